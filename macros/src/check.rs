@@ -1,0 +1,368 @@
+//! Every rule that needs the options and the function together. What passes is a model.
+
+use proc_macro2::Span;
+use quote::ToTokens;
+use syn::ext::IdentExt as _;
+use syn::visit::{self, Visit};
+use syn::{FnArg, Lifetime, Pat, ReceiverKind, Type, TypeReference};
+
+use crate::item_fn::{ItemFn, Returns, Wrapped, peel, wrapped};
+use crate::model::{Links, Mode, Name, Parent, Place, Shape, Spawn, TagSets, Tagged, Traced};
+use crate::options::{Options, Spanned};
+use crate::report::{Report, nearest};
+use crate::runtime_path::Runtime;
+use crate::tag::{Source, Tag};
+
+const FUTURES: &[&str] = &["BoxFuture", "LocalBoxFuture"];
+const STREAMS: &[&str] = &["BoxStream", "LocalBoxStream"];
+
+/// `#[traced]` on a function.
+pub(crate) fn traced(options: Options, biz: Vec<Tag>, item: ItemFn, report: &Report) -> Traced {
+    body(&item, "#[traced]", options.home.is_some(), report);
+    if let Some(skip) = &options.skip {
+        report.error(&skip.key, "`skip` leaves a method out of a traced `impl` block; here, remove the attribute");
+    }
+    let shape = match &options.stream {
+        Some(stream) => stream_shape(&item, stream, report),
+        None => plain_shape(&item),
+    };
+    origin_conflicts(&options, report);
+    build(options, biz, item, shape, report)
+}
+
+/// `#[traced_spawn]` on a function.
+pub(crate) fn traced_spawn(options: Options, biz: Vec<Tag>, item: ItemFn, report: &Report) -> Traced {
+    body(&item, "#[traced_spawn]", options.home.is_some(), report);
+    origin_conflicts(&options, report);
+    let modes = [("link", &options.link_mode), ("root", &options.root)];
+    conflict(&modes, "one says how the job's trace begins", report);
+    if let (Some(link), Some(_)) = (&options.link_mode, &options.parent) {
+        report.error(&link.key, "`link` conflicts with `parent`: the one starts a new trace, the other continues one");
+    }
+    let places = [("blocking", &options.blocking), ("thread", &options.thread), ("local", &options.local)];
+    conflict(&places, "a job runs in one place", report);
+    if let Some(on) = &options.on {
+        for (name, place) in &places[1..] {
+            if place.is_some() {
+                report.error(&on.key, format_args!("`on` conflicts with `{name}`: a handle spawns on a runtime's own threads"));
+            }
+        }
+    }
+    if item.sig.asyncness.is_some() {
+        for (name, place) in &places[..2] {
+            if let Some(place) = place {
+                let message = format!("`{name}` runs a plain `fn`; remove `async`, or remove `{name}`");
+                report.error(&place.key, message);
+            }
+        }
+    } else if let Some(local) = &options.local {
+        report.error(&local.key, "`local` runs an `async fn`; add `async`, or use `blocking` or `thread`");
+    } else if options.blocking.is_none() && options.thread.is_none() {
+        let message = "`#[traced_spawn]` needs an `async fn`; for a plain `fn` write `#[traced_spawn(blocking)]` or `#[traced_spawn(thread)]`";
+        report.error(item.sig.fn_token, message);
+    }
+    borrowed(&item, report);
+
+    let mode = match (&options.link_mode, &options.root) {
+        (Some(_), _) => Mode::Link,
+        (None, Some(_)) => Mode::Root,
+        (None, None) => Mode::Child,
+    };
+    let on = options.on.as_ref().map(|on| on.value.clone());
+    let place = if options.thread.is_some() {
+        Place::Thread
+    } else if options.local.is_some() {
+        Place::Local
+    } else {
+        match (options.blocking.is_some(), on) {
+            (true, Some(handle)) => Place::BlockingOn(handle),
+            (true, None) => Place::Blocking,
+            (false, Some(handle)) => Place::TaskOn(handle),
+            (false, None) => Place::Task,
+        }
+    };
+    build(options, biz, item, Shape::Spawn(Spawn { mode, place }), report)
+}
+
+/// `#[biz_tags]` without one of the others.
+pub(crate) fn biz_tags(krate: Option<&syn::Path>, biz: Vec<Tag>, item: ItemFn, report: &Report) -> Tagged {
+    body(&item, "#[biz_tags]", false, report);
+    let tags = TagSets { own: Vec::new(), scoped: biz };
+    arguments(&tags, &item, report);
+    let stream = match item.returns() {
+        Returns::Value(ty) => wrapped(ty, "Stream", STREAMS),
+        _ => None,
+    };
+    let shape = match stream {
+        Some(wrapped) if item.sig.asyncness.is_none() => Shape::Stream(wrapped),
+        Some(Wrapped::Impl) => Shape::AsyncStream,
+        _ => plain_shape(&item),
+    };
+    Tagged { runtime: Runtime::new(krate), item, tags, shape }
+}
+
+fn build(options: Options, biz: Vec<Tag>, item: ItemFn, shape: Shape, report: &Report) -> Traced {
+    let tags = TagSets { own: options.tags.map(|tags| tags.value).unwrap_or_default(), scoped: biz };
+    arguments(&tags, &item, report);
+    for tag in &tags.scoped {
+        if tags.own.iter().any(|own| own.key == tag.key) {
+            report.push(syn::Error::new(tag.key_span, format!("duplicate tag `{}`: `tags(…)` has it too", tag.key)));
+        }
+    }
+    if let Some(Spanned { key, .. }) = &options.ret {
+        match item.returns() {
+            Returns::Unit => report.error(key, "`ret` has nothing to record: the function returns `()`"),
+            Returns::Never => report.error(key, "`ret` has nothing to record: the function never returns"),
+            Returns::Value(_) if matches!(shape, Shape::Stream(_) | Shape::AsyncStream) => {
+                report.error(key, "`ret` conflicts with `stream`: a stream has many items and no value");
+            }
+            Returns::Value(_) => {}
+        }
+    }
+    if let (Some(Spanned { key, .. }), Returns::Unit | Returns::Never) = (&options.err, item.returns()) {
+        report.error(key, "`err` has nothing to describe: the function returns no `Result`");
+    }
+
+    let method = item.sig.ident.unraw().to_string();
+    let function = match &options.home {
+        Some(self_type) => format!("{}::{method}", self_type.unraw()),
+        None => method,
+    };
+    let mut links = Vec::new();
+    links.extend(options.link.map(|link| Links::One(link.value)));
+    links.extend(options.links.map(|all| Links::All(all.value)));
+    Traced {
+        runtime: Runtime::new(options.krate.as_ref().map(|krate| &krate.value)),
+        name: match options.name {
+            Some(name) => Name::Expr(name.value),
+            None => Name::Text(function.clone()),
+        },
+        function,
+        kind: options.kind.map(|kind| kind.value),
+        parent: match (options.root, options.parent) {
+            (_, Some(parent)) => Parent::Given(parent.value),
+            (Some(_), None) => Parent::Root,
+            (None, None) => Parent::Current,
+        },
+        links,
+        tags,
+        err: options.err.map(|err| err.value).unwrap_or_default(),
+        ret: options.ret.map(|ret| ret.value),
+        item,
+        shape,
+    }
+}
+
+fn body(item: &ItemFn, attribute: &str, in_impl: bool, report: &Report) {
+    if let Some(constness) = &item.sig.constness {
+        let way_out = if in_impl {
+            "remove `const`, or leave the method out with `#[traced(skip)]`"
+        } else {
+            "remove `const`, or the attribute"
+        };
+        let message = format!("a `const fn` cannot have `{attribute}`: there is no span at compile time; {way_out}");
+        report.error(constness, message);
+    }
+    if let Some(variadic) = &item.sig.variadic {
+        report.error(variadic, format_args!("`{attribute}` cannot pass on the arguments of a variadic function"));
+    }
+    if item.body.is_none() {
+        let message = format!("`{attribute}` needs a body; put it on the method of the `impl`, or give the method a default");
+        report.error(&item.sig.ident, message);
+    }
+}
+
+fn origin_conflicts(options: &Options, report: &Report) {
+    if let (Some(root), Some(_)) = (&options.root, &options.parent) {
+        report.error(&root.key, "`root` conflicts with `parent`: the one starts a new trace, the other continues one");
+    }
+}
+
+fn conflict(all: &[(&str, &Option<Spanned<()>>)], why: &str, report: &Report) {
+    let mut given = all.iter().filter_map(|(name, option)| option.as_ref().map(|option| (name, option)));
+    if let Some((first, _)) = given.next() {
+        for (name, option) in given {
+            report.error(&option.key, format_args!("`{name}` conflicts with `{first}`: {why}"));
+        }
+    }
+}
+
+fn plain_shape(item: &ItemFn) -> Shape {
+    if item.sig.asyncness.is_some() {
+        return Shape::Async;
+    }
+    if let Returns::Value(ty) = item.returns() {
+        if let Some(wrapped) = wrapped(ty, "Future", FUTURES) {
+            return Shape::Future(wrapped);
+        }
+    }
+    // A closure is never `#[track_caller]`, so the body stays where it is.
+    if item.has_attribute("track_caller") { Shape::InPlace } else { Shape::Sync }
+}
+
+fn stream_shape(item: &ItemFn, stream: &Spanned<()>, report: &Report) -> Shape {
+    let found = match item.returns() {
+        Returns::Value(ty) => wrapped(ty, "Stream", STREAMS),
+        _ => None,
+    };
+    match (found, item.sig.asyncness.is_some()) {
+        (Some(Wrapped::Impl), true) => Shape::AsyncStream,
+        (Some(wrapped), false) => Shape::Stream(wrapped),
+        (Some(Wrapped::Boxed), true) => {
+            report.error(&stream.key, "`stream` on an `async fn` needs `impl Stream`; remove `async` to return a boxed one");
+            Shape::Async
+        }
+        (None, _) => {
+            report.error(&stream.key, "`stream` needs a function that returns `impl Stream` or `Pin<Box<dyn Stream>>`");
+            plain_shape(item)
+        }
+    }
+}
+
+/// A tag without a value has to be named after an argument.
+fn arguments(tags: &TagSets, item: &ItemFn, report: &Report) {
+    let names: Vec<String> = item.bindings().iter().map(ToString::to_string).collect();
+    for tag in tags.own.iter().chain(&tags.scoped) {
+        let Source::Argument(ident) = &tag.source else { continue };
+        let wanted = ident.to_string();
+        if names.contains(&wanted) {
+            continue;
+        }
+        let known = names.iter().map(String::as_str);
+        let message = match nearest(&wanted, known) {
+            Some(near) => format!("there is no argument `{wanted}`; did you mean `{near}`?"),
+            None if names.is_empty() => {
+                format!("there is no argument `{wanted}`, the function has none; give the tag a value: `{wanted} = …`")
+            }
+            None => format!("there is no argument `{wanted}`; name an argument, or give the tag a value: `{wanted} = …`"),
+        };
+        report.error(ident, message);
+    }
+}
+
+/// A detached job may outlive its caller, so it owns what it works with.
+fn borrowed(item: &ItemFn, report: &Report) {
+    for input in &item.sig.inputs {
+        match input {
+            FnArg::Receiver(receiver) => match &receiver.kind {
+                ReceiverKind::Reference(_, _, mutability) => {
+                    let shown = if mutability.is_some() { "&mut self" } else { "&self" };
+                    let message = format!("a detached job may outlive `{shown}`; take `self: Arc<Self>`, or clone what it needs into arguments");
+                    report.error(receiver, message);
+                }
+                ReceiverKind::Typed(_, ty) if first_borrow(ty).is_some() => {
+                    report.error(ty, "a detached job may outlive this borrow of `self`; take `self: Arc<Self>`");
+                }
+                _ => {}
+            },
+            FnArg::Typed(typed) => {
+                if first_borrow(&typed.ty).is_some() {
+                    let name = argument_name(&typed.pat);
+                    let owned = owned(&typed.ty);
+                    let message = format!("a detached job may outlive what {name} borrows; take {owned}");
+                    report.error(&typed.ty, message);
+                }
+            }
+        }
+    }
+}
+
+fn argument_name(pat: &Pat) -> String {
+    match pat {
+        Pat::Ident(pat) => format!("`{}`", pat.ident),
+        _ => "this argument".to_owned(),
+    }
+}
+
+/// The first borrow in a type that is not `'static`.
+fn first_borrow(ty: &Type) -> Option<Span> {
+    struct Finder(Option<Span>);
+
+    impl<'ast> Visit<'ast> for Finder {
+        fn visit_type_reference(&mut self, reference: &'ast TypeReference) {
+            if reference.lifetime.as_ref().is_none_or(|lifetime| lifetime.ident != "static") {
+                self.0.get_or_insert(reference.and_token.span);
+            }
+            visit::visit_type_reference(self, reference);
+        }
+
+        fn visit_lifetime(&mut self, lifetime: &'ast Lifetime) {
+            if lifetime.ident != "static" {
+                self.0.get_or_insert(lifetime.span());
+            }
+        }
+
+        // `fn(&str)` and `dyn Fn(&str)` take borrows; they do not hold any.
+        fn visit_type_fn_ptr(&mut self, _: &'ast syn::TypeFnPtr) {}
+        fn visit_parenthesized_generic_arguments(&mut self, _: &'ast syn::ParenthesizedGenericArguments) {}
+    }
+
+    let mut finder = Finder(None);
+    finder.visit_type(ty);
+    finder.0
+}
+
+/// The owned type to take instead.
+fn owned(ty: &Type) -> String {
+    match peel(ty) {
+        Type::Reference(reference) => match peel(&reference.elem) {
+            Type::Slice(slice) => format!("`Vec<{}>`", shown(&slice.elem)),
+            Type::Path(path) => match path.path.segments.last().map(|last| last.ident.to_string()).as_deref() {
+                Some("str") => "`String`".to_owned(),
+                Some("Path") => "`PathBuf`".to_owned(),
+                Some("OsStr") => "`OsString`".to_owned(),
+                Some("CStr") => "`CString`".to_owned(),
+                _ => format!("`{0}` or `Arc<{0}>`", shown(&reference.elem)),
+            },
+            Type::TraitObject(object) => format!("`Arc<{} + Send + Sync>`", shown(object)),
+            _ => format!("`{0}` or `Arc<{0}>`", shown(&reference.elem)),
+        },
+        _ => "an owned type, without lifetimes".to_owned(),
+    }
+}
+
+/// The tokens as a person would write them.
+fn shown(tokens: &impl ToTokens) -> String {
+    let text = tokens.to_token_stream().to_string();
+    [(" :: ", "::"), (" < ", "<"), (" >", ">"), ("< ", "<"), (" <", "<"), (" ,", ","), ("& ", "&"), ("( ", "("), (" )", ")")]
+        .iter()
+        .fold(text, |text, (from, to)| text.replace(from, to))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_are_shown_as_written() {
+        let ty: Type = syn::parse_quote!(std::collections::HashMap<String, Vec<(u8, &'static str)>>);
+        assert_eq!(shown(&ty), "std::collections::HashMap<String, Vec<(u8, &'static str)>>");
+    }
+
+    #[test]
+    fn borrows_are_found() {
+        let borrowed: [Type; 4] = [
+            syn::parse_quote!(&str),
+            syn::parse_quote!(Option<&'a [u8]>),
+            syn::parse_quote!(Cow<'_, str>),
+            syn::parse_quote!(Box<dyn Fn() + 'a>),
+        ];
+        let owned: [Type; 4] = [
+            syn::parse_quote!(String),
+            syn::parse_quote!(&'static str),
+            syn::parse_quote!(fn(&str) -> u8),
+            syn::parse_quote!(Box<dyn Fn(&str) + Send + 'static>),
+        ];
+        assert!(borrowed.iter().all(|ty| first_borrow(ty).is_some()));
+        assert!(owned.iter().all(|ty| first_borrow(ty).is_none()));
+    }
+
+    #[test]
+    fn the_owned_type_is_named() {
+        let of = |ty: Type| owned(&ty);
+        assert_eq!(of(syn::parse_quote!(&str)), "`String`");
+        assert_eq!(of(syn::parse_quote!(&[Order])), "`Vec<Order>`");
+        assert_eq!(of(syn::parse_quote!(&mut Order)), "`Order` or `Arc<Order>`");
+        assert_eq!(of(syn::parse_quote!(&Path)), "`PathBuf`");
+    }
+}

@@ -1,0 +1,176 @@
+//! Moves the arguments into the closure or async block that holds the body.
+//!
+//! The plain function drops what its arguments bind last to first, after its own locals. A closure
+//! would drop what it captured in the order in which the body mentions it. So the arguments become
+//! locals again, at the top of the block, in their order:
+//!
+//! ```text
+//! // Input:
+//! fn pay(self, mut order: Order, _: Lock, note: &str) { … }
+//!
+//! // Output:
+//! fn pay(self, order: Order, arg1: Lock, note: &str) {
+//!     … move || {
+//!         let (_, mut order, arg1) = (&self, order, arg1);
+//!         …
+//!     }
+//! }
+//! ```
+//!
+//! A name stands in for a pattern that leaves a part of its argument unbound, because that part has
+//! to be dropped in its turn too. A reference has nothing to drop and is just captured.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens as _, format_ident, quote_spanned};
+use syn::{FnArg, Pat, Signature};
+
+use crate::item_fn::{cfgs, is_binding, is_owned_receiver, is_reference};
+
+/// What becomes of the arguments.
+#[derive(Default)]
+pub(crate) struct Arguments {
+    /// The statements at the top of the block.
+    pub(crate) rebind: TokenStream,
+    /// What makes the names of replaced patterns known before the block.
+    pub(crate) peek: Vec<Peek>,
+}
+
+/// A pattern that has been replaced, in a form that only looks at the argument.
+pub(crate) struct Peek {
+    pub(crate) names: Vec<Ident>,
+    pub(crate) cfgs: TokenStream,
+    pub(crate) statement: TokenStream,
+}
+
+/// Replaces patterns in `sig` where that is needed, and plans the rest.
+pub(crate) fn plan(sig: &mut Signature) -> Arguments {
+    let span = Span::mixed_site();
+    let mut rebind = TokenStream::new();
+    let mut peek = Vec::new();
+    let mut group = Group::default();
+    for (at, input) in sig.inputs.iter_mut().enumerate() {
+        let typed = match input {
+            FnArg::Receiver(receiver) => {
+                if is_owned_receiver(receiver) {
+                    let this = receiver.self_token;
+                    group.push(quote_spanned!(span=> _), quote_spanned!(span=> &#this));
+                }
+                continue;
+            }
+            FnArg::Typed(typed) => typed,
+        };
+        let cfgs = cfgs(&typed.attrs);
+        if is_reference(&typed.ty) && !is_mut(&typed.pat) {
+            continue;
+        }
+        if let Pat::Ident(pat) = &mut *typed.pat {
+            if pat.by_ref.is_none() && pat.subpat.is_none() {
+                let (mutability, ident) = (pat.mutability.take(), &pat.ident);
+                if cfgs.is_empty() {
+                    group.push(quote_spanned!(span=> #mutability #ident), ident.to_token_stream());
+                } else {
+                    group.flush(&mut rebind);
+                    rebind.extend(quote_spanned!(span=> #cfgs let #mutability #ident = #ident;));
+                }
+                continue;
+            }
+        }
+        let mut names = Vec::new();
+        if cfgs.is_empty() && binds_everything(&typed.pat, &mut names) {
+            for name in names {
+                group.push(name.to_token_stream(), name.to_token_stream());
+            }
+            continue;
+        }
+        // One after the other, as the compiler does it, so that what the pattern binds and what it
+        // leaves are dropped in their order.
+        group.flush(&mut rebind);
+        let argument = format_ident!("arg{at}", span = span);
+        let pat = std::mem::replace(&mut *typed.pat, syn::parse_quote!(#argument));
+        rebind.extend(quote_spanned!(span=> #cfgs let #argument = #argument;));
+        if !matches!(pat, Pat::Wild(_)) {
+            rebind.extend(quote_spanned!(span=> #cfgs let #pat = #argument;));
+            let mut names = Vec::new();
+            let borrowed = borrowing(&pat, &mut names);
+            let statement = if is_reference(&typed.ty) {
+                quote_spanned!(span=> let #borrowed = #argument;)
+            } else {
+                quote_spanned!(span=> let #borrowed = &#argument;)
+            };
+            peek.push(Peek { names, cfgs, statement });
+        }
+    }
+    group.flush(&mut rebind);
+    Arguments { rebind, peek }
+}
+
+/// Arguments that are moved by one `let`.
+#[derive(Default)]
+struct Group {
+    patterns: Vec<TokenStream>,
+    values: Vec<TokenStream>,
+}
+
+impl Group {
+    fn push(&mut self, pattern: TokenStream, value: TokenStream) {
+        self.patterns.push(pattern);
+        self.values.push(value);
+    }
+
+    fn flush(&mut self, into: &mut TokenStream) {
+        let Self { patterns, values } = std::mem::take(self);
+        let span = Span::mixed_site();
+        match (&patterns[..], &values[..]) {
+            ([], _) => {}
+            ([pattern], [value]) => into.extend(quote_spanned!(span=> let #pattern = #value;)),
+            _ => into.extend(quote_spanned!(span=> let (#(#patterns),*) = (#(#values),*);)),
+        }
+    }
+}
+
+fn is_mut(pat: &Pat) -> bool {
+    matches!(pat, Pat::Ident(pat) if pat.mutability.is_some())
+}
+
+/// Whether nothing of the argument is left when the pattern has bound its names, all by value and
+/// without `mut`. Then the pattern can stay in the signature.
+fn binds_everything(pat: &Pat, names: &mut Vec<Ident>) -> bool {
+    match pat {
+        Pat::Ident(pat) => {
+            names.push(pat.ident.clone());
+            pat.by_ref.is_none() && pat.mutability.is_none() && pat.subpat.is_none() && is_binding(&pat.ident)
+        }
+        Pat::Tuple(pat) => pat.elems.iter().all(|pat| binds_everything(pat, names)),
+        Pat::TupleStruct(pat) => pat.elems.iter().all(|pat| binds_everything(pat, names)),
+        Pat::Struct(pat) => pat.rest.is_none() && pat.fields.iter().all(|field| field.attrs.is_empty() && binds_everything(&field.pat, names)),
+        Pat::Paren(pat) => binds_everything(&pat.pat, names),
+        _ => false,
+    }
+}
+
+/// The pattern without `ref` and `mut`, to be matched against a reference.
+fn borrowing(pat: &Pat, names: &mut Vec<Ident>) -> Pat {
+    let mut pat = pat.clone();
+    strip(&mut pat, names);
+    pat
+}
+
+fn strip(pat: &mut Pat, names: &mut Vec<Ident>) {
+    match pat {
+        Pat::Ident(pat) => {
+            pat.by_ref = None;
+            pat.mutability = None;
+            names.push(pat.ident.clone());
+            if let Some((_, inner)) = &mut pat.subpat {
+                strip(inner, names);
+            }
+        }
+        Pat::Tuple(pat) => pat.elems.iter_mut().for_each(|pat| strip(pat, names)),
+        Pat::TupleStruct(pat) => pat.elems.iter_mut().for_each(|pat| strip(pat, names)),
+        Pat::Slice(pat) => pat.elems.iter_mut().for_each(|pat| strip(pat, names)),
+        Pat::Struct(pat) => pat.fields.iter_mut().for_each(|field| strip(&mut field.pat, names)),
+        Pat::Paren(pat) => strip(&mut pat.pat, names),
+        Pat::Reference(pat) => strip(&mut pat.pat, names),
+        _ => {}
+    }
+}

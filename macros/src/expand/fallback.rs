@@ -1,0 +1,25 @@
+//! What is printed when there are errors: the errors, and the user's function, so that one mistake
+//! is one error.
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
+
+use crate::item_fn::ItemFn;
+use crate::report::Report;
+
+/// The errors, and the item as the compiler would have seen it without the attributes.
+pub(crate) fn with_item(report: Report, item: impl ToTokens) -> TokenStream {
+    let errors = report.into_tokens();
+    quote!(#errors #item)
+}
+
+impl ToTokens for ItemFn {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        let Self { attrs, vis, defaultness, sig, body } = self;
+        tokens.extend(quote!(#(#attrs)* #vis #defaultness #sig));
+        match body {
+            Some(body) => body.to_tokens(tokens),
+            None => tokens.extend(quote!(;)),
+        }
+    }
+}

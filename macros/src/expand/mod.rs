@@ -1,0 +1,173 @@
+//! Each attribute in four steps: parse, check into a model, print, or fall back.
+
+use proc_macro2::{Group, TokenStream};
+use quote::{ToTokens as _, quote};
+use syn::parse::Parser as _;
+
+mod arguments;
+mod fallback;
+mod returns;
+mod siblings;
+mod tags;
+mod traced;
+mod traced_spawn;
+
+use crate::check;
+use crate::item_fn::{ItemFn, Returns};
+use crate::item_impl::{ItemImpl, Member};
+use crate::model::Shape;
+use crate::options::{self, Attr, Options};
+use crate::report::{Report, one_of};
+use crate::tag::{self, Tag};
+
+/// `#[traced]`, on a function or an `impl` block.
+pub(crate) fn traced(options: TokenStream, item: TokenStream) -> TokenStream {
+    match ItemImpl::parse(&item) {
+        Some(Ok(block)) => traced_impl(&options, block),
+        Some(Err(error)) => {
+            let report = Report::default();
+            report.push(error);
+            fallback::with_item(report, item)
+        }
+        None => function(Attr::Traced, options, item),
+    }
+}
+
+/// `#[traced_spawn]`.
+pub(crate) fn traced_spawn(options: TokenStream, item: TokenStream) -> TokenStream {
+    function(Attr::TracedSpawn, options, item)
+}
+
+/// `#[biz_tags]`. If one of the others stands beside it, the two are one.
+pub(crate) fn biz_tags(tags: TokenStream, item: TokenStream) -> TokenStream {
+    let report = Report::default();
+    let Some(mut function) = parse_function(&item, "#[biz_tags]", &report) else {
+        return fallback::with_item(report, item);
+    };
+    if let Some(last) = siblings::last_unresolved(&function) {
+        return siblings::give_way(function, last, "biz_tags", &tags);
+    }
+    let mut biz = BizTags::default();
+    biz.parse(tags, &report);
+    let spans = siblings::take(&mut function, &mut biz, &report);
+    match siblings::one_span(spans, None, &report) {
+        Some((attr, options)) => span(attr, options, biz, function, report),
+        None => {
+            let original = function.to_token_stream();
+            let tagged = check::biz_tags(biz.krate.as_ref(), biz.tags, function, &report);
+            if report.is_empty() { traced::print_tagged(tagged) } else { fallback::with_item(report, original) }
+        }
+    }
+}
+
+fn function(attr: Attr, options: TokenStream, item: TokenStream) -> TokenStream {
+    let report = Report::default();
+    let name = if attr == Attr::Traced { "traced" } else { "traced_spawn" };
+    let Some(mut function) = parse_function(&item, &format!("#[{name}]"), &report) else {
+        return fallback::with_item(report, item);
+    };
+    if let Some(last) = siblings::last_unresolved(&function) {
+        return siblings::give_way(function, last, name, &options);
+    }
+    let options = options::parse(attr, options, &report);
+    let mut biz = BizTags::default();
+    let spans = siblings::take(&mut function, &mut biz, &report);
+    siblings::one_span(spans, Some(attr), &report);
+    span(attr, options, biz, function, report)
+}
+
+fn span(attr: Attr, mut options: Options, biz: BizTags, function: ItemFn, report: Report) -> TokenStream {
+    options.adopt(biz.krate, matches!(function.returns(), Returns::Value(_)));
+    let copy = function.clone();
+    let model = match attr {
+        Attr::Traced => check::traced(options, biz.tags, function, &report),
+        Attr::TracedSpawn => check::traced_spawn(options, biz.tags, function, &report),
+    };
+    if report.is_empty() {
+        return traced::print(model);
+    }
+    let item = match &model.shape {
+        Shape::Spawn(spawn) => traced_spawn::stand_in(copy, &spawn.place, &model.runtime),
+        _ => copy.into_token_stream(),
+    };
+    fallback::with_item(report, item)
+}
+
+fn parse_function(item: &TokenStream, attribute: &str, report: &Report) -> Option<ItemFn> {
+    match ItemFn::parse(item.clone()) {
+        Ok(function) => Some(function),
+        Err(error) => {
+            let places = if attribute == "#[traced]" { "functions and on `impl` blocks" } else { "functions" };
+            report.push(syn::Error::new(error.span(), format!("`{attribute}` stands on {places}: {error}")));
+            None
+        }
+    }
+}
+
+/// What all `#[biz_tags]` of a function say together.
+#[derive(Default)]
+struct BizTags {
+    tags: Vec<Tag>,
+    krate: Option<syn::Path>,
+}
+
+impl BizTags {
+    fn parse(&mut self, tokens: TokenStream, report: &Report) {
+        let whole = tokens.clone();
+        let parser = |input: syn::parse::ParseStream<'_>| {
+            if input.peek(syn::Token![crate]) && input.peek2(syn::Token![=]) {
+                let key = input.call(<syn::Ident as syn::ext::IdentExt>::parse_any)?;
+                self.krate = Some(options::krate(input, &key)?);
+                input.parse::<Option<syn::Token![,]>>()?;
+            }
+            if input.is_empty() {
+                return Err(syn::Error::new_spanned(&whole, "`#[biz_tags]` needs at least one tag: `#[biz_tags(tenant_id)]`"));
+            }
+            Ok(tag::list(input, report))
+        };
+        match parser.parse2(tokens) {
+            Ok(tags) => {
+                for tag in tags {
+                    if self.tags.iter().any(|known| known.key == tag.key) {
+                        report.push(syn::Error::new(tag.key_span, format!("duplicate tag `{}`", tag.key)));
+                    } else {
+                        self.tags.push(tag);
+                    }
+                }
+            }
+            Err(error) => report.push(error),
+        }
+    }
+}
+
+/// Every method gets its span; the options of the block are the defaults of all.
+fn traced_impl(block_options: &TokenStream, block: ItemImpl) -> TokenStream {
+    let report = Report::default();
+    let probe = options::parse(Attr::Traced, block_options.clone(), &report);
+    let of_one: [(&str, Option<&syn::Ident>); 7] = [
+        ("name", probe.name.as_ref().map(|option| &option.key)),
+        ("parent", probe.parent.as_ref().map(|option| &option.key)),
+        ("link", probe.link.as_ref().map(|option| &option.key)),
+        ("links", probe.links.as_ref().map(|option| &option.key)),
+        ("ret", probe.ret.as_ref().map(|option| &option.key)),
+        ("stream", probe.stream.as_ref().map(|option| &option.key)),
+        ("skip", probe.skip.as_ref().map(|option| &option.key)),
+    ];
+    for (name, key) in of_one {
+        if let Some(key) = key {
+            let message = format!("`{name}` is for one method; on an `impl` block {}", one_of(&["kind", "root", "tags", "err", "crate"]));
+            report.error(key, message);
+        }
+    }
+    let mut members = TokenStream::new();
+    for member in block.members {
+        members.extend(match member {
+            Member::Fn(tokens) => siblings::method(tokens, block_options, block.self_type.as_ref(), report.is_empty()),
+            Member::Other(tokens) => tokens,
+        });
+    }
+    let mut braces = Group::new(block.braces.delimiter(), members);
+    braces.set_span(block.braces.span());
+    let (errors, header) = (report.into_tokens(), block.header);
+    quote!(#errors #header #braces)
+}

@@ -1,0 +1,84 @@
+//! Tells a closure or an async block the return type of the function it stands in for.
+
+use proc_macro2::{Span, TokenStream};
+use quote::quote_spanned;
+use syn::{GenericArgument, PathArguments, Type};
+
+use crate::item_fn::Returns;
+use crate::runtime_path::Runtime;
+
+/// `-> Type` for a closure.
+pub(crate) fn annotation(returns: Returns<'_>) -> TokenStream {
+    let span = Span::mixed_site();
+    match returns {
+        Returns::Unit => quote_spanned!(span=> -> ()),
+        Returns::Never => quote_spanned!(span=> -> !),
+        Returns::Value(ty) => {
+            let ty = inferred(ty);
+            quote_spanned!(span=> -> #ty)
+        }
+    }
+}
+
+/// A statement for an async block, which has no place for a return type.
+pub(crate) fn hint(returns: Returns<'_>, runtime: &Runtime) -> TokenStream {
+    let span = Span::mixed_site();
+    let ty = match returns {
+        Returns::Unit => quote_spanned!(span=> ()),
+        Returns::Never => quote_spanned!(span=> #runtime::Infallible),
+        Returns::Value(ty) => match inferred(ty) {
+            Type::Infer(_) => return TokenStream::new(),
+            ty => quote_spanned!(span=> #ty),
+        },
+    };
+    quote_spanned!(span=> if false { return #runtime::returns::<#ty>(); })
+}
+
+/// The type with `_` in place of every `impl Trait`, which can only stand in a signature.
+pub(crate) fn inferred(ty: &Type) -> Type {
+    let mut ty = ty.clone();
+    infer(&mut ty);
+    ty
+}
+
+fn infer(ty: &mut Type) {
+    match ty {
+        Type::ImplTrait(_) => *ty = syn::parse_quote!(_),
+        Type::Path(path) => {
+            for segment in &mut path.path.segments {
+                if let PathArguments::AngleBracketed(arguments) = &mut segment.arguments {
+                    for argument in &mut arguments.args {
+                        match argument {
+                            GenericArgument::Type(ty) => infer(ty),
+                            GenericArgument::AssocType(assoc) => infer(&mut assoc.ty),
+                            _ => {}
+                        }
+                    }
+                }
+            }
+        }
+        Type::Array(array) => infer(&mut array.elem),
+        Type::Group(group) => infer(&mut group.elem),
+        Type::Paren(paren) => infer(&mut paren.elem),
+        Type::Ptr(ptr) => infer(&mut ptr.elem),
+        Type::Reference(reference) => infer(&mut reference.elem),
+        Type::Slice(slice) => infer(&mut slice.elem),
+        Type::Tuple(tuple) => tuple.elems.iter_mut().for_each(infer),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quote::ToTokens as _;
+    use syn::parse_quote;
+
+    use super::*;
+
+    #[test]
+    fn impl_trait_is_inferred_wherever_it_stands() {
+        let ty: Type = parse_quote!(Result<(impl Iterator<Item = u8>, &'a [impl Copy]), Box<dyn Error>>);
+        let expected: Type = parse_quote!(Result<(_, &'a [_]), Box<dyn Error>>);
+        assert_eq!(inferred(&ty).to_token_stream().to_string(), expected.to_token_stream().to_string());
+    }
+}

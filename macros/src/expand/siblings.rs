@@ -1,0 +1,138 @@
+//! Several of our attributes on one function.
+//!
+//! The compiler expands the first one and knows nothing yet of the others. If it took them away,
+//! the compiler would never look up their names, and would call their imports unused. So the first
+//! gives way: it goes behind the others under a path that needs no import, and the last one whose
+//! name had to be looked up does the work for all.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens as _, quote, quote_spanned};
+use syn::{Attribute, Meta, Path, parse_quote};
+
+use super::{BizTags, fallback};
+use crate::item_fn::ItemFn;
+use crate::options::{self, Attr, Options};
+use crate::report::Report;
+use crate::runtime_path::Runtime;
+
+/// The place of the last of our attributes whose name has not been looked up.
+pub(super) fn last_unresolved(function: &ItemFn) -> Option<usize> {
+    function.attrs.iter().rposition(|attr| our_name(attr).is_some() && !is_resolved(attr))
+}
+
+/// Puts the attribute `name` behind the one at `last`.
+pub(super) fn give_way(mut function: ItemFn, last: usize, name: &str, arguments: &TokenStream) -> TokenStream {
+    let krate = krate_of(name, arguments.clone())
+        .or_else(|| function.attrs.iter().find_map(|attr| krate_of(&our_name(attr)?, arguments_of(attr, &Report::default()))));
+    let runtime = Runtime::new(krate.as_ref());
+    let name = Ident::new(name, Span::mixed_site());
+    let path = quote_spanned!(Span::call_site()=> #runtime::#name);
+    function.attrs.insert(last + 1, parse_quote!(#[#path(#arguments)]));
+    function.into_token_stream()
+}
+
+fn krate_of(name: &str, arguments: TokenStream) -> Option<Path> {
+    let report = Report::default();
+    match name {
+        "biz_tags" => {
+            let mut biz = BizTags::default();
+            biz.parse(arguments, &report);
+            biz.krate
+        }
+        "traced" => options::parse(Attr::Traced, arguments, &report).krate.map(|krate| krate.value),
+        _ => options::parse(Attr::TracedSpawn, arguments, &report).krate.map(|krate| krate.value),
+    }
+}
+
+/// Takes our attributes off the function. Tags are added up; the others are given back.
+pub(super) fn take(function: &mut ItemFn, biz: &mut BizTags, report: &Report) -> Vec<(Attr, Attribute)> {
+    let mut spans = Vec::new();
+    for attr in std::mem::take(&mut function.attrs) {
+        match our_name(&attr).as_deref() {
+            Some("biz_tags") => biz.parse(arguments_of(&attr, report), report),
+            Some("traced") => spans.push((Attr::Traced, attr)),
+            Some("traced_spawn") => spans.push((Attr::TracedSpawn, attr)),
+            _ => function.attrs.push(attr),
+        }
+    }
+    spans
+}
+
+/// Of the attributes that make a span, a function has one. `outer` is the one that is being
+/// expanded, if that is one of them.
+pub(super) fn one_span(spans: Vec<(Attr, Attribute)>, outer: Option<Attr>, report: &Report) -> Option<(Attr, Options)> {
+    let mut first = outer;
+    let mut found = None;
+    for (attr, attribute) in spans {
+        match first {
+            Some(known) if known == attr => {
+                report.error(&attribute, "duplicate attribute: one call has one span; put the options into one attribute");
+            }
+            Some(_) => report.error(&attribute, "`#[traced]` conflicts with `#[traced_spawn]`, which makes a span itself; remove one"),
+            None => {
+                first = Some(attr);
+                found = Some((attr, options::parse(attr, arguments_of(&attribute, report), report)));
+            }
+        }
+    }
+    found
+}
+
+fn our_name(attr: &Attribute) -> Option<String> {
+    let last = attr.path().segments.last()?.ident.to_string();
+    ["biz_tags", "traced", "traced_spawn"].contains(&last.as_str()).then_some(last)
+}
+
+fn arguments_of(attr: &Attribute, report: &Report) -> TokenStream {
+    match &attr.meta {
+        Meta::Path(_) => TokenStream::new(),
+        Meta::List(list) => list.tokens.clone(),
+        Meta::NameValue(pair) => {
+            report.error(pair, "options stand in parentheses: `#[traced(name = \"…\")]`");
+            TokenStream::new()
+        }
+    }
+}
+
+/// Whether the attribute bears the path that [`give_way`] has given it.
+fn is_resolved(attr: &Attribute) -> bool {
+    attr.path().segments.iter().rev().nth(1).is_some_and(|segment| segment.ident == "__private")
+}
+
+/// Gives a method of an annotated `impl` block its attribute, which is then expanded in its turn.
+pub(super) fn method(tokens: TokenStream, block: &TokenStream, self_type: Option<&Ident>, trace: bool) -> TokenStream {
+    let report = Report::default();
+    let mut item = match ItemFn::parse(tokens.clone()) {
+        Ok(item) => item,
+        Err(error) => {
+            report.push(error);
+            return fallback::with_item(report, tokens);
+        }
+    };
+    if item.attrs.iter().any(is_skip) {
+        item.attrs.retain(|attr| !is_skip(attr));
+        return item.into_token_stream();
+    }
+    if !trace {
+        return tokens;
+    }
+    let home = self_type.map(|ident| quote!(__home = #ident,));
+    let mut has_span = false;
+    for attr in &mut item.attrs {
+        let Some(name) = our_name(attr).filter(|name| name != "biz_tags") else { continue };
+        has_span = true;
+        let (path, written) = (attr.path().clone(), arguments_of(attr, &report));
+        let defaults = (name == "traced").then(|| quote!(__block(#block),));
+        attr.meta = parse_quote!(#path(#home #defaults #written));
+    }
+    if !has_span {
+        let runtime = Runtime::new(krate_of("traced", block.clone()).as_ref());
+        item.attrs.insert(0, parse_quote!(#[#runtime::traced(#home __block(#block))]));
+    }
+    fallback::with_item(report, item)
+}
+
+fn is_skip(attr: &Attribute) -> bool {
+    our_name(attr).as_deref() == Some("traced")
+        && matches!(&attr.meta, Meta::List(list) if list.parse_args::<Ident>().is_ok_and(|word| word == "skip"))
+}

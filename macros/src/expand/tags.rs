@@ -1,0 +1,141 @@
+//! Prints tags: each becomes one statement of a closure.
+
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens as _, quote_spanned};
+use syn::spanned::Spanned as _;
+use syn::{Expr, FnArg};
+
+use super::arguments::Peek;
+use crate::item_fn::{ItemFn, cfgs};
+use crate::model::TagSets;
+use crate::runtime_path::Runtime;
+use crate::tag::{Modifier, Source, Tag, Through};
+
+/// The closures that generated code gives to the runtime.
+pub(crate) struct Closures {
+    /// For the tags that leave the process; `None` if there are none.
+    pub(crate) propagate: Option<TokenStream>,
+    /// For all others.
+    pub(crate) fill: TokenStream,
+}
+
+pub(crate) fn closures(sets: &TagSets, item: &ItemFn, peek: &[Peek], runtime: &Runtime) -> Closures {
+    let tags = Ident::new("tags", Span::mixed_site());
+    let (mut leaving, mut staying) = (Vec::new(), Vec::new());
+    let all = sets.own.iter().map(|tag| (tag, "add")).chain(sets.scoped.iter().map(|tag| (tag, "scope")));
+    for (tag, method) in all {
+        let statement = statement(tag, &tags, method, item, runtime);
+        let leaves = tag.modifiers.contains(&Modifier::Propagate);
+        if leaves { leaving.push(statement) } else { staying.push(statement) }
+    }
+    let closure = |statements: &[TokenStream]| {
+        let span = Span::mixed_site();
+        match statements {
+            [] => quote_spanned!(span=> |_| {}),
+            _ => {
+                let peeks = peeks(statements, peek);
+                quote_spanned!(span=> |#tags| { #peeks #(#statements)* })
+            }
+        }
+    };
+    Closures { propagate: (!leaving.is_empty()).then(|| closure(&leaving)), fill: closure(&staying) }
+}
+
+fn statement(tag: &Tag, tags: &Ident, method: &str, item: &ItemFn, runtime: &Runtime) -> TokenStream {
+    let span = Span::mixed_site();
+    let key = &tag.key;
+    let method = Ident::new(method, span);
+    let (value, cfgs) = match &tag.source {
+        Source::Argument(ident) => (ident.to_token_stream(), argument_cfgs(ident, item)),
+        Source::Expr(expr) => (operand(expr), TokenStream::new()),
+    };
+    let value = convert(tag.through, &value, runtime);
+    let mut calls = TokenStream::new();
+    // First what is said of the value that was there, then its stand-in, then what hides both.
+    if tag.modifiers.contains(&Modifier::Required) {
+        calls.extend(quote_spanned!(span=> .required()));
+    }
+    if let Some(fallback) = &tag.fallback {
+        let fallback = convert(Through::Value, &operand(fallback), runtime);
+        calls.extend(quote_spanned!(span=> .or(|| #fallback)));
+    }
+    for (modifier, call) in [(Modifier::Hash, "hash"), (Modifier::Mask, "mask"), (Modifier::Propagate, "propagate")] {
+        if tag.modifiers.contains(&modifier) {
+            let call = Ident::new(call, span);
+            calls.extend(quote_spanned!(span=> .#call()));
+        }
+    }
+    quote_spanned!(span=> #cfgs #tags.#method(#runtime::Tag::new(#key, #value) #calls);)
+}
+
+/// The conversion bears the place of the user's value, so that its errors do.
+fn convert(through: Through, value: &TokenStream, runtime: &Runtime) -> TokenStream {
+    let at = Span::mixed_site().located_at(value.span());
+    let function = Ident::new(
+        match through {
+            Through::Value => "value",
+            Through::Display => "display",
+            Through::Debug => "debug",
+        },
+        at,
+    );
+    quote_spanned!(at=> #runtime::#function(&#value))
+}
+
+/// The expression as the operand of `&`.
+fn operand(expr: &Expr) -> TokenStream {
+    let tight = matches!(
+        expr,
+        Expr::Path(_)
+            | Expr::Field(_)
+            | Expr::MethodCall(_)
+            | Expr::Call(_)
+            | Expr::Index(_)
+            | Expr::Lit(_)
+            | Expr::Macro(_)
+            | Expr::Paren(_)
+            | Expr::Reference(_)
+            | Expr::Block(_)
+            | Expr::Array(_)
+            | Expr::Tuple(_)
+            | Expr::Await(_)
+            | Expr::Try(_)
+    );
+    if tight {
+        expr.to_token_stream()
+    } else {
+        let at = Span::mixed_site().located_at(expr.span());
+        quote_spanned!(at=> (#expr))
+    }
+}
+
+/// An argument that may not exist takes its tag with it.
+fn argument_cfgs(ident: &Ident, item: &ItemFn) -> TokenStream {
+    let typed = item.sig.inputs.iter().filter_map(|input| match input {
+        FnArg::Typed(typed) => Some(typed),
+        FnArg::Receiver(_) => None,
+    });
+    let mut of_ident = typed.filter(|typed| mentions(&typed.pat.to_token_stream(), ident));
+    of_ident.next().map(|typed| cfgs(&typed.attrs)).unwrap_or_default()
+}
+
+/// Makes the names known that were bound by a pattern which has gone into the block.
+fn peeks(statements: &[TokenStream], peek: &[Peek]) -> TokenStream {
+    let mut out = TokenStream::new();
+    for Peek { names, cfgs, statement } in peek {
+        let used = names.iter().any(|name| statements.iter().any(|statement| mentions(statement, name)));
+        if used {
+            let span = Span::mixed_site();
+            out.extend(quote_spanned!(span=> #cfgs #[allow(unused_variables)] #statement));
+        }
+    }
+    out
+}
+
+fn mentions(tokens: &TokenStream, name: &Ident) -> bool {
+    tokens.clone().into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => ident == *name,
+        TokenTree::Group(group) => mentions(&group.stream(), name),
+        _ => false,
+    })
+}

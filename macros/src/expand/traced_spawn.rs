@@ -1,0 +1,92 @@
+//! Prints a function that starts its body as a detached job.
+//!
+//! ```text
+//! // Input:
+//! #[traced_spawn]
+//! async fn receipt(order: Order) -> Result<(), Error> { BODY }
+//!
+//! // Output:
+//! fn receipt(order: Order) -> JoinHandle<Result<(), Error>> {
+//!     span(&const { callsite("receipt", "app::receipt") })
+//!         .detach()
+//!         .start(|_| {})
+//!         .spawn(async move { … }, |result| seen(result).display())
+//! }
+//! ```
+
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
+use quote::{ToTokens as _, quote_spanned};
+
+use super::traced::{Pieces, async_block, closure, thread_name};
+use crate::item_fn::{ItemFn, Returns};
+use crate::model::{Place, Spawn};
+use crate::runtime_path::Runtime;
+
+pub(crate) fn print(mut pieces: Pieces, span: &TokenStream, outcome: &TokenStream, spawn: &Spawn, runtime: &Runtime) -> TokenStream {
+    let site = Span::mixed_site();
+    // What the job must satisfy (`Send`, `'static`) is reported at the function's name.
+    let at = site.located_at(pieces.item.sig.ident.span());
+    let method = |name: &str| Ident::new(name, at);
+    let task = |pieces: &Pieces| async_block(pieces, runtime);
+    let call = match &spawn.place {
+        Place::Task => {
+            let (method, task) = (method("spawn"), task(&pieces));
+            quote_spanned!(at=> #method(#task, #outcome))
+        }
+        Place::TaskOn(handle) => {
+            let (method, task) = (method("spawn_on"), task(&pieces));
+            quote_spanned!(at=> #method(&(#handle), #task, #outcome))
+        }
+        Place::Local => {
+            let (method, task) = (method("spawn_local"), task(&pieces));
+            quote_spanned!(at=> #method(#task, #outcome))
+        }
+        Place::Blocking => {
+            let (method, body) = (method("spawn_blocking"), closure(&pieces));
+            quote_spanned!(at=> #method(#body, #outcome))
+        }
+        Place::BlockingOn(handle) => {
+            let (method, body) = (method("spawn_blocking_on"), closure(&pieces));
+            quote_spanned!(at=> #method(&(#handle), #body, #outcome))
+        }
+        Place::Thread => {
+            let (method, body, name) = (method("spawn_thread"), closure(&pieces), thread_name(&pieces.item));
+            quote_spanned!(at=> #method(#name, #body, #outcome))
+        }
+    };
+    let output = output(&pieces.item, &spawn.place, runtime);
+    pieces.item.sig.output = syn::parse_quote!(-> #output);
+    pieces.item.sig.asyncness = None;
+    let mut braces = Group::new(Delimiter::Brace, quote_spanned!(site=> #span.#call));
+    braces.set_span(pieces.body.span());
+    ItemFn { body: Some(braces), ..pieces.item }.into_token_stream()
+}
+
+/// The type of the handle.
+pub(crate) fn output(item: &ItemFn, place: &Place, runtime: &Runtime) -> TokenStream {
+    let site = Span::mixed_site();
+    let value = match item.returns() {
+        Returns::Unit => quote_spanned!(site=> ()),
+        Returns::Never => quote_spanned!(site=> #runtime::Infallible),
+        Returns::Value(ty) => ty.to_token_stream(),
+    };
+    match place {
+        Place::Thread => quote_spanned!(site=> #runtime::ThreadHandle<#value>),
+        _ => quote_spanned!(site=> #runtime::JoinHandle<#value>),
+    }
+}
+
+/// The function with its true signature and a body that is checked, and never runs. For callers
+/// that are right while the function has an error.
+pub(crate) fn stand_in(mut item: ItemFn, place: &Place, runtime: &Runtime) -> TokenStream {
+    let site = Span::mixed_site();
+    let output = output(&item, place, runtime);
+    item.sig.output = syn::parse_quote!(-> #output);
+    item.sig.asyncness = None;
+    item.sig.constness = None;
+    item.attrs.push(syn::parse_quote!(#[allow(unused_variables, unused_mut)]));
+    let mut braces = Group::new(Delimiter::Brace, quote_spanned!(site=> #runtime::returns()));
+    braces.set_span(item.body.as_ref().map_or(site, Group::span));
+    item.body = item.body.is_some().then_some(braces);
+    item.into_token_stream()
+}

@@ -1,0 +1,288 @@
+//! A function: its header is parsed, its body stays raw tokens.
+
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use quote::ToTokens as _;
+use syn::parse::{ParseStream, Parser as _};
+use syn::punctuated::Punctuated;
+use syn::{
+    Attribute, Error, FnArg, GenericArgument, Pat, Path, PathArguments, ReceiverKind, Result, ReturnType, Signature, Token, Type,
+    TypeParamBound, Visibility,
+};
+
+/// A function with everything that stands before its body.
+#[derive(Clone)]
+pub(crate) struct ItemFn {
+    pub(crate) attrs: Vec<Attribute>,
+    pub(crate) vis: Visibility,
+    /// `default`, of a specialized method.
+    pub(crate) defaultness: Option<Ident>,
+    pub(crate) sig: Signature,
+    /// The braces; `None` for a method of a trait that has only a semicolon.
+    pub(crate) body: Option<Group>,
+}
+
+impl ItemFn {
+    /// Parses a function, or tells what stands in its place.
+    pub(crate) fn parse(item: TokenStream) -> Result<Self> {
+        let mut tokens: Vec<TokenTree> = ungroup(item).into_iter().collect();
+        let body = match tokens.last().cloned().map(braces) {
+            Some(Some(braces)) => {
+                tokens.pop();
+                Some(braces)
+            }
+            _ => None,
+        };
+        let semi = matches!(tokens.last(), Some(TokenTree::Punct(punct)) if punct.as_char() == ';');
+        if semi {
+            tokens.pop();
+        }
+        let mut item = Self::parse_header.parse2(tokens.into_iter().collect())?;
+        item.body = body;
+        item.hoist_inner_attributes()?;
+        Ok(item)
+    }
+
+    fn parse_header(input: ParseStream<'_>) -> Result<Self> {
+        let attrs = input.call(Attribute::parse_outer)?;
+        let vis: Visibility = input.parse()?;
+        let defaultness = is_word(input, "default").then(|| input.parse()).transpose()?;
+        if !is_fn(input) {
+            return Err(not_a_function(input));
+        }
+        let sig = input.parse()?;
+        if !input.is_empty() {
+            return Err(input.error("expected the function's body"));
+        }
+        Ok(Self { attrs, vis, defaultness, sig, body: None })
+    }
+
+    /// Moves `#![…]` from the start of the body to the function, so that the body can be put into
+    /// another block.
+    fn hoist_inner_attributes(&mut self) -> Result<()> {
+        let Some(body) = &self.body else { return Ok(()) };
+        let starts_inner = {
+            let mut tokens = body.stream().into_iter();
+            let mut next_is = |c| matches!(tokens.next(), Some(TokenTree::Punct(punct)) if punct.as_char() == c);
+            next_is('#') && next_is('!')
+        };
+        if !starts_inner {
+            return Ok(());
+        }
+        let split = |input: ParseStream<'_>| Ok((input.call(Attribute::parse_inner)?, input.parse::<TokenStream>()?));
+        let (inner, rest) = split.parse2(body.stream())?;
+        self.attrs.extend(inner.into_iter().map(|attr| Attribute { style: syn::AttrStyle::Outer, ..attr }));
+        let mut stripped = Group::new(Delimiter::Brace, rest);
+        stripped.set_span(body.span());
+        self.body = Some(stripped);
+        Ok(())
+    }
+
+    pub(crate) fn has_attribute(&self, name: &str) -> bool {
+        self.attrs.iter().any(|attr| attr.path().is_ident(name))
+    }
+
+    pub(crate) fn returns(&self) -> Returns<'_> {
+        match &self.sig.output {
+            ReturnType::Default => Returns::Unit,
+            ReturnType::Type(_, ty) => match peel(ty) {
+                Type::Never(_) => Returns::Never,
+                Type::Tuple(tuple) if tuple.elems.is_empty() => Returns::Unit,
+                _ => Returns::Value(ty),
+            },
+        }
+    }
+
+    /// Every name that the arguments bind, `self` left out.
+    pub(crate) fn bindings(&self) -> Vec<Ident> {
+        let mut names = Vec::new();
+        for input in &self.sig.inputs {
+            if let FnArg::Typed(typed) = input {
+                bound_names(&typed.pat, &mut names);
+            }
+        }
+        names
+    }
+}
+
+/// What a function returns.
+#[derive(Clone, Copy)]
+pub(crate) enum Returns<'a> {
+    Unit,
+    Never,
+    Value(&'a Type),
+}
+
+/// A type that generated code has to wrap: a future or a stream, which may be boxed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wrapped {
+    /// `impl Future`.
+    Impl,
+    /// `Pin<Box<dyn Future>>`, also by the names the `futures` crate has for it.
+    Boxed,
+}
+
+/// Whether `ty` is `impl Trait`, `Pin<Box<dyn Trait>>` or one of the aliases.
+pub(crate) fn wrapped(ty: &Type, trait_name: &str, aliases: &[&str]) -> Option<Wrapped> {
+    match peel(ty) {
+        Type::ImplTrait(it) => names_trait(&it.bounds, trait_name).then_some(Wrapped::Impl),
+        Type::Path(path) => {
+            let last = path.path.segments.last()?;
+            if aliases.contains(&last.ident.to_string().as_str()) {
+                return Some(Wrapped::Boxed);
+            }
+            let pointee = only_argument(&path.path, "Pin")?;
+            let Type::Path(inner) = peel(pointee) else { return None };
+            let Type::TraitObject(object) = peel(only_argument(&inner.path, "Box")?) else { return None };
+            names_trait(&object.bounds, trait_name).then_some(Wrapped::Boxed)
+        }
+        _ => None,
+    }
+}
+
+fn names_trait(bounds: &Punctuated<TypeParamBound, Token![+]>, name: &str) -> bool {
+    bounds.iter().any(|bound| match bound {
+        TypeParamBound::Trait(bound) => bound.path.segments.last().is_some_and(|last| last.ident == name),
+        _ => false,
+    })
+}
+
+fn only_argument<'a>(path: &'a Path, name: &str) -> Option<&'a Type> {
+    let last = path.segments.last().filter(|last| last.ident == name)?;
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
+    match arguments.args.first()? {
+        GenericArgument::Type(ty) if arguments.args.len() == 1 => Some(ty),
+        _ => None,
+    }
+}
+
+/// The type without the invisible group of a macro variable, and without parentheses.
+pub(crate) fn peel(ty: &Type) -> &Type {
+    match ty {
+        Type::Group(group) => peel(&group.elem),
+        Type::Paren(paren) => peel(&paren.elem),
+        other => other,
+    }
+}
+
+pub(crate) fn is_reference(ty: &Type) -> bool {
+    matches!(peel(ty), Type::Reference(_))
+}
+
+/// Whether the receiver owns something: not `&self`.
+pub(crate) fn is_owned_receiver(receiver: &syn::Receiver) -> bool {
+    match &receiver.kind {
+        ReceiverKind::Reference(..) => false,
+        ReceiverKind::Typed(_, ty) => !is_reference(ty),
+        _ => true,
+    }
+}
+
+fn bound_names(pat: &Pat, names: &mut Vec<Ident>) {
+    match pat {
+        Pat::Ident(pat) => {
+            if is_binding(&pat.ident) {
+                names.push(pat.ident.clone());
+            }
+            if let Some((_, inner)) = &pat.subpat {
+                bound_names(inner, names);
+            }
+        }
+        Pat::Tuple(pat) => pat.elems.iter().for_each(|pat| bound_names(pat, names)),
+        Pat::TupleStruct(pat) => pat.elems.iter().for_each(|pat| bound_names(pat, names)),
+        Pat::Slice(pat) => pat.elems.iter().for_each(|pat| bound_names(pat, names)),
+        Pat::Struct(pat) => pat.fields.iter().for_each(|field| bound_names(&field.pat, names)),
+        Pat::Reference(pat) => bound_names(&pat.pat, names),
+        Pat::Paren(pat) => bound_names(&pat.pat, names),
+        Pat::Or(pat) => pat.cases.first().into_iter().for_each(|pat| bound_names(pat, names)),
+        _ => {}
+    }
+}
+
+/// A name in a pattern binds, unless it looks like a constant or a unit struct.
+pub(crate) fn is_binding(ident: &Ident) -> bool {
+    !ident.to_string().starts_with(|c: char| c.is_uppercase())
+}
+
+/// The item without an invisible group around it (`$item:item`).
+pub(crate) fn ungroup(item: TokenStream) -> TokenStream {
+    let mut tokens = item.clone().into_iter();
+    match (tokens.next(), tokens.next()) {
+        (Some(TokenTree::Group(group)), None) if group.delimiter() == Delimiter::None => ungroup(group.stream()),
+        _ => item,
+    }
+}
+
+/// The braces of a body, also out of an invisible group (`$body:block`).
+fn braces(token: TokenTree) -> Option<Group> {
+    let TokenTree::Group(group) = token else { return None };
+    match group.delimiter() {
+        Delimiter::Brace => Some(group),
+        Delimiter::None => {
+            let mut tokens = group.stream().into_iter();
+            match (tokens.next(), tokens.next()) {
+                (Some(only), None) => braces(only),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+pub(crate) fn is_word(input: ParseStream<'_>, word: &str) -> bool {
+    input.fork().parse::<Ident>().is_ok_and(|ident| ident == word)
+}
+
+/// Whether a function's signature begins here.
+pub(crate) fn is_fn(input: ParseStream<'_>) -> bool {
+    let ahead = input.fork();
+    loop {
+        if ahead.peek(Token![fn]) {
+            return true;
+        }
+        let qualifier = ahead.peek(Token![const]) || ahead.peek(Token![async]) || ahead.peek(Token![unsafe]);
+        if qualifier {
+            // `const X: …` is an item, `const fn` is a function.
+            let _ = ahead.parse::<TokenTree>();
+        } else if ahead.peek(Token![extern]) {
+            let _ = ahead.parse::<Option<syn::Abi>>();
+        } else {
+            return false;
+        }
+    }
+}
+
+/// Names the thing that has been annotated in place of a function.
+pub(crate) fn what(input: ParseStream<'_>) -> Option<&'static str> {
+    let ahead = input.fork();
+    let _ = ahead.parse::<Option<Token![unsafe]>>();
+    let words = [
+        ("struct", "a struct"),
+        ("enum", "an enum"),
+        ("union", "a union"),
+        ("trait", "a trait"),
+        ("mod", "a module"),
+        ("impl", "an `impl` block"),
+        ("const", "a constant"),
+        ("static", "a static"),
+        ("type", "a type alias"),
+        ("use", "a `use` declaration"),
+        ("extern", "an `extern` block"),
+        ("macro_rules", "a macro"),
+        ("auto", "a trait"),
+    ];
+    use syn::ext::IdentExt as _;
+    let word = ahead.call(Ident::parse_any).ok()?.to_string();
+    words.iter().find(|(first, _)| *first == word).map(|(_, what)| *what)
+}
+
+fn not_a_function(input: ParseStream<'_>) -> Error {
+    let what = what(input).unwrap_or("something else");
+    let all = input.parse::<TokenStream>().unwrap_or_default();
+    let first = all.into_iter().next().map_or_else(Span::call_site, |token| token.span());
+    Error::new(first, format!("expected a function, found {what}"))
+}
+
+/// The attributes that decide whether something exists at all.
+pub(crate) fn cfgs(attrs: &[Attribute]) -> TokenStream {
+    attrs.iter().filter(|attr| attr.path().is_ident("cfg") || attr.path().is_ident("cfg_attr")).map(|attr| attr.to_token_stream()).collect()
+}

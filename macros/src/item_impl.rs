@@ -1,0 +1,89 @@
+//! An `impl` block: its methods are told from the rest, everything else stays raw tokens.
+
+use proc_macro2::{Group, Ident, TokenStream, TokenTree};
+use syn::parse::{ParseStream, Parser as _};
+use syn::{Attribute, ItemImpl as Header, Result, Token, Type, Visibility, token};
+
+use crate::item_fn::{is_fn, is_word, peel, ungroup};
+
+/// An `impl` block in pieces.
+pub(crate) struct ItemImpl {
+    /// All up to the braces.
+    pub(crate) header: TokenStream,
+    /// The name of the type, if it has one.
+    pub(crate) self_type: Option<Ident>,
+    pub(crate) braces: Group,
+    pub(crate) members: Vec<Member>,
+}
+
+pub(crate) enum Member {
+    Fn(TokenStream),
+    Other(TokenStream),
+}
+
+impl ItemImpl {
+    /// `None` if `item` is no `impl` block.
+    pub(crate) fn parse(item: &TokenStream) -> Option<Result<Self>> {
+        let is_impl = |input: ParseStream<'_>| {
+            input.call(Attribute::parse_outer)?;
+            if is_word(input, "default") {
+                input.parse::<TokenTree>()?;
+            }
+            input.parse::<Option<Token![unsafe]>>()?;
+            let found = input.peek(Token![impl]);
+            input.parse::<TokenStream>()?;
+            Ok(found)
+        };
+        let item = ungroup(item.clone());
+        if !is_impl.parse2(item.clone()).unwrap_or(false) {
+            return None;
+        }
+        let mut tokens: Vec<TokenTree> = item.into_iter().collect();
+        let Some(TokenTree::Group(braces)) = tokens.pop() else { return None };
+        let header: TokenStream = tokens.into_iter().collect();
+        let mut whole = header.clone();
+        whole.extend([TokenTree::Group(Group::new(braces.delimiter(), TokenStream::new()))]);
+        // Syntax that `syn` does not know costs the type's name, and nothing else.
+        let self_type = syn::parse2::<Header>(whole).ok().and_then(|header| type_name(&header.self_ty));
+        let members = members.parse2(braces.stream());
+        Some(members.map(|members| Self { header, self_type, braces, members }))
+    }
+}
+
+fn type_name(ty: &Type) -> Option<Ident> {
+    match peel(ty) {
+        Type::Path(path) => path.path.segments.last().map(|last| last.ident.clone()),
+        Type::Reference(reference) => type_name(&reference.elem),
+        _ => None,
+    }
+}
+
+fn members(input: ParseStream<'_>) -> Result<Vec<Member>> {
+    let mut members = Vec::new();
+    while !input.is_empty() {
+        let start = input.fork();
+        input.call(Attribute::parse_outer)?;
+        input.parse::<Visibility>()?;
+        if is_word(input, "default") {
+            input.parse::<TokenTree>()?;
+        }
+        let is_fn = is_fn(input);
+        // A constant or a type ends with its semicolon, anything else with its braces or a semicolon.
+        // Braces that are an argument, `Bits<{ N }>`, go on.
+        let only_semi = !is_fn && (input.peek(Token![const]) || input.peek(Token![type]));
+        while !input.is_empty() {
+            let semi = input.peek(Token![;]);
+            let braces = input.peek(token::Brace) && !only_semi;
+            input.parse::<TokenTree>()?;
+            if semi || braces && !(input.peek(Token![>]) || input.peek(Token![,]) || input.peek(Token![;])) {
+                break;
+            }
+        }
+        let mut tokens = TokenStream::new();
+        while start.cursor() != input.cursor() {
+            tokens.extend([start.parse::<TokenTree>()?]);
+        }
+        members.push(if is_fn { Member::Fn(tokens) } else { Member::Other(tokens) });
+    }
+    Ok(members)
+}

@@ -1,0 +1,311 @@
+//! Options, each with the span of its key.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use syn::ext::IdentExt as _;
+use syn::parse::{ParseStream, Parser as _};
+use syn::{Error, Expr, ExprLit, Lit, LitStr, Path, Result, Token, parenthesized, token};
+
+use crate::report::{Report, one_of};
+use crate::tag::{self, Tag};
+
+/// What was written for one option, and where.
+pub(crate) struct Spanned<T> {
+    pub(crate) key: Ident,
+    pub(crate) value: T,
+}
+
+/// The options of `#[traced]` and `#[traced_spawn]` as they were written.
+#[derive(Default)]
+pub(crate) struct Options {
+    pub(crate) name: Option<Spanned<Expr>>,
+    pub(crate) kind: Option<Spanned<&'static str>>,
+    pub(crate) parent: Option<Spanned<Expr>>,
+    pub(crate) link: Option<Spanned<Expr>>,
+    pub(crate) links: Option<Spanned<Expr>>,
+    pub(crate) root: Option<Spanned<()>>,
+    pub(crate) tags: Option<Spanned<Vec<Tag>>>,
+    pub(crate) err: Option<Spanned<ErrMode>>,
+    pub(crate) ret: Option<Spanned<RetMode>>,
+    pub(crate) krate: Option<Spanned<Path>>,
+    pub(crate) stream: Option<Spanned<()>>,
+    pub(crate) skip: Option<Spanned<()>>,
+    /// `link` without a value: the mode of a detached job.
+    pub(crate) link_mode: Option<Spanned<()>>,
+    pub(crate) blocking: Option<Spanned<()>>,
+    pub(crate) thread: Option<Spanned<()>>,
+    pub(crate) local: Option<Spanned<()>>,
+    pub(crate) on: Option<Spanned<Expr>>,
+    /// The type of the annotated `impl` block around the method. Only generated code writes it.
+    pub(crate) home: Option<Ident>,
+    /// The options of that block.
+    pub(crate) block: Option<Box<Options>>,
+}
+
+impl Options {
+    /// Takes what is not set from the options of the `impl` block, and the runtime's path from a
+    /// sibling attribute.
+    pub(crate) fn adopt(&mut self, krate: Option<Path>, returns_value: bool) {
+        let block = self.block.take().map(|block| *block).unwrap_or_default();
+        self.kind = self.kind.take().or(block.kind);
+        // The block speaks of all its methods, also of those that return nothing.
+        self.err = self.err.take().or(block.err.filter(|_| returns_value));
+        self.krate = self.krate.take().or(block.krate);
+        if let (None, Some(value)) = (&self.krate, krate) {
+            self.krate = Some(Spanned { key: Ident::new("biz_tags", Span::call_site()), value });
+        }
+        if self.parent.is_none() {
+            self.root = self.root.take().or(block.root);
+        }
+        match (&mut self.tags, block.tags) {
+            (Some(own), Some(block)) => {
+                let known: Vec<_> = own.value.iter().map(|tag| tag.key.clone()).collect();
+                own.value.extend(block.value.into_iter().filter(|tag| !known.contains(&tag.key)));
+            }
+            (None, block) => self.tags = block,
+            (Some(_), None) => {}
+        }
+    }
+}
+
+#[derive(Clone, Copy, Default)]
+pub(crate) enum ErrMode {
+    Off,
+    #[default]
+    Display,
+    Debug,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum RetMode {
+    Value,
+    Debug,
+}
+
+/// Which attribute the options are of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attr {
+    Traced,
+    TracedSpawn,
+}
+
+const TRACED: &[&str] =
+    &["name", "kind", "parent", "link", "links", "root", "tags", "err", "ret", "stream", "skip", "crate"];
+const TRACED_SPAWN: &[&str] = &[
+    "name", "kind", "parent", "link", "links", "root", "tags", "err", "ret", "blocking", "thread", "local", "on", "crate",
+];
+
+const KINDS: &[(&str, &str)] = &[
+    ("server", "Server"),
+    ("client", "Client"),
+    ("producer", "Producer"),
+    ("consumer", "Consumer"),
+    ("internal", "Internal"),
+];
+
+/// Parses all options; what is wrong with one does not hide the next.
+pub(crate) fn parse(attr: Attr, tokens: TokenStream, report: &Report) -> Options {
+    let mut options = Options::default();
+    let parsed = |input: ParseStream<'_>| {
+        while !input.is_empty() {
+            let before = input.cursor();
+            let parsed = option(attr, input, &mut options, report).and_then(|()| {
+                if input.is_empty() {
+                    return Ok(());
+                }
+                let comma: Result<Token![,]> = input.parse();
+                comma.map(drop).map_err(|error| Error::new(error.span(), "expected `,` between options"))
+            });
+            if let Err(error) = parsed {
+                report.push(error);
+                if input.cursor() == before {
+                    let _ = input.parse::<proc_macro2::TokenTree>();
+                }
+                tag::skip_entry(input);
+            }
+        }
+        Ok(())
+    };
+    if let Err(error) = parsed.parse2(tokens) {
+        report.push(error);
+    }
+    options
+}
+
+fn option(attr: Attr, input: ParseStream<'_>, options: &mut Options, report: &Report) -> Result<()> {
+    if input.peek(LitStr) {
+        let literal: LitStr = input.parse()?;
+        let key = Ident::new("name", literal.span());
+        let value = checked_name(Expr::Lit(ExprLit { attrs: Vec::new(), lit: Lit::Str(literal) }))?;
+        set(&mut options.name, key, value, report);
+        return Ok(());
+    }
+    if !input.peek(Ident::peek_any) {
+        return Err(input.error("expected an option, or the span's name as a string"));
+    }
+    let key = input.call(Ident::parse_any)?;
+    let name = key.to_string();
+    match name.as_str() {
+        "__home" => {
+            input.parse::<Token![=]>()?;
+            options.home = Some(input.parse()?);
+            return Ok(());
+        }
+        "__block" => {
+            let inner;
+            parenthesized!(inner in input);
+            // What is wrong with the block's options was said at the block.
+            options.block = Some(Box::new(parse(attr, inner.parse()?, &Report::default())));
+            return Ok(());
+        }
+        _ => {}
+    }
+    let known = if attr == Attr::Traced { TRACED } else { TRACED_SPAWN };
+    if !known.contains(&name.as_str()) {
+        let other = if attr == Attr::Traced { TRACED_SPAWN } else { TRACED };
+        let message = if other.contains(&name.as_str()) {
+            let home = if attr == Attr::Traced { "#[traced_spawn]" } else { "#[traced]" };
+            format!("`{name}` is an option of `{home}`; {}", one_of(known))
+        } else {
+            format!("unknown option `{name}`; {}", one_of(known))
+        };
+        return Err(Error::new(key.span(), message));
+    }
+    match name.as_str() {
+        "name" => {
+            let value = checked_name(value(input, &key, "name = \"…\"")?)?;
+            set(&mut options.name, key, value, report);
+        }
+        "kind" => {
+            let kind = word(input, &key, "kind = server")?;
+            let found = KINDS.iter().find(|(word, _)| kind == word);
+            let names: Vec<_> = KINDS.iter().map(|(word, _)| *word).collect();
+            let (_, variant) = found
+                .ok_or_else(|| Error::new(kind.span(), format!("unknown span kind `{kind}`; {}", one_of(&names))))?;
+            set(&mut options.kind, key, *variant, report);
+        }
+        "err" => {
+            let mode = word(input, &key, "err = debug")?;
+            let mode = match mode.to_string().as_str() {
+                "off" => ErrMode::Off,
+                "display" => ErrMode::Display,
+                "debug" => ErrMode::Debug,
+                _ => return Err(Error::new(mode.span(), format!("unknown mode `{mode}`; {}", one_of(&["off", "display", "debug"])))),
+            };
+            set(&mut options.err, key, mode, report);
+        }
+        "ret" => {
+            let mut mode = RetMode::Value;
+            if input.peek(Token![=]) {
+                let written = word(input, &key, "ret = debug")?;
+                if written != "debug" {
+                    return Err(Error::new(written.span(), format!("unknown mode `{written}`; write `ret` or `ret = debug`")));
+                }
+                mode = RetMode::Debug;
+            } else {
+                flag(input, &key)?;
+            }
+            set(&mut options.ret, key, mode, report);
+        }
+        "parent" => set_expr(input, key, "parent = message", &mut options.parent, report)?,
+        "link" if attr == Attr::TracedSpawn && !input.peek(Token![=]) => set_flag(input, key, &mut options.link_mode, report)?,
+        "link" => set_expr(input, key, "link = message", &mut options.link, report)?,
+        "links" => set_expr(input, key, "links = messages", &mut options.links, report)?,
+        "on" => set_expr(input, key, "on = handle", &mut options.on, report)?,
+        "root" => set_flag(input, key, &mut options.root, report)?,
+        "stream" => set_flag(input, key, &mut options.stream, report)?,
+        "skip" => set_flag(input, key, &mut options.skip, report)?,
+        "blocking" => set_flag(input, key, &mut options.blocking, report)?,
+        "thread" => set_flag(input, key, &mut options.thread, report)?,
+        "local" => set_flag(input, key, &mut options.local, report)?,
+        "tags" => {
+            if !input.peek(token::Paren) {
+                return Err(Error::new(key.span(), "`tags` takes a list: `tags(tenant_id, order_no = req.order_no)`"));
+            }
+            let inner;
+            parenthesized!(inner in input);
+            if inner.is_empty() {
+                return Err(Error::new(key.span(), "`tags` needs at least one tag: `tags(tenant_id)`"));
+            }
+            let tags = tag::list(&inner, report);
+            set(&mut options.tags, key, tags, report);
+        }
+        _ => {
+            let path = krate(input, &key)?;
+            set(&mut options.krate, key, path, report);
+        }
+    }
+    Ok(())
+}
+
+/// `crate = path`, of which the key is parsed.
+pub(crate) fn krate(input: ParseStream<'_>, key: &Ident) -> Result<Path> {
+    let wrong = || "`crate` takes the path of the runtime: `crate = ::my_crate::throughline`".to_owned();
+    if !input.peek(Token![=]) {
+        return Err(Error::new(key.span(), wrong()));
+    }
+    input.parse::<Token![=]>()?;
+    let at = input.span();
+    input.call(Path::parse_mod_style).map_err(|_| Error::new(at, wrong()))
+}
+
+fn set<T>(slot: &mut Option<Spanned<T>>, key: Ident, value: T, report: &Report) {
+    if slot.is_some() {
+        report.error(&key, format_args!("duplicate option `{key}`"));
+    } else {
+        *slot = Some(Spanned { key, value });
+    }
+}
+
+fn set_flag(input: ParseStream<'_>, key: Ident, slot: &mut Option<Spanned<()>>, report: &Report) -> Result<()> {
+    flag(input, &key)?;
+    set(slot, key, (), report);
+    Ok(())
+}
+
+fn set_expr(input: ParseStream<'_>, key: Ident, example: &str, slot: &mut Option<Spanned<Expr>>, report: &Report) -> Result<()> {
+    let value = value(input, &key, example)?;
+    set(slot, key, value, report);
+    Ok(())
+}
+
+/// An option that is only a word.
+fn flag(input: ParseStream<'_>, key: &Ident) -> Result<()> {
+    if input.is_empty() || input.peek(Token![,]) {
+        return Ok(());
+    }
+    Err(Error::new(input.span(), format!("`{key}` takes no value here; write `{key}`")))
+}
+
+fn value(input: ParseStream<'_>, key: &Ident, example: &str) -> Result<Expr> {
+    equals(input, key, example)?;
+    let at = input.span();
+    input.parse().map_err(|error| if input.is_empty() { Error::new(at, format!("expected an expression: `{example}`")) } else { error })
+}
+
+fn equals(input: ParseStream<'_>, key: &Ident, example: &str) -> Result<()> {
+    if !input.peek(Token![=]) {
+        return Err(Error::new(key.span(), format!("`{key}` needs a value: `{example}`")));
+    }
+    input.parse::<Token![=]>()?;
+    if input.is_empty() || input.peek(Token![,]) {
+        return Err(Error::new(key.span(), format!("`{key}` needs a value: `{example}`")));
+    }
+    Ok(())
+}
+
+fn word(input: ParseStream<'_>, key: &Ident, example: &str) -> Result<Ident> {
+    equals(input, key, example)?;
+    let at: Span = input.span();
+    input.call(Ident::parse_any).map_err(|_| Error::new(at, format!("`{key}` takes a word without quotes: `{example}`")))
+}
+
+fn checked_name(value: Expr) -> Result<Expr> {
+    match &value {
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) if text.value().trim().is_empty() => {
+            Err(Error::new_spanned(&value, "a span needs a name that can be read"))
+        }
+        Expr::Lit(ExprLit { lit: Lit::Str(_), .. }) | Expr::Path(_) | Expr::Macro(_) => Ok(value),
+        Expr::Group(group) => checked_name((*group.expr).clone()),
+        _ => Err(Error::new_spanned(&value, "`name` takes a string or the path of a `const`: `name = \"place order\"`")),
+    }
+}

@@ -1,0 +1,56 @@
+//! The one value that Throughline keeps in the OpenTelemetry `Context`.
+
+use std::sync::Arc;
+
+use opentelemetry::baggage::{Baggage, BaggageMetadata};
+use opentelemetry::trace::SpanBuilder;
+use opentelemetry::{Context, Key, KeyValue, StringValue};
+
+/// Starts a span and gives the context that holds it. A `Tracer` without its associated type.
+pub(crate) trait Source: Send + Sync {
+    /// Starts a span below the span of `context`; `None` if nothing listens.
+    fn start(&self, builder: SpanBuilder, context: &Context) -> Option<Context>;
+}
+
+/// What Throughline keeps in the OpenTelemetry `Context`, as one value.
+#[derive(Clone, Default)]
+pub(crate) struct Ambient {
+    /// Attributes of every span that starts below.
+    pub(crate) tags: Arc<[KeyValue]>,
+    /// The baggage once more, in a form that can be shared: OpenTelemetry's cannot be cloned.
+    pub(crate) baggage: Option<Arc<[BaggageEntry]>>,
+    /// Where spans of this part of the program go, when not to the installed provider.
+    pub(crate) source: Option<Arc<dyn Source>>,
+}
+
+/// One member of the baggage, in the form in which OpenTelemetry takes and gives it.
+pub(crate) type BaggageEntry = (Key, (StringValue, BaggageMetadata));
+
+/// The key under which the context holds an [`Ambient`].
+struct Slot(Arc<Ambient>);
+
+impl Ambient {
+    pub(crate) fn of(context: &Context) -> Option<&Arc<Self>> {
+        context.get::<Slot>().map(|slot| &slot.0)
+    }
+
+    pub(crate) fn put(self, context: &Context) -> Context {
+        Self::share(Arc::new(self), context)
+    }
+
+    pub(crate) fn share(this: Arc<Self>, context: &Context) -> Context {
+        context.with_value(Slot(this))
+    }
+}
+
+/// `to`, but spans below it go where those of `from` go.
+pub(crate) fn with_source_of(from: &Context, to: Context) -> Context {
+    let Some(source) = Ambient::of(from).and_then(|ambient| ambient.source.as_ref()) else { return to };
+    let mut ambient = Ambient::of(&to).map(|ambient| Ambient::clone(ambient)).unwrap_or_default();
+    ambient.source.get_or_insert_with(|| Arc::clone(source));
+    ambient.put(&to)
+}
+
+pub(crate) fn entries(baggage: &Baggage) -> impl Iterator<Item = BaggageEntry> + '_ {
+    baggage.iter().map(|(key, member)| (key.clone(), member.clone()))
+}

@@ -1,0 +1,222 @@
+//! Spans of blocks of code: the attributes as functions.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::future::Future;
+
+use futures_core::Stream;
+use opentelemetry::Value;
+use opentelemetry::trace::SpanKind;
+
+use crate::callsite::Callsite;
+use crate::future::{Traced, TracedStream};
+use crate::origin::Origin;
+use crate::outcome::Outcome;
+use crate::span::{Opening, Span};
+use crate::tags::{Tag, Tags};
+use crate::value::TagValue;
+
+/// Runs `f` in a span. What [`#[traced]`](macro@crate::traced) is for a function, this is for a
+/// block.
+///
+/// A panic is recorded and unwinds on. An `Err` is not seen, because a generic function does not
+/// know what `R` is: use [`try_in_span`] for a `Result`.
+///
+/// ```
+/// let total = throughline::in_span("add_up", || 40 + 2);
+/// assert_eq!(total, 42);
+/// ```
+#[track_caller]
+#[inline]
+pub fn in_span<R>(name: impl Into<Cow<'static, str>>, f: impl FnOnce() -> R) -> R {
+    span(name).run(f)
+}
+
+/// Runs `f` in a span that records its error.
+///
+/// # Errors
+///
+/// What `f` returns.
+///
+/// ```
+/// let parsed = throughline::try_in_span("parse", || "42".parse::<u32>());
+/// assert_eq!(parsed, Ok(42));
+/// ```
+#[track_caller]
+#[inline]
+pub fn try_in_span<T, E: Display>(name: impl Into<Cow<'static, str>>, f: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    span(name).try_run(f)
+}
+
+/// Runs a future in a span, which starts at the first poll and ends with the future. Dropping the
+/// future half-way marks the span `cancelled`.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let total = throughline::in_span_async("add_up", async { 40 + 2 }).await;
+/// assert_eq!(total, 42);
+/// # }
+/// ```
+#[track_caller]
+pub fn in_span_async<F: Future>(name: impl Into<Cow<'static, str>>, future: F) -> impl Future<Output = F::Output> {
+    span(name).run_async(future)
+}
+
+/// Runs a future in a span that records its error; otherwise like [`in_span_async`].
+#[track_caller]
+pub fn try_in_span_async<F, T, E>(name: impl Into<Cow<'static, str>>, future: F) -> impl Future<Output = Result<T, E>>
+where
+    F: Future<Output = Result<T, E>>,
+    E: Display,
+{
+    span(name).try_run_async(future)
+}
+
+/// A span for a block of code, with more to say about it than its name.
+///
+/// ```
+/// use throughline::SpanKind;
+///
+/// let rows = throughline::span("SELECT orders")
+///     .kind(SpanKind::Client)
+///     .tag("db.system.name", "mariadb")
+///     .run(|| 3);
+/// assert_eq!(rows, 3);
+/// ```
+#[track_caller]
+#[inline]
+pub fn span(name: impl Into<Cow<'static, str>>) -> Block {
+    Block {
+        callsite: Callsite::block(""),
+        name: name.into(),
+        kind: SpanKind::Internal,
+        origin: Vec::new(),
+        own: Vec::new(),
+        scoped: Vec::new(),
+    }
+}
+
+/// A span that is about to start, made by [`span`]. It costs nothing until one of its `run` or
+/// `spawn` methods is called.
+#[must_use = "a span starts when it is run"]
+pub struct Block {
+    callsite: Callsite,
+    name: Cow<'static, str>,
+    kind: SpanKind,
+    origin: Vec<Step>,
+    own: Vec<(&'static str, Option<Value>)>,
+    scoped: Vec<(&'static str, Option<Value>)>,
+}
+
+enum Step {
+    Parent(opentelemetry::Context),
+    Root,
+    Link(opentelemetry::Context),
+}
+
+impl Block {
+    /// Sets the span kind; `Internal` if not set.
+    pub fn kind(mut self, kind: SpanKind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// Adds an attribute of this span alone.
+    pub fn tag(mut self, key: &'static str, value: impl TagValue) -> Self {
+        self.own.push((key, value.tag_value()));
+        self
+    }
+
+    /// Adds an attribute of this span and of all below it.
+    pub fn biz_tag(mut self, key: &'static str, value: impl TagValue) -> Self {
+        self.scoped.push((key, value.tag_value()));
+        self
+    }
+
+    /// Continues from `origin` instead of the current span, which is linked. An origin without an
+    /// identity makes this the entry span of a new trace.
+    pub fn parent(mut self, origin: &(impl Origin + ?Sized)) -> Self {
+        self.origin.push(Step::Parent(origin.origin()));
+        self
+    }
+
+    /// Starts a new trace; the current span is linked.
+    pub fn root(mut self) -> Self {
+        self.origin.push(Step::Root);
+        self
+    }
+
+    /// Adds a link to `origin`.
+    pub fn link(mut self, origin: &(impl Origin + ?Sized)) -> Self {
+        self.origin.push(Step::Link(origin.origin()));
+        self
+    }
+
+    /// Runs `f` in the span.
+    pub fn run<R>(self, f: impl FnOnce() -> R) -> R {
+        self.start(false).run(f, |_| Outcome::default())
+    }
+
+    /// Runs `f` in the span, and records its error.
+    ///
+    /// # Errors
+    ///
+    /// What `f` returns.
+    pub fn try_run<T, E: Display>(self, f: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        self.start(false).run(f, Outcome::of_result)
+    }
+
+    /// Runs the future in the span, which starts at the first poll.
+    pub async fn run_async<F: Future>(self, future: F) -> F::Output {
+        let traced: Traced<_, _> = self.start(false).future(future, |_: &F::Output| Outcome::default());
+        traced.await
+    }
+
+    /// Runs the future in the span, which starts at the first poll, and records its error.
+    ///
+    /// # Errors
+    ///
+    /// What the future returns.
+    pub async fn try_run_async<F, T, E>(self, future: F) -> Result<T, E>
+    where
+        F: Future<Output = Result<T, E>>,
+        E: Display,
+    {
+        let traced: Traced<_, _> = self.start(false).future(future, Outcome::of_result);
+        traced.await
+    }
+
+    /// Runs the stream in the span, which starts now and ends when the stream ends or is dropped.
+    pub fn stream<S: Stream>(self, stream: S) -> TracedStream<S, fn(&S::Item) -> Outcome> {
+        self.start(false).stream_of(|| stream, |_| Outcome::default())
+    }
+
+    /// Starts the span; a detached one is cut loose from its caller.
+    pub(crate) fn start(self, detached: bool) -> Span {
+        let mut opening = Opening::new(&self.callsite);
+        opening.name(self.name);
+        opening.kind(self.kind);
+        for step in &self.origin {
+            opening = match step {
+                Step::Parent(context) => opening.parent(context),
+                Step::Root => opening.root(),
+                Step::Link(context) => opening.link(context),
+            };
+        }
+        let (own, scoped) = (self.own, self.scoped);
+        if detached {
+            opening = opening.detach();
+        }
+        opening.start(|tags: &mut Tags| {
+            own.into_iter().for_each(|(key, value)| tags.add(Tag::new(key, value)));
+            scoped.into_iter().for_each(|(key, value)| tags.scope(Tag::new(key, value)));
+        })
+    }
+}
+
+impl std::fmt::Debug for Block {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Block").field("name", &self.name).field("kind", &self.kind).finish_non_exhaustive()
+    }
+}

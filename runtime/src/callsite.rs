@@ -1,0 +1,62 @@
+//! Const facts of one instrumented function.
+
+use std::panic::Location;
+
+use opentelemetry::KeyValue;
+use opentelemetry::trace::SpanKind;
+
+/// What is known of a function before it runs: its span's name and kind, and where it stands in
+/// the source.
+///
+/// Built in a `const` by generated code, so that none of it costs anything when the function runs.
+#[derive(Debug)]
+pub struct Callsite {
+    pub(crate) name: &'static str,
+    pub(crate) kind: SpanKind,
+    function: Option<&'static str>,
+    file: &'static str,
+    line: u32,
+}
+
+impl Callsite {
+    /// The facts of the function `function` (its full path); the place is that of the caller.
+    #[track_caller]
+    pub const fn new(name: &'static str, function: &'static str) -> Self {
+        let mut callsite = Self::block(name);
+        callsite.function = Some(function);
+        callsite
+    }
+
+    /// The facts of a block of code, which has no path of its own.
+    #[track_caller]
+    pub(crate) const fn block(name: &'static str) -> Self {
+        let place = Location::caller();
+        Self {
+            name,
+            kind: SpanKind::Internal,
+            function: None,
+            file: place.file(),
+            line: place.line(),
+        }
+    }
+
+    /// Sets the span kind.
+    #[must_use]
+    pub const fn kind(mut self, kind: SpanKind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// How many attributes [`Callsite::describe`] adds at most.
+    pub(crate) const ATTRIBUTES: usize = 3;
+
+    /// Adds `code.*`, by the semantic conventions for source code. Does not allocate beyond
+    /// `attributes` itself.
+    pub(crate) fn describe(&self, attributes: &mut Vec<KeyValue>) {
+        if let Some(function) = self.function {
+            attributes.push(KeyValue::new("code.function.name", function));
+        }
+        attributes.push(KeyValue::new("code.file.path", self.file));
+        attributes.push(KeyValue::new("code.line.number", i64::from(self.line)));
+    }
+}

@@ -1,0 +1,96 @@
+//! Which detached jobs are running, and waiting for them.
+//!
+//! Every job that Throughline starts is counted from the moment it is spawned until it has ended,
+//! was cancelled, or panicked: tasks, blocking closures and threads alike.
+
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
+static IDLE: Notify = Notify::const_new();
+
+/// One job that counts as running.
+#[derive(Debug)]
+pub(crate) struct Token(());
+
+impl Token {
+    pub(crate) fn new() -> Self {
+        RUNNING.fetch_add(1, Ordering::AcqRel);
+        Self(())
+    }
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        if RUNNING.fetch_sub(1, Ordering::AcqRel) == 1 {
+            IDLE.notify_waiters();
+        }
+    }
+}
+
+/// How many jobs are running or waiting to run.
+pub fn running() -> usize {
+    RUNNING.load(Ordering::Acquire)
+}
+
+/// Waits until no job is running, for `limit` at most.
+///
+/// Jobs that start while it waits are waited for too. Safe to cancel: dropping the future leaves
+/// the jobs running.
+///
+/// # Errors
+///
+/// [`StillRunning`] tells how many jobs are left when the limit is reached.
+///
+/// # Panics
+///
+/// Outside a Tokio runtime, and in one without its timer enabled, if there is something to wait
+/// for.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), throughline::jobs::StillRunning> {
+/// use std::time::Duration;
+///
+/// throughline::spawn(async { /* … */ });
+/// throughline::jobs::wait(Duration::from_secs(5)).await?;
+/// assert_eq!(throughline::jobs::running(), 0);
+/// # Ok(())
+/// # }
+/// ```
+pub async fn wait(limit: Duration) -> Result<(), StillRunning> {
+    let idle = async {
+        loop {
+            let mut notified = std::pin::pin!(IDLE.notified());
+            // Listen first, then look: a job that ends in between is not missed.
+            notified.as_mut().enable();
+            if running() == 0 {
+                return;
+            }
+            notified.await;
+        }
+    };
+    if running() == 0 {
+        return Ok(());
+    }
+    tokio::time::timeout(limit, idle).await.map_err(|_| StillRunning { jobs: running() })
+}
+
+/// The jobs had not ended when the limit was reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StillRunning {
+    /// How many were left.
+    pub jobs: usize,
+}
+
+impl fmt::Display for StillRunning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} detached jobs are still running", self.jobs)
+    }
+}
+
+impl std::error::Error for StillRunning {}

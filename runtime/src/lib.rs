@@ -1,0 +1,58 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod ambient;
+mod block;
+mod callsite;
+#[cfg(any(feature = "console", feature = "testing"))]
+mod forest;
+mod future;
+mod origin;
+mod outcome;
+mod run;
+mod secret;
+mod snapshot;
+mod source;
+mod span;
+mod tags;
+mod value;
+
+mod carried;
+#[cfg(feature = "tokio")]
+pub mod jobs;
+#[cfg(feature = "tokio")]
+mod spawn;
+
+#[cfg(feature = "console")]
+pub mod console;
+#[cfg(feature = "sdk")]
+pub mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
+
+pub use block::{Block, in_span, in_span_async, span, try_in_span, try_in_span_async};
+pub use future::{Traced, TracedStream, WithSnapshot};
+pub use opentelemetry::trace::SpanKind;
+pub use opentelemetry::{Context, KeyValue, Value};
+pub use origin::Origin;
+pub use outcome::Outcome;
+pub use secret::set_hash_key;
+pub use snapshot::Snapshot;
+pub use source::install;
+pub use tags::current_tags;
+pub use value::{MAX_LIST_LEN, MAX_TEXT_BYTES, TagValue};
+
+pub use carried::Carried;
+#[cfg(feature = "rayon")]
+pub use spawn::rayon;
+#[cfg(feature = "tokio")]
+pub use spawn::{JoinSetExt, spawn, spawn_blocking, spawn_local, spawn_thread};
+
+pub use throughline_macros::{biz_tags, traced};
+#[cfg(feature = "tokio")]
+pub use throughline_macros::traced_spawn;

@@ -1,0 +1,200 @@
+//! How a call ended, and how that is written on its span.
+
+use std::any::{Any, type_name};
+use std::fmt::{Debug, Display};
+use std::ops::Deref;
+
+use opentelemetry::trace::{SpanRef, Status, TraceContextExt as _};
+use opentelemetry::{Context, KeyValue, Value};
+
+use crate::value::text;
+
+/// How a call that ran to its end has ended.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    failure: Option<Failure>,
+    returned: Option<Value>,
+}
+
+#[derive(Debug)]
+struct Failure {
+    error_type: &'static str,
+    message: Option<String>,
+}
+
+impl Outcome {
+    fn failed<E>(message: Option<String>) -> Self {
+        Self { failure: Some(Failure { error_type: type_name::<E>(), message }), returned: None }
+    }
+
+    /// The outcome of a `Result` whose error is described by `Display`.
+    pub(crate) fn of_result<T, E: Display>(result: &Result<T, E>) -> Self {
+        Seen::new(result).display()
+    }
+
+    /// Records the returned value as the attribute `return`.
+    #[must_use]
+    pub fn returned(mut self, value: Option<Value>) -> Self {
+        self.returned = value;
+        self
+    }
+
+    pub(crate) fn panicked(payload: &(dyn Any + Send)) -> Self {
+        let message = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        let message = message.unwrap_or("the panic's payload is not text");
+        Self { failure: Some(Failure { error_type: "panic", message: Some(text(format_args!("{message}"))) }), returned: None }
+    }
+
+    /// A panic that was seen, but not caught.
+    pub(crate) fn unwound() -> Self {
+        Self { failure: Some(Failure { error_type: "panic", message: Some("panicked".into()) }), returned: None }
+    }
+
+    /// Writes the outcome on the span of `context`, and ends the span.
+    pub(crate) fn end(self, context: &Context) {
+        let span = context.span();
+        if let Some(value) = self.returned {
+            span.set_attribute(KeyValue::new("return", value));
+        }
+        if let Some(failure) = self.failure {
+            failure.record(&span);
+        }
+        span.end();
+    }
+
+    /// Writes a failure on the span of `context`, which goes on.
+    pub(crate) fn note(self, context: &Context) {
+        if let Some(failure) = self.failure {
+            failure.record(&context.span());
+        }
+    }
+}
+
+impl Failure {
+    /// Status, `error.type` and an `exception` event, by the semantic conventions for errors and
+    /// for exceptions on spans.
+    fn record(self, span: &SpanRef<'_>) {
+        let mut event = Vec::with_capacity(3);
+        event.push(KeyValue::new("exception.type", self.error_type));
+        event.push(KeyValue::new("error.type", self.error_type));
+        if let Some(message) = &self.message {
+            event.push(KeyValue::new("exception.message", message.clone()));
+        }
+        span.add_event("exception", event);
+        span.set_attribute(KeyValue::new("error.type", self.error_type));
+        span.set_status(Status::error(self.message.unwrap_or_default()));
+    }
+}
+
+/// Ends the span of work that was given up half-way.
+pub(crate) fn cancel(context: &Context) {
+    let span = context.span();
+    span.set_attribute(KeyValue::new("cancelled", true));
+    span.end();
+}
+
+/// Looks at a returned value of which generated code knows the type, and the runtime does not.
+///
+/// The same method exists on every step below, for ever fewer bounds, and each step dereferences
+/// to the next. So a method call takes the most telling one that the type allows: a `Result` whose
+/// error implements `Display`, then one with `Debug`, then any `Result`, then any value.
+#[derive(Debug)]
+pub struct Seen<'a, R>(SeenDebug<'a, R>);
+
+/// A `Result` whose error implements `Debug`.
+#[derive(Debug)]
+pub struct SeenDebug<'a, R>(SeenResult<'a, R>);
+
+/// Any `Result`.
+#[derive(Debug)]
+pub struct SeenResult<'a, R>(SeenValue<'a, R>);
+
+/// Any value.
+#[derive(Debug)]
+pub struct SeenValue<'a, R>(&'a R);
+
+impl<'a, R> Seen<'a, R> {
+    /// Looks at `result`.
+    pub fn new(result: &'a R) -> Self {
+        Self(SeenDebug(SeenResult(SeenValue(result))))
+    }
+}
+
+impl<T, E: Display> Seen<'_, Result<T, E>> {
+    /// `err = display`.
+    pub fn display(&self) -> Outcome {
+        let result = self.0.0.0.0;
+        result.as_ref().err().map_or_else(Outcome::default, |error| Outcome::failed::<E>(Some(text(format_args!("{error}")))))
+    }
+}
+
+impl<T, E: Debug> SeenDebug<'_, Result<T, E>> {
+    /// `err = display`, of an error that has only `Debug`.
+    pub fn display(&self) -> Outcome {
+        self.debug()
+    }
+
+    /// `err = debug`.
+    pub fn debug(&self) -> Outcome {
+        let result = self.0.0.0;
+        result.as_ref().err().map_or_else(Outcome::default, |error| Outcome::failed::<E>(Some(text(format_args!("{error:?}")))))
+    }
+}
+
+impl<T, E> SeenResult<'_, Result<T, E>> {
+    /// `err = display`, of an error that cannot be shown.
+    pub fn display(&self) -> Outcome {
+        self.off()
+    }
+
+    /// `err = debug`, of an error that cannot be shown.
+    pub fn debug(&self) -> Outcome {
+        self.off()
+    }
+
+    /// `err = off`: that there was an error, and its type.
+    pub fn off(&self) -> Outcome {
+        if self.0.0.is_err() { Outcome::failed::<E>(None) } else { Outcome::default() }
+    }
+
+    /// What `ret` records.
+    pub fn ok(&self) -> Option<&T> {
+        self.0.0.as_ref().ok()
+    }
+}
+
+impl<R> SeenValue<'_, R> {
+    /// Any value is a success.
+    pub fn display(&self) -> Outcome {
+        Outcome::default()
+    }
+
+    /// Any value is a success.
+    pub fn debug(&self) -> Outcome {
+        Outcome::default()
+    }
+
+    /// Any value is a success.
+    pub fn off(&self) -> Outcome {
+        Outcome::default()
+    }
+
+    /// What `ret` records.
+    pub fn ok(&self) -> Option<&R> {
+        Some(self.0)
+    }
+}
+
+macro_rules! steps {
+    ($($from:ident => $to:ident),*) => {$(
+        impl<'a, R> Deref for $from<'a, R> {
+            type Target = $to<'a, R>;
+
+            fn deref(&self) -> &$to<'a, R> {
+                &self.0
+            }
+        }
+    )*};
+}
+
+steps!(Seen => SeenDebug, SeenDebug => SeenResult, SeenResult => SeenValue);

@@ -1,0 +1,109 @@
+//! Synchronous code in a span.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry::{Context, ContextGuard};
+
+use crate::outcome::Outcome;
+use crate::span::{Scope, Span, report_missing};
+use crate::tags::Tags;
+
+impl Span {
+    /// Runs `body` in the span and ends it, whatever happens.
+    ///
+    /// A panic is caught, written down and goes on unwinding.
+    #[inline]
+    pub fn run<R>(self, body: impl FnOnce() -> R, outcome: impl FnOnce(&R) -> Outcome) -> R {
+        if matches!(self.0, Scope::Off) {
+            return body();
+        }
+        self.run_attached(body, outcome)
+    }
+
+    fn run_attached<R>(mut self, body: impl FnOnce() -> R, outcome: impl FnOnce(&R) -> Outcome) -> R {
+        let result = {
+            let _attached = self.0.attach();
+            // The closure is not called again, and what it captured is not looked at again.
+            catch_unwind(AssertUnwindSafe(body))
+        };
+        match result {
+            Ok(value) => {
+                self.0.finish(|| outcome(&value));
+                value
+            }
+            Err(payload) => {
+                self.0.finish(|| Outcome::panicked(&*payload));
+                resume_unwind(payload)
+            }
+        }
+    }
+
+    /// Makes the span current until the guard is dropped. For functions whose body cannot move
+    /// into a closure (`#[track_caller]`).
+    pub fn enter(self) -> Entered {
+        Entered { attached: self.0.attach(), scope: self.0 }
+    }
+}
+
+/// A span that is current until this is dropped.
+#[derive(Debug)]
+#[must_use = "dropping it ends the span"]
+pub struct Entered {
+    attached: Option<ContextGuard>,
+    scope: Scope,
+}
+
+impl Entered {
+    /// Ends the span with the function's value.
+    pub fn exit<R>(mut self, value: R, outcome: impl FnOnce(&R) -> Outcome) -> R {
+        self.attached = None;
+        self.scope.finish(|| outcome(&value));
+        value
+    }
+}
+
+impl Drop for Entered {
+    /// The function left without a value that could be seen: by `return`, `?` or a panic.
+    fn drop(&mut self) {
+        self.attached = None;
+        self.scope.finish(|| if std::thread::panicking() { Outcome::unwound() } else { Outcome::default() });
+    }
+}
+
+/// Tags for the span that is current already, and for all below the code that follows.
+///
+/// Nothing is evaluated in a trace that is not sampled.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct Tagging(Tags);
+
+impl Tagging {
+    /// No tags yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds tags that leave the process; see [`crate::span::Opening::propagate`].
+    pub fn propagate(mut self, fill: impl FnOnce(&mut Tags)) -> Self {
+        fill(&mut self.0);
+        self
+    }
+
+    /// Puts the tags on the current span, and gives the context that carries them on.
+    pub fn start(mut self, fill: impl FnOnce(&mut Tags)) -> Span {
+        let current = Context::current();
+        let span = current.span();
+        let recording = span.is_recording();
+        if recording || !span.span_context().is_valid() {
+            fill(&mut self.0);
+        }
+        if recording {
+            span.set_attributes(self.0.scoped.iter().cloned());
+            report_missing(&self.0.missing, &current);
+        }
+        let changed = !self.0.scoped.is_empty() || !self.0.baggage.is_empty();
+        drop(span);
+        Span(if changed { Scope::Within(self.0.enrich(current)) } else { Scope::Off })
+    }
+}

@@ -1,0 +1,152 @@
+//! A context that can go anywhere: identity, baggage and tags, never the span itself.
+
+use std::sync::Arc;
+
+use opentelemetry::baggage::{Baggage, BaggageExt as _};
+use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceState};
+use opentelemetry::{Context, ContextGuard};
+
+use crate::ambient::{self, Ambient, BaggageEntry};
+use crate::origin::Origin;
+
+/// Where in which trace the code that captured it was: the current span's identity (trace id, span
+/// id, flags, trace state), the baggage and the tags.
+///
+/// It does not hold the span, so whoever keeps a snapshot does not keep a request open. Wrap a
+/// closure, a future or a stream in it and send that across any boundary; what runs inside has the
+/// captured span as its parent.
+///
+/// Capturing and cloning does not allocate. The exception is what only other code can bring about:
+/// baggage set through OpenTelemetry's own API is copied once at capture, and so is a W3C trace
+/// state that a caller has sent.
+///
+/// ```
+/// use throughline::Snapshot;
+///
+/// let snapshot = Snapshot::capture();
+/// let worker = std::thread::spawn(snapshot.wrap(|| 6 * 7));
+/// assert_eq!(worker.join().unwrap(), 42);
+/// ```
+#[derive(Clone, Default)]
+pub struct Snapshot {
+    identity: Identity,
+    ambient: Option<Arc<Ambient>>,
+    /// Baggage that is not in `ambient`, because other code has set it.
+    baggage: Option<Arc<[BaggageEntry]>>,
+}
+
+/// A span's identity that is cloned without allocating.
+#[derive(Clone, Default)]
+enum Identity {
+    #[default]
+    None,
+    /// Without trace state.
+    Bare(SpanContext),
+    Shared(Arc<SpanContext>),
+}
+
+impl Identity {
+    fn of(span: &SpanContext) -> Self {
+        if !span.is_valid() {
+            Self::None
+        } else if *span.trace_state() == TraceState::NONE {
+            Self::Bare(span.clone())
+        } else {
+            Self::Shared(Arc::new(span.clone()))
+        }
+    }
+}
+
+impl Snapshot {
+    /// Captures the current context.
+    pub fn capture() -> Self {
+        Context::map_current(Self::of)
+    }
+
+    /// Captures `context`.
+    pub fn of(context: &Context) -> Self {
+        let ambient = Ambient::of(context).map(Arc::clone);
+        let baggage = context.baggage();
+        let known = ambient.as_ref().and_then(|ambient| ambient.baggage.as_deref()).unwrap_or_default();
+        let same = known.len() == baggage.len()
+            && known.iter().all(|(key, member)| baggage.get_with_metadata(key) == Some(member));
+        Self {
+            identity: Identity::of(context.span().span_context()),
+            baggage: (!same).then(|| ambient::entries(baggage).collect()),
+            ambient,
+        }
+    }
+
+    /// The identity of the captured span, if there was one.
+    pub fn span_context(&self) -> Option<&SpanContext> {
+        match &self.identity {
+            Identity::None => None,
+            Identity::Bare(span) => Some(span),
+            Identity::Shared(span) => Some(span),
+        }
+    }
+
+    /// The snapshot as a context, to be used with OpenTelemetry's own API.
+    pub fn to_context(&self) -> Context {
+        let mut context = Context::new();
+        if let Some(span) = self.span_context() {
+            context = context.with_remote_span_context(span.clone());
+        }
+        let shared = self.ambient.as_ref().and_then(|ambient| ambient.baggage.as_ref());
+        if let Some(baggage) = self.baggage.as_ref().or(shared).filter(|baggage| !baggage.is_empty()) {
+            context = context.with_baggage(baggage.iter().cloned().collect::<Baggage>());
+        }
+        match &self.ambient {
+            Some(ambient) => Ambient::share(Arc::clone(ambient), &context),
+            None => context,
+        }
+    }
+
+    /// The same baggage and tags in a new trace.
+    pub(crate) fn without_span(mut self) -> Self {
+        self.identity = Identity::None;
+        self
+    }
+
+    /// Makes the snapshot current on this thread until the guard is dropped.
+    #[must_use = "dropping the guard ends the snapshot's turn at once"]
+    pub fn attach(&self) -> ContextGuard {
+        self.to_context().attach()
+    }
+
+    /// Runs `f` here and now with the snapshot current.
+    pub fn run<R>(&self, f: impl FnOnce() -> R) -> R {
+        let _attached = self.attach();
+        f()
+    }
+
+    /// A closure that has the snapshot current when it is called, wherever that is.
+    pub fn wrap<R>(self, f: impl FnOnce() -> R) -> impl FnOnce() -> R {
+        move || self.run(f)
+    }
+
+    /// The same for a closure that is called many times with an argument: callbacks, iterators,
+    /// rayon's parallel iterators.
+    pub fn wrap_fn<A, R>(self, f: impl Fn(A) -> R) -> impl Fn(A) -> R {
+        let context = self.to_context();
+        move |argument| {
+            let _attached = context.clone().attach();
+            f(argument)
+        }
+    }
+}
+
+impl Origin for Snapshot {
+    fn origin(&self) -> Context {
+        self.to_context()
+    }
+}
+
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("span_context", &self.span_context())
+            .field("tags", &self.ambient.as_ref().map_or(&[][..], |ambient| &ambient.tags))
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,135 @@
+//! Where spans come from: the installed provider, or OpenTelemetry's global one.
+
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use opentelemetry::trace::{Span as _, SpanBuilder, TraceContextExt as _, Tracer, TracerProvider};
+use opentelemetry::{Context, InstrumentationScope, global};
+
+use crate::ambient::Source;
+
+struct Typed<T>(T);
+
+impl<T> Source for Typed<T>
+where
+    T: Tracer + Send + Sync,
+    T::Span: Send + Sync + 'static,
+{
+    fn start(&self, builder: SpanBuilder, context: &Context) -> Option<Context> {
+        let span = {
+            let _own = OwnSpan::mark();
+            self.0.build_with_context(builder, context)
+        };
+        // Without an SDK, after its shutdown, and where telemetry is suppressed, a tracer gives
+        // spans without an identity.
+        span.span_context().is_valid().then(|| context.with_span(span))
+    }
+}
+
+pub(crate) fn of<P>(provider: &P) -> Arc<dyn Source>
+where
+    P: TracerProvider,
+    P::Tracer: Send + Sync + 'static,
+    <P::Tracer as Tracer>::Span: Send + Sync + 'static,
+{
+    let scope = InstrumentationScope::builder(Cow::Borrowed("throughline"))
+        .with_version(env!("CARGO_PKG_VERSION"))
+        .build();
+    Arc::new(Typed(provider.tracer_with_scope(scope)))
+}
+
+static INSTALLED: RwLock<Option<Arc<dyn Source>>> = RwLock::new(None);
+
+/// Moves with every change of `INSTALLED`. Zero: nothing was ever installed.
+static GENERATION: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    /// This thread's copy of `INSTALLED` and the generation it is of. The `Rc` keeps the threads
+    /// from counting references in one place.
+    static CACHED: RefCell<(u64, Option<Rc<Arc<dyn Source>>>)> = const { RefCell::new((0, None)) };
+
+    /// Whether the span that is starting on this thread is one of ours. Not a context: it is true
+    /// only while `Tracer::build_with_context` runs.
+    static OWN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Sends the spans of this process to `provider`.
+///
+/// This is the fast way: the provider's own tracer is kept. Without a call, spans go to
+/// OpenTelemetry's global provider, which is asked anew for every span, because a tracer taken from
+/// it before it is set would stay silent for ever. A later call replaces the provider for the spans
+/// that start after it.
+///
+/// The provider's sampler is asked for every span but one kind: a span under a local parent that is
+/// not sampled is never sampled, whatever the sampler says, because half a trace is of no use.
+///
+/// ```
+/// use opentelemetry_sdk::trace::SdkTracerProvider;
+///
+/// let provider = SdkTracerProvider::builder().build();
+/// throughline::install(&provider);
+/// ```
+pub fn install<P>(provider: &P)
+where
+    P: TracerProvider,
+    P::Tracer: Send + Sync + 'static,
+    <P::Tracer as Tracer>::Span: Send + Sync + 'static,
+{
+    let source = of(provider);
+    let mut installed = INSTALLED.write().unwrap_or_else(PoisonError::into_inner);
+    let previous = installed.replace(source);
+    GENERATION.fetch_add(1, Ordering::Release);
+    drop(installed);
+    // The last handle of a provider may flush in its destructor: not under the lock.
+    drop(previous);
+}
+
+/// Starts a span with the installed provider, or with the global one.
+pub(crate) fn start(builder: SpanBuilder, context: &Context) -> Option<Context> {
+    let generation = GENERATION.load(Ordering::Acquire);
+    if generation == 0 {
+        return of(&global::tracer_provider()).start(builder, context);
+    }
+    let Ok(source) = CACHED.try_with(|cached| {
+        if cached.borrow().0 != generation {
+            let fresh = (generation, installed().map(Rc::new));
+            // The last handle of a provider may flush in its destructor: not under the borrow.
+            let stale = cached.replace(fresh);
+            drop(stale);
+        }
+        cached.borrow().1.clone()
+    }) else {
+        // This thread is being torn down.
+        return installed()?.start(builder, context);
+    };
+    source?.start(builder, context)
+}
+
+fn installed() -> Option<Arc<dyn Source>> {
+    INSTALLED.read().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// Whether the span that is starting on this thread was opened by Throughline, which has put the
+/// tags on it already.
+#[cfg(feature = "sdk")]
+pub(crate) fn is_own_span() -> bool {
+    OWN.try_with(Cell::get).unwrap_or(false)
+}
+
+/// Marks the span that starts as ours until dropped, also when a sampler panics.
+struct OwnSpan(bool);
+
+impl OwnSpan {
+    fn mark() -> Self {
+        Self(OWN.try_with(|own| own.replace(true)).unwrap_or(false))
+    }
+}
+
+impl Drop for OwnSpan {
+    fn drop(&mut self) {
+        let _ = OWN.try_with(|own| own.set(self.0));
+    }
+}

@@ -1,0 +1,249 @@
+//! Detached jobs: each has a span of its own, in the trace of the code that started it.
+
+use std::any::type_name;
+use std::borrow::Cow;
+use std::future::Future;
+use std::thread;
+use std::time::Instant;
+
+use tokio::runtime::Handle;
+use tokio::task::{self, JoinHandle};
+
+use crate::block::Block;
+use crate::callsite::Callsite;
+use crate::jobs::Token;
+use crate::outcome::Outcome;
+use crate::span::{Opening, Span};
+use crate::tags::Tags;
+
+#[cfg(feature = "rayon")]
+pub mod rayon;
+mod set;
+
+pub use set::JoinSetExt;
+
+/// Starts `future` as a detached job: a task with its own span, which is a child of the current
+/// span and outlives it.
+///
+/// The drop-in for [`tokio::spawn`]. The span bears the name of the future's function; for another
+/// name, kind or tags use [`crate::span`]. Baggage and tags travel with it, and
+/// [`jobs`](crate::jobs) counts it.
+///
+/// Dropping the handle leaves the job running; aborting it marks the span `cancelled`; a panic is
+/// written on the span and reaches the handle.
+///
+/// # Panics
+///
+/// Outside a Tokio runtime.
+#[track_caller]
+pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    unnamed::<F>(&Callsite::block("")).spawn(future, plain)
+}
+
+/// Runs `f` on Tokio's pool for blocking work, as a detached job. The drop-in for
+/// [`tokio::task::spawn_blocking`]; otherwise like [`spawn`].
+///
+/// # Panics
+///
+/// Outside a Tokio runtime.
+#[track_caller]
+pub fn spawn_blocking<F, R>(f: F) -> JoinHandle<R>
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
+    unnamed::<F>(&Callsite::block("")).spawn_blocking(f, plain)
+}
+
+/// Starts a future that is not `Send`, as a detached job on this thread. The drop-in for
+/// [`tokio::task::spawn_local`]; otherwise like [`spawn`].
+///
+/// # Panics
+///
+/// Outside a [`tokio::task::LocalSet`].
+#[track_caller]
+pub fn spawn_local<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    unnamed::<F>(&Callsite::block("")).spawn_local(future, plain)
+}
+
+/// Runs `f` on a new OS thread, as a detached job. The drop-in for [`std::thread::spawn`];
+/// otherwise like [`spawn`].
+///
+/// # Panics
+///
+/// If the operating system cannot start a thread.
+#[track_caller]
+pub fn spawn_thread<F, R>(f: F) -> thread::JoinHandle<R>
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
+    let name = function_name::<F>();
+    unnamed::<F>(&Callsite::block("")).spawn_thread(name, f, plain)
+}
+
+impl Block {
+    /// Starts the future as a detached job with this span. See [`spawn`].
+    ///
+    /// # Panics
+    ///
+    /// Outside a Tokio runtime.
+    #[track_caller]
+    pub fn spawn<F>(self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.spawn_on(&runtime("a detached job"), future)
+    }
+
+    /// Starts the future as a detached job of `runtime` with this span. See [`spawn`].
+    pub fn spawn_on<F>(self, runtime: &Handle, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.start(true).spawn_on(runtime, future, plain)
+    }
+
+    /// Runs the closure on the pool for blocking work, as a detached job with this span. See
+    /// [`spawn_blocking`].
+    ///
+    /// # Panics
+    ///
+    /// Outside a Tokio runtime.
+    #[track_caller]
+    pub fn spawn_blocking<F, R>(self, f: F) -> JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        self.start(true).spawn_blocking(f, plain)
+    }
+}
+
+/// The span of a job that is named after its code.
+pub(crate) fn unnamed<F>(callsite: &Callsite) -> Span {
+    let mut opening = Opening::new(callsite);
+    opening.name(Cow::Borrowed(function_name::<F>()));
+    opening.detach().start(|_: &mut Tags| {})
+}
+
+/// Any value is a success: the runtime cannot see what it is.
+pub(crate) fn plain<R>(_: &R) -> Outcome {
+    Outcome::default()
+}
+
+/// The name of the function that a future or a closure is from.
+fn function_name<F>() -> &'static str {
+    // `app::orders::receipt::{{closure}}`: the future of `receipt`, or a block in it. Generic
+    // parameters would carry other paths.
+    let full = type_name::<F>();
+    let path = full.split('<').next().unwrap_or(full);
+    path.rsplit("::").find(|part| !part.is_empty() && !part.starts_with('{')).unwrap_or(path)
+}
+
+#[track_caller]
+fn runtime(what: &str) -> Handle {
+    Handle::try_current().unwrap_or_else(|_| {
+        panic!(
+            "{what} was started outside a Tokio runtime; call it from async code, enter a runtime first \
+             (`let _guard = runtime.enter();`), or name one: `#[traced_spawn(on = handle)]`"
+        )
+    })
+}
+
+impl Span {
+    /// Runs the future in the span, as a task.
+    #[track_caller]
+    pub fn spawn<F, O>(self, future: F, outcome: O) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+        O: FnOnce(&F::Output) -> Outcome + Send + 'static,
+    {
+        self.spawn_on(&runtime("a detached job"), future, outcome)
+    }
+
+    /// Runs the future in the span, as a task of `runtime`.
+    #[track_caller]
+    pub fn spawn_on<F, O>(self, runtime: &Handle, future: F, outcome: O) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+        O: FnOnce(&F::Output) -> Outcome + Send + 'static,
+    {
+        runtime.spawn(self.job(future, outcome, Token::new()))
+    }
+
+    /// Runs the future in the span, as a task of this thread.
+    #[track_caller]
+    pub fn spawn_local<F, O>(self, future: F, outcome: O) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+        O: FnOnce(&F::Output) -> Outcome + 'static,
+    {
+        task::spawn_local(self.job(future, outcome, Token::new()))
+    }
+
+    /// Runs the closure in the span, on the pool for blocking work.
+    #[track_caller]
+    pub fn spawn_blocking<F, R, O>(self, f: F, outcome: O) -> JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+        O: FnOnce(&R) -> Outcome + Send + 'static,
+    {
+        self.spawn_blocking_on(&runtime("a blocking job"), f, outcome)
+    }
+
+    /// Runs the closure in the span, on the pool for blocking work of `runtime`.
+    #[track_caller]
+    pub fn spawn_blocking_on<F, R, O>(self, runtime: &Handle, f: F, outcome: O) -> JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+        O: FnOnce(&R) -> Outcome + Send + 'static,
+    {
+        runtime.spawn_blocking(self.closure(f, outcome))
+    }
+
+    /// Runs the closure in the span, on a new thread of the name `name`.
+    #[track_caller]
+    pub fn spawn_thread<F, R, O>(self, name: &str, f: F, outcome: O) -> thread::JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+        O: FnOnce(&R) -> Outcome + Send + 'static,
+    {
+        let thread = thread::Builder::new().name(name.replace('\0', ""));
+        thread
+            .spawn(self.closure(f, outcome))
+            .unwrap_or_else(|error| panic!("the operating system cannot start the thread `{name}`: {error}"))
+    }
+
+    fn closure<F, R, O>(self, f: F, outcome: O) -> impl FnOnce() -> R + Send + 'static
+    where
+        F: FnOnce() -> R + Send + 'static,
+        O: FnOnce(&R) -> Outcome + Send + 'static,
+        R: Send + 'static,
+    {
+        let token = Token::new();
+        let spawned = Instant::now();
+        move || {
+            self.0.queued_since(spawned);
+            let value = self.run(f, outcome);
+            drop(token);
+            value
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Detached jobs in a `JoinSet`.
+
+use std::future::Future;
+
+use tokio::runtime::Handle;
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::{plain, unnamed};
+use crate::callsite::Callsite;
+use crate::jobs::Token;
+
+/// Starts jobs in a [`JoinSet`] that stay in the trace. Each method is the traced form of the one
+/// without the suffix; see [`spawn`](crate::spawn) for what a job is.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use throughline::JoinSetExt as _;
+/// use tokio::task::JoinSet;
+///
+/// let mut set = JoinSet::new();
+/// for part in 0..3 {
+///     set.spawn_traced(async move { part * 2 });
+/// }
+/// let parts = set.join_all().await;
+/// assert_eq!(parts.iter().sum::<i32>(), 6);
+/// # }
+/// ```
+pub trait JoinSetExt<T> {
+    /// [`JoinSet::spawn`], traced.
+    ///
+    /// # Panics
+    ///
+    /// Outside a Tokio runtime.
+    #[track_caller]
+    fn spawn_traced<F>(&mut self, future: F) -> AbortHandle
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send + 'static;
+
+    /// [`JoinSet::spawn_on`], traced.
+    #[track_caller]
+    fn spawn_traced_on<F>(&mut self, future: F, runtime: &Handle) -> AbortHandle
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send + 'static;
+
+    /// [`JoinSet::spawn_local`], traced.
+    ///
+    /// # Panics
+    ///
+    /// Outside a [`tokio::task::LocalSet`].
+    #[track_caller]
+    fn spawn_local_traced<F>(&mut self, future: F) -> AbortHandle
+    where
+        F: Future<Output = T> + 'static,
+        T: 'static;
+
+    /// [`JoinSet::spawn_blocking`], traced.
+    ///
+    /// # Panics
+    ///
+    /// Outside a Tokio runtime.
+    #[track_caller]
+    fn spawn_blocking_traced<F>(&mut self, f: F) -> AbortHandle
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static;
+}
+
+impl<T: 'static> JoinSetExt<T> for JoinSet<T> {
+    fn spawn_traced<F>(&mut self, future: F) -> AbortHandle
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.spawn_traced_on(future, &super::runtime("a job of a `JoinSet`"))
+    }
+
+    fn spawn_traced_on<F>(&mut self, future: F, runtime: &Handle) -> AbortHandle
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.spawn_on(unnamed::<F>(&Callsite::block("")).job(future, plain, Token::new()), runtime)
+    }
+
+    fn spawn_local_traced<F>(&mut self, future: F) -> AbortHandle
+    where
+        F: Future<Output = T> + 'static,
+        T: 'static,
+    {
+        self.spawn_local(unnamed::<F>(&Callsite::block("")).job(future, plain, Token::new()))
+    }
+
+    fn spawn_blocking_traced<F>(&mut self, f: F) -> AbortHandle
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.spawn_blocking(unnamed::<F>(&Callsite::block("")).closure(f, plain))
+    }
+}

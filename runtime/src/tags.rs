@@ -1,0 +1,184 @@
+//! Business tags: how they are written down, and how the context holds them.
+
+use std::sync::Arc;
+
+use opentelemetry::baggage::{Baggage, BaggageExt as _};
+use opentelemetry::{Context, Key, KeyValue, StringValue, Value};
+
+use crate::ambient::{self, Ambient};
+use crate::secret;
+use crate::value::TagValue;
+
+/// One tag on its way to a span.
+#[derive(Debug)]
+pub struct Tag {
+    key: &'static str,
+    value: Option<Value>,
+    missing: bool,
+    baggage: bool,
+}
+
+impl Tag {
+    /// A tag whose value is known, or is absent.
+    pub fn new(key: &'static str, value: Option<Value>) -> Self {
+        Self { key, value, missing: false, baggage: false }
+    }
+
+    /// Reports the tag as missing when there is no value.
+    #[must_use]
+    pub fn required(mut self) -> Self {
+        self.missing = self.value.is_none();
+        self
+    }
+
+    /// Stands in for an absent value.
+    #[must_use]
+    pub fn or(mut self, fallback: impl FnOnce() -> Option<Value>) -> Self {
+        self.value = self.value.or_else(fallback);
+        self
+    }
+
+    /// Replaces the value by its keyed hash. See [`crate::set_hash_key`].
+    #[must_use]
+    pub fn hash(mut self) -> Self {
+        self.value = self.value.map(|value| secret::hash(&value.as_str()).into());
+        self
+    }
+
+    /// Replaces all but the last four characters.
+    #[must_use]
+    pub fn mask(mut self) -> Self {
+        self.value = self.value.map(|value| secret::mask(&value.as_str()).into());
+        self
+    }
+
+    /// Writes the tag to the W3C baggage too, so that it leaves the process.
+    #[must_use]
+    pub fn propagate(mut self) -> Self {
+        self.baggage = true;
+        self
+    }
+}
+
+/// Where generated code puts the tags of one call.
+#[derive(Debug, Default)]
+pub struct Tags {
+    /// Attributes of this span alone.
+    pub(crate) own: Vec<KeyValue>,
+    /// Attributes of this span and of every span below it.
+    pub(crate) scoped: Vec<KeyValue>,
+    /// What is to leave the process as W3C baggage.
+    pub(crate) baggage: Vec<(&'static str, String)>,
+    /// Required tags without a value.
+    pub(crate) missing: Vec<&'static str>,
+}
+
+impl Tags {
+    /// An attribute of this span alone.
+    pub fn add(&mut self, tag: Tag) {
+        let key = tag.key;
+        if let Some(value) = self.take(tag) {
+            self.own.push(KeyValue::new(key, value));
+        }
+    }
+
+    /// An attribute of this span and of every span below it.
+    pub fn scope(&mut self, tag: Tag) {
+        let key = tag.key;
+        if let Some(value) = self.take(tag) {
+            self.scoped.push(KeyValue::new(key, shared(value)));
+        }
+    }
+
+    fn take(&mut self, tag: Tag) -> Option<Value> {
+        if tag.missing {
+            self.missing.push(tag.key);
+        }
+        if let (true, Some(value)) = (tag.baggage, &tag.value) {
+            self.baggage.push((tag.key, value.as_str().into_owned()));
+        }
+        tag.value
+    }
+
+    /// The attributes of a span that starts in `context`: what was set for it, then what it
+    /// inherits, without the keys that were set.
+    pub(crate) fn attributes(&mut self, context: &Context, extra: usize) -> Vec<KeyValue> {
+        let inherited = Ambient::of(context).map_or(&[][..], |ambient| &ambient.tags);
+        let mut all = Vec::with_capacity(self.own.len() + self.scoped.len() + inherited.len() + extra);
+        all.append(&mut self.own);
+        all.extend_from_slice(&self.scoped);
+        let set = all.len();
+        for tag in inherited {
+            if !has_key(&all[..set], &tag.key) {
+                all.push(tag.clone());
+            }
+        }
+        all
+    }
+
+    /// The context of the call: `context`, and the scoped tags and baggage of this call.
+    pub(crate) fn enrich(&mut self, mut context: Context) -> Context {
+        if self.baggage.is_empty() && self.scoped.is_empty() {
+            return context;
+        }
+        let mut ambient = Ambient::of(&context).map_or_else(Ambient::default, |ambient| Ambient::clone(ambient));
+        if !self.scoped.is_empty() {
+            let mut tags = std::mem::take(&mut self.scoped);
+            let set = tags.len();
+            for tag in ambient.tags.iter() {
+                if !has_key(&tags[..set], &tag.key) {
+                    tags.push(tag.clone());
+                }
+            }
+            ambient.tags = tags.into();
+        }
+        if !self.baggage.is_empty() {
+            let mut baggage: Baggage = ambient::entries(context.baggage()).collect();
+            let expected = self.baggage.iter().filter(|(key, _)| baggage.get(key).is_none()).count() + baggage.len();
+            for (key, value) in self.baggage.drain(..) {
+                baggage.insert(key, value);
+            }
+            if baggage.len() < expected {
+                tracing::warn!("baggage is full: a propagated tag stays in this process (W3C Baggage allows 64 members and 8192 bytes)");
+            }
+            ambient.baggage = Some(ambient::entries(&baggage).collect());
+            context = context.with_baggage(baggage);
+        }
+        ambient.put(&context)
+    }
+}
+
+/// The tags that hold here: what `#[biz_tags]` of this function and of those above it have set.
+///
+/// Log formatters and client libraries read them. Costs one look-up in the current context; empty
+/// where no tag is set, and in a trace that is not sampled.
+///
+/// ```
+/// use throughline::biz_tags;
+///
+/// #[biz_tags(tenant_id)]
+/// fn checkout(tenant_id: &str) -> usize {
+///     throughline::current_tags().len()
+/// }
+/// assert_eq!(checkout("acme"), 1);
+/// ```
+pub fn current_tags() -> Arc<[KeyValue]> {
+    Context::map_current(|context| Ambient::of(context).map_or_else(Arc::default, |ambient| Arc::clone(&ambient.tags)))
+}
+
+pub(crate) fn has_key(attributes: &[KeyValue], key: &Key) -> bool {
+    attributes.iter().any(|attribute| attribute.key == *key)
+}
+
+/// Makes the text of a value shareable, so that spans below take it without a copy.
+fn shared(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(StringValue::from(Arc::<str>::from(String::from(text)))),
+        other => other,
+    }
+}
+
+/// The value of a plain tag. Bounded by [`TagValue`]'s conversions.
+pub fn value(of: &(impl TagValue + ?Sized)) -> Option<Value> {
+    of.tag_value()
+}
