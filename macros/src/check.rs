@@ -4,14 +4,14 @@ use proc_macro2::Span;
 use quote::ToTokens;
 use syn::ext::IdentExt as _;
 use syn::visit::{self, Visit};
-use syn::{FnArg, Lifetime, Pat, ReceiverKind, Type, TypeReference};
+use syn::{FnArg, GenericArgument, Lifetime, Pat, PathArguments, ReceiverKind, Type, TypeReference};
 
 use crate::item_fn::{ItemFn, Returns, Wrapped, peel, wrapped};
 use crate::model::{Links, Mode, Name, Parent, Place, Shape, Spawn, TagSets, Tagged, Traced};
 use crate::options::{Options, Spanned};
 use crate::report::{Report, nearest};
 use crate::runtime_path::Runtime;
-use crate::tag::{Source, Tag};
+use crate::tag::{Modifier, Source, Tag};
 
 const FUTURES: &[&str] = &["BoxFuture", "LocalBoxFuture"];
 const STREAMS: &[&str] = &["BoxStream", "LocalBoxStream"];
@@ -19,7 +19,7 @@ const STREAMS: &[&str] = &["BoxStream", "LocalBoxStream"];
 /// `#[traced]` on a function.
 pub(crate) fn traced(options: Options, biz: Vec<Tag>, item: ItemFn, report: &Report) -> Traced {
     body(&item, "#[traced]", options.home.is_some(), report);
-    if let Some(skip) = &options.skip {
+    if let (Some(skip), true) = (&options.skip, report.is_empty()) {
         report.error(&skip.key, "`skip` leaves a method out of a traced `impl` block; here, remove the attribute");
     }
     let shape = match &options.stream {
@@ -32,6 +32,8 @@ pub(crate) fn traced(options: Options, biz: Vec<Tag>, item: ItemFn, report: &Rep
 
 /// `#[traced_spawn]` on a function.
 pub(crate) fn traced_spawn(options: Options, biz: Vec<Tag>, item: ItemFn, report: &Report) -> Traced {
+    // A mistyped option may have been the one that is missed below.
+    let understood = report.is_empty();
     body(&item, "#[traced_spawn]", options.home.is_some(), report);
     origin_conflicts(&options, report);
     let modes = [("link", &options.link_mode), ("root", &options.root)];
@@ -40,15 +42,20 @@ pub(crate) fn traced_spawn(options: Options, biz: Vec<Tag>, item: ItemFn, report
         report.error(&link.key, "`link` conflicts with `parent`: the one starts a new trace, the other continues one");
     }
     let places = [("blocking", &options.blocking), ("thread", &options.thread), ("local", &options.local)];
-    conflict(&places, "a job runs in one place", report);
+    let one_place = !conflict(&places, "a job runs in one place", report);
     if let Some(on) = &options.on {
         for (name, place) in &places[1..] {
             if place.is_some() {
-                report.error(&on.key, format_args!("`on` conflicts with `{name}`: a handle spawns on a runtime's own threads"));
+                report.error(
+                    &on.key,
+                    format_args!("`on` conflicts with `{name}`: a handle spawns on a runtime's own threads"),
+                );
             }
         }
     }
-    if item.sig.asyncness.is_some() {
+    if !one_place {
+        // Which of them the function has to suit is not known.
+    } else if item.sig.asyncness.is_some() {
         for (name, place) in &places[..2] {
             if let Some(place) = place {
                 let message = format!("`{name}` runs a plain `fn`; remove `async`, or remove `{name}`");
@@ -57,7 +64,7 @@ pub(crate) fn traced_spawn(options: Options, biz: Vec<Tag>, item: ItemFn, report
         }
     } else if let Some(local) = &options.local {
         report.error(&local.key, "`local` runs an `async fn`; add `async`, or use `blocking` or `thread`");
-    } else if options.blocking.is_none() && options.thread.is_none() {
+    } else if understood && options.blocking.is_none() && options.thread.is_none() {
         let message = "`#[traced_spawn]` needs an `async fn`; for a plain `fn` write `#[traced_spawn(blocking)]` or `#[traced_spawn(thread)]`";
         report.error(item.sig.fn_token, message);
     }
@@ -147,7 +154,7 @@ fn build(options: Options, biz: Vec<Tag>, item: ItemFn, shape: Shape, report: &R
         links,
         tags,
         err: options.err.map(|err| err.value).unwrap_or_default(),
-        ret: options.ret.map(|ret| ret.value),
+        ret: options.ret,
         item,
         shape,
     }
@@ -167,7 +174,8 @@ fn body(item: &ItemFn, attribute: &str, in_impl: bool, report: &Report) {
         report.error(variadic, format_args!("`{attribute}` cannot pass on the arguments of a variadic function"));
     }
     if item.body.is_none() {
-        let message = format!("`{attribute}` needs a body; put it on the method of the `impl`, or give the method a default");
+        let message =
+            format!("`{attribute}` needs a body; put it on the method of the `impl`, or give the method a default");
         report.error(&item.sig.ident, message);
     }
 }
@@ -178,13 +186,17 @@ fn origin_conflicts(options: &Options, report: &Report) {
     }
 }
 
-fn conflict(all: &[(&str, &Option<Spanned<()>>)], why: &str, report: &Report) {
+/// Whether more than one of `all` is given, which is reported.
+fn conflict(all: &[(&str, &Option<Spanned<()>>)], why: &str, report: &Report) -> bool {
+    let mut found = false;
     let mut given = all.iter().filter_map(|(name, option)| option.as_ref().map(|option| (name, option)));
     if let Some((first, _)) = given.next() {
         for (name, option) in given {
             report.error(&option.key, format_args!("`{name}` conflicts with `{first}`: {why}"));
+            found = true;
         }
     }
+    found
 }
 
 fn plain_shape(item: &ItemFn) -> Shape {
@@ -209,7 +221,10 @@ fn stream_shape(item: &ItemFn, stream: &Spanned<()>, report: &Report) -> Shape {
         (Some(Wrapped::Impl), true) => Shape::AsyncStream,
         (Some(wrapped), false) => Shape::Stream(wrapped),
         (Some(Wrapped::Boxed), true) => {
-            report.error(&stream.key, "`stream` on an `async fn` needs `impl Stream`; remove `async` to return a boxed one");
+            report.error(
+                &stream.key,
+                "`stream` on an `async fn` needs `impl Stream`; remove `async` to return a boxed one",
+            );
             Shape::Async
         }
         (None, _) => {
@@ -229,14 +244,16 @@ fn arguments(tags: &TagSets, item: &ItemFn, report: &Report) {
             continue;
         }
         let known = names.iter().map(String::as_str);
-        let message = match nearest(&wanted, known) {
-            Some(near) => format!("there is no argument `{wanted}`; did you mean `{near}`?"),
-            None if names.is_empty() => {
-                format!("there is no argument `{wanted}`, the function has none; give the tag a value: `{wanted} = …`")
+        let fix = match nearest(&wanted, known) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if Modifier::from_name(&wanted).is_some() => {
+                format!("as a modifier it wraps tags: `{wanted}(tenant_id)`")
             }
-            None => format!("there is no argument `{wanted}`; name an argument, or give the tag a value: `{wanted} = …`"),
+            None if names.is_empty() => format!("give the tag a value: `{wanted} = …`"),
+            None => format!("name another, or give the tag a value: `{wanted} = …`"),
         };
-        report.error(ident, message);
+        // The tag may be one of the whole `impl` block, so the function is named.
+        report.error(ident, format_args!("`{}` has no argument `{wanted}`; {fix}", item.sig.ident));
     }
 }
 
@@ -247,7 +264,9 @@ fn borrowed(item: &ItemFn, report: &Report) {
             FnArg::Receiver(receiver) => match &receiver.kind {
                 ReceiverKind::Reference(_, _, mutability) => {
                     let shown = if mutability.is_some() { "&mut self" } else { "&self" };
-                    let message = format!("a detached job may outlive `{shown}`; take `self: Arc<Self>`, or clone what it needs into arguments");
+                    let message = format!(
+                        "a detached job may outlive `{shown}`; take `self: Arc<Self>`, or clone what it needs into arguments"
+                    );
                     report.error(receiver, message);
                 }
                 ReceiverKind::Typed(_, ty) if first_borrow(ty).is_some() => {
@@ -258,8 +277,12 @@ fn borrowed(item: &ItemFn, report: &Report) {
             FnArg::Typed(typed) => {
                 if first_borrow(&typed.ty).is_some() {
                     let name = argument_name(&typed.pat);
-                    let owned = owned(&typed.ty);
-                    let message = format!("a detached job may outlive what {name} borrows; take {owned}");
+                    let message = match owned(&typed.ty) {
+                        Some(owned) => format!("a detached job may outlive what {name} borrows; take {owned}"),
+                        None => format!(
+                            "a detached job may outlive what {name} borrows; take an owned type, without lifetimes"
+                        ),
+                    };
                     report.error(&typed.ty, message);
                 }
             }
@@ -302,31 +325,77 @@ fn first_borrow(ty: &Type) -> Option<Span> {
     finder.0
 }
 
-/// The owned type to take instead.
-fn owned(ty: &Type) -> String {
+/// The owned type to take instead, if there is one that can be named.
+fn owned(ty: &Type) -> Option<String> {
     match peel(ty) {
-        Type::Reference(reference) => match peel(&reference.elem) {
-            Type::Slice(slice) => format!("`Vec<{}>`", shown(&slice.elem)),
-            Type::Path(path) => match path.path.segments.last().map(|last| last.ident.to_string()).as_deref() {
-                Some("str") => "`String`".to_owned(),
-                Some("Path") => "`PathBuf`".to_owned(),
-                Some("OsStr") => "`OsString`".to_owned(),
-                Some("CStr") => "`CString`".to_owned(),
-                _ => format!("`{0}` or `Arc<{0}>`", shown(&reference.elem)),
-            },
-            Type::TraitObject(object) => format!("`Arc<{} + Send + Sync>`", shown(object)),
-            _ => format!("`{0}` or `Arc<{0}>`", shown(&reference.elem)),
-        },
-        _ => "an owned type, without lifetimes".to_owned(),
+        Type::Reference(reference) if text_of(&reference.elem).is_none() => {
+            let owned = owned_type(&reference.elem)?;
+            Some(if matches!(peel(&reference.elem), Type::Slice(_) | Type::TraitObject(_)) {
+                format!("`{owned}`")
+            } else {
+                format!("`{owned}` or `Arc<{owned}>`")
+            })
+        }
+        ty => owned_type(ty).map(|owned| format!("`{owned}`")),
     }
+}
+
+/// `ty` with an owned type in place of every borrow.
+fn owned_type(ty: &Type) -> Option<String> {
+    let ty = peel(ty);
+    let list = |types: Vec<Option<String>>| Some(types.into_iter().collect::<Option<Vec<_>>>()?.join(", "));
+    match ty {
+        Type::Reference(reference) => text_of(&reference.elem).or_else(|| owned_type(&reference.elem)),
+        Type::Slice(slice) => Some(format!("Vec<{}>", owned_type(&slice.elem)?)),
+        Type::TraitObject(object) => Some(format!("Arc<{} + Send + Sync>", shown(object))),
+        _ if first_borrow(ty).is_none() => Some(shown(ty)),
+        Type::Tuple(tuple) => Some(format!("({})", list(tuple.elems.iter().map(owned_type).collect())?)),
+        Type::Path(path) => {
+            let name = path.path.segments.last()?;
+            let PathArguments::AngleBracketed(arguments) = &name.arguments else { return None };
+            let types = arguments.args.iter().map(|argument| match argument {
+                GenericArgument::Type(ty) => Some(ty),
+                _ => None,
+            });
+            if name.ident == "Cow" {
+                let of = types.flatten().next()?;
+                return text_of(of).or_else(|| owned_type(of));
+            }
+            Some(format!("{}<{}>", name.ident, list(types.map(|ty| owned_type(ty?)).collect())?))
+        }
+        _ => None,
+    }
+}
+
+/// What owns a text or a path of the unsized type `ty`.
+fn text_of(ty: &Type) -> Option<String> {
+    let Type::Path(path) = peel(ty) else { return None };
+    let owned = match path.path.segments.last()?.ident.to_string().as_str() {
+        "str" => "String",
+        "Path" => "PathBuf",
+        "OsStr" => "OsString",
+        "CStr" => "CString",
+        _ => return None,
+    };
+    Some(owned.to_owned())
 }
 
 /// The tokens as a person would write them.
 fn shown(tokens: &impl ToTokens) -> String {
     let text = tokens.to_token_stream().to_string();
-    [(" :: ", "::"), (" < ", "<"), (" >", ">"), ("< ", "<"), (" <", "<"), (" ,", ","), ("& ", "&"), ("( ", "("), (" )", ")")]
-        .iter()
-        .fold(text, |text, (from, to)| text.replace(from, to))
+    [
+        (" :: ", "::"),
+        (" < ", "<"),
+        (" >", ">"),
+        ("< ", "<"),
+        (" <", "<"),
+        (" ,", ","),
+        ("& ", "&"),
+        ("( ", "("),
+        (" )", ")"),
+    ]
+    .iter()
+    .fold(text, |text, (from, to)| text.replace(from, to))
 }
 
 #[cfg(test)]
@@ -359,10 +428,15 @@ mod tests {
 
     #[test]
     fn the_owned_type_is_named() {
-        let of = |ty: Type| owned(&ty);
+        let of = |ty: Type| owned(&ty).unwrap_or_default();
         assert_eq!(of(syn::parse_quote!(&str)), "`String`");
         assert_eq!(of(syn::parse_quote!(&[Order])), "`Vec<Order>`");
+        assert_eq!(of(syn::parse_quote!(&[&'a str])), "`Vec<String>`");
         assert_eq!(of(syn::parse_quote!(&mut Order)), "`Order` or `Arc<Order>`");
         assert_eq!(of(syn::parse_quote!(&Path)), "`PathBuf`");
+        assert_eq!(of(syn::parse_quote!(Cow<'_, str>)), "`String`");
+        assert_eq!(of(syn::parse_quote!(Option<(&str, u8)>)), "`Option<(String, u8)>`");
+        assert_eq!(of(syn::parse_quote!(&dyn Check)), "`Arc<dyn Check + Send + Sync>`");
+        assert_eq!(owned(&syn::parse_quote!(Guard<'_>)), None);
     }
 }

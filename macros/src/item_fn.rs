@@ -1,12 +1,13 @@
 //! A function: its header is parsed, its body stays raw tokens.
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
-use quote::ToTokens as _;
+use quote::ToTokens;
+use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
 use syn::punctuated::Punctuated;
 use syn::{
-    Attribute, Error, FnArg, GenericArgument, Pat, Path, PathArguments, ReceiverKind, Result, ReturnType, Signature, Token, Type,
-    TypeParamBound, Visibility,
+    Attribute, Error, FnArg, GenericArgument, Pat, Path, PathArguments, ReceiverKind, Result, ReturnType, Signature,
+    Token, Type, TypeParamBound, Visibility,
 };
 
 /// A function with everything that stands before its body.
@@ -270,19 +271,23 @@ pub(crate) fn what(input: ParseStream<'_>) -> Option<&'static str> {
         ("macro_rules", "a macro"),
         ("auto", "a trait"),
     ];
-    use syn::ext::IdentExt as _;
     let word = ahead.call(Ident::parse_any).ok()?.to_string();
-    words.iter().find(|(first, _)| *first == word).map(|(_, what)| *what)
+    let known = words.iter().find(|(first, _)| *first == word).map(|(_, what)| *what);
+    known.or_else(|| ahead.peek(Token![!]).then_some("a macro"))
 }
 
 fn not_a_function(input: ParseStream<'_>) -> Error {
     let what = what(input).unwrap_or("something else");
     let all = input.parse::<TokenStream>().unwrap_or_default();
     let first = all.into_iter().next().map_or_else(Span::call_site, |token| token.span());
-    Error::new(first, format!("expected a function, found {what}"))
+    Error::new(first, format!("found {what}"))
 }
 
 /// The attributes that decide whether something exists at all.
 pub(crate) fn cfgs(attrs: &[Attribute]) -> TokenStream {
-    attrs.iter().filter(|attr| attr.path().is_ident("cfg") || attr.path().is_ident("cfg_attr")).map(|attr| attr.to_token_stream()).collect()
+    attrs
+        .iter()
+        .filter(|attr| attr.path().is_ident("cfg") || attr.path().is_ident("cfg_attr"))
+        .map(ToTokens::to_token_stream)
+        .collect()
 }

@@ -3,7 +3,7 @@
 use syn::Expr;
 
 use crate::item_fn::{ItemFn, Wrapped};
-use crate::options::{ErrMode, RetMode};
+use crate::options::{ErrMode, RetMode, Spanned};
 use crate::runtime_path::Runtime;
 use crate::tag::Tag;
 
@@ -19,7 +19,7 @@ pub(crate) struct Traced {
     pub(crate) links: Vec<Links>,
     pub(crate) tags: TagSets,
     pub(crate) err: ErrMode,
-    pub(crate) ret: Option<RetMode>,
+    pub(crate) ret: Option<Spanned<RetMode>>,
     pub(crate) shape: Shape,
 }
 

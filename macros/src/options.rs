@@ -1,6 +1,6 @@
 //! Options, each with the span of its key.
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
 use syn::{Error, Expr, ExprLit, Lit, LitStr, Path, Result, Token, parenthesized, token};
@@ -91,7 +91,8 @@ pub(crate) enum Attr {
 const TRACED: &[&str] =
     &["name", "kind", "parent", "link", "links", "root", "tags", "err", "ret", "stream", "skip", "crate"];
 const TRACED_SPAWN: &[&str] = &[
-    "name", "kind", "parent", "link", "links", "root", "tags", "err", "ret", "blocking", "thread", "local", "on", "crate",
+    "name", "kind", "parent", "link", "links", "root", "tags", "err", "ret", "blocking", "thread", "local", "on",
+    "crate",
 ];
 
 const KINDS: &[(&str, &str)] = &[
@@ -118,7 +119,7 @@ pub(crate) fn parse(attr: Attr, tokens: TokenStream, report: &Report) -> Options
             if let Err(error) = parsed {
                 report.push(error);
                 if input.cursor() == before {
-                    let _ = input.parse::<proc_macro2::TokenTree>();
+                    let _ = input.parse::<TokenTree>();
                 }
                 tag::skip_entry(input);
             }
@@ -189,25 +190,23 @@ fn option(attr: Attr, input: ParseStream<'_>, options: &mut Options, report: &Re
                 "off" => ErrMode::Off,
                 "display" => ErrMode::Display,
                 "debug" => ErrMode::Debug,
-                _ => return Err(Error::new(mode.span(), format!("unknown mode `{mode}`; {}", one_of(&["off", "display", "debug"])))),
+                _ => {
+                    return Err(Error::new(
+                        mode.span(),
+                        format!("unknown mode `{mode}`; {}", one_of(&["off", "display", "debug"])),
+                    ));
+                }
             };
             set(&mut options.err, key, mode, report);
         }
         "ret" => {
-            let mut mode = RetMode::Value;
-            if input.peek(Token![=]) {
-                let written = word(input, &key, "ret = debug")?;
-                if written != "debug" {
-                    return Err(Error::new(written.span(), format!("unknown mode `{written}`; write `ret` or `ret = debug`")));
-                }
-                mode = RetMode::Debug;
-            } else {
-                flag(input, &key)?;
-            }
+            let mode = ret(input, &key)?;
             set(&mut options.ret, key, mode, report);
         }
         "parent" => set_expr(input, key, "parent = message", &mut options.parent, report)?,
-        "link" if attr == Attr::TracedSpawn && !input.peek(Token![=]) => set_flag(input, key, &mut options.link_mode, report)?,
+        "link" if attr == Attr::TracedSpawn && !input.peek(Token![=]) => {
+            set_flag(input, key, &mut options.link_mode, report)?
+        }
         "link" => set_expr(input, key, "link = message", &mut options.link, report)?,
         "links" => set_expr(input, key, "links = messages", &mut options.links, report)?,
         "on" => set_expr(input, key, "on = handle", &mut options.on, report)?,
@@ -237,6 +236,21 @@ fn option(attr: Attr, input: ParseStream<'_>, options: &mut Options, report: &Re
     Ok(())
 }
 
+/// `ret` or `ret = debug`, of which the key is parsed.
+fn ret(input: ParseStream<'_>, key: &Ident) -> Result<RetMode> {
+    if input.peek(token::Paren) {
+        return Err(Error::new_spanned(rest(input)?, "the mode stands behind `=`: `ret = debug`"));
+    }
+    if !input.peek(Token![=]) {
+        return Ok(RetMode::Value);
+    }
+    let written = word(input, key, "ret = debug")?;
+    if written == "debug" {
+        return Ok(RetMode::Debug);
+    }
+    Err(Error::new(written.span(), format!("unknown mode `{written}`; write `ret` or `ret = debug`")))
+}
+
 /// `crate = path`, of which the key is parsed.
 pub(crate) fn krate(input: ParseStream<'_>, key: &Ident) -> Result<Path> {
     let wrong = || "`crate` takes the path of the runtime: `crate = ::my_crate::throughline`".to_owned();
@@ -256,30 +270,43 @@ fn set<T>(slot: &mut Option<Spanned<T>>, key: Ident, value: T, report: &Report) 
     }
 }
 
+/// An option that is only a word. With a value it counts as given all the same, so that what
+/// depends on it is not wrong too.
 fn set_flag(input: ParseStream<'_>, key: Ident, slot: &mut Option<Spanned<()>>, report: &Report) -> Result<()> {
-    flag(input, &key)?;
+    if input.peek(Token![=]) || input.peek(token::Paren) {
+        report.error(rest(input)?, format_args!("`{key}` takes no value; write `{key}`"));
+    }
     set(slot, key, (), report);
     Ok(())
 }
 
-fn set_expr(input: ParseStream<'_>, key: Ident, example: &str, slot: &mut Option<Spanned<Expr>>, report: &Report) -> Result<()> {
+fn set_expr(
+    input: ParseStream<'_>,
+    key: Ident,
+    example: &str,
+    slot: &mut Option<Spanned<Expr>>,
+    report: &Report,
+) -> Result<()> {
     let value = value(input, &key, example)?;
     set(slot, key, value, report);
     Ok(())
 }
 
-/// An option that is only a word.
-fn flag(input: ParseStream<'_>, key: &Ident) -> Result<()> {
-    if input.is_empty() || input.peek(Token![,]) {
-        return Ok(());
+/// What stands before the next comma.
+fn rest(input: ParseStream<'_>) -> Result<TokenStream> {
+    let mut tokens = TokenStream::new();
+    while !input.is_empty() && !input.peek(Token![,]) {
+        tokens.extend([input.parse::<TokenTree>()?]);
     }
-    Err(Error::new(input.span(), format!("`{key}` takes no value here; write `{key}`")))
+    Ok(tokens)
 }
 
 fn value(input: ParseStream<'_>, key: &Ident, example: &str) -> Result<Expr> {
     equals(input, key, example)?;
     let at = input.span();
-    input.parse().map_err(|error| if input.is_empty() { Error::new(at, format!("expected an expression: `{example}`")) } else { error })
+    input.parse().map_err(|error| {
+        if input.is_empty() { Error::new(at, format!("expected an expression: `{example}`")) } else { error }
+    })
 }
 
 fn equals(input: ParseStream<'_>, key: &Ident, example: &str) -> Result<()> {
@@ -296,16 +323,25 @@ fn equals(input: ParseStream<'_>, key: &Ident, example: &str) -> Result<()> {
 fn word(input: ParseStream<'_>, key: &Ident, example: &str) -> Result<Ident> {
     equals(input, key, example)?;
     let at: Span = input.span();
-    input.call(Ident::parse_any).map_err(|_| Error::new(at, format!("`{key}` takes a word without quotes: `{example}`")))
+    input
+        .call(Ident::parse_any)
+        .map_err(|_| Error::new(at, format!("`{key}` takes a word without quotes: `{example}`")))
 }
 
 fn checked_name(value: Expr) -> Result<Expr> {
     match &value {
-        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) if text.value().trim().is_empty() => {
-            Err(Error::new_spanned(&value, "a span needs a name that can be read"))
-        }
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) if text.value().trim().is_empty() => Err(Error::new_spanned(
+            &value,
+            "the span's name is empty; write what the function does: `name = \"place order\"`",
+        )),
+        Expr::Macro(made) if made.mac.path.is_ident("format") => Err(Error::new_spanned(
+            &value,
+            "a span's name is fixed at compile time; put what changes into a tag: `tags(order_no)`",
+        )),
         Expr::Lit(ExprLit { lit: Lit::Str(_), .. }) | Expr::Path(_) | Expr::Macro(_) => Ok(value),
         Expr::Group(group) => checked_name((*group.expr).clone()),
-        _ => Err(Error::new_spanned(&value, "`name` takes a string or the path of a `const`: `name = \"place order\"`")),
+        _ => {
+            Err(Error::new_spanned(&value, "`name` takes a string or the path of a `const`: `name = \"place order\"`"))
+        }
     }
 }

@@ -6,20 +6,29 @@ use syn::Path;
 
 /// The path to what generated code may name.
 #[derive(Clone)]
-pub(crate) struct Runtime(TokenStream);
+pub(crate) struct Runtime {
+    krate: Option<Path>,
+    at: Span,
+}
 
 impl Runtime {
     /// `krate` is where the runtime is re-exported (`crate = path`).
     pub(crate) fn new(krate: Option<&Path>) -> Self {
-        Self(match krate {
-            Some(path) => quote_spanned!(Span::mixed_site()=> #path::__private),
-            None => quote_spanned!(Span::mixed_site()=> ::throughline::__private),
-        })
+        Self { krate: krate.cloned(), at: Span::mixed_site() }
+    }
+
+    /// The same path. An error in what it leads to is reported at `at`.
+    pub(crate) fn at(&self, at: Span) -> Self {
+        Self { krate: self.krate.clone(), at: Span::mixed_site().located_at(at) }
     }
 }
 
 impl ToTokens for Runtime {
     fn to_tokens(&self, tokens: &mut TokenStream) {
-        self.0.to_tokens(tokens);
+        tokens.extend(if let Some(path) = &self.krate {
+            quote_spanned!(self.at=> #path::__private)
+        } else {
+            quote_spanned!(self.at=> ::throughline::__private)
+        });
     }
 }

@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use proc_macro2::{Ident, Span};
 use syn::ext::IdentExt as _;
 use syn::parse::{Parse, ParseStream};
-use syn::spanned::Spanned as _;
 use syn::{Error, Expr, LitStr, Result, Token, parenthesized, token};
 
 use crate::report::Report;
@@ -46,7 +45,7 @@ pub(crate) enum Modifier {
 }
 
 impl Modifier {
-    fn from_name(name: &str) -> Option<Self> {
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
         Some(match name {
             "required" => Self::Required,
             "hash" => Self::Hash,
@@ -150,22 +149,26 @@ fn entry(input: ParseStream<'_>, around: &mut Vec<Modifier>, tags: &mut Vec<Tag>
 
 impl Parse for Tag {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
-        let (key, key_span, named) = if input.peek(LitStr) {
+        // `shown` is the key as it was written.
+        let (key, shown, key_span, named) = if input.peek(LitStr) {
             let literal: LitStr = input.parse()?;
-            if !input.peek(Token![=]) {
-                return Err(Error::new(literal.span(), format!("the tag {} needs a value: `{0} = value`", quoted(&literal))));
-            }
-            (literal.value(), literal.span(), true)
+            (literal.value(), literal.token().to_string(), literal.span(), true)
         } else if input.peek(syn::Ident::peek_any) && input.peek2(Token![=]) && !input.peek2(Token![==]) {
             let ident = input.call(Ident::parse_any)?;
-            (ident.unraw().to_string(), ident.span(), true)
+            (ident.unraw().to_string(), ident.to_string(), ident.span(), true)
         } else {
-            (String::new(), input.span(), false)
+            (String::new(), "name".to_owned(), input.span(), false)
         };
+        let no_value = || Error::new(key_span, format!("the tag `{shown}` needs a value: `{shown} = value`"));
         if named {
-            input.parse::<Token![=]>()?;
+            if input.parse::<Option<Token![=]>>()?.is_none() {
+                return Err(no_value());
+            }
             if key.is_empty() || key.chars().any(|c| c.is_whitespace() || c.is_control()) {
-                return Err(Error::new(key_span, "the key of a tag is neither empty nor has it spaces: `\"biz.order_no\"`"));
+                return Err(Error::new(
+                    key_span,
+                    "a tag's key has a character at least, and no spaces: `\"biz.order_no\" = value`",
+                ));
             }
         }
 
@@ -177,28 +180,51 @@ impl Parse for Tag {
             Through::Value
         };
         if input.is_empty() || input.peek(Token![,]) {
-            return Err(input.error("expected the value of a tag"));
+            return Err(match (named, through) {
+                (true, _) => no_value(),
+                (false, Through::Value) => {
+                    Error::new(key_span, "expected a tag: the name of an argument, or `name = value`")
+                }
+                (false, _) => Error::new(key_span, "expected an argument to convert: `%tenant_id` or `?tenant_id`"),
+            });
         }
-        let value: Expr = input.parse()?;
-        let fallback = if input.parse::<Option<Token![else]>>()?.is_some() { Some(input.parse()?) } else { None };
+        let value = expr(input)?;
+        let fallback = match input.parse::<Option<Token![else]>>()? {
+            Some(token) if input.is_empty() || input.peek(Token![,]) => {
+                return Err(Error::new(token.span, "`else` needs a value: `tenant_id = tenant else \"unknown\"`"));
+            }
+            Some(_) => Some(expr(input)?),
+            None => None,
+        };
 
+        if let Expr::Assign(assign) = &value {
+            return Err(Error::new_spanned(
+                &assign.left,
+                "a tag's key is a name, or a string if it has dots: `\"biz.order_no\" = value`",
+            ));
+        }
         if let Some(modifier) = called_modifier(&value) {
-            let shown = if named { key.as_str() } else { "name" };
-            return Err(Error::new_spanned(&value, format!("a modifier wraps the tag, not its value: `{modifier}({shown} = …)`")));
+            return Err(Error::new_spanned(
+                &value,
+                format!("a modifier wraps the tag, not its value: `{modifier}({shown} = …)`"),
+            ));
         }
         let (key, key_span, source) = if named {
             (key, key_span, Source::Expr(value))
         } else {
-            let ident = simple_ident(&value)
-                .ok_or_else(|| Error::new(value.span(), "a tag of an expression needs a name: `name = expression`"))?;
+            let ident = simple_ident(&value).ok_or_else(|| {
+                Error::new_spanned(&value, "a tag of an expression needs a name: `name = expression`")
+            })?;
             (ident.unraw().to_string(), ident.span(), Source::Argument(ident))
         };
         Ok(Self { key, key_span, source, through, fallback, modifiers: Vec::new() })
     }
 }
 
-fn quoted(literal: &LitStr) -> String {
-    format!("\"{}\"", literal.value())
+/// An expression that, where it is cut off, says so at its beginning.
+fn expr(input: ParseStream<'_>) -> Result<Expr> {
+    let at = input.span();
+    input.parse().map_err(|error| if input.is_empty() { Error::new(at, "expected a whole expression") } else { error })
 }
 
 /// `value` as the name of an argument.

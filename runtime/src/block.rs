@@ -44,7 +44,10 @@ pub fn in_span<R>(name: impl Into<Cow<'static, str>>, f: impl FnOnce() -> R) -> 
 /// ```
 #[track_caller]
 #[inline]
-pub fn try_in_span<T, E: Display>(name: impl Into<Cow<'static, str>>, f: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+pub fn try_in_span<T, E: Display>(
+    name: impl Into<Cow<'static, str>>,
+    f: impl FnOnce() -> Result<T, E>,
+) -> Result<T, E> {
     span(name).try_run(f)
 }
 
@@ -209,8 +212,12 @@ impl Block {
             opening = opening.detach();
         }
         opening.start(|tags: &mut Tags| {
-            own.into_iter().for_each(|(key, value)| tags.add(Tag::new(key, value)));
-            scoped.into_iter().for_each(|(key, value)| tags.scope(Tag::new(key, value)));
+            for (key, value) in own {
+                tags.add(Tag::new(key, value));
+            }
+            for (key, value) in scoped {
+                tags.scope(Tag::new(key, value));
+            }
         })
     }
 }

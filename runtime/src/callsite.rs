@@ -31,13 +31,7 @@ impl Callsite {
     #[track_caller]
     pub(crate) const fn block(name: &'static str) -> Self {
         let place = Location::caller();
-        Self {
-            name,
-            kind: SpanKind::Internal,
-            function: None,
-            file: place.file(),
-            line: place.line(),
-        }
+        Self { name, kind: SpanKind::Internal, function: None, file: place.file(), line: place.line() }
     }
 
     /// Sets the span kind.

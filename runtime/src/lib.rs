@@ -53,6 +53,6 @@ pub use spawn::rayon;
 #[cfg(feature = "tokio")]
 pub use spawn::{JoinSetExt, spawn, spawn_blocking, spawn_local, spawn_thread};
 
-pub use throughline_macros::{biz_tags, traced};
 #[cfg(feature = "tokio")]
 pub use throughline_macros::traced_spawn;
+pub use throughline_macros::{biz_tags, traced};

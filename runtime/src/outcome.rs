@@ -40,9 +40,13 @@ impl Outcome {
     }
 
     pub(crate) fn panicked(payload: &(dyn Any + Send)) -> Self {
-        let message = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        let message =
+            payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
         let message = message.unwrap_or("the panic's payload is not text");
-        Self { failure: Some(Failure { error_type: "panic", message: Some(text(format_args!("{message}"))) }), returned: None }
+        Self {
+            failure: Some(Failure { error_type: "panic", message: Some(text(format_args!("{message}"))) }),
+            returned: None,
+        }
     }
 
     /// A panic that was seen, but not caught.
@@ -124,7 +128,10 @@ impl<T, E: Display> Seen<'_, Result<T, E>> {
     /// `err = display`.
     pub fn display(&self) -> Outcome {
         let result = self.0.0.0.0;
-        result.as_ref().err().map_or_else(Outcome::default, |error| Outcome::failed::<E>(Some(text(format_args!("{error}")))))
+        result
+            .as_ref()
+            .err()
+            .map_or_else(Outcome::default, |error| Outcome::failed::<E>(Some(text(format_args!("{error}")))))
     }
 }
 
@@ -137,7 +144,10 @@ impl<T, E: Debug> SeenDebug<'_, Result<T, E>> {
     /// `err = debug`.
     pub fn debug(&self) -> Outcome {
         let result = self.0.0.0;
-        result.as_ref().err().map_or_else(Outcome::default, |error| Outcome::failed::<E>(Some(text(format_args!("{error:?}")))))
+        result
+            .as_ref()
+            .err()
+            .map_or_else(Outcome::default, |error| Outcome::failed::<E>(Some(text(format_args!("{error:?}")))))
     }
 }
 
@@ -163,6 +173,11 @@ impl<T, E> SeenResult<'_, Result<T, E>> {
     }
 }
 
+#[expect(
+    clippy::unused_self,
+    clippy::unnecessary_wraps,
+    reason = "the last step has the signatures of those before it"
+)]
 impl<R> SeenValue<'_, R> {
     /// Any value is a success.
     pub fn display(&self) -> Outcome {

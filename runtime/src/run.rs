@@ -93,17 +93,14 @@ impl Tagging {
     /// Puts the tags on the current span, and gives the context that carries them on.
     pub fn start(mut self, fill: impl FnOnce(&mut Tags)) -> Span {
         let current = Context::current();
-        let span = current.span();
-        let recording = span.is_recording();
-        if recording || !span.span_context().is_valid() {
+        let recording = current.span().is_recording();
+        if recording || !current.span().span_context().is_valid() {
             fill(&mut self.0);
         }
         if recording {
-            span.set_attributes(self.0.scoped.iter().cloned());
+            current.span().set_attributes(self.0.scoped.iter().cloned());
             report_missing(&self.0.missing, &current);
         }
-        let changed = !self.0.scoped.is_empty() || !self.0.baggage.is_empty();
-        drop(span);
-        Span(if changed { Scope::Within(self.0.enrich(current)) } else { Scope::Off })
+        Span(self.0.enrich(&current).map_or(Scope::Off, Scope::Within))
     }
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use opentelemetry::trace::{Span as _, SpanBuilder, TraceContextExt as _, Tracer, TracerProvider};
 use opentelemetry::{Context, InstrumentationScope, global};
 
-use crate::ambient::Source;
+use crate::ambient::{Ambient, Source};
 
 struct Typed<T>(T);
 
@@ -20,7 +20,8 @@ where
 {
     fn start(&self, builder: SpanBuilder, context: &Context) -> Option<Context> {
         let span = {
-            let _own = OwnSpan::mark();
+            // Only where there are tags does the tag processor look at the mark.
+            let _own = Ambient::of(context).map(|_| OwnSpan::mark());
             self.0.build_with_context(builder, context)
         };
         // Without an SDK, after its shutdown, and where telemetry is suppressed, a tracer gives
@@ -35,9 +36,8 @@ where
     P::Tracer: Send + Sync + 'static,
     <P::Tracer as Tracer>::Span: Send + Sync + 'static,
 {
-    let scope = InstrumentationScope::builder(Cow::Borrowed("throughline"))
-        .with_version(env!("CARGO_PKG_VERSION"))
-        .build();
+    let scope =
+        InstrumentationScope::builder(Cow::Borrowed("throughline")).with_version(env!("CARGO_PKG_VERSION")).build();
     Arc::new(Typed(provider.tracer_with_scope(scope)))
 }
 
@@ -46,10 +46,12 @@ static INSTALLED: RwLock<Option<Arc<dyn Source>>> = RwLock::new(None);
 /// Moves with every change of `INSTALLED`. Zero: nothing was ever installed.
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 
+type Cached = (u64, Option<Rc<Arc<dyn Source>>>);
+
 thread_local! {
     /// This thread's copy of `INSTALLED` and the generation it is of. The `Rc` keeps the threads
     /// from counting references in one place.
-    static CACHED: RefCell<(u64, Option<Rc<Arc<dyn Source>>>)> = const { RefCell::new((0, None)) };
+    static CACHED: RefCell<Cached> = const { RefCell::new((0, None)) };
 
     /// Whether the span that is starting on this thread is one of ours. Not a context: it is true
     /// only while `Tracer::build_with_context` runs.

@@ -15,10 +15,18 @@ use crate::source;
 use crate::tags::Tags;
 
 /// A span that is about to start.
+///
+/// Most spans are children of the current one and need nothing but their callsite, so the rest is
+/// kept out of the way.
 #[derive(Debug)]
 #[must_use]
 pub struct Opening<'a> {
     callsite: &'a Callsite,
+    rest: Option<Box<Rest>>,
+}
+
+#[derive(Debug, Default)]
+struct Rest {
     name: Option<Cow<'static, str>>,
     kind: Option<SpanKind>,
     parent: Parent,
@@ -26,9 +34,10 @@ pub struct Opening<'a> {
     tags: Tags,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 enum Parent {
     /// The current span.
+    #[default]
     Current,
     /// None; the current span is linked.
     Root,
@@ -42,27 +51,31 @@ impl<'a> Opening<'a> {
     /// A span of the function at `callsite`.
     #[inline]
     pub fn new(callsite: &'a Callsite) -> Self {
-        Self { callsite, name: None, kind: None, parent: Parent::Current, links: Vec::new(), tags: Tags::default() }
+        Self { callsite, rest: None }
+    }
+
+    fn rest(&mut self) -> &mut Rest {
+        self.rest.get_or_insert_default()
     }
 
     pub(crate) fn name(&mut self, name: Cow<'static, str>) {
-        self.name = Some(name);
+        self.rest().name = Some(name);
     }
 
     pub(crate) fn kind(&mut self, kind: SpanKind) {
-        self.kind = Some(kind);
+        self.rest().kind = Some(kind);
     }
 
     /// Continues from `origin` instead of the current span, which is linked.
     pub fn parent(mut self, origin: &(impl Origin + ?Sized)) -> Self {
         let given = Context::map_current(|current| ambient::with_source_of(current, origin.origin()));
-        self.parent = Parent::Given(given);
+        self.rest().parent = Parent::Given(given);
         self
     }
 
     /// Starts a new trace; the current span is linked.
     pub fn root(mut self) -> Self {
-        self.parent = Parent::Root;
+        self.rest().parent = Parent::Root;
         self
     }
 
@@ -86,14 +99,15 @@ impl<'a> Opening<'a> {
 
     fn add_link(&mut self, span: &SpanContext) {
         if span.is_valid() {
-            self.links.push(Link::with_context(span.clone()));
+            self.rest().links.push(Link::with_context(span.clone()));
         }
     }
 
     /// Cuts the span loose from the caller: same trace, own lifetime.
     pub fn detach(mut self) -> Self {
-        self.parent = Parent::Detached(match self.parent {
-            Parent::Given(context) => Snapshot::of(&context).to_context(),
+        let rest = self.rest();
+        rest.parent = Parent::Detached(match &rest.parent {
+            Parent::Given(context) => Snapshot::of(context).to_context(),
             _ => Snapshot::capture().to_context(),
         });
         self
@@ -107,82 +121,122 @@ impl<'a> Opening<'a> {
 
     /// Cuts the span loose from the caller: new trace.
     pub fn detach_root(mut self) -> Self {
-        self.parent = Parent::Detached(Snapshot::capture().without_span().to_context());
+        self.rest().parent = Parent::Detached(Snapshot::capture().without_span().to_context());
         self
     }
 
     /// Adds tags that leave the process. They are evaluated even if the trace is not sampled,
     /// because baggage is none of the sampler's business.
     pub fn propagate(mut self, fill: impl FnOnce(&mut Tags)) -> Self {
-        fill(&mut self.tags);
+        fill(&mut self.rest().tags);
         self
     }
 
     /// Starts the span. `fill` gives its tags, and is not called if nothing will be recorded.
     #[inline]
     pub fn start(self, fill: impl FnOnce(&mut Tags)) -> Span {
-        if matches!(self.parent, Parent::Current) && self.tags.baggage.is_empty() && Context::map_current(is_off) {
-            return Span(Scope::Off);
+        let Some(mut rest) = self.rest else {
+            if Context::map_current(is_off) {
+                return Span(Scope::Off);
+            }
+            let mut tags = Tags::default();
+            describe(self.callsite, &mut tags);
+            fill(&mut tags);
+            return begin_current(self.callsite, &mut tags);
+        };
+        let (parent, changed) = rest.parent();
+        if is_off(&parent) {
+            return rest.off(parent, changed);
         }
-        let mut fill = Some(fill);
-        self.begin(&mut |tags| {
-            if let Some(fill) = fill.take() {
-                fill(tags);
-            }
-        })
+        describe(self.callsite, &mut rest.tags);
+        fill(&mut rest.tags);
+        rest.begin(self.callsite, &parent, changed)
     }
+}
 
-    #[inline(never)]
-    fn begin(mut self, fill: &mut dyn FnMut(&mut Tags)) -> Span {
-        let mut plain = false;
-        let parent = match self.parent {
-            Parent::Current => {
-                plain = true;
-                Context::current()
-            }
+impl Rest {
+    /// The context the span starts below, and whether it is another than the current one.
+    fn parent(&mut self) -> (Context, bool) {
+        match std::mem::take(&mut self.parent) {
+            Parent::Current => (Context::current(), false),
             Parent::Root => {
                 let current = Context::current();
                 add_current_link(&mut self.links, &current, &SpanContext::NONE);
-                Snapshot::of(&current).without_span().to_context()
+                (Snapshot::of(&current).without_span().to_context(), true)
             }
             Parent::Given(context) => {
-                Context::map_current(|current| add_current_link(&mut self.links, current, context.span().span_context()));
-                context
+                let parent = context.span().span_context().clone();
+                Context::map_current(|current| add_current_link(&mut self.links, current, &parent));
+                (context, true)
             }
-            Parent::Detached(context) => context,
-        };
-        if is_off(&parent) {
-            let changed = !plain || !self.tags.baggage.is_empty();
-            return Span(if changed { Scope::Within(self.tags.enrich(parent)) } else { Scope::Off });
+            Parent::Detached(context) => (context, true),
         }
+    }
 
-        fill(&mut self.tags);
-        let mut attributes = self.tags.attributes(&parent, Callsite::ATTRIBUTES);
-        self.callsite.describe(&mut attributes);
-        let mut builder = SpanBuilder::from_name(self.name.unwrap_or(Cow::Borrowed(self.callsite.name)));
-        builder.span_kind = Some(self.kind.unwrap_or_else(|| self.callsite.kind.clone()));
-        builder.attributes = Some(attributes);
+    /// No span, but what was asked for besides.
+    fn off(mut self, parent: Context, changed: bool) -> Span {
+        Span(match self.tags.enrich(&parent) {
+            Some(enriched) => Scope::Within(enriched),
+            None if changed => Scope::Within(parent),
+            None => Scope::Off,
+        })
+    }
+
+    fn begin(mut self, callsite: &Callsite, parent: &Context, changed: bool) -> Span {
+        let mut builder = SpanBuilder::from_name(self.name.unwrap_or(Cow::Borrowed(callsite.name)));
+        builder.span_kind = Some(self.kind.unwrap_or_else(|| callsite.kind.clone()));
         if !self.links.is_empty() {
             builder.links = Some(self.links);
         }
-
-        let changed = !plain || !self.tags.scoped.is_empty() || !self.tags.baggage.is_empty();
-        let base = self.tags.enrich(parent);
-        let source = Ambient::of(&base).and_then(|ambient| ambient.source.as_ref());
-        let started = match source {
-            Some(source) => source.start(builder, &base),
-            None => source::start(builder, &base),
-        };
-        let Some(context) = started else {
-            return Span(if changed { Scope::Within(base) } else { Scope::Off });
-        };
-        if !context.span().is_recording() {
-            return Span(Scope::Within(context));
-        }
-        report_missing(&self.tags.missing, &context);
-        Span(Scope::Open(Open { context, done: false }))
+        begin(builder, &mut self.tags, parent, changed)
     }
 }
+
+/// The common case: a child of the current span.
+#[inline(never)]
+fn begin_current(callsite: &Callsite, tags: &mut Tags) -> Span {
+    let mut builder = SpanBuilder::from_name(callsite.name);
+    builder.span_kind = Some(callsite.kind.clone());
+    // OpenTelemetry's own `Tracer::start` borrows the current context in the same way.
+    Context::map_current(|current| begin(builder, tags, current, false))
+}
+
+/// Starts a span below `parent`. `changed`: the parent's context is not the current one, and has to
+/// be made current even without a span.
+fn begin(mut builder: SpanBuilder, tags: &mut Tags, parent: &Context, changed: bool) -> Span {
+    let ambient = Ambient::of(parent);
+    let enriched = tags.finish(parent, ambient.map_or(&[][..], |ambient| &ambient.tags));
+    builder.attributes = Some(std::mem::take(&mut tags.own));
+
+    let base = enriched.as_ref().unwrap_or(parent);
+    let source = ambient.and_then(|ambient| ambient.source.as_ref());
+    let started = match source {
+        Some(source) => source.start(builder, base),
+        None => source::start(builder, base),
+    };
+    let Some(context) = started else {
+        return Span(match enriched {
+            Some(enriched) => Scope::Within(enriched),
+            None if changed => Scope::Within(parent.clone()),
+            None => Scope::Off,
+        });
+    };
+    let span = context.span();
+    // A sampled span records; one that is not sampled may.
+    if !span.span_context().is_sampled() && !span.is_recording() {
+        return Span(Scope::Within(context));
+    }
+    report_missing(&tags.missing, &context);
+    Span(Scope::Open(Open { context, done: false }))
+}
+
+fn describe(callsite: &Callsite, tags: &mut Tags) {
+    tags.own.reserve_exact(Callsite::ATTRIBUTES + TYPICAL_TAGS);
+    callsite.describe(&mut tags.own);
+}
+
+/// Room for the tags of one function, so that they are allocated once.
+const TYPICAL_TAGS: usize = 3;
 
 /// Whether nothing below `parent` is recorded: it is a local span that is not sampled, or
 /// telemetry is suppressed.

@@ -20,6 +20,7 @@ pub struct Tag {
 
 impl Tag {
     /// A tag whose value is known, or is absent.
+    #[inline]
     pub fn new(key: &'static str, value: Option<Value>) -> Self {
         Self { key, value, missing: false, baggage: false }
     }
@@ -75,53 +76,58 @@ pub struct Tags {
 
 impl Tags {
     /// An attribute of this span alone.
+    #[inline]
     pub fn add(&mut self, tag: Tag) {
-        let key = tag.key;
-        if let Some(value) = self.take(tag) {
-            self.own.push(KeyValue::new(key, value));
+        if tag.missing | tag.baggage {
+            self.note(&tag);
+        }
+        if let Some(value) = tag.value {
+            self.own.push(KeyValue::new(tag.key, value));
         }
     }
 
     /// An attribute of this span and of every span below it.
+    #[inline]
     pub fn scope(&mut self, tag: Tag) {
-        let key = tag.key;
-        if let Some(value) = self.take(tag) {
-            self.scoped.push(KeyValue::new(key, shared(value)));
+        if tag.missing | tag.baggage {
+            self.note(&tag);
+        }
+        if let Some(value) = tag.value {
+            self.scoped.push(KeyValue::new(tag.key, shared(value)));
         }
     }
 
-    fn take(&mut self, tag: Tag) -> Option<Value> {
+    /// What a tag asks for besides being an attribute.
+    #[cold]
+    fn note(&mut self, tag: &Tag) {
         if tag.missing {
             self.missing.push(tag.key);
         }
         if let (true, Some(value)) = (tag.baggage, &tag.value) {
             self.baggage.push((tag.key, value.as_str().into_owned()));
         }
-        tag.value
     }
 
-    /// The attributes of a span that starts in `context`: what was set for it, then what it
-    /// inherits, without the keys that were set.
-    pub(crate) fn attributes(&mut self, context: &Context, extra: usize) -> Vec<KeyValue> {
-        let inherited = Ambient::of(context).map_or(&[][..], |ambient| &ambient.tags);
-        let mut all = Vec::with_capacity(self.own.len() + self.scoped.len() + inherited.len() + extra);
-        all.append(&mut self.own);
-        all.extend_from_slice(&self.scoped);
-        let set = all.len();
+    /// Completes `own` to the attributes of a span that starts below `context`: what was set for
+    /// it, then what it inherits, without the keys that were set. Gives the context of the call, if
+    /// that is another one.
+    pub(crate) fn finish(&mut self, context: &Context, inherited: &[KeyValue]) -> Option<Context> {
+        self.own.extend_from_slice(&self.scoped);
+        let set = self.own.len();
         for tag in inherited {
-            if !has_key(&all[..set], &tag.key) {
-                all.push(tag.clone());
+            if !has_key(&self.own[..set], &tag.key) {
+                self.own.push(tag.clone());
             }
         }
-        all
+        self.enrich(context)
     }
 
-    /// The context of the call: `context`, and the scoped tags and baggage of this call.
-    pub(crate) fn enrich(&mut self, mut context: Context) -> Context {
+    /// `context` with the scoped tags and the baggage of this call; `None` if there are none.
+    pub(crate) fn enrich(&mut self, context: &Context) -> Option<Context> {
         if self.baggage.is_empty() && self.scoped.is_empty() {
-            return context;
+            return None;
         }
-        let mut ambient = Ambient::of(&context).map_or_else(Ambient::default, |ambient| Ambient::clone(ambient));
+        let mut ambient = Ambient::of(context).map_or_else(Ambient::default, |ambient| Ambient::clone(ambient));
         if !self.scoped.is_empty() {
             let mut tags = std::mem::take(&mut self.scoped);
             let set = tags.len();
@@ -132,19 +138,21 @@ impl Tags {
             }
             ambient.tags = tags.into();
         }
-        if !self.baggage.is_empty() {
-            let mut baggage: Baggage = ambient::entries(context.baggage()).collect();
-            let expected = self.baggage.iter().filter(|(key, _)| baggage.get(key).is_none()).count() + baggage.len();
-            for (key, value) in self.baggage.drain(..) {
-                baggage.insert(key, value);
-            }
-            if baggage.len() < expected {
-                tracing::warn!("baggage is full: a propagated tag stays in this process (W3C Baggage allows 64 members and 8192 bytes)");
-            }
-            ambient.baggage = Some(ambient::entries(&baggage).collect());
-            context = context.with_baggage(baggage);
+        if self.baggage.is_empty() {
+            return Some(ambient.put(context));
         }
-        ambient.put(&context)
+        let mut baggage: Baggage = ambient::entries(context.baggage()).collect();
+        let expected = self.baggage.iter().filter(|(key, _)| baggage.get(key).is_none()).count() + baggage.len();
+        for (key, value) in self.baggage.drain(..) {
+            baggage.insert(key, value);
+        }
+        if baggage.len() < expected {
+            tracing::warn!(
+                "baggage is full: a propagated tag stays in this process (W3C Baggage allows 64 members and 8192 bytes)"
+            );
+        }
+        ambient.baggage = Some(ambient::entries(&baggage).collect());
+        Some(ambient.put(&context.with_baggage(baggage)))
     }
 }
 
@@ -179,6 +187,7 @@ fn shared(value: Value) -> Value {
 }
 
 /// The value of a plain tag. Bounded by [`TagValue`]'s conversions.
+#[inline]
 pub fn value(of: &(impl TagValue + ?Sized)) -> Option<Value> {
     of.tag_value()
 }

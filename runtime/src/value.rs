@@ -106,6 +106,7 @@ impl TagValue for char {
 }
 
 impl TagValue for str {
+    #[inline]
     fn tag_value(&self) -> Option<Value> {
         Some(Value::String(bounded(self).into_owned().into()))
     }
@@ -219,12 +220,12 @@ impl<T: TagValue> TagValue for Arc<T> {
 }
 
 /// The value's `Display` form, bounded.
-pub fn display(value: &(impl fmt::Display + ?Sized)) -> Value {
+pub(crate) fn display(value: &(impl fmt::Display + ?Sized)) -> Value {
     Value::String(text(format_args!("{value}")).into())
 }
 
 /// The value's `Debug` form, bounded.
-pub fn debug(value: &(impl fmt::Debug + ?Sized)) -> Value {
+pub(crate) fn debug(value: &(impl fmt::Debug + ?Sized)) -> Value {
     Value::String(text(format_args!("{value:?}")).into())
 }
 
@@ -252,6 +253,7 @@ pub(crate) fn text(arguments: fmt::Arguments<'_>) -> String {
     out.0
 }
 
+#[inline]
 fn bounded(text: &str) -> Cow<'_, str> {
     if text.len() <= MAX_TEXT_BYTES {
         Cow::Borrowed(text)

@@ -1,5 +1,8 @@
 //! smoke
-use throughline::{traced, traced_spawn, biz_tags};
+
+mod shapes;
+
+use throughline::{biz_tags, traced, traced_spawn};
 #[traced]
 #[biz_tags(tenant_id, order_no = n + 1)]
 async fn place(tenant_id: String, mut n: u32, (a, _): (u8, String)) -> Result<u32, std::num::ParseIntError> {
@@ -10,18 +13,32 @@ async fn place(tenant_id: String, mut n: u32, (a, _): (u8, String)) -> Result<u3
     Ok(n + x)
 }
 #[traced(ret)]
-fn sync_child(s: &str) -> &str { s }
+fn sync_child(s: &str) -> &str {
+    s
+}
 #[traced_spawn(kind = consumer)]
-async fn job(n: u32) -> u32 { n }
-struct S { v: u8 }
+async fn job(n: u32) -> u32 {
+    n
+}
+struct S {
+    v: u8,
+}
 #[traced(err = debug)]
 impl S {
-    fn get<'a>(&'a mut self) -> &'a mut u8 { &mut self.v }
+    fn get<'a>(&'a mut self) -> &'a mut u8 {
+        &mut self.v
+    }
     #[traced(skip)]
-    const fn new() -> Self { Self { v: 1 } }
-    async fn go(self) -> impl Iterator<Item = u8> { 0..self.v }
+    const fn new() -> Self {
+        Self { v: 1 }
+    }
+    async fn go(self) -> impl Iterator<Item = u8> {
+        0..self.v
+    }
     #[traced_spawn(blocking)]
-    fn bg(x: u8) -> u8 { x }
+    fn bg(x: u8) -> u8 {
+        x
+    }
 }
 #[tokio::test]
 async fn smoke() {

@@ -24,6 +24,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens as _, format_ident, quote_spanned};
 use syn::{FnArg, Pat, Signature};
 
+use super::tags::mentions;
 use crate::item_fn::{cfgs, is_binding, is_owned_receiver, is_reference};
 
 /// What becomes of the arguments.
@@ -43,8 +44,17 @@ pub(crate) struct Peek {
 }
 
 /// Replaces patterns in `sig` where that is needed, and plans the rest.
-pub(crate) fn plan(sig: &mut Signature) -> Arguments {
+///
+/// `used` is what looks at the arguments before the body does. An argument that is only used there
+/// is not unused.
+pub(crate) fn plan(sig: &mut Signature, used: &TokenStream) -> Arguments {
     let span = Span::mixed_site();
+    let mut looks = Vec::new();
+    let mut look = |name: &Ident, cfgs: &TokenStream| {
+        if mentions(used, name) {
+            looks.push(quote_spanned!(span=> #cfgs let _ = &#name;));
+        }
+    };
     let mut rebind = TokenStream::new();
     let mut peek = Vec::new();
     let mut group = Group::default();
@@ -66,6 +76,7 @@ pub(crate) fn plan(sig: &mut Signature) -> Arguments {
         if let Pat::Ident(pat) = &mut *typed.pat {
             if pat.by_ref.is_none() && pat.subpat.is_none() {
                 let (mutability, ident) = (pat.mutability.take(), &pat.ident);
+                look(ident, &cfgs);
                 if cfgs.is_empty() {
                     group.push(quote_spanned!(span=> #mutability #ident), ident.to_token_stream());
                 } else {
@@ -78,6 +89,7 @@ pub(crate) fn plan(sig: &mut Signature) -> Arguments {
         let mut names = Vec::new();
         if cfgs.is_empty() && binds_everything(&typed.pat, &mut names) {
             for name in names {
+                look(&name, &cfgs);
                 group.push(name.to_token_stream(), name.to_token_stream());
             }
             continue;
@@ -92,6 +104,9 @@ pub(crate) fn plan(sig: &mut Signature) -> Arguments {
             rebind.extend(quote_spanned!(span=> #cfgs let #pat = #argument;));
             let mut names = Vec::new();
             let borrowed = borrowing(&pat, &mut names);
+            for name in &names {
+                look(name, &cfgs);
+            }
             let statement = if is_reference(&typed.ty) {
                 quote_spanned!(span=> let #borrowed = #argument;)
             } else {
@@ -101,6 +116,7 @@ pub(crate) fn plan(sig: &mut Signature) -> Arguments {
         }
     }
     group.flush(&mut rebind);
+    rebind.extend(looks);
     Arguments { rebind, peek }
 }
 
@@ -142,7 +158,10 @@ fn binds_everything(pat: &Pat, names: &mut Vec<Ident>) -> bool {
         }
         Pat::Tuple(pat) => pat.elems.iter().all(|pat| binds_everything(pat, names)),
         Pat::TupleStruct(pat) => pat.elems.iter().all(|pat| binds_everything(pat, names)),
-        Pat::Struct(pat) => pat.rest.is_none() && pat.fields.iter().all(|field| field.attrs.is_empty() && binds_everything(&field.pat, names)),
+        Pat::Struct(pat) => {
+            pat.rest.is_none()
+                && pat.fields.iter().all(|field| field.attrs.is_empty() && binds_everything(&field.pat, names))
+        }
         Pat::Paren(pat) => binds_everything(&pat.pat, names),
         _ => false,
     }

@@ -13,6 +13,12 @@ pub(crate) fn with_item(report: Report, item: impl ToTokens) -> TokenStream {
     quote!(#errors #item)
 }
 
+/// The function as it was written. An argument that only its tags use is not unused.
+pub(crate) fn unchanged(mut item: ItemFn) -> ItemFn {
+    item.attrs.push(syn::parse_quote!(#[allow(unused_variables)]));
+    item
+}
+
 impl ToTokens for ItemFn {
     fn to_tokens(&self, tokens: &mut TokenStream) {
         let Self { attrs, vis, defaultness, sig, body } = self;

@@ -1,7 +1,7 @@
 //! Each attribute in four steps: parse, check into a model, print, or fall back.
 
 use proc_macro2::{Group, TokenStream};
-use quote::{ToTokens as _, quote};
+use quote::quote;
 use syn::parse::Parser as _;
 
 mod arguments;
@@ -50,13 +50,15 @@ pub(crate) fn biz_tags(tags: TokenStream, item: TokenStream) -> TokenStream {
     let mut biz = BizTags::default();
     biz.parse(tags, &report);
     let spans = siblings::take(&mut function, &mut biz, &report);
-    match siblings::one_span(spans, None, &report) {
-        Some((attr, options)) => span(attr, options, biz, function, report),
-        None => {
-            let original = function.to_token_stream();
-            let tagged = check::biz_tags(biz.krate.as_ref(), biz.tags, function, &report);
-            if report.is_empty() { traced::print_tagged(tagged) } else { fallback::with_item(report, original) }
-        }
+    if let Some((attr, options)) = siblings::one_span(spans, None, &report) {
+        return span(attr, options, biz, function, report);
+    }
+    let copy = function.clone();
+    let tagged = check::biz_tags(biz.krate.as_ref(), biz.tags, function, &report);
+    if report.is_empty() {
+        traced::print_tagged(tagged)
+    } else {
+        fallback::with_item(report, fallback::unchanged(copy))
     }
 }
 
@@ -72,8 +74,10 @@ fn function(attr: Attr, options: TokenStream, item: TokenStream) -> TokenStream 
     let options = options::parse(attr, options, &report);
     let mut biz = BizTags::default();
     let spans = siblings::take(&mut function, &mut biz, &report);
-    siblings::one_span(spans, Some(attr), &report);
-    span(attr, options, biz, function, report)
+    match siblings::one_span(spans, Some((attr, options)), &report) {
+        Some((attr, options)) => span(attr, options, biz, function, report),
+        None => fallback::with_item(report, function),
+    }
 }
 
 fn span(attr: Attr, mut options: Options, biz: BizTags, function: ItemFn, report: Report) -> TokenStream {
@@ -88,7 +92,7 @@ fn span(attr: Attr, mut options: Options, biz: BizTags, function: ItemFn, report
     }
     let item = match &model.shape {
         Shape::Spawn(spawn) => traced_spawn::stand_in(copy, &spawn.place, &model.runtime),
-        _ => copy.into_token_stream(),
+        _ => fallback::unchanged(copy),
     };
     fallback::with_item(report, item)
 }
@@ -97,8 +101,8 @@ fn parse_function(item: &TokenStream, attribute: &str, report: &Report) -> Optio
     match ItemFn::parse(item.clone()) {
         Ok(function) => Some(function),
         Err(error) => {
-            let places = if attribute == "#[traced]" { "functions and on `impl` blocks" } else { "functions" };
-            report.push(syn::Error::new(error.span(), format!("`{attribute}` stands on {places}: {error}")));
+            let places = if attribute == "#[traced]" { "a function or an `impl` block" } else { "a function" };
+            report.push(syn::Error::new(error.span(), format!("`{attribute}` needs {places}, {error}")));
             None
         }
     }
@@ -121,7 +125,10 @@ impl BizTags {
                 input.parse::<Option<syn::Token![,]>>()?;
             }
             if input.is_empty() {
-                return Err(syn::Error::new_spanned(&whole, "`#[biz_tags]` needs at least one tag: `#[biz_tags(tenant_id)]`"));
+                return Err(syn::Error::new_spanned(
+                    &whole,
+                    "`#[biz_tags]` needs at least one tag: `#[biz_tags(tenant_id)]`",
+                ));
             }
             Ok(tag::list(input, report))
         };
@@ -155,7 +162,10 @@ fn traced_impl(block_options: &TokenStream, block: ItemImpl) -> TokenStream {
     ];
     for (name, key) in of_one {
         if let Some(key) = key {
-            let message = format!("`{name}` is for one method; on an `impl` block {}", one_of(&["kind", "root", "tags", "err", "crate"]));
+            let message = format!(
+                "`{name}` is for one method; on an `impl` block {}",
+                one_of(&["kind", "root", "tags", "err", "crate"])
+            );
             report.error(key, message);
         }
     }

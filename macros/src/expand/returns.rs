@@ -2,6 +2,7 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
+use syn::spanned::Spanned as _;
 use syn::{GenericArgument, PathArguments, Type};
 
 use crate::item_fn::Returns;
@@ -20,16 +21,21 @@ pub(crate) fn annotation(returns: Returns<'_>) -> TokenStream {
     }
 }
 
-/// A statement for an async block, which has no place for a return type.
+/// A statement for an async block, which has no place for a return type: a `return` that is never
+/// reached, but is the first one the compiler sees.
 pub(crate) fn hint(returns: Returns<'_>, runtime: &Runtime) -> TokenStream {
-    let span = Span::mixed_site();
+    let mut span = Span::mixed_site();
     let ty = match returns {
         Returns::Unit => quote_spanned!(span=> ()),
         Returns::Never => quote_spanned!(span=> #runtime::Infallible),
-        Returns::Value(ty) => match inferred(ty) {
-            Type::Infer(_) => return TokenStream::new(),
-            ty => quote_spanned!(span=> #ty),
-        },
+        Returns::Value(ty) => {
+            // A body of another type is told where its type was expected.
+            span = span.located_at(ty.span());
+            match inferred(ty) {
+                Type::Infer(_) => return TokenStream::new(),
+                ty => quote_spanned!(span=> #ty),
+            }
+        }
     };
     quote_spanned!(span=> if false { return #runtime::returns::<#ty>(); })
 }

@@ -22,8 +22,9 @@ pub(super) fn last_unresolved(function: &ItemFn) -> Option<usize> {
 
 /// Puts the attribute `name` behind the one at `last`.
 pub(super) fn give_way(mut function: ItemFn, last: usize, name: &str, arguments: &TokenStream) -> TokenStream {
-    let krate = krate_of(name, arguments.clone())
-        .or_else(|| function.attrs.iter().find_map(|attr| krate_of(&our_name(attr)?, arguments_of(attr, &Report::default()))));
+    let krate = krate_of(name, arguments.clone()).or_else(|| {
+        function.attrs.iter().find_map(|attr| krate_of(&our_name(attr)?, arguments_of(attr, &Report::default())))
+    });
     let runtime = Runtime::new(krate.as_ref());
     let name = Ident::new(name, Span::mixed_site());
     let path = quote_spanned!(Span::call_site()=> #runtime::#name);
@@ -60,19 +61,32 @@ pub(super) fn take(function: &mut ItemFn, biz: &mut BizTags, report: &Report) ->
 
 /// Of the attributes that make a span, a function has one. `outer` is the one that is being
 /// expanded, if that is one of them.
-pub(super) fn one_span(spans: Vec<(Attr, Attribute)>, outer: Option<Attr>, report: &Report) -> Option<(Attr, Options)> {
-    let mut first = outer;
-    let mut found = None;
+pub(super) fn one_span(
+    spans: Vec<(Attr, Attribute)>,
+    outer: Option<(Attr, Options)>,
+    report: &Report,
+) -> Option<(Attr, Options)> {
+    let mut found = outer;
     for (attr, attribute) in spans {
-        match first {
-            Some(known) if known == attr => {
-                report.error(&attribute, "duplicate attribute: one call has one span; put the options into one attribute");
+        let parse = || Some((attr, options::parse(attr, arguments_of(&attribute, report), report)));
+        match &found {
+            Some((known, _)) if *known == attr => {
+                report.error(
+                    &attribute,
+                    "duplicate attribute: one call has one span; put the options into one attribute",
+                );
             }
-            Some(_) => report.error(&attribute, "`#[traced]` conflicts with `#[traced_spawn]`, which makes a span itself; remove one"),
-            None => {
-                first = Some(attr);
-                found = Some((attr, options::parse(attr, arguments_of(&attribute, report), report)));
+            Some(_) => {
+                report.error(
+                    &attribute,
+                    "`#[traced]` conflicts with `#[traced_spawn]`, which makes a span itself; remove one",
+                );
+                // Callers that count on a job's handle are right.
+                if attr == Attr::TracedSpawn {
+                    found = parse();
+                }
             }
+            None => found = parse(),
         }
     }
     found

@@ -1,7 +1,7 @@
 //! Prints tags: each becomes one statement of a closure.
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
-use quote::{ToTokens as _, quote_spanned};
+use quote::{ToTokens as _, TokenStreamExt as _, quote_spanned};
 use syn::spanned::Spanned as _;
 use syn::{Expr, FnArg};
 
@@ -30,13 +30,11 @@ pub(crate) fn closures(sets: &TagSets, item: &ItemFn, peek: &[Peek], runtime: &R
     }
     let closure = |statements: &[TokenStream]| {
         let span = Span::mixed_site();
-        match statements {
-            [] => quote_spanned!(span=> |_| {}),
-            _ => {
-                let peeks = peeks(statements, peek);
-                quote_spanned!(span=> |#tags| { #peeks #(#statements)* })
-            }
+        if statements.is_empty() {
+            return quote_spanned!(span=> |_| {});
         }
+        let peeks = peeks(statements, peek);
+        quote_spanned!(span=> |#tags| { #peeks #(#statements)* })
     };
     Closures { propagate: (!leaving.is_empty()).then(|| closure(&leaving)), fill: closure(&staying) }
 }
@@ -79,7 +77,19 @@ fn convert(through: Through, value: &TokenStream, runtime: &Runtime) -> TokenStr
         },
         at,
     );
+    let runtime = runtime.at(at);
     quote_spanned!(at=> #runtime::#function(&#value))
+}
+
+/// Where the expression begins. With more than its first token a stable compiler does not help.
+pub(super) fn place(expr: &Expr) -> Span {
+    Span::mixed_site().located_at(expr.span())
+}
+
+/// A look at the expression's value.
+pub(super) fn reference(expr: &Expr) -> TokenStream {
+    let value = operand(expr);
+    quote_spanned!(place(expr)=> &#value)
 }
 
 /// The expression as the operand of `&`.
@@ -101,12 +111,7 @@ fn operand(expr: &Expr) -> TokenStream {
             | Expr::Await(_)
             | Expr::Try(_)
     );
-    if tight {
-        expr.to_token_stream()
-    } else {
-        let at = Span::mixed_site().located_at(expr.span());
-        quote_spanned!(at=> (#expr))
-    }
+    if tight { expr.to_token_stream() } else { quote_spanned!(place(expr)=> (#expr)) }
 }
 
 /// An argument that may not exist takes its tag with it.
@@ -132,10 +137,26 @@ fn peeks(statements: &[TokenStream], peek: &[Peek]) -> TokenStream {
     out
 }
 
-fn mentions(tokens: &TokenStream, name: &Ident) -> bool {
+/// All that the tags and `origins` look at.
+pub(super) fn used(sets: &TagSets, origins: &[&Expr]) -> TokenStream {
+    let mut tokens = TokenStream::new();
+    for tag in sets.own.iter().chain(&sets.scoped) {
+        match &tag.source {
+            Source::Argument(ident) => ident.to_tokens(&mut tokens),
+            Source::Expr(expr) => expr.to_tokens(&mut tokens),
+        }
+        tag.fallback.to_tokens(&mut tokens);
+    }
+    tokens.append_all(origins);
+    tokens
+}
+
+pub(super) fn mentions(tokens: &TokenStream, name: &Ident) -> bool {
     tokens.clone().into_iter().any(|token| match token {
         TokenTree::Ident(ident) => ident == *name,
         TokenTree::Group(group) => mentions(&group.stream(), name),
-        _ => false,
+        // `format!("{name}")`
+        TokenTree::Literal(literal) => literal.to_string().contains(&format!("{{{name}")),
+        TokenTree::Punct(_) => false,
     })
 }

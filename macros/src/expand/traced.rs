@@ -13,7 +13,7 @@
 //!             async move {
 //!                 let order = order;
 //!                 if false { return returns::<Result<Id, Error>>(); }
-//!                 BODY
+//!                 match () { () => { BODY } }
 //!             },
 //!             |result| seen(result).display(),
 //!         )
@@ -22,17 +22,17 @@
 //! ```
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
-use quote::{ToTokens as _, quote, quote_spanned};
+use quote::{ToTokens as _, quote_spanned};
 use syn::Expr;
 use syn::ext::IdentExt as _;
 
 use super::arguments::{self, Arguments};
 use super::returns::{annotation, hint};
-use super::tags::{Closures, closures};
+use super::tags::{Closures, closures, place, reference, used};
 use super::traced_spawn;
 use crate::item_fn::{ItemFn, Returns, Wrapped};
-use crate::model::{Links, Mode, Name, Parent, Shape, TagSets, Tagged, Traced};
-use crate::options::{ErrMode, RetMode};
+use crate::model::{Links, Mode, Name, Parent, Place, Shape, Spawn, TagSets, Tagged, Traced};
+use crate::options::{ErrMode, RetMode, Spanned};
 use crate::runtime_path::Runtime;
 
 /// A function whose arguments and body are taken apart, ready to be put together again.
@@ -44,14 +44,22 @@ pub(crate) struct Pieces {
 
 pub(crate) fn print(traced: Traced) -> TokenStream {
     let opening = opening(&traced);
-    let Traced { runtime, item, tags, err, ret, shape, .. } = traced;
-    let (pieces, closures) = take_apart(item, &tags, &shape, &runtime);
-    let propagate = closures.propagate.map(|closure| quote_spanned!(Span::mixed_site()=> .propagate(#closure)));
+    let Traced { runtime, item, parent, links, tags, err, ret, shape, .. } = traced;
+    let at = at_name(&item);
+    let mut origins: Vec<_> = links.iter().map(|(Links::One(expr) | Links::All(expr))| expr).collect();
+    if let Parent::Given(expr) = &parent {
+        origins.push(expr);
+    }
+    if let Shape::Spawn(Spawn { place: Place::TaskOn(expr) | Place::BlockingOn(expr), .. }) = &shape {
+        origins.push(expr);
+    }
+    let (pieces, closures) = take_apart(item, &tags, &origins, &shape, &runtime);
+    let propagate = closures.propagate.map(|closure| quote_spanned!(at=> .propagate(#closure)));
     let fill = closures.fill;
-    let span = quote_spanned!(Span::mixed_site()=> #opening #propagate .start(#fill));
+    let span = quote_spanned!(at=> #opening #propagate .start(#fill));
     let outcome = outcome(err, ret, &runtime);
     match shape {
-        Shape::Spawn(spawn) => traced_spawn::print(pieces, &span, &outcome, &spawn, &runtime),
+        Shape::Spawn(job) => traced_spawn::print(pieces, &span, &outcome, &job, &runtime),
         shape => around(pieces, &span, &outcome, &shape, &runtime),
     }
 }
@@ -59,22 +67,38 @@ pub(crate) fn print(traced: Traced) -> TokenStream {
 /// `#[biz_tags]` alone: the same, around no span.
 pub(crate) fn print_tagged(tagged: Tagged) -> TokenStream {
     let Tagged { runtime, item, tags, shape } = tagged;
-    let (pieces, closures) = take_apart(item, &tags, &shape, &runtime);
-    let propagate = closures.propagate.map(|closure| quote_spanned!(Span::mixed_site()=> .propagate(#closure)));
+    let at = at_name(&item);
+    let (pieces, closures) = take_apart(item, &tags, &[], &shape, &runtime);
+    let propagate = closures.propagate.map(|closure| quote_spanned!(at=> .propagate(#closure)));
     let fill = closures.fill;
-    let span = quote_spanned!(Span::mixed_site()=> #runtime::tags() #propagate .start(#fill));
+    let runtime_at = runtime.at(at);
+    let span = quote_spanned!(at=> #runtime_at::tags() #propagate .start(#fill));
     let outcome = outcome(ErrMode::Display, None, &runtime);
     around(pieces, &span, &outcome, &shape, &runtime)
 }
 
-fn take_apart(mut item: ItemFn, tags: &TagSets, shape: &Shape, runtime: &Runtime) -> (Pieces, Closures) {
+/// The place of the function's name. What generated code calls is there, and with it the errors of
+/// a body that does not fit.
+fn at_name(item: &ItemFn) -> Span {
+    Span::mixed_site().located_at(item.sig.ident.span())
+}
+
+/// `origins` are expressions of the user's that come before the body, as tags do.
+fn take_apart(
+    mut item: ItemFn,
+    tags: &TagSets,
+    origins: &[&Expr],
+    shape: &Shape,
+    runtime: &Runtime,
+) -> (Pieces, Closures) {
     let Arguments { rebind, peek } = match shape {
         // The body stays where its arguments are.
         Shape::InPlace => Arguments::default(),
-        _ => arguments::plan(&mut item.sig),
+        _ => arguments::plan(&mut item.sig, &used(tags, origins)),
     };
     let closures = closures(tags, &item, &peek, runtime);
     let body = item.body.clone().unwrap_or_else(|| Group::new(Delimiter::Brace, TokenStream::new()));
+    let body = braces(body.stream(), &body);
     (Pieces { item, rebind, body }, closures)
 }
 
@@ -83,7 +107,8 @@ fn opening(traced: &Traced) -> TokenStream {
     let Traced { runtime, item, name, function, kind, parent, links, shape, .. } = traced;
     let span = Span::mixed_site();
     // The place of the function's name is what `code.line.number` tells.
-    let at = span.located_at(item.sig.ident.span());
+    let at = at_name(item);
+    let runtime = &runtime.at(at);
     let name = match name {
         Name::Text(text) => text.to_token_stream(),
         Name::Expr(expr) => expr.to_token_stream(),
@@ -101,14 +126,19 @@ fn opening(traced: &Traced) -> TokenStream {
         // A detached job that starts a new trace says so itself, below.
         Parent::Root if matches!(shape, Shape::Spawn(_)) => {}
         Parent::Root => opening.extend(quote_spanned!(span=> .root())),
-        Parent::Given(expr) => opening.extend(quote_spanned!(span=> .parent(&(#expr)))),
+        Parent::Given(expr) => {
+            let (at, value) = (place(expr), reference(expr));
+            opening.extend(quote_spanned!(at=> .parent(#value)));
+        }
     }
     for links in links {
+        let (Links::One(expr) | Links::All(expr)) = links;
+        let (at, value) = (place(expr), reference(expr));
         opening.extend(match links {
-            Links::One(expr) => quote_spanned!(span=> .link(&(#expr))),
+            Links::One(_) => quote_spanned!(at=> .link(#value)),
             // An argument is only looked at; anything else may be an iterator.
-            Links::All(expr @ (Expr::Path(_) | Expr::Field(_))) => quote_spanned!(span=> .links(&#expr)),
-            Links::All(expr) => quote_spanned!(span=> .links(#expr)),
+            Links::All(Expr::Path(_) | Expr::Field(_)) => quote_spanned!(at=> .links(#value)),
+            Links::All(_) => quote_spanned!(at=> .links(#expr)),
         });
     }
     if let Shape::Spawn(spawn) = shape {
@@ -122,7 +152,7 @@ fn opening(traced: &Traced) -> TokenStream {
 }
 
 /// The closure that looks at the returned value.
-fn outcome(err: ErrMode, ret: Option<RetMode>, runtime: &Runtime) -> TokenStream {
+fn outcome(err: ErrMode, ret: Option<Spanned<RetMode>>, runtime: &Runtime) -> TokenStream {
     let span = Span::mixed_site();
     let mode = Ident::new(
         match err {
@@ -132,24 +162,26 @@ fn outcome(err: ErrMode, ret: Option<RetMode>, runtime: &Runtime) -> TokenStream
         },
         span,
     );
-    let returned = ret.map(|ret| match ret {
-        RetMode::Value => quote_spanned!(span=> .returned(#runtime::seen(result).ok().and_then(|value| #runtime::value(value)))),
-        RetMode::Debug => quote_spanned!(span=> .returned(#runtime::seen(result).ok().and_then(|value| #runtime::debug(value)))),
+    let returned = ret.map(|ret| {
+        // Where the returned value has no conversion, the option is what is wrong.
+        let at = span.located_at(ret.key.span());
+        let runtime = runtime.at(at);
+        let convert = Ident::new(
+            match ret.value {
+                RetMode::Value => "value",
+                RetMode::Debug => "debug",
+            },
+            at,
+        );
+        quote_spanned!(at=> .returned(#runtime::seen(result).ok().and_then(|value| #runtime::#convert(value))))
     });
     quote_spanned!(span=> |result| #runtime::seen(result).#mode() #returned)
 }
 
-/// `statements`, then the body, in the body's own braces.
-pub(crate) fn block(statements: &TokenStream, body: &Group) -> Group {
-    let stream = body.stream();
-    let mut block = Group::new(Delimiter::Brace, quote!(#statements #stream));
-    block.set_span(body.span());
-    block
-}
-
 /// The body as a closure that has the function's return type.
 pub(crate) fn closure(pieces: &Pieces) -> TokenStream {
-    let block = block(&pieces.rebind, &pieces.body);
+    let (rebind, body) = (&pieces.rebind, &pieces.body);
+    let block = if rebind.is_empty() { body.clone() } else { ending(rebind, body) };
     let annotation = annotation(pieces.item.returns());
     quote_spanned!(Span::mixed_site()=> move || #annotation #block)
 }
@@ -157,49 +189,66 @@ pub(crate) fn closure(pieces: &Pieces) -> TokenStream {
 /// The body as an async block that is told the function's return type.
 pub(crate) fn async_block(pieces: &Pieces, runtime: &Runtime) -> TokenStream {
     let (rebind, hint) = (&pieces.rebind, hint(pieces.item.returns(), runtime));
-    let block = block(&quote!(#rebind #hint), &pieces.body);
+    let block = ending(&quote_spanned!(Span::mixed_site()=> #rebind #hint), &pieces.body);
     quote_spanned!(Span::mixed_site()=> async move #block)
 }
 
+/// `statements`, then the body as their block's last expression.
+///
+/// An arm of a `match` ends the lives of its temporaries. So what the body's last expression
+/// borrows from an argument is let go before the argument is dropped, as in the plain function and
+/// in every edition.
+fn ending(statements: &TokenStream, body: &Group) -> Group {
+    braces(quote_spanned!(Span::mixed_site()=> #statements match () { () => #body }), body)
+}
+
+/// Braces in the place of the user's, which are the compiler's to complain about only where the
+/// user has written them.
+fn braces(stream: TokenStream, body: &Group) -> Group {
+    let mut braces = Group::new(Delimiter::Brace, stream);
+    braces.set_span(Span::mixed_site().located_at(body.span()));
+    braces
+}
+
 fn around(pieces: Pieces, span: &TokenStream, outcome: &TokenStream, shape: &Shape, runtime: &Runtime) -> TokenStream {
-    let site = Span::mixed_site();
+    let at = at_name(&pieces.item);
     let body = match shape {
         Shape::Sync | Shape::Spawn(_) => {
             let body = closure(&pieces);
-            quote_spanned!(site=> #span.run(#body, #outcome))
+            quote_spanned!(at=> #span.run(#body, #outcome))
         }
         Shape::InPlace => {
-            let body = &pieces.body;
+            let body = braces(pieces.body.stream(), &pieces.body);
             if matches!(pieces.item.returns(), Returns::Never) {
-                quote_spanned!(site=> let _span = #span.enter(); #body)
+                quote_spanned!(at=> let _span = #span.enter(); #body)
             } else {
-                quote_spanned!(site=> let span = #span.enter(); span.exit(#body, #outcome))
+                quote_spanned!(at=> let span = #span.enter(); span.exit(#body, #outcome))
             }
         }
         Shape::Async => {
             let body = async_block(&pieces, runtime);
-            let future = quote_spanned!(site=> #span.future(#body, #outcome).await);
+            let future = quote_spanned!(at=> #span.future(#body, #outcome).await);
             match pieces.item.returns() {
-                Returns::Never => quote_spanned!(site=> match #future {}),
+                Returns::Never => quote_spanned!(at=> match #future {}),
                 _ => future,
             }
         }
         Shape::Future(wrapped) => {
             let body = closure(&pieces);
-            boxed(*wrapped, quote_spanned!(site=> #span.future_of(#body, #outcome)), runtime)
+            boxed(*wrapped, quote_spanned!(at=> #span.future_of(#body, #outcome)), runtime)
         }
         Shape::Stream(wrapped) => {
             let body = closure(&pieces);
-            boxed(*wrapped, quote_spanned!(site=> #span.stream_of(#body, #outcome)), runtime)
+            boxed(*wrapped, quote_spanned!(at=> #span.stream_of(#body, #outcome)), runtime)
         }
         Shape::AsyncStream => {
             let body = async_block(&pieces, runtime);
-            quote_spanned!(site=> #span.stream_after(#body, #outcome).await)
+            quote_spanned!(at=> #span.stream_after(#body, #outcome).await)
         }
     };
-    let mut braces = Group::new(Delimiter::Brace, body);
-    braces.set_span(pieces.body.span());
-    ItemFn { body: Some(braces), ..pieces.item }.into_token_stream()
+    let mut whole = Group::new(Delimiter::Brace, body);
+    whole.set_span(pieces.body.span());
+    ItemFn { body: Some(whole), ..pieces.item }.into_token_stream()
 }
 
 fn boxed(wrapped: Wrapped, inner: TokenStream, runtime: &Runtime) -> TokenStream {

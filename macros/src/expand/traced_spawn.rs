@@ -17,25 +17,32 @@
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{ToTokens as _, quote_spanned};
 
+use super::tags::reference;
 use super::traced::{Pieces, async_block, closure, thread_name};
 use crate::item_fn::{ItemFn, Returns};
 use crate::model::{Place, Spawn};
 use crate::runtime_path::Runtime;
 
-pub(crate) fn print(mut pieces: Pieces, span: &TokenStream, outcome: &TokenStream, spawn: &Spawn, runtime: &Runtime) -> TokenStream {
+pub(crate) fn print(
+    mut pieces: Pieces,
+    span: &TokenStream,
+    outcome: &TokenStream,
+    job: &Spawn,
+    runtime: &Runtime,
+) -> TokenStream {
     let site = Span::mixed_site();
     // What the job must satisfy (`Send`, `'static`) is reported at the function's name.
     let at = site.located_at(pieces.item.sig.ident.span());
     let method = |name: &str| Ident::new(name, at);
     let task = |pieces: &Pieces| async_block(pieces, runtime);
-    let call = match &spawn.place {
+    let call = match &job.place {
         Place::Task => {
             let (method, task) = (method("spawn"), task(&pieces));
             quote_spanned!(at=> #method(#task, #outcome))
         }
         Place::TaskOn(handle) => {
-            let (method, task) = (method("spawn_on"), task(&pieces));
-            quote_spanned!(at=> #method(&(#handle), #task, #outcome))
+            let (method, handle, task) = (method("spawn_on"), reference(handle), task(&pieces));
+            quote_spanned!(at=> #method(#handle, #task, #outcome))
         }
         Place::Local => {
             let (method, task) = (method("spawn_local"), task(&pieces));
@@ -46,15 +53,15 @@ pub(crate) fn print(mut pieces: Pieces, span: &TokenStream, outcome: &TokenStrea
             quote_spanned!(at=> #method(#body, #outcome))
         }
         Place::BlockingOn(handle) => {
-            let (method, body) = (method("spawn_blocking_on"), closure(&pieces));
-            quote_spanned!(at=> #method(&(#handle), #body, #outcome))
+            let (method, handle, body) = (method("spawn_blocking_on"), reference(handle), closure(&pieces));
+            quote_spanned!(at=> #method(#handle, #body, #outcome))
         }
         Place::Thread => {
             let (method, body, name) = (method("spawn_thread"), closure(&pieces), thread_name(&pieces.item));
             quote_spanned!(at=> #method(#name, #body, #outcome))
         }
     };
-    let output = output(&pieces.item, &spawn.place, runtime);
+    let output = output(&pieces.item, &job.place, runtime);
     pieces.item.sig.output = syn::parse_quote!(-> #output);
     pieces.item.sig.asyncness = None;
     let mut braces = Group::new(Delimiter::Brace, quote_spanned!(site=> #span.#call));
@@ -70,15 +77,16 @@ pub(crate) fn output(item: &ItemFn, place: &Place, runtime: &Runtime) -> TokenSt
         Returns::Never => quote_spanned!(site=> #runtime::Infallible),
         Returns::Value(ty) => ty.to_token_stream(),
     };
-    match place {
-        Place::Thread => quote_spanned!(site=> #runtime::ThreadHandle<#value>),
-        _ => quote_spanned!(site=> #runtime::JoinHandle<#value>),
+    if matches!(place, Place::Thread) {
+        quote_spanned!(site=> #runtime::ThreadHandle<#value>)
+    } else {
+        quote_spanned!(site=> #runtime::JoinHandle<#value>)
     }
 }
 
 /// The function with its true signature and a body that is checked, and never runs. For callers
 /// that are right while the function has an error.
-pub(crate) fn stand_in(mut item: ItemFn, place: &Place, runtime: &Runtime) -> TokenStream {
+pub(crate) fn stand_in(mut item: ItemFn, place: &Place, runtime: &Runtime) -> ItemFn {
     let site = Span::mixed_site();
     let output = output(&item, place, runtime);
     item.sig.output = syn::parse_quote!(-> #output);
@@ -88,5 +96,5 @@ pub(crate) fn stand_in(mut item: ItemFn, place: &Place, runtime: &Runtime) -> To
     let mut braces = Group::new(Delimiter::Brace, quote_spanned!(site=> #runtime::returns()));
     braces.set_span(item.body.as_ref().map_or(site, Group::span));
     item.body = item.body.is_some().then_some(braces);
-    item.into_token_stream()
+    item
 }

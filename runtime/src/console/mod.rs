@@ -29,7 +29,7 @@ mod traces;
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use opentelemetry::Context;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
@@ -62,8 +62,9 @@ pub struct Console {
 
 struct Shared {
     traces: Traces,
-    /// Trees that wait to be written.
-    waiting: String,
+    /// Trees that wait to be written, each with the start of its trace.
+    waiting: Vec<(SystemTime, String)>,
+    waiting_bytes: usize,
     /// Trees that were dropped because too many were waiting.
     dropped: usize,
     /// Absent while a thread writes. It does so without the lock, so that a slow terminal stops
@@ -84,12 +85,17 @@ impl Console {
 
     /// Prints to `out`, without colour.
     pub fn to(out: impl Write + Send + 'static) -> Self {
-        Self::new(anstream::StripStream::new(out))
+        Self::new(anstream::StripStream::new(Box::new(out) as Box<dyn Write + Send>))
     }
 
     fn new(out: impl Write + Send + 'static) -> Self {
-        let shared =
-            Shared { traces: Traces::default(), waiting: String::new(), dropped: 0, out: Some(Box::new(out)) };
+        let shared = Shared {
+            traces: Traces::default(),
+            waiting: Vec::new(),
+            waiting_bytes: 0,
+            dropped: 0,
+            out: Some(Box::new(out)),
+        };
         Self { shared: Mutex::new(shared), written: Condvar::new(), hold: false }
     }
 
@@ -104,7 +110,8 @@ impl Console {
     }
 
     /// Keeps the trees back until `force_flush` or `shutdown`, or until there is a megabyte of
-    /// them. For programs whose own output they would tear apart.
+    /// them, and prints them in the order in which the traces have started. For programs whose own
+    /// output they would tear apart.
     #[must_use]
     pub fn hold(mut self) -> Self {
         self.hold = true;
@@ -119,11 +126,12 @@ impl Console {
     fn write<'a>(&'a self, mut shared: MutexGuard<'a, Shared>) -> MutexGuard<'a, Shared> {
         while !shared.waiting.is_empty() {
             let Some(mut out) = shared.out.take() else { break };
-            let text = std::mem::take(&mut shared.waiting);
+            let trees = std::mem::take(&mut shared.waiting);
+            shared.waiting_bytes = 0;
             let dropped = std::mem::take(&mut shared.dropped);
             drop(shared);
             // A pipe that is closed is no reason to fail: the program has other things to do.
-            let _ = write_all(&mut out, &text, dropped);
+            let _ = write_all(&mut out, trees, dropped);
             shared = self.lock();
             shared.out = Some(out);
             self.written.notify_all();
@@ -131,22 +139,24 @@ impl Console {
         shared
     }
 
-    fn print(&self, mut shared: MutexGuard<'_, Shared>, parts: impl IntoIterator<Item = Part>) {
+    fn print<'a>(
+        &'a self,
+        mut shared: MutexGuard<'a, Shared>,
+        parts: impl IntoIterator<Item = Part>,
+    ) -> MutexGuard<'a, Shared> {
         for part in parts {
             shared.add(&part);
-            if !self.hold || shared.waiting.len() >= MAX_WAITING_BYTES {
+            if !self.hold || shared.is_full() {
                 shared = self.write(shared);
             }
         }
+        shared
     }
 
     fn flush(&self, limit: Duration) -> OTelSdkResult {
         let mut shared = self.lock();
-        for part in shared.traces.rest() {
-            shared.add(&part);
-            shared = self.write(shared);
-        }
-        let shared = self.write(shared);
+        let rest = shared.traces.rest();
+        let shared = self.write(self.print(shared, rest));
         let (shared, _) = self
             .written
             .wait_timeout_while(shared, limit, |shared| shared.out.is_none())
@@ -155,8 +165,11 @@ impl Console {
     }
 }
 
-fn write_all(out: &mut dyn Write, text: &str, dropped: usize) -> io::Result<()> {
-    out.write_all(text.as_bytes())?;
+fn write_all(out: &mut dyn Write, mut trees: Vec<(SystemTime, String)>, dropped: usize) -> io::Result<()> {
+    trees.sort_by_key(|(start, _)| *start);
+    for (_, tree) in trees {
+        out.write_all(tree.as_bytes())?;
+    }
     if dropped > 0 {
         writeln!(out, "{dropped} trees were left out, because the terminal is too slow")?;
     }
@@ -165,11 +178,17 @@ fn write_all(out: &mut dyn Write, text: &str, dropped: usize) -> io::Result<()> 
 
 impl Shared {
     fn add(&mut self, part: &Part) {
-        if self.waiting.len() >= MAX_WAITING_BYTES {
+        if self.is_full() {
             self.dropped += 1;
-        } else {
-            self.waiting.push_str(&picture::draw(part, opentelemetry::time::now()));
+            return;
         }
+        let tree = picture::draw(part, opentelemetry::time::now());
+        self.waiting_bytes += tree.len();
+        self.waiting.push((part.start, tree));
+    }
+
+    fn is_full(&self) -> bool {
+        self.waiting_bytes >= MAX_WAITING_BYTES
     }
 }
 
@@ -179,7 +198,7 @@ impl SpanProcessor for Console {
         let Some(data) = span.exported_data().filter(|data| data.span_context.is_sampled()) else { return };
         let mut shared = self.lock();
         let part = shared.traces.begin(data);
-        self.print(shared, part);
+        drop(self.print(shared, part));
     }
 
     fn on_end(&self, data: SpanData) {
@@ -188,7 +207,7 @@ impl SpanProcessor for Console {
         }
         let mut shared = self.lock();
         let parts = shared.traces.end(data, Instant::now());
-        self.print(shared, parts);
+        drop(self.print(shared, parts));
     }
 
     fn force_flush(&self) -> OTelSdkResult {

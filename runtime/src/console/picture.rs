@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use anstyle::{AnsiColor, Style};
-use opentelemetry::trace::SpanId;
 use opentelemetry::{KeyValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 
@@ -29,13 +28,25 @@ const MAX_MESSAGE: usize = 200;
 /// As many links of one span are shown.
 const MAX_LINKS: usize = 3;
 
-/// A job that has waited longer says so.
-const SHORT_WAIT: Duration = Duration::from_millis(1);
+/// A job that has waited for its first poll as long as this says so; in microseconds.
+const LONG_WAIT_US: i64 = 10_000;
 
 /// Attributes that describe the code and the transport, and those that are shown in another way.
 const HIDDEN: [&str; 14] = [
-    "code.", "thread.", "job.", "url.", "http.", "server.", "network.", "client.", "user_agent.", "error.type",
-    "cancelled", "target", "busy_ns", "idle_ns",
+    "code.",
+    "thread.",
+    "job.",
+    "url.",
+    "http.",
+    "server.",
+    "network.",
+    "client.",
+    "user_agent.",
+    "error.type",
+    "cancelled",
+    "target",
+    "busy_ns",
+    "idle_ns",
 ];
 
 /// A line for the trace and a tree of its spans, with the codes for colour in it.
@@ -56,28 +67,28 @@ pub(super) fn draw(part: &Part, now: SystemTime) -> String {
 
 fn head(part: &Part, now: SystemTime) -> String {
     let spans = &part.spans;
-    let mut out = paint(BOLD, &format!("trace {}", part.trace));
+    let mut title = paint(BOLD, &format!("trace {}", part.trace));
     match &part.continues {
-        Some(name) if !name.is_empty() => out.push_str(&format!(", continued from {}", text(name, MAX_NAME))),
-        Some(_) => out.push_str(", continued"),
+        Some(name) if !name.is_empty() => title = format!("{title}, continued from {}", text(name, MAX_NAME)),
+        Some(_) => title.push_str(", continued"),
         None => {}
     }
+    let mut facts = vec![title];
     let start = spans.iter().map(|span| span.data.start_time).fold(part.start, SystemTime::min);
     if let Some(end) = spans.iter().map(|span| end(span, now)).max() {
         let so_far = if spans.iter().any(|span| span.open) { " so far" } else { "" };
-        out.push_str(&format!(" · {}{so_far}", short(since(start, end))));
+        facts.push(short(since(start, end)) + so_far);
     }
-    out.push_str(&format!(" · {}", count(spans.len(), "span")));
+    let many = count(spans.len(), "span");
     let failed = spans.iter().filter(|span| matches!(forest::end(&span.data), End::Failed(_) | End::Panicked(_)));
     match failed.count() {
-        0 => {}
-        errors => out.push_str(&format!(" · {}", paint(BAD, &count(errors, "error")))),
+        0 => facts.push(many),
+        failed => facts.push(format!("{many}, {}", paint(BAD, &format!("{failed} failed")))),
     }
     if part.left_out > 0 {
-        out.push_str(&format!(" · {} left out", count(part.left_out, "span")));
+        facts.push(count(part.left_out, "span") + " left out");
     }
-    out.push('\n');
-    out
+    facts.join(" · ") + "\n"
 }
 
 /// The parts of one line.
@@ -153,15 +164,14 @@ fn detached(span: &Seen, parent: Option<&Seen>, trace: SystemTime, now: SystemTi
     if queued.is_none() && !outlives {
         return None;
     }
-    let mut note = format!("(detached, +{}", short(since(trace, span.data.start_time)));
-    if let Some(Value::I64(queued)) = queued {
-        let queued = Duration::from_micros(u64::try_from(*queued).unwrap_or(0));
-        if queued >= SHORT_WAIT {
-            note.push_str(&format!(", queued {}", short(queued)));
+    let offset = short(since(trace, span.data.start_time));
+    Some(match queued {
+        Some(Value::I64(micros)) if *micros >= LONG_WAIT_US => {
+            let wait = Duration::from_micros(micros.unsigned_abs());
+            format!("(detached, +{offset}, queued {})", short(wait))
         }
-    }
-    note.push(')');
-    Some(note)
+        _ => format!("(detached, +{offset})"),
+    })
 }
 
 /// The tags; those that are the same on the parent are dimmed.
@@ -186,8 +196,8 @@ fn tags(span: &SpanData, parent: Option<&SpanData>) -> String {
 }
 
 fn is_hidden(key: &str) -> bool {
-    let hides = |hidden: &&str| if hidden.ends_with('.') { key.starts_with(*hidden) } else { key == *hidden };
-    HIDDEN.iter().any(|hidden| hides(&hidden)) && key != "http.response.status_code"
+    let hides = |hidden: &str| if hidden.ends_with('.') { key.starts_with(hidden) } else { key == hidden };
+    HIDDEN.into_iter().any(hides) && key != "http.response.status_code"
 }
 
 fn links(span: &SpanData, part: &Part) -> Option<String> {

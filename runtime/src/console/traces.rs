@@ -198,6 +198,10 @@ impl Trace {
             open: true,
             entry: span.entry,
         }));
+        if self.open.is_empty() {
+            // An idle trace may stay for long: it does not keep the room it once needed.
+            self.open = HashMap::new();
+        }
         self.waiting = None;
         let continues = self.shown.is_some().then(|| self.name.clone());
         let left_out = std::mem::take(&mut self.left_out);

@@ -1,0 +1,150 @@
+//! Functions that return a future instead of being `async`.
+
+use std::future::{Future, IntoFuture, Ready, ready};
+use std::pin::Pin;
+
+use futures::future::{BoxFuture, FutureExt as _, LocalBoxFuture};
+
+use super::harness::{Noisy, log, pause, shape};
+
+shape!(opaque, "f", {
+    #[traced]
+    fn f(a: Noisy, b: Noisy) -> impl Future<Output = usize> {
+        log("called");
+        async move { pause().await; a.0.len() }
+    }
+}, started f(Noisy("a"), Noisy("b")));
+
+shape!(opaque_with_bounds, "f", {
+    #[traced]
+    fn f<'a>(text: &'a str) -> impl Future<Output = &'a str> + Send + Unpin + 'a { ready(&text[1..]) }
+}, started f("text"));
+
+shape!(opaque_that_owns_nothing_of_its_arguments, "f", {
+    #[traced]
+    fn f<A>(text: &str, a: A) -> impl Future<Output = usize> + use<A> { let n = text.len(); async move { pause().await; n } }
+}, started { let text = String::from("text"); f(&text, 1) });
+
+shape!(opaque_by_a_path, "f", {
+    #[traced]
+    fn f(n: u8) -> impl core::future::Future<Output = u8> { async move { pause().await; n } }
+}, started f(1));
+
+shape!(boxed, "f", {
+    #[traced]
+    fn f<'a>(text: &'a str, a: Noisy) -> Pin<Box<dyn Future<Output = usize> + Send + 'a>> {
+        Box::pin(async move { pause().await; text.len() + a.0.len() })
+    }
+}, started f("text", Noisy("a")));
+
+shape!(boxed_elided, "f", {
+    #[traced]
+    fn f(text: &str) -> Pin<Box<dyn Future<Output = &str> + '_>> { Box::pin(async move { pause().await; &text[1..] }) }
+}, started f("text"));
+
+shape!(boxed_by_paths, "f", {
+    #[traced]
+    fn f(n: u8) -> ::std::pin::Pin<::std::boxed::Box<dyn (::core::future::Future<Output = u8>) + ::core::marker::Send>> {
+        async move { pause().await; n }.boxed()
+    }
+}, started f(1));
+
+shape!(box_future, "f", {
+    #[traced]
+    fn f(text: &str, a: Noisy) -> BoxFuture<'_, usize> { async move { pause().await; text.len() + a.0.len() }.boxed() }
+}, started f("text", Noisy("a")));
+
+shape!(local_box_future, "f", {
+    #[traced]
+    fn f(a: std::rc::Rc<Noisy>) -> LocalBoxFuture<'static, usize> { async move { pause().await; a.0.len() }.boxed_local() }
+}, started f(std::rc::Rc::new(Noisy("a"))));
+
+shape!(of_a_method, "f", {
+    struct S(Vec<u8>);
+    impl S {
+        #[traced]
+        fn f(&mut self, n: u8) -> impl Future<Output = usize> + '_ {
+            self.0.push(n);
+            async move { pause().await; self.0.len() }
+        }
+    }
+}, block S(vec![]).f(1).await);
+
+shape!(an_error_of_the_future, "f !error: bad", {
+    #[traced]
+    fn f() -> impl Future<Output = Result<u8, String>> { async { pause().await; Err("bad".to_owned()) } }
+}, started f());
+
+shape!(an_error_that_is_told_by_the_signature, "f !error: bad", {
+    #[traced]
+    fn f() -> impl Future<Output = Result<u8, Box<dyn std::error::Error>>> {
+        async {
+            pause().await;
+            Err("bad")?;
+            Ok(1)
+        }
+    }
+}, started async { f().await.map_err(|error| error.to_string()) });
+
+shape!(an_error_without_display, "f !error: Bad", {
+    #[derive(Debug)] struct Bad;
+    #[traced]
+    fn f(fail: bool) -> impl Future<Output = Result<u8, Bad>> {
+        async move {
+            pause().await;
+            if fail { return Err(Bad); }
+            Ok(1)
+        }
+    }
+}, started f(true));
+
+shape!(only_the_signature_tells_the_error, "f", {
+    #[derive(Debug)] struct Bad;
+    #[traced]
+    fn f() -> impl Future<Output = Result<u8, Bad>> { async { pause().await; Ok(1) } }
+}, started f());
+
+shape!(a_panic_of_the_future, "f !panicked: ouch", {
+    #[traced]
+    fn f(a: Noisy) -> impl Future<Output = u8> { async move { pause().await; let b = &a; panic!("ouch") } }
+}, started f(Noisy("a")));
+
+shape!(a_panic_before_the_future, "f !panicked: ouch", {
+    #[traced]
+    fn f(a: Noisy) -> impl Future<Output = u8> {
+        assert!(a.0.is_empty(), "ouch");
+        ready(1)
+    }
+}, block f(Noisy("a")).await);
+
+shape!(an_early_return, "f", {
+    #[traced]
+    fn f(early: bool) -> Pin<Box<dyn Future<Output = u8>>> {
+        if early { return Box::pin(ready(1)); }
+        Box::pin(async { pause().await; 2 })
+    }
+}, started f(true));
+
+shape!(of_a_generic, "f", {
+    #[traced]
+    fn f<G, F>(g: G) -> impl Future<Output = F::Output> where G: FnOnce() -> F, F: IntoFuture { g().into_future() }
+}, started f(|| async { pause().await; 5 }));
+
+// A named future is a value like any other: the span ends with the call.
+shape!(named, "f", {
+    #[traced]
+    fn f(n: u8) -> Ready<u8> { ready(n) }
+}, block f(1).await);
+
+shape!(children_of_the_future, "└── f\n    ├── called\n    └── polled", {
+    #[traced]
+    fn f() -> impl Future<Output = ()> {
+        throughline::in_span("called", || ());
+        async { pause().await; throughline::in_span("polled", || ()) }
+    }
+}, started f());
+
+shape!(asynchronous_that_gives_a_future, "f", {
+    #[traced]
+    async fn f(n: u8) -> impl Future<Output = u8> { pause().await; async move { n } }
+}, block f(1).await.await);

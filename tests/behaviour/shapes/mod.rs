@@ -1,0 +1,32 @@
+//! The shapes a function can have: with `#[traced]`, each of them does what it did without, in
+//! one span that ends when the function does.
+
+#![allow(
+    clippy::pedantic,
+    unused_variables,
+    unused_mut,
+    dead_code,
+    reason = "the shapes of other people's functions, not the style of this crate"
+)]
+
+mod harness;
+
+mod arguments;
+mod async_traits;
+mod attributes;
+mod blocks;
+mod bodies;
+mod cancellation;
+mod errors;
+mod exits;
+mod futures;
+mod generics;
+mod impl_blocks;
+mod macros;
+mod patterns;
+mod qualifiers;
+mod receivers;
+mod returns;
+mod send;
+mod streams;
+mod traits;

@@ -1,0 +1,66 @@
+//! A traced future is `Send`, `Sync`, `Unpin` or `'static` where the plain one is, and nowhere else.
+
+use std::cell::Cell;
+use std::marker::PhantomPinned;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+
+use futures::future::BoxFuture;
+
+use super::harness::{Noisy, pause, shape};
+
+/// Tells of a value whether its type implements some traits, where it is written.
+macro_rules! traits {
+    ($value:expr) => {{
+        struct Probe<T>(std::marker::PhantomData<T>);
+        #[allow(dead_code)]
+        trait Not {
+            fn send(&self) -> bool { false }
+            fn sync(&self) -> bool { false }
+            fn unpin(&self) -> bool { false }
+        }
+        impl<T> Not for Probe<T> {}
+        impl<T: Send> Probe<T> { fn send(&self) -> bool { true } }
+        impl<T: Sync> Probe<T> { fn sync(&self) -> bool { true } }
+        impl<T: Unpin> Probe<T> { fn unpin(&self) -> bool { true } }
+        fn of<T>(_: &T) -> Probe<T> { Probe(std::marker::PhantomData) }
+        let probe = of(&$value);
+        (probe.send(), probe.sync(), probe.unpin())
+    }};
+}
+
+fn is_static<T: 'static>(value: T) -> T {
+    value
+}
+
+shape!(all, "", { #[traced] async fn f(a: Noisy, b: &'static str) -> Noisy { pause().await; a } }, traits!(is_static(f(Noisy("a"), "b"))));
+shape!(not_send_by_an_argument, "", { #[traced] async fn f(a: Rc<Noisy>) -> usize { pause().await; a.0.len() } }, traits!(f(Rc::new(Noisy("a")))));
+shape!(not_send_by_a_local, "", { #[traced] async fn f(a: Noisy) -> usize { let rc = Rc::new(a); pause().await; rc.0.len() } }, traits!(f(Noisy("a"))));
+shape!(not_send_by_a_borrow, "", { #[traced] async fn f(a: &Cell<u8>) -> u8 { pause().await; a.get() } }, traits!(f(&Cell::new(1))));
+shape!(send_and_not_sync, "", { #[traced] async fn f(a: Cell<u8>) -> u8 { pause().await; a.get() } }, traits!(f(Cell::new(1))));
+shape!(rc_given_up_before_waiting, "", { #[traced] async fn f(n: u8) -> u8 { { let rc = Rc::new(n); } pause().await; n } }, traits!(f(1)));
+shape!(by_the_result, "", { #[traced] async fn f(n: u8) -> Rc<u8> { pause().await; Rc::new(n) } }, traits!(f(1)));
+shape!(guard_in_the_tail, "", { #[traced] async fn f(a: Arc<Mutex<u8>>) -> u8 { pause().await; *a.lock().unwrap() } }, traits!(f(Arc::default())));
+shape!(generic, "", { #[traced] async fn f<T: Clone>(t: T) -> T { pause().await; t.clone() } }, (traits!(f(1)), traits!(f(Rc::new(1)))));
+shape!(of_a_method, "", { struct S(Cell<u8>); impl S { #[traced] async fn f(&mut self) -> u8 { pause().await; self.0.get() } } }, traits!(S(Cell::new(1)).f()));
+shape!(opaque, "f !cancelled", { #[traced] fn f(n: u8) -> impl Future<Output = u8> { async move { pause().await; n } } }, traits!(f(1)));
+shape!(opaque_unpin, "f !cancelled", { #[traced] fn f(n: u8) -> impl Future<Output = u8> { std::future::ready(n) } }, traits!(f(1)));
+shape!(opaque_not_send, "f !cancelled", { #[traced] fn f(a: Rc<u8>) -> impl Future<Output = u8> { async move { pause().await; *a } } }, traits!(f(Rc::new(1))));
+shape!(pinned_argument, "", { #[traced] async fn f(a: PhantomPinned) { pause().await; let b = &a; } }, traits!(f(PhantomPinned)));
+shape!(boxed, "f", { #[traced] fn f(n: u8) -> BoxFuture<'static, u8> { Box::pin(async move { pause().await; n }) } }, started f(1));
+
+// `Send` is asked for where the types are still generic.
+shape!(send_below_a_bound, "f", {
+    #[traced]
+    async fn f<T: Send>(t: T) -> T { pause().await; t }
+    fn boxed<T: Send + 'static>(t: T) -> BoxFuture<'static, T> { Box::pin(f(t)) }
+}, block boxed(1).await);
+
+shape!(spawned, "f", {
+    #[traced]
+    async fn f(a: Arc<Noisy>) -> usize { pause().await; a.0.len() }
+}, {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let snapshot = throughline::Snapshot::capture();
+    runtime.block_on(async { tokio::spawn(snapshot.future(f(Arc::new(Noisy("a"))))).await.unwrap() })
+});

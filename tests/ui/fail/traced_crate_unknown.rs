@@ -1,0 +1,8 @@
+use throughline::traced;
+
+#[traced(crate = ::nowhere)]
+fn place() {}
+
+fn main() {
+    place();
+}

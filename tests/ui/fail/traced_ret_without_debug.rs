@@ -1,0 +1,12 @@
+use throughline::traced;
+
+struct Order;
+
+#[traced(ret = debug)]
+fn plain() -> Order {
+    Order
+}
+
+fn main() {
+    plain();
+}

@@ -1,0 +1,62 @@
+//! Nothing that generated code names can be taken from it.
+
+#![no_implicit_prelude]
+#![deny(warnings)]
+
+mod core {}
+mod std {}
+mod tokio {}
+mod opentelemetry {}
+
+macro_rules! concat {
+    () => {};
+}
+macro_rules! module_path {
+    () => {};
+}
+pub(crate) use {concat, module_path};
+
+#[allow(dead_code)]
+mod shadows {
+    pub(crate) struct Result;
+    pub(crate) struct Option;
+    pub(crate) struct String;
+    pub(crate) struct Box;
+    pub(crate) struct Some;
+    pub(crate) struct Ok;
+    pub(crate) struct Context;
+}
+#[allow(unused_imports)]
+use shadows::*;
+
+#[::throughline::traced(kind = server, ret, tags(result, span = tags))]
+fn names_of_generated_code(result: u64, tags: u64, span: u64) -> u64 {
+    let arg0 = result + tags;
+    arg0 + span
+}
+
+#[::throughline::biz_tags(tenant = tenant else "nobody")]
+#[::throughline::traced]
+async fn later((tenant, _): (::std::option::Option<u64>, u64)) -> bool {
+    tenant.is_some()
+}
+
+#[::throughline::traced_spawn(blocking)]
+fn job(no: u64) -> u64 {
+    no
+}
+
+#[::throughline::traced_spawn]
+async fn task(no: u64) -> ::std::result::Result<u64, ::std::string::String> {
+    ::std::result::Result::Ok(no)
+}
+
+fn main() {
+    ::std::assert_eq!(names_of_generated_code(1, 2, 3), 6);
+    let runtime = ::tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        ::std::assert!(!later((::std::option::Option::None, 1)).await);
+        ::std::assert_eq!(job(1).await.unwrap(), 1);
+        ::std::assert_eq!(task(2).await.unwrap().unwrap(), 2);
+    });
+}
