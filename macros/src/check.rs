@@ -6,7 +6,7 @@ use syn::ext::IdentExt as _;
 use syn::visit::{self, Visit};
 use syn::{FnArg, GenericArgument, Lifetime, Pat, PathArguments, ReceiverKind, Type, TypeReference};
 
-use crate::item_fn::{ItemFn, Returns, Wrapped, peel, wrapped};
+use crate::item_fn::{ItemFn, Returns, Wrapped, is_opaque_function, peel, wrapped};
 use crate::model::{Links, Mode, Name, Parent, Place, Shape, Spawn, TagSets, Tagged, Traced};
 use crate::options::{Options, Spanned};
 use crate::report::{Report, nearest};
@@ -206,6 +206,10 @@ fn plain_shape(item: &ItemFn) -> Shape {
     if let Returns::Value(ty) = item.returns() {
         if let Some(wrapped) = wrapped(ty, "Future", FUTURES) {
             return Shape::Future(wrapped);
+        }
+        // Only the tail of the function itself is told what `impl Fn(&str)` takes.
+        if is_opaque_function(ty) {
+            return Shape::InPlace;
         }
     }
     // A closure is never `#[track_caller]`, so the body stays where it is.

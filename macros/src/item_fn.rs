@@ -147,6 +147,25 @@ fn names_trait(bounds: &Punctuated<TypeParamBound, Token![+]>, name: &str) -> bo
     })
 }
 
+/// `T` of `impl Future<Output = T>`, where `name` is `Output`.
+pub(crate) fn associated<'a>(ty: &'a Type, name: &str) -> Option<&'a Type> {
+    let Type::ImplTrait(it) = peel(ty) else { return None };
+    it.bounds.iter().find_map(|bound| {
+        let TypeParamBound::Trait(bound) = bound else { return None };
+        let PathArguments::AngleBracketed(arguments) = &bound.path.segments.last()?.arguments else { return None };
+        arguments.args.iter().find_map(|argument| match argument {
+            GenericArgument::AssocType(assoc) if assoc.ident == name => Some(&assoc.ty),
+            _ => None,
+        })
+    })
+}
+
+/// Whether `ty` is `impl Fn(…)` or one of its like.
+pub(crate) fn is_opaque_function(ty: &Type) -> bool {
+    let Type::ImplTrait(it) = peel(ty) else { return false };
+    ["Fn", "FnMut", "FnOnce", "AsyncFn", "AsyncFnMut", "AsyncFnOnce"].iter().any(|name| names_trait(&it.bounds, name))
+}
+
 fn only_argument<'a>(path: &'a Path, name: &str) -> Option<&'a Type> {
     let last = path.segments.last().filter(|last| last.ident == name)?;
     let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };

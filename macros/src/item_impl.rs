@@ -1,6 +1,7 @@
 //! An `impl` block: its methods are told from the rest, everything else stays raw tokens.
 
 use proc_macro2::{Group, Ident, TokenStream, TokenTree};
+use quote::quote;
 use syn::parse::{ParseStream, Parser as _};
 use syn::{Attribute, ItemImpl as Header, Result, Token, Type, Visibility, token};
 
@@ -60,6 +61,10 @@ fn type_name(ty: &Type) -> Option<Ident> {
 
 fn members(input: ParseStream<'_>) -> Result<Vec<Member>> {
     let mut members = Vec::new();
+    let inner = input.call(Attribute::parse_inner)?;
+    if !inner.is_empty() {
+        members.push(Member::Other(quote!(#(#inner)*)));
+    }
     while !input.is_empty() {
         let start = input.fork();
         input.call(Attribute::parse_outer)?;

@@ -205,7 +205,7 @@ fn option(attr: Attr, input: ParseStream<'_>, options: &mut Options, report: &Re
         }
         "parent" => set_expr(input, key, "parent = message", &mut options.parent, report)?,
         "link" if attr == Attr::TracedSpawn && !input.peek(Token![=]) => {
-            set_flag(input, key, &mut options.link_mode, report)?
+            set_flag(input, key, &mut options.link_mode, report)?;
         }
         "link" => set_expr(input, key, "link = message", &mut options.link, report)?,
         "links" => set_expr(input, key, "links = messages", &mut options.links, report)?,

@@ -19,7 +19,12 @@ impl Runtime {
 
     /// The same path. An error in what it leads to is reported at `at`.
     pub(crate) fn at(&self, at: Span) -> Self {
-        Self { krate: self.krate.clone(), at: Span::mixed_site().located_at(at) }
+        self.written_at(Span::mixed_site().located_at(at))
+    }
+
+    /// The same path, as if the user had written it at `at`.
+    pub(crate) fn written_at(&self, at: Span) -> Self {
+        Self { krate: self.krate.clone(), at }
     }
 }
 

@@ -49,12 +49,7 @@ pub(crate) struct Peek {
 /// is not unused.
 pub(crate) fn plan(sig: &mut Signature, used: &TokenStream) -> Arguments {
     let span = Span::mixed_site();
-    let mut looks = Vec::new();
-    let mut look = |name: &Ident, cfgs: &TokenStream| {
-        if mentions(used, name) {
-            looks.push(quote_spanned!(span=> #cfgs let _ = &#name;));
-        }
-    };
+    let mut looks = Group::default();
     let mut rebind = TokenStream::new();
     let mut peek = Vec::new();
     let mut group = Group::default();
@@ -76,12 +71,16 @@ pub(crate) fn plan(sig: &mut Signature, used: &TokenStream) -> Arguments {
         if let Pat::Ident(pat) = &mut *typed.pat {
             if pat.by_ref.is_none() && pat.subpat.is_none() {
                 let (mutability, ident) = (pat.mutability.take(), &pat.ident);
-                look(ident, &cfgs);
+                let looked_at = mentions(used, ident);
                 if cfgs.is_empty() {
                     group.push(quote_spanned!(span=> #mutability #ident), ident.to_token_stream());
+                    looks.look(looked_at, ident);
                 } else {
                     group.flush(&mut rebind);
                     rebind.extend(quote_spanned!(span=> #cfgs let #mutability #ident = #ident;));
+                    if looked_at {
+                        rebind.extend(quote_spanned!(span=> #cfgs let _ = &#ident;));
+                    }
                 }
                 continue;
             }
@@ -89,7 +88,7 @@ pub(crate) fn plan(sig: &mut Signature, used: &TokenStream) -> Arguments {
         let mut names = Vec::new();
         if cfgs.is_empty() && binds_everything(&typed.pat, &mut names) {
             for name in names {
-                look(&name, &cfgs);
+                looks.look(mentions(used, &name), &name);
                 group.push(name.to_token_stream(), name.to_token_stream());
             }
             continue;
@@ -99,13 +98,14 @@ pub(crate) fn plan(sig: &mut Signature, used: &TokenStream) -> Arguments {
         group.flush(&mut rebind);
         let argument = format_ident!("arg{at}", span = span);
         let pat = std::mem::replace(&mut *typed.pat, syn::parse_quote!(#argument));
-        rebind.extend(quote_spanned!(span=> #cfgs let #argument = #argument;));
+        let mutability = borrows_mutably(&pat).then(|| quote_spanned!(span=> mut));
+        rebind.extend(quote_spanned!(span=> #cfgs let #mutability #argument = #argument;));
         if !matches!(pat, Pat::Wild(_)) {
             rebind.extend(quote_spanned!(span=> #cfgs let #pat = #argument;));
             let mut names = Vec::new();
             let borrowed = borrowing(&pat, &mut names);
-            for name in &names {
-                look(name, &cfgs);
+            for name in names.iter().filter(|name| mentions(used, name)) {
+                rebind.extend(quote_spanned!(span=> #cfgs let _ = &#name;));
             }
             let statement = if is_reference(&typed.ty) {
                 quote_spanned!(span=> let #borrowed = #argument;)
@@ -116,7 +116,7 @@ pub(crate) fn plan(sig: &mut Signature, used: &TokenStream) -> Arguments {
         }
     }
     group.flush(&mut rebind);
-    rebind.extend(looks);
+    looks.flush(&mut rebind);
     Arguments { rebind, peek }
 }
 
@@ -133,6 +133,14 @@ impl Group {
         self.values.push(value);
     }
 
+    /// Uses an argument that, outside the body, has been used.
+    fn look(&mut self, used: bool, name: &Ident) {
+        if used {
+            let span = Span::mixed_site();
+            self.push(quote_spanned!(span=> _), quote_spanned!(span=> &#name));
+        }
+    }
+
     fn flush(&mut self, into: &mut TokenStream) {
         let Self { patterns, values } = std::mem::take(self);
         let span = Span::mixed_site();
@@ -146,6 +154,23 @@ impl Group {
 
 fn is_mut(pat: &Pat) -> bool {
     matches!(pat, Pat::Ident(pat) if pat.mutability.is_some())
+}
+
+/// Whether there is a `ref mut` in the pattern.
+fn borrows_mutably(pat: &Pat) -> bool {
+    match pat {
+        Pat::Ident(pat) => {
+            pat.by_ref.is_some() && pat.mutability.is_some()
+                || pat.subpat.as_ref().is_some_and(|(_, inner)| borrows_mutably(inner))
+        }
+        Pat::Tuple(pat) => pat.elems.iter().any(borrows_mutably),
+        Pat::TupleStruct(pat) => pat.elems.iter().any(borrows_mutably),
+        Pat::Slice(pat) => pat.elems.iter().any(borrows_mutably),
+        Pat::Struct(pat) => pat.fields.iter().any(|field| borrows_mutably(&field.pat)),
+        Pat::Or(pat) => pat.cases.iter().any(borrows_mutably),
+        Pat::Paren(pat) => borrows_mutably(&pat.pat),
+        _ => false,
+    }
 }
 
 /// Whether nothing of the argument is left when the pattern has bound its names, all by value and

@@ -6,6 +6,8 @@ use syn::parse::Parser as _;
 
 mod arguments;
 mod fallback;
+#[cfg(test)]
+mod pairs;
 mod returns;
 mod siblings;
 mod tags;

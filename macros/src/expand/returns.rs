@@ -8,9 +8,8 @@ use syn::{GenericArgument, PathArguments, Type};
 use crate::item_fn::Returns;
 use crate::runtime_path::Runtime;
 
-/// `-> Type` for a closure.
-pub(crate) fn annotation(returns: Returns<'_>) -> TokenStream {
-    let span = Span::mixed_site();
+/// `-> Type` for a closure at `span`.
+pub(crate) fn annotation(returns: Returns<'_>, span: Span) -> TokenStream {
     match returns {
         Returns::Unit => quote_spanned!(span=> -> ()),
         Returns::Never => quote_spanned!(span=> -> !),
@@ -37,6 +36,7 @@ pub(crate) fn hint(returns: Returns<'_>, runtime: &Runtime) -> TokenStream {
             }
         }
     };
+    let runtime = runtime.at(span);
     quote_spanned!(span=> if false { return #runtime::returns::<#ty>(); })
 }
 

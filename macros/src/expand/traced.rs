@@ -23,14 +23,14 @@
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{ToTokens as _, quote_spanned};
-use syn::Expr;
 use syn::ext::IdentExt as _;
+use syn::{Expr, FnArg, Pat};
 
 use super::arguments::{self, Arguments};
-use super::returns::{annotation, hint};
+use super::returns::{annotation, hint, inferred};
 use super::tags::{Closures, closures, place, reference, used};
 use super::traced_spawn;
-use crate::item_fn::{ItemFn, Returns, Wrapped};
+use crate::item_fn::{ItemFn, Returns, Wrapped, associated, is_opaque_function, is_reference};
 use crate::model::{Links, Mode, Name, Parent, Place, Shape, Spawn, TagSets, Tagged, Traced};
 use crate::options::{ErrMode, RetMode, Spanned};
 use crate::runtime_path::Runtime;
@@ -57,7 +57,7 @@ pub(crate) fn print(traced: Traced) -> TokenStream {
     let propagate = closures.propagate.map(|closure| quote_spanned!(at=> .propagate(#closure)));
     let fill = closures.fill;
     let span = quote_spanned!(at=> #opening #propagate .start(#fill));
-    let outcome = outcome(err, ret, &runtime);
+    let outcome = outcome(err, ret, &parameter(&pieces.item, &shape), &runtime);
     match shape {
         Shape::Spawn(job) => traced_spawn::print(pieces, &span, &outcome, &job, &runtime),
         shape => around(pieces, &span, &outcome, &shape, &runtime),
@@ -73,7 +73,7 @@ pub(crate) fn print_tagged(tagged: Tagged) -> TokenStream {
     let fill = closures.fill;
     let runtime_at = runtime.at(at);
     let span = quote_spanned!(at=> #runtime_at::tags() #propagate .start(#fill));
-    let outcome = outcome(ErrMode::Display, None, &runtime);
+    let outcome = outcome(ErrMode::Display, None, &parameter(&pieces.item, &shape), &runtime);
     around(pieces, &span, &outcome, &shape, &runtime)
 }
 
@@ -98,7 +98,6 @@ fn take_apart(
     };
     let closures = closures(tags, &item, &peek, runtime);
     let body = item.body.clone().unwrap_or_else(|| Group::new(Delimiter::Brace, TokenStream::new()));
-    let body = braces(body.stream(), &body);
     (Pieces { item, rebind, body }, closures)
 }
 
@@ -106,7 +105,6 @@ fn take_apart(
 fn opening(traced: &Traced) -> TokenStream {
     let Traced { runtime, item, name, function, kind, parent, links, shape, .. } = traced;
     let span = Span::mixed_site();
-    // The place of the function's name is what `code.line.number` tells.
     let at = at_name(item);
     let runtime = &runtime.at(at);
     let name = match name {
@@ -118,8 +116,15 @@ fn opening(traced: &Traced) -> TokenStream {
         let kind = Ident::new(kind, span);
         quote_spanned!(span=> .kind(#runtime::SpanKind::#kind))
     });
+    // The compiler takes the place of a caller from the code that the user has written, and so
+    // that of generated code from the attribute. The name of the function is the user's.
+    let own = item.sig.ident.span();
+    let runtime_own = traced.runtime.written_at(own);
+    let callsite = quote_spanned! {own=>
+        #runtime_own::callsite(#name, #runtime_own::concat!(#runtime_own::module_path!(), #path))
+    };
     let mut opening = quote_spanned! {at=>
-        #runtime::span(&const { #runtime::callsite(#name, #runtime::concat!(#runtime::module_path!(), #path)) #kind })
+        #runtime::span(&const { #callsite #kind })
     };
     match parent {
         Parent::Current => {}
@@ -137,6 +142,7 @@ fn opening(traced: &Traced) -> TokenStream {
         opening.extend(match links {
             Links::One(_) => quote_spanned!(at=> .link(#value)),
             // An argument is only looked at; anything else may be an iterator.
+            Links::All(expr @ Expr::Path(_)) if is_borrowed(expr, item) => quote_spanned!(at=> .links(&*#expr)),
             Links::All(Expr::Path(_) | Expr::Field(_)) => quote_spanned!(at=> .links(#value)),
             Links::All(_) => quote_spanned!(at=> .links(#expr)),
         });
@@ -151,8 +157,18 @@ fn opening(traced: &Traced) -> TokenStream {
     opening
 }
 
+/// Whether the expression is the name of an argument that is a reference.
+fn is_borrowed(expr: &Expr, item: &ItemFn) -> bool {
+    let named =
+        |pat: &Pat| matches!((pat, expr), (Pat::Ident(pat), Expr::Path(expr)) if expr.path.is_ident(&pat.ident));
+    item.sig
+        .inputs
+        .iter()
+        .any(|input| matches!(input, FnArg::Typed(typed) if is_reference(&typed.ty) && named(&typed.pat)))
+}
+
 /// The closure that looks at the returned value.
-fn outcome(err: ErrMode, ret: Option<Spanned<RetMode>>, runtime: &Runtime) -> TokenStream {
+fn outcome(err: ErrMode, ret: Option<Spanned<RetMode>>, parameter: &TokenStream, runtime: &Runtime) -> TokenStream {
     let span = Span::mixed_site();
     let mode = Ident::new(
         match err {
@@ -175,22 +191,39 @@ fn outcome(err: ErrMode, ret: Option<Spanned<RetMode>>, runtime: &Runtime) -> To
         );
         quote_spanned!(at=> .returned(#runtime::seen(result).ok().and_then(|value| #runtime::#convert(value))))
     });
-    quote_spanned!(span=> |result| #runtime::seen(result).#mode() #returned)
+    quote_spanned!(span=> |result #parameter| #runtime::seen(result).#mode() #returned)
+}
+
+/// The type of that closure's argument, where nothing else tells it in time: what is in an
+/// `impl Future` is known from the body, and the body may leave it open.
+fn parameter(item: &ItemFn, shape: &Shape) -> TokenStream {
+    let name = match shape {
+        Shape::Future(Wrapped::Impl) => "Output",
+        Shape::Stream(Wrapped::Impl) | Shape::AsyncStream => "Item",
+        _ => return TokenStream::new(),
+    };
+    let Returns::Value(ty) = item.returns() else { return TokenStream::new() };
+    associated(ty, name).map_or_else(TokenStream::new, |ty| {
+        let ty = inferred(ty);
+        quote_spanned!(Span::mixed_site()=> : &#ty)
+    })
 }
 
 /// The body as a closure that has the function's return type.
 pub(crate) fn closure(pieces: &Pieces) -> TokenStream {
     let (rebind, body) = (&pieces.rebind, &pieces.body);
-    let block = if rebind.is_empty() { body.clone() } else { ending(rebind, body) };
-    let annotation = annotation(pieces.item.returns());
-    quote_spanned!(Span::mixed_site()=> move || #annotation #block)
+    let at = at_name(&pieces.item);
+    let block = if rebind.is_empty() { body.clone() } else { ending(rebind, body, at) };
+    let annotation = annotation(pieces.item.returns(), at);
+    quote_spanned!(at=> move || #annotation #block)
 }
 
 /// The body as an async block that is told the function's return type.
 pub(crate) fn async_block(pieces: &Pieces, runtime: &Runtime) -> TokenStream {
     let (rebind, hint) = (&pieces.rebind, hint(pieces.item.returns(), runtime));
-    let block = ending(&quote_spanned!(Span::mixed_site()=> #rebind #hint), &pieces.body);
-    quote_spanned!(Span::mixed_site()=> async move #block)
+    let at = at_name(&pieces.item);
+    let block = ending(&quote_spanned!(at=> #rebind #hint), &pieces.body, at);
+    quote_spanned!(at=> async move #block)
 }
 
 /// `statements`, then the body as their block's last expression.
@@ -198,8 +231,10 @@ pub(crate) fn async_block(pieces: &Pieces, runtime: &Runtime) -> TokenStream {
 /// An arm of a `match` ends the lives of its temporaries. So what the body's last expression
 /// borrows from an argument is let go before the argument is dropped, as in the plain function and
 /// in every edition.
-fn ending(statements: &TokenStream, body: &Group) -> Group {
-    braces(quote_spanned!(Span::mixed_site()=> #statements match () { () => #body }), body)
+fn ending(statements: &TokenStream, body: &Group, at: Span) -> Group {
+    let mut braces = Group::new(Delimiter::Brace, quote_spanned!(at=> #statements match () { () => #body }));
+    braces.set_span(at);
+    braces
 }
 
 /// Braces in the place of the user's, which are the compiler's to complain about only where the
@@ -219,10 +254,12 @@ fn around(pieces: Pieces, span: &TokenStream, outcome: &TokenStream, shape: &Sha
         }
         Shape::InPlace => {
             let body = braces(pieces.body.stream(), &pieces.body);
-            if matches!(pieces.item.returns(), Returns::Never) {
+            if unseen(pieces.item.returns()) {
                 quote_spanned!(at=> let _span = #span.enter(); #body)
             } else {
-                quote_spanned!(at=> let span = #span.enter(); span.exit(#body, #outcome))
+                // The second arm keeps a body that never ends from making the call unreachable.
+                let value = quote_spanned!(at=> match () { () if true => #body, () => #runtime::returns() });
+                quote_spanned!(at=> let span = #span.enter(); span.exit(#value, #outcome))
             }
         }
         Shape::Async => {
@@ -246,9 +283,27 @@ fn around(pieces: Pieces, span: &TokenStream, outcome: &TokenStream, shape: &Sha
             quote_spanned!(at=> #span.stream_after(#body, #outcome).await)
         }
     };
-    let mut whole = Group::new(Delimiter::Brace, body);
-    whole.set_span(pieces.body.span());
-    ItemFn { body: Some(whole), ..pieces.item }.into_token_stream()
+    with_body(pieces.item, body)
+}
+
+/// The function with another body in the user's own braces, so that it is all the user's: a lint
+/// that does not look into macros looks at it.
+pub(crate) fn with_body(mut item: ItemFn, body: TokenStream) -> TokenStream {
+    let mut braces = Group::new(Delimiter::Brace, body);
+    if let Some(users) = &item.body {
+        braces.set_span(users.span());
+    }
+    item.body = Some(braces);
+    item.into_token_stream()
+}
+
+/// Whether there is nothing to see in what the function returns, so that it need not be handed on.
+fn unseen(returns: Returns<'_>) -> bool {
+    match returns {
+        Returns::Never => true,
+        Returns::Unit => false,
+        Returns::Value(ty) => is_opaque_function(ty),
+    }
 }
 
 fn boxed(wrapped: Wrapped, inner: TokenStream, runtime: &Runtime) -> TokenStream {

@@ -16,9 +16,10 @@
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{ToTokens as _, quote_spanned};
+use syn::Expr;
 
-use super::tags::reference;
-use super::traced::{Pieces, async_block, closure, thread_name};
+use super::tags::place;
+use super::traced::{Pieces, async_block, closure, thread_name, with_body};
 use crate::item_fn::{ItemFn, Returns};
 use crate::model::{Place, Spawn};
 use crate::runtime_path::Runtime;
@@ -41,7 +42,7 @@ pub(crate) fn print(
             quote_spanned!(at=> #method(#task, #outcome))
         }
         Place::TaskOn(handle) => {
-            let (method, handle, task) = (method("spawn_on"), reference(handle), task(&pieces));
+            let (method, handle, task) = (method("spawn_on"), own(handle), task(&pieces));
             quote_spanned!(at=> #method(#handle, #task, #outcome))
         }
         Place::Local => {
@@ -53,7 +54,7 @@ pub(crate) fn print(
             quote_spanned!(at=> #method(#body, #outcome))
         }
         Place::BlockingOn(handle) => {
-            let (method, handle, body) = (method("spawn_blocking_on"), reference(handle), closure(&pieces));
+            let (method, handle, body) = (method("spawn_blocking_on"), own(handle), closure(&pieces));
             quote_spanned!(at=> #method(#handle, #body, #outcome))
         }
         Place::Thread => {
@@ -64,9 +65,14 @@ pub(crate) fn print(
     let output = output(&pieces.item, &job.place, runtime);
     pieces.item.sig.output = syn::parse_quote!(-> #output);
     pieces.item.sig.asyncness = None;
-    let mut braces = Group::new(Delimiter::Brace, quote_spanned!(site=> #span.#call));
-    braces.set_span(pieces.body.span());
-    ItemFn { body: Some(braces), ..pieces.item }.into_token_stream()
+    // A job runs on when nobody holds its handle.
+    pieces.item.attrs.push(syn::parse_quote!(#[allow(clippy::must_use_candidate)]));
+    with_body(pieces.item, quote_spanned!(site=> #span.#call))
+}
+
+/// A handle apart from the argument it may be, which goes into the job.
+fn own(handle: &Expr) -> TokenStream {
+    quote_spanned!(place(handle)=> &{ use ::core::clone::Clone as _; (#handle).clone() })
 }
 
 /// The type of the handle.

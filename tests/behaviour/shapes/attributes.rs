@@ -2,7 +2,7 @@
 
 use std::panic::Location;
 
-use super::harness::{Noisy, both, log, pause, shape};
+use super::harness::{Noisy, log, pause, shape};
 
 shape!(must_use, "f", {
     #[traced]
@@ -119,12 +119,6 @@ shape!(track_caller_opaque, "f", {
     #[track_caller]
     fn f(n: u32) -> impl Iterator<Item = u32> + std::fmt::Debug { let line = Location::caller().line(); [line, n].into_iter() }
 }, f(1));
-
-shape!(track_caller_of_a_future, "f", {
-    #[traced]
-    #[track_caller]
-    fn f(a: Noisy) -> impl Future<Output = u32> { let line = Location::caller().line(); async move { pause().await; line } }
-}, started f(Noisy("a")));
 
 shape!(track_caller_of_a_trait, "f", {
     trait T { #[track_caller] fn f(&self) -> u32; }

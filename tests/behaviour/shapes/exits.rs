@@ -57,12 +57,12 @@ shape!(never_by_another, "└── f !panicked: never\n    └── g !panicke
 shape!(never_async, "f !panicked: never", {
     #[traced]
     async fn f(a: Noisy) -> ! { pause().await; panic!("never") }
-}, block { f(Noisy("a")).await; });
+}, block { async { if true { f(Noisy("a")).await; } }.await });
 
 shape!(never_async_loop, "f !panicked: stopped", {
     #[traced]
     async fn f(mut n: u8) -> ! { loop { pause().await; n = n.checked_sub(1).expect("stopped"); } }
-}, block { let n: u8 = match f(2).await {}; });
+}, block { async { if true { let n: u8 = f(2).await; } }.await });
 
 shape!(infallible, "f", {
     #[traced]

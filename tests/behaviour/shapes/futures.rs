@@ -30,6 +30,16 @@ shape!(opaque_by_a_path, "f", {
     fn f(n: u8) -> impl core::future::Future<Output = u8> { async move { pause().await; n } }
 }, started f(1));
 
+shape!(opaque_elided, "f", {
+    #[traced]
+    fn f(text: &str) -> impl Future<Output = Result<&str, &str>> { async move { pause().await; Ok(&text[1..]) } }
+}, started f("text"));
+
+shape!(opaque_in_an_opaque, "f", {
+    #[traced]
+    fn f(n: u8) -> impl Future<Output = Result<impl Iterator<Item = u8> + std::fmt::Debug, ()>> { async move { pause().await; Ok(0..n) } }
+}, started f(2));
+
 shape!(boxed, "f", {
     #[traced]
     fn f<'a>(text: &'a str, a: Noisy) -> Pin<Box<dyn Future<Output = usize> + Send + 'a>> {
@@ -84,7 +94,7 @@ shape!(an_error_that_is_told_by_the_signature, "f !error: bad", {
             Ok(1)
         }
     }
-}, started async { f().await.map_err(|error| error.to_string()) });
+}, block f().await.map_err(|error| error.to_string()));
 
 shape!(an_error_without_display, "f !error: Bad", {
     #[derive(Debug)] struct Bad;

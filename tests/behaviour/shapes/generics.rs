@@ -63,7 +63,7 @@ shape!(of_a_generic_type, "f", {
     #[derive(Debug)] struct Pair<'a, T, const N: usize>([&'a T; N]);
     impl<'a, T: Debug + PartialOrd, const N: usize> Pair<'a, T, N> where T: Copy {
         #[traced]
-        fn f<U: From<T>>(&self, _: Option<U>) -> (U, &'a T) { (self.0[0].into(), self.0[N - 1]) }
+        fn f<U: From<T>>(&self, _: Option<U>) -> (U, &'a T) { ((*self.0[0]).into(), self.0[N - 1]) }
     }
 }, Pair([&1u8, &2]).f(None::<u32>));
 
@@ -71,7 +71,7 @@ shape!(of_a_generic_type_async, "f", {
     #[derive(Debug)] struct Pair<'a, T, const N: usize>([&'a T; N]);
     impl<'a, T: Debug + PartialOrd, const N: usize> Pair<'a, T, N> where T: Copy {
         #[traced]
-        async fn f<U: From<T>>(&self, _: Option<U>) -> (U, &'a T) { pause().await; (self.0[0].into(), self.0[N - 1]) }
+        async fn f<U: From<T>>(&self, _: Option<U>) -> (U, &'a T) { pause().await; ((*self.0[0]).into(), self.0[N - 1]) }
     }
 }, block Pair([&1u8, &2]).f(None::<u32>).await);
 

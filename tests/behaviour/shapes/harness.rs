@@ -21,13 +21,13 @@ thread_local! {
 }
 
 /// Writes a line that plain and traced code must write in the same order.
-pub(super) fn log(line: impl Into<String>) {
+pub(crate) fn log(line: impl Into<String>) {
     LOG.with_borrow_mut(|log| log.push(line.into()));
 }
 
 /// Logs its end.
 #[derive(Debug, PartialEq)]
-pub(super) struct Noisy(pub(super) &'static str);
+pub(crate) struct Noisy(pub(crate) &'static str);
 
 impl Drop for Noisy {
     fn drop(&mut self) {
@@ -37,10 +37,14 @@ impl Drop for Noisy {
 }
 
 /// Pending once.
-pub(super) fn pause() -> impl Future<Output = ()> {
+pub(crate) fn pause() -> impl Future<Output = ()> {
     let mut paused = false;
-    std::future::poll_fn(move |_| {
-        if std::mem::replace(&mut paused, true) { Poll::Ready(()) } else { Poll::Pending }
+    std::future::poll_fn(move |cx| {
+        if std::mem::replace(&mut paused, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     })
 }
 
@@ -107,7 +111,9 @@ fn drive<F: Future<Output = String>>(make: fn() -> F, polls: usize) -> (Run, usi
             Err(payload) => ended = panicked(&*payload),
         }
     }
-    tidy(|| drop(future));
+    if let Err(payload) = tidy(|| catch_unwind(AssertUnwindSafe(|| drop(future)))) {
+        log(format!("dropped: {:?}", panicked(&*payload)));
+    }
     (Run { ended, log: LOG.take() }, polled)
 }
 
@@ -130,7 +136,7 @@ fn assert_below_outer(capture: &Capture, tree: &str) {
     assert_eq!(capture.tree(), expected);
 }
 
-pub(super) fn check(tree: &str, plain: fn() -> String, traced: fn() -> String) {
+pub(crate) fn check(tree: &str, plain: fn() -> String, traced: fn() -> String) {
     let expected = run(plain);
     let (recorded, capture) = below_outer(|| run(traced));
     assert_eq!(recorded, expected);
@@ -144,7 +150,7 @@ pub(super) fn check(tree: &str, plain: fn() -> String, traced: fn() -> String) {
 
 /// Where the span of an asynchronous function starts.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Starts {
+pub(crate) enum Starts {
     /// At the first poll.
     Polled,
     /// With the call, which returns a future.
@@ -153,7 +159,7 @@ pub(super) enum Starts {
     Somewhere,
 }
 
-pub(super) fn check_async<P, T>(tree: &str, starts: Starts, plain: fn() -> P, traced: fn() -> T)
+pub(crate) fn check_async<P, T>(tree: &str, starts: Starts, plain: fn() -> P, traced: fn() -> T)
 where
     P: Future<Output = String>,
     T: Future<Output = String>,
@@ -172,10 +178,10 @@ where
         let (expected, _) = drive(plain, polls);
         let (given_up, capture) = below_outer(|| drive(traced, polls).0);
         assert_eq!(given_up, expected, "dropped after {polls} polls");
+        let name = tree.trim_start_matches(['└', '├', '─', ' ']).split([' ', '\n']).next().unwrap_or_default();
         match starts {
-            Starts::Polled if polls == 0 => assert_below_outer(&capture, ""),
+            Starts::Polled if polls == 0 => assert!(capture.named(name).is_empty(), "{}", capture.tree()),
             Starts::Polled | Starts::Called => {
-                let name = tree.trim_start_matches(['└', '├', '─', ' ']).split([' ', '\n']).next().unwrap_or_default();
                 let spans = capture.spans();
                 let outer = capture.span("outer");
                 let span = spans.iter().find(|span| span.name() == name && span.is_child_of(&outer));
@@ -191,14 +197,14 @@ where
 /// One source, without the attribute in `plain` and with it in `traced`.
 macro_rules! twice {
     ($($source:tt)*) => {
-        mod plain {
+        pub(crate) mod plain {
             #[allow(unused_imports, reason = "a shape takes what it needs")]
             use {super::super::*, throughline_plain::{biz_tags, traced}};
 
             $($source)*
         }
 
-        mod traced {
+        pub(crate) mod traced {
             #[allow(unused_imports, reason = "a shape takes what it needs")]
             use {super::super::*, throughline::{biz_tags, traced}};
 
@@ -242,7 +248,7 @@ macro_rules! shape {
             $crate::shapes::harness::twice! {
                 $($item)*
 
-                pub(super) fn call() -> String {
+                pub(crate) fn call() -> String {
                     let value = $call;
                     $(let $value = value; let value = $then;)?
                     format!("{value:?}")
@@ -260,7 +266,7 @@ macro_rules! shape {
             $crate::shapes::harness::twice! {
                 $($item)*
 
-                pub(super) fn call() -> impl Future<Output = String> $call
+                pub(crate) fn call() -> impl Future<Output = String> $call
             }
         }
 
@@ -317,4 +323,4 @@ macro_rules! both {
     };
 }
 
-pub(super) use {both, shape, twice};
+pub(crate) use {both, shape, twice};

@@ -3,7 +3,7 @@
 use std::fmt::{self, Debug, Display};
 use std::sync::Arc;
 
-use super::harness::{Noisy, log, pause, shape};
+use super::harness::{Noisy, pause, shape};
 
 shape!(every_method, "├── S::new\n├── S::get\n├── S::set\n└── S::into_inner", {
     struct S(u8, Noisy);
@@ -16,7 +16,7 @@ shape!(every_method, "├── S::new\n├── S::get\n├── S::set\n└�
     }
 }, { let mut s = S::new(1, Noisy("inside")); s.get(); s.set(2); s.into_inner(Noisy("a")) });
 
-shape!(all_but_some, "├── S::f\n└── S::g", {
+shape!(all_but_some, "├── S::g\n└── S::f", {
     struct S;
     #[traced]
     impl S {
@@ -91,7 +91,7 @@ shape!(for_types_without_a_name, "├── f\n├── f\n└── f", {
 }, (1, 2).f() + [1][..].f() + (&1 as &dyn Debug).f());
 
 shape!(by_a_path, "S::f", {
-    mod inner { pub struct S; }
+    mod inner { pub(super) struct S; }
     #[traced]
     impl self::inner::S { fn f(&self) -> u8 { 1 } }
 }, inner::S.f());
@@ -174,7 +174,7 @@ shape!(self_called_by_another_name, "S::f", {
     struct S(u8);
     type Alias = S;
     #[traced]
-    impl S { fn f(self: &Self) -> u8 { let Alias(n) = self; let Self(m) = *self; n + m } }
+    impl S { fn f(self: &Self) -> u8 { let Alias { 0: n } = self; let Self(m) = *self; n + m } }
 }, S(1).f());
 
 shape!(track_caller, "S::f", {

@@ -3,9 +3,17 @@
 
 #![allow(
     clippy::pedantic,
+    clippy::too_many_arguments,
     unused_variables,
     unused_mut,
     dead_code,
+    missing_abi,
+    unreachable_code,
+    unreachable_patterns,
+    unreachable_pub,
+    unused_assignments,
+    unused_braces,
+    unused_parens,
     reason = "the shapes of other people's functions, not the style of this crate"
 )]
 

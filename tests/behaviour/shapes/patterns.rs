@@ -105,7 +105,7 @@ both!(constants_and_unit_structures, "f", { struct Unit; struct Pair(Unit, Noisy
 }, f(Unit, Pair(Unit, Noisy("a")), ()));
 
 both!(only_variant, "f", { enum Only { This(Noisy, u8) } }, {
-    fn f(Only::This(a, n) | Only::This(a, n): Only) -> u8 { pause!(); n }
+    fn f((Only::This(a, n) | Only::This(a, n)): Only) -> u8 { pause!(); n }
 }, f(Only::This(Noisy("a"), 1)));
 
 both!(moved_parts, "f", {}, {

@@ -1,6 +1,6 @@
 //! `unsafe`, `extern`, visibilities and names.
 
-use super::harness::{Noisy, both, log, pause, shape};
+use super::harness::{Noisy, both, pause, shape};
 
 shape!(unsafe_function, "f", {
     #[traced]

@@ -6,10 +6,10 @@ use std::error::Error;
 use std::fmt::{Debug, Display};
 use std::sync::{Mutex, MutexGuard};
 
-use super::harness::{Noisy, both, log, pause, shape};
+use super::harness::{Noisy, both, pause, shape};
 
 both!(unit_written, "f", {}, { fn f() -> () { pause!(); } }, f());
-both!(unit_by_semicolon, "f", {}, { fn f(n: u8) { pause!(); n.count_ones(); } }, f(1));
+both!(unit_by_semicolon, "f", {}, { fn f(n: u8) { pause!(); drop(n.to_string()); } }, f(1));
 both!(tuple, "f", {}, { fn f(n: u8) -> (u8, &'static str) { pause!(); (n, "n") } }, f(1));
 both!(array, "f", {}, { fn f(n: u8) -> [u8; 2] { pause!(); [n; 2] } }, f(1));
 both!(nested_generics, "f", {}, { fn f() -> Result<Option<Vec<(u8, String)>>, ()> { pause!(); Ok(Some(vec![(1, "a".into())])) } }, f());
@@ -25,10 +25,25 @@ both!(opaque_in_a_result, "f", {}, { fn f(n: u32) -> Result<impl Iterator<Item =
 both!(opaque_in_a_tuple, "f", {}, { fn f(n: u32) -> (impl Debug, impl Iterator<Item = u32> + Debug) { pause!(); (n, 0..n) } }, f(2));
 both!(opaque_in_a_box, "f", {}, { fn f(n: u32) -> Box<impl Debug> { pause!(); Box::new(n) } }, f(2));
 both!(opaque_in_an_opaque, "f", {}, { fn f(n: u32) -> impl Iterator<Item = impl Debug> + Debug { pause!(); [n, n + 1].into_iter() } }, f(2));
-both!(opaque_function, "f", {}, { fn f(n: usize) -> impl Fn(&str) -> usize { pause!(); move |text| text.len() + n } }, f(1), |made| made("abc").to_owned());
-both!(opaque_function_that_borrows, "f", {}, { fn f(n: usize) -> impl Fn(&str) -> &str { pause!(); move |text| &text[n..] } }, f(1), |made| made("abc").to_owned());
+both!(opaque_function, "f", {}, { fn f(n: usize) -> impl Fn(&str) -> usize { pause!(); move |text: &str| text.len() + n } }, f(1), |made| made("abc").to_owned());
+
+// Only the tail of the function itself is told what these closures take.
+shape!(opaque_function_untyped, "f", {
+    #[traced]
+    fn f(n: usize, end: Noisy) -> impl Fn(&str) -> usize { move |text| text.len() + n }
+}, f(1, Noisy("end")), |made| made("abc"));
+
+shape!(opaque_function_that_borrows, "f", {
+    #[traced]
+    fn f(n: usize) -> impl Fn(&str) -> &str + Clone { if n > 9 { panic!("too much") } move |text| &text[n..] }
+}, f(1), |made| made("abc").to_owned());
+
+shape!(opaque_function_that_panics, "f !panicked: panicked", {
+    #[traced]
+    fn f(n: usize) -> impl FnOnce(&str) -> &str { assert!(n > 9); move |text| &text[n..] }
+}, f(1), |made| made("abc").to_owned());
+
 both!(opaque_function_in_an_option, "f", {}, { fn f(n: usize) -> Option<impl Fn(&str) -> usize> { pause!(); if n == 0 { return None; } Some(move |text: &str| text.len() + n) } }, f(1), |made| made.map(|made| made("abc")));
-both!(opaque_function_in_an_option_untyped, "f", {}, { fn f(n: usize) -> Option<impl Fn(&str) -> usize> { pause!(); if n == 0 { return None; } Some(move |text| text.len() + n) } }, f(1), |made| made.map(|made| made("abc")));
 both!(opaque_early, "f", {}, { fn f(n: u32) -> impl Debug { pause!(); if n > 1 { return Some(n); } None } }, f(2));
 both!(opaque_argument_and_result, "f", {}, { fn f(items: impl Iterator<Item = u8> + Debug, end: Noisy) -> impl Iterator<Item = u8> + Debug { pause!(); items.skip(1) } }, f(0..3, Noisy("end")));
 both!(error_object, "f !error: bad", {}, { fn f() -> Result<u8, Box<dyn Error + Send + Sync>> { pause!(); Err("bad")? } }, f());

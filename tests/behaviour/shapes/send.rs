@@ -24,8 +24,9 @@ macro_rules! traits {
         impl<T: Sync> Probe<T> { fn sync(&self) -> bool { true } }
         impl<T: Unpin> Probe<T> { fn unpin(&self) -> bool { true } }
         fn of<T>(_: &T) -> Probe<T> { Probe(std::marker::PhantomData) }
-        let probe = of(&$value);
-        (probe.send(), probe.sync(), probe.unpin())
+        match of(&$value) {
+            probe => (probe.send(), probe.sync(), probe.unpin()),
+        }
     }};
 }
 

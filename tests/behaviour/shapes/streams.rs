@@ -25,7 +25,7 @@ shape!(opaque_that_borrows, "f", {
 shape!(boxed, "f", {
     #[traced(stream)]
     fn f<'a>(list: &'a [u8]) -> Pin<Box<dyn Stream<Item = &'a u8> + Send + 'a>> { Box::pin(iter(list)) }
-}, block f(&[1, 2]).collect::<Vec<_>>().await);
+}, block f(&[1, 2]).collect::<Vec<&u8>>().await);
 
 shape!(box_stream, "f", {
     #[traced(stream)]

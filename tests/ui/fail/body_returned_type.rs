@@ -6,17 +6,11 @@ fn not_an_iterator() -> impl Iterator<Item = u64> {
 }
 
 #[traced]
-fn other_output() -> impl Future<Output = u64> {
-    async { "text" }
-}
-
-#[traced]
 fn not_boxed() -> std::pin::Pin<Box<dyn Future<Output = u64>>> {
     async { 1u64 }
 }
 
 fn main() {
     drop(not_an_iterator());
-    drop(other_output());
     drop(not_boxed());
 }

@@ -1,7 +1,7 @@
 use throughline::traced_spawn;
 use tokio::task::JoinHandle;
 
-#[traced_spawn(on = 5)]
+#[traced_spawn(on = 5u8)]
 async fn number() {}
 
 #[traced_spawn(on = handle, blocking)]

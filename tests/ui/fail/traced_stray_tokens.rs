@@ -12,7 +12,6 @@ fn semicolon() {}
 #[traced((root))]
 fn parentheses() {}
 
-
 fn main() {
     number();
     comma();

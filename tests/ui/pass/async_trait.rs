@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use throughline::{biz_tags, traced};
 
 #[async_trait]
-trait Orders {
+trait Orders: Sync {
     async fn place(&self, tenant_id: &str, order_no: u64) -> Result<u64, String>;
 
     #[traced]

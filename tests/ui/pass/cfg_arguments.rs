@@ -12,7 +12,11 @@ fn place(tenant_id: String, #[cfg(any())] shard: Missing, #[cfg(all())] order_no
 }
 
 #[traced(tags(order_no))]
-async fn later(#[cfg(any())] (a, b): Missing, #[cfg(all())] (order_no, _): (u64, String), #[cfg(all())] mut no: u64) -> u64 {
+async fn later(
+    #[cfg(any())] (a, b): Missing,
+    #[cfg(all())] (order_no, _): (u64, String),
+    #[cfg(all())] mut no: u64,
+) -> u64 {
     no += order_no;
     no
 }

@@ -10,7 +10,6 @@ mod platform {
     }
 }
 
-
 use platform::telemetry::{biz_tags, traced, traced_spawn};
 
 #[traced(crate = crate::platform::telemetry)]

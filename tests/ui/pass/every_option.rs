@@ -3,6 +3,7 @@
 #![deny(warnings)]
 
 use opentelemetry::Context;
+use opentelemetry::trace::TraceContextExt as _;
 use throughline::{biz_tags, traced, traced_spawn};
 
 const NAME: &str = "place order";

@@ -8,12 +8,15 @@ mod std {}
 mod tokio {}
 mod opentelemetry {}
 
+#[allow(unused_macros)]
 macro_rules! concat {
     () => {};
 }
+#[allow(unused_macros)]
 macro_rules! module_path {
     () => {};
 }
+#[allow(unused_imports)]
 pub(crate) use {concat, module_path};
 
 #[allow(dead_code)]
@@ -46,8 +49,9 @@ fn job(no: u64) -> u64 {
     no
 }
 
-#[::throughline::traced_spawn]
-async fn task(no: u64) -> ::std::result::Result<u64, ::std::string::String> {
+#[::throughline::traced_spawn(on = handle)]
+async fn task(handle: ::tokio::runtime::Handle, no: u64) -> ::std::result::Result<u64, ::std::string::String> {
+    ::std::mem::drop(handle);
     ::std::result::Result::Ok(no)
 }
 
@@ -57,6 +61,6 @@ fn main() {
     runtime.block_on(async {
         ::std::assert!(!later((::std::option::Option::None, 1)).await);
         ::std::assert_eq!(job(1).await.unwrap(), 1);
-        ::std::assert_eq!(task(2).await.unwrap().unwrap(), 2);
+        ::std::assert_eq!(task(::tokio::runtime::Handle::current(), 2).await.unwrap().unwrap(), 2);
     });
 }

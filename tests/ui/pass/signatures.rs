@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use throughline::{biz_tags, traced};
 
-#[traced(tags(?value, N))]
+#[traced(tags(?value, length = N))]
 fn generic<'a, T: Debug + 'a, const N: usize>(value: &'a [T; N]) -> Option<&'a T>
 where
     T: Clone,
@@ -22,7 +22,7 @@ async fn argument_impl(value: impl Display + Clone) -> impl Display + Clone {
     value
 }
 
-#[biz_tags(no)]
+#[biz_tags(?no)]
 unsafe fn raw(no: *const u64) -> u64 {
     unsafe { *no }
 }

@@ -19,6 +19,9 @@ async fn task(text: &'static str) -> Result<usize, std::num::TryFromIntError> {
 #[traced_spawn(on = handle.clone())]
 async fn on_a_handle(handle: Handle) {}
 
+#[traced_spawn(on = &handle)]
+async fn on_a_reference(handle: Handle) {}
+
 #[traced_spawn(blocking, on = handle)]
 fn blocking_on_a_handle(handle: Handle) {}
 
@@ -62,6 +65,7 @@ async fn main() {
     let handle: JoinHandle<Result<usize, _>> = task("acme");
     assert_eq!(handle.await.unwrap(), Ok(4));
     on_a_handle(Handle::current()).await.unwrap();
+    on_a_reference(Handle::current()).await.unwrap();
     blocking_on_a_handle(Handle::current()).await.unwrap();
     assert_eq!(blocking(vec![1, 2]).await.unwrap(), 3);
     let handle: std::thread::JoinHandle<u64> = thread(4);

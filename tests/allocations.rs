@@ -1,0 +1,74 @@
+//! What must not allocate does not.
+
+use allocation_counter::measure;
+use opentelemetry::Context;
+use opentelemetry::baggage::BaggageExt as _;
+use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry_sdk::trace::Sampler;
+use throughline::testing::Capture;
+use throughline::{Carried, Snapshot, biz_tags, in_span, traced};
+
+#[traced(tags(order_no))]
+#[biz_tags(tenant_id)]
+fn sync(tenant_id: &str, order_no: u64) -> u64 {
+    order_no + tenant_id.len() as u64
+}
+
+#[traced(tags(order_no))]
+#[biz_tags(tenant_id)]
+async fn asynchronous(tenant_id: &str, order_no: u64) -> u64 {
+    order_no + tenant_id.len() as u64
+}
+
+fn ready<F: Future>(future: F) -> F::Output {
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    match std::pin::pin!(future).poll(&mut cx) {
+        std::task::Poll::Ready(value) => value,
+        std::task::Poll::Pending => unreachable!("nothing here waits"),
+    }
+}
+
+#[test]
+fn a_span_that_is_not_sampled_allocates_nothing() {
+    let capture = Capture::with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOff)));
+    capture.run(|| {
+        in_span("root", || {
+            assert!(Context::current().has_active_span());
+            let counted = measure(|| {
+                for _ in 0..100 {
+                    assert_eq!(sync("acme", 1) + ready(asynchronous("acme", 1)), 10);
+                }
+            });
+            assert_eq!(counted.count_total, 0);
+        });
+    });
+    // The counter counts: the same calls where they are recorded.
+    let sampled = Capture::new();
+    sampled.run(|| assert!(measure(|| assert_eq!(sync("acme", 1), 5)).count_total > 0));
+}
+
+#[test]
+fn a_snapshot_allocates_nothing() {
+    #[traced]
+    #[biz_tags(propagate(tenant_id), order_no = 7)]
+    fn request(tenant_id: &str) {
+        let _ = tenant_id;
+        assert!(!Context::current().baggage().is_empty());
+        assert_eq!(throughline::current_tags().len(), 2);
+        let counted = measure(|| {
+            let snapshot = Snapshot::capture();
+            let again = snapshot.clone();
+            assert!(again.span_context().is_some());
+            let message = Carried::new(1u8);
+            let copies = [message.clone(), message];
+            assert_eq!(copies.map(|copy| copy.into_inner()), [1, 1]);
+        });
+        assert_eq!(counted.count_total, 0);
+    }
+    Capture::new().run(|| request("acme"));
+}
+
+#[test]
+fn outside_a_span_a_snapshot_allocates_nothing() {
+    assert_eq!(measure(|| drop(Snapshot::capture().clone())).count_total, 0);
+}

@@ -1,0 +1,143 @@
+//! Snapshots and messages that carry the context anywhere.
+
+use futures::StreamExt as _;
+use opentelemetry::Context;
+use opentelemetry::baggage::BaggageExt as _;
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
+use throughline::testing::Capture;
+use throughline::{Carried, Snapshot, biz_tags, in_span, traced};
+
+#[traced(kind = consumer, parent = message)]
+fn handle(message: Carried<u8>) -> u8 {
+    in_span("work", || {});
+    message.into_inner()
+}
+
+/// Sends one message through each channel and handles it under no span at all.
+fn through(send: impl FnOnce(Carried<u8>), receive: impl FnOnce() -> Carried<u8>) {
+    let capture = Capture::new();
+    capture.run(|| {
+        #[traced(kind = producer)]
+        #[biz_tags(tenant_id = "acme")]
+        fn produce(send: impl FnOnce(Carried<u8>)) {
+            send(Carried::new(7));
+        }
+        produce(send);
+    });
+    // The receiver knows nothing but the message.
+    let received = receive();
+    assert_eq!(handle(received), 7);
+    capture.assert_tree_with(
+        &["tenant_id"],
+        "
+        produce [producer] tenant_id=acme
+        └── handle [consumer] tenant_id=acme
+            └── work tenant_id=acme
+        ",
+    );
+}
+
+#[test]
+fn std_crossbeam_flume() {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    through(|message| sender.send(message).expect("open"), || receiver.recv().expect("sent"));
+    let (sender, receiver) = crossbeam_channel::unbounded();
+    through(|message| sender.send(message).expect("open"), || receiver.recv().expect("sent"));
+    let (sender, receiver) = flume::unbounded();
+    through(|message| sender.send(message).expect("open"), || receiver.recv().expect("sent"));
+}
+
+#[test]
+fn tokio_mpsc_broadcast_watch() {
+    let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+    through(|message| sender.send(message).expect("open"), || receiver.try_recv().expect("sent"));
+    let (sender, mut receiver) = tokio::sync::broadcast::channel(4);
+    through(|message| drop(sender.send(message).expect("open")), || receiver.try_recv().expect("sent"));
+    let (sender, receiver) = tokio::sync::watch::channel(Carried::new(0));
+    through(|message| sender.send(message).expect("open"), || receiver.borrow().clone());
+}
+
+#[tokio::test]
+async fn an_actor_handles_each_message_in_its_own_trace() {
+    let capture = Capture::new();
+    let (mailbox, mut inbox) = tokio::sync::mpsc::channel::<Carried<&'static str>>(8);
+    let actor = tokio::spawn(async move {
+        while let Some(message) = inbox.recv().await {
+            message.run_async(|name| async move { in_span(name, || {}) }).await;
+        }
+    });
+    for (request, work) in [("first", "a"), ("second", "b")] {
+        let message = capture.run(|| in_span(request, || Carried::new(work)));
+        mailbox.send(message).await.expect("the actor lives");
+    }
+    drop(mailbox);
+    actor.await.expect("no panic");
+    capture.assert_tree(
+        "
+        first
+        └── a
+        second
+        └── b
+        ",
+    );
+}
+
+#[test]
+fn a_message_is_its_inner_value() {
+    let mut message = Carried::new(vec![1, 2]);
+    message.push(3);
+    assert_eq!(message.len(), 3);
+    let (inner, snapshot) = message.map(|list| list.len()).into_parts();
+    assert_eq!((inner, snapshot.span_context()), (3, None));
+    assert_eq!(Carried::new(4).run(|four| four + 1), 5);
+}
+
+#[tokio::test]
+async fn a_snapshot_carries_closures_futures_and_streams() {
+    let capture = Capture::new();
+    let snapshot = capture.run(|| in_span("request", Snapshot::capture));
+    std::thread::spawn(snapshot.clone().wrap(|| in_span("closure", || {}))).join().expect("no panic");
+    snapshot.run(|| in_span("here", || {}));
+    let each = snapshot.clone().wrap_fn(|n: u8| in_span("each", || n));
+    assert_eq!([1, 2].into_iter().map(each).sum::<u8>(), 3);
+    tokio::spawn(snapshot.future(async { in_span("future", || {}) })).await.expect("no panic");
+    let stream = futures::stream::iter(0..2).map(|_| in_span("item", || {}));
+    assert_eq!(tokio::spawn(snapshot.stream(stream).count()).await.expect("no panic"), 2);
+    {
+        let _attached = snapshot.attach();
+        in_span("attached", || {});
+    }
+    let request = capture.span("request");
+    for name in ["closure", "here", "each", "future", "item", "attached"] {
+        assert!(capture.named(name).iter().all(|span| span.is_child_of(&request)), "{name}");
+        assert!(!capture.named(name).is_empty(), "{name}");
+    }
+    assert!(!Context::current().has_active_span());
+}
+
+#[test]
+fn a_snapshot_drops_a_future_inside() {
+    struct Noisy;
+    impl Drop for Noisy {
+        fn drop(&mut self) {
+            in_span("dropped", || {});
+        }
+    }
+    let capture = Capture::new();
+    let snapshot = capture.run(|| in_span("request", Snapshot::capture));
+    let noisy = Noisy;
+    drop(snapshot.future(async move { drop(noisy) }));
+    assert!(capture.span("dropped").is_child_of(&capture.span("request")));
+}
+
+#[test]
+fn a_snapshot_keeps_flags_trace_state_and_baggage_of_other_code() {
+    let state = TraceState::from_key_value([("vendor", "1")]).expect("valid");
+    let span = SpanContext::new(TraceId::from(1), SpanId::from(2), TraceFlags::SAMPLED, true, state);
+    let context = Context::new().with_remote_span_context(span.clone());
+    let context = context.with_baggage([opentelemetry::KeyValue::new("tenant", "acme")]);
+    let snapshot = Snapshot::of(&context);
+    let again = Snapshot::of(&snapshot.to_context()).to_context();
+    assert_eq!(again.span().span_context(), &span);
+    assert_eq!(again.baggage().get("tenant").map(ToString::to_string), Some("acme".to_owned()));
+}

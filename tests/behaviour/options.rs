@@ -1,0 +1,248 @@
+//! The options of `#[traced]`.
+
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
+use throughline::testing::Capture;
+use throughline::{Carried, Snapshot, SpanKind, Value, in_span, traced};
+
+const NAMED: &str = "from a const";
+
+fn remote() -> SpanContext {
+    SpanContext::new(TraceId::from(7), SpanId::from(8), TraceFlags::SAMPLED, true, TraceState::default())
+}
+
+#[test]
+fn name() {
+    struct Repo;
+    impl Repo {
+        const SPAN: &'static str = "associated";
+        #[traced(name = Self::SPAN)]
+        fn load() {}
+    }
+    #[traced("place order")]
+    fn positional() {}
+    #[traced(name = "named")]
+    fn keyed() {}
+    #[traced(name = NAMED)]
+    fn constant() {}
+    #[traced(name = concat!("a", "b"))]
+    fn concatenated() {}
+    #[traced]
+    fn r#match() {}
+    let capture = Capture::new();
+    capture.run(|| {
+        positional();
+        keyed();
+        constant();
+        concatenated();
+        r#match();
+        Repo::load();
+    });
+    let names: Vec<_> = capture.spans().iter().map(|span| span.name().to_owned()).collect();
+    assert_eq!(names, ["place order", "named", "from a const", "ab", "match", "associated"]);
+}
+
+#[test]
+fn kind() {
+    #[traced(kind = server)]
+    fn server() {}
+    #[traced(kind = client)]
+    fn client() {}
+    #[traced(kind = producer)]
+    fn producer() {}
+    #[traced(kind = consumer)]
+    fn consumer() {}
+    #[traced(kind = internal)]
+    fn internal() {}
+    let capture = Capture::new();
+    capture.run(|| {
+        server();
+        client();
+        producer();
+        consumer();
+        internal();
+    });
+    let kinds: Vec<_> = capture.spans().iter().map(|span| span.span_kind.clone()).collect();
+    use SpanKind::{Client, Consumer, Internal, Producer, Server};
+    assert_eq!(kinds, [Server, Client, Producer, Consumer, Internal]);
+}
+
+#[test]
+fn code_attributes() {
+    #[traced]
+    fn here() {}
+    let line = line!() - 1;
+    let capture = Capture::new();
+    capture.run(here);
+    let span = capture.span("here");
+    assert_eq!(span.attribute("code.function.name"), Some(&Value::String("behaviour::options::here".into())));
+    assert_eq!(span.attribute("code.line.number"), Some(&Value::I64(i64::from(line))));
+    let Some(Value::String(file)) = span.attribute("code.file.path") else { panic!("no file") };
+    assert!(file.as_str().ends_with("options.rs"));
+}
+
+#[test]
+fn parent_continues_a_remote_trace_and_links_the_current_span() {
+    #[traced(kind = consumer, parent = span)]
+    fn handle(span: &SpanContext) {
+        in_span("inside", || {});
+        let _ = span;
+    }
+    let capture = Capture::new();
+    capture.run(|| in_span("poll", || handle(&remote())));
+    let (poll, handle) = (capture.span("poll"), capture.span("handle"));
+    assert_eq!(handle.trace_id(), TraceId::from(7));
+    assert_eq!(handle.parent_id(), Some(SpanId::from(8)));
+    assert!(handle.parent_span_is_remote);
+    assert!(handle.is_linked_to(&poll));
+    assert!(capture.span("inside").is_child_of(&handle));
+}
+
+#[test]
+fn parent_without_identity_makes_an_entry_span() {
+    #[traced(parent = context)]
+    fn handle(context: Context) {
+        drop(context);
+    }
+    #[traced(parent = message)]
+    fn option(message: Option<Carried<u8>>) {
+        drop(message);
+    }
+    let capture = Capture::new();
+    capture.run(|| {
+        in_span("poll", || handle(Context::new()));
+        option(None);
+    });
+    let (poll, handle) = (capture.span("poll"), capture.span("handle"));
+    assert_eq!(handle.parent_id(), None);
+    assert_ne!(handle.trace_id(), poll.trace_id());
+    assert!(handle.is_linked_to(&poll));
+    assert_eq!(capture.span("option").parent_id(), None);
+}
+
+#[test]
+fn parent_takes_every_origin() {
+    #[traced("child", parent = origin)]
+    fn child<O: throughline::Origin>(origin: O) {
+        drop(origin);
+    }
+    let capture = Capture::new();
+    capture.run(|| {
+        let (snapshot, carried, context) =
+            in_span("sender", || (Snapshot::capture(), Carried::new("hello"), Context::current()));
+        child(&snapshot);
+        child(snapshot);
+        child(&carried);
+        child(std::sync::Arc::new(carried));
+        child(Box::new(context.clone()));
+        child(Some(context.span().span_context().clone()));
+        child(context);
+    });
+    let sender = capture.span("sender");
+    let children = capture.named("child");
+    assert_eq!(children.len(), 7);
+    assert!(children.iter().all(|child| child.is_child_of(&sender)));
+}
+
+#[test]
+fn root_starts_a_new_trace_and_links_the_current_span() {
+    #[traced(root)]
+    fn nightly() {
+        in_span("inside", || {});
+    }
+    let capture = Capture::new();
+    capture.run(|| {
+        in_span("caller", nightly);
+    });
+    capture.assert_tree(
+        "
+        caller
+        nightly ~> caller
+        └── inside
+        ",
+    );
+}
+
+#[test]
+fn link_and_links() {
+    #[traced(link = first, links = rest)]
+    fn batch(first: &Carried<u8>, rest: Vec<Carried<u8>>) -> usize {
+        let _ = first;
+        rest.len()
+    }
+    #[traced(links = rest.iter().filter(|message| ***message > 1))]
+    fn filtered(rest: &[Carried<u8>]) -> usize {
+        rest.len()
+    }
+    #[traced(link = Context::new())]
+    fn nothing() {}
+    let capture = Capture::new();
+    let send = |name: &'static str, value| in_span(name, || Carried::new(value));
+    capture.run(|| {
+        let (a, b, c) = (send("a", 1), send("b", 2), send("c", 3));
+        assert_eq!(batch(&a, vec![b.clone(), c.clone()]), 2);
+        assert_eq!(filtered(&[a, b, c]), 3);
+        nothing();
+    });
+    let linked = |name: &str| -> Vec<_> {
+        let span = capture.span(name);
+        ["a", "b", "c"].into_iter().filter(|sender| span.is_linked_to(&capture.span(sender))).collect()
+    };
+    assert_eq!(linked("batch"), ["a", "b", "c"]);
+    assert_eq!(linked("filtered"), ["b", "c"]);
+    assert!(capture.span("nothing").links.links.is_empty());
+    assert_eq!(capture.span("batch").parent_id(), None);
+}
+
+#[test]
+fn krate() {
+    mod facade {
+        pub(super) use throughline as telemetry;
+    }
+    #[traced(crate = facade::telemetry)]
+    fn renamed() {}
+    let capture = Capture::new();
+    capture.run(renamed);
+    assert_eq!(capture.spans().len(), 1);
+}
+
+#[test]
+fn an_impl_block_names_its_methods_and_gives_defaults() {
+    struct Orders(u8);
+    #[traced(kind = client, err = debug)]
+    impl Orders {
+        const START: u8 = 3;
+        #[traced(skip)]
+        const fn new() -> Self {
+            Self(Self::START)
+        }
+        fn count(&self) -> u8 {
+            self.0
+        }
+        #[traced("custom", kind = server)]
+        fn named(&self) -> Result<(), &'static str> {
+            Err("text")
+        }
+        #[throughline::biz_tags(order_no)]
+        fn tagged(&mut self, order_no: u8) {
+            self.0 += order_no;
+        }
+    }
+    let capture = Capture::new();
+    capture.run(|| {
+        let mut orders = Orders::new();
+        assert_eq!(orders.count(), 3);
+        let _ = orders.named();
+        orders.tagged(1);
+    });
+    capture.assert_tree_with(
+        &["order_no"],
+        "
+        Orders::count [client]
+        custom [server] !error: \"text\"
+        Orders::tagged [client] order_no=1
+        ",
+    );
+    let function = Some(&Value::String("behaviour::options::Orders::count".into()));
+    assert_eq!(capture.span("Orders::count").attribute("code.function.name"), function);
+}

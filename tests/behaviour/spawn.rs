@@ -1,0 +1,369 @@
+//! Detached jobs.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry::Context;
+use opentelemetry::baggage::BaggageExt as _;
+use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry_sdk::trace::Sampler;
+use throughline::testing::Capture;
+use throughline::{JoinSetExt as _, Value, biz_tags, in_span, in_span_async, traced, traced_spawn};
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, JoinSet, LocalSet};
+
+#[traced_spawn]
+async fn outlives(until: oneshot::Receiver<()>) -> Result<u8, oneshot::error::RecvError> {
+    until.await?;
+    in_span("late", || {});
+    Ok(3)
+}
+
+#[tokio::test]
+async fn the_request_is_exported_when_it_returns_and_the_job_lives_on() {
+    #[traced(kind = server)]
+    async fn request(until: oneshot::Receiver<()>) -> JoinHandle<Result<u8, oneshot::error::RecvError>> {
+        outlives(until)
+    }
+    let capture = Capture::new();
+    let (done, until) = oneshot::channel();
+    let job = capture.run_async(request(until)).await;
+    let request = capture.span("request");
+    assert_eq!(capture.open(), 1, "the job");
+    done.send(()).expect("the job waits");
+    assert_eq!(job.await.expect("no panic"), Ok(3));
+    capture.assert_tree(
+        "
+        request [server]
+        └── outlives
+            └── late
+        ",
+    );
+    assert!(capture.span("outlives").end_time > request.end_time);
+    assert_eq!(capture.open(), 0);
+}
+
+#[tokio::test]
+async fn a_job_that_never_ends_holds_up_nothing() {
+    #[traced_spawn]
+    async fn forever() -> ! {
+        loop {
+            std::future::pending::<()>().await;
+        }
+    }
+    #[traced]
+    async fn request() -> JoinHandle<Infallible> {
+        forever()
+    }
+    let capture = Capture::new();
+    let job = capture.run_async(request()).await;
+    assert_eq!(capture.span("request").name(), "request");
+    assert_eq!(capture.open(), 1);
+    job.abort();
+    assert!(job.await.expect_err("it was aborted").is_cancelled());
+    assert!(capture.span("forever").is_cancelled());
+}
+
+/// A span of other code ends when its last context is gone. A job must not be among those who
+/// have one.
+#[tokio::test]
+async fn a_job_does_not_hold_the_span_of_other_code() {
+    use opentelemetry::trace::Tracer as _;
+    let capture = Capture::new();
+    let (done, until) = oneshot::channel();
+    let job = capture.run(|| {
+        let by_hand = capture.tracer("other").start("by hand");
+        let _attached = Context::current_with_span(by_hand).attach();
+        outlives(until)
+    });
+    assert_eq!(capture.spans().len(), 1, "the span of the other code is exported");
+    done.send(()).expect("the job waits");
+    job.await.expect("no panic").expect("no error");
+    assert!(capture.span("outlives").is_child_of(&capture.span("by hand")));
+    assert!(!capture.span("outlives").parent_span_is_remote);
+}
+
+#[tokio::test]
+async fn modes_and_what_travels() {
+    fn seen() -> (Option<String>, usize) {
+        (Context::current().baggage().get("tenant_id").map(ToString::to_string), throughline::current_tags().len())
+    }
+    #[traced_spawn]
+    async fn child() -> (Option<String>, usize) {
+        seen()
+    }
+    #[traced_spawn(link)]
+    async fn linked() -> (Option<String>, usize) {
+        seen()
+    }
+    #[traced_spawn(root)]
+    async fn root() -> (Option<String>, usize) {
+        seen()
+    }
+    #[traced]
+    #[biz_tags(propagate(tenant_id), order_no = 7)]
+    async fn request(tenant_id: &str) {
+        let _ = tenant_id;
+        for job in [child(), linked(), root()] {
+            assert_eq!(job.await.expect("no panic"), (Some("acme".to_owned()), 2));
+        }
+    }
+    let capture = Capture::new();
+    capture.run_async(request("acme")).await;
+    capture.assert_tree_with(
+        &["tenant_id", "order_no"],
+        "
+        request tenant_id=acme order_no=7
+        └── child tenant_id=acme order_no=7
+        linked tenant_id=acme order_no=7 ~> request
+        root tenant_id=acme order_no=7
+        ",
+    );
+}
+
+#[tokio::test]
+async fn blocking_and_thread() {
+    #[traced_spawn(blocking)]
+    fn block(by: u8) -> Result<u8, String> {
+        in_span("inside", || {});
+        Err(format!("no {by}"))
+    }
+    #[traced_spawn(thread)]
+    fn thread(mut by: u8) -> Option<String> {
+        by += 1;
+        in_span("inside", || {});
+        std::thread::current().name().map(|name| format!("{name} {by}"))
+    }
+    let capture = Capture::new();
+    let run = async {
+        assert_eq!(block(1).await.expect("no panic"), Err("no 1".to_owned()));
+        assert_eq!(thread(1).join().expect("no panic"), Some("thread 2".to_owned()));
+    };
+    capture.run_async(in_span_async("request", run)).await;
+    capture.assert_tree(
+        "
+        request
+        ├── block !error: no 1
+        │   └── inside
+        └── thread
+            └── inside
+        ",
+    );
+}
+
+#[tokio::test]
+async fn local() {
+    #[traced_spawn(local)]
+    async fn not_send(by: std::rc::Rc<u8>) -> u8 {
+        tokio::task::yield_now().await;
+        *by
+    }
+    let capture = Capture::new();
+    let run = in_span_async("request", async { not_send(5.into()).await.expect("no panic") });
+    assert_eq!(LocalSet::new().run_until(capture.run_async(run)).await, 5);
+    assert!(capture.span("not_send").is_child_of(&capture.span("request")));
+}
+
+#[test]
+fn on_a_runtime_by_its_handle() {
+    #[traced_spawn(on = handle)]
+    async fn task(handle: &'static tokio::runtime::Handle) -> u8 {
+        let _ = handle;
+        1
+    }
+    #[traced_spawn(blocking, on = handle.clone())]
+    fn block(handle: tokio::runtime::Handle) -> u8 {
+        drop(handle);
+        2
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let handle: &'static _ = Box::leak(Box::new(runtime.handle().clone()));
+    let capture = Capture::new();
+    let (task, block) = capture.run(|| in_span("request", || (task(handle), block(handle.clone()))));
+    assert_eq!(runtime.block_on(task).expect("no panic") + runtime.block_on(block).expect("no panic"), 3);
+    assert!(capture.span("task").is_child_of(&capture.span("request")));
+    assert!(capture.span("block").is_child_of(&capture.span("request")));
+}
+
+#[tokio::test]
+async fn an_option_of_traced_works_on_a_job() {
+    #[traced_spawn("send receipt", kind = producer, err = debug, ret, tags(order_no))]
+    #[biz_tags(tenant_id)]
+    async fn receipt(order_no: u8, tenant_id: String) -> Result<u8, String> {
+        drop(tenant_id);
+        if order_no == 0 { Err("none".to_owned()) } else { Ok(order_no) }
+    }
+    let capture = Capture::new();
+    let run = async {
+        let _ = receipt(0, "acme".to_owned()).await;
+        let _ = receipt(4, "acme".to_owned()).await;
+    };
+    capture.run_async(run).await;
+    capture.assert_tree_with(
+        &["order_no", "tenant_id", "return"],
+        "
+        send receipt [producer] !error: \"none\" order_no=0 tenant_id=acme
+        send receipt [producer] order_no=4 tenant_id=acme return=4
+        ",
+    );
+}
+
+#[tokio::test]
+async fn a_method_by_arc() {
+    struct Mailer(u8);
+    impl Mailer {
+        #[traced_spawn]
+        async fn send(self: Arc<Self>) -> u8 {
+            self.0
+        }
+    }
+    let capture = Capture::new();
+    let run = async { Arc::new(Mailer(9)).send().await.expect("no panic") };
+    assert_eq!(capture.run_async(run).await, 9);
+    assert_eq!(capture.spans().len(), 1);
+}
+
+#[tokio::test]
+async fn a_panic_is_on_the_span_and_reaches_the_handle() {
+    #[traced_spawn]
+    async fn panics() {
+        panic!("lost")
+    }
+    #[traced_spawn(blocking)]
+    fn panics_blocking() {
+        panic!("lost too")
+    }
+    let capture = Capture::new();
+    let run = async {
+        assert!(panics().await.expect_err("it panics").is_panic());
+        assert!(panics_blocking().await.expect_err("it panics").is_panic());
+    };
+    capture.run_async(run).await;
+    capture.assert_tree("panics !panicked: lost\npanics_blocking !panicked: lost too");
+}
+
+#[tokio::test]
+async fn the_time_until_the_first_poll_is_recorded() {
+    #[traced_spawn]
+    async fn task() {}
+    #[traced_spawn(blocking)]
+    fn block() {}
+    let capture = Capture::new();
+    let run = async {
+        task().await.expect("no panic");
+        block().await.expect("no panic");
+    };
+    capture.run_async(run).await;
+    for name in ["task", "block"] {
+        let span = capture.span(name);
+        let Some(Value::I64(waited)) = span.attribute("job.queue_time_us") else { panic!("not recorded: {name}") };
+        let lived = i64::try_from(span.duration().as_micros()).expect("short");
+        assert!((0..=lived + 1).contains(waited), "{waited} of {lived} µs");
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_is_never_polled_is_a_cancelled_span() {
+    #[traced_spawn(on = handle)]
+    async fn unlucky(handle: tokio::runtime::Handle) {
+        drop(handle);
+    }
+    let capture = Capture::new();
+    // A current-thread runtime that is never driven, and then gone.
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let job = capture.run(|| unlucky(runtime.handle().clone()));
+    runtime.shutdown_background();
+    assert!(job.await.expect_err("it never ran").is_cancelled());
+    assert!(capture.span("unlucky").is_cancelled());
+}
+
+#[tokio::test]
+async fn not_sampled_stays_not_sampled_and_keeps_its_identity() {
+    #[traced_spawn]
+    async fn job() -> (bool, bool) {
+        let current = Context::current();
+        let span = current.span();
+        (span.span_context().is_valid(), in_span("below", || span.span_context().is_sampled()))
+    }
+    let capture = Capture::with_sampler(Sampler::AlwaysOff);
+    let run = in_span_async("root", async { job().await.expect("no panic") });
+    assert_eq!(capture.run_async(run).await, (true, false));
+    assert!(capture.spans().is_empty());
+}
+
+#[test]
+fn outside_a_runtime_the_message_says_what_to_do() {
+    #[traced_spawn]
+    async fn job() {}
+    let capture = Capture::new();
+    let payload = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| capture.run(|| drop(job())))).expect_err("no runtime");
+    let message = payload.downcast_ref::<String>().expect("a text");
+    assert!(message.contains("outside a Tokio runtime") && message.contains("on = handle"), "{message}");
+    assert_eq!(capture.open(), 0);
+}
+
+#[tokio::test]
+async fn as_functions() {
+    async fn receipt(no: u8) -> u8 {
+        in_span("inside", || no)
+    }
+    let capture = Capture::new();
+    let run = async {
+        let mut sum = throughline::spawn(receipt(1)).await.expect("no panic");
+        sum += throughline::spawn_blocking(|| 2).await.expect("no panic");
+        sum += throughline::spawn_thread(|| in_span("on the thread", || 4)).join().expect("no panic");
+        sum += throughline::span("named").tag("no", 8).spawn(async { 8 }).await.expect("no panic");
+        sum
+    };
+    assert_eq!(capture.run_async(in_span_async("request", run)).await, 15);
+    capture.assert_tree_with(
+        &["no"],
+        "
+        request
+        ├── receipt
+        │   └── inside
+        ├── as_functions
+        ├── as_functions
+        │   └── on the thread
+        └── named no=8
+        ",
+    );
+    let local = Capture::new();
+    let run = in_span_async("request", async { throughline::spawn_local(async { 1 }).await.expect("no panic") });
+    LocalSet::new().run_until(local.run_async(run)).await;
+    assert_eq!(local.spans().len(), 2);
+}
+
+#[tokio::test]
+async fn a_join_set() {
+    let capture = Capture::new();
+    let run = async {
+        let mut set = JoinSet::new();
+        set.spawn_traced(async { 1 });
+        set.spawn_traced_on(async { 2 }, &tokio::runtime::Handle::current());
+        set.spawn_blocking_traced(|| 4);
+        set.join_all().await.iter().sum::<i32>()
+    };
+    assert_eq!(capture.run_async(in_span_async("request", run)).await, 7);
+    let request = capture.span("request");
+    let jobs = capture.named("a_join_set");
+    assert_eq!(jobs.len(), 3);
+    assert!(jobs.iter().all(|job| job.is_child_of(&request)));
+}
+
+#[test]
+fn rayon_has_the_context() {
+    let capture = Capture::new();
+    let (sent, received) = std::sync::mpsc::channel();
+    let sum = capture.run(|| {
+        in_span("request", || {
+            throughline::rayon::spawn(move || sent.send(3).expect("the test waits"));
+            let (a, b) = throughline::rayon::join(|| in_span("left", || 1), || in_span("right", || 2));
+            a + b
+        })
+    });
+    assert_eq!(sum + received.recv_timeout(Duration::from_secs(30)).expect("the job ran"), 6);
+    let request = capture.span("request");
+    assert!(capture.span("left").is_child_of(&request) && capture.span("right").is_child_of(&request));
+}

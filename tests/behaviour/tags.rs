@@ -1,0 +1,378 @@
+//! Business tags.
+
+use std::sync::{Arc, Mutex};
+
+use opentelemetry::baggage::BaggageExt as _;
+use opentelemetry::trace::{Link, SpanKind, TraceContextExt as _, TraceId, Tracer as _};
+use opentelemetry::{Array, Context, KeyValue};
+use opentelemetry_sdk::trace::{Sampler, SamplingResult, ShouldSample};
+use throughline::testing::Capture;
+use throughline::{Value, biz_tags, in_span, traced};
+
+fn text(value: &str) -> Option<Value> {
+    Some(Value::String(value.to_owned().into()))
+}
+
+struct Request {
+    order: Order,
+    user: Option<String>,
+}
+
+struct Order {
+    no: u64,
+}
+
+struct Path<T>(T);
+
+#[test]
+fn every_form() {
+    #[traced]
+    #[biz_tags(
+        tenant_id,
+        order_no = req.order.no,
+        "biz.channel" = "web",
+        shown = %req.order.no,
+        debugged = ?req.user,
+        user = req.user else "anonymous",
+        absent = None::<u8>,
+        list = vec![1u8, 2],
+        sum = 1 + 2,
+        flag = req.order.no > 3,
+        nested = (|| 4u8)(),
+    )]
+    fn place(Path(tenant_id): Path<String>, req: Request) {
+        drop((tenant_id, req));
+    }
+    let capture = Capture::new();
+    capture.run(|| place(Path("acme".to_owned()), Request { order: Order { no: 1001 }, user: None }));
+    let span = capture.span("place");
+    assert_eq!(span.attribute("tenant_id").cloned(), text("acme"));
+    assert_eq!(span.attribute("order_no"), Some(&Value::I64(1001)));
+    assert_eq!(span.attribute("biz.channel").cloned(), text("web"));
+    assert_eq!(span.attribute("shown").cloned(), text("1001"));
+    assert_eq!(span.attribute("debugged").cloned(), text("None"));
+    assert_eq!(span.attribute("user").cloned(), text("anonymous"));
+    assert_eq!(span.attribute("absent"), None);
+    assert_eq!(span.attribute("list"), Some(&Value::Array(Array::I64(vec![1, 2]))));
+    assert_eq!(span.attribute("sum"), Some(&Value::I64(3)));
+    assert_eq!(span.attribute("flag"), Some(&Value::Bool(true)));
+    assert_eq!(span.attribute("nested"), Some(&Value::I64(4)));
+}
+
+#[test]
+fn self_is_an_argument() {
+    struct Account {
+        id: u32,
+    }
+    impl Account {
+        #[traced]
+        #[biz_tags(account = self.id)]
+        fn open(&mut self) -> &mut u32 {
+            &mut self.id
+        }
+    }
+    let capture = Capture::new();
+    capture.run(|| *Account { id: 5 }.open() += 1);
+    assert_eq!(capture.span("open").attribute("account"), Some(&Value::I64(5)));
+}
+
+#[test]
+fn tags_of_patterns_that_leave_something_behind() {
+    #[traced]
+    #[biz_tags(kept, both = kept + other)]
+    fn pick((kept, _): (u8, String), mut other: u8) -> u8 {
+        other += 1;
+        kept + other
+    }
+    let capture = Capture::new();
+    assert_eq!(capture.run(|| pick((1, String::new()), 2)), 4);
+    assert_eq!(capture.span("pick").attribute("kept"), Some(&Value::I64(1)));
+    assert_eq!(capture.span("pick").attribute("both"), Some(&Value::I64(3)));
+}
+
+#[test]
+fn tags_reach_every_span_below_and_inner_ones_win() {
+    #[traced]
+    #[biz_tags(tenant_id)]
+    fn outer(tenant_id: &str) {
+        middle();
+        inner("other");
+        let _ = tenant_id;
+    }
+    #[traced]
+    fn middle() {
+        in_span("leaf", || {});
+    }
+    #[traced(tags(own = 1u8))]
+    #[biz_tags(tenant_id, order_no = 7)]
+    fn inner(tenant_id: &str) {
+        in_span("below", || {});
+        let _ = tenant_id;
+    }
+    let capture = Capture::new();
+    capture.run(|| outer("acme"));
+    in_span("outside", || {});
+    capture.assert_tree_with(
+        &["tenant_id", "order_no", "own"],
+        "
+        outer tenant_id=acme
+        ├── middle tenant_id=acme
+        │   └── leaf tenant_id=acme
+        └── inner tenant_id=other order_no=7 own=1
+            └── below tenant_id=other order_no=7
+        ",
+    );
+}
+
+#[test]
+fn both_orders_have_one_meaning() {
+    #[traced(kind = server)]
+    #[biz_tags(tenant_id)]
+    fn above(tenant_id: &str) {
+        in_span("a", || {});
+        let _ = tenant_id;
+    }
+    #[biz_tags(tenant_id)]
+    #[traced(kind = server)]
+    fn below(tenant_id: &str) {
+        in_span("b", || {});
+        let _ = tenant_id;
+    }
+    let capture = Capture::new();
+    capture.run(|| {
+        above("x");
+        below("x");
+    });
+    capture.assert_tree_with(
+        &["tenant_id"],
+        "
+        above [server] tenant_id=x
+        └── a tenant_id=x
+        below [server] tenant_id=x
+        └── b tenant_id=x
+        ",
+    );
+}
+
+#[tokio::test]
+async fn alone_it_tags_the_current_span_and_all_below() {
+    #[biz_tags(tenant_id)]
+    async fn handler(tenant_id: String) -> usize {
+        tokio::task::yield_now().await;
+        in_span("async", || {});
+        tenant_id.len()
+    }
+    #[biz_tags(tenant_id)]
+    fn sync_handler(tenant_id: &str) {
+        in_span("sync", || {});
+        let _ = tenant_id;
+    }
+    let capture = Capture::new();
+    let run = async {
+        throughline::in_span_async("http async", handler("acme".to_owned())).await;
+        in_span("http sync", || sync_handler("globex"));
+    };
+    capture.run_async(run).await;
+    capture.assert_tree_with(
+        &["tenant_id"],
+        "
+        http async tenant_id=acme
+        └── async tenant_id=acme
+        http sync tenant_id=globex
+        └── sync tenant_id=globex
+        ",
+    );
+    assert!(throughline::current_tags().is_empty());
+}
+
+#[test]
+fn alone_and_without_a_span_it_tags_what_starts_below() {
+    #[biz_tags(tenant_id = 1)]
+    fn entry() {
+        in_span("root", || {});
+    }
+    let capture = Capture::new();
+    capture.run(entry);
+    assert_eq!(capture.span("root").attribute("tenant_id"), Some(&Value::I64(1)));
+}
+
+#[test]
+fn required() {
+    #[traced]
+    #[biz_tags(required(tenant_id, other = Some(1)), required(stand_in = None::<u8> else 9))]
+    fn place(tenant_id: Option<&str>) {
+        let _ = tenant_id;
+    }
+    let capture = Capture::new();
+    capture.run(|| place(None));
+    let span = capture.span("place");
+    let missing: Vec<_> =
+        span.events.events.iter().filter(|event| event.name == "tag.missing").map(|event| event.attributes.clone()).collect();
+    assert_eq!(missing, [vec![KeyValue::new("tag.key", "tenant_id")], vec![KeyValue::new("tag.key", "stand_in")]]);
+    assert_eq!(span.attribute("other"), Some(&Value::I64(1)));
+    assert_eq!(span.attribute("stand_in"), Some(&Value::I64(9)));
+}
+
+#[test]
+fn hash_and_mask_never_show_the_clear_text() {
+    #[traced]
+    #[biz_tags(hash(user_id), mask(phone, card = 1234_5678u64), hash(absent = None::<u8>))]
+    fn pay(user_id: &str, phone: &str) {
+        in_span("below", || {});
+        let _ = (user_id, phone);
+    }
+    let capture = Capture::new();
+    capture.run(|| pay("u-1", "13800138000"));
+    for name in ["pay", "below"] {
+        let span = capture.span(name);
+        let Some(Value::String(hash)) = span.attribute("user_id") else { panic!("no hash") };
+        assert!(hash.as_str().len() == 32 && hash.as_str() != "u-1");
+        assert_eq!(span.attribute("phone").cloned(), text("*******8000"));
+        assert_eq!(span.attribute("card").cloned(), text("****5678"));
+        assert_eq!(span.attribute("absent"), None);
+        assert!(!format!("{:?}", span.attributes).contains("13800138000"));
+    }
+}
+
+#[test]
+fn propagate_writes_baggage_also_when_nothing_is_sampled() {
+    #[traced]
+    #[biz_tags(propagate(tenant_id, required(order_no = 7)), local = 1)]
+    fn place(tenant_id: &str) -> (Option<String>, Option<String>, Option<String>) {
+        let _ = tenant_id;
+        let current = Context::current();
+        let of = |key: &str| current.baggage().get(key).map(ToString::to_string);
+        (of("tenant_id"), of("order_no"), of("local"))
+    }
+    let expected = (Some("acme".to_owned()), Some("7".to_owned()), None);
+    let sampled = Capture::new();
+    assert_eq!(sampled.run(|| place("acme")), expected);
+    assert_eq!(sampled.span("place").attribute("order_no"), Some(&Value::I64(7)));
+
+    let off = Capture::with_sampler(Sampler::AlwaysOff);
+    assert_eq!(off.run(|| in_span("root", || place("acme"))), expected);
+    assert!(off.spans().is_empty());
+    assert!(Context::current().baggage().is_empty());
+}
+
+#[test]
+fn modifiers_nest() {
+    #[traced]
+    #[biz_tags(propagate(required(tenant_id), mask(phone)), hash(required(user = 5)))]
+    fn place(tenant_id: Option<&str>, phone: &str) -> String {
+        let _ = (tenant_id, phone);
+        Context::current().baggage().to_string()
+    }
+    let capture = Capture::new();
+    let baggage = capture.run(|| place(None, "13800138000"));
+    assert!(baggage.contains("8000") && !baggage.contains("1380013"), "{baggage}");
+    assert_eq!(capture.span("place").events.events.len(), 1);
+}
+
+#[test]
+fn a_tag_is_not_evaluated_in_a_trace_that_is_not_sampled() {
+    fn never() -> u8 {
+        panic!("evaluated")
+    }
+    #[traced(tags(own = never()))]
+    #[biz_tags(scoped = never())]
+    fn place() -> u8 {
+        3
+    }
+    #[biz_tags(scoped = never())]
+    fn alone() -> u8 {
+        4
+    }
+    let off = Capture::with_sampler(Sampler::AlwaysOff);
+    assert_eq!(off.run(|| in_span("root", || place() + alone())), 7);
+}
+
+#[test]
+fn spans_of_the_opentelemetry_api_have_the_tags() {
+    #[traced]
+    #[biz_tags(tenant_id)]
+    fn place(capture: &Capture, tenant_id: &str) {
+        let tracer = capture.tracer("library");
+        drop(tracer.start("plain"));
+        let own = tracer.span_builder("own").with_attributes([KeyValue::new("tenant_id", "set by the library")]);
+        let context = Context::current_with_span(own.start(&tracer));
+        let _attached = context.attach();
+        in_span("below", || {});
+        let _ = tenant_id;
+    }
+    let capture = Capture::new();
+    capture.run(|| place(&capture, "acme"));
+    capture.assert_tree_with(
+        &["tenant_id"],
+        "
+        place tenant_id=acme
+        ├── plain tenant_id=acme
+        └── own tenant_id=\"set by the library\"
+            └── below tenant_id=acme
+        ",
+    );
+    // Once each: ours have them at their start, the others from the processor.
+    for span in capture.spans() {
+        let count = span.attributes.iter().filter(|attribute| attribute.key.as_str() == "tenant_id").count();
+        assert_eq!(count, 1, "{}", span.name());
+    }
+}
+
+#[test]
+fn the_sampler_sees_the_tags() {
+    #[derive(Clone, Debug, Default)]
+    struct Seeing(Arc<Mutex<Vec<(String, Vec<String>)>>>);
+
+    impl ShouldSample for Seeing {
+        fn should_sample(
+            &self,
+            parent: Option<&Context>,
+            trace_id: TraceId,
+            name: &str,
+            kind: &SpanKind,
+            attributes: &[KeyValue],
+            links: &[Link],
+        ) -> SamplingResult {
+            let keys = attributes.iter().map(|attribute| attribute.key.to_string());
+            let tags = keys.filter(|key| !key.starts_with("code.")).collect();
+            self.0.lock().expect("no panic in a sampler").push((name.to_owned(), tags));
+            Sampler::AlwaysOn.should_sample(parent, trace_id, name, kind, attributes, links)
+        }
+    }
+
+    #[traced(tags(own = 1))]
+    #[biz_tags(tenant_id)]
+    fn place(tenant_id: &str) {
+        in_span("below", || {});
+        let _ = tenant_id;
+    }
+    let sampler = Seeing::default();
+    Capture::with_sampler(sampler.clone()).run(|| place("acme"));
+    let seen = sampler.0.lock().expect("no panic in a sampler").clone();
+    let below = ("below".to_owned(), vec!["tenant_id".to_owned()]);
+    assert_eq!(seen, [("place".to_owned(), vec!["own".to_owned(), "tenant_id".to_owned()]), below]);
+}
+
+#[test]
+fn current_tags_are_readable() {
+    #[biz_tags(tenant_id = "acme", order_no = 1)]
+    fn read() -> Vec<String> {
+        throughline::current_tags().iter().map(|tag| format!("{}={}", tag.key, tag.value)).collect()
+    }
+    assert_eq!(Capture::new().run(read), ["tenant_id=acme", "order_no=1"]);
+}
+
+#[test]
+fn a_block_has_tags_too() {
+    let capture = Capture::new();
+    capture.run(|| {
+        throughline::span("outer").tag("own", 1u8).biz_tag("tenant_id", "acme").run(|| in_span("inner", || {}));
+    });
+    capture.assert_tree_with(
+        &["own", "tenant_id"],
+        "
+        outer own=1 tenant_id=acme
+        └── inner tenant_id=acme
+        ",
+    );
+}

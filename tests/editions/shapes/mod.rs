@@ -1,0 +1,14 @@
+//! Functions that every edition understands, though not always in the same way.
+
+#![allow(
+    clippy::pedantic,
+    unused_variables,
+    reason = "the shapes of other people's functions, not the style of this crate"
+)]
+
+#[path = "../../behaviour/shapes/harness.rs"]
+pub(crate) mod harness;
+
+mod detached;
+mod functions;
+mod tags;

@@ -1,0 +1,34 @@
+// What the compiler gets for `biz_tags_alone_async.rs`. Written by THROUGHLINE_BLESS=1; not for editing.
+
+use throughline::biz_tags;
+async fn place(tenant_id: String, order_no: u64) -> Result<u64, String> {
+    ::throughline::__private::tags()
+        .start(|tags| {
+            tags.scope(
+                ::throughline::__private::Tag::new(
+                    "tenant_id",
+                    ::throughline::__private::value(&tenant_id),
+                ),
+            );
+            tags.scope(
+                ::throughline::__private::Tag::new(
+                    "order_no",
+                    ::throughline::__private::value(&order_no),
+                ),
+            );
+        })
+        .future(
+            async move {
+                let (tenant_id, order_no) = (tenant_id, order_no);
+                let (_, _) = (&tenant_id, &order_no);
+                if false {
+                    return ::throughline::__private::returns::<Result<u64, String>>();
+                }
+                match () {
+                    () => Ok(order_no + tenant_id.len() as u64),
+                }
+            },
+            |result| ::throughline::__private::seen(result).display(),
+        )
+        .await
+}

@@ -1,0 +1,30 @@
+// What the compiler gets for `biz_tags_alone_sync.rs`. Written by THROUGHLINE_BLESS=1; not for editing.
+
+use throughline::biz_tags;
+fn place(tenant_id: &str, order_no: u64) -> u64 {
+    ::throughline::__private::tags()
+        .start(|tags| {
+            tags.scope(
+                ::throughline::__private::Tag::new(
+                    "tenant_id",
+                    ::throughline::__private::value(&tenant_id),
+                ),
+            );
+            tags.scope(
+                ::throughline::__private::Tag::new(
+                    "order_no",
+                    ::throughline::__private::value(&order_no),
+                ),
+            );
+        })
+        .run(
+            move || -> u64 {
+                let order_no = order_no;
+                let _ = &order_no;
+                match () {
+                    () => order_no + tenant_id.len() as u64,
+                }
+            },
+            |result| ::throughline::__private::seen(result).display(),
+        )
+}

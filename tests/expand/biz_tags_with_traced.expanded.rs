@@ -1,0 +1,75 @@
+// What the compiler gets for `biz_tags_with_traced.rs`. Written by THROUGHLINE_BLESS=1; not for editing.
+
+use throughline::{biz_tags, traced};
+fn below(tenant_id: &str, attempt: u32) -> usize {
+    ::throughline::__private::span(
+            &const {
+                ::throughline::__private::callsite(
+                    "below",
+                    ::throughline::__private::concat!(
+                        ::throughline::__private::module_path!(), "::below"
+                    ),
+                )
+            },
+        )
+        .start(|tags| {
+            tags.add(
+                ::throughline::__private::Tag::new(
+                    "attempt",
+                    ::throughline::__private::value(&attempt),
+                ),
+            );
+            tags.scope(
+                ::throughline::__private::Tag::new(
+                    "tenant_id",
+                    ::throughline::__private::value(&tenant_id),
+                ),
+            );
+        })
+        .run(
+            move || -> usize {
+                let attempt = attempt;
+                let _ = &attempt;
+                match () {
+                    () => tenant_id.len() + attempt as usize,
+                }
+            },
+            |result| ::throughline::__private::seen(result).display(),
+        )
+}
+fn above(tenant_id: &str, attempt: u32) -> usize {
+    ::throughline::__private::span(
+            &const {
+                ::throughline::__private::callsite(
+                    "above",
+                    ::throughline::__private::concat!(
+                        ::throughline::__private::module_path!(), "::above"
+                    ),
+                )
+            },
+        )
+        .start(|tags| {
+            tags.add(
+                ::throughline::__private::Tag::new(
+                    "attempt",
+                    ::throughline::__private::value(&attempt),
+                ),
+            );
+            tags.scope(
+                ::throughline::__private::Tag::new(
+                    "tenant_id",
+                    ::throughline::__private::value(&tenant_id),
+                ),
+            );
+        })
+        .run(
+            move || -> usize {
+                let attempt = attempt;
+                let _ = &attempt;
+                match () {
+                    () => tenant_id.len() + attempt as usize,
+                }
+            },
+            |result| ::throughline::__private::seen(result).display(),
+        )
+}

@@ -1,0 +1,25 @@
+// What the compiler gets for `crate_path.rs`. Written by THROUGHLINE_BLESS=1; not for editing.
+
+use throughline as telemetry;
+fn place(order_no: u64) -> u64 {
+    throughline::__private::span(
+            &const {
+                throughline::__private::callsite(
+                    "place",
+                    throughline::__private::concat!(
+                        throughline::__private::module_path!(), "::place"
+                    ),
+                )
+            },
+        )
+        .start(|_| {})
+        .run(
+            move || -> u64 {
+                let order_no = order_no;
+                match () {
+                    () => order_no,
+                }
+            },
+            |result| throughline::__private::seen(result).display(),
+        )
+}

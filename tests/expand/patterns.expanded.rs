@@ -1,0 +1,120 @@
+// What the compiler gets for `patterns.rs`. Written by THROUGHLINE_BLESS=1; not for editing.
+
+use throughline::{biz_tags, traced};
+struct Path<T>(T);
+struct Order {
+    no: u64,
+    lines: Vec<u64>,
+}
+fn count(total: u64, more: u64) -> u64 {
+    ::throughline::__private::span(
+            &const {
+                ::throughline::__private::callsite(
+                    "count",
+                    ::throughline::__private::concat!(
+                        ::throughline::__private::module_path!(), "::count"
+                    ),
+                )
+            },
+        )
+        .start(|_| {})
+        .run(
+            move || -> u64 {
+                let (mut total, more) = (total, more);
+                match () {
+                    () => {
+                        total += more;
+                        total
+                    }
+                }
+            },
+            |result| ::throughline::__private::seen(result).display(),
+        )
+}
+fn whole(Path(tenant_id): Path<String>, (a, b): (u64, u64)) -> u64 {
+    ::throughline::__private::tags()
+        .start(|tags| {
+            tags.scope(
+                ::throughline::__private::Tag::new(
+                    "tenant_id",
+                    ::throughline::__private::value(&tenant_id),
+                ),
+            );
+        })
+        .run(
+            move || -> u64 {
+                let (tenant_id, a, b) = (tenant_id, a, b);
+                let _ = &tenant_id;
+                match () {
+                    () => a + b + tenant_id.len() as u64,
+                }
+            },
+            |result| ::throughline::__private::seen(result).display(),
+        )
+}
+fn part(arg0: Order, arg1: String, arg2: (u64, String)) -> u64 {
+    ::throughline::__private::span(
+            &const {
+                ::throughline::__private::callsite(
+                    "part",
+                    ::throughline::__private::concat!(
+                        ::throughline::__private::module_path!(), "::part"
+                    ),
+                )
+            },
+        )
+        .start(|tags| {
+            #[allow(unused_variables)]
+            let Order { no, lines } = &arg0;
+            tags.add(
+                ::throughline::__private::Tag::new(
+                    "no",
+                    ::throughline::__private::value(&no),
+                ),
+            );
+        })
+        .run(
+            move || -> u64 {
+                let arg0 = arg0;
+                let Order { no, mut lines } = arg0;
+                let _ = &no;
+                let arg1 = arg1;
+                let arg2 = arg2;
+                let (first, _) = arg2;
+                match () {
+                    () => {
+                        lines.push(first);
+                        no + lines.len() as u64
+                    }
+                }
+            },
+            |result| ::throughline::__private::seen(result).display(),
+        )
+}
+impl Order {
+    fn close(self, note: String) -> usize {
+        ::throughline::__private::span(
+                &const {
+                    ::throughline::__private::callsite(
+                        "close",
+                        ::throughline::__private::concat!(
+                            ::throughline::__private::module_path!(), "::close"
+                        ),
+                    )
+                },
+            )
+            .start(|_| {})
+            .run(
+                move || -> usize {
+                    let (_, note) = (&self, note);
+                    match () {
+                        () => {
+                            drop(note);
+                            self.lines.len()
+                        }
+                    }
+                },
+                |result| ::throughline::__private::seen(result).display(),
+            )
+    }
+}

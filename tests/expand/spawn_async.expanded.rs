@@ -1,0 +1,58 @@
+// What the compiler gets for `spawn_async.rs`. Written by THROUGHLINE_BLESS=1; not for editing.
+
+use throughline::traced_spawn;
+#[allow(clippy::must_use_candidate)]
+fn receipt(order_no: u64) -> ::throughline::__private::JoinHandle<Result<u64, String>> {
+    ::throughline::__private::span(
+            &const {
+                ::throughline::__private::callsite(
+                    "receipt",
+                    ::throughline::__private::concat!(
+                        ::throughline::__private::module_path!(), "::receipt"
+                    ),
+                )
+            },
+        )
+        .detach()
+        .start(|_| {})
+        .spawn(
+            async move {
+                let order_no = order_no;
+                if false {
+                    return ::throughline::__private::returns::<Result<u64, String>>();
+                }
+                match () {
+                    () => Ok(order_no),
+                }
+            },
+            |result| ::throughline::__private::seen(result).display(),
+        )
+}
+#[allow(clippy::must_use_candidate)]
+fn poll() -> ::throughline::__private::JoinHandle<()> {
+    ::throughline::__private::span(
+            &const {
+                ::throughline::__private::callsite(
+                    "poll prices",
+                    ::throughline::__private::concat!(
+                        ::throughline::__private::module_path!(), "::poll"
+                    ),
+                )
+            },
+        )
+        .detach_link()
+        .start(|_| {})
+        .spawn(
+            async move {
+                if false {
+                    return ::throughline::__private::returns::<()>();
+                }
+                match () {
+                    () => {
+                        tokio::task::yield_now().await;
+                    }
+                }
+            },
+            |result| ::throughline::__private::seen(result).display(),
+        )
+}

@@ -1,0 +1,63 @@
+// What the compiler gets for `spawn_blocking.rs`. Written by THROUGHLINE_BLESS=1; not for editing.
+
+use throughline::traced_spawn;
+use tokio::runtime::Handle;
+#[allow(clippy::must_use_candidate)]
+fn thumbnail(image: Vec<u8>) -> ::throughline::__private::JoinHandle<usize> {
+    ::throughline::__private::span(
+            &const {
+                ::throughline::__private::callsite(
+                    "thumbnail",
+                    ::throughline::__private::concat!(
+                        ::throughline::__private::module_path!(), "::thumbnail"
+                    ),
+                )
+            },
+        )
+        .detach()
+        .start(|_| {})
+        .spawn_blocking(
+            move || -> usize {
+                let image = image;
+                match () {
+                    () => image.len(),
+                }
+            },
+            |result| ::throughline::__private::seen(result).display(),
+        )
+}
+#[allow(clippy::must_use_candidate)]
+fn elsewhere(
+    handle: Handle,
+    image: Vec<u8>,
+) -> ::throughline::__private::JoinHandle<usize> {
+    ::throughline::__private::span(
+            &const {
+                ::throughline::__private::callsite(
+                    "elsewhere",
+                    ::throughline::__private::concat!(
+                        ::throughline::__private::module_path!(), "::elsewhere"
+                    ),
+                )
+            },
+        )
+        .detach()
+        .start(|_| {})
+        .spawn_blocking_on(
+            &{
+                use ::core::clone::Clone as _;
+                (handle).clone()
+            },
+            move || -> usize {
+                let (handle, image) = (handle, image);
+                let _ = &handle;
+                match () {
+                    () => {
+                        drop(handle);
+                        image.len()
+                    }
+                }
+            },
+            |result| ::throughline::__private::seen(result).display(),
+        )
+}

@@ -1,0 +1,31 @@
+// What the compiler gets for `spawn_local.rs`. Written by THROUGHLINE_BLESS=1; not for editing.
+
+use std::rc::Rc;
+use throughline::traced_spawn;
+#[allow(clippy::must_use_candidate)]
+fn render(page: Rc<str>) -> ::throughline::__private::JoinHandle<usize> {
+    ::throughline::__private::span(
+            &const {
+                ::throughline::__private::callsite(
+                    "render",
+                    ::throughline::__private::concat!(
+                        ::throughline::__private::module_path!(), "::render"
+                    ),
+                )
+            },
+        )
+        .detach()
+        .start(|_| {})
+        .spawn_local(
+            async move {
+                let page = page;
+                if false {
+                    return ::throughline::__private::returns::<usize>();
+                }
+                match () {
+                    () => page.len(),
+                }
+            },
+            |result| ::throughline::__private::seen(result).display(),
+        )
+}

@@ -1,0 +1,28 @@
+// What the compiler gets for `spawn_thread.rs`. Written by THROUGHLINE_BLESS=1; not for editing.
+
+use throughline::traced_spawn;
+#[allow(clippy::must_use_candidate)]
+fn watch(path: String) -> ::throughline::__private::ThreadHandle<usize> {
+    ::throughline::__private::span(
+            &const {
+                ::throughline::__private::callsite(
+                    "watch",
+                    ::throughline::__private::concat!(
+                        ::throughline::__private::module_path!(), "::watch"
+                    ),
+                )
+            },
+        )
+        .detach_root()
+        .start(|_| {})
+        .spawn_thread(
+            "watch",
+            move || -> usize {
+                let path = path;
+                match () {
+                    () => path.len(),
+                }
+            },
+            |result| ::throughline::__private::seen(result).display(),
+        )
+}

@@ -1,0 +1,54 @@
+// What the compiler gets for `spawn_with_biz_tags.rs`. Written by THROUGHLINE_BLESS=1; not for editing.
+
+use std::sync::Arc;
+use throughline::{biz_tags, traced_spawn};
+struct Orders {
+    tenant_id: String,
+}
+impl Orders {
+    #[allow(clippy::must_use_candidate)]
+    fn receipt(
+        self: Arc<Self>,
+        order_no: u64,
+    ) -> ::throughline::__private::JoinHandle<u64> {
+        ::throughline::__private::span(
+                &const {
+                    ::throughline::__private::callsite(
+                            "receipt",
+                            ::throughline::__private::concat!(
+                                ::throughline::__private::module_path!(), "::receipt"
+                            ),
+                        )
+                        .kind(::throughline::__private::SpanKind::Consumer)
+                },
+            )
+            .detach()
+            .start(|tags| {
+                tags.scope(
+                    ::throughline::__private::Tag::new(
+                        "tenant_id",
+                        ::throughline::__private::value(&self.tenant_id),
+                    ),
+                );
+                tags.scope(
+                    ::throughline::__private::Tag::new(
+                        "order_no",
+                        ::throughline::__private::value(&order_no),
+                    ),
+                );
+            })
+            .spawn(
+                async move {
+                    let (_, order_no) = (&self, order_no);
+                    let _ = &order_no;
+                    if false {
+                        return ::throughline::__private::returns::<u64>();
+                    }
+                    match () {
+                        () => order_no,
+                    }
+                },
+                |result| ::throughline::__private::seen(result).display(),
+            )
+    }
+}

@@ -1,0 +1,47 @@
+// What the compiler gets for `traced_future.rs`. Written by THROUGHLINE_BLESS=1; not for editing.
+
+use std::pin::Pin;
+use throughline::traced;
+fn later(no: u64) -> impl Future<Output = u64> {
+    ::throughline::__private::span(
+            &const {
+                ::throughline::__private::callsite(
+                    "later",
+                    ::throughline::__private::concat!(
+                        ::throughline::__private::module_path!(), "::later"
+                    ),
+                )
+            },
+        )
+        .start(|_| {})
+        .future_of(
+            move || -> _ {
+                let no = no;
+                match () {
+                    () => async move { no },
+                }
+            },
+            |result: &u64| ::throughline::__private::seen(result).display(),
+        )
+}
+fn boxed<'a>(text: &'a str) -> Pin<Box<dyn Future<Output = usize> + Send + 'a>> {
+    ::throughline::__private::Box::pin(
+        ::throughline::__private::span(
+                &const {
+                    ::throughline::__private::callsite(
+                        "boxed",
+                        ::throughline::__private::concat!(
+                            ::throughline::__private::module_path!(), "::boxed"
+                        ),
+                    )
+                },
+            )
+            .start(|_| {})
+            .future_of(
+                move || -> Pin<Box<dyn Future<Output = usize> + Send + 'a>> {
+                    Box::pin(async move { text.len() })
+                },
+                |result| ::throughline::__private::seen(result).display(),
+            ),
+    )
+}

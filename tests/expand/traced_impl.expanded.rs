@@ -1,0 +1,92 @@
+// What the compiler gets for `traced_impl.rs`. Written by THROUGHLINE_BLESS=1; not for editing.
+
+use throughline::{traced, traced_spawn};
+struct Orders {
+    open: Vec<u64>,
+}
+impl Orders {
+    const MAX: usize = 10;
+    const fn new() -> Self {
+        Self { open: Vec::new() }
+    }
+    fn add(&mut self, order_no: u64) -> Result<(), String> {
+        ::throughline::__private::span(
+                &const {
+                    ::throughline::__private::callsite(
+                            "Orders::add",
+                            ::throughline::__private::concat!(
+                                ::throughline::__private::module_path!(), "::Orders::add"
+                            ),
+                        )
+                        .kind(::throughline::__private::SpanKind::Server)
+                },
+            )
+            .start(|_| {})
+            .run(
+                move || -> Result<(), String> {
+                    let order_no = order_no;
+                    match () {
+                        () => {
+                            if self.open.len() == Self::MAX {
+                                return Err("full".to_owned());
+                            }
+                            self.open.push(order_no);
+                            Ok(())
+                        }
+                    }
+                },
+                |result| ::throughline::__private::seen(result).debug(),
+            )
+    }
+    async fn close(self) -> usize {
+        ::throughline::__private::span(
+                &const {
+                    ::throughline::__private::callsite(
+                            "Orders::close",
+                            ::throughline::__private::concat!(
+                                ::throughline::__private::module_path!(), "::Orders::close"
+                            ),
+                        )
+                        .kind(::throughline::__private::SpanKind::Client)
+                },
+            )
+            .start(|_| {})
+            .future(
+                async move {
+                    let _ = &self;
+                    if false {
+                        return ::throughline::__private::returns::<usize>();
+                    }
+                    match () {
+                        () => self.open.len(),
+                    }
+                },
+                |result| ::throughline::__private::seen(result).debug(),
+            )
+            .await
+    }
+    #[allow(clippy::must_use_candidate)]
+    fn audit(order_no: u64) -> ::throughline::__private::JoinHandle<u64> {
+        ::throughline::__private::span(
+                &const {
+                    ::throughline::__private::callsite(
+                        "Orders::audit",
+                        ::throughline::__private::concat!(
+                            ::throughline::__private::module_path!(), "::Orders::audit"
+                        ),
+                    )
+                },
+            )
+            .detach()
+            .start(|_| {})
+            .spawn_blocking(
+                move || -> u64 {
+                    let order_no = order_no;
+                    match () {
+                        () => order_no,
+                    }
+                },
+                |result| ::throughline::__private::seen(result).display(),
+            )
+    }
+}

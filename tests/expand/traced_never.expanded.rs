@@ -1,0 +1,59 @@
+// What the compiler gets for `traced_never.rs`. Written by THROUGHLINE_BLESS=1; not for editing.
+
+use throughline::traced;
+fn stop(code: i32) -> ! {
+    ::throughline::__private::span(
+            &const {
+                ::throughline::__private::callsite(
+                    "stop",
+                    ::throughline::__private::concat!(
+                        ::throughline::__private::module_path!(), "::stop"
+                    ),
+                )
+            },
+        )
+        .start(|_| {})
+        .run(
+            move || -> ! {
+                let code = code;
+                match () {
+                    () => std::process::exit(code),
+                }
+            },
+            |result| ::throughline::__private::seen(result).display(),
+        )
+}
+async fn serve(port: u16) -> ! {
+    match ::throughline::__private::span(
+            &const {
+                ::throughline::__private::callsite(
+                    "serve",
+                    ::throughline::__private::concat!(
+                        ::throughline::__private::module_path!(), "::serve"
+                    ),
+                )
+            },
+        )
+        .start(|_| {})
+        .future(
+            async move {
+                let port = port;
+                if false {
+                    return ::throughline::__private::returns::<
+                        ::throughline::__private::Infallible,
+                    >();
+                }
+                match () {
+                    () => {
+                        loop {
+                            let _ = port;
+                            tokio::task::yield_now().await;
+                        }
+                    }
+                }
+            },
+            |result| ::throughline::__private::seen(result).display(),
+        )
+        .await
+    {}
+}

@@ -1,0 +1,90 @@
+// What the compiler gets for `traced_options.rs`. Written by THROUGHLINE_BLESS=1; not for editing.
+
+use opentelemetry::Context;
+use throughline::traced;
+struct Message {
+    context: Context,
+    body: String,
+}
+fn receive(message: Message, others: &[Context], attempt: u32) -> Result<usize, String> {
+    ::throughline::__private::span(
+            &const {
+                ::throughline::__private::callsite(
+                        "place order",
+                        ::throughline::__private::concat!(
+                            ::throughline::__private::module_path!(), "::receive"
+                        ),
+                    )
+                    .kind(::throughline::__private::SpanKind::Consumer)
+            },
+        )
+        .parent(&message.context)
+        .links(&*others)
+        .start(|tags| {
+            tags.add(
+                ::throughline::__private::Tag::new(
+                    "length",
+                    ::throughline::__private::value(&message.body.len()),
+                ),
+            );
+            tags.add(
+                ::throughline::__private::Tag::new(
+                    "attempt",
+                    ::throughline::__private::value(&attempt),
+                ),
+            );
+        })
+        .run(
+            move || -> Result<usize, String> {
+                let (message, attempt) = (message, attempt);
+                let (_, _) = (&message, &attempt);
+                match () {
+                    () => Ok(message.body.len() + others.len()),
+                }
+            },
+            |result| {
+                ::throughline::__private::seen(result)
+                    .debug()
+                    .returned(
+                        ::throughline::__private::seen(result)
+                            .ok()
+                            .and_then(|value| ::throughline::__private::value(value)),
+                    )
+            },
+        )
+}
+async fn every_hour(before: &Context) -> Option<u64> {
+    ::throughline::__private::span(
+            &const {
+                ::throughline::__private::callsite(
+                    "every_hour",
+                    ::throughline::__private::concat!(
+                        ::throughline::__private::module_path!(), "::every_hour"
+                    ),
+                )
+            },
+        )
+        .root()
+        .link(&before)
+        .start(|_| {})
+        .future(
+            async move {
+                if false {
+                    return ::throughline::__private::returns::<Option<u64>>();
+                }
+                match () {
+                    () => before.get::<u64>().copied(),
+                }
+            },
+            |result| {
+                ::throughline::__private::seen(result)
+                    .off()
+                    .returned(
+                        ::throughline::__private::seen(result)
+                            .ok()
+                            .and_then(|value| ::throughline::__private::debug(value)),
+                    )
+            },
+        )
+        .await
+}

@@ -1,0 +1,74 @@
+// What the compiler gets for `traced_stream.rs`. Written by THROUGHLINE_BLESS=1; not for editing.
+
+use futures::Stream;
+use futures::stream::{self, BoxStream};
+use throughline::traced;
+fn pages(upto: u64) -> impl Stream<Item = u64> {
+    ::throughline::__private::span(
+            &const {
+                ::throughline::__private::callsite(
+                    "pages",
+                    ::throughline::__private::concat!(
+                        ::throughline::__private::module_path!(), "::pages"
+                    ),
+                )
+            },
+        )
+        .start(|_| {})
+        .stream_of(
+            move || -> _ {
+                let upto = upto;
+                match () {
+                    () => stream::iter(0..upto),
+                }
+            },
+            |result: &u64| ::throughline::__private::seen(result).display(),
+        )
+}
+fn boxed(upto: u64) -> BoxStream<'static, u64> {
+    ::throughline::__private::Box::pin(
+        ::throughline::__private::span(
+                &const {
+                    ::throughline::__private::callsite(
+                        "boxed",
+                        ::throughline::__private::concat!(
+                            ::throughline::__private::module_path!(), "::boxed"
+                        ),
+                    )
+                },
+            )
+            .start(|_| {})
+            .stream_of(
+                move || -> BoxStream<'static, u64> {
+                    let upto = upto;
+                    match () {
+                        () => Box::pin(stream::iter(0..upto)),
+                    }
+                },
+                |result| ::throughline::__private::seen(result).display(),
+            ),
+    )
+}
+async fn subscribe(topic: String) -> impl Stream<Item = u8> {
+    ::throughline::__private::span(
+            &const {
+                ::throughline::__private::callsite(
+                    "subscribe",
+                    ::throughline::__private::concat!(
+                        ::throughline::__private::module_path!(), "::subscribe"
+                    ),
+                )
+            },
+        )
+        .start(|_| {})
+        .stream_after(
+            async move {
+                let topic = topic;
+                match () {
+                    () => stream::iter(topic.into_bytes()),
+                }
+            },
+            |result: &u8| ::throughline::__private::seen(result).display(),
+        )
+        .await
+}

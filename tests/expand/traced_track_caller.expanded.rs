@@ -1,0 +1,26 @@
+// What the compiler gets for `traced_track_caller.rs`. Written by THROUGHLINE_BLESS=1; not for editing.
+
+use std::panic::Location;
+use throughline::traced;
+#[track_caller]
+fn caller() -> u32 {
+    let span = ::throughline::__private::span(
+            &const {
+                ::throughline::__private::callsite(
+                    "caller",
+                    ::throughline::__private::concat!(
+                        ::throughline::__private::module_path!(), "::caller"
+                    ),
+                )
+            },
+        )
+        .start(|_| {})
+        .enter();
+    span.exit(
+        match () {
+            () if true => Location::caller().line(),
+            () => ::throughline::__private::returns(),
+        },
+        |result| ::throughline::__private::seen(result).display(),
+    )
+}

@@ -1,0 +1,23 @@
+// What the compiler gets for `traced_trait.rs`. Written by THROUGHLINE_BLESS=1; not for editing.
+
+use throughline::traced;
+trait Describe {
+    fn text(&self) -> String;
+    fn length(&self) -> usize {
+        ::throughline::__private::span(
+                &const {
+                    ::throughline::__private::callsite(
+                        "length",
+                        ::throughline::__private::concat!(
+                            ::throughline::__private::module_path!(), "::length"
+                        ),
+                    )
+                },
+            )
+            .start(|_| {})
+            .run(
+                move || -> usize { self.text().len() },
+                |result| ::throughline::__private::seen(result).display(),
+            )
+    }
+}
