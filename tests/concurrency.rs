@@ -62,7 +62,7 @@ async fn request(tenant_id: String, order_no: u64, fate: Fate, jobs: Jobs) -> Re
     set.spawn_traced(in_set(order_no));
     let c = set.join_next().await.expect("one").expect("no panic");
     match fate {
-        Fate::Panics => panic!("order {order_no}"),
+        Fate::Panics => panic!("order {order_no} is lost"),
         Fate::Fails => Err(format!("order {order_no} of {tenant_id}")),
         Fate::Completes | Fate::Cancelled(_) => Ok(sum + a + b + c),
     }
@@ -139,6 +139,13 @@ async fn up_to<F: Future>(polls: u32, future: F) -> Option<F::Output> {
 fn ten_thousand_requests() {
     let seed = std::env::var("THROUGHLINE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1u64);
     println!("THROUGHLINE_SEED={seed}");
+    // A thousand panics are part of the plan, and would bury what is not.
+    let loud = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !panic.payload_as_str().is_some_and(|message| message.starts_with("order ")) {
+            loud(panic);
+        }
+    }));
     let capture = Capture::new();
     let jobs = Jobs::default();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().expect("a runtime");
@@ -199,7 +206,7 @@ fn check(capture: &Capture, fates: &[Fate], ends: &[Option<bool>]) {
         let order_no = u64::try_from(*order_no).expect("not negative");
         let tenant = span.attribute("tenant_id").map(ToString::to_string);
         assert_eq!(tenant, Some(format!("tenant-{}", order_no % 7)), "{}", span.name());
-        let role = role(span, &by_id);
+        let role = part(span, &by_id);
         if role == "request" {
             requests.insert(order_no, span);
         }
@@ -208,7 +215,7 @@ fn check(capture: &Capture, fates: &[Fate], ends: &[Option<bool>]) {
             None => assert_eq!(span.parent_id(), None, "a request is a root"),
             Some(expected) => {
                 let parent = span.parent_id().and_then(|id| by_id.get(&id)).unwrap_or_else(|| panic!("`{role}` is an orphan"));
-                assert_eq!(role(parent, &by_id), *expected);
+                assert_eq!(part(parent, &by_id), *expected);
                 assert_eq!(parent.trace_id(), span.trace_id());
                 assert_eq!(parent.attribute("order_no"), span.attribute("order_no"), "`{role}` has another order's parent");
             }
@@ -235,7 +242,7 @@ fn check(capture: &Capture, fates: &[Fate], ends: &[Option<bool>]) {
 type ById<'a> = HashMap<SpanId, &'a FinishedSpan>;
 
 /// The part a span plays. The job of a `JoinSet` bears the name of the function it runs.
-fn role<'a>(span: &'a FinishedSpan, by_id: &ById<'_>) -> &'a str {
+fn part<'a>(span: &'a FinishedSpan, by_id: &ById<'_>) -> &'a str {
     let parent = span.parent_id().and_then(|id| by_id.get(&id));
     match (span.name(), parent.map(|parent| parent.name())) {
         ("in_set", Some("request")) => "in_set_job",

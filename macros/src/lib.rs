@@ -13,19 +13,20 @@ mod report;
 mod runtime_path;
 mod tag;
 
-#[doc = include_str!("../doc/traced.md")]
+/// Puts a function in a span. Documented in the `throughline` crate, which exports it.
 #[proc_macro_attribute]
 pub fn traced(options: TokenStream, item: TokenStream) -> TokenStream {
     expand::traced(options.into(), item.into()).into()
 }
 
-#[doc = include_str!("../doc/traced_spawn.md")]
+/// Makes a function a detached job. Documented in the `throughline` crate, which exports it.
 #[proc_macro_attribute]
 pub fn traced_spawn(options: TokenStream, item: TokenStream) -> TokenStream {
     expand::traced_spawn(options.into(), item.into()).into()
 }
 
-#[doc = include_str!("../doc/biz_tags.md")]
+/// Puts business facts on a span and on all below. Documented in the `throughline` crate, which
+/// exports it.
 #[proc_macro_attribute]
 pub fn biz_tags(tags: TokenStream, item: TokenStream) -> TokenStream {
     expand::biz_tags(tags.into(), item.into()).into()

@@ -1,4 +1,9 @@
-#![doc = include_str!("../README.md")]
+// The front page needs these features for its examples.
+#![cfg_attr(all(feature = "tokio", feature = "sdk"), doc = include_str!("../README.md"))]
+#![cfg_attr(
+    not(all(feature = "tokio", feature = "sdk")),
+    doc = "Keeps distributed traces whole. The front page is shown with the features `tokio` and `sdk`."
+)]
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -53,6 +58,10 @@ pub use spawn::rayon;
 #[cfg(feature = "tokio")]
 pub use spawn::{JoinSetExt, spawn, spawn_blocking, spawn_local, spawn_thread};
 
+#[doc = include_str!("../doc/biz_tags.md")]
+pub use throughline_macros::biz_tags;
+#[doc = include_str!("../doc/traced.md")]
+pub use throughline_macros::traced;
 #[cfg(feature = "tokio")]
+#[doc = include_str!("../doc/traced_spawn.md")]
 pub use throughline_macros::traced_spawn;
-pub use throughline_macros::{biz_tags, traced};

@@ -237,14 +237,6 @@ fn ending(statements: &TokenStream, body: &Group, at: Span) -> Group {
     braces
 }
 
-/// Braces in the place of the user's, which are the compiler's to complain about only where the
-/// user has written them.
-fn braces(stream: TokenStream, body: &Group) -> Group {
-    let mut braces = Group::new(Delimiter::Brace, stream);
-    braces.set_span(Span::mixed_site().located_at(body.span()));
-    braces
-}
-
 fn around(pieces: Pieces, span: &TokenStream, outcome: &TokenStream, shape: &Shape, runtime: &Runtime) -> TokenStream {
     let at = at_name(&pieces.item);
     let body = match shape {
@@ -253,8 +245,9 @@ fn around(pieces: Pieces, span: &TokenStream, outcome: &TokenStream, shape: &Sha
             quote_spanned!(at=> #span.run(#body, #outcome))
         }
         Shape::InPlace => {
-            let body = braces(pieces.body.stream(), &pieces.body);
+            let body = &pieces.body;
             if unseen(pieces.item.returns()) {
+                let body = body.stream();
                 quote_spanned!(at=> let _span = #span.enter(); #body)
             } else {
                 // The second arm keeps a body that never ends from making the call unreachable.

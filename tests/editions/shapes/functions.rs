@@ -53,7 +53,7 @@ shape!(methods, "├── S::f\n└── S::g", {
     struct S(Noisy, u8);
     #[traced]
     impl S {
-        fn f(&mut self) -> &mut Self { self.1 += 1; self }
+        fn f(&mut self) -> &mut Self { self.1 += 1; log(self.0.0); self }
         fn g(mut self, a: Noisy) -> u8 { let add = || { self.1 += 1; self.1 }; let mut add = add; add() }
         #[traced(skip)]
         fn new() -> Self { Self(Noisy("self"), 1) }
@@ -62,7 +62,7 @@ shape!(methods, "├── S::f\n└── S::g", {
 
 shape!(methods_async, "f", {
     struct S(Noisy, Noisy);
-    impl S { #[traced] async fn f(self, a: Noisy) -> usize { pause().await; drop(self.0); a.0.len() } }
+    impl S { #[traced] async fn f(self, a: Noisy) -> usize { pause().await; drop(self.0); a.0.len() + self.1.0.len() } }
 }, future S(Noisy("0"), Noisy("1")).f(Noisy("a")));
 
 shape!(traits, "├── f\n└── g", {

@@ -1,0 +1,4 @@
+//! Generated code takes nothing from where it stands, and leaves nothing there.
+
+mod names;
+mod shadowed;
