@@ -61,7 +61,7 @@ fn a_snapshot_allocates_nothing() {
             assert!(again.span_context().is_some());
             let message = Carried::new(1u8);
             let copies = [message.clone(), message];
-            assert_eq!(copies.map(|copy| copy.into_inner()), [1, 1]);
+            assert_eq!(copies.map(Carried::into_inner), [1, 1]);
         });
         assert_eq!(counted.count_total, 0);
     }

@@ -112,7 +112,11 @@ fn in_job(n: u64) -> u64 {
 #[traced_spawn(blocking)]
 fn blocking_job(n: u64) -> u64 {
     // One in a hundred goes on to a thread of its own.
-    if n % 100 == 0 { std::thread::spawn(Snapshot::capture().wrap(move || on_thread(n))).join().expect("no panic") } else { n }
+    if n % 100 == 0 {
+        std::thread::spawn(Snapshot::capture().wrap(move || on_thread(n))).join().expect("no panic")
+    } else {
+        n
+    }
 }
 
 #[traced]
@@ -142,13 +146,14 @@ fn ten_thousand_requests() {
     // A thousand panics are part of the plan, and would bury what is not.
     let loud = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if !panic.payload_as_str().is_some_and(|message| message.starts_with("order ")) {
+        if !panic.payload().downcast_ref::<String>().is_some_and(|message| message.starts_with("order ")) {
             loud(panic);
         }
     }));
     let capture = Capture::new();
     let jobs = Jobs::default();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().expect("a runtime");
     let fates: Vec<Fate> = (0..REQUESTS).map(|no| fate(no, random(seed ^ no))).collect();
 
     let ends: Vec<Option<bool>> = runtime.block_on(async {
@@ -202,7 +207,9 @@ fn check(capture: &Capture, fates: &[Fate], ends: &[Option<bool>]) {
     let mut of_order: HashMap<u64, HashMap<&str, u32>> = HashMap::new();
     let mut requests: HashMap<u64, &FinishedSpan> = HashMap::new();
     for span in &spans {
-        let Some(Value::I64(order_no)) = span.attribute("order_no") else { panic!("`{}` has no order_no", span.name()) };
+        let Some(Value::I64(order_no)) = span.attribute("order_no") else {
+            panic!("`{}` has no order_no", span.name())
+        };
         let order_no = u64::try_from(*order_no).expect("not negative");
         let tenant = span.attribute("tenant_id").map(ToString::to_string);
         assert_eq!(tenant, Some(format!("tenant-{}", order_no % 7)), "{}", span.name());
@@ -214,10 +221,15 @@ fn check(capture: &Capture, fates: &[Fate], ends: &[Option<bool>]) {
         match parents.get(role) {
             None => assert_eq!(span.parent_id(), None, "a request is a root"),
             Some(expected) => {
-                let parent = span.parent_id().and_then(|id| by_id.get(&id)).unwrap_or_else(|| panic!("`{role}` is an orphan"));
+                let parent =
+                    span.parent_id().and_then(|id| by_id.get(&id)).unwrap_or_else(|| panic!("`{role}` is an orphan"));
                 assert_eq!(part(parent, &by_id), *expected);
                 assert_eq!(parent.trace_id(), span.trace_id());
-                assert_eq!(parent.attribute("order_no"), span.attribute("order_no"), "`{role}` has another order's parent");
+                assert_eq!(
+                    parent.attribute("order_no"),
+                    span.attribute("order_no"),
+                    "`{role}` has another order's parent"
+                );
             }
         }
     }

@@ -7,7 +7,10 @@
 //! `not sampled`: below a local span that is not sampled. `no SDK`: nothing was set up.
 //!
 //! - plain: the function without a span.
-//! - by hand: the OpenTelemetry API with the SDK's own tracer in a static.
+//! - by hand: the OpenTelemetry API with the SDK's own tracer in a static, and with the two tags alone.
+//!   Without an SDK: `global::tracer` for each call, as its documentation shows it.
+//! - by hand, the same: by hand, with all that `#[traced]` records: the place in the code, and an end
+//!   that does not wait for clones of the context.
 //! - `#[instrument]`: `tracing` with `tracing-opentelemetry`, over the same provider.
 //! - fastrace: `#[fastrace::trace]` with `fastrace-opentelemetry`, whose reporter throws away. It
 //!   collects on another thread, so a part of its work is not seen here. It has no samplers.
@@ -35,6 +38,7 @@ fn plain(tenant_id: &str, order_no: i64) -> usize {
     black_box(tenant_id).len() + usize::from(black_box(order_no) == 0)
 }
 
+#[expect(clippy::unused_async, reason = "the plain form of what is compared")]
 async fn plain_async(tenant_id: &str, order_no: i64) -> usize {
     plain(tenant_id, order_no)
 }
@@ -54,6 +58,43 @@ async fn by_hand_async(tenant_id: &str, order_no: i64) -> usize {
     let tracer = TRACER.get().expect("set in main");
     let span = tracer.span_builder("by_hand_async").with_attributes(attributes(tenant_id, order_no)).start(tracer);
     plain_async(tenant_id, order_no).with_context(Context::current_with_span(span)).await
+}
+
+/// What `#[traced]` gives, by hand: the place in the code, and a span that ends here even if a clone
+/// of its context lives on.
+fn same_by_hand(tenant_id: &str, order_no: i64) -> usize {
+    let tracer = TRACER.get().expect("set in main");
+    let [tenant, order] = attributes(tenant_id, order_no);
+    let place = [
+        KeyValue::new("code.function.name", "overhead::same_by_hand"),
+        KeyValue::new("code.file.path", file!()),
+        KeyValue::new("code.line.number", i64::from(line!())),
+    ];
+    let [function, file, line] = place;
+    let span = tracer.span_builder("same_by_hand").with_attributes([function, file, line, tenant, order]).start(tracer);
+    let context = Context::current_with_span(span);
+    let value = {
+        let _attached = context.clone().attach();
+        plain(tenant_id, order_no)
+    };
+    context.span().end();
+    value
+}
+
+async fn same_by_hand_async(tenant_id: &str, order_no: i64) -> usize {
+    let tracer = TRACER.get().expect("set in main");
+    let [tenant, order] = attributes(tenant_id, order_no);
+    let place = [
+        KeyValue::new("code.function.name", "overhead::same_by_hand_async"),
+        KeyValue::new("code.file.path", file!()),
+        KeyValue::new("code.line.number", i64::from(line!())),
+    ];
+    let [function, file, line] = place;
+    let span = tracer.span_builder("same_by_hand").with_attributes([function, file, line, tenant, order]).start(tracer);
+    let context = Context::current_with_span(span);
+    let value = plain_async(tenant_id, order_no).with_context(context.clone()).await;
+    context.span().end();
+    value
 }
 
 fn by_hand_global(tenant_id: &str, order_no: i64) -> usize {
@@ -194,6 +235,7 @@ fn with_sdk(c: &mut Criterion, name: &str, sampler: Sampler) {
     let _below = Context::current_with_span(tracer.start("request")).attach();
     let _ = by_hand_tracer;
     measure(&mut group, "by hand", by_hand, |t, o| ready(by_hand_async(t, o)));
+    measure(&mut group, "by hand, the same", same_by_hand, |t, o| ready(same_by_hand_async(t, o)));
     ours_all(&mut group);
     instrument_all(&mut group, tracer.clone());
     if name == "recorded" {
@@ -204,9 +246,12 @@ fn with_sdk(c: &mut Criterion, name: &str, sampler: Sampler) {
             scope,
         );
         fastrace::set_reporter(reporter, fastrace::collector::Config::default());
-        let root = fastrace::Span::root("request", fastrace::collector::SpanContext::random());
-        let _local = root.set_local_parent();
-        measure(&mut group, "fastrace", fast, |t, o| ready(fast_async(t, o)));
+        group.bench_function("fastrace/sync", |b| {
+            b.iter_custom(|calls| below_fastrace_roots(calls, || fast("acme", 1001)))
+        });
+        group.bench_function("fastrace/async", |b| {
+            b.iter_custom(|calls| below_fastrace_roots(calls, || ready(fast_async("acme", 1001))));
+        });
     }
 }
 
@@ -223,6 +268,7 @@ fn count(name: &str, calls: u32) {
         for _ in 0..calls {
             black_box(match name {
                 "by_hand" => by_hand("acme", 1001),
+                "same_by_hand" => same_by_hand("acme", 1001),
                 "by_hand_async" => ready(by_hand_async("acme", 1001)),
                 "traced" => ours("acme", 1001),
                 "traced_async" => ready(ours_async("acme", 1001)),
@@ -233,6 +279,26 @@ fn count(name: &str, calls: u32) {
             });
         }
     });
+}
+
+/// fastrace keeps a bounded number of spans for each root, so a new one has to come now and then.
+/// Its cost is not counted.
+fn below_fastrace_roots(calls: u64, mut call: impl FnMut() -> usize) -> Duration {
+    let mut took = Duration::ZERO;
+    let mut left = calls;
+    while left > 0 {
+        let chunk = left.min(1000);
+        left -= chunk;
+        let root = fastrace::Span::root("request", fastrace::collector::SpanContext::random());
+        let local = root.set_local_parent();
+        let start = std::time::Instant::now();
+        for _ in 0..chunk {
+            black_box(call());
+        }
+        took += start.elapsed();
+        drop(local);
+    }
+    took
 }
 
 fn main() {

@@ -99,7 +99,7 @@ impl Tagging {
         }
         if recording {
             current.span().set_attributes(self.0.scoped.iter().cloned());
-            report_missing(&self.0.missing, &current);
+            report_missing(self.0.missing(), &current);
         }
         Span(self.0.enrich(&current).map_or(Scope::Off, Scope::Within))
     }

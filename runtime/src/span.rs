@@ -183,30 +183,39 @@ impl Rest {
     }
 
     fn begin(mut self, callsite: &Callsite, parent: &Context, changed: bool) -> Span {
-        let mut builder = SpanBuilder::from_name(self.name.unwrap_or(Cow::Borrowed(callsite.name)));
-        builder.span_kind = Some(self.kind.unwrap_or_else(|| callsite.kind.clone()));
-        if !self.links.is_empty() {
-            builder.links = Some(self.links);
-        }
-        begin(builder, &mut self.tags, parent, changed)
+        let name = self.name.unwrap_or(Cow::Borrowed(callsite.name));
+        let kind = self.kind.unwrap_or_else(|| callsite.kind.clone());
+        let links = (!self.links.is_empty()).then_some(self.links);
+        begin(name, kind, links, &mut self.tags, parent, changed)
     }
 }
 
 /// The common case: a child of the current span.
 #[inline(never)]
 fn begin_current(callsite: &Callsite, tags: &mut Tags) -> Span {
-    let mut builder = SpanBuilder::from_name(callsite.name);
-    builder.span_kind = Some(callsite.kind.clone());
     // OpenTelemetry's own `Tracer::start` borrows the current context in the same way.
-    Context::map_current(|current| begin(builder, tags, current, false))
+    Context::map_current(|current| {
+        begin(Cow::Borrowed(callsite.name), callsite.kind.clone(), None, tags, current, false)
+    })
 }
 
 /// Starts a span below `parent`. `changed`: the parent's context is not the current one, and has to
 /// be made current even without a span.
-fn begin(mut builder: SpanBuilder, tags: &mut Tags, parent: &Context, changed: bool) -> Span {
+#[inline]
+fn begin(
+    name: Cow<'static, str>,
+    kind: SpanKind,
+    links: Option<Vec<Link>>,
+    tags: &mut Tags,
+    parent: &Context,
+    changed: bool,
+) -> Span {
     let ambient = Ambient::of(parent);
     let enriched = tags.finish(parent, ambient.map_or(&[][..], |ambient| &ambient.tags));
+    let mut builder = SpanBuilder::from_name(name);
+    builder.span_kind = Some(kind);
     builder.attributes = Some(std::mem::take(&mut tags.own));
+    builder.links = links;
 
     let base = enriched.as_ref().unwrap_or(parent);
     let source = ambient.and_then(|ambient| ambient.source.as_ref());
@@ -226,12 +235,16 @@ fn begin(mut builder: SpanBuilder, tags: &mut Tags, parent: &Context, changed: b
     if !span.span_context().is_sampled() && !span.is_recording() {
         return Span(Scope::Within(context));
     }
-    report_missing(&tags.missing, &context);
+    if !tags.missing().is_empty() {
+        report_missing(tags.missing(), &context);
+    }
     Span(Scope::Open(Open { context, done: false }))
 }
 
 fn describe(callsite: &Callsite, tags: &mut Tags) {
-    tags.own.reserve_exact(Callsite::ATTRIBUTES + TYPICAL_TAGS);
+    if tags.own.is_empty() {
+        tags.own = Vec::with_capacity(Callsite::ATTRIBUTES + TYPICAL_TAGS);
+    }
     callsite.describe(&mut tags.own);
 }
 

@@ -68,13 +68,26 @@ pub struct Tags {
     pub(crate) own: Vec<KeyValue>,
     /// Attributes of this span and of every span below it.
     pub(crate) scoped: Vec<KeyValue>,
+    /// What most calls do not ask for.
+    notes: Option<Box<Notes>>,
+}
+
+/// What tags ask for besides being attributes.
+#[derive(Debug, Default)]
+struct Notes {
     /// What is to leave the process as W3C baggage.
-    pub(crate) baggage: Vec<(&'static str, String)>,
+    baggage: Vec<(&'static str, String)>,
     /// Required tags without a value.
-    pub(crate) missing: Vec<&'static str>,
+    missing: Vec<&'static str>,
 }
 
 impl Tags {
+    /// Required tags without a value.
+    #[inline]
+    pub(crate) fn missing(&self) -> &[&'static str] {
+        self.notes.as_ref().map_or(&[], |notes| &notes.missing)
+    }
+
     /// An attribute of this span alone.
     #[inline]
     pub fn add(&mut self, tag: Tag) {
@@ -100,11 +113,12 @@ impl Tags {
     /// What a tag asks for besides being an attribute.
     #[cold]
     fn note(&mut self, tag: &Tag) {
+        let notes = self.notes.get_or_insert_default();
         if tag.missing {
-            self.missing.push(tag.key);
+            notes.missing.push(tag.key);
         }
         if let (true, Some(value)) = (tag.baggage, &tag.value) {
-            self.baggage.push((tag.key, value.as_str().into_owned()));
+            notes.baggage.push((tag.key, value.as_str().into_owned()));
         }
     }
 
@@ -123,10 +137,17 @@ impl Tags {
     }
 
     /// `context` with the scoped tags and the baggage of this call; `None` if there are none.
+    #[inline]
     pub(crate) fn enrich(&mut self, context: &Context) -> Option<Context> {
-        if self.baggage.is_empty() && self.scoped.is_empty() {
+        let baggage =
+            self.notes.as_mut().map(|notes| std::mem::take(&mut notes.baggage)).filter(|baggage| !baggage.is_empty());
+        if baggage.is_none() && self.scoped.is_empty() {
             return None;
         }
+        Some(self.enriched(context, baggage))
+    }
+
+    fn enriched(&mut self, context: &Context, propagated: Option<Vec<(&'static str, String)>>) -> Context {
         let mut ambient = Ambient::of(context).map_or_else(Ambient::default, |ambient| Ambient::clone(ambient));
         if !self.scoped.is_empty() {
             let mut tags = std::mem::take(&mut self.scoped);
@@ -138,12 +159,10 @@ impl Tags {
             }
             ambient.tags = tags.into();
         }
-        if self.baggage.is_empty() {
-            return Some(ambient.put(context));
-        }
+        let Some(propagated) = propagated else { return ambient.put(context) };
         let mut baggage: Baggage = ambient::entries(context.baggage()).collect();
-        let expected = self.baggage.iter().filter(|(key, _)| baggage.get(key).is_none()).count() + baggage.len();
-        for (key, value) in self.baggage.drain(..) {
+        let expected = propagated.iter().filter(|(key, _)| baggage.get(key).is_none()).count() + baggage.len();
+        for (key, value) in propagated {
             baggage.insert(key, value);
         }
         if baggage.len() < expected {
@@ -152,7 +171,7 @@ impl Tags {
             );
         }
         ambient.baggage = Some(ambient::entries(&baggage).collect());
-        Some(ambient.put(&context.with_baggage(baggage)))
+        ambient.put(&context.with_baggage(baggage))
     }
 }
 

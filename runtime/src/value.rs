@@ -36,7 +36,7 @@ pub const MAX_LIST_LEN: usize = 64;
     message = "`{Self}` cannot be the value of a tag",
     label = "no conversion to an attribute value",
     note = "put `%` before the expression to record it through `Display`, or `?` through `Debug`: `name = %expression`",
-    note = "or implement `throughline::TagValue` for the type"
+    note = "or implement `throughline::TagValue` for the type; for a returned value write `ret = debug`"
 )]
 pub trait TagValue {
     /// The attribute value, or `None` when there is nothing to record.

@@ -63,8 +63,8 @@ fn kind() {
         internal();
     });
     let kinds: Vec<_> = capture.spans().iter().map(|span| span.span_kind.clone()).collect();
-    use SpanKind::{Client, Consumer, Internal, Producer, Server};
-    assert_eq!(kinds, [Server, Client, Producer, Consumer, Internal]);
+    let expected = [SpanKind::Server, SpanKind::Client, SpanKind::Producer, SpanKind::Consumer, SpanKind::Internal];
+    assert_eq!(kinds, expected);
 }
 
 #[test]

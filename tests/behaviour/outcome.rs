@@ -41,7 +41,8 @@ fn assert_failed(span: &FinishedSpan, description: &'static str, error_type: &st
     assert_eq!(span.status, Status::error(description));
     assert_eq!(span.attribute("error.type"), Some(&text(error_type)));
     let event = span.event("exception").expect("an exception event");
-    let of = |key: &str| event.attributes.iter().find(|attribute| attribute.key.as_str() == key).map(|a| a.value.clone());
+    let of =
+        |key: &str| event.attributes.iter().find(|attribute| attribute.key.as_str() == key).map(|a| a.value.clone());
     assert_eq!(of("exception.type"), Some(text(error_type)));
     assert_eq!(of("error.type"), Some(text(error_type)));
     let message = (!description.is_empty()).then(|| text(description));

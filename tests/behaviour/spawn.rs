@@ -297,7 +297,8 @@ fn outside_a_runtime_the_message_says_what_to_do() {
     #[traced_spawn]
     async fn job() {}
     let capture = Capture::new();
-    let payload = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| capture.run(|| drop(job())))).expect_err("no runtime");
+    let payload =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| capture.run(|| drop(job())))).expect_err("no runtime");
     let message = payload.downcast_ref::<String>().expect("a text");
     assert!(message.contains("outside a Tokio runtime") && message.contains("on = handle"), "{message}");
     assert_eq!(capture.open(), 0);

@@ -206,8 +206,13 @@ fn required() {
     let capture = Capture::new();
     capture.run(|| place(None));
     let span = capture.span("place");
-    let missing: Vec<_> =
-        span.events.events.iter().filter(|event| event.name == "tag.missing").map(|event| event.attributes.clone()).collect();
+    let missing: Vec<_> = span
+        .events
+        .events
+        .iter()
+        .filter(|event| event.name == "tag.missing")
+        .map(|event| event.attributes.clone())
+        .collect();
     assert_eq!(missing, [vec![KeyValue::new("tag.key", "tenant_id")], vec![KeyValue::new("tag.key", "stand_in")]]);
     assert_eq!(span.attribute("other"), Some(&Value::I64(1)));
     assert_eq!(span.attribute("stand_in"), Some(&Value::I64(9)));

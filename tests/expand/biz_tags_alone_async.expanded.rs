@@ -1,6 +1,7 @@
 // What the compiler gets for `biz_tags_alone_async.rs`. Written by THROUGHLINE_BLESS=1; not for editing.
 
 use throughline::biz_tags;
+#[allow(clippy::async_yields_async)]
 async fn place(tenant_id: String, order_no: u64) -> Result<u64, String> {
     ::throughline::__private::tags()
         .start(|tags| {

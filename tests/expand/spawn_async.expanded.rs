@@ -1,7 +1,7 @@
 // What the compiler gets for `spawn_async.rs`. Written by THROUGHLINE_BLESS=1; not for editing.
 
 use throughline::traced_spawn;
-#[allow(clippy::must_use_candidate)]
+#[allow(clippy::must_use_candidate, clippy::async_yields_async)]
 fn receipt(order_no: u64) -> ::throughline::__private::JoinHandle<Result<u64, String>> {
     ::throughline::__private::span(
             &const {
@@ -28,7 +28,7 @@ fn receipt(order_no: u64) -> ::throughline::__private::JoinHandle<Result<u64, St
             |result| ::throughline::__private::seen(result).display(),
         )
 }
-#[allow(clippy::must_use_candidate)]
+#[allow(clippy::must_use_candidate, clippy::async_yields_async)]
 fn poll() -> ::throughline::__private::JoinHandle<()> {
     ::throughline::__private::span(
             &const {

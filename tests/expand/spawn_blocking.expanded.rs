@@ -2,7 +2,7 @@
 
 use throughline::traced_spawn;
 use tokio::runtime::Handle;
-#[allow(clippy::must_use_candidate)]
+#[allow(clippy::must_use_candidate, clippy::async_yields_async)]
 fn thumbnail(image: Vec<u8>) -> ::throughline::__private::JoinHandle<usize> {
     ::throughline::__private::span(
             &const {
@@ -26,7 +26,7 @@ fn thumbnail(image: Vec<u8>) -> ::throughline::__private::JoinHandle<usize> {
             |result| ::throughline::__private::seen(result).display(),
         )
 }
-#[allow(clippy::must_use_candidate)]
+#[allow(clippy::must_use_candidate, clippy::async_yields_async)]
 fn elsewhere(
     handle: Handle,
     image: Vec<u8>,

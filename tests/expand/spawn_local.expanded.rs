@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 use throughline::traced_spawn;
-#[allow(clippy::must_use_candidate)]
+#[allow(clippy::must_use_candidate, clippy::async_yields_async)]
 fn render(page: Rc<str>) -> ::throughline::__private::JoinHandle<usize> {
     ::throughline::__private::span(
             &const {

@@ -1,7 +1,7 @@
 // What the compiler gets for `spawn_thread.rs`. Written by THROUGHLINE_BLESS=1; not for editing.
 
 use throughline::traced_spawn;
-#[allow(clippy::must_use_candidate)]
+#[allow(clippy::must_use_candidate, clippy::async_yields_async)]
 fn watch(path: String) -> ::throughline::__private::ThreadHandle<usize> {
     ::throughline::__private::span(
             &const {

@@ -6,7 +6,7 @@ struct Orders {
     tenant_id: String,
 }
 impl Orders {
-    #[allow(clippy::must_use_candidate)]
+    #[allow(clippy::must_use_candidate, clippy::async_yields_async)]
     fn receipt(
         self: Arc<Self>,
         order_no: u64,

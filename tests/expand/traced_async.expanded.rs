@@ -1,6 +1,7 @@
 // What the compiler gets for `traced_async.rs`. Written by THROUGHLINE_BLESS=1; not for editing.
 
 use throughline::traced;
+#[allow(clippy::async_yields_async)]
 async fn place(
     tenant_id: String,
     order_no: u64,

@@ -38,6 +38,7 @@ impl Orders {
                 |result| ::throughline::__private::seen(result).debug(),
             )
     }
+    #[allow(clippy::async_yields_async)]
     async fn close(self) -> usize {
         ::throughline::__private::span(
                 &const {
@@ -65,7 +66,7 @@ impl Orders {
             )
             .await
     }
-    #[allow(clippy::must_use_candidate)]
+    #[allow(clippy::must_use_candidate, clippy::async_yields_async)]
     fn audit(order_no: u64) -> ::throughline::__private::JoinHandle<u64> {
         ::throughline::__private::span(
                 &const {

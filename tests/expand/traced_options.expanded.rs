@@ -53,6 +53,7 @@ fn receive(message: Message, others: &[Context], attempt: u32) -> Result<usize, 
             },
         )
 }
+#[allow(clippy::async_yields_async)]
 async fn every_hour(before: &Context) -> Option<u64> {
     ::throughline::__private::span(
             &const {

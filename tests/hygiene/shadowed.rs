@@ -3,10 +3,12 @@
 #![no_implicit_prelude]
 #![allow(
     dead_code,
-    unused_variables,
     non_camel_case_types,
     unused_macros,
+    unused_variables,
+    clippy::async_yields_async,
     clippy::unused_async,
+    clippy::unused_self,
     reason = "they are there to be in the way"
 )]
 
@@ -84,7 +86,7 @@ type Text = ::std::string::String;
 type Answer<T> = ::core::result::Result<T, Text>;
 
 #[traced(kind = server, ret, err = debug, tags(number, text = number))]
-#[biz_tags(tenant = tenant else "nobody", debugged = ?number, required(mask(phone = text.clone())))]
+#[biz_tags(tenant = tenant else "nobody", debugged = ?number, required(mask(phone = text.as_str())))]
 fn plain(number: Number, tenant: ::core::option::Option<Text>, text: Text) -> Answer<Number> {
     if number > 9 {
         return Answer::Err(text);
@@ -229,7 +231,10 @@ fn everything_is_found() {
     });
     runtime.block_on(set.run_until(work));
     ::std::assert_eq!(capture.open(), 0);
-    ::std::assert_eq!(capture.span("plain").attribute("tenant"), ::core::option::Option::Some(&<::opentelemetry::Value as ::core::convert::From<_>>::from("nobody")));
+    ::std::assert_eq!(
+        capture.span("plain").attribute("tenant"),
+        ::core::option::Option::Some(&<::opentelemetry::Value as ::core::convert::From<_>>::from("nobody"))
+    );
     ::std::assert!(capture.span("job").is_error());
 }
 

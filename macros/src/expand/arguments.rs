@@ -22,7 +22,7 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens as _, format_ident, quote_spanned};
-use syn::{FnArg, Pat, Signature};
+use syn::{Attribute, FnArg, Pat, Signature};
 
 use super::tags::mentions;
 use crate::item_fn::{cfgs, is_binding, is_owned_receiver, is_reference};
@@ -68,16 +68,18 @@ pub(crate) fn plan(sig: &mut Signature, used: &TokenStream) -> Arguments {
         if is_reference(&typed.ty) && !is_mut(&typed.pat) {
             continue;
         }
+        let lints = take_lints(&mut typed.attrs);
         if let Pat::Ident(pat) = &mut *typed.pat {
             if pat.by_ref.is_none() && pat.subpat.is_none() {
                 let (mutability, ident) = (pat.mutability.take(), &pat.ident);
                 let looked_at = mentions(used, ident);
-                if cfgs.is_empty() {
+                if cfgs.is_empty() && lints.is_empty() && !starts_with_underscore(ident) {
                     group.push(quote_spanned!(span=> #mutability #ident), ident.to_token_stream());
                     looks.look(looked_at, ident);
                 } else {
                     group.flush(&mut rebind);
-                    rebind.extend(quote_spanned!(span=> #cfgs let #mutability #ident = #ident;));
+                    let quiet = quiet(ident);
+                    rebind.extend(quote_spanned!(span=> #cfgs #lints #quiet let #mutability #ident = #ident;));
                     if looked_at {
                         rebind.extend(quote_spanned!(span=> #cfgs let _ = &#ident;));
                     }
@@ -86,7 +88,11 @@ pub(crate) fn plan(sig: &mut Signature, used: &TokenStream) -> Arguments {
             }
         }
         let mut names = Vec::new();
-        if cfgs.is_empty() && binds_everything(&typed.pat, &mut names) {
+        if cfgs.is_empty()
+            && lints.is_empty()
+            && binds_everything(&typed.pat, &mut names)
+            && !names.iter().any(starts_with_underscore)
+        {
             for name in names {
                 looks.look(mentions(used, &name), &name);
                 group.push(name.to_token_stream(), name.to_token_stream());
@@ -101,7 +107,7 @@ pub(crate) fn plan(sig: &mut Signature, used: &TokenStream) -> Arguments {
         let mutability = borrows_mutably(&pat).then(|| quote_spanned!(span=> mut));
         rebind.extend(quote_spanned!(span=> #cfgs let #mutability #argument = #argument;));
         if !matches!(pat, Pat::Wild(_)) {
-            rebind.extend(quote_spanned!(span=> #cfgs let #pat = #argument;));
+            rebind.extend(quote_spanned!(span=> #cfgs #lints let #pat = #argument;));
             let mut names = Vec::new();
             let borrowed = borrowing(&pat, &mut names);
             for name in names.iter().filter(|name| mentions(used, name)) {
@@ -118,6 +124,28 @@ pub(crate) fn plan(sig: &mut Signature, used: &TokenStream) -> Arguments {
     group.flush(&mut rebind);
     looks.flush(&mut rebind);
     Arguments { rebind, peek }
+}
+
+/// Takes the levels of lints off an argument: what they are about goes into the block.
+fn take_lints(attrs: &mut Vec<Attribute>) -> TokenStream {
+    let levels = ["allow", "expect", "warn", "deny", "forbid"];
+    let (lints, others): (Vec<_>, Vec<_>) =
+        attrs.drain(..).partition(|attr| levels.iter().any(|level| attr.path().is_ident(level)));
+    *attrs = others;
+    quote_spanned!(Span::mixed_site()=> #(#lints)*)
+}
+
+fn starts_with_underscore(name: &Ident) -> bool {
+    name.to_string().starts_with('_')
+}
+
+/// To move an argument is not to use it, whatever its name promises.
+fn quiet(name: &Ident) -> Option<TokenStream> {
+    starts_with_underscore(name).then(|| {
+        quote_spanned!(Span::mixed_site()=>
+            #[allow(clippy::used_underscore_binding, clippy::no_effect_underscore_binding)]
+        )
+    })
 }
 
 /// Arguments that are moved by one `let`.

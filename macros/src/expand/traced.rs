@@ -38,6 +38,8 @@ use crate::runtime_path::Runtime;
 /// A function whose arguments and body are taken apart, ready to be put together again.
 pub(crate) struct Pieces {
     pub(crate) item: ItemFn,
+    /// What stands before all else.
+    pub(crate) before: TokenStream,
     pub(crate) rebind: TokenStream,
     pub(crate) body: Group,
 }
@@ -53,10 +55,15 @@ pub(crate) fn print(traced: Traced) -> TokenStream {
     if let Shape::Spawn(Spawn { place: Place::TaskOn(expr) | Place::BlockingOn(expr), .. }) = &shape {
         origins.push(expr);
     }
-    let (pieces, closures) = take_apart(item, &tags, &origins, &shape, &runtime);
+    let (mut pieces, closures) = take_apart(item, &tags, &origins, &shape, &runtime);
     let propagate = closures.propagate.map(|closure| quote_spanned!(at=> .propagate(#closure)));
     let fill = closures.fill;
-    let span = quote_spanned!(at=> #opening #propagate .start(#fill));
+    let mut span = quote_spanned!(at=> #opening #propagate .start(#fill));
+    if !origins.iter().all(|expr| matches!(expr, Expr::Path(_) | Expr::Field(_))) {
+        // What the expression holds on to, a lock for one, is let go before the body runs.
+        pieces.before = quote_spanned!(at=> let span = #span;);
+        span = quote_spanned!(at=> span);
+    }
     let outcome = outcome(err, ret, &parameter(&pieces.item, &shape), &runtime);
     match shape {
         Shape::Spawn(job) => traced_spawn::print(pieces, &span, &outcome, &job, &runtime),
@@ -98,7 +105,7 @@ fn take_apart(
     };
     let closures = closures(tags, &item, &peek, runtime);
     let body = item.body.clone().unwrap_or_else(|| Group::new(Delimiter::Brace, TokenStream::new()));
-    (Pieces { item, rebind, body }, closures)
+    (Pieces { item, before: TokenStream::new(), rebind, body }, closures)
 }
 
 /// The expression up to `.start`.
@@ -237,7 +244,13 @@ fn ending(statements: &TokenStream, body: &Group, at: Span) -> Group {
     braces
 }
 
-fn around(pieces: Pieces, span: &TokenStream, outcome: &TokenStream, shape: &Shape, runtime: &Runtime) -> TokenStream {
+fn around(
+    mut pieces: Pieces,
+    span: &TokenStream,
+    outcome: &TokenStream,
+    shape: &Shape,
+    runtime: &Runtime,
+) -> TokenStream {
     let at = at_name(&pieces.item);
     let body = match shape {
         Shape::Sync | Shape::Spawn(_) => {
@@ -257,6 +270,10 @@ fn around(pieces: Pieces, span: &TokenStream, outcome: &TokenStream, shape: &Sha
         }
         Shape::Async => {
             let body = async_block(&pieces, runtime);
+            if let Returns::Value(_) = pieces.item.returns() {
+                // A future as the value is fine in an `async fn`; the block inside is no different.
+                pieces.item.attrs.push(syn::parse_quote!(#[allow(clippy::async_yields_async)]));
+            }
             let future = quote_spanned!(at=> #span.future(#body, #outcome).await);
             match pieces.item.returns() {
                 Returns::Never => quote_spanned!(at=> match #future {}),
@@ -276,7 +293,8 @@ fn around(pieces: Pieces, span: &TokenStream, outcome: &TokenStream, shape: &Sha
             quote_spanned!(at=> #span.stream_after(#body, #outcome).await)
         }
     };
-    with_body(pieces.item, body)
+    let before = pieces.before;
+    with_body(pieces.item, quote_spanned!(at=> #before #body))
 }
 
 /// The function with another body in the user's own braces, so that it is all the user's: a lint

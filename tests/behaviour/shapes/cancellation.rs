@@ -89,10 +89,7 @@ fn what_it_waits_for_is_cancelled_with_it() {
 
     let capture = Capture::new();
     capture.run(|| poll_once(above(Noisy("a"))));
-    assert_eq!(
-        capture.tree(),
-        "above !cancelled\n└── work !cancelled\n    ├── clean_up\n    └── clean_up"
-    );
+    assert_eq!(capture.tree(), "above !cancelled\n└── work !cancelled\n    ├── clean_up\n    └── clean_up");
 }
 
 #[tokio::test]

@@ -2,8 +2,8 @@
 //! one span that ends when the function does.
 
 #![allow(
+    clippy::all,
     clippy::pedantic,
-    clippy::too_many_arguments,
     unused_variables,
     unused_mut,
     dead_code,

@@ -15,15 +15,35 @@ macro_rules! traits {
         struct Probe<T>(std::marker::PhantomData<T>);
         #[allow(dead_code)]
         trait Not {
-            fn send(&self) -> bool { false }
-            fn sync(&self) -> bool { false }
-            fn unpin(&self) -> bool { false }
+            fn send(&self) -> bool {
+                false
+            }
+            fn sync(&self) -> bool {
+                false
+            }
+            fn unpin(&self) -> bool {
+                false
+            }
         }
         impl<T> Not for Probe<T> {}
-        impl<T: Send> Probe<T> { fn send(&self) -> bool { true } }
-        impl<T: Sync> Probe<T> { fn sync(&self) -> bool { true } }
-        impl<T: Unpin> Probe<T> { fn unpin(&self) -> bool { true } }
-        fn of<T>(_: &T) -> Probe<T> { Probe(std::marker::PhantomData) }
+        impl<T: Send> Probe<T> {
+            fn send(&self) -> bool {
+                true
+            }
+        }
+        impl<T: Sync> Probe<T> {
+            fn sync(&self) -> bool {
+                true
+            }
+        }
+        impl<T: Unpin> Probe<T> {
+            fn unpin(&self) -> bool {
+                true
+            }
+        }
+        fn of<T>(_: &T) -> Probe<T> {
+            Probe(std::marker::PhantomData)
+        }
         match of(&$value) {
             probe => (probe.send(), probe.sync(), probe.unpin()),
         }
@@ -34,20 +54,198 @@ fn is_static<T: 'static>(value: T) -> T {
     value
 }
 
-shape!(all, "", { #[traced] async fn f(a: Noisy, b: &'static str) -> Noisy { pause().await; a } }, traits!(is_static(f(Noisy("a"), "b"))));
-shape!(not_send_by_an_argument, "", { #[traced] async fn f(a: Rc<Noisy>) -> usize { pause().await; a.0.len() } }, traits!(f(Rc::new(Noisy("a")))));
-shape!(not_send_by_a_local, "", { #[traced] async fn f(a: Noisy) -> usize { let rc = Rc::new(a); pause().await; rc.0.len() } }, traits!(f(Noisy("a"))));
-shape!(not_send_by_a_borrow, "", { #[traced] async fn f(a: &Cell<u8>) -> u8 { pause().await; a.get() } }, traits!(f(&Cell::new(1))));
-shape!(send_and_not_sync, "", { #[traced] async fn f(a: Cell<u8>) -> u8 { pause().await; a.get() } }, traits!(f(Cell::new(1))));
-shape!(rc_given_up_before_waiting, "", { #[traced] async fn f(n: u8) -> u8 { { let rc = Rc::new(n); } pause().await; n } }, traits!(f(1)));
-shape!(by_the_result, "", { #[traced] async fn f(n: u8) -> Rc<u8> { pause().await; Rc::new(n) } }, traits!(f(1)));
-shape!(guard_in_the_tail, "", { #[traced] async fn f(a: Arc<Mutex<u8>>) -> u8 { pause().await; *a.lock().unwrap() } }, traits!(f(Arc::default())));
-shape!(generic, "", { #[traced] async fn f<T: Clone>(t: T) -> T { pause().await; t.clone() } }, (traits!(f(1)), traits!(f(Rc::new(1)))));
-shape!(of_a_method, "", { struct S(Cell<u8>); impl S { #[traced] async fn f(&mut self) -> u8 { pause().await; self.0.get() } } }, traits!(S(Cell::new(1)).f()));
-shape!(opaque, "f !cancelled", { #[traced] fn f(n: u8) -> impl Future<Output = u8> { async move { pause().await; n } } }, traits!(f(1)));
-shape!(opaque_unpin, "f !cancelled", { #[traced] fn f(n: u8) -> impl Future<Output = u8> { std::future::ready(n) } }, traits!(f(1)));
-shape!(opaque_not_send, "f !cancelled", { #[traced] fn f(a: Rc<u8>) -> impl Future<Output = u8> { async move { pause().await; *a } } }, traits!(f(Rc::new(1))));
-shape!(pinned_argument, "", { #[traced] async fn f(a: PhantomPinned) { pause().await; let b = &a; } }, traits!(f(PhantomPinned)));
+shape!(
+    all,
+    "",
+    {
+        #[traced]
+        async fn f(a: Noisy, b: &'static str) -> Noisy {
+            pause().await;
+            a
+        }
+    },
+    traits!(is_static(f(Noisy("a"), "b")))
+);
+
+shape!(
+    not_send_by_an_argument,
+    "",
+    {
+        #[traced]
+        async fn f(a: Rc<Noisy>) -> usize {
+            pause().await;
+            a.0.len()
+        }
+    },
+    traits!(f(Rc::new(Noisy("a"))))
+);
+
+shape!(
+    not_send_by_a_local,
+    "",
+    {
+        #[traced]
+        async fn f(a: Noisy) -> usize {
+            let rc = Rc::new(a);
+            pause().await;
+            rc.0.len()
+        }
+    },
+    traits!(f(Noisy("a")))
+);
+
+shape!(
+    not_send_by_a_borrow,
+    "",
+    {
+        #[traced]
+        async fn f(a: &Cell<u8>) -> u8 {
+            pause().await;
+            a.get()
+        }
+    },
+    traits!(f(&Cell::new(1)))
+);
+
+shape!(
+    send_and_not_sync,
+    "",
+    {
+        #[traced]
+        async fn f(a: Cell<u8>) -> u8 {
+            pause().await;
+            a.get()
+        }
+    },
+    traits!(f(Cell::new(1)))
+);
+
+shape!(
+    rc_given_up_before_waiting,
+    "",
+    {
+        #[traced]
+        async fn f(n: u8) -> u8 {
+            {
+                let rc = Rc::new(n);
+            }
+            pause().await;
+            n
+        }
+    },
+    traits!(f(1))
+);
+
+shape!(
+    by_the_result,
+    "",
+    {
+        #[traced]
+        async fn f(n: u8) -> Rc<u8> {
+            pause().await;
+            Rc::new(n)
+        }
+    },
+    traits!(f(1))
+);
+
+shape!(
+    guard_in_the_tail,
+    "",
+    {
+        #[traced]
+        async fn f(a: Arc<Mutex<u8>>) -> u8 {
+            pause().await;
+            *a.lock().unwrap()
+        }
+    },
+    traits!(f(Arc::default()))
+);
+
+shape!(
+    generic,
+    "",
+    {
+        #[traced]
+        async fn f<T: Clone>(t: T) -> T {
+            pause().await;
+            t.clone()
+        }
+    },
+    (traits!(f(1)), traits!(f(Rc::new(1))))
+);
+
+shape!(
+    of_a_method,
+    "",
+    {
+        struct S(Cell<u8>);
+        impl S {
+            #[traced]
+            async fn f(&mut self) -> u8 {
+                pause().await;
+                self.0.get()
+            }
+        }
+    },
+    traits!(S(Cell::new(1)).f())
+);
+
+shape!(
+    opaque,
+    "f !cancelled",
+    {
+        #[traced]
+        fn f(n: u8) -> impl Future<Output = u8> {
+            async move {
+                pause().await;
+                n
+            }
+        }
+    },
+    traits!(f(1))
+);
+
+shape!(
+    opaque_unpin,
+    "f !cancelled",
+    {
+        #[traced]
+        fn f(n: u8) -> impl Future<Output = u8> {
+            std::future::ready(n)
+        }
+    },
+    traits!(f(1))
+);
+
+shape!(
+    opaque_not_send,
+    "f !cancelled",
+    {
+        #[traced]
+        fn f(a: Rc<u8>) -> impl Future<Output = u8> {
+            async move {
+                pause().await;
+                *a
+            }
+        }
+    },
+    traits!(f(Rc::new(1)))
+);
+
+shape!(
+    pinned_argument,
+    "",
+    {
+        #[traced]
+        async fn f(a: PhantomPinned) {
+            pause().await;
+            let b = &a;
+        }
+    },
+    traits!(f(PhantomPinned))
+);
+
 shape!(boxed, "f", { #[traced] fn f(n: u8) -> BoxFuture<'static, u8> { Box::pin(async move { pause().await; n }) } }, started f(1));
 
 // `Send` is asked for where the types are still generic.
@@ -57,11 +255,38 @@ shape!(send_below_a_bound, "f", {
     fn boxed<T: Send + 'static>(t: T) -> BoxFuture<'static, T> { Box::pin(f(t)) }
 }, block boxed(1).await);
 
-shape!(spawned, "f", {
-    #[traced]
-    async fn f(a: Arc<Noisy>) -> usize { pause().await; a.0.len() }
-}, {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let snapshot = throughline::Snapshot::capture();
-    runtime.block_on(async { tokio::spawn(snapshot.future(f(Arc::new(Noisy("a"))))).await.unwrap() })
-});
+shape!(
+    spawned,
+    "f",
+    {
+        #[traced]
+        async fn f(a: Arc<Noisy>) -> usize {
+            pause().await;
+            a.0.len()
+        }
+    },
+    {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let snapshot = throughline::Snapshot::capture();
+        runtime.block_on(async { tokio::spawn(snapshot.future(f(Arc::new(Noisy("a"))))).await.unwrap() })
+    }
+);
+
+// An option's expression lets go of what it holds before the body runs.
+shape!(lock_of_the_parent, "f", {
+    #[traced(parent = m.lock().unwrap().clone())]
+    async fn f(m: Arc<Mutex<throughline::Snapshot>>) -> bool { pause().await; m.try_lock().is_ok() }
+    fn send<T: Send>(t: T) -> T { t }
+}, future send(f(Arc::new(Mutex::new(throughline::Snapshot::capture())))));
+
+shape!(
+    lock_of_the_parent_sync,
+    "f",
+    {
+        #[traced(parent = &*m.lock().unwrap(), link = m.lock().unwrap().clone())]
+        fn f(m: &Mutex<throughline::Snapshot>) -> bool {
+            m.try_lock().is_ok()
+        }
+    },
+    f(&Mutex::new(throughline::Snapshot::default()))
+);

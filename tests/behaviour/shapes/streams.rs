@@ -92,10 +92,17 @@ shape!(panicking_before_the_stream, "f !panicked: ouch", {
     fn f(a: Noisy) -> impl Stream<Item = u8> { if a.0 == "a" { panic!("ouch") } iter(0..3) }
 }, block f(Noisy("a")).collect::<Vec<_>>().await);
 
-shape!(size_hint, "f !cancelled", {
-    #[traced(stream)]
-    fn f() -> impl Stream<Item = u8> { iter(0..3) }
-}, f().size_hint());
+shape!(
+    size_hint,
+    "f !cancelled",
+    {
+        #[traced(stream)]
+        fn f() -> impl Stream<Item = u8> {
+            iter(0..3)
+        }
+    },
+    f().size_hint()
+);
 
 shape!(children, "└── f\n    ├── called\n    ├── item\n    └── item", {
     #[traced(stream)]

@@ -8,68 +8,350 @@ use futures::stream::{Stream, StreamExt as _, iter};
 
 use super::harness::{Noisy, both, log, pause, shape};
 
-both!(arguments, "f", {}, { fn f(a: Noisy, mut b: Vec<u8>, _: Noisy, c: &'static str) -> usize { b.push(1); pause!(); b.len() + c.len() } }, f(Noisy("a"), vec![], Noisy("_"), "c"));
-both!(patterns, "f", {}, { fn f((a, _): (Noisy, Noisy), (_, y): (Noisy, Noisy), ref mut z: Noisy) { pause!(); log("body"); } }, f((Noisy("a"), Noisy("b")), (Noisy("x"), Noisy("y")), Noisy("z")));
+both!(
+    arguments,
+    "f",
+    {},
+    {
+        fn f(a: Noisy, mut b: Vec<u8>, _: Noisy, c: &'static str) -> usize {
+            b.push(1);
+            pause!();
+            b.len() + c.len()
+        }
+    },
+    f(Noisy("a"), vec![], Noisy("_"), "c")
+);
+
+both!(
+    patterns,
+    "f",
+    {},
+    {
+        fn f((a, _): (Noisy, Noisy), (_, y): (Noisy, Noisy), ref mut z: Noisy) {
+            pause!();
+            log("body");
+        }
+    },
+    f((Noisy("a"), Noisy("b")), (Noisy("x"), Noisy("y")), Noisy("z"))
+);
 
 // Before edition 2024, the temporaries of the tail outlive the locals.
-both!(temporary_in_the_tail, "f", {}, { fn f(a: Noisy) -> usize { let local = Noisy("local"); pause!(); Noisy("temporary").0.len() } }, f(Noisy("a")));
-both!(temporaries_of_a_nested_tail, "f", {}, { fn f(a: Noisy) -> usize { let local = Noisy("local"); { let inner = Noisy("inner"); pause!(); Noisy("temporary").0.len() } } }, f(Noisy("a")));
-both!(borrowed_by_the_tail, "f", {}, { fn f(a: RefCell<u32>, b: Mutex<u32>) -> u32 { pause!(); *a.borrow() + *b.lock().unwrap() } }, f(RefCell::new(1), Mutex::new(2)));
-both!(guard_of_an_arc_in_the_tail, "f", {}, { fn f(a: Arc<Mutex<u32>>) -> u32 { pause!(); *a.lock().unwrap() } }, f(Arc::default()));
+both!(
+    temporary_in_the_tail,
+    "f",
+    {},
+    {
+        fn f(a: Noisy) -> usize {
+            let local = Noisy("local");
+            pause!();
+            Noisy("temporary").0.len()
+        }
+    },
+    f(Noisy("a"))
+);
+
+both!(
+    temporaries_of_a_nested_tail,
+    "f",
+    {},
+    {
+        fn f(a: Noisy) -> usize {
+            let local = Noisy("local");
+            {
+                let inner = Noisy("inner");
+                pause!();
+                Noisy("temporary").0.len()
+            }
+        }
+    },
+    f(Noisy("a"))
+);
+
+both!(
+    borrowed_by_the_tail,
+    "f",
+    {},
+    {
+        fn f(a: RefCell<u32>, b: Mutex<u32>) -> u32 {
+            pause!();
+            *a.borrow() + *b.lock().unwrap()
+        }
+    },
+    f(RefCell::new(1), Mutex::new(2))
+);
+
+both!(
+    guard_of_an_arc_in_the_tail,
+    "f",
+    {},
+    {
+        fn f(a: Arc<Mutex<u32>>) -> u32 {
+            pause!();
+            *a.lock().unwrap()
+        }
+    },
+    f(Arc::default())
+);
 
 // Before edition 2024, the temporaries of an `if let` outlive its `else`.
-both!(temporary_of_an_if_let, "f", {}, { fn f(a: Noisy) -> u8 { let n = if let Noisy("other") = Noisy("temporary") { 1 } else { log("else"); 2 }; pause!(); n } }, f(Noisy("a")));
-both!(temporary_of_a_match, "f", {}, { fn f(a: Noisy) -> u8 { match Noisy("temporary").0.len() { 1 => 1, _ => { pause!(); log("arm"); 2 } } } }, f(Noisy("a")));
+both!(
+    temporary_of_an_if_let,
+    "f",
+    {},
+    {
+        fn f(a: Noisy) -> u8 {
+            let n = if let Noisy("other") = Noisy("temporary") {
+                1
+            } else {
+                log("else");
+                2
+            };
+            pause!();
+            n
+        }
+    },
+    f(Noisy("a"))
+);
+
+both!(
+    temporary_of_a_match,
+    "f",
+    {},
+    {
+        fn f(a: Noisy) -> u8 {
+            match Noisy("temporary").0.len() {
+                1 => 1,
+                _ => {
+                    pause!();
+                    log("arm");
+                    2
+                }
+            }
+        }
+    },
+    f(Noisy("a"))
+);
 
 // Before edition 2021, a closure takes the whole variable.
-both!(closure_over_a_part, "f", {}, { fn f(a: (Noisy, Noisy), b: Noisy) -> usize { let take = move || { let part = &a.1; part.0.len() }; pause!(); let n = take(); drop(take); log("body"); n } }, f((Noisy("a.0"), Noisy("a.1")), Noisy("b")));
+both!(
+    closure_over_a_part,
+    "f",
+    {},
+    {
+        fn f(a: (Noisy, Noisy), b: Noisy) -> usize {
+            let take = move || {
+                let part = &a.1;
+                part.0.len()
+            };
+            pause!();
+            let n = take();
+            drop(take);
+            log("body");
+            n
+        }
+    },
+    f((Noisy("a.0"), Noisy("a.1")), Noisy("b"))
+);
 
 // Before edition 2021, `into_iter` of an array gives references.
-both!(array_into_iter, "f", {}, { fn f(a: [u8; 2]) -> usize { pause!(); #[allow(array_into_iter, clippy::into_iter_on_ref)] let mut items = a.into_iter(); size_of_val(&items.next().unwrap()) } }, f([1, 2]));
+both!(
+    array_into_iter,
+    "f",
+    {},
+    {
+        fn f(a: [u8; 2]) -> usize {
+            pause!();
+            #[allow(array_into_iter, clippy::into_iter_on_ref)]
+            let mut items = a.into_iter();
+            size_of_val(&items.next().unwrap())
+        }
+    },
+    f([1, 2])
+);
 
-both!(question_mark, "f !error: invalid digit found in string", {}, { fn f(text: &'static str, a: Noisy) -> Result<u8, Box<dyn std::error::Error + Send + Sync>> { pause!(); Ok(text.parse::<u8>()?) } }, f("x", Noisy("a")));
-both!(early_return, "f", {}, { fn f(n: u8, a: Noisy) -> Option<u8> { if n > 1 { return None; } pause!(); Some(n) } }, f(2, Noisy("a")));
-both!(panicking, "f !panicked: ouch 1", {}, { fn f(n: u8, a: Noisy) -> u8 { pause!(); panic!("ouch {}", n) } }, f(1, Noisy("a")));
-both!(opaque, "f", {}, { fn f<T: Debug>(t: T, a: Noisy) -> Result<impl Iterator<Item = u8> + Debug, String> { pause!(); Ok(0..3) } }, f(1, Noisy("a")));
-both!(generic, "f", {}, { fn f<T, const N: usize>(t: [T; N], g: impl Fn(T) -> String) -> Vec<String> where T: Display + Copy { pause!(); t.iter().map(|t| g(*t)).collect() } }, f([1, 2], |t| t.to_string()));
-both!(boxed_function, "f", {}, { fn f(n: usize) -> Box<dyn Fn(&str) -> String> { pause!(); Box::new(move |text| text.repeat(n)) } }, f(2), |made| made("a"));
+both!(
+    question_mark,
+    "f !error: invalid digit found in string",
+    {},
+    {
+        fn f(text: &'static str, a: Noisy) -> Result<u8, Box<dyn std::error::Error + Send + Sync>> {
+            pause!();
+            Ok(text.parse::<u8>()?)
+        }
+    },
+    f("x", Noisy("a"))
+);
 
-shape!(opaque_function, "f", {
-    #[traced]
-    fn f(n: usize) -> impl Fn(&str) -> &str { move |text| &text[n..] }
-}, f(1), |made| made("abc").to_owned());
+both!(
+    early_return,
+    "f",
+    {},
+    {
+        fn f(n: u8, a: Noisy) -> Option<u8> {
+            if n > 1 {
+                return None;
+            }
+            pause!();
+            Some(n)
+        }
+    },
+    f(2, Noisy("a"))
+);
 
-shape!(lifetimes, "f", {
-    #[traced]
-    fn f<'a>(list: &'a mut Vec<u8>, _: &str) -> &'a mut u8 { list.push(1); list.last_mut().unwrap() }
-}, { let mut list = vec![]; *f(&mut list, "") += 1; list });
+both!(
+    panicking,
+    "f !panicked: ouch 1",
+    {},
+    {
+        fn f(n: u8, a: Noisy) -> u8 {
+            pause!();
+            panic!("ouch {}", n)
+        }
+    },
+    f(1, Noisy("a"))
+);
+
+both!(
+    opaque,
+    "f",
+    {},
+    {
+        fn f<T: Debug>(t: T, a: Noisy) -> Result<impl Iterator<Item = u8> + Debug, String> {
+            pause!();
+            Ok(0..3)
+        }
+    },
+    f(1, Noisy("a"))
+);
+
+both!(
+    generic,
+    "f",
+    {},
+    {
+        fn f<T, const N: usize>(t: [T; N], g: impl Fn(T) -> String) -> Vec<String>
+        where
+            T: Display + Copy,
+        {
+            pause!();
+            t.iter().map(|t| g(*t)).collect()
+        }
+    },
+    f([1, 2], |t| t.to_string())
+);
+
+both!(
+    boxed_function,
+    "f",
+    {},
+    {
+        fn f(n: usize) -> Box<dyn Fn(&str) -> String> {
+            pause!();
+            Box::new(move |text| text.repeat(n))
+        }
+    },
+    f(2),
+    |made| made("a")
+);
+
+shape!(
+    opaque_function,
+    "f",
+    {
+        #[traced]
+        fn f(n: usize) -> impl Fn(&str) -> &str {
+            move |text| &text[n..]
+        }
+    },
+    f(1),
+    |made| made("abc").to_owned()
+);
+
+shape!(
+    lifetimes,
+    "f",
+    {
+        #[traced]
+        fn f<'a>(list: &'a mut Vec<u8>, _: &str) -> &'a mut u8 {
+            list.push(1);
+            list.last_mut().unwrap()
+        }
+    },
+    {
+        let mut list = vec![];
+        *f(&mut list, "") += 1;
+        list
+    }
+);
 
 shape!(lifetimes_async, "f", {
     #[traced]
     async fn f<'a>(list: &'a mut Vec<u8>, _: &str) -> &'a mut u8 { list.push(1); pause().await; list.last_mut().unwrap() }
 }, block { let mut list = vec![]; *f(&mut list, "").await += 1; list });
 
-shape!(methods, "├── S::f\n└── S::g", {
-    struct S(Noisy, u8);
-    #[traced]
-    impl S {
-        fn f(&mut self) -> &mut Self { self.1 += 1; log(self.0.0); self }
-        fn g(mut self, a: Noisy) -> u8 { let add = || { self.1 += 1; self.1 }; let mut add = add; add() }
-        #[traced(skip)]
-        fn new() -> Self { Self(Noisy("self"), 1) }
+shape!(
+    methods,
+    "├── S::f\n└── S::g",
+    {
+        struct S(Noisy, u8);
+        #[traced]
+        impl S {
+            fn f(&mut self) -> &mut Self {
+                self.1 += 1;
+                log(self.0.0);
+                self
+            }
+            fn g(mut self, a: Noisy) -> u8 {
+                let add = || {
+                    self.1 += 1;
+                    self.1
+                };
+                let mut add = add;
+                add()
+            }
+            #[traced(skip)]
+            fn new() -> Self {
+                Self(Noisy("self"), 1)
+            }
+        }
+    },
+    {
+        let mut s = S::new();
+        s.f();
+        s.g(Noisy("a"))
     }
-}, { let mut s = S::new(); s.f(); s.g(Noisy("a")) });
+);
 
 shape!(methods_async, "f", {
     struct S(Noisy, Noisy);
     impl S { #[traced] async fn f(self, a: Noisy) -> usize { pause().await; drop(self.0); a.0.len() + self.1.0.len() } }
 }, future S(Noisy("0"), Noisy("1")).f(Noisy("a")));
 
-shape!(traits, "├── f\n└── g", {
-    trait T { fn n(&self) -> u8; #[traced] fn f(&self) -> u8 { self.n() } fn g(self: Box<Self>) -> u8; }
-    struct S;
-    impl T for S { fn n(&self) -> u8 { 1 } #[traced] fn g(self: Box<Self>) -> u8 { 2 } }
-}, S.f() + Box::new(S).g());
+shape!(
+    traits,
+    "├── f\n└── g",
+    {
+        trait T {
+            fn n(&self) -> u8;
+            #[traced]
+            fn f(&self) -> u8 {
+                self.n()
+            }
+            fn g(self: Box<Self>) -> u8;
+        }
+        struct S;
+        impl T for S {
+            fn n(&self) -> u8 {
+                1
+            }
+            #[traced]
+            fn g(self: Box<Self>) -> u8 {
+                2
+            }
+        }
+    },
+    S.f() + Box::new(S).g()
+);
 
 shape!(traits_async, "f", {
     trait T { async fn f(&self, a: Noisy) -> u8; }
@@ -97,31 +379,69 @@ shape!(stream, "f", {
     fn f(n: u8, a: Noisy) -> impl Stream<Item = u8> { iter(0..n).map(move |n| n + a.0.len() as u8) }
 }, block f(2, Noisy("a")).collect::<Vec<_>>().await);
 
-shape!(macro_by_example, "f", {
-    macro_rules! make { ($vis:vis $name:ident($($arg:ident: $ty:ty),*) -> $ret:ty $body:block) => { #[traced] $vis fn $name($($arg: $ty),*) -> $ret $body }; }
-    make! { pub(crate) f(a: &str, b: Noisy) -> Option<usize> { Some(a.len() + b.0.len()) } }
-}, f("a", Noisy("b")));
+shape!(
+    macro_by_example,
+    "f",
+    {
+        macro_rules! make { ($vis:vis $name:ident($($arg:ident: $ty:ty),*) -> $ret:ty $body:block) => { #[traced] $vis fn $name($($arg: $ty),*) -> $ret $body }; }
+        make! { pub(crate) f(a: &str, b: Noisy) -> Option<usize> { Some(a.len() + b.0.len()) } }
+    },
+    f("a", Noisy("b"))
+);
 
-shape!(raw_names, "type", {
-    #[traced]
-    fn r#type(r#match: u8, r#dyn: Noisy) -> u8 { r#match }
-}, r#type(1, Noisy("dyn")));
+shape!(
+    raw_names,
+    "type",
+    {
+        #[traced]
+        fn r#type(r#match: u8, r#dyn: Noisy) -> u8 {
+            r#match
+        }
+    },
+    r#type(1, Noisy("dyn"))
+);
 
-shape!(unsafe_function, "f", {
-    #[traced]
-    unsafe fn f(pointer: *const u8) -> u8 { unsafe { *pointer } }
-}, unsafe { f(&1) });
+shape!(
+    unsafe_function,
+    "f",
+    {
+        #[traced]
+        unsafe fn f(pointer: *const u8) -> u8 {
+            unsafe { *pointer }
+        }
+    },
+    unsafe { f(&1) }
+);
 
-shape!(track_caller, "f", {
-    #[traced]
-    #[track_caller]
-    fn f(a: RefCell<Noisy>) -> (u32, usize) { let local = Noisy("local"); (std::panic::Location::caller().line(), a.borrow().0.len() + Noisy("temporary").0.len()) }
-}, f(RefCell::new(Noisy("a"))));
+shape!(
+    track_caller,
+    "f",
+    {
+        #[traced]
+        #[track_caller]
+        fn f(a: RefCell<Noisy>) -> (u32, usize) {
+            let local = Noisy("local");
+            (std::panic::Location::caller().line(), a.borrow().0.len() + Noisy("temporary").0.len())
+        }
+    },
+    f(RefCell::new(Noisy("a")))
+);
 
-shape!(never, "f !panicked: never", {
-    #[traced]
-    fn f(a: Noisy) -> ! { panic!("never") }
-}, { if true { f(Noisy("a")); } });
+shape!(
+    never,
+    "f !panicked: never",
+    {
+        #[traced]
+        fn f(a: Noisy) -> ! {
+            panic!("never")
+        }
+    },
+    {
+        if true {
+            f(Noisy("a"));
+        }
+    }
+);
 
 shape!(recursive, "└── f\n    └── f", {
     #[traced]

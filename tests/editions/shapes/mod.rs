@@ -1,6 +1,7 @@
 //! Functions that every edition understands, though not always in the same way.
 
 #![allow(
+    clippy::all,
     clippy::pedantic,
     unused_variables,
     reason = "the shapes of other people's functions, not the style of this crate"

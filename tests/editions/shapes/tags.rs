@@ -1,8 +1,8 @@
 use std::cell::RefCell;
 use std::future::Future;
 
-use throughline::testing::Capture;
 use throughline::in_span;
+use throughline::testing::Capture;
 
 use super::harness::{Noisy, shape};
 
@@ -60,8 +60,15 @@ fn tags_are_set_in_every_edition() {
     assert!(together.event("tag.missing").is_some());
 }
 
-shape!(conditional, "f", {
-    #[traced]
-    #[biz_tags(n)]
-    fn f(#[cfg(all())] n: u8, #[cfg(any())] m: Absent) -> u8 { n }
-}, f(1));
+shape!(
+    conditional,
+    "f",
+    {
+        #[traced]
+        #[biz_tags(n)]
+        fn f(#[cfg(all())] n: u8, #[cfg(any())] m: Absent) -> u8 {
+            n
+        }
+    },
+    f(1)
+);

@@ -4,10 +4,17 @@ use std::future::Future;
 
 use crate::shapes::harness::{Noisy, pause, shape};
 
-shape!(unsafe_body, "f", {
-    #[traced]
-    unsafe fn f(pointer: *const u8) -> u8 { *pointer }
-}, unsafe { f(&1) });
+shape!(
+    unsafe_body,
+    "f",
+    {
+        #[traced]
+        unsafe fn f(pointer: *const u8) -> u8 {
+            *pointer
+        }
+    },
+    unsafe { f(&1) }
+);
 
 shape!(unsafe_body_async, "f", {
     #[traced]
@@ -20,8 +27,15 @@ shape!(future_that_does_not_borrow, "f", {
     fn f<'a>(text: &'a str, a: Noisy) -> impl Future<Output = usize> where 'a: 'a { let n = text.len(); async move { pause().await; n + a.0.len() } }
 }, started { let text = String::from("text"); f(&text, Noisy("a")) });
 
-shape!(words_of_later_editions, "f", {
-    #[traced]
-    #[allow(keyword_idents_2024, reason = "a name like any other here")]
-    fn f(gen: u8) -> u8 { gen }
-}, f(1));
+shape!(
+    words_of_later_editions,
+    "f",
+    {
+        #[traced]
+        #[allow(keyword_idents_2024, reason = "a name like any other here")]
+        fn f(gen: u8) -> u8 {
+            gen
+        }
+    },
+    f(1)
+);

@@ -5,4 +5,5 @@
 #[path = "../../shapes/mod.rs"]
 mod shapes;
 
+#[allow(clippy::all, clippy::pedantic, unused_variables, reason = "as in `shapes`")]
 mod own;
