@@ -37,6 +37,7 @@ fn a_span_that_is_not_sampled_allocates_nothing() {
             let counted = measure(|| {
                 for _ in 0..100 {
                     assert_eq!(sync("acme", 1) + ready(asynchronous("acme", 1)), 10);
+                    assert_eq!(in_span("block", || 1), 1);
                 }
             });
             assert_eq!(counted.count_total, 0);

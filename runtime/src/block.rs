@@ -5,14 +5,14 @@ use std::fmt::Display;
 use std::future::Future;
 
 use futures_core::Stream;
-use opentelemetry::Value;
 use opentelemetry::trace::SpanKind;
+use opentelemetry::{Context, Value};
 
 use crate::callsite::Callsite;
 use crate::future::{Traced, TracedStream};
 use crate::origin::Origin;
 use crate::outcome::Outcome;
-use crate::span::{Opening, Span};
+use crate::span::{Opening, Scope, Span, is_off};
 use crate::tags::{Tag, Tags};
 use crate::value::TagValue;
 
@@ -113,9 +113,9 @@ pub struct Block {
 }
 
 enum Step {
-    Parent(opentelemetry::Context),
+    Parent(Context),
     Root,
-    Link(opentelemetry::Context),
+    Link(Context),
 }
 
 impl Block {
@@ -197,6 +197,9 @@ impl Block {
 
     /// Starts the span; a detached one is cut loose from its caller.
     pub(crate) fn start(self, detached: bool) -> Span {
+        if !detached && self.origin.is_empty() && Context::map_current(is_off) {
+            return Span(Scope::Off);
+        }
         let mut opening = Opening::new(&self.callsite);
         opening.name(self.name);
         opening.kind(self.kind);

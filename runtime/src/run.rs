@@ -6,7 +6,7 @@ use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry::{Context, ContextGuard};
 
 use crate::outcome::Outcome;
-use crate::span::{Scope, Span, report_missing};
+use crate::span::{Scope, Span, is_off, report_missing};
 use crate::tags::Tags;
 
 impl Span {
@@ -93,12 +93,14 @@ impl Tagging {
     /// Puts the tags on the current span, and gives the context that carries them on.
     pub fn start(mut self, fill: impl FnOnce(&mut Tags)) -> Span {
         let current = Context::current();
-        let recording = current.span().is_recording();
-        if recording || !current.span().span_context().is_valid() {
+        // A span that does not record may still have spans below it that do: that of another
+        // process, or the identity that a job or a thread was given.
+        if !is_off(&current) {
             fill(&mut self.0);
         }
-        if recording {
-            current.span().set_attributes(self.0.scoped.iter().cloned());
+        let span = current.span();
+        if span.is_recording() {
+            span.set_attributes(self.0.scoped.iter().cloned());
             report_missing(self.0.missing(), &current);
         }
         Span(self.0.enrich(&current).map_or(Scope::Off, Scope::Within))

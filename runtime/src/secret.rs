@@ -1,5 +1,6 @@
 //! What becomes of a value that must not be seen: a keyed hash, or a mask.
 
+use std::fmt::Write as _;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::OnceLock;
 
@@ -32,7 +33,12 @@ pub(crate) fn hash(clear: &str) -> String {
     });
     let mut hasher = SipHasher24::new_with_key(key);
     hasher.write(clear.as_bytes());
-    format!("{:032x}", hasher.finish128().as_u128())
+    // The order of the bytes is that of the reference implementation.
+    let bytes = hasher.finish128().as_bytes();
+    bytes.iter().fold(String::with_capacity(32), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 /// All but the last four characters become `*`; a text of four or fewer is masked whole.

@@ -66,6 +66,11 @@ impl<'a> Opening<'a> {
         self.rest().kind = Some(kind);
     }
 
+    /// Says more about the span, in a step of its own.
+    pub fn with(self, more: impl FnOnce(Self) -> Self) -> Self {
+        more(self)
+    }
+
     /// Continues from `origin` instead of the current span, which is linked.
     pub fn parent(mut self, origin: &(impl Origin + ?Sized)) -> Self {
         let given = Context::map_current(|current| ambient::with_source_of(current, origin.origin()));
@@ -254,7 +259,7 @@ const TYPICAL_TAGS: usize = 3;
 /// Whether nothing below `parent` is recorded: it is a local span that is not sampled, or
 /// telemetry is suppressed.
 #[inline]
-fn is_off(parent: &Context) -> bool {
+pub(crate) fn is_off(parent: &Context) -> bool {
     if parent.is_telemetry_suppressed() {
         return true;
     }

@@ -195,6 +195,19 @@ fn link_and_links() {
 }
 
 #[test]
+fn an_option_holds_its_expression_no_longer_than_it_needs() {
+    use std::sync::Mutex;
+
+    #[traced(parent = *last.lock().unwrap(), link = *last.lock().unwrap(), tags(known = last.lock().unwrap().span_context().is_some()))]
+    fn handle(last: &Mutex<Snapshot>) -> bool {
+        last.try_lock().is_ok()
+    }
+    let capture = Capture::new();
+    capture.run(|| in_span("sender", || assert!(handle(&Mutex::new(Snapshot::capture())))));
+    capture.assert_tree_with(&["known"], "sender\n└── handle known=true ~> sender");
+}
+
+#[test]
 fn krate() {
     mod facade {
         pub(super) use throughline as telemetry;

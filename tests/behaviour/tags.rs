@@ -197,6 +197,18 @@ fn alone_and_without_a_span_it_tags_what_starts_below() {
 }
 
 #[test]
+fn alone_below_an_identity_without_a_span_it_tags_what_starts_below() {
+    #[biz_tags(tenant_id = 1)]
+    fn on_a_thread() {
+        in_span("work", || {});
+    }
+    let capture = Capture::new();
+    let snapshot = capture.run(|| in_span("request", throughline::Snapshot::capture));
+    snapshot.run(on_a_thread);
+    capture.assert_tree_with(&["tenant_id"], "request\n└── work tenant_id=1");
+}
+
+#[test]
 fn required() {
     #[traced]
     #[biz_tags(required(tenant_id, other = Some(1)), required(stand_in = None::<u8> else 9))]

@@ -18,8 +18,8 @@ fn receive(message: Message, others: &[Context], attempt: u32) -> Result<usize, 
                     .kind(::throughline::__private::SpanKind::Consumer)
             },
         )
-        .parent(&message.context)
-        .links(&*others)
+        .with(|span| span.parent(&message.context))
+        .with(|span| span.links(&*others))
         .start(|tags| {
             tags.add(
                 ::throughline::__private::Tag::new(
@@ -66,7 +66,7 @@ async fn every_hour(before: &Context) -> Option<u64> {
             },
         )
         .root()
-        .link(&before)
+        .with(|span| span.link(&before))
         .start(|_| {})
         .future(
             async move {

@@ -140,19 +140,22 @@ fn opening(traced: &Traced) -> TokenStream {
         Parent::Root => opening.extend(quote_spanned!(span=> .root())),
         Parent::Given(expr) => {
             let (at, value) = (place(expr), reference(expr));
-            opening.extend(quote_spanned!(at=> .parent(#value)));
+            opening.extend(apart(at, &quote_spanned!(at=> parent(#value))));
         }
     }
     for links in links {
         let (Links::One(expr) | Links::All(expr)) = links;
         let (at, value) = (place(expr), reference(expr));
-        opening.extend(match links {
-            Links::One(_) => quote_spanned!(at=> .link(#value)),
-            // An argument is only looked at; anything else may be an iterator.
-            Links::All(expr @ Expr::Path(_)) if is_borrowed(expr, item) => quote_spanned!(at=> .links(&*#expr)),
-            Links::All(Expr::Path(_) | Expr::Field(_)) => quote_spanned!(at=> .links(#value)),
-            Links::All(_) => quote_spanned!(at=> .links(#expr)),
-        });
+        opening.extend(apart(
+            at,
+            &match links {
+                Links::One(_) => quote_spanned!(at=> link(#value)),
+                // An argument is only looked at; anything else may be an iterator.
+                Links::All(expr @ Expr::Path(_)) if is_borrowed(expr, item) => quote_spanned!(at=> links(&*#expr)),
+                Links::All(Expr::Path(_) | Expr::Field(_)) => quote_spanned!(at=> links(#value)),
+                Links::All(_) => quote_spanned!(at=> links(#expr)),
+            },
+        ));
     }
     if let Shape::Spawn(spawn) = shape {
         opening.extend(match spawn.mode {
@@ -172,6 +175,12 @@ fn is_borrowed(expr: &Expr, item: &ItemFn) -> bool {
         .inputs
         .iter()
         .any(|input| matches!(input, FnArg::Typed(typed) if is_reference(&typed.ty) && named(&typed.pat)))
+}
+
+/// A call of the opening in a closure of its own. What the user's expression holds for a moment, such
+/// as the guard of a lock, would otherwise live as long as the whole chain, which runs the body.
+fn apart(at: Span, call: &TokenStream) -> TokenStream {
+    quote_spanned!(at=> .with(|span| span.#call))
 }
 
 /// The closure that looks at the returned value.

@@ -283,10 +283,10 @@ shape!(
     lock_of_the_parent_sync,
     "f",
     {
-        #[traced(parent = &*m.lock().unwrap(), link = m.lock().unwrap().clone())]
+        #[traced(parent = &*m.lock().unwrap())]
         fn f(m: &Mutex<throughline::Snapshot>) -> bool {
             m.try_lock().is_ok()
         }
     },
-    f(&Mutex::new(throughline::Snapshot::default()))
+    f(&Mutex::new(throughline::Snapshot::capture()))
 );

@@ -1,4 +1,5 @@
-//! The registry of detached jobs is one for the process, so this test is alone in its process.
+//! What there is one of in a process: the registry of jobs, the key of hashes. Each has one test,
+//! and nothing else in this process uses it.
 
 use std::time::Duration;
 
@@ -53,4 +54,23 @@ async fn jobs_are_counted_and_waited_for() {
     aborted.abort();
     drop(throughline::spawn(async { panic!("lost") }));
     assert_eq!(jobs::wait(Duration::from_secs(60)).await, Ok(()));
+}
+
+#[test]
+fn the_key_of_hashes_is_set_once_and_makes_them_comparable() {
+    use throughline::testing::Capture;
+    use throughline::{biz_tags, set_hash_key, traced};
+
+    #[traced]
+    #[biz_tags(hash(user_id))]
+    fn pay(user_id: &str) {
+        let _ = user_id;
+    }
+    set_hash_key(*b"0123456789abcdef").expect("no tag was hashed before");
+    set_hash_key([0; 16]).expect_err("the key is set");
+    let capture = Capture::new();
+    capture.run(|| pay("u-1"));
+    let hash = capture.span("pay").attribute("user_id").map(ToString::to_string);
+    // SipHash-2-4-128 of `u-1` under that key: any service that has the key gets the same.
+    assert_eq!(hash.as_deref(), Some("140d926ab361937c1af65dbc9af5d99b"));
 }
