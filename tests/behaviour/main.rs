@@ -1,5 +1,6 @@
 //! What the attributes and functions do, a file for each subject.
 
+mod block;
 mod carried;
 mod living;
 mod options;
