@@ -247,7 +247,7 @@ fn with_sdk(c: &mut Criterion, name: &str, sampler: Sampler) {
         );
         fastrace::set_reporter(reporter, fastrace::collector::Config::default());
         group.bench_function("fastrace/sync", |b| {
-            b.iter_custom(|calls| below_fastrace_roots(calls, || fast("acme", 1001)))
+            b.iter_custom(|calls| below_fastrace_roots(calls, || fast("acme", 1001)));
         });
         group.bench_function("fastrace/async", |b| {
             b.iter_custom(|calls| below_fastrace_roots(calls, || ready(fast_async("acme", 1001))));

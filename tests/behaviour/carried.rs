@@ -52,7 +52,7 @@ fn tokio_mpsc_broadcast_watch() {
     let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
     through(|message| sender.send(message).expect("open"), || receiver.try_recv().expect("sent"));
     let (sender, mut receiver) = tokio::sync::broadcast::channel(4);
-    through(|message| drop(sender.send(message).expect("open")), || receiver.try_recv().expect("sent"));
+    through(|message| assert_eq!(sender.send(message).map_err(drop), Ok(1)), || receiver.try_recv().expect("sent"));
     let (sender, receiver) = tokio::sync::watch::channel(Carried::new(0));
     through(|message| sender.send(message).expect("open"), || receiver.borrow().clone());
 }

@@ -233,8 +233,8 @@ fn an_impl_block_names_its_methods_and_gives_defaults() {
             self.0
         }
         #[traced("custom", kind = server)]
-        fn named(&self) -> Result<(), &'static str> {
-            Err("text")
+        fn named(&self) -> Result<u8, &'static str> {
+            if self.0 > 100 { Ok(self.0) } else { Err("text") }
         }
         #[throughline::biz_tags(order_no)]
         fn tagged(&mut self, order_no: u8) {

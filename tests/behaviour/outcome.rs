@@ -169,11 +169,11 @@ fn ret_records_the_value() {
     fn debug() -> (u8, u8) {
         (1, 2)
     }
-    assert_eq!(one(|| drop(plain())).attribute("return"), Some(&Value::I64(7)));
+    assert_eq!(one(|| assert_eq!(plain(), 7)).attribute("return"), Some(&Value::I64(7)));
     assert_eq!(one(|| drop(result(true))).attribute("return"), Some(&text("fine")));
     assert_eq!(one(|| drop(result(false))).attribute("return"), None);
-    assert_eq!(one(|| drop(none())).attribute("return"), None);
-    assert_eq!(one(|| drop(debug())).attribute("return"), Some(&text("(1, 2)")));
+    assert_eq!(one(|| assert_eq!(none(), None)).attribute("return"), None);
+    assert_eq!(one(|| assert_eq!(debug(), (1, 2))).attribute("return"), Some(&text("(1, 2)")));
 }
 
 #[test]

@@ -307,6 +307,7 @@ fn outside_a_runtime_the_message_says_what_to_do() {
 #[tokio::test]
 async fn as_functions() {
     async fn receipt(no: u8) -> u8 {
+        tokio::task::yield_now().await;
         in_span("inside", || no)
     }
     let capture = Capture::new();

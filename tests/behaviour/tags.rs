@@ -9,6 +9,7 @@ use opentelemetry_sdk::trace::{Sampler, SamplingResult, ShouldSample};
 use throughline::testing::Capture;
 use throughline::{Value, biz_tags, in_span, traced};
 
+#[expect(clippy::unnecessary_wraps, reason = "it is compared with what `attribute` gives")]
 fn text(value: &str) -> Option<Value> {
     Some(Value::String(value.to_owned().into()))
 }
@@ -38,7 +39,7 @@ fn every_form() {
         list = vec![1u8, 2],
         sum = 1 + 2,
         flag = req.order.no > 3,
-        nested = (|| 4u8)(),
+        nested = { 4u8 },
     )]
     fn place(Path(tenant_id): Path<String>, req: Request) {
         drop((tenant_id, req));
@@ -338,7 +339,10 @@ fn spans_of_the_opentelemetry_api_have_the_tags() {
 #[test]
 fn the_sampler_sees_the_tags() {
     #[derive(Clone, Debug, Default)]
-    struct Seeing(Arc<Mutex<Vec<(String, Vec<String>)>>>);
+    struct Seeing(Arc<Mutex<Vec<Asked>>>);
+
+    /// The name of the span and the keys of its tags.
+    type Asked = (String, Vec<String>);
 
     impl ShouldSample for Seeing {
         fn should_sample(
