@@ -38,8 +38,6 @@ use crate::runtime_path::Runtime;
 /// A function whose arguments and body are taken apart, ready to be put together again.
 pub(crate) struct Pieces {
     pub(crate) item: ItemFn,
-    /// What stands before all else.
-    pub(crate) before: TokenStream,
     pub(crate) rebind: TokenStream,
     pub(crate) body: Group,
 }
@@ -55,15 +53,10 @@ pub(crate) fn print(traced: Traced) -> TokenStream {
     if let Shape::Spawn(Spawn { place: Place::TaskOn(expr) | Place::BlockingOn(expr), .. }) = &shape {
         origins.push(expr);
     }
-    let (mut pieces, closures) = take_apart(item, &tags, &origins, &shape, &runtime);
+    let (pieces, closures) = take_apart(item, &tags, &origins, &shape, &runtime);
     let propagate = closures.propagate.map(|closure| quote_spanned!(at=> .propagate(#closure)));
     let fill = closures.fill;
-    let mut span = quote_spanned!(at=> #opening #propagate .start(#fill));
-    if !origins.iter().all(|expr| matches!(expr, Expr::Path(_) | Expr::Field(_))) {
-        // What the expression holds on to, a lock for one, is let go before the body runs.
-        pieces.before = quote_spanned!(at=> let span = #span;);
-        span = quote_spanned!(at=> span);
-    }
+    let span = quote_spanned!(at=> #opening #propagate .start(#fill));
     let outcome = outcome(err, ret, &parameter(&pieces.item, &shape), &runtime);
     match shape {
         Shape::Spawn(job) => traced_spawn::print(pieces, &span, &outcome, &job, &runtime),
@@ -105,7 +98,7 @@ fn take_apart(
     };
     let closures = closures(tags, &item, &peek, runtime);
     let body = item.body.clone().unwrap_or_else(|| Group::new(Delimiter::Brace, TokenStream::new()));
-    (Pieces { item, before: TokenStream::new(), rebind, body }, closures)
+    (Pieces { item, rebind, body }, closures)
 }
 
 /// The expression up to `.start`.
@@ -302,8 +295,7 @@ fn around(
             quote_spanned!(at=> #span.stream_after(#body, #outcome).await)
         }
     };
-    let before = pieces.before;
-    with_body(pieces.item, quote_spanned!(at=> #before #body))
+    with_body(pieces.item, body)
 }
 
 /// The function with another body in the user's own braces, so that it is all the user's: a lint

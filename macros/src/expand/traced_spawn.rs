@@ -67,8 +67,7 @@ pub(crate) fn print(
     pieces.item.sig.asyncness = None;
     // A job runs on when nobody holds its handle, and its value may be a future.
     pieces.item.attrs.push(syn::parse_quote!(#[allow(clippy::must_use_candidate, clippy::async_yields_async)]));
-    let before = pieces.before;
-    with_body(pieces.item, quote_spanned!(site=> #before #span.#call))
+    with_body(pieces.item, quote_spanned!(site=> #span.#call))
 }
 
 /// A handle apart from the argument it may be, which goes into the job.
