@@ -62,6 +62,12 @@ impl State {
         matches!(self.scope, Scope::Off)
     }
 
+    /// Ends the span, and lets go of its context: the future may live on.
+    fn finish(&mut self, outcome: impl FnOnce() -> Outcome) {
+        self.scope.finish(outcome);
+        self.scope = Scope::Off;
+    }
+
     /// Runs one poll with the context current. A panic ends the span.
     fn poll<T>(&mut self, poll: impl FnOnce() -> T) -> T {
         if let Some(spawned) = self.spawned.take() {
@@ -72,7 +78,7 @@ impl State {
         let polled = catch_unwind(AssertUnwindSafe(poll));
         drop(attached);
         polled.unwrap_or_else(|payload| {
-            self.scope.finish(|| Outcome::panicked(&*payload));
+            self.finish(|| Outcome::panicked(&*payload));
             resume_unwind(payload)
         })
     }
@@ -95,7 +101,7 @@ where
         let polled = this.state.poll(|| inner.poll(cx));
         if let Poll::Ready(value) = &polled {
             let outcome = this.outcome.take();
-            this.state.scope.finish(|| outcome.map_or_else(Outcome::default, |outcome| outcome(value)));
+            this.state.finish(|| outcome.map_or_else(Outcome::default, |outcome| outcome(value)));
         }
         polled
     }
@@ -137,7 +143,7 @@ where
         let polled = this.state.poll(|| inner.poll_next(cx));
         match &polled {
             Poll::Ready(Some(item)) => this.state.scope.note(|| (this.outcome)(item)),
-            Poll::Ready(None) => this.state.scope.finish(Outcome::default),
+            Poll::Ready(None) => this.state.finish(Outcome::default),
             Poll::Pending => {}
         }
         polled

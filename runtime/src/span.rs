@@ -144,8 +144,7 @@ impl<'a> Opening<'a> {
             if Context::map_current(is_off) {
                 return Span(Scope::Off);
             }
-            let mut tags = Tags::default();
-            describe(self.callsite, &mut tags);
+            let mut tags = Tags::new(described(self.callsite));
             fill(&mut tags);
             return begin_current(self.callsite, &mut tags);
         };
@@ -153,7 +152,7 @@ impl<'a> Opening<'a> {
         if is_off(&parent) {
             return rest.off(parent, changed);
         }
-        describe(self.callsite, &mut rest.tags);
+        rest.tags.own.append(&mut described(self.callsite));
         fill(&mut rest.tags);
         rest.begin(self.callsite, &parent, changed)
     }
@@ -246,11 +245,11 @@ fn begin(
     Span(Scope::Open(Open { context, done: false }))
 }
 
-fn describe(callsite: &Callsite, tags: &mut Tags) {
-    if tags.own.is_empty() {
-        tags.own = Vec::with_capacity(Callsite::ATTRIBUTES + TYPICAL_TAGS);
-    }
-    callsite.describe(&mut tags.own);
+/// The attributes that every span has, with room for those of its function.
+fn described(callsite: &Callsite) -> Vec<KeyValue> {
+    let mut attributes = Vec::with_capacity(Callsite::ATTRIBUTES + TYPICAL_TAGS);
+    callsite.describe(&mut attributes);
+    attributes
 }
 
 /// Room for the tags of one function, so that they are allocated once.
@@ -337,12 +336,13 @@ impl Scope {
         }
     }
 
-    /// Ends the span, if there is one. `outcome` is not called otherwise.
+    /// Ends the span, if there is one that has not ended. `outcome` is not called otherwise.
     pub(crate) fn finish(&mut self, outcome: impl FnOnce() -> Outcome) {
-        if matches!(self, Self::Open(_)) {
-            let outcome = outcome();
-            if let Self::Open(open) = std::mem::replace(self, Self::Off) {
-                open.finish(outcome);
+        if let Self::Open(open) = self {
+            if !open.done {
+                let outcome = outcome();
+                open.done = true;
+                outcome.end(&open.context);
             }
         }
     }
@@ -354,13 +354,6 @@ impl Scope {
 pub(crate) struct Open {
     context: Context,
     done: bool,
-}
-
-impl Open {
-    fn finish(mut self, outcome: Outcome) {
-        self.done = true;
-        outcome.end(&self.context);
-    }
 }
 
 impl Drop for Open {

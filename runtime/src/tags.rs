@@ -82,6 +82,11 @@ struct Notes {
 }
 
 impl Tags {
+    #[inline]
+    pub(crate) fn new(own: Vec<KeyValue>) -> Self {
+        Self { own, ..Self::default() }
+    }
+
     /// Required tags without a value.
     #[inline]
     pub(crate) fn missing(&self) -> &[&'static str] {
