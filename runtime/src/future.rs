@@ -32,6 +32,9 @@ pin_project! {
     impl<F, O, H> PinnedDrop for Traced<F, O, H> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
+            if this.state.is_off() {
+                return;
+            }
             // What the future still owns is dropped in its span, so that its destructors are
             // traced, and before the span ends.
             let _attached = this.state.scope.attach();
