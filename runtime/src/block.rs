@@ -9,6 +9,7 @@ use opentelemetry::trace::SpanKind;
 use opentelemetry::{Context, Value};
 
 use crate::callsite::Callsite;
+use crate::current;
 use crate::future::{Traced, TracedStream};
 use crate::origin::Origin;
 use crate::outcome::Outcome;
@@ -197,7 +198,7 @@ impl Block {
 
     /// Starts the span; a detached one is cut loose from its caller.
     pub(crate) fn start(self, detached: bool) -> Span {
-        if !detached && self.origin.is_empty() && Context::map_current(is_off) {
+        if !detached && self.origin.is_empty() && current::with(is_off) {
             return Span(Scope::Off);
         }
         let mut opening = Opening::new(&self.callsite);

@@ -11,6 +11,7 @@ use futures_core::Stream;
 use opentelemetry::Context;
 use pin_project_lite::pin_project;
 
+use crate::current;
 use crate::outcome::Outcome;
 use crate::snapshot::Snapshot;
 use crate::span::{Scope, Span};
@@ -234,7 +235,7 @@ pin_project! {
     impl<T> PinnedDrop for WithSnapshot<T> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            let _attached = this.context.clone().attach();
+            let _attached = current::attach(this.context.clone());
             this.inner.set(None);
         }
     }
@@ -257,7 +258,7 @@ impl<F: Future> Future for WithSnapshot<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let _attached = this.context.clone().attach();
+        let _attached = current::attach(this.context.clone());
         this.inner.as_pin_mut().expect(GONE).poll(cx)
     }
 }
@@ -267,7 +268,7 @@ impl<S: Stream> Stream for WithSnapshot<S> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Option<S::Item>> {
         let this = self.project();
-        let _attached = this.context.clone().attach();
+        let _attached = current::attach(this.context.clone());
         this.inner.as_pin_mut().expect(GONE).poll_next(cx)
     }
 

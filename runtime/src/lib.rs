@@ -10,6 +10,7 @@
 mod ambient;
 mod block;
 mod callsite;
+mod current;
 #[cfg(any(feature = "console", feature = "testing"))]
 mod forest;
 mod future;

@@ -2,9 +2,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
+use opentelemetry::ContextGuard;
 use opentelemetry::trace::TraceContextExt as _;
-use opentelemetry::{Context, ContextGuard};
 
+use crate::current;
 use crate::outcome::Outcome;
 use crate::span::{Scope, Span, is_off, report_missing};
 use crate::tags::Tags;
@@ -92,7 +93,7 @@ impl Tagging {
 
     /// Puts the tags on the current span, and gives the context that carries them on.
     pub fn start(mut self, fill: impl FnOnce(&mut Tags)) -> Span {
-        let current = Context::current();
+        let current = current::get();
         // A span that does not record may still have spans below it that do: that of another
         // process, or the identity that a job or a thread was given.
         if !is_off(&current) {

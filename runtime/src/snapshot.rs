@@ -7,6 +7,7 @@ use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceState};
 use opentelemetry::{Context, ContextGuard};
 
 use crate::ambient::{self, Ambient, BaggageEntry};
+use crate::current;
 use crate::origin::Origin;
 
 /// Where in which trace the code that captured it was: the current span's identity (trace id, span
@@ -33,6 +34,8 @@ pub struct Snapshot {
     ambient: Option<Arc<Ambient>>,
     /// Baggage that is not in `ambient`, because other code has set it.
     baggage: Option<Arc<[BaggageEntry]>>,
+    /// Whether nothing is to be recorded below, as in the work of an exporter.
+    suppressed: bool,
 }
 
 /// A span's identity that is cloned without allocating.
@@ -60,7 +63,7 @@ impl Identity {
 impl Snapshot {
     /// Captures the current context.
     pub fn capture() -> Self {
-        Context::map_current(Self::of)
+        current::with(Self::of)
     }
 
     /// Captures `context`.
@@ -74,6 +77,7 @@ impl Snapshot {
             identity: Identity::of(context.span().span_context()),
             baggage: (!same).then(|| ambient::entries(baggage).collect()),
             ambient,
+            suppressed: context.is_telemetry_suppressed(),
         }
     }
 
@@ -89,6 +93,9 @@ impl Snapshot {
     /// The snapshot as a context, to be used with OpenTelemetry's own API.
     pub fn to_context(&self) -> Context {
         let mut context = Context::new();
+        if self.suppressed {
+            context = context.with_telemetry_suppressed();
+        }
         if let Some(span) = self.span_context() {
             context = context.with_remote_span_context(span.clone());
         }
@@ -116,7 +123,7 @@ impl Snapshot {
 
     /// Runs `f` here and now with the snapshot current.
     pub fn run<R>(&self, f: impl FnOnce() -> R) -> R {
-        let _attached = self.attach();
+        let _attached = current::attach(self.to_context());
         f()
     }
 
@@ -130,7 +137,7 @@ impl Snapshot {
     pub fn wrap_fn<A, R>(self, f: impl Fn(A) -> R) -> impl Fn(A) -> R {
         let context = self.to_context();
         move |argument| {
-            let _attached = context.clone().attach();
+            let _attached = current::attach(context.clone());
             f(argument)
         }
     }

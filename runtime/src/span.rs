@@ -8,6 +8,7 @@ use opentelemetry::{Context, ContextGuard, KeyValue, global};
 
 use crate::ambient::{self, Ambient};
 use crate::callsite::Callsite;
+use crate::current;
 use crate::origin::Origin;
 use crate::outcome::{self, Outcome};
 use crate::snapshot::Snapshot;
@@ -73,7 +74,7 @@ impl<'a> Opening<'a> {
 
     /// Continues from `origin` instead of the current span, which is linked.
     pub fn parent(mut self, origin: &(impl Origin + ?Sized)) -> Self {
-        let given = Context::map_current(|current| ambient::with_source_of(current, origin.origin()));
+        let given = current::with(|current| ambient::with_source_of(current, origin.origin()));
         self.rest().parent = Parent::Given(given);
         self
     }
@@ -120,7 +121,7 @@ impl<'a> Opening<'a> {
 
     /// Cuts the span loose from the caller: new trace, linked to the caller.
     pub fn detach_link(mut self) -> Self {
-        Context::map_current(|current| self.add_link(current.span().span_context()));
+        current::with(|current| self.add_link(current.span().span_context()));
         self.detach_root()
     }
 
@@ -141,7 +142,7 @@ impl<'a> Opening<'a> {
     #[inline]
     pub fn start(self, fill: impl FnOnce(&mut Tags)) -> Span {
         let Some(mut rest) = self.rest else {
-            if Context::map_current(is_off) {
+            if current::with(is_off) {
                 return Span(Scope::Off);
             }
             let mut tags = Tags::new(described(self.callsite));
@@ -162,15 +163,15 @@ impl Rest {
     /// The context the span starts below, and whether it is another than the current one.
     fn parent(&mut self) -> (Context, bool) {
         match std::mem::take(&mut self.parent) {
-            Parent::Current => (Context::current(), false),
+            Parent::Current => (current::get(), false),
             Parent::Root => {
-                let current = Context::current();
+                let current = current::get();
                 add_current_link(&mut self.links, &current, &SpanContext::NONE);
                 (Snapshot::of(&current).without_span().to_context(), true)
             }
             Parent::Given(context) => {
                 let parent = context.span().span_context().clone();
-                Context::map_current(|current| add_current_link(&mut self.links, current, &parent));
+                current::with(|current| add_current_link(&mut self.links, current, &parent));
                 (context, true)
             }
             Parent::Detached(context) => (context, true),
@@ -198,9 +199,7 @@ impl Rest {
 #[inline(never)]
 fn begin_current(callsite: &Callsite, tags: &mut Tags) -> Span {
     // OpenTelemetry's own `Tracer::start` borrows the current context in the same way.
-    Context::map_current(|current| {
-        begin(Cow::Borrowed(callsite.name), callsite.kind.clone(), None, tags, current, false)
-    })
+    current::with(|current| begin(Cow::Borrowed(callsite.name), callsite.kind.clone(), None, tags, current, false))
 }
 
 /// Starts a span below `parent`. `changed`: the parent's context is not the current one, and has to
@@ -318,7 +317,7 @@ impl Scope {
     }
 
     pub(crate) fn attach(&self) -> Option<ContextGuard> {
-        self.context().cloned().map(Context::attach)
+        self.context().cloned().and_then(current::attach)
     }
 
     /// Writes the failure of one part of the work; the span goes on.

@@ -6,6 +6,7 @@ use opentelemetry::baggage::{Baggage, BaggageExt as _};
 use opentelemetry::{Context, Key, KeyValue, StringValue, Value};
 
 use crate::ambient::{self, Ambient};
+use crate::current;
 use crate::secret;
 use crate::value::TagValue;
 
@@ -195,7 +196,7 @@ impl Tags {
 /// assert_eq!(checkout("acme"), 1);
 /// ```
 pub fn current_tags() -> Arc<[KeyValue]> {
-    Context::map_current(|context| Ambient::of(context).map_or_else(Arc::default, |ambient| Arc::clone(&ambient.tags)))
+    current::with(|context| Ambient::of(context).map_or_else(Arc::default, |ambient| Arc::clone(&ambient.tags)))
 }
 
 pub(crate) fn has_key(attributes: &[KeyValue], key: &Key) -> bool {

@@ -269,3 +269,54 @@ async fn a_future_that_is_never_polled_has_no_span() {
     capture.run(|| drop(lazy()));
     assert_eq!(capture.open() + capture.spans().len(), 0);
 }
+
+/// A thread-local of the user's that outlives OpenTelemetry's, and one that does not.
+#[test]
+fn the_destructor_of_a_thread_local_may_be_traced() {
+    use std::sync::mpsc::{Sender, channel};
+
+    #[traced]
+    fn flush(done: &Sender<&'static str>, name: &'static str) {
+        throughline::in_span("inside", || {});
+        done.send(name).expect("the test waits");
+    }
+    struct Buffer(Option<(Sender<&'static str>, &'static str)>);
+    impl Drop for Buffer {
+        fn drop(&mut self) {
+            if let Some((done, name)) = self.0.take() {
+                flush(&done, name);
+                throughline::Snapshot::capture().run(|| flush(&done, name));
+                throughline::span("root").root().run(|| {});
+            }
+        }
+    }
+    thread_local! {
+        static EARLY: std::cell::RefCell<Buffer> = const { std::cell::RefCell::new(Buffer(None)) };
+        static LATE: std::cell::RefCell<Buffer> = const { std::cell::RefCell::new(Buffer(None)) };
+    }
+    let (done, flushed) = channel();
+    let capture = Capture::new();
+    let context = capture.context();
+    let thread = std::thread::spawn(move || {
+        EARLY.with_borrow_mut(|buffer| buffer.0 = Some((done.clone(), "early")));
+        let _attached = context.attach();
+        throughline::in_span("work", || {});
+        LATE.with_borrow_mut(|buffer| buffer.0 = Some((done, "late")));
+    });
+    thread.join().expect("no panic");
+    let mut names: Vec<_> = flushed.iter().collect();
+    names.sort_unstable();
+    assert_eq!(names, ["early", "early", "late", "late"]);
+    assert_eq!(capture.open(), 0);
+}
+
+#[test]
+fn suppressed_telemetry_stays_suppressed_in_what_it_starts() {
+    let capture = Capture::new();
+    capture.run(|| {
+        let _suppressed = opentelemetry::Context::enter_telemetry_suppressed_scope();
+        throughline::in_span("export", || {});
+        throughline::spawn_thread(|| throughline::in_span("on a thread", || {})).join().expect("no panic");
+    });
+    assert!(capture.spans().is_empty());
+}
