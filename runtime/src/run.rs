@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use opentelemetry::ContextGuard;
 use opentelemetry::trace::TraceContextExt as _;
 
+use crate::ambient::Ambient;
 use crate::current;
 use crate::outcome::Outcome;
 use crate::span::{Scope, Span, is_off, report_missing};
@@ -101,7 +102,9 @@ impl Tagging {
         }
         let span = current.span();
         if span.is_recording() {
-            span.set_attributes(self.0.scoped.iter().cloned());
+            // The SDK keeps both of two attributes with one key, so what the span has is left out.
+            let inherited = Ambient::of(&current).map_or(&[][..], |ambient| &ambient.tags);
+            span.set_attributes(self.0.scoped.iter().filter(|tag| !inherited.contains(tag)).cloned());
             report_missing(self.0.missing(), &current);
         }
         Span(self.0.enrich(&current).map_or(Scope::Off, Scope::Within))

@@ -187,6 +187,25 @@ async fn alone_it_tags_the_current_span_and_all_below() {
 }
 
 #[test]
+fn alone_it_does_not_repeat_what_the_span_has() {
+    #[traced]
+    #[biz_tags(tenant_id)]
+    fn request(tenant_id: &str) {
+        again(tenant_id);
+    }
+    #[biz_tags(tenant_id, order_no = 7)]
+    fn again(tenant_id: &str) {
+        let _ = tenant_id;
+    }
+    let capture = Capture::new();
+    capture.run(|| request("acme"));
+    let span = capture.span("request");
+    let keys: Vec<_> = span.attributes.iter().map(|attribute| attribute.key.as_str()).collect();
+    assert_eq!(keys.iter().filter(|key| **key == "tenant_id").count(), 1, "{keys:?}");
+    assert_eq!(span.attribute("order_no"), Some(&Value::I64(7)));
+}
+
+#[test]
 fn alone_and_without_a_span_it_tags_what_starts_below() {
     #[biz_tags(tenant_id = 1)]
     fn entry() {
