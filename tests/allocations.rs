@@ -48,6 +48,24 @@ fn a_span_that_is_not_sampled_allocates_nothing() {
     sampled.run(|| assert!(measure(|| assert_eq!(sync("acme", 1), 5)).count_total > 0));
 }
 
+/// The processor copies the attributes of a span to see which are set. Of ours it need not.
+#[test]
+fn the_tag_processor_costs_our_own_spans_nothing() {
+    use opentelemetry_sdk::trace::SdkTracerProvider;
+    use throughline::telemetry::TagProcessor;
+
+    let counted = |provider: &SdkTracerProvider| {
+        throughline::install(provider);
+        // The first call fills what is kept for the thread.
+        assert_eq!(sync("acme", 1), 5);
+        measure(|| assert_eq!(sync("acme", 1), 5)).count_total
+    };
+    let without = counted(&SdkTracerProvider::builder().build());
+    let with = counted(&SdkTracerProvider::builder().with_span_processor(TagProcessor::new()).build());
+    assert!(without > 0);
+    assert_eq!(with, without);
+}
+
 #[test]
 fn a_snapshot_allocates_nothing() {
     #[traced]

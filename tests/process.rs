@@ -74,3 +74,40 @@ fn the_key_of_hashes_is_set_once_and_makes_them_comparable() {
     // SipHash-2-4-128 of `u-1` under that key: any service that has the key gets the same.
     assert_eq!(hash.as_deref(), Some("140d926ab361937c1af65dbc9af5d99b"));
 }
+
+#[test]
+fn a_required_tag_without_a_value_is_counted() {
+    use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
+    use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
+    use throughline::testing::Capture;
+    use throughline::{biz_tags, traced};
+
+    #[traced]
+    #[biz_tags(required(tenant_id))]
+    fn place(tenant_id: Option<&str>) {
+        let _ = tenant_id;
+    }
+    let exporter = InMemoryMetricExporter::default();
+    let meters = SdkMeterProvider::builder().with_reader(PeriodicReader::builder(exporter.clone()).build()).build();
+    opentelemetry::global::set_meter_provider(meters.clone());
+    Capture::new().run(|| {
+        place(None);
+        place(Some("acme"));
+        place(None);
+    });
+    meters.force_flush().expect("the exporter is in this process");
+
+    let exported = exporter.get_finished_metrics().expect("it was flushed");
+    let metrics = exported.iter().flat_map(|batch| batch.scope_metrics()).flat_map(|scope| scope.metrics());
+    let counted: Vec<_> = metrics
+        .filter(|metric| metric.name() == "throughline.tags.missing")
+        .filter_map(|metric| match metric.data() {
+            AggregatedMetrics::U64(MetricData::Sum(sum)) => sum.data_points().next(),
+            _ => None,
+        })
+        .map(|point| {
+            (point.value(), point.attributes().map(|a| (a.key.to_string(), a.value.to_string())).collect::<Vec<_>>())
+        })
+        .collect();
+    assert_eq!(counted, [(2, vec![("tag.key".to_owned(), "tenant_id".to_owned())])]);
+}

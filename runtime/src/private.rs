@@ -11,7 +11,6 @@ use crate::value;
 pub use core::concat;
 pub use core::convert::Infallible;
 pub use core::module_path;
-pub use core::option::Option::{self, Some};
 pub use std::boxed::Box;
 
 pub use throughline_macros::{biz_tags, traced, traced_spawn};

@@ -116,6 +116,22 @@ async fn a_snapshot_carries_closures_futures_and_streams() {
 }
 
 #[test]
+fn neither_a_snapshot_nor_a_message_holds_the_span_of_other_code() {
+    use opentelemetry::trace::Tracer as _;
+    let capture = Capture::new();
+    let (snapshot, message) = capture.run(|| {
+        let by_hand = capture.tracer("other").start("by hand");
+        let _attached = Context::current_with_span(by_hand).attach();
+        (Snapshot::capture(), Carried::new(7))
+    });
+    assert_eq!(capture.open(), 0, "the span of the other code has ended with its context");
+    assert_eq!(handle(message), 7);
+    snapshot.run(|| in_span("later", || {}));
+    let by_hand = capture.span("by hand");
+    assert!(capture.span("handle").is_child_of(&by_hand) && capture.span("later").is_child_of(&by_hand));
+}
+
+#[test]
 fn a_snapshot_drops_a_future_inside() {
     struct Noisy;
     impl Drop for Noisy {

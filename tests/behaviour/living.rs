@@ -185,6 +185,28 @@ fn a_log_filter_changes_nothing() {
 }
 
 #[test]
+fn a_log_filter_changes_nothing_in_what_leaves_the_process() {
+    use opentelemetry::propagation::TextMapPropagator as _;
+    use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
+
+    #[traced]
+    #[throughline::biz_tags(propagate(tenant_id))]
+    fn send(tenant_id: &str) -> std::collections::HashMap<String, String> {
+        let _ = tenant_id;
+        let mut headers = std::collections::HashMap::new();
+        TraceContextPropagator::new().inject(&mut headers);
+        BaggagePropagator::new().inject(&mut headers);
+        headers
+    }
+    let capture = Capture::new();
+    let headers = with_tracing(&capture, "off", || capture.run(|| send("acme")));
+    let span = capture.span("send");
+    let expected = format!("00-{}-{}-01", span.trace_id(), span.span_id());
+    assert_eq!(headers.get("traceparent"), Some(&expected));
+    assert_eq!(headers.get("baggage").map(String::as_str), Some("tenant_id=acme"));
+}
+
+#[test]
 fn not_sampled_is_not_sampled_for_both() {
     let capture = Capture::with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOff)));
     with_tracing(&capture, "trace", || capture.run(|| go(&['t', 'i', 't'])));

@@ -208,6 +208,22 @@ fn an_option_holds_its_expression_no_longer_than_it_needs() {
 }
 
 #[test]
+fn an_option_sees_names_out_of_a_pattern_that_is_replaced() {
+    #[traced(parent = message, links = others)]
+    fn handle((message, _): (Carried<u8>, String), [mut others, ..]: [Vec<Carried<u8>>; 2]) -> usize {
+        others.push(message);
+        others.len()
+    }
+    let capture = Capture::new();
+    let count = capture.run(|| {
+        let send = |name: &'static str| in_span(name, || Carried::new(1));
+        handle((send("sender"), String::new()), [vec![send("other")], Vec::new()])
+    });
+    assert_eq!(count, 2);
+    capture.assert_tree("sender\n└── handle ~> other\nother");
+}
+
+#[test]
 fn krate() {
     mod facade {
         pub(super) use throughline as telemetry;

@@ -84,6 +84,27 @@ async fn a_job_does_not_hold_the_span_of_other_code() {
     assert!(!capture.span("outlives").parent_span_is_remote);
 }
 
+/// Identity, baggage and tags go along. What else is in the caller's context is not kept alive.
+#[tokio::test]
+async fn a_job_takes_along_nothing_else() {
+    #[derive(Debug)]
+    struct Connection;
+
+    for sampler in [Sampler::AlwaysOn, Sampler::AlwaysOff] {
+        let capture = Capture::with_sampler(sampler);
+        let connection = Arc::new(Connection);
+        let watched = Arc::downgrade(&connection);
+        let (done, until) = oneshot::channel();
+        let job = capture.run(|| {
+            let _attached = Context::current_with_value(connection).attach();
+            in_span("request", || outlives(until))
+        });
+        assert!(watched.upgrade().is_none(), "the job keeps the caller's context alive");
+        done.send(()).expect("the job waits");
+        job.await.expect("no panic").expect("no error");
+    }
+}
+
 #[tokio::test]
 async fn modes_and_what_travels() {
     fn seen() -> (Option<String>, usize) {

@@ -20,11 +20,10 @@
 //! A name stands in for a pattern that leaves a part of its argument unbound, because that part has
 //! to be dropped in its turn too. A reference has nothing to drop and is just captured.
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens as _, format_ident, quote_spanned};
 use syn::{Attribute, FnArg, Pat, Signature};
 
-use super::tags::mentions;
 use crate::item_fn::{cfgs, is_binding, is_owned_receiver, is_reference};
 
 /// What becomes of the arguments.
@@ -245,4 +244,15 @@ fn strip(pat: &mut Pat, names: &mut Vec<Ident>) {
         Pat::Reference(pat) => strip(&mut pat.pat, names),
         _ => {}
     }
+}
+
+/// Whether the name stands anywhere in `tokens`.
+pub(super) fn mentions(tokens: &TokenStream, name: &Ident) -> bool {
+    tokens.clone().into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => ident == *name,
+        TokenTree::Group(group) => mentions(&group.stream(), name),
+        // `format!("{name}")`
+        TokenTree::Literal(literal) => literal.to_string().contains(&format!("{{{name}")),
+        TokenTree::Punct(_) => false,
+    })
 }

@@ -2,9 +2,10 @@
 
 use proc_macro2::{Group, TokenStream};
 use quote::quote;
-use syn::parse::Parser as _;
 
 mod arguments;
+mod biz_tags;
+mod body;
 mod fallback;
 #[cfg(test)]
 mod pairs;
@@ -14,13 +15,13 @@ mod tags;
 mod traced;
 mod traced_spawn;
 
+use self::biz_tags::BizTags;
 use crate::check;
 use crate::item_fn::{ItemFn, Returns};
 use crate::item_impl::{ItemImpl, Member};
 use crate::model::Shape;
 use crate::options::{self, Attr, Options};
 use crate::report::{Report, one_of};
-use crate::tag::{self, Tag};
 
 /// `#[traced]`, on a function or an `impl` block.
 pub(crate) fn traced(options: TokenStream, item: TokenStream) -> TokenStream {
@@ -106,45 +107,6 @@ fn parse_function(item: &TokenStream, attribute: &str, report: &Report) -> Optio
             let places = if attribute == "#[traced]" { "a function or an `impl` block" } else { "a function" };
             report.push(syn::Error::new(error.span(), format!("`{attribute}` needs {places}, {error}")));
             None
-        }
-    }
-}
-
-/// What all `#[biz_tags]` of a function say together.
-#[derive(Default)]
-struct BizTags {
-    tags: Vec<Tag>,
-    krate: Option<syn::Path>,
-}
-
-impl BizTags {
-    fn parse(&mut self, tokens: TokenStream, report: &Report) {
-        let whole = tokens.clone();
-        let parser = |input: syn::parse::ParseStream<'_>| {
-            if input.peek(syn::Token![crate]) && input.peek2(syn::Token![=]) {
-                let key = input.call(<syn::Ident as syn::ext::IdentExt>::parse_any)?;
-                self.krate = Some(options::krate(input, &key)?);
-                input.parse::<Option<syn::Token![,]>>()?;
-            }
-            if input.is_empty() {
-                return Err(syn::Error::new_spanned(
-                    &whole,
-                    "`#[biz_tags]` needs at least one tag: `#[biz_tags(tenant_id)]`",
-                ));
-            }
-            Ok(tag::list(input, report))
-        };
-        match parser.parse2(tokens) {
-            Ok(tags) => {
-                for tag in tags {
-                    if self.tags.iter().any(|known| known.key == tag.key) {
-                        report.push(syn::Error::new(tag.key_span, format!("duplicate tag `{}`", tag.key)));
-                    } else {
-                        self.tags.push(tag);
-                    }
-                }
-            }
-            Err(error) => report.push(error),
         }
     }
 }

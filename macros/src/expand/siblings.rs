@@ -9,7 +9,8 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens as _, quote, quote_spanned};
 use syn::{Attribute, Meta, Path, parse_quote};
 
-use super::{BizTags, fallback};
+use super::biz_tags::BizTags;
+use super::fallback;
 use crate::item_fn::ItemFn;
 use crate::options::{self, Attr, Options};
 use crate::report::Report;

@@ -1,11 +1,11 @@
 //! Prints tags: each becomes one statement of a closure.
 
-use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens as _, TokenStreamExt as _, quote_spanned};
 use syn::spanned::Spanned as _;
 use syn::{Expr, FnArg};
 
-use super::arguments::Peek;
+use super::arguments::{Peek, mentions};
 use crate::item_fn::{ItemFn, cfgs};
 use crate::model::TagSets;
 use crate::runtime_path::Runtime;
@@ -125,12 +125,13 @@ fn argument_cfgs(ident: &Ident, item: &ItemFn) -> TokenStream {
 }
 
 /// Makes the names known that were bound by a pattern which has gone into the block.
-fn peeks(statements: &[TokenStream], peek: &[Peek]) -> TokenStream {
+pub(super) fn peeks(statements: &[TokenStream], peek: &[Peek]) -> TokenStream {
     let mut out = TokenStream::new();
     for Peek { names, cfgs, statement } in peek {
         let used = names.iter().any(|name| statements.iter().any(|statement| mentions(statement, name)));
         if used {
             let span = Span::mixed_site();
+            // The pattern is repeated whole, and a tag may want one name of it.
             out.extend(quote_spanned!(span=> #cfgs #[allow(unused_variables)] #statement));
         }
     }
@@ -149,14 +150,4 @@ pub(super) fn used(sets: &TagSets, origins: &[&Expr]) -> TokenStream {
     }
     tokens.append_all(origins);
     tokens
-}
-
-pub(super) fn mentions(tokens: &TokenStream, name: &Ident) -> bool {
-    tokens.clone().into_iter().any(|token| match token {
-        TokenTree::Ident(ident) => ident == *name,
-        TokenTree::Group(group) => mentions(&group.stream(), name),
-        // `format!("{name}")`
-        TokenTree::Literal(literal) => literal.to_string().contains(&format!("{{{name}")),
-        TokenTree::Punct(_) => false,
-    })
 }

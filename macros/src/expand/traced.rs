@@ -21,42 +21,32 @@
 //! }
 //! ```
 
-use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens as _, quote_spanned};
-use syn::ext::IdentExt as _;
 use syn::{Expr, FnArg, Pat};
 
-use super::arguments::{self, Arguments};
-use super::returns::{annotation, hint, inferred};
-use super::tags::{Closures, closures, place, reference, used};
+use super::arguments::Peek;
+use super::body::{Pieces, async_block, at_name, closure, take_apart, with_body};
+use super::returns::inferred;
+use super::tags::{Closures, closures, peeks, place, reference};
 use super::traced_spawn;
 use crate::item_fn::{ItemFn, Returns, Wrapped, associated, is_opaque_function, is_reference};
 use crate::model::{Links, Mode, Name, Parent, Place, Shape, Spawn, TagSets, Tagged, Traced};
 use crate::options::{ErrMode, RetMode, Spanned};
 use crate::runtime_path::Runtime;
 
-/// A function whose arguments and body are taken apart, ready to be put together again.
-pub(crate) struct Pieces {
-    pub(crate) item: ItemFn,
-    pub(crate) rebind: TokenStream,
-    pub(crate) body: Group,
-}
-
 pub(crate) fn print(traced: Traced) -> TokenStream {
-    let opening = opening(&traced);
-    let Traced { runtime, item, parent, links, tags, err, ret, shape, .. } = traced;
-    let at = at_name(&item);
-    let mut origins: Vec<_> = links.iter().map(|(Links::One(expr) | Links::All(expr))| expr).collect();
-    if let Parent::Given(expr) = &parent {
+    let mut origins: Vec<_> = traced.links.iter().map(|(Links::One(expr) | Links::All(expr))| expr).collect();
+    if let Parent::Given(expr) = &traced.parent {
         origins.push(expr);
     }
-    if let Shape::Spawn(Spawn { place: Place::TaskOn(expr) | Place::BlockingOn(expr), .. }) = &shape {
+    if let Shape::Spawn(Spawn { place: Place::TaskOn(expr) | Place::BlockingOn(expr), .. }) = &traced.shape {
         origins.push(expr);
     }
-    let (pieces, closures) = take_apart(item, &tags, &origins, &shape, &runtime);
-    let propagate = closures.propagate.map(|closure| quote_spanned!(at=> .propagate(#closure)));
-    let fill = closures.fill;
-    let span = quote_spanned!(at=> #opening #propagate .start(#fill));
+    let pieces = take_apart(traced.item.clone(), &traced.tags, &origins, &traced.shape);
+    let opening = opening(&traced, &pieces.peek);
+    let Traced { runtime, tags, err, ret, shape, .. } = traced;
+    let span = started(&opening, &pieces, &tags, &runtime);
     let outcome = outcome(err, ret, &parameter(&pieces.item, &shape), &runtime);
     match shape {
         Shape::Spawn(job) => traced_spawn::print(pieces, &span, &outcome, &job, &runtime),
@@ -68,41 +58,23 @@ pub(crate) fn print(traced: Traced) -> TokenStream {
 pub(crate) fn print_tagged(tagged: Tagged) -> TokenStream {
     let Tagged { runtime, item, tags, shape } = tagged;
     let at = at_name(&item);
-    let (pieces, closures) = take_apart(item, &tags, &[], &shape, &runtime);
-    let propagate = closures.propagate.map(|closure| quote_spanned!(at=> .propagate(#closure)));
-    let fill = closures.fill;
+    let pieces = take_apart(item, &tags, &[], &shape);
     let runtime_at = runtime.at(at);
-    let span = quote_spanned!(at=> #runtime_at::tags() #propagate .start(#fill));
+    let span = started(&quote_spanned!(at=> #runtime_at::tags()), &pieces, &tags, &runtime);
     let outcome = outcome(ErrMode::Display, None, &parameter(&pieces.item, &shape), &runtime);
     around(pieces, &span, &outcome, &shape, &runtime)
 }
 
-/// The place of the function's name. What generated code calls is there, and with it the errors of
-/// a body that does not fit.
-fn at_name(item: &ItemFn) -> Span {
-    Span::mixed_site().located_at(item.sig.ident.span())
-}
-
-/// `origins` are expressions of the user's that come before the body, as tags do.
-fn take_apart(
-    mut item: ItemFn,
-    tags: &TagSets,
-    origins: &[&Expr],
-    shape: &Shape,
-    runtime: &Runtime,
-) -> (Pieces, Closures) {
-    let Arguments { rebind, peek } = match shape {
-        // The body stays where its arguments are.
-        Shape::InPlace => Arguments::default(),
-        _ => arguments::plan(&mut item.sig, &used(tags, origins)),
-    };
-    let closures = closures(tags, &item, &peek, runtime);
-    let body = item.body.clone().unwrap_or_else(|| Group::new(Delimiter::Brace, TokenStream::new()));
-    (Pieces { item, rebind, body }, closures)
+/// The opening, with its tags, up to the span that has started.
+fn started(opening: &TokenStream, pieces: &Pieces, tags: &TagSets, runtime: &Runtime) -> TokenStream {
+    let at = at_name(&pieces.item);
+    let Closures { propagate, fill } = closures(tags, &pieces.item, &pieces.peek, runtime);
+    let propagate = propagate.map(|closure| quote_spanned!(at=> .propagate(#closure)));
+    quote_spanned!(at=> #opening #propagate .start(#fill))
 }
 
 /// The expression up to `.start`.
-fn opening(traced: &Traced) -> TokenStream {
+fn opening(traced: &Traced, peek: &[Peek]) -> TokenStream {
     let Traced { runtime, item, name, function, kind, parent, links, shape, .. } = traced;
     let span = Span::mixed_site();
     let at = at_name(item);
@@ -133,7 +105,7 @@ fn opening(traced: &Traced) -> TokenStream {
         Parent::Root => opening.extend(quote_spanned!(span=> .root())),
         Parent::Given(expr) => {
             let (at, value) = (place(expr), reference(expr));
-            opening.extend(apart(at, &quote_spanned!(at=> parent(#value))));
+            opening.extend(apart(at, &quote_spanned!(at=> parent(#value)), peek));
         }
     }
     for links in links {
@@ -144,10 +116,13 @@ fn opening(traced: &Traced) -> TokenStream {
             &match links {
                 Links::One(_) => quote_spanned!(at=> link(#value)),
                 // An argument is only looked at; anything else may be an iterator.
-                Links::All(expr @ Expr::Path(_)) if is_borrowed(expr, item) => quote_spanned!(at=> links(&*#expr)),
+                Links::All(expr @ Expr::Path(_)) if is_borrowed(expr, item, peek) => {
+                    quote_spanned!(at=> links(&*#expr))
+                }
                 Links::All(Expr::Path(_) | Expr::Field(_)) => quote_spanned!(at=> links(#value)),
                 Links::All(_) => quote_spanned!(at=> links(#expr)),
             },
+            peek,
         ));
     }
     if let Shape::Spawn(spawn) = shape {
@@ -160,20 +135,27 @@ fn opening(traced: &Traced) -> TokenStream {
     opening
 }
 
-/// Whether the expression is the name of an argument that is a reference.
-fn is_borrowed(expr: &Expr, item: &ItemFn) -> bool {
-    let named =
-        |pat: &Pat| matches!((pat, expr), (Pat::Ident(pat), Expr::Path(expr)) if expr.path.is_ident(&pat.ident));
-    item.sig
-        .inputs
-        .iter()
-        .any(|input| matches!(input, FnArg::Typed(typed) if is_reference(&typed.ty) && named(&typed.pat)))
+/// Whether the expression is the name of a reference: of an argument that is one, or of a part of a
+/// replaced pattern, which is only looked at.
+fn is_borrowed(expr: &Expr, item: &ItemFn, peek: &[Peek]) -> bool {
+    let Expr::Path(path) = expr else { return false };
+    let argument = item.sig.inputs.iter().any(|input| match input {
+        FnArg::Typed(typed) => {
+            is_reference(&typed.ty) && matches!(&*typed.pat, Pat::Ident(pat) if path.path.is_ident(&pat.ident))
+        }
+        FnArg::Receiver(_) => false,
+    });
+    argument || peek.iter().flat_map(|peek| &peek.names).any(|name| path.path.is_ident(name))
 }
 
 /// A call of the opening in a closure of its own. What the user's expression holds for a moment, such
 /// as the guard of a lock, would otherwise live as long as the whole chain, which runs the body.
-fn apart(at: Span, call: &TokenStream) -> TokenStream {
-    quote_spanned!(at=> .with(|span| span.#call))
+fn apart(at: Span, call: &TokenStream, peek: &[Peek]) -> TokenStream {
+    let peeks = peeks(std::slice::from_ref(call), peek);
+    if peeks.is_empty() {
+        return quote_spanned!(at=> .with(|span| span.#call));
+    }
+    quote_spanned!(at=> .with(|span| { #peeks span.#call }))
 }
 
 /// The closure that looks at the returned value.
@@ -216,34 +198,6 @@ fn parameter(item: &ItemFn, shape: &Shape) -> TokenStream {
         let ty = inferred(ty);
         quote_spanned!(Span::mixed_site()=> : &#ty)
     })
-}
-
-/// The body as a closure that has the function's return type.
-pub(crate) fn closure(pieces: &Pieces) -> TokenStream {
-    let (rebind, body) = (&pieces.rebind, &pieces.body);
-    let at = at_name(&pieces.item);
-    let block = if rebind.is_empty() { body.clone() } else { ending(rebind, body, at) };
-    let annotation = annotation(pieces.item.returns(), at);
-    quote_spanned!(at=> move || #annotation #block)
-}
-
-/// The body as an async block that is told the function's return type.
-pub(crate) fn async_block(pieces: &Pieces, runtime: &Runtime) -> TokenStream {
-    let (rebind, hint) = (&pieces.rebind, hint(pieces.item.returns(), runtime));
-    let at = at_name(&pieces.item);
-    let block = ending(&quote_spanned!(at=> #rebind #hint), &pieces.body, at);
-    quote_spanned!(at=> async move #block)
-}
-
-/// `statements`, then the body as their block's last expression.
-///
-/// An arm of a `match` ends the lives of its temporaries. So what the body's last expression
-/// borrows from an argument is let go before the argument is dropped, as in the plain function and
-/// in every edition.
-fn ending(statements: &TokenStream, body: &Group, at: Span) -> Group {
-    let mut braces = Group::new(Delimiter::Brace, quote_spanned!(at=> #statements match () { () => #body }));
-    braces.set_span(at);
-    braces
 }
 
 fn around(
@@ -298,17 +252,6 @@ fn around(
     with_body(pieces.item, body)
 }
 
-/// The function with another body in the user's own braces, so that it is all the user's: a lint
-/// that does not look into macros looks at it.
-pub(crate) fn with_body(mut item: ItemFn, body: TokenStream) -> TokenStream {
-    let mut braces = Group::new(Delimiter::Brace, body);
-    if let Some(users) = &item.body {
-        braces.set_span(users.span());
-    }
-    item.body = Some(braces);
-    item.into_token_stream()
-}
-
 /// Whether there is nothing to see in what the function returns, so that it need not be handed on.
 fn unseen(returns: Returns<'_>) -> bool {
     match returns {
@@ -323,9 +266,4 @@ fn boxed(wrapped: Wrapped, inner: TokenStream, runtime: &Runtime) -> TokenStream
         Wrapped::Impl => inner,
         Wrapped::Boxed => quote_spanned!(Span::mixed_site()=> #runtime::Box::pin(#inner)),
     }
-}
-
-/// The function's name as text.
-pub(crate) fn thread_name(item: &ItemFn) -> String {
-    item.sig.ident.unraw().to_string()
 }

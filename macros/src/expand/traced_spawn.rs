@@ -17,9 +17,10 @@
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{ToTokens as _, quote_spanned};
 use syn::Expr;
+use syn::ext::IdentExt as _;
 
-use super::tags::place;
-use super::traced::{Pieces, async_block, closure, thread_name, with_body};
+use super::body::{Pieces, async_block, at_name, closure, with_body};
+use super::tags::{peeks, place};
 use crate::item_fn::{ItemFn, Returns};
 use crate::model::{Place, Spawn};
 use crate::runtime_path::Runtime;
@@ -33,7 +34,7 @@ pub(crate) fn print(
 ) -> TokenStream {
     let site = Span::mixed_site();
     // What the job must satisfy (`Send`, `'static`) is reported at the function's name.
-    let at = site.located_at(pieces.item.sig.ident.span());
+    let at = at_name(&pieces.item);
     let method = |name: &str| Ident::new(name, at);
     let task = |pieces: &Pieces| async_block(pieces, runtime);
     let call = match &job.place {
@@ -42,7 +43,7 @@ pub(crate) fn print(
             quote_spanned!(at=> #method(#task, #outcome))
         }
         Place::TaskOn(handle) => {
-            let (method, handle, task) = (method("spawn_on"), own(handle), task(&pieces));
+            let (method, handle, task) = (method("spawn_on"), own(handle, &pieces), task(&pieces));
             quote_spanned!(at=> #method(#handle, #task, #outcome))
         }
         Place::Local => {
@@ -54,11 +55,12 @@ pub(crate) fn print(
             quote_spanned!(at=> #method(#body, #outcome))
         }
         Place::BlockingOn(handle) => {
-            let (method, handle, body) = (method("spawn_blocking_on"), own(handle), closure(&pieces));
+            let (method, handle, body) = (method("spawn_blocking_on"), own(handle, &pieces), closure(&pieces));
             quote_spanned!(at=> #method(#handle, #body, #outcome))
         }
         Place::Thread => {
-            let (method, body, name) = (method("spawn_thread"), closure(&pieces), thread_name(&pieces.item));
+            let (method, body, name) =
+                (method("spawn_thread"), closure(&pieces), pieces.item.sig.ident.unraw().to_string());
             quote_spanned!(at=> #method(#name, #body, #outcome))
         }
     };
@@ -71,8 +73,9 @@ pub(crate) fn print(
 }
 
 /// A handle apart from the argument it may be, which goes into the job.
-fn own(handle: &Expr) -> TokenStream {
-    quote_spanned!(place(handle)=> &{ use ::core::clone::Clone as _; (#handle).clone() })
+fn own(handle: &Expr, pieces: &Pieces) -> TokenStream {
+    let peeks = peeks(&[handle.to_token_stream()], &pieces.peek);
+    quote_spanned!(place(handle)=> &{ #peeks use ::core::clone::Clone as _; (#handle).clone() })
 }
 
 /// The type of the handle.
@@ -90,8 +93,8 @@ pub(crate) fn output(item: &ItemFn, place: &Place, runtime: &Runtime) -> TokenSt
     }
 }
 
-/// The function with its true signature and a body that is checked, and never runs. For callers
-/// that are right while the function has an error.
+/// The function with its true signature, for callers that are right while it has an error. The body
+/// is left out, so what only that would use must not be called unused.
 pub(crate) fn stand_in(mut item: ItemFn, place: &Place, runtime: &Runtime) -> ItemFn {
     let site = Span::mixed_site();
     let output = output(&item, place, runtime);

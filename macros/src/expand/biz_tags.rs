@@ -1,0 +1,49 @@
+//! The tags of all `#[biz_tags]` of one function.
+
+use proc_macro2::TokenStream;
+use syn::ext::IdentExt as _;
+use syn::parse::{ParseStream, Parser as _};
+use syn::{Error, Ident, Path, Token};
+
+use crate::options;
+use crate::report::Report;
+use crate::tag::{self, Tag};
+
+/// What all `#[biz_tags]` of a function say together.
+#[derive(Default)]
+pub(super) struct BizTags {
+    pub(super) tags: Vec<Tag>,
+    pub(super) krate: Option<Path>,
+}
+
+impl BizTags {
+    pub(super) fn parse(&mut self, tokens: TokenStream, report: &Report) {
+        let whole = tokens.clone();
+        let parser = |input: ParseStream<'_>| {
+            if input.peek(Token![crate]) && input.peek2(Token![=]) {
+                let key = input.call(Ident::parse_any)?;
+                self.krate = Some(options::krate(input, &key)?);
+                input.parse::<Option<Token![,]>>()?;
+            }
+            if input.is_empty() {
+                return Err(Error::new_spanned(
+                    &whole,
+                    "`#[biz_tags]` needs at least one tag: `#[biz_tags(tenant_id)]`",
+                ));
+            }
+            Ok(tag::list(input, report))
+        };
+        match parser.parse2(tokens) {
+            Ok(tags) => {
+                for tag in tags {
+                    if self.tags.iter().any(|known| known.key == tag.key) {
+                        report.push(Error::new(tag.key_span, format!("duplicate tag `{}`", tag.key)));
+                    } else {
+                        self.tags.push(tag);
+                    }
+                }
+            }
+            Err(error) => report.push(error),
+        }
+    }
+}
