@@ -8,7 +8,7 @@ use std::path::Path;
 
 macro_rules! pairs {
     ($($name:ident)*) => {
-        #[allow(dead_code, unused_variables)]
+        #[allow(dead_code, unused_variables, reason = "the pairs are there to be read, and are not called")]
         mod written {
             $(mod $name {
                 include!(concat!("expand/", stringify!($name), ".rs"));

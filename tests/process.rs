@@ -77,7 +77,7 @@ fn the_key_of_hashes_is_set_once_and_makes_them_comparable() {
 
 #[test]
 fn a_required_tag_without_a_value_is_counted() {
-    use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
+    use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics};
     use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
     use throughline::testing::Capture;
     use throughline::{biz_tags, traced};
@@ -97,8 +97,8 @@ fn a_required_tag_without_a_value_is_counted() {
     });
     meters.force_flush().expect("the exporter is in this process");
 
-    let exported = exporter.get_finished_metrics().expect("it was flushed");
-    let metrics = exported.iter().flat_map(|batch| batch.scope_metrics()).flat_map(|scope| scope.metrics());
+    let batches = exporter.get_finished_metrics().expect("it was flushed");
+    let metrics = batches.iter().flat_map(ResourceMetrics::scope_metrics).flat_map(ScopeMetrics::metrics);
     let counted: Vec<_> = metrics
         .filter(|metric| metric.name() == "throughline.tags.missing")
         .filter_map(|metric| match metric.data() {

@@ -91,7 +91,7 @@ shape!(
         }
     },
     {
-        #[allow(deprecated)]
+        #[allow(deprecated, reason = "the shape is deprecated, and is called to see that it works")]
         f(1)
     }
 );
@@ -100,7 +100,7 @@ shape!(
     lints,
     "f",
     {
-        #[allow(non_snake_case)]
+        #[allow(non_snake_case, reason = "a lint level beside the attribute is the shape")]
         #[traced]
         #[expect(clippy::let_and_return)]
         fn f(N: u8) -> u8 {

@@ -239,6 +239,7 @@ both!(
     {},
     {
         fn f(a: Noisy) -> u8 {
+            // That these reach the body is what is tested: it would not be free of warnings.
             #![allow(unused_parens, clippy::all)]
             #![allow(non_snake_case)]
             let N = (1);
@@ -271,6 +272,7 @@ both!(
         fn f() -> u8 {
             #[cfg(any())]
             compile_error!("absent");
+            // An attribute of a statement stays on it.
             #[allow(unused)]
             let a = 1;
             pause!();
@@ -416,7 +418,7 @@ both!(
     shadowed_prelude,
     "f",
     {
-        #[allow(non_camel_case_types)]
+        #[allow(non_camel_case_types, reason = "the names are those of the prelude")]
         struct Some;
         struct Result;
         struct Box;

@@ -353,7 +353,7 @@ shape!(
         struct S;
         #[traced]
         impl S {
-            #![allow(non_snake_case)]
+            #![allow(non_snake_case, reason = "an inner attribute of a block is the shape")]
             fn long_name(&self, N: u8) -> u8 {
                 N
             }

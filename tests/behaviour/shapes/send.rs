@@ -13,7 +13,7 @@ use super::harness::{Noisy, pause, shape};
 macro_rules! traits {
     ($value:expr) => {{
         struct Probe<T>(std::marker::PhantomData<T>);
-        #[allow(dead_code)]
+        #[allow(dead_code, reason = "a type that has both traits never comes to it")]
         trait Not {
             fn send(&self) -> bool {
                 false

@@ -161,7 +161,7 @@ both!(
     {
         fn f(a: [u8; 2]) -> usize {
             pause!();
-            #[allow(array_into_iter, clippy::into_iter_on_ref)]
+            #[allow(array_into_iter, clippy::into_iter_on_ref, reason = "it means another thing in each edition")]
             let mut items = a.into_iter();
             size_of_val(&items.next().unwrap())
         }

@@ -1,0 +1,147 @@
+//! Tests of the capture itself.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use opentelemetry::Value;
+use opentelemetry::trace::{SpanContext, SpanId, SpanKind, TraceFlags, TraceId, TraceState, Tracer as _};
+
+use super::*;
+use crate::{in_span, in_span_async, span};
+
+fn message(f: impl FnOnce()) -> String {
+    let payload = catch_unwind(AssertUnwindSafe(f)).unwrap_err();
+    payload.downcast_ref::<String>().expect("a message").clone()
+}
+
+#[test]
+fn spans_of_the_api_nest_with_ours_and_get_the_tags() {
+    let capture = Capture::new();
+    let tracer = capture.tracer("library");
+    capture.run(|| {
+        span("ours").biz_tag("tenant_id", "acme").run(|| {
+            tracer.in_span("theirs", |_| in_span("ours again", || ()));
+        });
+    });
+    capture.assert_tree_with(
+        &["tenant_id"],
+        "
+        ours tenant_id=acme
+        └── theirs tenant_id=acme
+            └── ours again tenant_id=acme
+        ",
+    );
+}
+
+#[test]
+fn captures_do_not_see_each_other() {
+    let (one, other) = (Capture::new(), Capture::new());
+    std::thread::scope(|scope| {
+        scope.spawn(|| one.run(|| in_span("one", || ())));
+        scope.spawn(|| other.run(|| in_span("other", || in_span("below", || ()))));
+    });
+    assert_eq!(one.tree(), "one");
+    assert_eq!(other.tree(), "other\n└── below");
+    one.run(|| in_span("outer", || other.run(|| in_span("inner", || ()))));
+    assert_eq!(one.tree(), "one\nouter");
+    assert_eq!(other.named("inner").len(), 1);
+}
+
+#[cfg(feature = "tokio")]
+#[tokio::test(flavor = "current_thread")]
+async fn a_detached_job_comes_here_too() {
+    let capture = Capture::new();
+    let job = capture.run(|| in_span("request", || span("job").spawn(in_span_async("step", async {}))));
+    assert_eq!(capture.open(), 1);
+    job.await.unwrap();
+    assert_eq!(capture.open(), 0);
+    assert_eq!(capture.tree(), "request\n└── job\n    └── step");
+}
+
+#[test]
+fn lines_show_kind_outcome_and_links() {
+    let capture = Capture::new();
+    capture.run(|| {
+        span("root").kind(SpanKind::Server).run(|| {
+            let _ = span("failed").try_run(|| Err::<(), _>("bad\nrow"));
+            let _ = catch_unwind(|| span("panicked").run(|| panic!("ouch")));
+            drop(span("cancelled").start(false));
+            span("linked").root().tag("note", "two words").run(|| ());
+        });
+        let remote = SpanContext::new(TraceId::from(7), SpanId::from(8), TraceFlags::SAMPLED, true, TraceState::NONE);
+        span("continued").kind(SpanKind::Consumer).parent(&remote).link(&remote).run(|| ());
+    });
+    capture.assert_tree_with(
+        &["note"],
+        "
+        root [server]
+        ├── failed !error: bad\\nrow
+        ├── panicked !panicked: ouch
+        └── cancelled !cancelled
+        linked note=\"two words\" ~> root
+        continued [consumer] (remote parent) ~> (other)
+        ",
+    );
+    assert!(capture.span("failed").is_error() && !capture.span("failed").is_panicked());
+    assert!(capture.span("panicked").is_error() && capture.span("panicked").is_panicked());
+    assert!(capture.span("cancelled").is_cancelled() && !capture.span("cancelled").is_error());
+    assert!(capture.span("linked").is_linked_to(&capture.span("root")));
+    assert!(capture.span("failed").is_child_of(&capture.span("root")));
+    assert!(capture.span("failed").event("exception").is_some());
+}
+
+#[test]
+fn a_parent_without_a_line_is_explained() {
+    let capture = Capture::new();
+    capture.run(|| {
+        in_span("parent", || {
+            in_span("child", || ());
+            assert_eq!(capture.tree(), "child (open parent)");
+            assert_eq!(capture.open(), 1);
+        });
+    });
+    assert_eq!(capture.take().len(), 2);
+    assert_eq!(capture.tree(), "");
+    capture.run(|| {
+        in_span("parent", || {
+            in_span("child", || ());
+            capture.clear();
+            in_span("child", || ());
+            let snapshot = Snapshot::capture();
+            in_span("lost", || ());
+            span("late").parent(&snapshot).run(|| ());
+        });
+    });
+    assert_eq!(capture.tree(), "parent\n├── child\n├── lost\n└── late");
+    let request = capture.run(|| in_span("request", Snapshot::capture));
+    capture.clear();
+    capture.run(|| span("job").parent(&request).run(|| ()));
+    assert_eq!(capture.tree(), "job (missing parent)");
+}
+
+#[test]
+fn the_last_value_of_an_attribute_counts() {
+    let capture = Capture::new();
+    capture.run(|| span("twice").tag("n", 1).tag("n", 2).run(|| ()));
+    assert_eq!(capture.span("twice").attribute("n"), Some(&Value::I64(2)));
+    assert_eq!(capture.span("twice").attribute("m"), None);
+}
+
+#[test]
+fn a_missing_span_is_answered_with_those_there_are() {
+    let capture = Capture::new();
+    capture.run(|| {
+        in_span("open", || {
+            in_span("one", || ());
+            in_span("two", || ());
+            in_span("two", || ());
+            let none = message(|| drop(capture.span("three")));
+            assert_eq!(
+                none,
+                "0 finished spans are named `three`, expected one; finished: `one`, `two`, `two`; open: `open`"
+            );
+            assert!(message(|| drop(capture.span("two"))).starts_with("2 finished spans are named `two`"));
+        });
+    });
+    let differ = message(|| capture.assert_tree("open"));
+    assert!(differ.contains("expected:\nopen\n") && differ.contains("actual:\nopen\n├── one"), "{differ}");
+}
