@@ -56,9 +56,10 @@ pub(crate) fn async_block(pieces: &Pieces, runtime: &Runtime) -> TokenStream {
 
 /// `statements`, then the body as their block's last expression.
 ///
-/// An arm of a `match` ends the lives of its temporaries. So what the body's last expression
-/// borrows from an argument is let go before the argument is dropped, as in the plain function and
-/// in every edition.
+/// What the body's last expression borrows from an argument is let go before the argument is dropped,
+/// as in the plain function: an arm of a `match` ends the lives of its temporaries. The outer braces,
+/// which are of this crate's edition, would do that too. The inner ones have to stay as written, for
+/// the order of drops in the user's edition, and only in an arm does no lint call them unnecessary.
 fn ending(statements: &TokenStream, body: &Group, at: Span) -> Group {
     let mut braces = Group::new(Delimiter::Brace, quote_spanned!(at=> #statements match () { () => #body }));
     braces.set_span(at);
