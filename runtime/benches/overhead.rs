@@ -2,21 +2,22 @@
 //!
 //! | ns per call, sync / async | no SDK | not sampled | recorded |
 //! |---|---|---|---|
-//! | plain | 1.2 / 5.9 | | |
-//! | **`#[traced(tags(…))]`** | **98 / 114** | **4.0 / 18** | **284 / 293** |
-//! | **`#[traced]` `#[biz_tags(…)]`** | 293 / 296 | 3.9 / 4.6 | 471 / 472 |
-//! | by hand | 104 / 120 | 135 / 230 | 233 / 291 |
-//! | by hand, the same | | 238 / 281 | 305 / 330 |
-//! | `#[instrument]` | 639 / 885 | 730 / 921 | 842 / 1095 |
-//! | fastrace | 4.9 / 27 | | 920 / 412 (varies by half) |
+//! | plain | 1.3 / 6.3 | | |
+//! | **`#[traced(tags(…))]`** | **114 / 122** | **4.2 / 18** | **290 / 303** |
+//! | **`#[traced]` `#[biz_tags(…)]`** | 316 / 318 | 3.9 / 4.8 | 493 / 491 |
+//! | by hand | 112 / 131 | 136 / 187 | 235 / 261 |
+//! | by hand, the same | | 193 / 211 | 259 / 278 |
+//! | `#[instrument]` | 668 / 873 | 756 / 950 | 835 / 1030 |
+//! | fastrace | 4.8 / 30 | | 700 / 1236 (varies by more than half) |
 //!
-//! So `#[traced]` costs, of `#[instrument]`: 0.34 / 0.27 recorded, 0.005 / 0.02 not sampled. Of the same
-//! by hand: 0.93 / 0.89. Of the barest span by hand, without the place in the code and without an
-//! explicit end: 1.22 / 1.01.
+//! So `#[traced]` costs, of `#[instrument]`: 0.35 / 0.29 recorded, 0.006 / 0.02 not sampled. Of the same
+//! by hand: 1.12 / 1.09. Of the barest span by hand, without the place in the code and without an
+//! explicit end: 1.23 / 1.16.
 //!
-//! `cargo bench -p throughline --bench overhead`, 2026-11-20, rustc 1.95.0, x86-64 virtual machine with
-//! 2 cores, one run. Single rows move by a fifth between runs and builds; instructions do not: 2,971 for
-//! a recorded call, 2,423 by hand, 2,730 the same by hand, 7,594 with `#[instrument]`, as
+//! `cargo bench -p throughline --bench overhead -- --warm-up-time 0.5 --measurement-time 1.5`,
+//! 2026-11-20, rustc 1.95.0, x86-64 virtual machine with 2 cores, one run. Single rows move by a fifth
+//! between runs and builds: the same by hand took 305 / 330 in another one. Instructions do not move:
+//! 3,008 for a recorded call, 2,425 by hand, 2,730 the same by hand, 7,597 with `#[instrument]`, as
 //! `valgrind --tool=callgrind --toggle-collect='overhead::count' target/release/deps/overhead-… --count
 //! traced 2200` less the same for 200, by 2,000. (Names: `traced`, `by_hand`, `same_by_hand`,
 //! `instrument`.)
