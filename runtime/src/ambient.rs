@@ -19,6 +19,9 @@ pub(crate) struct Ambient {
     pub(crate) tags: Arc<[KeyValue]>,
     /// The baggage once more, in a form that can be shared: OpenTelemetry's cannot be cloned.
     pub(crate) baggage: Option<Arc<[BaggageEntry]>>,
+    /// The part of the caller's `tracestate` that OpenTelemetry's type cannot hold.
+    #[cfg(feature = "propagation")]
+    pub(crate) trace_state: Option<Arc<crate::propagation::ForeignTraceState>>,
     /// Where spans of this part of the program go, when not to the installed provider.
     pub(crate) source: Option<Arc<dyn Source>>,
 }

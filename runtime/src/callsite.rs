@@ -14,8 +14,7 @@ pub struct Callsite {
     pub(crate) name: &'static str,
     pub(crate) kind: SpanKind,
     function: Option<&'static str>,
-    file: &'static str,
-    line: u32,
+    place: Option<&'static Location<'static>>,
 }
 
 impl Callsite {
@@ -30,8 +29,14 @@ impl Callsite {
     /// The facts of a block of code, which has no path of its own.
     #[track_caller]
     pub(crate) const fn block(name: &'static str) -> Self {
-        let place = Location::caller();
-        Self { name, kind: SpanKind::Internal, function: None, file: place.file(), line: place.line() }
+        Self { name, kind: SpanKind::Internal, function: None, place: Some(Location::caller()) }
+    }
+
+    /// The facts of a span that a transport opens: there is no code of the user's to point at.
+    #[cfg(any(feature = "propagation", feature = "sql"))]
+    #[cfg_attr(not(feature = "full"), allow(dead_code, reason = "each transport uses some of it"))]
+    pub(crate) const fn transport(name: &'static str, kind: SpanKind) -> Self {
+        Self { name, kind, function: None, place: None }
     }
 
     /// Sets the span kind.
@@ -50,7 +55,9 @@ impl Callsite {
         if let Some(function) = self.function {
             attributes.push(KeyValue::new("code.function.name", function));
         }
-        attributes.push(KeyValue::new("code.file.path", self.file));
-        attributes.push(KeyValue::new("code.line.number", i64::from(self.line)));
+        if let Some(place) = self.place {
+            attributes.push(KeyValue::new("code.file.path", place.file()));
+            attributes.push(KeyValue::new("code.line.number", i64::from(place.line())));
+        }
     }
 }

@@ -24,11 +24,16 @@ mod span;
 mod tags;
 mod value;
 
+#[cfg(feature = "propagation")]
+pub mod propagation;
+
 mod carried;
 #[cfg(feature = "tokio")]
 pub mod jobs;
 #[cfg(feature = "tokio")]
 mod spawn;
+
+mod transport;
 
 #[cfg(feature = "console")]
 pub mod console;
@@ -54,8 +59,27 @@ pub use tags::current_tags;
 pub use value::{MAX_LIST_LEN, MAX_TEXT_BYTES, TagValue};
 
 pub use carried::Carried;
+#[cfg(feature = "propagation")]
+pub use propagation::Carrier;
 #[cfg(feature = "rayon")]
 pub use spawn::rayon;
+#[cfg(feature = "amqp")]
+pub use transport::amqp;
+#[cfg(feature = "grpc")]
+pub use transport::grpc;
+#[cfg(feature = "http")]
+pub use transport::http;
+#[cfg(feature = "kafka")]
+pub use transport::kafka;
+#[cfg(feature = "redis")]
+pub use transport::redis;
+#[cfg(feature = "reqwest")]
+pub use transport::reqwest;
+#[cfg(feature = "rocketmq")]
+pub use transport::rocketmq;
+#[cfg(feature = "sql")]
+pub use transport::sql;
+
 #[cfg(feature = "tokio")]
 pub use spawn::{JoinSetExt, spawn, spawn_blocking, spawn_local, spawn_thread};
 

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, TraceContextExt as _};
+use opentelemetry::{Context, KeyValue};
 
 /// A value that carries the identity of a span: a context, a snapshot, a message.
 ///
@@ -13,11 +13,17 @@ use opentelemetry::trace::{SpanContext, TraceContextExt as _};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` carries no trace context",
     label = "not a parent or a link",
-    note = "a span continues from a `Context`, a `SpanContext`, a `Snapshot` or a `Carried<T>` message"
+    note = "a span continues from a `Context`, a `SpanContext`, a `Snapshot`, a `Carrier`, a `Carried<T>` message, a map or list of headers, or a message of a transport whose feature is on"
 )]
 pub trait Origin {
     /// The context to continue from: the span's identity, the baggage and the tags.
     fn origin(&self) -> Context;
+
+    /// What is known of the origin besides, for example of which topic and partition a message is:
+    /// attributes of the span that has it as its parent, or of the link to it. Nothing by default.
+    fn describe(&self, attributes: &mut Vec<KeyValue>) {
+        let _ = attributes;
+    }
 }
 
 impl Origin for Context {
@@ -36,6 +42,12 @@ impl<T: Origin> Origin for Option<T> {
     fn origin(&self) -> Context {
         self.as_ref().map(Origin::origin).unwrap_or_default()
     }
+
+    fn describe(&self, attributes: &mut Vec<KeyValue>) {
+        if let Some(origin) = self {
+            origin.describe(attributes);
+        }
+    }
 }
 
 macro_rules! pointers {
@@ -43,6 +55,10 @@ macro_rules! pointers {
         impl<T: Origin + ?Sized> Origin for $pointer {
             fn origin(&self) -> Context {
                 (**self).origin()
+            }
+
+            fn describe(&self, attributes: &mut Vec<KeyValue>) {
+                (**self).describe(attributes);
             }
         }
     )*};

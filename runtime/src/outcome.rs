@@ -1,6 +1,7 @@
 //! How a call ended, and how that is written on its span.
 
 use std::any::{Any, type_name};
+use std::borrow::Cow;
 use std::fmt::{Debug, Display};
 use std::ops::Deref;
 
@@ -14,17 +15,25 @@ use crate::value::text;
 pub struct Outcome {
     failure: Option<Failure>,
     returned: Option<Value>,
+    /// What a transport has learnt by the end of the call.
+    attributes: Vec<KeyValue>,
 }
 
 #[derive(Debug)]
 struct Failure {
-    error_type: &'static str,
+    error_type: Cow<'static, str>,
     message: Option<String>,
+    /// Whether there was an error value or a panic, and not only an answer that tells of one.
+    exception: bool,
 }
 
 impl Outcome {
     fn failed<E>(message: Option<String>) -> Self {
-        Self { failure: Some(Failure { error_type: type_name::<E>(), message }), returned: None }
+        Self::exception(type_name::<E>().into(), message)
+    }
+
+    fn exception(error_type: Cow<'static, str>, message: Option<String>) -> Self {
+        Self { failure: Some(Failure { error_type, message, exception: true }), ..Self::default() }
     }
 
     /// The outcome of a `Result` whose error is described by `Display`.
@@ -43,20 +52,20 @@ impl Outcome {
         let message =
             payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
         let message = message.unwrap_or("the panic's payload is not text");
-        Self {
-            failure: Some(Failure { error_type: "panic", message: Some(text(format_args!("{message}"))) }),
-            returned: None,
-        }
+        Self::exception("panic".into(), Some(text(format_args!("{message}"))))
     }
 
     /// A panic that was seen, but not caught.
     pub(crate) fn unwound() -> Self {
-        Self { failure: Some(Failure { error_type: "panic", message: Some("panicked".into()) }), returned: None }
+        Self::exception("panic".into(), Some("panicked".into()))
     }
 
     /// Writes the outcome on the span of `context`, and ends the span.
     pub(crate) fn end(self, context: &Context) {
         let span = context.span();
+        if !self.attributes.is_empty() {
+            span.set_attributes(self.attributes);
+        }
         if let Some(value) = self.returned {
             span.set_attribute(KeyValue::new("return", value));
         }
@@ -78,15 +87,43 @@ impl Failure {
     /// Status, `error.type` and an `exception` event, by the semantic conventions for errors and
     /// for exceptions on spans.
     fn record(self, span: &SpanRef<'_>) {
-        let mut event = Vec::with_capacity(3);
-        event.push(KeyValue::new("exception.type", self.error_type));
-        event.push(KeyValue::new("error.type", self.error_type));
-        if let Some(message) = &self.message {
-            event.push(KeyValue::new("exception.message", message.clone()));
+        if self.exception {
+            let mut event = Vec::with_capacity(3);
+            event.push(KeyValue::new("exception.type", self.error_type.clone()));
+            event.push(KeyValue::new("error.type", self.error_type.clone()));
+            if let Some(message) = &self.message {
+                event.push(KeyValue::new("exception.message", message.clone()));
+            }
+            span.add_event("exception", event);
         }
-        span.add_event("exception", event);
         span.set_attribute(KeyValue::new("error.type", self.error_type));
         span.set_status(Status::error(self.message.unwrap_or_default()));
+    }
+}
+
+/// What transports say of a call.
+#[cfg(any(feature = "propagation", feature = "sql"))]
+#[cfg_attr(
+    not(feature = "full"),
+    allow(dead_code, reason = "each transport uses some of it, and any choice of them compiles")
+)]
+impl Outcome {
+    /// An answer that tells of a failure, such as status 503: `error.type` and the span's status,
+    /// and no exception, because there was none.
+    pub(crate) fn error(error_type: impl Into<Cow<'static, str>>, description: impl Into<String>) -> Self {
+        let failure = Failure { error_type: error_type.into(), message: Some(description.into()), exception: false };
+        Self { failure: Some(failure), ..Self::default() }
+    }
+
+    /// An error value. `error_type` is of low cardinality, the description is bounded.
+    pub(crate) fn err(error_type: impl Into<Cow<'static, str>>, error: &(impl Display + ?Sized)) -> Self {
+        Self::exception(error_type.into(), Some(text(format_args!("{error}"))))
+    }
+
+    /// Adds an attribute that was not known when the span started.
+    pub(crate) fn with(mut self, key: &'static str, value: impl Into<Value>) -> Self {
+        self.attributes.push(KeyValue::new(key, value));
+        self
     }
 }
 

@@ -33,6 +33,8 @@ struct Rest {
     parent: Parent,
     links: Vec<Link>,
     tags: Tags,
+    /// What the parent and the links tell of themselves.
+    described: Vec<KeyValue>,
 }
 
 #[derive(Debug, Default)]
@@ -75,7 +77,11 @@ impl<'a> Opening<'a> {
     /// Continues from `origin` instead of the current span, which is linked.
     pub fn parent(mut self, origin: &(impl Origin + ?Sized)) -> Self {
         let given = current::with(|current| ambient::with_source_of(current, origin.origin()));
-        self.rest().parent = Parent::Given(given);
+        let rest = self.rest();
+        if !is_off(&given) {
+            origin.describe(&mut rest.described);
+        }
+        rest.parent = Parent::Given(given);
         self
     }
 
@@ -87,7 +93,7 @@ impl<'a> Opening<'a> {
 
     /// Adds a link to `origin`, if that has an identity.
     pub fn link(mut self, origin: &(impl Origin + ?Sized)) -> Self {
-        self.add_link(origin.origin().span().span_context());
+        self.add_link(origin);
         self
     }
 
@@ -97,16 +103,27 @@ impl<'a> Opening<'a> {
         I: IntoIterator,
         I::Item: Origin,
     {
+        let mut messages = 0;
         for origin in origins {
-            self.add_link(origin.origin().span().span_context());
+            messages += i64::from(self.add_link(&origin));
+        }
+        if messages > 0 {
+            self.rest().described.push(KeyValue::new("messaging.batch.message_count", messages));
         }
         self
     }
 
-    fn add_link(&mut self, span: &SpanContext) {
-        if span.is_valid() {
-            self.rest().links.push(Link::with_context(span.clone()));
+    /// Whether `origin` had something to tell, as a message has.
+    fn add_link(&mut self, origin: &(impl Origin + ?Sized)) -> bool {
+        let mut described = Vec::new();
+        origin.describe(&mut described);
+        let is_message = !described.is_empty();
+        let context = origin.origin();
+        let span = context.span();
+        if span.span_context().is_valid() {
+            self.rest().links.push(Link::new(span.span_context().clone(), described, 0));
         }
+        is_message
     }
 
     /// Cuts the span loose from the caller: same trace, own lifetime.
@@ -155,6 +172,12 @@ impl<'a> Opening<'a> {
         }
         rest.tags.own.append(&mut described(self.callsite));
         fill(&mut rest.tags);
+        for attribute in std::mem::take(&mut rest.described) {
+            // What the user says of the message goes before what the message says.
+            if !rest.tags.sets(&attribute.key) {
+                rest.tags.own.push(attribute);
+            }
+        }
         rest.begin(self.callsite, &parent, changed)
     }
 }
@@ -295,6 +318,37 @@ pub(crate) fn report_missing(keys: &[&'static str], context: &Context) {
 #[derive(Debug)]
 #[must_use]
 pub struct Span(pub(crate) Scope);
+
+/// What transports need besides: they end spans at other places than the end of a call.
+#[cfg(any(feature = "propagation", feature = "sql"))]
+#[cfg_attr(
+    not(feature = "full"),
+    allow(dead_code, reason = "each transport uses some of it, and any choice of them compiles")
+)]
+impl Span {
+    /// No span.
+    pub(crate) const OFF: Self = Self(Scope::Off);
+
+    /// The context that is current in the span.
+    pub(crate) fn context(&self) -> Context {
+        self.0.context().cloned().unwrap_or_else(current::get)
+    }
+
+    /// Whether there is a span that has not ended, so that attributes are worth computing.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(&self.0, Scope::Open(open) if !open.done)
+    }
+
+    /// Makes the span current until the guard is dropped.
+    pub(crate) fn attach(&self) -> Option<ContextGuard> {
+        self.0.attach()
+    }
+
+    /// Ends the span, if it has not ended.
+    pub(crate) fn finish(&mut self, outcome: impl FnOnce() -> Outcome) {
+        self.0.finish(outcome);
+    }
+}
 
 /// What is current while the code of a span runs.
 #[derive(Debug)]

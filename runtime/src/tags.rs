@@ -128,6 +128,18 @@ impl Tags {
         }
     }
 
+    /// An attribute of this span alone, as it is.
+    #[cfg(any(feature = "propagation", feature = "sql"))]
+    #[cfg_attr(not(feature = "full"), allow(dead_code, reason = "each transport uses some of it"))]
+    pub(crate) fn attribute(&mut self, key: &'static str, value: impl Into<Value>) {
+        self.own.push(KeyValue::new(key, value));
+    }
+
+    /// Whether the call itself gives a value for `key`.
+    pub(crate) fn sets(&self, key: &Key) -> bool {
+        has_key(&self.own, key) || has_key(&self.scoped, key)
+    }
+
     /// Completes `own` to the attributes of a span that starts below `context`: what was set for
     /// it, then what it inherits, without the keys that were set. Gives the context of the call, if
     /// that is another one.

@@ -1,0 +1,118 @@
+//! A context that can be stored.
+
+use std::future::Future;
+
+use opentelemetry::Context;
+use opentelemetry::propagation::{Extractor, Injector};
+use serde::{Deserialize, Serialize};
+
+use super::Format;
+use crate::current;
+use crate::future::WithSnapshot;
+use crate::origin::Origin;
+use crate::snapshot::Snapshot;
+
+/// A context as three strings, to be put into a database row, an outbox table or the payload of a
+/// delayed job, and to be named as the parent or a link by whoever takes it out again.
+///
+/// Always W3C Trace Context and W3C Baggage, whatever this process sends over the wire; the rules
+/// of the process for baggage hold. What is empty is not serialized, and may be missing when
+/// deserialized.
+///
+/// ```
+/// use throughline::{Carrier, traced};
+///
+/// #[derive(serde::Serialize, serde::Deserialize)]
+/// struct Job {
+///     order_no: u64,
+///     trace: Carrier,
+/// }
+///
+/// #[traced(kind = consumer, parent = job.trace)]
+/// fn run(job: &Job) {}
+///
+/// let row = serde_json::to_string(&Job { order_no: 1001, trace: Carrier::capture() }).unwrap();
+/// // … hours later, in another process …
+/// run(&serde_json::from_str(&row).unwrap());
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Carrier {
+    /// The identity of the span: W3C Trace Context, section "Traceparent Header".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+    /// What other tracing systems have added: W3C Trace Context, section "Tracestate Header".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tracestate: Option<String>,
+    /// W3C Baggage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baggage: Option<String>,
+}
+
+const FORMATS: [Format; 2] = [Format::TraceContext, Format::Baggage];
+
+impl Carrier {
+    /// The current context, written down.
+    pub fn capture() -> Self {
+        Self::of(&current::get())
+    }
+
+    /// `context`, written down.
+    pub fn of(context: &Context) -> Self {
+        let mut carrier = Self::default();
+        super::get().inject_as(&FORMATS, context, &mut carrier);
+        carrier
+    }
+
+    /// Whether it holds nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The context, read back. What is not valid is left out.
+    pub fn to_context(&self) -> Context {
+        super::get().extract_as(&FORMATS, Context::new(), self)
+    }
+
+    /// Runs `f` with the context current.
+    pub fn run<R>(&self, f: impl FnOnce() -> R) -> R {
+        Snapshot::of(&self.to_context()).run(f)
+    }
+
+    /// A future that has the context current whenever it is polled.
+    pub fn future<F: Future>(&self, future: F) -> WithSnapshot<F> {
+        Snapshot::of(&self.to_context()).future(future)
+    }
+}
+
+impl Origin for Carrier {
+    fn origin(&self) -> Context {
+        self.to_context()
+    }
+}
+
+impl Injector for Carrier {
+    fn set(&mut self, key: &str, value: String) {
+        match key {
+            "traceparent" => self.traceparent = Some(value),
+            "tracestate" => self.tracestate = Some(value),
+            "baggage" => self.baggage = Some(value),
+            _ => {}
+        }
+    }
+}
+
+impl Extractor for Carrier {
+    fn get(&self, key: &str) -> Option<&str> {
+        match key {
+            "traceparent" => self.traceparent.as_deref(),
+            "tracestate" => self.tracestate.as_deref(),
+            "baggage" => self.baggage.as_deref(),
+            _ => None,
+        }
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        ["traceparent", "tracestate", "baggage"].into_iter().filter(|key| self.get(key).is_some()).collect()
+    }
+}

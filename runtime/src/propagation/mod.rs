@@ -1,0 +1,315 @@
+//! A context on the wire: inject it into what leaves the process, extract it from what comes in.
+//!
+//! [`inject`] and [`extract`] work on any carrier of text pairs; the transports of this crate call
+//! them for you. Which headers are written and read is said once per process by a [`Propagator`];
+//! without a word it is W3C Trace Context and W3C Baggage.
+//!
+//! ```
+//! use std::collections::HashMap;
+//! use throughline::{propagation, traced};
+//!
+//! #[traced(kind = consumer, parent = headers)]
+//! fn receive(headers: &HashMap<String, String>) {}
+//!
+//! let mut headers = HashMap::new();
+//! throughline::in_span("send", || propagation::inject(&mut headers));
+//! receive(&headers);
+//! ```
+
+use std::str::FromStr;
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+
+use opentelemetry::Context;
+use opentelemetry::baggage::BaggageExt as _;
+use opentelemetry::propagation::text_map_propagator::FieldIter;
+use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
+use opentelemetry::trace::{SpanContext, TraceContextExt as _};
+
+use crate::ambient::{self, Ambient};
+use crate::current;
+
+mod b3;
+mod baggage;
+mod carrier;
+mod hex;
+mod jaeger;
+mod pairs;
+mod w3c;
+
+pub use carrier::Carrier;
+pub use pairs::{Pairs, PairsMut, extract_with, inject_with};
+
+pub(crate) use w3c::ForeignTraceState;
+
+/// A way to write a context down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// `traceparent` and `tracestate`, by W3C Trace Context, levels 1 and 2.
+    TraceContext,
+    /// Zipkin's one header, `b3`.
+    B3,
+    /// Zipkin's `x-b3-traceid`, `x-b3-spanid`, `x-b3-sampled` and `x-b3-flags`.
+    B3Multi,
+    /// Jaeger's `uber-trace-id`.
+    Jaeger,
+    /// `baggage`, by W3C Baggage.
+    Baggage,
+}
+
+impl Format {
+    /// The name that the environment variable `OTEL_PROPAGATORS` has for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::TraceContext => "tracecontext",
+            Self::B3 => "b3",
+            Self::B3Multi => "b3multi",
+            Self::Jaeger => "jaeger",
+            Self::Baggage => "baggage",
+        }
+    }
+
+    const ALL: [Self; 5] = [Self::TraceContext, Self::B3, Self::B3Multi, Self::Jaeger, Self::Baggage];
+
+    fn fields(self) -> &'static [&'static str] {
+        match self {
+            Self::TraceContext => &w3c::FIELDS,
+            Self::B3 => &b3::SINGLE_FIELDS,
+            Self::B3Multi => &b3::MULTI_FIELDS,
+            Self::Jaeger => &jaeger::FIELDS,
+            Self::Baggage => &baggage::FIELDS,
+        }
+    }
+}
+
+/// A name that is none of a [`Format`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownFormat(String);
+
+impl std::fmt::Display for UnknownFormat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "unknown propagation format `{}`; expected one of", self.0)?;
+        for (at, format) in Format::ALL.into_iter().enumerate() {
+            write!(f, "{} `{}`", if at == 0 { "" } else { "," }, format.name())?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for UnknownFormat {}
+
+impl FromStr for Format {
+    type Err = UnknownFormat;
+
+    fn from_str(name: &str) -> Result<Self, UnknownFormat> {
+        Self::ALL.into_iter().find(|format| format.name() == name).ok_or_else(|| UnknownFormat(name.to_owned()))
+    }
+}
+
+/// Which formats are written and read, and which baggage may pass.
+///
+/// All formats are written. When several are found, the first *valid* one of this order counts,
+/// whatever the order they were named in: W3C, B3 in one header, B3 in several, Jaeger. An invalid
+/// one never hides a valid one. Extraction does not fail: what cannot be understood is left out, and
+/// a context without an identity makes the next span the entry of a new trace.
+///
+/// ```
+/// use throughline::propagation::{self, Format, Propagator};
+///
+/// propagation::set(
+///     Propagator::new([Format::TraceContext, Format::B3, Format::Baggage])
+///         .send_baggage(["tenant_id"])
+///         .accept_baggage(["tenant_id"])
+///         .baggage_as_tags(["tenant_id"]),
+/// );
+/// # propagation::set(Propagator::default());
+/// ```
+#[derive(Debug, Clone)]
+pub struct Propagator {
+    /// Sorted, without repetition.
+    formats: Vec<Format>,
+    fields: Vec<String>,
+    sent: Allowed,
+    accepted: Allowed,
+    as_tags: Allowed,
+}
+
+/// Which keys of the baggage something holds for.
+#[derive(Debug, Clone)]
+enum Allowed {
+    All,
+    Only(Vec<Box<str>>),
+}
+
+impl Allowed {
+    fn only<K: Into<String>>(keys: impl IntoIterator<Item = K>) -> Self {
+        Self::Only(keys.into_iter().map(|key| key.into().into_boxed_str()).collect())
+    }
+
+    fn has(&self, key: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(keys) => keys.iter().any(|allowed| **allowed == *key),
+        }
+    }
+}
+
+impl Default for Propagator {
+    /// W3C Trace Context and W3C Baggage; all baggage passes, none of it becomes a tag.
+    fn default() -> Self {
+        Self::new([Format::TraceContext, Format::Baggage])
+    }
+}
+
+impl Propagator {
+    /// Writes and reads `formats`. None at all is possible: nothing leaves, nothing is accepted.
+    pub fn new(formats: impl IntoIterator<Item = Format>) -> Self {
+        let mut formats: Vec<_> = formats.into_iter().collect();
+        formats.sort_unstable();
+        formats.dedup();
+        let fields = formats.iter().flat_map(|format| format.fields()).map(|&field| field.to_owned()).collect();
+        Self { formats, fields, sent: Allowed::All, accepted: Allowed::All, as_tags: Allowed::Only(Vec::new()) }
+    }
+
+    /// Lets only the members with these keys leave the process. All, if not called.
+    #[must_use]
+    pub fn send_baggage<K: Into<String>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
+        self.sent = Allowed::only(keys);
+        self
+    }
+
+    /// Takes only the members with these keys from outside. All, if not called.
+    #[must_use]
+    pub fn accept_baggage<K: Into<String>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
+        self.accepted = Allowed::only(keys);
+        self
+    }
+
+    /// Makes the accepted members with these keys tags of every span below. None, if not called.
+    #[must_use]
+    pub fn baggage_as_tags<K: Into<String>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
+        self.as_tags = Allowed::only(keys);
+        self
+    }
+
+    /// Writes `context` into a carrier. Writes nothing that is not there: without an identity no
+    /// trace headers, without baggage no `baggage`.
+    pub fn inject(&self, context: &Context, into: &mut dyn Injector) {
+        self.inject_as(&self.formats, context, into);
+    }
+
+    fn inject_as(&self, formats: &[Format], context: &Context, into: &mut dyn Injector) {
+        for format in formats {
+            match format {
+                Format::TraceContext => w3c::inject(context, into),
+                Format::B3 => b3::inject_single(context.span().span_context(), into),
+                Format::B3Multi => b3::inject_multi(context.span().span_context(), into),
+                Format::Jaeger => jaeger::inject(context.span().span_context(), into),
+                Format::Baggage => baggage::inject(context.baggage(), &|key| self.sent.has(key), into),
+            }
+        }
+    }
+
+    /// Reads a context from a carrier. Never panics, and keeps at most 32 members of `tracestate`
+    /// and 64 of baggage with 8,192 bytes, whatever the carrier holds.
+    pub fn extract(&self, from: &dyn Extractor) -> Context {
+        self.extract_as(&self.formats, Context::new(), from)
+    }
+
+    fn extract_as(&self, formats: &[Format], context: Context, from: &dyn Extractor) -> Context {
+        let mut identity = None;
+        let mut members = Vec::new();
+        for format in formats {
+            match format {
+                Format::Baggage => members = baggage::extract(from, &|key| self.accepted.has(key)),
+                _ if identity.is_some() => {}
+                Format::TraceContext => identity = w3c::extract(from),
+                Format::B3 => identity = b3::extract_single(from).map(bare),
+                Format::B3Multi => identity = b3::extract_multi(from).map(bare),
+                Format::Jaeger => identity = jaeger::extract(from).map(bare),
+            }
+        }
+        let mut context = context;
+        let mut ambient = Ambient::of(&context).map(|ambient| Ambient::clone(ambient));
+        if let Some((span, foreign)) = identity {
+            context = context.with_remote_span_context(span);
+            if foreign.is_some() || ambient.as_ref().is_some_and(|ambient| ambient.trace_state.is_some()) {
+                ambient.get_or_insert_default().trace_state = foreign;
+            }
+        }
+        if !members.is_empty() {
+            let ambient = ambient.get_or_insert_default();
+            let tags: Vec<_> = members
+                .iter()
+                .filter(|(key, _)| self.as_tags.has(key.as_str()))
+                .map(|(key, (value, _))| baggage::as_tag(key, value))
+                .collect();
+            if !tags.is_empty() {
+                ambient.tags = tags.into();
+            }
+            context = context.with_baggage(members.iter().cloned().collect::<opentelemetry::baggage::Baggage>());
+            ambient.baggage = Some(ambient::entries(context.baggage()).collect());
+        }
+        match ambient {
+            Some(ambient) => ambient.put(&context),
+            None => context,
+        }
+    }
+
+    /// Reads the identity alone, and leaves the baggage where it is: for callers that are not
+    /// trusted.
+    pub fn extract_identity(&self, from: &dyn Extractor) -> Context {
+        let formats: Vec<_> = self.formats.iter().copied().filter(|format| *format != Format::Baggage).collect();
+        self.extract_as(&formats, Context::new(), from)
+    }
+}
+
+fn bare(span: SpanContext) -> (SpanContext, Option<Arc<ForeignTraceState>>) {
+    (span, None)
+}
+
+impl TextMapPropagator for Propagator {
+    fn inject_context(&self, context: &Context, injector: &mut dyn Injector) {
+        self.inject(context, injector);
+    }
+
+    fn extract_with_context(&self, context: &Context, extractor: &dyn Extractor) -> Context {
+        self.extract_as(&self.formats, context.clone(), extractor)
+    }
+
+    fn fields(&self) -> FieldIter<'_> {
+        FieldIter::new(&self.fields)
+    }
+}
+
+static PROPAGATOR: LazyLock<RwLock<Arc<Propagator>>> = LazyLock::new(RwLock::default);
+
+/// Sets what this process writes and reads. It holds for everything in this crate from now on; for
+/// libraries that use OpenTelemetry's global propagator, give them the same one:
+/// `opentelemetry::global::set_text_map_propagator(propagator)`.
+pub fn set(propagator: Propagator) {
+    *PROPAGATOR.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(propagator);
+}
+
+/// What this process writes and reads.
+pub fn get() -> Arc<Propagator> {
+    Arc::clone(&PROPAGATOR.read().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Writes the current context into a carrier: a `HashMap<String, String>`, [`PairsMut`], or anything
+/// else that is an [`Injector`].
+pub fn inject(into: &mut dyn Injector) {
+    let propagator = get();
+    let current = current::get();
+    propagator.inject(&current, into);
+}
+
+/// Writes `context` into a carrier.
+pub fn inject_context(context: &Context, into: &mut dyn Injector) {
+    get().inject(context, into);
+}
+
+/// Reads a context from a carrier. See [`Propagator::extract`].
+pub fn extract(from: &dyn Extractor) -> Context {
+    get().extract(from)
+}

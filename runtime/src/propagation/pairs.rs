@@ -1,0 +1,147 @@
+//! Carriers: closures, maps, and lists of pairs.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasher;
+
+use opentelemetry::Context;
+use opentelemetry::propagation::{Extractor, Injector};
+
+use crate::origin::Origin;
+
+/// More values than this of one header are of no use to any format.
+pub(crate) const MAX_VALUES: usize = 64;
+
+/// Writes the current context through a closure, which is called once for each header.
+///
+/// ```
+/// use throughline::propagation;
+///
+/// let mut lines = Vec::new();
+/// throughline::in_span("send", || propagation::inject_with(|name, value| lines.push(format!("{name}: {value}"))));
+/// ```
+pub fn inject_with(set: impl FnMut(&str, String)) {
+    struct Set<F>(F);
+
+    impl<F: FnMut(&str, String)> Injector for Set<F> {
+        fn set(&mut self, key: &str, value: String) {
+            (self.0)(key, value);
+        }
+    }
+
+    super::inject(&mut Set(set));
+}
+
+/// Reads a context through a closure, which gives the value of a header by its name in lower case.
+///
+/// ```
+/// use throughline::propagation;
+///
+/// let line = "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+/// let context = propagation::extract_with(|name| line.strip_prefix(name)?.strip_prefix(": "));
+/// # use opentelemetry::trace::TraceContextExt;
+/// # assert!(context.span().span_context().is_sampled());
+/// ```
+pub fn extract_with<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Context {
+    super::extract(&Named(&get))
+}
+
+/// A list of names and values as a carrier. Names are compared without regard to case, and a name
+/// may occur more than once.
+///
+/// ```
+/// use throughline::propagation::{self, Pairs};
+///
+/// let headers = [("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")];
+/// let context = propagation::extract(&Pairs(&headers));
+/// # use opentelemetry::trace::TraceContextExt;
+/// # assert!(context.span().span_context().is_sampled());
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Pairs<'a, K, V>(pub &'a [(K, V)]);
+
+impl<K: AsRef<str>, V: AsRef<str>> Pairs<'_, K, V> {
+    fn values(&self, key: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(name, _)| name.as_ref().eq_ignore_ascii_case(key)).map(|(_, value)| value.as_ref())
+    }
+}
+
+impl<K: AsRef<str>, V: AsRef<str>> Extractor for Pairs<'_, K, V> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.values(key).next()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.iter().map(|(name, _)| name.as_ref()).collect()
+    }
+
+    fn get_all(&self, key: &str) -> Option<Vec<&str>> {
+        let values: Vec<_> = self.values(key).take(MAX_VALUES).collect();
+        (!values.is_empty()).then_some(values)
+    }
+}
+
+/// A list of names and values that is written to. A header that is there already is replaced.
+///
+/// ```
+/// use throughline::propagation::{self, PairsMut};
+///
+/// let mut headers: Vec<(String, String)> = Vec::new();
+/// throughline::in_span("send", || propagation::inject(&mut PairsMut(&mut headers)));
+/// ```
+#[derive(Debug)]
+pub struct PairsMut<'a>(pub &'a mut Vec<(String, String)>);
+
+impl Injector for PairsMut<'_> {
+    fn set(&mut self, key: &str, value: String) {
+        self.0.retain(|(name, _)| !name.eq_ignore_ascii_case(key));
+        self.0.push((key.to_owned(), value));
+    }
+}
+
+impl<K: AsRef<str>, V: AsRef<str>> Origin for [(K, V)] {
+    fn origin(&self) -> Context {
+        super::extract(&Pairs(self))
+    }
+}
+
+impl<K: AsRef<str>, V: AsRef<str>, const N: usize> Origin for [(K, V); N] {
+    fn origin(&self) -> Context {
+        self.as_slice().origin()
+    }
+}
+
+impl<K: AsRef<str>, V: AsRef<str>> Origin for Vec<(K, V)> {
+    fn origin(&self) -> Context {
+        self.as_slice().origin()
+    }
+}
+
+impl<V: AsRef<str>, S: BuildHasher> Origin for HashMap<String, V, S> {
+    fn origin(&self) -> Context {
+        super::extract(&Named(&|key| self.get(key).or_else(|| find(self, key)).map(AsRef::as_ref)))
+    }
+}
+
+impl<V: AsRef<str>> Origin for BTreeMap<String, V> {
+    fn origin(&self) -> Context {
+        super::extract(&Named(&|key| self.get(key).or_else(|| find(self, key)).map(AsRef::as_ref)))
+    }
+}
+
+/// The value whose name is written in other letters.
+fn find<'a, V>(map: impl IntoIterator<Item = (&'a String, &'a V)>, key: &str) -> Option<&'a V> {
+    map.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, value)| value)
+}
+
+/// A look-up by name as a carrier.
+struct Named<'f, 'a>(&'f dyn Fn(&str) -> Option<&'a str>);
+
+impl Extractor for Named<'_, '_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        (self.0)(key)
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,170 @@
+//! `traceparent` and `tracestate`, by W3C Trace Context, levels 1 and 2.
+
+use std::sync::Arc;
+
+use opentelemetry::Context;
+use opentelemetry::propagation::{Extractor, Injector};
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
+
+use super::hex;
+use crate::ambient::Ambient;
+
+const TRACEPARENT: &str = "traceparent";
+const TRACESTATE: &str = "tracestate";
+pub(super) const FIELDS: [&str; 2] = [TRACEPARENT, TRACESTATE];
+
+/// `00-` trace id `-` parent id `-` flags.
+const LENGTH: usize = 55;
+
+/// The flags that have a meaning: sampled (level 1) and random trace id (level 2). The others are
+/// not passed on (section "Other Flags").
+const KNOWN_FLAGS: u8 = 0b11;
+
+const MAX_MEMBERS: usize = 32;
+const MAX_KEY: usize = 256;
+const MAX_TENANT: usize = 241;
+const MAX_SYSTEM: usize = 14;
+const MAX_VALUE: usize = 256;
+
+/// A valid trace state that OpenTelemetry's type cannot hold as a whole: it refuses keys whose part
+/// behind the `@` has the full 14 characters that W3C allows.
+#[derive(Debug)]
+pub(crate) struct ForeignTraceState {
+    /// Everything, as it came.
+    header: String,
+    /// What OpenTelemetry holds of it.
+    held: TraceState,
+    /// The members it does not hold.
+    missing: String,
+}
+
+impl ForeignTraceState {
+    /// The header for a span whose trace state is `of`: if a sampler has added to it, the new
+    /// members come first (section "Mutating the tracestate Field").
+    fn header(&self, of: &TraceState) -> String {
+        if *of == self.held {
+            return self.header.clone();
+        }
+        let mut header = of.header();
+        if !header.is_empty() {
+            header.push(',');
+        }
+        header.push_str(&self.missing);
+        header
+    }
+}
+
+pub(super) fn inject(context: &Context, into: &mut dyn Injector) {
+    let span = context.span();
+    let span = span.span_context();
+    if !span.is_valid() {
+        return;
+    }
+    into.set(TRACEPARENT, traceparent(span));
+    let foreign = Ambient::of(context).and_then(|ambient| ambient.trace_state.as_ref());
+    let state = match foreign {
+        Some(foreign) => foreign.header(span.trace_state()),
+        None if *span.trace_state() == TraceState::NONE => return,
+        None => span.trace_state().header(),
+    };
+    if !state.is_empty() {
+        into.set(TRACESTATE, state);
+    }
+}
+
+fn traceparent(span: &SpanContext) -> String {
+    let flags = span.trace_flags().to_u8() & KNOWN_FLAGS;
+    format!("00-{:032x}-{:016x}-{flags:02x}", span.trace_id(), span.span_id())
+}
+
+/// The caller's identity; `None` if there is none or it is not valid.
+pub(super) fn extract(from: &dyn Extractor) -> Option<(SpanContext, Option<Arc<ForeignTraceState>>)> {
+    // More than one `traceparent` is as good as none.
+    let all = from.get_all(TRACEPARENT)?;
+    let [traceparent] = all.as_slice() else { return None };
+    let (trace_id, span_id, flags) = parse_traceparent(traceparent.as_bytes())?;
+    let (state, foreign) = from.get_all(TRACESTATE).and_then(|headers| parse_tracestate(&headers)).unwrap_or_default();
+    Some((SpanContext::new(trace_id, span_id, flags, true, state), foreign))
+}
+
+fn parse_traceparent(header: &[u8]) -> Option<(TraceId, SpanId, TraceFlags)> {
+    let header = trim(header);
+    let (known, more) = header.split_at_checked(LENGTH)?;
+    let version = hex::parse_u8(&known[..2])?;
+    let complete = match version {
+        0 => more.is_empty(),
+        0xff => false,
+        // A later version may say more, behind another dash.
+        _ => more.is_empty() || more[0] == b'-',
+    };
+    if !complete || known[2] != b'-' || known[35] != b'-' || known[52] != b'-' {
+        return None;
+    }
+    let trace_id = hex::parse(&known[3..35]).filter(|&id| id != 0)?;
+    let span_id = hex::parse_u64(&known[36..52]).filter(|&id| id != 0)?;
+    let flags = hex::parse_u8(&known[53..])?;
+    Some((TraceId::from(trace_id), SpanId::from(span_id), TraceFlags::new(flags & KNOWN_FLAGS)))
+}
+
+/// The members of all headers in their order; `None` if a single one is not valid, because then
+/// the whole state is to be discarded.
+fn parse_tracestate(headers: &[&str]) -> Option<(TraceState, Option<Arc<ForeignTraceState>>)> {
+    let mut members: Vec<(&str, &str)> = Vec::new();
+    for member in headers.iter().flat_map(|header| header.split(',')) {
+        let member = member.trim_matches(WHITESPACE);
+        if member.is_empty() {
+            continue;
+        }
+        let (key, value) = member.split_once('=')?;
+        let repeated = members.iter().any(|(other, _)| *other == key);
+        if members.len() == MAX_MEMBERS || repeated || !is_key(key.as_bytes()) || !is_value(value.as_bytes()) {
+            return None;
+        }
+        members.push((key, value));
+    }
+    if let Ok(state) = TraceState::from_key_value(members.iter().copied()) {
+        return Some((state, None));
+    }
+    let holds = |member: &(&str, &str)| TraceState::from_key_value([*member]).is_ok();
+    let (held, missing): (Vec<_>, Vec<_>) = members.iter().copied().partition(holds);
+    let held = TraceState::from_key_value(held).ok()?;
+    let foreign = ForeignTraceState { header: joined(&members), held: held.clone(), missing: joined(&missing) };
+    Some((held, Some(Arc::new(foreign))))
+}
+
+fn joined(members: &[(&str, &str)]) -> String {
+    let members: Vec<_> = members.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    members.join(",")
+}
+
+fn is_key(key: &[u8]) -> bool {
+    let mut parts = key.split(|&byte| byte == b'@');
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(simple), None, None) => simple.len() <= MAX_KEY && is_name(simple),
+        (Some(tenant), Some(system), None) => {
+            tenant.len() <= MAX_TENANT && system.len() <= MAX_SYSTEM && is_name(tenant) && is_name(system)
+        }
+        _ => false,
+    }
+}
+
+fn is_name(name: &[u8]) -> bool {
+    // Level 1 wants a letter in front unless an `@` follows; level 2 takes a digit too.
+    name.first().is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        && name.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-*/".contains(byte))
+}
+
+/// `value` has no blanks at its end: they were taken for the space between members.
+fn is_value(value: &[u8]) -> bool {
+    (1..=MAX_VALUE).contains(&value.len())
+        && value.iter().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b',' | b'='))
+}
+
+const WHITESPACE: [char; 2] = [' ', '\t'];
+
+fn trim(mut header: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = header {
+        header = rest;
+    }
+    header
+}

@@ -1,0 +1,20 @@
+//! One file or folder for each way out of a process and back in, each behind its feature.
+
+#[cfg(feature = "amqp")]
+pub mod amqp;
+#[cfg(feature = "grpc")]
+pub mod grpc;
+#[cfg(feature = "http")]
+pub mod http;
+#[cfg(feature = "kafka")]
+pub mod kafka;
+#[cfg(any(feature = "amqp", feature = "kafka", feature = "redis", feature = "rocketmq"))]
+mod messaging;
+#[cfg(feature = "redis")]
+pub mod redis;
+#[cfg(feature = "reqwest")]
+pub mod reqwest;
+#[cfg(feature = "rocketmq")]
+pub mod rocketmq;
+#[cfg(feature = "sql")]
+pub mod sql;

@@ -1,0 +1,1 @@
+//! RocketMQ, with `rocketmq-client-rust`.

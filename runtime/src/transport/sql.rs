@@ -1,0 +1,1 @@
+//! SQL statements, with `sqlx` on MySQL and MariaDB.

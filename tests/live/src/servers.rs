@@ -1,0 +1,39 @@
+//! Which servers run, and where.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+/// The file that `tests/live/up` writes: `name=host:port`, a line each.
+fn file() -> PathBuf {
+    match std::env::var_os("THROUGHLINE_LIVE_SERVERS") {
+        Some(path) => path.into(),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("run/servers"),
+    }
+}
+
+/// The address of a server, or `None` if it does not run; the test is then skipped, which is said
+/// on one line.
+///
+/// # Panics
+///
+/// If it does not run and `THROUGHLINE_LIVE=1` is set.
+pub fn server(name: &str) -> Option<String> {
+    let listed = std::fs::read_to_string(file()).unwrap_or_default();
+    let address = listed.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).map(str::to_owned);
+    if address.is_none() {
+        skip(&format!("no {name} server; `tests/live/up` starts one"));
+    }
+    address
+}
+
+/// Says that the test of this thread is skipped.
+///
+/// # Panics
+///
+/// If `THROUGHLINE_LIVE=1` is set.
+pub fn skip(why: &str) {
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    assert!(std::env::var_os("THROUGHLINE_LIVE").is_none_or(|live| live != "1"), "{test}: {why}");
+    // Not `eprintln!`, which the test harness keeps to itself when the test passes.
+    let _ = writeln!(std::io::stderr(), "skipped {test}: {why}");
+}
