@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 
 /// The span that a header names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// Never zero.
-    pub trace_id: u128,
+    pub(crate) trace_id: u128,
     /// Never zero.
-    pub span_id: u64,
+    pub(crate) span_id: u64,
     /// W3C's flags.
-    pub flags: u8,
+    pub(crate) flags: u8,
 }
 
 /// The members of a baggage: value and properties by key.
-pub type Members = BTreeMap<String, (String, String)>;
+pub(crate) type Members = BTreeMap<String, (String, String)>;
 
 /// W3C's optional white space.
 const OWS: [char; 2] = [' ', '\t'];
@@ -32,7 +32,7 @@ fn identity(trace_id: &str, span_id: &str, flags: u8) -> Option<Identity> {
 }
 
 /// W3C Trace Context, section "Traceparent Header".
-pub fn traceparent(header: &str) -> Option<Identity> {
+pub(crate) fn traceparent(header: &str) -> Option<Identity> {
     let fields: Vec<&str> = header.trim_matches(OWS).split('-').collect();
     let [version, trace_id, span_id, flags, later @ ..] = fields.as_slice() else { return None };
     let shape = is_hex(version, 2..=2) && is_hex(trace_id, 32..=32) && is_hex(span_id, 16..=16) && is_hex(flags, 2..=2);
@@ -44,9 +44,11 @@ pub fn traceparent(header: &str) -> Option<Identity> {
 }
 
 /// W3C Trace Context, section "Tracestate Header". `None` if it is to be discarded.
-pub fn tracestate(headers: &[&str]) -> Option<Vec<(String, String)>> {
+pub(crate) fn tracestate(headers: &[&str]) -> Option<Vec<(String, String)>> {
     let mut members: Vec<(String, String)> = Vec::new();
-    for member in headers.join(",").split(',').map(|member| member.trim_matches(OWS)).filter(|member| *member != "") {
+    for member in
+        headers.join(",").split(',').map(|member| member.trim_matches(OWS)).filter(|member| !member.is_empty())
+    {
         let (key, value) = member.split_once('=')?;
         let keys = match key.split('@').collect::<Vec<_>>().as_slice() {
             [simple] => is_tracestate_key(simple, 256),
@@ -70,7 +72,7 @@ fn is_tracestate_key(key: &str, length: usize) -> bool {
 }
 
 /// Zipkin's `b3`.
-pub fn b3(header: &str) -> Option<Identity> {
+pub(crate) fn b3(header: &str) -> Option<Identity> {
     match header.trim_matches(OWS).split('-').collect::<Vec<_>>().as_slice() {
         [trace_id, span_id] => b3_identity(trace_id, span_id, 1),
         [trace_id, span_id, sampled] => b3_identity(trace_id, span_id, b3_sampled(sampled)?),
@@ -95,7 +97,7 @@ fn b3_identity(trace_id: &str, span_id: &str, flags: u8) -> Option<Identity> {
 }
 
 /// Zipkin's `x-b3-traceid`, `x-b3-spanid`, `x-b3-sampled` and `x-b3-flags`.
-pub fn b3multi(
+pub(crate) fn b3multi(
     trace_id: Option<&str>,
     span_id: Option<&str>,
     sampled: Option<&str>,
@@ -112,7 +114,7 @@ pub fn b3multi(
 }
 
 /// Jaeger's `uber-trace-id`.
-pub fn jaeger(header: &str) -> Option<Identity> {
+pub(crate) fn jaeger(header: &str) -> Option<Identity> {
     let header = header.trim_matches(OWS);
     // As long as 32 + 16 + 16 + 2 digits with encoded colons between them.
     if header.len() > 75 {
@@ -125,7 +127,7 @@ pub fn jaeger(header: &str) -> Option<Identity> {
 }
 
 /// W3C Baggage, section "Header Content". A member that is not valid is left out.
-pub fn baggage(headers: &[&str]) -> Members {
+pub(crate) fn baggage(headers: &[&str]) -> Members {
     let mut members = Members::new();
     for member in headers.join(",").split(',') {
         let mut parts = member.split(';');
@@ -153,7 +155,7 @@ fn property(text: &str) -> Option<String> {
 
 /// Whether `header` is one that may be sent: every member and property valid, nothing between them,
 /// and everything within the limits.
-pub fn is_strict_baggage(header: &str) -> bool {
+pub(crate) fn is_strict_baggage(header: &str) -> bool {
     header.len() <= 8192
         && header.split(',').count() <= 64
         && header.split(',').all(|member| {

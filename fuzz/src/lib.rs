@@ -175,7 +175,8 @@ pub fn composite(data: &[u8]) {
 pub fn carrier(data: &[u8]) {
     let Ok(carrier) = serde_json::from_slice::<Carrier>(data) else { return };
     let context = carrier.to_context();
-    let fields = [("traceparent", &carrier.traceparent), ("tracestate", &carrier.tracestate), ("baggage", &carrier.baggage)];
+    let fields =
+        [("traceparent", &carrier.traceparent), ("tracestate", &carrier.tracestate), ("baggage", &carrier.baggage)];
     let headers: Vec<_> = fields.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect();
     let by_list = Propagator::new([Format::TraceContext, Format::Baggage]).extract(&Pairs(&headers));
     assert_eq!(identity(&context), carrier.traceparent.as_deref().and_then(grammar::traceparent));
