@@ -5,6 +5,7 @@ mod carried;
 mod living;
 mod options;
 mod outcome;
+mod propagation;
 mod shapes;
 mod spawn;
 mod tags;
