@@ -1,9 +1,18 @@
-//! What all messaging transports share: the semantic conventions for messaging spans.
+//! What all messaging transports share: the semantic conventions for messaging spans, and headers.
 
-use opentelemetry::trace::SpanKind;
-use opentelemetry::{KeyValue, Value};
+#![cfg_attr(
+    not(feature = "full"),
+    allow(dead_code, reason = "each transport uses some of it, and any choice of them compiles")
+)]
+
+use std::sync::Arc;
+
+use opentelemetry::propagation::TextMapPropagator as _;
+use opentelemetry::trace::{SpanKind, TraceContextExt as _};
+use opentelemetry::{Context, KeyValue, Value};
 
 use crate::callsite::Callsite;
+use crate::propagation::{self, Pairs, PairsMut, Propagator};
 use crate::span::{Opening, Span};
 use crate::tags::Tags;
 
@@ -20,8 +29,20 @@ pub(super) fn producer(
     destination: &str,
     more: impl FnOnce(&mut Tags),
 ) -> Span {
+    producer_to(system, operation, destination, destination, more)
+}
+
+/// The span of one message on its way out, whose destination has too many names for the name of a
+/// span: it is called `{operation} {target}`.
+pub(super) fn producer_to(
+    system: &'static str,
+    operation: &'static str,
+    target: &str,
+    destination: &str,
+    more: impl FnOnce(&mut Tags),
+) -> Span {
     let mut opening = Opening::new(&PRODUCER);
-    opening.name(format!("{operation} {destination}").into());
+    opening.name(format!("{operation} {target}").into());
     opening.start(|tags| {
         tags.attribute("messaging.system", system);
         tags.attribute("messaging.operation.name", operation);
@@ -52,5 +73,61 @@ impl<'a> Received<'a> {
     /// Marks a message that was delivered before.
     pub(super) fn redelivered(&mut self) {
         self.set("messaging.message.redelivered", true);
+    }
+}
+
+/// Headers that belong to no format are not looked at, and of the others no more than this.
+const MAX_HEADERS: usize = 256;
+
+/// What a value that is not text is taken for: nothing that any format understands, so that it is
+/// invalid and not absent.
+const NOT_TEXT: &str = "\u{FFFD}";
+
+/// The context in the headers of a message. Names are compared without regard to case and may occur
+/// more than once; values may be any bytes.
+pub(super) fn extract<'a>(headers: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Context {
+    let propagator = propagation::get();
+    let found: Vec<_> = headers
+        .into_iter()
+        .filter(|(name, _)| is_field(&propagator, name))
+        .map(|(name, value)| (name, std::str::from_utf8(value).unwrap_or(NOT_TEXT)))
+        .take(MAX_HEADERS)
+        .collect();
+    propagator.extract(&Pairs(&found))
+}
+
+fn is_field(propagator: &Propagator, name: &str) -> bool {
+    propagator.fields().any(|field| field.eq_ignore_ascii_case(name))
+}
+
+/// The headers that carry a context out of the process.
+pub(super) struct Outgoing {
+    propagator: Arc<Propagator>,
+    pairs: Vec<(String, String)>,
+    has_identity: bool,
+}
+
+impl Outgoing {
+    pub(super) fn of(context: &Context) -> Self {
+        let propagator = propagation::get();
+        let mut pairs = Vec::new();
+        propagator.inject(context, &mut PairsMut(&mut pairs));
+        Self { propagator, pairs, has_identity: context.span().span_context().is_valid() }
+    }
+
+    /// Nothing to write: what a message has already is passed on as it is.
+    pub(super) fn is_empty(&self) -> bool {
+        self.pairs.is_empty()
+    }
+
+    /// Whether a header that is there already has to go. All that told of another context does, also
+    /// what has no counterpart in this one: the `tracestate` of one trace says nothing of another.
+    pub(super) fn replaces(&self, name: &str) -> bool {
+        let written = |(field, _): &(String, String)| field.eq_ignore_ascii_case(name);
+        self.pairs.iter().any(written) || (self.has_identity && is_field(&self.propagator, name))
+    }
+
+    pub(super) fn into_pairs(self) -> Vec<(String, String)> {
+        self.pairs
     }
 }
