@@ -297,7 +297,7 @@ pub trait ProducerExt: sealed::Sealed {
     ///
     /// Those of `send`, with the record that could not be put into the queue. It has the headers of
     /// this attempt; sending it again replaces them.
-    #[expect(clippy::result_large_err, reason = "the error of `rdkafka`")]
+    #[expect(clippy::result_large_err, clippy::type_complexity, reason = "the signature of `rdkafka`")]
     fn send_traced<'a, K, P>(
         &self,
         record: BaseRecord<'a, K, P, Self::Opaque>,
@@ -316,6 +316,7 @@ macro_rules! producers {
         {
             type Opaque = C::DeliveryOpaque;
 
+            #[expect(clippy::result_large_err, reason = "the error of `rdkafka`")]
             fn send_traced<'a, K, P>(
                 &self,
                 mut record: BaseRecord<'a, K, P, Self::Opaque>,
