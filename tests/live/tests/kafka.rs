@@ -1,5 +1,6 @@
 //! Kafka: against the cluster that comes with `rdkafka`, and against a broker if one runs.
 #![cfg(feature = "kafka")]
+#![expect(clippy::result_large_err, reason = "the errors of `rdkafka` give the record back")]
 
 use std::collections::BTreeMap;
 use std::future::Future;
