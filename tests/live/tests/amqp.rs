@@ -21,7 +21,7 @@ use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::Sampler;
 use throughline::amqp::{self, ChannelExt as _};
 use throughline::propagation::{self, Propagator};
-use throughline::testing::Capture;
+use throughline::testing::{Capture, FinishedSpan};
 use throughline::{Origin as _, biz_tags, in_span_async, traced};
 use throughline_live::{Peer, SpanLine, server};
 
@@ -47,9 +47,11 @@ impl Broker {
         let options = ExchangeDeclareOptions { auto_delete: true, ..ExchangeDeclareOptions::default() };
         let declared = channel.exchange_declare(short(&exchange), ExchangeKind::Topic, options, none());
         declared.await.expect("the exchange is declared");
-        // It goes when its last consumer goes; `exclusive` would keep the peer out.
-        let options = QueueDeclareOptions { auto_delete: true, ..QueueDeclareOptions::default() };
-        channel.queue_declare(short(&queue), options, none()).await.expect("the queue is declared");
+        // It goes when nobody uses it for a minute; `exclusive` would keep the peer out.
+        let mut expires = FieldTable::default();
+        expires.insert("x-expires".into(), AMQPValue::LongInt(60_000));
+        let declared = channel.queue_declare(short(&queue), QueueDeclareOptions::default(), expires);
+        declared.await.expect("the queue is declared");
         let bound =
             channel.queue_bind(short(&queue), short(&exchange), KEY.into(), QueueBindOptions::default(), none());
         bound.await.expect("the queue is bound");
@@ -103,8 +105,14 @@ fn expected<'a>(pairs: &[(&'a str, &'a str)]) -> BTreeMap<&'a str, &'a str> {
     pairs.iter().copied().collect()
 }
 
+/// The spans of this name, none of which says anything twice.
 fn lines(capture: &Capture, name: &str) -> Vec<SpanLine> {
-    capture.named(name).iter().map(SpanLine::from).collect()
+    let line = |span: &FinishedSpan| {
+        let line = SpanLine::from(span);
+        assert_eq!(line.attributes.len(), span.attributes.len(), "{:?}", span.attributes);
+        line
+    };
+    capture.named(name).iter().map(line).collect()
 }
 
 #[traced("request", kind = server)]

@@ -129,8 +129,11 @@ fn attributes(all: &BTreeMap<String, String>) -> BTreeMap<&str, &str> {
     all.iter().map(|(key, value)| (key.as_str(), value.as_str())).filter(|(key, _)| !key.starts_with("code.")).collect()
 }
 
+/// The span, which says nothing twice.
 fn line(span: &FinishedSpan) -> SpanLine {
-    SpanLine::from(span)
+    let line = SpanLine::from(span);
+    assert_eq!(line.attributes.len(), span.attributes.len(), "{:?}", span.attributes);
+    line
 }
 
 fn expected<'a>(pairs: &[(&'a str, &'a str)]) -> BTreeMap<&'a str, &'a str> {
