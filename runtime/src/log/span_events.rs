@@ -49,7 +49,7 @@ use crate::value::text;
 /// # let provider = opentelemetry_sdk::trace::SdkTracerProvider::builder().build();
 /// let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("app"));
 /// let subscriber = tracing_subscriber::registry()
-///     .with(spans.with_filter(filter_fn(tracing::Metadata::is_span)))
+///     .with(spans.with_filter(filter_fn(|metadata| !metadata.is_event())))
 ///     .with(throughline::log::SpanEvents::new());
 /// # drop(subscriber);
 /// ```
