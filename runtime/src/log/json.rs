@@ -5,7 +5,7 @@ use json_subscriber::fmt::Layer;
 use tracing::Subscriber;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::current::current;
+use super::current::of_event;
 
 /// A layer that writes each event as one line of JSON to standard output: that of
 /// [`json_subscriber`], with the ids of the current OpenTelemetry span and the tags.
@@ -58,8 +58,8 @@ pub fn add_to_json<S, W>(layer: &mut JsonLayer<S, W>)
 where
     S: Subscriber + for<'lookup> LookupSpan<'lookup>,
 {
-    layer.add_multiple_dynamic_fields(|_event, _context, writer| {
+    layer.add_multiple_dynamic_fields(|event, _context, writer| {
         // A member that cannot be written is left out, and the line stays whole.
-        let _ = current().members(|key, value| writer.write_field(key, value));
+        let _ = of_event(event.metadata()).members(|key, value| writer.write_field(key, value));
     });
 }

@@ -38,7 +38,8 @@
 //! ```
 //!
 //! An event with an explicit parent (`info!(parent: &span, …)`) bears the ids of what is current
-//! where it happens, like any other.
+//! where it happens, like any other. Events of the OpenTelemetry API itself (target
+//! `opentelemetry`) bear none.
 //!
 //! What is shown is what `#[biz_tags]` has put into the context, `hash` and `mask` applied. Tags of
 //! one span alone (`#[traced(tags(…))]`) and baggage are not shown.

@@ -12,7 +12,7 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::current::{TagText, current};
+use super::current::{Current, TagText, of_event};
 use super::escape::Clean;
 use super::sources;
 
@@ -32,7 +32,8 @@ use super::sources;
 /// the direction of writing are escaped, in messages, names, values and keys. The ids stand before
 /// all that a value can write, so the first `trace_id=` of a line in a trace is the true one.
 ///
-/// Colours follow `with_ansi` of the subscriber or layer. A field formatter of your own
+/// Colours follow `with_ansi` of the layer; of `tracing_subscriber::fmt()` it has to be called before
+/// `event_format`. A field formatter of your own
 /// (`fmt_fields`) is used, without colours in the fields of the event. Records of the `log` crate
 /// that come through `tracing-log` show their own target, file and line. A formatter that fails
 /// leaves what it wrote so far; the line is not lost.
@@ -161,7 +162,7 @@ where
         if self.parts.level {
             line.level(*metadata.level());
         }
-        line.current();
+        line.current(&of_event(event.metadata()));
         self.write_thread(&mut line);
         line.spans(ctx);
         self.write_place(&mut line, metadata);
@@ -275,8 +276,7 @@ impl Line<'_> {
     }
 
     /// The ids and the tags.
-    fn current(&mut self) {
-        let current = current();
+    fn current(&mut self, current: &Current) {
         if let Some(identity) = current.identity() {
             self.styled(Style::Dimmed, format_args!("{identity}"));
             self.write(format_args!(" "));

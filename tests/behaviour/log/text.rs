@@ -318,6 +318,28 @@ fn where_the_trace_is_not_sampled_the_flags_say_so() {
     assert_eq!(output.text(), expected);
 }
 
+/// It reports on contexts while they cannot be looked at.
+#[test]
+fn what_the_opentelemetry_api_reports_of_itself_has_no_ids() {
+    let capture = Capture::new();
+    let output = written(|| {
+        capture.run(|| {
+            in_span("order", || {
+                warn!(target: "opentelemetry", "too many contexts");
+                warn!(target: "opentelemetry_sdk", "the queue is full");
+            });
+        });
+    });
+    let ids = ids(&capture.span("order"));
+    assert_eq!(
+        output.lines(),
+        [
+            "12:00:00  WARN opentelemetry: too many contexts".to_owned(),
+            format!("12:00:00  WARN {ids} opentelemetry_sdk: the queue is full"),
+        ]
+    );
+}
+
 /// The tags hold, though nothing is recorded.
 #[test]
 fn tags_without_a_trace_are_shown() {
