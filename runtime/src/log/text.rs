@@ -16,7 +16,7 @@ use super::current::{Current, TagText, of_event};
 use super::escape::Clean;
 use super::sources;
 
-/// An event format for [`tracing_subscriber::fmt`]: its full format, with the ids of the current
+/// An event format for [`tracing_subscriber::fmt()`]: its full format, with the ids of the current
 /// OpenTelemetry span and the tags after the level.
 ///
 /// ```text
