@@ -28,7 +28,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let text = fmt::layer().event_format(Text::new()).with_ansi(colours);
     serve(tracing_subscriber::registry().with(text)).await?;
 
-    writeln!(io::stdout())?;
+    // Whoever has closed the pipe has seen enough (`| head`).
+    let _ = writeln!(io::stdout());
     serve(tracing_subscriber::registry().with(log::json().with_span_list(false).with_current_span(false))).await?;
     Ok(())
 }
