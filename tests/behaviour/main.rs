@@ -3,6 +3,7 @@
 mod block;
 mod carried;
 mod living;
+mod log;
 mod options;
 mod outcome;
 mod propagation;
