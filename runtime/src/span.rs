@@ -113,11 +113,11 @@ impl<'a> Opening<'a> {
         self
     }
 
-    /// Whether `origin` had something to tell, as a message has.
+    /// Whether `origin` is a message, by what it tells of itself.
     fn add_link(&mut self, origin: &(impl Origin + ?Sized)) -> bool {
         let mut described = Vec::new();
         origin.describe(&mut described);
-        let is_message = !described.is_empty();
+        let is_message = described.iter().any(|attribute| attribute.key.as_str().starts_with("messaging."));
         let context = origin.origin();
         let span = context.span();
         if span.span_context().is_valid() {
