@@ -35,8 +35,11 @@ where
         let query = Query::new(query);
         Box::pin(async move {
             let span = query.span(&self.server);
-            span.future_of(|| self.executor.execute(query), ended(|done| Outcome::default().with(AFFECTED, affected(done))))
-                .await
+            span.future_of(
+                || self.executor.execute(query),
+                ended(|done| Outcome::default().with(AFFECTED, affected(done))),
+            )
+            .await
         })
     }
 

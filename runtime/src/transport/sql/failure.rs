@@ -67,7 +67,11 @@ mod tests {
         let cases = [
             (1062, "Duplicate entry 'ada' for key 'email'", "1062: Duplicate entry '?'"),
             (1062, "Duplicate entry 'o'brien' for key 'email'", "1062: Duplicate entry '?'"),
-            (1366, "Incorrect integer value: 'x' for column `t`.`a` at row 1", "1366: Incorrect integer value: '?' for column `t`.`a` at row 1"),
+            (
+                1366,
+                "Incorrect integer value: 'x' for column `t`.`a` at row 1",
+                "1366: Incorrect integer value: '?' for column `t`.`a` at row 1",
+            ),
             (1064, "You have an error near 'SELEC 'pw'' at line 1", "1064: You have an error near '?' at line 1"),
             (1292, "cannot take 'a' it doesn't fit", "1292: cannot take '?'"),
             (1292, "cannot take 'a", "1292: cannot take '?'"),

@@ -171,9 +171,7 @@ impl<'a> Lexer<'a> {
             match rest.first() {
                 Some(byte) if byte.is_ascii_whitespace() || *byte == 0x0b => self.at += 1,
                 Some(b'#') => self.skip_line(),
-                Some(b'-')
-                    if second == Some(b'-') && rest.get(2).is_none_or(|byte| *byte <= b' ' || *byte == 0x7f) =>
-                {
+                Some(b'-') if second == Some(b'-') && rest.get(2).is_none_or(|byte| *byte <= b' ' || *byte == 0x7f) => {
                     self.skip_line();
                 }
                 Some(b'/') if second == Some(b'*') => self.skip_comment()?,
