@@ -1,5 +1,8 @@
 //! Redis streams and commands.
 
+use opentelemetry::baggage::BaggageExt as _;
+use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry::{Context, KeyValue};
 use redis::aio::MultiplexedConnection;
 use redis::streams::{StreamAutoClaimOptions, StreamAutoClaimReply, StreamReadOptions, StreamReadReply};
 use redis::{AsyncCommands as _, Client};
@@ -45,6 +48,8 @@ async fn consume(connection: &mut MultiplexedConnection, client: &Client, stream
 
 #[throughline::traced("process", kind = consumer, parent = entry)]
 async fn handle(entry: Delivery<'_>, mut connection: Traced<MultiplexedConnection>) {
+    let seen = Context::current().baggage().get("tenant_id").map(ToString::to_string).unwrap_or_default();
+    Context::current().span().set_attribute(KeyValue::new("baggage seen", seen));
     let _: i64 = connection.xack(entry.stream(), "billing", &[&entry.entry().id]).await.expect("an answer");
     receipt(connection, entry.stream().to_owned()).await.expect("no panic");
 }
