@@ -6,7 +6,7 @@ use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use opentelemetry::Value;
 use opentelemetry_sdk::trace::Sampler;
 use sqlx::mysql::{MySqlConnection, MySqlPool, MySqlPoolOptions};
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _, SqlSafeStr as _};
 use throughline::sql::{Database, traced};
 use throughline::testing::{Capture, FinishedSpan};
 use throughline::{Carrier, in_span_async, traced_spawn};
@@ -131,7 +131,7 @@ async fn every_way_to_run_a_query_counts_its_rows() {
         let steps = sqlx::raw_sql(AssertSqlSafe(several)).fetch_many(traced(&pool));
         assert_eq!(steps.count().await, 3 + 5);
         assert_eq!(rows(&capture), (Some(5), Some(6)));
-        traced(&pool).prepare(select("id = ?").0.into_sql_str()).await.expect("an answer");
+        traced(&pool).prepare(select("id = ?").into_sql_str()).await.expect("an answer");
         assert_eq!(rows(&capture), (None, None));
     };
     capture.run_async(work).await;
