@@ -30,7 +30,7 @@ impl Call {
     }
 
     pub(super) fn of_pipeline(pipeline: &Pipeline, keys: bool) -> Self {
-        let commands = pipeline.cmd_iter().map(|cmd| Words::of(cmd));
+        let commands = pipeline.cmd_iter().map(Words::of);
         Self::of_all(commands, pipeline.is_transaction(), keys)
     }
 
@@ -234,19 +234,17 @@ impl Shape {
     /// What the argument at `at` is; the name is at 0.
     fn place(self, at: usize, words: &Words<'_>) -> Place {
         let key = match self {
-            Self::Hidden => false,
+            Self::Second | Self::Word if at == 1 => return word(words, at),
+            Self::Script if at == 1 => return Place::Word,
+            Self::Streams => return stream(at, words),
+            Self::Hidden | Self::Word => false,
             Self::First => at == 1,
             Self::FirstTwo => at <= 2,
             Self::All => true,
             Self::AllButLast => at + 1 < words.total,
             Self::Pairs => at % 2 == 1,
             Self::FieldPairs => at == 1 || at % 2 == 0,
-            Self::Second if at == 1 => return word(words, at),
             Self::Second => at == 2,
-            Self::Word if at == 1 => return word(words, at),
-            Self::Word => false,
-            Self::Streams => return stream(at, words),
-            Self::Script if at == 1 => return Place::Word,
             Self::Script | Self::Source => at > 2 && at - 3 < words.shown(2).and_then(|n| n.parse().ok()).unwrap_or(0),
         };
         if key { Place::Key } else { Place::Value }

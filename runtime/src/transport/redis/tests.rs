@@ -223,11 +223,11 @@ fn an_entry_carries_the_context_of_its_producer() {
         crate::span("process").kind(SpanKind::Consumer).parent(&delivery).run(|| ());
     });
     capture.assert_tree(
-        r#"
+        "
         send orders [producer]
         ├── XADD [client]
         └── process [consumer]
-        "#,
+        ",
     );
     assert_eq!(
         attributes(&capture, "send orders"),

@@ -193,7 +193,7 @@ type Start<'e> = Box<dyn FnOnce() -> (Span, BoxStream<'e, Step>) + Send + 'e>;
 struct Steps<'e, T> {
     start: Option<Start<'e>>,
     /// Taken out by the destructor, in the span.
-    steps: Option<BoxStream<'e, Step>>,
+    inner: Option<BoxStream<'e, Step>>,
     pick: fn(Step) -> Option<T>,
     span: Span,
     returned: i64,
@@ -212,7 +212,7 @@ impl<'e, T: 'e> Steps<'e, T> {
             drop(attached);
             (span, steps)
         });
-        Box::pin(Self { start: Some(start), steps: None, pick, span: Span::OFF, returned: 0, affected: 0 })
+        Box::pin(Self { start: Some(start), inner: None, pick, span: Span::OFF, returned: 0, affected: 0 })
     }
 }
 
@@ -221,9 +221,9 @@ impl<T> Steps<'_, T> {
         if let Some(start) = self.start.take() {
             let (span, steps) = start();
             self.span = span;
-            self.steps = Some(steps);
+            self.inner = Some(steps);
         }
-        let Some(steps) = &mut self.steps else { return Poll::Ready(None) };
+        let Some(steps) = &mut self.inner else { return Poll::Ready(None) };
         let _attached = self.span.attach();
         steps.as_mut().poll_next(cx)
     }
@@ -284,6 +284,6 @@ impl<T> Drop for Steps<'_, T> {
             }
         }
         let _attached = self.span.attach();
-        self.steps = None;
+        self.inner = None;
     }
 }

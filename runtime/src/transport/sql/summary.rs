@@ -14,9 +14,8 @@ pub(super) struct Summary {
     text: String,
     full: bool,
     operation: Option<String>,
-    /// The different tables, and whether there are more than one.
-    table: Option<String>,
-    several: bool,
+    /// The different tables, as far as it matters: there may be none, one, or more.
+    tables: Tables,
     statements: usize,
     /// Whether the current statement has begun.
     begun: bool,
@@ -28,6 +27,14 @@ pub(super) struct Summary {
     named_queries: Vec<String>,
     /// The name that is being read; it may get longer by `.name`.
     name: Option<String>,
+}
+
+#[derive(Debug, Default)]
+enum Tables {
+    #[default]
+    None,
+    One(String),
+    Several,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -100,7 +107,10 @@ impl Summary {
         self.end_name();
         let single = self.statements == 1;
         let called = self.operation.as_deref().is_some_and(|operation| operation.eq_ignore_ascii_case("call"));
-        let table = self.table.take().filter(|_| single && !cut && !self.several && !self.full && !called);
+        let table = match std::mem::take(&mut self.tables) {
+            Tables::One(table) if single && !cut && !called => Some(table),
+            _ => None,
+        };
         (Some(self.text).filter(|text| !text.is_empty()), self.operation.filter(|_| single), table)
     }
 
@@ -197,10 +207,8 @@ impl Summary {
             (State::Table, "DUAL") => self.state = State::Aliased,
             (State::Table, _) => self.name(word),
             (State::Object, _) => self.object(word, keyword),
-            (State::Index, "ON") => self.state = State::Table,
-            (State::Index, _) => {}
-            (State::Load, "INTO") => self.state = State::Table,
-            (State::Load, _) => {}
+            (State::Index, "ON") | (State::Load, "INTO") => self.state = State::Table,
+            (State::Index | State::Load, _) => {}
             (_, "SELECT") => {
                 self.end_name();
                 self.begin(word, keyword);
@@ -293,9 +301,10 @@ impl Summary {
             return;
         }
         self.push(&name);
-        match &self.table {
-            None => self.table = Some(name),
-            Some(other) => self.several |= *other != name,
+        match &self.tables {
+            Tables::None => self.tables = Tables::One(name),
+            Tables::One(other) if *other == name => {}
+            _ => self.tables = Tables::Several,
         }
     }
 
