@@ -10,7 +10,7 @@ use redis::streams::StreamRangeReply;
 use redis::{AsyncCommands as _, Client, RedisResult};
 use throughline::redis::{StreamCommands as _, Traced, inject, traced};
 use throughline::testing::{Capture, FinishedSpan};
-use throughline::{Origin as _, biz_tags, in_span_async, traced_spawn};
+use throughline::{Origin as _, biz_tags, in_span, in_span_async, traced_spawn};
 use throughline_live::{Peer, SpanLine, server};
 
 const PEER: &str = env!("CARGO_BIN_EXE_peer");
@@ -78,7 +78,7 @@ async fn detached_jobs_too() {
     let connection = connect(&address).await;
     let key = unique("job");
     let capture = Capture::new();
-    let job = capture.run_async(in_span_async("request", async { job(connection.clone(), key.clone()) })).await;
+    let job = capture.run(|| in_span("request", || job(connection, key)));
     job.await.expect("no panic");
     capture.assert_tree("request\n└── job\n    └── INCRBY [client]");
 }
@@ -184,9 +184,9 @@ async fn an_entry_continues_the_trace_in_another_process() {
     let id = capture.run_async(place_order("acme & co", &mut connection, &stream)).await;
     let spans = peer.spans();
 
-    let send = format!("send {stream}");
-    capture.assert_tree(&format!("place_order\n└── {send} [producer]\n    └── XADD [client]"));
-    let sent = line(&capture.span(&send));
+    let name = format!("send {stream}");
+    capture.assert_tree(&format!("place_order\n└── {name} [producer]\n    └── XADD [client]"));
+    let sent = line(&capture.span(&name));
     let process = named(&spans, "process");
     assert!(process.is_child_of(&sent), "{process:#?}");
     assert_eq!(process.kind, "consumer");

@@ -271,10 +271,11 @@ async fn detached_jobs_and_other_processes_too() {
         let update = AssertSqlSafe(format!("UPDATE {table} SET traceparent = ? WHERE id = 2"));
         let update = sqlx::query(update).bind(Carrier::capture().traceparent);
         update.execute(traced(&pool)).await.expect("an answer");
-        job(Database::new(pool.clone()))
+        Some(job(Database::new(pool.clone())))
     };
+    // Waited for when the request has ended.
     let job = capture.run_async(in_span_async("request", store)).await;
-    job.await.expect("no panic");
+    job.expect("it was started").await.expect("no panic");
     capture.assert_tree(&format!("request\n├── UPDATE {table} [client]\n└── job\n    └── DO [client]"));
 
     let spans = Peer::start(PEER, "sql-outbox", &[("url", &url(&address, "test")), ("table", &table)]).spans();

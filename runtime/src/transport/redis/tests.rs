@@ -294,7 +294,6 @@ fn what_is_no_context_is_none() {
 fn nothing_is_injected_where_there_is_nothing() {
     let mut add = redis::cmd("XADD");
     let before = add.get_packed_command();
-    opentelemetry::Context::new().attach();
     inject(&mut add);
     assert_eq!(add.get_packed_command(), before);
     assert!(fields().is_empty());
