@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::Value;
-use opentelemetry::trace::{Event, SpanId, TraceId};
+use opentelemetry::trace::{Event, SpanContext, SpanId, TraceId};
 use opentelemetry_sdk::trace::SpanData;
 
 use crate::forest::{self, End, Place};
@@ -47,7 +47,12 @@ impl FinishedSpan {
 
     /// Whether it has a link to `other`.
     pub fn is_linked_to(&self, other: &Self) -> bool {
-        self.data.links.iter().any(|link| link.span_context == other.data.span_context)
+        self.data.links.iter().any(|link| other.is(&link.span_context))
+    }
+
+    /// Whether `context` is its identity. One that came over the wire differs in being remote.
+    pub(super) fn is(&self, context: &SpanContext) -> bool {
+        self.trace_id() == context.trace_id() && self.span_id() == context.span_id()
     }
 
     /// The value of an attribute. If it was set more than once, the last value.
