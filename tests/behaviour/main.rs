@@ -8,3 +8,4 @@ mod outcome;
 mod shapes;
 mod spawn;
 mod tags;
+mod timers;
