@@ -6,7 +6,7 @@ use std::time::Duration;
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry::{Context, Value};
-use throughline::testing::Capture;
+use throughline::testing::{Capture, FinishedSpan};
 use throughline::{Carrier, Snapshot, biz_tags, in_span, in_span_async, traced, traced_spawn};
 use tokio::sync::mpsc;
 use tokio::time::{interval, sleep, timeout};
@@ -45,7 +45,7 @@ async fn every_tick_of_an_interval_is_a_trace_of_its_own() {
         └── load
         ",
     );
-    let traces: HashSet<_> = capture.spans().iter().map(|span| span.trace_id()).collect();
+    let traces: HashSet<_> = capture.spans().iter().map(FinishedSpan::trace_id).collect();
     assert_eq!(traces.len(), 4, "one for the service and one for each tick");
 }
 

@@ -44,7 +44,9 @@ async fn listen(arguments: &Arguments) {
         move |messages: &[&MessageExt], _: &ConsumeConcurrentlyContext| -> ClientResult<ConsumeConcurrentlyStatus> {
             let later = snapshot
                 .run(|| in_span("listen", || messages.iter().filter(|message| process(message, &group)).count() > 0));
-            messages.iter().for_each(|_| delivered.send(()).expect("the role lives"));
+            for _ in messages {
+                delivered.send(()).expect("the role lives");
+            }
             Ok(if later {
                 ConsumeConcurrentlyStatus::ReconsumeLater
             } else {
@@ -87,7 +89,7 @@ async fn poll(arguments: &Arguments) {
         while messages.len() < wanted {
             messages.extend(consumer.poll_with_timeout_zero_copy(1000).await);
         }
-        process_all(&messages)
+        process_all(&messages);
     });
     tokio::time::timeout(Duration::from_secs(60), polled).await.expect("the messages come in time");
     consumer.shutdown().await;
