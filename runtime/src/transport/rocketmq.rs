@@ -66,8 +66,8 @@
 //! | `messaging.message.redelivered`, `messaging.rocketmq.reconsume_times` | | from the second delivery on |
 //! | `error.type` | the client's code of the error, such as `transport.connection.failed` | |
 //!
-//! The conventions have no name for the last four before `error.type`, nor for the offset in a queue.
-//! The spans of a batch have only those that hold for all its messages.
+//! The four before `error.type` are not in the conventions. The spans of a batch have only those that
+//! hold for all its messages.
 //!
 //! # Errors, cancellation, cost
 //!
