@@ -58,11 +58,11 @@ async fn service() -> Result<(), Box<dyn Error>> {
             let _ = done.try_send(());
         })
     })?;
-    let mut scheduler = JobScheduler::new().await?;
-    scheduler.add(job).await?;
-    scheduler.start().await?;
+    let mut cron = JobScheduler::new().await?;
+    cron.add(job).await?;
+    cron.start().await?;
     timeout(Duration::from_secs(10), ran.recv()).await?;
-    scheduler.shutdown().await?;
+    cron.shutdown().await?;
 
     // 3. A delayed job.
     let row = place_order("acme", 1001).await?;

@@ -76,12 +76,14 @@
 //! error, as it is not for the client. A send that is dropped half-way is marked `cancelled`; the broker
 //! may have got it. The retries of the client are inside the one span.
 //!
-//! Where nothing is recorded no attribute is computed, and the context is still passed on.
+//! Where nothing is recorded no attribute is computed, and the context is still passed on. The future of
+//! the client is put on the heap, which is one allocation for each send.
 //!
 //! [messaging spans]: https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
 //! [RocketMQ]: https://opentelemetry.io/docs/specs/semconv/messaging/rocketmq/
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 
 use opentelemetry::propagation::text_map_propagator::TextMapPropagator as _;
@@ -188,15 +190,14 @@ impl ProducerExt for DefaultMQProducer {
             finish(&mut span.lock().unwrap_or_else(PoisonError::into_inner));
             caller.run(|| callback(result, error));
         };
-        inside.future(self.send_with_callback(message, callback)).await
+        inside.future(Box::pin(self.send_with_callback(message, callback))).await
     }
 
     async fn send_batch_traced<M>(&self, messages: Vec<M>) -> ClientResult<SendResult>
     where
         M: MessageTrait + Send + Sync,
     {
-        // The client's future has 16 KiB, which is much to be moved about inside ours.
-        send_batch_from(Some(self), messages, |messages| Box::pin(self.send_batch(messages))).await
+        send_batch_from(Some(self), messages, |messages| self.send_batch(messages)).await
     }
 }
 
@@ -205,8 +206,8 @@ impl ProducerExt for DefaultMQProducer {
 /// ```no_run
 /// # use rocketmq_client_rust::*;
 /// # use rocketmq_model::common::message::{message_queue::MessageQueue, message_single::Message};
-/// # async fn example(producer: &DefaultMQProducer, message: Message, queue: MessageQueue) -> ClientResult<()> {
 /// use throughline::rocketmq;
+/// # async fn example(producer: &DefaultMQProducer, message: Message, queue: MessageQueue) -> ClientResult<()> {
 ///
 /// rocketmq::send(message, |message| producer.send_to_queue_with_timeout(message, queue, 3000)).await?;
 /// # Ok(())
@@ -315,9 +316,8 @@ where
     R: Sent,
 {
     let span = outgoing(producer, &mut message, R::TRANSACTION);
-    // In an `async` block, because the client's code may look at the context when it is called.
     let one = |result: &ClientResult<R>| result.as_ref().map_or_else(failed, |answer| sent_one(answer.result()));
-    span.future(async move { send(message).await }, one).await
+    span.future(on_the_heap(message, send), one).await
 }
 
 async fn send_batch_from<M, S, F, R>(
@@ -343,7 +343,13 @@ where
         inject_context(&context, message);
     }
     let batch = |result: &ClientResult<R>| result.as_ref().map_or_else(failed, |answer| sent(answer.result()));
-    span.future(async move { send(messages).await }, batch).await
+    span.future(on_the_heap(messages, send), batch).await
+}
+
+/// The client's futures have up to 16 KiB, too much to be moved about in the layers of ours. `send` is
+/// called at the first poll, because the client's code may look at the context when it is called.
+fn on_the_heap<M, F: Future>(message: M, send: impl FnOnce(M) -> F) -> Pin<Box<impl Future<Output = F::Output>>> {
+    Box::pin(async move { send(message).await })
 }
 
 /// The span of one message, whose context is in the message.
