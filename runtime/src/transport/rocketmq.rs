@@ -346,7 +346,7 @@ where
     span.future(on_the_heap(messages, send), batch).await
 }
 
-/// The client's futures have up to 16 KiB, too much to be moved about in the layers of ours. `send` is
+/// The client's futures have some 33 KiB, too much to be moved about in the layers of ours. `send` is
 /// called at the first poll, because the client's code may look at the context when it is called.
 fn on_the_heap<M, F: Future>(message: M, send: impl FnOnce(M) -> F) -> Pin<Box<impl Future<Output = F::Output>>> {
     Box::pin(async move { send(message).await })

@@ -49,6 +49,11 @@ impl Lab {
         Message::builder().topic(self.topic.as_str()).body_slice(body.as_bytes()).build_unchecked()
     }
 
+    /// Sends as a producer does that knows nothing of us.
+    async fn send_untraced(&self, message: Message) {
+        Box::pin(self.producer.send(message)).await.expect("sent");
+    }
+
     /// Lets another process consume what has been sent.
     fn consume(&self, role: &str, group: &str, deliveries: usize) -> Vec<SpanLine> {
         let deliveries = deliveries.to_string();
@@ -77,33 +82,33 @@ fn attributes<'a>(span: &'a SpanLine, keys: &[&str]) -> Vec<Option<&'a str>> {
     keys.iter().map(|key| span.attribute(key)).collect()
 }
 
+#[biz_tags(propagate(tenant_id))]
+#[traced("request", kind = server)]
+async fn request(lab: &Lab, tenant_id: &str) -> SendResult {
+    let mut order = lab.message("order");
+    order.set_tags("new".into());
+    order.set_keys("1001 acme".into());
+    // Left over from the message's earlier life, and not to be mixed with the new one.
+    order.put_property("traceparent".into(), "00-11111111111111111111111111111111-2222222222222222-01".into());
+    order.put_property("tracestate".into(), "old=1".into());
+    order.put_property("color".into(), "red".into());
+    lab.producer.send_traced(order).await.expect("sent").expect("an answer")
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_takes_its_trace_to_another_process() {
     let Some(lab) = Lab::open().await else { return };
-
-    #[biz_tags(propagate(tenant_id))]
-    #[traced("request", kind = server)]
-    async fn request(lab: &Lab, tenant_id: &str) -> SendResult {
-        let mut order = lab.message("order");
-        order.set_tags("new".into());
-        order.set_keys("1001 acme".into());
-        // Left over from the message's earlier life, and not to be mixed with the new one.
-        order.put_property("traceparent".into(), "00-11111111111111111111111111111111-2222222222222222-01".into());
-        order.put_property("tracestate".into(), "old=1".into());
-        order.put_property("color".into(), "red".into());
-        lab.producer.send_traced(order).await.expect("sent").expect("an answer")
-    }
     let capture = Capture::new();
     let sent = capture.run_async(request(&lab, "acme")).await;
     // Nothing is current, and the message has no properties of ours.
-    lab.producer.send(lab.message("untraced")).await.expect("sent");
+    lab.send_untraced(lab.message("untraced")).await;
     let broken = {
         let mut message = lab.message("broken");
         message.put_property("traceparent".into(), "00-not-a-trace-01".into());
         message.put_property("baggage".into(), "=;=%".into());
         message
     };
-    lab.producer.send(broken).await.expect("sent");
+    lab.send_untraced(broken).await;
     let spans = lab.consume("rocketmq-listen", "billing", 3);
 
     let (request, producer) = (capture.span("request"), capture.span(&format!("send {}", lab.topic)));
@@ -211,7 +216,7 @@ async fn a_batch_is_one_span_there_and_links_here() {
         lab.producer.send_traced(lab.message("c")).await.expect("sent");
     });
     capture.run_async(sending).await;
-    lab.producer.send(lab.message("untraced")).await.expect("sent");
+    lab.send_untraced(lab.message("untraced")).await;
     let spans = lab.consume("rocketmq-poll", &unique("polling"), 4);
 
     let producers: Vec<_> = capture.named(&format!("send {}", lab.topic)).iter().map(SpanLine::from).collect();
@@ -266,7 +271,7 @@ async fn every_way_of_sending_is_a_producer() {
             }
         };
         lab.producer.send_with_callback_traced(lab.message("callback"), callback).await.expect("handed over");
-        let first = |queues: &[_], _: &Message, _: &()| queues.first().cloned();
+        let first = |queues: &[_], _: &Message, (): &()| queues.first().cloned();
         rocketmq::send(fifo, |message| lab.producer.send_with_selector(message, first, ())).await.expect("sent");
         lab.producer.send_traced(delayed).await.expect("sent");
     });
