@@ -10,3 +10,4 @@ mod propagation;
 mod shapes;
 mod spawn;
 mod tags;
+mod timers;
