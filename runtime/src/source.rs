@@ -6,6 +6,8 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+#[cfg(any(feature = "http", feature = "sdk"))]
+use opentelemetry::trace::TraceId;
 use opentelemetry::trace::{Span as _, SpanBuilder, TraceContextExt as _, Tracer, TracerProvider};
 use opentelemetry::{Context, InstrumentationScope, global};
 
@@ -56,6 +58,11 @@ thread_local! {
     /// Whether the span that is starting on this thread is one of ours. Not a context: it is true
     /// only while `Tracer::build_with_context` runs.
     static OWN: Cell<bool> = const { Cell::new(false) };
+
+    /// The id that the trace is to have that is beginning on this thread. Like `OWN`, it is set only
+    /// while a span starts.
+    #[cfg(any(feature = "http", feature = "sdk"))]
+    static WANTED: Cell<Option<TraceId>> = const { Cell::new(None) };
 }
 
 /// Sends the spans of this process to `provider`.
@@ -133,5 +140,32 @@ impl OwnSpan {
 impl Drop for OwnSpan {
     fn drop(&mut self) {
         let _ = OWN.try_with(|own| own.set(self.0));
+    }
+}
+
+/// Asks for `id` as the id of the trace that begins on this thread before the guard is dropped.
+///
+/// OpenTelemetry's API has no way to say it: only the id generator of a provider decides. So this
+/// is heard by [`RequestIdGenerator`](crate::telemetry::RequestIdGenerator), and by no other.
+#[cfg(feature = "http")]
+pub(crate) fn want(id: TraceId) -> Wanted {
+    let _ = WANTED.try_with(|wanted| wanted.set(Some(id)));
+    Wanted(())
+}
+
+/// Takes what was asked for, so that no second trace has the same id.
+#[cfg(feature = "sdk")]
+pub(crate) fn wanted() -> Option<TraceId> {
+    WANTED.try_with(Cell::take).unwrap_or_default()
+}
+
+/// Withdraws the wish when dropped, also when a sampler panics.
+#[cfg(feature = "http")]
+pub(crate) struct Wanted(());
+
+#[cfg(feature = "http")]
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        let _ = WANTED.try_with(|wanted| wanted.set(None));
     }
 }
