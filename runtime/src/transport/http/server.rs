@@ -24,6 +24,7 @@ use super::facts::{self, Forwarded};
 use super::{Headers, X_REQUEST_ID, run_in};
 use crate::ambient::Ambient;
 use crate::callsite::Callsite;
+use crate::current;
 use crate::outcome::Outcome;
 use crate::propagation;
 use crate::request_id::RequestId;
@@ -317,7 +318,7 @@ impl Config {
 
     /// Another layer further out has opened the span: this one adds what it knows.
     fn join(&self, entered: Entered, parts: &request::Parts, route: Option<&str>) -> Span {
-        let current = Context::current();
+        let current = current::get();
         if Entered::of(&current) == entered {
             if let Some(route) = route {
                 let span = current.span();
