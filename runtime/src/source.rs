@@ -8,7 +8,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 #[cfg(any(feature = "http", feature = "sdk"))]
 use opentelemetry::trace::TraceId;
-use opentelemetry::trace::{Span as _, SpanBuilder, TraceContextExt as _, Tracer, TracerProvider};
+use opentelemetry::trace::{
+    Span as _, SpanBuilder, SpanContext, TraceContextExt as _, TraceFlags, Tracer, TracerProvider,
+};
 use opentelemetry::{Context, InstrumentationScope, global};
 
 use crate::ambient::{Ambient, Source};
@@ -28,8 +30,29 @@ where
         };
         // Without an SDK, after its shutdown, and where telemetry is suppressed, a tracer gives
         // spans without an identity.
-        span.span_context().is_valid().then(|| context.with_span(span))
+        span.span_context().is_valid().then(|| keep_random(context, context.with_span(span)))
     }
+}
+
+/// The SDK drops the flags of a caller whose trace is not sampled. That the trace id is random still
+/// has to be passed on (W3C Trace Context, level 2, section "Random Trace ID Flag").
+fn keep_random(parent: &Context, started: Context) -> Context {
+    const RANDOM: u8 = 0b10;
+    let flags_of = |context: &Context| context.span().span_context().trace_flags().to_u8();
+    if !parent.has_active_span() || flags_of(parent) & RANDOM == 0 || flags_of(&started) & RANDOM != 0 {
+        return started;
+    }
+    let corrected = {
+        let span = started.span();
+        let is = span.span_context();
+        // A span that records has its flags for good, and is not replaced.
+        if span.is_recording() || is.trace_id() != parent.span().span_context().trace_id() {
+            return started.clone();
+        }
+        let flags = TraceFlags::new(is.trace_flags().to_u8() | RANDOM);
+        SpanContext::new(is.trace_id(), is.span_id(), flags, false, is.trace_state().clone())
+    };
+    started.with_remote_span_context(corrected)
 }
 
 pub(crate) fn of<P>(provider: &P) -> Arc<dyn Source>
