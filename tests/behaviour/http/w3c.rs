@@ -47,6 +47,8 @@ async fn identities_that_are_continued() {
     for (text, flags) in [
         ("00-T-P-01", "01"),
         ("00-T-P-00", "00"),
+        ("00-T-P-02", "02"),
+        ("00-T-P-fe", "02"),
         ("00-T-P-03", "03"),
         ("00-T-P-ff", "03"),
         ("  00-T-P-01\t", "01"),
