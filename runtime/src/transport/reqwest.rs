@@ -134,16 +134,16 @@ fn answered(response: &Response, layer: &ClientLayer) -> Outcome {
 }
 
 fn kind_of(error: &Error) -> &'static str {
-    let kinds: [(fn(&Error) -> bool, &'static str); 7] = [
-        (Error::is_timeout, "timeout"),
-        (Error::is_connect, "connect"),
-        (Error::is_redirect, "redirect"),
-        (Error::is_body, "body"),
-        (Error::is_decode, "decode"),
-        (Error::is_builder, "builder"),
-        (Error::is_upgrade, "upgrade"),
-    ];
-    kinds.into_iter().find(|(is, _)| is(error)).map_or("request", |(_, kind)| kind)
+    match error {
+        error if error.is_timeout() => "timeout",
+        error if error.is_connect() => "connect",
+        error if error.is_redirect() => "redirect",
+        error if error.is_body() => "body",
+        error if error.is_decode() => "decode",
+        error if error.is_builder() => "builder",
+        error if error.is_upgrade() => "upgrade",
+        _ => "request",
+    }
 }
 
 /// What has led to the error. Its own text has the URL in it.

@@ -10,7 +10,7 @@ use axum::response::Response;
 use axum::routing::get;
 use bytes::Bytes;
 use futures::StreamExt as _;
-use http_body_util::StreamBody;
+use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
@@ -18,7 +18,7 @@ use hyper_util::service::TowerToHyperService;
 use throughline::http::{ServerLayer, Tag};
 use throughline::{Snapshot, biz_tags, traced};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
@@ -49,14 +49,21 @@ fn layer() -> ServerLayer {
 /// A router behind the layer; axum's tasks are given the capture of the process.
 async fn serve_axum(stop: watch::Receiver<bool>) {
     let capture = Snapshot::capture();
+    let (request_over, mut all_over) = mpsc::channel::<Infallible>(1);
     let router = Router::new()
         .route("/orders/{order_no}", get(load))
         .route("/stream", get(stream))
         .route("/fail", get(|| async { http::StatusCode::SERVICE_UNAVAILABLE }))
         .layer(layer())
-        .layer(from_fn(move |request: Request, next: Next| capture.future(next.run(request))));
+        .layer(from_fn(move |request: Request, next: Next| {
+            let (over, answer) = (request_over.clone(), capture.future(next.run(request)));
+            // Let go after the body inside.
+            async move { answer.await.map(|body| Body::new(body.map_frame(move |frame| (&over, frame).1))) }
+        }));
     let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
     axum::serve(listen().await, service).with_graceful_shutdown(stopped(stop)).await.expect("it serves");
+    // A connection that was cut is let go of a moment later.
+    assert!(all_over.recv().await.is_none());
 }
 
 #[traced]
