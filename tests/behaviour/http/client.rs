@@ -4,8 +4,9 @@ use std::convert::Infallible;
 use std::future::{Ready, ready};
 
 use http::{HeaderMap, Request, Response, StatusCode, Version};
+use http_body_util::BodyExt as _;
 use opentelemetry::trace::{SpanKind, Status};
-use throughline::http::{Attempts, ClientLayer, UrlTemplate};
+use throughline::http::{Attempts, ClientLayer, ServerLayer, UrlTemplate};
 use throughline::testing::{Capture, FinishedSpan};
 use throughline::traced;
 use tower::retry::Policy;
@@ -245,4 +246,20 @@ async fn readiness_is_that_of_the_client() {
         })));
     assert!(service.ready().await.is_ok());
     assert!(service.call(get("/")).await.is_ok());
+}
+
+/// A gateway that hands the request itself to a service in the same process.
+#[tokio::test]
+async fn a_request_that_is_handed_on_is_another_one_there() {
+    let capture = Capture::new();
+    let behind = ServerLayer::new()
+        .layer(service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(String::new())) }));
+    let service = ClientLayer::new().layer(behind);
+    let gateway = ServerLayer::new().layer(service_fn(move |request: Request<()>| {
+        let answer = service.clone().oneshot(request);
+        answer
+    }));
+    let response = capture.run_async(gateway.oneshot(get("http://shop.example/"))).await.expect("an answer");
+    response.into_body().collect().await.expect("a body");
+    capture.assert_tree("GET [server]\n└── GET [client]\n    └── GET [server]");
 }

@@ -210,6 +210,18 @@ async fn two_layers_make_one_span() {
 }
 
 #[tokio::test]
+async fn a_route_that_is_known_outside_stays() {
+    let capture = Capture::new();
+    let router = router(ServerLayer::new());
+    let service = ServerLayer::new().route(|_| Some("/outside".into())).layer(router);
+    let response = capture.run_async(service.oneshot(get("/orders/7", &[]))).await.expect("an answer");
+    response.into_body().collect().await.expect("a body");
+    let span = capture.span("GET /outside");
+    assert_text(&span, "http.route", Some("/outside"));
+    assert_no_doubles(&span);
+}
+
+#[tokio::test]
 async fn an_error_of_the_service_is_recorded_and_passed_on() {
     let capture = Capture::new();
     let service = service_fn(|_: Request<()>| async {

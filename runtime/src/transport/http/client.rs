@@ -20,6 +20,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::edge::{Recorded, Travelling};
+use super::server::Entered;
 use super::{HeadersMut, X_REQUEST_ID, facts, run_in, url};
 use crate::callsite::Callsite;
 use crate::outcome::Outcome;
@@ -245,6 +246,9 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
+        // A request that is passed on, to a service in this process even, is another one there.
+        parts.extensions.remove::<Entered>();
+        parts.extensions.remove::<RequestId>();
         let mut span = self.layer.begin_parts(&mut parts);
         let request = Request::from_parts(parts, body);
         let inner = run_in(&mut span, || self.inner.call(request));

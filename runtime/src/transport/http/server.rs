@@ -214,15 +214,17 @@ struct Exchange {
 }
 
 /// Which span is that of the request, for layers further in.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Entered(TraceId, SpanId);
+#[derive(Clone, Copy)]
+pub(super) struct Entered {
+    span: (TraceId, SpanId),
+    /// Whether it has a route.
+    routed: bool,
+}
 
-impl Entered {
-    fn of(context: &Context) -> Self {
-        let span = context.span();
-        let span = span.span_context();
-        Self(span.trace_id(), span.span_id())
-    }
+fn identity(context: &Context) -> (TraceId, SpanId) {
+    let span = context.span();
+    let span = span.span_context();
+    (span.trace_id(), span.span_id())
 }
 
 impl Exchange {
@@ -312,14 +314,14 @@ impl Config {
         let header = HeaderValue::try_from(id.to_string()).ok();
         let _ = slot.set(id.clone());
         parts.extensions.insert(id);
-        parts.extensions.insert(Entered::of(&context));
+        parts.extensions.insert(Entered { span: identity(&context), routed: route.is_some() });
         (span, header)
     }
 
     /// Another layer further out has opened the span: this one adds what it knows.
     fn join(&self, entered: Entered, parts: &request::Parts, route: Option<&str>) -> Span {
         let current = current::get();
-        if Entered::of(&current) == entered {
+        if identity(&current) == entered.span && !entered.routed {
             if let Some(route) = route {
                 let span = current.span();
                 span.update_name(facts::span_name(&parts.method, Some(route)));
