@@ -36,6 +36,9 @@ static CALLSITE: Callsite = Callsite::transport("HTTP", SpanKind::Server);
 
 const RECORDED_ID: &str = "http.request.header.x-request-id";
 
+/// Room for the attributes of a request, so that they are allocated once.
+const TYPICAL_ATTRIBUTES: usize = 12;
+
 type RouteOf = dyn Fn(&request::Parts) -> Option<Cow<'static, str>> + Send + Sync;
 
 /// Gives every request a server span: a layer for axum, hyper, tonic, and any other service over
@@ -341,6 +344,7 @@ impl Config {
 
     /// Adds the attributes that are known when the span starts, so that samplers see them.
     fn describe(&self, parts: &request::Parts, route: Option<&str>, tags: &mut Tags) {
+        tags.own.reserve(TYPICAL_ATTRIBUTES);
         facts::add_method(&parts.method, tags);
         if let Some(route) = route {
             tags.attribute("http.route", route.to_owned());
