@@ -255,10 +255,7 @@ async fn a_request_that_is_handed_on_is_another_one_there() {
     let behind = ServerLayer::new()
         .layer(service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(String::new())) }));
     let service = ClientLayer::new().layer(behind);
-    let gateway = ServerLayer::new().layer(service_fn(move |request: Request<()>| {
-        let answer = service.clone().oneshot(request);
-        answer
-    }));
+    let gateway = ServerLayer::new().layer(service_fn(move |request: Request<()>| service.clone().oneshot(request)));
     let response = capture.run_async(gateway.oneshot(get("http://shop.example/"))).await.expect("an answer");
     response.into_body().collect().await.expect("a body");
     capture.assert_tree("GET [server]\n└── GET [client]\n    └── GET [server]");

@@ -76,7 +76,7 @@ proptest! {
         let ids: Vec<_> = response.headers().get_all("x-request-id").iter().collect();
         prop_assert_eq!(ids.len(), 1);
         prop_assert!(ids[0].to_str().is_ok_and(|id| !id.is_empty() && id.len() <= 256));
-        for attribute in span.attributes.iter() {
+        for attribute in &span.attributes {
             let text = attribute.value.to_string();
             prop_assert!(!text.contains(['\r', '\n', '\u{1b}', '\u{202e}']), "{} {:?}", attribute.key, text);
         }

@@ -237,14 +237,14 @@ async fn an_error_of_the_service_is_recorded_and_passed_on() {
 
 #[tokio::test]
 async fn a_panic_is_recorded_and_goes_on() {
-    async fn at_once() -> Result<http::Response<String>, std::convert::Infallible> {
+    fn panic_later() -> Result<http::Response<String>, std::convert::Infallible> {
         panic!("no such order")
     }
     for sync in [false, true] {
         let capture = Capture::new();
         let service = service_fn(move |_: Request<()>| {
             assert!(!sync, "no such order");
-            at_once()
+            async { panic_later() }
         });
         let service = ServerLayer::new().layer(service);
         let task = tokio::spawn(capture.run_async(async move { service.oneshot(Request::new(())).await.is_ok() }));
