@@ -24,7 +24,7 @@ pub(crate) struct Ambient {
     pub(crate) trace_state: Option<Arc<crate::propagation::ForeignTraceState>>,
     /// The id of the HTTP request that all this is for. Known a moment after the context exists.
     #[cfg(feature = "http")]
-    pub(crate) request_id: Option<Arc<std::sync::OnceLock<crate::request_id::RequestId>>>,
+    pub(crate) request_id: Option<Arc<std::sync::OnceLock<Arc<str>>>>,
     /// Where spans of this part of the program go, when not to the installed provider.
     pub(crate) source: Option<Arc<dyn Source>>,
 }

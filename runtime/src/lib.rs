@@ -16,8 +16,6 @@ mod forest;
 mod future;
 mod origin;
 mod outcome;
-#[cfg(feature = "http")]
-mod request_id;
 mod run;
 mod secret;
 mod snapshot;

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{self, Poll};
 
-use http::header::HeaderValue;
 use http::uri::Authority;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version, request};
 use opentelemetry::Context;
@@ -20,12 +19,12 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::edge::{Recorded, Travelling};
+use super::request_id::RequestId;
 use super::server::Entered;
 use super::{HeadersMut, X_REQUEST_ID, facts, run_in, url};
 use crate::callsite::Callsite;
 use crate::outcome::Outcome;
 use crate::propagation;
-use crate::request_id::RequestId;
 use crate::span::{Opening, Span};
 use crate::tags::Tags;
 
@@ -164,8 +163,7 @@ impl Config {
         propagator.inject(context, &mut HeadersMut(headers));
         self.travelling.write(context, headers);
         if !headers.contains_key(&X_REQUEST_ID) {
-            let id = RequestId::to_pass_on(context).and_then(|id| HeaderValue::try_from(id.to_string()).ok());
-            if let Some(id) = id {
+            if let Some(id) = RequestId::to_pass_on(context).and_then(|id| id.header()) {
                 let _ = headers.try_insert(X_REQUEST_ID, id);
             }
         }

@@ -102,6 +102,7 @@ mod client;
 mod edge;
 mod facts;
 mod headers;
+mod request_id;
 mod server;
 mod url;
 
@@ -113,12 +114,11 @@ pub use body::TracedBody;
 pub use client::{Attempts, ClientFuture, ClientLayer, ClientService, UrlTemplate};
 pub use edge::Tag;
 pub use headers::{Headers, HeadersMut};
+pub use request_id::RequestId;
 pub use server::{ServerFuture, ServerLayer, ServerService};
 
 #[cfg(feature = "reqwest")]
 pub(crate) use client::{Outgoing, Target};
-
-pub use crate::request_id::RequestId;
 
 use crate::outcome::Outcome;
 use crate::span::Span;

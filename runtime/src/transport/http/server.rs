@@ -21,13 +21,13 @@ use tower_service::Service;
 use super::body::TracedBody;
 use super::edge::{Edge, Recorded, Tag, Travelling};
 use super::facts::{self, Forwarded};
+use super::request_id::RequestId;
 use super::{Headers, X_REQUEST_ID, run_in};
 use crate::ambient::Ambient;
 use crate::callsite::Callsite;
 use crate::current;
 use crate::outcome::Outcome;
 use crate::propagation;
-use crate::request_id::RequestId;
 use crate::run::Tagging;
 use crate::span::{Opening, Span};
 use crate::tags::Tags;
@@ -314,8 +314,8 @@ impl Config {
         let id = given
             .filter(|_| keeps)
             .unwrap_or_else(|| if trace == TraceId::INVALID { RequestId::mint() } else { RequestId::of_trace(trace) });
-        let header = HeaderValue::try_from(id.to_string()).ok();
-        let _ = slot.set(id.clone());
+        let header = id.header();
+        let _ = slot.set(id.text());
         parts.extensions.insert(id);
         parts.extensions.insert(Entered { span: identity(&context), routed: route.is_some() });
         (span, header)

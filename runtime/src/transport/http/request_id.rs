@@ -4,6 +4,7 @@ use std::fmt;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 
+use http::header::HeaderValue;
 use opentelemetry::Context;
 use opentelemetry::trace::{TraceContextExt as _, TraceId};
 
@@ -19,29 +20,23 @@ const MAX_BYTES: usize = 256;
 /// that one, unchanged. It is visible ASCII and not longer than 256 bytes, so that it cannot forge
 /// a line in a log. Cloning does not copy it.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct RequestId(Form);
-
-#[derive(Clone, PartialEq, Eq, Hash)]
-enum Form {
-    Trace(TraceId),
-    Given(Arc<str>),
-}
+pub struct RequestId(Arc<str>);
 
 impl RequestId {
     /// The id of a request that belongs to a trace.
-    pub(crate) fn of_trace(trace: TraceId) -> Self {
-        Self(Form::Trace(trace))
+    pub(super) fn of_trace(trace: TraceId) -> Self {
+        Self(trace.to_string().into())
     }
 
     /// The id that a caller has named; `None` if it is none that can be passed on.
-    pub(crate) fn given(header: &[u8]) -> Option<Self> {
+    pub(super) fn given(header: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(header).ok()?.trim_matches([' ', '\t']);
         let passes = (1..=MAX_BYTES).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-        passes.then(|| Self(Form::Given(text.into())))
+        passes.then(|| Self(text.into()))
     }
 
     /// A new one, for a request without a trace.
-    pub(crate) fn mint() -> Self {
+    pub(super) fn mint() -> Self {
         // Each `RandomState` is keyed from the operating system's random numbers.
         let random = || RandomState::new().build_hasher().finish();
         let id = u128::from(random()) << 64 | u128::from(random());
@@ -49,19 +44,28 @@ impl RequestId {
     }
 
     /// The id of the request that the current context is for: below a
-    /// [`ServerLayer`](crate::http::ServerLayer), also in its detached jobs. `None` elsewhere.
+    /// [`ServerLayer`](super::ServerLayer), also in its detached jobs. `None` elsewhere.
     ///
     /// Costs a look-up in the context.
     pub fn current() -> Option<Self> {
         current::with(Self::of)
     }
 
-    pub(crate) fn of(context: &Context) -> Option<Self> {
-        Ambient::of(context)?.request_id.as_ref()?.get().cloned()
+    pub(super) fn of(context: &Context) -> Option<Self> {
+        Ambient::of(context)?.request_id.as_ref()?.get().cloned().map(Self)
+    }
+
+    /// The id as the context holds it.
+    pub(super) fn text(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+
+    pub(super) fn header(&self) -> Option<HeaderValue> {
+        HeaderValue::from_str(&self.0).ok()
     }
 
     /// The id to pass on from `context`: that of its request, else that of its trace.
-    pub(crate) fn to_pass_on(context: &Context) -> Option<Self> {
+    pub(super) fn to_pass_on(context: &Context) -> Option<Self> {
         Self::of(context).or_else(|| {
             let trace = context.span().span_context().trace_id();
             (trace != TraceId::INVALID).then(|| Self::of_trace(trace))
@@ -69,11 +73,8 @@ impl RequestId {
     }
 
     /// The id of the trace that this can be the id of: 32 hexadecimal digits, or a UUID.
-    pub(crate) fn as_trace_id(&self) -> Option<TraceId> {
-        let text = match &self.0 {
-            Form::Trace(trace) => return Some(*trace),
-            Form::Given(text) => text.as_bytes(),
-        };
+    pub(super) fn as_trace_id(&self) -> Option<TraceId> {
+        let text = self.0.as_bytes();
         let dashed = match text.len() {
             32 => false,
             36 => true,
@@ -95,10 +96,7 @@ impl RequestId {
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Form::Trace(trace) => fmt::Display::fmt(trace, f),
-            Form::Given(text) => f.write_str(text),
-        }
+        f.write_str(&self.0)
     }
 }
 
@@ -108,12 +106,9 @@ impl fmt::Debug for RequestId {
     }
 }
 
-impl PartialEq<str> for RequestId {
-    fn eq(&self, other: &str) -> bool {
-        match &self.0 {
-            Form::Trace(trace) => trace.to_string() == other,
-            Form::Given(text) => **text == *other,
-        }
+impl AsRef<str> for RequestId {
+    fn as_ref(&self) -> &str {
+        &self.0
     }
 }
 
