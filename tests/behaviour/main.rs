@@ -2,6 +2,7 @@
 
 mod block;
 mod carried;
+mod http;
 mod living;
 mod log;
 mod options;
