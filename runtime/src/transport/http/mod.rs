@@ -1,1 +1,3 @@
 //! HTTP: server and client layers for tower.
+
+pub(crate) mod headers;
