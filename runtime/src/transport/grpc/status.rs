@@ -231,7 +231,9 @@ mod tests {
 
     #[test]
     fn a_status_is_read_whatever_it_holds() {
-        let end = |pairs| End::read(&headers(pairs));
+        fn end(pairs: &[(&'static str, &[u8])]) -> Option<End> {
+            End::read(&headers(pairs))
+        }
         assert_eq!(end(&[]), None);
         assert_eq!(end(&[("grpc-status", b"0")]), Some(End::new(Code::Ok, String::new())));
         let not_found = end(&[("grpc-status", b"5"), ("grpc-message", b"no order%20%C3%A9")]);
