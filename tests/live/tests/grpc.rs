@@ -48,13 +48,13 @@ impl Shop {
     }
 
     fn client(&self) -> Orders<ClientService<Channel>> {
-        self.client_of(self.endpoint())
+        client_of(&self.endpoint())
     }
+}
 
-    fn client_of(&self, endpoint: Endpoint) -> Orders<ClientService<Channel>> {
-        let layer = ClientLayer::new().server(endpoint.uri());
-        Orders(ServiceBuilder::new().layer(layer).service(endpoint.connect_lazy()))
-    }
+fn client_of(endpoint: &Endpoint) -> Orders<ClientService<Channel>> {
+    let layer = ClientLayer::new().server(endpoint.uri());
+    Orders(ServiceBuilder::new().layer(layer).service(endpoint.connect_lazy()))
 }
 
 /// What `tonic-prost-build` would generate.
@@ -243,10 +243,10 @@ async fn streams_of_all_kinds_have_one_span_on_each_side() {
     let calls = in_span_async("calls", async {
         assert_eq!(client.collect(made(3)).await.unwrap(), "3");
 
-        let mut states = client.watch("order").await.unwrap();
+        let mut updates = client.watch("order").await.unwrap();
         assert!(capture.named("shop.Orders/Watch").is_empty(), "the headers are not the end of the call");
         let mut seen = 0;
-        while states.message().await.unwrap().is_some() {
+        while updates.message().await.unwrap().is_some() {
             seen += 1;
         }
         assert_eq!((seen, capture.named("shop.Orders/Watch").len()), (2, 1));
@@ -277,8 +277,8 @@ async fn a_stream_that_fails_half_way_has_the_status_of_its_trailers() {
     let capture = Capture::new();
     let client = shop.client();
     let failed = capture.run_async(async {
-        let mut states = client.watch("corrupt").await.unwrap();
-        (states.message().await.is_ok(), states.message().await.is_ok(), states.message().await.unwrap_err().code())
+        let mut updates = client.watch("corrupt").await.unwrap();
+        (updates.message().await.is_ok(), updates.message().await.is_ok(), updates.message().await.unwrap_err().code())
     });
     assert_eq!(failed.await, (true, true, Code::DataLoss));
     drop(client);
@@ -322,11 +322,11 @@ async fn a_client_that_drops_a_stream_cancels_both_sides() {
     let shop = Shop::open("internal");
     let capture = Capture::new();
     let client = shop.client();
-    let mut states = capture.run_async(client.watch("endless")).await.unwrap();
-    assert!(states.message().await.unwrap().is_some());
+    let mut updates = capture.run_async(client.watch("endless")).await.unwrap();
+    assert!(updates.message().await.unwrap().is_some());
     wait_until_it_hangs(&shop);
     assert_eq!(capture.open(), 1);
-    drop((states, client));
+    drop((updates, client));
 
     let (here, there) = (lines(&capture), shop.peer.stop());
     let (client, server) = pair(&here, &there, "shop.Orders/Watch");
@@ -339,12 +339,12 @@ async fn a_server_that_dies_in_a_stream_fails_the_client() {
     let shop = Shop::open("internal");
     let capture = Capture::new();
     let client = shop.client();
-    let mut states = capture.run_async(client.watch("endless")).await.unwrap();
-    assert!(states.message().await.unwrap().is_some());
+    let mut updates = capture.run_async(client.watch("endless")).await.unwrap();
+    assert!(updates.message().await.unwrap().is_some());
     wait_until_it_hangs(&shop);
     drop(shop.peer);
     let status = loop {
-        match states.message().await {
+        match updates.message().await {
             Ok(state) => assert!(state.is_some(), "the stream does not end well"),
             Err(status) => break status,
         }
@@ -428,7 +428,7 @@ async fn a_deadline_that_passes_on_the_client_is_its_own_error() {
     // With one that the server knows of, and with one that it does not.
     let mut told = Request::new("endless".to_owned());
     told.set_timeout(Duration::from_millis(40));
-    let untold = shop.client_of(shop.endpoint().timeout(Duration::from_millis(40)));
+    let untold = client_of(&shop.endpoint().timeout(Duration::from_millis(40)));
     let capture = Capture::new();
     capture
         .run_async(async {
@@ -457,9 +457,9 @@ async fn a_handler_that_panics_is_recorded_on_both_sides() {
     let (unary, streaming) = capture
         .run_async(async {
             let unary = client.get("explosive").await.unwrap_err();
-            let mut states = client.watch("explosive").await.unwrap();
+            let mut updates = client.watch("explosive").await.unwrap();
             let streaming = loop {
-                match states.message().await {
+                match updates.message().await {
                     Ok(state) => assert!(state.is_some(), "the stream does not end well"),
                     Err(status) => break status,
                 }
@@ -671,6 +671,9 @@ async fn without_layers_a_request_carries_the_context_and_is_a_parent() {
 // ---------------------------------------------------------------------------------------------
 // What needs no second process
 
+#[traced(kind = server, parent = metadata)]
+fn receive(metadata: &MetadataMap) {}
+
 #[test]
 fn metadata_is_a_carrier_that_leaves_binary_values_alone() {
     let capture = Capture::new();
@@ -682,8 +685,6 @@ fn metadata_is_a_carrier_that_leaves_binary_values_alone() {
     assert_eq!(metadata.get_all("traceparent").iter().count(), 1, "the old one is replaced");
     assert_eq!(metadata.get_bin("trace-bin"), Some(&binary));
 
-    #[traced(kind = server, parent = metadata)]
-    fn receive(metadata: &MetadataMap) {}
     capture.run(|| receive(&metadata));
     assert!(capture.span("receive").is_child_of(&capture.span("send")));
 

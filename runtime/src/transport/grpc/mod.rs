@@ -35,9 +35,9 @@
 //!
 //! # Spans
 //!
-//! They follow the [semantic conventions for gRPC], version 1.42.0. Those have changed in 1.38 and
-//! 1.39: what used to be `rpc.system`, `rpc.service` and `rpc.grpc.status_code` is no longer there.
-//! No event is recorded for single messages.
+//! They follow the [semantic conventions for gRPC], version 1.42.0. What was `rpc.system`,
+//! `rpc.service` and `rpc.grpc.status_code` until version 1.37 is deprecated there, and not set. No
+//! event is recorded for single messages.
 //!
 //! | | |
 //! |---|---|
@@ -48,7 +48,7 @@
 //! | `rpc.method_original` | the path, if the method is not known |
 //! | `rpc.response.status_code` | `OK`, `NOT_FOUND` … |
 //! | `server.address`, `server.port` | server: what the caller has asked for; client: see [`ClientLayer::server`] |
-//! | `network.peer.address`, `network.peer.port` | server: the other end of the connection |
+//! | `network.peer.address`, `network.peer.port` | server: the other end of the connection, where `tonic` accepts it |
 //! | `error.type` | the status code of a failed call |
 //! | `cancelled` | `true`, if the call was given up half-way |
 //!
