@@ -9,13 +9,22 @@
 //!
 //! ```no_run
 //! use throughline::grpc::{ClientLayer, ServerLayer};
-//! use tonic::service::Routes;
 //! use tonic::transport::{Endpoint, Server};
 //! use tower::ServiceBuilder;
 //!
-//! # async fn example(routes: Routes) -> Result<(), Box<dyn std::error::Error>> {
+//! # type Request = http::Request<tonic::body::Body>;
+//! # type Response = http::Response<tonic::body::Body>;
+//! # async fn example<S>(orders: S) -> Result<(), Box<dyn std::error::Error>>
+//! # where
+//! #     S: tower::Service<Request, Response = Response, Error = std::convert::Infallible>,
+//! #     S: Clone + Send + 'static,
+//! #     S::Future: Send,
+//! # {
 //! // The server: one layer around all its services.
-//! let server = Server::builder().layer(ServerLayer::new()).serve("127.0.0.1:50051".parse()?, routes);
+//! let server = Server::builder()
+//!     .layer(ServerLayer::new())
+//!     // …with `.add_service(…)` for more than one
+//!     .serve("127.0.0.1:50051".parse()?, orders);
 //!
 //! // The client: one layer around the channel. Generated clients take it in place of the channel,
 //! // as in `OrdersClient::new(channel)`.

@@ -30,14 +30,13 @@ static SERVER: Callsite = Callsite::transport("grpc", SpanKind::Server);
 /// untouched. With `tonic-web`, it belongs inside of `GrpcWebLayer`. Neither back-pressure nor errors
 /// change.
 ///
-/// ```no_run
+/// ```
 /// use throughline::grpc::ServerLayer;
 /// use tonic::transport::Server;
 ///
-/// # async fn example(routes: tonic::service::Routes) -> Result<(), Box<dyn std::error::Error>> {
-/// Server::builder().layer(ServerLayer::new()).serve("127.0.0.1:50051".parse()?, routes).await?;
-/// # Ok(())
-/// # }
+/// // From inside; and at the edge, where callers are not trusted.
+/// let server = Server::builder().layer(ServerLayer::new());
+/// let edge = Server::builder().layer(ServerLayer::new().public());
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct ServerLayer {
