@@ -364,9 +364,10 @@ fn assert_same_code(span: &FinishedSpan, status: &Status) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_not_there_fails_the_client() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let endpoint = Endpoint::from_shared(format!("http://{}", free.local_addr().unwrap())).unwrap();
-    drop(free);
+    // A port that is taken, so that nobody else gets it, and that nobody listens on.
+    let deaf = tokio::net::TcpSocket::new_v4().unwrap();
+    deaf.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let endpoint = Endpoint::from_shared(format!("http://{}", deaf.local_addr().unwrap())).unwrap();
     let capture = Capture::new();
     let client = ServiceBuilder::new().layer(ClientLayer::new()).service(endpoint.connect_lazy());
     // A channel that connects late is ready; the call fails.
@@ -444,10 +445,11 @@ async fn a_deadline_that_passes_on_the_client_is_its_own_error() {
         assert_eq!((code(client), client.attribute("error.type")), ("DEADLINE_EXCEEDED", Some("DEADLINE_EXCEEDED")));
         assert!(client.status.starts_with("error: "));
     }
-    // Of the second, the server sees no more than that the caller went away.
-    assert_eq!((here.len(), there.len()), (2, 2));
-    assert!(there[1].is_child_of(&here[1]));
-    assert_cancelled(&there[1]);
+    // How far the calls have come by then is left to the machine.
+    assert_eq!(here.len(), 2);
+    for server in &there {
+        assert!(here.iter().any(|client| server.is_child_of(client)), "{server:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -716,6 +718,27 @@ async fn call_here(capture: &Capture, layer: ServerLayer, path: &str, response: 
     // As `hyper` does: a body that says it is over is not asked for its end.
     let mut body = response.into_body();
     while !body.is_end_stream() && body.frame().await.is_some() {}
+}
+
+/// A server that watches the time may be faster than the client, and `tonic`'s says `CANCELLED` then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_cancelled_after_its_deadline_was_too_late() {
+    for (timeout, expected) in [(Some("1n"), "DEADLINE_EXCEEDED"), (Some("1H"), "CANCELLED"), (None, "CANCELLED")] {
+        let capture = Capture::new();
+        let client = ClientLayer::new().layer(service_fn(|_: http::Request<Body>| {
+            let cancelled = http::Response::builder().header("grpc-status", "1").body(Body::empty()).unwrap();
+            future::ready(Ok::<_, std::convert::Infallible>(cancelled))
+        }));
+        let mut request = Request::new("order".to_owned());
+        if let Some(timeout) = timeout {
+            request.metadata_mut().insert("grpc-timeout", timeout.parse().unwrap());
+        }
+        let client = Orders(client);
+        let call = client.unary("/shop.Orders/Get", request);
+        assert_eq!(capture.run_async(call).await.unwrap_err().code(), Code::Cancelled);
+        let span = SpanLine::from(&capture.span("shop.Orders/Get"));
+        assert_eq!((code(&span), span.status.as_str()), (expected, "error: "), "{timeout:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
