@@ -6,7 +6,7 @@
 use opentelemetry::propagation::{Extractor, Injector};
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 
-use super::hex;
+use super::{hex, trim};
 
 const SINGLE: &str = "b3";
 const TRACE_ID: &str = "x-b3-traceid";
@@ -34,7 +34,7 @@ pub(super) fn inject_multi(span: &SpanContext, into: &mut dyn Injector) {
 /// `trace-span`, `trace-span-sampling` or `trace-span-sampling-parent`. The sampling state alone has
 /// no identity.
 pub(super) fn extract_single(from: &dyn Extractor) -> Option<SpanContext> {
-    let mut parts = from.get(SINGLE)?.trim().splitn(5, '-');
+    let mut parts = trim(from.get(SINGLE)?).splitn(5, '-');
     let (trace_id, span_id) = (parts.next()?, parts.next()?);
     let sampled = match parts.next() {
         None => DEFERRED,
@@ -52,8 +52,8 @@ pub(super) fn extract_single(from: &dyn Extractor) -> Option<SpanContext> {
 }
 
 pub(super) fn extract_multi(from: &dyn Extractor) -> Option<SpanContext> {
-    let debug = from.get(FLAGS).is_some_and(|flags| flags.trim() == "1");
-    let sampled = match from.get(SAMPLED).map(str::trim) {
+    let debug = from.get(FLAGS).is_some_and(|flags| trim(flags) == "1");
+    let sampled = match from.get(SAMPLED).map(trim) {
         _ if debug => true,
         None => DEFERRED,
         // Early tracers wrote words.
@@ -61,7 +61,7 @@ pub(super) fn extract_multi(from: &dyn Extractor) -> Option<SpanContext> {
         Some("0" | "false") => false,
         Some(_) => return None,
     };
-    identity(from.get(TRACE_ID)?.trim(), from.get(SPAN_ID)?.trim(), sampled)
+    identity(trim(from.get(TRACE_ID)?), trim(from.get(SPAN_ID)?), sampled)
 }
 
 /// Without a sampling state the decision is the receiver's. A trace that somebody has begun is not

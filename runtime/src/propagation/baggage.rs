@@ -1,10 +1,13 @@
 //! `baggage`, by W3C Baggage.
 
+use std::borrow::Cow;
+
 use opentelemetry::baggage::{Baggage, BaggageMetadata};
 use opentelemetry::propagation::{Extractor, Injector};
 use opentelemetry::{Key, KeyValue, StringValue};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
+use super::trim;
 use crate::ambient::BaggageEntry;
 use crate::value::TagValue as _;
 
@@ -36,10 +39,9 @@ pub(super) fn inject(baggage: &Baggage, sent: &dyn Fn(&str) -> bool, into: &mut 
         header.push_str(key.as_str());
         header.push('=');
         header.extend(utf8_percent_encode(value.as_str(), ENCODED));
-        let metadata = metadata.as_str().trim_start_matches(';');
-        if !metadata.is_empty() && metadata.bytes().all(is_property_byte) {
+        for property in properties(metadata.as_str()) {
             header.push(';');
-            header.push_str(metadata);
+            header.push_str(&property);
         }
         count += 1;
         if header.len() > MAX_BYTES || count > MAX_MEMBERS {
@@ -52,14 +54,20 @@ pub(super) fn inject(baggage: &Baggage, sent: &dyn Fn(&str) -> bool, into: &mut 
     }
 }
 
-/// What may stand in properties without breaking out of the member: visible characters but the
-/// comma, and blanks.
-fn is_property_byte(byte: u8) -> bool {
-    matches!(byte, b' '..=b'~' | b'\t') && byte != b','
+/// The valid ones among the properties of a member, without blanks around their parts. They come from
+/// other processes, and from code that sets metadata as it likes: none may break out of the member.
+fn properties(metadata: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    metadata.split(';').filter_map(|property| match property.split_once('=') {
+        None => Some(Cow::from(trim(property))).filter(|key| is_token(key)),
+        Some((key, value)) => {
+            let (key, value) = (trim(key), trim(value));
+            (is_token(key) && is_value(value)).then(|| Cow::from(format!("{key}={value}")))
+        }
+    })
 }
 
 /// Reads the members for which `accepted` holds, up to the limits. A member that is not valid is
-/// left out, the others stand.
+/// left out, the others stand; so it is with the properties of a member.
 pub(super) fn extract(from: &dyn Extractor, accepted: &dyn Fn(&str) -> bool) -> Vec<BaggageEntry> {
     let Some(headers) = from.get_all(HEADER) else { return Vec::new() };
     let mut members: Vec<BaggageEntry> = Vec::new();
@@ -79,25 +87,26 @@ pub(super) fn extract(from: &dyn Extractor, accepted: &dyn Fn(&str) -> bool) -> 
 }
 
 fn parse(member: &str) -> Option<BaggageEntry> {
-    let (pair, properties) = member.split_once(';').unwrap_or((member, ""));
+    let (pair, metadata) = member.split_once(';').unwrap_or((member, ""));
     let (key, value) = pair.split_once('=')?;
-    let (key, value) = (key.trim(), value.trim());
-    if key.is_empty() || !key.bytes().all(is_token_byte) || !value.bytes().all(is_value_byte) {
+    let (key, value) = (trim(key), trim(value));
+    if !is_token(key) || !is_value(value) {
         return None;
     }
     // Bytes that are no text become the replacement character (section "Value").
     let value = percent_decode_str(value).decode_utf8_lossy().into_owned();
-    Some((Key::from(key.to_owned()), (StringValue::from(value), BaggageMetadata::from(properties))))
+    let metadata = properties(metadata).collect::<Vec<_>>().join(";");
+    Some((Key::from(key.to_owned()), (StringValue::from(value), BaggageMetadata::from(metadata))))
 }
 
-/// `tchar` of RFC 9110, section 5.6.2.
-fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+/// `token` of RFC 9110, section 5.6.2.
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
-/// `baggage-octet`.
-fn is_value_byte(byte: u8) -> bool {
-    matches!(byte, b'!'..=b'~') && !b"\",;\\".contains(&byte)
+/// Any number of `baggage-octet`.
+fn is_value(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b'!'..=b'~') && !b"\",;\\".contains(&byte))
 }
 
 /// A member as a tag, bounded as every tag is.

@@ -6,7 +6,7 @@ use opentelemetry::propagation::{Extractor, Injector};
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 use percent_encoding::percent_decode_str;
 
-use super::hex;
+use super::{hex, trim};
 
 const HEADER: &str = "uber-trace-id";
 pub(super) const FIELDS: [&str; 1] = [HEADER];
@@ -23,7 +23,7 @@ pub(super) fn inject(span: &SpanContext, into: &mut dyn Injector) {
 
 /// Leading zeros may be missing, and the colons may be percent-encoded.
 pub(super) fn extract(from: &dyn Extractor) -> Option<SpanContext> {
-    let header = from.get(HEADER)?.trim();
+    let header = trim(from.get(HEADER)?);
     if header.len() > MAX_LENGTH {
         return None;
     }

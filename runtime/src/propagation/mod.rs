@@ -264,6 +264,12 @@ impl Propagator {
     }
 }
 
+/// `header` without the optional white space of HTTP around it. `str::trim` would also take what is
+/// white space to Unicode, and an invalid header would pass for a valid one.
+fn trim(header: &str) -> &str {
+    header.trim_matches([' ', '\t'])
+}
+
 fn bare(span: SpanContext) -> (SpanContext, Option<Arc<ForeignTraceState>>) {
     (span, None)
 }

@@ -6,7 +6,7 @@ use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, Injector};
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 
-use super::hex;
+use super::{hex, trim};
 use crate::ambient::Ambient;
 
 const TRACEPARENT: &str = "traceparent";
@@ -82,13 +82,12 @@ pub(super) fn extract(from: &dyn Extractor) -> Option<(SpanContext, Option<Arc<F
     // More than one `traceparent` is as good as none.
     let all = from.get_all(TRACEPARENT)?;
     let [traceparent] = all.as_slice() else { return None };
-    let (trace_id, span_id, flags) = parse_traceparent(traceparent.as_bytes())?;
+    let (trace_id, span_id, flags) = parse_traceparent(trim(traceparent).as_bytes())?;
     let (state, foreign) = from.get_all(TRACESTATE).and_then(|headers| parse_tracestate(&headers)).unwrap_or_default();
     Some((SpanContext::new(trace_id, span_id, flags, true, state), foreign))
 }
 
 fn parse_traceparent(header: &[u8]) -> Option<(TraceId, SpanId, TraceFlags)> {
-    let header = trim(header);
     let (known, more) = header.split_at_checked(LENGTH)?;
     let version = hex::parse_u8(&known[..2])?;
     let complete = match version {
@@ -111,7 +110,7 @@ fn parse_traceparent(header: &[u8]) -> Option<(TraceId, SpanId, TraceFlags)> {
 fn parse_tracestate(headers: &[&str]) -> Option<(TraceState, Option<Arc<ForeignTraceState>>)> {
     let mut members: Vec<(&str, &str)> = Vec::new();
     for member in headers.iter().flat_map(|header| header.split(',')) {
-        let member = member.trim_matches(WHITESPACE);
+        let member = trim(member);
         if member.is_empty() {
             continue;
         }
@@ -158,13 +157,4 @@ fn is_name(name: &[u8]) -> bool {
 fn is_value(value: &[u8]) -> bool {
     (1..=MAX_VALUE).contains(&value.len())
         && value.iter().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b',' | b'='))
-}
-
-const WHITESPACE: [char; 2] = [' ', '\t'];
-
-fn trim(mut header: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = header {
-        header = rest;
-    }
-    header
 }

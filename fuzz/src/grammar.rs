@@ -1,0 +1,198 @@
+//! The grammars of the headers once more, read from their specifications and written for plainness,
+//! not for speed. The parsers of the runtime are held against them.
+
+use std::collections::BTreeMap;
+
+/// The span that a header names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// Never zero.
+    pub(crate) trace_id: u128,
+    /// Never zero.
+    pub(crate) span_id: u64,
+    /// W3C's flags.
+    pub(crate) flags: u8,
+}
+
+/// The members of a baggage: value and properties by key.
+pub(crate) type Members = BTreeMap<String, (String, String)>;
+
+/// W3C's optional white space.
+const OWS: [char; 2] = [' ', '\t'];
+
+/// Whether `text` is `length` hexadecimal digits in lower case.
+fn is_hex(text: &str, length: std::ops::RangeInclusive<usize>) -> bool {
+    length.contains(&text.len()) && text.chars().all(|digit| matches!(digit, '0'..='9' | 'a'..='f'))
+}
+
+fn identity(trace_id: &str, span_id: &str, flags: u8) -> Option<Identity> {
+    let trace_id = u128::from_str_radix(trace_id, 16).ok()?;
+    let span_id = u64::from_str_radix(span_id, 16).ok()?;
+    (trace_id != 0 && span_id != 0).then_some(Identity { trace_id, span_id, flags })
+}
+
+/// W3C Trace Context, section "Traceparent Header".
+pub(crate) fn traceparent(header: &str) -> Option<Identity> {
+    let fields: Vec<&str> = header.trim_matches(OWS).split('-').collect();
+    let [version, trace_id, span_id, flags, later @ ..] = fields.as_slice() else { return None };
+    let shape = is_hex(version, 2..=2) && is_hex(trace_id, 32..=32) && is_hex(span_id, 16..=16) && is_hex(flags, 2..=2);
+    if !shape || *version == "ff" || (*version == "00" && !later.is_empty()) {
+        return None;
+    }
+    // Sampled, and random trace id: the others are not passed on.
+    identity(trace_id, span_id, u8::from_str_radix(flags, 16).ok()? & 3)
+}
+
+/// W3C Trace Context, section "Tracestate Header". `None` if it is to be discarded.
+pub(crate) fn tracestate(headers: &[&str]) -> Option<Vec<(String, String)>> {
+    let mut members: Vec<(String, String)> = Vec::new();
+    for member in
+        headers.join(",").split(',').map(|member| member.trim_matches(OWS)).filter(|member| !member.is_empty())
+    {
+        let (key, value) = member.split_once('=')?;
+        let keys = match key.split('@').collect::<Vec<_>>().as_slice() {
+            [simple] => is_tracestate_key(simple, 256),
+            [tenant, system] => is_tracestate_key(tenant, 241) && is_tracestate_key(system, 14),
+            _ => false,
+        };
+        let values = (1..=256).contains(&value.len())
+            && value.chars().all(|letter| matches!(letter, ' '..='+' | '-'..='<' | '>'..='~'));
+        if !keys || !values || members.iter().any(|(other, _)| other == key) {
+            return None;
+        }
+        members.push((key.to_owned(), value.to_owned()));
+    }
+    (members.len() <= 32).then_some(members)
+}
+
+fn is_tracestate_key(key: &str, length: usize) -> bool {
+    key.len() <= length
+        && key.starts_with(|first| matches!(first, 'a'..='z' | '0'..='9'))
+        && key.chars().all(|letter| matches!(letter, 'a'..='z' | '0'..='9' | '_' | '-' | '*' | '/'))
+}
+
+/// Zipkin's `b3`.
+pub(crate) fn b3(header: &str) -> Option<Identity> {
+    match header.trim_matches(OWS).split('-').collect::<Vec<_>>().as_slice() {
+        [trace_id, span_id] => b3_identity(trace_id, span_id, 1),
+        [trace_id, span_id, sampled] => b3_identity(trace_id, span_id, b3_sampled(sampled)?),
+        [trace_id, span_id, sampled, parent] if is_hex(parent, 16..=16) => {
+            b3_identity(trace_id, span_id, b3_sampled(sampled)?)
+        }
+        _ => None,
+    }
+}
+
+fn b3_sampled(state: &str) -> Option<u8> {
+    match state {
+        "0" => Some(0),
+        "1" | "d" => Some(1),
+        _ => None,
+    }
+}
+
+fn b3_identity(trace_id: &str, span_id: &str, flags: u8) -> Option<Identity> {
+    let shape = (is_hex(trace_id, 16..=16) || is_hex(trace_id, 32..=32)) && is_hex(span_id, 16..=16);
+    if shape { identity(trace_id, span_id, flags) } else { None }
+}
+
+/// Zipkin's `x-b3-traceid`, `x-b3-spanid`, `x-b3-sampled` and `x-b3-flags`.
+pub(crate) fn b3multi(
+    trace_id: Option<&str>,
+    span_id: Option<&str>,
+    sampled: Option<&str>,
+    flags: Option<&str>,
+) -> Option<Identity> {
+    let debug = flags.is_some_and(|flags| flags.trim_matches(OWS) == "1");
+    let sampled = match sampled.map(|sampled| sampled.trim_matches(OWS)) {
+        _ if debug => 1,
+        None | Some("1" | "true") => 1,
+        Some("0" | "false") => 0,
+        _ => return None,
+    };
+    b3_identity(trace_id?.trim_matches(OWS), span_id?.trim_matches(OWS), sampled)
+}
+
+/// Jaeger's `uber-trace-id`.
+pub(crate) fn jaeger(header: &str) -> Option<Identity> {
+    let header = header.trim_matches(OWS);
+    // As long as 32 + 16 + 16 + 2 digits with encoded colons between them.
+    if header.len() > 75 {
+        return None;
+    }
+    let header = String::from_utf8(percent_decoded(header)).ok()?;
+    let [trace_id, span_id, parent, flags] = header.split(':').collect::<Vec<_>>().try_into().ok()?;
+    let shape = is_hex(trace_id, 1..=32) && is_hex(span_id, 1..=16) && is_hex(parent, 1..=16) && is_hex(flags, 1..=2);
+    if shape { identity(trace_id, span_id, u8::from_str_radix(flags, 16).ok()? & 1) } else { None }
+}
+
+/// W3C Baggage, section "Header Content". A member that is not valid is left out.
+pub(crate) fn baggage(headers: &[&str]) -> Members {
+    let mut members = Members::new();
+    for member in headers.join(",").split(',') {
+        let mut parts = member.split(';');
+        let Some((key, value)) = parts.next().and_then(|pair| pair.split_once('=')) else { continue };
+        let (key, value) = (key.trim_matches(OWS), value.trim_matches(OWS));
+        if is_token(key) && is_baggage_value(value) {
+            let value = String::from_utf8_lossy(&percent_decoded(value)).into_owned();
+            let properties: Vec<_> = parts.filter_map(property).collect();
+            members.insert(key.to_owned(), (value, properties.join(";")));
+        }
+    }
+    members
+}
+
+/// A property without its white space; `None` if it is not valid.
+fn property(text: &str) -> Option<String> {
+    match text.split_once('=') {
+        None => is_token(text.trim_matches(OWS)).then(|| text.trim_matches(OWS).to_owned()),
+        Some((key, value)) => {
+            let (key, value) = (key.trim_matches(OWS), value.trim_matches(OWS));
+            (is_token(key) && is_baggage_value(value)).then(|| format!("{key}={value}"))
+        }
+    }
+}
+
+/// Whether `header` is one that may be sent: every member and property valid, nothing between them,
+/// and everything within the limits.
+pub(crate) fn is_strict_baggage(header: &str) -> bool {
+    header.len() <= 8192
+        && header.split(',').count() <= 64
+        && header.split(',').all(|member| {
+            let mut parts = member.split(';');
+            let pair = parts.next().and_then(|pair| pair.split_once('='));
+            pair.is_some_and(|(key, value)| is_token(key) && is_baggage_value(value))
+                && parts.all(|part| property(part).is_some_and(|clean| clean == part))
+        })
+}
+
+/// A token of RFC 9110: visible, and none of the separators.
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|letter| letter.is_ascii_graphic() && !"(),/:;<=>?@[\\]{}\"".contains(letter))
+}
+
+/// A run of `baggage-octet`, perhaps none.
+fn is_baggage_value(text: &str) -> bool {
+    text.chars().all(|letter| letter.is_ascii_graphic() && !"\",;\\".contains(letter))
+}
+
+/// A percent sign without two digits stands for itself.
+fn percent_decoded(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((&byte, behind)) = rest.split_first() {
+        let digits = behind.get(..2).and_then(|two| std::str::from_utf8(two).ok());
+        let digits = digits.filter(|two| two.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        match digits.map(|two| u8::from_str_radix(two, 16)) {
+            Some(Ok(decoded)) if byte == b'%' => {
+                bytes.push(decoded);
+                rest = &behind[2..];
+            }
+            _ => {
+                bytes.push(byte);
+                rest = behind;
+            }
+        }
+    }
+    bytes
+}
