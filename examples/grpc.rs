@@ -1,3 +1,207 @@
-//! In the making.
+//! gRPC from both ends: a price service of `tonic` and its client, over a loopback socket.
+//!
+//! ```text
+//! cargo run -p throughline-examples --features grpc --example grpc
+//! ```
+//!
+//! What is worth a look:
+//!
+//! * One layer on each side. `quote` and `follow` have one client span each, and the server's span
+//!   below it, with the status of the call; the one of `follow` lives until its stream has ended.
+//! * `tenant_id` is named once, in `shop`, and is on the server's spans as well: it propagates as
+//!   baggage, and the server makes it a tag.
+//! * The symbol that nobody knows is an error for the client and none for the server.
 
-fn main() {}
+use std::error::Error;
+
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use throughline::console::Console;
+use throughline::grpc::{ClientLayer, ServerLayer};
+use throughline::propagation::{self, Propagator};
+use throughline::{biz_tags, traced};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio_stream::{Stream, StreamExt as _};
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Endpoint, Server};
+use tonic::{Request, Response, Status};
+use tower::ServiceBuilder;
+
+use crate::generated::{Price, PricesClient, PricesServer, Symbol};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    // 1. Where spans go, and which baggage becomes tags.
+    let provider = SdkTracerProvider::builder().with_span_processor(Console::stdout().hold()).build();
+    throughline::install(&provider);
+    propagation::set(Propagator::default().baggage_as_tags(["tenant_id"]));
+
+    // 2. The server: one layer.
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let endpoint = Endpoint::from_shared(format!("http://{}", listener.local_addr()?))?;
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = Server::builder().layer(ServerLayer::new()).add_service(PricesServer).serve_with_incoming_shutdown(
+        incoming,
+        async {
+            let _ = stopped.await;
+        },
+    );
+    let server = tokio::spawn(server);
+
+    // 3. The client: one layer around the channel.
+    let layer = ClientLayer::new().server(endpoint.uri());
+    let channel = ServiceBuilder::new().layer(layer).service(endpoint.connect().await?);
+    shop(PricesClient::new(channel), "acme").await?;
+
+    // 4. The end.
+    let _ = stop.send(());
+    server.await??;
+    provider.shutdown()?;
+    Ok(())
+}
+
+type Client = PricesClient<throughline::grpc::ClientService<tonic::transport::Channel>>;
+
+/// The customer's side: a question, one that has no answer, and a stream.
+#[traced]
+#[biz_tags(propagate(tenant_id))]
+async fn shop(mut prices: Client, tenant_id: &str) -> Result<(), Status> {
+    let price = prices.quote(Symbol { name: "ACME".into() }).await?.into_inner();
+    println!("ACME costs {} cents", price.cents);
+
+    if let Err(status) = prices.quote(Symbol { name: "NOPE".into() }).await {
+        println!("NOPE: {}", status.message());
+    }
+
+    let mut all = prices.follow(Symbol { name: "ACME".into() }).await?.into_inner();
+    while let Some(price) = all.message().await? {
+        println!("ACME costs {} cents now", price.cents);
+    }
+    println!();
+    Ok(())
+}
+
+// ---------------------------------------------------------------------------------------------
+// The server's side: what a user writes
+
+/// The layer's span is current here.
+async fn quote(request: Request<Symbol>) -> Result<Response<Price>, Status> {
+    let price = look_up(&request.get_ref().name, 0).await;
+    price.map(Response::new).ok_or_else(|| Status::not_found("there is no such symbol"))
+}
+
+/// It is current, too, while the stream is polled.
+async fn follow(request: Request<Symbol>) -> Result<Response<impl Stream<Item = Result<Price, Status>>>, Status> {
+    let symbol = request.into_inner().name;
+    let days = tokio_stream::iter(1..=3).then(move |day| {
+        let symbol = symbol.clone();
+        async move { look_up(&symbol, day).await.ok_or_else(|| Status::not_found("there is no such symbol")) }
+    });
+    Ok(Response::new(days))
+}
+
+#[traced(tags(symbol, day))]
+async fn look_up(symbol: &str, day: u64) -> Option<Price> {
+    tokio::task::yield_now().await;
+    (symbol == "ACME").then_some(Price { cents: 1_000 + 25 * day })
+}
+
+/// What `tonic-prost-build` generates from
+///
+/// ```proto
+/// package market;
+/// message Symbol { string name = 1; }
+/// message Price { uint64 cents = 1; }
+/// service Prices {
+///   rpc Quote(Symbol) returns (Price);
+///   rpc Follow(Symbol) returns (stream Price);
+/// }
+/// ```
+///
+/// in short, so that the example needs no `protoc`.
+mod generated {
+    use std::convert::Infallible;
+    use std::future;
+    use std::task::{Context, Poll};
+
+    use tonic::body::Body;
+    use tonic::client::{Grpc, GrpcService};
+    use tonic::codegen::http::{self, uri::PathAndQuery};
+    use tonic::codegen::{Body as HttpBody, BoxFuture, Bytes, Service, StdError};
+    use tonic::server::{self, NamedService};
+    use tonic::{Request, Response, Status, Streaming};
+    use tonic_prost::ProstCodec;
+    use tower::service_fn;
+
+    #[derive(Clone, PartialEq, Eq, prost::Message)]
+    pub(crate) struct Symbol {
+        #[prost(string, tag = "1")]
+        pub(crate) name: String,
+    }
+
+    #[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+    pub(crate) struct Price {
+        #[prost(uint64, tag = "1")]
+        pub(crate) cents: u64,
+    }
+
+    pub(crate) struct PricesClient<T>(Grpc<T>);
+
+    impl<T> PricesClient<T>
+    where
+        T: GrpcService<Body>,
+        T::ResponseBody: HttpBody<Data = Bytes> + Send + 'static,
+        <T::ResponseBody as HttpBody>::Error: Into<StdError>,
+    {
+        pub(crate) fn new(channel: T) -> Self {
+            Self(Grpc::new(channel))
+        }
+
+        async fn ready(&mut self) -> Result<(), Status> {
+            self.0.ready().await.map_err(|error| Status::unknown(error.into().to_string()))
+        }
+
+        pub(crate) async fn quote(&mut self, symbol: Symbol) -> Result<Response<Price>, Status> {
+            self.ready().await?;
+            let path = PathAndQuery::from_static("/market.Prices/Quote");
+            self.0.unary(Request::new(symbol), path, ProstCodec::default()).await
+        }
+
+        pub(crate) async fn follow(&mut self, symbol: Symbol) -> Result<Response<Streaming<Price>>, Status> {
+            self.ready().await?;
+            let path = PathAndQuery::from_static("/market.Prices/Follow");
+            self.0.server_streaming(Request::new(symbol), path, ProstCodec::default()).await
+        }
+    }
+
+    #[derive(Clone)]
+    pub(crate) struct PricesServer;
+
+    impl NamedService for PricesServer {
+        const NAME: &'static str = "market.Prices";
+    }
+
+    impl Service<http::Request<Body>> for PricesServer {
+        type Response = http::Response<Body>;
+        type Error = Infallible;
+        type Future = BoxFuture<http::Response<Body>, Infallible>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+            let mut grpc = server::Grpc::new(ProstCodec::<Price, Symbol>::default());
+            match request.uri().path() {
+                "/market.Prices/Quote" => {
+                    Box::pin(async move { Ok(grpc.unary(service_fn(super::quote), request).await) })
+                }
+                "/market.Prices/Follow" => {
+                    Box::pin(async move { Ok(grpc.server_streaming(service_fn(super::follow), request).await) })
+                }
+                _ => Box::pin(future::ready(Ok(Status::unimplemented("no such method").into_http()))),
+            }
+        }
+    }
+}

@@ -1,3 +1,114 @@
-//! In the making.
+//! An outbox: what is to be published is written together with the order, and a relay publishes it
+//! later. One trace, from the request to the consumer.
+//!
+//! ```text
+//! cargo run --example outbox
+//! ```
+//!
+//! Needs no server. The outbox is a file of JSON lines, where a service would have a table in the
+//! database of its orders; the topic is a channel. What is worth a look:
+//!
+//! * `place_order` writes `Carrier::capture()` into the row. The relay knows nothing of the request; it
+//!   takes the row's context as the parent of what it publishes.
+//! * `relay` runs in its own trace, because a poll belongs to no request. Each `publish` is a child of
+//!   the order it publishes, and linked to the poll that found it.
+//! * A row of a version of the service that did not trace has no context. It is published like the
+//!   others, in a trace that starts there.
 
-fn main() {}
+use std::collections::HashMap;
+use std::error::Error;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::time::Duration;
+
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use serde::{Deserialize, Serialize};
+use throughline::console::Console;
+use throughline::telemetry::TagProcessor;
+use throughline::{Carrier, biz_tags, propagation, traced};
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+/// What is to be published.
+#[derive(Debug, Serialize, Deserialize)]
+struct Row {
+    order_no: u64,
+    payload: String,
+    /// Rows of older versions do not have it.
+    #[serde(default)]
+    trace: Carrier,
+}
+
+/// What travels through the topic.
+#[derive(Debug)]
+struct Message {
+    headers: HashMap<String, String>,
+    payload: String,
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let console = Console::stdout().hold();
+    let provider =
+        SdkTracerProvider::builder().with_span_processor(TagProcessor::new()).with_span_processor(console).build();
+    throughline::install(&provider);
+
+    let path = std::env::temp_dir().join(format!("outbox-{}.jsonl", std::process::id()));
+    let result = run(&path).await;
+    let _ = fs::remove_file(&path);
+
+    provider.shutdown()?;
+    result
+}
+
+async fn run(outbox: &Path) -> Result<(), Box<dyn Error>> {
+    let mut file = File::create(outbox)?;
+    place_order(&mut file, "acme", 1001)?;
+    place_order(&mut file, "initech", 1002)?;
+    writeln!(file, r#"{{"order_no":1000,"payload":"an old row"}}"#)?;
+
+    // The relay, some time later. It has its own task, or its own process.
+    let path = outbox.to_owned();
+    let (topic, mut inbox) = mpsc::channel(8);
+    let relay = tokio::spawn(async move {
+        sleep(Duration::from_millis(200)).await;
+        relay(&path, &topic).await
+    });
+
+    // The consumer, until the relay has hung up.
+    while let Some(message) = inbox.recv().await {
+        bill(&message);
+    }
+    relay.await??;
+    Ok(())
+}
+
+/// A request. The order and its row are written in one transaction, or not at all.
+#[traced(kind = server)]
+#[biz_tags(propagate(tenant_id), order_no)]
+fn place_order(outbox: &mut File, tenant_id: &str, order_no: u64) -> io::Result<()> {
+    let row = Row { order_no, payload: format!("order {order_no}"), trace: Carrier::capture() };
+    serde_json::to_writer(&mut *outbox, &row)?;
+    writeln!(outbox)
+}
+
+/// One poll of the outbox.
+#[traced("poll outbox")]
+async fn relay(outbox: &Path, topic: &mpsc::Sender<Message>) -> io::Result<()> {
+    for line in fs::read_to_string(outbox)?.lines() {
+        publish(serde_json::from_str(line)?, topic).await;
+    }
+    Ok(())
+}
+
+#[traced("publish orders", kind = producer, parent = row.trace, tags(order_no = row.order_no))]
+async fn publish(row: Row, topic: &mpsc::Sender<Message>) {
+    let mut headers = HashMap::new();
+    propagation::inject(&mut headers);
+    // The example ends when the consumer does.
+    let _ = topic.send(Message { headers, payload: row.payload }).await;
+}
+
+#[traced("process orders", kind = consumer, parent = message.headers, tags(payload = message.payload.as_str()))]
+fn bill(message: &Message) {}

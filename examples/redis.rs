@@ -1,3 +1,108 @@
-//! In the making.
+//! Redis: a span for each command, and a stream whose entries continue the trace.
+//!
+//! ```text
+//! redis-server --port 6379 --save '' &
+//! cargo run --example redis --features redis            # or with REDIS_URL=redis://host:port
+//! ```
+//!
+//! An order reserves stock in a transaction and goes into a stream. A worker with a connection of its own
+//! takes it out; what the worker does is in the trace of the order, and so is the job that it leaves behind.
 
-fn main() {}
+use std::process::ExitCode;
+use std::time::Duration;
+
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use redis::aio::MultiplexedConnection;
+use redis::streams::{StreamReadOptions, StreamReadReply};
+use redis::{AsyncCommands, Client, RedisResult};
+use throughline::console::Console;
+use throughline::redis::{Delivery, StreamCommands, Traced, traced};
+use throughline::telemetry::TagProcessor;
+use throughline::{biz_tags, jobs, traced, traced_spawn};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let provider = SdkTracerProvider::builder()
+        .with_span_processor(TagProcessor::new())
+        .with_span_processor(Console::stdout().hold())
+        .build();
+    throughline::install(&provider);
+
+    let url = std::env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:6379".into());
+    let done = run(&url).await;
+    let jobs = jobs::wait(Duration::from_secs(10)).await;
+    let shown = provider.shutdown();
+    match done {
+        Ok(()) if jobs.is_ok() && shown.is_ok() => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::FAILURE,
+        Err(error) if error.is_io_error() => {
+            eprintln!("no Redis at {url}: start `redis-server --port 6379`, or set REDIS_URL");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("Redis says: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(url: &str) -> RedisResult<()> {
+    let client = Client::open(url)?;
+    let connection = client.get_multiplexed_async_connection().await?;
+    // Wrapped once; every clone is traced.
+    let mut shop = traced(connection.clone()).client(&client);
+    let stream = format!("orders:{}", std::process::id());
+
+    place_order("acme", 1001, &mut shop, &stream).await?;
+    // A key that holds text is no list: the error is on its span.
+    let _ = place_order("acme", 1002, &mut shop, "stock").await;
+
+    work(connection, shop, &stream).await
+}
+
+#[traced(kind = server)]
+#[biz_tags(propagate(tenant_id), order_no)]
+async fn place_order(
+    tenant_id: &str,
+    order_no: u32,
+    shop: &mut Traced<MultiplexedConnection>,
+    stream: &str,
+) -> RedisResult<()> {
+    // One span for the transaction.
+    let (_, left): (String, i64) =
+        redis::pipe().atomic().set("stock", 20).decr("stock", 2).query_async(&mut *shop).await?;
+    // The context goes into the entry, behind the fields.
+    let fields = [("order_no", order_no.to_string()), ("left", left.to_string())];
+    shop.xadd_traced(stream, "*", &fields).await
+}
+
+/// Takes the orders out of the stream. Reading is done past the tracing: it belongs to no order.
+async fn work(
+    mut connection: MultiplexedConnection,
+    shop: Traced<MultiplexedConnection>,
+    stream: &str,
+) -> RedisResult<()> {
+    let _: () = connection.xgroup_create(stream, "billing", "0").await?;
+    let options = StreamReadOptions::default().group("billing", "worker-1").count(10);
+    let reply: StreamReadReply = connection.xread_options(&[stream], &[">"], &options).await?;
+    for entry in reply.keys.iter().flat_map(Delivery::all) {
+        bill(entry.group("billing"), shop.clone()).await?;
+    }
+    let _: i64 = connection.del(&[stream, "stock"]).await?;
+    Ok(())
+}
+
+/// The parent is the entry, and with it the span that has sent it, in whatever process that was.
+#[traced(kind = consumer, parent = entry)]
+async fn bill(entry: Delivery<'_>, mut shop: Traced<MultiplexedConnection>) -> RedisResult<()> {
+    let order_no: String = entry.entry().get("order_no").unwrap_or_default();
+    let _: i64 = shop.xack(entry.stream(), "billing", &[&entry.entry().id]).await?;
+    send_bill(order_no, shop);
+    Ok(())
+}
+
+/// A detached job: its command is in the trace, too.
+#[traced_spawn]
+async fn send_bill(order_no: String, mut shop: Traced<MultiplexedConnection>) -> RedisResult<()> {
+    shop.set_ex(format!("bill:{order_no}"), "sent", 60).await
+}

@@ -1,3 +1,117 @@
-//! In the making.
+//! Timers: an interval, a cron job, and a delayed job, each with the trace it ought to have.
+//!
+//! ```text
+//! cargo run --example timers
+//! ```
+//!
+//! Needs no server, and ends by itself after a few seconds. What is worth a look:
+//!
+//! * `refresh_prices` is called by an interval. `#[traced(root)]` makes each tick a trace of its own,
+//!   linked to the service that runs the interval; without `root`, ticks would pile up in one trace
+//!   that never ends.
+//! * `cleanup` is called by `tokio-cron-scheduler`, in a task where nothing is current. The `Snapshot`
+//!   tells it where it was scheduled.
+//! * `remind` runs later than the request that ordered it, in the trace of that request. In between,
+//!   its context was three strings in a row of a table: a `Carrier`.
 
-fn main() {}
+use std::error::Error;
+use std::time::Duration;
+
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use serde::{Deserialize, Serialize};
+use throughline::console::Console;
+use throughline::telemetry::TagProcessor;
+use throughline::{Carrier, Snapshot, biz_tags, traced};
+use tokio::sync::mpsc;
+use tokio::time::{interval, sleep, timeout};
+use tokio_cron_scheduler::{Job, JobScheduler};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let console = Console::stdout().hold();
+    let provider =
+        SdkTracerProvider::builder().with_span_processor(TagProcessor::new()).with_span_processor(console).build();
+    throughline::install(&provider);
+
+    service().await?;
+
+    provider.shutdown()?;
+    Ok(())
+}
+
+#[traced]
+async fn service() -> Result<(), Box<dyn Error>> {
+    // 1. An interval.
+    let mut ticks = interval(Duration::from_millis(200));
+    for _ in 0..2 {
+        ticks.tick().await;
+        refresh_prices().await;
+    }
+
+    // 2. A cron job, every second.
+    let scheduled = Snapshot::capture();
+    let (done, mut ran) = mpsc::channel(1);
+    let job = Job::new_async("* * * * * *", move |_id, _scheduler| {
+        let (scheduled, done) = (scheduled.clone(), done.clone());
+        Box::pin(async move {
+            scheduled.future(cleanup()).await;
+            let _ = done.try_send(());
+        })
+    })?;
+    let mut cron = JobScheduler::new().await?;
+    cron.add(job).await?;
+    cron.start().await?;
+    timeout(Duration::from_secs(10), ran.recv()).await?;
+    cron.shutdown().await?;
+
+    // 3. A delayed job.
+    let row = place_order("acme", 1001).await?;
+    let worker = tokio::spawn(async move {
+        sleep(Duration::from_millis(300)).await;
+        let reminder: Reminder = serde_json::from_str(&row)?;
+        remind(&reminder).await;
+        Ok::<_, serde_json::Error>(())
+    });
+    worker.await??;
+    Ok(())
+}
+
+/// One tick of the interval.
+#[traced(root)]
+async fn refresh_prices() {
+    load_prices().await;
+}
+
+#[traced(tags(source = "warehouse"))]
+async fn load_prices() {
+    sleep(Duration::from_millis(5)).await;
+}
+
+/// One run of the cron job.
+#[traced("nightly cleanup", root)]
+async fn cleanup() {
+    delete_old_carts().await;
+}
+
+#[traced]
+async fn delete_old_carts() {
+    sleep(Duration::from_millis(5)).await;
+}
+
+/// A row in a table of jobs.
+#[derive(Debug, Serialize, Deserialize)]
+struct Reminder {
+    order_no: u64,
+    trace: Carrier,
+}
+
+#[traced(root, kind = server)]
+#[biz_tags(propagate(tenant_id), order_no)]
+async fn place_order(tenant_id: &str, order_no: u64) -> Result<String, serde_json::Error> {
+    serde_json::to_string(&Reminder { order_no, trace: Carrier::capture() })
+}
+
+#[traced("send reminder", kind = consumer, parent = reminder.trace, tags(order_no = reminder.order_no))]
+async fn remind(reminder: &Reminder) {
+    sleep(Duration::from_millis(5)).await;
+}

@@ -1,3 +1,65 @@
-//! In the making.
+//! The service that the W3C Trace Context conformance suite tests.
+//!
+//! ```text
+//! PORT=5000 cargo run --example w3c_server
+//! # in the folder `test` of github.com/w3c/trace-context, with aiohttp installed:
+//! STRICT_LEVEL=2 SPEC_LEVEL=2 python test.py http://127.0.0.1:5000/test
+//! ```
+//!
+//! It takes a list of calls by POST to `/test` and makes them, in the trace of the request:
+//! `[{"url": "http://…", "arguments": […]}]`. Nothing here says so: the server layer reads the context,
+//! and `send_traced` writes it.
 
-fn main() {}
+use std::error::Error;
+use std::io::{self, Write as _};
+
+use axum::http::StatusCode;
+use axum::routing::post;
+use axum::{Json, Router};
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use serde::Deserialize;
+use serde_json::Value;
+use throughline::http::ServerLayer;
+use throughline::reqwest::RequestBuilderExt as _;
+use throughline::telemetry::RequestIdGenerator;
+use tokio::net::TcpListener;
+
+#[derive(Debug, Deserialize)]
+struct Call {
+    url: String,
+    #[serde(default)]
+    arguments: Value,
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let provider = SdkTracerProvider::builder().with_id_generator(RequestIdGenerator::new()).build();
+    throughline::install(&provider);
+
+    let port = std::env::var("PORT").map_or(Ok(5000), |port| port.parse::<u16>())?;
+    let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+    let service = Router::new().route("/test", post(call_back)).layer(ServerLayer::new());
+    writeln!(io::stdout(), "listening on http://{}", listener.local_addr()?)?;
+    axum::serve(listener, service).with_graceful_shutdown(stopped()).await?;
+    provider.shutdown()?;
+    Ok(())
+}
+
+async fn call_back(Json(calls): Json<Vec<Call>>) -> Result<Json<Value>, (StatusCode, String)> {
+    // Past any proxy: the suite is on this machine.
+    let client = reqwest::Client::builder().no_proxy().build().map_err(|error| failed(&error))?;
+    for call in calls {
+        client.post(call.url).json(&call.arguments).send_traced().await.map_err(|error| failed(&error))?;
+    }
+    Ok(Json(Value::Null))
+}
+
+fn failed(error: &reqwest::Error) -> (StatusCode, String) {
+    (StatusCode::BAD_GATEWAY, error.to_string())
+}
+
+async fn stopped() {
+    if let Err(error) = tokio::signal::ctrl_c().await {
+        eprintln!("cannot listen for Ctrl-C: {error}");
+    }
+}

@@ -22,6 +22,9 @@ pub(crate) struct Ambient {
     /// The part of the caller's `tracestate` that OpenTelemetry's type cannot hold.
     #[cfg(feature = "propagation")]
     pub(crate) trace_state: Option<Arc<crate::propagation::ForeignTraceState>>,
+    /// The id of the HTTP request that all this is for. Known a moment after the context exists.
+    #[cfg(feature = "http")]
+    pub(crate) request_id: Option<Arc<std::sync::OnceLock<Arc<str>>>>,
     /// Where spans of this part of the program go, when not to the installed provider.
     pub(crate) source: Option<Arc<dyn Source>>,
 }

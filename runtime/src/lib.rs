@@ -37,6 +37,8 @@ mod transport;
 
 #[cfg(feature = "console")]
 pub mod console;
+#[cfg(feature = "log")]
+pub mod log;
 #[cfg(feature = "sdk")]
 pub mod telemetry;
 #[cfg(feature = "testing")]

@@ -125,6 +125,12 @@ impl Outcome {
         self.attributes.push(KeyValue::new(key, value));
         self
     }
+
+    /// Adds attributes whose keys are made at run time.
+    pub(crate) fn with_all(mut self, attributes: impl IntoIterator<Item = KeyValue>) -> Self {
+        self.attributes.extend(attributes);
+        self
+    }
 }
 
 /// Ends the span of work that was given up half-way.

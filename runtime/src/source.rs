@@ -6,7 +6,11 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use opentelemetry::trace::{Span as _, SpanBuilder, TraceContextExt as _, Tracer, TracerProvider};
+#[cfg(any(feature = "http", feature = "sdk"))]
+use opentelemetry::trace::TraceId;
+use opentelemetry::trace::{
+    Span as _, SpanBuilder, SpanContext, TraceContextExt as _, TraceFlags, Tracer, TracerProvider,
+};
 use opentelemetry::{Context, InstrumentationScope, global};
 
 use crate::ambient::{Ambient, Source};
@@ -26,8 +30,29 @@ where
         };
         // Without an SDK, after its shutdown, and where telemetry is suppressed, a tracer gives
         // spans without an identity.
-        span.span_context().is_valid().then(|| context.with_span(span))
+        span.span_context().is_valid().then(|| keep_random(context, context.with_span(span)))
     }
+}
+
+/// The SDK drops the flags of a caller whose trace is not sampled. That the trace id is random still
+/// has to be passed on (W3C Trace Context, level 2, section "Random Trace ID Flag").
+fn keep_random(parent: &Context, started: Context) -> Context {
+    const RANDOM: u8 = 0b10;
+    let flags_of = |context: &Context| context.span().span_context().trace_flags().to_u8();
+    if !parent.has_active_span() || flags_of(parent) & RANDOM == 0 || flags_of(&started) & RANDOM != 0 {
+        return started;
+    }
+    let corrected = {
+        let span = started.span();
+        let is = span.span_context();
+        // A span that records has its flags for good, and is not replaced.
+        if span.is_recording() || is.trace_id() != parent.span().span_context().trace_id() {
+            return started.clone();
+        }
+        let flags = TraceFlags::new(is.trace_flags().to_u8() | RANDOM);
+        SpanContext::new(is.trace_id(), is.span_id(), flags, false, is.trace_state().clone())
+    };
+    started.with_remote_span_context(corrected)
 }
 
 pub(crate) fn of<P>(provider: &P) -> Arc<dyn Source>
@@ -56,6 +81,11 @@ thread_local! {
     /// Whether the span that is starting on this thread is one of ours. Not a context: it is true
     /// only while `Tracer::build_with_context` runs.
     static OWN: Cell<bool> = const { Cell::new(false) };
+
+    /// The id that the trace is to have that is beginning on this thread. Like `OWN`, it is set only
+    /// while a span starts.
+    #[cfg(any(feature = "http", feature = "sdk"))]
+    static WANTED: Cell<Option<TraceId>> = const { Cell::new(None) };
 }
 
 /// Sends the spans of this process to `provider`.
@@ -133,5 +163,32 @@ impl OwnSpan {
 impl Drop for OwnSpan {
     fn drop(&mut self) {
         let _ = OWN.try_with(|own| own.set(self.0));
+    }
+}
+
+/// Asks for `id` as the id of the trace that begins on this thread before the guard is dropped.
+///
+/// OpenTelemetry's API has no way to say it: only the id generator of a provider decides. So this
+/// is heard by [`RequestIdGenerator`](crate::telemetry::RequestIdGenerator), and by no other.
+#[cfg(feature = "http")]
+pub(crate) fn want(id: TraceId) -> Wanted {
+    let _ = WANTED.try_with(|wanted| wanted.set(Some(id)));
+    Wanted(())
+}
+
+/// Takes what was asked for, so that no second trace has the same id.
+#[cfg(feature = "sdk")]
+pub(crate) fn wanted() -> Option<TraceId> {
+    WANTED.try_with(Cell::take).unwrap_or_default()
+}
+
+/// Withdraws the wish when dropped, also when a sampler panics.
+#[cfg(feature = "http")]
+pub(crate) struct Wanted(());
+
+#[cfg(feature = "http")]
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        let _ = WANTED.try_with(|wanted| wanted.set(None));
     }
 }

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::time::Instant;
 
+#[cfg(feature = "http")]
+use opentelemetry::trace::TraceId;
 use opentelemetry::trace::{Link, SpanBuilder, SpanContext, SpanKind, TraceContextExt as _};
 use opentelemetry::{Context, ContextGuard, KeyValue, global};
 
@@ -31,6 +33,9 @@ struct Rest {
     name: Option<Cow<'static, str>>,
     kind: Option<SpanKind>,
     parent: Parent,
+    /// The id of the trace, if this span begins one.
+    #[cfg(feature = "http")]
+    trace_id: Option<TraceId>,
     links: Vec<Link>,
     tags: Tags,
     /// What the parent and the links tell of themselves.
@@ -67,6 +72,13 @@ impl<'a> Opening<'a> {
 
     pub(crate) fn kind(&mut self, kind: SpanKind) {
         self.rest().kind = Some(kind);
+    }
+
+    /// Asks for `id` as the id of the trace, if the span begins one. See [`source::want`] for who
+    /// hears it.
+    #[cfg(feature = "http")]
+    pub(crate) fn trace_id(&mut self, id: TraceId) {
+        self.rest().trace_id = Some(id);
     }
 
     /// Says more about the span, in a step of its own.
@@ -113,11 +125,11 @@ impl<'a> Opening<'a> {
         self
     }
 
-    /// Whether `origin` had something to tell, as a message has.
+    /// Whether `origin` is a message, by what it tells of itself.
     fn add_link(&mut self, origin: &(impl Origin + ?Sized)) -> bool {
         let mut described = Vec::new();
         origin.describe(&mut described);
-        let is_message = !described.is_empty();
+        let is_message = described.iter().any(|attribute| attribute.key.as_str().starts_with("messaging."));
         let context = origin.origin();
         let span = context.span();
         if span.span_context().is_valid() {
@@ -214,6 +226,8 @@ impl Rest {
         let name = self.name.unwrap_or(Cow::Borrowed(callsite.name));
         let kind = self.kind.unwrap_or_else(|| callsite.kind.clone());
         let links = (!self.links.is_empty()).then_some(self.links);
+        #[cfg(feature = "http")]
+        let _wanted = self.trace_id.map(source::want);
         begin(name, kind, links, &mut self.tags, parent, changed)
     }
 }

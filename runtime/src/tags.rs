@@ -216,7 +216,7 @@ pub(crate) fn has_key(attributes: &[KeyValue], key: &Key) -> bool {
 }
 
 /// Makes the text of a value shareable, so that spans below take it without a copy.
-fn shared(value: Value) -> Value {
+pub(crate) fn shared(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(StringValue::from(Arc::<str>::from(String::from(text)))),
         other => other,

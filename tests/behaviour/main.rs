@@ -2,9 +2,13 @@
 
 mod block;
 mod carried;
+mod http;
 mod living;
+mod log;
 mod options;
 mod outcome;
+mod propagation;
 mod shapes;
 mod spawn;
 mod tags;
+mod timers;

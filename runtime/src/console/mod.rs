@@ -20,8 +20,8 @@
 //!
 //! A line has the span's name, its kind unless that is internal, its duration, how it ended if not
 //! well, where a detached job stands in time, the tags, and the links. What describes the code
-//! and the transport (`code.*`, `thread.*`, `url.*`, `http.*` and the like) is left out, but for the
-//! HTTP status. The text of a span cannot leave its line: control characters are escaped.
+//! and the transport (`code.*`, `url.*`, `http.*`, `messaging.*`, `db.*` and the like) is left out, but
+//! for the HTTP status, the size of a batch, and that a message was delivered before. The text of a span cannot leave its line: control characters are escaped.
 
 mod picture;
 mod traces;

@@ -32,12 +32,15 @@ const MAX_LINKS: usize = 3;
 const LONG_WAIT_US: i64 = 10_000;
 
 /// Attributes that describe the code and the transport, and those that are shown in another way.
-const HIDDEN: [&str; 14] = [
+const HIDDEN: [&str; 17] = [
     "code.",
     "thread.",
     "job.",
     "url.",
     "http.",
+    "rpc.",
+    "messaging.",
+    "db.",
     "server.",
     "network.",
     "client.",
@@ -48,6 +51,10 @@ const HIDDEN: [&str; 14] = [
     "busy_ns",
     "idle_ns",
 ];
+
+/// Of those, what tells more than it takes room.
+const SHOWN: [&str; 3] =
+    ["http.response.status_code", "messaging.batch.message_count", "messaging.message.redelivered"];
 
 /// A line for the trace and a tree of its spans, with the codes for colour in it.
 pub(super) fn draw(part: &Part, now: SystemTime) -> String {
@@ -197,7 +204,7 @@ fn tags(span: &SpanData, parent: Option<&SpanData>) -> String {
 
 fn is_hidden(key: &str) -> bool {
     let hides = |hidden: &str| if hidden.ends_with('.') { key.starts_with(hidden) } else { key == hidden };
-    HIDDEN.into_iter().any(hides) && key != "http.response.status_code"
+    HIDDEN.into_iter().any(hides) && !SHOWN.contains(&key)
 }
 
 fn links(span: &SpanData, part: &Part) -> Option<String> {

@@ -98,7 +98,7 @@ fn a_trace_is_printed_when_its_last_span_has_ended() {
     stock.span().set_status(Status::error("sold out"));
     stock.span().set_attribute(KeyValue::new("error.type", "shop::OutOfStock"));
     end(&stock, 4);
-    let noise = ["code.line.number", "url.path", "thread.id", "http.request.method", "busy_ns"];
+    let noise = ["code.line.number", "url.path", "http.request.method", "db.query.text", "messaging.system", "busy_ns"];
     let noise =
         noise.map(|key| KeyValue::new(key, 1)).into_iter().chain([KeyValue::new("http.response.status_code", 409)]);
     root.span().set_attributes(noise);

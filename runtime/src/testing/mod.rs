@@ -46,7 +46,7 @@ use crate::ambient::Ambient;
 use crate::forest;
 use crate::snapshot::Snapshot;
 use crate::source;
-use crate::telemetry::TagProcessor;
+use crate::telemetry::{RequestIdGenerator, TagProcessor};
 
 /// Collects the spans of one test.
 ///
@@ -91,6 +91,7 @@ impl Capture {
             .with_resource(Resource::builder_empty().build())
             .with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)))
             .with_span_limits(SpanLimits::default())
+            .with_id_generator(RequestIdGenerator::new())
             .with_span_processor(TagProcessor::new());
         let provider = build(builder).with_span_processor(Collector::new(Arc::clone(&store))).build();
         let ambient = Ambient { source: Some(source::of(&provider)), ..Ambient::default() };

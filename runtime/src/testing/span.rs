@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::Value;
-use opentelemetry::trace::{Event, SpanId, TraceId};
+use opentelemetry::trace::{Event, SpanContext, SpanId, TraceId};
 use opentelemetry_sdk::trace::SpanData;
 
 use crate::forest::{self, End, Place};
@@ -45,9 +45,14 @@ impl FinishedSpan {
         self.trace_id() == parent.trace_id() && self.parent_id() == Some(parent.span_id())
     }
 
-    /// Whether it has a link to `other`.
+    /// Whether it has a link to `other`, be it one that has come over the wire.
     pub fn is_linked_to(&self, other: &Self) -> bool {
-        self.data.links.iter().any(|link| link.span_context == other.data.span_context)
+        self.data.links.iter().any(|link| other.is(&link.span_context))
+    }
+
+    /// Whether `identity` is its own.
+    pub(super) fn is(&self, identity: &SpanContext) -> bool {
+        self.trace_id() == identity.trace_id() && self.span_id() == identity.span_id()
     }
 
     /// The value of an attribute. If it was set more than once, the last value.

@@ -70,7 +70,7 @@ impl Inner {
             }
         }
         for link in span.data.links.iter() {
-            let linked = self.ended.iter().find(|span| span.data.span_context == link.span_context);
+            let linked = self.ended.iter().find(|span| span.is(&link.span_context));
             let _ = write!(line, " ~> {}", linked.map_or("(other)".into(), |span| forest::plain(span.name())));
         }
         line

@@ -1,1 +1,619 @@
-//! RocketMQ, with `rocketmq-client-rust`.
+//! RocketMQ, with `rocketmq-client-rust`: producers that send their context along, and messages that
+//! a trace continues from.
+//!
+//! Sending is one word longer, receiving is one attribute:
+//!
+//! ```no_run
+//! use rocketmq_client_rust::{ClientResult, ConsumeConcurrentlyContext, ConsumeConcurrentlyStatus, DefaultMQProducer};
+//! use rocketmq_model::common::message::{message_ext::MessageExt, message_single::Message};
+//! use throughline::rocketmq::{Delivery, ProducerExt as _};
+//! use throughline::traced;
+//!
+//! #[traced]
+//! async fn place_order(producer: &DefaultMQProducer) -> ClientResult<()> {
+//!     let order = Message::builder().topic("orders").tags("new").body_slice(b"1001").build_unchecked();
+//!     producer.send_traced(order).await?;
+//!     Ok(())
+//! }
+//!
+//! // On the other side, out of the listener or the poll loop:
+//! #[traced("process orders", kind = consumer, parent = Delivery::new(message).group("billing"))]
+//! fn bill(message: &MessageExt) {}
+//!
+//! // Without a group, the message itself does: `parent = message`. Many messages at once are linked:
+//! #[traced("process orders", kind = consumer, links = messages)]
+//! fn bill_all(messages: &[&MessageExt]) {}
+//!
+//! // A listener is called by the client, where nothing is current.
+//! fn listener(messages: &[&MessageExt], _: &ConsumeConcurrentlyContext) -> ClientResult<ConsumeConcurrentlyStatus> {
+//!     messages.iter().for_each(|message| bill(message));
+//!     Ok(ConsumeConcurrentlyStatus::ConsumeSuccess)
+//! }
+//! ```
+//!
+//! # What travels
+//!
+//! The context is written into the message's properties, by default `traceparent`, `tracestate` and
+//! `baggage`; what a message that is passed on had under these names is replaced, every other property
+//! stays. The broker keeps properties with the message, so the context survives delay, redelivery and
+//! the dead-letter queue. All properties of a message together have 32,767 bytes at most, names
+//! included.
+//!
+//! A message without a context, from a producer that is not traced, makes its consumer the entry of a
+//! new trace. It is never an error.
+//!
+//! # Attributes
+//!
+//! By the semantic conventions for [messaging spans] and for [RocketMQ].
+//!
+//! | attribute | producer | consumer, or link of a batch |
+//! |---|---|---|
+//! | `messaging.system` | `rocketmq` | `rocketmq` |
+//! | `messaging.operation.name`, `.type` | `send` | `process` |
+//! | `messaging.destination.name` | the topic | the topic; of a redelivered message, the one it was sent to |
+//! | `messaging.destination.partition.id` | the queue's number, once sent | the queue's number |
+//! | `messaging.message.id` | once sent | the id that the producer was given |
+//! | `messaging.message.body.size` | in bytes, before compression | in bytes, as handed out |
+//! | `messaging.batch.message_count` | of a batch | on the span that has the links |
+//! | `messaging.consumer.group.name` | | [`Delivery::group`] |
+//! | `messaging.rocketmq.namespace` | if the producer has one | [`Delivery::namespace`] |
+//! | `messaging.rocketmq.message.tag`, `.keys` | if set | if set |
+//! | `messaging.rocketmq.message.type` | `normal`, `fifo`, `delay`, `transaction` | the same |
+//! | `messaging.rocketmq.message.group` | the sharding key | the sharding key |
+//! | `messaging.rocketmq.message.delay_time_level`, `.delivery_timestamp` | if set | if set |
+//! | `messaging.rocketmq.queue_offset` | once sent | always |
+//! | `messaging.rocketmq.send_status` | if it is not `SEND_OK` | |
+//! | `messaging.message.redelivered`, `messaging.rocketmq.reconsume_times` | | from the second delivery on |
+//! | `error.type` | the client's code of the error, such as `transport.connection.failed` | |
+//!
+//! The four before `error.type` are not in the conventions. The spans of a batch have only those that
+//! hold for all its messages.
+//!
+//! # Errors, cancellation, cost
+//!
+//! Results and errors of the client are handed on as they are; an error is recorded on the span with an
+//! `exception` event. A send that the broker has accepted with another status than `SEND_OK` is not an
+//! error, as it is not for the client. A send that is dropped half-way is marked `cancelled`; the broker
+//! may have got it. The retries of the client are inside the one span.
+//!
+//! Where nothing is recorded no attribute is computed, and the context is still passed on. The future of
+//! the client is put on the heap, which is one allocation for each send.
+//!
+//! [messaging spans]: https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
+//! [RocketMQ]: https://opentelemetry.io/docs/specs/semconv/messaging/rocketmq/
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+
+use opentelemetry::propagation::text_map_propagator::TextMapPropagator as _;
+use opentelemetry::propagation::{Extractor, Injector};
+use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry::{Array, Context, KeyValue, StringValue, Value};
+use rocketmq_client_rust::{
+    ClientError, ClientResult, DefaultMQProducer, SendResult, SendStatus, TransactionSendResult,
+};
+use rocketmq_model::common::message::message_ext::MessageExt;
+use rocketmq_model::common::message::message_single::Message;
+use rocketmq_model::common::message::{MessageConst, MessageTrait};
+use rocketmq_model::common::mix_all::RETRY_GROUP_TOPIC_PREFIX;
+use rocketmq_model::common::sys_flag::message_sys_flag::MessageSysFlag;
+
+use super::messaging::{self, Received};
+use crate::current;
+use crate::origin::Origin;
+use crate::outcome::Outcome;
+use crate::propagation;
+use crate::snapshot::Snapshot;
+use crate::span::Span;
+use crate::tags::Tags;
+
+const SYSTEM: &str = "rocketmq";
+
+/// More values than this of one property are of no use to any format.
+const MAX_VALUES: usize = 64;
+
+/// More keys than this are not shown.
+const MAX_KEYS: usize = 32;
+
+// ---------------------------------------------------------------------------------------------
+// Sending
+
+/// Sends with the context: a span of kind producer around each send, and its identity in the message.
+///
+/// The other ways of sending, and the other producers, go through [`send`] and [`send_batch`].
+pub trait ProducerExt {
+    /// [`DefaultMQProducer::send`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the client.
+    fn send_traced<M>(&self, message: M) -> impl Future<Output = ClientResult<Option<SendResult>>> + Send
+    where
+        M: MessageTrait + Send + Sync;
+
+    /// [`DefaultMQProducer::send_oneway`]: the span ends when the message is handed over.
+    ///
+    /// # Errors
+    ///
+    /// Those of the client.
+    fn send_oneway_traced<M>(&self, message: M) -> impl Future<Output = ClientResult<()>> + Send
+    where
+        M: MessageTrait + Send + Sync;
+
+    /// [`DefaultMQProducer::send_with_callback`]: the span ends when the client calls back.
+    /// `callback` then runs in the context of the call, as if it were part of it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the client.
+    fn send_with_callback_traced<M, F>(&self, message: M, callback: F) -> impl Future<Output = ClientResult<()>> + Send
+    where
+        M: MessageTrait + Send + Sync,
+        F: Fn(Option<&SendResult>, Option<&ClientError>) + Send + Sync + 'static;
+
+    /// [`DefaultMQProducer::send_batch`]: one span, whose identity is in each of the messages.
+    ///
+    /// # Errors
+    ///
+    /// Those of the client.
+    fn send_batch_traced<M>(&self, messages: Vec<M>) -> impl Future<Output = ClientResult<SendResult>> + Send
+    where
+        M: MessageTrait + Send + Sync;
+}
+
+impl ProducerExt for DefaultMQProducer {
+    async fn send_traced<M>(&self, message: M) -> ClientResult<Option<SendResult>>
+    where
+        M: MessageTrait + Send + Sync,
+    {
+        send_from(Some(self), message, |message| self.send(message)).await
+    }
+
+    async fn send_oneway_traced<M>(&self, message: M) -> ClientResult<()>
+    where
+        M: MessageTrait + Send + Sync,
+    {
+        send_from(Some(self), message, |message| self.send_oneway(message)).await
+    }
+
+    async fn send_with_callback_traced<M, F>(&self, mut message: M, callback: F) -> ClientResult<()>
+    where
+        M: MessageTrait + Send + Sync,
+        F: Fn(Option<&SendResult>, Option<&ClientError>) + Send + Sync + 'static,
+    {
+        let span = outgoing(Some(self), &mut message, false);
+        let (caller, inside) = (Snapshot::capture(), Snapshot::of(&span.context()));
+        let span = Mutex::new(span);
+        let callback = move |result: Option<&SendResult>, error: Option<&ClientError>| {
+            let finish = |span: &mut Span| span.finish(|| error.map_or_else(|| sent_one(result), failed));
+            finish(&mut span.lock().unwrap_or_else(PoisonError::into_inner));
+            caller.run(|| callback(result, error));
+        };
+        inside.future(Box::pin(self.send_with_callback(message, callback))).await
+    }
+
+    async fn send_batch_traced<M>(&self, messages: Vec<M>) -> ClientResult<SendResult>
+    where
+        M: MessageTrait + Send + Sync,
+    {
+        send_batch_from(Some(self), messages, |messages| self.send_batch(messages)).await
+    }
+}
+
+/// Sends a message in any of the client's ways: `send` is given the message with the context in it.
+///
+/// ```no_run
+/// # use rocketmq_client_rust::*;
+/// # use rocketmq_model::common::message::{message_queue::MessageQueue, message_single::Message};
+/// use throughline::rocketmq;
+/// # async fn example(producer: &DefaultMQProducer, message: Message, queue: MessageQueue) -> ClientResult<()> {
+///
+/// rocketmq::send(message, |message| producer.send_to_queue_with_timeout(message, queue, 3000)).await?;
+/// # Ok(())
+/// # }
+/// # async fn transaction(producer: &TransactionMQProducer, message: Message) -> ClientResult<()> {
+/// rocketmq::send(message, |message| producer.send_message_in_transaction(message, None::<()>)).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// The span is around what `send` returns, so one of a callback way ends with the submission; for that
+/// there is [`ProducerExt::send_with_callback_traced`].
+///
+/// # Errors
+///
+/// Those of the client.
+pub async fn send<M, S, F, R>(message: M, send: S) -> ClientResult<R>
+where
+    M: MessageTrait,
+    S: FnOnce(M) -> F,
+    F: Future<Output = ClientResult<R>>,
+    R: Sent,
+{
+    send_from(None, message, send).await
+}
+
+/// Sends many messages at once in any of the client's ways: `send` is given the messages with the
+/// context in each of them. No messages, no span.
+///
+/// ```no_run
+/// # use rocketmq_client_rust::*;
+/// # use rocketmq_model::common::message::message_single::Message;
+/// # async fn example(producer: &DefaultMQProducer, messages: Vec<Message>) -> ClientResult<()> {
+/// throughline::rocketmq::send_batch(messages, |messages| producer.send_batch_with_timeout(messages, 3000)).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// Those of the client.
+pub async fn send_batch<M, S, F, R>(messages: Vec<M>, send: S) -> ClientResult<R>
+where
+    M: MessageTrait,
+    S: FnOnce(Vec<M>) -> F,
+    F: Future<Output = ClientResult<R>>,
+    R: Sent,
+{
+    send_batch_from(None, messages, send).await
+}
+
+/// Writes the current context into a message, for code that opens its spans itself. See
+/// [the module](self#what-travels) for what is replaced.
+pub fn inject<M: MessageTrait>(message: &mut M) {
+    current::with(|current| inject_context(current, message));
+}
+
+/// What the client's ways of sending return: results with and without an answer of the broker.
+pub trait Sent: sealed::Sent {}
+
+impl<T: sealed::Sent> Sent for T {}
+
+mod sealed {
+    use super::{MessageTrait, SendResult, TransactionSendResult};
+
+    pub trait Sent {
+        /// Whether what was sent is a transactional message.
+        const TRANSACTION: bool = false;
+
+        fn result(&self) -> Option<&SendResult> {
+            None
+        }
+    }
+
+    impl Sent for () {}
+
+    impl Sent for SendResult {
+        fn result(&self) -> Option<&SendResult> {
+            Some(self)
+        }
+    }
+
+    impl Sent for Option<SendResult> {
+        fn result(&self) -> Option<&SendResult> {
+            self.as_ref()
+        }
+    }
+
+    impl Sent for TransactionSendResult {
+        const TRANSACTION: bool = true;
+
+        fn result(&self) -> Option<&SendResult> {
+            self.send_result.as_ref()
+        }
+    }
+
+    /// The answer to a request.
+    impl Sent for Box<dyn MessageTrait + Send> {}
+}
+
+async fn send_from<M, S, F, R>(producer: Option<&DefaultMQProducer>, mut message: M, send: S) -> ClientResult<R>
+where
+    M: MessageTrait,
+    S: FnOnce(M) -> F,
+    F: Future<Output = ClientResult<R>>,
+    R: Sent,
+{
+    let span = outgoing(producer, &mut message, R::TRANSACTION);
+    let one = |result: &ClientResult<R>| result.as_ref().map_or_else(failed, |answer| sent_one(answer.result()));
+    span.future(on_the_heap(message, send), one).await
+}
+
+async fn send_batch_from<M, S, F, R>(
+    producer: Option<&DefaultMQProducer>,
+    mut messages: Vec<M>,
+    send: S,
+) -> ClientResult<R>
+where
+    M: MessageTrait,
+    S: FnOnce(Vec<M>) -> F,
+    F: Future<Output = ClientResult<R>>,
+    R: Sent,
+{
+    // The client refuses a batch of several topics, and one of none.
+    let span = messages.first().map_or(Span::OFF, |first| {
+        messaging::producer(SYSTEM, "send", first.topic(), |tags| {
+            tags.attribute("messaging.batch.message_count", i64::try_from(messages.len()).unwrap_or(i64::MAX));
+            describe_producer(producer, tags);
+        })
+    });
+    let context = span.context();
+    for message in &mut messages {
+        inject_context(&context, message);
+    }
+    let batch = |result: &ClientResult<R>| result.as_ref().map_or_else(failed, |answer| sent(answer.result()));
+    span.future(on_the_heap(messages, send), batch).await
+}
+
+/// The client's futures have some 33 KiB, too much to be moved about in the layers of ours. `send` is
+/// called at the first poll, because the client's code may look at the context when it is called.
+fn on_the_heap<M, F: Future>(message: M, send: impl FnOnce(M) -> F) -> Pin<Box<impl Future<Output = F::Output>>> {
+    Box::pin(async move { send(message).await })
+}
+
+/// The span of one message, whose context is in the message.
+fn outgoing<M: MessageTrait>(producer: Option<&DefaultMQProducer>, message: &mut M, transaction: bool) -> Span {
+    let span = messaging::producer(SYSTEM, "send", message.topic(), |tags| {
+        describe_message(message, transaction, &mut |key, value| tags.attribute(key, value));
+        describe_producer(producer, tags);
+    });
+    inject_context(&span.context(), message);
+    span
+}
+
+fn describe_producer(producer: Option<&DefaultMQProducer>, tags: &mut Tags) {
+    let Some(producer) = producer else { return };
+    let config = producer.client_config_snapshot();
+    let namespace = config.namespace.as_ref().or(config.namespace_v2.as_ref());
+    if let Some(namespace) = namespace.filter(|namespace| !namespace.is_empty()) {
+        tags.attribute("messaging.rocketmq.namespace", namespace.to_string());
+    }
+}
+
+fn failed(error: &ClientError) -> Outcome {
+    Outcome::err(error.descriptor().code().as_str(), error)
+}
+
+/// What the broker has answered to one message.
+fn sent_one(result: Option<&SendResult>) -> Outcome {
+    let outcome = sent(result);
+    let Some(result) = result else { return outcome };
+    let outcome = match &result.msg_id {
+        Some(id) if !id.is_empty() => outcome.with("messaging.message.id", id.to_string()),
+        _ => outcome,
+    };
+    match result.message_queue {
+        Some(_) => {
+            outcome.with("messaging.rocketmq.queue_offset", i64::try_from(result.queue_offset).unwrap_or(i64::MAX))
+        }
+        None => outcome,
+    }
+}
+
+/// What it has answered to any number of them.
+fn sent(result: Option<&SendResult>) -> Outcome {
+    let mut outcome = Outcome::default();
+    let Some(result) = result else { return outcome };
+    if let Some(queue) = &result.message_queue {
+        outcome = outcome.with("messaging.destination.partition.id", queue.queue_id().to_string());
+    }
+    if result.send_status != SendStatus::SendOk {
+        outcome = outcome.with("messaging.rocketmq.send_status", result.send_status.to_string());
+    }
+    outcome
+}
+
+/// The properties of a message on its way out as a carrier.
+struct PropertiesMut<'a, M>(&'a mut M);
+
+impl<M: MessageTrait> Injector for PropertiesMut<'_, M> {
+    fn set(&mut self, key: &str, value: String) {
+        self.0.put_property(key.into(), value.into());
+    }
+}
+
+fn inject_context<M: MessageTrait>(context: &Context, message: &mut M) {
+    let propagator = propagation::get();
+    // What is left of an earlier journey must not be mixed with the new one.
+    if context.span().span_context().is_valid() {
+        for field in propagator.fields() {
+            message.clear_property(field);
+        }
+    }
+    propagator.inject(context, &mut PropertiesMut(message));
+}
+
+// ---------------------------------------------------------------------------------------------
+// Receiving
+
+/// The properties of a received message as a carrier.
+struct Properties<'a>(&'a Message);
+
+impl Extractor for Properties<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.property(key).or_else(|| self.alike(key).next())
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.properties().as_map().keys().map(|name| -> &str { name }).collect()
+    }
+
+    fn get_all(&self, key: &str) -> Option<Vec<&str>> {
+        if let Some(value) = self.0.property(key) {
+            return Some(vec![value]);
+        }
+        let values: Vec<_> = self.alike(key).take(MAX_VALUES).collect();
+        (!values.is_empty()).then_some(values)
+    }
+}
+
+impl<'a> Properties<'a> {
+    /// The values whose names are written in any letters, as by producers that know HTTP's rules.
+    fn alike(&self, key: &str) -> impl Iterator<Item = &'a str> {
+        let properties = self.0.properties().as_map().iter();
+        properties.filter(move |(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, value)| value.as_str())
+    }
+}
+
+impl Origin for Message {
+    fn origin(&self) -> Context {
+        propagation::extract(&Properties(self))
+    }
+
+    fn describe(&self, attributes: &mut Vec<KeyValue>) {
+        let mut received = Received::new(attributes, SYSTEM, self.topic());
+        if let Some(id) = self.property(MessageConst::PROPERTY_UNIQ_CLIENT_MESSAGE_ID_KEYIDX) {
+            received.set("messaging.message.id", id.to_owned());
+        }
+        describe_message(self, false, &mut |key, value| received.set(key, value));
+    }
+}
+
+impl Origin for MessageExt {
+    fn origin(&self) -> Context {
+        self.message.origin()
+    }
+
+    fn describe(&self, attributes: &mut Vec<KeyValue>) {
+        let message = &self.message;
+        let topic = message.topic().as_str();
+        // Redelivery goes by a topic of the consumer group. Most consumers hand out the original topic,
+        // but not all do.
+        let sent_to = topic.starts_with(RETRY_GROUP_TOPIC_PREFIX).then(|| message.properties().retry_topic()).flatten();
+        let mut received = Received::new(attributes, SYSTEM, sent_to.unwrap_or(topic));
+        // The other id, that of the place in the broker's log, is not known to the producer and is
+        // another one after a redelivery.
+        let id = message.property(MessageConst::PROPERTY_UNIQ_CLIENT_MESSAGE_ID_KEYIDX).unwrap_or(&self.msg_id);
+        if !id.is_empty() {
+            received.set("messaging.message.id", id.to_owned());
+        }
+        received.set("messaging.destination.partition.id", self.queue_id.to_string());
+        received.set("messaging.rocketmq.queue_offset", self.queue_offset);
+        // The broker takes the property of a transactional message away when it is committed.
+        let transaction = MessageSysFlag::get_transaction_value(self.sys_flag) != MessageSysFlag::TRANSACTION_NOT_TYPE;
+        describe_message(message, transaction, &mut |key, value| received.set(key, value));
+        if self.reconsume_times > 0 {
+            received.redelivered();
+            received.set("messaging.rocketmq.reconsume_times", i64::from(self.reconsume_times));
+        }
+    }
+}
+
+/// A received message with what it does not know itself: who received it. A parent or a link, as the
+/// message is.
+///
+/// ```
+/// use rocketmq_model::common::message::message_ext::MessageExt;
+/// use throughline::rocketmq::Delivery;
+/// use throughline::traced;
+///
+/// #[traced(kind = consumer, parent = Delivery::new(message).group("billing"))]
+/// fn bill(message: &MessageExt) {}
+///
+/// #[traced(kind = consumer, links = messages.iter().map(|message| Delivery::new(message).group("billing")))]
+/// fn bill_all(messages: &[MessageExt]) {}
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Delivery<'a> {
+    message: &'a MessageExt,
+    group: Option<&'a str>,
+    namespace: Option<&'a str>,
+}
+
+impl<'a> Delivery<'a> {
+    /// The delivery of `message`.
+    pub const fn new(message: &'a MessageExt) -> Self {
+        Self { message, group: None, namespace: None }
+    }
+
+    /// Sets the name of the consumer group: `messaging.consumer.group.name`.
+    #[must_use]
+    pub const fn group(mut self, name: &'a str) -> Self {
+        self.group = Some(name);
+        self
+    }
+
+    /// Sets the namespace of the topic and the group: `messaging.rocketmq.namespace`.
+    #[must_use]
+    pub const fn namespace(mut self, name: &'a str) -> Self {
+        self.namespace = Some(name);
+        self
+    }
+}
+
+impl Origin for Delivery<'_> {
+    fn origin(&self) -> Context {
+        self.message.origin()
+    }
+
+    fn describe(&self, attributes: &mut Vec<KeyValue>) {
+        self.message.describe(attributes);
+        let mut set = |key, name: &str| attributes.push(KeyValue::new(key, name.to_owned()));
+        if let Some(group) = self.group {
+            set("messaging.consumer.group.name", group);
+        }
+        if let Some(namespace) = self.namespace {
+            set("messaging.rocketmq.namespace", namespace);
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------------------------
+// Both
+
+/// What a message tells of itself on either side.
+fn describe_message(message: &dyn MessageTrait, transaction: bool, set: &mut dyn FnMut(&'static str, Value)) {
+    let size = message.get_body().map_or(0, |body| <[u8]>::len(body));
+    set("messaging.message.body.size", i64::try_from(size).unwrap_or(i64::MAX).into());
+    set("messaging.rocketmq.message.type", kind(message, transaction).into());
+    if let Some(tag) = property(message, MessageConst::PROPERTY_TAGS) {
+        set("messaging.rocketmq.message.tag", tag.to_owned().into());
+    }
+    let keys = property(message, MessageConst::PROPERTY_KEYS).unwrap_or_default();
+    let keys = keys.split(MessageConst::KEY_SEPARATOR).filter(|key| !key.is_empty()).take(MAX_KEYS);
+    let keys: Vec<StringValue> = keys.map(|key| key.to_owned().into()).collect();
+    if !keys.is_empty() {
+        set("messaging.rocketmq.message.keys", Value::Array(Array::String(keys)));
+    }
+    if let Some(group) = property(message, MessageConst::PROPERTY_SHARDING_KEY) {
+        set("messaging.rocketmq.message.group", group.to_owned().into());
+    }
+    if let Some(level) = positive(message, MessageConst::PROPERTY_DELAY_TIME_LEVEL) {
+        set("messaging.rocketmq.message.delay_time_level", level.into());
+    }
+    if let Some(timestamp) = positive(message, MessageConst::PROPERTY_TIMER_DELIVER_MS) {
+        set("messaging.rocketmq.message.delivery_timestamp", timestamp.into());
+    }
+}
+
+/// The type, as the broker derives it from the properties.
+fn kind(message: &dyn MessageTrait, transaction: bool) -> &'static str {
+    const DELAYS: [&str; 4] = [
+        MessageConst::PROPERTY_DELAY_TIME_LEVEL,
+        MessageConst::PROPERTY_TIMER_DELIVER_MS,
+        MessageConst::PROPERTY_TIMER_DELAY_SEC,
+        MessageConst::PROPERTY_TIMER_DELAY_MS,
+    ];
+    let prepared = property(message, MessageConst::PROPERTY_TRANSACTION_PREPARED);
+    if transaction || prepared.is_some_and(|prepared| prepared.eq_ignore_ascii_case("true")) {
+        "transaction"
+    } else if DELAYS.into_iter().any(|name| positive(message, name).is_some()) {
+        "delay"
+    } else if property(message, MessageConst::PROPERTY_SHARDING_KEY).is_some() {
+        "fifo"
+    } else {
+        "normal"
+    }
+}
+
+fn property<'m>(message: &'m dyn MessageTrait, name: &str) -> Option<&'m str> {
+    message.get_properties().get(name).map(|value| -> &str { value }).filter(|value| !value.is_empty())
+}
+
+fn positive(message: &dyn MessageTrait, name: &str) -> Option<i64> {
+    property(message, name)?.parse().ok().filter(|number| *number > 0)
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests;

@@ -14,6 +14,8 @@ async fn main() {
     let role = std::env::args().nth(1).expect("the first argument names the role");
     let stop = follow_input();
     let capture = Capture::new();
+    // Servers serve in tasks of their own, below no context.
+    throughline::install(capture.provider());
     let work = capture.run_async(roles::play(&role, Arguments::of_process(), stop));
     tokio::time::timeout(LIMIT, work).await.expect("a role ends in time");
     throughline::jobs::wait(std::time::Duration::from_secs(10)).await.expect("detached jobs end in time");

@@ -100,6 +100,8 @@ impl Peer {
     /// If it fails or takes too long.
     pub fn spans(mut self) -> Vec<SpanLine> {
         let spans = self.next("spans ");
+        // `wait` closes the input, of which the peer would think that we are gone.
+        let _input = self.child.stdin.take();
         let status = self.child.wait().expect("a child can be waited for");
         assert!(status.success(), "`{}` ended with {status}", self.role);
         serde_json::from_str(&spans).expect("a peer prints spans as JSON")

@@ -1,10 +1,113 @@
 //! HTTP.
 
-use tokio::sync::watch;
+use std::convert::Infallible;
 
-use crate::Arguments;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
+use axum::routing::get;
+use bytes::Bytes;
+use futures::StreamExt as _;
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use throughline::http::{ServerLayer, Tag};
+use throughline::{Snapshot, biz_tags, traced};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tower::{Layer as _, ServiceExt as _, service_fn};
 
-pub(super) async fn play(role: &str, arguments: Arguments, stop: watch::Receiver<bool>) {
-    let _ = (arguments, stop);
-    panic!("no role `http-{role}`");
+use crate::{Arguments, ready};
+
+pub(super) async fn play(role: &str, _: Arguments, stop: watch::Receiver<bool>) {
+    match role {
+        "axum" => serve_axum(stop).await,
+        "hyper" => serve_hyper(stop).await,
+        _ => panic!("no role `http-{role}`"),
+    }
+}
+
+async fn listen() -> TcpListener {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    ready(&listener.local_addr().expect("its address").to_string());
+    listener
+}
+
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+fn layer() -> ServerLayer {
+    ServerLayer::new().travel("tenant_id", "x-tenant-id").tag(Tag::new("order_no").path("order_no").query("order_no"))
+}
+
+/// A router behind the layer; axum's tasks are given the capture of the process.
+async fn serve_axum(stop: watch::Receiver<bool>) {
+    let capture = Snapshot::capture();
+    let (request_over, mut all_over) = mpsc::channel::<Infallible>(1);
+    let router = Router::new()
+        .route("/orders/{order_no}", get(load))
+        .route("/stream", get(stream))
+        .route("/fail", get(|| async { http::StatusCode::SERVICE_UNAVAILABLE }))
+        .layer(layer())
+        .layer(from_fn(move |request: Request, next: Next| {
+            let (over, answer) = (request_over.clone(), capture.future(next.run(request)));
+            // Let go after the body inside.
+            async move { answer.await.map(|body| Body::new(body.map_frame(move |frame| (&over, frame).1))) }
+        }));
+    let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
+    axum::serve(listen().await, service).with_graceful_shutdown(stopped(stop)).await.expect("it serves");
+    // A connection that was cut is let go of a moment later.
+    assert!(all_over.recv().await.is_none());
+}
+
+#[traced]
+async fn load() -> String {
+    store("order").await;
+    throughline::Carrier::capture().baggage.unwrap_or_default()
+}
+
+#[traced]
+#[biz_tags(biz_id)]
+async fn store(biz_id: &str) {
+    tokio::task::yield_now().await;
+}
+
+/// Says one thing, and then never anything again.
+async fn stream() -> Response {
+    let first = futures::stream::iter([Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"first")))]);
+    Response::new(Body::new(StreamBody::new(first.chain(futures::stream::pending()))))
+}
+
+/// A service of hyper's alone, for both versions of HTTP.
+async fn serve_hyper(stop: watch::Receiver<bool>) {
+    let capture = Snapshot::capture();
+    let listener = listen().await;
+    let mut connections = JoinSet::new();
+    let stop = stopped(stop);
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let (stream, _) = tokio::select! {
+            accepted = listener.accept() => accepted.expect("a connection"),
+            () = &mut stop => break,
+        };
+        let capture = capture.clone();
+        let service = service_fn(move |request: http::Request<Incoming>| {
+            let service = service_fn(|_: http::Request<Incoming>| async {
+                let loaded = load().await;
+                Ok::<_, Infallible>(http::Response::new(loaded))
+            });
+            capture.future(layer().layer(service).oneshot(request))
+        });
+        connections.spawn(async move {
+            let server = auto::Builder::new(TokioExecutor::new());
+            // A client that hangs up is no failure of this role.
+            let _ = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).await;
+        });
+    }
 }

@@ -7,7 +7,7 @@ mod http;
 mod kafka;
 mod redis;
 #[cfg(feature = "rocketmq")]
-mod rocketmq;
+pub mod rocketmq;
 mod sql;
 #[cfg(all(feature = "kafka", feature = "rocketmq"))]
 mod way;

@@ -1,0 +1,73 @@
+//! Log lines that tell their trace: a request and the job it leaves behind, once as text, once as
+//! JSON.
+//!
+//! ```text
+//! cargo run --example logs
+//! ```
+//!
+//! No function here opens a `tracing` span. The ids are those of the spans that `#[traced]` and
+//! `#[traced_spawn]` open, the tags those of `#[biz_tags]`.
+
+use std::error::Error;
+use std::io::{self, IsTerminal as _, Write as _};
+
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use throughline::log::{self, Text};
+use throughline::{biz_tags, traced, traced_spawn};
+use tokio::task::JoinError;
+use tracing::{Subscriber, error, info, warn};
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt as _;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    // Spans get their ids from here. Where they are sent to is another matter.
+    throughline::install(&SdkTracerProvider::builder().build());
+
+    let colours = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let text = fmt::layer().event_format(Text::new()).with_ansi(colours);
+    serve(tracing_subscriber::registry().with(text)).await?;
+
+    // Whoever has closed the pipe has seen enough (`| head`).
+    let _ = writeln!(io::stdout());
+    serve(tracing_subscriber::registry().with(log::json().with_span_list(false).with_current_span(false))).await?;
+    Ok(())
+}
+
+/// What a service does between its start and its end. The subscriber would be set for all of it, by
+/// `init()`; here there are two, one after the other.
+async fn serve(subscriber: impl Subscriber + Send + Sync) -> Result<(), JoinError> {
+    let _logging = tracing::subscriber::set_default(subscriber);
+    info!("the service is up");
+    let job = place_order("acme", 1001, "keyboard\n2026-01-01T00:00:00Z ERROR not a line of its own").await;
+    job.await?;
+    info!("the service goes down");
+    Ok(())
+}
+
+#[traced(kind = server)]
+#[biz_tags(tenant_id, order_no)]
+async fn place_order(tenant_id: &str, order_no: u64, note: &str) -> tokio::task::JoinHandle<()> {
+    // Values of the outside world stay on their line.
+    info!(note = %note, "order accepted");
+    if let Err(error) = charge(order_no).await {
+        warn!(%error, "charging again later");
+    }
+    // The job goes on when the request is over: the same trace and tags, and a span of its own.
+    send_receipt()
+}
+
+#[traced(kind = client)]
+#[biz_tags(attempt = 1)]
+async fn charge(order_no: u64) -> Result<(), io::Error> {
+    tokio::task::yield_now().await;
+    error!("the gateway does not answer for order {order_no}");
+    Err(io::ErrorKind::TimedOut.into())
+}
+
+#[traced_spawn]
+async fn send_receipt() {
+    info!("sending the receipt");
+    tokio::task::yield_now().await;
+    info!(bytes = 512, "receipt sent");
+}

@@ -1,0 +1,165 @@
+//! Calls that come in.
+
+use std::mem;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{self, Poll};
+
+use http::{Request, Response};
+use http_body::Body;
+use opentelemetry::trace::SpanKind;
+use tonic::metadata::MetadataMap;
+use tonic::server::NamedService;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::call::{Call, ResponseBody, ResponseFuture};
+use super::status::Side;
+use super::target;
+use crate::callsite::Callsite;
+use crate::propagation;
+use crate::span::{Opening, Span};
+use crate::transport::http::Headers;
+
+static SERVER: Callsite = Callsite::transport("grpc", SpanKind::Server);
+
+/// Opens a server span for each gRPC call, in the trace of the caller.
+///
+/// For `tonic::transport::Server::builder().layer(…)`, around a single service, or for an
+/// `axum::Router` that has gRPC services among others: what is not gRPC by its content type passes
+/// untouched. With `tonic-web`, it belongs inside of `GrpcWebLayer`. Neither back-pressure nor errors
+/// change.
+///
+/// ```
+/// use throughline::grpc::ServerLayer;
+/// use tonic::transport::Server;
+///
+/// // From inside; and at the edge, where callers are not trusted.
+/// let server = Server::builder().layer(ServerLayer::new());
+/// let edge = Server::builder().layer(ServerLayer::new().public());
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct ServerLayer {
+    is_public: bool,
+    /// `None`: all that have the form of one.
+    methods: Option<Arc<[Box<str>]>>,
+}
+
+impl ServerLayer {
+    /// A layer for calls from inside: each continues the trace of its caller, whose sampling
+    /// decision and baggage hold.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes calls from outside, whose callers are not trusted: each starts a new trace, with a link
+    /// to the caller's span. The caller's sampling flag and baggage are ignored.
+    #[must_use]
+    pub fn public(mut self) -> Self {
+        self.is_public = true;
+        self
+    }
+
+    /// Names the methods that there are, as `package.Service/Method`. A call of another one has the
+    /// name `grpc` and the `rpc.method` `_OTHER`, so that callers cannot bring about any number of
+    /// span names. Without it, every path that has the form of a method counts as one.
+    #[must_use]
+    pub fn methods<M: Into<String>>(mut self, methods: impl IntoIterator<Item = M>) -> Self {
+        self.methods = Some(methods.into_iter().map(|method| method.into().into_boxed_str()).collect());
+        self
+    }
+
+    fn method<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let method = target::method(path)?;
+        let is_known = self.methods.as_ref().is_none_or(|known| known.iter().any(|known| **known == *method));
+        is_known.then_some(method)
+    }
+
+    fn open<B>(&self, request: &mut Request<B>) -> Call {
+        // Cheap: the path is counted, not copied.
+        let uri = request.uri().clone();
+        let method = self.method(uri.path());
+        let mut opening = Opening::new(&SERVER);
+        if let Some(method) = method {
+            opening.name(method.to_owned().into());
+        }
+        let headers = Headers(request.headers());
+        opening = if self.is_public {
+            opening.root().link(&propagation::get().extract_identity(&headers))
+        } else {
+            opening.parent(&propagation::extract(&headers))
+        };
+        let span = opening.start(|tags| {
+            target::describe(tags, method, uri.path());
+            let (local, peer) = addresses(request);
+            let asked_for = target::asked_for(&uri, request.headers());
+            let here = || local.map(|local| (local.ip().to_string(), Some(local.port())));
+            if let Some((host, port)) = asked_for.or_else(here) {
+                tags.attribute("server.address", host);
+                if let Some(port) = port {
+                    tags.attribute("server.port", i64::from(port));
+                }
+            }
+            if let Some(peer) = peer {
+                tags.attribute("network.peer.address", peer.ip().to_string());
+                tags.attribute("network.peer.port", i64::from(peer.port()));
+            }
+        });
+        let timeout = span.is_open().then(|| target::timeout(request.headers())).flatten();
+        Call::new(span, Side::Server, timeout)
+    }
+}
+
+/// Both ends of the connection. `tonic` alone knows under which of its types they are noted, which
+/// depends on its TLS features.
+fn addresses<B>(request: &mut Request<B>) -> (Option<SocketAddr>, Option<SocketAddr>) {
+    let extensions = mem::take(request.extensions_mut());
+    let borrowed = tonic::Request::from_parts(MetadataMap::new(), extensions, ());
+    let found = (borrowed.local_addr(), borrowed.remote_addr());
+    *request.extensions_mut() = borrowed.into_parts().1;
+    found
+}
+
+impl<S> Layer<S> for ServerLayer {
+    type Service = ServerService<S>;
+
+    fn layer(&self, inner: S) -> ServerService<S> {
+        ServerService { inner, layer: self.clone() }
+    }
+}
+
+/// A service whose calls have server spans. Made by [`ServerLayer`].
+#[derive(Debug, Clone)]
+pub struct ServerService<S> {
+    inner: S,
+    layer: ServerLayer,
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for ServerService<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    S::Error: 'static,
+    ResBody: Body,
+{
+    type Response = Response<ResponseBody<ResBody>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        let mut call = if target::is_grpc(request.headers()) {
+            self.layer.open(&mut request)
+        } else {
+            Call::new(Span::OFF, Side::Server, None)
+        };
+        let inner = call.run(|| self.inner.call(request));
+        ResponseFuture::new(inner, call)
+    }
+}
+
+impl<S: NamedService> NamedService for ServerService<S> {
+    const NAME: &'static str = S::NAME;
+}

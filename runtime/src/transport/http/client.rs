@@ -1,0 +1,327 @@
+//! The client's side.
+
+use std::any::type_name;
+use std::borrow::Cow;
+use std::fmt::{self, Display};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{self, Poll};
+
+use http::uri::Authority;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version, request};
+use opentelemetry::Context;
+use opentelemetry::propagation::TextMapPropagator as _;
+use opentelemetry::trace::{SpanKind, TraceContextExt as _};
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::edge::{Recorded, Travelling};
+use super::request_id::RequestId;
+use super::server::Entered;
+use super::{HeadersMut, X_REQUEST_ID, facts, run_in, url};
+use crate::callsite::Callsite;
+use crate::outcome::Outcome;
+use crate::propagation;
+use crate::span::{Opening, Span};
+use crate::tags::Tags;
+
+static CALLSITE: Callsite = Callsite::transport("HTTP", SpanKind::Client);
+
+/// Gives every request a client span, and sends the context along: a layer for tower clients over
+/// [`http::Request`]. See the [module](super) for what it does.
+///
+/// Put it inside of a retry layer, so that each attempt is a span of its own. Cloning shares the
+/// settings.
+#[derive(Debug, Clone, Default)]
+#[must_use = "a layer does nothing until a service is put under it"]
+pub struct ClientLayer(Arc<Config>);
+
+#[derive(Debug, Clone, Default)]
+struct Config {
+    travelling: Travelling,
+    redact: Vec<Cow<'static, str>>,
+    request_headers: Recorded,
+    response_headers: Recorded,
+}
+
+/// The template of the URL that a request goes to, `/orders/{order_no}` for example. As an extension
+/// of the request it makes the span's name `GET /orders/{order_no}`. Templates have to be few.
+///
+/// ```
+/// use throughline::http::UrlTemplate;
+///
+/// let request = http::Request::get("http://orders.internal/orders/1001")
+///     .extension(UrlTemplate("/orders/{order_no}".into()))
+///     .body(())
+///     .unwrap();
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct UrlTemplate(pub Cow<'static, str>);
+
+/// Counts the attempts of one request. As an extension of the request, which a retry policy clones
+/// with it, it puts `http.request.resend_count` on the second attempt's span and those after it.
+///
+/// ```
+/// use throughline::http::Attempts;
+///
+/// let request = http::Request::get("http://orders.internal/").extension(Attempts::new()).body(()).unwrap();
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Attempts(Arc<AtomicU32>);
+
+impl Attempts {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many there have been.
+    pub fn count(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn next(&self) -> u32 {
+        self.0.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl ClientLayer {
+    /// A layer that records and sends what is usual.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn set(mut self, set: impl FnOnce(&mut Config)) -> Self {
+        set(Arc::make_mut(&mut self.0));
+        self
+    }
+
+    /// Sends the tag `key`, where it is set, in a header of its own, to be read by
+    /// [`ServerLayer::travel`](super::ServerLayer::travel) or by services that know nothing of traces. A
+    /// header that the request has already is left as it is.
+    ///
+    /// In a trace that is not sampled, only tags that came over the wire or were named in a server
+    /// layer are set; `propagate` in `#[biz_tags]` holds for all traces.
+    pub fn travel(self, key: &'static str, header: &str) -> Self {
+        self.set(|config| config.travelling.add(key, header))
+    }
+
+    /// Takes the values of these query parameters out of `url.full`, besides those of the semantic
+    /// conventions. Compared with regard to case.
+    pub fn redact<K: Into<Cow<'static, str>>>(self, parameters: impl IntoIterator<Item = K>) -> Self {
+        self.set(|config| config.redact.extend(parameters.into_iter().map(Into::into)))
+    }
+
+    /// Records request headers as `http.request.header.<name>`. None, if not called.
+    pub fn record_request_headers<'a>(self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        self.set(|config| config.request_headers.add("http.request.header.", names))
+    }
+
+    /// Records response headers as `http.response.header.<name>`. None, if not called.
+    pub fn record_response_headers<'a>(self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        self.set(|config| config.response_headers.add("http.response.header.", names))
+    }
+
+    /// Opens the span of a request, and sends its context along.
+    pub(crate) fn begin(&self, request: &mut Outgoing<'_>) -> Span {
+        let mut opening = Opening::new(&CALLSITE);
+        opening.name(facts::span_name(request.method, request.template));
+        let span = opening.start(|tags| self.0.describe(request, tags));
+        self.0.inject(&span.context(), request.headers);
+        span
+    }
+
+    /// Writes down the head of the response.
+    pub(crate) fn respond(&self, status: StatusCode, version: Version, headers: &HeaderMap) -> Outcome {
+        let outcome = if status.is_client_error() || status.is_server_error() {
+            Outcome::error(status.as_str().to_owned(), "")
+        } else {
+            Outcome::default()
+        };
+        let outcome = outcome
+            .with("http.response.status_code", i64::from(status.as_u16()))
+            .with_all(self.0.response_headers.read(headers));
+        match facts::version(version) {
+            Some(version) => outcome.with("network.protocol.version", version),
+            None => outcome,
+        }
+    }
+}
+
+impl Config {
+    fn inject(&self, context: &Context, headers: &mut HeaderMap) {
+        let propagator = propagation::get();
+        if context.span().span_context().is_valid() {
+            // A request that is passed on may still have the headers it came with.
+            for field in propagator.fields() {
+                headers.remove(field);
+            }
+        }
+        propagator.inject(context, &mut HeadersMut(headers));
+        self.travelling.write(context, headers);
+        if !headers.contains_key(&X_REQUEST_ID) {
+            if let Some(id) = RequestId::to_pass_on(context).and_then(|id| id.header()) {
+                let _ = headers.try_insert(X_REQUEST_ID, id);
+            }
+        }
+    }
+
+    fn describe(&self, request: &Outgoing<'_>, tags: &mut Tags) {
+        facts::add_method(request.method, tags);
+        let target = &request.target;
+        if let Some(host) = target.host {
+            facts::add_host(host, target.port.or_else(|| facts::default_port(target.scheme?)), tags);
+        }
+        match (target.scheme, target.authority) {
+            (Some(scheme), Some(authority)) => {
+                let url = url::redacted_url(scheme, authority, target.path, target.query, &self.redact);
+                tags.attribute("url.full", crate::value::display(&url));
+            }
+            // A client that is given a path alone does not know what goes before it.
+            _ => facts::add_target(target.path, target.query, &self.redact, tags),
+        }
+        if let Some(template) = request.template {
+            tags.attribute("url.template", template.to_owned());
+        }
+        if request.resent > 0 {
+            tags.attribute("http.request.resend_count", i64::from(request.resent));
+        }
+        facts::add_headers(&self.request_headers, request.headers, tags);
+    }
+}
+
+/// A request on its way out, whatever type it has.
+pub(crate) struct Outgoing<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) target: Target<'a>,
+    pub(crate) template: Option<&'a str>,
+    /// How many attempts there were before this one.
+    pub(crate) resent: u32,
+    pub(crate) headers: &'a mut HeaderMap,
+}
+
+/// Where a request goes.
+pub(crate) struct Target<'a> {
+    pub(crate) scheme: Option<&'a str>,
+    /// With credentials, if there are any.
+    pub(crate) authority: Option<&'a str>,
+    pub(crate) host: Option<&'a str>,
+    pub(crate) port: Option<u16>,
+    pub(crate) path: &'a str,
+    pub(crate) query: Option<&'a str>,
+}
+
+impl<S> Layer<S> for ClientLayer {
+    type Service = ClientService<S>;
+
+    fn layer(&self, inner: S) -> ClientService<S> {
+        ClientService { inner, layer: self.clone() }
+    }
+}
+
+/// A client whose requests have spans. Made by [`ClientLayer`].
+#[derive(Debug, Clone)]
+pub struct ClientService<S> {
+    inner: S,
+    layer: ClientLayer,
+}
+
+impl<S, B, R> Service<Request<B>> for ClientService<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    S::Error: Display,
+{
+    type Response = Response<R>;
+    type Error = S::Error;
+    type Future = ClientFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (mut parts, body) = request.into_parts();
+        // A request that is passed on, to a service in this process even, is another one there.
+        parts.extensions.remove::<Entered>();
+        parts.extensions.remove::<RequestId>();
+        let mut span = self.layer.begin_parts(&mut parts);
+        let request = Request::from_parts(parts, body);
+        let inner = run_in(&mut span, || self.inner.call(request));
+        ClientFuture { inner: Some(inner), span, layer: self.layer.clone() }
+    }
+}
+
+impl ClientLayer {
+    fn begin_parts(&self, parts: &mut request::Parts) -> Span {
+        let authority = facts::authority(parts).map(Cow::into_owned);
+        let authority = authority.as_ref();
+        self.begin(&mut Outgoing {
+            method: &parts.method,
+            target: Target {
+                scheme: parts.uri.scheme_str(),
+                authority: authority.map(Authority::as_str),
+                host: authority.map(Authority::host),
+                port: authority.and_then(Authority::port_u16),
+                path: parts.uri.path(),
+                query: parts.uri.query(),
+            },
+            template: parts.extensions.get::<UrlTemplate>().map(|template| &*template.0),
+            resent: parts.extensions.get::<Attempts>().map_or(0, Attempts::next),
+            headers: &mut parts.headers,
+        })
+    }
+}
+
+pin_project! {
+    /// The future of a [`ClientService`]: the service's own, in a client span. Dropping it half-way
+    /// marks the span `cancelled`.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ClientFuture<F> {
+        #[pin]
+        inner: Option<F>,
+        span: Span,
+        layer: ClientLayer,
+    }
+
+    impl<F> PinnedDrop for ClientFuture<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            // What the future still owns is dropped in its span, and before the span ends.
+            let _attached = this.span.attach();
+            this.inner.set(None);
+        }
+    }
+}
+
+impl<F, R, E> Future for ClientFuture<F>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+    E: Display,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
+        let mut this = self.project();
+        let inner = this.inner.as_mut().as_pin_mut().expect("a future is not polled during its own drop");
+        let result = task::ready!(run_in(this.span, || inner.poll(cx)));
+        if this.span.is_open() {
+            let outcome = match &result {
+                Ok(response) => this.layer.respond(response.status(), response.version(), response.headers()),
+                Err(error) => Outcome::err(type_name::<E>(), error),
+            };
+            this.span.finish(|| outcome);
+        }
+        // The future may live on.
+        *this.span = Span::OFF;
+        Poll::Ready(result)
+    }
+}
+
+impl<F> fmt::Debug for ClientFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,303 @@
+//! Tags that a request brings along.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use http::header::{HeaderName, HeaderValue};
+use http::{HeaderMap, request};
+use opentelemetry::baggage::BaggageExt as _;
+use opentelemetry::{Context, Key, KeyValue, Value};
+
+use super::url;
+use crate::ambient::Ambient;
+use crate::tags::{self, Tags};
+use crate::value::TagValue;
+
+/// A tag whose value a [`ServerLayer`](super::ServerLayer) takes from the request: it is on the
+/// server span and on every span below, as those of [`#[biz_tags]`](macro@crate::biz_tags) are.
+///
+/// The value is the first of these that there is:
+///
+/// 1. what the layer was told to look at: [`header`](Self::header), [`path`](Self::path),
+///    [`query`](Self::query), [`env`](Self::env), [`constant`](Self::constant), in the order in which
+///    they were named;
+/// 2. what the request has inherited: a tag that came in a header of its own (see
+///    [`ServerLayer::travel`](super::ServerLayer::travel)) or in baggage that
+///    [becomes tags](crate::propagation::Propagator::baggage_as_tags);
+/// 3. the [`baggage`](Self::baggage);
+/// 4. the [`default`](Self::default).
+///
+/// A tag of the same key that code sets further down wins over all of them, from there on. An empty
+/// value counts as none. Text is bounded by [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES), and characters that
+/// could forge a line in a log (control characters, line ends, changes of direction) become `U+FFFD`.
+///
+/// ```
+/// use throughline::http::{ServerLayer, Tag};
+///
+/// let layer = ServerLayer::new()
+///     .tag(Tag::new("tenant_id").header("x-tenant-id").path("tenant").required())
+///     .tag(Tag::new("user_id").header("x-user-id").hash())
+///     .tag(Tag::new("region").env("REGION").default("eu"));
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "a tag does nothing until a layer has it"]
+pub struct Tag {
+    key: &'static str,
+    sources: Vec<Source>,
+    baggage: Option<Cow<'static, str>>,
+    default: Option<Value>,
+    required: bool,
+    propagate: bool,
+    secrecy: Secrecy,
+}
+
+#[derive(Debug, Clone)]
+enum Source {
+    Header(HeaderName),
+    Path(Cow<'static, str>),
+    Query(Cow<'static, str>),
+    Fixed(Value),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Secrecy {
+    Clear,
+    Hash,
+    Mask,
+}
+
+impl Tag {
+    /// A tag of which nothing is known but its name.
+    pub const fn new(key: &'static str) -> Self {
+        Self {
+            key,
+            sources: Vec::new(),
+            baggage: None,
+            default: None,
+            required: false,
+            propagate: false,
+            secrecy: Secrecy::Clear,
+        }
+    }
+
+    /// Looks at a request header; if it occurs more than once, at the first. One whose value is not
+    /// UTF-8 counts as absent.
+    pub fn header(mut self, name: &str) -> Self {
+        if let Some(name) = header_name(name) {
+            self.sources.push(Source::Header(name));
+        }
+        self
+    }
+
+    /// Looks at a variable of the route template, `{name}` or `{*name}`, percent-decoded.
+    pub fn path(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.sources.push(Source::Path(name.into()));
+        self
+    }
+
+    /// Looks at a parameter of the query, decoded as forms are; if it occurs more than once, at the
+    /// first.
+    pub fn query(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.sources.push(Source::Query(name.into()));
+        self
+    }
+
+    /// Looks at a variable of the environment: once, now.
+    pub fn env(mut self, name: &str) -> Self {
+        if let Some(value) = std::env::var(name).ok().filter(|value| !value.is_empty()) {
+            self.sources.extend(url::harmless(value.into()).tag_value().map(Source::Fixed));
+        }
+        self
+    }
+
+    /// Has this value, whatever the request has inherited.
+    pub fn constant(mut self, value: impl TagValue) -> Self {
+        self.sources.extend(value.tag_value().map(Source::Fixed));
+        self
+    }
+
+    /// Looks at a member of the baggage.
+    pub fn baggage(mut self, key: impl Into<Cow<'static, str>>) -> Self {
+        self.baggage = Some(key.into());
+        self
+    }
+
+    /// Has this value if there is no other.
+    #[allow(clippy::should_implement_trait, reason = "it takes a value, and reads as `required` does")]
+    pub fn default(mut self, value: impl TagValue) -> Self {
+        self.default = value.tag_value();
+        self
+    }
+
+    /// Reports a request that has no value for it: with an event `tag.missing` on the span, and in
+    /// the counter `throughline.tags.missing`. The request itself goes on.
+    pub fn required(mut self) -> Self {
+        self.required = true;
+        self
+    }
+
+    /// Records a keyed hash in place of the value. See [`set_hash_key`](crate::set_hash_key). A value
+    /// that was inherited stays as it is: it was hashed where it became a tag.
+    pub fn hash(mut self) -> Self {
+        self.secrecy = Secrecy::Hash;
+        self
+    }
+
+    /// Records the last four characters, and `*` for the others. A value that was inherited stays
+    /// as it is.
+    pub fn mask(mut self) -> Self {
+        self.secrecy = Secrecy::Mask;
+        self
+    }
+
+    /// Writes the tag to the W3C baggage too, so that services further down have it.
+    pub fn propagate(mut self) -> Self {
+        self.propagate = true;
+        self
+    }
+
+    /// Adds the tag of a request to `tags`.
+    pub(super) fn resolve(&self, request: &Edge<'_>, tags: &mut Tags) {
+        let named = self.sources.iter().find_map(|source| source.look_at(request));
+        let inherited = if named.is_none() { request.inherited(self.key) } else { None };
+        let is_inherited = inherited.is_some();
+        let value =
+            named.or(inherited).or_else(|| request.baggage(self.baggage.as_deref()?)).or_else(|| self.default.clone());
+        let mut tag = tags::Tag::new(self.key, value);
+        if self.required {
+            tag = tag.required();
+        }
+        match self.secrecy {
+            Secrecy::Hash if !is_inherited => tag = tag.hash(),
+            Secrecy::Mask if !is_inherited => tag = tag.mask(),
+            _ => {}
+        }
+        if self.propagate {
+            tag = tag.propagate();
+        }
+        tags.scope(tag);
+    }
+}
+
+impl Source {
+    fn look_at(&self, request: &Edge<'_>) -> Option<Value> {
+        match self {
+            Self::Header(name) => text_of(request.parts.headers.get(name)?),
+            Self::Path(name) => from_outside(url::path_variable(request.route?, request.path, name)?),
+            Self::Query(name) => from_outside(url::query_parameter(request.parts.uri.query()?, name)?),
+            Self::Fixed(value) => Some(value.clone()),
+        }
+    }
+}
+
+/// A request, as far as tags are concerned.
+pub(super) struct Edge<'a> {
+    pub(super) parts: &'a request::Parts,
+    pub(super) route: Option<&'a str>,
+    /// The whole path, of which `route` is the template.
+    pub(super) path: &'a str,
+    /// What the request has inherited.
+    pub(super) parent: &'a Context,
+}
+
+impl Edge<'_> {
+    fn inherited(&self, key: &str) -> Option<Value> {
+        let ambient = Ambient::of(self.parent)?;
+        ambient.tags.iter().find(|tag| tag.key.as_str() == key).map(|tag| tag.value.clone())
+    }
+
+    fn baggage(&self, key: &str) -> Option<Value> {
+        from_outside(self.parent.baggage().get(key)?.as_str().into())
+    }
+}
+
+fn from_outside(text: Cow<'_, str>) -> Option<Value> {
+    if text.is_empty() { None } else { url::harmless(text).tag_value() }
+}
+
+fn text_of(value: &HeaderValue) -> Option<Value> {
+    from_outside(std::str::from_utf8(value.as_bytes()).ok()?.trim_matches([' ', '\t']).into())
+}
+
+/// A header name that was written in code. A wrong one is reported, and stands for no header.
+pub(super) fn header_name(name: &str) -> Option<HeaderName> {
+    let parsed = HeaderName::try_from(name).ok();
+    if parsed.is_none() {
+        tracing::error!("`{name}` is not the name of an HTTP header, so nothing is read from it or written to it");
+    }
+    parsed
+}
+
+/// Tags that travel in plain headers, each in its own.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Travelling(Vec<(&'static str, HeaderName)>);
+
+impl Travelling {
+    pub(super) fn add(&mut self, key: &'static str, header: &str) {
+        self.0.extend(header_name(header).map(|name| (key, name)));
+    }
+
+    /// `context` with the tags that `headers` bring along.
+    pub(super) fn read(&self, headers: &HeaderMap, context: Context) -> Context {
+        let mut found = Vec::new();
+        for (key, name) in &self.0 {
+            if let Some(value) = headers.get(name).and_then(text_of) {
+                found.push(KeyValue::new(*key, tags::shared(value)));
+            }
+        }
+        if found.is_empty() {
+            return context;
+        }
+        let mut ambient = Ambient::of(&context).map(|ambient| Ambient::clone(ambient)).unwrap_or_default();
+        let named = found.len();
+        for tag in ambient.tags.iter() {
+            if !tags::has_key(&found[..named], &tag.key) {
+                found.push(tag.clone());
+            }
+        }
+        ambient.tags = found.into();
+        ambient.put(&context)
+    }
+
+    /// Writes the tags of `context` to `headers`, but for those that are there already.
+    pub(super) fn write(&self, context: &Context, headers: &mut HeaderMap) {
+        if self.0.is_empty() {
+            return;
+        }
+        let Some(ambient) = Ambient::of(context) else { return };
+        for (key, name) in &self.0 {
+            let key = Key::from_static_str(key);
+            let Some(tag) = ambient.tags.iter().find(|tag| tag.key == key) else { continue };
+            // A value that cannot stand in a header stays here.
+            let Ok(value) = HeaderValue::from_bytes(tag.value.as_str().as_bytes()) else { continue };
+            if !headers.contains_key(name) {
+                let _ = headers.try_insert(name.clone(), value);
+            }
+        }
+    }
+}
+
+/// Headers whose values are recorded.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Recorded(Vec<(HeaderName, Key)>);
+
+impl Recorded {
+    pub(super) fn add<'a>(&mut self, prefix: &str, names: impl IntoIterator<Item = &'a str>) {
+        for name in names.into_iter().filter_map(header_name) {
+            let key = Key::from(Arc::<str>::from(format!("{prefix}{name}")));
+            self.0.push((name, key));
+        }
+    }
+
+    pub(super) fn read<'a>(&'a self, headers: &'a HeaderMap) -> impl Iterator<Item = KeyValue> + 'a {
+        self.0.iter().filter_map(|(name, key)| {
+            let values: Vec<_> = headers.get_all(name).iter().map(|value| shown(value).into_owned()).collect();
+            if values.is_empty() { None } else { Some(KeyValue::new(key.clone(), values.tag_value()?)) }
+        })
+    }
+}
+
+/// A header value for the eye.
+pub(super) fn shown(value: &HeaderValue) -> Cow<'_, str> {
+    url::harmless(String::from_utf8_lossy(value.as_bytes()))
+}

@@ -1,0 +1,201 @@
+//! What the semantic conventions for HTTP spans have to say of a request.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
+
+use http::header::{self, HeaderName};
+use http::uri::Authority;
+use http::{Method, Uri, Version, request};
+
+use super::edge::{Recorded, shown};
+use super::url;
+use crate::tags::Tags;
+use crate::value;
+
+/// Stands for all methods that the conventions do not list.
+const OTHER: &str = "_OTHER";
+
+/// The method as an attribute: one of a closed list, so that callers cannot blow it up.
+fn method(method: &Method) -> &'static str {
+    match method.as_str() {
+        "CONNECT" => "CONNECT",
+        "DELETE" => "DELETE",
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "OPTIONS" => "OPTIONS",
+        "PATCH" => "PATCH",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "QUERY" => "QUERY",
+        "TRACE" => "TRACE",
+        _ => OTHER,
+    }
+}
+
+/// `{method} {target}`, or the method alone.
+pub(super) fn span_name(of: &Method, target: Option<&str>) -> Cow<'static, str> {
+    let method = match method(of) {
+        OTHER => "HTTP",
+        known => known,
+    };
+    match target {
+        Some(target) => format!("{method} {target}").into(),
+        None => method.into(),
+    }
+}
+
+pub(super) fn add_method(of: &Method, tags: &mut Tags) {
+    let known = method(of);
+    tags.attribute("http.request.method", known);
+    if known == OTHER {
+        tags.attribute("http.request.method_original", value::display(of.as_str()));
+    }
+}
+
+pub(super) fn version(of: Version) -> Option<&'static str> {
+    Some(match of {
+        Version::HTTP_09 => "0.9",
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_11 => "1.1",
+        Version::HTTP_2 => "2",
+        Version::HTTP_3 => "3",
+        _ => return None,
+    })
+}
+
+pub(super) fn default_port(scheme: &str) -> Option<u16> {
+    match scheme {
+        "http" => Some(80),
+        "https" => Some(443),
+        _ => None,
+    }
+}
+
+/// Whom the request was sent to: the authority of its URI, else the header `Host`.
+pub(super) fn authority(parts: &request::Parts) -> Option<Cow<'_, Authority>> {
+    if let Some(authority) = parts.uri.authority() {
+        return Some(Cow::Borrowed(authority));
+    }
+    let host = parts.headers.get(header::HOST)?;
+    Authority::try_from(host.as_bytes()).ok().map(Cow::Owned)
+}
+
+/// Adds `server.address` and `server.port`.
+pub(super) fn add_host(host: &str, port: Option<u16>, tags: &mut Tags) {
+    // The brackets belong to the URI, and not to the address.
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    if host.is_empty() {
+        return;
+    }
+    tags.attribute("server.address", value::display(host));
+    if let Some(port) = port {
+        tags.attribute("server.port", i64::from(port));
+    }
+}
+
+/// Adds `url.path` and `url.query`.
+pub(super) fn add_target(path: &str, query: Option<&str>, redact: &[Cow<'static, str>], tags: &mut Tags) {
+    tags.attribute("url.path", value::display(path));
+    if let Some(query) = query {
+        tags.attribute("url.query", value::display(&url::redacted_query(query, redact)));
+    }
+}
+
+/// Adds the values of the headers that are recorded.
+pub(super) fn add_headers(recorded: &Recorded, headers: &http::HeaderMap, tags: &mut Tags) {
+    tags.own.extend(recorded.read(headers));
+}
+
+/// Adds a header with a name of its own, if it is there.
+pub(super) fn add_text(key: &'static str, name: &HeaderName, headers: &http::HeaderMap, tags: &mut Tags) {
+    if let Some(value) = headers.get(name) {
+        tags.attribute(key, value::display(&shown(value)));
+    }
+}
+
+/// The address of the other end of the connection, where axum knows it.
+#[cfg(feature = "axum")]
+pub(super) fn peer(parts: &request::Parts) -> Option<SocketAddr> {
+    parts.extensions.get::<axum::extract::ConnectInfo<SocketAddr>>().map(|info| info.0)
+}
+
+#[cfg(not(feature = "axum"))]
+pub(super) fn peer(_: &request::Parts) -> Option<SocketAddr> {
+    None
+}
+
+/// The whole URI: inside of a nested router axum takes the prefix off.
+#[cfg(feature = "axum")]
+pub(super) fn original_uri(parts: &request::Parts) -> &Uri {
+    parts.extensions.get::<axum::extract::OriginalUri>().map_or(&parts.uri, |original| &original.0)
+}
+
+#[cfg(not(feature = "axum"))]
+pub(super) fn original_uri(parts: &request::Parts) -> &Uri {
+    &parts.uri
+}
+
+/// The route template, where axum has found one.
+#[cfg(feature = "axum")]
+pub(super) fn matched_route(parts: &request::Parts) -> Option<Cow<'static, str>> {
+    let matched = parts.extensions.get::<axum::extract::MatchedPath>()?;
+    Some(matched.as_str().to_owned().into())
+}
+
+#[cfg(not(feature = "axum"))]
+pub(super) fn matched_route(_: &request::Parts) -> Option<Cow<'static, str>> {
+    None
+}
+
+/// What the proxies in front say of a request, when `proxies` of them can be believed.
+#[derive(Debug, Default)]
+pub(super) struct Forwarded {
+    pub(super) client: Option<IpAddr>,
+    pub(super) proto: Option<&'static str>,
+    pub(super) host: Option<Authority>,
+}
+
+impl Forwarded {
+    pub(super) fn of(parts: &request::Parts, proxies: usize) -> Self {
+        if proxies == 0 {
+            return Self::default();
+        }
+        let mut forwarded = Self::default();
+        // RFC 7239; what it does not say, the older headers may.
+        if let Some(element) = nth_from_last(parts, &header::FORWARDED, proxies) {
+            for pair in element.split(';') {
+                let Some((key, value)) = pair.split_once('=') else { continue };
+                let value = value.trim().trim_matches('"');
+                match key.trim().to_ascii_lowercase().as_str() {
+                    "for" => forwarded.client = address(value),
+                    "proto" => forwarded.proto = scheme(value),
+                    "host" => forwarded.host = value.parse().ok(),
+                    _ => {}
+                }
+            }
+        }
+        let older = |name| nth_from_last(parts, &HeaderName::from_static(name), proxies);
+        forwarded.client = forwarded.client.or_else(|| address(older("x-forwarded-for")?));
+        forwarded.proto = forwarded.proto.or_else(|| scheme(older("x-forwarded-proto")?));
+        forwarded.host = forwarded.host.or_else(|| older("x-forwarded-host")?.parse().ok());
+        forwarded
+    }
+}
+
+/// The element that the outermost of `proxies` has written. Each appends one; a header that has
+/// fewer was written by one of them alone.
+fn nth_from_last<'a>(parts: &'a request::Parts, name: &HeaderName, proxies: usize) -> Option<&'a str> {
+    let values = parts.headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    let elements: Vec<_> = values.flat_map(|value| value.split(',')).map(str::trim).collect();
+    elements.get(elements.len().saturating_sub(proxies)).copied()
+}
+
+fn scheme(text: &str) -> Option<&'static str> {
+    ["http", "https"].into_iter().find(|scheme| text.eq_ignore_ascii_case(scheme))
+}
+
+/// An IP address, with a port or without.
+fn address(text: &str) -> Option<IpAddr> {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    bare.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))
+}

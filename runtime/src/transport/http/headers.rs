@@ -1,0 +1,91 @@
+//! Header maps as carriers, and as origins.
+
+use http::header::{HeaderName, HeaderValue};
+use http::{HeaderMap, Request, request};
+use opentelemetry::Context;
+use opentelemetry::propagation::{Extractor, Injector};
+
+use crate::origin::Origin;
+use crate::propagation;
+
+/// More values than this of one header are of no use to any format.
+const MAX_VALUES: usize = 64;
+
+/// What stands for a value that is no text: no format takes it for a valid one, and it is not as if
+/// the header were absent.
+const NO_TEXT: &str = "\u{fffd}";
+
+/// A header map that a context is read from. A header may occur more than once.
+///
+/// ```
+/// use http::HeaderMap;
+/// use throughline::http::Headers;
+/// use throughline::propagation;
+///
+/// let mut headers = HeaderMap::new();
+/// headers.insert("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().unwrap());
+/// let context = propagation::extract(&Headers(&headers));
+/// # use opentelemetry::trace::TraceContextExt;
+/// # assert!(context.span().span_context().is_sampled());
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Headers<'a>(pub &'a HeaderMap);
+
+fn text(value: &HeaderValue) -> &str {
+    std::str::from_utf8(value.as_bytes()).unwrap_or(NO_TEXT)
+}
+
+impl Extractor for Headers<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(text)
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(HeaderName::as_str).collect()
+    }
+
+    fn get_all(&self, key: &str) -> Option<Vec<&str>> {
+        let values: Vec<_> = self.0.get_all(key).iter().take(MAX_VALUES).map(text).collect();
+        (!values.is_empty()).then_some(values)
+    }
+}
+
+/// A header map that a context is written into. A header that is there already is replaced; what
+/// cannot be a header is left out.
+///
+/// ```
+/// use http::HeaderMap;
+/// use throughline::http::HeadersMut;
+/// use throughline::propagation;
+///
+/// let mut headers = HeaderMap::new();
+/// throughline::in_span("send", || propagation::inject(&mut HeadersMut(&mut headers)));
+/// ```
+#[derive(Debug)]
+pub struct HeadersMut<'a>(pub &'a mut HeaderMap);
+
+impl Injector for HeadersMut<'_> {
+    fn set(&mut self, key: &str, value: String) {
+        let (Ok(name), Ok(value)) = (HeaderName::try_from(key), HeaderValue::try_from(value)) else { return };
+        // An error is a map that is full. `insert` would panic.
+        let _ = self.0.try_insert(name, value);
+    }
+}
+
+impl Origin for HeaderMap {
+    fn origin(&self) -> Context {
+        propagation::extract(&Headers(self))
+    }
+}
+
+impl Origin for request::Parts {
+    fn origin(&self) -> Context {
+        self.headers.origin()
+    }
+}
+
+impl<B> Origin for Request<B> {
+    fn origin(&self) -> Context {
+        self.headers().origin()
+    }
+}

@@ -1,0 +1,170 @@
+//! The id of a request, which is that of its trace.
+
+use std::fmt;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::sync::Arc;
+
+use http::header::HeaderValue;
+use opentelemetry::Context;
+use opentelemetry::trace::{TraceContextExt as _, TraceId};
+
+use crate::ambient::Ambient;
+use crate::current;
+
+/// More bytes than this are no request id, but an attempt to fill logs.
+const MAX_BYTES: usize = 256;
+
+/// The id of a request, as it stands in the header `X-Request-ID`.
+///
+/// Usually the trace id, in 32 lower-case hexadecimal digits; where the caller has named another,
+/// that one, unchanged. It is visible ASCII and not longer than 256 bytes, so that it cannot forge
+/// a line in a log. Cloning does not copy it.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct RequestId(Arc<str>);
+
+impl RequestId {
+    /// The id of a request that belongs to a trace.
+    pub(super) fn of_trace(trace: TraceId) -> Self {
+        Self(trace.to_string().into())
+    }
+
+    /// The id that a caller has named; `None` if it is none that can be passed on.
+    pub(super) fn given(header: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(header).ok()?.trim_matches([' ', '\t']);
+        let passes = (1..=MAX_BYTES).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        passes.then(|| Self(text.into()))
+    }
+
+    /// A new one, for a request without a trace.
+    pub(super) fn mint() -> Self {
+        // Each `RandomState` is keyed from the operating system's random numbers.
+        let random = || RandomState::new().build_hasher().finish();
+        let id = u128::from(random()) << 64 | u128::from(random());
+        Self::of_trace(TraceId::from(id.max(1)))
+    }
+
+    /// The id of the request that the current context is for: below a
+    /// [`ServerLayer`](super::ServerLayer), also in its detached jobs. `None` elsewhere.
+    ///
+    /// Costs a look-up in the context.
+    pub fn current() -> Option<Self> {
+        current::with(Self::of)
+    }
+
+    pub(super) fn of(context: &Context) -> Option<Self> {
+        Ambient::of(context)?.request_id.as_ref()?.get().cloned().map(Self)
+    }
+
+    /// The id as the context holds it.
+    pub(super) fn text(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+
+    pub(super) fn header(&self) -> Option<HeaderValue> {
+        HeaderValue::from_str(&self.0).ok()
+    }
+
+    /// The id to pass on from `context`: that of its request, else that of its trace.
+    pub(super) fn to_pass_on(context: &Context) -> Option<Self> {
+        Self::of(context).or_else(|| {
+            let trace = context.span().span_context().trace_id();
+            (trace != TraceId::INVALID).then(|| Self::of_trace(trace))
+        })
+    }
+
+    /// The id of the trace that this can be the id of: 32 hexadecimal digits, or a UUID.
+    pub(super) fn as_trace_id(&self) -> Option<TraceId> {
+        let text = self.0.as_bytes();
+        let dashed = match text.len() {
+            32 => false,
+            36 => true,
+            _ => return None,
+        };
+        let mut id = 0u128;
+        for (at, byte) in text.iter().enumerate() {
+            if dashed && matches!(at, 8 | 13 | 18 | 23) {
+                if *byte != b'-' {
+                    return None;
+                }
+                continue;
+            }
+            id = id << 4 | u128::from(char::from(*byte).to_digit(16)?);
+        }
+        (id != 0).then(|| TraceId::from(id))
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RequestId({self})")
+    }
+}
+
+impl AsRef<str> for RequestId {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trace_of(text: &str) -> Option<String> {
+        RequestId::given(text.as_bytes())?.as_trace_id().map(|id| id.to_string())
+    }
+
+    #[test]
+    fn a_uuid_or_32_digits_can_be_a_trace_id() {
+        let id = Some("0af7651916cd43dd8448eb211c80319c".to_owned());
+        assert_eq!(trace_of("0af7651916cd43dd8448eb211c80319c"), id);
+        assert_eq!(trace_of("0AF7651916CD43DD8448EB211C80319C"), id);
+        assert_eq!(trace_of("0af76519-16cd-43dd-8448-eb211c80319c"), id);
+        assert_eq!(trace_of("0AF76519-16CD-43DD-8448-EB211C80319C"), id);
+        assert_eq!(trace_of(" 0af76519-16cd-43dd-8448-eb211c80319c\t"), id);
+    }
+
+    #[test]
+    fn nothing_else_can() {
+        for text in [
+            "0af7651916cd43dd8448eb211c80319",
+            "0af7651916cd43dd8448eb211c80319cc",
+            "0af7651916cd43dd8448eb211c80319g",
+            "+af7651916cd43dd8448eb211c80319c",
+            "0af7651916cd43dd8448eb211c80319c----",
+            "0af765191-6cd-43dd-8448-eb211c80319c",
+            "{0af7651916cd43dd8448eb211c80319c}",
+            "00000000000000000000000000000000",
+            "00000000-0000-0000-0000-000000000000",
+            "order-7",
+        ] {
+            assert!(RequestId::given(text.as_bytes()).is_some(), "{text} passes as an id");
+            assert_eq!(trace_of(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_could_forge_a_log_line_is_no_id() {
+        let long = "x".repeat(MAX_BYTES + 1);
+        for header in [&b""[..], b"  ", b"a\nb", b"a\tb", b"a\x7fb", b"\xff", "é".as_bytes(), long.as_bytes()] {
+            assert_eq!(RequestId::given(header), None, "{header:?}");
+        }
+        assert!(RequestId::given("x".repeat(MAX_BYTES).as_bytes()).is_some());
+    }
+
+    #[test]
+    fn minted_ids_are_trace_ids_and_differ() {
+        let (one, other) = (RequestId::mint(), RequestId::mint());
+        assert_ne!(one, other);
+        let text = one.to_string();
+        assert_eq!(text.len(), 32);
+        assert!(text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)), "{text}");
+        assert_eq!(RequestId::given(text.as_bytes()).and_then(|id| id.as_trace_id()), one.as_trace_id());
+    }
+}

@@ -1,0 +1,451 @@
+//! The server's side.
+
+use std::any::type_name;
+use std::borrow::Cow;
+use std::fmt::{self, Display};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{self, Poll};
+
+use http::header::{self, HeaderValue};
+use http::{Method, Request, Response, StatusCode, request};
+use http_body::Body;
+use opentelemetry::trace::{SpanId, SpanKind, TraceContextExt as _, TraceId};
+use opentelemetry::{Array, Context, KeyValue, StringValue, Value};
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::body::TracedBody;
+use super::edge::{Edge, Recorded, Tag, Travelling};
+use super::facts::{self, Forwarded};
+use super::request_id::RequestId;
+use super::{Headers, X_REQUEST_ID, run_in};
+use crate::ambient::Ambient;
+use crate::callsite::Callsite;
+use crate::current;
+use crate::outcome::Outcome;
+use crate::propagation;
+use crate::run::Tagging;
+use crate::span::{Opening, Span};
+use crate::tags::Tags;
+
+static CALLSITE: Callsite = Callsite::transport("HTTP", SpanKind::Server);
+
+const RECORDED_ID: &str = "http.request.header.x-request-id";
+
+/// Room for the attributes of a request, so that they are allocated once.
+const TYPICAL_ATTRIBUTES: usize = 12;
+
+type RouteOf = dyn Fn(&request::Parts) -> Option<Cow<'static, str>> + Send + Sync;
+
+/// Gives every request a server span: a layer for axum, hyper, tonic, and any other service over
+/// [`http::Request`]. See the [module](super) for what it does.
+///
+/// Cloning shares the settings.
+#[derive(Clone, Default)]
+#[must_use = "a layer does nothing until a service is put under it"]
+pub struct ServerLayer(Arc<Config>);
+
+#[derive(Clone)]
+struct Config {
+    public: bool,
+    fresh_request_id: bool,
+    route: Option<Arc<RouteOf>>,
+    scheme: &'static str,
+    proxies: usize,
+    tags: Vec<Tag>,
+    travelling: Travelling,
+    redact: Vec<Cow<'static, str>>,
+    request_headers: Recorded,
+    response_headers: Recorded,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            public: false,
+            fresh_request_id: false,
+            route: None,
+            scheme: "http",
+            proxies: 0,
+            tags: Vec::new(),
+            travelling: Travelling::default(),
+            redact: Vec::new(),
+            request_headers: Recorded::default(),
+            response_headers: Recorded::default(),
+        }
+    }
+}
+
+impl ServerLayer {
+    /// For callers that are services of the same house: continues their traces.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// For callers that are not trusted. Each request begins a new trace, which is linked to the
+    /// caller's. Ignored are the caller's sampling flag, baggage, and [travelling](Self::travel)
+    /// headers; its `X-Request-ID` is kept, but does not become the trace id.
+    pub fn public() -> Self {
+        Self::default().set(|config| config.public = true)
+    }
+
+    fn set(mut self, set: impl FnOnce(&mut Config)) -> Self {
+        set(Arc::make_mut(&mut self.0));
+        self
+    }
+
+    /// Mints an id for every request that begins a trace here, and keeps the caller's `X-Request-ID`
+    /// as an attribute only. For public services whose callers are not to choose what is searched
+    /// for in logs.
+    pub fn fresh_request_id(self) -> Self {
+        self.set(|config| config.fresh_request_id = true)
+    }
+
+    /// Finds the route template of a request, `/orders/{order_no}` for example, where axum's is not
+    /// known: outside of the router, and for other frameworks. Templates have to be few.
+    pub fn route(self, of: impl Fn(&request::Parts) -> Option<Cow<'static, str>> + Send + Sync + 'static) -> Self {
+        self.set(|config| config.route = Some(Arc::new(of)))
+    }
+
+    /// Adds a tag that is taken from the request.
+    pub fn tag(self, tag: Tag) -> Self {
+        self.set(|config| config.tags.push(tag))
+    }
+
+    /// Takes the tag `key` from a header of its own, as written by
+    /// [`ClientLayer::travel`](super::ClientLayer::travel). Not from public callers; name the header in
+    /// a [`Tag`] for those.
+    pub fn travel(self, key: &'static str, header: &str) -> Self {
+        self.set(|config| config.travelling.add(key, header))
+    }
+
+    /// Says that this many proxies stand in front, each of which appends to `Forwarded` or
+    /// `X-Forwarded-*`. `client.address`, `url.scheme` and `server.address` then come from what the
+    /// outermost of them has written. Without it these headers are ignored, because any caller can
+    /// write them.
+    pub fn proxies(self, count: usize) -> Self {
+        self.set(|config| config.proxies = count)
+    }
+
+    /// Sets `url.scheme` for requests that do not say it, which over HTTP/1.1 is all of them. `http`
+    /// if not set; `https` is the other sensible value.
+    pub fn scheme(self, scheme: &'static str) -> Self {
+        self.set(|config| config.scheme = scheme)
+    }
+
+    /// Takes the values of these query parameters out of `url.query`, besides those of the semantic
+    /// conventions (`sig`, `X-Amz-Signature` and their like). Compared with regard to case.
+    pub fn redact<K: Into<Cow<'static, str>>>(self, parameters: impl IntoIterator<Item = K>) -> Self {
+        self.set(|config| config.redact.extend(parameters.into_iter().map(Into::into)))
+    }
+
+    /// Records request headers as `http.request.header.<name>`. None, if not called.
+    pub fn record_request_headers<'a>(self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        self.set(|config| config.request_headers.add("http.request.header.", names))
+    }
+
+    /// Records response headers as `http.response.header.<name>`. None, if not called.
+    pub fn record_response_headers<'a>(self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        self.set(|config| config.response_headers.add("http.response.header.", names))
+    }
+}
+
+impl fmt::Debug for ServerLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerLayer")
+            .field("public", &self.0.public)
+            .field("tags", &self.0.tags)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S> Layer<S> for ServerLayer {
+    type Service = ServerService<S>;
+
+    fn layer(&self, inner: S) -> ServerService<S> {
+        ServerService { inner, config: Arc::clone(&self.0) }
+    }
+}
+
+/// A service whose requests have server spans. Made by [`ServerLayer`].
+#[derive(Clone)]
+pub struct ServerService<S> {
+    inner: S,
+    config: Arc<Config>,
+}
+
+impl<S: fmt::Debug> fmt::Debug for ServerService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerService").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for ServerService<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    S::Error: Display,
+    R: Body,
+{
+    type Response = Response<TracedBody<R>>;
+    type Error = S::Error;
+    type Future = ServerFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (mut parts, body) = request.into_parts();
+        let mut exchange = Exchange::begin(&self.config, &mut parts);
+        let request = Request::from_parts(parts, body);
+        let inner = run_in(&mut exchange.span, || self.inner.call(request));
+        ServerFuture { inner: Some(inner), exchange: Some(exchange) }
+    }
+}
+
+/// One request on its way to its response.
+struct Exchange {
+    span: Span,
+    /// What goes into the response, unless an outer layer does it.
+    request_id: Option<HeaderValue>,
+    method: Method,
+    config: Arc<Config>,
+}
+
+/// Which span is that of the request, for layers further in.
+#[derive(Clone, Copy)]
+pub(super) struct Entered {
+    span: (TraceId, SpanId),
+    /// Whether it has a route.
+    routed: bool,
+}
+
+fn identity(context: &Context) -> (TraceId, SpanId) {
+    let span = context.span();
+    let span = span.span_context();
+    (span.trace_id(), span.span_id())
+}
+
+impl Exchange {
+    fn begin(config: &Arc<Config>, parts: &mut request::Parts) -> Self {
+        let route = config.route.as_ref().and_then(|of| of(parts)).or_else(|| facts::matched_route(parts));
+        let (span, request_id) = match parts.extensions.get::<Entered>() {
+            Some(entered) => (config.join(*entered, parts, route.as_deref()), None),
+            None => config.enter(parts, route.as_deref()),
+        };
+        Self { span, request_id, method: parts.method.clone(), config: Arc::clone(config) }
+    }
+
+    fn respond<R: Body>(self, mut response: Response<R>) -> Response<TracedBody<R>> {
+        let status = response.status();
+        if self.span.is_open() {
+            let context = self.span.context();
+            let span = context.span();
+            span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status.as_u16())));
+            span.set_attributes(self.config.response_headers.read(response.headers()));
+        }
+        if let Some(id) = self.request_id {
+            if !response.headers().contains_key(&X_REQUEST_ID) {
+                let _ = response.headers_mut().try_insert(X_REQUEST_ID, id);
+            }
+        }
+        let announced = response.headers().get(header::CONTENT_LENGTH);
+        let announced = announced.and_then(|length| length.to_str().ok()?.parse().ok());
+        let bare = self.method == Method::HEAD
+            || status.is_informational()
+            || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+            || (self.method == Method::CONNECT && status.is_success());
+        let failure = status.is_server_error().then_some(status);
+        response.map(|body| TracedBody::new(body, self.span, failure, announced, bare))
+    }
+}
+
+impl Config {
+    /// Opens the span of the request.
+    fn enter(&self, parts: &mut request::Parts, route: Option<&str>) -> (Span, Option<HeaderValue>) {
+        let headers = Headers(&parts.headers);
+        let caller = if self.public {
+            propagation::get().extract_identity(&headers)
+        } else {
+            self.travelling.read(&parts.headers, propagation::extract(&headers))
+        };
+        let continues = !self.public && caller.span().span_context().is_valid();
+        let given = parts.headers.get(&X_REQUEST_ID).and_then(|id| RequestId::given(id.as_bytes()));
+        let as_trace = given.as_ref().and_then(RequestId::as_trace_id);
+        let keeps = !self.fresh_request_id || continues;
+        let wanted = as_trace.filter(|_| keeps && !continues && !self.public);
+
+        // The id is known when the span has started, and stands in its context.
+        let slot = Arc::new(OnceLock::new());
+        let base = if self.public { Context::new() } else { caller.clone() };
+        let mut ambient = Ambient::of(&base).map(|ambient| Ambient::clone(ambient)).unwrap_or_default();
+        ambient.request_id = Some(Arc::clone(&slot));
+        let parent = ambient.put(&base);
+
+        let mut opening = Opening::new(&CALLSITE).parent(&parent);
+        opening.name(facts::span_name(&parts.method, route));
+        if self.public {
+            opening = opening.link(&caller);
+        }
+        if let Some(id) = wanted {
+            opening.trace_id(id);
+        }
+        let span = opening.propagate(|tags| self.resolve(parts, route, &parent, tags)).start(|tags| {
+            self.describe(parts, route, tags);
+            let other = given.as_ref().filter(|_| wanted.is_none());
+            let same_trace = caller.span().span_context().trace_id();
+            if let Some(id) = other.filter(|_| !continues || as_trace != Some(same_trace)) {
+                tags.attribute(RECORDED_ID, recorded_id(id));
+            }
+        });
+
+        let context = span.context();
+        let trace = context.span().span_context().trace_id();
+        if let Some(given) = given.as_ref().filter(|_| wanted.is_some_and(|id| id != trace)) {
+            if trace != TraceId::INVALID {
+                not_heard(given);
+                context.span().set_attribute(KeyValue::new(RECORDED_ID, recorded_id(given)));
+            }
+        }
+        let id = given
+            .filter(|_| keeps)
+            .unwrap_or_else(|| if trace == TraceId::INVALID { RequestId::mint() } else { RequestId::of_trace(trace) });
+        let header = id.header();
+        let _ = slot.set(id.text());
+        parts.extensions.insert(id);
+        parts.extensions.insert(Entered { span: identity(&context), routed: route.is_some() });
+        (span, header)
+    }
+
+    /// Another layer further out has opened the span: this one adds what it knows.
+    fn join(&self, entered: Entered, parts: &request::Parts, route: Option<&str>) -> Span {
+        let current = current::get();
+        if identity(&current) == entered.span && !entered.routed {
+            if let Some(route) = route {
+                let span = current.span();
+                span.update_name(facts::span_name(&parts.method, Some(route)));
+                span.set_attribute(KeyValue::new("http.route", route.to_owned()));
+            }
+        }
+        Tagging::new().propagate(|tags| self.resolve(parts, route, &current, tags)).start(|_| {})
+    }
+
+    /// Adds the tags of the request.
+    fn resolve(&self, parts: &request::Parts, route: Option<&str>, parent: &Context, tags: &mut Tags) {
+        let edge = Edge { parts, route, path: facts::original_uri(parts).path(), parent };
+        for tag in &self.tags {
+            tag.resolve(&edge, tags);
+        }
+    }
+
+    /// Adds the attributes that are known when the span starts, so that samplers see them.
+    fn describe(&self, parts: &request::Parts, route: Option<&str>, tags: &mut Tags) {
+        tags.own.reserve(TYPICAL_ATTRIBUTES);
+        facts::add_method(&parts.method, tags);
+        if let Some(route) = route {
+            tags.attribute("http.route", route.to_owned());
+        }
+        let uri = facts::original_uri(parts);
+        facts::add_target(uri.path(), uri.query(), &self.redact, tags);
+        let forwarded = Forwarded::of(parts, self.proxies);
+        let own = match uri.scheme_str() {
+            Some("http") => "http",
+            Some("https") => "https",
+            _ => self.scheme,
+        };
+        let scheme = forwarded.proto.unwrap_or(own);
+        tags.attribute("url.scheme", scheme);
+        if let Some(authority) = forwarded.host.map(Cow::Owned).or_else(|| facts::authority(parts)) {
+            let port = authority.port_u16().or_else(|| facts::default_port(scheme));
+            facts::add_host(authority.host(), port, tags);
+        }
+        if let Some(client) = forwarded.client {
+            tags.attribute("client.address", client.to_string());
+        }
+        if let Some(peer) = facts::peer(parts) {
+            tags.attribute("network.peer.address", peer.ip().to_string());
+            tags.attribute("network.peer.port", i64::from(peer.port()));
+        }
+        if let Some(version) = facts::version(parts.version) {
+            tags.attribute("network.protocol.version", version);
+        }
+        facts::add_text("user_agent.original", &header::USER_AGENT, &parts.headers, tags);
+        facts::add_headers(&self.request_headers, &parts.headers, tags);
+    }
+}
+
+/// By the conventions the value of a header is a list.
+fn recorded_id(id: &RequestId) -> Value {
+    Value::Array(Array::String(vec![StringValue::from(id.to_string())]))
+}
+
+/// Says once why the ids differ.
+fn not_heard(id: &RequestId) {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    if !SAID.swap(true, Ordering::Relaxed) {
+        tracing::warn!(
+            "the request id `{id}` cannot become the trace id: the tracer provider has another id generator than \
+             `throughline::telemetry::RequestIdGenerator`"
+        );
+    }
+}
+
+pin_project! {
+    /// The future of a [`ServerService`]: the service's own, in the span of the request. Dropping it
+    /// half-way marks the span `cancelled`.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ServerFuture<F> {
+        #[pin]
+        inner: Option<F>,
+        exchange: Option<Exchange>,
+    }
+
+    impl<F> PinnedDrop for ServerFuture<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            // What the future still owns is dropped in its span, and before the span ends.
+            let _attached = this.exchange.as_ref().and_then(|exchange| exchange.span.attach());
+            this.inner.set(None);
+        }
+    }
+}
+
+impl<F, R, E> Future for ServerFuture<F>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+    R: Body,
+    E: Display,
+{
+    type Output = Result<Response<TracedBody<R>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let inner = this.inner.as_mut().as_pin_mut().expect("a future is not polled during its own drop");
+        let Some(exchange) = this.exchange else {
+            // Polled after its end; what happens then is the inner future's business.
+            return inner.poll(cx).map_ok(|response| response.map(TracedBody::untraced));
+        };
+        let result = std::task::ready!(run_in(&mut exchange.span, || inner.poll(cx)));
+        let exchange = this.exchange.take();
+        Poll::Ready(match (result, exchange) {
+            (Ok(response), Some(exchange)) => Ok(exchange.respond(response)),
+            (Ok(response), None) => Ok(response.map(TracedBody::untraced)),
+            (Err(error), exchange) => {
+                if let Some(mut exchange) = exchange {
+                    exchange.span.finish(|| Outcome::err(type_name::<E>(), &error));
+                }
+                Err(error)
+            }
+        })
+    }
+}
+
+impl<F> fmt::Debug for ServerFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,98 @@
+//! Errors of Redis as outcomes of spans.
+
+use redis::{ErrorKind, RedisError, RedisResult, ServerError, Value};
+
+use crate::outcome::Outcome;
+
+/// How a command has ended.
+pub(super) fn outcome(result: &RedisResult<Value>) -> Outcome {
+    match result {
+        Ok(value) => first_error(value).map_or_else(Outcome::default, of_server),
+        Err(error) => of_error(error),
+    }
+}
+
+/// How a pipeline has ended.
+pub(super) fn outcome_of_all(result: &RedisResult<Vec<Value>>) -> Outcome {
+    match result {
+        Ok(values) => values.iter().find_map(first_error).map_or_else(Outcome::default, of_server),
+        Err(error) => of_error(error),
+    }
+}
+
+/// The first error in a reply. redis makes the whole reply an error for it, too.
+fn first_error(value: &Value) -> Option<&ServerError> {
+    match value {
+        Value::ServerError(error) => Some(error),
+        Value::Array(values) | Value::Set(values) | Value::Push { data: values, .. } => {
+            values.iter().find_map(first_error)
+        }
+        Value::Map(pairs) => pairs.iter().find_map(|(key, value)| first_error(key).or_else(|| first_error(value))),
+        Value::Attribute { data, .. } => first_error(data),
+        _ => None,
+    }
+}
+
+fn of_server(error: &ServerError) -> Outcome {
+    of_code(error.code(), error.details().unwrap_or_default())
+}
+
+fn of_error(error: &RedisError) -> Outcome {
+    if let Some(code) = error.code() {
+        return of_code(code, error.detail().unwrap_or_default());
+    }
+    let error_type = match error.kind() {
+        ErrorKind::Io if error.is_timeout() => "timeout",
+        ErrorKind::Io if error.is_connection_refusal() => "connection_refused",
+        ErrorKind::Io if error.is_connection_dropped() => "connection_dropped",
+        ErrorKind::Io => "io",
+        ErrorKind::Parse => "parse",
+        ErrorKind::AuthenticationFailed => "authentication_failed",
+        ErrorKind::UnexpectedReturnType => "unexpected_return_type",
+        ErrorKind::Client | ErrorKind::InvalidClientConfig => "client",
+        ErrorKind::ClusterConnectionNotFound => "cluster_connection_not_found",
+        _ => "_OTHER",
+    };
+    Outcome::err(error_type, &without_quoted(&error.to_string()))
+}
+
+/// An error of the server. A script may put anything into the place of the code.
+fn of_code(code: &str, detail: &str) -> Outcome {
+    let is_code = (1..=32).contains(&code.len())
+        && code.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
+    if !is_code {
+        return Outcome::err("_OTHER", "the server has answered with an error");
+    }
+    let message = format!("{code} {}", without_quoted(detail));
+    Outcome::err(code.to_owned(), message.trim_end()).with("db.response.status_code", code.to_owned())
+}
+
+/// A message without what it quotes, which may be the arguments of the command.
+fn without_quoted(message: &str) -> String {
+    let quote = |c| matches!(c, '\'' | '"' | '`');
+    match (message.find(quote), message.rfind(quote)) {
+        (Some(first), Some(last)) => {
+            let rest = if last > first { &message[last + 1..] } else { "" };
+            format!("{}'?'{rest}", &message[..first])
+        }
+        _ => message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_quoted;
+
+    #[test]
+    fn arguments_are_left_out_of_messages() {
+        let cases = [
+            ("unknown command 'FOO', with args beginning with: 'secret' 'x' ", "unknown command '?' "),
+            ("No such key 'k' or consumer group 'g' in XREADGROUP", "No such key '?' in XREADGROUP"),
+            ("can't read secret", "can'?'"),
+            ("value is not an integer or out of range", "value is not an integer or out of range"),
+        ];
+        for (message, expected) in cases {
+            assert_eq!(without_quoted(message), expected);
+        }
+    }
+}

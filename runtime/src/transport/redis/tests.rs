@@ -1,0 +1,313 @@
+//! Commands and entries, against a connection that answers from a list.
+
+use std::collections::{HashMap, VecDeque};
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context as TaskContext, Poll, Waker};
+
+use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry_sdk::trace::Sampler;
+use redis::streams::{StreamId, StreamKey};
+use redis::{AsyncCommands as _, Cmd, ConnectionLike, ErrorKind, Pipeline, RedisFuture, RedisResult, Value, aio};
+
+use super::*;
+use crate::Origin as _;
+use crate::testing::Capture;
+
+/// Answers each command with the next reply, and never where there is none.
+#[derive(Clone, Default)]
+struct Canned {
+    replies: VecDeque<RedisResult<Value>>,
+    sent: Vec<Vec<u8>>,
+}
+
+impl Canned {
+    fn new(replies: impl IntoIterator<Item = RedisResult<Value>>) -> Self {
+        Self { replies: replies.into_iter().collect(), sent: Vec::new() }
+    }
+}
+
+impl aio::ConnectionLike for Canned {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        Box::pin(async move {
+            self.sent.push(cmd.get_packed_command());
+            match self.replies.pop_front() {
+                Some(reply) => reply,
+                None => std::future::pending().await,
+            }
+        })
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        _offset: usize,
+        _count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        Box::pin(async move {
+            self.sent.push(pipeline.get_packed_pipeline());
+            self.replies.drain(..).collect()
+        })
+    }
+
+    fn get_db(&self) -> i64 {
+        3
+    }
+}
+
+impl ConnectionLike for Canned {
+    fn req_packed_command(&mut self, cmd: &[u8]) -> RedisResult<Value> {
+        self.sent.push(cmd.to_vec());
+        self.replies.pop_front().unwrap_or(Ok(Value::Nil))
+    }
+
+    fn req_packed_commands(&mut self, cmd: &[u8], _offset: usize, _count: usize) -> RedisResult<Vec<Value>> {
+        self.sent.push(cmd.to_vec());
+        self.replies.drain(..).collect()
+    }
+
+    fn get_db(&self) -> i64 {
+        3
+    }
+
+    fn check_connection(&mut self) -> bool {
+        true
+    }
+
+    fn is_open(&self) -> bool {
+        true
+    }
+}
+
+/// What redis makes of an error on the wire.
+fn error(line: &str) -> Value {
+    redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).expect("an error is a reply")
+}
+
+fn now<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut TaskContext::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("a canned reply is there at once"),
+    }
+}
+
+fn attributes(capture: &Capture, name: &str) -> Vec<String> {
+    let mut lines: Vec<_> =
+        capture.span(name).attributes.iter().map(|tag| format!("{}={}", tag.key, tag.value)).collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn a_command_is_a_span() {
+    let capture = Capture::new();
+    let mut connection = traced(Canned::new([Ok(Value::Int(7))])).server("db.example", 6380);
+    let got: i64 = now(capture.run_async(crate::in_span_async("request", async { connection.incr("n", 5).await })))
+        .expect("an answer");
+    assert_eq!(got, 7);
+    capture.assert_tree("request\n└── INCRBY [client]");
+    assert_eq!(
+        attributes(&capture, "INCRBY"),
+        [
+            "db.namespace=3",
+            "db.operation.name=INCRBY",
+            "db.query.text=INCRBY n ?",
+            "db.system.name=redis",
+            "server.address=db.example",
+            "server.port=6380"
+        ]
+    );
+}
+
+#[test]
+fn a_blocking_connection_too() {
+    let capture = Capture::new();
+    let replies = [Ok(Value::Okay), Ok(Value::Array(vec![Value::Int(1), error("WRONGTYPE no")]))];
+    let mut connection = traced(Canned::new(replies)).hide_keys();
+    let failed: RedisResult<(i64, i64)> = capture.run(|| {
+        crate::in_span("request", || {
+            redis::Commands::set::<_, _, ()>(&mut connection, "k", "secret").expect("an answer");
+            redis::pipe().atomic().incr("a", 1).incr("b", 1).query(&mut connection)
+        })
+    });
+    assert!(failed.is_err());
+    capture.assert_tree_with(
+        &["db.query.text", "db.operation.batch.size", "db.response.status_code"],
+        r#"
+        request
+        ├── SET [client] db.query.text="SET ? ?"
+        └── MULTI INCRBY [client] !error: WRONGTYPE no db.query.text="INCRBY ? ?" db.operation.batch.size=2 db.response.status_code=WRONGTYPE
+        "#,
+    );
+}
+
+#[test]
+fn errors_tell_their_code_and_no_arguments() {
+    let io = redis::RedisError::from(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
+    let cases = [
+        (Ok(error("ERR unknown command 'X', with args beginning with: 'secret'")), "ERR", Some("ERR")),
+        (Ok(error("WRONGTYPE Operation against a key")), "WRONGTYPE", Some("WRONGTYPE")),
+        (Ok(error("user secret is unknown")), "_OTHER", None),
+        (Ok(Value::Array(vec![Value::Int(1), error("NOPERM no")])), "NOPERM", Some("NOPERM")),
+        (Err(io), "connection_dropped", None),
+        (Err((ErrorKind::Client, "said \"secret\"").into()), "client", None),
+    ];
+    for (reply, error_type, code) in cases {
+        let capture = Capture::new();
+        let plain: RedisResult<Value> = now(redis::cmd("X").query_async(&mut Canned::new([reply.clone()])));
+        let mut connection = traced(Canned::new([reply]));
+        let got: RedisResult<Value> =
+            now(capture.run_async(async { redis::cmd("X").query_async(&mut connection).await }));
+        assert_eq!(format!("{got:?}"), format!("{plain:?}"), "the caller sees no difference");
+        let span = capture.span("X");
+        assert!(span.is_error());
+        assert_eq!(span.attribute("error.type"), Some(&error_type.into()));
+        assert_eq!(span.attribute("db.response.status_code"), code.map(Into::into).as_ref());
+        assert!(!format!("{span:?}").contains("secret"), "{span:?}");
+    }
+}
+
+#[test]
+fn a_dropped_command_is_cancelled() {
+    let capture = Capture::new();
+    let mut connection = traced(Canned::default());
+    capture.run(|| {
+        let mut waiting = connection.get::<_, ()>("k");
+        assert!(waiting.as_mut().poll(&mut TaskContext::from_waker(Waker::noop())).is_pending());
+        assert_eq!(capture.open(), 1);
+    });
+    assert!(capture.span("GET").is_cancelled());
+}
+
+#[test]
+fn a_command_that_is_not_sampled_goes_through() {
+    let capture = Capture::with_sampler(Sampler::AlwaysOff);
+    let mut connection = traced(Canned::new([Ok(Value::Okay), Ok(Value::Nil)]));
+    capture.run(|| {
+        crate::in_span("request", || {
+            let _: () = now(connection.set("k", 1)).expect("an answer");
+            let _: Option<String> = now(connection.xadd_traced("s", "*", &[("f", 1)])).expect("an answer");
+        });
+    });
+    assert!(capture.spans().is_empty());
+    let sent = String::from_utf8_lossy(&connection.get_ref().sent[1]).into_owned();
+    let flags = sent.split("traceparent").nth(1).expect("the context is passed on");
+    assert!(flags.contains("-00\r\n"), "{sent}");
+}
+
+fn entry(fields: &[(&str, &[u8])]) -> StreamId {
+    let map: HashMap<_, _> =
+        fields.iter().map(|(name, value)| ((*name).to_owned(), Value::BulkString(value.to_vec()))).collect();
+    StreamId { id: "5-1".into(), map, ..StreamId::default() }
+}
+
+/// The fields of the `XADD` that was sent last.
+fn fields_of(sent: &[u8]) -> Vec<String> {
+    let sent = String::from_utf8_lossy(sent);
+    sent.split("\r\n").filter(|line| !line.starts_with(['$', '*'])).map(str::to_owned).collect()
+}
+
+#[test]
+fn an_entry_carries_the_context_of_its_producer() {
+    let capture = Capture::new();
+    let mut connection = traced(Canned::new([Ok(Value::BulkString(b"5-1".to_vec()))]));
+    let id: String = now(capture.run_async(async { connection.xadd_traced("orders", "*", &[("no", "1")]).await }))
+        .expect("an answer");
+    assert_eq!(id, "5-1");
+    let sent = fields_of(&connection.get_ref().sent[0]);
+    assert_eq!(sent[..5], ["XADD", "orders", "no", "1", "traceparent"], "{sent:?}");
+
+    let received = entry(&[("traceparent", sent[5].as_bytes())]);
+    capture.run(|| {
+        let delivery = Delivery::new("orders", &received).group("billing").deliveries(2);
+        crate::span("process").kind(SpanKind::Consumer).parent(&delivery).run(|| ());
+    });
+    capture.assert_tree(
+        "
+        send orders [producer]
+        ├── XADD [client]
+        └── process [consumer]
+        ",
+    );
+    assert_eq!(
+        attributes(&capture, "send orders"),
+        [
+            "messaging.destination.name=orders",
+            "messaging.message.id=5-1",
+            "messaging.operation.name=send",
+            "messaging.operation.type=send",
+            "messaging.system=redis"
+        ]
+    );
+}
+
+fn described(origin: &impl crate::Origin) -> Vec<String> {
+    let mut attributes = Vec::new();
+    origin.describe(&mut attributes);
+    attributes.iter().map(|tag| format!("{}={}", tag.key, tag.value)).collect()
+}
+
+#[test]
+fn a_delivery_tells_of_itself() {
+    let plain = entry(&[]);
+    let all = StreamKey { key: "orders".into(), ids: vec![plain.clone()] };
+    let delivery = Delivery::all(&all).next().expect("there is one");
+    let common = [
+        "messaging.system=redis",
+        "messaging.operation.name=process",
+        "messaging.operation.type=process",
+        "messaging.destination.name=orders",
+        "messaging.message.id=5-1",
+    ];
+    assert_eq!(described(&delivery), common);
+    let with = |more: &[&'static str]| [&common[..], more].concat();
+    let redelivered = "messaging.message.redelivered=true";
+    assert_eq!(
+        described(&delivery.group("g").deliveries(1)),
+        with(&["messaging.consumer.group.name=g", "messaging.redis.delivery_count=1"])
+    );
+    assert_eq!(described(&delivery.claimed()), with(&[redelivered]));
+    assert_eq!(described(&delivery.deliveries(3)), with(&[redelivered, "messaging.redis.delivery_count=3"]));
+    let claimed = StreamId { delivered_count: Some(1), ..plain.clone() };
+    assert_eq!(described(&Delivery::new("orders", &claimed)), with(&[redelivered, "messaging.redis.delivery_count=2"]));
+    let fresh = StreamId { delivered_count: Some(0), ..plain.clone() };
+    assert_eq!(described(&Delivery::new("orders", &fresh)), common);
+    assert_eq!(described(&plain), [common[0], common[1], common[2], common[4]]);
+}
+
+#[test]
+fn what_is_no_context_is_none() {
+    const PARENT: &[u8] = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let is_valid = |fields: &[(&str, &[u8])]| entry(fields).origin().span().span_context().is_valid();
+    assert!(is_valid(&[("traceparent", PARENT)]));
+    assert!(is_valid(&[("TraceParent", PARENT)]));
+    assert!(!is_valid(&[]));
+    assert!(!is_valid(&[("traceparent", b"")]));
+    assert!(!is_valid(&[("traceparent", b"\xff\xfe")]));
+    assert!(!is_valid(&[("traceparent", PARENT), ("Traceparent", PARENT)]), "which one?");
+    let mut number = entry(&[]);
+    number.map.insert("traceparent".into(), Value::Int(1));
+    assert!(!number.origin().span().span_context().is_valid());
+}
+
+#[test]
+fn nothing_is_injected_where_there_is_nothing() {
+    let mut add = redis::cmd("XADD");
+    let before = add.get_packed_command();
+    inject(&mut add);
+    assert_eq!(add.get_packed_command(), before);
+    assert!(fields().is_empty());
+    let capture = Capture::new();
+    capture.run(|| crate::in_span("request", || inject(&mut add)));
+    assert_eq!(add.args_iter().len(), 3);
+}
+
+#[test]
+fn the_wrapper_is_as_the_connection_is() {
+    fn usable<T: aio::ConnectionLike + Clone + Send + Sync + Unpin + std::fmt::Debug + 'static>() {}
+    usable::<Traced<aio::MultiplexedConnection>>();
+    let client = Client::open("redis://db.example:6380/2").expect("an address");
+    let connection = traced(Canned::default()).client(&client);
+    assert!(format!("{connection:?}").contains("db.example"));
+    assert!(connection.into_inner().sent.is_empty());
+}

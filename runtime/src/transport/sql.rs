@@ -1,1 +1,0 @@
-//! SQL statements, with `sqlx` on MySQL and MariaDB.

@@ -1,0 +1,84 @@
+//! The span of one statement.
+
+use opentelemetry::trace::SpanKind;
+use sqlx::error::BoxDynError;
+use sqlx::mysql::{MySqlArguments, MySqlStatement};
+use sqlx::{Execute, MySql, SqlStr};
+
+use super::Server;
+use super::text::Statement;
+use crate::callsite::Callsite;
+use crate::current;
+use crate::span::{Opening, Span, is_off};
+
+static STATEMENT: Callsite = Callsite::transport("mysql", SpanKind::Client);
+
+/// A query that has been looked at. sqlx gives out the text only together with the query.
+pub(super) struct Query {
+    sql: SqlStr,
+    statement: Option<MySqlStatement>,
+    arguments: Result<Option<MySqlArguments>, BoxDynError>,
+    persistent: bool,
+}
+
+impl Query {
+    pub(super) fn new<'q>(mut query: impl Execute<'q, MySql>) -> Self {
+        Self {
+            statement: query.statement().cloned(),
+            arguments: query.take_arguments(),
+            persistent: query.persistent(),
+            sql: query.sql(),
+        }
+    }
+
+    /// Opens the span of the query.
+    pub(super) fn span(&self, server: &Server) -> Span {
+        open(self.sql.as_str(), server)
+    }
+}
+
+impl Execute<'_, MySql> for Query {
+    fn sql(self) -> SqlStr {
+        self.sql
+    }
+
+    fn statement(&self) -> Option<&MySqlStatement> {
+        self.statement.as_ref()
+    }
+
+    fn take_arguments(&mut self) -> Result<Option<MySqlArguments>, BoxDynError> {
+        std::mem::replace(&mut self.arguments, Ok(None))
+    }
+
+    fn persistent(&self) -> bool {
+        self.persistent
+    }
+}
+
+/// Opens the span of `sql`.
+pub(super) fn open(sql: &str, server: &Server) -> Span {
+    if current::with(is_off) {
+        return Span::OFF;
+    }
+    let statement = Statement::of(sql);
+    let mut opening = Opening::new(&STATEMENT);
+    match &statement.summary {
+        Some(summary) => opening.name(summary.clone().into()),
+        None => opening.name(server.system().into()),
+    }
+    opening.start(|tags| {
+        server.describe(tags);
+        if let Some(operation) = statement.operation {
+            tags.attribute("db.operation.name", operation);
+        }
+        if let Some(table) = statement.table {
+            tags.attribute("db.collection.name", table);
+        }
+        if let Some(summary) = statement.summary {
+            tags.attribute("db.query.summary", summary);
+        }
+        if let Some(text) = statement.text {
+            tags.attribute("db.query.text", text);
+        }
+    })
+}

@@ -1,0 +1,60 @@
+//! What a request costs in allocations.
+
+use std::convert::Infallible;
+use std::future::{Future, ready};
+
+use allocation_counter::measure;
+use http::{Request, Response};
+use opentelemetry_sdk::trace::Sampler;
+use throughline::http::{ClientLayer, ServerLayer};
+use throughline::testing::Capture;
+use tower::{Layer, Service, service_fn};
+
+const NOT_SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+
+fn now<F: Future>(future: F) -> F::Output {
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    match std::pin::pin!(future).poll(&mut cx) {
+        std::task::Poll::Ready(value) => value,
+        std::task::Poll::Pending => unreachable!("nothing here waits"),
+    }
+}
+
+/// How many allocations a request takes, without making the request itself.
+fn allocations<S, R>(mut service: S) -> u64
+where
+    S: Service<Request<()>, Response = Response<R>, Error = Infallible>,
+{
+    let request = || {
+        let request = Request::get("http://shop.example/orders/7").header("host", "shop.example");
+        request.header("traceparent", NOT_SAMPLED).body(()).expect("a request")
+    };
+    // The first one fills what is kept for the thread.
+    drop(now(service.call(request())));
+    let request = request();
+    measure(|| drop(now(service.call(request)))).count_total
+}
+
+fn bare() -> impl Service<Request<()>, Response = Response<String>, Error = Infallible> + Clone {
+    service_fn(|_| ready(Ok(Response::new(String::new()))))
+}
+
+#[test]
+fn a_request_that_is_not_sampled_takes_few() {
+    assert_eq!(allocations(bare()), 0, "what is counted is the layer's");
+    let capture = Capture::with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOff)));
+    let (server, client) =
+        capture.run(|| (allocations(ServerLayer::new().layer(bare())), allocations(ClientLayer::new().layer(bare()))));
+    println!("server {server}, client {client}");
+    assert!(server <= 30, "a server takes {server}");
+    assert!(client <= 20, "a client takes {client}");
+}
+
+#[test]
+fn without_an_sdk_too() {
+    let server = allocations(ServerLayer::new().layer(bare()));
+    let client = allocations(ClientLayer::new().layer(bare()));
+    println!("server {server}, client {client}");
+    assert!(server <= 30, "a server takes {server}");
+    assert!(client <= 20, "a client takes {client}");
+}

@@ -1,0 +1,236 @@
+//! Tags that a request brings along: where they come from, and in which order.
+
+use axum::Router;
+use http::Request;
+use opentelemetry::KeyValue;
+use throughline::biz_tags;
+use throughline::http::{ClientLayer, ServerLayer, Tag};
+use throughline::testing::{Capture, FinishedSpan};
+use throughline::traced;
+use tower::{Layer as _, ServiceExt as _, service_fn};
+
+use super::{SAMPLED, assert_no_doubles, assert_text, get, one, send};
+
+const PATH: &str = "/tenants/from-path/files/a/b%20c?tenant=from+query&empty=";
+
+async fn tag_of(tag: Tag, uri: &str, headers: &[(&str, &str)]) -> (Option<String>, FinishedSpan) {
+    let layer = ServerLayer::new().travel("tenant_id", "x-travel-tenant").tag(tag);
+    let (span, _) = one(layer, get(uri, headers)).await;
+    assert_no_doubles(&span);
+    (span.attribute("tenant_id").map(ToString::to_string), span)
+}
+
+fn tag() -> Tag {
+    Tag::new("tenant_id")
+}
+
+#[tokio::test]
+async fn sources() {
+    for (tag, expected) in [
+        (tag(), None),
+        (tag().header("X-Tenant-Id"), Some("from-header")),
+        (tag().header("x-absent"), None),
+        (tag().header("x-blank"), None),
+        (tag().header("not a header"), None),
+        (tag().path("tenant"), Some("from-path")),
+        (tag().path("rest"), Some("a/b c")),
+        (tag().path("absent"), None),
+        (tag().query("tenant"), Some("from query")),
+        (tag().query("empty"), None),
+        (tag().query("absent"), None),
+        (tag().env("CARGO_PKG_NAME"), Some("throughline-tests")),
+        (tag().env("THROUGHLINE_NO_SUCH_VARIABLE"), None),
+        (tag().constant("gold"), Some("gold")),
+        (tag().default("unknown"), Some("unknown")),
+        (tag().constant(7), Some("7")),
+    ] {
+        let shown = format!("{tag:?}");
+        let (value, _) = tag_of(tag, PATH, &[("x-tenant-id", "from-header"), ("x-blank", "  ")]).await;
+        assert_eq!(value.as_deref(), expected, "{shown}");
+    }
+}
+
+/// Each row takes away what won in the row before.
+#[tokio::test]
+async fn priority() {
+    let all =
+        || tag().header("x-tenant-id").path("tenant").query("tenant").baggage("tenant_id").default("from-default");
+    let reversed =
+        || tag().default("from-default").baggage("tenant_id").query("tenant").path("tenant").header("x-tenant-id");
+    let header = ("x-tenant-id", "from-header");
+    let travel = ("x-travel-tenant", "from-travel");
+    let baggage = ("baggage", "tenant_id=from-baggage");
+    let no_route = "/none?tenant=from-query";
+    for (tag, uri, headers, expected) in [
+        (all(), PATH, &[header, travel, baggage][..], "from-header"),
+        (all(), PATH, &[travel, baggage], "from-path"),
+        (all(), no_route, &[travel, baggage], "from-query"),
+        (all(), "/none", &[travel, baggage], "from-travel"),
+        (all(), "/none", &[baggage], "from-baggage"),
+        (all(), "/none", &[], "from-default"),
+        // What the layer looks at goes by the order in which it was named; the rest does not.
+        (reversed(), PATH, &[header, travel, baggage], "from query"),
+        (reversed(), "/none", &[header, travel, baggage], "from-header"),
+        (reversed(), "/none", &[travel, baggage], "from-travel"),
+        (reversed(), "/none", &[baggage], "from-baggage"),
+        (tag().header("x-tenant-id").constant("fixed"), PATH, &[header], "from-header"),
+        (tag().header("x-tenant-id").constant("fixed"), PATH, &[travel, baggage], "fixed"),
+    ] {
+        let (value, _) = tag_of(tag, uri, headers).await;
+        assert_eq!(value.as_deref(), Some(expected), "{uri} {headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_explicit_argument_wins_from_there_on() {
+    #[traced]
+    async fn below() {}
+
+    #[traced]
+    #[biz_tags(tenant_id)]
+    async fn handle(tenant_id: &str) {
+        below().await;
+    }
+    let capture = Capture::new();
+    let handler = || async {
+        below().await;
+        handle("from-argument").await;
+        "ok"
+    };
+    let router = Router::new()
+        .route("/", axum::routing::get(handler))
+        .layer(ServerLayer::new().tag(tag().header("x-tenant-id")));
+    send(&capture, router, get("/", &[("x-tenant-id", "from-header")])).await;
+    capture.assert_tree_with(
+        &["tenant_id"],
+        "
+        GET / [server] tenant_id=from-header
+        ├── below tenant_id=from-header
+        └── handle tenant_id=from-argument
+            └── below tenant_id=from-argument
+        ",
+    );
+}
+
+#[tokio::test]
+async fn a_missing_tag_is_reported_and_the_request_goes_on() {
+    let (span, response) =
+        one(ServerLayer::new().tag(tag().header("x-tenant-id").required()), get("/orders/7", &[])).await;
+    assert_eq!(response.status(), 200);
+    let event = span.event("tag.missing").expect("an event");
+    assert_eq!(event.attributes, [KeyValue::new("tag.key", "tenant_id")]);
+
+    for (tag, headers) in [
+        (tag().header("x-tenant-id").required(), ("x-tenant-id", "acme")),
+        (tag().header("x-tenant-id").required(), ("x-travel-tenant", "acme")),
+        (tag().header("x-tenant-id").default("unknown").required(), ("accept", "*/*")),
+    ] {
+        let (_, span) = tag_of(tag, "/orders/7", &[headers]).await;
+        assert!(span.event("tag.missing").is_none(), "{headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn secrets_are_hashed_or_masked() {
+    let (masked, _) = tag_of(tag().header("x-tenant-id").mask(), PATH, &[("x-tenant-id", "13800138000")]).await;
+    assert_eq!(masked.as_deref(), Some("*******8000"));
+    let (hashed, _) = tag_of(tag().header("x-tenant-id").hash(), PATH, &[("x-tenant-id", "ada")]).await;
+    let hashed = hashed.expect("a value");
+    assert_eq!(hashed.len(), 32);
+    // What came as a tag was hashed where it became one.
+    let (travelled, _) = tag_of(tag().header("x-tenant-id").hash(), PATH, &[("x-travel-tenant", &hashed)]).await;
+    assert_eq!(travelled, Some(hashed));
+}
+
+#[tokio::test]
+async fn values_are_bounded_and_harmless() {
+    let (long, _) = tag_of(tag().header("x-tenant-id"), PATH, &[("x-tenant-id", &"x".repeat(50_000))]).await;
+    assert_eq!(long.map(|value| value.chars().count()), Some(throughline::MAX_TEXT_BYTES + 1));
+    let forged = "/tenants/a%0d%0aINFO%20all%20is%20well%1b%5b2J/files/x";
+    let (value, _) = tag_of(tag().path("tenant"), forged, &[]).await;
+    assert_eq!(value.as_deref(), Some("a\u{fffd}\u{fffd}INFO all is well\u{fffd}[2J"));
+    let (bytes, _) = tag_of(tag().path("tenant"), "/tenants/%ff%fe/files/x", &[]).await;
+    assert_eq!(bytes.as_deref(), Some("\u{fffd}\u{fffd}"));
+}
+
+#[tokio::test]
+async fn a_tag_can_leave_as_baggage() {
+    for headers in [
+        &[("x-tenant-id", "acme")][..],
+        &[("x-travel-tenant", "acme")],
+        &[("traceparent", SAMPLED), ("x-tenant-id", "acme")],
+    ] {
+        let capture = Capture::new();
+        let baggage = || async { throughline::Carrier::capture().baggage.unwrap_or_default() };
+        let layer =
+            ServerLayer::new().travel("tenant_id", "x-travel-tenant").tag(tag().header("x-tenant-id").propagate());
+        let router = Router::new().route("/", axum::routing::get(baggage)).layer(layer);
+        let response = send(&capture, router, get("/", headers)).await;
+        assert_eq!(response.body().as_ref(), b"tenant_id=acme", "{headers:?}");
+    }
+}
+
+/// Gives back a header as the client layer sends it.
+async fn sent(layer: ClientLayer, request: Request<()>) -> String {
+    let echo = service_fn(|request: Request<()>| async move {
+        let header = request.headers().get("x-biz-id").map_or(&b""[..], |value| value.as_bytes()).to_vec();
+        Ok::<_, std::convert::Infallible>(http::Response::new(header))
+    });
+    let header = layer.layer(echo).oneshot(request).await.expect("an answer").into_body();
+    String::from_utf8(header).expect("text")
+}
+
+fn client() -> ClientLayer {
+    ClientLayer::new().travel("biz_id", "x-biz-id")
+}
+
+#[tokio::test]
+async fn tags_travel_in_headers_of_their_own() {
+    #[biz_tags(biz_id)]
+    async fn tagged(biz_id: &str) -> String {
+        sent(client(), Request::new(())).await
+    }
+    let capture = Capture::new();
+    assert_eq!(capture.run_async(tagged("order")).await, "order");
+    assert_eq!(capture.run_async(tagged("Łódź")).await, "Łódź");
+    assert_eq!(capture.run_async(tagged("two\nlines")).await, "", "it cannot stand in a header");
+    assert_eq!(capture.run_async(sent(client(), Request::new(()))).await, "");
+}
+
+#[tokio::test]
+async fn a_header_that_the_caller_has_set_stays() {
+    #[biz_tags(biz_id)]
+    async fn tagged(biz_id: &str) -> String {
+        let request = Request::get("/").header("x-biz-id", "mine").body(()).expect("a request");
+        sent(client(), request).await
+    }
+    assert_eq!(Capture::new().run_async(tagged("order")).await, "mine");
+}
+
+#[tokio::test]
+async fn tags_travel_through_a_service_also_when_not_sampled() {
+    for traceparent in [SAMPLED, super::NOT_SAMPLED] {
+        let capture = Capture::new();
+        let router = Router::new()
+            .route("/", axum::routing::get(|| sent(client(), Request::new(()))))
+            .layer(ServerLayer::new().travel("biz_id", "x-biz-id"));
+        let response = send(&capture, router, get("/", &[("traceparent", traceparent), ("x-biz-id", "order-7")])).await;
+        assert_eq!(response.body().as_ref(), b"order-7");
+    }
+}
+
+#[tokio::test]
+async fn tags_are_on_the_spans_below() {
+    let (span, _) = one(ServerLayer::new().tag(Tag::new("region").constant("eu")), get("/orders/7", &[])).await;
+    assert_text(&span, "region", Some("eu"));
+    let capture = Capture::new();
+    let handler = || async {
+        let job = throughline::span("job").spawn(async {});
+        job.await.expect("a job");
+        "ok"
+    };
+    let layer = ServerLayer::new().tag(Tag::new("region").constant("eu"));
+    let router = Router::new().route("/", axum::routing::get(handler)).layer(layer);
+    send(&capture, router, get("/", &[])).await;
+    assert_text(&capture.span("job"), "region", Some("eu"));
+}

@@ -1,0 +1,75 @@
+//! Header maps and requests as carriers and origins.
+
+use http::{HeaderMap, HeaderValue, Request};
+use opentelemetry::propagation::Extractor as _;
+use opentelemetry::trace::TraceContextExt as _;
+use throughline::http::{Headers, HeadersMut};
+use throughline::testing::Capture;
+use throughline::{Origin, propagation, traced};
+
+use super::{PARENT, SAMPLED, TRACE};
+
+fn map(headers: &[(&'static str, &str)]) -> HeaderMap {
+    headers.iter().map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value"))).collect()
+}
+
+#[test]
+fn a_header_map_is_a_parent() {
+    #[traced(parent = headers)]
+    fn receive(headers: &HeaderMap) {
+        let _ = headers;
+    }
+    let capture = Capture::new();
+    capture.run(|| receive(&map(&[("traceparent", SAMPLED)])));
+    let span = capture.span("receive");
+    assert_eq!(span.trace_id().to_string(), TRACE);
+    assert_eq!(span.parent_id().map(|id| id.to_string()).as_deref(), Some(PARENT));
+}
+
+#[test]
+fn a_request_and_its_head_are_origins() {
+    let request = Request::get("/").header("traceparent", SAMPLED).body("any body").expect("a request");
+    assert_eq!(request.origin().span().span_context().trace_id().to_string(), TRACE);
+    let (parts, _) = request.into_parts();
+    assert_eq!(parts.origin().span().span_context().span_id().to_string(), PARENT);
+}
+
+#[test]
+fn injection_replaces() {
+    let capture = Capture::new();
+    let mut headers = map(&[("traceparent", SAMPLED), ("accept", "*/*")]);
+    headers.append("traceparent", SAMPLED.parse().expect("a value"));
+    let identity = capture.run(|| {
+        throughline::in_span("send", || {
+            propagation::inject(&mut HeadersMut(&mut headers));
+            throughline::Carrier::capture().traceparent.expect("an identity")
+        })
+    });
+    let all: Vec<_> = headers.get_all("traceparent").iter().collect();
+    assert_eq!(all, [&identity]);
+    assert_eq!(headers["accept"], "*/*");
+}
+
+#[test]
+fn a_header_that_occurs_twice_is_seen_twice() {
+    let mut headers = map(&[("traceparent", SAMPLED), ("tracestate", "a=1")]);
+    headers.append("tracestate", "b=2".parse().expect("a value"));
+    assert_eq!(Headers(&headers).get_all("tracestate"), Some(vec!["a=1", "b=2"]));
+    let context = headers.origin();
+    assert_eq!(context.span().span_context().trace_state().header(), "a=1,b=2");
+    headers.append("traceparent", SAMPLED.parse().expect("a value"));
+    assert!(!headers.origin().span().span_context().is_valid());
+}
+
+#[test]
+fn what_is_no_text_is_not_as_if_it_were_absent() {
+    let mut headers = map(&[("traceparent", SAMPLED), ("tracestate", "a=1")]);
+    headers.append("tracestate", HeaderValue::from_bytes(b"b=\xff").expect("a value"));
+    assert_eq!(Headers(&headers).get_all("tracestate").map(|all| all.len()), Some(2));
+    let context = headers.origin();
+    assert_eq!(context.span().span_context().trace_id().to_string(), TRACE);
+    assert_eq!(context.span().span_context().trace_state().header(), "", "the whole state is discarded");
+
+    headers.append("traceparent", HeaderValue::from_bytes(b"\xff").expect("a value"));
+    assert!(!headers.origin().span().span_context().is_valid(), "there are two");
+}

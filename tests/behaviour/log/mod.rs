@@ -1,0 +1,70 @@
+//! Log lines tell their trace.
+
+mod json;
+mod records;
+mod span_events;
+mod text;
+
+use std::fmt;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+
+use throughline::testing::FinishedSpan;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
+
+/// A clock that stands still.
+#[derive(Debug, Clone, Copy)]
+struct Noon;
+
+impl FormatTime for Noon {
+    fn format_time(&self, w: &mut Writer<'_>) -> fmt::Result {
+        w.write_str("12:00:00")
+    }
+}
+
+/// What was written, as text.
+#[derive(Debug, Clone, Default)]
+struct Output(Arc<Mutex<Vec<u8>>>);
+
+impl Output {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().expect("no panic").clone()).expect("log lines are UTF-8")
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.text().lines().map(ToOwned::to_owned).collect()
+    }
+
+    /// For a subscriber: something that gives a writer for each event.
+    fn writer(&self) -> impl Fn() -> Self + Send + Sync + use<> {
+        let output = self.clone();
+        move || output.clone()
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("no panic").write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The ids of a span, as they stand on a line.
+fn ids(span: &FinishedSpan) -> String {
+    format!("trace_id={} span_id={}", span.trace_id(), span.span_id())
+}
+
+/// Line feeds, escape sequences, other controls, separators, overrides, and what a parser splits at.
+const HOSTILE: &str =
+    "x\r\n12:00:00 ERROR forged\u{1b}[2K\u{1b}]0;t\u{7}\u{9b}1A\u{85}\u{2028}\u{202e}\t\0\u{7f}\" trace_id=0 }";
+
+/// Where the characters of a text would do harm. The line feeds that end the lines are not among
+/// them.
+fn harm(text: &str) -> Vec<char> {
+    let harmful = |c: &char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.strip_suffix('\n').unwrap_or(text).chars().filter(harmful).collect()
+}
