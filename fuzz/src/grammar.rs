@@ -126,14 +126,20 @@ pub(crate) fn jaeger(header: &str) -> Option<Identity> {
     if shape { identity(trace_id, span_id, u8::from_str_radix(flags, 16).ok()? & 1) } else { None }
 }
 
-/// W3C Baggage, section "Header Content". A member that is not valid is left out.
-pub(crate) fn baggage(headers: &[&str]) -> Members {
+/// W3C Baggage, section "Header Content". A member that is not valid is left out; nothing is read past
+/// 8,192 bytes or 64 members that are taken.
+pub(crate) fn baggage(headers: &[&str], taken: fn(&str) -> bool) -> Members {
     let mut members = Members::new();
+    let mut read = 0;
     for member in headers.join(",").split(',') {
+        if read + member.len() > 8192 || members.len() == 64 {
+            break;
+        }
+        read += member.len() + 1;
         let mut parts = member.split(';');
         let Some((key, value)) = parts.next().and_then(|pair| pair.split_once('=')) else { continue };
         let (key, value) = (key.trim_matches(OWS), value.trim_matches(OWS));
-        if is_token(key) && is_baggage_value(value) {
+        if is_token(key) && is_baggage_value(value) && taken(key) {
             let value = String::from_utf8_lossy(&percent_decoded(value)).into_owned();
             let properties: Vec<_> = parts.filter_map(property).collect();
             members.insert(key.to_owned(), (value, properties.join(";")));

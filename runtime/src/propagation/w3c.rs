@@ -50,6 +50,10 @@ impl ForeignTraceState {
             header.push(',');
         }
         header.push_str(&self.missing);
+        // What falls off the end is the oldest, as in OpenTelemetry's type.
+        if let Some((end, _)) = header.match_indices(',').nth(MAX_MEMBERS - 1) {
+            header.truncate(end);
+        }
         header
     }
 }

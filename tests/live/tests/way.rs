@@ -106,8 +106,7 @@ mod way {
             ("group", &*name),
         ];
         let amqp = Peer::start(PEER, "way-amqp", &amqp);
-        let kafka =
-            [("brokers", &*servers.kafka), ("topic", &*name), ("amqp", &*servers.amqp), ("queue", &*name)];
+        let kafka = [("brokers", &*servers.kafka), ("topic", &*name), ("amqp", &*servers.amqp), ("queue", &*name)];
         let kafka = Peer::start(PEER, "way-kafka", &kafka);
         for peer in [&redis, &rocketmq, &amqp, &kafka] {
             peer.ready();
