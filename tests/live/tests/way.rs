@@ -151,10 +151,10 @@ checkout
                 bill [consumer] tenant_id=acme
                   send orders [producer] tenant_id=acme
                     ship [consumer] tenant_id=acme
-                      xadd orders [producer] tenant_id=acme
+                      send orders [producer] tenant_id=acme
                         archive [consumer] tenant_id=acme
                           store tenant_id=acme order_no=1001
-                            INSERT `orders` [client] tenant_id=acme order_no=1001
+                            INSERT orders [client] tenant_id=acme order_no=1001
 ";
         assert_eq!(tree, expected, "{spans:#?}");
         assert!(spans.iter().all(|span| !span.status.starts_with("error")), "{spans:#?}");

@@ -233,7 +233,9 @@ async fn rocketmq(arguments: &Arguments) {
 
 async fn redis_connection(arguments: &Arguments) -> MultiplexedConnection {
     let client = ::redis::Client::open(arguments.get("redis")).expect("an address");
-    client.get_multiplexed_async_connection().await.expect("redis runs")
+    // Waiting for an entry is no reason to give up.
+    let patient = ::redis::AsyncConnectionConfig::new().set_response_timeout(None);
+    client.get_multiplexed_async_connection_with_config(&patient).await.expect("redis runs")
 }
 
 #[traced(kind = consumer, parent = rocketmq::Delivery::new(message).group(group))]
