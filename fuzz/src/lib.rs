@@ -62,6 +62,10 @@ pub fn tracestate(data: &[u8]) {
 
     // A sampler that adds a member finds it in front, and the others behind it as far as 32 go.
     let Ok(more) = span.trace_state().insert("throughline", "1") else { panic!("a valid member is refused") };
+    // One that was there, alone and with that value, is no change that could be seen.
+    if more == *span.trace_state() {
+        return;
+    }
     let more = SpanContext::new(span.trace_id(), span.span_id(), span.trace_flags(), true, more);
     let written = written(&propagator, &context.with_remote_span_context(more));
     let mut sent = value(&written, "tracestate").and_then(|sent| grammar::tracestate(&[sent])).unwrap_or_default();
