@@ -22,6 +22,10 @@ pub(super) fn exporter(otlp: &Otlp, resource: &Resource) -> Result<SpanExporter,
     // Errors that come back in spite of this are those that would come again.
     let retry = RetryPolicy::recommended().with_max_retries(usize::MAX).with_max_delay(Duration::from_secs(5));
     let wrong = |why: String| InitError::exporter(&otlp.endpoint, why);
+    // It would be tried in vain for ever.
+    if otlp.endpoint.starts_with("https://") {
+        return Err(wrong("there is no TLS here; give `Builder::exporter` an exporter that has it".to_owned()));
+    }
     let mut exporter = match otlp.protocol {
         Protocol::Grpc => {
             let endpoint = Endpoint::from_shared(otlp.endpoint.clone()).map_err(|error| wrong(error.to_string()))?;
