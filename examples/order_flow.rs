@@ -49,8 +49,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let runtime = Runtime::new()?;
     #[cfg(feature = "jaeger")]
     let jaeger = runtime.block_on(jaeger::Jaeger::start(console))?;
-    #[cfg(feature = "jaeger")]
-    let provider = jaeger.provider();
     #[cfg(not(feature = "jaeger"))]
     let provider = print_traces(console);
 
@@ -62,6 +60,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // 3. The end, in this order: what still runs is cancelled, and only then is there nothing more to
     // tell.
     drop(runtime);
+    #[cfg(not(feature = "jaeger"))]
     provider.shutdown()?;
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::net::SocketAddr;
 
-use opentelemetry_sdk::trace::{SdkTracerProvider, SpanProcessor};
+use opentelemetry_sdk::trace::SpanProcessor;
 use otlp_embedded::{Config, State, TraceServiceImpl, TraceServiceServer, ui_app};
 use throughline::telemetry::{Protocol, Telemetry};
 use tokio::net::TcpListener;
@@ -42,15 +42,12 @@ impl Jaeger {
         Ok(Self { page, telemetry })
     }
 
-    pub(crate) fn provider(&self) -> SdkTracerProvider {
-        self.telemetry.provider().cloned().expect("tracing is not disabled")
-    }
-
     /// Says where the traces are to be seen, and keeps the page until Ctrl-C.
     pub(crate) async fn show(self) -> Result<(), Box<dyn Error>> {
-        let provider = self.provider();
-        tokio::task::spawn_blocking(move || provider.force_flush()).await??;
-        println!("Jaeger: http://{}/search?service=order-flow (Ctrl-C ends)", self.page);
+        if let Some(provider) = self.telemetry.provider().cloned() {
+            tokio::task::spawn_blocking(move || provider.force_flush()).await??;
+        }
+        println!("Jaeger: http://{}/search?service=order-flow&limit=20&lookback=1h (Ctrl-C ends)", self.page);
         throughline::telemetry::signal().await;
         Ok(())
     }
