@@ -60,6 +60,15 @@ pub enum Protocol {
     HttpProtobuf,
 }
 
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Grpc => "grpc",
+            Self::HttpProtobuf => "http/protobuf",
+        })
+    }
+}
+
 /// Where finished spans go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Destination {

@@ -27,6 +27,9 @@ const TICK: Duration = Duration::from_millis(500);
 /// Warnings of one kind are at least this far apart.
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 
+/// So often it is told that the collector does not answer.
+const SILENCE_INTERVAL: Duration = Duration::from_secs(60);
+
 /// How many spans went where, since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -55,6 +58,8 @@ pub(super) struct Watch {
     /// A span open for longer is told of, once.
     pub(super) overdue: Duration,
     pub(super) value_limit: Option<usize>,
+    /// Where spans are sent to, for messages.
+    pub(super) collector: String,
 }
 
 /// The span processor.
@@ -230,16 +235,21 @@ impl Shared {
         let count = batch.len() as u64;
         let batch = batch.into_iter().map(|span| prepared(span, self.watch.value_limit)).collect();
         let mut sending = pin!(exporter.export(batch));
+        let begun = Instant::now();
         let result = loop {
             match time::timeout(TICK, sending.as_mut()).await {
                 Ok(result) => break result,
-                Err(_) => housekeeping.tick(self),
+                Err(_) => {
+                    housekeeping.tick(self);
+                    housekeeping.waited(self, begun.elapsed(), count);
+                }
             }
             if locked(&self.control).deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 self.counts.left_behind.fetch_add(count, Ordering::Relaxed);
                 return false;
             }
         };
+        housekeeping.answered(self);
         match result {
             Ok(()) => self.counts.exported.fetch_add(count, Ordering::Relaxed),
             Err(error) => {
@@ -328,16 +338,38 @@ struct Housekeeping {
     losses: Losses,
     refused: u64,
     why: String,
+    /// When it was last told that the collector does not answer.
+    silent: Option<Instant>,
 }
 
 impl Housekeeping {
     fn new() -> Self {
-        Self { last: None, not_begun: 0, losses: Losses::default(), refused: 0, why: String::new() }
+        Self { last: None, not_begun: 0, losses: Losses::default(), refused: 0, why: String::new(), silent: None }
     }
 
     fn refused(&mut self, error: &OTelSdkError, spans: u64) {
         self.refused += spans;
         self.why = error.to_string();
+    }
+
+    /// A batch is on its way for `age`.
+    fn waited(&mut self, shared: &Shared, age: Duration, batch: u64) {
+        if age >= WARNING_INTERVAL && self.silent.is_none_or(|last| last.elapsed() >= SILENCE_INTERVAL) {
+            self.silent = Some(Instant::now());
+            tracing::warn!(
+                "{} has taken no spans for {} s; {} wait, and {} at most",
+                shared.watch.collector,
+                age.as_secs(),
+                shared.queue.len() as u64 + batch,
+                shared.queue.limit(),
+            );
+        }
+    }
+
+    fn answered(&mut self, shared: &Shared) {
+        if self.silent.take().is_some() {
+            tracing::info!("{} takes spans again", shared.watch.collector);
+        }
     }
 
     fn tick(&mut self, shared: &Shared) {
@@ -364,6 +396,13 @@ impl Housekeeping {
     fn finish(&mut self, shared: &Shared) {
         self.settle(shared);
         self.tell(shared);
+        let left = shared.counts.left_behind.load(Ordering::Relaxed);
+        if left > 0 {
+            tracing::warn!(
+                "{left} spans were not sent: {} did not take them before the time for shutting down was over",
+                shared.watch.collector,
+            );
+        }
     }
 
     fn settle(&mut self, shared: &Shared) {
@@ -408,7 +447,7 @@ impl Housekeeping {
             );
         }
         if self.refused > 0 {
-            tracing::warn!("the collector has refused {} spans: {}", self.refused, self.why);
+            tracing::warn!("{} has refused {} spans: {}", shared.watch.collector, self.refused, self.why);
         }
         self.not_begun = 0;
         self.losses = Losses::default();

@@ -204,15 +204,20 @@ impl Builder {
         let queue = Arc::new(Queue::new(settings.batching.queue));
         let room = Arc::new(Room::new(Arc::clone(&queue)));
         let open = (self.open_spans > 0).then(|| open::table(self.open_spans));
-        let watch = Watch {
+        let mut watch = Watch {
             room: Arc::clone(&room),
             open: open.clone(),
             overdue: self.overdue,
             value_limit: settings.value_limit,
+            collector: String::new(),
         };
         let destination = match self.collector {
             Some((endpoint, protocol)) => Some(Destination::Otlp(collector(&settings, endpoint, protocol, &get)?)),
             None => settings.destination.take(),
+        };
+        watch.collector = match (&self.exporter, &destination) {
+            (None, Some(Destination::Otlp(otlp))) => format!("the collector `{}` ({})", otlp.endpoint, otlp.protocol),
+            _ => "the exporter".to_owned(),
         };
         let pipeline = match (self.exporter, &destination) {
             (Some(make), _) => Some(make(queue, &settings, watch, &resource)?),
