@@ -36,6 +36,14 @@ pub(crate) struct Entry {
     told: bool,
 }
 
+/// A span that has been open for too long.
+#[derive(Debug)]
+pub(crate) struct Overdue {
+    pub(crate) identity: SpanContext,
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) place: Option<&'static Location<'static>>,
+}
+
 impl Entry {
     pub(crate) fn identity(&self) -> SpanContext {
         self.context.span().span_context().clone()
@@ -95,22 +103,35 @@ impl Table {
     }
 
     /// Those that are older than `limit` and have not been told of.
-    pub(crate) fn each_overdue(&self, limit: Duration, mut tell: impl FnMut(&Entry, Duration)) {
+    pub(crate) fn overdue(&self, limit: Duration) -> Vec<(Overdue, Duration)> {
         let now = self.now.load(Ordering::Relaxed);
+        let mut overdue = Vec::new();
         for at in 0..self.places.len() {
             let mut place = self.at(at);
             let Some(entry) = place.as_mut().filter(|entry| !entry.told) else { continue };
             let age = Duration::from_millis(now.saturating_sub(entry.since));
             if age >= limit {
                 entry.told = true;
-                tell(entry, age);
+                // Told of without the lock: a log may be slow, and the span must be free to end.
+                overdue
+                    .push((Overdue { identity: entry.identity(), name: entry.name.clone(), place: entry.place }, age));
             }
         }
+        overdue
     }
 
-    /// Takes all entries out.
-    pub(crate) fn drain(&self) -> Vec<Entry> {
-        (0..self.places.len()).filter_map(|at| self.at(at).take()).collect()
+    /// Takes all entries out, each with how long it has been open.
+    pub(crate) fn drain(&self) -> Vec<(Entry, Duration)> {
+        self.tick();
+        let now = self.now.load(Ordering::Relaxed);
+        let age = |entry: &Entry| Duration::from_millis(now.saturating_sub(entry.since));
+        let taken = (0..self.places.len()).filter_map(|at| self.at(at).take());
+        taken
+            .map(|entry| {
+                let age = age(&entry);
+                (entry, age)
+            })
+            .collect()
     }
 
     /// How many spans found no place.

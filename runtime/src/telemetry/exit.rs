@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::panic::Location;
+use std::thread;
 use std::time::{Duration, Instant};
 #[cfg(unix)]
 use std::{pin::pin, task::Poll};
@@ -11,6 +12,7 @@ use opentelemetry::trace::{SpanId, Status, TraceContextExt as _, TraceId};
 
 use super::setup::Telemetry;
 use crate::jobs;
+use crate::open::Entry;
 
 /// How long dropping a [`Telemetry`] may take.
 const DROP_LIMIT: Duration = Duration::from_secs(5);
@@ -85,19 +87,9 @@ impl Telemetry {
     pub fn open_spans(&self) -> Vec<OpenSpan> {
         let mut spans = Vec::new();
         if let Some(open) = &self.open {
-            open.each(|entry, age| {
-                let identity = entry.identity();
-                spans.push(OpenSpan {
-                    name: entry.name.clone(),
-                    trace_id: identity.trace_id(),
-                    span_id: identity.span_id(),
-                    age,
-                    place: entry.place,
-                });
-            });
+            open.each(|entry, age| spans.push(OpenSpan::new(entry, age)));
         }
-        spans.sort_by_key(|span| std::cmp::Reverse(span.age));
-        spans
+        oldest_first(spans)
     }
 
     /// How many open spans found no place in the list.
@@ -138,16 +130,25 @@ impl Telemetry {
         };
         let unfinished = self.end_open_spans();
         let left = how.limit.saturating_sub(begun.elapsed());
-        let before = self.counts().left_behind;
         self.ended = true;
         if let Some(provider) = self.provider.clone() {
-            // Waiting for the thread blocks: not on a worker that others need.
-            let end = move || drop(provider.shutdown_with_timeout(left));
-            if tokio::task::spawn_blocking(end).await.is_err() {
-                tracing::warn!("the thread that sends spans could not be waited for");
+            let (tell, told) = tokio::sync::oneshot::channel();
+            // Waiting for the export thread blocks: not on a worker that others need, and not in the
+            // pool for blocking work, which may be full of jobs that do not end.
+            let waiting = thread::Builder::new().name("throughline-shutdown".to_owned()).spawn({
+                let provider = provider.clone();
+                move || {
+                    let _ = provider.shutdown_with_timeout(left);
+                    let _ = tell.send(());
+                }
+            });
+            match waiting {
+                Ok(_) => drop(told.await),
+                // No more threads: better to block than to lose what waits.
+                Err(_) => drop(provider.shutdown_with_timeout(left)),
             }
         }
-        let spans_left = self.counts().left_behind - before;
+        let spans_left = self.counts().left_behind;
         Report { jobs, jobs_left, unfinished, spans_left, took: begun.elapsed() }
     }
 
@@ -162,15 +163,34 @@ impl Telemetry {
     }
 
     fn end_open_spans(&self) -> Vec<OpenSpan> {
-        let spans = self.open_spans();
-        for entry in self.open.iter().flat_map(|open| open.drain()) {
+        let mut spans = Vec::new();
+        for (entry, age) in self.open.iter().flat_map(|open| open.drain()) {
+            spans.push(OpenSpan::new(&entry, age));
             let span = entry.context.span();
             span.set_attribute(KeyValue::new("unfinished", true));
             span.set_status(Status::error("the process has ended before it"));
             span.end();
         }
-        spans
+        oldest_first(spans)
     }
+}
+
+impl OpenSpan {
+    fn new(entry: &Entry, age: Duration) -> Self {
+        let identity = entry.identity();
+        Self {
+            name: entry.name.clone(),
+            trace_id: identity.trace_id(),
+            span_id: identity.span_id(),
+            age,
+            place: entry.place,
+        }
+    }
+}
+
+fn oldest_first(mut spans: Vec<OpenSpan>) -> Vec<OpenSpan> {
+    spans.sort_by_key(|span| std::cmp::Reverse(span.age));
+    spans
 }
 
 impl Drop for Telemetry {

@@ -4,9 +4,12 @@
 //! collector, whatever flavour of runtime there is, or none.
 
 use std::fmt;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -29,6 +32,51 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 
 /// So often it is told that the collector does not answer.
 const SILENCE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The shortest time between two looks at the queue, whatever `OTEL_BSP_SCHEDULE_DELAY` says.
+const SHORTEST_DELAY: Duration = Duration::from_millis(10);
+
+/// What takes batches.
+pub(super) trait Sender {
+    /// Sends a batch, and does not come back before it is known what became of it.
+    fn send(&self, batch: Vec<SpanData>) -> impl Future<Output = Sent>;
+
+    /// What the last try of the batch that is being sent has failed of, if it is known.
+    fn trouble(&self) -> String {
+        String::new()
+    }
+
+    /// Nothing will be sent any more.
+    fn end(&self, _limit: Duration) {}
+}
+
+/// What became of a batch.
+#[derive(Debug, Default)]
+pub(super) struct Sent {
+    pub(super) taken: u64,
+    /// For good.
+    pub(super) refused: u64,
+    /// Why it was refused.
+    pub(super) why: String,
+}
+
+/// An exporter that is not ours.
+#[derive(Debug)]
+pub(super) struct Foreign<E>(pub(super) E);
+
+impl<E: SpanExporter> Sender for Foreign<E> {
+    async fn send(&self, batch: Vec<SpanData>) -> Sent {
+        let count = batch.len() as u64;
+        match self.0.export(batch).await {
+            Ok(()) => Sent { taken: count, ..Sent::default() },
+            Err(error) => Sent { refused: count, why: error.to_string(), ..Sent::default() },
+        }
+    }
+
+    fn end(&self, limit: Duration) {
+        let _ = self.0.shutdown_with_timeout(limit);
+    }
+}
 
 /// How many spans went where, since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -84,6 +132,8 @@ struct Control {
     flushes: Vec<mpsc::SyncSender<()>>,
     /// When shutting down has to be over.
     deadline: Option<Instant>,
+    /// Nobody looks here any more.
+    ended: bool,
 }
 
 #[derive(Default)]
@@ -95,17 +145,25 @@ struct Totals {
     spans_thrown_out: AtomicU64,
     torn: AtomicU64,
     left_behind: AtomicU64,
+    /// Not a total: the spans of the batch that is being sent.
+    on_their_way: AtomicU64,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The end of a time that may be as long as a `Duration` can be.
+fn in_future(time: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(time).unwrap_or_else(|| now + Duration::from_secs(60 * 60 * 24 * 365))
+}
+
 impl Pipeline {
     /// Starts the thread. `make` builds the exporter in the thread's runtime.
     pub(super) fn start<E, M, X>(queue: Arc<Queue>, batching: Batching, watch: Watch, make: M) -> Result<Self, X>
     where
-        E: SpanExporter + 'static,
+        E: Sender,
         M: FnOnce() -> Result<E, X> + Send + 'static,
         X: From<std::io::Error> + Send + 'static,
     {
@@ -117,12 +175,17 @@ impl Pipeline {
             control: Mutex::default(),
             counts: Totals::default(),
         });
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (tell, told) = mpsc::sync_channel(1);
         let worker = Arc::clone(&shared);
         let thread = thread::Builder::new().name("throughline-export".to_owned()).spawn(move || {
             // What the exporter does is nobody's trace.
             let _quiet = Context::enter_telemetry_suppressed_scope();
+            let _end = End(&worker);
+            // Made here, because a runtime must not be dropped within another one.
+            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(tell.send(Err(error.into()))),
+            };
             runtime.block_on(async {
                 let exporter = match make() {
                     Ok(exporter) => exporter,
@@ -177,13 +240,29 @@ impl Totals {
     }
 }
 
+/// Tells those who wait, however the thread ends.
+struct End<'a>(&'a Shared);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        let mut control = locked(&self.0.control);
+        control.ended = true;
+        control.flushes.clear();
+    }
+}
+
 impl Shared {
-    async fn work(&self, exporter: impl SpanExporter) {
+    async fn work(&self, sender: impl Sender) {
+        let delay = self.batching.delay.clamp(SHORTEST_DELAY, TICK);
         let mut housekeeping = Housekeeping::new();
         let mut last = Instant::now();
         loop {
-            if locked(&self.control).deadline.is_none() {
-                let _ = time::timeout(TICK, self.bell.notified()).await;
+            let called = {
+                let control = locked(&self.control);
+                control.deadline.is_some() || !control.flushes.is_empty()
+            };
+            if !called {
+                let _ = time::timeout(delay, self.bell.notified()).await;
             }
             housekeeping.tick(self);
             let (flushes, deadline) = {
@@ -193,7 +272,7 @@ impl Shared {
             let everything = !flushes.is_empty() || deadline.is_some();
             if everything || self.queue.len() >= self.batching.batch || last.elapsed() >= self.batching.delay {
                 last = Instant::now();
-                self.empty(&exporter, everything, &mut housekeeping).await;
+                self.empty(&sender, everything, &mut housekeeping).await;
             }
             for flush in flushes {
                 let _ = flush.send(());
@@ -203,23 +282,22 @@ impl Shared {
                 if self.queue.len() > 0 && Instant::now() < deadline {
                     continue;
                 }
-                let rest = self.queue.len() as u64;
-                self.counts.left_behind.fetch_add(rest, Ordering::Relaxed);
+                self.leave_behind();
                 housekeeping.finish(self);
-                let _ = exporter.shutdown_with_timeout(deadline.saturating_duration_since(Instant::now()));
+                sender.end(deadline.saturating_duration_since(Instant::now()));
                 return;
             }
         }
     }
 
     /// Sends what waits: all of it, or as long as there is enough for a whole batch.
-    async fn empty(&self, exporter: &impl SpanExporter, everything: bool, housekeeping: &mut Housekeeping) {
+    async fn empty(&self, sender: &impl Sender, everything: bool, housekeeping: &mut Housekeeping) {
         // What comes in meanwhile is not waited for, or a flush might never end.
         let mut left = self.queue.len();
         while left > 0 {
             let batch = self.queue.take(self.batching.batch.min(left));
             let count = batch.len();
-            if count == 0 || !self.send(exporter, batch, housekeeping).await {
+            if count == 0 || !self.send(sender, batch, housekeeping).await {
                 return;
             }
             left = match self.queue.len() {
@@ -231,37 +309,56 @@ impl Shared {
     }
 
     /// Sends one batch. False: time is up.
-    async fn send(&self, exporter: &impl SpanExporter, batch: Vec<SpanData>, housekeeping: &mut Housekeeping) -> bool {
+    async fn send(&self, sender: &impl Sender, batch: Vec<SpanData>, housekeeping: &mut Housekeeping) -> bool {
         let count = batch.len() as u64;
+        self.counts.on_their_way.store(count, Ordering::Relaxed);
         let batch = batch.into_iter().map(|span| prepared(span, self.watch.value_limit)).collect();
-        let mut sending = pin!(exporter.export(batch));
+        let mut sending = pin!(sender.send(batch));
         let begun = Instant::now();
-        let result = loop {
-            match time::timeout(TICK, sending.as_mut()).await {
-                Ok(result) => break result,
-                Err(_) => {
+        let sent = loop {
+            let mut called = pin!(self.bell.notified());
+            let next = poll_fn(|cx| {
+                // An exporter that is not ours may panic. That must not be the end of all export.
+                match catch_unwind(AssertUnwindSafe(|| sending.as_mut().poll(cx))) {
+                    Ok(Poll::Ready(sent)) => Poll::Ready(Some(sent)),
+                    Ok(Poll::Pending) => called.as_mut().poll(cx).map(|()| None),
+                    Err(_) => {
+                        Poll::Ready(Some(Sent { refused: count, why: "it has panicked".to_owned(), ..Sent::default() }))
+                    }
+                }
+            });
+            let deadline = locked(&self.control).deadline;
+            let left = deadline.map_or(TICK, |deadline| deadline.saturating_duration_since(Instant::now()));
+            match time::timeout(TICK.min(left), next).await {
+                Ok(Some(sent)) => break sent,
+                Ok(None) | Err(_) => {
                     housekeeping.tick(self);
-                    housekeeping.waited(self, begun.elapsed(), count);
+                    housekeeping.waited(self, begun.elapsed(), count, || sender.trouble());
                 }
             }
             if locked(&self.control).deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                self.counts.left_behind.fetch_add(count, Ordering::Relaxed);
                 return false;
             }
         };
         housekeeping.answered(self);
-        match result {
-            Ok(()) => self.counts.exported.fetch_add(count, Ordering::Relaxed),
-            Err(error) => {
-                housekeeping.refused(&error, count);
-                self.counts.refused.fetch_add(count, Ordering::Relaxed)
-            }
-        };
+        self.counts.on_their_way.store(0, Ordering::Relaxed);
+        self.counts.exported.fetch_add(sent.taken, Ordering::Relaxed);
+        self.counts.refused.fetch_add(sent.refused, Ordering::Relaxed);
+        housekeeping.refused(sent);
         true
     }
 
-    /// Brings the totals up to date, and gives what is new.
-    fn settle(&self) -> (u64, Losses) {
+    /// Counts what has not been sent, once: the thread does it, or who waits for it in vain.
+    fn leave_behind(&self) {
+        let mut control = locked(&self.control);
+        if !std::mem::replace(&mut control.ended, true) {
+            let rest = self.queue.len() as u64 + self.counts.on_their_way.load(Ordering::Relaxed);
+            self.counts.left_behind.fetch_add(rest, Ordering::Relaxed);
+        }
+    }
+
+    /// Brings the totals up to date.
+    fn settle(&self) {
         let not_begun = self.watch.room.take_shed();
         let losses = self.queue.take_losses();
         for (total, more) in [
@@ -272,13 +369,18 @@ impl Shared {
         ] {
             total.fetch_add(more, Ordering::Relaxed);
         }
-        (not_begun, losses)
     }
 
     /// Asks the thread for something, and waits for the answer.
     fn ask(&self, limit: Duration, ask: impl FnOnce(&mut Control, mpsc::SyncSender<()>)) -> OTelSdkResult {
         let (tell, told) = mpsc::sync_channel(1);
-        ask(&mut locked(&self.control), tell);
+        {
+            let mut control = locked(&self.control);
+            if control.ended {
+                return Err(OTelSdkError::AlreadyShutdown);
+            }
+            ask(&mut control, tell);
+        }
         self.bell.notify_one();
         match told.recv_timeout(limit) {
             Err(mpsc::RecvTimeoutError::Timeout) => Err(OTelSdkError::Timeout(limit)),
@@ -307,15 +409,17 @@ impl SpanProcessor for Pipeline {
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
         let Some(thread) = locked(&self.thread).take() else { return Err(OTelSdkError::AlreadyShutdown) };
-        locked(&self.shared.control).deadline = Some(Instant::now() + timeout);
+        locked(&self.shared.control).deadline = Some(in_future(timeout));
         self.shared.bell.notify_one();
-        // The thread looks at the deadline at least once in a tick.
-        let over = Instant::now() + timeout + 2 * TICK;
+        // The thread keeps the time, unless an exporter that is not ours blocks it.
+        let over = in_future(timeout.saturating_add(TICK));
         while !thread.is_finished() && Instant::now() < over {
             thread::park_timeout(Duration::from_millis(2));
         }
         if thread.is_finished() {
             let _ = thread.join();
+        } else {
+            self.shared.leave_behind();
         }
         match self.shared.counts.left_behind.load(Ordering::Relaxed) {
             0 => Ok(()),
@@ -333,6 +437,8 @@ impl fmt::Debug for Pipeline {
 /// What is told of, and when it was last told of.
 struct Housekeeping {
     last: Option<Instant>,
+    /// The totals when it last looked at them.
+    seen: Counts,
     /// Not told of yet.
     not_begun: u64,
     losses: Losses,
@@ -340,28 +446,42 @@ struct Housekeeping {
     why: String,
     /// When it was last told that the collector does not answer.
     silent: Option<Instant>,
+    /// When it last looked at the open spans.
+    looked: Option<Instant>,
 }
 
 impl Housekeeping {
     fn new() -> Self {
-        Self { last: None, not_begun: 0, losses: Losses::default(), refused: 0, why: String::new(), silent: None }
+        Self {
+            last: None,
+            seen: Counts::default(),
+            not_begun: 0,
+            losses: Losses::default(),
+            refused: 0,
+            why: String::new(),
+            silent: None,
+            looked: None,
+        }
     }
 
-    fn refused(&mut self, error: &OTelSdkError, spans: u64) {
-        self.refused += spans;
-        self.why = error.to_string();
+    fn refused(&mut self, sent: Sent) {
+        if sent.refused > 0 {
+            self.refused += sent.refused;
+            self.why = sent.why;
+        }
     }
 
     /// A batch is on its way for `age`.
-    fn waited(&mut self, shared: &Shared, age: Duration, batch: u64) {
+    fn waited(&mut self, shared: &Shared, age: Duration, batch: u64, trouble: impl FnOnce() -> String) {
         if age >= WARNING_INTERVAL && self.silent.is_none_or(|last| last.elapsed() >= SILENCE_INTERVAL) {
             self.silent = Some(Instant::now());
             tracing::warn!(
-                "{} has taken no spans for {} s; {} wait, and {} at most",
+                "{} has taken no spans for {} s; {} wait, and {} at most: {}",
                 shared.watch.collector,
                 age.as_secs(),
                 shared.queue.len() as u64 + batch,
                 shared.queue.limit(),
+                Some(trouble()).filter(|why| !why.is_empty()).as_deref().unwrap_or("no answer"),
             );
         }
     }
@@ -373,23 +493,29 @@ impl Housekeeping {
     }
 
     fn tick(&mut self, shared: &Shared) {
-        if let Some(open) = &shared.watch.open {
-            open.tick();
-            open.each_overdue(shared.watch.overdue, |entry, age| {
-                let at = entry.place.map_or_else(String::new, |place| format!(" at {}:{}", place.file(), place.line()));
-                let identity = entry.identity();
-                tracing::warn!(
-                    trace_id = %identity.trace_id(),
-                    span_id = %identity.span_id(),
-                    "the span `{}`{at} has been open for {} s and may never end",
-                    entry.name,
-                    age.as_secs(),
-                );
-            });
+        if self.looked.is_none_or(|looked| looked.elapsed() >= TICK) {
+            self.looked = Some(Instant::now());
+            self.look(shared);
         }
         self.settle(shared);
         if self.last.is_none_or(|last| last.elapsed() >= WARNING_INTERVAL) {
             self.tell(shared);
+        }
+    }
+
+    /// Tells of spans that are open for too long.
+    fn look(&self, shared: &Shared) {
+        let Some(open) = &shared.watch.open else { return };
+        open.tick();
+        for (entry, age) in open.overdue(shared.watch.overdue) {
+            let at = entry.place.map_or_else(String::new, |place| format!(" at {}:{}", place.file(), place.line()));
+            tracing::warn!(
+                trace_id = %entry.identity.trace_id(),
+                span_id = %entry.identity.span_id(),
+                "the span `{}`{at} has been open for {} s and may never end",
+                entry.name,
+                age.as_secs(),
+            );
         }
     }
 
@@ -406,7 +532,16 @@ impl Housekeeping {
     }
 
     fn settle(&mut self, shared: &Shared) {
-        let (not_begun, losses) = shared.settle();
+        shared.settle();
+        // By the totals, because whoever asks for them settles them too.
+        let now = shared.counts.read();
+        let seen = std::mem::replace(&mut self.seen, now);
+        let not_begun = now.traces_not_begun - seen.traces_not_begun;
+        let losses = Losses {
+            traces: now.traces_thrown_out - seen.traces_thrown_out,
+            spans: now.spans_thrown_out - seen.spans_thrown_out,
+            torn: now.spans_torn_out - seen.spans_torn_out,
+        };
         self.not_begun += not_begun;
         self.losses.traces += losses.traces;
         self.losses.spans += losses.spans;

@@ -13,7 +13,7 @@ use opentelemetry_sdk::trace::{
 
 use super::TagProcessor;
 use super::env::{DEFAULT_QUEUE, Destination, Otlp, Protocol, RootSampler, Settings, VariableError, Variables};
-use super::pipeline::{Counts, Handle, Pipeline, Watch};
+use super::pipeline::{Counts, Foreign, Handle, Pipeline, Watch};
 use super::queue::Queue;
 use super::sampler::{Room, WholeTraces};
 use super::{otlp, resource};
@@ -131,7 +131,7 @@ impl Builder {
             Pipeline::start(queue, settings.batching, watch, move || {
                 let mut exporter = exporter;
                 exporter.set_resource(&resource);
-                Ok::<_, InitError>(exporter)
+                Ok::<_, InitError>(Foreign(exporter))
             })
         }));
         self
