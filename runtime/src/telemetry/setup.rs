@@ -233,19 +233,20 @@ impl Builder {
             (None, None) => cfg!(debug_assertions) || std::io::stdout().is_terminal(),
         };
 
+        let own_sampler = self.sampler.is_some();
         let root = self.sampler.unwrap_or_else(|| match settings.sampler {
             RootSampler::AlwaysOn => Box::new(Sampler::AlwaysOn),
             RootSampler::AlwaysOff => Box::new(Sampler::AlwaysOff),
             RootSampler::Ratio(ratio) => Box::new(Sampler::TraceIdRatioBased(ratio)),
         });
-        if let Some(name) = &settings.wrapped {
+        if let Some(name) = settings.wrapped.as_ref().filter(|_| !own_sampler) {
             tracing::warn!(
                 "the sampler `{name}` would tear traces apart: it is asked for the first span of a trace only, as \
                  `parentbased_{name}` is"
             );
         }
-        let root: Box<dyn ShouldSample> =
-            if pipeline.is_some() || wants_console { root } else { Box::new(Sampler::AlwaysOff) };
+        // Also when nothing is kept here: a root that is not sampled would switch the services below off,
+        // and processors of the application's own see what is sampled.
         let mut provider = SdkTracerProvider::builder()
             .with_resource(resource)
             .with_span_limits(settings.limits)
