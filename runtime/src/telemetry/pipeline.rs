@@ -254,6 +254,8 @@ impl Drop for End<'_> {
 impl Shared {
     async fn work(&self, sender: impl Sender) {
         let delay = self.batching.delay.clamp(SHORTEST_DELAY, TICK);
+        let patience = u32::try_from(self.batching.delay.as_millis() / delay.as_millis()).unwrap_or(u32::MAX);
+        let mut ticked = Instant::now();
         let mut housekeeping = Housekeeping::new();
         let mut last = Instant::now();
         loop {
@@ -270,7 +272,13 @@ impl Shared {
                 (std::mem::take(&mut control.flushes), control.deadline)
             };
             let everything = !flushes.is_empty() || deadline.is_some();
-            if everything || self.queue.len() >= self.batching.batch || last.elapsed() >= self.batching.delay {
+            if everything {
+                self.queue.release_all();
+            } else if ticked.elapsed() >= delay {
+                ticked = Instant::now();
+                self.queue.tick(patience);
+            }
+            if everything || self.queue.ready() >= self.enough() || last.elapsed() >= self.batching.delay {
                 last = Instant::now();
                 self.empty(&sender, everything, &mut housekeeping).await;
             }
@@ -290,19 +298,25 @@ impl Shared {
         }
     }
 
-    /// Sends what waits: all of it, or as long as there is enough for a whole batch.
+    /// So many spans are worth a request: a batch, but never so many that the queue would be nearly
+    /// full of them.
+    fn enough(&self) -> usize {
+        self.batching.batch.min(self.queue.limit() / 4).max(1)
+    }
+
+    /// Sends what may leave: all of it, or as long as it is worth a request.
     async fn empty(&self, sender: &impl Sender, everything: bool, housekeeping: &mut Housekeeping) {
         // What comes in meanwhile is not waited for, or a flush might never end.
-        let mut left = self.queue.len();
+        let mut left = self.queue.ready();
         while left > 0 {
             let batch = self.queue.take(self.batching.batch.min(left));
             let count = batch.len();
             if count == 0 || !self.send(sender, batch, housekeeping).await {
                 return;
             }
-            left = match self.queue.len() {
+            left = match self.queue.ready() {
                 _ if everything => left - count,
-                waiting if waiting >= self.batching.batch => waiting,
+                ready if ready >= self.enough() => ready,
                 _ => 0,
             };
         }
@@ -397,8 +411,9 @@ impl SpanProcessor for Pipeline {
         if !span.span_context.is_sampled() {
             return;
         }
-        let waiting = self.shared.queue.push(span);
-        if waiting % self.shared.batching.batch == 0 {
+        let ready = self.shared.queue.push(span);
+        let enough = self.shared.enough();
+        if ready.after / enough > ready.before / enough {
             self.shared.bell.notify_one();
         }
     }
