@@ -14,6 +14,8 @@ mod current;
 #[cfg(any(feature = "console", feature = "testing"))]
 mod forest;
 mod future;
+#[cfg(feature = "otlp")]
+mod open;
 mod origin;
 mod outcome;
 mod run;
@@ -58,6 +60,8 @@ pub use secret::set_hash_key;
 pub use snapshot::Snapshot;
 pub use source::install;
 pub use tags::current_tags;
+#[cfg(feature = "otlp")]
+pub use telemetry::init;
 pub use value::{MAX_LIST_LEN, MAX_TEXT_BYTES, TagValue};
 
 pub use carried::Carried;
