@@ -1,8 +1,8 @@
 // The front page needs these features for its examples.
-#![cfg_attr(all(feature = "tokio", feature = "sdk", feature = "axum"), doc = include_str!("../README.md"))]
+#![cfg_attr(all(feature = "otlp", feature = "axum"), doc = include_str!("../README.md"))]
 #![cfg_attr(
-    not(all(feature = "tokio", feature = "sdk", feature = "axum")),
-    doc = "Keeps distributed traces whole. The front page is shown with the features `tokio`, `sdk` and `axum`."
+    not(all(feature = "otlp", feature = "axum")),
+    doc = "Keeps distributed traces whole. The front page is shown with the features `otlp` and `axum`."
 )]
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
