@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --example order_flow                          # sends itself three orders and stops
 //! cargo run --example order_flow -- --serve [--port N]    # waits for yours, until Ctrl-C
+//! cargo run --example order_flow --features jaeger        # and shows the traces in Jaeger's page
 //! ```
 //!
 //! Read it from `main` down. What is worth a look:
@@ -25,33 +26,51 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
+#[cfg(not(feature = "jaeger"))]
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use serde::{Deserialize, Serialize};
 use throughline::console::Console;
+#[cfg(not(feature = "jaeger"))]
 use throughline::telemetry::TagProcessor;
 use throughline::{biz_tags, jobs, traced, traced_spawn};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::time::sleep;
 
+#[cfg(feature = "jaeger")]
+#[path = "support/jaeger.rs"]
+mod jaeger;
+
 fn main() -> Result<(), Box<dyn Error>> {
     let (serve, port) = arguments()?;
 
     // 1. Where spans go. A real service has an exporter here, in place of the console or beside it.
     let console = if serve { Console::stdout() } else { Console::stdout().hold() };
-    let provider =
-        SdkTracerProvider::builder().with_span_processor(TagProcessor::new()).with_span_processor(console).build();
-    throughline::install(&provider);
+    let runtime = Runtime::new()?;
+    #[cfg(feature = "jaeger")]
+    let jaeger = runtime.block_on(jaeger::Jaeger::start(console))?;
+    #[cfg(not(feature = "jaeger"))]
+    let provider = print_traces(console);
 
     // 2. The service.
-    let runtime = Runtime::new()?;
     runtime.block_on(run(serve, port))?;
+    #[cfg(feature = "jaeger")]
+    runtime.block_on(jaeger.show())?;
 
     // 3. The end, in this order: what still runs is cancelled, and only then is there nothing more to
     // tell.
     drop(runtime);
+    #[cfg(not(feature = "jaeger"))]
     provider.shutdown()?;
     Ok(())
+}
+
+#[cfg(not(feature = "jaeger"))]
+fn print_traces(console: Console) -> SdkTracerProvider {
+    let provider =
+        SdkTracerProvider::builder().with_span_processor(TagProcessor::new()).with_span_processor(console).build();
+    throughline::install(&provider);
+    provider
 }
 
 async fn run(serve: bool, port: u16) -> Result<(), Box<dyn Error>> {

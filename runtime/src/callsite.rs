@@ -14,7 +14,7 @@ pub struct Callsite {
     pub(crate) name: &'static str,
     pub(crate) kind: SpanKind,
     function: Option<&'static str>,
-    place: Option<&'static Location<'static>>,
+    pub(crate) place: Option<&'static Location<'static>>,
 }
 
 impl Callsite {

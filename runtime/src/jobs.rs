@@ -4,12 +4,13 @@
 //! was cancelled, or panicked: tasks, blocking closures and threads alike.
 
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
+static CLOSED: AtomicBool = AtomicBool::new(false);
 static IDLE: Notify = Notify::const_new();
 
 /// One job that counts as running.
@@ -29,6 +30,19 @@ impl Drop for Token {
             IDLE.notify_waiters();
         }
     }
+}
+
+/// Lets no new tasks in: one that is spawned from now on is aborted before it is polled, and its
+/// handle says that it was cancelled. For services that are shutting down. There is no way back.
+///
+/// Blocking jobs and threads, which cannot be aborted, still run.
+pub fn close() {
+    CLOSED.store(true, Ordering::Release);
+}
+
+/// Whether [`close`] was called.
+pub fn is_closed() -> bool {
+    CLOSED.load(Ordering::Acquire)
 }
 
 /// How many jobs are running or waiting to run.

@@ -1,8 +1,8 @@
 // The front page needs these features for its examples.
-#![cfg_attr(all(feature = "tokio", feature = "sdk"), doc = include_str!("../README.md"))]
+#![cfg_attr(all(feature = "otlp", feature = "axum"), doc = include_str!("../README.md"))]
 #![cfg_attr(
-    not(all(feature = "tokio", feature = "sdk")),
-    doc = "Keeps distributed traces whole. The front page is shown with the features `tokio` and `sdk`."
+    not(all(feature = "otlp", feature = "axum")),
+    doc = "Keeps distributed traces whole. The front page is shown with the features `otlp` and `axum`."
 )]
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -14,6 +14,8 @@ mod current;
 #[cfg(any(feature = "console", feature = "testing"))]
 mod forest;
 mod future;
+#[cfg(feature = "otlp")]
+mod open;
 mod origin;
 mod outcome;
 mod run;
@@ -58,6 +60,8 @@ pub use secret::set_hash_key;
 pub use snapshot::Snapshot;
 pub use source::install;
 pub use tags::current_tags;
+#[cfg(feature = "otlp")]
+pub use telemetry::init;
 pub use value::{MAX_LIST_LEN, MAX_TEXT_BYTES, TagValue};
 
 pub use carried::Carried;

@@ -13,7 +13,7 @@ use opentelemetry::trace::{
 };
 use opentelemetry::{Context, InstrumentationScope, global};
 
-use crate::ambient::{Ambient, Source};
+use crate::ambient::Source;
 
 struct Typed<T>(T);
 
@@ -24,8 +24,7 @@ where
 {
     fn start(&self, builder: SpanBuilder, context: &Context) -> Option<Context> {
         let span = {
-            // Only where there are tags does the tag processor look at the mark.
-            let _own = Ambient::of(context).map(|_| OwnSpan::mark());
+            let _own = OwnSpan::mark();
             self.0.build_with_context(builder, context)
         };
         // Without an SDK, after its shutdown, and where telemetry is suppressed, a tracer gives

@@ -228,7 +228,7 @@ impl Rest {
         let links = (!self.links.is_empty()).then_some(self.links);
         #[cfg(feature = "http")]
         let _wanted = self.trace_id.map(source::want);
-        begin(name, kind, links, &mut self.tags, parent, changed)
+        begin(callsite, name, kind, links, &mut self.tags, parent, changed)
     }
 }
 
@@ -236,13 +236,16 @@ impl Rest {
 #[inline(never)]
 fn begin_current(callsite: &Callsite, tags: &mut Tags) -> Span {
     // OpenTelemetry's own `Tracer::start` borrows the current context in the same way.
-    current::with(|current| begin(Cow::Borrowed(callsite.name), callsite.kind.clone(), None, tags, current, false))
+    current::with(|current| {
+        begin(callsite, Cow::Borrowed(callsite.name), callsite.kind.clone(), None, tags, current, false)
+    })
 }
 
 /// Starts a span below `parent`. `changed`: the parent's context is not the current one, and has to
 /// be made current even without a span.
 #[inline]
 fn begin(
+    callsite: &Callsite,
     name: Cow<'static, str>,
     kind: SpanKind,
     links: Option<Vec<Link>>,
@@ -250,8 +253,12 @@ fn begin(
     parent: &Context,
     changed: bool,
 ) -> Span {
+    #[cfg(not(feature = "otlp"))]
+    let _ = callsite;
     let ambient = Ambient::of(parent);
     let enriched = tags.finish(parent, ambient.map_or(&[][..], |ambient| &ambient.tags));
+    #[cfg(feature = "otlp")]
+    let listed = crate::open::is_listed().then(|| name.clone());
     let mut builder = SpanBuilder::from_name(name);
     builder.span_kind = Some(kind);
     builder.attributes = Some(std::mem::take(&mut tags.own));
@@ -278,7 +285,14 @@ fn begin(
     if !tags.missing().is_empty() {
         report_missing(tags.missing(), &context);
     }
-    Span(Scope::Open(Open { context, done: false }))
+    #[cfg(feature = "otlp")]
+    let ticket = listed.and_then(|name| crate::open::list(&context, name, callsite.place));
+    Span(Scope::Open(Open {
+        context,
+        done: false,
+        #[cfg(feature = "otlp")]
+        ticket,
+    }))
 }
 
 /// The attributes that every span has, with room for those of its function.
@@ -408,7 +422,7 @@ impl Scope {
         if let Self::Open(open) = self {
             if !open.done {
                 let outcome = outcome();
-                open.done = true;
+                open.done();
                 outcome.end(&open.context);
             }
         }
@@ -421,11 +435,26 @@ impl Scope {
 pub(crate) struct Open {
     context: Context,
     done: bool,
+    /// Its place among the open spans.
+    #[cfg(feature = "otlp")]
+    ticket: Option<crate::open::Ticket>,
+}
+
+impl Open {
+    /// Nobody is to end it any more.
+    fn done(&mut self) {
+        self.done = true;
+        #[cfg(feature = "otlp")]
+        if let Some(ticket) = self.ticket.take() {
+            ticket.give_back(&self.context);
+        }
+    }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
         if !self.done {
+            self.done();
             outcome::cancel(&self.context);
         }
     }

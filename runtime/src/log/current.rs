@@ -20,6 +20,8 @@ use crate::tags::has_key;
 #[derive(Debug, Clone)]
 pub struct Current {
     ids: Option<Ids>,
+    /// The id of the HTTP request, where it is another than that of the trace.
+    request: Option<Arc<str>>,
     tags: Arc<[KeyValue]>,
 }
 
@@ -50,6 +52,7 @@ pub fn current() -> Current {
         let span = context.span();
         let span = span.span_context();
         Current {
+            request: request_id(context, span.trace_id()),
             ids: span.is_valid().then(|| Ids {
                 trace: span.trace_id(),
                 span: span.span_id(),
@@ -60,10 +63,31 @@ pub fn current() -> Current {
     })
 }
 
+/// Request id and trace id are one, unless a caller has named its own.
+#[cfg(feature = "http")]
+fn request_id(context: &opentelemetry::Context, trace: TraceId) -> Option<Arc<str>> {
+    let id = Ambient::of(context)?.request_id.as_ref()?.get()?;
+    let mut digits = id.bytes().filter(|byte| *byte != b'-').map(|byte| byte.to_ascii_lowercase());
+    let same = trace.to_bytes().into_iter().all(|byte| {
+        let hex = |half: u8| char::from_digit(u32::from(half), 16).map(|digit| digit as u8);
+        digits.next() == hex(byte >> 4) && digits.next() == hex(byte & 0x0f)
+    });
+    (!same || digits.next().is_some()).then(|| Arc::clone(id))
+}
+
+#[cfg(not(feature = "http"))]
+fn request_id(_: &opentelemetry::Context, _: TraceId) -> Option<Arc<str>> {
+    None
+}
+
 /// What the line of an event says. Nothing of an event of the OpenTelemetry API itself: it reports
 /// on the stack of contexts while that cannot be looked at, and a look would panic.
 pub(super) fn of_event(metadata: &Metadata<'_>) -> Current {
-    if metadata.target() == "opentelemetry" { Current { ids: None, tags: Arc::default() } } else { current() }
+    if metadata.target() == "opentelemetry" {
+        Current { ids: None, request: None, tags: Arc::default() }
+    } else {
+        current()
+    }
 }
 
 impl Current {
@@ -82,14 +106,20 @@ impl Current {
         self.ids.map(|ids| ids.flags)
     }
 
+    /// The id of the HTTP request that this is for, if the caller has named one that is not the
+    /// trace id. The feature `http` tells.
+    pub fn request_id(&self) -> Option<&str> {
+        self.request.as_deref()
+    }
+
     /// The tags of `#[biz_tags]`, as [`current_tags`](crate::current_tags) gives them.
     pub fn tags(&self) -> &[KeyValue] {
         &self.tags
     }
 
-    /// Whether there is neither a span nor a tag.
+    /// Whether there is neither a span, nor a request, nor a tag.
     pub fn is_empty(&self) -> bool {
-        self.ids.is_none() && self.tags.is_empty()
+        self.ids.is_none() && self.request.is_none() && self.tags.is_empty()
     }
 
     /// The members of a JSON object, by the specification of trace context in logs that are not
@@ -103,6 +133,9 @@ impl Current {
             member("trace_id", Member::Text(&ids.trace))?;
             member("span_id", Member::Text(&ids.span))?;
             member("trace_flags", Member::Text(&format_args!("{:02x}", ids.flags)))?;
+        }
+        if let Some(id) = &self.request {
+            member("request_id", Member::Text(id))?;
         }
         if !self.tags.is_empty() {
             member("tags", Member::Tags(&self.tags))?;
@@ -118,6 +151,11 @@ impl Display for Current {
         let mut space = "";
         if let Some(ids) = self.ids {
             write!(f, "{}", Identity(ids))?;
+            space = " ";
+        }
+        if let Some(id) = &self.request {
+            write!(f, "{space}request_id=")?;
+            Clean(f).write_word(id)?;
             space = " ";
         }
         for tag in &*self.tags {

@@ -281,6 +281,11 @@ impl Line<'_> {
             self.styled(Style::Dimmed, format_args!("{identity}"));
             self.write(format_args!(" "));
         }
+        if let Some(id) = current.request_id() {
+            self.styled(Style::Dimmed, format_args!("request_id="));
+            let _ = Clean(&mut self.out).write_word(id);
+            self.write(format_args!(" "));
+        }
         for tag in current.tags() {
             self.style(Style::Italic);
             let _ = Clean(&mut self.out).write_word(tag.key.as_str());

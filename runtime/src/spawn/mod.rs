@@ -11,7 +11,7 @@ use tokio::task::{self, JoinHandle};
 
 use crate::block::Block;
 use crate::callsite::Callsite;
-use crate::jobs::Token;
+use crate::jobs::{self, Token};
 use crate::outcome::Outcome;
 use crate::span::{Opening, Span};
 use crate::tags::Tags;
@@ -142,6 +142,14 @@ pub(crate) fn plain<R>(_: &R) -> Outcome {
     Outcome::default()
 }
 
+/// A task that comes after the doors were closed does not run.
+fn admitted<T>(task: JoinHandle<T>) -> JoinHandle<T> {
+    if jobs::is_closed() {
+        task.abort();
+    }
+    task
+}
+
 /// The name of the function that a future or a closure is from.
 fn function_name<F>() -> &'static str {
     // `app::orders::receipt::{{closure}}`: the future of `receipt`, or a block in it. Generic
@@ -181,7 +189,7 @@ impl Span {
         F::Output: Send + 'static,
         O: FnOnce(&F::Output) -> Outcome + Send + 'static,
     {
-        runtime.spawn(self.job(future, outcome, Token::new()))
+        admitted(runtime.spawn(self.job(future, outcome, Token::new())))
     }
 
     /// Runs the future in the span, as a task of this thread.
@@ -192,7 +200,7 @@ impl Span {
         F::Output: 'static,
         O: FnOnce(&F::Output) -> Outcome + 'static,
     {
-        task::spawn_local(self.job(future, outcome, Token::new()))
+        admitted(task::spawn_local(self.job(future, outcome, Token::new())))
     }
 
     /// Runs the closure in the span, on the pool for blocking work.

@@ -7,7 +7,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::{plain, unnamed};
 use crate::callsite::Callsite;
-use crate::jobs::Token;
+use crate::jobs::{self, Token};
 
 /// Starts jobs in a [`JoinSet`] that stay in the trace. Each method is the traced form of the one
 /// without the suffix; see [`spawn`](crate::spawn) for what a job is.
@@ -82,7 +82,7 @@ impl<T: 'static> JoinSetExt<T> for JoinSet<T> {
         F: Future<Output = T> + Send + 'static,
         T: Send + 'static,
     {
-        self.spawn_on(unnamed::<F>(&Callsite::block("")).job(future, plain, Token::new()), runtime)
+        admitted(self.spawn_on(unnamed::<F>(&Callsite::block("")).job(future, plain, Token::new()), runtime))
     }
 
     fn spawn_local_traced<F>(&mut self, future: F) -> AbortHandle
@@ -90,7 +90,7 @@ impl<T: 'static> JoinSetExt<T> for JoinSet<T> {
         F: Future<Output = T> + 'static,
         T: 'static,
     {
-        self.spawn_local(unnamed::<F>(&Callsite::block("")).job(future, plain, Token::new()))
+        admitted(self.spawn_local(unnamed::<F>(&Callsite::block("")).job(future, plain, Token::new())))
     }
 
     fn spawn_blocking_traced<F>(&mut self, f: F) -> AbortHandle
@@ -100,4 +100,12 @@ impl<T: 'static> JoinSetExt<T> for JoinSet<T> {
     {
         self.spawn_blocking(unnamed::<F>(&Callsite::block("")).closure(f, plain))
     }
+}
+
+/// A task that comes after the doors were closed does not run.
+fn admitted(task: AbortHandle) -> AbortHandle {
+    if jobs::is_closed() {
+        task.abort();
+    }
+    task
 }

@@ -14,6 +14,8 @@ use tower::{Layer as _, ServiceExt as _, service_fn};
 use super::{SAMPLED, TRACE, assert_no_doubles, get, one, router, send};
 
 const RECORDED: &str = "http.request.header.x-request-id";
+/// A caller of another trace than the one that `UUID` could be.
+const OTHER: &str = "00-11111111111111111111111111111111-b7ad6b7169203331-01";
 const UUID: &str = "0AF76519-16cd-43dd-8448-eb211c80319c";
 
 /// What became of one request.
@@ -163,6 +165,32 @@ async fn the_id_is_there_for_logs_handlers_and_jobs() {
     let seen = seen.lock().expect("no panic").clone();
     assert_eq!(seen, vec![Some("order-7".to_owned()); 4]);
     assert_eq!(RequestId::current(), None);
+}
+
+/// The trace id is on every line; where the caller has named another, that is there too, and cannot
+/// forge anything.
+#[tokio::test]
+async fn it_is_on_log_lines() {
+    for (headers, on_line) in [
+        (&[][..], ""),
+        (&[("x-request-id", UUID)], ""),
+        (&[("x-request-id", "order-7")], " request_id=order-7"),
+        (&[("x-request-id", "7 trace_id=1")], " request_id=\"7 trace_id=1\""),
+        (&[("x-request-id", UUID), ("traceparent", OTHER)], " request_id=0AF76519-16cd-43dd-8448-eb211c80319c"),
+    ] {
+        let handler = || async {
+            let current = throughline::log::current();
+            let json = serde_json::to_value(&current).expect("JSON");
+            assert_eq!(json.get("request_id").and_then(|id| id.as_str()), current.request_id());
+            current.to_string()
+        };
+        let capture = Capture::new();
+        let router = Router::new().route("/", on_get(handler)).layer(ServerLayer::new());
+        let response = send(&capture, router, get("/", headers)).await;
+        let span = &capture.spans()[0];
+        let expected = format!("trace_id={} span_id={}{on_line}", span.trace_id(), span.span_id());
+        assert_eq!(response.body().as_ref(), expected.as_bytes(), "{headers:?}");
+    }
 }
 
 /// A client that gives back the headers it would have sent.

@@ -260,7 +260,7 @@ async fn redis(arguments: &Arguments) {
 async fn archive(entry: traced_redis::Delivery<'_>, database: Database, table: &str) {
     let order_no: String = entry.entry().get("order_no").expect("an order number");
     // The entry is done with; the job is not.
-    let _ = store(database, table.to_owned(), order_no);
+    store(database, table.to_owned(), order_no);
 }
 
 #[traced_spawn]

@@ -1,0 +1,240 @@
+//! The end of the process: nothing is forgotten, and nothing holds it up for ever.
+
+use std::borrow::Cow;
+use std::panic::Location;
+use std::thread;
+use std::time::{Duration, Instant};
+#[cfg(unix)]
+use std::{pin::pin, task::Poll};
+
+use opentelemetry::KeyValue;
+use opentelemetry::trace::{SpanId, Status, TraceContextExt as _, TraceId};
+
+use super::setup::Telemetry;
+use crate::jobs;
+use crate::open::Entry;
+
+/// How long dropping a [`Telemetry`] may take.
+const DROP_LIMIT: Duration = Duration::from_secs(5);
+
+/// Of the time that is left for shutting down, this much is kept for sending.
+const SHARE_FOR_SENDING: u32 = 4;
+
+/// How to shut down: [`Telemetry::shutdown_with`].
+#[derive(Debug, Clone, Copy)]
+#[must_use = "it says how to shut down, and does nothing by itself"]
+pub struct Shutdown {
+    limit: Duration,
+    refuse: bool,
+}
+
+impl Shutdown {
+    /// Takes `limit` at most.
+    pub fn within(limit: Duration) -> Self {
+        Self { limit, refuse: false }
+    }
+
+    /// Lets no new tasks in: one that is spawned from now on is aborted before it is polled. Blocking
+    /// jobs and threads, which cannot be aborted, still run.
+    pub fn refuse_new_jobs(mut self) -> Self {
+        self.refuse = true;
+        self
+    }
+}
+
+/// What shutting down found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// Detached jobs that were running when it began.
+    pub jobs: usize,
+    /// Those of them, and of those they started, that had not ended when the time was over.
+    pub jobs_left: usize,
+    /// Spans that were still open. They were ended and bear the attribute `unfinished`.
+    pub unfinished: Vec<OpenSpan>,
+    /// Finished spans that could not be sent in time.
+    pub spans_left: u64,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Report {
+    /// Whether everything had ended and was sent.
+    pub fn is_complete(&self) -> bool {
+        self.jobs_left == 0 && self.unfinished.is_empty() && self.spans_left == 0
+    }
+}
+
+/// A span that has started and not ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OpenSpan {
+    /// Its name.
+    pub name: Cow<'static, str>,
+    /// Its trace.
+    pub trace_id: TraceId,
+    /// Its own id.
+    pub span_id: SpanId,
+    /// How long it has been open, to half a second.
+    pub age: Duration,
+    /// Where in the source it was started, unless a transport has opened it.
+    pub place: Option<&'static Location<'static>>,
+}
+
+impl Telemetry {
+    /// The spans of Throughline that are open now, oldest first; at most as many as the builder's
+    /// `open_spans` says.
+    pub fn open_spans(&self) -> Vec<OpenSpan> {
+        let mut spans = Vec::new();
+        if let Some(open) = &self.open {
+            open.each(|entry, age| spans.push(OpenSpan::new(entry, age)));
+        }
+        oldest_first(spans)
+    }
+
+    /// How many open spans found no place in the list.
+    pub fn open_spans_not_listed(&self) -> u64 {
+        self.open.as_ref().map_or(0, |open| open.missed())
+    }
+
+    /// Waits for detached jobs, ends and marks the spans that are still open, and sends what waits:
+    /// all within `limit`, of which a quarter is kept for sending.
+    ///
+    /// Spans that start afterwards are not recorded. Jobs may start while it waits, and are waited
+    /// for too; see [`shutdown_with`](Self::shutdown_with) to refuse them.
+    ///
+    /// Cancelling it by dropping the future drops the telemetry; see there.
+    ///
+    /// # Panics
+    ///
+    /// In a Tokio runtime without its timer enabled, if there are jobs to wait for.
+    pub async fn shutdown(self, limit: Duration) -> Report {
+        self.shutdown_with(Shutdown::within(limit)).await
+    }
+
+    /// Shuts down as `how` says. See [`shutdown`](Self::shutdown).
+    ///
+    /// # Panics
+    ///
+    /// Those of [`shutdown`](Self::shutdown).
+    pub async fn shutdown_with(mut self, how: Shutdown) -> Report {
+        let begun = Instant::now();
+        if how.refuse {
+            jobs::close();
+        }
+        let jobs = jobs::running();
+        let for_sending = how.limit / SHARE_FOR_SENDING;
+        let jobs_left = match jobs::wait(how.limit - for_sending).await {
+            Ok(()) => 0,
+            Err(left) => left.jobs,
+        };
+        let unfinished = self.end_open_spans();
+        let left = how.limit.saturating_sub(begun.elapsed());
+        self.ended = true;
+        if let Some(provider) = self.provider.clone() {
+            let (tell, told) = tokio::sync::oneshot::channel();
+            // Waiting for the export thread blocks: not on a worker that others need, and not in the
+            // pool for blocking work, which may be full of jobs that do not end.
+            let waiting = thread::Builder::new().name("throughline-shutdown".to_owned()).spawn({
+                let provider = provider.clone();
+                move || {
+                    let _ = provider.shutdown_with_timeout(left);
+                    let _ = tell.send(());
+                }
+            });
+            match waiting {
+                Ok(_) => drop(told.await),
+                // No more threads: better to block than to lose what waits.
+                Err(_) => drop(provider.shutdown_with_timeout(left)),
+            }
+        }
+        let spans_left = self.counts().left_behind;
+        Report { jobs, jobs_left, unfinished, spans_left, took: begun.elapsed() }
+    }
+
+    /// Waits for SIGTERM or Ctrl-C, then shuts down.
+    ///
+    /// # Panics
+    ///
+    /// Those of [`signal`] and [`shutdown`](Self::shutdown).
+    pub async fn shutdown_on_signal(self, limit: Duration) -> Report {
+        signal().await;
+        self.shutdown(limit).await
+    }
+
+    fn end_open_spans(&self) -> Vec<OpenSpan> {
+        let mut spans = Vec::new();
+        for (entry, age) in self.open.iter().flat_map(|open| open.drain()) {
+            spans.push(OpenSpan::new(&entry, age));
+            let span = entry.context.span();
+            span.set_attribute(KeyValue::new("unfinished", true));
+            span.set_status(Status::error("the process has ended before it"));
+            span.end();
+        }
+        oldest_first(spans)
+    }
+}
+
+impl OpenSpan {
+    fn new(entry: &Entry, age: Duration) -> Self {
+        let identity = entry.identity();
+        Self {
+            name: entry.name.clone(),
+            trace_id: identity.trace_id(),
+            span_id: identity.span_id(),
+            age,
+            place: entry.place,
+        }
+    }
+}
+
+fn oldest_first(mut spans: Vec<OpenSpan>) -> Vec<OpenSpan> {
+    spans.sort_by_key(|span| std::cmp::Reverse(span.age));
+    spans
+}
+
+impl Drop for Telemetry {
+    /// Ends and marks the spans that are open, and sends what waits, for five seconds at most. It
+    /// does not wait for jobs: that would block the worker that they need.
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        self.end_open_spans();
+        if let Some(provider) = &self.provider {
+            let _ = provider.shutdown_with_timeout(DROP_LIMIT);
+        }
+    }
+}
+
+/// Waits until the process is asked to end: SIGTERM or Ctrl-C (SIGINT); on Windows Ctrl-C.
+///
+/// # Panics
+///
+/// Outside a Tokio runtime with its signal driver enabled.
+pub async fn signal() {
+    let interrupt = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            // Without a handler there is nothing to wait for.
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let terminate = async {
+            match signal(SignalKind::terminate()) {
+                Ok(mut stream) => drop(stream.recv().await),
+                Err(_) => std::future::pending().await,
+            }
+        };
+        let (mut interrupt, mut terminate) = (pin!(interrupt), pin!(terminate));
+        std::future::poll_fn(|cx| {
+            let asked = interrupt.as_mut().poll(cx).is_ready() || terminate.as_mut().poll(cx).is_ready();
+            if asked { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+    #[cfg(not(unix))]
+    interrupt.await;
+}

@@ -1,0 +1,591 @@
+//! What waits to be exported. Bounded, and when it is full, whole traces go.
+//!
+//! A trace is held until the span that began it here has ended, and only then begins to leave: until
+//! then it can be thrown out as a whole. One that takes its time begins to leave all the same, see
+//! [`Queue::tick`].
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use opentelemetry::trace::{SpanId, TraceId};
+use opentelemetry_sdk::trace::SpanData;
+
+/// How many traces are remembered as begun to leave, and as shed.
+const REMEMBERED: usize = 1 << 16;
+
+/// The spans that have ended and have not left.
+#[derive(Debug)]
+pub(super) struct Queue {
+    inner: Mutex<Inner>,
+    /// The number of spans, to be read without the lock.
+    waiting: AtomicUsize,
+    /// Those of them that may leave.
+    ready: AtomicUsize,
+    limit: usize,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// Traces of which nothing may leave yet.
+    held: HashMap<TraceId, Held, TraceHash>,
+    /// Those traces, oldest first, and some that are not held any more.
+    order: VecDeque<TraceId>,
+    /// How many spans are held.
+    spans_held: usize,
+    /// Spans that may leave.
+    ready: VecDeque<SpanData>,
+    /// Traces with spans in `ready` of which nothing has left.
+    whole: HashSet<TraceId, TraceHash>,
+    /// Traces of which spans have left: the rest has to follow.
+    begun: Recent,
+    /// Traces that were thrown out: nothing of them may follow.
+    shed: Recent,
+    losses: Losses,
+    /// Moved by `tick`.
+    now: u32,
+    /// A search has found nothing to throw out. So it stays until something leaves: without this,
+    /// every span of a trace that fills the queue alone would search the whole queue.
+    barren: bool,
+}
+
+/// The spans of a trace.
+#[derive(Debug)]
+struct Held {
+    spans: Vec<SpanData>,
+    since: u32,
+}
+
+/// What did not fit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Losses {
+    /// Traces that were thrown out as a whole.
+    pub(super) traces: u64,
+    /// Their spans.
+    pub(super) spans: u64,
+    /// Spans of traces that had begun to leave: there was nothing else to throw out.
+    pub(super) torn: u64,
+}
+
+/// How many spans may leave, before and after one was added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ready {
+    pub(super) before: usize,
+    pub(super) after: usize,
+}
+
+impl Queue {
+    /// A queue for `limit` spans.
+    pub(super) fn new(limit: usize) -> Self {
+        Self { inner: Mutex::default(), waiting: AtomicUsize::new(0), ready: AtomicUsize::new(0), limit }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many spans wait.
+    pub(super) fn len(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// How many of them may leave.
+    pub(super) fn ready(&self) -> usize {
+        self.ready.load(Ordering::Relaxed)
+    }
+
+    /// How many spans it holds at most.
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Adds a span.
+    pub(super) fn push(&self, span: SpanData) -> Ready {
+        let mut inner = self.lock();
+        let before = inner.ready.len();
+        inner.push(span, self.limit);
+        self.publish(&inner);
+        Ready { before, after: inner.ready.len() }
+    }
+
+    /// Takes the `count` oldest spans of those that may leave.
+    pub(super) fn take(&self, count: usize) -> Vec<SpanData> {
+        let mut inner = self.lock();
+        let count = count.min(inner.ready.len());
+        let batch: Vec<_> = inner.ready.drain(..count).collect();
+        inner.barren &= batch.is_empty();
+        for span in &batch {
+            let trace = span.span_context.trace_id();
+            inner.whole.remove(&trace);
+            inner.begun.add(trace);
+        }
+        self.publish(&inner);
+        batch
+    }
+
+    /// Lets everything leave.
+    pub(super) fn release_all(&self) {
+        let mut inner = self.lock();
+        while let Some(oldest) = inner.order.pop_front() {
+            inner.release(oldest);
+        }
+        self.publish(&inner);
+    }
+
+    /// Lets the traces leave that have been held for `patience` ticks; for one, if the queue is
+    /// filling up: what is held for long is under way for long, and has to leave some day.
+    pub(super) fn tick(&self, patience: u32) {
+        let mut inner = self.lock();
+        inner.now = inner.now.wrapping_add(1);
+        let patience = if inner.len() >= self.limit / 4 { 1 } else { patience };
+        while let Some(&oldest) = inner.order.front() {
+            let age = inner.held.get(&oldest).map(|held| inner.now.wrapping_sub(held.since));
+            // One tick may be shorter than its name says.
+            if age.is_some_and(|age| age <= patience) {
+                break;
+            }
+            inner.order.pop_front();
+            inner.release(oldest);
+        }
+        self.publish(&inner);
+    }
+
+    fn publish(&self, inner: &Inner) {
+        self.waiting.store(inner.len(), Ordering::Relaxed);
+        self.ready.store(inner.ready.len(), Ordering::Relaxed);
+    }
+
+    /// What has been lost since the last call.
+    pub(super) fn take_losses(&self) -> Losses {
+        std::mem::take(&mut self.lock().losses)
+    }
+}
+
+impl Inner {
+    fn len(&self) -> usize {
+        self.spans_held + self.ready.len()
+    }
+
+    fn push(&mut self, span: SpanData, limit: usize) {
+        let trace = span.span_context.trace_id();
+        if self.shed.has(trace) {
+            self.losses.spans += 1;
+            return;
+        }
+        if self.len() >= limit && !self.make_room(trace, limit) {
+            return;
+        }
+        if self.begun.has(trace) || self.whole.contains(&trace) {
+            self.ready.push_back(span);
+            return;
+        }
+        let has_begun_it = span.parent_span_id == SpanId::INVALID || span.parent_span_is_remote;
+        let (order, now) = (&mut self.order, self.now);
+        let held = self.held.entry(trace).or_insert_with(|| {
+            order.push_back(trace);
+            Held { spans: Vec::new(), since: now }
+        });
+        held.spans.push(span);
+        self.spans_held += 1;
+        if has_begun_it {
+            self.release(trace);
+        }
+        // Most traces are released out of order, and leave their place behind.
+        if self.order.len() > 2 * self.held.len() + 64 {
+            self.order.retain(|trace| self.held.contains_key(trace));
+        }
+    }
+
+    fn release(&mut self, trace: TraceId) {
+        if let Some(held) = self.held.remove(&trace) {
+            self.spans_held -= held.spans.len();
+            self.ready.extend(held.spans);
+            self.whole.insert(trace);
+        }
+    }
+
+    /// Throws out the youngest traces of which nothing has left, an eighth of the queue at once, so
+    /// that the search for them is rare: first those that are under way, then those that are over.
+    /// Gives whether a span of `arriving` has a place now.
+    #[cold]
+    fn make_room(&mut self, arriving: TraceId, limit: usize) -> bool {
+        if self.barren {
+            if self.begun.has(arriving) {
+                self.losses.torn += 1;
+            } else {
+                self.throw_out(arriving);
+                self.losses.spans += 1;
+            }
+            return false;
+        }
+        let goal = (limit / 8).max(1);
+        let full = self.len();
+        let mut arriving_is_out = false;
+        if !self.begun.has(arriving) {
+            // The trace that arrives is the youngest of all.
+            self.throw_out(arriving);
+            arriving_is_out = true;
+        }
+        while full - self.len() < goal {
+            let Some(youngest) = self.order.pop_back() else { break };
+            if self.held.contains_key(&youngest) {
+                self.throw_out(youngest);
+            }
+        }
+        // Those that are over stand in one row, which is gone through once.
+        let mut victims = HashSet::<TraceId, TraceHash>::default();
+        if arriving_is_out && self.whole.contains(&arriving) {
+            victims.insert(arriving);
+        }
+        let mut freed = full - self.len();
+        for span in self.ready.iter().rev() {
+            let trace = span.span_context.trace_id();
+            if victims.contains(&trace) {
+                freed += 1;
+            } else if freed < goal && self.whole.contains(&trace) {
+                victims.insert(trace);
+                freed += 1;
+            }
+        }
+        if !victims.is_empty() {
+            let before = self.ready.len();
+            self.ready.retain(|span| !victims.contains(&span.span_context.trace_id()));
+            self.losses.spans += (before - self.ready.len()) as u64;
+            for trace in victims {
+                self.whole.remove(&trace);
+                if trace != arriving {
+                    self.throw_out(trace);
+                }
+            }
+        }
+        self.barren = self.len() == full;
+        if arriving_is_out {
+            self.losses.spans += 1;
+            return false;
+        }
+        if self.barren {
+            self.losses.torn += 1;
+        }
+        !self.barren
+    }
+
+    /// Throws out a trace of which nothing has left, with the spans that are held.
+    fn throw_out(&mut self, trace: TraceId) {
+        self.shed.add(trace);
+        self.losses.traces += 1;
+        if let Some(held) = self.held.remove(&trace) {
+            self.spans_held -= held.spans.len();
+            self.losses.spans += held.spans.len() as u64;
+        }
+    }
+}
+
+/// The last traces of some kind.
+#[derive(Debug, Default)]
+struct Recent {
+    set: HashSet<TraceId, TraceHash>,
+    order: VecDeque<TraceId>,
+}
+
+impl Recent {
+    fn has(&self, trace: TraceId) -> bool {
+        !self.set.is_empty() && self.set.contains(&trace)
+    }
+
+    fn add(&mut self, trace: TraceId) {
+        if !self.set.insert(trace) {
+            return;
+        }
+        self.order.push_back(trace);
+        if self.order.len() > REMEMBERED {
+            if let Some(oldest) = self.order.pop_front() {
+                self.set.remove(&oldest);
+            }
+        }
+    }
+}
+
+type TraceHash = BuildHasherDefault<TraceHasher>;
+
+/// Trace ids are random, so their own bits do for a hash. One that a caller has chosen with bad
+/// intent makes this slower, not wrong: the sets are bounded.
+#[derive(Debug, Default)]
+struct TraceHasher(u64);
+
+impl Hasher for TraceHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.write_u64(u64::from_ne_bytes(word));
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn write_u128(&mut self, id: u128) {
+        // Both halves count.
+        #[expect(clippy::cast_possible_truncation, reason = "the halves of the id")]
+        let (low, high) = (id as u64, (id >> 64) as u64);
+        self.write_u64(low);
+        self.write_u64(high);
+    }
+
+    fn write_usize(&mut self, length: usize) {
+        self.write_u64(length as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::InstrumentationScope;
+    use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceState};
+    use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
+
+    use super::*;
+
+    fn span(trace: u128) -> SpanData {
+        let context =
+            SpanContext::new(TraceId::from(trace), SpanId::from(1), TraceFlags::SAMPLED, false, TraceState::NONE);
+        let now = opentelemetry::time::now();
+        SpanData {
+            span_context: context,
+            parent_span_id: SpanId::INVALID,
+            parent_span_is_remote: false,
+            span_kind: SpanKind::Internal,
+            name: "work".into(),
+            start_time: now,
+            end_time: now,
+            attributes: Vec::new(),
+            dropped_attributes_count: 0,
+            events: SpanEvents::default(),
+            links: SpanLinks::default(),
+            status: Status::Unset,
+            instrumentation_scope: InstrumentationScope::default(),
+        }
+    }
+
+    /// A span that is not the first of its trace here.
+    fn child(trace: u128) -> SpanData {
+        SpanData { parent_span_id: SpanId::from(2), ..span(trace) }
+    }
+
+    fn traces(spans: &[SpanData]) -> Vec<u128> {
+        spans.iter().map(|span| u128::from_be_bytes(span.span_context.trace_id().to_bytes())).collect()
+    }
+
+    #[test]
+    fn first_in_first_out() {
+        let queue = Queue::new(8);
+        for trace in [1, 2, 1] {
+            queue.push(span(trace));
+        }
+        assert_eq!(queue.len(), 3);
+        assert_eq!(traces(&queue.take(2)), [1, 2]);
+        assert_eq!(traces(&queue.take(2)), [1]);
+        assert_eq!((queue.len(), queue.take_losses()), (0, Losses::default()));
+    }
+
+    #[test]
+    fn the_trace_that_does_not_fit_goes_as_a_whole() {
+        let queue = Queue::new(4);
+        for trace in [1, 1, 2, 3] {
+            queue.push(span(trace));
+        }
+        // No room for a fourth: nothing of it is kept, and nothing of it is taken later.
+        queue.push(span(4));
+        queue.push(span(4));
+        assert_eq!(traces(&queue.take(8)), [1, 1, 2], "the goal is a span, and the youngest that has one is 3");
+        assert_eq!(queue.take_losses(), Losses { traces: 2, spans: 3, torn: 0 });
+        queue.push(span(3));
+        assert_eq!(queue.len(), 0);
+        assert_eq!(queue.take_losses(), Losses { traces: 0, spans: 1, torn: 0 });
+    }
+
+    #[test]
+    fn what_has_begun_to_leave_follows() {
+        let queue = Queue::new(4);
+        queue.push(span(1));
+        queue.take(1);
+        for trace in [1, 1, 2, 3] {
+            queue.push(span(trace));
+        }
+        queue.push(span(1));
+        assert_eq!(traces(&queue.take(8)), [1, 1, 2, 1]);
+        assert_eq!(queue.take_losses(), Losses { traces: 1, spans: 1, torn: 0 });
+    }
+
+    #[test]
+    fn a_trace_larger_than_the_queue_is_torn_and_says_so() {
+        let queue = Queue::new(2);
+        queue.push(span(1));
+        queue.take(1);
+        for _ in 0..5 {
+            queue.push(span(1));
+        }
+        assert_eq!(queue.len(), 2);
+        assert_eq!(queue.take_losses(), Losses { traces: 0, spans: 0, torn: 3 });
+    }
+
+    #[test]
+    fn a_trace_begins_to_leave_when_the_span_that_began_it_has_ended() {
+        let queue = Queue::new(64);
+        assert_eq!(queue.push(child(1)), Ready { before: 0, after: 0 });
+        queue.push(child(2));
+        queue.push(child(1));
+        assert_eq!((queue.len(), queue.ready(), queue.take(8).len()), (3, 0, 0));
+        assert_eq!(queue.push(span(1)), Ready { before: 0, after: 3 });
+        // Its jobs outlive it.
+        queue.push(child(1));
+        assert_eq!((queue.len(), queue.ready()), (5, 4));
+        assert_eq!(traces(&queue.take(8)), [1, 1, 1, 1]);
+        queue.push(child(1));
+        assert_eq!(traces(&queue.take(8)), [1]);
+        // The one that a caller in another process has begun.
+        queue.push(SpanData { parent_span_is_remote: true, ..child(2) });
+        assert_eq!(traces(&queue.take(8)), [2, 2]);
+    }
+
+    #[test]
+    fn one_that_takes_its_time_leaves_all_the_same() {
+        let queue = Queue::new(64);
+        queue.push(child(1));
+        queue.tick(2);
+        queue.push(child(2));
+        queue.tick(2);
+        assert_eq!(queue.ready(), 0);
+        queue.tick(2);
+        assert_eq!(traces(&queue.take(8)), [1]);
+        queue.tick(2);
+        assert_eq!(traces(&queue.take(8)), [2]);
+        // Sooner when the queue is filling up.
+        (0..16).for_each(|_| assert_eq!(queue.push(child(3)).after, 0));
+        queue.tick(9);
+        assert_eq!(queue.ready(), 0);
+        queue.tick(9);
+        assert_eq!(queue.ready(), 16);
+        queue.push(child(4));
+        queue.release_all();
+        assert_eq!((queue.len(), queue.ready()), (17, 17));
+    }
+
+    #[test]
+    fn what_is_under_way_goes_before_what_is_over() {
+        let queue = Queue::new(4);
+        for span in [child(1), span(2), child(3), span(4)] {
+            queue.push(span);
+        }
+        // One that is over already comes back to the list of those that have begun to leave.
+        assert_eq!(traces(&queue.take(1)), [2]);
+        queue.push(child(2));
+        queue.push(child(2));
+        assert_eq!(traces(&queue.take(8)), [4, 2, 2]);
+        assert_eq!(queue.take_losses(), Losses { traces: 1, spans: 1, torn: 0 });
+        queue.push(span(3));
+        queue.push(span(1));
+        assert_eq!(traces(&queue.take(8)), [1, 1]);
+    }
+
+    /// Far more is under way than there is room for.
+    #[test]
+    fn nothing_is_torn_however_much_is_under_way() {
+        let queue = Queue::new(64);
+        let (mut sent, mut whole, mut losses) = (0, 0, Losses::default());
+        for round in 0..200u128 {
+            // Fifty traces of eleven spans, in turn.
+            for _ in 0..10 {
+                for trace in 0..50 {
+                    queue.push(child(1 + round * 50 + trace));
+                }
+                for span in queue.take(5) {
+                    sent += 1;
+                    whole += u64::from(span.parent_span_id == SpanId::INVALID);
+                }
+            }
+            for trace in 0..50 {
+                queue.push(span(1 + round * 50 + trace));
+            }
+            assert!(queue.len() <= 64);
+        }
+        queue.release_all();
+        for span in queue.take(64) {
+            sent += 1;
+            whole += u64::from(span.parent_span_id == SpanId::INVALID);
+        }
+        let more = queue.take_losses();
+        losses.traces += more.traces;
+        losses.torn += more.torn;
+        assert_eq!((sent, losses.torn, losses.traces), (whole * 11, 0, 10_000 - whole));
+        assert!(whole > 200, "{whole}");
+    }
+
+    #[test]
+    fn a_full_queue_of_traces_that_have_begun_is_searched_once() {
+        let queue = Queue::new(4);
+        queue.push(span(1));
+        queue.take(1);
+        for _ in 0..6 {
+            queue.push(span(1));
+        }
+        assert!(queue.lock().barren);
+        queue.push(span(2));
+        queue.push(span(2));
+        assert_eq!(queue.take_losses(), Losses { traces: 1, spans: 2, torn: 2 });
+        queue.take(2);
+        assert!(!queue.lock().barren);
+        // There is room again, and then something to throw out.
+        queue.push(span(3));
+        queue.push(span(4));
+        queue.push(span(1));
+        assert_eq!(traces(&queue.take(8)), [1, 1, 3, 1]);
+        assert_eq!(queue.take_losses(), Losses { traces: 1, spans: 1, torn: 0 });
+    }
+
+    /// Whatever comes in whatever order: what leaves of a trace is all of it or nothing, unless it
+    /// is counted as torn.
+    #[test]
+    fn all_or_nothing() {
+        let mut state = 7u64;
+        let mut random = |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % below
+        };
+        let queue = Queue::new(64);
+        let mut sent: HashMap<u128, usize> = HashMap::new();
+        let mut left: HashMap<u128, usize> = HashMap::new();
+        let mut losses = Losses::default();
+        for round in 0..2_000u128 {
+            for _ in 0..random(12) {
+                // Five traces are under way at a time.
+                let trace = 1 + round / 5 * 5 + u128::from(random(5));
+                *sent.entry(trace).or_default() += 1;
+                queue.push(span(trace));
+            }
+            for trace in traces(&queue.take(usize::try_from(random(8)).unwrap())) {
+                *left.entry(trace).or_default() += 1;
+            }
+            assert!(queue.len() <= 64);
+        }
+        for trace in traces(&queue.take(usize::MAX)) {
+            *left.entry(trace).or_default() += 1;
+        }
+        let more = queue.take_losses();
+        losses.traces += more.traces;
+        losses.spans += more.spans;
+        losses.torn += more.torn;
+        assert!(losses.traces > 100, "{losses:?}");
+        assert_eq!(losses.torn, 0, "so few traces at a time leave room");
+        let total: usize = sent.values().sum();
+        assert_eq!(left.values().sum::<usize>() as u64 + losses.spans, total as u64);
+        for (trace, count) in left {
+            assert_eq!(count, sent[&trace], "trace {trace} is complete");
+        }
+    }
+}

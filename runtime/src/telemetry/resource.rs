@@ -1,0 +1,96 @@
+//! What produces the spans: the attributes of the resource.
+
+use opentelemetry::KeyValue;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
+
+/// What is detected, then `given`, which wins; the last of two with one key counts.
+pub(super) fn resource(given: &[KeyValue]) -> Resource {
+    let mut attributes = vec![
+        KeyValue::new("telemetry.sdk.name", "opentelemetry"),
+        KeyValue::new("telemetry.sdk.language", "rust"),
+        KeyValue::new("telemetry.sdk.version", SDK_VERSION),
+        KeyValue::new("service.name", unknown_service()),
+        KeyValue::new("service.instance.id", instance_id()),
+        KeyValue::new("process.pid", i64::from(std::process::id())),
+        KeyValue::new("os.type", os_type()),
+    ];
+    if let Some(name) = gethostname::gethostname().to_str() {
+        attributes.push(KeyValue::new("host.name", name.to_owned()));
+    }
+    for attribute in given {
+        attributes.retain(|detected| detected.key != attribute.key);
+        attributes.push(attribute.clone());
+    }
+    Resource::builder_empty().with_attributes(attributes).build()
+}
+
+/// The version of the SDK this crate is built with. Checked by a test.
+const SDK_VERSION: &str = "0.33.1";
+
+/// The specification's name for a service without one.
+fn unknown_service() -> String {
+    let program = std::env::current_exe().ok();
+    match program.as_deref().and_then(|path| path.file_name()).and_then(|name| name.to_str()) {
+        Some(name) => format!("unknown_service:{name}"),
+        None => "unknown_service".to_owned(),
+    }
+}
+
+/// A random UUID, as the semantic conventions recommend.
+fn instance_id() -> String {
+    let mut bytes = RandomIdGenerator::default().new_trace_id().to_bytes();
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
+
+/// The semantic conventions have other names for some systems than Rust.
+fn os_type() -> &'static str {
+    match std::env::consts::OS {
+        "macos" => "darwin",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::Key;
+
+    use super::*;
+
+    fn text(resource: &Resource, key: &'static str) -> Option<String> {
+        resource.get(&Key::from_static_str(key)).map(|value| value.to_string())
+    }
+
+    #[test]
+    fn detected() {
+        let resource = resource(&[]);
+        let sdk = Resource::builder().build();
+        for key in ["telemetry.sdk.name", "telemetry.sdk.language", "telemetry.sdk.version"] {
+            assert_eq!(text(&resource, key), text(&sdk, key), "{key}");
+        }
+        assert_eq!(text(&resource, "process.pid"), Some(std::process::id().to_string()));
+        assert!(text(&resource, "service.name").is_some_and(|name| name.starts_with("unknown_service:")));
+        assert!(text(&resource, "host.name").is_some_and(|name| !name.is_empty()));
+        let id = text(&resource, "service.instance.id").unwrap();
+        let parts: Vec<_> = id.split('-').map(str::len).collect();
+        assert_eq!(parts, [8, 4, 4, 4, 12], "{id}");
+        assert!(id.as_bytes()[14] == b'4' && b"89ab".contains(&id.as_bytes()[19]), "{id}");
+        assert_ne!(id, instance_id());
+    }
+
+    #[test]
+    fn given_wins() {
+        let resource = resource(&[
+            KeyValue::new("service.name", "orders"),
+            KeyValue::new("service.instance.id", "pod-7"),
+            KeyValue::new("service.instance.id", "pod-8"),
+            KeyValue::new("deployment.environment.name", "prod"),
+        ]);
+        assert_eq!(text(&resource, "service.name").as_deref(), Some("orders"));
+        assert_eq!(text(&resource, "service.instance.id").as_deref(), Some("pod-8"));
+        assert_eq!(text(&resource, "deployment.environment.name").as_deref(), Some("prod"));
+    }
+}

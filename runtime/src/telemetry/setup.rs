@@ -1,0 +1,391 @@
+//! `init`, and what can be said besides.
+
+use std::fmt;
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry::{Key, KeyValue, Value, global};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{
+    Sampler, SdkTracerProvider, ShouldSample, SpanExporter, SpanProcessor, TracerProviderBuilder,
+};
+
+use super::env::{DEFAULT_QUEUE, Destination, Otlp, Protocol, RootSampler, Settings, VariableError, Variables};
+use super::pipeline::{Counts, Foreign, Handle, Pipeline, Watch};
+use super::queue::Queue;
+use super::sampler::{Room, WholeTraces};
+use super::{RequestIdGenerator, TagProcessor};
+use super::{otlp, resource};
+use crate::console::Console;
+use crate::open::{self, Table};
+use crate::propagation::{self, Propagator};
+use crate::source;
+
+/// How many open spans are listed if not said otherwise.
+const OPEN_SPANS: usize = 1 << 14;
+
+/// How long a span may be open before it is told of.
+const OVERDUE: Duration = Duration::from_secs(5 * 60);
+
+/// Sets up tracing for this process by the standard `OTEL_*` variables. See the
+/// [module](crate::telemetry) for what it does, and [`builder`] for more.
+///
+/// Keep the value until the end of `main`, and call [`Telemetry::shutdown`] there. Dropping it sends
+/// what waits, for five seconds at most.
+///
+/// # Errors
+///
+/// If a variable has a value that cannot be understood, if the address of the collector is not one,
+/// or if the system gives no thread. A collector that does not answer is no error.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), throughline::telemetry::InitError> {
+/// let telemetry = throughline::init()?;
+/// // …
+/// telemetry.shutdown(std::time::Duration::from_secs(10)).await;
+/// # Ok(())
+/// # }
+/// ```
+pub fn init() -> Result<Telemetry, InitError> {
+    builder().init()
+}
+
+/// [`init`] with more to say. What is said here goes before the variables.
+///
+/// ```
+/// # fn main() -> Result<(), throughline::telemetry::InitError> {
+/// let telemetry = throughline::telemetry::builder()
+///     .service_name("orders")
+///     .attribute("deployment.environment.name", "staging")
+///     .queue(20_000)
+///     .init()?;
+/// # Ok(())
+/// # }
+/// ```
+pub fn builder() -> Builder {
+    Builder {
+        variables: Box::new(|name| std::env::var(name).ok()),
+        attributes: Vec::new(),
+        collector: None,
+        exporter: None,
+        sampler: None,
+        propagator: None,
+        queue: None,
+        open_spans: OPEN_SPANS,
+        overdue: OVERDUE,
+        provider: Vec::new(),
+    }
+}
+
+type Make = Box<dyn FnOnce(Arc<Queue>, &Settings, Watch, &Resource) -> Result<Pipeline, InitError>>;
+
+/// What [`builder`] gives.
+#[must_use = "nothing is set up before `init`"]
+pub struct Builder {
+    variables: Box<dyn Fn(&str) -> Option<String>>,
+    attributes: Vec<KeyValue>,
+    collector: Option<(String, Protocol)>,
+    exporter: Option<Make>,
+    sampler: Option<Box<dyn ShouldSample>>,
+    propagator: Option<Propagator>,
+    queue: Option<usize>,
+    open_spans: usize,
+    overdue: Duration,
+    provider: Vec<Box<dyn FnOnce(TracerProviderBuilder) -> TracerProviderBuilder>>,
+}
+
+impl Builder {
+    /// Reads variables from elsewhere than the environment. For tests, and for configuration from a
+    /// file.
+    pub fn variables(mut self, get: impl Fn(&str) -> Option<String> + 'static) -> Self {
+        self.variables = Box::new(get);
+        self
+    }
+
+    /// The resource attribute `service.name`.
+    pub fn service_name(self, name: impl Into<String>) -> Self {
+        self.attribute("service.name", name.into())
+    }
+
+    /// A resource attribute.
+    pub fn attribute(mut self, key: impl Into<Key>, value: impl Into<Value>) -> Self {
+        self.attributes.push(KeyValue::new(key, value));
+        self
+    }
+
+    /// Sends spans to the collector at this address, such as `http://localhost:4317` for gRPC, or
+    /// `http://localhost:4318/v1/traces` for HTTP. Headers, time limit and compression are still
+    /// those of the variables.
+    pub fn collector(mut self, address: impl Into<String>, protocol: Protocol) -> Self {
+        self.collector = Some((address.into(), protocol));
+        self
+    }
+
+    /// Sends spans through an exporter of your own. It runs on a thread with a Tokio runtime; a
+    /// batch for which it returns an error is not tried again.
+    pub fn exporter(mut self, exporter: impl SpanExporter + 'static) -> Self {
+        self.exporter = Some(Box::new(move |queue, settings, watch, resource| {
+            let resource = resource.clone();
+            Pipeline::start(queue, settings.batching, watch, move || {
+                let mut exporter = exporter;
+                exporter.set_resource(&resource);
+                Ok::<_, InitError>(Foreign(exporter))
+            })
+        }));
+        self
+    }
+
+    /// Asks `sampler` for the first span of each trace; all other spans follow it.
+    pub fn sampler(mut self, sampler: impl ShouldSample + 'static) -> Self {
+        self.sampler = Some(Box::new(sampler));
+        self
+    }
+
+    /// What is written to and read from the wire.
+    pub fn propagator(mut self, propagator: Propagator) -> Self {
+        self.propagator = Some(propagator);
+        self
+    }
+
+    /// How many finished spans may wait for the collector: the bound in memory. From three
+    /// quarters of it on, new traces are not recorded. 131,072 if not set.
+    pub fn queue(mut self, spans: usize) -> Self {
+        self.queue = Some(spans.max(1));
+        self
+    }
+
+    /// How many open spans are listed at most; 16,384 if not set. Zero lists none, which makes
+    /// a span some tens of nanoseconds cheaper. The first call in a process decides.
+    pub fn open_spans(mut self, spans: usize) -> Self {
+        self.open_spans = spans;
+        self
+    }
+
+    /// A span that has been open for this long is told of in a warning, once; five minutes if not
+    /// set.
+    pub fn overdue(mut self, limit: Duration) -> Self {
+        self.overdue = limit;
+        self
+    }
+
+    /// Adds a span processor of your own, which sees each span before it waits to be sent.
+    pub fn processor(mut self, processor: impl SpanProcessor + 'static) -> Self {
+        self.provider.push(Box::new(|provider| provider.with_span_processor(processor)));
+        self
+    }
+
+    /// Sets everything up.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`init`].
+    pub fn init(self) -> Result<Telemetry, InitError> {
+        let get = |name: &str| (self.variables)(name);
+        let mut settings = Variables(&get).read()?;
+        settings.resource.extend(self.attributes);
+        if let Some(queue) = self.queue {
+            settings.batching.queue = queue;
+            settings.batching.batch = settings.batching.batch.min(queue);
+        }
+        let propagator = match (self.propagator, settings.propagators.take()) {
+            (Some(propagator), _) => propagator,
+            (None, Some(formats)) => Propagator::new(formats),
+            (None, None) => Propagator::default(),
+        };
+        propagation::set(propagator.clone());
+        global::set_text_map_propagator(propagator);
+        if settings.disabled {
+            return Ok(Telemetry { provider: None, pipeline: None, open: None, ended: false });
+        }
+
+        let resource = resource::resource(&settings.resource);
+        let queue = Arc::new(Queue::new(settings.batching.queue));
+        let room = Arc::new(Room::new(Arc::clone(&queue)));
+        let open = (self.open_spans > 0).then(|| open::table(self.open_spans));
+        let mut watch = Watch {
+            room: Arc::clone(&room),
+            open: open.clone(),
+            overdue: self.overdue,
+            value_limit: settings.value_limit,
+            collector: String::new(),
+        };
+        let destination = match self.collector {
+            Some((endpoint, protocol)) => Some(Destination::Otlp(collector(&settings, endpoint, protocol, &get)?)),
+            None => settings.destination.take(),
+        };
+        watch.collector = match (&self.exporter, &destination) {
+            (None, Some(Destination::Otlp(otlp))) => format!("the collector `{}` ({})", otlp.endpoint, otlp.protocol),
+            _ => "the exporter".to_owned(),
+        };
+        let pipeline = match (self.exporter, &destination) {
+            (Some(make), _) => Some(make(queue, &settings, watch, &resource)?),
+            (None, Some(Destination::Otlp(address))) => {
+                let (address, resource) = (address.clone(), resource.clone());
+                Some(Pipeline::start(queue, settings.batching, watch, move || otlp::exporter(&address, &resource))?)
+            }
+            _ => None,
+        };
+        let wants_console = match (&pipeline, &destination) {
+            (Some(_), _) | (None, Some(Destination::Nowhere | Destination::Otlp(_))) => false,
+            (None, Some(Destination::Console)) => true,
+            (None, None) => cfg!(debug_assertions) || std::io::stdout().is_terminal(),
+        };
+
+        let own_sampler = self.sampler.is_some();
+        let root = self.sampler.unwrap_or_else(|| match settings.sampler {
+            RootSampler::AlwaysOn => Box::new(Sampler::AlwaysOn),
+            RootSampler::AlwaysOff => Box::new(Sampler::AlwaysOff),
+            RootSampler::Ratio(ratio) => Box::new(Sampler::TraceIdRatioBased(ratio)),
+        });
+        if let Some(name) = settings.wrapped.as_ref().filter(|_| !own_sampler) {
+            tracing::warn!(
+                "the sampler `{name}` would tear traces apart: it is asked for the first span of a trace only, as \
+                 `parentbased_{name}` is"
+            );
+        }
+        // Also when nothing is kept here: a root that is not sampled would switch the services below off,
+        // and processors of the application's own see what is sampled.
+        let mut provider = SdkTracerProvider::builder()
+            .with_resource(resource)
+            .with_span_limits(settings.limits)
+            .with_id_generator(RequestIdGenerator::new())
+            .with_sampler(Box::new(WholeTraces::new(root, pipeline.is_some().then_some(room))) as Box<dyn ShouldSample>)
+            .with_span_processor(TagProcessor::new());
+        for more in self.provider {
+            provider = more(provider);
+        }
+        let handle = pipeline.as_ref().map(Pipeline::handle);
+        if let Some(pipeline) = pipeline {
+            provider = provider.with_span_processor(pipeline);
+        }
+        if wants_console {
+            provider = provider.with_span_processor(Console::stdout());
+        }
+        let provider = provider.build();
+        global::set_tracer_provider(provider.clone());
+        source::install(&provider);
+        Ok(Telemetry { provider: Some(provider), pipeline: handle, open, ended: false })
+    }
+}
+
+/// The collector that was named in code, with the rest of the variables.
+fn collector(
+    settings: &Settings,
+    endpoint: String,
+    protocol: Protocol,
+    get: &dyn Fn(&str) -> Option<String>,
+) -> Result<Otlp, VariableError> {
+    if let Some(Destination::Otlp(given)) = &settings.destination {
+        return Ok(Otlp { endpoint, protocol, ..given.clone() });
+    }
+    let wanted = |name: &str| match name {
+        "OTEL_TRACES_EXPORTER" => Some("otlp".to_owned()),
+        _ => get(name),
+    };
+    match Variables(&wanted).read()?.destination {
+        Some(Destination::Otlp(given)) => Ok(Otlp { endpoint, protocol, ..given }),
+        _ => Ok(Otlp { endpoint, protocol, headers: Vec::new(), timeout: Duration::from_secs(10), gzip: false }),
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("attributes", &self.attributes)
+            .field("queue", &self.queue.unwrap_or(DEFAULT_QUEUE))
+            .finish_non_exhaustive()
+    }
+}
+
+/// Tracing could not be set up.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum InitError {
+    /// A variable has a value that cannot be understood.
+    Variable(VariableError),
+    /// The exporter cannot be made.
+    Exporter {
+        /// Where it was to send to.
+        endpoint: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// The system gives no thread.
+    Thread(std::io::Error),
+}
+
+impl InitError {
+    pub(super) fn exporter(endpoint: &str, why: String) -> Self {
+        Self::Exporter { endpoint: endpoint.to_owned(), why }
+    }
+}
+
+impl fmt::Display for InitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Variable(error) => error.fmt(f),
+            Self::Exporter { endpoint, why } => write!(f, "cannot send spans to `{endpoint}`: {why}"),
+            Self::Thread(error) => write!(f, "cannot start the thread that sends spans: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for InitError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Variable(error) => Some(error),
+            Self::Thread(error) => Some(error),
+            Self::Exporter { .. } => None,
+        }
+    }
+}
+
+impl From<VariableError> for InitError {
+    fn from(error: VariableError) -> Self {
+        Self::Variable(error)
+    }
+}
+
+impl From<std::io::Error> for InitError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Thread(error)
+    }
+}
+
+/// Tracing that is set up. Keep it until the end of `main`.
+#[must_use = "dropping it ends tracing"]
+pub struct Telemetry {
+    pub(super) provider: Option<SdkTracerProvider>,
+    pub(super) pipeline: Option<Handle>,
+    pub(super) open: Option<Arc<Table>>,
+    pub(super) ended: bool,
+}
+
+impl Telemetry {
+    /// The provider, for libraries that want one. `None` if `OTEL_SDK_DISABLED` is set.
+    pub fn provider(&self) -> Option<&SdkTracerProvider> {
+        self.provider.as_ref()
+    }
+
+    /// How many spans went where since the start. Zeros if there is no collector.
+    pub fn counts(&self) -> Counts {
+        self.pipeline.as_ref().map(Handle::counts).unwrap_or_default()
+    }
+
+    /// How many finished spans wait for the collector.
+    pub fn waiting(&self) -> usize {
+        self.pipeline.as_ref().map_or(0, Handle::waiting)
+    }
+}
+
+impl fmt::Debug for Telemetry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Telemetry")
+            .field("enabled", &self.provider.is_some())
+            .field("counts", &self.counts())
+            .field("waiting", &self.waiting())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,12 @@
+//! A collector that can be told to misbehave, and what the load scenarios and the tests of
+//! `throughline::init` share.
+
+mod collector;
+mod remote;
+pub mod scenarios;
+mod traces;
+
+pub use collector::{Behaviour, Collector, Request};
+pub use opentelemetry_proto::tonic::{common::v1 as common, resource::v1 as resource, trace::v1 as trace};
+pub use remote::{COLLECTOR, Remote, serve};
+pub use traces::{EXPECTED, Line, Tally, Traces};

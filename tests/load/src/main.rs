@@ -1,0 +1,45 @@
+//! Load on the way of spans to a collector, bounded in count and in time, on the loopback
+//! interface. Each scenario prints its counts, and ends with exit code 1 if a promise is broken.
+//!
+//! ```text
+//! cargo run --release -p throughline-load -- shed
+//! cargo run --release -p throughline-load -- outage
+//! cargo run --release -p throughline-load -- jobs
+//! cargo run --release -p throughline-load -- memory
+//! cargo run --release -p throughline-load -- latency
+//! ```
+//!
+//! A second number makes a scenario smaller: `memory 1000000`.
+
+use std::process::ExitCode;
+
+use throughline_load::scenarios::{self, Checks};
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let name = arguments.next().unwrap_or_default();
+    if name == throughline_load::COLLECTOR {
+        return throughline_load::serve(arguments.next(), arguments.next());
+    }
+    let size = match arguments.next().map(|size| size.parse()).transpose() {
+        Ok(size) => size,
+        Err(_) => return usage("the size is not a number"),
+    };
+    tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(std::io::stderr).init();
+    let mut checks = Checks::default();
+    match name.as_str() {
+        "shed" => scenarios::shed(size.unwrap_or(1_000_000), &mut checks),
+        "outage" => scenarios::outage(size.unwrap_or(30), &mut checks),
+        "jobs" => scenarios::jobs(size.unwrap_or(100_000), &mut checks),
+        "memory" => scenarios::memory(size.unwrap_or(10_000_000), &mut checks),
+        "latency" => scenarios::latency(size.unwrap_or(20_000), &mut checks),
+        "" => return usage("no scenario"),
+        other => return usage(&format!("no scenario `{other}`")),
+    }
+    if checks.hold() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn usage(why: &str) -> ExitCode {
+    eprintln!("{why}; expected one of `shed`, `outage`, `jobs`, `memory`, `latency`, and a size if you like");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,45 @@
+//! The load scenarios, small.
+
+use std::process::Command;
+
+fn holds(scenario: &str, size: u64) {
+    let program = env!("CARGO_BIN_EXE_throughline-load");
+    let output = Command::new(program).args([scenario, &size.to_string()]).output().expect("it starts");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("holds:"), "{text}");
+}
+
+#[test]
+fn shed() {
+    holds("shed", 30_000);
+}
+
+#[test]
+fn outage() {
+    holds("outage", 1);
+}
+
+#[test]
+fn jobs() {
+    holds("jobs", 2_000);
+}
+
+#[test]
+fn memory() {
+    holds("memory", 100_000);
+}
+
+#[test]
+fn latency() {
+    holds("latency", 1_000);
+}
+
+#[test]
+fn what_is_no_scenario_is_an_error() {
+    for arguments in [&[][..], &["nothing"], &["shed", "many"]] {
+        let output = Command::new(env!("CARGO_BIN_EXE_throughline-load")).args(arguments).output().expect("it starts");
+        assert!(!output.status.success());
+        assert!(String::from_utf8_lossy(&output.stderr).contains("expected one of"));
+    }
+}

@@ -1,0 +1,426 @@
+//! The end of a process: nothing is forgotten, and nothing holds it up for ever.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::trace::{SpanData, SpanExporter};
+use throughline::telemetry::{Protocol, Report, Shutdown, Telemetry};
+use throughline_load::Behaviour;
+use throughline_load::trace::status::StatusCode;
+use tokio::sync::oneshot;
+
+use crate::process::{Program, alone, until};
+use crate::support::{Kept, Log, attributes, run, trace};
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// What the second process does.
+pub(crate) fn play(role: &str) -> Option<()> {
+    let current_thread = || tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    match role {
+        "drop without a runtime" => {
+            let _telemetry = throughline::init().expect("it is valid");
+            (0..100).for_each(|_| trace(4));
+        }
+        "drop in a current-thread runtime" => current_thread().block_on(async {
+            let _telemetry = throughline::init().expect("it is valid");
+            (0..100).for_each(|_| trace(4));
+        }),
+        "drop in a multi-thread runtime" => run(async {
+            let _telemetry = throughline::init().expect("it is valid");
+            (0..100).for_each(|_| trace(4));
+        }),
+        "drop in a task" => run(async {
+            let telemetry = throughline::init().expect("it is valid");
+            tokio::spawn(async move {
+                (0..100).for_each(|_| trace(4));
+                drop(telemetry);
+            })
+            .await
+            .expect("no panic");
+        }),
+        "panic" => current_thread().block_on(async {
+            let _telemetry = throughline::init().expect("it is valid");
+            (0..100).for_each(|_| trace(4));
+            // A job that will not be waited for.
+            drop(throughline::span("job").spawn(std::future::pending::<()>()));
+            throughline::in_span("main", || panic!("lost the thread"));
+        }),
+        "signal" => run(async {
+            let telemetry = throughline::init().expect("it is valid");
+            (0..100).for_each(|_| trace(4));
+            let (end, ends) = oneshot::channel::<()>();
+            drop(throughline::span("job").spawn(async {
+                let _ = ends.await;
+            }));
+            let told = throughline::telemetry::signal();
+            let mut told = std::pin::pin!(told);
+            // Polled once, so that the handlers are there before the parent is told.
+            assert!(std::future::poll_fn(|cx| std::task::Poll::Ready(told.as_mut().poll(cx).is_pending())).await);
+            println!("ready");
+            told.await;
+            end.send(()).expect("the job waits");
+            let report = telemetry.shutdown(LIMIT).await;
+            assert!(report.is_complete(), "{report:?}");
+            println!("jobs {}", report.jobs);
+        }),
+        "shutdown on signal" => run(async {
+            let telemetry = throughline::init().expect("it is valid");
+            (0..100).for_each(|_| trace(4));
+            let ended = throughline::telemetry::signal();
+            let mut ended = std::pin::pin!(ended);
+            assert!(std::future::poll_fn(|cx| std::task::Poll::Ready(ended.as_mut().poll(cx).is_pending())).await);
+            println!("ready");
+            let report = telemetry.shutdown_on_signal(LIMIT).await;
+            assert!(report.is_complete(), "{report:?}");
+        }),
+        _ => return None,
+    }
+    Some(())
+}
+
+fn start(role: &str, kept: &Kept) -> Program {
+    Program::start(role, &[("OTEL_EXPORTER_OTLP_ENDPOINT", &kept.collector.endpoint())])
+}
+
+#[test]
+fn dropping_sends_what_waits_whatever_the_runtime() {
+    for role in [
+        "drop without a runtime",
+        "drop in a current-thread runtime",
+        "drop in a multi-thread runtime",
+        "drop in a task",
+    ] {
+        let kept = Kept::start();
+        start(role, &kept).succeed();
+        let tally = kept.tally();
+        assert_eq!((tally.traces, tally.complete), (100, 100), "{role}");
+    }
+}
+
+#[test]
+fn a_panic_in_main_still_delivers() {
+    let kept = Kept::start();
+    let (status, _, err) = start("panic", &kept).end();
+    assert!(!status.success() && err.contains("lost the thread"), "{err}");
+    assert_eq!(kept.spans().iter().filter(|span| span.name == "root").count(), 100);
+    let main = kept.span("main");
+    assert_eq!(main.status.unwrap_or_default().code(), StatusCode::Error);
+    let job = kept.span("job");
+    assert_eq!(attributes(&job.attributes)["unfinished"], "true");
+}
+
+#[test]
+fn signals_end_it_in_order() {
+    for signal in ["-TERM", "-INT"] {
+        let kept = Kept::start();
+        let mut program = start("signal", &kept);
+        program.wait_for("ready");
+        program.signal(signal);
+        let (out, _) = program.succeed();
+        assert!(out.contains("jobs 1"), "{out}");
+        assert_eq!(kept.spans().iter().filter(|span| span.name == "root").count(), 100);
+        assert!(!attributes(&kept.span("job").attributes).contains_key("unfinished"));
+    }
+    let kept = Kept::start();
+    let mut program = start("shutdown on signal", &kept);
+    program.wait_for("ready");
+    program.signal("-TERM");
+    program.succeed();
+    assert_eq!(kept.tally().complete, 100);
+}
+
+alone! {
+    fn it_waits_for_jobs_and_for_those_that_they_start() {
+        let kept = Kept::start();
+        let telemetry = kept.builder().init().expect("it is valid");
+        let report = run(async move {
+            let (go, goes) = oneshot::channel::<()>();
+            drop(throughline::span("first").spawn(async {
+                goes.await.expect("the test sends");
+                drop(throughline::span("second").spawn(async {
+                    tokio::task::yield_now().await;
+                    drop(throughline::spawn_blocking(|| throughline::in_span("third", || {})));
+                }));
+            }));
+            let ending = tokio::spawn(telemetry.shutdown(LIMIT));
+            tokio::task::yield_now().await;
+            go.send(()).expect("the job waits");
+            ending.await.expect("no panic")
+        });
+        assert!(report.is_complete() && report.jobs == 1, "{report:?}");
+        let [first, second, third] = ["first", "second", "third"].map(|name| kept.span(name));
+        assert_eq!(second.parent_span_id, first.span_id);
+        assert_eq!((third.trace_id, second.trace_id), (first.trace_id.clone(), first.trace_id));
+    }
+}
+
+alone! {
+    fn what_does_not_end_is_ended_and_marked() {
+        let kept = Kept::start();
+        let telemetry = kept.builder().init().expect("it is valid");
+        let (report, late) = run(async move {
+            let stuck = throughline::span("stuck").spawn(throughline::in_span_async(
+                "within",
+                std::future::pending::<()>(),
+            ));
+            until("it runs", || telemetry.open_spans().len() == 2);
+            let report = telemetry.shutdown(Duration::from_millis(200)).await;
+            // Its span is over, and what comes later changes nothing.
+            stuck.abort();
+            (report, stuck.await)
+        });
+        assert!(late.is_err_and(|error| error.is_cancelled()));
+        assert_eq!((report.jobs, report.jobs_left, report.spans_left), (1, 1, 0), "{report:?}");
+        assert!(!report.is_complete());
+        let mut names: Vec<_> = report.unfinished.iter().map(|span| span.name.to_string()).collect();
+        names.sort();
+        assert_eq!(names, ["stuck", "within"]);
+        for name in ["stuck", "within"] {
+            let span = kept.span(name);
+            let has = attributes(&span.attributes);
+            assert_eq!((has["unfinished"].as_str(), has.contains_key("cancelled")), ("true", false));
+            let status = span.status.unwrap_or_default();
+            assert_eq!((status.code(), status.message.as_str()), (StatusCode::Error, "the process has ended before it"));
+            assert!(span.end_time_unix_nano >= span.start_time_unix_nano);
+        }
+        assert_eq!(kept.span("within").parent_span_id, kept.span("stuck").span_id);
+    }
+}
+
+alone! {
+    fn new_jobs_are_refused_if_asked() {
+        let kept = Kept::start();
+        let telemetry = kept.builder().init().expect("it is valid");
+        let report = run(async move {
+            let ran = Arc::new(AtomicBool::new(false));
+            let (go, goes) = oneshot::channel::<()>();
+            drop(throughline::span("old").spawn({
+                let ran = Arc::clone(&ran);
+                async move {
+                    goes.await.expect("the test sends");
+                    let late = throughline::spawn(async move { ran.store(true, Ordering::Relaxed) });
+                    assert!(late.await.is_err_and(|error| error.is_cancelled()));
+                }
+            }));
+            let how = Shutdown::within(LIMIT).refuse_new_jobs();
+            let ending = tokio::spawn(telemetry.shutdown_with(how));
+            until("it has begun", throughline::jobs::is_closed);
+            go.send(()).expect("the job waits");
+            let report = ending.await.expect("no panic");
+            assert!(!ran.load(Ordering::Relaxed));
+            report
+        });
+        assert!(report.is_complete(), "{report:?}");
+        kept.span("old");
+    }
+}
+
+fn dead(limit: Duration) -> Report {
+    let kept = Kept::start();
+    kept.collector.stop();
+    let telemetry = kept.builder().init().expect("it is valid");
+    (0..100).for_each(|_| trace(4));
+    run(telemetry.shutdown(limit))
+}
+
+alone! {
+    fn a_dead_collector_holds_it_up_to_the_limit() {
+        for limit in [Duration::ZERO, Duration::from_millis(50), Duration::from_millis(700)] {
+            let report = dead(limit);
+            assert_eq!(report.spans_left, 500, "{report:?}");
+            // Nearly: the machine may be busy.
+            assert!(report.took < limit + Duration::from_secs(5), "{report:?}");
+        }
+    }
+}
+
+alone! {
+    fn a_limit_that_no_clock_can_hold() {
+        let kept = Kept::start();
+        let telemetry = kept.builder().init().expect("it is valid");
+        trace(4);
+        let report = run(async move {
+            drop(throughline::spawn(async {}));
+            telemetry.shutdown(Duration::MAX).await
+        });
+        assert!(report.is_complete(), "{report:?}");
+        assert_eq!(kept.tally().complete, 1);
+    }
+}
+
+alone! {
+    fn a_full_pool_for_blocking_work_does_not_hold_it_up() {
+        let kept = Kept::start();
+        let telemetry = kept.builder().init().expect("it is valid");
+        trace(4);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .max_blocking_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let (end, ends) = std::sync::mpsc::channel::<()>();
+        let report = runtime.block_on(async move {
+            drop(throughline::spawn_blocking(move || assert!(ends.recv().is_err())));
+            telemetry.shutdown(Duration::from_millis(400)).await
+        });
+        assert_eq!((report.jobs, report.jobs_left, report.spans_left), (1, 1, 0), "{report:?}");
+        assert_eq!(kept.tally().complete, 1);
+        drop(end);
+    }
+}
+
+alone! {
+    fn without_a_tokio_runtime() {
+        let kept = Kept::start();
+        let telemetry = kept.builder().init().expect("it is valid");
+        trace(4);
+        let report = futures::executor::block_on(telemetry.shutdown(LIMIT));
+        assert!(report.is_complete(), "{report:?}");
+        assert_eq!(kept.tally().complete, 1);
+    }
+}
+
+alone! {
+    fn twice_and_a_flush_afterwards() {
+        let kept = Kept::start();
+        let telemetry = kept.builder().init().expect("it is valid");
+        trace(4);
+        let provider = telemetry.provider().expect("it is enabled").clone();
+        provider.shutdown_with_timeout(LIMIT).expect("it takes them");
+        assert!(matches!(provider.shutdown_with_timeout(LIMIT), Err(OTelSdkError::AlreadyShutdown)));
+        // It would wait for half a minute for a thread that is gone.
+        provider.force_flush().expect_err("it is shut down");
+        let report = run(telemetry.shutdown(LIMIT));
+        assert!(report.is_complete() && report.took < Duration::from_secs(20), "{report:?}");
+        assert_eq!(kept.tally().complete, 1);
+        // Code with spans runs on.
+        trace(4);
+        let _ = provider.tracer("late");
+        assert_eq!(kept.count(), 5);
+    }
+}
+
+alone! {
+    fn what_an_early_shutdown_has_left_is_reported() {
+        let kept = Kept::start();
+        kept.collector.stop();
+        let telemetry = kept.builder().init().expect("it is valid");
+        trace(4);
+        let _ = telemetry.provider().expect("it is enabled").shutdown_with_timeout(Duration::from_millis(10));
+        let report = run(telemetry.shutdown(LIMIT));
+        assert_eq!(report.spans_left, 5, "{report:?}");
+    }
+}
+
+alone! {
+    fn cancelling_it_is_dropping_it() {
+        let kept = Kept::start();
+        let telemetry = kept.builder().init().expect("it is valid");
+        trace(4);
+        run(async move {
+            drop(throughline::span("stuck").spawn(std::future::pending::<()>()));
+            let ending = telemetry.shutdown(LIMIT);
+            assert!(tokio::time::timeout(Duration::from_millis(50), ending).await.is_err());
+        });
+        assert_eq!(kept.count(), 6);
+        assert_eq!(attributes(&kept.span("stuck").attributes)["unfinished"], "true");
+    }
+}
+
+alone! {
+    fn a_flush_while_a_batch_is_on_its_way() {
+        let kept = Kept::start();
+        kept.set(Behaviour::Refuse);
+        let telemetry = kept.builder().init().expect("it is valid");
+        (0..200).for_each(|_| trace(4));
+        until("it is asked", || kept.collector.asked() > 0);
+        let provider = telemetry.provider().expect("it is enabled").clone();
+        thread::scope(|scope| {
+            let flush = scope.spawn(move || provider.force_flush());
+            until("it is asked again", || kept.collector.asked() > 2);
+            kept.set(Behaviour::Take);
+            flush.join().expect("no panic").expect("all is taken");
+        });
+        assert_eq!(kept.tally().complete, 200);
+    }
+}
+
+/// An exporter of the application's own, which misbehaves.
+#[derive(Debug, Default)]
+struct Own {
+    calls: Arc<AtomicU32>,
+    spans: Arc<AtomicU32>,
+    blocks: bool,
+}
+
+impl SpanExporter for Own {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let call = self.calls.fetch_add(1, Ordering::Relaxed);
+        while self.blocks {
+            thread::park();
+        }
+        match call {
+            0 => panic!("an exporter that panics"),
+            1 => Err(OTelSdkError::InternalFailure("no".to_owned())),
+            _ => {
+                self.spans.fetch_add(u32::try_from(batch.len()).expect("few"), Ordering::Relaxed);
+                Ok(())
+            }
+        }
+    }
+}
+
+fn with(own: Own) -> Telemetry {
+    throughline::telemetry::builder().variables(|_| None).exporter(own).init().expect("it is valid")
+}
+
+alone! {
+    fn an_exporter_that_panics_is_not_the_end() {
+        let log = Log::keep();
+        let own = Own::default();
+        let spans = Arc::clone(&own.spans);
+        let telemetry = with(own);
+        let provider = telemetry.provider().expect("it is enabled").clone();
+        for _ in 0..3 {
+            trace(4);
+            provider.force_flush().expect("there is an answer");
+        }
+        let counts = telemetry.counts();
+        assert_eq!((counts.exported, counts.refused, spans.load(Ordering::Relaxed)), (5, 10, 5));
+        assert!(run(telemetry.shutdown(LIMIT)).is_complete());
+        assert!(log.text().contains("has panicked"), "{}", log.text());
+    }
+}
+
+alone! {
+    fn an_exporter_that_blocks_is_waited_for_up_to_the_limit() {
+        let own = Own { blocks: true, ..Own::default() };
+        let calls = Arc::clone(&own.calls);
+        let telemetry = with(own);
+        (0..200).for_each(|_| trace(4));
+        until("it is called", || calls.load(Ordering::Relaxed) == 1);
+        let report = run(telemetry.shutdown(Duration::from_millis(200)));
+        assert_eq!(report.spans_left, 1_000, "{report:?}");
+        assert!(report.took < Duration::from_secs(20), "{report:?}");
+    }
+}
+
+alone! {
+    fn spans_that_end_after_it_are_no_harm() {
+        for protocol in [Protocol::Grpc, Protocol::HttpProtobuf] {
+            let kept = Kept::start();
+            let telemetry = kept.over(protocol).open_spans(0).init().expect("it is valid");
+            throughline::in_span("open", || {
+                let report = run(telemetry.shutdown(LIMIT));
+                assert!(report.is_complete(), "{report:?}");
+            });
+            assert_eq!(kept.count(), 0);
+        }
+    }
+}

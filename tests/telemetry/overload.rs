@@ -1,0 +1,168 @@
+//! Spans come faster than they leave.
+
+use std::thread;
+use std::time::Duration;
+
+use opentelemetry::global;
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
+use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
+use throughline_load::Behaviour;
+
+use crate::process::{alone, until};
+use crate::support::{Kept, Log, run, trace};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// What a counter has come to, by its reason.
+fn counted(exporter: &InMemoryMetricExporter, name: &str, reason: &str) -> u64 {
+    let mut latest = 0;
+    for resource in exporter.get_finished_metrics().expect("not poisoned") {
+        for metric in resource.scope_metrics().flat_map(|scope| scope.metrics()).filter(|metric| metric.name() == name)
+        {
+            let AggregatedMetrics::U64(MetricData::Sum(sum)) = metric.data() else { panic!("{metric:?}") };
+            let points = sum.data_points().filter(|point| {
+                point.attributes().any(|attribute| {
+                    attribute.key.as_str() == "throughline.reason" && attribute.value.as_str() == reason
+                })
+            });
+            // Cumulative: the last one says all.
+            latest = points.map(opentelemetry_sdk::metrics::data::SumDataPoint::value).sum::<u64>().max(latest);
+        }
+    }
+    latest
+}
+
+alone! {
+    fn every_trace_that_arrives_is_complete() {
+        const THREADS: u32 = 4;
+        const TRACES: u32 = 5_000;
+        let log = Log::keep();
+        let metrics = InMemoryMetricExporter::default();
+        let meters = SdkMeterProvider::builder().with_reader(PeriodicReader::builder(metrics.clone()).build()).build();
+        global::set_meter_provider(meters.clone());
+        let kept = Kept::start();
+        kept.set(Behaviour::Slow(Duration::from_millis(5)));
+        let telemetry = kept.builder().queue(1_000).init().expect("it is valid");
+        thread::scope(|scope| {
+            for thread in 0..THREADS {
+                scope.spawn(move || (0..TRACES).for_each(|n| trace((n + thread) % 12)));
+            }
+        });
+        kept.set(Behaviour::Take);
+        until("all has left", || telemetry.waiting() == 0);
+        let provider = telemetry.provider().expect("it is enabled").clone();
+        provider.force_flush().expect("it takes them");
+        let counts = telemetry.counts();
+        let report = run(telemetry.shutdown(LIMIT));
+        assert!(report.is_complete(), "{report:?}");
+
+        let tally = kept.tally();
+        assert_eq!((tally.complete, tally.duplicates), (tally.traces, 0), "{tally:?} {counts:?}");
+        assert!(tally.traces > 0 && counts.traces_not_begun > 0, "{tally:?} {counts:?}");
+        assert_eq!(
+            tally.traces + counts.traces_not_begun + counts.traces_thrown_out,
+            u64::from(THREADS * TRACES),
+            "{tally:?} {counts:?}"
+        );
+        assert_eq!((counts.exported, counts.refused, counts.spans_torn_out), (tally.spans, 0, 0));
+
+        meters.force_flush().expect("it is in memory");
+        let shed = |reason| counted(&metrics, "throughline.traces.shed", reason);
+        assert_eq!(
+            (shed("not_begun"), shed("thrown_out")),
+            (counts.traces_not_begun, counts.traces_thrown_out),
+            "the metric tells the same"
+        );
+        // Ten seconds apart, and one at the end; it has not taken a minute.
+        let warnings = log.count("traces were left out as a whole");
+        let most = 2 + usize::try_from(report.took.as_secs()).expect("short") / 10 + 6;
+        assert!((1..=most).contains(&warnings), "{warnings}: {}", log.text());
+    }
+}
+
+alone! {
+    fn a_warning_comes_at_once_and_then_not_for_ten_seconds() {
+        let log = Log::keep();
+        let kept = Kept::start();
+        kept.set(Behaviour::Refuse);
+        let telemetry = kept.builder().queue(100).init().expect("it is valid");
+        (0..200).for_each(|_| trace(3));
+        until("there is a warning", || log.count("traces were left out") == 1);
+        // The thread looks twice in a second. Asking for the counts takes nothing from it.
+        let mut counts = telemetry.counts();
+        for _ in 0..4 {
+            let before = kept.collector.asked();
+            (0..200).for_each(|_| trace(3));
+            counts = telemetry.counts();
+            until("it has gone on", || kept.collector.asked() > before);
+        }
+        assert_eq!(log.count("traces were left out"), 1, "{}", log.text());
+        assert!(counts.traces_not_begun > 800, "{counts:?}");
+        kept.set(Behaviour::Take);
+        let report = run(telemetry.shutdown(LIMIT));
+        assert!(report.is_complete(), "{report:?}");
+        // What was not told of is told at the end, and nothing twice.
+        let told: u64 = log
+            .text()
+            .lines()
+            .filter_map(|line| line.split_once(" traces were left out")?.0.rsplit(' ').next()?.parse::<u64>().ok())
+            .sum();
+        assert_eq!((log.count("traces were left out"), told), (2, counts.traces_not_begun), "{}", log.text());
+        assert!(log.text().contains("OTEL_BSP_MAX_QUEUE_SIZE"));
+    }
+}
+
+alone! {
+    fn traces_that_a_caller_has_begun_are_let_in_longer() {
+        use opentelemetry::Context;
+        use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
+
+        let kept = Kept::start();
+        kept.set(Behaviour::Refuse);
+        let telemetry = kept.builder().queue(1_000).init().expect("it is valid");
+        // A first batch is on its way, so that the queue only fills from now on.
+        (0..512).for_each(|_| trace(0));
+        until("it is asked", || kept.collector.asked() > 0 && telemetry.waiting() < 500);
+        (0..2_000).for_each(|_| trace(0));
+        assert_eq!(telemetry.waiting(), 750, "three quarters");
+        let counts = telemetry.counts();
+        let begun = |n: u128| {
+            let caller = SpanContext::new(TraceId::from(n), SpanId::from(1), TraceFlags::SAMPLED, true, TraceState::NONE);
+            let caller = Context::new().with_remote_span_context(caller);
+            throughline::span("entry").parent(&caller).run(|| throughline::in_span("below", || {}));
+        };
+        (1..=1_000).for_each(begun);
+        assert_eq!(telemetry.waiting(), 876, "seven eighths: the last one let in has two spans");
+        let later = telemetry.counts();
+        assert_eq!(later.traces_not_begun - counts.traces_not_begun, 1_000 - 63);
+        drop(telemetry);
+    }
+}
+
+alone! {
+    fn a_trace_larger_than_the_queue_is_torn_and_counted() {
+        let log = Log::keep();
+        let kept = Kept::start();
+        kept.set(Behaviour::Refuse);
+        let telemetry = kept.builder().queue(1_000).init().expect("it is valid");
+        // It has begun to leave, so it cannot go as a whole any more.
+        throughline::in_span("root", || {
+            (0..512).for_each(|_| throughline::in_span("child", || {}));
+            until("it is asked", || kept.collector.asked() > 0);
+            (0..20_000).for_each(|_| throughline::in_span("child", || {}));
+        });
+        kept.set(Behaviour::Take);
+        until("all has left", || telemetry.waiting() == 0);
+        let report = run(telemetry.shutdown(LIMIT));
+        assert!(report.is_complete(), "{report:?}");
+        let arrived = kept.count() as u64;
+        let lost = 20_513 - arrived;
+        assert!(lost > 10_000, "{arrived}");
+        let told: u64 = log
+            .text()
+            .lines()
+            .filter_map(|line| line.split_once(" spans were lost out of")?.0.rsplit(' ').next()?.parse::<u64>().ok())
+            .sum();
+        assert_eq!(told, lost, "{}", log.text());
+    }
+}

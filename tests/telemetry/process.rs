@@ -1,0 +1,158 @@
+//! A process for each test, and second processes that are sent signals, or panic.
+
+use std::env;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+const ALONE: &str = "THROUGHLINE_TEST_ALONE";
+
+/// What a second process is to do.
+pub(crate) const ROLE: &str = "THROUGHLINE_TEST_ROLE";
+
+/// What a process of its own prints when its test has begun: a name that matches no test would
+/// pass otherwise.
+const BEGUN: &str = "alone at last";
+
+/// Runs `test` in a process of its own, which has these variables and no other `OTEL_*` one.
+pub(crate) fn isolated(name: &str, variables: &[(&str, &str)], test: impl FnOnce()) {
+    if is_child(name) {
+        println!("{BEGUN}");
+        return test();
+    }
+    let output = command(name, variables).output().expect("the test's own program starts");
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{name}: {}\n{out}\n{err}", output.status);
+    assert!(out.contains(BEGUN), "{name} has not run:\n{out}");
+}
+
+fn is_child(name: &str) -> bool {
+    env::var(ALONE).is_ok_and(|alone| alone == name)
+}
+
+fn command(name: &str, variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env::current_exe().expect("this program has a path"));
+    command.args(["--exact", name, "--nocapture", "--test-threads=1"]).env(ALONE, name);
+    for (inherited, _) in env::vars_os() {
+        if inherited.to_str().is_some_and(|inherited| inherited.starts_with("OTEL_")) {
+            command.env_remove(inherited);
+        }
+    }
+    command.env_remove("RUST_LOG").envs(variables.iter().copied());
+    command.stdin(Stdio::null());
+    command
+}
+
+/// A test with a process of its own.
+macro_rules! alone {
+    ($(#[$meta:meta])* fn $name:ident() $body:block) => {
+        alone! { $(#[$meta])* with [] fn $name() $body }
+    };
+    ($(#[$meta:meta])* with [$($key:literal = $value:expr),* $(,)?] fn $name:ident() $body:block) => {
+        $(#[$meta])*
+        #[test]
+        fn $name() {
+            $crate::process::isolated($crate::process::name!($name), &[$(($key, $value)),*], || $body);
+        }
+    };
+}
+
+/// The name of a test, as the test harness has it.
+macro_rules! name {
+    ($name:ident) => {
+        concat!(module_path!(), "::", stringify!($name)).split_once("::").expect("the crate comes first").1
+    };
+}
+
+pub(crate) use {alone, name};
+
+/// A second process, which plays a role of `program`.
+pub(crate) struct Program {
+    child: Child,
+    out: BufReader<ChildStdout>,
+    err: mpsc::Receiver<String>,
+}
+
+impl Program {
+    /// Starts it.
+    pub(crate) fn start(role: &str, variables: &[(&str, &str)]) -> Self {
+        let mut child = command(crate::program::NAME, variables)
+            .env(ROLE, role)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the test's own program starts");
+        let out = BufReader::new(child.stdout.take().expect("it is piped"));
+        let mut stderr = child.stderr.take().expect("it is piped");
+        let (tell, err) = mpsc::channel();
+        thread::spawn(move || {
+            let mut text = String::new();
+            let _ = stderr.read_to_string(&mut text);
+            let _ = tell.send(text);
+        });
+        Self { child, out, err }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until it prints a line with `what`, and gives the rest of that line.
+    pub(crate) fn wait_for(&mut self, what: &str) -> String {
+        let mut line = String::new();
+        loop {
+            line.clear();
+            let read = self.out.read_line(&mut line).expect("it prints text");
+            assert!(read > 0, "it has ended without `{what}`:\n{}", self.err.recv().unwrap_or_default());
+            if let Some((_, rest)) = line.split_once(what) {
+                return rest.trim().to_owned();
+            }
+        }
+    }
+
+    /// Waits for its end, and gives how it ended, and what it has printed: the rest of its output,
+    /// and its errors.
+    pub(crate) fn end(mut self) -> (ExitStatus, String, String) {
+        let mut out = String::new();
+        self.out.read_to_string(&mut out).expect("it prints text");
+        let status = self.child.wait().expect("it ends");
+        (status, out, self.err.recv().unwrap_or_default())
+    }
+
+    /// Waits for its end, which must be a good one, of the role and not only of the process. Gives
+    /// what it has printed.
+    #[track_caller]
+    pub(crate) fn succeed(self) -> (String, String) {
+        let (status, out, err) = self.end();
+        assert!(status.success() && out.contains(crate::program::OVER), "{status}\n{out}\n{err}");
+        (out, err)
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.id().to_string()]).status().expect("there is a `kill`");
+        assert!(sent.success());
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // A test that fails leaves no process behind.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits until `condition` holds; a minute is far more than it takes.
+#[track_caller]
+pub(crate) fn until(what: &str, condition: impl Fn() -> bool) {
+    for _ in 0..60_000 {
+        if condition() {
+            return;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    panic!("waited for a minute in vain: {what}");
+}

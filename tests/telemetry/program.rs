@@ -1,0 +1,23 @@
+//! What second processes do.
+
+use std::env;
+
+use crate::process::{ROLE, name};
+use crate::{exit, variables, wire};
+
+pub(crate) const NAME: &str = "program::program";
+
+/// The last line of a role that has come to its end.
+pub(crate) const OVER: &str = "the role is over";
+
+/// Not a test by itself: it plays the role that it is given.
+#[test]
+fn program() {
+    assert_eq!(name!(program), NAME);
+    let Ok(role) = env::var(ROLE) else { return };
+    match role.as_str() {
+        "send" => wire::send(),
+        other => exit::play(other).or_else(|| variables::play(other)).expect("a role of that name"),
+    }
+    println!("{OVER}");
+}

@@ -1,0 +1,180 @@
+//! A trace is sampled as a whole, whatever the sampler.
+
+use opentelemetry::trace::{
+    Link, Span as _, SpanContext, SpanId, SpanKind, TraceContextExt as _, TraceFlags, TraceId, TraceState, Tracer as _,
+    TracerProvider as _,
+};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample};
+
+use crate::process::alone;
+use crate::support::{Kept, Log};
+
+/// Decides by the number of the call, which is as far from parent-based as can be.
+#[derive(Debug, Clone, Default)]
+struct Alternating(std::sync::Arc<std::sync::atomic::AtomicU64>);
+
+impl ShouldSample for Alternating {
+    fn should_sample(
+        &self,
+        _: Option<&Context>,
+        _: TraceId,
+        _: &str,
+        _: &SpanKind,
+        _: &[KeyValue],
+        _: &[Link],
+    ) -> SamplingResult {
+        let call = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let decision = match call % 3 {
+            0 => SamplingDecision::RecordAndSample,
+            1 => SamplingDecision::RecordOnly,
+            _ => SamplingDecision::Drop,
+        };
+        SamplingResult { decision, attributes: Vec::new(), trace_state: TraceState::NONE }
+    }
+}
+
+/// Spans below each other in every way there is. Panics if one disagrees with its parent.
+fn nested(depth: u32) -> u64 {
+    let current = || Context::map_current(|context| context.span().span_context().clone());
+    let above = current();
+    if depth == 0 {
+        return 0;
+    }
+    let agrees = |here: &SpanContext| {
+        if above.is_valid() {
+            assert_eq!(here.is_sampled(), above.is_sampled(), "a child disagrees with its parent");
+            assert_eq!(here.trace_id(), above.trace_id());
+        }
+        u64::from(here.is_sampled())
+    };
+    let mut sampled = 0;
+    sampled += throughline::in_span("ours", || agrees(&current()) + nested(depth - 1));
+    // Through OpenTelemetry's own API, below ours and above it.
+    let tracer = opentelemetry::global::tracer("other");
+    sampled += tracer.in_span("theirs", |context| agrees(context.span().span_context()) + nested(depth - 1));
+    sampled += std::thread::scope(|scope| {
+        let carried = throughline::Carried::new(());
+        let agrees = &agrees;
+        scope
+            .spawn(move || {
+                carried.run(|()| throughline::in_span("other thread", || agrees(&current()) + nested(depth - 1)))
+            })
+            .join()
+            .expect("no panic")
+    });
+    sampled
+}
+
+fn caller(n: u128, sampled: bool) -> Context {
+    let flags = if sampled { TraceFlags::SAMPLED } else { TraceFlags::default() };
+    let state = TraceState::from_key_value([("k", "v")]).expect("a state");
+    Context::new().with_remote_span_context(SpanContext::new(TraceId::from(n), SpanId::from(9), flags, true, state))
+}
+
+fn every_kind(variables: &'static [(&'static str, &'static str)], local: std::ops::RangeInclusive<u64>) {
+    let kept = Kept::start();
+    let telemetry = kept
+        .builder()
+        .variables(move |name| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+        .init()
+        .expect("it is valid");
+    let flush = || telemetry.provider().expect("it is enabled").force_flush().expect("it takes them");
+    let sampled: u64 = (0..50).map(|_| nested(3)).sum();
+    assert!(local.contains(&sampled), "{variables:?}: {sampled} of {}", 50 * 39);
+    flush();
+    assert_eq!(kept.count() as u64, sampled, "what is sampled arrives, and nothing else");
+
+    // A caller has decided already.
+    for (n, decided) in [(1, true), (2, false)] {
+        let before = kept.count();
+        let context = throughline::span("entry").parent(&caller(n, decided)).run(|| {
+            nested(2);
+            Context::current()
+        });
+        let here = context.span().span_context().clone();
+        assert_eq!((here.is_sampled(), here.trace_id()), (decided, TraceId::from(n)), "{variables:?}");
+        assert_eq!(here.trace_state().header(), "k=v");
+        flush();
+        assert_eq!(kept.count() - before, if decided { 1 + 12 } else { 0 });
+    }
+}
+
+alone! {
+    fn always_on() {
+        every_kind(&[("OTEL_TRACES_SAMPLER", "always_on")], 1_950..=1_950);
+    }
+}
+
+alone! {
+    fn always_off() {
+        every_kind(&[("OTEL_TRACES_SAMPLER", "always_off")], 0..=0);
+    }
+}
+
+alone! {
+    fn a_ratio() {
+        every_kind(&[("OTEL_TRACES_SAMPLER", "traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "0.5")], 300..=1_650);
+    }
+}
+
+alone! {
+    fn parent_based() {
+        every_kind(&[("OTEL_TRACES_SAMPLER", "parentbased_always_on")], 1_950..=1_950);
+    }
+}
+
+alone! {
+    fn parent_based_off() {
+        every_kind(&[("OTEL_TRACES_SAMPLER", "parentbased_always_off")], 0..=0);
+    }
+}
+
+alone! {
+    fn a_parent_based_ratio() {
+        let variables = &[("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "0.5")];
+        every_kind(variables, 300..=1_650);
+    }
+}
+
+alone! {
+    fn a_sampler_of_ones_own() {
+        let kept = Kept::start();
+        let telemetry = kept.builder().sampler(Alternating::default()).init().expect("it is valid");
+        let sampled: u64 = (0..60).map(|_| nested(3)).sum();
+        telemetry.provider().expect("it is enabled").force_flush().expect("it takes them");
+        // Three roots in each round; one root in three is sampled, with the thirteen spans of its trace.
+        assert_eq!((sampled, kept.count()), (60 * 13, 60 * 13));
+    }
+}
+
+alone! {
+    fn one_that_is_not_parent_based_is_warned_about() {
+        let log = Log::keep();
+        for (name, warnings) in [("parentbased_always_on", 0), ("always_on", 1), ("traceidratio", 2)] {
+            let telemetry = throughline::telemetry::builder()
+                .variables(move |variable| (variable == "OTEL_TRACES_SAMPLER").then(|| name.to_owned()))
+                .init()
+                .expect("it is valid");
+            drop(telemetry);
+            assert_eq!(log.count("would tear traces apart"), warnings, "{}", log.text());
+        }
+        assert!(log.text().contains("`traceidratio`") && log.text().contains("`parentbased_traceidratio`"));
+    }
+}
+
+alone! {
+    fn spans_of_the_application_s_own_tracer_follow_too() {
+        let kept = Kept::start();
+        let telemetry = kept.builder().sampler(Alternating::default()).init().expect("it is valid");
+        let tracer = telemetry.provider().expect("it is enabled").tracer("own");
+        for _ in 0..30 {
+            let root = tracer.start("root");
+            let identity = root.span_context().clone();
+            let context = Context::new().with_span(root);
+            let child = tracer.start_with_context("child", &context);
+            assert_eq!(child.span_context().is_sampled(), identity.is_sampled());
+            assert!(identity.is_sampled() || !child.is_recording(), "nothing of half a trace is recorded");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! What `init` sets up, and what it lives beside.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use opentelemetry::trace::{TraceContextExt as _, Tracer as _};
+use opentelemetry::{Context, KeyValue, global};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
+use throughline::biz_tags;
+use throughline::testing::Capture;
+
+use crate::process::alone;
+use crate::support::{Kept, attributes, run, trace};
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+#[throughline::traced]
+#[biz_tags(order_no)]
+fn order(order_no: u32) {
+    let _ = order_no;
+    // Another library's span below ours has the tag too.
+    global::tracer("other").in_span("theirs", |_| throughline::in_span("ours below", || {}));
+}
+
+alone! {
+    fn spans_of_ours_and_of_others_are_one_trace() {
+        let kept = Kept::start();
+        let telemetry = kept.builder().service_name("orders").attribute("team", "a").init().expect("it is valid");
+        order(7);
+        assert!(run(telemetry.shutdown(LIMIT)).is_complete());
+        let [order, theirs, below] = ["order", "theirs", "ours below"].map(|name| kept.span(name));
+        assert_eq!(theirs.parent_span_id, order.span_id);
+        assert_eq!(below.parent_span_id, theirs.span_id);
+        for span in [&order, &theirs, &below] {
+            assert_eq!(attributes(&span.attributes)["order_no"], "7", "{}", span.name);
+        }
+        let resource = kept.resource();
+        assert_eq!((resource["service.name"].as_str(), resource["team"].as_str()), ("orders", "a"));
+    }
+}
+
+alone! {
+    fn an_attribute_set_later_replaces_a_tag() {
+        #[throughline::traced]
+        #[biz_tags(order_no)]
+        fn corrected(order_no: u32) {
+            let _ = order_no;
+            Context::map_current(|context| {
+                context.span().set_attribute(KeyValue::new("order_no", 8));
+                context.span().set_attribute(KeyValue::new("order_no", 9));
+            });
+        }
+        let kept = Kept::start();
+        let telemetry = kept.builder().init().expect("it is valid");
+        corrected(7);
+        assert!(run(telemetry.shutdown(LIMIT)).is_complete());
+        // `attributes` asserts that each key is there once.
+        assert_eq!(attributes(&kept.span("corrected").attributes)["order_no"], "9");
+    }
+}
+
+alone! {
+    fn beside_an_sdk_of_the_application_s_own() {
+        let own = Capture::new();
+        throughline::install(own.provider());
+        trace(2);
+        own.assert_tree("root\n├── child\n└── child");
+        // An `init` that comes later takes over, also for OpenTelemetry's global API.
+        let kept = Kept::start();
+        let telemetry = kept.builder().init().expect("it is valid");
+        trace(2);
+        global::tracer("other").in_span("theirs", |_| {});
+        assert!(run(telemetry.shutdown(LIMIT)).is_complete());
+        assert_eq!((own.spans().len(), kept.count()), (3, 4));
+        // And the application's own can take over again.
+        throughline::install(own.provider());
+        trace(2);
+        assert_eq!((own.spans().len(), kept.count()), (6, 4));
+    }
+}
+
+alone! {
+    fn through_the_global_provider_only() {
+        let own = Capture::new();
+        global::set_tracer_provider(own.provider().clone());
+        order(7);
+        own.assert_tree("order\n└── theirs\n    └── ours below");
+        assert_eq!(own.span("order").attribute("order_no").map(ToString::to_string).as_deref(), Some("7"));
+    }
+}
+
+alone! {
+    fn once_more_after_it_has_ended() {
+        for _ in 0..2 {
+            let kept = Kept::start();
+            let telemetry = kept.builder().init().expect("it is valid");
+            trace(4);
+            assert!(run(telemetry.shutdown(LIMIT)).is_complete());
+            assert_eq!(kept.tally().complete, 1);
+        }
+    }
+}
+
+/// Keeps the names of the spans that end.
+#[derive(Debug, Clone, Default)]
+struct Names(Arc<Mutex<Vec<String>>>);
+
+impl SpanProcessor for Names {
+    fn on_start(&self, _: &mut Span, _: &Context) {}
+
+    fn on_end(&self, span: SpanData) {
+        self.0.lock().expect("not poisoned").push(span.name.into_owned());
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+alone! {
+    fn a_processor_of_ones_own_with_and_without_a_collector() {
+        let names = Names::default();
+        let kept = Kept::start();
+        let telemetry = kept.builder().processor(names.clone()).init().expect("it is valid");
+        trace(1);
+        assert!(run(telemetry.shutdown(LIMIT)).is_complete());
+        assert_eq!(kept.count(), 2);
+
+        let telemetry = throughline::telemetry::builder()
+            .variables(|name| (name == "OTEL_TRACES_EXPORTER").then(|| "none".to_owned()))
+            .processor(names.clone())
+            .init()
+            .expect("it is valid");
+        trace(1);
+        drop(telemetry);
+        assert_eq!(*names.0.lock().expect("not poisoned"), ["child", "root", "child", "root"]);
+    }
+}
+
+alone! {
+    fn an_address_that_is_none_is_an_error_and_one_that_is_dead_is_not() {
+        for address in ["http://[", "https://localhost:4317", "localhost"] {
+            for protocol in [throughline::telemetry::Protocol::Grpc, throughline::telemetry::Protocol::HttpProtobuf] {
+                let error = throughline::telemetry::builder()
+                    .variables(|_| None)
+                    .collector(address, protocol)
+                    .init()
+                    .expect_err("it is no address to send to");
+                let text = error.to_string();
+                assert!(text.contains(address), "{text}");
+                assert!(!address.starts_with("https") || text.contains("TLS"), "{text}");
+            }
+        }
+        let kept = Kept::start();
+        kept.collector.stop();
+        drop(kept.builder().init().expect("it may come later"));
+    }
+}
+
+alone! {
+    fn what_is_sampled_here_is_sampled_below_also_without_a_collector() {
+        let telemetry = throughline::telemetry::builder()
+            .variables(|name| (name == "OTEL_TRACES_EXPORTER").then(|| "none".to_owned()))
+            .init()
+            .expect("it is valid");
+        let (context, carrier) = throughline::in_span("call", || {
+            (Context::current().span().span_context().clone(), throughline::Carrier::capture())
+        });
+        assert!(context.is_sampled());
+        let expected = format!("00-{}-{}-01", context.trace_id(), context.span_id());
+        assert!(format!("{carrier:?}").contains(&expected), "{carrier:?}");
+        assert_eq!(telemetry.counts(), throughline::telemetry::Counts::default());
+    }
+}

@@ -1,0 +1,104 @@
+//! Spans that do not end are found.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use crate::process::{alone, until};
+use crate::support::{Kept, Log, run};
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+alone! {
+    fn they_are_listed_with_name_age_and_place() {
+        let kept = Kept::start();
+        let telemetry = kept.builder().init().expect("it is valid");
+        assert!(telemetry.open_spans().is_empty());
+        let line = line!() + 1;
+        throughline::in_span("outer", || {
+            until("it has an age", || telemetry.open_spans()[0].age >= Duration::from_millis(600));
+            throughline::in_span("inner", || {
+                let open = telemetry.open_spans();
+                let names: Vec<_> = open.iter().map(|span| &*span.name).collect();
+                assert_eq!(names, ["outer", "inner"], "oldest first");
+                assert_eq!(open[0].trace_id, open[1].trace_id);
+                let place = open[0].place.expect("it is known");
+                assert!(place.file().ends_with("unfinished.rs") && place.line() == line, "{place}");
+                assert!(open[0].age > open[1].age);
+            });
+            assert_eq!(telemetry.open_spans().len(), 1);
+        });
+        assert!(telemetry.open_spans().is_empty());
+        assert_eq!(telemetry.open_spans_not_listed(), 0);
+        let report = run(telemetry.shutdown(LIMIT));
+        assert!(report.is_complete(), "{report:?}");
+        assert_eq!(kept.count(), 2);
+    }
+}
+
+alone! {
+    fn one_that_is_not_sampled_is_none() {
+        let telemetry = throughline::telemetry::builder()
+            .variables(|name| (name == "OTEL_TRACES_SAMPLER").then(|| "parentbased_always_off".to_owned()))
+            .init()
+            .expect("it is valid");
+        throughline::in_span("outer", || assert!(telemetry.open_spans().is_empty()));
+    }
+}
+
+alone! {
+    fn a_warning_once() {
+        let log = Log::keep();
+        let kept = Kept::start();
+        let telemetry = kept.builder().overdue(Duration::from_millis(1)).init().expect("it is valid");
+        let warned = |name: &str| log.count(&format!("the span `{name}`"));
+        throughline::in_span("slow", || {
+            until("it is told of", || warned("slow") == 1);
+            // A second one that is told of later: the first was looked at again in the meantime.
+            throughline::in_span("slower", || until("it is told of", || warned("slower") == 1));
+            throughline::in_span("slowest", || until("it is told of", || warned("slowest") == 1));
+        });
+        assert_eq!((warned("slow"), warned("slower"), warned("slowest")), (1, 1, 1), "{}", log.text());
+        assert!(log.text().contains("unfinished.rs:") && log.text().contains("may never end"), "{}", log.text());
+        drop(telemetry);
+        let span = kept.span("slow");
+        assert!(log.text().contains(&crate::support::hex(&span.trace_id)), "{}", log.text());
+    }
+}
+
+alone! {
+    fn a_full_table_is_counted_and_forgets_none_that_it_has() {
+        let kept = Kept::start();
+        let telemetry = kept.builder().open_spans(10).init().expect("it is valid");
+        let (report, missed) = run(async move {
+            for _ in 0..25 {
+                drop(throughline::span("stuck").spawn(std::future::pending::<()>()));
+            }
+            until("they are open", || telemetry.open_spans().len() + missed(&telemetry) == 25);
+            assert_eq!(telemetry.open_spans().len(), 10);
+            let missed = telemetry.open_spans_not_listed();
+            (telemetry.shutdown(Duration::from_millis(100)).await, missed)
+        });
+        assert_eq!((report.jobs_left, report.unfinished.len(), missed), (25, 10, 15));
+        assert_eq!(kept.count(), 10);
+    }
+}
+
+fn missed(telemetry: &throughline::telemetry::Telemetry) -> usize {
+    usize::try_from(telemetry.open_spans_not_listed()).expect("few")
+}
+
+alone! {
+    fn places_are_used_again() {
+        let kept = Kept::start();
+        let telemetry = kept.builder().open_spans(4).init().expect("it is valid");
+        let (tell, told) = mpsc::channel();
+        throughline::in_span("outer", || {
+            for _ in 0..10_000 {
+                throughline::in_span("inner", || {});
+            }
+            tell.send(telemetry.open_spans().len()).expect("received");
+        });
+        assert_eq!((told.recv(), telemetry.open_spans_not_listed()), (Ok(1), 0));
+        assert!(telemetry.open_spans().is_empty());
+    }
+}
