@@ -3,7 +3,7 @@
 
 live=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd) || exit 1
 run=$live/run
-all=(rabbitmq redis mariadb kafka rocketmq)
+all=(rabbitmq redis mariadb kafka rocketmq rotel)
 
 # How long a server may take to end by itself.
 STOP_LIMIT=20
