@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use opentelemetry::global;
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ScopeMetrics};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
 use throughline_load::Behaviour;
 
@@ -17,8 +17,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 fn counted(exporter: &InMemoryMetricExporter, name: &str, reason: &str) -> u64 {
     let mut latest = 0;
     for resource in exporter.get_finished_metrics().expect("not poisoned") {
-        for metric in resource.scope_metrics().flat_map(|scope| scope.metrics()).filter(|metric| metric.name() == name)
-        {
+        for metric in resource.scope_metrics().flat_map(ScopeMetrics::metrics).filter(|metric| metric.name() == name) {
             let AggregatedMetrics::U64(MetricData::Sum(sum)) = metric.data() else { panic!("{metric:?}") };
             let points = sum.data_points().filter(|point| {
                 point.attributes().any(|attribute| {

@@ -124,7 +124,7 @@ impl Telemetry {
         }
         let jobs = jobs::running();
         let for_sending = how.limit / SHARE_FOR_SENDING;
-        let jobs_left = match jobs::wait(how.limit - for_sending).await {
+        let jobs_left = match jobs::wait(how.limit.saturating_sub(for_sending)).await {
             Ok(()) => 0,
             Err(left) => left.jobs,
         };

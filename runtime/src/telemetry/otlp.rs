@@ -53,7 +53,7 @@ pub(super) struct Exporter {
 }
 
 enum Transport {
-    Grpc { endpoint: Endpoint, channel: Mutex<Channel>, metadata: MetadataMap, gzip: bool },
+    Grpc { endpoint: Box<Endpoint>, channel: Mutex<Channel>, metadata: MetadataMap, gzip: bool },
     Http { client: reqwest::Client, headers: HeaderMap, gzip: bool },
 }
 
@@ -91,7 +91,12 @@ pub(super) fn exporter(otlp: &Otlp, resource: &Resource) -> Result<Exporter, Ini
                 .timeout(otlp.timeout)
                 .connect_timeout(otlp.timeout);
             let channel = Mutex::new(endpoint.connect_lazy());
-            Transport::Grpc { endpoint, channel, metadata: MetadataMap::from_headers(headers), gzip: otlp.gzip }
+            Transport::Grpc {
+                endpoint: Box::new(endpoint),
+                channel,
+                metadata: MetadataMap::from_headers(headers),
+                gzip: otlp.gzip,
+            }
         }
         Protocol::HttpProtobuf => {
             otlp.endpoint.parse::<reqwest::Url>().map_err(|error| wrong(error.to_string()))?;

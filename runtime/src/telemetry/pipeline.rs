@@ -92,8 +92,8 @@ pub struct Counts {
     pub traces_thrown_out: u64,
     /// The spans of those.
     pub spans_thrown_out: u64,
-    /// Spans that were lost out of traces that had begun to leave: one trace alone was larger than
-    /// the queue.
+    /// Spans that were lost out of traces that had begun to leave, because the queue was full of
+    /// such: as a rule one trace alone was larger than the queue.
     pub spans_torn_out: u64,
     /// Spans that still waited when the time for shutting down was over.
     pub left_behind: u64,
@@ -343,13 +343,11 @@ impl Shared {
             });
             let deadline = locked(&self.control).deadline;
             let left = deadline.map_or(TICK, |deadline| deadline.saturating_duration_since(Instant::now()));
-            match time::timeout(TICK.min(left), next).await {
-                Ok(Some(sent)) => break sent,
-                Ok(None) | Err(_) => {
-                    housekeeping.tick(self);
-                    housekeeping.waited(self, begun.elapsed(), count, || sender.trouble());
-                }
+            if let Ok(Some(sent)) = time::timeout(TICK.min(left), next).await {
+                break sent;
             }
+            housekeeping.tick(self);
+            housekeeping.waited(self, begun.elapsed(), count, || sender.trouble());
             if locked(&self.control).deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return false;
             }
@@ -510,7 +508,7 @@ impl Housekeeping {
     fn tick(&mut self, shared: &Shared) {
         if self.looked.is_none_or(|looked| looked.elapsed() >= TICK) {
             self.looked = Some(Instant::now());
-            self.look(shared);
+            Self::look(shared);
         }
         self.settle(shared);
         if self.last.is_none_or(|last| last.elapsed() >= WARNING_INTERVAL) {
@@ -519,7 +517,7 @@ impl Housekeeping {
     }
 
     /// Tells of spans that are open for too long.
-    fn look(&self, shared: &Shared) {
+    fn look(shared: &Shared) {
         let Some(open) = &shared.watch.open else { return };
         open.tick();
         for (entry, age) in open.overdue(shared.watch.overdue) {
@@ -591,7 +589,7 @@ impl Housekeeping {
         }
         if self.losses.torn > 0 {
             tracing::warn!(
-                "{} spans were lost out of their traces: a single trace was larger than the queue of {} spans",
+                "{} spans were lost out of their traces: the queue of {} spans was full of traces that had begun to leave",
                 self.losses.torn,
                 shared.queue.limit(),
             );

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use opentelemetry::trace::{Link, SpanKind, TraceContextExt as _, TraceId, TraceState};
+use opentelemetry::trace::{Link, SpanKind, SpanRef, TraceContextExt as _, TraceId, TraceState};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample};
 
@@ -12,7 +12,8 @@ use super::queue::Queue;
 /// Asks the configured sampler for the first span of a trace, and holds all others to the answer.
 #[derive(Debug, Clone)]
 pub(super) struct WholeTraces {
-    root: Box<dyn ShouldSample>,
+    /// For the first span of a trace.
+    first: Box<dyn ShouldSample>,
     room: Option<Arc<Room>>,
 }
 
@@ -63,8 +64,8 @@ impl Room {
 }
 
 impl WholeTraces {
-    pub(super) fn new(root: Box<dyn ShouldSample>, room: Option<Arc<Room>>) -> Self {
-        Self { root, room }
+    pub(super) fn new(first: Box<dyn ShouldSample>, room: Option<Arc<Room>>) -> Self {
+        Self { first, room }
     }
 
     fn has_place(&self, begun_by_caller: bool) -> bool {
@@ -83,8 +84,8 @@ impl ShouldSample for WholeTraces {
         links: &[Link],
     ) -> SamplingResult {
         let span = parent.map(|parent| parent.span());
-        let Some(above) = span.as_ref().map(|span| span.span_context()).filter(|above| above.is_valid()) else {
-            let mut result = self.root.should_sample(parent, trace_id, name, kind, attributes, links);
+        let Some(above) = span.as_ref().map(SpanRef::span_context).filter(|above| above.is_valid()) else {
+            let mut result = self.first.should_sample(parent, trace_id, name, kind, attributes, links);
             if result.decision != SamplingDecision::Drop && !self.has_place(false) {
                 result.decision = SamplingDecision::Drop;
             }

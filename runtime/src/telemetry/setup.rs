@@ -79,12 +79,15 @@ pub fn builder() -> Builder {
     }
 }
 
+/// Where variables come from.
+type Get = Box<dyn Fn(&str) -> Option<String>>;
+
 type Make = Box<dyn FnOnce(Arc<Queue>, &Settings, Watch, &Resource) -> Result<Pipeline, InitError>>;
 
 /// What [`builder`] gives.
 #[must_use = "nothing is set up before `init`"]
 pub struct Builder {
-    variables: Box<dyn Fn(&str) -> Option<String>>,
+    variables: Get,
     attributes: Vec<KeyValue>,
     collector: Option<(String, Protocol)>,
     exporter: Option<Make>,
@@ -234,7 +237,7 @@ impl Builder {
         };
 
         let own_sampler = self.sampler.is_some();
-        let root = self.sampler.unwrap_or_else(|| match settings.sampler {
+        let sampler = self.sampler.unwrap_or_else(|| match settings.sampler {
             RootSampler::AlwaysOn => Box::new(Sampler::AlwaysOn),
             RootSampler::AlwaysOff => Box::new(Sampler::AlwaysOff),
             RootSampler::Ratio(ratio) => Box::new(Sampler::TraceIdRatioBased(ratio)),
@@ -251,7 +254,9 @@ impl Builder {
             .with_resource(resource)
             .with_span_limits(settings.limits)
             .with_id_generator(RequestIdGenerator::new())
-            .with_sampler(Box::new(WholeTraces::new(root, pipeline.is_some().then_some(room))) as Box<dyn ShouldSample>)
+            .with_sampler(
+                Box::new(WholeTraces::new(sampler, pipeline.is_some().then_some(room))) as Box<dyn ShouldSample>
+            )
             .with_span_processor(TagProcessor::new());
         for more in self.provider {
             provider = more(provider);

@@ -279,7 +279,7 @@ impl Shared {
             Behaviour::AtMost(spans) if request.len() > spans => return Answer::TooLarge,
             Behaviour::HangUp => {
                 self.hang_up.notify_waiters();
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
             _ => {}
         }

@@ -21,9 +21,8 @@ fn main() -> ExitCode {
     if name == throughline_load::COLLECTOR {
         return throughline_load::serve(arguments.next(), arguments.next());
     }
-    let size = match arguments.next().map(|size| size.parse()).transpose() {
-        Ok(size) => size,
-        Err(_) => return usage("the size is not a number"),
+    let Ok(size) = arguments.next().map(|size| size.parse()).transpose() else {
+        return usage("the size is not a number");
     };
     tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(std::io::stderr).init();
     let mut checks = Checks::default();

@@ -48,9 +48,10 @@ impl Remote {
     fn start_with(program: &Path, keeps: bool) -> io::Result<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let kept = match keeps {
-            true => std::env::temp_dir().join(format!("throughline-load-{}-{number}", std::process::id())),
-            false => PathBuf::from("/dev/null"),
+        let kept = if keeps {
+            std::env::temp_dir().join(format!("throughline-load-{}-{number}", std::process::id()))
+        } else {
+            PathBuf::from("/dev/null")
         };
         if keeps {
             File::create(&kept)?;

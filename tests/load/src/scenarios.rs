@@ -224,6 +224,10 @@ fn steady(runtime: &Runtime, time: Duration, traces: &mut u64) {
 }
 
 /// Detached jobs are in flight when the shutdown begins.
+///
+/// # Panics
+///
+/// If the collector cannot be started.
 pub fn jobs(count: u64, checks: &mut Checks) {
     const IN_A_REQUEST: u64 = 100;
     let requests = count / IN_A_REQUEST;
@@ -313,6 +317,10 @@ fn memory_under(spans: u64, overload: bool, checks: &mut Checks) {
 }
 
 /// What a request takes, with each kind of collector.
+///
+/// # Panics
+///
+/// If a collector cannot be started.
 pub fn latency(requests: u64, checks: &mut Checks) {
     const ROUNDS: u64 = 5;
     const KINDS: [(&str, Behaviour, usize); 5] = [
