@@ -1,7 +1,10 @@
 //! The end of a process: nothing is forgotten, and nothing holds it up for ever.
 
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
@@ -57,30 +60,34 @@ pub(crate) fn play(role: &str) -> Option<()> {
             drop(throughline::span("job").spawn(async {
                 let _ = ends.await;
             }));
-            let told = throughline::telemetry::signal();
-            let mut told = std::pin::pin!(told);
-            // Polled once, so that the handlers are there before the parent is told.
-            assert!(std::future::poll_fn(|cx| std::task::Poll::Ready(told.as_mut().poll(cx).is_pending())).await);
+            let mut told = pin!(throughline::telemetry::signal());
+            begin(told.as_mut()).await;
             println!("ready");
             told.await;
+            let mut ending = pin!(telemetry.shutdown(LIMIT));
+            begin(ending.as_mut()).await;
             end.send(()).expect("the job waits");
-            let report = telemetry.shutdown(LIMIT).await;
+            let report = ending.await;
             assert!(report.is_complete(), "{report:?}");
             println!("jobs {}", report.jobs);
         }),
         "shutdown on signal" => run(async {
             let telemetry = throughline::init().expect("it is valid");
             (0..100).for_each(|_| trace(4));
-            let ended = throughline::telemetry::signal();
-            let mut ended = std::pin::pin!(ended);
-            assert!(std::future::poll_fn(|cx| std::task::Poll::Ready(ended.as_mut().poll(cx).is_pending())).await);
+            let mut ending = pin!(telemetry.shutdown_on_signal(LIMIT));
+            begin(ending.as_mut()).await;
             println!("ready");
-            let report = telemetry.shutdown_on_signal(LIMIT).await;
+            let report = ending.await;
             assert!(report.is_complete(), "{report:?}");
         }),
         _ => return None,
     }
     Some(())
+}
+
+/// Polls once: then a signal is not missed, and a shutdown has begun.
+async fn begin(mut future: Pin<&mut impl Future>) {
+    assert!(poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_pending())).await);
 }
 
 fn start(role: &str, kept: &Kept) -> Program {
@@ -118,7 +125,7 @@ fn a_panic_in_main_still_delivers() {
 fn signals_end_it_in_order() {
     for signal in ["-TERM", "-INT"] {
         let kept = Kept::start();
-        let mut program = start("signal", &kept);
+        let program = start("signal", &kept);
         program.wait_for("ready");
         program.signal(signal);
         let (out, _) = program.succeed();
@@ -127,7 +134,7 @@ fn signals_end_it_in_order() {
         assert!(!attributes(&kept.span("job").attributes).contains_key("unfinished"));
     }
     let kept = Kept::start();
-    let mut program = start("shutdown on signal", &kept);
+    let program = start("shutdown on signal", &kept);
     program.wait_for("ready");
     program.signal("-TERM");
     program.succeed();

@@ -1,8 +1,8 @@
 //! A process for each test, and second processes that are sent signals, or panic.
 
 use std::env;
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::io::{BufRead as _, BufReader, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -22,9 +22,8 @@ pub(crate) fn isolated(name: &str, variables: &[(&str, &str)], test: impl FnOnce
         println!("{BEGUN}");
         return test();
     }
-    let output = command(name, variables).output().expect("the test's own program starts");
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{name}: {}\n{out}\n{err}", output.status);
+    let (status, out, err) = Program::spawn(command(name, variables)).end();
+    assert!(status.success(), "{name}: {status}\n{out}\n{err}");
     assert!(out.contains(BEGUN), "{name} has not run:\n{out}");
 }
 
@@ -71,27 +70,39 @@ pub(crate) use {alone, name};
 /// A second process, which plays a role of `program`.
 pub(crate) struct Program {
     child: Child,
-    out: BufReader<ChildStdout>,
+    /// What it prints, line by line.
+    out: mpsc::Receiver<String>,
     err: mpsc::Receiver<String>,
+}
+
+/// Nothing takes so long.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn lines(stream: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stream).lines() {
+            if tell.send(line.expect("it prints text")).is_err() {
+                return;
+            }
+        }
+    });
+    told
 }
 
 impl Program {
     /// Starts it.
     pub(crate) fn start(role: &str, variables: &[(&str, &str)]) -> Self {
-        let mut child = command(crate::program::NAME, variables)
-            .env(ROLE, role)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the test's own program starts");
-        let out = BufReader::new(child.stdout.take().expect("it is piped"));
-        let mut stderr = child.stderr.take().expect("it is piped");
-        let (tell, err) = mpsc::channel();
-        thread::spawn(move || {
-            let mut text = String::new();
-            let _ = stderr.read_to_string(&mut text);
-            let _ = tell.send(text);
-        });
+        let mut command = command(crate::program::NAME, variables);
+        command.env(ROLE, role);
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the test's own program starts");
+        let out = lines(child.stdout.take().expect("it is piped"));
+        let err = lines(child.stderr.take().expect("it is piped"));
         Self { child, out, err }
     }
 
@@ -99,26 +110,33 @@ impl Program {
         self.child.id()
     }
 
-    /// Waits until it prints a line with `what`, and gives the rest of that line.
-    pub(crate) fn wait_for(&mut self, what: &str) -> String {
-        let mut line = String::new();
-        loop {
-            line.clear();
-            let read = self.out.read_line(&mut line).expect("it prints text");
-            assert!(read > 0, "it has ended without `{what}`:\n{}", self.err.recv().unwrap_or_default());
-            if let Some((_, rest)) = line.split_once(what) {
-                return rest.trim().to_owned();
-            }
+    /// The next line that it prints; `None` if it has ended.
+    #[track_caller]
+    fn line(&self) -> Option<String> {
+        match self.out.recv_timeout(PATIENCE) {
+            Ok(line) => Some(line),
+            Err(mpsc::RecvTimeoutError::Disconnected) => None,
+            Err(mpsc::RecvTimeoutError::Timeout) => panic!("it does not go on: {:?}", self.err.try_iter().last()),
         }
+    }
+
+    /// Waits until it prints this. The test harness has begun a line with the name of the test.
+    #[track_caller]
+    pub(crate) fn wait_for(&self, what: &str) {
+        while !self.line().expect("it goes on").ends_with(what) {}
     }
 
     /// Waits for its end, and gives how it ended, and what it has printed: the rest of its output,
     /// and its errors.
+    #[track_caller]
     pub(crate) fn end(mut self) -> (ExitStatus, String, String) {
         let mut out = String::new();
-        self.out.read_to_string(&mut out).expect("it prints text");
+        while let Some(line) = self.line() {
+            out = out + &line + "\n";
+        }
         let status = self.child.wait().expect("it ends");
-        (status, out, self.err.recv().unwrap_or_default())
+        let err: Vec<_> = self.err.iter().collect();
+        (status, out, err.join("\n"))
     }
 
     /// Waits for its end, which must be a good one, of the role and not only of the process. Gives
