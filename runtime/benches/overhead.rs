@@ -2,22 +2,22 @@
 //!
 //! | ns per call, sync / async | no SDK | not sampled | recorded |
 //! |---|---|---|---|
-//! | plain | 1.3 / 6.3 | | |
-//! | **`#[traced(tags(…))]`** | **114 / 122** | **4.2 / 18** | **290 / 303** |
-//! | **`#[traced]` `#[biz_tags(…)]`** | 316 / 318 | 3.9 / 4.8 | 493 / 491 |
-//! | by hand | 112 / 131 | 136 / 187 | 235 / 261 |
-//! | by hand, the same | | 193 / 211 | 259 / 278 |
-//! | `#[instrument]` | 668 / 873 | 756 / 950 | 835 / 1030 |
-//! | fastrace | 4.8 / 30 | | 700 / 1236 (varies by more than half) |
+//! | plain | 1.2 / 5.9 | | |
+//! | **`#[traced(tags(…))]`** | **103 / 115** | **3.8 / 17** | **275 / 290** |
+//! | **`#[traced]` `#[biz_tags(…)]`** | 282 / 289 | 3.8 / 4.8 | 465 / 465 |
+//! | by hand | 100 / 117 | 131 / 178 | 215 / 259 |
+//! | by hand, the same | | 182 / 213 | 247 / 275 |
+//! | `#[instrument]` | 599 / 799 | 698 / 925 | 814 / 1003 |
+//! | fastrace | 4.6 / 25 | | 278 / 398 (700 / 1236 in another run) |
 //!
-//! So `#[traced]` costs, of `#[instrument]`: 0.35 / 0.29 recorded, 0.006 / 0.02 not sampled. Of the same
-//! by hand: 1.12 / 1.09. Of the barest span by hand, without the place in the code and without an
-//! explicit end: 1.23 / 1.16.
+//! So `#[traced]` costs, of `#[instrument]`: 0.34 / 0.29 recorded, 0.005 / 0.02 not sampled. Of the same
+//! by hand: 1.12 / 1.05. Of the barest span by hand, without the place in the code and without an
+//! explicit end: 1.28 / 1.12.
 //!
 //! `cargo bench -p throughline --bench overhead -- --warm-up-time 0.5 --measurement-time 1.5`,
 //! 2026-11-20, rustc 1.95.0, x86-64 virtual machine with 2 cores, one run. Single rows move by a fifth
 //! between runs and builds: the same by hand took 305 / 330 in another one. Instructions do not move:
-//! 3,008 for a recorded call, 2,425 by hand, 2,730 the same by hand, 7,597 with `#[instrument]`, as
+//! 3,054 for a recorded call, 2,425 by hand, 2,694 the same by hand, 7,553 with `#[instrument]`, as
 //! `valgrind --tool=callgrind --toggle-collect='overhead::count' target/release/deps/overhead-… --count
 //! traced 2200` less the same for 200, by 2,000. (Names: `traced`, `by_hand`, `same_by_hand`,
 //! `instrument`.)
