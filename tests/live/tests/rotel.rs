@@ -1,5 +1,6 @@
 //! What `throughline::init` sends, read back from a collector that is not ours and prints what it gets.
 
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -126,6 +127,7 @@ fn printed(span: &SpanData) -> String {
         SpanKind::Producer => "PRODUCER",
         SpanKind::Consumer => "CONSUMER",
     };
+    // Writing to a `String` does not fail.
     let mut text = format!(
         "    Trace ID       : {}\n    Parent ID      : {parent}\n    ID             : {}\n    Name           : {}\n    Kind           : SPAN_KIND_{kind}\n\
          Start time: {}\nEnd time: {}\n    Status code    : STATUS_CODE_{code}\n    Status message : {message}\nAttributes:\n",
@@ -136,19 +138,20 @@ fn printed(span: &SpanData) -> String {
         nanoseconds(span.end_time),
     );
     for attribute in &span.attributes {
-        text += &format!("     -> {}\n", line(attribute));
+        let _ = writeln!(text, "     -> {}", line(attribute));
     }
     for (at, event) in span.events.iter().enumerate() {
         if at == 0 {
             text += "Events:\n";
         }
         let time = nanoseconds(event.timestamp);
-        text += &format!(
+        let _ = write!(
+            text,
             "SpanEvent #{at}\n     -> Name: {}\n     -> Timestamp: {time}\n     -> DroppedAttributesCount: 0\n     -> Attributes::\n",
             event.name
         );
         for attribute in &event.attributes {
-            text += &format!("          -> {}\n", line(attribute));
+            let _ = writeln!(text, "          -> {}", line(attribute));
         }
     }
     for (at, link) in span.links.iter().enumerate() {
@@ -156,7 +159,8 @@ fn printed(span: &SpanData) -> String {
             text += "Links:\n";
         }
         let (trace, id) = (link.span_context.trace_id(), link.span_context.span_id());
-        text += &format!(
+        let _ = write!(
+            text,
             "SpanLink #{at}\n     -> Trace ID: {trace}\n     -> ID: {id}\n     -> TraceState: \n     -> DroppedAttributesCount: 0\n"
         );
     }
