@@ -154,10 +154,11 @@ alone! {
                     drop(throughline::spawn_blocking(|| throughline::in_span("third", || {})));
                 }));
             }));
-            let ending = tokio::spawn(telemetry.shutdown(LIMIT));
-            tokio::task::yield_now().await;
+            let mut ending = Box::pin(telemetry.shutdown(LIMIT));
+            // It has begun to wait before there is more to wait for.
+            assert!(futures::poll!(ending.as_mut()).is_pending());
             go.send(()).expect("the job waits");
-            ending.await.expect("no panic")
+            ending.await
         });
         assert!(report.is_complete() && report.jobs == 1, "{report:?}");
         let [first, second, third] = ["first", "second", "third"].map(|name| kept.span(name));
