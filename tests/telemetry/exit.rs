@@ -11,6 +11,7 @@ use std::time::Duration;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
+use throughline::JoinSetExt as _;
 use throughline::telemetry::{Protocol, Report, Shutdown, Telemetry};
 use throughline_load::Behaviour;
 use throughline_load::trace::status::StatusCode;
@@ -211,8 +212,16 @@ alone! {
                 let ran = Arc::clone(&ran);
                 async move {
                     goes.await.expect("the test sends");
-                    let late = throughline::spawn(async move { ran.store(true, Ordering::Relaxed) });
-                    assert!(late.await.is_err_and(|error| error.is_cancelled()));
+                    // Another worker has the time to be faster than the abortion.
+                    for _ in 0..1_000 {
+                        let ran = Arc::clone(&ran);
+                        let late = throughline::spawn(async move { ran.store(true, Ordering::Relaxed) });
+                        assert!(late.await.is_err_and(|error| error.is_cancelled()));
+                    }
+                    let mut set = tokio::task::JoinSet::new();
+                    set.spawn_traced(async move { ran.store(true, Ordering::Relaxed) });
+                    let late = set.join_next().await.expect("it is in the set");
+                    assert!(late.is_err_and(|error| error.is_cancelled()));
                 }
             }));
             let how = Shutdown::within(LIMIT).refuse_new_jobs();

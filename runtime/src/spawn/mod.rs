@@ -142,12 +142,11 @@ pub(crate) fn plain<R>(_: &R) -> Outcome {
     Outcome::default()
 }
 
-/// A task that comes after the doors were closed does not run.
-fn admitted<T>(task: JoinHandle<T>) -> JoinHandle<T> {
-    if jobs::is_closed() {
-        task.abort();
-    }
-    task
+/// What runs in place of a job that comes after the doors were closed, until it is aborted. Another
+/// worker may be faster than that, so the job itself must not be what it polls.
+async fn refused<F: Future>(job: F) -> F::Output {
+    let _never_polled = job;
+    std::future::pending().await
 }
 
 /// The name of the function that a future or a closure is from.
@@ -189,7 +188,13 @@ impl Span {
         F::Output: Send + 'static,
         O: FnOnce(&F::Output) -> Outcome + Send + 'static,
     {
-        admitted(runtime.spawn(self.job(future, outcome, Token::new())))
+        let job = self.job(future, outcome, Token::new());
+        if jobs::is_closed() {
+            let task = runtime.spawn(refused(job));
+            task.abort();
+            return task;
+        }
+        runtime.spawn(job)
     }
 
     /// Runs the future in the span, as a task of this thread.
@@ -200,7 +205,13 @@ impl Span {
         F::Output: 'static,
         O: FnOnce(&F::Output) -> Outcome + 'static,
     {
-        admitted(task::spawn_local(self.job(future, outcome, Token::new())))
+        let job = self.job(future, outcome, Token::new());
+        if jobs::is_closed() {
+            let task = task::spawn_local(refused(job));
+            task.abort();
+            return task;
+        }
+        task::spawn_local(job)
     }
 
     /// Runs the closure in the span, on the pool for blocking work.

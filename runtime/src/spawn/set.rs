@@ -5,7 +5,7 @@ use std::future::Future;
 use tokio::runtime::Handle;
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::{plain, unnamed};
+use super::{plain, refused, unnamed};
 use crate::callsite::Callsite;
 use crate::jobs::{self, Token};
 
@@ -82,7 +82,13 @@ impl<T: 'static> JoinSetExt<T> for JoinSet<T> {
         F: Future<Output = T> + Send + 'static,
         T: Send + 'static,
     {
-        admitted(self.spawn_on(unnamed::<F>(&Callsite::block("")).job(future, plain, Token::new()), runtime))
+        let job = unnamed::<F>(&Callsite::block("")).job(future, plain, Token::new());
+        if jobs::is_closed() {
+            let task = self.spawn_on(refused(job), runtime);
+            task.abort();
+            return task;
+        }
+        self.spawn_on(job, runtime)
     }
 
     fn spawn_local_traced<F>(&mut self, future: F) -> AbortHandle
@@ -90,7 +96,13 @@ impl<T: 'static> JoinSetExt<T> for JoinSet<T> {
         F: Future<Output = T> + 'static,
         T: 'static,
     {
-        admitted(self.spawn_local(unnamed::<F>(&Callsite::block("")).job(future, plain, Token::new())))
+        let job = unnamed::<F>(&Callsite::block("")).job(future, plain, Token::new());
+        if jobs::is_closed() {
+            let task = self.spawn_local(refused(job));
+            task.abort();
+            return task;
+        }
+        self.spawn_local(job)
     }
 
     fn spawn_blocking_traced<F>(&mut self, f: F) -> AbortHandle
@@ -100,12 +112,4 @@ impl<T: 'static> JoinSetExt<T> for JoinSet<T> {
     {
         self.spawn_blocking(unnamed::<F>(&Callsite::block("")).closure(f, plain))
     }
-}
-
-/// A task that comes after the doors were closed does not run.
-fn admitted(task: AbortHandle) -> AbortHandle {
-    if jobs::is_closed() {
-        task.abort();
-    }
-    task
 }
