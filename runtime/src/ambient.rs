@@ -21,7 +21,7 @@ pub(crate) struct Ambient {
     pub(crate) baggage: Option<Arc<[BaggageEntry]>>,
     /// The part of the caller's `tracestate` that OpenTelemetry's type cannot hold.
     #[cfg(feature = "propagation")]
-    pub(crate) trace_state: Option<Arc<crate::propagation::ForeignTraceState>>,
+    pub(crate) trace_state: Option<Arc<crate::trace_state::ForeignTraceState>>,
     /// The id of the HTTP request that all this is for. Known a moment after the context exists.
     #[cfg(feature = "http")]
     pub(crate) request_id: Option<Arc<std::sync::OnceLock<Arc<str>>>>,

@@ -24,6 +24,8 @@ mod snapshot;
 mod source;
 mod span;
 mod tags;
+#[cfg(feature = "propagation")]
+mod trace_state;
 mod value;
 
 #[cfg(feature = "propagation")]

@@ -27,6 +27,7 @@ use opentelemetry::trace::{SpanContext, TraceContextExt as _};
 
 use crate::ambient::{self, Ambient};
 use crate::current;
+use crate::trace_state::ForeignTraceState;
 
 mod b3;
 mod baggage;
@@ -38,8 +39,6 @@ mod w3c;
 
 pub use carrier::Carrier;
 pub use pairs::{Pairs, PairsMut, extract_with, inject_with};
-
-pub(crate) use w3c::ForeignTraceState;
 
 /// A way to write a context down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

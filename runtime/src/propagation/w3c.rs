@@ -8,6 +8,7 @@ use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags
 
 use super::{hex, trim};
 use crate::ambient::Ambient;
+use crate::trace_state::{ForeignTraceState, MAX_MEMBERS};
 
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
@@ -20,43 +21,10 @@ const LENGTH: usize = 55;
 /// not passed on (section "Other Flags").
 const KNOWN_FLAGS: u8 = 0b11;
 
-const MAX_MEMBERS: usize = 32;
 const MAX_KEY: usize = 256;
 const MAX_TENANT: usize = 241;
 const MAX_SYSTEM: usize = 14;
 const MAX_VALUE: usize = 256;
-
-/// A valid trace state that OpenTelemetry's type cannot hold as a whole: it refuses keys whose part
-/// behind the `@` has the full 14 characters that W3C allows.
-#[derive(Debug)]
-pub(crate) struct ForeignTraceState {
-    /// Everything, as it came.
-    header: String,
-    /// What OpenTelemetry holds of it.
-    held: TraceState,
-    /// The members it does not hold.
-    missing: String,
-}
-
-impl ForeignTraceState {
-    /// The header for a span whose trace state is `of`: if a sampler has added to it, the new
-    /// members come first (section "Mutating the tracestate Field").
-    fn header(&self, of: &TraceState) -> String {
-        if *of == self.held {
-            return self.header.clone();
-        }
-        let mut header = of.header();
-        if !header.is_empty() {
-            header.push(',');
-        }
-        header.push_str(&self.missing);
-        // What falls off the end is the oldest, as in OpenTelemetry's type.
-        if let Some((end, _)) = header.match_indices(',').nth(MAX_MEMBERS - 1) {
-            header.truncate(end);
-        }
-        header
-    }
-}
 
 pub(super) fn inject(context: &Context, into: &mut dyn Injector) {
     let span = context.span();

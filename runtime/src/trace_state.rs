@@ -1,0 +1,38 @@
+//! A W3C trace state that OpenTelemetry's type cannot hold as a whole.
+
+use opentelemetry::trace::TraceState;
+
+/// As many members may be passed on (W3C Trace Context, section "tracestate Header Field Values").
+pub(crate) const MAX_MEMBERS: usize = 32;
+
+/// A valid trace state of which OpenTelemetry refuses a part: keys whose part behind the `@` has the
+/// full 14 characters that W3C allows.
+#[derive(Debug)]
+pub(crate) struct ForeignTraceState {
+    /// Everything, as it came.
+    pub(crate) header: String,
+    /// What OpenTelemetry holds of it.
+    pub(crate) held: TraceState,
+    /// The members it does not hold.
+    pub(crate) missing: String,
+}
+
+impl ForeignTraceState {
+    /// The header for a span whose trace state is `of`: if a sampler has added to it, the new
+    /// members come first (section "Mutating the tracestate Field").
+    pub(crate) fn header(&self, of: &TraceState) -> String {
+        if *of == self.held {
+            return self.header.clone();
+        }
+        let mut header = of.header();
+        if !header.is_empty() {
+            header.push(',');
+        }
+        header.push_str(&self.missing);
+        // What falls off the end is the oldest, as in OpenTelemetry's type.
+        if let Some((end, _)) = header.match_indices(',').nth(MAX_MEMBERS - 1) {
+            header.truncate(end);
+        }
+        header
+    }
+}
