@@ -1,0 +1,242 @@
+use opentelemetry::InstrumentationScope;
+use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceState};
+use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
+
+use super::*;
+
+fn span(trace: u128) -> SpanData {
+    let context = SpanContext::new(TraceId::from(trace), SpanId::from(1), TraceFlags::SAMPLED, false, TraceState::NONE);
+    let now = opentelemetry::time::now();
+    SpanData {
+        span_context: context,
+        parent_span_id: SpanId::INVALID,
+        parent_span_is_remote: false,
+        span_kind: SpanKind::Internal,
+        name: "work".into(),
+        start_time: now,
+        end_time: now,
+        attributes: Vec::new(),
+        dropped_attributes_count: 0,
+        events: SpanEvents::default(),
+        links: SpanLinks::default(),
+        status: Status::Unset,
+        instrumentation_scope: InstrumentationScope::default(),
+    }
+}
+
+/// A span that is not the first of its trace here.
+fn child(trace: u128) -> SpanData {
+    SpanData { parent_span_id: SpanId::from(2), ..span(trace) }
+}
+
+fn traces(spans: &[SpanData]) -> Vec<u128> {
+    spans.iter().map(|span| u128::from_be_bytes(span.span_context.trace_id().to_bytes())).collect()
+}
+
+#[test]
+fn first_in_first_out() {
+    let queue = Queue::new(8);
+    for trace in [1, 2, 1] {
+        queue.push(span(trace));
+    }
+    assert_eq!(queue.len(), 3);
+    assert_eq!(traces(&queue.take(2)), [1, 2]);
+    assert_eq!(traces(&queue.take(2)), [1]);
+    assert_eq!((queue.len(), queue.take_losses()), (0, Losses::default()));
+}
+
+#[test]
+fn the_trace_that_does_not_fit_goes_as_a_whole() {
+    let queue = Queue::new(4);
+    for trace in [1, 1, 2, 3] {
+        queue.push(span(trace));
+    }
+    // No room for a fourth: nothing of it is kept, and nothing of it is taken later.
+    queue.push(span(4));
+    queue.push(span(4));
+    assert_eq!(traces(&queue.take(8)), [1, 1, 2], "the goal is a span, and the youngest that has one is 3");
+    assert_eq!(queue.take_losses(), Losses { traces: 2, spans: 3, torn: 0 });
+    queue.push(span(3));
+    assert_eq!(queue.len(), 0);
+    assert_eq!(queue.take_losses(), Losses { traces: 0, spans: 1, torn: 0 });
+}
+
+#[test]
+fn what_has_begun_to_leave_follows() {
+    let queue = Queue::new(4);
+    queue.push(span(1));
+    queue.take(1);
+    for trace in [1, 1, 2, 3] {
+        queue.push(span(trace));
+    }
+    queue.push(span(1));
+    assert_eq!(traces(&queue.take(8)), [1, 1, 2, 1]);
+    assert_eq!(queue.take_losses(), Losses { traces: 1, spans: 1, torn: 0 });
+}
+
+#[test]
+fn a_trace_larger_than_the_queue_is_torn_and_says_so() {
+    let queue = Queue::new(2);
+    queue.push(span(1));
+    queue.take(1);
+    for _ in 0..5 {
+        queue.push(span(1));
+    }
+    assert_eq!(queue.len(), 2);
+    assert_eq!(queue.take_losses(), Losses { traces: 0, spans: 0, torn: 3 });
+}
+
+#[test]
+fn a_trace_begins_to_leave_when_the_span_that_began_it_has_ended() {
+    let queue = Queue::new(64);
+    assert_eq!(queue.push(child(1)), Ready { before: 0, after: 0 });
+    queue.push(child(2));
+    queue.push(child(1));
+    assert_eq!((queue.len(), queue.ready(), queue.take(8).len()), (3, 0, 0));
+    assert_eq!(queue.push(span(1)), Ready { before: 0, after: 3 });
+    // Its jobs outlive it.
+    queue.push(child(1));
+    assert_eq!((queue.len(), queue.ready()), (5, 4));
+    assert_eq!(traces(&queue.take(8)), [1, 1, 1, 1]);
+    queue.push(child(1));
+    assert_eq!(traces(&queue.take(8)), [1]);
+    // The one that a caller in another process has begun.
+    queue.push(SpanData { parent_span_is_remote: true, ..child(2) });
+    assert_eq!(traces(&queue.take(8)), [2, 2]);
+}
+
+#[test]
+fn one_that_takes_its_time_leaves_all_the_same() {
+    let queue = Queue::new(64);
+    queue.push(child(1));
+    queue.tick(2);
+    queue.push(child(2));
+    queue.tick(2);
+    assert_eq!(queue.ready(), 0);
+    queue.tick(2);
+    assert_eq!(traces(&queue.take(8)), [1]);
+    queue.tick(2);
+    assert_eq!(traces(&queue.take(8)), [2]);
+    // Sooner when the queue is filling up.
+    (0..16).for_each(|_| assert_eq!(queue.push(child(3)).after, 0));
+    queue.tick(9);
+    assert_eq!(queue.ready(), 0);
+    queue.tick(9);
+    assert_eq!(queue.ready(), 16);
+    queue.push(child(4));
+    queue.release_all();
+    assert_eq!((queue.len(), queue.ready()), (17, 17));
+}
+
+#[test]
+fn what_is_under_way_goes_before_what_is_over() {
+    let queue = Queue::new(4);
+    for span in [child(1), span(2), child(3), span(4)] {
+        queue.push(span);
+    }
+    // One that is over already comes back to the list of those that have begun to leave.
+    assert_eq!(traces(&queue.take(1)), [2]);
+    queue.push(child(2));
+    queue.push(child(2));
+    assert_eq!(traces(&queue.take(8)), [4, 2, 2]);
+    assert_eq!(queue.take_losses(), Losses { traces: 1, spans: 1, torn: 0 });
+    queue.push(span(3));
+    queue.push(span(1));
+    assert_eq!(traces(&queue.take(8)), [1, 1]);
+}
+
+/// Far more is under way than there is room for.
+#[test]
+fn nothing_is_torn_however_much_is_under_way() {
+    let queue = Queue::new(64);
+    let (mut sent, mut whole, mut losses) = (0, 0, Losses::default());
+    for round in 0..200u128 {
+        // Fifty traces of eleven spans, in turn.
+        for _ in 0..10 {
+            for trace in 0..50 {
+                queue.push(child(1 + round * 50 + trace));
+            }
+            for span in queue.take(5) {
+                sent += 1;
+                whole += u64::from(span.parent_span_id == SpanId::INVALID);
+            }
+        }
+        for trace in 0..50 {
+            queue.push(span(1 + round * 50 + trace));
+        }
+        assert!(queue.len() <= 64);
+    }
+    queue.release_all();
+    for span in queue.take(64) {
+        sent += 1;
+        whole += u64::from(span.parent_span_id == SpanId::INVALID);
+    }
+    let more = queue.take_losses();
+    losses.traces += more.traces;
+    losses.torn += more.torn;
+    assert_eq!((sent, losses.torn, losses.traces), (whole * 11, 0, 10_000 - whole));
+    assert!(whole > 200, "{whole}");
+}
+
+#[test]
+fn a_full_queue_of_traces_that_have_begun_is_searched_once() {
+    let queue = Queue::new(4);
+    queue.push(span(1));
+    queue.take(1);
+    for _ in 0..6 {
+        queue.push(span(1));
+    }
+    assert!(queue.lock().barren);
+    queue.push(span(2));
+    queue.push(span(2));
+    assert_eq!(queue.take_losses(), Losses { traces: 1, spans: 2, torn: 2 });
+    queue.take(2);
+    assert!(!queue.lock().barren);
+    // There is room again, and then something to throw out.
+    queue.push(span(3));
+    queue.push(span(4));
+    queue.push(span(1));
+    assert_eq!(traces(&queue.take(8)), [1, 1, 3, 1]);
+    assert_eq!(queue.take_losses(), Losses { traces: 1, spans: 1, torn: 0 });
+}
+
+/// Whatever comes in whatever order: what leaves of a trace is all of it or nothing, unless it
+/// is counted as torn.
+#[test]
+fn all_or_nothing() {
+    let mut state = 7u64;
+    let mut random = |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    let queue = Queue::new(64);
+    let mut sent: HashMap<u128, usize> = HashMap::new();
+    let mut left: HashMap<u128, usize> = HashMap::new();
+    let mut losses = Losses::default();
+    for round in 0..2_000u128 {
+        for _ in 0..random(12) {
+            // Five traces are under way at a time.
+            let trace = 1 + round / 5 * 5 + u128::from(random(5));
+            *sent.entry(trace).or_default() += 1;
+            queue.push(span(trace));
+        }
+        for trace in traces(&queue.take(usize::try_from(random(8)).unwrap())) {
+            *left.entry(trace).or_default() += 1;
+        }
+        assert!(queue.len() <= 64);
+    }
+    for trace in traces(&queue.take(usize::MAX)) {
+        *left.entry(trace).or_default() += 1;
+    }
+    let more = queue.take_losses();
+    losses.traces += more.traces;
+    losses.spans += more.spans;
+    losses.torn += more.torn;
+    assert!(losses.traces > 100, "{losses:?}");
+    assert_eq!(losses.torn, 0, "so few traces at a time leave room");
+    let total: usize = sent.values().sum();
+    assert_eq!(left.values().sum::<usize>() as u64 + losses.spans, total as u64);
+    for (trace, count) in left {
+        assert_eq!(count, sent[&trace], "trace {trace} is complete");
+    }
+}

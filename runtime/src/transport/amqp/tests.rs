@@ -1,0 +1,181 @@
+use lapin::types::FieldArray;
+use opentelemetry::baggage::BaggageExt as _;
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
+
+use super::*;
+
+const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+fn context(flags: TraceFlags) -> Context {
+    let span = SpanContext::new(
+        TraceId::from(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c),
+        SpanId::from(0xb7ad_6b71_6920_3331),
+        flags,
+        false,
+        TraceState::NONE,
+    );
+    Context::new().with_remote_span_context(span)
+}
+
+fn table(headers: &[(&str, AMQPValue)]) -> FieldTable {
+    let headers = headers.iter().map(|(name, value)| (ShortString::from(*name), value.clone()));
+    headers.collect::<BTreeMap<_, _>>().into()
+}
+
+fn text(value: &str) -> AMQPValue {
+    AMQPValue::LongString(value.into())
+}
+
+fn delivery(exchange: &str, routing_key: &str, redelivered: bool) -> message::Delivery {
+    message::Delivery::mock(7, exchange.into(), routing_key.into(), redelivered, b"abc".to_vec())
+}
+
+fn described(origin: &impl Origin) -> Vec<(String, String)> {
+    let mut attributes = Vec::new();
+    origin.describe(&mut attributes);
+    let mut pairs: Vec<_> = attributes.iter().map(|it| (it.key.to_string(), it.value.to_string())).collect();
+    pairs.sort();
+    pairs
+}
+
+fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+    let mut pairs: Vec<_> = expected.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+    pairs.sort();
+    pairs
+}
+
+fn is_valid(headers: &FieldTable) -> bool {
+    headers.origin().span().span_context().is_valid()
+}
+
+#[test]
+fn injects_and_extracts() {
+    for (flags, end) in [(TraceFlags::SAMPLED, "01"), (TraceFlags::NOT_SAMPLED, "00")] {
+        let sent = context(flags).with_baggage([opentelemetry::KeyValue::new("tenant_id", "acme")]);
+        let properties = inject_context(&sent, BasicProperties::default());
+        let headers = properties.headers().clone().expect("headers");
+        let Some(AMQPValue::LongString(written)) = headers.inner().get("traceparent") else { panic!("no header") };
+        assert_eq!(written.to_string(), format!("{}{end}", &PARENT[..PARENT.len() - 2]));
+        let received = properties.origin();
+        assert_eq!(received.span().span_context().span_id(), sent.span().span_context().span_id());
+        assert_eq!(received.span().span_context().trace_flags(), flags);
+        assert!(received.span().span_context().is_remote());
+        assert_eq!(received.baggage().get("tenant_id").map(ToString::to_string), Some("acme".to_owned()));
+    }
+}
+
+#[test]
+fn keeps_other_headers_and_replaces_those_of_another_trace() {
+    let old = "00-11111111111111111111111111111111-2222222222222222-01";
+    let before = table(&[
+        ("x-retries", AMQPValue::LongInt(3)),
+        ("TraceParent", text(old)),
+        ("traceparent", text(old)),
+        ("tracestate", text("old=1")),
+        ("baggage", text("user=ada")),
+    ]);
+    let properties = BasicProperties::default().with_message_id("m".into()).with_headers(before);
+    let after = inject_context(&context(TraceFlags::SAMPLED), properties);
+    assert_eq!(
+        after.headers().clone(),
+        Some(table(&[("traceparent", text(PARENT)), ("x-retries", AMQPValue::LongInt(3))]))
+    );
+    assert_eq!(after.message_id().as_ref().map(ShortString::as_str), Some("m"));
+}
+
+#[test]
+fn without_a_context_nothing_is_touched() {
+    let properties = BasicProperties::default();
+    assert_eq!(inject_context(&Context::new(), properties.clone()), properties);
+    let forwarded = properties.with_headers(table(&[("traceparent", text(PARENT))]));
+    assert_eq!(inject_context(&Context::new(), forwarded.clone()), forwarded);
+}
+
+#[test]
+fn baggage_alone_leaves_the_trace_headers() {
+    let properties =
+        BasicProperties::default().with_headers(table(&[("traceparent", text(PARENT)), ("baggage", text("user=ada"))]));
+    let sent = Context::new().with_baggage([opentelemetry::KeyValue::new("tenant_id", "acme")]);
+    let after = inject_context(&sent, properties);
+    let expected = table(&[("traceparent", text(PARENT)), ("baggage", text("tenant_id=acme"))]);
+    assert_eq!(after.headers().clone(), Some(expected));
+}
+
+#[test]
+fn only_text_is_valid() {
+    let short = AMQPValue::ShortString(PARENT.into());
+    assert!(is_valid(&table(&[("traceparent", text(PARENT))])));
+    assert!(is_valid(&table(&[("TRACEPARENT", short.clone())])));
+    let others = [
+        AMQPValue::Void,
+        AMQPValue::Boolean(true),
+        AMQPValue::LongLongInt(1),
+        AMQPValue::ByteArray(PARENT.as_bytes().into()),
+        AMQPValue::FieldArray(FieldArray::from(vec![text(PARENT)])),
+        AMQPValue::FieldTable(table(&[("traceparent", text(PARENT))])),
+        AMQPValue::LongString(b"\xff\xfe".to_vec().into()),
+        text(""),
+    ];
+    for other in others {
+        assert!(!is_valid(&table(&[("traceparent", other.clone())])), "{other:?}");
+        // Present and invalid, not absent: beside a valid one there are two.
+        assert!(!is_valid(&table(&[("traceparent", short.clone()), ("Traceparent", other.clone())])), "{other:?}");
+        // A trace state that cannot be read leaves the trace alone.
+        let state = table(&[("traceparent", short.clone()), ("tracestate", other)]);
+        assert!(is_valid(&state));
+        assert_eq!(state.origin().span().span_context().trace_state().header(), "");
+    }
+}
+
+#[test]
+fn a_delivery_without_headers_has_no_identity() {
+    assert!(!delivery("", "q", false).origin().has_active_span());
+    assert!(!BasicProperties::default().origin().has_active_span());
+}
+
+#[test]
+fn destinations() {
+    assert_eq!(destination("orders", "placed", None), "orders:placed");
+    assert_eq!(destination("orders", "", None), "orders");
+    assert_eq!(destination("", "billing", None), "billing");
+    assert_eq!(destination("", "", None), "amq.default");
+    assert_eq!(destination("orders", "placed", Some("billing")), "orders:placed:billing");
+    assert_eq!(destination("orders", "billing", Some("billing")), "orders:billing");
+    assert_eq!(destination("", "billing", Some("billing")), "billing");
+    assert_eq!(destination("orders", "", Some("billing")), "orders:billing");
+}
+
+#[test]
+fn a_delivery_describes_itself() {
+    let mut delivery = delivery("orders", "placed", false);
+    let common = [
+        ("messaging.system", "rabbitmq"),
+        ("messaging.operation.name", "process"),
+        ("messaging.operation.type", "process"),
+        ("messaging.rabbitmq.destination.routing_key", "placed"),
+        ("messaging.rabbitmq.message.delivery_tag", "7"),
+        ("messaging.message.body.size", "3"),
+    ];
+    let mut expected = common.to_vec();
+    expected.push(("messaging.destination.name", "orders:placed"));
+    assert_eq!(described(&delivery), pairs(&expected));
+
+    delivery.redelivered = true;
+    delivery.properties = BasicProperties::default().with_message_id("m-1".into()).with_correlation_id("c-1".into());
+    let mut expected = common.to_vec();
+    expected.extend([
+        ("messaging.destination.name", "orders:placed:billing"),
+        ("messaging.message.id", "m-1"),
+        ("messaging.message.conversation_id", "c-1"),
+        ("messaging.message.redelivered", "true"),
+    ]);
+    assert_eq!(described(&Delivery::new(&delivery).queue("billing")), pairs(&expected));
+    assert_eq!(
+        described(&delivery.properties),
+        pairs(&[
+            ("messaging.system", "rabbitmq"),
+            ("messaging.message.id", "m-1"),
+            ("messaging.message.conversation_id", "c-1"),
+        ])
+    );
+}

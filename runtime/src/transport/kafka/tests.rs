@@ -1,0 +1,201 @@
+use std::cell::Cell;
+
+use opentelemetry::baggage::BaggageExt as _;
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
+use rdkafka::Timestamp;
+
+use super::*;
+
+const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+const OLD: &str = "00-11111111111111111111111111111111-2222222222222222-01";
+
+fn context(flags: TraceFlags) -> Context {
+    let span = SpanContext::new(
+        TraceId::from(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c),
+        SpanId::from(0xb7ad_6b71_6920_3331),
+        flags,
+        false,
+        TraceState::NONE,
+    );
+    Context::new().with_remote_span_context(span)
+}
+
+fn headers<'a>(pairs: impl IntoIterator<Item = (&'a str, Option<&'a [u8]>)>) -> OwnedHeaders {
+    pairs.into_iter().fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value }))
+}
+
+fn texts(headers: &OwnedHeaders) -> Vec<(&str, Option<&str>)> {
+    let text = |value| std::str::from_utf8(value).expect("text");
+    headers.iter().map(|header| (header.key, header.value.map(text))).collect()
+}
+
+fn is_valid<'a>(pairs: impl IntoIterator<Item = (&'a str, Option<&'a [u8]>)>) -> bool {
+    let headers = headers(pairs);
+    let valid = headers.origin().span().span_context().is_valid();
+    assert_eq!(headers.as_borrowed().origin().span().span_context().is_valid(), valid);
+    valid
+}
+
+fn message(key: Option<&[u8]>, payload: Option<&[u8]>) -> OwnedMessage {
+    let (key, payload) = (key.map(<[u8]>::to_vec), payload.map(<[u8]>::to_vec));
+    OwnedMessage::new(payload, key, "orders".into(), Timestamp::NotAvailable, 3, 42, None)
+}
+
+fn described(origin: &impl Origin) -> Vec<(String, String)> {
+    let mut attributes = Vec::new();
+    origin.describe(&mut attributes);
+    let mut pairs: Vec<_> = attributes.iter().map(|it| (it.key.to_string(), it.value.to_string())).collect();
+    pairs.sort();
+    pairs
+}
+
+fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+    let mut pairs: Vec<_> = expected.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+    pairs.sort();
+    pairs
+}
+
+#[test]
+fn injects_and_extracts() {
+    for (flags, end) in [(TraceFlags::SAMPLED, "01"), (TraceFlags::NOT_SAMPLED, "00")] {
+        let sent = context(flags).with_baggage([KeyValue::new("tenant_id", "acme")]);
+        let headers = inject_context(&sent, OwnedHeaders::new());
+        let written = format!("{}{end}", &PARENT[..PARENT.len() - 2]);
+        assert_eq!(texts(&headers), [("traceparent", Some(written.as_str())), ("baggage", Some("tenant_id=acme"))]);
+        let message = message(None, None).replace_headers(Some(headers));
+        let received = message.origin();
+        assert_eq!(received.span().span_context().span_id(), sent.span().span_context().span_id());
+        assert_eq!(received.span().span_context().trace_flags(), flags);
+        assert!(received.span().span_context().is_remote());
+        assert_eq!(received.baggage().get("tenant_id").map(ToString::to_string), Some("acme".to_owned()));
+    }
+}
+
+#[test]
+fn keeps_other_headers_and_replaces_those_of_another_trace() {
+    let before = headers([
+        ("a", Some(&b"1"[..])),
+        ("TraceParent", Some(OLD.as_bytes())),
+        ("empty", None),
+        ("tracestate", Some(b"old=1")),
+        ("traceparent", None),
+        ("baggage", Some(b"user=ada")),
+        ("a", Some(b"2")),
+    ]);
+    let after = inject_context(&context(TraceFlags::SAMPLED), before);
+    let expected = [("a", Some("1")), ("empty", None), ("a", Some("2")), ("traceparent", Some(PARENT))];
+    assert_eq!(texts(&after), expected);
+    // Once more, as when a record is sent again.
+    assert_eq!(texts(&inject_context(&context(TraceFlags::SAMPLED), after)), expected);
+}
+
+#[test]
+fn without_a_context_nothing_is_touched() {
+    let forwarded = inject_context(&Context::new(), headers([("traceparent", Some(PARENT.as_bytes()))]));
+    assert_eq!(texts(&forwarded), [("traceparent", Some(PARENT))]);
+    let mut none = None;
+    drop(sending("orders", None, None::<&str>, None::<&str>, &mut none));
+    assert!(none.is_none());
+    let mut empty = Some(OwnedHeaders::new());
+    drop(sending("orders", None, None::<&str>, None::<&str>, &mut empty));
+    assert!(empty.is_some());
+}
+
+#[test]
+fn only_one_valid_text_counts() {
+    let parent = Some(PARENT.as_bytes());
+    assert!(is_valid([("other", None), ("traceparent", parent)]));
+    assert!(is_valid([("TRACEPARENT", parent)]));
+    assert!(!is_valid([]));
+    for invalid in [None, Some(&b"\xff\xfe"[..]), Some(b""), parent] {
+        assert!(!is_valid([("traceparent", parent), ("traceparent", invalid)]));
+        assert!(!is_valid([("traceparent", invalid), ("Traceparent", parent)]));
+    }
+    for invalid in [None, Some(&b"\xff\xfe"[..]), Some(b"")] {
+        assert!(!is_valid([("traceparent", invalid)]));
+        assert!(is_valid([("tracestate", invalid), ("traceparent", parent), ("baggage", invalid)]));
+    }
+}
+
+#[test]
+fn several_trace_states_are_one() {
+    let all = headers([
+        ("tracestate", Some(&b"a=1"[..])),
+        ("traceparent", Some(PARENT.as_bytes())),
+        ("tracestate", Some(b"b=2")),
+    ]);
+    assert_eq!(all.origin().span().span_context().trace_state().header(), "a=1,b=2");
+}
+
+/// `rdkafka` panics on the name of such a header.
+#[derive(Default)]
+struct BadName(Cell<usize>);
+
+impl Headers for BadName {
+    fn count(&self) -> usize {
+        2
+    }
+
+    fn try_get(&self, at: usize) -> Option<Header<'_, &[u8]>> {
+        self.0.set(self.0.get() + 1);
+        assert_eq!(at, 1, "the name is not UTF-8");
+        Some(Header { key: "traceparent", value: Some(PARENT.as_bytes()) })
+    }
+}
+
+#[test]
+fn a_name_that_is_no_text_is_passed_over() {
+    let headers = BadName::default();
+    assert!(extract(&headers).span().span_context().is_valid());
+    assert_eq!(headers.0.get(), 2);
+}
+
+#[test]
+fn many_headers_are_bounded() {
+    let many = (0..10_000).map(|_| ("traceparent", Some(PARENT.as_bytes())));
+    assert!(!is_valid(many));
+    let others = (0..10_000).map(|_| ("other", None)).chain([("traceparent", Some(PARENT.as_bytes()))]);
+    assert!(is_valid(others));
+}
+
+#[test]
+fn a_message_describes_itself() {
+    let common = [
+        ("messaging.system", "kafka"),
+        ("messaging.operation.name", "process"),
+        ("messaging.operation.type", "process"),
+        ("messaging.destination.name", "orders"),
+        ("messaging.destination.partition.id", "3"),
+        ("messaging.kafka.offset", "42"),
+    ];
+    let mut expected = common.to_vec();
+    expected.extend([("messaging.kafka.message.key", "o-1"), ("messaging.message.body.size", "5")]);
+    assert_eq!(described(&message(Some(b"o-1"), Some(b"hello"))), pairs(&expected));
+
+    let mut expected = common.to_vec();
+    expected.extend([
+        ("messaging.kafka.message.tombstone", "true"),
+        ("messaging.consumer.group.name", "billing"),
+        ("messaging.client.id", "b-7"),
+    ]);
+    let tombstone = message(None, None);
+    assert_eq!(described(&Delivery::new(&tombstone).group("billing").client_id("b-7")), pairs(&expected));
+}
+
+#[test]
+fn a_key_is_recorded_if_it_is_text() {
+    assert_eq!(text_of_key("grün".as_bytes()).as_deref(), Some("grün"));
+    assert_eq!(text_of_key(b""), Some(String::new()));
+    assert_eq!(text_of_key(b"\xff"), None);
+    assert_eq!(text_of_key(&7_u64.to_be_bytes()), None);
+    let long = text_of_key("k".repeat(100_000).as_bytes()).expect("text");
+    assert!(long.len() < 1_100 && long.ends_with('…'), "{}", long.len());
+}
+
+#[test]
+fn error_types_are_names() {
+    let code = rdkafka::types::RDKafkaErrorCode::MessageTimedOut;
+    assert_eq!(error_type(&KafkaError::MessageProduction(code)), "MessageTimedOut");
+    assert_eq!(error_type(&KafkaError::Canceled), "Canceled");
+    assert_eq!(error_type(&KafkaError::Seek("at 1".into())), "KafkaError");
+}
