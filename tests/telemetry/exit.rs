@@ -212,7 +212,7 @@ alone! {
                 let ran = Arc::clone(&ran);
                 async move {
                     goes.await.expect("the test sends");
-                    // Another worker has the time to be faster than the abortion.
+                    // Often, because another worker could be faster than the abortion.
                     for _ in 0..1_000 {
                         let ran = Arc::clone(&ran);
                         let late = throughline::spawn(async move { ran.store(true, Ordering::Relaxed) });

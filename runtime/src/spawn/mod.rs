@@ -266,3 +266,22 @@ impl Span {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    #[test]
+    fn a_refused_job_is_never_polled() {
+        let polled = Cell::new(false);
+        let mut refused = pin!(refused(async { polled.set(true) }));
+        for _ in 0..2 {
+            assert!(refused.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+        assert!(!polled.get());
+    }
+}
