@@ -80,8 +80,10 @@ stop() {
     for file in "${files[@]}"; do
         stop_noted "$file" || status=1
     done
-    [ $status -eq 0 ] && rm -rf "${run:?}/$1"
-    return $status
+    [ $status -eq 0 ] || return
+    # A store may lie elsewhere.
+    [ ! -s "$run/$1/elsewhere" ] || rm -rf "$(<"$run/$1/elsewhere")"
+    rm -rf "${run:?}/$1"
 }
 
 # Writes the file that the tests read.
