@@ -374,7 +374,8 @@ async fn an_error_of_the_client_is_handed_on_and_recorded() {
 
     let dropped = async {
         // A client that never has an answer, or it might be there already.
-        let sending = rocketmq::send(lab.message("given up"), |_| std::future::pending::<Result<Option<SendResult>, _>>());
+        let sending =
+            rocketmq::send(lab.message("given up"), |_| std::future::pending::<Result<Option<SendResult>, _>>());
         let mut sending = std::pin::pin!(sending);
         assert!(futures::poll!(&mut sending).is_pending());
     };

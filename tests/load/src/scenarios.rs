@@ -278,13 +278,16 @@ fn resident() -> f64 {
 pub fn memory(spans: u64, checks: &mut Checks) {
     println!("memory: {spans} spans\n\nthe collector keeps up: all are recorded and sent");
     memory_under(spans, false, checks);
-    println!("\nwithout waiting for the collector: the queue is full, most traces are shed");
+    println!("\nthe collector takes a fifth of a second for an answer: the queue is full, and traces are shed");
     memory_under(spans, true, checks);
 }
 
 fn memory_under(spans: u64, overload: bool, checks: &mut Checks) {
     const STEPS: u64 = 10;
-    let collector = Remote::start_forgetful(&program()).expect("this program starts as a collector");
+    let mut collector = Remote::start_forgetful(&program()).expect("this program starts as a collector");
+    if overload {
+        collector.set(Behaviour::Slow(Duration::from_millis(200))).expect("it runs");
+    }
     // Of the default size, unless there are too few spans to fill it.
     let queue = usize::try_from(spans / 50).unwrap_or(usize::MAX).min(131_072);
     let telemetry = builder(&collector).queue(queue).init().expect("it is valid");
@@ -308,7 +311,7 @@ fn memory_under(spans: u64, overload: bool, checks: &mut Checks) {
     row("band of the last half, MB", format!("{:.1}", most - least));
     checks.check("the last half is within 5 % and 5 MB", most - least <= most * 0.05 + 5.0);
     if overload {
-        checks.check("most were shed", counts.exported < all / 2);
+        checks.check("the queue was full", counts.traces_not_begun > 0);
         drop(runtime.block_on(telemetry.shutdown(Duration::from_millis(100))));
     } else {
         let report = shut_down(&runtime, telemetry);
@@ -365,10 +368,10 @@ pub fn latency(requests: u64, checks: &mut Checks) {
         table.push(row);
     }
     println!();
-    for ((name, ..), row) in KINDS.iter().zip(&table).skip(1) {
-        // Generous: the machine has other work too. What waited for a collector would take longer
-        // by far.
-        let holds = row[0] <= 2.0 * table[0][0] + 1_000.0 && row[2] <= 3.0 * table[0][2] + 20_000.0;
-        checks.check(&format!("{name}: as with a healthy one"), holds);
+    for ((name, ..), row) in KINDS.iter().zip(&table) {
+        // No comparison of times, which another program could spoil: a request takes microseconds, and
+        // one that waited for such a collector would take a second, or for ever.
+        let holds = row[1] < 100_000.0;
+        checks.check(&format!("{name}: requests do not wait for it"), holds);
     }
 }
