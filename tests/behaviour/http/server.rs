@@ -85,15 +85,22 @@ async fn a_failure_of_the_client_is_none_of_the_server() {
 
 #[tokio::test]
 async fn the_other_end_is_known_from_the_connection() {
-    let capture = Capture::new();
-    let peer: SocketAddr = "192.0.2.7:4711".parse().expect("an address");
-    // As axum's own service with connect info does it.
-    let router = router(ServerLayer::new()).layer(Extension(ConnectInfo(peer)));
-    send(&capture, router, get("/orders/7", &[("x-forwarded-for", "203.0.113.9")])).await;
-    let span = capture.span("GET /orders/{order_no}");
-    assert_text(&span, "network.peer.address", Some("192.0.2.7"));
-    assert_number(&span, "network.peer.port", 4711);
-    assert_text(&span, "client.address", None);
+    let forwarded = [("x-forwarded-for", "203.0.113.9")];
+    for (layer, headers, client) in [
+        (ServerLayer::new(), &forwarded[..], "192.0.2.7"),
+        (ServerLayer::new().proxies(1), &forwarded, "203.0.113.9"),
+        (ServerLayer::new().proxies(1), &[], "192.0.2.7"),
+    ] {
+        let capture = Capture::new();
+        let peer: SocketAddr = "192.0.2.7:4711".parse().expect("an address");
+        // As axum's own service with connect info does it.
+        let router = router(layer).layer(Extension(ConnectInfo(peer)));
+        send(&capture, router, get("/orders/7", headers)).await;
+        let span = capture.span("GET /orders/{order_no}");
+        assert_text(&span, "network.peer.address", Some("192.0.2.7"));
+        assert_number(&span, "network.peer.port", 4711);
+        assert_text(&span, "client.address", Some(client));
+    }
 }
 
 #[tokio::test]

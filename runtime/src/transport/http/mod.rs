@@ -56,7 +56,7 @@
 //! | | server | client |
 //! |---|---|---|
 //! | name | `GET /orders/{order_no}`: method and route, or the method | `GET`, or with a [`UrlTemplate`] |
-//! | at start | `http.request.method` (`_original`), `http.route`, `url.path`, `url.query`, `url.scheme`, `server.address`, `server.port`, `network.protocol.version`, `user_agent.original`; with feature `axum` and connect info `network.peer.address`, `.port`; behind [proxies](ServerLayer::proxies) `client.address` | `http.request.method` (`_original`), `url.full` (or path and query, if the client is not given more), `url.template`, `server.address`, `server.port`, `http.request.resend_count` (see [`Attempts`]) |
+//! | at start | `http.request.method` (`_original`), `http.route`, `url.path`, `url.query`, `url.scheme`, `server.address`, `server.port`, `network.protocol.version`, `user_agent.original`; with feature `axum` and connect info `network.peer.address`, `.port` and `client.address`, which behind [proxies](ServerLayer::proxies) is what they say | `http.request.method` (`_original`), `url.full` (or path and query, if the client is not given more), `url.template`, `server.address`, `server.port`, `http.request.resend_count` (see [`Attempts`]) |
 //! | at the end | `http.response.status_code`, `error.type` | the same, and `network.protocol.version` |
 //! | status Error | 500 and above, an error of the service or its body, a panic | 400 and above, an error of the client, a panic |
 //!
