@@ -156,6 +156,10 @@ impl Tag {
         self
     }
 
+    pub(super) fn key(&self) -> &'static str {
+        self.key
+    }
+
     /// Adds the tag of a request to `tags`.
     pub(super) fn resolve(&self, request: &Edge<'_>, tags: &mut Tags) {
         let named = self.sources.iter().find_map(|source| source.look_at(request));
@@ -241,6 +245,9 @@ impl Travelling {
     pub(super) fn read(&self, headers: &HeaderMap, context: Context) -> Context {
         let mut found = Vec::new();
         for (key, name) in &self.0 {
+            if tags::has_key(&found, &Key::from_static_str(key)) {
+                continue;
+            }
             if let Some(value) = headers.get(name).and_then(text_of) {
                 found.push(KeyValue::new(*key, tags::shared(value)));
             }

@@ -111,9 +111,13 @@ impl ServerLayer {
         self.set(|config| config.route = Some(Arc::new(of)))
     }
 
-    /// Adds a tag that is taken from the request.
+    /// Adds a tag that is taken from the request. One of the same key that was added before is
+    /// replaced.
     pub fn tag(self, tag: Tag) -> Self {
-        self.set(|config| config.tags.push(tag))
+        self.set(|config| {
+            config.tags.retain(|other| other.key() != tag.key());
+            config.tags.push(tag);
+        })
     }
 
     /// Takes the tag `key` from a header of its own, as written by
