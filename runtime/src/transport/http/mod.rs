@@ -73,7 +73,10 @@
 //!
 //! **Server**: with the body of the response, its trailers included, which for an empty body is with the
 //! head. A client that hangs up marks it `cancelled`, before the response and in its midst. The context is
-//! current while the handler and the body are polled, and when they are dropped.
+//! current while the handler and the body are polled, and when they are dropped. A connection that is
+//! upgraded (`101`, `CONNECT`) lives on without the span, in a task where nothing is current: take a
+//! [`Snapshot`](crate::Snapshot) in the handler, and run the session in it,
+//! `upgrade.on_upgrade(move |socket| snapshot.future(session(socket)))` with axum's web sockets.
 //!
 //! **Client**: with the head of the response. The conventions leave the body open, and forbid to wait for
 //! a body that may be dropped unread. Each pass through the layer is a span, so inside of a retry layer
