@@ -62,6 +62,31 @@ async fn a_method_nobody_knows_is_no_name() {
     assert_text(&span, "http.request.method_original", Some("BREW"));
 }
 
+/// In a process of its own, because the list is read once.
+#[tokio::test]
+async fn the_environment_names_the_methods() {
+    const LIST: &str = "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS";
+    if std::env::var_os(LIST).is_none() {
+        let this = "http::server::the_environment_names_the_methods";
+        let mut again = std::process::Command::new(std::env::current_exe().expect("a path"));
+        let output = again.args(["--exact", this]).env(LIST, "GET, PROPFIND,").output().expect("it runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        return;
+    }
+    for (method, name, known, original) in [
+        ("GET", "GET", "GET", None),
+        ("PROPFIND", "PROPFIND", "PROPFIND", None),
+        ("propfind", "HTTP", "_OTHER", Some("propfind")),
+        ("POST", "HTTP", "_OTHER", Some("POST")),
+    ] {
+        let request = Request::builder().method(method).uri("/none").body(axum::body::Body::empty());
+        let (span, _) = one(ServerLayer::new(), request.expect("a request")).await;
+        assert_eq!(span.name(), name);
+        assert_text(&span, "http.request.method", Some(known));
+        assert_text(&span, "http.request.method_original", original);
+    }
+}
+
 #[tokio::test]
 async fn a_failure_of_the_server_is_an_error() {
     for code in [500, 503, 599] {

@@ -63,7 +63,9 @@
 //! Credentials in URLs and the values of secret parameters (`sig`, `X-Amz-Signature` and their like,
 //! and those named with `redact`) become `REDACTED`. Headers are recorded only where a layer names
 //! them. Texts are bounded by [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES), and a method that the conventions do
-//! not list is `_OTHER`, so that callers cannot blow up what is indexed.
+//! not list is `_OTHER`, so that callers cannot blow up what is indexed. The environment variable
+//! `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS` takes the place of their list, for WebDAV for example: all
+//! methods that are known, separated by commas.
 //!
 //! **The route** is axum's template (feature `axum`), which is known to layers added with
 //! `Router::layer`. For a layer around the router and for other frameworks, [`ServerLayer::route`] tells
