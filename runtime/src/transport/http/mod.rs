@@ -64,7 +64,7 @@
 //! and those named with `redact`) become `REDACTED`. Headers are recorded only where a layer names
 //! them. Texts are bounded by [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES), and a method that the conventions do
 //! not list is `_OTHER`, so that callers cannot blow up what is indexed. The environment variable
-//! `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS` takes the place of their list, for WebDAV for example: all
+//! `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS` takes the place of their list, for `PROPFIND` for example: all
 //! methods that are known, separated by commas.
 //!
 //! **The route** is axum's template (feature `axum`), which is known to layers added with
@@ -89,7 +89,7 @@
 //! The headers of the [`Propagator`](crate::propagation::Propagator), `X-Request-ID`, and tags that
 //! [travel](ClientLayer::travel). Trace headers and baggage that the request has already are replaced, also
 //! where nothing takes their place: a proxy that hands on what it was sent would mix two traces, and
-//! leak baggage. All else in the request is as it was. Without an identity, nothing is touched.
+//! leak baggage. All else in the request is as it was. Without an identity, none is removed.
 //!
 //! # Errors, panics, cost
 //!
