@@ -725,6 +725,8 @@ mod carriers {
         check!(
             HashMap::from([("traceparent".to_owned(), line.clone())]),
             HashMap::from([("Traceparent".to_owned(), line.as_str())]),
+            HashMap::from([("TraceParent", line.as_str())]),
+            BTreeMap::from([("traceparent", line.as_str())]),
             BTreeMap::from([("traceparent".to_owned(), line.clone())]),
             BTreeMap::from([("TRACEPARENT".to_owned(), line.clone())]),
             vec![("traceparent", line.as_str())],

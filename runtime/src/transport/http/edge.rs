@@ -130,7 +130,8 @@ impl Tag {
     }
 
     /// Reports a request that has no value for it: with an event `tag.missing` on the span, and in
-    /// the counter `throughline.tags.missing`. The request itself goes on.
+    /// the counter `throughline.tags.missing`. The request itself goes on. In a trace that is not
+    /// sampled nothing is reported.
     pub fn required(mut self) -> Self {
         self.required = true;
         self
