@@ -22,6 +22,9 @@ pub(crate) struct Ambient {
     /// The part of the caller's `tracestate` that OpenTelemetry's type cannot hold.
     #[cfg(feature = "propagation")]
     pub(crate) trace_state: Option<Arc<crate::trace_state::ForeignTraceState>>,
+    /// The trace that has come in with B3's debug flag.
+    #[cfg(feature = "propagation")]
+    pub(crate) b3_debug: Option<opentelemetry::trace::TraceId>,
     /// The id of the HTTP request that all this is for. Known a moment after the context exists.
     #[cfg(feature = "http")]
     pub(crate) request_id: Option<Arc<std::sync::OnceLock<Arc<str>>>>,

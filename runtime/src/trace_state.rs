@@ -1,6 +1,6 @@
 //! A W3C trace state that OpenTelemetry's type cannot hold as a whole.
 
-use opentelemetry::trace::TraceState;
+use opentelemetry::trace::{SpanContext, TraceId, TraceState};
 
 /// As many members may be passed on (W3C Trace Context, section "tracestate Header Field Values").
 pub(crate) const MAX_MEMBERS: usize = 32;
@@ -9,6 +9,8 @@ pub(crate) const MAX_MEMBERS: usize = 32;
 /// full 14 characters that W3C allows.
 #[derive(Debug)]
 pub(crate) struct ForeignTraceState {
+    /// The trace it belongs to.
+    pub(crate) trace: TraceId,
     /// Everything, as it came.
     pub(crate) header: String,
     /// What OpenTelemetry holds of it.
@@ -18,9 +20,13 @@ pub(crate) struct ForeignTraceState {
 }
 
 impl ForeignTraceState {
-    /// The header for a span whose trace state is `of`: if a sampler has added to it, the new
-    /// members come first (section "Mutating the tracestate Field").
-    pub(crate) fn header(&self, of: &TraceState) -> String {
+    /// The header for `span`: if a sampler has added to its trace state, the new members come first
+    /// (section "Mutating the tracestate Field"). A span of another trace has nothing to do with it.
+    pub(crate) fn header(&self, span: &SpanContext) -> String {
+        let of = span.trace_state();
+        if span.trace_id() != self.trace {
+            return of.header();
+        }
         if *of == self.held {
             return self.header.clone();
         }

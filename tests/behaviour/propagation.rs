@@ -282,6 +282,21 @@ mod tracestate {
     }
 
     #[test]
+    fn stays_in_its_trace() {
+        let capture = Capture::new();
+        let parent = format!("00-{TRACE}-{SPAN}-01");
+        let longest = format!("foo=1,t@{}=1", "v".repeat(14));
+        let headers = [("traceparent", &parent), ("tracestate", &longest)];
+        let sent = capture.run(|| {
+            throughline::span("server")
+                .parent(&headers)
+                .run(|| throughline::span("tick").root().run(|| (Carrier::capture(), Snapshot::capture())))
+        });
+        assert_eq!(sent.0.tracestate, None, "the state of one trace is not sent in another");
+        assert_eq!(sent.1.run(Carrier::capture), sent.0);
+    }
+
+    #[test]
     fn is_nothing_without_traceparent() {
         assert_eq!(extract(&[("tracestate", "foo=1")]), SpanContext::NONE);
     }
@@ -371,6 +386,59 @@ mod b3 {
         assert!(!with([Format::B3Multi], &[("X-B3-Sampled", "0")]).is_valid());
     }
 
+    /// Whichever is written: the services in front of this one may be of another mind.
+    #[test]
+    fn both_encodings_are_read() {
+        let other = "1".repeat(32);
+        let multi = [("X-B3-TraceId", TRACE), ("X-B3-SpanId", SPAN), ("X-B3-Sampled", "1")];
+        for format in [Format::B3, Format::B3Multi] {
+            let of = |more: &[(&str, &str)]| with([format], &[&multi[..], more].concat()).trace_id().to_string();
+            assert_eq!(of(&[]), TRACE, "{format:?}");
+            assert_eq!(of(&[("b3", &format!("{other}-{SPAN}-1"))]), other, "the one header counts before the others");
+            assert_eq!(of(&[("b3", "nonsense")]), TRACE);
+            let single = format!("{other}-{SPAN}-1");
+            assert_eq!(with([format], &[("b3", &single)]).trace_id().to_string(), other);
+        }
+    }
+
+    #[test]
+    fn the_debug_flag_goes_on_with_its_trace() {
+        let single = format!("{TRACE}-{SPAN}-d");
+        let multi = [("x-b3-traceid", TRACE), ("x-b3-spanid", SPAN), ("x-b3-flags", "1")];
+        let w3c = format!("00-{TRACE}-{SPAN}-01");
+        for (headers, debugged) in [
+            (&[("b3", single.as_str())][..], true),
+            (&multi, true),
+            (&[("traceparent", &w3c), ("b3", &single)], true),
+            (&[("traceparent", &w3c.replace("-01", "-00")), ("b3", &single)], false),
+            (&[("traceparent", &w3c.replace('0', "1")), ("b3", &single)], false),
+            (&[("b3", &single.replace("-d", "-1"))], false),
+        ] {
+            let formats = [Format::TraceContext, Format::B3, Format::B3Multi];
+            let propagator = Propagator::new(formats);
+            let incoming = propagator.extract(&Pairs(headers));
+            let sent = |context: &Context| {
+                let sent = inject(&propagator, context);
+                let single = value(&sent, "b3").unwrap().ends_with("-d");
+                assert_eq!(value(&sent, "x-b3-flags"), single.then_some("1"));
+                // Debugging implies sampling, which is then not said besides.
+                assert_eq!(value(&sent, "x-b3-sampled").is_none(), single);
+                single
+            };
+            assert_eq!(sent(&incoming), debugged, "{headers:?}");
+            let capture = Capture::new();
+            let (below, in_job, elsewhere) = capture.run(|| {
+                throughline::span("server").parent(&incoming).run(|| {
+                    let snapshot = Snapshot::capture();
+                    let in_job = std::thread::spawn(move || snapshot.run(Context::current)).join().unwrap();
+                    (Context::current(), in_job, throughline::span("tick").root().run(Context::current))
+                })
+            });
+            assert_eq!((sent(&below), sent(&in_job)), (debugged, debugged), "{headers:?}");
+            assert!(!sent(&elsewhere), "another trace");
+        }
+    }
+
     #[test]
     fn written() {
         let single = inject(&Propagator::new([Format::B3]), &remote(3));
@@ -378,7 +446,11 @@ mod b3 {
         let multi = inject(&Propagator::new([Format::B3Multi]), &remote(0));
         let expected = [("x-b3-traceid", TRACE), ("x-b3-spanid", SPAN), ("x-b3-sampled", "0")];
         assert_eq!(multi, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        assert!(inject(&Propagator::new([Format::B3, Format::B3Multi]), &Context::new()).is_empty());
+        let both = Propagator::new([Format::B3, Format::B3Multi]);
+        assert!(inject(&both, &Context::new()).is_empty());
+        let all: Vec<_> = both.fields().collect();
+        let names = ["b3", "x-b3-traceid", "x-b3-spanid", "x-b3-sampled", "x-b3-flags", "x-b3-parentspanid"];
+        assert_eq!(all, names, "each once, also what is only cleared");
     }
 }
 
@@ -653,6 +725,8 @@ mod carriers {
         check!(
             HashMap::from([("traceparent".to_owned(), line.clone())]),
             HashMap::from([("Traceparent".to_owned(), line.as_str())]),
+            HashMap::from([("TraceParent", line.as_str())]),
+            BTreeMap::from([("traceparent", line.as_str())]),
             BTreeMap::from([("traceparent".to_owned(), line.clone())]),
             BTreeMap::from([("TRACEPARENT".to_owned(), line.clone())]),
             vec![("traceparent", line.as_str())],

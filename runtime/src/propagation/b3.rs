@@ -1,45 +1,82 @@
-//! Zipkin's B3 headers, in both encodings.
+//! Zipkin's B3 headers, in both encodings. Both are read, whichever is written: OpenTelemetry's
+//! specification has it so (section "B3 Requirements").
 //!
 //! Not by the crate `opentelemetry-propagator-b3`: it keeps the debug flag in the bit that W3C level
 //! 2 has given to random trace ids, takes `d` for not sampled, and lets a sign pass as a digit.
 
+use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, Injector};
-use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 
 use super::{hex, trim};
+use crate::ambient::Ambient;
 
 const SINGLE: &str = "b3";
 const TRACE_ID: &str = "x-b3-traceid";
 const SPAN_ID: &str = "x-b3-spanid";
 const SAMPLED: &str = "x-b3-sampled";
 const FLAGS: &str = "x-b3-flags";
-pub(super) const SINGLE_FIELDS: [&str; 1] = [SINGLE];
-pub(super) const MULTI_FIELDS: [&str; 4] = [TRACE_ID, SPAN_ID, SAMPLED, FLAGS];
+/// Is never written, and must not be left over beside what is.
+const PARENT: &str = "x-b3-parentspanid";
+pub(super) const FIELDS: [&str; 6] = [SINGLE, TRACE_ID, SPAN_ID, SAMPLED, FLAGS, PARENT];
 
-pub(super) fn inject_single(span: &SpanContext, into: &mut dyn Injector) {
+pub(super) fn inject_single(context: &Context, into: &mut dyn Injector) {
+    let span = context.span();
+    let span = span.span_context();
     if span.is_valid() {
-        let sampled = u8::from(span.is_sampled());
-        into.set(SINGLE, format!("{:032x}-{:016x}-{sampled}", span.trace_id(), span.span_id()));
+        let sampling = match (span.is_sampled(), is_debugged(context)) {
+            (true, true) => 'd',
+            (true, false) => '1',
+            (false, _) => '0',
+        };
+        into.set(SINGLE, format!("{:032x}-{:016x}-{sampling}", span.trace_id(), span.span_id()));
     }
 }
 
-pub(super) fn inject_multi(span: &SpanContext, into: &mut dyn Injector) {
+pub(super) fn inject_multi(context: &Context, into: &mut dyn Injector) {
+    let span = context.span();
+    let span = span.span_context();
     if span.is_valid() {
         into.set(TRACE_ID, format!("{:032x}", span.trace_id()));
         into.set(SPAN_ID, format!("{:016x}", span.span_id()));
-        into.set(SAMPLED, u8::from(span.is_sampled()).to_string());
+        if span.is_sampled() && is_debugged(context) {
+            into.set(FLAGS, "1".to_owned());
+        } else {
+            into.set(SAMPLED, u8::from(span.is_sampled()).to_string());
+        }
     }
+}
+
+/// Whether the trace of `context` has come in with the debug flag.
+fn is_debugged(context: &Context) -> bool {
+    let debugged = Ambient::of(context).and_then(|ambient| ambient.b3_debug);
+    debugged.is_some_and(|trace| trace == context.span().span_context().trace_id())
+}
+
+/// An identity, and whether it has the debug flag, for which OpenTelemetry has no place.
+pub(super) type Found = (SpanContext, bool);
+
+/// The one header counts before the others.
+pub(super) fn extract(from: &dyn Extractor) -> Option<Found> {
+    extract_single(from).or_else(|| extract_multi(from))
+}
+
+/// Whether the headers want the trace of `span` to be debugged, wherever `span` was read from.
+pub(super) fn asks_to_debug(from: &dyn Extractor, span: &SpanContext) -> bool {
+    let same = |found: SpanContext| span.is_sampled() && found.trace_id() == span.trace_id();
+    extract(from).is_some_and(|(found, debug)| debug && same(found))
 }
 
 /// `trace-span`, `trace-span-sampling` or `trace-span-sampling-parent`. The sampling state alone has
 /// no identity.
-pub(super) fn extract_single(from: &dyn Extractor) -> Option<SpanContext> {
+fn extract_single(from: &dyn Extractor) -> Option<Found> {
     let mut parts = trim(from.get(SINGLE)?).splitn(5, '-');
     let (trace_id, span_id) = (parts.next()?, parts.next()?);
-    let sampled = match parts.next() {
-        None => DEFERRED,
-        Some("1" | "d") => true,
-        Some("0") => false,
+    let (sampled, debug) = match parts.next() {
+        None => (DEFERRED, false),
+        Some("d") => (true, true),
+        Some("1") => (true, false),
+        Some("0") => (false, false),
         Some(_) => return None,
     };
     if let Some(parent) = parts.next() {
@@ -48,10 +85,10 @@ pub(super) fn extract_single(from: &dyn Extractor) -> Option<SpanContext> {
     if parts.next().is_some() {
         return None;
     }
-    identity(trace_id, span_id, sampled)
+    Some((identity(trace_id, span_id, sampled)?, debug))
 }
 
-pub(super) fn extract_multi(from: &dyn Extractor) -> Option<SpanContext> {
+fn extract_multi(from: &dyn Extractor) -> Option<Found> {
     let debug = from.get(FLAGS).is_some_and(|flags| trim(flags) == "1");
     let sampled = match from.get(SAMPLED).map(trim) {
         _ if debug => true,
@@ -61,7 +98,7 @@ pub(super) fn extract_multi(from: &dyn Extractor) -> Option<SpanContext> {
         Some("0" | "false") => false,
         Some(_) => return None,
     };
-    identity(trim(from.get(TRACE_ID)?), trim(from.get(SPAN_ID)?), sampled)
+    Some((identity(trim(from.get(TRACE_ID)?), trim(from.get(SPAN_ID)?), sampled)?, debug))
 }
 
 /// Without a sampling state the decision is the receiver's. A trace that somebody has begun is not

@@ -46,9 +46,10 @@ pub use pairs::{Pairs, PairsMut, extract_with, inject_with};
 pub enum Format {
     /// `traceparent` and `tracestate`, by W3C Trace Context, levels 1 and 2.
     TraceContext,
-    /// Zipkin's one header, `b3`.
+    /// Zipkin's one header, `b3`, is written. Both of its encodings are read.
     B3,
-    /// Zipkin's `x-b3-traceid`, `x-b3-spanid`, `x-b3-sampled` and `x-b3-flags`.
+    /// Zipkin's `x-b3-traceid`, `x-b3-spanid`, `x-b3-sampled` and `x-b3-flags` are written. Both of
+    /// its encodings are read.
     B3Multi,
     /// Jaeger's `uber-trace-id`.
     Jaeger,
@@ -73,8 +74,7 @@ impl Format {
     fn fields(self) -> &'static [&'static str] {
         match self {
             Self::TraceContext => &w3c::FIELDS,
-            Self::B3 => &b3::SINGLE_FIELDS,
-            Self::B3Multi => &b3::MULTI_FIELDS,
+            Self::B3 | Self::B3Multi => &b3::FIELDS,
             Self::Jaeger => &jaeger::FIELDS,
             Self::Baggage => &baggage::FIELDS,
         }
@@ -166,7 +166,12 @@ impl Propagator {
         let mut formats: Vec<_> = formats.into_iter().collect();
         formats.sort_unstable();
         formats.dedup();
-        let fields = formats.iter().flat_map(|format| format.fields()).map(|&field| field.to_owned()).collect();
+        let mut fields: Vec<String> = Vec::new();
+        for &field in formats.iter().flat_map(|format| format.fields()) {
+            if !fields.iter().any(|known| known == field) {
+                fields.push(field.to_owned());
+            }
+        }
         Self { formats, fields, sent: Allowed::All, accepted: Allowed::All, as_tags: Allowed::Only(Vec::new()) }
     }
 
@@ -201,8 +206,8 @@ impl Propagator {
         for format in formats {
             match format {
                 Format::TraceContext => w3c::inject(context, into),
-                Format::B3 => b3::inject_single(context.span().span_context(), into),
-                Format::B3Multi => b3::inject_multi(context.span().span_context(), into),
+                Format::B3 => b3::inject_single(context, into),
+                Format::B3Multi => b3::inject_multi(context, into),
                 Format::Jaeger => jaeger::inject(context.span().span_context(), into),
                 Format::Baggage => baggage::inject(context.baggage(), &|key| self.sent.has(key), into),
             }
@@ -223,18 +228,21 @@ impl Propagator {
                 Format::Baggage => members = baggage::extract(from, &|key| self.accepted.has(key)),
                 _ if identity.is_some() => {}
                 Format::TraceContext => identity = w3c::extract(from),
-                Format::B3 => identity = b3::extract_single(from).map(bare),
-                Format::B3Multi => identity = b3::extract_multi(from).map(bare),
+                Format::B3 | Format::B3Multi => identity = b3::extract(from).map(|(span, _)| bare(span)),
                 Format::Jaeger => identity = jaeger::extract(from).map(bare),
             }
         }
         let mut context = context;
         let mut ambient = Ambient::of(&context).map(|ambient| Ambient::clone(ambient));
         if let Some((span, foreign)) = identity {
-            context = context.with_remote_span_context(span);
-            if foreign.is_some() || ambient.as_ref().is_some_and(|ambient| ambient.trace_state.is_some()) {
-                ambient.get_or_insert_default().trace_state = foreign;
+            let debugged = formats.iter().any(|format| matches!(format, Format::B3 | Format::B3Multi))
+                && b3::asks_to_debug(from, &span);
+            if foreign.is_some() || debugged || ambient.is_some() {
+                let ambient = ambient.get_or_insert_default();
+                ambient.trace_state = foreign;
+                ambient.b3_debug = debugged.then(|| span.trace_id());
             }
+            context = context.with_remote_span_context(span);
         }
         if !members.is_empty() {
             let ambient = ambient.get_or_insert_default();

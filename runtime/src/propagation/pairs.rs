@@ -1,7 +1,8 @@
 //! Carriers: closures, maps, and lists of pairs.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashMap};
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash};
 
 use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, Injector};
@@ -116,21 +117,24 @@ impl<K: AsRef<str>, V: AsRef<str>> Origin for Vec<(K, V)> {
     }
 }
 
-impl<V: AsRef<str>, S: BuildHasher> Origin for HashMap<String, V, S> {
+impl<K: Borrow<str> + Eq + Hash, V: AsRef<str>, S: BuildHasher> Origin for HashMap<K, V, S> {
     fn origin(&self) -> Context {
         super::extract(&Named(&|key| self.get(key).or_else(|| find(self, key)).map(AsRef::as_ref)))
     }
 }
 
-impl<V: AsRef<str>> Origin for BTreeMap<String, V> {
+impl<K: Borrow<str> + Ord, V: AsRef<str>> Origin for BTreeMap<K, V> {
     fn origin(&self) -> Context {
         super::extract(&Named(&|key| self.get(key).or_else(|| find(self, key)).map(AsRef::as_ref)))
     }
 }
 
 /// The value whose name is written in other letters.
-fn find<'a, V>(map: impl IntoIterator<Item = (&'a String, &'a V)>, key: &str) -> Option<&'a V> {
-    map.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, value)| value)
+fn find<'a, K, V>(map: impl IntoIterator<Item = (&'a K, &'a V)>, key: &str) -> Option<&'a V>
+where
+    K: Borrow<str> + 'a,
+{
+    map.into_iter().find(|(name, _)| (*name).borrow().eq_ignore_ascii_case(key)).map(|(_, value)| value)
 }
 
 /// A look-up by name as a carrier.

@@ -35,7 +35,7 @@ pub(super) fn inject(context: &Context, into: &mut dyn Injector) {
     into.set(TRACEPARENT, traceparent(span));
     let foreign = Ambient::of(context).and_then(|ambient| ambient.trace_state.as_ref());
     let state = match foreign {
-        Some(foreign) => foreign.header(span.trace_state()),
+        Some(foreign) => foreign.header(span),
         None if *span.trace_state() == TraceState::NONE => return,
         None => span.trace_state().header(),
     };
@@ -55,7 +55,8 @@ pub(super) fn extract(from: &dyn Extractor) -> Option<(SpanContext, Option<Arc<F
     let all = from.get_all(TRACEPARENT)?;
     let [traceparent] = all.as_slice() else { return None };
     let (trace_id, span_id, flags) = parse_traceparent(trim(traceparent).as_bytes())?;
-    let (state, foreign) = from.get_all(TRACESTATE).and_then(|headers| parse_tracestate(&headers)).unwrap_or_default();
+    let states = from.get_all(TRACESTATE);
+    let (state, foreign) = states.and_then(|headers| parse_tracestate(trace_id, &headers)).unwrap_or_default();
     Some((SpanContext::new(trace_id, span_id, flags, true, state), foreign))
 }
 
@@ -79,7 +80,7 @@ fn parse_traceparent(header: &[u8]) -> Option<(TraceId, SpanId, TraceFlags)> {
 
 /// The members of all headers in their order; `None` if a single one is not valid, because then
 /// the whole state is to be discarded.
-fn parse_tracestate(headers: &[&str]) -> Option<(TraceState, Option<Arc<ForeignTraceState>>)> {
+fn parse_tracestate(trace: TraceId, headers: &[&str]) -> Option<(TraceState, Option<Arc<ForeignTraceState>>)> {
     let mut members: Vec<(&str, &str)> = Vec::new();
     for member in headers.iter().flat_map(|header| header.split(',')) {
         let member = trim(member);
@@ -99,7 +100,7 @@ fn parse_tracestate(headers: &[&str]) -> Option<(TraceState, Option<Arc<ForeignT
     let holds = |member: &(&str, &str)| TraceState::from_key_value([*member]).is_ok();
     let (held, missing): (Vec<_>, Vec<_>) = members.iter().copied().partition(holds);
     let held = TraceState::from_key_value(held).ok()?;
-    let foreign = ForeignTraceState { header: joined(&members), held: held.clone(), missing: joined(&missing) };
+    let foreign = ForeignTraceState { trace, header: joined(&members), held: held.clone(), missing: joined(&missing) };
     Some((held, Some(Arc::new(foreign))))
 }
 

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Each call is a client span of its own, so a loop that tries again leaves one span for each
-//! attempt. The request carries the trace headers, the baggage and `X-Request-ID`; what is recorded
+//! attempt, and [counts](ClientLayer::attempts) them if told to. The request carries the trace headers, the baggage and `X-Request-ID`; what is recorded
 //! and what is sent is that of [`ClientLayer`], and a layer with settings can be
 //! [given](RequestBuilderExt::send_traced_with). Redirects and retries that the client makes by
 //! itself are inside of the one span. The address of the other end is there besides, as
@@ -118,7 +118,7 @@ fn begin(request: &mut Request, layer: &ClientLayer) -> Span {
             query: url.query(),
         },
         template: None,
-        resent: 0,
+        attempts: None,
         headers: request.headers_mut(),
     })
 }

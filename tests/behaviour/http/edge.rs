@@ -81,6 +81,25 @@ async fn priority() {
     }
 }
 
+/// The SDK would keep both of two attributes with one key.
+#[tokio::test]
+async fn a_key_is_there_once() {
+    let headers = [("x-a", "a"), ("x-b", "b")];
+    let twice = ServerLayer::new().tag(tag().header("x-a")).tag(tag().header("x-b"));
+    let (span, _) = one(twice.clone(), get("/orders/7", &headers)).await;
+    assert_text(&span, "tenant_id", Some("b"));
+    assert_no_doubles(&span);
+    let (span, _) = one(twice, get("/orders/7", &headers[..1])).await;
+    assert_text(&span, "tenant_id", None);
+
+    let travelling = ServerLayer::new().travel("tenant_id", "x-a").travel("tenant_id", "x-b");
+    for (headers, expected) in [(&headers[..], "a"), (&headers[1..], "b")] {
+        let (span, _) = one(travelling.clone(), get("/orders/7", headers)).await;
+        assert_text(&span, "tenant_id", Some(expected));
+        assert_no_doubles(&span);
+    }
+}
+
 #[tokio::test]
 async fn an_explicit_argument_wins_from_there_on() {
     #[traced]

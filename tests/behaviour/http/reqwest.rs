@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get;
 use opentelemetry::trace::{SpanKind, Status};
-use throughline::http::ClientLayer;
+use throughline::http::{Attempts, ClientLayer};
 use throughline::reqwest::{ClientExt as _, RequestBuilderExt as _};
 use throughline::testing::Capture;
 use throughline::{Carrier, biz_tags};
@@ -80,6 +80,27 @@ async fn each_send_is_a_span() {
     capture
         .assert_tree("order\n├── GET [client] !error: 502\n├── GET [client] !error: 502\n└── GET [client] !error: 502");
     assert_text(&capture.named("GET")[0], "error.type", Some("502"));
+}
+
+/// Its requests have no extensions, so the layer says it.
+#[tokio::test]
+async fn attempts_are_counted_and_templates_named_by_the_layer() {
+    let server = plain().await;
+    let capture = Capture::new();
+    let attempts = Attempts::new();
+    let layer = ClientLayer::new().url_template("/{page}").attempts(attempts.clone());
+    for _ in 0..3 {
+        let call = client().get(format!("http://{}/fail", server.address)).send_traced_with(&layer);
+        capture.run_async(call).await.expect("an answer");
+    }
+    assert_eq!(attempts.count(), 3);
+    let spans = capture.named("GET /{page}");
+    for (span, resent) in spans.iter().zip([None, Some("1"), Some("2")]) {
+        assert_text(span, "http.request.resend_count", resent);
+        assert_text(span, "url.template", Some("/{page}"));
+        assert_no_doubles(span);
+    }
+    assert_eq!(spans.len(), 3);
 }
 
 #[tokio::test]

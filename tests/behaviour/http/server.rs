@@ -62,6 +62,31 @@ async fn a_method_nobody_knows_is_no_name() {
     assert_text(&span, "http.request.method_original", Some("BREW"));
 }
 
+/// In a process of its own, because the list is read once.
+#[tokio::test]
+async fn the_environment_names_the_methods() {
+    const LIST: &str = "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS";
+    if std::env::var_os(LIST).is_none() {
+        let this = "http::server::the_environment_names_the_methods";
+        let mut again = std::process::Command::new(std::env::current_exe().expect("a path"));
+        let output = again.args(["--exact", this]).env(LIST, "GET, PROPFIND,").output().expect("it runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        return;
+    }
+    for (method, name, known, original) in [
+        ("GET", "GET", "GET", None),
+        ("PROPFIND", "PROPFIND", "PROPFIND", None),
+        ("propfind", "HTTP", "_OTHER", Some("propfind")),
+        ("POST", "HTTP", "_OTHER", Some("POST")),
+    ] {
+        let request = Request::builder().method(method).uri("/none").body(axum::body::Body::empty());
+        let (span, _) = one(ServerLayer::new(), request.expect("a request")).await;
+        assert_eq!(span.name(), name);
+        assert_text(&span, "http.request.method", Some(known));
+        assert_text(&span, "http.request.method_original", original);
+    }
+}
+
 #[tokio::test]
 async fn a_failure_of_the_server_is_an_error() {
     for code in [500, 503, 599] {
@@ -85,15 +110,22 @@ async fn a_failure_of_the_client_is_none_of_the_server() {
 
 #[tokio::test]
 async fn the_other_end_is_known_from_the_connection() {
-    let capture = Capture::new();
-    let peer: SocketAddr = "192.0.2.7:4711".parse().expect("an address");
-    // As axum's own service with connect info does it.
-    let router = router(ServerLayer::new()).layer(Extension(ConnectInfo(peer)));
-    send(&capture, router, get("/orders/7", &[("x-forwarded-for", "203.0.113.9")])).await;
-    let span = capture.span("GET /orders/{order_no}");
-    assert_text(&span, "network.peer.address", Some("192.0.2.7"));
-    assert_number(&span, "network.peer.port", 4711);
-    assert_text(&span, "client.address", None);
+    let forwarded = [("x-forwarded-for", "203.0.113.9")];
+    for (layer, headers, client) in [
+        (ServerLayer::new(), &forwarded[..], "192.0.2.7"),
+        (ServerLayer::new().proxies(1), &forwarded, "203.0.113.9"),
+        (ServerLayer::new().proxies(1), &[], "192.0.2.7"),
+    ] {
+        let capture = Capture::new();
+        let peer: SocketAddr = "192.0.2.7:4711".parse().expect("an address");
+        // As axum's own service with connect info does it.
+        let router = router(layer).layer(Extension(ConnectInfo(peer)));
+        send(&capture, router, get("/orders/7", headers)).await;
+        let span = capture.span("GET /orders/{order_no}");
+        assert_text(&span, "network.peer.address", Some("192.0.2.7"));
+        assert_number(&span, "network.peer.port", 4711);
+        assert_text(&span, "client.address", Some(client));
+    }
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use axum::response::Response;
 use axum::routing::get;
 use bytes::Bytes;
 use futures::StreamExt as _;
+use http::StatusCode;
 use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt as _, Empty, StreamBody};
 use hyper::body::Incoming;
@@ -25,7 +26,8 @@ use hyper_util::service::TowerToHyperService;
 use throughline::http::{ClientLayer, ServerLayer, Tag};
 use throughline::testing::Capture;
 use throughline::traced;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tower::{Layer as _, ServiceExt as _, service_fn};
@@ -218,6 +220,45 @@ async fn a_client_that_does_not_read_on_cancels_the_stream() {
         assert!(span.is_cancelled());
         assert_number(&span, "http.response.status_code", 200);
     }
+}
+
+/// As web sockets are made. What is said there may go on for days.
+#[tokio::test]
+async fn an_upgraded_connection_lives_on_without_the_span() {
+    #[traced]
+    async fn session(mut connection: TokioIo<hyper::upgrade::Upgraded>) {
+        let mut said = [0; 5];
+        connection.read_exact(&mut said).await.expect("it is read");
+        connection.write_all(&said).await.expect("it is written");
+    }
+    let capture = Capture::new();
+    let (send, over) = oneshot::channel();
+    let send = std::sync::Arc::new(std::sync::Mutex::new(Some(send)));
+    let upgrade = move |mut request: Request| async move {
+        let (snapshot, upgrade) = (throughline::Snapshot::capture(), hyper::upgrade::on(&mut request));
+        let send = send.lock().expect("no panic").take().expect("one request");
+        tokio::spawn(async move {
+            snapshot.future(session(TokioIo::new(upgrade.await.expect("an upgrade")))).await;
+            let _ = send.send(());
+        });
+        (StatusCode::SWITCHING_PROTOCOLS, [("connection", "upgrade"), ("upgrade", "echo")])
+    };
+    let mut server = serve_in(&capture, Router::new().route("/", get(upgrade)).layer(ServerLayer::new())).await;
+    let mut stream = TcpStream::connect(server.address).await.expect("a connection");
+    let head = "GET / HTTP/1.1\r\nhost: h\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.expect("it is sent");
+    server.ended().await;
+    let span = capture.span("GET /");
+    assert_number(&span, "http.response.status_code", 101);
+    assert!(!span.is_cancelled() && !span.is_error(), "{span:?}");
+
+    stream.write_all(b"hello").await.expect("it is sent");
+    stream.shutdown().await.expect("nothing more is sent");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.expect("an answer");
+    assert!(answer.ends_with(b"hello"));
+    over.await.expect("the session is over");
+    assert!(capture.span("session").is_child_of(&span));
 }
 
 #[tokio::test]

@@ -41,6 +41,8 @@ pub struct ClientLayer(Arc<Config>);
 
 #[derive(Debug, Clone, Default)]
 struct Config {
+    template: Option<Cow<'static, str>>,
+    attempts: Option<Attempts>,
     travelling: Travelling,
     redact: Vec<Cow<'static, str>>,
     request_headers: Recorded,
@@ -48,7 +50,8 @@ struct Config {
 }
 
 /// The template of the URL that a request goes to, `/orders/{order_no}` for example. As an extension
-/// of the request it makes the span's name `GET /orders/{order_no}`. Templates have to be few.
+/// of the request it makes the span's name `GET /orders/{order_no}`. Templates have to be few. For
+/// clients whose requests have no extensions there is [`ClientLayer::url_template`].
 ///
 /// ```
 /// use throughline::http::UrlTemplate;
@@ -62,7 +65,8 @@ struct Config {
 pub struct UrlTemplate(pub Cow<'static, str>);
 
 /// Counts the attempts of one request. As an extension of the request, which a retry policy clones
-/// with it, it puts `http.request.resend_count` on the second attempt's span and those after it.
+/// with it, it puts `http.request.resend_count` on the second attempt's span and those after it. For
+/// clients whose requests have no extensions there is [`ClientLayer::attempts`].
 ///
 /// ```
 /// use throughline::http::Attempts;
@@ -99,6 +103,34 @@ impl ClientLayer {
         self
     }
 
+    /// Says where the requests go, if they have no [`UrlTemplate`] of their own: for a layer that is
+    /// made for one kind of request, as `reqwest` needs it.
+    pub fn url_template(self, template: impl Into<Cow<'static, str>>) -> Self {
+        self.set(|config| config.template = Some(template.into()))
+    }
+
+    /// Takes the requests for attempts of one, if they have no [`Attempts`] of their own: for a layer
+    /// that is made for one loop around `reqwest`.
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "reqwest")]
+    /// # async fn run(client: reqwest::Client) -> reqwest::Result<reqwest::Response> {
+    /// use throughline::http::{Attempts, ClientLayer};
+    /// use throughline::reqwest::RequestBuilderExt as _;
+    ///
+    /// let layer = ClientLayer::new().attempts(Attempts::new());
+    /// loop {
+    ///     let response = client.get("http://orders.internal/").send_traced_with(&layer).await?;
+    ///     if !response.status().is_server_error() {
+    ///         return Ok(response);
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub fn attempts(self, attempts: Attempts) -> Self {
+        self.set(|config| config.attempts = Some(attempts))
+    }
+
     /// Sends the tag `key`, where it is set, in a header of its own, to be read by
     /// [`ServerLayer::travel`](super::ServerLayer::travel) or by services that know nothing of traces. A
     /// header that the request has already is left as it is.
@@ -127,9 +159,19 @@ impl ClientLayer {
 
     /// Opens the span of a request, and sends its context along.
     pub(crate) fn begin(&self, request: &mut Outgoing<'_>) -> Span {
+        let template = request.template.or(self.0.template.as_deref());
+        let resent = request.attempts.or(self.0.attempts.as_ref()).map_or(0, Attempts::next);
         let mut opening = Opening::new(&CALLSITE);
-        opening.name(facts::span_name(request.method, request.template));
-        let span = opening.start(|tags| self.0.describe(request, tags));
+        opening.name(facts::span_name(request.method, template));
+        let span = opening.start(|tags| {
+            self.0.describe(request, tags);
+            if let Some(template) = template {
+                tags.attribute("url.template", template.to_owned());
+            }
+            if resent > 0 {
+                tags.attribute("http.request.resend_count", i64::from(resent));
+            }
+        });
         self.0.inject(&span.context(), request.headers);
         span
     }
@@ -183,12 +225,6 @@ impl Config {
             // A client that is given a path alone does not know what goes before it.
             _ => facts::add_target(target.path, target.query, &self.redact, tags),
         }
-        if let Some(template) = request.template {
-            tags.attribute("url.template", template.to_owned());
-        }
-        if request.resent > 0 {
-            tags.attribute("http.request.resend_count", i64::from(request.resent));
-        }
         facts::add_headers(&self.request_headers, request.headers, tags);
     }
 }
@@ -198,8 +234,7 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) method: &'a Method,
     pub(crate) target: Target<'a>,
     pub(crate) template: Option<&'a str>,
-    /// How many attempts there were before this one.
-    pub(crate) resent: u32,
+    pub(crate) attempts: Option<&'a Attempts>,
     pub(crate) headers: &'a mut HeaderMap,
 }
 
@@ -269,7 +304,7 @@ impl ClientLayer {
                 query: parts.uri.query(),
             },
             template: parts.extensions.get::<UrlTemplate>().map(|template| &*template.0),
-            resent: parts.extensions.get::<Attempts>().map_or(0, Attempts::next),
+            attempts: parts.extensions.get::<Attempts>(),
             headers: &mut parts.headers,
         })
     }

@@ -130,7 +130,8 @@ impl Tag {
     }
 
     /// Reports a request that has no value for it: with an event `tag.missing` on the span, and in
-    /// the counter `throughline.tags.missing`. The request itself goes on.
+    /// the counter `throughline.tags.missing`. The request itself goes on. In a trace that is not
+    /// sampled nothing is reported.
     pub fn required(mut self) -> Self {
         self.required = true;
         self
@@ -154,6 +155,10 @@ impl Tag {
     pub fn propagate(mut self) -> Self {
         self.propagate = true;
         self
+    }
+
+    pub(super) fn key(&self) -> &'static str {
+        self.key
     }
 
     /// Adds the tag of a request to `tags`.
@@ -241,6 +246,9 @@ impl Travelling {
     pub(super) fn read(&self, headers: &HeaderMap, context: Context) -> Context {
         let mut found = Vec::new();
         for (key, name) in &self.0 {
+            if tags::has_key(&found, &Key::from_static_str(key)) {
+                continue;
+            }
             if let Some(value) = headers.get(name).and_then(text_of) {
                 found.push(KeyValue::new(*key, tags::shared(value)));
             }

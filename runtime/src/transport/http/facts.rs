@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::LazyLock;
 
 use http::header::{self, HeaderName};
 use http::uri::Authority;
@@ -12,24 +13,24 @@ use super::url;
 use crate::tags::Tags;
 use crate::value;
 
-/// Stands for all methods that the conventions do not list.
+/// Stands for all methods that are not known.
 const OTHER: &str = "_OTHER";
+
+/// The methods that are recorded as they are.
+static KNOWN_METHODS: LazyLock<Vec<Cow<'static, str>>> =
+    LazyLock::new(|| known_methods(std::env::var("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS").ok().as_deref()));
+
+/// `named` separates the methods by commas, and replaces those of the conventions.
+fn known_methods(named: Option<&str>) -> Vec<Cow<'static, str>> {
+    const USUAL: [&str; 10] = ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"];
+    let named = named.unwrap_or_default().split(',').map(str::trim).filter(|method| !method.is_empty());
+    let named: Vec<_> = named.map(|method| Cow::Owned(method.to_owned())).collect();
+    if named.is_empty() { USUAL.map(Cow::Borrowed).to_vec() } else { named }
+}
 
 /// The method as an attribute: one of a closed list, so that callers cannot blow it up.
 fn method(method: &Method) -> &'static str {
-    match method.as_str() {
-        "CONNECT" => "CONNECT",
-        "DELETE" => "DELETE",
-        "GET" => "GET",
-        "HEAD" => "HEAD",
-        "OPTIONS" => "OPTIONS",
-        "PATCH" => "PATCH",
-        "POST" => "POST",
-        "PUT" => "PUT",
-        "QUERY" => "QUERY",
-        "TRACE" => "TRACE",
-        _ => OTHER,
-    }
+    KNOWN_METHODS.iter().find(|known| **known == method.as_str()).map_or(OTHER, |known| known)
 }
 
 /// `{method} {target}`, or the method alone.

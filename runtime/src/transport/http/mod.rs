@@ -56,14 +56,16 @@
 //! | | server | client |
 //! |---|---|---|
 //! | name | `GET /orders/{order_no}`: method and route, or the method | `GET`, or with a [`UrlTemplate`] |
-//! | at start | `http.request.method` (`_original`), `http.route`, `url.path`, `url.query`, `url.scheme`, `server.address`, `server.port`, `network.protocol.version`, `user_agent.original`; with feature `axum` and connect info `network.peer.address`, `.port`; behind [proxies](ServerLayer::proxies) `client.address` | `http.request.method` (`_original`), `url.full` (or path and query, if the client is not given more), `url.template`, `server.address`, `server.port`, `http.request.resend_count` (see [`Attempts`]) |
+//! | at start | `http.request.method` (`_original`), `http.route`, `url.path`, `url.query`, `url.scheme`, `server.address`, `server.port`, `network.protocol.version`, `user_agent.original`; with feature `axum` and connect info `network.peer.address`, `.port` and `client.address`, which behind [proxies](ServerLayer::proxies) is what they say | `http.request.method` (`_original`), `url.full` (or path and query, if the client is not given more), `url.template`, `server.address`, `server.port`, `http.request.resend_count` (see [`Attempts`]) |
 //! | at the end | `http.response.status_code`, `error.type` | the same, and `network.protocol.version` |
 //! | status Error | 500 and above, an error of the service or its body, a panic | 400 and above, an error of the client, a panic |
 //!
 //! Credentials in URLs and the values of secret parameters (`sig`, `X-Amz-Signature` and their like,
 //! and those named with `redact`) become `REDACTED`. Headers are recorded only where a layer names
 //! them. Texts are bounded by [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES), and a method that the conventions do
-//! not list is `_OTHER`, so that callers cannot blow up what is indexed.
+//! not list is `_OTHER`, so that callers cannot blow up what is indexed. The environment variable
+//! `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS` takes the place of their list, for `PROPFIND` for example: all
+//! methods that are known, separated by commas.
 //!
 //! **The route** is axum's template (feature `axum`), which is known to layers added with
 //! `Router::layer`. For a layer around the router and for other frameworks, [`ServerLayer::route`] tells
@@ -73,7 +75,10 @@
 //!
 //! **Server**: with the body of the response, its trailers included, which for an empty body is with the
 //! head. A client that hangs up marks it `cancelled`, before the response and in its midst. The context is
-//! current while the handler and the body are polled, and when they are dropped.
+//! current while the handler and the body are polled, and when they are dropped. A connection that is
+//! upgraded (`101`, `CONNECT`) lives on without the span, in a task where nothing is current: take a
+//! [`Snapshot`](crate::Snapshot) in the handler, and run the session in it,
+//! `upgrade.on_upgrade(move |socket| snapshot.future(session(socket)))` with axum's web sockets.
 //!
 //! **Client**: with the head of the response. The conventions leave the body open, and forbid to wait for
 //! a body that may be dropped unread. Each pass through the layer is a span, so inside of a retry layer
@@ -84,7 +89,7 @@
 //! The headers of the [`Propagator`](crate::propagation::Propagator), `X-Request-ID`, and tags that
 //! [travel](ClientLayer::travel). Trace headers and baggage that the request has already are replaced, also
 //! where nothing takes their place: a proxy that hands on what it was sent would mix two traces, and
-//! leak baggage. All else in the request is as it was. Without an identity, nothing is touched.
+//! leak baggage. All else in the request is as it was. Without an identity, none is removed.
 //!
 //! # Errors, panics, cost
 //!

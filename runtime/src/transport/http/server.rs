@@ -111,9 +111,13 @@ impl ServerLayer {
         self.set(|config| config.route = Some(Arc::new(of)))
     }
 
-    /// Adds a tag that is taken from the request.
+    /// Adds a tag that is taken from the request. One of the same key that was added before is
+    /// replaced.
     pub fn tag(self, tag: Tag) -> Self {
-        self.set(|config| config.tags.push(tag))
+        self.set(|config| {
+            config.tags.retain(|other| other.key() != tag.key());
+            config.tags.push(tag);
+        })
     }
 
     /// Takes the tag `key` from a header of its own, as written by
@@ -126,7 +130,7 @@ impl ServerLayer {
     /// Says that this many proxies stand in front, each of which appends to `Forwarded` or
     /// `X-Forwarded-*`. `client.address`, `url.scheme` and `server.address` then come from what the
     /// outermost of them has written. Without it these headers are ignored, because any caller can
-    /// write them.
+    /// write them, and `client.address` is the other end of the connection.
     pub fn proxies(self, count: usize) -> Self {
         self.set(|config| config.proxies = count)
     }
@@ -363,10 +367,12 @@ impl Config {
             let port = authority.port_u16().or_else(|| facts::default_port(scheme));
             facts::add_host(authority.host(), port, tags);
         }
-        if let Some(client) = forwarded.client {
+        let peer = facts::peer(parts);
+        // Where no proxy tells of somebody else, the other end of the connection is the client.
+        if let Some(client) = forwarded.client.or(peer.map(|peer| peer.ip())) {
             tags.attribute("client.address", client.to_string());
         }
-        if let Some(peer) = facts::peer(parts) {
+        if let Some(peer) = peer {
             tags.attribute("network.peer.address", peer.ip().to_string());
             tags.attribute("network.peer.port", i64::from(peer.port()));
         }
