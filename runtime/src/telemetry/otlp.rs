@@ -28,9 +28,9 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use super::InitError;
 use super::env::{Otlp, Protocol};
-use super::pipeline::{Sender, Sent};
+use super::error::InitError;
+use super::sender::{Sender, Sent};
 
 const USER_AGENT: &str = concat!("throughline/", env!("CARGO_PKG_VERSION"), " (rust)");
 
