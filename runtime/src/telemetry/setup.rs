@@ -11,7 +11,10 @@ use opentelemetry_sdk::trace::{
     Sampler, SdkTracerProvider, ShouldSample, SpanExporter, SpanProcessor, TracerProviderBuilder,
 };
 
-use super::env::{DEFAULT_QUEUE, Destination, Otlp, Protocol, RootSampler, Settings, VariableError, Variables};
+use super::env::{
+    DEFAULT_QUEUE, DEFAULT_TIMEOUT, Destination, Otlp, Protocol, RootSampler, Settings, VariableError, Variables,
+    without_password,
+};
 use super::error::InitError;
 use super::pipeline::Pipeline;
 use super::queue::Queue;
@@ -69,7 +72,8 @@ pub fn init() -> Result<Telemetry, InitError> {
 /// ```
 pub fn builder() -> Builder {
     Builder {
-        variables: Box::new(|name| std::env::var(name).ok()),
+        // What is no Unicode is not a value that is allowed, rather than not there.
+        variables: Box::new(|name| Some(std::env::var_os(name)?.to_string_lossy().into_owned())),
         attributes: Vec::new(),
         collector: None,
         exporter: None,
@@ -222,7 +226,9 @@ impl Builder {
             None => settings.destination.take(),
         };
         watch.collector = match (&self.exporter, &destination) {
-            (None, Some(Destination::Otlp(otlp))) => format!("the collector `{}` ({})", otlp.endpoint, otlp.protocol),
+            (None, Some(Destination::Otlp(otlp))) => {
+                format!("the collector `{}` ({})", without_password(&otlp.endpoint), otlp.protocol)
+            }
             _ => "the exporter".to_owned(),
         };
         let pipeline = match (self.exporter, &destination) {
@@ -294,7 +300,7 @@ fn collector(
     };
     match Variables(&wanted).read()?.destination {
         Some(Destination::Otlp(given)) => Ok(Otlp { endpoint, protocol, ..given }),
-        _ => Ok(Otlp { endpoint, protocol, headers: Vec::new(), timeout: Duration::from_secs(10), gzip: false }),
+        _ => Ok(Otlp { endpoint, protocol, headers: Vec::new(), timeout: Some(DEFAULT_TIMEOUT), gzip: false }),
     }
 }
 
