@@ -8,9 +8,10 @@ use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
+use opentelemetry::Context;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
-use opentelemetry_sdk::trace::{SpanData, SpanExporter};
+use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
 use throughline::JoinSetExt as _;
 use throughline::telemetry::{Protocol, Report, Shutdown, Telemetry};
 use throughline_load::Behaviour;
@@ -304,6 +305,31 @@ alone! {
 }
 
 alone! {
+    fn in_a_runtime_without_a_timer_and_from_outside_of_it() {
+        let kept = Kept::start();
+        let telemetry = kept.builder().init().expect("it is valid");
+        let (end, ends) = oneshot::channel::<()>();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let report = runtime.block_on(async {
+            drop(throughline::span("job").spawn(ends));
+            let mut ending = pin!(telemetry.shutdown(LIMIT));
+            begin(ending.as_mut()).await;
+            end.send(()).expect("the job waits");
+            ending.await
+        });
+        assert!(report.is_complete() && report.jobs == 1, "{report:?}");
+        assert!(!attributes(&kept.span("job").attributes).contains_key("unfinished"));
+
+        let kept = Kept::start();
+        let telemetry = kept.builder().init().expect("it is valid");
+        drop(throughline::span("stuck").spawn_on(runtime.handle(), std::future::pending::<()>()));
+        let report = futures::executor::block_on(telemetry.shutdown(Duration::from_millis(100)));
+        assert_eq!((report.jobs_left, report.unfinished.len(), report.spans_left), (1, 1, 0), "{report:?}");
+        kept.span("stuck");
+    }
+}
+
+alone! {
     fn twice_and_a_flush_afterwards() {
         let kept = Kept::start();
         let telemetry = kept.builder().init().expect("it is valid");
@@ -347,6 +373,59 @@ alone! {
         });
         assert_eq!(kept.count(), 6);
         assert_eq!(attributes(&kept.span("stuck").attributes)["unfinished"], "true");
+    }
+}
+
+alone! {
+    fn cancelling_it_while_it_sends_is_dropping_it_too() {
+        let kept = Kept::start();
+        kept.set(Behaviour::Refuse);
+        let telemetry = kept.builder().init().expect("it is valid");
+        trace(4);
+        run(async {
+            let mut ending = Box::pin(telemetry.shutdown(LIMIT));
+            begin(ending.as_mut()).await;
+            until("it is asked", || kept.collector.asked() > 0);
+            kept.set(Behaviour::Take);
+            drop(ending);
+        });
+        assert_eq!(kept.count(), 5);
+    }
+}
+
+/// A processor of the application's own that does not come to an end.
+#[derive(Debug)]
+struct Endless;
+
+impl SpanProcessor for Endless {
+    fn on_start(&self, _: &mut Span, _: &Context) {}
+
+    fn on_end(&self, _: SpanData) {}
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        loop {
+            thread::park();
+        }
+    }
+}
+
+alone! {
+    fn a_processor_that_does_not_end_does_not_hold_it_up() {
+        let kept = Kept::start();
+        let telemetry = kept.builder().processor(Endless).init().expect("it is valid");
+        trace(4);
+        let report = run(telemetry.shutdown(Duration::from_millis(400)));
+        assert!(report.is_complete(), "{report:?}");
+        assert_eq!(kept.count(), 5);
+        let kept = Kept::start();
+        let telemetry = kept.builder().processor(Endless).init().expect("it is valid");
+        trace(4);
+        drop(telemetry);
+        assert_eq!(kept.count(), 5);
     }
 }
 

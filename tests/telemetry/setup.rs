@@ -11,7 +11,7 @@ use throughline::biz_tags;
 use throughline::testing::Capture;
 
 use crate::process::alone;
-use crate::support::{Kept, attributes, run, trace};
+use crate::support::{Kept, Log, attributes, run, trace};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -99,6 +99,24 @@ alone! {
             assert!(run(telemetry.shutdown(LIMIT)).is_complete());
             assert_eq!(kept.tally().complete, 1);
         }
+    }
+}
+
+alone! {
+    fn a_second_one_beside_the_first_takes_over_and_says_so() {
+        let log = Log::keep();
+        let [first, second] = [Kept::start(), Kept::start()];
+        let one = first.builder().init().expect("it is valid");
+        trace(1);
+        assert_eq!(log.count("set up before"), 0, "{}", log.text());
+        let other = second.builder().init().expect("it is valid");
+        assert_eq!(log.count("set up before"), 1, "{}", log.text());
+        trace(2);
+        // The end of the first is not that of the second.
+        assert!(run(one.shutdown(LIMIT)).is_complete());
+        trace(2);
+        assert!(run(other.shutdown(LIMIT)).is_complete());
+        assert_eq!((first.count(), second.count()), (2, 6));
     }
 }
 

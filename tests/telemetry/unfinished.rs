@@ -102,3 +102,42 @@ alone! {
         assert!(telemetry.open_spans().is_empty());
     }
 }
+
+alone! {
+    fn they_are_told_of_without_a_collector_too() {
+        let log = Log::keep();
+        let telemetry = throughline::telemetry::builder()
+            .variables(|name| (name == "OTEL_TRACES_EXPORTER").then(|| "none".to_owned()))
+            .overdue(Duration::from_millis(1))
+            .init()
+            .expect("it is valid");
+        throughline::in_span("slow", || until("it is told of", || log.count("the span `slow`") == 1));
+        drop(telemetry);
+    }
+}
+
+alone! {
+    fn those_of_one_place_are_told_of_together() {
+        let log = Log::keep();
+        let kept = Kept::start();
+        let telemetry = kept.builder().overdue(Duration::from_millis(1)).init().expect("it is valid");
+        let told = || {
+            let more = |line: &str| line.rsplit_once(", and ").map_or(0, |(_, more)| number(more));
+            let text = log.text();
+            text.lines().filter(|line| line.contains("the span `stuck`")).map(|line| 1 + more(line)).sum::<usize>()
+        };
+        run(async {
+            for _ in 0..500 {
+                drop(throughline::span("stuck").spawn(std::future::pending::<()>()));
+            }
+            until("all are told of", || told() == 500);
+            // Two, if the clock struck in the middle.
+            assert!(log.count("the span `stuck`") < 250, "{}", log.text());
+        });
+        drop(telemetry);
+    }
+}
+
+fn number(text: &str) -> usize {
+    text.split(' ').next().and_then(|number| number.parse().ok()).expect("a number")
+}

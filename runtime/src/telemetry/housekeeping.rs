@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use opentelemetry::{KeyValue, global};
 
+use super::overdue;
 use super::queue::Losses;
 use super::sender::Sent;
 use super::shared::{Counts, Shared, TICK};
@@ -15,8 +16,9 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 /// So often it is told that the collector does not answer.
 const SILENCE_INTERVAL: Duration = Duration::from_secs(60);
 
-const TRACES: &str = "throughline.traces.shed";
-const SPANS: &str = "throughline.spans.lost";
+/// Metrics, and what they count.
+const TRACES: (&str, &str) = ("throughline.traces.shed", "Traces that were not recorded, or thrown out as a whole");
+const SPANS: (&str, &str) = ("throughline.spans.lost", "Spans that were lost out of traces that had begun to leave");
 
 /// What is told of, and when it was last told of.
 pub(super) struct Housekeeping {
@@ -79,27 +81,13 @@ impl Housekeeping {
     pub(super) fn tick(&mut self, shared: &Shared) {
         if self.looked.is_none_or(|looked| looked.elapsed() >= TICK) {
             self.looked = Some(Instant::now());
-            Self::look(shared);
+            if let Some(open) = &shared.watch.open {
+                overdue::look(open, shared.watch.overdue);
+            }
         }
         self.settle(shared);
         if self.last.is_none_or(|last| last.elapsed() >= WARNING_INTERVAL) {
             self.tell(shared);
-        }
-    }
-
-    /// Tells of spans that are open for too long.
-    fn look(shared: &Shared) {
-        let Some(open) = &shared.watch.open else { return };
-        open.tick();
-        for (entry, age) in open.overdue(shared.watch.overdue) {
-            let at = entry.place.map_or_else(String::new, |place| format!(" at {}:{}", place.file(), place.line()));
-            tracing::warn!(
-                trace_id = %entry.identity.trace_id(),
-                span_id = %entry.identity.span_id(),
-                "the span `{}`{at} has been open for {} s and may never end",
-                entry.name,
-                age.as_secs(),
-            );
         }
     }
 
@@ -130,17 +118,22 @@ impl Housekeeping {
         self.losses.traces += losses.traces;
         self.losses.spans += losses.spans;
         self.losses.torn += losses.torn;
-        let reason = |reason: &'static str| [KeyValue::new("throughline.reason", reason)];
-        for (count, name, description, reason) in [
-            (not_begun, TRACES, "Traces that were not recorded, or thrown out as a whole", reason("not_begun")),
-            (losses.traces, TRACES, "Traces that were not recorded, or thrown out as a whole", reason("thrown_out")),
-            (losses.torn, SPANS, "Spans that were lost out of traces that had begun to leave", reason("torn_out")),
+        for (count, (name, description), reason) in [
+            (not_begun, TRACES, "not_begun"),
+            (losses.traces, TRACES, "thrown_out"),
+            (losses.torn, SPANS, "torn_out"),
+            (now.refused - seen.refused, SPANS, "refused"),
+            (now.left_behind - seen.left_behind, SPANS, "left_behind"),
         ] {
             if count > 0 {
                 // Asked anew each time: an instrument made before the meter provider is set stays
                 // silent.
                 let meter = global::meter("throughline");
-                meter.u64_counter(name).with_description(description).build().add(count, &reason);
+                meter
+                    .u64_counter(name)
+                    .with_description(description)
+                    .build()
+                    .add(count, &[KeyValue::new("throughline.reason", reason)]);
             }
         }
     }

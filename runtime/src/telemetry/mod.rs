@@ -13,6 +13,8 @@ mod ids;
 #[cfg(feature = "otlp")]
 mod otlp;
 #[cfg(feature = "otlp")]
+mod overdue;
+#[cfg(feature = "otlp")]
 mod pipeline;
 #[cfg(feature = "otlp")]
 mod prepare;

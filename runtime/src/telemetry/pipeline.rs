@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use opentelemetry::Context;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
@@ -16,19 +16,13 @@ use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 use super::env::Batching;
 use super::queue::Queue;
 use super::sender::Sender;
-use super::shared::{Handle, Shared, TICK, Watch, locked};
+use super::shared::{Handle, Shared, TICK, Watch, has_ended, in_future, locked};
 use super::work::{End, Worker};
 
 /// The span processor.
 pub(super) struct Pipeline {
     shared: Arc<Shared>,
     thread: Mutex<Option<thread::JoinHandle<()>>>,
-}
-
-/// The end of a time that may be as long as a `Duration` can be.
-fn in_future(time: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(time).unwrap_or_else(|| now + Duration::from_secs(60 * 60 * 24 * 365))
 }
 
 impl Pipeline {
@@ -98,11 +92,7 @@ impl SpanProcessor for Pipeline {
         locked(&self.shared.control).deadline = Some(in_future(timeout));
         self.shared.bell.notify_one();
         // The thread keeps the time, unless an exporter that is not ours blocks it.
-        let over = in_future(timeout.saturating_add(TICK));
-        while !thread.is_finished() && Instant::now() < over {
-            thread::park_timeout(Duration::from_millis(2));
-        }
-        if thread.is_finished() {
+        if has_ended(&thread, timeout.saturating_add(TICK)) {
             let _ = thread.join();
         } else {
             self.shared.leave_behind();

@@ -1,8 +1,11 @@
 //! `init`, and what can be said besides.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::io::IsTerminal as _;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use opentelemetry::{Key, KeyValue, Value, global};
@@ -22,7 +25,7 @@ use super::sampler::{Room, WholeTraces};
 use super::sender::Foreign;
 use super::shared::{Counts, Handle, Watch};
 use super::{RequestIdGenerator, TagProcessor};
-use super::{otlp, resource};
+use super::{otlp, overdue, resource};
 use crate::console::Console;
 use crate::open::{self, Table};
 use crate::propagation::{self, Propagator};
@@ -39,6 +42,8 @@ const OVERDUE: Duration = Duration::from_secs(5 * 60);
 ///
 /// Keep the value until the end of `main`, and call [`Telemetry::shutdown`] there. Dropping it sends
 /// what waits, for five seconds at most.
+///
+/// A second call while the first value is there takes over, and a warning says so.
 ///
 /// # Errors
 ///
@@ -174,13 +179,13 @@ impl Builder {
     }
 
     /// A span that has been open for this long is told of in a warning, once; five minutes if not
-    /// set.
+    /// set. Spans that began at one place are told of together.
     pub fn overdue(mut self, limit: Duration) -> Self {
         self.overdue = limit;
         self
     }
 
-    /// Adds a span processor of your own, which sees each span before it waits to be sent.
+    /// Adds a span processor of your own. A shutdown does not wait for it beyond its limit.
     pub fn processor(mut self, processor: impl SpanProcessor + 'static) -> Self {
         self.provider.push(Box::new(|provider| provider.with_span_processor(processor)));
         self
@@ -207,7 +212,14 @@ impl Builder {
         propagation::set(propagator.clone());
         global::set_text_map_propagator(propagator);
         if settings.disabled {
-            return Ok(Telemetry { provider: None, pipeline: None, open: None, ended: false });
+            return Ok(Telemetry {
+                provider: None,
+                pipeline: None,
+                open: None,
+                _watching: None,
+                ended: false,
+                ending: None,
+            });
         }
 
         let resource = resource::resource(&settings.resource);
@@ -239,24 +251,17 @@ impl Builder {
             }
             _ => None,
         };
+        let watching = match (&pipeline, &open) {
+            (None, Some(open)) => Some(overdue::watch(Arc::clone(open), self.overdue)?),
+            _ => None,
+        };
         let wants_console = match (&pipeline, &destination) {
             (Some(_), _) | (None, Some(Destination::Nowhere | Destination::Otlp(_))) => false,
             (None, Some(Destination::Console)) => true,
             (None, None) => cfg!(debug_assertions) || std::io::stdout().is_terminal(),
         };
 
-        let own_sampler = self.sampler.is_some();
-        let sampler = self.sampler.unwrap_or_else(|| match settings.sampler {
-            RootSampler::AlwaysOn => Box::new(Sampler::AlwaysOn),
-            RootSampler::AlwaysOff => Box::new(Sampler::AlwaysOff),
-            RootSampler::Ratio(ratio) => Box::new(Sampler::TraceIdRatioBased(ratio)),
-        });
-        if let Some(name) = settings.wrapped.as_ref().filter(|_| !own_sampler) {
-            tracing::warn!(
-                "the sampler `{name}` would tear traces apart: it is asked for the first span of a trace only, as \
-                 `parentbased_{name}` is"
-            );
-        }
+        let sampler = self.sampler.unwrap_or_else(|| first(&settings));
         // Also when nothing is kept here: a root that is not sampled would switch the services below off,
         // and processors of the application's own see what is sampled.
         let mut provider = SdkTracerProvider::builder()
@@ -267,12 +272,13 @@ impl Builder {
                 Box::new(WholeTraces::new(sampler, pipeline.is_some().then_some(room))) as Box<dyn ShouldSample>
             )
             .with_span_processor(TagProcessor::new());
-        for more in self.provider {
-            provider = more(provider);
-        }
         let handle = pipeline.as_ref().map(Pipeline::handle);
+        // Before the application's own, which may take all the time there is to shut down.
         if let Some(pipeline) = pipeline {
             provider = provider.with_span_processor(pipeline);
+        }
+        for more in self.provider {
+            provider = more(provider);
         }
         if wants_console {
             provider = provider.with_span_processor(Console::stdout());
@@ -280,8 +286,33 @@ impl Builder {
         let provider = provider.build();
         global::set_tracer_provider(provider.clone());
         source::install(&provider);
-        Ok(Telemetry { provider: Some(provider), pipeline: handle, open, ended: false })
+        if SET_UP.fetch_add(1, Ordering::Relaxed) > 0 {
+            tracing::warn!("tracing was set up before and has not ended; spans go to the new set-up from now on");
+        }
+        Ok(Telemetry {
+            provider: Some(provider),
+            pipeline: handle,
+            open,
+            _watching: watching,
+            ended: false,
+            ending: None,
+        })
     }
+}
+
+/// Who is asked for the first span of a trace, if it is not said in code.
+fn first(settings: &Settings) -> Box<dyn ShouldSample> {
+    if let Some(name) = &settings.wrapped {
+        tracing::warn!(
+            "the sampler `{name}` would tear traces apart: it is asked for the first span of a trace only, as \
+             `parentbased_{name}` is"
+        );
+    }
+    Box::new(match settings.sampler {
+        RootSampler::AlwaysOn => Sampler::AlwaysOn,
+        RootSampler::AlwaysOff => Sampler::AlwaysOff,
+        RootSampler::Ratio(ratio) => Sampler::TraceIdRatioBased(ratio),
+    })
 }
 
 /// The collector that was named in code, with the rest of the variables.
@@ -313,13 +344,20 @@ impl fmt::Debug for Builder {
     }
 }
 
+/// How many there are that record.
+pub(super) static SET_UP: AtomicUsize = AtomicUsize::new(0);
+
 /// Tracing that is set up. Keep it until the end of `main`.
 #[must_use = "dropping it ends tracing"]
 pub struct Telemetry {
     pub(super) provider: Option<SdkTracerProvider>,
     pub(super) pipeline: Option<Handle>,
     pub(super) open: Option<Arc<Table>>,
+    /// Who looks at the open spans, if it is not who sends.
+    _watching: Option<mpsc::Sender<Infallible>>,
     pub(super) ended: bool,
+    /// The thread that waits for what is sent at the end.
+    pub(super) ending: Option<JoinHandle<()>>,
 }
 
 impl Telemetry {

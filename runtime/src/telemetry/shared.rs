@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
@@ -82,6 +83,21 @@ pub(super) struct Totals {
 
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The end of a time that may be as long as a `Duration` can be.
+pub(super) fn in_future(time: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(time).unwrap_or_else(|| now + Duration::from_secs(60 * 60 * 24 * 365))
+}
+
+/// Waits for the end of a thread, for `limit` at most. Gives whether it has ended.
+pub(super) fn has_ended<T>(thread: &JoinHandle<T>, limit: Duration) -> bool {
+    let over = in_future(limit);
+    while !thread.is_finished() && Instant::now() < over {
+        thread::park_timeout(Duration::from_millis(2));
+    }
+    thread.is_finished()
 }
 
 /// What the application may ask a pipeline.
