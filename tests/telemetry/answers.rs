@@ -42,9 +42,18 @@ impl Server {
         self.asked.load(Ordering::Relaxed)
     }
 
-    fn telemetry(&self, timeout: &'static str) -> Telemetry {
+    fn telemetry(&self) -> Telemetry {
+        self.sending_after("")
+    }
+
+    /// Without a limit of time for one request.
+    fn sending_after(&self, delay: &'static str) -> Telemetry {
         throughline::telemetry::builder()
-            .variables(move |name| (name == "OTEL_EXPORTER_OTLP_TIMEOUT").then(|| timeout.to_owned()))
+            .variables(|name| match name {
+                "OTEL_EXPORTER_OTLP_TIMEOUT" => Some("0".to_owned()),
+                "OTEL_BSP_SCHEDULE_DELAY" => Some(delay.to_owned()),
+                _ => None,
+            })
             .collector(format!("http://{}/v1/traces", self.address), Protocol::HttpProtobuf)
             .init()
             .expect("it is valid")
@@ -81,8 +90,6 @@ fn flush(telemetry: &Telemetry) -> Counts {
     telemetry.counts()
 }
 
-const NO_LIMIT: &str = "0";
-
 alone! {
     fn a_redirection_is_not_followed_and_is_no_success() {
         let log = Log::keep();
@@ -92,7 +99,7 @@ alone! {
                 plain(&format!("{head}\r\nlocation: /login"), b""),
                 plain("200 OK", b"please log in"),
             ]);
-            let telemetry = server.telemetry(NO_LIMIT);
+            let telemetry = server.telemetry();
             trace(2);
             let counts = flush(&telemetry);
             assert_eq!((counts.exported, counts.refused, server.asked()), (0, 3, 1), "{head}");
@@ -111,7 +118,7 @@ alone! {
             while stream.write_all(&[b' '; 4096]).is_ok() {}
             let _ = tell.send(());
         })]);
-        let telemetry = server.telemetry(NO_LIMIT);
+        let telemetry = server.telemetry();
         trace(2);
         assert_eq!(flush(&telemetry).exported, 3);
         told.recv().expect("the connection is closed");
@@ -126,7 +133,7 @@ alone! {
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf").expect("it is read");
         });
         let server = Server::start(vec![garbage, part]);
-        let telemetry = server.telemetry(NO_LIMIT);
+        let telemetry = server.telemetry();
         for exported in [3, 6] {
             trace(2);
             let counts = flush(&telemetry);
@@ -140,7 +147,7 @@ alone! {
     fn what_was_refused_for_good_by_each_status() {
         for head in ["400 Bad Request", "401 Unauthorized", "403 Forbidden", "404 Not Found", "500 Internal Server Error"] {
             let server = Server::start(vec![plain(head, b"no")]);
-            let telemetry = server.telemetry(NO_LIMIT);
+            let telemetry = server.telemetry();
             trace(2);
             let counts = flush(&telemetry);
             assert_eq!((counts.exported, counts.refused, server.asked()), (0, 3, 1), "{head}");
@@ -160,11 +167,22 @@ alone! {
             Box::new(|stream| stream.write_all(b"not HTTP at all\r\n\r\n").expect("it is read")),
             plain("200 OK", b""),
         ]);
-        let telemetry = server.telemetry(NO_LIMIT);
+        let telemetry = server.telemetry();
         trace(2);
         let counts = flush(&telemetry);
         assert_eq!((counts.exported, counts.refused, server.asked()), (3, 0, 7));
         drop(telemetry);
+    }
+}
+
+alone! {
+    fn the_end_does_not_wait_for_a_better_moment() {
+        let server = Server::start(vec![plain("503 Service Unavailable\r\nretry-after: 30", b""), plain("200 OK", b"")]);
+        let telemetry = server.sending_after("10");
+        trace(0);
+        until("it is asked", || server.asked() == 1);
+        let report = run(telemetry.shutdown(Duration::from_secs(10)));
+        assert!(report.is_complete() && server.asked() == 2, "{report:?}");
     }
 }
 
@@ -175,7 +193,7 @@ alone! {
         let log = Log::keep();
         let partial = |rejected, message: &str| plain("200 OK", &partial_success(rejected, message));
         let server = Server::start(vec![plain("413 Too Large", b""), partial(1, "too old"), partial(0, "")]);
-        let telemetry = server.telemetry(NO_LIMIT);
+        let telemetry = server.telemetry();
         trace(3);
         let counts = flush(&telemetry);
         assert_eq!((counts.exported, counts.refused), (3, 1));

@@ -23,6 +23,8 @@ use opentelemetry_sdk::trace::SpanData;
 use prost::Message as _;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
+use tokio::sync::Notify;
+use tokio::time;
 use tonic::codec::CompressionEncoding;
 use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
@@ -54,6 +56,8 @@ pub(super) struct Exporter {
     resource: ResourceAttributesWithSchema,
     /// Why the last try has failed.
     trouble: Mutex<String>,
+    /// Ends the wait between two tries.
+    hurry: Notify,
 }
 
 enum Transport {
@@ -115,7 +119,13 @@ pub(super) fn exporter(otlp: &Otlp, resource: &Resource) -> Result<Exporter, Ini
             Transport::Http { client, headers, gzip: otlp.gzip }
         }
     };
-    Ok(Exporter { endpoint: otlp.endpoint.clone(), transport, resource: resource.into(), trouble: Mutex::default() })
+    Ok(Exporter {
+        endpoint: otlp.endpoint.clone(),
+        transport,
+        resource: resource.into(),
+        trouble: Mutex::default(),
+        hurry: Notify::new(),
+    })
 }
 
 impl Sender for Exporter {
@@ -152,6 +162,10 @@ impl Sender for Exporter {
         sent
     }
 
+    fn hurry(&self) {
+        self.hurry.notify_waiters();
+    }
+
     fn trouble(&self) -> String {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -173,8 +187,8 @@ impl Exporter {
             let Err(Failure::Later(why, asked)) = result else { return result };
             *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = why;
             let asked = asked.unwrap_or_default().min(LONGEST_ASKED);
-            tokio::time::sleep(wait.max(asked) + jitter()).await;
-            wait = (wait * 2).min(LONGEST_WAIT);
+            let called = time::timeout(wait.max(asked) + jitter(), self.hurry.notified()).await;
+            wait = if called.is_ok() { FIRST_WAIT } else { (wait * 2).min(LONGEST_WAIT) };
         }
     }
 }
@@ -213,11 +227,14 @@ fn classified(status: &Status) -> Failure {
         Code::Cancelled | Code::DeadlineExceeded | Code::Aborted | Code::Unavailable | Code::DataLoss => {
             Failure::Later(why, delay().flatten())
         }
-        // With these the servers of tonic, Go and Java say that a message is too long for them.
+        // With these the servers of tonic, Go, Java and .NET say that a message is too long for them.
         Code::OutOfRange => Failure::TooLarge(why),
         Code::ResourceExhausted => match delay() {
             Some(delay) => Failure::Later(why, delay),
-            None if ["larger than", "exceeds maximum", "too large"].iter().any(|is| status.message().contains(is)) => {
+            None if ["larger than", "exceeds maximum", "exceeds the maximum", "too large"]
+                .iter()
+                .any(|is| status.message().contains(is)) =>
+            {
                 Failure::TooLarge(why)
             }
             None => Failure::Never(why),
@@ -308,3 +325,6 @@ fn chain(error: &dyn Error) -> String {
 fn bounded(text: &str) -> String {
     text.chars().take(200).flat_map(char::escape_debug).collect()
 }
+
+#[cfg(test)]
+mod tests;

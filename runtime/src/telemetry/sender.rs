@@ -15,6 +15,9 @@ pub(super) trait Sender {
         String::new()
     }
 
+    /// There will not be much time any more: what waits for a better moment is to be tried now.
+    fn hurry(&self) {}
+
     /// Nothing will be sent any more.
     fn end(&self, _limit: Duration) {}
 }

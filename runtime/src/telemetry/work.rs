@@ -104,6 +104,7 @@ impl<'a, S: Sender> Worker<'a, S> {
         let batch = batch.into_iter().map(|span| prepared(span, shared.watch.value_limit)).collect();
         let mut sending = pin!(sender.send(batch));
         let begun = Instant::now();
+        let mut hurried = false;
         let sent = loop {
             let mut called = pin!(shared.bell.notified());
             let next = poll_fn(|cx| {
@@ -117,6 +118,9 @@ impl<'a, S: Sender> Worker<'a, S> {
                 }
             });
             let deadline = locked(&shared.control).deadline;
+            if deadline.is_some() && !std::mem::replace(&mut hurried, true) {
+                sender.hurry();
+            }
             let left = deadline.map_or(TICK, |deadline| deadline.saturating_duration_since(Instant::now()));
             if let Ok(Some(sent)) = time::timeout(TICK.min(left), next).await {
                 break sent;
