@@ -350,6 +350,37 @@ alone! {
 }
 
 alone! {
+    fn while_somebody_else_shuts_down_it_waits_and_tells_the_truth() {
+        let kept = Kept::start();
+        kept.set(Behaviour::Refuse);
+        for limit in [Duration::from_millis(100), LIMIT] {
+            let telemetry = kept.builder().init().expect("it is valid");
+            trace(4);
+            let provider = telemetry.provider().expect("it is enabled").clone();
+            let (waiting, asked) = (kept.count(), kept.collector.asked());
+            thread::scope(|scope| {
+                let other = scope.spawn(move || provider.shutdown_with_timeout(LIMIT));
+                until("it is asked", || kept.collector.asked() > asked);
+                let report = run(async {
+                    let mut ending = pin!(telemetry.shutdown(limit));
+                    begin(ending.as_mut()).await;
+                    if limit == LIMIT {
+                        kept.set(Behaviour::Take);
+                    }
+                    ending.await
+                });
+                let left = if limit == LIMIT { 0 } else { 5 };
+                assert_eq!((report.spans_left, report.is_complete()), (left, left == 0), "{report:?}");
+                kept.set(Behaviour::Take);
+                other.join().expect("no panic").expect("all is taken");
+            });
+            assert_eq!(kept.count() - waiting, 5);
+            kept.set(Behaviour::Refuse);
+        }
+    }
+}
+
+alone! {
     fn what_an_early_shutdown_has_left_is_reported() {
         let kept = Kept::start();
         kept.collector.stop();

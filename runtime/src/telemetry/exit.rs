@@ -17,7 +17,7 @@ use opentelemetry::trace::{SpanId, Status, TraceContextExt as _, TraceId};
 use tokio::sync::oneshot;
 
 use super::setup::{SET_UP, Telemetry};
-use super::shared::has_ended;
+use super::shared::{Handle, has_ended};
 use crate::jobs;
 use crate::open::Entry;
 
@@ -135,7 +135,7 @@ impl Telemetry {
         self.end(left, tell);
         within(left.saturating_add(GRACE), async { drop(told.await) }).await;
         self.ending = None;
-        let spans_left = self.counts().left_behind;
+        let spans_left = self.pipeline.as_ref().map_or(0, Handle::left);
         Report { jobs, jobs_left, unfinished, spans_left, took: begun.elapsed() }
     }
 
@@ -188,10 +188,13 @@ impl Telemetry {
         self.ended = true;
         let Some(provider) = self.provider.clone() else { return };
         let waiting = thread::Builder::new().name("throughline-shutdown".to_owned()).spawn({
-            let provider = provider.clone();
+            let (provider, pipeline) = (provider.clone(), self.pipeline.clone());
             move || {
                 let _tell = tell;
-                let _ = provider.shutdown_with_timeout(limit);
+                let shut_down_before = provider.shutdown_with_timeout(limit).is_err();
+                if let Some(pipeline) = pipeline.filter(|_| shut_down_before) {
+                    pipeline.wait_for_end(limit);
+                }
             }
         });
         match waiting {

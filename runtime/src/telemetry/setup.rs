@@ -191,7 +191,7 @@ impl Builder {
         self
     }
 
-    /// Sets everything up.
+    /// Sets everything up, or nothing.
     ///
     /// # Errors
     ///
@@ -209,9 +209,8 @@ impl Builder {
             (None, Some(formats)) => Propagator::new(formats),
             (None, None) => Propagator::default(),
         };
-        propagation::set(propagator.clone());
-        global::set_text_map_propagator(propagator);
         if settings.disabled {
+            propagate(propagator);
             return Ok(Telemetry {
                 provider: None,
                 pipeline: None,
@@ -284,6 +283,7 @@ impl Builder {
             provider = provider.with_span_processor(Console::stdout());
         }
         let provider = provider.build();
+        propagate(propagator);
         global::set_tracer_provider(provider.clone());
         source::install(&provider);
         if SET_UP.fetch_add(1, Ordering::Relaxed) > 0 {
@@ -298,6 +298,11 @@ impl Builder {
             ending: None,
         })
     }
+}
+
+fn propagate(propagator: Propagator) {
+    propagation::set(propagator.clone());
+    global::set_text_map_propagator(propagator);
 }
 
 /// Who is asked for the first span of a trace, if it is not said in code.

@@ -16,6 +16,9 @@ use crate::open::Table;
 /// How often the thread looks around without being called.
 pub(super) const TICK: Duration = Duration::from_millis(500);
 
+/// Between two looks at whether a thread has ended.
+const PAUSE: Duration = Duration::from_millis(2);
+
 /// How many spans went where, since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -95,7 +98,7 @@ pub(super) fn in_future(time: Duration) -> Instant {
 pub(super) fn has_ended<T>(thread: &JoinHandle<T>, limit: Duration) -> bool {
     let over = in_future(limit);
     while !thread.is_finished() && Instant::now() < over {
-        thread::park_timeout(Duration::from_millis(2));
+        thread::park_timeout(PAUSE);
     }
     thread.is_finished()
 }
@@ -112,6 +115,23 @@ impl Handle {
 
     pub(super) fn waiting(&self) -> usize {
         self.0.queue.len()
+    }
+
+    /// Waits until the thread that sends has ended, for `limit` at most: somebody else may have told it to.
+    pub(super) fn wait_for_end(&self, limit: Duration) {
+        let over = in_future(limit);
+        while !locked(&self.0.control).ended && Instant::now() < over {
+            thread::park_timeout(PAUSE);
+        }
+    }
+
+    /// The spans that were not sent, or not yet.
+    pub(super) fn left(&self) -> u64 {
+        let Shared { queue, control, counts, .. } = &*self.0;
+        if locked(control).ended {
+            return counts.left_behind.load(Ordering::Relaxed);
+        }
+        queue.len() as u64 + counts.on_their_way.load(Ordering::Relaxed)
     }
 }
 
