@@ -49,6 +49,7 @@ alone! {
             Context::map_current(|context| {
                 context.span().set_attribute(KeyValue::new("order_no", 8));
                 context.span().set_attribute(KeyValue::new("order_no", 9));
+                context.span().add_event("event", vec![KeyValue::new("n", 1), KeyValue::new("n", 2)]);
             });
         }
         let kept = Kept::start();
@@ -56,7 +57,9 @@ alone! {
         corrected(7);
         assert!(run(telemetry.shutdown(LIMIT)).is_complete());
         // `attributes` asserts that each key is there once.
-        assert_eq!(attributes(&kept.span("corrected").attributes)["order_no"], "9");
+        let span = kept.span("corrected");
+        assert_eq!(attributes(&span.attributes)["order_no"], "9");
+        assert_eq!(attributes(&span.events[0].attributes)["n"], "2");
     }
 }
 

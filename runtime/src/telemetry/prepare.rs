@@ -1,32 +1,35 @@
 //! A span as it is sent.
 
-use opentelemetry::{StringValue, Value};
+use opentelemetry::{KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 
-/// Of attributes with one key the last counts, as the specification has it
-/// and the SDK does not, and text is cut where a limit says so.
+use crate::tags::has_key;
+
+/// Of attributes with one key the last counts, as the specification has it and the SDK does not, and
+/// text is cut where a limit says so.
 pub(super) fn prepared(mut span: SpanData, value_limit: Option<usize>) -> SpanData {
+    let of_events = span.events.events.iter_mut().map(|event| &mut event.attributes);
+    let of_links = span.links.links.iter_mut().map(|link| &mut link.attributes);
+    for attributes in std::iter::once(&mut span.attributes).chain(of_events).chain(of_links) {
+        make_unique(attributes);
+        if let Some(limit) = value_limit {
+            for attribute in attributes {
+                cut(&mut attribute.value, limit);
+            }
+        }
+    }
+    span
+}
+
+fn make_unique(attributes: &mut Vec<KeyValue>) {
     let mut at = 0;
-    while at < span.attributes.len() {
-        let key = &span.attributes[at].key;
-        if span.attributes[at + 1..].iter().any(|later| later.key == *key) {
-            span.attributes.remove(at);
+    while at < attributes.len() {
+        if has_key(&attributes[at + 1..], &attributes[at].key) {
+            attributes.remove(at);
         } else {
             at += 1;
         }
     }
-    if let Some(limit) = value_limit {
-        for attribute in &mut span.attributes {
-            cut(&mut attribute.value, limit);
-        }
-        for event in &mut span.events.events {
-            event.attributes.iter_mut().for_each(|attribute| cut(&mut attribute.value, limit));
-        }
-        for link in &mut span.links.links {
-            link.attributes.iter_mut().for_each(|attribute| cut(&mut attribute.value, limit));
-        }
-    }
-    span
 }
 
 /// `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT` counts characters.
