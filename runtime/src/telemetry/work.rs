@@ -45,7 +45,7 @@ impl<'a, S: Sender> Worker<'a, S> {
             if !called {
                 let _ = time::timeout(delay, shared.bell.notified()).await;
             }
-            self.housekeeping.tick(shared);
+            unharmed(|| self.housekeeping.tick(shared));
             let (flushes, deadline) = {
                 let mut control = locked(&shared.control);
                 (std::mem::take(&mut control.flushes), control.deadline)
@@ -70,7 +70,7 @@ impl<'a, S: Sender> Worker<'a, S> {
                     continue;
                 }
                 shared.leave_behind();
-                self.housekeeping.finish(shared);
+                unharmed(|| self.housekeeping.finish(shared));
                 self.sender.end(deadline.saturating_duration_since(Instant::now()));
                 return;
             }
@@ -125,19 +125,25 @@ impl<'a, S: Sender> Worker<'a, S> {
             if let Ok(Some(sent)) = time::timeout(TICK.min(left), next).await {
                 break sent;
             }
-            self.housekeeping.tick(shared);
-            self.housekeeping.waited(shared, begun.elapsed(), count, || sender.trouble());
+            unharmed(|| self.housekeeping.tick(shared));
+            unharmed(|| self.housekeeping.waited(shared, begun.elapsed(), count, || sender.trouble()));
             if locked(&shared.control).deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return false;
             }
         };
-        self.housekeeping.answered(shared);
+        unharmed(|| self.housekeeping.answered(shared));
         shared.counts.on_their_way.store(0, Ordering::Relaxed);
         shared.counts.exported.fetch_add(sent.taken, Ordering::Relaxed);
         shared.counts.refused.fetch_add(sent.refused, Ordering::Relaxed);
         self.housekeeping.refused(sent);
         true
     }
+}
+
+/// What is told of goes through a subscriber of the application's, which may panic, as one does whose
+/// output is closed. That must not be the end of all export.
+fn unharmed(tell: impl FnOnce()) {
+    let _ = catch_unwind(AssertUnwindSafe(tell));
 }
 
 /// Tells those who wait, however the thread ends.
