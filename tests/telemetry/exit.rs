@@ -23,6 +23,9 @@ use crate::support::{Kept, Log, attributes, run, trace};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
+/// For what does not end; a quarter of it is enough to send a few spans.
+const SHORT: Duration = Duration::from_secs(4);
+
 /// What the second process does.
 pub(crate) fn play(role: &str) -> Option<()> {
     let current_thread = || tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -179,7 +182,7 @@ alone! {
                 std::future::pending::<()>(),
             ));
             until("it runs", || telemetry.open_spans().len() == 2);
-            let report = telemetry.shutdown(Duration::from_millis(200)).await;
+            let report = telemetry.shutdown(SHORT).await;
             // Its span is over, and what comes later changes nothing.
             stuck.abort();
             (report, stuck.await)
@@ -285,7 +288,7 @@ alone! {
         let (end, ends) = std::sync::mpsc::channel::<()>();
         let report = runtime.block_on(async move {
             drop(throughline::spawn_blocking(move || assert!(ends.recv().is_err())));
-            telemetry.shutdown(Duration::from_millis(400)).await
+            telemetry.shutdown(SHORT).await
         });
         assert_eq!((report.jobs, report.jobs_left, report.spans_left), (1, 1, 0), "{report:?}");
         assert_eq!(kept.tally().complete, 1);
@@ -323,7 +326,7 @@ alone! {
         let kept = Kept::start();
         let telemetry = kept.builder().init().expect("it is valid");
         drop(throughline::span("stuck").spawn_on(runtime.handle(), std::future::pending::<()>()));
-        let report = futures::executor::block_on(telemetry.shutdown(Duration::from_millis(100)));
+        let report = futures::executor::block_on(telemetry.shutdown(SHORT));
         assert_eq!((report.jobs_left, report.unfinished.len(), report.spans_left), (1, 1, 0), "{report:?}");
         kept.span("stuck");
     }
@@ -449,7 +452,7 @@ alone! {
         let kept = Kept::start();
         let telemetry = kept.builder().processor(Endless).init().expect("it is valid");
         trace(4);
-        let report = run(telemetry.shutdown(Duration::from_millis(400)));
+        let report = run(telemetry.shutdown(SHORT));
         assert!(report.is_complete(), "{report:?}");
         assert_eq!(kept.count(), 5);
         let kept = Kept::start();

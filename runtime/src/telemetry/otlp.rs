@@ -163,7 +163,8 @@ impl Sender for Exporter {
     }
 
     fn hurry(&self) {
-        self.hurry.notify_waiters();
+        // Also if it is about to wait: what counts is that it does not.
+        self.hurry.notify_one();
     }
 
     fn trouble(&self) -> String {
