@@ -76,6 +76,24 @@ pub(crate) fn play(role: &str) -> Option<()> {
             assert!(report.is_complete(), "{report:?}");
             println!("jobs {}", report.jobs);
         }),
+        "two signals" => run(async {
+            let telemetry = throughline::init().expect("it is valid");
+            let (end, ends) = oneshot::channel::<()>();
+            drop(throughline::span("job").spawn(ends));
+            let mut told = pin!(throughline::telemetry::signal());
+            begin(told.as_mut()).await;
+            println!("ready");
+            told.await;
+            let mut ending = pin!(telemetry.shutdown(LIMIT));
+            begin(ending.as_mut()).await;
+            let mut again = pin!(throughline::telemetry::signal());
+            begin(again.as_mut()).await;
+            println!("ending");
+            again.await;
+            end.send(()).expect("the job waits");
+            let report = ending.await;
+            assert!(report.is_complete(), "{report:?}");
+        }),
         "shutdown on signal" => run(async {
             let telemetry = throughline::init().expect("it is valid");
             (0..100).for_each(|_| trace(4));
@@ -144,6 +162,18 @@ fn signals_end_it_in_order() {
     program.signal("-TERM");
     program.succeed();
     assert_eq!(kept.tally().complete, 100);
+}
+
+#[test]
+fn a_second_signal_cuts_nothing_short() {
+    let kept = Kept::start();
+    let program = start("two signals", &kept);
+    for moment in ["ready", "ending"] {
+        program.wait_for(moment);
+        program.signal("-TERM");
+    }
+    program.succeed();
+    assert!(!attributes(&kept.span("job").attributes).contains_key("unfinished"));
 }
 
 alone! {
