@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use opentelemetry::{KeyValue, global};
 
-use super::overdue;
 use super::queue::Losses;
 use super::sender::Sent;
 use super::shared::{Counts, Shared, TICK};
+use super::{early, overdue};
 
 /// Warnings of one kind are at least this far apart.
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);
@@ -81,6 +81,7 @@ impl Housekeeping {
     pub(super) fn tick(&mut self, shared: &Shared) {
         if self.looked.is_none_or(|looked| looked.elapsed() >= TICK) {
             self.looked = Some(Instant::now());
+            early::tell();
             if let Some(open) = &shared.watch.open {
                 overdue::look(open, shared.watch.overdue);
             }
@@ -92,6 +93,7 @@ impl Housekeeping {
     }
 
     pub(super) fn finish(&mut self, shared: &Shared) {
+        early::tell();
         self.settle(shared);
         self.tell(shared);
         let left = shared.counts.left_behind.load(Ordering::Relaxed);

@@ -2,6 +2,8 @@
 #![cfg_attr(feature = "otlp", doc = include_str!("../../doc/telemetry.md"))]
 
 #[cfg(feature = "otlp")]
+mod early;
+#[cfg(feature = "otlp")]
 mod env;
 #[cfg(feature = "otlp")]
 mod error;

@@ -7,6 +7,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use super::early;
 use super::shared::TICK;
 use crate::open::Table;
 
@@ -36,10 +37,12 @@ pub(super) fn look(open: &Table, limit: Duration) {
 }
 
 /// Does so on a thread of its own, where there is none that sends, until what it gives is dropped.
+/// What was to be told before there was a log is told there too.
 pub(super) fn watch(open: Arc<Table>, limit: Duration) -> io::Result<mpsc::Sender<Infallible>> {
     let (watching, over) = mpsc::channel();
     thread::Builder::new().name("throughline-watch".to_owned()).spawn(move || {
         while let Err(mpsc::RecvTimeoutError::Timeout) = over.recv_timeout(TICK) {
+            early::tell();
             look(&open, limit);
         }
     })?;

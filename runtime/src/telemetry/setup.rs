@@ -25,7 +25,7 @@ use super::sampler::{Room, WholeTraces};
 use super::sender::Foreign;
 use super::shared::{Counts, Handle, Watch};
 use super::{RequestIdGenerator, TagProcessor};
-use super::{otlp, overdue, resource};
+use super::{early, otlp, overdue, resource};
 use crate::console::Console;
 use crate::open::{self, Table};
 use crate::propagation::{self, Propagator};
@@ -287,7 +287,9 @@ impl Builder {
         global::set_tracer_provider(provider.clone());
         source::install(&provider);
         if SET_UP.fetch_add(1, Ordering::Relaxed) > 0 {
-            tracing::warn!("tracing was set up before and has not ended; spans go to the new set-up from now on");
+            early::warn(
+                "tracing was set up before and has not ended; spans go to the new set-up from now on".to_owned(),
+            );
         }
         Ok(Telemetry {
             provider: Some(provider),
@@ -308,10 +310,10 @@ fn propagate(propagator: Propagator) {
 /// Who is asked for the first span of a trace, if it is not said in code.
 fn first(settings: &Settings) -> Box<dyn ShouldSample> {
     if let Some(name) = &settings.wrapped {
-        tracing::warn!(
+        early::warn(format!(
             "the sampler `{name}` would tear traces apart: it is asked for the first span of a trace only, as \
              `parentbased_{name}` is"
-        );
+        ));
     }
     Box::new(match settings.sampler {
         RootSampler::AlwaysOn => Sampler::AlwaysOn,
