@@ -76,21 +76,23 @@ pub fn running() -> usize {
 /// # }
 /// ```
 pub async fn wait(limit: Duration) -> Result<(), StillRunning> {
-    let idle = async {
-        loop {
-            let mut notified = std::pin::pin!(IDLE.notified());
-            // Listen first, then look: a job that ends in between is not missed.
-            notified.as_mut().enable();
-            if running() == 0 {
-                return;
-            }
-            notified.await;
-        }
-    };
     if running() == 0 {
         return Ok(());
     }
-    tokio::time::timeout(limit, idle).await.map_err(|_| StillRunning { jobs: running() })
+    tokio::time::timeout(limit, idle()).await.map_err(|_| StillRunning { jobs: running() })
+}
+
+/// Waits until no job is running.
+pub(crate) async fn idle() {
+    loop {
+        let mut notified = std::pin::pin!(IDLE.notified());
+        // Listen first, then look: a job that ends in between is not missed.
+        notified.as_mut().enable();
+        if running() == 0 {
+            return;
+        }
+        notified.await;
+    }
 }
 
 /// The jobs had not ended when the limit was reached.

@@ -8,9 +8,10 @@ use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
+use opentelemetry::Context;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
-use opentelemetry_sdk::trace::{SpanData, SpanExporter};
+use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
 use throughline::JoinSetExt as _;
 use throughline::telemetry::{Protocol, Report, Shutdown, Telemetry};
 use throughline_load::Behaviour;
@@ -21,6 +22,9 @@ use crate::process::{Program, alone, until};
 use crate::support::{Kept, Log, attributes, run, trace};
 
 const LIMIT: Duration = Duration::from_secs(30);
+
+/// For what does not end; a quarter of it is enough to send a few spans.
+const SHORT: Duration = Duration::from_secs(4);
 
 /// What the second process does.
 pub(crate) fn play(role: &str) -> Option<()> {
@@ -71,6 +75,24 @@ pub(crate) fn play(role: &str) -> Option<()> {
             let report = ending.await;
             assert!(report.is_complete(), "{report:?}");
             println!("jobs {}", report.jobs);
+        }),
+        "two signals" => run(async {
+            let telemetry = throughline::init().expect("it is valid");
+            let (end, ends) = oneshot::channel::<()>();
+            drop(throughline::span("job").spawn(ends));
+            let mut told = pin!(throughline::telemetry::signal());
+            begin(told.as_mut()).await;
+            println!("ready");
+            told.await;
+            let mut ending = pin!(telemetry.shutdown(LIMIT));
+            begin(ending.as_mut()).await;
+            let mut again = pin!(throughline::telemetry::signal());
+            begin(again.as_mut()).await;
+            println!("ending");
+            again.await;
+            end.send(()).expect("the job waits");
+            let report = ending.await;
+            assert!(report.is_complete(), "{report:?}");
         }),
         "shutdown on signal" => run(async {
             let telemetry = throughline::init().expect("it is valid");
@@ -142,6 +164,18 @@ fn signals_end_it_in_order() {
     assert_eq!(kept.tally().complete, 100);
 }
 
+#[test]
+fn a_second_signal_cuts_nothing_short() {
+    let kept = Kept::start();
+    let program = start("two signals", &kept);
+    for moment in ["ready", "ending"] {
+        program.wait_for(moment);
+        program.signal("-TERM");
+    }
+    program.succeed();
+    assert!(!attributes(&kept.span("job").attributes).contains_key("unfinished"));
+}
+
 alone! {
     fn it_waits_for_jobs_and_for_those_that_they_start() {
         let kept = Kept::start();
@@ -178,7 +212,7 @@ alone! {
                 std::future::pending::<()>(),
             ));
             until("it runs", || telemetry.open_spans().len() == 2);
-            let report = telemetry.shutdown(Duration::from_millis(200)).await;
+            let report = telemetry.shutdown(SHORT).await;
             // Its span is over, and what comes later changes nothing.
             stuck.abort();
             (report, stuck.await)
@@ -284,7 +318,7 @@ alone! {
         let (end, ends) = std::sync::mpsc::channel::<()>();
         let report = runtime.block_on(async move {
             drop(throughline::spawn_blocking(move || assert!(ends.recv().is_err())));
-            telemetry.shutdown(Duration::from_millis(400)).await
+            telemetry.shutdown(SHORT).await
         });
         assert_eq!((report.jobs, report.jobs_left, report.spans_left), (1, 1, 0), "{report:?}");
         assert_eq!(kept.tally().complete, 1);
@@ -300,6 +334,31 @@ alone! {
         let report = futures::executor::block_on(telemetry.shutdown(LIMIT));
         assert!(report.is_complete(), "{report:?}");
         assert_eq!(kept.tally().complete, 1);
+    }
+}
+
+alone! {
+    fn in_a_runtime_without_a_timer_and_from_outside_of_it() {
+        let kept = Kept::start();
+        let telemetry = kept.builder().init().expect("it is valid");
+        let (end, ends) = oneshot::channel::<()>();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let report = runtime.block_on(async {
+            drop(throughline::span("job").spawn(ends));
+            let mut ending = pin!(telemetry.shutdown(LIMIT));
+            begin(ending.as_mut()).await;
+            end.send(()).expect("the job waits");
+            ending.await
+        });
+        assert!(report.is_complete() && report.jobs == 1, "{report:?}");
+        assert!(!attributes(&kept.span("job").attributes).contains_key("unfinished"));
+
+        let kept = Kept::start();
+        let telemetry = kept.builder().init().expect("it is valid");
+        drop(throughline::span("stuck").spawn_on(runtime.handle(), std::future::pending::<()>()));
+        let report = futures::executor::block_on(telemetry.shutdown(SHORT));
+        assert_eq!((report.jobs_left, report.unfinished.len(), report.spans_left), (1, 1, 0), "{report:?}");
+        kept.span("stuck");
     }
 }
 
@@ -320,6 +379,37 @@ alone! {
         trace(4);
         let _ = provider.tracer("late");
         assert_eq!(kept.count(), 5);
+    }
+}
+
+alone! {
+    fn while_somebody_else_shuts_down_it_waits_and_tells_the_truth() {
+        let kept = Kept::start();
+        kept.set(Behaviour::Refuse);
+        for limit in [Duration::from_millis(100), LIMIT] {
+            let telemetry = kept.builder().init().expect("it is valid");
+            trace(4);
+            let provider = telemetry.provider().expect("it is enabled").clone();
+            let (waiting, asked) = (kept.count(), kept.collector.asked());
+            thread::scope(|scope| {
+                let other = scope.spawn(move || provider.shutdown_with_timeout(LIMIT));
+                until("it is asked", || kept.collector.asked() > asked);
+                let report = run(async {
+                    let mut ending = pin!(telemetry.shutdown(limit));
+                    begin(ending.as_mut()).await;
+                    if limit == LIMIT {
+                        kept.set(Behaviour::Take);
+                    }
+                    ending.await
+                });
+                let left = if limit == LIMIT { 0 } else { 5 };
+                assert_eq!((report.spans_left, report.is_complete()), (left, left == 0), "{report:?}");
+                kept.set(Behaviour::Take);
+                other.join().expect("no panic").expect("all is taken");
+            });
+            assert_eq!(kept.count() - waiting, 5);
+            kept.set(Behaviour::Refuse);
+        }
     }
 }
 
@@ -347,6 +437,59 @@ alone! {
         });
         assert_eq!(kept.count(), 6);
         assert_eq!(attributes(&kept.span("stuck").attributes)["unfinished"], "true");
+    }
+}
+
+alone! {
+    fn cancelling_it_while_it_sends_is_dropping_it_too() {
+        let kept = Kept::start();
+        kept.set(Behaviour::Refuse);
+        let telemetry = kept.builder().init().expect("it is valid");
+        trace(4);
+        run(async {
+            let mut ending = Box::pin(telemetry.shutdown(LIMIT));
+            begin(ending.as_mut()).await;
+            until("it is asked", || kept.collector.asked() > 0);
+            kept.set(Behaviour::Take);
+            drop(ending);
+        });
+        assert_eq!(kept.count(), 5);
+    }
+}
+
+/// A processor of the application's own that does not come to an end.
+#[derive(Debug)]
+struct Endless;
+
+impl SpanProcessor for Endless {
+    fn on_start(&self, _: &mut Span, _: &Context) {}
+
+    fn on_end(&self, _: SpanData) {}
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        loop {
+            thread::park();
+        }
+    }
+}
+
+alone! {
+    fn a_processor_that_does_not_end_does_not_hold_it_up() {
+        let kept = Kept::start();
+        let telemetry = kept.builder().processor(Endless).init().expect("it is valid");
+        trace(4);
+        let report = run(telemetry.shutdown(SHORT));
+        assert!(report.is_complete(), "{report:?}");
+        assert_eq!(kept.count(), 5);
+        let kept = Kept::start();
+        let telemetry = kept.builder().processor(Endless).init().expect("it is valid");
+        trace(4);
+        drop(telemetry);
+        assert_eq!(kept.count(), 5);
     }
 }
 

@@ -7,6 +7,7 @@ mod process;
 mod program;
 mod support;
 
+mod answers;
 mod exit;
 mod outage;
 mod overload;

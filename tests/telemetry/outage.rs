@@ -248,3 +248,30 @@ alone! {
         assert!(report.is_complete(), "{report:?}");
     }
 }
+
+alone! {
+    fn a_log_that_panics_is_not_the_end() {
+        use tracing_subscriber::layer::{Context, SubscriberExt as _};
+
+        struct Panics;
+        impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Panics {
+            fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+                assert!(*event.metadata().level() > tracing::Level::WARN, "a log that panics");
+            }
+        }
+        tracing::subscriber::set_global_default(tracing_subscriber::registry().with(Panics)).expect("the first");
+        let kept = Kept::start();
+        kept.set(Behaviour::RefuseForGood);
+        let telemetry = start(&kept, Protocol::Grpc, 1_000);
+        trace(4);
+        telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
+        assert_eq!(telemetry.counts().refused, 5);
+        kept.set(Behaviour::Take);
+        // Not before the warning about them was tried.
+        until("it goes on", || {
+            trace(0);
+            telemetry.provider().expect("it is enabled").force_flush().is_ok() && kept.count() >= 3
+        });
+        assert!(shut_down(telemetry).is_complete());
+    }
+}

@@ -165,3 +165,22 @@ alone! {
         assert_eq!(told, lost, "{}", log.text());
     }
 }
+
+alone! {
+    fn what_is_refused_or_left_behind_is_counted_as_lost() {
+        let metrics = InMemoryMetricExporter::default();
+        let meters = SdkMeterProvider::builder().with_reader(PeriodicReader::builder(metrics.clone()).build()).build();
+        global::set_meter_provider(meters.clone());
+        let kept = Kept::start();
+        kept.set(Behaviour::RefuseForGood);
+        let telemetry = kept.builder().init().expect("it is valid");
+        trace(4);
+        telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
+        kept.set(Behaviour::Refuse);
+        trace(2);
+        assert_eq!(run(telemetry.shutdown(Duration::from_millis(100))).spans_left, 3);
+        meters.force_flush().expect("it is in memory");
+        let lost = |reason| counted(&metrics, "throughline.spans.lost", reason);
+        assert_eq!((lost("refused"), lost("left_behind")), (5, 3));
+    }
+}

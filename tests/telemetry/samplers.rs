@@ -7,7 +7,7 @@ use opentelemetry::trace::{
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample};
 
-use crate::process::alone;
+use crate::process::{alone, until};
 use crate::support::{Kept, Log};
 
 /// Decides by the number of the call, which is as far from parent-based as can be.
@@ -160,6 +160,20 @@ alone! {
             assert_eq!(log.count("would tear traces apart"), warnings, "{}", log.text());
         }
         assert!(log.text().contains("`traceidratio`") && log.text().contains("`parentbased_traceidratio`"));
+    }
+}
+
+alone! {
+    fn the_warning_waits_for_a_log() {
+        // The usual order, where the log needs the provider.
+        let sampler = |variable: &str| (variable == "OTEL_TRACES_SAMPLER").then(|| "always_on".to_owned());
+        let kept = Kept::start();
+        let one = throughline::telemetry::builder().variables(sampler).init().expect("it is valid");
+        let other = kept.builder().init().expect("it is valid");
+        let log = Log::keep();
+        until("both are told", || log.count("would tear traces apart") + log.count("set up before") == 2);
+        drop((one, other));
+        assert_eq!(log.text().lines().count(), 2, "{}", log.text());
     }
 }
 

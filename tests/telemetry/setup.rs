@@ -11,7 +11,7 @@ use throughline::biz_tags;
 use throughline::testing::Capture;
 
 use crate::process::alone;
-use crate::support::{Kept, attributes, run, trace};
+use crate::support::{Kept, Log, attributes, run, trace};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -49,6 +49,7 @@ alone! {
             Context::map_current(|context| {
                 context.span().set_attribute(KeyValue::new("order_no", 8));
                 context.span().set_attribute(KeyValue::new("order_no", 9));
+                context.span().add_event("event", vec![KeyValue::new("n", 1), KeyValue::new("n", 2)]);
             });
         }
         let kept = Kept::start();
@@ -56,7 +57,9 @@ alone! {
         corrected(7);
         assert!(run(telemetry.shutdown(LIMIT)).is_complete());
         // `attributes` asserts that each key is there once.
-        assert_eq!(attributes(&kept.span("corrected").attributes)["order_no"], "9");
+        let span = kept.span("corrected");
+        assert_eq!(attributes(&span.attributes)["order_no"], "9");
+        assert_eq!(attributes(&span.events[0].attributes)["n"], "2");
     }
 }
 
@@ -99,6 +102,24 @@ alone! {
             assert!(run(telemetry.shutdown(LIMIT)).is_complete());
             assert_eq!(kept.tally().complete, 1);
         }
+    }
+}
+
+alone! {
+    fn a_second_one_beside_the_first_takes_over_and_says_so() {
+        let log = Log::keep();
+        let [first, second] = [Kept::start(), Kept::start()];
+        let one = first.builder().init().expect("it is valid");
+        trace(1);
+        assert_eq!(log.count("set up before"), 0, "{}", log.text());
+        let other = second.builder().init().expect("it is valid");
+        assert_eq!(log.count("set up before"), 1, "{}", log.text());
+        trace(2);
+        // The end of the first is not that of the second.
+        assert!(run(one.shutdown(LIMIT)).is_complete());
+        trace(2);
+        assert!(run(other.shutdown(LIMIT)).is_complete());
+        assert_eq!((first.count(), second.count()), (2, 6));
     }
 }
 

@@ -76,7 +76,8 @@ alone! {
             until("they are open", || telemetry.open_spans().len() + missed(&telemetry) == 25);
             assert_eq!(telemetry.open_spans().len(), 10);
             let missed = telemetry.open_spans_not_listed();
-            (telemetry.shutdown(Duration::from_millis(100)).await, missed)
+            // A quarter of it is for sending.
+            (telemetry.shutdown(Duration::from_secs(4)).await, missed)
         });
         assert_eq!((report.jobs_left, report.unfinished.len(), missed), (25, 10, 15));
         assert_eq!(kept.count(), 10);
@@ -101,4 +102,43 @@ alone! {
         assert_eq!((told.recv(), telemetry.open_spans_not_listed()), (Ok(1), 0));
         assert!(telemetry.open_spans().is_empty());
     }
+}
+
+alone! {
+    fn they_are_told_of_without_a_collector_too() {
+        let log = Log::keep();
+        let telemetry = throughline::telemetry::builder()
+            .variables(|name| (name == "OTEL_TRACES_EXPORTER").then(|| "none".to_owned()))
+            .overdue(Duration::from_millis(1))
+            .init()
+            .expect("it is valid");
+        throughline::in_span("slow", || until("it is told of", || log.count("the span `slow`") == 1));
+        drop(telemetry);
+    }
+}
+
+alone! {
+    fn those_of_one_place_are_told_of_together() {
+        let log = Log::keep();
+        let kept = Kept::start();
+        let telemetry = kept.builder().overdue(Duration::from_millis(1)).init().expect("it is valid");
+        let told = || {
+            let more = |line: &str| line.rsplit_once(", and ").map_or(0, |(_, more)| number(more));
+            let text = log.text();
+            text.lines().filter(|line| line.contains("the span `stuck`")).map(|line| 1 + more(line)).sum::<usize>()
+        };
+        run(async {
+            for _ in 0..500 {
+                drop(throughline::span("stuck").spawn(std::future::pending::<()>()));
+            }
+            until("all are told of", || told() == 500);
+            // Two, if the clock struck in the middle.
+            assert!(log.count("the span `stuck`") < 250, "{}", log.text());
+        });
+        drop(telemetry);
+    }
+}
+
+fn number(text: &str) -> usize {
+    text.split(' ').next().and_then(|number| number.parse().ok()).expect("a number")
 }

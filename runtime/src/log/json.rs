@@ -17,7 +17,9 @@ use super::current::of_event;
 /// `trace_id`, `span_id` and `trace_flags` are named and written as the OpenTelemetry specification
 /// has it for [logs that are not OTLP]. Outside of a trace they are left out, and `tags` is where no
 /// tag is set. All that the layer offers besides (writer, timer, target, thread, flattening) is set
-/// on it.
+/// on it; with flattening, see [`add_to_json`] for the names that fields must not have. Records of the
+/// `log` crate that come through `tracing-log` have the target `log`, and their own target and place in
+/// fields (`log.target`, `log.file`, …).
 ///
 /// The ids and tags are written into the line buffer without an allocation.
 ///

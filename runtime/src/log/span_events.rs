@@ -24,7 +24,7 @@ use crate::value::text;
 /// | message | its name; without one, the name of the `tracing` event |
 /// | level, target | `level`, `target` |
 /// | place in the source | `code.file.path`, `code.line.number` |
-/// | fields | attributes: numbers and truth values as they are, all else as text of at most [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES) |
+/// | fields | attributes, also in place of one of the above: numbers and truth values as they are, all else as text of at most [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES) |
 /// | an error | its description; those of its sources as a list, `….sources` |
 ///
 /// The status of the span stays as it is: it tells how the work ended, which an error on the way
@@ -177,9 +177,13 @@ impl Described {
 
     fn field(&mut self, field: &Field, value: impl Into<Value>) {
         let name = field.name();
-        if !(self.is_record && name.starts_with("log.")) {
-            self.add(name.strip_prefix("r#").unwrap_or(name), value);
+        if self.is_record && name.starts_with("log.") {
+            return;
         }
+        let name = name.strip_prefix("r#").unwrap_or(name);
+        // An event has each attribute once.
+        self.attributes.retain(|attribute| attribute.key.as_str() != name);
+        self.add(name, value);
     }
 
     fn text(&mut self, field: &Field, value: Arguments<'_>) {

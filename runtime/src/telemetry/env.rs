@@ -83,8 +83,8 @@ pub(super) struct Otlp {
     pub(super) endpoint: String,
     pub(super) protocol: Protocol,
     pub(super) headers: Vec<(String, String)>,
-    /// How long one request may take.
-    pub(super) timeout: Duration,
+    /// How long one request may take, if not for ever.
+    pub(super) timeout: Option<Duration>,
     pub(super) gzip: bool,
 }
 
@@ -107,6 +107,9 @@ pub(super) struct Batching {
 
 /// The default bound in memory: about a hundred megabytes of spans with ten attributes.
 pub(super) const DEFAULT_QUEUE: usize = 1 << 17;
+
+/// How long one request may take if not said otherwise.
+pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// All of it.
 #[derive(Debug, Clone)]
@@ -163,6 +166,11 @@ impl Variables<'_> {
         Ok(milliseconds.map(Duration::from_millis))
     }
 
+    /// Of a time limit, zero is none, as the specification has it.
+    fn limit_of_time(&self, name: &str) -> Result<Option<Duration>, VariableError> {
+        Ok(self.milliseconds(name)?.map(|time| if time.is_zero() { Duration::MAX } else { time }))
+    }
+
     /// One of a few words, in any case.
     fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> Result<Option<T>, VariableError> {
         let Some(value) = self.get(name) else { return Ok(None) };
@@ -174,10 +182,14 @@ impl Variables<'_> {
     }
 
     pub(super) fn read(&self) -> Result<Settings, VariableError> {
-        let disabled = self.choice("OTEL_SDK_DISABLED", &[("true", true), ("false", false)])?.unwrap_or(false);
+        if self.choice("OTEL_SDK_DISABLED", &[("true", true), ("false", false)])?.unwrap_or(false) {
+            // Nothing else has a say then, but for what is passed on.
+            let propagators = |name: &str| self.get(name).filter(|_| name == "OTEL_PROPAGATORS");
+            return Ok(Settings { disabled: true, ..Variables(&propagators).read()? });
+        }
         let (sampler, wrapped) = self.sampler()?;
         Ok(Settings {
-            disabled,
+            disabled: false,
             resource: self.resource()?,
             destination: self.destination()?,
             sampler,
@@ -199,11 +211,13 @@ impl Variables<'_> {
         for pair in list.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
             let wrong = || VariableError::new(NAME, &list, "`key=value` pairs, separated by commas");
             let (key, value) = pair.split_once('=').ok_or_else(wrong)?;
-            let value = percent_decode_str(value.trim()).decode_utf8().map_err(|_| wrong())?;
-            if key.trim().is_empty() {
+            let [key, value] =
+                [key, value].map(|part| percent_decode_str(part.trim()).decode_utf8().map_err(|_| wrong()));
+            let (key, value) = (key?, value?);
+            if key.is_empty() {
                 return Err(wrong());
             }
-            attributes.push(KeyValue::new(key.trim().to_owned(), value.into_owned()));
+            attributes.push(KeyValue::new(key.into_owned(), value.into_owned()));
         }
         if let Some(name) = self.get("OTEL_SERVICE_NAME") {
             attributes.retain(|attribute| attribute.key.as_str() != "service.name");
@@ -222,9 +236,9 @@ impl Variables<'_> {
         }
         let protocol = self.protocol()?;
         let headers = self.headers()?;
-        let timeout = match self.milliseconds("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT")? {
+        let timeout = match self.limit_of_time("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT")? {
             Some(timeout) => Some(timeout),
-            None => self.milliseconds("OTEL_EXPORTER_OTLP_TIMEOUT")?,
+            None => self.limit_of_time("OTEL_EXPORTER_OTLP_TIMEOUT")?,
         };
         let gzip = self.gzip()?;
         let Some(endpoint) = self.endpoint(protocol, exporter.is_some())? else { return Ok(None) };
@@ -232,7 +246,7 @@ impl Variables<'_> {
             endpoint,
             protocol,
             headers,
-            timeout: timeout.unwrap_or(Duration::from_secs(10)),
+            timeout: Some(timeout.unwrap_or(DEFAULT_TIMEOUT)).filter(|timeout| *timeout < Duration::MAX),
             gzip,
         })))
     }
@@ -262,7 +276,8 @@ impl Variables<'_> {
         let host = value.strip_prefix("http://").or_else(|| value.strip_prefix("https://"));
         if host.is_none_or(|host| host.is_empty() || host.starts_with(['/', ':']) || host.contains(char::is_whitespace))
         {
-            return Err(VariableError::new(name, &value, "an address such as `http://localhost:4317`"));
+            let expected = "an address such as `http://localhost:4317`";
+            return Err(VariableError::new(name, &without_password(&value), expected));
         }
         let of_traces = name == "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
         Ok(Some(match protocol {
@@ -328,16 +343,18 @@ impl Variables<'_> {
 
     fn propagators(&self) -> Result<Option<Vec<Format>>, VariableError> {
         const NAME: &str = "OTEL_PROPAGATORS";
-        let Some(list) = self.get(NAME) else { return Ok(None) };
-        let mut formats = Vec::new();
-        for name in list.split(',').map(str::trim).filter(|name| !name.is_empty() && *name != "none") {
-            let format = name.parse().map_err(|_| {
+        let list = self.get(NAME).unwrap_or_default();
+        let names: Vec<_> = list.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+        if names.is_empty() {
+            return Ok(None);
+        }
+        let formats = names.into_iter().filter(|name| !name.eq_ignore_ascii_case("none")).map(|name| {
+            name.to_ascii_lowercase().parse().map_err(|_| {
                 let known = "`tracecontext`, `baggage`, `b3`, `b3multi`, `jaeger`, `none`";
                 VariableError::new(NAME, &list, format!("some of {known}, separated by commas"))
-            })?;
-            formats.push(format);
-        }
-        Ok(Some(formats))
+            })
+        });
+        formats.collect::<Result<_, _>>().map(Some)
     }
 
     fn batching(&self) -> Result<Batching, VariableError> {
@@ -352,7 +369,7 @@ impl Variables<'_> {
             queue,
             batch: batch.unwrap_or(512).min(queue),
             delay: self.milliseconds("OTEL_BSP_SCHEDULE_DELAY")?.unwrap_or(Duration::from_secs(5)),
-            flush_limit: self.milliseconds("OTEL_BSP_EXPORT_TIMEOUT")?.unwrap_or(Duration::from_secs(30)),
+            flush_limit: self.limit_of_time("OTEL_BSP_EXPORT_TIMEOUT")?.unwrap_or(Duration::from_secs(30)),
         })
     }
 
@@ -371,6 +388,17 @@ impl Variables<'_> {
             }
         }
         Ok(limits)
+    }
+}
+
+/// An address as it may be shown.
+pub(super) fn without_password(address: &str) -> String {
+    let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    match authority.rsplit_once('@') {
+        Some((_, host)) if scheme.is_empty() => format!("…@{host}{path}"),
+        Some((_, host)) => format!("{scheme}://…@{host}{path}"),
+        None => address.to_owned(),
     }
 }
 

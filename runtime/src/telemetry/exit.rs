@@ -1,21 +1,31 @@
 //! The end of the process: nothing is forgotten, and nothing holds it up for ever.
 
 use std::borrow::Cow;
+use std::convert::Infallible;
+use std::future::poll_fn;
 use std::panic::Location;
+use std::pin::{Pin, pin};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
-#[cfg(unix)]
-use std::{pin::pin, task::Poll};
 
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanId, Status, TraceContextExt as _, TraceId};
 
-use super::setup::Telemetry;
+use tokio::sync::oneshot;
+
+use super::setup::{SET_UP, Telemetry};
+use super::shared::{Handle, has_ended};
 use crate::jobs;
 use crate::open::Entry;
 
 /// How long dropping a [`Telemetry`] may take.
 const DROP_LIMIT: Duration = Duration::from_secs(5);
+
+/// What the thread that sends may need beyond its limit, to give up in order.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Of the time that is left for shutting down, this much is kept for sending.
 const SHARE_FOR_SENDING: u32 = 4;
@@ -103,20 +113,13 @@ impl Telemetry {
     /// Spans that start afterwards are not recorded. Jobs may start while it waits, and are waited
     /// for too; see [`shutdown_with`](Self::shutdown_with) to refuse them.
     ///
-    /// Cancelling it by dropping the future drops the telemetry; see there.
-    ///
-    /// # Panics
-    ///
-    /// In a Tokio runtime without its timer enabled, if there are jobs to wait for.
+    /// Needs no Tokio runtime, and none of its drivers. A detached job that awaits it waits for itself,
+    /// until the limit. Cancelling it by dropping the future drops the telemetry; see there.
     pub async fn shutdown(self, limit: Duration) -> Report {
         self.shutdown_with(Shutdown::within(limit)).await
     }
 
     /// Shuts down as `how` says. See [`shutdown`](Self::shutdown).
-    ///
-    /// # Panics
-    ///
-    /// Those of [`shutdown`](Self::shutdown).
     pub async fn shutdown_with(mut self, how: Shutdown) -> Report {
         let begun = Instant::now();
         if how.refuse {
@@ -124,39 +127,24 @@ impl Telemetry {
         }
         let jobs = jobs::running();
         let for_sending = how.limit / SHARE_FOR_SENDING;
-        let jobs_left = match jobs::wait(how.limit.saturating_sub(for_sending)).await {
-            Ok(()) => 0,
-            Err(left) => left.jobs,
-        };
+        let idle = within(how.limit.saturating_sub(for_sending), jobs::idle()).await;
+        let jobs_left = if idle { 0 } else { jobs::running() };
         let unfinished = self.end_open_spans();
         let left = how.limit.saturating_sub(begun.elapsed());
-        self.ended = true;
-        if let Some(provider) = self.provider.clone() {
-            let (tell, told) = tokio::sync::oneshot::channel();
-            // Waiting for the export thread blocks: not on a worker that others need, and not in the
-            // pool for blocking work, which may be full of jobs that do not end.
-            let waiting = thread::Builder::new().name("throughline-shutdown".to_owned()).spawn({
-                let provider = provider.clone();
-                move || {
-                    let _ = provider.shutdown_with_timeout(left);
-                    let _ = tell.send(());
-                }
-            });
-            match waiting {
-                Ok(_) => drop(told.await),
-                // No more threads: better to block than to lose what waits.
-                Err(_) => drop(provider.shutdown_with_timeout(left)),
-            }
-        }
-        let spans_left = self.counts().left_behind;
+        let (tell, told) = oneshot::channel::<Infallible>();
+        self.end(left, tell);
+        within(left.saturating_add(GRACE), async { drop(told.await) }).await;
+        self.ending = None;
+        let spans_left = self.pipeline.as_ref().map_or(0, Handle::left);
         Report { jobs, jobs_left, unfinished, spans_left, took: begun.elapsed() }
     }
 
-    /// Waits for SIGTERM or Ctrl-C, then shuts down.
+    /// Waits for SIGTERM or Ctrl-C, then shuts down. A second signal changes nothing: the limit is
+    /// what ends it.
     ///
     /// # Panics
     ///
-    /// Those of [`signal`] and [`shutdown`](Self::shutdown).
+    /// Those of [`signal`].
     pub async fn shutdown_on_signal(self, limit: Duration) -> Report {
         signal().await;
         self.shutdown(limit).await
@@ -193,16 +181,65 @@ fn oldest_first(mut spans: Vec<OpenSpan>) -> Vec<OpenSpan> {
     spans
 }
 
+impl Telemetry {
+    /// Sends what waits, on a thread of its own, which drops `tell` in the end. That blocks: not a worker
+    /// that others need, and not the pool for blocking work, which may be full of jobs that do not end.
+    fn end(&mut self, limit: Duration, tell: oneshot::Sender<Infallible>) {
+        self.ended = true;
+        let Some(provider) = self.provider.clone() else { return };
+        let waiting = thread::Builder::new().name("throughline-shutdown".to_owned()).spawn({
+            let (provider, pipeline) = (provider.clone(), self.pipeline.clone());
+            move || {
+                let _tell = tell;
+                let shut_down_before = provider.shutdown_with_timeout(limit).is_err();
+                if let Some(pipeline) = pipeline.filter(|_| shut_down_before) {
+                    pipeline.wait_for_end(limit);
+                }
+            }
+        });
+        match waiting {
+            Ok(thread) => self.ending = Some(thread),
+            // No more threads: better to block than to lose what waits.
+            Err(_) => drop(provider.shutdown_with_timeout(limit)),
+        }
+    }
+}
+
+/// Whether `future` was ready within `limit`. A thread keeps the time, and only if it has to: a runtime
+/// may have no timer, and there may be no runtime.
+async fn within(limit: Duration, future: impl Future<Output = ()>) -> bool {
+    let mut future = pin!(future);
+    if poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_ready())).await {
+        return true;
+    }
+    let (tell, mut told) = oneshot::channel::<Infallible>();
+    let (_needed, is_needed) = mpsc::channel::<Infallible>();
+    // Without a thread the time is over at once.
+    let _ = thread::Builder::new().name("throughline-limit".to_owned()).spawn(move || {
+        let _tell = tell;
+        let _ = is_needed.recv_timeout(limit);
+    });
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(()) => Poll::Ready(true),
+        Poll::Pending => Pin::new(&mut told).poll(cx).map(|_| false),
+    })
+    .await
+}
+
 impl Drop for Telemetry {
     /// Ends and marks the spans that are open, and sends what waits, for five seconds at most. It
     /// does not wait for jobs: that would block the worker that they need.
     fn drop(&mut self) {
-        if self.ended {
-            return;
+        if self.provider.is_some() {
+            SET_UP.fetch_sub(1, Ordering::Relaxed);
         }
-        self.end_open_spans();
-        if let Some(provider) = &self.provider {
-            let _ = provider.shutdown_with_timeout(DROP_LIMIT);
+        if !self.ended {
+            self.end_open_spans();
+            self.end(DROP_LIMIT, oneshot::channel().0);
+        }
+        // Also that of a shutdown that was given up half-way.
+        if let Some(ending) = &self.ending {
+            has_ended(ending, DROP_LIMIT + GRACE);
         }
     }
 }
@@ -229,7 +266,7 @@ pub async fn signal() {
             }
         };
         let (mut interrupt, mut terminate) = (pin!(interrupt), pin!(terminate));
-        std::future::poll_fn(|cx| {
+        poll_fn(|cx| {
             let asked = interrupt.as_mut().poll(cx).is_ready() || terminate.as_mut().poll(cx).is_ready();
             if asked { Poll::Ready(()) } else { Poll::Pending }
         })

@@ -2,14 +2,24 @@
 #![cfg_attr(feature = "otlp", doc = include_str!("../../doc/telemetry.md"))]
 
 #[cfg(feature = "otlp")]
+mod early;
+#[cfg(feature = "otlp")]
 mod env;
 #[cfg(feature = "otlp")]
+mod error;
+#[cfg(feature = "otlp")]
 mod exit;
+#[cfg(feature = "otlp")]
+mod housekeeping;
 mod ids;
 #[cfg(feature = "otlp")]
 mod otlp;
 #[cfg(feature = "otlp")]
+mod overdue;
+#[cfg(feature = "otlp")]
 mod pipeline;
+#[cfg(feature = "otlp")]
+mod prepare;
 #[cfg(feature = "otlp")]
 mod queue;
 #[cfg(feature = "otlp")]
@@ -17,15 +27,22 @@ mod resource;
 #[cfg(feature = "otlp")]
 mod sampler;
 #[cfg(feature = "otlp")]
+mod sender;
+#[cfg(feature = "otlp")]
 mod setup;
+#[cfg(feature = "otlp")]
+mod shared;
 mod tags;
+#[cfg(feature = "otlp")]
+mod work;
 
 #[cfg(feature = "otlp")]
 pub use self::{
     env::{Protocol, VariableError},
+    error::InitError,
     exit::{OpenSpan, Report, Shutdown, signal},
-    pipeline::Counts,
-    setup::{Builder, InitError, Telemetry, builder, init},
+    setup::{Builder, Telemetry, builder, init},
+    shared::Counts,
 };
 pub use ids::RequestIdGenerator;
 pub use tags::TagProcessor;

@@ -22,15 +22,18 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanData;
 use prost::Message as _;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use tokio::sync::Notify;
+use tokio::time;
 use tonic::codec::CompressionEncoding;
 use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use super::InitError;
-use super::env::{Otlp, Protocol};
-use super::pipeline::{Sender, Sent};
+use super::env::{Otlp, Protocol, without_password};
+use super::error::InitError;
+use super::sender::{Sender, Sent};
 
 const USER_AGENT: &str = concat!("throughline/", env!("CARGO_PKG_VERSION"), " (rust)");
 
@@ -43,6 +46,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// The longest that a collector may ask for.
 const LONGEST_ASKED: Duration = Duration::from_secs(30);
 
+/// So much of an answer over HTTP is read; that of gRPC is bounded by tonic.
+const LONGEST_ANSWER: usize = 1 << 16;
+
 /// One collector.
 pub(super) struct Exporter {
     endpoint: String,
@@ -50,6 +56,8 @@ pub(super) struct Exporter {
     resource: ResourceAttributesWithSchema,
     /// Why the last try has failed.
     trouble: Mutex<String>,
+    /// Ends the wait between two tries.
+    hurry: Notify,
 }
 
 enum Transport {
@@ -69,7 +77,7 @@ enum Failure {
 
 /// Must be called in the runtime that the exporter is to live in.
 pub(super) fn exporter(otlp: &Otlp, resource: &Resource) -> Result<Exporter, InitError> {
-    let wrong = |why: String| InitError::exporter(&otlp.endpoint, why);
+    let wrong = |why: String| InitError::exporter(&without_password(&otlp.endpoint), why);
     // It would be tried in vain for ever, or be sent in clear text.
     if otlp.endpoint.starts_with("https://") {
         return Err(wrong("there is no TLS here; give `Builder::exporter` an exporter that has it".to_owned()));
@@ -85,11 +93,12 @@ pub(super) fn exporter(otlp: &Otlp, resource: &Resource) -> Result<Exporter, Ini
         .collect();
     let transport = match otlp.protocol {
         Protocol::Grpc => {
-            let endpoint = Endpoint::from_shared(otlp.endpoint.clone())
+            let mut endpoint = Endpoint::from_shared(otlp.endpoint.clone())
                 .and_then(|endpoint| endpoint.user_agent(USER_AGENT))
-                .map_err(|error| wrong(chain(&error)))?
-                .timeout(otlp.timeout)
-                .connect_timeout(otlp.timeout);
+                .map_err(|error| wrong(chain(&error)))?;
+            if let Some(timeout) = otlp.timeout {
+                endpoint = endpoint.timeout(timeout).connect_timeout(timeout);
+            }
             let channel = Mutex::new(endpoint.connect_lazy());
             Transport::Grpc {
                 endpoint: Box::new(endpoint),
@@ -100,17 +109,30 @@ pub(super) fn exporter(otlp: &Otlp, resource: &Resource) -> Result<Exporter, Ini
         }
         Protocol::HttpProtobuf => {
             otlp.endpoint.parse::<reqwest::Url>().map_err(|error| wrong(error.to_string()))?;
-            let client = reqwest::Client::builder().timeout(otlp.timeout).user_agent(USER_AGENT).build();
-            Transport::Http { client: client.map_err(|error| wrong(chain(&error)))?, headers, gzip: otlp.gzip }
+            // Most redirections turn a POST into a GET, whose answer would tell nothing of the spans; and
+            // headers with secrets are for the collector that was named.
+            let mut client = reqwest::Client::builder().user_agent(USER_AGENT).redirect(Policy::none());
+            if let Some(timeout) = otlp.timeout {
+                client = client.timeout(timeout);
+            }
+            let client = client.build().map_err(|error| wrong(chain(&error)))?;
+            Transport::Http { client, headers, gzip: otlp.gzip }
         }
     };
-    Ok(Exporter { endpoint: otlp.endpoint.clone(), transport, resource: resource.into(), trouble: Mutex::default() })
+    Ok(Exporter {
+        endpoint: otlp.endpoint.clone(),
+        transport,
+        resource: resource.into(),
+        trouble: Mutex::default(),
+        hurry: Notify::new(),
+    })
 }
 
 impl Sender for Exporter {
     async fn send(&self, batch: Vec<SpanData>) -> Sent {
         let resource_spans = group_spans_by_resource_and_scope(batch, &self.resource);
         let mut sent = Sent::default();
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clear();
         // The youngest last, so that they leave in their order.
         let mut parts = vec![ExportTraceServiceRequest { resource_spans }];
         while let Some(part) = parts.pop() {
@@ -120,8 +142,11 @@ impl Sender for Exporter {
                 Ok(Some(partial)) => {
                     let refused = u64::try_from(partial.rejected_spans).unwrap_or_default().min(count);
                     sent.taken += count - refused;
-                    sent.refused += refused;
-                    sent.why = bounded(&partial.error_message);
+                    // Some collectors say that they have refused none.
+                    if refused > 0 {
+                        sent.refused += refused;
+                        sent.why = bounded(&partial.error_message);
+                    }
                 }
                 Err(Failure::TooLarge(_)) if count > 1 => {
                     let half = usize::try_from(count / 2).unwrap_or(usize::MAX);
@@ -135,6 +160,11 @@ impl Sender for Exporter {
             }
         }
         sent
+    }
+
+    fn hurry(&self) {
+        // Also if it is about to wait: what counts is that it does not.
+        self.hurry.notify_one();
     }
 
     fn trouble(&self) -> String {
@@ -158,8 +188,8 @@ impl Exporter {
             let Err(Failure::Later(why, asked)) = result else { return result };
             *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = why;
             let asked = asked.unwrap_or_default().min(LONGEST_ASKED);
-            tokio::time::sleep(wait.max(asked) + jitter()).await;
-            wait = (wait * 2).min(LONGEST_WAIT);
+            let called = time::timeout(wait.max(asked) + jitter(), self.hurry.notified()).await;
+            wait = if called.is_ok() { FIRST_WAIT } else { (wait * 2).min(LONGEST_WAIT) };
         }
     }
 }
@@ -198,11 +228,14 @@ fn classified(status: &Status) -> Failure {
         Code::Cancelled | Code::DeadlineExceeded | Code::Aborted | Code::Unavailable | Code::DataLoss => {
             Failure::Later(why, delay().flatten())
         }
-        // With these the servers of tonic, Go and Java say that a message is too long for them.
+        // With these the servers of tonic, Go, Java and .NET say that a message is too long for them.
         Code::OutOfRange => Failure::TooLarge(why),
         Code::ResourceExhausted => match delay() {
             Some(delay) => Failure::Later(why, delay),
-            None if ["larger than", "exceeds maximum", "too large"].iter().any(|is| status.message().contains(is)) => {
+            None if ["larger than", "exceeds maximum", "exceeds the maximum", "too large"]
+                .iter()
+                .any(|is| status.message().contains(is)) =>
+            {
                 Failure::TooLarge(why)
             }
             None => Failure::Never(why),
@@ -231,8 +264,8 @@ async fn http(
     match status.as_u16() {
         200..=299 => {
             // An answer that cannot be read is an answer.
-            let body = response.bytes().await.unwrap_or_default();
-            Ok(ExportTraceServiceResponse::decode(body).ok().and_then(|response| response.partial_success))
+            let body = bounded_body(response).await.unwrap_or_default();
+            Ok(ExportTraceServiceResponse::decode(&*body).ok().and_then(|response| response.partial_success))
         }
         429 | 502 | 503 | 504 => {
             let seconds =
@@ -242,6 +275,18 @@ async fn http(
         413 => Err(Failure::TooLarge(why())),
         _ => Err(Failure::Never(why())),
     }
+}
+
+/// What an answer says, unless it is longer than any collector's.
+async fn bounded_body(mut response: reqwest::Response) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.ok()? {
+        if body.len() + chunk.len() > LONGEST_ANSWER {
+            return None;
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Some(body)
 }
 
 fn count(request: &ExportTraceServiceRequest) -> u64 {
@@ -281,3 +326,6 @@ fn chain(error: &dyn Error) -> String {
 fn bounded(text: &str) -> String {
     text.chars().take(200).flat_map(char::escape_debug).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,19 +2,21 @@
 
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::resource::{ResourceDetector as _, TelemetryResourceDetector};
 use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
 
 /// What is detected, then `given`, which wins; the last of two with one key counts.
 pub(super) fn resource(given: &[KeyValue]) -> Resource {
     let mut attributes = vec![
-        KeyValue::new("telemetry.sdk.name", "opentelemetry"),
-        KeyValue::new("telemetry.sdk.language", "rust"),
-        KeyValue::new("telemetry.sdk.version", SDK_VERSION),
         KeyValue::new("service.name", unknown_service()),
         KeyValue::new("service.instance.id", instance_id()),
         KeyValue::new("process.pid", i64::from(std::process::id())),
         KeyValue::new("os.type", os_type()),
     ];
+    // Name, language and version of the SDK.
+    attributes.extend(
+        TelemetryResourceDetector.detect().iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())),
+    );
     if let Some(name) = gethostname::gethostname().to_str() {
         attributes.push(KeyValue::new("host.name", name.to_owned()));
     }
@@ -24,9 +26,6 @@ pub(super) fn resource(given: &[KeyValue]) -> Resource {
     }
     Resource::builder_empty().with_attributes(attributes).build()
 }
-
-/// The version of the SDK this crate is built with. Checked by a test.
-const SDK_VERSION: &str = "0.33.1";
 
 /// The specification's name for a service without one.
 fn unknown_service() -> String {

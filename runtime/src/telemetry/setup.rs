@@ -1,8 +1,11 @@
 //! `init`, and what can be said besides.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::io::IsTerminal as _;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use opentelemetry::{Key, KeyValue, Value, global};
@@ -11,12 +14,18 @@ use opentelemetry_sdk::trace::{
     Sampler, SdkTracerProvider, ShouldSample, SpanExporter, SpanProcessor, TracerProviderBuilder,
 };
 
-use super::env::{DEFAULT_QUEUE, Destination, Otlp, Protocol, RootSampler, Settings, VariableError, Variables};
-use super::pipeline::{Counts, Foreign, Handle, Pipeline, Watch};
+use super::env::{
+    DEFAULT_QUEUE, DEFAULT_TIMEOUT, Destination, Otlp, Protocol, RootSampler, Settings, VariableError, Variables,
+    without_password,
+};
+use super::error::InitError;
+use super::pipeline::Pipeline;
 use super::queue::Queue;
 use super::sampler::{Room, WholeTraces};
+use super::sender::Foreign;
+use super::shared::{Counts, Handle, Watch};
 use super::{RequestIdGenerator, TagProcessor};
-use super::{otlp, resource};
+use super::{early, otlp, overdue, resource};
 use crate::console::Console;
 use crate::open::{self, Table};
 use crate::propagation::{self, Propagator};
@@ -33,6 +42,8 @@ const OVERDUE: Duration = Duration::from_secs(5 * 60);
 ///
 /// Keep the value until the end of `main`, and call [`Telemetry::shutdown`] there. Dropping it sends
 /// what waits, for five seconds at most.
+///
+/// A second call while the first value is there takes over, and a warning says so.
 ///
 /// # Errors
 ///
@@ -66,7 +77,8 @@ pub fn init() -> Result<Telemetry, InitError> {
 /// ```
 pub fn builder() -> Builder {
     Builder {
-        variables: Box::new(|name| std::env::var(name).ok()),
+        // What is no Unicode is not a value that is allowed, rather than not there.
+        variables: Box::new(|name| Some(std::env::var_os(name)?.to_string_lossy().into_owned())),
         attributes: Vec::new(),
         collector: None,
         exporter: None,
@@ -167,19 +179,19 @@ impl Builder {
     }
 
     /// A span that has been open for this long is told of in a warning, once; five minutes if not
-    /// set.
+    /// set. Spans that began at one place are told of together.
     pub fn overdue(mut self, limit: Duration) -> Self {
         self.overdue = limit;
         self
     }
 
-    /// Adds a span processor of your own, which sees each span before it waits to be sent.
+    /// Adds a span processor of your own. A shutdown does not wait for it beyond its limit.
     pub fn processor(mut self, processor: impl SpanProcessor + 'static) -> Self {
         self.provider.push(Box::new(|provider| provider.with_span_processor(processor)));
         self
     }
 
-    /// Sets everything up.
+    /// Sets everything up, or nothing.
     ///
     /// # Errors
     ///
@@ -197,10 +209,16 @@ impl Builder {
             (None, Some(formats)) => Propagator::new(formats),
             (None, None) => Propagator::default(),
         };
-        propagation::set(propagator.clone());
-        global::set_text_map_propagator(propagator);
         if settings.disabled {
-            return Ok(Telemetry { provider: None, pipeline: None, open: None, ended: false });
+            propagate(propagator);
+            return Ok(Telemetry {
+                provider: None,
+                pipeline: None,
+                open: None,
+                _watching: None,
+                ended: false,
+                ending: None,
+            });
         }
 
         let resource = resource::resource(&settings.resource);
@@ -219,7 +237,9 @@ impl Builder {
             None => settings.destination.take(),
         };
         watch.collector = match (&self.exporter, &destination) {
-            (None, Some(Destination::Otlp(otlp))) => format!("the collector `{}` ({})", otlp.endpoint, otlp.protocol),
+            (None, Some(Destination::Otlp(otlp))) => {
+                format!("the collector `{}` ({})", without_password(&otlp.endpoint), otlp.protocol)
+            }
             _ => "the exporter".to_owned(),
         };
         let pipeline = match (self.exporter, &destination) {
@@ -230,24 +250,17 @@ impl Builder {
             }
             _ => None,
         };
+        let watching = match (&pipeline, &open) {
+            (None, Some(open)) => Some(overdue::watch(Arc::clone(open), self.overdue)?),
+            _ => None,
+        };
         let wants_console = match (&pipeline, &destination) {
             (Some(_), _) | (None, Some(Destination::Nowhere | Destination::Otlp(_))) => false,
             (None, Some(Destination::Console)) => true,
             (None, None) => cfg!(debug_assertions) || std::io::stdout().is_terminal(),
         };
 
-        let own_sampler = self.sampler.is_some();
-        let sampler = self.sampler.unwrap_or_else(|| match settings.sampler {
-            RootSampler::AlwaysOn => Box::new(Sampler::AlwaysOn),
-            RootSampler::AlwaysOff => Box::new(Sampler::AlwaysOff),
-            RootSampler::Ratio(ratio) => Box::new(Sampler::TraceIdRatioBased(ratio)),
-        });
-        if let Some(name) = settings.wrapped.as_ref().filter(|_| !own_sampler) {
-            tracing::warn!(
-                "the sampler `{name}` would tear traces apart: it is asked for the first span of a trace only, as \
-                 `parentbased_{name}` is"
-            );
-        }
+        let sampler = self.sampler.unwrap_or_else(|| first(&settings));
         // Also when nothing is kept here: a root that is not sampled would switch the services below off,
         // and processors of the application's own see what is sampled.
         let mut provider = SdkTracerProvider::builder()
@@ -258,21 +271,55 @@ impl Builder {
                 Box::new(WholeTraces::new(sampler, pipeline.is_some().then_some(room))) as Box<dyn ShouldSample>
             )
             .with_span_processor(TagProcessor::new());
-        for more in self.provider {
-            provider = more(provider);
-        }
         let handle = pipeline.as_ref().map(Pipeline::handle);
+        // Before the application's own, which may take all the time there is to shut down.
         if let Some(pipeline) = pipeline {
             provider = provider.with_span_processor(pipeline);
+        }
+        for more in self.provider {
+            provider = more(provider);
         }
         if wants_console {
             provider = provider.with_span_processor(Console::stdout());
         }
         let provider = provider.build();
+        propagate(propagator);
         global::set_tracer_provider(provider.clone());
         source::install(&provider);
-        Ok(Telemetry { provider: Some(provider), pipeline: handle, open, ended: false })
+        if SET_UP.fetch_add(1, Ordering::Relaxed) > 0 {
+            early::warn(
+                "tracing was set up before and has not ended; spans go to the new set-up from now on".to_owned(),
+            );
+        }
+        Ok(Telemetry {
+            provider: Some(provider),
+            pipeline: handle,
+            open,
+            _watching: watching,
+            ended: false,
+            ending: None,
+        })
     }
+}
+
+fn propagate(propagator: Propagator) {
+    propagation::set(propagator.clone());
+    global::set_text_map_propagator(propagator);
+}
+
+/// Who is asked for the first span of a trace, if it is not said in code.
+fn first(settings: &Settings) -> Box<dyn ShouldSample> {
+    if let Some(name) = &settings.wrapped {
+        early::warn(format!(
+            "the sampler `{name}` would tear traces apart: it is asked for the first span of a trace only, as \
+             `parentbased_{name}` is"
+        ));
+    }
+    Box::new(match settings.sampler {
+        RootSampler::AlwaysOn => Sampler::AlwaysOn,
+        RootSampler::AlwaysOff => Sampler::AlwaysOff,
+        RootSampler::Ratio(ratio) => Sampler::TraceIdRatioBased(ratio),
+    })
 }
 
 /// The collector that was named in code, with the rest of the variables.
@@ -291,7 +338,7 @@ fn collector(
     };
     match Variables(&wanted).read()?.destination {
         Some(Destination::Otlp(given)) => Ok(Otlp { endpoint, protocol, ..given }),
-        _ => Ok(Otlp { endpoint, protocol, headers: Vec::new(), timeout: Duration::from_secs(10), gzip: false }),
+        _ => Ok(Otlp { endpoint, protocol, headers: Vec::new(), timeout: Some(DEFAULT_TIMEOUT), gzip: false }),
     }
 }
 
@@ -304,60 +351,8 @@ impl fmt::Debug for Builder {
     }
 }
 
-/// Tracing could not be set up.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum InitError {
-    /// A variable has a value that cannot be understood.
-    Variable(VariableError),
-    /// The exporter cannot be made.
-    Exporter {
-        /// Where it was to send to.
-        endpoint: String,
-        /// What is wrong.
-        why: String,
-    },
-    /// The system gives no thread.
-    Thread(std::io::Error),
-}
-
-impl InitError {
-    pub(super) fn exporter(endpoint: &str, why: String) -> Self {
-        Self::Exporter { endpoint: endpoint.to_owned(), why }
-    }
-}
-
-impl fmt::Display for InitError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Variable(error) => error.fmt(f),
-            Self::Exporter { endpoint, why } => write!(f, "cannot send spans to `{endpoint}`: {why}"),
-            Self::Thread(error) => write!(f, "cannot start the thread that sends spans: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for InitError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Variable(error) => Some(error),
-            Self::Thread(error) => Some(error),
-            Self::Exporter { .. } => None,
-        }
-    }
-}
-
-impl From<VariableError> for InitError {
-    fn from(error: VariableError) -> Self {
-        Self::Variable(error)
-    }
-}
-
-impl From<std::io::Error> for InitError {
-    fn from(error: std::io::Error) -> Self {
-        Self::Thread(error)
-    }
-}
+/// How many there are that record.
+pub(super) static SET_UP: AtomicUsize = AtomicUsize::new(0);
 
 /// Tracing that is set up. Keep it until the end of `main`.
 #[must_use = "dropping it ends tracing"]
@@ -365,7 +360,11 @@ pub struct Telemetry {
     pub(super) provider: Option<SdkTracerProvider>,
     pub(super) pipeline: Option<Handle>,
     pub(super) open: Option<Arc<Table>>,
+    /// Who looks at the open spans, if it is not who sends.
+    _watching: Option<mpsc::Sender<Infallible>>,
     pub(super) ended: bool,
+    /// The thread that waits for what is sent at the end.
+    pub(super) ending: Option<JoinHandle<()>>,
 }
 
 impl Telemetry {

@@ -82,6 +82,17 @@ fn an_event_is_on_the_span_with_all_it_says() {
 }
 
 #[test]
+fn each_attribute_is_there_once() {
+    let capture = Capture::new();
+    with(SpanEvents::new(), || {
+        capture.run(|| in_span("game", || info!(level = 3, "next")));
+    });
+    let game = capture.span("game");
+    let levels = events(&game)[0].attributes.iter().filter(|attribute| attribute.key.as_str() == "level");
+    assert_eq!(levels.collect::<Vec<_>>(), [&KeyValue::new("level", 3)], "what is said explicitly counts");
+}
+
+#[test]
 fn without_a_message_the_name_is_that_of_the_event() {
     let capture = Capture::new();
     with(SpanEvents::new(), || {

@@ -299,6 +299,12 @@ fn taken(rejected: i64) -> ExportTraceServiceResponse {
     ExportTraceServiceResponse { partial_success: (rejected > 0).then_some(partial) }
 }
 
+/// The body of an answer over HTTP that has a partial success in it, even of none.
+pub fn partial_success(rejected: i64, message: &str) -> Vec<u8> {
+    let partial = ExportTracePartialSuccess { rejected_spans: rejected, error_message: message.to_owned() };
+    ExportTraceServiceResponse { partial_success: Some(partial) }.encode_to_vec()
+}
+
 struct Service(Arc<Shared>);
 
 #[tonic::async_trait]

@@ -6,7 +6,7 @@ mod remote;
 pub mod scenarios;
 mod traces;
 
-pub use collector::{Behaviour, Collector, Request};
+pub use collector::{Behaviour, Collector, Request, partial_success};
 pub use opentelemetry_proto::tonic::{common::v1 as common, resource::v1 as resource, trace::v1 as trace};
 pub use remote::{COLLECTOR, Remote, serve};
 pub use traces::{EXPECTED, Line, Tally, Traces};

@@ -41,6 +41,39 @@ fn disabled() {
     for (value, disabled) in [("true", true), ("TRUE", true), ("false", false)] {
         assert_eq!(fine(&[("OTEL_SDK_DISABLED", value)]).disabled, disabled);
     }
+    let wrong = ("OTEL_EXPORTER_OTLP_PROTOCOL", "x");
+    let settings = fine(&[("OTEL_SDK_DISABLED", "true"), wrong, ("OTEL_PROPAGATORS", "b3")]);
+    assert_eq!(
+        (settings.disabled, settings.propagators),
+        (true, Some(vec![Format::B3])),
+        "only what is passed on counts"
+    );
+}
+
+/// As the specification has it for time limits.
+#[test]
+fn a_time_limit_of_zero_is_none() {
+    let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4317");
+    assert_eq!(otlp(&[endpoint, ("OTEL_EXPORTER_OTLP_TIMEOUT", "0")]).timeout, None);
+    let both = [endpoint, ("OTEL_EXPORTER_OTLP_TIMEOUT", "5"), ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "0")];
+    assert_eq!(otlp(&both).timeout, None);
+    assert_eq!(fine(&[("OTEL_BSP_EXPORT_TIMEOUT", "0")]).batching.flush_limit, Duration::MAX);
+    assert_eq!(fine(&[("OTEL_BSP_SCHEDULE_DELAY", "0")]).batching.delay, Duration::ZERO);
+}
+
+#[test]
+fn an_address_is_shown_without_a_password() {
+    for (address, shown) in [
+        ("http://c:4317", "http://c:4317"),
+        ("http://me:secret@c:4317/v1/traces", "http://…@c:4317/v1/traces"),
+        ("http://me:s@cret@c", "http://…@c"),
+        ("http://c/a@b", "http://c/a@b"),
+        ("me:secret@c:4317", "…@c:4317"),
+    ] {
+        assert_eq!(without_password(address), shown);
+    }
+    let error = read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "ftp://me:secret@c")]).unwrap_err().to_string();
+    assert!(error.contains("`ftp://…@c`") && !error.contains("secret"), "{error}");
 }
 
 #[test]
@@ -51,6 +84,9 @@ fn resource() {
     ]);
     let expected = [("deployment.environment.name", "prod eu"), ("team", "x"), ("service.name", "orders")];
     assert_eq!(settings.resource, expected.map(|(key, value)| KeyValue::new(key, value)));
+    // Of commas and equals signs nothing else is left, in keys as in values.
+    let settings = fine(&[("OTEL_RESOURCE_ATTRIBUTES", "a%2Cb%3Dc=1%2C2=3%")]);
+    assert_eq!(settings.resource, [KeyValue::new("a,b=c", "1,2=3%")]);
 }
 
 #[test]
@@ -90,7 +126,7 @@ fn endpoint_and_protocol() {
 fn headers_timeout_compression() {
     let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4317");
     let plain = otlp(&[endpoint]);
-    assert_eq!((plain.headers, plain.timeout, plain.gzip), (vec![], Duration::from_secs(10), false));
+    assert_eq!((plain.headers, plain.timeout, plain.gzip), (vec![], Some(Duration::from_secs(10)), false));
     let full = otlp(&[
         endpoint,
         ("OTEL_EXPORTER_OTLP_HEADERS", "Authorization=Bearer%20x, tenant=a"),
@@ -98,7 +134,7 @@ fn headers_timeout_compression() {
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
     ]);
     let headers = [("authorization", "Bearer x"), ("tenant", "a")].map(|(k, v)| (k.to_owned(), v.to_owned()));
-    assert_eq!((full.headers, full.timeout, full.gzip), (headers.to_vec(), Duration::from_millis(250), true));
+    assert_eq!((full.headers, full.timeout, full.gzip), (headers.to_vec(), Some(Duration::from_millis(250)), true));
     let own = otlp(&[
         endpoint,
         ("OTEL_EXPORTER_OTLP_HEADERS", "a=1"),
@@ -109,7 +145,7 @@ fn headers_timeout_compression() {
         ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "none"),
     ]);
     let headers = vec![("b".to_owned(), "2".to_owned())];
-    assert_eq!((own.headers, own.timeout, own.gzip), (headers, Duration::from_millis(1), false));
+    assert_eq!((own.headers, own.timeout, own.gzip), (headers, Some(Duration::from_millis(1)), false));
 }
 
 #[test]
@@ -137,6 +173,8 @@ fn propagators() {
     assert_eq!(of("tracecontext,baggage"), Some(vec![Format::TraceContext, Format::Baggage]));
     assert_eq!(of("b3, b3multi, jaeger"), Some(vec![Format::B3, Format::B3Multi, Format::Jaeger]));
     assert_eq!(of("none"), Some(vec![]));
+    assert_eq!(of("B3, None"), Some(vec![Format::B3]));
+    assert_eq!(of(" ,"), None, "nothing is named");
 }
 
 #[test]
@@ -170,6 +208,7 @@ fn wrong_values_name_the_variable_the_value_and_what_is_allowed() {
     for (name, value, expected) in [
         ("OTEL_SDK_DISABLED", "yes", "one of `true`, `false`"),
         ("OTEL_RESOURCE_ATTRIBUTES", "a", "`key=value` pairs, separated by commas"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "%ff=a", "`key=value` pairs, separated by commas"),
         ("OTEL_RESOURCE_ATTRIBUTES", "=a", "`key=value` pairs, separated by commas"),
         ("OTEL_TRACES_EXPORTER", "zipkin", "one of `otlp`, `console`, `none`"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "c:4317", "an address such as `http://localhost:4317`"),

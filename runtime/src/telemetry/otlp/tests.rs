@@ -1,0 +1,52 @@
+use tonic_types::ErrorDetails;
+
+use super::*;
+
+fn is(failure: &Failure) -> (&'static str, Option<u64>) {
+    match failure {
+        Failure::Later(_, asked) => ("later", asked.map(|asked| asked.as_secs())),
+        Failure::TooLarge(_) => ("too large", None),
+        Failure::Never(_) => ("never", None),
+    }
+}
+
+/// The table of the OTLP specification, section "Failures" of OTLP/gRPC.
+#[test]
+fn which_status_is_tried_again() {
+    for code in (1..=16).map(Code::from_i32) {
+        let later = [Code::Cancelled, Code::DeadlineExceeded, Code::Aborted, Code::Unavailable, Code::DataLoss];
+        let expected = match code {
+            Code::OutOfRange => "too large",
+            code if later.contains(&code) => "later",
+            _ => "never",
+        };
+        assert_eq!(is(&classified(&Status::new(code, "no"))), (expected, None), "{code:?}");
+    }
+}
+
+#[test]
+fn a_collector_may_say_when() {
+    let details = |seconds| ErrorDetails::with_retry_info(Some(Duration::from_secs(seconds)));
+    for (code, expected) in [
+        (Code::Unavailable, ("later", Some(7))),
+        (Code::ResourceExhausted, ("later", Some(7))),
+        (Code::InvalidArgument, ("never", None)),
+        (Code::Unimplemented, ("never", None)),
+    ] {
+        assert_eq!(is(&classified(&Status::with_error_details(code, "no", details(7)))), expected, "{code:?}");
+    }
+    let garbage = Status::with_details(Code::ResourceExhausted, "no", vec![0xff; 9].into());
+    assert_eq!(is(&classified(&garbage)), ("never", None));
+}
+
+#[test]
+fn a_message_that_is_too_long_is_one_in_the_words_of_each_server() {
+    for message in [
+        "grpc: received message larger than max (5000000 vs. 4194304)",
+        "gRPC message exceeds maximum size 4194304: 5000000",
+        "Received message exceeds the maximum configured message size.",
+        "trying to send message too large",
+    ] {
+        assert_eq!(is(&classified(&Status::resource_exhausted(message))), ("too large", None), "{message}");
+    }
+}

@@ -1,0 +1,220 @@
+//! Answers that no collector in its right mind gives.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use throughline::telemetry::{Counts, Protocol, Telemetry};
+use throughline_load::partial_success;
+
+use crate::process::{alone, until};
+use crate::support::{Log, run, trace};
+
+/// A server of HTTP/1.1 that gives these answers, then always the last of them.
+struct Server {
+    address: SocketAddr,
+    asked: Arc<AtomicUsize>,
+}
+
+type Answer = Box<dyn Fn(&mut TcpStream) + Send>;
+
+impl Server {
+    fn start(answers: Vec<Answer>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
+        let address = listener.local_addr().expect("it is bound");
+        let asked = Arc::<AtomicUsize>::default();
+        let counted = Arc::clone(&asked);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.expect("somebody has connected");
+                read_request(&stream);
+                let at = counted.fetch_add(1, Ordering::Relaxed);
+                answers[at.min(answers.len() - 1)](&mut stream);
+            }
+        });
+        Self { address, asked }
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    fn telemetry(&self) -> Telemetry {
+        self.sending_after("")
+    }
+
+    /// Without a limit of time for one request.
+    fn sending_after(&self, delay: &'static str) -> Telemetry {
+        throughline::telemetry::builder()
+            .variables(|name| match name {
+                "OTEL_EXPORTER_OTLP_TIMEOUT" => Some("0".to_owned()),
+                "OTEL_BSP_SCHEDULE_DELAY" => Some(delay.to_owned()),
+                _ => None,
+            })
+            .collector(format!("http://{}/v1/traces", self.address), Protocol::HttpProtobuf)
+            .init()
+            .expect("it is valid")
+    }
+}
+
+fn read_request(stream: &TcpStream) {
+    let mut reader = BufReader::new(stream);
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).expect("a request");
+        let line = line.trim().to_ascii_lowercase();
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().expect("a number");
+        }
+        if line.is_empty() {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).expect("a body");
+}
+
+/// An answer in one piece, after which the connection is closed.
+fn plain(head: &str, body: &[u8]) -> Answer {
+    let head = format!("HTTP/1.1 {head}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+    let answer = [head.as_bytes(), body].concat();
+    Box::new(move |stream| stream.write_all(&answer).expect("it is read"))
+}
+
+fn flush(telemetry: &Telemetry) -> Counts {
+    telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
+    telemetry.counts()
+}
+
+alone! {
+    fn a_redirection_is_not_followed_and_is_no_success() {
+        let log = Log::keep();
+        for head in ["301 Moved Permanently", "302 Found", "307 Temporary Redirect"] {
+            // It would be asked for the page that everybody is sent to who has not logged in.
+            let server = Server::start(vec![
+                plain(&format!("{head}\r\nlocation: /login"), b""),
+                plain("200 OK", b"please log in"),
+            ]);
+            let telemetry = server.telemetry();
+            trace(2);
+            let counts = flush(&telemetry);
+            assert_eq!((counts.exported, counts.refused, server.asked()), (0, 3, 1), "{head}");
+            run(telemetry.shutdown(Duration::from_secs(30)));
+            assert!(log.text().contains(&format!("has refused 3 spans: status {head}")), "{}", log.text());
+        }
+    }
+}
+
+alone! {
+    fn an_answer_without_an_end_is_not_read_to_its_end() {
+        let (tell, told) = mpsc::channel();
+        let server = Server::start(vec![Box::new(move |stream: &mut TcpStream| {
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").expect("it is read");
+            // Until nobody reads it any more.
+            while stream.write_all(&[b' '; 4096]).is_ok() {}
+            let _ = tell.send(());
+        })]);
+        let telemetry = server.telemetry();
+        trace(2);
+        assert_eq!(flush(&telemetry).exported, 3);
+        told.recv().expect("the connection is closed");
+        drop(telemetry);
+    }
+}
+
+alone! {
+    fn an_answer_that_makes_no_sense_or_comes_in_part_is_an_answer() {
+        let garbage = plain("200 OK", &[0xff; 100]);
+        let part: Answer = Box::new(|stream| {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf").expect("it is read");
+        });
+        let server = Server::start(vec![garbage, part]);
+        let telemetry = server.telemetry();
+        for exported in [3, 6] {
+            trace(2);
+            let counts = flush(&telemetry);
+            assert_eq!((counts.exported, counts.refused), (exported, 0));
+        }
+        drop(telemetry);
+    }
+}
+
+alone! {
+    fn what_was_refused_for_good_by_each_status() {
+        for head in ["400 Bad Request", "401 Unauthorized", "403 Forbidden", "404 Not Found", "500 Internal Server Error"] {
+            let server = Server::start(vec![plain(head, b"no")]);
+            let telemetry = server.telemetry();
+            trace(2);
+            let counts = flush(&telemetry);
+            assert_eq!((counts.exported, counts.refused, server.asked()), (0, 3, 1), "{head}");
+            drop(telemetry);
+        }
+    }
+}
+
+alone! {
+    fn what_is_tried_again_by_each_status() {
+        let server = Server::start(vec![
+            plain("429 Too Many Requests\r\nretry-after: 0", b""),
+            plain("502 Bad Gateway\r\nretry-after: soon", b""),
+            plain("503 Service Unavailable\r\nretry-after: -99999999999999999999", b""),
+            plain("504 Gateway Timeout", b""),
+            Box::new(|_| {}),
+            Box::new(|stream| stream.write_all(b"not HTTP at all\r\n\r\n").expect("it is read")),
+            plain("200 OK", b""),
+        ]);
+        let telemetry = server.telemetry();
+        trace(2);
+        let counts = flush(&telemetry);
+        assert_eq!((counts.exported, counts.refused, server.asked()), (3, 0, 7));
+        drop(telemetry);
+    }
+}
+
+alone! {
+    fn the_end_does_not_wait_for_a_better_moment() {
+        let server = Server::start(vec![plain("503 Service Unavailable\r\nretry-after: 30", b""), plain("200 OK", b"")]);
+        let telemetry = server.sending_after("10");
+        trace(0);
+        until("it is asked", || server.asked() == 1);
+        let report = run(telemetry.shutdown(Duration::from_secs(10)));
+        assert!(report.is_complete() && server.asked() == 2, "{report:?}");
+    }
+}
+
+alone! {
+    /// Of a batch in two parts the first is refused, and the second is taken with a partial success that
+    /// has refused none, as Go's collector says it.
+    fn the_reason_is_that_of_what_was_refused() {
+        let log = Log::keep();
+        let partial = |rejected, message: &str| plain("200 OK", &partial_success(rejected, message));
+        let server = Server::start(vec![plain("413 Too Large", b""), partial(1, "too old"), partial(0, "")]);
+        let telemetry = server.telemetry();
+        trace(3);
+        let counts = flush(&telemetry);
+        assert_eq!((counts.exported, counts.refused), (3, 1));
+        run(telemetry.shutdown(Duration::from_secs(30)));
+        assert!(log.text().contains("has refused 1 spans: too old"), "{}", log.text());
+    }
+}
+
+alone! {
+    fn no_password_is_shown() {
+        let log = Log::keep();
+        let server = Server::start(vec![plain("400 Bad Request", b"")]);
+        let telemetry = throughline::telemetry::builder()
+            .variables(|_| None)
+            .collector(format!("http://me:secret@{}/v1/traces", server.address), Protocol::HttpProtobuf)
+            .init()
+            .expect("it is valid");
+        trace(2);
+        flush(&telemetry);
+        until("it is told", || log.count("has refused 3 spans") == 1);
+        drop(telemetry);
+        assert!(log.text().contains("…@127.0.0.1") && !log.text().contains("secret"), "{}", log.text());
+    }
+}
