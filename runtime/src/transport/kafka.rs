@@ -60,7 +60,8 @@
 //! | `error.type` | ✓ | | the name of librdkafka's error code, such as `MessageTimedOut` |
 //!
 //! Received attributes stand on the span with `parent = message`, and on each link with
-//! `links = messages`; the span then has `messaging.batch.message_count`.
+//! `links = messages`. The span then has `messaging.batch.message_count` and, where they are the same for
+//! all, the system, the operation, the destination, the group and the client id.
 //!
 //! # Headers
 //!
@@ -487,6 +488,10 @@ impl<M: Message> Origin for Delivery<'_, M> {
         let texts = [("messaging.consumer.group.name", self.group), ("messaging.client.id", self.client_id)];
         attributes.extend(texts.iter().filter_map(|(key, text)| Some(KeyValue::new(*key, text.as_ref()?.to_string()))));
     }
+
+    fn is_message(&self) -> bool {
+        true
+    }
 }
 
 impl Origin for BorrowedMessage<'_> {
@@ -497,6 +502,10 @@ impl Origin for BorrowedMessage<'_> {
     fn describe(&self, attributes: &mut Vec<KeyValue>) {
         Delivery::new(self).describe(attributes);
     }
+
+    fn is_message(&self) -> bool {
+        true
+    }
 }
 
 impl Origin for OwnedMessage {
@@ -506,6 +515,10 @@ impl Origin for OwnedMessage {
 
     fn describe(&self, attributes: &mut Vec<KeyValue>) {
         Delivery::new(self).describe(attributes);
+    }
+
+    fn is_message(&self) -> bool {
+        true
     }
 }
 

@@ -67,7 +67,8 @@
 //! | `error.type` | the client's code of the error, such as `transport.connection.failed` | |
 //!
 //! The four before `error.type` are not in the conventions. The spans of a batch have only those that
-//! hold for all its messages.
+//! hold for all its messages: on the consumer's side the system, the operation, the destination, the
+//! queue's number, the group and the namespace.
 //!
 //! # Errors, cancellation, cost
 //!
@@ -468,6 +469,10 @@ impl Origin for Message {
         }
         describe_message(self, false, &mut |key, value| received.set(key, value));
     }
+
+    fn is_message(&self) -> bool {
+        true
+    }
 }
 
 impl Origin for MessageExt {
@@ -497,6 +502,10 @@ impl Origin for MessageExt {
             received.redelivered();
             received.set("messaging.rocketmq.reconsume_times", i64::from(self.reconsume_times));
         }
+    }
+
+    fn is_message(&self) -> bool {
+        true
     }
 }
 
@@ -556,6 +565,10 @@ impl Origin for Delivery<'_> {
         if let Some(namespace) = self.namespace {
             set("messaging.rocketmq.namespace", namespace);
         }
+    }
+
+    fn is_message(&self) -> bool {
+        true
     }
 }
 

@@ -202,6 +202,10 @@ impl Origin for Delivery<'_> {
             received.set("messaging.redis.delivery_count", i64::try_from(times).unwrap_or(i64::MAX));
         }
     }
+
+    fn is_message(&self) -> bool {
+        true
+    }
 }
 
 /// An entry alone does not know its stream, so that is missing among the attributes: see [`Delivery`].
@@ -215,6 +219,10 @@ impl Origin for StreamId {
         attributes.push(KeyValue::new("messaging.operation.name", "process"));
         attributes.push(KeyValue::new("messaging.operation.type", "process"));
         attributes.push(KeyValue::new("messaging.message.id", self.id.clone()));
+    }
+
+    fn is_message(&self) -> bool {
+        true
     }
 }
 
