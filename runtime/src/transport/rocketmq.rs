@@ -87,9 +87,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 
-use opentelemetry::propagation::text_map_propagator::TextMapPropagator as _;
-use opentelemetry::propagation::{Extractor, Injector};
-use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry::propagation::Extractor;
 use opentelemetry::{Array, Context, KeyValue, StringValue, Value};
 use rocketmq_client_rust::{
     ClientError, ClientResult, DefaultMQProducer, SendResult, SendStatus, TransactionSendResult,
@@ -100,7 +98,7 @@ use rocketmq_model::common::message::{MessageConst, MessageTrait};
 use rocketmq_model::common::mix_all::RETRY_GROUP_TOPIC_PREFIX;
 use rocketmq_model::common::sys_flag::message_sys_flag::MessageSysFlag;
 
-use super::messaging::{self, Received};
+use super::messaging::{self, Outgoing, Received};
 use crate::current;
 use crate::origin::Origin;
 use crate::outcome::Outcome;
@@ -405,24 +403,16 @@ fn sent(result: Option<&SendResult>) -> Outcome {
     outcome
 }
 
-/// The properties of a message on its way out as a carrier.
-struct PropertiesMut<'a, M>(&'a mut M);
-
-impl<M: MessageTrait> Injector for PropertiesMut<'_, M> {
-    fn set(&mut self, key: &str, value: String) {
-        self.0.put_property(key.into(), value.into());
-    }
-}
-
 fn inject_context<M: MessageTrait>(context: &Context, message: &mut M) {
-    let propagator = propagation::get();
-    // What is left of an earlier journey must not be mixed with the new one.
-    if context.span().span_context().is_valid() {
-        for field in propagator.fields() {
-            message.clear_property(field);
-        }
+    let outgoing = Outgoing::of(context);
+    // What is left of an earlier journey must not be mixed with the new one, in whatever letters it is.
+    let replaced = message.get_properties().keys().filter(|name| outgoing.replaces(name));
+    for name in replaced.cloned().collect::<Vec<_>>() {
+        message.clear_property(&name);
     }
-    propagator.inject(context, &mut PropertiesMut(message));
+    for (name, value) in outgoing.into_pairs() {
+        message.put_property(name.into(), value.into());
+    }
 }
 
 // ---------------------------------------------------------------------------------------------
