@@ -68,7 +68,8 @@
 //! Trace headers that a record has already, say because it is sent again, are replaced; all others are
 //! kept, in their order. When there is no context to write, the headers stay as they are. In what is
 //! received, two `traceparent` headers, one without a value or one that is not UTF-8 are invalid: the
-//! message then becomes the entry of a new trace. Nothing in a message is an error.
+//! message then becomes the entry of a new trace. Nothing in a message is an error. A header whose *name*
+//! is not UTF-8 is passed over; `rdkafka` panics on it, which is caught, but only where panics unwind.
 //!
 //! # Cost
 //!
