@@ -66,6 +66,7 @@
 //! | `messaging.message.redelivered`, `messaging.rocketmq.reconsume_times` | | from the second delivery on |
 //! | `error.type` | the client's code of the error, such as `transport.connection.failed` | |
 //!
+//! Texts of a message are bounded by [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES), and there are 32 keys at most.
 //! The four before `error.type` are not in the conventions. The spans of a batch have only those that
 //! hold for all its messages: on the consumer's side the system, the operation, the destination, the
 //! queue's number, the group and the namespace.
@@ -106,6 +107,7 @@ use crate::propagation;
 use crate::snapshot::Snapshot;
 use crate::span::Span;
 use crate::tags::Tags;
+use crate::value;
 
 const SYSTEM: &str = "rocketmq";
 
@@ -455,7 +457,7 @@ impl Origin for Message {
     fn describe(&self, attributes: &mut Vec<KeyValue>) {
         let mut received = Received::new(attributes, SYSTEM, self.topic());
         if let Some(id) = self.property(MessageConst::PROPERTY_UNIQ_CLIENT_MESSAGE_ID_KEYIDX) {
-            received.set("messaging.message.id", id.to_owned());
+            received.set("messaging.message.id", bounded(id));
         }
         describe_message(self, false, &mut |key, value| received.set(key, value));
     }
@@ -481,7 +483,7 @@ impl Origin for MessageExt {
         // another one after a redelivery.
         let id = message.property(MessageConst::PROPERTY_UNIQ_CLIENT_MESSAGE_ID_KEYIDX).unwrap_or(&self.msg_id);
         if !id.is_empty() {
-            received.set("messaging.message.id", id.to_owned());
+            received.set("messaging.message.id", bounded(id));
         }
         received.set("messaging.destination.partition.id", self.queue_id.to_string());
         received.set("messaging.rocketmq.queue_offset", self.queue_offset);
@@ -571,16 +573,16 @@ fn describe_message(message: &dyn MessageTrait, transaction: bool, set: &mut dyn
     set("messaging.message.body.size", i64::try_from(size).unwrap_or(i64::MAX).into());
     set("messaging.rocketmq.message.type", kind(message, transaction).into());
     if let Some(tag) = property(message, MessageConst::PROPERTY_TAGS) {
-        set("messaging.rocketmq.message.tag", tag.to_owned().into());
+        set("messaging.rocketmq.message.tag", bounded(tag).into());
     }
     let keys = property(message, MessageConst::PROPERTY_KEYS).unwrap_or_default();
     let keys = keys.split(MessageConst::KEY_SEPARATOR).filter(|key| !key.is_empty()).take(MAX_KEYS);
-    let keys: Vec<StringValue> = keys.map(|key| key.to_owned().into()).collect();
+    let keys: Vec<StringValue> = keys.map(|key| bounded(key).into()).collect();
     if !keys.is_empty() {
         set("messaging.rocketmq.message.keys", Value::Array(Array::String(keys)));
     }
     if let Some(group) = property(message, MessageConst::PROPERTY_SHARDING_KEY) {
-        set("messaging.rocketmq.message.group", group.to_owned().into());
+        set("messaging.rocketmq.message.group", bounded(group).into());
     }
     if let Some(level) = positive(message, MessageConst::PROPERTY_DELAY_TIME_LEVEL) {
         set("messaging.rocketmq.message.delay_time_level", level.into());
@@ -588,6 +590,11 @@ fn describe_message(message: &dyn MessageTrait, transaction: bool, set: &mut dyn
     if let Some(timestamp) = positive(message, MessageConst::PROPERTY_TIMER_DELIVER_MS) {
         set("messaging.rocketmq.message.delivery_timestamp", timestamp.into());
     }
+}
+
+/// A property has up to 32 KiB, and a batch many messages.
+fn bounded(text: &str) -> String {
+    value::text(format_args!("{text}"))
 }
 
 /// The type, as the broker derives it from the properties.

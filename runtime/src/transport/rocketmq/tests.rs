@@ -140,6 +140,19 @@ fn a_received_message_tells_of_itself() {
 }
 
 #[test]
+fn what_a_message_tells_is_bounded() {
+    let long = "k".repeat(30_000);
+    let keys = "k ".repeat(1_000);
+    let message = received(&[("UNIQ_KEY", &long), ("TAGS", &long), ("KEYS", &long), ("__SHARDINGKEY", &long)]);
+    for key in ["message.id", "rocketmq.message.tag", "rocketmq.message.keys", "rocketmq.message.group"] {
+        let told = told(&message, &format!("messaging.{key}")).expect("a text");
+        assert!((1_000..1_100).contains(&told.len()), "{key}: {}", told.len());
+    }
+    let many = told(&received(&[("KEYS", &keys)]), "messaging.rocketmq.message.keys").expect("a list");
+    assert_eq!(many.matches('k').count(), MAX_KEYS);
+}
+
+#[test]
 fn a_redelivered_message_is_marked_and_has_its_first_topic() {
     let mut message = received(&[("RETRY_TOPIC", "orders")]);
     message.set_topic("%RETRY%billing".into());
