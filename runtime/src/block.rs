@@ -5,15 +5,15 @@ use std::fmt::Display;
 use std::future::Future;
 
 use futures_core::Stream;
+use opentelemetry::Value;
 use opentelemetry::trace::SpanKind;
-use opentelemetry::{Context, Value};
 
 use crate::callsite::Callsite;
 use crate::current;
 use crate::future::{Traced, TracedStream};
 use crate::origin::Origin;
 use crate::outcome::Outcome;
-use crate::span::{Opening, Scope, Span, is_off};
+use crate::span::{Opening, Parent, Rest, Scope, Span, is_off};
 use crate::tags::{Tag, Tags};
 use crate::value::TagValue;
 
@@ -91,14 +91,7 @@ where
 #[track_caller]
 #[inline]
 pub fn span(name: impl Into<Cow<'static, str>>) -> Block {
-    Block {
-        callsite: Callsite::block(""),
-        name: name.into(),
-        kind: SpanKind::Internal,
-        origin: Vec::new(),
-        own: Vec::new(),
-        scoped: Vec::new(),
-    }
+    Block { callsite: Callsite::block(""), rest: Rest::named(name.into()), own: Vec::new(), scoped: Vec::new() }
 }
 
 /// A span that is about to start, made by [`span`]. It costs nothing until one of its `run` or
@@ -106,23 +99,15 @@ pub fn span(name: impl Into<Cow<'static, str>>) -> Block {
 #[must_use = "a span starts when it is run"]
 pub struct Block {
     callsite: Callsite,
-    name: Cow<'static, str>,
-    kind: SpanKind,
-    origin: Vec<Step>,
+    rest: Rest,
     own: Vec<(&'static str, Option<Value>)>,
     scoped: Vec<(&'static str, Option<Value>)>,
-}
-
-enum Step {
-    Parent(Context),
-    Root,
-    Link(Context),
 }
 
 impl Block {
     /// Sets the span kind; `Internal` if not set.
     pub fn kind(mut self, kind: SpanKind) -> Self {
-        self.kind = kind;
+        self.rest.kind = Some(kind);
         self
     }
 
@@ -141,19 +126,25 @@ impl Block {
     /// Continues from `origin` instead of the current span, which is linked. An origin without an
     /// identity makes this the entry span of a new trace.
     pub fn parent(mut self, origin: &(impl Origin + ?Sized)) -> Self {
-        self.origin.push(Step::Parent(origin.origin()));
+        self.rest.continue_from(origin);
         self
     }
 
     /// Starts a new trace; the current span is linked.
     pub fn root(mut self) -> Self {
-        self.origin.push(Step::Root);
+        self.rest.parent = Parent::Root;
         self
     }
 
-    /// Adds a link to `origin`.
+    /// Adds a link to `origin`, if that has an identity.
     pub fn link(mut self, origin: &(impl Origin + ?Sized)) -> Self {
-        self.origin.push(Step::Link(origin.origin()));
+        self.rest.link(origin);
+        self
+    }
+
+    /// Adds a link to each of `origins`, such as the messages of a batch.
+    pub fn links<I: IntoIterator<Item: Origin>>(mut self, origins: I) -> Self {
+        self.rest.links(origins);
         self
     }
 
@@ -198,19 +189,10 @@ impl Block {
 
     /// Starts the span; a detached one is cut loose from its caller.
     pub(crate) fn start(self, detached: bool) -> Span {
-        if !detached && self.origin.is_empty() && current::with(is_off) {
+        if !detached && matches!(self.rest.parent, Parent::Current) && current::with(is_off) {
             return Span(Scope::Off);
         }
-        let mut opening = Opening::new(&self.callsite);
-        opening.name(self.name);
-        opening.kind(self.kind);
-        for step in &self.origin {
-            opening = match step {
-                Step::Parent(context) => opening.parent(context),
-                Step::Root => opening.root(),
-                Step::Link(context) => opening.link(context),
-            };
-        }
+        let mut opening = Opening { callsite: &self.callsite, rest: Some(Box::new(self.rest)) };
         let (own, scoped) = (self.own, self.scoped);
         if detached {
             opening = opening.detach();
@@ -228,6 +210,6 @@ impl Block {
 
 impl std::fmt::Debug for Block {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Block").field("name", &self.name).field("kind", &self.kind).finish_non_exhaustive()
+        f.debug_struct("Block").field("name", &self.rest.name).field("kind", &self.rest.kind).finish_non_exhaustive()
     }
 }

@@ -10,6 +10,43 @@ use opentelemetry::{Context, KeyValue};
 ///
 /// A value without one, such as a message from a producer that is not traced, is never an error:
 /// the span that names it as its parent becomes the entry span of a new trace.
+///
+/// A message type of your own says where its context is, what is known of it, and that it is a message:
+///
+/// ```
+/// # #[cfg(feature = "propagation")] mod example {
+/// use std::collections::HashMap;
+/// use throughline::{Context, KeyValue, Origin, traced};
+///
+/// struct Message {
+///     subject: String,
+///     headers: HashMap<String, String>,
+/// }
+///
+/// impl Origin for Message {
+///     fn origin(&self) -> Context {
+///         self.headers.origin()
+///     }
+///
+///     fn describe(&self, attributes: &mut Vec<KeyValue>) {
+///         attributes.push(KeyValue::new("messaging.system", "nats"));
+///         attributes.push(KeyValue::new("messaging.operation.name", "process"));
+///         attributes.push(KeyValue::new("messaging.operation.type", "process"));
+///         attributes.push(KeyValue::new("messaging.destination.name", self.subject.clone()));
+///     }
+///
+///     fn is_message(&self) -> bool {
+///         true
+///     }
+/// }
+///
+/// #[traced("process orders", kind = consumer, parent = message)]
+/// fn handle(message: &Message) {}
+///
+/// #[traced("process orders", kind = consumer, links = messages)]
+/// fn handle_all(messages: &[Message]) {}
+/// # }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` carries no trace context",
     label = "not a parent or a link",
@@ -23,6 +60,17 @@ pub trait Origin {
     /// attributes of the span that has it as its parent, or of the link to it. Nothing by default.
     fn describe(&self, attributes: &mut Vec<KeyValue>) {
         let _ = attributes;
+    }
+
+    /// Whether this is a message, or what is left of one. It is not, by default.
+    ///
+    /// A span with `links = messages` counts them as `messaging.batch.message_count`, with and without
+    /// a context. Of what they describe it has what is the same for all, among the attributes that the
+    /// conventions give to a batch: `messaging.system`, `messaging.operation.*`,
+    /// `messaging.destination.*`, `messaging.consumer.group.name`, `messaging.client.id`,
+    /// `messaging.rocketmq.namespace`, `server.*`.
+    fn is_message(&self) -> bool {
+        false
     }
 }
 
@@ -48,6 +96,10 @@ impl<T: Origin> Origin for Option<T> {
             origin.describe(attributes);
         }
     }
+
+    fn is_message(&self) -> bool {
+        self.as_ref().is_some_and(Origin::is_message)
+    }
 }
 
 macro_rules! pointers {
@@ -59,6 +111,10 @@ macro_rules! pointers {
 
             fn describe(&self, attributes: &mut Vec<KeyValue>) {
                 (**self).describe(attributes);
+            }
+
+            fn is_message(&self) -> bool {
+                (**self).is_message()
             }
         }
     )*};

@@ -24,15 +24,15 @@ use crate::tags::Tags;
 #[derive(Debug)]
 #[must_use]
 pub struct Opening<'a> {
-    callsite: &'a Callsite,
-    rest: Option<Box<Rest>>,
+    pub(crate) callsite: &'a Callsite,
+    pub(crate) rest: Option<Box<Rest>>,
 }
 
 #[derive(Debug, Default)]
-struct Rest {
-    name: Option<Cow<'static, str>>,
-    kind: Option<SpanKind>,
-    parent: Parent,
+pub(crate) struct Rest {
+    pub(crate) name: Option<Cow<'static, str>>,
+    pub(crate) kind: Option<SpanKind>,
+    pub(crate) parent: Parent,
     /// The id of the trace, if this span begins one.
     #[cfg(feature = "http")]
     trace_id: Option<TraceId>,
@@ -43,7 +43,7 @@ struct Rest {
 }
 
 #[derive(Debug, Default)]
-enum Parent {
+pub(crate) enum Parent {
     /// The current span.
     #[default]
     Current,
@@ -66,12 +66,9 @@ impl<'a> Opening<'a> {
         self.rest.get_or_insert_default()
     }
 
+    #[cfg_attr(not(feature = "full"), allow(dead_code, reason = "each transport uses some of it"))]
     pub(crate) fn name(&mut self, name: Cow<'static, str>) {
         self.rest().name = Some(name);
-    }
-
-    pub(crate) fn kind(&mut self, kind: SpanKind) {
-        self.rest().kind = Some(kind);
     }
 
     /// Asks for `id` as the id of the trace, if the span begins one. See [`source::want`] for who
@@ -88,12 +85,7 @@ impl<'a> Opening<'a> {
 
     /// Continues from `origin` instead of the current span, which is linked.
     pub fn parent(mut self, origin: &(impl Origin + ?Sized)) -> Self {
-        let given = current::with(|current| ambient::with_source_of(current, origin.origin()));
-        let rest = self.rest();
-        if !is_off(&given) {
-            origin.describe(&mut rest.described);
-        }
-        rest.parent = Parent::Given(given);
+        self.rest().continue_from(origin);
         self
     }
 
@@ -105,44 +97,21 @@ impl<'a> Opening<'a> {
 
     /// Adds a link to `origin`, if that has an identity.
     pub fn link(mut self, origin: &(impl Origin + ?Sized)) -> Self {
-        self.add_link(origin);
+        self.rest().link(origin);
         self
     }
 
     /// Adds a link to each of `origins`.
-    pub fn links<I>(mut self, origins: I) -> Self
-    where
-        I: IntoIterator,
-        I::Item: Origin,
-    {
-        let mut messages = 0;
-        for origin in origins {
-            messages += i64::from(self.add_link(&origin));
-        }
-        if messages > 0 {
-            self.rest().described.push(KeyValue::new("messaging.batch.message_count", messages));
-        }
+    pub fn links<I: IntoIterator<Item: Origin>>(mut self, origins: I) -> Self {
+        self.rest().links(origins);
         self
-    }
-
-    /// Whether `origin` is a message, by what it tells of itself.
-    fn add_link(&mut self, origin: &(impl Origin + ?Sized)) -> bool {
-        let mut described = Vec::new();
-        origin.describe(&mut described);
-        let is_message = described.iter().any(|attribute| attribute.key.as_str().starts_with("messaging."));
-        let context = origin.origin();
-        let span = context.span();
-        if span.span_context().is_valid() {
-            self.rest().links.push(Link::new(span.span_context().clone(), described, 0));
-        }
-        is_message
     }
 
     /// Cuts the span loose from the caller: same trace, own lifetime.
     pub fn detach(mut self) -> Self {
         let rest = self.rest();
         rest.parent = Parent::Detached(match &rest.parent {
-            Parent::Given(context) => Snapshot::of(context).to_context(),
+            Parent::Given(context) => Snapshot::of(&sent_where_current(context.clone())).to_context(),
             _ => Snapshot::capture().to_context(),
         });
         self
@@ -150,7 +119,7 @@ impl<'a> Opening<'a> {
 
     /// Cuts the span loose from the caller: new trace, linked to the caller.
     pub fn detach_link(mut self) -> Self {
-        current::with(|current| self.add_link(current.span().span_context()));
+        self.rest().link(current::get().span().span_context());
         self.detach_root()
     }
 
@@ -195,6 +164,52 @@ impl<'a> Opening<'a> {
 }
 
 impl Rest {
+    pub(crate) fn named(name: Cow<'static, str>) -> Self {
+        Self { name: Some(name), ..Self::default() }
+    }
+
+    pub(crate) fn continue_from(&mut self, origin: &(impl Origin + ?Sized)) {
+        let given = origin.origin();
+        if !is_off(&given) {
+            origin.describe(&mut self.described);
+        }
+        self.parent = Parent::Given(given);
+    }
+
+    pub(crate) fn link(&mut self, origin: &(impl Origin + ?Sized)) {
+        let mut described = Vec::new();
+        origin.describe(&mut described);
+        self.add_link(&origin.origin(), described);
+    }
+
+    pub(crate) fn links<I: IntoIterator<Item: Origin>>(&mut self, origins: I) {
+        let (mut messages, mut shared) = (0_i64, Vec::new());
+        for origin in origins {
+            let mut described = Vec::new();
+            origin.describe(&mut described);
+            if origin.is_message() {
+                if messages == 0 {
+                    shared.extend(described.iter().filter(|it| is_of_batch(it.key.as_str())).cloned());
+                } else {
+                    shared.retain(|attribute| described.contains(attribute));
+                }
+                messages += 1;
+            }
+            self.add_link(&origin.origin(), described);
+        }
+        if messages > 0 {
+            self.described.push(KeyValue::new("messaging.batch.message_count", messages));
+            self.described.append(&mut shared);
+        }
+    }
+
+    fn add_link(&mut self, context: &Context, described: Vec<KeyValue>) {
+        let span = context.span();
+        if span.span_context().is_valid() {
+            self.links.push(Link::new(span.span_context().clone(), described, 0));
+        }
+    }
+
     /// The context the span starts below, and whether it is another than the current one.
     fn parent(&mut self) -> (Context, bool) {
         match std::mem::take(&mut self.parent) {
@@ -207,7 +222,7 @@ impl Rest {
             Parent::Given(context) => {
                 let parent = context.span().span_context().clone();
                 current::with(|current| add_current_link(&mut self.links, current, &parent));
-                (context, true)
+                (sent_where_current(context), true)
             }
             Parent::Detached(context) => (context, true),
         }
@@ -230,6 +245,13 @@ impl Rest {
         let _wanted = self.trace_id.map(source::want);
         begin(callsite, name, kind, links, &mut self.tags, parent, changed)
     }
+}
+
+/// What the conventions for messaging give to a span of many messages, if it is the same for all.
+fn is_of_batch(key: &str) -> bool {
+    const SHARED: [&str; 6] = ["system", "operation.", "destination.", "consumer.", "client.", "rocketmq.namespace"];
+    key.strip_prefix("messaging.").is_some_and(|key| SHARED.iter().any(|start| key.starts_with(start)))
+        || key.starts_with("server.")
 }
 
 /// The common case: a child of the current span.
@@ -318,6 +340,11 @@ pub(crate) fn is_off(parent: &Context) -> bool {
     let span = parent.span();
     let span = span.span_context();
     !span.is_sampled() && !span.is_remote() && span.is_valid()
+}
+
+/// `context`, but spans below it go where those of the current one go.
+fn sent_where_current(context: Context) -> Context {
+    current::with(|current| ambient::with_source_of(current, context))
 }
 
 fn add_current_link(links: &mut Vec<Link>, current: &Context, parent: &SpanContext) {

@@ -6,6 +6,7 @@ mod http;
 mod living;
 mod log;
 mod options;
+mod origin;
 mod outcome;
 mod propagation;
 mod shapes;

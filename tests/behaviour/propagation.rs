@@ -804,6 +804,28 @@ mod carriers {
         assert_eq!(serde_json::to_string(&Carrier::default()).unwrap(), "{}");
     }
 
+    #[test]
+    fn a_carrier_keeps_its_places_in_a_format_without_names() {
+        let text = |text: &str| Some(text.to_owned());
+        let full = Carrier { traceparent: text("p"), tracestate: text("s"), baggage: text("b") };
+        let holes = [
+            full.clone(),
+            Carrier { tracestate: None, ..full.clone() },
+            Carrier { traceparent: None, tracestate: None, ..full.clone() },
+            Carrier { baggage: None, ..full },
+            Carrier::default(),
+        ];
+        for carrier in holes {
+            // A row of something else behind it, as in the payload of a job.
+            let list = rmp_serde::to_vec(&(&carrier, 7_u8)).unwrap();
+            assert_eq!(rmp_serde::from_slice::<(Carrier, u8)>(&list).unwrap(), (carrier.clone(), 7));
+            let map = rmp_serde::to_vec_named(&carrier).unwrap();
+            assert_eq!(rmp_serde::from_slice::<Carrier>(&map).unwrap(), carrier);
+            let json = serde_json::to_string(&carrier).unwrap();
+            assert_eq!(serde_json::from_str::<Carrier>(&json).unwrap(), carrier);
+        }
+    }
+
     #[tokio::test]
     async fn a_carrier_gives_its_context_to_a_future() {
         let capture = Capture::new();

@@ -4,7 +4,8 @@ use std::future::Future;
 
 use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, Injector};
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct as _;
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::Format;
 use crate::current;
@@ -16,8 +17,8 @@ use crate::snapshot::Snapshot;
 /// delayed job, and to be named as the parent or a link by whoever takes it out again.
 ///
 /// Always W3C Trace Context and W3C Baggage, whatever this process sends over the wire; the rules
-/// of the process for baggage hold. What is empty is not serialized, and may be missing when
-/// deserialized.
+/// of the process for baggage hold. What is empty may be missing when deserialized, and is not
+/// serialized; only binary formats, which know a field by its place, get it as `None`.
 ///
 /// ```
 /// use throughline::{Carrier, traced};
@@ -35,17 +36,14 @@ use crate::snapshot::Snapshot;
 /// // … hours later, in another process …
 /// run(&serde_json::from_str(&row).unwrap());
 /// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct Carrier {
     /// The identity of the span: W3C Trace Context, section "Traceparent Header".
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
     /// What other tracing systems have added: W3C Trace Context, section "Tracestate Header".
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub tracestate: Option<String>,
     /// W3C Baggage.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub baggage: Option<String>,
 }
 
@@ -82,6 +80,25 @@ impl Carrier {
     /// A future that has the context current whenever it is polled.
     pub fn future<F: Future>(&self, future: F) -> WithSnapshot<F> {
         Snapshot::of(&self.to_context()).future(future)
+    }
+}
+
+impl Serialize for Carrier {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let human_readable = serializer.is_human_readable();
+        let fields = [("traceparent", &self.traceparent), ("tracestate", &self.tracestate), ("baggage", &self.baggage)];
+        // Left out of a list, one would make the next take its place.
+        let is_written = |value: &Option<String>| value.is_some() || !human_readable;
+        let written = fields.iter().filter(|(_, value)| is_written(value)).count();
+        let mut carrier = serializer.serialize_struct("Carrier", written)?;
+        for (name, value) in fields {
+            if is_written(value) {
+                carrier.serialize_field(name, value)?;
+            } else {
+                carrier.skip_field(name)?;
+            }
+        }
+        carrier.end()
     }
 }
 

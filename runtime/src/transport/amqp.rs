@@ -60,7 +60,8 @@
 //! | `error.type` | ✓ | | the name of AMQP's reply code, such as `NOT-FOUND`, or of lapin's [`ErrorKind`] |
 //!
 //! Received attributes stand on the span with `parent = delivery`, and on each link with
-//! `links = deliveries`; the span then has `messaging.batch.message_count`.
+//! `links = deliveries`. The span then has `messaging.batch.message_count` and, where they are the same
+//! for all, the system, the operation and the destination.
 //!
 //! # Headers
 //!
@@ -341,6 +342,10 @@ impl Origin for Delivery<'_> {
         }
         content(attributes, routing_key, properties, data);
     }
+
+    fn is_message(&self) -> bool {
+        true
+    }
 }
 
 macro_rules! deliveries {
@@ -352,6 +357,10 @@ macro_rules! deliveries {
 
             fn describe(&self, attributes: &mut Vec<KeyValue>) {
                 Delivery::new(self).describe(attributes);
+            }
+
+            fn is_message(&self) -> bool {
+                true
             }
         }
     )*};
@@ -367,6 +376,10 @@ impl Origin for BasicProperties {
     fn describe(&self, attributes: &mut Vec<KeyValue>) {
         attributes.push(KeyValue::new("messaging.system", SYSTEM));
         ids(attributes, self);
+    }
+
+    fn is_message(&self) -> bool {
+        true
     }
 }
 

@@ -60,14 +60,16 @@
 //! | `error.type` | ✓ | | the name of librdkafka's error code, such as `MessageTimedOut` |
 //!
 //! Received attributes stand on the span with `parent = message`, and on each link with
-//! `links = messages`; the span then has `messaging.batch.message_count`.
+//! `links = messages`. The span then has `messaging.batch.message_count` and, where they are the same for
+//! all, the system, the operation, the destination, the group and the client id.
 //!
 //! # Headers
 //!
 //! Trace headers that a record has already, say because it is sent again, are replaced; all others are
 //! kept, in their order. When there is no context to write, the headers stay as they are. In what is
 //! received, two `traceparent` headers, one without a value or one that is not UTF-8 are invalid: the
-//! message then becomes the entry of a new trace. Nothing in a message is an error.
+//! message then becomes the entry of a new trace. Nothing in a message is an error. A header whose *name*
+//! is not UTF-8 is passed over; `rdkafka` panics on it, which is caught, but only where panics unwind.
 //!
 //! # Cost
 //!
@@ -487,6 +489,10 @@ impl<M: Message> Origin for Delivery<'_, M> {
         let texts = [("messaging.consumer.group.name", self.group), ("messaging.client.id", self.client_id)];
         attributes.extend(texts.iter().filter_map(|(key, text)| Some(KeyValue::new(*key, text.as_ref()?.to_string()))));
     }
+
+    fn is_message(&self) -> bool {
+        true
+    }
 }
 
 impl Origin for BorrowedMessage<'_> {
@@ -497,6 +503,10 @@ impl Origin for BorrowedMessage<'_> {
     fn describe(&self, attributes: &mut Vec<KeyValue>) {
         Delivery::new(self).describe(attributes);
     }
+
+    fn is_message(&self) -> bool {
+        true
+    }
 }
 
 impl Origin for OwnedMessage {
@@ -506,6 +516,10 @@ impl Origin for OwnedMessage {
 
     fn describe(&self, attributes: &mut Vec<KeyValue>) {
         Delivery::new(self).describe(attributes);
+    }
+
+    fn is_message(&self) -> bool {
+        true
     }
 }
 

@@ -66,8 +66,10 @@
 //! | `messaging.message.redelivered`, `messaging.rocketmq.reconsume_times` | | from the second delivery on |
 //! | `error.type` | the client's code of the error, such as `transport.connection.failed` | |
 //!
+//! Texts of a message are bounded by [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES), and there are 32 keys at most.
 //! The four before `error.type` are not in the conventions. The spans of a batch have only those that
-//! hold for all its messages.
+//! hold for all its messages: on the consumer's side the system, the operation, the destination, the
+//! queue's number, the group and the namespace.
 //!
 //! # Errors, cancellation, cost
 //!
@@ -86,9 +88,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 
-use opentelemetry::propagation::text_map_propagator::TextMapPropagator as _;
-use opentelemetry::propagation::{Extractor, Injector};
-use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry::propagation::Extractor;
 use opentelemetry::{Array, Context, KeyValue, StringValue, Value};
 use rocketmq_client_rust::{
     ClientError, ClientResult, DefaultMQProducer, SendResult, SendStatus, TransactionSendResult,
@@ -99,7 +99,7 @@ use rocketmq_model::common::message::{MessageConst, MessageTrait};
 use rocketmq_model::common::mix_all::RETRY_GROUP_TOPIC_PREFIX;
 use rocketmq_model::common::sys_flag::message_sys_flag::MessageSysFlag;
 
-use super::messaging::{self, Received};
+use super::messaging::{self, Outgoing, Received};
 use crate::current;
 use crate::origin::Origin;
 use crate::outcome::Outcome;
@@ -107,6 +107,7 @@ use crate::propagation;
 use crate::snapshot::Snapshot;
 use crate::span::Span;
 use crate::tags::Tags;
+use crate::value;
 
 const SYSTEM: &str = "rocketmq";
 
@@ -404,24 +405,16 @@ fn sent(result: Option<&SendResult>) -> Outcome {
     outcome
 }
 
-/// The properties of a message on its way out as a carrier.
-struct PropertiesMut<'a, M>(&'a mut M);
-
-impl<M: MessageTrait> Injector for PropertiesMut<'_, M> {
-    fn set(&mut self, key: &str, value: String) {
-        self.0.put_property(key.into(), value.into());
-    }
-}
-
 fn inject_context<M: MessageTrait>(context: &Context, message: &mut M) {
-    let propagator = propagation::get();
-    // What is left of an earlier journey must not be mixed with the new one.
-    if context.span().span_context().is_valid() {
-        for field in propagator.fields() {
-            message.clear_property(field);
-        }
+    let outgoing = Outgoing::of(context);
+    // What is left of an earlier journey must not be mixed with the new one, in whatever letters it is.
+    let replaced = message.get_properties().keys().filter(|name| outgoing.replaces(name));
+    for name in replaced.cloned().collect::<Vec<_>>() {
+        message.clear_property(&name);
     }
-    propagator.inject(context, &mut PropertiesMut(message));
+    for (name, value) in outgoing.into_pairs() {
+        message.put_property(name.into(), value.into());
+    }
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -464,9 +457,13 @@ impl Origin for Message {
     fn describe(&self, attributes: &mut Vec<KeyValue>) {
         let mut received = Received::new(attributes, SYSTEM, self.topic());
         if let Some(id) = self.property(MessageConst::PROPERTY_UNIQ_CLIENT_MESSAGE_ID_KEYIDX) {
-            received.set("messaging.message.id", id.to_owned());
+            received.set("messaging.message.id", bounded(id));
         }
         describe_message(self, false, &mut |key, value| received.set(key, value));
+    }
+
+    fn is_message(&self) -> bool {
+        true
     }
 }
 
@@ -486,7 +483,7 @@ impl Origin for MessageExt {
         // another one after a redelivery.
         let id = message.property(MessageConst::PROPERTY_UNIQ_CLIENT_MESSAGE_ID_KEYIDX).unwrap_or(&self.msg_id);
         if !id.is_empty() {
-            received.set("messaging.message.id", id.to_owned());
+            received.set("messaging.message.id", bounded(id));
         }
         received.set("messaging.destination.partition.id", self.queue_id.to_string());
         received.set("messaging.rocketmq.queue_offset", self.queue_offset);
@@ -497,6 +494,10 @@ impl Origin for MessageExt {
             received.redelivered();
             received.set("messaging.rocketmq.reconsume_times", i64::from(self.reconsume_times));
         }
+    }
+
+    fn is_message(&self) -> bool {
+        true
     }
 }
 
@@ -557,6 +558,10 @@ impl Origin for Delivery<'_> {
             set("messaging.rocketmq.namespace", namespace);
         }
     }
+
+    fn is_message(&self) -> bool {
+        true
+    }
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -568,16 +573,16 @@ fn describe_message(message: &dyn MessageTrait, transaction: bool, set: &mut dyn
     set("messaging.message.body.size", i64::try_from(size).unwrap_or(i64::MAX).into());
     set("messaging.rocketmq.message.type", kind(message, transaction).into());
     if let Some(tag) = property(message, MessageConst::PROPERTY_TAGS) {
-        set("messaging.rocketmq.message.tag", tag.to_owned().into());
+        set("messaging.rocketmq.message.tag", bounded(tag).into());
     }
     let keys = property(message, MessageConst::PROPERTY_KEYS).unwrap_or_default();
     let keys = keys.split(MessageConst::KEY_SEPARATOR).filter(|key| !key.is_empty()).take(MAX_KEYS);
-    let keys: Vec<StringValue> = keys.map(|key| key.to_owned().into()).collect();
+    let keys: Vec<StringValue> = keys.map(|key| bounded(key).into()).collect();
     if !keys.is_empty() {
         set("messaging.rocketmq.message.keys", Value::Array(Array::String(keys)));
     }
     if let Some(group) = property(message, MessageConst::PROPERTY_SHARDING_KEY) {
-        set("messaging.rocketmq.message.group", group.to_owned().into());
+        set("messaging.rocketmq.message.group", bounded(group).into());
     }
     if let Some(level) = positive(message, MessageConst::PROPERTY_DELAY_TIME_LEVEL) {
         set("messaging.rocketmq.message.delay_time_level", level.into());
@@ -585,6 +590,11 @@ fn describe_message(message: &dyn MessageTrait, transaction: bool, set: &mut dyn
     if let Some(timestamp) = positive(message, MessageConst::PROPERTY_TIMER_DELIVER_MS) {
         set("messaging.rocketmq.message.delivery_timestamp", timestamp.into());
     }
+}
+
+/// A property has up to 32 KiB, and a batch many messages.
+fn bounded(text: &str) -> String {
+    value::text(format_args!("{text}"))
 }
 
 /// The type, as the broker derives it from the properties.

@@ -309,7 +309,16 @@ async fn a_batch_is_linked(cluster: Cluster) {
         assert!(batch.is_child_of(ambient));
         assert_eq!(batch.kind, "consumer");
         // The third has no context, and is a message all the same.
-        assert_eq!(attributes(&batch.attributes), expected(&[("messaging.batch.message_count", "3")]));
+        let mut common = expected(&[
+            ("messaging.batch.message_count", "3"),
+            ("messaging.system", "kafka"),
+            ("messaging.operation.name", "process"),
+            ("messaging.operation.type", "process"),
+            ("messaging.destination.name", &cluster.topic),
+            ("messaging.destination.partition.id", "0"),
+        ]);
+        common.extend(group.map(|group| ("messaging.consumer.group.name", group)));
+        assert_eq!(attributes(&batch.attributes), common);
         assert_eq!(batch.links.len(), 2);
         for (at, (link, sent)) in batch.links.iter().zip(&sent).enumerate() {
             assert_eq!((&link.trace_id, &link.span_id), (&sent.trace_id, &sent.span_id));

@@ -272,6 +272,9 @@ async fn a_batch_links_its_entries() {
     let batch = named(&spans, "process batch");
     assert_eq!(batch.parent_id, None);
     assert_eq!(batch.attribute("messaging.batch.message_count"), Some("4"));
+    assert_eq!(batch.attribute("messaging.system"), Some("redis"));
+    assert_eq!(batch.attribute("messaging.destination.name"), Some(&*stream));
+    assert_eq!(batch.attribute("messaging.consumer.group.name"), Some("billing"));
     assert_eq!(batch.links.len(), 3, "the fourth has no context");
     let senders = capture.named(&format!("send {stream}"));
     let sources = senders.iter().map(line).chain([line(&capture.span("outbox"))]);

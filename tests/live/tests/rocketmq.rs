@@ -231,6 +231,9 @@ async fn a_batch_is_one_span_there_and_links_here() {
     assert_eq!(all.kind, "consumer");
     assert_eq!(all.attribute("bodies"), Some(r#"["a","b","c","untraced"]"#));
     assert_eq!(all.attribute("messaging.batch.message_count"), Some("4"));
+    assert_eq!(all.attribute("messaging.system"), Some("rocketmq"));
+    assert_eq!(all.attribute("messaging.destination.name"), Some(&*lab.topic));
+    assert_eq!(all.attribute("messaging.message.body.size"), None, "that is of one message");
     let linked: Vec<_> = all.links.iter().map(|link| (&*link.trace_id, &*link.span_id)).collect();
     let to = |span: &'static str, producer: &SpanLine| (span, producer.trace_id.clone(), producer.span_id.clone());
     let expected = [to("a", batch), to("b", batch), to("c", single)];

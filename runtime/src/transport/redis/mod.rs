@@ -90,6 +90,9 @@
 //! | `messaging.message.redelivered` | consumer | true if it was delivered before: [`Delivery::claimed`], [`Delivery::deliveries`] |
 //! | `messaging.redis.delivery_count` | consumer | how often it was delivered, if that is known; a name of ours |
 //!
+//! The span of a batch has `messaging.batch.message_count` and, where they are the same for all, the system, the
+//! operation, the stream and the group; the rest is on its links.
+//!
 //! A loop that waits for entries is best run on a connection that is not traced: each `XREADGROUP` that comes
 //! back empty would be a trace of its own.
 //!

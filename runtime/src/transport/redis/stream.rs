@@ -1,6 +1,6 @@
 //! Entries of streams that carry the context.
 
-use opentelemetry::propagation::{Extractor, Injector};
+use opentelemetry::propagation::Extractor;
 use opentelemetry::{Context, KeyValue};
 use redis::streams::{StreamAddOptions, StreamId, StreamKey};
 use redis::{Arg, Cmd, FromRedisValue, RedisFuture, RedisResult, ToRedisArgs, Value, aio, from_redis_value};
@@ -9,13 +9,14 @@ use super::failure;
 use crate::current;
 use crate::origin::Origin;
 use crate::propagation::{self, PairsMut};
-use crate::transport::messaging;
+use crate::transport::messaging::{self, Outgoing};
 
 /// More fields of the same name than this are of no use to any format.
 const MAX_VALUES: usize = 64;
 
 /// Adds the current context to an `XADD`, behind the fields that it has: `traceparent` and what else the
-/// [propagator](crate::propagation) writes. Adds nothing where there is no context.
+/// [propagator](crate::propagation) writes. Fields of these names that it has already, because an entry is passed
+/// on, are replaced. Where there is no context, nothing is changed.
 ///
 /// For an entry that is added in a pipeline, a transaction or a script; [`StreamCommands`] has the
 /// span besides.
@@ -32,18 +33,42 @@ pub fn inject(xadd: &mut Cmd) {
 }
 
 fn inject_context(context: &Context, xadd: &mut Cmd) {
-    struct Fields<'a>(&'a mut Cmd);
-
-    impl Injector for Fields<'_> {
-        fn set(&mut self, key: &str, value: String) {
-            self.0.arg(key).arg(value);
-        }
+    let outgoing = Outgoing::of(context);
+    if let Some(kept) = without_replaced(xadd, &outgoing) {
+        *xadd = kept;
     }
-
-    propagation::inject_context(context, &mut Fields(xadd));
+    for (name, value) in outgoing.into_pairs() {
+        xadd.arg(name).arg(value);
+    }
 }
 
-/// The current context as fields of an entry, to be added to one's own.
+/// The command without the fields that tell of another context; `None` if there are none.
+fn without_replaced(xadd: &Cmd, outgoing: &Outgoing) -> Option<Cmd> {
+    const FIRST_FIELD: usize = 3;
+    let total = xadd.args_iter().len();
+    // The fields are the last words, in pairs. Before them are options, which have no such names.
+    let is_replaced = |at: usize, word: &Arg<&[u8]>| {
+        let is_name = at >= FIRST_FIELD && (total - at) % 2 == 0;
+        let Arg::Simple(name) = word else { return false };
+        is_name && std::str::from_utf8(name).is_ok_and(|name| outgoing.replaces(name))
+    };
+    let mut words = xadd.args_iter().enumerate();
+    if !words.clone().any(|(at, word)| is_replaced(at, &word)) {
+        return None;
+    }
+    let mut kept = Cmd::new();
+    kept.set_no_response(xadd.is_no_response());
+    while let Some((at, word)) = words.next() {
+        if is_replaced(at, &word) {
+            words.next();
+        } else if let Arg::Simple(word) = word {
+            kept.arg(word);
+        }
+    }
+    Some(kept)
+}
+
+/// The current context as fields of an entry, to be added to one's own, in place of those of the same names.
 pub fn fields() -> Vec<(String, String)> {
     let mut fields = Vec::new();
     propagation::inject(&mut PairsMut(&mut fields));
@@ -202,6 +227,10 @@ impl Origin for Delivery<'_> {
             received.set("messaging.redis.delivery_count", i64::try_from(times).unwrap_or(i64::MAX));
         }
     }
+
+    fn is_message(&self) -> bool {
+        true
+    }
 }
 
 /// An entry alone does not know its stream, so that is missing among the attributes: see [`Delivery`].
@@ -215,6 +244,10 @@ impl Origin for StreamId {
         attributes.push(KeyValue::new("messaging.operation.name", "process"));
         attributes.push(KeyValue::new("messaging.operation.type", "process"));
         attributes.push(KeyValue::new("messaging.message.id", self.id.clone()));
+    }
+
+    fn is_message(&self) -> bool {
+        true
     }
 }
 

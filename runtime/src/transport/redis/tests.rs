@@ -241,6 +241,39 @@ fn an_entry_carries_the_context_of_its_producer() {
     );
 }
 
+#[test]
+fn an_entry_that_is_passed_on_has_one_context() {
+    let old = "00-11111111111111111111111111111111-2222222222222222-01";
+    let fields = [
+        ("no", "1"),
+        ("traceparent", old),
+        ("Baggage", "user=ada"),
+        ("note", "traceparent"),
+        ("tracestate", "old=1"),
+        ("traceparent", old),
+    ];
+    let capture = Capture::new();
+    let mut connection = traced(Canned::new([Ok(Value::Nil)]));
+    let options = redis::streams::StreamAddOptions::default()
+        .nomkstream()
+        .trim(redis::streams::StreamTrimStrategy::maxlen(redis::streams::StreamTrimmingMode::Approx, 10));
+    let added = connection.xadd_options_traced("traceparent", "*", &fields[..], &options);
+    let _: Option<String> = now(capture.run_async(added)).expect("an answer");
+    let sent = fields_of(&connection.get_ref().sent[0]);
+    let parent = capture.span("send traceparent");
+    let parent = format!("00-{}-{}-01", parent.trace_id(), parent.span_id());
+    let before = ["XADD", "traceparent", "NOMKSTREAM", "MAXLEN", "~", "10", "no", "1", "note", "traceparent"];
+    assert_eq!(sent, [&before[..], &["traceparent", &parent, ""]].concat());
+
+    // Nothing is taken away where nothing is put in its place.
+    let mut plain = redis::cmd("XADD").arg("s").arg("*").arg(&fields[..]).set_no_response(true).take();
+    let packed = plain.get_packed_command();
+    inject(&mut plain);
+    assert_eq!(plain.get_packed_command(), packed);
+    capture.run(|| crate::in_span("request", || inject(&mut plain)));
+    assert_eq!((plain.args_iter().len(), plain.is_no_response()), (9, true));
+}
+
 fn described(origin: &impl crate::Origin) -> Vec<String> {
     let mut attributes = Vec::new();
     origin.describe(&mut attributes);

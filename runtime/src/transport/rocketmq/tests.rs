@@ -3,7 +3,7 @@
 use std::future::ready;
 use std::sync::Arc;
 
-use opentelemetry::trace::{SpanContext, SpanId, SpanKind, TraceFlags, TraceId, TraceState};
+use opentelemetry::trace::{SpanContext, SpanId, SpanKind, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use opentelemetry_sdk::trace::Sampler;
 use rocketmq_client_rust::LocalTransactionState;
 
@@ -59,7 +59,8 @@ fn a_message_is_given_the_current_context() {
     let mut message = with(&[
         ("traceparent", PARENT),
         ("tracestate", "old=1"),
-        ("baggage", "old=1"),
+        ("TraceState", "old=2"),
+        ("Baggage", "old=1"),
         ("color", "red"),
         ("TAGS", "new"),
     ]);
@@ -67,7 +68,9 @@ fn a_message_is_given_the_current_context() {
     let request = capture.span("request");
     let expected = format!("00-{}-{}-0", request.trace_id(), request.span_id());
     assert!(message.property("traceparent").is_some_and(|header| header.starts_with(&expected)));
-    assert_eq!((message.property("tracestate"), message.property("baggage")), (None, None), "of another trace");
+    let of_traces = |name: &str| ["traceparent", "tracestate", "baggage"].contains(&&*name.to_ascii_lowercase());
+    let left: Vec<_> = message.properties().as_map().keys().filter(|name| of_traces(name)).collect();
+    assert_eq!(left, ["traceparent"], "nothing is left of another trace");
     assert_eq!((message.property("color"), message.property("TAGS")), (Some("red"), Some("new")));
 }
 
@@ -134,6 +137,19 @@ fn a_received_message_tells_of_itself() {
     assert_eq!(told(&message.message, "messaging.message.id").as_deref(), Some("ID"));
     let unnamed = MessageExt { msg_id: "OFFSET".into(), ..received(&[]) };
     assert_eq!(told(&unnamed, "messaging.message.id").as_deref(), Some("OFFSET"));
+}
+
+#[test]
+fn what_a_message_tells_is_bounded() {
+    let long = "k".repeat(30_000);
+    let keys = "k ".repeat(1_000);
+    let message = received(&[("UNIQ_KEY", &long), ("TAGS", &long), ("KEYS", &long), ("__SHARDINGKEY", &long)]);
+    for key in ["message.id", "rocketmq.message.tag", "rocketmq.message.keys", "rocketmq.message.group"] {
+        let told = told(&message, &format!("messaging.{key}")).expect("a text");
+        assert!((1_000..1_100).contains(&told.len()), "{key}: {}", told.len());
+    }
+    let many = told(&received(&[("KEYS", &keys)]), "messaging.rocketmq.message.keys").expect("a list");
+    assert_eq!(many.matches('k').count(), MAX_KEYS);
 }
 
 #[test]
