@@ -240,6 +240,14 @@ fn strip(pat: &mut Pat, names: &mut Vec<Ident>) {
         Pat::TupleStruct(pat) => pat.elems.iter_mut().for_each(|pat| strip(pat, names)),
         Pat::Slice(pat) => pat.elems.iter_mut().for_each(|pat| strip(pat, names)),
         Pat::Struct(pat) => pat.fields.iter_mut().for_each(|field| strip(&mut field.pat, names)),
+        // Each case binds the same names.
+        Pat::Or(pat) => {
+            let before = names.len();
+            for case in &mut pat.cases {
+                names.truncate(before);
+                strip(case, names);
+            }
+        }
         Pat::Paren(pat) => strip(&mut pat.pat, names),
         Pat::Reference(pat) => strip(&mut pat.pat, names),
         _ => {}
