@@ -720,6 +720,70 @@ async fn call_here(capture: &Capture, layer: ServerLayer, path: &str, response: 
     while !body.is_end_stream() && body.frame().await.is_some() {}
 }
 
+/// A call with a caller's span, through `service`; gives the client's side, the server's side, and what ran in it.
+async fn call_through<S, B>(service: S) -> Vec<FinishedSpan>
+where
+    S: Service<http::Request<Body>, Response = http::Response<B>>,
+    S::Error: std::fmt::Debug,
+    B: hyper::body::Body,
+    B::Error: std::fmt::Debug,
+{
+    let capture = Capture::new();
+    let caller = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let request = http::Request::post("/shop.Orders/Get")
+        .header("content-type", "application/grpc")
+        .header("traceparent", caller)
+        .body(Body::empty())
+        .unwrap();
+    let whole = async { service.oneshot(request).await.unwrap().into_body().collect().await.unwrap() };
+    let answer = capture.run_async(whole).await;
+    drop(answer);
+    assert_eq!(capture.open(), 0);
+    capture.spans()
+}
+
+fn handler() -> impl Service<
+    http::Request<Body>,
+    Response = http::Response<Body>,
+    Error = std::convert::Infallible,
+    Future: Send,
+> + Clone
++ Send {
+    service_fn(|_: http::Request<Body>| async {
+        in_span("load", || ());
+        Ok(Status::not_found("order").into_http())
+    })
+}
+
+#[tokio::test]
+async fn below_an_http_layer_a_call_is_part_of_the_request() {
+    use throughline::http::ServerLayer as HttpLayer;
+
+    for (http, grpc, is_public) in [
+        (HttpLayer::new(), ServerLayer::new(), false),
+        // The outer layer has judged the caller.
+        (HttpLayer::public(), ServerLayer::new(), true),
+        (HttpLayer::public(), ServerLayer::new().public(), true),
+    ] {
+        let spans = call_through(ServiceBuilder::new().layer(http).layer(grpc).service(handler())).await;
+        let names: Vec<_> = spans.iter().map(FinishedSpan::name).collect();
+        assert_eq!(names, ["load", "shop.Orders/Get", "POST"]);
+        let [load, call, request] = &spans[..] else { unreachable!() };
+        assert!(load.is_child_of(call) && call.is_child_of(request));
+        assert_eq!(request.parent_id().is_none(), is_public);
+        assert!(call.links.is_empty(), "{call:?}");
+    }
+}
+
+#[tokio::test]
+async fn of_two_layers_the_outer_one_opens_the_span() {
+    let service = ServiceBuilder::new().layer(ServerLayer::new().public()).layer(ServerLayer::new()).service(handler());
+    let spans = call_through(service).await;
+    let names: Vec<_> = spans.iter().map(FinishedSpan::name).collect();
+    assert_eq!(names, ["load", "shop.Orders/Get"]);
+    assert!(spans[0].is_child_of(&spans[1]) && spans[1].parent_id().is_none());
+}
+
 /// A server that watches the time may be faster than the client, and `tonic`'s says `CANCELLED` then.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_is_cancelled_after_its_deadline_was_too_late() {

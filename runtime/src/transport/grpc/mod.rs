@@ -73,7 +73,9 @@
 //! when its future or its stream is dropped, on the server when the caller has gone away. If that
 //! happens when the time of the call (`grpc-timeout`) is over, the code is `DEADLINE_EXCEEDED`, on
 //! both sides; `tonic` itself gives the caller `CANCELLED` then. The time that a server sets with
-//! `Server::timeout` is not known here, and gives `CANCELLED`. A panic of a handler is recorded and
+//! `Server::timeout` is not known here, and gives `CANCELLED`. So does a caller whose codec cannot take
+//! an answer, because it is too large for example: it gives the rest up, and says why no further
+//! down. A panic of a handler is recorded and
 //! unwinds on.
 //!
 //! # Cost
