@@ -805,6 +805,28 @@ async fn a_call_that_is_cancelled_after_its_deadline_was_too_late() {
     }
 }
 
+/// A proxy in between, or a server that is none of gRPC: `tonic` reads no further than the first bytes.
+#[tokio::test]
+async fn an_answer_that_is_not_grpc_fails_the_client() {
+    for (http, kind, expected) in [
+        (502, "text/html", "UNAVAILABLE"),
+        (404, "text/html", "UNIMPLEMENTED"),
+        (503, "application/grpc", "UNAVAILABLE"),
+        (200, "text/html", "UNKNOWN"),
+    ] {
+        let capture = Capture::new();
+        let client = ClientLayer::new().layer(service_fn(move |_: http::Request<Body>| {
+            let page = Full::new(Bytes::from_static(b"<html><body>Bad Gateway</body></html>"));
+            let page = http::Response::builder().status(http).header("content-type", kind).body(page).unwrap();
+            future::ready(Ok::<_, std::convert::Infallible>(page))
+        }));
+        capture.run_async(Orders(client).get("order")).await.unwrap_err();
+        let span = SpanLine::from(&capture.span("shop.Orders/Get"));
+        assert_eq!((code(&span), span.attribute("error.type")), (expected, Some(expected)), "{http} {kind}");
+        assert_eq!(span.status, format!("error: no grpc-status in the response, HTTP status {http}"));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn only_known_methods_name_spans() {
     let capture = Capture::new();

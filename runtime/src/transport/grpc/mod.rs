@@ -64,8 +64,9 @@
 //! On a client every status but `OK` is an error. On a server these are, because the others tell of
 //! the caller's mistakes: `UNKNOWN`, `DEADLINE_EXCEEDED`, `UNIMPLEMENTED`, `INTERNAL`, `UNAVAILABLE`,
 //! `DATA_LOSS`. The description of the span's status is the message of the gRPC status, bounded by
-//! [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES). A call that ends without a status has the one that `tonic`
-//! gives its caller instead.
+//! [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES). A call that ends without a status has that of
+//! gRPC's [mapping] from the HTTP status, also where a client has not read on because the answer is none
+//! of gRPC: the page of a proxy, for example.
 //!
 //! # Cancellation, deadlines, panics
 //!
@@ -85,6 +86,7 @@
 //! sampled, no attribute is computed; the context is passed on all the same, with the flag that says
 //! so.
 //!
+//! [mapping]: https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
 //! [semantic conventions for gRPC]: https://opentelemetry.io/docs/specs/semconv/rpc/grpc/
 
 mod call;
