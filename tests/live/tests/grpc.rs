@@ -742,12 +742,9 @@ where
     capture.spans()
 }
 
-fn handler() -> impl Service<
-    http::Request<Body>,
-    Response = http::Response<Body>,
-    Error = std::convert::Infallible,
-    Future: Send,
-> + Clone
+fn handler()
+-> impl Service<http::Request<Body>, Response = http::Response<Body>, Error = std::convert::Infallible, Future: Send>
++ Clone
 + Send {
     service_fn(|_: http::Request<Body>| async {
         in_span("load", || ());
