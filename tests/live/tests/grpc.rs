@@ -824,6 +824,23 @@ async fn an_answer_that_is_not_grpc_fails_the_client() {
     }
 }
 
+/// The codec stands above the layer, which sees no more than an answer that nobody reads to its end.
+#[tokio::test]
+async fn an_answer_that_is_too_large_is_given_up() {
+    let capture = Capture::new();
+    let client = ClientLayer::new().layer(service_fn(|_: http::Request<Body>| {
+        let trailers = http::HeaderMap::from_iter([("grpc-status".parse().unwrap(), "0".parse().unwrap())]);
+        let body = Full::new(frame("too large")).with_trailers(future::ready(Some(Ok(trailers))));
+        let response = http::Response::builder().header("content-type", "application/grpc").body(body).unwrap();
+        future::ready(Ok::<_, std::convert::Infallible>(response))
+    }));
+    let mut client = Grpc::new(client).max_decoding_message_size(4);
+    let path = http::uri::PathAndQuery::from_static("/shop.Orders/Get");
+    let call = client.unary(Request::new(String::new()), path, ProstCodec::<String, String>::default());
+    assert_eq!(capture.run_async(call).await.unwrap_err().code(), Code::OutOfRange);
+    assert_cancelled(&SpanLine::from(&capture.span("shop.Orders/Get")));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn only_known_methods_name_spans() {
     let capture = Capture::new();
