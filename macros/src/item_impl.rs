@@ -1,6 +1,6 @@
 //! An `impl` block: its methods are told from the rest, everything else stays raw tokens.
 
-use proc_macro2::{Group, Ident, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 use quote::quote;
 use syn::parse::{ParseStream, Parser as _};
 use syn::{Attribute, ItemImpl as Header, Result, Token, Type, Visibility, token};
@@ -46,7 +46,7 @@ impl ItemImpl {
         whole.extend([TokenTree::Group(Group::new(braces.delimiter(), TokenStream::new()))]);
         // Syntax that `syn` does not know costs the type's name, and nothing else.
         let self_type = syn::parse2::<Header>(whole).ok().and_then(|header| type_name(&header.self_ty));
-        let members = members.parse2(braces.stream());
+        let members = members.parse2(braces.stream().into_iter().flat_map(open_member).collect());
         Some(members.map(|members| Self { header, self_type, braces, members }))
     }
 }
@@ -57,6 +57,32 @@ fn type_name(ty: &Type) -> Option<Ident> {
         Type::Reference(reference) => type_name(&reference.elem),
         _ => None,
     }
+}
+
+/// A member without the invisible group around it (`$method:item`). Such a group around a type or an
+/// expression stays.
+fn open_member(token: TokenTree) -> TokenStream {
+    let begins = |input: ParseStream<'_>| {
+        input.call(Attribute::parse_outer)?;
+        input.parse::<Visibility>()?;
+        if is_word(input, "default") {
+            input.parse::<TokenTree>()?;
+        }
+        let begins = is_fn(input) || input.peek(Token![const]) || input.peek(Token![type]);
+        input.parse::<TokenStream>()?;
+        Ok(begins)
+    };
+    let TokenTree::Group(group) = &token else { return token.into() };
+    if group.delimiter() != Delimiter::None {
+        return token.into();
+    }
+    let member = ungroup(group.stream());
+    let ends = match member.clone().into_iter().last() {
+        Some(TokenTree::Group(last)) => last.delimiter() == Delimiter::Brace,
+        Some(TokenTree::Punct(last)) => last.as_char() == ';',
+        _ => false,
+    };
+    if ends && begins.parse2(member.clone()).unwrap_or(false) { member } else { token.into() }
 }
 
 fn members(input: ParseStream<'_>) -> Result<Vec<Member>> {

@@ -113,13 +113,13 @@ impl Block {
 
     /// Adds an attribute of this span alone.
     pub fn tag(mut self, key: &'static str, value: impl TagValue) -> Self {
-        self.own.push((key, value.tag_value()));
+        set(&mut self.own, key, value.tag_value());
         self
     }
 
     /// Adds an attribute of this span and of all below it.
     pub fn biz_tag(mut self, key: &'static str, value: impl TagValue) -> Self {
-        self.scoped.push((key, value.tag_value()));
+        set(&mut self.scoped, key, value.tag_value());
         self
     }
 
@@ -212,4 +212,10 @@ impl std::fmt::Debug for Block {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Block").field("name", &self.rest.name).field("kind", &self.rest.kind).finish_non_exhaustive()
     }
+}
+
+/// The last value counts.
+fn set(tags: &mut Vec<(&'static str, Option<Value>)>, key: &'static str, value: Option<Value>) {
+    tags.retain(|(known, _)| *known != key);
+    tags.push((key, value));
 }

@@ -144,10 +144,8 @@ impl Tags {
     /// it, then what it inherits, without the keys that were set. Gives the context of the call, if
     /// that is another one.
     pub(crate) fn finish(&mut self, context: &Context, inherited: &[KeyValue]) -> Option<Context> {
-        self.own.extend_from_slice(&self.scoped);
-        let set = self.own.len();
-        for tag in inherited {
-            if !has_key(&self.own[..set], &tag.key) {
+        for tag in self.scoped.iter().chain(inherited) {
+            if !has_key(&self.own, &tag.key) {
                 self.own.push(tag.clone());
             }
         }

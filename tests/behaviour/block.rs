@@ -59,6 +59,23 @@ fn a_block_says_more_about_its_span() {
     );
 }
 
+#[test]
+fn of_two_values_for_a_key_the_last_one_counts() {
+    let capture = Capture::new();
+    capture.run(|| {
+        let block = span("order").tag("no", 1).tag("no", 2).biz_tag("tenant", "a").biz_tag("tenant", "b");
+        // The span's own value goes before the one for all below.
+        block.biz_tag("no", 3).run(|| in_span("line", || {}));
+    });
+    for (name, no) in [("order", 2), ("line", 3)] {
+        let attributes = &capture.span(name).attributes;
+        let of = |key: &str| {
+            attributes.iter().filter(|tag| tag.key.as_str() == key).map(|tag| tag.value.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!((of("no"), of("tenant")), (vec![no.into()], vec!["b".into()]), "{name}");
+    }
+}
+
 #[tokio::test]
 async fn a_block_is_async_a_stream_or_a_job() {
     let capture = Capture::new();

@@ -326,6 +326,36 @@ fn outside_a_runtime_the_message_says_what_to_do() {
 }
 
 #[tokio::test]
+async fn a_job_of_a_method_is_named_after_it() {
+    trait Handler {
+        fn handle(self) -> impl Future<Output = ()> + Send + 'static;
+    }
+    struct Orders;
+    impl Handler for Orders {
+        async fn handle(self) {}
+    }
+    struct Queue<T>(T);
+    impl<T: Send + 'static> Queue<T> {
+        async fn drain(self) {
+            tokio::task::yield_now().await;
+            drop(self.0);
+        }
+    }
+    let capture = Capture::new();
+    let run = async {
+        for job in [
+            throughline::spawn(Orders.handle()),
+            throughline::spawn(Queue("").drain()),
+            throughline::spawn(Box::pin(Queue(1).drain())),
+        ] {
+            job.await.expect("no panic");
+        }
+    };
+    capture.run_async(in_span_async("request", run)).await;
+    capture.assert_tree("request\n├── handle\n├── drain\n└── drain");
+}
+
+#[tokio::test]
 async fn as_functions() {
     async fn receipt(no: u8) -> u8 {
         tokio::task::yield_now().await;

@@ -20,6 +20,7 @@ async fn place(tenant_id: String, order_no: u64) -> Result<u64, String> {
         })
         .future(
             async move {
+                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                 let (tenant_id, order_no) = (tenant_id, order_no);
                 let (_, _) = (&tenant_id, &order_no);
                 if false {
@@ -29,7 +30,7 @@ async fn place(tenant_id: String, order_no: u64) -> Result<u64, String> {
                     () => Ok(order_no + tenant_id.len() as u64),
                 }
             },
-            |result| ::throughline::__private::seen(result).display(),
+            move |result| ::throughline::__private::seen(result).display(),
         )
         .await
 }

@@ -19,12 +19,13 @@ fn place(tenant_id: &str, order_no: u64) -> u64 {
         })
         .run(
             move || -> u64 {
+                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                 let order_no = order_no;
                 let _ = &order_no;
                 match () {
                     () => order_no + tenant_id.len() as u64,
                 }
             },
-            |result| ::throughline::__private::seen(result).display(),
+            move |result| ::throughline::__private::seen(result).display(),
         )
 }

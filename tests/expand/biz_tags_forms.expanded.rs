@@ -89,6 +89,7 @@ fn place(
         })
         .run(
             move || -> bool {
+                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                 let (address, region, user_id, shard) = (
                     address,
                     region,
@@ -104,6 +105,6 @@ fn place(
                     }
                 }
             },
-            |result| ::throughline::__private::seen(result).display(),
+            move |result| ::throughline::__private::seen(result).display(),
         )
 }

@@ -28,13 +28,14 @@ fn below(tenant_id: &str, attempt: u32) -> usize {
         })
         .run(
             move || -> usize {
+                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                 let attempt = attempt;
                 let _ = &attempt;
                 match () {
                     () => tenant_id.len() + attempt as usize,
                 }
             },
-            |result| ::throughline::__private::seen(result).display(),
+            move |result| ::throughline::__private::seen(result).display(),
         )
 }
 fn above(tenant_id: &str, attempt: u32) -> usize {
@@ -64,12 +65,13 @@ fn above(tenant_id: &str, attempt: u32) -> usize {
         })
         .run(
             move || -> usize {
+                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                 let attempt = attempt;
                 let _ = &attempt;
                 match () {
                     () => tenant_id.len() + attempt as usize,
                 }
             },
-            |result| ::throughline::__private::seen(result).display(),
+            move |result| ::throughline::__private::seen(result).display(),
         )
 }

@@ -20,6 +20,7 @@ fn count(total: u64, more: u64) -> u64 {
         .start(|_| {})
         .run(
             move || -> u64 {
+                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                 let (mut total, more) = (total, more);
                 match () {
                     () => {
@@ -28,7 +29,7 @@ fn count(total: u64, more: u64) -> u64 {
                     }
                 }
             },
-            |result| ::throughline::__private::seen(result).display(),
+            move |result| ::throughline::__private::seen(result).display(),
         )
 }
 fn whole(Path(tenant_id): Path<String>, (a, b): (u64, u64)) -> u64 {
@@ -43,13 +44,14 @@ fn whole(Path(tenant_id): Path<String>, (a, b): (u64, u64)) -> u64 {
         })
         .run(
             move || -> u64 {
+                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                 let (tenant_id, a, b) = (tenant_id, a, b);
                 let _ = &tenant_id;
                 match () {
                     () => a + b + tenant_id.len() as u64,
                 }
             },
-            |result| ::throughline::__private::seen(result).display(),
+            move |result| ::throughline::__private::seen(result).display(),
         )
 }
 fn part(arg0: Order, arg1: String, arg2: (u64, String)) -> u64 {
@@ -88,7 +90,7 @@ fn part(arg0: Order, arg1: String, arg2: (u64, String)) -> u64 {
                     }
                 }
             },
-            |result| ::throughline::__private::seen(result).display(),
+            move |result| ::throughline::__private::seen(result).display(),
         )
 }
 impl Order {
@@ -106,6 +108,7 @@ impl Order {
             .start(|_| {})
             .run(
                 move || -> usize {
+                    #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                     let (_, note) = (&self, note);
                     match () {
                         () => {
@@ -114,7 +117,7 @@ impl Order {
                         }
                     }
                 },
-                |result| ::throughline::__private::seen(result).display(),
+                move |result| ::throughline::__private::seen(result).display(),
             )
     }
 }

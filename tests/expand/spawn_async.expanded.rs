@@ -17,6 +17,7 @@ fn receipt(order_no: u64) -> ::throughline::__private::JoinHandle<Result<u64, St
         .start(|_| {})
         .spawn(
             async move {
+                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                 let order_no = order_no;
                 if false {
                     return ::throughline::__private::returns::<Result<u64, String>>();
@@ -25,7 +26,7 @@ fn receipt(order_no: u64) -> ::throughline::__private::JoinHandle<Result<u64, St
                     () => Ok(order_no),
                 }
             },
-            |result| ::throughline::__private::seen(result).display(),
+            move |result| ::throughline::__private::seen(result).display(),
         )
 }
 #[allow(clippy::must_use_candidate, clippy::async_yields_async)]
@@ -53,6 +54,6 @@ fn poll() -> ::throughline::__private::JoinHandle<()> {
                     }
                 }
             },
-            |result| ::throughline::__private::seen(result).display(),
+            move |result| ::throughline::__private::seen(result).display(),
         )
 }

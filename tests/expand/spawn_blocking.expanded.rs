@@ -18,12 +18,13 @@ fn thumbnail(image: Vec<u8>) -> ::throughline::__private::JoinHandle<usize> {
         .start(|_| {})
         .spawn_blocking(
             move || -> usize {
+                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                 let image = image;
                 match () {
                     () => image.len(),
                 }
             },
-            |result| ::throughline::__private::seen(result).display(),
+            move |result| ::throughline::__private::seen(result).display(),
         )
 }
 #[allow(clippy::must_use_candidate, clippy::async_yields_async)]
@@ -49,6 +50,7 @@ fn elsewhere(
                 (handle).clone()
             },
             move || -> usize {
+                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                 let (handle, image) = (handle, image);
                 let _ = &handle;
                 match () {
@@ -58,6 +60,6 @@ fn elsewhere(
                     }
                 }
             },
-            |result| ::throughline::__private::seen(result).display(),
+            move |result| ::throughline::__private::seen(result).display(),
         )
 }

@@ -18,6 +18,7 @@ fn render(page: Rc<str>) -> ::throughline::__private::JoinHandle<usize> {
         .start(|_| {})
         .spawn_local(
             async move {
+                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                 let page = page;
                 if false {
                     return ::throughline::__private::returns::<usize>();
@@ -26,6 +27,6 @@ fn render(page: Rc<str>) -> ::throughline::__private::JoinHandle<usize> {
                     () => page.len(),
                 }
             },
-            |result| ::throughline::__private::seen(result).display(),
+            move |result| ::throughline::__private::seen(result).display(),
         )
 }

@@ -18,11 +18,12 @@ fn watch(path: String) -> ::throughline::__private::ThreadHandle<usize> {
         .spawn_thread(
             "watch",
             move || -> usize {
+                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                 let path = path;
                 match () {
                     () => path.len(),
                 }
             },
-            |result| ::throughline::__private::seen(result).display(),
+            move |result| ::throughline::__private::seen(result).display(),
         )
 }

@@ -39,6 +39,7 @@ impl Orders {
             })
             .spawn(
                 async move {
+                    #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                     let (_, order_no) = (&self, order_no);
                     let _ = &order_no;
                     if false {
@@ -48,7 +49,7 @@ impl Orders {
                         () => order_no,
                     }
                 },
-                |result| ::throughline::__private::seen(result).display(),
+                move |result| ::throughline::__private::seen(result).display(),
             )
     }
 }

@@ -19,6 +19,7 @@ async fn place(
         .start(|_| {})
         .future(
             async move {
+                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                 let (tenant_id, order_no) = (tenant_id, order_no);
                 if false {
                     return ::throughline::__private::returns::<
@@ -32,7 +33,7 @@ async fn place(
                     }
                 }
             },
-            |result| ::throughline::__private::seen(result).display(),
+            move |result| ::throughline::__private::seen(result).display(),
         )
         .await
 }
@@ -57,7 +58,7 @@ async fn ping() {
                     () => {}
                 }
             },
-            |result| ::throughline::__private::seen(result).display(),
+            move |result| ::throughline::__private::seen(result).display(),
         )
         .await
 }

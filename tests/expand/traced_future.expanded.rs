@@ -16,12 +16,13 @@ fn later(no: u64) -> impl Future<Output = u64> {
         .start(|_| {})
         .future_of(
             move || -> _ {
+                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                 let no = no;
                 match () {
                     () => async move { no },
                 }
             },
-            |result: &u64| ::throughline::__private::seen(result).display(),
+            move |result: &u64| ::throughline::__private::seen(result).display(),
         )
 }
 fn boxed<'a>(text: &'a str) -> Pin<Box<dyn Future<Output = usize> + Send + 'a>> {
@@ -41,7 +42,7 @@ fn boxed<'a>(text: &'a str) -> Pin<Box<dyn Future<Output = usize> + Send + 'a>> 
                 move || -> Pin<Box<dyn Future<Output = usize> + Send + 'a>> {
                     Box::pin(async move { text.len() })
                 },
-                |result| ::throughline::__private::seen(result).display(),
+                move |result| ::throughline::__private::seen(result).display(),
             ),
     )
 }

@@ -24,6 +24,7 @@ impl Orders {
             .start(|_| {})
             .run(
                 move || -> Result<(), String> {
+                    #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                     let order_no = order_no;
                     match () {
                         () => {
@@ -35,7 +36,7 @@ impl Orders {
                         }
                     }
                 },
-                |result| ::throughline::__private::seen(result).debug(),
+                move |result| ::throughline::__private::seen(result).debug(),
             )
     }
     #[allow(clippy::async_yields_async)]
@@ -62,7 +63,7 @@ impl Orders {
                         () => self.open.len(),
                     }
                 },
-                |result| ::throughline::__private::seen(result).debug(),
+                move |result| ::throughline::__private::seen(result).debug(),
             )
             .await
     }
@@ -82,12 +83,13 @@ impl Orders {
             .start(|_| {})
             .spawn_blocking(
                 move || -> u64 {
+                    #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                     let order_no = order_no;
                     match () {
                         () => order_no,
                     }
                 },
-                |result| ::throughline::__private::seen(result).display(),
+                move |result| ::throughline::__private::seen(result).display(),
             )
     }
 }

@@ -15,12 +15,13 @@ fn stop(code: i32) -> ! {
         .start(|_| {})
         .run(
             move || -> ! {
+                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                 let code = code;
                 match () {
                     () => std::process::exit(code),
                 }
             },
-            |result| ::throughline::__private::seen(result).display(),
+            move |result| ::throughline::__private::seen(result).display(),
         )
 }
 async fn serve(port: u16) -> ! {
@@ -37,6 +38,7 @@ async fn serve(port: u16) -> ! {
         .start(|_| {})
         .future(
             async move {
+                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                 let port = port;
                 if false {
                     return ::throughline::__private::returns::<
@@ -52,7 +54,7 @@ async fn serve(port: u16) -> ! {
                     }
                 }
             },
-            |result| ::throughline::__private::seen(result).display(),
+            move |result| ::throughline::__private::seen(result).display(),
         )
         .await
     {}

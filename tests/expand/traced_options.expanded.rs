@@ -36,13 +36,14 @@ fn receive(message: Message, others: &[Context], attempt: u32) -> Result<usize, 
         })
         .run(
             move || -> Result<usize, String> {
+                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                 let (message, attempt) = (message, attempt);
                 let (_, _) = (&message, &attempt);
                 match () {
                     () => Ok(message.body.len() + others.len()),
                 }
             },
-            |result| {
+            move |result| {
                 ::throughline::__private::seen(result)
                     .debug()
                     .returned(
@@ -77,7 +78,7 @@ async fn every_hour(before: &Context) -> Option<u64> {
                     () => before.get::<u64>().copied(),
                 }
             },
-            |result| {
+            move |result| {
                 ::throughline::__private::seen(result)
                     .off()
                     .returned(

@@ -17,12 +17,13 @@ fn pages(upto: u64) -> impl Stream<Item = u64> {
         .start(|_| {})
         .stream_of(
             move || -> _ {
+                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                 let upto = upto;
                 match () {
                     () => stream::iter(0..upto),
                 }
             },
-            |result: &u64| ::throughline::__private::seen(result).display(),
+            move |result: &u64| ::throughline::__private::seen(result).display(),
         )
 }
 fn boxed(upto: u64) -> BoxStream<'static, u64> {
@@ -40,12 +41,13 @@ fn boxed(upto: u64) -> BoxStream<'static, u64> {
             .start(|_| {})
             .stream_of(
                 move || -> BoxStream<'static, u64> {
+                    #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                     let upto = upto;
                     match () {
                         () => Box::pin(stream::iter(0..upto)),
                     }
                 },
-                |result| ::throughline::__private::seen(result).display(),
+                move |result| ::throughline::__private::seen(result).display(),
             ),
     )
 }
@@ -63,12 +65,13 @@ async fn subscribe(topic: String) -> impl Stream<Item = u8> {
         .start(|_| {})
         .stream_after(
             async move {
+                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                 let topic = topic;
                 match () {
                     () => stream::iter(topic.into_bytes()),
                 }
             },
-            |result: &u8| ::throughline::__private::seen(result).display(),
+            move |result: &u8| ::throughline::__private::seen(result).display(),
         )
         .await
 }

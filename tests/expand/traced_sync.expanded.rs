@@ -18,6 +18,7 @@ fn total(order: Order, discount: u64) -> u64 {
         .start(|_| {})
         .run(
             move || -> u64 {
+                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                 let (order, discount) = (order, discount);
                 match () {
                     () => {
@@ -26,7 +27,7 @@ fn total(order: Order, discount: u64) -> u64 {
                     }
                 }
             },
-            |result| ::throughline::__private::seen(result).display(),
+            move |result| ::throughline::__private::seen(result).display(),
         )
 }
 fn lines(order: &Order) -> usize {
@@ -43,6 +44,6 @@ fn lines(order: &Order) -> usize {
         .start(|_| {})
         .run(
             move || -> usize { order.lines.len() },
-            |result| ::throughline::__private::seen(result).display(),
+            move |result| ::throughline::__private::seen(result).display(),
         )
 }

@@ -21,6 +21,6 @@ fn caller() -> u32 {
             () if true => Location::caller().line(),
             () => ::throughline::__private::returns(),
         },
-        |result| ::throughline::__private::seen(result).display(),
+        move |result| ::throughline::__private::seen(result).display(),
     )
 }

@@ -17,7 +17,7 @@ trait Describe {
             .start(|_| {})
             .run(
                 move || -> usize { self.text().len() },
-                |result| ::throughline::__private::seen(result).display(),
+                move |result| ::throughline::__private::seen(result).display(),
             )
     }
 }

@@ -1,5 +1,6 @@
 //! Every rule that needs the options and the function together. What passes is a model.
 
+use syn::Expr;
 use syn::ext::IdentExt as _;
 
 mod borrowed;
@@ -127,6 +128,13 @@ fn build(options: Options, biz: Vec<Tag>, item: ItemFn, shape: Shape, report: &R
     }
     if let (Some(Spanned { key, .. }), Returns::Unit | Returns::Never) = (&options.err, item.returns()) {
         report.error(key, "`err` has nothing to describe: the function returns no `Result`");
+    }
+
+    if let Some(Spanned { value: Expr::Path(path), .. }) = &options.name {
+        if let Some(name) = item.bindings().iter().find(|name| path.path.is_ident(*name)) {
+            let message = "a span's name is fixed at compile time; put what changes into a tag";
+            report.error(path, format_args!("{message}: `tags({name})`"));
+        }
     }
 
     let method = item.sig.ident.unraw().to_string();

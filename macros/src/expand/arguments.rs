@@ -77,7 +77,7 @@ pub(crate) fn plan(sig: &mut Signature, used: &TokenStream) -> Arguments {
                     looks.look(looked_at, ident);
                 } else {
                     group.flush(&mut rebind);
-                    let quiet = quiet(ident);
+                    let quiet = moved(Some(ident));
                     rebind.extend(quote_spanned!(span=> #cfgs #lints #quiet let #mutability #ident = #ident;));
                     if looked_at {
                         rebind.extend(quote_spanned!(span=> #cfgs let _ = &#ident;));
@@ -138,13 +138,21 @@ fn starts_with_underscore(name: &Ident) -> bool {
     name.to_string().starts_with('_')
 }
 
-/// To move an argument is not to use it, whatever its name promises.
-fn quiet(name: &Ident) -> Option<TokenStream> {
-    starts_with_underscore(name).then(|| {
-        quote_spanned!(Span::mixed_site()=>
-            #[allow(clippy::used_underscore_binding, clippy::no_effect_underscore_binding)]
-        )
-    })
+/// To move an argument is to shadow it by itself, which is no oversight, and is not to use it, whatever
+/// its name promises.
+fn moved(name: Option<&Ident>) -> TokenStream {
+    let span = Span::mixed_site();
+    if name.is_some_and(starts_with_underscore) {
+        return quote_spanned! {span=>
+            #[allow(
+                clippy::no_effect_underscore_binding,
+                clippy::shadow_reuse,
+                clippy::shadow_same,
+                clippy::used_underscore_binding
+            )]
+        };
+    }
+    quote_spanned!(span=> #[allow(clippy::shadow_reuse, clippy::shadow_same)])
 }
 
 /// Arguments that are moved by one `let`.
@@ -171,10 +179,11 @@ impl Group {
     fn flush(&mut self, into: &mut TokenStream) {
         let Self { patterns, values } = std::mem::take(self);
         let span = Span::mixed_site();
+        let quiet = patterns.iter().any(|pattern| pattern.to_string() != "_").then(|| moved(None));
         match (&patterns[..], &values[..]) {
             ([], _) => {}
-            ([pattern], [value]) => into.extend(quote_spanned!(span=> let #pattern = #value;)),
-            _ => into.extend(quote_spanned!(span=> let (#(#patterns),*) = (#(#values),*);)),
+            ([pattern], [value]) => into.extend(quote_spanned!(span=> #quiet let #pattern = #value;)),
+            _ => into.extend(quote_spanned!(span=> #quiet let (#(#patterns),*) = (#(#values),*);)),
         }
     }
 }
@@ -240,6 +249,14 @@ fn strip(pat: &mut Pat, names: &mut Vec<Ident>) {
         Pat::TupleStruct(pat) => pat.elems.iter_mut().for_each(|pat| strip(pat, names)),
         Pat::Slice(pat) => pat.elems.iter_mut().for_each(|pat| strip(pat, names)),
         Pat::Struct(pat) => pat.fields.iter_mut().for_each(|field| strip(&mut field.pat, names)),
+        // Each case binds the same names.
+        Pat::Or(pat) => {
+            let before = names.len();
+            for case in &mut pat.cases {
+                names.truncate(before);
+                strip(case, names);
+            }
+        }
         Pat::Paren(pat) => strip(&mut pat.pat, names),
         Pat::Reference(pat) => strip(&mut pat.pat, names),
         _ => {}

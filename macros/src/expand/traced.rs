@@ -182,7 +182,9 @@ fn outcome(err: ErrMode, ret: Option<Spanned<RetMode>>, parameter: &TokenStream,
         );
         quote_spanned!(at=> .returned(#runtime::seen(result).ok().and_then(|value| #runtime::#convert(value))))
     });
-    quote_spanned!(span=> |result #parameter| #runtime::seen(result).#mode() #returned)
+    // It captures nothing. Without `move`, a compiler that finds a borrow in the body that is too short
+    // takes this for the closure to advise on.
+    quote_spanned!(span=> move |result #parameter| #runtime::seen(result).#mode() #returned)
 }
 
 /// The type of that closure's argument, where nothing else tells it in time: what is in an

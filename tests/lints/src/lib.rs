@@ -79,6 +79,8 @@
     clippy::rest_pat_in_fully_bound_structs,
     clippy::same_name_method,
     clippy::semicolon_inside_block,
+    clippy::shadow_reuse,
+    clippy::shadow_same,
     clippy::shadow_unrelated,
     clippy::str_to_string,
     clippy::todo,

@@ -209,7 +209,7 @@ async fn a_transaction_has_spans_for_its_ends() {
     let capture = Capture::new();
     let work = async {
         let mut transaction = database.begin().await?;
-        sqlx::query(update()).execute(transaction.traced()).await?;
+        sqlx::query(update()).execute(&mut transaction).await?;
         let mut savepoint = transaction.traced().begin().await?;
         sqlx::query(update()).execute(savepoint.traced()).await?;
         savepoint.rollback().await?;

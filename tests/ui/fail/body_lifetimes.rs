@@ -15,6 +15,11 @@ fn missing(one: &str, two: &str) -> &str {
     one
 }
 
+#[traced]
+fn forever(text: &String) -> &'static str {
+    text
+}
+
 fn main() {
     longer("1", "2");
     drop(longer_later("1", "2"));

@@ -24,7 +24,11 @@ fn called(order: String) {}
 #[traced(name("place order"))]
 fn parentheses() {}
 
+#[traced(name = order)]
+fn of_an_argument(order: &'static str) {}
+
 fn main() {
+    of_an_argument("");
     number();
     empty();
     blank();

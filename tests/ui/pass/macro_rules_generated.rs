@@ -48,6 +48,36 @@ macro_rules! of_expression {
     };
 }
 
+macro_rules! block {
+    ($ty:ident { $($member:item)* }) => {
+        struct $ty;
+
+        #[traced(kind = client)]
+        impl $ty {
+            $($member)*
+        }
+    };
+}
+
+block!(Store {
+    const ROOM: usize = { 2 };
+
+    fn count(&self) -> [u64; Self::ROOM] {
+        [1, 2]
+    }
+
+    /// Each is a method of its own.
+    #[must_use]
+    pub fn new() -> Self {
+        Self
+    }
+
+    #[traced("look up", ret)]
+    async fn look_up(&self, no: u64) -> u64 {
+        no
+    }
+});
+
 service! {
     pub fn place(no: u64) -> u64 {
         no
@@ -74,4 +104,5 @@ async fn main() {
     assert_eq!(tagged(1, 2), 3);
     assert_eq!(job(1).await.unwrap(), 2);
     assert_eq!(sum(), 3);
+    assert_eq!(Store::new().count()[1], Store.look_up(2).await);
 }

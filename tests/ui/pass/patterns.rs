@@ -34,6 +34,12 @@ fn nested((a, Path((mut b, c)), [d, ..]): (u64, Path<(u64, u64)>, [u64; 3]), _: 
     b + d
 }
 
+#[traced(tags(text))]
+async fn either((Ok(mut text) | Err(mut text)): Result<String, String>) -> String {
+    text.push('!');
+    text
+}
+
 #[traced(tags(number, text = format!("{number}")))]
 fn bound_whole(number @ 0..: u64) -> u64 {
     number
@@ -66,6 +72,7 @@ async fn main() {
     assert_eq!(fields(order()), 2);
     assert_eq!(rest(order()).await, 1);
     assert_eq!(nested((1, Path((2, 3)), [4, 5, 6]), String::new(), String::new()), 10);
+    assert_eq!(either(Err("a".to_owned())).await, "a!");
     assert_eq!(bound_whole(7), 7);
     assert_eq!(through_a_reference(&order()), 2);
     assert_eq!(mutable_reference(" a "), "a");

@@ -13,6 +13,7 @@ use pin_project_lite::pin_project;
 use tonic::Code;
 
 use super::status::{End, Side};
+use super::target::is_grpc;
 use crate::outcome::Outcome;
 use crate::span::Span;
 
@@ -160,6 +161,8 @@ pin_project! {
         inner: Option<B>,
         call: Call,
         http: StatusCode,
+        // Whether somebody else than a gRPC server has answered: nobody reads that to its end.
+        foreign: bool,
     }
 
     impl<B> PinnedDrop for ResponseBody<B>
@@ -170,7 +173,7 @@ pin_project! {
             let mut this = this.project();
             // Who sends a body does not ask for more when it says that there is none.
             let is_over = this.inner.as_ref().get_ref().as_ref().is_none_or(Body::is_end_stream);
-            if is_over && this.call.span.is_open() {
+            if (is_over || *this.foreign) && this.call.span.is_open() {
                 let http = *this.http;
                 this.call.end(|| End::missing(http));
             }
@@ -186,7 +189,8 @@ impl<B: Body> ResponseBody<B> {
             call.end(|| end);
         }
         let http = response.status();
-        response.map(|inner| Self { inner: Some(inner), call, http })
+        let foreign = http != StatusCode::OK || (call.side == Side::Client && !is_grpc(response.headers()));
+        response.map(|inner| Self { inner: Some(inner), call, http, foreign })
     }
 }
 

@@ -28,7 +28,8 @@ static CLIENT: Callsite = Callsite::transport("grpc", SpanKind::Client);
 ///
 /// It goes around a [`Channel`](tonic::transport::Channel) or another service that takes its
 /// requests. What stands above it in the stack may call it several times for one call of the user's:
-/// each retry is a span of its own. Neither back-pressure nor errors change.
+/// each retry is a span of its own. What hands requests to a task of its own, as `tower::buffer` does,
+/// goes below it: nothing is current there. Neither back-pressure nor errors change.
 ///
 /// ```no_run
 /// use throughline::grpc::ClientLayer;

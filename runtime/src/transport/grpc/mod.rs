@@ -64,8 +64,9 @@
 //! On a client every status but `OK` is an error. On a server these are, because the others tell of
 //! the caller's mistakes: `UNKNOWN`, `DEADLINE_EXCEEDED`, `UNIMPLEMENTED`, `INTERNAL`, `UNAVAILABLE`,
 //! `DATA_LOSS`. The description of the span's status is the message of the gRPC status, bounded by
-//! [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES). A call that ends without a status has the one that `tonic`
-//! gives its caller instead.
+//! [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES). A call that ends without a status has that of
+//! gRPC's [mapping] from the HTTP status, also where a client has not read on because the answer is none
+//! of gRPC: the page of a proxy, for example.
 //!
 //! # Cancellation, deadlines, panics
 //!
@@ -73,7 +74,9 @@
 //! when its future or its stream is dropped, on the server when the caller has gone away. If that
 //! happens when the time of the call (`grpc-timeout`) is over, the code is `DEADLINE_EXCEEDED`, on
 //! both sides; `tonic` itself gives the caller `CANCELLED` then. The time that a server sets with
-//! `Server::timeout` is not known here, and gives `CANCELLED`. A panic of a handler is recorded and
+//! `Server::timeout` is not known here, and gives `CANCELLED`. So does a caller whose codec cannot take
+//! an answer, because it is too large for example: it gives the rest up, and says why no further
+//! down. A panic of a handler is recorded and
 //! unwinds on.
 //!
 //! # Cost
@@ -83,6 +86,7 @@
 //! sampled, no attribute is computed; the context is passed on all the same, with the flag that says
 //! so.
 //!
+//! [mapping]: https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
 //! [semantic conventions for gRPC]: https://opentelemetry.io/docs/specs/semconv/rpc/grpc/
 
 mod call;

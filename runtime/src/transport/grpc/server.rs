@@ -18,8 +18,8 @@ use super::status::Side;
 use super::target;
 use crate::callsite::Callsite;
 use crate::propagation;
-use crate::span::{Opening, Span};
-use crate::transport::http::Headers;
+use crate::span::Opening;
+use crate::transport::http::{Headers, RequestId};
 
 static SERVER: Callsite = Callsite::transport("grpc", SpanKind::Server);
 
@@ -27,8 +27,11 @@ static SERVER: Callsite = Callsite::transport("grpc", SpanKind::Server);
 ///
 /// For `tonic::transport::Server::builder().layer(…)`, around a single service, or for an
 /// `axum::Router` that has gRPC services among others: what is not gRPC by its content type passes
-/// untouched. With `tonic-web`, it belongs inside of `GrpcWebLayer`. Neither back-pressure nor errors
-/// change.
+/// untouched. With `tonic-web`, it belongs inside of `GrpcWebLayer`. Of two of these layers around one
+/// service the outer one opens the span. Neither back-pressure nor errors change.
+///
+/// A [`http::ServerLayer`](crate::http::ServerLayer) belongs outside: its span is then the parent of the
+/// call's, and its trust mode the one that counts.
 ///
 /// ```
 /// use throughline::grpc::ServerLayer;
@@ -84,7 +87,10 @@ impl ServerLayer {
             opening.name(method.to_owned().into());
         }
         let headers = Headers(request.headers());
-        opening = if self.is_public {
+        opening = if is_in_http_span(request) {
+            // That layer has judged the caller, and its span is the parent.
+            opening
+        } else if self.is_public {
             opening.root().link(&propagation::get().extract_identity(&headers))
         } else {
             opening.parent(&propagation::extract(&headers))
@@ -109,6 +115,16 @@ impl ServerLayer {
         Call::new(span, Side::Server, timeout)
     }
 }
+
+/// Whether a layer of [`crate::http`] further out has taken this request in, and its context is current.
+fn is_in_http_span<B>(request: &Request<B>) -> bool {
+    let taken_in = request.extensions().get::<RequestId>();
+    taken_in.is_some() && taken_in == RequestId::current().as_ref()
+}
+
+/// In the extensions of a request whose call has its span, for layers further in.
+#[derive(Clone)]
+struct Entered;
 
 /// Both ends of the connection. `tonic` alone knows under which of its types they are noted, which
 /// depends on its TLS features.
@@ -150,11 +166,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let mut call = if target::is_grpc(request.headers()) {
-            self.layer.open(&mut request)
-        } else {
-            Call::new(Span::OFF, Side::Server, None)
-        };
+        let is_new = target::is_grpc(request.headers()) && request.extensions_mut().insert(Entered).is_none();
+        let mut call = if is_new { self.layer.open(&mut request) } else { Call::none(Side::Server) };
         let inner = call.run(|| self.inner.call(request));
         ResponseFuture::new(inner, call)
     }

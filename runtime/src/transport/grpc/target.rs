@@ -56,7 +56,7 @@ pub(super) fn asked_for(uri: &Uri, headers: &HeaderMap) -> Option<(String, Optio
     Some((host(&authority).to_owned(), authority.port_u16()))
 }
 
-/// Whether a request is a gRPC call. gRPC-Web is another protocol, which a layer turns into gRPC.
+/// Whether a request is a gRPC call, or a response the answer to one. gRPC-Web is another protocol, which a layer turns into gRPC.
 pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_TYPE).is_some_and(|kind| {
         let rest = kind.as_bytes().strip_prefix(b"application/grpc");

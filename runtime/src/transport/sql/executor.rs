@@ -11,7 +11,7 @@ use sqlx::mysql::{MySqlQueryResult, MySqlRow, MySqlStatement, MySqlTypeInfo};
 use sqlx::{Describe, Either, Error, Execute, Executor, MySql, SqlStr};
 
 use super::statement::{self, Query};
-use super::{Database, Traced, failure};
+use super::{Database, Traced, Transaction, failure};
 use crate::outcome::Outcome;
 use crate::span::Span;
 
@@ -127,7 +127,7 @@ where
     }
 }
 
-macro_rules! through_the_pool {
+macro_rules! through_traced {
     ($($method:ident -> $output:ident<$item:ty>),* $(,)?) => {$(
         fn $method<'e, 'q: 'e, E>(self, query: E) -> $output<'e, $item>
         where
@@ -139,33 +139,39 @@ macro_rules! through_the_pool {
     )*};
 }
 
-impl<'c> Executor<'c> for &'c Database {
-    type Database = MySql;
+macro_rules! executors {
+    ($($executor:ty),* $(,)?) => {$(
+        impl<'c> Executor<'c> for $executor {
+            type Database = MySql;
 
-    through_the_pool! {
-        execute -> BoxFuture<MySqlQueryResult>,
-        execute_many -> BoxStream<MySqlQueryResult>,
-        fetch -> BoxStream<MySqlRow>,
-        fetch_many -> BoxStream<Step>,
-        fetch_all -> BoxFuture<Vec<MySqlRow>>,
-        fetch_one -> BoxFuture<MySqlRow>,
-        fetch_optional -> BoxFuture<Option<MySqlRow>>,
-    }
+            through_traced! {
+                execute -> BoxFuture<MySqlQueryResult>,
+                execute_many -> BoxStream<MySqlQueryResult>,
+                fetch -> BoxStream<MySqlRow>,
+                fetch_many -> BoxStream<Step>,
+                fetch_all -> BoxFuture<Vec<MySqlRow>>,
+                fetch_one -> BoxFuture<MySqlRow>,
+                fetch_optional -> BoxFuture<Option<MySqlRow>>,
+            }
 
-    fn prepare_with<'e>(self, sql: SqlStr, parameters: &'e [MySqlTypeInfo]) -> BoxFuture<'e, MySqlStatement>
-    where
-        'c: 'e,
-    {
-        self.traced().prepare_with(sql, parameters)
-    }
+            fn prepare_with<'e>(self, sql: SqlStr, parameters: &'e [MySqlTypeInfo]) -> BoxFuture<'e, MySqlStatement>
+            where
+                'c: 'e,
+            {
+                self.traced().prepare_with(sql, parameters)
+            }
 
-    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Describe<MySql>>
-    where
-        'c: 'e,
-    {
-        self.traced().describe(sql)
-    }
+            fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Describe<MySql>>
+            where
+                'c: 'e,
+            {
+                self.traced().describe(sql)
+            }
+        }
+    )*};
 }
+
+executors!(&'c Database, &'c mut Transaction<'_>);
 
 /// The outcome of what may have failed.
 pub(super) fn ended<T>(fine: impl FnOnce(&T) -> Outcome) -> impl FnOnce(&Result<T, Error>) -> Outcome {

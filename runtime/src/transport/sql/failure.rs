@@ -47,9 +47,11 @@ fn message(number: u16, message: &str) -> String {
         number,
         1007 | 1008 | 1046 | 1048..=1054 | 1060 | 1061 | 1072 | 1091 | 1109 | 1146 | 1176 | 1305 | 1364
     );
-    match (message.find('\''), message.rfind('\'')) {
+    // An apostrophe, as in `doesn't`, is neither the start of a value nor its end.
+    let opens = |at: &usize| !message[..*at].ends_with(char::is_alphanumeric);
+    let first = message.match_indices('\'').map(|(at, _)| at).find(opens);
+    match (first, message.rfind('\'')) {
         (Some(first), Some(last)) if !names_only => {
-            // An apostrophe, as in `doesn't`, is not the end of a value.
             let rest = if last > first { &message[last + 1..] } else { "" };
             let rest = if rest.starts_with(|c: char| c.is_alphanumeric()) { "" } else { rest };
             format!("{number}: {}'?'{rest}", &message[..first])
@@ -75,6 +77,8 @@ mod tests {
             (1064, "You have an error near 'SELEC 'pw'' at line 1", "1064: You have an error near '?' at line 1"),
             (1292, "cannot take 'a' it doesn't fit", "1292: cannot take '?'"),
             (1292, "cannot take 'a", "1292: cannot take '?'"),
+            (1136, "Column count doesn't match value count", "1136: Column count doesn't match value count"),
+            (1136, "It doesn't fit: 'a'", "1136: It doesn't fit: '?'"),
             (1146, "Table 'test.orders' doesn't exist", "1146: Table 'test.orders' doesn't exist"),
             (1213, "Deadlock found when trying to get lock", "1213: Deadlock found when trying to get lock"),
         ];

@@ -18,7 +18,7 @@
 //! // What is the same for every statement is said once.
 //! let database = sql::Database::new(pool).mariadb();
 //! let mut transaction = database.begin().await?;
-//! sqlx::query("DELETE FROM orders WHERE order_no = ?").bind(7).execute(transaction.traced()).await?;
+//! sqlx::query("DELETE FROM orders WHERE order_no = ?").bind(7).execute(&mut transaction).await?;
 //! transaction.commit().await?;
 //! sqlx::query("OPTIMIZE TABLE orders").execute(&database).await?;
 //! # Ok(())
@@ -35,7 +35,7 @@
 //! | attribute | value |
 //! |---|---|
 //! | `db.system.name` | `mysql`, or `mariadb` if told so ([`Traced::mariadb`]): the driver does not tell which of the two answers |
-//! | `db.query.text` | the statement with `?` for every literal, `IN (?)` for every list, without comments; at most 2,048 bytes |
+//! | `db.query.text` | the statement with `?` for every literal, `IN (?)` for a list of values, without comments; at most 2,048 bytes |
 //! | `db.query.summary` | operations and tables, at most 255 bytes |
 //! | `db.operation.name` | the operation as it is written, if there is one statement |
 //! | `db.collection.name` | the table, if there is exactly one |

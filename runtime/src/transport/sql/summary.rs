@@ -19,6 +19,8 @@ pub(super) struct Summary {
     statements: usize,
     /// Whether the current statement has begun.
     begun: bool,
+    /// The statement that was written of last; the first is 1.
+    written: usize,
     state: State,
     parens: Vec<Paren>,
     /// The main operation is still to come: the statement began with `WITH`.
@@ -253,9 +255,6 @@ impl Summary {
         }
         self.begun = true;
         self.statements += 1;
-        if self.statements > 1 && !self.text.is_empty() {
-            self.push_text(";", "");
-        }
     }
 
     /// An operation: the main one, unless a query that `WITH` names is still being read.
@@ -309,8 +308,12 @@ impl Summary {
     }
 
     fn push(&mut self, word: &str) {
-        let space = if self.text.is_empty() { "" } else { " " };
-        self.push_text(space, word);
+        let before = match std::mem::replace(&mut self.written, self.statements) {
+            _ if self.text.is_empty() => "",
+            last if last < self.statements => "; ",
+            _ => " ",
+        };
+        self.push_text(before, word);
     }
 
     /// Never cuts a name.

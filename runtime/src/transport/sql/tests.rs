@@ -195,6 +195,8 @@ fn summaries_name_operations_and_tables() {
         ("EXPLAIN SELECT * FROM t", "EXPLAIN SELECT t", Some("EXPLAIN"), Some("t")),
         ("BEGIN", "BEGIN", Some("BEGIN"), None),
         ("INSERT INTO t VALUES (1); UPDATE u SET a = 1;", "INSERT t; UPDATE u", None, None),
+        ("BEGIN NOT ATOMIC SELECT 1; END", "BEGIN", None, None),
+        ("SELECT a FROM t; SIGNAL SQLSTATE '45000'; DO 1", "SELECT t; DO", None, None),
         ("SELECT a FROM t;", "SELECT t", Some("SELECT"), Some("t")),
     ];
     for (sql, summary, operation, table) in cases {

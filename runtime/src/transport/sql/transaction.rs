@@ -13,8 +13,10 @@ use crate::outcome::Outcome;
 /// A transaction, or a savepoint in one, whose begin and end have spans. Made by
 /// [`Database::begin`](super::Database::begin) and [`Traced::begin`].
 ///
-/// Dereferences to sqlx's own. Its statements have spans when they run on
-/// [`transaction.traced()`](Self::traced). Dropped without an end it is rolled back, without a span.
+/// Its statements have spans when they run on `&mut transaction` or
+/// [`transaction.traced()`](Self::traced). It dereferences to sqlx's connection: `&mut *transaction`, as
+/// sqlx's own transactions want it, runs them without. Dropped without an end it is rolled back, without
+/// a span.
 #[must_use = "a transaction that is dropped is rolled back"]
 pub struct Transaction<'c> {
     inner: sqlx::Transaction<'c, MySql>,
@@ -23,7 +25,7 @@ pub struct Transaction<'c> {
 }
 
 impl<'c> Transaction<'c> {
-    /// What a query of this transaction runs on.
+    /// What a query of this transaction runs on, or a transaction in it begins on.
     pub fn traced(&mut self) -> Traced<&mut MySqlConnection> {
         Traced { executor: &mut self.inner, server: self.server.clone() }
     }
