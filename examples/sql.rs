@@ -83,7 +83,7 @@ async fn place_order(database: &Database, tenant_id: &str, order_no: u32) -> sql
     sqlx::query("INSERT INTO throughline_orders (order_no, tenant, sku) VALUES (?, ?, 'keyboard')")
         .bind(order_no)
         .bind(tenant_id)
-        .execute(&mut transaction)
+        .execute(&mut *transaction)
         .await?;
     transaction.commit().await
 }

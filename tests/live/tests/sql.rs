@@ -209,9 +209,13 @@ async fn a_transaction_has_spans_for_its_ends() {
     let capture = Capture::new();
     let work = async {
         let mut transaction = database.begin().await?;
-        sqlx::query(update()).execute(&mut transaction).await?;
-        let mut savepoint = transaction.traced().begin().await?;
-        sqlx::query(update()).execute(savepoint.traced()).await?;
+        // As sqlx's own transactions want it, and as one would like to have it.
+        sqlx::query(update()).execute(&mut *transaction).await?;
+        let mut savepoint = transaction.begin().await?;
+        sqlx::query(update()).execute(&mut savepoint).await?;
+        let mut inner = savepoint.traced().begin().await?;
+        sqlx::query(update()).execute(inner.traced()).await?;
+        inner.commit().await?;
         savepoint.rollback().await?;
         transaction.commit().await?;
         database.begin().await?.rollback().await
@@ -220,7 +224,7 @@ async fn a_transaction_has_spans_for_its_ends() {
     let update_name = format!("UPDATE {table}");
     capture.assert_tree(&format!(
         "request\n├── BEGIN [client]\n├── {update_name} [client]\n├── SAVEPOINT [client]\n├── {update_name} [client]\n\
-         ├── ROLLBACK [client]\n├── COMMIT [client]\n├── BEGIN [client]\n└── ROLLBACK [client]"
+         ├── SAVEPOINT [client]\n├── {update_name} [client]\n├── RELEASE [client]\n├── ROLLBACK [client]\n├── COMMIT [client]\n├── BEGIN [client]\n└── ROLLBACK [client]"
     ));
     for span in capture.spans().iter().filter(|span| span.name() != "request") {
         assert_eq!(text(span, "db.system.name").as_deref(), Some("mariadb"), "{}", span.name());

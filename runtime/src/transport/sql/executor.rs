@@ -11,7 +11,7 @@ use sqlx::mysql::{MySqlQueryResult, MySqlRow, MySqlStatement, MySqlTypeInfo};
 use sqlx::{Describe, Either, Error, Execute, Executor, MySql, SqlStr};
 
 use super::statement::{self, Query};
-use super::{Database, Traced, Transaction, failure};
+use super::{Database, InTransaction, Traced, Transaction, failure};
 use crate::outcome::Outcome;
 use crate::span::Span;
 
@@ -171,7 +171,7 @@ macro_rules! executors {
     )*};
 }
 
-executors!(&'c Database, &'c mut Transaction<'_>);
+executors!(&'c Database, &'c mut Transaction<'_>, &'c mut InTransaction<'_>);
 
 /// The outcome of what may have failed.
 pub(super) fn ended<T>(fine: impl FnOnce(&T) -> Outcome) -> impl FnOnce(&Result<T, Error>) -> Outcome {

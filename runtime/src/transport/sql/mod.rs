@@ -18,7 +18,7 @@
 //! // What is the same for every statement is said once.
 //! let database = sql::Database::new(pool).mariadb();
 //! let mut transaction = database.begin().await?;
-//! sqlx::query("DELETE FROM orders WHERE order_no = ?").bind(7).execute(&mut transaction).await?;
+//! sqlx::query("DELETE FROM orders WHERE order_no = ?").bind(7).execute(&mut *transaction).await?;
 //! transaction.commit().await?;
 //! sqlx::query("OPTIMIZE TABLE orders").execute(&database).await?;
 //! # Ok(())
@@ -84,7 +84,7 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlPool};
 use sqlx::pool::PoolConnection;
 use sqlx::{Executor, MySql};
 
-pub use self::transaction::Transaction;
+pub use self::transaction::{InTransaction, Transaction};
 use crate::tags::Tags;
 
 /// What a query runs on, with a span for each statement. Made by [`traced`].

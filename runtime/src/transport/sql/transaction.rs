@@ -13,21 +13,40 @@ use crate::outcome::Outcome;
 /// A transaction, or a savepoint in one, whose begin and end have spans. Made by
 /// [`Database::begin`](super::Database::begin) and [`Traced::begin`].
 ///
-/// Its statements have spans when they run on `&mut transaction` or
-/// [`transaction.traced()`](Self::traced). It dereferences to sqlx's connection: `&mut *transaction`, as
-/// sqlx's own transactions want it, runs them without. Dropped without an end it is rolled back, without
-/// a span.
+/// It is used like sqlx's own: queries run on `&mut *transaction`, or `&mut transaction`, and have their
+/// spans. Dropped without an end it is rolled back, without a span.
 #[must_use = "a transaction that is dropped is rolled back"]
 pub struct Transaction<'c> {
-    inner: sqlx::Transaction<'c, MySql>,
+    connection: InTransaction<'c>,
     savepoint: bool,
+}
+
+/// The connection of a [`Transaction`], on which statements have spans. It dereferences to sqlx's own,
+/// where they have none.
+pub struct InTransaction<'c> {
+    inner: sqlx::Transaction<'c, MySql>,
     server: Server,
 }
 
-impl<'c> Transaction<'c> {
-    /// What a query of this transaction runs on, or a transaction in it begins on.
+impl InTransaction<'_> {
+    /// What a query runs on, or a transaction in this one begins on.
     pub fn traced(&mut self) -> Traced<&mut MySqlConnection> {
         Traced { executor: &mut self.inner, server: self.server.clone() }
+    }
+
+    /// Sets a savepoint, in a span.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`sqlx::Connection::begin`].
+    pub async fn begin(&mut self) -> sqlx::Result<Transaction<'_>> {
+        self.traced().begin().await
+    }
+}
+
+impl<'c> Transaction<'c> {
+    fn new(inner: sqlx::Transaction<'c, MySql>, savepoint: bool, server: Server) -> Self {
+        Self { connection: InTransaction { inner, server }, savepoint }
     }
 
     /// Commits the transaction, or releases the savepoint, in a span.
@@ -37,8 +56,8 @@ impl<'c> Transaction<'c> {
     /// Those of [`sqlx::Transaction::commit`].
     pub async fn commit(self) -> sqlx::Result<()> {
         let sql = if self.savepoint { "RELEASE SAVEPOINT" } else { "COMMIT" };
-        let span = statement::open(sql, &self.server);
-        span.future(self.inner.commit(), ended(|()| Outcome::default())).await
+        let span = statement::open(sql, &self.connection.server);
+        span.future(self.connection.inner.commit(), ended(|()| Outcome::default())).await
     }
 
     /// Rolls the transaction back, or returns to the savepoint, in a span.
@@ -48,17 +67,31 @@ impl<'c> Transaction<'c> {
     /// Those of [`sqlx::Transaction::rollback`].
     pub async fn rollback(self) -> sqlx::Result<()> {
         let sql = if self.savepoint { "ROLLBACK TO SAVEPOINT" } else { "ROLLBACK" };
-        let span = statement::open(sql, &self.server);
-        span.future(self.inner.rollback(), ended(|()| Outcome::default())).await
+        let span = statement::open(sql, &self.connection.server);
+        span.future(self.connection.inner.rollback(), ended(|()| Outcome::default())).await
     }
 
     /// sqlx's own transaction.
     pub fn into_inner(self) -> sqlx::Transaction<'c, MySql> {
-        self.inner
+        self.connection.inner
     }
 }
 
-impl Deref for Transaction<'_> {
+impl<'c> Deref for Transaction<'c> {
+    type Target = InTransaction<'c>;
+
+    fn deref(&self) -> &InTransaction<'c> {
+        &self.connection
+    }
+}
+
+impl<'c> DerefMut for Transaction<'c> {
+    fn deref_mut(&mut self) -> &mut InTransaction<'c> {
+        &mut self.connection
+    }
+}
+
+impl Deref for InTransaction<'_> {
     type Target = MySqlConnection;
 
     fn deref(&self) -> &MySqlConnection {
@@ -66,7 +99,7 @@ impl Deref for Transaction<'_> {
     }
 }
 
-impl DerefMut for Transaction<'_> {
+impl DerefMut for InTransaction<'_> {
     fn deref_mut(&mut self) -> &mut MySqlConnection {
         &mut self.inner
     }
@@ -74,7 +107,13 @@ impl DerefMut for Transaction<'_> {
 
 impl fmt::Debug for Transaction<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Transaction").field("server", &self.server).finish_non_exhaustive()
+        f.debug_struct("Transaction").field("server", &self.connection.server).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for InTransaction<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InTransaction").field("server", &self.server).finish_non_exhaustive()
     }
 }
 
@@ -87,7 +126,7 @@ impl Traced<&MySqlPool> {
     pub async fn begin(self) -> sqlx::Result<Transaction<'static>> {
         let span = statement::open("BEGIN", &self.server);
         let inner = span.future(self.executor.begin(), ended(|_| Outcome::default())).await?;
-        Ok(Transaction { inner, savepoint: false, server: self.server })
+        Ok(Transaction::new(inner, false, self.server))
     }
 }
 
@@ -101,6 +140,6 @@ impl<'c> Traced<&'c mut MySqlConnection> {
         let savepoint = self.executor.is_in_transaction();
         let span = statement::open(if savepoint { "SAVEPOINT" } else { "BEGIN" }, &self.server);
         let inner = span.future(Connection::begin(self.executor), ended(|_| Outcome::default())).await?;
-        Ok(Transaction { inner, savepoint, server: self.server })
+        Ok(Transaction::new(inner, savepoint, self.server))
     }
 }
