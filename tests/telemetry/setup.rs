@@ -165,7 +165,7 @@ alone! {
 
 alone! {
     fn an_address_that_is_none_is_an_error_and_one_that_is_dead_is_not() {
-        for address in ["http://[", "https://localhost:4317", "localhost"] {
+        for address in ["http://[", "localhost"] {
             for protocol in [throughline::telemetry::Protocol::Grpc, throughline::telemetry::Protocol::HttpProtobuf] {
                 let error = throughline::telemetry::builder()
                     .variables(|_| None)
@@ -174,7 +174,6 @@ alone! {
                     .expect_err("it is no address to send to");
                 let text = error.to_string();
                 assert!(text.contains(address), "{text}");
-                assert!(!address.starts_with("https") || text.contains("TLS"), "{text}");
             }
         }
         let kept = Kept::start();

@@ -31,7 +31,7 @@ pub struct VariableError {
 }
 
 impl VariableError {
-    fn new(variable: &str, value: &str, expected: impl Into<String>) -> Self {
+    pub(super) fn new(variable: &str, value: &str, expected: impl Into<String>) -> Self {
         Self { variable: variable.to_owned(), value: value.to_owned(), expected: expected.into() }
     }
 
@@ -86,6 +86,25 @@ pub(super) struct Otlp {
     /// How long one request may take, if not for ever.
     pub(super) timeout: Option<Duration>,
     pub(super) gzip: bool,
+    #[cfg(feature = "otlp-tls")]
+    pub(super) files: TlsFiles,
+}
+
+/// What encrypted connections need, each by the variable that names it.
+#[cfg(feature = "otlp-tls")]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct TlsFiles {
+    /// Who may vouch for the collector, if not those that this machine trusts.
+    pub(super) authorities: Option<TlsFile>,
+    /// The certificate by which this process is known to the collector, and its key.
+    pub(super) identity: Option<(TlsFile, TlsFile)>,
+}
+
+#[cfg(feature = "otlp-tls")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct TlsFile {
+    pub(super) variable: &'static str,
+    pub(super) path: String,
 }
 
 /// The sampler that is asked for the first span of a trace.
@@ -248,7 +267,30 @@ impl Variables<'_> {
             headers,
             timeout: Some(timeout.unwrap_or(DEFAULT_TIMEOUT)).filter(|timeout| *timeout < Duration::MAX),
             gzip,
+            #[cfg(feature = "otlp-tls")]
+            files: self.tls_files()?,
         })))
+    }
+
+    #[cfg(feature = "otlp-tls")]
+    fn tls_files(&self) -> Result<TlsFiles, VariableError> {
+        let file = |names: &[&'static str; 2]| self.first(names).map(|(variable, path)| TlsFile { variable, path });
+        let certificate =
+            file(&["OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"]);
+        let key = file(&["OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_KEY"]);
+        let alone = |file: TlsFile, other: &str| VariableError::new(file.variable, &file.path, other);
+        let identity = match (certificate, key) {
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            (Some(alone_is), None) => {
+                return Err(alone(alone_is, "a file together with that of `OTEL_EXPORTER_OTLP_CLIENT_KEY`"));
+            }
+            (None, Some(alone_is)) => {
+                return Err(alone(alone_is, "a file together with that of `OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE`"));
+            }
+            (None, None) => None,
+        };
+        let authorities = file(&["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"]);
+        Ok(TlsFiles { authorities, identity })
     }
 
     fn protocol(&self) -> Result<Protocol, VariableError> {

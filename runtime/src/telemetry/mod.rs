@@ -33,6 +33,8 @@ mod setup;
 #[cfg(feature = "otlp")]
 mod shared;
 mod tags;
+#[cfg(feature = "otlp-tls")]
+mod tls;
 #[cfg(feature = "otlp")]
 mod work;
 

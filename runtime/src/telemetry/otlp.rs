@@ -34,6 +34,8 @@ use tonic_types::StatusExt as _;
 use super::env::{Otlp, Protocol, without_password};
 use super::error::InitError;
 use super::sender::{Sender, Sent};
+#[cfg(feature = "otlp-tls")]
+use super::tls::{self, Tls};
 
 const USER_AGENT: &str = concat!("throughline/", env!("CARGO_PKG_VERSION"), " (rust)");
 
@@ -78,11 +80,15 @@ enum Failure {
 /// Must be called in the runtime that the exporter is to live in.
 pub(super) fn exporter(otlp: &Otlp, resource: &Resource) -> Result<Exporter, InitError> {
     let wrong = |why: String| InitError::exporter(&without_password(&otlp.endpoint), why);
+    let is_secure = otlp.endpoint.starts_with("https://");
     // It would be tried in vain for ever, or be sent in clear text.
-    if otlp.endpoint.starts_with("https://") {
-        return Err(wrong("there is no TLS here; give `Builder::exporter` an exporter that has it".to_owned()));
+    #[cfg(not(feature = "otlp-tls"))]
+    if is_secure {
+        return Err(wrong("encrypted connections need the feature `otlp-tls` of `throughline`".to_owned()));
     }
-    if !otlp.endpoint.starts_with("http://") {
+    #[cfg(feature = "otlp-tls")]
+    let tls = if is_secure { Some(Tls::read(&otlp.files)?) } else { None };
+    if !is_secure && !otlp.endpoint.starts_with("http://") {
         return Err(wrong("expected an address such as `http://localhost:4317`".to_owned()));
     }
     let headers: HeaderMap = otlp
@@ -99,6 +105,10 @@ pub(super) fn exporter(otlp: &Otlp, resource: &Resource) -> Result<Exporter, Ini
             if let Some(timeout) = otlp.timeout {
                 endpoint = endpoint.timeout(timeout).connect_timeout(timeout);
             }
+            #[cfg(feature = "otlp-tls")]
+            if let Some(tls) = &tls {
+                endpoint = tls.grpc(endpoint).map_err(|error| wrong(chain(&error)))?;
+            }
             let channel = Mutex::new(endpoint.connect_lazy());
             Transport::Grpc {
                 endpoint: Box::new(endpoint),
@@ -114,6 +124,13 @@ pub(super) fn exporter(otlp: &Otlp, resource: &Resource) -> Result<Exporter, Ini
             let mut client = reqwest::Client::builder().user_agent(USER_AGENT).redirect(Policy::none());
             if let Some(timeout) = otlp.timeout {
                 client = client.timeout(timeout);
+            }
+            #[cfg(feature = "otlp-tls")]
+            {
+                client = match &tls {
+                    Some(tls) => tls.http(client).map_err(|error| wrong(chain(&error)))?,
+                    None => tls::none(client),
+                };
             }
             let client = client.build().map_err(|error| wrong(chain(&error)))?;
             Transport::Http { client, headers, gzip: otlp.gzip }

@@ -14,6 +14,8 @@ use opentelemetry_sdk::trace::{
     Sampler, SdkTracerProvider, ShouldSample, SpanExporter, SpanProcessor, TracerProviderBuilder,
 };
 
+#[cfg(feature = "otlp-tls")]
+use super::env::TlsFiles;
 use super::env::{
     DEFAULT_QUEUE, DEFAULT_TIMEOUT, Destination, Otlp, Protocol, RootSampler, Settings, VariableError, Variables,
     without_password,
@@ -338,7 +340,15 @@ fn collector(
     };
     match Variables(&wanted).read()?.destination {
         Some(Destination::Otlp(given)) => Ok(Otlp { endpoint, protocol, ..given }),
-        _ => Ok(Otlp { endpoint, protocol, headers: Vec::new(), timeout: Some(DEFAULT_TIMEOUT), gzip: false }),
+        _ => Ok(Otlp {
+            endpoint,
+            protocol,
+            headers: Vec::new(),
+            timeout: Some(DEFAULT_TIMEOUT),
+            gzip: false,
+            #[cfg(feature = "otlp-tls")]
+            files: TlsFiles::default(),
+        }),
     }
 }
 

@@ -50,3 +50,21 @@ fn a_message_that_is_too_long_is_one_in_the_words_of_each_server() {
         assert_eq!(is(&classified(&Status::resource_exhausted(message))), ("too large", None), "{message}");
     }
 }
+
+#[cfg(not(feature = "otlp-tls"))]
+#[test]
+fn encrypted_connections_need_a_feature() {
+    for protocol in [Protocol::Grpc, Protocol::HttpProtobuf] {
+        let otlp = Otlp {
+            endpoint: "https://collector:4317".to_owned(),
+            protocol,
+            headers: Vec::new(),
+            timeout: None,
+            gzip: false,
+        };
+        let error = exporter(&otlp, &Resource::builder_empty().build()).err().expect("there is no TLS");
+        assert!(
+            error.to_string().contains("`https://collector:4317`: encrypted connections need the feature `otlp-tls`")
+        );
+    }
+}

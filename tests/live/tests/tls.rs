@@ -1,0 +1,177 @@
+//! `throughline::init` and a collector behind TLS, over real sockets. Needs no server of `tests/live/up`.
+
+#![cfg(feature = "tls")]
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use throughline::in_span;
+use throughline::telemetry::{InitError, Report, Telemetry};
+use throughline_load::Collector;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::{RootCertStore, ServerConfig, crypto};
+
+type Issuer = CertifiedIssuer<'static, KeyPair>;
+
+fn authority() -> Issuer {
+    let mut params = CertificateParams::new([]).expect("no names");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("a certificate")
+}
+
+/// A certificate for `name`, and its key.
+fn certificate(name: &str, issuer: &Issuer) -> (String, String) {
+    let key = KeyPair::generate().expect("a key");
+    let params = CertificateParams::new([name.to_owned()]).expect("a name");
+    (params.signed_by(&key, issuer).expect("a certificate").pem(), key.serialize_pem())
+}
+
+/// Writes a file for one test.
+fn file(name: &str, content: &str) -> String {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("tls-{}-{name}", std::process::id()));
+    fs::write(&path, content).expect("the folder can be written");
+    path.to_str().expect("a plain path").to_owned()
+}
+
+/// Takes TLS off for the server at `to`; callers need a certificate of `callers`, if that is given.
+async fn front(to: SocketAddr, issuer: &Issuer, callers: Option<&Issuer>) -> SocketAddr {
+    let (chain, key) = certificate("localhost", issuer);
+    let provider = Arc::new(crypto::aws_lc_rs::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .expect("they are known");
+    let builder = match callers {
+        None => builder.with_no_client_auth(),
+        Some(callers) => {
+            let mut roots = RootCertStore::empty();
+            roots.add(callers.der().clone()).expect("a certificate");
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+            builder.with_client_cert_verifier(verifier.expect("there is a root"))
+        }
+    };
+    let chain = vec![CertificateDer::from_pem_slice(chain.as_bytes()).expect("a certificate")];
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("a key");
+    let mut config = builder.with_single_cert(chain, key).expect("they belong together");
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("it is bound");
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let mut plain = TcpStream::connect(to).await?;
+                copy_bidirectional(&mut acceptor.accept(socket).await?, &mut plain).await
+            });
+        }
+    });
+    address
+}
+
+/// Sets up tracing by these variables.
+fn set_up(protocol: &'static str, address: SocketAddr, files: &[(&'static str, &str)]) -> Result<Telemetry, InitError> {
+    let files: Vec<_> = files.iter().map(|(name, path)| (*name, (*path).to_owned())).collect();
+    throughline::telemetry::builder()
+        .variables(move |variable| match variable {
+            "OTEL_EXPORTER_OTLP_ENDPOINT" => Some(format!("https://localhost:{}", address.port())),
+            "OTEL_EXPORTER_OTLP_PROTOCOL" => Some(protocol.to_owned()),
+            _ => files.iter().find(|(name, _)| *name == variable).map(|(_, path)| path.clone()),
+        })
+        .init()
+}
+
+/// One span, sent within `limit`.
+async fn send(telemetry: Telemetry, limit: Duration) -> Report {
+    in_span("order", || ());
+    telemetry.shutdown(limit).await
+}
+
+const AUTHORITIES: &str = "OTEL_EXPORTER_OTLP_CERTIFICATE";
+const CERTIFICATE: &str = "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE";
+const KEY: &str = "OTEL_EXPORTER_OTLP_CLIENT_KEY";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn spans_reach_a_collector_that_both_sides_vouch_for() {
+    let arrived = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&arrived);
+    let collector = Collector::start(move |request| {
+        count.fetch_add(request.len(), Ordering::SeqCst);
+    })
+    .expect("a port");
+    let (issuer, stranger) = (authority(), authority());
+    let (client, client_key) = certificate("orders", &issuer);
+    let authorities = file("ca.pem", &issuer.pem());
+    // More than one may be in a file.
+    let both = file("both.pem", &format!("{}{}", stranger.pem(), issuer.pem()));
+    let strangers = file("stranger.pem", &stranger.pem());
+    let (client, client_key) = (file("client.pem", &client), file("client.key", &client_key));
+    let open = front(collector.address(), &issuer, None).await;
+    let closed = front(collector.address(), &issuer, Some(&issuer)).await;
+    let patient = Duration::from_secs(30);
+    let identity = [(AUTHORITIES, &*authorities), (CERTIFICATE, &*client), (KEY, &*client_key)];
+
+    for protocol in ["grpc", "http/protobuf"] {
+        for (address, files) in [
+            (open, &[(AUTHORITIES, &*authorities)][..]),
+            (open, &[("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", &*both), (AUTHORITIES, &*strangers)]),
+            (closed, &identity),
+        ] {
+            let before = arrived.load(Ordering::SeqCst);
+            let report = send(set_up(protocol, address, files).expect("it is valid"), patient).await;
+            assert!(report.is_complete(), "{protocol}: {report:?}");
+            assert_eq!(arrived.load(Ordering::SeqCst), before + 1, "{protocol}");
+        }
+        // A collector that nobody vouches for, and a caller that nobody does.
+        let before = arrived.load(Ordering::SeqCst);
+        for (address, files) in
+            [(open, &[][..]), (open, &[(AUTHORITIES, &*strangers)]), (closed, &[(AUTHORITIES, &*authorities)])]
+        {
+            let telemetry = match set_up(protocol, address, files) {
+                Ok(telemetry) => telemetry,
+                // A machine that trusts nobody.
+                Err(error) => {
+                    assert!(files.is_empty(), "{error}");
+                    continue;
+                }
+            };
+            let report = send(telemetry, Duration::from_millis(500)).await;
+            assert_eq!(report.spans_left, 1, "{protocol}: {report:?}");
+        }
+        assert_eq!(arrived.load(Ordering::SeqCst), before, "{protocol}");
+    }
+}
+
+#[tokio::test]
+async fn files_that_are_wrong_are_named() {
+    let issuer = authority();
+    let (certificate, key) = certificate("orders", &issuer);
+    let (certificate, key) = (file("named.pem", &certificate), file("named.key", &key));
+    let (nothing, none) = (file("nothing.pem", "nothing"), file("none", "x") + ".missing");
+    for protocol in ["grpc", "http/protobuf"] {
+        for (files, variable, path) in [
+            (&[(AUTHORITIES, &*nothing)][..], AUTHORITIES, &nothing),
+            (&[(AUTHORITIES, &*none)], AUTHORITIES, &none),
+            (&[(CERTIFICATE, &*nothing), (KEY, &*key)], CERTIFICATE, &nothing),
+            (&[(CERTIFICATE, &*certificate), (KEY, &*nothing)], KEY, &nothing),
+            (&[(CERTIFICATE, &*certificate)], CERTIFICATE, &certificate),
+            (&[(KEY, &*key)], KEY, &key),
+        ] {
+            let error = set_up(protocol, SocketAddr::from(([127, 0, 0, 1], 9)), files).expect_err("it is wrong");
+            let InitError::Variable(error) = error else { panic!("{error}") };
+            assert_eq!(error.variable(), variable);
+            // A long path is cut.
+            let shown: String = path.chars().take(80).collect();
+            assert!(error.to_string().contains(&shown), "{error}");
+        }
+    }
+}
