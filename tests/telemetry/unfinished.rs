@@ -84,6 +84,14 @@ alone! {
     }
 }
 
+alone! {
+    fn a_table_of_any_size_is_bounded() {
+        let kept = Kept::start();
+        let telemetry = kept.builder().open_spans(usize::MAX).init().expect("it is valid");
+        throughline::in_span("open", || assert_eq!(telemetry.open_spans().len(), 1));
+    }
+}
+
 fn missed(telemetry: &throughline::telemetry::Telemetry) -> usize {
     usize::try_from(telemetry.open_spans_not_listed()).expect("few")
 }

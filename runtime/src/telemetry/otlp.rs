@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::Write as _;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use flate2::write::GzEncoder;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
@@ -285,12 +285,20 @@ async fn http(
             Ok(ExportTraceServiceResponse::decode(&*body).ok().and_then(|response| response.partial_success))
         }
         429 | 502 | 503 | 504 => {
-            let seconds =
-                response.headers().get(RETRY_AFTER).and_then(|after| after.to_str().ok()?.trim().parse().ok());
-            Err(Failure::Later(why(), seconds.map(Duration::from_secs)))
+            let after = response.headers().get(RETRY_AFTER).and_then(|after| after.to_str().ok());
+            Err(Failure::Later(why(), after.and_then(|after| waited(after.trim(), SystemTime::now()))))
         }
         413 => Err(Failure::TooLarge(why())),
         _ => Err(Failure::Never(why())),
+    }
+}
+
+/// How long to wait by `Retry-After`, which is seconds or a date (RFC 9110, section 10.2.3).
+fn waited(after: &str, now: SystemTime) -> Option<Duration> {
+    match after.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        // A date that has passed is no wait.
+        Err(_) => Some(httpdate::parse_http_date(after).ok()?.duration_since(now).unwrap_or_default()),
     }
 }
 

@@ -36,6 +36,9 @@ use crate::source;
 /// How many open spans are listed if not said otherwise.
 const OPEN_SPANS: usize = 1 << 14;
 
+/// The most that may be listed: some fifty megabytes.
+const MOST_OPEN_SPANS: usize = 1 << 18;
+
 /// How long a span may be open before it is told of.
 const OVERDUE: Duration = Duration::from_secs(5 * 60);
 
@@ -173,10 +176,11 @@ impl Builder {
         self
     }
 
-    /// How many open spans are listed at most; 16,384 if not set. Zero lists none, which makes
+    /// How many open spans are listed at most; 16,384 if not set, and never more than 262,144, for all of
+    /// which there is a place from the start. Zero lists none, which makes
     /// a span some tens of nanoseconds cheaper. The first call in a process decides.
     pub fn open_spans(mut self, spans: usize) -> Self {
-        self.open_spans = spans;
+        self.open_spans = spans.min(MOST_OPEN_SPANS);
         self
     }
 

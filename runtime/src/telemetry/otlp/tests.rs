@@ -68,3 +68,20 @@ fn encrypted_connections_need_a_feature() {
         );
     }
 }
+
+#[test]
+fn a_collector_may_say_when_by_seconds_and_by_a_date() {
+    let now = httpdate::parse_http_date("Fri, 20 Nov 2026 12:00:00 GMT").expect("a date");
+    for (after, expected) in [
+        ("0", Some(0)),
+        ("7", Some(7)),
+        ("Fri, 20 Nov 2026 12:00:07 GMT", Some(7)),
+        ("Friday, 20-Nov-26 12:01:00 GMT", Some(60)),
+        ("Fri, 20 Nov 2026 11:59:00 GMT", Some(0)),
+        ("", None),
+        ("-1", None),
+        ("soon", None),
+    ] {
+        assert_eq!(waited(after, now), expected.map(Duration::from_secs), "{after}");
+    }
+}
