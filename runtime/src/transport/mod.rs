@@ -16,5 +16,7 @@ pub mod redis;
 pub mod reqwest;
 #[cfg(feature = "rocketmq")]
 pub mod rocketmq;
+#[cfg(all(test, any(feature = "amqp", feature = "kafka")))]
+mod samples;
 #[cfg(feature = "sql")]
 pub mod sql;

@@ -1,21 +1,9 @@
 use lapin::types::FieldArray;
 use opentelemetry::baggage::BaggageExt as _;
-use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
+use opentelemetry::trace::{TraceContextExt as _, TraceFlags};
 
 use super::*;
-
-const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-
-fn context(flags: TraceFlags) -> Context {
-    let span = SpanContext::new(
-        TraceId::from(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c),
-        SpanId::from(0xb7ad_6b71_6920_3331),
-        flags,
-        false,
-        TraceState::NONE,
-    );
-    Context::new().with_remote_span_context(span)
-}
+use crate::transport::samples::{PARENT, context, described, pairs};
 
 fn table(headers: &[(&str, AMQPValue)]) -> FieldTable {
     let headers = headers.iter().map(|(name, value)| (ShortString::from(*name), value.clone()));
@@ -28,20 +16,6 @@ fn text(value: &str) -> AMQPValue {
 
 fn delivery(exchange: &str, routing_key: &str, redelivered: bool) -> message::Delivery {
     message::Delivery::mock(7, exchange.into(), routing_key.into(), redelivered, b"abc".to_vec())
-}
-
-fn described(origin: &impl Origin) -> Vec<(String, String)> {
-    let mut attributes = Vec::new();
-    origin.describe(&mut attributes);
-    let mut pairs: Vec<_> = attributes.iter().map(|it| (it.key.to_string(), it.value.to_string())).collect();
-    pairs.sort();
-    pairs
-}
-
-fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
-    let mut pairs: Vec<_> = expected.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
-    pairs.sort();
-    pairs
 }
 
 fn is_valid(headers: &FieldTable) -> bool {

@@ -1,24 +1,13 @@
 use std::cell::Cell;
 
 use opentelemetry::baggage::BaggageExt as _;
-use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
+use opentelemetry::trace::{TraceContextExt as _, TraceFlags};
 use rdkafka::Timestamp;
 
 use super::*;
+use crate::transport::samples::{PARENT, context, described, pairs};
 
-const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const OLD: &str = "00-11111111111111111111111111111111-2222222222222222-01";
-
-fn context(flags: TraceFlags) -> Context {
-    let span = SpanContext::new(
-        TraceId::from(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c),
-        SpanId::from(0xb7ad_6b71_6920_3331),
-        flags,
-        false,
-        TraceState::NONE,
-    );
-    Context::new().with_remote_span_context(span)
-}
 
 fn headers<'a>(pairs: impl IntoIterator<Item = (&'a str, Option<&'a [u8]>)>) -> OwnedHeaders {
     pairs.into_iter().fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value }))
@@ -39,20 +28,6 @@ fn is_valid<'a>(pairs: impl IntoIterator<Item = (&'a str, Option<&'a [u8]>)>) ->
 fn message(key: Option<&[u8]>, payload: Option<&[u8]>) -> OwnedMessage {
     let (key, payload) = (key.map(<[u8]>::to_vec), payload.map(<[u8]>::to_vec));
     OwnedMessage::new(payload, key, "orders".into(), Timestamp::NotAvailable, 3, 42, None)
-}
-
-fn described(origin: &impl Origin) -> Vec<(String, String)> {
-    let mut attributes = Vec::new();
-    origin.describe(&mut attributes);
-    let mut pairs: Vec<_> = attributes.iter().map(|it| (it.key.to_string(), it.value.to_string())).collect();
-    pairs.sort();
-    pairs
-}
-
-fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
-    let mut pairs: Vec<_> = expected.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
-    pairs.sort();
-    pairs
 }
 
 #[test]
