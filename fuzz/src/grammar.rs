@@ -43,32 +43,31 @@ pub(crate) fn traceparent(header: &str) -> Option<Identity> {
     identity(trace_id, span_id, u8::from_str_radix(flags, 16).ok()? & 3)
 }
 
-/// W3C Trace Context, section "Tracestate Header". `None` if it is to be discarded.
+/// W3C Trace Context level 2, section "Tracestate Header". `None` if it is to be discarded.
 pub(crate) fn tracestate(headers: &[&str]) -> Option<Vec<(String, String)>> {
     let mut members: Vec<(String, String)> = Vec::new();
     for member in
         headers.join(",").split(',').map(|member| member.trim_matches(OWS)).filter(|member| !member.is_empty())
     {
         let (key, value) = member.split_once('=')?;
-        let keys = match key.split('@').collect::<Vec<_>>().as_slice() {
-            [simple] => is_tracestate_key(simple, 256),
-            [tenant, system] => is_tracestate_key(tenant, 241) && is_tracestate_key(system, 14),
-            _ => false,
-        };
         let values = (1..=256).contains(&value.len())
             && value.chars().all(|letter| matches!(letter, ' '..='+' | '-'..='<' | '>'..='~'));
-        if !keys || !values || members.iter().any(|(other, _)| other == key) {
+        if !is_tracestate_key(key) || !values {
             return None;
         }
-        members.push((key.to_owned(), value.to_owned()));
+        // Of several the first.
+        if members.iter().all(|(other, _)| other != key) {
+            members.push((key.to_owned(), value.to_owned()));
+        }
     }
     (members.len() <= 32).then_some(members)
 }
 
-fn is_tracestate_key(key: &str, length: usize) -> bool {
-    key.len() <= length
+/// Level 2, section "Key".
+fn is_tracestate_key(key: &str) -> bool {
+    key.len() <= 256
         && key.starts_with(|first| matches!(first, 'a'..='z' | '0'..='9'))
-        && key.chars().all(|letter| matches!(letter, 'a'..='z' | '0'..='9' | '_' | '-' | '*' | '/'))
+        && key.chars().all(|letter| matches!(letter, 'a'..='z' | '0'..='9' | '_' | '-' | '*' | '/' | '@'))
 }
 
 /// Zipkin's `b3`.

@@ -5,8 +5,8 @@ use opentelemetry::trace::{SpanContext, TraceId, TraceState};
 /// As many members may be passed on (W3C Trace Context, section "tracestate Header Field Values").
 pub(crate) const MAX_MEMBERS: usize = 32;
 
-/// A valid trace state of which OpenTelemetry refuses a part: keys whose part behind the `@` has the
-/// full 14 characters that W3C allows.
+/// A valid trace state of which OpenTelemetry refuses a part: keys with an `@` that Trace Context level 2
+/// allows and the narrower grammar of level 1, by which OpenTelemetry goes, does not.
 #[derive(Debug)]
 pub(crate) struct ForeignTraceState {
     /// The trace it belongs to.

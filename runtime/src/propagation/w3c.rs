@@ -22,8 +22,6 @@ const LENGTH: usize = 55;
 const KNOWN_FLAGS: u8 = 0b11;
 
 const MAX_KEY: usize = 256;
-const MAX_TENANT: usize = 241;
-const MAX_SYSTEM: usize = 14;
 const MAX_VALUE: usize = 256;
 
 pub(super) fn inject(context: &Context, into: &mut dyn Injector) {
@@ -79,7 +77,8 @@ fn parse_traceparent(header: &[u8]) -> Option<(TraceId, SpanId, TraceFlags)> {
 }
 
 /// The members of all headers in their order; `None` if a single one is not valid, because then
-/// the whole state is to be discarded.
+/// the whole state is discarded. Of members with one key the first is kept, which is the newest: a
+/// vendor's mistake does not cost the state of the others.
 fn parse_tracestate(trace: TraceId, headers: &[&str]) -> Option<(TraceState, Option<Arc<ForeignTraceState>>)> {
     let mut members: Vec<(&str, &str)> = Vec::new();
     for member in headers.iter().flat_map(|header| header.split(',')) {
@@ -88,8 +87,13 @@ fn parse_tracestate(trace: TraceId, headers: &[&str]) -> Option<(TraceState, Opt
             continue;
         }
         let (key, value) = member.split_once('=')?;
-        let repeated = members.iter().any(|(other, _)| *other == key);
-        if members.len() == MAX_MEMBERS || repeated || !is_key(key.as_bytes()) || !is_value(value.as_bytes()) {
+        if !is_key(key.as_bytes()) || !is_value(value.as_bytes()) {
+            return None;
+        }
+        if members.iter().any(|(other, _)| *other == key) {
+            continue;
+        }
+        if members.len() == MAX_MEMBERS {
             return None;
         }
         members.push((key, value));
@@ -109,21 +113,12 @@ fn joined(members: &[(&str, &str)]) -> String {
     members.join(",")
 }
 
+/// The grammar of level 2 (section "Key"), which also holds for what a caller of level 1 may send.
 fn is_key(key: &[u8]) -> bool {
-    let mut parts = key.split(|&byte| byte == b'@');
-    match (parts.next(), parts.next(), parts.next()) {
-        (Some(simple), None, None) => simple.len() <= MAX_KEY && is_name(simple),
-        (Some(tenant), Some(system), None) => {
-            tenant.len() <= MAX_TENANT && system.len() <= MAX_SYSTEM && is_name(tenant) && is_name(system)
-        }
-        _ => false,
-    }
-}
-
-fn is_name(name: &[u8]) -> bool {
-    // Level 1 wants a letter in front unless an `@` follows; level 2 takes a digit too.
-    name.first().is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
-        && name.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-*/".contains(byte))
+    let alphanumeric = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    key.len() <= MAX_KEY
+        && key.first().is_some_and(alphanumeric)
+        && key.iter().all(|byte| alphanumeric(byte) || b"_-*/@".contains(byte))
 }
 
 /// `value` has no blanks at its end: they were taken for the space between members.
