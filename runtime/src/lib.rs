@@ -18,6 +18,11 @@ mod future;
 mod open;
 mod origin;
 mod outcome;
+#[cfg_attr(
+    not(feature = "http"),
+    allow(dead_code, reason = "texts of errors have URLs in them, and so have transports")
+)]
+mod redact;
 mod run;
 mod secret;
 mod snapshot;

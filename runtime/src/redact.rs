@@ -1,0 +1,435 @@
+//! URLs as they may be shown: without credentials, and without the values of parameters that are
+//! secrets.
+
+use std::borrow::Cow;
+
+const REDACTED: &str = "REDACTED";
+
+/// Parameters that are secrets, without case and punctuation.
+#[rustfmt::skip]
+const NAMES: [&str; 29] = [
+    "assertion", "auth", "authcode", "authorization", "authorizationcode", "bearer", "code", "codeverifier", "cookie",
+    "csrf", "cvc", "cvv", "devicecode", "hmac", "key", "otp", "pass", "passcode", "pin", "pw", "samlart", "samlrequest",
+    "samlresponse", "session", "sid", "sig", "subscriptionkey", "ticket", "xsrf",
+];
+
+/// What the names of the others end with: `refresh_token`, `X-Amz-Signature`, `AWSAccessKeyId`.
+#[rustfmt::skip]
+const ENDS: [&str; 23] = [
+    "accesskey", "accesskeyid", "apikey", "appkey", "authkey", "clientassertion", "credential", "credentials", "jwt",
+    "masterkey", "passphrase", "passwd", "password", "privatekey", "pwd", "secret", "secretkey", "sessid", "sessionid",
+    "sessionkey", "sharedkey", "signature", "token",
+];
+
+/// How often a text is decoded to see what it hides.
+const MAX_DECODED: usize = 4;
+
+/// Which parameters are secrets. Names are compared as people mean them: without regard to case,
+/// punctuation and percent-encoding.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rules {
+    hidden: Vec<String>,
+    shown: Vec<String>,
+}
+
+/// What is left of one parameter.
+enum Verdict {
+    Shown,
+    /// The value goes.
+    Named,
+    /// The name may be a secret too.
+    Hidden,
+}
+
+impl Rules {
+    /// What commonly is secret, and nothing else.
+    pub(crate) const USUAL: Self = Self { hidden: Vec::new(), shown: Vec::new() };
+
+    #[cfg(feature = "http")]
+    pub(crate) fn hide(&mut self, name: &str) {
+        self.hidden.push(bare(name));
+    }
+
+    #[cfg(feature = "http")]
+    pub(crate) fn show(&mut self, name: &str) {
+        self.shown.push(bare(name));
+    }
+
+    /// A query, or a fragment, without its mark in front.
+    pub(crate) fn query<'a>(&self, query: &'a str) -> Cow<'a, str> {
+        self.pairs(query, &['&', ';'])
+    }
+
+    /// A path. Its segments may have parameters (`/orders;jsessionid=1`), and it may hold a URL.
+    pub(crate) fn path<'a>(&self, path: &'a str) -> Cow<'a, str> {
+        match path.find("://") {
+            None => self.pairs(path, &['/', ';']),
+            Some(at) => {
+                let (user, rest) = without_user(&path[at + 3..]);
+                let front = self.pairs(&path[..at], &['/', ';']);
+                format!("{front}://{user}{}", self.path(rest)).into()
+            }
+        }
+    }
+
+    /// A URL, absolute or not.
+    pub(crate) fn url(&self, url: &str) -> String {
+        let marked = url.find(['?', '#']).unwrap_or(url.len());
+        let (front, rest) = match url[..marked].find("://") {
+            None => (String::new(), url),
+            Some(at) => {
+                let (user, rest) = without_user(&url[at + 3..]);
+                (format!("{}://{user}", self.pairs(&url[..at], &['/', ';'])), rest)
+            }
+        };
+        let (rest, fragment) = cut(rest, '#');
+        let (path, query) = cut(rest, '?');
+        let mut shown = front;
+        shown.push_str(&self.path(path));
+        for (mark, part) in [('?', query), ('#', fragment)] {
+            if let Some(part) = part {
+                shown.push(mark);
+                shown.push_str(&self.query(part));
+            }
+        }
+        shown
+    }
+
+    /// A text with URLs in it, such as the description of an error.
+    pub(crate) fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let looks_like_url = |word: &str| word.contains("://") || word.contains('?');
+        if !looks_like_url(text) {
+            return text.into();
+        }
+        let mut shown = String::with_capacity(text.len());
+        for word in text.split_inclusive(|c: char| c.is_whitespace() || "\"<>`".contains(c)) {
+            // What follows a URL in a sentence is not of it.
+            let url = word.trim_end_matches(|c: char| c.is_whitespace() || "\"<>`)]},.:;'!".contains(c));
+            if looks_like_url(url) {
+                shown.push_str(&self.url(url));
+                shown.push_str(&word[url.len()..]);
+            } else {
+                shown.push_str(word);
+            }
+        }
+        shown.into()
+    }
+
+    fn pairs<'a>(&self, text: &'a str, separators: &[char]) -> Cow<'a, str> {
+        let all = || text.split(separators);
+        if all().all(|pair| matches!(self.judge(pair, text), Verdict::Shown)) {
+            return text.into();
+        }
+        let mut shown = String::with_capacity(text.len() + REDACTED.len());
+        let mut hidden = false;
+        for pair in all() {
+            let separator = text[..pair.as_ptr() as usize - text.as_ptr() as usize].chars().next_back();
+            shown.extend(separator);
+            let (name, value) = cut(pair, '=');
+            // The rest of a secret whose own semicolon was not encoded.
+            let goes_on = hidden && separator == Some(';') && value.is_none() && !pair.is_empty();
+            let verdict = if goes_on { Verdict::Hidden } else { self.judge(pair, text) };
+            hidden = !matches!(verdict, Verdict::Shown);
+            match verdict {
+                Verdict::Shown => shown.push_str(pair),
+                Verdict::Named => shown.extend([name, "=", REDACTED]),
+                Verdict::Hidden => shown.push_str(REDACTED),
+            }
+        }
+        shown.into()
+    }
+
+    /// What becomes of `pair`, which is one of `all`.
+    fn judge(&self, pair: &str, all: &str) -> Verdict {
+        match cut(pair, '=') {
+            (_, Some("")) => Verdict::Shown,
+            (name, Some(_)) if self.is_secret(name) => Verdict::Named,
+            // A secret in a login, and an innocent word elsewhere.
+            (name, Some(_)) if bare(name) == "state" && self.is_login(all) => Verdict::Named,
+            (name, _) if self.holds_secret(name) => Verdict::Hidden,
+            (_, Some(value)) if self.holds_secret(value) => Verdict::Named,
+            _ => Verdict::Shown,
+        }
+    }
+
+    fn is_login(&self, pairs: &str) -> bool {
+        pairs.split(['&', ';']).any(|pair| {
+            let name = cut(pair, '=').0;
+            matches!(&*bare(name), "clientid" | "responsetype") || self.is_secret(name)
+        })
+    }
+
+    /// Whether a parameter of this name is a secret. `user[password]` and `user.password` are.
+    fn is_secret(&self, name: &str) -> bool {
+        let Some(name) = decoded(name) else { return true };
+        let whole = bare(&name);
+        if self.hidden.contains(&whole) {
+            return true;
+        }
+        !self.shown.contains(&whole)
+            && name.split(['[', ']', '.']).any(|part| {
+                let part = bare(part);
+                let part = part.trim_end_matches(|c: char| c.is_ascii_digit());
+                NAMES.contains(&part) || ENDS.iter().any(|end| part.ends_with(end))
+            })
+    }
+
+    /// Whether a URL, a query or JSON with a secret is packed into `text`.
+    fn holds_secret(&self, text: &str) -> bool {
+        if !text.contains(['=', '@', ':', '%']) {
+            return false;
+        }
+        let Some(text) = decoded(text) else { return true };
+        let credentials = text.match_indices("://").any(|(at, mark)| {
+            let (user, _) = without_user(&text[at + mark.len()..]);
+            !user.is_empty()
+        });
+        credentials
+            || text.match_indices(['=', ':']).any(|(at, mark)| {
+                let (before, after) = (&text[..at], &text[at + 1..]);
+                // In JSON a name is quoted.
+                let name = before.trim_end().trim_end_matches(['"', '\'']);
+                let is_name = mark == "=" || name.len() < before.trim_end().len();
+                let name = name.rsplit(|c: char| c.is_whitespace() || "&;?#/,{}()<>\"'=:".contains(c)).next();
+                is_name
+                    && !after.is_empty()
+                    && !after.starts_with(['&', ';', '='])
+                    && name.is_some_and(|it| self.is_secret(it))
+            })
+    }
+}
+
+/// What is shown in place of user and password, and what follows them. `rest` begins with an
+/// authority.
+fn without_user(rest: &str) -> (&'static str, &str) {
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let authority = &rest[..end];
+    // A port that is none is the begin of a password that should have been encoded.
+    let odd = || {
+        authority
+            .rsplit_once(':')
+            .is_some_and(|(host, port)| !host.starts_with('[') && !port.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let user = match authority.rfind('@') {
+        None if odd() => rest.rfind('@'),
+        found => found,
+    };
+    match user {
+        None => ("", rest),
+        Some(at) if rest[..at].contains(':') => ("REDACTED:REDACTED@", &rest[at + 1..]),
+        Some(at) => ("REDACTED@", &rest[at + 1..]),
+    }
+}
+
+fn cut(text: &str, mark: char) -> (&str, Option<&str>) {
+    text.split_once(mark).map_or((text, None), |(before, after)| (before, Some(after)))
+}
+
+/// A name without case and punctuation.
+fn bare(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// The text behind percent-encoding, also where it was encoded more than once; `None` if it was
+/// encoded so often that only somebody with something to hide would do it.
+fn decoded(text: &str) -> Option<Cow<'_, str>> {
+    let mut text = Cow::Borrowed(text);
+    for _ in 0..MAX_DECODED {
+        match decoded_once(&text) {
+            None => return Some(text),
+            Some(once) => text = once.into(),
+        }
+    }
+    decoded_once(&text).is_none().then_some(text)
+}
+
+/// `None` if nothing was encoded.
+fn decoded_once(text: &str) -> Option<String> {
+    let mut bytes = Vec::new();
+    let mut rest = text;
+    let mut found = false;
+    while let Some(at) = rest.find('%') {
+        bytes.extend_from_slice(&rest.as_bytes()[..at]);
+        // `from_str_radix` takes a sign for a digit.
+        let digits = rest.get(at + 1..at + 3).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        bytes.push(byte.unwrap_or(b'%'));
+        found |= byte.is_some();
+        rest = &rest[at + if byte.is_some() { 3 } else { 1 }..];
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    found.then(|| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_commonly_is_secret_is_hidden() {
+        for name in [
+            "token",
+            "access_token",
+            "refresh_token",
+            "id_token",
+            "password",
+            "passwd",
+            "pwd",
+            "secret",
+            "client_secret",
+            "api_key",
+            "apikey",
+            "api-key",
+            "apiKey",
+            "key",
+            "code",
+            "sig",
+            "SIG",
+            "Sig",
+            "signature",
+            "Signature",
+            "X-Amz-Signature",
+            "x-amz-signature",
+            "X-Amz-Security-Token",
+            "X-Amz-Credential",
+            "X-Goog-Signature",
+            "X-Goog-Credential",
+            "AWSAccessKeyId",
+            "session",
+            "session_id",
+            "sessionid",
+            "PHPSESSID",
+            "auth",
+            "Authorization",
+            "jwt",
+            "assertion",
+            "client_assertion",
+            "SAMLResponse",
+            "otp",
+            "csrf_token",
+            "password2",
+            "new_password",
+            "user[password]",
+            "token[]",
+            "user.password",
+            "code_verifier",
+            "%74oken",
+            "%2574oken",
+            "to%6ben",
+            "TOKEN",
+            "tok%00en",
+            "+token",
+            "token%20",
+            "%25252525252525252574oken",
+        ] {
+            let shown = Rules::USUAL.query(&format!("page=2&{name}=hunter2&q=a")).into_owned();
+            assert_eq!(shown, format!("page=2&{name}=REDACTED&q=a"));
+            let shown = Rules::USUAL.query(&format!("page=2;{name}=hunter2;q=a")).into_owned();
+            assert_eq!(shown, format!("page=2;{name}=REDACTED;q=a"));
+        }
+    }
+
+    #[test]
+    fn all_else_is_shown_as_it_is() {
+        for query in [
+            "",
+            "q=a&page=2",
+            "tokens=1&keys=2&codes=3",
+            "zip_code=1&country_code=de&barcode=2",
+            "sort_key=a",
+            "state=open",
+            "monkey=1&keyboard=2&keyword=x",
+            "sig&token",
+            "token=&page=1",
+            "author=ada",
+            "passenger=2",
+            "design=1&assigned=bob",
+            "at=12:30&on=a@b.example",
+            "next=%2Fhome%3Fpage%3D2",
+            "&&;;=",
+            "a=%zz&%=1",
+            "%",
+            "q=%F0%9F%98%80",
+            "q={\"name\":\"x\"}",
+        ] {
+            assert!(matches!(Rules::USUAL.query(query), Cow::Borrowed(same) if same == query), "{query}");
+        }
+    }
+
+    #[test]
+    fn nothing_gets_around_it() {
+        let shown = |query| Rules::USUAL.query(query).into_owned();
+        assert_eq!(shown("sig=a=b&sig=c"), "sig=REDACTED&sig=REDACTED");
+        assert_eq!(shown("token=hun;ter2&a=1"), "token=REDACTED;REDACTED&a=1");
+        assert_eq!(shown("code=1&state=2"), "code=REDACTED&state=REDACTED");
+        assert_eq!(shown("client_id=1&state=2"), "client_id=1&state=REDACTED");
+        // In a value, or in a name, there may be another query.
+        for packed in [
+            "next=/cb?token=hunter2",
+            "next=%2Fcb%3Ftoken%3Dhunter2",
+            "next=%252Fcb%253Ftoken%253Dhunter2",
+            "next=https%3A%2F%2Fada%3Ahunter2%40example.com",
+            "a=1%26token=hunter2",
+            "a=x#token=hunter2",
+            "filter={\"password\":\"hunter2\"}",
+            "filter=%7B%22password%22%3A+%22hunter2%22%7D",
+        ] {
+            let shown = shown(packed);
+            assert!(shown.ends_with("=REDACTED"), "{shown}");
+        }
+        assert_eq!(shown("token%3Dhunter2"), "REDACTED");
+        assert_eq!(shown("token%3Dhunter2=1"), "REDACTED");
+    }
+
+    #[test]
+    fn paths_have_parameters_too() {
+        let shown = |path| Rules::USUAL.path(path).into_owned();
+        assert_eq!(shown("/orders/1001"), "/orders/1001");
+        assert_eq!(
+            shown("/orders;jsessionid=1;a=2/1001;token=x"),
+            "/orders;jsessionid=REDACTED;a=2/1001;token=REDACTED"
+        );
+        assert_eq!(shown("/orders%3Btoken%3Dx/1"), "/REDACTED/1");
+        assert_eq!(
+            shown("/to/http://ada:pw@example.com/x;sig=1"),
+            "/to/http://REDACTED:REDACTED@example.com/x;sig=REDACTED"
+        );
+        assert_eq!(shown("/key/code/token"), "/key/code/token");
+    }
+
+    #[test]
+    fn credentials_are_taken_out_of_a_url() {
+        let shown = |url| Rules::USUAL.url(url);
+        for url in
+            ["https://example.com:8443/a?b=c#d", "/a?b", "http://[::1]:80/", "http://[::1]", "a:b", "http://h/@me"]
+        {
+            assert_eq!(shown(url), url);
+        }
+        assert_eq!(shown("https://ada:secret@example.com/a"), "https://REDACTED:REDACTED@example.com/a");
+        assert_eq!(shown("https://ada@example.com"), "https://REDACTED@example.com");
+        assert_eq!(shown("https://a:b@c@example.com/?sig=1"), "https://REDACTED:REDACTED@example.com/?sig=REDACTED");
+        assert_eq!(shown("redis://:pa#s/s?@h:6379/0"), "redis://REDACTED:REDACTED@h:6379/0");
+        assert_eq!(
+            shown("https://h/cb#access_token=x&expires_in=3"),
+            "https://h/cb#access_token=REDACTED&expires_in=3"
+        );
+        assert_eq!(shown("/cb?next=http://a:b@h/"), "/cb?next=REDACTED");
+    }
+
+    #[test]
+    fn urls_are_found_in_a_text() {
+        let shown = |text| Rules::USUAL.text(text).into_owned();
+        for text in ["out of stock", "why? because", "see https://example.com/a.", "a\n\u{1f600} b?"] {
+            assert_eq!(shown(text), text);
+        }
+        assert_eq!(
+            shown("error sending request for url (http://ada:pw@h/a?token=x): refused"),
+            "error sending request for url (http://REDACTED:REDACTED@h/a?token=REDACTED): refused"
+        );
+        assert_eq!(
+            shown("GET /login?token=x failed, \"http://h?sig=y\""),
+            "GET /login?token=REDACTED failed, \"http://h?sig=REDACTED\""
+        );
+        assert_eq!(shown("postgres://u:p@db/x"), "postgres://REDACTED:REDACTED@db/x");
+    }
+}
