@@ -111,3 +111,33 @@ fn a_required_tag_without_a_value_is_counted() {
         .collect();
     assert_eq!(counted, [(2, vec![("tag.key".to_owned(), "tenant_id".to_owned())])]);
 }
+
+/// Nothing in this process reads tags for a log: that would be a reason to evaluate them.
+#[test]
+fn a_tag_is_not_evaluated_in_a_trace_that_is_not_sampled() {
+    use opentelemetry_sdk::trace::Sampler;
+    use throughline::testing::Capture;
+    use throughline::{biz_tags, in_span, traced};
+
+    fn never() -> u8 {
+        panic!("evaluated")
+    }
+    #[traced(tags(own = never()))]
+    #[biz_tags(scoped = never())]
+    fn place() -> u8 {
+        3
+    }
+    #[biz_tags(scoped = never())]
+    fn alone() -> u8 {
+        4
+    }
+    let off = Capture::with_sampler(Sampler::AlwaysOff);
+    assert_eq!(off.run(|| in_span("root", || place() + alone())), 7);
+    // Nor where there is baggage, if it is of other keys.
+    #[traced]
+    #[biz_tags(propagate(tenant_id = "acme"))]
+    fn outer() -> u8 {
+        place() + alone()
+    }
+    assert_eq!(off.run(|| in_span("root", outer)), 7);
+}

@@ -14,7 +14,7 @@ use crate::future::{Traced, TracedStream};
 use crate::origin::Origin;
 use crate::outcome::Outcome;
 use crate::span::{Opening, Parent, Rest, Scope, Span, is_off};
-use crate::tags::{Tag, Tags};
+use crate::tags::{Quiet, Tag, Tags};
 use crate::value::TagValue;
 
 /// Runs `f` in a span. What [`#[traced]`](macro@crate::traced) is for a function, this is for a
@@ -189,7 +189,8 @@ impl Block {
 
     /// Starts the span; a detached one is cut loose from its caller.
     pub(crate) fn start(self, detached: bool) -> Span {
-        if !detached && matches!(self.rest.parent, Parent::Current) && current::with(is_off) {
+        let is_plain = !detached && matches!(self.rest.parent, Parent::Current);
+        if is_plain && current::with(|current| is_off(current) && Quiet::below(current).is_none()) {
             return Span(Scope::Off);
         }
         let mut opening = Opening { callsite: &self.callsite, rest: Some(Box::new(self.rest)) };
@@ -199,10 +200,10 @@ impl Block {
         }
         opening.start(|tags: &mut Tags| {
             for (key, value) in own {
-                tags.add(Tag::new(key, value));
+                tags.add(key, || Tag::new(value));
             }
             for (key, value) in scoped {
-                tags.scope(Tag::new(key, value));
+                tags.scope(key, || Tag::new(value));
             }
         })
     }

@@ -9,7 +9,7 @@ use crate::ambient::Ambient;
 use crate::current;
 use crate::outcome::Outcome;
 use crate::span::{Scope, Span, is_off, report_missing};
-use crate::tags::Tags;
+use crate::tags::{Quiet, Tags};
 
 impl Span {
     /// Runs `body` in the span and ends it, whatever happens.
@@ -75,7 +75,7 @@ impl Drop for Entered {
 
 /// Tags for the span that is current already, and for all below the code that follows.
 ///
-/// Nothing is evaluated in a trace that is not sampled.
+/// In a trace that is not sampled, only what is needed besides is evaluated.
 #[derive(Debug, Default)]
 #[must_use]
 pub struct Tagging(Tags);
@@ -98,6 +98,9 @@ impl Tagging {
         // A span that does not record may still have spans below it that do: that of another
         // process, or the identity that a job or a thread was given.
         if !is_off(&current) {
+            fill(&mut self.0);
+        } else if let Some(quiet) = Quiet::below(&current) {
+            self.0.be_quiet(quiet);
             fill(&mut self.0);
         }
         let span = current.span();

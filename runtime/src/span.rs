@@ -15,7 +15,7 @@ use crate::origin::Origin;
 use crate::outcome::{self, Outcome};
 use crate::snapshot::Snapshot;
 use crate::source;
-use crate::tags::Tags;
+use crate::tags::{Quiet, Tags};
 
 /// A span that is about to start.
 ///
@@ -136,12 +136,13 @@ impl<'a> Opening<'a> {
         self
     }
 
-    /// Starts the span. `fill` gives its tags, and is not called if nothing will be recorded.
+    /// Starts the span. `fill` gives its tags, and is not called if nothing will be recorded and no
+    /// tag is needed for anything else.
     #[inline]
     pub fn start(self, fill: impl FnOnce(&mut Tags)) -> Span {
         let Some(mut rest) = self.rest else {
-            if current::with(is_off) {
-                return Span(Scope::Off);
+            if let Some(quiet) = current::with(|current| is_off(current).then(|| Quiet::below(current))) {
+                return Span(quiet.map_or(Scope::Off, |quiet| unrecorded(quiet, fill)));
             }
             let mut tags = Tags::new(described(self.callsite));
             fill(&mut tags);
@@ -149,7 +150,7 @@ impl<'a> Opening<'a> {
         };
         let (parent, changed) = rest.parent();
         if is_off(&parent) {
-            return rest.off(parent, changed);
+            return rest.off(parent, changed, fill);
         }
         rest.tags.own.append(&mut described(self.callsite));
         fill(&mut rest.tags);
@@ -229,7 +230,11 @@ impl Rest {
     }
 
     /// No span, but what was asked for besides.
-    fn off(mut self, parent: Context, changed: bool) -> Span {
+    fn off(mut self, parent: Context, changed: bool, fill: impl FnOnce(&mut Tags)) -> Span {
+        if let Some(quiet) = Quiet::below(&parent) {
+            self.tags.be_quiet(quiet);
+            fill(&mut self.tags);
+        }
         Span(match self.tags.enrich(&parent) {
             Some(enriched) => Scope::Within(enriched),
             None if changed => Scope::Within(parent),
@@ -252,6 +257,14 @@ fn is_of_batch(key: &str) -> bool {
     const SHARED: [&str; 6] = ["system", "operation.", "destination.", "consumer.", "client.", "rocketmq.namespace"];
     key.strip_prefix("messaging.").is_some_and(|key| SHARED.iter().any(|start| key.starts_with(start)))
         || key.starts_with("server.")
+}
+
+/// What is current where nothing is recorded, but tags are needed.
+#[cold]
+fn unrecorded(quiet: Quiet, fill: impl FnOnce(&mut Tags)) -> Scope {
+    let mut tags = Tags::quiet(quiet);
+    fill(&mut tags);
+    current::with(|current| tags.enrich(current)).map_or(Scope::Off, Scope::Within)
 }
 
 /// The common case: a child of the current span.

@@ -1,6 +1,7 @@
 //! Business tags: how they are written down, and how the context holds them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use opentelemetry::baggage::{Baggage, BaggageExt as _};
 use opentelemetry::{Context, Key, KeyValue, StringValue, Value};
@@ -10,10 +11,9 @@ use crate::current;
 use crate::secret;
 use crate::value::TagValue;
 
-/// One tag on its way to a span.
+/// The value of one tag on its way to a span.
 #[derive(Debug)]
 pub struct Tag {
-    key: &'static str,
     value: Option<Value>,
     missing: bool,
     baggage: bool,
@@ -22,8 +22,8 @@ pub struct Tag {
 impl Tag {
     /// A tag whose value is known, or is absent.
     #[inline]
-    pub fn new(key: &'static str, value: Option<Value>) -> Self {
-        Self { key, value, missing: false, baggage: false }
+    pub fn new(value: Option<Value>) -> Self {
+        Self { value, missing: false, baggage: false }
     }
 
     /// Reports the tag as missing when there is no value.
@@ -71,6 +71,8 @@ pub struct Tags {
     pub(crate) scoped: Vec<KeyValue>,
     /// What most calls do not ask for.
     notes: Option<Box<Notes>>,
+    /// Without a span, which tags are needed all the same.
+    quiet: Option<Quiet>,
 }
 
 /// What tags ask for besides being attributes.
@@ -82,10 +84,56 @@ struct Notes {
     missing: Vec<&'static str>,
 }
 
+/// Which tags are needed where nothing is recorded.
+#[derive(Debug)]
+pub(crate) struct Quiet(Context);
+
+impl Quiet {
+    /// `None` if no tag is: there is nothing that one could replace, and no log reads them.
+    #[inline]
+    pub(crate) fn below(context: &Context) -> Option<Self> {
+        let needed = is_read_by_logs() || Ambient::of(context).is_some_and(|ambient| !ambient.tags.is_empty());
+        (needed || !context.baggage().is_empty()).then(|| Self(context.clone()))
+    }
+
+    /// Whether the scoped tag `key` is needed: logs read all, and what stands for its key in the
+    /// context must not outlive what the code says here.
+    fn needs(&self, key: &'static str) -> bool {
+        is_read_by_logs()
+            || self.0.baggage().get(key).is_some()
+            || Ambient::of(&self.0).is_some_and(|ambient| ambient.tags.iter().any(|tag| tag.key.as_str() == key))
+    }
+}
+
+/// Whether the tags of traces that are not sampled are read as well.
+static READ_BY_LOGS: AtomicBool = AtomicBool::new(false);
+
+#[inline]
+pub(crate) fn is_read_by_logs() -> bool {
+    READ_BY_LOGS.load(Ordering::Relaxed)
+}
+
+/// From now on, and for good, scoped tags are evaluated in traces that are not sampled too.
+#[cfg(feature = "log")]
+pub(crate) fn read_by_logs() {
+    READ_BY_LOGS.store(true, Ordering::Relaxed);
+}
+
 impl Tags {
     #[inline]
     pub(crate) fn new(own: Vec<KeyValue>) -> Self {
         Self { own, ..Self::default() }
+    }
+
+    /// The tags of a call of which nothing is recorded.
+    #[cold]
+    pub(crate) fn quiet(quiet: Quiet) -> Self {
+        Self { quiet: Some(quiet), ..Self::default() }
+    }
+
+    /// From here on, takes only what is needed where nothing is recorded.
+    pub(crate) fn be_quiet(&mut self, quiet: Quiet) {
+        self.quiet = Some(quiet);
     }
 
     /// Required tags without a value.
@@ -94,37 +142,46 @@ impl Tags {
         self.notes.as_ref().map_or(&[], |notes| &notes.missing)
     }
 
-    /// An attribute of this span alone.
+    /// An attribute of this span alone. `tag` is not called where nobody would see it.
     #[inline]
-    pub fn add(&mut self, tag: Tag) {
+    pub fn add(&mut self, key: &'static str, tag: impl FnOnce() -> Tag) {
+        if self.quiet.is_some() {
+            return;
+        }
+        let tag = tag();
         if tag.missing | tag.baggage {
-            self.note(&tag);
+            self.note(key, &tag);
         }
         if let Some(value) = tag.value {
-            self.own.push(KeyValue::new(tag.key, value));
+            self.own.push(KeyValue::new(key, value));
         }
     }
 
-    /// An attribute of this span and of every span below it.
+    /// An attribute of this span and of every span below it. `tag` is not called where nobody would
+    /// see it.
     #[inline]
-    pub fn scope(&mut self, tag: Tag) {
+    pub fn scope(&mut self, key: &'static str, tag: impl FnOnce() -> Tag) {
+        if self.quiet.as_ref().is_some_and(|quiet| !quiet.needs(key)) {
+            return;
+        }
+        let tag = tag();
         if tag.missing | tag.baggage {
-            self.note(&tag);
+            self.note(key, &tag);
         }
         if let Some(value) = tag.value {
-            self.scoped.push(KeyValue::new(tag.key, shared(value)));
+            self.scoped.push(KeyValue::new(key, shared(value)));
         }
     }
 
     /// What a tag asks for besides being an attribute.
     #[cold]
-    fn note(&mut self, tag: &Tag) {
+    fn note(&mut self, key: &'static str, tag: &Tag) {
         let notes = self.notes.get_or_insert_default();
         if tag.missing {
-            notes.missing.push(tag.key);
+            notes.missing.push(key);
         }
         if let (true, Some(value)) = (tag.baggage, &tag.value) {
-            notes.baggage.push((tag.key, value.as_str().into_owned()));
+            notes.baggage.push((key, value.as_str().into_owned()));
         }
     }
 
@@ -152,49 +209,84 @@ impl Tags {
         self.enrich(context)
     }
 
-    /// `context` with the scoped tags and the baggage of this call; `None` if there are none.
+    /// `context` with the scoped tags and the baggage of this call; `None` if that is what it has.
     #[inline]
     pub(crate) fn enrich(&mut self, context: &Context) -> Option<Context> {
-        let baggage =
-            self.notes.as_mut().map(|notes| std::mem::take(&mut notes.baggage)).filter(|baggage| !baggage.is_empty());
-        if baggage.is_none() && self.scoped.is_empty() {
+        if self.scoped.is_empty() && self.notes.is_none() {
             return None;
         }
-        Some(self.enriched(context, baggage))
+        self.enriched(context)
     }
 
-    fn enriched(&mut self, context: &Context, propagated: Option<Vec<(&'static str, String)>>) -> Context {
-        let mut ambient = Ambient::of(context).map_or_else(Ambient::default, |ambient| Ambient::clone(ambient));
-        if !self.scoped.is_empty() {
+    fn enriched(&mut self, context: &Context) -> Option<Context> {
+        let propagated = self.notes.as_mut().map(|notes| std::mem::take(&mut notes.baggage)).unwrap_or_default();
+        let baggage = changed(context.baggage(), &self.scoped, propagated);
+        let known = Ambient::of(context);
+        let inherited = known.map_or(&[][..], |ambient| &ambient.tags);
+        let tags = (!self.scoped.iter().all(|tag| inherited.contains(tag))).then(|| {
             let mut tags = std::mem::take(&mut self.scoped);
             let set = tags.len();
-            for tag in ambient.tags.iter() {
+            for tag in inherited {
                 if !has_key(&tags[..set], &tag.key) {
                     tags.push(tag.clone());
                 }
             }
-            ambient.tags = tags.into();
+            Arc::from(tags)
+        });
+        if tags.is_none() && baggage.is_none() {
+            return None;
         }
-        let Some(propagated) = propagated else { return ambient.put(context) };
-        let mut baggage: Baggage = ambient::entries(context.baggage()).collect();
-        let expected = propagated.iter().filter(|(key, _)| baggage.get(key).is_none()).count() + baggage.len();
-        for (key, value) in propagated {
-            baggage.insert(key, value);
+        let mut ambient = known.map_or_else(Ambient::default, |ambient| Ambient::clone(ambient));
+        if let Some(tags) = tags {
+            ambient.tags = tags;
         }
-        if baggage.len() < expected {
-            tracing::warn!(
-                "baggage is full: a propagated tag stays in this process (W3C Baggage allows 64 members and 8192 bytes)"
-            );
-        }
+        let Some(baggage) = baggage else { return Some(ambient.put(context)) };
         ambient.baggage = Some(ambient::entries(&baggage).collect());
-        ambient.put(&context.with_baggage(baggage))
+        Some(ambient.put(&context.with_baggage(baggage)))
     }
+}
+
+/// The baggage with the members that are to leave the process, and without those that `tags` say
+/// something else of; `None` if it stays as it is.
+///
+/// A tag that is not to propagate is never written, so a member with another value can only go: the
+/// services below would read of one trace what this one knows to be wrong.
+fn changed(baggage: &Baggage, tags: &[KeyValue], propagated: Vec<(&'static str, String)>) -> Option<Baggage> {
+    if baggage.is_empty() && propagated.is_empty() {
+        return None;
+    }
+    let is_stale = |key: &Key, value: &StringValue| {
+        let tag = tags.iter().find(|tag| tag.key == *key);
+        tag.is_some_and(|tag| tag.value.as_str() != value.as_str())
+            && !propagated.iter().any(|(propagated, _)| *propagated == key.as_str())
+    };
+    let stays = ambient::entries(baggage).filter(|(key, (value, _))| !is_stale(key, value)).collect::<Vec<_>>();
+    let is_known = |(key, value): &(&str, String)| baggage.get(key).is_some_and(|member| member.as_str() == value);
+    if stays.len() == baggage.len() && propagated.iter().all(is_known) {
+        return None;
+    }
+    let mut changed: Baggage = stays.into_iter().collect();
+    let expected = propagated.iter().filter(|(key, _)| changed.get(key).is_none()).count() + changed.len();
+    for (key, value) in propagated {
+        changed.insert(key, value);
+    }
+    if changed.len() < expected {
+        tracing::warn!(
+            "baggage is full: a propagated tag stays in this process (W3C Baggage allows 64 members and 8192 bytes)"
+        );
+    }
+    Some(changed)
 }
 
 /// The tags that hold here: what `#[biz_tags]` of this function and of those above it have set.
 ///
 /// Log formatters and client libraries read them. Costs one look-up in the current context; empty
-/// where no tag is set, and in a trace that is not sampled.
+/// where no tag is set.
+///
+/// In a trace that is not sampled, it depends on whether logs want them. As soon as one of this
+/// crate's log formatters exists in the process (`log::Text`, `log::json`, …), the tags are all there.
+/// Otherwise only those are evaluated that are propagated, and those that replace one: an unsampled
+/// call costs next to nothing then.
 ///
 /// ```
 /// use throughline::biz_tags;

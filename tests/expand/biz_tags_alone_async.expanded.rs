@@ -6,14 +6,14 @@ async fn place(tenant_id: String, order_no: u64) -> Result<u64, String> {
     ::throughline::__private::tags()
         .start(|tags| {
             tags.scope(
-                ::throughline::__private::Tag::new(
-                    "tenant_id",
+                "tenant_id",
+                || ::throughline::__private::Tag::new(
                     ::throughline::__private::value(&tenant_id),
                 ),
             );
             tags.scope(
-                ::throughline::__private::Tag::new(
-                    "order_no",
+                "order_no",
+                || ::throughline::__private::Tag::new(
                     ::throughline::__private::value(&order_no),
                 ),
             );

@@ -19,72 +19,82 @@ fn place(
     ::throughline::__private::tags()
         .propagate(|tags| {
             tags.scope(
-                ::throughline::__private::Tag::new(
-                        "account",
-                        ::throughline::__private::value(&account),
-                    )
-                    .hash()
-                    .propagate(),
+                "account",
+                || {
+                    ::throughline::__private::Tag::new(
+                            ::throughline::__private::value(&account),
+                        )
+                        .hash()
+                        .propagate()
+                },
             );
             tags.scope(
-                ::throughline::__private::Tag::new(
-                        "shard",
-                        ::throughline::__private::value(&shard),
-                    )
-                    .propagate(),
+                "shard",
+                || {
+                    ::throughline::__private::Tag::new(
+                            ::throughline::__private::value(&shard),
+                        )
+                        .propagate()
+                },
             );
         })
         .start(|tags| {
             tags.scope(
-                ::throughline::__private::Tag::new(
-                    "tenant_id",
+                "tenant_id",
+                || ::throughline::__private::Tag::new(
                     ::throughline::__private::value(&tenant_id),
                 ),
             );
             tags.scope(
-                ::throughline::__private::Tag::new(
-                    "order_no",
+                "order_no",
+                || ::throughline::__private::Tag::new(
                     ::throughline::__private::value(&req.order_no),
                 ),
             );
             tags.scope(
-                ::throughline::__private::Tag::new(
-                    "biz.next",
+                "biz.next",
+                || ::throughline::__private::Tag::new(
                     ::throughline::__private::value(&(req.order_no + 1)),
                 ),
             );
             tags.scope(
-                ::throughline::__private::Tag::new(
-                    "address",
+                "address",
+                || ::throughline::__private::Tag::new(
                     ::throughline::__private::display(&address),
                 ),
             );
             tags.scope(
-                ::throughline::__private::Tag::new(
-                    "request",
+                "request",
+                || ::throughline::__private::Tag::new(
                     ::throughline::__private::debug(&req),
                 ),
             );
             tags.scope(
-                ::throughline::__private::Tag::new(
-                        "region",
-                        ::throughline::__private::value(&region),
-                    )
-                    .or(|| ::throughline::__private::value(&"eu")),
+                "region",
+                || {
+                    ::throughline::__private::Tag::new(
+                            ::throughline::__private::value(&region),
+                        )
+                        .or(|| ::throughline::__private::value(&"eu"))
+                },
             );
             tags.scope(
-                ::throughline::__private::Tag::new(
-                        "user_id",
-                        ::throughline::__private::value(&user_id),
-                    )
-                    .required(),
+                "user_id",
+                || {
+                    ::throughline::__private::Tag::new(
+                            ::throughline::__private::value(&user_id),
+                        )
+                        .required()
+                },
             );
             tags.scope(
-                ::throughline::__private::Tag::new(
-                        "phone",
-                        ::throughline::__private::value(&req.phone),
-                    )
-                    .mask(),
+                "phone",
+                || {
+                    ::throughline::__private::Tag::new(
+                            ::throughline::__private::value(&req.phone),
+                        )
+                        .mask()
+                },
             );
         })
         .run(

@@ -14,14 +14,14 @@ fn below(tenant_id: &str, attempt: u32) -> usize {
         )
         .start(|tags| {
             tags.add(
-                ::throughline::__private::Tag::new(
-                    "attempt",
+                "attempt",
+                || ::throughline::__private::Tag::new(
                     ::throughline::__private::value(&attempt),
                 ),
             );
             tags.scope(
-                ::throughline::__private::Tag::new(
-                    "tenant_id",
+                "tenant_id",
+                || ::throughline::__private::Tag::new(
                     ::throughline::__private::value(&tenant_id),
                 ),
             );
@@ -51,14 +51,14 @@ fn above(tenant_id: &str, attempt: u32) -> usize {
         )
         .start(|tags| {
             tags.add(
-                ::throughline::__private::Tag::new(
-                    "attempt",
+                "attempt",
+                || ::throughline::__private::Tag::new(
                     ::throughline::__private::value(&attempt),
                 ),
             );
             tags.scope(
-                ::throughline::__private::Tag::new(
-                    "tenant_id",
+                "tenant_id",
+                || ::throughline::__private::Tag::new(
                     ::throughline::__private::value(&tenant_id),
                 ),
             );

@@ -36,8 +36,8 @@ fn whole(Path(tenant_id): Path<String>, (a, b): (u64, u64)) -> u64 {
     ::throughline::__private::tags()
         .start(|tags| {
             tags.scope(
-                ::throughline::__private::Tag::new(
-                    "tenant_id",
+                "tenant_id",
+                || ::throughline::__private::Tag::new(
                     ::throughline::__private::value(&tenant_id),
                 ),
             );
@@ -69,8 +69,8 @@ fn part(arg0: Order, arg1: String, arg2: (u64, String)) -> u64 {
             #[allow(unused_variables)]
             let Order { no, lines } = &arg0;
             tags.add(
-                ::throughline::__private::Tag::new(
-                    "no",
+                "no",
+                || ::throughline::__private::Tag::new(
                     ::throughline::__private::value(&no),
                 ),
             );

@@ -25,14 +25,14 @@ impl Orders {
             .detach()
             .start(|tags| {
                 tags.scope(
-                    ::throughline::__private::Tag::new(
-                        "tenant_id",
+                    "tenant_id",
+                    || ::throughline::__private::Tag::new(
                         ::throughline::__private::value(&self.tenant_id),
                     ),
                 );
                 tags.scope(
-                    ::throughline::__private::Tag::new(
-                        "order_no",
+                    "order_no",
+                    || ::throughline::__private::Tag::new(
                         ::throughline::__private::value(&order_no),
                     ),
                 );

@@ -22,14 +22,14 @@ fn receive(message: Message, others: &[Context], attempt: u32) -> Result<usize, 
         .with(|span| span.links(&*others))
         .start(|tags| {
             tags.add(
-                ::throughline::__private::Tag::new(
-                    "length",
+                "length",
+                || ::throughline::__private::Tag::new(
                     ::throughline::__private::value(&message.body.len()),
                 ),
             );
             tags.add(
-                ::throughline::__private::Tag::new(
-                    "attempt",
+                "attempt",
+                || ::throughline::__private::Tag::new(
                     ::throughline::__private::value(&attempt),
                 ),
             );

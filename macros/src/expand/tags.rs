@@ -63,7 +63,7 @@ fn statement(tag: &Tag, tags: &Ident, method: &str, item: &ItemFn, runtime: &Run
             calls.extend(quote_spanned!(span=> .#call()));
         }
     }
-    quote_spanned!(span=> #cfgs #tags.#method(#runtime::Tag::new(#key, #value) #calls);)
+    quote_spanned!(span=> #cfgs #tags.#method(#key, || #runtime::Tag::new(#value) #calls);)
 }
 
 /// The conversion bears the place of the user's value, so that its errors do.

@@ -11,7 +11,7 @@ use tracing::Metadata;
 use super::escape::Clean;
 use crate::ambient::Ambient;
 use crate::current as context;
-use crate::tags::has_key;
+use crate::tags::{has_key, is_read_by_logs, read_by_logs};
 
 /// The identity of the current span and the tags that hold, for a formatter of your own.
 ///
@@ -34,7 +34,8 @@ struct Ids {
 
 /// The identity of the current OpenTelemetry span, and the tags that hold here.
 ///
-/// Costs one look at the current context, and does not allocate.
+/// Costs one look at the current context, and does not allocate. The first call says that this process
+/// has a log formatter: from then on, tags are evaluated in traces that are not sampled too.
 ///
 /// ```
 /// use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -48,6 +49,9 @@ struct Ids {
 /// });
 /// ```
 pub fn current() -> Current {
+    if !is_read_by_logs() {
+        read_by_logs();
+    }
     context::with(|context| {
         let span = context.span();
         let span = span.span_context();

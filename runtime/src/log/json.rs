@@ -6,6 +6,7 @@ use tracing::Subscriber;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::current::of_event;
+use crate::tags::read_by_logs;
 
 /// A layer that writes each event as one line of JSON to standard output: that of
 /// [`json_subscriber`], with the ids of the current OpenTelemetry span and the tags.
@@ -60,6 +61,7 @@ pub fn add_to_json<S, W>(layer: &mut JsonLayer<S, W>)
 where
     S: Subscriber + for<'lookup> LookupSpan<'lookup>,
 {
+    read_by_logs();
     layer.add_multiple_dynamic_fields(|event, _context, writer| {
         // A member that cannot be written is left out, and the line stays whole.
         let _ = of_event(event.metadata()).members(|key, value| writer.write_field(key, value));

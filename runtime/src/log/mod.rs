@@ -41,6 +41,15 @@
 //! where it happens, like any other. Events of the OpenTelemetry API itself (target
 //! `opentelemetry`) bear none.
 //!
+//! # Traces that are not sampled
+//!
+//! Lines in them bear ids and tags as well, so that a search by tenant finds all requests and not one
+//! in a hundred. For that, the tags of `#[biz_tags]` have to be evaluated there: making one of the
+//! formatters above, or a call of [`current`], turns that on for the process, and for good. A call of
+//! an unsampled function with tags then costs an evaluation of each tag, and an allocation for the
+//! context if the tags are new in it; functions without `#[biz_tags]` cost what they did. Tags of one
+//! span alone are not evaluated. [`SpanEvents`] does not read tags, and turns nothing on.
+//!
 //! What is shown is what `#[biz_tags]` has put into the context, `hash` and `mask` applied. Tags of
 //! one span alone (`#[traced(tags(…))]`) and baggage are not shown.
 

@@ -7,7 +7,7 @@ use opentelemetry::{Array, InstrumentationScope, Value};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord};
 
-use crate::tags::current_tags;
+use crate::tags::{current_tags, read_by_logs};
 
 /// Puts the tags that hold where a log record is emitted on the record.
 ///
@@ -30,13 +30,20 @@ use crate::tags::current_tags;
 /// let subscriber = tracing_subscriber::registry().with(OpenTelemetryTracingBridge::new(&provider));
 /// # drop(subscriber);
 /// ```
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct TagLogProcessor(());
 
 impl TagLogProcessor {
     /// A processor that does this one thing.
     pub fn new() -> Self {
-        Self::default()
+        read_by_logs();
+        Self(())
+    }
+}
+
+impl Default for TagLogProcessor {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -15,6 +15,7 @@ use tracing_subscriber::registry::LookupSpan;
 use super::current::{Current, TagText, of_event};
 use super::escape::Clean;
 use super::sources;
+use crate::tags::read_by_logs;
 
 /// An event format for [`tracing_subscriber::fmt()`]: its full format, with the ids of the current
 /// OpenTelemetry span and the tags after the level.
@@ -24,8 +25,8 @@ use super::sources;
 /// ```
 ///
 /// Outside of a trace and without tags, the line is that of the full format. In a trace that is not
-/// sampled the ids are there with `trace_flags=00`, the tags mostly not: `#[biz_tags]` does not
-/// evaluate them then.
+/// sampled ids and tags are there as well, with `trace_flags=00`: the [module](super) says what that
+/// costs.
 ///
 /// An event is one line, whatever its values: control characters (line feeds and the escape
 /// sequences of terminals among them), Unicode's line separators and the characters that override
@@ -71,6 +72,7 @@ struct Parts {
 impl Text {
     /// Time, level, ids and tags, the `tracing` spans, target, message and fields.
     pub fn new() -> Self {
+        read_by_logs();
         let parts = Parts {
             time: true,
             level: true,

@@ -318,6 +318,37 @@ fn where_the_trace_is_not_sampled_the_flags_say_so() {
     assert_eq!(output.text(), expected);
 }
 
+#[test]
+fn where_the_trace_is_not_sampled_the_tags_are_there_too() {
+    fn never() -> u8 {
+        panic!("evaluated")
+    }
+    #[traced(tags(own = never()))]
+    #[biz_tags(tenant_id, hash(user = 7))]
+    fn place(tenant_id: &str) {
+        let _ = tenant_id;
+        info!("placed");
+        alone("visa");
+        throughline::span("block").biz_tag("part", 2u8).run(|| info!("in a block"));
+        std::thread::spawn(throughline::Snapshot::capture().wrap(throughline::current_tags)).join().expect("no panic");
+    }
+    #[biz_tags(method, tenant_id = "globex")]
+    fn alone(method: &str) {
+        let _ = method;
+        info!("paid");
+    }
+    let capture = Capture::with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOff)));
+    let output = written(|| capture.run(|| in_span("root", || place("acme"))));
+    let lines = output.lines();
+    for (line, tags) in
+        lines.iter().zip(["tenant_id=acme user=", "method=visa tenant_id=globex user=", "part=2 tenant_id=acme user="])
+    {
+        assert!(line.contains(&format!(" trace_flags=00 {tags}")), "{line}");
+    }
+    assert_eq!(lines.len(), 3);
+    assert!(capture.spans().is_empty());
+}
+
 /// It reports on contexts while they cannot be looked at.
 #[test]
 fn what_the_opentelemetry_api_reports_of_itself_has_no_ids() {

@@ -168,7 +168,7 @@ impl Tag {
         let is_inherited = inherited.is_some();
         let value =
             named.or(inherited).or_else(|| request.baggage(self.baggage.as_deref()?)).or_else(|| self.default.clone());
-        let mut tag = tags::Tag::new(self.key, value);
+        let mut tag = tags::Tag::new(value);
         if self.required {
             tag = tag.required();
         }
@@ -180,7 +180,7 @@ impl Tag {
         if self.propagate {
             tag = tag.propagate();
         }
-        tags.scope(tag);
+        tags.scope(self.key, || tag);
     }
 }
 
