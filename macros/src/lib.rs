@@ -5,12 +5,14 @@ use proc_macro::TokenStream;
 
 mod check;
 mod expand;
+mod foreign;
 mod item_fn;
 mod item_impl;
 mod model;
 mod options;
 mod report;
 mod runtime_path;
+mod shown;
 mod tag;
 
 /// Puts a function in a span. Documented in the `throughline` crate, which exports it.

@@ -20,6 +20,8 @@ pub(crate) struct Traced {
     pub(crate) tags: TagSets,
     pub(crate) err: ErrMode,
     pub(crate) ret: Option<Spanned<RetMode>>,
+    /// Whether a drop half-way is recorded.
+    pub(crate) cancel: bool,
     pub(crate) shape: Shape,
 }
 

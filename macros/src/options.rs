@@ -5,7 +5,8 @@ use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
 use syn::{Error, Expr, ExprLit, Lit, LitStr, Path, Result, Token, parenthesized, token};
 
-use crate::report::{Report, one_of};
+use crate::foreign;
+use crate::report::{Report, expected, one_of};
 use crate::tag::{self, Tag};
 
 /// What was written for one option, and where.
@@ -26,6 +27,10 @@ pub(crate) struct Options {
     pub(crate) tags: Option<Spanned<Vec<Tag>>>,
     pub(crate) err: Option<Spanned<ErrMode>>,
     pub(crate) ret: Option<Spanned<RetMode>>,
+    /// Whether a drop half-way is recorded.
+    pub(crate) cancel: Option<Spanned<bool>>,
+    /// The same, of the `impl` block around a method, which need not be one that can be dropped.
+    pub(crate) cancel_of_block: Option<Spanned<bool>>,
     pub(crate) krate: Option<Spanned<Path>>,
     pub(crate) stream: Option<Spanned<()>>,
     pub(crate) skip: Option<Spanned<()>>,
@@ -49,6 +54,7 @@ impl Options {
         self.kind = self.kind.take().or(block.kind);
         // The block speaks of all its methods, also of those that return nothing.
         self.err = self.err.take().or(block.err.filter(|_| returns_value));
+        self.cancel_of_block = block.cancel;
         self.krate = self.krate.take().or(block.krate);
         if let (None, Some(value)) = (&self.krate, krate) {
             self.krate = Some(Spanned { key: Ident::new("biz_tags", Span::call_site()), value });
@@ -89,10 +95,10 @@ pub(crate) enum Attr {
 }
 
 const TRACED: &[&str] =
-    &["name", "kind", "parent", "link", "links", "root", "tags", "err", "ret", "stream", "skip", "crate"];
+    &["name", "kind", "parent", "link", "links", "root", "tags", "err", "ret", "cancel", "stream", "skip", "crate"];
 const TRACED_SPAWN: &[&str] = &[
-    "name", "kind", "parent", "link", "links", "root", "tags", "err", "ret", "blocking", "thread", "local", "on",
-    "crate",
+    "name", "kind", "parent", "link", "links", "root", "tags", "err", "ret", "cancel", "blocking", "thread", "local",
+    "on", "crate",
 ];
 
 const KINDS: &[(&str, &str)] = &[
@@ -161,13 +167,16 @@ fn option(attr: Attr, input: ParseStream<'_>, options: &mut Options, report: &Re
         _ => {}
     }
     let known = if attr == Attr::Traced { TRACED } else { TRACED_SPAWN };
+    if let Some(error) = foreign::advice(&key, &rest(&input.fork())?, known.contains(&name.as_str())) {
+        return Err(error);
+    }
     if !known.contains(&name.as_str()) {
         let other = if attr == Attr::Traced { TRACED_SPAWN } else { TRACED };
         let message = if other.contains(&name.as_str()) {
             let home = if attr == Attr::Traced { "#[traced_spawn]" } else { "#[traced]" };
             format!("`{name}` is an option of `{home}`; {}", one_of(known))
         } else {
-            format!("unknown option `{name}`; {}", one_of(known))
+            format!("unknown option `{name}`; {}", expected(&name, known))
         };
         return Err(Error::new(key.span(), message));
     }
@@ -180,8 +189,9 @@ fn option(attr: Attr, input: ParseStream<'_>, options: &mut Options, report: &Re
             let kind = word(input, &key, "kind = server")?;
             let found = KINDS.iter().find(|(word, _)| kind == word);
             let names: Vec<_> = KINDS.iter().map(|(word, _)| *word).collect();
-            let (_, variant) = found
-                .ok_or_else(|| Error::new(kind.span(), format!("unknown span kind `{kind}`; {}", one_of(&names))))?;
+            let (_, variant) = found.ok_or_else(|| {
+                Error::new(kind.span(), format!("unknown span kind `{kind}`; {}", expected(&kind.to_string(), &names)))
+            })?;
             set(&mut options.kind, key, *variant, report);
         }
         "err" => {
@@ -193,11 +203,22 @@ fn option(attr: Attr, input: ParseStream<'_>, options: &mut Options, report: &Re
                 _ => {
                     return Err(Error::new(
                         mode.span(),
-                        format!("unknown mode `{mode}`; {}", one_of(&["off", "display", "debug"])),
+                        format!("unknown mode `{mode}`; {}", expected(&mode.to_string(), &["off", "display", "debug"])),
                     ));
                 }
             };
             set(&mut options.err, key, mode, report);
+        }
+        "cancel" => {
+            let mode = word(input, &key, "cancel = off")?;
+            let recorded = match mode.to_string().as_str() {
+                "off" => false,
+                "on" => true,
+                word => {
+                    return Err(Error::new(mode.span(), format!("unknown mode `{word}`; {}", one_of(&["off", "on"]))));
+                }
+            };
+            set(&mut options.cancel, key, recorded, report);
         }
         "ret" => {
             let mode = ret(input, &key)?;
@@ -238,9 +259,6 @@ fn option(attr: Attr, input: ParseStream<'_>, options: &mut Options, report: &Re
 
 /// `ret` or `ret = debug`, of which the key is parsed.
 fn ret(input: ParseStream<'_>, key: &Ident) -> Result<RetMode> {
-    if input.peek(token::Paren) {
-        return Err(Error::new_spanned(rest(input)?, "the mode stands behind `=`: `ret = debug`"));
-    }
     if !input.peek(Token![=]) {
         return Ok(RetMode::Value);
     }

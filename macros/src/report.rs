@@ -36,11 +36,19 @@ pub(crate) fn one_of(names: &[&str]) -> String {
     format!("expected one of {}", quoted.join(", "))
 }
 
+/// What to say of `name`, which is none of `names`: which of them was most likely meant, or all.
+pub(crate) fn expected(name: &str, names: &[&str]) -> String {
+    match nearest(name, names.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => one_of(names),
+    }
+}
+
 /// The name among `known` that somebody who wrote `name` has most likely meant.
 pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
+        .map(|candidate| (strsim::jaro_winkler(&name.to_lowercase(), &candidate.to_lowercase()), candidate))
         .filter(|(likeness, _)| *likeness > 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)

@@ -7,6 +7,7 @@ use syn::ext::IdentExt as _;
 use syn::parse::{Parse, ParseStream};
 use syn::{Error, Expr, LitStr, Result, Token, parenthesized, token};
 
+use crate::foreign::is_empty_field;
 use crate::report::Report;
 
 /// A tag with all the modifiers around it.
@@ -197,6 +198,15 @@ impl Parse for Tag {
             None => None,
         };
 
+        if named && is_empty_field(&value) {
+            return Err(Error::new_spanned(
+                &value,
+                format!(
+                    "a tag has its value when the span starts; remove `{shown}`, and call \
+                     `throughline::record(\"{key}\", value)` where the value is known"
+                ),
+            ));
+        }
         if let Expr::Assign(assign) = &value {
             return Err(Error::new_spanned(
                 &assign.left,

@@ -123,6 +123,13 @@ impl Block {
         self
     }
 
+    /// Being dropped half-way is a normal end: the span is not marked `cancelled`. For branches of a
+    /// `select!` that are meant to lose, and jobs that are meant to be aborted.
+    pub fn cancel_off(mut self) -> Self {
+        self.callsite = self.callsite.cancel_off();
+        self
+    }
+
     /// Continues from `origin` instead of the current span, which is linked. An origin without an
     /// identity makes this the entry span of a new trace.
     pub fn parent(mut self, origin: &(impl Origin + ?Sized)) -> Self {

@@ -13,6 +13,8 @@ use opentelemetry::trace::SpanKind;
 pub struct Callsite {
     pub(crate) name: &'static str,
     pub(crate) kind: SpanKind,
+    /// Whether a drop half-way is recorded.
+    pub(crate) cancel: bool,
     function: Option<&'static str>,
     pub(crate) place: Option<&'static Location<'static>>,
 }
@@ -29,20 +31,27 @@ impl Callsite {
     /// The facts of a block of code, which has no path of its own.
     #[track_caller]
     pub(crate) const fn block(name: &'static str) -> Self {
-        Self { name, kind: SpanKind::Internal, function: None, place: Some(Location::caller()) }
+        Self { name, kind: SpanKind::Internal, cancel: true, function: None, place: Some(Location::caller()) }
     }
 
     /// The facts of a span that a transport opens: there is no code of the user's to point at.
     #[cfg(any(feature = "propagation", feature = "sql"))]
     #[cfg_attr(not(feature = "full"), allow(dead_code, reason = "each transport uses some of it"))]
     pub(crate) const fn transport(name: &'static str, kind: SpanKind) -> Self {
-        Self { name, kind, function: None, place: None }
+        Self { name, kind, cancel: true, function: None, place: None }
     }
 
     /// Sets the span kind.
     #[must_use]
     pub const fn kind(mut self, kind: SpanKind) -> Self {
         self.kind = kind;
+        self
+    }
+
+    /// A drop half-way is nothing to record.
+    #[must_use]
+    pub const fn cancel_off(mut self) -> Self {
+        self.cancel = false;
         self
     }
 

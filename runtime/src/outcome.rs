@@ -133,10 +133,12 @@ impl Outcome {
     }
 }
 
-/// Ends the span of work that was given up half-way.
-pub(crate) fn cancel(context: &Context) {
+/// Ends the span of work that was given up half-way, which is `recorded` or goes without saying.
+pub(crate) fn cancel(context: &Context, recorded: bool) {
     let span = context.span();
-    span.set_attribute(KeyValue::new("cancelled", true));
+    if recorded {
+        span.set_attribute(KeyValue::new("cancelled", true));
+    }
     span.end();
 }
 

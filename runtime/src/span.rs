@@ -288,8 +288,6 @@ fn begin(
     parent: &Context,
     changed: bool,
 ) -> Span {
-    #[cfg(not(feature = "otlp"))]
-    let _ = callsite;
     let ambient = Ambient::of(parent);
     let enriched = tags.finish(parent, ambient.map_or(&[][..], |ambient| &ambient.tags));
     #[cfg(feature = "otlp")]
@@ -325,6 +323,7 @@ fn begin(
     Span(Scope::Open(Open {
         context,
         done: false,
+        cancel: callsite.cancel,
         #[cfg(feature = "otlp")]
         ticket,
     }))
@@ -475,6 +474,8 @@ impl Scope {
 pub(crate) struct Open {
     context: Context,
     done: bool,
+    /// Whether being given up is recorded.
+    cancel: bool,
     /// Its place among the open spans.
     #[cfg(feature = "otlp")]
     ticket: Option<crate::open::Ticket>,
@@ -495,7 +496,7 @@ impl Drop for Open {
     fn drop(&mut self) {
         if !self.done {
             self.done();
-            outcome::cancel(&self.context);
+            outcome::cancel(&self.context, self.cancel);
         }
     }
 }

@@ -1,7 +1,9 @@
 //! How a call has ended is on its span.
 
 use std::fmt;
+use std::future::Future;
 
+use futures::{Stream, StreamExt as _};
 use opentelemetry::trace::Status;
 use throughline::testing::{Capture, FinishedSpan};
 use throughline::{Value, traced};
@@ -259,6 +261,68 @@ async fn a_future_dropped_half_way_is_cancelled_and_its_drop_code_is_inside() {
     assert_eq!(span.status, Status::Unset);
     assert!(capture.span("clean_up").is_child_of(&span));
     assert!(capture.span("clean_up").end_time <= span.end_time);
+}
+
+#[tokio::test]
+async fn with_cancel_off_a_drop_half_way_is_a_normal_end() {
+    struct Feed;
+
+    #[traced(cancel = off)]
+    impl Feed {
+        async fn next(&self) {
+            std::future::pending::<()>().await;
+        }
+
+        #[traced(cancel = on)]
+        async fn told(&self) {
+            std::future::pending::<()>().await;
+        }
+
+        /// A plain method has nothing to cancel, and takes no offence at the block's option.
+        fn len(&self) -> usize {
+            0
+        }
+    }
+
+    #[traced(cancel = off)]
+    fn later() -> impl Future<Output = ()> {
+        std::future::pending()
+    }
+
+    #[traced(stream, cancel = off)]
+    fn items() -> impl Stream<Item = u8> {
+        futures::stream::repeat(1)
+    }
+
+    #[traced(cancel = off)]
+    async fn fails() -> Result<(), Shown> {
+        Err(Shown)
+    }
+
+    let capture = Capture::new();
+    capture
+        .run_async(async {
+            tokio::select! {
+                biased;
+                () = Feed.next() => {}
+                () = Feed.told() => {}
+                () = later() => {}
+                () = throughline::span("block").cancel_off().run_async(std::future::pending()) => {}
+                () = std::future::ready(()) => {}
+            }
+            let mut items = std::pin::pin!(items());
+            assert_eq!(items.next().await, Some(1));
+            Feed.len();
+            fails().await.unwrap_err();
+        })
+        .await;
+    assert_eq!(capture.open(), 0);
+    for name in ["Feed::next", "later", "block", "items", "Feed::len"] {
+        let span = capture.span(name);
+        assert!(!span.is_cancelled() && !span.is_error(), "{name}");
+    }
+    assert!(capture.span("Feed::told").is_cancelled(), "the method's own option goes first");
+    assert!(capture.span("fails").is_error(), "only a drop is not recorded");
 }
 
 #[tokio::test]

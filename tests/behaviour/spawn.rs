@@ -285,6 +285,29 @@ async fn the_time_until_the_first_poll_is_recorded() {
 }
 
 #[tokio::test]
+async fn a_job_may_be_meant_to_be_aborted() {
+    #[traced_spawn(cancel = off)]
+    async fn watch() {
+        std::future::pending::<()>().await;
+    }
+    #[traced_spawn(thread, cancel = off)]
+    fn thread() {}
+
+    let capture = Capture::new();
+    let (job, block, thread) = capture
+        .run(|| (watch(), throughline::span("block").cancel_off().spawn(std::future::pending::<()>()), thread()));
+    for job in [job, block] {
+        job.abort();
+        assert!(job.await.expect_err("it was aborted").is_cancelled());
+    }
+    thread.join().expect("it ends");
+    assert_eq!(capture.open(), 0);
+    for name in ["watch", "block", "thread"] {
+        assert!(!capture.span(name).is_cancelled(), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_job_that_is_never_polled_is_a_cancelled_span() {
     #[traced_spawn(on = handle)]
     async fn unlucky(handle: tokio::runtime::Handle) {

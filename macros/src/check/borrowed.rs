@@ -1,12 +1,12 @@
 //! What a detached job must not borrow, and what to take instead.
 
 use proc_macro2::Span;
-use quote::ToTokens;
 use syn::visit::{self, Visit};
 use syn::{FnArg, GenericArgument, Lifetime, Pat, PathArguments, ReceiverKind, Type, TypeReference};
 
 use crate::item_fn::{ItemFn, peel};
 use crate::report::Report;
+use crate::shown::shown;
 
 /// A detached job may outlive its caller, so it owns what it works with.
 pub(super) fn borrowed(item: &ItemFn, report: &Report) {
@@ -131,33 +131,9 @@ fn text_of(ty: &Type) -> Option<String> {
     Some(owned.to_owned())
 }
 
-/// The tokens as a person would write them.
-fn shown(tokens: &impl ToTokens) -> String {
-    let text = tokens.to_token_stream().to_string();
-    [
-        (" :: ", "::"),
-        (" < ", "<"),
-        (" >", ">"),
-        ("< ", "<"),
-        (" <", "<"),
-        (" ,", ","),
-        ("& ", "&"),
-        ("( ", "("),
-        (" )", ")"),
-    ]
-    .iter()
-    .fold(text, |text, (from, to)| text.replace(from, to))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn types_are_shown_as_written() {
-        let ty: Type = syn::parse_quote!(std::collections::HashMap<String, Vec<(u8, &'static str)>>);
-        assert_eq!(shown(&ty), "std::collections::HashMap<String, Vec<(u8, &'static str)>>");
-    }
 
     #[test]
     fn borrows_are_found() {

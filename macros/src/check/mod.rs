@@ -27,6 +27,12 @@ pub(crate) fn traced(options: Options, biz: Vec<Tag>, item: ItemFn, report: &Rep
         None => plain_shape(&item),
     };
     origin_conflicts(&options, report);
+    if let (Some(cancel), Shape::Sync | Shape::InPlace) = (&options.cancel, &shape) {
+        report.error(
+            &cancel.key,
+            "`cancel` is for futures and streams: a call of a plain `fn` is never dropped half-way; remove `cancel`",
+        );
+    }
     build(options, biz, item, shape, report)
 }
 
@@ -162,6 +168,7 @@ fn build(options: Options, biz: Vec<Tag>, item: ItemFn, shape: Shape, report: &R
         tags,
         err: options.err.map(|err| err.value).unwrap_or_default(),
         ret: options.ret,
+        cancel: options.cancel.as_ref().or(options.cancel_of_block.as_ref()).is_none_or(|cancel| cancel.value),
         item,
         shape,
     }

@@ -1,6 +1,7 @@
 //! The tags of all `#[biz_tags]` of one function.
 
 use proc_macro2::TokenStream;
+use quote::ToTokens;
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
 use syn::{Error, Ident, Path, Token};
@@ -17,8 +18,10 @@ pub(super) struct BizTags {
 }
 
 impl BizTags {
-    pub(super) fn parse(&mut self, tokens: TokenStream, report: &Report) {
-        let whole = tokens.clone();
+    /// `attribute` is what to underline if there is nothing in it; the one that is being expanded, if
+    /// it has no tokens itself.
+    pub(super) fn parse(&mut self, tokens: TokenStream, attribute: impl ToTokens, report: &Report) {
+        let whole = if tokens.is_empty() { attribute.into_token_stream() } else { tokens.clone() };
         let parser = |input: ParseStream<'_>| {
             if input.peek(Token![crate]) && input.peek2(Token![=]) {
                 let key = input.call(Ident::parse_any)?;

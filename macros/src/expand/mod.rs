@@ -51,7 +51,7 @@ pub(crate) fn biz_tags(tags: TokenStream, item: TokenStream) -> TokenStream {
         return siblings::give_way(function, last, "biz_tags", &tags);
     }
     let mut biz = BizTags::default();
-    biz.parse(tags, &report);
+    biz.parse(tags, TokenStream::new(), &report);
     let spans = siblings::take(&mut function, &mut biz, &report);
     if let Some((attr, options)) = siblings::one_span(spans, None, &report) {
         return span(attr, options, biz, function, report);
@@ -128,7 +128,7 @@ fn traced_impl(block_options: &TokenStream, block: ItemImpl) -> TokenStream {
         if let Some(key) = key {
             let message = format!(
                 "`{name}` is for one method; on an `impl` block {}",
-                one_of(&["kind", "root", "tags", "err", "crate"])
+                one_of(&["kind", "root", "tags", "err", "cancel", "crate"])
             );
             report.error(key, message);
         }

@@ -38,7 +38,7 @@ fn krate_of(name: &str, arguments: TokenStream) -> Option<Path> {
     match name {
         "biz_tags" => {
             let mut biz = BizTags::default();
-            biz.parse(arguments, &report);
+            biz.parse(arguments, TokenStream::new(), &report);
             biz.krate
         }
         "traced" => options::parse(Attr::Traced, arguments, &report).krate.map(|krate| krate.value),
@@ -51,7 +51,7 @@ pub(super) fn take(function: &mut ItemFn, biz: &mut BizTags, report: &Report) ->
     let mut spans = Vec::new();
     for attr in std::mem::take(&mut function.attrs) {
         match our_name(&attr).as_deref() {
-            Some("biz_tags") => biz.parse(arguments_of(&attr, report), report),
+            Some("biz_tags") => biz.parse(arguments_of(&attr, report), &attr, report),
             Some("traced") => spans.push((Attr::Traced, attr)),
             Some("traced_spawn") => spans.push((Attr::TracedSpawn, attr)),
             _ => function.attrs.push(attr),
@@ -67,28 +67,33 @@ pub(super) fn one_span(
     outer: Option<(Attr, Options)>,
     report: &Report,
 ) -> Option<(Attr, Options)> {
-    let mut found = outer;
-    for (attr, attribute) in spans {
-        let parse = || Some((attr, options::parse(attr, arguments_of(&attribute, report), report)));
+    // Each has gone behind the last one, so the one that was written first stands last. The one that is
+    // being expanded was written below them all; it is not among its own tokens, and none stand for it.
+    let others = spans.into_iter().rev().map(|(attr, attribute)| {
+        let options = options::parse(attr, arguments_of(&attribute, report), report);
+        (attr, options, attribute.into_token_stream())
+    });
+    let outer = outer.map(|(attr, options)| (attr, options, TokenStream::new()));
+    let mut found: Option<(Attr, Options)> = None;
+    for (attr, options, place) in others.chain(outer) {
         match &found {
             Some((known, _)) if *known == attr => {
-                report.error(
-                    &attribute,
-                    "duplicate attribute: one call has one span; put the options into one attribute",
-                );
+                report.error(place, "duplicate attribute: one call has one span; put the options into one attribute");
+                continue;
             }
             Some(_) => {
                 report.error(
-                    &attribute,
+                    place,
                     "`#[traced]` conflicts with `#[traced_spawn]`, which makes a span itself; remove one",
                 );
                 // Callers that count on a job's handle are right.
-                if attr == Attr::TracedSpawn {
-                    found = parse();
+                if attr == Attr::Traced {
+                    continue;
                 }
             }
-            None => found = parse(),
+            None => {}
         }
+        found = Some((attr, options));
     }
     found
 }

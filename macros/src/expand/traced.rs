@@ -75,7 +75,7 @@ fn started(opening: &TokenStream, pieces: &Pieces, tags: &TagSets, runtime: &Run
 
 /// The expression up to `.start`.
 fn opening(traced: &Traced, peek: &[Peek]) -> TokenStream {
-    let Traced { runtime, item, name, function, kind, parent, links, shape, .. } = traced;
+    let Traced { runtime, item, name, function, kind, parent, links, cancel, shape, .. } = traced;
     let span = Span::mixed_site();
     let at = at_name(item);
     let runtime = &runtime.at(at);
@@ -88,6 +88,7 @@ fn opening(traced: &Traced, peek: &[Peek]) -> TokenStream {
         let kind = Ident::new(kind, span);
         quote_spanned!(span=> .kind(#runtime::SpanKind::#kind))
     });
+    let cancel = (!cancel).then(|| quote_spanned!(span=> .cancel_off()));
     // The compiler takes the place of a caller from the code that the user has written, and so
     // that of generated code from the attribute. The name of the function is the user's.
     let own = item.sig.ident.span();
@@ -96,7 +97,7 @@ fn opening(traced: &Traced, peek: &[Peek]) -> TokenStream {
         #runtime_own::callsite(#name, #runtime_own::concat!(#runtime_own::module_path!(), #path))
     };
     let mut opening = quote_spanned! {at=>
-        #runtime::span(&const { #callsite #kind })
+        #runtime::span(&const { #callsite #kind #cancel })
     };
     match parent {
         Parent::Current => {}

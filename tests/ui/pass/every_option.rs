@@ -16,12 +16,12 @@ fn most(message: Context, other: Context) -> Result<u64, String> {
     Ok(u64::from(message.has_active_span()) + u64::from(other.has_active_span()))
 }
 
-#[traced(name = self::NAME, kind = internal, root, links = all.iter(), err = off, ret)]
+#[traced(name = self::NAME, kind = internal, root, links = all.iter(), err = off, cancel = off, ret)]
 async fn others(all: Vec<Context>) -> Result<usize, String> {
     Ok(all.len())
 }
 
-#[traced_spawn(name = concat!("re", "ceipt"), kind = producer, link, link = other, links = all, err = display, ret)]
+#[traced_spawn(name = concat!("re", "ceipt"), kind = producer, link, link = other, links = all, err = display, cancel = on, ret)]
 async fn job(other: Context, all: [Context; 2]) -> Result<u64, String> {
     let _ = other;
     u64::try_from(all.len()).map_err(|error| error.to_string())

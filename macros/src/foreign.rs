@@ -1,0 +1,345 @@
+//! Options of `#[instrument]` and of fastrace's `#[trace]`, and what to write in their place.
+//!
+//! Who moves over meets all of them in one run of the compiler, so each error names the final form.
+
+use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
+use quote::quote;
+use syn::ext::IdentExt as _;
+use syn::parse::{Parse, ParseStream, Parser as _};
+use syn::punctuated::Punctuated;
+use syn::{Error, Expr, LitStr, Path, Result, Token};
+
+use crate::shown::shown;
+
+/// The error for the option `key` with `rest` behind it, if that is how another attribute is written.
+/// `known`: whether it is an option here too.
+pub(crate) fn advice(key: &Ident, rest: &TokenStream, known: bool) -> Option<Error> {
+    let written = shown(quote!(#key #rest));
+    let name = key.to_string();
+    let message = match (name.as_str(), Value::of(rest)) {
+        ("skip", Value::List(_)) | ("skip_all", _) => {
+            format!("no argument is recorded unless a tag names it; remove `{written}`")
+        }
+        ("fields", value) => fields(value),
+        ("properties", value) => properties(value),
+        ("level" | "target", _) => {
+            format!("a span has no {name}, and no filter of log lines takes it away; remove `{written}`")
+        }
+        ("err", Value::Nothing) => format!("{RECORDED}; remove `err`, {OR_LOG}"),
+        ("err", Value::List(list)) => err(list, &written)?,
+        ("ret", Value::List(list)) => ret(list, &written)?,
+        ("parent", Value::Is(value) | Value::Colon(value)) if is_none(&value) => {
+            format!("a span without a parent is the root of a new trace; write `root` in place of `{written}`")
+        }
+        ("follows_from", Value::Is(value) | Value::Colon(value)) => {
+            format!("unknown option `follows_from`; write `links = {}`, with their contexts", shown(value))
+        }
+        ("follows_from", _) => "unknown option `follows_from`; write `links = …`, with their contexts".to_owned(),
+        ("enter_on_poll", _) => format!("a future has one span for all of its polls; remove `{written}`"),
+        ("short_name", _) => format!("a span bears the name of its function, without the path; remove `{written}`"),
+        ("async", _) => format!("the attribute sees that a function is `async`; remove `{written}`"),
+        (_, Value::Colon(value)) if known => {
+            format!("an option's value stands behind `=`; write `{name} = {}`", shown(value))
+        }
+        _ => return None,
+    };
+    Some(Error::new_spanned(quote!(#key #rest), message))
+}
+
+const RECORDED: &str = "an `Err` is recorded on the span in any case";
+const OR_LOG: &str = "or write `err = log` to have a log line too";
+
+/// What is written behind an option's name.
+enum Value {
+    Nothing,
+    List(TokenStream),
+    Is(TokenStream),
+    Colon(TokenStream),
+    Other,
+}
+
+impl Value {
+    fn of(rest: &TokenStream) -> Self {
+        let mut tokens = rest.clone().into_iter();
+        match tokens.next() {
+            None => Self::Nothing,
+            Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis => Self::List(group.stream()),
+            Some(TokenTree::Punct(sign)) if sign.as_char() == '=' => Self::Is(tokens.collect()),
+            Some(TokenTree::Punct(sign)) if sign.as_char() == ':' => Self::Colon(tokens.collect()),
+            Some(_) => Self::Other,
+        }
+    }
+}
+
+fn is_none(value: &TokenStream) -> bool {
+    syn::parse2::<Path>(value.clone()).is_ok_and(|path| path.segments.last().is_some_and(|last| last.ident == "None"))
+}
+
+/// `err(Debug)`, `err(level = "info", Display)`.
+fn err(list: TokenStream, written: &str) -> Option<String> {
+    Some(match mode(list)?.as_deref() {
+        None => format!("a span has no level, and {RECORDED}; remove `{written}`, {OR_LOG}"),
+        Some("display") => format!("{RECORDED}, through `Display`; remove `{written}`, {OR_LOG}"),
+        Some(mode) => format!("the mode stands behind `=`; write `err = {mode}` in place of `{written}`"),
+    })
+}
+
+/// `ret(Debug)`, `ret(level = "info", Display)`.
+fn ret(list: TokenStream, written: &str) -> Option<String> {
+    Some(match mode(list)?.as_deref() {
+        None => format!("a span has no level; write `ret` in place of `{written}`"),
+        Some("display") => format!("a value is recorded as it is; write `ret` in place of `{written}`"),
+        Some(mode) => format!("the mode stands behind `=`; write `ret = {mode}` in place of `{written}`"),
+    })
+}
+
+/// The mode in such a list, if there is one beside its level; `None` if the list is something else.
+fn mode(list: TokenStream) -> Option<Option<String>> {
+    let mut found = None;
+    for entry in entries::<Entry>(list).ok()? {
+        if let Entry::Word(word) = entry {
+            found = Some(word.to_string().to_lowercase());
+        }
+    }
+    Some(found)
+}
+
+enum Entry {
+    Word(Ident),
+    Level,
+}
+
+impl Parse for Entry {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let word = input.call(Ident::parse_any)?;
+        if word != "level" {
+            return Ok(Self::Word(word));
+        }
+        input.parse::<Token![=]>()?;
+        input.parse::<Expr>()?;
+        Ok(Self::Level)
+    }
+}
+
+/// `fields(order_no = req.no, user.id = %user.id, total)`.
+fn fields(value: Value) -> String {
+    let Value::List(list) = value else {
+        return "unknown option `fields`; write `tags(order_no = req.order_no)`".to_owned();
+    };
+    let Ok(fields) = entries::<Field>(list) else {
+        return "unknown option `fields`; write `tags(order_no = req.order_no, \"user.id\" = %user.id)`".to_owned();
+    };
+    let tags: Vec<_> = fields.iter().filter_map(Field::as_tag).collect();
+    let later: Vec<_> = fields.iter().filter(|field| field.as_tag().is_none()).map(|field| &field.name).collect();
+    let mut message = "unknown option `fields`".to_owned();
+    if !tags.is_empty() {
+        let tags = tags.join(", ");
+        message += &format!(
+            "; write `tags({tags})`, or `#[biz_tags({tags})]` below if child spans and log lines need them too"
+        );
+    } else if later.is_empty() {
+        message += "; remove it";
+    }
+    for name in later {
+        message += &format!(
+            "; leave `{name}` out, and call `throughline::record(\"{name}\", value)` where its value is known"
+        );
+    }
+    message
+}
+
+/// A field of `#[instrument]`, of which one without a value is empty.
+struct Field {
+    name: String,
+    sign: Option<char>,
+    value: Option<Expr>,
+    /// Whether its name is that of the variable it shows.
+    short: bool,
+}
+
+impl Parse for Field {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let mut sign = conversion(input)?;
+        let short = sign.is_some();
+        let name = if input.peek(LitStr) {
+            input.parse::<LitStr>()?.value()
+        } else {
+            let parts = Punctuated::<Ident, Token![.]>::parse_separated_nonempty_with(input, Ident::parse_any)?;
+            parts.iter().map(|part| part.unraw().to_string()).collect::<Vec<_>>().join(".")
+        };
+        let mut value = None;
+        if input.parse::<Option<Token![=]>>()?.is_some() {
+            sign = conversion(input)?;
+            value = Some(input.parse()?);
+        }
+        Ok(Self { name, sign, value, short })
+    }
+}
+
+/// The `%` or `?` in front of a value.
+fn conversion(input: ParseStream<'_>) -> Result<Option<char>> {
+    if input.parse::<Option<Token![%]>>()?.is_some() {
+        return Ok(Some('%'));
+    }
+    Ok(input.parse::<Option<Token![?]>>()?.map(|_| '?'))
+}
+
+impl Field {
+    /// The same as a tag; `None` if the value is to come later.
+    fn as_tag(&self) -> Option<String> {
+        let sign = self.sign.map(String::from).unwrap_or_default();
+        let name = &self.name;
+        match &self.value {
+            None if !self.short => None,
+            None if name.contains('.') => Some(format!("\"{name}\" = {sign}{name}")),
+            None => Some(format!("{sign}{name}")),
+            Some(value) if is_empty_field(value) => None,
+            Some(value) => {
+                let (sign, value) = match wrapped(value) {
+                    Some((sign, inner)) => (sign.to_owned(), shown(inner)),
+                    None => (sign, shown(value)),
+                };
+                let key = key(name);
+                Some(if key == value { format!("{sign}{key}") } else { format!("{key} = {sign}{value}") })
+            }
+        }
+    }
+}
+
+/// What `tracing::field::debug(&x)` and `display(&x)` show, and the sign for it.
+fn wrapped(value: &Expr) -> Option<(&'static str, &Expr)> {
+    let Expr::Call(call) = value else { return None };
+    let Expr::Path(path) = &*call.func else { return None };
+    let segments = &path.path.segments;
+    let sign = match segments.last()?.ident.to_string().as_str() {
+        "debug" => "?",
+        "display" => "%",
+        _ => return None,
+    };
+    let of_tracing = segments.len() == 1 || segments[segments.len() - 2].ident == "field";
+    let inner = match call.args.first()? {
+        Expr::Reference(reference) => &reference.expr,
+        inner => inner,
+    };
+    (of_tracing && call.args.len() == 1).then_some((sign, inner))
+}
+
+/// Whether this is the `Empty` of `tracing::field`: a value that is to come later.
+pub(crate) fn is_empty_field(value: &Expr) -> bool {
+    match value {
+        Expr::Path(path) if path.qself.is_none() => {
+            let mut names = path.path.segments.iter().rev().map(|segment| segment.ident.to_string());
+            names.next().as_deref() == Some("Empty") && names.next().is_none_or(|module| module == "field")
+        }
+        Expr::Group(group) => is_empty_field(&group.expr),
+        _ => false,
+    }
+}
+
+/// `properties = { "order_no": "{order_no}", "by": "us" }`.
+fn properties(value: Value) -> String {
+    let properties = match value {
+        Value::Is(map) => match map.into_iter().next() {
+            Some(TokenTree::Group(group)) => entries::<Property>(group.stream()).ok(),
+            _ => None,
+        },
+        _ => None,
+    };
+    let tags: Vec<_> = properties.iter().flatten().map(Property::as_tag).collect();
+    match (&properties, tags.join(", ")) {
+        (Some(_), tags) if !tags.is_empty() => format!(
+            "unknown option `properties`; write `tags({tags})`, or `#[biz_tags({tags})]` below if child spans and log \
+             lines need them too"
+        ),
+        (Some(_), _) => "unknown option `properties`; remove it".to_owned(),
+        (None, _) => "unknown option `properties`; write `tags(order_no = req.order_no)`".to_owned(),
+    }
+}
+
+struct Property {
+    name: String,
+    format: String,
+}
+
+impl Parse for Property {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let name = input.parse::<LitStr>()?.value();
+        input.parse::<Token![:]>()?;
+        Ok(Self { name, format: input.parse::<LitStr>()?.value() })
+    }
+}
+
+impl Property {
+    fn as_tag(&self) -> String {
+        let Self { name, format } = self;
+        let key = key(name);
+        let argument = format.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+        match argument {
+            Some(argument) if is_ident(argument) && *argument == key => format!("%{argument}"),
+            Some(argument) if is_ident(argument) => format!("{key} = %{argument}"),
+            Some(argument) if argument.strip_suffix(":?").is_some_and(is_ident) => {
+                let argument = argument.trim_end_matches(":?");
+                if argument == key { format!("?{argument}") } else { format!("{key} = ?{argument}") }
+            }
+            _ if format.contains(['{', '}']) => format!("{key} = format!({format:?})"),
+            _ => format!("{key} = {format:?}"),
+        }
+    }
+}
+
+/// A tag's key as it has to be written.
+fn key(name: &str) -> String {
+    if is_ident(name) { name.to_owned() } else { format!("{name:?}") }
+}
+
+fn is_ident(name: &str) -> bool {
+    Ident::parse_any.parse_str(name).is_ok()
+}
+
+fn entries<T: Parse>(list: TokenStream) -> Result<Vec<T>> {
+    Ok(Punctuated::<T, Token![,]>::parse_terminated.parse2(list)?.into_iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(option: &str) -> Option<String> {
+        let mut tokens = option.parse::<TokenStream>().unwrap().into_iter();
+        let Some(TokenTree::Ident(key)) = tokens.next() else { panic!("{option}") };
+        advice(&key, &tokens.collect(), true).map(|error| error.to_string())
+    }
+
+    fn tags(option: &str) -> String {
+        let message = message(option).unwrap();
+        let from = message.find("`tags(").map(|at| at + 6).unwrap_or_else(|| panic!("{message}"));
+        message[from..].split(")`").next().unwrap().to_owned()
+    }
+
+    #[test]
+    fn fields_become_tags() {
+        for (option, expected) in [
+            ("fields(order_no = req.order_no)", "order_no = req.order_no"),
+            ("fields(a.b = %x, ?order, %user.id)", "\"a.b\" = %x, ?order, \"user.id\" = %user.id"),
+            ("fields(\"http.method\" = ?request.method(), n = 1)", "\"http.method\" = ?request.method(), n = 1"),
+            ("fields(id = id, x = tracing::field::debug(&x), y = display(z))", "id, ?x, y = %z"),
+            ("fields(type = kind.name, total = Empty)", "type = kind.name"),
+        ] {
+            assert_eq!(tags(option), expected, "{option}");
+        }
+    }
+
+    #[test]
+    fn properties_become_tags() {
+        let option =
+            r#"properties = { "order_no": "{order_no}", "by": "us", "a.b": "{x:?}", "t": "{x}/{y}", "x": "{x:?}" }"#;
+        assert_eq!(tags(option), r#"%order_no, by = "us", "a.b" = ?x, t = format!("{x}/{y}"), ?x"#);
+    }
+
+    #[test]
+    fn what_is_ours_needs_no_advice() {
+        for option in ["skip", "ret", "err = debug", "parent = message", "name = \"x\"", "ret = debug", "root"] {
+            assert_eq!(message(option), None, "{option}");
+        }
+    }
+}

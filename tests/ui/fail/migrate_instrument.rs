@@ -1,0 +1,60 @@
+use throughline::{biz_tags, traced, traced_spawn};
+
+struct Orders;
+
+impl Orders {
+    #[traced(skip(self, token), fields(order_no = order_no, user.id = %user.id(), total = tracing::field::Empty))]
+    fn place(&self, order_no: u64, user: User, token: &str) {}
+}
+
+#[traced(skip_all, fields(?path, "http.method" = method), level = "debug", target = "shop::orders")]
+fn options(path: &str, method: &str) {}
+
+#[traced(fields(total, state = Empty))]
+fn only_later() {}
+
+#[traced(fields(request.id = %id, tracing::field::Empty), name: "place")]
+fn other_syntax(id: u64) {}
+
+#[traced(parent = None, follows_from = causes.iter().map(|cause| cause.id()))]
+fn origins(causes: Vec<Cause>) {}
+
+#[traced(parent: None, kind: server)]
+fn colons() {}
+
+#[traced(parent: request.context())]
+fn parent_colon(request: Request) {}
+
+#[traced_spawn(skip_all, level = tracing::Level::INFO)]
+async fn job(token: String) {}
+
+#[traced(tags(total = tracing::field::Empty, state = field::Empty, order_no))]
+fn tags(order_no: u64) {}
+
+#[biz_tags(total = Empty)]
+fn facts() {}
+
+pub struct User;
+
+impl User {
+    fn id(&self) -> u64 {
+        1
+    }
+}
+
+pub struct Cause;
+pub struct Request;
+
+fn main() {
+    Orders.place(1, User, "");
+    options("", "");
+    only_later();
+    other_syntax(1);
+    origins(Vec::new());
+    colons();
+    parent_colon(Request);
+    let _handle: tokio::task::JoinHandle<()> = job(String::new());
+    tags(1);
+    facts();
+    User.id();
+}
