@@ -38,7 +38,7 @@ impl Outcome {
 
     /// The outcome of a `Result` whose error is described by `Display`.
     pub(crate) fn of_result<T, E: Display>(result: &Result<T, E>) -> Self {
-        Seen::new(result).display()
+        Seen::new(result).__display()
     }
 
     /// Records the returned value as the attribute `return`.
@@ -147,6 +147,9 @@ pub(crate) fn cancel(context: &Context, recorded: bool) {
 /// The same method exists on every step below, for ever fewer bounds, and each step dereferences
 /// to the next. So a method call takes the most telling one that the type allows: a `Result` whose
 /// error implements `Display`, then one with `Debug`, then any `Result`, then any value.
+///
+/// A user's trait for every type goes before what is dereferenced to, so the names are none that
+/// such a trait could have.
 #[derive(Debug)]
 pub struct Seen<'a, R>(SeenDebug<'a, R>);
 
@@ -171,7 +174,7 @@ impl<'a, R> Seen<'a, R> {
 
 impl<T, E: Display> Seen<'_, Result<T, E>> {
     /// `err = display`.
-    pub fn display(&self) -> Outcome {
+    pub fn __display(&self) -> Outcome {
         let result = self.0.0.0.0;
         result
             .as_ref()
@@ -182,12 +185,12 @@ impl<T, E: Display> Seen<'_, Result<T, E>> {
 
 impl<T, E: Debug> SeenDebug<'_, Result<T, E>> {
     /// `err = display`, of an error that has only `Debug`.
-    pub fn display(&self) -> Outcome {
-        self.debug()
+    pub fn __display(&self) -> Outcome {
+        self.__debug()
     }
 
     /// `err = debug`.
-    pub fn debug(&self) -> Outcome {
+    pub fn __debug(&self) -> Outcome {
         let result = self.0.0.0;
         result
             .as_ref()
@@ -198,22 +201,22 @@ impl<T, E: Debug> SeenDebug<'_, Result<T, E>> {
 
 impl<T, E> SeenResult<'_, Result<T, E>> {
     /// `err = display`, of an error that cannot be shown.
-    pub fn display(&self) -> Outcome {
-        self.off()
+    pub fn __display(&self) -> Outcome {
+        self.__off()
     }
 
     /// `err = debug`, of an error that cannot be shown.
-    pub fn debug(&self) -> Outcome {
-        self.off()
+    pub fn __debug(&self) -> Outcome {
+        self.__off()
     }
 
     /// `err = off`: that there was an error, and its type.
-    pub fn off(&self) -> Outcome {
+    pub fn __off(&self) -> Outcome {
         if self.0.0.is_err() { Outcome::failed::<E>(None) } else { Outcome::default() }
     }
 
     /// What `ret` records.
-    pub fn ok(&self) -> Option<&T> {
+    pub fn __value(&self) -> Option<&T> {
         self.0.0.as_ref().ok()
     }
 }
@@ -225,22 +228,22 @@ impl<T, E> SeenResult<'_, Result<T, E>> {
 )]
 impl<R> SeenValue<'_, R> {
     /// Any value is a success.
-    pub fn display(&self) -> Outcome {
+    pub fn __display(&self) -> Outcome {
         Outcome::default()
     }
 
     /// Any value is a success.
-    pub fn debug(&self) -> Outcome {
+    pub fn __debug(&self) -> Outcome {
         Outcome::default()
     }
 
     /// Any value is a success.
-    pub fn off(&self) -> Outcome {
+    pub fn __off(&self) -> Outcome {
         Outcome::default()
     }
 
     /// What `ret` records.
-    pub fn ok(&self) -> Option<&R> {
+    pub fn __value(&self) -> Option<&R> {
         Some(self.0)
     }
 }

@@ -4,19 +4,21 @@ use throughline::biz_tags;
 #[allow(clippy::async_yields_async)]
 async fn place(tenant_id: String, order_no: u64) -> Result<u64, String> {
     ::throughline::__private::tags()
-        .start(|tags| {
-            tags.scope(
-                "tenant_id",
-                || ::throughline::__private::Tag::new(
-                    ::throughline::__private::value(&tenant_id),
-                ),
-            );
-            tags.scope(
-                "order_no",
-                || ::throughline::__private::Tag::new(
-                    ::throughline::__private::value(&order_no),
-                ),
-            );
+        .start(|__tags| {
+            __tags
+                .scope(
+                    "tenant_id",
+                    || ::throughline::__private::Tag::new(
+                        ::throughline::__private::value(&tenant_id),
+                    ),
+                );
+            __tags
+                .scope(
+                    "order_no",
+                    || ::throughline::__private::Tag::new(
+                        ::throughline::__private::value(&order_no),
+                    ),
+                );
         })
         .future(
             async move {
@@ -30,7 +32,7 @@ async fn place(tenant_id: String, order_no: u64) -> Result<u64, String> {
                     () => Ok(order_no + tenant_id.len() as u64),
                 }
             },
-            move |result| ::throughline::__private::seen(result).display(),
+            move |__result| ::throughline::__private::seen(__result).__display(),
         )
         .await
 }

@@ -3,19 +3,21 @@
 use throughline::biz_tags;
 fn place(tenant_id: &str, order_no: u64) -> u64 {
     ::throughline::__private::tags()
-        .start(|tags| {
-            tags.scope(
-                "tenant_id",
-                || ::throughline::__private::Tag::new(
-                    ::throughline::__private::value(&tenant_id),
-                ),
-            );
-            tags.scope(
-                "order_no",
-                || ::throughline::__private::Tag::new(
-                    ::throughline::__private::value(&order_no),
-                ),
-            );
+        .start(|__tags| {
+            __tags
+                .scope(
+                    "tenant_id",
+                    || ::throughline::__private::Tag::new(
+                        ::throughline::__private::value(&tenant_id),
+                    ),
+                );
+            __tags
+                .scope(
+                    "order_no",
+                    || ::throughline::__private::Tag::new(
+                        ::throughline::__private::value(&order_no),
+                    ),
+                );
         })
         .run(
             move || -> u64 {
@@ -26,6 +28,6 @@ fn place(tenant_id: &str, order_no: u64) -> u64 {
                     () => order_no + tenant_id.len() as u64,
                 }
             },
-            move |result| ::throughline::__private::seen(result).display(),
+            move |__result| ::throughline::__private::seen(__result).__display(),
         )
 }

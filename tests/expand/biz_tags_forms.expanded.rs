@@ -17,85 +17,95 @@ fn place(
     shard: u8,
 ) -> bool {
     ::throughline::__private::tags()
-        .propagate(|tags| {
-            tags.scope(
-                "account",
-                || {
-                    ::throughline::__private::Tag::new(
-                            ::throughline::__private::value(&account),
-                        )
-                        .hash()
-                        .propagate()
-                },
-            );
-            tags.scope(
-                "shard",
-                || {
-                    ::throughline::__private::Tag::new(
-                            ::throughline::__private::value(&shard),
-                        )
-                        .propagate()
-                },
-            );
+        .propagate(|__tags| {
+            __tags
+                .scope(
+                    "account",
+                    || {
+                        ::throughline::__private::Tag::new(
+                                ::throughline::__private::value(&account),
+                            )
+                            .hash()
+                            .propagate()
+                    },
+                );
+            __tags
+                .scope(
+                    "shard",
+                    || {
+                        ::throughline::__private::Tag::new(
+                                ::throughline::__private::value(&shard),
+                            )
+                            .propagate()
+                    },
+                );
         })
-        .start(|tags| {
-            tags.scope(
-                "tenant_id",
-                || ::throughline::__private::Tag::new(
-                    ::throughline::__private::value(&tenant_id),
-                ),
-            );
-            tags.scope(
-                "order_no",
-                || ::throughline::__private::Tag::new(
-                    ::throughline::__private::value(&req.order_no),
-                ),
-            );
-            tags.scope(
-                "biz.next",
-                || ::throughline::__private::Tag::new(
-                    ::throughline::__private::value(&(req.order_no + 1)),
-                ),
-            );
-            tags.scope(
-                "address",
-                || ::throughline::__private::Tag::new(
-                    ::throughline::__private::display(&address),
-                ),
-            );
-            tags.scope(
-                "request",
-                || ::throughline::__private::Tag::new(
-                    ::throughline::__private::debug(&req),
-                ),
-            );
-            tags.scope(
-                "region",
-                || {
-                    ::throughline::__private::Tag::new(
-                            ::throughline::__private::value(&region),
-                        )
-                        .or(|| ::throughline::__private::value(&"eu"))
-                },
-            );
-            tags.scope(
-                "user_id",
-                || {
-                    ::throughline::__private::Tag::new(
-                            ::throughline::__private::value(&user_id),
-                        )
-                        .required()
-                },
-            );
-            tags.scope(
-                "phone",
-                || {
-                    ::throughline::__private::Tag::new(
-                            ::throughline::__private::value(&req.phone),
-                        )
-                        .mask()
-                },
-            );
+        .start(|__tags| {
+            __tags
+                .scope(
+                    "tenant_id",
+                    || ::throughline::__private::Tag::new(
+                        ::throughline::__private::value(&tenant_id),
+                    ),
+                );
+            __tags
+                .scope(
+                    "order_no",
+                    || ::throughline::__private::Tag::new(
+                        ::throughline::__private::value(&req.order_no),
+                    ),
+                );
+            __tags
+                .scope(
+                    "biz.next",
+                    || ::throughline::__private::Tag::new(
+                        ::throughline::__private::value(&(req.order_no + 1)),
+                    ),
+                );
+            __tags
+                .scope(
+                    "address",
+                    || ::throughline::__private::Tag::new(
+                        ::throughline::__private::display(&address),
+                    ),
+                );
+            __tags
+                .scope(
+                    "request",
+                    || ::throughline::__private::Tag::new(
+                        ::throughline::__private::debug(&req),
+                    ),
+                );
+            __tags
+                .scope(
+                    "region",
+                    || {
+                        ::throughline::__private::Tag::new(
+                                ::throughline::__private::value(&region),
+                            )
+                            .or(|| ::throughline::__private::value(&"eu"))
+                    },
+                );
+            __tags
+                .scope(
+                    "user_id",
+                    || {
+                        ::throughline::__private::Tag::new(
+                                ::throughline::__private::value(&user_id),
+                            )
+                            .required()
+                    },
+                );
+            __tags
+                .scope(
+                    "phone",
+                    || {
+                        ::throughline::__private::Tag::new(
+                                ::throughline::__private::value(&req.phone),
+                            )
+                            .mask()
+                    },
+                );
         })
         .run(
             move || -> bool {
@@ -115,6 +125,6 @@ fn place(
                     }
                 }
             },
-            move |result| ::throughline::__private::seen(result).display(),
+            move |__result| ::throughline::__private::seen(__result).__display(),
         )
 }

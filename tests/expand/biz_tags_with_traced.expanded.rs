@@ -12,19 +12,21 @@ fn below(tenant_id: &str, attempt: u32) -> usize {
                 )
             },
         )
-        .start(|tags| {
-            tags.add(
-                "attempt",
-                || ::throughline::__private::Tag::new(
-                    ::throughline::__private::value(&attempt),
-                ),
-            );
-            tags.scope(
-                "tenant_id",
-                || ::throughline::__private::Tag::new(
-                    ::throughline::__private::value(&tenant_id),
-                ),
-            );
+        .start(|__tags| {
+            __tags
+                .add(
+                    "attempt",
+                    || ::throughline::__private::Tag::new(
+                        ::throughline::__private::value(&attempt),
+                    ),
+                );
+            __tags
+                .scope(
+                    "tenant_id",
+                    || ::throughline::__private::Tag::new(
+                        ::throughline::__private::value(&tenant_id),
+                    ),
+                );
         })
         .run(
             move || -> usize {
@@ -35,7 +37,7 @@ fn below(tenant_id: &str, attempt: u32) -> usize {
                     () => tenant_id.len() + attempt as usize,
                 }
             },
-            move |result| ::throughline::__private::seen(result).display(),
+            move |__result| ::throughline::__private::seen(__result).__display(),
         )
 }
 fn above(tenant_id: &str, attempt: u32) -> usize {
@@ -49,19 +51,21 @@ fn above(tenant_id: &str, attempt: u32) -> usize {
                 )
             },
         )
-        .start(|tags| {
-            tags.add(
-                "attempt",
-                || ::throughline::__private::Tag::new(
-                    ::throughline::__private::value(&attempt),
-                ),
-            );
-            tags.scope(
-                "tenant_id",
-                || ::throughline::__private::Tag::new(
-                    ::throughline::__private::value(&tenant_id),
-                ),
-            );
+        .start(|__tags| {
+            __tags
+                .add(
+                    "attempt",
+                    || ::throughline::__private::Tag::new(
+                        ::throughline::__private::value(&attempt),
+                    ),
+                );
+            __tags
+                .scope(
+                    "tenant_id",
+                    || ::throughline::__private::Tag::new(
+                        ::throughline::__private::value(&tenant_id),
+                    ),
+                );
         })
         .run(
             move || -> usize {
@@ -72,6 +76,6 @@ fn above(tenant_id: &str, attempt: u32) -> usize {
                     () => tenant_id.len() + attempt as usize,
                 }
             },
-            move |result| ::throughline::__private::seen(result).display(),
+            move |__result| ::throughline::__private::seen(__result).__display(),
         )
 }

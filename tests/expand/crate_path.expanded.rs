@@ -21,6 +21,6 @@ fn place(order_no: u64) -> u64 {
                     () => order_no,
                 }
             },
-            move |result| throughline::__private::seen(result).display(),
+            move |__result| throughline::__private::seen(__result).__display(),
         )
 }

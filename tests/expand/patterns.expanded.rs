@@ -29,18 +29,19 @@ fn count(total: u64, more: u64) -> u64 {
                     }
                 }
             },
-            move |result| ::throughline::__private::seen(result).display(),
+            move |__result| ::throughline::__private::seen(__result).__display(),
         )
 }
 fn whole(Path(tenant_id): Path<String>, (a, b): (u64, u64)) -> u64 {
     ::throughline::__private::tags()
-        .start(|tags| {
-            tags.scope(
-                "tenant_id",
-                || ::throughline::__private::Tag::new(
-                    ::throughline::__private::value(&tenant_id),
-                ),
-            );
+        .start(|__tags| {
+            __tags
+                .scope(
+                    "tenant_id",
+                    || ::throughline::__private::Tag::new(
+                        ::throughline::__private::value(&tenant_id),
+                    ),
+                );
         })
         .run(
             move || -> u64 {
@@ -51,10 +52,10 @@ fn whole(Path(tenant_id): Path<String>, (a, b): (u64, u64)) -> u64 {
                     () => a + b + tenant_id.len() as u64,
                 }
             },
-            move |result| ::throughline::__private::seen(result).display(),
+            move |__result| ::throughline::__private::seen(__result).__display(),
         )
 }
-fn part(arg0: Order, arg1: String, arg2: (u64, String)) -> u64 {
+fn part(__arg0: Order, __arg1: String, __arg2: (u64, String)) -> u64 {
     ::throughline::__private::span(
             &const {
                 ::throughline::__private::callsite(
@@ -65,24 +66,25 @@ fn part(arg0: Order, arg1: String, arg2: (u64, String)) -> u64 {
                 )
             },
         )
-        .start(|tags| {
+        .start(|__tags| {
             #[allow(unused_variables)]
-            let Order { no, lines } = &arg0;
-            tags.add(
-                "no",
-                || ::throughline::__private::Tag::new(
-                    ::throughline::__private::value(&no),
-                ),
-            );
+            let Order { no, lines } = &__arg0;
+            __tags
+                .add(
+                    "no",
+                    || ::throughline::__private::Tag::new(
+                        ::throughline::__private::value(&no),
+                    ),
+                );
         })
         .run(
             move || -> u64 {
-                let arg0 = arg0;
-                let Order { no, mut lines } = arg0;
+                let __arg0 = __arg0;
+                let Order { no, mut lines } = __arg0;
                 let _ = &no;
-                let arg1 = arg1;
-                let arg2 = arg2;
-                let (first, _) = arg2;
+                let __arg1 = __arg1;
+                let __arg2 = __arg2;
+                let (first, _) = __arg2;
                 match () {
                     () => {
                         lines.push(first);
@@ -90,7 +92,7 @@ fn part(arg0: Order, arg1: String, arg2: (u64, String)) -> u64 {
                     }
                 }
             },
-            move |result| ::throughline::__private::seen(result).display(),
+            move |__result| ::throughline::__private::seen(__result).__display(),
         )
 }
 impl Order {
@@ -117,7 +119,7 @@ impl Order {
                         }
                     }
                 },
-                move |result| ::throughline::__private::seen(result).display(),
+                move |__result| ::throughline::__private::seen(__result).__display(),
             )
     }
 }

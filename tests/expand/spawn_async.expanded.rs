@@ -26,7 +26,7 @@ fn receipt(order_no: u64) -> ::throughline::__private::JoinHandle<Result<u64, St
                     () => Ok(order_no),
                 }
             },
-            move |result| ::throughline::__private::seen(result).display(),
+            move |__result| ::throughline::__private::seen(__result).__display(),
         )
 }
 #[allow(clippy::must_use_candidate, clippy::async_yields_async)]
@@ -54,6 +54,6 @@ fn poll() -> ::throughline::__private::JoinHandle<()> {
                     }
                 }
             },
-            move |result| ::throughline::__private::seen(result).display(),
+            move |__result| ::throughline::__private::seen(__result).__display(),
         )
 }

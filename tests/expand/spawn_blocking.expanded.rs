@@ -24,7 +24,7 @@ fn thumbnail(image: Vec<u8>) -> ::throughline::__private::JoinHandle<usize> {
                     () => image.len(),
                 }
             },
-            move |result| ::throughline::__private::seen(result).display(),
+            move |__result| ::throughline::__private::seen(__result).__display(),
         )
 }
 #[allow(clippy::must_use_candidate, clippy::async_yields_async)]
@@ -60,6 +60,6 @@ fn elsewhere(
                     }
                 }
             },
-            move |result| ::throughline::__private::seen(result).display(),
+            move |__result| ::throughline::__private::seen(__result).__display(),
         )
 }

@@ -27,6 +27,6 @@ fn render(page: Rc<str>) -> ::throughline::__private::JoinHandle<usize> {
                     () => page.len(),
                 }
             },
-            move |result| ::throughline::__private::seen(result).display(),
+            move |__result| ::throughline::__private::seen(__result).__display(),
         )
 }

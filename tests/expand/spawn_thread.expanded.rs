@@ -24,6 +24,6 @@ fn watch(path: String) -> ::throughline::__private::ThreadHandle<usize> {
                     () => path.len(),
                 }
             },
-            move |result| ::throughline::__private::seen(result).display(),
+            move |__result| ::throughline::__private::seen(__result).__display(),
         )
 }

@@ -23,19 +23,21 @@ impl Orders {
                 },
             )
             .detach()
-            .start(|tags| {
-                tags.scope(
-                    "tenant_id",
-                    || ::throughline::__private::Tag::new(
-                        ::throughline::__private::value(&self.tenant_id),
-                    ),
-                );
-                tags.scope(
-                    "order_no",
-                    || ::throughline::__private::Tag::new(
-                        ::throughline::__private::value(&order_no),
-                    ),
-                );
+            .start(|__tags| {
+                __tags
+                    .scope(
+                        "tenant_id",
+                        || ::throughline::__private::Tag::new(
+                            ::throughline::__private::value(&self.tenant_id),
+                        ),
+                    );
+                __tags
+                    .scope(
+                        "order_no",
+                        || ::throughline::__private::Tag::new(
+                            ::throughline::__private::value(&order_no),
+                        ),
+                    );
             })
             .spawn(
                 async move {
@@ -49,7 +51,7 @@ impl Orders {
                         () => order_no,
                     }
                 },
-                move |result| ::throughline::__private::seen(result).display(),
+                move |__result| ::throughline::__private::seen(__result).__display(),
             )
     }
 }

@@ -33,7 +33,7 @@ async fn place(
                     }
                 }
             },
-            move |result| ::throughline::__private::seen(result).display(),
+            move |__result| ::throughline::__private::seen(__result).__display(),
         )
         .await
 }
@@ -58,7 +58,7 @@ async fn ping() {
                     () => {}
                 }
             },
-            move |result| ::throughline::__private::seen(result).display(),
+            move |__result| ::throughline::__private::seen(__result).__display(),
         )
         .await
 }

@@ -22,7 +22,7 @@ fn later(no: u64) -> impl Future<Output = u64> {
                     () => async move { no },
                 }
             },
-            move |result: &u64| ::throughline::__private::seen(result).display(),
+            move |__result: &u64| ::throughline::__private::seen(__result).__display(),
         )
 }
 fn boxed<'a>(text: &'a str) -> Pin<Box<dyn Future<Output = usize> + Send + 'a>> {
@@ -42,7 +42,7 @@ fn boxed<'a>(text: &'a str) -> Pin<Box<dyn Future<Output = usize> + Send + 'a>> 
                 move || -> Pin<Box<dyn Future<Output = usize> + Send + 'a>> {
                     Box::pin(async move { text.len() })
                 },
-                move |result| ::throughline::__private::seen(result).display(),
+                move |__result| ::throughline::__private::seen(__result).__display(),
             ),
     )
 }

@@ -36,7 +36,7 @@ impl Orders {
                         }
                     }
                 },
-                move |result| ::throughline::__private::seen(result).debug(),
+                move |__result| ::throughline::__private::seen(__result).__debug(),
             )
     }
     #[allow(clippy::async_yields_async)]
@@ -63,7 +63,7 @@ impl Orders {
                         () => self.open.len(),
                     }
                 },
-                move |result| ::throughline::__private::seen(result).debug(),
+                move |__result| ::throughline::__private::seen(__result).__debug(),
             )
             .await
     }
@@ -89,7 +89,7 @@ impl Orders {
                         () => order_no,
                     }
                 },
-                move |result| ::throughline::__private::seen(result).display(),
+                move |__result| ::throughline::__private::seen(__result).__display(),
             )
     }
 }

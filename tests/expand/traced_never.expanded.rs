@@ -21,7 +21,7 @@ fn stop(code: i32) -> ! {
                     () => std::process::exit(code),
                 }
             },
-            move |result| ::throughline::__private::seen(result).display(),
+            move |__result| ::throughline::__private::seen(__result).__display(),
         )
 }
 async fn serve(port: u16) -> ! {
@@ -54,7 +54,7 @@ async fn serve(port: u16) -> ! {
                     }
                 }
             },
-            move |result| ::throughline::__private::seen(result).display(),
+            move |__result| ::throughline::__private::seen(__result).__display(),
         )
         .await
     {}

@@ -18,21 +18,23 @@ fn receive(message: Message, others: &[Context], attempt: u32) -> Result<usize, 
                     .kind(::throughline::__private::SpanKind::Consumer)
             },
         )
-        .with(|span| span.parent(&message.context))
-        .with(|span| span.links(&*others))
-        .start(|tags| {
-            tags.add(
-                "length",
-                || ::throughline::__private::Tag::new(
-                    ::throughline::__private::value(&message.body.len()),
-                ),
-            );
-            tags.add(
-                "attempt",
-                || ::throughline::__private::Tag::new(
-                    ::throughline::__private::value(&attempt),
-                ),
-            );
+        .with(|__span| __span.parent(&message.context))
+        .with(|__span| __span.links(&*others))
+        .start(|__tags| {
+            __tags
+                .add(
+                    "length",
+                    || ::throughline::__private::Tag::new(
+                        ::throughline::__private::value(&message.body.len()),
+                    ),
+                );
+            __tags
+                .add(
+                    "attempt",
+                    || ::throughline::__private::Tag::new(
+                        ::throughline::__private::value(&attempt),
+                    ),
+                );
         })
         .run(
             move || -> Result<usize, String> {
@@ -43,13 +45,13 @@ fn receive(message: Message, others: &[Context], attempt: u32) -> Result<usize, 
                     () => Ok(message.body.len() + others.len()),
                 }
             },
-            move |result| {
-                ::throughline::__private::seen(result)
-                    .debug()
+            move |__result| {
+                ::throughline::__private::seen(__result)
+                    .__debug()
                     .returned(
-                        ::throughline::__private::seen(result)
-                            .ok()
-                            .and_then(|value| ::throughline::__private::value(value)),
+                        ::throughline::__private::seen(__result)
+                            .__value()
+                            .and_then(|__value| ::throughline::__private::value(__value)),
                     )
             },
         )
@@ -67,7 +69,7 @@ async fn every_hour(before: &Context) -> Option<u64> {
             },
         )
         .root()
-        .with(|span| span.link(&before))
+        .with(|__span| __span.link(&before))
         .start(|_| {})
         .future(
             async move {
@@ -78,13 +80,13 @@ async fn every_hour(before: &Context) -> Option<u64> {
                     () => before.get::<u64>().copied(),
                 }
             },
-            move |result| {
-                ::throughline::__private::seen(result)
-                    .off()
+            move |__result| {
+                ::throughline::__private::seen(__result)
+                    .__off()
                     .returned(
-                        ::throughline::__private::seen(result)
-                            .ok()
-                            .and_then(|value| ::throughline::__private::debug(value)),
+                        ::throughline::__private::seen(__result)
+                            .__value()
+                            .and_then(|__value| ::throughline::__private::debug(__value)),
                     )
             },
         )

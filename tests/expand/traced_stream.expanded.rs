@@ -23,7 +23,7 @@ fn pages(upto: u64) -> impl Stream<Item = u64> {
                     () => stream::iter(0..upto),
                 }
             },
-            move |result: &u64| ::throughline::__private::seen(result).display(),
+            move |__result: &u64| ::throughline::__private::seen(__result).__display(),
         )
 }
 fn boxed(upto: u64) -> BoxStream<'static, u64> {
@@ -47,7 +47,7 @@ fn boxed(upto: u64) -> BoxStream<'static, u64> {
                         () => Box::pin(stream::iter(0..upto)),
                     }
                 },
-                move |result| ::throughline::__private::seen(result).display(),
+                move |__result| ::throughline::__private::seen(__result).__display(),
             ),
     )
 }
@@ -71,7 +71,7 @@ async fn subscribe(topic: String) -> impl Stream<Item = u8> {
                     () => stream::iter(topic.into_bytes()),
                 }
             },
-            move |result: &u8| ::throughline::__private::seen(result).display(),
+            move |__result: &u8| ::throughline::__private::seen(__result).__display(),
         )
         .await
 }

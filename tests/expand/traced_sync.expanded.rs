@@ -27,7 +27,7 @@ fn total(order: Order, discount: u64) -> u64 {
                     }
                 }
             },
-            move |result| ::throughline::__private::seen(result).display(),
+            move |__result| ::throughline::__private::seen(__result).__display(),
         )
 }
 fn lines(order: &Order) -> usize {
@@ -44,6 +44,6 @@ fn lines(order: &Order) -> usize {
         .start(|_| {})
         .run(
             move || -> usize { order.lines.len() },
-            move |result| ::throughline::__private::seen(result).display(),
+            move |__result| ::throughline::__private::seen(__result).__display(),
         )
 }

@@ -4,7 +4,7 @@ use std::panic::Location;
 use throughline::traced;
 #[track_caller]
 fn caller() -> u32 {
-    let span = ::throughline::__private::span(
+    let __span = ::throughline::__private::span(
             &const {
                 ::throughline::__private::callsite(
                     "caller",
@@ -16,11 +16,12 @@ fn caller() -> u32 {
         )
         .start(|_| {})
         .enter();
-    span.exit(
-        match () {
-            () if true => Location::caller().line(),
-            () => ::throughline::__private::returns(),
-        },
-        move |result| ::throughline::__private::seen(result).display(),
-    )
+    __span
+        .exit(
+            match () {
+                () if true => Location::caller().line(),
+                () => ::throughline::__private::returns(),
+            },
+            move |__result| ::throughline::__private::seen(__result).__display(),
+        )
 }

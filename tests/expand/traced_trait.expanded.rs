@@ -17,7 +17,7 @@ trait Describe {
             .start(|_| {})
             .run(
                 move || -> usize { self.text().len() },
-                move |result| ::throughline::__private::seen(result).display(),
+                move |__result| ::throughline::__private::seen(__result).__display(),
             )
     }
 }

@@ -1,4 +1,5 @@
 //! Generated code takes nothing from where it stands, and leaves nothing there.
 
+mod items;
 mod names;
 mod shadowed;

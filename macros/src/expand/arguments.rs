@@ -9,9 +9,9 @@
 //! fn pay(self, mut order: Order, _: Lock, note: &str) { … }
 //!
 //! // Output:
-//! fn pay(self, order: Order, arg1: Lock, note: &str) {
+//! fn pay(self, order: Order, __arg1: Lock, note: &str) {
 //!     … move || {
-//!         let (_, mut order, arg1) = (&self, order, arg1);
+//!         let (_, mut order, __arg1) = (&self, order, __arg1);
 //!         …
 //!     }
 //! }
@@ -101,7 +101,7 @@ pub(crate) fn plan(sig: &mut Signature, used: &TokenStream) -> Arguments {
         // One after the other, as the compiler does it, so that what the pattern binds and what it
         // leaves are dropped in their order.
         group.flush(&mut rebind);
-        let argument = format_ident!("arg{at}", span = span);
+        let argument = format_ident!("__arg{at}", span = span);
         let pat = std::mem::replace(&mut *typed.pat, syn::parse_quote!(#argument));
         let mutability = borrows_mutably(&pat).then(|| quote_spanned!(span=> mut));
         rebind.extend(quote_spanned!(span=> #cfgs let #mutability #argument = #argument;));

@@ -20,7 +20,7 @@ pub(crate) struct Closures {
 }
 
 pub(crate) fn closures(sets: &TagSets, item: &ItemFn, peek: &[Peek], runtime: &Runtime) -> Closures {
-    let tags = Ident::new("tags", Span::mixed_site());
+    let tags = Ident::new("__tags", Span::mixed_site());
     let (mut leaving, mut staying) = (Vec::new(), Vec::new());
     let all = sets.own.iter().map(|tag| (tag, "add")).chain(sets.scoped.iter().map(|tag| (tag, "scope")));
     for (tag, method) in all {

@@ -154,9 +154,9 @@ fn is_borrowed(expr: &Expr, item: &ItemFn, peek: &[Peek]) -> bool {
 fn apart(at: Span, call: &TokenStream, peek: &[Peek]) -> TokenStream {
     let peeks = peeks(std::slice::from_ref(call), peek);
     if peeks.is_empty() {
-        return quote_spanned!(at=> .with(|span| span.#call));
+        return quote_spanned!(at=> .with(|__span| __span.#call));
     }
-    quote_spanned!(at=> .with(|span| { #peeks span.#call }))
+    quote_spanned!(at=> .with(|__span| { #peeks __span.#call }))
 }
 
 /// The closure that looks at the returned value.
@@ -164,9 +164,9 @@ fn outcome(err: ErrMode, ret: Option<Spanned<RetMode>>, parameter: &TokenStream,
     let span = Span::mixed_site();
     let mode = Ident::new(
         match err {
-            ErrMode::Off => "off",
-            ErrMode::Display => "display",
-            ErrMode::Debug => "debug",
+            ErrMode::Off => "__off",
+            ErrMode::Display => "__display",
+            ErrMode::Debug => "__debug",
         },
         span,
     );
@@ -181,11 +181,11 @@ fn outcome(err: ErrMode, ret: Option<Spanned<RetMode>>, parameter: &TokenStream,
             },
             at,
         );
-        quote_spanned!(at=> .returned(#runtime::seen(result).ok().and_then(|value| #runtime::#convert(value))))
+        quote_spanned!(at=> .returned(#runtime::seen(__result).__value().and_then(|__value| #runtime::#convert(__value))))
     });
     // It captures nothing. Without `move`, a compiler that finds a borrow in the body that is too short
     // takes this for the closure to advise on.
-    quote_spanned!(span=> move |result #parameter| #runtime::seen(result).#mode() #returned)
+    quote_spanned!(span=> move |__result #parameter| #runtime::seen(__result).#mode() #returned)
 }
 
 /// The type of that closure's argument, where nothing else tells it in time: what is in an
@@ -220,11 +220,11 @@ fn around(
             let body = &pieces.body;
             if unseen(pieces.item.returns()) {
                 let body = body.stream();
-                quote_spanned!(at=> let _span = #span.enter(); #body)
+                quote_spanned!(at=> let __span = #span.enter(); #body)
             } else {
                 // The second arm keeps a body that never ends from making the call unreachable.
                 let value = quote_spanned!(at=> match () { () if true => #body, () => #runtime::returns() });
-                quote_spanned!(at=> let span = #span.enter(); span.exit(#value, #outcome))
+                quote_spanned!(at=> let __span = #span.enter(); __span.exit(#value, #outcome))
             }
         }
         Shape::Async => {

@@ -195,8 +195,15 @@ where
 }
 
 /// One source, without the attribute in `plain` and with it in `traced`.
+///
+/// `tests/lints/compare` lints it with `--cfg linted="plain"` and with `"traced"`: then there is one
+/// copy of it, with the attributes that the value names.
 macro_rules! twice {
     ($($source:tt)*) => {
+        #[cfg(linted)]
+        pub(crate) use self::traced as plain;
+
+        #[cfg(not(linted))]
         pub(crate) mod plain {
             #[allow(unused_imports, reason = "a shape takes what it needs")]
             use {super::super::*, throughline_plain::{biz_tags, traced}};
@@ -206,7 +213,13 @@ macro_rules! twice {
 
         pub(crate) mod traced {
             #[allow(unused_imports, reason = "a shape takes what it needs")]
-            use {super::super::*, throughline::{biz_tags, traced}};
+            use super::super::*;
+            #[cfg(not(linted = "plain"))]
+            #[allow(unused_imports, reason = "a shape takes what it needs")]
+            use throughline::{biz_tags, traced};
+            #[cfg(linted = "plain")]
+            #[allow(unused_imports, reason = "a shape takes what it needs")]
+            use throughline_plain::{biz_tags, traced};
 
             $($source)*
         }
