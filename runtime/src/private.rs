@@ -19,6 +19,8 @@ pub use opentelemetry::Value;
 pub use opentelemetry::trace::SpanKind;
 
 #[cfg(feature = "tokio")]
+pub use crate::spawn::{Gives, gives, takes};
+#[cfg(feature = "tokio")]
 pub use std::thread::JoinHandle as ThreadHandle;
 #[cfg(feature = "tokio")]
 pub use tokio::task::JoinHandle;

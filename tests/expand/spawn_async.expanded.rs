@@ -15,7 +15,7 @@ fn receipt(order_no: u64) -> ::throughline::__private::JoinHandle<Result<u64, St
         )
         .detach()
         .start(|_| {})
-        .spawn(
+        .spawn_giving(
             async move {
                 #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                 let order_no = order_no;
@@ -27,6 +27,7 @@ fn receipt(order_no: u64) -> ::throughline::__private::JoinHandle<Result<u64, St
                 }
             },
             move |__result| ::throughline::__private::seen(__result).__display(),
+            ::throughline::__private::gives::<Result<u64, String>>(),
         )
 }
 #[allow(clippy::must_use_candidate, clippy::async_yields_async)]

@@ -4,6 +4,9 @@ use throughline::traced_spawn;
 use tokio::runtime::Handle;
 #[allow(clippy::must_use_candidate, clippy::async_yields_async)]
 fn thumbnail(image: Vec<u8>) -> ::throughline::__private::JoinHandle<usize> {
+    {
+        ::throughline::__private::takes::<Vec<u8>>();
+    }
     ::throughline::__private::span(
             &const {
                 ::throughline::__private::callsite(
@@ -32,6 +35,10 @@ fn elsewhere(
     handle: Handle,
     image: Vec<u8>,
 ) -> ::throughline::__private::JoinHandle<usize> {
+    {
+        ::throughline::__private::takes::<Handle>();
+        ::throughline::__private::takes::<Vec<u8>>();
+    }
     ::throughline::__private::span(
             &const {
                 ::throughline::__private::callsite(

@@ -10,6 +10,7 @@ mod fallback;
 #[cfg(test)]
 mod pairs;
 mod returns;
+mod sent;
 mod siblings;
 mod tags;
 mod traced;

@@ -7,10 +7,11 @@
 //!
 //! // Output:
 //! fn receipt(order: Order) -> JoinHandle<Result<(), Error>> {
+//!     takes::<Order>();
 //!     span(&const { callsite("receipt", "app::receipt") })
 //!         .detach()
 //!         .start(|_| {})
-//!         .spawn(async move { … }, |result| seen(result).display())
+//!         .spawn_giving(async move { … }, |result| seen(result).display(), gives::<Result<(), Error>>())
 //! }
 //! ```
 
@@ -20,6 +21,7 @@ use syn::Expr;
 use syn::ext::IdentExt as _;
 
 use super::body::{Pieces, async_block, at_name, closure, with_body};
+use super::sent;
 use super::tags::{peeks, place};
 use crate::item_fn::{ItemFn, Returns};
 use crate::model::{Place, Spawn};
@@ -35,16 +37,25 @@ pub(crate) fn print(
     let site = Span::mixed_site();
     // What the job must satisfy (`Send`, `'static`) is reported at the function's name.
     let at = at_name(&pieces.item);
-    let method = |name: &str| Ident::new(name, at);
     let task = |pieces: &Pieces| async_block(pieces, runtime);
+    // What stays on its thread takes and gives what it likes.
+    let (takes, gives) = match &job.place {
+        Place::Local => (TokenStream::new(), None),
+        _ => (sent::arguments(&pieces.item, runtime), sent::result(&pieces.item, runtime)),
+    };
+    let method = |name: &str| match &gives {
+        Some(_) => Ident::new(&format!("{name}_giving"), at),
+        None => Ident::new(name, at),
+    };
+    let gives = gives.as_ref().map(|gives| quote_spanned!(at=> , #gives));
     let call = match &job.place {
         Place::Task => {
             let (method, task) = (method("spawn"), task(&pieces));
-            quote_spanned!(at=> #method(#task, #outcome))
+            quote_spanned!(at=> #method(#task, #outcome #gives))
         }
         Place::TaskOn(handle) => {
             let (method, handle, task) = (method("spawn_on"), own(handle, &pieces), task(&pieces));
-            quote_spanned!(at=> #method(#handle, #task, #outcome))
+            quote_spanned!(at=> #method(#handle, #task, #outcome #gives))
         }
         Place::Local => {
             let (method, task) = (method("spawn_local"), task(&pieces));
@@ -52,16 +63,16 @@ pub(crate) fn print(
         }
         Place::Blocking => {
             let (method, body) = (method("spawn_blocking"), closure(&pieces));
-            quote_spanned!(at=> #method(#body, #outcome))
+            quote_spanned!(at=> #method(#body, #outcome #gives))
         }
         Place::BlockingOn(handle) => {
             let (method, handle, body) = (method("spawn_blocking_on"), own(handle, &pieces), closure(&pieces));
-            quote_spanned!(at=> #method(#handle, #body, #outcome))
+            quote_spanned!(at=> #method(#handle, #body, #outcome #gives))
         }
         Place::Thread => {
             let (method, body, name) =
                 (method("spawn_thread"), closure(&pieces), pieces.item.sig.ident.unraw().to_string());
-            quote_spanned!(at=> #method(#name, #body, #outcome))
+            quote_spanned!(at=> #method(#name, #body, #outcome #gives))
         }
     };
     let output = output(&pieces.item, &job.place, runtime);
@@ -69,7 +80,7 @@ pub(crate) fn print(
     pieces.item.sig.asyncness = None;
     // A job runs on when nobody holds its handle, and its value may be a future.
     pieces.item.attrs.push(syn::parse_quote!(#[allow(clippy::must_use_candidate, clippy::async_yields_async)]));
-    with_body(pieces.item, quote_spanned!(site=> #span.#call))
+    with_body(pieces.item, quote_spanned!(site=> #takes #span.#call))
 }
 
 /// A handle apart from the argument it may be, which goes into the job.

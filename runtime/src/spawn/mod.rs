@@ -18,8 +18,10 @@ use crate::tags::Tags;
 
 #[cfg(feature = "rayon")]
 pub mod rayon;
+mod sent;
 mod set;
 
+pub use sent::{Gives, gives, takes};
 pub use set::JoinSetExt;
 
 /// Starts `future` as a detached job: a task with its own span, which is a child of the current
@@ -203,7 +205,7 @@ impl Span {
     #[track_caller]
     pub fn spawn<F, O>(self, future: F, outcome: O) -> JoinHandle<F::Output>
     where
-        F: Future + Send + 'static,
+        F: Future + Send + 'static, // a detached job changes threads; `#[traced_spawn(local)]` does not
         F::Output: Send + 'static,
         O: FnOnce(&F::Output) -> Outcome + Send + 'static,
     {
@@ -214,7 +216,7 @@ impl Span {
     #[track_caller]
     pub fn spawn_on<F, O>(self, runtime: &Handle, future: F, outcome: O) -> JoinHandle<F::Output>
     where
-        F: Future + Send + 'static,
+        F: Future + Send + 'static, // a detached job changes threads; `#[traced_spawn(local)]` does not
         F::Output: Send + 'static,
         O: FnOnce(&F::Output) -> Outcome + Send + 'static,
     {

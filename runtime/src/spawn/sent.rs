@@ -1,0 +1,103 @@
+//! What goes into a detached job and comes out of it, with errors that say what it is for.
+
+use std::future::Future;
+use std::marker::PhantomData;
+use std::thread;
+
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+use crate::outcome::Outcome;
+use crate::span::Span;
+
+/// An argument of a detached job.
+#[diagnostic::on_unimplemented(
+    message = "a detached job may run on another thread, and this argument is not `Send`: `{Self}`",
+    label = "the job cannot take it along",
+    note = "take what is `Send`, such as an `Arc` for an `Rc`, or what it is made from",
+    note = "an `async fn` that has to stay on its thread is `#[traced_spawn(local)]`"
+)]
+pub trait Argument: Send {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Send + ?Sized> Argument for T {}
+
+/// The result of a detached job.
+#[diagnostic::on_unimplemented(
+    message = "a detached job may run on another thread, and its result is not `Send`: `{Self}`",
+    label = "the job cannot hand it over",
+    note = "return what is `Send`, such as an `Arc` for an `Rc`",
+    note = "an `async fn` that has to stay on its thread is `#[traced_spawn(local)]`"
+)]
+pub trait Given: Send {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Send + ?Sized> Given for T {}
+
+/// Says that a detached job takes a `T`.
+#[inline]
+pub const fn takes<T: Argument>() {}
+
+/// Says that a detached job results in an `R`. The bound is that of the call it is an argument of, so
+/// that one mistake is one error.
+#[inline]
+pub const fn gives<R>() -> Gives<R> {
+    Gives(PhantomData)
+}
+
+/// Made by [`gives`].
+#[derive(Debug)]
+pub struct Gives<R>(PhantomData<fn() -> R>);
+
+/// The `spawn` methods for generated code, which knows the type of the result.
+impl Span {
+    #[track_caller]
+    pub fn spawn_giving<F, R, O>(self, future: F, outcome: O, _: Gives<R>) -> JoinHandle<R>
+    where
+        F: Future<Output = R> + Send + 'static, // a detached job changes threads; `#[traced_spawn(local)]` does not
+        R: Given + 'static,
+        O: FnOnce(&R) -> Outcome + Send + 'static,
+    {
+        self.spawn(future, outcome)
+    }
+
+    #[track_caller]
+    pub fn spawn_on_giving<F, R, O>(self, runtime: &Handle, future: F, outcome: O, _: Gives<R>) -> JoinHandle<R>
+    where
+        F: Future<Output = R> + Send + 'static, // a detached job changes threads; `#[traced_spawn(local)]` does not
+        R: Given + 'static,
+        O: FnOnce(&R) -> Outcome + Send + 'static,
+    {
+        self.spawn_on(runtime, future, outcome)
+    }
+
+    #[track_caller]
+    pub fn spawn_blocking_giving<F, R, O>(self, f: F, outcome: O, _: Gives<R>) -> JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Given + 'static,
+        O: FnOnce(&R) -> Outcome + Send + 'static,
+    {
+        self.spawn_blocking(f, outcome)
+    }
+
+    #[track_caller]
+    pub fn spawn_blocking_on_giving<F, R, O>(self, runtime: &Handle, f: F, outcome: O, _: Gives<R>) -> JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Given + 'static,
+        O: FnOnce(&R) -> Outcome + Send + 'static,
+    {
+        self.spawn_blocking_on(runtime, f, outcome)
+    }
+
+    #[track_caller]
+    pub fn spawn_thread_giving<F, R, O>(self, name: &str, f: F, outcome: O, _: Gives<R>) -> thread::JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Given + 'static,
+        O: FnOnce(&R) -> Outcome + Send + 'static,
+    {
+        self.spawn_thread(name, f, outcome)
+    }
+}
