@@ -705,6 +705,44 @@ mod baggage {
     }
 
     #[test]
+    fn tags_have_the_type_that_is_named() {
+        use opentelemetry::Value;
+        use throughline::propagation::TagType;
+        #[biz_tags(propagate(order_no, total, gift, tenant_id))]
+        fn send(order_no: u64, total: f64, gift: bool, tenant_id: &str) -> Carrier {
+            Carrier::capture()
+        }
+        let headers = send(1001, 0.5, true, "7");
+        let baggage = headers.baggage.as_deref().expect("baggage");
+        let of = |propagator: Propagator, baggage: &str| {
+            let capture = Capture::new();
+            let context = propagator.extract(&Pairs(&[("baggage", baggage)]));
+            capture.run(|| throughline::span("server").parent(&context).run(|| throughline::in_span("below", || ())));
+            ["order_no", "total", "gift", "tenant_id"].map(|key| capture.span("below").attribute(key).cloned())
+        };
+        let typed = || {
+            Propagator::default().baggage_as_tags([
+                ("order_no", TagType::Integer),
+                ("total", TagType::Float),
+                ("gift", TagType::Bool),
+                ("tenant_id", TagType::Text),
+            ])
+        };
+        let expected = [Value::I64(1001), Value::F64(0.5), Value::Bool(true), "7".into()];
+        assert_eq!(of(typed(), baggage), expected.map(Some));
+        // What is not of its type stays text.
+        let text = ["A-1001", "1,5", "yes", "7"];
+        let written = "order_no=A-1001,total=1%2C5,gift=yes,tenant_id=7";
+        assert_eq!(of(typed(), written), text.map(|text| Some(text.into())));
+        // Types are named by the receiver, or there are none.
+        let text = ["1001", "0.5", "true", "7"];
+        let untyped = Propagator::default().baggage_as_tags(["order_no", "total", "gift", "tenant_id"]);
+        assert_eq!(of(untyped, baggage), text.map(|text| Some(text.into())));
+        let owned = Propagator::default().baggage_as_tags(vec![("order_no".to_owned(), TagType::Integer)]);
+        assert_eq!(of(owned, baggage), [Some(Value::I64(1001)), None, None, None]);
+    }
+
+    #[test]
     fn propagated_tags_arrive() {
         #[biz_tags(propagate(tenant_id), order_no)]
         fn send(tenant_id: &str, order_no: u64) -> Carrier {

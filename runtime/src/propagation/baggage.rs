@@ -1,10 +1,11 @@
 //! `baggage`, by W3C Baggage.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use opentelemetry::baggage::{Baggage, BaggageMetadata};
 use opentelemetry::propagation::{Extractor, Injector};
-use opentelemetry::{Key, KeyValue, StringValue};
+use opentelemetry::{Key, KeyValue, StringValue, Value};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 use super::trim;
@@ -109,8 +110,139 @@ fn is_value(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b'!'..=b'~') && !b"\",;\\".contains(&byte))
 }
 
+/// What a tag is that comes in as text: a member of the baggage, a header.
+///
+/// On the wire all is text, so the receiver has to say it. A value that is not written as one of its type
+/// would be stays the text that it is: `order_no=007` is not `7`, and of `abc` there is no integer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[non_exhaustive]
+pub enum TagType {
+    /// Text, as it came.
+    #[default]
+    Text,
+    /// A decimal integer of 64 bits with a sign, without leading zeros and without `+`.
+    Integer,
+    /// A decimal number with a fraction or an exponent, or without; not infinite, and not `NaN`.
+    Float,
+    /// `true` or `false`.
+    Bool,
+}
+
+impl TagType {
+    /// The value that `text` stands for.
+    pub(crate) fn read(self, text: &str) -> Value {
+        let typed = match self {
+            Self::Text => None,
+            Self::Integer => text.parse::<i64>().ok().filter(|number| number.to_string() == text).map(Value::I64),
+            Self::Float => {
+                let is_number = text.starts_with(['-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']);
+                text.parse::<f64>().ok().filter(|number| is_number && number.is_finite()).map(Value::F64)
+            }
+            Self::Bool => text.parse().ok().map(Value::Bool),
+        };
+        typed.or_else(|| Arc::<str>::from(text).tag_value()).unwrap_or_else(|| text.to_owned().into())
+    }
+}
+
+/// A member of the baggage that becomes a tag: its key, and its type if it is not text. See
+/// [`Propagator::baggage_as_tags`](super::Propagator::baggage_as_tags).
+#[derive(Debug, Clone)]
+pub struct BaggageTag {
+    pub(super) key: Box<str>,
+    pub(super) is: TagType,
+}
+
+impl<K: Into<String>> From<(K, TagType)> for BaggageTag {
+    fn from((key, is): (K, TagType)) -> Self {
+        Self { key: key.into().into_boxed_str(), is }
+    }
+}
+
+macro_rules! keys {
+    ($($key:ty),*) => {$(
+        impl From<$key> for BaggageTag {
+            fn from(key: $key) -> Self {
+                Self::from((key, TagType::Text))
+            }
+        }
+    )*};
+}
+
+keys!(&str, &mut str, String, &String, Box<str>, Cow<'_, str>, char);
+
 /// A member as a tag, bounded as every tag is.
-pub(super) fn as_tag(key: &Key, value: &StringValue) -> KeyValue {
-    let bounded = std::sync::Arc::<str>::from(value.as_str()).tag_value();
-    KeyValue::new(key.clone(), bounded.unwrap_or_else(|| value.clone().into()))
+pub(super) fn as_tag(key: &Key, value: &StringValue, is: TagType) -> KeyValue {
+    KeyValue::new(key.clone(), is.read(value.as_str()))
+}
+
+/// The baggage that goes along with one request, in its [extensions](http::Extensions): for calls to
+/// parties who are to know less than your own services.
+///
+/// It goes with a request of [`http::ClientLayer`](crate::http::ClientLayer) and with a `tonic::Request` of
+/// [`grpc::ClientLayer`](crate::grpc). What the layer and the
+/// [`Propagator`](super::Propagator::send_baggage) of the process keep back stays here in any case, and
+/// tags that [travel](crate::http::ClientLayer::travel) in headers of their own are kept back likewise.
+///
+/// ```
+/// use throughline::propagation::SendBaggage;
+///
+/// let request = http::Request::post("https://partner.example/orders")
+///     .extension(SendBaggage::only(["order_no"]))
+///     .body(())
+///     .unwrap();
+/// ```
+#[cfg(feature = "http")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SendBaggage(Arc<[Box<str>]>);
+
+#[cfg(feature = "http")]
+impl SendBaggage {
+    /// Sends the members with these keys, and no others.
+    pub fn only<K: Into<String>>(keys: impl IntoIterator<Item = K>) -> Self {
+        Self(keys.into_iter().map(|key| key.into().into_boxed_str()).collect())
+    }
+
+    /// Sends no baggage.
+    pub fn none() -> Self {
+        Self(Arc::default())
+    }
+
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.0.iter().any(|allowed| **allowed == *key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_have_the_type_that_the_receiver_names() {
+        let text = |text: &str| Value::String(text.to_owned().into());
+        for (is, given, expected) in [
+            (TagType::Integer, "1001", Value::I64(1001)),
+            (TagType::Integer, "-9223372036854775808", Value::I64(i64::MIN)),
+            (TagType::Integer, "9223372036854775808", text("9223372036854775808")),
+            (TagType::Integer, "007", text("007")),
+            (TagType::Integer, "+7", text("+7")),
+            (TagType::Integer, "-0", text("-0")),
+            (TagType::Integer, "1e3", text("1e3")),
+            (TagType::Integer, " 1", text(" 1")),
+            (TagType::Integer, "", text("")),
+            (TagType::Float, "0.5", Value::F64(0.5)),
+            (TagType::Float, "-2", Value::F64(-2.0)),
+            (TagType::Float, "1e3", Value::F64(1000.0)),
+            (TagType::Float, "1e999", text("1e999")),
+            (TagType::Float, "NaN", text("NaN")),
+            (TagType::Float, "-inf", text("-inf")),
+            (TagType::Float, "+1.5", text("+1.5")),
+            (TagType::Bool, "true", Value::Bool(true)),
+            (TagType::Bool, "false", Value::Bool(false)),
+            (TagType::Bool, "True", text("True")),
+            (TagType::Bool, "1", text("1")),
+            (TagType::Text, "1001", text("1001")),
+        ] {
+            assert_eq!(is.read(given), expected, "{is:?} {given:?}");
+        }
+    }
 }

@@ -58,7 +58,7 @@ impl Carrier {
     /// `context`, written down.
     pub fn of(context: &Context) -> Self {
         let mut carrier = Self::default();
-        super::get().inject_as(&FORMATS, context, &mut carrier);
+        super::get().inject_as(&FORMATS, context, &|_| true, &mut carrier);
         carrier
     }
 

@@ -37,6 +37,9 @@ mod jaeger;
 mod pairs;
 mod w3c;
 
+#[cfg(feature = "http")]
+pub use baggage::SendBaggage;
+pub use baggage::{BaggageTag, TagType};
 pub use carrier::Carrier;
 pub use pairs::{Pairs, PairsMut, extract_with, inject_with};
 
@@ -130,7 +133,7 @@ pub struct Propagator {
     fields: Vec<String>,
     sent: Allowed,
     accepted: Allowed,
-    as_tags: Allowed,
+    as_tags: Vec<BaggageTag>,
 }
 
 /// Which keys of the baggage something holds for.
@@ -172,7 +175,7 @@ impl Propagator {
                 fields.push(field.to_owned());
             }
         }
-        Self { formats, fields, sent: Allowed::All, accepted: Allowed::All, as_tags: Allowed::Only(Vec::new()) }
+        Self { formats, fields, sent: Allowed::All, accepted: Allowed::All, as_tags: Vec::new() }
     }
 
     /// Lets only the members with these keys leave the process. All, if not called.
@@ -190,26 +193,45 @@ impl Propagator {
     }
 
     /// Makes the accepted members with these keys tags of every span below. None, if not called.
+    ///
+    /// Baggage is text. Where the sender's tag was something else, name its [type](TagType) beside the
+    /// key, so that `order_no` is the integer `1001` in this service too, and can be searched by one query
+    /// in both.
+    ///
+    /// ```
+    /// use throughline::propagation::{Propagator, TagType};
+    ///
+    /// let propagator =
+    ///     Propagator::default().baggage_as_tags([("tenant_id", TagType::Text), ("order_no", TagType::Integer)]);
+    /// ```
     #[must_use]
-    pub fn baggage_as_tags<K: Into<String>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
-        self.as_tags = Allowed::only(keys);
+    pub fn baggage_as_tags<K: Into<BaggageTag>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
+        self.as_tags = keys.into_iter().map(Into::into).collect();
         self
     }
 
     /// Writes `context` into a carrier. Writes nothing that is not there: without an identity no
     /// trace headers, without baggage no `baggage`.
     pub fn inject(&self, context: &Context, into: &mut dyn Injector) {
-        self.inject_as(&self.formats, context, into);
+        self.inject_as(&self.formats, context, &|_| true, into);
     }
 
-    fn inject_as(&self, formats: &[Format], context: &Context, into: &mut dyn Injector) {
+    /// The same, but of the baggage only the members for which `also` holds.
+    #[cfg(feature = "http")]
+    pub(crate) fn inject_some(&self, context: &Context, also: &dyn Fn(&str) -> bool, into: &mut dyn Injector) {
+        self.inject_as(&self.formats, context, also, into);
+    }
+
+    fn inject_as(&self, formats: &[Format], context: &Context, also: &dyn Fn(&str) -> bool, into: &mut dyn Injector) {
         for format in formats {
             match format {
                 Format::TraceContext => w3c::inject(context, into),
                 Format::B3 => b3::inject_single(context, into),
                 Format::B3Multi => b3::inject_multi(context, into),
                 Format::Jaeger => jaeger::inject(context.span().span_context(), into),
-                Format::Baggage => baggage::inject(context.baggage(), &|key| self.sent.has(key), into),
+                Format::Baggage => {
+                    baggage::inject(context.baggage(), &|key| self.sent.has(key) && also(key), into);
+                }
             }
         }
     }
@@ -248,8 +270,10 @@ impl Propagator {
             let ambient = ambient.get_or_insert_default();
             let tags: Vec<_> = members
                 .iter()
-                .filter(|(key, _)| self.as_tags.has(key.as_str()))
-                .map(|(key, (value, _))| baggage::as_tag(key, value))
+                .filter_map(|(key, (value, _))| {
+                    let tag = self.as_tags.iter().find(|tag| *tag.key == *key.as_str())?;
+                    Some(baggage::as_tag(key, value, tag.is))
+                })
                 .collect();
             if !tags.is_empty() {
                 ambient.tags = tags.into();
