@@ -25,11 +25,28 @@ pub(crate) struct Ambient {
     /// The trace that has come in with B3's debug flag.
     #[cfg(feature = "propagation")]
     pub(crate) b3_debug: Option<opentelemetry::trace::TraceId>,
-    /// The id of the HTTP request that all this is for. Known a moment after the context exists.
+    /// The HTTP request that all this is for.
     #[cfg(feature = "http")]
-    pub(crate) request_id: Option<Arc<std::sync::OnceLock<Arc<str>>>>,
+    pub(crate) request: Option<Arc<Request>>,
     /// Where spans of this part of the program go, when not to the installed provider.
     pub(crate) source: Option<Arc<dyn Source>>,
+}
+
+/// What is known of an HTTP request besides its span.
+#[cfg(feature = "http")]
+#[derive(Default)]
+pub(crate) struct Request {
+    /// Known a moment after the context exists.
+    pub(crate) id: std::sync::OnceLock<Arc<str>>,
+    /// What the last span below that has failed says of it.
+    pub(crate) failure: std::sync::Mutex<Option<String>>,
+}
+
+#[cfg(feature = "http")]
+impl Request {
+    pub(crate) fn note(&self, failure: &str) {
+        *self.failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(failure.to_owned());
+    }
 }
 
 /// One member of the baggage, in the form in which OpenTelemetry takes and gives it.

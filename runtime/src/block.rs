@@ -9,7 +9,6 @@ use opentelemetry::Value;
 use opentelemetry::trace::SpanKind;
 
 use crate::callsite::Callsite;
-use crate::caught::caught;
 use crate::current;
 use crate::future::{Traced, TracedStream};
 use crate::origin::Origin;
@@ -114,13 +113,13 @@ impl Block {
 
     /// Adds an attribute of this span alone.
     pub fn tag(mut self, key: &'static str, value: impl TagValue) -> Self {
-        set(&mut self.own, key, caught(|| value.tag_value()).flatten());
+        set(&mut self.own, key, value.tag_value());
         self
     }
 
     /// Adds an attribute of this span and of all below it.
     pub fn biz_tag(mut self, key: &'static str, value: impl TagValue) -> Self {
-        set(&mut self.scoped, key, caught(|| value.tag_value()).flatten());
+        set(&mut self.scoped, key, value.tag_value());
         self
     }
 

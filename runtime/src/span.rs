@@ -354,9 +354,13 @@ pub(crate) fn is_off(parent: &Context) -> bool {
     !span.is_sampled() && !span.is_remote() && span.is_valid()
 }
 
-/// `context`, but spans below it go where those of the current one go.
+/// `context`, but spans below it go where those of the current one go: nowhere, if telemetry is
+/// suppressed.
 fn sent_where_current(context: Context) -> Context {
-    current::with(|current| ambient::with_source_of(current, context))
+    current::with(|current| {
+        let context = ambient::with_source_of(current, context);
+        if current.is_telemetry_suppressed() { context.with_telemetry_suppressed() } else { context }
+    })
 }
 
 fn add_current_link(links: &mut Vec<Link>, current: &Context, parent: &SpanContext) {

@@ -70,7 +70,7 @@ pub fn current() -> Current {
 /// Request id and trace id are one, unless a caller has named its own.
 #[cfg(feature = "http")]
 fn request_id(context: &opentelemetry::Context, trace: TraceId) -> Option<Arc<str>> {
-    let id = Ambient::of(context)?.request_id.as_ref()?.get()?;
+    let id = Ambient::of(context)?.request.as_ref()?.id.get()?;
     let mut digits = id.bytes().filter(|byte| *byte != b'-').map(|byte| byte.to_ascii_lowercase());
     let same = trace.to_bytes().into_iter().all(|byte| {
         let hex = |half: u8| char::from_digit(u32::from(half), 16).map(|digit| digit as u8);

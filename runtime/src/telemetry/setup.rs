@@ -29,11 +29,9 @@ use super::shared::{Counts, Handle, Watch};
 use super::{RequestIdGenerator, TagProcessor};
 use super::{early, otlp, overdue, resource};
 use crate::console::Console;
-use crate::error_text::{self, ErrorText};
 use crate::open::{self, Table};
 use crate::propagation::{self, Propagator};
 use crate::source;
-use crate::tags;
 
 /// How many open spans are listed if not said otherwise.
 const OPEN_SPANS: usize = 1 << 14;
@@ -91,7 +89,6 @@ pub fn builder() -> Builder {
         exporter: None,
         sampler: None,
         propagator: None,
-        error_text: None,
         queue: None,
         open_spans: OPEN_SPANS,
         overdue: OVERDUE,
@@ -113,7 +110,6 @@ pub struct Builder {
     exporter: Option<Make>,
     sampler: Option<Box<dyn ShouldSample>>,
     propagator: Option<Propagator>,
-    error_text: Option<ErrorText>,
     queue: Option<usize>,
     open_spans: usize,
     overdue: Duration,
@@ -173,13 +169,6 @@ impl Builder {
         self
     }
 
-    /// What is recorded of the texts of errors; see [`ErrorText`]. Goes before the variable
-    /// `THROUGHLINE_ERROR_TEXT`, and is for the whole process.
-    pub fn error_text(mut self, choice: ErrorText) -> Self {
-        self.error_text = Some(choice);
-        self
-    }
-
     /// How many finished spans may wait for the collector: the bound in memory. From three
     /// quarters of it on, new traces are not recorded. 131,072 if not set.
     pub fn queue(mut self, spans: usize) -> Self {
@@ -226,9 +215,7 @@ impl Builder {
             (None, Some(formats)) => Propagator::new(formats),
             (None, None) => Propagator::default(),
         };
-        let error_text = (self.error_text, settings.error_text.take());
         if settings.disabled {
-            choose(error_text);
             propagate(propagator);
             return Ok(Telemetry {
                 provider: None,
@@ -279,7 +266,6 @@ impl Builder {
             (None, None) => cfg!(debug_assertions) || std::io::stdout().is_terminal(),
         };
 
-        let max_tags = settings.limits.max_attributes_per_span as usize;
         let sampler = self.sampler.unwrap_or_else(|| first(&settings));
         // Also when nothing is kept here: a root that is not sampled would switch the services below off,
         // and processors of the application's own see what is sampled.
@@ -303,8 +289,6 @@ impl Builder {
             provider = provider.with_span_processor(Console::stdout());
         }
         let provider = provider.build();
-        choose(error_text);
-        tags::set_max_scoped(max_tags);
         propagate(propagator);
         global::set_tracer_provider(provider.clone());
         source::install(&provider);
@@ -321,15 +305,6 @@ impl Builder {
             ended: false,
             ending: None,
         })
-    }
-}
-
-/// What was said to the builder counts, then what was set in code before, then the variable.
-fn choose((said, variable): (Option<ErrorText>, Option<ErrorText>)) {
-    match (said, variable) {
-        (Some(said), _) => error_text::set_error_text(said),
-        (None, Some(variable)) => error_text::set_default(variable),
-        (None, None) => {}
     }
 }
 

@@ -29,7 +29,7 @@ use std::future::Future;
 
 use reqwest::{Client, Error, Request, RequestBuilder, Response, Result};
 
-use super::http::{ClientLayer, Outgoing, Target};
+use super::http::{ClientLayer, Outgoing, Target, note};
 use crate::outcome::Outcome;
 use crate::span::Span;
 
@@ -102,7 +102,12 @@ async fn execute(client: &Client, mut request: Request, layer: &ClientLayer) -> 
             Err(error) => Outcome::err(kind_of(error), &causes(error)),
         },
     );
-    sent.await
+    let result = sent.await;
+    if let Err(error) = &result {
+        // The span has said it, if there is one.
+        crate::current::with(|context| note(context, &causes(error)));
+    }
+    result
 }
 
 fn begin(request: &mut Request, layer: &ClientLayer) -> Span {
@@ -119,6 +124,8 @@ fn begin(request: &mut Request, layer: &ClientLayer) -> Span {
         },
         template: None,
         attempts: None,
+        baggage: None,
+        is_passed_on: false,
         headers: request.headers_mut(),
     })
 }

@@ -7,8 +7,9 @@ use http::{HeaderMap, Request, Response, StatusCode, Version};
 use http_body_util::BodyExt as _;
 use opentelemetry::trace::{SpanKind, Status};
 use throughline::http::{Attempts, ClientLayer, ServerLayer, UrlTemplate};
+use throughline::propagation::SendBaggage;
 use throughline::testing::{Capture, FinishedSpan};
-use throughline::traced;
+use throughline::{biz_tags, traced};
 use tower::retry::Policy;
 use tower::{Layer as _, Service, ServiceBuilder, ServiceExt as _, service_fn};
 
@@ -261,4 +262,82 @@ async fn a_request_that_is_handed_on_is_another_one_there() {
     let response = capture.run_async(gateway.oneshot(get("http://shop.example/"))).await.expect("an answer");
     response.into_body().collect().await.expect("a body");
     capture.assert_tree("GET [server]\n└── GET [client]\n    └── GET [server]");
+}
+
+/// Calls a partner with baggage of our own and of the caller, and says what was sent.
+async fn sent_to_partner(layer: ClientLayer, extend: impl FnOnce(&mut Request<()>)) -> String {
+    #[biz_tags(propagate(tenant_id, order_no))]
+    async fn tagged(tenant_id: &str, order_no: u64, layer: ClientLayer, request: Request<()>) -> String {
+        let _ = (tenant_id, order_no);
+        let echo = tower::service_fn(|request: Request<()>| async move {
+            let header =
+                |name| request.headers().get(name).map_or("-", |value| value.to_str().expect("text")).to_owned();
+            Ok::<_, std::convert::Infallible>(http::Response::new(format!(
+                "{} {}",
+                header("baggage"),
+                header("x-tenant")
+            )))
+        });
+        layer.travel("tenant_id", "x-tenant").layer(echo).oneshot(request).await.expect("an answer").into_body()
+    }
+    let mut request = Request::get("http://partner.example/").header("baggage", "secret=caller").body(()).expect("one");
+    extend(&mut request);
+    let mut caller = throughline::Carrier::default();
+    caller.baggage = Some("secret=hunter2".to_owned());
+    let capture = Capture::new();
+    let call = throughline::span("order").parent(&caller).run_async(tagged("acme", 7, layer, request));
+    capture.run_async(call).await
+}
+
+#[tokio::test]
+async fn baggage_can_be_kept_from_one_client() {
+    let plain = |_: &mut Request<()>| {};
+    let only = |keys: &'static [&'static str]| {
+        move |request: &mut Request<()>| {
+            request.extensions_mut().insert(SendBaggage::only(keys.iter().copied()));
+        }
+    };
+    let layer = ClientLayer::new;
+    assert_eq!(sent_to_partner(layer(), plain).await, "order_no=7,secret=hunter2,tenant_id=acme acme");
+    assert_eq!(sent_to_partner(layer().baggage(["order_no"]), plain).await, "order_no=7 acme");
+    assert_eq!(sent_to_partner(layer().baggage(["ORDER_NO", "none"]), plain).await, "- acme");
+    assert_eq!(sent_to_partner(layer().no_baggage(), plain).await, "- acme");
+    // One request only, which keeps back tags in headers of their own too.
+    assert_eq!(sent_to_partner(layer(), only(&["order_no"])).await, "order_no=7 -");
+    assert_eq!(sent_to_partner(layer(), only(&["tenant_id"])).await, "tenant_id=acme acme");
+    assert_eq!(sent_to_partner(layer(), only(&[])).await, "- -");
+    // It cannot ask for more than the layer allows.
+    assert_eq!(sent_to_partner(layer().baggage(["order_no"]), only(&["order_no", "secret"])).await, "order_no=7 -");
+}
+
+/// Without an SDK nothing is removed from a request, except what was asked for.
+#[tokio::test]
+async fn baggage_that_is_passed_on_is_kept_back_too() {
+    let echo = || {
+        tower::service_fn(|request: Request<()>| async move {
+            let baggage = request.headers().get("baggage").is_some();
+            Ok::<_, std::convert::Infallible>(http::Response::new(baggage))
+        })
+    };
+    for (layer, sent) in [(ClientLayer::new(), true), (ClientLayer::new().no_baggage(), false)] {
+        let request = Request::get("/").header("baggage", "secret=hunter2").body(()).expect("a request");
+        let suppressed = throughline::Context::new().with_telemetry_suppressed();
+        let call = layer.layer(echo()).oneshot(request);
+        let answer = opentelemetry::trace::FutureExt::with_context(call, suppressed).await.expect("an answer");
+        assert_eq!(answer.into_body(), sent);
+    }
+}
+
+#[tokio::test]
+async fn secrets_in_a_url_are_not_recorded() {
+    let url = "http://shop.example/a;jsessionid=1/b?token=2&page=3&Client-Secret=4&mine=5&code=6";
+    let layer = || ClientLayer::new().redact(["mine"]).reveal(["code"]);
+    let (span, _) = one(layer(), get(url), 200).await;
+    let shown =
+        "http://shop.example/a;jsessionid=REDACTED/b?token=REDACTED&page=3&Client-Secret=REDACTED&mine=REDACTED&code=6";
+    assert_text(&span, "url.full", Some(shown));
+    // A client that is given a path alone.
+    let (span, _) = one(layer(), get("/a;jsessionid=1/b?token=2&page=3"), 200).await;
+    assert_text(&span, "url.path", Some("/a;jsessionid=REDACTED/b"));
+    assert_text(&span, "url.query", Some("token=REDACTED&page=3"));
 }

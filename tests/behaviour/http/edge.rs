@@ -1,6 +1,8 @@
 //! Tags that a request brings along: where they come from, and in which order.
 
 use axum::Router;
+use axum::body::Body;
+use axum::extract::Path;
 use http::Request;
 use opentelemetry::KeyValue;
 use throughline::biz_tags;
@@ -62,23 +64,102 @@ async fn priority() {
     let baggage = ("baggage", "tenant_id=from-baggage");
     let no_route = "/none?tenant=from-query";
     for (tag, uri, headers, expected) in [
-        (all(), PATH, &[header, travel, baggage][..], "from-header"),
-        (all(), PATH, &[travel, baggage], "from-path"),
+        (all(), PATH, &[header, travel, baggage][..], "from-path"),
+        (all(), no_route, &[header, travel, baggage], "from-header"),
         (all(), no_route, &[travel, baggage], "from-query"),
         (all(), "/none", &[travel, baggage], "from-travel"),
         (all(), "/none", &[baggage], "from-baggage"),
         (all(), "/none", &[], "from-default"),
         // What the layer looks at goes by the order in which it was named; the rest does not.
-        (reversed(), PATH, &[header, travel, baggage], "from query"),
+        (reversed(), PATH, &[header, travel, baggage], "from-path"),
+        (reversed(), no_route, &[header, travel, baggage], "from-query"),
         (reversed(), "/none", &[header, travel, baggage], "from-header"),
         (reversed(), "/none", &[travel, baggage], "from-travel"),
         (reversed(), "/none", &[baggage], "from-baggage"),
-        (tag().header("x-tenant-id").constant("fixed"), PATH, &[header], "from-header"),
+        (tag().header("x-tenant-id").constant("fixed"), PATH, &[header], "fixed"),
         (tag().header("x-tenant-id").constant("fixed"), PATH, &[travel, baggage], "fixed"),
+        (tag().query("tenant").env("CARGO_PKG_NAME"), PATH, &[], "throughline-tests"),
+        (tag().path("tenant").constant("fixed"), PATH, &[], "from-path"),
+        (tag().constant("fixed").path("tenant"), PATH, &[], "fixed"),
+        // Unless it was asked for.
+        (all().caller_first(), PATH, &[header, travel, baggage], "from-header"),
+        (reversed().caller_first(), PATH, &[header, travel, baggage], "from query"),
+        (all().caller_first(), "/tenants/from-path/files/a", &[travel, baggage], "from-path"),
+        (tag().header("x-tenant-id").constant("fixed").caller_first(), PATH, &[header], "from-header"),
     ] {
         let (value, _) = tag_of(tag, uri, headers).await;
         assert_eq!(value.as_deref(), Some(expected), "{uri} {headers:?}");
     }
+}
+
+/// What the services below are told: the baggage that a handler would send, and a header.
+async fn told(tag: Tag, headers: &[(&str, &str)]) -> String {
+    #[biz_tags(tenant_id)]
+    async fn handle(tenant_id: String, request: Request<Body>) -> String {
+        let (mut parts, _) = request.into_parts();
+        parts.uri = "http://orders.internal/".parse().expect("a URI");
+        let request = Request::from_parts(parts, ());
+        let echo = service_fn(|request: Request<()>| async move {
+            let header =
+                |name| request.headers().get(name).map_or("", |value| value.to_str().expect("text")).to_owned();
+            Ok::<_, std::convert::Infallible>(http::Response::new(format!(
+                "{}|{}",
+                header("baggage"),
+                header("x-tenant-id")
+            )))
+        });
+        let client = ClientLayer::new().travel("tenant_id", "x-tenant-id").layer(echo);
+        client.oneshot(request).await.expect("an answer").into_body()
+    }
+    let capture = Capture::new();
+    let handler = |Path(tenant): Path<String>, request: Request<Body>| handle(tenant, request);
+    let layer = ServerLayer::new().travel("tenant_id", "x-travel-tenant").tag(tag);
+    let router = Router::new().route("/tenants/{tenant_id}/orders", axum::routing::get(handler)).layer(layer);
+    let response = send(&capture, router, get("/tenants/acme/orders?tenant=evil", headers)).await;
+    for span in capture.spans() {
+        assert_text(&span, "tenant_id", Some("acme"));
+    }
+    String::from_utf8(response.body().to_vec()).expect("text")
+}
+
+#[tokio::test]
+async fn a_caller_cannot_make_the_services_below_believe_another_tenant() {
+    let sampled = ("traceparent", SAMPLED);
+    let not_sampled = ("traceparent", super::NOT_SAMPLED);
+    for evil in [
+        &[("x-tenant-id", "evil")][..],
+        &[("baggage", "tenant_id=evil")],
+        &[("x-travel-tenant", "evil")],
+        &[("x-tenant-id", "evil"), ("baggage", "tenant_id=evil"), ("x-travel-tenant", "evil")],
+        &[("x-tenant-id", "evil"), ("baggage", "tenant_id=evil"), sampled],
+        &[("x-tenant-id", "evil"), ("baggage", "tenant_id=evil"), not_sampled],
+    ] {
+        for tag in [
+            tag().header("x-tenant-id").path("tenant_id").propagate(),
+            tag().path("tenant_id").query("tenant").baggage("tenant_id").propagate(),
+            tag().header("x-tenant-id").constant("acme").propagate(),
+        ] {
+            assert_eq!(told(tag.clone(), evil).await, "tenant_id=acme|acme", "{tag:?} {evil:?}");
+        }
+        // What does not leave the process is at least not contradicted.
+        let told = told(tag().path("tenant_id"), evil).await;
+        assert!(!told.contains("evil"), "{told} {evil:?}");
+    }
+}
+
+#[tokio::test]
+async fn text_from_outside_has_the_type_that_is_named() {
+    use throughline::propagation::TagType;
+    let order = |headers: &'static [(&'static str, &'static str)], tag: Tag| async move {
+        let (span, _) = one(ServerLayer::new().tag(tag), get("/orders/7?no=1002", headers)).await;
+        span.attribute("order_no").cloned()
+    };
+    let tag = || Tag::new("order_no").of_type(TagType::Integer);
+    assert_eq!(order(&[("x-no", "1001")], tag().header("x-no")).await, Some(1001_i64.into()));
+    assert_eq!(order(&[], tag().query("no")).await, Some(1002_i64.into()));
+    assert_eq!(order(&[], tag().path("order_no")).await, Some(7_i64.into()));
+    assert_eq!(order(&[("baggage", "no=1003")], tag().baggage("no")).await, Some(1003_i64.into()));
+    assert_eq!(order(&[("x-no", "A-7")], tag().header("x-no")).await, Some("A-7".into()));
 }
 
 /// The SDK would keep both of two attributes with one key.
@@ -146,6 +227,30 @@ async fn a_missing_tag_is_reported_and_the_request_goes_on() {
     ] {
         let (_, span) = tag_of(tag, "/orders/7", &[headers]).await;
         assert!(span.event("tag.missing").is_none(), "{headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_for_nothing_that_exists_lacks_nothing() {
+    let layer = || ServerLayer::new().tag(tag().header("x-tenant-id").required());
+    let (span, response) = one(layer(), get("/wp-login.php", &[])).await;
+    assert_eq!(response.status(), 404);
+    assert!(span.event("tag.missing").is_none());
+    // A route that says 404 exists.
+    let (span, _) = one(layer(), get("/status/404", &[])).await;
+    assert!(span.event("tag.missing").is_some());
+
+    // Around a service that has no routes, or keeps them to itself.
+    for (status, reported) in [(200, true), (404, false), (500, true)] {
+        let capture = Capture::new();
+        let service = layer().layer(service_fn(move |_: Request<()>| async move {
+            let response = http::Response::builder().status(status).body(String::new());
+            Ok::<_, std::convert::Infallible>(response.expect("a response"))
+        }));
+        let response = capture.run_async(service.oneshot(Request::new(()))).await.expect("an answer");
+        drop(response);
+        let events = capture.span("GET").events.iter().filter(|event| event.name == "tag.missing").count();
+        assert_eq!(events, usize::from(reported), "{status}");
     }
 }
 

@@ -3,6 +3,7 @@
 mod bodies;
 mod client;
 mod edge;
+mod failures;
 mod headers;
 mod hostile;
 mod request_id;
@@ -10,6 +11,7 @@ mod reqwest;
 mod server;
 mod sockets;
 mod trust;
+mod untraced;
 mod w3c;
 
 use std::convert::Infallible;

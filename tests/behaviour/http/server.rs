@@ -315,3 +315,12 @@ async fn a_handler_runs_in_the_span() {
     send(&capture, router, get("/", &[])).await;
     capture.assert_tree("GET / [server]\n├── load\n└── job\n    └── load");
 }
+
+#[tokio::test]
+async fn secrets_in_a_url_are_not_recorded() {
+    let layer = ServerLayer::new().redact(["mine"]).reveal(["code"]);
+    let uri = "/orders/7;jsessionid=1?token=2&page=3;sig=4&Mine=5&code=6&next=%2Fcb%3Fpassword%3D7";
+    let (span, _) = one(layer, get(uri, &[])).await;
+    assert_text(&span, "url.path", Some("/orders/7;jsessionid=REDACTED"));
+    assert_text(&span, "url.query", Some("token=REDACTED&page=3;sig=REDACTED&Mine=REDACTED&code=6&next=REDACTED"));
+}

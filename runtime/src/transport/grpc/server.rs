@@ -17,8 +17,9 @@ use super::call::{Call, ResponseBody, ResponseFuture};
 use super::status::Side;
 use super::target;
 use crate::callsite::Callsite;
+use crate::current;
 use crate::propagation;
-use crate::span::Opening;
+use crate::span::{Opening, Scope, Span};
 use crate::transport::http::{Headers, RequestId};
 
 static SERVER: Callsite = Callsite::transport("grpc", SpanKind::Server);
@@ -46,6 +47,8 @@ pub struct ServerLayer {
     is_public: bool,
     /// `None`: all that have the form of one.
     methods: Option<Arc<[Box<str>]>>,
+    /// Methods whose calls are not traced.
+    untraced: Arc<[Box<str>]>,
 }
 
 impl ServerLayer {
@@ -72,6 +75,29 @@ impl ServerLayer {
         self
     }
 
+    /// Does not trace calls of these methods, named as `package.Service/Method` or `package.Service/*`:
+    /// health checks, reflection. Nothing is recorded of them nor of what they do, as with
+    /// [`http::ServerLayer::untraced`](crate::http::ServerLayer::untraced).
+    ///
+    /// ```
+    /// use throughline::grpc::ServerLayer;
+    ///
+    /// let layer = ServerLayer::new().untraced(["grpc.health.v1.Health/*"]);
+    /// ```
+    #[must_use]
+    pub fn untraced<M: Into<String>>(mut self, methods: impl IntoIterator<Item = M>) -> Self {
+        self.untraced = methods.into_iter().map(|method| method.into().into_boxed_str()).collect();
+        self
+    }
+
+    fn is_untraced(&self, path: &str) -> bool {
+        let path = path.strip_prefix('/').unwrap_or(path);
+        self.untraced.iter().any(|method| match method.strip_suffix("/*") {
+            Some(service) => path.strip_prefix(service).is_some_and(|rest| rest.starts_with('/')),
+            None => **method == *path,
+        })
+    }
+
     fn method<'a>(&self, path: &'a str) -> Option<&'a str> {
         let method = target::method(path)?;
         let is_known = self.methods.as_ref().is_none_or(|known| known.iter().any(|known| **known == *method));
@@ -79,6 +105,10 @@ impl ServerLayer {
     }
 
     fn open<B>(&self, request: &mut Request<B>) -> Call {
+        if self.is_untraced(request.uri().path()) {
+            let suppressed = current::get().with_telemetry_suppressed();
+            return Call::new(Span(Scope::Within(suppressed)), Side::Server, None);
+        }
         // Cheap: the path is counted, not copied.
         let uri = request.uri().clone();
         let method = self.method(uri.path());

@@ -10,6 +10,7 @@ use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
+use super::cause::Causes;
 use super::run_in;
 use crate::outcome::Outcome;
 use crate::span::Span;
@@ -40,8 +41,8 @@ pin_project! {
 /// What is left to do when the body ends.
 struct Rest {
     span: Span,
-    /// The status, if it tells of a failure.
-    failure: Option<StatusCode>,
+    /// The status and its cause, if it tells of a failure.
+    failure: Option<Failed>,
     /// How many bytes of data the client still waits for, if that is known.
     left: Option<u64>,
 }
@@ -69,16 +70,24 @@ impl Rest {
     }
 }
 
-/// A status of 500 and above is a failure of the server. The description is left empty, because the
-/// status tells it all.
-pub(super) fn failed_by(status: Option<StatusCode>) -> Outcome {
-    status.map_or_else(Outcome::default, |status| Outcome::error(status.as_str().to_owned(), ""))
+/// A status of 500 and above.
+pub(super) struct Failed {
+    pub(super) status: StatusCode,
+    pub(super) cause: Option<String>,
+}
+
+/// A status of 500 and above is a failure of the server. Without a cause the description is left empty,
+/// because the status tells it all.
+pub(super) fn failed_by(failed: Option<Failed>) -> Outcome {
+    failed.map_or_else(Outcome::default, |Failed { status, cause }| {
+        Outcome::error(status.as_str().to_owned(), cause.unwrap_or_default())
+    })
 }
 
 impl<B: Body> TracedBody<B> {
-    /// `failure`: the status, if it tells of a failure. `announced`: the length by the header. `bare`:
+    /// `failure`: what the status tells of a failure. `announced`: the length by the header. `bare`:
     /// nobody will ask for the body.
-    pub(super) fn new(inner: B, span: Span, failure: Option<StatusCode>, announced: Option<u64>, bare: bool) -> Self {
+    pub(super) fn new(inner: B, span: Span, failure: Option<Failed>, announced: Option<u64>, bare: bool) -> Self {
         let left = announced.or_else(|| inner.size_hint().exact());
         let bare = bare || inner.is_end_stream();
         let mut rest = Rest { span, failure, left };
@@ -99,7 +108,7 @@ impl<B> TracedBody<B> {
 impl<B> Body for TracedBody<B>
 where
     B: Body,
-    B::Error: Display,
+    B::Error: Display + 'static,
 {
     type Data = B::Data;
     type Error = B::Error;
@@ -111,7 +120,9 @@ where
         match &polled {
             Poll::Pending => {}
             Poll::Ready(None) => this.rest.end_as_answered(),
-            Poll::Ready(Some(Err(error))) => this.rest.end(|| Outcome::err(type_name::<B::Error>(), error)),
+            Poll::Ready(Some(Err(error))) => {
+                this.rest.end(|| Outcome::err(type_name::<B::Error>(), &Causes::default().describe(error)));
+            }
             Poll::Ready(Some(Ok(frame))) => {
                 if let (Some(left), Some(data)) = (&mut this.rest.left, frame.data_ref()) {
                     *left = left.saturating_sub(data.remaining() as u64);

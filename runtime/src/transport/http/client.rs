@@ -2,6 +2,7 @@
 
 use std::any::type_name;
 use std::borrow::Cow;
+use std::error::Error;
 use std::fmt::{self, Display};
 use std::future::Future;
 use std::pin::Pin;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{self, Poll};
 
+use http::header::HeaderName;
 use http::uri::Authority;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version, request};
 use opentelemetry::Context;
@@ -18,17 +20,21 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::cause::{self, Causes};
 use super::edge::{Recorded, Travelling};
 use super::request_id::RequestId;
 use super::server::Entered;
-use super::{HeadersMut, X_REQUEST_ID, facts, run_in, url};
+use super::{HeadersMut, X_REQUEST_ID, facts, run_in};
 use crate::callsite::Callsite;
 use crate::outcome::Outcome;
-use crate::propagation;
+use crate::propagation::{self, SendBaggage};
+use crate::redact::Rules;
 use crate::span::{Opening, Span};
 use crate::tags::Tags;
 
 static CALLSITE: Callsite = Callsite::transport("HTTP", SpanKind::Client);
+
+const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
 /// Gives every request a client span, and sends the context along: a layer for tower clients over
 /// [`http::Request`]. See the [module](super) for what it does.
@@ -44,7 +50,10 @@ struct Config {
     template: Option<Cow<'static, str>>,
     attempts: Option<Attempts>,
     travelling: Travelling,
-    redact: Vec<Cow<'static, str>>,
+    rules: Rules,
+    causes: Causes,
+    /// The keys of the baggage that is sent; all, if not said.
+    baggage: Option<SendBaggage>,
     request_headers: Recorded,
     response_headers: Recorded,
 }
@@ -133,7 +142,8 @@ impl ClientLayer {
 
     /// Sends the tag `key`, where it is set, in a header of its own, to be read by
     /// [`ServerLayer::travel`](super::ServerLayer::travel) or by services that know nothing of traces. A
-    /// header that the request has already is left as it is.
+    /// header that the request has already is left as it is, unless it came in with the request that is
+    /// passed on: what the caller said does not outrank the tag.
     ///
     /// In a trace that is not sampled, only tags that came over the wire or were named in a server
     /// layer are set; `propagate` in `#[biz_tags]` holds for all traces.
@@ -141,10 +151,45 @@ impl ClientLayer {
         self.set(|config| config.travelling.add(key, header))
     }
 
-    /// Takes the values of these query parameters out of `url.full`, besides those of the semantic
-    /// conventions. Compared with regard to case.
+    /// Sends of the baggage only the members with these keys: for a client of a third party, who is not
+    /// to know the tenant, nor what your callers have put into theirs. All, if not called. What the
+    /// [`Propagator`](crate::propagation::Propagator::send_baggage) of the process keeps back stays here in
+    /// any case; a single request is kept shorter by
+    /// [`SendBaggage`](crate::propagation::SendBaggage) in its extensions.
+    ///
+    /// ```
+    /// use throughline::http::ClientLayer;
+    ///
+    /// let partner = ClientLayer::new().baggage(["order_no"]);
+    /// let stranger = ClientLayer::new().no_baggage();
+    /// ```
+    pub fn baggage<K: Into<String>>(self, keys: impl IntoIterator<Item = K>) -> Self {
+        self.set(|config| config.baggage = Some(SendBaggage::only(keys)))
+    }
+
+    /// Sends no baggage.
+    pub fn no_baggage(self) -> Self {
+        self.set(|config| config.baggage = Some(SendBaggage::none()))
+    }
+
+    /// Takes the values of these parameters out of `url.full`, besides those that commonly are
+    /// [secret](super#secrets-in-urls). Compared without regard to case and punctuation.
     pub fn redact<K: Into<Cow<'static, str>>>(self, parameters: impl IntoIterator<Item = K>) -> Self {
-        self.set(|config| config.redact.extend(parameters.into_iter().map(Into::into)))
+        self.set(|config| parameters.into_iter().for_each(|name| config.rules.hide(&name.into())))
+    }
+
+    /// Shows the values of these parameters, although they are called as [secrets](super#secrets-in-urls)
+    /// commonly are: `code` where that is a country, `key` where it is a word to sort by. One that is also
+    /// named with [`redact`](Self::redact) stays hidden.
+    pub fn reveal<K: Into<Cow<'static, str>>>(self, parameters: impl IntoIterator<Item = K>) -> Self {
+        self.set(|config| parameters.into_iter().for_each(|name| config.rules.show(&name.into())))
+    }
+
+    /// Describes errors of the type `E` with their causes, so that the span of a call that failed says
+    /// `Connection refused`. The errors of `hyper-util`'s client, of I/O and boxed ones need no word of it;
+    /// others are described by their own text, unless they are named here.
+    pub fn causes_of<E: Error + 'static>(self) -> Self {
+        self.set(|config| config.causes.add::<E>())
     }
 
     /// Records request headers as `http.request.header.<name>`. None, if not called.
@@ -172,7 +217,7 @@ impl ClientLayer {
                 tags.attribute("http.request.resend_count", i64::from(resent));
             }
         });
-        self.0.inject(&span.context(), request.headers);
+        self.0.inject(&span.context(), request);
         span
     }
 
@@ -194,16 +239,21 @@ impl ClientLayer {
 }
 
 impl Config {
-    fn inject(&self, context: &Context, headers: &mut HeaderMap) {
+    fn inject(&self, context: &Context, request: &mut Outgoing<'_>) {
+        let headers = &mut *request.headers;
         let propagator = propagation::get();
         if context.span().span_context().is_valid() {
             // A request that is passed on may still have the headers it came with.
             for field in propagator.fields() {
                 headers.remove(field);
             }
+        } else if self.baggage.is_some() || request.baggage.is_some() {
+            headers.remove(BAGGAGE);
         }
-        propagator.inject(context, &mut HeadersMut(headers));
-        self.travelling.write(context, headers);
+        let asked_for = |key: &str| request.baggage.is_none_or(|only| only.has(key));
+        let sent = |key: &str| self.baggage.as_ref().is_none_or(|only| only.has(key)) && asked_for(key);
+        propagator.inject_some(context, &sent, &mut HeadersMut(headers));
+        self.travelling.write(context, &asked_for, request.is_passed_on, headers);
         if !headers.contains_key(&X_REQUEST_ID) {
             if let Some(id) = RequestId::to_pass_on(context).and_then(|id| id.header()) {
                 let _ = headers.try_insert(X_REQUEST_ID, id);
@@ -219,11 +269,15 @@ impl Config {
         }
         match (target.scheme, target.authority) {
             (Some(scheme), Some(authority)) => {
-                let url = url::redacted_url(scheme, authority, target.path, target.query, &self.redact);
-                tags.attribute("url.full", crate::value::display(&url));
+                let mut url = format!("{scheme}://{authority}{}", target.path);
+                if let Some(query) = target.query {
+                    url.push('?');
+                    url.push_str(query);
+                }
+                tags.attribute("url.full", crate::value::display(&self.rules.url(&url)));
             }
             // A client that is given a path alone does not know what goes before it.
-            _ => facts::add_target(target.path, target.query, &self.redact, tags),
+            _ => facts::add_target(target.path, target.query, &self.rules, tags),
         }
         facts::add_headers(&self.request_headers, request.headers, tags);
     }
@@ -235,6 +289,10 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) target: Target<'a>,
     pub(crate) template: Option<&'a str>,
     pub(crate) attempts: Option<&'a Attempts>,
+    /// What the request itself says of the baggage that goes along.
+    pub(crate) baggage: Option<&'a SendBaggage>,
+    /// Whether its headers are those that somebody has sent to this process.
+    pub(crate) is_passed_on: bool,
     pub(crate) headers: &'a mut HeaderMap,
 }
 
@@ -267,7 +325,7 @@ pub struct ClientService<S> {
 impl<S, B, R> Service<Request<B>> for ClientService<S>
 where
     S: Service<Request<B>, Response = Response<R>>,
-    S::Error: Display,
+    S::Error: Display + 'static,
 {
     type Response = Response<R>;
     type Error = S::Error;
@@ -280,9 +338,9 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
         // A request that is passed on, to a service in this process even, is another one there.
-        parts.extensions.remove::<Entered>();
+        let is_passed_on = parts.extensions.remove::<Entered>().is_some();
         parts.extensions.remove::<RequestId>();
-        let mut span = self.layer.begin_parts(&mut parts);
+        let mut span = self.layer.begin_parts(&mut parts, is_passed_on);
         let request = Request::from_parts(parts, body);
         let inner = run_in(&mut span, || self.inner.call(request));
         ClientFuture { inner: Some(inner), span, layer: self.layer.clone() }
@@ -290,7 +348,7 @@ where
 }
 
 impl ClientLayer {
-    fn begin_parts(&self, parts: &mut request::Parts) -> Span {
+    fn begin_parts(&self, parts: &mut request::Parts, is_passed_on: bool) -> Span {
         let authority = facts::authority(parts).map(Cow::into_owned);
         let authority = authority.as_ref();
         self.begin(&mut Outgoing {
@@ -305,6 +363,8 @@ impl ClientLayer {
             },
             template: parts.extensions.get::<UrlTemplate>().map(|template| &*template.0),
             attempts: parts.extensions.get::<Attempts>(),
+            baggage: parts.extensions.get::<SendBaggage>(),
+            is_passed_on,
             headers: &mut parts.headers,
         })
     }
@@ -334,7 +394,7 @@ pin_project! {
 impl<F, R, E> Future for ClientFuture<F>
 where
     F: Future<Output = Result<Response<R>, E>>,
-    E: Display,
+    E: Display + 'static,
 {
     type Output = F::Output;
 
@@ -342,12 +402,15 @@ where
         let mut this = self.project();
         let inner = this.inner.as_mut().as_pin_mut().expect("a future is not polled during its own drop");
         let result = task::ready!(run_in(this.span, || inner.poll(cx)));
-        if this.span.is_open() {
-            let outcome = match &result {
-                Ok(response) => this.layer.respond(response.status(), response.version(), response.headers()),
-                Err(error) => Outcome::err(type_name::<E>(), error),
-            };
-            this.span.finish(|| outcome);
+        match &result {
+            Ok(response) => {
+                this.span.finish(|| this.layer.respond(response.status(), response.version(), response.headers()));
+            }
+            Err(error) => {
+                let text = this.layer.0.causes.describe(error);
+                cause::note(&this.span.context(), &text);
+                this.span.finish(|| Outcome::err(type_name::<E>(), &text));
+            }
         }
         // The future may live on.
         *this.span = Span::OFF;

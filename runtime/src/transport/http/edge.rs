@@ -10,6 +10,7 @@ use opentelemetry::{Context, Key, KeyValue, Value};
 
 use super::url;
 use crate::ambient::Ambient;
+use crate::propagation::TagType;
 use crate::tags::{self, Tags};
 use crate::value::TagValue;
 
@@ -18,14 +19,20 @@ use crate::value::TagValue;
 ///
 /// The value is the first of these that there is:
 ///
-/// 1. what the layer was told to look at: [`header`](Self::header), [`path`](Self::path),
-///    [`query`](Self::query), [`env`](Self::env), [`constant`](Self::constant), in the order in which
-///    they were named;
-/// 2. what the request has inherited: a tag that came in a header of its own (see
+/// 1. what the application itself says: a variable of the [`path`](Self::path) that its route names,
+///    [`env`](Self::env), [`constant`](Self::constant), in the order in which they were named;
+/// 2. what the caller says in this request: [`header`](Self::header), [`query`](Self::query), in the
+///    order in which they were named;
+/// 3. what the request has inherited: a tag that came in a header of its own (see
 ///    [`ServerLayer::travel`](super::ServerLayer::travel)) or in baggage that
 ///    [becomes tags](crate::propagation::Propagator::baggage_as_tags);
-/// 3. the [`baggage`](Self::baggage);
-/// 4. the [`default`](Self::default).
+/// 4. the [`baggage`](Self::baggage);
+/// 5. the [`default`](Self::default).
+///
+/// So a caller who sends `X-Tenant-Id: evil` to `/tenants/acme/orders` cannot make a span, a log line or
+/// a service below believe anything else than what the handler works on. Where callers are trusted to know
+/// better, [`caller_first`](Self::caller_first) says so. Baggage that has come in under the key of the tag, and
+/// says something else, goes no further.
 ///
 /// A tag of the same key that code sets further down wins over all of them, from there on. An empty
 /// value counts as none. Text is bounded by [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES), and characters that
@@ -35,7 +42,7 @@ use crate::value::TagValue;
 /// use throughline::http::{ServerLayer, Tag};
 ///
 /// let layer = ServerLayer::new()
-///     .tag(Tag::new("tenant_id").header("x-tenant-id").path("tenant").required())
+///     .tag(Tag::new("tenant_id").path("tenant").header("x-tenant-id").required())
 ///     .tag(Tag::new("user_id").header("x-user-id").hash())
 ///     .tag(Tag::new("region").env("REGION").default("eu"));
 /// ```
@@ -48,6 +55,8 @@ pub struct Tag {
     default: Option<Value>,
     required: bool,
     propagate: bool,
+    caller_first: bool,
+    is: TagType,
     secrecy: Secrecy,
 }
 
@@ -76,6 +85,8 @@ impl Tag {
             default: None,
             required: false,
             propagate: false,
+            caller_first: false,
+            is: TagType::Text,
             secrecy: Secrecy::Clear,
         }
     }
@@ -102,7 +113,8 @@ impl Tag {
         self
     }
 
-    /// Looks at a variable of the environment: once, now.
+    /// Looks at a variable of the environment: once, now. It goes before what the caller says; for a value
+    /// that stands in for a missing one there is [`default`](Self::default).
     pub fn env(mut self, name: &str) -> Self {
         if let Some(value) = std::env::var(name).ok().filter(|value| !value.is_empty()) {
             self.sources.extend(url::harmless(value.into()).tag_value().map(Source::Fixed));
@@ -110,9 +122,24 @@ impl Tag {
         self
     }
 
-    /// Has this value, whatever the request has inherited.
+    /// Has this value, whatever the caller says.
     pub fn constant(mut self, value: impl TagValue) -> Self {
         self.sources.extend(value.tag_value().map(Source::Fixed));
+        self
+    }
+
+    /// Believes the caller before the application: a header or a parameter of the query goes before
+    /// variables of the path, the environment and constants. For services behind your own gateway, which
+    /// has checked the header.
+    pub fn caller_first(mut self) -> Self {
+        self.caller_first = true;
+        self
+    }
+
+    /// Reads text from outside as a value of this type: `order_no` is then the integer `1001`, as it is
+    /// where code has set it. What is not written as one stays text.
+    pub fn of_type(mut self, is: TagType) -> Self {
+        self.is = is;
         self
     }
 
@@ -131,7 +158,7 @@ impl Tag {
 
     /// Reports a request that has no value for it: with an event `tag.missing` on the span, and in
     /// the counter `throughline.tags.missing`. The request itself goes on. In a trace that is not
-    /// sampled nothing is reported.
+    /// sampled nothing is reported, nor of a request that no route matches and that is answered with 404.
     pub fn required(mut self) -> Self {
         self.required = true;
         self
@@ -161,15 +188,25 @@ impl Tag {
         self.key
     }
 
-    /// Adds the tag of a request to `tags`.
-    pub(super) fn resolve(&self, request: &Edge<'_>, tags: &mut Tags) {
-        let named = self.sources.iter().find_map(|source| source.look_at(request));
+    /// Adds the tag of a request to `tags`. One that is required and `missing` is reported only if the
+    /// request is for a route.
+    pub(super) fn resolve(&self, request: &Edge<'_>, missing: &mut Vec<&'static str>, tags: &mut Tags) {
+        let said = |by_caller: bool| {
+            let mut sources = self.sources.iter().filter(move |source| source.is_of_caller() == by_caller);
+            sources.find_map(|source| source.look_at(request, self.is))
+        };
+        let named = said(self.caller_first).or_else(|| said(!self.caller_first));
         let inherited = if named.is_none() { request.inherited(self.key) } else { None };
         let is_inherited = inherited.is_some();
-        let value =
-            named.or(inherited).or_else(|| request.baggage(self.baggage.as_deref()?)).or_else(|| self.default.clone());
+        let value = named
+            .or(inherited)
+            .or_else(|| request.baggage(self.baggage.as_deref()?, self.is))
+            .or_else(|| self.default.clone());
+        let is_missing = self.required && value.is_none();
         let mut tag = tags::Tag::new(value);
-        if self.required {
+        if is_missing && request.route.is_none() {
+            missing.push(self.key);
+        } else if self.required {
             tag = tag.required();
         }
         match self.secrecy {
@@ -185,11 +222,19 @@ impl Tag {
 }
 
 impl Source {
-    fn look_at(&self, request: &Edge<'_>) -> Option<Value> {
+    fn is_of_caller(&self) -> bool {
         match self {
-            Self::Header(name) => text_of(request.parts.headers.get(name)?),
-            Self::Path(name) => from_outside(url::path_variable(request.route?, request.path, name)?),
-            Self::Query(name) => from_outside(url::query_parameter(request.parts.uri.query()?, name)?),
+            Self::Header(_) | Self::Query(_) => true,
+            // A path that the application's own route has matched.
+            Self::Path(_) | Self::Fixed(_) => false,
+        }
+    }
+
+    fn look_at(&self, request: &Edge<'_>, is: TagType) -> Option<Value> {
+        match self {
+            Self::Header(name) => text_of(request.parts.headers.get(name)?, is),
+            Self::Path(name) => from_outside(url::path_variable(request.route?, request.path, name)?, is),
+            Self::Query(name) => from_outside(url::query_parameter(request.parts.uri.query()?, name)?, is),
             Self::Fixed(value) => Some(value.clone()),
         }
     }
@@ -211,17 +256,17 @@ impl Edge<'_> {
         ambient.tags.iter().find(|tag| tag.key.as_str() == key).map(|tag| tag.value.clone())
     }
 
-    fn baggage(&self, key: &str) -> Option<Value> {
-        from_outside(self.parent.baggage().get(key)?.as_str().into())
+    fn baggage(&self, key: &str, is: TagType) -> Option<Value> {
+        from_outside(self.parent.baggage().get(key)?.as_str().into(), is)
     }
 }
 
-fn from_outside(text: Cow<'_, str>) -> Option<Value> {
-    if text.is_empty() { None } else { url::harmless(text).tag_value() }
+fn from_outside(text: Cow<'_, str>, is: TagType) -> Option<Value> {
+    if text.is_empty() { None } else { Some(is.read(&url::harmless(text))) }
 }
 
-fn text_of(value: &HeaderValue) -> Option<Value> {
-    from_outside(std::str::from_utf8(value.as_bytes()).ok()?.trim_matches([' ', '\t']).into())
+fn text_of(value: &HeaderValue, is: TagType) -> Option<Value> {
+    from_outside(std::str::from_utf8(value.as_bytes()).ok()?.trim_matches([' ', '\t']).into(), is)
 }
 
 /// A header name that was written in code. A wrong one is reported, and stands for no header.
@@ -249,7 +294,7 @@ impl Travelling {
             if tags::has_key(&found, &Key::from_static_str(key)) {
                 continue;
             }
-            if let Some(value) = headers.get(name).and_then(text_of) {
+            if let Some(value) = headers.get(name).and_then(|value| text_of(value, TagType::Text)) {
                 found.push(KeyValue::new(*key, tags::shared(value)));
             }
         }
@@ -267,18 +312,25 @@ impl Travelling {
         ambient.put(&context)
     }
 
-    /// Writes the tags of `context` to `headers`, but for those that are there already.
-    pub(super) fn write(&self, context: &Context, headers: &mut HeaderMap) {
+    /// Writes the tags of `context` for which `sent` holds to `headers`, but for those that are there
+    /// already, and were not sent by another: of `passed_on` headers none is believed.
+    pub(super) fn write(
+        &self,
+        context: &Context,
+        sent: &dyn Fn(&str) -> bool,
+        passed_on: bool,
+        headers: &mut HeaderMap,
+    ) {
         if self.0.is_empty() {
             return;
         }
         let Some(ambient) = Ambient::of(context) else { return };
-        for (key, name) in &self.0 {
+        for (key, name) in self.0.iter().filter(|(key, _)| sent(key)) {
             let key = Key::from_static_str(key);
             let Some(tag) = ambient.tags.iter().find(|tag| tag.key == key) else { continue };
             // A value that cannot stand in a header stays here.
             let Ok(value) = HeaderValue::from_bytes(tag.value.as_str().as_bytes()) else { continue };
-            if !headers.contains_key(name) {
+            if passed_on || !headers.contains_key(name) {
                 let _ = headers.try_insert(name.clone(), value);
             }
         }

@@ -9,7 +9,7 @@ use http::uri::Authority;
 use http::{Method, Uri, Version, request};
 
 use super::edge::{Recorded, shown};
-use super::url;
+use crate::redact::Rules;
 use crate::tags::Tags;
 use crate::value;
 
@@ -29,7 +29,7 @@ fn known_methods(named: Option<&str>) -> Vec<Cow<'static, str>> {
 }
 
 /// The method as an attribute: one of a closed list, so that callers cannot blow it up.
-fn method(method: &Method) -> &'static str {
+pub(super) fn method(method: &Method) -> &'static str {
     KNOWN_METHODS.iter().find(|known| **known == method.as_str()).map_or(OTHER, |known| known)
 }
 
@@ -95,10 +95,10 @@ pub(super) fn add_host(host: &str, port: Option<u16>, tags: &mut Tags) {
 }
 
 /// Adds `url.path` and `url.query`.
-pub(super) fn add_target(path: &str, query: Option<&str>, redact: &[Cow<'static, str>], tags: &mut Tags) {
-    tags.attribute("url.path", value::display(path));
+pub(super) fn add_target(path: &str, query: Option<&str>, rules: &Rules, tags: &mut Tags) {
+    tags.attribute("url.path", value::display(&rules.path(path)));
     if let Some(query) = query {
-        tags.attribute("url.query", value::display(&url::redacted_query(query, redact)));
+        tags.attribute("url.query", value::display(&rules.query(query)));
     }
 }
 

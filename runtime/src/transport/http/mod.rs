@@ -11,14 +11,16 @@
 //! use axum::{Router, routing::get};
 //! use throughline::http::{ServerLayer, Tag};
 //!
-//! let layer = ServerLayer::new().tag(Tag::new("tenant_id").header("x-tenant-id").path("tenant").required());
+//! let layer = ServerLayer::new().tag(Tag::new("tenant_id").path("tenant").required()).untraced(["/healthz"]);
 //! let service = Router::new().route("/tenants/{tenant}/orders", get(|| async { "none yet" })).layer(layer);
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
 //! axum::serve(listener, service).await
 //! # }
 //! ```
 //!
-//! # Whom to believe
+//! # Trust boundaries
+//!
+//! A service inside of the trust boundary continues the traces of its callers; one at the boundary does not:
 //!
 //! | | [`ServerLayer::new`] | [`ServerLayer::public`] |
 //! |---|---|---|
@@ -27,6 +29,14 @@
 //! | tags in headers of their own ([`travel`](ServerLayer::travel)) | taken over | ignored |
 //! | its `X-Request-ID` | kept, and may become the trace id | kept, unless [`fresh_request_id`](ServerLayer::fresh_request_id) |
 //! | headers, path and query named in a [`Tag`] | read | read |
+//!
+//! What the application's own route says goes before what a caller says, in both: the order of a [`Tag`]'s
+//! sources is path, environment and constants, then header and query, then what was inherited.
+//!
+//! In the other direction, all baggage goes to all servers that are called. For those beyond the boundary there
+//! are [`ClientLayer::baggage`] and [`no_baggage`](ClientLayer::no_baggage), and for a single request
+//! [`SendBaggage`](crate::propagation::SendBaggage). Trace ids and `X-Request-ID` are sent to all: they say
+//! nothing of the request but that it is one.
 //!
 //! # One id
 //!
@@ -60,9 +70,7 @@
 //! | at the end | `http.response.status_code`, `error.type` | the same, and `network.protocol.version` |
 //! | status Error | 500 and above, an error of the service or its body, a panic | 400 and above, an error of the client, a panic |
 //!
-//! Credentials in URLs and the values of secret parameters (`sig`, `X-Amz-Signature` and their like,
-//! and those named with `redact`) become `REDACTED`. Headers are recorded only where a layer names
-//! them. Texts are bounded by [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES), and a method that the conventions do
+//! Headers are recorded only where a layer names them. Texts are bounded by [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES), and a method that the conventions do
 //! not list is `_OTHER`, so that callers cannot blow up what is indexed. The environment variable
 //! `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS` takes the place of their list, for `PROPFIND` for example: all
 //! methods that are known, separated by commas.
@@ -70,6 +78,28 @@
 //! **The route** is axum's template (feature `axum`), which is known to layers added with
 //! `Router::layer`. For a layer around the router and for other frameworks, [`ServerLayer::route`] tells
 //! it; or there are two layers, of which the inner one adds route and tags to the outer one's span.
+//!
+//! # Secrets in URLs
+//!
+//! User and password in front of a host become `REDACTED`, and so do the values of parameters that commonly
+//! are secrets: those of the conventions (`sig`, `AWSAccessKeyId`, `X-Amz-Signature`, `X-Goog-Signature`), `token` and
+//! all that ends with it (`access_token`, `csrfToken`), `password`, `passwd`, `pwd`, `secret`, `client_secret`, `api_key`,
+//! `key`, `code`, `auth`, `session`, `sessionid`, `jwt`, `assertion`, `signature`, `otp`, `SAMLResponse` and their
+//! like, and `state` beside one of them. Names are compared without regard to case, punctuation, brackets and
+//! percent-encoding, in the query (parted by `&` or `;`), in the parameters of a path (`;jsessionid=1`) and in a
+//! fragment. A value that is itself a URL, a query or JSON with such a parameter, encoded or not, goes as a
+//! whole. [`redact`](ServerLayer::redact) adds names, [`reveal`](ServerLayer::reveal) takes some away. What no
+//! name tells of is shown: a token that is a segment of the path, `/reset/4f9c…`, needs a route that keeps it
+//! out of the path.
+//!
+//! # Failures
+//!
+//! A request that is answered with 500 or above, or with an error of the service, writes one `tracing` event
+//! at level `ERROR`, sampled or not: target `throughline::http`, fields `http.request.method`, `http.route`,
+//! `http.response.status_code`, `error`, `trace_id` and `tags`. The `error` is the [`Cause`] that the handler names,
+//! or else the last error that a span below the request's has recorded, which also becomes the
+//! description of the server span's status. So the 502 of a proxy says `Connection refused`. In a trace that is
+//! not sampled, only causes that are named and errors of HTTP clients are known.
 //!
 //! # When a span ends
 //!
@@ -93,6 +123,9 @@
 //!
 //! # Errors, panics, cost
 //!
+//! The spans of clients describe an error with its causes, where they are known: those of `hyper-util`'s client,
+//! boxed ones, `std::io`'s, and those of types named with [`ClientLayer::causes_of`].
+//!
 //! Requests, responses, errors, readiness and panics pass unchanged; the body of a response is wrapped in
 //! [`TracedBody`] and keeps its size hint. Whatever is in the headers, the request goes on.
 //!
@@ -103,6 +136,7 @@
 //! [conventions]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/
 
 mod body;
+mod cause;
 mod client;
 mod edge;
 mod facts;
@@ -116,12 +150,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use http::header::HeaderName;
 
 pub use body::TracedBody;
+pub use cause::Cause;
 pub use client::{Attempts, ClientFuture, ClientLayer, ClientService, UrlTemplate};
 pub use edge::Tag;
 pub use headers::{Headers, HeadersMut};
 pub use request_id::RequestId;
 pub use server::{ServerFuture, ServerLayer, ServerService};
 
+#[cfg(feature = "reqwest")]
+pub(crate) use cause::note;
 #[cfg(feature = "reqwest")]
 pub(crate) use client::{Outgoing, Target};
 

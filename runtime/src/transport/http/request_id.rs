@@ -52,7 +52,7 @@ impl RequestId {
     }
 
     pub(super) fn of(context: &Context) -> Option<Self> {
-        Ambient::of(context)?.request_id.as_ref()?.get().cloned().map(Self)
+        Ambient::of(context)?.request.as_ref()?.id.get().cloned().map(Self)
     }
 
     /// The id as the context holds it.

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use std::fmt::{self, Display};
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::task::{self, Poll};
 
 use http::header::{self, HeaderValue};
@@ -18,18 +18,20 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::body::TracedBody;
+use super::body::{Failed, TracedBody};
+use super::cause::{self, Cause, Causes};
 use super::edge::{Edge, Recorded, Tag, Travelling};
 use super::facts::{self, Forwarded};
 use super::request_id::RequestId;
 use super::{Headers, X_REQUEST_ID, run_in};
-use crate::ambient::Ambient;
+use crate::ambient::{self, Ambient};
 use crate::callsite::Callsite;
 use crate::current;
 use crate::outcome::Outcome;
 use crate::propagation;
+use crate::redact::Rules;
 use crate::run::Tagging;
-use crate::span::{Opening, Span};
+use crate::span::{Opening, Scope, Span, report_missing};
 use crate::tags::Tags;
 
 static CALLSITE: Callsite = Callsite::transport("HTTP", SpanKind::Server);
@@ -38,6 +40,24 @@ const RECORDED_ID: &str = "http.request.header.x-request-id";
 
 /// Room for the attributes of a request, so that they are allocated once.
 const TYPICAL_ATTRIBUTES: usize = 12;
+
+/// The requests that are not traced.
+#[derive(Clone)]
+enum Untraced {
+    Path(Cow<'static, str>),
+    Below(String),
+    If(Arc<dyn Fn(&request::Parts) -> bool + Send + Sync>),
+}
+
+impl Untraced {
+    fn holds_for(&self, parts: &request::Parts) -> bool {
+        match self {
+            Self::Path(path) => facts::original_uri(parts).path() == path,
+            Self::Below(start) => facts::original_uri(parts).path().starts_with(start),
+            Self::If(holds) => holds(parts),
+        }
+    }
+}
 
 type RouteOf = dyn Fn(&request::Parts) -> Option<Cow<'static, str>> + Send + Sync;
 
@@ -58,7 +78,8 @@ struct Config {
     proxies: usize,
     tags: Vec<Tag>,
     travelling: Travelling,
-    redact: Vec<Cow<'static, str>>,
+    rules: Rules,
+    untraced: Vec<Untraced>,
     request_headers: Recorded,
     response_headers: Recorded,
 }
@@ -73,7 +94,8 @@ impl Default for Config {
             proxies: 0,
             tags: Vec::new(),
             travelling: Travelling::default(),
-            redact: Vec::new(),
+            rules: Rules::USUAL,
+            untraced: Vec::new(),
             request_headers: Recorded::default(),
             response_headers: Recorded::default(),
         }
@@ -141,10 +163,48 @@ impl ServerLayer {
         self.set(|config| config.scheme = scheme)
     }
 
-    /// Takes the values of these query parameters out of `url.query`, besides those of the semantic
-    /// conventions (`sig`, `X-Amz-Signature` and their like). Compared with regard to case.
+    /// Takes the values of these parameters out of `url.query` and `url.path`, besides those that commonly
+    /// are [secret](super#secrets-in-urls). Compared without regard to case and punctuation.
     pub fn redact<K: Into<Cow<'static, str>>>(self, parameters: impl IntoIterator<Item = K>) -> Self {
-        self.set(|config| config.redact.extend(parameters.into_iter().map(Into::into)))
+        self.set(|config| parameters.into_iter().for_each(|name| config.rules.hide(&name.into())))
+    }
+
+    /// Shows the values of these parameters, although they are called as [secrets](super#secrets-in-urls)
+    /// commonly are. One that is also named with [`redact`](Self::redact) stays hidden.
+    pub fn reveal<K: Into<Cow<'static, str>>>(self, parameters: impl IntoIterator<Item = K>) -> Self {
+        self.set(|config| parameters.into_iter().for_each(|name| config.rules.show(&name.into())))
+    }
+
+    /// Does not trace requests for these paths: health checks, metrics. A path that ends in `/*` stands
+    /// for all paths below it. They are compared with the path as it came, before anything else is done.
+    ///
+    /// Nothing is recorded of such a request, nor of what it does: [telemetry is suppressed] in the
+    /// handler, so no span below becomes the root of a trace of its own, not in a detached job either. No
+    /// trace begins here and none is continued, calls to other services carry no context, no `X-Request-ID` is
+    /// minted, and a failure writes no event. Of two layers around one service the outer one decides.
+    ///
+    /// ```
+    /// use throughline::http::ServerLayer;
+    ///
+    /// let layer = ServerLayer::new().untraced(["/healthz", "/metrics", "/internal/*"]);
+    /// ```
+    ///
+    /// [telemetry is suppressed]: opentelemetry::Context::is_telemetry_suppressed
+    pub fn untraced<P: Into<Cow<'static, str>>>(self, paths: impl IntoIterator<Item = P>) -> Self {
+        self.set(|config| {
+            config.untraced.extend(paths.into_iter().map(|path| {
+                let path = path.into();
+                match path.strip_suffix('*') {
+                    Some(start) if start.ends_with('/') => Untraced::Below(start.to_owned()),
+                    _ => Untraced::Path(path),
+                }
+            }));
+        })
+    }
+
+    /// Does not trace requests for which `holds` does. See [`untraced`](Self::untraced) for what that means.
+    pub fn untraced_if(self, holds: impl Fn(&request::Parts) -> bool + Send + Sync + 'static) -> Self {
+        self.set(|config| config.untraced.push(Untraced::If(Arc::new(holds))))
     }
 
     /// Records request headers as `http.request.header.<name>`. None, if not called.
@@ -191,7 +251,7 @@ impl<S: fmt::Debug> fmt::Debug for ServerService<S> {
 impl<S, B, R> Service<Request<B>> for ServerService<S>
 where
     S: Service<Request<B>, Response = Response<R>>,
-    S::Error: Display,
+    S::Error: Display + 'static,
     R: Body,
 {
     type Response = Response<TracedBody<R>>;
@@ -217,7 +277,38 @@ struct Exchange {
     /// What goes into the response, unless an outer layer does it.
     request_id: Option<HeaderValue>,
     method: Method,
+    route: Option<Cow<'static, str>>,
+    /// What is known of the request, if this layer has opened its span.
+    request: Option<Arc<ambient::Request>>,
+    /// Required tags without a value, of a request that may be for nothing that exists.
+    missing: Vec<&'static str>,
     config: Arc<Config>,
+}
+
+impl Exchange {
+    /// Writes the event of a request that has failed, in its span.
+    fn report(&self, status: Option<StatusCode>, cause: Option<&str>) {
+        if self.request.is_none() {
+            return;
+        }
+        let _attached = self.span.attach();
+        let context = self.span.context();
+        let trace = context.span().span_context().trace_id();
+        let tags = Ambient::of(&context).map(|ambient| Arc::clone(&ambient.tags)).unwrap_or_default();
+        let tags = tags.iter().map(|tag| format!("{}={}", tag.key, tag.value)).collect::<Vec<_>>().join(" ");
+        tracing::error!(
+            target: "throughline::http",
+            {
+                http.request.method = facts::method(&self.method),
+                http.route = self.route.as_deref(),
+                http.response.status_code = status.map(|status| status.as_u16()),
+                error = cause,
+                trace_id = (trace != TraceId::INVALID).then(|| tracing::field::display(trace)),
+                tags = (!tags.is_empty()).then_some(tags),
+            },
+            "a request failed"
+        );
+    }
 }
 
 /// Which span is that of the request, for layers further in.
@@ -236,23 +327,45 @@ fn identity(context: &Context) -> (TraceId, SpanId) {
 
 impl Exchange {
     fn begin(config: &Arc<Config>, parts: &mut request::Parts) -> Self {
+        if config.untraced.iter().any(|untraced| untraced.holds_for(parts))
+            && parts.extensions.get::<Entered>().is_none()
+        {
+            return Self::untraced(config, parts);
+        }
         let route = config.route.as_ref().and_then(|of| of(parts)).or_else(|| facts::matched_route(parts));
-        let (span, request_id) = match parts.extensions.get::<Entered>() {
-            Some(entered) => (config.join(*entered, parts, route.as_deref()), None),
-            None => config.enter(parts, route.as_deref()),
+        let mut missing = Vec::new();
+        let (span, request_id, request) = match parts.extensions.get::<Entered>() {
+            Some(entered) => (config.join(*entered, parts, route.as_deref(), &mut missing), None, None),
+            None => config.enter(parts, route.as_deref(), &mut missing),
         };
-        Self { span, request_id, method: parts.method.clone(), config: Arc::clone(config) }
+        Self { span, request_id, method: parts.method.clone(), route, request, missing, config: Arc::clone(config) }
     }
 
-    fn respond<R: Body>(self, mut response: Response<R>) -> Response<TracedBody<R>> {
+    fn untraced(config: &Arc<Config>, parts: &request::Parts) -> Self {
+        Self {
+            span: Span(Scope::Within(current::get().with_telemetry_suppressed())),
+            request_id: None,
+            method: parts.method.clone(),
+            route: None,
+            request: None,
+            missing: Vec::new(),
+            config: Arc::clone(config),
+        }
+    }
+
+    fn respond<R: Body>(mut self, mut response: Response<R>) -> Response<TracedBody<R>> {
         let status = response.status();
         if self.span.is_open() {
             let context = self.span.context();
             let span = context.span();
             span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status.as_u16())));
             span.set_attributes(self.config.response_headers.read(response.headers()));
+            // A request for nothing that exists lacks nothing.
+            if status != StatusCode::NOT_FOUND {
+                report_missing(&self.missing, &context);
+            }
         }
-        if let Some(id) = self.request_id {
+        if let Some(id) = self.request_id.take() {
             if !response.headers().contains_key(&X_REQUEST_ID) {
                 let _ = response.headers_mut().try_insert(X_REQUEST_ID, id);
             }
@@ -263,14 +376,29 @@ impl Exchange {
             || status.is_informational()
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
             || (self.method == Method::CONNECT && status.is_success());
-        let failure = status.is_server_error().then_some(status);
+        let failure = status.is_server_error().then(|| {
+            let said = response.extensions().get::<Cause>();
+            if let (Some(said), true) = (said, self.span.is_open()) {
+                let event = vec![KeyValue::new("exception.message", said.text().to_owned())];
+                self.span.context().span().add_event("exception", event);
+            }
+            let noted = || cause::noted(self.request.as_ref()?);
+            let cause = said.map(|cause| cause.text().to_owned()).or_else(noted);
+            self.report(Some(status), cause.as_deref());
+            Failed { status, cause }
+        });
         response.map(|body| TracedBody::new(body, self.span, failure, announced, bare))
     }
 }
 
 impl Config {
     /// Opens the span of the request.
-    fn enter(&self, parts: &mut request::Parts, route: Option<&str>) -> (Span, Option<HeaderValue>) {
+    fn enter(
+        &self,
+        parts: &mut request::Parts,
+        route: Option<&str>,
+        missing: &mut Vec<&'static str>,
+    ) -> (Span, Option<HeaderValue>, Option<Arc<ambient::Request>>) {
         let headers = Headers(&parts.headers);
         let caller = if self.public {
             propagation::get().extract_identity(&headers)
@@ -284,10 +412,10 @@ impl Config {
         let wanted = as_trace.filter(|_| keeps && !continues && !self.public);
 
         // The id is known when the span has started, and stands in its context.
-        let slot = Arc::new(OnceLock::new());
+        let request = Arc::new(ambient::Request::default());
         let base = if self.public { Context::new() } else { caller.clone() };
         let mut ambient = Ambient::of(&base).map(|ambient| Ambient::clone(ambient)).unwrap_or_default();
-        ambient.request_id = Some(Arc::clone(&slot));
+        ambient.request = Some(Arc::clone(&request));
         let parent = ambient.put(&base);
 
         let mut opening = Opening::new(&CALLSITE).parent(&parent);
@@ -298,7 +426,7 @@ impl Config {
         if let Some(id) = wanted {
             opening.trace_id(id);
         }
-        let span = opening.propagate(|tags| self.resolve(parts, route, &parent, tags)).start(|tags| {
+        let span = opening.propagate(|tags| self.resolve(parts, route, &parent, missing, tags)).start(|tags| {
             self.describe(parts, route, tags);
             let other = given.as_ref().filter(|_| wanted.is_none());
             let same_trace = caller.span().span_context().trace_id();
@@ -319,14 +447,20 @@ impl Config {
             .filter(|_| keeps)
             .unwrap_or_else(|| if trace == TraceId::INVALID { RequestId::mint() } else { RequestId::of_trace(trace) });
         let header = id.header();
-        let _ = slot.set(id.text());
+        let _ = request.id.set(id.text());
         parts.extensions.insert(id);
         parts.extensions.insert(Entered { span: identity(&context), routed: route.is_some() });
-        (span, header)
+        (span, header, Some(request))
     }
 
     /// Another layer further out has opened the span: this one adds what it knows.
-    fn join(&self, entered: Entered, parts: &request::Parts, route: Option<&str>) -> Span {
+    fn join(
+        &self,
+        entered: Entered,
+        parts: &request::Parts,
+        route: Option<&str>,
+        missing: &mut Vec<&'static str>,
+    ) -> Span {
         let current = current::get();
         if identity(&current) == entered.span && !entered.routed {
             if let Some(route) = route {
@@ -335,14 +469,21 @@ impl Config {
                 span.set_attribute(KeyValue::new("http.route", route.to_owned()));
             }
         }
-        Tagging::new().propagate(|tags| self.resolve(parts, route, &current, tags)).start(|_| {})
+        Tagging::new().propagate(|tags| self.resolve(parts, route, &current, missing, tags)).start(|_| {})
     }
 
-    /// Adds the tags of the request.
-    fn resolve(&self, parts: &request::Parts, route: Option<&str>, parent: &Context, tags: &mut Tags) {
+    /// Adds the tags of the request. Without a route, those that are `missing` are not reported yet.
+    fn resolve(
+        &self,
+        parts: &request::Parts,
+        route: Option<&str>,
+        parent: &Context,
+        missing: &mut Vec<&'static str>,
+        tags: &mut Tags,
+    ) {
         let edge = Edge { parts, route, path: facts::original_uri(parts).path(), parent };
         for tag in &self.tags {
-            tag.resolve(&edge, tags);
+            tag.resolve(&edge, missing, tags);
         }
     }
 
@@ -354,7 +495,7 @@ impl Config {
             tags.attribute("http.route", route.to_owned());
         }
         let uri = facts::original_uri(parts);
-        facts::add_target(uri.path(), uri.query(), &self.redact, tags);
+        facts::add_target(uri.path(), uri.query(), &self.rules, tags);
         let forwarded = Forwarded::of(parts, self.proxies);
         let own = match uri.scheme_str() {
             Some("http") => "http",
@@ -424,7 +565,7 @@ impl<F, R, E> Future for ServerFuture<F>
 where
     F: Future<Output = Result<Response<R>, E>>,
     R: Body,
-    E: Display,
+    E: Display + 'static,
 {
     type Output = Result<Response<TracedBody<R>>, E>;
 
@@ -442,7 +583,9 @@ where
             (Ok(response), None) => Ok(response.map(TracedBody::untraced)),
             (Err(error), exchange) => {
                 if let Some(mut exchange) = exchange {
-                    exchange.span.finish(|| Outcome::err(type_name::<E>(), &error));
+                    let text = Causes::default().describe(&error);
+                    exchange.report(None, Some(&text));
+                    exchange.span.finish(|| Outcome::err(type_name::<E>(), &text));
                 }
                 Err(error)
             }

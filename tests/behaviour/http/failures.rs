@@ -1,0 +1,271 @@
+//! Requests that fail: what the span says of it, and the event.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::response::IntoResponse;
+use http::{Request, Response, StatusCode};
+use opentelemetry::trace::Status;
+use throughline::http::{Cause, ClientLayer, ServerLayer, Tag};
+use throughline::reqwest::RequestBuilderExt as _;
+use throughline::testing::Capture;
+use throughline::traced;
+use tower::{Layer as _, ServiceExt as _, service_fn};
+use tracing::field::{Field, Visit};
+use tracing_subscriber::layer::{Context, SubscriberExt as _};
+
+use super::{NOT_SAMPLED, SAMPLED, TRACE, assert_no_doubles, assert_text, get, send};
+
+/// An address where nothing listens.
+async fn nowhere() -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    drop(listener);
+    format!("http://{address}/stock?token=hunter2")
+}
+
+#[derive(Debug)]
+struct Wrapped(&'static str, Option<Box<dyn Error + Send + Sync>>);
+
+impl fmt::Display for Wrapped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl Error for Wrapped {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.1.as_deref().map(|cause| cause as _)
+    }
+}
+
+fn refused() -> Wrapped {
+    Wrapped("cannot connect", Some(Box::new(io::Error::from(io::ErrorKind::ConnectionRefused))))
+}
+
+const REFUSED: &str = "cannot connect: connection refused";
+
+#[derive(Clone, Default)]
+struct Events(Arc<Mutex<Vec<String>>>);
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Events {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        struct Line(String);
+        impl Visit for Line {
+            fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+                self.0 += &format!(" {}={value:?}", field.name());
+            }
+        }
+        let mut line = Line(event.metadata().level().to_string());
+        event.record(&mut line);
+        if event.metadata().target() == "throughline::http" {
+            self.0.lock().expect("no panic").push(line.0);
+        }
+    }
+}
+
+/// The events of one request to `router`, and its spans.
+async fn events_of(router: Router, request: Request<axum::body::Body>) -> (Vec<String>, Capture) {
+    let (events, capture) = (Events::default(), Capture::new());
+    let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(events.clone()));
+    send(&capture, router, request).await;
+    let lines = events.0.lock().expect("no panic").clone();
+    (lines, capture)
+}
+
+fn answering(status: u16) -> Router {
+    let layer = ServerLayer::new().tag(Tag::new("tenant_id").path("tenant")).tag(Tag::new("region").constant("eu"));
+    let handler = move || async move { StatusCode::from_u16(status).expect("a status") };
+    Router::new().route("/tenants/{tenant}/orders", axum::routing::any(handler)).layer(layer)
+}
+
+#[tokio::test]
+async fn a_failure_of_the_server_writes_one_event() {
+    for traceparent in [SAMPLED, NOT_SAMPLED] {
+        for status in [500, 502, 599] {
+            let request = get("/tenants/acme/orders", &[("traceparent", traceparent)]);
+            let (events, _) = events_of(answering(status), request).await;
+            let [event] = events.as_slice() else { panic!("not one event: {events:?}") };
+            assert_eq!(
+                *event,
+                format!(
+                    "ERROR message=a request failed http.request.method=\"GET\" \
+                     http.route=\"/tenants/{{tenant}}/orders\" http.response.status_code={status} \
+                     trace_id={TRACE} tags=\"tenant_id=acme region=eu\""
+                )
+            );
+        }
+    }
+    for status in [200, 302, 404, 499] {
+        let (events, _) = events_of(answering(status), get("/tenants/acme/orders", &[])).await;
+        assert!(events.is_empty(), "{status}: {events:?}");
+    }
+}
+
+#[tokio::test]
+async fn two_layers_write_one_event() {
+    let (events, _) = events_of(answering(500).layer(ServerLayer::new()), get("/tenants/acme/orders", &[])).await;
+    assert_eq!(events.len(), 1, "{events:?}");
+}
+
+#[tokio::test]
+async fn an_error_of_the_service_writes_one_too() {
+    let (events, capture) = (Events::default(), Capture::new());
+    let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(events.clone()));
+    let service = service_fn(|_: Request<()>| async { Err::<Response<String>, _>(tower::BoxError::from(refused())) });
+    let layer = ServerLayer::new();
+    let answer = capture.run_async(layer.layer(service).oneshot(Request::new(()))).await;
+    assert!(answer.is_err());
+    let events = events.0.lock().expect("no panic").clone();
+    assert_eq!(events.len(), 1);
+    assert!(events[0].contains(REFUSED), "{events:?}");
+    assert_eq!(capture.span("GET").status, Status::error(REFUSED));
+}
+
+#[tokio::test]
+async fn a_handler_names_the_cause() {
+    let with_parts = || async { (StatusCode::BAD_GATEWAY, Cause::of(&refused()), "sorry").into_response() };
+    let with_extension = || async {
+        let mut response = StatusCode::BAD_GATEWAY.into_response();
+        response.extensions_mut().insert(Cause::new(REFUSED));
+        response
+    };
+    let fine = || async { (StatusCode::OK, Cause::of(&refused())).into_response() };
+    let router = Router::new()
+        .route("/parts", axum::routing::get(with_parts))
+        .route("/extension", axum::routing::get(with_extension))
+        .route("/fine", axum::routing::get(fine))
+        .layer(ServerLayer::new());
+    for uri in ["/parts", "/extension"] {
+        let (events, capture) = events_of(router.clone(), get(uri, &[])).await;
+        let span = capture.span(&format!("GET {uri}"));
+        assert_eq!(span.status, Status::error(REFUSED), "{uri}");
+        assert_text(&span, "error.type", Some("502"));
+        assert_no_doubles(&span);
+        let event = span.event("exception").expect("an event");
+        assert_eq!(event.attributes, [opentelemetry::KeyValue::new("exception.message", REFUSED)]);
+        assert!(events[0].contains(&format!(" error=\"{REFUSED}\"")), "{events:?}");
+        // In a trace that is not sampled the log is all there is.
+        let (events, _) = events_of(router.clone(), get(uri, &[("traceparent", NOT_SAMPLED)])).await;
+        assert!(events[0].contains(&format!(" error=\"{REFUSED}\"")), "{events:?}");
+    }
+    let (events, capture) = events_of(router, get("/fine", &[])).await;
+    assert!(events.is_empty());
+    assert_eq!(capture.span("GET /fine").status, Status::Unset);
+}
+
+/// What a proxy does, without a word about traces.
+#[tokio::test]
+async fn the_error_of_a_call_is_the_cause_of_the_502() {
+    let url = nowhere().await;
+    let with_reqwest = {
+        let url = url.clone();
+        move || async move {
+            let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+            match client.get(url).send_traced().await {
+                Ok(_) => StatusCode::OK,
+                Err(_) => StatusCode::BAD_GATEWAY,
+            }
+        }
+    };
+    let with_hyper = move || async move {
+        let connector = hyper_util::client::legacy::connect::HttpConnector::new();
+        let client = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new())
+            .build::<_, http_body_util::Empty<bytes::Bytes>>(connector);
+        let request = Request::get(url).body(http_body_util::Empty::new()).expect("a request");
+        match ClientLayer::new().layer(client).oneshot(request).await {
+            Ok(_) => StatusCode::OK,
+            Err(_) => StatusCode::BAD_GATEWAY,
+        }
+    };
+    let router = Router::new()
+        .route("/reqwest", axum::routing::get(with_reqwest))
+        .route("/hyper", axum::routing::get(with_hyper))
+        .layer(ServerLayer::new());
+    for uri in ["/reqwest", "/hyper"] {
+        for traceparent in [SAMPLED, NOT_SAMPLED] {
+            let (events, capture) = events_of(router.clone(), get(uri, &[("traceparent", traceparent)])).await;
+            assert!(events[0].contains("Connection refused"), "{uri} {traceparent}: {events:?}");
+            assert!(!events[0].contains("hunter2"), "{events:?}");
+            if traceparent == SAMPLED {
+                for span in [capture.span("GET"), capture.span(&format!("GET {uri}"))] {
+                    let Status::Error { description } = &span.status else { panic!("{:?}", span.status) };
+                    assert!(description.contains("Connection refused"), "{uri}: {description}");
+                    assert_no_doubles(&span);
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn so_is_the_error_of_a_function() {
+    #[traced]
+    async fn charge() -> Result<(), io::Error> {
+        Err(io::Error::other("the card has expired"))
+    }
+    let handler = || async {
+        match charge().await {
+            Ok(()) => StatusCode::OK,
+            Err(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    };
+    let dealt_with = || async {
+        let _ = charge().await;
+        StatusCode::OK
+    };
+    let router = Router::new()
+        .route("/", axum::routing::get(handler))
+        .route("/fine", axum::routing::get(dealt_with))
+        .layer(ServerLayer::new());
+    let (events, capture) = events_of(router.clone(), get("/", &[])).await;
+    assert_eq!(capture.span("GET /").status, Status::error("the card has expired"));
+    assert!(events[0].contains("the card has expired"));
+    let (events, capture) = events_of(router, get("/fine", &[])).await;
+    assert_eq!(capture.span("GET /fine").status, Status::Unset);
+    assert!(events.is_empty());
+}
+
+#[tokio::test]
+async fn errors_of_a_client_have_their_causes() {
+    async fn describe<E: fmt::Display + 'static>(layer: ClientLayer, error: impl Fn() -> E) -> String {
+        let capture = Capture::new();
+        let service = service_fn(|_: Request<()>| std::future::ready(Err::<Response<()>, E>(error())));
+        let answer = capture.run_async(layer.layer(service).oneshot(Request::new(()))).await;
+        assert!(answer.is_err());
+        let Status::Error { description } = &capture.span("GET").status else { panic!("no error") };
+        description.to_string()
+    }
+    let plain = ClientLayer::new;
+    assert_eq!(describe(plain(), || tower::BoxError::from(refused())).await, REFUSED);
+    assert_eq!(describe(plain(), || Box::<dyn Error>::from(refused())).await, REFUSED);
+    assert_eq!(describe(plain(), || io::Error::other(refused())).await, REFUSED);
+    assert_eq!(describe(plain(), || "no error at all").await, "no error at all");
+    // A type that nobody has told of has its own text.
+    assert_eq!(describe(plain(), refused).await, "cannot connect");
+    assert_eq!(describe(plain().causes_of::<Wrapped>(), refused).await, REFUSED);
+    // What an error says of its cause is not said twice.
+    let told = || Wrapped("no way: connection refused", refused().1);
+    assert_eq!(describe(plain().causes_of::<Wrapped>(), told).await, "no way: connection refused");
+}
+
+/// A chain that has no end.
+#[tokio::test]
+async fn a_circle_of_causes_ends() {
+    #[derive(Debug)]
+    struct Circle;
+    impl fmt::Display for Circle {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("again")
+        }
+    }
+    impl Error for Circle {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(self)
+        }
+    }
+    assert_eq!(Cause::of(&Circle).to_string(), "again");
+}
