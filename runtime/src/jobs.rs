@@ -105,7 +105,10 @@ pub struct StillRunning {
 
 impl fmt::Display for StillRunning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} detached jobs are still running", self.jobs)
+        match self.jobs {
+            1 => f.write_str("1 detached job is still running"),
+            jobs => write!(f, "{jobs} detached jobs are still running"),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 #[cfg(any(feature = "http", feature = "sdk"))]
@@ -110,6 +110,7 @@ where
     <P::Tracer as Tracer>::Span: Send + Sync + 'static,
 {
     let source = of(provider);
+    set_up_is(SetUp::Done);
     let mut installed = INSTALLED.write().unwrap_or_else(PoisonError::into_inner);
     let previous = installed.replace(source);
     GENERATION.fetch_add(1, Ordering::Release);
@@ -118,11 +119,72 @@ where
     drop(previous);
 }
 
+/// Whether there is somebody to take spans, as far as it was said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum SetUp {
+    /// Nobody has said anything.
+    Never,
+    /// There is, or there is not to be.
+    Done,
+    /// There was, until the value of `init` was dropped.
+    #[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "only the feature has `init`"))]
+    Dropped,
+}
+
+static SET_UP: AtomicU8 = AtomicU8::new(SetUp::Never as u8);
+
+/// Whether the warning about it was given, which comes once.
+static WARNED: AtomicBool = AtomicBool::new(false);
+
+pub(crate) fn set_up_is(state: SetUp) {
+    SET_UP.store(state as u8, Ordering::Relaxed);
+}
+
+/// A span goes nowhere. Where that is a mistake, and somebody listens, it is told once.
+#[cold]
+fn goes_nowhere(context: &Context) {
+    const MISTAKES: [(SetUp, &str); 2] = [
+        (
+            SetUp::Never,
+            "a span has started and goes nowhere, because nothing is set up; call `throughline::init()`, or \
+             `throughline::install` with a tracer provider, at the start of `main`",
+        ),
+        (
+            SetUp::Dropped,
+            "a span has started and goes nowhere, because the value of `throughline::init()` was dropped; keep it until \
+             the end of `main`, as in `let telemetry = throughline::init()?;`, and call `shutdown` there",
+        ),
+    ];
+    let state = SET_UP.load(Ordering::Relaxed);
+    let Some((_, text)) = MISTAKES.iter().find(|(mistake, _)| *mistake as u8 == state) else { return };
+    if WARNED.load(Ordering::Relaxed) || context.is_telemetry_suppressed() {
+        return;
+    }
+    // Asked first, or nobody would hear it ever.
+    if tracing::enabled!(target: "throughline", tracing::Level::WARN) && !WARNED.swap(true, Ordering::Relaxed) {
+        tracing::warn!(target: "throughline", "{text}");
+    }
+}
+
 /// Starts a span with the installed provider, or with the global one.
 pub(crate) fn start(builder: SpanBuilder, context: &Context) -> Option<Context> {
+    let started = start_anywhere(builder, context);
+    if started.is_none() {
+        goes_nowhere(context);
+    }
+    started
+}
+
+fn start_anywhere(builder: SpanBuilder, context: &Context) -> Option<Context> {
     let generation = GENERATION.load(Ordering::Acquire);
     if generation == 0 {
-        return of(&global::tracer_provider()).start(builder, context);
+        let started = of(&global::tracer_provider()).start(builder, context);
+        if started.is_some() {
+            // The global provider is one: that it may be shut down some day is no mistake.
+            set_up_is(SetUp::Done);
+        }
+        return started;
     }
     let Ok(source) = CACHED.try_with(|cached| {
         if cached.borrow().0 != generation {

@@ -8,10 +8,10 @@ use std::thread;
 use std::time::Duration;
 
 use throughline::telemetry::{Counts, Protocol, Telemetry};
-use throughline_load::partial_success;
+use throughline_load::{Behaviour, partial_success};
 
 use crate::process::{alone, until};
-use crate::support::{Log, run, trace};
+use crate::support::{Kept, Log, run, trace};
 
 /// A server of HTTP/1.1 that gives these answers, then always the last of them.
 struct Server {
@@ -198,7 +198,7 @@ alone! {
         let counts = flush(&telemetry);
         assert_eq!((counts.exported, counts.refused), (3, 1));
         run(telemetry.shutdown(Duration::from_secs(30)));
-        assert!(log.text().contains("has refused 1 spans: too old"), "{}", log.text());
+        assert!(log.text().contains("has refused 1 span: too old"), "{}", log.text());
     }
 }
 
@@ -216,5 +216,131 @@ alone! {
         until("it is told", || log.count("has refused 3 spans") == 1);
         drop(telemetry);
         assert!(log.text().contains("…@127.0.0.1") && !log.text().contains("secret"), "{}", log.text());
+    }
+}
+
+alone! {
+    /// The status decides, and a batch is not held for what comes behind it.
+    fn an_answer_that_does_not_go_on_is_an_answer() {
+        let (go, goes) = mpsc::channel::<()>();
+        let server = Server::start(vec![Box::new(move |stream: &mut TcpStream| {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf").expect("it is read");
+            let _ = goes.recv();
+        })]);
+        let telemetry = server.telemetry();
+        trace(2);
+        assert_eq!(flush(&telemetry).exported, 3, "there is no limit of time for the request");
+        drop((go, telemetry));
+    }
+}
+
+alone! {
+    fn a_refusal_is_told_in_the_collector_s_words_without_our_secrets() {
+        let log = Log::keep();
+        let refused = "400 Bad Request\r\ncontent-type: text/plain; charset=utf-8";
+        let server = Server::start(vec![plain(refused, b"no such token\n`abc-def-123`, of tenant t-9 at me:pass-word")]);
+        let telemetry = throughline::telemetry::builder()
+            .variables(|name| match name {
+                "OTEL_EXPORTER_OTLP_HEADERS" => Some("authorization=Bearer%20abc-def-123,tenant=t-9".to_owned()),
+                _ => None,
+            })
+            .collector(format!("http://me:pass-word@{}/v1/traces?key=query-key", server.address), Protocol::HttpProtobuf)
+            .init()
+            .expect("it is valid");
+        trace(2);
+        flush(&telemetry);
+        until("it is told", || log.count("has refused 3 spans") == 1);
+        drop(telemetry);
+        let text = log.text();
+        let expected = format!(
+            "`http://…@{}/v1/traces?…` (http/protobuf) has refused 3 spans: status 400 Bad Request: no such \
+             token\\n`…`, of tenant t-9 at me:…\n",
+            server.address
+        );
+        assert!(text.contains(&expected), "{text}");
+    }
+}
+
+/// What the protocol is asked about.
+const HINT: &str = "; check `OTEL_EXPORTER_OTLP_PROTOCOL` and the port, which commonly is 4317 for `grpc` and 4318 for \
+                    `http/protobuf`";
+
+fn sending(address: SocketAddr, path: &str, protocol: Protocol) -> Telemetry {
+    throughline::telemetry::builder()
+        .variables(|_| None)
+        .collector(format!("http://{address}{path}"), protocol)
+        .init()
+        .expect("it is valid")
+}
+
+alone! {
+    fn grpc_to_a_server_of_http_1_names_the_protocol() {
+        let log = Log::keep();
+        let server = Server::start(vec![plain("400 Bad Request", b"what is this")]);
+        let telemetry = sending(server.address, "", Protocol::Grpc);
+        trace(2);
+        until("there is a warning", || log.count("no successful export") == 1);
+        assert!(log.text().trim_end().ends_with(HINT), "{}", log.text());
+        run(telemetry.shutdown(Duration::from_millis(100)));
+    }
+}
+
+alone! {
+    fn http_to_a_server_of_grpc_names_the_protocol() {
+        let log = Log::keep();
+        // The first frame of HTTP/2: settings.
+        let settings: Answer = Box::new(|stream| drop(stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0])));
+        let server = Server::start(vec![settings]);
+        let telemetry = sending(server.address, "/v1/traces", Protocol::HttpProtobuf);
+        trace(2);
+        until("there is a warning", || log.count("no successful export") == 1);
+        assert!(log.text().contains("invalid HTTP version parsed"), "{}", log.text());
+        assert!(log.text().trim_end().ends_with(HINT), "{}", log.text());
+        run(telemetry.shutdown(Duration::from_millis(100)));
+    }
+}
+
+alone! {
+    fn a_server_of_something_else_is_told_from_a_collector() {
+        let log = Log::keep();
+        let kept = Kept::start();
+        for (protocol, expected) in [
+            (Protocol::Grpc, "(HTTP status 404)"),
+            (Protocol::HttpProtobuf, "status 404 Not Found: no such page"),
+        ] {
+            kept.set(Behaviour::NoSuchPage);
+            let telemetry = kept.over(protocol).init().expect("it is valid");
+            trace(2);
+            assert_eq!(flush(&telemetry).refused, 3);
+            run(telemetry.shutdown(Duration::from_secs(30)));
+            let told = |spans: u32, expected: &str| {
+                let begin = format!("({protocol}) has refused {spans} spans: ");
+                log.text().lines().any(|line| line.contains(&begin) && line.ends_with(expected))
+            };
+            assert!(told(3, &format!("{expected}{HINT}")), "{}", log.text());
+            // One that has taken spans is a collector.
+            kept.set(Behaviour::Take);
+            let telemetry = kept.over(protocol).init().expect("it is valid");
+            trace(2);
+            assert_eq!(flush(&telemetry).exported, 3);
+            kept.set(Behaviour::NoSuchPage);
+            trace(3);
+            assert_eq!(flush(&telemetry).refused, 4);
+            run(telemetry.shutdown(Duration::from_secs(30)));
+            assert!(told(4, expected), "{}", log.text());
+        }
+    }
+}
+
+alone! {
+    /// tonic says `OUT_OF_RANGE` of it, which is not the collector's word.
+    fn a_broken_length_of_grpc_is_not_taken_for_a_size() {
+        let kept = Kept::start();
+        kept.set(Behaviour::Garbage);
+        let telemetry = kept.builder().init().expect("it is valid");
+        trace(2);
+        let counts = flush(&telemetry);
+        assert_eq!((counts.exported, counts.refused, kept.collector.asked()), (0, 3, 1));
+        run(telemetry.shutdown(Duration::from_secs(30)));
     }
 }

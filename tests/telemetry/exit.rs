@@ -555,7 +555,8 @@ alone! {
         }
         let counts = telemetry.counts();
         assert_eq!((counts.exported, counts.refused, spans.load(Ordering::Relaxed)), (5, 10, 5));
-        assert!(run(telemetry.shutdown(LIMIT)).is_complete());
+        let report = run(telemetry.shutdown(LIMIT));
+        assert_eq!((report.exported, report.refused, report.is_complete()), (5, 10, false), "{report:?}");
         assert!(log.text().contains("has panicked"), "{}", log.text());
     }
 }

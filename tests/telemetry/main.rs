@@ -9,6 +9,7 @@ mod support;
 
 mod answers;
 mod exit;
+mod notices;
 mod outage;
 mod overload;
 mod samplers;

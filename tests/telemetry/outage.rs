@@ -99,10 +99,10 @@ alone! {
             }
             let counts = telemetry.counts();
             let report = shut_down(telemetry);
-            assert!(report.is_complete(), "{report:?}");
+            assert!(!report.is_complete() && report.spans_left == 0, "{report:?}");
             let tally = kept.tally();
             assert_eq!((tally.complete, tally.duplicates), (tally.traces, 0), "{protocol:?}");
-            assert_eq!(tally.traces + counts.traces_not_begun + counts.traces_thrown_out, 1_010, "{counts:?}");
+            assert_eq!(tally.traces + counts.traces_not_begun + counts.traces_evicted, 1_010, "{counts:?}");
             assert!(tally.traces >= 140 && counts.traces_not_begun > 700, "{tally:?} {counts:?}");
         }
     }
@@ -146,7 +146,10 @@ alone! {
             assert_eq!(counts.exported + counts.refused, 1_005, "{counts:?}");
             assert!(counts.exported >= 5 && kept.count() as u64 == counts.exported, "{counts:?}");
             let report = shut_down(telemetry);
-            assert!(report.is_complete(), "{report:?}");
+            assert_eq!((report.exported, report.refused), (counts.exported, counts.refused), "{report:?}");
+            assert!(!report.is_complete(), "{report:?}");
+            let text = report.to_string();
+            assert!(text.contains(&format!("{} spans refused", counts.refused)), "{text}");
         }
         assert!(log.count("has refused") >= 1, "{}", log.text());
         assert!(log.text().contains("InvalidArgument") || log.text().contains("400"), "{}", log.text());
@@ -155,7 +158,6 @@ alone! {
 
 alone! {
     fn a_batch_that_is_too_large_is_halved() {
-        let log = Log::keep();
         for protocol in BOTH {
             let kept = Kept::start();
             kept.set(Behaviour::AtMost(100));
@@ -167,16 +169,76 @@ alone! {
             assert!(report.is_complete(), "{report:?}");
             let tally = kept.tally();
             assert_eq!((tally.complete, tally.spans, tally.duplicates), (200, 1_000, 0), "{protocol:?}");
-            // A single span that is too large is refused, and the rest goes on.
-            let kept = Kept::start();
-            kept.set(Behaviour::AtMost(0));
-            let telemetry = start(&kept, protocol, 10_000);
-            trace(2);
-            telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
-            assert_eq!(telemetry.counts().refused, 3);
-            shut_down(telemetry);
         }
-        assert!(log.count("has refused 3 spans") >= 1, "{}", log.text());
+    }
+}
+
+alone! {
+    /// Over HTTP a status says that it is too large. Then a batch is not asked for span by span, without end.
+    fn spans_that_are_each_too_large_are_refused_after_a_bounded_number_of_requests() {
+        let log = Log::keep();
+        let kept = Kept::start();
+        kept.set(Behaviour::AtMost(0));
+        let telemetry = start(&kept, Protocol::HttpProtobuf, 10_000);
+        trace(2);
+        telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
+        assert_eq!(telemetry.counts().refused, 3);
+        let asked = kept.collector.asked();
+        assert!(asked <= 5, "{asked}");
+        (0..510).for_each(|_| trace(0));
+        telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
+        assert_eq!(telemetry.counts().refused, 513);
+        let more = kept.collector.asked() - asked;
+        assert!(more <= 20, "{more} requests for one batch");
+        // What fits again gets through.
+        kept.set(Behaviour::Take);
+        (0..300).for_each(|_| trace(0));
+        let report = shut_down(telemetry);
+        assert_eq!((report.exported, report.refused, kept.count()), (300, 513, 300), "{report:?}");
+        assert!(log.text().contains(": status 413 Payload Too Large"), "{}", log.text());
+    }
+}
+
+alone! {
+    /// Over gRPC no status says so for certain: what may be tried again is, and no span is given up.
+    fn what_is_out_of_range_is_tried_again_until_it_is_taken() {
+        let kept = Kept::start();
+        kept.set(Behaviour::AtMost(0));
+        let telemetry = start(&kept, Protocol::Grpc, 10_000);
+        trace(2);
+        until("it was sent in parts, and again", || kept.collector.asked() >= 7);
+        assert_eq!((telemetry.counts().refused, telemetry.waiting()), (0, 3));
+        kept.set(Behaviour::Take);
+        let report = shut_down(telemetry);
+        assert!(report.is_complete() && report.exported == 3, "{report:?}");
+        assert_eq!((kept.tally().complete, kept.tally().duplicates), (1, 0));
+    }
+}
+
+alone! {
+    /// What the servers of gRPC take by default.
+    fn no_request_is_larger_than_four_mebibytes() {
+        for protocol in BOTH {
+            let kept = Kept::start();
+            let telemetry = start(&kept, protocol, 10_000);
+            let long = "x".repeat(1_000);
+            for _ in 0..40 {
+                throughline::span("large").root().run(|| {
+                    use opentelemetry::trace::TraceContextExt as _;
+                    opentelemetry::Context::map_current(|context| {
+                        for at in 0..120 {
+                            let attribute = opentelemetry::KeyValue::new(format!("key {at}"), long.repeat(2));
+                            context.span().set_attribute(attribute);
+                        }
+                    });
+                });
+            }
+            let report = shut_down(telemetry);
+            assert!(report.is_complete() && report.exported == 40, "{report:?}");
+            let sizes: Vec<_> = kept.requests().iter().map(throughline_load::Request::bytes).collect();
+            assert!(sizes.len() > 1 && sizes.iter().all(|&size| size <= 4 << 20), "{protocol:?}: {sizes:?}");
+            assert_eq!(kept.count(), 40);
+        }
     }
 }
 
@@ -224,8 +286,8 @@ alone! {
                 // Its end is not held up either, beyond its limit, and tells the truth.
                 let report = run(telemetry.shutdown(Duration::from_millis(300)));
                 assert!(!report.is_complete());
-                // A batch is on its way besides those that wait.
-                assert!(report.spans_left >= waiting as u64, "{behaviour:?}: {report:?}");
+                assert_eq!(report.spans_left, waiting as u64, "{behaviour:?}: {report:?}");
+                assert_eq!(report.shed, counts.traces_not_begun + counts.traces_evicted);
             }
         }
     }
@@ -233,19 +295,29 @@ alone! {
 
 alone! {
     fn it_says_that_the_collector_does_not_answer() {
-        let log = Log::keep();
+        let log = Log::keep_from(tracing::Level::INFO);
         let kept = Kept::start();
         kept.collector.stop();
         let telemetry = start(&kept, Protocol::Grpc, 1_000);
         for _ in 0..200 {
             trace(4);
         }
-        until("there is a warning", || log.count("has taken no spans for") == 1);
+        until("there is a warning", || log.count("no successful export to") == 1);
         let text = log.text();
-        assert!(text.contains(&kept.collector.endpoint()) && text.contains("Connection refused"), "{text}");
+        let expected = format!(
+            "no successful export to `{}` (grpc) for 10 s; {} spans queued (limit 1000): transport error: tcp connect \
+             error: Connection refused (os error 111)\n",
+            kept.collector.endpoint(),
+            telemetry.waiting(),
+        );
+        assert!(text.contains(&expected), "{text}");
+        let shed = telemetry.counts().traces_not_begun;
         kept.collector.listen().expect("the port is reserved");
+        until("it is told", || log.count("takes spans again after 1") == 1);
+        let expected = format!("lost meanwhile: {shed} traces not recorded");
+        assert!(shed > 0 && log.text().contains(&expected), "{}", log.text());
         let report = shut_down(telemetry);
-        assert!(report.is_complete(), "{report:?}");
+        assert_eq!((report.shed, report.spans_left), (shed, 0), "{report:?}");
     }
 }
 
@@ -272,6 +344,6 @@ alone! {
             trace(0);
             telemetry.provider().expect("it is enabled").force_flush().is_ok() && kept.count() >= 3
         });
-        assert!(shut_down(telemetry).is_complete());
+        assert_eq!(shut_down(telemetry).refused, 5);
     }
 }

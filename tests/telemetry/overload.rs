@@ -53,27 +53,29 @@ alone! {
         provider.force_flush().expect("it takes them");
         let counts = telemetry.counts();
         let report = run(telemetry.shutdown(LIMIT));
-        assert!(report.is_complete(), "{report:?}");
+        let shed = counts.traces_not_begun + counts.traces_evicted;
+        assert_eq!((report.exported, report.shed, report.spans_left), (counts.exported, shed, 0), "{report:?}");
+        assert!(!report.is_complete(), "{report:?}");
 
         let tally = kept.tally();
         assert_eq!((tally.complete, tally.duplicates), (tally.traces, 0), "{tally:?} {counts:?}");
         assert!(tally.traces > 0 && counts.traces_not_begun > 0, "{tally:?} {counts:?}");
         assert_eq!(
-            tally.traces + counts.traces_not_begun + counts.traces_thrown_out,
+            tally.traces + shed,
             u64::from(THREADS * TRACES),
             "{tally:?} {counts:?}"
         );
-        assert_eq!((counts.exported, counts.refused, counts.spans_torn_out), (tally.spans, 0, 0));
+        assert_eq!((counts.exported, counts.refused, counts.spans_dropped), (tally.spans, 0, 0));
 
         meters.force_flush().expect("it is in memory");
-        let shed = |reason| counted(&metrics, "throughline.traces.shed", reason);
+        let metered = |reason| counted(&metrics, "throughline.traces.shed", reason);
         assert_eq!(
-            (shed("not_begun"), shed("thrown_out")),
-            (counts.traces_not_begun, counts.traces_thrown_out),
+            (metered("not_begun"), metered("evicted")),
+            (counts.traces_not_begun, counts.traces_evicted),
             "the metric tells the same"
         );
         // Ten seconds apart, and one at the end; it has not taken a minute.
-        let warnings = log.count("traces were left out as a whole");
+        let warnings = log.count("not recorded, each as a whole");
         let most = 2 + usize::try_from(report.took.as_secs()).expect("short") / 10 + 6;
         assert!((1..=most).contains(&warnings), "{warnings}: {}", log.text());
     }
@@ -86,7 +88,7 @@ alone! {
         kept.set(Behaviour::Refuse);
         let telemetry = kept.builder().queue(100).init().expect("it is valid");
         (0..200).for_each(|_| trace(3));
-        until("there is a warning", || log.count("traces were left out") == 1);
+        until("there is a warning", || log.count("not recorded, each as a whole") == 1);
         // The thread looks twice in a second. Asking for the counts takes nothing from it.
         let mut counts = telemetry.counts();
         for _ in 0..4 {
@@ -95,18 +97,18 @@ alone! {
             counts = telemetry.counts();
             until("it has gone on", || kept.collector.asked() > before);
         }
-        assert_eq!(log.count("traces were left out"), 1, "{}", log.text());
+        assert_eq!(log.count("not recorded, each as a whole"), 1, "{}", log.text());
         assert!(counts.traces_not_begun > 800, "{counts:?}");
         kept.set(Behaviour::Take);
         let report = run(telemetry.shutdown(LIMIT));
-        assert!(report.is_complete(), "{report:?}");
+        assert_eq!((report.spans_left, report.shed), (0, counts.traces_not_begun), "{report:?}");
         // What was not told of is told at the end, and nothing twice.
         let told: u64 = log
             .text()
             .lines()
-            .filter_map(|line| line.split_once(" traces were left out")?.0.rsplit(' ').next()?.parse::<u64>().ok())
+            .filter_map(|line| line.split_once(" traces not recorded, each")?.0.rsplit(' ').next()?.parse::<u64>().ok())
             .sum();
-        assert_eq!((log.count("traces were left out"), told), (2, counts.traces_not_begun), "{}", log.text());
+        assert_eq!((log.count("not recorded, each as a whole"), told), (2, counts.traces_not_begun), "{}", log.text());
         assert!(log.text().contains("OTEL_BSP_MAX_QUEUE_SIZE"));
     }
 }
@@ -121,7 +123,8 @@ alone! {
         let telemetry = kept.builder().queue(1_000).init().expect("it is valid");
         // A first batch is on its way, so that the queue only fills from now on.
         (0..512).for_each(|_| trace(0));
-        until("it is asked", || kept.collector.asked() > 0 && telemetry.waiting() < 500);
+        until("it is asked", || kept.collector.asked() > 0);
+        assert_eq!(telemetry.waiting(), 512, "what is in flight waits too");
         (0..2_000).for_each(|_| trace(0));
         assert_eq!(telemetry.waiting(), 750, "three quarters");
         let counts = telemetry.counts();
@@ -153,14 +156,14 @@ alone! {
         kept.set(Behaviour::Take);
         until("all has left", || telemetry.waiting() == 0);
         let report = run(telemetry.shutdown(LIMIT));
-        assert!(report.is_complete(), "{report:?}");
         let arrived = kept.count() as u64;
         let lost = 20_513 - arrived;
         assert!(lost > 10_000, "{arrived}");
+        assert_eq!((report.dropped, report.is_complete()), (lost, false), "{report:?}");
         let told: u64 = log
             .text()
             .lines()
-            .filter_map(|line| line.split_once(" spans were lost out of")?.0.rsplit(' ').next()?.parse::<u64>().ok())
+            .filter_map(|line| line.split_once(" spans dropped out of")?.0.rsplit(' ').next()?.parse::<u64>().ok())
             .sum();
         assert_eq!(told, lost, "{}", log.text());
     }
@@ -178,7 +181,8 @@ alone! {
         telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
         kept.set(Behaviour::Refuse);
         trace(2);
-        assert_eq!(run(telemetry.shutdown(Duration::from_millis(100))).spans_left, 3);
+        let report = run(telemetry.shutdown(Duration::from_millis(100)));
+        assert_eq!((report.refused, report.spans_left, report.exported), (5, 3, 0), "{report:?}");
         meters.force_flush().expect("it is in memory");
         let lost = |reason| counted(&metrics, "throughline.spans.lost", reason);
         assert_eq!((lost("refused"), lost("left_behind")), (5, 3));

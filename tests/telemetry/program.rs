@@ -3,7 +3,7 @@
 use std::env;
 
 use crate::process::{ROLE, name};
-use crate::{exit, variables, wire};
+use crate::{exit, notices, variables, wire};
 
 pub(crate) const NAME: &str = "program::program";
 
@@ -17,7 +17,10 @@ fn program() {
     let Ok(role) = env::var(ROLE) else { return };
     match role.as_str() {
         "send" => wire::send(),
-        other => exit::play(other).or_else(|| variables::play(other)).expect("a role of that name"),
+        other => exit::play(other)
+            .or_else(|| variables::play(other))
+            .or_else(|| notices::play(other))
+            .expect("a role of that name"),
     }
     println!("{OVER}");
 }

@@ -112,19 +112,24 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// What is logged, warnings and errors.
+/// What is logged.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// Keeps what this process logs from now on.
+    /// Keeps what this process warns of from now on.
     pub(crate) fn keep() -> Self {
+        Self::keep_from(tracing::Level::WARN)
+    }
+
+    /// Keeps what this process logs from now on, of this level and above.
+    pub(crate) fn keep_from(level: tracing::Level) -> Self {
         let log = Self::default();
         let subscriber = tracing_subscriber::fmt()
             .with_writer(log.clone())
             .with_ansi(false)
             .without_time()
-            .with_max_level(tracing::Level::WARN)
+            .with_max_level(level)
             .finish();
         tracing::subscriber::set_global_default(subscriber).expect("the first of this process");
         log

@@ -74,10 +74,15 @@ impl opentelemetry::propagation::Injector for Headers<'_> {
 
 /// Runs the role with these variables and a collector, and gives what it prints.
 fn traces(kept: &Kept, variables: &[(&str, &str)]) -> String {
+    both(kept, variables).0
+}
+
+/// What it prints on standard output and on standard error.
+fn both(kept: &Kept, variables: &[(&str, &str)]) -> (String, String) {
     let endpoint = kept.collector.endpoint();
     let mut all = vec![("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint)];
     all.extend(variables);
-    Program::start("traces", &all).succeed().0
+    Program::start("traces", &all).succeed()
 }
 
 #[test]
@@ -94,10 +99,12 @@ fn disabled() {
 #[test]
 fn exporter() {
     let kept = Kept::start();
-    let out = traces(&kept, &[("OTEL_TRACES_EXPORTER", "none")]);
+    let (out, err) = both(&kept, &[("OTEL_TRACES_EXPORTER", "none")]);
+    assert!(!out.contains("1 span") && !err.contains("1 span"), "{out}\n{err}");
+    // Where it does not come between the lines that the application prints.
+    let (out, err) = both(&kept, &[("OTEL_TRACES_EXPORTER", "console")]);
+    assert!(err.contains("1 span") && err.lines().any(|line| line.starts_with("call ")), "{err}");
     assert!(!out.contains("1 span"), "{out}");
-    let out = traces(&kept, &[("OTEL_TRACES_EXPORTER", "console")]);
-    assert!(out.contains("1 span") && out.lines().any(|line| line.starts_with("call ")), "{out}");
     assert_eq!(kept.collector.asked(), 0);
     traces(&kept, &[("OTEL_TRACES_EXPORTER", "otlp")]);
     assert_eq!(kept.count(), 1);
@@ -105,8 +112,8 @@ fn exporter() {
 
 #[test]
 fn without_an_endpoint_the_tree_is_printed_in_a_debug_build() {
-    let (out, _) = Program::start("traces", &[]).succeed();
-    assert_eq!(out.contains("1 span"), cfg!(debug_assertions), "{out}");
+    let (out, err) = Program::start("traces", &[]).succeed();
+    assert_eq!((out.contains("1 span"), err.contains("1 span")), (false, cfg!(debug_assertions)), "{out}\n{err}");
 }
 
 #[test]
@@ -291,6 +298,8 @@ fn wrong_values_are_errors() {
         ("OTEL_RESOURCE_ATTRIBUTES", "novalue"),
         ("OTEL_TRACES_EXPORTER", "zipkin"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://#"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://localhost:99999"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "carrier-pigeon"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "zip"),

@@ -7,7 +7,7 @@
 //!
 //! let provider = SdkTracerProvider::builder()
 //!     .with_span_processor(TagProcessor::new())
-//!     .with_span_processor(Console::stdout())
+//!     .with_span_processor(Console::stderr())
 //!     .build();
 //! throughline::install(&provider);
 //!
@@ -73,12 +73,14 @@ struct Shared {
 }
 
 impl Console {
-    /// Prints on standard output; in colour if that is a terminal and `NO_COLOR` is not set.
+    /// Prints to standard output; in colour if that is a terminal and `NO_COLOR` is not set. For programs whose
+    /// output nobody parses: trees stand between its lines.
     pub fn stdout() -> Self {
         Self::new(anstream::stdout())
     }
 
-    /// Prints on standard error; in colour if that is a terminal and `NO_COLOR` is not set.
+    /// Prints to standard error, as [`init`](crate::init) does; in colour if that is a terminal and `NO_COLOR` is
+    /// not set.
     pub fn stderr() -> Self {
         Self::new(anstream::stderr())
     }
@@ -171,7 +173,8 @@ fn write_all(out: &mut dyn Write, mut trees: Vec<(SystemTime, String)>, dropped:
         out.write_all(tree.as_bytes())?;
     }
     if dropped > 0 {
-        writeln!(out, "{dropped} trees were left out, because the terminal is too slow")?;
+        let what = if dropped == 1 { "1 trace was" } else { &format!("{dropped} traces were") };
+        writeln!(out, "{what} not printed, because the terminal is too slow")?;
     }
     out.flush()
 }

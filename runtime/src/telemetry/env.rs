@@ -7,7 +7,9 @@ use std::time::Duration;
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::trace::SpanLimits;
 use percent_encoding::percent_decode_str;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
+use super::error::InitError;
 use crate::propagation::Format;
 
 /// A variable whose value cannot be understood.
@@ -72,7 +74,7 @@ impl fmt::Display for Protocol {
 /// Where finished spans go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Destination {
-    Otlp(Otlp),
+    Otlp(Box<Otlp>),
     Console,
     Nowhere,
 }
@@ -81,6 +83,8 @@ pub(super) enum Destination {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Otlp {
     pub(super) endpoint: String,
+    /// The variable that says so, if it is not said in code.
+    pub(super) variable: Option<&'static str>,
     pub(super) protocol: Protocol,
     pub(super) headers: Vec<(String, String)>,
     /// How long one request may take, if not for ever.
@@ -88,6 +92,34 @@ pub(super) struct Otlp {
     pub(super) gzip: bool,
     #[cfg(feature = "otlp-tls")]
     pub(super) files: TlsFiles,
+}
+
+impl Otlp {
+    /// The error for an endpoint that cannot be used.
+    pub(super) fn wrong(&self, expected: &str) -> InitError {
+        let endpoint = without_secrets(&self.endpoint);
+        match self.variable {
+            Some(variable) => VariableError::new(variable, &endpoint, expected).into(),
+            None => InitError::exporter(&endpoint, expected.to_owned()),
+        }
+    }
+
+    pub(super) fn look_at_endpoint(&self) -> Result<(), InitError> {
+        usable(&self.endpoint).map_err(|expected| self.wrong(&expected))
+    }
+
+    pub(super) fn is_secure(&self) -> bool {
+        self.endpoint.starts_with("https://")
+    }
+
+    pub(super) fn header_map(&self) -> HeaderMap {
+        // Both were looked at when they were read.
+        let headers = self
+            .headers
+            .iter()
+            .filter_map(|(name, value)| Some((name.parse::<HeaderName>().ok()?, HeaderValue::from_str(value).ok()?)));
+        headers.collect()
+    }
 }
 
 /// What encrypted connections need, each by the variable that names it.
@@ -144,6 +176,17 @@ pub(super) struct Settings {
     pub(super) batching: Batching,
     pub(super) limits: SpanLimits,
     pub(super) value_limit: Option<usize>,
+}
+
+impl Settings {
+    /// The sampler as it works, whatever it was called.
+    pub(super) fn sampler_name(&self) -> String {
+        match self.sampler {
+            RootSampler::AlwaysOn => "`parentbased_always_on`".to_owned(),
+            RootSampler::AlwaysOff => "`parentbased_always_off`".to_owned(),
+            RootSampler::Ratio(ratio) => format!("`parentbased_traceidratio` ({ratio})"),
+        }
+    }
 }
 
 /// Reads variables. An empty one counts as not set, as the specification has it.
@@ -260,16 +303,17 @@ impl Variables<'_> {
             None => self.limit_of_time("OTEL_EXPORTER_OTLP_TIMEOUT")?,
         };
         let gzip = self.gzip()?;
-        let Some(endpoint) = self.endpoint(protocol, exporter.is_some())? else { return Ok(None) };
-        Ok(Some(Destination::Otlp(Otlp {
+        let Some((variable, endpoint)) = self.endpoint(protocol, exporter.is_some())? else { return Ok(None) };
+        Ok(Some(Destination::Otlp(Box::new(Otlp {
             endpoint,
+            variable: Some(variable),
             protocol,
             headers,
             timeout: Some(timeout.unwrap_or(DEFAULT_TIMEOUT)).filter(|timeout| *timeout < Duration::MAX),
             gzip,
             #[cfg(feature = "otlp-tls")]
             files: self.tls_files()?,
-        })))
+        }))))
     }
 
     #[cfg(feature = "otlp-tls")]
@@ -306,26 +350,22 @@ impl Variables<'_> {
         Ok(if grpc { Protocol::Grpc } else { Protocol::HttpProtobuf })
     }
 
-    fn endpoint(&self, protocol: Protocol, wanted: bool) -> Result<Option<String>, VariableError> {
-        let Some((name, value)) = self.first(&["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"])
-        else {
+    fn endpoint(&self, protocol: Protocol, wanted: bool) -> Result<Option<(&'static str, String)>, VariableError> {
+        const ALL: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+        const OF_TRACES: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+        let Some((name, value)) = self.first(&[OF_TRACES, ALL]) else {
             let default = match protocol {
                 Protocol::Grpc => "http://localhost:4317",
                 Protocol::HttpProtobuf => "http://localhost:4318/v1/traces",
             };
-            return Ok(wanted.then(|| default.to_owned()));
+            return Ok(wanted.then(|| (ALL, default.to_owned())));
         };
-        let host = value.strip_prefix("http://").or_else(|| value.strip_prefix("https://"));
-        if host.is_none_or(|host| host.is_empty() || host.starts_with(['/', ':']) || host.contains(char::is_whitespace))
-        {
-            let expected = "an address such as `http://localhost:4317`";
-            return Err(VariableError::new(name, &without_password(&value), expected));
-        }
-        let of_traces = name == "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
-        Ok(Some(match protocol {
-            Protocol::HttpProtobuf if !of_traces => format!("{}/v1/traces", value.trim_end_matches('/')),
+        usable(&value).map_err(|expected| VariableError::new(name, &without_secrets(&value), expected))?;
+        let endpoint = match protocol {
+            Protocol::HttpProtobuf if name == ALL => format!("{}/v1/traces", value.trim_end_matches('/')),
             _ => value,
-        }))
+        };
+        Ok(Some((name, endpoint)))
     }
 
     fn headers(&self) -> Result<Vec<(String, String)>, VariableError> {
@@ -343,6 +383,10 @@ impl Variables<'_> {
             let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
             if key.is_empty() || !key.bytes().all(is_token) || !value.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
                 return Err(wrong());
+            }
+            if is_of_the_protocol(&key) {
+                let expected = format!("no `{key}`, which the protocol sets itself");
+                return Err(VariableError::new(name, &format!("{key}=…"), expected));
             }
             headers.push((key, value.into_owned()));
         }
@@ -433,15 +477,53 @@ impl Variables<'_> {
     }
 }
 
-/// An address as it may be shown.
-pub(super) fn without_password(address: &str) -> String {
+/// Headers that say how a request is framed, what is in it, or to whom it goes: with one of those of
+/// somebody else's, no request is understood.
+fn is_of_the_protocol(header: &str) -> bool {
+    const NAMES: [&str; 13] = [
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "http2-settings",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ];
+    NAMES.contains(&header) || header.starts_with("grpc-")
+}
+
+/// What was expected, unless it is the address of a collector.
+fn usable(endpoint: &str) -> Result<(), String> {
+    const EXPECTED: &str = "an address such as `http://localhost:4317`";
+    let host = endpoint.strip_prefix("http://").or_else(|| endpoint.strip_prefix("https://"));
+    if host.is_none_or(|host| host.is_empty() || host.starts_with(['/', ':']) || host.contains(char::is_whitespace)) {
+        return Err(EXPECTED.to_owned());
+    }
+    match endpoint.parse::<reqwest::Url>() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("{EXPECTED} ({error})")),
+    }
+}
+
+/// An address as it may be shown: without a password, and without the query, which may hold a token.
+pub(super) fn without_secrets(address: &str) -> String {
     let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    match authority.rsplit_once('@') {
-        Some((_, host)) if scheme.is_empty() => format!("…@{host}{path}"),
-        Some((_, host)) => format!("{scheme}://…@{host}{path}"),
-        None => address.to_owned(),
-    }
+    let path = match path.split_once('?') {
+        Some((path, _)) => format!("{path}?…"),
+        None => path.to_owned(),
+    };
+    let authority = match authority.rsplit_once('@') {
+        Some((_, host)) => format!("…@{host}"),
+        None => authority.to_owned(),
+    };
+    if scheme.is_empty() { format!("{authority}{path}") } else { format!("{scheme}://{authority}{path}") }
 }
 
 #[cfg(test)]

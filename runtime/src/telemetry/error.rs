@@ -10,14 +10,14 @@ use super::env::VariableError;
 pub enum InitError {
     /// A variable has a value that cannot be understood.
     Variable(VariableError),
-    /// The exporter cannot be made.
+    /// The address that [`Builder::collector`](super::Builder::collector) was given cannot be used.
     Exporter {
-        /// Where it was to send to.
+        /// The address, without what may be secret in it.
         endpoint: String,
-        /// What is wrong.
+        /// What was expected.
         why: String,
     },
-    /// The system gives no thread.
+    /// The export thread could not be spawned.
     Thread(std::io::Error),
 }
 
@@ -31,8 +31,8 @@ impl fmt::Display for InitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Variable(error) => error.fmt(f),
-            Self::Exporter { endpoint, why } => write!(f, "cannot send spans to `{endpoint}`: {why}"),
-            Self::Thread(error) => write!(f, "cannot start the thread that sends spans: {error}"),
+            Self::Exporter { endpoint, why } => write!(f, "`Builder::collector` is `{endpoint}`; expected {why}"),
+            Self::Thread(error) => write!(f, "could not spawn the export thread: {error}"),
         }
     }
 }

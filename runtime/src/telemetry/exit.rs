@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::convert::Infallible;
+use std::fmt;
 use std::future::poll_fn;
 use std::panic::Location;
 use std::pin::{Pin, pin};
@@ -16,10 +17,15 @@ use opentelemetry::trace::{SpanId, Status, TraceContextExt as _, TraceId};
 
 use tokio::sync::oneshot;
 
+use super::counts::Counts;
+use super::notice::{self, Kind};
 use super::setup::{SET_UP, Telemetry};
-use super::shared::{Handle, has_ended};
+use super::shared::has_ended;
+use super::text::count;
+use super::work::unharmed;
 use crate::jobs;
 use crate::open::Entry;
+use crate::source::{self, SetUp};
 
 /// How long dropping a [`Telemetry`] may take.
 const DROP_LIMIT: Duration = Duration::from_secs(5);
@@ -52,7 +58,9 @@ impl Shutdown {
     }
 }
 
-/// What shutting down found.
+/// What shutting down found, and what became of all spans since [`init`](super::init).
+///
+/// As text it is one line, which `shutdown` also logs: as a warning if something was lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
@@ -62,6 +70,14 @@ pub struct Report {
     pub jobs_left: usize,
     /// Spans that were still open. They were ended and bear the attribute `unfinished`.
     pub unfinished: Vec<OpenSpan>,
+    /// Spans that the exporter has taken.
+    pub exported: u64,
+    /// Spans that the collector has refused for good.
+    pub refused: u64,
+    /// Traces that were shed as a whole: not begun, or evicted from the queue, because it was full.
+    pub shed: u64,
+    /// Spans that were dropped from traces that had begun to leave, because the queue was full.
+    pub dropped: u64,
     /// Finished spans that could not be sent in time.
     pub spans_left: u64,
     /// How long it took.
@@ -69,9 +85,59 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether everything had ended and was sent.
+    fn new(jobs: (usize, usize), unfinished: Vec<OpenSpan>, counts: &Counts, took: Duration) -> Self {
+        Self {
+            jobs: jobs.0,
+            jobs_left: jobs.1,
+            unfinished,
+            exported: counts.exported,
+            refused: counts.refused,
+            shed: counts.traces_shed(),
+            dropped: counts.spans_dropped,
+            spans_left: counts.left_behind + counts.queued + counts.in_flight,
+            took,
+        }
+    }
+
+    /// Whether everything had ended, and nothing was lost since the start: every job and span had ended,
+    /// every trace was recorded that the sampler wanted, and the exporter has taken every span.
     pub fn is_complete(&self) -> bool {
-        self.jobs_left == 0 && self.unfinished.is_empty() && self.spans_left == 0
+        let lost = self.refused + self.shed + self.dropped + self.spans_left;
+        self.jobs_left == 0 && self.unfinished.is_empty() && lost == 0
+    }
+
+    fn log(&self) {
+        // The subscriber is the application's, and this may be a destructor.
+        unharmed(|| {
+            if self.is_complete() {
+                notice::info(self);
+            } else {
+                notice::warn(Kind::Left, self);
+            }
+        });
+    }
+}
+
+impl fmt::Display for Report {
+    /// `shut down in 0.2 s: 512 spans exported, 1 detached job still running`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "shut down in {:.1} s: {} exported", self.took.as_secs_f64(), count(self.exported, "span"))?;
+        for (number, what, how) in [
+            (self.jobs_left as u64, "detached job", "still running"),
+            (self.unfinished.len() as u64, "span", "still open"),
+            (self.spans_left, "span", "not sent"),
+            (self.refused, "span", "refused"),
+            (self.dropped, "span", "dropped"),
+            (self.shed, "trace", "not recorded"),
+        ] {
+            if number > 0 {
+                write!(f, ", {} {how}", count(number, what))?;
+            }
+        }
+        if let Some(first) = self.unfinished.first() {
+            write!(f, "; `{}` had been open for {} s", first.name.escape_debug(), first.age.as_secs())?;
+        }
+        Ok(())
     }
 }
 
@@ -135,8 +201,11 @@ impl Telemetry {
         self.end(left, tell);
         within(left.saturating_add(GRACE), async { drop(told.await) }).await;
         self.ending = None;
-        let spans_left = self.pipeline.as_ref().map_or(0, Handle::left);
-        Report { jobs, jobs_left, unfinished, spans_left, took: begun.elapsed() }
+        let report = Report::new((jobs, jobs_left), unfinished, &self.counts(), begun.elapsed());
+        if self.provider.is_some() {
+            report.log();
+        }
+        report
     }
 
     /// Waits for SIGTERM or Ctrl-C, then shuts down. A second signal changes nothing: the limit is
@@ -230,16 +299,23 @@ impl Drop for Telemetry {
     /// Ends and marks the spans that are open, and sends what waits, for five seconds at most. It
     /// does not wait for jobs: that would block the worker that they need.
     fn drop(&mut self) {
-        if self.provider.is_some() {
-            SET_UP.fetch_sub(1, Ordering::Relaxed);
-        }
-        if !self.ended {
-            self.end_open_spans();
+        let is_last = self.provider.is_some() && SET_UP.fetch_sub(1, Ordering::Relaxed) == 1;
+        let begun = Instant::now();
+        let unfinished = (!self.ended).then(|| {
+            if is_last {
+                source::set_up_is(SetUp::Dropped);
+            }
+            let unfinished = self.end_open_spans();
             self.end(DROP_LIMIT, oneshot::channel().0);
-        }
+            unfinished
+        });
         // Also that of a shutdown that was given up half-way.
         if let Some(ending) = &self.ending {
             has_ended(ending, DROP_LIMIT + GRACE);
+        }
+        if let Some(unfinished) = unfinished.filter(|_| self.provider.is_some()) {
+            let jobs = jobs::running();
+            Report::new((jobs, jobs), unfinished, &self.counts(), begun.elapsed()).log();
         }
     }
 }

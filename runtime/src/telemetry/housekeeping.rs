@@ -1,14 +1,15 @@
 //! What the thread that sends looks after besides: it counts, and tells what has to be told.
 
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use opentelemetry::{KeyValue, global};
 
-use super::queue::Losses;
+use super::counts::Counts;
+use super::notice::{self, Kind};
+use super::overdue;
 use super::sender::Sent;
-use super::shared::{Counts, Shared, TICK};
-use super::{early, overdue};
+use super::shared::{Shared, TICK};
+use super::text::count;
 
 /// Warnings of one kind are at least this far apart.
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);
@@ -17,115 +18,135 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 const SILENCE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Metrics, and what they count.
-const TRACES: (&str, &str) = ("throughline.traces.shed", "Traces that were not recorded, or thrown out as a whole");
+const TRACES: (&str, &str) = ("throughline.traces.shed", "Traces that were not recorded, or evicted as a whole");
 const SPANS: (&str, &str) = ("throughline.spans.lost", "Spans that were lost out of traces that had begun to leave");
 
 /// What is told of, and when it was last told of.
 pub(super) struct Housekeeping {
+    /// The last warning of what was lost.
     last: Option<Instant>,
-    /// The totals when it last looked at them.
-    seen: Counts,
-    /// Not told of yet.
-    not_begun: u64,
-    losses: Losses,
-    refused: u64,
+    /// What the metrics have.
+    metered: Counts,
+    /// What was told of.
+    told: Counts,
+    /// Why spans were refused.
     why: String,
-    /// When it was last told that the collector does not answer.
-    silent: Option<Instant>,
+    /// The collector does not answer, which was told of.
+    silence: Option<Silence>,
     /// When it last looked at the open spans.
     looked: Option<Instant>,
+}
+
+/// A batch that is on its way.
+#[derive(Clone, Copy)]
+pub(super) struct Attempt {
+    since: Instant,
+    /// When it began.
+    counts: Counts,
+}
+
+impl Attempt {
+    pub(super) fn begin(counts: Counts) -> Self {
+        Self { since: Instant::now(), counts }
+    }
+}
+
+struct Silence {
+    attempt: Attempt,
+    told: Instant,
 }
 
 impl Housekeeping {
     pub(super) fn new() -> Self {
         Self {
             last: None,
-            seen: Counts::default(),
-            not_begun: 0,
-            losses: Losses::default(),
-            refused: 0,
+            metered: Counts::default(),
+            told: Counts::default(),
             why: String::new(),
-            silent: None,
+            silence: None,
             looked: None,
         }
     }
 
     pub(super) fn refused(&mut self, sent: Sent) {
-        if sent.refused > 0 {
-            self.refused += sent.refused;
-            self.why = sent.why;
-        }
+        self.why = sent.why;
     }
 
-    /// A batch is on its way for `age`.
-    pub(super) fn waited(&mut self, shared: &Shared, age: Duration, batch: u64, trouble: impl FnOnce() -> String) {
-        if age >= WARNING_INTERVAL && self.silent.is_none_or(|last| last.elapsed() >= SILENCE_INTERVAL) {
-            self.silent = Some(Instant::now());
-            tracing::warn!(
-                "{} has taken no spans for {} s; {} wait, and {} at most: {}",
-                shared.watch.collector,
-                age.as_secs(),
-                shared.queue.len() as u64 + batch,
-                shared.queue.limit(),
-                Some(trouble()).filter(|why| !why.is_empty()).as_deref().unwrap_or("no answer"),
-            );
+    /// A batch is on its way.
+    pub(super) fn waited(&mut self, shared: &Shared, attempt: &Attempt, trouble: impl FnOnce() -> String) {
+        let age = attempt.since.elapsed();
+        let told = self.silence.as_ref().map(|silence| silence.told.elapsed());
+        if age < WARNING_INTERVAL || told.is_some_and(|told| told < SILENCE_INTERVAL) {
+            return;
         }
+        self.silence = Some(Silence { attempt: *attempt, told: Instant::now() });
+        let why = Some(trouble()).filter(|why| !why.is_empty());
+        let text = format!(
+            "no successful export to {} for {} s; {} queued (limit {}): {}",
+            shared.watch.collector,
+            age.as_secs(),
+            count(shared.queue.len() as u64, "span"),
+            shared.queue.limit(),
+            why.as_deref().unwrap_or("no answer"),
+        );
+        notice::warn(Kind::Silent, text);
     }
 
+    /// It is known what became of the batch.
     pub(super) fn answered(&mut self, shared: &Shared) {
-        if self.silent.take().is_some() {
-            tracing::info!("{} takes spans again", shared.watch.collector);
+        let Some(Silence { attempt, .. }) = self.silence.take() else { return };
+        let counts = shared.counts().since(&attempt.counts);
+        if counts.exported > 0 {
+            let losses = Some(counts.losses()).filter(|losses| !losses.is_empty());
+            notice::info(format_args!(
+                "{} takes spans again after {} s; lost meanwhile: {}",
+                shared.watch.collector,
+                attempt.since.elapsed().as_secs(),
+                losses.as_deref().unwrap_or("nothing"),
+            ));
         }
     }
 
     pub(super) fn tick(&mut self, shared: &Shared) {
         if self.looked.is_none_or(|looked| looked.elapsed() >= TICK) {
             self.looked = Some(Instant::now());
-            early::tell();
+            notice::tell();
             if let Some(open) = &shared.watch.open {
                 overdue::look(open, shared.watch.overdue);
             }
         }
-        self.settle(shared);
+        self.meter(shared);
         if self.last.is_none_or(|last| last.elapsed() >= WARNING_INTERVAL) {
             self.tell(shared);
         }
     }
 
-    pub(super) fn finish(&mut self, shared: &Shared) {
-        early::tell();
-        self.settle(shared);
+    pub(super) fn finish(&mut self, shared: &Shared, trouble: &str) {
+        notice::give_up_waiting();
+        self.meter(shared);
         self.tell(shared);
-        let left = shared.counts.left_behind.load(Ordering::Relaxed);
+        let left = shared.counts().left_behind;
         if left > 0 {
-            tracing::warn!(
-                "{left} spans were not sent: {} did not take them before the time for shutting down was over",
+            let why = if trouble.is_empty() { "no answer" } else { trouble };
+            let text = format!(
+                "{} not sent: {} did not take them before the time for shutting down was over: {why}",
+                count(left, "span"),
                 shared.watch.collector,
             );
+            notice::warn(Kind::Left, text);
         }
     }
 
-    fn settle(&mut self, shared: &Shared) {
-        shared.settle();
-        // By the totals, because whoever asks for them settles them too.
-        let now = shared.counts.read();
-        let seen = std::mem::replace(&mut self.seen, now);
-        let not_begun = now.traces_not_begun - seen.traces_not_begun;
-        let losses = Losses {
-            traces: now.traces_thrown_out - seen.traces_thrown_out,
-            spans: now.spans_thrown_out - seen.spans_thrown_out,
-            torn: now.spans_torn_out - seen.spans_torn_out,
-        };
-        self.not_begun += not_begun;
-        self.losses.traces += losses.traces;
-        self.losses.spans += losses.spans;
-        self.losses.torn += losses.torn;
+    fn meter(&mut self, shared: &Shared) {
+        let now = shared.counts();
+        let new = now.since(&self.metered);
+        self.metered = now;
         for (count, (name, description), reason) in [
-            (not_begun, TRACES, "not_begun"),
-            (losses.traces, TRACES, "thrown_out"),
-            (losses.torn, SPANS, "torn_out"),
-            (now.refused - seen.refused, SPANS, "refused"),
-            (now.left_behind - seen.left_behind, SPANS, "left_behind"),
+            (new.traces_not_begun, TRACES, "not_begun"),
+            (new.traces_evicted, TRACES, "evicted"),
+            (new.spans_dropped, SPANS, "dropped"),
+            (new.refused, SPANS, "refused"),
+            (new.left_behind, SPANS, "left_behind"),
         ] {
             if count > 0 {
                 // Asked anew each time: an instrument made before the meter provider is set stays
@@ -141,30 +162,36 @@ impl Housekeeping {
     }
 
     fn tell(&mut self, shared: &Shared) {
-        let traces = self.not_begun + self.losses.traces;
-        if traces == 0 && self.losses.torn == 0 && self.refused == 0 {
+        let now = self.metered;
+        let new = now.since(&self.told);
+        let shed = new.traces_shed();
+        if shed == 0 && new.spans_dropped == 0 && new.refused == 0 {
             return;
         }
+        self.told = now;
         self.last = Some(Instant::now());
-        if traces > 0 {
-            tracing::warn!(
-                "{traces} traces were left out as a whole, because spans come faster than they leave or the collector \
-                 does not answer; the queue holds {} spans (`OTEL_BSP_MAX_QUEUE_SIZE`)",
-                shared.queue.limit(),
+        let (collector, limit) = (&shared.watch.collector, shared.queue.limit());
+        if shed > 0 {
+            let text = format!(
+                "{} not recorded, each as a whole: spans end faster than {collector} takes them, and the queue holds \
+                 {limit} (`OTEL_BSP_MAX_QUEUE_SIZE`)",
+                count(shed, "trace"),
+            );
+            notice::warn(Kind::Shed, text);
+        }
+        if new.spans_dropped > 0 {
+            let text = format!(
+                "{} dropped out of traces that had begun to leave: the queue of {limit} spans was full of such traces \
+                 (`OTEL_BSP_MAX_QUEUE_SIZE`)",
+                count(new.spans_dropped, "span"),
+            );
+            notice::warn(Kind::Dropped, text);
+        }
+        if new.refused > 0 {
+            notice::warn(
+                Kind::Refused,
+                format_args!("{collector} has refused {}: {}", count(new.refused, "span"), self.why),
             );
         }
-        if self.losses.torn > 0 {
-            tracing::warn!(
-                "{} spans were lost out of their traces: the queue of {} spans was full of traces that had begun to leave",
-                self.losses.torn,
-                shared.queue.limit(),
-            );
-        }
-        if self.refused > 0 {
-            tracing::warn!("{} has refused {} spans: {}", shared.watch.collector, self.refused, self.why);
-        }
-        self.not_begun = 0;
-        self.losses = Losses::default();
-        self.refused = 0;
     }
 }

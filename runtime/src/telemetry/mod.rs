@@ -2,7 +2,7 @@
 #![cfg_attr(feature = "otlp", doc = include_str!("../../doc/telemetry.md"))]
 
 #[cfg(feature = "otlp")]
-mod early;
+mod counts;
 #[cfg(feature = "otlp")]
 mod env;
 #[cfg(feature = "otlp")]
@@ -12,6 +12,8 @@ mod exit;
 #[cfg(feature = "otlp")]
 mod housekeeping;
 mod ids;
+#[cfg(feature = "otlp")]
+mod notice;
 #[cfg(feature = "otlp")]
 mod otlp;
 #[cfg(feature = "otlp")]
@@ -33,6 +35,8 @@ mod setup;
 #[cfg(feature = "otlp")]
 mod shared;
 mod tags;
+#[cfg(feature = "otlp")]
+mod text;
 #[cfg(feature = "otlp-tls")]
 mod tls;
 #[cfg(feature = "otlp")]
@@ -40,11 +44,11 @@ mod work;
 
 #[cfg(feature = "otlp")]
 pub use self::{
+    counts::Counts,
     env::{Protocol, VariableError},
     error::InitError,
     exit::{OpenSpan, Report, Shutdown, signal},
     setup::{Builder, Telemetry, builder, init},
-    shared::Counts,
 };
 pub use ids::RequestIdGenerator;
 pub use tags::TagProcessor;

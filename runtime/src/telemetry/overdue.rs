@@ -7,7 +7,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use super::early;
+use super::notice;
 use super::shared::TICK;
 use crate::open::Table;
 
@@ -42,7 +42,7 @@ pub(super) fn watch(open: Arc<Table>, limit: Duration) -> io::Result<mpsc::Sende
     let (watching, over) = mpsc::channel();
     thread::Builder::new().name("throughline-watch".to_owned()).spawn(move || {
         while let Err(mpsc::RecvTimeoutError::Timeout) = over.recv_timeout(TICK) {
-            early::tell();
+            notice::tell();
             look(&open, limit);
         }
     })?;

@@ -4,7 +4,6 @@
 //! collector, whatever flavour of runtime there is, or none.
 
 use std::fmt;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -97,7 +96,7 @@ impl SpanProcessor for Pipeline {
         } else {
             self.shared.leave_behind();
         }
-        match self.shared.counts.left_behind.load(Ordering::Relaxed) {
+        match self.shared.counts().left_behind {
             0 => Ok(()),
             _ => Err(OTelSdkError::Timeout(timeout)),
         }

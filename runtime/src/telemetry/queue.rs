@@ -1,5 +1,8 @@
 //! What waits to be exported. Bounded, and when it is full, whole traces go.
 //!
+//! What is being exported counts as waiting until it is known what became of it: it is in memory all the
+//! same. Every span that comes in is in one of the [`Counts`] at any time, which change under the same lock.
+//!
 //! A trace is held until the span that began it here has ended, and only then begins to leave: until
 //! then it can be thrown out as a whole. One that takes its time begins to leave all the same, see
 //! [`Queue::tick`].
@@ -12,6 +15,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use opentelemetry::trace::{SpanId, TraceId};
 use opentelemetry_sdk::trace::SpanData;
 
+use super::counts::Counts;
+
 /// How many traces are remembered as begun to leave, and as shed.
 const REMEMBERED: usize = 1 << 16;
 
@@ -19,7 +24,7 @@ const REMEMBERED: usize = 1 << 16;
 #[derive(Debug)]
 pub(super) struct Queue {
     inner: Mutex<Inner>,
-    /// The number of spans, to be read without the lock.
+    /// The number of spans that are queued or in flight, to be read without the lock.
     waiting: AtomicUsize,
     /// Those of them that may leave.
     ready: AtomicUsize,
@@ -42,10 +47,15 @@ struct Inner {
     begun: Recent,
     /// Traces that were thrown out: nothing of them may follow.
     shed: Recent,
-    losses: Losses,
+    /// Spans that have been taken, and nobody has said what became of them.
+    in_flight: usize,
+    /// Without what is queued and in flight.
+    counts: Counts,
+    /// Nothing will be taken any more.
+    closed: bool,
     /// Moved by `tick`.
     now: u32,
-    /// A search has found nothing to throw out. So it stays until something leaves: without this,
+    /// A search has found nothing to throw out. So it stays until something has left: without this,
     /// every span of a trace that fills the queue alone would search the whole queue.
     barren: bool,
 }
@@ -55,17 +65,6 @@ struct Inner {
 struct Held {
     spans: Vec<SpanData>,
     since: u32,
-}
-
-/// What did not fit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Losses {
-    /// Traces that were thrown out as a whole.
-    pub(super) traces: u64,
-    /// Their spans.
-    pub(super) spans: u64,
-    /// Spans of traces that had begun to leave: there was nothing else to throw out.
-    pub(super) torn: u64,
 }
 
 /// How many spans may leave, before and after one was added.
@@ -85,7 +84,7 @@ impl Queue {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many spans wait.
+    /// How many spans wait: queued or in flight.
     pub(super) fn len(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
@@ -104,17 +103,23 @@ impl Queue {
     pub(super) fn push(&self, span: SpanData) -> Ready {
         let mut inner = self.lock();
         let before = inner.ready.len();
-        inner.push(span, self.limit);
+        inner.counts.finished += 1;
+        if inner.closed {
+            inner.counts.left_behind += 1;
+        } else {
+            inner.push(span, self.limit);
+        }
         self.publish(&inner);
         Ready { before, after: inner.ready.len() }
     }
 
-    /// Takes the `count` oldest spans of those that may leave.
+    /// Takes the `count` oldest spans of those that may leave. They are in flight from then on, until they
+    /// are [settled](Self::settle).
     pub(super) fn take(&self, count: usize) -> Vec<SpanData> {
         let mut inner = self.lock();
         let count = count.min(inner.ready.len());
         let batch: Vec<_> = inner.ready.drain(..count).collect();
-        inner.barren &= batch.is_empty();
+        inner.in_flight += batch.len();
         for span in &batch {
             let trace = span.span_context.trace_id();
             inner.whole.remove(&trace);
@@ -122,6 +127,52 @@ impl Queue {
         }
         self.publish(&inner);
         batch
+    }
+
+    /// Says what became of spans that were in flight. After the end it is too late for that: they have been
+    /// counted as left behind.
+    pub(super) fn settle(&self, exported: u64, refused: u64) {
+        let mut inner = self.lock();
+        let exported = exported.min(inner.in_flight as u64);
+        let refused = refused.min(inner.in_flight as u64 - exported);
+        inner.in_flight -= usize::try_from(exported + refused).unwrap_or(usize::MAX).min(inner.in_flight);
+        inner.counts.exported += exported;
+        inner.counts.refused += refused;
+        inner.barren = false;
+        self.publish(&inner);
+    }
+
+    /// How many spans are in flight.
+    pub(super) fn in_flight(&self) -> usize {
+        self.lock().in_flight
+    }
+
+    /// Ends it: what is queued or in flight, and what comes later, is left behind. Gives whether it had not
+    /// ended before.
+    pub(super) fn close(&self) -> bool {
+        let mut inner = self.lock();
+        if std::mem::replace(&mut inner.closed, true) {
+            return false;
+        }
+        inner.counts.left_behind += inner.len() as u64;
+        inner.in_flight = 0;
+        let spans = (std::mem::take(&mut inner.held), std::mem::take(&mut inner.ready));
+        inner.spans_held = 0;
+        self.publish(&inner);
+        drop(inner);
+        // Not under the lock.
+        drop(spans);
+        true
+    }
+
+    /// All counts, of one moment.
+    pub(super) fn counts(&self) -> Counts {
+        let inner = self.lock();
+        Counts {
+            queued: (inner.spans_held + inner.ready.len()) as u64,
+            in_flight: inner.in_flight as u64,
+            ..inner.counts
+        }
     }
 
     /// Lets everything leave.
@@ -155,22 +206,17 @@ impl Queue {
         self.waiting.store(inner.len(), Ordering::Relaxed);
         self.ready.store(inner.ready.len(), Ordering::Relaxed);
     }
-
-    /// What has been lost since the last call.
-    pub(super) fn take_losses(&self) -> Losses {
-        std::mem::take(&mut self.lock().losses)
-    }
 }
 
 impl Inner {
     fn len(&self) -> usize {
-        self.spans_held + self.ready.len()
+        self.spans_held + self.ready.len() + self.in_flight
     }
 
     fn push(&mut self, span: SpanData, limit: usize) {
         let trace = span.span_context.trace_id();
         if self.shed.has(trace) {
-            self.losses.spans += 1;
+            self.counts.spans_evicted += 1;
             return;
         }
         if self.len() >= limit && !self.make_room(trace, limit) {
@@ -212,10 +258,10 @@ impl Inner {
     fn make_room(&mut self, arriving: TraceId, limit: usize) -> bool {
         if self.barren {
             if self.begun.has(arriving) {
-                self.losses.torn += 1;
+                self.counts.spans_dropped += 1;
             } else {
                 self.throw_out(arriving);
-                self.losses.spans += 1;
+                self.counts.spans_evicted += 1;
             }
             return false;
         }
@@ -251,7 +297,7 @@ impl Inner {
         if !victims.is_empty() {
             let before = self.ready.len();
             self.ready.retain(|span| !victims.contains(&span.span_context.trace_id()));
-            self.losses.spans += (before - self.ready.len()) as u64;
+            self.counts.spans_evicted += (before - self.ready.len()) as u64;
             for trace in victims {
                 self.whole.remove(&trace);
                 if trace != arriving {
@@ -261,11 +307,11 @@ impl Inner {
         }
         self.barren = self.len() == full;
         if arriving_is_out {
-            self.losses.spans += 1;
+            self.counts.spans_evicted += 1;
             return false;
         }
         if self.barren {
-            self.losses.torn += 1;
+            self.counts.spans_dropped += 1;
         }
         !self.barren
     }
@@ -273,10 +319,10 @@ impl Inner {
     /// Throws out a trace of which nothing has left, with the spans that are held.
     fn throw_out(&mut self, trace: TraceId) {
         self.shed.add(trace);
-        self.losses.traces += 1;
+        self.counts.traces_evicted += 1;
         if let Some(held) = self.held.remove(&trace) {
             self.spans_held -= held.spans.len();
-            self.losses.spans += held.spans.len() as u64;
+            self.counts.spans_evicted += held.spans.len() as u64;
         }
     }
 }

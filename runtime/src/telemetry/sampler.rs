@@ -57,9 +57,9 @@ impl Room {
         place
     }
 
-    /// How many traces were not begun since the last call.
-    pub(super) fn take_shed(&self) -> u64 {
-        self.shed.swap(0, Ordering::Relaxed)
+    /// How many traces were not begun.
+    pub(super) fn shed(&self) -> u64 {
+        self.shed.load(Ordering::Relaxed)
     }
 }
 

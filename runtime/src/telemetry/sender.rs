@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 
+use super::text::bounded;
+
 /// What takes batches.
 pub(super) trait Sender {
-    /// Sends a batch, and does not come back before it is known what became of it.
-    fn send(&self, batch: Vec<SpanData>) -> impl Future<Output = Sent>;
+    /// Sends a batch, and says of each part of it what became of it as soon as that is known. Does not come
+    /// back before all of it is settled.
+    fn send(&self, batch: Vec<SpanData>, settle: &dyn Fn(Sent)) -> impl Future<Output = ()>;
 
     /// What the last try of the batch that is being sent has failed of, if it is known.
     fn trouble(&self) -> String {
@@ -22,7 +25,7 @@ pub(super) trait Sender {
     fn end(&self, _limit: Duration) {}
 }
 
-/// What became of a batch.
+/// What became of a part of a batch.
 #[derive(Debug, Default)]
 pub(super) struct Sent {
     pub(super) taken: u64,
@@ -37,12 +40,12 @@ pub(super) struct Sent {
 pub(super) struct Foreign<E>(pub(super) E);
 
 impl<E: SpanExporter> Sender for Foreign<E> {
-    async fn send(&self, batch: Vec<SpanData>) -> Sent {
+    async fn send(&self, batch: Vec<SpanData>, settle: &dyn Fn(Sent)) {
         let count = batch.len() as u64;
-        match self.0.export(batch).await {
+        settle(match self.0.export(batch).await {
             Ok(()) => Sent { taken: count, ..Sent::default() },
-            Err(error) => Sent { refused: count, why: error.to_string(), ..Sent::default() },
-        }
+            Err(error) => Sent { refused: count, why: bounded(&error.to_string()), ..Sent::default() },
+        });
     }
 
     fn end(&self, limit: Duration) {

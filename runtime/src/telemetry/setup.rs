@@ -14,24 +14,29 @@ use opentelemetry_sdk::trace::{
     Sampler, SdkTracerProvider, ShouldSample, SpanExporter, SpanProcessor, TracerProviderBuilder,
 };
 
+use super::counts::Counts;
 #[cfg(feature = "otlp-tls")]
 use super::env::TlsFiles;
 use super::env::{
     DEFAULT_QUEUE, DEFAULT_TIMEOUT, Destination, Otlp, Protocol, RootSampler, Settings, VariableError, Variables,
-    without_password,
+    without_secrets,
 };
 use super::error::InitError;
+use super::notice::{self, Level};
 use super::pipeline::Pipeline;
 use super::queue::Queue;
 use super::sampler::{Room, WholeTraces};
 use super::sender::Foreign;
-use super::shared::{Counts, Handle, Watch};
+use super::shared::{Handle, Watch};
+use super::text::bounded;
 use super::{RequestIdGenerator, TagProcessor};
-use super::{early, otlp, overdue, resource};
+use super::{otlp, overdue, resource};
 use crate::console::Console;
 use crate::open::{self, Table};
 use crate::propagation::{self, Propagator};
-use crate::source;
+use crate::source::{self, SetUp};
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// How many open spans are listed if not said otherwise.
 const OPEN_SPANS: usize = 1 << 14;
@@ -53,7 +58,7 @@ const OVERDUE: Duration = Duration::from_secs(5 * 60);
 /// # Errors
 ///
 /// If a variable has a value that cannot be understood, if the address of the collector is not one,
-/// or if the system gives no thread. A collector that does not answer is no error.
+/// or if the export thread cannot be spawned. A collector that does not answer is no error.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -169,7 +174,8 @@ impl Builder {
         self
     }
 
-    /// How many finished spans may wait for the collector: the bound in memory. From three
+    /// How many finished spans may wait for the collector, those included that are being exported: the
+    /// bound in memory. From three
     /// quarters of it on, new traces are not recorded. 131,072 if not set.
     pub fn queue(mut self, spans: usize) -> Self {
         self.queue = Some(spans.max(1));
@@ -216,15 +222,7 @@ impl Builder {
             (None, None) => Propagator::default(),
         };
         if settings.disabled {
-            propagate(propagator);
-            return Ok(Telemetry {
-                provider: None,
-                pipeline: None,
-                open: None,
-                _watching: None,
-                ended: false,
-                ending: None,
-            });
+            return Ok(disabled(propagator));
         }
 
         let resource = resource::resource(&settings.resource);
@@ -236,18 +234,18 @@ impl Builder {
             open: open.clone(),
             overdue: self.overdue,
             value_limit: settings.value_limit,
-            collector: String::new(),
+            collector: "the application's exporter".to_owned(),
         };
         let destination = match self.collector {
-            Some((endpoint, protocol)) => Some(Destination::Otlp(collector(&settings, endpoint, protocol, &get)?)),
+            Some((endpoint, protocol)) => {
+                Some(Destination::Otlp(Box::new(collector(&settings, endpoint, protocol, &get)?)))
+            }
             None => settings.destination.take(),
         };
-        watch.collector = match (&self.exporter, &destination) {
-            (None, Some(Destination::Otlp(otlp))) => {
-                format!("the collector `{}` ({})", without_password(&otlp.endpoint), otlp.protocol)
-            }
-            _ => "the exporter".to_owned(),
-        };
+        if let (None, Some(Destination::Otlp(otlp))) = (&self.exporter, &destination) {
+            watch.collector = format!("`{}` ({})", without_secrets(&otlp.endpoint), otlp.protocol);
+        }
+        let collector = watch.collector.clone();
         let pipeline = match (self.exporter, &destination) {
             (Some(make), _) => Some(make(queue, &settings, watch, &resource)?),
             (None, Some(Destination::Otlp(address))) => {
@@ -263,9 +261,18 @@ impl Builder {
         let wants_console = match (&pipeline, &destination) {
             (Some(_), _) | (None, Some(Destination::Nowhere | Destination::Otlp(_))) => false,
             (None, Some(Destination::Console)) => true,
-            (None, None) => cfg!(debug_assertions) || std::io::stdout().is_terminal(),
+            (None, None) => cfg!(debug_assertions) || std::io::stderr().is_terminal(),
         };
 
+        let introduction = introduction(
+            &resource,
+            &match &pipeline {
+                Some(_) => format!("exporting to {collector}"),
+                None if wants_console => "printing traces to standard error".to_owned(),
+                None => "exporting nothing".to_owned(),
+            },
+            &self.sampler.as_ref().map_or_else(|| settings.sampler_name(), |_| "of the application".to_owned()),
+        );
         let sampler = self.sampler.unwrap_or_else(|| first(&settings));
         // Also when nothing is kept here: a root that is not sampled would switch the services below off,
         // and processors of the application's own see what is sampled.
@@ -286,17 +293,17 @@ impl Builder {
             provider = more(provider);
         }
         if wants_console {
-            provider = provider.with_span_processor(Console::stdout());
+            provider = provider.with_span_processor(Console::stderr());
         }
         let provider = provider.build();
         propagate(propagator);
         global::set_tracer_provider(provider.clone());
         source::install(&provider);
         if SET_UP.fetch_add(1, Ordering::Relaxed) > 0 {
-            early::warn(
-                "tracing was set up before and has not ended; spans go to the new set-up from now on".to_owned(),
-            );
+            let text = "tracing was set up before and has not ended; spans go to the new set-up from now on";
+            notice::early(Level::Warn, text.to_owned());
         }
+        notice::early(Level::Info, introduction);
         Ok(Telemetry {
             provider: Some(provider),
             pipeline: handle,
@@ -308,6 +315,20 @@ impl Builder {
     }
 }
 
+/// Nothing is recorded, and contexts are passed on.
+fn disabled(propagator: Propagator) -> Telemetry {
+    propagate(propagator);
+    source::set_up_is(SetUp::Done);
+    notice::early(Level::Info, format!("throughline {VERSION}: disabled by `OTEL_SDK_DISABLED`"));
+    Telemetry { provider: None, pipeline: None, open: None, _watching: None, ended: false, ending: None }
+}
+
+/// What there is now, in a line.
+fn introduction(resource: &Resource, way: &str, sampler: &str) -> String {
+    let service = resource.get(&Key::from_static_str("service.name")).map(|name| bounded(&name.to_string()));
+    format!("throughline {VERSION}: service `{}`, {way}, sampler {sampler}", service.unwrap_or_default())
+}
+
 fn propagate(propagator: Propagator) {
     propagation::set(propagator.clone());
     global::set_text_map_propagator(propagator);
@@ -316,10 +337,8 @@ fn propagate(propagator: Propagator) {
 /// Who is asked for the first span of a trace, if it is not said in code.
 fn first(settings: &Settings) -> Box<dyn ShouldSample> {
     if let Some(name) = &settings.wrapped {
-        early::warn(format!(
-            "the sampler `{name}` would tear traces apart: it is asked for the first span of a trace only, as \
-             `parentbased_{name}` is"
-        ));
+        let text = format!("the sampler `{name}` would produce partial traces; using `parentbased_{name}`");
+        notice::early(Level::Warn, text);
     }
     Box::new(match settings.sampler {
         RootSampler::AlwaysOn => Sampler::AlwaysOn,
@@ -336,16 +355,17 @@ fn collector(
     get: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Otlp, VariableError> {
     if let Some(Destination::Otlp(given)) = &settings.destination {
-        return Ok(Otlp { endpoint, protocol, ..given.clone() });
+        return Ok(Otlp { endpoint, protocol, variable: None, ..Otlp::clone(given) });
     }
     let wanted = |name: &str| match name {
         "OTEL_TRACES_EXPORTER" => Some("otlp".to_owned()),
         _ => get(name),
     };
     match Variables(&wanted).read()?.destination {
-        Some(Destination::Otlp(given)) => Ok(Otlp { endpoint, protocol, ..given }),
+        Some(Destination::Otlp(given)) => Ok(Otlp { endpoint, protocol, variable: None, ..*given }),
         _ => Ok(Otlp {
             endpoint,
+            variable: None,
             protocol,
             headers: Vec::new(),
             timeout: Some(DEFAULT_TIMEOUT),
@@ -387,12 +407,13 @@ impl Telemetry {
         self.provider.as_ref()
     }
 
-    /// How many spans went where since the start. Zeros if there is no collector.
+    /// What became of the spans since the start. Zeros if there is no collector.
     pub fn counts(&self) -> Counts {
         self.pipeline.as_ref().map(Handle::counts).unwrap_or_default()
     }
 
-    /// How many finished spans wait for the collector.
+    /// How many finished spans wait for the collector: queued, or in flight, which is the batch that is
+    /// being exported and perhaps tried again. Never more than [`Builder::queue`].
     pub fn waiting(&self) -> usize {
         self.pipeline.as_ref().map_or(0, Handle::waiting)
     }

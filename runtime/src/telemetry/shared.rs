@@ -1,6 +1,5 @@
 //! What the application and the thread that sends have in common.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -8,6 +7,7 @@ use std::time::{Duration, Instant};
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use tokio::sync::Notify;
 
+use super::counts::Counts;
 use super::env::Batching;
 use super::queue::Queue;
 use super::sampler::Room;
@@ -19,27 +19,6 @@ pub(super) const TICK: Duration = Duration::from_millis(500);
 /// Between two looks at whether a thread has ended.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// How many spans went where, since the start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Counts {
-    /// Spans that the exporter has taken.
-    pub exported: u64,
-    /// Spans that the collector has refused for good.
-    pub refused: u64,
-    /// Traces that were not begun, because too many spans were waiting.
-    pub traces_not_begun: u64,
-    /// Traces that were thrown out as a whole, because the queue was full.
-    pub traces_thrown_out: u64,
-    /// The spans of those.
-    pub spans_thrown_out: u64,
-    /// Spans that were lost out of traces that had begun to leave, because the queue was full of
-    /// such: as a rule one trace alone was larger than the queue.
-    pub spans_torn_out: u64,
-    /// Spans that still waited when the time for shutting down was over.
-    pub left_behind: u64,
-}
-
 /// What the pipeline does besides sending.
 pub(super) struct Watch {
     pub(super) room: Arc<Room>,
@@ -47,7 +26,7 @@ pub(super) struct Watch {
     /// A span open for longer is told of, once.
     pub(super) overdue: Duration,
     pub(super) value_limit: Option<usize>,
-    /// Where spans are sent to, for messages.
+    /// Where spans are sent to, for messages: `` `http://localhost:4317` (grpc) ``.
     pub(super) collector: String,
 }
 
@@ -58,7 +37,6 @@ pub(super) struct Shared {
     /// Rung when there is something to do before the next tick.
     pub(super) bell: Notify,
     pub(super) control: Mutex<Control>,
-    pub(super) counts: Totals,
 }
 
 #[derive(Default)]
@@ -69,19 +47,6 @@ pub(super) struct Control {
     pub(super) deadline: Option<Instant>,
     /// Nobody looks here any more.
     pub(super) ended: bool,
-}
-
-#[derive(Default)]
-pub(super) struct Totals {
-    pub(super) exported: AtomicU64,
-    pub(super) refused: AtomicU64,
-    pub(super) not_begun: AtomicU64,
-    pub(super) thrown_out: AtomicU64,
-    pub(super) spans_thrown_out: AtomicU64,
-    pub(super) torn: AtomicU64,
-    pub(super) left_behind: AtomicU64,
-    /// Not a total: the spans of the batch that is being sent.
-    pub(super) on_their_way: AtomicU64,
 }
 
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -109,8 +74,7 @@ pub(super) struct Handle(pub(super) Arc<Shared>);
 
 impl Handle {
     pub(super) fn counts(&self) -> Counts {
-        self.0.settle();
-        self.0.counts.read()
+        self.0.counts()
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -124,35 +88,11 @@ impl Handle {
             thread::park_timeout(PAUSE);
         }
     }
-
-    /// The spans that were not sent, or not yet.
-    pub(super) fn left(&self) -> u64 {
-        let Shared { queue, control, counts, .. } = &*self.0;
-        if locked(control).ended {
-            return counts.left_behind.load(Ordering::Relaxed);
-        }
-        queue.len() as u64 + counts.on_their_way.load(Ordering::Relaxed)
-    }
-}
-
-impl Totals {
-    pub(super) fn read(&self) -> Counts {
-        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        Counts {
-            exported: of(&self.exported),
-            refused: of(&self.refused),
-            traces_not_begun: of(&self.not_begun),
-            traces_thrown_out: of(&self.thrown_out),
-            spans_thrown_out: of(&self.spans_thrown_out),
-            spans_torn_out: of(&self.torn),
-            left_behind: of(&self.left_behind),
-        }
-    }
 }
 
 impl Shared {
     pub(super) fn new(queue: Arc<Queue>, batching: Batching, watch: Watch) -> Self {
-        Self { queue, batching, watch, bell: Notify::new(), control: Mutex::default(), counts: Totals::default() }
+        Self { queue, batching, watch, bell: Notify::new(), control: Mutex::default() }
     }
 
     /// So many spans are worth a request: a batch, but never so many that the queue would be nearly
@@ -163,25 +103,12 @@ impl Shared {
 
     /// Counts what has not been sent, once: the thread does it, or who waits for it in vain.
     pub(super) fn leave_behind(&self) {
-        let mut control = locked(&self.control);
-        if !std::mem::replace(&mut control.ended, true) {
-            let rest = self.queue.len() as u64 + self.counts.on_their_way.load(Ordering::Relaxed);
-            self.counts.left_behind.fetch_add(rest, Ordering::Relaxed);
-        }
+        self.queue.close();
+        locked(&self.control).ended = true;
     }
 
-    /// Brings the totals up to date.
-    pub(super) fn settle(&self) {
-        let not_begun = self.watch.room.take_shed();
-        let losses = self.queue.take_losses();
-        for (total, more) in [
-            (&self.counts.not_begun, not_begun),
-            (&self.counts.thrown_out, losses.traces),
-            (&self.counts.spans_thrown_out, losses.spans),
-            (&self.counts.torn, losses.torn),
-        ] {
-            total.fetch_add(more, Ordering::Relaxed);
-        }
+    pub(super) fn counts(&self) -> Counts {
+        Counts { traces_not_begun: self.watch.room.shed(), ..self.queue.counts() }
     }
 
     /// Asks the thread for something, and waits for the answer.

@@ -1,16 +1,16 @@
 //! The thread that sends: it waits, empties the queue, and ends in time.
 
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use opentelemetry_sdk::trace::SpanData;
 use tokio::time;
 
-use super::housekeeping::Housekeeping;
+use super::housekeeping::{Attempt, Housekeeping};
 use super::prepare::prepared;
 use super::sender::{Sender, Sent};
 use super::shared::{Shared, TICK, locked};
@@ -69,8 +69,9 @@ impl<'a, S: Sender> Worker<'a, S> {
                 if shared.queue.len() > 0 && Instant::now() < deadline {
                     continue;
                 }
+                // What is in flight is given up too.
                 shared.leave_behind();
-                unharmed(|| self.housekeeping.finish(shared));
+                unharmed(|| self.housekeeping.finish(shared, &self.sender.trouble()));
                 self.sender.end(deadline.saturating_duration_since(Instant::now()));
                 return;
             }
@@ -98,22 +99,29 @@ impl<'a, S: Sender> Worker<'a, S> {
 
     /// Sends one batch. False: time is up.
     async fn send(&mut self, batch: Vec<SpanData>) -> bool {
-        let (shared, sender) = (self.shared, &self.sender);
-        let count = batch.len() as u64;
-        shared.counts.on_their_way.store(count, Ordering::Relaxed);
+        let Self { shared, sender, housekeeping } = self;
         let batch = batch.into_iter().map(|span| prepared(span, shared.watch.value_limit)).collect();
-        let mut sending = pin!(sender.send(batch));
-        let begun = Instant::now();
+        let begun = Attempt::begin(shared.counts());
+        let refused = RefCell::new(Vec::new());
+        let settle = |sent: Sent| {
+            shared.queue.settle(sent.taken, sent.refused);
+            if sent.refused > 0 {
+                refused.borrow_mut().push(sent);
+            }
+        };
+        let mut sending = pin!(sender.send(batch, &settle));
         let mut hurried = false;
-        let sent = loop {
+        loop {
             let mut called = pin!(shared.bell.notified());
             let next = poll_fn(|cx| {
                 // An exporter that is not ours may panic. That must not be the end of all export.
                 match catch_unwind(AssertUnwindSafe(|| sending.as_mut().poll(cx))) {
-                    Ok(Poll::Ready(sent)) => Poll::Ready(Some(sent)),
-                    Ok(Poll::Pending) => called.as_mut().poll(cx).map(|()| None),
+                    Ok(Poll::Ready(())) => Poll::Ready(true),
+                    Ok(Poll::Pending) => called.as_mut().poll(cx).map(|()| false),
                     Err(_) => {
-                        Poll::Ready(Some(Sent { refused: count, why: "it has panicked".to_owned(), ..Sent::default() }))
+                        let refused = shared.queue.in_flight() as u64;
+                        settle(Sent { refused, why: "it has panicked".to_owned(), ..Sent::default() });
+                        Poll::Ready(true)
                     }
                 }
             });
@@ -122,27 +130,27 @@ impl<'a, S: Sender> Worker<'a, S> {
                 sender.hurry();
             }
             let left = deadline.map_or(TICK, |deadline| deadline.saturating_duration_since(Instant::now()));
-            if let Ok(Some(sent)) = time::timeout(TICK.min(left), next).await {
-                break sent;
+            let over = time::timeout(TICK.min(left), next).await == Ok(true);
+            for sent in refused.take() {
+                housekeeping.refused(sent);
             }
-            unharmed(|| self.housekeeping.tick(shared));
-            unharmed(|| self.housekeeping.waited(shared, begun.elapsed(), count, || sender.trouble()));
+            if over {
+                break;
+            }
+            unharmed(|| housekeeping.tick(shared));
+            unharmed(|| housekeeping.waited(shared, &begun, || sender.trouble()));
             if locked(&shared.control).deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return false;
             }
-        };
-        unharmed(|| self.housekeeping.answered(shared));
-        shared.counts.on_their_way.store(0, Ordering::Relaxed);
-        shared.counts.exported.fetch_add(sent.taken, Ordering::Relaxed);
-        shared.counts.refused.fetch_add(sent.refused, Ordering::Relaxed);
-        self.housekeeping.refused(sent);
+        }
+        unharmed(|| housekeeping.answered(shared));
         true
     }
 }
 
 /// What is told of goes through a subscriber of the application's, which may panic, as one does whose
 /// output is closed. That must not be the end of all export.
-fn unharmed(tell: impl FnOnce()) {
+pub(super) fn unharmed(tell: impl FnOnce()) {
     let _ = catch_unwind(AssertUnwindSafe(tell));
 }
 
@@ -151,8 +159,8 @@ pub(super) struct End<'a>(pub(super) &'a Shared);
 
 impl Drop for End<'_> {
     fn drop(&mut self) {
-        let mut control = locked(&self.0.control);
-        control.ended = true;
-        control.flushes.clear();
+        // Also what a thread that panics has not sent.
+        self.0.leave_behind();
+        locked(&self.0.control).flushes.clear();
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use bytes::Bytes;
@@ -49,6 +50,10 @@ pub enum Behaviour {
     HangUp,
     /// Takes it but for this many spans: a partial success.
     TakeAllBut(i64),
+    /// Answers with a message of gRPC whose length cannot be right.
+    Garbage,
+    /// Has no such page, as a server of something else.
+    NoSuchPage,
 }
 
 /// One request that was taken.
@@ -66,6 +71,11 @@ impl Request {
     /// How many spans are in it.
     pub fn len(&self) -> usize {
         self.spans.iter().flat_map(|resource| &resource.scope_spans).map(|scope| scope.spans.len()).sum()
+    }
+
+    /// How large it is, without compression.
+    pub fn bytes(&self) -> usize {
+        ExportTraceServiceRequest { resource_spans: self.spans.clone() }.encoded_len()
     }
 
     /// Whether there is no span in it.
@@ -233,7 +243,8 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
         .max_decoding_message_size(usize::MAX);
     let router = Routes::new(service)
         .into_axum_router()
-        .merge(Router::new().route("/v1/traces", post(export)).with_state(Arc::clone(&shared)));
+        .merge(Router::new().route("/v1/traces", post(export)).with_state(Arc::clone(&shared)))
+        .layer(middleware::from_fn_with_state(Arc::clone(&shared), strange));
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -259,6 +270,19 @@ async fn connection(stream: TcpStream, router: Router, shared: Arc<Shared>) {
         _ = server.serve_connection(TokioIo::new(stream), service) => {}
         () = shared.hang_up.notified() => {}
     }
+}
+
+/// Answers that are no collector's.
+async fn strange(State(shared): State<Arc<Shared>>, request: axum::extract::Request, next: Next) -> Response {
+    let behaviour = *locked(&shared.behaviour);
+    if !matches!(behaviour, Behaviour::Garbage | Behaviour::NoSuchPage) {
+        return next.run(request).await;
+    }
+    *locked(&shared.asked) += 1;
+    if behaviour == Behaviour::NoSuchPage {
+        return (StatusCode::NOT_FOUND, "no such page").into_response();
+    }
+    ([(header::CONTENT_TYPE, "application/grpc")], "\0nothing that gRPC has a length for").into_response()
 }
 
 /// What comes of a request.

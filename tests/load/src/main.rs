@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! cargo run --release -p throughline-load -- shed
+//! cargo run --release -p throughline-load -- counts
 //! cargo run --release -p throughline-load -- outage
 //! cargo run --release -p throughline-load -- jobs
 //! cargo run --release -p throughline-load -- memory
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
     let mut checks = Checks::default();
     match name.as_str() {
         "shed" => scenarios::shed(size.unwrap_or(1_000_000), &mut checks),
+        "counts" => scenarios::counts(size.unwrap_or(1_000_000), &mut checks),
         "outage" => scenarios::outage(size.unwrap_or(30), &mut checks),
         "jobs" => scenarios::jobs(size.unwrap_or(100_000), &mut checks),
         "memory" => scenarios::memory(size.unwrap_or(10_000_000), &mut checks),
@@ -39,6 +41,6 @@ fn main() -> ExitCode {
 }
 
 fn usage(why: &str) -> ExitCode {
-    eprintln!("{why}; expected one of `shed`, `outage`, `jobs`, `memory`, `latency`, and a size if you like");
+    eprintln!("{why}; expected one of `shed`, `counts`, `outage`, `jobs`, `memory`, `latency`, and a size if you like");
     ExitCode::FAILURE
 }

@@ -144,6 +144,7 @@ impl Drop for Remote {
 fn spelled(behaviour: Behaviour) -> String {
     match behaviour {
         Behaviour::Refuse => "refuse".to_owned(),
+        Behaviour::RefuseForGood => "refuse-for-good".to_owned(),
         Behaviour::Slow(time) => format!("slow {}", time.as_micros()),
         Behaviour::HalfOpen => "half-open".to_owned(),
         _ => "take".to_owned(),
@@ -153,6 +154,7 @@ fn spelled(behaviour: Behaviour) -> String {
 fn understood(line: &str) -> Option<Behaviour> {
     Some(match line.split_once(' ').unwrap_or((line, "")) {
         ("refuse", _) => Behaviour::Refuse,
+        ("refuse-for-good", _) => Behaviour::RefuseForGood,
         ("slow", time) => Behaviour::Slow(Duration::from_micros(time.parse().ok()?)),
         ("half-open", _) => Behaviour::HalfOpen,
         ("take", _) => Behaviour::Take,

@@ -11,7 +11,7 @@ use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use throughline::telemetry::{Builder, Protocol, Telemetry};
+use throughline::telemetry::{Builder, Counts, Protocol, Telemetry};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
@@ -148,20 +148,98 @@ fn shed_by(queue: usize, spans: u64, pause: Duration, checks: &mut Checks) {
     println!("\na queue for {queue}, {pause} between requests: {spans} spans in {:.1} s", took.as_secs_f64());
     row("traces asked for", traces);
     row("traces not begun", counts.traces_not_begun);
-    row("traces thrown out", counts.traces_thrown_out);
-    row("spans of those", counts.spans_thrown_out);
-    row("spans torn out", counts.spans_torn_out);
+    row("traces evicted", counts.traces_evicted);
+    row("spans of those", counts.spans_evicted);
+    row("spans dropped", counts.spans_dropped);
     row("spans exported", counts.exported);
     print(&tally);
     println!();
     checks.check("every trace that arrives is complete", tally.complete == tally.traces && tally.traces > 0);
     checks.check("the queue was too small", counts.traces_not_begun > 0);
     checks.check(
-        "arrived + not begun + thrown out = asked for",
-        tally.traces + counts.traces_not_begun + counts.traces_thrown_out == traces,
+        "arrived + not begun + evicted = asked for",
+        tally.traces + counts.traces_not_begun + counts.traces_evicted == traces,
     );
     checks.check("what was exported has arrived", counts.exported == tally.spans && tally.duplicates == 0);
-    checks.check("nothing is torn or left", counts.spans_torn_out == 0 && report.is_complete());
+    checks.check("nothing is dropped or left", report.dropped == 0 && report.spans_left == 0);
+}
+
+/// Every span is counted once, at every moment, whatever the collector does meanwhile.
+///
+/// # Panics
+///
+/// If the collector cannot be started.
+pub fn counts(spans: u64, checks: &mut Checks) {
+    const IN_A_TRACE: u64 = 5;
+    const ROUNDS: u64 = 8;
+    const BEHAVIOURS: [Behaviour; 4] =
+        [Behaviour::Take, Behaviour::RefuseForGood, Behaviour::Slow(Duration::from_millis(20)), Behaviour::Refuse];
+    let mut collector = collector();
+    let telemetry = builder(&collector).queue(1_024).init().expect("it is valid");
+    let runtime = runtime();
+    let traces = spans / IN_A_TRACE / ROUNDS;
+    let settled = |counts: &Counts| {
+        let waiting = counts.queued + counts.in_flight;
+        waiting + counts.exported + counts.refused + counts.spans_evicted + counts.spans_dropped + counts.left_behind
+    };
+    let (mut looks, mut wrong, mut most) = (0, 0, 0);
+    for round in 0..ROUNDS {
+        let behaviour = BEHAVIOURS[usize::try_from(round).unwrap_or_default() % BEHAVIOURS.len()];
+        collector.set(behaviour).expect("it runs");
+        let load = runtime.spawn(async move {
+            for trace in 0..traces {
+                request(i64::try_from(IN_A_TRACE).expect("small")).await;
+                // Not so fast that nothing finds a place.
+                if trace % 20 == 0 {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            }
+        });
+        let (begun, refused) = (Instant::now(), telemetry.counts().refused);
+        loop {
+            // However slow this machine is, there is something to refuse.
+            let waits = behaviour == Behaviour::RefuseForGood && telemetry.counts().refused == refused;
+            if load.is_finished() && (!waits || begun.elapsed() > LIMIT) {
+                break;
+            }
+            let counts = telemetry.counts();
+            looks += 1;
+            wrong += u64::from(counts.finished != settled(&counts));
+            most = most.max(counts.queued + counts.in_flight);
+            thread::sleep(Duration::from_micros(100));
+        }
+        runtime.block_on(load).expect("no panic");
+    }
+    collector.set(Behaviour::Take).expect("it runs");
+    telemetry.provider().expect("it is enabled").force_flush().expect("half a minute is enough");
+    let counts = telemetry.counts();
+    let asked_for = traces * ROUNDS * IN_A_TRACE;
+    let waiting = telemetry.waiting();
+    let report = shut_down(&runtime, telemetry);
+    let tally = collector.tally().expect("its file is there");
+    println!("counts: a collector that changes its mind, and a queue for 1,024\n");
+    row("spans asked for", asked_for);
+    row("spans exported", counts.exported);
+    row("spans refused", counts.refused);
+    row("spans of traces evicted", counts.spans_evicted);
+    row("spans dropped", counts.spans_dropped);
+    row("spans of traces not begun", counts.traces_not_begun * IN_A_TRACE);
+    row("most spans waiting", most);
+    row("looks at the counts", looks);
+    println!();
+    checks.check("at every look each span is counted once", wrong == 0 && looks > 0);
+    checks.check("no more wait than the queue holds", most <= 1_024);
+    checks.check("nothing waits in the end", waiting == 0 && counts.queued + counts.in_flight == 0);
+    checks.check(
+        "asked for = exported + lost by kind",
+        asked_for == settled(&counts) + counts.traces_not_begun * IN_A_TRACE,
+    );
+    checks.check("what was exported has arrived", counts.exported == tally.spans);
+    checks.check("there was something to lose", counts.refused > 0 && counts.traces_not_begun > 0);
+    let told = (report.exported, report.refused, report.shed, report.dropped);
+    let expected =
+        (counts.exported, counts.refused, counts.traces_not_begun + counts.traces_evicted, counts.spans_dropped);
+    checks.check("the report says so", told == expected && !report.is_complete());
 }
 
 /// The collector is killed under load, and started again after `seconds`.
@@ -195,12 +273,12 @@ fn one_outage(queue: usize, down: Duration, enough: bool, checks: &mut Checks) {
     let tally = collector.tally().expect("its file is there");
     row("traces asked for", traces);
     row("traces not begun", counts.traces_not_begun);
-    row("traces thrown out", counts.traces_thrown_out);
+    row("traces evicted", counts.traces_evicted);
     print(&tally);
     println!();
-    checks.check("every trace that arrives is complete", tally.complete == tally.traces && report.is_complete());
-    let accounted = tally.traces + counts.traces_not_begun + counts.traces_thrown_out;
-    checks.check("arrived + not begun + thrown out = asked for", accounted == traces);
+    checks.check("every trace that arrives is complete", tally.complete == tally.traces && report.spans_left == 0);
+    let accounted = tally.traces + counts.traces_not_begun + counts.traces_evicted;
+    checks.check("arrived + not begun + evicted = asked for", accounted == traces);
     if enough {
         checks.check("nothing is lost", tally.traces == traces);
     } else {

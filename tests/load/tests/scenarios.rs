@@ -16,6 +16,11 @@ fn shed() {
 }
 
 #[test]
+fn counts() {
+    holds("counts", 100_000);
+}
+
+#[test]
 fn outage() {
     holds("outage", 1);
 }

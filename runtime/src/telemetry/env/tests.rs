@@ -11,7 +11,7 @@ fn fine(variables: &[(&str, &str)]) -> Settings {
 
 fn otlp(variables: &[(&str, &str)]) -> Otlp {
     match fine(variables).destination {
-        Some(Destination::Otlp(otlp)) => otlp,
+        Some(Destination::Otlp(otlp)) => *otlp,
         other => panic!("no collector but {other:?}"),
     }
 }
@@ -68,9 +68,10 @@ fn an_address_is_shown_without_a_password() {
         ("http://me:secret@c:4317/v1/traces", "http://…@c:4317/v1/traces"),
         ("http://me:s@cret@c", "http://…@c"),
         ("http://c/a@b", "http://c/a@b"),
+        ("http://c/v1/traces?token=secret#x", "http://c/v1/traces?…"),
         ("me:secret@c:4317", "…@c:4317"),
     ] {
-        assert_eq!(without_password(address), shown);
+        assert_eq!(without_secrets(address), shown);
     }
     let error = read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "ftp://me:secret@c")]).unwrap_err().to_string();
     assert!(error.contains("`ftp://…@c`") && !error.contains("secret"), "{error}");
@@ -135,6 +136,16 @@ fn headers_timeout_compression() {
     ]);
     let headers = [("authorization", "Bearer x"), ("tenant", "a")].map(|(k, v)| (k.to_owned(), v.to_owned()));
     assert_eq!((full.headers, full.timeout, full.gzip), (headers.to_vec(), Some(Duration::from_millis(250)), true));
+    for header in
+        ["Content-Length=1", "transfer-encoding=x", "host=x", "te=trailers", "grpc-timeout=1S", "a=1,upgrade=h2c"]
+    {
+        let name = header.rsplit(',').next().and_then(|pair| pair.split('=').next()).expect("a name").to_lowercase();
+        let error = read(&[endpoint, ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", header)]).unwrap_err().to_string();
+        let expected = format!(
+            "`OTEL_EXPORTER_OTLP_TRACES_HEADERS` is `{name}=…`; expected no `{name}`, which the protocol sets itself"
+        );
+        assert_eq!(error, expected);
+    }
     let own = otlp(&[
         endpoint,
         ("OTEL_EXPORTER_OTLP_HEADERS", "a=1"),
@@ -213,6 +224,12 @@ fn wrong_values_name_the_variable_the_value_and_what_is_allowed() {
         ("OTEL_TRACES_EXPORTER", "zipkin", "one of `otlp`, `console`, `none`"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "c:4317", "an address such as `http://localhost:4317`"),
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://", "an address such as `http://localhost:4317`"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://#", "an address such as `http://localhost:4317` (empty host)"),
+        (
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            "http://c:99999",
+            "an address such as `http://localhost:4317` (invalid port number)",
+        ),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "one of `grpc`, `http/protobuf`"),
         ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "x", "one of `grpc`, `http/protobuf`"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "1s", "a whole number of milliseconds"),

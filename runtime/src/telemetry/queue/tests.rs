@@ -33,6 +33,19 @@ fn traces(spans: &[SpanData]) -> Vec<u128> {
     spans.iter().map(|span| u128::from_be_bytes(span.span_context.trace_id().to_bytes())).collect()
 }
 
+/// Takes spans, and says that they have arrived.
+fn leave(queue: &Queue, count: usize) -> Vec<SpanData> {
+    let batch = queue.take(count);
+    queue.settle(batch.len() as u64, 0);
+    batch
+}
+
+/// Traces evicted, their spans, and spans dropped out of others.
+fn losses(queue: &Queue) -> (u64, u64, u64) {
+    let counts = queue.counts();
+    (counts.traces_evicted, counts.spans_evicted, counts.spans_dropped)
+}
+
 #[test]
 fn first_in_first_out() {
     let queue = Queue::new(8);
@@ -40,9 +53,9 @@ fn first_in_first_out() {
         queue.push(span(trace));
     }
     assert_eq!(queue.len(), 3);
-    assert_eq!(traces(&queue.take(2)), [1, 2]);
-    assert_eq!(traces(&queue.take(2)), [1]);
-    assert_eq!((queue.len(), queue.take_losses()), (0, Losses::default()));
+    assert_eq!(traces(&leave(&queue, 2)), [1, 2]);
+    assert_eq!(traces(&leave(&queue, 2)), [1]);
+    assert_eq!((queue.len(), losses(&queue)), (0, (0, 0, 0)));
 }
 
 #[test]
@@ -54,36 +67,36 @@ fn the_trace_that_does_not_fit_goes_as_a_whole() {
     // No room for a fourth: nothing of it is kept, and nothing of it is taken later.
     queue.push(span(4));
     queue.push(span(4));
-    assert_eq!(traces(&queue.take(8)), [1, 1, 2], "the goal is a span, and the youngest that has one is 3");
-    assert_eq!(queue.take_losses(), Losses { traces: 2, spans: 3, torn: 0 });
+    assert_eq!(traces(&leave(&queue, 8)), [1, 1, 2], "the goal is a span, and the youngest that has one is 3");
+    assert_eq!(losses(&queue), (2, 3, 0));
     queue.push(span(3));
     assert_eq!(queue.len(), 0);
-    assert_eq!(queue.take_losses(), Losses { traces: 0, spans: 1, torn: 0 });
+    assert_eq!(losses(&queue), (2, 4, 0));
 }
 
 #[test]
 fn what_has_begun_to_leave_follows() {
     let queue = Queue::new(4);
     queue.push(span(1));
-    queue.take(1);
+    leave(&queue, 1);
     for trace in [1, 1, 2, 3] {
         queue.push(span(trace));
     }
     queue.push(span(1));
-    assert_eq!(traces(&queue.take(8)), [1, 1, 2, 1]);
-    assert_eq!(queue.take_losses(), Losses { traces: 1, spans: 1, torn: 0 });
+    assert_eq!(traces(&leave(&queue, 8)), [1, 1, 2, 1]);
+    assert_eq!(losses(&queue), (1, 1, 0));
 }
 
 #[test]
 fn a_trace_larger_than_the_queue_is_torn_and_says_so() {
     let queue = Queue::new(2);
     queue.push(span(1));
-    queue.take(1);
+    leave(&queue, 1);
     for _ in 0..5 {
         queue.push(span(1));
     }
     assert_eq!(queue.len(), 2);
-    assert_eq!(queue.take_losses(), Losses { traces: 0, spans: 0, torn: 3 });
+    assert_eq!(losses(&queue), (0, 0, 3));
 }
 
 #[test]
@@ -92,17 +105,17 @@ fn a_trace_begins_to_leave_when_the_span_that_began_it_has_ended() {
     assert_eq!(queue.push(child(1)), Ready { before: 0, after: 0 });
     queue.push(child(2));
     queue.push(child(1));
-    assert_eq!((queue.len(), queue.ready(), queue.take(8).len()), (3, 0, 0));
+    assert_eq!((queue.len(), queue.ready(), leave(&queue, 8).len()), (3, 0, 0));
     assert_eq!(queue.push(span(1)), Ready { before: 0, after: 3 });
     // Its jobs outlive it.
     queue.push(child(1));
     assert_eq!((queue.len(), queue.ready()), (5, 4));
-    assert_eq!(traces(&queue.take(8)), [1, 1, 1, 1]);
+    assert_eq!(traces(&leave(&queue, 8)), [1, 1, 1, 1]);
     queue.push(child(1));
-    assert_eq!(traces(&queue.take(8)), [1]);
+    assert_eq!(traces(&leave(&queue, 8)), [1]);
     // The one that a caller in another process has begun.
     queue.push(SpanData { parent_span_is_remote: true, ..child(2) });
-    assert_eq!(traces(&queue.take(8)), [2, 2]);
+    assert_eq!(traces(&leave(&queue, 8)), [2, 2]);
 }
 
 #[test]
@@ -114,9 +127,9 @@ fn one_that_takes_its_time_leaves_all_the_same() {
     queue.tick(2);
     assert_eq!(queue.ready(), 0);
     queue.tick(2);
-    assert_eq!(traces(&queue.take(8)), [1]);
+    assert_eq!(traces(&leave(&queue, 8)), [1]);
     queue.tick(2);
-    assert_eq!(traces(&queue.take(8)), [2]);
+    assert_eq!(traces(&leave(&queue, 8)), [2]);
     // Sooner when the queue is filling up.
     (0..16).for_each(|_| assert_eq!(queue.push(child(3)).after, 0));
     queue.tick(9);
@@ -135,28 +148,28 @@ fn what_is_under_way_goes_before_what_is_over() {
         queue.push(span);
     }
     // One that is over already comes back to the list of those that have begun to leave.
-    assert_eq!(traces(&queue.take(1)), [2]);
+    assert_eq!(traces(&leave(&queue, 1)), [2]);
     queue.push(child(2));
     queue.push(child(2));
-    assert_eq!(traces(&queue.take(8)), [4, 2, 2]);
-    assert_eq!(queue.take_losses(), Losses { traces: 1, spans: 1, torn: 0 });
+    assert_eq!(traces(&leave(&queue, 8)), [4, 2, 2]);
+    assert_eq!(losses(&queue), (1, 1, 0));
     queue.push(span(3));
     queue.push(span(1));
-    assert_eq!(traces(&queue.take(8)), [1, 1]);
+    assert_eq!(traces(&leave(&queue, 8)), [1, 1]);
 }
 
 /// Far more is under way than there is room for.
 #[test]
 fn nothing_is_torn_however_much_is_under_way() {
     let queue = Queue::new(64);
-    let (mut sent, mut whole, mut losses) = (0, 0, Losses::default());
+    let (mut sent, mut whole) = (0, 0);
     for round in 0..200u128 {
         // Fifty traces of eleven spans, in turn.
         for _ in 0..10 {
             for trace in 0..50 {
                 queue.push(child(1 + round * 50 + trace));
             }
-            for span in queue.take(5) {
+            for span in leave(&queue, 5) {
                 sent += 1;
                 whole += u64::from(span.parent_span_id == SpanId::INVALID);
             }
@@ -167,14 +180,12 @@ fn nothing_is_torn_however_much_is_under_way() {
         assert!(queue.len() <= 64);
     }
     queue.release_all();
-    for span in queue.take(64) {
+    for span in leave(&queue, 64) {
         sent += 1;
         whole += u64::from(span.parent_span_id == SpanId::INVALID);
     }
-    let more = queue.take_losses();
-    losses.traces += more.traces;
-    losses.torn += more.torn;
-    assert_eq!((sent, losses.torn, losses.traces), (whole * 11, 0, 10_000 - whole));
+    let (evicted, _, dropped) = losses(&queue);
+    assert_eq!((sent, dropped, evicted), (whole * 11, 0, 10_000 - whole));
     assert!(whole > 200, "{whole}");
 }
 
@@ -182,22 +193,22 @@ fn nothing_is_torn_however_much_is_under_way() {
 fn a_full_queue_of_traces_that_have_begun_is_searched_once() {
     let queue = Queue::new(4);
     queue.push(span(1));
-    queue.take(1);
+    leave(&queue, 1);
     for _ in 0..6 {
         queue.push(span(1));
     }
     assert!(queue.lock().barren);
     queue.push(span(2));
     queue.push(span(2));
-    assert_eq!(queue.take_losses(), Losses { traces: 1, spans: 2, torn: 2 });
-    queue.take(2);
+    assert_eq!(losses(&queue), (1, 2, 2));
+    leave(&queue, 2);
     assert!(!queue.lock().barren);
     // There is room again, and then something to throw out.
     queue.push(span(3));
     queue.push(span(4));
     queue.push(span(1));
-    assert_eq!(traces(&queue.take(8)), [1, 1, 3, 1]);
-    assert_eq!(queue.take_losses(), Losses { traces: 1, spans: 1, torn: 0 });
+    assert_eq!(traces(&leave(&queue, 8)), [1, 1, 3, 1]);
+    assert_eq!(losses(&queue), (2, 3, 2));
 }
 
 /// Whatever comes in whatever order: what leaves of a trace is all of it or nothing, unless it
@@ -212,7 +223,6 @@ fn all_or_nothing() {
     let queue = Queue::new(64);
     let mut sent: HashMap<u128, usize> = HashMap::new();
     let mut left: HashMap<u128, usize> = HashMap::new();
-    let mut losses = Losses::default();
     for round in 0..2_000u128 {
         for _ in 0..random(12) {
             // Five traces are under way at a time.
@@ -220,23 +230,85 @@ fn all_or_nothing() {
             *sent.entry(trace).or_default() += 1;
             queue.push(span(trace));
         }
-        for trace in traces(&queue.take(usize::try_from(random(8)).unwrap())) {
+        for trace in traces(&leave(&queue, usize::try_from(random(8)).unwrap())) {
             *left.entry(trace).or_default() += 1;
         }
         assert!(queue.len() <= 64);
     }
-    for trace in traces(&queue.take(usize::MAX)) {
+    for trace in traces(&leave(&queue, usize::MAX)) {
         *left.entry(trace).or_default() += 1;
     }
-    let more = queue.take_losses();
-    losses.traces += more.traces;
-    losses.spans += more.spans;
-    losses.torn += more.torn;
-    assert!(losses.traces > 100, "{losses:?}");
-    assert_eq!(losses.torn, 0, "so few traces at a time leave room");
+    let (evicted, spans, dropped) = losses(&queue);
+    assert!(evicted > 100, "{evicted}");
+    assert_eq!(dropped, 0, "so few traces at a time leave room");
     let total: usize = sent.values().sum();
-    assert_eq!(left.values().sum::<usize>() as u64 + losses.spans, total as u64);
+    assert_eq!(left.values().sum::<usize>() as u64 + spans, total as u64);
     for (trace, count) in left {
         assert_eq!(count, sent[&trace], "trace {trace} is complete");
     }
+}
+
+#[test]
+fn what_is_in_flight_takes_up_room_until_it_is_settled() {
+    let queue = Queue::new(4);
+    for trace in 1..=4 {
+        queue.push(span(trace));
+    }
+    assert_eq!(queue.take(4).len(), 4);
+    assert_eq!((queue.len(), queue.in_flight()), (4, 4));
+    queue.push(span(5));
+    assert_eq!((queue.len(), losses(&queue)), (4, (1, 1, 0)), "there is no room");
+    queue.settle(1, 1);
+    queue.push(span(6));
+    assert_eq!((queue.len(), queue.in_flight()), (3, 2));
+    let counts = queue.counts();
+    assert_eq!((counts.exported, counts.refused, counts.queued, counts.in_flight), (1, 1, 1, 2));
+}
+
+/// Every span that comes in is counted once, at every moment.
+fn settled(counts: &Counts) -> u64 {
+    counts.queued
+        + counts.in_flight
+        + counts.exported
+        + counts.refused
+        + counts.spans_evicted
+        + counts.spans_dropped
+        + counts.left_behind
+}
+
+#[test]
+fn no_span_is_counted_twice_or_not_at_all() {
+    let mut state = 11u64;
+    let mut random = |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    let queue = Queue::new(32);
+    let mut pushed = 0;
+    for round in 0..5_000u128 {
+        match random(4) {
+            0 | 1 => {
+                pushed += 1;
+                let trace = 1 + round / 100 * 4 + u128::from(random(4));
+                queue.push(if random(6) == 0 { span(trace) } else { child(trace) });
+            }
+            2 => drop(queue.take(usize::try_from(random(6)).unwrap())),
+            _ => {
+                let (exported, refused) = (random(4), random(2));
+                queue.settle(exported, refused);
+            }
+        }
+        if random(7) == 0 {
+            queue.tick(1);
+        }
+        let counts = queue.counts();
+        assert_eq!((counts.finished, settled(&counts)), (pushed, pushed), "{counts:?}");
+        assert!(counts.queued + counts.in_flight <= 32);
+    }
+    assert!(queue.counts().spans_evicted > 0 && queue.counts().spans_dropped > 0, "{:?}", queue.counts());
+    assert!(queue.close() && !queue.close());
+    queue.push(span(1));
+    queue.settle(5, 5);
+    let counts = queue.counts();
+    assert_eq!((queue.len(), counts.queued, counts.in_flight, settled(&counts)), (0, 0, 0, pushed + 1), "{counts:?}");
 }

@@ -1,0 +1,207 @@
+//! What is told of the set-up, and of its end: once, and to those who listen.
+
+use std::time::Duration;
+
+use throughline::telemetry::{Protocol, Telemetry};
+use throughline_load::Behaviour;
+use tracing::Level;
+
+use crate::process::{Program, alone, until};
+use crate::support::{Kept, Log, run, trace};
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// What the second process does.
+pub(crate) fn play(role: &str) -> Option<()> {
+    match role {
+        // Two batches that are refused, without a subscriber.
+        "refused" => {
+            let telemetry = throughline::init().expect("the variables are valid");
+            for spans in 0..2 {
+                trace(spans);
+                telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
+            }
+            let report = run(telemetry.shutdown(LIMIT));
+            assert_eq!(report.refused, 3, "{report:?}");
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+fn nothing_exported() -> throughline::telemetry::Builder {
+    throughline::telemetry::builder().variables(|name| (name == "OTEL_TRACES_EXPORTER").then(|| "none".to_owned()))
+}
+
+alone! {
+    fn init_says_what_it_has_set_up() {
+        let log = Log::keep_from(Level::INFO);
+        let version = env!("CARGO_PKG_VERSION");
+        let kept = Kept::start();
+        drop(kept.builder().service_name("orders").init().expect("it is valid"));
+        let expected = format!(
+            "throughline {version}: service `orders`, exporting to `{}` (grpc), sampler `parentbased_always_on`\n",
+            kept.collector.endpoint()
+        );
+        assert!(log.text().contains(&format!("INFO throughline: {expected}")), "{}", log.text());
+
+        let sampled = |name: &str| match name {
+            "OTEL_TRACES_SAMPLER" => Some("traceidratio".to_owned()),
+            "OTEL_TRACES_SAMPLER_ARG" => Some("0.25".to_owned()),
+            "OTEL_TRACES_EXPORTER" => Some("none".to_owned()),
+            "OTEL_SERVICE_NAME" => Some("stock".to_owned()),
+            _ => None,
+        };
+        drop(throughline::telemetry::builder().variables(sampled).init().expect("it is valid"));
+        let expected =
+            format!("{version}: service `stock`, exporting nothing, sampler `parentbased_traceidratio` (0.25)\n");
+        assert!(log.text().contains(&expected), "{}", log.text());
+        let expected = "the sampler `traceidratio` would produce partial traces; using `parentbased_traceidratio`";
+        assert_eq!(log.count(expected), 1, "{}", log.text());
+
+        let disabled = |name: &str| (name == "OTEL_SDK_DISABLED").then(|| "true".to_owned());
+        drop(throughline::telemetry::builder().variables(disabled).init().expect("it is valid"));
+        assert_eq!(log.count(&format!("throughline {version}: disabled by `OTEL_SDK_DISABLED`")), 1, "{}", log.text());
+        trace(0);
+        assert_eq!(log.count("goes nowhere"), 0, "{}", log.text());
+    }
+}
+
+alone! {
+    fn a_subscriber_that_comes_later_hears_what_init_has_said() {
+        let telemetry = nothing_exported().init().expect("it is valid");
+        let log = Log::keep_from(Level::INFO);
+        until("it is told", || log.count("exporting nothing") == 1);
+        drop(telemetry);
+    }
+}
+
+alone! {
+    fn the_first_span_that_goes_nowhere_is_told_of_once() {
+        // Before somebody listens, there is nobody to tell.
+        trace(1);
+        let log = Log::keep();
+        assert_eq!(log.text(), "");
+        let quiet = opentelemetry::Context::enter_telemetry_suppressed_scope();
+        trace(1);
+        drop(quiet);
+        assert_eq!(log.text(), "", "suppressed is not forgotten");
+        trace(1);
+        trace(1);
+        let expected = "because nothing is set up; call `throughline::init()`, or `throughline::install`";
+        assert_eq!((log.count(expected), log.count("goes nowhere")), (1, 1), "{}", log.text());
+    }
+}
+
+alone! {
+    fn a_value_of_init_that_was_dropped_at_once_is_told_of() {
+        let log = Log::keep();
+        let _ = nothing_exported().init().expect("it is valid");
+        assert_eq!(log.text(), "", "a program that ends without a span has made no mistake");
+        trace(1);
+        trace(1);
+        let expected = "because the value of `throughline::init()` was dropped; keep it until the end of `main`";
+        assert_eq!((log.count(expected), log.count("goes nowhere")), (1, 1), "{}", log.text());
+    }
+}
+
+alone! {
+    fn spans_after_a_shutdown_or_with_another_provider_are_no_mistake() {
+        let log = Log::keep();
+        run(nothing_exported().init().expect("it is valid").shutdown(LIMIT));
+        trace(1);
+        let _ = nothing_exported().init().expect("it is valid");
+        throughline::install(&opentelemetry::trace::noop::NoopTracerProvider::new());
+        trace(1);
+        assert_eq!(log.text(), "");
+    }
+}
+
+alone! {
+    fn a_global_provider_that_has_ended_is_no_mistake() {
+        let log = Log::keep();
+        let provider = opentelemetry_sdk::trace::SdkTracerProvider::builder().build();
+        opentelemetry::global::set_tracer_provider(provider.clone());
+        trace(1);
+        provider.shutdown().expect("there is nothing to do");
+        trace(1);
+        assert_eq!(log.text(), "");
+    }
+}
+
+/// Each kind of warning is written once, and the summary of the end.
+#[test]
+fn without_a_subscriber_the_first_warnings_are_on_standard_error() {
+    let kept = Kept::start();
+    kept.set(Behaviour::RefuseForGood);
+    let (_, err) = Program::start("refused", &[("OTEL_EXPORTER_OTLP_ENDPOINT", &kept.collector.endpoint())]).succeed();
+    let told: Vec<_> = err.lines().filter(|line| line.starts_with("throughline: ")).collect();
+    assert_eq!(told.len(), 2, "{err}");
+    assert!(
+        told[0].contains(&kept.collector.endpoint()) && told[0].contains("has refused 1 span: status 400"),
+        "{err}"
+    );
+    assert!(told[1].contains("shut down in") && told[1].contains("0 spans exported, 3 spans refused"), "{err}");
+}
+
+fn stuck(kept: &Kept) -> Telemetry {
+    let telemetry = kept.builder().init().expect("it is valid");
+    trace(1);
+    telemetry
+}
+
+alone! {
+    fn shutdown_tells_what_it_found() {
+        let log = Log::keep_from(Level::INFO);
+        let kept = Kept::start();
+        let report = run(stuck(&kept).shutdown(LIMIT));
+        assert!(report.to_string().ends_with(": 2 spans exported"), "{report}");
+        assert_eq!(log.count(&format!("INFO throughline: {report}")), 1, "{}", log.text());
+
+        kept.set(Behaviour::Refuse);
+        let telemetry = stuck(&kept);
+        let report = run(async {
+            let job = throughline::span("stuck\njob").spawn(std::future::pending::<()>());
+            let report = telemetry.shutdown(Duration::from_millis(200)).await;
+            job.abort();
+            report
+        });
+        let expected =
+            ": 0 spans exported, 1 detached job still running, 1 span still open, 3 spans not sent; `stuck\\njob` had \
+             been open for 0 s";
+        assert!(report.to_string().ends_with(expected), "{report}");
+        assert_eq!(log.count(&format!("WARN throughline: {report}")), 1, "{}", log.text());
+        let expected = "3 spans not sent: `http";
+        assert!(log.count(expected) == 1 && log.text().contains("was over: Unavailable: not now"), "{}", log.text());
+    }
+}
+
+alone! {
+    fn dropping_tells_it_too() {
+        let log = Log::keep_from(Level::INFO);
+        let kept = Kept::start();
+        kept.set(Behaviour::RefuseForGood);
+        let telemetry = stuck(&kept);
+        drop(telemetry);
+        assert_eq!(log.count("WARN throughline: shut down in"), 1, "{}", log.text());
+        assert!(log.text().contains("0 spans exported, 2 spans refused"), "{}", log.text());
+    }
+}
+
+alone! {
+    fn an_address_in_code_is_named_by_its_call() {
+        for (address, expected) in [
+            ("http://#", "`Builder::collector` is `http://#`; expected an address such as `http://localhost:4317` (empty host)"),
+            (
+                "http://c:99999",
+                "`Builder::collector` is `http://c:99999`; expected an address such as `http://localhost:4317` (invalid port \
+                 number)",
+            ),
+        ] {
+            for protocol in [Protocol::Grpc, Protocol::HttpProtobuf] {
+                let builder = throughline::telemetry::builder().variables(|_| None).collector(address, protocol);
+                assert_eq!(builder.init().expect_err("it is no address").to_string(), expected);
+            }
+        }
+    }
+}
