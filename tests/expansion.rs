@@ -33,6 +33,7 @@ pairs! {
     biz_tags_forms
     biz_tags_with_traced
     crate_path
+    for_clippy
     patterns
     spawn_async
     spawn_blocking

@@ -131,13 +131,18 @@ pub(crate) fn wrapped(ty: &Type, trait_name: &str, aliases: &[&str]) -> Option<W
             if aliases.contains(&last.ident.to_string().as_str()) {
                 return Some(Wrapped::Boxed);
             }
-            let pointee = only_argument(&path.path, "Pin")?;
-            let Type::Path(inner) = peel(pointee) else { return None };
-            let Type::TraitObject(object) = peel(only_argument(&inner.path, "Box")?) else { return None };
-            names_trait(&object.bounds, trait_name).then_some(Wrapped::Boxed)
+            names_trait(pinned(ty)?, trait_name).then_some(Wrapped::Boxed)
         }
         _ => None,
     }
+}
+
+/// The bounds of `Trait` in `Pin<Box<dyn Trait>>`.
+pub(crate) fn pinned(ty: &Type) -> Option<&Punctuated<TypeParamBound, Token![+]>> {
+    let Type::Path(path) = peel(ty) else { return None };
+    let Type::Path(inner) = peel(only_argument(&path.path, "Pin")?) else { return None };
+    let Type::TraitObject(object) = peel(only_argument(&inner.path, "Box")?) else { return None };
+    Some(&object.bounds)
 }
 
 fn names_trait(bounds: &Punctuated<TypeParamBound, Token![+]>, name: &str) -> bool {
@@ -173,6 +178,17 @@ fn only_argument<'a>(path: &'a Path, name: &str) -> Option<&'a Type> {
         GenericArgument::Type(ty) if arguments.args.len() == 1 => Some(ty),
         _ => None,
     }
+}
+
+/// Whether the receiver is `mut self`: a place of the function's own that `self` alone names.
+pub(crate) fn owns_mutable_self(sig: &Signature) -> bool {
+    let Some(FnArg::Receiver(receiver)) = sig.inputs.first() else { return false };
+    receiver.mutability.is_some()
+        && match &receiver.kind {
+            ReceiverKind::Value => true,
+            ReceiverKind::Typed(_, ty) => matches!(peel(ty), Type::Path(path) if path.path.is_ident("Self")),
+            _ => false,
+        }
 }
 
 /// The type without the invisible group of a macro variable, and without parentheses.
@@ -309,4 +325,15 @@ pub(crate) fn cfgs(attrs: &[Attribute]) -> TokenStream {
         .filter(|attr| attr.path().is_ident("cfg") || attr.path().is_ident("cfg_attr"))
         .map(ToTokens::to_token_stream)
         .collect()
+}
+
+/// Whether the name stands anywhere in `tokens`.
+pub(crate) fn mentions(tokens: &TokenStream, name: &Ident) -> bool {
+    tokens.clone().into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => ident == *name,
+        TokenTree::Group(group) => mentions(&group.stream(), name),
+        // `format!("{name}")`
+        TokenTree::Literal(literal) => literal.to_string().contains(&format!("{{{name}")),
+        TokenTree::Punct(_) => false,
+    })
 }

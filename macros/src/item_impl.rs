@@ -3,7 +3,7 @@
 use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 use quote::quote;
 use syn::parse::{ParseStream, Parser as _};
-use syn::{Attribute, ItemImpl as Header, Result, Token, Type, Visibility, token};
+use syn::{Attribute, Generics, ItemImpl as Header, Result, Token, Type, Visibility, token};
 
 use crate::item_fn::{is_fn, is_word, peel, ungroup};
 
@@ -13,6 +13,8 @@ pub(crate) struct ItemImpl {
     pub(crate) header: TokenStream,
     /// The name of the type, if it has one.
     pub(crate) self_type: Option<Ident>,
+    /// Its generics, if the header is understood.
+    pub(crate) generics: Option<Generics>,
     pub(crate) braces: Group,
     pub(crate) members: Vec<Member>,
 }
@@ -45,9 +47,11 @@ impl ItemImpl {
         let mut whole = header.clone();
         whole.extend([TokenTree::Group(Group::new(braces.delimiter(), TokenStream::new()))]);
         // Syntax that `syn` does not know costs the type's name, and nothing else.
-        let self_type = syn::parse2::<Header>(whole).ok().and_then(|header| type_name(&header.self_ty));
+        let header_parsed = syn::parse2::<Header>(whole).ok();
+        let self_type = header_parsed.as_ref().and_then(|header| type_name(&header.self_ty));
+        let generics = header_parsed.map(|header| header.generics);
         let members = members.parse2(braces.stream().into_iter().flat_map(open_member).collect());
-        Some(members.map(|members| Self { header, self_type, braces, members }))
+        Some(members.map(|members| Self { header, self_type, generics, braces, members }))
     }
 }
 

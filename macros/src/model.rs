@@ -59,6 +59,12 @@ pub(crate) struct TagSets {
     pub(crate) scoped: Vec<Tag>,
 }
 
+impl TagSets {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.own.is_empty() && self.scoped.is_empty()
+    }
+}
+
 /// How the body is put into the span.
 pub(crate) enum Shape {
     Sync,

@@ -42,6 +42,8 @@ pub(crate) struct Options {
     pub(crate) on: Option<Spanned<Expr>>,
     /// The type of the annotated `impl` block around the method. Only generated code writes it.
     pub(crate) home: Option<Ident>,
+    /// The type parameters of that block which may hold a borrow.
+    pub(crate) may_borrow: Option<Vec<Ident>>,
     /// The options of that block.
     pub(crate) block: Option<Box<Options>>,
 }
@@ -155,6 +157,13 @@ fn option(attr: Attr, input: ParseStream<'_>, options: &mut Options, report: &Re
         "__home" => {
             input.parse::<Token![=]>()?;
             options.home = Some(input.parse()?);
+            return Ok(());
+        }
+        "__may_borrow" => {
+            let inner;
+            parenthesized!(inner in input);
+            let names = inner.parse_terminated(Ident::parse_any, Token![,])?;
+            options.may_borrow = Some(names.into_iter().collect());
             return Ok(());
         }
         "__block" => {

@@ -1,7 +1,6 @@
 // What the compiler gets for `biz_tags_alone_async.rs`. Written by THROUGHLINE_BLESS=1; not for editing.
 
 use throughline::biz_tags;
-#[allow(clippy::async_yields_async)]
 async fn place(tenant_id: String, order_no: u64) -> Result<u64, String> {
     ::throughline::__private::tags()
         .start(|__tags| {
@@ -22,7 +21,6 @@ async fn place(tenant_id: String, order_no: u64) -> Result<u64, String> {
         })
         .future(
             async move {
-                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                 let (tenant_id, order_no) = (tenant_id, order_no);
                 let (_, _) = (&tenant_id, &order_no);
                 if false {

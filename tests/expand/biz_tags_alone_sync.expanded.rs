@@ -21,7 +21,6 @@ fn place(tenant_id: &str, order_no: u64) -> u64 {
         })
         .run(
             move || -> u64 {
-                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                 let order_no = order_no;
                 let _ = &order_no;
                 match () {

@@ -109,7 +109,6 @@ fn place(
         })
         .run(
             move || -> bool {
-                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                 let (address, region, user_id, shard) = (
                     address,
                     region,

@@ -30,7 +30,6 @@ fn below(tenant_id: &str, attempt: u32) -> usize {
         })
         .run(
             move || -> usize {
-                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                 let attempt = attempt;
                 let _ = &attempt;
                 match () {
@@ -69,7 +68,6 @@ fn above(tenant_id: &str, attempt: u32) -> usize {
         })
         .run(
             move || -> usize {
-                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                 let attempt = attempt;
                 let _ = &attempt;
                 match () {

@@ -15,7 +15,6 @@ fn place(order_no: u64) -> u64 {
         .start(|_| {})
         .run(
             move || -> u64 {
-                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                 let order_no = order_no;
                 match () {
                     () => order_no,

@@ -20,7 +20,6 @@ fn count(total: u64, more: u64) -> u64 {
         .start(|_| {})
         .run(
             move || -> u64 {
-                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                 let (mut total, more) = (total, more);
                 match () {
                     () => {
@@ -45,7 +44,6 @@ fn whole(Path(tenant_id): Path<String>, (a, b): (u64, u64)) -> u64 {
         })
         .run(
             move || -> u64 {
-                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                 let (tenant_id, a, b) = (tenant_id, a, b);
                 let _ = &tenant_id;
                 match () {
@@ -110,7 +108,6 @@ impl Order {
             .start(|_| {})
             .run(
                 move || -> usize {
-                    #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                     let (_, note) = (&self, note);
                     match () {
                         () => {

@@ -1,7 +1,6 @@
 // What the compiler gets for `traced_async.rs`. Written by THROUGHLINE_BLESS=1; not for editing.
 
 use throughline::traced;
-#[allow(clippy::async_yields_async)]
 async fn place(
     tenant_id: String,
     order_no: u64,
@@ -19,7 +18,6 @@ async fn place(
         .start(|_| {})
         .future(
             async move {
-                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                 let (tenant_id, order_no) = (tenant_id, order_no);
                 if false {
                     return ::throughline::__private::returns::<

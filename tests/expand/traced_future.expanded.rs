@@ -16,7 +16,6 @@ fn later(no: u64) -> impl Future<Output = u64> {
         .start(|_| {})
         .future_of(
             move || -> _ {
-                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                 let no = no;
                 match () {
                     () => async move { no },

@@ -24,7 +24,6 @@ impl Orders {
             .start(|_| {})
             .run(
                 move || -> Result<(), String> {
-                    #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                     let order_no = order_no;
                     match () {
                         () => {
@@ -39,7 +38,6 @@ impl Orders {
                 move |__result| ::throughline::__private::seen(__result).__debug(),
             )
     }
-    #[allow(clippy::async_yields_async)]
     async fn close(self) -> usize {
         ::throughline::__private::span(
                 &const {

@@ -15,7 +15,6 @@ fn stop(code: i32) -> ! {
         .start(|_| {})
         .run(
             move || -> ! {
-                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                 let code = code;
                 match () {
                     () => std::process::exit(code),
@@ -38,7 +37,6 @@ async fn serve(port: u16) -> ! {
         .start(|_| {})
         .future(
             async move {
-                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                 let port = port;
                 if false {
                     return ::throughline::__private::returns::<

@@ -38,7 +38,6 @@ fn receive(message: Message, others: &[Context], attempt: u32) -> Result<usize, 
         })
         .run(
             move || -> Result<usize, String> {
-                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                 let (message, attempt) = (message, attempt);
                 let (_, _) = (&message, &attempt);
                 match () {
@@ -56,7 +55,6 @@ fn receive(message: Message, others: &[Context], attempt: u32) -> Result<usize, 
             },
         )
 }
-#[allow(clippy::async_yields_async)]
 async fn every_hour(before: &Context) -> Option<u64> {
     ::throughline::__private::span(
             &const {

@@ -17,7 +17,6 @@ fn pages(upto: u64) -> impl Stream<Item = u64> {
         .start(|_| {})
         .stream_of(
             move || -> _ {
-                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                 let upto = upto;
                 match () {
                     () => stream::iter(0..upto),
@@ -41,7 +40,6 @@ fn boxed(upto: u64) -> BoxStream<'static, u64> {
             .start(|_| {})
             .stream_of(
                 move || -> BoxStream<'static, u64> {
-                    #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                     let upto = upto;
                     match () {
                         () => Box::pin(stream::iter(0..upto)),
@@ -65,7 +63,6 @@ async fn subscribe(topic: String) -> impl Stream<Item = u8> {
         .start(|_| {})
         .stream_after(
             async move {
-                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                 let topic = topic;
                 match () {
                     () => stream::iter(topic.into_bytes()),

@@ -18,7 +18,6 @@ fn total(order: Order, discount: u64) -> u64 {
         .start(|_| {})
         .run(
             move || -> u64 {
-                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
                 let (order, discount) = (order, discount);
                 match () {
                     () => {

@@ -1,12 +1,17 @@
 //! Every rule that needs the options and the function together. What passes is a model.
 
-use syn::Expr;
 use syn::ext::IdentExt as _;
+use syn::{Expr, FnArg, Ident, ReceiverKind, Visibility};
 
 mod borrowed;
+mod boxed;
+mod recursion;
 
 use self::borrowed::borrowed;
-use crate::item_fn::{ItemFn, Returns, Wrapped, is_opaque_function, wrapped};
+use self::boxed::can_be_boxed_again;
+pub(crate) use self::boxed::may_borrow;
+pub(crate) use self::recursion::recurses;
+use crate::item_fn::{ItemFn, Returns, Wrapped, is_opaque_function, is_reference, wrapped};
 use crate::model::{Links, Mode, Name, Parent, Place, Shape, Spawn, TagSets, Tagged, Traced};
 use crate::options::{Options, Spanned};
 use crate::report::{Report, nearest};
@@ -23,8 +28,8 @@ pub(crate) fn traced(options: Options, biz: Vec<Tag>, item: ItemFn, report: &Rep
         report.error(&skip.key, "`skip` leaves a method out of a traced `impl` block; here, remove the attribute");
     }
     let shape = match &options.stream {
-        Some(stream) => stream_shape(&item, stream, report),
-        None => plain_shape(&item),
+        Some(stream) => stream_shape(&item, stream, options.may_borrow.as_deref(), report),
+        None => plain_shape(&item, options.may_borrow.as_deref()),
     };
     origin_conflicts(&options, report);
     if let (Some(cancel), Shape::Sync | Shape::InPlace) = (&options.cancel, &shape) {
@@ -106,10 +111,13 @@ pub(crate) fn biz_tags(krate: Option<&syn::Path>, biz: Vec<Tag>, item: ItemFn, r
         Returns::Value(ty) => wrapped(ty, "Stream", STREAMS),
         _ => None,
     };
+    let reboxed = || matches!(item.returns(), Returns::Value(ty) if can_be_boxed_again(&item, ty, None));
     let shape = match stream {
-        Some(wrapped) if item.sig.asyncness.is_none() => Shape::Stream(wrapped),
+        Some(wrapped) if item.sig.asyncness.is_none() && (wrapped == Wrapped::Impl || reboxed()) => {
+            Shape::Stream(wrapped)
+        }
         Some(Wrapped::Impl) => Shape::AsyncStream,
-        _ => plain_shape(&item),
+        _ => plain_shape(&item, None),
     };
     Tagged { runtime: Runtime::new(krate), item, tags, shape }
 }
@@ -213,24 +221,41 @@ fn conflict(all: &[(&str, &Option<Spanned<()>>)], why: &str, report: &Report) ->
     found
 }
 
-fn plain_shape(item: &ItemFn) -> Shape {
+fn plain_shape(item: &ItemFn, of_impl: Option<&[Ident]>) -> Shape {
     if item.sig.asyncness.is_some() {
         return Shape::Async;
     }
     if let Returns::Value(ty) = item.returns() {
-        if let Some(wrapped) = wrapped(ty, "Future", FUTURES) {
-            return Shape::Future(wrapped);
+        match wrapped(ty, "Future", FUTURES) {
+            Some(Wrapped::Boxed) if !can_be_boxed_again(item, ty, of_impl) => {}
+            Some(wrapped) => return Shape::Future(wrapped),
+            None => {}
         }
         // Only the tail of the function itself is told what `impl Fn(&str)` takes.
         if is_opaque_function(ty) {
             return Shape::InPlace;
         }
     }
-    // A closure is never `#[track_caller]`, so the body stays where it is.
-    if item.has_attribute("track_caller") { Shape::InPlace } else { Shape::Sync }
+    // A closure is never `#[track_caller]`, and no function that could be seen to call itself, so the
+    // body stays where it is.
+    if item.has_attribute("track_caller") || is_index(item) || recurses(item) { Shape::InPlace } else { Shape::Sync }
 }
 
-fn stream_shape(item: &ItemFn, stream: &Spanned<()>, report: &Report) -> Shape {
+/// Whether this is `Index::index` or `IndexMut::index_mut`, as it seems. Of the standard library's
+/// traits these are declared with `#[track_caller]`, which their implementations inherit.
+fn is_index(item: &ItemFn) -> bool {
+    let mut inputs = item.sig.inputs.iter();
+    let (Some(FnArg::Receiver(receiver)), Some(FnArg::Typed(_)), None) = (inputs.next(), inputs.next(), inputs.next())
+    else {
+        return false;
+    };
+    let ReceiverKind::Reference(_, _, mutability) = &receiver.kind else { return false };
+    let returned = matches!(item.returns(), Returns::Value(ty) if is_reference(ty));
+    let name = if mutability.is_some() { "index_mut" } else { "index" };
+    returned && matches!(item.vis, Visibility::Inherited) && item.sig.ident == name
+}
+
+fn stream_shape(item: &ItemFn, stream: &Spanned<()>, of_impl: Option<&[Ident]>, report: &Report) -> Shape {
     let found = match item.returns() {
         Returns::Value(ty) => wrapped(ty, "Stream", STREAMS),
         _ => None,
@@ -247,7 +272,7 @@ fn stream_shape(item: &ItemFn, stream: &Spanned<()>, report: &Report) -> Shape {
         }
         (None, _) => {
             report.error(&stream.key, "`stream` needs a function that returns `impl Stream` or `Pin<Box<dyn Stream>>`");
-            plain_shape(item)
+            plain_shape(item, of_impl)
         }
     }
 }

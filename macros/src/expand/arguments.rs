@@ -20,11 +20,11 @@
 //! A name stands in for a pattern that leaves a part of its argument unbound, because that part has
 //! to be dropped in its turn too. A reference has nothing to drop and is just captured.
 
-use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens as _, format_ident, quote_spanned};
 use syn::{Attribute, FnArg, Pat, Signature};
 
-use crate::item_fn::{cfgs, is_binding, is_owned_receiver, is_reference};
+use crate::item_fn::{cfgs, is_binding, is_owned_receiver, is_reference, mentions};
 
 /// What becomes of the arguments.
 #[derive(Default)]
@@ -45,13 +45,13 @@ pub(crate) struct Peek {
 /// Replaces patterns in `sig` where that is needed, and plans the rest.
 ///
 /// `used` is what looks at the arguments before the body does. An argument that is only used there
-/// is not unused.
-pub(crate) fn plan(sig: &mut Signature, used: &TokenStream) -> Arguments {
+/// is not unused. `whole` asks for references too: the block around would only lend them.
+pub(crate) fn plan(sig: &mut Signature, used: &TokenStream, whole: bool, linted: bool) -> Arguments {
     let span = Span::mixed_site();
     let mut looks = Group::default();
     let mut rebind = TokenStream::new();
     let mut peek = Vec::new();
-    let mut group = Group::default();
+    let mut group = Group { linted, ..Group::default() };
     for (at, input) in sig.inputs.iter_mut().enumerate() {
         let typed = match input {
             FnArg::Receiver(receiver) => {
@@ -64,7 +64,7 @@ pub(crate) fn plan(sig: &mut Signature, used: &TokenStream) -> Arguments {
             FnArg::Typed(typed) => typed,
         };
         let cfgs = cfgs(&typed.attrs);
-        if is_reference(&typed.ty) && !is_mut(&typed.pat) {
+        if !whole && is_reference(&typed.ty) && !is_mut(&typed.pat) {
             continue;
         }
         let lints = take_lints(&mut typed.attrs);
@@ -77,7 +77,7 @@ pub(crate) fn plan(sig: &mut Signature, used: &TokenStream) -> Arguments {
                     looks.look(looked_at, ident);
                 } else {
                     group.flush(&mut rebind);
-                    let quiet = moved(Some(ident));
+                    let quiet = linted.then(|| moved(Some(ident)));
                     rebind.extend(quote_spanned!(span=> #cfgs #lints #quiet let #mutability #ident = #ident;));
                     if looked_at {
                         rebind.extend(quote_spanned!(span=> #cfgs let _ = &#ident;));
@@ -158,6 +158,8 @@ fn moved(name: Option<&Ident>) -> TokenStream {
 /// Arguments that are moved by one `let`.
 #[derive(Default)]
 struct Group {
+    /// Whether clippy sees it.
+    linted: bool,
     patterns: Vec<TokenStream>,
     values: Vec<TokenStream>,
 }
@@ -177,9 +179,10 @@ impl Group {
     }
 
     fn flush(&mut self, into: &mut TokenStream) {
-        let Self { patterns, values } = std::mem::take(self);
+        let (patterns, values) = (std::mem::take(&mut self.patterns), std::mem::take(&mut self.values));
         let span = Span::mixed_site();
-        let quiet = patterns.iter().any(|pattern| pattern.to_string() != "_").then(|| moved(None));
+        let moves = patterns.iter().any(|pattern| pattern.to_string() != "_");
+        let quiet = (self.linted && moves).then(|| moved(None));
         match (&patterns[..], &values[..]) {
             ([], _) => {}
             ([pattern], [value]) => into.extend(quote_spanned!(span=> #quiet let #pattern = #value;)),
@@ -261,15 +264,4 @@ fn strip(pat: &mut Pat, names: &mut Vec<Ident>) {
         Pat::Reference(pat) => strip(&mut pat.pat, names),
         _ => {}
     }
-}
-
-/// Whether the name stands anywhere in `tokens`.
-pub(super) fn mentions(tokens: &TokenStream, name: &Ident) -> bool {
-    tokens.clone().into_iter().any(|token| match token {
-        TokenTree::Ident(ident) => ident == *name,
-        TokenTree::Group(group) => mentions(&group.stream(), name),
-        // `format!("{name}")`
-        TokenTree::Literal(literal) => literal.to_string().contains(&format!("{{{name}")),
-        TokenTree::Punct(_) => false,
-    })
 }

@@ -7,7 +7,7 @@ use syn::Expr;
 use super::arguments::{self, Arguments, Peek};
 use super::returns::{annotation, hint};
 use super::tags::used;
-use crate::item_fn::ItemFn;
+use crate::item_fn::{ItemFn, owns_mutable_self};
 use crate::model::{Shape, TagSets};
 use crate::runtime_path::Runtime;
 
@@ -25,7 +25,10 @@ pub(crate) fn take_apart(mut item: ItemFn, tags: &TagSets, origins: &[&Expr], sh
     let Arguments { rebind, peek } = match shape {
         // The body stays where its arguments are.
         Shape::InPlace => Arguments::default(),
-        _ => arguments::plan(&mut item.sig, &used(tags, origins)),
+        _ => {
+            let (whole, linted) = (owns_mutable_self(&item.sig), matches!(shape, Shape::Spawn(_)));
+            arguments::plan(&mut item.sig, &used(tags, origins), whole, linted)
+        }
     };
     let body = item.body.clone().unwrap_or_else(|| Group::new(Delimiter::Brace, TokenStream::new()));
     Pieces { item, peek, rebind, body }
@@ -38,11 +41,18 @@ pub(crate) fn at_name(item: &ItemFn) -> Span {
 }
 
 /// The body as a closure that has the function's return type.
+///
+/// In it, `mut self` is only lent to a second one. What a closure owns is a variable to the compiler, and
+/// a value that is left in it by the end of the call is one that nobody reads; in a function, what is left
+/// in `self` is none of its business.
 pub(crate) fn closure(pieces: &Pieces) -> TokenStream {
     let (rebind, body) = (&pieces.rebind, &pieces.body);
     let at = at_name(&pieces.item);
     let block = if rebind.is_empty() { body.clone() } else { ending(rebind, body, at) };
     let annotation = annotation(pieces.item.returns(), at);
+    if owns_mutable_self(&pieces.item.sig) {
+        return quote_spanned!(at=> move || #annotation { (|| #annotation #block)() });
+    }
     quote_spanned!(at=> move || #annotation #block)
 }
 
@@ -51,6 +61,9 @@ pub(crate) fn async_block(pieces: &Pieces, runtime: &Runtime) -> TokenStream {
     let (rebind, hint) = (&pieces.rebind, hint(pieces.item.returns(), runtime));
     let at = at_name(&pieces.item);
     let block = ending(&quote_spanned!(at=> #rebind #hint), &pieces.body, at);
+    if owns_mutable_self(&pieces.item.sig) {
+        return quote_spanned!(at=> async move { (async #block).await });
+    }
     quote_spanned!(at=> async move #block)
 }
 

@@ -4,6 +4,7 @@ use proc_macro2::{Group, TokenStream};
 use quote::quote;
 
 mod arguments;
+mod as_written;
 mod biz_tags;
 mod body;
 mod fallback;
@@ -134,10 +135,16 @@ fn traced_impl(block_options: &TokenStream, block: ItemImpl) -> TokenStream {
             report.error(key, message);
         }
     }
+    let home = block.self_type.map(|ident| quote!(__home = #ident,));
+    let may_borrow = block.generics.map(|generics| {
+        let names = check::may_borrow(&generics);
+        quote!(__may_borrow(#(#names),*),)
+    });
+    let home = quote!(#home #may_borrow);
     let mut members = TokenStream::new();
     for member in block.members {
         members.extend(match member {
-            Member::Fn(tokens) => siblings::method(tokens, block_options, block.self_type.as_ref(), report.is_empty()),
+            Member::Fn(tokens) => siblings::method(tokens, block_options, &home, report.is_empty()),
             Member::Other(tokens) => tokens,
         });
     }

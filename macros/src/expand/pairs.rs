@@ -1,5 +1,6 @@
 //! Expansion pairs, for people to read: `tests/expand/name.rs` is what is written, and
-//! `name.expanded.rs` what the compiler gets. `THROUGHLINE_BLESS=1` writes the second file anew.
+//! `name.expanded.rs` what the compiler gets. `THROUGHLINE_BLESS=1` writes the second file anew. The
+//! functions as they are for clippy are in one of the pairs alone.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -48,8 +49,8 @@ fn inputs(folder: &Path) -> Vec<PathBuf> {
 
 fn expanded(input: &Path) -> String {
     let mut file = syn::parse_file(&fs::read_to_string(input).unwrap()).unwrap();
-    file.items = all(file.items);
     let name = input.file_name().unwrap().to_string_lossy();
+    file.items = all(file.items, name == "for_clippy.rs");
     format!(
         "// What the compiler gets for `{name}`. Written by THROUGHLINE_BLESS=1; not for editing.\n\n{}",
         prettyplease::unparse(&file)
@@ -57,11 +58,11 @@ fn expanded(input: &Path) -> String {
 }
 
 /// Expands as the compiler does: the first attribute of ours, again and again, then what is inside.
-fn all<T: Expand>(items: Vec<T>) -> Vec<T> {
-    items.into_iter().flat_map(|item| one(item, false)).collect()
+fn all<T: Expand>(items: Vec<T>, for_clippy: bool) -> Vec<T> {
+    items.into_iter().flat_map(|item| one(item, false, for_clippy)).collect()
 }
 
-fn one<T: Expand>(mut item: T, generated: bool) -> Vec<T> {
+fn one<T: Expand>(mut item: T, generated: bool, for_clippy: bool) -> Vec<T> {
     let ours = item.attrs().and_then(|attrs| {
         let at = attrs.iter().position(|attr| name(attr).is_some())?;
         Some(attrs.remove(at))
@@ -70,11 +71,18 @@ fn one<T: Expand>(mut item: T, generated: bool) -> Vec<T> {
         if let (true, Some(body)) = (generated, item.body()) {
             assert!(body.stmts.len() <= 2, "more than two statements around a body: {}", body.to_token_stream());
         }
-        item.inside();
+        item.inside(for_clippy);
         return vec![item];
     };
-    let Many(items) = syn::parse2(expand(&attribute, item.into_token_stream())).unwrap();
-    items.into_iter().flat_map(|item| one(item, true)).collect()
+    let Many(mut items) = syn::parse2::<Many<T>>(expand(&attribute, item.into_token_stream())).unwrap();
+    if !for_clippy {
+        items.retain_mut(|item| {
+            let Some(attrs) = item.attrs() else { return true };
+            attrs.retain(|attr| attr.to_token_stream().to_string() != "# [cfg (not (clippy))]");
+            attrs.iter().all(|attr| attr.to_token_stream().to_string() != "# [cfg (clippy)]")
+        });
+    }
+    items.into_iter().flat_map(|item| one(item, true, for_clippy)).collect()
 }
 
 fn name(attribute: &Attribute) -> Option<String> {
@@ -113,7 +121,7 @@ trait Expand: Parse + ToTokens {
     fn body(&self) -> Option<&Block>;
 
     /// Expands the items within.
-    fn inside(&mut self) {}
+    fn inside(&mut self, _for_clippy: bool) {}
 }
 
 impl Expand for Item {
@@ -132,10 +140,10 @@ impl Expand for Item {
         }
     }
 
-    fn inside(&mut self) {
+    fn inside(&mut self, for_clippy: bool) {
         match self {
-            Self::Impl(item) => item.items = all(std::mem::take(&mut item.items)),
-            Self::Trait(item) => item.items = all(std::mem::take(&mut item.items)),
+            Self::Impl(item) => item.items = all(std::mem::take(&mut item.items), for_clippy),
+            Self::Trait(item) => item.items = all(std::mem::take(&mut item.items), for_clippy),
             _ => {}
         }
     }

@@ -120,7 +120,7 @@ fn is_resolved(attr: &Attribute) -> bool {
 }
 
 /// Gives a method of an annotated `impl` block its attribute, which is then expanded in its turn.
-pub(super) fn method(tokens: TokenStream, block: &TokenStream, self_type: Option<&Ident>, trace: bool) -> TokenStream {
+pub(super) fn method(tokens: TokenStream, block: &TokenStream, home: &TokenStream, trace: bool) -> TokenStream {
     let report = Report::default();
     let mut item = match ItemFn::parse(tokens.clone()) {
         Ok(item) => item,
@@ -136,7 +136,6 @@ pub(super) fn method(tokens: TokenStream, block: &TokenStream, self_type: Option
     if !trace {
         return tokens;
     }
-    let home = self_type.map(|ident| quote!(__home = #ident,));
     let mut has_span = false;
     for attr in &mut item.attrs {
         let Some(name) = our_name(attr).filter(|name| name != "biz_tags") else { continue };

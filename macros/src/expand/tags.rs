@@ -5,8 +5,8 @@ use quote::{ToTokens as _, TokenStreamExt as _, quote_spanned};
 use syn::spanned::Spanned as _;
 use syn::{Expr, FnArg};
 
-use super::arguments::{Peek, mentions};
-use crate::item_fn::{ItemFn, cfgs};
+use super::arguments::Peek;
+use crate::item_fn::{ItemFn, cfgs, mentions};
 use crate::model::TagSets;
 use crate::runtime_path::Runtime;
 use crate::tag::{Modifier, Source, Tag, Through};

@@ -26,11 +26,13 @@ use quote::{ToTokens as _, quote_spanned};
 use syn::{Expr, FnArg, Pat};
 
 use super::arguments::Peek;
+use super::as_written;
 use super::body::{Pieces, async_block, at_name, closure, take_apart, with_body};
 use super::returns::inferred;
 use super::tags::{Closures, closures, peeks, place, reference};
 use super::traced_spawn;
-use crate::item_fn::{ItemFn, Returns, Wrapped, associated, is_opaque_function, is_reference};
+use crate::check::recurses;
+use crate::item_fn::{ItemFn, Returns, Wrapped, associated, is_opaque_function, is_reference, mentions};
 use crate::model::{Links, Mode, Name, Parent, Place, Shape, Spawn, TagSets, Tagged, Traced};
 use crate::options::{ErrMode, RetMode, Spanned};
 use crate::runtime_path::Runtime;
@@ -44,13 +46,20 @@ pub(crate) fn print(traced: Traced) -> TokenStream {
         origins.push(expr);
     }
     let pieces = take_apart(traced.item.clone(), &traced.tags, &origins, &traced.shape);
-    let opening = opening(&traced, &pieces.peek);
-    let Traced { runtime, tags, err, ret, shape, .. } = traced;
-    let span = started(&opening, &pieces, &tags, &runtime);
+    let opened = opening(&traced, &pieces.peek);
+    let in_its_arguments = opening(&traced, &[]);
+    let looks = !origins.is_empty() || matches!(traced.name, Name::Expr(_)) || !traced.tags.is_empty();
+    let Traced { runtime, item, tags, err, ret, shape, .. } = traced;
+    let span = started(&opened, &pieces.item, &pieces.peek, &tags, &runtime);
     let outcome = outcome(err, ret, &parameter(&pieces.item, &shape), &runtime);
     match shape {
         Shape::Spawn(job) => traced_spawn::print(pieces, &span, &outcome, &job, &runtime),
-        shape => around(pieces, &span, &outcome, &shape, &runtime),
+        shape => {
+            let looks = looks.then(|| started(&in_its_arguments, &item, &[], &tags, &runtime));
+            let mut out = as_written::print(item, looks.as_ref(), &runtime);
+            out.extend(around(pieces, &span, &outcome, &shape, &runtime));
+            out
+        }
     }
 }
 
@@ -58,17 +67,21 @@ pub(crate) fn print(traced: Traced) -> TokenStream {
 pub(crate) fn print_tagged(tagged: Tagged) -> TokenStream {
     let Tagged { runtime, item, tags, shape } = tagged;
     let at = at_name(&item);
-    let pieces = take_apart(item, &tags, &[], &shape);
+    let pieces = take_apart(item.clone(), &tags, &[], &shape);
     let runtime_at = runtime.at(at);
-    let span = started(&quote_spanned!(at=> #runtime_at::tags()), &pieces, &tags, &runtime);
+    let opening = quote_spanned!(at=> #runtime_at::tags());
+    let span = started(&opening, &pieces.item, &pieces.peek, &tags, &runtime);
     let outcome = outcome(ErrMode::Display, None, &parameter(&pieces.item, &shape), &runtime);
-    around(pieces, &span, &outcome, &shape, &runtime)
+    let looks = started(&opening, &item, &[], &tags, &runtime);
+    let mut out = as_written::print(item, Some(&looks), &runtime);
+    out.extend(around(pieces, &span, &outcome, &shape, &runtime));
+    out
 }
 
 /// The opening, with its tags, up to the span that has started.
-fn started(opening: &TokenStream, pieces: &Pieces, tags: &TagSets, runtime: &Runtime) -> TokenStream {
-    let at = at_name(&pieces.item);
-    let Closures { propagate, fill } = closures(tags, &pieces.item, &pieces.peek, runtime);
+fn started(opening: &TokenStream, item: &ItemFn, peek: &[Peek], tags: &TagSets, runtime: &Runtime) -> TokenStream {
+    let at = at_name(item);
+    let Closures { propagate, fill } = closures(tags, item, peek, runtime);
     let propagate = propagate.map(|closure| quote_spanned!(at=> .propagate(#closure)));
     quote_spanned!(at=> #opening #propagate .start(#fill))
 }
@@ -211,6 +224,7 @@ fn around(
     runtime: &Runtime,
 ) -> TokenStream {
     let at = at_name(&pieces.item);
+    as_written::otherwise(&mut pieces.item);
     let body = match shape {
         Shape::Sync | Shape::Spawn(_) => {
             let body = closure(&pieces);
@@ -218,7 +232,12 @@ fn around(
         }
         Shape::InPlace => {
             let body = &pieces.body;
-            if unseen(pieces.item.returns()) {
+            if recurses(&pieces.item) && mentions(&body.stream(), &Ident::new("return", at)) {
+                let body = body.stream();
+                quote_spanned!(at=> let __span = #span.enter(); #body)
+            } else if recurses(&pieces.item) {
+                quote_spanned!(at=> let __span = #span.enter(); __span.exit(match () { () => #body }, #outcome))
+            } else if unseen(pieces.item.returns()) {
                 let body = body.stream();
                 quote_spanned!(at=> let __span = #span.enter(); #body)
             } else {
@@ -229,10 +248,6 @@ fn around(
         }
         Shape::Async => {
             let body = async_block(&pieces, runtime);
-            if let Returns::Value(_) = pieces.item.returns() {
-                // A future as the value is fine in an `async fn`; the block inside is no different.
-                pieces.item.attrs.push(syn::parse_quote!(#[allow(clippy::async_yields_async)]));
-            }
             let future = quote_spanned!(at=> #span.future(#body, #outcome).await);
             match pieces.item.returns() {
                 Returns::Never => quote_spanned!(at=> match #future {}),

@@ -34,6 +34,7 @@ mod futures;
 mod generics;
 mod impl_blocks;
 mod macros;
+mod passed_on;
 mod patterns;
 mod qualifiers;
 mod receivers;

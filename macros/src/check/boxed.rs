@@ -1,0 +1,349 @@
+//! Whether a boxed future may be put into a new box together with its span.
+//!
+//! The new box has to live as long as the old one, and so has, for the compiler, all that its type
+//! names: `Pin<Box<dyn Future<Output = U>>>` in another such box takes `U: 'static`, which a function
+//! that only passes a box on need not promise. A macro sees the function's own bounds, and those of an
+//! annotated `impl` block. Where neither says enough, the box is a value like any other.
+
+use syn::visit::{self, Visit};
+use syn::{
+    FnArg, GenericArgument, GenericParam, Generics, Ident, Lifetime, PathArguments, ReceiverKind, Type, TypeParamBound,
+    TypePath, TypeReference, WherePredicate,
+};
+
+use crate::item_fn::{ItemFn, peel, pinned};
+
+/// `of_impl` are the type parameters of the `impl` block around the function that may hold a borrow, if
+/// the block is known.
+pub(crate) fn can_be_boxed_again(item: &ItemFn, ty: &Type, of_impl: Option<&[Ident]>) -> bool {
+    let Some(boxed) = Boxed::of(ty) else { return false };
+    let mut named = Named { item, of_impl, lives: &boxed.lives, all_live: true };
+    for argument in &boxed.arguments {
+        named.visit_generic_argument(argument);
+    }
+    boxed.only_auto_traits && named.all_live
+}
+
+/// The type parameters of a block that are not bound to outlive everything.
+pub(crate) fn may_borrow(generics: &Generics) -> Vec<Ident> {
+    let types = generics.params.iter().filter_map(|param| match param {
+        GenericParam::Type(param) => Some(&param.ident),
+        _ => None,
+    });
+    types.filter(|ident| !is_bound(generics, ident, "static")).cloned().collect()
+}
+
+struct Boxed<'a> {
+    /// The name of the lifetime of what is in the box; `_` if it is left out of a reference.
+    lives: String,
+    arguments: Vec<&'a GenericArgument>,
+    only_auto_traits: bool,
+}
+
+impl<'a> Boxed<'a> {
+    fn of(ty: &'a Type) -> Option<Self> {
+        if let Some(bounds) = pinned(ty) {
+            let mut boxed = Self { lives: "static".into(), arguments: Vec::new(), only_auto_traits: true };
+            for bound in bounds {
+                match bound {
+                    TypeParamBound::Lifetime(lifetime) => boxed.lives = lifetime.ident.to_string(),
+                    TypeParamBound::Trait(bound) => {
+                        let last = bound.path.segments.last()?;
+                        match &last.arguments {
+                            PathArguments::AngleBracketed(given) => boxed.arguments.extend(&given.args),
+                            _ => {
+                                boxed.only_auto_traits &=
+                                    ["Send", "Sync", "Unpin"].iter().any(|auto| last.ident == auto);
+                            }
+                        }
+                    }
+                    _ => return None,
+                }
+            }
+            return Some(boxed);
+        }
+        // `BoxFuture<'a, T>`. An alias without a lifetime may be for what lives for ever.
+        let Type::Path(path) = peel(ty) else { return None };
+        let mut boxed = Self { lives: "static".into(), arguments: Vec::new(), only_auto_traits: true };
+        if let PathArguments::AngleBracketed(given) = &path.path.segments.last()?.arguments {
+            for argument in &given.args {
+                match argument {
+                    GenericArgument::Lifetime(lifetime) => boxed.lives = lifetime.ident.to_string(),
+                    other => boxed.arguments.push(other),
+                }
+            }
+        }
+        Some(boxed)
+    }
+}
+
+/// Looks whether all that a type names lives as long as the box.
+struct Named<'a> {
+    item: &'a ItemFn,
+    of_impl: Option<&'a [Ident]>,
+    lives: &'a str,
+    all_live: bool,
+}
+
+impl Named<'_> {
+    fn type_lives(&self, ident: &Ident) -> bool {
+        let generics = &self.item.sig.generics;
+        let own =
+            generics.params.iter().any(|param| matches!(param, GenericParam::Type(param) if param.ident == *ident));
+        if own {
+            return is_bound(generics, ident, "static")
+                || is_bound(generics, ident, self.lives)
+                || self
+                    .item
+                    .sig
+                    .inputs
+                    .iter()
+                    .any(|input| matches!(input, FnArg::Typed(typed) if borrows(&typed.ty, self.lives, ident)));
+        }
+        if generics.params.iter().any(|param| matches!(param, GenericParam::Const(param) if param.ident == *ident)) {
+            return true;
+        }
+        let of_impl = match self.of_impl {
+            Some(known) => ident == "Self" && !known.is_empty() || known.contains(ident),
+            // A name of capitals alone is that of a parameter.
+            None => ident == "Self" || !ident.to_string().contains(|c: char| c.is_lowercase()),
+        };
+        !of_impl || self.borrows_self() || is_bound(generics, ident, self.lives) || is_bound(generics, ident, "static")
+    }
+
+    /// Whether the box lives as long as a borrow of `self`, which everything in `Self` outlives.
+    fn borrows_self(&self) -> bool {
+        let Some(FnArg::Receiver(receiver)) = self.item.sig.inputs.first() else { return false };
+        match &receiver.kind {
+            ReceiverKind::Reference(_, lifetime, _) => is_lifetime(lifetime.as_ref(), self.lives),
+            ReceiverKind::Typed(_, ty) => {
+                let this: Ident = syn::parse_quote!(Self);
+                borrows(ty, self.lives, &this)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Named<'_> {
+    fn visit_type_path(&mut self, path: &'ast TypePath) {
+        if let (None, None, Some(first)) = (&path.qself, path.path.leading_colon, path.path.segments.first()) {
+            let parameter = matches!(first.arguments, PathArguments::None);
+            if parameter && !self.type_lives(&first.ident) {
+                self.all_live = false;
+            }
+        }
+        visit::visit_type_path(self, path);
+    }
+
+    fn visit_type_reference(&mut self, reference: &'ast TypeReference) {
+        if reference.lifetime.is_none() && self.lives != "_" {
+            self.all_live = false;
+        }
+        visit::visit_type_reference(self, reference);
+    }
+
+    fn visit_lifetime(&mut self, lifetime: &'ast Lifetime) {
+        let outlives = lifetime.ident == "static"
+            || lifetime.ident == self.lives
+            || is_bound(&self.item.sig.generics, &lifetime.ident, self.lives);
+        if !outlives {
+            self.all_live = false;
+        }
+    }
+}
+
+/// Whether `generics` say `name: 'lives`.
+fn is_bound(generics: &Generics, name: &Ident, lives: &str) -> bool {
+    let lifetime = |bound: &TypeParamBound| matches!(bound, TypeParamBound::Lifetime(it) if it.ident == lives);
+    let params = generics.params.iter().any(|param| match param {
+        GenericParam::Type(param) => param.ident == *name && param.bounds.iter().any(lifetime),
+        GenericParam::Lifetime(param) => {
+            param.lifetime.ident == *name && param.bounds.iter().any(|it| it.ident == lives)
+        }
+        GenericParam::Const(_) => false,
+    });
+    let predicates = generics.where_clause.iter().flat_map(|clause| &clause.predicates);
+    params
+        || predicates.into_iter().any(|predicate| match predicate {
+            WherePredicate::Type(of) => {
+                matches!(peel(&of.bounded_ty), Type::Path(path) if path.path.is_ident(name))
+                    && of.bounds.iter().any(lifetime)
+            }
+            WherePredicate::Lifetime(of) => of.lifetime.ident == *name && of.bounds.iter().any(|it| it.ident == lives),
+            _ => false,
+        })
+}
+
+/// Whether there is a reference in `ty` that lives as long, to something with `name` in it.
+fn borrows(ty: &Type, lives: &str, name: &Ident) -> bool {
+    struct Borrows<'a> {
+        lives: &'a str,
+        name: &'a Ident,
+        found: bool,
+    }
+
+    impl<'ast> Visit<'ast> for Borrows<'_> {
+        fn visit_type_reference(&mut self, reference: &'ast TypeReference) {
+            let mut inside = Mentions { name: self.name, found: false };
+            inside.visit_type(&reference.elem);
+            self.found |= inside.found && is_lifetime(reference.lifetime.as_ref(), self.lives);
+            visit::visit_type_reference(self, reference);
+        }
+    }
+
+    struct Mentions<'a> {
+        name: &'a Ident,
+        found: bool,
+    }
+
+    impl<'ast> Visit<'ast> for Mentions<'_> {
+        fn visit_ident(&mut self, ident: &'ast Ident) {
+            self.found |= ident == self.name;
+        }
+    }
+
+    let mut borrows = Borrows { lives, name, found: false };
+    borrows.visit_type(ty);
+    borrows.found
+}
+
+fn is_lifetime(lifetime: Option<&Lifetime>, lives: &str) -> bool {
+    match lifetime {
+        Some(lifetime) => lifetime.ident == lives,
+        None => lives == "_",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quote::quote;
+
+    use super::*;
+    use crate::item_fn::Returns;
+
+    fn of(function: proc_macro2::TokenStream, of_impl: Option<&[&str]>) -> bool {
+        let item = ItemFn::parse(function).unwrap();
+        let Returns::Value(ty) = item.returns() else { panic!("it returns nothing") };
+        let of_impl: Option<Vec<Ident>> =
+            of_impl.map(|names| names.iter().map(|name| Ident::new(name, proc_macro2::Span::call_site())).collect());
+        can_be_boxed_again(&item, ty, of_impl.as_deref())
+    }
+
+    #[test]
+    fn what_lives_as_long_is_boxed_again() {
+        assert!(of(
+            quote!(
+                fn f() -> Pin<Box<dyn Future<Output = Result<Vec<u8>, Error>> + Send>> {}
+            ),
+            None
+        ));
+        assert!(of(
+            quote!(
+                fn f<T: 'static>() -> Pin<Box<dyn Future<Output = T>>> {}
+            ),
+            None
+        ));
+        assert!(of(
+            quote!(
+                fn f<'a, T>(t: &'a [T]) -> Pin<Box<dyn Future<Output = T> + 'a>> {}
+            ),
+            None
+        ));
+        assert!(of(
+            quote!(
+                fn f<'a, T>() -> BoxFuture<'a, T>
+                where
+                    T: 'a,
+                {
+                }
+            ),
+            None
+        ));
+        assert!(of(
+            quote!(
+                fn f(&self) -> BoxFuture<'_, T> {}
+            ),
+            None
+        ));
+        assert!(of(
+            quote!(
+                fn f<'a>(&'a mut self) -> BoxFuture<'a, Result<Self::Row, &'a str>> {}
+            ),
+            None
+        ));
+        assert!(of(
+            quote!(
+                fn f<'a, 'b: 'a>() -> BoxFuture<'a, &'b str> {}
+            ),
+            None
+        ));
+        assert!(of(
+            quote!(
+                fn f() -> BoxFuture<'static, Result<Self::Row, Req>> {}
+            ),
+            Some(&[])
+        ));
+    }
+
+    #[test]
+    fn what_may_live_shorter_is_not() {
+        assert!(!of(
+            quote!(
+                fn f<U>(b: Pin<Box<dyn Future<Output = U>>>) -> Pin<Box<dyn Future<Output = U>>> {}
+            ),
+            None
+        ));
+        assert!(!of(
+            quote!(
+                fn f(&self) -> Pin<Box<dyn Future<Output = Result<T, E>>>> {}
+            ),
+            None
+        ));
+        assert!(!of(
+            quote!(
+                fn f(&self) -> BoxFuture<'static, Self::Row> {}
+            ),
+            None
+        ));
+        assert!(!of(
+            quote!(
+                fn f(&self) -> BoxFuture<'static, <S as Service<R>>::Response> {}
+            ),
+            None
+        ));
+        assert!(!of(
+            quote!(
+                fn f(&self) -> BoxFuture<'static, Option<Req>> {}
+            ),
+            Some(&["Req"])
+        ));
+        assert!(!of(
+            quote!(
+                fn f<'a, 'b>() -> BoxFuture<'a, &'b str> {}
+            ),
+            None
+        ));
+        assert!(!of(
+            quote!(
+                fn f(text: &str) -> Pin<Box<dyn Future<Output = &str>>> {}
+            ),
+            None
+        ));
+        assert!(!of(
+            quote!(
+                fn f() -> Pin<Box<dyn Future<Output = u8> + UnwindSafe>> {}
+            ),
+            None
+        ));
+    }
+
+    #[test]
+    fn parameters_of_a_block_are_told_by_their_bounds() {
+        let block: syn::ItemImpl = syn::parse_quote!(
+            impl<'a, A, B: 'static, C: Copy, const N: usize> X for Y<A, B, C> where C: 'static {}
+        );
+        let names: Vec<_> = may_borrow(&block.generics).iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["A"]);
+    }
+}

@@ -1,0 +1,91 @@
+// What the compiler gets for `for_clippy.rs`. Written by THROUGHLINE_BLESS=1; not for editing.
+
+use throughline::{biz_tags, traced};
+#[cfg(clippy)]
+fn total(prices: &Vec<u64>) -> u64 {
+    prices.iter().sum()
+}
+#[cfg(not(clippy))]
+fn total(prices: &Vec<u64>) -> u64 {
+    ::throughline::__private::span(
+            &const {
+                ::throughline::__private::callsite(
+                    "total",
+                    ::throughline::__private::concat!(
+                        ::throughline::__private::module_path!(), "::total"
+                    ),
+                )
+            },
+        )
+        .start(|_| {})
+        .run(
+            move || -> u64 { prices.iter().sum() },
+            move |__result| ::throughline::__private::seen(__result).__display(),
+        )
+}
+#[cfg(clippy)]
+async fn charge((order_no, _): (u64, String)) -> u64 {
+    if false {
+        ::throughline::__private::compiled(
+            ::throughline::__private::span(
+                    &const {
+                        ::throughline::__private::callsite(
+                            "charge",
+                            ::throughline::__private::concat!(
+                                ::throughline::__private::module_path!(), "::charge"
+                            ),
+                        )
+                    },
+                )
+                .start(|__tags| {
+                    __tags
+                        .scope(
+                            "order_no",
+                            || ::throughline::__private::Tag::new(
+                                ::throughline::__private::value(&order_no),
+                            ),
+                        );
+                }),
+        );
+    }
+    order_no
+}
+#[cfg(not(clippy))]
+async fn charge(__arg0: (u64, String)) -> u64 {
+    ::throughline::__private::span(
+            &const {
+                ::throughline::__private::callsite(
+                    "charge",
+                    ::throughline::__private::concat!(
+                        ::throughline::__private::module_path!(), "::charge"
+                    ),
+                )
+            },
+        )
+        .start(|__tags| {
+            #[allow(unused_variables)]
+            let (order_no, _) = &__arg0;
+            __tags
+                .scope(
+                    "order_no",
+                    || ::throughline::__private::Tag::new(
+                        ::throughline::__private::value(&order_no),
+                    ),
+                );
+        })
+        .future(
+            async move {
+                let __arg0 = __arg0;
+                let (order_no, _) = __arg0;
+                let _ = &order_no;
+                if false {
+                    return ::throughline::__private::returns::<u64>();
+                }
+                match () {
+                    () => order_no,
+                }
+            },
+            move |__result| ::throughline::__private::seen(__result).__display(),
+        )
+        .await
+}
