@@ -20,12 +20,15 @@ pub(crate) struct ItemFn {
     pub(crate) sig: Signature,
     /// The braces; `None` for a method of a trait that has only a semicolon.
     pub(crate) body: Option<Group>,
+    /// All of it as it came, as long as nothing has been taken off.
+    pub(crate) written: Option<TokenStream>,
 }
 
 impl ItemFn {
     /// Parses a function, or tells what stands in its place.
     pub(crate) fn parse(item: TokenStream) -> Result<Self> {
-        let mut tokens: Vec<TokenTree> = ungroup(item).into_iter().collect();
+        let written = ungroup(item);
+        let mut tokens: Vec<TokenTree> = written.clone().into_iter().collect();
         let body = match tokens.last().cloned().map(braces) {
             Some(Some(braces)) => {
                 tokens.pop();
@@ -39,6 +42,7 @@ impl ItemFn {
         }
         let mut item = Self::parse_header.parse2(tokens.into_iter().collect())?;
         item.body = body;
+        item.written = Some(written);
         item.hoist_inner_attributes()?;
         Ok(item)
     }
@@ -54,7 +58,7 @@ impl ItemFn {
         if !input.is_empty() {
             return Err(input.error("expected the function's body"));
         }
-        Ok(Self { attrs, vis, defaultness, sig, body: None })
+        Ok(Self { attrs, vis, defaultness, sig, body: None, written: None })
     }
 
     /// Moves `#![…]` from the start of the body to the function, so that the body can be put into

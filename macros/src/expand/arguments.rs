@@ -101,7 +101,8 @@ pub(crate) fn plan(sig: &mut Signature, used: &TokenStream, whole: bool, linted:
         // One after the other, as the compiler does it, so that what the pattern binds and what it
         // leaves are dropped in their order.
         group.flush(&mut rebind);
-        let argument = format_ident!("__arg{at}", span = span);
+        // At the user's place, for the same reason as the values that a group moves.
+        let argument = format_ident!("__arg{at}", span = first_span(&typed.pat));
         let pat = std::mem::replace(&mut *typed.pat, syn::parse_quote!(#argument));
         let mutability = borrows_mutably(&pat).then(|| quote_spanned!(span=> mut));
         rebind.extend(quote_spanned!(span=> #cfgs let #mutability #argument = #argument;));
@@ -132,6 +133,10 @@ fn take_lints(attrs: &mut Vec<Attribute>) -> TokenStream {
         attrs.drain(..).partition(|attr| levels.iter().any(|level| attr.path().is_ident(level)));
     *attrs = others;
     quote_spanned!(Span::mixed_site()=> #(#lints)*)
+}
+
+fn first_span(pat: &Pat) -> Span {
+    pat.to_token_stream().into_iter().next().map_or_else(Span::mixed_site, |first| first.span())
 }
 
 fn starts_with_underscore(name: &Ident) -> bool {
@@ -186,7 +191,13 @@ impl Group {
         match (&patterns[..], &values[..]) {
             ([], _) => {}
             ([pattern], [value]) => into.extend(quote_spanned!(span=> #quiet let #pattern = #value;)),
-            _ => into.extend(quote_spanned!(span=> #quiet let (#(#patterns),*) = (#(#values),*);)),
+            _ => {
+                // Whether an assignment is a part of what initializes its variable is told by their
+                // places. That of generated code would be the whole of the macro it comes from.
+                let at = values.iter().flat_map(TokenStream::clone).last().map_or(span, |last| last.span());
+                let values = quote_spanned!(at=> (#(#values),*));
+                into.extend(quote_spanned!(span=> #quiet let (#(#patterns),*) = #values;));
+            }
         }
     }
 }

@@ -4,8 +4,8 @@
 //! that stands in its function: not of a closure. So it gets that, by `cfg(clippy)`, and nothing that is
 //! generated is linted. What the attribute's own expressions look at is still looked at, and checked.
 
-use proc_macro2::{Group, TokenStream};
-use quote::{ToTokens as _, quote_spanned};
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
 
 use super::body::{at_name, with_body};
 use crate::item_fn::ItemFn;
@@ -14,16 +14,19 @@ use crate::runtime_path::Runtime;
 /// The function for clippy. `span` is the expression that starts its span, if that has expressions of
 /// the user's in it.
 pub(super) fn print(mut item: ItemFn, span: Option<&TokenStream>, runtime: &Runtime) -> TokenStream {
-    item.attrs.insert(0, syn::parse_quote!(#[cfg(clippy)]));
-    match (span, item.body.take()) {
-        (Some(span), Some(body)) => {
-            let (at, body) = (at_name(&item), Group::stream(&body));
+    let for_clippy = quote!(#[cfg(clippy)]);
+    match (span, item.written.take(), item.body.take()) {
+        (None, Some(written), _) => quote!(#for_clippy #written),
+        (Some(span), _, Some(body)) => {
+            let (at, users, body) = (at_name(&item), body.clone(), body.stream());
             let looks = quote_spanned!(at=> if false { #runtime::compiled(#span); });
-            with_body(item, quote_spanned!(at=> #looks #body))
+            item.body = Some(users);
+            let item = with_body(item, quote_spanned!(at=> #looks #body));
+            quote!(#for_clippy #item)
         }
-        (_, body) => {
+        (_, _, body) => {
             item.body = body;
-            item.into_token_stream()
+            quote!(#for_clippy #item)
         }
     }
 }

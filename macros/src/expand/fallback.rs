@@ -21,7 +21,7 @@ pub(crate) fn unchanged(mut item: ItemFn) -> ItemFn {
 
 impl ToTokens for ItemFn {
     fn to_tokens(&self, tokens: &mut TokenStream) {
-        let Self { attrs, vis, defaultness, sig, body } = self;
+        let Self { attrs, vis, defaultness, sig, body, written: _ } = self;
         tokens.extend(quote!(#(#attrs)* #vis #defaultness #sig));
         match body {
             Some(body) => body.to_tokens(tokens),

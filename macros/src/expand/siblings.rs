@@ -54,8 +54,12 @@ pub(super) fn take(function: &mut ItemFn, biz: &mut BizTags, report: &Report) ->
             Some("biz_tags") => biz.parse(arguments_of(&attr, report), &attr, report),
             Some("traced") => spans.push((Attr::Traced, attr)),
             Some("traced_spawn") => spans.push((Attr::TracedSpawn, attr)),
-            _ => function.attrs.push(attr),
+            _ => {
+                function.attrs.push(attr);
+                continue;
+            }
         }
+        function.written = None;
     }
     spans
 }
