@@ -140,6 +140,30 @@ pub(crate) fn parse(attr: Attr, tokens: TokenStream, report: &Report) -> Options
     options
 }
 
+/// What only generated code writes, about the `impl` block around a method.
+fn generated(name: &str, attr: Attr, input: ParseStream<'_>, options: &mut Options) -> Result<bool> {
+    match name {
+        "__home" => {
+            input.parse::<Token![=]>()?;
+            options.home = Some(input.parse()?);
+        }
+        "__may_borrow" => {
+            let inner;
+            parenthesized!(inner in input);
+            let names = inner.parse_terminated(Ident::parse_any, Token![,])?;
+            options.may_borrow = Some(names.into_iter().collect());
+        }
+        "__block" => {
+            let inner;
+            parenthesized!(inner in input);
+            // What is wrong with the block's options was said at the block.
+            options.block = Some(Box::new(parse(attr, inner.parse()?, &Report::default())));
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
 fn option(attr: Attr, input: ParseStream<'_>, options: &mut Options, report: &Report) -> Result<()> {
     if input.peek(LitStr) {
         let literal: LitStr = input.parse()?;
@@ -153,27 +177,8 @@ fn option(attr: Attr, input: ParseStream<'_>, options: &mut Options, report: &Re
     }
     let key = input.call(Ident::parse_any)?;
     let name = key.to_string();
-    match name.as_str() {
-        "__home" => {
-            input.parse::<Token![=]>()?;
-            options.home = Some(input.parse()?);
-            return Ok(());
-        }
-        "__may_borrow" => {
-            let inner;
-            parenthesized!(inner in input);
-            let names = inner.parse_terminated(Ident::parse_any, Token![,])?;
-            options.may_borrow = Some(names.into_iter().collect());
-            return Ok(());
-        }
-        "__block" => {
-            let inner;
-            parenthesized!(inner in input);
-            // What is wrong with the block's options was said at the block.
-            options.block = Some(Box::new(parse(attr, inner.parse()?, &Report::default())));
-            return Ok(());
-        }
-        _ => {}
+    if name.starts_with("__") && generated(&name, attr, input, options)? {
+        return Ok(());
     }
     let known = if attr == Attr::Traced { TRACED } else { TRACED_SPAWN };
     if let Some(error) = foreign::advice(&key, &rest(&input.fork())?, known.contains(&name.as_str())) {

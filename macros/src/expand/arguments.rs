@@ -102,7 +102,7 @@ pub(crate) fn plan(sig: &mut Signature, used: &TokenStream, whole: bool, linted:
         // leaves are dropped in their order.
         group.flush(&mut rebind);
         // At the user's place, for the same reason as the values that a group moves.
-        let argument = format_ident!("__arg{at}", span = first_span(&typed.pat));
+        let argument = format_ident!("__arg{at}", span = if linted { span } else { first_span(&typed.pat) });
         let pat = std::mem::replace(&mut *typed.pat, syn::parse_quote!(#argument));
         let mutability = borrows_mutably(&pat).then(|| quote_spanned!(span=> mut));
         rebind.extend(quote_spanned!(span=> #cfgs let #mutability #argument = #argument;));

@@ -22,13 +22,12 @@ pub(crate) struct Pieces {
 
 /// `origins` are expressions of the user's that come before the body, as tags do.
 pub(crate) fn take_apart(mut item: ItemFn, tags: &TagSets, origins: &[&Expr], shape: &Shape) -> Pieces {
-    let Arguments { rebind, peek } = match shape {
+    let Arguments { rebind, peek } = if let Shape::InPlace = shape {
         // The body stays where its arguments are.
-        Shape::InPlace => Arguments::default(),
-        _ => {
-            let (whole, linted) = (owns_mutable_self(&item.sig), matches!(shape, Shape::Spawn(_)));
-            arguments::plan(&mut item.sig, &used(tags, origins), whole, linted)
-        }
+        Arguments::default()
+    } else {
+        let (whole, linted) = (owns_mutable_self(&item.sig), matches!(shape, Shape::Spawn(_)));
+        arguments::plan(&mut item.sig, &used(tags, origins), whole, linted)
     };
     let body = item.body.clone().unwrap_or_else(|| Group::new(Delimiter::Brace, TokenStream::new()));
     Pieces { item, peek, rebind, body }

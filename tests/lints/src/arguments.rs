@@ -102,7 +102,7 @@ pub async fn unused_parts((_left, right): (u64, u64), [_, _last]: [String; 2]) -
 
 /// Generic.
 #[traced]
-pub fn generic<'a, T, const N: usize>(list: &'a [T; N], show: impl Fn(&T) -> String) -> Vec<(String, &'a T)>
+pub fn generic<'a, T, const N: usize>(list: &'a [T; N], show: impl Fn(&'a T) -> String) -> Vec<(String, &'a T)>
 where
     T: Display,
 {

@@ -8,7 +8,12 @@ use futures::stream::{BoxStream, StreamExt as _, iter};
 use throughline::{biz_tags, traced};
 
 /// A future.
+///
+/// # Errors
+///
+/// Never.
 #[traced]
+#[expect(clippy::manual_async_fn, reason = "this is what it is about")]
 pub fn future(number: u64) -> impl Future<Output = Result<u64, String>> + Send {
     async move { Ok(number) }
 }

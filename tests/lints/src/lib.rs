@@ -99,6 +99,11 @@
     clippy::unused_async,
     reason = "this crate is not published, and its functions have nothing to wait for"
 )]
+#![allow(
+    clippy::missing_const_for_fn,
+    clippy::needless_pass_by_value,
+    reason = "clippy sees what is written, in functions that have little to do"
+)]
 
 pub mod arguments;
 pub mod blocks;
