@@ -1,0 +1,143 @@
+//! The `main` of a service in production: logs, telemetry, requests, and an end that is in order and in
+//! time.
+//!
+//! ```text
+//! cargo run --example service                                      # prints its traces as trees
+//! OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4317 cargo run --example service
+//! curl -X POST http://127.0.0.1:3000/tenants/acme/orders/1001
+//! ```
+//!
+//! Read it from `main` down. What is worth a look:
+//!
+//! * The subscriber comes first, so that what `init` has to say is heard.
+//! * The first Ctrl-C, or SIGTERM, ends it in order: no new connections, ten seconds for the requests that
+//!   are being answered, ten more for the jobs they have left behind and for the spans of all that.
+//! * The second one ends it at once, whatever it is doing.
+//! * The exit code is that of the service. A collector that cannot be reached costs spans, which the last
+//!   lines of the log say; it is no failure of the service.
+
+use std::error::Error;
+use std::io::{self, IsTerminal as _};
+use std::process::{self, ExitCode};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use throughline::http::{ServerLayer, Tag};
+use throughline::telemetry::{self, Telemetry};
+use throughline::{biz_tags, log, traced, traced_spawn};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+use tracing::{error, info, warn};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, fmt};
+
+/// As long may requests take that were there when the service was asked to end.
+const REQUESTS: Duration = Duration::from_secs(10);
+
+/// As long may detached jobs and the last spans take.
+const JOBS_AND_SPANS: Duration = Duration::from_secs(10);
+
+fn main() -> ExitCode {
+    // 1. Logs, first of all.
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let text = fmt::layer().event_format(log::Text::new()).with_ansi(io::stdout().is_terminal());
+    tracing_subscriber::registry().with(filter).with(text).init();
+
+    // 2. Telemetry, by the variables OTEL_*. A wrong one is an error, and not a service without traces.
+    match throughline::init().map_err(Into::into).and_then(run) {
+        Ok(code) => code,
+        Err(error) => {
+            error!(error = &*error, "the service has failed");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(telemetry: Telemetry) -> Result<ExitCode, Box<dyn Error>> {
+    let runtime = Runtime::new()?;
+
+    // 3. The service, until it is asked to end.
+    let served = runtime.block_on(serve());
+
+    // 4. The jobs that requests have left behind, then the spans of all of them: also after an error.
+    let report = runtime.block_on(telemetry.shutdown(JOBS_AND_SPANS));
+    if !report.is_complete() {
+        warn!(?report, "not everything has ended and was sent");
+    }
+    // Work that blocks a thread must not hold up the end.
+    runtime.shutdown_background();
+
+    served?;
+    // A job that was cut off is work that is not done.
+    Ok(if report.jobs_left == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn serve() -> io::Result<()> {
+    let address = std::env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
+    let listener = TcpListener::bind(address).await?;
+    info!("listening on http://{}", listener.local_addr()?);
+
+    let (stop, stopped) = oneshot::channel::<()>();
+    let in_time = ends(stop);
+    let server = axum::serve(listener, router()).with_graceful_shutdown(async {
+        let _ = stopped.await;
+    });
+    tokio::select! {
+        served = server => served,
+        () = in_time => {
+            warn!("some requests were not answered in time");
+            Ok(())
+        }
+    }
+}
+
+/// Waits until the service is asked to end, tells so by dropping `stop`, and is ready when the time for
+/// requests is over.
+async fn ends(stop: oneshot::Sender<()>) {
+    telemetry::signal().await;
+    info!("ending; once more ends it at once");
+    // On a task of its own: `ends` is dropped when the last request is answered, which is too early.
+    tokio::spawn(async {
+        telemetry::signal().await;
+        warn!("ended at once");
+        process::exit(130);
+    });
+    drop(stop);
+    tokio::time::sleep(REQUESTS).await;
+}
+
+// ---------------------------------------------------------------------------------------------
+// The service
+
+fn router() -> Router {
+    let layer = ServerLayer::public().tag(Tag::new("tenant_id").path("tenant_id").required()).untraced(["/healthz"]);
+    Router::new()
+        .route("/tenants/{tenant_id}/orders/{order_no}", post(create_order))
+        .route("/healthz", get(|| async { "ok" }))
+        .layer(layer)
+}
+
+#[biz_tags(order_no)]
+async fn create_order(Path((_, order_no)): Path<(String, u64)>) -> (StatusCode, &'static str) {
+    charge().await;
+    send_receipt();
+    info!("the order is taken");
+    (StatusCode::CREATED, "created\n")
+}
+
+#[traced(kind = client)]
+async fn charge() {
+    tokio::time::sleep(Duration::from_millis(20)).await;
+}
+
+/// Goes on when the request is answered, and when the service has been asked to end.
+#[traced_spawn]
+async fn send_receipt() {
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    info!("the receipt is sent");
+}
