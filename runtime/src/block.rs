@@ -9,6 +9,7 @@ use opentelemetry::Value;
 use opentelemetry::trace::SpanKind;
 
 use crate::callsite::Callsite;
+use crate::caught::caught;
 use crate::current;
 use crate::future::{Traced, TracedStream};
 use crate::origin::Origin;
@@ -113,13 +114,13 @@ impl Block {
 
     /// Adds an attribute of this span alone.
     pub fn tag(mut self, key: &'static str, value: impl TagValue) -> Self {
-        set(&mut self.own, key, value.tag_value());
+        set(&mut self.own, key, caught(|| value.tag_value()).flatten());
         self
     }
 
     /// Adds an attribute of this span and of all below it.
     pub fn biz_tag(mut self, key: &'static str, value: impl TagValue) -> Self {
-        set(&mut self.scoped, key, value.tag_value());
+        set(&mut self.scoped, key, caught(|| value.tag_value()).flatten());
         self
     }
 

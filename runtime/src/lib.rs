@@ -10,7 +10,9 @@
 mod ambient;
 mod block;
 mod callsite;
+mod caught;
 mod current;
+mod error_text;
 #[cfg(any(feature = "console", feature = "testing"))]
 mod forest;
 mod future;
@@ -18,6 +20,7 @@ mod future;
 mod open;
 mod origin;
 mod outcome;
+mod record;
 #[cfg_attr(
     not(feature = "http"),
     allow(dead_code, reason = "texts of errors have URLs in them, and so have transports")
@@ -58,18 +61,20 @@ pub mod testing;
 pub mod __private;
 
 pub use block::{Block, in_span, in_span_async, span, try_in_span, try_in_span_async};
+pub use error_text::{ErrorText, set_error_text};
 pub use future::{Traced, TracedStream, WithSnapshot};
 pub use opentelemetry::trace::SpanKind;
 pub use opentelemetry::{Context, KeyValue, Value};
 pub use origin::Origin;
 pub use outcome::Outcome;
+pub use record::{debug, display, record, record_all, record_error};
 pub use secret::set_hash_key;
 pub use snapshot::Snapshot;
 pub use source::install;
 pub use tags::current_tags;
 #[cfg(feature = "otlp")]
 pub use telemetry::init;
-pub use value::{MAX_LIST_LEN, MAX_TEXT_BYTES, TagValue};
+pub use value::{DebugValue, DisplayValue, MAX_LIST_LEN, MAX_TEXT_BYTES, TagValue};
 
 pub use carried::Carried;
 #[cfg(feature = "propagation")]

@@ -8,7 +8,8 @@ use std::ops::Deref;
 use opentelemetry::trace::{SpanRef, Status, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue, Value};
 
-use crate::value::text;
+use crate::error_text;
+use crate::value::within_bounds;
 
 /// How a call that ran to its end has ended.
 #[derive(Debug, Default)]
@@ -44,7 +45,7 @@ impl Outcome {
     /// Records the returned value as the attribute `return`.
     #[must_use]
     pub fn returned(mut self, value: Option<Value>) -> Self {
-        self.returned = value;
+        self.returned = value.map(within_bounds);
         self
     }
 
@@ -52,12 +53,12 @@ impl Outcome {
         let message =
             payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
         let message = message.unwrap_or("the panic's payload is not text");
-        Self::exception("panic".into(), Some(text(format_args!("{message}"))))
+        Self::exception("panic".into(), error_text::of(format_args!("{message}")))
     }
 
     /// A panic that was seen, but not caught.
     pub(crate) fn unwound() -> Self {
-        Self::exception("panic".into(), Some("panicked".into()))
+        Self::exception("panic".into(), error_text::of(format_args!("panicked")))
     }
 
     /// Writes the outcome on the span of `context`, and ends the span.
@@ -101,17 +102,22 @@ impl Failure {
     /// for exceptions on spans.
     fn record(self, span: &SpanRef<'_>) {
         if self.exception {
-            let mut event = Vec::with_capacity(3);
-            event.push(KeyValue::new("exception.type", self.error_type.clone()));
-            event.push(KeyValue::new("error.type", self.error_type.clone()));
-            if let Some(message) = &self.message {
-                event.push(KeyValue::new("exception.message", message.clone()));
-            }
-            span.add_event("exception", event);
+            span.add_event("exception", exception(self.error_type.clone(), self.message.as_deref()));
         }
         span.set_attribute(KeyValue::new("error.type", self.error_type));
         span.set_status(Status::error(self.message.unwrap_or_default()));
     }
+}
+
+/// The attributes of an `exception` event, by the semantic conventions for exceptions on spans.
+pub(crate) fn exception(error_type: Cow<'static, str>, message: Option<&str>) -> Vec<KeyValue> {
+    let mut event = Vec::with_capacity(3);
+    event.push(KeyValue::new("exception.type", error_type.clone()));
+    event.push(KeyValue::new("error.type", error_type));
+    if let Some(message) = message {
+        event.push(KeyValue::new("exception.message", message.to_owned()));
+    }
+    event
 }
 
 /// What transports say of a call.
@@ -124,13 +130,14 @@ impl Outcome {
     /// An answer that tells of a failure, such as status 503: `error.type` and the span's status,
     /// and no exception, because there was none.
     pub(crate) fn error(error_type: impl Into<Cow<'static, str>>, description: impl Into<String>) -> Self {
-        let failure = Failure { error_type: error_type.into(), message: Some(description.into()), exception: false };
+        let message = error_text::of(format_args!("{}", description.into()));
+        let failure = Failure { error_type: error_type.into(), message, exception: false };
         Self { failure: Some(failure), ..Self::default() }
     }
 
     /// An error value. `error_type` is of low cardinality, the description is bounded.
     pub(crate) fn err(error_type: impl Into<Cow<'static, str>>, error: &(impl Display + ?Sized)) -> Self {
-        Self::exception(error_type.into(), Some(text(format_args!("{error}"))))
+        Self::exception(error_type.into(), error_text::of(format_args!("{error}")))
     }
 
     /// Adds an attribute that was not known when the span started.
@@ -157,9 +164,9 @@ pub(crate) fn cancel(context: &Context, recorded: bool) {
 
 /// Looks at a returned value of which generated code knows the type, and the runtime does not.
 ///
-/// The same method exists on every step below, for ever fewer bounds, and each step dereferences
-/// to the next. So a method call takes the most telling one that the type allows: a `Result` whose
-/// error implements `Display`, then one with `Debug`, then any `Result`, then any value.
+/// The same method exists on several of the steps below, for ever fewer bounds, and each step
+/// dereferences to the next. So a method call takes the most telling one that the type allows: of a
+/// `Result` whose error implements what is asked for, then of any `Result`, then of any value.
 ///
 /// A user's trait for every type goes before what is dereferenced to, so the names are none that
 /// such a trait could have.
@@ -192,28 +199,24 @@ impl<T, E: Display> Seen<'_, Result<T, E>> {
         result
             .as_ref()
             .err()
-            .map_or_else(Outcome::default, |error| Outcome::failed::<E>(Some(text(format_args!("{error}")))))
+            .map_or_else(Outcome::default, |error| Outcome::failed::<E>(error_text::of(format_args!("{error}"))))
     }
 }
 
 impl<T, E: Debug> SeenDebug<'_, Result<T, E>> {
-    /// `err = display`, of an error that has only `Debug`.
-    pub fn __display(&self) -> Outcome {
-        self.__debug()
-    }
-
     /// `err = debug`.
     pub fn __debug(&self) -> Outcome {
         let result = self.0.0.0;
         result
             .as_ref()
             .err()
-            .map_or_else(Outcome::default, |error| Outcome::failed::<E>(Some(text(format_args!("{error:?}")))))
+            .map_or_else(Outcome::default, |error| Outcome::failed::<E>(error_text::of(format_args!("{error:?}"))))
     }
 }
 
 impl<T, E> SeenResult<'_, Result<T, E>> {
-    /// `err = display`, of an error that cannot be shown.
+    /// `err = display`, of an error without `Display`. `Debug` does not stand in for it: it shows every
+    /// field, and nobody has named them.
     pub fn __display(&self) -> Outcome {
         self.__off()
     }

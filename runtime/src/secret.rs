@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::OnceLock;
 
+use opentelemetry::{Array, StringValue, Value};
 use siphasher::sip128::{Hasher128, SipHasher24};
+
+use crate::value::{MAX_LIST_LEN, MAX_TEXT_BYTES};
 
 static KEY: OnceLock<[u8; 16]> = OnceLock::new();
 
@@ -18,6 +21,22 @@ static KEY: OnceLock<[u8; 16]> = OnceLock::new();
 /// Gives the key back if there is one already: it was set before, or a tag was hashed before.
 pub fn set_hash_key(key: [u8; 16]) -> Result<(), [u8; 16]> {
     KEY.set(key)
+}
+
+/// What stands for the value: of a list, what stands for each element, so that one can be searched for.
+pub(crate) fn hidden(value: &Value, hide: fn(&str) -> String) -> Value {
+    let list = |texts: &mut dyn Iterator<Item = String>| {
+        // A list is bounded like all others; its elements are not, until they are hidden.
+        let hidden = texts.take(MAX_LIST_LEN).map(|text| StringValue::from(hide(&text)));
+        Value::Array(Array::String(hidden.collect()))
+    };
+    match value {
+        Value::Array(Array::String(texts)) => list(&mut texts.iter().map(ToString::to_string)),
+        Value::Array(Array::I64(ints)) => list(&mut ints.iter().map(ToString::to_string)),
+        Value::Array(Array::F64(floats)) => list(&mut floats.iter().map(ToString::to_string)),
+        Value::Array(Array::Bool(bools)) => list(&mut bools.iter().map(ToString::to_string)),
+        value => hide(&value.as_str()).into(),
+    }
 }
 
 /// SipHash-2-4 with 128 bits of output, as 32 hexadecimal digits: a keyed pseudo-random function,
@@ -41,11 +60,22 @@ pub(crate) fn hash(clear: &str) -> String {
     })
 }
 
-/// All but the last four characters become `*`; a text of four or fewer is masked whole.
+/// So many characters are shown of a text that is long enough.
+const SHOWN: usize = 4;
+
+/// A text with fewer characters is masked whole: four of them would be too great a part.
+const MASKED_WHOLE_BELOW: usize = 10;
+
+/// All but the last four characters become `*`; all of a text of fewer than ten. The text may be of any
+/// length, and what comes of it is bounded.
 pub(crate) fn mask(clear: &str) -> String {
     let length = clear.chars().count();
-    let hidden = if length > 4 { length - 4 } else { length };
-    clear.chars().enumerate().map(|(at, c)| if at < hidden { '*' } else { c }).collect()
+    let shown = if length < MASKED_WHOLE_BELOW { 0 } else { SHOWN };
+    let last = clear.char_indices().rev().take(shown).last().map_or("", |(at, _)| &clear[at..]);
+    let stars = (length - shown).min(MAX_TEXT_BYTES - last.len());
+    let mut masked = "*".repeat(stars);
+    masked.push_str(last);
+    masked
 }
 
 #[cfg(test)]
@@ -53,11 +83,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mask_leaves_four_characters() {
+    fn a_mask_leaves_four_characters_of_a_long_text() {
         assert_eq!(mask("13800138000"), "*******8000");
-        assert_eq!(mask("éèêëà"), "*èêëà");
-        assert_eq!(mask("1234"), "****");
-        assert_eq!(mask(""), "");
+        assert_eq!(mask("1234567890"), "******7890");
+        assert_eq!(mask("éèêëàéèêëà"), "******èêëà");
+        for short in ["", "1", "1234", "12345", "123456789"] {
+            assert_eq!(mask(short), "*".repeat(short.len()));
+        }
+    }
+
+    #[test]
+    fn a_mask_is_bounded_and_shows_the_end() {
+        let masked = mask(&format!("{}1234", "x".repeat(100_000)));
+        assert_eq!(masked.len(), MAX_TEXT_BYTES);
+        assert!(masked.starts_with("****") && masked.ends_with("*1234"));
+    }
+
+    #[test]
+    fn the_elements_of_a_list_are_hidden_one_by_one() {
+        let phones = Value::Array(Array::String(vec!["13800138000".into(), "1234".into()]));
+        assert_eq!(hidden(&phones, mask), Value::Array(Array::String(vec!["*******8000".into(), "****".into()])));
+        let users = hidden(&Value::Array(Array::I64(vec![7; 1000])), hash);
+        assert_eq!(users, Value::Array(Array::String(vec![hash("7").into(); MAX_LIST_LEN])));
     }
 
     #[test]

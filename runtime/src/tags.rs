@@ -1,20 +1,23 @@
 //! Business tags: how they are written down, and how the context holds them.
 
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use opentelemetry::baggage::{Baggage, BaggageExt as _};
-use opentelemetry::{Context, Key, KeyValue, StringValue, Value};
+use opentelemetry::{Context, Key, KeyValue, StringValue, Value, global};
 
 use crate::ambient::{self, Ambient};
+use crate::caught::caught;
 use crate::current;
 use crate::secret;
-use crate::value::TagValue;
+use crate::value::{TagValue, whole, within_bounds};
 
 /// The value of one tag on its way to a span.
 #[derive(Debug)]
 pub struct Tag {
     value: Option<Value>,
+    whole: bool,
     missing: bool,
     baggage: bool,
 }
@@ -23,7 +26,12 @@ impl Tag {
     /// A tag whose value is known, or is absent.
     #[inline]
     pub fn new(value: Option<Value>) -> Self {
-        Self { value, missing: false, baggage: false }
+        Self { value, whole: false, missing: false, baggage: false }
+    }
+
+    /// A tag of whose whole value something is made that does not depend on where values are cut.
+    pub fn whole(value: impl FnOnce() -> Option<Value>) -> Self {
+        Self { value: whole(value), whole: true, missing: false, baggage: false }
     }
 
     /// Reports the tag as missing when there is no value.
@@ -36,21 +44,21 @@ impl Tag {
     /// Stands in for an absent value.
     #[must_use]
     pub fn or(mut self, fallback: impl FnOnce() -> Option<Value>) -> Self {
-        self.value = self.value.or_else(fallback);
+        self.value = self.value.or_else(|| if self.whole { whole(fallback) } else { fallback() });
         self
     }
 
     /// Replaces the value by its keyed hash. See [`crate::set_hash_key`].
     #[must_use]
     pub fn hash(mut self) -> Self {
-        self.value = self.value.map(|value| secret::hash(&value.as_str()).into());
+        self.value = self.value.map(|value| secret::hidden(&value, secret::hash));
         self
     }
 
-    /// Replaces all but the last four characters.
+    /// Replaces all but the last four characters, or all of a short text.
     #[must_use]
     pub fn mask(mut self) -> Self {
-        self.value = self.value.map(|value| secret::mask(&value.as_str()).into());
+        self.value = self.value.map(|value| secret::hidden(&value, secret::mask));
         self
     }
 
@@ -148,11 +156,7 @@ impl Tags {
         if self.quiet.is_some() {
             return;
         }
-        let tag = tag();
-        if tag.missing | tag.baggage {
-            self.note(key, &tag);
-        }
-        if let Some(value) = tag.value {
+        if let Some(value) = self.take(key, caught(tag)) {
             self.own.push(KeyValue::new(key, value));
         }
     }
@@ -164,13 +168,20 @@ impl Tags {
         if self.quiet.as_ref().is_some_and(|quiet| !quiet.needs(key)) {
             return;
         }
-        let tag = tag();
+        if let Some(value) = self.take(key, caught(tag)) {
+            self.scoped.push(KeyValue::new(key, shared(value)));
+        }
+    }
+
+    /// The tag's value. A tag whose expression has panicked has none, and is reported as missing: a text
+    /// in its place would have another type than the tag's.
+    fn take(&mut self, key: &'static str, tag: Option<Tag>) -> Option<Value> {
+        let tag = tag.unwrap_or(Tag { value: None, whole: false, missing: true, baggage: false });
+        let tag = Tag { value: tag.value.map(within_bounds), ..tag };
         if tag.missing | tag.baggage {
             self.note(key, &tag);
         }
-        if let Some(value) = tag.value {
-            self.scoped.push(KeyValue::new(key, shared(value)));
-        }
+        tag.value
     }
 
     /// What a tag asks for besides being an attribute.
@@ -201,12 +212,52 @@ impl Tags {
     /// it, then what it inherits, without the keys that were set. Gives the context of the call, if
     /// that is another one.
     pub(crate) fn finish(&mut self, context: &Context, inherited: &[KeyValue]) -> Option<Context> {
-        for tag in self.scoped.iter().chain(inherited) {
-            if !has_key(&self.own, &tag.key) {
-                self.own.push(tag.clone());
+        self.cap(inherited);
+        for tags in [&self.scoped[..], inherited] {
+            // Keys are compared with those that were set for the span, and not with each other.
+            let set = self.own.len();
+            if set * tags.len() <= FEW {
+                for tag in tags {
+                    if !has_key(&self.own[..set], &tag.key) {
+                        self.own.push(tag.clone());
+                    }
+                }
+            } else {
+                let new = without(tags, &self.own);
+                self.own.extend(new);
             }
         }
         self.enrich(context)
+    }
+
+    /// Lets go of tags for which there is no room in the scope. A tag that replaces one needs none.
+    #[inline]
+    fn cap(&mut self, inherited: &[KeyValue]) {
+        let max = MAX_SCOPED.load(Ordering::Relaxed);
+        if self.scoped.len() + inherited.len() > max && !self.scoped.is_empty() {
+            self.capped(inherited, max);
+        }
+    }
+
+    #[cold]
+    fn capped(&mut self, inherited: &[KeyValue], max: usize) {
+        let known: HashSet<_> = inherited.iter().map(|tag| tag.key.as_str()).collect();
+        let (mut room, before) = (max.saturating_sub(inherited.len()), self.scoped.len());
+        let mut first = None;
+        self.scoped.retain(|tag| {
+            if known.contains(tag.key.as_str()) {
+                return true;
+            }
+            let fits = room > 0;
+            room = room.saturating_sub(1);
+            if !fits {
+                first.get_or_insert_with(|| tag.key.clone());
+            }
+            fits
+        });
+        if let Some(first) = first {
+            report_dropped(before - self.scoped.len(), &first, max);
+        }
     }
 
     /// `context` with the scoped tags and the baggage of this call; `None` if that is what it has.
@@ -219,18 +270,15 @@ impl Tags {
     }
 
     fn enriched(&mut self, context: &Context) -> Option<Context> {
-        let propagated = self.notes.as_mut().map(|notes| std::mem::take(&mut notes.baggage)).unwrap_or_default();
-        let baggage = changed(context.baggage(), &self.scoped, propagated);
         let known = Ambient::of(context);
         let inherited = known.map_or(&[][..], |ambient| &ambient.tags);
+        self.cap(inherited);
+        let propagated = self.notes.as_mut().map(|notes| std::mem::take(&mut notes.baggage)).unwrap_or_default();
+        let baggage = changed(context.baggage(), &self.scoped, propagated);
         let tags = (!self.scoped.iter().all(|tag| inherited.contains(tag))).then(|| {
             let mut tags = std::mem::take(&mut self.scoped);
-            let set = tags.len();
-            for tag in inherited {
-                if !has_key(&tags[..set], &tag.key) {
-                    tags.push(tag.clone());
-                }
-            }
+            let kept = without(inherited, &tags);
+            tags.extend(kept);
             Arc::from(tags)
         });
         if tags.is_none() && baggage.is_none() {
@@ -299,6 +347,44 @@ fn changed(baggage: &Baggage, tags: &[KeyValue], propagated: Vec<(&'static str, 
 /// ```
 pub fn current_tags() -> Arc<[KeyValue]> {
     current::with(|context| Ambient::of(context).map_or_else(Arc::default, |ambient| Arc::clone(&ambient.tags)))
+}
+
+/// How many tags may be in scope: as many attributes as a span has, if not said otherwise.
+static MAX_SCOPED: AtomicUsize = AtomicUsize::new(128);
+
+/// Says how many tags may be in scope in this process.
+#[cfg(feature = "otlp")]
+pub(crate) fn set_max_scoped(max: usize) {
+    MAX_SCOPED.store(max, Ordering::Relaxed);
+}
+
+/// Tells that there was no room for tags: a count, and a warning for the first.
+#[cold]
+fn report_dropped(count: usize, first: &Key, max: usize) {
+    static WARNED: AtomicBool = AtomicBool::new(false);
+    global::meter("throughline")
+        .u64_counter("throughline.tags.dropped")
+        .with_description("Tags for which there was no room in their scope")
+        .build()
+        .add(count as u64, &[]);
+    if !WARNED.swap(true, Ordering::Relaxed) {
+        tracing::warn!(
+            "the tag `{first}` and perhaps others are dropped: there are {max} tags in scope; record what is of one \
+             span alone with `tags(…)` or `throughline::record`, or raise `OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`"
+        );
+    }
+}
+
+/// So many comparisons of keys are cheaper than to hash the keys.
+const FEW: usize = 512;
+
+/// Those of `tags` whose keys are not in `set`.
+fn without(tags: &[KeyValue], set: &[KeyValue]) -> Vec<KeyValue> {
+    if tags.len() * set.len() <= FEW {
+        return tags.iter().filter(|tag| !has_key(set, &tag.key)).cloned().collect();
+    }
+    let keys: HashSet<_> = set.iter().map(|tag| tag.key.as_str()).collect();
+    tags.iter().filter(|tag| !keys.contains(tag.key.as_str())).cloned().collect()
 }
 
 pub(crate) fn has_key(attributes: &[KeyValue], key: &Key) -> bool {

@@ -1,12 +1,20 @@
 //! What may be the value of a tag.
 
 use std::borrow::Cow;
+use std::cell::Cell;
+use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Write as _};
-use std::num::NonZero;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::num::{NonZero, Saturating, Wrapping};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic;
+use std::time::{Duration, SystemTime};
 
-use opentelemetry::{Array, StringValue, Value};
+use opentelemetry::{Array, SpanId, StringValue, TraceId, Value};
+
+use crate::caught::caught;
 
 /// A text value longer than this many bytes is cut at a character boundary and marked with `…`.
 pub const MAX_TEXT_BYTES: usize = 1024;
@@ -16,10 +24,27 @@ pub const MAX_LIST_LEN: usize = 64;
 
 /// A type whose values can be tags, that is, span attributes.
 ///
-/// Integers stay integers, floats stay floats, slices of primitives become arrays, and `None` is
-/// left out. Text is bounded by [`MAX_TEXT_BYTES`], lists by [`MAX_LIST_LEN`].
+/// | type | value |
+/// |---|---|
+/// | integers, `NonZero`, `Wrapping`, `Saturating`, atomics | an integer; beyond the range of `i64`, text |
+/// | `f32`, `f64`, `bool` | a float, a truth value |
+/// | `str`, `char`, `Path`, `OsStr`, and what owns them | text; what is not Unicode is replaced |
+/// | `IpAddr`, `SocketAddr`, and those of one version | text: `192.0.2.1`, `[2001:db8::1]:443` |
+/// | [`Duration`] | seconds, as a float, the unit of OpenTelemetry's conventions. The key has to say so: `timeout_s` |
+/// | [`SystemTime`] | text by RFC 3339, in UTC: `2026-11-21T14:19:02.5Z` |
+/// | slices, arrays, `Vec` of these | a list |
+/// | `[u8]`, `Bytes` (feature `http`) | a list of integers, as other slices: the first 64 bytes |
+/// | `Option` | nothing for `None` |
+/// | references, `Box`, `Rc`, `Arc`, `Cow`, guards of locks and cells | what they lead to |
+/// | [`Value`] | itself |
 ///
-/// Implement it for a type of your own to give it a fixed form as a tag:
+/// Whatever the type, text is bounded by [`MAX_TEXT_BYTES`], lists by [`MAX_LIST_LEN`].
+///
+/// All other types, such as those of `uuid`, `chrono`, `jiff`, `url` and `rust_decimal`, go through
+/// their `Display` or `Debug`: `%value` and `?value` in an attribute, [`display`](crate::display()) and
+/// [`debug`](crate::debug()) elsewhere.
+///
+/// Implement the trait for a type of your own to give it a fixed form as a tag:
 ///
 /// ```
 /// use throughline::{TagValue, Value};
@@ -36,6 +61,7 @@ pub const MAX_LIST_LEN: usize = 64;
     message = "`{Self}` cannot be the value of a tag",
     label = "no conversion to an attribute value",
     note = "put `%` before the expression to record it through `Display`, or `?` through `Debug`: `name = %expression`",
+    note = "outside of an attribute, write `throughline::display(&expression)` or `throughline::debug(&expression)`",
     note = "or implement `throughline::TagValue` for the type; for a returned value write `ret = debug`"
 )]
 pub trait TagValue {
@@ -62,7 +88,7 @@ macro_rules! integers {
     (lists $int:ty) => {
         impl TagValue for [$int] {
             fn tag_value(&self) -> Option<Value> {
-                let kept = &self[..self.len().min(MAX_LIST_LEN)];
+                let kept = &self[..self.len().min(max_list())];
                 let exact: Result<Vec<i64>, _> = kept.iter().map(|int| i64::try_from(*int)).collect();
                 Some(Value::Array(match exact {
                     Ok(ints) => Array::I64(ints),
@@ -74,6 +100,12 @@ macro_rules! integers {
         impl TagValue for NonZero<$int> {
             fn tag_value(&self) -> Option<Value> {
                 self.get().tag_value()
+            }
+        }
+
+        impl TagValue for [NonZero<$int>] {
+            fn tag_value(&self) -> Option<Value> {
+                self.iter().take(max_list()).map(|int| int.get()).collect::<Vec<_>>().tag_value()
             }
         }
     };
@@ -96,12 +128,6 @@ impl TagValue for f64 {
 impl TagValue for f32 {
     fn tag_value(&self) -> Option<Value> {
         Some(Value::F64(f64::from(*self)))
-    }
-}
-
-impl TagValue for char {
-    fn tag_value(&self) -> Option<Value> {
-        Some(display(self))
     }
 }
 
@@ -128,7 +154,7 @@ impl TagValue for Arc<str> {
     }
 }
 
-impl TagValue for Cow<'_, str> {
+impl<T: TagValue + ToOwned + ?Sized> TagValue for Cow<'_, T> {
     fn tag_value(&self) -> Option<Value> {
         self.as_ref().tag_value()
     }
@@ -136,7 +162,15 @@ impl TagValue for Cow<'_, str> {
 
 impl TagValue for Value {
     fn tag_value(&self) -> Option<Value> {
-        Some(self.clone())
+        // A huge one is not copied to be cut.
+        Some(match self {
+            Self::String(text) => return text.tag_value(),
+            Self::Array(Array::String(texts)) => list_of_texts(texts.iter().map(StringValue::as_str)),
+            Self::Array(Array::I64(ints)) => return ints.tag_value(),
+            Self::Array(Array::F64(floats)) => return floats.tag_value(),
+            Self::Array(Array::Bool(bools)) => return bools.tag_value(),
+            other => other.clone(),
+        })
     }
 }
 
@@ -146,21 +180,177 @@ impl TagValue for StringValue {
     }
 }
 
+impl TagValue for Duration {
+    /// In seconds.
+    fn tag_value(&self) -> Option<Value> {
+        Some(Value::F64(self.as_secs_f64()))
+    }
+}
+
+impl TagValue for [Duration] {
+    /// In seconds.
+    fn tag_value(&self) -> Option<Value> {
+        Some(Value::Array(Array::F64(self.iter().take(max_list()).map(Duration::as_secs_f64).collect())))
+    }
+}
+
+impl TagValue for SystemTime {
+    /// As text by RFC 3339, in UTC.
+    fn tag_value(&self) -> Option<Value> {
+        let (days, in_day) = match self.duration_since(Self::UNIX_EPOCH) {
+            Ok(since) => {
+                (i64::try_from(since.as_secs() / DAY).ok()?, Duration::new(since.as_secs() % DAY, since.subsec_nanos()))
+            }
+            Err(before) => {
+                let before = before.duration();
+                let days = before.as_secs().div_ceil(DAY)
+                    + u64::from(before.subsec_nanos() > 0 && before.as_secs() % DAY == 0);
+                (-i64::try_from(days).ok()?, Duration::from_secs(days.checked_mul(DAY)?).checked_sub(before)?)
+            }
+        };
+        let (year, month, day) = date(days)?;
+        let seconds = in_day.as_secs();
+        let mut text =
+            format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
+        if in_day.subsec_nanos() > 0 {
+            let fraction = format!(".{:09}", in_day.subsec_nanos());
+            text.push_str(fraction.trim_end_matches('0'));
+        }
+        text.push('Z');
+        Some(Value::String(text.into()))
+    }
+}
+
+/// Seconds in a day.
+const DAY: u64 = 24 * 60 * 60;
+
+/// Year, month and day of the proleptic Gregorian calendar, by days since 1970-01-01.
+fn date(days: i64) -> Option<(i64, i64, i64)> {
+    // Days since 0000-03-01, so that a leap day is the last of its year; 146,097 days are 400 years.
+    let days = days.checked_add(719_468)?;
+    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    Some((era * 400 + year_of_era + i64::from(month <= 2), month, day))
+}
+
+macro_rules! shown {
+    ($($of:ty)*) => {$(
+        impl TagValue for $of {
+            fn tag_value(&self) -> Option<Value> {
+                Some(display(self))
+            }
+        }
+
+        impl TagValue for [$of] {
+            fn tag_value(&self) -> Option<Value> {
+                Some(list_of_texts(self.iter().map(|one| text(format_args!("{one}")))))
+            }
+        }
+    )*};
+}
+
+shown!(char IpAddr Ipv4Addr Ipv6Addr SocketAddr SocketAddrV4 SocketAddrV6 TraceId SpanId);
+
+impl TagValue for fmt::Arguments<'_> {
+    fn tag_value(&self) -> Option<Value> {
+        Some(display(self))
+    }
+}
+
+macro_rules! system_texts {
+    ($($of:ty)*) => {$(
+        impl TagValue for $of {
+            fn tag_value(&self) -> Option<Value> {
+                self.as_os_str().to_string_lossy().as_ref().tag_value()
+            }
+        }
+    )*};
+}
+
+system_texts!(Path PathBuf OsString);
+
+impl TagValue for OsStr {
+    fn tag_value(&self) -> Option<Value> {
+        self.to_string_lossy().as_ref().tag_value()
+    }
+}
+
+macro_rules! system_text_lists {
+    ($($of:ty)*) => {$(
+        impl TagValue for [$of] {
+            fn tag_value(&self) -> Option<Value> {
+                Some(list_of_texts(self.iter().map(|one| AsRef::<OsStr>::as_ref(one).to_string_lossy())))
+            }
+        }
+    )*};
+}
+
+system_text_lists!(PathBuf &Path OsString &OsStr);
+
+macro_rules! wrapped {
+    ($($wrapper:ident)*) => {$(
+        impl<T: TagValue> TagValue for $wrapper<T> {
+            fn tag_value(&self) -> Option<Value> {
+                self.0.tag_value()
+            }
+        }
+    )*};
+}
+
+wrapped!(Wrapping Saturating);
+
+macro_rules! atomics {
+    ($($size:literal $($atomic:ident)*;)*) => {$($(
+        #[cfg(target_has_atomic = $size)]
+        impl TagValue for atomic::$atomic {
+            fn tag_value(&self) -> Option<Value> {
+                self.load(atomic::Ordering::Relaxed).tag_value()
+            }
+        }
+    )*)*};
+}
+
+atomics! {
+    "8" AtomicBool AtomicI8 AtomicU8;
+    "16" AtomicI16 AtomicU16;
+    "32" AtomicI32 AtomicU32;
+    "64" AtomicI64 AtomicU64;
+    "ptr" AtomicIsize AtomicUsize;
+}
+
+#[cfg(feature = "http")]
+impl TagValue for bytes::Bytes {
+    fn tag_value(&self) -> Option<Value> {
+        self.as_ref().tag_value()
+    }
+}
+
+#[cfg(feature = "http")]
+impl TagValue for bytes::BytesMut {
+    fn tag_value(&self) -> Option<Value> {
+        self.as_ref().tag_value()
+    }
+}
+
 impl TagValue for [bool] {
     fn tag_value(&self) -> Option<Value> {
-        Some(Value::Array(Array::Bool(self.iter().copied().take(MAX_LIST_LEN).collect())))
+        Some(Value::Array(Array::Bool(self.iter().copied().take(max_list()).collect())))
     }
 }
 
 impl TagValue for [f64] {
     fn tag_value(&self) -> Option<Value> {
-        Some(Value::Array(Array::F64(self.iter().copied().take(MAX_LIST_LEN).collect())))
+        Some(Value::Array(Array::F64(self.iter().copied().take(max_list()).collect())))
     }
 }
 
 impl TagValue for [f32] {
     fn tag_value(&self) -> Option<Value> {
-        Some(Value::Array(Array::F64(self.iter().copied().map(f64::from).take(MAX_LIST_LEN).collect())))
+        Some(Value::Array(Array::F64(self.iter().copied().map(f64::from).take(max_list()).collect())))
     }
 }
 
@@ -168,14 +358,18 @@ macro_rules! text_lists {
     ($($text:ty)*) => {$(
         impl TagValue for [$text] {
             fn tag_value(&self) -> Option<Value> {
-                let texts = self.iter().take(MAX_LIST_LEN).map(|text| StringValue::from(bounded(text).into_owned()));
-                Some(Value::Array(Array::String(texts.collect())))
+                Some(list_of_texts(self.iter()))
             }
         }
     )*};
 }
 
-text_lists!(&str String Cow<'_, str> Arc<str>);
+text_lists!(&str String &String Box<str> Rc<str> Arc<str> Cow<'_, str>);
+
+fn list_of_texts(texts: impl Iterator<Item: AsRef<str>>) -> Value {
+    let texts = texts.take(max_list()).map(|text| StringValue::from(bounded(text.as_ref()).into_owned()));
+    Value::Array(Array::String(texts.collect()))
+}
 
 impl<T> TagValue for Vec<T>
 where
@@ -211,11 +405,68 @@ macro_rules! pointers {
     )*};
 }
 
-pointers!(&T, &mut T, Box<T>, Rc<T>);
+pointers!(
+    &T,
+    &mut T,
+    Box<T>,
+    Rc<T>,
+    std::cell::Ref<'_, T>,
+    std::cell::RefMut<'_, T>,
+    std::sync::MutexGuard<'_, T>,
+    std::sync::RwLockReadGuard<'_, T>,
+    std::sync::RwLockWriteGuard<'_, T>
+);
 
 impl<T: TagValue> TagValue for Arc<T> {
     fn tag_value(&self) -> Option<Value> {
         (**self).tag_value()
+    }
+}
+
+impl<T> TagValue for Arc<[T]>
+where
+    [T]: TagValue,
+{
+    fn tag_value(&self) -> Option<Value> {
+        (**self).tag_value()
+    }
+}
+
+impl TagValue for Arc<Path> {
+    fn tag_value(&self) -> Option<Value> {
+        (**self).tag_value()
+    }
+}
+
+/// A tag through its `Display`. Made by [`display`](crate::display()).
+#[derive(Debug, Clone, Copy)]
+pub struct DisplayValue<T>(T);
+
+/// A tag through its `Debug`. Made by [`debug`](crate::debug()).
+#[derive(Debug, Clone, Copy)]
+pub struct DebugValue<T>(T);
+
+impl<T: fmt::Display> DisplayValue<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(value)
+    }
+}
+
+impl<T: fmt::Debug> DebugValue<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(value)
+    }
+}
+
+impl<T: fmt::Display> TagValue for DisplayValue<T> {
+    fn tag_value(&self) -> Option<Value> {
+        Some(display(&self.0))
+    }
+}
+
+impl<T: fmt::Debug> TagValue for DebugValue<T> {
+    fn tag_value(&self) -> Option<Value> {
+        Some(debug(&self.0))
     }
 }
 
@@ -229,33 +480,92 @@ pub(crate) fn debug(value: &(impl fmt::Debug + ?Sized)) -> Value {
     Value::String(text(format_args!("{value:?}")).into())
 }
 
-/// Writes until the bound is reached, so that a huge value costs no more than a long one, and
-/// survives a formatter that fails.
+/// Writes until the bound is reached, so that a huge value costs no more than a long one.
 pub(crate) fn text(arguments: fmt::Arguments<'_>) -> String {
-    struct Bounded(String);
+    text_within(max_text(), arguments)
+}
+
+/// What stands for the rest of a value whose formatter has panicked.
+const PANICKED: &str = "<panicked while formatting>";
+
+/// The text, cut where it is longer than `max` bytes. Survives a formatter that fails or panics.
+#[inline(never)]
+pub(crate) fn text_within(max: usize, arguments: fmt::Arguments<'_>) -> String {
+    struct Bounded {
+        text: String,
+        max: usize,
+    }
 
     impl fmt::Write for Bounded {
         fn write_str(&mut self, piece: &str) -> fmt::Result {
-            let left = MAX_TEXT_BYTES.saturating_sub(self.0.len());
+            let left = self.max.saturating_sub(self.text.len());
             if piece.len() <= left {
-                self.0.push_str(piece);
+                self.text.push_str(piece);
                 return Ok(());
             }
-            self.0.push_str(&piece[..floor_char_boundary(piece, left)]);
-            self.0.push('…');
+            self.text.push_str(&piece[..floor_char_boundary(piece, left)]);
+            self.text.push('…');
             Err(fmt::Error)
         }
     }
 
-    let mut out = Bounded(String::new());
+    let mut out = Bounded { text: String::new(), max };
     // An error is either our own stop sign or a broken formatter; what was written so far stands.
-    let _ = out.write_fmt(arguments);
-    out.0
+    if caught(|| out.write_fmt(arguments)).is_none() {
+        out.text.push_str(PANICKED);
+    }
+    out.text
+}
+
+/// The value, if it is not larger than a tag may be; else what is kept of it. For what was not made by
+/// one of the conversions here.
+#[inline]
+pub(crate) fn within_bounds(value: Value) -> Value {
+    let fits = match &value {
+        Value::String(text) => text.as_str().len() <= MAX_TEXT_BYTES + '…'.len_utf8(),
+        Value::Array(Array::String(texts)) => {
+            texts.len() <= MAX_LIST_LEN
+                && texts.iter().all(|text| text.as_str().len() <= MAX_TEXT_BYTES + '…'.len_utf8())
+        }
+        Value::Array(Array::I64(list)) => list.len() <= MAX_LIST_LEN,
+        Value::Array(Array::F64(list)) => list.len() <= MAX_LIST_LEN,
+        Value::Array(Array::Bool(list)) => list.len() <= MAX_LIST_LEN,
+        _ => true,
+    };
+    if fits { value } else { value.tag_value().unwrap_or(value) }
+}
+
+thread_local! {
+    /// Whether conversions on this thread leave values whole, because something is made of them that
+    /// must not depend on where they are cut.
+    static WHOLE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs a conversion that does not cut anything.
+pub(crate) fn whole<R>(convert: impl FnOnce() -> R) -> R {
+    struct Restored(bool);
+    impl Drop for Restored {
+        fn drop(&mut self) {
+            WHOLE.set(self.0);
+        }
+    }
+    let _restored = Restored(WHOLE.replace(true));
+    convert()
 }
 
 #[inline]
-fn bounded(text: &str) -> Cow<'_, str> {
-    if text.len() <= MAX_TEXT_BYTES {
+fn max_text() -> usize {
+    if WHOLE.get() { usize::MAX } else { MAX_TEXT_BYTES }
+}
+
+#[inline]
+fn max_list() -> usize {
+    if WHOLE.get() { usize::MAX } else { MAX_LIST_LEN }
+}
+
+#[inline]
+pub(crate) fn bounded(text: &str) -> Cow<'_, str> {
+    if text.len() <= MAX_TEXT_BYTES || WHOLE.get() {
         Cow::Borrowed(text)
     } else {
         Cow::Owned(format!("{}…", &text[..floor_char_boundary(text, MAX_TEXT_BYTES)]))

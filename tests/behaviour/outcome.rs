@@ -93,12 +93,66 @@ fn an_error_without_the_error_trait_is_seen() {
 }
 
 #[test]
-fn an_error_with_only_debug_is_described_by_it() {
+fn debug_does_not_stand_in_for_display() {
     #[traced]
     fn fails() -> Result<(), OnlyDebug> {
         Err(OnlyDebug(7))
     }
-    assert_failed(&one(|| drop(fails())), "OnlyDebug(7)", "behaviour::outcome::OnlyDebug");
+    #[traced(err = debug)]
+    fn asks_for_it() -> Result<(), OnlyDebug> {
+        Err(OnlyDebug(7))
+    }
+    assert_failed(&one(|| drop(fails())), "", "behaviour::outcome::OnlyDebug");
+    assert_failed(&one(|| drop(asks_for_it())), "OnlyDebug(7)", "behaviour::outcome::OnlyDebug");
+}
+
+/// What is returned is the caller's, whatever its formatters do.
+#[test]
+fn a_formatter_that_panics_is_not_the_callers_problem() {
+    #[derive(PartialEq)]
+    struct Broken;
+    impl fmt::Display for Broken {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("half ")?;
+            panic!("in `Display`")
+        }
+    }
+    impl fmt::Debug for Broken {
+        fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+            panic!("in `Debug`")
+        }
+    }
+    #[traced]
+    fn shown() -> Result<(), Broken> {
+        Err(Broken)
+    }
+    #[traced(err = debug)]
+    fn debugged() -> Result<(), Broken> {
+        Err(Broken)
+    }
+    #[traced(ret = debug)]
+    fn returned() -> Broken {
+        Broken
+    }
+    let broken = "behaviour::outcome::a_formatter_that_panics_is_not_the_callers_problem::Broken";
+    assert_failed(&one(|| assert!(shown() == Err(Broken))), "half <panicked while formatting>", broken);
+    assert_failed(&one(|| assert!(debugged() == Err(Broken))), "<panicked while formatting>", broken);
+    let span = one(|| assert!(returned() == Broken));
+    assert_eq!(span.attribute("return"), Some(&text("<panicked while formatting>")));
+    assert_eq!(span.status, Status::Unset);
+    let tried = || throughline::try_in_span("tried", || Err::<(), _>(Broken));
+    assert_failed(&one(|| assert!(tried() == Err(Broken))), "half <panicked while formatting>", broken);
+}
+
+#[test]
+fn the_urls_in_an_error_are_redacted() {
+    #[traced]
+    fn fetch() -> Result<(), String> {
+        Err("error sending request for url (https://ada:pw@example.com/a?page=2&access_token=t): refused".to_owned())
+    }
+    let shown =
+        "error sending request for url (https://REDACTED:REDACTED@example.com/a?page=2&access_token=REDACTED): refused";
+    assert_failed(&one(|| drop(fetch())), shown, "alloc::string::String");
 }
 
 #[test]

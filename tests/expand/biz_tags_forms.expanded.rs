@@ -22,9 +22,9 @@ fn place(
                 .scope(
                     "account",
                     || {
-                        ::throughline::__private::Tag::new(
-                                ::throughline::__private::value(&account),
-                            )
+                        ::throughline::__private::Tag::whole(|| ::throughline::__private::value(
+                                &account,
+                            ))
                             .hash()
                             .propagate()
                     },
@@ -100,9 +100,9 @@ fn place(
                 .scope(
                     "phone",
                     || {
-                        ::throughline::__private::Tag::new(
-                                ::throughline::__private::value(&req.phone),
-                            )
+                        ::throughline::__private::Tag::whole(|| ::throughline::__private::value(
+                                &req.phone,
+                            ))
                             .mask()
                     },
                 );

@@ -63,7 +63,14 @@ fn statement(tag: &Tag, tags: &Ident, method: &str, item: &ItemFn, runtime: &Run
             calls.extend(quote_spanned!(span=> .#call()));
         }
     }
-    quote_spanned!(span=> #cfgs #tags.#method(#key, || #runtime::Tag::new(#value) #calls);)
+    // A value that is hidden is hidden whole, and cut after that.
+    let hides = tag.modifiers.iter().any(|modifier| matches!(modifier, Modifier::Hash | Modifier::Mask));
+    let new = if hides {
+        quote_spanned!(span=> #runtime::Tag::whole(|| #value))
+    } else {
+        quote_spanned!(span=> #runtime::Tag::new(#value))
+    };
+    quote_spanned!(span=> #cfgs #tags.#method(#key, || #new #calls);)
 }
 
 /// The conversion bears the place of the user's value, so that its errors do.

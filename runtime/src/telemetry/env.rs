@@ -10,6 +10,7 @@ use percent_encoding::percent_decode_str;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::error::InitError;
+use crate::error_text::ErrorText;
 use crate::propagation::Format;
 
 /// A variable whose value cannot be understood.
@@ -175,6 +176,8 @@ pub(super) struct Settings {
     pub(super) propagators: Option<Vec<Format>>,
     pub(super) batching: Batching,
     pub(super) limits: SpanLimits,
+    /// What is recorded of the texts of errors.
+    pub(super) error_text: Option<ErrorText>,
     pub(super) value_limit: Option<usize>,
 }
 
@@ -190,6 +193,9 @@ impl Settings {
 }
 
 /// Reads variables. An empty one counts as not set, as the specification has it.
+/// What counts in a process whose SDK is disabled.
+const HEARD_IF_DISABLED: [&str; 2] = ["OTEL_PROPAGATORS", "THROUGHLINE_ERROR_TEXT"];
+
 pub(super) struct Variables<'a>(pub(super) &'a dyn Fn(&str) -> Option<String>);
 
 impl Variables<'_> {
@@ -245,9 +251,9 @@ impl Variables<'_> {
 
     pub(super) fn read(&self) -> Result<Settings, VariableError> {
         if self.choice("OTEL_SDK_DISABLED", &[("true", true), ("false", false)])?.unwrap_or(false) {
-            // Nothing else has a say then, but for what is passed on.
-            let propagators = |name: &str| self.get(name).filter(|_| name == "OTEL_PROPAGATORS");
-            return Ok(Settings { disabled: true, ..Variables(&propagators).read()? });
+            // Nothing else has a say then, but for what is passed on, and what log lines may show.
+            let heard = |name: &str| self.get(name).filter(|_| HEARD_IF_DISABLED.contains(&name));
+            return Ok(Settings { disabled: true, ..Variables(&heard).read()? });
         }
         let (sampler, wrapped) = self.sampler()?;
         Ok(Settings {
@@ -259,6 +265,9 @@ impl Variables<'_> {
             propagators: self.propagators()?,
             batching: self.batching()?,
             limits: self.limits()?,
+            error_text: self
+                .choice("THROUGHLINE_ERROR_TEXT", &[("full", false), ("type", true)])?
+                .map(|type_only| if type_only { ErrorText::type_only() } else { ErrorText::full() }),
             value_limit: self
                 .limit("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT")?
                 .or(self.limit("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT")?)

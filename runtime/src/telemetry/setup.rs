@@ -32,9 +32,11 @@ use super::text::bounded;
 use super::{RequestIdGenerator, TagProcessor};
 use super::{otlp, overdue, resource};
 use crate::console::Console;
+use crate::error_text::{self, ErrorText};
 use crate::open::{self, Table};
 use crate::propagation::{self, Propagator};
 use crate::source::{self, SetUp};
+use crate::tags;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -94,6 +96,7 @@ pub fn builder() -> Builder {
         exporter: None,
         sampler: None,
         propagator: None,
+        error_text: None,
         queue: None,
         open_spans: OPEN_SPANS,
         overdue: OVERDUE,
@@ -115,6 +118,7 @@ pub struct Builder {
     exporter: Option<Make>,
     sampler: Option<Box<dyn ShouldSample>>,
     propagator: Option<Propagator>,
+    error_text: Option<ErrorText>,
     queue: Option<usize>,
     open_spans: usize,
     overdue: Duration,
@@ -174,6 +178,13 @@ impl Builder {
         self
     }
 
+    /// What is recorded of the texts of errors; see [`ErrorText`]. Goes before the variable
+    /// `THROUGHLINE_ERROR_TEXT`, and is for the whole process.
+    pub fn error_text(mut self, choice: ErrorText) -> Self {
+        self.error_text = Some(choice);
+        self
+    }
+
     /// How many finished spans may wait for the collector, those included that are being exported: the
     /// bound in memory. From three
     /// quarters of it on, new traces are not recorded. 131,072 if not set.
@@ -221,7 +232,9 @@ impl Builder {
             (None, Some(formats)) => Propagator::new(formats),
             (None, None) => Propagator::default(),
         };
+        let error_text = (self.error_text, settings.error_text.take());
         if settings.disabled {
+            choose(error_text);
             return Ok(disabled(propagator));
         }
 
@@ -273,6 +286,7 @@ impl Builder {
             },
             &self.sampler.as_ref().map_or_else(|| settings.sampler_name(), |_| "of the application".to_owned()),
         );
+        let max_tags = settings.limits.max_attributes_per_span as usize;
         let sampler = self.sampler.unwrap_or_else(|| first(&settings));
         // Also when nothing is kept here: a root that is not sampled would switch the services below off,
         // and processors of the application's own see what is sampled.
@@ -296,6 +310,8 @@ impl Builder {
             provider = provider.with_span_processor(Console::stderr());
         }
         let provider = provider.build();
+        choose(error_text);
+        tags::set_max_scoped(max_tags);
         propagate(propagator);
         global::set_tracer_provider(provider.clone());
         source::install(&provider);
@@ -327,6 +343,15 @@ fn disabled(propagator: Propagator) -> Telemetry {
 fn introduction(resource: &Resource, way: &str, sampler: &str) -> String {
     let service = resource.get(&Key::from_static_str("service.name")).map(|name| bounded(&name.to_string()));
     format!("throughline {VERSION}: service `{}`, {way}, sampler {sampler}", service.unwrap_or_default())
+}
+
+/// What was said to the builder counts, then what was set in code before, then the variable.
+fn choose((said, variable): (Option<ErrorText>, Option<ErrorText>)) {
+    match (said, variable) {
+        (Some(said), _) => error_text::set_error_text(said),
+        (None, Some(variable)) => error_text::set_default(variable),
+        (None, None) => {}
+    }
 }
 
 fn propagate(propagator: Propagator) {

@@ -1,0 +1,48 @@
+//! Calls code of the application's, such as a `Display`, of which telemetry must not fail.
+//!
+//! The panic hook has told of the panic by then. Where a panic aborts, it does so here too.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// What `f` returns, or `None` if it panics.
+#[inline]
+pub(crate) fn caught<R>(f: impl FnOnce() -> R) -> Option<R> {
+    let (mut f, mut returned) = (Some(f), None);
+    // One landing pad for all callers, rather than one in each.
+    run(&mut || returned = f.take().map(|f| f()));
+    returned
+}
+
+#[inline(never)]
+fn run(f: &mut dyn FnMut()) {
+    // Nothing looks at what a panic has left half done: the caller has no result.
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
+        discard(payload);
+    }
+}
+
+/// The destructor of a payload may panic as well, with a payload of its own.
+#[cold]
+fn discard(payload: Box<dyn std::any::Any + Send>) {
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(again);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_none() {
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                std::panic::panic_any("in the destructor of a payload");
+            }
+        }
+        assert_eq!(caught(|| 7), Some(7));
+        assert_eq!(caught(|| -> u8 { panic!("lost") }), None);
+        assert_eq!(caught(|| -> u8 { std::panic::panic_any(Bomb) }), None);
+    }
+}

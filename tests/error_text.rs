@@ -1,0 +1,107 @@
+//! What of the texts of errors is recorded is chosen for the process, so this is one test.
+
+use opentelemetry::trace::Status;
+use throughline::testing::{Capture, FinishedSpan};
+use throughline::{ErrorText, record_error, set_error_text, traced};
+
+#[traced]
+fn fails() -> Result<(), String> {
+    Err("user ada has no card".to_owned())
+}
+
+#[traced(err = debug)]
+fn debugs() -> Result<(), String> {
+    Err("user ada has no card".to_owned())
+}
+
+#[traced]
+fn panics() {
+    panic!("user {} is locked", "ada")
+}
+
+#[traced]
+fn handles() {
+    record_error(&std::io::Error::other("user ada is gone"));
+}
+
+#[traced(stream)]
+fn streams() -> impl futures::Stream<Item = Result<(), String>> {
+    futures::stream::iter([Err("user ada has no card".to_owned())])
+}
+
+/// All that the spans of all kinds of failure show.
+fn shown() -> Vec<(String, String)> {
+    let capture = Capture::new();
+    capture.run(|| {
+        drop(fails());
+        drop(debugs());
+        let _caught = std::panic::catch_unwind(panics);
+        handles();
+        assert_eq!(futures::executor::block_on_stream(std::pin::pin!(streams())).count(), 1);
+    });
+    capture.spans().iter().flat_map(texts).collect()
+}
+
+fn texts(span: &FinishedSpan) -> Vec<(String, String)> {
+    let mut texts = Vec::new();
+    if let Status::Error { description } = &span.status {
+        texts.push((format!("{} status", span.name), description.to_string()));
+    }
+    let events = span.events.events.iter().flat_map(|event| &event.attributes);
+    texts.extend(
+        events
+            .filter(|attribute| !attribute.key.as_str().ends_with(".type"))
+            .map(|attribute| (format!("{} {}", span.name, attribute.key), attribute.value.to_string())),
+    );
+    texts
+}
+
+#[test]
+fn what_is_recorded_is_chosen_once_for_all() {
+    let init = |variable: &'static str| {
+        let get = move |name: &str| match name {
+            "THROUGHLINE_ERROR_TEXT" => Some(variable.to_owned()),
+            "OTEL_SDK_DISABLED" => Some("true".to_owned()),
+            _ => None,
+        };
+        throughline::telemetry::builder().variables(get)
+    };
+    let full = shown();
+    assert_eq!(full.len(), 9, "{full:?}");
+    let wrong = init("none").init().expect_err("no such choice");
+    assert_eq!(wrong.to_string(), "`THROUGHLINE_ERROR_TEXT` is `none`; expected one of `full`, `type`");
+    drop(init("full").init().expect("a choice"));
+    assert_eq!(shown(), full);
+    // What is said in code goes before the variable.
+    drop(init("full").error_text(ErrorText::type_only()).init().expect("a choice"));
+    assert!(shown().iter().all(|(_, text)| text.is_empty()));
+    set_error_text(ErrorText::full());
+    drop(init("type").init().expect("a choice"));
+    assert_eq!(shown(), full);
+    assert!(full.iter().all(|(_, text)| text.contains("ada")), "{full:?}");
+
+    set_error_text(ErrorText::type_only());
+    let types = shown();
+    assert_eq!(types.len(), 4, "a status has no text, and an event no message: {types:?}");
+    assert!(types.iter().all(|(_, text)| text.is_empty()), "{types:?}");
+
+    set_error_text(ErrorText::redacted(|text| text.replace("ada", "…")));
+    let redacted = shown();
+    assert_eq!(redacted.len(), full.len());
+    for ((at, full), (_, redacted)) in full.iter().zip(&redacted) {
+        assert_eq!(full.replace("ada", "…"), *redacted, "{at}");
+    }
+
+    // The whole text is looked at before it is cut, and a function that panics shows nothing.
+    set_error_text(ErrorText::redacted(|text| {
+        assert!(!text.contains("ada"), "a bug");
+        text.len().to_string()
+    }));
+    assert!(shown().iter().all(|(_, text)| text == "<panicked while redacting>"));
+    let capture = Capture::new();
+    drop(capture.run(|| throughline::try_in_span("long", || Err::<(), _>("x".repeat(3000)))));
+    assert_eq!(capture.span("long").status, Status::error("3000"));
+
+    set_error_text(ErrorText::full());
+    assert_eq!(shown(), full);
+}

@@ -1,0 +1,74 @@
+//! How many tags may be in scope is said for the process, and counted in it, so this is one test.
+
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics};
+use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
+use throughline::testing::Capture;
+use throughline::{Value, current_tags};
+
+/// Runs `inside` with `count` tags `<prefix>0`, `<prefix>1`, … in scope, all of one call.
+fn with_tags<R>(prefix: &str, count: usize, inside: impl FnOnce() -> R) -> R {
+    let tags = (0..count).map(|n| &*format!("{prefix}{n}").leak());
+    tags.fold(throughline::span(prefix.to_owned()), |span, key| span.biz_tag(key, 1)).run(inside)
+}
+
+fn dropped(meters: &SdkMeterProvider, exporter: &InMemoryMetricExporter) -> u64 {
+    meters.force_flush().expect("the exporter is in this process");
+    let batches = exporter.get_finished_metrics().expect("it was flushed");
+    let metrics = batches.iter().flat_map(ResourceMetrics::scope_metrics).flat_map(ScopeMetrics::metrics);
+    let counts =
+        metrics.filter(|metric| metric.name() == "throughline.tags.dropped").filter_map(|metric| match metric.data() {
+            AggregatedMetrics::U64(MetricData::Sum(sum)) => sum.data_points().next().map(|point| point.value()),
+            _ => None,
+        });
+    counts.last().unwrap_or(0)
+}
+
+#[test]
+fn a_scope_is_bounded() {
+    let exporter = InMemoryMetricExporter::default();
+    let meters = SdkMeterProvider::builder().with_reader(PeriodicReader::builder(exporter.clone()).build()).build();
+    opentelemetry::global::set_meter_provider(meters.clone());
+    let capture = Capture::new();
+
+    let all = capture.run(|| with_tags("few", 100, || with_tags("more", 28, current_tags)));
+    assert_eq!(all.len(), 128, "all of them fit");
+    assert_eq!(dropped(&meters, &exporter), 0);
+
+    capture.run(|| {
+        with_tags("first", 100, || {
+            with_tags("second", 100, || {
+                assert_eq!(current_tags().len(), 128);
+                // One that replaces another needs no room.
+                throughline::span("override").biz_tag("first0", 2).biz_tag("new", 3).run(|| {
+                    assert_eq!(current_tags().len(), 128);
+                    throughline::in_span("child", || {});
+                });
+            });
+        });
+    });
+    assert_eq!(dropped(&meters, &exporter), 72 + 1);
+    for name in ["override", "child"] {
+        let span = capture.span(name);
+        assert_eq!(span.attribute("first0"), Some(&Value::I64(2)), "{name}");
+        assert_eq!(span.attribute("first90"), Some(&Value::I64(1)), "{name}");
+        assert_eq!(span.attribute("second9"), Some(&Value::I64(1)), "{name}");
+        assert_eq!(span.attribute("second28"), None, "{name}");
+        assert_eq!(span.attribute("new"), None, "{name}");
+        let mut keys: Vec<_> = span.attributes.iter().map(|attribute| attribute.key.as_str()).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!(keys.len(), span.attributes.len(), "each key once");
+    }
+    // Ten thousand of one call, for each of which there is no room.
+    let kept = capture.run(|| with_tags("many", 10_000, current_tags));
+    assert_eq!(kept.len(), 128);
+
+    let limit = |name: &str| match name {
+        "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT" => Some("5".to_owned()),
+        "OTEL_TRACES_EXPORTER" => Some("none".to_owned()),
+        _ => None,
+    };
+    let telemetry = throughline::telemetry::builder().variables(limit).init().expect("all is well");
+    assert_eq!(capture.run(|| with_tags("few", 100, current_tags)).len(), 5);
+    drop(telemetry);
+}
