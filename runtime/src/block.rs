@@ -8,13 +8,14 @@ use futures_core::Stream;
 use opentelemetry::Value;
 use opentelemetry::trace::SpanKind;
 
+use crate::busy::{Busy, is_busy};
 use crate::callsite::Callsite;
 use crate::caught::caught;
 use crate::current;
 use crate::future::{Traced, TracedStream};
 use crate::origin::Origin;
 use crate::outcome::Outcome;
-use crate::span::{Opening, Parent, Rest, Scope, Span, is_off};
+use crate::span::{Opening, Parent, Rest, Scope, Span, is_off, without_span};
 use crate::tags::{Quiet, Tag, Tags};
 use crate::value::TagValue;
 
@@ -114,13 +115,13 @@ impl Block {
 
     /// Adds an attribute of this span alone.
     pub fn tag(mut self, key: &'static str, value: impl TagValue) -> Self {
-        set(&mut self.own, key, caught(|| value.tag_value()).flatten());
+        said(|| set(&mut self.own, key, caught(|| value.tag_value()).flatten()));
         self
     }
 
     /// Adds an attribute of this span and of all below it.
     pub fn biz_tag(mut self, key: &'static str, value: impl TagValue) -> Self {
-        set(&mut self.scoped, key, caught(|| value.tag_value()).flatten());
+        said(|| set(&mut self.scoped, key, caught(|| value.tag_value()).flatten()));
         self
     }
 
@@ -134,7 +135,9 @@ impl Block {
     /// Continues from `origin` instead of the current span, which is linked. An origin without an
     /// identity makes this the entry span of a new trace.
     pub fn parent(mut self, origin: &(impl Origin + ?Sized)) -> Self {
-        self.rest.continue_from(origin);
+        if !is_busy() {
+            self.rest.continue_from(origin);
+        }
         self
     }
 
@@ -146,13 +149,17 @@ impl Block {
 
     /// Adds a link to `origin`, if that has an identity.
     pub fn link(mut self, origin: &(impl Origin + ?Sized)) -> Self {
-        self.rest.link(origin);
+        if !is_busy() {
+            self.rest.link(origin);
+        }
         self
     }
 
     /// Adds a link to each of `origins`, such as the messages of a batch.
     pub fn links<I: IntoIterator<Item: Origin>>(mut self, origins: I) -> Self {
-        self.rest.links(origins);
+        if !is_busy() {
+            self.rest.links(origins);
+        }
         self
     }
 
@@ -197,11 +204,15 @@ impl Block {
 
     /// Starts the span; a detached one is cut loose from its caller.
     pub(crate) fn start(self, detached: bool) -> Span {
+        let busy = Busy::begin();
+        if busy.is_nested() {
+            return without_span(detached);
+        }
         let is_plain = !detached && matches!(self.rest.parent, Parent::Current);
         if is_plain && current::with(|current| is_off(current) && Quiet::below(current).is_none()) {
             return Span(Scope::Off);
         }
-        let mut opening = Opening { callsite: &self.callsite, rest: Some(Box::new(self.rest)) };
+        let mut opening = Opening::with_rest(&self.callsite, self.rest);
         let (own, scoped) = (self.own, self.scoped);
         if detached {
             opening = opening.detach();
@@ -220,6 +231,14 @@ impl Block {
 impl std::fmt::Debug for Block {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Block").field("name", &self.rest.name).field("kind", &self.rest.kind).finish_non_exhaustive()
+    }
+}
+
+/// Notes a tag, unless telemetry is at work on this thread: then there will be no span.
+fn said(note: impl FnOnce()) {
+    let busy = Busy::begin();
+    if !busy.is_nested() {
+        note();
     }
 }
 

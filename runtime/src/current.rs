@@ -5,6 +5,8 @@
 
 use opentelemetry::{Context, ContextGuard};
 
+use crate::busy::Busy;
+
 /// Is destroyed before OpenTelemetry's thread-local, because it comes into being after it.
 struct Herald;
 
@@ -31,6 +33,8 @@ fn is_gone() -> bool {
 /// Looks at the current context.
 #[inline]
 pub(crate) fn with<R>(f: impl FnOnce(&Context) -> R) -> R {
+    // `f` runs with the current context borrowed. Code of the application's must not run in it: it could
+    // make a context current.
     if is_gone() { f(&Context::new().with_telemetry_suppressed()) } else { Context::map_current(f) }
 }
 
@@ -41,6 +45,27 @@ pub(crate) fn get() -> Context {
 
 /// Makes `context` current, if there is still such a thing.
 #[inline]
-pub(crate) fn attach(context: Context) -> Option<ContextGuard> {
-    (!is_gone()).then(|| context.attach())
+pub(crate) fn attach(context: Context) -> Attached {
+    let _busy = Busy::begin();
+    Attached((!is_gone()).then(|| context.attach()))
+}
+
+/// Keeps a context current on this thread until it is dropped. Guards are dropped in the opposite order
+/// of their making, which is what scopes do.
+///
+/// While the thread is being torn down there is no current context, and this does nothing.
+#[derive(Debug)]
+#[must_use = "dropping the guard ends the context's turn at once"]
+pub struct Attached(Option<ContextGuard>);
+
+impl Drop for Attached {
+    #[inline]
+    fn drop(&mut self) {
+        let _busy = Busy::begin();
+        let guard = self.0.take();
+        if is_gone() {
+            // A guard in a thread-local of the application's: what it would restore is gone.
+            std::mem::forget(guard);
+        }
+    }
 }

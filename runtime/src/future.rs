@@ -11,6 +11,7 @@ use futures_core::Stream;
 use opentelemetry::Context;
 use pin_project_lite::pin_project;
 
+use crate::busy::Busy;
 use crate::current;
 use crate::outcome::Outcome;
 use crate::snapshot::Snapshot;
@@ -68,6 +69,7 @@ impl State {
 
     /// Ends the span, and lets go of its context: the future may live on.
     fn finish(&mut self, outcome: impl FnOnce() -> Outcome) {
+        let _busy = Busy::begin();
         self.scope.finish(outcome);
         self.scope = Scope::Off;
     }

@@ -9,6 +9,7 @@
 
 mod ambient;
 mod block;
+mod busy;
 mod callsite;
 mod caught;
 mod current;
@@ -61,6 +62,7 @@ pub mod testing;
 pub mod __private;
 
 pub use block::{Block, in_span, in_span_async, span, try_in_span, try_in_span_async};
+pub use current::Attached;
 pub use error_text::{ErrorText, set_error_text};
 pub use future::{Traced, TracedStream, WithSnapshot};
 pub use opentelemetry::trace::SpanKind;

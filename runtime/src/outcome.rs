@@ -20,6 +20,43 @@ pub struct Outcome {
     attributes: Vec<KeyValue>,
 }
 
+/// Which of the attributes that tell how a span ended are tags of it. What was said explicitly stays: the
+/// SDK keeps both of two values with one key.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Given(u8);
+
+impl Given {
+    pub(crate) const CANCELLED: Self = Self(1);
+    pub(crate) const QUEUE_TIME: Self = Self(1 << 1);
+    const ERROR_TYPE: Self = Self(1 << 2);
+    const RETURN: Self = Self(1 << 3);
+
+    /// Looks at the attributes that the span starts with.
+    #[inline]
+    pub(crate) fn among(attributes: &[KeyValue]) -> Self {
+        attributes.iter().fold(Self::default(), |given, attribute| {
+            let this = match attribute.key.as_str() {
+                CANCELLED => Self::CANCELLED,
+                QUEUE_TIME => Self::QUEUE_TIME,
+                ERROR_TYPE => Self::ERROR_TYPE,
+                RETURN => Self::RETURN,
+                _ => return given,
+            };
+            Self(given.0 | this.0)
+        })
+    }
+
+    #[inline]
+    pub(crate) fn has(self, one: Self) -> bool {
+        self.0 & one.0 != 0
+    }
+}
+
+const CANCELLED: &str = "cancelled";
+pub(crate) const QUEUE_TIME: &str = "job.queue_time_us";
+const ERROR_TYPE: &str = "error.type";
+const RETURN: &str = "return";
+
 #[derive(Debug)]
 struct Failure {
     error_type: Cow<'static, str>,
@@ -62,28 +99,28 @@ impl Outcome {
     }
 
     /// Writes the outcome on the span of `context`, and ends the span.
-    pub(crate) fn end(self, context: &Context) {
+    pub(crate) fn end(self, context: &Context, given: Given) {
         let span = context.span();
         if !self.attributes.is_empty() {
             span.set_attributes(self.attributes);
         }
-        if let Some(value) = self.returned {
-            span.set_attribute(KeyValue::new("return", value));
+        if let Some(value) = self.returned.filter(|_| !given.has(Given::RETURN)) {
+            span.set_attribute(KeyValue::new(RETURN, value));
         }
         if let Some(failure) = self.failure {
             #[cfg(feature = "http")]
             failure.tell_request(context);
-            failure.record(&span);
+            failure.record(&span, given);
         }
         span.end();
     }
 
     /// Writes a failure on the span of `context`, which goes on.
-    pub(crate) fn note(self, context: &Context) {
+    pub(crate) fn note(self, context: &Context, given: Given) {
         if let Some(failure) = self.failure {
             #[cfg(feature = "http")]
             failure.tell_request(context);
-            failure.record(&context.span());
+            failure.record(&context.span(), given);
         }
     }
 }
@@ -100,11 +137,13 @@ impl Failure {
 
     /// Status, `error.type` and an `exception` event, by the semantic conventions for errors and
     /// for exceptions on spans.
-    fn record(self, span: &SpanRef<'_>) {
+    fn record(self, span: &SpanRef<'_>, given: Given) {
         if self.exception {
             span.add_event("exception", exception(self.error_type.clone(), self.message.as_deref()));
         }
-        span.set_attribute(KeyValue::new("error.type", self.error_type));
+        if !given.has(Given::ERROR_TYPE) {
+            span.set_attribute(KeyValue::new(ERROR_TYPE, self.error_type));
+        }
         span.set_status(Status::error(self.message.unwrap_or_default()));
     }
 }
@@ -113,7 +152,7 @@ impl Failure {
 pub(crate) fn exception(error_type: Cow<'static, str>, message: Option<&str>) -> Vec<KeyValue> {
     let mut event = Vec::with_capacity(3);
     event.push(KeyValue::new("exception.type", error_type.clone()));
-    event.push(KeyValue::new("error.type", error_type));
+    event.push(KeyValue::new(ERROR_TYPE, error_type));
     if let Some(message) = message {
         event.push(KeyValue::new("exception.message", message.to_owned()));
     }
@@ -157,7 +196,7 @@ impl Outcome {
 pub(crate) fn cancel(context: &Context, recorded: bool) {
     let span = context.span();
     if recorded {
-        span.set_attribute(KeyValue::new("cancelled", true));
+        span.set_attribute(KeyValue::new(CANCELLED, true));
     }
     span.end();
 }

@@ -2,11 +2,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use opentelemetry::ContextGuard;
 use opentelemetry::trace::TraceContextExt as _;
 
 use crate::ambient::Ambient;
-use crate::current;
+use crate::busy::Busy;
+use crate::current::{self, Attached};
 use crate::outcome::Outcome;
 use crate::span::{Scope, Span, is_off, report_missing};
 use crate::tags::{Quiet, Tags};
@@ -24,27 +24,24 @@ impl Span {
     }
 
     fn run_attached<R>(mut self, body: impl FnOnce() -> R, outcome: impl FnOnce(&R) -> Outcome) -> R {
-        let result = {
-            let _attached = self.0.attach();
-            // The closure is not called again, and what it captured is not looked at again.
-            catch_unwind(AssertUnwindSafe(body))
-        };
-        match result {
-            Ok(value) => {
-                self.0.finish(|| outcome(&value));
-                value
-            }
-            Err(payload) => {
-                self.0.finish(|| Outcome::panicked(&*payload));
-                resume_unwind(payload)
-            }
-        }
+        let attached = self.0.attach();
+        // The closure is not called again, and what it captured is not looked at again.
+        let result = catch_unwind(AssertUnwindSafe(body));
+        let busy = Busy::begin();
+        drop(attached);
+        self.0.finish(|| match &result {
+            Ok(value) => outcome(value),
+            Err(payload) => Outcome::panicked(&**payload),
+        });
+        drop(self);
+        drop(busy);
+        result.unwrap_or_else(|payload| resume_unwind(payload))
     }
 
     /// Makes the span current until the guard is dropped. For functions whose body cannot move
     /// into a closure (`#[track_caller]`).
     pub fn enter(self) -> Entered {
-        Entered { attached: self.0.attach(), scope: self.0 }
+        Entered { attached: self.0.attach(), scope: self.0, unwinding: std::thread::panicking() }
     }
 }
 
@@ -52,24 +49,34 @@ impl Span {
 #[derive(Debug)]
 #[must_use = "dropping it ends the span"]
 pub struct Entered {
-    attached: Option<ContextGuard>,
+    attached: Option<Attached>,
     scope: Scope,
+    /// Whether the thread was unwinding already: the function is called by a destructor.
+    unwinding: bool,
 }
 
 impl Entered {
     /// Ends the span with the function's value.
     pub fn exit<R>(mut self, value: R, outcome: impl FnOnce(&R) -> Outcome) -> R {
-        self.attached = None;
-        self.scope.finish(|| outcome(&value));
+        self.end(|| outcome(&value));
         value
+    }
+}
+
+impl Entered {
+    fn end(&mut self, outcome: impl FnOnce() -> Outcome) {
+        let _busy = Busy::begin();
+        self.attached = None;
+        self.scope.finish(outcome);
+        self.scope = Scope::Off;
     }
 }
 
 impl Drop for Entered {
     /// The function left without a value that could be seen: by `return`, `?` or a panic.
     fn drop(&mut self) {
-        self.attached = None;
-        self.scope.finish(|| if std::thread::panicking() { Outcome::unwound() } else { Outcome::default() });
+        let unwound = std::thread::panicking() && !self.unwinding;
+        self.end(|| if unwound { Outcome::unwound() } else { Outcome::default() });
     }
 }
 
@@ -88,12 +95,19 @@ impl Tagging {
 
     /// Adds tags that leave the process; see [`crate::span::Opening::propagate`].
     pub fn propagate(mut self, fill: impl FnOnce(&mut Tags)) -> Self {
-        fill(&mut self.0);
+        let busy = Busy::begin();
+        if !busy.is_nested() {
+            fill(&mut self.0);
+        }
         self
     }
 
     /// Puts the tags on the current span, and gives the context that carries them on.
     pub fn start(mut self, fill: impl FnOnce(&mut Tags)) -> Span {
+        let busy = Busy::begin();
+        if busy.is_nested() {
+            return Span(Scope::Off);
+        }
         let current = current::get();
         // A span that does not record may still have spans below it that do: that of another
         // process, or the identity that a job or a thread was given.

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use opentelemetry::Context;
 use opentelemetry::baggage::{Baggage, BaggageExt as _};
 use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceState};
-use opentelemetry::{Context, ContextGuard};
 
 use crate::ambient::{self, Ambient, BaggageEntry};
-use crate::current;
+use crate::current::{self, Attached};
 use crate::origin::Origin;
 
 /// Where in which trace the code that captured it was: the current span's identity (trace id, span
@@ -116,9 +116,10 @@ impl Snapshot {
     }
 
     /// Makes the snapshot current on this thread until the guard is dropped.
-    #[must_use = "dropping the guard ends the snapshot's turn at once"]
-    pub fn attach(&self) -> ContextGuard {
-        self.to_context().attach()
+    ///
+    /// While the thread is being torn down, in the destructor of a thread-local, it does nothing.
+    pub fn attach(&self) -> Attached {
+        current::attach(self.to_context())
     }
 
     /// Runs `f` here and now with the snapshot current.

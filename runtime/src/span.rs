@@ -6,13 +6,14 @@ use std::time::Instant;
 #[cfg(feature = "http")]
 use opentelemetry::trace::TraceId;
 use opentelemetry::trace::{Link, SpanBuilder, SpanContext, SpanKind, TraceContextExt as _};
-use opentelemetry::{Context, ContextGuard, KeyValue, global};
+use opentelemetry::{Context, KeyValue, global};
 
 use crate::ambient::{self, Ambient};
+use crate::busy::{Busy, is_busy};
 use crate::callsite::Callsite;
-use crate::current;
+use crate::current::{self, Attached};
 use crate::origin::Origin;
-use crate::outcome::{self, Outcome};
+use crate::outcome::{self, Given, Outcome};
 use crate::snapshot::Snapshot;
 use crate::source;
 use crate::tags::{Quiet, Tags};
@@ -26,6 +27,10 @@ use crate::tags::{Quiet, Tags};
 pub struct Opening<'a> {
     pub(crate) callsite: &'a Callsite,
     pub(crate) rest: Option<Box<Rest>>,
+    /// Whether it is opened by what has found out that telemetry was not at work.
+    within: bool,
+    /// Whether it is that of a detached job.
+    detached: bool,
 }
 
 #[derive(Debug, Default)]
@@ -59,7 +64,20 @@ impl<'a> Opening<'a> {
     /// A span of the function at `callsite`.
     #[inline]
     pub fn new(callsite: &'a Callsite) -> Self {
-        Self { callsite, rest: None }
+        Self { callsite, rest: None, within: false, detached: false }
+    }
+
+    /// A span of which more is known than its callsite.
+    pub(crate) fn with_rest(callsite: &'a Callsite, rest: Rest) -> Self {
+        Self { callsite, rest: Some(Box::new(rest)), within: true, detached: false }
+    }
+
+    /// Where to note what is said of the span; `None` if telemetry is at work on this thread, so that there
+    /// will be no span.
+    fn said(&mut self) -> Option<&mut Rest> {
+        // What is said is found by code of the application's, which may have spans. The place for it is not.
+        let busy = Busy::begin();
+        (self.within || !busy.is_nested()).then(|| self.rest())
     }
 
     fn rest(&mut self) -> &mut Rest {
@@ -80,59 +98,77 @@ impl<'a> Opening<'a> {
 
     /// Says more about the span, in a step of its own.
     pub fn with(self, more: impl FnOnce(Self) -> Self) -> Self {
-        more(self)
+        if is_busy() { self } else { more(self) }
     }
 
     /// Continues from `origin` instead of the current span, which is linked.
     pub fn parent(mut self, origin: &(impl Origin + ?Sized)) -> Self {
-        self.rest().continue_from(origin);
+        if let Some(rest) = self.said() {
+            rest.continue_from(origin);
+        }
         self
     }
 
     /// Starts a new trace; the current span is linked.
     pub fn root(mut self) -> Self {
-        self.rest().parent = Parent::Root;
+        if let Some(rest) = self.said() {
+            rest.parent = Parent::Root;
+        }
         self
     }
 
     /// Adds a link to `origin`, if that has an identity.
     pub fn link(mut self, origin: &(impl Origin + ?Sized)) -> Self {
-        self.rest().link(origin);
+        if let Some(rest) = self.said() {
+            rest.link(origin);
+        }
         self
     }
 
     /// Adds a link to each of `origins`.
     pub fn links<I: IntoIterator<Item: Origin>>(mut self, origins: I) -> Self {
-        self.rest().links(origins);
+        if let Some(rest) = self.said() {
+            rest.links(origins);
+        }
         self
     }
 
     /// Cuts the span loose from the caller: same trace, own lifetime.
     pub fn detach(mut self) -> Self {
-        let rest = self.rest();
-        rest.parent = Parent::Detached(match &rest.parent {
-            Parent::Given(context) => Snapshot::of(&sent_where_current(context.clone())).to_context(),
-            _ => Snapshot::capture().to_context(),
-        });
+        self.detached = true;
+        if let Some(rest) = self.said() {
+            rest.parent = Parent::Detached(match &rest.parent {
+                Parent::Given(context) => Snapshot::of(&sent_where_current(context.clone())).to_context(),
+                _ => Snapshot::capture().to_context(),
+            });
+        }
         self
     }
 
     /// Cuts the span loose from the caller: new trace, linked to the caller.
     pub fn detach_link(mut self) -> Self {
-        self.rest().link(current::get().span().span_context());
+        if let Some(rest) = self.said() {
+            rest.link(current::get().span().span_context());
+        }
         self.detach_root()
     }
 
     /// Cuts the span loose from the caller: new trace.
     pub fn detach_root(mut self) -> Self {
-        self.rest().parent = Parent::Detached(Snapshot::capture().without_span().to_context());
+        self.detached = true;
+        if let Some(rest) = self.said() {
+            rest.parent = Parent::Detached(Snapshot::capture().without_span().to_context());
+        }
         self
     }
 
     /// Adds tags that leave the process. They are evaluated even if the trace is not sampled,
     /// because baggage is none of the sampler's business.
     pub fn propagate(mut self, fill: impl FnOnce(&mut Tags)) -> Self {
-        fill(&mut self.rest().tags);
+        let busy = Busy::begin();
+        if !busy.is_nested() {
+            fill(&mut self.rest().tags);
+        }
         self
     }
 
@@ -140,20 +176,33 @@ impl<'a> Opening<'a> {
     /// tag is needed for anything else.
     #[inline]
     pub fn start(self, fill: impl FnOnce(&mut Tags)) -> Span {
+        let busy = Busy::begin();
+        if busy.is_nested() && !self.within {
+            return without_span(self.detached);
+        }
+        self.open(fill)
+    }
+
+    #[inline]
+    fn open(self, fill: impl FnOnce(&mut Tags)) -> Span {
         let Some(mut rest) = self.rest else {
             if let Some(quiet) = current::with(|current| is_off(current).then(|| Quiet::below(current))) {
                 return Span(quiet.map_or(Scope::Off, |quiet| unrecorded(quiet, fill)));
             }
             let mut tags = Tags::new(described(self.callsite));
             fill(&mut tags);
+            tags.prefer_given(self.callsite);
             return begin_current(self.callsite, &mut tags);
         };
         let (parent, changed) = rest.parent();
         if is_off(&parent) {
             return rest.off(parent, changed, fill);
         }
-        rest.tags.own.append(&mut described(self.callsite));
+        let mut own = described(self.callsite);
+        own.append(&mut rest.tags.own);
+        rest.tags.own = own;
         fill(&mut rest.tags);
+        rest.tags.prefer_given(self.callsite);
         for attribute in std::mem::take(&mut rest.described) {
             // What the user says of the message goes before what the message says.
             if !rest.tags.sets(&attribute.key) {
@@ -264,16 +313,22 @@ fn is_of_batch(key: &str) -> bool {
 fn unrecorded(quiet: Quiet, fill: impl FnOnce(&mut Tags)) -> Scope {
     let mut tags = Tags::quiet(quiet);
     fill(&mut tags);
-    current::with(|current| tags.enrich(current)).map_or(Scope::Off, Scope::Within)
+    tags.enrich(&current::get()).map_or(Scope::Off, Scope::Within)
+}
+
+/// What is given in place of a span to code that telemetry has called. In a detached job nothing is
+/// recorded: its spans would be roots, for which telemetry would be called again, without end.
+#[cold]
+pub(crate) fn without_span(detached: bool) -> Span {
+    Span(if detached { Scope::Within(Context::new().with_telemetry_suppressed()) } else { Scope::Off })
 }
 
 /// The common case: a child of the current span.
 #[inline(never)]
 fn begin_current(callsite: &Callsite, tags: &mut Tags) -> Span {
-    // OpenTelemetry's own `Tracer::start` borrows the current context in the same way.
-    current::with(|current| {
-        begin(callsite, Cow::Borrowed(callsite.name), callsite.kind.clone(), None, tags, current, false)
-    })
+    // A clone: samplers and span processors may make a context current.
+    let current = current::get();
+    begin(callsite, Cow::Borrowed(callsite.name), callsite.kind.clone(), None, tags, &current, false)
 }
 
 /// Starts a span below `parent`. `changed`: the parent's context is not the current one, and has to
@@ -294,6 +349,7 @@ fn begin(
     let listed = crate::open::is_listed().then(|| name.clone());
     let mut builder = SpanBuilder::from_name(name);
     builder.span_kind = Some(kind);
+    let given = Given::among(&tags.own);
     builder.attributes = Some(std::mem::take(&mut tags.own));
     builder.links = links;
 
@@ -324,6 +380,7 @@ fn begin(
         context,
         done: false,
         cancel: callsite.cancel,
+        given,
         #[cfg(feature = "otlp")]
         ticket,
     }))
@@ -357,10 +414,9 @@ pub(crate) fn is_off(parent: &Context) -> bool {
 /// `context`, but spans below it go where those of the current one go: nowhere, if telemetry is
 /// suppressed.
 fn sent_where_current(context: Context) -> Context {
-    current::with(|current| {
-        let context = ambient::with_source_of(current, context);
-        if current.is_telemetry_suppressed() { context.with_telemetry_suppressed() } else { context }
-    })
+    let current = current::get();
+    let context = ambient::with_source_of(&current, context);
+    if current.is_telemetry_suppressed() { context.with_telemetry_suppressed() } else { context }
 }
 
 fn add_current_link(links: &mut Vec<Link>, current: &Context, parent: &SpanContext) {
@@ -411,7 +467,7 @@ impl Span {
     }
 
     /// Makes the span current until the guard is dropped.
-    pub(crate) fn attach(&self) -> Option<ContextGuard> {
+    pub(crate) fn attach(&self) -> Option<Attached> {
         self.0.attach()
     }
 
@@ -441,22 +497,26 @@ impl Scope {
         }
     }
 
-    pub(crate) fn attach(&self) -> Option<ContextGuard> {
-        self.context().cloned().and_then(current::attach)
+    pub(crate) fn attach(&self) -> Option<Attached> {
+        self.context().cloned().map(current::attach)
     }
 
     /// Writes the failure of one part of the work; the span goes on.
     pub(crate) fn note(&self, outcome: impl FnOnce() -> Outcome) {
         if let Self::Open(open) = self {
-            outcome().note(&open.context);
+            let _busy = Busy::begin();
+            outcome().note(&open.context, open.given);
         }
     }
 
     /// Records how long the work has waited to begin.
     pub(crate) fn queued_since(&self, spawned: Instant) {
         if let Self::Open(open) = self {
+            if open.given.has(Given::QUEUE_TIME) {
+                return;
+            }
             let waited = i64::try_from(spawned.elapsed().as_micros()).unwrap_or(i64::MAX);
-            open.context.span().set_attribute(KeyValue::new("job.queue_time_us", waited));
+            open.context.span().set_attribute(KeyValue::new(outcome::QUEUE_TIME, waited));
         }
     }
 
@@ -464,9 +524,10 @@ impl Scope {
     pub(crate) fn finish(&mut self, outcome: impl FnOnce() -> Outcome) {
         if let Self::Open(open) = self {
             if !open.done {
+                let _busy = Busy::begin();
                 let outcome = outcome();
                 open.done();
-                outcome.end(&open.context);
+                outcome.end(&open.context, open.given);
             }
         }
     }
@@ -480,6 +541,8 @@ pub(crate) struct Open {
     done: bool,
     /// Whether being given up is recorded.
     cancel: bool,
+    /// What was said of it in advance.
+    given: Given,
     /// Its place among the open spans.
     #[cfg(feature = "otlp")]
     ticket: Option<crate::open::Ticket>,
@@ -499,8 +562,9 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         if !self.done {
+            let _busy = Busy::begin();
             self.done();
-            outcome::cancel(&self.context, self.cancel);
+            outcome::cancel(&self.context, self.cancel && !self.given.has(Given::CANCELLED));
         }
     }
 }

@@ -8,6 +8,7 @@ use opentelemetry::baggage::{Baggage, BaggageExt as _};
 use opentelemetry::{Context, Key, KeyValue, StringValue, Value, global};
 
 use crate::ambient::{self, Ambient};
+use crate::callsite::Callsite;
 use crate::caught::caught;
 use crate::current;
 use crate::secret;
@@ -206,6 +207,21 @@ impl Tags {
     /// Whether the call itself gives a value for `key`.
     pub(crate) fn sets(&self, key: &Key) -> bool {
         has_key(&self.own, key) || has_key(&self.scoped, key)
+    }
+
+    /// Takes what `callsite` says of itself out of the begin of `own`, where the tags say something else.
+    #[inline]
+    pub(crate) fn prefer_given(&mut self, callsite: &Callsite) {
+        let described = callsite.described();
+        let given = self.own[described..].iter().chain(&self.scoped);
+        if given.clone().any(|tag| tag.key.as_str().starts_with("code.")) {
+            let keys: Vec<_> = given.map(|tag| tag.key.clone()).collect();
+            let mut at = 0;
+            self.own.retain(|attribute| {
+                at += 1;
+                at > described || !keys.contains(&attribute.key)
+            });
+        }
     }
 
     /// Completes `own` to the attributes of a span that starts below `context`: what was set for

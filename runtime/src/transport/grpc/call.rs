@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
-use opentelemetry::ContextGuard;
 use pin_project_lite::pin_project;
 use tonic::Code;
 
 use super::status::{End, Side};
 use super::target::is_grpc;
+use crate::current::Attached;
 use crate::outcome::Outcome;
 use crate::span::Span;
 
@@ -48,7 +48,7 @@ impl Call {
         std::mem::replace(self, Self::none(self.side))
     }
 
-    fn attach(&self) -> Option<ContextGuard> {
+    fn attach(&self) -> Option<Attached> {
         self.span.attach()
     }
 

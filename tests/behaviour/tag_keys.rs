@@ -1,0 +1,96 @@
+//! A span has one value for each key. What was said explicitly goes before what we know ourselves.
+
+use opentelemetry::KeyValue;
+use throughline::testing::{Capture, FinishedSpan};
+use throughline::{Value, biz_tags, traced, traced_spawn};
+
+fn of(span: &FinishedSpan, key: &str) -> Vec<Value> {
+    span.attributes.iter().filter(|it: &&KeyValue| it.key.as_str() == key).map(|it| it.value.clone()).collect()
+}
+
+fn text(value: &str) -> Vec<Value> {
+    vec![Value::String(value.to_owned().into())]
+}
+
+#[test]
+fn the_place_in_the_code_may_be_said() {
+    #[traced(tags("code.function.name" = "mine", "code.line.number" = 7))]
+    fn own() {}
+    #[traced]
+    #[biz_tags("code.function.name" = "mine", "code.file.path" = "mine.rs", "code.column.number" = 3)]
+    fn scoped() {
+        child();
+    }
+    #[traced]
+    fn child() {}
+    #[traced(root)]
+    #[biz_tags(propagate("code.function.name" = "mine"))]
+    fn with_rest() {}
+    let capture = Capture::new();
+    capture.run(|| {
+        own();
+        scoped();
+        with_rest();
+        throughline::span("built").tag("code.file.path", "mine.rs").run(|| {});
+    });
+    let own = capture.span("own");
+    assert_eq!(of(&own, "code.function.name"), text("mine"));
+    assert_eq!(of(&own, "code.line.number"), [Value::I64(7)]);
+    assert_eq!(of(&own, "code.file.path"), text(file!()));
+    let scoped = capture.span("scoped");
+    assert_eq!(of(&scoped, "code.function.name"), text("mine"));
+    assert_eq!(of(&scoped, "code.file.path"), text("mine.rs"));
+    assert_eq!(of(&scoped, "code.column.number"), [Value::I64(3)]);
+    assert_eq!(of(&scoped, "code.line.number").len(), 1);
+    // What is inherited says nothing of the child's own place.
+    let function = of(&capture.span("child"), "code.function.name");
+    assert!(function.len() == 1 && function != text("mine"), "{function:?}");
+    assert_eq!(of(&capture.span("with_rest"), "code.function.name"), text("mine"));
+    assert_eq!(of(&capture.span("built"), "code.file.path"), text("mine.rs"));
+}
+
+#[tokio::test]
+async fn how_it_ended_may_be_said() {
+    #[traced(tags("error.type" = "declined"))]
+    fn fails() -> Result<(), String> {
+        Err("no".to_owned())
+    }
+    #[traced(ret, tags(r#return = "mine"))]
+    fn returns() -> u8 {
+        7
+    }
+    #[traced]
+    #[biz_tags("error.type" = "scoped", "return" = 1)]
+    fn outer() -> Result<u8, String> {
+        inner()
+    }
+    #[traced(ret)]
+    fn inner() -> Result<u8, String> {
+        Err("no".to_owned())
+    }
+    #[traced_spawn(tags("job.queue_time_us" = 0, cancelled = false))]
+    async fn job() {
+        std::future::pending::<()>().await;
+    }
+    let capture = Capture::new();
+    capture.run(|| {
+        drop(fails());
+        returns();
+        drop(outer());
+    });
+    let job = capture.run(job);
+    tokio::task::yield_now().await;
+    job.abort();
+    assert!(job.await.expect_err("it is aborted").is_cancelled());
+
+    let fails = capture.span("fails");
+    assert_eq!(of(&fails, "error.type"), text("declined"));
+    assert!(fails.is_error() && fails.event("exception").is_some());
+    assert_eq!(of(&capture.span("returns"), "return"), text("mine"));
+    for name in ["outer", "inner"] {
+        assert_eq!(of(&capture.span(name), "error.type"), text("scoped"), "{name}");
+    }
+    let job = capture.span("job");
+    assert_eq!(of(&job, "job.queue_time_us"), [Value::I64(0)]);
+    assert_eq!(of(&job, "cancelled"), [Value::Bool(false)]);
+}
