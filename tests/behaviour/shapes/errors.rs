@@ -29,7 +29,7 @@ type Answer<T, E = Shown<u8>> = Result<T, E>;
 
 both!(
     only_debug,
-    "f !error: OnlyDebug(1)",
+    "f !error: behaviour::shapes::errors::OnlyDebug",
     {},
     {
         fn f() -> Result<u8, OnlyDebug> {
@@ -246,7 +246,7 @@ both!(
 
 both!(
     generic_with_debug,
-    "f !error: \"seven\"",
+    "f !error: &str",
     {},
     {
         fn f<E: Debug>(e: E) -> Result<(), E> {
@@ -298,7 +298,7 @@ both!(
 
 both!(
     noisy_error,
-    "f !error: Noisy(\"bad\")",
+    "f !error: behaviour::shapes::harness::Noisy",
     {},
     {
         fn f(a: Noisy, b: Noisy) -> Result<Noisy, Noisy> {
