@@ -45,7 +45,7 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 
 /// A span processor that prints each trace as a tree once all its spans have ended.
 ///
-/// For development and small tools. A trace waits for its detached jobs, but not for ever: see
+/// For development and small tools. A trace waits for its spans, but not for ever: see
 /// [`patience`](Self::patience). `force_flush` and `shutdown` print what has not ended too, marked
 /// `… still running`. What ends after its trace was printed comes as a tree of its own, under a
 /// line that says which trace it continues.
@@ -103,6 +103,10 @@ impl Console {
 
     /// How long after the end of its first span a trace waits for detached jobs; five seconds if
     /// not set. Then it is printed with the jobs that are still running.
+    ///
+    /// A trace whose first span stays open, such as that of a loop, is printed `so far` when something
+    /// in it has ended as long ago as that, and five seconds at least. The next time it takes twice as
+    /// long, up to 64 times, and the tree has only what is new, below the spans it belongs to.
     ///
     /// There is no timer: time is looked at when a span ends, of whatever trace.
     #[must_use]

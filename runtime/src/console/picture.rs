@@ -113,7 +113,7 @@ impl Cells {
         let parent = row.parent.map(|at| &part.spans[at]);
         let mut notes = Vec::new();
         notes.extend(outcome(span));
-        notes.extend(detached(span, parent, part.start, now).map(|note| paint(DIM, &note)));
+        notes.extend(detached(span, parent, part, now).map(|note| paint(DIM, &note)));
         if span.data.parent_span_is_remote && parent.is_none() && part.continues.is_none() {
             notes.push(paint(DIM, "(remote parent)"));
         }
@@ -164,21 +164,20 @@ fn outcome(span: &Seen) -> Option<String> {
     }
 }
 
-/// Where in time a span stands that is not within its parent.
-fn detached(span: &Seen, parent: Option<&Seen>, trace: SystemTime, now: SystemTime) -> Option<String> {
+/// Where in time a span stands that is not within its parent, and whether it had to wait. The first
+/// span of a trace stands at its start.
+fn detached(span: &Seen, parent: Option<&Seen>, part: &Part, now: SystemTime) -> Option<String> {
     let queued = forest::attribute(&span.data, "job.queue_time_us");
     let outlives = parent.is_some_and(|parent| !parent.open && end(span, now) > parent.data.end_time);
-    if queued.is_none() && !outlives {
-        return None;
+    let is_first = parent.is_none() && part.continues.is_none();
+    let mut facts = Vec::new();
+    if !is_first && (queued.is_some() || outlives) {
+        facts.push(format!("detached, +{}", short(since(part.start, span.data.start_time))));
     }
-    let offset = short(since(trace, span.data.start_time));
-    Some(match queued {
-        Some(Value::I64(micros)) if *micros >= LONG_WAIT_US => {
-            let wait = Duration::from_micros(micros.unsigned_abs());
-            format!("(detached, +{offset}, queued {})", short(wait))
-        }
-        _ => format!("(detached, +{offset})"),
-    })
+    if let Some(Value::I64(micros @ LONG_WAIT_US..)) = queued {
+        facts.push(format!("queued {}", short(Duration::from_micros(micros.unsigned_abs()))));
+    }
+    (!facts.is_empty()).then(|| format!("({})", facts.join(", ")))
 }
 
 /// The tags; those that are the same on the parent are dimmed.

@@ -1,17 +1,17 @@
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use opentelemetry::trace::{
     Link, SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceContextExt as _, TraceFlags, TraceId, TraceState,
     Tracer as _, TracerProvider as _,
 };
-use opentelemetry::{Context, KeyValue};
-use opentelemetry_sdk::trace::{IdGenerator, SdkTracer, SdkTracerProvider};
+use opentelemetry::{Context, InstrumentationScope, KeyValue};
+use opentelemetry_sdk::trace::{IdGenerator, SdkTracer, SdkTracerProvider, SpanData, SpanEvents, SpanLinks};
 
 use super::Console;
-use super::traces::{MAX_SPANS, MAX_TRACES};
+use super::traces::{MAX_SPANS, MAX_TRACES, Traces};
 
 /// What the terminal would show.
 #[derive(Clone, Default)]
@@ -289,6 +289,73 @@ fn patience_ends_once_the_request_is_over() {
             "",
         ])
     );
+}
+
+/// An accept loop in a span, with a connection every second: nobody must wait for its end.
+#[test]
+fn a_trace_whose_entry_stays_open_is_shown_so_far_ever_more_rarely() {
+    fn data(span: u64, parent: u64) -> SpanData {
+        SpanData {
+            span_context: SpanContext::new(
+                TraceId::from(1),
+                SpanId::from(span),
+                TraceFlags::SAMPLED,
+                false,
+                TraceState::NONE,
+            ),
+            parent_span_id: SpanId::from(parent),
+            parent_span_is_remote: false,
+            span_kind: SpanKind::Internal,
+            name: if parent == 0 { "accept" } else { "connection" }.into(),
+            start_time: time(0),
+            end_time: time(1),
+            attributes: Vec::new(),
+            dropped_attributes_count: 0,
+            events: SpanEvents::default(),
+            links: SpanLinks::default(),
+            status: Status::Unset,
+            instrumentation_scope: InstrumentationScope::default(),
+        }
+    }
+    let mut traces = Traces::default();
+    let begun = Instant::now();
+    assert!(traces.begin(data(1, 0)).is_none());
+    let mut shown = Vec::new();
+    for second in 1..=1_000 {
+        let connection = data(second + 1, 1);
+        assert!(traces.begin(connection.clone()).is_none());
+        for part in traces.end(connection, begun + Duration::from_secs(second)) {
+            assert_eq!(part.continues.is_some(), !shown.is_empty());
+            let open: Vec<_> = part.spans.iter().filter(|span| span.open).map(|span| &*span.data.name).collect();
+            assert_eq!(open, ["accept"]);
+            shown.push((second, part.spans.len() - 1));
+        }
+    }
+    // When, and how many connections: each once.
+    assert_eq!(shown, [(6, 6), (17, 11), (38, 21), (79, 41), (160, 81), (321, 161), (642, 321), (963, 321)]);
+    let last = traces.end(data(1, 0), begun + Duration::from_secs(1_001));
+    assert_eq!(last.iter().map(|part| part.spans.len()).collect::<Vec<_>>(), [38]);
+    assert!(last[0].spans.iter().all(|span| !span.open));
+}
+
+/// What begins a trace stands at its start; what it has waited is worth a word.
+#[test]
+fn the_first_span_of_a_trace_is_no_detached_one() {
+    let console = Fixture::new(|console| console);
+    let waited = |micros: i64| KeyValue::new("job.queue_time_us", micros);
+    for (micros, line) in [(5, "job  9.0 ms\n"), (12_000, "job  9.0 ms  (queued 12.0 ms)\n")] {
+        let job = console.named(&Context::new(), 0, "job");
+        job.span().set_attribute(waited(micros));
+        end(&job, 9);
+        let shown = console.screen.take();
+        assert!(shown.contains(line), "{shown}");
+    }
+    let context = SpanContext::new(TraceId::from(9), SpanId::from(9), TraceFlags::SAMPLED, true, TraceState::NONE);
+    let job = console.named(&Context::new().with_remote_span_context(context), 0, "job");
+    job.span().set_attribute(waited(5));
+    end(&job, 9);
+    let shown = console.screen.take();
+    assert!(shown.contains("job  9.0 ms  (remote parent)\n"), "{shown}");
 }
 
 #[test]

@@ -12,6 +12,12 @@ pub(super) const MAX_TRACES: usize = 1024;
 /// How many spans of one trace are held.
 pub(super) const MAX_SPANS: usize = 10_000;
 
+/// How long a trace waits for its entry at least, before it is shown without.
+const FIRST_SO_FAR: Duration = Duration::from_secs(5);
+
+/// How often that time doubles: from five seconds to more than five minutes.
+const MAX_DOUBLINGS: u32 = 6;
+
 /// The traces that are under way.
 pub(super) struct Traces {
     pub(super) patience: Duration,
@@ -32,11 +38,15 @@ struct Trace {
     name: String,
     /// What has started before this was shown already, if it has not ended since.
     shown: Option<usize>,
-    /// Since when the trace could be printed, were it not for jobs.
+    /// Since when there is something to print, were it not for what is open.
     waiting: Option<Instant>,
     left_out: usize,
     /// How many of those left out are open.
     unlisted: usize,
+    /// How many of those that are open have nothing above them.
+    entries: usize,
+    /// How often it was printed while one of those was open.
+    so_far: u32,
 }
 
 /// A span, as it is or as it was when it started.
@@ -82,6 +92,7 @@ impl Traces {
             return part;
         }
         let entry = !trace.open.contains_key(&data.parent_span_id);
+        trace.entries += usize::from(entry);
         data.events = SpanEvents::default();
         trace.open.insert(data.span_context.span_id(), Seen { data, order, open: true, entry });
         part
@@ -100,19 +111,20 @@ impl Traces {
         });
         data.events = SpanEvents::default();
         let begun = trace.open.remove(&data.span_context.span_id());
-        let entry = begun.as_ref().is_none_or(|begun| begun.entry);
+        trace.entries -= usize::from(begun.as_ref().is_some_and(|begun| begun.entry));
         if begun.is_none() && trace.unlisted > 0 {
             trace.unlisted -= 1;
         } else {
+            let entry = begun.as_ref().is_none_or(|begun| begun.entry);
             let order = begun.map_or(order, |begun| begun.order);
             trace.ended.push(Seen { data, order, open: false, entry });
         }
 
         if trace.open.is_empty() && trace.unlisted == 0 {
             parts.extend(trace.cut(id, order));
-        } else if entry || trace.shown.is_some() {
-            let since = *trace.waiting.get_or_insert(now);
-            self.next_check = earlier(self.next_check, since.checked_add(self.patience));
+        } else {
+            trace.waiting.get_or_insert(now);
+            self.next_check = earlier(self.next_check, trace.due(self.patience));
         }
         if self.next_check.is_some_and(|at| at <= now) {
             self.overdue(now, &mut parts);
@@ -127,12 +139,13 @@ impl Traces {
         held.into_iter().filter_map(|(id, trace)| trace.cut(*id, self.started)).collect()
     }
 
-    /// Prints the traces that have waited for jobs long enough.
+    /// Prints the traces that have waited for their entry or their jobs long enough.
     fn overdue(&mut self, now: Instant, parts: &mut Vec<Part>) {
         self.next_check = None;
         for (id, trace) in &mut self.held {
-            let Some(due) = trace.waiting.and_then(|since| since.checked_add(self.patience)) else { continue };
+            let Some(due) = trace.due(self.patience) else { continue };
             if due <= now {
+                trace.so_far += u32::from(trace.entries > 0);
                 parts.extend(trace.cut(*id, self.started));
             } else {
                 self.next_check = earlier(self.next_check, Some(due));
@@ -169,7 +182,19 @@ impl Trace {
             waiting: None,
             left_out: 0,
             unlisted: 0,
+            entries: 0,
+            so_far: 0,
         }
+    }
+
+    /// When it is printed as it stands. While its entry is open, after ever longer times: one that
+    /// never ends, such as that of a loop, must not fill the terminal.
+    fn due(&self, patience: Duration) -> Option<Instant> {
+        let limit = match self.entries {
+            0 => patience,
+            _ => patience.max(FIRST_SO_FAR).checked_mul(1 << self.so_far.min(MAX_DOUBLINGS))?,
+        };
+        self.waiting?.checked_add(limit)
     }
 
     fn len(&self) -> usize {
