@@ -81,6 +81,8 @@ pub(crate) enum ErrMode {
     #[default]
     Display,
     Debug,
+    /// As `Display`, and in the log.
+    Log,
 }
 
 #[derive(Clone, Copy)]
@@ -214,10 +216,14 @@ fn option(attr: Attr, input: ParseStream<'_>, options: &mut Options, report: &Re
                 "off" => ErrMode::Off,
                 "display" => ErrMode::Display,
                 "debug" => ErrMode::Debug,
+                "log" => ErrMode::Log,
                 _ => {
                     return Err(Error::new(
                         mode.span(),
-                        format!("unknown mode `{mode}`; {}", expected(&mode.to_string(), &["off", "display", "debug"])),
+                        format!(
+                            "unknown mode `{mode}`; {}",
+                            expected(&mode.to_string(), &["off", "display", "debug", "log"])
+                        ),
                     ));
                 }
             };

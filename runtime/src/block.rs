@@ -163,6 +163,14 @@ impl Block {
         self
     }
 
+    /// Writes an ERROR event of `tracing` for an error, sampled or not: what `err = log` is for a
+    /// function. Heard by the methods that see errors: `try_run` and `try_run_async`. Detached jobs
+    /// always log their failures.
+    pub fn log_errors(mut self) -> Self {
+        self.rest.log = true;
+        self
+    }
+
     /// Runs `f` in the span.
     pub fn run<R>(self, f: impl FnOnce() -> R) -> R {
         self.start(false).run(f, |_| Outcome::default())
@@ -174,7 +182,7 @@ impl Block {
     ///
     /// What `f` returns.
     pub fn try_run<T, E: Display>(self, f: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        self.start(false).run(f, Outcome::of_result)
+        self.start(false).run(f, Outcome::of_told_result)
     }
 
     /// Runs the future in the span, which starts at the first poll.
@@ -193,7 +201,7 @@ impl Block {
         F: Future<Output = Result<T, E>>,
         E: Display,
     {
-        let traced: Traced<_, _> = self.start(false).future(future, Outcome::of_result);
+        let traced: Traced<_, _> = self.start(false).future(future, Outcome::of_told_result);
         traced.await
     }
 
@@ -202,13 +210,19 @@ impl Block {
         self.start(false).stream_of(|| stream, |_| Outcome::default())
     }
 
+    /// The name of the span.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn name(&self) -> &str {
+        self.rest.name.as_deref().unwrap_or_default()
+    }
+
     /// Starts the span; a detached one is cut loose from its caller.
     pub(crate) fn start(self, detached: bool) -> Span {
         let busy = Busy::begin();
         if busy.is_nested() {
             return without_span(detached);
         }
-        let is_plain = !detached && matches!(self.rest.parent, Parent::Current);
+        let is_plain = !detached && !self.rest.log && matches!(self.rest.parent, Parent::Current);
         if is_plain && current::with(|current| is_off(current) && Quiet::below(current).is_none()) {
             return Span(Scope::Off);
         }

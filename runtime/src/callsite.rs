@@ -15,6 +15,8 @@ pub struct Callsite {
     pub(crate) kind: SpanKind,
     /// Whether a drop half-way is recorded.
     pub(crate) cancel: bool,
+    /// Whether an error is logged.
+    pub(crate) log: bool,
     function: Option<&'static str>,
     pub(crate) place: Option<&'static Location<'static>>,
 }
@@ -31,14 +33,21 @@ impl Callsite {
     /// The facts of a block of code, which has no path of its own.
     #[track_caller]
     pub(crate) const fn block(name: &'static str) -> Self {
-        Self { name, kind: SpanKind::Internal, cancel: true, function: None, place: Some(Location::caller()) }
+        Self {
+            name,
+            kind: SpanKind::Internal,
+            cancel: true,
+            log: false,
+            function: None,
+            place: Some(Location::caller()),
+        }
     }
 
     /// The facts of a span that a transport opens: there is no code of the user's to point at.
     #[cfg(any(feature = "propagation", feature = "sql"))]
     #[cfg_attr(not(feature = "full"), allow(dead_code, reason = "each transport uses some of it"))]
     pub(crate) const fn transport(name: &'static str, kind: SpanKind) -> Self {
-        Self { name, kind, cancel: true, function: None, place: None }
+        Self { name, kind, cancel: true, log: false, function: None, place: None }
     }
 
     /// Sets the span kind.
@@ -52,6 +61,13 @@ impl Callsite {
     #[must_use]
     pub const fn cancel_off(mut self) -> Self {
         self.cancel = false;
+        self
+    }
+
+    /// Logs the errors of the function.
+    #[must_use]
+    pub const fn log(mut self) -> Self {
+        self.log = true;
         self
     }
 

@@ -26,7 +26,7 @@ thread_local! {
 }
 
 #[inline]
-fn is_gone() -> bool {
+pub(crate) fn is_gone() -> bool {
     HERALD.try_with(|_| ()).is_err()
 }
 

@@ -2,6 +2,22 @@
 //!
 //! Every job that Throughline starts is counted from the moment it is spawned until it has ended,
 //! was cancelled, or panicked: tasks, blocking closures and threads alike.
+//!
+//! # Failures
+//!
+//! Nobody may wait for a detached job, and a trace that is not sampled shows nothing. So a job that
+//! panics, or ends with an error that is seen (`#[traced_spawn]`, the `try_spawn` functions), writes one
+//! ERROR event of `tracing` with the target `throughline::jobs`, whether there is a span or not:
+//!
+//! | field | meaning |
+//! |---|---|
+//! | `job` | the job's name |
+//! | `error` | the error and what has led to it (its sources), or the panic's message; not with `err = off` |
+//! | `error.type` | the type of the error, or `panic` |
+//! | `trace_id`, `span_id`, `tags` | where it was; left out as soon as this process has one of the formatters of `throughline::log`, which write them on every line |
+//!
+//! The counter `throughline.jobs.failed` counts it, by `throughline.job.name` and `error.type`. A job
+//! that is cancelled has not failed, and one that succeeds costs nothing more.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

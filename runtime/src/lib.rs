@@ -14,6 +14,7 @@ mod callsite;
 mod caught;
 mod current;
 mod error_text;
+mod failure;
 #[cfg(any(feature = "console", feature = "testing"))]
 mod forest;
 mod future;
@@ -101,7 +102,10 @@ pub use transport::rocketmq;
 pub use transport::sql;
 
 #[cfg(feature = "tokio")]
-pub use spawn::{JoinSetExt, spawn, spawn_blocking, spawn_local, spawn_thread};
+pub use spawn::{
+    JoinSetExt, TryJoinSetExt, spawn, spawn_blocking, spawn_local, spawn_thread, try_spawn, try_spawn_blocking,
+    try_spawn_local, try_spawn_thread,
+};
 
 #[doc = include_str!("../doc/biz_tags.md")]
 pub use throughline_macros::biz_tags;

@@ -9,6 +9,7 @@ use opentelemetry::trace::{SpanRef, Status, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue, Value};
 
 use crate::error_text;
+use crate::failure::{self, Failed, Told};
 use crate::value::within_bounds;
 
 /// How a call that ran to its end has ended.
@@ -63,6 +64,8 @@ struct Failure {
     message: Option<String>,
     /// Whether there was an error value or a panic, and not only an answer that tells of one.
     exception: bool,
+    /// The message with what has led to the error, for the log.
+    chain: Option<String>,
 }
 
 impl Outcome {
@@ -71,12 +74,40 @@ impl Outcome {
     }
 
     fn exception(error_type: Cow<'static, str>, message: Option<String>) -> Self {
-        Self { failure: Some(Failure { error_type, message, exception: true }), ..Self::default() }
+        Self { failure: Some(Failure { error_type, message, exception: true, chain: None }), ..Self::default() }
     }
 
     /// The outcome of a `Result` whose error is described by `Display`.
     pub(crate) fn of_result<T, E: Display>(result: &Result<T, E>) -> Self {
         Seen::new(result).__display()
+    }
+
+    /// The same for one that is told in the log.
+    pub(crate) fn of_told_result<T, E: Display>(result: &Result<T, E>) -> Self {
+        Self::of_result(result).caused(result.as_ref().err().and_then(failure::alternate))
+    }
+
+    /// The same for that of a job.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn of_job_result<T, E: Display + 'static>(result: &Result<T, E>) -> Self {
+        Self::of_result(result).caused(result.as_ref().err().and_then(failure::of_job))
+    }
+
+    /// What the log says of a failure: the error with what has led to it.
+    #[must_use]
+    pub fn caused(mut self, chain: Option<String>) -> Self {
+        if let Some(failure) = &mut self.failure {
+            failure.chain = chain;
+        }
+        self
+    }
+
+    /// The failure, if there is one to be told. A function tells its errors; of a panic, so do the
+    /// panic hook and whoever catches it.
+    pub(crate) fn told(&self, told: Told) -> Option<Failed> {
+        let failure = self.failure.as_ref().filter(|failure| told.is_job || failure.error_type != "panic")?;
+        let error = failure.chain.as_ref().or(failure.message.as_ref()).cloned();
+        Some(Failed { told, error_type: failure.error_type.clone(), error })
     }
 
     /// Records the returned value as the attribute `return`.
@@ -170,7 +201,7 @@ impl Outcome {
     /// and no exception, because there was none.
     pub(crate) fn error(error_type: impl Into<Cow<'static, str>>, description: impl Into<String>) -> Self {
         let message = error_text::of(format_args!("{}", description.into()));
-        let failure = Failure { error_type: error_type.into(), message, exception: false };
+        let failure = Failure { error_type: error_type.into(), message, exception: false, chain: None };
         Self { failure: Some(failure), ..Self::default() }
     }
 

@@ -2,6 +2,7 @@
 //! covered by semantic versioning.
 
 use crate::callsite::Callsite;
+pub use crate::failure::Causes;
 pub use crate::outcome::Seen;
 use crate::run::Tagging;
 use crate::span::Opening;
@@ -49,6 +50,11 @@ pub fn seen<R>(result: &R) -> Seen<'_, R> {
 
 /// Takes what is there to be compiled and linted. Never called.
 pub fn compiled<T>(_: T) {}
+
+/// Looks for what has led to the error that a function has returned.
+pub fn causes<R>(result: &R) -> Causes<'_, R> {
+    Causes::new(result)
+}
 
 /// A tag's value through `Display`.
 pub fn display(of: &(impl core::fmt::Display + ?Sized)) -> Option<Value> {

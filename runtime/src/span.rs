@@ -12,6 +12,7 @@ use crate::ambient::{self, Ambient};
 use crate::busy::{Busy, is_busy};
 use crate::callsite::Callsite;
 use crate::current::{self, Attached};
+use crate::failure::Told;
 use crate::origin::Origin;
 use crate::outcome::{self, Given, Outcome};
 use crate::snapshot::Snapshot;
@@ -45,6 +46,8 @@ pub(crate) struct Rest {
     tags: Tags,
     /// What the parent and the links tell of themselves.
     described: Vec<KeyValue>,
+    /// Whether an error is logged.
+    pub(crate) log: bool,
 }
 
 #[derive(Debug, Default)]
@@ -133,14 +136,12 @@ impl<'a> Opening<'a> {
         self
     }
 
-    /// Cuts the span loose from the caller: same trace, own lifetime.
+    /// Cuts the span loose from the caller: own lifetime, and the trace that it would have been in.
     pub fn detach(mut self) -> Self {
         self.detached = true;
         if let Some(rest) = self.said() {
-            rest.parent = Parent::Detached(match &rest.parent {
-                Parent::Given(context) => Snapshot::of(&sent_where_current(context.clone())).to_context(),
-                _ => Snapshot::capture().to_context(),
-            });
+            let (parent, _) = rest.parent();
+            rest.parent = Parent::Detached(Snapshot::of(&parent).to_context());
         }
         self
     }
@@ -180,7 +181,20 @@ impl<'a> Opening<'a> {
         if busy.is_nested() && !self.within {
             return without_span(self.detached);
         }
-        self.open(fill)
+        match self.told() {
+            None => self.open(fill),
+            Some(told) => self.open(fill).told(told),
+        }
+    }
+
+    /// Whether a failure is told besides being on the span.
+    #[inline]
+    fn told(&self) -> Option<Told> {
+        let rest = self.rest.as_ref();
+        (self.detached || self.callsite.log || rest.is_some_and(|rest| rest.log)).then(|| {
+            let name = rest.and_then(|rest| rest.name.clone()).unwrap_or(Cow::Borrowed(self.callsite.name));
+            Told { name, is_job: self.detached }
+        })
     }
 
     #[inline]
@@ -381,6 +395,7 @@ fn begin(
         done: false,
         cancel: callsite.cancel,
         given,
+        told: None,
         #[cfg(feature = "otlp")]
         ticket,
     }))
@@ -446,6 +461,38 @@ pub(crate) fn report_missing(keys: &[&'static str], context: &Context) {
 #[must_use]
 pub struct Span(pub(crate) Scope);
 
+impl Span {
+    /// A job without a span, in the context that it takes along.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn carried(context: Context, told: Told) -> Self {
+        Self(Scope::Told(context, Some(told)))
+    }
+
+    /// Lets a failure be told, whether there is a span or not.
+    #[cold]
+    fn told(self, told: Told) -> Self {
+        Self(match self.0 {
+            Scope::Off => Scope::Told(current::get(), Some(told)),
+            Scope::Within(context) | Scope::Told(context, _) => Scope::Told(context, Some(told)),
+            Scope::Open(mut open) => {
+                open.told = Some(told);
+                Scope::Open(open)
+            }
+        })
+    }
+
+    /// The name of the job that this is for.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn job_name(&self) -> &str {
+        let told = match &self.0 {
+            Scope::Told(_, told) => told,
+            Scope::Open(open) => &open.told,
+            Scope::Off | Scope::Within(_) => &None,
+        };
+        told.as_ref().map_or("", |told| &told.name)
+    }
+}
+
 /// What transports need besides: they end spans at other places than the end of a call.
 #[cfg(any(feature = "propagation", feature = "sql"))]
 #[cfg_attr(
@@ -484,6 +531,8 @@ pub(crate) enum Scope {
     Off,
     /// A context without a span to end.
     Within(Context),
+    /// A context without a span to end, and whose failure is told all the same.
+    Told(Context, Option<Told>),
     /// The context of a span that has to be ended.
     Open(Open),
 }
@@ -492,7 +541,7 @@ impl Scope {
     pub(crate) fn context(&self) -> Option<&Context> {
         match self {
             Self::Off => None,
-            Self::Within(context) => Some(context),
+            Self::Within(context) | Self::Told(context, _) => Some(context),
             Self::Open(open) => Some(&open.context),
         }
     }
@@ -503,9 +552,23 @@ impl Scope {
 
     /// Writes the failure of one part of the work; the span goes on.
     pub(crate) fn note(&self, outcome: impl FnOnce() -> Outcome) {
-        if let Self::Open(open) = self {
-            let _busy = Busy::begin();
-            outcome().note(&open.context, open.given);
+        match self {
+            Self::Open(open) => {
+                let _busy = Busy::begin();
+                let outcome = outcome();
+                let failed = open.told.clone().and_then(|told| outcome.told(told));
+                outcome.note(&open.context, open.given);
+                if let Some(failed) = failed {
+                    failed.tell(&open.context);
+                }
+            }
+            Self::Told(context, Some(told)) => {
+                let _busy = Busy::begin();
+                if let Some(failed) = outcome().told(told.clone()) {
+                    failed.tell(context);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -520,15 +583,28 @@ impl Scope {
         }
     }
 
-    /// Ends the span, if there is one that has not ended. `outcome` is not called otherwise.
+    /// Ends the span, if there is one that has not ended, and tells a failure that is to be told.
+    /// `outcome` is not called otherwise.
     pub(crate) fn finish(&mut self, outcome: impl FnOnce() -> Outcome) {
-        if let Self::Open(open) = self {
-            if !open.done {
+        match self {
+            Self::Open(open) if !open.done => {
                 let _busy = Busy::begin();
                 let outcome = outcome();
                 open.done();
+                let failed = open.told.take().and_then(|told| outcome.told(told));
                 outcome.end(&open.context, open.given);
+                // Now that the span has ended: as an event it would say what the span says already.
+                if let Some(failed) = failed {
+                    failed.tell(&open.context);
+                }
             }
+            Self::Told(context, told) => {
+                let _busy = Busy::begin();
+                if let Some(failed) = told.take().and_then(|told| outcome().told(told)) {
+                    failed.tell(context);
+                }
+            }
+            _ => {}
         }
     }
 }
@@ -543,6 +619,8 @@ pub(crate) struct Open {
     cancel: bool,
     /// What was said of it in advance.
     given: Given,
+    /// Who tells a failure, if it is to be told.
+    told: Option<Told>,
     /// Its place among the open spans.
     #[cfg(feature = "otlp")]
     ticket: Option<crate::open::Ticket>,

@@ -110,17 +110,17 @@ fn every_alternation_across_threads() {
                 let dispatch = dispatch.clone();
                 throughline::spawn_thread(move || tracing::dispatcher::with_default(&dispatch, || go(chain)))
             };
-            let threads: Vec<_> = capture.run(|| (0..4).map(|_| run()).collect());
+            let threads: Vec<_> = capture.run(|| (0..4).map(|_| throughline::in_span("request", run)).collect());
             for thread in threads {
                 thread.join().expect("no panic");
             }
         });
-        // Each thread has a job's span, and below it the chain.
-        assert_eq!(capture.spans().len(), 16);
+        // Each thread has a job's span, below that of the request, and below it the chain.
+        assert_eq!(capture.spans().len(), 20);
         let jobs = capture.tree();
         let expected = expected(chain).lines().map(ToOwned::to_owned).collect::<Vec<_>>();
         for (at, name) in expected.iter().enumerate() {
-            let indented = format!("{}└── {}", "    ".repeat(at), name.trim_start_matches([' ', '└', '─']));
+            let indented = format!("{}└── {}", "    ".repeat(at + 1), name.trim_start_matches([' ', '└', '─']));
             assert_eq!(jobs.lines().filter(|line| **line == indented).count(), 4, "{jobs}");
         }
     }

@@ -9,7 +9,7 @@ use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry_sdk::trace::Sampler;
 use throughline::testing::Capture;
-use throughline::{JoinSetExt as _, Value, biz_tags, in_span, in_span_async, traced, traced_spawn};
+use throughline::{JoinSetExt as _, TryJoinSetExt as _, Value, biz_tags, in_span, in_span_async, traced, traced_spawn};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet, LocalSet};
 
@@ -345,6 +345,7 @@ fn outside_a_runtime_the_message_says_what_to_do() {
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| capture.run(|| drop(job())))).expect_err("no runtime");
     let message = payload.downcast_ref::<String>().expect("a text");
     assert!(message.contains("outside a Tokio runtime") && message.contains("on = handle"), "{message}");
+    assert!(message.contains("the detached job `job` was started"), "{message}");
     assert_eq!(capture.open(), 0);
 }
 
@@ -375,7 +376,7 @@ async fn a_job_of_a_method_is_named_after_it() {
         }
     };
     capture.run_async(in_span_async("request", run)).await;
-    capture.assert_tree("request\n├── handle\n├── drain\n└── drain");
+    capture.assert_tree("request\n├── handle (spawned)\n├── drain (spawned)\n└── drain (spawned)");
 }
 
 #[tokio::test]
@@ -397,10 +398,10 @@ async fn as_functions() {
         &["no"],
         "
         request
-        ├── receipt
+        ├── receipt (spawned)
         │   └── inside
-        ├── as_functions
-        ├── as_functions
+        ├── as_functions (spawned)
+        ├── as_functions (spawned)
         │   └── on the thread
         └── named no=8
         ",
@@ -423,7 +424,7 @@ async fn a_join_set() {
     };
     assert_eq!(capture.run_async(in_span_async("request", run)).await, 7);
     let request = capture.span("request");
-    let jobs = capture.named("a_join_set");
+    let jobs = capture.named("a_join_set (spawned)");
     assert_eq!(jobs.len(), 3);
     assert!(jobs.iter().all(|job| job.is_child_of(&request)));
 }
@@ -442,4 +443,168 @@ fn rayon_has_the_context() {
     assert_eq!(sum + received.recv_timeout(Duration::from_secs(30)).expect("the job ran"), 6);
     let request = capture.span("request");
     assert!(capture.span("left").is_child_of(&request) && capture.span("right").is_child_of(&request));
+}
+
+/// What a job takes along: the value of a tag and that of a member of the baggage.
+fn travelled() -> (Option<String>, Option<String>) {
+    let tag =
+        throughline::current_tags().iter().find(|tag| tag.key.as_str() == "tenant_id").map(|tag| tag.value.to_string());
+    (tag, Context::current().baggage().get("tenant_id").map(ToString::to_string))
+}
+
+/// Whoever replaces each `tokio::spawn` must not find a whole process below one span.
+#[tokio::test]
+async fn outside_of_a_span_a_plain_job_has_none_and_takes_the_context_along() {
+    #[biz_tags(propagate(tenant_id = "acme"))]
+    async fn all() {
+        let expected = (Some("acme".to_owned()), Some("acme".to_owned()));
+        let job = || in_span("work", travelled);
+        let task = move || async move { job() };
+        assert_eq!(throughline::spawn(task()).await.expect("no panic"), expected);
+        assert_eq!(throughline::spawn_local(task()).await.expect("no panic"), expected);
+        assert_eq!(throughline::spawn_blocking(job).await.expect("no panic"), expected);
+        assert_eq!(throughline::spawn_thread(job).join().expect("no panic"), expected);
+        let mut set = JoinSet::new();
+        set.spawn_traced(task());
+        set.spawn_traced_on(task(), &tokio::runtime::Handle::current());
+        set.spawn_local_traced(task());
+        set.spawn_blocking_traced(job);
+        assert_eq!(set.join_all().await, vec![expected.clone(); 4]);
+        let (sent, received) = oneshot::channel();
+        throughline::rayon::spawn(move || sent.send(job()).expect("the test waits"));
+        assert_eq!(received.await.expect("the job ran"), expected);
+    }
+    let capture = Capture::new();
+    LocalSet::new().run_until(capture.run_async(all())).await;
+    let spans = capture.spans();
+    assert_eq!(spans.len(), 9);
+    let traces: std::collections::HashSet<_> = spans.iter().map(|span| span.trace_id()).collect();
+    assert_eq!(traces.len(), 9, "each is the entry of a trace of its own");
+    assert!(spans.iter().all(|span| span.name() == "work"));
+}
+
+/// What is asked for by name is a span, also outside of one.
+#[tokio::test]
+async fn a_job_that_asks_for_a_span_has_one_everywhere() {
+    #[traced_spawn]
+    async fn attribute() {}
+    let capture = Capture::new();
+    let run = async {
+        attribute().await.expect("no panic");
+        throughline::span("block").spawn(async {}).await.expect("no panic");
+        throughline::span("blocking").spawn_blocking(|| {}).await.expect("no panic");
+    };
+    capture.run_async(run).await;
+    capture.assert_tree("attribute\nblock\nblocking");
+}
+
+/// A span of another process is one to be below.
+#[tokio::test]
+async fn below_a_remote_span_a_plain_job_has_a_span() {
+    let capture = Capture::new();
+    let above = capture.run(|| in_span("above", || throughline::Snapshot::capture()));
+    let run = async { above.future(async { throughline::spawn(async {}).await.expect("no panic") }).await };
+    capture.run_async(run).await;
+    assert_eq!(capture.spans().len(), 2);
+}
+
+#[tokio::test]
+async fn root_and_parent_of_a_block_hold_for_its_job() {
+    let capture = Capture::new();
+    let above = capture.run(|| in_span("above", throughline::Snapshot::capture));
+    let handle = tokio::runtime::Handle::current();
+    let run = async {
+        let span = throughline::span;
+        let jobs = [
+            span("root").root().spawn(async { travelled() }),
+            span("root on").root().spawn_on(&handle, async { travelled() }),
+            span("root blocking").root().spawn_blocking(travelled),
+            span("root try")
+                .root()
+                .try_spawn_blocking(|| Ok::<_, String>(travelled()))
+                .await
+                .map(|ok| tokio::spawn(async { ok.expect("it is") }))
+                .expect("no panic"),
+            span("child").spawn(async { travelled() }),
+        ];
+        for job in jobs {
+            assert_eq!(job.await.expect("no panic").0.as_deref(), Some("acme"));
+        }
+        span("parent").parent(&above).spawn(async {}).await.expect("no panic");
+        span("parent blocking").parent(&above).spawn_blocking(|| {}).await.expect("no panic");
+        attribute(above.clone()).await.expect("no panic");
+    };
+    #[traced_spawn(parent = above)]
+    async fn attribute(above: throughline::Snapshot) {
+        drop(above);
+    }
+    let request = throughline::span("request").biz_tag("tenant_id", "acme").run_async(run);
+    capture.run_async(request).await;
+    capture.assert_tree(
+        "
+        above
+        ├── parent ~> request
+        ├── parent blocking ~> request
+        └── attribute ~> request
+        request
+        └── child
+        root ~> request
+        root on ~> request
+        root blocking ~> request
+        root try ~> request
+        ",
+    );
+}
+
+#[tokio::test]
+async fn root_where_nothing_is_sampled_begins_a_trace_of_its_own() {
+    let off = Capture::with_sampler(Sampler::AlwaysOff);
+    let ids = || Context::current().span().span_context().trace_id();
+    let run =
+        async move { (ids(), throughline::span("job").root().spawn(async move { ids() }).await.expect("no panic")) };
+    let (above, job) = off.run_async(in_span_async("request", run)).await;
+    assert_ne!(above, job);
+}
+
+#[tokio::test]
+async fn try_forms_see_the_error() {
+    let capture = Capture::new();
+    let handle = tokio::runtime::Handle::current();
+    let run = async {
+        let fails = || Err::<u8, _>("no paper".to_owned());
+        let task = move || async move { fails() };
+        let span = throughline::span;
+        let jobs = [
+            throughline::try_spawn(task()),
+            throughline::try_spawn_local(task()),
+            throughline::try_spawn_blocking(fails),
+            span("block").try_spawn(task()),
+            span("on").try_spawn_on(&handle, task()),
+            span("blocking").try_spawn_blocking(fails),
+        ];
+        for job in jobs {
+            assert_eq!(job.await.expect("no panic"), fails());
+        }
+        assert_eq!(throughline::try_spawn_thread(fails).join().expect("no panic"), fails());
+        let mut set = JoinSet::new();
+        set.try_spawn_traced(task());
+        set.try_spawn_traced_on(task(), &handle);
+        set.try_spawn_local_traced(task());
+        set.try_spawn_blocking_traced(fails);
+        assert_eq!(set.join_all().await, vec![fails(); 4]);
+        let (sent, received) = oneshot::channel::<()>();
+        throughline::rayon::try_spawn(move || {
+            drop(sent);
+            fails().map(drop)
+        });
+        received.await.expect_err("it was dropped");
+    };
+    LocalSet::new().run_until(capture.run_async(in_span_async("request", run))).await;
+    throughline::jobs::wait(Duration::from_secs(30)).await.ok();
+    let request = capture.span("request");
+    let jobs: Vec<_> = capture.spans().into_iter().filter(|span| span.name() != "request").collect();
+    assert_eq!(jobs.len(), 12);
+    for job in jobs {
+        assert!(job.is_error() && job.is_child_of(&request), "{}", job.name());
+    }
 }

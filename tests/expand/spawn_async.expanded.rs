@@ -1,6 +1,7 @@
 // What the compiler gets for `spawn_async.rs`. Written by THROUGHLINE_BLESS=1; not for editing.
 
 use throughline::traced_spawn;
+#[track_caller]
 #[allow(clippy::must_use_candidate, clippy::async_yields_async)]
 fn receipt(order_no: u64) -> ::throughline::__private::JoinHandle<Result<u64, String>> {
     ::throughline::__private::span(
@@ -26,10 +27,15 @@ fn receipt(order_no: u64) -> ::throughline::__private::JoinHandle<Result<u64, St
                     () => Ok(order_no),
                 }
             },
-            move |__result| ::throughline::__private::seen(__result).__display(),
+            move |__result| {
+                ::throughline::__private::seen(__result)
+                    .__display()
+                    .caused(::throughline::__private::causes(__result).__chain())
+            },
             ::throughline::__private::gives::<Result<u64, String>>(),
         )
 }
+#[track_caller]
 #[allow(clippy::must_use_candidate, clippy::async_yields_async)]
 fn poll() -> ::throughline::__private::JoinHandle<()> {
     ::throughline::__private::span(

@@ -2,6 +2,7 @@
 
 use throughline::traced_spawn;
 use tokio::runtime::Handle;
+#[track_caller]
 #[allow(clippy::must_use_candidate, clippy::async_yields_async)]
 fn thumbnail(image: Vec<u8>) -> ::throughline::__private::JoinHandle<usize> {
     {
@@ -27,9 +28,14 @@ fn thumbnail(image: Vec<u8>) -> ::throughline::__private::JoinHandle<usize> {
                     () => image.len(),
                 }
             },
-            move |__result| ::throughline::__private::seen(__result).__display(),
+            move |__result| {
+                ::throughline::__private::seen(__result)
+                    .__display()
+                    .caused(::throughline::__private::causes(__result).__chain())
+            },
         )
 }
+#[track_caller]
 #[allow(clippy::must_use_candidate, clippy::async_yields_async)]
 fn elsewhere(
     handle: Handle,
@@ -67,6 +73,10 @@ fn elsewhere(
                     }
                 }
             },
-            move |__result| ::throughline::__private::seen(__result).__display(),
+            move |__result| {
+                ::throughline::__private::seen(__result)
+                    .__display()
+                    .caused(::throughline::__private::causes(__result).__chain())
+            },
         )
 }

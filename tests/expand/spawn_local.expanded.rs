@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 use throughline::traced_spawn;
+#[track_caller]
 #[allow(clippy::must_use_candidate, clippy::async_yields_async)]
 fn render(page: Rc<str>) -> ::throughline::__private::JoinHandle<usize> {
     ::throughline::__private::span(
@@ -27,6 +28,10 @@ fn render(page: Rc<str>) -> ::throughline::__private::JoinHandle<usize> {
                     () => page.len(),
                 }
             },
-            move |__result| ::throughline::__private::seen(__result).__display(),
+            move |__result| {
+                ::throughline::__private::seen(__result)
+                    .__display()
+                    .caused(::throughline::__private::causes(__result).__chain())
+            },
         )
 }

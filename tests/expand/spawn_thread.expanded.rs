@@ -1,6 +1,7 @@
 // What the compiler gets for `spawn_thread.rs`. Written by THROUGHLINE_BLESS=1; not for editing.
 
 use throughline::traced_spawn;
+#[track_caller]
 #[allow(clippy::must_use_candidate, clippy::async_yields_async)]
 fn watch(path: String) -> ::throughline::__private::ThreadHandle<usize> {
     ::throughline::__private::span(
@@ -24,6 +25,10 @@ fn watch(path: String) -> ::throughline::__private::ThreadHandle<usize> {
                     () => path.len(),
                 }
             },
-            move |__result| ::throughline::__private::seen(__result).__display(),
+            move |__result| {
+                ::throughline::__private::seen(__result)
+                    .__display()
+                    .caused(::throughline::__private::causes(__result).__chain())
+            },
         )
 }

@@ -6,6 +6,7 @@ struct Orders {
     tenant_id: String,
 }
 impl Orders {
+    #[track_caller]
     #[allow(clippy::must_use_candidate, clippy::async_yields_async)]
     fn receipt(
         self: Arc<Self>,
@@ -51,7 +52,11 @@ impl Orders {
                         () => order_no,
                     }
                 },
-                move |__result| ::throughline::__private::seen(__result).__display(),
+                move |__result| {
+                    ::throughline::__private::seen(__result)
+                        .__display()
+                        .caused(::throughline::__private::causes(__result).__chain())
+                },
             )
     }
 }

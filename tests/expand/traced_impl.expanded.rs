@@ -65,6 +65,7 @@ impl Orders {
             )
             .await
     }
+    #[track_caller]
     #[allow(clippy::must_use_candidate, clippy::async_yields_async)]
     fn audit(order_no: u64) -> ::throughline::__private::JoinHandle<u64> {
         ::throughline::__private::span(
@@ -87,7 +88,11 @@ impl Orders {
                         () => order_no,
                     }
                 },
-                move |__result| ::throughline::__private::seen(__result).__display(),
+                move |__result| {
+                    ::throughline::__private::seen(__result)
+                        .__display()
+                        .caused(::throughline::__private::causes(__result).__chain())
+                },
             )
     }
 }

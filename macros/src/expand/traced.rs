@@ -51,7 +51,14 @@ pub(crate) fn print(traced: Traced) -> TokenStream {
     let looks = !origins.is_empty() || matches!(traced.name, Name::Expr(_)) || !traced.tags.is_empty();
     let Traced { runtime, item, tags, err, ret, shape, .. } = traced;
     let span = started(&opened, &pieces.item, &pieces.peek, &tags, &runtime);
-    let outcome = outcome(err, ret, &parameter(&pieces.item, &shape), &runtime);
+    // What a job fails with is logged, as far as it is described at all.
+    let is_told = match (err, &shape) {
+        (ErrMode::Log, _) => true,
+        (err, Shape::Spawn(_)) => matches!(err, ErrMode::Display),
+        _ => false,
+    };
+    let is_told = is_told && matches!(pieces.item.returns(), Returns::Value(_));
+    let outcome = outcome(err, is_told, ret, &parameter(&pieces.item, &shape), &runtime);
     match shape {
         Shape::Spawn(job) => traced_spawn::print(pieces, &span, &outcome, &job, &runtime),
         shape => {
@@ -71,7 +78,7 @@ pub(crate) fn print_tagged(tagged: Tagged) -> TokenStream {
     let runtime_at = runtime.at(at);
     let opening = quote_spanned!(at=> #runtime_at::tags());
     let span = started(&opening, &pieces.item, &pieces.peek, &tags, &runtime);
-    let outcome = outcome(ErrMode::Display, None, &parameter(&pieces.item, &shape), &runtime);
+    let outcome = outcome(ErrMode::Display, false, None, &parameter(&pieces.item, &shape), &runtime);
     let looks = started(&opening, &item, &[], &tags, &runtime);
     let mut out = as_written::print(item, Some(&looks), &runtime);
     out.extend(around(pieces, &span, &outcome, &shape, &runtime));
@@ -88,7 +95,7 @@ fn started(opening: &TokenStream, item: &ItemFn, peek: &[Peek], tags: &TagSets, 
 
 /// The expression up to `.start`.
 fn opening(traced: &Traced, peek: &[Peek]) -> TokenStream {
-    let Traced { runtime, item, name, function, kind, parent, links, cancel, shape, .. } = traced;
+    let Traced { runtime, item, name, function, kind, parent, links, err, cancel, shape, .. } = traced;
     let span = Span::mixed_site();
     let at = at_name(item);
     let runtime = &runtime.at(at);
@@ -102,6 +109,7 @@ fn opening(traced: &Traced, peek: &[Peek]) -> TokenStream {
         quote_spanned!(span=> .kind(#runtime::SpanKind::#kind))
     });
     let cancel = (!cancel).then(|| quote_spanned!(span=> .cancel_off()));
+    let log = matches!(err, ErrMode::Log).then(|| quote_spanned!(span=> .log()));
     // The compiler takes the place of a caller from the code that the user has written, and so
     // that of generated code from the attribute. The name of the function is the user's.
     let own = item.sig.ident.span();
@@ -110,7 +118,7 @@ fn opening(traced: &Traced, peek: &[Peek]) -> TokenStream {
         #runtime_own::callsite(#name, #runtime_own::concat!(#runtime_own::module_path!(), #path))
     };
     let mut opening = quote_spanned! {at=>
-        #runtime::span(&const { #callsite #kind #cancel })
+        #runtime::span(&const { #callsite #kind #cancel #log })
     };
     match parent {
         Parent::Current => {}
@@ -173,16 +181,23 @@ fn apart(at: Span, call: &TokenStream, peek: &[Peek]) -> TokenStream {
 }
 
 /// The closure that looks at the returned value.
-fn outcome(err: ErrMode, ret: Option<Spanned<RetMode>>, parameter: &TokenStream, runtime: &Runtime) -> TokenStream {
+fn outcome(
+    err: ErrMode,
+    is_told: bool,
+    ret: Option<Spanned<RetMode>>,
+    parameter: &TokenStream,
+    runtime: &Runtime,
+) -> TokenStream {
     let span = Span::mixed_site();
     let mode = Ident::new(
         match err {
             ErrMode::Off => "__off",
-            ErrMode::Display => "__display",
+            ErrMode::Display | ErrMode::Log => "__display",
             ErrMode::Debug => "__debug",
         },
         span,
     );
+    let caused = is_told.then(|| quote_spanned!(span=> .caused(#runtime::causes(__result).__chain())));
     let returned = ret.map(|ret| {
         // Where the returned value has no conversion, the option is what is wrong.
         let at = span.located_at(ret.key.span());
@@ -198,7 +213,7 @@ fn outcome(err: ErrMode, ret: Option<Spanned<RetMode>>, parameter: &TokenStream,
     });
     // It captures nothing. Without `move`, a compiler that finds a borrow in the body that is too short
     // takes this for the closure to advise on.
-    quote_spanned!(span=> move |__result #parameter| #runtime::seen(__result).#mode() #returned)
+    quote_spanned!(span=> move |__result #parameter| #runtime::seen(__result).#mode() #caused #returned)
 }
 
 /// The type of that closure's argument, where nothing else tells it in time: what is in an

@@ -78,6 +78,12 @@ pub(crate) fn print(
     let output = output(&pieces.item, &job.place, runtime);
     pieces.item.sig.output = syn::parse_quote!(-> #output);
     pieces.item.sig.asyncness = None;
+    // A mistake in starting the job is its caller's, whose place a panic then names. Only functions of
+    // Rust's own ABI can say so.
+    let tells = pieces.item.attrs.iter().any(|attr| attr.path().is_ident("track_caller"));
+    if pieces.item.sig.abi.is_none() && !tells {
+        pieces.item.attrs.push(syn::parse_quote!(#[track_caller]));
+    }
     // A job runs on when nobody holds its handle, and its value may be a future.
     pieces.item.attrs.push(syn::parse_quote!(#[allow(clippy::must_use_candidate, clippy::async_yields_async)]));
     with_body(pieces.item, quote_spanned!(site=> #takes #span.#call))

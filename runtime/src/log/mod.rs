@@ -61,8 +61,6 @@ mod records;
 mod span_events;
 mod text;
 
-use std::error::Error;
-
 pub use current::{Current, current};
 pub use json::{add_to_json, json};
 #[cfg(feature = "log-records")]
@@ -70,7 +68,4 @@ pub use records::TagLogProcessor;
 pub use span_events::SpanEvents;
 pub use text::Text;
 
-/// What has led to `error`, the nearest first. Bounded, because a chain need not end.
-fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(error.source(), |&source| source.source()).take(16)
-}
+use crate::failure::sources;

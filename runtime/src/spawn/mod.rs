@@ -2,18 +2,24 @@
 
 use std::any::type_name;
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::future::Future;
 use std::thread;
 use std::time::Instant;
 
+use opentelemetry::trace::TraceContextExt as _;
 use tokio::runtime::Handle;
 use tokio::task::{self, JoinHandle};
 
 use crate::block::Block;
+use crate::busy::is_busy;
 use crate::callsite::Callsite;
+use crate::current;
+use crate::failure::Told;
 use crate::jobs::{self, Token};
 use crate::outcome::Outcome;
-use crate::span::{Opening, Span};
+use crate::snapshot::Snapshot;
+use crate::span::{Opening, Span, without_span};
 use crate::tags::Tags;
 
 #[cfg(feature = "rayon")]
@@ -22,17 +28,52 @@ mod sent;
 mod set;
 
 pub use sent::{Gives, gives, takes};
-pub use set::JoinSetExt;
+pub use set::{JoinSetExt, TryJoinSetExt};
 
-/// Starts `future` as a detached job: a task with its own span, which is a child of the current
-/// span and outlives it.
+/// Starts `future` as a detached job. The drop-in for [`tokio::spawn`].
 ///
-/// The drop-in for [`tokio::spawn`]. The span bears the name of the future's function; for another
-/// name, kind or tags use [`crate::span`]. Baggage and tags travel with it, and
-/// [`jobs`](crate::jobs) counts it.
+/// Inside of a span the job has a span of its own, which is a child of the current one and outlives
+/// it. Its name is that of the future's function with ` (spawned)` behind it, so that it is not taken
+/// for the function's own; for another name, kind or tags use [`crate::span`]. Outside of any span
+/// there is nothing to be a child of: the job runs without a span. Baggage and tags travel with it
+/// in both cases, and [`jobs`](crate::jobs) counts it.
 ///
 /// Dropping the handle leaves the job running; aborting it marks the span `cancelled`; a panic is
-/// written on the span and reaches the handle.
+/// written on the span and in the log (see [`jobs`](crate::jobs#failures)), and reaches the handle. An
+/// `Err` is not seen, because a generic function does not know that its `F::Output` is a `Result`:
+/// use [`try_spawn`].
+///
+/// # Loops
+///
+/// A span ends when its work does. Accept loops, poll loops and `main` have no end, so they stay
+/// outside of spans, and what they do for one connection or one message is the span. A loop that is
+/// spawned inside of a span would hold its trace open for ever; started with
+/// [`#[traced_spawn(link)]`](macro@crate::traced_spawn) for each round, a periodic job has a trace for
+/// each, linked to where it was started.
+///
+/// ```
+/// use throughline::traced;
+/// use tokio::net::{TcpListener, TcpStream};
+///
+/// #[traced(kind = server)]
+/// async fn serve(connection: TcpStream) {}
+///
+/// async fn accept(listener: TcpListener) -> std::io::Result<()> {
+///     loop {
+///         let (connection, _) = listener.accept().await?;
+///         // Outside of a span: `serve` is the entry of a new trace.
+///         throughline::spawn(serve(connection));
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// let listener = TcpListener::bind("127.0.0.1:0").await?;
+/// let server = throughline::spawn(accept(listener));
+/// # server.abort();
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Panics
 ///
@@ -44,6 +85,30 @@ where
     F::Output: Send + 'static,
 {
     unnamed::<F>(&Callsite::block("")).spawn(future, plain)
+}
+
+/// [`spawn`] for a future that gives a `Result`: an `Err` is written on the span and in the log (see
+/// [`jobs`](crate::jobs#failures)), and reaches the handle.
+///
+/// # Panics
+///
+/// Outside a Tokio runtime.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let job = throughline::try_spawn(async { "4x2".parse::<u32>() });
+/// assert!(job.await.unwrap().is_err());
+/// # }
+/// ```
+#[track_caller]
+pub fn try_spawn<F, T, E>(future: F) -> JoinHandle<Result<T, E>>
+where
+    F: Future<Output = Result<T, E>> + Send + 'static,
+    T: Send + 'static,
+    E: Display + Send + 'static,
+{
+    unnamed::<F>(&Callsite::block("")).spawn(future, Outcome::of_job_result)
 }
 
 /// Runs `f` on Tokio's pool for blocking work, as a detached job. The drop-in for
@@ -61,6 +126,21 @@ where
     unnamed::<F>(&Callsite::block("")).spawn_blocking(f, plain)
 }
 
+/// [`spawn_blocking`] for a closure that returns a `Result`; otherwise like [`try_spawn`].
+///
+/// # Panics
+///
+/// Outside a Tokio runtime.
+#[track_caller]
+pub fn try_spawn_blocking<F, T, E>(f: F) -> JoinHandle<Result<T, E>>
+where
+    F: FnOnce() -> Result<T, E> + Send + 'static,
+    T: Send + 'static,
+    E: Display + Send + 'static,
+{
+    unnamed::<F>(&Callsite::block("")).spawn_blocking(f, Outcome::of_job_result)
+}
+
 /// Starts a future that is not `Send`, as a detached job on this thread. The drop-in for
 /// [`tokio::task::spawn_local`]; otherwise like [`spawn`].
 ///
@@ -76,6 +156,21 @@ where
     unnamed::<F>(&Callsite::block("")).spawn_local(future, plain)
 }
 
+/// [`spawn_local`] for a future that gives a `Result`; otherwise like [`try_spawn`].
+///
+/// # Panics
+///
+/// Outside a [`tokio::task::LocalSet`].
+#[track_caller]
+pub fn try_spawn_local<F, T, E>(future: F) -> JoinHandle<Result<T, E>>
+where
+    F: Future<Output = Result<T, E>> + 'static,
+    T: 'static,
+    E: Display + 'static,
+{
+    unnamed::<F>(&Callsite::block("")).spawn_local(future, Outcome::of_job_result)
+}
+
 /// Runs `f` on a new OS thread, as a detached job. The drop-in for [`std::thread::spawn`];
 /// otherwise like [`spawn`].
 ///
@@ -88,12 +183,26 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    let name = function_name::<F>();
-    unnamed::<F>(&Callsite::block("")).spawn_thread(name, f, plain)
+    unnamed::<F>(&Callsite::block("")).spawn_thread(function_name::<F>(), f, plain)
+}
+
+/// [`spawn_thread`] for a closure that returns a `Result`; otherwise like [`try_spawn`].
+///
+/// # Panics
+///
+/// If the operating system cannot start a thread.
+#[track_caller]
+pub fn try_spawn_thread<F, T, E>(f: F) -> thread::JoinHandle<Result<T, E>>
+where
+    F: FnOnce() -> Result<T, E> + Send + 'static,
+    T: Send + 'static,
+    E: Display + Send + 'static,
+{
+    unnamed::<F>(&Callsite::block("")).spawn_thread(function_name::<F>(), f, Outcome::of_job_result)
 }
 
 impl Block {
-    /// Starts the future as a detached job with this span. See [`spawn`].
+    /// Starts the future as a detached job with this span, which it always has. See [`spawn`].
     ///
     /// # Panics
     ///
@@ -104,7 +213,24 @@ impl Block {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.spawn_on(&runtime("a detached job"), future)
+        let runtime = runtime(self.name());
+        self.spawn_on(&runtime, future)
+    }
+
+    /// The same for a future that gives a `Result`. See [`try_spawn`].
+    ///
+    /// # Panics
+    ///
+    /// Outside a Tokio runtime.
+    #[track_caller]
+    pub fn try_spawn<F, T, E>(self, future: F) -> JoinHandle<Result<T, E>>
+    where
+        F: Future<Output = Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: Display + Send + 'static,
+    {
+        let runtime = runtime(self.name());
+        self.try_spawn_on(&runtime, future)
     }
 
     /// Starts the future as a detached job of `runtime` with this span. See [`spawn`].
@@ -114,6 +240,16 @@ impl Block {
         F::Output: Send + 'static,
     {
         self.start(true).spawn_on(runtime, future, plain)
+    }
+
+    /// The same for a future that gives a `Result`. See [`try_spawn`].
+    pub fn try_spawn_on<F, T, E>(self, runtime: &Handle, future: F) -> JoinHandle<Result<T, E>>
+    where
+        F: Future<Output = Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: Display + Send + 'static,
+    {
+        self.start(true).spawn_on(runtime, future, Outcome::of_job_result)
     }
 
     /// Runs the closure on the pool for blocking work, as a detached job with this span. See
@@ -128,14 +264,38 @@ impl Block {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        self.start(true).spawn_blocking(f, plain)
+        let runtime = runtime(self.name());
+        self.start(true).spawn_blocking_on(&runtime, f, plain)
+    }
+
+    /// The same for a closure that returns a `Result`. See [`try_spawn_blocking`].
+    ///
+    /// # Panics
+    ///
+    /// Outside a Tokio runtime.
+    #[track_caller]
+    pub fn try_spawn_blocking<F, T, E>(self, f: F) -> JoinHandle<Result<T, E>>
+    where
+        F: FnOnce() -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: Display + Send + 'static,
+    {
+        let runtime = runtime(self.name());
+        self.start(true).spawn_blocking_on(&runtime, f, Outcome::of_job_result)
     }
 }
 
-/// The span of a job that is named after its code.
+/// A job that is named after its code, with a span if it is started in one.
 pub(crate) fn unnamed<F>(callsite: &Callsite) -> Span {
+    if is_busy() {
+        return without_span(true);
+    }
+    let name = Cow::Owned(format!("{} (spawned)", function_name::<F>()));
+    if current::with(|current| !current.span().span_context().is_valid()) {
+        return Span::carried(Snapshot::capture().to_context(), Told { name, is_job: true });
+    }
     let mut opening = Opening::new(callsite);
-    opening.name(Cow::Borrowed(function_name::<F>()));
+    opening.name(name);
     opening.detach().start(|_: &mut Tags| {})
 }
 
@@ -191,13 +351,14 @@ fn named(part: &str) -> Option<&str> {
 }
 
 #[track_caller]
-fn runtime(what: &str) -> Handle {
-    Handle::try_current().unwrap_or_else(|_| {
+fn runtime(job: &str) -> Handle {
+    let Ok(handle) = Handle::try_current() else {
         panic!(
-            "{what} was started outside a Tokio runtime; call it from async code, enter a runtime first \
+            "the detached job `{job}` was started outside a Tokio runtime; call it from async code, enter a runtime first \
              (`let _guard = runtime.enter();`), or name one: `#[traced_spawn(on = handle)]`"
         )
-    })
+    };
+    handle
 }
 
 impl Span {
@@ -209,7 +370,8 @@ impl Span {
         F::Output: Send + 'static,
         O: FnOnce(&F::Output) -> Outcome + Send + 'static,
     {
-        self.spawn_on(&runtime("a detached job"), future, outcome)
+        let runtime = runtime(self.job_name());
+        self.spawn_on(&runtime, future, outcome)
     }
 
     /// Runs the future in the span, as a task of `runtime`.
@@ -254,7 +416,8 @@ impl Span {
         R: Send + 'static,
         O: FnOnce(&R) -> Outcome + Send + 'static,
     {
-        self.spawn_blocking_on(&runtime("a blocking job"), f, outcome)
+        let runtime = runtime(self.job_name());
+        self.spawn_blocking_on(&runtime, f, outcome)
     }
 
     /// Runs the closure in the span, on the pool for blocking work of `runtime`.

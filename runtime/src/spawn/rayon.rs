@@ -1,7 +1,10 @@
 //! Work for rayon's pool.
 
+use std::fmt::Display;
+
 use super::{plain, unnamed};
 use crate::callsite::Callsite;
+use crate::outcome::Outcome;
 use crate::snapshot::Snapshot;
 
 /// Starts `f` on rayon's pool as a detached job. The drop-in for [`rayon::spawn`]; otherwise like
@@ -12,6 +15,18 @@ where
     F: FnOnce() + Send + 'static,
 {
     rayon::spawn(unnamed::<F>(&Callsite::block("")).closure(f, plain));
+}
+
+/// [`spawn`] for a closure that returns a `Result`; otherwise like [`crate::try_spawn`].
+#[track_caller]
+pub fn try_spawn<F, E>(f: F)
+where
+    F: FnOnce() -> Result<(), E> + Send + 'static,
+    E: Display + Send + 'static,
+{
+    let job = unnamed::<F>(&Callsite::block("")).closure(f, Outcome::of_job_result);
+    // Its error is on the span and in the log, and there is no handle to have it.
+    rayon::spawn(move || drop(job()));
 }
 
 /// Runs two closures, in parallel if it can, in the current span. The drop-in for [`rayon::join`].

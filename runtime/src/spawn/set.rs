@@ -1,16 +1,20 @@
 //! Detached jobs in a `JoinSet`.
 
+use std::fmt::Display;
 use std::future::Future;
 
 use tokio::runtime::Handle;
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::{plain, refused, unnamed};
+use super::{plain, refused, runtime, unnamed};
 use crate::callsite::Callsite;
 use crate::jobs::{self, Token};
+use crate::outcome::Outcome;
+use crate::span::Span;
 
 /// Starts jobs in a [`JoinSet`] that stay in the trace. Each method is the traced form of the one
-/// without the suffix; see [`spawn`](crate::spawn) for what a job is.
+/// without the suffix; see [`spawn`](crate::spawn) for what a job is. An `Err` is not seen: use
+/// [`TryJoinSetExt`].
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -74,7 +78,9 @@ impl<T: 'static> JoinSetExt<T> for JoinSet<T> {
         F: Future<Output = T> + Send + 'static,
         T: Send + 'static,
     {
-        self.spawn_traced_on(future, &super::runtime("a job of a `JoinSet`"))
+        let job = unnamed::<F>(&Callsite::block(""));
+        let runtime = runtime(job.job_name());
+        spawn(self, &runtime, job, future, plain)
     }
 
     fn spawn_traced_on<F>(&mut self, future: F, runtime: &Handle) -> AbortHandle
@@ -82,13 +88,7 @@ impl<T: 'static> JoinSetExt<T> for JoinSet<T> {
         F: Future<Output = T> + Send + 'static,
         T: Send + 'static,
     {
-        let job = unnamed::<F>(&Callsite::block("")).job(future, plain, Token::new());
-        if jobs::is_closed() {
-            let task = self.spawn_on(refused(job), runtime);
-            task.abort();
-            return task;
-        }
-        self.spawn_on(job, runtime)
+        spawn(self, runtime, unnamed::<F>(&Callsite::block("")), future, plain)
     }
 
     fn spawn_local_traced<F>(&mut self, future: F) -> AbortHandle
@@ -96,13 +96,7 @@ impl<T: 'static> JoinSetExt<T> for JoinSet<T> {
         F: Future<Output = T> + 'static,
         T: 'static,
     {
-        let job = unnamed::<F>(&Callsite::block("")).job(future, plain, Token::new());
-        if jobs::is_closed() {
-            let task = self.spawn_local(refused(job));
-            task.abort();
-            return task;
-        }
-        self.spawn_local(job)
+        spawn_local(self, unnamed::<F>(&Callsite::block("")), future, plain)
     }
 
     fn spawn_blocking_traced<F>(&mut self, f: F) -> AbortHandle
@@ -112,4 +106,134 @@ impl<T: 'static> JoinSetExt<T> for JoinSet<T> {
     {
         self.spawn_blocking(unnamed::<F>(&Callsite::block("")).closure(f, plain))
     }
+}
+
+/// [`JoinSetExt`] for jobs that give a `Result`: an `Err` is written on the span and in the log. See
+/// [`try_spawn`](crate::try_spawn).
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use throughline::TryJoinSetExt as _;
+/// use tokio::task::JoinSet;
+///
+/// let mut set = JoinSet::new();
+/// set.try_spawn_traced(async { "42".parse::<u8>() });
+/// assert_eq!(set.join_all().await, [Ok(42)]);
+/// # }
+/// ```
+pub trait TryJoinSetExt<T, E> {
+    /// [`JoinSet::spawn`], traced.
+    ///
+    /// # Panics
+    ///
+    /// Outside a Tokio runtime.
+    #[track_caller]
+    fn try_spawn_traced<F>(&mut self, future: F) -> AbortHandle
+    where
+        F: Future<Output = Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: Display + Send + 'static;
+
+    /// [`JoinSet::spawn_on`], traced.
+    #[track_caller]
+    fn try_spawn_traced_on<F>(&mut self, future: F, runtime: &Handle) -> AbortHandle
+    where
+        F: Future<Output = Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: Display + Send + 'static;
+
+    /// [`JoinSet::spawn_local`], traced.
+    ///
+    /// # Panics
+    ///
+    /// Outside a [`tokio::task::LocalSet`].
+    #[track_caller]
+    fn try_spawn_local_traced<F>(&mut self, future: F) -> AbortHandle
+    where
+        F: Future<Output = Result<T, E>> + 'static,
+        E: Display;
+
+    /// [`JoinSet::spawn_blocking`], traced.
+    ///
+    /// # Panics
+    ///
+    /// Outside a Tokio runtime.
+    #[track_caller]
+    fn try_spawn_blocking_traced<F>(&mut self, f: F) -> AbortHandle
+    where
+        F: FnOnce() -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: Display + Send + 'static;
+}
+
+impl<T: 'static, E: 'static> TryJoinSetExt<T, E> for JoinSet<Result<T, E>> {
+    fn try_spawn_traced<F>(&mut self, future: F) -> AbortHandle
+    where
+        F: Future<Output = Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: Display + Send + 'static,
+    {
+        let job = unnamed::<F>(&Callsite::block(""));
+        let runtime = runtime(job.job_name());
+        spawn(self, &runtime, job, future, Outcome::of_job_result)
+    }
+
+    fn try_spawn_traced_on<F>(&mut self, future: F, runtime: &Handle) -> AbortHandle
+    where
+        F: Future<Output = Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: Display + Send + 'static,
+    {
+        spawn(self, runtime, unnamed::<F>(&Callsite::block("")), future, Outcome::of_job_result)
+    }
+
+    fn try_spawn_local_traced<F>(&mut self, future: F) -> AbortHandle
+    where
+        F: Future<Output = Result<T, E>> + 'static,
+        E: Display,
+    {
+        spawn_local(self, unnamed::<F>(&Callsite::block("")), future, Outcome::of_job_result)
+    }
+
+    fn try_spawn_blocking_traced<F>(&mut self, f: F) -> AbortHandle
+    where
+        F: FnOnce() -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: Display + Send + 'static,
+    {
+        self.spawn_blocking(unnamed::<F>(&Callsite::block("")).closure(f, Outcome::of_job_result))
+    }
+}
+
+#[track_caller]
+fn spawn<F, O>(set: &mut JoinSet<F::Output>, runtime: &Handle, job: Span, future: F, outcome: O) -> AbortHandle
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+    O: FnOnce(&F::Output) -> Outcome + Send + 'static,
+{
+    let job = job.job(future, outcome, Token::new());
+    if jobs::is_closed() {
+        let task = set.spawn_on(refused(job), runtime);
+        task.abort();
+        return task;
+    }
+    set.spawn_on(job, runtime)
+}
+
+#[track_caller]
+fn spawn_local<F, O>(set: &mut JoinSet<F::Output>, job: Span, future: F, outcome: O) -> AbortHandle
+where
+    F: Future + 'static,
+    F::Output: 'static,
+    O: FnOnce(&F::Output) -> Outcome + 'static,
+{
+    let job = job.job(future, outcome, Token::new());
+    if jobs::is_closed() {
+        let task = set.spawn_local(refused(job));
+        task.abort();
+        return task;
+    }
+    set.spawn_local(job)
 }

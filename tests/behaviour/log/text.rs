@@ -349,6 +349,56 @@ fn where_the_trace_is_not_sampled_the_tags_are_there_too() {
     assert!(capture.spans().is_empty());
 }
 
+/// The formatter writes ids and tags, so the event of a failed job does not.
+#[test]
+fn a_failed_job_has_ids_and_tags_once() {
+    #[traced_spawn]
+    #[biz_tags(tenant_id = "acme")]
+    async fn publish() -> Result<(), String> {
+        Err("no broker".to_owned())
+    }
+    let capture = Capture::new();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let output = written(|| {
+        runtime.block_on(capture.run_async(async {
+            publish().await.expect("no panic").expect_err("it fails");
+        }));
+    });
+    let ids = ids(&capture.span("publish"));
+    assert_eq!(
+        output.text(),
+        format!(
+            "12:00:00 ERROR {ids} tenant_id=acme throughline::jobs: detached job failed job=\"publish\" \
+             error=\"no broker\" error.type=\"alloc::string::String\"\n"
+        )
+    );
+    assert!(capture.span("publish").events.events.len() == 1, "the exception alone");
+}
+
+/// With the layer for spans of other libraries, and with the one that puts events on spans.
+#[test]
+fn a_failed_job_below_other_layers_ends_as_usual() {
+    #[traced_spawn]
+    async fn publish() -> Result<(), String> {
+        Err("no broker".to_owned())
+    }
+    let capture = Capture::new();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let subscriber = tracing_subscriber::registry()
+        .with(tracing_opentelemetry::layer().with_tracer(capture.tracer("tracing")))
+        .with(throughline::log::SpanEvents::new());
+    tracing::subscriber::with_default(subscriber, || {
+        runtime.block_on(capture.run_async(async {
+            let around = tracing::info_span!("around");
+            let job = around.in_scope(publish);
+            job.await.expect("no panic").expect_err("it fails");
+        }));
+    });
+    let job = capture.span("publish");
+    let events: Vec<_> = job.events.iter().map(|event| event.name.clone()).collect();
+    assert_eq!(events, ["exception"], "the span says it once");
+}
+
 /// It reports on contexts while they cannot be looked at.
 #[test]
 fn what_the_opentelemetry_api_reports_of_itself_has_no_ids() {

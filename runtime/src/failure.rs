@@ -1,0 +1,217 @@
+//! Failures that are told where nobody may look at a span: those of detached jobs, and of functions
+//! with `err = log`.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt::{Display, Write as _};
+use std::ops::Deref;
+
+use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry::{Context, KeyValue, global};
+
+use crate::ambient::Ambient;
+use crate::caught::caught;
+use crate::current;
+use crate::error_text;
+use crate::tags::is_read_by_logs;
+
+/// Whose failure is told.
+#[derive(Debug, Clone)]
+pub(crate) struct Told {
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) is_job: bool,
+}
+
+/// A failure, on its way to the log.
+pub(crate) struct Failed {
+    pub(crate) told: Told,
+    pub(crate) error_type: Cow<'static, str>,
+    /// What is known of the error, with what has led to it.
+    pub(crate) error: Option<String>,
+}
+
+impl Failed {
+    /// Writes the log event, with `context` current, and counts the job.
+    ///
+    /// A subscriber is other code, which may fail: the work itself must not fail by it.
+    #[cold]
+    pub(crate) fn tell(self, context: &Context) {
+        let _ = caught(|| {
+            // The thread is being torn down, and what a subscriber needs may be gone.
+            if current::is_gone() {
+                return;
+            }
+            let _attached = current::attach(context.clone());
+            self.log(context);
+            if self.told.is_job {
+                // Asked anew each time: an instrument made before the meter provider is set stays silent.
+                let counter = global::meter("throughline")
+                    .u64_counter("throughline.jobs.failed")
+                    .with_unit("{job}")
+                    .with_description("Detached jobs that ended with an error or a panic")
+                    .build();
+                let name = KeyValue::new("throughline.job.name", self.told.name.into_owned());
+                counter.add(1, &[name, KeyValue::new("error.type", self.error_type)]);
+            }
+        });
+    }
+
+    fn log(&self, context: &Context) {
+        let span = context.span();
+        // A formatter of ours writes ids and tags on every line, so they need not be fields.
+        let own = !is_read_by_logs();
+        let ids = Some(span.span_context()).filter(|span| own && span.is_valid());
+        let trace_id = ids.map(|span| tracing::field::display(span.trace_id()));
+        let span_id = ids.map(|span| tracing::field::display(span.span_id()));
+        let tags = Ambient::of(context).filter(|ambient| own && !ambient.tags.is_empty());
+        let tags = tags.map(|ambient| written(&ambient.tags));
+        let (tags, name, error) = (tags.as_deref(), &*self.told.name, self.error.as_deref());
+        let (error_type, ended) = (&*self.error_type, if self.error_type == "panic" { "panicked" } else { "failed" });
+        if self.told.is_job {
+            tracing::error!(
+                target: "throughline::jobs",
+                job = name, error, "error.type" = error_type, trace_id, span_id, tags,
+                "detached job {ended}"
+            );
+        } else {
+            tracing::error!(
+                target: "throughline::errors",
+                span = name, error, "error.type" = error_type, trace_id, span_id, tags,
+                "call {ended}"
+            );
+        }
+    }
+}
+
+/// Tags in one text: `tenant_id=acme note="two words"`.
+fn written(tags: &[KeyValue]) -> String {
+    let mut out = String::new();
+    for tag in tags {
+        let (space, value) = (if out.is_empty() { "" } else { " " }, tag.value.as_str());
+        // Writing to a `String` does not fail.
+        let _ = if value.contains(|c: char| c.is_whitespace() || c.is_control() || c == '"') {
+            write!(out, "{space}{}={value:?}", tag.key)
+        } else {
+            write!(out, "{space}{}={value}", tag.key)
+        };
+    }
+    out
+}
+
+/// What has led to `error`, the nearest first. Bounded, because a chain need not end.
+pub(crate) fn sources<'a>(error: &'a (dyn Error + 'a)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(error.source(), |&source| source.source()).take(16)
+}
+
+/// The error and what has led to it: `cannot send: connection refused`. A cause whose text the one
+/// above it has in its own is not said again.
+/// `None` if the process records no texts of errors.
+fn chain(error: &dyn Error) -> Option<String> {
+    let mut last = error_text::of(format_args!("{error}"))?;
+    let mut out = last.clone();
+    for source in sources(error) {
+        let source = error_text::of(format_args!("{source}")).unwrap_or_default();
+        if !source.is_empty() && !last.contains(&source) {
+            out.push_str(": ");
+            out.push_str(&source);
+            last = source;
+        }
+    }
+    Some(out)
+}
+
+/// The text of an error of which only `Display` is known. Many that are not `Error` themselves, such as
+/// those of `anyhow` and `eyre`, write their causes in the alternate form.
+pub(crate) fn alternate(error: &impl Display) -> Option<String> {
+    error_text::of(format_args!("{error:#}"))
+}
+
+/// The same for the error of a job, which can be asked for what it is.
+#[cfg(feature = "tokio")]
+pub(crate) fn of_job<E: Display + 'static>(error: &E) -> Option<String> {
+    type Boxed = Box<dyn Error + Send + Sync>;
+    let any = error as &dyn std::any::Any;
+    match (any.downcast_ref::<Boxed>(), any.downcast_ref::<std::io::Error>()) {
+        (Some(boxed), _) => chain(&**boxed),
+        (None, Some(error)) => chain(error),
+        (None, None) => alternate(error),
+    }
+}
+
+/// Looks at a returned error of which generated code knows the type, and the runtime does not, for the
+/// errors that have led to it. Works as [`Seen`](crate::outcome::Seen) does, step by step.
+#[derive(Debug)]
+pub struct Causes<'a, R>(CausesBoxed<'a, R>);
+
+/// A `Result` with an error that points to one: `Box<dyn Error + Send + Sync>`, `anyhow::Error`.
+#[derive(Debug)]
+pub struct CausesBoxed<'a, R>(CausesLocal<'a, R>);
+
+/// A `Result` with a `Box<dyn Error>`.
+#[derive(Debug)]
+pub struct CausesLocal<'a, R>(CausesShown<'a, R>);
+
+/// A `Result` whose error implements `Display`.
+#[derive(Debug)]
+pub struct CausesShown<'a, R>(CausesUnknown<'a, R>);
+
+/// Any value.
+#[derive(Debug)]
+pub struct CausesUnknown<'a, R>(&'a R);
+
+impl<'a, R> Causes<'a, R> {
+    /// Looks at `result`.
+    pub fn new(result: &'a R) -> Self {
+        Self(CausesBoxed(CausesLocal(CausesShown(CausesUnknown(result)))))
+    }
+}
+
+impl<T, E: Error> Causes<'_, Result<T, E>> {
+    /// The error with all its sources.
+    pub fn __chain(&self) -> Option<String> {
+        self.0.0.0.0.0.as_ref().err().and_then(|error| chain(error))
+    }
+}
+
+impl<'e, T, E: Deref<Target = dyn Error + Send + Sync + 'e>> CausesBoxed<'_, Result<T, E>> {
+    /// The error with all its sources.
+    pub fn __chain(&self) -> Option<String> {
+        self.0.0.0.0.as_ref().err().and_then(|error| chain(&**error))
+    }
+}
+
+impl<'e, T, E: Deref<Target = dyn Error + 'e>> CausesLocal<'_, Result<T, E>> {
+    /// The error with all its sources.
+    pub fn __chain(&self) -> Option<String> {
+        self.0.0.0.as_ref().err().and_then(|error| chain(&**error))
+    }
+}
+
+impl<T, E: Display> CausesShown<'_, Result<T, E>> {
+    /// The error in its alternate form.
+    pub fn __chain(&self) -> Option<String> {
+        self.0.0.as_ref().err().and_then(alternate)
+    }
+}
+
+#[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "it has the signature of those before it")]
+impl<R> CausesUnknown<'_, R> {
+    /// Nothing is known.
+    pub fn __chain(&self) -> Option<String> {
+        None
+    }
+}
+
+macro_rules! steps {
+    ($($from:ident => $to:ident),*) => {$(
+        impl<'a, R> Deref for $from<'a, R> {
+            type Target = $to<'a, R>;
+
+            fn deref(&self) -> &$to<'a, R> {
+                &self.0
+            }
+        }
+    )*};
+}
+
+steps!(Causes => CausesBoxed, CausesBoxed => CausesLocal, CausesLocal => CausesShown, CausesShown => CausesUnknown);
