@@ -128,7 +128,6 @@ pub(crate) enum SetUp {
     /// There is, or there is not to be.
     Done,
     /// There was, until the value of `init` was dropped.
-    #[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "only the feature has `init`"))]
     Dropped,
 }
 

@@ -24,6 +24,13 @@ pub(crate) fn play(role: &str) -> Option<()> {
             let report = run(telemetry.shutdown(LIMIT));
             assert_eq!(report.refused, 3, "{report:?}");
         }
+        // The same, and a subscriber that the thread which sends does not have.
+        "refused, with a subscriber elsewhere" => {
+            let log = Log::default();
+            let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).finish();
+            tracing::subscriber::with_default(subscriber, || play("refused"));
+            assert_eq!(log.count("shut down in"), 1, "{}", log.text());
+        }
         _ => return None,
     }
     Some(())
@@ -142,6 +149,14 @@ fn without_a_subscriber_the_first_warnings_are_on_standard_error() {
         "{err}"
     );
     assert!(told[1].contains("shut down in") && told[1].contains("0 spans exported, 3 spans refused"), "{err}");
+
+    let (_, err) = Program::start(
+        "refused, with a subscriber elsewhere",
+        &[("OTEL_EXPORTER_OTLP_ENDPOINT", &kept.collector.endpoint())],
+    )
+    .succeed();
+    let told: Vec<_> = err.lines().filter(|line| line.starts_with("throughline: ")).collect();
+    assert!(told.len() == 1 && told[0].contains("has refused 1 span"), "{err}");
 }
 
 fn stuck(kept: &Kept) -> Telemetry {

@@ -112,7 +112,7 @@ impl Report {
             if self.is_complete() {
                 notice::info(self);
             } else {
-                notice::warn(Kind::Left, self);
+                notice::warn(Kind::Report, self);
             }
         });
     }

@@ -31,28 +31,17 @@ pub(super) struct Housekeeping {
     told: Counts,
     /// Why spans were refused.
     why: String,
+    /// When the collector has last taken spans.
+    taken: Counts,
     /// The collector does not answer, which was told of.
     silence: Option<Silence>,
     /// When it last looked at the open spans.
     looked: Option<Instant>,
 }
 
-/// A batch that is on its way.
-#[derive(Clone, Copy)]
-pub(super) struct Attempt {
-    since: Instant,
-    /// When it began.
-    counts: Counts,
-}
-
-impl Attempt {
-    pub(super) fn begin(counts: Counts) -> Self {
-        Self { since: Instant::now(), counts }
-    }
-}
-
 struct Silence {
-    attempt: Attempt,
+    /// When the batch was first sent that has not got through.
+    since: Instant,
     told: Instant,
 }
 
@@ -63,6 +52,7 @@ impl Housekeeping {
             metered: Counts::default(),
             told: Counts::default(),
             why: String::new(),
+            taken: Counts::default(),
             silence: None,
             looked: None,
         }
@@ -72,14 +62,14 @@ impl Housekeeping {
         self.why = sent.why;
     }
 
-    /// A batch is on its way.
-    pub(super) fn waited(&mut self, shared: &Shared, attempt: &Attempt, trouble: impl FnOnce() -> String) {
-        let age = attempt.since.elapsed();
+    /// A batch is on its way since `since`.
+    pub(super) fn waited(&mut self, shared: &Shared, since: Instant, trouble: impl FnOnce() -> String) {
+        let age = since.elapsed();
         let told = self.silence.as_ref().map(|silence| silence.told.elapsed());
         if age < WARNING_INTERVAL || told.is_some_and(|told| told < SILENCE_INTERVAL) {
             return;
         }
-        self.silence = Some(Silence { attempt: *attempt, told: Instant::now() });
+        self.silence = Some(Silence { since, told: Instant::now() });
         let why = Some(trouble()).filter(|why| !why.is_empty());
         let text = format!(
             "no successful export to {} for {} s; {} queued (limit {}): {}",
@@ -94,14 +84,19 @@ impl Housekeeping {
 
     /// It is known what became of the batch.
     pub(super) fn answered(&mut self, shared: &Shared) {
-        let Some(Silence { attempt, .. }) = self.silence.take() else { return };
-        let counts = shared.counts().since(&attempt.counts);
-        if counts.exported > 0 {
-            let losses = Some(counts.losses()).filter(|losses| !losses.is_empty());
+        let silence = self.silence.take();
+        let now = shared.counts();
+        let new = now.since(&self.taken);
+        if new.exported == 0 {
+            return;
+        }
+        self.taken = now;
+        if let Some(Silence { since, .. }) = silence {
+            let losses = Some(new.losses()).filter(|losses| !losses.is_empty());
             notice::info(format_args!(
                 "{} takes spans again after {} s; lost meanwhile: {}",
                 shared.watch.collector,
-                attempt.since.elapsed().as_secs(),
+                since.elapsed().as_secs(),
                 losses.as_deref().unwrap_or("nothing"),
             ));
         }

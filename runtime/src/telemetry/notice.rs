@@ -5,9 +5,10 @@ use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use tracing::dispatcher::has_been_set;
+use tracing::dispatcher;
+use tracing::subscriber::NoSubscriber;
 
-const TARGET: &str = "throughline";
+pub(super) const TARGET: &str = "throughline";
 
 /// So many texts wait for a subscriber at most. Each call of `init` has three at most.
 const MOST_EARLY: usize = 16;
@@ -26,6 +27,7 @@ pub(super) enum Kind {
     Shed,
     Dropped,
     Left,
+    Report,
 }
 
 /// What `init` says, which often comes before there is a subscriber, and nobody has heard yet.
@@ -33,6 +35,11 @@ static EARLY: Mutex<Vec<(Level, String)>> = Mutex::new(Vec::new());
 
 /// The kinds that were written.
 static WRITTEN: AtomicU8 = AtomicU8::new(0);
+
+/// Whether there is a subscriber on this thread: its own, or that of all.
+fn is_heard() -> bool {
+    dispatcher::has_been_set() && dispatcher::get_default(|subscriber| !subscriber.is::<NoSubscriber>())
+}
 
 /// Tells now, or as soon as there is a subscriber.
 pub(super) fn early(level: Level, text: String) {
@@ -46,7 +53,7 @@ pub(super) fn early(level: Level, text: String) {
 
 /// Tells what has waited for a subscriber.
 pub(super) fn tell() {
-    if has_been_set() {
+    if is_heard() {
         for (level, text) in take_early() {
             match level {
                 Level::Info => info(text),
@@ -75,7 +82,7 @@ pub(super) fn info(text: impl fmt::Display) {
 /// Warns. Without a subscriber, what would be lost for good must not go unnoticed: one warning of each kind is
 /// written.
 pub(super) fn warn(kind: Kind, text: impl fmt::Display) {
-    if has_been_set() {
+    if is_heard() {
         tracing::warn!(target: TARGET, "{text}");
         return;
     }

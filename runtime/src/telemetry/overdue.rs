@@ -28,6 +28,7 @@ pub(super) fn look(open: &Table, limit: Duration) {
         let at = place.map_or_else(String::new, |place| format!(" at {}:{}", place.file(), place.line()));
         let more = if count > 1 { format!(", and {} more of it", count - 1) } else { String::new() };
         tracing::warn!(
+            target: notice::TARGET,
             trace_id = %identity.trace_id(),
             span_id = %identity.span_id(),
             "the span `{name}`{at} has been open for {} s and may never end{more}",

@@ -4,7 +4,7 @@
 //! same. Every span that comes in is in one of the [`Counts`] at any time, which change under the same lock.
 //!
 //! A trace is held until the span that began it here has ended, and only then begins to leave: until
-//! then it can be thrown out as a whole. One that takes its time begins to leave all the same, see
+//! then it can be evicted as a whole. One that takes its time begins to leave all the same, see
 //! [`Queue::tick`].
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -45,7 +45,7 @@ struct Inner {
     whole: HashSet<TraceId, TraceHash>,
     /// Traces of which spans have left: the rest has to follow.
     begun: Recent,
-    /// Traces that were thrown out: nothing of them may follow.
+    /// Traces that were evicted: nothing of them may follow.
     shed: Recent,
     /// Spans that have been taken, and nobody has said what became of them.
     in_flight: usize,
@@ -55,7 +55,7 @@ struct Inner {
     closed: bool,
     /// Moved by `tick`.
     now: u32,
-    /// A search has found nothing to throw out. So it stays until something has left: without this,
+    /// A search has found nothing to evict. So it stays until something has left: without this,
     /// every span of a trace that fills the queue alone would search the whole queue.
     barren: bool,
 }
@@ -251,7 +251,7 @@ impl Inner {
         }
     }
 
-    /// Throws out the youngest traces of which nothing has left, an eighth of the queue at once, so
+    /// Evicts the youngest traces of which nothing has left, an eighth of the queue at once, so
     /// that the search for them is rare: first those that are under way, then those that are over.
     /// Gives whether a span of `arriving` has a place now.
     #[cold]
@@ -260,7 +260,7 @@ impl Inner {
             if self.begun.has(arriving) {
                 self.counts.spans_dropped += 1;
             } else {
-                self.throw_out(arriving);
+                self.evict(arriving);
                 self.counts.spans_evicted += 1;
             }
             return false;
@@ -270,13 +270,13 @@ impl Inner {
         let mut arriving_is_out = false;
         if !self.begun.has(arriving) {
             // The trace that arrives is the youngest of all.
-            self.throw_out(arriving);
+            self.evict(arriving);
             arriving_is_out = true;
         }
         while full - self.len() < goal {
             let Some(youngest) = self.order.pop_back() else { break };
             if self.held.contains_key(&youngest) {
-                self.throw_out(youngest);
+                self.evict(youngest);
             }
         }
         // Those that are over stand in one row, which is gone through once.
@@ -301,7 +301,7 @@ impl Inner {
             for trace in victims {
                 self.whole.remove(&trace);
                 if trace != arriving {
-                    self.throw_out(trace);
+                    self.evict(trace);
                 }
             }
         }
@@ -316,8 +316,8 @@ impl Inner {
         !self.barren
     }
 
-    /// Throws out a trace of which nothing has left, with the spans that are held.
-    fn throw_out(&mut self, trace: TraceId) {
+    /// Evicts a trace of which nothing has left, with the spans that are held.
+    fn evict(&mut self, trace: TraceId) {
         self.shed.add(trace);
         self.counts.traces_evicted += 1;
         if let Some(held) = self.held.remove(&trace) {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use opentelemetry_sdk::trace::SpanData;
 use tokio::time;
 
-use super::housekeeping::{Attempt, Housekeeping};
+use super::housekeeping::Housekeeping;
 use super::prepare::prepared;
 use super::sender::{Sender, Sent};
 use super::shared::{Shared, TICK, locked};
@@ -101,7 +101,7 @@ impl<'a, S: Sender> Worker<'a, S> {
     async fn send(&mut self, batch: Vec<SpanData>) -> bool {
         let Self { shared, sender, housekeeping } = self;
         let batch = batch.into_iter().map(|span| prepared(span, shared.watch.value_limit)).collect();
-        let begun = Attempt::begin(shared.counts());
+        let begun = Instant::now();
         let refused = RefCell::new(Vec::new());
         let settle = |sent: Sent| {
             shared.queue.settle(sent.taken, sent.refused);
@@ -138,7 +138,7 @@ impl<'a, S: Sender> Worker<'a, S> {
                 break;
             }
             unharmed(|| housekeeping.tick(shared));
-            unharmed(|| housekeeping.waited(shared, &begun, || sender.trouble()));
+            unharmed(|| housekeeping.waited(shared, begun, || sender.trouble()));
             if locked(&shared.control).deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return false;
             }

@@ -46,6 +46,8 @@ pub enum Behaviour {
     /// Says that it is too large if there are more spans than this, as a limit on the size of
     /// messages does: `OUT_OF_RANGE`, 413.
     AtMost(usize),
+    /// The same, if a request has more bytes than this.
+    AtMostBytes(usize),
     /// Closes the connection instead of an answer.
     HangUp,
     /// Takes it but for this many spans: a partial success.
@@ -301,6 +303,7 @@ impl Shared {
             Behaviour::Refuse => return Answer::Later,
             Behaviour::RefuseForGood => return Answer::Never,
             Behaviour::AtMost(spans) if request.len() > spans => return Answer::TooLarge,
+            Behaviour::AtMostBytes(bytes) if request.bytes() > bytes => return Answer::TooLarge,
             Behaviour::HangUp => {
                 self.hang_up.notify_waiters();
                 std::future::pending::<()>().await;

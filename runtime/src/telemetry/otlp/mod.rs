@@ -45,8 +45,9 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest that a collector may ask for.
 const LONGEST_ASKED: Duration = Duration::from_secs(30);
 
-/// So many spans in a row are sent alone and are too large before the rest of a batch is given up too.
-const ALONE_IN_A_ROW: u32 = 8;
+/// So many spans in a row are sent alone and are too large before those of the batch that are not much smaller are
+/// given up too.
+const ALONE_IN_A_ROW: usize = 8;
 
 /// So often `OUT_OF_RANGE` is the answer to one request before the next tries are smaller.
 const OUT_OF_RANGE: u32 = 3;
@@ -68,7 +69,6 @@ pub(super) struct Exporter {
     known: Cell<bool>,
     /// Ends the wait between two tries.
     hurry: Notify,
-    hurried: Cell<bool>,
 }
 
 enum Transport {
@@ -149,7 +149,6 @@ pub(super) fn exporter(otlp: &Otlp, resource: &Resource) -> Result<Exporter, Ini
         size: Cell::default(),
         known: Cell::default(),
         hurry: Notify::new(),
-        hurried: Cell::default(),
     })
 }
 
@@ -158,7 +157,8 @@ impl Sender for Exporter {
         self.trouble.borrow_mut().clear();
         let mut parts = VecDeque::from([Request::new(group_spans_by_resource_and_scope(batch, &self.resource))]);
         let mut pause = FIRST_WAIT;
-        let mut alone = 0;
+        // The sizes of single spans in a row that were too large.
+        let mut alone = Vec::new();
         while let Some(part) = parts.pop_front() {
             let limit = self.size.get().limit;
             if part.spans > 1 && part.bytes > limit {
@@ -172,7 +172,8 @@ impl Sender for Exporter {
                 Ok(partial) => {
                     self.known.set(true);
                     self.size.set(self.size.get().taken(part.bytes));
-                    (pause, alone) = (FIRST_WAIT, 0);
+                    pause = FIRST_WAIT;
+                    alone.clear();
                     let partial = partial.unwrap_or_default();
                     // Some collectors say that they have refused none.
                     let refused = u64::try_from(partial.rejected_spans).unwrap_or_default().min(spans);
@@ -186,9 +187,16 @@ impl Sender for Exporter {
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
                 Err(failure @ Failure::TooLarge(_)) => {
-                    alone += 1;
-                    let rest = if alone < ALONE_IN_A_ROW { Vec::new() } else { parts.drain(..).collect() };
-                    let refused = spans + rest.iter().map(|part| part.spans as u64).sum::<u64>();
+                    alone.push(part.bytes);
+                    let mut refused = spans;
+                    if alone.len() == ALONE_IN_A_ROW {
+                        let size = Size::below(alone.drain(..).min().unwrap_or_default());
+                        let singles = parts.drain(..).flat_map(|part| part.split(1));
+                        let (small, large): (Vec<_>, Vec<_>) = singles.partition(|single| single.bytes <= size.limit);
+                        self.size.set(size);
+                        refused += large.len() as u64;
+                        parts.extend(Request::joined(small));
+                    }
                     settle(Sent { taken: 0, refused, why: said(failure) });
                     if !parts.is_empty() {
                         self.wait(pause).await;
@@ -201,7 +209,6 @@ impl Sender for Exporter {
     }
 
     fn hurry(&self) {
-        self.hurried.set(true);
         // Also if it is about to wait: what counts is that it does not.
         self.hurry.notify_one();
     }
@@ -237,8 +244,8 @@ impl Exporter {
                 return Err(Failure::TooLarge(why));
             }
             self.note(why);
-            self.wait(wait.max(asked.unwrap_or_default().min(LONGEST_ASKED))).await;
-            wait = (wait * 2).min(LONGEST_WAIT);
+            let called = self.wait(wait.max(asked.unwrap_or_default().min(LONGEST_ASKED))).await;
+            wait = if called { FIRST_WAIT } else { (wait * 2).min(LONGEST_WAIT) };
         }
     }
 
@@ -251,10 +258,9 @@ impl Exporter {
         bounded(&self.secrets.hidden(text))
     }
 
-    async fn wait(&self, time: Duration) {
-        // Shortly before the end, nothing is waited for that nobody has asked for.
-        let time = if self.hurried.get() { time.min(FIRST_WAIT) } else { time };
-        let _ = time::timeout(time + jitter(), self.hurry.notified()).await;
+    /// Gives whether it was called before its time was over.
+    async fn wait(&self, time: Duration) -> bool {
+        time::timeout(time + jitter(), self.hurry.notified()).await.is_ok()
     }
 }
 

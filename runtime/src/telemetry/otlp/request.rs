@@ -64,6 +64,11 @@ impl Request {
         self.spans > 1 || self.bytes > LARGEST
     }
 
+    /// One of several, if there are any.
+    pub(super) fn joined(parts: Vec<Self>) -> Option<Self> {
+        (!parts.is_empty()).then(|| Self::new(parts.into_iter().flat_map(|part| part.message.resource_spans).collect()))
+    }
+
     /// In pieces of `limit` bytes at most, or of a single span, in the same order.
     pub(super) fn split(self, limit: usize) -> Vec<Self> {
         let mut pieces = Vec::new();
