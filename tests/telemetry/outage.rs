@@ -208,7 +208,7 @@ alone! {
         for at in 0..450 {
             let mut span = throughline::span("span").root().tag("at", at);
             for key in ["a", "b", "c", "d", "e", "f"].iter().filter(|_| at < 20) {
-                span = span.tag(*key, long.as_str());
+                span = span.tag(key, long.as_str());
             }
             span.run(|| {});
         }

@@ -101,6 +101,12 @@ impl Shared {
         self.batching.batch.min(self.queue.limit() / 4).max(1)
     }
 
+    /// So many spans go in one batch at most: what is in flight takes up room, and the other half is for those that
+    /// come meanwhile.
+    pub(super) fn largest_batch(&self) -> usize {
+        self.batching.batch.min(self.queue.limit() / 2).max(1)
+    }
+
     /// Counts what has not been sent, once: the thread does it, or who waits for it in vain.
     pub(super) fn leave_behind(&self) {
         self.queue.close();

@@ -84,7 +84,7 @@ impl<'a, S: Sender> Worker<'a, S> {
         // What comes in meanwhile is not waited for, or a flush might never end.
         let mut left = shared.queue.ready();
         while left > 0 {
-            let batch = shared.queue.take(shared.batching.batch.min(left));
+            let batch = shared.queue.take(shared.largest_batch().min(left));
             let count = batch.len();
             if count == 0 || !self.send(batch).await {
                 return;
