@@ -104,6 +104,8 @@ pub(crate) fn of(arguments: Arguments<'_>) -> Option<String> {
         Cow::Owned(redacted) => redacted,
         Cow::Borrowed(_) => seen,
     };
+    #[cfg(any(feature = "redis", feature = "sql"))]
+    let shown = crate::server_text::redacted(shown.into()).into_owned();
     Some(kept(redacted(&kind, shown)))
 }
 

@@ -30,6 +30,8 @@ mod record;
 mod redact;
 mod run;
 mod secret;
+#[cfg(any(feature = "redis", feature = "sql"))]
+mod server_text;
 mod snapshot;
 mod source;
 mod span;

@@ -29,7 +29,7 @@ use std::future::Future;
 
 use reqwest::{Client, Error, Request, RequestBuilder, Response, Result};
 
-use super::http::{ClientLayer, Outgoing, Target, note};
+use super::http::{ClientLayer, Outgoing, Target, chain, note};
 use crate::outcome::Outcome;
 use crate::span::Span;
 
@@ -155,8 +155,5 @@ fn kind_of(error: &Error) -> &'static str {
 
 /// What has led to the error. Its own text has the URL in it.
 fn causes(error: &Error) -> String {
-    let causes = std::iter::successors(error.source(), |&cause| cause.source());
-    // More links than this are a circle.
-    let causes: Vec<_> = causes.take(16).map(ToString::to_string).collect();
-    if causes.is_empty() { kind_of(error).to_owned() } else { causes.join(": ") }
+    error.source().map_or_else(|| kind_of(error).to_owned(), chain)
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError};
 use opentelemetry::Context;
 
 use crate::ambient::Ambient;
-use crate::value::text;
+use crate::error_text::{self, Chain};
 
 /// Why a handler answers with a failure. In the [extensions](http::Extensions) of a response with a
 /// status of 500 and above it becomes the description of the server span's status, an `exception` event on
@@ -46,7 +46,7 @@ impl Cause {
 
     /// What is known, in words.
     pub fn new(text: impl Display) -> Self {
-        Self(self::text(format_args!("{text}")).into())
+        Self(self::text(text).into())
     }
 
     pub(super) fn text(&self) -> &str {
@@ -81,26 +81,13 @@ impl axum::response::IntoResponse for Cause {
     }
 }
 
-/// The text of an error and of its sources, without those that the one before has named already.
+/// The text of an error and of its sources, as far as it may be shown.
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
-    // More links than this are a circle.
-    const MAX: usize = 16;
-    struct Chain<'a>(&'a (dyn Error + 'static));
-    impl Display for Chain<'_> {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            let mut said = text(format_args!("{}", self.0));
-            f.write_str(&said)?;
-            for cause in std::iter::successors(self.0.source(), |&cause| cause.source()).take(MAX) {
-                let more = text(format_args!("{cause}"));
-                if !said.contains(&more) {
-                    write!(f, ": {more}")?;
-                    said = more;
-                }
-            }
-            Ok(())
-        }
-    }
-    text(format_args!("{}", Chain(error)))
+    error_text::of(format_args!("{}", Chain(error))).unwrap_or_default()
+}
+
+fn text(of: impl Display) -> String {
+    error_text::of(format_args!("{of}")).unwrap_or_default()
 }
 
 /// Notes in the request that `context` is for why something below has failed.
@@ -144,7 +131,7 @@ impl Causes {
         const KNOWN: [AsError; 4] =
             [as_error::<hyper_util::client::legacy::Error>, boxed, boxed_local, as_error::<io::Error>];
         let known = KNOWN.iter().chain(&self.0).find_map(|as_error| as_error(error));
-        known.map_or_else(|| text(format_args!("{error}")), chain)
+        known.map_or_else(|| text(error), chain)
     }
 }
 

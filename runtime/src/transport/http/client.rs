@@ -26,6 +26,7 @@ use super::request_id::RequestId;
 use super::server::Entered;
 use super::{HeadersMut, X_REQUEST_ID, facts, run_in};
 use crate::callsite::Callsite;
+use crate::error_text;
 use crate::outcome::Outcome;
 use crate::propagation::{self, SendBaggage};
 use crate::redact::Rules;
@@ -274,7 +275,7 @@ impl Config {
                     url.push('?');
                     url.push_str(query);
                 }
-                tags.attribute("url.full", crate::value::display(&self.rules.url(&url)));
+                tags.attribute("url.full", error_text::url(self.rules.url(&url)));
             }
             // A client that is given a path alone does not know what goes before it.
             _ => facts::add_target(target.path, target.query, &self.rules, tags),

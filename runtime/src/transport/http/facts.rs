@@ -9,6 +9,7 @@ use http::uri::Authority;
 use http::{Method, Uri, Version, request};
 
 use super::edge::{Recorded, shown};
+use crate::error_text;
 use crate::redact::Rules;
 use crate::tags::Tags;
 use crate::value;
@@ -98,7 +99,7 @@ pub(super) fn add_host(host: &str, port: Option<u16>, tags: &mut Tags) {
 pub(super) fn add_target(path: &str, query: Option<&str>, rules: &Rules, tags: &mut Tags) {
     tags.attribute("url.path", value::display(&rules.path(path)));
     if let Some(query) = query {
-        tags.attribute("url.query", value::display(&rules.query(query)));
+        tags.attribute("url.query", error_text::url(rules.query(query).into_owned()));
     }
 }
 

@@ -158,7 +158,7 @@ pub use request_id::RequestId;
 pub use server::{ServerFuture, ServerLayer, ServerService};
 
 #[cfg(feature = "reqwest")]
-pub(crate) use cause::note;
+pub(crate) use cause::{chain, note};
 #[cfg(feature = "reqwest")]
 pub(crate) use client::{Outgoing, Target};
 

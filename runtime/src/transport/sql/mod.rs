@@ -52,7 +52,12 @@
 //! # Errors
 //!
 //! The error reaches the caller as it is. On the span the values that MySQL puts into its messages
-//! (`Duplicate entry 'ada@example.com' for key …`) are replaced, except where they are names. No row for
+//! (`Duplicate entry 'ada@example.com' for key 'email'`) are replaced, and names stay: `Duplicate entry '?' for key
+//! 'email'`. The spans around it show the same: in the text of an error that has sqlx's in it, through `Display` or
+//! `Debug`, what the server has said is replaced likewise. That holds for what is recorded and logged by
+//! Throughline; what the application writes into its own log lines is its own. Not replaced is what other
+//! errors of sqlx quote on the spans around (of decoding a value, for example); choose
+//! [`ErrorText::type_only`](crate::ErrorText::type_only) where that must not be seen. No row for
 //! `fetch_one` is no failure of the statement: the span has 0 returned rows.
 //!
 //! # Time, cancellation
