@@ -14,7 +14,7 @@
 //!   are being answered, ten more for the jobs they have left behind and for the spans of all that.
 //! * The second one ends it at once, whatever it is doing.
 //! * The exit code is that of the service. A collector that cannot be reached costs spans, which the last
-//!   lines of the log say; it is no failure of the service.
+//!   lines of the log say (`shutdown` writes them); it is no failure of the service.
 
 use std::error::Error;
 use std::io::{self, IsTerminal as _};
@@ -66,9 +66,6 @@ fn run(telemetry: Telemetry) -> Result<ExitCode, Box<dyn Error>> {
 
     // 4. The jobs that requests have left behind, then the spans of all of them: also after an error.
     let report = runtime.block_on(telemetry.shutdown(JOBS_AND_SPANS));
-    if !report.is_complete() {
-        warn!(?report, "not everything has ended and was sent");
-    }
     // Work that blocks a thread must not hold up the end.
     runtime.shutdown_background();
 

@@ -279,11 +279,7 @@ impl Builder {
 
         let introduction = introduction(
             &resource,
-            &match &pipeline {
-                Some(_) => format!("exporting to {collector}"),
-                None if wants_console => "printing traces to standard error".to_owned(),
-                None => "exporting nothing".to_owned(),
-            },
+            &way(pipeline.is_some().then_some(&collector), wants_console),
             &self.sampler.as_ref().map_or_else(|| settings.sampler_name(), |_| "of the application".to_owned()),
         );
         let max_tags = settings.limits.max_attributes_per_span as usize;
@@ -337,6 +333,15 @@ fn disabled(propagator: Propagator) -> Telemetry {
     source::set_up_is(SetUp::Done);
     notice::early(Level::Info, format!("throughline {VERSION}: disabled by `OTEL_SDK_DISABLED`"));
     Telemetry { provider: None, pipeline: None, open: None, _watching: None, ended: false, ending: None }
+}
+
+/// Where spans go.
+fn way(collector: Option<&impl std::fmt::Display>, console: bool) -> String {
+    match collector {
+        Some(collector) => format!("exporting to {collector}"),
+        None if console => "printing traces to standard error".to_owned(),
+        None => "exporting nothing".to_owned(),
+    }
 }
 
 /// What there is now, in a line.
