@@ -33,6 +33,9 @@ mod exits;
 mod futures;
 mod generics;
 mod impl_blocks;
+#[cfg(linted)]
+#[rustfmt::skip]
+mod linted;
 mod macros;
 mod passed_on;
 mod patterns;

@@ -1,0 +1,244 @@
+//! Crates as they were published, and with every function annotated.
+
+use std::error::Error;
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::diagnostics::Diagnostics;
+use crate::source::annotate;
+use crate::suite::{Results, cargo, output};
+
+type Answer<T> = Result<T, Box<dyn Error>>;
+
+/// Compares one crate after the other. Each is `NAME@VERSION` or a folder; `--features=a,b` holds for
+/// those behind it, `--no-tests` leaves their suites out, and `--names` tells which spans stayed open.
+///
+/// # Errors
+///
+/// If a crate cannot be had, or cargo does not start.
+pub fn compare_all(arguments: &[String]) -> Answer<bool> {
+    let (mut features, mut tests, mut same) = (Vec::new(), true, true);
+    let mut names = false;
+    for argument in arguments {
+        match argument.split_once('=') {
+            Some(("--features", "")) => features.clear(),
+            Some(("--features", list)) => features = vec!["--features".to_owned(), list.to_owned()],
+            _ if argument == "--no-tests" => tests = false,
+            _ if argument == "--names" => names = true,
+            _ => same &= Compared { features: &features, tests, names }.compare(argument)?,
+        }
+    }
+    Ok(same)
+}
+
+struct Compared<'a> {
+    features: &'a [String],
+    tests: bool,
+    names: bool,
+}
+
+/// What cargo said of one of the two copies.
+struct Said {
+    diagnostics: Diagnostics,
+    /// What clippy says besides.
+    clippy: Diagnostics,
+    results: Results,
+    /// Spans that were started and that ended.
+    spans: (u64, u64),
+    open: Vec<String>,
+}
+
+impl Compared<'_> {
+    fn compare(&self, which: &str) -> Answer<bool> {
+        let source = source(which)?;
+        let name = source.file_name().map_or_else(|| which.into(), OsStr::to_string_lossy).into_owned();
+        let work = work();
+        let (plain, annotated) = (work.join("plain").join(&name), work.join("annotated").join(&name));
+        for copy in [&plain, &annotated] {
+            let _ = fs::remove_dir_all(copy);
+            copy_folder(&source, copy)?;
+            stand_alone(copy)?;
+        }
+        let functions = annotate_folder(&annotated)?;
+        depend(&annotated)?;
+
+        let (before, after) = (self.say(&plain)?, self.say(&annotated)?);
+        let mut differences = Vec::new();
+        for (what, before, after) in
+            [("rustc", &before.diagnostics, &after.diagnostics), ("clippy", &before.clippy, &after.clippy)]
+        {
+            differences.extend(after.beyond(before).map(|(it, text)| format!("{what} adds {it}\n{text}")));
+            differences.extend(before.beyond(after).map(|(it, text)| format!("{what} no longer says {it}\n{text}")));
+        }
+        differences.extend(before.results.differences(&after.results));
+        let (started, ended) = after.spans;
+        if started != ended {
+            differences.push(format!("{} spans did not end: {:?}", started - ended, after.open));
+        }
+        if self.tests && after.results.count() > 0 && started == 0 {
+            differences.push("no span was recorded".to_owned());
+        }
+        println!(
+            "{name}: {functions} functions, {} and {} diagnostics, {} tests, {started} spans, {} differences",
+            after.diagnostics.count(),
+            after.clippy.count(),
+            after.results.count(),
+            differences.len()
+        );
+        for difference in &differences {
+            println!("    {}", difference.trim_end().replace('\n', "\n    "));
+        }
+        Ok(differences.is_empty())
+    }
+
+    fn say(&self, folder: &Path) -> Answer<Said> {
+        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| work().join("target"), PathBuf::from);
+        let cargo = |arguments: &[&str]| {
+            let mut cargo = cargo(folder);
+            cargo.args(arguments).args(self.features).env("CARGO_TARGET_DIR", &target).env("CARGO_INCREMENTAL", "0");
+            // A crate that denies warnings still is to be compared whole.
+            cargo.env("RUSTFLAGS", "--cap-lints=warn");
+            cargo
+        };
+        let all = ["--lib", "--bins", "--tests", "--message-format=json"];
+        let text = |output: &[u8]| String::from_utf8_lossy(output).into_owned();
+        let checked = output(cargo(&["check"]).args(all))?;
+        let clippy = output(cargo(&["clippy"]).args(all).args([
+            "--",
+            "-Wclippy::all",
+            "-Wclippy::pedantic",
+            "-Wclippy::nursery",
+            "-Aclippy::cargo",
+        ]))?;
+        let diagnostics = Diagnostics::read(&text(&checked.stdout));
+        if !checked.status.success() && diagnostics.count() == 0 {
+            return Err(format!("{} is not built: {}", folder.display(), text(&checked.stderr)).into());
+        }
+        let report = folder.join("spans");
+        let _ = fs::remove_file(&report);
+        let mut printed = String::new();
+        if self.tests {
+            let mut run = cargo(&["test", "--no-fail-fast", "--lib", "--bins", "--tests"]);
+            run.env("THROUGHLINE_ANNOTATED", &report);
+            if self.names {
+                run.env("THROUGHLINE_ANNOTATED_NAMES", "1");
+            }
+            let tested = output(&mut run)?;
+            printed = text(&tested.stdout);
+            fs::write(folder.join("test.log"), format!("{printed}\n{}", text(&tested.stderr)))?;
+        }
+        let (mut spans, mut open) = ((0, 0), Vec::new());
+        for line in fs::read_to_string(&report).unwrap_or_default().lines() {
+            match line.split_once(' ').map(|(started, ended)| (started.parse::<u64>(), ended.parse::<u64>())) {
+                Some((Ok(started), Ok(ended))) => spans = (spans.0 + started, spans.1 + ended),
+                _ => open.push(line.trim().to_owned()),
+            }
+        }
+        Ok(Said {
+            diagnostics,
+            clippy: Diagnostics::read(&text(&clippy.stdout)),
+            results: Results::read(&printed),
+            spans,
+            open,
+        })
+    }
+}
+
+/// Where the copies are.
+fn work() -> PathBuf {
+    std::env::temp_dir().join("throughline-annotate")
+}
+
+/// The folder of a crate, fetched by cargo if need be.
+fn source(which: &str) -> Answer<PathBuf> {
+    let Some((name, version)) = which.split_once('@') else { return Ok(fs::canonicalize(which)?) };
+    let folder = work().join("fetch").join(format!("{name}-{version}"));
+    fs::create_dir_all(folder.join("src"))?;
+    fs::write(folder.join("src/lib.rs"), "")?;
+    let manifest = format!(
+        "[package]\nname = \"fetch\"\nversion = \"0.0.0\"\nedition = \"2021\"\n\n[dependencies]\n{name} = \"={version}\"\n\n[workspace]\n"
+    );
+    fs::write(folder.join("Cargo.toml"), manifest)?;
+    let metadata = output(cargo(&folder).args(["metadata", "--format-version=1"]))?;
+    if !metadata.status.success() {
+        return Err(format!("{which} is not to be had: {}", String::from_utf8_lossy(&metadata.stderr)).into());
+    }
+    let metadata: Value = serde_json::from_slice(&metadata.stdout)?;
+    let packages = metadata["packages"].as_array().map_or(&[][..], Vec::as_slice);
+    let package = packages.iter().find(|package| package["name"] == name && package["version"] == version);
+    let manifest = package.and_then(|package| package["manifest_path"].as_str());
+    let folder = manifest.and_then(|path| Path::new(path).parent()).ok_or("cargo does not tell where the crate is")?;
+    Ok(folder.to_owned())
+}
+
+fn copy_folder(from: &Path, to: &Path) -> Answer<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        if !entry.file_type()?.is_dir() {
+            fs::copy(&path, &target)?;
+        } else if entry.file_name() != "target" && entry.file_name() != ".git" {
+            copy_folder(&path, &target)?;
+        }
+    }
+    Ok(())
+}
+
+/// No workspace around it, and no lock of another time.
+fn stand_alone(folder: &Path) -> Answer<()> {
+    let path = folder.join("Cargo.toml");
+    let mut manifest = fs::read_to_string(&path)?;
+    if !manifest.lines().any(|line| line.trim() == "[workspace]") {
+        manifest.push_str("\n[workspace]\n");
+    }
+    fs::write(path, manifest)?;
+    let _ = fs::remove_file(folder.join("Cargo.lock"));
+    Ok(())
+}
+
+fn depend(folder: &Path) -> Answer<()> {
+    let facade = Path::new(env!("CARGO_MANIFEST_DIR")).join("facade");
+    let path = folder.join("Cargo.toml");
+    let mut manifest = fs::read_to_string(&path)?;
+    write!(
+        manifest,
+        "\n[dependencies.throughline]\npackage = \"throughline-annotated\"\npath = \"{}\"\n",
+        facade.display()
+    )?;
+    fs::write(path, manifest)?;
+    Ok(())
+}
+
+/// Annotates all that is compiled with the crate; benches and examples stay as they are.
+fn annotate_folder(folder: &Path) -> Answer<usize> {
+    let mut functions = 0;
+    for part in ["src", "tests"] {
+        let part = folder.join(part);
+        if part.is_dir() {
+            functions += annotate_files(&part)?;
+        }
+    }
+    Ok(functions)
+}
+
+fn annotate_files(folder: &Path) -> Answer<usize> {
+    let mut functions = 0;
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            functions += annotate_files(&path)?;
+        } else if path.extension().is_some_and(|is| is == "rs") {
+            // What is only included, or is to fail, may be no file of its own.
+            if let Ok((text, found)) = annotate(&fs::read_to_string(&path)?) {
+                fs::write(&path, text)?;
+                functions += found;
+            }
+        }
+    }
+    Ok(functions)
+}

@@ -1,0 +1,92 @@
+//! Puts the attribute before every function of a file that can have it.
+
+use proc_macro2::Span;
+use syn::spanned::Spanned;
+use syn::visit::{self, Visit};
+use syn::{Attribute, Block, ImplItemFn, ItemFn, Signature, TraitItemFn, Visibility};
+
+const ATTRIBUTE: &str = "#[::throughline::traced] ";
+
+/// Attributes of functions that are none of the program's own.
+const NOT_OURS: &[&str] = &["naked", "panic_handler", "proc_macro", "proc_macro_attribute", "proc_macro_derive"];
+
+/// The file with the attributes, and how many they are. Each stands behind the function's other ones, on
+/// the line where the function begins, so that all lines stay where they are.
+///
+/// # Errors
+///
+/// If the file is no Rust.
+pub fn annotate(text: &str) -> syn::Result<(String, usize)> {
+    let file = syn::parse_file(text)?;
+    let mut places = Places(Vec::new());
+    places.visit_file(&file);
+    let mut at = places.0;
+    at.sort_unstable();
+    at.dedup();
+    let mut out = String::with_capacity(text.len() + at.len() * ATTRIBUTE.len());
+    let mut from = 0;
+    for place in &at {
+        out.push_str(&text[from..*place]);
+        out.push_str(ATTRIBUTE);
+        from = *place;
+    }
+    out.push_str(&text[from..]);
+    Ok((out, at.len()))
+}
+
+struct Places(Vec<usize>);
+
+impl Places {
+    fn function(&mut self, attrs: &[Attribute], vis: Option<&Visibility>, first: Option<Span>, sig: &Signature) {
+        let named =
+            |attr: &Attribute| NOT_OURS.iter().any(|name| attr.path().segments.iter().any(|it| it.ident == name));
+        if sig.constness.is_some() || sig.variadic.is_some() || attrs.iter().any(named) {
+            return;
+        }
+        let begins = match vis {
+            Some(vis) if !matches!(vis, Visibility::Inherited) => vis.span(),
+            _ => first.unwrap_or_else(|| sig.span()),
+        };
+        self.0.push(begins.byte_range().start);
+    }
+}
+
+impl<'ast> Visit<'ast> for Places {
+    fn visit_item_fn(&mut self, item: &'ast ItemFn) {
+        self.function(&item.attrs, Some(&item.vis), None, &item.sig);
+        visit::visit_item_fn(self, item);
+    }
+
+    fn visit_impl_item_fn(&mut self, item: &'ast ImplItemFn) {
+        let default = item.modifiers.defaultness.as_ref().map(Spanned::span);
+        self.function(&item.attrs, Some(&item.vis), default, &item.sig);
+        visit::visit_impl_item_fn(self, item);
+    }
+
+    fn visit_trait_item_fn(&mut self, item: &'ast TraitItemFn) {
+        if let Some(Block { .. }) = &item.default {
+            self.function(&item.attrs, None, None, &item.sig);
+        }
+        visit::visit_trait_item_fn(self, item);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_are_annotated_where_they_begin() {
+        let text = "/// Docs.\n#[inline]\npub fn a() { fn inner() {} }\nconst fn b() {}\nimpl X {\n    pub(crate) unsafe fn c(&self) {}\n}\ntrait T { fn d(); async fn e() {} }\nmacro_rules! m { () => { fn f() {} } }\n";
+        let (annotated, functions) = annotate(text).unwrap();
+        assert_eq!(functions, 4);
+        assert_eq!(annotated.lines().count(), text.lines().count());
+        let plain = annotated.replace(ATTRIBUTE, "");
+        assert_eq!(plain, text);
+        assert!(
+            annotated.contains("#[inline]\n#[::throughline::traced] pub fn a() { #[::throughline::traced] fn inner")
+        );
+        assert!(annotated.contains("fn d(); #[::throughline::traced] async fn e"));
+        assert!(annotated.contains("    #[::throughline::traced] pub(crate) unsafe fn c"));
+    }
+}
