@@ -97,6 +97,7 @@ impl Compared<'_> {
 
     fn say(&self, folder: &Path) -> Answer<Said> {
         let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| work().join("target"), PathBuf::from);
+        let target = std::path::absolute(target)?;
         let cargo = |arguments: &[&str]| {
             let mut cargo = cargo(folder);
             cargo.args(arguments).args(self.features).env("CARGO_TARGET_DIR", &target).env("CARGO_INCREMENTAL", "0");
@@ -114,7 +115,9 @@ impl Compared<'_> {
             "-Wclippy::nursery",
             "-Aclippy::cargo",
         ]))?;
-        let diagnostics = Diagnostics::read(&text(&checked.stdout));
+        // Of the crate's own files, and not of what it depends on.
+        let of_its_own = |output: &[u8]| Diagnostics::read_of(&text(output), |file| Path::new(file).is_relative());
+        let diagnostics = of_its_own(&checked.stdout);
         if !checked.status.success() && diagnostics.count() == 0 {
             return Err(format!("{} is not built: {}", folder.display(), text(&checked.stderr)).into());
         }
@@ -138,13 +141,7 @@ impl Compared<'_> {
                 _ => open.push(line.trim().to_owned()),
             }
         }
-        Ok(Said {
-            diagnostics,
-            clippy: Diagnostics::read(&text(&clippy.stdout)),
-            results: Results::read(&printed),
-            spans,
-            open,
-        })
+        Ok(Said { diagnostics, clippy: of_its_own(&clippy.stdout), results: Results::read(&printed), spans, open })
     }
 }
 
