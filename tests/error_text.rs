@@ -29,6 +29,25 @@ fn streams() -> impl futures::Stream<Item = Result<(), String>> {
     futures::stream::iter([Err("user ada has no card".to_owned())])
 }
 
+/// The URLs that an HTTP call shows on either side.
+fn urls() -> Vec<String> {
+    use tower::{Layer as _, ServiceExt as _};
+    type Answer = Result<http::Response<http_body_util::Empty<bytes::Bytes>>, std::convert::Infallible>;
+
+    let capture = Capture::new();
+    let handler = tower::service_fn(|_: http::Request<()>| std::future::ready(Answer::Ok(http::Response::default())));
+    let server = throughline::http::ServerLayer::new().layer(handler);
+    let client = throughline::http::ClientLayer::new().layer(server);
+    let request = http::Request::get("http://localhost/users/ada?name=ada&token=t").body(()).expect("a request");
+    futures::executor::block_on(capture.run_async(client.oneshot(request))).expect("an answer");
+    let keys = ["url.full", "url.path", "url.query"];
+    let attributes = capture.spans().into_iter().flat_map(|span| span.attributes.clone());
+    let mut urls: Vec<_> =
+        attributes.filter(|it| keys.contains(&it.key.as_str())).map(|it| it.value.to_string()).collect();
+    urls.sort();
+    urls
+}
+
 /// All that the spans of all kinds of failure show.
 fn shown() -> Vec<(String, String)> {
     let capture = Capture::new();
@@ -91,6 +110,8 @@ fn what_is_recorded_is_chosen_once_for_all() {
     for ((at, full), (_, redacted)) in full.iter().zip(&redacted) {
         assert_eq!(full.replace("ada", "…"), *redacted, "{at}");
     }
+
+    assert_eq!(urls(), ["/users/…", "http://localhost/users/…?name=…&token=REDACTED", "name=…&token=REDACTED"]);
 
     // The whole text is looked at before it is cut, and a function that panics shows nothing.
     set_error_text(ErrorText::redacted(|text| {

@@ -25,6 +25,7 @@ thread_local! {
     static HERALD: Herald = Herald::new();
 }
 
+/// Whether this thread is being torn down, so that nothing can be current any more.
 #[inline]
 pub(crate) fn is_gone() -> bool {
     HERALD.try_with(|_| ()).is_err()

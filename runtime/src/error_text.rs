@@ -43,8 +43,8 @@ impl ErrorText {
         Self(Kind::Type)
     }
 
-    /// What `redact` makes of the text, and of each URL that the client layers record (`url.full`,
-    /// `url.query`).
+    /// What `redact` makes of the text, and of each URL that the layers for HTTP record (`url.full`,
+    /// `url.path`, `url.query`).
     ///
     /// It gets the text before that is cut, up to some 16 KiB of it, and after URLs are redacted. It is
     /// called on the thread that the error is on, so it should not block. If it panics, a note that says
@@ -109,10 +109,10 @@ pub(crate) fn of(arguments: Arguments<'_>) -> Option<String> {
     Some(kept(redacted(&kind, shown)))
 }
 
-/// What may be recorded of a URL, or of the query of one.
+/// What may be recorded of a URL, or of its path or query.
 #[cfg(feature = "http")]
-pub(crate) fn url(url: String) -> String {
-    kept(redacted(&chosen(), url))
+pub(crate) fn url<'a>(url: impl Into<Cow<'a, str>>) -> String {
+    kept(redacted(&chosen(), url.into().into_owned()))
 }
 
 fn redacted(kind: &Kind, shown: String) -> String {

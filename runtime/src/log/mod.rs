@@ -14,6 +14,7 @@
 //! | a `json_subscriber` layer | [`add_to_json`] |
 //! | a formatter of your own | [`current`], which implements `Display` and `Serialize` |
 //! | a look at the logs in the trace | the layer [`SpanEvents`] |
+//! | panics that only standard error tells of | a call of [`panics`] |
 #![cfg_attr(
     feature = "log-records",
     doc = "| `opentelemetry-appender-tracing` | the log processor [`TagLogProcessor`]; the ids are right by themselves |"
@@ -56,6 +57,7 @@
 mod current;
 mod escape;
 mod json;
+mod panics;
 #[cfg(feature = "log-records")]
 mod records;
 mod span_events;
@@ -63,6 +65,7 @@ mod text;
 
 pub use current::{Current, current};
 pub use json::{add_to_json, json};
+pub use panics::panics;
 #[cfg(feature = "log-records")]
 pub use records::TagLogProcessor;
 pub use span_events::SpanEvents;

@@ -97,9 +97,9 @@ pub(super) fn add_host(host: &str, port: Option<u16>, tags: &mut Tags) {
 
 /// Adds `url.path` and `url.query`.
 pub(super) fn add_target(path: &str, query: Option<&str>, rules: &Rules, tags: &mut Tags) {
-    tags.attribute("url.path", value::display(&rules.path(path)));
+    tags.attribute("url.path", error_text::url(rules.path(path)));
     if let Some(query) = query {
-        tags.attribute("url.query", error_text::url(rules.query(query).into_owned()));
+        tags.attribute("url.query", error_text::url(rules.query(query)));
     }
 }
 
