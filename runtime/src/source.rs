@@ -157,12 +157,15 @@ fn goes_nowhere(context: &Context) {
     ];
     let state = SET_UP.load(Ordering::Relaxed);
     let Some((_, text)) = MISTAKES.iter().find(|(mistake, _)| *mistake as u8 == state) else { return };
-    if WARNED.load(Ordering::Relaxed) || context.is_telemetry_suppressed() {
+    // Before the subscriber is asked, which may start spans itself.
+    if context.is_telemetry_suppressed() || WARNED.swap(true, Ordering::Relaxed) {
         return;
     }
-    // Asked first, or nobody would hear it ever.
-    if tracing::enabled!(target: "throughline", tracing::Level::WARN) && !WARNED.swap(true, Ordering::Relaxed) {
+    if tracing::enabled!(target: "throughline", tracing::Level::WARN) {
         tracing::warn!(target: "throughline", "{text}");
+    } else {
+        // Nobody listens yet.
+        WARNED.store(false, Ordering::Relaxed);
     }
 }
 

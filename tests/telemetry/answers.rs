@@ -127,6 +127,21 @@ alone! {
 }
 
 alone! {
+    /// As of a proxy, which has kept nothing.
+    fn a_page_is_an_answer_that_is_warned_about_once() {
+        let log = Log::keep();
+        let server = Server::start(vec![plain("200 OK\r\ncontent-type: text/html; charset=utf-8", b"<p>welcome")]);
+        let telemetry = server.telemetry();
+        for exported in [3, 6] {
+            trace(2);
+            assert_eq!(flush(&telemetry).exported, exported);
+        }
+        drop(telemetry);
+        assert_eq!(log.count("answers with a page (`text/html`), as no collector does"), 1, "{}", log.text());
+    }
+}
+
+alone! {
     fn an_answer_that_makes_no_sense_or_comes_in_part_is_an_answer() {
         let garbage = plain("200 OK", &[0xff; 100]);
         let part: Answer = Box::new(|stream| {

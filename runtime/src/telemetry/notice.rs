@@ -27,6 +27,7 @@ pub(super) enum Kind {
     Shed,
     Dropped,
     Left,
+    Page,
     Report,
 }
 

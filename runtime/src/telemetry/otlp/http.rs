@@ -1,5 +1,6 @@
 //! OTLP over HTTP, as protobuf.
 
+use std::cell::Cell;
 use std::io::Write as _;
 use std::time::{Duration, SystemTime};
 
@@ -10,10 +11,12 @@ use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use tokio::time;
 
-use super::super::env::Otlp;
+use super::super::env::{Otlp, without_secrets};
 use super::super::error::InitError;
+use super::super::notice::{self, Kind};
 #[cfg(feature = "otlp-tls")]
 use super::super::tls::{self, Tls};
+use super::super::work::unharmed;
 use super::{Answer, Failure, Tried, USER_AGENT, chain};
 
 const PROTOBUF: &str = "application/x-protobuf";
@@ -29,6 +32,8 @@ pub(super) struct Http {
     endpoint: String,
     headers: HeaderMap,
     gzip: bool,
+    /// It was told that what answers looks like no collector.
+    doubted: Cell<bool>,
 }
 
 impl Http {
@@ -47,7 +52,13 @@ impl Http {
             };
         }
         let client = client.build().map_err(|error| otlp.wrong(&chain(&error)))?;
-        Ok(Self { client, endpoint: otlp.endpoint.clone(), headers: otlp.header_map(), gzip: otlp.gzip })
+        Ok(Self {
+            client,
+            endpoint: otlp.endpoint.clone(),
+            headers: otlp.header_map(),
+            gzip: otlp.gzip,
+            doubted: Cell::default(),
+        })
     }
 
     pub(super) async fn send(&self, request: &ExportTraceServiceRequest) -> Answer<Tried> {
@@ -71,6 +82,9 @@ impl Http {
         let why = format!("status {status}");
         match status.as_u16() {
             200..=299 => {
+                if content_type(&response).starts_with("text/html") && !self.doubted.replace(true) {
+                    unharmed(|| self.doubt());
+                }
                 // An answer that cannot be read is an answer.
                 let body = bounded_body(response).await.unwrap_or_default();
                 Ok(ExportTraceServiceResponse::decode(&*body).ok().and_then(|response| response.partial_success))
@@ -89,6 +103,18 @@ impl Http {
                 Err(Tried { failure: Failure::Never(why), strange })
             }
         }
+    }
+}
+
+impl Http {
+    /// A proxy or a page for those who have not logged in says 200 too, and keeps nothing.
+    fn doubt(&self) {
+        let text = format!(
+            "`{}` (http/protobuf) takes spans, but answers with a page (`text/html`), as no collector does; check the \
+             address",
+            without_secrets(&self.endpoint),
+        );
+        notice::warn(Kind::Page, text);
     }
 }
 
@@ -116,9 +142,13 @@ async fn bounded_body(mut response: reqwest::Response) -> Option<Vec<u8>> {
     time::timeout(ANSWER_LIMIT, body).await.ok().flatten()
 }
 
+fn content_type(response: &reqwest::Response) -> &str {
+    response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default()
+}
+
 /// Why a collector has refused, which it says in a `Status` (section "Failures" of OTLP/HTTP), if not in text.
 async fn message(response: reqwest::Response) -> String {
-    let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = content_type(&response);
     let (is_protobuf, is_text) = (kind.starts_with(PROTOBUF), kind.starts_with("text/plain") || kind.contains("json"));
     if !is_protobuf && !is_text {
         return String::new();
