@@ -6,7 +6,7 @@ use std::error::Error;
 use std::fmt::{Display, Write as _};
 use std::ops::Deref;
 
-use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceId};
 use opentelemetry::{Context, KeyValue, global};
 
 use crate::ambient::Ambient;
@@ -32,16 +32,9 @@ pub(crate) struct Failed {
 
 impl Failed {
     /// Writes the log event, with `context` current, and counts the job.
-    ///
-    /// A subscriber is other code, which may fail: the work itself must not fail by it.
     #[cold]
     pub(crate) fn tell(self, context: &Context) {
-        let _ = caught(|| {
-            // The thread is being torn down, and what a subscriber needs may be gone.
-            if current::is_gone() {
-                return;
-            }
-            let _attached = current::attach(context.clone());
+        in_context(context, || {
             self.log(context);
             if self.told.is_job {
                 // Asked anew each time: an instrument made before the meter provider is set stays silent.
@@ -57,14 +50,8 @@ impl Failed {
     }
 
     fn log(&self, context: &Context) {
-        let span = context.span();
-        // A formatter of ours writes ids and tags on every line, so they need not be fields.
-        let own = !is_read_by_logs();
-        let ids = Some(span.span_context()).filter(|span| own && span.is_valid());
-        let trace_id = ids.map(|span| tracing::field::display(span.trace_id()));
-        let span_id = ids.map(|span| tracing::field::display(span.span_id()));
-        let tags = Ambient::of(context).filter(|ambient| own && !ambient.tags.is_empty());
-        let tags = tags.map(|ambient| written(&ambient.tags));
+        let Fields { trace_id, span_id, tags } = Fields::of(context);
+        let (trace_id, span_id) = (trace_id.map(tracing::field::display), span_id.map(tracing::field::display));
         let (tags, name, error) = (tags.as_deref(), &*self.told.name, self.error.as_deref());
         let (error_type, ended) = (&*self.error_type, if self.error_type == "panic" { "panicked" } else { "failed" });
         if self.told.is_job {
@@ -79,6 +66,44 @@ impl Failed {
                 span = name, error, "error.type" = error_type, trace_id, span_id, tags,
                 "call {ended}"
             );
+        }
+    }
+}
+
+/// Runs `write`, which writes a log event, with `context` current.
+///
+/// A subscriber is other code, which may fail: the work itself must not fail by it.
+pub(crate) fn in_context(context: &Context, write: impl FnOnce()) {
+    let _ = caught(|| {
+        // The thread is being torn down, and what a subscriber needs may be gone.
+        if current::is_gone() {
+            return;
+        }
+        let _attached = current::attach(context.clone());
+        write();
+    });
+}
+
+/// The fields of an event by which its trace is found.
+pub(crate) struct Fields {
+    pub(crate) trace_id: Option<TraceId>,
+    pub(crate) span_id: Option<SpanId>,
+    pub(crate) tags: Option<String>,
+}
+
+impl Fields {
+    /// A formatter of ours writes ids and tags on every line, so they need not be fields then.
+    pub(crate) fn of(context: &Context) -> Self {
+        if is_read_by_logs() {
+            return Self { trace_id: None, span_id: None, tags: None };
+        }
+        let span = context.span();
+        let ids = Some(span.span_context()).filter(|span| span.is_valid());
+        let tags = Ambient::of(context).filter(|ambient| !ambient.tags.is_empty());
+        Self {
+            trace_id: ids.map(SpanContext::trace_id),
+            span_id: ids.map(SpanContext::span_id),
+            tags: tags.map(|ambient| written(&ambient.tags)),
         }
     }
 }

@@ -50,7 +50,9 @@ pub(crate) fn of_mysql(message: &str) -> String {
     }
     // A value may look as if it ended here, but not behind the last of these.
     let tails = ["' for key '", "' for column '"];
-    let tail = tails.iter().filter_map(|tail| message.rfind(tail).map(|at| (at, at + tail.len()))).max();
+    // Near a mistake of syntax stands the statement itself.
+    let tails = tails.iter().filter(|_| number != 1064);
+    let tail = tails.filter_map(|tail| message.rfind(tail).map(|at| (at, at + tail.len()))).max();
     let rest = match tail {
         Some((at, from)) if at > first && from <= last && name(&message[from..last]) => &message[at + 1..],
         _ if last > first => &message[last + 1..],
@@ -92,6 +94,8 @@ mod tests {
             ("3819: Check constraint 'positive' is violated.", "3819: Check constraint 'positive' is violated."),
             ("1526: Table has no partition for value 1001", "1526: Table has no partition for value '?'"),
             ("1064: You have an error near 'SELEC 'pw'' at line 1", "1064: You have an error near '?' at line 1"),
+            ("1064: an error near ' ' for column 'pw'' at line 1", "1064: an error near '?' at line 1"),
+            ("1064: an error near 'a' for column 'pw'", "1064: an error near '?'"),
             ("1292: cannot take 'a' it doesn't fit", "1292: cannot take '?'"),
             ("1292: cannot take 'a", "1292: cannot take '?'"),
             ("1136: Column count doesn't match value count", "1136: Column count doesn't match value count"),

@@ -282,8 +282,7 @@ async fn sent_to_partner(layer: ClientLayer, extend: impl FnOnce(&mut Request<()
     }
     let mut request = Request::get("http://partner.example/").header("baggage", "secret=caller").body(()).expect("one");
     extend(&mut request);
-    let mut caller = throughline::Carrier::default();
-    caller.baggage = Some("secret=hunter2".to_owned());
+    let caller = throughline::Carrier { baggage: Some("secret=hunter2".to_owned()), ..throughline::Carrier::default() };
     let capture = Capture::new();
     let call = throughline::span("order").parent(&caller).run_async(tagged("acme", 7, layer, request));
     capture.run_async(call).await

@@ -1,7 +1,7 @@
 //! Requests that fail: what the span says of it, and the event.
 
 use std::error::Error;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io;
 use std::sync::{Arc, Mutex};
 
@@ -48,22 +48,43 @@ fn refused() -> Wrapped {
 
 const REFUSED: &str = "cannot connect: connection refused";
 
+/// The events of the server layer, a line for each.
 #[derive(Clone, Default)]
-struct Events(Arc<Mutex<Vec<String>>>);
+struct Events {
+    lines: Arc<Mutex<Vec<String>>>,
+    /// Whether nothing in this process writes ids and tags on each line.
+    bare: bool,
+}
+
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let _ = write!(self.0, " {}={value:?}", field.name());
+    }
+}
 
 impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Events {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
-        struct Line(String);
-        impl Visit for Line {
-            fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-                self.0 += &format!(" {}={value:?}", field.name());
-            }
+        if event.metadata().target() != "throughline::http" {
+            return;
         }
         let mut line = Line(event.metadata().level().to_string());
         event.record(&mut line);
-        if event.metadata().target() == "throughline::http" {
-            self.0.lock().expect("no panic").push(line.0);
+        if !self.bare {
+            let current = throughline::log::current();
+            let _ = write!(line.0, " {}", current.trace_id().map(|id| id.to_string()).unwrap_or_default());
+            for tag in current.tags() {
+                let _ = write!(line.0, " {}={}", tag.key, tag.value);
+            }
         }
+        self.lines.lock().expect("no panic").push(line.0);
+    }
+}
+
+impl Events {
+    fn taken(&self) -> Vec<String> {
+        self.lines.lock().expect("no panic").clone()
     }
 }
 
@@ -71,9 +92,10 @@ impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Events {
 async fn events_of(router: Router, request: Request<axum::body::Body>) -> (Vec<String>, Capture) {
     let (events, capture) = (Events::default(), Capture::new());
     let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(events.clone()));
+    // Says that this process has such a formatter.
+    let _ = throughline::log::current();
     send(&capture, router, request).await;
-    let lines = events.0.lock().expect("no panic").clone();
-    (lines, capture)
+    (events.taken(), capture)
 }
 
 fn answering(status: u16) -> Router {
@@ -92,9 +114,9 @@ async fn a_failure_of_the_server_writes_one_event() {
             assert_eq!(
                 *event,
                 format!(
-                    "ERROR message=a request failed http.request.method=\"GET\" \
+                    "ERROR message=request failed http.request.method=\"GET\" \
                      http.route=\"/tenants/{{tenant}}/orders\" http.response.status_code={status} \
-                     trace_id={TRACE} tags=\"tenant_id=acme region=eu\""
+                     {TRACE} tenant_id=acme region=eu"
                 )
             );
         }
@@ -103,6 +125,40 @@ async fn a_failure_of_the_server_writes_one_event() {
         let (events, _) = events_of(answering(status), get("/tenants/acme/orders", &[])).await;
         assert!(events.is_empty(), "{status}: {events:?}");
     }
+}
+
+/// In a process of its own, where no formatter of this crate writes ids and tags.
+#[tokio::test]
+async fn other_subscribers_get_ids_and_tags_as_fields() {
+    const ALONE: &str = "THROUGHLINE_TEST_ALONE";
+    if std::env::var_os(ALONE).is_none() {
+        let this = "http::failures::other_subscribers_get_ids_and_tags_as_fields";
+        let mut again = std::process::Command::new(std::env::current_exe().expect("a path"));
+        let output = again.args(["--exact", this]).env(ALONE, "1").output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+        return;
+    }
+    let events = Events { bare: true, ..Events::default() };
+    let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(events.clone()));
+    send(&Capture::new(), answering(500), get("/tenants/acme/orders", &[("traceparent", NOT_SAMPLED)])).await;
+    let lines = events.taken();
+    assert!(lines[0].contains(&format!(" trace_id={TRACE} span_id=")), "{lines:?}");
+    assert!(lines[0].ends_with(" tags=\"tenant_id=acme region=eu\""), "{lines:?}");
+}
+
+/// A subscriber is other code.
+#[tokio::test]
+async fn a_subscriber_that_panics_does_not_fail_the_request() {
+    struct Panics;
+    impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Panics {
+        fn on_event(&self, _: &tracing::Event<'_>, _: Context<'_, S>) {
+            panic!("no disk");
+        }
+    }
+    let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(Panics));
+    let response = send(&Capture::new(), answering(503), get("/tenants/acme/orders", &[])).await;
+    assert_eq!(response.status(), 503);
 }
 
 #[tokio::test]
@@ -119,7 +175,7 @@ async fn an_error_of_the_service_writes_one_too() {
     let layer = ServerLayer::new();
     let answer = capture.run_async(layer.layer(service).oneshot(Request::new(()))).await;
     assert!(answer.is_err());
-    let events = events.0.lock().expect("no panic").clone();
+    let events = events.taken();
     assert_eq!(events.len(), 1);
     assert!(events[0].contains(REFUSED), "{events:?}");
     assert_eq!(capture.span("GET").status, Status::error(REFUSED));
@@ -243,6 +299,7 @@ async fn errors_of_a_client_have_their_causes() {
     assert_eq!(describe(plain(), || tower::BoxError::from(refused())).await, REFUSED);
     assert_eq!(describe(plain(), || Box::<dyn Error>::from(refused())).await, REFUSED);
     assert_eq!(describe(plain(), || io::Error::other(refused())).await, REFUSED);
+    assert_eq!(describe(plain(), || anyhow::Error::from(refused())).await, REFUSED);
     assert_eq!(describe(plain(), || "no error at all").await, "no error at all");
     // A type that nobody has told of has its own text.
     assert_eq!(describe(plain(), refused).await, "cannot connect");

@@ -95,6 +95,8 @@ mod metadata;
 mod server;
 mod status;
 mod target;
+#[cfg(test)]
+mod tests;
 
 pub use call::{ResponseBody, ResponseFuture};
 pub use client::{ClientLayer, ClientService};

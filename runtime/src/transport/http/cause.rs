@@ -10,6 +10,7 @@ use opentelemetry::Context;
 
 use crate::ambient::Ambient;
 use crate::error_text::{self, Chain};
+use crate::failure;
 
 /// Why a handler answers with a failure. In the [extensions](http::Extensions) of a response with a
 /// status of 500 and above it becomes the description of the server span's status, an `exception` event on
@@ -131,7 +132,7 @@ impl Causes {
         const KNOWN: [AsError; 4] =
             [as_error::<hyper_util::client::legacy::Error>, boxed, boxed_local, as_error::<io::Error>];
         let known = KNOWN.iter().chain(&self.0).find_map(|as_error| as_error(error));
-        known.map_or_else(|| text(error), chain)
+        known.map_or_else(|| failure::alternate(error).unwrap_or_default(), chain)
     }
 }
 

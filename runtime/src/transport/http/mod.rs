@@ -96,7 +96,8 @@
 //!
 //! A request that is answered with 500 or above, or with an error of the service, writes one `tracing` event
 //! at level `ERROR`, sampled or not: target `throughline::http`, fields `http.request.method`, `http.route`,
-//! `http.response.status_code`, `error`, `trace_id` and `tags`. The `error` is the [`Cause`] that the handler names,
+//! `http.response.status_code` and `error`, in the context of the request; `trace_id`, `span_id` and `tags` are
+//! fields too, unless a formatter of this crate writes them on each line. The `error` is the [`Cause`] that the handler names,
 //! or else the last error that a span below the request's has recorded, which also becomes the
 //! description of the server span's status. So the 502 of a proxy says `Connection refused`. In a trace that is
 //! not sampled, only causes that are named and errors of HTTP clients are known.

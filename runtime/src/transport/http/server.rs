@@ -27,6 +27,7 @@ use super::{Headers, X_REQUEST_ID, run_in};
 use crate::ambient::{self, Ambient};
 use crate::callsite::Callsite;
 use crate::current;
+use crate::failure::{self, Fields};
 use crate::outcome::Outcome;
 use crate::propagation;
 use crate::redact::Rules;
@@ -291,23 +292,23 @@ impl Exchange {
         if self.request.is_none() {
             return;
         }
-        let _attached = self.span.attach();
         let context = self.span.context();
-        let trace = context.span().span_context().trace_id();
-        let tags = Ambient::of(&context).map(|ambient| Arc::clone(&ambient.tags)).unwrap_or_default();
-        let tags = tags.iter().map(|tag| format!("{}={}", tag.key, tag.value)).collect::<Vec<_>>().join(" ");
-        tracing::error!(
-            target: "throughline::http",
-            {
-                http.request.method = facts::method(&self.method),
-                http.route = self.route.as_deref(),
-                http.response.status_code = status.map(|status| status.as_u16()),
-                error = cause,
-                trace_id = (trace != TraceId::INVALID).then(|| tracing::field::display(trace)),
-                tags = (!tags.is_empty()).then_some(tags),
-            },
-            "a request failed"
-        );
+        failure::in_context(&context, || {
+            let Fields { trace_id, span_id, tags } = Fields::of(&context);
+            tracing::error!(
+                target: "throughline::http",
+                {
+                    http.request.method = facts::method(&self.method),
+                    http.route = self.route.as_deref(),
+                    http.response.status_code = status.map(|status| status.as_u16()),
+                    error = cause,
+                    trace_id = trace_id.map(tracing::field::display),
+                    span_id = span_id.map(tracing::field::display),
+                    tags = tags,
+                },
+                "request failed"
+            );
+        });
     }
 }
 
