@@ -8,7 +8,13 @@ use std::path::Path;
 
 macro_rules! pairs {
     ($($name:ident)*) => {
-        #[allow(dead_code, unused_variables, reason = "the pairs are there to be read, and are not called")]
+        #[allow(
+            dead_code,
+            unused_variables,
+            clippy::all,
+            clippy::pedantic,
+            reason = "the pairs are there to be read, and are not called"
+        )]
         mod written {
             $(mod $name {
                 include!(concat!("expand/", stringify!($name), ".rs"));

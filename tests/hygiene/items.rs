@@ -80,8 +80,8 @@ macro_rules! in_scope_of {
             }
 
             #[traced]
-            pub(super) fn a_function(n: u64) -> impl Fn(&str) -> usize {
-                move |text| text.len() + n as usize
+            pub(super) fn a_function(n: u64) -> impl Fn(&str) -> u64 {
+                move |text| text.len() as u64 + n
             }
 
             #[traced]

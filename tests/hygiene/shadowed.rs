@@ -7,6 +7,8 @@
     unused_macros,
     unused_variables,
     clippy::async_yields_async,
+    clippy::manual_async_fn,
+    clippy::needless_pass_by_value,
     clippy::unused_async,
     clippy::unused_self,
     reason = "they are there to be in the way"
