@@ -271,12 +271,7 @@ impl Builder {
             (None, Some(open)) => Some(overdue::watch(Arc::clone(open), self.overdue)?),
             _ => None,
         };
-        let wants_console = match (&pipeline, &destination) {
-            (Some(_), _) | (None, Some(Destination::Nowhere | Destination::Otlp(_))) => false,
-            (None, Some(Destination::Console)) => true,
-            (None, None) => cfg!(debug_assertions) || std::io::stderr().is_terminal(),
-        };
-
+        let wants_console = pipeline.is_none() && is_printed(destination.as_ref());
         let introduction = introduction(
             &resource,
             &way(pipeline.is_some().then_some(&collector), wants_console),
@@ -311,11 +306,7 @@ impl Builder {
         propagate(propagator);
         global::set_tracer_provider(provider.clone());
         source::install(&provider);
-        if SET_UP.fetch_add(1, Ordering::Relaxed) > 0 {
-            let text = "tracing was set up before and has not ended; spans go to the new set-up from now on";
-            notice::early(Level::Warn, text.to_owned());
-        }
-        notice::early(Level::Info, introduction);
+        announce(introduction);
         Ok(Telemetry {
             provider: Some(provider),
             pipeline: handle,
@@ -325,6 +316,23 @@ impl Builder {
             ending: None,
         })
     }
+}
+
+/// Whether traces are printed that no exporter takes.
+fn is_printed(destination: Option<&Destination>) -> bool {
+    match destination {
+        Some(destination) => matches!(destination, Destination::Console),
+        None => cfg!(debug_assertions) || std::io::stderr().is_terminal(),
+    }
+}
+
+/// From now on there is one more that records.
+fn announce(introduction: String) {
+    if SET_UP.fetch_add(1, Ordering::Relaxed) > 0 {
+        let text = "tracing was set up before and has not ended; spans go to the new set-up from now on";
+        notice::early(Level::Warn, text.to_owned());
+    }
+    notice::early(Level::Info, introduction);
 }
 
 /// Nothing is recorded, and contexts are passed on.
