@@ -77,7 +77,7 @@ fn is_none(value: &TokenStream) -> bool {
 
 /// `err(Debug)`, `err(level = "info", Display)`.
 fn err(list: TokenStream, written: &str) -> Option<String> {
-    Some(match mode(list)?.as_deref() {
+    Some(match mode(list).ok()?.as_deref() {
         None => format!("a span has no level, and {RECORDED}; remove `{written}`, {OR_LOG}"),
         Some("display") => format!("{RECORDED}, through `Display`; remove `{written}`, {OR_LOG}"),
         Some(mode) => format!("the mode stands behind `=`; write `err = {mode}` in place of `{written}`"),
@@ -86,22 +86,24 @@ fn err(list: TokenStream, written: &str) -> Option<String> {
 
 /// `ret(Debug)`, `ret(level = "info", Display)`.
 fn ret(list: TokenStream, written: &str) -> Option<String> {
-    Some(match mode(list)?.as_deref() {
+    Some(match mode(list).ok()?.as_deref() {
         None => format!("a span has no level; write `ret` in place of `{written}`"),
         Some("display") => format!("a value is recorded as it is; write `ret` in place of `{written}`"),
         Some(mode) => format!("the mode stands behind `=`; write `ret = {mode}` in place of `{written}`"),
     })
 }
 
-/// The mode in such a list, if there is one beside its level; `None` if the list is something else.
-fn mode(list: TokenStream) -> Option<Option<String>> {
-    let mut found = None;
-    for entry in entries::<Entry>(list).ok()? {
-        if let Entry::Word(word) = entry {
-            found = Some(word.to_string().to_lowercase());
-        }
-    }
-    Some(found)
+/// The mode in such a list, if there is one beside its level.
+///
+/// # Errors
+///
+/// If the list is something else.
+fn mode(list: TokenStream) -> Result<Option<String>> {
+    let words = entries::<Entry>(list)?.into_iter().filter_map(|entry| match entry {
+        Entry::Word(word) => Some(word.to_string().to_lowercase()),
+        Entry::Level => None,
+    });
+    Ok(words.last())
 }
 
 enum Entry {
@@ -131,21 +133,19 @@ fn fields(value: Value) -> String {
     };
     let tags: Vec<_> = fields.iter().filter_map(Field::as_tag).collect();
     let later: Vec<_> = fields.iter().filter(|field| field.as_tag().is_none()).map(|field| &field.name).collect();
-    let mut message = "unknown option `fields`".to_owned();
+    let mut parts = vec!["unknown option `fields`".to_owned()];
     if !tags.is_empty() {
         let tags = tags.join(", ");
-        message += &format!(
-            "; write `tags({tags})`, or `#[biz_tags({tags})]` below if child spans and log lines need them too"
-        );
+        parts.push(format!(
+            "write `tags({tags})`, or `#[biz_tags({tags})]` below if child spans and log lines need them too"
+        ));
     } else if later.is_empty() {
-        message += "; remove it";
+        parts.push("remove it".to_owned());
     }
-    for name in later {
-        message += &format!(
-            "; leave `{name}` out, and call `throughline::record(\"{name}\", value)` where its value is known"
-        );
-    }
-    message
+    parts.extend(later.into_iter().map(|name| {
+        format!("leave `{name}` out, and call `throughline::record(\"{name}\", value)` where its value is known")
+    }));
+    parts.join("; ")
 }
 
 /// A field of `#[instrument]`, of which one without a value is empty.
@@ -312,7 +312,7 @@ mod tests {
 
     fn tags(option: &str) -> String {
         let message = message(option).unwrap();
-        let from = message.find("`tags(").map(|at| at + 6).unwrap_or_else(|| panic!("{message}"));
+        let from = message.find("`tags(").map_or_else(|| panic!("{message}"), |at| at + 6);
         message[from..].split(")`").next().unwrap().to_owned()
     }
 

@@ -211,33 +211,11 @@ fn option(attr: Attr, input: ParseStream<'_>, options: &mut Options, report: &Re
             set(&mut options.kind, key, *variant, report);
         }
         "err" => {
-            let mode = word(input, &key, "err = debug")?;
-            let mode = match mode.to_string().as_str() {
-                "off" => ErrMode::Off,
-                "display" => ErrMode::Display,
-                "debug" => ErrMode::Debug,
-                "log" => ErrMode::Log,
-                _ => {
-                    return Err(Error::new(
-                        mode.span(),
-                        format!(
-                            "unknown mode `{mode}`; {}",
-                            expected(&mode.to_string(), &["off", "display", "debug", "log"])
-                        ),
-                    ));
-                }
-            };
+            let mode = err(input, &key)?;
             set(&mut options.err, key, mode, report);
         }
         "cancel" => {
-            let mode = word(input, &key, "cancel = off")?;
-            let recorded = match mode.to_string().as_str() {
-                "off" => false,
-                "on" => true,
-                word => {
-                    return Err(Error::new(mode.span(), format!("unknown mode `{word}`; {}", one_of(&["off", "on"]))));
-                }
-            };
+            let recorded = cancel(input, &key)?;
             set(&mut options.cancel, key, recorded, report);
         }
         "ret" => {
@@ -275,6 +253,31 @@ fn option(attr: Attr, input: ParseStream<'_>, options: &mut Options, report: &Re
         }
     }
     Ok(())
+}
+
+/// `err = debug`, of which the key is parsed.
+fn err(input: ParseStream<'_>, key: &Ident) -> Result<ErrMode> {
+    let mode = word(input, key, "err = debug")?;
+    match mode.to_string().as_str() {
+        "off" => Ok(ErrMode::Off),
+        "display" => Ok(ErrMode::Display),
+        "debug" => Ok(ErrMode::Debug),
+        "log" => Ok(ErrMode::Log),
+        _ => Err(Error::new(
+            mode.span(),
+            format!("unknown mode `{mode}`; {}", expected(&mode.to_string(), &["off", "display", "debug", "log"])),
+        )),
+    }
+}
+
+/// `cancel = off`, of which the key is parsed: whether it is recorded.
+fn cancel(input: ParseStream<'_>, key: &Ident) -> Result<bool> {
+    let mode = word(input, key, "cancel = off")?;
+    match mode.to_string().as_str() {
+        "off" => Ok(false),
+        "on" => Ok(true),
+        word => Err(Error::new(mode.span(), format!("unknown mode `{word}`; {}", one_of(&["off", "on"])))),
+    }
 }
 
 /// `ret` or `ret = debug`, of which the key is parsed.

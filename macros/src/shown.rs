@@ -89,8 +89,7 @@ impl Printer {
         let after_sign = self.last == Last::Sign;
         match sign {
             "," | ";" | ":" => self.put(false, sign, Last::Sign),
-            "." => self.put(after_sign, sign, Last::Prefix),
-            "::" => self.put(after_sign, sign, Last::Prefix),
+            "." | "::" | ".." | "..=" => self.put(after_sign, sign, Last::Prefix),
             "'" => self.put(after_word || after_sign, sign, Last::Prefix),
             "?" if after_word => self.put(false, sign, Last::Word { is_type: false }),
             "!" if after_word => self.put(false, sign, Last::Prefix),
@@ -110,7 +109,6 @@ impl Printer {
                 self.closure = true;
                 self.put(after_sign, sign, Last::Prefix);
             }
-            ".." | "..=" => self.put(after_sign, sign, Last::Prefix),
             _ if after_word => self.put(true, sign, Last::Sign),
             "->" | "=>" | "=" | "==" => self.put(true, sign, Last::Sign),
             _ => self.put(after_sign, sign, Last::Prefix),
