@@ -12,7 +12,7 @@ use opentelemetry::{Context, KeyValue, global};
 use crate::ambient::Ambient;
 use crate::caught::caught;
 use crate::current;
-use crate::error_text;
+use crate::error_text::{self, Chain};
 use crate::tags::is_read_by_logs;
 
 /// Whose failure is told.
@@ -132,17 +132,7 @@ pub(crate) fn sources<'a>(error: &'a (dyn Error + 'a)) -> impl Iterator<Item = &
 /// above it has in its own is not said again.
 /// `None` if the process records no texts of errors.
 fn chain(error: &dyn Error) -> Option<String> {
-    let mut last = error_text::of(format_args!("{error}"))?;
-    let mut out = last.clone();
-    for source in sources(error) {
-        let source = error_text::of(format_args!("{source}")).unwrap_or_default();
-        if !source.is_empty() && !last.contains(&source) {
-            out.push_str(": ");
-            out.push_str(&source);
-            last = source;
-        }
-    }
-    Some(out)
+    error_text::of(format_args!("{}", Chain(error)))
 }
 
 /// The text of an error of which only `Display` is known. Many that are not `Error` themselves, such as

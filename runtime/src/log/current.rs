@@ -67,12 +67,6 @@ pub fn current() -> Current {
     })
 }
 
-/// The tags of `context` without ids, to be written as a field. Turns nothing on.
-pub(super) fn tags_of(context: &opentelemetry::Context) -> Current {
-    let tags = Ambient::of(context).map_or_else(Arc::default, |ambient| Arc::clone(&ambient.tags));
-    Current { ids: None, request: None, tags }
-}
-
 /// Request id and trace id are one, unless a caller has named its own.
 #[cfg(feature = "http")]
 fn request_id(context: &opentelemetry::Context, trace: TraceId) -> Option<Arc<str>> {

@@ -5,12 +5,11 @@ use std::panic::{self, PanicHookInfo};
 use std::sync::Once;
 use std::thread;
 
-use opentelemetry::trace::TraceContextExt as _;
+use tracing::field::display;
 
-use super::current::tags_of;
-use crate::current as context;
+use crate::current;
 use crate::error_text;
-use crate::tags::is_read_by_logs;
+use crate::failure::Fields;
 
 /// Writes an ERROR event of `tracing` for every panic from now on, with the trace it happened in.
 ///
@@ -57,14 +56,8 @@ fn write(info: &PanicHookInfo<'_>) {
     let thread = thread::current();
     let name = thread.name().map_or_else(|| Cow::Owned(format!("{:?}", thread.id())), Cow::Borrowed);
 
-    let context = context::get();
-    let span = context.span();
-    // A formatter of ours writes ids and tags on every line, so they need not be fields.
-    let own = !is_read_by_logs();
-    let ids = Some(span.span_context()).filter(|span| own && span.is_valid());
-    let trace_id = ids.map(|span| tracing::field::display(span.trace_id()));
-    let span_id = ids.map(|span| tracing::field::display(span.span_id()));
-    let tags = own.then(|| tags_of(&context)).filter(|tags| !tags.is_empty()).map(|tags| tags.to_string());
+    let Fields { trace_id, span_id, tags } = Fields::of(&current::get());
+    let (trace_id, span_id) = (trace_id.map(display), span_id.map(display));
     tracing::error!(
         target: "throughline::panics",
         error,
