@@ -209,7 +209,7 @@ impl<T, E: Display> CausesShown<'_, Result<T, E>> {
     }
 }
 
-#[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "it has the signature of those before it")]
+#[expect(clippy::unused_self, reason = "it has the signature of those before it")]
 impl<R> CausesUnknown<'_, R> {
     /// Nothing is known.
     pub fn __chain(&self) -> Option<String> {

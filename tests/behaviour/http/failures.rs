@@ -326,3 +326,23 @@ async fn a_circle_of_causes_ends() {
     }
     assert_eq!(Cause::of(&Circle).to_string(), "again");
 }
+
+/// An answer that fails twice has one `error.type`: an exporter would see both.
+#[tokio::test]
+async fn a_failure_whose_body_fails_too_is_recorded_once() {
+    let handler = || async {
+        let chunks = futures::stream::iter([Ok("a"), Err(refused())]);
+        (StatusCode::BAD_GATEWAY, Cause::new("no stock"), axum::body::Body::from_stream(chunks))
+    };
+    let router = Router::new().route("/", axum::routing::get(handler)).layer(ServerLayer::new());
+    let capture = Capture::new();
+    capture
+        .run_async(async {
+            let response = router.oneshot(get("/", &[])).await.expect("an answer");
+            assert!(http_body_util::BodyExt::collect(response.into_body()).await.is_err());
+        })
+        .await;
+    let span = capture.span("GET /");
+    assert_no_doubles(&span);
+    assert_eq!(span.status, Status::error(REFUSED), "the last failure is the one that the caller sees");
+}

@@ -129,8 +129,18 @@ impl Causes {
 
     /// The text of an error, with its causes if they are known.
     pub(super) fn describe<E: Display + 'static>(&self, error: &E) -> String {
-        const KNOWN: [AsError; 4] =
-            [as_error::<hyper_util::client::legacy::Error>, boxed, boxed_local, as_error::<io::Error>];
+        const KNOWN: &[AsError] = &[
+            as_error::<hyper_util::client::legacy::Error>,
+            boxed,
+            boxed_local,
+            as_error::<io::Error>,
+            #[cfg(feature = "axum")]
+            as_error::<axum::Error>,
+            #[cfg(feature = "grpc")]
+            as_error::<tonic::transport::Error>,
+            #[cfg(feature = "reqwest")]
+            as_error::<reqwest::Error>,
+        ];
         let known = KNOWN.iter().chain(&self.0).find_map(|as_error| as_error(error));
         known.map_or_else(|| failure::alternate(error).unwrap_or_default(), chain)
     }

@@ -187,8 +187,8 @@ impl ClientLayer {
     }
 
     /// Describes errors of the type `E` with their causes, so that the span of a call that failed says
-    /// `Connection refused`. The errors of `hyper-util`'s client, of I/O and boxed ones need no word of it;
-    /// others are described by their own text, unless they are named here.
+    /// `Connection refused`. The errors of `hyper-util`'s client, of axum, `tonic`, `reqwest` and I/O and boxed ones
+    /// need no word of it; others are described by their own text, unless they are named here.
     pub fn causes_of<E: Error + 'static>(self) -> Self {
         self.set(|config| config.causes.add::<E>())
     }

@@ -125,7 +125,7 @@
 //! # Errors, panics, cost
 //!
 //! The spans of clients describe an error with its causes, where they are known: those of `hyper-util`'s client,
-//! boxed ones, `std::io`'s, and those of types named with [`ClientLayer::causes_of`].
+//! of axum, `tonic` and `reqwest`, boxed ones, `std::io`'s, and those of types named with [`ClientLayer::causes_of`].
 //!
 //! Requests, responses, errors, readiness and panics pass unchanged; the body of a response is wrapped in
 //! [`TracedBody`] and keeps its size hint. Whatever is in the headers, the request goes on.
