@@ -1,5 +1,6 @@
 //! Failures that nobody waits for are logged. Nothing in this process has a log formatter of ours: then
 //! the events themselves say where they were.
+#![allow(clippy::unused_async, reason = "the functions are there to be traced, and are as short as can be")]
 
 #![allow(clippy::unused_self, reason = "clippy sees traced functions as they are written, and these have little to do")]
 
@@ -264,9 +265,10 @@ fn a_function_logs_its_errors_if_it_is_asked_to() {
     #[traced(err = log)]
     impl Orders {
         fn method(&self) -> Result<u8, Failure> {
+            let Self = self;
             Err(refused())
         }
-        fn nothing(&self) {}
+        fn nothing() {}
     }
     #[traced_spawn(err = log)]
     async fn job() -> Result<u8, Failure> {
@@ -289,7 +291,7 @@ fn a_function_logs_its_errors_if_it_is_asked_to() {
             asynchronous(false).await.expect("it does not");
             borrowed("paper").expect_err("it fails");
             Orders.method().expect_err("it fails");
-            Orders.nothing();
+            Orders::nothing();
             let error = || Err::<(), _>("no paper");
             throughline::span("block").log_errors().try_run(error).expect_err("it fails");
             let error = async { Err::<(), _>("no ink") };
@@ -399,6 +401,9 @@ fn failed_jobs_are_counted() {
     assert_eq!(counted, [(of("core::num::error::ParseIntError", "counted"), 2), (of("panic", "counted_panic"), 1)]);
 }
 
+/// A call that panics.
+type Call = Box<dyn FnOnce() + std::panic::UnwindSafe>;
+
 thread_local! {
     /// Where this thread has panicked.
     static PLACE: RefCell<Option<(String, u32)>> = const { RefCell::new(None) };
@@ -422,7 +427,7 @@ fn outside_a_runtime_the_panic_is_at_the_call() {
         PLACE.with(|place| *place.borrow_mut() = info.location().map(|at| (at.file().to_owned(), at.line())));
         usual(info);
     }));
-    let calls: [(u32, &str, Box<dyn FnOnce() + std::panic::UnwindSafe>); 7] = [
+    let calls: [(u32, &str, Call); 7] = [
         (line!(), "task", Box::new(|| drop(task()))),
         (line!(), "blocking", Box::new(|| drop(blocking()))),
         (line!(), "send", Box::new(|| drop(Arc::new(Mailer).send()))),

@@ -131,13 +131,13 @@ fn a_tag_is_not_evaluated_in_a_trace_that_is_not_sampled() {
     fn alone() -> u8 {
         4
     }
-    let off = Capture::with_sampler(Sampler::AlwaysOff);
-    assert_eq!(off.run(|| in_span("root", || place() + alone())), 7);
-    // Nor where there is baggage, if it is of other keys.
     #[traced]
     #[biz_tags(propagate(tenant_id = "acme"))]
     fn outer() -> u8 {
         place() + alone()
     }
+    let off = Capture::with_sampler(Sampler::AlwaysOff);
+    assert_eq!(off.run(|| in_span("root", || place() + alone())), 7);
+    // Nor where there is baggage, if it is of other keys.
     assert_eq!(off.run(|| in_span("root", outer)), 7);
 }

@@ -1,4 +1,5 @@
 //! Detached jobs.
+#![allow(clippy::unused_async, reason = "the functions are there to be traced, and are as short as can be")]
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -459,15 +460,15 @@ async fn outside_of_a_span_a_plain_job_has_none_and_takes_the_context_along() {
     async fn all() {
         let expected = (Some("acme".to_owned()), Some("acme".to_owned()));
         let job = || in_span("work", travelled);
-        let task = move || async move { job() };
-        assert_eq!(throughline::spawn(task()).await.expect("no panic"), expected);
-        assert_eq!(throughline::spawn_local(task()).await.expect("no panic"), expected);
+        let asynchronous = move || async move { job() };
+        assert_eq!(throughline::spawn(asynchronous()).await.expect("no panic"), expected);
+        assert_eq!(throughline::spawn_local(asynchronous()).await.expect("no panic"), expected);
         assert_eq!(throughline::spawn_blocking(job).await.expect("no panic"), expected);
         assert_eq!(throughline::spawn_thread(job).join().expect("no panic"), expected);
         let mut set = JoinSet::new();
-        set.spawn_traced(task());
-        set.spawn_traced_on(task(), &tokio::runtime::Handle::current());
-        set.spawn_local_traced(task());
+        set.spawn_traced(asynchronous());
+        set.spawn_traced_on(asynchronous(), &tokio::runtime::Handle::current());
+        set.spawn_local_traced(asynchronous());
         set.spawn_blocking_traced(job);
         assert_eq!(set.join_all().await, vec![expected.clone(); 4]);
         let (sent, received) = oneshot::channel();
@@ -478,7 +479,7 @@ async fn outside_of_a_span_a_plain_job_has_none_and_takes_the_context_along() {
     LocalSet::new().run_until(capture.run_async(all())).await;
     let spans = capture.spans();
     assert_eq!(spans.len(), 9);
-    let traces: std::collections::HashSet<_> = spans.iter().map(|span| span.trace_id()).collect();
+    let traces: std::collections::HashSet<_> = spans.iter().map(throughline::testing::FinishedSpan::trace_id).collect();
     assert_eq!(traces.len(), 9, "each is the entry of a trace of its own");
     assert!(spans.iter().all(|span| span.name() == "work"));
 }
@@ -502,7 +503,7 @@ async fn a_job_that_asks_for_a_span_has_one_everywhere() {
 #[tokio::test]
 async fn below_a_remote_span_a_plain_job_has_a_span() {
     let capture = Capture::new();
-    let above = capture.run(|| in_span("above", || throughline::Snapshot::capture()));
+    let above = capture.run(|| in_span("above", throughline::Snapshot::capture));
     let run = async { above.future(async { throughline::spawn(async {}).await.expect("no panic") }).await };
     capture.run_async(run).await;
     assert_eq!(capture.spans().len(), 2);
@@ -510,6 +511,10 @@ async fn below_a_remote_span_a_plain_job_has_a_span() {
 
 #[tokio::test]
 async fn root_and_parent_of_a_block_hold_for_its_job() {
+    #[traced_spawn(parent = above)]
+    async fn attribute(above: throughline::Snapshot) {
+        drop(above);
+    }
     let capture = Capture::new();
     let above = capture.run(|| in_span("above", throughline::Snapshot::capture));
     let handle = tokio::runtime::Handle::current();
@@ -534,10 +539,6 @@ async fn root_and_parent_of_a_block_hold_for_its_job() {
         span("parent blocking").parent(&above).spawn_blocking(|| {}).await.expect("no panic");
         attribute(above.clone()).await.expect("no panic");
     };
-    #[traced_spawn(parent = above)]
-    async fn attribute(above: throughline::Snapshot) {
-        drop(above);
-    }
     let request = throughline::span("request").biz_tag("tenant_id", "acme").run_async(run);
     capture.run_async(request).await;
     capture.assert_tree(
@@ -572,14 +573,14 @@ async fn try_forms_see_the_error() {
     let handle = tokio::runtime::Handle::current();
     let run = async {
         let fails = || Err::<u8, _>("no paper".to_owned());
-        let task = move || async move { fails() };
+        let asynchronous = move || async move { fails() };
         let span = throughline::span;
         let jobs = [
-            throughline::try_spawn(task()),
-            throughline::try_spawn_local(task()),
+            throughline::try_spawn(asynchronous()),
+            throughline::try_spawn_local(asynchronous()),
             throughline::try_spawn_blocking(fails),
-            span("block").try_spawn(task()),
-            span("on").try_spawn_on(&handle, task()),
+            span("block").try_spawn(asynchronous()),
+            span("on").try_spawn_on(&handle, asynchronous()),
             span("blocking").try_spawn_blocking(fails),
         ];
         for job in jobs {
@@ -587,9 +588,9 @@ async fn try_forms_see_the_error() {
         }
         assert_eq!(throughline::try_spawn_thread(fails).join().expect("no panic"), fails());
         let mut set = JoinSet::new();
-        set.try_spawn_traced(task());
-        set.try_spawn_traced_on(task(), &handle);
-        set.try_spawn_local_traced(task());
+        set.try_spawn_traced(asynchronous());
+        set.try_spawn_traced_on(asynchronous(), &handle);
+        set.try_spawn_local_traced(asynchronous());
         set.try_spawn_blocking_traced(fails);
         assert_eq!(set.join_all().await, vec![fails(); 4]);
         let (sent, received) = oneshot::channel::<()>();
