@@ -1,7 +1,6 @@
 //! Failures that nobody waits for are logged. Nothing in this process has a log formatter of ours: then
 //! the events themselves say where they were.
 #![allow(clippy::unused_async, reason = "the functions are there to be traced, and are as short as can be")]
-
 #![allow(clippy::unused_self, reason = "clippy sees traced functions as they are written, and these have little to do")]
 
 use std::cell::RefCell;
