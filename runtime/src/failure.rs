@@ -124,6 +124,7 @@ fn written(tags: &[KeyValue]) -> String {
 }
 
 /// What has led to `error`, the nearest first. Bounded, because a chain need not end.
+#[cfg(feature = "log")]
 pub(crate) fn sources<'a>(error: &'a (dyn Error + 'a)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(error.source(), |&source| source.source()).take(16)
 }
