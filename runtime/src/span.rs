@@ -327,6 +327,10 @@ fn is_of_batch(key: &str) -> bool {
 fn unrecorded(quiet: Quiet, fill: impl FnOnce(&mut Tags)) -> Scope {
     let mut tags = Tags::quiet(quiet);
     fill(&mut tags);
+    // Most functions have none, and then the context is not needed.
+    if tags.scoped.is_empty() {
+        return Scope::Off;
+    }
     tags.enrich(&current::get()).map_or(Scope::Off, Scope::Within)
 }
 

@@ -95,22 +95,30 @@ struct Notes {
 
 /// Which tags are needed where nothing is recorded.
 #[derive(Debug)]
-pub(crate) struct Quiet(Context);
+pub(crate) enum Quiet {
+    /// All of those in scope: logs read them.
+    Logs,
+    /// Those that replace something of this context.
+    Replacing(Context),
+}
 
 impl Quiet {
     /// `None` if no tag is: there is nothing that one could replace, and no log reads them.
     #[inline]
     pub(crate) fn below(context: &Context) -> Option<Self> {
-        let needed = is_read_by_logs() || Ambient::of(context).is_some_and(|ambient| !ambient.tags.is_empty());
-        (needed || !context.baggage().is_empty()).then(|| Self(context.clone()))
+        if is_read_by_logs() {
+            return Some(Self::Logs);
+        }
+        let needed = Ambient::of(context).is_some_and(|ambient| !ambient.tags.is_empty());
+        (needed || !context.baggage().is_empty()).then(|| Self::Replacing(context.clone()))
     }
 
     /// Whether the scoped tag `key` is needed: logs read all, and what stands for its key in the
     /// context must not outlive what the code says here.
     fn needs(&self, key: &'static str) -> bool {
-        is_read_by_logs()
-            || self.0.baggage().get(key).is_some()
-            || Ambient::of(&self.0).is_some_and(|ambient| ambient.tags.iter().any(|tag| tag.key.as_str() == key))
+        let Self::Replacing(context) = self else { return true };
+        context.baggage().get(key).is_some()
+            || Ambient::of(context).is_some_and(|ambient| ambient.tags.iter().any(|tag| tag.key.as_str() == key))
     }
 }
 
