@@ -66,7 +66,7 @@ async fn charge(delivery: &Delivery) -> Result<(), String> {
 }
 
 #[traced("count orders", kind = consumer, links = deliveries)]
-fn count(deliveries: Vec<Delivery>) -> usize {
+fn count(deliveries: &[Delivery]) -> usize {
     deliveries.len()
 }
 
@@ -92,7 +92,7 @@ async fn run(connection: &Connection) -> Result<(), Box<dyn Error>> {
                 billed.push(delivery);
             }
         }
-        count(billed);
+        count(&billed);
         Ok(())
     })
     .await

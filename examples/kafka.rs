@@ -57,7 +57,7 @@ async fn charge(attempt: i64) -> Result<(), String> {
 }
 
 #[traced("count orders", kind = consumer, links = messages)]
-fn count(messages: Vec<OwnedMessage>) -> usize {
+fn count(messages: &[OwnedMessage]) -> usize {
     messages.len()
 }
 
@@ -88,7 +88,7 @@ async fn run(config: &ClientConfig, topic: &str) -> Result<(), Box<dyn Error>> {
             let _ = bill(&message).await;
             batch.push(message.detach());
         }
-        count(batch);
+        count(&batch);
         Ok(())
     })
     .await

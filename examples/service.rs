@@ -85,7 +85,7 @@ async fn serve() -> io::Result<()> {
         let _ = stopped.await;
     });
     tokio::select! {
-        served = server => served,
+        result = server => result,
         () = in_time => {
             warn!("some requests were not answered in time");
             Ok(())

@@ -253,11 +253,11 @@ fn check(capture: &Capture, fates: &[Fate], ends: &[Option<bool>]) {
 
 type ById<'a> = HashMap<SpanId, &'a FinishedSpan>;
 
-/// The part a span plays. The job of a `JoinSet` bears the name of the function it runs.
+/// The part a span plays. The job of a `JoinSet` is named after the function it runs.
 fn part<'a>(span: &'a FinishedSpan, by_id: &ById<'_>) -> &'a str {
     let parent = span.parent_id().and_then(|id| by_id.get(&id));
     match (span.name(), parent.map(|parent| parent.name())) {
-        ("in_set", Some("request")) => "in_set_job",
+        ("in_set (spawned)", Some("request")) => "in_set_job",
         (name, _) => name,
     }
 }

@@ -69,7 +69,7 @@ fn texts(span: &FinishedSpan) -> Vec<(String, String)> {
     let events = span.events.events.iter().flat_map(|event| &event.attributes);
     texts.extend(
         events
-            .filter(|attribute| !attribute.key.as_str().ends_with(".type"))
+            .filter(|attribute| attribute.key.as_str().strip_suffix(".type").is_none())
             .map(|attribute| (format!("{} {}", span.name, attribute.key), attribute.value.to_string())),
     );
     texts

@@ -1,6 +1,6 @@
 //! How many tags may be in scope is said for the process, and counted in it, so this is one test.
 
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics};
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics, SumDataPoint};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
 use throughline::testing::Capture;
 use throughline::{Value, current_tags};
@@ -17,7 +17,7 @@ fn dropped(meters: &SdkMeterProvider, exporter: &InMemoryMetricExporter) -> u64 
     let metrics = batches.iter().flat_map(ResourceMetrics::scope_metrics).flat_map(ScopeMetrics::metrics);
     let counts =
         metrics.filter(|metric| metric.name() == "throughline.tags.dropped").filter_map(|metric| match metric.data() {
-            AggregatedMetrics::U64(MetricData::Sum(sum)) => sum.data_points().next().map(|point| point.value()),
+            AggregatedMetrics::U64(MetricData::Sum(sum)) => sum.data_points().next().map(SumDataPoint::value),
             _ => None,
         });
     counts.last().unwrap_or(0)

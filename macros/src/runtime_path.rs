@@ -17,6 +17,11 @@ impl Runtime {
         Self { krate: krate.cloned(), at: Span::mixed_site() }
     }
 
+    /// Whether the user has named the path, and so may have an import for it alone.
+    pub(crate) fn is_named(&self) -> bool {
+        self.krate.is_some()
+    }
+
     /// The same path. An error in what it leads to is reported at `at`.
     pub(crate) fn at(&self, at: Span) -> Self {
         self.written_at(Span::mixed_site().located_at(at))

@@ -471,9 +471,9 @@ async fn outside_of_a_span_a_plain_job_has_none_and_takes_the_context_along() {
         set.spawn_local_traced(asynchronous());
         set.spawn_blocking_traced(job);
         assert_eq!(set.join_all().await, vec![expected.clone(); 4]);
-        let (sent, received) = oneshot::channel();
-        throughline::rayon::spawn(move || sent.send(job()).expect("the test waits"));
-        assert_eq!(received.await.expect("the job ran"), expected);
+        let (tell, told) = oneshot::channel();
+        throughline::rayon::spawn(move || tell.send(job()).expect("the test waits"));
+        assert_eq!(told.await.expect("the job ran"), expected);
     }
     let capture = Capture::new();
     LocalSet::new().run_until(capture.run_async(all())).await;
@@ -593,12 +593,12 @@ async fn try_forms_see_the_error() {
         set.try_spawn_local_traced(asynchronous());
         set.try_spawn_blocking_traced(fails);
         assert_eq!(set.join_all().await, vec![fails(); 4]);
-        let (sent, received) = oneshot::channel::<()>();
+        let (tell, told) = oneshot::channel::<()>();
         throughline::rayon::try_spawn(move || {
-            drop(sent);
+            drop(tell);
             fails().map(drop)
         });
-        received.await.expect_err("it was dropped");
+        told.await.expect_err("it was dropped");
     };
     LocalSet::new().run_until(capture.run_async(in_span_async("request", run))).await;
     throughline::jobs::wait(Duration::from_secs(30)).await.ok();

@@ -48,7 +48,10 @@ pub(crate) fn print(traced: Traced) -> TokenStream {
     let pieces = take_apart(traced.item.clone(), &traced.tags, &origins, &traced.shape);
     let opened = opening(&traced, &pieces.peek);
     let in_its_arguments = opening(&traced, &[]);
-    let looks = !origins.is_empty() || matches!(traced.name, Name::Expr(_)) || !traced.tags.is_empty();
+    let looks = !origins.is_empty()
+        || matches!(traced.name, Name::Expr(_))
+        || !traced.tags.is_empty()
+        || traced.runtime.is_named();
     let Traced { runtime, item, tags, err, ret, shape, .. } = traced;
     let span = started(&opened, &pieces.item, &pieces.peek, &tags, &runtime);
     // What a job fails with is logged, as far as it is described at all.

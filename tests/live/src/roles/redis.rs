@@ -65,11 +65,12 @@ async fn receipt(mut connection: Traced<MultiplexedConnection>, stream: String) 
 async fn batch(connection: &mut MultiplexedConnection, stream: &str, count: usize) {
     // All of them are there before this role starts.
     let reply = read(connection, stream, count).await;
-    handle_batch(Delivery::all(&reply.keys[0]).map(|entry| entry.group("billing")).collect());
+    let entries: Vec<_> = Delivery::all(&reply.keys[0]).map(|entry| entry.group("billing")).collect();
+    handle_batch(&entries);
 }
 
-#[throughline::traced("process batch", kind = consumer, links = &entries)]
-fn handle_batch(entries: Vec<Delivery<'_>>) {
+#[throughline::traced("process batch", kind = consumer, links = entries)]
+fn handle_batch(entries: &[Delivery<'_>]) {
     assert!(!entries.is_empty());
 }
 
