@@ -9,7 +9,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub(crate) fn caught<R>(f: impl FnOnce() -> R) -> Option<R> {
     let (mut f, mut returned) = (Some(f), None);
     // One landing pad for all callers, rather than one in each.
-    run(&mut || returned = f.take().map(|f| f()));
+    run(&mut || {
+        if let Some(f) = f.take() {
+            returned = Some(f());
+        }
+    });
     returned
 }
 

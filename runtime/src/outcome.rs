@@ -130,7 +130,31 @@ impl Outcome {
     }
 
     /// Writes the outcome on the span of `context`, and ends the span.
+    #[inline]
     pub(crate) fn end(self, context: &Context, given: Given) {
+        // Most calls have succeeded, and nothing is to be said of it.
+        if self.failure.is_none() && self.returned.is_none() && self.attributes.capacity() == 0 {
+            // It owns nothing that could be dropped.
+            std::mem::forget(self);
+        } else {
+            self.write(context, given);
+        }
+        context.span().end();
+    }
+
+    /// The same for a call whose failure is told.
+    #[cold]
+    pub(crate) fn end_and_tell(self, told: Told, context: &Context, given: Given) {
+        let failed = self.told(told);
+        self.end(context, given);
+        // Now that the span has ended: as an event it would say what the span says already.
+        if let Some(failed) = failed {
+            failed.tell(context);
+        }
+    }
+
+    #[inline(never)]
+    fn write(self, context: &Context, given: Given) {
         let span = context.span();
         if !self.attributes.is_empty() {
             span.set_attributes(self.attributes);
@@ -143,7 +167,6 @@ impl Outcome {
             failure.tell_request(context);
             failure.record(&span, given);
         }
-        span.end();
     }
 
     /// Writes a failure on the span of `context`, which goes on.

@@ -23,13 +23,16 @@ where
     T::Span: Send + Sync + 'static,
 {
     fn start(&self, builder: SpanBuilder, context: &Context) -> Option<Context> {
-        let span = {
-            let _own = OwnSpan::mark();
-            self.0.build_with_context(builder, context)
-        };
+        let own = OwnSpan::mark();
+        let span = self.0.build_with_context(builder, context);
+        drop(own);
         // Without an SDK, after its shutdown, and where telemetry is suppressed, a tracer gives
         // spans without an identity.
-        span.span_context().is_valid().then(|| keep_random(context, context.with_span(span)))
+        if !span.span_context().is_valid() {
+            return None;
+        }
+        // Not in a closure, nor out of a block: a span is large, and each would copy it.
+        Some(keep_random(context, context.with_span(span)))
     }
 }
 

@@ -206,7 +206,7 @@ impl<'a> Opening<'a> {
             let mut tags = Tags::new(described(self.callsite));
             fill(&mut tags);
             tags.prefer_given(self.callsite);
-            return begin_current(self.callsite, &mut tags);
+            return begin_current(self.callsite, tags);
         };
         let (parent, changed) = rest.parent();
         if is_off(&parent) {
@@ -305,13 +305,13 @@ impl Rest {
         })
     }
 
-    fn begin(mut self, callsite: &Callsite, parent: &Context, changed: bool) -> Span {
+    fn begin(self, callsite: &Callsite, parent: &Context, changed: bool) -> Span {
         let name = self.name.unwrap_or(Cow::Borrowed(callsite.name));
         let kind = self.kind.unwrap_or_else(|| callsite.kind.clone());
         let links = (!self.links.is_empty()).then_some(self.links);
         #[cfg(feature = "http")]
         let _wanted = self.trace_id.map(source::want);
-        begin(callsite, name, kind, links, &mut self.tags, parent, changed)
+        begin(callsite, name, kind, links, self.tags, parent, changed)
     }
 }
 
@@ -343,7 +343,7 @@ pub(crate) fn without_span(detached: bool) -> Span {
 
 /// The common case: a child of the current span.
 #[inline(never)]
-fn begin_current(callsite: &Callsite, tags: &mut Tags) -> Span {
+fn begin_current(callsite: &Callsite, tags: Tags) -> Span {
     // A clone: samplers and span processors may make a context current.
     let current = current::get();
     begin(callsite, Cow::Borrowed(callsite.name), callsite.kind.clone(), None, tags, &current, false)
@@ -357,7 +357,7 @@ fn begin(
     name: Cow<'static, str>,
     kind: SpanKind,
     links: Option<Vec<Link>>,
-    tags: &mut Tags,
+    mut tags: Tags,
     parent: &Context,
     changed: bool,
 ) -> Span {
@@ -365,11 +365,10 @@ fn begin(
     let enriched = tags.finish(parent, ambient.map_or(&[][..], |ambient| &ambient.tags));
     #[cfg(feature = "otlp")]
     let listed = crate::open::is_listed().then(|| name.clone());
-    let mut builder = SpanBuilder::from_name(name);
-    builder.span_kind = Some(kind);
-    let given = Given::among(&tags.own);
-    builder.attributes = Some(std::mem::take(&mut tags.own));
-    builder.links = links;
+    let (given, missing) = (Given::among(&tags.own), tags.take_missing());
+    // Not set one by one, which would drop what was there.
+    let builder =
+        SpanBuilder { name, span_kind: Some(kind), attributes: Some(tags.own), links, ..SpanBuilder::default() };
 
     let base = enriched.as_ref().unwrap_or(parent);
     let source = ambient.and_then(|ambient| ambient.source.as_ref());
@@ -389,8 +388,8 @@ fn begin(
     if !span.span_context().is_sampled() && !span.is_recording() {
         return Span(Scope::Within(context));
     }
-    if !tags.missing().is_empty() {
-        report_missing(tags.missing(), &context);
+    if !missing.is_empty() {
+        report_missing(&missing, &context);
     }
     #[cfg(feature = "otlp")]
     let ticket = listed.and_then(|name| crate::open::list(&context, name, callsite.place));
@@ -595,11 +594,9 @@ impl Scope {
                 let _busy = Busy::begin();
                 let outcome = outcome();
                 open.done();
-                let failed = open.told.take().and_then(|told| outcome.told(told));
-                outcome.end(&open.context, open.given);
-                // Now that the span has ended: as an event it would say what the span says already.
-                if let Some(failed) = failed {
-                    failed.tell(&open.context);
+                match open.told.take() {
+                    None => outcome.end(&open.context, open.given),
+                    Some(told) => outcome.end_and_tell(told, &open.context, open.given),
                 }
             }
             Self::Told(context, told) => {

@@ -12,7 +12,7 @@ use crate::callsite::Callsite;
 use crate::caught::caught;
 use crate::current;
 use crate::secret;
-use crate::value::{TagValue, whole, within_bounds};
+use crate::value::{TagValue, bound, whole};
 
 /// The value of one tag on its way to a span.
 #[derive(Debug)]
@@ -139,7 +139,8 @@ pub(crate) fn read_by_logs() {
 impl Tags {
     #[inline]
     pub(crate) fn new(own: Vec<KeyValue>) -> Self {
-        Self { own, ..Self::default() }
+        // Not from a default, whose own tags would be dropped, which is a call in each traced function.
+        Self { own, scoped: Vec::new(), notes: None, quiet: None }
     }
 
     /// The tags of a call of which nothing is recorded.
@@ -159,14 +160,20 @@ impl Tags {
         self.notes.as_ref().map_or(&[], |notes| &notes.missing)
     }
 
+    /// Takes the required tags without a value.
+    #[inline]
+    pub(crate) fn take_missing(&mut self) -> Vec<&'static str> {
+        self.notes.as_mut().map(|notes| std::mem::take(&mut notes.missing)).unwrap_or_default()
+    }
+
     /// An attribute of this span alone. `tag` is not called where nobody would see it.
     #[inline]
     pub fn add(&mut self, key: &'static str, tag: impl FnOnce() -> Tag) {
         if self.quiet.is_some() {
             return;
         }
-        if let Some(value) = self.take(key, caught(tag)) {
-            self.own.push(KeyValue::new(key, value));
+        if caught(|| self.put(key, tag(), false)).is_none() {
+            self.panicked(key);
         }
     }
 
@@ -177,20 +184,31 @@ impl Tags {
         if self.quiet.as_ref().is_some_and(|quiet| !quiet.needs(key)) {
             return;
         }
-        if let Some(value) = self.take(key, caught(tag)) {
-            self.scoped.push(KeyValue::new(key, shared(value)));
+        if caught(|| self.put(key, tag(), true)).is_none() {
+            self.panicked(key);
         }
     }
 
-    /// The tag's value. A tag whose expression has panicked has none, and is reported as missing: a text
-    /// in its place would have another type than the tag's.
-    fn take(&mut self, key: &'static str, tag: Option<Tag>) -> Option<Value> {
-        let tag = tag.unwrap_or(Tag { value: None, whole: false, missing: true, baggage: false });
-        let tag = Tag { value: tag.value.map(within_bounds), ..tag };
+    /// Adds the tag. Out of line, so that the value is moved once, and not at each step.
+    #[inline(never)]
+    fn put(&mut self, key: &'static str, mut tag: Tag, scoped: bool) {
+        if let Some(value) = &mut tag.value {
+            bound(value);
+        }
         if tag.missing | tag.baggage {
             self.note(key, &tag);
         }
-        tag.value
+        if let Some(value) = tag.value {
+            let (tags, value) = if scoped { (&mut self.scoped, shared(value)) } else { (&mut self.own, value) };
+            tags.push(KeyValue::new(key, value));
+        }
+    }
+
+    /// A tag whose expression has panicked has no value, and is reported as missing: a text in its place
+    /// would have another type than the tag's.
+    #[cold]
+    fn panicked(&mut self, key: &'static str) {
+        self.notes.get_or_insert_default().missing.push(key);
     }
 
     /// What a tag asks for besides being an attribute.
@@ -221,15 +239,21 @@ impl Tags {
     #[inline]
     pub(crate) fn prefer_given(&mut self, callsite: &Callsite) {
         let described = callsite.described();
-        let given = self.own[described..].iter().chain(&self.scoped);
-        if given.clone().any(|tag| tag.key.as_str().starts_with("code.")) {
-            let keys: Vec<_> = given.map(|tag| tag.key.clone()).collect();
-            let mut at = 0;
-            self.own.retain(|attribute| {
-                at += 1;
-                at > described || !keys.contains(&attribute.key)
-            });
+        let says_code = |tags: &[KeyValue]| tags.iter().any(|tag| tag.key.as_str().starts_with("code."));
+        if says_code(&self.own[described..]) || says_code(&self.scoped) {
+            self.take_out(described);
         }
+    }
+
+    #[cold]
+    fn take_out(&mut self, described: usize) {
+        let given = self.own[described..].iter().chain(&self.scoped);
+        let keys: Vec<_> = given.map(|tag| tag.key.clone()).collect();
+        let mut at = 0;
+        self.own.retain(|attribute| {
+            at += 1;
+            at > described || !keys.contains(&attribute.key)
+        });
     }
 
     /// Completes `own` to the attributes of a span that starts below `context`: what was set for

@@ -520,19 +520,42 @@ pub(crate) fn text_within(max: usize, arguments: fmt::Arguments<'_>) -> String {
 /// The value, if it is not larger than a tag may be; else what is kept of it. For what was not made by
 /// one of the conversions here.
 #[inline]
-pub(crate) fn within_bounds(value: Value) -> Value {
-    let fits = match &value {
+pub(crate) fn within_bounds(mut value: Value) -> Value {
+    bound(&mut value);
+    value
+}
+
+/// The same in place.
+#[inline]
+pub(crate) fn bound(value: &mut Value) {
+    let fits = match &*value {
         Value::String(text) => text.as_str().len() <= MAX_TEXT_BYTES + '…'.len_utf8(),
-        Value::Array(Array::String(texts)) => {
+        Value::Array(list) => fits(list),
+        _ => true,
+    };
+    if !fits {
+        cut(value);
+    }
+}
+
+fn fits(list: &Array) -> bool {
+    match list {
+        Array::String(texts) => {
             texts.len() <= MAX_LIST_LEN
                 && texts.iter().all(|text| text.as_str().len() <= MAX_TEXT_BYTES + '…'.len_utf8())
         }
-        Value::Array(Array::I64(list)) => list.len() <= MAX_LIST_LEN,
-        Value::Array(Array::F64(list)) => list.len() <= MAX_LIST_LEN,
-        Value::Array(Array::Bool(list)) => list.len() <= MAX_LIST_LEN,
+        Array::I64(list) => list.len() <= MAX_LIST_LEN,
+        Array::F64(list) => list.len() <= MAX_LIST_LEN,
+        Array::Bool(list) => list.len() <= MAX_LIST_LEN,
         _ => true,
-    };
-    if fits { value } else { value.tag_value().unwrap_or(value) }
+    }
+}
+
+#[cold]
+fn cut(value: &mut Value) {
+    if let Some(kept) = value.tag_value() {
+        *value = kept;
+    }
 }
 
 thread_local! {
