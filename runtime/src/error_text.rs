@@ -17,8 +17,8 @@ use crate::value::{bounded, text_within};
 /// chosen, the type of the error is recorded, and text is bounded by
 /// [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES).
 ///
-/// Set it with [`set_error_text`], with `error_text` of [`telemetry::builder`](crate::telemetry), or with
-/// the variable `THROUGHLINE_ERROR_TEXT` (`full` or `type`), which `throughline::init` reads.
+/// Set it with [`set_error_text`], with `error_text` of `telemetry::builder`, or with the
+/// variable `THROUGHLINE_ERROR_TEXT` (`full` or `type`), which `throughline::init` reads.
 #[derive(Clone, Default)]
 pub struct ErrorText(Kind);
 
