@@ -74,12 +74,6 @@ impl Callsite {
     /// How many attributes [`Callsite::describe`] adds at most.
     pub(crate) const ATTRIBUTES: usize = 3;
 
-    /// How many attributes [`Callsite::describe`] adds.
-    #[inline]
-    pub(crate) fn described(&self) -> usize {
-        usize::from(self.function.is_some()) + if self.place.is_some() { 2 } else { 0 }
-    }
-
     /// Adds `code.*`, by the semantic conventions for source code. Does not allocate beyond
     /// `attributes` itself.
     pub(crate) fn describe(&self, attributes: &mut Vec<KeyValue>) {

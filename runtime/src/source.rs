@@ -38,12 +38,19 @@ where
 
 /// The SDK drops the flags of a caller whose trace is not sampled. That the trace id is random still
 /// has to be passed on (W3C Trace Context, level 2, section "Random Trace ID Flag").
+#[inline]
 fn keep_random(parent: &Context, started: Context) -> Context {
-    const RANDOM: u8 = 0b10;
-    let flags_of = |context: &Context| context.span().span_context().trace_flags().to_u8();
-    if !parent.has_active_span() || flags_of(parent) & RANDOM == 0 || flags_of(&started) & RANDOM != 0 {
-        return started;
+    let is_random = |context: &Context| context.span().span_context().trace_flags().to_u8() & RANDOM != 0;
+    if parent.has_active_span() && is_random(parent) && !is_random(&started) {
+        return with_random(parent, &started);
     }
+    started
+}
+
+const RANDOM: u8 = 0b10;
+
+#[cold]
+fn with_random(parent: &Context, started: &Context) -> Context {
     let corrected = {
         let span = started.span();
         let is = span.span_context();

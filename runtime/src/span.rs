@@ -203,20 +203,18 @@ impl<'a> Opening<'a> {
             if let Some(quiet) = current::with(|current| is_off(current).then(|| Quiet::below(current))) {
                 return Span(quiet.map_or(Scope::Off, |quiet| unrecorded(quiet, fill)));
             }
-            let mut tags = Tags::new(described(self.callsite));
+            let mut tags = Tags::of(described(self.callsite));
             fill(&mut tags);
-            tags.prefer_given(self.callsite);
+            tags.prefer_given();
             return begin_current(self.callsite, tags);
         };
         let (parent, changed) = rest.parent();
         if is_off(&parent) {
             return rest.off(parent, changed, fill);
         }
-        let mut own = described(self.callsite);
-        own.append(&mut rest.tags.own);
-        rest.tags.own = own;
+        rest.tags.describe(described(self.callsite));
         fill(&mut rest.tags);
-        rest.tags.prefer_given(self.callsite);
+        rest.tags.prefer_given();
         for attribute in std::mem::take(&mut rest.described) {
             // What the user says of the message goes before what the message says.
             if !rest.tags.sets(&attribute.key) {
@@ -365,7 +363,7 @@ fn begin(
     let enriched = tags.finish(parent, ambient.map_or(&[][..], |ambient| &ambient.tags));
     #[cfg(feature = "otlp")]
     let listed = crate::open::is_listed().then(|| name.clone());
-    let (given, missing) = (Given::among(&tags.own), tags.take_missing());
+    let (given, missing) = (Given::among(tags.given()), tags.take_missing());
     // Not set one by one, which would drop what was there.
     let builder =
         SpanBuilder { name, span_kind: Some(kind), attributes: Some(tags.own), links, ..SpanBuilder::default() };

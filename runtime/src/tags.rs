@@ -8,7 +8,6 @@ use opentelemetry::baggage::{Baggage, BaggageExt as _};
 use opentelemetry::{Context, Key, KeyValue, StringValue, Value, global};
 
 use crate::ambient::{self, Ambient};
-use crate::callsite::Callsite;
 use crate::caught::caught;
 use crate::current;
 use crate::secret;
@@ -76,6 +75,10 @@ impl Tag {
 pub struct Tags {
     /// Attributes of this span alone.
     pub(crate) own: Vec<KeyValue>,
+    /// How many of them, from the first on, are no tags, but describe the function.
+    described: usize,
+    /// Whether there may be a tag with a key that describes code.
+    says_code: bool,
     /// Attributes of this span and of every span below it.
     pub(crate) scoped: Vec<KeyValue>,
     /// What most calls do not ask for.
@@ -137,10 +140,25 @@ pub(crate) fn read_by_logs() {
 }
 
 impl Tags {
+    /// The tags of a function that is described by `described`.
     #[inline]
-    pub(crate) fn new(own: Vec<KeyValue>) -> Self {
+    pub(crate) fn of(described: Vec<KeyValue>) -> Self {
         // Not from a default, whose own tags would be dropped, which is a call in each traced function.
-        Self { own, scoped: Vec::new(), notes: None, quiet: None }
+        Self {
+            described: described.len(),
+            own: described,
+            says_code: false,
+            scoped: Vec::new(),
+            notes: None,
+            quiet: None,
+        }
+    }
+
+    /// Puts what describes the function before the tags that there are.
+    pub(crate) fn describe(&mut self, mut described: Vec<KeyValue>) {
+        self.described = described.len();
+        described.append(&mut self.own);
+        self.own = described;
     }
 
     /// The tags of a call of which nothing is recorded.
@@ -172,7 +190,8 @@ impl Tags {
         if self.quiet.is_some() {
             return;
         }
-        if caught(|| self.put(key, tag(), false)).is_none() {
+        self.says_code |= describes_code(key);
+        if caught(|| self.put_own(key, tag())).is_none() {
             self.panicked(key);
         }
     }
@@ -184,23 +203,36 @@ impl Tags {
         if self.quiet.as_ref().is_some_and(|quiet| !quiet.needs(key)) {
             return;
         }
-        if caught(|| self.put(key, tag(), true)).is_none() {
+        self.says_code |= describes_code(key);
+        if caught(|| self.put_scoped(key, tag())).is_none() {
             self.panicked(key);
         }
     }
 
     /// Adds the tag. Out of line, so that the value is moved once, and not at each step.
     #[inline(never)]
-    fn put(&mut self, key: &'static str, mut tag: Tag, scoped: bool) {
+    fn put_own(&mut self, key: &'static str, mut tag: Tag) {
+        self.look_at(key, &mut tag);
+        if let Some(value) = tag.value {
+            self.own.push(KeyValue::new(key, value));
+        }
+    }
+
+    #[inline(never)]
+    fn put_scoped(&mut self, key: &'static str, mut tag: Tag) {
+        self.look_at(key, &mut tag);
+        if let Some(value) = tag.value {
+            self.scoped.push(KeyValue::new(key, shared(value)));
+        }
+    }
+
+    #[inline]
+    fn look_at(&mut self, key: &'static str, tag: &mut Tag) {
         if let Some(value) = &mut tag.value {
             bound(value);
         }
         if tag.missing | tag.baggage {
-            self.note(key, &tag);
-        }
-        if let Some(value) = tag.value {
-            let (tags, value) = if scoped { (&mut self.scoped, shared(value)) } else { (&mut self.own, value) };
-            tags.push(KeyValue::new(key, value));
+            self.note(key, tag);
         }
     }
 
@@ -235,24 +267,29 @@ impl Tags {
         has_key(&self.own, key) || has_key(&self.scoped, key)
     }
 
-    /// Takes what `callsite` says of itself out of the begin of `own`, where the tags say something else.
+    /// The attributes of the span, without those that describe the function.
     #[inline]
-    pub(crate) fn prefer_given(&mut self, callsite: &Callsite) {
-        let described = callsite.described();
-        let says_code = |tags: &[KeyValue]| tags.iter().any(|tag| tag.key.as_str().starts_with("code."));
-        if says_code(&self.own[described..]) || says_code(&self.scoped) {
-            self.take_out(described);
+    pub(crate) fn given(&self) -> &[KeyValue] {
+        &self.own[self.described..]
+    }
+
+    /// Takes out what describes the function, where the tags say something else.
+    #[inline]
+    pub(crate) fn prefer_given(&mut self) {
+        if self.says_code {
+            self.take_out();
         }
     }
 
     #[cold]
-    fn take_out(&mut self, described: usize) {
-        let given = self.own[described..].iter().chain(&self.scoped);
-        let keys: Vec<_> = given.map(|tag| tag.key.clone()).collect();
-        let mut at = 0;
+    fn take_out(&mut self) {
+        let keys: Vec<_> = self.given().iter().chain(&self.scoped).map(|tag| tag.key.clone()).collect();
+        let (mut at, described) = (0, self.described);
         self.own.retain(|attribute| {
             at += 1;
-            at > described || !keys.contains(&attribute.key)
+            let stays = at > described || !keys.contains(&attribute.key);
+            self.described -= usize::from(!stays);
+            stays
         });
     }
 
@@ -437,6 +474,12 @@ fn without(tags: &[KeyValue], set: &[KeyValue]) -> Vec<KeyValue> {
 
 pub(crate) fn has_key(attributes: &[KeyValue], key: &Key) -> bool {
     attributes.iter().any(|attribute| attribute.key == *key)
+}
+
+/// Whether the key is one of those that describe the function. Known when generated code is compiled.
+#[inline]
+fn describes_code(key: &'static str) -> bool {
+    key.starts_with("code.")
 }
 
 /// Makes the text of a value shareable, so that spans below take it without a copy.
