@@ -4,6 +4,8 @@
 //! the body of such a function stays in place. Told by how it is written: what only looks like a call of
 //! itself (`self.name()`, for an inherent method of the same name) stays in place too, and loses little.
 
+use std::cell::Cell;
+
 use syn::{BinOp, Block, Expr, ExprBlock, FnArg, Ident, Stmt, UnOp};
 
 use crate::item_fn::{ItemFn, mentions};
@@ -15,18 +17,21 @@ pub(crate) fn recurses(item: &ItemFn) -> bool {
         name: &item.sig.ident,
         method: matches!(item.sig.inputs.first(), Some(FnArg::Receiver(_))),
         operator: operator(&item.sig.ident),
+        calls: Cell::new(false),
     };
     if !mentions(&body.stream(), function.name) && function.operator.is_none() {
         return false;
     }
     let braces = proc_macro2::TokenTree::Group(body.clone()).into();
-    syn::parse2::<Block>(braces).is_ok_and(|block| function.block(&block) == Ok(true))
+    syn::parse2::<Block>(braces).is_ok_and(|block| function.block(&block) == Ok(true)) && function.calls.get()
 }
 
 struct Function<'a> {
     name: &'a Ident,
     method: bool,
     operator: Option<&'static str>,
+    /// Whether it calls itself at all: a function that only panics does not.
+    calls: Cell<bool>,
 }
 
 /// There is a way out of the function, or round in a circle, without a call.
@@ -63,10 +68,12 @@ impl Function<'_> {
 
     fn expr(&self, expr: &Expr) -> Called {
         match expr {
-            Expr::Call(call) => Ok(self.expr(&call.func)? || self.each(&call.args)? || self.is_self(&call.func)),
+            Expr::Call(call) => {
+                Ok(self.expr(&call.func)? || self.each(&call.args)? || self.called(self.is_self(&call.func)))
+            }
             Expr::MethodCall(call) => {
                 let itself = self.method && call.method == *self.name && is_this(&call.receiver);
-                Ok(self.expr(&call.receiver)? || self.each(&call.args)? || itself)
+                Ok(self.expr(&call.receiver)? || self.each(&call.args)? || self.called(itself))
             }
             Expr::Binary(binary) => {
                 let called = self.expr(&binary.left)?;
@@ -74,13 +81,13 @@ impl Function<'_> {
                     return Ok(called);
                 }
                 let itself = self.operator.is_some_and(|of| symbol(binary.op) == Some(of)) && is_this(&binary.left);
-                Ok(self.expr(&binary.right)? || itself)
+                Ok(self.expr(&binary.right)? || self.called(itself))
             }
             Expr::Unary(unary) => {
                 let itself =
                     matches!((unary.op, self.operator), (UnOp::Not(_), Some("not")) | (UnOp::Neg(_), Some("neg")))
                         && is_this(&unary.expr);
-                Ok(self.expr(&unary.expr)? || itself)
+                Ok(self.expr(&unary.expr)? || self.called(itself))
             }
             Expr::If(it) => {
                 if self.expr(&it.cond)? {
@@ -144,6 +151,11 @@ impl Function<'_> {
             Expr::Await(it) => self.expr(&it.base),
             _ => Ok(false),
         }
+    }
+
+    fn called(&self, itself: bool) -> bool {
+        self.calls.set(self.calls.get() || itself);
+        itself
     }
 
     fn before_a_loop(&self, expr: &Expr) -> Called {
@@ -377,6 +389,12 @@ mod tests {
         assert!(!of(quote!(
             fn new() -> Self {
                 Self(Inner::new())
+            }
+        )));
+        assert!(!of(quote!(
+            fn abort() -> ! {
+                std::process::abort();
+                panic!()
             }
         )));
     }

@@ -394,6 +394,41 @@ shape!(
     }
 );
 
+shape!(
+    never_after_another_of_its_name,
+    "└── stop !panicked: never",
+    {
+        mod others {
+            pub(super) fn stop() {}
+        }
+        #[traced]
+        fn stop(a: Noisy) -> ! {
+            others::stop();
+            panic!("never")
+        }
+    },
+    {
+        stop(Noisy("a"));
+    }
+);
+
+shape!(
+    panics_after_another_of_its_name,
+    "└── stop !panicked: never",
+    {
+        mod others {
+            pub(super) fn stop(n: usize) {}
+        }
+        #[traced]
+        fn stop(a: Noisy) -> u8 {
+            let local = Noisy("local");
+            others::stop(a.0.len());
+            panic!("never")
+        }
+    },
+    stop(Noisy("a"))
+);
+
 shape!(never_async, "f !panicked: never", {
     #[traced]
     async fn f(a: Noisy) -> ! { pause().await; panic!("never") }

@@ -62,6 +62,16 @@ use std::rc::Rc;
 // What calls itself.
 #[traced] pub fn for_ever(value: u8) -> u8 { for_ever(value) }
 #[traced] pub fn either_way(value: u8) -> u8 { if value > 1 { 1 + either_way(value) } else { return either_way(1); } }
+#[traced] pub fn never_ends() -> ! { never_ends() }
+#[traced] pub fn never_gets_there(value: u8) -> u8 { never_gets_there(value); panic!("there") }
+#[traced] pub fn never_gets_anywhere(value: u8) { never_gets_anywhere(value); panic!("there") }
+#[traced] pub fn ends_after_another(value: u8) -> u8 { others::ends_after_another(value); panic!("there") }
+#[traced] pub fn ends_without_value(value: u8) -> ! { others::ends_without_value(value); panic!("there") }
+
+mod others {
+    pub(super) fn ends_after_another(_: u8) {}
+    pub(super) fn ends_without_value(_: u8) {}
+}
 #[traced] pub fn not_for_ever(value: u8) -> u8 { if value > 1 { not_for_ever(value - 1) } else { 0 } }
 #[traced] pub fn only_handed_on(value: u8, also: u8) -> u8 { if value > 1 { only_handed_on(value - 1, also) } else { 0 } }
 
