@@ -17,7 +17,7 @@
 //! `cargo bench -p throughline --bench overhead -- --warm-up-time 0.5 --measurement-time 1.5`,
 //! 2026-11-20, rustc 1.95.0, x86-64 virtual machine with 2 cores, one run. Single rows move by a fifth
 //! between runs and builds: the same by hand took 305 / 330 in another one. Instructions move by a
-//! hundredth between builds: 3,187 for a recorded call, 2,452 by hand, 2,712 the same by hand, 7,539 with
+//! fiftieth between builds: 3,187 for a recorded call, 2,452 by hand, 2,712 the same by hand, 7,539 with
 //! `#[instrument]` on 2026-11-21, as `valgrind --tool=callgrind --toggle-collect='overhead::count'
 //! target/release/deps/overhead-… --count traced 2200` less the same for 200, by 2,000. (Names: `traced`,
 //! `by_hand`, `same_by_hand`, `instrument`.)

@@ -55,6 +55,10 @@ async fn how_it_ended_may_be_said() {
     fn fails() -> Result<(), String> {
         Err("no".to_owned())
     }
+    #[traced(tags("error.type" = "declined", "code.function.name" = "mine", "code.line.number" = 7))]
+    fn fails_elsewhere() -> Result<(), String> {
+        Err("no".to_owned())
+    }
     #[traced(ret, tags(r#return = "mine"))]
     fn returns() -> u8 {
         7
@@ -75,6 +79,7 @@ async fn how_it_ended_may_be_said() {
     let capture = Capture::new();
     capture.run(|| {
         drop(fails());
+        drop(fails_elsewhere());
         returns();
         drop(outer());
     });
@@ -86,6 +91,7 @@ async fn how_it_ended_may_be_said() {
     let fails = capture.span("fails");
     assert_eq!(of(&fails, "error.type"), text("declined"));
     assert!(fails.is_error() && fails.event("exception").is_some());
+    assert_eq!(of(&capture.span("fails_elsewhere"), "error.type"), text("declined"));
     assert_eq!(of(&capture.span("returns"), "return"), text("mine"));
     for name in ["outer", "inner"] {
         assert_eq!(of(&capture.span(name), "error.type"), text("scoped"), "{name}");
