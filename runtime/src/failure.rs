@@ -218,9 +218,10 @@ impl<R> CausesUnknown<'_, R> {
     }
 }
 
+/// Each dereferences to the next.
 macro_rules! steps {
     ($($from:ident => $to:ident),*) => {$(
-        impl<'a, R> Deref for $from<'a, R> {
+        impl<'a, R> ::std::ops::Deref for $from<'a, R> {
             type Target = $to<'a, R>;
 
             fn deref(&self) -> &$to<'a, R> {
@@ -229,5 +230,7 @@ macro_rules! steps {
         }
     )*};
 }
+
+pub(crate) use steps;
 
 steps!(Causes => CausesBoxed, CausesBoxed => CausesLocal, CausesLocal => CausesShown, CausesShown => CausesUnknown);

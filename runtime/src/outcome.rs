@@ -3,13 +3,12 @@
 use std::any::{Any, type_name};
 use std::borrow::Cow;
 use std::fmt::{Debug, Display};
-use std::ops::Deref;
 
 use opentelemetry::trace::{SpanRef, Status, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue, Value};
 
 use crate::error_text;
-use crate::failure::{self, Failed, Told};
+use crate::failure::{self, Failed, Told, steps};
 use crate::value::within_bounds;
 
 /// How a call that ran to its end has ended.
@@ -355,18 +354,6 @@ impl<R> SeenValue<'_, R> {
     pub fn __value(&self) -> Option<&R> {
         Some(self.0)
     }
-}
-
-macro_rules! steps {
-    ($($from:ident => $to:ident),*) => {$(
-        impl<'a, R> Deref for $from<'a, R> {
-            type Target = $to<'a, R>;
-
-            fn deref(&self) -> &$to<'a, R> {
-                &self.0
-            }
-        }
-    )*};
 }
 
 steps!(Seen => SeenDebug, SeenDebug => SeenResult, SeenResult => SeenValue);
