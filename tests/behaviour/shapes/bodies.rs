@@ -240,7 +240,7 @@ both!(
     {
         fn f(a: Noisy) -> u8 {
             // That these reach the body is what is tested: it would not be free of warnings.
-            #![allow(unused_parens, clippy::all)]
+            #![allow(unused_parens, clippy::all, reason = "inner attributes are the shape")]
             #![allow(non_snake_case)]
             let N = (1);
             pause!();
@@ -273,7 +273,7 @@ both!(
             #[cfg(any())]
             compile_error!("absent");
             // An attribute of a statement stays on it.
-            #[allow(unused)]
+            #[allow(unused, reason = "an attribute of a statement is the shape")]
             let a = 1;
             pause!();
             #[cfg(all())]
