@@ -132,7 +132,7 @@ pub(crate) fn sources<'a>(error: &'a (dyn Error + 'a)) -> impl Iterator<Item = &
 /// The error and what has led to it: `cannot send: connection refused`. A cause whose text the one
 /// above it has in its own is not said again.
 /// `None` if the process records no texts of errors.
-fn chain(error: &dyn Error) -> Option<String> {
+pub(crate) fn chain(error: &dyn Error) -> Option<String> {
     error_text::of(format_args!("{}", Chain(error)))
 }
 

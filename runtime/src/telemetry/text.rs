@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use super::env::Otlp;
+use crate::error_text::Chain;
 
 /// So much of a text is shown, in characters.
 const SHOWN: usize = 200;
@@ -11,19 +12,9 @@ const SHOWN: usize = 200;
 /// What is shorter cannot be told from an ordinary word.
 const SHORTEST_SECRET: usize = 4;
 
-/// An error and what it comes from. Many errors repeat their cause in their own text.
+/// An error and what it comes from.
 pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let cause = error.to_string();
-        if !text.ends_with(&cause) {
-            text.push_str(": ");
-            text.push_str(&cause);
-        }
-        source = error.source();
-    }
-    text
+    Chain(error).to_string()
 }
 
 /// What comes from elsewhere must not fill the log.

@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError};
 use opentelemetry::Context;
 
 use crate::ambient::Ambient;
-use crate::error_text::{self, Chain};
+use crate::error_text;
 use crate::failure;
 
 /// Why a handler answers with a failure. In the [extensions](http::Extensions) of a response with a
@@ -84,7 +84,7 @@ impl axum::response::IntoResponse for Cause {
 
 /// The text of an error and of its sources, as far as it may be shown.
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
-    error_text::of(format_args!("{}", Chain(error))).unwrap_or_default()
+    failure::chain(error).unwrap_or_default()
 }
 
 fn text(of: impl Display) -> String {
