@@ -163,7 +163,7 @@ alone! {
         let told: u64 = log
             .text()
             .lines()
-            .filter_map(|line| line.split_once(" spans dropped out of")?.0.rsplit(' ').next()?.parse::<u64>().ok())
+            .filter_map(|line| line.split_once(" dropped out of")?.0.rsplit(' ').nth(1)?.parse::<u64>().ok())
             .sum();
         assert_eq!(told, lost, "{}", log.text());
     }
