@@ -106,7 +106,7 @@ alone! {
         let told: u64 = log
             .text()
             .lines()
-            .filter_map(|line| line.split_once(" traces not recorded, each")?.0.rsplit(' ').next()?.parse::<u64>().ok())
+            .filter_map(|line| line.split_once(" not recorded, each")?.0.rsplit(' ').nth(1)?.parse::<u64>().ok())
             .sum();
         assert_eq!((log.count("not recorded, each as a whole"), told), (2, counts.traces_not_begun), "{}", log.text());
         assert!(log.text().contains("OTEL_BSP_MAX_QUEUE_SIZE"));
