@@ -55,6 +55,7 @@ mod transport;
 pub mod console;
 #[cfg(feature = "log")]
 pub mod log;
+pub mod semconv;
 #[cfg(feature = "sdk")]
 pub mod telemetry;
 #[cfg(feature = "testing")]

@@ -1,0 +1,316 @@
+//! Names of the attributes that Throughline records.
+//!
+//! Each constant has the name that it has in [`opentelemetry-semantic-conventions`], so that code which
+//! uses that crate reads the same. This crate does not depend on it: most of its names come with an
+//! unstable feature, and each release may remove some. A test compares the two, and fails when a name has
+//! been deprecated.
+//!
+//! Names that no convention defines begin with `throughline.`.
+//!
+//! ```
+//! use throughline::semconv;
+//!
+//! let span = throughline::span("charge card").tag(semconv::SERVER_ADDRESS, "pay.example");
+//! span.run(|| ());
+//! ```
+//!
+//! [`opentelemetry-semantic-conventions`]: https://docs.rs/opentelemetry-semantic-conventions
+
+use std::net::SocketAddr;
+
+use opentelemetry::{KeyValue, StringValue, Value};
+
+use crate::TagValue as _;
+
+/// Declares the names, and for the test a list of them with what the published crate calls so. A name that it
+/// does not have, or that it has deprecated, does not compile there.
+macro_rules! conventions {
+    ($($(#[$doc:meta])* $name:ident = $value:literal;)*) => {
+        $($(#[$doc])* pub const $name: &str = $value;)*
+
+        #[cfg(test)]
+        #[deny(deprecated)]
+        const CONVENTIONS: &[(&str, &str)] = &[$(($name, opentelemetry_semantic_conventions::attribute::$name)),*];
+    };
+}
+
+/// Declares the names of our own.
+macro_rules! ours {
+    ($($(#[$doc:meta])* $name:ident = $value:literal;)*) => {
+        $($(#[$doc])* pub const $name: &str = $value;)*
+
+        #[cfg(test)]
+        const OURS: &[(&str, &str)] = &[$((stringify!($name), $name)),*];
+    };
+}
+
+conventions! {
+    // Source code.
+
+    /// The full path of the function.
+    CODE_FUNCTION_NAME = "code.function.name";
+    /// The source file.
+    CODE_FILE_PATH = "code.file.path";
+    /// The line in the source file.
+    CODE_LINE_NUMBER = "code.line.number";
+    /// The name of the thread.
+    THREAD_NAME = "thread.name";
+
+    // Errors.
+
+    /// The class of an error, of low cardinality: the Rust type, a status code, `panic`.
+    ERROR_TYPE = "error.type";
+    /// The type of an error that an `exception` event describes.
+    EXCEPTION_TYPE = "exception.type";
+    /// The text of an error that an `exception` event describes.
+    EXCEPTION_MESSAGE = "exception.message";
+
+    // Addresses.
+
+    /// The logical server: a host name, an IP address or the path of a socket.
+    SERVER_ADDRESS = "server.address";
+    /// The port of the logical server.
+    SERVER_PORT = "server.port";
+    /// The client behind all proxies that are trusted.
+    CLIENT_ADDRESS = "client.address";
+    /// The IP address of the other end of the connection.
+    NETWORK_PEER_ADDRESS = "network.peer.address";
+    /// The port of the other end of the connection.
+    NETWORK_PEER_PORT = "network.peer.port";
+    /// The version of the protocol, such as `1.1` or `2` for HTTP.
+    NETWORK_PROTOCOL_VERSION = "network.protocol.version";
+
+    // HTTP.
+
+    /// The method, or `_OTHER` if it is not a known one.
+    HTTP_REQUEST_METHOD = "http.request.method";
+    /// The method as it was sent, where `http.request.method` is `_OTHER`.
+    HTTP_REQUEST_METHOD_ORIGINAL = "http.request.method_original";
+    /// Which attempt to send the request again this is, from one.
+    HTTP_REQUEST_RESEND_COUNT = "http.request.resend_count";
+    /// Followed by a dot and the lower-case name of a request header: the values of that header.
+    HTTP_REQUEST_HEADER = "http.request.header";
+    /// Followed by a dot and the lower-case name of a response header: the values of that header.
+    HTTP_RESPONSE_HEADER = "http.response.header";
+    /// The status code of the response.
+    HTTP_RESPONSE_STATUS_CODE = "http.response.status_code";
+    /// The route template that the request matched, such as `/orders/{no}`.
+    HTTP_ROUTE = "http.route";
+    /// The absolute URL of a request that is sent, redacted.
+    URL_FULL = "url.full";
+    /// The path of a request that is served, redacted.
+    URL_PATH = "url.path";
+    /// The query of a request that is served, redacted.
+    URL_QUERY = "url.query";
+    /// `http` or `https`.
+    URL_SCHEME = "url.scheme";
+    /// The template that the path of a request that is sent was made from.
+    URL_TEMPLATE = "url.template";
+    /// The value of the header `User-Agent`.
+    USER_AGENT_ORIGINAL = "user_agent.original";
+
+    // RPC.
+
+    /// `grpc`.
+    RPC_SYSTEM_NAME = "rpc.system.name";
+    /// The full method, such as `shop.Orders/Place`, or `_OTHER` if the server does not have it.
+    RPC_METHOD = "rpc.method";
+    /// The method as it was called, where `rpc.method` is `_OTHER`.
+    RPC_METHOD_ORIGINAL = "rpc.method_original";
+    /// The gRPC status, such as `NOT_FOUND`.
+    RPC_RESPONSE_STATUS_CODE = "rpc.response.status_code";
+
+    // Databases.
+
+    /// The database system: `mysql`, `mariadb` or `redis`.
+    DB_SYSTEM_NAME = "db.system.name";
+    /// The database.
+    DB_NAMESPACE = "db.namespace";
+    /// The table, if there is exactly one.
+    DB_COLLECTION_NAME = "db.collection.name";
+    /// The operation or command.
+    DB_OPERATION_NAME = "db.operation.name";
+    /// How many operations a batch has, from two.
+    DB_OPERATION_BATCH_SIZE = "db.operation.batch.size";
+    /// Operations and tables, of low cardinality.
+    DB_QUERY_SUMMARY = "db.query.summary";
+    /// The statement or command, sanitized.
+    DB_QUERY_TEXT = "db.query.text";
+    /// The stored procedure or script that is called.
+    DB_STORED_PROCEDURE_NAME = "db.stored_procedure.name";
+    /// How many rows were received.
+    DB_RESPONSE_RETURNED_ROWS = "db.response.returned_rows";
+    /// The status that the server reported, such as `1062` or `WRONGTYPE`.
+    DB_RESPONSE_STATUS_CODE = "db.response.status_code";
+
+    // Messaging.
+
+    /// The messaging system, such as `kafka`.
+    MESSAGING_SYSTEM = "messaging.system";
+    /// The operation by the name that the messaging system has for it.
+    MESSAGING_OPERATION_NAME = "messaging.operation.name";
+    /// The class of the operation: `send`, `receive`, `process`, `create` or `settle`.
+    MESSAGING_OPERATION_TYPE = "messaging.operation.type";
+    /// The queue, topic, exchange or stream.
+    MESSAGING_DESTINATION_NAME = "messaging.destination.name";
+    /// The partition or queue of a topic.
+    MESSAGING_DESTINATION_PARTITION_ID = "messaging.destination.partition.id";
+    /// Whether the server made the name of the destination up.
+    MESSAGING_DESTINATION_ANONYMOUS = "messaging.destination.anonymous";
+    /// Whether the destination ceases to exist when nobody uses it any more.
+    MESSAGING_DESTINATION_TEMPORARY = "messaging.destination.temporary";
+    /// The consumer group.
+    MESSAGING_CONSUMER_GROUP_NAME = "messaging.consumer.group.name";
+    /// The id of the client.
+    MESSAGING_CLIENT_ID = "messaging.client.id";
+    /// How many messages a batch has.
+    MESSAGING_BATCH_MESSAGE_COUNT = "messaging.batch.message_count";
+    /// The id of the message.
+    MESSAGING_MESSAGE_ID = "messaging.message.id";
+    /// The id that correlates messages, such as a request and its reply.
+    MESSAGING_MESSAGE_CONVERSATION_ID = "messaging.message.conversation_id";
+    /// The size of the message's body in bytes.
+    MESSAGING_MESSAGE_BODY_SIZE = "messaging.message.body.size";
+
+    /// Kafka: the key of the message.
+    MESSAGING_KAFKA_MESSAGE_KEY = "messaging.kafka.message.key";
+    /// Kafka: whether the message is a tombstone.
+    MESSAGING_KAFKA_MESSAGE_TOMBSTONE = "messaging.kafka.message.tombstone";
+    /// Kafka: the offset of the record in its partition.
+    MESSAGING_KAFKA_OFFSET = "messaging.kafka.offset";
+
+    /// RabbitMQ: the routing key.
+    MESSAGING_RABBITMQ_DESTINATION_ROUTING_KEY = "messaging.rabbitmq.destination.routing_key";
+    /// RabbitMQ: the delivery tag.
+    MESSAGING_RABBITMQ_MESSAGE_DELIVERY_TAG = "messaging.rabbitmq.message.delivery_tag";
+
+    /// RocketMQ: the level that stands for the delay of the message.
+    MESSAGING_ROCKETMQ_MESSAGE_DELAY_TIME_LEVEL = "messaging.rocketmq.message.delay_time_level";
+    /// RocketMQ: when the message is to be delivered, in milliseconds since the Unix epoch.
+    MESSAGING_ROCKETMQ_MESSAGE_DELIVERY_TIMESTAMP = "messaging.rocketmq.message.delivery_timestamp";
+    /// RocketMQ: the group within which messages are ordered.
+    MESSAGING_ROCKETMQ_MESSAGE_GROUP = "messaging.rocketmq.message.group";
+    /// RocketMQ: the keys of the message.
+    MESSAGING_ROCKETMQ_MESSAGE_KEYS = "messaging.rocketmq.message.keys";
+    /// RocketMQ: the tag of the message.
+    MESSAGING_ROCKETMQ_MESSAGE_TAG = "messaging.rocketmq.message.tag";
+    /// RocketMQ: the type of the message: `normal`, `fifo`, `delay` or `transaction`.
+    MESSAGING_ROCKETMQ_MESSAGE_TYPE = "messaging.rocketmq.message.type";
+    /// RocketMQ: the namespace.
+    MESSAGING_ROCKETMQ_NAMESPACE = "messaging.rocketmq.namespace";
+
+    // Resource.
+
+    /// The name of the service.
+    SERVICE_NAME = "service.name";
+    /// The id of this instance of the service.
+    SERVICE_INSTANCE_ID = "service.instance.id";
+    /// The deployment environment, such as `production`.
+    DEPLOYMENT_ENVIRONMENT_NAME = "deployment.environment.name";
+    /// The name of the host.
+    HOST_NAME = "host.name";
+    /// The operating system.
+    OS_TYPE = "os.type";
+    /// The id of the process.
+    PROCESS_PID = "process.pid";
+    /// The name of the telemetry SDK.
+    TELEMETRY_SDK_NAME = "telemetry.sdk.name";
+    /// The language of the telemetry SDK.
+    TELEMETRY_SDK_LANGUAGE = "telemetry.sdk.language";
+    /// The version of the telemetry SDK.
+    TELEMETRY_SDK_VERSION = "telemetry.sdk.version";
+}
+
+ours! {
+    /// Whether the work was dropped before it had finished.
+    THROUGHLINE_CANCELLED = "throughline.cancelled";
+    /// What the function returned.
+    THROUGHLINE_RETURN = "throughline.return";
+    /// Whether the process shut down before the span ended.
+    THROUGHLINE_UNFINISHED = "throughline.unfinished";
+    /// How long a detached job waited for its first poll, in microseconds.
+    THROUGHLINE_JOB_QUEUE_TIME_US = "throughline.job.queue_time_us";
+    /// The name of a detached job.
+    THROUGHLINE_JOB_NAME = "throughline.job.name";
+    /// The key of a tag.
+    THROUGHLINE_TAG_KEY = "throughline.tag.key";
+    /// How many rows a statement changed.
+    THROUGHLINE_DB_AFFECTED_ROWS = "throughline.db.affected_rows";
+    /// How often an entry of a stream was delivered, this time included.
+    THROUGHLINE_REDIS_DELIVERY_COUNT = "throughline.redis.delivery_count";
+}
+
+/// [`SERVER_ADDRESS`], and [`SERVER_PORT`] if there is a port.
+///
+/// An IPv6 address may have the brackets that it has in a URI; they are not part of the attribute. A long
+/// address is cut as a tag is. An empty one gives nothing.
+///
+/// ```
+/// use throughline::semconv;
+///
+/// let server: Vec<_> = semconv::server("[::1]", Some(8080)).collect();
+/// assert_eq!(server[0].value.as_str(), "::1");
+/// assert_eq!(server[1].key.as_str(), semconv::SERVER_PORT);
+/// ```
+pub fn server(address: impl Into<StringValue>, port: Option<u16>) -> impl Iterator<Item = KeyValue> {
+    let mut address = address.into();
+    let bare = address.as_str().strip_prefix('[').and_then(|address| address.strip_suffix(']'));
+    if let Some(bare) = bare {
+        address = bare.to_owned().into();
+    }
+    let is_known = !address.as_str().is_empty();
+    let address = Value::String(address).tag_value().filter(|_| is_known);
+    let port = port.filter(|_| is_known).map(|port| KeyValue::new(SERVER_PORT, i64::from(port)));
+    address.map(|address| KeyValue::new(SERVER_ADDRESS, address)).into_iter().chain(port)
+}
+
+/// [`NETWORK_PEER_ADDRESS`] and [`NETWORK_PEER_PORT`].
+///
+/// ```
+/// use throughline::semconv;
+///
+/// let [address, port] = semconv::network_peer(([127, 0, 0, 1], 6379).into());
+/// assert_eq!((address.value, port.value), ("127.0.0.1".into(), 6379.into()));
+/// ```
+pub fn network_peer(peer: SocketAddr) -> [KeyValue; 2] {
+    [
+        KeyValue::new(NETWORK_PEER_ADDRESS, peer.ip().to_string()),
+        KeyValue::new(NETWORK_PEER_PORT, i64::from(peer.port())),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server_of(address: &'static str, port: Option<u16>) -> Vec<(String, String)> {
+        server(address, port).map(|pair| (pair.key.to_string(), pair.value.to_string())).collect()
+    }
+
+    #[test]
+    fn names_of_the_conventions_are_those_of_the_published_crate() {
+        for (name, published) in CONVENTIONS {
+            assert_eq!(name, published);
+        }
+    }
+
+    #[test]
+    fn names_of_our_own_are_in_our_namespace() {
+        for (constant, name) in OURS {
+            assert!(name.starts_with("throughline."), "{name}");
+            assert_eq!(*constant, name.to_uppercase().replace('.', "_"));
+        }
+    }
+
+    #[test]
+    fn a_server_has_an_address_and_may_have_a_port() {
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        assert_eq!(
+            server_of("db.example", Some(3306)),
+            [pair("server.address", "db.example"), pair("server.port", "3306")]
+        );
+        assert_eq!(server_of("[2001:db8::1]", None), [pair("server.address", "2001:db8::1")]);
+        assert_eq!(server_of("", Some(80)), []);
+        assert_eq!(server_of("[]", Some(80)), []);
+    }
+}
