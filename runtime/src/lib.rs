@@ -7,47 +7,19 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod ambient;
-mod block;
-mod busy;
-mod callsite;
-mod caught;
-mod current;
-mod error_text;
-mod failure;
-#[cfg(any(feature = "console", feature = "testing"))]
-mod forest;
-mod future;
-#[cfg(feature = "otlp")]
-mod open;
-mod origin;
-mod outcome;
-mod record;
-#[cfg_attr(
-    not(feature = "http"),
-    allow(dead_code, reason = "texts of errors have URLs in them, and so have transports")
-)]
+mod context;
+mod guard;
 mod redact;
-mod run;
-mod secret;
-#[cfg(any(feature = "redis", feature = "sql"))]
-mod server_text;
-mod snapshot;
-mod source;
+#[cfg(any(feature = "console", feature = "testing"))]
+mod render;
 mod span;
 mod tags;
-#[cfg(feature = "propagation")]
-mod trace_state;
-mod value;
 
 #[cfg(feature = "propagation")]
 pub mod propagation;
 
-mod carried;
 #[cfg(feature = "tokio")]
-pub mod jobs;
-#[cfg(feature = "tokio")]
-mod spawn;
+mod job;
 
 mod transport;
 
@@ -65,28 +37,28 @@ pub mod testing;
 #[path = "private.rs"]
 pub mod __private;
 
-pub use block::{Block, in_span, in_span_async, span, try_in_span, try_in_span_async};
-pub use current::Attached;
-pub use error_text::{ErrorText, set_error_text};
-pub use future::{Traced, TracedStream, WithSnapshot};
+pub use context::current::Attached;
+pub use context::origin::Origin;
+pub use context::snapshot::Snapshot;
 pub use opentelemetry::trace::SpanKind;
 pub use opentelemetry::{Context, KeyValue, Value};
-pub use origin::Origin;
-pub use outcome::Outcome;
-pub use record::{debug, display, record, record_all, record_error};
-pub use secret::set_hash_key;
-pub use snapshot::Snapshot;
-pub use source::install;
-pub use tags::current_tags;
+pub use redact::error_text::{ErrorText, set_error_text};
+pub use span::builder::{Block, in_span, in_span_async, span, try_in_span, try_in_span_async};
+pub use span::instrumented::{Traced, TracedStream, WithSnapshot};
+pub use span::outcome::Outcome;
+pub use span::record::{debug, display, record, record_all, record_error};
+pub use span::tracer::install;
+pub use tags::secret::set_hash_key;
+pub use tags::set::current_tags;
+pub use tags::value::{DebugValue, DisplayValue, MAX_LIST_LEN, MAX_TEXT_BYTES, TagValue};
 #[cfg(feature = "otlp")]
 pub use telemetry::init;
-pub use value::{DebugValue, DisplayValue, MAX_LIST_LEN, MAX_TEXT_BYTES, TagValue};
 
-pub use carried::Carried;
+pub use context::carried::Carried;
+#[cfg(feature = "rayon")]
+pub use job::rayon;
 #[cfg(feature = "propagation")]
 pub use propagation::Carrier;
-#[cfg(feature = "rayon")]
-pub use spawn::rayon;
 #[cfg(feature = "amqp")]
 pub use transport::amqp;
 #[cfg(feature = "grpc")]
@@ -105,10 +77,13 @@ pub use transport::rocketmq;
 pub use transport::sql;
 
 #[cfg(feature = "tokio")]
-pub use spawn::{
-    JoinSetExt, TryJoinSetExt, spawn, spawn_blocking, spawn_local, spawn_thread, try_spawn, try_spawn_blocking,
-    try_spawn_local, try_spawn_thread,
+pub use job::spawn::{
+    spawn, spawn_blocking, spawn_local, spawn_thread, try_spawn, try_spawn_blocking, try_spawn_local, try_spawn_thread,
 };
+#[cfg(feature = "tokio")]
+pub use job::tracker as jobs;
+#[cfg(feature = "tokio")]
+pub use job::{JoinSetExt, TryJoinSetExt};
 
 #[doc = include_str!("../doc/biz_tags.md")]
 pub use throughline_macros::biz_tags;

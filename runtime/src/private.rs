@@ -1,13 +1,13 @@
 //! The door for generated code: all that an attribute may name. Not for use by hand, and not
 //! covered by semantic versioning.
 
-use crate::callsite::Callsite;
-pub use crate::failure::Causes;
-pub use crate::outcome::Seen;
-use crate::run::Tagging;
-use crate::span::Opening;
-pub use crate::tags::{Tag, Tags, value};
-use crate::value;
+use crate::span::callsite::Callsite;
+pub use crate::span::failure::Causes;
+use crate::span::handle::Opening;
+pub use crate::span::outcome::Seen;
+use crate::span::scope::Tagging;
+pub use crate::tags::set::{Tag, Tags, value};
+use crate::tags::value;
 
 pub use core::concat;
 pub use core::convert::Infallible;
@@ -20,7 +20,7 @@ pub use opentelemetry::Value;
 pub use opentelemetry::trace::SpanKind;
 
 #[cfg(feature = "tokio")]
-pub use crate::spawn::{Gives, gives, takes};
+pub use crate::job::spawn::{Gives, gives, takes};
 #[cfg(feature = "tokio")]
 pub use std::thread::JoinHandle as ThreadHandle;
 #[cfg(feature = "tokio")]

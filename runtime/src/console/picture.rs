@@ -9,7 +9,7 @@ use opentelemetry::{KeyValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 
 use super::traces::{Part, Seen};
-use crate::forest::{self, End, Place, Row};
+use crate::render::tree::{self, End, Place, Row};
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -60,14 +60,14 @@ const SHOWN: [&str; 3] =
 pub(super) fn draw(part: &Part, now: SystemTime) -> String {
     let spans = &part.spans;
     let places: Vec<_> = spans.iter().map(place).collect();
-    let rows = forest::rows(&places);
+    let rows = tree::rows(&places);
     let cells: Vec<_> = rows.iter().map(|row| Cells::new(row, part, now)).collect();
     let names = cells.iter().map(Cells::name_width).max().unwrap_or(0).min(MAX_NAME_COLUMN);
     let durations = cells.iter().map(|cells| width(&cells.duration)).max().unwrap_or(0);
 
     let lines = rows.iter().zip(&cells).map(|(row, cells)| (row.depth, cells.line(names, durations)));
     let mut out = head(part, now);
-    out.push_str(&forest::draw(lines));
+    out.push_str(&tree::draw(lines));
     out.push('\n');
     out
 }
@@ -87,7 +87,7 @@ fn head(part: &Part, now: SystemTime) -> String {
         facts.push(short(since(start, end)) + so_far);
     }
     let many = count(spans.len(), "span");
-    let failed = spans.iter().filter(|span| matches!(forest::end(&span.data), End::Failed(_) | End::Panicked(_)));
+    let failed = spans.iter().filter(|span| matches!(tree::end(&span.data), End::Failed(_) | End::Panicked(_)));
     match failed.count() {
         0 => facts.push(many),
         failed => facts.push(format!("{many}, {}", paint(BAD, &format!("{failed} failed")))),
@@ -125,7 +125,7 @@ impl Cells {
         Self {
             indent: row.depth * 4,
             name: text(&span.data.name, MAX_NAME).into_owned(),
-            kind: forest::kind(&span.data.span_kind).map(|kind| format!(" [{kind}]")).unwrap_or_default(),
+            kind: tree::kind(&span.data.span_kind).map(|kind| format!(" [{kind}]")).unwrap_or_default(),
             duration: short(since(span.data.start_time, end(span, now))),
             notes,
         }
@@ -155,7 +155,7 @@ fn outcome(span: &Seen) -> Option<String> {
     if span.open {
         return Some(paint(ODD, "… still running"));
     }
-    match forest::end(&span.data) {
+    match tree::end(&span.data) {
         End::Fine => None,
         End::Failed("") => Some(paint(BAD, "✗ error")),
         End::Failed(why) => Some(paint(BAD, &format!("✗ error: {}", text(why, MAX_MESSAGE)))),
@@ -167,7 +167,7 @@ fn outcome(span: &Seen) -> Option<String> {
 /// Where in time a span stands that is not within its parent, and whether it had to wait. The first
 /// span of a trace stands at its start.
 fn detached(span: &Seen, parent: Option<&Seen>, part: &Part, now: SystemTime) -> Option<String> {
-    let queued = forest::attribute(&span.data, "job.queue_time_us");
+    let queued = tree::attribute(&span.data, "job.queue_time_us");
     let outlives = parent.is_some_and(|parent| !parent.open && end(span, now) > parent.data.end_time);
     let is_first = parent.is_none() && part.continues.is_none();
     let mut facts = Vec::new();
@@ -191,10 +191,10 @@ fn tags(span: &SpanData, parent: Option<&SpanData>) -> String {
         if !out.is_empty() {
             out.push(' ');
         }
-        let inherited = parent.is_some_and(|parent| forest::attribute(parent, key.as_str()) == Some(value));
+        let inherited = parent.is_some_and(|parent| tree::attribute(parent, key.as_str()) == Some(value));
         let tag = match value.as_str() {
-            long if long.chars().nth(MAX_VALUE).is_some() => forest::tag(key, &Value::from(cut(&long, MAX_VALUE))),
-            _ => forest::tag(key, value),
+            long if long.chars().nth(MAX_VALUE).is_some() => tree::tag(key, &Value::from(cut(&long, MAX_VALUE))),
+            _ => tree::tag(key, value),
         };
         out.push_str(&paint(if inherited { DIM } else { NEW }, &tag));
     }
@@ -267,9 +267,9 @@ fn width(text: &str) -> usize {
 
 fn text(text: &str, max: usize) -> Cow<'_, str> {
     if text.chars().nth(max).is_some() {
-        Cow::Owned(forest::plain(&cut(text, max)).into_owned())
+        Cow::Owned(tree::plain(&cut(text, max)).into_owned())
     } else {
-        forest::plain(text)
+        tree::plain(text)
     }
 }
 

@@ -9,9 +9,9 @@ use serde::ser::{Serialize, SerializeMap, SerializeSeq as _, Serializer};
 use tracing::Metadata;
 
 use super::escape::Clean;
-use crate::ambient::Ambient;
-use crate::current as context;
-use crate::tags::{has_key, is_read_by_logs, read_by_logs};
+use crate::context::current as context;
+use crate::context::data::Ambient;
+use crate::tags::set::{has_key, is_read_by_logs, read_by_logs};
 
 /// The identity of the current span and the tags that hold, for a formatter of your own.
 ///

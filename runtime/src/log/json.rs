@@ -6,7 +6,7 @@ use tracing::Subscriber;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::current::of_event;
-use crate::tags::read_by_logs;
+use crate::tags::set::read_by_logs;
 
 /// A layer that writes each event as one line of JSON to standard output: that of
 /// [`json_subscriber`], with the ids of the current OpenTelemetry span and the tags.

@@ -71,4 +71,4 @@ pub use records::TagLogProcessor;
 pub use span_events::SpanEvents;
 pub use text::Text;
 
-use crate::failure::sources;
+use crate::span::failure::sources;

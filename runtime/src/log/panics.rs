@@ -7,9 +7,9 @@ use std::thread;
 
 use tracing::field::display;
 
-use crate::current;
-use crate::error_text;
-use crate::failure::Fields;
+use crate::context::current;
+use crate::redact::error_text;
+use crate::span::failure::Fields;
 
 /// Writes an ERROR event of `tracing` for every panic from now on, with the trace it happened in.
 ///

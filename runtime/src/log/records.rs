@@ -7,7 +7,7 @@ use opentelemetry::{Array, InstrumentationScope, Value};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord};
 
-use crate::tags::{current_tags, read_by_logs};
+use crate::tags::set::{current_tags, read_by_logs};
 
 /// Puts the tags that hold where a log record is emitted on the record.
 ///

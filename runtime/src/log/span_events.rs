@@ -14,8 +14,8 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
 use super::sources;
-use crate::current;
-use crate::value::text;
+use crate::context::current;
+use crate::tags::value::text;
 
 /// A layer that adds each event to the current OpenTelemetry span, so that it is seen in the trace.
 ///

@@ -15,7 +15,7 @@ use tracing_subscriber::registry::LookupSpan;
 use super::current::{Current, TagText, of_event};
 use super::escape::Clean;
 use super::sources;
-use crate::tags::read_by_logs;
+use crate::tags::set::read_by_logs;
 
 /// An event format for [`tracing_subscriber::fmt()`]: its full format, with the ids of the current
 /// OpenTelemetry span and the tags after the level.

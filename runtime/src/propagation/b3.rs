@@ -9,7 +9,7 @@ use opentelemetry::propagation::{Extractor, Injector};
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 
 use super::{hex, trim};
-use crate::ambient::Ambient;
+use crate::context::data::Ambient;
 
 const SINGLE: &str = "b3";
 const TRACE_ID: &str = "x-b3-traceid";

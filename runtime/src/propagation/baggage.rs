@@ -9,8 +9,8 @@ use opentelemetry::{Key, KeyValue, StringValue, Value};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 use super::trim;
-use crate::ambient::BaggageEntry;
-use crate::value::TagValue as _;
+use crate::context::data::BaggageEntry;
+use crate::tags::value::TagValue as _;
 
 const HEADER: &str = "baggage";
 pub(super) const FIELDS: [&str; 1] = [HEADER];

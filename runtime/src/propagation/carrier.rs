@@ -8,10 +8,10 @@ use serde::ser::SerializeStruct as _;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::Format;
-use crate::current;
-use crate::future::WithSnapshot;
-use crate::origin::Origin;
-use crate::snapshot::Snapshot;
+use crate::context::current;
+use crate::context::origin::Origin;
+use crate::context::snapshot::Snapshot;
+use crate::span::instrumented::WithSnapshot;
 
 /// A context as three strings, to be put into a database row, an outbox table or the payload of a
 /// delayed job, and to be named as the parent or a link by whoever takes it out again.

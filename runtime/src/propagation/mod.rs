@@ -25,9 +25,9 @@ use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::trace::{SpanContext, TraceContextExt as _};
 
-use crate::ambient::{self, Ambient};
-use crate::current;
-use crate::trace_state::ForeignTraceState;
+use crate::context::current;
+use crate::context::data::{self, Ambient};
+use crate::propagation::trace_state::ForeignTraceState;
 
 mod b3;
 mod baggage;
@@ -35,6 +35,7 @@ mod carrier;
 mod hex;
 mod jaeger;
 mod pairs;
+pub(crate) mod trace_state;
 mod w3c;
 
 #[cfg(feature = "http")]
@@ -279,7 +280,7 @@ impl Propagator {
                 ambient.tags = tags.into();
             }
             context = context.with_baggage(members.iter().cloned().collect::<opentelemetry::baggage::Baggage>());
-            ambient.baggage = Some(ambient::entries(context.baggage()).collect());
+            ambient.baggage = Some(data::entries(context.baggage()).collect());
         }
         match ambient {
             Some(ambient) => ambient.put(&context),

@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, Hash};
 use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, Injector};
 
-use crate::origin::Origin;
+use crate::context::origin::Origin;
 
 /// More values than this of one header are of no use to any format.
 pub(crate) const MAX_VALUES: usize = 64;

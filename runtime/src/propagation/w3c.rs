@@ -7,8 +7,8 @@ use opentelemetry::propagation::{Extractor, Injector};
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 
 use super::{hex, trim};
-use crate::ambient::Ambient;
-use crate::trace_state::{ForeignTraceState, MAX_MEMBERS};
+use crate::context::data::Ambient;
+use crate::propagation::trace_state::{ForeignTraceState, MAX_MEMBERS};
 
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";

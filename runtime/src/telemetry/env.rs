@@ -10,8 +10,8 @@ use percent_encoding::percent_decode_str;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::error::InitError;
-use crate::error_text::ErrorText;
 use crate::propagation::Format;
+use crate::redact::error_text::ErrorText;
 
 /// A variable whose value cannot be understood.
 ///

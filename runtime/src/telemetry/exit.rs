@@ -24,8 +24,8 @@ use super::shared::has_ended;
 use super::text::count;
 use super::work::unharmed;
 use crate::jobs;
-use crate::open::Entry;
-use crate::source::{self, SetUp};
+use crate::span::registry::Entry;
+use crate::span::tracer::{self, SetUp};
 
 /// How long dropping a [`Telemetry`] may take.
 const DROP_LIMIT: Duration = Duration::from_secs(5);
@@ -303,7 +303,7 @@ impl Drop for Telemetry {
         let begun = Instant::now();
         let unfinished = (!self.ended).then(|| {
             if is_last {
-                source::set_up_is(SetUp::Dropped);
+                tracer::set_up_is(SetUp::Dropped);
             }
             let unfinished = self.end_open_spans();
             self.end(DROP_LIMIT, oneshot::channel().0);

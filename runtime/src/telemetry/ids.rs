@@ -3,7 +3,7 @@
 use opentelemetry::trace::{SpanId, TraceId};
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 
-use crate::source;
+use crate::span::tracer;
 
 /// Lets an incoming `X-Request-ID` become the id of the trace that the request begins, so that there
 /// is one id for both. All other ids come from the generator it is put over.
@@ -41,7 +41,7 @@ impl<G> RequestIdGenerator<G> {
 
 impl<G: IdGenerator> IdGenerator for RequestIdGenerator<G> {
     fn new_trace_id(&self) -> TraceId {
-        source::wanted().unwrap_or_else(|| self.0.new_trace_id())
+        tracer::wanted().unwrap_or_else(|| self.0.new_trace_id())
     }
 
     fn new_span_id(&self) -> SpanId {

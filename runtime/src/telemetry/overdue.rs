@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::notice;
 use super::shared::TICK;
-use crate::open::Table;
+use crate::span::registry::Table;
 
 /// Looks for spans that have been open for `limit`, and tells of each once: in one warning for all that
 /// began at one place, because what does not end seldom does not end alone.

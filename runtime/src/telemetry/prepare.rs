@@ -3,7 +3,7 @@
 use opentelemetry::{KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 
-use crate::tags::has_key;
+use crate::tags::set::has_key;
 
 /// Of attributes with one key the last counts, as the specification has it and the SDK does not, and
 /// text is cut where a limit says so.

@@ -32,11 +32,11 @@ use super::text::bounded;
 use super::{RequestIdGenerator, TagProcessor};
 use super::{otlp, overdue, resource};
 use crate::console::Console;
-use crate::error_text::{self, ErrorText};
-use crate::open::{self, Table};
 use crate::propagation::{self, Propagator};
-use crate::source::{self, SetUp};
-use crate::tags;
+use crate::redact::error_text::{self, ErrorText};
+use crate::span::registry::{self, Table};
+use crate::span::tracer::{self, SetUp};
+use crate::tags::set;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -241,7 +241,7 @@ impl Builder {
         let resource = resource::resource(&settings.resource);
         let queue = Arc::new(Queue::new(settings.batching.queue));
         let room = Arc::new(Room::new(Arc::clone(&queue)));
-        let open = (self.open_spans > 0).then(|| open::table(self.open_spans));
+        let open = (self.open_spans > 0).then(|| registry::table(self.open_spans));
         let mut watch = Watch {
             room: Arc::clone(&room),
             open: open.clone(),
@@ -302,10 +302,10 @@ impl Builder {
         }
         let provider = provider.build();
         choose(error_text);
-        tags::set_max_scoped(max_tags);
+        set::set_max_scoped(max_tags);
         propagate(propagator);
         global::set_tracer_provider(provider.clone());
-        source::install(&provider);
+        tracer::install(&provider);
         announce(introduction);
         Ok(Telemetry {
             provider: Some(provider),
@@ -338,7 +338,7 @@ fn announce(introduction: String) {
 /// Nothing is recorded, and contexts are passed on.
 fn disabled(propagator: Propagator) -> Telemetry {
     propagate(propagator);
-    source::set_up_is(SetUp::Done);
+    tracer::set_up_is(SetUp::Done);
     notice::early(Level::Info, format!("throughline {VERSION}: disabled by `OTEL_SDK_DISABLED`"));
     Telemetry { provider: None, pipeline: None, open: None, _watching: None, ended: false, ending: None }
 }

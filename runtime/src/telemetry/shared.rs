@@ -11,7 +11,7 @@ use super::counts::Counts;
 use super::env::Batching;
 use super::queue::Queue;
 use super::sampler::Room;
-use crate::open::Table;
+use crate::span::registry::Table;
 
 /// How often the thread looks around without being called.
 pub(super) const TICK: Duration = Duration::from_millis(500);

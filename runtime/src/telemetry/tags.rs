@@ -7,9 +7,9 @@ use opentelemetry::trace::Span as _;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
-use crate::ambient::Ambient;
-use crate::source;
-use crate::tags::has_key;
+use crate::context::data::Ambient;
+use crate::span::tracer;
+use crate::tags::set::has_key;
 
 /// Puts the tags of `#[biz_tags]` on spans that other code starts: through the OpenTelemetry API,
 /// or through `tracing` with `tracing-opentelemetry`.
@@ -44,7 +44,7 @@ impl TagProcessor {
 
 impl SpanProcessor for TagProcessor {
     fn on_start(&self, span: &mut Span, context: &Context) {
-        if source::is_own_span() {
+        if tracer::is_own_span() {
             return;
         }
         let Some(ambient) = Ambient::of(context).filter(|ambient| !ambient.tags.is_empty()) else { return };

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use super::env::Otlp;
-use crate::error_text::Chain;
+use crate::redact::error_text::Chain;
 
 /// So much of a text is shown, in characters.
 const SHOWN: usize = 200;

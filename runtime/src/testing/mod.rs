@@ -42,10 +42,10 @@ use opentelemetry_sdk::trace::{
 
 pub use self::span::FinishedSpan;
 use self::store::{Collector, Store};
-use crate::ambient::Ambient;
-use crate::forest;
-use crate::snapshot::Snapshot;
-use crate::source;
+use crate::context::data::Ambient;
+use crate::context::snapshot::Snapshot;
+use crate::render::tree;
+use crate::span::tracer;
 use crate::telemetry::{RequestIdGenerator, TagProcessor};
 
 /// Collects the spans of one test.
@@ -94,7 +94,7 @@ impl Capture {
             .with_id_generator(RequestIdGenerator::new())
             .with_span_processor(TagProcessor::new());
         let provider = build(builder).with_span_processor(Collector::new(Arc::clone(&store))).build();
-        let ambient = Ambient { source: Some(source::of(&provider)), ..Ambient::default() };
+        let ambient = Ambient { source: Some(tracer::of(&provider)), ..Ambient::default() };
         Self { context: ambient.put(&Context::new()), provider, store }
     }
 
@@ -226,11 +226,11 @@ impl Capture {
         let inner = self.store.lock();
         let spans = &inner.ended;
         let places: Vec<_> = spans.iter().map(FinishedSpan::place).collect();
-        let lines = forest::rows(&places).into_iter().map(|row| {
+        let lines = tree::rows(&places).into_iter().map(|row| {
             let parent = if row.parent.is_some() { "" } else { inner.parent_note(&spans[row.at]) };
             (row.depth, inner.line(&spans[row.at], parent, keys))
         });
-        let mut tree = forest::draw(lines);
+        let mut tree = tree::draw(lines);
         tree.truncate(tree.trim_end_matches('\n').len());
         tree
     }

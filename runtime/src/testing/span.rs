@@ -9,7 +9,7 @@ use opentelemetry::Value;
 use opentelemetry::trace::{Event, SpanContext, SpanId, TraceId};
 use opentelemetry_sdk::trace::SpanData;
 
-use crate::forest::{self, End, Place};
+use crate::render::tree::{self, End, Place};
 
 /// A span that has ended. Dereferences to the SDK's [`SpanData`], which has the rest.
 #[derive(Clone)]
@@ -57,7 +57,7 @@ impl FinishedSpan {
 
     /// The value of an attribute. If it was set more than once, the last value.
     pub fn attribute(&self, key: &str) -> Option<&Value> {
-        forest::attribute(&self.data, key)
+        tree::attribute(&self.data, key)
     }
 
     /// The first event of this name.
@@ -67,17 +67,17 @@ impl FinishedSpan {
 
     /// Whether its status is Error. True also for a panic, false for cancelled work.
     pub fn is_error(&self) -> bool {
-        matches!(forest::end(&self.data), End::Failed(_) | End::Panicked(_))
+        matches!(tree::end(&self.data), End::Failed(_) | End::Panicked(_))
     }
 
     /// Whether its code panicked.
     pub fn is_panicked(&self) -> bool {
-        matches!(forest::end(&self.data), End::Panicked(_))
+        matches!(tree::end(&self.data), End::Panicked(_))
     }
 
     /// Whether its work was given up half-way.
     pub fn is_cancelled(&self) -> bool {
-        forest::end(&self.data) == End::Cancelled
+        tree::end(&self.data) == End::Cancelled
     }
 
     /// The time from its start to its end; zero if the clock was set back in between.

@@ -11,7 +11,7 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
 use super::span::FinishedSpan;
-use crate::forest::{self, End};
+use crate::render::tree::{self, End};
 
 type Id = (TraceId, SpanId);
 
@@ -51,27 +51,27 @@ impl Inner {
     }
 
     pub(super) fn line(&self, span: &FinishedSpan, parent: &str, keys: &[&str]) -> String {
-        let mut line = forest::plain(span.name()).into_owned();
+        let mut line = tree::plain(span.name()).into_owned();
         // Writing to a `String` does not fail.
-        let _ = match forest::kind(&span.data.span_kind) {
+        let _ = match tree::kind(&span.data.span_kind) {
             Some(kind) => write!(line, " [{kind}]{parent}"),
             None => write!(line, "{parent}"),
         };
-        let _ = match forest::end(&span.data) {
+        let _ = match tree::end(&span.data) {
             End::Fine => Ok(()),
             End::Failed("") => write!(line, " !error"),
-            End::Failed(why) => write!(line, " !error: {}", forest::plain(why)),
-            End::Panicked(why) => write!(line, " !panicked: {}", forest::plain(why)),
+            End::Failed(why) => write!(line, " !error: {}", tree::plain(why)),
+            End::Panicked(why) => write!(line, " !panicked: {}", tree::plain(why)),
             End::Cancelled => write!(line, " !cancelled"),
         };
         for key in keys {
             if let Some(value) = span.attribute(key) {
-                let _ = write!(line, " {}", forest::tag(&key.to_string().into(), value));
+                let _ = write!(line, " {}", tree::tag(&key.to_string().into(), value));
             }
         }
         for link in span.data.links.iter() {
             let linked = self.ended.iter().find(|span| span.is(&link.span_context));
-            let _ = write!(line, " ~> {}", linked.map_or("(other)".into(), |span| forest::plain(span.name())));
+            let _ = write!(line, " ~> {}", linked.map_or("(other)".into(), |span| tree::plain(span.name())));
         }
         line
     }

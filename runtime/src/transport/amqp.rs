@@ -92,10 +92,10 @@ use lapin::{BasicProperties, Channel, Confirmation, ErrorKind, PublisherConfirm,
 use opentelemetry::{Context, KeyValue};
 
 use super::messaging::{self, Outgoing, Received};
-use crate::current;
-use crate::origin::Origin;
-use crate::outcome::Outcome;
-use crate::span::Span;
+use crate::context::current;
+use crate::context::origin::Origin;
+use crate::span::handle::Span;
+use crate::span::outcome::Outcome;
 
 const SYSTEM: &str = "rabbitmq";
 

@@ -100,11 +100,11 @@ use rdkafka::producer::{
 use rdkafka::util::{AsyncRuntime, IntoOpaque, Timeout};
 
 use super::messaging::{self, Outgoing, Received};
-use crate::current;
-use crate::origin::Origin;
-use crate::outcome::Outcome;
-use crate::span::Span;
-use crate::value;
+use crate::context::current;
+use crate::context::origin::Origin;
+use crate::span::handle::Span;
+use crate::span::outcome::Outcome;
+use crate::tags::value;
 
 const SYSTEM: &str = "kafka";
 

@@ -11,10 +11,10 @@ use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry::trace::{SpanKind, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue, Value};
 
-use crate::callsite::Callsite;
 use crate::propagation::{self, Pairs, PairsMut, Propagator};
-use crate::span::{Opening, Span};
-use crate::tags::Tags;
+use crate::span::callsite::Callsite;
+use crate::span::handle::{Opening, Span};
+use crate::tags::set::Tags;
 
 static PRODUCER: Callsite = Callsite::transport("send", SpanKind::Producer);
 

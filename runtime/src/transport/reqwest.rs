@@ -30,8 +30,8 @@ use std::future::Future;
 use reqwest::{Client, Error, Request, RequestBuilder, Response, Result};
 
 use super::http::{ClientLayer, Outgoing, Target, chain, note};
-use crate::outcome::Outcome;
-use crate::span::Span;
+use crate::span::handle::Span;
+use crate::span::outcome::Outcome;
 
 /// Sends requests in spans.
 pub trait RequestBuilderExt: Sized {
@@ -105,7 +105,7 @@ async fn execute(client: &Client, mut request: Request, layer: &ClientLayer) -> 
     let result = sent.await;
     if let Err(error) = &result {
         // The span has said it, if there is one.
-        crate::current::with(|context| note(context, &causes(error)));
+        crate::context::current::with(|context| note(context, &causes(error)));
     }
     result
 }

@@ -100,14 +100,14 @@ use rocketmq_model::common::mix_all::RETRY_GROUP_TOPIC_PREFIX;
 use rocketmq_model::common::sys_flag::message_sys_flag::MessageSysFlag;
 
 use super::messaging::{self, Outgoing, Received};
-use crate::current;
-use crate::origin::Origin;
-use crate::outcome::Outcome;
+use crate::context::current;
+use crate::context::origin::Origin;
+use crate::context::snapshot::Snapshot;
 use crate::propagation;
-use crate::snapshot::Snapshot;
-use crate::span::Span;
-use crate::tags::Tags;
-use crate::value;
+use crate::span::handle::Span;
+use crate::span::outcome::Outcome;
+use crate::tags::set::Tags;
+use crate::tags::value;
 
 const SYSTEM: &str = "rocketmq";
 

@@ -13,9 +13,9 @@ use tonic::Code;
 
 use super::status::{End, Side};
 use super::target::is_grpc;
-use crate::current::Attached;
-use crate::outcome::Outcome;
-use crate::span::Span;
+use crate::context::current::Attached;
+use crate::span::handle::Span;
+use crate::span::outcome::Outcome;
 
 /// The span of a call. Dropped before the call has ended, it says that the call was given up.
 #[derive(Debug)]

@@ -15,11 +15,11 @@ use tower_service::Service;
 use super::call::{Call, ResponseBody, ResponseFuture};
 use super::status::Side;
 use super::target;
-use crate::callsite::Callsite;
-use crate::current;
+use crate::context::current;
+use crate::context::snapshot::Snapshot;
 use crate::propagation::{self, SendBaggage};
-use crate::snapshot::Snapshot;
-use crate::span::{Opening, Span, is_off};
+use crate::span::callsite::Callsite;
+use crate::span::handle::{Opening, Span, is_off};
 use crate::transport::http::HeadersMut;
 
 static CLIENT: Callsite = Callsite::transport("grpc", SpanKind::Client);

@@ -4,8 +4,8 @@ use opentelemetry::{Context, KeyValue};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Status};
 
-use crate::current;
-use crate::origin::Origin;
+use crate::context::current;
+use crate::context::origin::Origin;
 use crate::propagation;
 use crate::transport::http::{Headers, HeadersMut};
 

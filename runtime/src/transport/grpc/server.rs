@@ -16,10 +16,10 @@ use tower_service::Service;
 use super::call::{Call, ResponseBody, ResponseFuture};
 use super::status::Side;
 use super::target;
-use crate::callsite::Callsite;
-use crate::current;
+use crate::context::current;
 use crate::propagation;
-use crate::span::{Opening, Scope, Span};
+use crate::span::callsite::Callsite;
+use crate::span::handle::{Opening, Scope, Span};
 use crate::transport::http::{Headers, RequestId};
 
 static SERVER: Callsite = Callsite::transport("grpc", SpanKind::Server);

@@ -9,8 +9,8 @@ use http::{HeaderMap, StatusCode};
 use percent_encoding::percent_decode;
 use tonic::{Code, Status, TimeoutExpired};
 
-use crate::outcome::Outcome;
-use crate::value::text;
+use crate::span::outcome::Outcome;
+use crate::tags::value::text;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 

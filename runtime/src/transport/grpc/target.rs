@@ -5,8 +5,8 @@ use std::time::Duration;
 use http::uri::{Authority, Scheme, Uri};
 use http::{HeaderMap, header};
 
-use crate::tags::Tags;
-use crate::value::text;
+use crate::tags::set::Tags;
+use crate::tags::value::text;
 
 /// A longer path is no name of a method.
 const MAX_METHOD: usize = 255;

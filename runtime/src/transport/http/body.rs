@@ -12,8 +12,8 @@ use pin_project_lite::pin_project;
 
 use super::cause::Causes;
 use super::run_in;
-use crate::outcome::Outcome;
-use crate::span::Span;
+use crate::span::handle::Span;
+use crate::span::outcome::Outcome;
 
 pin_project! {
     /// The body of a response that a [`ServerLayer`](super::ServerLayer) has seen: the body itself,

@@ -8,9 +8,9 @@ use std::sync::{Arc, PoisonError};
 
 use opentelemetry::Context;
 
-use crate::ambient::Ambient;
-use crate::error_text;
-use crate::failure;
+use crate::context::data::Ambient;
+use crate::redact::error_text;
+use crate::span::failure;
 
 /// Why a handler answers with a failure. In the [extensions](http::Extensions) of a response with a
 /// status of 500 and above it becomes the description of the server span's status, an `exception` event on
@@ -99,7 +99,7 @@ pub(crate) fn note(context: &Context, text: &str) {
 }
 
 /// What was noted last of the request.
-pub(super) fn noted(request: &crate::ambient::Request) -> Option<String> {
+pub(super) fn noted(request: &crate::context::data::Request) -> Option<String> {
     request.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 

@@ -25,13 +25,13 @@ use super::edge::{Recorded, Travelling};
 use super::request_id::RequestId;
 use super::server::Entered;
 use super::{HeadersMut, X_REQUEST_ID, facts, run_in};
-use crate::callsite::Callsite;
-use crate::error_text;
-use crate::outcome::Outcome;
 use crate::propagation::{self, SendBaggage};
-use crate::redact::Rules;
-use crate::span::{Opening, Span};
-use crate::tags::Tags;
+use crate::redact::error_text;
+use crate::redact::url::Rules;
+use crate::span::callsite::Callsite;
+use crate::span::handle::{Opening, Span};
+use crate::span::outcome::Outcome;
+use crate::tags::set::Tags;
 
 static CALLSITE: Callsite = Callsite::transport("HTTP", SpanKind::Client);
 

@@ -9,10 +9,10 @@ use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::{Context, Key, KeyValue, Value};
 
 use super::url;
-use crate::ambient::Ambient;
+use crate::context::data::Ambient;
 use crate::propagation::TagType;
-use crate::tags::{self, Tags};
-use crate::value::TagValue;
+use crate::tags::set::{self, Tags};
+use crate::tags::value::TagValue;
 
 /// A tag whose value a [`ServerLayer`](super::ServerLayer) takes from the request: it is on the
 /// server span and on every span below, as those of [`#[biz_tags]`](macro@crate::biz_tags) are.
@@ -203,7 +203,7 @@ impl Tag {
             .or_else(|| request.baggage(self.baggage.as_deref()?, self.is))
             .or_else(|| self.default.clone());
         let is_missing = self.required && value.is_none();
-        let mut tag = tags::Tag::new(value);
+        let mut tag = set::Tag::new(value);
         if is_missing && request.route.is_none() {
             missing.push(self.key);
         } else if self.required {
@@ -291,11 +291,11 @@ impl Travelling {
     pub(super) fn read(&self, headers: &HeaderMap, context: Context) -> Context {
         let mut found = Vec::new();
         for (key, name) in &self.0 {
-            if tags::has_key(&found, &Key::from_static_str(key)) {
+            if set::has_key(&found, &Key::from_static_str(key)) {
                 continue;
             }
             if let Some(value) = headers.get(name).and_then(|value| text_of(value, TagType::Text)) {
-                found.push(KeyValue::new(*key, tags::shared(value)));
+                found.push(KeyValue::new(*key, set::shared(value)));
             }
         }
         if found.is_empty() {
@@ -304,7 +304,7 @@ impl Travelling {
         let mut ambient = Ambient::of(&context).map(|ambient| Ambient::clone(ambient)).unwrap_or_default();
         let named = found.len();
         for tag in ambient.tags.iter() {
-            if !tags::has_key(&found[..named], &tag.key) {
+            if !set::has_key(&found[..named], &tag.key) {
                 found.push(tag.clone());
             }
         }

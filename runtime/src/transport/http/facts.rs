@@ -9,10 +9,10 @@ use http::uri::Authority;
 use http::{Method, Uri, Version, request};
 
 use super::edge::{Recorded, shown};
-use crate::error_text;
-use crate::redact::Rules;
-use crate::tags::Tags;
-use crate::value;
+use crate::redact::error_text;
+use crate::redact::url::Rules;
+use crate::tags::set::Tags;
+use crate::tags::value;
 
 /// Stands for all methods that are not known.
 const OTHER: &str = "_OTHER";

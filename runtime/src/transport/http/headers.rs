@@ -5,7 +5,7 @@ use http::{HeaderMap, Request, request};
 use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, Injector};
 
-use crate::origin::Origin;
+use crate::context::origin::Origin;
 use crate::propagation;
 
 /// More values than this of one header are of no use to any format.

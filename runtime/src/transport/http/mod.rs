@@ -163,8 +163,8 @@ pub(crate) use cause::{chain, note};
 #[cfg(feature = "reqwest")]
 pub(crate) use client::{Outgoing, Target};
 
-use crate::outcome::Outcome;
-use crate::span::Span;
+use crate::span::handle::Span;
+use crate::span::outcome::Outcome;
 
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 

@@ -8,8 +8,8 @@ use http::header::HeaderValue;
 use opentelemetry::Context;
 use opentelemetry::trace::{TraceContextExt as _, TraceId};
 
-use crate::ambient::Ambient;
-use crate::current;
+use crate::context::current;
+use crate::context::data::Ambient;
 
 /// More bytes than this are no request id, but an attempt to fill logs.
 const MAX_BYTES: usize = 256;

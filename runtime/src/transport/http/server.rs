@@ -24,16 +24,16 @@ use super::edge::{Edge, Recorded, Tag, Travelling};
 use super::facts::{self, Forwarded};
 use super::request_id::RequestId;
 use super::{Headers, X_REQUEST_ID, run_in};
-use crate::ambient::{self, Ambient};
-use crate::callsite::Callsite;
-use crate::current;
-use crate::failure::{self, Fields};
-use crate::outcome::Outcome;
+use crate::context::current;
+use crate::context::data::{self, Ambient};
 use crate::propagation;
-use crate::redact::Rules;
-use crate::run::Tagging;
-use crate::span::{Opening, Scope, Span, report_missing};
-use crate::tags::Tags;
+use crate::redact::url::Rules;
+use crate::span::callsite::Callsite;
+use crate::span::failure::{self, Fields};
+use crate::span::handle::{Opening, Scope, Span, report_missing};
+use crate::span::outcome::Outcome;
+use crate::span::scope::Tagging;
+use crate::tags::set::Tags;
 
 static CALLSITE: Callsite = Callsite::transport("HTTP", SpanKind::Server);
 
@@ -280,7 +280,7 @@ struct Exchange {
     method: Method,
     route: Option<Cow<'static, str>>,
     /// What is known of the request, if this layer has opened its span.
-    request: Option<Arc<ambient::Request>>,
+    request: Option<Arc<data::Request>>,
     /// Required tags without a value, of a request that may be for nothing that exists.
     missing: Vec<&'static str>,
     config: Arc<Config>,
@@ -399,7 +399,7 @@ impl Config {
         parts: &mut request::Parts,
         route: Option<&str>,
         missing: &mut Vec<&'static str>,
-    ) -> (Span, Option<HeaderValue>, Option<Arc<ambient::Request>>) {
+    ) -> (Span, Option<HeaderValue>, Option<Arc<data::Request>>) {
         let headers = Headers(&parts.headers);
         let caller = if self.public {
             propagation::get().extract_identity(&headers)
@@ -413,7 +413,7 @@ impl Config {
         let wanted = as_trace.filter(|_| keeps && !continues && !self.public);
 
         // The id is known when the span has started, and stands in its context.
-        let request = Arc::new(ambient::Request::default());
+        let request = Arc::new(data::Request::default());
         let base = if self.public { Context::new() } else { caller.clone() };
         let mut ambient = Ambient::of(&base).map(|ambient| Ambient::clone(ambient)).unwrap_or_default();
         ambient.request = Some(Arc::clone(&request));

@@ -2,7 +2,7 @@
 
 use redis::{ErrorKind, RedisError, RedisResult, ServerError, Value};
 
-use crate::outcome::Outcome;
+use crate::span::outcome::Outcome;
 
 /// How a command has ended.
 pub(super) fn outcome(result: &RedisResult<Value>) -> Outcome {

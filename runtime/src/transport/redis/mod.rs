@@ -116,9 +116,9 @@ use redis::{Client, Cmd, ConnectionAddr, Pipeline, RedisFuture, RedisResult, Val
 
 use self::command::Call;
 pub use self::stream::{Delivery, StreamCommands, fields, inject};
-use crate::callsite::Callsite;
-use crate::current;
-use crate::span::{Opening, Scope, Span, is_off};
+use crate::context::current;
+use crate::span::callsite::Callsite;
+use crate::span::handle::{Opening, Scope, Span, is_off};
 
 static COMMAND: Callsite = Callsite::transport("redis", SpanKind::Client);
 

@@ -6,8 +6,8 @@ use redis::streams::{StreamAddOptions, StreamId, StreamKey};
 use redis::{Arg, Cmd, FromRedisValue, RedisFuture, RedisResult, ToRedisArgs, Value, aio, from_redis_value};
 
 use super::failure;
-use crate::current;
-use crate::origin::Origin;
+use crate::context::current;
+use crate::context::origin::Origin;
 use crate::propagation::{self, PairsMut};
 use crate::transport::messaging::{self, Outgoing};
 

@@ -292,9 +292,13 @@ fn messages_are_linked_with_what_they_tell() {
     capture.run(|| in_span("request", || inject(&mut traced.message)));
     let messages = [traced, received(&[])];
     capture.run(|| {
-        static CALLSITE: crate::callsite::Callsite = crate::callsite::Callsite::transport("all", SpanKind::Consumer);
+        static CALLSITE: crate::span::callsite::Callsite =
+            crate::span::callsite::Callsite::transport("all", SpanKind::Consumer);
         let deliveries = messages.iter().map(|message| Delivery::new(message).group("billing"));
-        crate::span::Opening::new(&CALLSITE).links(deliveries).start(|_| {}).run(|| (), |()| Outcome::default());
+        crate::span::handle::Opening::new(&CALLSITE)
+            .links(deliveries)
+            .start(|_| {})
+            .run(|| (), |()| Outcome::default());
     });
     capture.assert_tree_with(
         &["messaging.batch.message_count"],

@@ -12,8 +12,8 @@ use sqlx::{Describe, Either, Error, Execute, Executor, MySql, SqlStr};
 
 use super::statement::{self, Query};
 use super::{Database, InTransaction, Traced, Transaction, failure};
-use crate::outcome::Outcome;
-use crate::span::Span;
+use crate::span::handle::Span;
+use crate::span::outcome::Outcome;
 
 type BoxFuture<'e, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'e>>;
 type BoxStream<'e, T> = Pin<Box<dyn Stream<Item = Result<T, Error>> + Send + 'e>>;

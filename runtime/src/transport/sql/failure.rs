@@ -3,8 +3,8 @@
 use sqlx::Error;
 use sqlx::mysql::MySqlDatabaseError;
 
-use crate::outcome::Outcome;
-use crate::server_text::of_mysql;
+use crate::redact::server_text::of_mysql;
+use crate::span::outcome::Outcome;
 
 /// How a statement that gave `error` has ended.
 pub(super) fn outcome(error: &Error) -> Outcome {

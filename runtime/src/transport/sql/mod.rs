@@ -90,7 +90,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Executor, MySql};
 
 pub use self::transaction::{InTransaction, Transaction};
-use crate::tags::Tags;
+use crate::tags::set::Tags;
 
 /// What a query runs on, with a span for each statement. Made by [`traced`].
 #[derive(Clone)]

@@ -7,9 +7,9 @@ use sqlx::{Execute, MySql, SqlStr};
 
 use super::Server;
 use super::text::Statement;
-use crate::callsite::Callsite;
-use crate::current;
-use crate::span::{Opening, Span, is_off};
+use crate::context::current;
+use crate::span::callsite::Callsite;
+use crate::span::handle::{Opening, Span, is_off};
 
 static STATEMENT: Callsite = Callsite::transport("mysql", SpanKind::Client);
 

@@ -8,7 +8,7 @@ use sqlx::{Connection, MySql};
 
 use super::executor::ended;
 use super::{Server, Traced, statement};
-use crate::outcome::Outcome;
+use crate::span::outcome::Outcome;
 
 /// A transaction, or a savepoint in one, whose begin and end have spans. Made by
 /// [`Database::begin`](super::Database::begin) and [`Traced::begin`].

@@ -9,11 +9,11 @@ use std::ops::Deref;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceId};
 use opentelemetry::{Context, KeyValue, global};
 
-use crate::ambient::Ambient;
-use crate::caught::caught;
-use crate::current;
-use crate::error_text::{self, Chain};
-use crate::tags::is_read_by_logs;
+use crate::context::current;
+use crate::context::data::Ambient;
+use crate::guard::panics::caught;
+use crate::redact::error_text::{self, Chain};
+use crate::tags::set::is_read_by_logs;
 
 /// Whose failure is told.
 #[derive(Debug, Clone)]
@@ -155,7 +155,7 @@ pub(crate) fn of_job<E: Display + 'static>(error: &E) -> Option<String> {
 }
 
 /// Looks at a returned error of which generated code knows the type, and the runtime does not, for the
-/// errors that have led to it. Works as [`Seen`](crate::outcome::Seen) does, step by step.
+/// errors that have led to it. Works as [`Seen`](crate::span::outcome::Seen) does, step by step.
 #[derive(Debug)]
 pub struct Causes<'a, R>(CausesBoxed<'a, R>);
 

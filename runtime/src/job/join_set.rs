@@ -6,11 +6,11 @@ use std::future::Future;
 use tokio::runtime::Handle;
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::{plain, refused, runtime, unnamed};
-use crate::callsite::Callsite;
+use super::spawn::{plain, refused, runtime, unnamed};
 use crate::jobs::{self, Token};
-use crate::outcome::Outcome;
-use crate::span::Span;
+use crate::span::callsite::Callsite;
+use crate::span::handle::Span;
+use crate::span::outcome::Outcome;
 
 /// Starts jobs in a [`JoinSet`] that stay in the trace. Each method is the traced form of the one
 /// without the suffix; see [`spawn`](crate::spawn) for what a job is. An `Err` is not seen: use

@@ -8,16 +8,16 @@ use futures_core::Stream;
 use opentelemetry::Value;
 use opentelemetry::trace::SpanKind;
 
-use crate::busy::{Busy, is_busy};
-use crate::callsite::Callsite;
-use crate::caught::caught;
-use crate::current;
-use crate::future::{Traced, TracedStream};
-use crate::origin::Origin;
-use crate::outcome::Outcome;
-use crate::span::{Opening, Parent, Rest, Scope, Span, is_off, without_span};
-use crate::tags::{Quiet, Tag, Tags};
-use crate::value::TagValue;
+use crate::context::current;
+use crate::context::origin::Origin;
+use crate::guard::panics::caught;
+use crate::guard::reentrance::{Busy, is_busy};
+use crate::span::callsite::Callsite;
+use crate::span::handle::{Opening, Parent, Rest, Scope, Span, is_off, without_span};
+use crate::span::instrumented::{Traced, TracedStream};
+use crate::span::outcome::Outcome;
+use crate::tags::set::{Quiet, Tag, Tags};
+use crate::tags::value::TagValue;
 
 /// Runs `f` in a span. What [`#[traced]`](macro@crate::traced) is for a function, this is for a
 /// block.

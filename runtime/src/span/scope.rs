@@ -4,12 +4,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use opentelemetry::trace::TraceContextExt as _;
 
-use crate::ambient::Ambient;
-use crate::busy::Busy;
-use crate::current::{self, Attached};
-use crate::outcome::Outcome;
-use crate::span::{Scope, Span, is_off, report_missing};
-use crate::tags::{Quiet, Tags};
+use crate::context::current::{self, Attached};
+use crate::context::data::Ambient;
+use crate::guard::reentrance::Busy;
+use crate::span::handle::{Scope, Span, is_off, report_missing};
+use crate::span::outcome::Outcome;
+use crate::tags::set::{Quiet, Tags};
 
 impl Span {
     /// Runs `body` in the span and ends it, whatever happens.
@@ -93,7 +93,7 @@ impl Tagging {
         Self::default()
     }
 
-    /// Adds tags that leave the process; see [`crate::span::Opening::propagate`].
+    /// Adds tags that leave the process; see [`crate::span::handle::Opening::propagate`].
     pub fn propagate(mut self, fill: impl FnOnce(&mut Tags)) -> Self {
         let busy = Busy::begin();
         if !busy.is_nested() {

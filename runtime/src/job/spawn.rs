@@ -11,24 +11,18 @@ use opentelemetry::trace::TraceContextExt as _;
 use tokio::runtime::Handle;
 use tokio::task::{self, JoinHandle};
 
-use crate::block::Block;
-use crate::busy::is_busy;
-use crate::callsite::Callsite;
-use crate::current;
-use crate::failure::Told;
+use crate::context::current;
+use crate::context::snapshot::Snapshot;
+use crate::guard::reentrance::is_busy;
 use crate::jobs::{self, Token};
-use crate::outcome::Outcome;
-use crate::snapshot::Snapshot;
-use crate::span::{Opening, Span, without_span};
-use crate::tags::Tags;
+use crate::span::builder::Block;
+use crate::span::callsite::Callsite;
+use crate::span::failure::Told;
+use crate::span::handle::{Opening, Span, without_span};
+use crate::span::outcome::Outcome;
+use crate::tags::set::Tags;
 
-#[cfg(feature = "rayon")]
-pub mod rayon;
-mod sent;
-mod set;
-
-pub use sent::{Gives, gives, takes};
-pub use set::{JoinSetExt, TryJoinSetExt};
+pub use super::sent::{Gives, gives, takes};
 
 /// Starts `future` as a detached job. The drop-in for [`tokio::spawn`].
 ///
@@ -306,7 +300,7 @@ pub(crate) fn plain<R>(_: &R) -> Outcome {
 
 /// What runs in place of a job that comes after the doors were closed, until it is aborted. Another
 /// worker may be faster than that, so the job itself must not be what it polls.
-async fn refused<F: Future>(job: F) -> F::Output {
+pub(super) async fn refused<F: Future>(job: F) -> F::Output {
     let _never_polled = job;
     std::future::pending().await
 }
@@ -351,7 +345,7 @@ fn named(part: &str) -> Option<&str> {
 }
 
 #[track_caller]
-fn runtime(job: &str) -> Handle {
+pub(super) fn runtime(job: &str) -> Handle {
     let Ok(handle) = Handle::try_current() else {
         panic!(
             "the detached job `{job}` was started outside a Tokio runtime; call it from async code, enter a runtime first \
@@ -445,7 +439,7 @@ impl Span {
             .unwrap_or_else(|error| panic!("the operating system cannot start the thread `{name}`: {error}"))
     }
 
-    fn closure<F, R, O>(self, f: F, outcome: O) -> impl FnOnce() -> R + Send + 'static
+    pub(super) fn closure<F, R, O>(self, f: F, outcome: O) -> impl FnOnce() -> R + Send + 'static
     where
         F: FnOnce() -> R + Send + 'static,
         O: FnOnce(&R) -> Outcome + Send + 'static,

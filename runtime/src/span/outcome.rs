@@ -7,9 +7,9 @@ use std::fmt::{Debug, Display};
 use opentelemetry::trace::{SpanRef, Status, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue, Value};
 
-use crate::error_text;
-use crate::failure::{self, Failed, Told, steps};
-use crate::value::within_bounds;
+use crate::redact::error_text;
+use crate::span::failure::{self, Failed, Told, steps};
+use crate::tags::value::within_bounds;
 
 /// How a call that ran to its end has ended.
 #[derive(Debug, Default)]
@@ -182,7 +182,7 @@ impl Failure {
     /// An answer that tells of a failure further up may name this one as its cause.
     #[cfg(feature = "http")]
     fn tell_request(&self, context: &Context) {
-        let request = crate::ambient::Ambient::of(context).and_then(|ambient| ambient.request.as_ref());
+        let request = crate::context::data::Ambient::of(context).and_then(|ambient| ambient.request.as_ref());
         if let (true, Some(request), Some(message)) = (self.exception, request, &self.message) {
             request.note(message);
         }

@@ -5,7 +5,7 @@
 
 use opentelemetry::{Context, ContextGuard};
 
-use crate::busy::Busy;
+use crate::guard::reentrance::Busy;
 
 /// Is destroyed before OpenTelemetry's thread-local, because it comes into being after it.
 struct Herald;

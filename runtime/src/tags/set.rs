@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use opentelemetry::baggage::{Baggage, BaggageExt as _};
 use opentelemetry::{Context, Key, KeyValue, StringValue, Value, global};
 
-use crate::ambient::{self, Ambient};
-use crate::caught::caught;
-use crate::current;
-use crate::secret;
-use crate::value::{TagValue, bound, whole};
+use crate::context::current;
+use crate::context::data::{self, Ambient};
+use crate::guard::panics::caught;
+use crate::tags::secret;
+use crate::tags::value::{TagValue, bound, whole};
 
 /// The value of one tag on its way to a span.
 #[derive(Debug)]
@@ -374,7 +374,7 @@ impl Tags {
             ambient.tags = tags;
         }
         let Some(baggage) = baggage else { return Some(ambient.put(context)) };
-        ambient.baggage = Some(ambient::entries(&baggage).collect());
+        ambient.baggage = Some(data::entries(&baggage).collect());
         Some(ambient.put(&context.with_baggage(baggage)))
     }
 }
@@ -393,7 +393,7 @@ fn changed(baggage: &Baggage, tags: &[KeyValue], propagated: Vec<(&'static str, 
         tag.is_some_and(|tag| tag.value.as_str() != value.as_str())
             && !propagated.iter().any(|(propagated, _)| *propagated == key.as_str())
     };
-    let stays = ambient::entries(baggage).filter(|(key, (value, _))| !is_stale(key, value)).collect::<Vec<_>>();
+    let stays = data::entries(baggage).filter(|(key, (value, _))| !is_stale(key, value)).collect::<Vec<_>>();
     let is_known = |(key, value): &(&str, String)| baggage.get(key).is_some_and(|member| member.as_str() == value);
     if stays.len() == baggage.len() && propagated.iter().all(is_known) {
         return None;

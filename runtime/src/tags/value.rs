@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use opentelemetry::{Array, SpanId, StringValue, TraceId, Value};
 
-use crate::caught::caught;
+use crate::guard::panics::caught;
 
 /// A text value longer than this many bytes is cut at a character boundary and marked with `…`.
 pub const MAX_TEXT_BYTES: usize = 1024;

@@ -8,16 +8,16 @@ use opentelemetry::trace::TraceId;
 use opentelemetry::trace::{Link, SpanBuilder, SpanContext, SpanKind, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue, global};
 
-use crate::ambient::{self, Ambient};
-use crate::busy::{Busy, is_busy};
-use crate::callsite::Callsite;
-use crate::current::{self, Attached};
-use crate::failure::Told;
-use crate::origin::Origin;
-use crate::outcome::{self, Given, Outcome};
-use crate::snapshot::Snapshot;
-use crate::source;
-use crate::tags::{Quiet, Tags};
+use crate::context::current::{self, Attached};
+use crate::context::data::{self, Ambient};
+use crate::context::origin::Origin;
+use crate::context::snapshot::Snapshot;
+use crate::guard::reentrance::{Busy, is_busy};
+use crate::span::callsite::Callsite;
+use crate::span::failure::Told;
+use crate::span::outcome::{self, Given, Outcome};
+use crate::span::tracer;
+use crate::tags::set::{Quiet, Tags};
 
 /// A span that is about to start.
 ///
@@ -92,7 +92,7 @@ impl<'a> Opening<'a> {
         self.rest().name = Some(name);
     }
 
-    /// Asks for `id` as the id of the trace, if the span begins one. See [`source::want`] for who
+    /// Asks for `id` as the id of the trace, if the span begins one. See [`tracer::want`] for who
     /// hears it.
     #[cfg(feature = "http")]
     pub(crate) fn trace_id(&mut self, id: TraceId) {
@@ -308,7 +308,7 @@ impl Rest {
         let kind = self.kind.unwrap_or_else(|| callsite.kind.clone());
         let links = (!self.links.is_empty()).then_some(self.links);
         #[cfg(feature = "http")]
-        let _wanted = self.trace_id.map(source::want);
+        let _wanted = self.trace_id.map(tracer::want);
         begin(callsite, name, kind, links, self.tags, parent, changed)
     }
 }
@@ -362,7 +362,7 @@ fn begin(
     let ambient = Ambient::of(parent);
     let enriched = tags.finish(parent, ambient.map_or(&[][..], |ambient| &ambient.tags));
     #[cfg(feature = "otlp")]
-    let listed = crate::open::is_listed().then(|| name.clone());
+    let listed = crate::span::registry::is_listed().then(|| name.clone());
     let (given, missing) = (Given::among(tags.given()), tags.take_missing());
     // Not set one by one, which would drop what was there.
     let builder =
@@ -372,7 +372,7 @@ fn begin(
     let source = ambient.and_then(|ambient| ambient.source.as_ref());
     let started = match source {
         Some(source) => source.start(builder, base),
-        None => source::start(builder, base),
+        None => tracer::start(builder, base),
     };
     let Some(context) = started else {
         return Span(match enriched {
@@ -390,7 +390,7 @@ fn begin(
         report_missing(&missing, &context);
     }
     #[cfg(feature = "otlp")]
-    let ticket = listed.and_then(|name| crate::open::list(&context, name, callsite.place));
+    let ticket = listed.and_then(|name| crate::span::registry::list(&context, name, callsite.place));
     Span(Scope::Open(Open {
         context,
         done: false,
@@ -431,7 +431,7 @@ pub(crate) fn is_off(parent: &Context) -> bool {
 /// suppressed.
 fn sent_where_current(context: Context) -> Context {
     let current = current::get();
-    let context = ambient::with_source_of(&current, context);
+    let context = data::with_source_of(&current, context);
     if current.is_telemetry_suppressed() { context.with_telemetry_suppressed() } else { context }
 }
 
@@ -622,7 +622,7 @@ pub(crate) struct Open {
     told: Option<Told>,
     /// Its place among the open spans.
     #[cfg(feature = "otlp")]
-    ticket: Option<crate::open::Ticket>,
+    ticket: Option<crate::span::registry::Ticket>,
 }
 
 impl Open {

@@ -6,9 +6,9 @@ use opentelemetry::Context;
 use opentelemetry::baggage::{Baggage, BaggageExt as _};
 use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceState};
 
-use crate::ambient::{self, Ambient, BaggageEntry};
-use crate::current::{self, Attached};
-use crate::origin::Origin;
+use crate::context::current::{self, Attached};
+use crate::context::data::{self, Ambient, BaggageEntry};
+use crate::context::origin::Origin;
 
 /// Where in which trace the code that captured it was: the current span's identity (trace id, span
 /// id, flags, trace state), the baggage and the tags.
@@ -75,7 +75,7 @@ impl Snapshot {
             && known.iter().all(|(key, member)| baggage.get_with_metadata(key) == Some(member));
         Self {
             identity: Identity::of(context.span().span_context()),
-            baggage: (!same).then(|| ambient::entries(baggage).collect()),
+            baggage: (!same).then(|| data::entries(baggage).collect()),
             ambient,
             suppressed: context.is_telemetry_suppressed(),
         }

@@ -2,10 +2,10 @@
 
 use std::fmt::Display;
 
-use super::{plain, unnamed};
-use crate::callsite::Callsite;
-use crate::outcome::Outcome;
-use crate::snapshot::Snapshot;
+use super::spawn::{plain, unnamed};
+use crate::context::snapshot::Snapshot;
+use crate::span::callsite::Callsite;
+use crate::span::outcome::Outcome;
 
 /// Starts `f` on rayon's pool as a detached job. The drop-in for [`rayon::spawn`]; otherwise like
 /// [`crate::spawn`].

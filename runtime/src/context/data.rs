@@ -21,7 +21,7 @@ pub(crate) struct Ambient {
     pub(crate) baggage: Option<Arc<[BaggageEntry]>>,
     /// The part of the caller's `tracestate` that OpenTelemetry's type cannot hold.
     #[cfg(feature = "propagation")]
-    pub(crate) trace_state: Option<Arc<crate::trace_state::ForeignTraceState>>,
+    pub(crate) trace_state: Option<Arc<crate::propagation::trace_state::ForeignTraceState>>,
     /// The trace that has come in with B3's debug flag.
     #[cfg(feature = "propagation")]
     pub(crate) b3_debug: Option<opentelemetry::trace::TraceId>,

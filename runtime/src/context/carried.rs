@@ -4,9 +4,9 @@ use std::future::Future;
 
 use opentelemetry::Context;
 
-use crate::future::WithSnapshot;
-use crate::origin::Origin;
-use crate::snapshot::Snapshot;
+use crate::context::origin::Origin;
+use crate::context::snapshot::Snapshot;
+use crate::span::instrumented::WithSnapshot;
 
 /// A message with the context it was made in, for channels and the mailboxes of actors.
 ///

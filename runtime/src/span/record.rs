@@ -7,11 +7,11 @@ use std::fmt::{Debug, Display};
 use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry::{Context, Key, KeyValue};
 
-use crate::caught::caught;
-use crate::current;
-use crate::error_text::{self, Chain};
-use crate::outcome::exception;
-use crate::value::{DebugValue, DisplayValue, TagValue, within_bounds};
+use crate::context::current;
+use crate::guard::panics::caught;
+use crate::redact::error_text::{self, Chain};
+use crate::span::outcome::exception;
+use crate::tags::value::{DebugValue, DisplayValue, TagValue, within_bounds};
 
 /// Records a fact that was learnt half-way as an attribute of the current span.
 ///

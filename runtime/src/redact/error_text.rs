@@ -5,9 +5,9 @@ use std::error::Error;
 use std::fmt::{self, Arguments};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::caught::caught;
-use crate::redact::Rules;
-use crate::value::{bounded, text_within};
+use crate::guard::panics::caught;
+use crate::redact::url::Rules;
+use crate::tags::value::{bounded, text_within};
 
 /// What is recorded of the text of an error: what its `Display` or `Debug` says, the message of a panic,
 /// what a server has answered.
@@ -105,7 +105,7 @@ pub(crate) fn of(arguments: Arguments<'_>) -> Option<String> {
         Cow::Borrowed(_) => seen,
     };
     #[cfg(any(feature = "redis", feature = "sql"))]
-    let shown = crate::server_text::redacted(shown.into()).into_owned();
+    let shown = crate::redact::server_text::redacted(shown.into()).into_owned();
     Some(kept(redacted(&kind, shown)))
 }
 

@@ -7,8 +7,8 @@ use std::thread;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-use crate::outcome::Outcome;
-use crate::span::Span;
+use crate::span::handle::Span;
+use crate::span::outcome::Outcome;
 
 /// An argument of a detached job.
 #[diagnostic::on_unimplemented(

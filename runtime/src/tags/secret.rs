@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use opentelemetry::{Array, StringValue, Value};
 use siphasher::sip128::{Hasher128, SipHasher24};
 
-use crate::value::{MAX_LIST_LEN, MAX_TEXT_BYTES};
+use crate::tags::value::{MAX_LIST_LEN, MAX_TEXT_BYTES};
 
 static KEY: OnceLock<[u8; 16]> = OnceLock::new();
 

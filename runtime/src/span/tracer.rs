@@ -13,7 +13,7 @@ use opentelemetry::trace::{
 };
 use opentelemetry::{Context, InstrumentationScope, global};
 
-use crate::ambient::Source;
+use crate::context::data::Source;
 
 struct Typed<T>(T);
 

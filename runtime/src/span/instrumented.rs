@@ -11,11 +11,11 @@ use futures_core::Stream;
 use opentelemetry::Context;
 use pin_project_lite::pin_project;
 
-use crate::busy::Busy;
-use crate::current;
-use crate::outcome::Outcome;
-use crate::snapshot::Snapshot;
-use crate::span::{Scope, Span};
+use crate::context::current;
+use crate::context::snapshot::Snapshot;
+use crate::guard::reentrance::Busy;
+use crate::span::handle::{Scope, Span};
+use crate::span::outcome::Outcome;
 
 pin_project! {
     /// A future that runs in a span. The span ends when the future does: with its value, with its

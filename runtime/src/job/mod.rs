@@ -1,0 +1,10 @@
+//! Detached jobs: how they start, and who counts them.
+
+mod join_set;
+#[cfg(feature = "rayon")]
+pub mod rayon;
+mod sent;
+pub(crate) mod spawn;
+pub mod tracker;
+
+pub use join_set::{JoinSetExt, TryJoinSetExt};

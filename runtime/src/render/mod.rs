@@ -1,0 +1,3 @@
+//! The tree of a trace, as the console and tests show it.
+
+pub(crate) mod tree;
