@@ -2,7 +2,7 @@
 //! JSON.
 //!
 //! ```text
-//! cargo run --example logs
+//! cargo run --example logs --features log
 //! ```
 //!
 //! No function here opens a `tracing` span. The ids are those of the spans that `#[traced]` and

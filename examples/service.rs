@@ -2,8 +2,8 @@
 //! time.
 //!
 //! ```text
-//! cargo run --example service                                      # prints its traces as trees
-//! OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4317 cargo run --example service
+//! cargo run --example service --features otlp                      # prints its traces as trees
+//! OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4317 cargo run --example service --features otlp
 //! curl -X POST http://127.0.0.1:3000/tenants/acme/orders/1001
 //! ```
 //!

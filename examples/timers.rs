@@ -1,7 +1,7 @@
 //! Timers: an interval, a cron job, and a delayed job, each with the trace it ought to have.
 //!
 //! ```text
-//! cargo run --example timers
+//! cargo run --example timers --features timers
 //! ```
 //!
 //! Needs no server, and ends by itself after a few seconds. What is worth a look:
