@@ -75,6 +75,8 @@
 
 mod executor;
 mod failure;
+mod lexer;
+mod parse;
 mod statement;
 mod summary;
 #[cfg(test)]

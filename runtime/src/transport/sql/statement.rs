@@ -6,7 +6,7 @@ use sqlx::mysql::{MySqlArguments, MySqlStatement};
 use sqlx::{Execute, MySql, SqlStr};
 
 use super::Server;
-use super::text::Statement;
+use super::parse::Statement;
 use crate::context::current;
 use crate::span::callsite::Callsite;
 use crate::span::handle::{Opening, Span, is_off};

@@ -1,440 +1,300 @@
-//! What a statement does to which tables, in a few words: `db.query.summary`.
+//! `db.query.summary`: the operations of a statement and the tables they apply to.
+//!
+//! Follows [Generating a summary of the query]. This is not a parser: it knows where a table is named, and skips
+//! everything else.
+//!
+//! [Generating a summary of the query]: https://opentelemetry.io/docs/specs/semconv/db/database-spans/#generating-a-summary-of-the-query
 
-use super::text::Token;
+use std::borrow::Cow;
+use std::iter::Peekable;
 
-/// The specification asks for at most this many bytes.
+use super::lexer::Token;
+
+/// The limit of the semantic conventions. They count characters, we count bytes.
 const MAX_SUMMARY: usize = 255;
 
-/// Nobody writes by hand what is nested deeper.
-const MAX_DEPTH: usize = 64;
+/// How many names of a `WITH` are told apart from tables.
+const MAX_COMMON_TABLES: usize = 64;
 
-/// Follows the tokens of a statement. It knows where tables stand, and nothing else of the grammar.
-#[derive(Debug, Default)]
+/// The first words of statements.
+const OPERATIONS: &str = "SELECT INSERT UPDATE DELETE REPLACE CREATE ALTER DROP TRUNCATE RENAME CALL LOAD EXPLAIN \
+    DESCRIBE DESC SHOW SET USE DO BEGIN START COMMIT ROLLBACK SAVEPOINT RELEASE LOCK UNLOCK GRANT REVOKE ANALYZE \
+    CHECK OPTIMIZE REPAIR FLUSH KILL PREPARE EXECUTE DEALLOCATE HANDLER VALUES XA";
+
+/// What is created, altered and dropped.
+const OBJECTS: &str = "TABLE TABLES VIEW INDEX DATABASE SCHEMA USER ROLE PROCEDURE FUNCTION TRIGGER EVENT SERVER \
+    TABLESPACE SEQUENCE PACKAGE";
+
+/// Words that may precede the name of a table.
+const MODIFIERS: &str = "LOW_PRIORITY HIGH_PRIORITY DELAYED QUICK IGNORE INTO TABLE IF NOT EXISTS LATERAL";
+
+#[derive(Debug)]
 pub(super) struct Summary {
-    text: String,
-    full: bool,
-    operation: Option<String>,
-    /// The different tables, as far as it matters: there may be none, one, or more.
-    tables: Tables,
-    statements: usize,
-    /// Whether the current statement has begun.
-    begun: bool,
-    /// The statement that was written of last; the first is 1.
-    written: usize,
-    state: State,
-    parens: Vec<Paren>,
-    /// The main operation is still to come: the statement began with `WITH`.
-    with: bool,
-    /// Names that `WITH` has given to queries, which are no tables.
-    named_queries: Vec<String>,
-    /// The name that is being read; it may get longer by `.name`.
-    name: Option<String>,
-}
-
-#[derive(Debug, Default)]
-enum Tables {
-    #[default]
-    None,
-    One(String),
-    Several,
-}
-
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// At the start of a statement.
-    #[default]
-    Start,
-    /// Behind `CREATE`, `ALTER`, `DROP`: what kind of thing comes next?
-    Object,
-    /// Behind the name of an index: `ON` comes next.
-    Index,
-    /// Where a table has to be.
-    Table,
-    /// Behind a table.
-    Named,
-    /// Behind the dot in `schema.table`.
-    Dot,
-    /// Behind `AS`.
-    Alias,
-    /// Behind the alias of a table.
-    Aliased,
-    /// Behind `(` where no table has to be.
-    Open,
-    /// Behind `LOAD DATA`.
-    Load,
-    /// Anywhere else.
-    Rest,
-    /// Where nothing more is of interest.
-    Done,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Paren {
-    /// Stands where a table has to be.
-    table: bool,
-    /// Holds a query.
-    query: bool,
+    /// All operations and tables, in order.
+    pub(super) text: Option<String>,
+    /// The main operation, if there is exactly one statement.
+    pub(super) operation: Option<String>,
+    /// The table, if there is exactly one statement, with exactly one table.
+    pub(super) table: Option<String>,
 }
 
 impl Summary {
-    pub(super) fn token(&mut self, token: Token<'_>) {
-        if self.state != State::Named && self.state != State::Dot {
-            self.end_name();
-        }
-        match token {
-            Token::Sign(';') => {
-                self.end_name();
-                self.parens.clear();
-                self.with = false;
-                self.begun = false;
-                self.state = State::Start;
-            }
-            _ if self.state == State::Done => {}
-            Token::Sign(sign) => self.sign(sign),
-            Token::Word(word) => self.word(word),
-            Token::Quoted(name) => self.name(&name[1..name.len() - 1].replace("``", "`")),
-            // A table in double quotes, or no SQL at all.
-            Token::Literal | Token::Placeholder if self.state == State::Table => self.state = State::Aliased,
-            Token::Literal | Token::Placeholder => {
-                if !matches!(self.state, State::Object | State::Load) {
-                    self.end_name();
-                    self.state = State::Rest;
-                }
-            }
-        }
-    }
-
-    /// The summary, the operation and the table, as far as there are such. `cut`: there may be more.
-    pub(super) fn finish(mut self, cut: bool) -> (Option<String>, Option<String>, Option<String>) {
-        self.end_name();
-        let single = self.statements == 1;
-        let called = self.operation.as_deref().is_some_and(|operation| operation.eq_ignore_ascii_case("call"));
-        let table = match std::mem::take(&mut self.tables) {
-            Tables::One(table) if single && !cut && !called => Some(table),
-            _ => None,
+    /// Reads all of `tokens`, among which there must be no [`Token::Space`].
+    pub(super) fn of<'a>(tokens: impl Iterator<Item = Token<'a>>) -> Self {
+        let mut reader = Reader {
+            tokens: tokens.peekable(),
+            position: Position::Start,
+            outer: Vec::new(),
+            common_tables: Vec::new(),
+            statements: 0,
+            separator: "",
+            operation: None,
+            table: None,
+            several_tables: false,
+            text: String::new(),
+            full: false,
         };
-        (Some(self.text).filter(|text| !text.is_empty()), self.operation.filter(|_| single), table)
-    }
-
-    fn sign(&mut self, sign: char) {
-        match (sign, self.state) {
-            ('.', State::Named) => {
-                self.state = if self.name.is_some() { State::Dot } else { State::Rest };
-                return;
-            }
-            (',', State::Named | State::Aliased) => self.state = State::Table,
-            ('(', state) => {
-                if self.parens.len() == MAX_DEPTH {
-                    self.state = State::Done;
-                    return;
-                }
-                self.parens.push(Paren { table: state == State::Table, query: state == State::Start });
-                if !matches!(state, State::Table | State::Start) {
-                    self.state = State::Open;
-                }
-            }
-            (')', _) => {
-                let table = self.parens.pop().is_some_and(|paren| paren.table);
-                self.end_name();
-                self.state = if table { State::Named } else { State::Rest };
-                return;
-            }
-            (_, State::Start | State::Object | State::Load) => {}
-            _ => self.state = State::Rest,
+        while let Some(token) = reader.tokens.next() {
+            reader.token(token);
         }
-        self.end_name();
-    }
-
-    fn name(&mut self, name: &str) {
-        match self.state {
-            State::Dot => {
-                if let Some(whole) = &mut self.name {
-                    whole.push('.');
-                    whole.push_str(name);
-                }
-                self.state = State::Named;
-            }
-            State::Table => {
-                self.name = Some(name.to_owned());
-                self.state = State::Named;
-            }
-            State::Named | State::Alias => {
-                self.end_name();
-                self.state = State::Aliased;
-            }
-            State::Object | State::Index | State::Load => {}
-            _ => {
-                if self.with && self.parens.is_empty() {
-                    self.named_queries.push(name.to_owned());
-                }
-                self.state = State::Rest;
-            }
+        let single = reader.statements == 1;
+        Self {
+            text: Some(reader.text).filter(|text| !text.is_empty()),
+            operation: reader.operation.filter(|_| single),
+            table: reader.table.filter(|_| single && !reader.several_tables),
         }
     }
+}
 
-    fn word(&mut self, word: &str) {
-        if self.state == State::Dot {
-            return self.name(word);
+/// Where in a statement, or between a pair of parentheses, the reader is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Position {
+    /// Before the first word of a statement.
+    Start,
+    /// After `WITH` or `EXPLAIN`: the main operation follows.
+    Prefix,
+    /// In a query, but not in its list of tables.
+    Query,
+    /// In a list of tables, where a comma precedes another one.
+    Tables,
+    /// In an expression, or after the only table of a statement.
+    Other,
+    /// In what is skipped up to the next statement.
+    Ignored,
+}
+
+struct Reader<'a, T: Iterator<Item = Token<'a>>> {
+    tokens: Peekable<T>,
+    position: Position,
+    /// The positions at which the parentheses around this one were opened.
+    outer: Vec<Position>,
+    /// Names that `WITH` has introduced, which are not tables.
+    common_tables: Vec<String>,
+    statements: usize,
+    /// What precedes the next word of `text`.
+    separator: &'static str,
+    operation: Option<String>,
+    table: Option<String>,
+    several_tables: bool,
+    text: String,
+    full: bool,
+}
+
+impl<'a, T: Iterator<Item = Token<'a>>> Reader<'a, T> {
+    fn token(&mut self, token: Token<'a>) {
+        match (token, self.position) {
+            (Token::Punctuation(';'), _) => {
+                self.position = Position::Start;
+                self.outer.clear();
+            }
+            (_, Position::Ignored) => {}
+            (Token::Word(word), Position::Start) => self.statement(word),
+            (Token::Word(word), _) => self.word(word),
+            (Token::Quoted(_) | Token::Literal | Token::Placeholder, Position::Start) => self.statement(""),
+            (Token::Punctuation('('), Position::Start) => self.open(Position::Start),
+            (Token::Punctuation('('), _) => self.open(Position::Other),
+            (Token::Punctuation(')'), _) => self.position = self.outer.pop().unwrap_or(Position::Other),
+            (Token::Punctuation(','), Position::Tables) => self.table(Position::Tables),
+            (Token::Punctuation(','), Position::Prefix) => self.common_table(),
+            _ => {}
         }
-        let upper = Upper::new(word);
-        let keyword = upper.as_str();
-        match (self.state, keyword) {
-            (State::Start, "WITH") => {
-                self.begin_statement();
-                self.with = true;
-                self.state = State::Rest;
+    }
+
+    fn open(&mut self, inside: Position) {
+        self.outer.push(self.position);
+        self.position = inside;
+    }
+
+    fn statement(&mut self, first: &'a str) {
+        self.statements += 1;
+        self.separator = if self.text.is_empty() { "" } else { "; " };
+        // `(SELECT …) UNION (SELECT …)` is one statement.
+        self.outer.fill(Position::Query);
+        if is_operation(first) {
+            self.operation(first);
+        } else if first.eq_ignore_ascii_case("with") {
+            self.common_table();
+        } else {
+            self.position = Position::Ignored;
+        }
+    }
+
+    fn word(&mut self, word: &'a str) {
+        match (upper(word, &mut [0; 16]), self.position) {
+            ("SELECT", _) | ("INSERT" | "UPDATE" | "DELETE" | "REPLACE", Position::Prefix) => self.operation(word),
+            // After a list of tables, it is `GROUP BY … WITH ROLLUP`.
+            ("WITH", Position::Other | Position::Prefix) => self.common_table(),
+            // `ANALYZE TABLE t UPDATE HISTOGRAM` updates no table.
+            ("TABLE", Position::Prefix) => self.position = Position::Ignored,
+            ("JOIN" | "STRAIGHT_JOIN" | "FROM", Position::Tables) | ("FROM", Position::Query) => {
+                self.table(Position::Tables);
             }
-            (State::Start, _) if is_operation(word) => {
-                self.begin_statement();
-                self.begin(word, keyword);
-            }
-            (State::Start, _) => {
-                self.begin_statement();
-                self.state = State::Done;
-            }
-            (State::Table | State::Open, "SELECT" | "WITH") => {
-                if let Some(paren) = self.parens.last_mut() {
-                    paren.query = true;
-                }
-                self.state = State::Rest;
-                if keyword == "SELECT" {
-                    self.begin(word, keyword);
-                }
-            }
+            // An index hint: `USE INDEX FOR JOIN (i)`.
+            ("FOR", Position::Tables) if self.peek("JOIN") => drop(self.tokens.next()),
             (
-                State::Table,
-                "LOW_PRIORITY" | "HIGH_PRIORITY" | "DELAYED" | "QUICK" | "IGNORE" | "INTO" | "TABLE" | "IF" | "NOT"
-                | "EXISTS" | "LATERAL",
-            ) => {}
-            (State::Table, "DUAL") => self.state = State::Aliased,
-            (State::Table, _) => self.name(word),
-            (State::Object, _) => self.object(word, keyword),
-            (State::Index, "ON") | (State::Load, "INTO") => self.state = State::Table,
-            (State::Index | State::Load, _) => {}
-            (_, "SELECT") => {
-                self.end_name();
-                self.begin(word, keyword);
-            }
-            (_, "INSERT" | "UPDATE" | "DELETE" | "REPLACE") if self.with && self.parens.is_empty() => {
-                self.begin(word, keyword);
-            }
-            (_, "FROM") if self.parens.last().is_none_or(|paren| paren.query || paren.table) => {
-                self.end_name();
-                self.state = State::Table;
-            }
-            (_, "JOIN") => {
-                self.end_name();
-                self.state = State::Table;
-            }
-            (_, "STRAIGHT_JOIN") if matches!(self.state, State::Named | State::Aliased) => {
-                self.end_name();
-                self.state = State::Table;
-            }
-            (State::Named, "AS") => {
-                self.end_name();
-                self.state = State::Alias;
-            }
-            (State::Named, _) => {
-                self.end_name();
-                self.state = if is_clause(keyword) { State::Rest } else { State::Aliased };
-            }
-            (State::Alias, _) => self.state = State::Aliased,
-            (_, "RECURSIVE" | "AS") => self.state = State::Rest,
-            _ => {
-                if self.with && self.parens.is_empty() {
-                    self.named_queries.push(word.to_owned());
-                }
-                self.state = State::Rest;
-            }
+                "WHERE" | "SET" | "GROUP" | "HAVING" | "ORDER" | "LIMIT" | "WINDOW" | "INTO" | "UNION" | "EXCEPT"
+                | "INTERSECT" | "RETURNING" | "UPDATE" | "SHARE",
+                Position::Tables,
+            ) => self.position = Position::Query,
+            _ => {}
         }
     }
 
-    fn begin_statement(&mut self) {
-        if self.begun {
+    fn operation(&mut self, word: &'a str) {
+        // The queries that `WITH` names precede the main operation.
+        if self.outer.first() != Some(&Position::Prefix) {
+            self.operation.get_or_insert_with(|| word.to_owned());
+        }
+        self.push(word);
+        match upper(word, &mut [0; 16]) {
+            "SELECT" | "DELETE" => self.position = Position::Query,
+            "UPDATE" => self.table(Position::Tables),
+            "INSERT" | "REPLACE" | "TRUNCATE" => self.table(Position::Other),
+            "LOAD" if self.peek("DATA XML") && self.skip_to("INTO").is_some() => self.table(Position::Other),
+            "DROP" | "RENAME" => self.object(Position::Tables),
+            "CREATE" | "ALTER" => self.object(Position::Other),
+            "CALL" => {
+                self.position = Position::Other;
+                if let Some(procedure) = self.name() {
+                    self.push(&procedure);
+                }
+            }
+            "EXPLAIN" | "DESCRIBE" | "DESC" | "ANALYZE" => self.position = Position::Prefix,
+            _ => self.position = Position::Ignored,
+        }
+    }
+
+    /// Reads what is created, altered or dropped. Only tables are named in a summary: the definitions of other
+    /// things contain statements, users and passwords.
+    fn object(&mut self, position: Position) {
+        self.position = position;
+        let Some(kind) = self.skip_to(OBJECTS) else { return };
+        self.push(kind);
+        if let Some(operation) = &mut self.operation {
+            operation.push(' ');
+            operation.push_str(kind);
+        }
+        match upper(kind, &mut [0; 16]) {
+            "TABLE" | "TABLES" | "VIEW" => self.table(position),
+            "INDEX" if self.skip_to("ON").is_some() => self.table(position),
+            _ => self.position = Position::Ignored,
+        }
+    }
+
+    /// Reads the name of a table, if there is one. `position`: what comes after it.
+    fn table(&mut self, position: Position) {
+        self.position = position;
+        let is_open = |token: &Token<'_>| position == Position::Tables && *token == Token::Punctuation('(');
+        while self.peek(MODIFIERS) || self.tokens.peek().is_some_and(is_open) {
+            if self.tokens.next().is_some_and(|token| is_open(&token)) {
+                self.open(Position::Tables);
+            }
+        }
+        if self.peek("SELECT WITH VALUES") {
+            self.position = Position::Other;
             return;
         }
-        self.begun = true;
-        self.statements += 1;
-    }
-
-    /// An operation: the main one, unless a query that `WITH` names is still being read.
-    fn begin(&mut self, word: &str, keyword: &str) {
-        self.push(word);
-        if !self.with || self.parens.is_empty() {
-            self.operation.get_or_insert_with(|| word.to_owned());
-            self.with = false;
-        }
-        self.state = match keyword {
-            "INSERT" | "REPLACE" | "UPDATE" | "TRUNCATE" | "CALL" => State::Table,
-            "SELECT" | "DELETE" => State::Rest,
-            "CREATE" | "ALTER" | "DROP" | "RENAME" => State::Object,
-            "LOAD" => State::Load,
-            "EXPLAIN" => State::Start,
-            _ => State::Done,
-        };
-    }
-
-    /// Behind `CREATE` and its like. Of a table the name counts; the definitions of other things hold
-    /// statements, users or passwords.
-    fn object(&mut self, word: &str, keyword: &str) {
-        let next = match keyword {
-            "TABLE" | "VIEW" => State::Table,
-            "INDEX" => State::Index,
-            "DATABASE" | "SCHEMA" | "USER" | "ROLE" | "PROCEDURE" | "FUNCTION" | "TRIGGER" | "EVENT" | "SERVER"
-            | "TABLESPACE" | "SEQUENCE" | "PACKAGE" => State::Done,
-            _ => return,
-        };
-        self.push(word);
-        if let Some(operation) = &mut self.operation {
-            if self.statements == 1 {
-                operation.push(' ');
-                operation.push_str(word);
-            }
-        }
-        self.state = next;
-    }
-
-    fn end_name(&mut self) {
-        let Some(name) = self.name.take() else { return };
-        if self.named_queries.contains(&name) {
+        let is_dual = self.peek("DUAL");
+        let Some(name) = self.name() else { return };
+        // `JSON_TABLE(…)`
+        let is_function = self.tokens.peek().is_some_and(is_open);
+        if is_dual || is_function || self.common_tables.contains(&name) {
             return;
         }
         self.push(&name);
-        match &self.tables {
-            Tables::None => self.tables = Tables::One(name),
-            Tables::One(other) if *other == name => {}
-            _ => self.tables = Tables::Several,
+        self.several_tables |= self.table.as_ref().is_some_and(|table| *table != name);
+        self.table = Some(name);
+    }
+
+    /// Reads the name that `WITH` gives to a query.
+    fn common_table(&mut self) {
+        self.position = Position::Prefix;
+        if self.peek("RECURSIVE") {
+            self.tokens.next();
         }
+        let name = self.name().filter(|_| self.common_tables.len() < MAX_COMMON_TABLES);
+        self.common_tables.extend(name);
     }
 
-    fn push(&mut self, word: &str) {
-        let before = match std::mem::replace(&mut self.written, self.statements) {
-            _ if self.text.is_empty() => "",
-            last if last < self.statements => "; ",
-            _ => " ",
+    /// Reads a name, which may be qualified: `shop.orders`.
+    fn name(&mut self) -> Option<String> {
+        let mut name = self.identifier()?.into_owned();
+        while self.tokens.next_if_eq(&Token::Punctuation('.')).is_some() {
+            let Some(part) = self.identifier() else { break };
+            name = name + "." + &part;
+        }
+        Some(name)
+    }
+
+    fn identifier(&mut self) -> Option<Cow<'a, str>> {
+        let name = match *self.tokens.peek()? {
+            Token::Word(word) => word.into(),
+            Token::Quoted(quoted) => quoted[1..quoted.len() - 1].replace("``", "`").into(),
+            _ => return None,
         };
-        self.push_text(before, word);
+        self.tokens.next();
+        Some(name)
     }
 
-    /// Never cuts a name.
-    fn push_text(&mut self, before: &str, word: &str) {
-        self.full |= self.text.len() + before.len() + word.len() > MAX_SUMMARY;
+    /// Goes to the first of `keywords` in this statement.
+    fn skip_to(&mut self, keywords: &str) -> Option<&'a str> {
+        while let Some(token) = self.tokens.next_if(|token| *token != Token::Punctuation(';')) {
+            match token {
+                Token::Word(word) if is_one_of(word, keywords) => return Some(word),
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// Whether one of `keywords` comes next.
+    fn peek(&mut self, keywords: &str) -> bool {
+        matches!(self.tokens.peek(), Some(Token::Word(word)) if is_one_of(word, keywords))
+    }
+
+    /// Appends an operation or a table. Neither is ever cut in two.
+    fn push(&mut self, word: &str) {
+        let separator = std::mem::replace(&mut self.separator, " ");
+        self.full |= self.text.len() + separator.len() + word.len() > MAX_SUMMARY;
         if !self.full {
-            self.text.push_str(before);
+            self.text.push_str(separator);
             self.text.push_str(word);
         }
     }
 }
 
-/// A word in upper case, empty if it is too long to be a keyword.
-struct Upper {
-    bytes: [u8; 16],
-    length: usize,
-}
-
-impl Upper {
-    fn new(word: &str) -> Self {
-        let mut bytes = [0; 16];
-        let length = if word.is_ascii() && word.len() <= bytes.len() { word.len() } else { 0 };
-        for (upper, byte) in bytes.iter_mut().zip(&word.as_bytes()[..length]) {
-            *upper = byte.to_ascii_uppercase();
-        }
-        Self { bytes, length }
-    }
-
-    fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
-    }
-}
-
-/// The first words that statements have.
 pub(super) fn is_operation(word: &str) -> bool {
-    matches!(
-        Upper::new(word).as_str(),
-        "SELECT"
-            | "INSERT"
-            | "UPDATE"
-            | "DELETE"
-            | "REPLACE"
-            | "CREATE"
-            | "ALTER"
-            | "DROP"
-            | "TRUNCATE"
-            | "RENAME"
-            | "CALL"
-            | "LOAD"
-            | "EXPLAIN"
-            | "DESCRIBE"
-            | "DESC"
-            | "SHOW"
-            | "SET"
-            | "USE"
-            | "DO"
-            | "BEGIN"
-            | "START"
-            | "COMMIT"
-            | "ROLLBACK"
-            | "SAVEPOINT"
-            | "RELEASE"
-            | "LOCK"
-            | "UNLOCK"
-            | "GRANT"
-            | "REVOKE"
-            | "ANALYZE"
-            | "CHECK"
-            | "OPTIMIZE"
-            | "REPAIR"
-            | "FLUSH"
-            | "KILL"
-            | "PREPARE"
-            | "EXECUTE"
-            | "DEALLOCATE"
-            | "HANDLER"
-            | "VALUES"
-            | "XA"
-    )
+    is_one_of(word, OPERATIONS)
 }
 
-/// The words behind a table that are not its alias.
-fn is_clause(keyword: &str) -> bool {
-    matches!(
-        keyword,
-        "WHERE"
-            | "SET"
-            | "ON"
-            | "USING"
-            | "VALUES"
-            | "VALUE"
-            | "LEFT"
-            | "RIGHT"
-            | "INNER"
-            | "CROSS"
-            | "NATURAL"
-            | "OUTER"
-            | "GROUP"
-            | "ORDER"
-            | "HAVING"
-            | "LIMIT"
-            | "UNION"
-            | "EXCEPT"
-            | "INTERSECT"
-            | "FOR"
-            | "LOCK"
-            | "PARTITION"
-            | "USE"
-            | "FORCE"
-            | "IGNORE"
-            | "WINDOW"
-            | "PROCEDURE"
-            | "RETURNING"
-            | "ADD"
-            | "DROP"
-            | "MODIFY"
-            | "CHANGE"
-            | "RENAME"
-            | "ALTER"
-            | "ENGINE"
-            | "LIKE"
-            | "TO"
-    )
+fn is_one_of(word: &str, words: &str) -> bool {
+    words.split(' ').any(|one| one.eq_ignore_ascii_case(word))
+}
+
+/// `word` in upper case, or nothing if it is too long for a keyword.
+fn upper<'b>(word: &str, buffer: &'b mut [u8; 16]) -> &'b str {
+    let Some(upper) = buffer.get_mut(..word.len()) else { return "" };
+    upper.copy_from_slice(word.as_bytes());
+    upper.make_ascii_uppercase();
+    std::str::from_utf8(upper).unwrap_or_default()
 }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::text::Statement;
+use super::parse::Statement;
 
 fn text(sql: &str) -> Option<String> {
     Statement::of(sql).text
@@ -207,6 +207,158 @@ fn summaries_name_operations_and_tables() {
     }
     let nothing = Statement::of("bob FROM orders");
     assert_eq!((nothing.summary, nothing.operation, nothing.table), (None, None, None));
+}
+
+/// Summary, operation and table of a statement, on a line.
+fn summary(sql: &str) -> String {
+    let Statement { summary, operation, table, .. } = Statement::of(sql);
+    let [summary, operation, table] = [summary, operation, table].map(|part| part.unwrap_or_else(|| "-".to_owned()));
+    format!("{summary} | {operation} | {table}")
+}
+
+#[test]
+fn summaries_of_the_semantic_conventions() {
+    let cases = [
+        ("SELECT *\nFROM   wuser_table\nWHERE  username = ?", "SELECT wuser_table | SELECT | wuser_table"),
+        (
+            "INSERT INTO shipping_details (order_id, address) SELECT order_id, address FROM orders WHERE order_id = ?",
+            "INSERT shipping_details SELECT orders | INSERT | -",
+        ),
+        ("SELECT * FROM songs, artists WHERE songs.artist_id = artists.id", "SELECT songs artists | SELECT | -"),
+        (
+            "SELECT order_date FROM (SELECT * FROM orders o JOIN customers c ON o.customer_id = c.customer_id)",
+            "SELECT SELECT orders customers | SELECT | -",
+        ),
+        // Where the conventions keep quotes, we leave out what may be a literal, and write names without backticks.
+        ("SELECT * FROM \"song list\", 'artists', `albums`", "SELECT albums | SELECT | albums"),
+        ("call some_stored_procedure", "call some_stored_procedure | call | -"),
+    ];
+    for (sql, expected) in cases {
+        assert_eq!(summary(sql), expected, "{sql}");
+    }
+}
+
+#[test]
+fn lists_of_tables_go_on_after_joins_and_parentheses() {
+    let cases = [
+        ("SELECT * FROM a JOIN b USING (i), c", "SELECT a b c | SELECT | -"),
+        ("SELECT * FROM a JOIN b ON (a.i, a.j) = (b.i, b.j), c", "SELECT a b c | SELECT | -"),
+        ("SELECT * FROM a LEFT JOIN (b, c) ON a.i = b.i, d", "SELECT a b c d | SELECT | -"),
+        ("SELECT * FROM ((a CROSS JOIN b))", "SELECT a b | SELECT | -"),
+        ("SELECT * FROM a NATURAL JOIN b STRAIGHT_JOIN c", "SELECT a b c | SELECT | -"),
+        ("SELECT STRAIGHT_JOIN x FROM a", "SELECT a | SELECT | a"),
+        ("SELECT * FROM a PARTITION (p, q) AS x, b", "SELECT a b | SELECT | -"),
+        ("SELECT * FROM a USE INDEX (i, j), b", "SELECT a b | SELECT | -"),
+        ("SELECT * FROM a USE INDEX FOR JOIN (i), b", "SELECT a b | SELECT | -"),
+        ("SELECT * FROM a FOR SYSTEM_TIME AS OF NOW() JOIN b", "SELECT a b | SELECT | -"),
+        ("SELECT * FROM a, LATERAL (SELECT * FROM b) x, c", "SELECT a SELECT b c | SELECT | -"),
+        ("SELECT * FROM (VALUES (x), (y)) v, a", "SELECT a | SELECT | a"),
+        ("SELECT * FROM JSON_TABLE(?, '$[*]' COLUMNS (a INT PATH '$')) j JOIN t", "SELECT t | SELECT | t"),
+        ("SELECT a FROM t WHERE (b, c) IN ((1, 2))", "SELECT t | SELECT | t"),
+        ("SELECT a FROM t ORDER BY f(b, c), d", "SELECT t | SELECT | t"),
+        ("SELECT a FROM t GROUP BY b, c WITH ROLLUP HAVING d", "SELECT t | SELECT | t"),
+        ("SELECT a FROM t WINDOW w AS (ORDER BY b), v AS (w)", "SELECT t | SELECT | t"),
+        ("SELECT a INTO @x FROM t LIMIT b, c", "SELECT t | SELECT | t"),
+        ("SELECT a FROM t FOR UPDATE OF t, u SKIP LOCKED", "SELECT t | SELECT | t"),
+        ("SELECT a FROM t LOCK IN SHARE MODE", "SELECT t | SELECT | t"),
+        ("SELECT a FROM t UNION ALL SELECT b FROM u ORDER BY c, d", "SELECT t SELECT u | SELECT | -"),
+        ("SELECT a FROM t UNION VALUES (1, b), (2, c)", "SELECT t | SELECT | t"),
+        ("((SELECT a FROM t) EXCEPT (SELECT a FROM u)) LIMIT 1", "SELECT t SELECT u | SELECT | -"),
+    ];
+    for (sql, expected) in cases {
+        assert_eq!(summary(sql), expected, "{sql}");
+    }
+}
+
+#[test]
+fn summaries_of_statements_that_write() {
+    let cases = [
+        ("INSERT INTO t (a) VALUES ((SELECT max(b) FROM u)), (c)", "INSERT t SELECT u | INSERT | -"),
+        ("INSERT INTO t SELECT * FROM u ON DUPLICATE KEY UPDATE a = b, c = d", "INSERT t SELECT u | INSERT | -"),
+        ("INSERT INTO t SET a = 1, b = 2 ON DUPLICATE KEY UPDATE b = 3", "INSERT t | INSERT | t"),
+        ("INSERT INTO t VALUES (1) AS new(a) ON DUPLICATE KEY UPDATE a = new.a", "INSERT t | INSERT | t"),
+        ("INSERT HIGH_PRIORITY INTO shop . `t` VALUES (1)", "INSERT shop.t | INSERT | shop.t"),
+        ("INSERT INTO t WITH x AS (SELECT 1) SELECT * FROM x", "INSERT t SELECT SELECT | INSERT | t"),
+        ("REPLACE DELAYED t SET a = REPLACE(b, 'x', 'y')", "REPLACE t | REPLACE | t"),
+        ("REPLACE INTO t SELECT * FROM u", "REPLACE t SELECT u | REPLACE | -"),
+        ("UPDATE a JOIN b ON a.i = b.i SET a.x = b.x, a.y = 1", "UPDATE a b | UPDATE | -"),
+        ("UPDATE t SET a = (SELECT max(b) FROM u), c = 1 WHERE d", "UPDATE t SELECT u | UPDATE | -"),
+        ("UPDATE IGNORE t x, (SELECT i FROM u) y SET x.i = y.i", "UPDATE t SELECT u | UPDATE | -"),
+        ("UPDATE t SET a = 1 ORDER BY b, c LIMIT 1", "UPDATE t | UPDATE | t"),
+        ("DELETE a, b FROM a JOIN b JOIN c WHERE a.i = c.i", "DELETE a b c | DELETE | -"),
+        ("DELETE FROM a USING a JOIN b ON a.i = b.i", "DELETE a b | DELETE | -"),
+        ("DELETE FROM a.*, b.* USING a JOIN b", "DELETE a b b | DELETE | -"),
+        ("DELETE QUICK FROM t WHERE a = 1 RETURNING b, c", "DELETE t | DELETE | t"),
+        ("LOAD DATA LOCAL INFILE 'f' REPLACE INTO TABLE t (a, @b) SET c = @b", "LOAD t | LOAD | t"),
+        ("LOAD XML INFILE 'f' INTO TABLE t ROWS IDENTIFIED BY '<r>'", "LOAD t | LOAD | t"),
+        ("LOAD INDEX INTO CACHE t", "LOAD | LOAD | -"),
+        ("CALL shop.restock((SELECT 1), @x)", "CALL shop.restock SELECT | CALL | -"),
+        ("CALL restock", "CALL restock | CALL | -"),
+    ];
+    for (sql, expected) in cases {
+        assert_eq!(summary(sql), expected, "{sql}");
+    }
+}
+
+#[test]
+fn common_tables_are_not_tables() {
+    let cases = [
+        (
+            "WITH a AS (SELECT * FROM t), b AS (SELECT * FROM a) UPDATE u JOIN b SET u.x = b.x",
+            "SELECT t SELECT UPDATE u | UPDATE | -",
+        ),
+        ("SELECT * FROM (WITH x AS (SELECT * FROM t) SELECT * FROM x) y", "SELECT SELECT t SELECT | SELECT | t"),
+        ("(WITH x AS (SELECT * FROM t) SELECT * FROM x)", "SELECT t SELECT | SELECT | t"),
+        (
+            "CREATE VIEW v AS WITH x AS (SELECT * FROM t) SELECT * FROM x",
+            "CREATE VIEW v SELECT t SELECT | CREATE VIEW | -",
+        ),
+        ("WITH `x y` AS (SELECT 1) SELECT * FROM `x y`", "SELECT SELECT | SELECT | -"),
+        ("WITH x", "- | - | -"),
+    ];
+    for (sql, expected) in cases {
+        assert_eq!(summary(sql), expected, "{sql}");
+    }
+}
+
+#[test]
+fn summaries_of_statements_about_tables_and_plans() {
+    let cases = [
+        (
+            "CREATE DEFINER = CURRENT_USER() SQL SECURITY INVOKER VIEW v AS SELECT 1",
+            "CREATE VIEW v SELECT | CREATE VIEW | v",
+        ),
+        ("CREATE USER 'u'@'%' IDENTIFIED BY 'secret'", "CREATE USER | CREATE USER | -"),
+        ("DROP INDEX i ON t", "DROP INDEX t | DROP INDEX | t"),
+        ("DROP VIEW IF EXISTS v, w CASCADE", "DROP VIEW v w | DROP VIEW | -"),
+        ("RENAME TABLE a TO b, c TO d", "RENAME TABLE a c | RENAME TABLE | -"),
+        ("ALTER TABLE t DISABLE KEYS, AUTO_INCREMENT = 5, ADD INDEX i (a)", "ALTER TABLE t | ALTER TABLE | t"),
+        ("CREATE TABLE t LIKE u", "CREATE TABLE t | CREATE TABLE | t"),
+        ("EXPLAIN FORMAT=JSON SELECT * FROM t", "EXPLAIN SELECT t | EXPLAIN | t"),
+        ("EXPLAIN WITH x AS (SELECT 1) DELETE FROM t", "EXPLAIN SELECT DELETE t | EXPLAIN | t"),
+        ("ANALYZE UPDATE t SET a = 1", "ANALYZE UPDATE t | ANALYZE | t"),
+        ("ANALYZE TABLE t UPDATE HISTOGRAM ON a", "ANALYZE | ANALYZE | -"),
+        ("DESC t", "DESC | DESC | -"),
+    ];
+    for (sql, expected) in cases {
+        assert_eq!(summary(sql), expected, "{sql}");
+    }
+}
+
+#[test]
+fn each_statement_starts_anew() {
+    let cases = [
+        ("SELECT a FROM (t; DELETE FROM u", "SELECT t; DELETE u | - | -"),
+        ("WITH x AS (SELECT 1; UPDATE t SET a = 1", "SELECT; UPDATE t | - | -"),
+        ("CREATE UNIQUE; SELECT a FROM t", "CREATE; SELECT t | - | -"),
+        ("LOAD DATA; SELECT a FROM t", "LOAD; SELECT t | - | -"),
+        (";; SELECT a FROM t ;;", "SELECT t | SELECT | t"),
+        ("SELECT a FROM t; 'x'", "SELECT t | - | -"),
+        ("`bob` SELECT a FROM t", "- | - | -"),
+    ];
+    for (sql, expected) in cases {
+        assert_eq!(summary(sql), expected, "{sql}");
+    }
 }
 
 #[test]

@@ -1,0 +1,56 @@
+//! What a span records about the text of a statement.
+//!
+//! What is a literal depends on settings of the session (`NO_BACKSLASH_ESCAPES`, `ANSI_QUOTES`) that a client
+//! does not see. So a text is read as a server reads it by default, then under the other settings, and is only
+//! recorded if the result is the same.
+
+use super::lexer::{Dialect, Source, Token};
+use super::summary::{self, Summary};
+use super::text::Text;
+
+/// The attributes of a statement.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Statement {
+    /// The statement with `?` for each literal, without comments; `None` if it is uncertain what a literal is.
+    pub(super) text: Option<String>,
+    /// Operations and tables: `SELECT orders`.
+    pub(super) summary: Option<String>,
+    /// The operation, if there is one statement.
+    pub(super) operation: Option<String>,
+    /// The table, if there is exactly one.
+    pub(super) table: Option<String>,
+}
+
+impl Statement {
+    pub(super) fn of(sql: &str) -> Self {
+        let source = Source::new(sql);
+        let Some(this) = Self::read(source, Dialect::DEFAULT) else { return Self::refused(sql) };
+        let certain = Dialect::others(source.sql).iter().all(|&dialect| match Self::read(source, dialect) {
+            Some(other) => other == this,
+            // No server reads it in this way, unless the refused string ends after what was read.
+            None => !source.truncated,
+        });
+        if certain { this } else { Self::refused(sql) }
+    }
+
+    /// `None` if the text is not understood.
+    fn read(source: Source<'_>, dialect: Dialect) -> Option<Self> {
+        let mut text = Text::default();
+        let mut tokens = source.tokens(dialect);
+        let written = tokens.by_ref().inspect(|token| text.push(*token));
+        let Summary { text: summary, operation, table } = Summary::of(written.filter(|token| *token != Token::Space));
+        if tokens.refused() {
+            return None;
+        }
+        // A table may follow that was not read.
+        let table = table.filter(|_| !source.truncated);
+        Some(Self { text: Some(text.finish(source.truncated)), summary, operation, table })
+    }
+
+    /// A text that is not understood is recorded as its first word, if that is one of the known operations.
+    fn refused(sql: &str) -> Self {
+        let first = sql.trim_start().split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+        let operation = summary::is_operation(first).then(|| first.to_owned());
+        Self { summary: operation.clone(), operation, ..Self::default() }
+    }
+}
