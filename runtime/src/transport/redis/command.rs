@@ -1,30 +1,33 @@
-//! What a command tells of itself: its name, and its text without values.
-
-use std::fmt::Write as _;
+//! What a span records about a command: its name, and its text without values.
 
 use redis::{Arg, Cmd, Pipeline};
 
-/// How much text of a command, pipeline or transaction is kept.
+use super::arguments::{Argument, Layout};
+
+/// How much text of a command, pipeline or transaction is recorded, in bytes.
 const MAX_TEXT: usize = 1024;
 
-/// How many arguments of a command are looked at.
-const MAX_ARGS: usize = 64;
+/// How many words of a command are read.
+const MAX_WORDS: usize = 64;
 
-/// A longer key is left out.
+/// Keys that are longer, in bytes, are written `?`.
 const MAX_KEY: usize = 256;
 
-/// What is called: a command, a pipeline, a transaction.
+/// The attributes of a command, a pipeline or a transaction.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Call {
+    /// The name of the command, if it looks like one.
     pub(super) operation: Option<String>,
+    /// The command with `?` for every value.
     pub(super) text: String,
-    /// How many commands there are.
+    /// The number of commands.
     pub(super) size: usize,
-    /// The digest or name of a script that the server has already.
+    /// The digest or the name of a script that the server has already.
     pub(super) procedure: Option<String>,
 }
 
 impl Call {
+    /// Reads a command. `keys`: whether its text contains keys.
     pub(super) fn of_command(cmd: &Cmd, keys: bool) -> Self {
         Self::of(&Words::of(cmd), keys)
     }
@@ -34,7 +37,7 @@ impl Call {
         Self::of_all(commands, pipeline.is_transaction(), keys)
     }
 
-    /// The same of commands as they go over the wire.
+    /// Reads commands in the format of the protocol.
     pub(super) fn of_packed(packed: &[u8], keys: bool) -> Self {
         let mut commands: Vec<_> = Packed(packed).collect();
         let is = |command: Option<&Words<'_>>, name: &str| {
@@ -49,10 +52,17 @@ impl Call {
     }
 
     fn of(words: &Words<'_>, keys: bool) -> Self {
-        let procedure = words.shape().is_script().then(|| words.shown(1)).flatten().map(str::to_owned);
-        Self { operation: words.name().map(str::to_owned), text: words.text(keys), size: 1, procedure }
+        let layout = Layout::of(&words.words);
+        let procedure = if layout.has_procedure() { words.shown(1) } else { None };
+        Self {
+            operation: words.name().map(str::to_owned),
+            text: words.text(layout, keys),
+            size: 1,
+            procedure: procedure.map(str::to_owned),
+        }
     }
 
+    /// Reads a pipeline. What its commands have in common is recorded as if there were one.
     fn of_all<'a>(mut commands: impl Iterator<Item = Words<'a>>, transaction: bool, keys: bool) -> Self {
         let Some(first) = commands.next() else { return Self::default() };
         let mut this = Self::of(&first, keys);
@@ -62,7 +72,7 @@ impl Call {
             this.size += 1;
             same_name &= command.name() == first.name();
             if texts.len() < MAX_TEXT {
-                let text = command.text(keys);
+                let text = command.text(Layout::of(&command.words), keys);
                 same_text &= text == this.text;
                 texts.push_str("; ");
                 texts.push_str(&text);
@@ -83,10 +93,10 @@ impl Call {
     }
 }
 
-/// The first words of a command.
+/// The name of a command and its arguments.
 struct Words<'a> {
+    /// The first [`MAX_WORDS`] of them.
     words: Vec<&'a [u8]>,
-    /// How many there are in all.
     total: usize,
 }
 
@@ -94,9 +104,9 @@ impl<'a> Words<'a> {
     fn of(cmd: &'a Cmd) -> Self {
         let all = cmd.args_iter();
         let total = all.len();
-        let words = all.take(MAX_ARGS).map(|arg| match arg {
+        let words = all.take(MAX_WORDS).map(|arg| match arg {
             Arg::Simple(word) => word,
-            // The cursor of a scan.
+            // The cursor of a scan, which redis fills in later.
             _ => &b"0"[..],
         });
         Self { words: words.collect(), total }
@@ -110,12 +120,7 @@ impl<'a> Words<'a> {
         if plain { std::str::from_utf8(name).ok() } else { None }
     }
 
-    fn shape(&self) -> Shape {
-        let Some(name) = self.name() else { return Shape::Hidden };
-        Shape::of(&name.to_ascii_uppercase())
-    }
-
-    /// A word that is fit to be shown: text without blanks, not too long.
+    /// A word that can be read in the text of a command: UTF-8 without blanks and quotes, and not too long.
     fn shown(&self, at: usize) -> Option<&'a str> {
         let word = std::str::from_utf8(self.words.get(at)?).ok()?;
         let plain = !word.is_empty()
@@ -125,18 +130,17 @@ impl<'a> Words<'a> {
     }
 
     /// The command as one would type it, with `?` for values.
-    fn text(&self, keys: bool) -> String {
+    fn text(&self, layout: Layout, keys: bool) -> String {
         let Some(name) = self.name() else { return String::new() };
-        let shape = self.shape();
         let mut text = name.to_owned();
         for at in 1..self.words.len() {
-            let shown = match shape.place(at, self) {
-                Place::Word => self.shown(at),
-                Place::Key if keys => self.shown(at),
-                Place::Key | Place::Value => None,
+            let shown = match layout.argument(at, &self.words, self.total) {
+                Argument::Subcommand | Argument::Procedure | Argument::Keyword => self.shown(at),
+                Argument::Key if keys => self.shown(at),
+                Argument::Key | Argument::Count | Argument::Value => None,
             };
-            // Writing to a `String` does not fail.
-            let _ = write!(text, " {}", shown.unwrap_or("?"));
+            text.push(' ');
+            text.push_str(shown.unwrap_or("?"));
             if text.len() > MAX_TEXT {
                 return bounded(text);
             }
@@ -157,122 +161,7 @@ fn bounded(mut text: String) -> String {
     text
 }
 
-/// What an argument is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// Part of the command's name, out of a closed list, or the digest of a script.
-    Word,
-    /// A key, or the name of a field.
-    Key,
-    Value,
-}
-
-/// Where in a command its keys are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shape {
-    /// There are none, or it is not known.
-    Hidden,
-    First,
-    FirstTwo,
-    All,
-    AllButLast,
-    /// `key value key value`
-    Pairs,
-    /// `key field value field value`
-    FieldPairs,
-    /// Behind a second word of the name: `XGROUP CREATE key`.
-    Second,
-    /// The second word of the name, and no key: `CONFIG GET`.
-    Word,
-    /// `… STREAMS key key id id`
-    Streams,
-    /// `digest count key key value`
-    Script,
-    /// `script count key key value`
-    Source,
-}
-
-impl Shape {
-    fn of(name: &str) -> Self {
-        match name {
-            "GET" | "SET" | "SETNX" | "SETEX" | "PSETEX" | "GETSET" | "GETDEL" | "GETEX" | "APPEND" | "STRLEN"
-            | "GETRANGE" | "SETRANGE" | "SUBSTR" | "INCR" | "INCRBY" | "INCRBYFLOAT" | "DECR" | "DECRBY" | "GETBIT"
-            | "SETBIT" | "BITCOUNT" | "BITPOS" | "BITFIELD" | "BITFIELD_RO" | "EXPIRE" | "PEXPIRE" | "EXPIREAT"
-            | "PEXPIREAT" | "EXPIRETIME" | "PEXPIRETIME" | "TTL" | "PTTL" | "PERSIST" | "TYPE" | "DUMP" | "RESTORE"
-            | "MOVE" | "SORT" | "SORT_RO" | "HGETALL" | "HKEYS" | "HVALS" | "HLEN" | "HSCAN" | "HRANDFIELD"
-            | "LPUSH" | "RPUSH" | "LPUSHX" | "RPUSHX" | "LPOP" | "RPOP" | "LLEN" | "LRANGE" | "LINDEX" | "LSET"
-            | "LREM" | "LTRIM" | "LINSERT" | "LPOS" | "SADD" | "SREM" | "SMEMBERS" | "SISMEMBER" | "SMISMEMBER"
-            | "SCARD" | "SPOP" | "SRANDMEMBER" | "SSCAN" | "ZADD" | "ZREM" | "ZSCORE" | "ZMSCORE" | "ZINCRBY"
-            | "ZCARD" | "ZCOUNT" | "ZRANGE" | "ZREVRANGE" | "ZRANGEBYSCORE" | "ZREVRANGEBYSCORE" | "ZRANGEBYLEX"
-            | "ZREVRANGEBYLEX" | "ZLEXCOUNT" | "ZRANK" | "ZREVRANK" | "ZPOPMIN" | "ZPOPMAX" | "ZRANDMEMBER"
-            | "ZREMRANGEBYRANK" | "ZREMRANGEBYSCORE" | "ZREMRANGEBYLEX" | "ZSCAN" | "PFADD" | "GEOADD" | "GEODIST"
-            | "GEOHASH" | "GEOPOS" | "GEOSEARCH" | "GEORADIUS" | "XADD" | "XDEL" | "XLEN" | "XRANGE" | "XREVRANGE"
-            | "XTRIM" | "XACK" | "XACKDEL" | "XDELEX" | "XCLAIM" | "XAUTOCLAIM" | "XPENDING" | "XSETID" | "PUBLISH"
-            | "SPUBLISH" => Self::First,
-            "RENAME" | "RENAMENX" | "COPY" | "SMOVE" | "LMOVE" | "BLMOVE" | "RPOPLPUSH" | "BRPOPLPUSH"
-            | "ZRANGESTORE" | "GEOSEARCHSTORE" | "HINCRBY" | "HINCRBYFLOAT" | "HSETNX" => Self::FirstTwo,
-            "DEL" | "UNLINK" | "EXISTS" | "TOUCH" | "MGET" | "WATCH" | "SINTER" | "SUNION" | "SDIFF"
-            | "SINTERSTORE" | "SUNIONSTORE" | "SDIFFSTORE" | "PFCOUNT" | "PFMERGE" | "HGET" | "HMGET" | "HDEL"
-            | "HEXISTS" | "HSTRLEN" => Self::All,
-            "BLPOP" | "BRPOP" | "BZPOPMIN" | "BZPOPMAX" => Self::AllButLast,
-            "MSET" | "MSETNX" => Self::Pairs,
-            "HSET" | "HMSET" => Self::FieldPairs,
-            "XGROUP" | "XINFO" | "OBJECT" => Self::Second,
-            "ACL" | "CLIENT" | "CLUSTER" | "COMMAND" | "CONFIG" | "DEBUG" | "FUNCTION" | "LATENCY" | "MEMORY"
-            | "MODULE" | "PUBSUB" | "SCRIPT" | "SLOWLOG" => Self::Word,
-            "XREAD" | "XREADGROUP" => Self::Streams,
-            "EVALSHA" | "EVALSHA_RO" | "FCALL" | "FCALL_RO" => Self::Script,
-            "EVAL" | "EVAL_RO" => Self::Source,
-            _ => Self::Hidden,
-        }
-    }
-
-    fn is_script(self) -> bool {
-        self == Self::Script
-    }
-
-    /// What the argument at `at` is; the name is at 0.
-    fn place(self, at: usize, words: &Words<'_>) -> Place {
-        let key = match self {
-            Self::Second | Self::Word if at == 1 => return word(words, at),
-            Self::Script if at == 1 => return Place::Word,
-            Self::Streams => return stream(at, words),
-            Self::Hidden | Self::Word => false,
-            Self::First => at == 1,
-            Self::FirstTwo => at <= 2,
-            Self::All => true,
-            Self::AllButLast => at + 1 < words.total,
-            Self::Pairs => at % 2 == 1,
-            Self::FieldPairs => at == 1 || at % 2 == 0,
-            Self::Second => at == 2,
-            Self::Script | Self::Source => at > 2 && at - 3 < words.shown(2).and_then(|n| n.parse().ok()).unwrap_or(0),
-        };
-        if key { Place::Key } else { Place::Value }
-    }
-}
-
-/// The second word of a name is made of letters; what else stands there is none.
-fn word(words: &Words<'_>, at: usize) -> Place {
-    let is_word = words.shown(at).is_some_and(|word| {
-        word.len() <= 24 && word.bytes().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'_'))
-    });
-    if is_word { Place::Word } else { Place::Value }
-}
-
-/// In `XREADGROUP GROUP g c STREAMS a b > >` the keys are the first half behind `STREAMS`. That cannot be the name
-/// of the group or the consumer, which stand behind `GROUP`.
-fn stream(at: usize, words: &Words<'_>) -> Place {
-    let is = |at: usize, name: &[u8]| words.words.get(at).is_some_and(|word| word.eq_ignore_ascii_case(name));
-    let first = if is(1, b"GROUP") { 4 } else { 1 };
-    let Some(streams) = (first..words.words.len()).find(|&at| is(at, b"STREAMS")) else { return Place::Value };
-    if at == streams || (at == 1 && first == 4) {
-        return Place::Word;
-    }
-    let keys = (words.total - streams - 1) / 2;
-    if at > streams && at <= streams + keys { Place::Key } else { Place::Value }
-}
-
-/// Commands as they go over the wire: `*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`. Ends where it is not understood.
+/// Commands in the format of the protocol: `*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`. Ends where it does not follow that.
 struct Packed<'a>(&'a [u8]);
 
 impl<'a> Packed<'a> {
@@ -297,10 +186,10 @@ impl<'a> Iterator for Packed<'a> {
 
     fn next(&mut self) -> Option<Words<'a>> {
         let total = self.number(b'*')?;
-        let mut words = Vec::with_capacity(total.min(MAX_ARGS));
+        let mut words = Vec::with_capacity(total.min(MAX_WORDS));
         for at in 0..total {
             let word = self.word()?;
-            if at < MAX_ARGS {
+            if at < MAX_WORDS {
                 words.push(word);
             }
         }
@@ -359,6 +248,83 @@ mod tests {
         assert_eq!(Call::of_command(&cmd("HSET h f 1"), false).text, "HSET ? ? ?");
         assert_eq!(Call::of_command(&cmd("XGROUP CREATE s g $"), false).text, "XGROUP CREATE ? ? ?");
         assert_eq!(Call::of_command(&cmd("EVALSHA abc 0"), true).procedure.as_deref(), Some("abc"));
+    }
+
+    #[test]
+    fn every_kind_of_layout_has_its_keys() {
+        let cases = [
+            // One key, two, or nothing else.
+            ("getex k EX 10", "getex k ? ?"),
+            ("HGETEX h EX 10 FIELDS 1 secret", "HGETEX h ? ? ? ? ?"),
+            ("ZADD z NX 1 secret", "ZADD z ? ? ?"),
+            ("GEOADD g 13.3 38.1 secret", "GEOADD g ? ? ?"),
+            ("LCS a b LEN", "LCS a b ?"),
+            ("COPY a b DB 1", "COPY a b ? ?"),
+            ("SMOVE a b secret", "SMOVE a b ?"),
+            ("DEL a b c", "DEL a b c"),
+            ("PFMERGE a b c", "PFMERGE a b c"),
+            ("BZPOPMIN a b 1", "BZPOPMIN a b ?"),
+            ("BLPOP", "BLPOP"),
+            ("BLPOP 0", "BLPOP ?"),
+            // In turn with values.
+            ("MSETNX a secret b", "MSETNX a ? b"),
+            ("HMSET h f secret g secret", "HMSET h f ? g ?"),
+            ("BITOP AND a b c", "BITOP ? a b c"),
+            // As many as another argument says.
+            ("LMPOP 2 a b LEFT COUNT 1", "LMPOP ? a b ? ? ?"),
+            ("BLMPOP 0 2 a b LEFT", "BLMPOP ? ? a b ?"),
+            ("ZUNIONSTORE d 2 a b WEIGHTS 1 2", "ZUNIONSTORE d ? a b ? ? ?"),
+            ("ZINTERCARD 9 a b", "ZINTERCARD ? a b"),
+            ("ZINTERCARD -1 secret", "ZINTERCARD ? ?"),
+            ("ZDIFF 18446744073709551616 secret", "ZDIFF ? ?"),
+            ("ZDIFF", "ZDIFF"),
+            ("ZDIFFSTORE d", "ZDIFFSTORE d"),
+            ("FCALL f 0 secret", "FCALL f ? ?"),
+            ("FCALL f", "FCALL f"),
+            ("EVAL_RO secret 2 a b secret", "EVAL_RO ? ? a b ?"),
+            // Behind another one.
+            ("XREADGROUP GROUP g c COUNT 1 NOACK streams a b > >", "XREADGROUP GROUP ? ? ? ? ? streams a b ? ?"),
+            ("XREAD STREAMS a", "XREAD STREAMS ?"),
+            ("XREAD STREAMS", "XREAD STREAMS"),
+            ("XREADGROUP GROUP g", "XREADGROUP ? ?"),
+            ("XREAD a b", "XREAD ? ?"),
+            // Subcommands.
+            ("XINFO CONSUMERS s g", "XINFO CONSUMERS s ?"),
+            ("object encoding k", "object encoding k"),
+            ("MEMORY USAGE k SAMPLES 5", "MEMORY USAGE k ? ?"),
+            ("memory usage k", "memory usage k"),
+            ("MEMORY DOCTOR secret", "MEMORY DOCTOR ?"),
+            ("MEMORY USAGE", "MEMORY USAGE"),
+            ("MEMORY", "MEMORY"),
+            ("CLUSTER KEYSLOT k", "CLUSTER KEYSLOT k"),
+            ("CLIENT SETNAME secret", "CLIENT SETNAME ?"),
+            ("ACL SETUSER secret >secret", "ACL SETUSER ? ?"),
+            ("SCRIPT LOAD secret", "SCRIPT LOAD ?"),
+            ("MEMORY|USAGE secret secret", ""),
+            ("CLIENT secret|secret", "CLIENT ?"),
+            // Commands that have no keys.
+            ("KEYS secret", "KEYS ?"),
+            ("SCAN 0 MATCH secret", "SCAN ? ? ?"),
+            ("MIGRATE host 6379 secret 0 1000", "MIGRATE ? ? ? ? ?"),
+        ];
+        for (line, expected) in cases {
+            let call = Call::of_command(&cmd(line), true);
+            assert_eq!(call.text, expected, "{line}");
+            assert_eq!(Call::of_packed(&cmd(line).get_packed_command(), true), call);
+            let hidden = Call::of_command(&cmd(line), false).text;
+            assert!(!hidden.split(' ').any(|word| matches!(word, "a" | "b" | "k" | "s" | "h" | "z")), "{hidden}");
+        }
+    }
+
+    #[test]
+    fn only_scripts_of_the_server_are_procedures() {
+        let procedure = |line: &str| Call::of_command(&cmd(line), false).procedure;
+        for line in ["evalsha abc 0", "EVALSHA_RO abc 1 k", "FCALL abc 0", "FCALL_RO abc"] {
+            assert_eq!(procedure(line).as_deref(), Some("abc"), "{line}");
+        }
+        for line in ["EVAL abc 0", "SCRIPT abc", "GET abc", "EVALSHA", "FCALL what?"] {
+            assert_eq!(procedure(line), None, "{line}");
+        }
     }
 
     #[test]

@@ -101,6 +101,7 @@
 //! A future more on the heap for each command, which is looked at only if its span is recorded. In a trace that is
 //! not sampled the connection's own future is returned.
 
+mod arguments;
 mod blocking;
 mod command;
 mod failure;
