@@ -123,11 +123,11 @@ fn a_job_that_fails_says_so_sampled_or_not() {
         let event = log.only();
         assert_eq!(event["target"], "throughline::jobs");
         assert_eq!(event["message"], "detached job failed");
-        assert_eq!(event["job"], "publish");
+        assert_eq!(event["throughline.job.name"], "publish");
         assert_eq!(event["error"], CHAIN);
         assert!(event["error.type"].ends_with("Failure"), "{event:?}");
         assert_eq!(event["trace_id"], trace.to_string());
-        assert_eq!(event["tags"], "tenant_id=acme note=\"two words\"");
+        assert_eq!(event["throughline.tags"], "tenant_id=acme note=\"two words\"");
         if let [job, _] = &capture.spans()[..] {
             assert_eq!(event["span_id"], job.span_id().to_string());
         }
@@ -194,7 +194,7 @@ fn every_kind_of_job_says_so() {
         let all = log.all();
         let of = |event: &Fields| {
             let error = event.get("error").cloned().unwrap_or_default();
-            (event["job"].clone(), error)
+            (event["throughline.job.name"].clone(), error)
         };
         let own = |name: &str, error: &str| (name.to_owned(), error.to_owned());
         let debugged_text = "Failure(\"a\", None)";
@@ -302,7 +302,10 @@ fn a_function_logs_its_errors_if_it_is_asked_to() {
         let all = log.all();
         let seen: Vec<_> = all
             .iter()
-            .map(|event| (event.get("span").or_else(|| event.get("job")).map_or("", String::as_str), &*event["error"]))
+            .map(|event| {
+                let name = event.get("throughline.span.name").or_else(|| event.get("throughline.job.name"));
+                (name.map_or("", String::as_str), &*event["error"])
+            })
             .collect();
         let expected = [
             ("place order", CHAIN),

@@ -91,7 +91,7 @@ fn a_panic_is_an_event_with_its_trace() {
     assert!(event.of("code.line.number").is_some_and(|line| line.parse::<u32>().is_ok()));
     assert_eq!(event.of("thread.name"), Some("worker"));
     assert_eq!(event.of("trace_id").zip(event.of("span_id")).map(|(trace, span)| format!("{trace} {span}")), Some(ids));
-    assert_eq!(event.of("tags"), Some("tenant_id=acme note=\"two words\""));
+    assert_eq!(event.of("throughline.tags"), Some("tenant_id=acme note=\"two words\""));
     assert_eq!(CALLED.load(Ordering::Relaxed), 1, "the hook before it is called, once");
 
     // Not sampled: with the ids of the trace that is not there.
@@ -103,7 +103,7 @@ fn a_panic_is_an_event_with_its_trace() {
     panic::catch_unwind(|| panic::panic_any(7)).expect_err("it panics");
     let event = events.take();
     assert_eq!(event.of("error"), Some("the panic's payload is not text"));
-    assert_eq!((event.of("trace_id"), event.of("tags")), (None, None));
+    assert_eq!((event.of("trace_id"), event.of("throughline.tags")), (None, None));
 
     set_error_text(ErrorText::redacted(|text| text.replace("ada", "…")));
     Capture::new().run(|| fails("acme"));
@@ -117,6 +117,6 @@ fn a_panic_is_an_event_with_its_trace() {
     drop(throughline::log::current());
     Capture::new().run(|| fails("acme"));
     let event = events.take();
-    assert_eq!((event.of("trace_id"), event.of("tags")), (None, None));
+    assert_eq!((event.of("trace_id"), event.of("throughline.tags")), (None, None));
     assert_eq!(CALLED.load(Ordering::Relaxed), 6);
 }

@@ -109,7 +109,7 @@ fn a_required_tag_without_a_value_is_counted() {
             (point.value(), point.attributes().map(|a| (a.key.to_string(), a.value.to_string())).collect::<Vec<_>>())
         })
         .collect();
-    assert_eq!(counted, [(2, vec![("tag.key".to_owned(), "tenant_id".to_owned())])]);
+    assert_eq!(counted, [(2, vec![("throughline.tag.key".to_owned(), "tenant_id".to_owned())])]);
 }
 
 /// Nothing in this process reads tags for a log: that would be a reason to evaluate them.

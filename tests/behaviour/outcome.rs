@@ -138,7 +138,7 @@ fn a_formatter_that_panics_is_not_the_callers_problem() {
     assert_failed(&one(|| assert!(shown() == Err(Broken))), "half <panicked while formatting>", broken);
     assert_failed(&one(|| assert!(debugged() == Err(Broken))), "<panicked while formatting>", broken);
     let span = one(|| assert!(returned() == Broken));
-    assert_eq!(span.attribute("return"), Some(&text("<panicked while formatting>")));
+    assert_eq!(span.attribute("throughline.return"), Some(&text("<panicked while formatting>")));
     assert_eq!(span.status, Status::Unset);
     let tried = || throughline::try_in_span("tried", || Err::<(), _>(Broken));
     assert_failed(&one(|| assert!(tried() == Err(Broken))), "half <panicked while formatting>", broken);
@@ -225,11 +225,11 @@ fn ret_records_the_value() {
     fn debug() -> (u8, u8) {
         (1, 2)
     }
-    assert_eq!(one(|| assert_eq!(plain(), 7)).attribute("return"), Some(&Value::I64(7)));
-    assert_eq!(one(|| drop(result(true))).attribute("return"), Some(&text("fine")));
-    assert_eq!(one(|| drop(result(false))).attribute("return"), None);
-    assert_eq!(one(|| assert_eq!(none(), None)).attribute("return"), None);
-    assert_eq!(one(|| assert_eq!(debug(), (1, 2))).attribute("return"), Some(&text("(1, 2)")));
+    assert_eq!(one(|| assert_eq!(plain(), 7)).attribute("throughline.return"), Some(&Value::I64(7)));
+    assert_eq!(one(|| drop(result(true))).attribute("throughline.return"), Some(&text("fine")));
+    assert_eq!(one(|| drop(result(false))).attribute("throughline.return"), None);
+    assert_eq!(one(|| assert_eq!(none(), None)).attribute("throughline.return"), None);
+    assert_eq!(one(|| assert_eq!(debug(), (1, 2))).attribute("throughline.return"), Some(&text("(1, 2)")));
 }
 
 #[test]

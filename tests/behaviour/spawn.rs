@@ -223,10 +223,10 @@ async fn an_option_of_traced_works_on_a_job() {
     };
     capture.run_async(run).await;
     capture.assert_tree_with(
-        &["order_no", "tenant_id", "return"],
+        &["order_no", "tenant_id", "throughline.return"],
         "
         send receipt [producer] !error: \"none\" order_no=0 tenant_id=acme
-        send receipt [producer] order_no=4 tenant_id=acme return=4
+        send receipt [producer] order_no=4 tenant_id=acme throughline.return=4
         ",
     );
 }
@@ -279,7 +279,9 @@ async fn the_time_until_the_first_poll_is_recorded() {
     capture.run_async(run).await;
     for name in ["task", "block"] {
         let span = capture.span(name);
-        let Some(Value::I64(waited)) = span.attribute("job.queue_time_us") else { panic!("not recorded: {name}") };
+        let Some(Value::I64(waited)) = span.attribute("throughline.job.queue_time_us") else {
+            panic!("not recorded: {name}")
+        };
         let lived = i64::try_from(span.duration().as_micros()).expect("short");
         assert!((0..=lived + 1).contains(waited), "{waited} of {lived} µs");
     }

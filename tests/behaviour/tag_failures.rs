@@ -35,10 +35,10 @@ fn assert_reported(capture: &Capture, name: &str, keys: &[&'static str]) {
         .events
         .events
         .iter()
-        .filter(|event| event.name == "tag.missing")
+        .filter(|event| event.name == "throughline.tag.missing")
         .flat_map(|event| event.attributes.clone())
         .collect();
-    assert_eq!(missing, keys.iter().map(|key| KeyValue::new("tag.key", *key)).collect::<Vec<_>>());
+    assert_eq!(missing, keys.iter().map(|key| KeyValue::new("throughline.tag.key", *key)).collect::<Vec<_>>());
     for key in keys {
         assert_eq!(span.attribute(key), None);
     }

@@ -59,12 +59,12 @@ async fn how_it_ended_may_be_said() {
     fn fails_elsewhere() -> Result<(), String> {
         Err("no".to_owned())
     }
-    #[traced(ret, tags(r#return = "mine"))]
+    #[traced(ret, tags("throughline.return" = "mine", r#return = "theirs"))]
     fn returns() -> u8 {
         7
     }
     #[traced]
-    #[biz_tags("error.type" = "scoped", "return" = 1)]
+    #[biz_tags("error.type" = "scoped", "throughline.return" = 1)]
     fn outer() -> Result<u8, String> {
         inner()
     }
@@ -72,7 +72,7 @@ async fn how_it_ended_may_be_said() {
     fn inner() -> Result<u8, String> {
         Err("no".to_owned())
     }
-    #[traced_spawn(tags("job.queue_time_us" = 0, cancelled = false))]
+    #[traced_spawn(tags("throughline.job.queue_time_us" = 0, "throughline.cancelled" = false, cancelled = "by hand"))]
     async fn job() {
         std::future::pending::<()>().await;
     }
@@ -92,11 +92,14 @@ async fn how_it_ended_may_be_said() {
     assert_eq!(of(&fails, "error.type"), text("declined"));
     assert!(fails.is_error() && fails.event("exception").is_some());
     assert_eq!(of(&capture.span("fails_elsewhere"), "error.type"), text("declined"));
-    assert_eq!(of(&capture.span("returns"), "return"), text("mine"));
+    assert_eq!(of(&capture.span("returns"), "throughline.return"), text("mine"));
+    assert_eq!(of(&capture.span("returns"), "return"), text("theirs"), "an ordinary tag");
     for name in ["outer", "inner"] {
         assert_eq!(of(&capture.span(name), "error.type"), text("scoped"), "{name}");
     }
     let job = capture.span("job");
-    assert_eq!(of(&job, "job.queue_time_us"), [Value::I64(0)]);
-    assert_eq!(of(&job, "cancelled"), [Value::Bool(false)]);
+    assert_eq!(of(&job, "throughline.job.queue_time_us"), [Value::I64(0)]);
+    assert_eq!(of(&job, "throughline.cancelled"), [Value::Bool(false)]);
+    assert_eq!(of(&job, "cancelled"), text("by hand"), "an ordinary tag");
+    assert!(!job.is_cancelled(), "the user has said so");
 }

@@ -243,10 +243,16 @@ fn required() {
         .events
         .events
         .iter()
-        .filter(|event| event.name == "tag.missing")
+        .filter(|event| event.name == "throughline.tag.missing")
         .map(|event| event.attributes.clone())
         .collect();
-    assert_eq!(missing, [vec![KeyValue::new("tag.key", "tenant_id")], vec![KeyValue::new("tag.key", "stand_in")]]);
+    assert_eq!(
+        missing,
+        [
+            vec![KeyValue::new("throughline.tag.key", "tenant_id")],
+            vec![KeyValue::new("throughline.tag.key", "stand_in")]
+        ]
+    );
     assert_eq!(span.attribute("other"), Some(&Value::I64(1)));
     assert_eq!(span.attribute("stand_in"), Some(&Value::I64(9)));
 }

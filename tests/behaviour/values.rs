@@ -130,7 +130,9 @@ fn a_value_that_no_conversion_has_made_is_bounded() {
     let capture = Capture::new();
     capture.run(annotated);
     capture.run(|| throughline::span("built").tag("tag", Huge).biz_tag("scoped", Huge).run(|| {}));
-    for (span, keys) in [("annotated", ["tag", "recorded", "return"].as_slice()), ("built", &["tag", "scoped"])] {
+    for (span, keys) in
+        [("annotated", ["tag", "recorded", "throughline.return"].as_slice()), ("built", &["tag", "scoped"])]
+    {
         for key in keys {
             let length = capture.span(span).attribute(key).map(|value| value.as_str().len());
             assert_eq!(length, Some(MAX_TEXT_BYTES + '…'.len_utf8()), "{key}");

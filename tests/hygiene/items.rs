@@ -165,7 +165,7 @@ macro_rules! in_scope_of {
                 .await;
                 let span = capture.span("plain");
                 let number = |key| span.attribute(key).map(ToString::to_string).unwrap_or_default();
-                assert_eq!(["n", "more", "either", "k", "return"].map(number), ["1", "2", "0", "2", "10"], stringify!($module));
+                assert_eq!(["n", "more", "either", "k", "throughline.return"].map(number), ["1", "2", "0", "2", "10"], stringify!($module));
                 assert_eq!(capture.open(), 0);
             })*
         }

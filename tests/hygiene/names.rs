@@ -115,7 +115,7 @@ fn names_stay_the_users() {
     let span = capture.span("variables");
     let number = |key| span.attribute(key).map(ToString::to_string).unwrap_or_default();
     assert_eq!(
-        ["span", "result", "tags", "value", "arg0", "outcome", "callsite", "return"].map(number),
+        ["span", "result", "tags", "value", "arg0", "outcome", "callsite", "throughline.return"].map(number),
         ["1", "3", "3", "4", "5", "outcome", "100", "1132"]
     );
     let span = capture.span("by_a_macro");

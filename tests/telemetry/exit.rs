@@ -141,7 +141,7 @@ fn a_panic_in_main_still_delivers() {
     let main = kept.span("main");
     assert_eq!(main.status.unwrap_or_default().code(), StatusCode::Error);
     let job = kept.span("job");
-    assert_eq!(attributes(&job.attributes)["unfinished"], "true");
+    assert_eq!(attributes(&job.attributes)["throughline.unfinished"], "true");
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn signals_end_it_in_order() {
         let (out, _) = program.succeed();
         assert!(out.contains("jobs 1"), "{out}");
         assert_eq!(kept.spans().iter().filter(|span| span.name == "root").count(), 100);
-        assert!(!attributes(&kept.span("job").attributes).contains_key("unfinished"));
+        assert!(!attributes(&kept.span("job").attributes).contains_key("throughline.unfinished"));
     }
     let kept = Kept::start();
     let program = start("shutdown on signal", &kept);
@@ -173,7 +173,7 @@ fn a_second_signal_cuts_nothing_short() {
         program.signal("-TERM");
     }
     program.succeed();
-    assert!(!attributes(&kept.span("job").attributes).contains_key("unfinished"));
+    assert!(!attributes(&kept.span("job").attributes).contains_key("throughline.unfinished"));
 }
 
 alone! {
@@ -226,7 +226,7 @@ alone! {
         for name in ["stuck", "within"] {
             let span = kept.span(name);
             let has = attributes(&span.attributes);
-            assert_eq!((has["unfinished"].as_str(), has.contains_key("cancelled")), ("true", false));
+            assert_eq!((has["throughline.unfinished"].as_str(), has.contains_key("throughline.cancelled")), ("true", false));
             let status = span.status.unwrap_or_default();
             assert_eq!((status.code(), status.message.as_str()), (StatusCode::Error, "the process has ended before it"));
             assert!(span.end_time_unix_nano >= span.start_time_unix_nano);
@@ -351,7 +351,7 @@ alone! {
             ending.await
         });
         assert!(report.is_complete() && report.jobs == 1, "{report:?}");
-        assert!(!attributes(&kept.span("job").attributes).contains_key("unfinished"));
+        assert!(!attributes(&kept.span("job").attributes).contains_key("throughline.unfinished"));
 
         let kept = Kept::start();
         let telemetry = kept.builder().init().expect("it is valid");
@@ -436,7 +436,7 @@ alone! {
             assert!(tokio::time::timeout(Duration::from_millis(50), ending).await.is_err());
         });
         assert_eq!(kept.count(), 6);
-        assert_eq!(attributes(&kept.span("stuck").attributes)["unfinished"], "true");
+        assert_eq!(attributes(&kept.span("stuck").attributes)["throughline.unfinished"], "true");
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use anstyle::{AnsiColor, Style};
-use opentelemetry::{KeyValue, Value};
+use opentelemetry::{Key, KeyValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 
 use super::traces::{Part, Seen};
@@ -32,10 +32,9 @@ const MAX_LINKS: usize = 3;
 const LONG_WAIT_US: i64 = 10_000;
 
 /// Attributes that describe the code and the transport, and those that are shown in another way.
-const HIDDEN: [&str; 17] = [
+const HIDDEN: [&str; 20] = [
     "code.",
     "thread.",
-    "job.",
     "url.",
     "http.",
     "rpc.",
@@ -46,15 +45,25 @@ const HIDDEN: [&str; 17] = [
     "client.",
     "user_agent.",
     "error.type",
-    "cancelled",
+    "throughline.cancelled",
+    "throughline.job.",
+    "throughline.db.",
+    "throughline.redis.",
+    "throughline.rocketmq.",
     "target",
     "busy_ns",
     "idle_ns",
 ];
 
 /// Of those, what tells more than it takes room.
-const SHOWN: [&str; 3] =
-    ["http.response.status_code", "messaging.batch.message_count", "messaging.message.redelivered"];
+const SHOWN: [&str; 2] = ["http.response.status_code", "messaging.batch.message_count"];
+
+/// Attributes of ours that are shown by a short word.
+const SHORT: [(&str, &str); 3] = [
+    ("throughline.return", "return"),
+    ("throughline.unfinished", "unfinished"),
+    ("throughline.messaging.redelivered", "redelivered"),
+];
 
 /// A line for the trace and a tree of its spans, with the codes for colour in it.
 pub(super) fn draw(part: &Part, now: SystemTime) -> String {
@@ -167,7 +176,7 @@ fn outcome(span: &Seen) -> Option<String> {
 /// Where in time a span stands that is not within its parent, and whether it had to wait. The first
 /// span of a trace stands at its start.
 fn detached(span: &Seen, parent: Option<&Seen>, part: &Part, now: SystemTime) -> Option<String> {
-    let queued = tree::attribute(&span.data, "job.queue_time_us");
+    let queued = tree::attribute(&span.data, "throughline.job.queue_time_us");
     let outlives = parent.is_some_and(|parent| !parent.open && end(span, now) > parent.data.end_time);
     let is_first = parent.is_none() && part.continues.is_none();
     let mut facts = Vec::new();
@@ -192,9 +201,11 @@ fn tags(span: &SpanData, parent: Option<&SpanData>) -> String {
             out.push(' ');
         }
         let inherited = parent.is_some_and(|parent| tree::attribute(parent, key.as_str()) == Some(value));
+        let word = SHORT.iter().find(|(long, _)| *long == key.as_str()).map(|&(_, short)| Key::from_static_str(short));
+        let word = word.as_ref().unwrap_or(key);
         let tag = match value.as_str() {
-            long if long.chars().nth(MAX_VALUE).is_some() => tree::tag(key, &Value::from(cut(&long, MAX_VALUE))),
-            _ => tree::tag(key, value),
+            long if long.chars().nth(MAX_VALUE).is_some() => tree::tag(word, &Value::from(cut(&long, MAX_VALUE))),
+            _ => tree::tag(word, value),
         };
         out.push_str(&paint(if inherited { DIM } else { NEW }, &tag));
     }

@@ -99,8 +99,8 @@ fn a_trace_is_printed_when_its_last_span_has_ended() {
     stock.span().set_attribute(KeyValue::new("error.type", "shop::OutOfStock"));
     end(&stock, 4);
     let noise = ["code.line.number", "url.path", "http.request.method", "db.query.text", "messaging.system", "busy_ns"];
-    let noise =
-        noise.map(|key| KeyValue::new(key, 1)).into_iter().chain([KeyValue::new("http.response.status_code", 409)]);
+    let noise = noise.into_iter().chain(["throughline.job.queue_time_us", "throughline.db.affected_rows"]);
+    let noise = noise.map(|key| KeyValue::new(key, 1)).chain([KeyValue::new("http.response.status_code", 409)]);
     root.span().set_attributes(noise);
     assert_eq!(console.screen.take(), "");
     end(&root, 12);
@@ -123,7 +123,7 @@ fn detached_jobs_hold_the_trace_and_stand_below_their_request() {
     let receipt = console.named(&remote, 3, "send_receipt");
     let quick = console.named(&remote, 4, "quick");
     end(&console.named(&receipt, 5, "smtp"), 25);
-    quick.span().set_attribute(KeyValue::new("job.queue_time_us", 12_000));
+    quick.span().set_attribute(KeyValue::new("throughline.job.queue_time_us", 12_000));
     end(&quick, 8);
     end(&root, 10);
     assert_eq!(console.screen.take(), "");
@@ -142,6 +142,22 @@ fn detached_jobs_hold_the_trace_and_stand_below_their_request() {
 }
 
 #[test]
+fn attributes_of_our_namespace_are_shown_by_short_words() {
+    let console = Fixture::new(|console| console);
+    let root = console.named(&Context::new(), 0, "root");
+    let facts = [
+        ("throughline.return", 7),
+        ("throughline.messaging.redelivered", 1),
+        ("cancelled", 2),
+        ("throughline.mine", 3),
+    ];
+    root.span().set_attributes(facts.map(|(key, value)| KeyValue::new(key, value)));
+    end(&root, 4);
+    let shown = console.screen.take();
+    assert!(shown.ends_with("root  4.0 ms  return=7 redelivered=1 cancelled=2 throughline.mine=3\n\n"), "{shown}");
+}
+
+#[test]
 fn outcomes_have_marks() {
     let console = Fixture::new(|console| console);
     let root = console.named(&Context::new(), 0, "root");
@@ -150,7 +166,7 @@ fn outcomes_have_marks() {
     panicked.span().set_attribute(KeyValue::new("error.type", "panic"));
     end(&panicked, 2);
     let cancelled = console.named(&root, 2, "cancelled");
-    cancelled.span().set_attribute(KeyValue::new("cancelled", true));
+    cancelled.span().set_attribute(KeyValue::new("throughline.cancelled", true));
     end(&cancelled, 3);
     let silent = console.named(&root, 3, "silent");
     silent.span().set_status(Status::error(""));
@@ -342,7 +358,7 @@ fn a_trace_whose_entry_stays_open_is_shown_so_far_ever_more_rarely() {
 #[test]
 fn the_first_span_of_a_trace_is_no_detached_one() {
     let console = Fixture::new(|console| console);
-    let waited = |micros: i64| KeyValue::new("job.queue_time_us", micros);
+    let waited = |micros: i64| KeyValue::new("throughline.job.queue_time_us", micros);
     for (micros, line) in [(5, "job  9.0 ms\n"), (12_000, "job  9.0 ms  (queued 12.0 ms)\n")] {
         let job = console.named(&Context::new(), 0, "job");
         job.span().set_attribute(waited(micros));

@@ -32,7 +32,7 @@ pub use super::sent::{Gives, gives, takes};
 /// there is nothing to be a child of: the job runs without a span. Baggage and tags travel with it
 /// in both cases, and [`jobs`](crate::jobs) counts it.
 ///
-/// Dropping the handle leaves the job running; aborting it marks the span `cancelled`; a panic is
+/// Dropping the handle leaves the job running; aborting it marks the span `throughline.cancelled`; a panic is
 /// written on the span and in the log (see [`jobs`](crate::jobs#failures)), and reaches the handle. An
 /// `Err` is not seen, because a generic function does not know that its `F::Output` is a `Result`:
 /// use [`try_spawn`].

@@ -11,10 +11,10 @@
 //!
 //! | field | meaning |
 //! |---|---|
-//! | `job` | the job's name |
+//! | `throughline.job.name` | the job's name |
 //! | `error` | the error and what has led to it (its sources), or the panic's message; not with `err = off` |
 //! | `error.type` | the type of the error, or `panic` |
-//! | `trace_id`, `span_id`, `tags` | where it was; left out as soon as this process has one of the formatters of `throughline::log`, which write them on every line |
+//! | `trace_id`, `span_id`, `throughline.tags` | where it was; left out as soon as this process has one of the formatters of `throughline::log`, which write them on every line |
 //!
 //! The counter `throughline.jobs.failed` counts it, by `throughline.job.name` and `error.type`. A job
 //! that is cancelled has not failed, and one that succeeds costs nothing more.

@@ -17,7 +17,7 @@ use crate::span::failure::Fields;
 /// [`set_error_text`](crate::set_error_text) lets it be recorded), `error.type` (`panic`),
 /// `code.file.path`, `code.line.number` and `thread.name`. The ids of the current span and the tags are on
 /// its line, as on every line of the formatters of this [module](crate::log); where none of them is in
-/// use, they are the fields `trace_id`, `span_id` and `tags`. In a trace that is not sampled, and where
+/// use, they are the fields `trace_id`, `span_id` and `throughline.tags`. In a trace that is not sampled, and where
 /// nothing is set up, the event is written all the same.
 ///
 /// This installs a panic hook, which calls the one before it after the event is written. That is commonly
@@ -67,7 +67,7 @@ fn write(info: &PanicHookInfo<'_>) {
         "thread.name" = &*name,
         trace_id,
         span_id,
-        tags,
+        "throughline.tags" = tags,
         "panicked"
     );
 }

@@ -25,7 +25,7 @@ use crate::tags::value::text;
 /// | level, target | `level`, `target` |
 /// | place in the source | `code.file.path`, `code.line.number` |
 /// | fields | attributes, also in place of one of the above: numbers and truth values as they are, all else as text of at most [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES) |
-/// | an error | its description; those of its sources as a list, `….sources` |
+/// | an error | its description; those of its sources as a list, `….chain` |
 ///
 /// The status of the span stays as it is: it tells how the work ended, which an error on the way
 /// need not decide.
@@ -124,8 +124,8 @@ impl<S: Subscriber> Layer<S> for SpanEvents {
                 span.add_event(name, attributes);
             }
             Admitted::NoMore => {
-                let limit = KeyValue::new("log.limit", i64::from(self.max_per_span));
-                span.add_event("further log events are left out", vec![limit]);
+                let limit = KeyValue::new("throughline.log.limit", i64::from(self.max_per_span));
+                span.add_event("throughline.log.limit_reached", vec![limit]);
             }
             Admitted::No => {}
         }
@@ -228,7 +228,7 @@ impl Visit for Described {
         let sources = sources(value).map(|source| StringValue::from(text(format_args!("{source}"))));
         let sources: Vec<_> = sources.collect();
         if !sources.is_empty() {
-            let key = format!("{}.sources", field.name());
+            let key = format!("{}.chain", field.name());
             self.attributes.push(KeyValue::new(key, Value::Array(Array::String(sources))));
         }
     }

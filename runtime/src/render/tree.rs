@@ -113,7 +113,7 @@ pub(crate) fn end(span: &SpanData) -> End<'_> {
             _ => End::Failed(description),
         };
     }
-    match attribute(span, "cancelled") {
+    match attribute(span, "throughline.cancelled") {
         Some(Value::Bool(true)) => End::Cancelled,
         _ => End::Fine,
     }

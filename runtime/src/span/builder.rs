@@ -55,7 +55,7 @@ pub fn try_in_span<T, E: Display>(
 }
 
 /// Runs a future in a span, which starts at the first poll and ends with the future. Dropping the
-/// future half-way marks the span `cancelled`.
+/// future half-way marks the span `throughline.cancelled`.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -125,7 +125,7 @@ impl Block {
         self
     }
 
-    /// Being dropped half-way is a normal end: the span is not marked `cancelled`. For branches of a
+    /// Being dropped half-way is a normal end: the span is not marked `throughline.cancelled`. For branches of a
     /// `select!` that are meant to lose, and jobs that are meant to be aborted.
     pub fn cancel_off(mut self) -> Self {
         self.callsite = self.callsite.cancel_off();

@@ -57,13 +57,27 @@ impl Failed {
         if self.told.is_job {
             tracing::error!(
                 target: "throughline::jobs",
-                job = name, error, "error.type" = error_type, trace_id, span_id, tags,
+                {
+                    throughline.job.name = name,
+                    error = error,
+                    "error.type" = error_type,
+                    trace_id = trace_id,
+                    span_id = span_id,
+                    throughline.tags = tags,
+                },
                 "detached job {ended}"
             );
         } else {
             tracing::error!(
                 target: "throughline::errors",
-                span = name, error, "error.type" = error_type, trace_id, span_id, tags,
+                {
+                    throughline.span.name = name,
+                    error = error,
+                    "error.type" = error_type,
+                    trace_id = trace_id,
+                    span_id = span_id,
+                    throughline.tags = tags,
+                },
                 "call {ended}"
             );
         }

@@ -446,13 +446,13 @@ fn add_current_link(links: &mut Vec<Link>, current: &Context, parent: &SpanConte
 /// Tells that a required tag has no value: an event on the span, and a count.
 pub(crate) fn report_missing(keys: &[&'static str], context: &Context) {
     for key in keys {
-        context.span().add_event("tag.missing", vec![KeyValue::new("tag.key", *key)]);
+        context.span().add_event("throughline.tag.missing", vec![KeyValue::new("throughline.tag.key", *key)]);
         // Asked anew each time: an instrument made before the meter provider is set stays silent.
         global::meter("throughline")
             .u64_counter("throughline.tags.missing")
             .with_description("Required tags that had no value")
             .build()
-            .add(1, &[KeyValue::new("tag.key", *key)]);
+            .add(1, &[KeyValue::new("throughline.tag.key", *key)]);
     }
 }
 

@@ -52,10 +52,10 @@ impl Given {
     }
 }
 
-const CANCELLED: &str = "cancelled";
-pub(crate) const QUEUE_TIME: &str = "job.queue_time_us";
+const CANCELLED: &str = "throughline.cancelled";
+pub(crate) const QUEUE_TIME: &str = "throughline.job.queue_time_us";
 const ERROR_TYPE: &str = "error.type";
-const RETURN: &str = "return";
+const RETURN: &str = "throughline.return";
 
 #[derive(Debug)]
 struct Failure {
@@ -109,7 +109,7 @@ impl Outcome {
         Some(Failed { told, error_type: failure.error_type.clone(), error })
     }
 
-    /// Records the returned value as the attribute `return`.
+    /// Records the returned value as the attribute `throughline.return`.
     #[must_use]
     pub fn returned(mut self, value: Option<Value>) -> Self {
         self.returned = value.map(within_bounds);

@@ -68,7 +68,7 @@ pub struct Report {
     pub jobs: usize,
     /// Those of them, and of those they started, that had not ended when the time was over.
     pub jobs_left: usize,
-    /// Spans that were still open. They were ended and bear the attribute `unfinished`.
+    /// Spans that were still open. They were ended and have the attribute `throughline.unfinished`.
     pub unfinished: Vec<OpenSpan>,
     /// Spans that the exporter has taken.
     pub exported: u64,
@@ -224,7 +224,7 @@ impl Telemetry {
         for (entry, age) in self.open.iter().flat_map(|open| open.drain()) {
             spans.push(OpenSpan::new(&entry, age));
             let span = entry.context.span();
-            span.set_attribute(KeyValue::new("unfinished", true));
+            span.set_attribute(KeyValue::new("throughline.unfinished", true));
             span.set_status(Status::error("the process has ended before it"));
             span.end();
         }

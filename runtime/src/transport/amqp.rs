@@ -56,7 +56,7 @@
 //! | `messaging.message.id` | ✓ | ✓ | the property `message-id` |
 //! | `messaging.message.conversation_id` | ✓ | ✓ | the property `correlation-id` |
 //! | `messaging.message.body.size` | ✓ | ✓ | bytes of the payload |
-//! | `messaging.message.redelivered` | | ✓ | `true` if the message was delivered before |
+//! | `throughline.messaging.redelivered` | | ✓ | `true` if the message was delivered before |
 //! | `error.type` | ✓ | | the name of AMQP's reply code, such as `NOT-FOUND`, or of lapin's [`ErrorKind`] |
 //!
 //! Received attributes stand on the span with `parent = delivery`, and on each link with
@@ -151,7 +151,7 @@ pub trait ChannelExt: sealed::Sealed {
     /// makes of it is told by the [`PublisherConfirm`], as ever;
     /// [`basic_publish_confirmed_traced`](Self::basic_publish_confirmed_traced) has that in the span.
     ///
-    /// Dropping the future before it is ready ends the span as `cancelled`; as with `basic_publish`, the
+    /// Dropping the future before it is ready ends the span as `throughline.cancelled`; as with `basic_publish`, the
     /// message may be sent all the same.
     ///
     /// # Errors
@@ -173,7 +173,7 @@ pub trait ChannelExt: sealed::Sealed {
     /// the span the status Error; the [`Confirmation`] says so too. On a channel without
     /// [`Channel::confirm_select`] there is nothing to wait for.
     ///
-    /// Dropping the future while it waits ends the span as `cancelled`; the channel's
+    /// Dropping the future while it waits ends the span as `throughline.cancelled`; the channel's
     /// [`wait_for_confirms`](Channel::wait_for_confirms) still knows of the message.
     ///
     /// # Errors

@@ -177,7 +177,7 @@ pub trait FutureProducerExt: sealed::Sealed {
     /// The span ends when the message is delivered, with its partition and offset, or with the error.
     /// What is returned, how long the queue is waited for and what happens on cancellation is as with
     /// `send`: dropping the future while it waits for the queue sends nothing; dropping it after that
-    /// gives up the result, and not the message. Both end the span as `cancelled`.
+    /// gives up the result, and not the message. Both end the span as `throughline.cancelled`.
     ///
     /// # Errors
     ///

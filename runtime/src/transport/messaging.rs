@@ -72,7 +72,7 @@ impl<'a> Received<'a> {
 
     /// Marks a message that was delivered before.
     pub(super) fn redelivered(&mut self) {
-        self.set("messaging.message.redelivered", true);
+        self.set("throughline.messaging.redelivered", true);
     }
 }
 

@@ -22,7 +22,7 @@
 //! `redirect`, `body`, `decode`, `builder`, `upgrade` and `request`. The description names the causes and
 //! leaves the URL out, because that may hold secrets.
 //!
-//! **Cancellation.** Dropping the future is as safe as with `send`, and marks the span `cancelled`.
+//! **Cancellation.** Dropping the future is as safe as with `send`, and marks the span `throughline.cancelled`.
 
 use std::error::Error as _;
 use std::future::Future;

@@ -61,9 +61,9 @@
 //! | `messaging.rocketmq.message.type` | `normal`, `fifo`, `delay`, `transaction` | the same |
 //! | `messaging.rocketmq.message.group` | the sharding key | the sharding key |
 //! | `messaging.rocketmq.message.delay_time_level`, `.delivery_timestamp` | if set | if set |
-//! | `messaging.rocketmq.queue_offset` | once sent | always |
-//! | `messaging.rocketmq.send_status` | if it is not `SEND_OK` | |
-//! | `messaging.message.redelivered`, `messaging.rocketmq.reconsume_times` | | from the second delivery on |
+//! | `throughline.rocketmq.queue_offset` | once sent | always |
+//! | `throughline.rocketmq.send_status` | if it is not `SEND_OK` | |
+//! | `throughline.messaging.redelivered`, `throughline.rocketmq.reconsume_times` | | from the second delivery on |
 //! | `error.type` | the client's code of the error, such as `transport.connection.failed` | |
 //!
 //! Texts of a message are bounded by [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES), and there are 32 keys at most.
@@ -75,7 +75,7 @@
 //!
 //! Results and errors of the client are handed on as they are; an error is recorded on the span with an
 //! `exception` event. A send that the broker has accepted with another status than `SEND_OK` is not an
-//! error, as it is not for the client. A send that is dropped half-way is marked `cancelled`; the broker
+//! error, as it is not for the client. A send that is dropped half-way is marked `throughline.cancelled`; the broker
 //! may have got it. The retries of the client are inside the one span.
 //!
 //! Where nothing is recorded no attribute is computed, and the context is still passed on. The future of
@@ -386,7 +386,7 @@ fn sent_one(result: Option<&SendResult>) -> Outcome {
     };
     match result.message_queue {
         Some(_) => {
-            outcome.with("messaging.rocketmq.queue_offset", i64::try_from(result.queue_offset).unwrap_or(i64::MAX))
+            outcome.with("throughline.rocketmq.queue_offset", i64::try_from(result.queue_offset).unwrap_or(i64::MAX))
         }
         None => outcome,
     }
@@ -400,7 +400,7 @@ fn sent(result: Option<&SendResult>) -> Outcome {
         outcome = outcome.with("messaging.destination.partition.id", queue.queue_id().to_string());
     }
     if result.send_status != SendStatus::SendOk {
-        outcome = outcome.with("messaging.rocketmq.send_status", result.send_status.to_string());
+        outcome = outcome.with("throughline.rocketmq.send_status", result.send_status.to_string());
     }
     outcome
 }
@@ -486,13 +486,13 @@ impl Origin for MessageExt {
             received.set("messaging.message.id", bounded(id));
         }
         received.set("messaging.destination.partition.id", self.queue_id.to_string());
-        received.set("messaging.rocketmq.queue_offset", self.queue_offset);
+        received.set("throughline.rocketmq.queue_offset", self.queue_offset);
         // The broker takes the property of a transactional message away when it is committed.
         let transaction = MessageSysFlag::get_transaction_value(self.sys_flag) != MessageSysFlag::TRANSACTION_NOT_TYPE;
         describe_message(message, transaction, &mut |key, value| received.set(key, value));
         if self.reconsume_times > 0 {
             received.redelivered();
-            received.set("messaging.rocketmq.reconsume_times", i64::from(self.reconsume_times));
+            received.set("throughline.rocketmq.reconsume_times", i64::from(self.reconsume_times));
         }
     }
 

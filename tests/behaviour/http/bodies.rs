@@ -229,7 +229,7 @@ async fn a_failure_is_recorded_with_the_body_whole_or_not() {
         let span = capture.span("GET");
         assert_eq!(span.status, Status::error(""));
         assert_text(&span, "error.type", Some("502"));
-        assert_text(&span, "cancelled", (!whole).then_some("true"));
+        assert_text(&span, "throughline.cancelled", (!whole).then_some("true"));
         assert_no_doubles(&span);
     }
 }

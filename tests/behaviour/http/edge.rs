@@ -217,8 +217,8 @@ async fn a_missing_tag_is_reported_and_the_request_goes_on() {
     let (span, response) =
         one(ServerLayer::new().tag(tag().header("x-tenant-id").required()), get("/orders/7", &[])).await;
     assert_eq!(response.status(), 200);
-    let event = span.event("tag.missing").expect("an event");
-    assert_eq!(event.attributes, [KeyValue::new("tag.key", "tenant_id")]);
+    let event = span.event("throughline.tag.missing").expect("an event");
+    assert_eq!(event.attributes, [KeyValue::new("throughline.tag.key", "tenant_id")]);
 
     for (tag, headers) in [
         (tag().header("x-tenant-id").required(), ("x-tenant-id", "acme")),
@@ -226,7 +226,7 @@ async fn a_missing_tag_is_reported_and_the_request_goes_on() {
         (tag().header("x-tenant-id").default("unknown").required(), ("accept", "*/*")),
     ] {
         let (_, span) = tag_of(tag, "/orders/7", &[headers]).await;
-        assert!(span.event("tag.missing").is_none(), "{headers:?}");
+        assert!(span.event("throughline.tag.missing").is_none(), "{headers:?}");
     }
 }
 
@@ -235,10 +235,10 @@ async fn a_request_for_nothing_that_exists_lacks_nothing() {
     let layer = || ServerLayer::new().tag(tag().header("x-tenant-id").required());
     let (span, response) = one(layer(), get("/wp-login.php", &[])).await;
     assert_eq!(response.status(), 404);
-    assert!(span.event("tag.missing").is_none());
+    assert!(span.event("throughline.tag.missing").is_none());
     // A route that says 404 exists.
     let (span, _) = one(layer(), get("/status/404", &[])).await;
-    assert!(span.event("tag.missing").is_some());
+    assert!(span.event("throughline.tag.missing").is_some());
 
     // Around a service that has no routes, or keeps them to itself.
     for (status, reported) in [(200, true), (404, false), (500, true)] {
@@ -249,7 +249,7 @@ async fn a_request_for_nothing_that_exists_lacks_nothing() {
         }));
         let response = capture.run_async(service.oneshot(Request::new(()))).await.expect("an answer");
         drop(response);
-        let events = capture.span("GET").events.iter().filter(|event| event.name == "tag.missing").count();
+        let events = capture.span("GET").events.iter().filter(|event| event.name == "throughline.tag.missing").count();
         assert_eq!(events, usize::from(reported), "{status}");
     }
 }

@@ -144,7 +144,7 @@ async fn other_subscribers_get_ids_and_tags_as_fields() {
     send(&Capture::new(), answering(500), get("/tenants/acme/orders", &[("traceparent", NOT_SAMPLED)])).await;
     let lines = events.taken();
     assert!(lines[0].contains(&format!(" trace_id={TRACE} span_id=")), "{lines:?}");
-    assert!(lines[0].ends_with(" tags=\"tenant_id=acme region=eu\""), "{lines:?}");
+    assert!(lines[0].ends_with(" throughline.tags=\"tenant_id=acme region=eu\""), "{lines:?}");
 }
 
 /// A subscriber is other code.

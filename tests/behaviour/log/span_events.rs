@@ -75,7 +75,7 @@ fn an_event_is_on_the_span_with_all_it_says() {
             KeyValue::new("last", true),
             KeyValue::new("type", "Some(1)"),
             KeyValue::new("error", "refused"),
-            KeyValue::new("error.sources", Value::Array(Array::String(vec!["no funds".into()]))),
+            KeyValue::new("error.chain", Value::Array(Array::String(vec!["no funds".into()]))),
         ]
     );
     assert_eq!(order.status, opentelemetry::trace::Status::Unset);
@@ -174,10 +174,10 @@ fn a_span_takes_so_many_and_its_exception_has_room() {
         let busy = capture.span("busy");
         let names = names(&busy);
         assert_eq!(names.iter().filter(|name| **name == "line").count(), expected);
-        let further = events(&busy).iter().find(|event| event.name == "further log events are left out");
+        let further = events(&busy).iter().find(|event| event.name == "throughline.log.limit_reached");
         assert_eq!(further.is_some(), lines > u32::from(max));
         if let Some(further) = further {
-            assert_eq!(attribute(further, "log.limit"), Some(&i64::from(max).into()));
+            assert_eq!(attribute(further, "throughline.log.limit"), Some(&i64::from(max).into()));
         }
         assert_eq!(names.last(), Some(&"exception"));
     }

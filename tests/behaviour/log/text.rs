@@ -368,7 +368,7 @@ fn a_failed_job_has_ids_and_tags_once() {
     assert_eq!(
         output.text(),
         format!(
-            "12:00:00 ERROR {ids} tenant_id=acme throughline::jobs: detached job failed job=\"publish\" \
+            "12:00:00 ERROR {ids} tenant_id=acme throughline::jobs: detached job failed throughline.job.name=\"publish\" \
              error=\"no broker\" error.type=\"alloc::string::String\"\n"
         )
     );

@@ -57,7 +57,7 @@ fn tags_are_set_in_every_edition() {
     }
     let together = capture.span("together");
     assert_eq!(together.attribute("n"), Some(&2.into()));
-    assert!(together.event("tag.missing").is_some());
+    assert!(together.event("throughline.tag.missing").is_some());
 }
 
 shape!(

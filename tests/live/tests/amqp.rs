@@ -182,7 +182,7 @@ async fn produced_here_consumed_there() {
     let processed: Vec<_> = there.iter().filter(|span| span.name == "process billing").collect();
     let charged: Vec<_> = there.iter().filter(|span| span.name == "charge").collect();
     assert_eq!((processed.len(), charged.len()), (3, 3));
-    let ends = [vec![], vec![("cancelled", "true")]];
+    let ends = [vec![], vec![("throughline.cancelled", "true")]];
     for (at, (sent, (content, end))) in sent.iter().zip(content.into_iter().zip(ends)).enumerate() {
         let span = processed[at];
         assert!(span.is_child_of(sent), "{span:?}");
@@ -272,9 +272,9 @@ async fn a_redelivered_message_is_marked() {
     for attempt in [first, second] {
         assert!(attempt.is_child_of(sent));
     }
-    assert_eq!(first.attribute("messaging.message.redelivered"), None);
+    assert_eq!(first.attribute("throughline.messaging.redelivered"), None);
     assert_eq!(first.status, "error: the card reader is busy");
-    assert_eq!(second.attribute("messaging.message.redelivered"), Some("true"));
+    assert_eq!(second.attribute("throughline.messaging.redelivered"), Some("true"));
     assert_eq!(second.attribute("messaging.rabbitmq.message.delivery_tag"), Some("2"));
     assert_eq!(second.status, "unset");
 }
@@ -522,5 +522,5 @@ fn a_made_up_delivery_is_an_origin() {
     capture.run(|| receive(&delivery));
     let received = capture.span("receive");
     assert!(received.is_child_of(&capture.span("send")));
-    assert!(received.attributes.contains(&KeyValue::new("messaging.message.redelivered", true)));
+    assert!(received.attributes.contains(&KeyValue::new("throughline.messaging.redelivered", true)));
 }

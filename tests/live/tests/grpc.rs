@@ -299,7 +299,7 @@ fn wait_until_it_hangs(shop: &Shop) {
 #[track_caller]
 fn assert_cancelled(span: &SpanLine) {
     assert_eq!((code(span), span.status.as_str()), ("CANCELLED", "unset"), "{span:?}");
-    assert_eq!((span.attribute("cancelled"), span.attribute("error.type")), (Some("true"), None));
+    assert_eq!((span.attribute("throughline.cancelled"), span.attribute("error.type")), (Some("true"), None));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -419,7 +419,7 @@ async fn a_deadline_that_passes_on_the_server_is_told_from_a_caller_who_goes_awa
     let server = one(&there, "shop.Orders/Get");
     assert_eq!((code(server), server.attribute("error.type")), ("DEADLINE_EXCEEDED", Some("DEADLINE_EXCEEDED")));
     assert_eq!(
-        (server.status.as_str(), server.attribute("cancelled")),
+        (server.status.as_str(), server.attribute("throughline.cancelled")),
         ("error: the deadline has passed", Some("true"))
     );
 }

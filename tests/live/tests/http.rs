@@ -133,9 +133,9 @@ async fn a_client_that_hangs_up_is_seen_on_the_other_side() {
     drop((response, client));
     let spans = peer.stop();
     let server = named(&spans, "GET /stream");
-    assert_attributes(server, &[("cancelled", "true"), ("http.response.status_code", "200")]);
+    assert_attributes(server, &[("throughline.cancelled", "true"), ("http.response.status_code", "200")]);
     assert_eq!(server.status, "unset");
-    assert!(capture.span("GET").attribute("cancelled").is_none(), "the client has its answer");
+    assert!(capture.span("GET").attribute("throughline.cancelled").is_none(), "the client has its answer");
 }
 
 #[tokio::test]

@@ -200,7 +200,7 @@ async fn produced_here_consumed_there(cluster: Cluster) {
     let ends = [
         ("unset", vec![]),
         ("error: the card was declined", vec![("error.type", "alloc::string::String")]),
-        ("unset", vec![("cancelled", "true")]),
+        ("unset", vec![("throughline.cancelled", "true")]),
         ("unset", vec![]),
     ];
     for (at, (sent, (status, end))) in sent.iter().zip(ends).enumerate() {

@@ -203,7 +203,7 @@ async fn an_entry_continues_the_trace_in_another_process() {
         }
     }
     assert_eq!(process.attribute("messaging.consumer.group.name"), Some("billing"));
-    assert_eq!(process.attribute("messaging.message.redelivered"), None);
+    assert_eq!(process.attribute("throughline.messaging.redelivered"), None);
     assert_eq!(process.attribute("baggage seen"), Some("acme & co"));
 
     // Commands of the handler, and of the job that it leaves behind.
@@ -300,7 +300,7 @@ async fn an_entry_that_is_claimed_from_a_dead_consumer_is_marked() {
     let spans = Peer::start(PEER, "redis-claim", &arguments).spans();
     let again = named(&spans, "process again");
     assert!(again.is_child_of(&line(&capture.span(&format!("send {stream}")))));
-    assert_eq!(again.attribute("messaging.message.redelivered"), Some("true"));
-    assert_eq!(again.attribute("messaging.redis.delivery_count"), Some("2"));
+    assert_eq!(again.attribute("throughline.messaging.redelivered"), Some("true"));
+    assert_eq!(again.attribute("throughline.redis.delivery_count"), Some("2"));
     assert_eq!(again.attribute("messaging.consumer.group.name"), Some("billing"));
 }

@@ -127,12 +127,14 @@ async fn a_message_takes_its_trace_to_another_process() {
         ("messaging.rocketmq.message.type", "normal"),
         ("messaging.rocketmq.message.tag", "new"),
         ("messaging.rocketmq.message.keys", r#"["1001","acme"]"#),
-        ("messaging.rocketmq.queue_offset", "0"),
+        ("throughline.rocketmq.queue_offset", "0"),
         ("tenant_id", "acme"),
     ] {
         assert_eq!(line.attribute(key), Some(expected), "{key} of the producer");
     }
-    for key in ["messaging.rocketmq.send_status", "messaging.rocketmq.namespace", "error.type", "cancelled"] {
+    for key in
+        ["throughline.rocketmq.send_status", "messaging.rocketmq.namespace", "error.type", "throughline.cancelled"]
+    {
         assert_eq!(line.attribute(key), None, "{key} of the producer");
     }
 
@@ -151,11 +153,11 @@ async fn a_message_takes_its_trace_to_another_process() {
         ("messaging.rocketmq.message.type", "normal"),
         ("messaging.rocketmq.message.tag", "new"),
         ("messaging.rocketmq.message.keys", r#"["1001","acme"]"#),
-        ("messaging.rocketmq.queue_offset", "0"),
+        ("throughline.rocketmq.queue_offset", "0"),
     ] {
         assert_eq!(order.attribute(key), Some(expected), "{key} of the consumer");
     }
-    assert_eq!(order.attribute("messaging.message.redelivered"), None);
+    assert_eq!(order.attribute("throughline.messaging.redelivered"), None);
     // The span that was current where the listener was called, and nothing else.
     let listen: Vec<_> = spans.iter().filter(|span| span.name == "listen").collect();
     assert_eq!(order.links.len(), 1);
@@ -189,8 +191,8 @@ async fn a_redelivered_message_is_marked_and_keeps_its_parent() {
     let deliveries = processed(&spans, "again");
     assert_eq!(deliveries.len(), 2);
     let keys = [
-        "messaging.message.redelivered",
-        "messaging.rocketmq.reconsume_times",
+        "throughline.messaging.redelivered",
+        "throughline.rocketmq.reconsume_times",
         "messaging.destination.name",
         "messaging.message.id",
         "messaging.rocketmq.message.type",
@@ -223,7 +225,7 @@ async fn a_batch_is_one_span_there_and_links_here() {
     let [batch, single] = &producers[..] else { panic!("{producers:?}") };
     let keys = ["messaging.batch.message_count", "messaging.message.id", "messaging.destination.partition.id"];
     assert_eq!(attributes(batch, &keys), [Some("2"), None, Some("0")]);
-    assert_eq!(batch.attribute("messaging.rocketmq.queue_offset"), None);
+    assert_eq!(batch.attribute("throughline.rocketmq.queue_offset"), None);
 
     let all = only(&spans.iter().filter(|span| span.name == "process all").collect::<Vec<_>>());
     let poll = only(&spans.iter().filter(|span| span.name == "poll").collect::<Vec<_>>());
@@ -242,7 +244,7 @@ async fn a_batch_is_one_span_there_and_links_here() {
     for (offset, link) in all.links.iter().enumerate() {
         let attribute = |key: &str| link.attributes.get(key).map(String::as_str);
         assert_eq!(attribute("messaging.destination.name"), Some(&*lab.topic));
-        assert_eq!(attribute("messaging.rocketmq.queue_offset"), Some(&*offset.to_string()));
+        assert_eq!(attribute("throughline.rocketmq.queue_offset"), Some(&*offset.to_string()));
         assert!(attribute("messaging.message.id").is_some_and(|id| !id.is_empty()));
     }
     lab.close().await;

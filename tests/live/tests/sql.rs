@@ -54,7 +54,7 @@ fn number(span: &FinishedSpan, key: &str) -> Option<i64> {
 }
 
 const RETURNED: &str = "db.response.returned_rows";
-const AFFECTED: &str = "db.response.affected_rows";
+const AFFECTED: &str = "throughline.db.affected_rows";
 
 #[tokio::test]
 async fn a_statement_is_a_span_below_the_current_one() {

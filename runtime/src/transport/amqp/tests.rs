@@ -141,7 +141,7 @@ fn a_delivery_describes_itself() {
         ("messaging.destination.name", "orders:placed:billing"),
         ("messaging.message.id", "m-1"),
         ("messaging.message.conversation_id", "c-1"),
-        ("messaging.message.redelivered", "true"),
+        ("throughline.messaging.redelivered", "true"),
     ]);
     assert_eq!(described(&Delivery::new(&delivery).queue("billing")), pairs(&expected));
     assert_eq!(

@@ -101,7 +101,7 @@ impl Drop for Call {
         self.span.finish(|| {
             // Nobody has made a mistake when a call is given up before its time is over.
             let side = if is_late { self.side } else { Side::Server };
-            End::given_up(is_late).outcome(side).with("cancelled", true)
+            End::given_up(is_late).outcome(side).with("throughline.cancelled", true)
         });
     }
 }

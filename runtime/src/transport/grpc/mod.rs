@@ -59,7 +59,7 @@
 //! | `server.address`, `server.port` | server: what the caller has asked for; client: see [`ClientLayer::server`] |
 //! | `network.peer.address`, `network.peer.port` | server: the other end of the connection, where `tonic` accepts it |
 //! | `error.type` | the status code of a failed call |
-//! | `cancelled` | `true`, if the call was given up half-way |
+//! | `throughline.cancelled` | `true`, if the call was given up half-way |
 //!
 //! On a client every status but `OK` is an error. On a server these are, because the others tell of
 //! the caller's mistakes: `UNKNOWN`, `DEADLINE_EXCEEDED`, `UNIMPLEMENTED`, `INTERNAL`, `UNAVAILABLE`,
@@ -70,7 +70,7 @@
 //!
 //! # Cancellation, deadlines, panics
 //!
-//! A call that is given up has the status code `CANCELLED` and is marked `cancelled`: on the client
+//! A call that is given up has the status code `CANCELLED` and is marked `throughline.cancelled`: on the client
 //! when its future or its stream is dropped, on the server when the caller has gone away. If that
 //! happens when the time of the call (`grpc-timeout`) is over, the code is `DEADLINE_EXCEEDED`, on
 //! both sides; `tonic` itself gives the caller `CANCELLED` then. The time that a server sets with

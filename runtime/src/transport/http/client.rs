@@ -373,7 +373,7 @@ impl ClientLayer {
 
 pin_project! {
     /// The future of a [`ClientService`]: the service's own, in a client span. Dropping it half-way
-    /// marks the span `cancelled`.
+    /// marks the span `throughline.cancelled`.
     #[must_use = "futures do nothing unless polled"]
     pub struct ClientFuture<F> {
         #[pin]

@@ -156,7 +156,7 @@ impl Tag {
         self
     }
 
-    /// Reports a request that has no value for it: with an event `tag.missing` on the span, and in
+    /// Reports a request that has no value for it: with an event `throughline.tag.missing` on the span, and in
     /// the counter `throughline.tags.missing`. The request itself goes on. In a trace that is not
     /// sampled nothing is reported, nor of a request that no route matches and that is answered with 404.
     pub fn required(mut self) -> Self {

@@ -96,7 +96,7 @@
 //!
 //! A request that is answered with 500 or above, or with an error of the service, writes one `tracing` event
 //! at level `ERROR`, sampled or not: target `throughline::http`, fields `http.request.method`, `http.route`,
-//! `http.response.status_code` and `error`, in the context of the request; `trace_id`, `span_id` and `tags` are
+//! `http.response.status_code` and `error`, in the context of the request; `trace_id`, `span_id` and `throughline.tags` are
 //! fields too, unless a formatter of this crate writes them on each line. The `error` is the [`Cause`] that the handler names,
 //! or else the last error that a span below the request's has recorded, which also becomes the
 //! description of the server span's status. So the 502 of a proxy says `Connection refused`. In a trace that is
@@ -105,7 +105,7 @@
 //! # When a span ends
 //!
 //! **Server**: with the body of the response, its trailers included, which for an empty body is with the
-//! head. A client that hangs up marks it `cancelled`, before the response and in its midst. The context is
+//! head. A client that hangs up marks it `throughline.cancelled`, before the response and in its midst. The context is
 //! current while the handler and the body are polled, and when they are dropped. A connection that is
 //! upgraded (`101`, `CONNECT`) lives on without the span, in a task where nothing is current: take a
 //! [`Snapshot`](crate::Snapshot) in the handler, and run the session in it,
@@ -113,7 +113,7 @@
 //!
 //! **Client**: with the head of the response. The conventions leave the body open, and forbid to wait for
 //! a body that may be dropped unread. Each pass through the layer is a span, so inside of a retry layer
-//! each attempt has its own. Dropping the future marks it `cancelled`.
+//! each attempt has its own. Dropping the future marks it `throughline.cancelled`.
 //!
 //! # What is sent
 //!

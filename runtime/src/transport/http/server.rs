@@ -304,7 +304,7 @@ impl Exchange {
                     error = cause,
                     trace_id = trace_id.map(tracing::field::display),
                     span_id = span_id.map(tracing::field::display),
-                    tags = tags,
+                    throughline.tags = tags,
                 },
                 "request failed"
             );
@@ -544,7 +544,7 @@ fn not_heard(id: &RequestId) {
 
 pin_project! {
     /// The future of a [`ServerService`]: the service's own, in the span of the request. Dropping it
-    /// half-way marks the span `cancelled`.
+    /// half-way marks the span `throughline.cancelled`.
     #[must_use = "futures do nothing unless polled"]
     pub struct ServerFuture<F> {
         #[pin]

@@ -41,7 +41,7 @@
 //!
 //! The error reaches the caller as it is. On the span what the server quotes in its message is replaced. An
 //! error of one command in a pipeline makes the span of the pipeline an error. A future that is dropped leaves
-//! its span `cancelled`; the command may have been executed all the same.
+//! its span `throughline.cancelled`; the command may have been executed all the same.
 //!
 //! Blocking connections (`redis::Connection`) can be wrapped as well.
 //!
@@ -87,8 +87,8 @@
 //! | `messaging.destination.name` | both | the key of the stream |
 //! | `messaging.message.id` | both | the id of the entry |
 //! | `messaging.consumer.group.name` | consumer | from [`Delivery::group`] |
-//! | `messaging.message.redelivered` | consumer | true if it was delivered before: [`Delivery::claimed`], [`Delivery::deliveries`] |
-//! | `messaging.redis.delivery_count` | consumer | how often it was delivered, if that is known; a name of ours |
+//! | `throughline.messaging.redelivered` | consumer | true if it was delivered before: [`Delivery::claimed`], [`Delivery::deliveries`] |
+//! | `throughline.redis.delivery_count` | consumer | how often it was delivered, if that is known |
 //!
 //! The span of a batch has `messaging.batch.message_count` and, where they are the same for all, the system, the
 //! operation, the stream and the group; the rest is on its links.

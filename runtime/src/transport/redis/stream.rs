@@ -224,7 +224,7 @@ impl Origin for Delivery<'_> {
             received.redelivered();
         }
         if let Some(times) = deliveries {
-            received.set("messaging.redis.delivery_count", i64::try_from(times).unwrap_or(i64::MAX));
+            received.set("throughline.redis.delivery_count", i64::try_from(times).unwrap_or(i64::MAX));
         }
     }
 

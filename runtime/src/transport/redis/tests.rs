@@ -294,15 +294,18 @@ fn a_delivery_tells_of_itself() {
     ];
     assert_eq!(described(&delivery), common);
     let with = |more: &[&'static str]| [&common[..], more].concat();
-    let redelivered = "messaging.message.redelivered=true";
+    let redelivered = "throughline.messaging.redelivered=true";
     assert_eq!(
         described(&delivery.group("g").deliveries(1)),
-        with(&["messaging.consumer.group.name=g", "messaging.redis.delivery_count=1"])
+        with(&["messaging.consumer.group.name=g", "throughline.redis.delivery_count=1"])
     );
     assert_eq!(described(&delivery.claimed()), with(&[redelivered]));
-    assert_eq!(described(&delivery.deliveries(3)), with(&[redelivered, "messaging.redis.delivery_count=3"]));
+    assert_eq!(described(&delivery.deliveries(3)), with(&[redelivered, "throughline.redis.delivery_count=3"]));
     let claimed = StreamId { delivered_count: Some(1), ..plain.clone() };
-    assert_eq!(described(&Delivery::new("orders", &claimed)), with(&[redelivered, "messaging.redis.delivery_count=2"]));
+    assert_eq!(
+        described(&Delivery::new("orders", &claimed)),
+        with(&[redelivered, "throughline.redis.delivery_count=2"])
+    );
     let fresh = StreamId { delivered_count: Some(0), ..plain.clone() };
     assert_eq!(described(&Delivery::new("orders", &fresh)), common);
     assert_eq!(described(&plain), [common[0], common[1], common[2], common[4]]);

@@ -126,11 +126,11 @@ fn a_received_message_tells_of_itself() {
         ("messaging.rocketmq.message.keys", r#"["1001","acme"]"#),
         ("messaging.rocketmq.message.group", "customer-7"),
         ("messaging.rocketmq.message.type", "fifo"),
-        ("messaging.rocketmq.queue_offset", "42"),
+        ("throughline.rocketmq.queue_offset", "42"),
     ] {
         assert_eq!(told(&delivery, key).as_deref(), Some(value), "{key}");
     }
-    assert_eq!(told(&delivery, "messaging.message.redelivered"), None);
+    assert_eq!(told(&delivery, "throughline.messaging.redelivered"), None);
     assert_eq!(told(&message, "messaging.consumer.group.name"), None);
     // Shared and borrowed ones are messages, too.
     assert_eq!(told(&Arc::new(&message), "messaging.message.id").as_deref(), Some("ID"));
@@ -158,8 +158,8 @@ fn a_redelivered_message_is_marked_and_has_its_first_topic() {
     message.set_topic("%RETRY%billing".into());
     message.reconsume_times = 2;
     assert_eq!(told(&message, "messaging.destination.name").as_deref(), Some("orders"));
-    assert_eq!(told(&message, "messaging.message.redelivered").as_deref(), Some("true"));
-    assert_eq!(told(&message, "messaging.rocketmq.reconsume_times").as_deref(), Some("2"));
+    assert_eq!(told(&message, "throughline.messaging.redelivered").as_deref(), Some("true"));
+    assert_eq!(told(&message, "throughline.rocketmq.reconsume_times").as_deref(), Some("2"));
     message.clear_property("RETRY_TOPIC");
     assert_eq!(told(&message, "messaging.destination.name").as_deref(), Some("%RETRY%billing"));
 }
@@ -209,8 +209,8 @@ async fn a_send_is_a_span_whose_identity_is_in_the_message() {
     assert_eq!(span.span_kind, SpanKind::Producer);
     assert_eq!(text(&span, "messaging.message.id").as_deref(), Some("ID"));
     assert_eq!(text(&span, "messaging.destination.partition.id").as_deref(), Some("3"));
-    assert_eq!(text(&span, "messaging.rocketmq.queue_offset").as_deref(), Some("42"));
-    assert_eq!(text(&span, "messaging.rocketmq.send_status"), None);
+    assert_eq!(text(&span, "throughline.rocketmq.queue_offset").as_deref(), Some("42"));
+    assert_eq!(text(&span, "throughline.rocketmq.send_status"), None);
 }
 
 #[tokio::test]
@@ -233,12 +233,12 @@ async fn what_the_broker_says_of_a_message_is_told() {
         &[
             "messaging.rocketmq.message.tag",
             "messaging.rocketmq.message.type",
-            "messaging.rocketmq.send_status",
+            "throughline.rocketmq.send_status",
             "messaging.batch.message_count",
             "messaging.message.id",
         ],
         "
-        send orders [producer] messaging.rocketmq.message.tag=late messaging.rocketmq.message.type=normal messaging.rocketmq.send_status=FLUSH_SLAVE_TIMEOUT messaging.message.id=ID
+        send orders [producer] messaging.rocketmq.message.tag=late messaging.rocketmq.message.type=normal throughline.rocketmq.send_status=FLUSH_SLAVE_TIMEOUT messaging.message.id=ID
         send orders [producer] messaging.rocketmq.message.tag=transaction messaging.rocketmq.message.type=transaction messaging.message.id=ID
         send orders [producer] messaging.rocketmq.message.tag=oneway messaging.rocketmq.message.type=normal
         send orders [producer] messaging.batch.message_count=2

@@ -19,7 +19,7 @@ type BoxFuture<'e, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + '
 type BoxStream<'e, T> = Pin<Box<dyn Stream<Item = Result<T, Error>> + Send + 'e>>;
 
 const RETURNED: &str = "db.response.returned_rows";
-const AFFECTED: &str = "db.response.affected_rows";
+const AFFECTED: &str = "throughline.db.affected_rows";
 
 impl<'c, X> Executor<'c> for Traced<X>
 where

@@ -41,7 +41,7 @@
 //! | `db.collection.name` | the table, if there is exactly one |
 //! | `db.namespace`, `server.address`, `server.port` | from the options of the pool; for a connection see [`Traced::options`] |
 //! | `db.response.returned_rows` | rows that were received, for everything that fetches |
-//! | `db.response.affected_rows` | rows that were changed, for everything that executes; a name of ours, the conventions have none |
+//! | `throughline.db.affected_rows` | rows that were changed, for everything that executes |
 //! | `db.response.status_code`, `error.type` | the number of the server's error, such as `1062` |
 //!
 //! Bound arguments are never recorded. A text is only recorded if it is certain what in it is a literal: one
@@ -64,7 +64,7 @@
 //!
 //! The span starts when the future or stream is first polled, so it has the wait for a connection of the
 //! pool in it. It ends with the last row. A future or stream that is dropped before that leaves it
-//! `cancelled`, which is not an error, with the rows so far: with `fetch` the one who takes ten rows of
+//! `throughline.cancelled`, which is not an error, with the rows so far: with `fetch` the one who takes ten rows of
 //! thousands and stops. `fetch_one` and `fetch_optional` read one row and are complete. A transaction that is
 //! dropped is rolled back by the next use of its connection, which has no span.
 //!
