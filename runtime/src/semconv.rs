@@ -238,6 +238,18 @@ ours! {
     THROUGHLINE_DB_AFFECTED_ROWS = "throughline.db.affected_rows";
     /// How often an entry of a stream was delivered, this time included.
     THROUGHLINE_REDIS_DELIVERY_COUNT = "throughline.redis.delivery_count";
+    /// Whether a message was delivered before.
+    THROUGHLINE_MESSAGING_REDELIVERED = "throughline.messaging.redelivered";
+    /// The offset of a message in its queue.
+    THROUGHLINE_ROCKETMQ_QUEUE_OFFSET = "throughline.rocketmq.queue_offset";
+    /// How often a message was delivered before.
+    THROUGHLINE_ROCKETMQ_RECONSUME_TIMES = "throughline.rocketmq.reconsume_times";
+    /// The broker's answer to a message, unless it is `SEND_OK`.
+    THROUGHLINE_ROCKETMQ_SEND_STATUS = "throughline.rocketmq.send_status";
+    /// How many log events one span can have.
+    THROUGHLINE_LOG_LIMIT = "throughline.log.limit";
+    /// Why traces or spans were lost, on the metrics that count them.
+    THROUGHLINE_REASON = "throughline.reason";
 }
 
 /// [`SERVER_ADDRESS`], and [`SERVER_PORT`] if there is a port.

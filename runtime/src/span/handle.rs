@@ -450,6 +450,7 @@ pub(crate) fn report_missing(keys: &[&'static str], context: &Context) {
         // Asked anew each time: an instrument made before the meter provider is set stays silent.
         global::meter("throughline")
             .u64_counter("throughline.tags.missing")
+            .with_unit("{tag}")
             .with_description("Required tags that had no value")
             .build()
             .add(1, &[KeyValue::new("throughline.tag.key", *key)]);

@@ -449,6 +449,7 @@ fn report_dropped(count: usize, first: &Key, max: usize) {
     static WARNED: AtomicBool = AtomicBool::new(false);
     global::meter("throughline")
         .u64_counter("throughline.tags.dropped")
+        .with_unit("{tag}")
         .with_description("Tags for which there was no room in their scope")
         .build()
         .add(count as u64, &[]);

@@ -17,9 +17,11 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 /// So often it is told that the collector does not answer.
 const SILENCE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Metrics, and what they count.
-const TRACES: (&str, &str) = ("throughline.traces.shed", "Traces that were not recorded, or evicted as a whole");
-const SPANS: (&str, &str) = ("throughline.spans.lost", "Spans that were lost out of traces that had begun to leave");
+/// Metrics: name, unit and description.
+const TRACES: [&str; 3] =
+    ["throughline.traces.shed", "{trace}", "Traces that were not recorded, or evicted as a whole"];
+const SPANS: [&str; 3] =
+    ["throughline.spans.lost", "{span}", "Spans that were lost out of traces that had begun to leave"];
 
 /// What is told of, and when it was last told of.
 pub(super) struct Housekeeping {
@@ -136,7 +138,7 @@ impl Housekeeping {
         let now = shared.counts();
         let new = now.since(&self.metered);
         self.metered = now;
-        for (count, (name, description), reason) in [
+        for (count, [name, unit, description], reason) in [
             (new.traces_not_begun, TRACES, "not_begun"),
             (new.traces_evicted, TRACES, "evicted"),
             (new.spans_dropped, SPANS, "dropped"),
@@ -149,6 +151,7 @@ impl Housekeeping {
                 let meter = global::meter("throughline");
                 meter
                     .u64_counter(name)
+                    .with_unit(unit)
                     .with_description(description)
                     .build()
                     .add(count, &[KeyValue::new("throughline.reason", reason)]);
