@@ -13,7 +13,7 @@ use crate::span::handle::{Opening, Span, is_off};
 
 static STATEMENT: Callsite = Callsite::transport("mysql", SpanKind::Client);
 
-/// A query that has been looked at. sqlx gives out the text only together with the query.
+/// A query in its parts. sqlx only gives out the text by consuming the query.
 pub(super) struct Query {
     sql: SqlStr,
     statement: Option<MySqlStatement>,
