@@ -7,7 +7,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use throughline::telemetry::{Counts, Protocol, Telemetry};
+use throughline::telemetry::{ExportStats, Protocol, Telemetry};
 use throughline_load::{Behaviour, partial_success};
 
 use crate::process::{alone, until};
@@ -85,9 +85,9 @@ fn plain(head: &str, body: &[u8]) -> Answer {
     Box::new(move |stream| stream.write_all(&answer).expect("it is read"))
 }
 
-fn flush(telemetry: &Telemetry) -> Counts {
+fn flush(telemetry: &Telemetry) -> ExportStats {
     telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
-    telemetry.counts()
+    telemetry.export_stats()
 }
 
 alone! {
@@ -101,10 +101,10 @@ alone! {
             ]);
             let telemetry = server.telemetry();
             trace(2);
-            let counts = flush(&telemetry);
-            assert_eq!((counts.exported, counts.refused, server.asked()), (0, 3, 1), "{head}");
+            let stats = flush(&telemetry);
+            assert_eq!((stats.exported, stats.refused, server.asked()), (0, 3, 1), "{head}");
             run(telemetry.shutdown(Duration::from_secs(30)));
-            assert!(log.text().contains(&format!("has refused 3 spans: status {head}")), "{}", log.text());
+            assert!(log.text().contains(&format!("refused 3 spans: status {head}")), "{}", log.text());
         }
     }
 }
@@ -137,7 +137,7 @@ alone! {
             assert_eq!(flush(&telemetry).exported, exported);
         }
         drop(telemetry);
-        assert_eq!(log.count("answers with a page (`text/html`), as no collector does"), 1, "{}", log.text());
+        assert_eq!(log.count("responds with an HTML page (`text/html`), which no collector does"), 1, "{}", log.text());
     }
 }
 
@@ -151,8 +151,8 @@ alone! {
         let telemetry = server.telemetry();
         for exported in [3, 6] {
             trace(2);
-            let counts = flush(&telemetry);
-            assert_eq!((counts.exported, counts.refused), (exported, 0));
+            let stats = flush(&telemetry);
+            assert_eq!((stats.exported, stats.refused), (exported, 0));
         }
         drop(telemetry);
     }
@@ -164,8 +164,8 @@ alone! {
             let server = Server::start(vec![plain(head, b"no")]);
             let telemetry = server.telemetry();
             trace(2);
-            let counts = flush(&telemetry);
-            assert_eq!((counts.exported, counts.refused, server.asked()), (0, 3, 1), "{head}");
+            let stats = flush(&telemetry);
+            assert_eq!((stats.exported, stats.refused, server.asked()), (0, 3, 1), "{head}");
             drop(telemetry);
         }
     }
@@ -184,8 +184,8 @@ alone! {
         ]);
         let telemetry = server.telemetry();
         trace(2);
-        let counts = flush(&telemetry);
-        assert_eq!((counts.exported, counts.refused, server.asked()), (3, 0, 7));
+        let stats = flush(&telemetry);
+        assert_eq!((stats.exported, stats.refused, server.asked()), (3, 0, 7));
         drop(telemetry);
     }
 }
@@ -203,17 +203,17 @@ alone! {
 
 alone! {
     /// Of a batch in two parts the first is refused, and the second is taken with a partial success that
-    /// has refused none, as Go's collector says it.
+    /// refused none, as Go's collector says it.
     fn the_reason_is_that_of_what_was_refused() {
         let log = Log::keep();
         let partial = |rejected, message: &str| plain("200 OK", &partial_success(rejected, message));
         let server = Server::start(vec![plain("413 Too Large", b""), partial(1, "too old"), partial(0, "")]);
         let telemetry = server.telemetry();
         trace(3);
-        let counts = flush(&telemetry);
-        assert_eq!((counts.exported, counts.refused), (3, 1));
+        let stats = flush(&telemetry);
+        assert_eq!((stats.exported, stats.refused), (3, 1));
         run(telemetry.shutdown(Duration::from_secs(30)));
-        assert!(log.text().contains("has refused 1 span: too old"), "{}", log.text());
+        assert!(log.text().contains("refused 1 span: too old"), "{}", log.text());
     }
 }
 
@@ -228,7 +228,7 @@ alone! {
             .expect("it is valid");
         trace(2);
         flush(&telemetry);
-        until("it is told", || log.count("has refused 3 spans") == 1);
+        until("it is told", || log.count("refused 3 spans") == 1);
         drop(telemetry);
         assert!(log.text().contains("…@127.0.0.1") && !log.text().contains("secret"), "{}", log.text());
     }
@@ -264,11 +264,11 @@ alone! {
             .expect("it is valid");
         trace(2);
         flush(&telemetry);
-        until("it is told", || log.count("has refused 3 spans") == 1);
+        until("it is told", || log.count("refused 3 spans") == 1);
         drop(telemetry);
         let text = log.text();
         let expected = format!(
-            "`http://…@{}/v1/traces?…` (http/protobuf) has refused 3 spans: status 400 Bad Request: no such \
+            "`http://…@{}/v1/traces?…` (http/protobuf) refused 3 spans: status 400 Bad Request: no such \
              token\\n`…`, of tenant t-9 at me:…\n",
             server.address
         );
@@ -276,9 +276,8 @@ alone! {
     }
 }
 
-/// What the protocol is asked about.
-const HINT: &str = "; check `OTEL_EXPORTER_OTLP_PROTOCOL` and the port, which commonly is 4317 for `grpc` and 4318 for \
-                    `http/protobuf`";
+/// Names what has set the protocol.
+const HINT: &str = "; check `Builder::collector` and the port, commonly 4317 for `grpc` and 4318 for `http/protobuf`";
 
 fn sending(address: SocketAddr, path: &str, protocol: Protocol) -> Telemetry {
     throughline::telemetry::builder()
@@ -329,7 +328,7 @@ alone! {
             assert_eq!(flush(&telemetry).refused, 3);
             run(telemetry.shutdown(Duration::from_secs(30)));
             let told = |spans: u32, expected: &str| {
-                let begin = format!("({protocol}) has refused {spans} spans: ");
+                let begin = format!("({protocol}) refused {spans} spans: ");
                 log.text().lines().any(|line| line.contains(&begin) && line.ends_with(expected))
             };
             assert!(told(3, &format!("{expected}{HINT}")), "{}", log.text());
@@ -354,8 +353,8 @@ alone! {
         kept.set(Behaviour::Garbage);
         let telemetry = kept.builder().init().expect("it is valid");
         trace(2);
-        let counts = flush(&telemetry);
-        assert_eq!((counts.exported, counts.refused, kept.collector.asked()), (0, 3, 1));
+        let stats = flush(&telemetry);
+        assert_eq!((stats.exported, stats.refused, kept.collector.asked()), (0, 3, 1));
         run(telemetry.shutdown(Duration::from_secs(30)));
     }
 }

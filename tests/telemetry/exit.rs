@@ -13,7 +13,7 @@ use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
 use throughline::JoinSetExt as _;
-use throughline::telemetry::{Protocol, Report, Shutdown, Telemetry};
+use throughline::telemetry::{Protocol, Shutdown, ShutdownReport, Telemetry};
 use throughline_load::Behaviour;
 use throughline_load::trace::status::StatusCode;
 use tokio::sync::oneshot;
@@ -218,7 +218,7 @@ alone! {
             (report, stuck.await)
         });
         assert!(late.is_err_and(|error| error.is_cancelled()));
-        assert_eq!((report.jobs, report.jobs_left, report.spans_left), (1, 1, 0), "{report:?}");
+        assert_eq!((report.jobs, report.jobs_left, report.stats.spans_unsent()), (1, 1, 0), "{report:?}");
         assert!(!report.is_complete());
         let mut names: Vec<_> = report.unfinished.iter().map(|span| span.name.to_string()).collect();
         names.sort();
@@ -228,7 +228,7 @@ alone! {
             let has = attributes(&span.attributes);
             assert_eq!((has["throughline.unfinished"].as_str(), has.contains_key("throughline.cancelled")), ("true", false));
             let status = span.status.unwrap_or_default();
-            assert_eq!((status.code(), status.message.as_str()), (StatusCode::Error, "the process has ended before it"));
+            assert_eq!((status.code(), status.message.as_str()), (StatusCode::Error, "process shut down before the span ended"));
             assert!(span.end_time_unix_nano >= span.start_time_unix_nano);
         }
         assert_eq!(kept.span("within").parent_span_id, kept.span("stuck").span_id);
@@ -271,7 +271,7 @@ alone! {
     }
 }
 
-fn dead(limit: Duration) -> Report {
+fn dead(limit: Duration) -> ShutdownReport {
     let kept = Kept::start();
     kept.collector.stop();
     let telemetry = kept.builder().init().expect("it is valid");
@@ -283,9 +283,9 @@ alone! {
     fn a_dead_collector_holds_it_up_to_the_limit() {
         for limit in [Duration::ZERO, Duration::from_millis(50), Duration::from_millis(700)] {
             let report = dead(limit);
-            assert_eq!(report.spans_left, 500, "{report:?}");
+            assert_eq!(report.stats.spans_unsent(), 500, "{report:?}");
             // Nearly: the machine may be busy.
-            assert!(report.took < limit + Duration::from_secs(5), "{report:?}");
+            assert!(report.elapsed < limit + Duration::from_secs(5), "{report:?}");
         }
     }
 }
@@ -320,7 +320,7 @@ alone! {
             drop(throughline::spawn_blocking(move || assert!(ends.recv().is_err())));
             telemetry.shutdown(SHORT).await
         });
-        assert_eq!((report.jobs, report.jobs_left, report.spans_left), (1, 1, 0), "{report:?}");
+        assert_eq!((report.jobs, report.jobs_left, report.stats.spans_unsent()), (1, 1, 0), "{report:?}");
         assert_eq!(kept.tally().complete, 1);
         drop(end);
     }
@@ -357,7 +357,7 @@ alone! {
         let telemetry = kept.builder().init().expect("it is valid");
         drop(throughline::span("stuck").spawn_on(runtime.handle(), std::future::pending::<()>()));
         let report = futures::executor::block_on(telemetry.shutdown(SHORT));
-        assert_eq!((report.jobs_left, report.unfinished.len(), report.spans_left), (1, 1, 0), "{report:?}");
+        assert_eq!((report.jobs_left, report.unfinished.len(), report.stats.spans_unsent()), (1, 1, 0), "{report:?}");
         kept.span("stuck");
     }
 }
@@ -373,7 +373,7 @@ alone! {
         // It would wait for half a minute for a thread that is gone.
         provider.force_flush().expect_err("it is shut down");
         let report = run(telemetry.shutdown(LIMIT));
-        assert!(report.is_complete() && report.took < Duration::from_secs(20), "{report:?}");
+        assert!(report.is_complete() && report.elapsed < Duration::from_secs(20), "{report:?}");
         assert_eq!(kept.tally().complete, 1);
         // Code with spans runs on.
         trace(4);
@@ -403,7 +403,7 @@ alone! {
                     ending.await
                 });
                 let left = if limit == LIMIT { 0 } else { 5 };
-                assert_eq!((report.spans_left, report.is_complete()), (left, left == 0), "{report:?}");
+                assert_eq!((report.stats.spans_unsent(), report.is_complete()), (left, left == 0), "{report:?}");
                 kept.set(Behaviour::Take);
                 other.join().expect("no panic").expect("all is taken");
             });
@@ -421,7 +421,7 @@ alone! {
         trace(4);
         let _ = telemetry.provider().expect("it is enabled").shutdown_with_timeout(Duration::from_millis(10));
         let report = run(telemetry.shutdown(LIMIT));
-        assert_eq!(report.spans_left, 5, "{report:?}");
+        assert_eq!(report.stats.spans_unsent(), 5, "{report:?}");
     }
 }
 
@@ -553,11 +553,11 @@ alone! {
             trace(4);
             provider.force_flush().expect("there is an answer");
         }
-        let counts = telemetry.counts();
-        assert_eq!((counts.exported, counts.refused, spans.load(Ordering::Relaxed)), (5, 10, 5));
+        let stats = telemetry.export_stats();
+        assert_eq!((stats.exported, stats.refused, spans.load(Ordering::Relaxed)), (5, 10, 5));
         let report = run(telemetry.shutdown(LIMIT));
-        assert_eq!((report.exported, report.refused, report.is_complete()), (5, 10, false), "{report:?}");
-        assert!(log.text().contains("has panicked"), "{}", log.text());
+        assert_eq!((report.stats.exported, report.stats.refused, report.is_complete()), (5, 10, false), "{report:?}");
+        assert!(log.text().contains("the exporter panicked"), "{}", log.text());
     }
 }
 
@@ -569,8 +569,8 @@ alone! {
         (0..200).for_each(|_| trace(4));
         until("it is called", || calls.load(Ordering::Relaxed) == 1);
         let report = run(telemetry.shutdown(Duration::from_millis(200)));
-        assert_eq!(report.spans_left, 1_000, "{report:?}");
-        assert!(report.took < Duration::from_secs(20), "{report:?}");
+        assert_eq!(report.stats.spans_unsent(), 1_000, "{report:?}");
+        assert!(report.elapsed < Duration::from_secs(20), "{report:?}");
     }
 }
 
@@ -578,7 +578,7 @@ alone! {
     fn spans_that_end_after_it_are_no_harm() {
         for protocol in [Protocol::Grpc, Protocol::HttpProtobuf] {
             let kept = Kept::start();
-            let telemetry = kept.over(protocol).open_spans(0).init().expect("it is valid");
+            let telemetry = kept.over(protocol).max_open_spans(0).init().expect("it is valid");
             throughline::in_span("open", || {
                 let report = run(telemetry.shutdown(LIMIT));
                 assert!(report.is_complete(), "{report:?}");

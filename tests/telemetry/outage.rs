@@ -12,10 +12,10 @@ const BOTH: [Protocol; 2] = [Protocol::Grpc, Protocol::HttpProtobuf];
 const LIMIT: Duration = Duration::from_secs(30);
 
 fn start(kept: &Kept, protocol: Protocol, queue: usize) -> Telemetry {
-    kept.over(protocol).queue(queue).init().expect("it is valid")
+    kept.over(protocol).max_queue_size(queue).init().expect("it is valid")
 }
 
-fn shut_down(telemetry: Telemetry) -> throughline::telemetry::Report {
+fn shut_down(telemetry: Telemetry) -> throughline::telemetry::ShutdownReport {
     run(telemetry.shutdown(LIMIT))
 }
 
@@ -73,12 +73,12 @@ alone! {
             kept.collector.stop();
             kept.set(Behaviour::Take);
             kept.collector.listen().expect("the port is reserved");
-            let counts = {
+            let stats = {
                 let report = shut_down(telemetry);
                 assert!(report.is_complete(), "{report:?}");
                 kept.tally()
             };
-            assert_eq!((counts.complete, counts.spans), (200, 1_000), "{protocol:?}");
+            assert_eq!((stats.complete, stats.spans), (200, 1_000), "{protocol:?}");
         }
     }
 }
@@ -93,17 +93,17 @@ alone! {
                 trace(4);
             }
             kept.collector.listen().expect("the port is reserved");
-            until("there is room again", || telemetry.waiting() == 0);
+            until("there is room again", || telemetry.queue_len() == 0);
             for _ in 0..10 {
                 trace(4);
             }
-            let counts = telemetry.counts();
+            let stats = telemetry.export_stats();
             let report = shut_down(telemetry);
-            assert!(!report.is_complete() && report.spans_left == 0, "{report:?}");
+            assert!(!report.is_complete() && report.stats.spans_unsent() == 0, "{report:?}");
             let tally = kept.tally();
             assert_eq!((tally.complete, tally.duplicates), (tally.traces, 0), "{protocol:?}");
-            assert_eq!(tally.traces + counts.traces_not_begun + counts.traces_evicted, 1_010, "{counts:?}");
-            assert!(tally.traces >= 140 && counts.traces_not_begun > 700, "{tally:?} {counts:?}");
+            assert_eq!(tally.traces + stats.traces_not_started + stats.traces_evicted, 1_010, "{stats:?}");
+            assert!(tally.traces >= 140 && stats.traces_not_started > 700, "{tally:?} {stats:?}");
         }
     }
 }
@@ -119,7 +119,7 @@ alone! {
             }
             until("it was asked three times", || kept.collector.asked() >= 3);
             assert_eq!(kept.count(), 0);
-            assert_eq!(telemetry.counts().refused, 0);
+            assert_eq!(telemetry.export_stats().refused, 0);
             kept.set(Behaviour::Take);
             let report = shut_down(telemetry);
             assert!(report.is_complete(), "{report:?}");
@@ -138,20 +138,20 @@ alone! {
             for _ in 0..200 {
                 trace(4);
             }
-            until("a batch is refused", || telemetry.counts().refused >= 512);
+            until("a batch is refused", || telemetry.export_stats().refused >= 512);
             kept.set(Behaviour::Take);
             trace(4);
             telemetry.provider().expect("it is enabled").force_flush().expect("it takes them");
-            let counts = telemetry.counts();
-            assert_eq!(counts.exported + counts.refused, 1_005, "{counts:?}");
-            assert!(counts.exported >= 5 && kept.count() as u64 == counts.exported, "{counts:?}");
+            let stats = telemetry.export_stats();
+            assert_eq!(stats.exported + stats.refused, 1_005, "{stats:?}");
+            assert!(stats.exported >= 5 && kept.count() as u64 == stats.exported, "{stats:?}");
             let report = shut_down(telemetry);
-            assert_eq!((report.exported, report.refused), (counts.exported, counts.refused), "{report:?}");
+            assert_eq!((report.stats.exported, report.stats.refused), (stats.exported, stats.refused), "{report:?}");
             assert!(!report.is_complete(), "{report:?}");
             let text = report.to_string();
-            assert!(text.contains(&format!("{} spans refused", counts.refused)), "{text}");
+            assert!(text.contains(&format!("{} spans refused", stats.refused)), "{text}");
         }
-        assert!(log.count("has refused") >= 1, "{}", log.text());
+        assert!(log.count("refused") >= 1, "{}", log.text());
         assert!(log.text().contains("InvalidArgument") || log.text().contains("400"), "{}", log.text());
     }
 }
@@ -182,19 +182,19 @@ alone! {
         let telemetry = start(&kept, Protocol::HttpProtobuf, 10_000);
         trace(2);
         telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
-        assert_eq!(telemetry.counts().refused, 3);
+        assert_eq!(telemetry.export_stats().refused, 3);
         let asked = kept.collector.asked();
         assert!(asked <= 5, "{asked}");
         (0..510).for_each(|_| trace(0));
         telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
-        assert_eq!(telemetry.counts().refused, 513);
+        assert_eq!(telemetry.export_stats().refused, 513);
         let more = kept.collector.asked() - asked;
         assert!(more <= 20, "{more} requests for one batch");
         // What fits again gets through.
         kept.set(Behaviour::Take);
         (0..300).for_each(|_| trace(0));
         let report = shut_down(telemetry);
-        assert_eq!((report.exported, report.refused, kept.count()), (300, 513, 300), "{report:?}");
+        assert_eq!((report.stats.exported, report.stats.refused, kept.count()), (300, 513, 300), "{report:?}");
         assert!(log.text().contains(": status 413 Payload Too Large"), "{}", log.text());
     }
 }
@@ -213,8 +213,8 @@ alone! {
             span.run(|| {});
         }
         telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
-        let counts = telemetry.counts();
-        assert_eq!((counts.exported, counts.refused, kept.count()), (430, 20, 430), "{counts:?}");
+        let stats = telemetry.export_stats();
+        assert_eq!((stats.exported, stats.refused, kept.count()), (430, 20, 430), "{stats:?}");
         assert!(kept.collector.asked() < 120, "{}", kept.collector.asked());
         shut_down(telemetry);
     }
@@ -228,10 +228,10 @@ alone! {
         let telemetry = start(&kept, Protocol::Grpc, 10_000);
         trace(2);
         until("it was sent in parts, and again", || kept.collector.asked() >= 7);
-        assert_eq!((telemetry.counts().refused, telemetry.waiting()), (0, 3));
+        assert_eq!((telemetry.export_stats().refused, telemetry.queue_len()), (0, 3));
         kept.set(Behaviour::Take);
         let report = shut_down(telemetry);
-        assert!(report.is_complete() && report.exported == 3, "{report:?}");
+        assert!(report.is_complete() && report.stats.exported == 3, "{report:?}");
         assert_eq!((kept.tally().complete, kept.tally().duplicates), (1, 0));
     }
 }
@@ -255,7 +255,7 @@ alone! {
                 });
             }
             let report = shut_down(telemetry);
-            assert!(report.is_complete() && report.exported == 40, "{report:?}");
+            assert!(report.is_complete() && report.stats.exported == 40, "{report:?}");
             let sizes: Vec<_> = kept.requests().iter().map(throughline_load::Request::bytes).collect();
             assert!(sizes.len() > 1 && sizes.iter().all(|&size| size <= 4 << 20), "{protocol:?}: {sizes:?}");
             assert_eq!(kept.count(), 40);
@@ -271,8 +271,8 @@ alone! {
             let telemetry = start(&kept, protocol, 10_000);
             trace(4);
             telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
-            let counts = telemetry.counts();
-            assert_eq!((counts.exported, counts.refused), (3, 2), "{protocol:?}");
+            let stats = telemetry.export_stats();
+            assert_eq!((stats.exported, stats.refused), (3, 2), "{protocol:?}");
             shut_down(telemetry);
         }
     }
@@ -299,16 +299,16 @@ alone! {
                     done
                 });
                 assert_eq!(done, 5_000);
-                let waiting = telemetry.waiting();
+                let waiting = telemetry.queue_len();
                 assert!((1_000..=2_000).contains(&waiting), "{behaviour:?}: {waiting}");
-                let counts = telemetry.counts();
-                assert_eq!(counts.exported, 0);
-                assert!(counts.traces_not_begun > 4_000, "{counts:?}");
+                let stats = telemetry.export_stats();
+                assert_eq!(stats.exported, 0);
+                assert!(stats.traces_not_started > 4_000, "{stats:?}");
                 // Its end is not held up either, beyond its limit, and tells the truth.
                 let report = run(telemetry.shutdown(Duration::from_millis(300)));
                 assert!(!report.is_complete());
-                assert_eq!(report.spans_left, waiting as u64, "{behaviour:?}: {report:?}");
-                assert_eq!(report.shed, counts.traces_not_begun + counts.traces_evicted);
+                assert_eq!(report.stats.spans_unsent(), waiting as u64, "{behaviour:?}: {report:?}");
+                assert_eq!(report.stats.traces_shed(), stats.traces_not_started + stats.traces_evicted);
             }
         }
     }
@@ -329,16 +329,16 @@ alone! {
             "no successful export to `{}` (grpc) for 10 s; {} spans queued (limit 1000): transport error: tcp connect \
              error: Connection refused (os error 111)\n",
             kept.collector.endpoint(),
-            telemetry.waiting(),
+            telemetry.queue_len(),
         );
         assert!(text.contains(&expected), "{text}");
-        let shed = telemetry.counts().traces_not_begun;
+        let shed = telemetry.export_stats().traces_not_started;
         kept.collector.listen().expect("the port is reserved");
-        until("it is told", || log.count("takes spans again after ") == 1);
-        let expected = format!("lost meanwhile: {shed} traces not recorded");
+        until("it is told", || log.count("succeeds again after ") == 1);
+        let expected = format!("lost in the meantime: {shed} traces not started");
         assert!(shed > 0 && log.text().contains(&expected), "{}", log.text());
         let report = shut_down(telemetry);
-        assert_eq!((report.shed, report.spans_left), (shed, 0), "{report:?}");
+        assert_eq!((report.stats.traces_shed(), report.stats.spans_unsent()), (shed, 0), "{report:?}");
     }
 }
 
@@ -358,13 +358,13 @@ alone! {
         let telemetry = start(&kept, Protocol::Grpc, 1_000);
         trace(4);
         telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
-        assert_eq!(telemetry.counts().refused, 5);
+        assert_eq!(telemetry.export_stats().refused, 5);
         kept.set(Behaviour::Take);
         // Not before the warning about them was tried.
         until("it goes on", || {
             trace(0);
             telemetry.provider().expect("it is enabled").force_flush().is_ok() && kept.count() >= 3
         });
-        assert_eq!(shut_down(telemetry).refused, 5);
+        assert_eq!(shut_down(telemetry).stats.refused, 5);
     }
 }

@@ -41,42 +41,42 @@ alone! {
         global::set_meter_provider(meters.clone());
         let kept = Kept::start();
         kept.set(Behaviour::Slow(Duration::from_millis(5)));
-        let telemetry = kept.builder().queue(1_000).init().expect("it is valid");
+        let telemetry = kept.builder().max_queue_size(1_000).init().expect("it is valid");
         thread::scope(|scope| {
             for thread in 0..THREADS {
                 scope.spawn(move || (0..TRACES).for_each(|n| trace((n + thread) % 12)));
             }
         });
         kept.set(Behaviour::Take);
-        until("all has left", || telemetry.waiting() == 0);
+        until("all has left", || telemetry.queue_len() == 0);
         let provider = telemetry.provider().expect("it is enabled").clone();
         provider.force_flush().expect("it takes them");
-        let counts = telemetry.counts();
+        let stats = telemetry.export_stats();
         let report = run(telemetry.shutdown(LIMIT));
-        let shed = counts.traces_not_begun + counts.traces_evicted;
-        assert_eq!((report.exported, report.shed, report.spans_left), (counts.exported, shed, 0), "{report:?}");
+        let shed = stats.traces_not_started + stats.traces_evicted;
+        assert_eq!((report.stats.exported, report.stats.traces_shed(), report.stats.spans_unsent()), (stats.exported, shed, 0), "{report:?}");
         assert!(!report.is_complete(), "{report:?}");
 
         let tally = kept.tally();
-        assert_eq!((tally.complete, tally.duplicates), (tally.traces, 0), "{tally:?} {counts:?}");
-        assert!(tally.traces > 0 && counts.traces_not_begun > 0, "{tally:?} {counts:?}");
+        assert_eq!((tally.complete, tally.duplicates), (tally.traces, 0), "{tally:?} {stats:?}");
+        assert!(tally.traces > 0 && stats.traces_not_started > 0, "{tally:?} {stats:?}");
         assert_eq!(
             tally.traces + shed,
             u64::from(THREADS * TRACES),
-            "{tally:?} {counts:?}"
+            "{tally:?} {stats:?}"
         );
-        assert_eq!((counts.exported, counts.refused, counts.spans_dropped), (tally.spans, 0, 0));
+        assert_eq!((stats.exported, stats.refused, stats.spans_dropped), (tally.spans, 0, 0));
 
         meters.force_flush().expect("it is in memory");
         let metered = |reason| counted(&metrics, "throughline.traces.shed", reason);
         assert_eq!(
-            (metered("not_begun"), metered("evicted")),
-            (counts.traces_not_begun, counts.traces_evicted),
+            (metered("not_started"), metered("evicted")),
+            (stats.traces_not_started, stats.traces_evicted),
             "the metric tells the same"
         );
         // Ten seconds apart, and one at the end; it has not taken a minute.
-        let warnings = log.count("not recorded, each as a whole");
-        let most = 2 + usize::try_from(report.took.as_secs()).expect("short") / 10 + 6;
+        let warnings = log.count("shed as a whole");
+        let most = 2 + usize::try_from(report.elapsed.as_secs()).expect("short") / 10 + 6;
         assert!((1..=most).contains(&warnings), "{warnings}: {}", log.text());
     }
 }
@@ -86,30 +86,30 @@ alone! {
         let log = Log::keep();
         let kept = Kept::start();
         kept.set(Behaviour::Refuse);
-        let telemetry = kept.builder().queue(100).init().expect("it is valid");
+        let telemetry = kept.builder().max_queue_size(100).init().expect("it is valid");
         (0..200).for_each(|_| trace(3));
-        until("there is a warning", || log.count("not recorded, each as a whole") == 1);
+        until("there is a warning", || log.count("shed as a whole") == 1);
         // The thread looks twice in a second. Asking for the counts takes nothing from it.
-        let mut counts = telemetry.counts();
+        let mut stats = telemetry.export_stats();
         for _ in 0..4 {
             let before = kept.collector.asked();
             (0..200).for_each(|_| trace(3));
-            counts = telemetry.counts();
+            stats = telemetry.export_stats();
             until("it has gone on", || kept.collector.asked() > before);
         }
-        assert_eq!(log.count("not recorded, each as a whole"), 1, "{}", log.text());
-        assert!(counts.traces_not_begun > 800, "{counts:?}");
+        assert_eq!(log.count("shed as a whole"), 1, "{}", log.text());
+        assert!(stats.traces_not_started > 800, "{stats:?}");
         kept.set(Behaviour::Take);
         let report = run(telemetry.shutdown(LIMIT));
-        assert_eq!((report.spans_left, report.shed), (0, counts.traces_not_begun), "{report:?}");
+        assert_eq!((report.stats.spans_unsent(), report.stats.traces_shed()), (0, stats.traces_not_started), "{report:?}");
         // What was not told of is told at the end, and nothing twice.
         let told: u64 = log
             .text()
             .lines()
-            .filter_map(|line| line.split_once(" not recorded, each")?.0.rsplit(' ').nth(1)?.parse::<u64>().ok())
+            .filter_map(|line| line.split_once(" shed as a whole")?.0.rsplit(' ').nth(1)?.parse::<u64>().ok())
             .sum();
-        assert_eq!((log.count("not recorded, each as a whole"), told), (2, counts.traces_not_begun), "{}", log.text());
-        assert!(log.text().contains("OTEL_BSP_MAX_QUEUE_SIZE"));
+        assert_eq!((log.count("shed as a whole"), told), (2, stats.traces_not_started), "{}", log.text());
+        assert!(log.text().contains("limit is 100 spans (`Builder::max_queue_size`)"));
     }
 }
 
@@ -120,23 +120,23 @@ alone! {
 
         let kept = Kept::start();
         kept.set(Behaviour::Refuse);
-        let telemetry = kept.builder().queue(1_000).init().expect("it is valid");
+        let telemetry = kept.builder().max_queue_size(1_000).init().expect("it is valid");
         // A first batch is on its way, so that the queue only fills from now on.
         (0..512).for_each(|_| trace(0));
         until("it is asked", || kept.collector.asked() > 0);
-        assert_eq!(telemetry.waiting(), 512, "what is in flight waits too");
+        assert_eq!(telemetry.queue_len(), 512, "what is in flight waits too");
         (0..2_000).for_each(|_| trace(0));
-        assert_eq!(telemetry.waiting(), 750, "three quarters");
-        let counts = telemetry.counts();
+        assert_eq!(telemetry.queue_len(), 750, "three quarters");
+        let stats = telemetry.export_stats();
         let begun = |n: u128| {
             let caller = SpanContext::new(TraceId::from(n), SpanId::from(1), TraceFlags::SAMPLED, true, TraceState::NONE);
             let caller = Context::new().with_remote_span_context(caller);
             throughline::span("entry").parent(&caller).run(|| throughline::in_span("below", || {}));
         };
         (1..=1_000).for_each(begun);
-        assert_eq!(telemetry.waiting(), 876, "seven eighths: the last one let in has two spans");
-        let later = telemetry.counts();
-        assert_eq!(later.traces_not_begun - counts.traces_not_begun, 1_000 - 63);
+        assert_eq!(telemetry.queue_len(), 876, "seven eighths: the last one let in has two spans");
+        let later = telemetry.export_stats();
+        assert_eq!(later.traces_not_started - stats.traces_not_started, 1_000 - 63);
         drop(telemetry);
     }
 }
@@ -146,7 +146,7 @@ alone! {
         let log = Log::keep();
         let kept = Kept::start();
         kept.set(Behaviour::Refuse);
-        let telemetry = kept.builder().queue(1_000).init().expect("it is valid");
+        let telemetry = kept.builder().max_queue_size(1_000).init().expect("it is valid");
         // It has begun to leave, so it cannot go as a whole any more.
         throughline::in_span("root", || {
             (0..512).for_each(|_| throughline::in_span("child", || {}));
@@ -154,16 +154,16 @@ alone! {
             (0..20_000).for_each(|_| throughline::in_span("child", || {}));
         });
         kept.set(Behaviour::Take);
-        until("all has left", || telemetry.waiting() == 0);
+        until("all has left", || telemetry.queue_len() == 0);
         let report = run(telemetry.shutdown(LIMIT));
         let arrived = kept.count() as u64;
         let lost = 20_513 - arrived;
         assert!(lost > 10_000, "{arrived}");
-        assert_eq!((report.dropped, report.is_complete()), (lost, false), "{report:?}");
+        assert_eq!((report.stats.spans_dropped, report.is_complete()), (lost, false), "{report:?}");
         let told: u64 = log
             .text()
             .lines()
-            .filter_map(|line| line.split_once(" dropped out of")?.0.rsplit(' ').nth(1)?.parse::<u64>().ok())
+            .filter_map(|line| line.split_once(" dropped from traces")?.0.rsplit(' ').nth(1)?.parse::<u64>().ok())
             .sum();
         assert_eq!(told, lost, "{}", log.text());
     }
@@ -182,7 +182,7 @@ alone! {
         kept.set(Behaviour::Refuse);
         trace(2);
         let report = run(telemetry.shutdown(Duration::from_millis(100)));
-        assert_eq!((report.refused, report.spans_left, report.exported), (5, 3, 0), "{report:?}");
+        assert_eq!((report.stats.refused, report.stats.spans_unsent(), report.stats.exported), (5, 3, 0), "{report:?}");
         meters.force_flush().expect("it is in memory");
         let lost = |reason| counted(&metrics, "throughline.spans.lost", reason);
         assert_eq!((lost("refused"), lost("left_behind")), (5, 3));

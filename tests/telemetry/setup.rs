@@ -26,7 +26,7 @@ fn order(order_no: u32) {
 alone! {
     fn spans_of_ours_and_of_others_are_one_trace() {
         let kept = Kept::start();
-        let telemetry = kept.builder().service_name("orders").attribute("team", "a").init().expect("it is valid");
+        let telemetry = kept.builder().service_name("orders").resource_attribute("team", "a").init().expect("it is valid");
         order(7);
         assert!(run(telemetry.shutdown(LIMIT)).is_complete());
         let [order, theirs, below] = ["order", "theirs", "ours below"].map(|name| kept.span(name));
@@ -111,9 +111,9 @@ alone! {
         let [first, second] = [Kept::start(), Kept::start()];
         let one = first.builder().init().expect("it is valid");
         trace(1);
-        assert_eq!(log.count("set up before"), 0, "{}", log.text());
+        assert_eq!(log.count("already initialized"), 0, "{}", log.text());
         let other = second.builder().init().expect("it is valid");
-        assert_eq!(log.count("set up before"), 1, "{}", log.text());
+        assert_eq!(log.count("already initialized"), 1, "{}", log.text());
         trace(2);
         // The end of the first is not that of the second.
         assert!(run(one.shutdown(LIMIT)).is_complete());
@@ -194,6 +194,6 @@ alone! {
         assert!(context.is_sampled());
         let expected = format!("00-{}-{}-01", context.trace_id(), context.span_id());
         assert!(format!("{carrier:?}").contains(&expected), "{carrier:?}");
-        assert_eq!(telemetry.counts(), throughline::telemetry::Counts::default());
+        assert_eq!(telemetry.export_stats(), throughline::telemetry::ExportStats::default());
     }
 }

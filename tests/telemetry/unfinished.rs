@@ -28,7 +28,7 @@ alone! {
             assert_eq!(telemetry.open_spans().len(), 1);
         });
         assert!(telemetry.open_spans().is_empty());
-        assert_eq!(telemetry.open_spans_not_listed(), 0);
+        assert_eq!(telemetry.untracked_open_spans(), 0);
         let report = run(telemetry.shutdown(LIMIT));
         assert!(report.is_complete(), "{report:?}");
         assert_eq!(kept.count(), 2);
@@ -49,7 +49,7 @@ alone! {
     fn a_warning_once() {
         let log = Log::keep();
         let kept = Kept::start();
-        let telemetry = kept.builder().overdue(Duration::from_millis(1)).init().expect("it is valid");
+        let telemetry = kept.builder().open_span_warning(Duration::from_millis(1)).init().expect("it is valid");
         let warned = |name: &str| log.count(&format!("the span `{name}`"));
         throughline::in_span("slow", || {
             until("it is told of", || warned("slow") == 1);
@@ -68,14 +68,14 @@ alone! {
 alone! {
     fn a_full_table_is_counted_and_forgets_none_that_it_has() {
         let kept = Kept::start();
-        let telemetry = kept.builder().open_spans(10).init().expect("it is valid");
+        let telemetry = kept.builder().max_open_spans(10).init().expect("it is valid");
         let (report, missed) = run(async move {
             for _ in 0..25 {
                 drop(throughline::span("stuck").spawn(std::future::pending::<()>()));
             }
             until("they are open", || telemetry.open_spans().len() + missed(&telemetry) == 25);
             assert_eq!(telemetry.open_spans().len(), 10);
-            let missed = telemetry.open_spans_not_listed();
+            let missed = telemetry.untracked_open_spans();
             // A quarter of it is for sending.
             (telemetry.shutdown(Duration::from_secs(4)).await, missed)
         });
@@ -87,19 +87,19 @@ alone! {
 alone! {
     fn a_table_of_any_size_is_bounded() {
         let kept = Kept::start();
-        let telemetry = kept.builder().open_spans(usize::MAX).init().expect("it is valid");
+        let telemetry = kept.builder().max_open_spans(usize::MAX).init().expect("it is valid");
         throughline::in_span("open", || assert_eq!(telemetry.open_spans().len(), 1));
     }
 }
 
 fn missed(telemetry: &throughline::telemetry::Telemetry) -> usize {
-    usize::try_from(telemetry.open_spans_not_listed()).expect("few")
+    usize::try_from(telemetry.untracked_open_spans()).expect("few")
 }
 
 alone! {
     fn places_are_used_again() {
         let kept = Kept::start();
-        let telemetry = kept.builder().open_spans(4).init().expect("it is valid");
+        let telemetry = kept.builder().max_open_spans(4).init().expect("it is valid");
         let (tell, told) = mpsc::channel();
         throughline::in_span("outer", || {
             for _ in 0..10_000 {
@@ -107,7 +107,7 @@ alone! {
             }
             tell.send(telemetry.open_spans().len()).expect("received");
         });
-        assert_eq!((told.recv(), telemetry.open_spans_not_listed()), (Ok(1), 0));
+        assert_eq!((told.recv(), telemetry.untracked_open_spans()), (Ok(1), 0));
         assert!(telemetry.open_spans().is_empty());
     }
 }
@@ -117,7 +117,7 @@ alone! {
         let log = Log::keep();
         let telemetry = throughline::telemetry::builder()
             .variables(|name| (name == "OTEL_TRACES_EXPORTER").then(|| "none".to_owned()))
-            .overdue(Duration::from_millis(1))
+            .open_span_warning(Duration::from_millis(1))
             .init()
             .expect("it is valid");
         throughline::in_span("slow", || until("it is told of", || log.count("the span `slow`") == 1));
@@ -129,9 +129,9 @@ alone! {
     fn those_of_one_place_are_told_of_together() {
         let log = Log::keep();
         let kept = Kept::start();
-        let telemetry = kept.builder().overdue(Duration::from_millis(1)).init().expect("it is valid");
+        let telemetry = kept.builder().open_span_warning(Duration::from_millis(1)).init().expect("it is valid");
         let told = || {
-            let more = |line: &str| line.rsplit_once(", and ").map_or(0, |(_, more)| number(more));
+            let more = |line: &str| line.rsplit_once("; ").map_or(0, |(_, more)| number(more));
             let text = log.text();
             text.lines().filter(|line| line.contains("the span `stuck`")).map(|line| 1 + more(line)).sum::<usize>()
         };

@@ -46,8 +46,8 @@ pub(crate) fn play(role: &str) -> Option<()> {
         "many" => {
             let telemetry = throughline::init().expect("the variables are valid");
             (0..1_000).for_each(|_| trace(0));
-            println!("waiting {}", telemetry.waiting());
-            println!("not begun {}", telemetry.counts().traces_not_begun);
+            println!("queued {}", telemetry.queue_len());
+            println!("not started {}", telemetry.export_stats().traces_not_started);
             let mut line = String::new();
             std::io::stdin().read_line(&mut line).expect("it is closed");
             println!("flushed {}", telemetry.provider().expect("it is enabled").force_flush().is_ok());
@@ -57,7 +57,7 @@ pub(crate) fn play(role: &str) -> Option<()> {
         "one span" => {
             let telemetry = throughline::init().expect("the variables are valid");
             trace(0);
-            crate::process::until("it has left", || telemetry.counts().exported == 1);
+            crate::process::until("it has left", || telemetry.export_stats().exported == 1);
         }
         _ => return None,
     }
@@ -248,8 +248,8 @@ fn sizes_of_queue_and_batch() {
     let (out, _) = many(&kept.collector, &variables).succeed();
     let number =
         |name: &str| out.split_once(name).and_then(|(_, rest)| rest.lines().next()?.trim().parse::<u32>().ok());
-    assert!(number("waiting").is_some_and(|waiting| waiting <= 75), "{out}");
-    assert!(number("not begun").is_some_and(|shed| (1_000 - 75 - 100..=1_000 - 75).contains(&shed)), "{out}");
+    assert!(number("queued").is_some_and(|queued| queued <= 75), "{out}");
+    assert!(number("not started").is_some_and(|shed| (1_000 - 75 - 100..=1_000 - 75).contains(&shed)), "{out}");
     assert!(out.contains("flushed false"), "a flush takes no longer than it may: {out}");
 }
 

@@ -1,37 +1,21 @@
-//! Why tracing could not be set up.
-
 use std::fmt;
 
-use super::env::VariableError;
+use super::config::ConfigError;
 
-/// Tracing could not be set up.
+/// Telemetry could not be initialized.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum InitError {
-    /// A variable has a value that cannot be understood.
-    Variable(VariableError),
-    /// The address that [`Builder::collector`](super::Builder::collector) was given cannot be used.
-    Exporter {
-        /// The address, without what may be secret in it.
-        endpoint: String,
-        /// What was expected.
-        why: String,
-    },
+    /// An environment variable or an argument of the builder is not valid.
+    Config(ConfigError),
     /// The export thread could not be spawned.
     Thread(std::io::Error),
-}
-
-impl InitError {
-    pub(super) fn exporter(endpoint: &str, why: String) -> Self {
-        Self::Exporter { endpoint: endpoint.to_owned(), why }
-    }
 }
 
 impl fmt::Display for InitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Variable(error) => error.fmt(f),
-            Self::Exporter { endpoint, why } => write!(f, "`Builder::collector` is `{endpoint}`; expected {why}"),
+            Self::Config(error) => error.fmt(f),
             Self::Thread(error) => write!(f, "could not spawn the export thread: {error}"),
         }
     }
@@ -40,16 +24,15 @@ impl fmt::Display for InitError {
 impl std::error::Error for InitError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Variable(error) => Some(error),
+            Self::Config(error) => Some(error),
             Self::Thread(error) => Some(error),
-            Self::Exporter { .. } => None,
         }
     }
 }
 
-impl From<VariableError> for InitError {
-    fn from(error: VariableError) -> Self {
-        Self::Variable(error)
+impl From<ConfigError> for InitError {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error)
     }
 }
 

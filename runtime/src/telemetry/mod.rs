@@ -1,54 +1,45 @@
-//! Setting up: one line in `main`, and what Throughline adds to the OpenTelemetry SDK.
+//! Initialization in one line, and what Throughline adds to the OpenTelemetry SDK.
 #![cfg_attr(feature = "otlp", doc = include_str!("../../doc/telemetry.md"))]
 
 #[cfg(feature = "otlp")]
-mod counts;
+mod builder;
 #[cfg(feature = "otlp")]
-mod env;
+mod config;
+#[cfg(feature = "otlp")]
+mod diagnostics;
 #[cfg(feature = "otlp")]
 mod error;
 #[cfg(feature = "otlp")]
-mod exit;
+mod export;
 #[cfg(feature = "otlp")]
-mod housekeeping;
-mod ids;
+mod handle;
+mod id_generator;
 #[cfg(feature = "otlp")]
-mod notice;
+mod init;
 #[cfg(feature = "otlp")]
-mod otlp;
-#[cfg(feature = "otlp")]
-mod overdue;
-#[cfg(feature = "otlp")]
-mod pipeline;
-#[cfg(feature = "otlp")]
-mod prepare;
-#[cfg(feature = "otlp")]
-mod queue;
+mod open_spans;
 #[cfg(feature = "otlp")]
 mod resource;
 #[cfg(feature = "otlp")]
 mod sampler;
 #[cfg(feature = "otlp")]
-mod sender;
+mod shutdown;
 #[cfg(feature = "otlp")]
-mod setup;
-#[cfg(feature = "otlp")]
-mod shared;
-mod tags;
+mod signal;
+mod tag_processor;
 #[cfg(feature = "otlp")]
 mod text;
-#[cfg(feature = "otlp-tls")]
-mod tls;
-#[cfg(feature = "otlp")]
-mod work;
 
 #[cfg(feature = "otlp")]
 pub use self::{
-    counts::Counts,
-    env::{Protocol, VariableError},
+    builder::{Builder, builder, init},
+    config::{ConfigError, Protocol},
     error::InitError,
-    exit::{OpenSpan, Report, Shutdown, signal},
-    setup::{Builder, Telemetry, builder, init},
+    export::ExportStats,
+    handle::Telemetry,
+    open_spans::OpenSpan,
+    shutdown::{Shutdown, ShutdownReport},
+    signal::signal,
 };
-pub use ids::RequestIdGenerator;
-pub use tags::TagProcessor;
+pub use id_generator::RequestIdGenerator;
+pub use tag_processor::TagProcessor;

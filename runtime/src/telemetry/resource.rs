@@ -1,12 +1,12 @@
-//! What produces the spans: the attributes of the resource.
+//! The resource: what is known about this process without being told.
 
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::resource::{ResourceDetector as _, TelemetryResourceDetector};
 use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
 
-/// What is detected, then `given`, which wins; the last of two with one key counts.
-pub(super) fn resource(given: &[KeyValue]) -> Resource {
+/// The detected attributes, overridden by `given`, of which the last value of a key counts.
+pub(super) fn detect(given: &[KeyValue]) -> Resource {
     let mut attributes = vec![
         KeyValue::new("service.name", unknown_service()),
         KeyValue::new("service.instance.id", instance_id()),
@@ -27,7 +27,7 @@ pub(super) fn resource(given: &[KeyValue]) -> Resource {
     Resource::builder_empty().with_attributes(attributes).build()
 }
 
-/// The specification's name for a service without one.
+/// The default that the specification requires for `service.name`.
 fn unknown_service() -> String {
     let program = std::env::current_exe().ok();
     match program.as_deref().and_then(|path| path.file_name()).and_then(|name| name.to_str()) {
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn detected() {
-        let resource = resource(&[]);
+        let resource = detect(&[]);
         let sdk = Resource::builder().build();
         for key in ["telemetry.sdk.name", "telemetry.sdk.language", "telemetry.sdk.version"] {
             assert_eq!(text(&resource, key), text(&sdk, key), "{key}");
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn given_wins() {
-        let resource = resource(&[
+        let resource = detect(&[
             KeyValue::new("service.name", "orders"),
             KeyValue::new("service.instance.id", "pod-7"),
             KeyValue::new("service.instance.id", "pod-8"),

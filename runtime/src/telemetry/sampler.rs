@@ -1,79 +1,71 @@
-//! Whether a trace is recorded: once for all its spans, and not when there is no room for it.
+//! The sampler: one decision for all spans of a trace, and load shedding.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use opentelemetry::trace::{Link, SpanKind, SpanRef, TraceContextExt as _, TraceId, TraceState};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample};
 
-use super::queue::Queue;
+use super::export::Queue;
 
-/// Asks the configured sampler for the first span of a trace, and holds all others to the answer.
+/// Asks the configured sampler about root spans, and lets every other span follow its parent.
 #[derive(Debug, Clone)]
-pub(super) struct WholeTraces {
-    /// For the first span of a trace.
-    first: Box<dyn ShouldSample>,
-    room: Option<Arc<Room>>,
+pub(super) struct WholeTraceSampler {
+    root: Box<dyn ShouldSample>,
+    /// `None` if nothing is exported.
+    load: Option<Arc<LoadShedder>>,
 }
 
-/// Whether there is room for new traces.
+/// Refuses new traces while the queue is filling up.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(super) struct LoadShedder {
     queue: Arc<Queue>,
-    shedding: AtomicBool,
-    /// Traces that were not begun for want of room.
-    shed: AtomicU64,
+    is_shedding: AtomicBool,
 }
 
-impl Room {
+impl LoadShedder {
     pub(super) fn new(queue: Arc<Queue>) -> Self {
-        Self { queue, shedding: AtomicBool::new(false), shed: AtomicU64::new(0) }
+        Self { queue, is_shedding: AtomicBool::new(false) }
     }
 
-    /// From three quarters of the queue on no trace is begun here, until it is half empty again.
-    /// One that a caller has begun is let in up to seven eighths, because without it the caller's
-    /// has a hole.
-    fn has_place(&self, begun_by_caller: bool) -> bool {
-        let (waiting, limit) = (self.queue.len(), self.queue.limit());
-        let place = if begun_by_caller {
-            waiting < limit - limit / 8
-        } else if self.shedding.load(Ordering::Relaxed) {
-            let place = waiting <= limit / 2;
-            if place {
-                self.shedding.store(false, Ordering::Relaxed);
+    /// From three quarters of the queue limit on no trace is started here, until the queue is half empty again. A
+    /// trace that a caller has started is admitted up to seven eighths, because without it the caller's has a gap.
+    fn admits(&self, is_started_by_caller: bool) -> bool {
+        let (len, limit) = (self.queue.len(), self.queue.limit());
+        let admits = if is_started_by_caller {
+            len < limit - limit / 8
+        } else if self.is_shedding.load(Ordering::Relaxed) {
+            let admits = len <= limit / 2;
+            if admits {
+                self.is_shedding.store(false, Ordering::Relaxed);
             }
-            place
+            admits
         } else {
-            let place = waiting < limit - limit / 4;
-            if !place {
-                self.shedding.store(true, Ordering::Relaxed);
+            let admits = len < limit - limit / 4;
+            if !admits {
+                self.is_shedding.store(true, Ordering::Relaxed);
             }
-            place
+            admits
         };
-        if !place {
-            self.shed.fetch_add(1, Ordering::Relaxed);
+        if !admits {
+            self.queue.count_trace_not_started();
         }
-        place
-    }
-
-    /// How many traces were not begun.
-    pub(super) fn shed(&self) -> u64 {
-        self.shed.load(Ordering::Relaxed)
+        admits
     }
 }
 
-impl WholeTraces {
-    pub(super) fn new(first: Box<dyn ShouldSample>, room: Option<Arc<Room>>) -> Self {
-        Self { first, room }
+impl WholeTraceSampler {
+    pub(super) fn new(root: Box<dyn ShouldSample>, load: Option<Arc<LoadShedder>>) -> Self {
+        Self { root, load }
     }
 
-    fn has_place(&self, begun_by_caller: bool) -> bool {
-        self.room.as_ref().is_none_or(|room| room.has_place(begun_by_caller))
+    fn admits(&self, is_started_by_caller: bool) -> bool {
+        self.load.as_ref().is_none_or(|load| load.admits(is_started_by_caller))
     }
 }
 
-impl ShouldSample for WholeTraces {
+impl ShouldSample for WholeTraceSampler {
     fn should_sample(
         &self,
         parent: Option<&Context>,
@@ -84,19 +76,19 @@ impl ShouldSample for WholeTraces {
         links: &[Link],
     ) -> SamplingResult {
         let span = parent.map(|parent| parent.span());
-        let Some(above) = span.as_ref().map(SpanRef::span_context).filter(|above| above.is_valid()) else {
-            let mut result = self.first.should_sample(parent, trace_id, name, kind, attributes, links);
-            if result.decision != SamplingDecision::Drop && !self.has_place(false) {
+        let Some(parent_span) = span.as_ref().map(SpanRef::span_context).filter(|parent| parent.is_valid()) else {
+            let mut result = self.root.should_sample(parent, trace_id, name, kind, attributes, links);
+            if result.decision != SamplingDecision::Drop && !self.admits(false) {
                 result.decision = SamplingDecision::Drop;
             }
             return result;
         };
-        let goes_on = above.is_sampled() && (!above.is_remote() || self.has_place(true));
-        decided(goes_on, above.trace_state().clone())
+        let is_sampled = parent_span.is_sampled() && (!parent_span.is_remote() || self.admits(true));
+        follow(is_sampled, parent_span.trace_state().clone())
     }
 }
 
-fn decided(sampled: bool, trace_state: TraceState) -> SamplingResult {
-    let decision = if sampled { SamplingDecision::RecordAndSample } else { SamplingDecision::Drop };
+fn follow(is_sampled: bool, trace_state: TraceState) -> SamplingResult {
+    let decision = if is_sampled { SamplingDecision::RecordAndSample } else { SamplingDecision::Drop };
     SamplingResult { decision, attributes: Vec::new(), trace_state }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use throughline::in_span;
-use throughline::telemetry::{InitError, Report, Telemetry};
+use throughline::telemetry::{InitError, ShutdownReport, Telemetry};
 use throughline_load::Collector;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -91,7 +91,7 @@ fn set_up(protocol: &'static str, address: SocketAddr, files: &[(&'static str, &
 }
 
 /// One span, sent within `limit`.
-async fn send(telemetry: Telemetry, limit: Duration) -> Report {
+async fn send(telemetry: Telemetry, limit: Duration) -> ShutdownReport {
     in_span("order", || ());
     telemetry.shutdown(limit).await
 }
@@ -145,7 +145,7 @@ async fn spans_reach_a_collector_that_both_sides_vouch_for() {
                 }
             };
             let report = send(telemetry, Duration::from_millis(500)).await;
-            assert_eq!(report.spans_left, 1, "{protocol}: {report:?}");
+            assert_eq!(report.stats.spans_unsent(), 1, "{protocol}: {report:?}");
         }
         assert_eq!(arrived.load(Ordering::SeqCst), before, "{protocol}");
     }
@@ -167,8 +167,8 @@ async fn files_that_are_wrong_are_named() {
             (&[(KEY, &*key)], KEY, &key),
         ] {
             let error = set_up(protocol, SocketAddr::from(([127, 0, 0, 1], 9)), files).expect_err("it is wrong");
-            let InitError::Variable(error) = error else { panic!("{error}") };
-            assert_eq!(error.variable(), variable);
+            let InitError::Config(error) = error else { panic!("{error}") };
+            assert_eq!(error.setting(), variable);
             // A long path is cut.
             let shown: String = path.chars().take(80).collect();
             assert!(error.to_string().contains(&shown), "{error}");

@@ -11,7 +11,7 @@ use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use throughline::telemetry::{Builder, Counts, Protocol, Telemetry};
+use throughline::telemetry::{Builder, ExportStats, Protocol, Telemetry};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
@@ -116,7 +116,7 @@ fn print(tally: &Tally) {
     row("  of them twice", tally.duplicates);
 }
 
-fn shut_down(runtime: &Runtime, telemetry: Telemetry) -> throughline::telemetry::Report {
+fn shut_down(runtime: &Runtime, telemetry: Telemetry) -> throughline::telemetry::ShutdownReport {
     runtime.block_on(telemetry.shutdown(LIMIT))
 }
 
@@ -133,35 +133,35 @@ pub fn shed(spans: u64, checks: &mut Checks) {
 
 fn shed_by(queue: usize, spans: u64, pause: Duration, checks: &mut Checks) {
     let collector = collector();
-    let telemetry = builder(&collector).queue(queue).init().expect("it is valid");
+    let telemetry = builder(&collector).max_queue_size(queue).init().expect("it is valid");
     let runtime = runtime();
     let begun = Instant::now();
     let (traces, spans) = load(&runtime, spans, pause);
     let took = begun.elapsed();
     let provider = telemetry.provider().expect("it is enabled").clone();
     provider.force_flush().expect("half a minute is enough");
-    let counts = telemetry.counts();
+    let stats = telemetry.export_stats();
     let report = shut_down(&runtime, telemetry);
     let tally = collector.tally().expect("its file is there");
 
     let pause = if pause.is_zero() { "no pause" } else { "a pause of 1 ms" };
     println!("\na queue for {queue}, {pause} between requests: {spans} spans in {:.1} s", took.as_secs_f64());
     row("traces asked for", traces);
-    row("traces not begun", counts.traces_not_begun);
-    row("traces evicted", counts.traces_evicted);
-    row("spans of those", counts.spans_evicted);
-    row("spans dropped", counts.spans_dropped);
-    row("spans exported", counts.exported);
+    row("traces not begun", stats.traces_not_started);
+    row("traces evicted", stats.traces_evicted);
+    row("spans of those", stats.spans_evicted);
+    row("spans dropped", stats.spans_dropped);
+    row("spans exported", stats.exported);
     print(&tally);
     println!();
     checks.check("every trace that arrives is complete", tally.complete == tally.traces && tally.traces > 0);
-    checks.check("the queue was too small", counts.traces_not_begun > 0);
+    checks.check("the queue was too small", stats.traces_not_started > 0);
     checks.check(
         "arrived + not begun + evicted = asked for",
-        tally.traces + counts.traces_not_begun + counts.traces_evicted == traces,
+        tally.traces + stats.traces_not_started + stats.traces_evicted == traces,
     );
-    checks.check("what was exported has arrived", counts.exported == tally.spans && tally.duplicates == 0);
-    checks.check("nothing is dropped or left", report.dropped == 0 && report.spans_left == 0);
+    checks.check("what was exported has arrived", stats.exported == tally.spans && tally.duplicates == 0);
+    checks.check("nothing is dropped or left", report.stats.spans_dropped == 0 && report.stats.spans_unsent() == 0);
 }
 
 /// Every span is counted once, at every moment, whatever the collector does meanwhile.
@@ -175,12 +175,12 @@ pub fn counts(spans: u64, checks: &mut Checks) {
     const BEHAVIOURS: [Behaviour; 4] =
         [Behaviour::Take, Behaviour::RefuseForGood, Behaviour::Slow(Duration::from_millis(20)), Behaviour::Refuse];
     let mut collector = collector();
-    let telemetry = builder(&collector).queue(1_024).init().expect("it is valid");
+    let telemetry = builder(&collector).max_queue_size(1_024).init().expect("it is valid");
     let runtime = runtime();
     let traces = spans / IN_A_TRACE / ROUNDS;
-    let settled = |counts: &Counts| {
-        let waiting = counts.queued + counts.in_flight;
-        waiting + counts.exported + counts.refused + counts.spans_evicted + counts.spans_dropped + counts.left_behind
+    let settled = |stats: &ExportStats| {
+        let waiting = stats.queued + stats.in_flight;
+        waiting + stats.exported + stats.refused + stats.spans_evicted + stats.spans_dropped + stats.left_behind
     };
     let (mut looks, mut wrong, mut most) = (0, 0, 0);
     for round in 0..ROUNDS {
@@ -195,50 +195,50 @@ pub fn counts(spans: u64, checks: &mut Checks) {
                 }
             }
         });
-        let (begun, refused) = (Instant::now(), telemetry.counts().refused);
+        let (begun, refused) = (Instant::now(), telemetry.export_stats().refused);
         loop {
             // However slow this machine is, there is something to refuse.
-            let waits = behaviour == Behaviour::RefuseForGood && telemetry.counts().refused == refused;
+            let waits = behaviour == Behaviour::RefuseForGood && telemetry.export_stats().refused == refused;
             if load.is_finished() && (!waits || begun.elapsed() > LIMIT) {
                 break;
             }
-            let counts = telemetry.counts();
+            let stats = telemetry.export_stats();
             looks += 1;
-            wrong += u64::from(counts.finished != settled(&counts));
-            most = most.max(counts.queued + counts.in_flight);
+            wrong += u64::from(stats.finished != settled(&stats));
+            most = most.max(stats.queued + stats.in_flight);
             thread::sleep(Duration::from_micros(100));
         }
         runtime.block_on(load).expect("no panic");
     }
     collector.set(Behaviour::Take).expect("it runs");
     telemetry.provider().expect("it is enabled").force_flush().expect("half a minute is enough");
-    let counts = telemetry.counts();
+    let stats = telemetry.export_stats();
     let asked_for = traces * ROUNDS * IN_A_TRACE;
-    let waiting = telemetry.waiting();
+    let waiting = telemetry.queue_len();
     let report = shut_down(&runtime, telemetry);
     let tally = collector.tally().expect("its file is there");
     println!("counts: a collector that changes its mind, and a queue for 1,024\n");
     row("spans asked for", asked_for);
-    row("spans exported", counts.exported);
-    row("spans refused", counts.refused);
-    row("spans of traces evicted", counts.spans_evicted);
-    row("spans dropped", counts.spans_dropped);
-    row("spans of traces not begun", counts.traces_not_begun * IN_A_TRACE);
+    row("spans exported", stats.exported);
+    row("spans refused", stats.refused);
+    row("spans of traces evicted", stats.spans_evicted);
+    row("spans dropped", stats.spans_dropped);
+    row("spans of traces not begun", stats.traces_not_started * IN_A_TRACE);
     row("most spans waiting", most);
     row("looks at the counts", looks);
     println!();
     checks.check("at every look each span is counted once", wrong == 0 && looks > 0);
     checks.check("no more wait than the queue holds", most <= 1_024);
-    checks.check("nothing waits in the end", waiting == 0 && counts.queued + counts.in_flight == 0);
+    checks.check("nothing waits in the end", waiting == 0 && stats.queued + stats.in_flight == 0);
     checks.check(
         "asked for = exported + lost by kind",
-        asked_for == settled(&counts) + counts.traces_not_begun * IN_A_TRACE,
+        asked_for == settled(&stats) + stats.traces_not_started * IN_A_TRACE,
     );
-    checks.check("what was exported has arrived", counts.exported == tally.spans);
-    checks.check("there was something to lose", counts.refused > 0 && counts.traces_not_begun > 0);
-    let told = (report.exported, report.refused, report.shed, report.dropped);
+    checks.check("what was exported has arrived", stats.exported == tally.spans);
+    checks.check("there was something to lose", stats.refused > 0 && stats.traces_not_started > 0);
+    let told = (report.stats.exported, report.stats.refused, report.stats.traces_shed(), report.stats.spans_dropped);
     let expected =
-        (counts.exported, counts.refused, counts.traces_not_begun + counts.traces_evicted, counts.spans_dropped);
+        (stats.exported, stats.refused, stats.traces_not_started + stats.traces_evicted, stats.spans_dropped);
     checks.check("the report says so", told == expected && !report.is_complete());
 }
 
@@ -254,7 +254,7 @@ pub fn outage(seconds: u64, checks: &mut Checks) {
 
 fn one_outage(queue: usize, down: Duration, enough: bool, checks: &mut Checks) {
     let mut collector = collector();
-    let telemetry = builder(&collector).queue(queue).init().expect("it is valid");
+    let telemetry = builder(&collector).max_queue_size(queue).init().expect("it is valid");
     let runtime = runtime();
     let mut traces = 0;
     let around = (down / 6).max(Duration::from_millis(500));
@@ -265,19 +265,22 @@ fn one_outage(queue: usize, down: Duration, enough: bool, checks: &mut Checks) {
     row("spans that had arrived", collector.spans());
     steady(&runtime, down, &mut traces);
     row("traces until its end", traces);
-    row("spans that wait", telemetry.waiting());
+    row("spans that wait", telemetry.queue_len());
     collector.begin().expect("its port is reserved");
     steady(&runtime, around, &mut traces);
-    let counts = telemetry.counts();
+    let stats = telemetry.export_stats();
     let report = shut_down(&runtime, telemetry);
     let tally = collector.tally().expect("its file is there");
     row("traces asked for", traces);
-    row("traces not begun", counts.traces_not_begun);
-    row("traces evicted", counts.traces_evicted);
+    row("traces not begun", stats.traces_not_started);
+    row("traces evicted", stats.traces_evicted);
     print(&tally);
     println!();
-    checks.check("every trace that arrives is complete", tally.complete == tally.traces && report.spans_left == 0);
-    let accounted = tally.traces + counts.traces_not_begun + counts.traces_evicted;
+    checks.check(
+        "every trace that arrives is complete",
+        tally.complete == tally.traces && report.stats.spans_unsent() == 0,
+    );
+    let accounted = tally.traces + stats.traces_not_started + stats.traces_evicted;
     checks.check("arrived + not begun + evicted = asked for", accounted == traces);
     if enough {
         checks.check("nothing is lost", tally.traces == traces);
@@ -336,7 +339,7 @@ pub fn jobs(count: u64, checks: &mut Checks) {
     println!("jobs: {} in flight when the shutdown begins\n", requests * IN_A_REQUEST);
     row("jobs waited for", report.jobs);
     row("jobs left", report.jobs_left);
-    row("spans left", report.spans_left);
+    row("spans left", report.stats.spans_unsent());
     row("seconds it took", format!("{:.1}", took.as_secs_f64()));
     print(&tally);
     println!();
@@ -368,7 +371,7 @@ fn memory_under(spans: u64, overload: bool, checks: &mut Checks) {
     }
     // Of the default size, unless there are too few spans to fill it.
     let queue = usize::try_from(spans / 50).unwrap_or(usize::MAX).min(131_072);
-    let telemetry = builder(&collector).queue(queue).init().expect("it is valid");
+    let telemetry = builder(&collector).max_queue_size(queue).init().expect("it is valid");
     let runtime = runtime();
     println!("{:>12} {:>12} {:>12} {:>14}", "spans", "exported", "waiting", "resident MB");
     let (mut all, mut sizes) = (0, Vec::new());
@@ -376,24 +379,29 @@ fn memory_under(spans: u64, overload: bool, checks: &mut Checks) {
         let goal = all + spans / STEPS;
         while all < goal {
             all += load(&runtime, (goal - all).min(spans / 2_000), Duration::ZERO).1;
-            while !overload && telemetry.waiting() > (queue / 13).max(1_024) {
+            while !overload && telemetry.queue_len() > (queue / 13).max(1_024) {
                 thread::sleep(Duration::from_micros(200));
             }
         }
         sizes.push(resident());
-        println!("{all:>12} {:>12} {:>12} {:>14.1}", telemetry.counts().exported, telemetry.waiting(), resident());
+        println!(
+            "{all:>12} {:>12} {:>12} {:>14.1}",
+            telemetry.export_stats().exported,
+            telemetry.queue_len(),
+            resident()
+        );
     }
-    let counts = telemetry.counts();
+    let stats = telemetry.export_stats();
     let half = &sizes[sizes.len() / 2..];
     let (least, most) = half.iter().fold((f64::MAX, 0f64), |(least, most), size| (least.min(*size), most.max(*size)));
     row("band of the last half, MB", format!("{:.1}", most - least));
     checks.check("the last half is within 5 % and 5 MB", most - least <= most * 0.05 + 5.0);
     if overload {
-        checks.check("the queue was full", counts.traces_not_begun > 0);
+        checks.check("the queue was full", stats.traces_not_started > 0);
         drop(runtime.block_on(telemetry.shutdown(Duration::from_millis(100))));
     } else {
         let report = shut_down(&runtime, telemetry);
-        checks.check("all were recorded and sent", counts.traces_not_begun == 0 && report.is_complete());
+        checks.check("all were recorded and sent", stats.traces_not_started == 0 && report.is_complete());
     }
 }
 
@@ -418,7 +426,7 @@ pub fn latency(requests: u64, checks: &mut Checks) {
         for ((_, behaviour, queue), times) in KINDS.iter().zip(&mut times) {
             let mut collector = Remote::start_forgetful(&program()).expect("this program starts as a collector");
             collector.set(*behaviour).expect("it runs");
-            let telemetry = builder(&collector).queue(*queue).init().expect("it is valid");
+            let telemetry = builder(&collector).max_queue_size(*queue).init().expect("it is valid");
             // The first requests start threads and connections.
             runtime.block_on(async {
                 for _ in 0..200 {

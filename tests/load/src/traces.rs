@@ -106,7 +106,7 @@ impl Traces {
         }
     }
 
-    /// Counts it.
+    /// ExportStats it.
     pub fn tally(&self) -> Tally {
         let mut tally = Tally::default();
         for trace in self.0.values() {

@@ -1,0 +1,224 @@
+//! `init`, and the builder for what the environment does not say.
+
+use std::fmt;
+use std::time::Duration;
+
+use opentelemetry::{Key, KeyValue, Value};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{ShouldSample, SpanExporter, SpanProcessor, TracerProviderBuilder};
+
+use super::config::{
+    Config, ConfigError, DEFAULT_MAX_QUEUE_SIZE, Env, ErrorTextConfig, OpenSpansConfig, Protocol, Setting,
+};
+use super::export::{BatchProcessor, Pipeline, SdkExporter};
+use super::{InitError, Telemetry};
+use crate::propagation::Propagator;
+use crate::redact::error_text::ErrorText;
+
+/// Initializes telemetry for this process, configured by the standard `OTEL_*` environment variables.
+///
+/// The [module](crate::telemetry) says what is set up and which variables there are; [`builder`] configures the rest.
+/// Keep the returned value until the end of `main`, and call [`Telemetry::shutdown`] there. Dropping it flushes for
+/// five seconds at most.
+///
+/// A second call while the first value still exists takes over the spans that start from then on, and logs a
+/// warning.
+///
+/// # Errors
+///
+/// [`InitError::Config`] if a variable has a value that is not valid, and [`InitError::Thread`] if the export thread
+/// could not be spawned. Nothing is set up then. A collector that cannot be reached is no error: spans are queued
+/// and the export is retried.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), throughline::telemetry::InitError> {
+/// let telemetry = throughline::init()?;
+/// // …
+/// telemetry.shutdown(std::time::Duration::from_secs(10)).await;
+/// # Ok(())
+/// # }
+/// ```
+pub fn init() -> Result<Telemetry, InitError> {
+    builder().init()
+}
+
+/// Configures [`init`] in code. What is set here takes precedence over the environment.
+///
+/// ```
+/// # fn main() -> Result<(), throughline::telemetry::InitError> {
+/// let telemetry = throughline::telemetry::builder()
+///     .service_name("orders")
+///     .resource_attribute("deployment.environment.name", "staging")
+///     .max_queue_size(20_000)
+///     .init()?;
+/// # Ok(())
+/// # }
+/// ```
+pub fn builder() -> Builder {
+    Builder {
+        // A variable that is not Unicode is set, to a value that is not valid.
+        variables: Box::new(|name| Some(std::env::var_os(name)?.to_string_lossy().into_owned())),
+        resource: Vec::new(),
+        collector: None,
+        max_queue_size: None,
+        error_text: None,
+        open_spans: OpenSpansConfig::default(),
+        exporter: None,
+        sampler: None,
+        propagator: None,
+        provider: Vec::new(),
+    }
+}
+
+/// Looks up a variable.
+type Variables = Box<dyn Fn(&str) -> Option<String>>;
+
+/// Starts the export through an exporter of the application's.
+pub(super) type StartExporter = Box<dyn FnOnce(Pipeline, &Resource) -> Result<BatchProcessor, InitError>>;
+
+/// Adds to the provider.
+pub(super) type ExtendProvider = Box<dyn FnOnce(TracerProviderBuilder) -> TracerProviderBuilder>;
+
+/// Configures telemetry, and initializes it with [`init`](Self::init). Returned by [`builder`].
+#[must_use = "nothing is set up before `init`"]
+pub struct Builder {
+    // What overrides the environment.
+    variables: Variables,
+    resource: Vec<KeyValue>,
+    collector: Option<(String, Protocol)>,
+    max_queue_size: Option<usize>,
+    error_text: Option<ErrorText>,
+    open_spans: OpenSpansConfig,
+    // What the environment has no values for.
+    pub(super) exporter: Option<StartExporter>,
+    pub(super) sampler: Option<Box<dyn ShouldSample>>,
+    pub(super) propagator: Option<Propagator>,
+    pub(super) provider: Vec<ExtendProvider>,
+}
+
+impl Builder {
+    /// Looks variables up with `get` instead of in the environment: in a configuration file, or in tests.
+    pub fn variables(mut self, get: impl Fn(&str) -> Option<String> + 'static) -> Self {
+        self.variables = Box::new(get);
+        self
+    }
+
+    /// Sets the resource attribute `service.name`. Overrides `OTEL_SERVICE_NAME`.
+    pub fn service_name(self, name: impl Into<String>) -> Self {
+        self.resource_attribute("service.name", name.into())
+    }
+
+    /// Adds a resource attribute. Overrides those of `OTEL_RESOURCE_ATTRIBUTES` and those that are detected; the last
+    /// value of a key counts.
+    pub fn resource_attribute(mut self, key: impl Into<Key>, value: impl Into<Value>) -> Self {
+        self.resource.push(KeyValue::new(key, value));
+        self
+    }
+
+    /// Exports to the collector at this endpoint, such as `http://localhost:4317` for gRPC or
+    /// `http://localhost:4318/v1/traces` for HTTP; the URL is used as it is. Overrides `OTEL_TRACES_EXPORTER` and the
+    /// variables for endpoint and protocol. Headers, timeout, compression and certificates are those of the
+    /// environment.
+    ///
+    /// [`init`](Self::init) returns an error if `endpoint` is not a URL, or is an `https://` URL without the feature
+    /// `otlp-tls`.
+    pub fn collector(mut self, endpoint: impl Into<String>, protocol: Protocol) -> Self {
+        self.collector = Some((endpoint.into(), protocol));
+        self
+    }
+
+    /// Exports through `exporter` instead of over OTLP. It runs on the export thread, within a Tokio runtime.
+    ///
+    /// A batch for which it returns an error, or panics, counts as refused and is not retried.
+    pub fn exporter(mut self, exporter: impl SpanExporter + 'static) -> Self {
+        self.exporter = Some(Box::new(move |pipeline, resource| {
+            let resource = resource.clone();
+            BatchProcessor::start(pipeline, move || {
+                let mut exporter = exporter;
+                exporter.set_resource(&resource);
+                Ok::<_, InitError>(SdkExporter(exporter))
+            })
+        }));
+        self
+    }
+
+    /// Decides with `sampler` which traces are recorded. Overrides `OTEL_TRACES_SAMPLER`.
+    ///
+    /// It is asked about root spans only; every other span follows its parent.
+    pub fn sampler(mut self, sampler: impl ShouldSample + 'static) -> Self {
+        self.sampler = Some(Box::new(sampler));
+        self
+    }
+
+    /// Sets the propagator: which headers are injected and extracted. Overrides `OTEL_PROPAGATORS`.
+    pub fn propagator(mut self, propagator: Propagator) -> Self {
+        self.propagator = Some(propagator);
+        self
+    }
+
+    /// Sets what is recorded of the text of errors in this process, see [`ErrorText`]. Overrides
+    /// `THROUGHLINE_ERROR_TEXT`.
+    pub fn error_text(mut self, choice: ErrorText) -> Self {
+        self.error_text = Some(choice);
+        self
+    }
+
+    /// Limits how many finished spans may be queued or in flight, and thereby the memory that export takes. Zero
+    /// counts as one. Overrides `OTEL_BSP_MAX_QUEUE_SIZE`; 131,072 by default, about a hundred megabytes.
+    ///
+    /// From three quarters of it on, new traces are not recorded.
+    pub fn max_queue_size(mut self, spans: usize) -> Self {
+        self.max_queue_size = Some(spans.max(1));
+        self
+    }
+
+    /// Limits how many open spans are tracked, to list them, to warn about them and to end them on shutdown; 16,384
+    /// by default, and 262,144 at most. Memory for all of them is allocated at once, by the first call of
+    /// [`init`](Self::init) in a process, which decides for all later ones.
+    ///
+    /// Zero turns tracking off, which saves some tens of nanoseconds a span.
+    pub fn max_open_spans(mut self, spans: usize) -> Self {
+        self.open_spans.set_max(spans);
+        self
+    }
+
+    /// Sets how long a span may be open before that is logged, once, as a warning; five minutes by default. Spans
+    /// that were started at the same place in the source share a warning.
+    pub fn open_span_warning(mut self, after: Duration) -> Self {
+        self.open_spans.warn_after = after;
+        self
+    }
+
+    /// Adds a span processor. Shutdown does not wait for it beyond its timeout.
+    pub fn processor(mut self, processor: impl SpanProcessor + 'static) -> Self {
+        self.provider.push(Box::new(|provider| provider.with_span_processor(processor)));
+        self
+    }
+
+    /// The configuration: that of the environment, with what was set in code in its place.
+    pub(super) fn config(&mut self) -> Result<Config, ConfigError> {
+        let mut config = Config::from_env(&Env::new(&self.variables))?;
+        config.open_spans = self.open_spans;
+        config.resource.append(&mut self.resource);
+        if let Some(choice) = self.error_text.take() {
+            config.error_text = ErrorTextConfig::Builder(choice);
+        }
+        if let Some(spans) = self.max_queue_size {
+            config.batch.set_max_queue_size(Setting { value: spans, name: "Builder::max_queue_size" });
+        }
+        if let Some((endpoint, protocol)) = self.collector.take().filter(|_| !config.disabled) {
+            config.exporter.set_collector(endpoint, protocol)?;
+        }
+        Ok(config)
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("resource", &self.resource)
+            .field("max_queue_size", &self.max_queue_size.unwrap_or(DEFAULT_MAX_QUEUE_SIZE))
+            .finish_non_exhaustive()
+    }
+}

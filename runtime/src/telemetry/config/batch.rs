@@ -1,0 +1,72 @@
+//! `OTEL_BSP_*`: the queue of finished spans, and the batches in which they are exported.
+//!
+//! "Batch Span Processor" in the specification of environment variables.
+
+use std::time::Duration;
+
+use super::{ConfigError, Env, Setting};
+
+/// About a hundred megabytes of spans with ten attributes.
+pub(crate) const DEFAULT_MAX_QUEUE_SIZE: usize = 1 << 17;
+
+const MAX_QUEUE_SIZE: &str = "OTEL_BSP_MAX_QUEUE_SIZE";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BatchConfig {
+    /// The most spans that may be queued or in flight.
+    pub(crate) max_queue_size: Setting<usize>,
+    /// The most spans in one batch.
+    pub(crate) max_export_batch_size: usize,
+    /// The longest that a span of a finished trace waits for its batch to fill up.
+    pub(crate) schedule_delay: Duration,
+    /// How long `force_flush` waits. An export itself is retried for as long as the process runs.
+    pub(crate) export_timeout: Duration,
+}
+
+impl Default for BatchConfig {
+    fn default() -> Self {
+        Self {
+            max_queue_size: Setting { value: DEFAULT_MAX_QUEUE_SIZE, name: MAX_QUEUE_SIZE },
+            max_export_batch_size: 512,
+            schedule_delay: Duration::from_secs(5),
+            export_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl BatchConfig {
+    pub(super) fn from_env(env: &Env<'_>) -> Result<Self, ConfigError> {
+        const MAX_BATCH_SIZE: &str = "OTEL_BSP_MAX_EXPORT_BATCH_SIZE";
+        let default = Self::default();
+        let queue = env.positive(MAX_QUEUE_SIZE)?.unwrap_or(default.max_queue_size.value);
+        let batch = env.positive(MAX_BATCH_SIZE)?;
+        if let Some(batch) = batch.filter(|&batch| batch > queue) {
+            let expected = format!("at most the queue limit, {queue} (`{MAX_QUEUE_SIZE}`)");
+            return Err(ConfigError::new(MAX_BATCH_SIZE, &batch.to_string(), expected));
+        }
+        Ok(Self {
+            max_queue_size: Setting { value: queue, name: MAX_QUEUE_SIZE },
+            max_export_batch_size: batch.unwrap_or(default.max_export_batch_size).min(queue),
+            schedule_delay: env.milliseconds("OTEL_BSP_SCHEDULE_DELAY")?.unwrap_or(default.schedule_delay),
+            export_timeout: env.timeout("OTEL_BSP_EXPORT_TIMEOUT")?.unwrap_or(default.export_timeout),
+        })
+    }
+
+    /// Overrides the queue limit; batches shrink with it.
+    pub(crate) fn set_max_queue_size(&mut self, queue: Setting<usize>) {
+        self.max_export_batch_size = self.max_export_batch_size.min(queue.value);
+        self.max_queue_size = queue;
+    }
+
+    /// So many ready spans are exported without waiting for the schedule delay: a batch, but never so many that they
+    /// would nearly fill the queue.
+    pub(crate) fn export_threshold(&self) -> usize {
+        self.max_export_batch_size.min(self.max_queue_size.value / 4).max(1)
+    }
+
+    /// The most spans in one batch: those in flight take up room in the queue, and half of it is for those that
+    /// finish meanwhile.
+    pub(crate) fn largest_batch(&self) -> usize {
+        self.max_export_batch_size.min(self.max_queue_size.value / 2).max(1)
+    }
+}

@@ -1,0 +1,32 @@
+//! `THROUGHLINE_ERROR_TEXT`: what is recorded of the text of errors.
+
+use super::{ConfigError, Env};
+use crate::redact::error_text::{self, ErrorText};
+
+/// The choice is process-wide, and code may have made one before `init`.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum ErrorTextConfig {
+    #[default]
+    Unset,
+    /// By the variable: yields to a choice made in code.
+    Variable(ErrorText),
+    /// By the builder: the last choice in code wins.
+    Builder(ErrorText),
+}
+
+impl ErrorTextConfig {
+    pub(super) fn from_env(env: &Env<'_>) -> Result<Self, ConfigError> {
+        let type_only = env.choice("THROUGHLINE_ERROR_TEXT", &[("full", false), ("type", true)])?;
+        Ok(type_only.map_or(Self::Unset, |type_only| {
+            Self::Variable(if type_only { ErrorText::type_only() } else { ErrorText::full() })
+        }))
+    }
+
+    pub(crate) fn apply(self) {
+        match self {
+            Self::Unset => {}
+            Self::Variable(choice) => error_text::set_default(choice),
+            Self::Builder(choice) => error_text::set_error_text(choice),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The configuration of one call of `init`, as a value: the environment fills it, the builder overrides it.
+//!
+//! Each group of variables has its file, which says what its fields mean and what they default to. A setting that
+//! can turn out wrong later, or that a warning mentions, keeps the name of the variable or builder method that set it.
+
+use opentelemetry::KeyValue;
+
+use crate::propagation::{Format, Propagator};
+
+mod batch;
+mod env;
+mod error;
+mod error_text;
+mod exporter;
+mod limits;
+mod open_spans;
+mod otlp;
+mod propagators;
+mod resource;
+mod sampler;
+
+pub(crate) use self::batch::{BatchConfig, DEFAULT_MAX_QUEUE_SIZE};
+pub(crate) use self::env::Env;
+pub use self::error::ConfigError;
+pub(crate) use self::error_text::ErrorTextConfig;
+pub(crate) use self::exporter::{Destination, ExporterConfig};
+pub(crate) use self::limits::Limits;
+pub(crate) use self::open_spans::OpenSpansConfig;
+pub(crate) use self::otlp::OtlpConfig;
+pub use self::otlp::Protocol;
+#[cfg(feature = "otlp-tls")]
+pub(crate) use self::otlp::{TlsFile, TlsFiles};
+pub(crate) use self::sampler::SamplerConfig;
+
+/// A value, and the name of the variable or builder method that set it, for errors and warnings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Setting<T> {
+    pub(crate) value: T,
+    pub(crate) name: &'static str,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Config {
+    pub(crate) disabled: bool,
+    /// Attributes that were given, in the order in which they override each other.
+    pub(crate) resource: Vec<KeyValue>,
+    pub(crate) exporter: ExporterConfig,
+    pub(crate) batch: BatchConfig,
+    pub(crate) sampler: SamplerConfig,
+    pub(crate) propagators: Option<Vec<Format>>,
+    pub(crate) limits: Limits,
+    pub(crate) error_text: ErrorTextConfig,
+    pub(crate) open_spans: OpenSpansConfig,
+}
+
+impl Config {
+    /// What the environment says.
+    pub(crate) fn from_env(env: &Env<'_>) -> Result<Self, ConfigError> {
+        let disabled = env.choice("OTEL_SDK_DISABLED", &[("true", true), ("false", false)])?.unwrap_or(false);
+        // In a disabled process contexts are still propagated, and log lines still show errors.
+        let config = Self {
+            disabled,
+            propagators: propagators::from_env(env)?,
+            error_text: ErrorTextConfig::from_env(env)?,
+            ..Self::default()
+        };
+        if disabled {
+            return Ok(config);
+        }
+        Ok(Self {
+            resource: resource::from_env(env)?,
+            exporter: ExporterConfig::from_env(env)?,
+            batch: BatchConfig::from_env(env)?,
+            sampler: SamplerConfig::from_env(env)?,
+            limits: Limits::from_env(env)?,
+            ..config
+        })
+    }
+
+    pub(crate) fn propagator(&self) -> Propagator {
+        self.propagators.as_ref().map_or_else(Propagator::default, |formats| Propagator::new(formats.iter().copied()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,263 @@
+//! `OTEL_EXPORTER_OTLP_*`: the collector. "OpenTelemetry Protocol Exporter" in the specification.
+//!
+//! Each variable has a form for traces alone (`…_OTLP_TRACES_…`), which takes precedence.
+
+use std::fmt;
+use std::time::Duration;
+
+use percent_encoding::percent_decode_str;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+
+use super::{ConfigError, Env, Setting};
+
+/// How spans are sent to the collector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// OTLP/gRPC.
+    Grpc,
+    /// OTLP/HTTP with binary protobuf payloads.
+    HttpProtobuf,
+}
+
+impl fmt::Display for Protocol {
+    /// The value of `OTEL_EXPORTER_OTLP_PROTOCOL`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Grpc => "grpc",
+            Self::HttpProtobuf => "http/protobuf",
+        })
+    }
+}
+
+impl Protocol {
+    fn default_endpoint(self) -> &'static str {
+        match self {
+            Self::Grpc => "http://localhost:4317",
+            Self::HttpProtobuf => "http://localhost:4318/v1/traces",
+        }
+    }
+}
+
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
+const COLLECTOR: &str = "Builder::collector";
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OtlpConfig {
+    pub(crate) endpoint: Setting<String>,
+    /// Whether a variable names the endpoint.
+    pub(super) has_endpoint_variable: bool,
+    pub(crate) protocol: Setting<Protocol>,
+    pub(crate) headers: HeaderMap,
+    /// How long one request may take; `None` for no limit.
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) gzip: bool,
+    #[cfg(feature = "otlp-tls")]
+    pub(crate) tls: TlsFiles,
+}
+
+impl Default for OtlpConfig {
+    fn default() -> Self {
+        let protocol = Protocol::HttpProtobuf;
+        Self {
+            endpoint: Setting { value: protocol.default_endpoint().to_owned(), name: ENDPOINT },
+            has_endpoint_variable: false,
+            protocol: Setting { value: protocol, name: PROTOCOL },
+            headers: HeaderMap::new(),
+            timeout: Some(DEFAULT_TIMEOUT),
+            gzip: false,
+            #[cfg(feature = "otlp-tls")]
+            tls: TlsFiles::default(),
+        }
+    }
+}
+
+impl OtlpConfig {
+    pub(super) fn from_env(env: &Env<'_>) -> Result<Self, ConfigError> {
+        let protocol = protocol(env)?;
+        let endpoint = endpoint(env, protocol.value)?;
+        let default = Setting { value: protocol.value.default_endpoint().to_owned(), name: ENDPOINT };
+        Ok(Self {
+            has_endpoint_variable: endpoint.is_some(),
+            endpoint: endpoint.unwrap_or(default),
+            protocol,
+            headers: headers(env)?,
+            timeout: timeout(env)?,
+            gzip: gzip(env)?,
+            #[cfg(feature = "otlp-tls")]
+            tls: TlsFiles::from_env(env),
+        })
+    }
+
+    pub(super) fn set_collector(&mut self, endpoint: String, protocol: Protocol) -> Result<(), ConfigError> {
+        self.endpoint = Setting { value: endpoint, name: COLLECTOR };
+        self.protocol = Setting { value: protocol, name: COLLECTOR };
+        check_url(&self.endpoint.value).map_err(|expected| self.endpoint_error(&expected))
+    }
+
+    /// The error for an endpoint that cannot be used.
+    pub(crate) fn endpoint_error(&self, expected: &str) -> ConfigError {
+        ConfigError::new(self.endpoint.name, &redacted_url(&self.endpoint.value), expected)
+    }
+
+    pub(crate) fn is_https(&self) -> bool {
+        self.endpoint.value.starts_with("https://")
+    }
+
+    /// The collector as messages name it: `` `http://localhost:4317` (grpc) ``.
+    pub(crate) fn label(&self) -> String {
+        format!("`{}` ({})", redacted_url(&self.endpoint.value), self.protocol.value)
+    }
+}
+
+fn protocol(env: &Env<'_>) -> Result<Setting<Protocol>, ConfigError> {
+    let choices = [Protocol::Grpc, Protocol::HttpProtobuf];
+    let choices = choices.map(|protocol| (if protocol == Protocol::Grpc { "grpc" } else { "http/protobuf" }, protocol));
+    if let Some(protocol) = env.first_choice(["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", PROTOCOL], &choices)? {
+        return Ok(protocol);
+    }
+    // The specification recommends `http/protobuf`; but the port of gRPC leaves no doubt.
+    let endpoint = env.first(&[TRACES_ENDPOINT, ENDPOINT]);
+    let is_grpc = endpoint.is_some_and(|endpoint| endpoint.value.trim_end_matches('/').ends_with(":4317"));
+    Ok(Setting { value: if is_grpc { Protocol::Grpc } else { Protocol::HttpProtobuf }, name: PROTOCOL })
+}
+
+fn endpoint(env: &Env<'_>, protocol: Protocol) -> Result<Option<Setting<String>>, ConfigError> {
+    let Some(mut endpoint) = env.first(&[TRACES_ENDPOINT, ENDPOINT]) else { return Ok(None) };
+    check_url(&endpoint.value)
+        .map_err(|expected| ConfigError::new(endpoint.name, &redacted_url(&endpoint.value), expected))?;
+    // "Endpoint URLs for OTLP/HTTP": only the general one is a base URL.
+    if protocol == Protocol::HttpProtobuf && endpoint.name == ENDPOINT {
+        endpoint.value = format!("{}/v1/traces", endpoint.value.trim_end_matches('/'));
+    }
+    Ok(Some(endpoint))
+}
+
+fn headers(env: &Env<'_>) -> Result<HeaderMap, ConfigError> {
+    let mut headers = HeaderMap::new();
+    let Some(list) = env.first(&["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"]) else {
+        return Ok(headers);
+    };
+    for pair in list.value.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+        // The values may be secret, so they are not shown.
+        let (name, value) =
+            header(pair).ok_or_else(|| ConfigError::new(list.name, "…", "comma-separated `name=value` pairs"))?;
+        if is_set_by_exporter(name.as_str()) {
+            let expected = format!("no `{name}` header, which the exporter sets itself");
+            return Err(ConfigError::new(list.name, &format!("{name}=…"), expected));
+        }
+        headers.append(name, value);
+    }
+    Ok(headers)
+}
+
+fn header(pair: &str) -> Option<(HeaderName, HeaderValue)> {
+    let (name, value) = pair.split_once('=')?;
+    let value = percent_decode_str(value.trim()).decode_utf8().ok()?;
+    // Metadata of gRPC has no tabs.
+    let value = HeaderValue::from_str(&value).ok().filter(|value| !value.as_bytes().contains(&b'\t'))?;
+    Some((name.trim().parse().ok()?, value))
+}
+
+/// Headers that say how a request is framed, what it contains, or where it goes: no collector understands a request
+/// in which they say something else.
+fn is_set_by_exporter(header: &str) -> bool {
+    const NAMES: [&str; 13] = [
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "http2-settings",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ];
+    NAMES.contains(&header) || header.starts_with("grpc-")
+}
+
+fn timeout(env: &Env<'_>) -> Result<Option<Duration>, ConfigError> {
+    let timeout = match env.timeout("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT")? {
+        Some(timeout) => timeout,
+        None => env.timeout("OTEL_EXPORTER_OTLP_TIMEOUT")?.unwrap_or(DEFAULT_TIMEOUT),
+    };
+    Ok(Some(timeout).filter(|timeout| *timeout < Duration::MAX))
+}
+
+fn gzip(env: &Env<'_>) -> Result<bool, ConfigError> {
+    let names = ["OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"];
+    Ok(env.first_choice(names, &[("gzip", true), ("none", false)])?.is_some_and(|gzip| gzip.value))
+}
+
+/// The PEM files for TLS. They are read when the exporter is built.
+#[cfg(feature = "otlp-tls")]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct TlsFiles {
+    /// The CA certificates to verify the collector with, in place of the system's.
+    pub(crate) ca_certificates: Option<TlsFile>,
+    client_certificate: Option<TlsFile>,
+    client_key: Option<TlsFile>,
+}
+
+/// A path.
+#[cfg(feature = "otlp-tls")]
+pub(crate) type TlsFile = Setting<String>;
+
+#[cfg(feature = "otlp-tls")]
+impl TlsFiles {
+    fn from_env(env: &Env<'_>) -> Self {
+        Self {
+            ca_certificates: env.first(&["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"]),
+            client_certificate: env
+                .first(&["OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"]),
+            client_key: env.first(&["OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_KEY"]),
+        }
+    }
+
+    /// The certificate and the private key with which this process identifies itself (mTLS).
+    pub(crate) fn client_identity(&self) -> Result<Option<(&TlsFile, &TlsFile)>, ConfigError> {
+        let alone = |file: &TlsFile, other: &str| {
+            Err(ConfigError::new(file.name, &file.value, format!("`{other}` to be set too")))
+        };
+        match (&self.client_certificate, &self.client_key) {
+            (Some(certificate), Some(key)) => Ok(Some((certificate, key))),
+            (Some(certificate), None) => alone(certificate, "OTEL_EXPORTER_OTLP_CLIENT_KEY"),
+            (None, Some(key)) => alone(key, "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"),
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+/// What was expected, unless `url` can be the endpoint of a collector.
+fn check_url(url: &str) -> Result<(), String> {
+    const EXPECTED: &str = "a URL such as `http://localhost:4317`";
+    let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    if host.is_none_or(|host| host.is_empty() || host.starts_with(['/', ':']) || host.contains(char::is_whitespace)) {
+        return Err(EXPECTED.to_owned());
+    }
+    url.parse::<reqwest::Url>().map(drop).map_err(|error| format!("{EXPECTED} ({error})"))
+}
+
+/// A URL as it may be shown: without user and password, and without the query, which may hold a token.
+///
+/// Works on text, because what is shown may be no URL.
+pub(crate) fn redacted_url(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let path = match path.split_once('?') {
+        Some((path, _)) => format!("{path}?…"),
+        None => path.to_owned(),
+    };
+    let authority = match authority.rsplit_once('@') {
+        Some((_, host)) => format!("…@{host}"),
+        None => authority.to_owned(),
+    };
+    if scheme.is_empty() { format!("{authority}{path}") } else { format!("{scheme}://{authority}{path}") }
+}

@@ -1,0 +1,78 @@
+//! `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG`: which traces are recorded.
+
+use std::fmt;
+
+use opentelemetry_sdk::trace::Sampler;
+
+use super::{ConfigError, Env};
+
+/// The sampler for the root span of a trace. Every other span follows its parent, whatever the sampler is called.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) enum RootSampler {
+    #[default]
+    AlwaysOn,
+    AlwaysOff,
+    Ratio(f64),
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct SamplerConfig {
+    pub(crate) root: RootSampler,
+    /// The name of a sampler that is not parent-based, and is used as if it were.
+    pub(crate) not_parent_based: Option<&'static str>,
+}
+
+const NAME: &str = "OTEL_TRACES_SAMPLER";
+
+impl SamplerConfig {
+    pub(super) fn from_env(env: &Env<'_>) -> Result<Self, ConfigError> {
+        const NAMES: [&str; 6] = [
+            "always_on",
+            "always_off",
+            "traceidratio",
+            "parentbased_always_on",
+            "parentbased_always_off",
+            "parentbased_traceidratio",
+        ];
+        let Some(name) = env.choice(NAME, &NAMES.map(|name| (name, name)))? else { return Ok(Self::default()) };
+        let parent_based = name.strip_prefix("parentbased_");
+        let root = match parent_based.unwrap_or(name) {
+            "always_off" => RootSampler::AlwaysOff,
+            "traceidratio" => {
+                let ratio = env.parse("OTEL_TRACES_SAMPLER_ARG", "a number from 0.0 to 1.0", |ratio: &f64| {
+                    (0.0..=1.0).contains(ratio)
+                })?;
+                RootSampler::Ratio(ratio.unwrap_or(1.0))
+            }
+            _ => RootSampler::AlwaysOn,
+        };
+        Ok(Self { root, not_parent_based: parent_based.is_none().then_some(name) })
+    }
+
+    /// What to log if the name promises another sampler than is used.
+    pub(crate) fn warning(&self) -> Option<String> {
+        let name = self.not_parent_based?;
+        Some(format!("`{NAME}` is `{name}`, which would produce partial traces; using `parentbased_{name}`"))
+    }
+}
+
+impl RootSampler {
+    pub(crate) fn sampler(self) -> Sampler {
+        match self {
+            Self::AlwaysOn => Sampler::AlwaysOn,
+            Self::AlwaysOff => Sampler::AlwaysOff,
+            Self::Ratio(ratio) => Sampler::TraceIdRatioBased(ratio),
+        }
+    }
+}
+
+impl fmt::Display for RootSampler {
+    /// The name of the sampler as it works.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AlwaysOn => f.write_str("`parentbased_always_on`"),
+            Self::AlwaysOff => f.write_str("`parentbased_always_off`"),
+            Self::Ratio(ratio) => write!(f, "`parentbased_traceidratio` ({ratio})"),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Self-diagnostics: what this crate logs about itself.
+//!
+//! It goes through `tracing`. Where there is no subscriber, the first warning of each kind goes to standard error, so
+//! that an export that fails does not go unnoticed.
+
+use std::fmt;
+use std::io::{self, Write as _};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use tracing::dispatcher;
+use tracing::subscriber::NoSubscriber;
+
+pub(crate) const TARGET: &str = "throughline";
+
+/// The most messages that wait for a subscriber. Each call of `init` logs three at most.
+const MAX_DEFERRED: usize = 16;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Level {
+    Info,
+    Warn,
+}
+
+/// The kinds of warnings, each of which is written to standard error once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Warning {
+    NoExport,
+    Refused,
+    Shed,
+    Dropped,
+    LeftBehind,
+    NotACollector,
+    Shutdown,
+}
+
+/// What `init` has logged before there was a subscriber, as is usual when the subscriber needs the provider.
+static DEFERRED: Mutex<Vec<(Level, String)>> = Mutex::new(Vec::new());
+
+/// The kinds of warnings that were written to standard error.
+static WRITTEN: AtomicU8 = AtomicU8::new(0);
+
+/// Whether this thread has a subscriber: its own, or the global one.
+fn has_subscriber() -> bool {
+    dispatcher::has_been_set() && dispatcher::get_default(|subscriber| !subscriber.is::<NoSubscriber>())
+}
+
+/// Logs now, or as soon as there is a subscriber.
+pub(crate) fn defer(level: Level, text: String) {
+    let mut deferred = DEFERRED.lock().unwrap_or_else(PoisonError::into_inner);
+    if deferred.len() < MAX_DEFERRED {
+        deferred.push((level, text));
+    }
+    drop(deferred);
+    log_deferred();
+}
+
+/// Logs what has waited for a subscriber.
+pub(crate) fn log_deferred() {
+    if has_subscriber() {
+        for (level, text) in take_deferred() {
+            match level {
+                Level::Info => info(text),
+                Level::Warn => tracing::warn!(target: TARGET, "{text}"),
+            }
+        }
+    }
+}
+
+/// There will be no subscriber any more: writes the warnings that have waited for one.
+pub(crate) fn write_deferred() {
+    log_deferred();
+    for (_, text) in take_deferred().into_iter().filter(|(level, _)| *level == Level::Warn) {
+        write(text);
+    }
+}
+
+fn take_deferred() -> Vec<(Level, String)> {
+    std::mem::take(&mut *DEFERRED.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+pub(crate) fn info(text: impl fmt::Display) {
+    tracing::info!(target: TARGET, "{text}");
+}
+
+pub(crate) fn warn(kind: Warning, text: impl fmt::Display) {
+    if has_subscriber() {
+        tracing::warn!(target: TARGET, "{text}");
+        return;
+    }
+    let bit = 1 << kind as u8;
+    if WRITTEN.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
+        write(format_args!("{text} (shown once: without a `tracing` subscriber, further warnings are not)"));
+    }
+}
+
+fn write(text: impl fmt::Display) {
+    // Standard error may be closed, which is no reason to panic.
+    let _ = writeln!(io::stderr(), "throughline: {text}");
+}

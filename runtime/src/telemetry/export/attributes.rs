@@ -1,0 +1,46 @@
+//! What the specification asks of attributes and the SDK does not do.
+
+use opentelemetry::{Array, KeyValue, StringValue, Value};
+use opentelemetry_sdk::trace::SpanData;
+
+use crate::tags::set::has_key;
+
+/// Makes keys unique ("Attribute Collections": the last value counts), and truncates text to the limit.
+pub(super) fn normalize(mut span: SpanData, value_length: Option<usize>) -> SpanData {
+    let of_events = span.events.events.iter_mut().map(|event| &mut event.attributes);
+    let of_links = span.links.links.iter_mut().map(|link| &mut link.attributes);
+    for attributes in std::iter::once(&mut span.attributes).chain(of_events).chain(of_links) {
+        make_unique(attributes);
+        if let Some(limit) = value_length {
+            for attribute in attributes {
+                truncate(&mut attribute.value, limit);
+            }
+        }
+    }
+    span
+}
+
+fn make_unique(attributes: &mut Vec<KeyValue>) {
+    let mut at = 0;
+    while at < attributes.len() {
+        if has_key(&attributes[at + 1..], &attributes[at].key) {
+            attributes.remove(at);
+        } else {
+            at += 1;
+        }
+    }
+}
+
+/// `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT` counts characters, not bytes.
+fn truncate(value: &mut Value, limit: usize) {
+    let texts = match value {
+        Value::String(text) => std::slice::from_mut(text),
+        Value::Array(Array::String(texts)) => texts.as_mut_slice(),
+        _ => return,
+    };
+    for text in texts {
+        if let Some((end, _)) = text.as_str().char_indices().nth(limit) {
+            *text = StringValue::from(text.as_str()[..end].to_owned());
+        }
+    }
+}

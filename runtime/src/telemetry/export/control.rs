@@ -1,0 +1,124 @@
+//! What the application asks of the export thread: to flush, and to shut down.
+
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use tokio::sync::Notify;
+
+/// Between two checks of whether a thread has finished.
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
+
+/// Shared by the span processor and the export thread.
+#[derive(Debug, Default)]
+pub(super) struct Control {
+    requests: Mutex<Requests>,
+    wake: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Requests {
+    /// Each is answered when all that was queued before has been exported.
+    flushes: Vec<Flush>,
+    /// When a shutdown has to be over.
+    deadline: Option<Instant>,
+    /// Nothing will be exported any more.
+    closed: bool,
+}
+
+/// Answers a flush.
+pub(super) type Flush = mpsc::SyncSender<()>;
+
+impl Control {
+    fn lock(&self) -> MutexGuard<'_, Requests> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes the export thread before its next tick.
+    pub(super) fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    pub(super) async fn woken(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Requests a flush and waits for it, for `timeout` at most.
+    pub(super) fn flush(&self, timeout: Duration) -> OTelSdkResult {
+        let (flush, flushed) = mpsc::sync_channel(1);
+        {
+            let mut requests = self.lock();
+            if requests.closed {
+                return Err(OTelSdkError::AlreadyShutdown);
+            }
+            requests.flushes.push(flush);
+        }
+        self.wake();
+        match flushed.recv_timeout(timeout) {
+            Err(mpsc::RecvTimeoutError::Timeout) => Err(OTelSdkError::Timeout(timeout)),
+            // Disconnected: the thread has shut down, and has exported what it could.
+            Ok(()) | Err(mpsc::RecvTimeoutError::Disconnected) => Ok(()),
+        }
+    }
+
+    /// Requests a shutdown that is over within `timeout`.
+    pub(super) fn shut_down(&self, timeout: Duration) {
+        self.lock().deadline = Some(deadline_after(timeout));
+        self.wake();
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.lock().deadline
+    }
+
+    pub(super) fn is_past_deadline(&self) -> bool {
+        self.deadline().is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    pub(super) fn has_request(&self) -> bool {
+        let requests = self.lock();
+        requests.deadline.is_some() || !requests.flushes.is_empty()
+    }
+
+    pub(super) fn take_requests(&self) -> (Vec<Flush>, Option<Instant>) {
+        let mut requests = self.lock();
+        (std::mem::take(&mut requests.flushes), requests.deadline)
+    }
+
+    /// Nothing will be exported any more: refuses flushes from now on.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+    }
+
+    /// The thread has finished: releases those who wait for a flush.
+    pub(super) fn release_flushes(&self) {
+        self.lock().flushes.clear();
+    }
+
+    /// Waits until the export thread is done, for `timeout` at most: somebody else may have shut it down.
+    pub(super) fn wait_closed(&self, timeout: Duration) {
+        poll_until(timeout, || self.lock().closed);
+    }
+}
+
+/// Waits until a thread has finished, for `timeout` at most. Gives whether it has.
+pub(crate) fn wait_for_thread<T>(thread: &JoinHandle<T>, timeout: Duration) -> bool {
+    poll_until(timeout, || thread.is_finished())
+}
+
+/// Polls, because a thread cannot be joined with a timeout.
+fn poll_until(timeout: Duration, is_done: impl Fn() -> bool) -> bool {
+    let deadline = deadline_after(timeout);
+    while !is_done() && Instant::now() < deadline {
+        thread::park_timeout(POLL_INTERVAL);
+    }
+    is_done()
+}
+
+/// A timeout may be as long as a `Duration` can be, and an `Instant` cannot be that late.
+fn deadline_after(timeout: Duration) -> Instant {
+    const YEAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
+    let now = Instant::now();
+    now.checked_add(timeout).unwrap_or_else(|| now + YEAR)
+}

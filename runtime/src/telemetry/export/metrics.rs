@@ -1,0 +1,31 @@
+//! Metrics of what was lost, through OpenTelemetry's global meter provider.
+
+use opentelemetry::{KeyValue, global};
+
+use super::stats::ExportStats;
+
+/// Names, units and descriptions.
+const TRACES_SHED: [&str; 3] =
+    ["throughline.traces.shed", "{trace}", "Traces that were not started, or evicted as a whole"];
+const SPANS_LOST: [&str; 3] =
+    ["throughline.spans.lost", "{span}", "Spans that were lost from traces that were exported"];
+
+/// Why something was lost.
+const REASON: &str = "throughline.reason";
+
+/// Adds what was lost recently.
+pub(super) fn record(recent: &ExportStats) {
+    for (count, [name, unit, description], reason) in [
+        (recent.traces_not_started, TRACES_SHED, "not_started"),
+        (recent.traces_evicted, TRACES_SHED, "evicted"),
+        (recent.spans_dropped, SPANS_LOST, "dropped"),
+        (recent.refused, SPANS_LOST, "refused"),
+        (recent.left_behind, SPANS_LOST, "left_behind"),
+    ] {
+        if count > 0 {
+            // Created each time: an instrument created before the meter provider is set would never record.
+            let counter = global::meter("throughline").u64_counter(name).with_unit(unit).with_description(description);
+            counter.build().add(count, &[KeyValue::new(REASON, reason)]);
+        }
+    }
+}

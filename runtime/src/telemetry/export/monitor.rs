@@ -1,0 +1,185 @@
+//! What the export thread observes: losses and outages, in metrics and warnings, and spans that stay open.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::metrics;
+use super::queue::Queue;
+use super::stats::ExportStats;
+use crate::telemetry::config::BatchConfig;
+use crate::telemetry::diagnostics::{self, Warning};
+use crate::telemetry::open_spans::{OpenSpanWatch, SCAN_INTERVAL};
+use crate::telemetry::text::count;
+
+/// The shortest time between two warnings about losses, and the time without a success after which an outage is
+/// warned about.
+const WARNING_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The time between two warnings about one outage.
+const OUTAGE_INTERVAL: Duration = Duration::from_secs(60);
+
+pub(super) struct Monitor {
+    queue: Arc<Queue>,
+    /// The collector, as messages name it.
+    collector: String,
+    /// What to raise if the queue is too small.
+    queue_setting: &'static str,
+    open_spans: Option<OpenSpanWatch>,
+    last_scan: Option<Instant>,
+    /// What the metrics have recorded.
+    recorded: ExportStats,
+    /// What was warned about.
+    warned: ExportStats,
+    last_warning: Option<Instant>,
+    /// Why spans were refused last.
+    refusal: String,
+    /// The stats of the last export that succeeded.
+    last_success: ExportStats,
+    /// An outage that was warned about.
+    outage: Option<Outage>,
+}
+
+struct Outage {
+    /// When the batch was first tried that has not got through.
+    since: Instant,
+    last_warning: Instant,
+}
+
+impl Monitor {
+    pub(super) fn new(
+        queue: Arc<Queue>,
+        collector: String,
+        batch: &BatchConfig,
+        open_spans: Option<OpenSpanWatch>,
+    ) -> Self {
+        Self {
+            queue,
+            collector,
+            queue_setting: batch.max_queue_size.name,
+            open_spans,
+            last_scan: None,
+            recorded: ExportStats::default(),
+            warned: ExportStats::default(),
+            last_warning: None,
+            refusal: String::new(),
+            last_success: ExportStats::default(),
+            outage: None,
+        }
+    }
+
+    /// Spans were refused for this reason.
+    pub(super) fn refused(&mut self, reason: String) {
+        self.refusal = reason;
+    }
+
+    /// Called regularly.
+    pub(super) fn tick(&mut self) {
+        if self.last_scan.is_none_or(|last| last.elapsed() >= SCAN_INTERVAL) {
+            self.last_scan = Some(Instant::now());
+            diagnostics::log_deferred();
+            if let Some(open_spans) = &self.open_spans {
+                open_spans.scan();
+            }
+        }
+        self.record_metrics();
+        if self.last_warning.is_none_or(|last| last.elapsed() >= WARNING_INTERVAL) {
+            self.warn_of_losses();
+        }
+    }
+
+    /// A batch has been in flight since `since`.
+    pub(super) fn pending(&mut self, since: Instant, last_error: impl FnOnce() -> Option<String>) {
+        let age = since.elapsed();
+        let last_warning = self.outage.as_ref().map(|outage| outage.last_warning.elapsed());
+        if age < WARNING_INTERVAL || last_warning.is_some_and(|elapsed| elapsed < OUTAGE_INTERVAL) {
+            return;
+        }
+        self.outage = Some(Outage { since, last_warning: Instant::now() });
+        let text = format!(
+            "no successful export to {} for {} s; {} queued (limit {}): {}",
+            self.collector,
+            age.as_secs(),
+            count(self.queue.len() as u64, "span"),
+            self.queue.limit(),
+            last_error().as_deref().unwrap_or(NO_ANSWER),
+        );
+        diagnostics::warn(Warning::NoExport, text);
+    }
+
+    /// The outcome of a batch is known.
+    pub(super) fn settled(&mut self) {
+        let outage = self.outage.take();
+        let now = self.queue.stats();
+        let recent = now.since(&self.last_success);
+        if recent.exported == 0 {
+            return;
+        }
+        self.last_success = now;
+        if let Some(Outage { since, .. }) = outage {
+            let losses = Some(recent.losses()).filter(|losses| !losses.is_empty());
+            diagnostics::info(format_args!(
+                "export to {} succeeds again after {} s; lost in the meantime: {}",
+                self.collector,
+                since.elapsed().as_secs(),
+                losses.as_deref().unwrap_or("nothing"),
+            ));
+        }
+    }
+
+    /// The export thread is about to finish.
+    pub(super) fn finish(&mut self, last_error: Option<&str>) {
+        diagnostics::write_deferred();
+        self.record_metrics();
+        self.warn_of_losses();
+        let left_behind = self.queue.stats().left_behind;
+        if left_behind > 0 {
+            let text = format!(
+                "{} not exported: {} did not accept them before the shutdown timed out: {}",
+                count(left_behind, "span"),
+                self.collector,
+                last_error.unwrap_or(NO_ANSWER),
+            );
+            diagnostics::warn(Warning::LeftBehind, text);
+        }
+    }
+
+    fn record_metrics(&mut self) {
+        let now = self.queue.stats();
+        metrics::record(&now.since(&self.recorded));
+        self.recorded = now;
+    }
+
+    /// Warns of what the metrics have recorded, so that both tell the same.
+    fn warn_of_losses(&mut self) {
+        let recent = self.recorded.since(&self.warned);
+        let shed = recent.traces_shed();
+        if shed == 0 && recent.spans_dropped == 0 && recent.refused == 0 {
+            return;
+        }
+        self.warned = self.recorded;
+        self.last_warning = Some(Instant::now());
+        let (collector, limit, setting) = (&self.collector, self.queue.limit(), self.queue_setting);
+        if shed > 0 {
+            let text = format!(
+                "{} shed as a whole: spans end faster than {collector} accepts them, and the queue limit is {limit} \
+                 spans (`{setting}`)",
+                count(shed, "trace"),
+            );
+            diagnostics::warn(Warning::Shed, text);
+        }
+        if recent.spans_dropped > 0 {
+            let text = format!(
+                "{} dropped from traces that were exported in part: these alone reached the queue limit of {limit} \
+                 spans (`{setting}`)",
+                count(recent.spans_dropped, "span"),
+            );
+            diagnostics::warn(Warning::Dropped, text);
+        }
+        if recent.refused > 0 {
+            let text = format!("{collector} refused {}: {}", count(recent.refused, "span"), self.refusal);
+            diagnostics::warn(Warning::Refused, text);
+        }
+    }
+}
+
+const NO_ANSWER: &str = "no response";

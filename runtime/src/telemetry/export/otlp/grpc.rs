@@ -1,0 +1,202 @@
+//! OTLP/gRPC.
+
+use std::cell::RefCell;
+use std::error::Error as _;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::task::{self, Poll, ready};
+use std::time::Duration;
+
+use http_body::{Frame, SizeHint};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
+use tokio::time;
+use tonic::body::Body;
+use tonic::codec::CompressionEncoding;
+use tonic::codegen::http::{HeaderMap, Request, Response};
+use tonic::codegen::{Bytes, Service};
+use tonic::metadata::MetadataMap;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, ConnectError, Status};
+use tonic_types::StatusExt as _;
+
+#[cfg(feature = "otlp-tls")]
+use super::tls::Tls;
+use super::{Attempt, AttemptError, Failure, USER_AGENT, chain};
+use crate::telemetry::config::{ConfigError, OtlpConfig};
+
+const GRPC_STATUS: &str = "grpc-status";
+
+pub(super) struct Grpc {
+    endpoint: Endpoint,
+    channel: RefCell<Channel>,
+    metadata: MetadataMap,
+    gzip: bool,
+    timeout: Duration,
+}
+
+impl Grpc {
+    pub(super) fn new(
+        config: &OtlpConfig,
+        #[cfg(feature = "otlp-tls")] tls: Option<&Tls>,
+    ) -> Result<Self, ConfigError> {
+        let wrong = |error| config.endpoint_error(&chain(&error));
+        let mut endpoint = Endpoint::from_shared(config.endpoint.value.clone())
+            .and_then(|endpoint| endpoint.user_agent(USER_AGENT))
+            .map_err(wrong)?;
+        if let Some(timeout) = config.timeout {
+            endpoint = endpoint.connect_timeout(timeout);
+        }
+        #[cfg(feature = "otlp-tls")]
+        if let Some(tls) = tls {
+            endpoint = tls.grpc(endpoint).map_err(wrong)?;
+        }
+        Ok(Self {
+            channel: RefCell::new(endpoint.connect_lazy()),
+            endpoint,
+            metadata: MetadataMap::from_headers(config.headers.clone()),
+            gzip: config.gzip,
+            timeout: config.timeout.unwrap_or(Duration::MAX),
+        })
+    }
+
+    pub(super) async fn send(&self, request: ExportTraceServiceRequest) -> Attempt<AttemptError> {
+        let observed = Arc::<Observed>::default();
+        let channel = ObservedChannel { channel: self.channel.borrow().clone(), observed: Arc::clone(&observed) };
+        let mut client = TraceServiceClient::new(channel);
+        if self.gzip {
+            client = client.send_compressed(CompressionEncoding::Gzip).accept_compressed(CompressionEncoding::Gzip);
+        }
+        let request = tonic::Request::from_parts(self.metadata.clone(), tonic::Extensions::new(), request);
+        // tonic's own timeout ends when the response begins.
+        let status = match time::timeout(self.timeout, client.export(request)).await {
+            Ok(Ok(response)) => return Ok(response.into_inner().partial_success),
+            Ok(Err(status)) => status,
+            Err(_) => {
+                self.reconnect();
+                return Err(Failure::retryable(format!("no response within {} ms", self.timeout.as_millis())).into());
+            }
+        };
+        let Some(transport_error) = status.source() else { return Err(classify(&status, &observed)) };
+        self.reconnect();
+        let mut is_unexpected = true;
+        let mut source = Some(transport_error);
+        while let Some(error) = source {
+            is_unexpected &= !error.is::<ConnectError>();
+            source = error.source();
+        }
+        Err(AttemptError { failure: Failure::retryable(chain(transport_error)), is_unexpected })
+    }
+
+    /// A connection without a response may be dead and not know it.
+    fn reconnect(&self) {
+        *self.channel.borrow_mut() = self.endpoint.connect_lazy();
+    }
+}
+
+/// What a status means (OTLP/gRPC, section "Failures").
+pub(super) fn classify(status: &Status, observed: &Observed) -> AttemptError {
+    let is_unexpected = !observed.grpc_status.load(Ordering::Relaxed);
+    let mut reason = format!("{:?}", status.code());
+    if !status.message().is_empty() {
+        reason = format!("{reason}: {}", status.message());
+    }
+    let http = observed.http_status.load(Ordering::Relaxed);
+    if is_unexpected && http != 0 && http != 200 {
+        reason = format!("{reason} (HTTP status {http})");
+    }
+    let retry_info = || status.get_details_retry_info().map(|info| info.retry_delay);
+    let failure = match status.code() {
+        // Not the collector's status, but tonic's for a response whose length cannot be right.
+        Code::OutOfRange if is_unexpected => Failure::Permanent("the response is not valid gRPC".to_owned()),
+        // Not retryable without `RetryInfo`, says the specification. It is also the status of most servers for a
+        // message that is too large, among other things.
+        Code::ResourceExhausted => match retry_info() {
+            Some(retry_after) => Failure::Retryable { reason, retry_after, may_be_too_large: false },
+            None => Failure::Permanent(reason),
+        },
+        Code::Cancelled
+        | Code::DeadlineExceeded
+        | Code::Aborted
+        | Code::OutOfRange
+        | Code::Unavailable
+        | Code::DataLoss => {
+            let may_be_too_large = status.code() == Code::OutOfRange;
+            Failure::Retryable { reason, retry_after: retry_info().flatten(), may_be_too_large }
+        }
+        _ => Failure::Permanent(reason),
+    };
+    AttemptError { failure, is_unexpected }
+}
+
+/// What the server has sent: tonic makes up a status for a response that it cannot read.
+#[derive(Debug, Default)]
+pub(super) struct Observed {
+    pub(super) http_status: AtomicU16,
+    /// Whether there was a `grpc-status`.
+    pub(super) grpc_status: AtomicBool,
+}
+
+impl Observed {
+    fn look_for_status(&self, headers: &HeaderMap) {
+        if headers.contains_key(GRPC_STATUS) {
+            self.grpc_status.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+#[derive(Clone)]
+struct ObservedChannel {
+    channel: Channel,
+    observed: Arc<Observed>,
+}
+
+impl Service<Request<Body>> for ObservedChannel {
+    type Response = Response<Body>;
+    type Error = tonic::transport::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.channel.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let (response, observed) = (self.channel.call(request), Arc::clone(&self.observed));
+        Box::pin(async move {
+            let response = response.await?;
+            observed.http_status.store(response.status().as_u16(), Ordering::Relaxed);
+            observed.look_for_status(response.headers());
+            Ok(response.map(|body| Body::new(ObservedBody { body, observed })))
+        })
+    }
+}
+
+struct ObservedBody {
+    body: Body,
+    observed: Arc<Observed>,
+}
+
+impl http_body::Body for ObservedBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut task::Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if let Some(Ok(Some(trailers))) = frame.as_ref().map(|frame| frame.as_ref().map(Frame::trailers_ref)) {
+            self.observed.look_for_status(trailers);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,165 @@
+//! OTLP/HTTP with binary protobuf payloads.
+
+use std::cell::Cell;
+use std::io::Write as _;
+use std::time::{Duration, SystemTime};
+
+use flate2::write::GzEncoder;
+use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use prost::Message as _;
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use tokio::time;
+
+#[cfg(feature = "otlp-tls")]
+use super::tls::{self, Tls};
+use super::{Attempt, AttemptError, Failure, USER_AGENT, chain};
+use crate::guard::panics::caught;
+use crate::telemetry::config::{ConfigError, OtlpConfig};
+use crate::telemetry::diagnostics::{self, Warning};
+
+const PROTOBUF: &str = "application/x-protobuf";
+
+/// The most bytes of a response that are read. tonic limits those of gRPC.
+const MAX_RESPONSE_BYTES: usize = 1 << 16;
+
+/// How long the body of a response is read: the status, which decides, is known by then.
+const BODY_TIMEOUT: Duration = Duration::from_secs(1);
+
+pub(super) struct Http {
+    client: reqwest::Client,
+    endpoint: String,
+    /// The collector, as messages name it.
+    label: String,
+    headers: HeaderMap,
+    gzip: bool,
+    /// It was warned that the server does not look like a collector.
+    has_warned: Cell<bool>,
+}
+
+impl Http {
+    pub(super) fn new(
+        config: &OtlpConfig,
+        #[cfg(feature = "otlp-tls")] tls: Option<&Tls>,
+    ) -> Result<Self, ConfigError> {
+        // Most redirects turn a POST into a GET, whose response would say nothing about the spans; and headers with
+        // secrets are for the collector that was named.
+        let mut client = reqwest::Client::builder().user_agent(USER_AGENT).redirect(Policy::none());
+        if let Some(timeout) = config.timeout {
+            client = client.timeout(timeout);
+        }
+        #[cfg(feature = "otlp-tls")]
+        {
+            client = match tls {
+                Some(tls) => tls.http(client).map_err(|error| config.endpoint_error(&chain(&error)))?,
+                None => tls::disabled(client),
+            };
+        }
+        let client = client.build().map_err(|error| config.endpoint_error(&chain(&error)))?;
+        Ok(Self {
+            client,
+            endpoint: config.endpoint.value.clone(),
+            label: config.label(),
+            headers: config.headers.clone(),
+            gzip: config.gzip,
+            has_warned: Cell::default(),
+        })
+    }
+
+    pub(super) async fn send(&self, request: &ExportTraceServiceRequest) -> Attempt<AttemptError> {
+        let mut post = self.client.post(&self.endpoint).headers(self.headers.clone());
+        let mut body = request.encode_to_vec();
+        if self.gzip {
+            let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::default());
+            let compressed = encoder.write_all(&body).and_then(|()| encoder.finish());
+            body = compressed.map_err(|error| Failure::Permanent(error.to_string()))?;
+            post = post.header(CONTENT_ENCODING, "gzip");
+        }
+        let response = match post.header(CONTENT_TYPE, PROTOBUF).body(body).send().await {
+            Ok(response) => response,
+            Err(error) => {
+                let is_unexpected = !error.is_connect() && !error.is_timeout();
+                // The URL is in the warning already, and may have a password in it.
+                return Err(AttemptError { failure: Failure::retryable(chain(&error.without_url())), is_unexpected });
+            }
+        };
+        let status = response.status();
+        let reason = format!("status {status}");
+        match status.as_u16() {
+            200..=299 => {
+                if content_type(&response).starts_with("text/html") && !self.has_warned.replace(true) {
+                    let _ = caught(|| self.warn_of_html());
+                }
+                // The status says that the spans were accepted, whatever the body is.
+                let body = bounded_body(response).await.unwrap_or_default();
+                Ok(ExportTraceServiceResponse::decode(&*body).ok().and_then(|response| response.partial_success))
+            }
+            429 | 502 | 503 | 504 => {
+                let value = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+                let retry_after = value.and_then(|value| retry_after(value.trim(), SystemTime::now()));
+                Err(Failure::Retryable { reason, retry_after, may_be_too_large: false }.into())
+            }
+            413 => Err(Failure::TooLarge(reason).into()),
+            status => {
+                let message = error_message(response).await;
+                let reason = if message.is_empty() { reason } else { format!("{reason}: {message}") };
+                // A server without such a path, or of another version of HTTP.
+                let is_unexpected = matches!(status, 404 | 405 | 415 | 426 | 505);
+                Err(AttemptError { failure: Failure::Permanent(reason), is_unexpected })
+            }
+        }
+    }
+}
+
+impl Http {
+    /// A proxy or a login page returns 200 too, and keeps nothing.
+    fn warn_of_html(&self) {
+        let text = format!(
+            "{} accepts spans but responds with an HTML page (`text/html`), which no collector does; check the endpoint",
+            self.label,
+        );
+        diagnostics::warn(Warning::NotACollector, text);
+    }
+}
+
+/// The backoff that `Retry-After` asks for, in seconds or by a date (RFC 9110, section 10.2.3).
+pub(super) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+    match value.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        // A date in the past asks for none.
+        Err(_) => Some(httpdate::parse_http_date(value).ok()?.duration_since(now).unwrap_or_default()),
+    }
+}
+
+/// The body of a response, unless it is longer than any collector's, or takes longer.
+async fn bounded_body(mut response: reqwest::Response) -> Option<Vec<u8>> {
+    let body = async {
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.ok()? {
+            if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
+                return None;
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Some(body)
+    };
+    time::timeout(BODY_TIMEOUT, body).await.ok().flatten()
+}
+
+fn content_type(response: &reqwest::Response) -> &str {
+    response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default()
+}
+
+/// Why the collector has refused the request: in a `Status` (OTLP/HTTP, section "Failures"), or as text.
+async fn error_message(response: reqwest::Response) -> String {
+    let kind = content_type(&response);
+    let (is_protobuf, is_text) = (kind.starts_with(PROTOBUF), kind.starts_with("text/plain") || kind.contains("json"));
+    if !is_protobuf && !is_text {
+        return String::new();
+    }
+    let body = bounded_body(response).await.unwrap_or_default();
+    if is_protobuf {
+        return tonic_types::pb::Status::decode(&*body).map(|status| status.message).unwrap_or_default();
+    }
+    String::from_utf8_lossy(&body).trim().to_owned()
+}

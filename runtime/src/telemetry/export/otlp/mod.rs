@@ -1,0 +1,296 @@
+//! OTLP, with retries for as long as the process runs.
+//!
+//! The exporter of `opentelemetry-otlp` does not do here: it gives up on a batch when the connection breaks in the
+//! middle of a request, resends one that is too large for the collector over and over, and does not report how much
+//! of a batch was refused.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::time::Duration;
+
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTracePartialSuccess;
+use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
+use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::SpanData;
+use tokio::sync::Notify;
+use tokio::time;
+
+use self::grpc::Grpc;
+use self::http::Http;
+use self::request::{Request, SizeLimit};
+use self::secrets::Secrets;
+#[cfg(feature = "otlp-tls")]
+use self::tls::Tls;
+use super::exporter::{BatchExporter, Outcome};
+use crate::telemetry::config::{ConfigError, OtlpConfig, Protocol};
+use crate::telemetry::text::{bounded, chain};
+
+mod grpc;
+mod http;
+mod request;
+mod secrets;
+#[cfg(feature = "otlp-tls")]
+mod tls;
+
+const USER_AGENT: &str = concat!("throughline/", env!("CARGO_PKG_VERSION"), " (rust)");
+
+/// The first backoff before a retry; each is twice as long as the one before.
+const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
+
+/// The longest backoff, so that export resumes soon after the collector is back.
+const MAX_BACKOFF: Duration = Duration::from_secs(5);
+
+/// The longest backoff between a request that was too large and a smaller one.
+const MAX_SPLIT_BACKOFF: Duration = Duration::from_millis(500);
+
+/// The longest backoff that a collector may ask for.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
+
+/// After so many single spans in a row that were too large, the spans of the batch that are not much smaller are
+/// refused with them.
+const MAX_SINGLE_SPANS: usize = 8;
+
+/// After so many answers `OUT_OF_RANGE` to one request the spans are sent in smaller ones.
+const MAX_OUT_OF_RANGE: u32 = 3;
+
+/// Exports to one collector.
+pub(crate) struct OtlpExporter {
+    transport: Transport,
+    resource: ResourceAttributesWithSchema,
+    secrets: Secrets,
+    /// What to check when the server does not look like a collector.
+    hint: String,
+    last_error: RefCell<Option<String>>,
+    size_limit: Cell<SizeLimit>,
+    /// It has accepted spans, so it is a collector.
+    is_collector: Cell<bool>,
+    /// Ends the backoff.
+    retry_now: Notify,
+}
+
+enum Transport {
+    Grpc(Box<Grpc>),
+    Http(Http),
+}
+
+/// Why an attempt has failed.
+#[derive(Debug)]
+enum Failure {
+    /// A retry may succeed; the collector may have said when.
+    Retryable {
+        reason: String,
+        retry_after: Option<Duration>,
+        /// Whether fewer spans may succeed, too.
+        may_be_too_large: bool,
+    },
+    /// Fewer spans may succeed.
+    TooLarge(String),
+    /// A retry would fail again.
+    Permanent(String),
+}
+
+impl Failure {
+    fn retryable(reason: String) -> Self {
+        Self::Retryable { reason, retry_after: None, may_be_too_large: false }
+    }
+
+    fn reason_mut(&mut self) -> &mut String {
+        match self {
+            Self::Retryable { reason, .. } | Self::TooLarge(reason) | Self::Permanent(reason) => reason,
+        }
+    }
+
+    fn into_reason(self) -> String {
+        match self {
+            Self::Retryable { reason, .. } | Self::TooLarge(reason) | Self::Permanent(reason) => reason,
+        }
+    }
+}
+
+/// A failed attempt, and whether the server may be something else than a collector that speaks this protocol.
+struct AttemptError {
+    failure: Failure,
+    is_unexpected: bool,
+}
+
+impl From<Failure> for AttemptError {
+    fn from(failure: Failure) -> Self {
+        Self { failure, is_unexpected: false }
+    }
+}
+
+type Attempt<E> = Result<Option<ExportTracePartialSuccess>, E>;
+
+impl OtlpExporter {
+    /// Must be called within the runtime that the exporter is to run in.
+    pub(crate) fn new(config: &OtlpConfig, resource: &Resource) -> Result<Self, ConfigError> {
+        // Otherwise it would be retried in vain for ever, or be sent in clear text.
+        #[cfg(not(feature = "otlp-tls"))]
+        if config.is_https() {
+            let expected = "an `http://` URL; `https://` requires the feature `otlp-tls` of `throughline`";
+            return Err(config.endpoint_error(expected));
+        }
+        #[cfg(feature = "otlp-tls")]
+        let identity = config.tls.client_identity()?;
+        #[cfg(feature = "otlp-tls")]
+        let tls = config.is_https().then(|| Tls::read(&config.tls, identity)).transpose()?;
+        let transport = match config.protocol.value {
+            Protocol::Grpc => Transport::Grpc(Box::new(Grpc::new(
+                config,
+                #[cfg(feature = "otlp-tls")]
+                tls.as_ref(),
+            )?)),
+            Protocol::HttpProtobuf => Transport::Http(Http::new(
+                config,
+                #[cfg(feature = "otlp-tls")]
+                tls.as_ref(),
+            )?),
+        };
+        Ok(Self {
+            transport,
+            resource: resource.into(),
+            secrets: Secrets::of(config),
+            hint: format!(
+                "; check `{}` and the port, commonly 4317 for `grpc` and 4318 for `http/protobuf`",
+                config.protocol.name
+            ),
+            last_error: RefCell::default(),
+            size_limit: Cell::default(),
+            is_collector: Cell::default(),
+            retry_now: Notify::new(),
+        })
+    }
+}
+
+impl BatchExporter for OtlpExporter {
+    async fn export(&self, batch: Vec<SpanData>, report: &dyn Fn(Outcome)) {
+        self.last_error.take();
+        let mut requests = VecDeque::from([Request::new(group_spans_by_resource_and_scope(batch, &self.resource))]);
+        let mut backoff = INITIAL_BACKOFF;
+        // The sizes of single spans in a row that were too large.
+        let mut too_large = Vec::new();
+        while let Some(request) = requests.pop_front() {
+            let limit = self.size_limit.get().bytes;
+            if request.spans > 1 && request.bytes > limit {
+                for part in request.split(limit).into_iter().rev() {
+                    requests.push_front(part);
+                }
+                continue;
+            }
+            match self.send_with_retries(&request).await {
+                Ok(partial) => {
+                    self.is_collector.set(true);
+                    self.size_limit.set(self.size_limit.get().after_success(request.bytes));
+                    backoff = INITIAL_BACKOFF;
+                    too_large.clear();
+                    report(self.partial_success(request.spans as u64, partial.unwrap_or_default()));
+                }
+                Err(Failure::TooLarge(reason)) if request.spans > 1 => {
+                    self.size_limit.set(SizeLimit::below(request.bytes));
+                    requests.push_front(request);
+                    self.set_last_error(reason);
+                    self.back_off(&mut backoff).await;
+                }
+                Err(Failure::TooLarge(reason)) => {
+                    too_large.push(request.bytes);
+                    let mut refused = 1;
+                    if too_large.len() == MAX_SINGLE_SPANS {
+                        refused += self.refuse_similar(&mut requests, too_large.drain(..).min().unwrap_or_default());
+                    }
+                    report(Outcome::refused(refused, reason));
+                    if !requests.is_empty() {
+                        self.back_off(&mut backoff).await;
+                    }
+                }
+                Err(failure) => report(Outcome::refused(request.spans as u64, failure.into_reason())),
+            }
+        }
+    }
+
+    fn retry_now(&self) {
+        // Stored if there is no backoff now: then the next one is skipped.
+        self.retry_now.notify_one();
+    }
+
+    fn last_error(&self) -> Option<String> {
+        self.last_error.borrow().clone()
+    }
+}
+
+impl OtlpExporter {
+    /// Sends a request until it succeeds or fails for good.
+    async fn send_with_retries(&self, request: &Request) -> Attempt<Failure> {
+        let mut backoff = INITIAL_BACKOFF;
+        let mut out_of_range = 0;
+        loop {
+            let result = match &self.transport {
+                Transport::Grpc(grpc) => grpc.send(request.message.clone()).await,
+                Transport::Http(http) => http.send(&request.message).await,
+            };
+            let AttemptError { mut failure, is_unexpected } = match result {
+                Ok(partial) => return Ok(partial),
+                Err(error) => error,
+            };
+            let reason = failure.reason_mut();
+            *reason = self.loggable(reason);
+            if is_unexpected && !self.is_collector.get() {
+                reason.push_str(&self.hint);
+            }
+            let Failure::Retryable { reason, retry_after, may_be_too_large } = failure else { return Err(failure) };
+            out_of_range = if may_be_too_large { out_of_range + 1 } else { 0 };
+            if out_of_range == MAX_OUT_OF_RANGE && request.can_be_too_large() {
+                return Err(Failure::TooLarge(reason));
+            }
+            self.set_last_error(reason);
+            let is_interrupted = self.wait(backoff.max(retry_after.unwrap_or_default().min(MAX_RETRY_AFTER))).await;
+            backoff = if is_interrupted { INITIAL_BACKOFF } else { (backoff * 2).min(MAX_BACKOFF) };
+        }
+    }
+
+    /// What became of the spans of a request that was accepted. Some collectors report that none were rejected.
+    fn partial_success(&self, spans: u64, partial: ExportTracePartialSuccess) -> Outcome {
+        let refused = u64::try_from(partial.rejected_spans).unwrap_or_default().min(spans);
+        Outcome { exported: spans - refused, refused, reason: self.loggable(&partial.error_message) }
+    }
+
+    /// Removes the spans that are not much smaller than `bytes`, which was too large for a single span, and gives
+    /// how many these are: one request for each of them would take too long.
+    fn refuse_similar(&self, requests: &mut VecDeque<Request>, bytes: usize) -> u64 {
+        let limit = SizeLimit::below(bytes);
+        let singles = requests.drain(..).flat_map(|request| request.split(1));
+        let (small, large): (Vec<_>, Vec<_>) = singles.partition(|single| single.bytes <= limit.bytes);
+        self.size_limit.set(limit);
+        requests.extend(Request::joined(small));
+        large.len() as u64
+    }
+
+    fn set_last_error(&self, reason: String) {
+        *self.last_error.borrow_mut() = Some(reason);
+    }
+
+    /// Text from elsewhere, as it may be logged.
+    fn loggable(&self, text: &str) -> String {
+        bounded(&self.secrets.redact(text))
+    }
+
+    /// Waits before a smaller request.
+    async fn back_off(&self, backoff: &mut Duration) {
+        self.wait(*backoff).await;
+        *backoff = (*backoff * 2).min(MAX_SPLIT_BACKOFF);
+    }
+
+    /// Gives whether the wait was cut short.
+    async fn wait(&self, time: Duration) -> bool {
+        time::timeout(time + jitter(), self.retry_now.notified()).await.is_ok()
+    }
+}
+
+/// So that many processes do not come back at once.
+fn jitter() -> Duration {
+    Duration::from_millis(RandomState::new().build_hasher().finish() % 100)
+}
+
+#[cfg(test)]
+mod tests;

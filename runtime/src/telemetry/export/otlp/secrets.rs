@@ -1,0 +1,54 @@
+//! What the collector is told in confidence, and its answers must not repeat into a log.
+
+use crate::telemetry::config::OtlpConfig;
+
+/// Anything shorter cannot be told from an ordinary word.
+const SHORTEST: usize = 4;
+
+#[derive(Default)]
+pub(super) struct Secrets(Vec<String>);
+
+impl Secrets {
+    /// The values of headers, and user, password and query of the endpoint.
+    pub(super) fn of(config: &OtlpConfig) -> Self {
+        let mut secrets = Self::default();
+        for value in config.headers.values().filter_map(|value| value.to_str().ok()) {
+            secrets.add(value);
+            // Of `Bearer token` the token.
+            value.split_ascii_whitespace().skip(1).for_each(|word| secrets.add(word));
+        }
+        if let Ok(endpoint) = config.endpoint.value.parse::<reqwest::Url>() {
+            secrets.add(endpoint.username());
+            secrets.add(endpoint.password().unwrap_or_default());
+            endpoint.query_pairs().for_each(|(_, value)| secrets.add(&value));
+        }
+        // Longest first: a secret that is part of another must not break it up.
+        secrets.0.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        secrets
+    }
+
+    fn add(&mut self, secret: &str) {
+        if secret.len() >= SHORTEST {
+            self.0.push(secret.to_owned());
+        }
+    }
+
+    /// `text` without them.
+    pub(super) fn redact(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "…"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_hidden_wherever_they_stand() {
+        let mut secrets = Secrets::default();
+        for secret in ["Bearer abcdef", "abcdef", "a"] {
+            secrets.add(secret);
+        }
+        assert_eq!(secrets.redact("`Bearer abcdef`: no such token abcdef; a Bearer"), "`…`: no such token …; a Bearer");
+    }
+}

@@ -1,0 +1,131 @@
+use std::sync::atomic::Ordering;
+
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use super::grpc::{Observed, classify};
+use super::http::retry_after;
+use super::*;
+#[cfg(not(feature = "otlp-tls"))]
+use crate::telemetry::config::ExporterConfig;
+
+fn is(failure: &Failure) -> (&'static str, Option<u64>) {
+    match failure {
+        Failure::Retryable { retry_after, .. } => ("retryable", retry_after.map(|after| after.as_secs())),
+        Failure::TooLarge(_) => ("too large", None),
+        Failure::Permanent(_) => ("permanent", None),
+    }
+}
+
+/// A status that the collector has sent.
+fn sent(status: &Status) -> AttemptError {
+    let observed = Observed::default();
+    observed.grpc_status.store(true, Ordering::Relaxed);
+    classify(status, &observed)
+}
+
+/// The table of the OTLP specification, section "Failures" of OTLP/gRPC.
+#[test]
+fn which_status_is_tried_again() {
+    for code in (1..=16).map(Code::from_i32) {
+        let retryable = [
+            Code::Cancelled,
+            Code::DeadlineExceeded,
+            Code::Aborted,
+            Code::OutOfRange,
+            Code::Unavailable,
+            Code::DataLoss,
+        ];
+        let expected = if retryable.contains(&code) { "retryable" } else { "permanent" };
+        let error = sent(&Status::new(code, "no"));
+        assert_eq!((is(&error.failure), error.is_unexpected), ((expected, None), false), "{code:?}");
+    }
+}
+
+#[test]
+fn a_collector_may_say_when() {
+    let details = |seconds| ErrorDetails::with_retry_info(Some(Duration::from_secs(seconds)));
+    for (code, expected) in [
+        (Code::Unavailable, ("retryable", Some(7))),
+        (Code::OutOfRange, ("retryable", Some(7))),
+        (Code::ResourceExhausted, ("retryable", Some(7))),
+        (Code::InvalidArgument, ("permanent", None)),
+        (Code::Unimplemented, ("permanent", None)),
+    ] {
+        assert_eq!(is(&sent(&Status::with_error_details(code, "no", details(7))).failure), expected, "{code:?}");
+    }
+    let garbage = Status::with_details(Code::ResourceExhausted, "no", vec![0xff; 9].into());
+    assert_eq!(is(&sent(&garbage).failure), ("permanent", None));
+}
+
+/// What a message says is for people.
+#[test]
+fn no_text_decides() {
+    for message in ["grpc: received message larger than max (5000000 vs. 4194304)", "trying to send message too large"]
+    {
+        for (code, expected) in [(Code::ResourceExhausted, "permanent"), (Code::OutOfRange, "retryable")] {
+            let mut error = sent(&Status::new(code, message));
+            assert_eq!(is(&error.failure).0, expected, "{message}");
+            assert!(error.failure.reason_mut().contains(message));
+        }
+    }
+}
+
+#[test]
+fn what_the_collector_has_not_said_is_not_taken_for_its_word() {
+    // As tonic says it of an answer with a broken length.
+    let broken = Status::out_of_range("Error, decoded message length too large: found 1852139636 bytes");
+    let error = classify(&broken, &Observed::default());
+    assert_eq!((is(&error.failure).0, error.is_unexpected), ("permanent", true));
+    let observed = Observed::default();
+    observed.http_status.store(404, Ordering::Relaxed);
+    let mut error = classify(&Status::unimplemented("no page"), &observed);
+    assert_eq!(
+        (error.failure.reason_mut().as_str(), error.is_unexpected),
+        ("Unimplemented: no page (HTTP status 404)", true)
+    );
+}
+
+#[test]
+fn only_what_can_be_smaller_is_made_smaller() {
+    let span = |length: usize| Span { name: "x".repeat(length), ..Span::default() };
+    let request = |spans: Vec<Span>| {
+        let scope_spans = vec![ScopeSpans { spans, ..ScopeSpans::default() }];
+        Request::new(vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }])
+    };
+    assert!(!request(vec![span(9)]).can_be_too_large());
+    assert!(request(vec![span(9), span(9)]).can_be_too_large());
+    assert!(request(vec![span(4 << 20)]).can_be_too_large());
+}
+
+#[cfg(not(feature = "otlp-tls"))]
+#[test]
+fn encrypted_connections_need_a_feature() {
+    for protocol in [Protocol::Grpc, Protocol::HttpProtobuf] {
+        let mut config = ExporterConfig::default();
+        config.set_collector("https://collector:4317".to_owned(), protocol).expect("a URL");
+        let otlp = config.otlp().expect("the defaults are valid");
+        let error = OtlpExporter::new(otlp, &Resource::builder_empty().build()).err().expect("there is no TLS");
+        let expected = "`Builder::collector` is `https://collector:4317`; expected an `http://` URL; `https://` requires \
+                        the feature `otlp-tls` of `throughline`";
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+#[test]
+fn a_collector_may_say_when_by_seconds_and_by_a_date() {
+    let now = httpdate::parse_http_date("Fri, 20 Nov 2026 12:00:00 GMT").expect("a date");
+    for (after, expected) in [
+        ("0", Some(0)),
+        ("7", Some(7)),
+        ("Fri, 20 Nov 2026 12:00:07 GMT", Some(7)),
+        ("Friday, 20-Nov-26 12:01:00 GMT", Some(60)),
+        ("Fri, 20 Nov 2026 11:59:00 GMT", Some(0)),
+        ("", None),
+        ("-1", None),
+        ("soon", None),
+    ] {
+        assert_eq!(retry_after(after, now), expected.map(Duration::from_secs), "{after}");
+    }
+}

@@ -1,0 +1,163 @@
+//! The span processor: hands finished spans to the export thread.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use opentelemetry::Context;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
+
+use super::control::{Control, wait_for_thread};
+use super::exporter::BatchExporter;
+use super::monitor::Monitor;
+use super::queue::Queue;
+use super::stats::ExportStats;
+use super::worker::{TICK, Worker};
+use crate::telemetry::config::BatchConfig;
+use crate::telemetry::open_spans::OpenSpanWatch;
+
+/// What the export thread is started with.
+pub(crate) struct Pipeline {
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) batch: BatchConfig,
+    /// The most characters of an attribute's text.
+    pub(crate) attribute_value_length: Option<usize>,
+    /// The collector, as messages name it.
+    pub(crate) collector: String,
+    pub(crate) open_spans: Option<OpenSpanWatch>,
+}
+
+pub(crate) struct BatchProcessor {
+    handle: ExportHandle,
+    batch: BatchConfig,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the application may ask about the export.
+#[derive(Clone)]
+pub(crate) struct ExportHandle {
+    queue: Arc<Queue>,
+    control: Arc<Control>,
+}
+
+impl ExportHandle {
+    pub(crate) fn stats(&self) -> ExportStats {
+        self.queue.stats()
+    }
+
+    pub(crate) fn queue_len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Waits until the export thread is done, for `timeout` at most.
+    pub(crate) fn wait_closed(&self, timeout: Duration) {
+        self.control.wait_closed(timeout);
+    }
+
+    /// Leaves behind what has not been exported.
+    fn close(&self) {
+        self.queue.close();
+        self.control.close();
+    }
+}
+
+/// However the export thread ends, also by a panic: what it has not exported is left behind, and nobody waits for it.
+struct Finish(ExportHandle);
+
+impl Drop for Finish {
+    fn drop(&mut self) {
+        self.0.close();
+        self.0.control.release_flushes();
+    }
+}
+
+impl BatchProcessor {
+    /// Starts the export thread, with a runtime of its own, so that no worker of the application's waits for a
+    /// collector, whatever its runtime is, or without one. `build` makes the exporter, within that runtime.
+    pub(crate) fn start<E, B, X>(pipeline: Pipeline, build: B) -> Result<Self, X>
+    where
+        E: BatchExporter,
+        B: FnOnce() -> Result<E, X> + Send + 'static,
+        X: From<std::io::Error> + Send + 'static,
+    {
+        let Pipeline { queue, batch, attribute_value_length, collector, open_spans } = pipeline;
+        let handle = ExportHandle { queue: Arc::clone(&queue), control: Arc::default() };
+        let finish = Finish(handle.clone());
+        let monitor = Monitor::new(Arc::clone(&queue), collector, &batch, open_spans);
+        let (started, is_started) = mpsc::sync_channel(1);
+        let thread = thread::Builder::new().name("throughline-export".to_owned()).spawn(move || {
+            // Requests of the exporter belong to no trace.
+            let _suppressed = Context::enter_telemetry_suppressed_scope();
+            let finish = finish;
+            // Built here, because a runtime must not be dropped within another one.
+            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(started.send(Err(error.into()))),
+            };
+            runtime.block_on(async {
+                let exporter = match build() {
+                    Ok(exporter) => exporter,
+                    Err(error) => return drop(started.send(Err(error))),
+                };
+                if started.send(Ok(())).is_ok() {
+                    let control = &finish.0.control;
+                    Worker::new(&queue, control, &batch, attribute_value_length, exporter, monitor).run().await;
+                }
+            });
+            // A connection that does not close must not hold the thread.
+            runtime.shutdown_background();
+        })?;
+        match is_started.recv() {
+            Ok(Ok(())) => Ok(Self { handle, batch, thread: Mutex::new(Some(thread)) }),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(std::io::Error::other("the export thread finished before it was started").into()),
+        }
+    }
+
+    pub(crate) fn handle(&self) -> ExportHandle {
+        self.handle.clone()
+    }
+}
+
+impl SpanProcessor for BatchProcessor {
+    fn on_start(&self, _span: &mut Span, _context: &Context) {}
+
+    fn on_end(&self, span: SpanData) {
+        if !span.span_context.is_sampled() {
+            return;
+        }
+        let ready = self.handle.queue.push(span);
+        let threshold = self.batch.export_threshold();
+        if ready.after / threshold > ready.before / threshold {
+            self.handle.control.wake();
+        }
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.handle.control.flush(self.batch.export_timeout)
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(thread) = thread else { return Err(OTelSdkError::AlreadyShutdown) };
+        self.handle.control.shut_down(timeout);
+        // The thread keeps to the timeout, unless an exporter of the application's blocks it.
+        if wait_for_thread(&thread, timeout.saturating_add(TICK)) {
+            let _ = thread.join();
+        } else {
+            self.handle.close();
+        }
+        match self.handle.stats().left_behind {
+            0 => Ok(()),
+            _ => Err(OTelSdkError::Timeout(timeout)),
+        }
+    }
+}
+
+impl fmt::Debug for BatchProcessor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BatchProcessor").field("queue_len", &self.handle.queue.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,118 @@
+//! What became of every span.
+
+use super::super::text::count;
+
+/// What became of the spans of this process since [`init`](crate::telemetry::init): a snapshot, consistent at the
+/// moment it was taken.
+///
+/// Every sampled span that has ended is counted once:
+///
+/// `finished` = `queued` + `in_flight` + `exported` + `refused` + `spans_evicted` + `spans_dropped` + `left_behind`
+///
+/// Traces that were not started because of the load have no spans to count; they are in `traces_not_started`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ExportStats {
+    /// Sampled spans that have ended.
+    pub finished: u64,
+    /// Spans in the queue.
+    pub queued: u64,
+    /// Spans of the batch that is being exported, or waits to be retried. They count towards the queue limit.
+    pub in_flight: u64,
+    /// Spans that the exporter has accepted.
+    pub exported: u64,
+    /// Spans that the exporter has refused for good: with a non-retryable error, or in a partial success.
+    pub refused: u64,
+    /// Traces that were not started, and so not recorded, because the queue was filling up.
+    pub traces_not_started: u64,
+    /// Traces that were evicted from the queue as a whole, because it was full.
+    pub traces_evicted: u64,
+    /// Spans of the traces that were evicted.
+    pub spans_evicted: u64,
+    /// Spans that were dropped from traces of which others were exported already, because the queue was full of such
+    /// traces. As a rule a single trace was larger than the queue.
+    pub spans_dropped: u64,
+    /// Spans that were queued or in flight when the shutdown timed out, or that ended afterwards.
+    pub left_behind: u64,
+}
+
+/// Where a finished span is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    Queued,
+    InFlight,
+    Exported,
+    Refused,
+    Evicted,
+    Dropped,
+    LeftBehind,
+}
+
+impl ExportStats {
+    /// Counts a span that has ended. This and [`transition`](Self::transition) are all that counts spans, so that
+    /// the sum of all states always is the number of finished spans.
+    pub(super) fn finish(&mut self, state: State) {
+        self.finished += 1;
+        *self.of(state) += 1;
+    }
+
+    /// Counts `spans` spans that go from one state to another.
+    pub(super) fn transition(&mut self, spans: usize, from: State, to: State) {
+        let spans = spans as u64;
+        *self.of(from) -= spans;
+        *self.of(to) += spans;
+    }
+
+    fn of(&mut self, state: State) -> &mut u64 {
+        match state {
+            State::Queued => &mut self.queued,
+            State::InFlight => &mut self.in_flight,
+            State::Exported => &mut self.exported,
+            State::Refused => &mut self.refused,
+            State::Evicted => &mut self.spans_evicted,
+            State::Dropped => &mut self.spans_dropped,
+            State::LeftBehind => &mut self.left_behind,
+        }
+    }
+
+    /// Traces of which nothing was exported because of the load: not started, or evicted.
+    pub fn traces_shed(&self) -> u64 {
+        self.traces_not_started + self.traces_evicted
+    }
+
+    /// Spans that have ended and whose fate is open, or was when the shutdown timed out: queued, in flight or left
+    /// behind.
+    pub fn spans_unsent(&self) -> u64 {
+        self.queued + self.in_flight + self.left_behind
+    }
+
+    /// What is lost, in words; empty if nothing is.
+    pub(super) fn losses(&self) -> String {
+        let losses = [
+            (self.traces_not_started, "trace", "not started"),
+            (self.traces_evicted, "trace", "evicted from the queue"),
+            (self.spans_dropped, "span", "dropped"),
+            (self.refused, "span", "refused"),
+            (self.left_behind, "span", "not exported"),
+        ];
+        let losses = losses.iter().filter(|(number, ..)| *number > 0);
+        let words: Vec<_> = losses.map(|(number, what, how)| format!("{} {how}", count(*number, what))).collect();
+        words.join(", ")
+    }
+
+    /// What was added since `before`; what is queued and in flight is that of now.
+    pub(super) fn since(&self, before: &Self) -> Self {
+        Self {
+            finished: self.finished - before.finished,
+            queued: self.queued,
+            in_flight: self.in_flight,
+            exported: self.exported - before.exported,
+            refused: self.refused - before.refused,
+            traces_not_started: self.traces_not_started - before.traces_not_started,
+            traces_evicted: self.traces_evicted - before.traces_evicted,
+            spans_evicted: self.spans_evicted - before.spans_evicted,
+            spans_dropped: self.spans_dropped - before.spans_dropped,
+            left_behind: self.left_behind - before.left_behind,
+        }
+    }
+}

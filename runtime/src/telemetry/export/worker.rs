@@ -1,0 +1,163 @@
+//! The loop of the export thread.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use opentelemetry_sdk::trace::SpanData;
+use tokio::time;
+
+use super::attributes::normalize;
+use super::control::Control;
+use super::exporter::{BatchExporter, Outcome};
+use super::monitor::Monitor;
+use super::queue::Queue;
+use crate::guard::panics::caught;
+use crate::telemetry::config::BatchConfig;
+
+/// How often the thread wakes up by itself.
+pub(super) const TICK: Duration = Duration::from_millis(500);
+
+/// The shortest time between two looks at the queue, whatever `OTEL_BSP_SCHEDULE_DELAY` says.
+const MIN_DELAY: Duration = Duration::from_millis(10);
+
+pub(super) struct Worker<'a, E> {
+    queue: &'a Queue,
+    control: &'a Control,
+    batch: &'a BatchConfig,
+    attribute_value_length: Option<usize>,
+    exporter: E,
+    monitor: Monitor,
+}
+
+impl<'a, E: BatchExporter> Worker<'a, E> {
+    pub(super) fn new(
+        queue: &'a Queue,
+        control: &'a Control,
+        batch: &'a BatchConfig,
+        attribute_value_length: Option<usize>,
+        exporter: E,
+        monitor: Monitor,
+    ) -> Self {
+        Self { queue, control, batch, attribute_value_length, exporter, monitor }
+    }
+
+    /// Exports until a shutdown is requested and over.
+    pub(super) async fn run(mut self) {
+        let delay = self.batch.schedule_delay.clamp(MIN_DELAY, TICK);
+        let max_ticks = self.batch.schedule_delay.as_millis() / delay.as_millis();
+        let max_ticks = u32::try_from(max_ticks).unwrap_or(u32::MAX);
+        let (mut last_tick, mut last_export) = (Instant::now(), Instant::now());
+        loop {
+            if !self.control.has_request() {
+                let _ = time::timeout(delay, self.control.woken()).await;
+            }
+            log_safely(|| self.monitor.tick());
+            let (flushes, deadline) = self.control.take_requests();
+            let everything = !flushes.is_empty() || deadline.is_some();
+            if everything {
+                self.queue.release_all();
+            } else if last_tick.elapsed() >= delay {
+                last_tick = Instant::now();
+                self.queue.release_old(max_ticks);
+            }
+            let is_full = self.queue.ready() >= self.batch.export_threshold();
+            if everything || is_full || last_export.elapsed() >= self.batch.schedule_delay {
+                last_export = Instant::now();
+                self.export_ready(everything).await;
+            }
+            for flush in flushes {
+                let _ = flush.send(());
+            }
+            if let Some(deadline) = deadline.or_else(|| self.control.deadline()) {
+                if self.queue.len() > 0 && Instant::now() < deadline {
+                    continue;
+                }
+                return self.finish(deadline);
+            }
+        }
+    }
+
+    /// Leaves behind what is queued or in flight.
+    fn finish(mut self, deadline: Instant) {
+        self.queue.close();
+        self.control.close();
+        log_safely(|| self.monitor.finish(self.exporter.last_error().as_deref()));
+        self.exporter.shutdown(deadline.saturating_duration_since(Instant::now()));
+    }
+
+    /// Exports what is ready: all of it, or as long as it fills a batch.
+    async fn export_ready(&mut self, everything: bool) {
+        // What becomes ready meanwhile is not included, or a flush might never end.
+        let mut left = self.queue.ready();
+        while left > 0 {
+            let batch = self.queue.take(self.batch.largest_batch().min(left));
+            let count = batch.len();
+            if count == 0 || !self.export(batch).await {
+                return;
+            }
+            left = match self.queue.ready() {
+                _ if everything => left - count,
+                ready if ready >= self.batch.export_threshold() => ready,
+                _ => 0,
+            };
+        }
+    }
+
+    /// Exports one batch. False if a shutdown has timed out before its outcome was known.
+    async fn export(&mut self, batch: Vec<SpanData>) -> bool {
+        let Self { queue, control, exporter, monitor, attribute_value_length, .. } = self;
+        let batch = batch.into_iter().map(|span| normalize(span, *attribute_value_length)).collect();
+        let begun = Instant::now();
+        let refusals = RefCell::new(Vec::new());
+        let report = |outcome: Outcome| {
+            queue.settle(outcome.exported, outcome.refused);
+            if outcome.refused > 0 {
+                refusals.borrow_mut().push(outcome.reason);
+            }
+        };
+        let mut export = pin!(exporter.export(batch, &report));
+        let mut is_shutting_down = false;
+        loop {
+            let mut woken = pin!(control.woken());
+            let export_or_wake = poll_fn(|cx| {
+                // An exporter of the application's may panic, which must not end the export thread.
+                match catch_unwind(AssertUnwindSafe(|| export.as_mut().poll(cx))) {
+                    Ok(Poll::Ready(())) => Poll::Ready(true),
+                    Ok(Poll::Pending) => woken.as_mut().poll(cx).map(|()| false),
+                    Err(_) => {
+                        report(Outcome::refused(queue.in_flight() as u64, "the exporter panicked".to_owned()));
+                        Poll::Ready(true)
+                    }
+                }
+            });
+            let deadline = control.deadline();
+            if deadline.is_some() && !std::mem::replace(&mut is_shutting_down, true) {
+                exporter.retry_now();
+            }
+            let left = deadline.map_or(TICK, |deadline| deadline.saturating_duration_since(Instant::now()));
+            let is_settled = time::timeout(TICK.min(left), export_or_wake).await == Ok(true);
+            for reason in refusals.take() {
+                monitor.refused(reason);
+            }
+            if is_settled {
+                break;
+            }
+            log_safely(|| monitor.tick());
+            log_safely(|| monitor.pending(begun, || exporter.last_error()));
+            if control.is_past_deadline() {
+                return false;
+            }
+        }
+        log_safely(|| monitor.settled());
+        true
+    }
+}
+
+/// The application's subscriber may panic, as one does whose output is closed. That must not end the export thread.
+fn log_safely(log: impl FnOnce()) {
+    let _ = caught(log);
+}

@@ -1,0 +1,212 @@
+//! The steps of initialization. Those that can fail come first, so that everything is set up, or nothing.
+
+use std::convert::Infallible;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
+
+use opentelemetry::{Key, global};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{SdkTracerProvider, ShouldSample};
+
+use super::builder::{Builder, ExtendProvider, StartExporter};
+use super::config::{Config, Destination, ErrorTextConfig, SamplerConfig};
+use super::diagnostics::{self, Level};
+use super::export::otlp::OtlpExporter;
+use super::export::{BatchProcessor, Pipeline, Queue};
+use super::handle::ACTIVE;
+use super::open_spans::OpenSpanWatch;
+use super::resource;
+use super::sampler::{LoadShedder, WholeTraceSampler};
+use super::text::bounded;
+use super::{InitError, RequestIdGenerator, TagProcessor, Telemetry};
+use crate::console::Console;
+use crate::propagation::{self, Propagator};
+use crate::span::registry::{self, Table};
+use crate::span::tracer::{self, SetUp};
+use crate::tags::set as tags;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+impl Builder {
+    /// Initializes telemetry for this process: everything that the [module](crate::telemetry) lists, or nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`init`](super::init()).
+    pub fn init(mut self) -> Result<Telemetry, InitError> {
+        let config = self.config()?;
+        let propagator = self.propagator.take().unwrap_or_else(|| config.propagator());
+        if config.disabled {
+            return Ok(disabled(config.error_text, propagator));
+        }
+        let resource = resource::detect(&config.resource);
+        let open_spans = (config.open_spans.max > 0).then(|| registry::table(config.open_spans.max));
+        let export = Export::start(self.exporter.take(), &config, &resource, open_spans.as_ref())?;
+        let watch = watch_open_spans(export.is_none(), &config, open_spans.as_ref())?;
+
+        let output = Output::new(export.as_ref(), config.exporter.destination);
+        let sampler = self.sampler.take();
+        let sampler_name =
+            sampler.as_ref().map_or_else(|| config.sampler.root.to_string(), |_| "`Builder::sampler`".to_owned());
+        let introduction = introduction(&resource, &output, &sampler_name);
+        let warning = if sampler.is_none() { config.sampler.warning() } else { None };
+        let root = sampler.unwrap_or_else(|| root_sampler(config.sampler));
+        let handle = export.as_ref().map(|export| export.processor.handle());
+        let provider = provider(resource, &config, root, export, self.provider, &output);
+
+        config.error_text.apply();
+        tags::set_max_scoped(config.limits.span.max_attributes_per_span as usize);
+        install_propagator(propagator);
+        install_provider(&provider);
+        announce(introduction, warning);
+        Ok(Telemetry::new(provider, handle, open_spans, watch))
+    }
+}
+
+/// The export, if there is any.
+struct Export {
+    processor: BatchProcessor,
+    load: Arc<LoadShedder>,
+    /// The collector, as messages name it.
+    collector: String,
+}
+
+impl Export {
+    /// Starts the export thread for the application's exporter, or for OTLP if that was chosen.
+    fn start(
+        custom: Option<StartExporter>,
+        config: &Config,
+        resource: &Resource,
+        open_spans: Option<&Arc<Table>>,
+    ) -> Result<Option<Self>, InitError> {
+        let collector = match (&custom, config.exporter.destination) {
+            (Some(_), _) => "the custom exporter".to_owned(),
+            (None, Destination::Otlp) => config.exporter.otlp()?.label(),
+            (None, Destination::Console | Destination::Nowhere | Destination::Auto) => return Ok(None),
+        };
+        let queue = Arc::new(Queue::new(config.batch.max_queue_size.value));
+        let pipeline = Pipeline {
+            queue: Arc::clone(&queue),
+            batch: config.batch,
+            attribute_value_length: config.limits.attribute_value_length,
+            collector: collector.clone(),
+            open_spans: open_spans.map(|table| open_span_watch(table, config)),
+        };
+        let processor = match custom {
+            Some(start) => start(pipeline, resource)?,
+            None => {
+                let (otlp, resource) = (config.exporter.otlp()?.clone(), resource.clone());
+                BatchProcessor::start(pipeline, move || Ok::<_, InitError>(OtlpExporter::new(&otlp, &resource)?))?
+            }
+        };
+        Ok(Some(Self { processor, load: Arc::new(LoadShedder::new(queue)), collector }))
+    }
+}
+
+fn open_span_watch(table: &Arc<Table>, config: &Config) -> OpenSpanWatch {
+    OpenSpanWatch { table: Arc::clone(table), warn_after: config.open_spans.warn_after }
+}
+
+/// Without an export thread, open spans are watched on a thread of their own.
+fn watch_open_spans(
+    is_needed: bool,
+    config: &Config,
+    open_spans: Option<&Arc<Table>>,
+) -> Result<Option<mpsc::Sender<Infallible>>, InitError> {
+    let table = open_spans.filter(|_| is_needed);
+    Ok(table.map(|table| open_span_watch(table, config).spawn()).transpose()?)
+}
+
+/// Where spans go, for people.
+enum Output {
+    Exporter(String),
+    Console,
+    Nowhere,
+}
+
+impl Output {
+    fn new(export: Option<&Export>, destination: Destination) -> Self {
+        match export {
+            Some(export) => Self::Exporter(export.collector.clone()),
+            None if destination.is_console() => Self::Console,
+            None => Self::Nowhere,
+        }
+    }
+}
+
+/// What is set up, in one line.
+fn introduction(resource: &Resource, output: &Output, sampler: &str) -> String {
+    let service = resource.get(&Key::from_static_str("service.name")).map(|name| bounded(&name.to_string()));
+    let output = match output {
+        Output::Exporter(collector) => format!("exporting to {collector}"),
+        Output::Console => "printing traces to standard error".to_owned(),
+        Output::Nowhere => "exporting nothing".to_owned(),
+    };
+    format!("throughline {VERSION}: service `{}`, {output}, sampler {sampler}", service.unwrap_or_default())
+}
+
+fn root_sampler(config: SamplerConfig) -> Box<dyn ShouldSample> {
+    Box::new(config.root.sampler())
+}
+
+/// The tracer provider. Spans are sampled also when nothing is exported: a root span that is not sampled would turn
+/// off the services below, and processors of the application's see what is sampled.
+fn provider(
+    resource: Resource,
+    config: &Config,
+    root: Box<dyn ShouldSample>,
+    export: Option<Export>,
+    extensions: Vec<ExtendProvider>,
+    output: &Output,
+) -> SdkTracerProvider {
+    let load = export.as_ref().map(|export| Arc::clone(&export.load));
+    let sampler: Box<dyn ShouldSample> = Box::new(WholeTraceSampler::new(root, load));
+    let mut provider = SdkTracerProvider::builder()
+        .with_resource(resource)
+        .with_span_limits(config.limits.span)
+        .with_id_generator(RequestIdGenerator::new())
+        .with_sampler(sampler)
+        .with_span_processor(TagProcessor::new());
+    // Before those of the application, which may use up all the time there is to shut down.
+    if let Some(Export { processor, .. }) = export {
+        provider = provider.with_span_processor(processor);
+    }
+    for extend in extensions {
+        provider = extend(provider);
+    }
+    if matches!(output, Output::Console) {
+        provider = provider.with_span_processor(Console::stderr());
+    }
+    provider.build()
+}
+
+fn install_propagator(propagator: Propagator) {
+    propagation::set(propagator.clone());
+    global::set_text_map_propagator(propagator);
+}
+
+fn install_provider(provider: &SdkTracerProvider) {
+    global::set_tracer_provider(provider.clone());
+    tracer::install(provider);
+}
+
+/// Logs what is set up, and what is strange about it.
+fn announce(introduction: String, warning: Option<String>) {
+    if let Some(warning) = warning {
+        diagnostics::defer(Level::Warn, warning);
+    }
+    if ACTIVE.fetch_add(1, Ordering::Relaxed) > 0 {
+        let text = "telemetry is already initialized; spans that start from now on go to the new provider";
+        diagnostics::defer(Level::Warn, text.to_owned());
+    }
+    diagnostics::defer(Level::Info, introduction);
+}
+
+/// Nothing is recorded, and contexts are propagated all the same.
+fn disabled(error_text: ErrorTextConfig, propagator: Propagator) -> Telemetry {
+    error_text.apply();
+    install_propagator(propagator);
+    tracer::set_up_is(SetUp::Done);
+    diagnostics::defer(Level::Info, format!("throughline {VERSION}: disabled by `OTEL_SDK_DISABLED`"));
+    Telemetry::disabled()
+}

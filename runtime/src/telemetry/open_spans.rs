@@ -1,0 +1,120 @@
+//! Spans that have started and not ended: they are listed, warned about, and ended by a shutdown.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::io;
+use std::panic::Location;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+use opentelemetry::trace::{SpanId, Status, TraceContextExt as _, TraceId};
+
+use super::diagnostics;
+use crate::span::registry::{Entry, Table};
+
+/// How often open spans are scanned.
+pub(crate) const SCAN_INTERVAL: Duration = Duration::from_millis(500);
+
+/// A span that has started and not ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OpenSpan {
+    /// The span's name.
+    pub name: Cow<'static, str>,
+    /// The id of its trace.
+    pub trace_id: TraceId,
+    /// Its own id.
+    pub span_id: SpanId,
+    /// How long it has been open, accurate to half a second.
+    pub age: Duration,
+    /// Where in the source it was started; `None` if an integration started it.
+    pub place: Option<&'static Location<'static>>,
+}
+
+impl OpenSpan {
+    fn new(entry: &Entry, age: Duration) -> Self {
+        let identity = entry.identity();
+        Self {
+            name: entry.name.clone(),
+            trace_id: identity.trace_id(),
+            span_id: identity.span_id(),
+            age,
+            place: entry.place,
+        }
+    }
+}
+
+/// The open spans, oldest first.
+pub(super) fn list(table: &Table) -> Vec<OpenSpan> {
+    let mut spans = Vec::new();
+    table.each(|entry, age| spans.push(OpenSpan::new(entry, age)));
+    oldest_first(spans)
+}
+
+/// Ends and marks all open spans, and gives them, oldest first.
+pub(super) fn end_all(table: &Table) -> Vec<OpenSpan> {
+    let mut spans = Vec::new();
+    for (entry, age) in table.drain() {
+        spans.push(OpenSpan::new(&entry, age));
+        let span = entry.context.span();
+        span.set_attribute(KeyValue::new("throughline.unfinished", true));
+        span.set_status(Status::error("process shut down before the span ended"));
+        span.end();
+    }
+    oldest_first(spans)
+}
+
+fn oldest_first(mut spans: Vec<OpenSpan>) -> Vec<OpenSpan> {
+    spans.sort_by_key(|span| std::cmp::Reverse(span.age));
+    spans
+}
+
+/// Warns about spans that stay open.
+pub(crate) struct OpenSpanWatch {
+    pub(super) table: Arc<Table>,
+    pub(super) warn_after: Duration,
+}
+
+impl OpenSpanWatch {
+    /// Logs a warning for spans that have been open for too long: once for each, and one for all that were started
+    /// at one place, because where one does not end others do not either.
+    pub(crate) fn scan(&self) {
+        self.table.tick();
+        let mut by_place = BTreeMap::new();
+        for (span, age) in self.table.overdue(self.warn_after) {
+            let (oldest, count) =
+                by_place.entry((span.name.clone(), span.place)).or_insert_with(|| ((span.identity.clone(), age), 0));
+            *count += 1;
+            if age > oldest.1 {
+                *oldest = (span.identity, age);
+            }
+        }
+        for ((name, place), ((identity, age), count)) in by_place {
+            let at = place.map_or_else(String::new, |place| format!(" started at {}:{}", place.file(), place.line()));
+            let more = if count > 1 { format!("; {} more from the same place", count - 1) } else { String::new() };
+            tracing::warn!(
+                target: diagnostics::TARGET,
+                trace_id = %identity.trace_id(),
+                span_id = %identity.span_id(),
+                "the span `{name}`{at} has been open for {} s and may never end{more}",
+                age.as_secs(),
+            );
+        }
+    }
+
+    /// Scans on a thread of its own, where there is no export thread, until the returned value is dropped. Logs what
+    /// was deferred, too.
+    pub(super) fn spawn(self) -> io::Result<mpsc::Sender<Infallible>> {
+        let (guard, is_dropped) = mpsc::channel();
+        thread::Builder::new().name("throughline-watch".to_owned()).spawn(move || {
+            while let Err(mpsc::RecvTimeoutError::Timeout) = is_dropped.recv_timeout(SCAN_INTERVAL) {
+                diagnostics::log_deferred();
+                self.scan();
+            }
+        })?;
+        Ok(guard)
+    }
+}

@@ -1,0 +1,241 @@
+//! Shutdown: no span and no job is forgotten, and nothing holds the process up for ever.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::task::Poll;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::diagnostics::{self, Warning};
+use super::export::wait_for_thread;
+use super::handle::ACTIVE;
+use super::text::count;
+use super::{ExportStats, OpenSpan, Telemetry, open_spans, signal};
+use crate::guard::panics::caught;
+use crate::job::tracker as jobs;
+use crate::span::tracer::{self, SetUp};
+
+/// How long dropping a [`Telemetry`] may take.
+const DROP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What the export thread may need beyond its timeout, to give up in order.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// One part in so many of a shutdown's timeout is reserved for the export.
+const RESERVED_FOR_EXPORT: u32 = 4;
+
+/// How to shut down, for [`Telemetry::shutdown_with`].
+#[derive(Debug, Clone, Copy)]
+#[must_use = "this configures a shutdown, which `shutdown_with` begins"]
+pub struct Shutdown {
+    timeout: Duration,
+    refuse_new_jobs: bool,
+}
+
+impl Shutdown {
+    /// A shutdown that takes `timeout` at most.
+    pub fn within(timeout: Duration) -> Self {
+        Self { timeout, refuse_new_jobs: false }
+    }
+
+    /// Aborts tasks that are spawned from now on before they are polled, as
+    /// [`jobs::close`](crate::jobs::close) does. Blocking jobs and threads cannot be aborted, and still run.
+    pub fn refuse_new_jobs(mut self) -> Self {
+        self.refuse_new_jobs = true;
+        self
+    }
+}
+
+/// What a shutdown found, and what became of the spans since [`init`](super::init()).
+///
+/// Its `Display` form is one line, which a shutdown logs: at INFO if it [is complete](Self::is_complete), at WARN
+/// otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// Detached jobs that were running when the shutdown began.
+    pub jobs: usize,
+    /// Detached jobs that were still running when it timed out, those that were spawned meanwhile included.
+    pub jobs_left: usize,
+    /// Spans that were still open, oldest first. They were ended, with the attribute
+    /// `throughline.unfinished`.
+    pub unfinished: Vec<OpenSpan>,
+    /// What became of the spans that have ended.
+    pub stats: ExportStats,
+    /// How long the shutdown took.
+    pub elapsed: Duration,
+}
+
+impl ShutdownReport {
+    /// Whether nothing was lost since [`init`](super::init()): every job and span had ended, every trace that the
+    /// sampler wanted was recorded, and the exporter has accepted every span.
+    pub fn is_complete(&self) -> bool {
+        let stats = &self.stats;
+        let lost = stats.refused + stats.traces_shed() + stats.spans_dropped + stats.spans_unsent();
+        self.jobs_left == 0 && self.unfinished.is_empty() && lost == 0
+    }
+
+    fn log(&self) {
+        // The subscriber is the application's and may panic, and this may be called by a destructor.
+        let _ = caught(|| {
+            if self.is_complete() {
+                diagnostics::info(self);
+            } else {
+                diagnostics::warn(Warning::Shutdown, self);
+            }
+        });
+    }
+}
+
+impl fmt::Display for ShutdownReport {
+    /// `shut down in 0.2 s: 512 spans exported, 1 detached job still running`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stats = &self.stats;
+        write!(f, "shut down in {:.1} s: {} exported", self.elapsed.as_secs_f64(), count(stats.exported, "span"))?;
+        for (number, what, how) in [
+            (self.jobs_left as u64, "detached job", "still running"),
+            (self.unfinished.len() as u64, "span", "still open"),
+            (stats.spans_unsent(), "span", "not exported"),
+            (stats.refused, "span", "refused"),
+            (stats.spans_dropped, "span", "dropped"),
+            (stats.traces_shed(), "trace", "shed"),
+        ] {
+            if number > 0 {
+                write!(f, ", {} {how}", count(number, what))?;
+            }
+        }
+        if let Some(oldest) = self.unfinished.first() {
+            write!(f, "; `{}` had been open for {} s", oldest.name.escape_debug(), oldest.age.as_secs())?;
+        }
+        Ok(())
+    }
+}
+
+impl Telemetry {
+    /// Waits for detached jobs, ends and marks the spans that are still open, and exports what is queued: all within
+    /// `timeout`, a quarter of which is reserved for the export. Logs the report that it returns.
+    ///
+    /// Jobs that are spawned meanwhile are waited for, too; see [`shutdown_with`](Self::shutdown_with) to refuse
+    /// them. Spans that start after the shutdown are not recorded. Needs no Tokio runtime and none of its drivers: a
+    /// thread keeps the time.
+    ///
+    /// A detached job that awaits this waits for itself, until the timeout.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future drops the `Telemetry`, which flushes for five seconds at most.
+    pub async fn shutdown(self, timeout: Duration) -> ShutdownReport {
+        self.shutdown_with(Shutdown::within(timeout)).await
+    }
+
+    /// Shuts down as `how` says. See [`shutdown`](Self::shutdown).
+    pub async fn shutdown_with(mut self, how: Shutdown) -> ShutdownReport {
+        let begun = Instant::now();
+        if how.refuse_new_jobs {
+            jobs::close();
+        }
+        let jobs = jobs::running();
+        let for_jobs = how.timeout.saturating_sub(how.timeout / RESERVED_FOR_EXPORT);
+        let is_idle = completes_within(for_jobs, jobs::idle()).await;
+        let jobs_left = if is_idle { 0 } else { jobs::running() };
+        let unfinished = self.end_open_spans();
+        let left = how.timeout.saturating_sub(begun.elapsed());
+        let (done, is_done) = oneshot::channel::<Infallible>();
+        self.shut_down_provider(left, done);
+        completes_within(left.saturating_add(GRACE), async { drop(is_done.await) }).await;
+        self.shutdown_thread = None;
+        let report =
+            ShutdownReport { jobs, jobs_left, unfinished, stats: self.export_stats(), elapsed: begun.elapsed() };
+        if self.provider.is_some() {
+            report.log();
+        }
+        report
+    }
+
+    /// Waits for SIGTERM or Ctrl-C as [`signal`](super::signal()) does, then [shuts down](Self::shutdown). A second
+    /// signal does not cut the shutdown short; `timeout` does.
+    ///
+    /// # Panics
+    ///
+    /// Outside a Tokio runtime with its signal driver enabled.
+    pub async fn shutdown_on_signal(self, timeout: Duration) -> ShutdownReport {
+        signal::signal().await;
+        self.shutdown(timeout).await
+    }
+
+    fn end_open_spans(&self) -> Vec<OpenSpan> {
+        self.open_spans.as_deref().map(open_spans::end_all).unwrap_or_default()
+    }
+
+    /// Shuts the provider down on a thread, which drops `done` in the end. It blocks, so it is for neither a worker
+    /// thread, which others need, nor the pool of blocking threads, which may be full of jobs that do not end.
+    fn shut_down_provider(&mut self, timeout: Duration, done: oneshot::Sender<Infallible>) {
+        self.is_shut_down = true;
+        let Some(provider) = self.provider.clone() else { return };
+        let spawned = thread::Builder::new().name("throughline-shutdown".to_owned()).spawn({
+            let (provider, export) = (provider.clone(), self.export.clone());
+            move || {
+                let _done = done;
+                let is_shut_down_already = provider.shutdown_with_timeout(timeout).is_err();
+                if let Some(export) = export.filter(|_| is_shut_down_already) {
+                    export.wait_closed(timeout);
+                }
+            }
+        });
+        match spawned {
+            Ok(thread) => self.shutdown_thread = Some(thread),
+            // No thread could be spawned: better to block than to lose spans.
+            Err(_) => drop(provider.shutdown_with_timeout(timeout)),
+        }
+    }
+}
+
+/// Whether `future` completes within `timeout`. A thread keeps the time, and only if there is something to wait for:
+/// a runtime may have no timer, and there may be no runtime.
+async fn completes_within(timeout: Duration, future: impl Future<Output = ()>) -> bool {
+    let mut future = pin!(future);
+    if poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_ready())).await {
+        return true;
+    }
+    let (elapsed, mut is_elapsed) = oneshot::channel::<Infallible>();
+    let (_waiting, is_over) = mpsc::channel::<Infallible>();
+    // If no thread can be spawned, the timeout elapses at once.
+    let _ = thread::Builder::new().name("throughline-timeout".to_owned()).spawn(move || {
+        let _elapsed = elapsed;
+        let _ = is_over.recv_timeout(timeout);
+    });
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(()) => Poll::Ready(true),
+        Poll::Pending => Pin::new(&mut is_elapsed).poll(cx).map(|_| false),
+    })
+    .await
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        let is_last = self.provider.is_some() && ACTIVE.fetch_sub(1, Ordering::Relaxed) == 1;
+        let begun = Instant::now();
+        let unfinished = (!self.is_shut_down).then(|| {
+            if is_last {
+                tracer::set_up_is(SetUp::Dropped);
+            }
+            let unfinished = self.end_open_spans();
+            self.shut_down_provider(DROP_TIMEOUT, oneshot::channel().0);
+            unfinished
+        });
+        // Also that of a shutdown that was cancelled.
+        if let Some(thread) = &self.shutdown_thread {
+            wait_for_thread(thread, DROP_TIMEOUT + GRACE);
+        }
+        if let Some(unfinished) = unfinished.filter(|_| self.provider.is_some()) {
+            let (jobs, stats) = (jobs::running(), self.export_stats());
+            ShutdownReport { jobs, jobs_left: jobs, unfinished, stats, elapsed: begun.elapsed() }.log();
+        }
+    }
+}

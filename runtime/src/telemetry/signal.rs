@@ -1,0 +1,42 @@
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
+/// Completes when the process is asked to terminate: on SIGTERM or Ctrl-C (SIGINT), on Windows on Ctrl-C.
+///
+/// Each call waits for a signal that arrives after it was first polled, so a second call waits for a second signal.
+///
+/// # Cancellation
+///
+/// Safe to drop. As with [`tokio::signal`], the default action of a signal stays replaced for the rest of the process
+/// once it was listened for.
+///
+/// # Panics
+///
+/// Outside a Tokio runtime with its signal driver enabled.
+pub async fn signal() {
+    let interrupt = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            // No handler could be registered, so there is nothing to wait for.
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let terminate = async {
+            match signal(SignalKind::terminate()) {
+                Ok(mut stream) => drop(stream.recv().await),
+                Err(_) => std::future::pending().await,
+            }
+        };
+        let (mut interrupt, mut terminate) = (pin!(interrupt), pin!(terminate));
+        poll_fn(|cx| {
+            let received = interrupt.as_mut().poll(cx).is_ready() || terminate.as_mut().poll(cx).is_ready();
+            if received { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+    #[cfg(not(unix))]
+    interrupt.await;
+}
