@@ -92,12 +92,11 @@ impl Export {
             collector: collector.clone(),
             open_spans: open_spans.map(|table| open_span_watch(table, config)),
         };
-        let processor = match custom {
-            Some(start) => start(pipeline, resource)?,
-            None => {
-                let (otlp, resource) = (config.exporter.otlp()?.clone(), resource.clone());
-                BatchProcessor::start(pipeline, move || Ok::<_, InitError>(OtlpExporter::new(&otlp, &resource)?))?
-            }
+        let processor = if let Some(start) = custom {
+            start(pipeline, resource)?
+        } else {
+            let (otlp, resource) = (config.exporter.otlp()?.clone(), resource.clone());
+            BatchProcessor::start(pipeline, move || Ok::<_, InitError>(OtlpExporter::new(&otlp, &resource)?))?
         };
         Ok(Some(Self { processor, load: Arc::new(LoadShedder::new(queue)), collector }))
     }

@@ -24,7 +24,8 @@ pub(super) fn record(recent: &ExportStats) {
     ] {
         if count > 0 {
             // Created each time: an instrument created before the meter provider is set would never record.
-            let counter = global::meter("throughline").u64_counter(name).with_unit(unit).with_description(description);
+            let meter = global::meter("throughline");
+            let counter = meter.u64_counter(name).with_unit(unit).with_description(description);
             counter.build().add(count, &[KeyValue::new(REASON, reason)]);
         }
     }

@@ -185,7 +185,7 @@ impl BatchExporter for OtlpExporter {
                     self.size_limit.set(self.size_limit.get().after_success(request.bytes));
                     backoff = INITIAL_BACKOFF;
                     too_large.clear();
-                    report(self.partial_success(request.spans as u64, partial.unwrap_or_default()));
+                    report(self.partial_success(request.spans as u64, &partial.unwrap_or_default()));
                 }
                 Err(Failure::TooLarge(reason)) if request.spans > 1 => {
                     self.size_limit.set(SizeLimit::below(request.bytes));
@@ -250,7 +250,7 @@ impl OtlpExporter {
     }
 
     /// What became of the spans of a request that was accepted. Some collectors report that none were rejected.
-    fn partial_success(&self, spans: u64, partial: ExportTracePartialSuccess) -> Outcome {
+    fn partial_success(&self, spans: u64, partial: &ExportTracePartialSuccess) -> Outcome {
         let refused = u64::try_from(partial.rejected_spans).unwrap_or_default().min(spans);
         Outcome { exported: spans - refused, refused, reason: self.loggable(&partial.error_message) }
     }

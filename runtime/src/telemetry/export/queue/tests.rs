@@ -278,10 +278,10 @@ fn settled(stats: &ExportStats) -> u64 {
 
 #[test]
 fn no_span_is_counted_twice_or_not_at_all() {
-    let mut state = 11u64;
+    let mut seed = 11u64;
     let mut random = |below: u64| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) % below
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % below
     };
     let queue = Queue::new(32);
     let mut pushed = 0;
