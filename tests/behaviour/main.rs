@@ -17,7 +17,6 @@ mod origin;
 mod outcome;
 mod propagation;
 mod record;
-mod shapes;
 mod spawn;
 mod tag_failures;
 mod tag_keys;

@@ -1,4 +1,4 @@
-//! The shapes of `tests/behaviour/shapes` and the functions of `tests/lints`, linted with the attributes
+//! The shapes of `tests/shapes` and the functions of `tests/lints`, linted with the attributes
 //! and without.
 
 use std::error::Error;
@@ -91,7 +91,7 @@ pub fn compare() -> Result<bool, Box<dyn Error>> {
 fn lint(command: &str, attributes: &str) -> Result<Diagnostics, Box<dyn Error>> {
     let root = root();
     let mut cargo = cargo(&root);
-    cargo.args([command, "-p", "throughline-tests", "--test", "behaviour", "--message-format=json"]);
+    cargo.args([command, "-p", "throughline-shapes", "--test", "shapes", "--message-format=json"]);
     if command == "rustc" {
         cargo.arg("--profile=check");
     }
@@ -106,7 +106,7 @@ fn lint(command: &str, attributes: &str) -> Result<Diagnostics, Box<dyn Error>> 
     }
     Ok(Diagnostics::read_of(&String::from_utf8_lossy(&output.stdout), |file| {
         // The harness chooses the attributes, and so is not the same.
-        file.contains("behaviour/shapes/") && !file.ends_with("harness.rs")
+        file.contains("shapes/shapes/") && !file.ends_with("harness.rs")
     }))
 }
 

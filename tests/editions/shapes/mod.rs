@@ -7,7 +7,7 @@
     reason = "the shapes of other people's functions, not the style of this crate"
 )]
 
-#[path = "../../behaviour/shapes/harness.rs"]
+#[path = "../../shapes/shapes/harness.rs"]
 pub(crate) mod harness;
 
 mod detached;

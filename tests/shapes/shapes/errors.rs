@@ -29,7 +29,7 @@ type Answer<T, E = Shown<u8>> = Result<T, E>;
 
 both!(
     only_debug,
-    "f !error: behaviour::shapes::errors::OnlyDebug",
+    "f !error: shapes::shapes::errors::OnlyDebug",
     {},
     {
         fn f() -> Result<u8, OnlyDebug> {
@@ -42,7 +42,7 @@ both!(
 
 both!(
     neither,
-    "f !error: behaviour::shapes::errors::Neither",
+    "f !error: shapes::shapes::errors::Neither",
     {},
     {
         fn f() -> Result<u8, Neither> {
@@ -298,7 +298,7 @@ both!(
 
 both!(
     noisy_error,
-    "f !error: behaviour::shapes::harness::Noisy",
+    "f !error: shapes::shapes::harness::Noisy",
     {},
     {
         fn f(a: Noisy, b: Noisy) -> Result<Noisy, Noisy> {
@@ -364,7 +364,7 @@ both!(
 
 both!(
     opaque_error_with_neither,
-    "f !error: behaviour::shapes::errors::Neither",
+    "f !error: shapes::shapes::errors::Neither",
     {},
     {
         fn f() -> Result<u8, impl Send> {

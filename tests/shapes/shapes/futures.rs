@@ -96,7 +96,7 @@ shape!(an_error_that_is_told_by_the_signature, "f !error: bad", {
     }
 }, block f().await.map_err(|error| error.to_string()));
 
-shape!(an_error_without_display, "f !error: behaviour::shapes::futures::an_error_without_display::traced::Bad", {
+shape!(an_error_without_display, "f !error: shapes::shapes::futures::an_error_without_display::traced::Bad", {
     #[derive(Debug)] struct Bad;
     #[traced]
     fn f(fail: bool) -> impl Future<Output = Result<u8, Bad>> {
