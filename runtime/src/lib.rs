@@ -14,6 +14,7 @@ mod redact;
 mod render;
 mod span;
 mod tags;
+pub mod text;
 
 #[cfg(feature = "propagation")]
 pub mod propagation;

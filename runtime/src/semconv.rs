@@ -20,7 +20,7 @@ use std::net::SocketAddr;
 
 use opentelemetry::{KeyValue, StringValue, Value};
 
-use crate::TagValue as _;
+use crate::tags::value::within_bounds;
 
 /// Declares the names, and for the test a list of them with what the published crate calls so. A name that it
 /// does not have, or that it has deprecated, does not compile there.
@@ -271,9 +271,9 @@ pub fn server(address: impl Into<StringValue>, port: Option<u16>) -> impl Iterat
         address = bare.to_owned().into();
     }
     let is_known = !address.as_str().is_empty();
-    let address = Value::String(address).tag_value().filter(|_| is_known);
+    let address = is_known.then(|| KeyValue::new(SERVER_ADDRESS, within_bounds(Value::String(address))));
     let port = port.filter(|_| is_known).map(|port| KeyValue::new(SERVER_PORT, i64::from(port)));
-    address.map(|address| KeyValue::new(SERVER_ADDRESS, address)).into_iter().chain(port)
+    address.into_iter().chain(port)
 }
 
 /// [`NETWORK_PEER_ADDRESS`] and [`NETWORK_PEER_PORT`].

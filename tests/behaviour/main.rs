@@ -23,5 +23,6 @@ mod tag_keys;
 mod tag_secrets;
 mod tags;
 mod teardown;
+mod text;
 mod timers;
 mod values;

@@ -1,6 +1,5 @@
 //! A part of a trace as text.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
@@ -10,6 +9,7 @@ use opentelemetry_sdk::trace::SpanData;
 
 use super::traces::{Part, Seen};
 use crate::render::tree::{self, End, Place, Row};
+use crate::text::{excerpt, truncate_chars};
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -85,7 +85,7 @@ fn head(part: &Part, now: SystemTime) -> String {
     let spans = &part.spans;
     let mut title = paint(BOLD, &format!("trace {}", part.trace));
     match &part.continues {
-        Some(name) if !name.is_empty() => title = format!("{title}, continued from {}", text(name, MAX_NAME)),
+        Some(name) if !name.is_empty() => title = format!("{title}, continued from {}", excerpt(name, MAX_NAME)),
         Some(_) => title.push_str(", continued"),
         None => {}
     }
@@ -133,7 +133,7 @@ impl Cells {
         notes.extend(links(&span.data, part));
         Self {
             indent: row.depth * 4,
-            name: text(&span.data.name, MAX_NAME).into_owned(),
+            name: excerpt(&span.data.name, MAX_NAME).into_owned(),
             kind: tree::kind(&span.data.span_kind).map(|kind| format!(" [{kind}]")).unwrap_or_default(),
             duration: short(since(span.data.start_time, end(span, now))),
             notes,
@@ -167,8 +167,8 @@ fn outcome(span: &Seen) -> Option<String> {
     match tree::end(&span.data) {
         End::Fine => None,
         End::Failed("") => Some(paint(BAD, "✗ error")),
-        End::Failed(why) => Some(paint(BAD, &format!("✗ error: {}", text(why, MAX_MESSAGE)))),
-        End::Panicked(why) => Some(paint(BAD, &format!("✗ panicked: {}", text(why, MAX_MESSAGE)))),
+        End::Failed(why) => Some(paint(BAD, &format!("✗ error: {}", excerpt(why, MAX_MESSAGE)))),
+        End::Panicked(why) => Some(paint(BAD, &format!("✗ panicked: {}", excerpt(why, MAX_MESSAGE)))),
         End::Cancelled => Some(paint(ODD, "⊘ cancelled")),
     }
 }
@@ -203,8 +203,9 @@ fn tags(span: &SpanData, parent: Option<&SpanData>) -> String {
         let inherited = parent.is_some_and(|parent| tree::attribute(parent, key.as_str()) == Some(value));
         let word = SHORT.iter().find(|(long, _)| *long == key.as_str()).map(|&(_, short)| Key::from_static_str(short));
         let word = word.as_ref().unwrap_or(key);
-        let tag = match value.as_str() {
-            long if long.chars().nth(MAX_VALUE).is_some() => tree::tag(word, &Value::from(cut(&long, MAX_VALUE))),
+        let text = value.as_str();
+        let tag = match truncate_chars(&text, MAX_VALUE) {
+            kept if kept.len() < text.len() => tree::tag(word, &Value::from(format!("{kept}…"))),
             _ => tree::tag(word, value),
         };
         out.push_str(&paint(if inherited { DIM } else { NEW }, &tag));
@@ -224,7 +225,7 @@ fn links(span: &SpanData, part: &Part) -> Option<String> {
         let separator = if out.is_empty() { "" } else { "  " };
         let _ = if linked.trace_id() == part.trace {
             let seen = part.spans.iter().find(|seen| seen.data.span_context.span_id() == linked.span_id());
-            let name = seen.map_or("this trace".into(), |seen| text(&seen.data.name, MAX_NAME));
+            let name = seen.map_or("this trace".into(), |seen| excerpt(&seen.data.name, MAX_NAME));
             write!(out, "{separator}~> {name}")
         } else {
             let id = linked.trace_id().to_string();
@@ -274,18 +275,6 @@ fn count(many: usize, of: &str) -> String {
 
 fn width(text: &str) -> usize {
     text.chars().count()
-}
-
-fn text(text: &str, max: usize) -> Cow<'_, str> {
-    if text.chars().nth(max).is_some() {
-        Cow::Owned(tree::plain(&cut(text, max)).into_owned())
-    } else {
-        tree::plain(text)
-    }
-}
-
-fn cut(text: &str, max: usize) -> String {
-    text.chars().take(max).chain(['…']).collect()
 }
 
 fn paint(style: Style, text: &str) -> String {

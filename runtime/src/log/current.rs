@@ -1,6 +1,6 @@
 //! What a log line says of the trace it belongs to.
 
-use std::fmt::{self, Display, Write as _};
+use std::fmt::{self, Display};
 use std::sync::Arc;
 
 use opentelemetry::trace::{TraceContextExt as _, TraceFlags};
@@ -8,10 +8,10 @@ use opentelemetry::{Array, KeyValue, SpanId, TraceId, Value};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq as _, Serializer};
 use tracing::Metadata;
 
-use super::escape::Clean;
 use crate::context::current as context;
 use crate::context::data::Ambient;
 use crate::tags::set::{has_key, is_read_by_logs, read_by_logs};
+use crate::text::{QuotedValue, Word};
 
 /// The identity of the current span and the tags that hold, for a formatter of your own.
 ///
@@ -71,12 +71,9 @@ pub fn current() -> Current {
 #[cfg(feature = "http")]
 fn request_id(context: &opentelemetry::Context, trace: TraceId) -> Option<Arc<str>> {
     let id = Ambient::of(context)?.request.as_ref()?.id.get()?;
-    let mut digits = id.bytes().filter(|byte| *byte != b'-').map(|byte| byte.to_ascii_lowercase());
-    let same = trace.to_bytes().into_iter().all(|byte| {
-        let hex = |half: u8| char::from_digit(u32::from(half), 16).map(|digit| digit as u8);
-        digits.next() == hex(byte >> 4) && digits.next() == hex(byte & 0x0f)
-    });
-    (!same || digits.next().is_some()).then(|| Arc::clone(id))
+    let number = crate::text::hex::parse(id.bytes().filter(|byte| *byte != b'-'));
+    let same = id.len() >= 32 && number.map(TraceId::from) == Some(trace);
+    (!same).then(|| Arc::clone(id))
 }
 
 #[cfg(not(feature = "http"))]
@@ -158,14 +155,11 @@ impl Display for Current {
             space = " ";
         }
         if let Some(id) = &self.request {
-            write!(f, "{space}request_id=")?;
-            Clean(f).write_word(id)?;
+            write!(f, "{space}request_id={}", Word(id))?;
             space = " ";
         }
         for tag in &*self.tags {
-            f.write_str(space)?;
-            Clean(f).write_word(tag.key.as_str())?;
-            write!(f, "={}", TagText(&tag.value))?;
+            write!(f, "{space}{}={}", Word(tag.key.as_str()), QuotedValue(&tag.value))?;
             space = " ";
         }
         Ok(())
@@ -190,40 +184,6 @@ impl Display for Identity {
         }
         Ok(())
     }
-}
-
-/// The value of a tag as one word, or as a list of words.
-pub(super) struct TagText<'a>(pub(super) &'a Value);
-
-impl Display for TagText<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Value::Bool(value) => value.fmt(f),
-            Value::I64(value) => value.fmt(f),
-            Value::F64(value) => value.fmt(f),
-            Value::String(value) => Clean(f).write_word(value.as_str()),
-            Value::Array(Array::Bool(list)) => write_list(f, list, |f, item| item.fmt(f)),
-            Value::Array(Array::I64(list)) => write_list(f, list, |f, item| item.fmt(f)),
-            Value::Array(Array::F64(list)) => write_list(f, list, |f, item| item.fmt(f)),
-            Value::Array(Array::String(list)) => write_list(f, list, |f, item| Clean(f).write_word(item.as_str())),
-            other => Clean(f).write_word(&other.as_str()),
-        }
-    }
-}
-
-fn write_list<'f, 'b, T>(
-    f: &'f mut fmt::Formatter<'b>,
-    list: &[T],
-    mut write: impl FnMut(&mut fmt::Formatter<'b>, &T) -> fmt::Result,
-) -> fmt::Result {
-    f.write_char('[')?;
-    for (at, item) in list.iter().enumerate() {
-        if at > 0 {
-            f.write_char(',')?;
-        }
-        write(f, item)?;
-    }
-    f.write_char(']')
 }
 
 /// `{"trace_id": "…", "span_id": "…", "trace_flags": "01", "tags": {"tenant_id": "acme"}}`. To have

@@ -55,12 +55,12 @@
 //! one span alone (`#[traced(tags(…))]`) and baggage are not shown.
 
 mod current;
-mod escape;
 mod json;
 mod panics;
 #[cfg(feature = "log-records")]
 mod records;
 mod span_events;
+mod styles;
 mod text;
 
 pub use current::{Current, current};

@@ -12,10 +12,11 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::current::{Current, TagText, of_event};
-use super::escape::Clean;
+use super::current::{Current, of_event};
 use super::sources;
+use super::styles::write_styled;
 use crate::tags::set::read_by_logs;
+use crate::text::{Escaper, QuotedValue, Word};
 
 /// An event format for [`tracing_subscriber::fmt()`]: its full format, with the ids of the current
 /// OpenTelemetry span and the tags after the level.
@@ -171,8 +172,7 @@ where
         if TypeId::of::<N>() == TypeId::of::<DefaultFields>() {
             event.record(&mut Fields { line: &mut line, is_first: true, is_record: record.is_some() });
         } else {
-            let mut clean = Clean(&mut line.out);
-            let _ = ctx.format_fields(Writer::new(&mut clean), event);
+            let _ = ctx.format_fields(Writer::new(&mut Escaper(&mut line.out)), event);
         }
         line.out.write_char('\n')
     }
@@ -184,7 +184,7 @@ impl<T: FormatTime> Text<T> {
             return;
         }
         line.style(Style::Dimmed);
-        if self.timer.format_time(&mut Writer::new(&mut Clean(&mut line.out))).is_err() {
+        if self.timer.format_time(&mut Writer::new(&mut Escaper(&mut line.out))).is_err() {
             line.write(format_args!("<unknown time>"));
         }
         line.style(Style::Plain);
@@ -226,7 +226,7 @@ impl<T> Text<T> {
     }
 }
 
-/// The line that is written. What other code gives goes through [`Clean`]; only styles do not.
+/// The line that is written. What other code gives goes through [`Escaper`]; only styles do not.
 struct Line<'w> {
     out: Writer<'w>,
     ansi: bool,
@@ -245,7 +245,7 @@ impl Line<'_> {
     /// Writes text. The buffer takes everything, so an error comes from a value's own formatter,
     /// and what that has written stands.
     fn write(&mut self, text: Arguments<'_>) {
-        let _ = Clean(&mut self.out).write_fmt(text);
+        let _ = Escaper(&mut self.out).write_fmt(text);
     }
 
     fn style(&mut self, style: Style) {
@@ -285,15 +285,12 @@ impl Line<'_> {
         }
         if let Some(id) = current.request_id() {
             self.styled(Style::Dimmed, format_args!("request_id="));
-            let _ = Clean(&mut self.out).write_word(id);
-            self.write(format_args!(" "));
+            self.write(format_args!("{} ", Word(id)));
         }
         for tag in current.tags() {
-            self.style(Style::Italic);
-            let _ = Clean(&mut self.out).write_word(tag.key.as_str());
-            self.style(Style::Plain);
+            self.styled(Style::Italic, format_args!("{}", Word(tag.key.as_str())));
             self.equals();
-            self.write(format_args!("{} ", TagText(&tag.value)));
+            self.write(format_args!("{} ", QuotedValue(&tag.value)));
         }
     }
 
@@ -313,8 +310,8 @@ impl Line<'_> {
             if let Some(fields) = span.extensions().get::<FormattedFields<N>>().filter(|fields| !fields.is_empty()) {
                 self.styled(Style::Bold, format_args!("{{"));
                 // They were written when the span began, with colours if the layer has them.
-                let mut clean = Clean(&mut self.out);
-                let _ = if self.ansi { clean.write_styled(fields) } else { clean.write_str(fields) };
+                let out = &mut self.out;
+                let _ = if self.ansi { write_styled(out, fields) } else { Escaper(out).write_str(fields) };
                 self.styled(Style::Bold, format_args!("}}"));
             }
             self.styled(Style::Dimmed, format_args!(":"));

@@ -8,8 +8,9 @@ use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, Injector};
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 
-use super::{hex, trim};
+use super::trim;
 use crate::context::data::Ambient;
+use crate::text::hex;
 
 const SINGLE: &str = "b3";
 const TRACE_ID: &str = "x-b3-traceid";
@@ -109,7 +110,7 @@ fn identity(trace_id: &str, span_id: &str, sampled: bool) -> Option<SpanContext>
     if trace_id.len() != 32 && trace_id.len() != 16 {
         return None;
     }
-    let trace_id = hex::parse(trace_id.as_bytes()).filter(|&id| id != 0)?;
+    let trace_id = hex::parse_lower::<u128>(trace_id.as_bytes()).filter(|&id| id != 0)?;
     let span_id = span(span_id).filter(|&id| id != 0)?;
     let flags = TraceFlags::default().with_sampled(sampled);
     Some(SpanContext::new(TraceId::from(trace_id), SpanId::from(span_id), flags, true, TraceState::NONE))
@@ -119,5 +120,5 @@ fn span(id: &str) -> Option<u64> {
     if id.len() != 16 {
         return None;
     }
-    hex::parse_u64(id.as_bytes())
+    hex::parse_lower::<u64>(id.as_bytes())
 }

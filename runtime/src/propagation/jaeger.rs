@@ -6,7 +6,8 @@ use opentelemetry::propagation::{Extractor, Injector};
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 use percent_encoding::percent_decode_str;
 
-use super::{hex, trim};
+use super::trim;
+use crate::text::hex;
 
 const HEADER: &str = "uber-trace-id";
 pub(super) const FIELDS: [&str; 1] = [HEADER];
@@ -34,10 +35,10 @@ pub(super) fn extract(from: &dyn Extractor) -> Option<SpanContext> {
     if parts.next().is_some() || flags.len() > 2 {
         return None;
     }
-    let trace_id = hex::parse(trace_id.as_bytes()).filter(|&id| id != 0)?;
-    let span_id = hex::parse_u64(span_id.as_bytes()).filter(|&id| id != 0)?;
-    hex::parse_u64(parent.as_bytes())?;
-    let flags = hex::parse(flags.as_bytes())?;
+    let trace_id = hex::parse_lower::<u128>(trace_id.as_bytes()).filter(|&id| id != 0)?;
+    let span_id = hex::parse_lower::<u64>(span_id.as_bytes()).filter(|&id| id != 0)?;
+    hex::parse_lower::<u64>(parent.as_bytes())?;
+    let flags = hex::parse_lower::<u8>(flags.as_bytes())?;
     let flags = TraceFlags::default().with_sampled(flags & 1 == 1);
     Some(SpanContext::new(TraceId::from(trace_id), SpanId::from(span_id), flags, true, TraceState::NONE))
 }

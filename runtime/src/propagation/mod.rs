@@ -32,7 +32,6 @@ use crate::propagation::trace_state::ForeignTraceState;
 mod b3;
 mod baggage;
 mod carrier;
-mod hex;
 mod jaeger;
 mod pairs;
 pub(crate) mod trace_state;

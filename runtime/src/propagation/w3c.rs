@@ -6,9 +6,10 @@ use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, Injector};
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 
-use super::{hex, trim};
+use super::trim;
 use crate::context::data::Ambient;
 use crate::propagation::trace_state::{ForeignTraceState, MAX_MEMBERS};
+use crate::text::hex;
 
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
@@ -60,7 +61,7 @@ pub(super) fn extract(from: &dyn Extractor) -> Option<(SpanContext, Option<Arc<F
 
 fn parse_traceparent(header: &[u8]) -> Option<(TraceId, SpanId, TraceFlags)> {
     let (known, more) = header.split_at_checked(LENGTH)?;
-    let version = hex::parse_u8(&known[..2])?;
+    let version = hex::parse_lower::<u8>(&known[..2])?;
     let complete = match version {
         0 => more.is_empty(),
         0xff => false,
@@ -70,9 +71,9 @@ fn parse_traceparent(header: &[u8]) -> Option<(TraceId, SpanId, TraceFlags)> {
     if !complete || known[2] != b'-' || known[35] != b'-' || known[52] != b'-' {
         return None;
     }
-    let trace_id = hex::parse(&known[3..35]).filter(|&id| id != 0)?;
-    let span_id = hex::parse_u64(&known[36..52]).filter(|&id| id != 0)?;
-    let flags = hex::parse_u8(&known[53..])?;
+    let trace_id = hex::parse_lower::<u128>(&known[3..35]).filter(|&id| id != 0)?;
+    let span_id = hex::parse_lower::<u64>(&known[36..52]).filter(|&id| id != 0)?;
+    let flags = hex::parse_lower::<u8>(&known[53..])?;
     Some((TraceId::from(trace_id), SpanId::from(span_id), TraceFlags::new(flags & KNOWN_FLAGS)))
 }
 

@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use crate::text::hex;
+
 const REDACTED: &str = "REDACTED";
 
 /// Parameters that are secrets, without case and punctuation.
@@ -250,9 +252,8 @@ fn decoded_once(text: &str) -> Option<String> {
     let mut found = false;
     while let Some(at) = rest.find('%') {
         bytes.extend_from_slice(&rest.as_bytes()[..at]);
-        // `from_str_radix` takes a sign for a digit.
-        let digits = rest.get(at + 1..at + 3).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        let digits = rest.as_bytes().get(at + 1..at + 3);
+        let byte = digits.and_then(|digits| u8::try_from(hex::parse(digits.iter().copied())?).ok());
         bytes.push(byte.unwrap_or(b'%'));
         found |= byte.is_some();
         rest = &rest[at + if byte.is_some() { 3 } else { 1 }..];

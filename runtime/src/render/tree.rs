@@ -1,6 +1,5 @@
 //! Finished spans as trees of text: what `testing` and `console` have in common.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::time::SystemTime;
@@ -9,6 +8,8 @@ use opentelemetry::trace::{SpanId, SpanKind, Status, TraceId};
 use opentelemetry::{Key, Value};
 use opentelemetry_sdk::trace::SpanData;
 use termtree::Tree;
+
+use crate::text::{Word, escape};
 
 /// Nobody reads deeper. Spans below stand as siblings, so that a runaway recursion gives neither
 /// lines without end nor a tree that overflows the stack when it is dropped.
@@ -135,47 +136,13 @@ pub(crate) fn kind(kind: &SpanKind) -> Option<&'static str> {
     }
 }
 
-/// `text` on one line and without commands for the terminal, so that a value can neither forge a
-/// line nor rewrite one: control characters and those that turn the direction of writing are
-/// escaped.
-pub(crate) fn plain(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_unsafe) {
-        return Cow::Borrowed(text);
-    }
-    let mut out = String::with_capacity(text.len() + 16);
-    text.chars().for_each(|c| push(&mut out, c));
-    Cow::Owned(out)
-}
-
 /// `key=value`, quoted where it could be taken for something else.
 pub(crate) fn tag(key: &Key, value: &Value) -> String {
-    let text = value.as_str();
-    let bare = !text.is_empty() && !text.contains(|c: char| is_unsafe(c) || c.is_whitespace() || "=\"\\".contains(c));
-    let mut out = format!("{}=", plain(key.as_str()));
-    if bare || matches!(value, Value::Array(_)) {
-        out.push_str(&plain(&text));
-        return out;
+    let (key, text) = (escape(key.as_str()), value.as_str());
+    match value {
+        Value::Array(_) => format!("{key}={}", escape(&text)),
+        _ => format!("{key}={}", Word(&text)),
     }
-    out.push('"');
-    for c in text.chars() {
-        if "\"\\".contains(c) {
-            out.push('\\');
-        }
-        push(&mut out, c);
-    }
-    out.push('"');
-    out
-}
-
-fn push(out: &mut String, c: char) {
-    if is_unsafe(c) { out.extend(c.escape_default()) } else { out.push(c) }
-}
-
-fn is_unsafe(c: char) -> bool {
-    // Line and paragraph separators, and the marks, embeddings, overrides and isolates of
-    // bidirectional text.
-    c.is_control()
-        || matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -227,8 +194,6 @@ mod tests {
 
     #[test]
     fn text_cannot_leave_its_line() {
-        assert_eq!(plain("café"), "café");
-        assert_eq!(plain("a\nb\u{1b}[2K\u{202e}"), "a\\nb\\u{1b}[2K\\u{202e}");
         let tag = |value: &'static str| tag(&Key::new("k"), &value.into());
         assert_eq!(tag("acme"), "k=acme");
         assert_eq!(tag(""), "k=\"\"");

@@ -14,6 +14,7 @@ use crate::context::data::Ambient;
 use crate::guard::panics::caught;
 use crate::redact::error_text::{self, Chain};
 use crate::tags::set::is_read_by_logs;
+use crate::text::{QuotedValue, Word};
 
 /// Whose failure is told.
 #[derive(Debug, Clone)]
@@ -126,13 +127,9 @@ impl Fields {
 fn written(tags: &[KeyValue]) -> String {
     let mut out = String::new();
     for tag in tags {
-        let (space, value) = (if out.is_empty() { "" } else { " " }, tag.value.as_str());
+        let space = if out.is_empty() { "" } else { " " };
         // Writing to a `String` does not fail.
-        let _ = if value.contains(|c: char| c.is_whitespace() || c.is_control() || c == '"') {
-            write!(out, "{space}{}={value:?}", tag.key)
-        } else {
-            write!(out, "{space}{}={value}", tag.key)
-        };
+        let _ = write!(out, "{space}{}={}", Word(tag.key.as_str()), QuotedValue(&tag.value));
     }
     out
 }

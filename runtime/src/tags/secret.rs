@@ -1,6 +1,5 @@
 //! What becomes of a value that must not be seen: a keyed hash, or a mask.
 
-use std::fmt::Write as _;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::OnceLock;
 
@@ -53,11 +52,7 @@ pub(crate) fn hash(clear: &str) -> String {
     let mut hasher = SipHasher24::new_with_key(key);
     hasher.write(clear.as_bytes());
     // The order of the bytes is that of the reference implementation.
-    let bytes = hasher.finish128().as_bytes();
-    bytes.iter().fold(String::with_capacity(32), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    format!("{:032x}", u128::from_be_bytes(hasher.finish128().as_bytes()))
 }
 
 /// So many characters are shown of a text that is long enough.

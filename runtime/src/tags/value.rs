@@ -15,6 +15,7 @@ use std::time::{Duration, SystemTime};
 use opentelemetry::{Array, SpanId, StringValue, TraceId, Value};
 
 use crate::guard::panics::caught;
+use crate::text::{ellipsize, truncate};
 
 /// A text value longer than this many bytes is cut at a character boundary and marked with `…`.
 pub const MAX_TEXT_BYTES: usize = 1024;
@@ -503,7 +504,7 @@ pub(crate) fn text_within(max: usize, arguments: fmt::Arguments<'_>) -> String {
                 self.text.push_str(piece);
                 return Ok(());
             }
-            self.text.push_str(&piece[..floor_char_boundary(piece, left)]);
+            self.text.push_str(truncate(piece, left));
             self.text.push('…');
             Err(fmt::Error)
         }
@@ -588,15 +589,7 @@ fn max_list() -> usize {
 
 #[inline]
 pub(crate) fn bounded(text: &str) -> Cow<'_, str> {
-    if text.len() <= MAX_TEXT_BYTES || WHOLE.get() {
-        Cow::Borrowed(text)
-    } else {
-        Cow::Owned(format!("{}…", &text[..floor_char_boundary(text, MAX_TEXT_BYTES)]))
-    }
-}
-
-fn floor_char_boundary(text: &str, at: usize) -> usize {
-    (0..=at.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
+    if WHOLE.get() { Cow::Borrowed(text) } else { ellipsize(text, MAX_TEXT_BYTES) }
 }
 
 #[cfg(test)]

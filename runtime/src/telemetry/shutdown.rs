@@ -20,6 +20,7 @@ use super::{ExportStats, OpenSpan, Telemetry, open_spans, signal};
 use crate::guard::panics::caught;
 use crate::job::tracker as jobs;
 use crate::span::tracer::{self, SetUp};
+use crate::text::escape;
 
 /// How long dropping a [`Telemetry`] may take.
 const DROP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -111,7 +112,7 @@ impl fmt::Display for ShutdownReport {
             }
         }
         if let Some(oldest) = self.unfinished.first() {
-            write!(f, "; `{}` had been open for {} s", oldest.name.escape_debug(), oldest.age.as_secs())?;
+            write!(f, "; `{}` had been open for {} s", escape(&oldest.name), oldest.age.as_secs())?;
         }
         Ok(())
     }

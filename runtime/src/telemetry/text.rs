@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use crate::redact::error_text::Chain;
+use crate::text::excerpt;
 
 /// The most characters that are shown of a text from elsewhere, which must not fill the log.
 const SHOWN: usize = 200;
@@ -15,7 +16,7 @@ pub(crate) fn chain(error: &dyn Error) -> String {
 
 /// The beginning of a text, on one line.
 pub(crate) fn bounded(text: &str) -> String {
-    text.chars().take(SHOWN).flat_map(char::escape_debug).collect()
+    excerpt(text, SHOWN).into_owned()
 }
 
 /// `1 span`, `2 spans`.

@@ -12,6 +12,7 @@ use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
 use super::span::FinishedSpan;
 use crate::render::tree::{self, End};
+use crate::text::escape;
 
 type Id = (TraceId, SpanId);
 
@@ -51,7 +52,7 @@ impl Inner {
     }
 
     pub(super) fn line(&self, span: &FinishedSpan, parent: &str, keys: &[&str]) -> String {
-        let mut line = tree::plain(span.name()).into_owned();
+        let mut line = escape(span.name()).into_owned();
         // Writing to a `String` does not fail.
         let _ = match tree::kind(&span.data.span_kind) {
             Some(kind) => write!(line, " [{kind}]{parent}"),
@@ -60,8 +61,8 @@ impl Inner {
         let _ = match tree::end(&span.data) {
             End::Fine => Ok(()),
             End::Failed("") => write!(line, " !error"),
-            End::Failed(why) => write!(line, " !error: {}", tree::plain(why)),
-            End::Panicked(why) => write!(line, " !panicked: {}", tree::plain(why)),
+            End::Failed(why) => write!(line, " !error: {}", escape(why)),
+            End::Panicked(why) => write!(line, " !panicked: {}", escape(why)),
             End::Cancelled => write!(line, " !cancelled"),
         };
         for key in keys {
@@ -71,7 +72,7 @@ impl Inner {
         }
         for link in span.data.links.iter() {
             let linked = self.ended.iter().find(|span| span.is(&link.span_context));
-            let _ = write!(line, " ~> {}", linked.map_or("(other)".into(), |span| tree::plain(span.name())));
+            let _ = write!(line, " ~> {}", linked.map_or("(other)".into(), |span| escape(span.name())));
         }
         line
     }

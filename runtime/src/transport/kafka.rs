@@ -105,6 +105,7 @@ use crate::context::origin::Origin;
 use crate::span::handle::Span;
 use crate::span::outcome::Outcome;
 use crate::tags::value;
+use crate::text::needs_escape;
 
 const SYSTEM: &str = "kafka";
 
@@ -570,7 +571,7 @@ fn content(partition: Option<i32>, key: Option<&[u8]>, payload: Option<&[u8]>, m
 /// in eight bytes is often UTF-8 by accident.
 fn text_of_key(key: &[u8]) -> Option<String> {
     let key = std::str::from_utf8(key).ok()?;
-    (!key.contains(char::is_control)).then(|| value::text(format_args!("{key}")))
+    (!key.contains(needs_escape)).then(|| value::text(format_args!("{key}")))
 }
 
 #[cfg(test)]

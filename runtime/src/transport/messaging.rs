@@ -15,6 +15,7 @@ use crate::propagation::{self, Pairs, PairsMut, Propagator};
 use crate::span::callsite::Callsite;
 use crate::span::handle::{Opening, Span};
 use crate::tags::set::Tags;
+use crate::text::header_value;
 
 static PRODUCER: Callsite = Callsite::transport("send", SpanKind::Producer);
 
@@ -79,10 +80,6 @@ impl<'a> Received<'a> {
 /// Headers that belong to no format are not looked at, and of the others no more than this.
 const MAX_HEADERS: usize = 256;
 
-/// What a value that is not text is taken for: nothing that any format understands, so that it is
-/// invalid and not absent.
-const NOT_TEXT: &str = "\u{FFFD}";
-
 /// The context in the headers of a message. Names are compared without regard to case and may occur
 /// more than once; values may be any bytes.
 pub(super) fn extract<'a>(headers: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Context {
@@ -90,7 +87,7 @@ pub(super) fn extract<'a>(headers: impl IntoIterator<Item = (&'a str, &'a [u8])>
     let found: Vec<_> = headers
         .into_iter()
         .filter(|(name, _)| is_field(&propagator, name))
-        .map(|(name, value)| (name, std::str::from_utf8(value).unwrap_or(NOT_TEXT)))
+        .map(|(name, value)| (name, header_value(value)))
         .take(MAX_HEADERS)
         .collect();
     propagator.extract(&Pairs(&found))

@@ -273,6 +273,9 @@ async fn values_are_bounded_and_harmless() {
     let forged = "/tenants/a%0d%0aINFO%20all%20is%20well%1b%5b2J/files/x";
     let (value, _) = tag_of(tag().path("tenant"), forged, &[]).await;
     assert_eq!(value.as_deref(), Some("a\u{fffd}\u{fffd}INFO all is well\u{fffd}[2J"));
+    let reordered = "/tenants/a%e2%80%8f%e2%80%8bb/files/x";
+    let (value, _) = tag_of(tag().path("tenant"), reordered, &[]).await;
+    assert_eq!(value.as_deref(), Some("a\u{fffd}\u{fffd}b"));
     let (bytes, _) = tag_of(tag().path("tenant"), "/tenants/%ff%fe/files/x", &[]).await;
     assert_eq!(bytes.as_deref(), Some("\u{fffd}\u{fffd}"));
 }

@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use throughline::testing::FinishedSpan;
+use throughline::text::needs_escape;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 
@@ -59,12 +60,10 @@ fn ids(span: &FinishedSpan) -> String {
 }
 
 /// Line feeds, escape sequences, other controls, separators, overrides, and what a parser splits at.
-const HOSTILE: &str =
-    "x\r\n12:00:00 ERROR forged\u{1b}[2K\u{1b}]0;t\u{7}\u{9b}1A\u{85}\u{2028}\u{202e}\t\0\u{7f}\" trace_id=0 }";
+const HOSTILE: &str = "x\r\n12:00:00 ERROR forged\u{1b}[2K\u{1b}]0;t\u{7}\u{9b}1A\u{85}\u{2028}\u{202e}\u{200f}\u{200b}\t\0\u{7f}\" trace_id=0 }";
 
 /// Where the characters of a text would do harm. The line feeds that end the lines are not among
 /// them.
 fn harm(text: &str) -> Vec<char> {
-    let harmful = |c: &char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    text.strip_suffix('\n').unwrap_or(text).chars().filter(harmful).collect()
+    text.strip_suffix('\n').unwrap_or(text).chars().filter(|c| needs_escape(*c)).collect()
 }

@@ -517,7 +517,10 @@ fn values_cannot_forge_lines() {
         assert_eq!(output.text().matches('\n').count(), 1);
         // It is there, in a form that can be read: in the tags, the fields, the message.
         assert!(
-            text.matches(r"x\r\n12:00:00 ERROR forged\u{1b}[2K\u{1b}]0;t\u{7}\u{9b}1A\u{85}\u{2028}\u{202e}\t").count()
+            text.matches(
+                r"x\r\n12:00:00 ERROR forged\u{1b}[2K\u{1b}]0;t\u{7}\u{9b}1A\u{85}\u{2028}\u{202e}\u{200f}\u{200b}\t"
+            )
+            .count()
                 >= 9
         );
         // Of all that calls itself so, the first is true.

@@ -1,5 +1,7 @@
 use std::fmt;
 
+use crate::text::excerpt;
+
 /// So many characters of a wrong value are shown: a long or hostile one must not fill the screen.
 const SHOWN: usize = 80;
 
@@ -40,7 +42,7 @@ impl ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let value: String = self.value.chars().take(SHOWN).flat_map(char::escape_debug).collect();
+        let value = excerpt(&self.value, SHOWN);
         write!(f, "`{}` is `{value}`; expected {}", self.setting, self.expected)
     }
 }

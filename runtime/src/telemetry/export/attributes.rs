@@ -4,6 +4,7 @@ use opentelemetry::{Array, KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 
 use crate::tags::set::has_key;
+use crate::text::truncate_chars;
 
 /// Makes keys unique ("Attribute Collections": the last value counts), and truncates text to the limit.
 pub(super) fn normalize(mut span: SpanData, value_length: Option<usize>) -> SpanData {
@@ -39,8 +40,9 @@ fn truncate(value: &mut Value, limit: usize) {
         _ => return,
     };
     for text in texts {
-        if let Some((end, _)) = text.as_str().char_indices().nth(limit) {
-            *text = StringValue::from(text.as_str()[..end].to_owned());
+        let kept = truncate_chars(text.as_str(), limit);
+        if kept.len() < text.as_str().len() {
+            *text = StringValue::from(kept.to_owned());
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::context::data::Ambient;
 use crate::propagation::TagType;
 use crate::tags::set::{self, Tags};
 use crate::tags::value::TagValue;
+use crate::text;
 
 /// A tag whose value a [`ServerLayer`](super::ServerLayer) takes from the request: it is on the
 /// server span and on every span below, as those of [`#[biz_tags]`](macro@crate::biz_tags) are.
@@ -117,7 +118,7 @@ impl Tag {
     /// that stands in for a missing one there is [`default`](Self::default).
     pub fn env(mut self, name: &str) -> Self {
         if let Some(value) = std::env::var(name).ok().filter(|value| !value.is_empty()) {
-            self.sources.extend(url::harmless(value.into()).tag_value().map(Source::Fixed));
+            self.sources.extend(text::sanitize(value.into()).tag_value().map(Source::Fixed));
         }
         self
     }
@@ -262,7 +263,7 @@ impl Edge<'_> {
 }
 
 fn from_outside(text: Cow<'_, str>, is: TagType) -> Option<Value> {
-    if text.is_empty() { None } else { Some(is.read(&url::harmless(text))) }
+    if text.is_empty() { None } else { Some(is.read(&text::sanitize(text))) }
 }
 
 fn text_of(value: &HeaderValue, is: TagType) -> Option<Value> {
@@ -359,5 +360,5 @@ impl Recorded {
 
 /// A header value for the eye.
 pub(super) fn shown(value: &HeaderValue) -> Cow<'_, str> {
-    url::harmless(String::from_utf8_lossy(value.as_bytes()))
+    text::sanitize(String::from_utf8_lossy(value.as_bytes()))
 }

@@ -7,13 +7,10 @@ use opentelemetry::propagation::{Extractor, Injector};
 
 use crate::context::origin::Origin;
 use crate::propagation;
+use crate::text::header_value;
 
 /// More values than this of one header are of no use to any format.
 const MAX_VALUES: usize = 64;
-
-/// What stands for a value that is no text: no format takes it for a valid one, and it is not as if
-/// the header were absent.
-const NO_TEXT: &str = "\u{fffd}";
 
 /// A header map that a context is read from. A header may occur more than once.
 ///
@@ -32,7 +29,7 @@ const NO_TEXT: &str = "\u{fffd}";
 pub struct Headers<'a>(pub &'a HeaderMap);
 
 fn text(value: &HeaderValue) -> &str {
-    std::str::from_utf8(value.as_bytes()).unwrap_or(NO_TEXT)
+    header_value(value.as_bytes())
 }
 
 impl Extractor for Headers<'_> {

@@ -10,6 +10,7 @@ use opentelemetry::trace::{TraceContextExt as _, TraceId};
 
 use crate::context::current;
 use crate::context::data::Ambient;
+use crate::text::hex;
 
 /// More bytes than this are no request id, but an attempt to fill logs.
 const MAX_BYTES: usize = 256;
@@ -74,22 +75,11 @@ impl RequestId {
 
     /// The id of the trace that this can be the id of: 32 hexadecimal digits, or a UUID.
     pub(super) fn as_trace_id(&self) -> Option<TraceId> {
-        let text = self.0.as_bytes();
-        let dashed = match text.len() {
-            32 => false,
-            36 => true,
-            _ => return None,
-        };
-        let mut id = 0u128;
-        for (at, byte) in text.iter().enumerate() {
-            if dashed && matches!(at, 8 | 13 | 18 | 23) {
-                if *byte != b'-' {
-                    return None;
-                }
-                continue;
-            }
-            id = id << 4 | u128::from(char::from(*byte).to_digit(16)?);
+        let groups = self.0.split('-').map(str::len);
+        if !groups.clone().eq([32]) && !groups.eq([8, 4, 4, 4, 12]) {
+            return None;
         }
+        let id = hex::parse(self.0.bytes().filter(|byte| *byte != b'-'))?;
         (id != 0).then(|| TraceId::from(id))
     }
 }

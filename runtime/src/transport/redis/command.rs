@@ -3,6 +3,7 @@
 use redis::{Arg, Cmd, Pipeline};
 
 use super::arguments::{Argument, Layout};
+use crate::text::{ellipsize, needs_escape};
 
 /// How much text of a command, pipeline or transaction is recorded, in bytes.
 const MAX_TEXT: usize = 1024;
@@ -79,7 +80,7 @@ impl Call {
             }
         }
         if !same_text {
-            this.text = bounded(texts);
+            this.text = ellipsize(&texts, MAX_TEXT).into_owned();
         }
         if this.size > 1 || transaction {
             let batch = if transaction { "MULTI" } else { "PIPELINE" };
@@ -125,7 +126,7 @@ impl<'a> Words<'a> {
         let word = std::str::from_utf8(self.words.get(at)?).ok()?;
         let plain = !word.is_empty()
             && word.len() <= MAX_KEY
-            && !word.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, '"' | '\'' | '?'));
+            && !word.chars().any(|c| c.is_whitespace() || needs_escape(c) || matches!(c, '"' | '\'' | '?'));
         plain.then_some(word)
     }
 
@@ -142,7 +143,7 @@ impl<'a> Words<'a> {
             text.push(' ');
             text.push_str(shown.unwrap_or("?"));
             if text.len() > MAX_TEXT {
-                return bounded(text);
+                return ellipsize(&text, MAX_TEXT).into_owned();
             }
         }
         if self.total > self.words.len() {
@@ -150,15 +151,6 @@ impl<'a> Words<'a> {
         }
         text
     }
-}
-
-fn bounded(mut text: String) -> String {
-    if text.len() > MAX_TEXT {
-        let end = (0..=MAX_TEXT).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
-        text.truncate(end);
-        text.push('…');
-    }
-    text
 }
 
 /// Commands in the format of the protocol: `*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`. Ends where it does not follow that.

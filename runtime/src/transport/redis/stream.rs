@@ -9,6 +9,7 @@ use super::failure;
 use crate::context::current;
 use crate::context::origin::Origin;
 use crate::propagation::{self, PairsMut};
+use crate::text::{NOT_TEXT, header_value};
 use crate::transport::messaging::{self, Outgoing};
 
 /// More fields of the same name than this are of no use to any format.
@@ -275,12 +276,10 @@ impl Extractor for Entry<'_> {
     }
 }
 
-/// What is no text is there, and not valid in any format.
 fn text(value: &Value) -> &str {
-    const INVALID: &str = "\u{fffd}";
     match value {
-        Value::BulkString(bytes) => std::str::from_utf8(bytes).unwrap_or(INVALID),
+        Value::BulkString(bytes) => header_value(bytes),
         Value::SimpleString(text) | Value::VerbatimString { text, .. } => text,
-        _ => INVALID,
+        _ => NOT_TEXT,
     }
 }

@@ -3,6 +3,8 @@
 //! The lexer never fails on a token that it can tell apart, and refuses everything else: what it does not
 //! understand may hold a literal. It reads at most [`MAX_READ`] bytes, without recursion or allocation.
 
+use crate::text::truncate;
+
 /// How much of a statement is read, in bytes.
 const MAX_READ: usize = 64 * 1024;
 
@@ -56,8 +58,8 @@ pub(super) struct Source<'a> {
 
 impl<'a> Source<'a> {
     pub(super) fn new(sql: &'a str) -> Self {
-        let end = (0..=MAX_READ.min(sql.len())).rev().find(|&at| sql.is_char_boundary(at)).unwrap_or(0);
-        Self { sql: &sql[..end], truncated: end < sql.len() }
+        let read = truncate(sql, MAX_READ);
+        Self { sql: read, truncated: read.len() < sql.len() }
     }
 
     pub(super) fn tokens(self, dialect: Dialect) -> Lexer<'a> {
