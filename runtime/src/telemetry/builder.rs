@@ -14,6 +14,7 @@ use super::export::{BatchProcessor, Pipeline, SdkExporter};
 use super::{InitError, Telemetry};
 use crate::propagation::Propagator;
 use crate::redact::error_text::ErrorText;
+use crate::semconv;
 
 /// Initializes telemetry for this process, configured by the standard `OTEL_*` environment variables.
 ///
@@ -106,7 +107,7 @@ impl Builder {
 
     /// Sets the resource attribute `service.name`. Overrides `OTEL_SERVICE_NAME`.
     pub fn service_name(self, name: impl Into<String>) -> Self {
-        self.resource_attribute("service.name", name.into())
+        self.resource_attribute(semconv::SERVICE_NAME, name.into())
     }
 
     /// Adds a resource attribute. Overrides those of `OTEL_RESOURCE_ATTRIBUTES` and those that are detected; the last

@@ -21,6 +21,7 @@ use super::text::bounded;
 use super::{InitError, RequestIdGenerator, TagProcessor, Telemetry};
 use crate::console::Console;
 use crate::propagation::{self, Propagator};
+use crate::semconv;
 use crate::span::registry::{self, Table};
 use crate::span::tracer::{self, SetUp};
 use crate::tags::set as tags;
@@ -135,7 +136,7 @@ impl Output {
 
 /// What is set up, in one line.
 fn introduction(resource: &Resource, output: &Output, sampler: &str) -> String {
-    let service = resource.get(&Key::from_static_str("service.name")).map(|name| bounded(&name.to_string()));
+    let service = resource.get(&Key::from_static_str(semconv::SERVICE_NAME)).map(|name| bounded(&name.to_string()));
     let output = match output {
         Output::Exporter(collector) => format!("exporting to {collector}"),
         Output::Console => "printing traces to standard error".to_owned(),

@@ -13,6 +13,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanId, Status, TraceContextExt as _, TraceId};
 
 use super::diagnostics;
+use crate::semconv;
 use crate::span::registry::{Entry, Table};
 
 /// How often open spans are scanned.
@@ -60,7 +61,7 @@ pub(super) fn end_all(table: &Table) -> Vec<OpenSpan> {
     for (entry, age) in table.drain() {
         spans.push(OpenSpan::new(&entry, age));
         let span = entry.context.span();
-        span.set_attribute(KeyValue::new("throughline.unfinished", true));
+        span.set_attribute(KeyValue::new(semconv::THROUGHLINE_UNFINISHED, true));
         span.set_status(Status::error("process shut down before the span ended"));
         span.end();
     }

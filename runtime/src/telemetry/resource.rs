@@ -5,20 +5,22 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::resource::{ResourceDetector as _, TelemetryResourceDetector};
 use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
 
+use crate::semconv;
+
 /// The detected attributes, overridden by `given`, of which the last value of a key counts.
 pub(super) fn detect(given: &[KeyValue]) -> Resource {
     let mut attributes = vec![
-        KeyValue::new("service.name", unknown_service()),
-        KeyValue::new("service.instance.id", instance_id()),
-        KeyValue::new("process.pid", i64::from(std::process::id())),
-        KeyValue::new("os.type", os_type()),
+        KeyValue::new(semconv::SERVICE_NAME, unknown_service()),
+        KeyValue::new(semconv::SERVICE_INSTANCE_ID, instance_id()),
+        KeyValue::new(semconv::PROCESS_PID, i64::from(std::process::id())),
+        KeyValue::new(semconv::OS_TYPE, os_type()),
     ];
     // Name, language and version of the SDK.
     attributes.extend(
         TelemetryResourceDetector.detect().iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())),
     );
     if let Some(name) = gethostname::gethostname().to_str() {
-        attributes.push(KeyValue::new("host.name", name.to_owned()));
+        attributes.push(KeyValue::new(semconv::HOST_NAME, name.to_owned()));
     }
     for attribute in given {
         attributes.retain(|detected| detected.key != attribute.key);

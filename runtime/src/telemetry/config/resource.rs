@@ -4,8 +4,7 @@ use opentelemetry::KeyValue;
 use percent_encoding::percent_decode_str;
 
 use super::{ConfigError, Env};
-
-const SERVICE_NAME: &str = "service.name";
+use crate::semconv::SERVICE_NAME;
 
 pub(super) fn from_env(env: &Env<'_>) -> Result<Vec<KeyValue>, ConfigError> {
     const NAME: &str = "OTEL_RESOURCE_ATTRIBUTES";
