@@ -18,13 +18,14 @@
 //! # provider.shutdown().unwrap();
 //! ```
 //!
-//! A line has the span's name, its kind unless that is internal, its duration, how it ended if not
-//! well, where a detached job stands in time, the tags, and the links. What describes the code
-//! and the transport (`code.*`, `url.*`, `http.*`, `messaging.*`, `db.*` and the like) is left out, but
-//! for the HTTP status, the size of a batch, and that a message was delivered before. The text of a span cannot leave its line: control characters are escaped.
+//! A line shows the span's name, its kind unless that is internal, its duration, its error, panic or cancellation,
+//! the start of a detached job relative to the trace, the tags, and the links. Attributes that describe the code or
+//! the transport (`code.*`, `url.*`, `http.*`, `messaging.*`, `db.*` and others) are not shown, except for the HTTP
+//! status, the size of a batch, and whether a message was redelivered. Control characters, and others that could
+//! disguise a line, are [escaped](crate::text::needs_escape).
 
-mod picture;
-mod traces;
+mod buffer;
+mod format;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -35,52 +36,52 @@ use opentelemetry::Context;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
-use self::traces::{Part, Traces};
+use self::buffer::{Part, TraceBuffer};
 
-/// Text that waits to be written is at most about this long.
-const MAX_WAITING_BYTES: usize = 1 << 20;
+/// The approximate limit for text that waits to be written.
+const MAX_QUEUED_BYTES: usize = 1 << 20;
 
-/// How long `force_flush` waits for a terminal that does not take what it is given.
-const FLUSH_LIMIT: Duration = Duration::from_secs(5);
+/// How long `force_flush` waits for a write that blocks.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A span processor that prints each trace as a tree once all its spans have ended.
 ///
-/// For development and small tools. A trace waits for its spans, but not for ever: see
-/// [`patience`](Self::patience). `force_flush` and `shutdown` print what has not ended too, marked
-/// `… still running`. What ends after its trace was printed comes as a tree of its own, under a
-/// line that says which trace it continues.
+/// For development and small tools. A trace waits for its open spans, but not for ever: see
+/// [`max_wait`](Self::max_wait). `force_flush` and `shutdown` print open spans too, marked `… still running`. Spans
+/// that end after their trace was printed are printed as a separate tree, under a line that names the trace that it
+/// continues.
 ///
-/// At most 1,024 traces are held, and 10,000 spans of each. Beyond that the oldest trace, or the
-/// spans there are, are printed as they stand, and spans that cannot be held are counted in the first
-/// line. A terminal that is closed or too slow holds nobody up: what it does not take is dropped.
+/// At most 1,024 traces are buffered, with 10,000 spans each. Beyond that the oldest trace, or the spans buffered so
+/// far, are printed early, and the first line counts the spans that were omitted. Output that is closed or too slow
+/// blocks no other thread: what it cannot take is dropped.
 pub struct Console {
     shared: Mutex<Shared>,
-    /// Signals that the writer is back in its place.
+    /// Notified when a thread has finished writing.
     written: Condvar,
     hold: bool,
 }
 
 struct Shared {
-    traces: Traces,
+    traces: TraceBuffer,
     /// Trees that wait to be written, each with the start of its trace.
-    waiting: Vec<(SystemTime, String)>,
-    waiting_bytes: usize,
-    /// Trees that were dropped because too many were waiting.
+    queue: Vec<(SystemTime, String)>,
+    queued_bytes: usize,
+    /// Trees that were dropped because the queue was full.
     dropped: usize,
-    /// Absent while a thread writes. It does so without the lock, so that a slow terminal stops
-    /// only that thread, and spans of the writer itself do not stop it for ever.
+    /// `None` while a thread writes. It does so without the lock, so that a slow terminal blocks that thread alone,
+    /// and a writer that starts spans itself does not deadlock.
     out: Option<Box<dyn Write + Send>>,
 }
 
 impl Console {
-    /// Prints to standard output; in colour if that is a terminal and `NO_COLOR` is not set. For programs whose
-    /// output nobody parses: trees stand between its lines.
+    /// Prints to standard output, in colour if that is a terminal and `NO_COLOR` is not set. For programs whose
+    /// output is not parsed: the trees appear between its lines.
     pub fn stdout() -> Self {
         Self::new(anstream::stdout())
     }
 
-    /// Prints to standard error, as [`init`](crate::init) does; in colour if that is a terminal and `NO_COLOR` is
-    /// not set.
+    /// Prints to standard error, in colour if that is a terminal and `NO_COLOR` is not set. [`init`](crate::init)
+    /// uses this one.
     pub fn stderr() -> Self {
         Self::new(anstream::stderr())
     }
@@ -92,32 +93,31 @@ impl Console {
 
     fn new(out: impl Write + Send + 'static) -> Self {
         let shared = Shared {
-            traces: Traces::default(),
-            waiting: Vec::new(),
-            waiting_bytes: 0,
+            traces: TraceBuffer::default(),
+            queue: Vec::new(),
+            queued_bytes: 0,
             dropped: 0,
             out: Some(Box::new(out)),
         };
         Self { shared: Mutex::new(shared), written: Condvar::new(), hold: false }
     }
 
-    /// How long after the end of its first span a trace waits for detached jobs; five seconds if
-    /// not set. Then it is printed with the jobs that are still running.
+    /// Sets how long a trace waits for detached jobs after its root has ended: five seconds by default. It is then
+    /// printed with the jobs that are still running.
     ///
-    /// A trace whose first span stays open, such as that of a loop, is printed `so far` when something
-    /// in it has ended as long ago as that, and five seconds at least. The next time it takes twice as
-    /// long, up to 64 times, and the tree has only what is new, below the spans it belongs to.
+    /// A trace whose root stays open, such as that of a loop, is printed `so far` once a span of it ended that long
+    /// ago, and at least five seconds ago. Each time after that takes twice as long, up to 64 times as long, and
+    /// prints only what is new, below the spans that it belongs to.
     ///
-    /// There is no timer: time is looked at when a span ends, of whatever trace.
+    /// There is no timer: the wait is checked whenever a span of any trace ends.
     #[must_use]
-    pub fn patience(mut self, patience: Duration) -> Self {
-        self.shared.get_mut().unwrap_or_else(PoisonError::into_inner).traces.patience = patience;
+    pub fn max_wait(mut self, max_wait: Duration) -> Self {
+        self.shared.get_mut().unwrap_or_else(PoisonError::into_inner).traces.max_wait = max_wait;
         self
     }
 
-    /// Keeps the trees back until `force_flush` or `shutdown`, or until there is a megabyte of
-    /// them, and prints them in the order in which the traces have started. For programs whose own
-    /// output they would tear apart.
+    /// Holds the trees back until `force_flush` or `shutdown`, or until there is a megabyte of them, and prints them
+    /// in the order in which the traces started. For programs with output of their own.
     #[must_use]
     pub fn hold(mut self) -> Self {
         self.hold = true;
@@ -128,15 +128,15 @@ impl Console {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes whatever waits, unless another thread is at it: that one will look again.
+    /// Writes the queue, unless another thread is writing: that one checks the queue again when it is done.
     fn write<'a>(&'a self, mut shared: MutexGuard<'a, Shared>) -> MutexGuard<'a, Shared> {
-        while !shared.waiting.is_empty() {
+        while !shared.queue.is_empty() {
             let Some(mut out) = shared.out.take() else { break };
-            let trees = std::mem::take(&mut shared.waiting);
-            shared.waiting_bytes = 0;
+            let trees = std::mem::take(&mut shared.queue);
+            shared.queued_bytes = 0;
             let dropped = std::mem::take(&mut shared.dropped);
             drop(shared);
-            // A pipe that is closed is no reason to fail: the program has other things to do.
+            // The program goes on without its trees when a pipe is closed.
             let _ = write_all(&mut out, trees, dropped);
             shared = self.lock();
             shared.out = Some(out);
@@ -151,7 +151,7 @@ impl Console {
         parts: impl IntoIterator<Item = Part>,
     ) -> MutexGuard<'a, Shared> {
         for part in parts {
-            shared.add(&part);
+            shared.enqueue(&part);
             if !self.hold || shared.is_full() {
                 shared = self.write(shared);
             }
@@ -159,15 +159,15 @@ impl Console {
         shared
     }
 
-    fn flush(&self, limit: Duration) -> OTelSdkResult {
+    fn flush(&self, timeout: Duration) -> OTelSdkResult {
         let mut shared = self.lock();
-        let rest = shared.traces.rest();
-        let shared = self.write(self.print(shared, rest));
+        let parts = shared.traces.flush();
+        let shared = self.write(self.print(shared, parts));
         let (shared, _) = self
             .written
-            .wait_timeout_while(shared, limit, |shared| shared.out.is_none())
+            .wait_timeout_while(shared, timeout, |shared| shared.out.is_none())
             .unwrap_or_else(PoisonError::into_inner);
-        if shared.out.is_some() { Ok(()) } else { Err(OTelSdkError::Timeout(limit)) }
+        if shared.out.is_some() { Ok(()) } else { Err(OTelSdkError::Timeout(timeout)) }
     }
 }
 
@@ -177,34 +177,34 @@ fn write_all(out: &mut dyn Write, mut trees: Vec<(SystemTime, String)>, dropped:
         out.write_all(tree.as_bytes())?;
     }
     if dropped > 0 {
-        let what = if dropped == 1 { "1 trace was" } else { &format!("{dropped} traces were") };
-        writeln!(out, "{what} not printed, because the terminal is too slow")?;
+        let traces = if dropped == 1 { "trace" } else { "traces" };
+        writeln!(out, "{dropped} {traces} dropped: the output is too slow")?;
     }
     out.flush()
 }
 
 impl Shared {
-    fn add(&mut self, part: &Part) {
+    fn enqueue(&mut self, part: &Part) {
         if self.is_full() {
             self.dropped += 1;
             return;
         }
-        let tree = picture::draw(part, opentelemetry::time::now());
-        self.waiting_bytes += tree.len();
-        self.waiting.push((part.start, tree));
+        let tree = format::trace(part, opentelemetry::time::now());
+        self.queued_bytes += tree.len();
+        self.queue.push((part.start, tree));
     }
 
     fn is_full(&self) -> bool {
-        self.waiting_bytes >= MAX_WAITING_BYTES
+        self.queued_bytes >= MAX_QUEUED_BYTES
     }
 }
 
 impl SpanProcessor for Console {
     fn on_start(&self, span: &mut Span, _context: &Context) {
-        // Recorded but not sampled: no exporter would see it either.
+        // A span that is recorded but not sampled is not exported either.
         let Some(data) = span.exported_data().filter(|data| data.span_context.is_sampled()) else { return };
         let mut shared = self.lock();
-        let part = shared.traces.begin(data);
+        let part = shared.traces.span_started(data);
         drop(self.print(shared, part));
     }
 
@@ -213,12 +213,12 @@ impl SpanProcessor for Console {
             return;
         }
         let mut shared = self.lock();
-        let parts = shared.traces.end(data, Instant::now());
+        let parts = shared.traces.span_ended(data, Instant::now());
         drop(self.print(shared, parts));
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        self.flush(FLUSH_LIMIT)
+        self.flush(FLUSH_TIMEOUT)
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {

@@ -11,7 +11,7 @@ use opentelemetry::{Context, InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{IdGenerator, SdkTracer, SdkTracerProvider, SpanData, SpanEvents, SpanLinks};
 
 use super::Console;
-use super::traces::{MAX_SPANS, MAX_TRACES, Traces};
+use super::buffer::{MAX_SPANS, MAX_TRACES, Part, TraceBuffer};
 
 /// What the terminal would show.
 #[derive(Clone, Default)]
@@ -277,13 +277,13 @@ fn a_flush_shows_what_is_running_and_the_rest_continues() {
 }
 
 #[test]
-fn patience_ends_once_the_request_is_over() {
-    let console = Fixture::new(|console| console.patience(Duration::ZERO));
+fn the_wait_ends_once_the_request_is_over() {
+    let console = Fixture::new(|console| console.max_wait(Duration::ZERO));
     let root = console.named(&Context::new(), 0, "request");
     let job = console.named(&root, 2, "job");
     let other = console.named(&root, 2, "other_job");
     end(&console.named(&root, 3, "step"), 4);
-    assert_eq!(console.screen.take(), "", "the request itself is waited for");
+    assert_eq!(console.screen.take(), "", "the root is open");
     end(&root, 10);
     let shown = console.screen.take();
     assert!(shown.contains("├── job") && shown.contains("… still running  (detached, +2.0 ms)"), "{shown}");
@@ -307,40 +307,41 @@ fn patience_ends_once_the_request_is_over() {
     );
 }
 
+fn data(trace: u128, span: u64, parent: u64) -> SpanData {
+    SpanData {
+        span_context: SpanContext::new(
+            TraceId::from(trace),
+            SpanId::from(span),
+            TraceFlags::SAMPLED,
+            false,
+            TraceState::NONE,
+        ),
+        parent_span_id: SpanId::from(parent),
+        parent_span_is_remote: false,
+        span_kind: SpanKind::Internal,
+        name: if parent == 0 { "accept" } else { "connection" }.into(),
+        start_time: time(0),
+        end_time: time(1),
+        attributes: Vec::new(),
+        dropped_attributes_count: 0,
+        events: SpanEvents::default(),
+        links: SpanLinks::default(),
+        status: Status::Unset,
+        instrumentation_scope: InstrumentationScope::default(),
+    }
+}
+
 /// An accept loop in a span, with a connection every second: nobody must wait for its end.
 #[test]
 fn a_trace_whose_entry_stays_open_is_shown_so_far_ever_more_rarely() {
-    fn data(span: u64, parent: u64) -> SpanData {
-        SpanData {
-            span_context: SpanContext::new(
-                TraceId::from(1),
-                SpanId::from(span),
-                TraceFlags::SAMPLED,
-                false,
-                TraceState::NONE,
-            ),
-            parent_span_id: SpanId::from(parent),
-            parent_span_is_remote: false,
-            span_kind: SpanKind::Internal,
-            name: if parent == 0 { "accept" } else { "connection" }.into(),
-            start_time: time(0),
-            end_time: time(1),
-            attributes: Vec::new(),
-            dropped_attributes_count: 0,
-            events: SpanEvents::default(),
-            links: SpanLinks::default(),
-            status: Status::Unset,
-            instrumentation_scope: InstrumentationScope::default(),
-        }
-    }
-    let mut traces = Traces::default();
+    let mut traces = TraceBuffer::default();
     let begun = Instant::now();
-    assert!(traces.begin(data(1, 0)).is_none());
+    assert!(traces.span_started(data(1, 1, 0)).is_none());
     let mut shown = Vec::new();
     for second in 1..=1_000 {
-        let connection = data(second + 1, 1);
-        assert!(traces.begin(connection.clone()).is_none());
-        for part in traces.end(connection, begun + Duration::from_secs(second)) {
+        let connection = data(1, second + 1, 1);
+        assert!(traces.span_started(connection.clone()).is_none());
+        for part in traces.span_ended(connection, begun + Duration::from_secs(second)) {
             assert_eq!(part.continues.is_some(), !shown.is_empty());
             let open: Vec<_> = part.spans.iter().filter(|span| span.open).map(|span| &*span.data.name).collect();
             assert_eq!(open, ["accept"]);
@@ -349,7 +350,7 @@ fn a_trace_whose_entry_stays_open_is_shown_so_far_ever_more_rarely() {
     }
     // When, and how many connections: each once.
     assert_eq!(shown, [(6, 6), (17, 11), (38, 21), (79, 41), (160, 81), (321, 161), (642, 321), (963, 321)]);
-    let last = traces.end(data(1, 0), begun + Duration::from_secs(1_001));
+    let last = traces.span_ended(data(1, 1, 0), begun + Duration::from_secs(1_001));
     assert_eq!(last.iter().map(|part| part.spans.len()).collect::<Vec<_>>(), [38]);
     assert!(last[0].spans.iter().all(|span| !span.open));
 }
@@ -375,16 +376,22 @@ fn the_first_span_of_a_trace_is_no_detached_one() {
 }
 
 #[test]
-fn patience_is_also_checked_when_other_traces_end() {
-    let console = Fixture::new(|console| console.patience(Duration::from_millis(20)));
-    let root = console.named(&Context::new(), 0, "request");
-    let _job = console.named(&root, 2, "job");
-    end(&root, 10);
-    assert_eq!(console.screen.take(), "");
-    std::thread::sleep(Duration::from_millis(40));
-    end(&console.named(&Context::new(), 0, "another"), 1);
-    let shown = console.screen.take();
-    assert!(shown.contains("\nanother  1.0 ms\n") && shown.contains("└── job"), "{shown}");
+fn the_wait_is_also_checked_when_other_traces_end() {
+    let names = |parts: &[Part]| -> Vec<String> {
+        parts.iter().flat_map(|part| &part.spans).map(|span| span.data.name.to_string()).collect()
+    };
+    let mut traces = TraceBuffer::default();
+    traces.max_wait = Duration::from_secs(20);
+    let ended = Instant::now();
+    for span in [data(1, 1, 0), SpanData { name: "job".into(), ..data(1, 2, 1) }] {
+        assert!(traces.span_started(span).is_none());
+    }
+    assert_eq!(names(&traces.span_ended(data(1, 1, 0), ended)), [""; 0]);
+    for (after, printed) in [(19, &["another"][..]), (20, &["another", "accept", "job"])] {
+        let another = SpanData { name: "another".into(), ..data(2, after, 0) };
+        assert!(traces.span_started(another.clone()).is_none());
+        assert_eq!(names(&traces.span_ended(another, ended + Duration::from_secs(after))), printed);
+    }
 }
 
 #[test]
@@ -444,7 +451,7 @@ fn a_large_trace_is_printed_in_parts_and_counts_what_it_leaves_out() {
     end(&root, 5);
     let shown = console.screen.take();
     let (head, tree) = shown.split_once('\n').unwrap();
-    assert!(head.ends_with(" spans · 1 span left out"), "{head}");
+    assert!(head.ends_with(" spans · 1 span omitted"), "{head}");
     assert_eq!(tree.matches("── open").count(), MAX_SPANS - 1);
 }
 

@@ -1,3 +1,4 @@
-//! The tree of a trace, as the console and tests show it.
+//! Spans as a tree of text, as the console and tests show them.
 
+pub(crate) mod span;
 pub(crate) mod tree;

@@ -1,77 +1,74 @@
-//! Finished spans as trees of text: what `testing` and `console` have in common.
+//! The order of spans in a tree, and the tree as text.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::time::SystemTime;
 
-use opentelemetry::trace::{SpanId, SpanKind, Status, TraceId};
-use opentelemetry::{Key, Value};
-use opentelemetry_sdk::trace::SpanData;
+use opentelemetry::trace::{SpanId, TraceId};
 use termtree::Tree;
 
-use crate::text::{Word, escape};
-
-/// Nobody reads deeper. Spans below stand as siblings, so that a runaway recursion gives neither
-/// lines without end nor a tree that overflows the stack when it is dropped.
+/// Spans below this depth are drawn as siblings, so that a runaway recursion gives neither endless lines nor a tree
+/// that overflows the stack when it is dropped.
 const MAX_DEPTH: usize = 64;
 
-/// Where a span stands in its trace.
+/// What of a span decides on its place in the tree.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Place {
+pub(crate) struct Node {
     pub(crate) trace: TraceId,
     pub(crate) span: SpanId,
     pub(crate) parent: SpanId,
     pub(crate) start: SystemTime,
-    /// What decides between spans that have started at the same time.
+    /// Breaks the tie between spans that started at the same time.
     pub(crate) order: usize,
 }
 
-/// One span in the order in which it is drawn.
+/// One line of the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Row {
-    /// Which of the places.
-    pub(crate) at: usize,
-    /// The place of the parent, if it is among them.
+    /// The index of the node.
+    pub(crate) index: usize,
+    /// The index of its parent, if that is among the nodes.
     pub(crate) parent: Option<usize>,
     pub(crate) depth: usize,
 }
 
-/// Every span once, parents before children, siblings by their start.
-pub(crate) fn rows(places: &[Place]) -> Vec<Row> {
-    let index: HashMap<_, _> = places.iter().enumerate().map(|(at, place)| ((place.trace, place.span), at)).collect();
-    let mut children = vec![Vec::new(); places.len()];
+/// Each node once, in depth-first order, siblings by their start.
+pub(crate) fn layout(nodes: &[Node]) -> Vec<Row> {
+    let by_id: HashMap<_, _> = nodes.iter().enumerate().map(|(index, node)| ((node.trace, node.span), index)).collect();
+    let mut children = vec![Vec::new(); nodes.len()];
     let mut roots = Vec::new();
-    let mut sorted: Vec<usize> = (0..places.len()).collect();
-    // Last first: what is pushed on the stack last is drawn first.
-    sorted.sort_by_key(|&at| std::cmp::Reverse((places[at].start, places[at].order, at)));
-    for &at in &sorted {
-        let place = &places[at];
-        match index.get(&(place.trace, place.parent)).filter(|&&parent| parent != at) {
-            Some(&parent) => children[parent].push(at),
-            None => roots.push(at),
+    let mut sorted: Vec<usize> = (0..nodes.len()).collect();
+    // In reverse, because the stack below is drawn from its top.
+    sorted.sort_by_key(|&index| std::cmp::Reverse((nodes[index].start, nodes[index].order, index)));
+    for &index in &sorted {
+        let node = &nodes[index];
+        match by_id.get(&(node.trace, node.parent)).filter(|&&parent| parent != index) {
+            Some(&parent) => children[parent].push(index),
+            None => roots.push(index),
         }
     }
 
-    let mut rows = Vec::with_capacity(places.len());
-    let mut drawn = vec![false; places.len()];
-    // After the roots, whatever cannot be reached from one: ids that were made up can form a ring.
+    let mut rows = Vec::with_capacity(nodes.len());
+    let mut visited = vec![false; nodes.len()];
+    // After the roots, the nodes that no root leads to: forged ids can form a cycle.
     for root in roots.into_iter().rev().chain(sorted.into_iter().rev()) {
-        let mut stack = vec![Row { at: root, parent: None, depth: 0 }];
+        let mut stack = vec![Row { index: root, parent: None, depth: 0 }];
         while let Some(row) = stack.pop() {
-            if std::mem::replace(&mut drawn[row.at], true) {
+            if std::mem::replace(&mut visited[row.index], true) {
                 continue;
             }
             rows.push(row);
             let depth = (row.depth + 1).min(MAX_DEPTH);
-            stack.extend(children[row.at].iter().map(|&at| Row { at, parent: Some(row.at), depth }));
+            stack.extend(children[row.index].iter().map(|&index| Row { index, parent: Some(row.index), depth }));
         }
     }
     rows
 }
 
-/// Draws lines, each with its depth, as trees below one another.
+/// Draws lines, each with its depth, as one tree per root.
 pub(crate) fn draw(lines: impl IntoIterator<Item = (usize, String)>) -> String {
     let mut out = String::new();
+    // The line drawn last and its ancestors.
     let mut path: Vec<Tree<String>> = Vec::new();
     for (depth, line) in lines {
         close(&mut path, depth, &mut out);
@@ -81,67 +78,19 @@ pub(crate) fn draw(lines: impl IntoIterator<Item = (usize, String)>) -> String {
     out
 }
 
+/// Attaches the open lines from `depth` on to their parents, and writes out a tree that is complete.
 fn close(path: &mut Vec<Tree<String>>, depth: usize, out: &mut String) {
     while path.len() > depth {
-        let Some(done) = path.pop() else { return };
+        let Some(complete) = path.pop() else { return };
         match path.last_mut() {
             Some(parent) => {
-                parent.push(done);
+                parent.push(complete);
             }
             None => {
                 // Writing to a `String` does not fail.
-                let _ = write!(out, "{done}");
+                let _ = write!(out, "{complete}");
             }
         }
-    }
-}
-
-/// How a span has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End<'a> {
-    Fine,
-    Failed(&'a str),
-    Panicked(&'a str),
-    Cancelled,
-}
-
-/// Reads the outcome that the runtime writes; see `outcome`.
-pub(crate) fn end(span: &SpanData) -> End<'_> {
-    if let Status::Error { description } = &span.status {
-        return match attribute(span, "error.type") {
-            Some(Value::String(of)) if of.as_str() == "panic" => End::Panicked(description),
-            Some(Value::String(of)) if description.is_empty() => End::Failed(of.as_str()),
-            _ => End::Failed(description),
-        };
-    }
-    match attribute(span, "throughline.cancelled") {
-        Some(Value::Bool(true)) => End::Cancelled,
-        _ => End::Fine,
-    }
-}
-
-/// The value of an attribute. The SDK keeps every value that was set under a key; the last counts.
-pub(crate) fn attribute<'a>(span: &'a SpanData, key: &str) -> Option<&'a Value> {
-    span.attributes.iter().rev().find(|attribute| attribute.key.as_str() == key).map(|attribute| &attribute.value)
-}
-
-/// The kind in words, unless it is the usual one.
-pub(crate) fn kind(kind: &SpanKind) -> Option<&'static str> {
-    match kind {
-        SpanKind::Server => Some("server"),
-        SpanKind::Client => Some("client"),
-        SpanKind::Producer => Some("producer"),
-        SpanKind::Consumer => Some("consumer"),
-        SpanKind::Internal => None,
-    }
-}
-
-/// `key=value`, quoted where it could be taken for something else.
-pub(crate) fn tag(key: &Key, value: &Value) -> String {
-    let (key, text) = (escape(key.as_str()), value.as_str());
-    match value {
-        Value::Array(_) => format!("{key}={}", escape(&text)),
-        _ => format!("{key}={}", Word(&text)),
     }
 }
 
@@ -151,8 +100,8 @@ mod tests {
 
     use super::*;
 
-    fn place(span: u32, parent: u32, start: u64) -> Place {
-        Place {
+    fn node(span: u32, parent: u32, start: u64) -> Node {
+        Node {
             trace: TraceId::from(1),
             span: SpanId::from(u64::from(span)),
             parent: SpanId::from(u64::from(parent)),
@@ -161,43 +110,34 @@ mod tests {
         }
     }
 
-    fn picture(places: &[Place]) -> Vec<(usize, usize)> {
-        rows(places).iter().map(|row| (row.at, row.depth)).collect()
+    fn picture(nodes: &[Node]) -> Vec<(usize, usize)> {
+        layout(nodes).iter().map(|row| (row.index, row.depth)).collect()
     }
 
     #[test]
     fn children_stand_below_their_parent_by_start() {
-        let places = [place(4, 2, 9), place(3, 1, 5), place(2, 1, 3), place(1, 0, 0)];
-        assert_eq!(picture(&places), [(3, 0), (2, 1), (0, 2), (1, 1)]);
+        let nodes = [node(4, 2, 9), node(3, 1, 5), node(2, 1, 3), node(1, 0, 0)];
+        assert_eq!(picture(&nodes), [(3, 0), (2, 1), (0, 2), (1, 1)]);
     }
 
     #[test]
     fn equal_starts_are_told_apart_by_order() {
-        assert_eq!(picture(&[place(3, 1, 0), place(1, 0, 0), place(2, 1, 0)]), [(1, 0), (2, 1), (0, 1)]);
+        assert_eq!(picture(&[node(3, 1, 0), node(1, 0, 0), node(2, 1, 0)]), [(1, 0), (2, 1), (0, 1)]);
     }
 
     #[test]
     fn no_span_is_lost_in_a_ring_or_twice_under_one_id() {
-        assert_eq!(picture(&[place(1, 1, 0)]), [(0, 0)]);
-        assert_eq!(picture(&[place(1, 2, 0), place(2, 1, 1)]), [(0, 0), (1, 1)]);
-        assert_eq!(picture(&[place(1, 0, 0), place(1, 0, 1), place(2, 1, 2)]).len(), 3);
+        assert_eq!(picture(&[node(1, 1, 0)]), [(0, 0)]);
+        assert_eq!(picture(&[node(1, 2, 0), node(2, 1, 1)]), [(0, 0), (1, 1)]);
+        assert_eq!(picture(&[node(1, 0, 0), node(1, 0, 1), node(2, 1, 2)]).len(), 3);
     }
 
     #[test]
     fn a_deep_chain_is_drawn_flat_at_its_end() {
-        let places: Vec<_> = (1..=20_000).map(|span| place(span, span - 1, span.into())).collect();
-        let rows = rows(&places);
+        let nodes: Vec<_> = (1..=20_000).map(|span| node(span, span - 1, span.into())).collect();
+        let rows = layout(&nodes);
         assert_eq!(rows.len(), 20_000);
         assert_eq!(rows.iter().map(|row| row.depth).max(), Some(MAX_DEPTH));
-        assert_eq!(draw(rows.iter().map(|row| (row.depth, row.at.to_string()))).lines().count(), 20_000);
-    }
-
-    #[test]
-    fn text_cannot_leave_its_line() {
-        let tag = |value: &'static str| tag(&Key::new("k"), &value.into());
-        assert_eq!(tag("acme"), "k=acme");
-        assert_eq!(tag(""), "k=\"\"");
-        assert_eq!(tag("Jane \"J\" Doe\n"), "k=\"Jane \\\"J\\\" Doe\\n\"");
-        assert_eq!(tag("1 role=admin"), "k=\"1 role=admin\"");
+        assert_eq!(draw(rows.iter().map(|row| (row.depth, row.index.to_string()))).lines().count(), 20_000);
     }
 }

@@ -1,7 +1,7 @@
 //! Capture spans in a test, and compare them as trees.
 //!
-//! A [`Capture`] has a tracer provider of its own, and it reaches the code under test through the
-//! context. Nothing is global, so any number of tests can run in one process at the same time.
+//! A [`Capture`] has its own tracer provider, which the code under test finds through the context. Nothing is global,
+//! so any number of tests can run in one process at the same time.
 //!
 //! ```
 //! use throughline::testing::Capture;
@@ -50,12 +50,11 @@ use crate::telemetry::{RequestIdGenerator, TagProcessor};
 
 /// Collects the spans of one test.
 ///
-/// Spans come here when they start below [`run`](Self::run), [`run_async`](Self::run_async) or
-/// [`context`](Self::context), however far: detached jobs, snapshots and carried messages take the
-/// way with them. Spans that start elsewhere go where they would go without a capture.
+/// It captures the spans that start within [`run`](Self::run), [`run_async`](Self::run_async) or
+/// [`context`](Self::context), at any depth: detached jobs, snapshots and carried messages take the capture with
+/// them. Spans that start elsewhere are not affected.
 ///
-/// The environment (`OTEL_TRACES_SAMPLER` and its like) has no say. Cloning is cheap, and the
-/// clone is the same capture.
+/// Environment variables such as `OTEL_TRACES_SAMPLER` are not read. A clone is a cheap handle to the same capture.
 #[derive(Clone)]
 pub struct Capture {
     provider: SdkTracerProvider,
@@ -64,12 +63,12 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// A capture that records every trace, unless its parent says that it is not sampled.
+    /// Creates a capture that records every trace, except those whose remote parent is not sampled.
     pub fn new() -> Self {
         Self::with_provider(|builder| builder)
     }
 
-    /// A capture that records what `sampler` decides.
+    /// Creates a capture that records what `sampler` decides.
     ///
     /// ```
     /// use opentelemetry_sdk::trace::Sampler;
@@ -83,8 +82,8 @@ impl Capture {
         Self::with_provider(|builder| builder.with_sampler(Box::new(sampler) as Box<dyn ShouldSample>))
     }
 
-    /// A capture whose provider `build` has set up further: an id generator, limits, more
-    /// processors. They come after the [`TagProcessor`] and before the capture's own.
+    /// Creates a capture with a provider that `build` configures: an id generator, limits, more span processors.
+    /// The processors run after the [`TagProcessor`] and before the capture's own.
     pub fn with_provider(build: impl FnOnce(TracerProviderBuilder) -> TracerProviderBuilder) -> Self {
         let store = Arc::new(Store::default());
         let builder = SdkTracerProvider::builder()
@@ -98,8 +97,7 @@ impl Capture {
         Self { context: ambient.put(&Context::new()), provider, store }
     }
 
-    /// An otherwise empty context below which spans come here. Without a span, tags or baggage,
-    /// whatever is current.
+    /// A context below which spans are captured. It has no span, tags or baggage, whatever the current context has.
     pub fn context(&self) -> Context {
         self.context.clone()
     }
@@ -110,8 +108,7 @@ impl Capture {
         f()
     }
 
-    /// Runs the future in [`context`](Self::context), which is current whenever the future is
-    /// polled and when it is dropped.
+    /// Wraps `future` so that [`context`](Self::context) is current whenever it is polled, and when it is dropped.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -130,83 +127,83 @@ impl Capture {
         Snapshot::of(&self.context).future(future)
     }
 
-    /// A tracer of this capture, for code that uses the OpenTelemetry API, or a subscriber of
+    /// A tracer of this capture, for code that uses the OpenTelemetry API, or for the layer of
     /// `tracing-opentelemetry`.
     pub fn tracer(&self, name: &'static str) -> SdkTracer {
         self.provider.tracer(name)
     }
 
-    /// The provider of this capture. Once it is shut down, nothing is captured any more.
+    /// The provider of this capture. Nothing is captured after it is shut down.
     pub fn provider(&self) -> &SdkTracerProvider {
         &self.provider
     }
 
-    /// The spans that have ended, in the order of their ends.
+    /// The spans that have ended, in the order in which they ended.
     pub fn spans(&self) -> Vec<FinishedSpan> {
         self.store.lock().ended.clone()
     }
 
-    /// The only span with this name that has ended.
+    /// The one span with this name that has ended.
     ///
     /// # Panics
     ///
-    /// If there is none, or more than one. The message names the spans that there are.
+    /// Panics if there is none, or more than one. The message lists the spans of the capture.
     #[track_caller]
     pub fn span(&self, name: &str) -> FinishedSpan {
         let mut named = self.named(name);
         match (named.len(), named.pop()) {
             (1, Some(span)) => span,
-            (count, _) => panic!("{count} finished spans are named `{name}`, expected one; {}", self.inventory()),
+            (count, _) => panic!("expected one finished span named `{name}`, found {count}; {}", self.inventory()),
         }
     }
 
-    /// The spans with this name that have ended, in the order of their ends.
+    /// The spans with this name that have ended, in the order in which they ended.
     pub fn named(&self, name: &str) -> Vec<FinishedSpan> {
         self.store.lock().ended.iter().filter(|span| span.name() == name).cloned().collect()
     }
 
-    /// How many spans have started and not ended.
+    /// The number of spans that have started and not ended.
     pub fn open(&self) -> usize {
         self.store.lock().open.len()
     }
 
-    /// Takes the spans that have ended out of the capture, in the order of their ends.
-    #[must_use = "to throw them away, use `clear`"]
+    /// Removes the spans that have ended from the capture and returns them, in the order in which they ended.
+    #[must_use = "use `clear` to discard them"]
     pub fn take(&self) -> Vec<FinishedSpan> {
         std::mem::take(&mut self.store.lock().ended)
     }
 
-    /// Forgets the spans that have ended. Those that are open will still come here.
+    /// Discards the spans that have ended. Those that are open are still captured when they end.
     pub fn clear(&self) {
         drop(self.take());
     }
 
-    /// The spans that have ended, as text that is the same in every run: [`tree_with`] without
-    /// tags.
+    /// The spans that have ended as a tree of text that is the same in every run: [`tree_with`] without tags.
     ///
     /// [`tree_with`]: Self::tree_with
     pub fn tree(&self) -> String {
         self.tree_with(&[])
     }
 
-    /// The spans that have ended, as text that is the same in every run, with the tags named in
-    /// `keys`.
+    /// The spans that have ended as a tree of text that is the same in every run, with the tags named in `keys`.
     ///
-    /// One tree per root below one another; children in the order of their start; no line feed
-    /// at the end. A line is made of the parts that apply, in this order:
+    /// There is one tree per root, children are in the order in which they started, and the last line has no line
+    /// feed. A line has those of these parts that apply, in this order:
     ///
     /// | part | when |
     /// |---|---|
     /// | `name` | |
     /// | `[server]` | the kind, unless it is internal |
-    /// | `(remote parent)` | the parent was not started here |
+    /// | `(remote parent)` | the parent is not a span of this capture |
     /// | `(open parent)` | the parent has not ended |
-    /// | `(missing parent)` | the parent was taken out with [`take`](Self::take) or [`clear`](Self::clear) |
-    /// | `!error: description` | the status is Error |
+    /// | `(missing parent)` | the parent was removed by [`take`](Self::take) or [`clear`](Self::clear) |
+    /// | `!error: description` | the status is `Error` |
     /// | `!panicked: message` | the code panicked |
-    /// | `!cancelled` | the work was given up |
-    /// | `tenant_id=acme` | the tag is set on the span; a value with spaces is quoted |
-    /// | `~> name` | a link, with the name of the span linked to, or `(other)` |
+    /// | `!cancelled` | the work was dropped before it completed |
+    /// | `tenant_id=acme` | the span has the tag; a value with spaces is quoted |
+    /// | `~> name` | a link, with the name of the linked span, or `(other)` if the capture does not have it |
+    ///
+    /// Control characters, and others that could disguise a line, are [escaped](crate::text::needs_escape).
     ///
     /// ```
     /// use throughline::SpanKind;
@@ -225,37 +222,36 @@ impl Capture {
     pub fn tree_with(&self, keys: &[&str]) -> String {
         let inner = self.store.lock();
         let spans = &inner.ended;
-        let places: Vec<_> = spans.iter().map(FinishedSpan::place).collect();
-        let lines = tree::rows(&places).into_iter().map(|row| {
-            let parent = if row.parent.is_some() { "" } else { inner.parent_note(&spans[row.at]) };
-            (row.depth, inner.line(&spans[row.at], parent, keys))
+        let nodes: Vec<_> = spans.iter().map(FinishedSpan::node).collect();
+        let lines = tree::layout(&nodes).into_iter().map(|row| {
+            let parent = if row.parent.is_some() { "" } else { inner.parent_note(&spans[row.index]) };
+            (row.depth, inner.line(&spans[row.index], parent, keys))
         });
         let mut tree = tree::draw(lines);
         tree.truncate(tree.trim_end_matches('\n').len());
         tree
     }
 
-    /// Compares [`tree`](Self::tree) with `expected`, which may be indented and surrounded by
-    /// blank lines.
+    /// Asserts that [`tree`](Self::tree) equals `expected`, which may be indented and surrounded by blank lines.
     ///
     /// # Panics
     ///
-    /// If they differ. The message shows both.
+    /// Panics if they differ. The message shows both.
     #[track_caller]
     pub fn assert_tree(&self, expected: &str) {
         self.assert_tree_with(&[], expected);
     }
 
-    /// Compares [`tree_with`](Self::tree_with) with `expected`, which may be indented and
-    /// surrounded by blank lines.
+    /// Asserts that [`tree_with`](Self::tree_with) equals `expected`, which may be indented and surrounded by blank
+    /// lines.
     ///
     /// # Panics
     ///
-    /// If they differ. The message shows both.
+    /// Panics if they differ. The message shows both.
     #[track_caller]
     pub fn assert_tree_with(&self, keys: &[&str], expected: &str) {
         let (expected, actual) = (dedent(expected), self.tree_with(keys));
-        assert!(expected == actual, "the spans differ\n\nexpected:\n{expected}\n\nactual:\n{actual}\n");
+        assert!(expected == actual, "the span trees differ\n\nexpected:\n{expected}\n\nactual:\n{actual}\n");
     }
 
     fn inventory(&self) -> String {
@@ -280,7 +276,7 @@ impl fmt::Debug for Capture {
     }
 }
 
-/// Removes blank lines around `text`, and the indentation that all its lines have in common.
+/// `text` without surrounding blank lines and without the indentation that all of its lines share.
 fn dedent(text: &str) -> String {
     let lines: Vec<_> = text.lines().map(str::trim_end).collect();
     let indentation = |line: &&str| line.len() - line.trim_start().len();

@@ -9,13 +9,14 @@ use opentelemetry::Value;
 use opentelemetry::trace::{Event, SpanContext, SpanId, TraceId};
 use opentelemetry_sdk::trace::SpanData;
 
-use crate::render::tree::{self, End, Place};
+use crate::render::span::{Ending, attribute, ending};
+use crate::render::tree::Node;
 
-/// A span that has ended. Dereferences to the SDK's [`SpanData`], which has the rest.
+/// A span that has ended. Dereferences to the SDK's [`SpanData`] for everything else.
 #[derive(Clone)]
 pub struct FinishedSpan {
     pub(super) data: Arc<SpanData>,
-    /// How many spans of the capture have started before it.
+    /// How many spans of the capture started before it.
     pub(super) order: usize,
 }
 
@@ -25,68 +26,68 @@ impl FinishedSpan {
         &self.data.name
     }
 
-    /// The trace it belongs to.
+    /// The id of its trace.
     pub fn trace_id(&self) -> TraceId {
         self.data.span_context.trace_id()
     }
 
-    /// Its own id.
+    /// Its id.
     pub fn span_id(&self) -> SpanId {
         self.data.span_context.span_id()
     }
 
-    /// The id of its parent; `None` for the first span of a trace.
+    /// The id of its parent; `None` for a root span.
     pub fn parent_id(&self) -> Option<SpanId> {
         Some(self.data.parent_span_id).filter(|&id| id != SpanId::INVALID)
     }
 
-    /// Whether `parent` is its parent.
+    /// Whether it is a child of `parent`.
     pub fn is_child_of(&self, parent: &Self) -> bool {
         self.trace_id() == parent.trace_id() && self.parent_id() == Some(parent.span_id())
     }
 
-    /// Whether it has a link to `other`, be it one that has come over the wire.
+    /// Whether it has a link to `other`, also through a context that was propagated.
     pub fn is_linked_to(&self, other: &Self) -> bool {
         self.data.links.iter().any(|link| other.is(&link.span_context))
     }
 
-    /// Whether `identity` is its own.
-    pub(super) fn is(&self, identity: &SpanContext) -> bool {
-        self.trace_id() == identity.trace_id() && self.span_id() == identity.span_id()
+    /// Whether `context` is its own span context.
+    pub(super) fn is(&self, context: &SpanContext) -> bool {
+        self.trace_id() == context.trace_id() && self.span_id() == context.span_id()
     }
 
-    /// The value of an attribute. If it was set more than once, the last value.
+    /// The value of the attribute `key`; the last one, if it was set more than once.
     pub fn attribute(&self, key: &str) -> Option<&Value> {
-        tree::attribute(&self.data, key)
+        attribute(&self.data, key)
     }
 
-    /// The first event of this name.
+    /// The first event with this name.
     pub fn event(&self, name: &str) -> Option<&Event> {
         self.data.events.iter().find(|event| event.name == name)
     }
 
-    /// Whether its status is Error. True also for a panic, false for cancelled work.
+    /// Whether its status is `Error`, which it also is after a panic, but not after cancellation.
     pub fn is_error(&self) -> bool {
-        matches!(tree::end(&self.data), End::Failed(_) | End::Panicked(_))
+        ending(&self.data).is_error()
     }
 
     /// Whether its code panicked.
     pub fn is_panicked(&self) -> bool {
-        matches!(tree::end(&self.data), End::Panicked(_))
+        matches!(ending(&self.data), Ending::Panicked(_))
     }
 
-    /// Whether its work was given up half-way.
+    /// Whether it was cancelled: its future, or other work, was dropped before it completed.
     pub fn is_cancelled(&self) -> bool {
-        tree::end(&self.data) == End::Cancelled
+        ending(&self.data) == Ending::Cancelled
     }
 
-    /// The time from its start to its end; zero if the clock was set back in between.
+    /// The time from its start to its end; zero if the clock was set back meanwhile.
     pub fn duration(&self) -> Duration {
         self.data.end_time.duration_since(self.data.start_time).unwrap_or_default()
     }
 
-    pub(super) fn place(&self) -> Place {
-        Place {
+    pub(super) fn node(&self) -> Node {
+        Node {
             trace: self.trace_id(),
             span: self.span_id(),
             parent: self.data.parent_span_id,

@@ -1,4 +1,4 @@
-//! Where a capture keeps its spans, and how it writes them down.
+//! The spans of a capture, and their lines in a tree.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
 use super::span::FinishedSpan;
-use crate::render::tree::{self, End};
+use crate::render::span::{Ending, ending, kind, tag};
 use crate::text::escape;
 
 type Id = (TraceId, SpanId);
@@ -23,7 +23,7 @@ pub(super) struct Store(Mutex<Inner>);
 pub(super) struct Inner {
     pub(super) ended: Vec<FinishedSpan>,
     pub(super) open: HashMap<Id, OpenSpan>,
-    /// Every span that has started here.
+    /// Every span that started here.
     known: HashSet<Id>,
 }
 
@@ -35,13 +35,13 @@ pub(super) struct OpenSpan {
 
 impl Store {
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
-        // A test that panics while it holds the lock has failed already; others may look on.
+        // A test that panicked with the lock held has failed already.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Inner {
-    /// What the line of a span says of a parent that has no line.
+    /// Explains why the parent of a span is not in the tree.
     pub(super) fn parent_note(&self, span: &FinishedSpan) -> &'static str {
         match span.parent_id() {
             None => "",
@@ -54,20 +54,20 @@ impl Inner {
     pub(super) fn line(&self, span: &FinishedSpan, parent: &str, keys: &[&str]) -> String {
         let mut line = escape(span.name()).into_owned();
         // Writing to a `String` does not fail.
-        let _ = match tree::kind(&span.data.span_kind) {
+        let _ = match kind(&span.data.span_kind) {
             Some(kind) => write!(line, " [{kind}]{parent}"),
             None => write!(line, "{parent}"),
         };
-        let _ = match tree::end(&span.data) {
-            End::Fine => Ok(()),
-            End::Failed("") => write!(line, " !error"),
-            End::Failed(why) => write!(line, " !error: {}", escape(why)),
-            End::Panicked(why) => write!(line, " !panicked: {}", escape(why)),
-            End::Cancelled => write!(line, " !cancelled"),
+        let _ = match ending(&span.data) {
+            Ending::Ok => Ok(()),
+            Ending::Error("") => write!(line, " !error"),
+            Ending::Error(why) => write!(line, " !error: {}", escape(why)),
+            Ending::Panicked(why) => write!(line, " !panicked: {}", escape(why)),
+            Ending::Cancelled => write!(line, " !cancelled"),
         };
         for key in keys {
             if let Some(value) = span.attribute(key) {
-                let _ = write!(line, " {}", tree::tag(&key.to_string().into(), value));
+                let _ = write!(line, " {}", tag(&key.to_string().into(), value));
             }
         }
         for link in span.data.links.iter() {
@@ -78,7 +78,7 @@ impl Inner {
     }
 }
 
-/// The processor of a capture.
+/// The span processor of a capture.
 #[derive(Debug)]
 pub(super) struct Collector(Arc<Store>);
 
@@ -91,7 +91,7 @@ impl Collector {
 impl SpanProcessor for Collector {
     fn on_start(&self, span: &mut Span, _context: &Context) {
         let context = span.span_context();
-        // Recorded, but not sampled: no exporter would see it.
+        // A span that is recorded but not sampled is not exported either.
         if !context.is_sampled() {
             return;
         }

@@ -137,9 +137,11 @@ fn a_missing_span_is_answered_with_those_there_are() {
             let none = message(|| drop(capture.span("three")));
             assert_eq!(
                 none,
-                "0 finished spans are named `three`, expected one; finished: `one`, `two`, `two`; open: `open`"
+                "expected one finished span named `three`, found 0; finished: `one`, `two`, `two`; open: `open`"
             );
-            assert!(message(|| drop(capture.span("two"))).starts_with("2 finished spans are named `two`"));
+            assert!(
+                message(|| drop(capture.span("two"))).starts_with("expected one finished span named `two`, found 2;")
+            );
         });
     });
     let differ = message(|| capture.assert_tree("open"));

@@ -1,4 +1,4 @@
-//! A part of a trace as text.
+//! The text that is printed for a trace.
 
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
@@ -7,31 +7,35 @@ use anstyle::{AnsiColor, Style};
 use opentelemetry::{Key, KeyValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 
-use super::traces::{Part, Seen};
-use crate::render::tree::{self, End, Place, Row};
+use super::buffer::{BufferedSpan, Part};
+use crate::render::span::{Ending, attribute, ending, kind, tag};
+use crate::render::tree::{self, Node, Row};
+use crate::semconv;
+use crate::tags::set::has_key;
 use crate::text::{excerpt, truncate_chars};
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
-const BAD: Style = AnsiColor::Red.on_default().bold();
-const ODD: Style = AnsiColor::Yellow.on_default();
-const NEW: Style = AnsiColor::Cyan.on_default();
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const NOTICE: Style = AnsiColor::Yellow.on_default();
+const NEW_TAG: Style = AnsiColor::Cyan.on_default();
 
-/// Names that are longer do not push the durations of all lines to the right.
+/// The durations are aligned to the longest name, but not beyond this column.
 const MAX_NAME_COLUMN: usize = 60;
 
-/// Longer texts are cut, counted in characters.
+/// Limits for texts, in characters.
 const MAX_NAME: usize = 100;
 const MAX_VALUE: usize = 100;
 const MAX_MESSAGE: usize = 200;
 
-/// As many links of one span are shown.
+/// How many links of one span are shown.
 const MAX_LINKS: usize = 3;
 
-/// A job that has waited for its first poll as long as this says so; in microseconds.
+/// A job that waited this long for its first poll shows the wait; in microseconds.
 const LONG_WAIT_US: i64 = 10_000;
 
-/// Attributes that describe the code and the transport, and those that are shown in another way.
+/// Attributes that are not shown as tags: they describe the code or the transport, or are shown in another way. A
+/// name that ends in a dot stands for all below it.
 const HIDDEN: [&str; 20] = [
     "code.",
     "thread.",
@@ -44,8 +48,8 @@ const HIDDEN: [&str; 20] = [
     "network.",
     "client.",
     "user_agent.",
-    "error.type",
-    "throughline.cancelled",
+    semconv::ERROR_TYPE,
+    semconv::THROUGHLINE_CANCELLED,
     "throughline.job.",
     "throughline.db.",
     "throughline.redis.",
@@ -55,21 +59,21 @@ const HIDDEN: [&str; 20] = [
     "idle_ns",
 ];
 
-/// Of those, what tells more than it takes room.
-const SHOWN: [&str; 2] = ["http.response.status_code", "messaging.batch.message_count"];
+/// The exceptions.
+const SHOWN: [&str; 2] = [semconv::HTTP_RESPONSE_STATUS_CODE, semconv::MESSAGING_BATCH_MESSAGE_COUNT];
 
-/// Attributes of ours that are shown by a short word.
+/// Attributes of ours that are shown under a short name.
 const SHORT: [(&str, &str); 3] = [
-    ("throughline.return", "return"),
-    ("throughline.unfinished", "unfinished"),
-    ("throughline.messaging.redelivered", "redelivered"),
+    (semconv::THROUGHLINE_RETURN, "return"),
+    (semconv::THROUGHLINE_UNFINISHED, "unfinished"),
+    (semconv::THROUGHLINE_MESSAGING_REDELIVERED, "redelivered"),
 ];
 
-/// A line for the trace and a tree of its spans, with the codes for colour in it.
-pub(super) fn draw(part: &Part, now: SystemTime) -> String {
+/// A line for the trace and the tree of its spans, with escape sequences for colour.
+pub(super) fn trace(part: &Part, now: SystemTime) -> String {
     let spans = &part.spans;
-    let places: Vec<_> = spans.iter().map(place).collect();
-    let rows = tree::rows(&places);
+    let nodes: Vec<_> = spans.iter().map(node).collect();
+    let rows = tree::layout(&nodes);
     let cells: Vec<_> = rows.iter().map(|row| Cells::new(row, part, now)).collect();
     let names = cells.iter().map(Cells::name_width).max().unwrap_or(0).min(MAX_NAME_COLUMN);
     let durations = cells.iter().map(|cells| width(&cells.duration)).max().unwrap_or(0);
@@ -95,14 +99,13 @@ fn head(part: &Part, now: SystemTime) -> String {
         let so_far = if spans.iter().any(|span| span.open) { " so far" } else { "" };
         facts.push(short(since(start, end)) + so_far);
     }
-    let many = count(spans.len(), "span");
-    let failed = spans.iter().filter(|span| matches!(tree::end(&span.data), End::Failed(_) | End::Panicked(_)));
-    match failed.count() {
-        0 => facts.push(many),
-        failed => facts.push(format!("{many}, {}", paint(BAD, &format!("{failed} failed")))),
+    let spans_in_all = count(spans.len(), "span");
+    match spans.iter().filter(|span| ending(&span.data).is_error()).count() {
+        0 => facts.push(spans_in_all),
+        failed => facts.push(format!("{spans_in_all}, {}", paint(ERROR, &format!("{failed} failed")))),
     }
-    if part.left_out > 0 {
-        facts.push(count(part.left_out, "span") + " left out");
+    if part.omitted > 0 {
+        facts.push(count(part.omitted, "span") + " omitted");
     }
     facts.join(" · ") + "\n"
 }
@@ -118,11 +121,11 @@ struct Cells {
 
 impl Cells {
     fn new(row: &Row, part: &Part, now: SystemTime) -> Self {
-        let span = &part.spans[row.at];
-        let parent = row.parent.map(|at| &part.spans[at]);
+        let span = &part.spans[row.index];
+        let parent = row.parent.map(|index| &part.spans[index]);
         let mut notes = Vec::new();
         notes.extend(outcome(span));
-        notes.extend(detached(span, parent, part, now).map(|note| paint(DIM, &note)));
+        notes.extend(timing(span, parent, part, now).map(|note| paint(DIM, &note)));
         if span.data.parent_span_is_remote && parent.is_none() && part.continues.is_none() {
             notes.push(paint(DIM, "(remote parent)"));
         }
@@ -134,7 +137,7 @@ impl Cells {
         Self {
             indent: row.depth * 4,
             name: excerpt(&span.data.name, MAX_NAME).into_owned(),
-            kind: tree::kind(&span.data.span_kind).map(|kind| format!(" [{kind}]")).unwrap_or_default(),
+            kind: kind(&span.data.span_kind).map(|kind| format!(" [{kind}]")).unwrap_or_default(),
             duration: short(since(span.data.start_time, end(span, now))),
             notes,
         }
@@ -160,23 +163,23 @@ impl Cells {
     }
 }
 
-fn outcome(span: &Seen) -> Option<String> {
+fn outcome(span: &BufferedSpan) -> Option<String> {
     if span.open {
-        return Some(paint(ODD, "… still running"));
+        return Some(paint(NOTICE, "… still running"));
     }
-    match tree::end(&span.data) {
-        End::Fine => None,
-        End::Failed("") => Some(paint(BAD, "✗ error")),
-        End::Failed(why) => Some(paint(BAD, &format!("✗ error: {}", excerpt(why, MAX_MESSAGE)))),
-        End::Panicked(why) => Some(paint(BAD, &format!("✗ panicked: {}", excerpt(why, MAX_MESSAGE)))),
-        End::Cancelled => Some(paint(ODD, "⊘ cancelled")),
+    match ending(&span.data) {
+        Ending::Ok => None,
+        Ending::Error("") => Some(paint(ERROR, "✗ error")),
+        Ending::Error(why) => Some(paint(ERROR, &format!("✗ error: {}", excerpt(why, MAX_MESSAGE)))),
+        Ending::Panicked(why) => Some(paint(ERROR, &format!("✗ panicked: {}", excerpt(why, MAX_MESSAGE)))),
+        Ending::Cancelled => Some(paint(NOTICE, "⊘ cancelled")),
     }
 }
 
-/// Where in time a span stands that is not within its parent, and whether it had to wait. The first
-/// span of a trace stands at its start.
-fn detached(span: &Seen, parent: Option<&Seen>, part: &Part, now: SystemTime) -> Option<String> {
-    let queued = tree::attribute(&span.data, "throughline.job.queue_time_us");
+/// When a span started that does not lie within its parent, and how long it was queued. The first span of a trace
+/// starts with it.
+fn timing(span: &BufferedSpan, parent: Option<&BufferedSpan>, part: &Part, now: SystemTime) -> Option<String> {
+    let queued = attribute(&span.data, semconv::THROUGHLINE_JOB_QUEUE_TIME_US);
     let outlives = parent.is_some_and(|parent| !parent.open && end(span, now) > parent.data.end_time);
     let is_first = parent.is_none() && part.continues.is_none();
     let mut facts = Vec::new();
@@ -189,26 +192,25 @@ fn detached(span: &Seen, parent: Option<&Seen>, part: &Part, now: SystemTime) ->
     (!facts.is_empty()).then(|| format!("({})", facts.join(", ")))
 }
 
-/// The tags; those that are the same on the parent are dimmed.
+/// The tags; those that are the same as on the parent are dimmed.
 fn tags(span: &SpanData, parent: Option<&SpanData>) -> String {
     let mut out = String::new();
-    for (at, attribute) in span.attributes.iter().enumerate() {
-        let KeyValue { key, value, .. } = attribute;
-        if is_hidden(key.as_str()) || span.attributes[at + 1..].iter().any(|later| later.key == *key) {
+    for (index, KeyValue { key, value, .. }) in span.attributes.iter().enumerate() {
+        if is_hidden(key.as_str()) || has_key(&span.attributes[index + 1..], key) {
             continue;
         }
         if !out.is_empty() {
             out.push(' ');
         }
-        let inherited = parent.is_some_and(|parent| tree::attribute(parent, key.as_str()) == Some(value));
-        let word = SHORT.iter().find(|(long, _)| *long == key.as_str()).map(|&(_, short)| Key::from_static_str(short));
-        let word = word.as_ref().unwrap_or(key);
+        let inherited = parent.is_some_and(|parent| attribute(parent, key.as_str()) == Some(value));
+        let short = SHORT.iter().find(|(long, _)| *long == key.as_str()).map(|&(_, short)| Key::from_static_str(short));
+        let key = short.as_ref().unwrap_or(key);
         let text = value.as_str();
-        let tag = match truncate_chars(&text, MAX_VALUE) {
-            kept if kept.len() < text.len() => tree::tag(word, &Value::from(format!("{kept}…"))),
-            _ => tree::tag(word, value),
+        let shown = match truncate_chars(&text, MAX_VALUE) {
+            kept if kept.len() < text.len() => tag(key, &Value::from(format!("{kept}…"))),
+            _ => tag(key, value),
         };
-        out.push_str(&paint(if inherited { DIM } else { NEW }, &tag));
+        out.push_str(&paint(if inherited { DIM } else { NEW_TAG }, &shown));
     }
     out
 }
@@ -224,8 +226,8 @@ fn links(span: &SpanData, part: &Part) -> Option<String> {
         let linked = &link.span_context;
         let separator = if out.is_empty() { "" } else { "  " };
         let _ = if linked.trace_id() == part.trace {
-            let seen = part.spans.iter().find(|seen| seen.data.span_context.span_id() == linked.span_id());
-            let name = seen.map_or("this trace".into(), |seen| excerpt(&seen.data.name, MAX_NAME));
+            let target = part.spans.iter().find(|span| span.data.span_context.span_id() == linked.span_id());
+            let name = target.map_or("this trace".into(), |span| excerpt(&span.data.name, MAX_NAME));
             write!(out, "{separator}~> {name}")
         } else {
             let id = linked.trace_id().to_string();
@@ -235,11 +237,11 @@ fn links(span: &SpanData, part: &Part) -> Option<String> {
     if span.links.len() > MAX_LINKS {
         let _ = write!(out, "  ~> {} more", span.links.len() - MAX_LINKS);
     }
-    (!out.is_empty()).then(|| paint(ODD, &out))
+    (!out.is_empty()).then(|| paint(NOTICE, &out))
 }
 
-fn place(span: &Seen) -> Place {
-    Place {
+fn node(span: &BufferedSpan) -> Node {
+    Node {
         trace: span.data.span_context.trace_id(),
         span: span.data.span_context.span_id(),
         parent: span.data.parent_span_id,
@@ -248,11 +250,11 @@ fn place(span: &Seen) -> Place {
     }
 }
 
-fn end(span: &Seen, now: SystemTime) -> SystemTime {
+fn end(span: &BufferedSpan, now: SystemTime) -> SystemTime {
     if span.open { now } else { span.data.end_time }
 }
 
-/// Zero if the clock was set back in between.
+/// Zero if the clock was set back meanwhile.
 fn since(start: SystemTime, end: SystemTime) -> Duration {
     end.duration_since(start).unwrap_or_default()
 }
@@ -269,8 +271,8 @@ fn short(duration: Duration) -> String {
     }
 }
 
-fn count(many: usize, of: &str) -> String {
-    format!("{many} {of}{}", if many == 1 { "" } else { "s" })
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 fn width(text: &str) -> usize {

@@ -1,0 +1,242 @@
+//! The traces in progress, and the decision when to print one.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant, SystemTime};
+
+use opentelemetry::trace::{SpanId, TraceId};
+use opentelemetry_sdk::trace::{SpanData, SpanEvents};
+
+/// How many traces are kept, those included that were printed and of which only the name is left.
+pub(super) const MAX_TRACES: usize = 1024;
+
+/// How many spans of one trace are kept.
+pub(super) const MAX_SPANS: usize = 10_000;
+
+/// How long a trace waits for a root that stays open, at least, before it is printed without its end.
+const MIN_WAIT_FOR_ROOT: Duration = Duration::from_secs(5);
+
+/// How often that wait doubles: from five seconds to more than five minutes.
+const MAX_DOUBLINGS: u32 = 6;
+
+/// The traces in progress.
+pub(super) struct TraceBuffer {
+    pub(super) max_wait: Duration,
+    traces: HashMap<TraceId, Trace>,
+    /// How many spans have started, of all traces.
+    started: usize,
+    /// The earliest time at which some trace is due.
+    next_due: Option<Instant>,
+}
+
+/// A trace in progress.
+struct Trace {
+    open: HashMap<SpanId, BufferedSpan>,
+    ended: Vec<BufferedSpan>,
+    /// The place of the trace in the order of starts.
+    order: usize,
+    start: SystemTime,
+    /// The name of its first span.
+    name: String,
+    /// How many spans had started when it was last printed. Open spans before that were shown already.
+    printed_at: Option<usize>,
+    /// Since when there has been an ended span to print.
+    pending_since: Option<Instant>,
+    /// Spans that were not kept, because there were [`MAX_SPANS`] open ones.
+    omitted: usize,
+    /// How many of those have not ended.
+    omitted_open: usize,
+    /// How many open spans have no open span above them.
+    open_roots: usize,
+    /// How often it was printed while one of these was open.
+    partial_prints: u32,
+}
+
+/// A span as it ended, or as it started if it is open.
+pub(super) struct BufferedSpan {
+    pub(super) data: SpanData,
+    pub(super) order: usize,
+    pub(super) open: bool,
+    /// Whether no open span was above it when it started.
+    is_root: bool,
+}
+
+/// As much of a trace as is printed at once.
+pub(super) struct Part {
+    pub(super) trace: TraceId,
+    /// When the trace started.
+    pub(super) start: SystemTime,
+    /// The name of its first span, if an earlier part was printed.
+    pub(super) continues: Option<String>,
+    pub(super) spans: Vec<BufferedSpan>,
+    pub(super) omitted: usize,
+}
+
+impl Default for TraceBuffer {
+    fn default() -> Self {
+        Self { max_wait: Duration::from_secs(5), traces: HashMap::new(), started: 0, next_due: None }
+    }
+}
+
+impl TraceBuffer {
+    /// Records that a span started. Returns what has to be printed to make room for it.
+    pub(super) fn span_started(&mut self, mut data: SpanData) -> Option<Part> {
+        let id = data.span_context.trace_id();
+        let order = self.started;
+        self.started += 1;
+        let mut part = self.make_room(id);
+        let trace = self.traces.entry(id).or_insert_with(|| Trace::new(&data, order));
+        if trace.len() >= MAX_SPANS {
+            part = trace.take_part(id, order);
+        }
+        if trace.len() >= MAX_SPANS {
+            trace.omitted += 1;
+            trace.omitted_open += 1;
+            return part;
+        }
+        let is_root = !trace.open.contains_key(&data.parent_span_id);
+        trace.open_roots += usize::from(is_root);
+        data.events = SpanEvents::default();
+        trace.open.insert(data.span_context.span_id(), BufferedSpan { data, order, open: true, is_root });
+        part
+    }
+
+    /// Records that a span ended. Returns what is to be printed.
+    pub(super) fn span_ended(&mut self, mut data: SpanData, now: Instant) -> Vec<Part> {
+        let id = data.span_context.trace_id();
+        let order = self.started;
+        let mut parts: Vec<_> = self.make_room(id).into_iter().collect();
+        let trace = self.traces.entry(id).or_insert_with(|| Trace {
+            // It was evicted, and printed then; its name is no longer known.
+            printed_at: Some(order),
+            name: String::new(),
+            ..Trace::new(&data, order)
+        });
+        data.events = SpanEvents::default();
+        let started = trace.open.remove(&data.span_context.span_id());
+        trace.open_roots -= usize::from(started.as_ref().is_some_and(|started| started.is_root));
+        if started.is_none() && trace.omitted_open > 0 {
+            trace.omitted_open -= 1;
+        } else {
+            let is_root = started.as_ref().is_none_or(|started| started.is_root);
+            let order = started.map_or(order, |started| started.order);
+            trace.ended.push(BufferedSpan { data, order, open: false, is_root });
+        }
+
+        if trace.open.is_empty() && trace.omitted_open == 0 {
+            parts.extend(trace.take_part(id, order));
+        } else {
+            trace.pending_since.get_or_insert(now);
+            self.next_due = earlier(self.next_due, trace.due(self.max_wait));
+        }
+        if self.next_due.is_some_and(|due| due <= now) {
+            self.take_due(now, &mut parts);
+        }
+        parts
+    }
+
+    /// Takes out what has not been printed, complete or not, the oldest trace first.
+    pub(super) fn flush(&mut self) -> Vec<Part> {
+        let mut traces: Vec<_> = self.traces.iter_mut().collect();
+        traces.sort_by_key(|(_, trace)| trace.order);
+        traces.into_iter().filter_map(|(id, trace)| trace.take_part(*id, self.started)).collect()
+    }
+
+    /// Takes out the traces that have waited long enough for their root or their detached jobs.
+    fn take_due(&mut self, now: Instant, parts: &mut Vec<Part>) {
+        self.next_due = None;
+        for (id, trace) in &mut self.traces {
+            let Some(due) = trace.due(self.max_wait) else { continue };
+            if due <= now {
+                trace.partial_prints += u32::from(trace.open_roots > 0);
+                parts.extend(trace.take_part(*id, self.started));
+            } else {
+                self.next_due = earlier(self.next_due, Some(due));
+            }
+        }
+    }
+
+    /// Evicts a trace if there is no room for the trace `id`: the oldest one that was printed, or else the oldest,
+    /// which is then printed as it stands.
+    fn make_room(&mut self, id: TraceId) -> Option<Part> {
+        if self.traces.len() < MAX_TRACES || self.traces.contains_key(&id) {
+            return None;
+        }
+        let oldest = self.traces.iter().min_by_key(|(_, trace)| (!trace.is_idle(), trace.order))?;
+        let oldest = *oldest.0;
+        self.traces.remove(&oldest)?.take_part(oldest, self.started)
+    }
+}
+
+fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    a.into_iter().chain(b).min()
+}
+
+impl Trace {
+    /// A trace of which `first` is the first span seen.
+    fn new(first: &SpanData, order: usize) -> Self {
+        Self {
+            open: HashMap::new(),
+            ended: Vec::new(),
+            order,
+            start: first.start_time,
+            name: first.name.clone().into_owned(),
+            printed_at: None,
+            pending_since: None,
+            omitted: 0,
+            omitted_open: 0,
+            open_roots: 0,
+            partial_prints: 0,
+        }
+    }
+
+    /// When it is to be printed though some of its spans are open. While a root is, the wait doubles each time: a
+    /// root that never ends, such as that of a loop, must not fill the terminal.
+    fn due(&self, max_wait: Duration) -> Option<Instant> {
+        let wait = match self.open_roots {
+            0 => max_wait,
+            _ => max_wait.max(MIN_WAIT_FOR_ROOT).checked_mul(1 << self.partial_prints.min(MAX_DOUBLINGS))?,
+        };
+        self.pending_since?.checked_add(wait)
+    }
+
+    fn len(&self) -> usize {
+        self.open.len() + self.ended.len()
+    }
+
+    fn is_idle(&self) -> bool {
+        self.len() + self.omitted_open == 0
+    }
+
+    /// Takes out what is to be printed: the spans that have ended, and of the open ones those that are new or have
+    /// one of the others below them.
+    fn take_part(&mut self, id: TraceId, started: usize) -> Option<Part> {
+        let mut spans = std::mem::take(&mut self.ended);
+        let printed_at = self.printed_at.unwrap_or(0);
+        let new = self.open.values().filter(|span| span.order >= printed_at);
+        let new = new.map(|span| span.data.span_context.span_id());
+        let mut running = HashSet::new();
+        for mut at in spans.iter().map(|span| span.data.parent_span_id).chain(new) {
+            while let Some(span) = self.open.get(&at).filter(|_| running.insert(at)) {
+                at = span.data.parent_span_id;
+            }
+        }
+        spans.extend(running.iter().filter_map(|id| self.open.get(id)).map(|span| BufferedSpan {
+            data: span.data.clone(),
+            order: span.order,
+            open: true,
+            is_root: span.is_root,
+        }));
+        if self.open.is_empty() {
+            // Frees the table: an idle trace may stay for long.
+            self.open = HashMap::new();
+        }
+        self.pending_since = None;
+        let continues = self.printed_at.is_some().then(|| self.name.clone());
+        let omitted = std::mem::take(&mut self.omitted);
+        if spans.is_empty() && omitted == 0 {
+            return None;
+        }
+        self.printed_at = Some(started);
+        Some(Part { trace: id, start: self.start, continues, spans, omitted })
+    }
+}
