@@ -1,4 +1,4 @@
-//! What a log line says of the trace it belongs to.
+//! The ids and tags that a log line shows.
 
 use std::fmt::{self, Display};
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use crate::context::data::Ambient;
 use crate::tags::set::{has_key, is_read_by_logs, read_by_logs};
 use crate::text::{QuotedValue, Word};
 
-/// The identity of the current span and the tags that hold, for a formatter of your own.
+/// The ids of the current span and the tags in scope, for your own formatter.
 ///
-/// `Display` writes them as [`Text`](super::Text) does, `Serialize` as [`json`](super::json) does:
-/// in both, nothing when there is nothing.
+/// `Display` writes them as [`Text`](super::Text) does, and `Serialize` as [`json`](super::json) does. Both write
+/// nothing for what is absent.
 #[derive(Debug, Clone)]
 pub struct Current {
     ids: Option<Ids>,
-    /// The id of the HTTP request, where it is another than that of the trace.
+    /// The id of the HTTP request, if it differs from the trace id.
     request: Option<Arc<str>>,
     tags: Arc<[KeyValue]>,
 }
@@ -32,10 +32,10 @@ struct Ids {
     flags: TraceFlags,
 }
 
-/// The identity of the current OpenTelemetry span, and the tags that hold here.
+/// Returns the ids of the current OpenTelemetry span and the tags in scope.
 ///
-/// Costs one look at the current context, and does not allocate. The first call says that this process
-/// has a log formatter: from then on, tags are evaluated in traces that are not sampled too.
+/// This reads the current context once and does not allocate. The first call marks the process as one with a log
+/// formatter: from then on, tags are evaluated in [unsampled traces](crate::log#unsampled-traces) too.
 ///
 /// ```
 /// use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -67,7 +67,7 @@ pub fn current() -> Current {
     })
 }
 
-/// Request id and trace id are one, unless a caller has named its own.
+/// The request id, unless it is the trace id in another notation, as it is if the caller did not send one.
 #[cfg(feature = "http")]
 fn request_id(context: &opentelemetry::Context, trace: TraceId) -> Option<Arc<str>> {
     let id = Ambient::of(context)?.request.as_ref()?.id.get()?;
@@ -81,8 +81,8 @@ fn request_id(_: &opentelemetry::Context, _: TraceId) -> Option<Arc<str>> {
     None
 }
 
-/// What the line of an event says. Nothing of an event of the OpenTelemetry API itself: it reports
-/// on the stack of contexts while that cannot be looked at, and a look would panic.
+/// What the line of an event shows. Nothing for events of the OpenTelemetry API itself: it logs about the context
+/// stack while that is borrowed, and reading the current context would panic.
 pub(super) fn of_event(metadata: &Metadata<'_>) -> Current {
     if metadata.target() == "opentelemetry" {
         Current { ids: None, request: None, tags: Arc::default() }
@@ -102,30 +102,29 @@ impl Current {
         self.ids.map(|ids| ids.span)
     }
 
-    /// The flags of the current span; they tell whether the trace is sampled.
+    /// The flags of the current span, which tell whether the trace is sampled.
     pub fn trace_flags(&self) -> Option<TraceFlags> {
         self.ids.map(|ids| ids.flags)
     }
 
-    /// The id of the HTTP request that this is for, if the caller has named one that is not the
-    /// trace id. The feature `http` tells.
+    /// The id of the HTTP request, if the caller sent one that is not the trace id. Always `None` without the feature
+    /// `http`.
     pub fn request_id(&self) -> Option<&str> {
         self.request.as_deref()
     }
 
-    /// The tags of `#[biz_tags]`, as [`current_tags`](crate::current_tags) gives them.
+    /// The tags of `#[biz_tags]`, as [`current_tags`](crate::current_tags) returns them.
     pub fn tags(&self) -> &[KeyValue] {
         &self.tags
     }
 
-    /// Whether there is neither a span, nor a request, nor a tag.
+    /// Whether there is no span, no request id and no tag.
     pub fn is_empty(&self) -> bool {
         self.ids.is_none() && self.request.is_none() && self.tags.is_empty()
     }
 
-    /// The members of a JSON object, by the specification of trace context in logs that are not
-    /// OTLP: the ids and flags in hexadecimal digits, and the tags as an object of their own, so
-    /// that no tag can stand in for another member.
+    /// The members of a JSON object, by the specification of trace context in non-OTLP logs: ids and flags in
+    /// hexadecimal digits, and the tags as a nested object, so that no tag can pose as another member.
     pub(super) fn members<E>(
         &self,
         mut member: impl FnMut(&'static str, Member<'_>) -> Result<(), E>,
@@ -145,8 +144,8 @@ impl Current {
     }
 }
 
-/// Words with a space between them: `trace_id=… span_id=… tenant_id=acme`. A word in which a reader
-/// could go wrong is quoted and escaped. `trace_flags=00` is there where the trace is not sampled.
+/// Words separated by spaces: `trace_id=… span_id=… tenant_id=acme`. A value that is not one plain word is quoted and
+/// [escaped](crate::text::needs_escape). `trace_flags=00` marks an unsampled trace.
 impl Display for Current {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut space = "";
@@ -186,8 +185,8 @@ impl Display for Identity {
     }
 }
 
-/// `{"trace_id": "…", "span_id": "…", "trace_flags": "01", "tags": {"tenant_id": "acme"}}`. To have
-/// it among the members of an object of yours, use `#[serde(flatten)]`.
+/// `{"trace_id": "…", "span_id": "…", "trace_flags": "01", "tags": {"tenant_id": "acme"}}`. Use `#[serde(flatten)]` to
+/// add these members to your own object.
 impl Serialize for Current {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
@@ -209,8 +208,7 @@ impl Serialize for Member<'_> {
             Self::Tags(tags) => {
                 let mut map = serializer.serialize_map(None)?;
                 for (at, tag) in tags.iter().enumerate() {
-                    // A key twice would leave it to the reader which one counts. As with the
-                    // attributes of a span, it is the last.
+                    // Parsers disagree on duplicate keys. As with the attributes of a span, the last one counts.
                     if !has_key(&tags[at + 1..], &tag.key) {
                         map.serialize_entry(tag.key.as_str(), &TagJson(&tag.value))?;
                     }

@@ -8,19 +8,22 @@ use tracing_subscriber::registry::LookupSpan;
 use super::current::of_event;
 use crate::tags::set::read_by_logs;
 
-/// A layer that writes each event as one line of JSON to standard output: that of
-/// [`json_subscriber`], with the ids of the current OpenTelemetry span and the tags.
+/// Creates a layer that writes each event as one line of JSON to standard output: the one of [`json_subscriber`],
+/// plus the ids of the current OpenTelemetry span and the tags.
 ///
 /// ```json
 /// {"fields":{"message":"order placed","order_no":1001},"level":"INFO","target":"shop","timestamp":"2026-04-02T09:30:00.000000Z","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","span_id":"00f067aa0ba902b7","trace_flags":"01","tags":{"tenant_id":"acme"}}
 /// ```
 ///
-/// `trace_id`, `span_id` and `trace_flags` are named and written as the OpenTelemetry specification
-/// has it for [logs that are not OTLP]. Outside of a trace they are left out, and `tags` is where no
-/// tag is set. All that the layer offers besides (writer, timer, target, thread, flattening) is set
-/// on it; with flattening, see [`add_to_json`] for the names that fields must not have. Records of the
-/// `log` crate that come through `tracing-log` have the target `log`, and their own target and place in
-/// fields (`log.target`, `log.file`, …).
+/// `trace_id`, `span_id` and `trace_flags` follow the OpenTelemetry specification for [non-OTLP logs]. They are absent
+/// outside of a trace, and `tags` is absent where no tag is set. The other options (writer, timer, target, thread,
+/// flattening) are set on the layer; with flattening, see [`add_to_json`] for the names that fields must not have.
+/// Records of the `log` crate that arrive through `tracing-log` have the target `log`, and their own target and place
+/// in fields (`log.target`, `log.file`, …).
+///
+/// A line is data: values have only the escapes of JSON, so that a reader gets them back unchanged. Of the characters
+/// that [could disguise text](crate::text::needs_escape) these cover the control characters below U+0020, line feeds
+/// among them. A program that shows values to people has to escape the others.
 ///
 /// The ids and tags are written into the line buffer without an allocation.
 ///
@@ -31,7 +34,7 @@ use crate::tags::set::read_by_logs;
 /// # drop(subscriber);
 /// ```
 ///
-/// [logs that are not OTLP]: https://opentelemetry.io/docs/specs/otel/compatibility/logging_trace_context/
+/// [non-OTLP logs]: https://opentelemetry.io/docs/specs/otel/compatibility/logging_trace_context/
 pub fn json<S>() -> Layer<S>
 where
     S: Subscriber + for<'lookup> LookupSpan<'lookup>,
@@ -41,11 +44,10 @@ where
     layer
 }
 
-/// Adds to a layer of your own what [`json`] adds to its layer.
+/// Adds the ids and tags to your own layer, as [`json`] does.
 ///
-/// The members are at the top of the object. If the fields of the events are flattened into it, an
-/// event must not have a field `trace_id`, `span_id`, `trace_flags` or `tags`: the object would
-/// have two.
+/// The members are at the top level of the object. If the fields of events are flattened into it, an event must not
+/// have a field `trace_id`, `span_id`, `trace_flags` or `tags`, or the object has that member twice.
 ///
 /// ```
 /// use json_subscriber::JsonLayer;
@@ -63,7 +65,7 @@ where
 {
     read_by_logs();
     layer.add_multiple_dynamic_fields(|event, _context, writer| {
-        // A member that cannot be written is left out, and the line stays whole.
+        // A member that fails to serialize is omitted, and the line stays valid.
         let _ = of_event(event.metadata()).members(|key, value| writer.write_field(key, value));
     });
 }

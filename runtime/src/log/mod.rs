@@ -1,23 +1,22 @@
-//! Log lines that tell their trace: ids and tags on the events of `tracing`, in text, in JSON, as
-//! events of spans and on OpenTelemetry's log records.
+//! Correlate logs with traces: trace ids and tags on the events of `tracing`, as text, as JSON, as span events and on
+//! OpenTelemetry's log records.
 //!
-//! Throughline's spans are OpenTelemetry spans, not `tracing` spans, so what a log line belongs to
-//! is read from the current OpenTelemetry context. It is right wherever that is: in `#[traced]`
-//! functions, in detached jobs, on threads and blocking workers, and in `tracing` spans with
-//! `tracing-opentelemetry` above or below. No `tracing` span has to be open, and no filter of log
-//! levels has a say in what is traced or sent on.
+//! Throughline's spans are OpenTelemetry spans, not `tracing` spans, so the trace of a log line is read from the
+//! current OpenTelemetry context. That is the right one in `#[traced]` functions, in detached jobs, on threads and
+//! blocking workers, and in `tracing` spans with `tracing-opentelemetry`, whichever of the two is the inner span. No
+//! `tracing` span has to be open, and log level filters do not affect what is traced or propagated.
 //!
 //! | you have | you add |
 //! |---|---|
 //! | `tracing_subscriber::fmt()` | `.event_format(throughline::log::Text::new())`: see [`Text`] |
-//! | nothing yet, and want JSON | the layer [`json`] |
+//! | no subscriber, and want JSON | the layer [`json`] |
 //! | a `json_subscriber` layer | [`add_to_json`] |
-//! | a formatter of your own | [`current`], which implements `Display` and `Serialize` |
-//! | a look at the logs in the trace | the layer [`SpanEvents`] |
-//! | panics that only standard error tells of | a call of [`panics`] |
+//! | your own formatter | [`current`], which implements `Display` and `Serialize` |
+//! | a trace viewer in which you want to read the logs | the layer [`SpanEvents`] |
+//! | panics that are only on standard error | a call to [`panics`] |
 #![cfg_attr(
     feature = "log-records",
-    doc = "| `opentelemetry-appender-tracing` | the log processor [`TagLogProcessor`]; the ids are right by themselves |"
+    doc = "| `opentelemetry-appender-tracing` | the log processor [`TagLogProcessor`]; the ids are correct without it |"
 )]
 //!
 //! ```
@@ -38,21 +37,20 @@
 //! place_order("acme");
 //! ```
 //!
-//! An event with an explicit parent (`info!(parent: &span, …)`) bears the ids of what is current
-//! where it happens, like any other. Events of the OpenTelemetry API itself (target
-//! `opentelemetry`) bear none.
+//! An event with an explicit parent (`info!(parent: &span, …)`) has the ids of the current OpenTelemetry span too.
+//! Events of the OpenTelemetry API itself (target `opentelemetry`) have none.
 //!
-//! # Traces that are not sampled
+//! # Unsampled traces
 //!
-//! Lines in them bear ids and tags as well, so that a search by tenant finds all requests and not one
-//! in a hundred. For that, the tags of `#[biz_tags]` have to be evaluated there: making one of the
-//! formatters above, or a call of [`current`], turns that on for the process, and for good. A call of
-//! an unsampled function with tags then costs an evaluation of each tag, and an allocation for the
-//! context if the tags are new in it; functions without `#[biz_tags]` cost what they did. Tags of one
-//! span alone are not evaluated. [`SpanEvents`] does not read tags, and turns nothing on.
+//! Lines in unsampled traces have ids and tags as well, so that a search by tenant finds all requests and not one in
+//! a hundred. For this the tags of `#[biz_tags]` have to be evaluated in unsampled traces: creating one of the
+//! formatters above, or calling [`current`], turns that on for the rest of the process. An unsampled call of a
+//! function with `#[biz_tags]` then evaluates each tag, and allocates a context if it adds tags. Functions without
+//! `#[biz_tags]` cost the same as before. Tags of a single span are not evaluated. [`SpanEvents`] does not read tags
+//! and turns nothing on.
 //!
-//! What is shown is what `#[biz_tags]` has put into the context, `hash` and `mask` applied. Tags of
-//! one span alone (`#[traced(tags(…))]`) and baggage are not shown.
+//! The tags shown are those that `#[biz_tags]` has put into the context, with `hash` and `mask` applied. Tags of a
+//! single span (`#[traced(tags(…))]`) and baggage are not shown.
 
 mod current;
 mod json;

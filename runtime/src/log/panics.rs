@@ -11,27 +11,25 @@ use crate::context::current;
 use crate::redact::error_text;
 use crate::span::failure::Fields;
 
-/// Writes an ERROR event of `tracing` for every panic from now on, with the trace it happened in.
+/// Installs a panic hook that logs every panic as an ERROR event of `tracing`, with its trace.
 ///
-/// The event, of target `throughline::panics`, has the fields `error` (the panic's message, as far as
-/// [`set_error_text`](crate::set_error_text) lets it be recorded), `error.type` (`panic`),
-/// `code.file.path`, `code.line.number` and `thread.name`. The ids of the current span and the tags are on
-/// its line, as on every line of the formatters of this [module](crate::log); where none of them is in
-/// use, they are the fields `trace_id`, `span_id` and `throughline.tags`. In a trace that is not sampled, and where
-/// nothing is set up, the event is written all the same.
+/// The event has the target `throughline::panics` and the fields `error` (the panic message, subject to
+/// [`set_error_text`](crate::set_error_text)), `error.type` (`panic`), `code.file.path`, `code.line.number` and
+/// `thread.name`. The formatters of this [module](crate::log) write the ids of the current span and the tags on its
+/// line, as on every line; if none of them is in use, the event has them as the fields `trace_id`, `span_id` and
+/// `throughline.tags`. It is also written in unsampled traces, and without any telemetry set up.
 ///
-/// This installs a panic hook, which calls the one before it after the event is written. That is commonly
-/// the standard library's, which prints the message and the place to standard error, whatever was chosen
-/// for the texts of errors. To have the event alone, take that one away first:
-/// `std::panic::set_hook(Box::new(|_| {}))`. A hook that is set later replaces this one, unless it calls
-/// it. A second call of this function does nothing.
+/// The hook then calls the previous one. By default that is the standard library's, which prints the message and the
+/// location to standard error, regardless of `set_error_text`. To have only the event, replace that hook before this
+/// call: `std::panic::set_hook(Box::new(|_| {}))`. A hook that is set later replaces this one, unless it calls it.
+/// Calling this function again has no effect.
 ///
 /// # Panics
 ///
-/// If it is called while the thread panics, as all that sets a panic hook.
+/// Panics if called from a panicking thread, as [`std::panic::set_hook`] does.
 ///
-/// A panic inside of a panic hook aborts the process. So a subscriber, or a function that redacts, must
-/// not panic when it sees such an event.
+/// A panic inside a panic hook aborts the process. So a subscriber, or a redaction function, must not panic on such an
+/// event.
 ///
 /// ```
 /// tracing_subscriber::fmt().event_format(throughline::log::Text::new()).init();

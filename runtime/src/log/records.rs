@@ -9,13 +9,12 @@ use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord};
 
 use crate::tags::set::{current_tags, read_by_logs};
 
-/// Puts the tags that hold where a log record is emitted on the record.
+/// A log processor that adds the tags in scope to each log record.
 ///
-/// Register it before the processors that export. An attribute that the record has already wins.
-/// The ids need no processor: the SDK takes them from the current context, which is Throughline's.
+/// Register it before the processors that export. An attribute that the record already has takes precedence. The ids
+/// need no processor: the SDK takes them from the current context, which Throughline shares.
 ///
-/// Costs one look at the current context for a record without tags around it, and otherwise a
-/// comparison with the attributes of the record.
+/// This reads the current context once, and with tags in scope compares their keys with the attributes of the record.
 ///
 /// ```
 /// use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
@@ -34,7 +33,7 @@ use crate::tags::set::{current_tags, read_by_logs};
 pub struct TagLogProcessor(());
 
 impl TagLogProcessor {
-    /// A processor that does this one thing.
+    /// Creates the processor.
     pub fn new() -> Self {
         read_by_logs();
         Self(())

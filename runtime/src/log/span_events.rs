@@ -1,4 +1,4 @@
-//! Events of `tracing` as events of spans.
+//! Events of `tracing` as span events.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -15,30 +15,30 @@ use tracing_subscriber::layer::Context;
 
 use super::sources;
 use crate::context::current;
+use crate::semconv;
 use crate::tags::value::text;
 
-/// A layer that adds each event to the current OpenTelemetry span, so that it is seen in the trace.
+/// A layer that adds each event to the current OpenTelemetry span, so that it appears in the trace.
 ///
-/// | of the `tracing` event | on the span's event |
+/// | `tracing` event | span event |
 /// |---|---|
-/// | message | its name; without one, the name of the `tracing` event |
+/// | message | name; without a message, the name of the `tracing` event |
 /// | level, target | `level`, `target` |
-/// | place in the source | `code.file.path`, `code.line.number` |
-/// | fields | attributes, also in place of one of the above: numbers and truth values as they are, all else as text of at most [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES) |
+/// | source location | `code.file.path`, `code.line.number` |
+/// | fields | attributes, which replace one of the above with the same name: numbers and booleans with their type, everything else as text of at most [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES) |
 /// | an error | its description; those of its sources as a list, `….chain` |
 ///
-/// The status of the span stays as it is: it tells how the work ended, which an error on the way
-/// need not decide.
+/// The status of the span does not change: it says how the work ended, and an error that is logged on the way may
+/// well have been handled.
 ///
-/// Events go to a span that is recorded, and up to a number for each span
-/// ([`with_max_per_span`](Self::with_max_per_span)), so that a loop which logs cannot crowd out what
-/// the SDK has room for: 128 events for each span, unless it is told otherwise, the exception of a
-/// failed call among them.
+/// Events are added to spans that are recording, up to a limit per span
+/// ([`with_max_per_span`](Self::with_max_per_span)). A loop that logs could otherwise exhaust the SDK's limit, 128
+/// events per span by default, which the exception of a failed call counts towards.
 ///
 /// # With `tracing-opentelemetry`
 ///
-/// Its layer adds events to spans as well, but to those of `tracing` alone. To have each event once,
-/// on the innermost span of either kind, leave it the spans:
+/// Its layer adds events to spans too, but only to those of `tracing`. To have each event once, on the innermost span
+/// of either kind, let that layer see the spans alone:
 ///
 /// ```
 /// use opentelemetry::trace::TracerProvider as _;
@@ -56,15 +56,14 @@ use crate::tags::value::text;
 ///
 /// # Cost
 ///
-/// Outside of a span, one look at the current context. In one that is not recorded, its lock
-/// besides. Otherwise that of an event of the OpenTelemetry API: allocations for the attributes.
+/// Outside of a span, the layer reads the current context. In a span that is not recording, it also takes the span's
+/// lock. Otherwise the cost is that of an event of the OpenTelemetry API, which allocates for the attributes.
 ///
 /// # Deadlocks
 ///
-/// OpenTelemetry calls span processors with the span locked. Throughline ends its spans when they
-/// are no longer current, and what the SDK reports of itself is left out here. But where other code
-/// calls `end` on the span that is current, a span processor that logs would wait for itself: put a
-/// filter on this layer that leaves its target out.
+/// OpenTelemetry calls span processors with the span locked. Throughline ends its spans when they are no longer
+/// current, and this layer ignores the SDK's own events. But where other code calls `end` on the current span, a span
+/// processor that logs would deadlock: add a filter to this layer that excludes the processor's target.
 #[derive(Debug)]
 pub struct SpanEvents {
     min_level: Level,
@@ -73,23 +72,22 @@ pub struct SpanEvents {
 }
 
 impl SpanEvents {
-    /// Events of level INFO and above, 64 for each span.
+    /// Creates a layer for events of level INFO and above, at most 64 per span.
     pub fn new() -> Self {
         Self { min_level: Level::INFO, max_per_span: 64, counts: Counts::new() }
     }
 
-    /// Leaves events of lesser importance than `level` out. Filters of the subscriber, such as
-    /// `RUST_LOG`, come before that.
+    /// Ignores events that are more verbose than `level`. Filters of the subscriber, such as `RUST_LOG`, apply before.
     #[must_use]
     pub fn with_min_level(mut self, level: Level) -> Self {
         self.min_level = level;
         self
     }
 
-    /// Adds at most `max` events to one span, and then one that says so.
+    /// Adds at most `max` events to a span, then one event that reports the limit.
     ///
-    /// The counts are kept in a table of fixed size. Where very many spans log at the same time, two
-    /// can come to share a place, and one may get more; the SDK's own limit holds in any case.
+    /// The counts are in a table of fixed size. When very many spans log at the same time, two may collide, and one
+    /// of them may get more events. The SDK's own limit holds in any case.
     #[must_use]
     pub fn with_max_per_span(mut self, max: u16) -> Self {
         self.max_per_span = max;
@@ -106,7 +104,7 @@ impl Default for SpanEvents {
 impl<S: Subscriber> Layer<S> for SpanEvents {
     fn on_event(&self, event: &Event<'_>, _ctx: Context<'_, S>) {
         // A more verbose level is the greater one.
-        if *event.metadata().level() > self.min_level || is_of_the_sdk(event.metadata()) {
+        if *event.metadata().level() > self.min_level || is_from_sdk(event.metadata()) {
             return;
         }
         let within = current::with(|context| {
@@ -124,7 +122,7 @@ impl<S: Subscriber> Layer<S> for SpanEvents {
                 span.add_event(name, attributes);
             }
             Admitted::NoMore => {
-                let limit = KeyValue::new("throughline.log.limit", i64::from(self.max_per_span));
+                let limit = KeyValue::new(semconv::THROUGHLINE_LOG_LIMIT, i64::from(self.max_per_span));
                 span.add_event("throughline.log.limit_reached", vec![limit]);
             }
             Admitted::No => {}
@@ -132,8 +130,8 @@ impl<S: Subscriber> Layer<S> for SpanEvents {
     }
 }
 
-/// The SDK reports on itself while it holds the lock of a span that ends.
-fn is_of_the_sdk(metadata: &Metadata<'_>) -> bool {
+/// The SDK logs about itself while it holds the lock of a span that ends.
+fn is_from_sdk(metadata: &Metadata<'_>) -> bool {
     metadata.target().starts_with("opentelemetry")
 }
 
@@ -157,7 +155,7 @@ fn describe(event: &Event<'_>) -> (Cow<'static, str>, Vec<KeyValue>) {
 struct Described {
     name: Option<String>,
     attributes: Vec<KeyValue>,
-    /// Whether the event is a record of the `log` crate: its fields `log.*` are facts of the place.
+    /// Whether the event is a record of the `log` crate, whose metadata are fields `log.*`.
     is_record: bool,
 }
 
@@ -168,10 +166,10 @@ impl Described {
 
     fn place(&mut self, file: Option<Value>, line: Option<u32>) {
         if let Some(file) = file {
-            self.add("code.file.path", file);
+            self.add(semconv::CODE_FILE_PATH, file);
         }
         if let Some(line) = line {
-            self.add("code.line.number", i64::from(line));
+            self.add(semconv::CODE_LINE_NUMBER, i64::from(line));
         }
     }
 
@@ -234,37 +232,37 @@ impl Visit for Described {
     }
 }
 
-/// How many events each span has got. Spans do not tell when they end, so the table is of fixed
-/// size, and a span that comes takes the place of the one that was there before.
+/// The number of events that each span has. Nothing is known of the end of a span, so the table has a fixed size, and
+/// a new span evicts the one that had its slot.
 #[derive(Debug)]
 struct Counts(Box<[AtomicU64]>);
 
 enum Admitted {
     Yes,
-    /// No, and it was to be the first above the limit.
+    /// No, and this is the first one above the limit.
     NoMore,
     No,
 }
 
 impl Counts {
-    const PLACES: usize = 1024;
-    /// The lower part of an entry counts, the upper one tells which span.
+    const SLOTS: usize = 1024;
+    /// The lower bits of an entry are the count, the upper ones identify the span.
     const COUNT: u64 = 0xffff;
 
     fn new() -> Self {
-        Self(std::iter::repeat_with(AtomicU64::default).take(Self::PLACES).collect())
+        Self(std::iter::repeat_with(AtomicU64::default).take(Self::SLOTS).collect())
     }
 
     fn admit(&self, span: SpanId, max: u16) -> Admitted {
         let id = u64::from_be_bytes(span.to_bytes());
-        // Both ends of a span id are as good as random; the place takes one, the mark the other.
-        let place = usize::try_from(id % Self::PLACES as u64).unwrap_or_default();
+        // Both ends of a span id are random: the slot comes from the lower one, the mark from the upper one.
+        let slot = usize::try_from(id % Self::SLOTS as u64).unwrap_or_default();
         let mark = id & !Self::COUNT;
         let next = |entry: u64| if entry & !Self::COUNT == mark { entry.saturating_add(1) } else { mark | 1 };
         let max = u64::from(max);
-        let admitted = self.0[place].fetch_update(Ordering::Relaxed, Ordering::Relaxed, |entry| {
+        let admitted = self.0[slot].fetch_update(Ordering::Relaxed, Ordering::Relaxed, |entry| {
             let next = next(entry);
-            // One above the limit it stops: the count never runs into the mark.
+            // The count stops one above the limit, so it never overflows into the mark.
             (next & Self::COUNT <= max + 1 && next & !Self::COUNT == mark).then_some(next)
         });
         match admitted.map(|before| next(before) & Self::COUNT) {

@@ -18,30 +18,27 @@ use super::styles::write_styled;
 use crate::tags::set::read_by_logs;
 use crate::text::{Escaper, QuotedValue, Word};
 
-/// An event format for [`tracing_subscriber::fmt()`]: its full format, with the ids of the current
-/// OpenTelemetry span and the tags after the level.
+/// An event format for [`tracing_subscriber::fmt()`]: its full format, plus the ids of the current OpenTelemetry span
+/// and the tags, after the level.
 ///
 /// ```text
 /// 2026-04-02T09:30:00.000000Z  INFO trace_id=4bf92f3577b34da6a3ce929d0e0e4736 span_id=00f067aa0ba902b7 tenant_id=acme shop: order placed order_no=1001
 /// ```
 ///
-/// Outside of a trace and without tags, the line is that of the full format. In a trace that is not
-/// sampled ids and tags are there as well, with `trace_flags=00`: the [module](super) says what that
-/// costs.
+/// Outside of a trace and without tags, the line is that of the full format. In an unsampled trace the ids and tags
+/// are there too, with `trace_flags=00`; see the [module](super#unsampled-traces) for the cost.
 ///
-/// An event is one line, whatever its values: control characters (line feeds and the escape
-/// sequences of terminals among them), Unicode's line separators and the characters that override
-/// the direction of writing are escaped, in messages, names, values and keys. The ids stand before
-/// all that a value can write, so the first `trace_id=` of a line in a trace is the true one.
+/// An event is one line, whatever its values: line feeds, escape sequences for the terminal and all other characters
+/// that [could disguise a line](crate::text::needs_escape) are escaped in messages, names, values and keys. The ids
+/// come before any value, so in a trace the first `trace_id=` of a line is the true one.
 ///
-/// Colours follow `with_ansi` of the layer; of `tracing_subscriber::fmt()` it has to be called before
-/// `event_format`. A field formatter of your own
-/// (`fmt_fields`) is used, without colours in the fields of the event. Records of the `log` crate
-/// that come through `tracing-log` show their own target, file and line. A formatter that fails
-/// leaves what it wrote so far; the line is not lost.
+/// Colours follow the layer's `with_ansi`, which has to be called before `event_format` on
+/// `tracing_subscriber::fmt()`. A custom field formatter (`fmt_fields`) is used, without colours in the fields of the
+/// event. Records of the `log` crate that arrive through `tracing-log` show their own target, file and line. If the
+/// formatter of a value fails, the line has what it wrote until then.
 ///
-/// Does not allocate besides the line buffer, which `tracing_subscriber` keeps for each thread; it
-/// does with `tracing` spans around the event, if `tracing_subscriber` is built without `smallvec`.
+/// Formatting does not allocate beyond the line buffer, which `tracing_subscriber` keeps for each thread. With
+/// `tracing` spans around the event it does, if `tracing_subscriber` is built without `smallvec`.
 ///
 /// ```
 /// use tracing_subscriber::fmt;
@@ -71,7 +68,7 @@ struct Parts {
 }
 
 impl Text {
-    /// Time, level, ids and tags, the `tracing` spans, target, message and fields.
+    /// Creates a format with time, level, ids and tags, the `tracing` spans, target, message and fields.
     pub fn new() -> Self {
         read_by_logs();
         let parts = Parts {
@@ -94,55 +91,54 @@ impl Default for Text {
 }
 
 impl<T> Text<T> {
-    /// Takes the time from `timer`.
+    /// Formats the time with `timer`.
     #[must_use]
     pub fn with_timer<U>(self, timer: U) -> Text<U> {
         Text { timer, parts: Parts { time: true, ..self.parts } }
     }
 
-    /// Leaves the time out, for a service manager that adds it.
+    /// Omits the time, for a service manager that adds it.
     #[must_use]
     pub fn without_time(self) -> Text<()> {
         Text { timer: (), parts: Parts { time: false, ..self.parts } }
     }
 
-    /// Whether the level is shown. It is by default.
+    /// Sets whether the level is shown. Default: true.
     #[must_use]
     pub fn with_level(mut self, show: bool) -> Self {
         self.parts.level = show;
         self
     }
 
-    /// Whether the target is shown, which is the module unless the event says otherwise. It is by
-    /// default.
+    /// Sets whether the target is shown, which is the module unless the event has another. Default: true.
     #[must_use]
     pub fn with_target(mut self, show: bool) -> Self {
         self.parts.target = show;
         self
     }
 
-    /// Whether the name of the thread is shown, or its id where it has none. It is not by default.
+    /// Sets whether the name of the thread is shown, or its id if it has no name. Default: false.
     #[must_use]
     pub fn with_thread_names(mut self, show: bool) -> Self {
         self.parts.thread_names = show;
         self
     }
 
-    /// Whether the id of the thread is shown. It is not by default.
+    /// Sets whether the id of the thread is shown. Default: false.
     #[must_use]
     pub fn with_thread_ids(mut self, show: bool) -> Self {
         self.parts.thread_ids = show;
         self
     }
 
-    /// Whether the source file is shown. It is not by default.
+    /// Sets whether the source file is shown. Default: false.
     #[must_use]
     pub fn with_file(mut self, show: bool) -> Self {
         self.parts.file = show;
         self
     }
 
-    /// Whether the line in the source file is shown. It is not by default.
+    /// Sets whether the line in the source file is shown. Default: false.
     #[must_use]
     pub fn with_line_number(mut self, show: bool) -> Self {
         self.parts.line_number = show;
@@ -226,7 +222,7 @@ impl<T> Text<T> {
     }
 }
 
-/// The line that is written. What other code gives goes through [`Escaper`]; only styles do not.
+/// The line that is written. Everything but the styles goes through [`Escaper`].
 struct Line<'w> {
     out: Writer<'w>,
     ansi: bool,
@@ -242,8 +238,7 @@ enum Style {
 }
 
 impl Line<'_> {
-    /// Writes text. The buffer takes everything, so an error comes from a value's own formatter,
-    /// and what that has written stands.
+    /// Writes text. The buffer cannot fail, so an error is that of a value's formatter, and what it wrote stays.
     fn write(&mut self, text: Arguments<'_>) {
         let _ = Escaper(&mut self.out).write_fmt(text);
     }
@@ -309,7 +304,7 @@ impl Line<'_> {
             self.styled(Style::Bold, format_args!("{}", span.name()));
             if let Some(fields) = span.extensions().get::<FormattedFields<N>>().filter(|fields| !fields.is_empty()) {
                 self.styled(Style::Bold, format_args!("{{"));
-                // They were written when the span began, with colours if the layer has them.
+                // They were formatted when the span started, with colours if the layer has them.
                 let out = &mut self.out;
                 let _ = if self.ansi { write_styled(out, fields) } else { Escaper(out).write_str(fields) };
                 self.styled(Style::Bold, format_args!("}}"));
@@ -324,7 +319,7 @@ impl Line<'_> {
 struct Fields<'l, 'w> {
     line: &'l mut Line<'w>,
     is_first: bool,
-    /// Whether the event is a record of the `log` crate: its fields `log.*` are facts of the place.
+    /// Whether the event is a record of the `log` crate, whose metadata are fields `log.*`.
     is_record: bool,
 }
 
