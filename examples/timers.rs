@@ -54,7 +54,7 @@ async fn service() -> Result<(), Box<dyn Error>> {
     let job = Job::new_async("* * * * * *", move |_id, _scheduler| {
         let (scheduled, done) = (scheduled.clone(), done.clone());
         Box::pin(async move {
-            scheduled.future(cleanup()).await;
+            scheduled.run_async(cleanup()).await;
             let _ = done.try_send(());
         })
     })?;

@@ -9,7 +9,7 @@
 
 mod context;
 mod guard;
-mod redact;
+pub mod redact;
 #[cfg(any(feature = "console", feature = "testing"))]
 mod render;
 mod span;
@@ -38,24 +38,30 @@ pub mod testing;
 #[path = "private.rs"]
 pub mod __private;
 
-pub use context::current::Attached;
+pub use context::carried::Carried;
+pub use context::current::{Attached, get as current_context};
+pub use context::data::ContextExt;
+pub use context::last_error::LastError;
 pub use context::origin::Origin;
+pub use context::request_id::RequestId;
 pub use context::snapshot::Snapshot;
 pub use opentelemetry::trace::SpanKind;
 pub use opentelemetry::{Context, KeyValue, Value};
 pub use redact::error_text::{ErrorText, set_error_text};
-pub use span::builder::{Block, in_span, in_span_async, span, try_in_span, try_in_span_async};
-pub use span::instrumented::{Traced, TracedStream, WithSnapshot};
+pub use span::builder::{SpanBuilder, in_span, in_span_async, span, try_in_span, try_in_span_async};
+pub use span::failure::{EventFields, event_in};
+pub use span::handle::{Span, enabled};
+pub use span::instrumented::{Ended, Instrumented, NotedItems, Observe, Observer, Unobserved};
 pub use span::outcome::Outcome;
 pub use span::record::{debug, display, record, record_all, record_error};
+pub use span::scope::{TagScope, in_tags, in_tags_async};
 pub use span::tracer::install;
 pub use tags::secret::set_hash_key;
-pub use tags::set::current_tags;
+pub use tags::set::{Tag, Tags, current_tags};
 pub use tags::value::{DebugValue, DisplayValue, MAX_LIST_LEN, MAX_TEXT_BYTES, TagValue};
 #[cfg(feature = "otlp")]
 pub use telemetry::init;
 
-pub use context::carried::Carried;
 #[cfg(feature = "rayon")]
 pub use job::rayon;
 #[cfg(feature = "propagation")]

@@ -1,11 +1,11 @@
 //! The door for generated code: all that an attribute may name. Not for use by hand, and not
 //! covered by semantic versioning.
 
+use crate::span::builder::SpanBuilder;
 use crate::span::callsite::Callsite;
 pub use crate::span::failure::Causes;
-use crate::span::handle::Opening;
 pub use crate::span::outcome::Seen;
-use crate::span::scope::Tagging;
+use crate::span::scope::TagScope;
 pub use crate::tags::set::{Tag, Tags, value};
 use crate::tags::value;
 
@@ -34,13 +34,13 @@ pub const fn callsite(name: &'static str, function: &'static str) -> Callsite {
 
 /// A span that is about to start.
 #[inline]
-pub fn span(callsite: &Callsite) -> Opening<'_> {
-    Opening::new(callsite)
+pub fn span(callsite: &'static Callsite) -> SpanBuilder {
+    SpanBuilder::at(callsite)
 }
 
 /// Tags without a span.
-pub fn tags() -> Tagging {
-    Tagging::new()
+pub fn tags() -> TagScope {
+    TagScope::new()
 }
 
 /// Looks at what a function has returned.

@@ -100,7 +100,7 @@ async fn a_snapshot_carries_closures_futures_and_streams() {
     snapshot.run(|| in_span("here", || {}));
     let each = snapshot.clone().wrap_fn(|n: u8| in_span("each", || n));
     assert_eq!([1, 2].into_iter().map(each).sum::<u8>(), 3);
-    tokio::spawn(snapshot.future(async { in_span("future", || {}) })).await.expect("no panic");
+    tokio::spawn(snapshot.run_async(async { in_span("future", || {}) })).await.expect("no panic");
     let stream = futures::stream::iter(0..2).map(|_| in_span("item", || {}));
     assert_eq!(tokio::spawn(snapshot.stream(stream).count()).await.expect("no panic"), 2);
     {
@@ -142,7 +142,7 @@ fn a_snapshot_drops_a_future_inside() {
     let capture = Capture::new();
     let snapshot = capture.run(|| in_span("request", Snapshot::capture));
     let noisy = Noisy;
-    drop(snapshot.future(async move { drop(noisy) }));
+    drop(snapshot.run_async(async move { drop(noisy) }));
     assert!(capture.span("dropped").is_child_of(&capture.span("request")));
 }
 

@@ -887,7 +887,7 @@ mod carriers {
         let capture = Capture::new();
         let carrier = capture.run(|| throughline::in_span("order", Carrier::capture));
         capture.run_async(throughline::span("later").parent(&carrier).run_async(async {})).await;
-        let nested = capture.run_async(async { carrier.future(async { Carrier::capture() }).await }).await;
+        let nested = capture.run_async(async { carrier.run_async(async { Carrier::capture() }).await }).await;
         assert_eq!(nested, carrier);
         capture.assert_tree("order\n└── later");
     }

@@ -506,7 +506,7 @@ async fn a_job_that_asks_for_a_span_has_one_everywhere() {
 async fn below_a_remote_span_a_plain_job_has_a_span() {
     let capture = Capture::new();
     let above = capture.run(|| in_span("above", throughline::Snapshot::capture));
-    let run = async { above.future(async { throughline::spawn(async {}).await.expect("no panic") }).await };
+    let run = async { above.run_async(async { throughline::spawn(async {}).await.expect("no panic") }).await };
     capture.run_async(run).await;
     assert_eq!(capture.spans().len(), 2);
 }

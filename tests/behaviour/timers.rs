@@ -172,7 +172,7 @@ async fn a_cron_job_is_a_trace_of_its_own_each_time_linked_to_where_it_was_sched
         let job = cron(move || {
             let (scheduled, done) = (scheduled.clone(), done.clone());
             async move {
-                let _ = scheduled.future(cleanup(done)).await;
+                let _ = scheduled.run_async(cleanup(done)).await;
             }
         });
         scheduler_with(job).await
@@ -213,7 +213,7 @@ async fn a_cron_job_may_name_its_link_itself() {
                 // The spans are to come to this test; a program has nothing to do for that.
                 Snapshot::of(&here).run(|| by_attribute(&scheduled));
                 let by_function = throughline::span("by function").root().link(&scheduled).run_async(async {});
-                Snapshot::of(&here).future(by_function).await;
+                Snapshot::of(&here).run_async(by_function).await;
                 done.send(()).await.expect("the test waits");
             }
         });
@@ -275,7 +275,7 @@ async fn a_delayed_job_continues_the_trace_it_was_stored_in() {
         sleep(Duration::from_secs(86_400)).await;
         let (order_no, trace) = load(&row);
         // The spans are to come to this test; a program has nothing to do for that.
-        Snapshot::of(&here).future(in_span_async("poll jobs", remind(order_no, trace))).await
+        Snapshot::of(&here).run_async(in_span_async("poll jobs", remind(order_no, trace))).await
     });
     assert_eq!(worker.await.expect("no panic").as_deref(), Some("acme"), "baggage");
     capture.assert_tree_with(

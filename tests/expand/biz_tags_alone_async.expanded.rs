@@ -3,7 +3,7 @@
 use throughline::biz_tags;
 async fn place(tenant_id: String, order_no: u64) -> Result<u64, String> {
     ::throughline::__private::tags()
-        .start(|__tags| {
+        .start_with(|__tags| {
             __tags
                 .scope(
                     "tenant_id",
@@ -19,7 +19,7 @@ async fn place(tenant_id: String, order_no: u64) -> Result<u64, String> {
                     ),
                 );
         })
-        .future(
+        .run_async(
             async move {
                 let (tenant_id, order_no) = (tenant_id, order_no);
                 let (_, _) = (&tenant_id, &order_no);

@@ -3,7 +3,7 @@
 use throughline::biz_tags;
 fn place(tenant_id: &str, order_no: u64) -> u64 {
     ::throughline::__private::tags()
-        .start(|__tags| {
+        .start_with(|__tags| {
             __tags
                 .scope(
                     "tenant_id",

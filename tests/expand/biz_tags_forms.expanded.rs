@@ -40,7 +40,7 @@ fn place(
                     },
                 );
         })
-        .start(|__tags| {
+        .start_with(|__tags| {
             __tags
                 .scope(
                     "tenant_id",

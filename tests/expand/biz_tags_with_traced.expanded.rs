@@ -12,7 +12,7 @@ fn below(tenant_id: &str, attempt: u32) -> usize {
                 )
             },
         )
-        .start(|__tags| {
+        .start_with(|__tags| {
             __tags
                 .add(
                     "attempt",
@@ -50,7 +50,7 @@ fn above(tenant_id: &str, attempt: u32) -> usize {
                 )
             },
         )
-        .start(|__tags| {
+        .start_with(|__tags| {
             __tags
                 .add(
                     "attempt",

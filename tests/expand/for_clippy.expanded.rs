@@ -17,7 +17,7 @@ fn total(prices: &Vec<u64>) -> u64 {
                 )
             },
         )
-        .start(|_| {})
+        .start_with(|_| {})
         .run(
             move || -> u64 { prices.iter().sum() },
             move |__result| ::throughline::__private::seen(__result).__display(),
@@ -37,7 +37,7 @@ async fn charge((order_no, _): (u64, String)) -> u64 {
                         )
                     },
                 )
-                .start(|__tags| {
+                .start_with(|__tags| {
                     __tags
                         .scope(
                             "order_no",
@@ -62,7 +62,7 @@ async fn charge(__arg0: (u64, String)) -> u64 {
                 )
             },
         )
-        .start(|__tags| {
+        .start_with(|__tags| {
             #[allow(unused_variables)]
             let (order_no, _) = &__arg0;
             __tags
@@ -73,7 +73,7 @@ async fn charge(__arg0: (u64, String)) -> u64 {
                     ),
                 );
         })
-        .future(
+        .run_async(
             async move {
                 let __arg0 = __arg0;
                 let (order_no, _) = __arg0;

@@ -17,7 +17,7 @@ fn count(total: u64, more: u64) -> u64 {
                 )
             },
         )
-        .start(|_| {})
+        .start_with(|_| {})
         .run(
             move || -> u64 {
                 let (mut total, more) = (total, more);
@@ -33,7 +33,7 @@ fn count(total: u64, more: u64) -> u64 {
 }
 fn whole(Path(tenant_id): Path<String>, (a, b): (u64, u64)) -> u64 {
     ::throughline::__private::tags()
-        .start(|__tags| {
+        .start_with(|__tags| {
             __tags
                 .scope(
                     "tenant_id",
@@ -64,7 +64,7 @@ fn part(__arg0: Order, __arg1: String, __arg2: (u64, String)) -> u64 {
                 )
             },
         )
-        .start(|__tags| {
+        .start_with(|__tags| {
             #[allow(unused_variables)]
             let Order { no, lines } = &__arg0;
             __tags
@@ -105,7 +105,7 @@ impl Order {
                     )
                 },
             )
-            .start(|_| {})
+            .start_with(|_| {})
             .run(
                 move || -> usize {
                     let (_, note) = (&self, note);

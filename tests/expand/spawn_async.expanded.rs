@@ -14,8 +14,8 @@ fn receipt(order_no: u64) -> ::throughline::__private::JoinHandle<Result<u64, St
                 )
             },
         )
-        .detach()
-        .start(|_| {})
+        .detached()
+        .start_with(|_| {})
         .spawn_giving(
             async move {
                 #[allow(clippy::shadow_reuse, clippy::shadow_same)]
@@ -48,8 +48,8 @@ fn poll() -> ::throughline::__private::JoinHandle<()> {
                 )
             },
         )
-        .detach_link()
-        .start(|_| {})
+        .detached_link()
+        .start_with(|_| {})
         .spawn(
             async move {
                 if false {

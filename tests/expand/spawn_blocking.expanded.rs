@@ -18,8 +18,8 @@ fn thumbnail(image: Vec<u8>) -> ::throughline::__private::JoinHandle<usize> {
                 )
             },
         )
-        .detach()
-        .start(|_| {})
+        .detached()
+        .start_with(|_| {})
         .spawn_blocking(
             move || -> usize {
                 #[allow(clippy::shadow_reuse, clippy::shadow_same)]
@@ -55,8 +55,8 @@ fn elsewhere(
                 )
             },
         )
-        .detach()
-        .start(|_| {})
+        .detached()
+        .start_with(|_| {})
         .spawn_blocking_on(
             &{
                 use ::core::clone::Clone as _;

@@ -15,8 +15,8 @@ fn render(page: Rc<str>) -> ::throughline::__private::JoinHandle<usize> {
                 )
             },
         )
-        .detach()
-        .start(|_| {})
+        .detached()
+        .start_with(|_| {})
         .spawn_local(
             async move {
                 #[allow(clippy::shadow_reuse, clippy::shadow_same)]

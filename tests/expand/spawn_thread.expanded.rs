@@ -14,8 +14,8 @@ fn watch(path: String) -> ::throughline::__private::ThreadHandle<usize> {
                 )
             },
         )
-        .detach_root()
-        .start(|_| {})
+        .detached_root()
+        .start_with(|_| {})
         .spawn_thread(
             "watch",
             move || -> usize {

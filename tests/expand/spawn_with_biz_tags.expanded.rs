@@ -23,8 +23,8 @@ impl Orders {
                         .kind(::throughline::__private::SpanKind::Consumer)
                 },
             )
-            .detach()
-            .start(|__tags| {
+            .detached()
+            .start_with(|__tags| {
                 __tags
                     .scope(
                         "tenant_id",

@@ -15,8 +15,8 @@ async fn place(
                 )
             },
         )
-        .start(|_| {})
-        .future(
+        .start_with(|_| {})
+        .run_async(
             async move {
                 let (tenant_id, order_no) = (tenant_id, order_no);
                 if false {
@@ -46,8 +46,8 @@ async fn ping() {
                 )
             },
         )
-        .start(|_| {})
-        .future(
+        .start_with(|_| {})
+        .run_async(
             async move {
                 if false {
                     return ::throughline::__private::returns::<()>();

@@ -13,8 +13,8 @@ fn later(no: u64) -> impl Future<Output = u64> {
                 )
             },
         )
-        .start(|_| {})
-        .future_of(
+        .start_with(|_| {})
+        .run_async_with(
             move || -> _ {
                 let no = no;
                 match () {
@@ -36,8 +36,8 @@ fn boxed<'a>(text: &'a str) -> Pin<Box<dyn Future<Output = usize> + Send + 'a>> 
                     )
                 },
             )
-            .start(|_| {})
-            .future_of(
+            .start_with(|_| {})
+            .run_async_with(
                 move || -> Pin<Box<dyn Future<Output = usize> + Send + 'a>> {
                     Box::pin(async move { text.len() })
                 },

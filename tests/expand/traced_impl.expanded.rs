@@ -21,7 +21,7 @@ impl Orders {
                         .kind(::throughline::__private::SpanKind::Server)
                 },
             )
-            .start(|_| {})
+            .start_with(|_| {})
             .run(
                 move || -> Result<(), String> {
                     let order_no = order_no;
@@ -50,8 +50,8 @@ impl Orders {
                         .kind(::throughline::__private::SpanKind::Client)
                 },
             )
-            .start(|_| {})
-            .future(
+            .start_with(|_| {})
+            .run_async(
                 async move {
                     let _ = &self;
                     if false {
@@ -78,8 +78,8 @@ impl Orders {
                     )
                 },
             )
-            .detach()
-            .start(|_| {})
+            .detached()
+            .start_with(|_| {})
             .spawn_blocking(
                 move || -> u64 {
                     #[allow(clippy::shadow_reuse, clippy::shadow_same)]

@@ -12,7 +12,7 @@ fn stop(code: i32) -> ! {
                 )
             },
         )
-        .start(|_| {})
+        .start_with(|_| {})
         .run(
             move || -> ! {
                 let code = code;
@@ -34,8 +34,8 @@ async fn serve(port: u16) -> ! {
                 )
             },
         )
-        .start(|_| {})
-        .future(
+        .start_with(|_| {})
+        .run_async(
             async move {
                 let port = port;
                 if false {

@@ -20,7 +20,7 @@ fn receive(message: Message, others: &[Context], attempt: u32) -> Result<usize, 
         )
         .with(|__span| __span.parent(&message.context))
         .with(|__span| __span.links(&*others))
-        .start(|__tags| {
+        .start_with(|__tags| {
             __tags
                 .add(
                     "length",
@@ -68,8 +68,8 @@ async fn every_hour(before: &Context) -> Option<u64> {
         )
         .root()
         .with(|__span| __span.link(&before))
-        .start(|_| {})
-        .future(
+        .start_with(|_| {})
+        .run_async(
             async move {
                 if false {
                     return ::throughline::__private::returns::<Option<u64>>();

@@ -14,8 +14,8 @@ fn pages(upto: u64) -> impl Stream<Item = u64> {
                 )
             },
         )
-        .start(|_| {})
-        .stream_of(
+        .start_with(|_| {})
+        .stream(
             move || -> _ {
                 let upto = upto;
                 match () {
@@ -37,8 +37,8 @@ fn boxed(upto: u64) -> BoxStream<'static, u64> {
                     )
                 },
             )
-            .start(|_| {})
-            .stream_of(
+            .start_with(|_| {})
+            .stream(
                 move || -> BoxStream<'static, u64> {
                     let upto = upto;
                     match () {
@@ -60,7 +60,7 @@ async fn subscribe(topic: String) -> impl Stream<Item = u8> {
                 )
             },
         )
-        .start(|_| {})
+        .start_with(|_| {})
         .stream_after(
             async move {
                 let topic = topic;

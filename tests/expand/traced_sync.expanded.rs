@@ -15,7 +15,7 @@ fn total(order: Order, discount: u64) -> u64 {
                 )
             },
         )
-        .start(|_| {})
+        .start_with(|_| {})
         .run(
             move || -> u64 {
                 let (order, discount) = (order, discount);
@@ -40,7 +40,7 @@ fn lines(order: &Order) -> usize {
                 )
             },
         )
-        .start(|_| {})
+        .start_with(|_| {})
         .run(
             move || -> usize { order.lines.len() },
             move |__result| ::throughline::__private::seen(__result).__display(),

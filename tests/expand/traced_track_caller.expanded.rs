@@ -14,7 +14,7 @@ fn caller() -> u32 {
                 )
             },
         )
-        .start(|_| {})
+        .start_with(|_| {})
         .enter();
     __span
         .exit(

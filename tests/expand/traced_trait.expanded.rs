@@ -14,7 +14,7 @@ trait Describe {
                     )
                 },
             )
-            .start(|_| {})
+            .start_with(|_| {})
             .run(
                 move || -> usize { self.text().len() },
                 move |__result| ::throughline::__private::seen(__result).__display(),

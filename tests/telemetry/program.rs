@@ -1,4 +1,4 @@
-//! The roles of second processes.
+//! What second processes do.
 
 use std::env;
 
@@ -7,7 +7,7 @@ use crate::{exit, notices, variables, wire};
 
 pub(crate) const NAME: &str = "program::program";
 
-/// The last line that a role prints.
+/// The last line of a role that has come to its end.
 pub(crate) const OVER: &str = "the role is over";
 
 /// Not a test by itself: it plays the role that it is given.

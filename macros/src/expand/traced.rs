@@ -8,8 +8,8 @@
 //! // Output:
 //! async fn place(order: Order) -> Result<Id, Error> {
 //!     span(&const { callsite("place", "app::place").kind(Server) })
-//!         .start(|_| {})
-//!         .future(
+//!         .start_with(|_| {})
+//!         .run_async(
 //!             async move {
 //!                 let order = order;
 //!                 if false { return returns::<Result<Id, Error>>(); }
@@ -93,7 +93,7 @@ fn started(opening: &TokenStream, item: &ItemFn, peek: &[Peek], tags: &TagSets, 
     let at = at_name(item);
     let Closures { propagate, fill } = closures(tags, item, peek, runtime);
     let propagate = propagate.map(|closure| quote_spanned!(at=> .propagate(#closure)));
-    quote_spanned!(at=> #opening #propagate .start(#fill))
+    quote_spanned!(at=> #opening #propagate .start_with(#fill))
 }
 
 /// The expression up to `.start`.
@@ -152,9 +152,9 @@ fn opening(traced: &Traced, peek: &[Peek]) -> TokenStream {
     }
     if let Shape::Spawn(spawn) = shape {
         opening.extend(match spawn.mode {
-            Mode::Child => quote_spanned!(span=> .detach()),
-            Mode::Link => quote_spanned!(span=> .detach_link()),
-            Mode::Root => quote_spanned!(span=> .detach_root()),
+            Mode::Child => quote_spanned!(span=> .detached()),
+            Mode::Link => quote_spanned!(span=> .detached_link()),
+            Mode::Root => quote_spanned!(span=> .detached_root()),
         });
     }
     opening
@@ -268,7 +268,7 @@ fn around(
         }
         Shape::Async => {
             let body = async_block(&pieces, runtime);
-            let future = quote_spanned!(at=> #span.future(#body, #outcome).await);
+            let future = quote_spanned!(at=> #span.run_async(#body, #outcome).await);
             match pieces.item.returns() {
                 Returns::Never => quote_spanned!(at=> match #future {}),
                 _ => future,
@@ -276,11 +276,11 @@ fn around(
         }
         Shape::Future(wrapped) => {
             let body = closure(&pieces);
-            boxed(*wrapped, quote_spanned!(at=> #span.future_of(#body, #outcome)), runtime)
+            boxed(*wrapped, quote_spanned!(at=> #span.run_async_with(#body, #outcome)), runtime)
         }
         Shape::Stream(wrapped) => {
             let body = closure(&pieces);
-            boxed(*wrapped, quote_spanned!(at=> #span.stream_of(#body, #outcome)), runtime)
+            boxed(*wrapped, quote_spanned!(at=> #span.stream(#body, #outcome)), runtime)
         }
         Shape::AsyncStream => {
             let body = async_block(&pieces, runtime);

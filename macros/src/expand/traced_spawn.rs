@@ -9,8 +9,8 @@
 //! fn receipt(order: Order) -> JoinHandle<Result<(), Error>> {
 //!     takes::<Order>();
 //!     span(&const { callsite("receipt", "app::receipt") })
-//!         .detach()
-//!         .start(|_| {})
+//!         .detached()
+//!         .start_with(|_| {})
 //!         .spawn_giving(async move { … }, |result| seen(result).display(), gives::<Result<(), Error>>())
 //! }
 //! ```

@@ -6,7 +6,7 @@ use opentelemetry::Context;
 
 use crate::context::origin::Origin;
 use crate::context::snapshot::Snapshot;
-use crate::span::instrumented::WithSnapshot;
+use crate::span::instrumented::Instrumented;
 
 /// A message with the context it was made in, for channels and the mailboxes of actors.
 ///
@@ -66,12 +66,12 @@ impl<T> Carried<T> {
     }
 
     /// Handles the message with its context current, asynchronously.
-    pub fn run_async<F: Future>(self, handle: impl FnOnce(T) -> F) -> WithSnapshot<F> {
+    pub fn run_async<F: Future>(self, handle: impl FnOnce(T) -> F) -> Instrumented<F> {
         let future = {
             let _attached = self.snapshot.attach();
             handle(self.message)
         };
-        self.snapshot.future(future)
+        self.snapshot.run_async(future)
     }
 }
 

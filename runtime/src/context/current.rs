@@ -39,8 +39,9 @@ pub(crate) fn with<R>(f: impl FnOnce(&Context) -> R) -> R {
     if is_gone() { f(&Context::new().with_telemetry_suppressed()) } else { Context::map_current(f) }
 }
 
-/// A clone of the current context.
-pub(crate) fn get() -> Context {
+/// The current context, as [`Context::current`] gives it. While the thread is being torn down, where that would
+/// panic, it is an empty one in which telemetry is suppressed.
+pub fn get() -> Context {
     with(Clone::clone)
 }
 
@@ -59,9 +60,19 @@ pub(crate) fn attach(context: Context) -> Attached {
 #[must_use = "dropping the guard ends the context's turn at once"]
 pub struct Attached(Option<ContextGuard>);
 
+impl Attached {
+    /// A guard that changes nothing.
+    pub(crate) const fn nothing() -> Self {
+        Self(None)
+    }
+}
+
 impl Drop for Attached {
     #[inline]
     fn drop(&mut self) {
+        if self.0.is_none() {
+            return;
+        }
         let _busy = Busy::begin();
         let guard = self.0.take();
         if is_gone() {

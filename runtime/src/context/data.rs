@@ -1,10 +1,13 @@
-//! The one value that Throughline keeps in the OpenTelemetry `Context`.
+//! What Throughline keeps in the OpenTelemetry `Context`.
 
+use std::any::{Any, TypeId};
 use std::sync::Arc;
 
 use opentelemetry::baggage::{Baggage, BaggageMetadata};
 use opentelemetry::trace::SpanBuilder;
 use opentelemetry::{Context, Key, KeyValue, StringValue};
+
+use crate::tags::set::{shared, without};
 
 /// Starts a span and gives the context that holds it. A `Tracer` without its associated type.
 pub(crate) trait Source: Send + Sync {
@@ -12,50 +15,30 @@ pub(crate) trait Source: Send + Sync {
     fn start(&self, builder: SpanBuilder, context: &Context) -> Option<Context>;
 }
 
-/// What Throughline keeps in the OpenTelemetry `Context`, as one value.
+/// What Throughline keeps in the OpenTelemetry `Context`, as one value that [`Snapshot`]s take along.
+///
+/// [`Snapshot`]: crate::Snapshot
 #[derive(Clone, Default)]
-pub(crate) struct Ambient {
+pub(crate) struct Data {
     /// Attributes of every span that starts below.
     pub(crate) tags: Arc<[KeyValue]>,
     /// The baggage once more, in a form that can be shared: OpenTelemetry's cannot be cloned.
     pub(crate) baggage: Option<Arc<[BaggageEntry]>>,
-    /// The part of the caller's `tracestate` that OpenTelemetry's type cannot hold.
-    #[cfg(feature = "propagation")]
-    pub(crate) trace_state: Option<Arc<crate::propagation::trace_state::ForeignTraceState>>,
-    /// The trace that has come in with B3's debug flag.
-    #[cfg(feature = "propagation")]
-    pub(crate) b3_debug: Option<opentelemetry::trace::TraceId>,
-    /// The HTTP request that all this is for.
-    #[cfg(feature = "http")]
-    pub(crate) request: Option<Arc<Request>>,
     /// Where spans of this part of the program go, when not to the installed provider.
     pub(crate) source: Option<Arc<dyn Source>>,
+    /// At most one value of each type. Rarely more than two, so a list is faster than a map.
+    extensions: Option<Arc<[Extension]>>,
 }
 
-/// What is known of an HTTP request besides its span.
-#[cfg(feature = "http")]
-#[derive(Default)]
-pub(crate) struct Request {
-    /// Known a moment after the context exists.
-    pub(crate) id: std::sync::OnceLock<Arc<str>>,
-    /// What the last span below that has failed says of it.
-    pub(crate) failure: std::sync::Mutex<Option<String>>,
-}
-
-#[cfg(feature = "http")]
-impl Request {
-    pub(crate) fn note(&self, failure: &str) {
-        *self.failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(failure.to_owned());
-    }
-}
+type Extension = (TypeId, Arc<dyn Any + Send + Sync>);
 
 /// One member of the baggage, in the form in which OpenTelemetry takes and gives it.
 pub(crate) type BaggageEntry = (Key, (StringValue, BaggageMetadata));
 
-/// The key under which the context holds an [`Ambient`].
-struct Slot(Arc<Ambient>);
+/// The key under which the context holds [`Data`].
+struct Slot(Arc<Data>);
 
-impl Ambient {
+impl Data {
     pub(crate) fn of(context: &Context) -> Option<&Arc<Self>> {
         context.get::<Slot>().map(|slot| &slot.0)
     }
@@ -67,16 +50,142 @@ impl Ambient {
     pub(crate) fn share(this: Arc<Self>, context: &Context) -> Context {
         context.with_value(Slot(this))
     }
+
+    pub(crate) fn extension<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        let id = TypeId::of::<T>();
+        let (_, value) = self.extensions.as_deref()?.iter().find(|(known, _)| *known == id)?;
+        Arc::clone(value).downcast().ok()
+    }
+
+    /// Sets the value of type `T`, or removes it.
+    pub(crate) fn set_extension<T: Any + Send + Sync>(&mut self, value: Option<T>) {
+        let id = TypeId::of::<T>();
+        let known = self.extensions.as_deref().unwrap_or_default();
+        if value.is_none() && !known.iter().any(|(known, _)| *known == id) {
+            return;
+        }
+        let others = known.iter().filter(|(known, _)| *known != id).cloned();
+        let value = value.map(|value| (id, Arc::new(value) as Arc<dyn Any + Send + Sync>));
+        self.extensions = Some(others.chain(value).collect());
+    }
+}
+
+/// `context` with changed [`Data`].
+pub(crate) fn edit(context: &Context, change: impl FnOnce(&mut Data)) -> Context {
+    let mut data = Data::of(context).map(|data| Data::clone(data)).unwrap_or_default();
+    change(&mut data);
+    data.put(context)
 }
 
 /// `to`, but spans below it go where those of `from` go.
 pub(crate) fn with_source_of(from: &Context, to: Context) -> Context {
-    let Some(source) = Ambient::of(from).and_then(|ambient| ambient.source.as_ref()) else { return to };
-    let mut ambient = Ambient::of(&to).map(|ambient| Ambient::clone(ambient)).unwrap_or_default();
-    ambient.source.get_or_insert_with(|| Arc::clone(source));
-    ambient.put(&to)
+    let Some(source) = Data::of(from).and_then(|data| data.source.as_ref()) else { return to };
+    edit(&to, |data| {
+        data.source.get_or_insert_with(|| Arc::clone(source));
+    })
 }
 
 pub(crate) fn entries(baggage: &Baggage) -> impl Iterator<Item = BaggageEntry> + '_ {
     baggage.iter().map(|(key, member)| (key.clone(), member.clone()))
+}
+
+/// What Throughline keeps in a [`Context`] besides the span and the baggage: the tags, and values of any
+/// other type that an integration wants to have at hand further down.
+///
+/// All of it is inherited by whatever runs below, and captured by [`Snapshot`](crate::Snapshot): a detached
+/// job, a thread and a message in a channel have it too. Values that are put into a `Context` by
+/// [`Context::with_value`] stay behind there. None of it leaves the process.
+///
+/// A context does not change; each of these methods gives another one, for one allocation or two. Reading
+/// is one look-up in the context's map of values.
+///
+/// ```
+/// use throughline::{Context, ContextExt as _, KeyValue, Snapshot};
+///
+/// #[derive(Debug, PartialEq)]
+/// struct Shard(u32);
+///
+/// let context = Context::new().with_tags([KeyValue::new("tenant_id", "acme")]).with_extension(Shard(7));
+/// let elsewhere = Snapshot::of(&context).to_context();
+/// assert_eq!(elsewhere.extension::<Shard>().as_deref(), Some(&Shard(7)));
+/// assert_eq!(elsewhere.tags()[0].value.as_str(), "acme");
+/// ```
+pub trait ContextExt: sealed::Sealed {
+    /// The tags that every span below has.
+    fn tags(&self) -> Arc<[KeyValue]>;
+
+    /// A context with these tags besides those that are there. A tag replaces one with the same key.
+    #[must_use]
+    fn with_tags(&self, tags: impl IntoIterator<Item = KeyValue>) -> Context;
+
+    /// The value of type `T`.
+    fn extension<T: Any + Send + Sync>(&self) -> Option<Arc<T>>;
+
+    /// A context with this value, which replaces one of the same type.
+    #[must_use]
+    fn with_extension<T: Any + Send + Sync>(&self, value: T) -> Context;
+}
+
+impl ContextExt for Context {
+    fn tags(&self) -> Arc<[KeyValue]> {
+        Data::of(self).map_or_else(Arc::default, |data| Arc::clone(&data.tags))
+    }
+
+    fn with_tags(&self, tags: impl IntoIterator<Item = KeyValue>) -> Context {
+        let mut added: Vec<KeyValue> = Vec::new();
+        for tag in tags {
+            added.retain(|earlier| earlier.key != tag.key);
+            added.push(KeyValue::new(tag.key, shared(tag.value)));
+        }
+        if added.is_empty() {
+            return self.clone();
+        }
+        edit(self, |data| {
+            let kept = without(&data.tags, &added);
+            added.extend(kept);
+            data.tags = added.into();
+        })
+    }
+
+    fn extension<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        Data::of(self)?.extension()
+    }
+
+    fn with_extension<T: Any + Send + Sync>(&self, value: T) -> Context {
+        edit(self, |data| data.set_extension(Some(value)))
+    }
+}
+
+/// Methods may be added to [`ContextExt`].
+mod sealed {
+    pub trait Sealed {}
+
+    impl Sealed for opentelemetry::Context {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_context_has_one_value_of_each_type() {
+        let context = Context::new().with_extension(1_u8).with_extension("text").with_extension(2_u8);
+        assert_eq!(context.extension::<u8>().as_deref(), Some(&2));
+        assert_eq!(context.extension::<&str>().as_deref(), Some(&"text"));
+        assert!(context.extension::<u16>().is_none());
+        let without = edit(&context, |data| data.set_extension::<u8>(None));
+        assert!(without.extension::<u8>().is_none() && without.extension::<&str>().is_some());
+    }
+
+    #[test]
+    fn of_tags_with_one_key_the_last_counts() {
+        let text = |context: &Context| {
+            let mut tags: Vec<_> = context.tags().iter().map(|tag| format!("{}={}", tag.key, tag.value)).collect();
+            tags.sort();
+            tags.join(" ")
+        };
+        let context = Context::new().with_tags([KeyValue::new("a", 1), KeyValue::new("b", 2)]);
+        let context = context.with_tags([KeyValue::new("a", 3), KeyValue::new("a", 4), KeyValue::new("c", 5)]);
+        assert_eq!(text(&context), "a=4 b=2 c=5");
+    }
 }

@@ -3,5 +3,7 @@
 pub(crate) mod carried;
 pub(crate) mod current;
 pub(crate) mod data;
+pub(crate) mod last_error;
 pub(crate) mod origin;
+pub(crate) mod request_id;
 pub(crate) mod snapshot;

@@ -47,12 +47,19 @@ use opentelemetry::{Context, KeyValue};
 /// fn handle_all(messages: &[Message]) {}
 /// # }
 /// ```
+///
+/// # For types of other crates
+///
+/// `M` is a marker, of which users need not know. It lets a crate implement the trait for a type of another
+/// one, which Rust allows if one of the types named is its own: `throughline-kafka` has
+/// `impl Origin<Kafka> for rdkafka::message::OwnedMessage`. Implement `Origin`, without a marker, for types of your
+/// own.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` carries no trace context",
     label = "not a parent or a link",
-    note = "a span continues from a `Context`, a `SpanContext`, a `Snapshot`, a `Carrier`, a `Carried<T>` message, a map or list of headers, or a message of a transport whose feature is on"
+    note = "a span continues from a `Context`, a `SpanContext`, a `Snapshot`, a `Carrier`, a `Carried<T>` message, a map or list of headers, or a message of a client library whose integration crate is a dependency of this crate and used in it"
 )]
-pub trait Origin {
+pub trait Origin<M = ()> {
     /// The context to continue from: the span's identity, the baggage and the tags.
     fn origin(&self) -> Context;
 
@@ -86,7 +93,7 @@ impl Origin for SpanContext {
     }
 }
 
-impl<T: Origin> Origin for Option<T> {
+impl<M, T: Origin<M>> Origin<M> for Option<T> {
     fn origin(&self) -> Context {
         self.as_ref().map(Origin::origin).unwrap_or_default()
     }
@@ -104,7 +111,7 @@ impl<T: Origin> Origin for Option<T> {
 
 macro_rules! pointers {
     ($($pointer:ty),*) => {$(
-        impl<T: Origin + ?Sized> Origin for $pointer {
+        impl<M, T: Origin<M> + ?Sized> Origin<M> for $pointer {
             fn origin(&self) -> Context {
                 (**self).origin()
             }

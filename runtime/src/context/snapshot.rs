@@ -7,7 +7,7 @@ use opentelemetry::baggage::{Baggage, BaggageExt as _};
 use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceState};
 
 use crate::context::current::{self, Attached};
-use crate::context::data::{self, Ambient, BaggageEntry};
+use crate::context::data::{self, BaggageEntry, Data};
 use crate::context::origin::Origin;
 
 /// Where in which trace the code that captured it was: the current span's identity (trace id, span
@@ -31,8 +31,8 @@ use crate::context::origin::Origin;
 #[derive(Clone, Default)]
 pub struct Snapshot {
     identity: Identity,
-    ambient: Option<Arc<Ambient>>,
-    /// Baggage that is not in `ambient`, because other code has set it.
+    data: Option<Arc<Data>>,
+    /// Baggage that is not in `data`, because other code has set it.
     baggage: Option<Arc<[BaggageEntry]>>,
     /// Whether nothing is to be recorded below, as in the work of an exporter.
     suppressed: bool,
@@ -68,15 +68,15 @@ impl Snapshot {
 
     /// Captures `context`.
     pub fn of(context: &Context) -> Self {
-        let ambient = Ambient::of(context).map(Arc::clone);
+        let data = Data::of(context).map(Arc::clone);
         let baggage = context.baggage();
-        let known = ambient.as_ref().and_then(|ambient| ambient.baggage.as_deref()).unwrap_or_default();
+        let known = data.as_ref().and_then(|data| data.baggage.as_deref()).unwrap_or_default();
         let same = known.len() == baggage.len()
             && known.iter().all(|(key, member)| baggage.get_with_metadata(key) == Some(member));
         Self {
             identity: Identity::of(context.span().span_context()),
             baggage: (!same).then(|| data::entries(baggage).collect()),
-            ambient,
+            data,
             suppressed: context.is_telemetry_suppressed(),
         }
     }
@@ -99,12 +99,12 @@ impl Snapshot {
         if let Some(span) = self.span_context() {
             context = context.with_remote_span_context(span.clone());
         }
-        let shared = self.ambient.as_ref().and_then(|ambient| ambient.baggage.as_ref());
+        let shared = self.data.as_ref().and_then(|data| data.baggage.as_ref());
         if let Some(baggage) = self.baggage.as_ref().or(shared).filter(|baggage| !baggage.is_empty()) {
             context = context.with_baggage(baggage.iter().cloned().collect::<Baggage>());
         }
-        match &self.ambient {
-            Some(ambient) => Ambient::share(Arc::clone(ambient), &context),
+        match &self.data {
+            Some(data) => Data::share(Arc::clone(data), &context),
             None => context,
         }
     }
@@ -154,7 +154,7 @@ impl std::fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Snapshot")
             .field("span_context", &self.span_context())
-            .field("tags", &self.ambient.as_ref().map_or(&[][..], |ambient| &ambient.tags))
+            .field("tags", &self.data.as_ref().map_or(&[][..], |data| &data.tags))
             .finish_non_exhaustive()
     }
 }

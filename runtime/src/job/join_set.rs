@@ -2,13 +2,13 @@
 
 use std::fmt::Display;
 use std::future::Future;
+use std::panic::Location;
 
 use tokio::runtime::Handle;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::spawn::{plain, refused, runtime, unnamed};
 use crate::jobs::{self, Token};
-use crate::span::callsite::Callsite;
 use crate::span::handle::Span;
 use crate::span::outcome::Outcome;
 
@@ -78,7 +78,7 @@ impl<T: 'static> JoinSetExt<T> for JoinSet<T> {
         F: Future<Output = T> + Send + 'static,
         T: Send + 'static,
     {
-        let job = unnamed::<F>(&Callsite::block(""));
+        let job = unnamed::<F>(Location::caller());
         let runtime = runtime(job.job_name());
         spawn(self, &runtime, job, future, plain)
     }
@@ -88,7 +88,7 @@ impl<T: 'static> JoinSetExt<T> for JoinSet<T> {
         F: Future<Output = T> + Send + 'static,
         T: Send + 'static,
     {
-        spawn(self, runtime, unnamed::<F>(&Callsite::block("")), future, plain)
+        spawn(self, runtime, unnamed::<F>(Location::caller()), future, plain)
     }
 
     fn spawn_local_traced<F>(&mut self, future: F) -> AbortHandle
@@ -96,7 +96,7 @@ impl<T: 'static> JoinSetExt<T> for JoinSet<T> {
         F: Future<Output = T> + 'static,
         T: 'static,
     {
-        spawn_local(self, unnamed::<F>(&Callsite::block("")), future, plain)
+        spawn_local(self, unnamed::<F>(Location::caller()), future, plain)
     }
 
     fn spawn_blocking_traced<F>(&mut self, f: F) -> AbortHandle
@@ -104,7 +104,7 @@ impl<T: 'static> JoinSetExt<T> for JoinSet<T> {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.spawn_blocking(unnamed::<F>(&Callsite::block("")).closure(f, plain))
+        self.spawn_blocking(unnamed::<F>(Location::caller()).closure(f, plain))
     }
 }
 
@@ -174,7 +174,7 @@ impl<T: 'static, E: 'static> TryJoinSetExt<T, E> for JoinSet<Result<T, E>> {
         T: Send + 'static,
         E: Display + Send + 'static,
     {
-        let job = unnamed::<F>(&Callsite::block(""));
+        let job = unnamed::<F>(Location::caller());
         let runtime = runtime(job.job_name());
         spawn(self, &runtime, job, future, Outcome::of_job_result)
     }
@@ -185,7 +185,7 @@ impl<T: 'static, E: 'static> TryJoinSetExt<T, E> for JoinSet<Result<T, E>> {
         T: Send + 'static,
         E: Display + Send + 'static,
     {
-        spawn(self, runtime, unnamed::<F>(&Callsite::block("")), future, Outcome::of_job_result)
+        spawn(self, runtime, unnamed::<F>(Location::caller()), future, Outcome::of_job_result)
     }
 
     fn try_spawn_local_traced<F>(&mut self, future: F) -> AbortHandle
@@ -193,7 +193,7 @@ impl<T: 'static, E: 'static> TryJoinSetExt<T, E> for JoinSet<Result<T, E>> {
         F: Future<Output = Result<T, E>> + 'static,
         E: Display,
     {
-        spawn_local(self, unnamed::<F>(&Callsite::block("")), future, Outcome::of_job_result)
+        spawn_local(self, unnamed::<F>(Location::caller()), future, Outcome::of_job_result)
     }
 
     fn try_spawn_blocking_traced<F>(&mut self, f: F) -> AbortHandle
@@ -202,7 +202,7 @@ impl<T: 'static, E: 'static> TryJoinSetExt<T, E> for JoinSet<Result<T, E>> {
         T: Send + 'static,
         E: Display + Send + 'static,
     {
-        self.spawn_blocking(unnamed::<F>(&Callsite::block("")).closure(f, Outcome::of_job_result))
+        self.spawn_blocking(unnamed::<F>(Location::caller()).closure(f, Outcome::of_job_result))
     }
 }
 

@@ -1,10 +1,10 @@
 //! Work for rayon's pool.
 
 use std::fmt::Display;
+use std::panic::Location;
 
 use super::spawn::{plain, unnamed};
 use crate::context::snapshot::Snapshot;
-use crate::span::callsite::Callsite;
 use crate::span::outcome::Outcome;
 
 /// Starts `f` on rayon's pool as a detached job. The drop-in for [`rayon::spawn`]; otherwise like
@@ -14,7 +14,7 @@ pub fn spawn<F>(f: F)
 where
     F: FnOnce() + Send + 'static,
 {
-    rayon::spawn(unnamed::<F>(&Callsite::block("")).closure(f, plain));
+    rayon::spawn(unnamed::<F>(Location::caller()).closure(f, plain));
 }
 
 /// [`spawn`] for a closure that returns a `Result`; otherwise like [`crate::try_spawn`].
@@ -24,7 +24,7 @@ where
     F: FnOnce() -> Result<(), E> + Send + 'static,
     E: Display + Send + 'static,
 {
-    let job = unnamed::<F>(&Callsite::block("")).closure(f, Outcome::of_job_result);
+    let job = unnamed::<F>(Location::caller()).closure(f, Outcome::of_job_result);
     // Its error is on the span and in the log, and there is no handle to have it.
     rayon::spawn(move || drop(job()));
 }

@@ -51,6 +51,7 @@ pub struct Gives<R>(PhantomData<fn() -> R>);
 
 /// The `spawn` methods for generated code, which knows the type of the result.
 impl Span {
+    #[doc(hidden)]
     #[track_caller]
     pub fn spawn_giving<F, R, O>(self, future: F, outcome: O, _: Gives<R>) -> JoinHandle<R>
     where
@@ -61,6 +62,7 @@ impl Span {
         self.spawn(future, outcome)
     }
 
+    #[doc(hidden)]
     #[track_caller]
     pub fn spawn_on_giving<F, R, O>(self, runtime: &Handle, future: F, outcome: O, _: Gives<R>) -> JoinHandle<R>
     where
@@ -71,6 +73,7 @@ impl Span {
         self.spawn_on(runtime, future, outcome)
     }
 
+    #[doc(hidden)]
     #[track_caller]
     pub fn spawn_blocking_giving<F, R, O>(self, f: F, outcome: O, _: Gives<R>) -> JoinHandle<R>
     where
@@ -81,6 +84,7 @@ impl Span {
         self.spawn_blocking(f, outcome)
     }
 
+    #[doc(hidden)]
     #[track_caller]
     pub fn spawn_blocking_on_giving<F, R, O>(self, runtime: &Handle, f: F, outcome: O, _: Gives<R>) -> JoinHandle<R>
     where
@@ -91,6 +95,7 @@ impl Span {
         self.spawn_blocking_on(runtime, f, outcome)
     }
 
+    #[doc(hidden)]
     #[track_caller]
     pub fn spawn_thread_giving<F, R, O>(self, name: &str, f: F, outcome: O, _: Gives<R>) -> thread::JoinHandle<R>
     where

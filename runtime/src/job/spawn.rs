@@ -4,6 +4,7 @@ use std::any::type_name;
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::future::Future;
+use std::panic::Location;
 use std::thread;
 use std::time::Instant;
 
@@ -15,12 +16,10 @@ use crate::context::current;
 use crate::context::snapshot::Snapshot;
 use crate::guard::reentrance::is_busy;
 use crate::jobs::{self, Token};
-use crate::span::builder::Block;
-use crate::span::callsite::Callsite;
+use crate::span::builder::SpanBuilder;
 use crate::span::failure::Told;
-use crate::span::handle::{Opening, Span, without_span};
+use crate::span::handle::{Span, without_span};
 use crate::span::outcome::Outcome;
-use crate::tags::set::Tags;
 
 pub use super::sent::{Gives, gives, takes};
 
@@ -78,7 +77,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    unnamed::<F>(&Callsite::block("")).spawn(future, plain)
+    unnamed::<F>(Location::caller()).spawn(future, plain)
 }
 
 /// [`spawn`] for a future that gives a `Result`: an `Err` is written on the span and in the log (see
@@ -102,7 +101,7 @@ where
     T: Send + 'static,
     E: Display + Send + 'static,
 {
-    unnamed::<F>(&Callsite::block("")).spawn(future, Outcome::of_job_result)
+    unnamed::<F>(Location::caller()).spawn(future, Outcome::of_job_result)
 }
 
 /// Runs `f` on Tokio's pool for blocking work, as a detached job. The drop-in for
@@ -117,7 +116,7 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    unnamed::<F>(&Callsite::block("")).spawn_blocking(f, plain)
+    unnamed::<F>(Location::caller()).spawn_blocking(f, plain)
 }
 
 /// [`spawn_blocking`] for a closure that returns a `Result`; otherwise like [`try_spawn`].
@@ -132,7 +131,7 @@ where
     T: Send + 'static,
     E: Display + Send + 'static,
 {
-    unnamed::<F>(&Callsite::block("")).spawn_blocking(f, Outcome::of_job_result)
+    unnamed::<F>(Location::caller()).spawn_blocking(f, Outcome::of_job_result)
 }
 
 /// Starts a future that is not `Send`, as a detached job on this thread. The drop-in for
@@ -147,7 +146,7 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    unnamed::<F>(&Callsite::block("")).spawn_local(future, plain)
+    unnamed::<F>(Location::caller()).spawn_local(future, plain)
 }
 
 /// [`spawn_local`] for a future that gives a `Result`; otherwise like [`try_spawn`].
@@ -162,7 +161,7 @@ where
     T: 'static,
     E: Display + 'static,
 {
-    unnamed::<F>(&Callsite::block("")).spawn_local(future, Outcome::of_job_result)
+    unnamed::<F>(Location::caller()).spawn_local(future, Outcome::of_job_result)
 }
 
 /// Runs `f` on a new OS thread, as a detached job. The drop-in for [`std::thread::spawn`];
@@ -177,7 +176,7 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    unnamed::<F>(&Callsite::block("")).spawn_thread(function_name::<F>(), f, plain)
+    unnamed::<F>(Location::caller()).spawn_thread(function_name::<F>(), f, plain)
 }
 
 /// [`spawn_thread`] for a closure that returns a `Result`; otherwise like [`try_spawn`].
@@ -192,10 +191,10 @@ where
     T: Send + 'static,
     E: Display + Send + 'static,
 {
-    unnamed::<F>(&Callsite::block("")).spawn_thread(function_name::<F>(), f, Outcome::of_job_result)
+    unnamed::<F>(Location::caller()).spawn_thread(function_name::<F>(), f, Outcome::of_job_result)
 }
 
-impl Block {
+impl SpanBuilder {
     /// Starts the future as a detached job with this span, which it always has. See [`spawn`].
     ///
     /// # Panics
@@ -233,7 +232,7 @@ impl Block {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.start(true).spawn_on(runtime, future, plain)
+        self.detached().start().spawn_on(runtime, future, plain)
     }
 
     /// The same for a future that gives a `Result`. See [`try_spawn`].
@@ -243,7 +242,7 @@ impl Block {
         T: Send + 'static,
         E: Display + Send + 'static,
     {
-        self.start(true).spawn_on(runtime, future, Outcome::of_job_result)
+        self.detached().start().spawn_on(runtime, future, Outcome::of_job_result)
     }
 
     /// Runs the closure on the pool for blocking work, as a detached job with this span. See
@@ -259,7 +258,7 @@ impl Block {
         R: Send + 'static,
     {
         let runtime = runtime(self.name());
-        self.start(true).spawn_blocking_on(&runtime, f, plain)
+        self.detached().start().spawn_blocking_on(&runtime, f, plain)
     }
 
     /// The same for a closure that returns a `Result`. See [`try_spawn_blocking`].
@@ -275,12 +274,12 @@ impl Block {
         E: Display + Send + 'static,
     {
         let runtime = runtime(self.name());
-        self.start(true).spawn_blocking_on(&runtime, f, Outcome::of_job_result)
+        self.detached().start().spawn_blocking_on(&runtime, f, Outcome::of_job_result)
     }
 }
 
 /// A job that is named after its code, with a span if it is started in one.
-pub(crate) fn unnamed<F>(callsite: &Callsite) -> Span {
+pub(crate) fn unnamed<F>(place: &'static Location<'static>) -> Span {
     if is_busy() {
         return without_span(true);
     }
@@ -288,9 +287,7 @@ pub(crate) fn unnamed<F>(callsite: &Callsite) -> Span {
     if current::with(|current| !current.span().span_context().is_valid()) {
         return Span::carried(Snapshot::capture().to_context(), Told { name, is_job: true });
     }
-    let mut opening = Opening::new(callsite);
-    opening.name(name);
-    opening.detach().start(|_: &mut Tags| {})
+    SpanBuilder::new(name).placed(place).detached().start()
 }
 
 /// Any value is a success: the runtime cannot see what it is.

@@ -9,7 +9,8 @@ use serde::ser::{Serialize, SerializeMap, SerializeSeq as _, Serializer};
 use tracing::Metadata;
 
 use crate::context::current as context;
-use crate::context::data::Ambient;
+use crate::context::data::Data;
+use crate::context::request_id::RequestId;
 use crate::tags::set::{has_key, is_read_by_logs, read_by_logs};
 use crate::text::{QuotedValue, Word};
 
@@ -62,23 +63,15 @@ pub fn current() -> Current {
                 span: span.span_id(),
                 flags: span.trace_flags(),
             }),
-            tags: Ambient::of(context).map_or_else(Arc::default, |ambient| Arc::clone(&ambient.tags)),
+            tags: Data::of(context).map_or_else(Arc::default, |data| Arc::clone(&data.tags)),
         }
     })
 }
 
 /// The request id, unless it is the trace id in another notation, as it is if the caller did not send one.
-#[cfg(feature = "http")]
 fn request_id(context: &opentelemetry::Context, trace: TraceId) -> Option<Arc<str>> {
-    let id = Ambient::of(context)?.request.as_ref()?.id.get()?;
-    let number = crate::text::hex::parse(id.bytes().filter(|byte| *byte != b'-'));
-    let same = id.len() >= 32 && number.map(TraceId::from) == Some(trace);
-    (!same).then(|| Arc::clone(id))
-}
-
-#[cfg(not(feature = "http"))]
-fn request_id(_: &opentelemetry::Context, _: TraceId) -> Option<Arc<str>> {
-    None
+    let id = RequestId::of(context)?;
+    (id.as_trace_id() != Some(trace)).then(|| id.text())
 }
 
 /// What the line of an event shows. Nothing for events of the OpenTelemetry API itself: it logs about the context

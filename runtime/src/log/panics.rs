@@ -9,7 +9,7 @@ use tracing::field::display;
 
 use crate::context::current;
 use crate::redact::error_text;
-use crate::span::failure::Fields;
+use crate::span::failure::EventFields;
 
 /// Installs a panic hook that logs every panic as an ERROR event of `tracing`, with its trace.
 ///
@@ -54,7 +54,7 @@ fn write(info: &PanicHookInfo<'_>) {
     let thread = thread::current();
     let name = thread.name().map_or_else(|| Cow::Owned(format!("{:?}", thread.id())), Cow::Borrowed);
 
-    let Fields { trace_id, span_id, tags } = Fields::of(&current::get());
+    let EventFields { trace_id, span_id, tags } = EventFields::of(&current::get());
     let (trace_id, span_id) = (trace_id.map(display), span_id.map(display));
     tracing::error!(
         target: "throughline::panics",

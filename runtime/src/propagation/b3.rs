@@ -9,7 +9,7 @@ use opentelemetry::propagation::{Extractor, Injector};
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 
 use super::trim;
-use crate::context::data::Ambient;
+use crate::context::data::Data;
 use crate::text::hex;
 
 const SINGLE: &str = "b3";
@@ -48,10 +48,13 @@ pub(super) fn inject_multi(context: &Context, into: &mut dyn Injector) {
     }
 }
 
+/// The trace that has come in with the debug flag, for which OpenTelemetry has no place.
+pub(super) struct Debugged(pub(super) TraceId);
+
 /// Whether the trace of `context` has come in with the debug flag.
 fn is_debugged(context: &Context) -> bool {
-    let debugged = Ambient::of(context).and_then(|ambient| ambient.b3_debug);
-    debugged.is_some_and(|trace| trace == context.span().span_context().trace_id())
+    let debugged = Data::of(context).and_then(|data| data.extension::<Debugged>());
+    debugged.is_some_and(|debugged| debugged.0 == context.span().span_context().trace_id())
 }
 
 /// An identity, and whether it has the debug flag, for which OpenTelemetry has no place.

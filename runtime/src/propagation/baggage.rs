@@ -191,11 +191,9 @@ pub(super) fn as_tag(key: &Key, value: &StringValue, is: TagType) -> KeyValue {
 ///     .body(())
 ///     .unwrap();
 /// ```
-#[cfg(feature = "http")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SendBaggage(Arc<[Box<str>]>);
 
-#[cfg(feature = "http")]
 impl SendBaggage {
     /// Sends the members with these keys, and no others.
     pub fn only<K: Into<String>>(keys: impl IntoIterator<Item = K>) -> Self {
@@ -207,7 +205,8 @@ impl SendBaggage {
         Self(Arc::default())
     }
 
-    pub(crate) fn has(&self, key: &str) -> bool {
+    /// Whether the member with this key may be sent.
+    pub fn has(&self, key: &str) -> bool {
         self.0.iter().any(|allowed| **allowed == *key)
     }
 }

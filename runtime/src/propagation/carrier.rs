@@ -11,7 +11,7 @@ use super::Format;
 use crate::context::current;
 use crate::context::origin::Origin;
 use crate::context::snapshot::Snapshot;
-use crate::span::instrumented::WithSnapshot;
+use crate::span::instrumented::Instrumented;
 
 /// A context as three strings, to be put into a database row, an outbox table or the payload of a
 /// delayed job, and to be named as the parent or a link by whoever takes it out again.
@@ -78,8 +78,8 @@ impl Carrier {
     }
 
     /// A future that has the context current whenever it is polled.
-    pub fn future<F: Future>(&self, future: F) -> WithSnapshot<F> {
-        Snapshot::of(&self.to_context()).future(future)
+    pub fn run_async<F: Future>(&self, future: F) -> Instrumented<F> {
+        Snapshot::of(&self.to_context()).run_async(future)
     }
 }
 

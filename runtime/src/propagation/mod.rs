@@ -26,7 +26,7 @@ use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::trace::{SpanContext, TraceContextExt as _};
 
 use crate::context::current;
-use crate::context::data::{self, Ambient};
+use crate::context::data::{self, Data};
 use crate::propagation::trace_state::ForeignTraceState;
 
 mod b3;
@@ -37,9 +37,7 @@ mod pairs;
 pub(crate) mod trace_state;
 mod w3c;
 
-#[cfg(feature = "http")]
-pub use baggage::SendBaggage;
-pub use baggage::{BaggageTag, TagType};
+pub use baggage::{BaggageTag, SendBaggage, TagType};
 pub use carrier::Carrier;
 pub use pairs::{Pairs, PairsMut, extract_with, inject_with};
 
@@ -216,10 +214,9 @@ impl Propagator {
         self.inject_as(&self.formats, context, &|_| true, into);
     }
 
-    /// The same, but of the baggage only the members for which `also` holds.
-    #[cfg(feature = "http")]
-    pub(crate) fn inject_some(&self, context: &Context, also: &dyn Fn(&str) -> bool, into: &mut dyn Injector) {
-        self.inject_as(&self.formats, context, also, into);
+    /// Like [`inject`](Self::inject), but of the baggage only the members whose keys `may_leave` accepts.
+    pub fn inject_filtered(&self, context: &Context, may_leave: &dyn Fn(&str) -> bool, into: &mut dyn Injector) {
+        self.inject_as(&self.formats, context, may_leave, into);
     }
 
     fn inject_as(&self, formats: &[Format], context: &Context, also: &dyn Fn(&str) -> bool, into: &mut dyn Injector) {
@@ -255,19 +252,19 @@ impl Propagator {
             }
         }
         let mut context = context;
-        let mut ambient = Ambient::of(&context).map(|ambient| Ambient::clone(ambient));
+        let mut data = Data::of(&context).map(|data| Data::clone(data));
         if let Some((span, foreign)) = identity {
             let debugged = formats.iter().any(|format| matches!(format, Format::B3 | Format::B3Multi))
                 && b3::asks_to_debug(from, &span);
-            if foreign.is_some() || debugged || ambient.is_some() {
-                let ambient = ambient.get_or_insert_default();
-                ambient.trace_state = foreign;
-                ambient.b3_debug = debugged.then(|| span.trace_id());
+            if foreign.is_some() || debugged || data.is_some() {
+                let data = data.get_or_insert_default();
+                data.set_extension(foreign);
+                data.set_extension(debugged.then(|| b3::Debugged(span.trace_id())));
             }
             context = context.with_remote_span_context(span);
         }
         if !members.is_empty() {
-            let ambient = ambient.get_or_insert_default();
+            let data = data.get_or_insert_default();
             let tags: Vec<_> = members
                 .iter()
                 .filter_map(|(key, (value, _))| {
@@ -276,13 +273,13 @@ impl Propagator {
                 })
                 .collect();
             if !tags.is_empty() {
-                ambient.tags = tags.into();
+                data.tags = tags.into();
             }
             context = context.with_baggage(members.iter().cloned().collect::<opentelemetry::baggage::Baggage>());
-            ambient.baggage = Some(data::entries(context.baggage()).collect());
+            data.baggage = Some(data::entries(context.baggage()).collect());
         }
-        match ambient {
-            Some(ambient) => ambient.put(&context),
+        match data {
+            Some(data) => data.put(&context),
             None => context,
         }
     }
@@ -301,7 +298,7 @@ fn trim(header: &str) -> &str {
     header.trim_matches([' ', '\t'])
 }
 
-fn bare(span: SpanContext) -> (SpanContext, Option<Arc<ForeignTraceState>>) {
+fn bare(span: SpanContext) -> (SpanContext, Option<ForeignTraceState>) {
     (span, None)
 }
 

@@ -1,13 +1,11 @@
 //! `traceparent` and `tracestate`, by W3C Trace Context, levels 1 and 2.
 
-use std::sync::Arc;
-
 use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, Injector};
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 
 use super::trim;
-use crate::context::data::Ambient;
+use crate::context::data::Data;
 use crate::propagation::trace_state::{ForeignTraceState, MAX_MEMBERS};
 use crate::text::hex;
 
@@ -32,7 +30,7 @@ pub(super) fn inject(context: &Context, into: &mut dyn Injector) {
         return;
     }
     into.set(TRACEPARENT, traceparent(span));
-    let foreign = Ambient::of(context).and_then(|ambient| ambient.trace_state.as_ref());
+    let foreign = Data::of(context).and_then(|data| data.extension::<ForeignTraceState>());
     let state = match foreign {
         Some(foreign) => foreign.header(span),
         None if *span.trace_state() == TraceState::NONE => return,
@@ -49,7 +47,7 @@ fn traceparent(span: &SpanContext) -> String {
 }
 
 /// The caller's identity; `None` if there is none or it is not valid.
-pub(super) fn extract(from: &dyn Extractor) -> Option<(SpanContext, Option<Arc<ForeignTraceState>>)> {
+pub(super) fn extract(from: &dyn Extractor) -> Option<(SpanContext, Option<ForeignTraceState>)> {
     // More than one `traceparent` is as good as none.
     let all = from.get_all(TRACEPARENT)?;
     let [traceparent] = all.as_slice() else { return None };
@@ -80,7 +78,7 @@ fn parse_traceparent(header: &[u8]) -> Option<(TraceId, SpanId, TraceFlags)> {
 /// The members of all headers in their order; `None` if a single one is not valid, because then
 /// the whole state is discarded. Of members with one key the first is kept, which is the newest: a
 /// vendor's mistake does not cost the state of the others.
-fn parse_tracestate(trace: TraceId, headers: &[&str]) -> Option<(TraceState, Option<Arc<ForeignTraceState>>)> {
+fn parse_tracestate(trace: TraceId, headers: &[&str]) -> Option<(TraceState, Option<ForeignTraceState>)> {
     let mut members: Vec<(&str, &str)> = Vec::new();
     for member in headers.iter().flat_map(|header| header.split(',')) {
         let member = trim(member);
@@ -106,7 +104,7 @@ fn parse_tracestate(trace: TraceId, headers: &[&str]) -> Option<(TraceState, Opt
     let (held, missing): (Vec<_>, Vec<_>) = members.iter().copied().partition(holds);
     let held = TraceState::from_key_value(held).ok()?;
     let foreign = ForeignTraceState { trace, header: joined(&members), held: held.clone(), missing: joined(&missing) };
-    Some((held, Some(Arc::new(foreign))))
+    Some((held, Some(foreign)))
 }
 
 fn joined(members: &[(&str, &str)]) -> String {

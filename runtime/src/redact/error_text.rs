@@ -1,12 +1,13 @@
 //! What is recorded of the texts of errors, and of the URLs of calls.
 
+use std::any::{Any, TypeId};
 use std::borrow::Cow;
 use std::error::Error;
-use std::fmt::{self, Arguments};
+use std::fmt::{self, Arguments, Display};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::guard::panics::caught;
-use crate::redact::url::Rules;
+use crate::redact::url::UrlRules;
 use crate::tags::value::{bounded, text_within};
 
 /// What is recorded of the text of an error: what its `Display` or `Debug` says, the message of a panic,
@@ -100,18 +101,101 @@ pub(crate) fn of(arguments: Arguments<'_>) -> Option<String> {
         return None;
     }
     let seen = text_within(SEEN, arguments);
-    let shown = match Rules::USUAL.text(&seen) {
+    let shown = match UrlRules::USUAL.text(&seen) {
         Cow::Owned(redacted) => redacted,
         Cow::Borrowed(_) => seen,
     };
-    #[cfg(any(feature = "redis", feature = "sql"))]
-    let shown = crate::redact::server_text::redacted(shown.into()).into_owned();
-    Some(kept(redacted(&kind, shown)))
+    Some(kept(redacted(&kind, by_integrations(shown))))
 }
 
-/// What may be recorded of a URL, or of its path or query.
-#[cfg(feature = "http")]
-pub(crate) fn url<'a>(url: impl Into<Cow<'a, str>>) -> String {
+/// What takes values out of the texts of errors.
+type Redactor = fn(&str) -> Option<String>;
+
+static REDACTORS: RwLock<Vec<Redactor>> = RwLock::new(Vec::new());
+
+/// Has the texts of all errors go through `redact`, which gives `None` for a text that stays as it is.
+///
+/// For integrations whose servers quote values in what they say of an error. The error is often the source of
+/// another one, whose text has it in its own: so it is not enough to look at it where it arises. Adding the
+/// same function again changes nothing.
+pub fn add_redactor(redact: fn(&str) -> Option<String>) {
+    let known = |all: &[Redactor]| all.iter().any(|known| std::ptr::fn_addr_eq(*known, redact));
+    if known(&REDACTORS.read().unwrap_or_else(PoisonError::into_inner)) {
+        return;
+    }
+    let mut all = REDACTORS.write().unwrap_or_else(PoisonError::into_inner);
+    if !known(&all) {
+        all.push(redact);
+    }
+}
+
+fn by_integrations(text: String) -> String {
+    let all = REDACTORS.read().unwrap_or_else(PoisonError::into_inner).clone();
+    all.iter().fold(text, |text, redact| match caught(|| redact(&text)) {
+        Some(changed) => changed.unwrap_or(text),
+        None => "<panicked while redacting>".to_owned(),
+    })
+}
+
+type AsError = fn(&dyn Any) -> Option<&(dyn Error + 'static)>;
+
+fn as_error<E: Error + 'static>(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
+    error.downcast_ref::<E>().map(|error| error as _)
+}
+
+fn boxed(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
+    error.downcast_ref::<Box<dyn Error + Send + Sync>>().map(|error| &**error as _)
+}
+
+fn boxed_local(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
+    error.downcast_ref::<Box<dyn Error>>().map(|error| &**error)
+}
+
+static ERRORS: RwLock<Vec<(TypeId, AsError)>> = RwLock::new(Vec::new());
+
+/// Says that values of the type `E` are errors, so that code which only knows that they implement `Display`
+/// names their sources too: `throughline::try_spawn`, services of tower.
+///
+/// Boxed errors and those of `std::io` need no word of it. Adding a type again changes nothing.
+pub fn add_error_type<E: Error + 'static>() {
+    let id = TypeId::of::<E>();
+    let known = |all: &[(TypeId, AsError)]| all.iter().any(|(known, _)| *known == id);
+    if known(&ERRORS.read().unwrap_or_else(PoisonError::into_inner)) {
+        return;
+    }
+    let mut all = ERRORS.write().unwrap_or_else(PoisonError::into_inner);
+    if !known(&all) {
+        all.push((id, as_error::<E>));
+    }
+}
+
+/// What may be recorded of an error and of its sources; `None` if nothing may.
+pub fn error(error: &dyn Error) -> Option<String> {
+    of(format_args!("{}", Chain(error)))
+}
+
+/// What may be recorded of an error of which only `Display` is known, with its sources if its type is
+/// [known to be an error](add_error_type). Otherwise it is the alternate form, in which many that are not
+/// `Error` themselves write their causes.
+pub fn of_any<E: Display + 'static>(error: &E) -> Option<String> {
+    const KNOWN: [AsError; 3] = [boxed, boxed_local, as_error::<std::io::Error>];
+    let added = ERRORS.read().unwrap_or_else(PoisonError::into_inner).clone();
+    let all = KNOWN.into_iter().chain(added.into_iter().map(|(_, as_error)| as_error));
+    let mut found = all.filter_map(|as_error| as_error(error));
+    match found.next() {
+        Some(known) => self::error(known),
+        None => of(format_args!("{error:#}")),
+    }
+}
+
+/// What may be recorded of a text that is no error value; `None` if nothing may.
+pub fn text(of: impl Display) -> Option<String> {
+    self::of(format_args!("{of}"))
+}
+
+/// What may be recorded of a URL, or of its path or query, in which secrets are
+/// [redacted](crate::redact::UrlRules) already.
+pub fn url<'a>(url: impl Into<Cow<'a, str>>) -> String {
     kept(redacted(&chosen(), url.into().into_owned()))
 }
 

@@ -1,10 +1,9 @@
-//! What is kept out of records: secrets in URLs, values in the messages of servers, the texts of errors.
+//! What is kept out of records: for integrations, which see the texts of errors and URLs.
+//!
+//! Applications choose with [`set_error_text`](crate::set_error_text).
 
 pub(crate) mod error_text;
-#[cfg(any(feature = "redis", feature = "sql"))]
-pub(crate) mod server_text;
-#[cfg_attr(
-    not(feature = "http"),
-    allow(dead_code, reason = "texts of errors have URLs in them, and so have transports")
-)]
 pub(crate) mod url;
+
+pub use error_text::{add_error_type, add_redactor, error, of_any as any_error, text, url};
+pub use url::UrlRules;

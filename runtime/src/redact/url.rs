@@ -29,7 +29,7 @@ const MAX_DECODED: usize = 4;
 /// Which parameters are secrets. Names are compared as people mean them: without regard to case,
 /// punctuation and percent-encoding.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Rules {
+pub struct UrlRules {
     hidden: Vec<String>,
     shown: Vec<String>,
 }
@@ -43,27 +43,28 @@ enum Verdict {
     Hidden,
 }
 
-impl Rules {
+impl UrlRules {
     /// What commonly is secret, and nothing else.
-    pub(crate) const USUAL: Self = Self { hidden: Vec::new(), shown: Vec::new() };
+    pub const USUAL: Self = Self { hidden: Vec::new(), shown: Vec::new() };
 
-    #[cfg(feature = "http")]
-    pub(crate) fn hide(&mut self, name: &str) {
+    /// Takes the values of this parameter out, too.
+    pub fn hide(&mut self, name: &str) {
         self.hidden.push(bare(name));
     }
 
-    #[cfg(feature = "http")]
-    pub(crate) fn show(&mut self, name: &str) {
+    /// Shows the values of this parameter, although it is called as secrets commonly are. One that is also
+    /// hidden stays hidden.
+    pub fn show(&mut self, name: &str) {
         self.shown.push(bare(name));
     }
 
     /// A query, or a fragment, without its mark in front.
-    pub(crate) fn query<'a>(&self, query: &'a str) -> Cow<'a, str> {
+    pub fn query<'a>(&self, query: &'a str) -> Cow<'a, str> {
         self.pairs(query, &['&', ';'])
     }
 
     /// A path. Its segments may have parameters (`/orders;jsessionid=1`), and it may hold a URL.
-    pub(crate) fn path<'a>(&self, path: &'a str) -> Cow<'a, str> {
+    pub fn path<'a>(&self, path: &'a str) -> Cow<'a, str> {
         match path.find("://") {
             None => self.pairs(path, &['/', ';']),
             Some(at) => {
@@ -75,7 +76,7 @@ impl Rules {
     }
 
     /// A URL, absolute or not.
-    pub(crate) fn url(&self, url: &str) -> String {
+    pub fn url(&self, url: &str) -> String {
         let marked = url.find(['?', '#']).unwrap_or(url.len());
         let (front, rest) = match url[..marked].find("://") {
             None => (String::new(), url),
@@ -323,9 +324,9 @@ mod tests {
             "token%20",
             "%25252525252525252574oken",
         ] {
-            let shown = Rules::USUAL.query(&format!("page=2&{name}=hunter2&q=a")).into_owned();
+            let shown = UrlRules::USUAL.query(&format!("page=2&{name}=hunter2&q=a")).into_owned();
             assert_eq!(shown, format!("page=2&{name}=REDACTED&q=a"));
-            let shown = Rules::USUAL.query(&format!("page=2;{name}=hunter2;q=a")).into_owned();
+            let shown = UrlRules::USUAL.query(&format!("page=2;{name}=hunter2;q=a")).into_owned();
             assert_eq!(shown, format!("page=2;{name}=REDACTED;q=a"));
         }
     }
@@ -353,13 +354,13 @@ mod tests {
             "q=%F0%9F%98%80",
             "q={\"name\":\"x\"}",
         ] {
-            assert!(matches!(Rules::USUAL.query(query), Cow::Borrowed(same) if same == query), "{query}");
+            assert!(matches!(UrlRules::USUAL.query(query), Cow::Borrowed(same) if same == query), "{query}");
         }
     }
 
     #[test]
     fn nothing_gets_around_it() {
-        let shown = |query| Rules::USUAL.query(query).into_owned();
+        let shown = |query| UrlRules::USUAL.query(query).into_owned();
         assert_eq!(shown("sig=a=b&sig=c"), "sig=REDACTED&sig=REDACTED");
         assert_eq!(shown("token=hun;ter2&a=1"), "token=REDACTED;REDACTED&a=1");
         assert_eq!(shown("code=1&state=2"), "code=REDACTED&state=REDACTED");
@@ -384,7 +385,7 @@ mod tests {
 
     #[test]
     fn paths_have_parameters_too() {
-        let shown = |path| Rules::USUAL.path(path).into_owned();
+        let shown = |path| UrlRules::USUAL.path(path).into_owned();
         assert_eq!(shown("/orders/1001"), "/orders/1001");
         assert_eq!(
             shown("/orders;jsessionid=1;a=2/1001;token=x"),
@@ -400,7 +401,7 @@ mod tests {
 
     #[test]
     fn credentials_are_taken_out_of_a_url() {
-        let shown = |url| Rules::USUAL.url(url);
+        let shown = |url| UrlRules::USUAL.url(url);
         for url in
             ["https://example.com:8443/a?b=c#d", "/a?b", "http://[::1]:80/", "http://[::1]", "a:b", "http://h/@me"]
         {
@@ -419,7 +420,7 @@ mod tests {
 
     #[test]
     fn urls_are_found_in_a_text() {
-        let shown = |text| Rules::USUAL.text(text).into_owned();
+        let shown = |text| UrlRules::USUAL.text(text).into_owned();
         for text in ["out of stock", "why? because", "see https://example.com/a.", "a\n\u{1f600} b?"] {
             assert_eq!(shown(text), text);
         }

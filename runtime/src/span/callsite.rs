@@ -25,29 +25,19 @@ impl Callsite {
     /// The facts of the function `function` (its full path); the place is that of the caller.
     #[track_caller]
     pub const fn new(name: &'static str, function: &'static str) -> Self {
-        let mut callsite = Self::block(name);
-        callsite.function = Some(function);
-        callsite
-    }
-
-    /// The facts of a block of code, which has no path of its own.
-    #[track_caller]
-    pub(crate) const fn block(name: &'static str) -> Self {
         Self {
             name,
             kind: SpanKind::Internal,
             cancel: true,
             log: false,
-            function: None,
+            function: Some(function),
             place: Some(Location::caller()),
         }
     }
 
-    /// The facts of a span that a transport opens: there is no code of the user's to point at.
-    #[cfg(any(feature = "propagation", feature = "sql"))]
-    #[cfg_attr(not(feature = "full"), allow(dead_code, reason = "each transport uses some of it"))]
-    pub(crate) const fn transport(name: &'static str, kind: SpanKind) -> Self {
-        Self { name, kind, cancel: true, log: false, function: None, place: None }
+    /// No function, and no place in the source.
+    pub(crate) const fn nowhere() -> Self {
+        Self { name: "", kind: SpanKind::Internal, cancel: true, log: false, function: None, place: None }
     }
 
     /// Sets the span kind.
@@ -71,18 +61,25 @@ impl Callsite {
         self
     }
 
-    /// How many attributes [`Callsite::describe`] adds at most.
-    pub(crate) const ATTRIBUTES: usize = 3;
-
-    /// Adds `code.*`, by the semantic conventions for source code. Does not allocate beyond
-    /// `attributes` itself.
-    pub(crate) fn describe(&self, attributes: &mut Vec<KeyValue>) {
+    /// The attributes that every span has, with room for those of its function. `place` is that of a block of
+    /// code, which has no callsite of its own.
+    ///
+    /// `code.*` is by the semantic conventions for source code.
+    pub(crate) fn described(&self, place: Option<&'static Location<'static>>) -> Vec<KeyValue> {
+        let mut attributes = Vec::with_capacity(ATTRIBUTES + TYPICAL_TAGS);
         if let Some(function) = self.function {
             attributes.push(KeyValue::new("code.function.name", function));
         }
-        if let Some(place) = self.place {
+        if let Some(place) = self.place.or(place) {
             attributes.push(KeyValue::new("code.file.path", place.file()));
             attributes.push(KeyValue::new("code.line.number", i64::from(place.line())));
         }
+        attributes
     }
 }
+
+/// How many attributes describe a function.
+const ATTRIBUTES: usize = 3;
+
+/// Room for the tags of one function, so that they are allocated once.
+const TYPICAL_TAGS: usize = 3;

@@ -10,7 +10,7 @@ use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceId};
 use opentelemetry::{Context, KeyValue, global};
 
 use crate::context::current;
-use crate::context::data::Ambient;
+use crate::context::data::Data;
 use crate::guard::panics::caught;
 use crate::redact::error_text::{self, Chain};
 use crate::tags::set::is_read_by_logs;
@@ -35,8 +35,8 @@ impl Failed {
     /// Writes the log event, with `context` current, and counts the job.
     #[cold]
     pub(crate) fn tell(self, context: &Context) {
-        in_context(context, || {
-            self.log(context);
+        event_in(context, |fields| {
+            self.log(fields);
             if self.told.is_job {
                 // Asked anew each time: an instrument made before the meter provider is set stays silent.
                 let counter = global::meter("throughline")
@@ -50,8 +50,8 @@ impl Failed {
         });
     }
 
-    fn log(&self, context: &Context) {
-        let Fields { trace_id, span_id, tags } = Fields::of(context);
+    fn log(&self, fields: EventFields) {
+        let EventFields { trace_id, span_id, tags } = fields;
         let (trace_id, span_id) = (trace_id.map(tracing::field::display), span_id.map(tracing::field::display));
         let (tags, name, error) = (tags.as_deref(), &*self.told.name, self.error.as_deref());
         let (error_type, ended) = (&*self.error_type, if self.error_type == "panic" { "panicked" } else { "failed" });
@@ -85,40 +85,58 @@ impl Failed {
     }
 }
 
-/// Runs `write`, which writes a log event, with `context` current.
+/// Writes an event of `tracing` with `context` current, and with the fields by which its trace is found.
 ///
-/// A subscriber is other code, which may fail: the work itself must not fail by it.
-pub(crate) fn in_context(context: &Context, write: impl FnOnce()) {
+/// For integrations that report a failure. A subscriber is other code, which may panic: the work itself does
+/// not fail by it. While the thread is being torn down, nothing is written.
+///
+/// ```
+/// let context = throughline::current_context();
+/// throughline::event_in(&context, |fields| {
+///     tracing::error!(
+///         trace_id = fields.trace_id.map(tracing::field::display),
+///         span_id = fields.span_id.map(tracing::field::display),
+///         tags = fields.tags,
+///         "request failed"
+///     );
+/// });
+/// ```
+pub fn event_in(context: &Context, write: impl FnOnce(EventFields)) {
     let _ = caught(|| {
-        // The thread is being torn down, and what a subscriber needs may be gone.
+        // What a subscriber needs may be gone.
         if current::is_gone() {
             return;
         }
         let _attached = current::attach(context.clone());
-        write();
+        write(EventFields::of(context));
     });
 }
 
-/// The fields of an event by which its trace is found.
-pub(crate) struct Fields {
-    pub(crate) trace_id: Option<TraceId>,
-    pub(crate) span_id: Option<SpanId>,
-    pub(crate) tags: Option<String>,
+/// The fields of an event by which its trace is found. All are empty as soon as one of the formatters of
+/// `throughline::log` exists in the process, which write them on every line.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct EventFields {
+    /// The trace of the context.
+    pub trace_id: Option<TraceId>,
+    /// The span of the context.
+    pub span_id: Option<SpanId>,
+    /// The tags in one text: `tenant_id=acme note="two words"`.
+    pub tags: Option<String>,
 }
 
-impl Fields {
-    /// A formatter of ours writes ids and tags on every line, so they need not be fields then.
+impl EventFields {
     pub(crate) fn of(context: &Context) -> Self {
         if is_read_by_logs() {
-            return Self { trace_id: None, span_id: None, tags: None };
+            return Self::default();
         }
         let span = context.span();
         let ids = Some(span.span_context()).filter(|span| span.is_valid());
-        let tags = Ambient::of(context).filter(|ambient| !ambient.tags.is_empty());
+        let tags = Data::of(context).filter(|data| !data.tags.is_empty());
         Self {
             trace_id: ids.map(SpanContext::trace_id),
             span_id: ids.map(SpanContext::span_id),
-            tags: tags.map(|ambient| written(&ambient.tags)),
+            tags: tags.map(|data| written(&data.tags)),
         }
     }
 }
@@ -151,18 +169,6 @@ pub(crate) fn chain(error: &dyn Error) -> Option<String> {
 /// those of `anyhow` and `eyre`, write their causes in the alternate form.
 pub(crate) fn alternate(error: &impl Display) -> Option<String> {
     error_text::of(format_args!("{error:#}"))
-}
-
-/// The same for the error of a job, which can be asked for what it is.
-#[cfg(feature = "tokio")]
-pub(crate) fn of_job<E: Display + 'static>(error: &E) -> Option<String> {
-    type Boxed = Box<dyn Error + Send + Sync>;
-    let any = error as &dyn std::any::Any;
-    match (any.downcast_ref::<Boxed>(), any.downcast_ref::<std::io::Error>()) {
-        (Some(boxed), _) => chain(&**boxed),
-        (None, Some(error)) => chain(error),
-        (None, None) => alternate(error),
-    }
 }
 
 /// Looks at a returned error of which generated code knows the type, and the runtime does not, for the

@@ -1,328 +1,29 @@
-//! Opens spans. The one place that decides on parent, links, attributes and context.
+//! A span that has started, and how it starts.
 
 use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::time::Instant;
 
-#[cfg(feature = "http")]
-use opentelemetry::trace::TraceId;
-use opentelemetry::trace::{Link, SpanBuilder, SpanContext, SpanKind, TraceContextExt as _};
-use opentelemetry::{Context, KeyValue, global};
+use opentelemetry::trace::{Link, SpanKind, TraceContextExt as _};
+use opentelemetry::{Context, Key, KeyValue, global};
 
 use crate::context::current::{self, Attached};
-use crate::context::data::{self, Ambient};
-use crate::context::origin::Origin;
+use crate::context::data::Data;
 use crate::context::snapshot::Snapshot;
-use crate::guard::reentrance::{Busy, is_busy};
+use crate::guard::panics::caught;
+use crate::guard::reentrance::Busy;
 use crate::span::callsite::Callsite;
 use crate::span::failure::Told;
 use crate::span::outcome::{self, Given, Outcome};
+#[cfg(feature = "otlp")]
+use crate::span::registry;
 use crate::span::tracer;
 use crate::tags::set::{Quiet, Tags};
-
-/// A span that is about to start.
-///
-/// Most spans are children of the current one and need nothing but their callsite, so the rest is
-/// kept out of the way.
-#[derive(Debug)]
-#[must_use]
-pub struct Opening<'a> {
-    pub(crate) callsite: &'a Callsite,
-    pub(crate) rest: Option<Box<Rest>>,
-    /// Whether it is opened by what has found out that telemetry was not at work.
-    within: bool,
-    /// Whether it is that of a detached job.
-    detached: bool,
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct Rest {
-    pub(crate) name: Option<Cow<'static, str>>,
-    pub(crate) kind: Option<SpanKind>,
-    pub(crate) parent: Parent,
-    /// The id of the trace, if this span begins one.
-    #[cfg(feature = "http")]
-    trace_id: Option<TraceId>,
-    links: Vec<Link>,
-    tags: Tags,
-    /// What the parent and the links tell of themselves.
-    described: Vec<KeyValue>,
-    /// Whether an error is logged.
-    pub(crate) log: bool,
-}
-
-#[derive(Debug, Default)]
-pub(crate) enum Parent {
-    /// The current span.
-    #[default]
-    Current,
-    /// None; the current span is linked.
-    Root,
-    /// The span of this context; the current span is linked.
-    Given(Context),
-    /// The span of this context, and nothing else: the span of a detached job.
-    Detached(Context),
-}
-
-impl<'a> Opening<'a> {
-    /// A span of the function at `callsite`.
-    #[inline]
-    pub fn new(callsite: &'a Callsite) -> Self {
-        Self { callsite, rest: None, within: false, detached: false }
-    }
-
-    /// A span of which more is known than its callsite.
-    pub(crate) fn with_rest(callsite: &'a Callsite, rest: Rest) -> Self {
-        Self { callsite, rest: Some(Box::new(rest)), within: true, detached: false }
-    }
-
-    /// Where to note what is said of the span; `None` if telemetry is at work on this thread, so that there
-    /// will be no span.
-    fn said(&mut self) -> Option<&mut Rest> {
-        // What is said is found by code of the application's, which may have spans. The place for it is not.
-        let busy = Busy::begin();
-        (self.within || !busy.is_nested()).then(|| self.rest())
-    }
-
-    fn rest(&mut self) -> &mut Rest {
-        self.rest.get_or_insert_default()
-    }
-
-    #[cfg_attr(not(feature = "full"), allow(dead_code, reason = "each transport uses some of it"))]
-    pub(crate) fn name(&mut self, name: Cow<'static, str>) {
-        self.rest().name = Some(name);
-    }
-
-    /// Asks for `id` as the id of the trace, if the span begins one. See [`tracer::want`] for who
-    /// hears it.
-    #[cfg(feature = "http")]
-    pub(crate) fn trace_id(&mut self, id: TraceId) {
-        self.rest().trace_id = Some(id);
-    }
-
-    /// Says more about the span, in a step of its own.
-    pub fn with(self, more: impl FnOnce(Self) -> Self) -> Self {
-        if is_busy() { self } else { more(self) }
-    }
-
-    /// Continues from `origin` instead of the current span, which is linked.
-    pub fn parent(mut self, origin: &(impl Origin + ?Sized)) -> Self {
-        if let Some(rest) = self.said() {
-            rest.continue_from(origin);
-        }
-        self
-    }
-
-    /// Starts a new trace; the current span is linked.
-    pub fn root(mut self) -> Self {
-        if let Some(rest) = self.said() {
-            rest.parent = Parent::Root;
-        }
-        self
-    }
-
-    /// Adds a link to `origin`, if that has an identity.
-    pub fn link(mut self, origin: &(impl Origin + ?Sized)) -> Self {
-        if let Some(rest) = self.said() {
-            rest.link(origin);
-        }
-        self
-    }
-
-    /// Adds a link to each of `origins`.
-    pub fn links<I: IntoIterator<Item: Origin>>(mut self, origins: I) -> Self {
-        if let Some(rest) = self.said() {
-            rest.links(origins);
-        }
-        self
-    }
-
-    /// Cuts the span loose from the caller: own lifetime, and the trace that it would have been in.
-    pub fn detach(mut self) -> Self {
-        self.detached = true;
-        if let Some(rest) = self.said() {
-            let (parent, _) = rest.parent();
-            rest.parent = Parent::Detached(Snapshot::of(&parent).to_context());
-        }
-        self
-    }
-
-    /// Cuts the span loose from the caller: new trace, linked to the caller.
-    pub fn detach_link(mut self) -> Self {
-        if let Some(rest) = self.said() {
-            rest.link(current::get().span().span_context());
-        }
-        self.detach_root()
-    }
-
-    /// Cuts the span loose from the caller: new trace.
-    pub fn detach_root(mut self) -> Self {
-        self.detached = true;
-        if let Some(rest) = self.said() {
-            rest.parent = Parent::Detached(Snapshot::capture().without_span().to_context());
-        }
-        self
-    }
-
-    /// Adds tags that leave the process. They are evaluated even if the trace is not sampled,
-    /// because baggage is none of the sampler's business.
-    pub fn propagate(mut self, fill: impl FnOnce(&mut Tags)) -> Self {
-        let busy = Busy::begin();
-        if !busy.is_nested() {
-            fill(&mut self.rest().tags);
-        }
-        self
-    }
-
-    /// Starts the span. `fill` gives its tags, and is not called if nothing will be recorded and no
-    /// tag is needed for anything else.
-    #[inline]
-    pub fn start(self, fill: impl FnOnce(&mut Tags)) -> Span {
-        let busy = Busy::begin();
-        if busy.is_nested() && !self.within {
-            return without_span(self.detached);
-        }
-        match self.told() {
-            None => self.open(fill),
-            Some(told) => self.open(fill).told(told),
-        }
-    }
-
-    /// Whether a failure is told besides being on the span.
-    #[inline]
-    fn told(&self) -> Option<Told> {
-        let rest = self.rest.as_ref();
-        (self.detached || self.callsite.log || rest.is_some_and(|rest| rest.log)).then(|| {
-            let name = rest.and_then(|rest| rest.name.clone()).unwrap_or(Cow::Borrowed(self.callsite.name));
-            Told { name, is_job: self.detached }
-        })
-    }
-
-    #[inline]
-    fn open(self, fill: impl FnOnce(&mut Tags)) -> Span {
-        let Some(mut rest) = self.rest else {
-            if let Some(quiet) = current::with(|current| is_off(current).then(|| Quiet::below(current))) {
-                return Span(quiet.map_or(Scope::Off, |quiet| unrecorded(quiet, fill)));
-            }
-            let mut tags = Tags::of(described(self.callsite));
-            fill(&mut tags);
-            tags.prefer_given();
-            return begin_current(self.callsite, tags);
-        };
-        let (parent, changed) = rest.parent();
-        if is_off(&parent) {
-            return rest.off(parent, changed, fill);
-        }
-        rest.tags.describe(described(self.callsite));
-        fill(&mut rest.tags);
-        rest.tags.prefer_given();
-        for attribute in std::mem::take(&mut rest.described) {
-            // What the user says of the message goes before what the message says.
-            if !rest.tags.sets(&attribute.key) {
-                rest.tags.own.push(attribute);
-            }
-        }
-        rest.begin(self.callsite, &parent, changed)
-    }
-}
-
-impl Rest {
-    pub(crate) fn named(name: Cow<'static, str>) -> Self {
-        Self { name: Some(name), ..Self::default() }
-    }
-
-    pub(crate) fn continue_from(&mut self, origin: &(impl Origin + ?Sized)) {
-        let given = origin.origin();
-        if !is_off(&given) {
-            origin.describe(&mut self.described);
-        }
-        self.parent = Parent::Given(given);
-    }
-
-    pub(crate) fn link(&mut self, origin: &(impl Origin + ?Sized)) {
-        let mut described = Vec::new();
-        origin.describe(&mut described);
-        self.add_link(&origin.origin(), described);
-    }
-
-    pub(crate) fn links<I: IntoIterator<Item: Origin>>(&mut self, origins: I) {
-        let (mut messages, mut shared) = (0_i64, Vec::new());
-        for origin in origins {
-            let mut described = Vec::new();
-            origin.describe(&mut described);
-            if origin.is_message() {
-                if messages == 0 {
-                    shared.extend(described.iter().filter(|it| is_of_batch(it.key.as_str())).cloned());
-                } else {
-                    shared.retain(|attribute| described.contains(attribute));
-                }
-                messages += 1;
-            }
-            self.add_link(&origin.origin(), described);
-        }
-        if messages > 0 {
-            self.described.push(KeyValue::new("messaging.batch.message_count", messages));
-            self.described.append(&mut shared);
-        }
-    }
-
-    fn add_link(&mut self, context: &Context, described: Vec<KeyValue>) {
-        let span = context.span();
-        if span.span_context().is_valid() {
-            self.links.push(Link::new(span.span_context().clone(), described, 0));
-        }
-    }
-
-    /// The context the span starts below, and whether it is another than the current one.
-    fn parent(&mut self) -> (Context, bool) {
-        match std::mem::take(&mut self.parent) {
-            Parent::Current => (current::get(), false),
-            Parent::Root => {
-                let current = current::get();
-                add_current_link(&mut self.links, &current, &SpanContext::NONE);
-                (Snapshot::of(&current).without_span().to_context(), true)
-            }
-            Parent::Given(context) => {
-                let parent = context.span().span_context().clone();
-                current::with(|current| add_current_link(&mut self.links, current, &parent));
-                (sent_where_current(context), true)
-            }
-            Parent::Detached(context) => (context, true),
-        }
-    }
-
-    /// No span, but what was asked for besides.
-    fn off(mut self, parent: Context, changed: bool, fill: impl FnOnce(&mut Tags)) -> Span {
-        if let Some(quiet) = Quiet::below(&parent) {
-            self.tags.be_quiet(quiet);
-            fill(&mut self.tags);
-        }
-        Span(match self.tags.enrich(&parent) {
-            Some(enriched) => Scope::Within(enriched),
-            None if changed => Scope::Within(parent),
-            None => Scope::Off,
-        })
-    }
-
-    fn begin(self, callsite: &Callsite, parent: &Context, changed: bool) -> Span {
-        let name = self.name.unwrap_or(Cow::Borrowed(callsite.name));
-        let kind = self.kind.unwrap_or_else(|| callsite.kind.clone());
-        let links = (!self.links.is_empty()).then_some(self.links);
-        #[cfg(feature = "http")]
-        let _wanted = self.trace_id.map(tracer::want);
-        begin(callsite, name, kind, links, self.tags, parent, changed)
-    }
-}
-
-/// What the conventions for messaging give to a span of many messages, if it is the same for all.
-fn is_of_batch(key: &str) -> bool {
-    const SHARED: [&str; 6] = ["system", "operation.", "destination.", "consumer.", "client.", "rocketmq.namespace"];
-    key.strip_prefix("messaging.").is_some_and(|key| SHARED.iter().any(|start| key.starts_with(start)))
-        || key.starts_with("server.")
-}
+use crate::tags::value::{TagValue, within_bounds};
 
 /// What is current where nothing is recorded, but tags are needed.
 #[cold]
-fn unrecorded(quiet: Quiet, fill: impl FnOnce(&mut Tags)) -> Scope {
+pub(super) fn unrecorded(quiet: Quiet, fill: impl FnOnce(&mut Tags)) -> Scope {
     let mut tags = Tags::quiet(quiet);
     fill(&mut tags);
     // Most functions have none, and then the context is not needed.
@@ -341,35 +42,50 @@ pub(crate) fn without_span(detached: bool) -> Span {
 
 /// The common case: a child of the current span.
 #[inline(never)]
-fn begin_current(callsite: &Callsite, tags: Tags) -> Span {
+pub(super) fn begin_current(callsite: &Callsite, tags: Tags) -> Span {
     // A clone: samplers and span processors may make a context current.
     let current = current::get();
-    begin(callsite, Cow::Borrowed(callsite.name), callsite.kind.clone(), None, tags, &current, false)
+    let start = Start {
+        name: Cow::Borrowed(callsite.name),
+        kind: callsite.kind.clone(),
+        links: None,
+        place: callsite.place,
+        cancel: callsite.cancel,
+    };
+    begin(start, tags, &current, false)
+}
+
+/// What a span starts with, besides its tags and its parent.
+pub(super) struct Start {
+    pub(super) name: Cow<'static, str>,
+    pub(super) kind: SpanKind,
+    pub(super) links: Option<Vec<Link>>,
+    /// Where it stands in the source.
+    pub(super) place: Option<&'static Location<'static>>,
+    /// Whether being dropped half-way is recorded.
+    pub(super) cancel: bool,
 }
 
 /// Starts a span below `parent`. `changed`: the parent's context is not the current one, and has to
 /// be made current even without a span.
 #[inline]
-fn begin(
-    callsite: &Callsite,
-    name: Cow<'static, str>,
-    kind: SpanKind,
-    links: Option<Vec<Link>>,
-    mut tags: Tags,
-    parent: &Context,
-    changed: bool,
-) -> Span {
-    let ambient = Ambient::of(parent);
-    let enriched = tags.finish(parent, ambient.map_or(&[][..], |ambient| &ambient.tags));
+pub(super) fn begin(start: Start, mut tags: Tags, parent: &Context, changed: bool) -> Span {
+    let data = Data::of(parent);
+    let enriched = tags.finish(parent, data.map_or(&[][..], |data| &data.tags));
     #[cfg(feature = "otlp")]
-    let listed = crate::span::registry::is_listed().then(|| name.clone());
+    let listed = registry::is_listed().then(|| start.name.clone());
     let (given, missing) = (Given::among(tags.given()), tags.take_missing());
     // Not set one by one, which would drop what was there.
-    let builder =
-        SpanBuilder { name, span_kind: Some(kind), attributes: Some(tags.own), links, ..SpanBuilder::default() };
+    let builder = opentelemetry::trace::SpanBuilder {
+        name: start.name,
+        span_kind: Some(start.kind),
+        attributes: Some(tags.own),
+        links: start.links,
+        ..opentelemetry::trace::SpanBuilder::default()
+    };
 
     let base = enriched.as_ref().unwrap_or(parent);
-    let source = ambient.and_then(|ambient| ambient.source.as_ref());
+    let source = data.and_then(|data| data.source.as_ref());
     let started = match source {
         Some(source) => source.start(builder, base),
         None => tracer::start(builder, base),
@@ -390,27 +106,17 @@ fn begin(
         report_missing(&missing, &context);
     }
     #[cfg(feature = "otlp")]
-    let ticket = listed.and_then(|name| crate::span::registry::list(&context, name, callsite.place));
+    let ticket = listed.and_then(|name| registry::list(&context, name, start.place));
     Span(Scope::Open(Open {
         context,
         done: false,
-        cancel: callsite.cancel,
+        cancel: start.cancel,
         given,
         told: None,
         #[cfg(feature = "otlp")]
         ticket,
     }))
 }
-
-/// The attributes that every span has, with room for those of its function.
-fn described(callsite: &Callsite) -> Vec<KeyValue> {
-    let mut attributes = Vec::with_capacity(Callsite::ATTRIBUTES + TYPICAL_TAGS);
-    callsite.describe(&mut attributes);
-    attributes
-}
-
-/// Room for the tags of one function, so that they are allocated once.
-const TYPICAL_TAGS: usize = 3;
 
 /// Whether nothing below `parent` is recorded: it is a local span that is not sampled, or
 /// telemetry is suppressed.
@@ -427,20 +133,13 @@ pub(crate) fn is_off(parent: &Context) -> bool {
     !span.is_sampled() && !span.is_remote() && span.is_valid()
 }
 
-/// `context`, but spans below it go where those of the current one go: nowhere, if telemetry is
-/// suppressed.
-fn sent_where_current(context: Context) -> Context {
-    let current = current::get();
-    let context = data::with_source_of(&current, context);
-    if current.is_telemetry_suppressed() { context.with_telemetry_suppressed() } else { context }
-}
-
-fn add_current_link(links: &mut Vec<Link>, current: &Context, parent: &SpanContext) {
-    let span = current.span();
-    let span = span.span_context();
-    if span.is_valid() && (span.span_id() != parent.span_id() || span.trace_id() != parent.trace_id()) {
-        links.push(Link::with_context(span.clone()));
-    }
+/// Whether a span that starts here may be recorded. Not below a span of this process that is not sampled, nor
+/// where telemetry is suppressed.
+///
+/// For integrations: what is costly, such as the name of a span that is read from a statement, need not be
+/// computed otherwise.
+pub fn enabled() -> bool {
+    !current::with(is_off)
 }
 
 /// Tells that a required tag has no value: an event on the span, and a count.
@@ -457,13 +156,159 @@ pub(crate) fn report_missing(keys: &[&'static str], context: &Context) {
     }
 }
 
-/// A span that has started, on its way to the code it is for. Dropped before that, it ends as
-/// cancelled.
+/// A span that has started.
+///
+/// [`run`](Self::run), [`run_async`](Self::run_async) and [`stream`](Self::stream) run code in it and end it. For
+/// work in several pieces, as the calls of a protocol are, keep the handle: [`in_scope`](Self::in_scope) runs one
+/// piece, [`instrument`](Self::instrument) wraps a future, a stream or a body with an [`Observer`] that decides
+/// what the span says, and [`end`](Self::end) ends it. **Dropped before it has ended, a span is cancelled**: it
+/// has the attribute `throughline.cancelled`, unless that was switched off by
+/// [`cancel_off`](crate::SpanBuilder::cancel_off).
+///
+/// A `Span` may stand for no span, where the trace is not sampled for example. Then closures that give
+/// attributes and outcomes are not called; the context still has what is inherited, such as the identity
+/// to pass on.
+///
+/// ```
+/// use throughline::{Outcome, SpanBuilder, SpanKind};
+///
+/// # fn handshake() -> std::io::Result<u16> { Ok(7) }
+/// # fn read() -> std::io::Result<u64> { Ok(1) }
+/// fn exchange() -> std::io::Result<u64> {
+///     let mut span = SpanBuilder::new("exchange").kind(SpanKind::Client).start();
+///     let version = span.in_scope(handshake)?; // an error here: dropped, and cancelled
+///     span.record("exchange.version", version);
+///     let read = span.in_scope(read);
+///     span.end(|| Outcome::of_result(&read));
+///     read
+/// }
+/// # assert_eq!(exchange().unwrap(), 1);
+/// ```
 #[derive(Debug)]
-#[must_use]
+#[must_use = "a span that is dropped is cancelled"]
 pub struct Span(pub(crate) Scope);
 
 impl Span {
+    /// No span: nothing is recorded, and what is current stays current.
+    pub const fn none() -> Self {
+        Self(Scope::Off)
+    }
+
+    /// No span, but `context` is current in what it runs.
+    pub fn within(context: Context) -> Self {
+        Self(Scope::Within(context))
+    }
+
+    /// Whether there is nothing to do around the work: no span, and no context of its own.
+    pub fn is_none(&self) -> bool {
+        matches!(self.0, Scope::Off)
+    }
+
+    /// Whether there is a span that is recorded and has not ended, so that attributes are worth computing.
+    pub fn is_recording(&self) -> bool {
+        matches!(&self.0, Scope::Open(open) if !open.done)
+    }
+
+    /// The context that is current in the span: what to pass on to another process. Without a span it is the
+    /// one that the work has otherwise.
+    pub fn context(&self) -> Context {
+        self.0.context().cloned().unwrap_or_else(current::get)
+    }
+
+    /// The context that work which may outlive the current span has: that of this span, or without one the
+    /// identity of the current span and not the span itself.
+    pub fn detached_context(&self) -> Context {
+        self.0.context().cloned().unwrap_or_else(|| Snapshot::capture().to_context())
+    }
+
+    /// Makes the span's context current until the guard is dropped. Not across an `.await`: the task may go on
+    /// elsewhere. [`instrument`](Self::instrument) is for that.
+    pub fn attach(&self) -> Attached {
+        self.0.attach().unwrap_or_else(Attached::nothing)
+    }
+
+    /// Runs a piece of the work with the span's context current. A panic ends the span, and unwinds on.
+    pub fn in_scope<R>(&mut self, f: impl FnOnce() -> R) -> R {
+        match &self.0 {
+            Scope::Off => f(),
+            Scope::Within(context) => {
+                let _attached = current::attach(context.clone());
+                f()
+            }
+            _ => self.in_span(f),
+        }
+    }
+
+    fn in_span<R>(&mut self, f: impl FnOnce() -> R) -> R {
+        let attached = self.0.attach();
+        // After a panic the span is over, and nothing here looks at what the code has left behind.
+        let result = catch_unwind(AssertUnwindSafe(f));
+        drop(attached);
+        result.unwrap_or_else(|payload| {
+            self.end(|| Outcome::panicked(&*payload));
+            resume_unwind(payload)
+        })
+    }
+
+    /// Records an attribute. What is recorded under this key before is replaced or kept, as the SDK does it.
+    pub fn record(&self, key: impl Into<Key>, value: impl TagValue) {
+        if let Scope::Open(open) = &self.0 {
+            if let Some(value) = caught(|| value.tag_value()).flatten() {
+                open.context.span().set_attribute(KeyValue::new(key, within_bounds(value)));
+            }
+        }
+    }
+
+    /// Records attributes that are at hand as OpenTelemetry's. The values are not cut.
+    pub fn record_all(&self, attributes: impl IntoIterator<Item = KeyValue>) {
+        if let Scope::Open(open) = &self.0 {
+            open.context.span().set_attributes(attributes);
+        }
+    }
+
+    /// Adds an event.
+    pub fn event(&self, name: impl Into<Cow<'static, str>>, attributes: Vec<KeyValue>) {
+        if let Scope::Open(open) = &self.0 {
+            open.context.span().add_event(name, attributes);
+        }
+    }
+
+    /// Records the failure of one part of the work: the status is an error, and the span goes on. An outcome
+    /// that is no failure changes nothing.
+    pub fn fail(&self, outcome: impl FnOnce() -> Outcome) {
+        self.0.note(outcome);
+    }
+
+    /// Reports required tags that have no value: an event for each, and the counter
+    /// `throughline.tags.missing`.
+    pub fn report_missing(&self, keys: &[&'static str]) {
+        if let Scope::Open(open) = &self.0 {
+            report_missing(keys, &open.context);
+        }
+    }
+
+    /// Changes the context that is current in the span. The span stays the same.
+    pub fn map_context(&mut self, change: impl FnOnce(&Context) -> Context) {
+        match &mut self.0 {
+            Scope::Off => self.0 = Scope::Within(change(&current::get())),
+            Scope::Within(context) | Scope::Told(context, _) => *context = change(context),
+            Scope::Open(open) => open.context = change(&open.context),
+        }
+    }
+
+    /// Ends the span, and lets go of its context. `outcome` is not called if nothing is recorded, or the span
+    /// has ended already.
+    pub fn end(&mut self, outcome: impl FnOnce() -> Outcome) {
+        let _busy = Busy::begin();
+        self.0.finish(outcome);
+        self.0 = Scope::Off;
+    }
+
+    /// Gives the span away, and leaves none behind: from a future to the body that it results in, for example.
+    pub fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::none())
+    }
+
     /// A job without a span, in the context that it takes along.
     #[cfg(feature = "tokio")]
     pub(crate) fn carried(context: Context, told: Told) -> Self {
@@ -472,7 +317,7 @@ impl Span {
 
     /// Lets a failure be told, whether there is a span or not.
     #[cold]
-    fn told(self, told: Told) -> Self {
+    pub(super) fn told(self, told: Told) -> Self {
         Self(match self.0 {
             Scope::Off => Scope::Told(current::get(), Some(told)),
             Scope::Within(context) | Scope::Told(context, _) => Scope::Told(context, Some(told)),
@@ -495,34 +340,9 @@ impl Span {
     }
 }
 
-/// What transports need besides: they end spans at other places than the end of a call.
-#[cfg(any(feature = "propagation", feature = "sql"))]
-#[cfg_attr(
-    not(feature = "full"),
-    allow(dead_code, reason = "each transport uses some of it, and any choice of them compiles")
-)]
-impl Span {
-    /// No span.
-    pub(crate) const OFF: Self = Self(Scope::Off);
-
-    /// The context that is current in the span.
-    pub(crate) fn context(&self) -> Context {
-        self.0.context().cloned().unwrap_or_else(current::get)
-    }
-
-    /// Whether there is a span that has not ended, so that attributes are worth computing.
-    pub(crate) fn is_open(&self) -> bool {
-        matches!(&self.0, Scope::Open(open) if !open.done)
-    }
-
-    /// Makes the span current until the guard is dropped.
-    pub(crate) fn attach(&self) -> Option<Attached> {
-        self.0.attach()
-    }
-
-    /// Ends the span, if it has not ended.
-    pub(crate) fn finish(&mut self, outcome: impl FnOnce() -> Outcome) {
-        self.0.finish(outcome);
+impl Default for Span {
+    fn default() -> Self {
+        Self::none()
     }
 }
 
@@ -623,7 +443,7 @@ pub(crate) struct Open {
     told: Option<Told>,
     /// Its place among the open spans.
     #[cfg(feature = "otlp")]
-    ticket: Option<crate::span::registry::Ticket>,
+    ticket: Option<registry::Ticket>,
 }
 
 impl Open {

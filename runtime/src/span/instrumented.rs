@@ -1,158 +1,179 @@
-//! Asynchronous code in a span.
+//! Futures, streams and bodies in a span.
 
+use std::fmt;
 use std::future::Future;
-use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::Pin;
-use std::task::{self, Poll};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use futures_core::Stream;
-use opentelemetry::Context;
 use pin_project_lite::pin_project;
 
-use crate::context::current;
 use crate::context::snapshot::Snapshot;
-use crate::guard::reentrance::Busy;
 use crate::span::handle::{Scope, Span};
 use crate::span::outcome::Outcome;
 
-pin_project! {
-    /// A future that runs in a span. The span ends when the future does: with its value, with its
-    /// panic, or when it is dropped before that.
-    #[derive(Debug)]
-    #[must_use = "futures do nothing unless polled"]
-    pub struct Traced<F, O, H = ()> {
-        #[pin]
-        inner: Option<F>,
-        state: State,
-        outcome: Option<O>,
-        // What is let go when everything else is over.
-        held: H,
+/// What decides how the span of an [`Instrumented`] value ends. [`Observe`] is its other half, which sees what
+/// comes out.
+///
+/// All methods are called with the span's context not current, except [`dropped`](Self::dropped).
+pub trait Observer {
+    /// Called before each poll.
+    fn polled(&mut self, span: &mut Span) {
+        let _ = span;
     }
 
-    impl<F, O, H> PinnedDrop for Traced<F, O, H> {
-        fn drop(this: Pin<&mut Self>) {
-            let mut this = this.project();
-            if this.state.is_off() {
-                return;
-            }
-            // What the future still owns is dropped in its span, so that its destructors are
-            // traced, and before the span ends.
-            let _attached = this.state.scope.attach();
-            this.inner.set(None);
-        }
+    /// The stream or the body has come to its end. Not called for futures. Ends the span, by default.
+    fn finished(&mut self, span: &mut Span) {
+        span.end(Outcome::ok);
+    }
+
+    /// The future, stream or body is dropped, perhaps half-way, and what it has owned is gone already. The span
+    /// may have ended. If it has not, and this does not end it, it is cancelled.
+    fn dropped(&mut self, span: &mut Span) {
+        let _ = span;
     }
 }
 
-/// What is current while a future or a stream is polled.
-#[derive(Debug)]
-struct State {
-    scope: Scope,
-    /// When a detached job was spawned, until it is polled for the first time.
-    spawned: Option<Instant>,
+/// Sees what comes out of an [`Instrumented`] value: the output of a future, the items of a stream, the frames of
+/// a body (`Result<Frame<_>, _>`).
+///
+/// It gets each value by itself, and hands it on, the same or another one: a layer for HTTP puts the body of the
+/// response into the span. It may [record](Span::record) on the span, [fail](Span::fail) it,
+/// [end](Span::end) it, or [take](Span::take) it.
+///
+/// ```
+/// use throughline::{Observe, Observer, Outcome, Span, SpanBuilder};
+///
+/// /// Counts the bytes of a stream.
+/// #[derive(Default)]
+/// struct Bytes(usize);
+///
+/// impl Observer for Bytes {
+///     fn finished(&mut self, span: &mut Span) {
+///         span.end(|| Outcome::ok().attribute("download.size", i64::try_from(self.0).unwrap_or(i64::MAX)));
+///     }
+/// }
+///
+/// impl Observe<Vec<u8>> for Bytes {
+///     type Output = Vec<u8>;
+///
+///     fn observe(&mut self, _: &mut Span, chunk: Vec<u8>) -> Vec<u8> {
+///         self.0 += chunk.len();
+///         chunk
+///     }
+/// }
+///
+/// # fn download() -> impl futures::Stream<Item = Vec<u8>> { futures::stream::iter([vec![1, 2], vec![3]]) }
+/// let chunks = SpanBuilder::new("download").start().instrument(download(), Bytes::default());
+/// # let capture = throughline::testing::Capture::new();
+/// # let download = capture.run(|| SpanBuilder::new("download").start().instrument(download(), Bytes::default()));
+/// # futures::executor::block_on(futures::StreamExt::collect::<Vec<_>>(download));
+/// # assert_eq!(capture.span("download").attribute("download.size"), Some(&throughline::Value::I64(3)));
+/// ```
+pub trait Observe<T>: Observer {
+    /// What is handed on.
+    type Output;
+
+    /// A value has come out. For a future this is its end, and the span is ended without a word if this has not
+    /// ended or taken it.
+    fn observe(&mut self, span: &mut Span, value: T) -> Self::Output;
+}
+
+pin_project! {
+    /// A future, a stream or a body in a span. Made by [`Span::instrument`] and by what is built on it.
+    ///
+    /// The span's context is current while the value inside is polled, and when it is dropped, so that its
+    /// destructors are traced. A panic ends the span, and unwinds on. Dropped before its end, the span is
+    /// cancelled, unless the [`Observer`] says something else.
+    ///
+    /// It is `Send`, `Sync` and `Unpin` if the value inside and the observer are. Without a span it only polls.
+    #[must_use = "futures, streams and bodies do nothing unless polled"]
+    pub struct Instrumented<T, O = Unobserved>
+    where
+        O: Observer,
+    {
+        #[pin]
+        inner: Option<T>,
+        span: Span,
+        // Dropped last: it may hold what is to be let go when everything else is over.
+        observer: O,
+    }
+
+    impl<T, O> PinnedDrop for Instrumented<T, O>
+    where
+        O: Observer,
+    {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            if this.span.is_none() {
+                this.inner.set(None);
+                this.observer.dropped(this.span);
+                return;
+            }
+            let _attached = this.span.attach();
+            this.inner.set(None);
+            this.observer.dropped(this.span);
+        }
+    }
 }
 
 /// Only the destructor takes the inner value out.
-const GONE: &str = "a future is not polled during its own drop";
+const GONE: &str = "not polled during its own drop";
 
-impl State {
-    #[inline]
-    fn new(span: Span) -> Self {
-        Self { scope: span.0, spawned: None }
-    }
-
-    #[inline]
-    fn is_off(&self) -> bool {
-        matches!(self.scope, Scope::Off)
-    }
-
-    /// Ends the span, and lets go of its context: the future may live on.
-    fn finish(&mut self, outcome: impl FnOnce() -> Outcome) {
-        let _busy = Busy::begin();
-        self.scope.finish(outcome);
-        self.scope = Scope::Off;
-    }
-
-    /// Runs one poll with the context current. A panic ends the span.
-    fn poll<T>(&mut self, poll: impl FnOnce() -> T) -> T {
-        if let Some(spawned) = self.spawned.take() {
-            self.scope.queued_since(spawned);
-        }
-        let attached = self.scope.attach();
-        // After a panic the span is over, and nothing here looks at the inner value again.
-        let polled = catch_unwind(AssertUnwindSafe(poll));
-        drop(attached);
-        polled.unwrap_or_else(|payload| {
-            self.finish(|| Outcome::panicked(&*payload));
-            resume_unwind(payload)
-        })
+impl<T, O: Observer> Instrumented<T, O> {
+    /// The value inside. `None` never happens outside of the destructor.
+    #[cfg(feature = "http-body")]
+    fn inner(&self) -> Option<&T> {
+        self.inner.as_ref()
     }
 }
 
-impl<F, O, H> Future for Traced<F, O, H>
+impl<T, O: Observer> fmt::Debug for Instrumented<T, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Instrumented").field("span", &self.span).finish_non_exhaustive()
+    }
+}
+
+impl<F, O> Future for Instrumented<F, O>
 where
     F: Future,
-    O: FnOnce(&F::Output) -> Outcome,
+    O: Observe<F::Output>,
 {
-    type Output = F::Output;
+    type Output = O::Output;
 
     #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<O::Output> {
         let this = self.project();
         let inner = this.inner.as_pin_mut().expect(GONE);
-        if this.state.is_off() {
-            return inner.poll(cx);
+        this.observer.polled(this.span);
+        let output = ready!(this.span.in_scope(|| inner.poll(cx)));
+        let output = this.observer.observe(this.span, output);
+        if !this.span.is_none() && !matches!(this.span.0, Scope::Within(_)) {
+            this.span.end(Outcome::ok);
         }
-        let polled = this.state.poll(|| inner.poll(cx));
-        if let Poll::Ready(value) = &polled {
-            let outcome = this.outcome.take();
-            this.state.finish(|| outcome.map_or_else(Outcome::default, |outcome| outcome(value)));
-        }
-        polled
+        Poll::Ready(output)
     }
 }
 
-pin_project! {
-    /// A stream that runs in a span. The span ends when the stream does, or when it is dropped.
-    #[derive(Debug)]
-    #[must_use = "streams do nothing unless polled"]
-    pub struct TracedStream<S, O> {
-        #[pin]
-        inner: Option<S>,
-        state: State,
-        outcome: O,
-    }
-
-    impl<S, O> PinnedDrop for TracedStream<S, O> {
-        fn drop(this: Pin<&mut Self>) {
-            let mut this = this.project();
-            let _attached = this.state.scope.attach();
-            this.inner.set(None);
-        }
-    }
-}
-
-impl<S, O> Stream for TracedStream<S, O>
+impl<S, O> Stream for Instrumented<S, O>
 where
     S: Stream,
-    O: FnMut(&S::Item) -> Outcome,
+    O: Observe<S::Item>,
 {
-    type Item = S::Item;
+    type Item = O::Output;
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Option<S::Item>> {
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<O::Output>> {
         let this = self.project();
         let inner = this.inner.as_pin_mut().expect(GONE);
-        if this.state.is_off() {
-            return inner.poll_next(cx);
+        this.observer.polled(this.span);
+        match ready!(this.span.in_scope(|| inner.poll_next(cx))) {
+            Some(item) => Poll::Ready(Some(this.observer.observe(this.span, item))),
+            None => {
+                this.observer.finished(this.span);
+                Poll::Ready(None)
+            }
         }
-        let polled = this.state.poll(|| inner.poll_next(cx));
-        match &polled {
-            Poll::Ready(Some(item)) => this.state.scope.note(|| (this.outcome)(item)),
-            Poll::Ready(None) => this.state.finish(Outcome::default),
-            Poll::Pending => {}
-        }
-        polled
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -160,121 +181,218 @@ where
     }
 }
 
+/// After its last frame, or an error, a body has [finished](Observer::finished).
+#[cfg(feature = "http-body")]
+impl<B, O> http_body::Body for Instrumented<B, O>
+where
+    B: http_body::Body,
+    O: Observe<Result<http_body::Frame<B::Data>, B::Error>, Output = Result<http_body::Frame<B::Data>, B::Error>>,
+{
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<B::Data>, B::Error>>> {
+        let this = self.project();
+        let mut inner = this.inner.as_pin_mut().expect(GONE);
+        this.observer.polled(this.span);
+        let frame = ready!(this.span.in_scope(|| inner.as_mut().poll_frame(cx)));
+        let frame = frame.map(|frame| this.observer.observe(this.span, frame));
+        // Servers do not poll again after the last frame.
+        let is_over = match &frame {
+            None => true,
+            Some(Ok(frame)) => frame.is_trailers() || inner.is_end_stream(),
+            Some(Err(_)) => true,
+        };
+        if is_over && this.span.is_recording() {
+            this.observer.finished(this.span);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner().is_none_or(http_body::Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.inner().map_or_else(|| http_body::SizeHint::with_exact(0), http_body::Body::size_hint)
+    }
+}
+
+#[cfg(feature = "http-body")]
+impl<B: Default, O: Observer + Default> Default for Instrumented<B, O> {
+    /// An empty body, without a span.
+    fn default() -> Self {
+        Span::none().instrument(B::default(), O::default())
+    }
+}
+
 impl Span {
-    /// The future in the span.
+    /// A future, a stream or a body in the span, and what decides how that ends.
     #[inline]
-    pub fn future<F, O>(self, future: F, outcome: O) -> Traced<F, O>
+    pub fn instrument<T, O: Observer>(self, inner: T, observer: O) -> Instrumented<T, O> {
+        Instrumented { inner: Some(inner), span: self, observer }
+    }
+
+    /// What `make` gives, in the span; `make` runs in it too.
+    pub fn instrument_with<T, O: Observer>(mut self, make: impl FnOnce() -> T, observer: O) -> Instrumented<T, O> {
+        let inner = self.in_scope(make);
+        self.instrument(inner, observer)
+    }
+
+    /// The future in the span, which ends with the outcome of what the future gives.
+    #[inline]
+    pub fn run_async<F, O>(self, future: F, outcome: O) -> Instrumented<F, Ended<O>>
     where
         F: Future,
         O: FnOnce(&F::Output) -> Outcome,
     {
-        Traced { inner: Some(future), state: State::new(self), outcome: Some(outcome), held: () }
+        self.instrument(future, Ended(Some(outcome)))
     }
 
-    /// The future that `make` returns, in the span; `make` runs in it too.
-    pub fn future_of<F, O>(self, make: impl FnOnce() -> F, outcome: O) -> Traced<F, O>
+    /// The future that `make` gives, in the span; `make` runs in it too.
+    pub fn run_async_with<F, O>(self, make: impl FnOnce() -> F, outcome: O) -> Instrumented<F, Ended<O>>
     where
         F: Future,
         O: FnOnce(&F::Output) -> Outcome,
     {
-        let mut state = State::new(self);
-        Traced { inner: Some(state.poll(make)), state, outcome: Some(outcome), held: () }
+        self.instrument_with(make, Ended(Some(outcome)))
     }
 
-    /// The stream that `make` returns, in the span; `make` runs in it too.
-    pub fn stream_of<S, O>(self, make: impl FnOnce() -> S, outcome: O) -> TracedStream<S, O>
+    /// The stream that `make` gives, in the span; `make` runs in it too. An item whose `outcome` is a failure
+    /// is recorded, and the stream goes on. The span ends with the stream.
+    pub fn stream<S, O>(self, make: impl FnOnce() -> S, outcome: O) -> Instrumented<S, NotedItems<O>>
     where
         S: Stream,
         O: FnMut(&S::Item) -> Outcome,
     {
-        let mut state = State::new(self);
-        TracedStream { inner: Some(state.poll(make)), state, outcome }
+        self.instrument_with(make, NotedItems(outcome))
     }
 
     /// The stream that `future` gives, in the span; the future runs in it too.
-    pub async fn stream_after<F, O>(self, future: F, outcome: O) -> TracedStream<F::Output, O>
+    pub async fn stream_after<F, O>(self, future: F, outcome: O) -> Instrumented<F::Output, NotedItems<O>>
     where
         F: Future,
         F::Output: Stream,
         O: FnMut(&<F::Output as Stream>::Item) -> Outcome,
     {
-        let mut traced = std::pin::pin!(self.future(future, |_: &F::Output| Outcome::default()));
-        // Polled without its outcome, so that the span is still open when the stream is there.
-        let inner = std::future::poll_fn(|cx| {
-            let this = traced.as_mut().project();
-            let inner = this.inner.as_pin_mut().expect(GONE);
-            this.state.poll(|| inner.poll(cx))
-        })
-        .await;
-        let scope = mem::replace(&mut traced.as_mut().project().state.scope, Scope::Off);
-        let state = State { scope, spawned: None };
-        TracedStream { inner: Some(inner), state, outcome }
+        let (stream, span) = pin!(self.instrument(future, Handed)).await;
+        span.instrument(stream, NotedItems(outcome))
     }
 
     /// The future of a detached job: the time until its first poll is recorded, and `held` is let
     /// go when the job is over.
     #[cfg(feature = "tokio")]
-    pub(crate) fn job<F, O, H>(self, future: F, outcome: O, held: H) -> Traced<F, O, H>
+    pub(crate) fn job<F, O, H>(self, future: F, outcome: O, held: H) -> Instrumented<F, Job<O, H>>
     where
         F: Future,
         O: FnOnce(&F::Output) -> Outcome,
     {
-        let state = State { scope: self.0, spawned: Some(Instant::now()) };
-        Traced { inner: Some(future), state, outcome: Some(outcome), held }
+        self.instrument(future, Job { spawned: Some(Instant::now()), ended: Ended(Some(outcome)), _held: held })
     }
 }
 
-pin_project! {
-    /// A future or a stream that runs in a captured context. Made by [`Snapshot`].
-    #[derive(Debug)]
-    #[must_use = "futures and streams do nothing unless polled"]
-    pub struct WithSnapshot<T> {
-        #[pin]
-        inner: Option<T>,
-        context: Context,
-    }
+/// Observes nothing. The span ends with the future, the stream or the body.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unobserved;
 
-    impl<T> PinnedDrop for WithSnapshot<T> {
-        fn drop(this: Pin<&mut Self>) {
-            let mut this = this.project();
-            let _attached = current::attach(this.context.clone());
-            this.inner.set(None);
+impl Observer for Unobserved {}
+
+impl<T> Observe<T> for Unobserved {
+    type Output = T;
+
+    #[inline]
+    fn observe(&mut self, _: &mut Span, value: T) -> T {
+        value
+    }
+}
+
+/// Ends the span with the outcome of a future's output. See [`Span::run_async`].
+#[derive(Debug)]
+pub struct Ended<O>(Option<O>);
+
+impl<O> Observer for Ended<O> {}
+
+impl<T, O: FnOnce(&T) -> Outcome> Observe<T> for Ended<O> {
+    type Output = T;
+
+    #[inline]
+    fn observe(&mut self, span: &mut Span, value: T) -> T {
+        if !span.is_none() {
+            let outcome = self.0.take();
+            span.end(|| outcome.map_or_else(Outcome::ok, |outcome| outcome(&value)));
         }
+        value
+    }
+}
+
+/// Records the failures among the items of a stream. See [`Span::stream`].
+#[derive(Debug)]
+pub struct NotedItems<O>(O);
+
+impl<O> Observer for NotedItems<O> {}
+
+impl<T, O: FnMut(&T) -> Outcome> Observe<T> for NotedItems<O> {
+    type Output = T;
+
+    fn observe(&mut self, span: &mut Span, item: T) -> T {
+        span.fail(|| (self.0)(&item));
+        item
+    }
+}
+
+/// Hands the span on with the output.
+struct Handed;
+
+impl Observer for Handed {}
+
+impl<T> Observe<T> for Handed {
+    type Output = (T, Span);
+
+    fn observe(&mut self, span: &mut Span, value: T) -> (T, Span) {
+        (value, span.take())
+    }
+}
+
+/// A detached job.
+#[cfg(feature = "tokio")]
+pub(crate) struct Job<O, H> {
+    /// When it was spawned, until it is polled for the first time.
+    spawned: Option<Instant>,
+    ended: Ended<O>,
+    _held: H,
+}
+
+#[cfg(feature = "tokio")]
+impl<O, H> Observer for Job<O, H> {
+    #[inline]
+    fn polled(&mut self, span: &mut Span) {
+        if let Some(spawned) = self.spawned.take() {
+            span.0.queued_since(spawned);
+        }
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl<T, O: FnOnce(&T) -> Outcome, H> Observe<T> for Job<O, H> {
+    type Output = T;
+
+    #[inline]
+    fn observe(&mut self, span: &mut Span, value: T) -> T {
+        self.ended.observe(span, value)
     }
 }
 
 impl Snapshot {
     /// A future that has the snapshot current whenever it is polled, and when it is dropped.
-    pub fn future<F: Future>(&self, future: F) -> WithSnapshot<F> {
-        WithSnapshot { inner: Some(future), context: self.to_context() }
+    pub fn run_async<F: Future>(&self, future: F) -> Instrumented<F> {
+        Span::within(self.to_context()).instrument(future, Unobserved)
     }
 
     /// A stream that has the snapshot current whenever it is polled, and when it is dropped.
-    pub fn stream<S: Stream>(&self, stream: S) -> WithSnapshot<S> {
-        WithSnapshot { inner: Some(stream), context: self.to_context() }
-    }
-}
-
-impl<F: Future> Future for WithSnapshot<F> {
-    type Output = F::Output;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
-        let this = self.project();
-        let _attached = current::attach(this.context.clone());
-        this.inner.as_pin_mut().expect(GONE).poll(cx)
-    }
-}
-
-impl<S: Stream> Stream for WithSnapshot<S> {
-    type Item = S::Item;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Option<S::Item>> {
-        let this = self.project();
-        let _attached = current::attach(this.context.clone());
-        this.inner.as_pin_mut().expect(GONE).poll_next(cx)
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        self.inner.as_ref().map_or((0, Some(0)), Stream::size_hint)
+    pub fn stream<S: Stream>(&self, stream: S) -> Instrumented<S> {
+        Span::within(self.to_context()).instrument(stream, Unobserved)
     }
 }

@@ -5,14 +5,35 @@ use std::borrow::Cow;
 use std::fmt::{Debug, Display};
 
 use opentelemetry::trace::{SpanRef, Status, TraceContextExt as _};
-use opentelemetry::{Context, KeyValue, Value};
+use opentelemetry::{Context, Key, KeyValue, Value};
 
+use crate::context::last_error::LastError;
 use crate::redact::error_text;
 use crate::span::failure::{self, Failed, Told, steps};
-use crate::tags::value::within_bounds;
+use crate::tags::value::{TagValue, within_bounds};
 
-/// How a call that ran to its end has ended.
+/// How the work of a span has ended: well, or with a failure, and what was learnt by then.
+///
+/// A failure sets the span's status to an error and the attribute `error.type`, by the semantic conventions for
+/// [recording errors]. Texts are bounded by [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES), and go by what
+/// [`set_error_text`](crate::set_error_text) has said.
+///
+/// ```
+/// use throughline::Outcome;
+///
+/// fn outcome(answer: &std::io::Result<u16>) -> Outcome {
+///     match answer {
+///         Ok(code @ 500..) => Outcome::error(code.to_string(), ""),
+///         Ok(code) => Outcome::ok().attribute("answer.code", *code),
+///         Err(error) => Outcome::exception("connection", error),
+///     }
+/// }
+/// # outcome(&Ok(503));
+/// ```
+///
+/// [recording errors]: https://opentelemetry.io/docs/specs/semconv/general/recording-errors/
 #[derive(Debug, Default)]
+#[must_use]
 pub struct Outcome {
     failure: Option<Failure>,
     returned: Option<Value>,
@@ -69,15 +90,47 @@ struct Failure {
 
 impl Outcome {
     fn failed<E>(message: Option<String>) -> Self {
-        Self::exception(type_name::<E>().into(), message)
+        Self::thrown(type_name::<E>().into(), message)
     }
 
-    fn exception(error_type: Cow<'static, str>, message: Option<String>) -> Self {
+    fn thrown(error_type: Cow<'static, str>, message: Option<String>) -> Self {
         Self { failure: Some(Failure { error_type, message, exception: true, chain: None }), ..Self::default() }
     }
 
-    /// The outcome of a `Result` whose error is described by `Display`.
-    pub(crate) fn of_result<T, E: Display>(result: &Result<T, E>) -> Self {
+    /// The work has ended well.
+    pub fn ok() -> Self {
+        Self::default()
+    }
+
+    /// An answer that tells of a failure, such as status 503: no `exception` event, because nothing was thrown.
+    /// `error_type` is of low cardinality; an empty description is left out.
+    pub fn error(error_type: impl Into<Cow<'static, str>>, description: impl Display) -> Self {
+        let message = error_text::of(format_args!("{description}"));
+        let failure = Failure { error_type: error_type.into(), message, exception: false, chain: None };
+        Self { failure: Some(failure), ..Self::default() }
+    }
+
+    /// An error value: besides, an `exception` event. `error_type` is of low cardinality.
+    pub fn exception(error_type: impl Into<Cow<'static, str>>, error: &(impl Display + ?Sized)) -> Self {
+        Self::thrown(error_type.into(), error_text::of(format_args!("{error}")))
+    }
+
+    /// Adds an attribute that was not known when the span started.
+    pub fn attribute(mut self, key: impl Into<Key>, value: impl TagValue) -> Self {
+        if let Some(value) = value.tag_value() {
+            self.attributes.push(KeyValue::new(key, value));
+        }
+        self
+    }
+
+    /// Adds attributes that are at hand as OpenTelemetry's.
+    pub fn attributes(mut self, attributes: impl IntoIterator<Item = KeyValue>) -> Self {
+        self.attributes.extend(attributes);
+        self
+    }
+
+    /// The outcome of a `Result`: an `Err` is described by its `Display`, and its type is the `error.type`.
+    pub fn of_result<T, E: Display>(result: &Result<T, E>) -> Self {
         Seen::new(result).__display()
     }
 
@@ -89,11 +142,11 @@ impl Outcome {
     /// The same for that of a job.
     #[cfg(feature = "tokio")]
     pub(crate) fn of_job_result<T, E: Display + 'static>(result: &Result<T, E>) -> Self {
-        Self::of_result(result).caused(result.as_ref().err().and_then(failure::of_job))
+        Self::of_result(result).caused(result.as_ref().err().and_then(error_text::of_any))
     }
 
     /// What the log says of a failure: the error with what has led to it.
-    #[must_use]
+    #[doc(hidden)]
     pub fn caused(mut self, chain: Option<String>) -> Self {
         if let Some(failure) = &mut self.failure {
             failure.chain = chain;
@@ -110,22 +163,23 @@ impl Outcome {
     }
 
     /// Records the returned value as the attribute `throughline.return`.
-    #[must_use]
+    #[doc(hidden)]
     pub fn returned(mut self, value: Option<Value>) -> Self {
         self.returned = value.map(within_bounds);
         self
     }
 
-    pub(crate) fn panicked(payload: &(dyn Any + Send)) -> Self {
+    /// A panic that was caught, and will go on.
+    pub fn panicked(payload: &(dyn Any + Send)) -> Self {
         let message =
             payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
         let message = message.unwrap_or("the panic's payload is not text");
-        Self::exception("panic".into(), error_text::of(format_args!("{message}")))
+        Self::thrown("panic".into(), error_text::of(format_args!("{message}")))
     }
 
     /// A panic that was seen, but not caught.
     pub(crate) fn unwound() -> Self {
-        Self::exception("panic".into(), error_text::of(format_args!("panicked")))
+        Self::thrown("panic".into(), error_text::of(format_args!("panicked")))
     }
 
     /// Writes the outcome on the span of `context`, and ends the span.
@@ -162,7 +216,6 @@ impl Outcome {
             span.set_attribute(KeyValue::new(RETURN, value));
         }
         if let Some(failure) = self.failure {
-            #[cfg(feature = "http")]
             failure.tell_request(context);
             failure.record(&span, given);
         }
@@ -171,7 +224,6 @@ impl Outcome {
     /// Writes a failure on the span of `context`, which goes on.
     pub(crate) fn note(self, context: &Context, given: Given) {
         if let Some(failure) = self.failure {
-            #[cfg(feature = "http")]
             failure.tell_request(context);
             failure.record(&context.span(), given);
         }
@@ -180,11 +232,9 @@ impl Outcome {
 
 impl Failure {
     /// An answer that tells of a failure further up may name this one as its cause.
-    #[cfg(feature = "http")]
     fn tell_request(&self, context: &Context) {
-        let request = crate::context::data::Ambient::of(context).and_then(|ambient| ambient.request.as_ref());
-        if let (true, Some(request), Some(message)) = (self.exception, request, &self.message) {
-            request.note(message);
+        if let (true, Some(message)) = (self.exception, &self.message) {
+            LastError::note(context, message);
         }
     }
 
@@ -210,39 +260,6 @@ pub(crate) fn exception(error_type: Cow<'static, str>, message: Option<&str>) ->
         event.push(KeyValue::new("exception.message", message.to_owned()));
     }
     event
-}
-
-/// What transports say of a call.
-#[cfg(any(feature = "propagation", feature = "sql"))]
-#[cfg_attr(
-    not(feature = "full"),
-    allow(dead_code, reason = "each transport uses some of it, and any choice of them compiles")
-)]
-impl Outcome {
-    /// An answer that tells of a failure, such as status 503: `error.type` and the span's status,
-    /// and no exception, because there was none.
-    pub(crate) fn error(error_type: impl Into<Cow<'static, str>>, description: impl Into<String>) -> Self {
-        let message = error_text::of(format_args!("{}", description.into()));
-        let failure = Failure { error_type: error_type.into(), message, exception: false, chain: None };
-        Self { failure: Some(failure), ..Self::default() }
-    }
-
-    /// An error value. `error_type` is of low cardinality, the description is bounded.
-    pub(crate) fn err(error_type: impl Into<Cow<'static, str>>, error: &(impl Display + ?Sized)) -> Self {
-        Self::exception(error_type.into(), error_text::of(format_args!("{error}")))
-    }
-
-    /// Adds an attribute that was not known when the span started.
-    pub(crate) fn with(mut self, key: &'static str, value: impl Into<Value>) -> Self {
-        self.attributes.push(KeyValue::new(key, value));
-        self
-    }
-
-    /// Adds attributes whose keys are made at run time.
-    pub(crate) fn with_all(mut self, attributes: impl IntoIterator<Item = KeyValue>) -> Self {
-        self.attributes.extend(attributes);
-        self
-    }
 }
 
 /// Ends the span of work that was given up half-way, which is `recorded` or goes without saying.

@@ -1,15 +1,18 @@
 //! Synchronous code in a span.
 
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use opentelemetry::trace::TraceContextExt as _;
 
 use crate::context::current::{self, Attached};
-use crate::context::data::Ambient;
+use crate::context::data::Data;
 use crate::guard::reentrance::Busy;
 use crate::span::handle::{Scope, Span, is_off, report_missing};
+use crate::span::instrumented::{Instrumented, Unobserved};
 use crate::span::outcome::Outcome;
-use crate::tags::set::{Quiet, Tags};
+use crate::tags::set::{Quiet, Tag, Tags};
+use crate::tags::value::TagValue;
 
 impl Span {
     /// Runs `body` in the span and ends it, whatever happens.
@@ -40,6 +43,7 @@ impl Span {
 
     /// Makes the span current until the guard is dropped. For functions whose body cannot move
     /// into a closure (`#[track_caller]`).
+    #[doc(hidden)]
     pub fn enter(self) -> Entered {
         Entered { attached: self.0.attach(), scope: self.0, unwinding: std::thread::panicking() }
     }
@@ -85,15 +89,15 @@ impl Drop for Entered {
 /// In a trace that is not sampled, only what is needed besides is evaluated.
 #[derive(Debug, Default)]
 #[must_use]
-pub struct Tagging(Tags);
+pub struct TagScope(Tags);
 
-impl Tagging {
+impl TagScope {
     /// No tags yet.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds tags that leave the process; see [`crate::span::handle::Opening::propagate`].
+    /// Adds tags that leave the process; see [`SpanBuilder::propagate`](crate::SpanBuilder::propagate).
     pub fn propagate(mut self, fill: impl FnOnce(&mut Tags)) -> Self {
         let busy = Busy::begin();
         if !busy.is_nested() {
@@ -102,11 +106,12 @@ impl Tagging {
         self
     }
 
-    /// Puts the tags on the current span, and gives the context that carries them on.
-    pub fn start(mut self, fill: impl FnOnce(&mut Tags)) -> Span {
+    /// Puts the tags on the current span, and gives a [`Span`] that has none of its own, but the context that
+    /// carries the tags on.
+    pub fn start_with(mut self, fill: impl FnOnce(&mut Tags)) -> Span {
         let busy = Busy::begin();
         if busy.is_nested() {
-            return Span(Scope::Off);
+            return Span::none();
         }
         let current = current::get();
         // A span that does not record may still have spans below it that do: that of another
@@ -120,10 +125,59 @@ impl Tagging {
         let span = current.span();
         if span.is_recording() {
             // The SDK keeps both of two attributes with one key, so what the span has is left out.
-            let inherited = Ambient::of(&current).map_or(&[][..], |ambient| &ambient.tags);
+            let inherited = Data::of(&current).map_or(&[][..], |data| &data.tags);
             span.set_attributes(self.0.scoped.iter().filter(|tag| !inherited.contains(tag)).cloned());
             report_missing(self.0.missing(), &current);
         }
         Span(self.0.enrich(&current).map_or(Scope::Off, Scope::Within))
     }
+}
+
+/// Runs `f` with tags that have become known half-way: they are put on the current span, and every span that
+/// starts in `f` has them, as with [`#[biz_tags]`](macro@crate::biz_tags).
+///
+/// A context never changes while something runs in it, so there is no way to set a tag for all that follows
+/// in the same block: what shall have the tag goes into `f`. For a fact of the current span alone there is
+/// [`record`](crate::record).
+///
+/// ```
+/// use throughline::traced;
+///
+/// #[traced]
+/// fn price(customer: &str) -> u32 { 100 }
+///
+/// #[traced]
+/// fn checkout(cookie: &str) -> u32 {
+///     let customer = cookie.trim_start_matches("customer=");
+///     throughline::in_tags(&[("customer_id", &customer)], || price(customer))
+/// }
+/// # let capture = throughline::testing::Capture::new();
+/// # assert_eq!(capture.run(|| checkout("customer=c7")), 100);
+/// # for span in ["checkout", "price"] {
+/// #     assert_eq!(capture.span(span).attribute("customer_id").unwrap().as_str(), "c7");
+/// # }
+/// ```
+pub fn in_tags<R>(tags: &[(&'static str, &dyn TagValue)], f: impl FnOnce() -> R) -> R {
+    tag_scope(tags).in_scope(f)
+}
+
+/// Runs a future with tags that have become known half-way. The tags are evaluated now, and put on the span that
+/// is current now; otherwise like [`in_tags`].
+///
+/// ```
+/// # async fn pay(customer: &str) {}
+/// # async fn checkout(customer: &str) {
+/// throughline::in_tags_async(&[("customer_id", &customer)], pay(customer)).await;
+/// # }
+/// ```
+pub fn in_tags_async<F: Future>(tags: &[(&'static str, &dyn TagValue)], future: F) -> Instrumented<F> {
+    tag_scope(tags).instrument(future, Unobserved)
+}
+
+fn tag_scope(tags: &[(&'static str, &dyn TagValue)]) -> Span {
+    TagScope::new().start_with(|scope| {
+        for (key, value) in tags {
+            scope.scope(key, || Tag::new(value.tag_value()));
+        }
+    })
 }

@@ -6,7 +6,6 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-#[cfg(any(feature = "http", feature = "sdk"))]
 use opentelemetry::trace::TraceId;
 use opentelemetry::trace::{
     Span as _, SpanBuilder, SpanContext, TraceContextExt as _, TraceFlags, Tracer, TracerProvider,
@@ -93,8 +92,7 @@ thread_local! {
 
     /// The id that the trace is to have that is beginning on this thread. Like `OWN`, it is set only
     /// while a span starts.
-    #[cfg(any(feature = "http", feature = "sdk"))]
-    static WANTED: Cell<Option<TraceId>> = const { Cell::new(None) };
+        static WANTED: Cell<Option<TraceId>> = const { Cell::new(None) };
 }
 
 /// Sends the spans of this process to `provider`.
@@ -243,7 +241,6 @@ impl Drop for OwnSpan {
 ///
 /// OpenTelemetry's API has no way to say it: only the id generator of a provider decides. So this
 /// is heard by [`RequestIdGenerator`](crate::telemetry::RequestIdGenerator), and by no other.
-#[cfg(feature = "http")]
 pub(crate) fn want(id: TraceId) -> Wanted {
     let _ = WANTED.try_with(|wanted| wanted.set(Some(id)));
     Wanted(())
@@ -256,10 +253,8 @@ pub(crate) fn wanted() -> Option<TraceId> {
 }
 
 /// Withdraws the wish when dropped, also when a sampler panics.
-#[cfg(feature = "http")]
 pub(crate) struct Wanted(());
 
-#[cfg(feature = "http")]
 impl Drop for Wanted {
     fn drop(&mut self) {
         let _ = WANTED.try_with(|wanted| wanted.set(None));

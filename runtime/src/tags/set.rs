@@ -8,7 +8,7 @@ use opentelemetry::baggage::{Baggage, BaggageExt as _};
 use opentelemetry::{Context, Key, KeyValue, StringValue, Value, global};
 
 use crate::context::current;
-use crate::context::data::{self, Ambient};
+use crate::context::data::{self, Data};
 use crate::guard::panics::caught;
 use crate::tags::secret;
 use crate::tags::value::{TagValue, bound, whole};
@@ -112,7 +112,7 @@ impl Quiet {
         if is_read_by_logs() {
             return Some(Self::Logs);
         }
-        let needed = Ambient::of(context).is_some_and(|ambient| !ambient.tags.is_empty());
+        let needed = Data::of(context).is_some_and(|data| !data.tags.is_empty());
         (needed || !context.baggage().is_empty()).then(|| Self::Replacing(context.clone()))
     }
 
@@ -121,7 +121,7 @@ impl Quiet {
     fn needs(&self, key: &'static str) -> bool {
         let Self::Replacing(context) = self else { return true };
         context.baggage().get(key).is_some()
-            || Ambient::of(context).is_some_and(|ambient| ambient.tags.iter().any(|tag| tag.key.as_str() == key))
+            || Data::of(context).is_some_and(|data| data.tags.iter().any(|tag| tag.key.as_str() == key))
     }
 }
 
@@ -255,11 +255,19 @@ impl Tags {
         }
     }
 
-    /// An attribute of this span alone, as it is.
-    #[cfg(any(feature = "propagation", feature = "sql"))]
-    #[cfg_attr(not(feature = "full"), allow(dead_code, reason = "each transport uses some of it"))]
-    pub(crate) fn attribute(&mut self, key: &'static str, value: impl Into<Value>) {
+    /// An attribute of this span alone, at hand as OpenTelemetry's value. It is not cut.
+    pub fn attribute(&mut self, key: impl Into<Key>, value: impl Into<Value>) {
         self.own.push(KeyValue::new(key, value));
+    }
+
+    /// Attributes of this span alone, as they are.
+    pub fn extend(&mut self, attributes: impl IntoIterator<Item = KeyValue>) {
+        self.own.extend(attributes);
+    }
+
+    /// Whether nothing is asked for that concerns more than this span.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.scoped.is_empty() && self.notes.is_none()
     }
 
     /// Whether the call itself gives a value for `key`.
@@ -355,8 +363,8 @@ impl Tags {
     }
 
     fn enriched(&mut self, context: &Context) -> Option<Context> {
-        let known = Ambient::of(context);
-        let inherited = known.map_or(&[][..], |ambient| &ambient.tags);
+        let known = Data::of(context);
+        let inherited = known.map_or(&[][..], |data| &data.tags);
         self.cap(inherited);
         let propagated = self.notes.as_mut().map(|notes| std::mem::take(&mut notes.baggage)).unwrap_or_default();
         let baggage = changed(context.baggage(), &self.scoped, propagated);
@@ -369,13 +377,13 @@ impl Tags {
         if tags.is_none() && baggage.is_none() {
             return None;
         }
-        let mut ambient = known.map_or_else(Ambient::default, |ambient| Ambient::clone(ambient));
+        let mut data = known.map_or_else(Data::default, |data| Data::clone(data));
         if let Some(tags) = tags {
-            ambient.tags = tags;
+            data.tags = tags;
         }
-        let Some(baggage) = baggage else { return Some(ambient.put(context)) };
-        ambient.baggage = Some(data::entries(&baggage).collect());
-        Some(ambient.put(&context.with_baggage(baggage)))
+        let Some(baggage) = baggage else { return Some(data.put(context)) };
+        data.baggage = Some(data::entries(&baggage).collect());
+        Some(data.put(&context.with_baggage(baggage)))
     }
 }
 
@@ -431,7 +439,7 @@ fn changed(baggage: &Baggage, tags: &[KeyValue], propagated: Vec<(&'static str, 
 /// assert_eq!(checkout("acme"), 1);
 /// ```
 pub fn current_tags() -> Arc<[KeyValue]> {
-    current::with(|context| Ambient::of(context).map_or_else(Arc::default, |ambient| Arc::clone(&ambient.tags)))
+    current::with(|context| Data::of(context).map_or_else(Arc::default, |data| Arc::clone(&data.tags)))
 }
 
 /// How many tags may be in scope: as many attributes as a span has, if not said otherwise.
@@ -465,7 +473,7 @@ fn report_dropped(count: usize, first: &Key, max: usize) {
 const FEW: usize = 512;
 
 /// Those of `tags` whose keys are not in `set`.
-fn without(tags: &[KeyValue], set: &[KeyValue]) -> Vec<KeyValue> {
+pub(crate) fn without(tags: &[KeyValue], set: &[KeyValue]) -> Vec<KeyValue> {
     if tags.len() * set.len() <= FEW {
         return tags.iter().filter(|tag| !has_key(set, &tag.key)).cloned().collect();
     }

@@ -323,14 +323,14 @@ atomics! {
     "ptr" AtomicIsize AtomicUsize;
 }
 
-#[cfg(feature = "http")]
+#[cfg(feature = "bytes")]
 impl TagValue for bytes::Bytes {
     fn tag_value(&self) -> Option<Value> {
         self.as_ref().tag_value()
     }
 }
 
-#[cfg(feature = "http")]
+#[cfg(feature = "bytes")]
 impl TagValue for bytes::BytesMut {
     fn tag_value(&self) -> Option<Value> {
         self.as_ref().tag_value()

@@ -1,4 +1,4 @@
-//! Tags on the spans of other libraries.
+//! Tags on the spans of other code.
 
 use std::time::Duration;
 
@@ -7,19 +7,20 @@ use opentelemetry::trace::Span as _;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
-use crate::context::data::Ambient;
+use crate::context::data::Data;
 use crate::span::tracer;
 use crate::tags::set::has_key;
 
-/// A span processor that adds the tags of `#[biz_tags]` to spans that other libraries start, through the OpenTelemetry
-/// API or through `tracing` with `tracing-opentelemetry`. In OpenTelemetry's terms these tags are context-scoped
-/// attributes.
+/// Puts the tags of `#[biz_tags]` on spans that other code starts: through the OpenTelemetry API,
+/// or through `tracing` with `tracing-opentelemetry`.
 ///
-/// Register it before the processors that export. An attribute that the span starts with takes precedence over a tag
-/// of the same key. Throughline's own spans start with their tags, so that samplers see them; this processor leaves
-/// them alone.
+/// These are the context-scoped attributes of the OpenTelemetry specification. Register it before
+/// the processors that export. Throughline's own spans have their tags already when they start, so
+/// that samplers see them, and are left alone. An attribute that the other code has set itself
+/// wins.
 ///
-/// It costs nothing for a span without tags in its context, and one copy of the span's attributes for any other.
+/// Costs nothing for a span without tags above it; otherwise one copy of the span's attributes, to
+/// see which are set.
 ///
 /// ```
 /// use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -35,7 +36,7 @@ use crate::tags::set::has_key;
 pub struct TagProcessor(());
 
 impl TagProcessor {
-    /// Creates the processor.
+    /// A processor that does this one thing.
     pub fn new() -> Self {
         Self::default()
     }
@@ -46,9 +47,9 @@ impl SpanProcessor for TagProcessor {
         if tracer::is_own_span() {
             return;
         }
-        let Some(ambient) = Ambient::of(context).filter(|ambient| !ambient.tags.is_empty()) else { return };
+        let Some(data) = Data::of(context).filter(|data| !data.tags.is_empty()) else { return };
         let set = span.exported_data().map(|data| data.attributes).unwrap_or_default();
-        span.set_attributes(ambient.tags.iter().filter(|tag| !has_key(&set, &tag.key)).cloned());
+        span.set_attributes(data.tags.iter().filter(|tag| !has_key(&set, &tag.key)).cloned());
     }
 
     fn on_end(&self, _span: SpanData) {}

@@ -42,7 +42,7 @@ use opentelemetry_sdk::trace::{
 
 pub use self::span::FinishedSpan;
 use self::store::{Collector, Store};
-use crate::context::data::Ambient;
+use crate::context::data;
 use crate::context::snapshot::Snapshot;
 use crate::render::tree;
 use crate::span::tracer;
@@ -93,8 +93,8 @@ impl Capture {
             .with_id_generator(RequestIdGenerator::new())
             .with_span_processor(TagProcessor::new());
         let provider = build(builder).with_span_processor(Collector::new(Arc::clone(&store))).build();
-        let ambient = Ambient { source: Some(tracer::of(&provider)), ..Ambient::default() };
-        Self { context: ambient.put(&Context::new()), provider, store }
+        let context = data::edit(&Context::new(), |data| data.source = Some(tracer::of(&provider)));
+        Self { context, provider, store }
     }
 
     /// A context below which spans are captured. It has no span, tags or baggage, whatever the current context has.
@@ -124,7 +124,7 @@ impl Capture {
     /// # }
     /// ```
     pub fn run_async<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
-        Snapshot::of(&self.context).future(future)
+        Snapshot::of(&self.context).run_async(future)
     }
 
     /// A tracer of this capture, for code that uses the OpenTelemetry API, or for the layer of

@@ -64,7 +64,7 @@ fn lines_show_kind_outcome_and_links() {
         span("root").kind(SpanKind::Server).run(|| {
             let _ = span("failed").try_run(|| Err::<(), _>("bad\nrow"));
             let _ = catch_unwind(|| span("panicked").run(|| panic!("ouch")));
-            drop(span("cancelled").start(false));
+            drop(span("cancelled").start());
             span("linked").root().tag("note", "two words").run(|| ());
         });
         let remote = SpanContext::new(TraceId::from(7), SpanId::from(8), TraceFlags::SAMPLED, true, TraceState::NONE);

@@ -200,7 +200,7 @@ impl ChannelExt for Channel {
     ) -> lapin::Result<PublisherConfirm> {
         let (span, properties) = publishing(&exchange, &routing_key, payload, properties);
         let published = self.basic_publish(exchange, routing_key, options, payload, properties);
-        span.future(published, |result| result.as_ref().err().map_or_else(Outcome::default, failed)).await
+        span.run_async(published, |result| result.as_ref().err().map_or_else(Outcome::ok, failed)).await
     }
 
     async fn basic_publish_confirmed_traced(
@@ -213,7 +213,7 @@ impl ChannelExt for Channel {
     ) -> lapin::Result<Confirmation> {
         let (span, properties) = publishing(&exchange, &routing_key, payload, properties);
         let published = self.basic_publish(exchange, routing_key, options, payload, properties);
-        span.future(async { published.await?.await }, confirmed).await
+        span.run_async(async { published.await?.await }, confirmed).await
     }
 }
 
@@ -258,7 +258,7 @@ fn confirmed(result: &lapin::Result<Confirmation>) -> Outcome {
             Outcome::error(error_type, returned.reply_text.as_str())
         }
         Ok(Confirmation::Nack(None)) => Outcome::error("nack", "the broker refused the message"),
-        Ok(Confirmation::Ack(None) | Confirmation::NotRequested) => Outcome::default(),
+        Ok(Confirmation::Ack(None) | Confirmation::NotRequested) => Outcome::ok(),
         Err(error) => failed(error),
     }
 }
@@ -276,7 +276,7 @@ fn failed(error: &lapin::Error) -> Outcome {
         ErrorKind::MissingHeartbeatError => "MissingHeartbeatError".into(),
         _ => "lapin::Error".into(),
     };
-    Outcome::err(error_type, error)
+    Outcome::exception(error_type, error)
 }
 
 /// The name of a reply code of AMQP.

@@ -226,7 +226,7 @@ where
     {
         let span = sending(record.topic, record.partition, record.key, record.payload, &mut record.headers);
         let chosen = assigned(record.partition);
-        span.future(self.send(record, queue_timeout), move |result| delivered(result, chosen)).await
+        span.run_async(self.send(record, queue_timeout), move |result| delivered(result, chosen)).await
     }
 
     fn send_result_traced<'a, K, P>(
@@ -242,7 +242,7 @@ where
         match self.send_result(record) {
             Ok(delivery) => Ok(TracedDelivery { delivery, span, chosen }),
             Err((error, record)) => {
-                span.finish(|| failed(&error));
+                span.end(|| failed(&error));
                 Err((error, record))
             }
         }
@@ -265,9 +265,9 @@ impl Future for TracedDelivery {
         let this = &mut *self;
         let polled = Pin::new(&mut this.delivery).poll(cx);
         if let task::Poll::Ready(result) = &polled {
-            this.span.finish(|| match result {
+            this.span.end(|| match result {
                 Ok(result) => delivered(result, this.chosen),
-                Err(canceled) => Outcome::err("Canceled", canceled),
+                Err(canceled) => Outcome::exception("Canceled", canceled),
             });
         }
         polled
@@ -276,7 +276,7 @@ impl Future for TracedDelivery {
 
 impl Drop for TracedDelivery {
     fn drop(&mut self) {
-        self.span.finish(Outcome::default);
+        self.span.end(Outcome::ok);
     }
 }
 
@@ -331,7 +331,7 @@ macro_rules! producers {
                 let span = sending(record.topic, record.partition, record.key, record.payload, &mut record.headers);
                 span.run(
                     || self.send(record),
-                    |result| result.as_ref().err().map_or_else(Outcome::default, |(error, _)| failed(error)),
+                    |result| result.as_ref().err().map_or_else(Outcome::ok, |(error, _)| failed(error)),
                 )
             }
         }
@@ -387,13 +387,13 @@ fn assigned(partition: Option<i32>) -> Option<i32> {
 fn delivered(result: &OwnedDeliveryResult, chosen: Option<i32>) -> Outcome {
     match result {
         Ok(Delivered { partition, offset, .. }) => {
-            let mut outcome = Outcome::default();
+            let mut outcome = Outcome::ok();
             if chosen.is_none() && *partition >= 0 {
-                outcome = outcome.with(PARTITION, partition.to_string());
+                outcome = outcome.attribute(PARTITION, partition.to_string());
             }
             // A broker that is not asked to acknowledge gives no offset.
             if *offset >= 0 {
-                outcome = outcome.with(OFFSET, *offset);
+                outcome = outcome.attribute(OFFSET, *offset);
             }
             outcome
         }
@@ -402,7 +402,7 @@ fn delivered(result: &OwnedDeliveryResult, chosen: Option<i32>) -> Outcome {
 }
 
 fn failed(error: &KafkaError) -> Outcome {
-    Outcome::err(error_type(error), error)
+    Outcome::exception(error_type(error), error)
 }
 
 /// Of low cardinality: the name of the code.

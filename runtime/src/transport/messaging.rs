@@ -12,12 +12,10 @@ use opentelemetry::trace::{SpanKind, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue, Value};
 
 use crate::propagation::{self, Pairs, PairsMut, Propagator};
-use crate::span::callsite::Callsite;
-use crate::span::handle::{Opening, Span};
+use crate::span::builder::SpanBuilder;
+use crate::span::handle::Span;
 use crate::tags::set::Tags;
 use crate::text::header_value;
-
-static PRODUCER: Callsite = Callsite::transport("send", SpanKind::Producer);
 
 /// The span of one message on its way out, named `{operation} {destination}`. The context to
 /// inject is [`Span::context`]: it is right also where nothing is recorded.
@@ -42,9 +40,7 @@ pub(super) fn producer_to(
     destination: &str,
     more: impl FnOnce(&mut Tags),
 ) -> Span {
-    let mut opening = Opening::new(&PRODUCER);
-    opening.name(format!("{operation} {target}").into());
-    opening.start(|tags| {
+    SpanBuilder::new(format!("{operation} {target}")).kind(SpanKind::Producer).start_with(|tags| {
         tags.attribute("messaging.system", system);
         tags.attribute("messaging.operation.name", operation);
         tags.attribute("messaging.operation.type", "send");

@@ -18,5 +18,7 @@ pub mod reqwest;
 pub mod rocketmq;
 #[cfg(all(test, any(feature = "amqp", feature = "kafka")))]
 mod samples;
+#[cfg(any(feature = "redis", feature = "sql"))]
+mod server_text;
 #[cfg(feature = "sql")]
 pub mod sql;

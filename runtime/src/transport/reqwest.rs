@@ -29,7 +29,7 @@ use std::future::Future;
 
 use reqwest::{Client, Error, Request, RequestBuilder, Response, Result};
 
-use super::http::{ClientLayer, Outgoing, Target, chain, note};
+use super::http::{ClientLayer, Outgoing, Target, chain};
 use crate::span::handle::Span;
 use crate::span::outcome::Outcome;
 
@@ -95,17 +95,17 @@ impl ClientExt for Client {
 
 async fn execute(client: &Client, mut request: Request, layer: &ClientLayer) -> Result<Response> {
     let span = begin(&mut request, layer);
-    let sent = span.future_of(
+    let sent = span.run_async_with(
         || client.execute(request),
         |result: &Result<Response>| match result {
             Ok(response) => answered(response, layer),
-            Err(error) => Outcome::err(kind_of(error), &causes(error)),
+            Err(error) => Outcome::exception(kind_of(error), &causes(error)),
         },
     );
     let result = sent.await;
     if let Err(error) = &result {
         // The span has said it, if there is one.
-        crate::context::current::with(|context| note(context, &causes(error)));
+        crate::LastError::note(&crate::current_context(), &causes(error));
     }
     result
 }
@@ -134,8 +134,8 @@ fn answered(response: &Response, layer: &ClientLayer) -> Outcome {
     let outcome = layer.respond(response.status(), response.version(), response.headers());
     match response.remote_addr() {
         Some(peer) => outcome
-            .with("network.peer.address", peer.ip().to_string())
-            .with("network.peer.port", i64::from(peer.port())),
+            .attribute("network.peer.address", peer.ip().to_string())
+            .attribute("network.peer.port", i64::from(peer.port())),
         None => outcome,
     }
 }

@@ -187,11 +187,11 @@ impl ProducerExt for DefaultMQProducer {
         let (caller, inside) = (Snapshot::capture(), Snapshot::of(&span.context()));
         let span = Mutex::new(span);
         let callback = move |result: Option<&SendResult>, error: Option<&ClientError>| {
-            let finish = |span: &mut Span| span.finish(|| error.map_or_else(|| sent_one(result), failed));
+            let finish = |span: &mut Span| span.end(|| error.map_or_else(|| sent_one(result), failed));
             finish(&mut span.lock().unwrap_or_else(PoisonError::into_inner));
             caller.run(|| callback(result, error));
         };
-        inside.future(Box::pin(self.send_with_callback(message, callback))).await
+        inside.run_async(Box::pin(self.send_with_callback(message, callback))).await
     }
 
     async fn send_batch_traced<M>(&self, messages: Vec<M>) -> ClientResult<SendResult>
@@ -318,7 +318,7 @@ where
 {
     let span = outgoing(producer, &mut message, R::TRANSACTION);
     let one = |result: &ClientResult<R>| result.as_ref().map_or_else(failed, |answer| sent_one(answer.result()));
-    span.future(on_the_heap(message, send), one).await
+    span.run_async(on_the_heap(message, send), one).await
 }
 
 async fn send_batch_from<M, S, F, R>(
@@ -333,7 +333,7 @@ where
     R: Sent,
 {
     // The client refuses a batch of several topics, and one of none.
-    let span = messages.first().map_or(Span::OFF, |first| {
+    let span = messages.first().map_or(Span::none(), |first| {
         messaging::producer(SYSTEM, "send", first.topic(), |tags| {
             tags.attribute("messaging.batch.message_count", i64::try_from(messages.len()).unwrap_or(i64::MAX));
             describe_producer(producer, tags);
@@ -344,7 +344,7 @@ where
         inject_context(&context, message);
     }
     let batch = |result: &ClientResult<R>| result.as_ref().map_or_else(failed, |answer| sent(answer.result()));
-    span.future(on_the_heap(messages, send), batch).await
+    span.run_async(on_the_heap(messages, send), batch).await
 }
 
 /// The client's futures have some 33 KiB, too much to be moved about in the layers of ours. `send` is
@@ -373,7 +373,7 @@ fn describe_producer(producer: Option<&DefaultMQProducer>, tags: &mut Tags) {
 }
 
 fn failed(error: &ClientError) -> Outcome {
-    Outcome::err(error.descriptor().code().as_str(), error)
+    Outcome::exception(error.descriptor().code().as_str(), error)
 }
 
 /// What the broker has answered to one message.
@@ -381,26 +381,25 @@ fn sent_one(result: Option<&SendResult>) -> Outcome {
     let outcome = sent(result);
     let Some(result) = result else { return outcome };
     let outcome = match &result.msg_id {
-        Some(id) if !id.is_empty() => outcome.with("messaging.message.id", id.to_string()),
+        Some(id) if !id.is_empty() => outcome.attribute("messaging.message.id", id.to_string()),
         _ => outcome,
     };
     match result.message_queue {
-        Some(_) => {
-            outcome.with("throughline.rocketmq.queue_offset", i64::try_from(result.queue_offset).unwrap_or(i64::MAX))
-        }
+        Some(_) => outcome
+            .attribute("throughline.rocketmq.queue_offset", i64::try_from(result.queue_offset).unwrap_or(i64::MAX)),
         None => outcome,
     }
 }
 
 /// What it has answered to any number of them.
 fn sent(result: Option<&SendResult>) -> Outcome {
-    let mut outcome = Outcome::default();
+    let mut outcome = Outcome::ok();
     let Some(result) = result else { return outcome };
     if let Some(queue) = &result.message_queue {
-        outcome = outcome.with("messaging.destination.partition.id", queue.queue_id().to_string());
+        outcome = outcome.attribute("messaging.destination.partition.id", queue.queue_id().to_string());
     }
     if result.send_status != SendStatus::SendOk {
-        outcome = outcome.with("throughline.rocketmq.send_status", result.send_status.to_string());
+        outcome = outcome.attribute("throughline.rocketmq.send_status", result.send_status.to_string());
     }
     outcome
 }

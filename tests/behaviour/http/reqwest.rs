@@ -154,7 +154,7 @@ async fn a_request_that_is_given_up_is_cancelled() {
 async fn without_an_sdk_the_context_is_passed_on() {
     let server = plain().await;
     let carrier = Carrier { traceparent: Some(super::SAMPLED.into()), ..Carrier::default() };
-    let response = carrier.future(client().get(format!("http://{}/say", server.address)).send_traced()).await;
+    let response = carrier.run_async(client().get(format!("http://{}/say", server.address)).send_traced()).await;
     let said = response.expect("an answer").text().await.expect("text");
     assert_eq!(said, format!("{} {} -", super::SAMPLED, super::TRACE));
 }

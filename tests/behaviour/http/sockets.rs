@@ -108,7 +108,7 @@ async fn start(router: Router, capture: Option<Capture>) -> Server {
             response.map(|body| Body::new(Watched(body, over)))
         };
         let context = capture.as_ref().map(Capture::context).unwrap_or_default();
-        throughline::Snapshot::of(&context).future(run)
+        throughline::Snapshot::of(&context).run_async(run)
     }));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("its address");
@@ -238,7 +238,7 @@ async fn an_upgraded_connection_lives_on_without_the_span() {
         let (snapshot, upgrade) = (throughline::Snapshot::capture(), hyper::upgrade::on(&mut request));
         let send = send.lock().expect("no panic").take().expect("one request");
         tokio::spawn(async move {
-            snapshot.future(session(TokioIo::new(upgrade.await.expect("an upgrade")))).await;
+            snapshot.run_async(session(TokioIo::new(upgrade.await.expect("an upgrade")))).await;
             let _ = send.send(());
         });
         (StatusCode::SWITCHING_PROTOCOLS, [("connection", "upgrade"), ("upgrade", "echo")])

@@ -1,4 +1,4 @@
-//! A collector: OTLP/gRPC and OTLP/HTTP on one port of the loopback interface.
+//! A collector: OTLP over gRPC and over HTTP on one port of the loopback interface.
 
 use std::convert::Infallible;
 use std::io::{self, Read as _};
@@ -30,70 +30,72 @@ use tokio::task::{JoinHandle, JoinSet};
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 
-/// What the collector does with a request.
+/// What it does with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Behaviour {
-    /// Accepts it.
-    Accept,
-    /// Fails with a retryable error: `UNAVAILABLE`, 503.
-    Unavailable,
-    /// Fails with an error that is not retryable: `INVALID_ARGUMENT`, 400.
-    Reject,
-    /// Accepts it, and responds after this time.
+    /// Takes it.
+    Take,
+    /// Says that it cannot take it now: `UNAVAILABLE`, 503.
+    Refuse,
+    /// Says that it will never take it: `INVALID_ARGUMENT`, 400.
+    RefuseForGood,
+    /// Takes it, and says so after this time.
     Slow(Duration),
-    /// Accepts it, and never responds. New connections are accepted, and nothing is read from them.
+    /// Takes it, and never says so. New connections are accepted, and nothing is read from them.
     HalfOpen,
-    /// Fails if there are more spans than this, as a limit on the message size does: `OUT_OF_RANGE`, 413.
-    MaxSpans(usize),
-    /// Fails in the same way if there are more bytes than this.
-    MaxBytes(usize),
-    /// Closes the connection instead of responding.
+    /// Says that it is too large if there are more spans than this, as a limit on the size of
+    /// messages does: `OUT_OF_RANGE`, 413.
+    AtMost(usize),
+    /// The same, if a request has more bytes than this.
+    AtMostBytes(usize),
+    /// Closes the connection instead of an answer.
     HangUp,
-    /// Accepts all but this many spans: a partial success.
-    PartialSuccess(i64),
-    /// Responds with a gRPC message whose length cannot be right.
+    /// Takes it but for this many spans: a partial success.
+    TakeAllBut(i64),
+    /// Answers with a message of gRPC whose length cannot be right.
     Garbage,
-    /// Responds with 404, as another kind of server.
-    NotFound,
+    /// Has no such page, as a server of something else.
+    NoSuchPage,
 }
 
-/// A request that was accepted.
+/// One request that was taken.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// Its headers or metadata.
+    /// Its headers, or its metadata.
     pub headers: HeaderMap,
-    /// Whether it came over HTTP rather than gRPC.
+    /// Whether it came over HTTP, not over gRPC.
     pub over_http: bool,
-    /// Its content.
+    /// What was in it.
     pub spans: Vec<ResourceSpans>,
 }
 
 impl Request {
-    /// The number of spans.
+    /// How many spans are in it.
     pub fn len(&self) -> usize {
         self.spans.iter().flat_map(|resource| &resource.scope_spans).map(|scope| scope.spans.len()).sum()
     }
 
-    /// Its size, uncompressed.
+    /// How large it is, without compression.
     pub fn bytes(&self) -> usize {
         ExportTraceServiceRequest { resource_spans: self.spans.clone() }.encoded_len()
     }
 
-    /// Whether it has no spans.
+    /// Whether there is no span in it.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-type OnAccept = Box<dyn Fn(Request) + Send + Sync>;
+type Take = Box<dyn Fn(Request) + Send + Sync>;
 
 struct Shared {
     behaviour: Mutex<Behaviour>,
-    /// The number of requests, accepted or not.
-    requests: Mutex<u64>,
-    connections: Mutex<u64>,
-    on_accept: OnAccept,
-    /// Closes every connection.
+    /// How many requests have come, taken or not.
+    asked: Mutex<u64>,
+    /// How many connections have come.
+    connected: Mutex<u64>,
+    take: Take,
+    /// Every connection is to be closed.
     hang_up: Notify,
 }
 
@@ -102,7 +104,7 @@ pub struct Collector {
     address: SocketAddr,
     shared: Arc<Shared>,
     serving: Mutex<Option<JoinHandle<()>>>,
-    /// Bound, but not listening: no other process gets the port while the collector is stopped.
+    /// Bound, and not listening: nobody else gets the port while the collector is stopped.
     _reserved: TcpSocket,
     runtime: Option<Runtime>,
 }
@@ -111,7 +113,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A port that no other process gets: it is bound, but nothing listens.
+/// A port that nobody else gets: it is bound, and nobody listens.
 pub(crate) struct Reserved {
     pub(crate) address: SocketAddr,
     _socket: TcpSocket,
@@ -136,21 +138,21 @@ fn bound(address: SocketAddr) -> io::Result<TcpSocket> {
 }
 
 impl Collector {
-    /// Starts one, which passes requests that it accepts to `on_accept` before it responds.
+    /// Starts one, which hands `take` what it takes before it says so.
     ///
     /// # Errors
     ///
-    /// If there is no free port, or no thread can be spawned.
-    pub fn start(on_accept: impl Fn(Request) + Send + Sync + 'static) -> io::Result<Self> {
-        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), on_accept)
+    /// If there is no free port, or no thread.
+    pub fn start(take: impl Fn(Request) + Send + Sync + 'static) -> io::Result<Self> {
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), take)
     }
 
     /// Starts one at `address`.
     ///
     /// # Errors
     ///
-    /// If the address is in use, or no thread can be spawned.
-    pub fn start_at(address: SocketAddr, on_accept: impl Fn(Request) + Send + Sync + 'static) -> io::Result<Self> {
+    /// If the address is not free, or there is no thread.
+    pub fn start_at(address: SocketAddr, take: impl Fn(Request) + Send + Sync + 'static) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("collector")
@@ -163,10 +165,10 @@ impl Collector {
         let collector = Self {
             address,
             shared: Arc::new(Shared {
-                behaviour: Mutex::new(Behaviour::Accept),
-                requests: Mutex::new(0),
-                connections: Mutex::new(0),
-                on_accept: Box::new(on_accept),
+                behaviour: Mutex::new(Behaviour::Take),
+                asked: Mutex::new(0),
+                connected: Mutex::new(0),
+                take: Box::new(take),
                 hang_up: Notify::new(),
             }),
             serving: Mutex::new(None),
@@ -178,47 +180,47 @@ impl Collector {
     }
 
     fn runtime(&self) -> &Runtime {
-        self.runtime.as_ref().expect("only `drop` takes it")
+        self.runtime.as_ref().expect("only the destructor takes it")
     }
 
-    /// The address it listens on.
+    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its URL, for `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    /// Its address as `OTEL_EXPORTER_OTLP_ENDPOINT` has it.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Sets what it does with requests from now on.
+    /// What it does with requests from now on.
     pub fn set(&self, behaviour: Behaviour) {
         *locked(&self.shared.behaviour) = behaviour;
     }
 
-    /// The number of requests so far, accepted or not.
-    pub fn request_count(&self) -> u64 {
-        *locked(&self.shared.requests)
+    /// How many requests have come, whether it took them or not.
+    pub fn asked(&self) -> u64 {
+        *locked(&self.shared.asked)
     }
 
-    /// The number of connections so far.
-    pub fn connection_count(&self) -> u64 {
-        *locked(&self.shared.connections)
+    /// How many connections have come.
+    pub fn connected(&self) -> u64 {
+        *locked(&self.shared.connected)
     }
 
-    /// Closes its port and every connection, whatever it is doing.
+    /// Closes its port and every connection, in the middle of whatever it does.
     pub fn stop(&self) {
         let Some(serving) = locked(&self.serving).take() else { return };
         serving.abort();
-        // Completes when all its connections are dropped.
+        // Over when everything of it is dropped.
         let _ = self.runtime().block_on(serving);
     }
 
-    /// Listens again, on the same address.
+    /// Listens again, at the same address.
     ///
     /// # Errors
     ///
-    /// If the port cannot be bound again.
+    /// If the port cannot be opened again.
     pub fn listen(&self) -> io::Result<()> {
         let guard = self.runtime().enter();
         let listener = bound(self.address)?.listen(1024)?;
@@ -244,13 +246,13 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     let router = Routes::new(service)
         .into_axum_router()
         .merge(Router::new().route("/v1/traces", post(export)).with_state(Arc::clone(&shared)))
-        .layer(middleware::from_fn_with_state(Arc::clone(&shared), unexpected));
+        .layer(middleware::from_fn_with_state(Arc::clone(&shared), strange));
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((stream, _)) = accepted else { continue };
-                *locked(&shared.connections) += 1;
+                *locked(&shared.connected) += 1;
                 let _ = stream.set_nodelay(true);
                 connections.spawn(connection(stream, router.clone(), Arc::clone(&shared)));
             }
@@ -272,59 +274,59 @@ async fn connection(stream: TcpStream, router: Router, shared: Arc<Shared>) {
     }
 }
 
-/// Responses of servers that are no collectors.
-async fn unexpected(State(shared): State<Arc<Shared>>, request: axum::extract::Request, next: Next) -> Response {
+/// Answers that are no collector's.
+async fn strange(State(shared): State<Arc<Shared>>, request: axum::extract::Request, next: Next) -> Response {
     let behaviour = *locked(&shared.behaviour);
-    if !matches!(behaviour, Behaviour::Garbage | Behaviour::NotFound) {
+    if !matches!(behaviour, Behaviour::Garbage | Behaviour::NoSuchPage) {
         return next.run(request).await;
     }
-    *locked(&shared.requests) += 1;
-    if behaviour == Behaviour::NotFound {
+    *locked(&shared.asked) += 1;
+    if behaviour == Behaviour::NoSuchPage {
         return (StatusCode::NOT_FOUND, "no such page").into_response();
     }
     ([(header::CONTENT_TYPE, "application/grpc")], "\0nothing that gRPC has a length for").into_response()
 }
 
-/// The response to a request.
-enum Reply {
-    Accepted { rejected: i64 },
-    Unavailable,
-    Rejected,
+/// What comes of a request.
+enum Answer {
+    Taken { rejected: i64 },
+    Later,
+    Never,
     TooLarge,
 }
 
 impl Shared {
-    async fn reply(&self, request: Request) -> Reply {
-        *locked(&self.requests) += 1;
+    async fn answer(&self, request: Request) -> Answer {
+        *locked(&self.asked) += 1;
         let behaviour = *locked(&self.behaviour);
         match behaviour {
-            Behaviour::Unavailable => return Reply::Unavailable,
-            Behaviour::Reject => return Reply::Rejected,
-            Behaviour::MaxSpans(spans) if request.len() > spans => return Reply::TooLarge,
-            Behaviour::MaxBytes(bytes) if request.bytes() > bytes => return Reply::TooLarge,
+            Behaviour::Refuse => return Answer::Later,
+            Behaviour::RefuseForGood => return Answer::Never,
+            Behaviour::AtMost(spans) if request.len() > spans => return Answer::TooLarge,
+            Behaviour::AtMostBytes(bytes) if request.bytes() > bytes => return Answer::TooLarge,
             Behaviour::HangUp => {
                 self.hang_up.notify_waiters();
                 std::future::pending::<()>().await;
             }
             _ => {}
         }
-        (self.on_accept)(request);
+        (self.take)(request);
         match behaviour {
             Behaviour::Slow(time) => tokio::time::sleep(time).await,
             Behaviour::HalfOpen => std::future::pending().await,
-            Behaviour::PartialSuccess(rejected) => return Reply::Accepted { rejected },
+            Behaviour::TakeAllBut(rejected) => return Answer::Taken { rejected },
             _ => {}
         }
-        Reply::Accepted { rejected: 0 }
+        Answer::Taken { rejected: 0 }
     }
 }
 
-fn accepted(rejected: i64) -> ExportTraceServiceResponse {
+fn taken(rejected: i64) -> ExportTraceServiceResponse {
     let partial = ExportTracePartialSuccess { rejected_spans: rejected, error_message: "not those".to_owned() };
     ExportTraceServiceResponse { partial_success: (rejected > 0).then_some(partial) }
 }
 
-/// The body of an OTLP/HTTP response with a partial success, even if no spans are rejected.
+/// The body of an answer over HTTP that has a partial success in it, even of none.
 pub fn partial_success(rejected: i64, message: &str) -> Vec<u8> {
     let partial = ExportTracePartialSuccess { rejected_spans: rejected, error_message: message.to_owned() };
     ExportTraceServiceResponse { partial_success: Some(partial) }.encode_to_vec()
@@ -340,11 +342,11 @@ impl TraceService for Service {
     ) -> Result<tonic::Response<ExportTraceServiceResponse>, tonic::Status> {
         let (metadata, _, message) = request.into_parts();
         let request = Request { headers: metadata.into_headers(), over_http: false, spans: message.resource_spans };
-        match self.0.reply(request).await {
-            Reply::Accepted { rejected } => Ok(tonic::Response::new(accepted(rejected))),
-            Reply::Unavailable => Err(tonic::Status::unavailable("not now")),
-            Reply::Rejected => Err(tonic::Status::invalid_argument("never")),
-            Reply::TooLarge => Err(tonic::Status::out_of_range("decoded message length too large")),
+        match self.0.answer(request).await {
+            Answer::Taken { rejected } => Ok(tonic::Response::new(taken(rejected))),
+            Answer::Later => Err(tonic::Status::unavailable("not now")),
+            Answer::Never => Err(tonic::Status::invalid_argument("never")),
+            Answer::TooLarge => Err(tonic::Status::out_of_range("decoded message length too large")),
         }
     }
 }
@@ -361,13 +363,13 @@ async fn export(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byt
         return Ok(StatusCode::BAD_REQUEST.into_response());
     };
     let request = Request { headers, over_http: true, spans: message.resource_spans };
-    Ok(match shared.reply(request).await {
-        Reply::Accepted { rejected } => {
-            let body = Body::from(accepted(rejected).encode_to_vec());
+    Ok(match shared.answer(request).await {
+        Answer::Taken { rejected } => {
+            let body = Body::from(taken(rejected).encode_to_vec());
             ([(header::CONTENT_TYPE, "application/x-protobuf")], body).into_response()
         }
-        Reply::Unavailable => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-        Reply::Rejected => StatusCode::BAD_REQUEST.into_response(),
-        Reply::TooLarge => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
+        Answer::Later => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Answer::Never => StatusCode::BAD_REQUEST.into_response(),
+        Answer::TooLarge => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
     })
 }

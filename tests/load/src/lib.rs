@@ -1,4 +1,5 @@
-//! A collector that misbehaves on request, for the load scenarios and the tests of `throughline::init`.
+//! A collector that can be told to misbehave, and what the load scenarios and the tests of
+//! `throughline::init` share.
 
 mod collector;
 mod remote;

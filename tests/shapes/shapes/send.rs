@@ -268,7 +268,7 @@ shape!(
     {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let snapshot = throughline::Snapshot::capture();
-        runtime.block_on(async { tokio::spawn(snapshot.future(f(Arc::new(Noisy("a"))))).await.unwrap() })
+        runtime.block_on(async { tokio::spawn(snapshot.run_async(f(Arc::new(Noisy("a"))))).await.unwrap() })
     }
 );
 

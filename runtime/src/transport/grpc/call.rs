@@ -37,7 +37,7 @@ impl Call {
 
     /// Nothing to tell of.
     pub(super) const fn none(side: Side) -> Self {
-        Self { span: Span::OFF, side, deadline: None }
+        Self { span: Span::none(), side, deadline: None }
     }
 
     pub(super) fn span(&self) -> &Span {
@@ -48,7 +48,7 @@ impl Call {
         std::mem::replace(self, Self::none(self.side))
     }
 
-    fn attach(&self) -> Option<Attached> {
+    fn attach(&self) -> Attached {
         self.span.attach()
     }
 
@@ -70,8 +70,8 @@ impl Call {
 
     /// Ends the span, and lets go of its context: the body may live on.
     fn finish(&mut self, outcome: impl FnOnce() -> Outcome) {
-        self.span.finish(outcome);
-        self.span = Span::OFF;
+        self.span.end(outcome);
+        self.span = Span::none();
     }
 
     fn end(&mut self, end: impl FnOnce() -> End) {
@@ -86,7 +86,7 @@ impl Call {
 
     /// Ends the call with an error, which is given back.
     fn fail<E: 'static>(&mut self, error: E) -> E {
-        if !self.span.is_open() {
+        if !self.span.is_recording() {
             return error;
         }
         let (end, error) = End::of_error(error, self.side);
@@ -98,10 +98,10 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         let is_late = self.is_late();
-        self.span.finish(|| {
+        self.span.end(|| {
             // Nobody has made a mistake when a call is given up before its time is over.
             let side = if is_late { self.side } else { Side::Server };
-            End::given_up(is_late).outcome(side).with("throughline.cancelled", true)
+            End::given_up(is_late).outcome(side).attribute("throughline.cancelled", true)
         });
     }
 }
@@ -173,7 +173,7 @@ pin_project! {
             let mut this = this.project();
             // Who sends a body does not ask for more when it says that there is none.
             let is_over = this.inner.as_ref().get_ref().as_ref().is_none_or(Body::is_end_stream);
-            if (is_over || *this.foreign) && this.call.span.is_open() {
+            if (is_over || *this.foreign) && this.call.span.is_recording() {
                 let http = *this.http;
                 this.call.end(|| End::missing(http));
             }
@@ -185,7 +185,7 @@ pin_project! {
 
 impl<B: Body> ResponseBody<B> {
     fn of(response: Response<B>, mut call: Call) -> Response<Self> {
-        if let Some(end) = call.span.is_open().then(|| End::read(response.headers())).flatten() {
+        if let Some(end) = call.span.is_recording().then(|| End::read(response.headers())).flatten() {
             call.end(|| end);
         }
         let http = response.status();

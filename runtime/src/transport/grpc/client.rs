@@ -16,13 +16,10 @@ use super::call::{Call, ResponseBody, ResponseFuture};
 use super::status::Side;
 use super::target;
 use crate::context::current;
-use crate::context::snapshot::Snapshot;
 use crate::propagation::{self, SendBaggage};
-use crate::span::callsite::Callsite;
-use crate::span::handle::{Opening, Span, is_off};
+use crate::span::builder::SpanBuilder;
+use crate::span::handle::{Span, is_off};
 use crate::transport::http::HeadersMut;
-
-static CLIENT: Callsite = Callsite::transport("grpc", SpanKind::Client);
 
 /// Opens a client span for each gRPC call, and sends the context along.
 ///
@@ -86,7 +83,7 @@ impl ClientLayer {
         let asked_for = request.extensions().get::<SendBaggage>().cloned();
         let limits = [self.baggage.as_ref(), asked_for.as_ref()];
         let sent = |key: &str| limits.iter().flatten().all(|only| only.has(key));
-        propagation::get().inject_some(context, &sent, &mut HeadersMut(request.headers_mut()));
+        propagation::get().inject_filtered(context, &sent, &mut HeadersMut(request.headers_mut()));
     }
 
     fn open<B>(&self, request: &Request<B>) -> Call {
@@ -95,11 +92,8 @@ impl ClientLayer {
         }
         let path = request.uri().path();
         let method = target::method(path);
-        let mut opening = Opening::new(&CLIENT);
-        if let Some(method) = method {
-            opening.name(method.to_owned().into());
-        }
-        let span = opening.start(|tags| {
+        let builder = method.map_or_else(|| SpanBuilder::new("grpc"), |method| SpanBuilder::new(method.to_owned()));
+        let span = builder.kind(SpanKind::Client).start_with(|tags| {
             target::describe(tags, method, path);
             let port = if let Some((host, port)) = target::server_of(request.uri()) {
                 tags.attribute("server.address", host.to_owned());
@@ -114,7 +108,7 @@ impl ClientLayer {
                 tags.attribute("server.port", i64::from(port));
             }
         });
-        let timeout = span.is_open().then(|| target::timeout(request.headers())).flatten();
+        let timeout = span.is_recording().then(|| target::timeout(request.headers())).flatten();
         Call::new(span, Side::Client, timeout)
     }
 }
@@ -161,7 +155,7 @@ where
 /// What is current in the stream of requests, which another task polls, perhaps longer than the
 /// caller's span lives: of that it gets no more than the identity.
 fn context_of(span: &Span) -> Context {
-    span.0.context().cloned().unwrap_or_else(|| Snapshot::capture().to_context())
+    span.detached_context()
 }
 
 pin_project! {

@@ -18,11 +18,9 @@ use super::status::Side;
 use super::target;
 use crate::context::current;
 use crate::propagation;
-use crate::span::callsite::Callsite;
-use crate::span::handle::{Opening, Scope, Span};
+use crate::span::builder::SpanBuilder;
+use crate::span::handle::Span;
 use crate::transport::http::{Headers, RequestId};
-
-static SERVER: Callsite = Callsite::transport("grpc", SpanKind::Server);
 
 /// Opens a server span for each gRPC call, in the trace of the caller.
 ///
@@ -107,25 +105,23 @@ impl ServerLayer {
     fn open<B>(&self, request: &mut Request<B>) -> Call {
         if self.is_untraced(request.uri().path()) {
             let suppressed = current::get().with_telemetry_suppressed();
-            return Call::new(Span(Scope::Within(suppressed)), Side::Server, None);
+            return Call::new(Span::within(suppressed), Side::Server, None);
         }
         // Cheap: the path is counted, not copied.
         let uri = request.uri().clone();
         let method = self.method(uri.path());
-        let mut opening = Opening::new(&SERVER);
-        if let Some(method) = method {
-            opening.name(method.to_owned().into());
-        }
+        let builder = method.map_or_else(|| SpanBuilder::new("grpc"), |method| SpanBuilder::new(method.to_owned()));
+        let builder = builder.kind(SpanKind::Server);
         let headers = Headers(request.headers());
-        opening = if is_in_http_span(request) {
+        let builder = if is_in_http_span(request) {
             // That layer has judged the caller, and its span is the parent.
-            opening
+            builder
         } else if self.is_public {
-            opening.root().link(&propagation::get().extract_identity(&headers))
+            builder.root().link(&propagation::get().extract_identity(&headers))
         } else {
-            opening.parent(&propagation::extract(&headers))
+            builder.parent(&propagation::extract(&headers))
         };
-        let span = opening.start(|tags| {
+        let span = builder.start_with(|tags| {
             target::describe(tags, method, uri.path());
             let (local, peer) = addresses(request);
             let asked_for = target::asked_for(&uri, request.headers());
@@ -141,7 +137,7 @@ impl ServerLayer {
                 tags.attribute("network.peer.port", i64::from(peer.port()));
             }
         });
-        let timeout = span.is_open().then(|| target::timeout(request.headers())).flatten();
+        let timeout = span.is_recording().then(|| target::timeout(request.headers())).flatten();
         Call::new(span, Side::Server, timeout)
     }
 }

@@ -114,10 +114,10 @@ impl End {
         let outcome = if failed {
             Outcome::error(self.error_type, text(format_args!("{}", self.message)))
         } else {
-            Outcome::default()
+            Outcome::ok()
         };
         match self.code {
-            Some(code) => outcome.with("rpc.response.status_code", name(code)),
+            Some(code) => outcome.attribute("rpc.response.status_code", name(code)),
             None => outcome,
         }
     }

@@ -49,9 +49,9 @@ struct Rest {
 
 impl Rest {
     fn end(&mut self, outcome: impl FnOnce() -> Outcome) {
-        self.span.finish(outcome);
+        self.span.end(outcome);
         // The body may live on.
-        self.span = Span::OFF;
+        self.span = Span::none();
     }
 
     fn end_as_answered(&mut self) {
@@ -79,7 +79,7 @@ pub(super) struct Failed {
 /// A status of 500 and above is a failure of the server. Without a cause the description is left empty,
 /// because the status tells it all.
 pub(super) fn failed_by(failed: Option<Failed>) -> Outcome {
-    failed.map_or_else(Outcome::default, |Failed { status, cause }| {
+    failed.map_or_else(Outcome::ok, |Failed { status, cause }| {
         Outcome::error(status.as_str().to_owned(), cause.unwrap_or_default())
     })
 }
@@ -101,7 +101,7 @@ impl<B: Body> TracedBody<B> {
 impl<B> TracedBody<B> {
     /// No span, and nothing to do.
     pub(super) fn untraced(inner: B) -> Self {
-        Self { inner: Some(inner), rest: Rest { span: Span::OFF, failure: None, left: None } }
+        Self { inner: Some(inner), rest: Rest { span: Span::none(), failure: None, left: None } }
     }
 }
 
@@ -121,7 +121,7 @@ where
             Poll::Pending => {}
             Poll::Ready(None) => this.rest.end_as_answered(),
             Poll::Ready(Some(Err(error))) => {
-                this.rest.end(|| Outcome::err(type_name::<B::Error>(), &Causes::default().describe(error)));
+                this.rest.end(|| Outcome::exception(type_name::<B::Error>(), &Causes::default().describe(error)));
             }
             Poll::Ready(Some(Ok(frame))) => {
                 if let (Some(left), Some(data)) = (&mut this.rest.left, frame.data_ref()) {

@@ -4,13 +4,9 @@ use std::any::Any;
 use std::error::Error;
 use std::fmt::{self, Display};
 use std::io;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
-use opentelemetry::Context;
-
-use crate::context::data::Ambient;
-use crate::redact::error_text;
-use crate::span::failure;
+use crate::redact;
 
 /// Why a handler answers with a failure. In the [extensions](http::Extensions) of a response with a
 /// status of 500 and above it becomes the description of the server span's status, an `exception` event on
@@ -84,23 +80,11 @@ impl axum::response::IntoResponse for Cause {
 
 /// The text of an error and of its sources, as far as it may be shown.
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
-    failure::chain(error).unwrap_or_default()
+    redact::error(error).unwrap_or_default()
 }
 
 fn text(of: impl Display) -> String {
-    error_text::of(format_args!("{of}")).unwrap_or_default()
-}
-
-/// Notes in the request that `context` is for why something below has failed.
-pub(crate) fn note(context: &Context, text: &str) {
-    if let Some(request) = Ambient::of(context).and_then(|ambient| ambient.request.as_ref()) {
-        request.note(text);
-    }
-}
-
-/// What was noted last of the request.
-pub(super) fn noted(request: &crate::context::data::Request) -> Option<String> {
-    request.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+    redact::text(of).unwrap_or_default()
 }
 
 type AsError = fn(&dyn Any) -> Option<&(dyn Error + 'static)>;
@@ -142,7 +126,7 @@ impl Causes {
             as_error::<reqwest::Error>,
         ];
         let known = KNOWN.iter().chain(&self.0).find_map(|as_error| as_error(error));
-        known.map_or_else(|| failure::alternate(error).unwrap_or_default(), chain)
+        known.map_or_else(|| redact::any_error(error).unwrap_or_default(), chain)
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{self, Poll};
 
-use http::header::HeaderName;
+use http::header::{HeaderName, HeaderValue};
 use http::uri::Authority;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version, request};
 use opentelemetry::Context;
@@ -20,20 +20,19 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::cause::{self, Causes};
+use super::cause::Causes;
 use super::edge::{Recorded, Travelling};
-use super::request_id::RequestId;
 use super::server::Entered;
 use super::{HeadersMut, X_REQUEST_ID, facts, run_in};
+use crate::context::last_error::LastError;
+use crate::context::request_id::RequestId;
 use crate::propagation::{self, SendBaggage};
-use crate::redact::error_text;
-use crate::redact::url::Rules;
-use crate::span::callsite::Callsite;
-use crate::span::handle::{Opening, Span};
+use crate::redact;
+use crate::redact::UrlRules as Rules;
+use crate::span::builder::SpanBuilder;
+use crate::span::handle::Span;
 use crate::span::outcome::Outcome;
 use crate::tags::set::Tags;
-
-static CALLSITE: Callsite = Callsite::transport("HTTP", SpanKind::Client);
 
 const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
@@ -207,9 +206,8 @@ impl ClientLayer {
     pub(crate) fn begin(&self, request: &mut Outgoing<'_>) -> Span {
         let template = request.template.or(self.0.template.as_deref());
         let resent = request.attempts.or(self.0.attempts.as_ref()).map_or(0, Attempts::next);
-        let mut opening = Opening::new(&CALLSITE);
-        opening.name(facts::span_name(request.method, template));
-        let span = opening.start(|tags| {
+        let builder = SpanBuilder::new(facts::span_name(request.method, template)).kind(SpanKind::Client);
+        let span = builder.start_with(|tags| {
             self.0.describe(request, tags);
             if let Some(template) = template {
                 tags.attribute("url.template", template.to_owned());
@@ -227,13 +225,13 @@ impl ClientLayer {
         let outcome = if status.is_client_error() || status.is_server_error() {
             Outcome::error(status.as_str().to_owned(), "")
         } else {
-            Outcome::default()
+            Outcome::ok()
         };
         let outcome = outcome
-            .with("http.response.status_code", i64::from(status.as_u16()))
-            .with_all(self.0.response_headers.read(headers));
+            .attribute("http.response.status_code", i64::from(status.as_u16()))
+            .attributes(self.0.response_headers.read(headers));
         match facts::version(version) {
-            Some(version) => outcome.with("network.protocol.version", version),
+            Some(version) => outcome.attribute("network.protocol.version", version),
             None => outcome,
         }
     }
@@ -253,10 +251,10 @@ impl Config {
         }
         let asked_for = |key: &str| request.baggage.is_none_or(|only| only.has(key));
         let sent = |key: &str| self.baggage.as_ref().is_none_or(|only| only.has(key)) && asked_for(key);
-        propagator.inject_some(context, &sent, &mut HeadersMut(headers));
+        propagator.inject_filtered(context, &sent, &mut HeadersMut(headers));
         self.travelling.write(context, &asked_for, request.is_passed_on, headers);
         if !headers.contains_key(&X_REQUEST_ID) {
-            if let Some(id) = RequestId::to_pass_on(context).and_then(|id| id.header()) {
+            if let Some(id) = RequestId::to_pass_on(context).and_then(|id| HeaderValue::from_str(id.as_ref()).ok()) {
                 let _ = headers.try_insert(X_REQUEST_ID, id);
             }
         }
@@ -275,7 +273,7 @@ impl Config {
                     url.push('?');
                     url.push_str(query);
                 }
-                tags.attribute("url.full", error_text::url(self.rules.url(&url)));
+                tags.attribute("url.full", redact::url(self.rules.url(&url)));
             }
             // A client that is given a path alone does not know what goes before it.
             _ => facts::add_target(target.path, target.query, &self.rules, tags),
@@ -405,16 +403,16 @@ where
         let result = task::ready!(run_in(this.span, || inner.poll(cx)));
         match &result {
             Ok(response) => {
-                this.span.finish(|| this.layer.respond(response.status(), response.version(), response.headers()));
+                this.span.end(|| this.layer.respond(response.status(), response.version(), response.headers()));
             }
             Err(error) => {
                 let text = this.layer.0.causes.describe(error);
-                cause::note(&this.span.context(), &text);
-                this.span.finish(|| Outcome::err(type_name::<E>(), &text));
+                LastError::note(&this.span.context(), &text);
+                this.span.end(|| Outcome::exception(type_name::<E>(), &text));
             }
         }
         // The future may live on.
-        *this.span = Span::OFF;
+        *this.span = Span::none();
         Poll::Ready(result)
     }
 }

@@ -9,7 +9,7 @@ use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::{Context, Key, KeyValue, Value};
 
 use super::url;
-use crate::context::data::Ambient;
+use crate::context::data::ContextExt as _;
 use crate::propagation::TagType;
 use crate::tags::set::{self, Tags};
 use crate::tags::value::TagValue;
@@ -253,8 +253,7 @@ pub(super) struct Edge<'a> {
 
 impl Edge<'_> {
     fn inherited(&self, key: &str) -> Option<Value> {
-        let ambient = Ambient::of(self.parent)?;
-        ambient.tags.iter().find(|tag| tag.key.as_str() == key).map(|tag| tag.value.clone())
+        self.parent.tags().iter().find(|tag| tag.key.as_str() == key).map(|tag| tag.value.clone())
     }
 
     fn baggage(&self, key: &str, is: TagType) -> Option<Value> {
@@ -296,21 +295,10 @@ impl Travelling {
                 continue;
             }
             if let Some(value) = headers.get(name).and_then(|value| text_of(value, TagType::Text)) {
-                found.push(KeyValue::new(*key, set::shared(value)));
+                found.push(KeyValue::new(*key, value));
             }
         }
-        if found.is_empty() {
-            return context;
-        }
-        let mut ambient = Ambient::of(&context).map(|ambient| Ambient::clone(ambient)).unwrap_or_default();
-        let named = found.len();
-        for tag in ambient.tags.iter() {
-            if !set::has_key(&found[..named], &tag.key) {
-                found.push(tag.clone());
-            }
-        }
-        ambient.tags = found.into();
-        ambient.put(&context)
+        context.with_tags(found)
     }
 
     /// Writes the tags of `context` for which `sent` holds to `headers`, but for those that are there
@@ -325,10 +313,10 @@ impl Travelling {
         if self.0.is_empty() {
             return;
         }
-        let Some(ambient) = Ambient::of(context) else { return };
+        let tags = context.tags();
         for (key, name) in self.0.iter().filter(|(key, _)| sent(key)) {
             let key = Key::from_static_str(key);
-            let Some(tag) = ambient.tags.iter().find(|tag| tag.key == key) else { continue };
+            let Some(tag) = tags.iter().find(|tag| tag.key == key) else { continue };
             // A value that cannot stand in a header stays here.
             let Ok(value) = HeaderValue::from_bytes(tag.value.as_str().as_bytes()) else { continue };
             if passed_on || !headers.contains_key(name) {

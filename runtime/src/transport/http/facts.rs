@@ -9,8 +9,8 @@ use http::uri::Authority;
 use http::{Method, Uri, Version, request};
 
 use super::edge::{Recorded, shown};
-use crate::redact::error_text;
-use crate::redact::url::Rules;
+use crate::redact;
+use crate::redact::UrlRules as Rules;
 use crate::tags::set::Tags;
 use crate::tags::value;
 
@@ -97,9 +97,9 @@ pub(super) fn add_host(host: &str, port: Option<u16>, tags: &mut Tags) {
 
 /// Adds `url.path` and `url.query`.
 pub(super) fn add_target(path: &str, query: Option<&str>, rules: &Rules, tags: &mut Tags) {
-    tags.attribute("url.path", error_text::url(rules.path(path)));
+    tags.attribute("url.path", redact::url(rules.path(path)));
     if let Some(query) = query {
-        tags.attribute("url.query", error_text::url(rules.query(query)));
+        tags.attribute("url.query", redact::url(rules.query(query)));
     }
 }
 

@@ -109,7 +109,7 @@
 //! current while the handler and the body are polled, and when they are dropped. A connection that is
 //! upgraded (`101`, `CONNECT`) lives on without the span, in a task where nothing is current: take a
 //! [`Snapshot`](crate::Snapshot) in the handler, and run the session in it,
-//! `upgrade.on_upgrade(move |socket| snapshot.future(session(socket)))` with axum's web sockets.
+//! `upgrade.on_upgrade(move |socket| snapshot.run_async(session(socket)))` with axum's web sockets.
 //!
 //! **Client**: with the head of the response. The conventions leave the body open, and forbid to wait for
 //! a body that may be dropped unread. Each pass through the layer is a span, so inside of a retry layer
@@ -142,7 +142,6 @@ mod client;
 mod edge;
 mod facts;
 mod headers;
-mod request_id;
 mod server;
 mod url;
 
@@ -150,16 +149,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use http::header::HeaderName;
 
+pub use crate::context::request_id::RequestId;
 pub use body::TracedBody;
 pub use cause::Cause;
 pub use client::{Attempts, ClientFuture, ClientLayer, ClientService, UrlTemplate};
 pub use edge::Tag;
 pub use headers::{Headers, HeadersMut};
-pub use request_id::RequestId;
 pub use server::{ServerFuture, ServerLayer, ServerService};
 
 #[cfg(feature = "reqwest")]
-pub(crate) use cause::{chain, note};
+pub(crate) use cause::chain;
 #[cfg(feature = "reqwest")]
 pub(crate) use client::{Outgoing, Target};
 
@@ -175,7 +174,7 @@ fn run_in<T>(span: &mut Span, run: impl FnOnce() -> T) -> T {
     let result = catch_unwind(AssertUnwindSafe(run));
     drop(attached);
     result.unwrap_or_else(|payload| {
-        span.finish(|| Outcome::panicked(&*payload));
+        span.end(|| Outcome::panicked(&*payload));
         resume_unwind(payload)
     })
 }

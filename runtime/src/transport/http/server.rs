@@ -19,28 +19,24 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::body::{Failed, TracedBody};
-use super::cause::{self, Cause, Causes};
+use super::cause::{Cause, Causes};
 use super::edge::{Edge, Recorded, Tag, Travelling};
 use super::facts::{self, Forwarded};
-use super::request_id::RequestId;
 use super::{Headers, X_REQUEST_ID, run_in};
 use crate::context::current;
-use crate::context::data::{self, Ambient};
+use crate::context::data::ContextExt as _;
+use crate::context::last_error::LastError;
+use crate::context::request_id::RequestId;
 use crate::propagation;
-use crate::redact::url::Rules;
-use crate::span::callsite::Callsite;
-use crate::span::failure::{self, Fields};
-use crate::span::handle::{Opening, Scope, Span, report_missing};
+use crate::redact::UrlRules as Rules;
+use crate::span::builder::SpanBuilder;
+use crate::span::failure::{self, EventFields};
+use crate::span::handle::{Span, report_missing};
 use crate::span::outcome::Outcome;
-use crate::span::scope::Tagging;
+use crate::span::scope::TagScope;
 use crate::tags::set::Tags;
 
-static CALLSITE: Callsite = Callsite::transport("HTTP", SpanKind::Server);
-
 const RECORDED_ID: &str = "http.request.header.x-request-id";
-
-/// Room for the attributes of a request, so that they are allocated once.
-const TYPICAL_ATTRIBUTES: usize = 12;
 
 /// The requests that are not traced.
 #[derive(Clone)]
@@ -280,7 +276,7 @@ struct Exchange {
     method: Method,
     route: Option<Cow<'static, str>>,
     /// What is known of the request, if this layer has opened its span.
-    request: Option<Arc<data::Request>>,
+    request: Option<LastError>,
     /// Required tags without a value, of a request that may be for nothing that exists.
     missing: Vec<&'static str>,
     config: Arc<Config>,
@@ -293,8 +289,7 @@ impl Exchange {
             return;
         }
         let context = self.span.context();
-        failure::in_context(&context, || {
-            let Fields { trace_id, span_id, tags } = Fields::of(&context);
+        failure::event_in(&context, |EventFields { trace_id, span_id, tags }| {
             tracing::error!(
                 target: "throughline::http",
                 {
@@ -344,7 +339,7 @@ impl Exchange {
 
     fn untraced(config: &Arc<Config>, parts: &request::Parts) -> Self {
         Self {
-            span: Span(Scope::Within(current::get().with_telemetry_suppressed())),
+            span: Span::within(current::get().with_telemetry_suppressed()),
             request_id: None,
             method: parts.method.clone(),
             route: None,
@@ -356,7 +351,7 @@ impl Exchange {
 
     fn respond<R: Body>(mut self, mut response: Response<R>) -> Response<TracedBody<R>> {
         let status = response.status();
-        if self.span.is_open() {
+        if self.span.is_recording() {
             let context = self.span.context();
             let span = context.span();
             span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status.as_u16())));
@@ -379,11 +374,11 @@ impl Exchange {
             || (self.method == Method::CONNECT && status.is_success());
         let failure = status.is_server_error().then(|| {
             let said = response.extensions().get::<Cause>();
-            if let (Some(said), true) = (said, self.span.is_open()) {
+            if let (Some(said), true) = (said, self.span.is_recording()) {
                 let event = vec![KeyValue::new("exception.message", said.text().to_owned())];
                 self.span.context().span().add_event("exception", event);
             }
-            let noted = || cause::noted(self.request.as_ref()?);
+            let noted = || self.request.as_ref()?.take();
             let cause = said.map(|cause| cause.text().to_owned()).or_else(noted);
             self.report(Some(status), cause.as_deref());
             Failed { status, cause }
@@ -399,7 +394,7 @@ impl Config {
         parts: &mut request::Parts,
         route: Option<&str>,
         missing: &mut Vec<&'static str>,
-    ) -> (Span, Option<HeaderValue>, Option<Arc<data::Request>>) {
+    ) -> (Span, Option<HeaderValue>, Option<LastError>) {
         let headers = Headers(&parts.headers);
         let caller = if self.public {
             propagation::get().extract_identity(&headers)
@@ -407,34 +402,32 @@ impl Config {
             self.travelling.read(&parts.headers, propagation::extract(&headers))
         };
         let continues = !self.public && caller.span().span_context().is_valid();
-        let given = parts.headers.get(&X_REQUEST_ID).and_then(|id| RequestId::given(id.as_bytes()));
+        let given = parts.headers.get(&X_REQUEST_ID).and_then(|id| RequestId::parse(id.as_bytes()));
         let as_trace = given.as_ref().and_then(RequestId::as_trace_id);
         let keeps = !self.fresh_request_id || continues;
         let wanted = as_trace.filter(|_| keeps && !continues && !self.public);
 
-        // The id is known when the span has started, and stands in its context.
-        let request = Arc::new(data::Request::default());
+        let last_error = LastError::new();
         let base = if self.public { Context::new() } else { caller.clone() };
-        let mut ambient = Ambient::of(&base).map(|ambient| Ambient::clone(ambient)).unwrap_or_default();
-        ambient.request = Some(Arc::clone(&request));
-        let parent = ambient.put(&base);
+        let parent = base.with_extension(last_error.clone());
 
-        let mut opening = Opening::new(&CALLSITE).parent(&parent);
-        opening.name(facts::span_name(&parts.method, route));
+        let mut builder =
+            SpanBuilder::new(facts::span_name(&parts.method, route)).kind(SpanKind::Server).parent(&parent);
         if self.public {
-            opening = opening.link(&caller);
+            builder = builder.link(&caller);
         }
         if let Some(id) = wanted {
-            opening.trace_id(id);
+            builder = builder.trace_id(id);
         }
-        let span = opening.propagate(|tags| self.resolve(parts, route, &parent, missing, tags)).start(|tags| {
-            self.describe(parts, route, tags);
-            let other = given.as_ref().filter(|_| wanted.is_none());
-            let same_trace = caller.span().span_context().trace_id();
-            if let Some(id) = other.filter(|_| !continues || as_trace != Some(same_trace)) {
-                tags.attribute(RECORDED_ID, recorded_id(id));
-            }
-        });
+        let mut span =
+            builder.propagate(|tags| self.resolve(parts, route, &parent, missing, tags)).start_with(|tags| {
+                self.describe(parts, route, tags);
+                let other = given.as_ref().filter(|_| wanted.is_none());
+                let same_trace = caller.span().span_context().trace_id();
+                if let Some(id) = other.filter(|_| !continues || as_trace != Some(same_trace)) {
+                    tags.attribute(RECORDED_ID, recorded_id(id));
+                }
+            });
 
         let context = span.context();
         let trace = context.span().span_context().trace_id();
@@ -446,12 +439,13 @@ impl Config {
         }
         let id = given
             .filter(|_| keeps)
-            .unwrap_or_else(|| if trace == TraceId::INVALID { RequestId::mint() } else { RequestId::of_trace(trace) });
-        let header = id.header();
-        let _ = request.id.set(id.text());
+            .unwrap_or_else(|| if trace == TraceId::INVALID { RequestId::mint() } else { RequestId::from(trace) });
+        let header = HeaderValue::from_str(id.as_ref()).ok();
+        // The id is known when the span has started.
+        span.map_context(|context| context.with_extension(id.clone()));
         parts.extensions.insert(id);
         parts.extensions.insert(Entered { span: identity(&context), routed: route.is_some() });
-        (span, header, Some(request))
+        (span, header, Some(last_error))
     }
 
     /// Another layer further out has opened the span: this one adds what it knows.
@@ -470,7 +464,7 @@ impl Config {
                 span.set_attribute(KeyValue::new("http.route", route.to_owned()));
             }
         }
-        Tagging::new().propagate(|tags| self.resolve(parts, route, &current, missing, tags)).start(|_| {})
+        TagScope::new().propagate(|tags| self.resolve(parts, route, &current, missing, tags)).start_with(|_| {})
     }
 
     /// Adds the tags of the request. Without a route, those that are `missing` are not reported yet.
@@ -490,7 +484,6 @@ impl Config {
 
     /// Adds the attributes that are known when the span starts, so that samplers see them.
     fn describe(&self, parts: &request::Parts, route: Option<&str>, tags: &mut Tags) {
-        tags.own.reserve(TYPICAL_ATTRIBUTES);
         facts::add_method(&parts.method, tags);
         if let Some(route) = route {
             tags.attribute("http.route", route.to_owned());
@@ -556,7 +549,7 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             // What the future still owns is dropped in its span, and before the span ends.
-            let _attached = this.exchange.as_ref().and_then(|exchange| exchange.span.attach());
+            let _attached = this.exchange.as_ref().map(|exchange| exchange.span.attach());
             this.inner.set(None);
         }
     }
@@ -586,7 +579,7 @@ where
                 if let Some(mut exchange) = exchange {
                     let text = Causes::default().describe(&error);
                     exchange.report(None, Some(&text));
-                    exchange.span.finish(|| Outcome::err(type_name::<E>(), &text));
+                    exchange.span.end(|| Outcome::exception(type_name::<E>(), &text));
                 }
                 Err(error)
             }

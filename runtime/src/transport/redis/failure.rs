@@ -7,7 +7,7 @@ use crate::span::outcome::Outcome;
 /// How a command has ended.
 pub(super) fn outcome(result: &RedisResult<Value>) -> Outcome {
     match result {
-        Ok(value) => first_error(value).map_or_else(Outcome::default, of_server),
+        Ok(value) => first_error(value).map_or_else(Outcome::ok, of_server),
         Err(error) => of_error(error),
     }
 }
@@ -15,7 +15,7 @@ pub(super) fn outcome(result: &RedisResult<Value>) -> Outcome {
 /// How a pipeline has ended.
 pub(super) fn outcome_of_all(result: &RedisResult<Vec<Value>>) -> Outcome {
     match result {
-        Ok(values) => values.iter().find_map(first_error).map_or_else(Outcome::default, of_server),
+        Ok(values) => values.iter().find_map(first_error).map_or_else(Outcome::ok, of_server),
         Err(error) => of_error(error),
     }
 }
@@ -53,7 +53,7 @@ fn of_error(error: &RedisError) -> Outcome {
         ErrorKind::ClusterConnectionNotFound => "cluster_connection_not_found",
         _ => "_OTHER",
     };
-    Outcome::err(error_type, &without_quoted(&error.to_string()))
+    Outcome::exception(error_type, &without_quoted(&error.to_string()))
 }
 
 /// An error of the server. A script may put anything into the place of the code.
@@ -61,10 +61,10 @@ fn of_code(code: &str, detail: &str) -> Outcome {
     let is_code = (1..=32).contains(&code.len())
         && code.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
     if !is_code {
-        return Outcome::err("_OTHER", "the server has answered with an error");
+        return Outcome::exception("_OTHER", "the server has answered with an error");
     }
     let message = format!("{code} {}", without_quoted(detail));
-    Outcome::err(code.to_owned(), message.trim_end()).with("db.response.status_code", code.to_owned())
+    Outcome::exception(code.to_owned(), message.trim_end()).attribute("db.response.status_code", code.to_owned())
 }
 
 /// A message without what it quotes, which may be the arguments of the command.

@@ -118,10 +118,10 @@ use redis::{Client, Cmd, ConnectionAddr, Pipeline, RedisFuture, RedisResult, Val
 use self::command::Call;
 pub use self::stream::{Delivery, StreamCommands, fields, inject};
 use crate::context::current;
-use crate::span::callsite::Callsite;
-use crate::span::handle::{Opening, Scope, Span, is_off};
-
-static COMMAND: Callsite = Callsite::transport("redis", SpanKind::Client);
+use crate::span::{
+    builder::SpanBuilder,
+    handle::{Span, is_off},
+};
 
 /// A connection with a span for each command. Made by [`traced`].
 #[derive(Clone)]
@@ -141,6 +141,7 @@ struct Server {
 /// Wraps a connection: a `MultiplexedConnection`, a `ConnectionManager`, one of a cluster or of a pool, a
 /// blocking one.
 pub fn traced<C>(connection: C) -> Traced<C> {
+    crate::redact::add_redactor(crate::transport::server_text::redis);
     Traced { inner: connection, server: None, hide_keys: false }
 }
 
@@ -191,14 +192,14 @@ impl<C> Traced<C> {
     /// Opens the span of what `call` describes. It is not called where nothing can be recorded.
     fn open(&self, database: i64, call: impl FnOnce(bool) -> Call) -> Span {
         if current::with(is_off) {
-            return Span::OFF;
+            return Span::none();
         }
         let call = call(!self.hide_keys);
-        let mut opening = Opening::new(&COMMAND);
-        if let Some(operation) = &call.operation {
-            opening.name(operation.clone().into());
-        }
-        opening.start(|tags| {
+        let builder = match &call.operation {
+            Some(operation) => SpanBuilder::new(operation.clone()),
+            None => SpanBuilder::new("redis"),
+        };
+        builder.kind(SpanKind::Client).start_with(|tags| {
             tags.attribute("db.system.name", "redis");
             tags.attribute("db.namespace", database.to_string());
             if let Some(operation) = call.operation {
@@ -225,7 +226,7 @@ impl<C> Traced<C> {
 
 /// Whether there is nothing to do around the command.
 fn is_nothing(span: &Span) -> bool {
-    matches!(span.0, Scope::Off)
+    span.is_none()
 }
 
 impl<C> fmt::Debug for Traced<C> {
@@ -240,12 +241,10 @@ impl<C: aio::ConnectionLike> aio::ConnectionLike for Traced<C> {
         if is_nothing(&span) {
             return self.inner.req_packed_command(cmd);
         }
-        Box::pin(
-            span.future_of(
-                || self.inner.req_packed_command(cmd),
-                |result: &RedisResult<Value>| failure::outcome(result),
-            ),
-        )
+        Box::pin(span.run_async_with(
+            || self.inner.req_packed_command(cmd),
+            |result: &RedisResult<Value>| failure::outcome(result),
+        ))
     }
 
     fn req_packed_commands<'a>(
@@ -258,7 +257,7 @@ impl<C: aio::ConnectionLike> aio::ConnectionLike for Traced<C> {
         if is_nothing(&span) {
             return self.inner.req_packed_commands(pipeline, offset, count);
         }
-        Box::pin(span.future_of(
+        Box::pin(span.run_async_with(
             || self.inner.req_packed_commands(pipeline, offset, count),
             |result: &RedisResult<Vec<Value>>| failure::outcome_of_all(result),
         ))

@@ -116,13 +116,13 @@ pub trait StreamCommands: aio::ConnectionLike + Send + Sized {
         Box::pin(async move {
             let span = messaging::producer("redis", "send", &stream_of(&xadd), |_| {});
             inject_context(&span.context(), &mut xadd);
-            let reply = span.future_of(
+            let reply = span.run_async_with(
                 || self.req_packed_command(&xadd),
                 |result: &RedisResult<Value>| {
                     let outcome = failure::outcome(result);
                     match result {
                         Ok(Value::BulkString(id)) => {
-                            outcome.with("messaging.message.id", String::from_utf8_lossy(id).into_owned())
+                            outcome.attribute("messaging.message.id", String::from_utf8_lossy(id).into_owned())
                         }
                         _ => outcome,
                     }

@@ -273,7 +273,7 @@ async fn where_nothing_is_recorded_the_context_is_passed_on() {
         *keep.lock().unwrap() = messages;
         ready(Ok(()))
     });
-    Snapshot::of(&context).future(sending).await.unwrap();
+    Snapshot::of(&context).run_async(sending).await.unwrap();
     assert!(capture.spans().is_empty());
     let messages = taken.lock().unwrap();
     assert_eq!(messages.len(), 2);
@@ -292,13 +292,8 @@ fn messages_are_linked_with_what_they_tell() {
     capture.run(|| in_span("request", || inject(&mut traced.message)));
     let messages = [traced, received(&[])];
     capture.run(|| {
-        static CALLSITE: crate::span::callsite::Callsite =
-            crate::span::callsite::Callsite::transport("all", SpanKind::Consumer);
         let deliveries = messages.iter().map(|message| Delivery::new(message).group("billing"));
-        crate::span::handle::Opening::new(&CALLSITE)
-            .links(deliveries)
-            .start(|_| {})
-            .run(|| (), |()| Outcome::default());
+        crate::SpanBuilder::new("all").kind(SpanKind::Consumer).links(deliveries).run(|| ());
     });
     capture.assert_tree_with(
         &["messaging.batch.message_count"],

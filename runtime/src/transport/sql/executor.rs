@@ -35,9 +35,9 @@ where
         let query = Query::new(query);
         Box::pin(async move {
             let span = query.span(&self.server);
-            span.future_of(
+            span.run_async_with(
                 || self.executor.execute(query),
-                ended(|done| Outcome::default().with(AFFECTED, affected(done))),
+                ended(|done| Outcome::ok().attribute(AFFECTED, affected(done))),
             )
             .await
         })
@@ -75,7 +75,7 @@ where
         let query = Query::new(query);
         Box::pin(async move {
             let span = query.span(&self.server);
-            span.future_of(|| self.executor.fetch_all(query), ended(|rows: &Vec<_>| returned(rows.len()))).await
+            span.run_async_with(|| self.executor.fetch_all(query), ended(|rows: &Vec<_>| returned(rows.len()))).await
         })
     }
 
@@ -91,7 +91,7 @@ where
                 Err(Error::RowNotFound) => returned(0),
                 other => ended(|_| returned(1))(other),
             };
-            span.future_of(|| self.executor.fetch_one(query), outcome).await
+            span.run_async_with(|| self.executor.fetch_one(query), outcome).await
         })
     }
 
@@ -104,7 +104,7 @@ where
         Box::pin(async move {
             let span = query.span(&self.server);
             let outcome = ended(|row: &Option<_>| returned(row.iter().len()));
-            span.future_of(|| self.executor.fetch_optional(query), outcome).await
+            span.run_async_with(|| self.executor.fetch_optional(query), outcome).await
         })
     }
 
@@ -114,7 +114,7 @@ where
     {
         Box::pin(async move {
             let span = statement::open(sql.as_str(), &self.server);
-            span.future_of(|| self.executor.prepare_with(sql, parameters), ended(|_| Outcome::default())).await
+            span.run_async_with(|| self.executor.prepare_with(sql, parameters), ended(|_| Outcome::ok())).await
         })
     }
 
@@ -182,7 +182,7 @@ pub(super) fn ended<T>(fine: impl FnOnce(&T) -> Outcome) -> impl FnOnce(&Result<
 }
 
 fn returned(rows: usize) -> Outcome {
-    Outcome::default().with(RETURNED, i64::try_from(rows).unwrap_or(i64::MAX))
+    Outcome::ok().attribute(RETURNED, i64::try_from(rows).unwrap_or(i64::MAX))
 }
 
 fn affected(done: &MySqlQueryResult) -> i64 {
@@ -218,7 +218,7 @@ impl<'e, T: 'e> Steps<'e, T> {
             drop(attached);
             (span, steps)
         });
-        Box::pin(Self { start: Some(start), inner: None, pick, span: Span::OFF, returned: 0, affected: 0 })
+        Box::pin(Self { start: Some(start), inner: None, pick, span: Span::none(), returned: 0, affected: 0 })
     }
 }
 
@@ -250,7 +250,7 @@ impl<T> Steps<'_, T> {
 
     fn end(&mut self, outcome: impl FnOnce() -> Outcome) {
         let rows = self.rows();
-        self.span.finish(|| rows.fold(outcome(), |outcome, (key, rows)| outcome.with(key, rows)));
+        self.span.end(|| rows.fold(outcome(), |outcome, (key, rows)| outcome.attribute(key, rows)));
     }
 }
 
@@ -261,7 +261,7 @@ impl<T> Stream for Steps<'_, T> {
         loop {
             return Poll::Ready(match ready!(self.poll_step(cx)) {
                 None => {
-                    self.end(Outcome::default);
+                    self.end(Outcome::ok);
                     None
                 }
                 Some(Err(error)) => {
@@ -282,7 +282,7 @@ impl<T> Stream for Steps<'_, T> {
 
 impl<T> Drop for Steps<'_, T> {
     fn drop(&mut self) {
-        if self.span.is_open() {
+        if self.span.is_recording() {
             // Given up half-way, as the span says when it is dropped.
             let context = self.span.context();
             for (key, rows) in self.rows() {

@@ -3,8 +3,8 @@
 use sqlx::Error;
 use sqlx::mysql::MySqlDatabaseError;
 
-use crate::redact::server_text::of_mysql;
 use crate::span::outcome::Outcome;
+use crate::transport::server_text::of_mysql;
 
 /// How a statement that gave `error` has ended.
 pub(super) fn outcome(error: &Error) -> Outcome {
@@ -12,15 +12,15 @@ pub(super) fn outcome(error: &Error) -> Outcome {
         return match database.try_downcast_ref::<MySqlDatabaseError>() {
             Some(error) => {
                 let message = of_mysql(&format!("{}: {}", error.number(), error.message()));
-                Outcome::err(error.number().to_string(), &message)
-                    .with("db.response.status_code", error.number().to_string())
+                Outcome::exception(error.number().to_string(), &message)
+                    .attribute("db.response.status_code", error.number().to_string())
             }
-            None => Outcome::err("Database", "error returned from database"),
+            None => Outcome::exception("Database", "error returned from database"),
         };
     }
     let name = match error {
         // The statement was fine; there is no such row.
-        Error::RowNotFound => return Outcome::default(),
+        Error::RowNotFound => return Outcome::ok(),
         Error::Io(cause) if cause.kind() == std::io::ErrorKind::TimedOut => "timeout",
         Error::Io(_) => "Io",
         Error::Tls(_) => "Tls",
@@ -31,12 +31,12 @@ pub(super) fn outcome(error: &Error) -> Outcome {
         Error::BeginFailed => "BeginFailed",
         Error::InvalidSavePointStatement => "InvalidSavePointStatement",
         // What these say may quote an argument, a value or the address with its password.
-        Error::Configuration(_) => return Outcome::err("Configuration", "error with configuration"),
-        Error::Encode(_) => return Outcome::err("Encode", "error occurred while encoding a value"),
+        Error::Configuration(_) => return Outcome::exception("Configuration", "error with configuration"),
+        Error::Encode(_) => return Outcome::exception("Encode", "error occurred while encoding a value"),
         Error::Decode(_) | Error::ColumnDecode { .. } => {
-            return Outcome::err("Decode", "error occurred while decoding a value");
+            return Outcome::exception("Decode", "error occurred while decoding a value");
         }
-        _ => return Outcome::err("_OTHER", "the statement failed"),
+        _ => return Outcome::exception("_OTHER", "the statement failed"),
     };
-    Outcome::err(name, error)
+    Outcome::exception(name, error)
 }

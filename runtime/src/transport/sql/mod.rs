@@ -103,6 +103,7 @@ pub struct Traced<E> {
 
 /// Wraps what a query runs on: `&pool`, `&mut connection`, `&mut transaction`.
 pub fn traced<'c, T: Target<'c>>(target: T) -> Traced<T::Executor> {
+    crate::redact::add_redactor(crate::transport::server_text::mysql);
     let (executor, options) = target.into_parts();
     Traced { executor, server: Server { options, mariadb: false } }
 }

@@ -8,10 +8,8 @@ use sqlx::{Execute, MySql, SqlStr};
 use super::Server;
 use super::parse::Statement;
 use crate::context::current;
-use crate::span::callsite::Callsite;
-use crate::span::handle::{Opening, Span, is_off};
-
-static STATEMENT: Callsite = Callsite::transport("mysql", SpanKind::Client);
+use crate::span::builder::SpanBuilder;
+use crate::span::handle::{Span, is_off};
 
 /// A query in its parts. sqlx only gives out the text by consuming the query.
 pub(super) struct Query {
@@ -58,15 +56,14 @@ impl Execute<'_, MySql> for Query {
 /// Opens the span of `sql`.
 pub(super) fn open(sql: &str, server: &Server) -> Span {
     if current::with(is_off) {
-        return Span::OFF;
+        return Span::none();
     }
     let statement = Statement::of(sql);
-    let mut opening = Opening::new(&STATEMENT);
-    match &statement.summary {
-        Some(summary) => opening.name(summary.clone().into()),
-        None => opening.name(server.system().into()),
-    }
-    opening.start(|tags| {
+    let builder = match &statement.summary {
+        Some(summary) => SpanBuilder::new(summary.clone()),
+        None => SpanBuilder::new(server.system()),
+    };
+    builder.kind(SpanKind::Client).start_with(|tags| {
         server.describe(tags);
         if let Some(operation) = statement.operation {
             tags.attribute("db.operation.name", operation);

@@ -57,7 +57,7 @@ impl<'c> Transaction<'c> {
     pub async fn commit(self) -> sqlx::Result<()> {
         let sql = if self.savepoint { "RELEASE SAVEPOINT" } else { "COMMIT" };
         let span = statement::open(sql, &self.connection.server);
-        span.future(self.connection.inner.commit(), ended(|()| Outcome::default())).await
+        span.run_async(self.connection.inner.commit(), ended(|()| Outcome::ok())).await
     }
 
     /// Rolls the transaction back, or returns to the savepoint, in a span.
@@ -68,7 +68,7 @@ impl<'c> Transaction<'c> {
     pub async fn rollback(self) -> sqlx::Result<()> {
         let sql = if self.savepoint { "ROLLBACK TO SAVEPOINT" } else { "ROLLBACK" };
         let span = statement::open(sql, &self.connection.server);
-        span.future(self.connection.inner.rollback(), ended(|()| Outcome::default())).await
+        span.run_async(self.connection.inner.rollback(), ended(|()| Outcome::ok())).await
     }
 
     /// sqlx's own transaction.
@@ -125,7 +125,7 @@ impl Traced<&MySqlPool> {
     /// Those of [`sqlx::Pool::begin`].
     pub async fn begin(self) -> sqlx::Result<Transaction<'static>> {
         let span = statement::open("BEGIN", &self.server);
-        let inner = span.future(self.executor.begin(), ended(|_| Outcome::default())).await?;
+        let inner = span.run_async(self.executor.begin(), ended(|_| Outcome::ok())).await?;
         Ok(Transaction::new(inner, false, self.server))
     }
 }
@@ -139,7 +139,7 @@ impl<'c> Traced<&'c mut MySqlConnection> {
     pub async fn begin(self) -> sqlx::Result<Transaction<'c>> {
         let savepoint = self.executor.is_in_transaction();
         let span = statement::open(if savepoint { "SAVEPOINT" } else { "BEGIN" }, &self.server);
-        let inner = span.future(Connection::begin(self.executor), ended(|_| Outcome::default())).await?;
+        let inner = span.run_async(Connection::begin(self.executor), ended(|_| Outcome::ok())).await?;
         Ok(Transaction::new(inner, savepoint, self.server))
     }
 }

@@ -56,7 +56,7 @@ async fn serve_axum(stop: watch::Receiver<bool>) {
         .route("/fail", get(|| async { http::StatusCode::SERVICE_UNAVAILABLE }))
         .layer(layer())
         .layer(from_fn(move |request: Request, next: Next| {
-            let (over, answer) = (request_over.clone(), capture.future(next.run(request)));
+            let (over, answer) = (request_over.clone(), capture.run_async(next.run(request)));
             // Let go after the body inside.
             async move { answer.await.map(|body| Body::new(body.map_frame(move |frame| (&over, frame).1))) }
         }));
@@ -102,7 +102,7 @@ async fn serve_hyper(stop: watch::Receiver<bool>) {
                 let loaded = load().await;
                 Ok::<_, Infallible>(http::Response::new(loaded))
             });
-            capture.future(layer().layer(service).oneshot(request))
+            capture.run_async(layer().layer(service).oneshot(request))
         });
         connections.spawn(async move {
             let server = auto::Builder::new(TokioExecutor::new());

@@ -1,23 +1,21 @@
 //! What servers say of errors, without the values that it quotes. The transports show it so on their spans, and
 //! texts of errors that have it in them are shown so on the spans around.
 
-use std::borrow::Cow;
-
-/// A text with what a server has said somewhere in it. Which server it was shows by what its client puts before.
-pub(crate) fn redacted(text: Cow<'_, str>) -> Cow<'_, str> {
-    #[cfg(feature = "sql")]
-    let text = in_text(text, &["error returned from database: ", "MySqlDatabaseError {"], of_mysql);
-    #[cfg(feature = "redis")]
-    let text = in_text(text, &["with args beginning with:"], |_| " '?'".into());
-    text
+/// Takes the values out of what MySQL has said, in a text that quotes its error.
+#[cfg(feature = "sql")]
+pub(crate) fn mysql(text: &str) -> Option<String> {
+    in_text(text, &["error returned from database: ", "MySqlDatabaseError {"], of_mysql)
 }
 
-fn in_text<'a>(text: Cow<'a, str>, marks: &[&str], redact: impl Fn(&str) -> String) -> Cow<'a, str> {
-    let from = marks.iter().filter_map(|mark| text.find(mark).map(|at| at + mark.len())).min();
-    match from {
-        Some(from) => format!("{}{}", &text[..from], redact(&text[from..])).into(),
-        None => text,
-    }
+/// Takes the arguments out of what Redis has said, in a text that quotes its error.
+#[cfg(feature = "redis")]
+pub(crate) fn redis(text: &str) -> Option<String> {
+    in_text(text, &["with args beginning with:"], |_| " '?'".into())
+}
+
+fn in_text(text: &str, marks: &[&str], redact: impl Fn(&str) -> String) -> Option<String> {
+    let from = marks.iter().filter_map(|mark| text.find(mark).map(|at| at + mark.len())).min()?;
+    Some(format!("{}{}", &text[..from], redact(&text[from..])))
 }
 
 /// A message of MySQL or MariaDB, which may have its number in front. Values stand in single quotes, which are
@@ -110,7 +108,7 @@ mod tests {
     #[cfg(feature = "sql")]
     #[test]
     fn so_it_is_in_the_texts_of_errors() {
-        let shown = |text: &str| redacted(text.into()).into_owned();
+        let shown = |text: &str| mysql(text).unwrap_or_else(|| text.to_owned());
         assert_eq!(
             shown("cannot write: error returned from database: 1062 (23000): Duplicate entry '1001' for key 'PRIMARY'"),
             "cannot write: error returned from database: 1062 (23000): Duplicate entry '?' for key 'PRIMARY'"
@@ -124,6 +122,6 @@ mod tests {
     #[test]
     fn arguments_of_redis_commands_are_left_out() {
         let said = "ERR: unknown command 'FOO', with args beginning with: 'hunter2' 'x' ";
-        assert_eq!(redacted(said.into()), "ERR: unknown command 'FOO', with args beginning with: '?'");
+        assert_eq!(redis(said).unwrap(), "ERR: unknown command 'FOO', with args beginning with: '?'");
     }
 }

@@ -4,83 +4,85 @@ use std::fmt;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 
-use http::header::HeaderValue;
 use opentelemetry::Context;
 use opentelemetry::trace::{TraceContextExt as _, TraceId};
 
 use crate::context::current;
-use crate::context::data::Ambient;
+use crate::context::data::ContextExt as _;
 use crate::text::hex;
 
-/// More bytes than this are no request id, but an attempt to fill logs.
+/// Longer ids are no ids, but an attempt to fill logs.
 const MAX_BYTES: usize = 256;
 
 /// The id of a request, as it stands in the header `X-Request-ID`.
 ///
-/// Usually the trace id, in 32 lower-case hexadecimal digits; where the caller has named another,
-/// that one, unchanged. It is visible ASCII and not longer than 256 bytes, so that it cannot forge
-/// a line in a log. Cloning does not copy it.
+/// Usually the trace id, in 32 lower-case hexadecimal digits; where the caller has named another, that one,
+/// unchanged. It is visible ASCII and not longer than 256 bytes, so that it cannot forge a line in a log.
+/// Cloning does not copy it.
+///
+/// It is an [extension](crate::ContextExt::extension) of the context: an integration that takes requests in
+/// puts it there, and log lines show it where it differs from the trace id.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct RequestId(Arc<str>);
 
 impl RequestId {
-    /// The id of a request that belongs to a trace.
-    pub(super) fn of_trace(trace: TraceId) -> Self {
-        Self(trace.to_string().into())
-    }
-
-    /// The id that a caller has named; `None` if it is none that can be passed on.
-    pub(super) fn given(header: &[u8]) -> Option<Self> {
+    /// The id that a caller has sent; `None` if it is empty, longer than 256 bytes, or has other bytes than
+    /// visible ASCII and blanks. Blanks and tabs around it are taken off.
+    pub fn parse(header: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(header).ok()?.trim_matches([' ', '\t']);
         let passes = (1..=MAX_BYTES).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
         passes.then(|| Self(text.into()))
     }
 
-    /// A new one, for a request without a trace.
-    pub(super) fn mint() -> Self {
+    /// A new one, at random, for a request without a trace.
+    pub fn mint() -> Self {
         // Each `RandomState` is keyed from the operating system's random numbers.
         let random = || RandomState::new().build_hasher().finish();
         let id = u128::from(random()) << 64 | u128::from(random());
-        Self::of_trace(TraceId::from(id.max(1)))
+        Self::from(TraceId::from(id.max(1)))
     }
 
-    /// The id of the request that the current context is for: below a
-    /// [`ServerLayer`](super::ServerLayer), also in its detached jobs. `None` elsewhere.
+    /// The id of the request that the current context is for, also in its detached jobs. `None` where no
+    /// request has come in.
     ///
     /// Costs a look-up in the context.
     pub fn current() -> Option<Self> {
         current::with(Self::of)
     }
 
-    pub(super) fn of(context: &Context) -> Option<Self> {
-        Ambient::of(context)?.request.as_ref()?.id.get().cloned().map(Self)
-    }
-
-    /// The id as the context holds it.
-    pub(super) fn text(&self) -> Arc<str> {
-        Arc::clone(&self.0)
-    }
-
-    pub(super) fn header(&self) -> Option<HeaderValue> {
-        HeaderValue::from_str(&self.0).ok()
+    /// The id of the request that `context` is for.
+    pub fn of(context: &Context) -> Option<Self> {
+        context.extension::<Self>().map(|id| Self::clone(&id))
     }
 
     /// The id to pass on from `context`: that of its request, else that of its trace.
-    pub(super) fn to_pass_on(context: &Context) -> Option<Self> {
+    pub fn to_pass_on(context: &Context) -> Option<Self> {
         Self::of(context).or_else(|| {
             let trace = context.span().span_context().trace_id();
-            (trace != TraceId::INVALID).then(|| Self::of_trace(trace))
+            (trace != TraceId::INVALID).then(|| Self::from(trace))
         })
     }
 
-    /// The id of the trace that this can be the id of: 32 hexadecimal digits, or a UUID.
-    pub(super) fn as_trace_id(&self) -> Option<TraceId> {
+    /// The trace id that this can be: 32 hexadecimal digits, or a UUID.
+    pub fn as_trace_id(&self) -> Option<TraceId> {
         let groups = self.0.split('-').map(str::len);
         if !groups.clone().eq([32]) && !groups.eq([8, 4, 4, 4, 12]) {
             return None;
         }
         let id = hex::parse(self.0.bytes().filter(|byte| *byte != b'-'))?;
         (id != 0).then(|| TraceId::from(id))
+    }
+
+    /// The id as text that is cheap to clone.
+    #[cfg(feature = "log")]
+    pub(crate) fn text(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl From<TraceId> for RequestId {
+    fn from(trace: TraceId) -> Self {
+        Self(trace.to_string().into())
     }
 }
 
@@ -107,7 +109,7 @@ mod tests {
     use super::*;
 
     fn trace_of(text: &str) -> Option<String> {
-        RequestId::given(text.as_bytes())?.as_trace_id().map(|id| id.to_string())
+        RequestId::parse(text.as_bytes())?.as_trace_id().map(|id| id.to_string())
     }
 
     #[test]
@@ -134,7 +136,7 @@ mod tests {
             "00000000-0000-0000-0000-000000000000",
             "order-7",
         ] {
-            assert!(RequestId::given(text.as_bytes()).is_some(), "{text} passes as an id");
+            assert!(RequestId::parse(text.as_bytes()).is_some(), "{text} passes as an id");
             assert_eq!(trace_of(text), None, "{text}");
         }
     }
@@ -143,9 +145,9 @@ mod tests {
     fn what_could_forge_a_log_line_is_no_id() {
         let long = "x".repeat(MAX_BYTES + 1);
         for header in [&b""[..], b"  ", b"a\nb", b"a\tb", b"a\x7fb", b"\xff", "é".as_bytes(), long.as_bytes()] {
-            assert_eq!(RequestId::given(header), None, "{header:?}");
+            assert_eq!(RequestId::parse(header), None, "{header:?}");
         }
-        assert!(RequestId::given("x".repeat(MAX_BYTES).as_bytes()).is_some());
+        assert!(RequestId::parse("x".repeat(MAX_BYTES).as_bytes()).is_some());
     }
 
     #[test]
@@ -155,6 +157,6 @@ mod tests {
         let text = one.to_string();
         assert_eq!(text.len(), 32);
         assert!(text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)), "{text}");
-        assert_eq!(RequestId::given(text.as_bytes()).and_then(|id| id.as_trace_id()), one.as_trace_id());
+        assert_eq!(RequestId::parse(text.as_bytes()).and_then(|id| id.as_trace_id()), one.as_trace_id());
     }
 }
