@@ -1,4 +1,4 @@
-//! Answers that no collector in its right mind gives.
+//! Responses that no well-behaved collector sends.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -13,7 +13,7 @@ use throughline_load::{Behaviour, partial_success};
 use crate::process::{alone, until};
 use crate::support::{Kept, Log, run, trace};
 
-/// A server of HTTP/1.1 that gives these answers, then always the last of them.
+/// An HTTP/1.1 server that sends these responses in turn, and then repeats the last one.
 struct Server {
     address: SocketAddr,
     asked: Arc<AtomicUsize>,
@@ -46,7 +46,7 @@ impl Server {
         self.sending_after("")
     }
 
-    /// Without a limit of time for one request.
+    /// Without a request timeout.
     fn sending_after(&self, delay: &'static str) -> Telemetry {
         throughline::telemetry::builder()
             .variables(|name| match name {
@@ -78,7 +78,7 @@ fn read_request(stream: &TcpStream) {
     reader.read_exact(&mut body).expect("a body");
 }
 
-/// An answer in one piece, after which the connection is closed.
+/// A complete response, after which the connection is closed.
 fn plain(head: &str, body: &[u8]) -> Answer {
     let head = format!("HTTP/1.1 {head}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
     let answer = [head.as_bytes(), body].concat();
@@ -94,7 +94,7 @@ alone! {
     fn a_redirection_is_not_followed_and_is_no_success() {
         let log = Log::keep();
         for head in ["301 Moved Permanently", "302 Found", "307 Temporary Redirect"] {
-            // It would be asked for the page that everybody is sent to who has not logged in.
+            // If it was followed, the login page would be requested.
             let server = Server::start(vec![
                 plain(&format!("{head}\r\nlocation: /login"), b""),
                 plain("200 OK", b"please log in"),
@@ -114,7 +114,7 @@ alone! {
         let (tell, told) = mpsc::channel();
         let server = Server::start(vec![Box::new(move |stream: &mut TcpStream| {
             stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").expect("it is read");
-            // Until nobody reads it any more.
+            // Until the client stops reading.
             while stream.write_all(&[b' '; 4096]).is_ok() {}
             let _ = tell.send(());
         })]);
@@ -127,7 +127,7 @@ alone! {
 }
 
 alone! {
-    /// As of a proxy, which has kept nothing.
+    /// As from a proxy, which has stored nothing.
     fn a_page_is_an_answer_that_is_warned_about_once() {
         let log = Log::keep();
         let server = Server::start(vec![plain("200 OK\r\ncontent-type: text/html; charset=utf-8", b"<p>welcome")]);
@@ -195,15 +195,15 @@ alone! {
         let server = Server::start(vec![plain("503 Service Unavailable\r\nretry-after: 30", b""), plain("200 OK", b"")]);
         let telemetry = server.sending_after("10");
         trace(0);
-        until("it is asked", || server.asked() == 1);
+        until("a request has arrived", || server.asked() == 1);
         let report = run(telemetry.shutdown(Duration::from_secs(10)));
         assert!(report.is_complete() && server.asked() == 2, "{report:?}");
     }
 }
 
 alone! {
-    /// Of a batch in two parts the first is refused, and the second is taken with a partial success that
-    /// refused none, as Go's collector says it.
+    /// A batch is split. The first part is refused, and the second is accepted with a partial success that rejects
+    /// none, as the collector in Go sends it.
     fn the_reason_is_that_of_what_was_refused() {
         let log = Log::keep();
         let partial = |rejected, message: &str| plain("200 OK", &partial_success(rejected, message));
@@ -228,14 +228,14 @@ alone! {
             .expect("it is valid");
         trace(2);
         flush(&telemetry);
-        until("it is told", || log.count("refused 3 spans") == 1);
+        until("it is logged", || log.count("refused 3 spans") == 1);
         drop(telemetry);
         assert!(log.text().contains("…@127.0.0.1") && !log.text().contains("secret"), "{}", log.text());
     }
 }
 
 alone! {
-    /// The status decides, and a batch is not held for what comes behind it.
+    /// The status decides, and a batch does not wait for the body.
     fn an_answer_that_does_not_go_on_is_an_answer() {
         let (go, goes) = mpsc::channel::<()>();
         let server = Server::start(vec![Box::new(move |stream: &mut TcpStream| {
@@ -264,7 +264,7 @@ alone! {
             .expect("it is valid");
         trace(2);
         flush(&telemetry);
-        until("it is told", || log.count("refused 3 spans") == 1);
+        until("it is logged", || log.count("refused 3 spans") == 1);
         drop(telemetry);
         let text = log.text();
         let expected = format!(
@@ -276,7 +276,7 @@ alone! {
     }
 }
 
-/// Names what has set the protocol.
+/// Names the setting of the protocol.
 const HINT: &str = "; check `Builder::collector` and the port, commonly 4317 for `grpc` and 4318 for `http/protobuf`";
 
 fn sending(address: SocketAddr, path: &str, protocol: Protocol) -> Telemetry {
@@ -302,7 +302,7 @@ alone! {
 alone! {
     fn http_to_a_server_of_grpc_names_the_protocol() {
         let log = Log::keep();
-        // The first frame of HTTP/2: settings.
+        // An HTTP/2 SETTINGS frame.
         let settings: Answer = Box::new(|stream| drop(stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0])));
         let server = Server::start(vec![settings]);
         let telemetry = sending(server.address, "/v1/traces", Protocol::HttpProtobuf);
@@ -322,7 +322,7 @@ alone! {
             (Protocol::Grpc, "(HTTP status 404)"),
             (Protocol::HttpProtobuf, "status 404 Not Found: no such page"),
         ] {
-            kept.set(Behaviour::NoSuchPage);
+            kept.set(Behaviour::NotFound);
             let telemetry = kept.over(protocol).init().expect("it is valid");
             trace(2);
             assert_eq!(flush(&telemetry).refused, 3);
@@ -332,12 +332,12 @@ alone! {
                 log.text().lines().any(|line| line.contains(&begin) && line.ends_with(expected))
             };
             assert!(told(3, &format!("{expected}{HINT}")), "{}", log.text());
-            // One that has taken spans is a collector.
-            kept.set(Behaviour::Take);
+            // A server that has accepted spans is a collector.
+            kept.set(Behaviour::Accept);
             let telemetry = kept.over(protocol).init().expect("it is valid");
             trace(2);
             assert_eq!(flush(&telemetry).exported, 3);
-            kept.set(Behaviour::NoSuchPage);
+            kept.set(Behaviour::NotFound);
             trace(3);
             assert_eq!(flush(&telemetry).refused, 4);
             run(telemetry.shutdown(Duration::from_secs(30)));
@@ -347,14 +347,14 @@ alone! {
 }
 
 alone! {
-    /// tonic says `OUT_OF_RANGE` of it, which is not the collector's word.
+    /// tonic reports it as `OUT_OF_RANGE`, which the collector has not sent.
     fn a_broken_length_of_grpc_is_not_taken_for_a_size() {
         let kept = Kept::start();
         kept.set(Behaviour::Garbage);
         let telemetry = kept.builder().init().expect("it is valid");
         trace(2);
         let stats = flush(&telemetry);
-        assert_eq!((stats.exported, stats.refused, kept.collector.asked()), (0, 3, 1));
+        assert_eq!((stats.exported, stats.refused, kept.collector.request_count()), (0, 3, 1));
         run(telemetry.shutdown(Duration::from_secs(30)));
     }
 }

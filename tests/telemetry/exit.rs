@@ -1,4 +1,4 @@
-//! The end of a process: nothing is forgotten, and nothing holds it up for ever.
+//! Shutdown: nothing is forgotten, and nothing holds the process up for ever.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -23,10 +23,10 @@ use crate::support::{Kept, Log, attributes, run, trace};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// For what does not end; a quarter of it is enough to send a few spans.
+/// A timeout that is reached; a quarter of it is enough to export a few spans.
 const SHORT: Duration = Duration::from_secs(4);
 
-/// What the second process does.
+/// The roles of the second process.
 pub(crate) fn play(role: &str) -> Option<()> {
     let current_thread = || tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     match role {
@@ -54,7 +54,7 @@ pub(crate) fn play(role: &str) -> Option<()> {
         "panic" => current_thread().block_on(async {
             let _telemetry = throughline::init().expect("it is valid");
             (0..100).for_each(|_| trace(4));
-            // A job that will not be waited for.
+            // A job that is not waited for.
             drop(throughline::span("job").spawn(std::future::pending::<()>()));
             throughline::in_span("main", || panic!("lost the thread"));
         }),
@@ -108,7 +108,7 @@ pub(crate) fn play(role: &str) -> Option<()> {
     Some(())
 }
 
-/// Polls once: then a signal is not missed, and a shutdown has begun.
+/// Polls once, so that no signal is missed, and a shutdown has begun.
 async fn begin(mut future: Pin<&mut impl Future>) {
     assert!(poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_pending())).await);
 }
@@ -190,7 +190,7 @@ alone! {
                 }));
             }));
             let mut ending = Box::pin(telemetry.shutdown(LIMIT));
-            // It has begun to wait before there is more to wait for.
+            // It is waiting when more jobs are spawned.
             assert!(futures::poll!(ending.as_mut()).is_pending());
             go.send(()).expect("the job waits");
             ending.await
@@ -213,7 +213,7 @@ alone! {
             ));
             until("it runs", || telemetry.open_spans().len() == 2);
             let report = telemetry.shutdown(SHORT).await;
-            // Its span is over, and what comes later changes nothing.
+            // Its span has ended, and nothing changes it any more.
             stuck.abort();
             (report, stuck.await)
         });
@@ -246,7 +246,7 @@ alone! {
                 let ran = Arc::clone(&ran);
                 async move {
                     goes.await.expect("the test sends");
-                    // Often, because another worker could be faster than the abortion.
+                    // Many times, because another worker could poll the task before it is aborted.
                     for _ in 0..1_000 {
                         let ran = Arc::clone(&ran);
                         let late = throughline::spawn(async move { ran.store(true, Ordering::Relaxed) });
@@ -284,7 +284,7 @@ alone! {
         for limit in [Duration::ZERO, Duration::from_millis(50), Duration::from_millis(700)] {
             let report = dead(limit);
             assert_eq!(report.stats.spans_unsent(), 500, "{report:?}");
-            // Nearly: the machine may be busy.
+            // With a margin, for a busy machine.
             assert!(report.elapsed < limit + Duration::from_secs(5), "{report:?}");
         }
     }
@@ -370,12 +370,12 @@ alone! {
         let provider = telemetry.provider().expect("it is enabled").clone();
         provider.shutdown_with_timeout(LIMIT).expect("it takes them");
         assert!(matches!(provider.shutdown_with_timeout(LIMIT), Err(OTelSdkError::AlreadyShutdown)));
-        // It would wait for half a minute for a thread that is gone.
+        // Not after half a minute of waiting for a thread that has finished.
         provider.force_flush().expect_err("it is shut down");
         let report = run(telemetry.shutdown(LIMIT));
         assert!(report.is_complete() && report.elapsed < Duration::from_secs(20), "{report:?}");
         assert_eq!(kept.tally().complete, 1);
-        // Code with spans runs on.
+        // The application still starts spans.
         trace(4);
         let _ = provider.tracer("late");
         assert_eq!(kept.count(), 5);
@@ -385,30 +385,30 @@ alone! {
 alone! {
     fn while_somebody_else_shuts_down_it_waits_and_tells_the_truth() {
         let kept = Kept::start();
-        kept.set(Behaviour::Refuse);
+        kept.set(Behaviour::Unavailable);
         for limit in [Duration::from_millis(100), LIMIT] {
             let telemetry = kept.builder().init().expect("it is valid");
             trace(4);
             let provider = telemetry.provider().expect("it is enabled").clone();
-            let (waiting, asked) = (kept.count(), kept.collector.asked());
+            let (waiting, asked) = (kept.count(), kept.collector.request_count());
             thread::scope(|scope| {
                 let other = scope.spawn(move || provider.shutdown_with_timeout(LIMIT));
-                until("it is asked", || kept.collector.asked() > asked);
+                until("a request has arrived", || kept.collector.request_count() > asked);
                 let report = run(async {
                     let mut ending = pin!(telemetry.shutdown(limit));
                     begin(ending.as_mut()).await;
                     if limit == LIMIT {
-                        kept.set(Behaviour::Take);
+                        kept.set(Behaviour::Accept);
                     }
                     ending.await
                 });
                 let left = if limit == LIMIT { 0 } else { 5 };
                 assert_eq!((report.stats.spans_unsent(), report.is_complete()), (left, left == 0), "{report:?}");
-                kept.set(Behaviour::Take);
+                kept.set(Behaviour::Accept);
                 other.join().expect("no panic").expect("all is taken");
             });
             assert_eq!(kept.count() - waiting, 5);
-            kept.set(Behaviour::Refuse);
+            kept.set(Behaviour::Unavailable);
         }
     }
 }
@@ -443,21 +443,21 @@ alone! {
 alone! {
     fn cancelling_it_while_it_sends_is_dropping_it_too() {
         let kept = Kept::start();
-        kept.set(Behaviour::Refuse);
+        kept.set(Behaviour::Unavailable);
         let telemetry = kept.builder().init().expect("it is valid");
         trace(4);
         run(async {
             let mut ending = Box::pin(telemetry.shutdown(LIMIT));
             begin(ending.as_mut()).await;
-            until("it is asked", || kept.collector.asked() > 0);
-            kept.set(Behaviour::Take);
+            until("a request has arrived", || kept.collector.request_count() > 0);
+            kept.set(Behaviour::Accept);
             drop(ending);
         });
         assert_eq!(kept.count(), 5);
     }
 }
 
-/// A processor of the application's own that does not come to an end.
+/// A processor of the application's whose shutdown never returns.
 #[derive(Debug)]
 struct Endless;
 
@@ -496,22 +496,22 @@ alone! {
 alone! {
     fn a_flush_while_a_batch_is_on_its_way() {
         let kept = Kept::start();
-        kept.set(Behaviour::Refuse);
+        kept.set(Behaviour::Unavailable);
         let telemetry = kept.builder().init().expect("it is valid");
         (0..200).for_each(|_| trace(4));
-        until("it is asked", || kept.collector.asked() > 0);
+        until("a request has arrived", || kept.collector.request_count() > 0);
         let provider = telemetry.provider().expect("it is enabled").clone();
         thread::scope(|scope| {
             let flush = scope.spawn(move || provider.force_flush());
-            until("it is asked again", || kept.collector.asked() > 2);
-            kept.set(Behaviour::Take);
+            until("it was retried", || kept.collector.request_count() > 2);
+            kept.set(Behaviour::Accept);
             flush.join().expect("no panic").expect("all is taken");
         });
         assert_eq!(kept.tally().complete, 200);
     }
 }
 
-/// An exporter of the application's own, which misbehaves.
+/// An exporter of the application's that misbehaves.
 #[derive(Debug, Default)]
 struct Own {
     calls: Arc<AtomicU32>,

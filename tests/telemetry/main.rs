@@ -1,7 +1,7 @@
-//! `throughline::init`: what is sent arrives, what does not fit goes as whole traces, and no exit
-//! forgets anything.
+//! `throughline::init`: what is exported arrives, what does not fit is shed as whole traces, and no shutdown forgets
+//! anything.
 //!
-//! There is one of it in a process, so each test runs in a process of its own: see `process`.
+//! Telemetry is process-wide, so each test runs in a process of its own: see `process`.
 
 mod process;
 mod program;

@@ -1,4 +1,4 @@
-//! What is told of the set-up, and of its end: once, and to those who listen.
+//! What is logged by initialization and shutdown, with and without a subscriber.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::support::{Kept, Log, run, trace};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// What the second process does.
+/// The roles of the second process.
 pub(crate) fn play(role: &str) -> Option<()> {
     match role {
         // Two batches that are refused, without a subscriber.
@@ -24,7 +24,7 @@ pub(crate) fn play(role: &str) -> Option<()> {
             let report = run(telemetry.shutdown(LIMIT));
             assert_eq!(report.stats.refused, 3, "{report:?}");
         }
-        // The same, and a subscriber that the thread which sends does not have.
+        // The same, with a subscriber that the export thread does not have.
         "refused, with a subscriber elsewhere" => {
             let log = Log::default();
             let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).finish();
@@ -79,14 +79,14 @@ alone! {
     fn a_subscriber_that_comes_later_hears_what_init_has_said() {
         let telemetry = nothing_exported().init().expect("it is valid");
         let log = Log::keep_from(Level::INFO);
-        until("it is told", || log.count("exporting nothing") == 1);
+        until("it is logged", || log.count("exporting nothing") == 1);
         drop(telemetry);
     }
 }
 
 alone! {
     fn the_first_span_that_goes_nowhere_is_told_of_once() {
-        // Before somebody listens, there is nobody to tell.
+        // Without a subscriber, nothing is logged.
         trace(1);
         let log = Log::keep();
         assert_eq!(log.text(), "");
@@ -137,11 +137,11 @@ alone! {
     }
 }
 
-/// Each kind of warning is written once, and the summary of the end.
+/// Each kind of warning is written once, and the report of the shutdown.
 #[test]
 fn without_a_subscriber_the_first_warnings_are_on_standard_error() {
     let kept = Kept::start();
-    kept.set(Behaviour::RefuseForGood);
+    kept.set(Behaviour::Reject);
     let (_, err) = Program::start("refused", &[("OTEL_EXPORTER_OTLP_ENDPOINT", &kept.collector.endpoint())]).succeed();
     let told: Vec<_> = err.lines().filter(|line| line.starts_with("throughline: ")).collect();
     assert_eq!(told.len(), 2, "{err}");
@@ -171,7 +171,7 @@ alone! {
         assert!(report.to_string().ends_with(": 2 spans exported"), "{report}");
         assert_eq!(log.count(&format!("INFO throughline: {report}")), 1, "{}", log.text());
 
-        kept.set(Behaviour::Refuse);
+        kept.set(Behaviour::Unavailable);
         let telemetry = stuck(&kept);
         let report = run(async {
             let job = throughline::span("stuck\njob").spawn(std::future::pending::<()>());
@@ -193,7 +193,7 @@ alone! {
     fn dropping_tells_it_too() {
         let log = Log::keep_from(Level::INFO);
         let kept = Kept::start();
-        kept.set(Behaviour::RefuseForGood);
+        kept.set(Behaviour::Reject);
         let telemetry = stuck(&kept);
         drop(telemetry);
         assert_eq!(log.count("WARN throughline: shut down in"), 1, "{}", log.text());

@@ -1,4 +1,4 @@
-//! The collector is away, slow, or of bad will.
+//! The collector is down, slow, or misbehaves.
 
 use std::time::Duration;
 
@@ -50,8 +50,8 @@ alone! {
             for _ in 0..200 {
                 trace(4);
             }
-            until("it was asked", || kept.collector.asked() > 0);
-            kept.set(Behaviour::Take);
+            until("a request has arrived", || kept.collector.request_count() > 0);
+            kept.set(Behaviour::Accept);
             let report = shut_down(telemetry);
             assert!(report.is_complete(), "{report:?}");
             let tally = kept.tally();
@@ -69,9 +69,9 @@ alone! {
             for _ in 0..200 {
                 trace(4);
             }
-            until("it was asked", || kept.collector.asked() > 0);
+            until("a request has arrived", || kept.collector.request_count() > 0);
             kept.collector.stop();
-            kept.set(Behaviour::Take);
+            kept.set(Behaviour::Accept);
             kept.collector.listen().expect("the port is reserved");
             let stats = {
                 let report = shut_down(telemetry);
@@ -112,15 +112,15 @@ alone! {
     fn what_it_refuses_for_now_is_sent_again() {
         for protocol in BOTH {
             let kept = Kept::start();
-            kept.set(Behaviour::Refuse);
+            kept.set(Behaviour::Unavailable);
             let telemetry = start(&kept, protocol, 10_000);
             for _ in 0..200 {
                 trace(4);
             }
-            until("it was asked three times", || kept.collector.asked() >= 3);
+            until("three requests have arrived", || kept.collector.request_count() >= 3);
             assert_eq!(kept.count(), 0);
             assert_eq!(telemetry.export_stats().refused, 0);
-            kept.set(Behaviour::Take);
+            kept.set(Behaviour::Accept);
             let report = shut_down(telemetry);
             assert!(report.is_complete(), "{report:?}");
             assert_eq!(kept.tally().complete, 200);
@@ -133,13 +133,13 @@ alone! {
         let log = Log::keep();
         for protocol in BOTH {
             let kept = Kept::start();
-            kept.set(Behaviour::RefuseForGood);
+            kept.set(Behaviour::Reject);
             let telemetry = start(&kept, protocol, 10_000);
             for _ in 0..200 {
                 trace(4);
             }
             until("a batch is refused", || telemetry.export_stats().refused >= 512);
-            kept.set(Behaviour::Take);
+            kept.set(Behaviour::Accept);
             trace(4);
             telemetry.provider().expect("it is enabled").force_flush().expect("it takes them");
             let stats = telemetry.export_stats();
@@ -160,7 +160,7 @@ alone! {
     fn a_batch_that_is_too_large_is_halved() {
         for protocol in BOTH {
             let kept = Kept::start();
-            kept.set(Behaviour::AtMost(100));
+            kept.set(Behaviour::MaxSpans(100));
             let telemetry = start(&kept, protocol, 10_000);
             for _ in 0..200 {
                 trace(4);
@@ -174,24 +174,24 @@ alone! {
 }
 
 alone! {
-    /// Over HTTP a status says that it is too large. Then a batch is not asked for span by span, without end.
+    /// Over HTTP a status says that a request is too large. All the same a batch is not sent span by span.
     fn spans_that_are_each_too_large_are_refused_after_a_bounded_number_of_requests() {
         let log = Log::keep();
         let kept = Kept::start();
-        kept.set(Behaviour::AtMost(0));
+        kept.set(Behaviour::MaxSpans(0));
         let telemetry = start(&kept, Protocol::HttpProtobuf, 10_000);
         trace(2);
         telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
         assert_eq!(telemetry.export_stats().refused, 3);
-        let asked = kept.collector.asked();
+        let asked = kept.collector.request_count();
         assert!(asked <= 5, "{asked}");
         (0..510).for_each(|_| trace(0));
         telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
         assert_eq!(telemetry.export_stats().refused, 513);
-        let more = kept.collector.asked() - asked;
+        let more = kept.collector.request_count() - asked;
         assert!(more <= 20, "{more} requests for one batch");
-        // What fits again gets through.
-        kept.set(Behaviour::Take);
+        // What fits again is exported.
+        kept.set(Behaviour::Accept);
         (0..300).for_each(|_| trace(0));
         let report = shut_down(telemetry);
         assert_eq!((report.stats.exported, report.stats.refused, kept.count()), (300, 513, 300), "{report:?}");
@@ -202,7 +202,7 @@ alone! {
 alone! {
     fn spans_that_are_too_large_do_not_take_smaller_ones_with_them() {
         let kept = Kept::start();
-        kept.set(Behaviour::AtMostBytes(5_000));
+        kept.set(Behaviour::MaxBytes(5_000));
         let telemetry = start(&kept, Protocol::HttpProtobuf, 10_000);
         let long = "x".repeat(1_000);
         for at in 0..450 {
@@ -215,21 +215,21 @@ alone! {
         telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
         let stats = telemetry.export_stats();
         assert_eq!((stats.exported, stats.refused, kept.count()), (430, 20, 430), "{stats:?}");
-        assert!(kept.collector.asked() < 120, "{}", kept.collector.asked());
+        assert!(kept.collector.request_count() < 120, "{}", kept.collector.request_count());
         shut_down(telemetry);
     }
 }
 
 alone! {
-    /// Over gRPC no status says so for certain: what may be tried again is, and no span is given up.
+    /// Over gRPC no status says so for certain: retryable errors are retried, and no span is given up.
     fn what_is_out_of_range_is_tried_again_until_it_is_taken() {
         let kept = Kept::start();
-        kept.set(Behaviour::AtMost(0));
+        kept.set(Behaviour::MaxSpans(0));
         let telemetry = start(&kept, Protocol::Grpc, 10_000);
         trace(2);
-        until("it was sent in parts, and again", || kept.collector.asked() >= 7);
+        until("it was sent in parts, and again", || kept.collector.request_count() >= 7);
         assert_eq!((telemetry.export_stats().refused, telemetry.queue_len()), (0, 3));
-        kept.set(Behaviour::Take);
+        kept.set(Behaviour::Accept);
         let report = shut_down(telemetry);
         assert!(report.is_complete() && report.stats.exported == 3, "{report:?}");
         assert_eq!((kept.tally().complete, kept.tally().duplicates), (1, 0));
@@ -237,7 +237,7 @@ alone! {
 }
 
 alone! {
-    /// What the servers of gRPC take by default.
+    /// The default limit of gRPC servers.
     fn no_request_is_larger_than_four_mebibytes() {
         for protocol in BOTH {
             let kept = Kept::start();
@@ -267,7 +267,7 @@ alone! {
     fn a_partial_success_counts_what_was_refused() {
         for protocol in BOTH {
             let kept = Kept::start();
-            kept.set(Behaviour::TakeAllBut(2));
+            kept.set(Behaviour::PartialSuccess(2));
             let telemetry = start(&kept, protocol, 10_000);
             trace(4);
             telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
@@ -281,11 +281,11 @@ alone! {
 alone! {
     fn the_application_is_not_held_up() {
         for protocol in BOTH {
-            for behaviour in [Behaviour::Slow(Duration::from_secs(3600)), Behaviour::Refuse, Behaviour::HalfOpen] {
+            for behaviour in [Behaviour::Slow(Duration::from_secs(3600)), Behaviour::Unavailable, Behaviour::HalfOpen] {
                 let kept = Kept::start();
                 kept.set(behaviour);
                 let telemetry = start(&kept, protocol, 2_000);
-                // On one worker: if anything waited for the collector, nothing of this would end.
+                // On a single thread: if anything waited for the collector, this would not complete.
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
                 let done = runtime.block_on(async {
                     let mut done = 0;
@@ -294,7 +294,7 @@ alone! {
                             throughline::spawn(async { trace(3) }).await.expect("no panic");
                             done += 1;
                         }
-                        until("it is asked", || kept.collector.asked() > 0 || behaviour == Behaviour::HalfOpen);
+                        until("a request has arrived", || kept.collector.request_count() > 0 || behaviour == Behaviour::HalfOpen);
                     }
                     done
                 });
@@ -304,7 +304,7 @@ alone! {
                 let stats = telemetry.export_stats();
                 assert_eq!(stats.exported, 0);
                 assert!(stats.traces_not_started > 4_000, "{stats:?}");
-                // Its end is not held up either, beyond its limit, and tells the truth.
+                // Nor is the shutdown held up beyond its timeout, and its report is right.
                 let report = run(telemetry.shutdown(Duration::from_millis(300)));
                 assert!(!report.is_complete());
                 assert_eq!(report.stats.spans_unsent(), waiting as u64, "{behaviour:?}: {report:?}");
@@ -334,7 +334,7 @@ alone! {
         assert!(text.contains(&expected), "{text}");
         let shed = telemetry.export_stats().traces_not_started;
         kept.collector.listen().expect("the port is reserved");
-        until("it is told", || log.count("succeeds again after ") == 1);
+        until("it is logged", || log.count("succeeds again after ") == 1);
         let expected = format!("lost in the meantime: {shed} traces not started");
         assert!(shed > 0 && log.text().contains(&expected), "{}", log.text());
         let report = shut_down(telemetry);
@@ -354,13 +354,13 @@ alone! {
         }
         tracing::subscriber::set_global_default(tracing_subscriber::registry().with(Panics)).expect("the first");
         let kept = Kept::start();
-        kept.set(Behaviour::RefuseForGood);
+        kept.set(Behaviour::Reject);
         let telemetry = start(&kept, Protocol::Grpc, 1_000);
         trace(4);
         telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
         assert_eq!(telemetry.export_stats().refused, 5);
-        kept.set(Behaviour::Take);
-        // Not before the warning about them was tried.
+        kept.set(Behaviour::Accept);
+        // Not before the warning about them was attempted.
         until("it goes on", || {
             trace(0);
             telemetry.provider().expect("it is enabled").force_flush().is_ok() && kept.count() >= 3

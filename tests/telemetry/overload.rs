@@ -1,4 +1,4 @@
-//! Spans come faster than they leave.
+//! Spans end faster than they are exported.
 
 use std::thread;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::support::{Kept, Log, run, trace};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// What a counter has come to, by its reason.
+/// The value of a counter, for one reason.
 fn counted(exporter: &InMemoryMetricExporter, name: &str, reason: &str) -> u64 {
     let mut latest = 0;
     for resource in exporter.get_finished_metrics().expect("not poisoned") {
@@ -24,7 +24,7 @@ fn counted(exporter: &InMemoryMetricExporter, name: &str, reason: &str) -> u64 {
                     attribute.key.as_str() == "throughline.reason" && attribute.value.as_str() == reason
                 })
             });
-            // Cumulative: the last one says all.
+            // Cumulative: the last one is the total.
             latest = points.map(opentelemetry_sdk::metrics::data::SumDataPoint::value).sum::<u64>().max(latest);
         }
     }
@@ -47,8 +47,8 @@ alone! {
                 scope.spawn(move || (0..TRACES).for_each(|n| trace((n + thread) % 12)));
             }
         });
-        kept.set(Behaviour::Take);
-        until("all has left", || telemetry.queue_len() == 0);
+        kept.set(Behaviour::Accept);
+        until("all is exported", || telemetry.queue_len() == 0);
         let provider = telemetry.provider().expect("it is enabled").clone();
         provider.force_flush().expect("it takes them");
         let stats = telemetry.export_stats();
@@ -72,9 +72,9 @@ alone! {
         assert_eq!(
             (metered("not_started"), metered("evicted")),
             (stats.traces_not_started, stats.traces_evicted),
-            "the metric tells the same"
+            "the metric counts the same"
         );
-        // Ten seconds apart, and one at the end; it has not taken a minute.
+        // At most one every ten seconds, and one at the end; this takes less than a minute.
         let warnings = log.count("shed as a whole");
         let most = 2 + usize::try_from(report.elapsed.as_secs()).expect("short") / 10 + 6;
         assert!((1..=most).contains(&warnings), "{warnings}: {}", log.text());
@@ -85,24 +85,24 @@ alone! {
     fn a_warning_comes_at_once_and_then_not_for_ten_seconds() {
         let log = Log::keep();
         let kept = Kept::start();
-        kept.set(Behaviour::Refuse);
+        kept.set(Behaviour::Unavailable);
         let telemetry = kept.builder().max_queue_size(100).init().expect("it is valid");
         (0..200).for_each(|_| trace(3));
         until("there is a warning", || log.count("shed as a whole") == 1);
-        // The thread looks twice in a second. Asking for the counts takes nothing from it.
+        // The thread wakes up twice a second. Reading the stats does not reset them.
         let mut stats = telemetry.export_stats();
         for _ in 0..4 {
-            let before = kept.collector.asked();
+            let before = kept.collector.request_count();
             (0..200).for_each(|_| trace(3));
             stats = telemetry.export_stats();
-            until("it has gone on", || kept.collector.asked() > before);
+            until("it was retried", || kept.collector.request_count() > before);
         }
         assert_eq!(log.count("shed as a whole"), 1, "{}", log.text());
         assert!(stats.traces_not_started > 800, "{stats:?}");
-        kept.set(Behaviour::Take);
+        kept.set(Behaviour::Accept);
         let report = run(telemetry.shutdown(LIMIT));
         assert_eq!((report.stats.spans_unsent(), report.stats.traces_shed()), (0, stats.traces_not_started), "{report:?}");
-        // What was not told of is told at the end, and nothing twice.
+        // The rest is logged by the shutdown, and nothing twice.
         let told: u64 = log
             .text()
             .lines()
@@ -119,12 +119,12 @@ alone! {
         use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 
         let kept = Kept::start();
-        kept.set(Behaviour::Refuse);
+        kept.set(Behaviour::Unavailable);
         let telemetry = kept.builder().max_queue_size(1_000).init().expect("it is valid");
-        // A first batch is on its way, so that the queue only fills from now on.
+        // The first batch is in flight, so that from now on the queue only fills up.
         (0..512).for_each(|_| trace(0));
-        until("it is asked", || kept.collector.asked() > 0);
-        assert_eq!(telemetry.queue_len(), 512, "what is in flight waits too");
+        until("a request has arrived", || kept.collector.request_count() > 0);
+        assert_eq!(telemetry.queue_len(), 512, "what is in flight counts, too");
         (0..2_000).for_each(|_| trace(0));
         assert_eq!(telemetry.queue_len(), 750, "three quarters");
         let stats = telemetry.export_stats();
@@ -145,16 +145,16 @@ alone! {
     fn a_trace_larger_than_the_queue_is_torn_and_counted() {
         let log = Log::keep();
         let kept = Kept::start();
-        kept.set(Behaviour::Refuse);
+        kept.set(Behaviour::Unavailable);
         let telemetry = kept.builder().max_queue_size(1_000).init().expect("it is valid");
-        // It has begun to leave, so it cannot go as a whole any more.
+        // It is exported in part, so it cannot be evicted as a whole any more.
         throughline::in_span("root", || {
             (0..512).for_each(|_| throughline::in_span("child", || {}));
-            until("it is asked", || kept.collector.asked() > 0);
+            until("a request has arrived", || kept.collector.request_count() > 0);
             (0..20_000).for_each(|_| throughline::in_span("child", || {}));
         });
-        kept.set(Behaviour::Take);
-        until("all has left", || telemetry.queue_len() == 0);
+        kept.set(Behaviour::Accept);
+        until("all is exported", || telemetry.queue_len() == 0);
         let report = run(telemetry.shutdown(LIMIT));
         let arrived = kept.count() as u64;
         let lost = 20_513 - arrived;
@@ -175,11 +175,11 @@ alone! {
         let meters = SdkMeterProvider::builder().with_reader(PeriodicReader::builder(metrics.clone()).build()).build();
         global::set_meter_provider(meters.clone());
         let kept = Kept::start();
-        kept.set(Behaviour::RefuseForGood);
+        kept.set(Behaviour::Reject);
         let telemetry = kept.builder().init().expect("it is valid");
         trace(4);
         telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
-        kept.set(Behaviour::Refuse);
+        kept.set(Behaviour::Unavailable);
         trace(2);
         let report = run(telemetry.shutdown(Duration::from_millis(100)));
         assert_eq!((report.stats.refused, report.stats.spans_unsent(), report.stats.exported), (5, 3, 0), "{report:?}");

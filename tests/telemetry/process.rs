@@ -1,4 +1,4 @@
-//! A process for each test, and second processes that are sent signals, or panic.
+//! A process for each test, and further processes that receive signals, or panic.
 
 use std::env;
 use std::io::{BufRead as _, BufReader, Read};
@@ -9,14 +9,13 @@ use std::time::Duration;
 
 const ALONE: &str = "THROUGHLINE_TEST_ALONE";
 
-/// What a second process is to do.
+/// The role of a second process.
 pub(crate) const ROLE: &str = "THROUGHLINE_TEST_ROLE";
 
-/// What a process of its own prints when its test has begun: a name that matches no test would
-/// pass otherwise.
+/// Printed by a test that runs in a process of its own: otherwise a name that matches no test would pass.
 const BEGUN: &str = "alone at last";
 
-/// Runs `test` in a process of its own, which has these variables and no other `OTEL_*` one.
+/// Runs `test` in a process of its own, with these variables and no other `OTEL_*` variable.
 pub(crate) fn isolated(name: &str, variables: &[(&str, &str)], test: impl FnOnce()) {
     if is_child(name) {
         println!("{BEGUN}");
@@ -44,7 +43,7 @@ fn command(name: &str, variables: &[(&str, &str)]) -> Command {
     command
 }
 
-/// A test with a process of its own.
+/// A test in a process of its own.
 macro_rules! alone {
     ($(#[$meta:meta])* fn $name:ident() $body:block) => {
         alone! { $(#[$meta])* with [] fn $name() $body }
@@ -58,7 +57,7 @@ macro_rules! alone {
     };
 }
 
-/// The name of a test, as the test harness has it.
+/// The name of a test, as the test harness knows it.
 macro_rules! name {
     ($name:ident) => {
         concat!(module_path!(), "::", stringify!($name)).split_once("::").expect("the crate comes first").1
@@ -70,12 +69,12 @@ pub(crate) use {alone, name};
 /// A second process, which plays a role of `program`.
 pub(crate) struct Program {
     child: Child,
-    /// What it prints, line by line.
+    /// Its output, line by line.
     out: mpsc::Receiver<String>,
     err: mpsc::Receiver<String>,
 }
 
-/// Nothing takes so long.
+/// Far longer than anything takes.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn lines(stream: impl Read + Send + 'static) -> mpsc::Receiver<String> {
@@ -110,24 +109,23 @@ impl Program {
         self.child.id()
     }
 
-    /// The next line that it prints; `None` if it has ended.
+    /// The next line of its output; `None` if it has exited.
     #[track_caller]
     fn line(&self) -> Option<String> {
         match self.out.recv_timeout(PATIENCE) {
             Ok(line) => Some(line),
             Err(mpsc::RecvTimeoutError::Disconnected) => None,
-            Err(mpsc::RecvTimeoutError::Timeout) => panic!("it does not go on: {:?}", self.err.try_iter().last()),
+            Err(mpsc::RecvTimeoutError::Timeout) => panic!("it prints nothing more: {:?}", self.err.try_iter().last()),
         }
     }
 
-    /// Waits until it prints this. The test harness has begun a line with the name of the test.
+    /// Waits until it prints this. The line may begin with the name of the test, which the test harness prints.
     #[track_caller]
     pub(crate) fn wait_for(&self, what: &str) {
-        while !self.line().expect("it goes on").ends_with(what) {}
+        while !self.line().expect("it is running").ends_with(what) {}
     }
 
-    /// Waits for its end, and gives how it ended, and what it has printed: the rest of its output,
-    /// and its errors.
+    /// Waits until it exits. Returns its status, the rest of its output, and what it wrote to standard error.
     #[track_caller]
     pub(crate) fn end(mut self) -> (ExitStatus, String, String) {
         let mut out = String::new();
@@ -139,8 +137,7 @@ impl Program {
         (status, out, err.join("\n"))
     }
 
-    /// Waits for its end, which must be a good one, of the role and not only of the process. Gives
-    /// what it has printed.
+    /// Waits until it exits, and asserts that both the process and the role succeeded. Returns what it wrote.
     #[track_caller]
     pub(crate) fn succeed(self) -> (String, String) {
         let (status, out, err) = self.end();
@@ -157,7 +154,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // A test that fails leaves no process behind.
+        // A failed test must leave no process behind.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -172,5 +169,5 @@ pub(crate) fn until(what: &str, condition: impl Fn() -> bool) {
         }
         thread::sleep(Duration::from_millis(1));
     }
-    panic!("waited for a minute in vain: {what}");
+    panic!("did not happen within a minute: {what}");
 }

@@ -1,4 +1,4 @@
-//! What second processes do.
+//! The roles of second processes.
 
 use std::env;
 
@@ -7,7 +7,7 @@ use crate::{exit, notices, variables, wire};
 
 pub(crate) const NAME: &str = "program::program";
 
-/// The last line of a role that has come to its end.
+/// The last line that a role prints.
 pub(crate) const OVER: &str = "the role is over";
 
 /// Not a test by itself: it plays the role that it is given.

@@ -10,7 +10,7 @@ use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample};
 use crate::process::{alone, until};
 use crate::support::{Kept, Log};
 
-/// Decides by the number of the call, which is as far from parent-based as can be.
+/// Decides by the number of the call, so anything but parent-based.
 #[derive(Debug, Clone, Default)]
 struct Alternating(std::sync::Arc<std::sync::atomic::AtomicU64>);
 
@@ -34,7 +34,7 @@ impl ShouldSample for Alternating {
     }
 }
 
-/// Spans below each other in every way there is. Panics if one disagrees with its parent.
+/// Spans nested in every possible way. Panics if one disagrees with its parent.
 fn nested(depth: u32) -> u64 {
     let current = || Context::map_current(|context| context.span().span_context().clone());
     let above = current();
@@ -50,7 +50,7 @@ fn nested(depth: u32) -> u64 {
     };
     let mut sampled = 0;
     sampled += throughline::in_span("ours", || agrees(&current()) + nested(depth - 1));
-    // Through OpenTelemetry's own API, below ours and above it.
+    // Through OpenTelemetry's API, as a child and as a parent of ours.
     let tracer = opentelemetry::global::tracer("other");
     sampled += tracer.in_span("theirs", |context| agrees(context.span().span_context()) + nested(depth - 1));
     sampled += std::thread::scope(|scope| {
@@ -85,7 +85,7 @@ fn every_kind(variables: &'static [(&'static str, &'static str)], local: std::op
     flush();
     assert_eq!(kept.count() as u64, sampled, "what is sampled arrives, and nothing else");
 
-    // A caller has decided already.
+    // The caller has decided already.
     for (n, decided) in [(1, true), (2, false)] {
         let before = kept.count();
         let context = throughline::span("entry").parent(&caller(n, decided)).run(|| {
@@ -165,13 +165,13 @@ alone! {
 
 alone! {
     fn the_warning_waits_for_a_log() {
-        // The usual order, where the log needs the provider.
+        // The usual order, because the subscriber needs the provider.
         let sampler = |variable: &str| (variable == "OTEL_TRACES_SAMPLER").then(|| "always_on".to_owned());
         let kept = Kept::start();
         let one = throughline::telemetry::builder().variables(sampler).init().expect("it is valid");
         let other = kept.builder().init().expect("it is valid");
         let log = Log::keep();
-        until("both are told", || log.count("would produce partial traces") + log.count("already initialized") == 2);
+        until("both are logged", || log.count("would produce partial traces") + log.count("already initialized") == 2);
         drop((one, other));
         assert_eq!(log.text().lines().count(), 2, "{}", log.text());
     }

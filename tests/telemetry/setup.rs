@@ -1,4 +1,4 @@
-//! What `init` sets up, and what it lives beside.
+//! What `init` sets up, and what it coexists with.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 #[biz_tags(order_no)]
 fn order(order_no: u32) {
     let _ = order_no;
-    // Another library's span below ours has the tag too.
+    // A child span of another library has the tag, too.
     global::tracer("other").in_span("theirs", |_| throughline::in_span("ours below", || {}));
 }
 
@@ -56,7 +56,7 @@ alone! {
         let telemetry = kept.builder().init().expect("it is valid");
         corrected(7);
         assert!(run(telemetry.shutdown(LIMIT)).is_complete());
-        // `attributes` asserts that each key is there once.
+        // `attributes` asserts that keys are unique.
         let span = kept.span("corrected");
         assert_eq!(attributes(&span.attributes)["order_no"], "9");
         assert_eq!(attributes(&span.events[0].attributes)["n"], "2");
@@ -69,14 +69,14 @@ alone! {
         throughline::install(own.provider());
         trace(2);
         own.assert_tree("root\n├── child\n└── child");
-        // An `init` that comes later takes over, also for OpenTelemetry's global API.
+        // A later `init` takes over, for OpenTelemetry's global API, too.
         let kept = Kept::start();
         let telemetry = kept.builder().init().expect("it is valid");
         trace(2);
         global::tracer("other").in_span("theirs", |_| {});
         assert!(run(telemetry.shutdown(LIMIT)).is_complete());
         assert_eq!((own.spans().len(), kept.count()), (3, 4));
-        // And the application's own can take over again.
+        // And the application's SDK can take over again.
         throughline::install(own.provider());
         trace(2);
         assert_eq!((own.spans().len(), kept.count()), (6, 4));
@@ -115,7 +115,7 @@ alone! {
         let other = second.builder().init().expect("it is valid");
         assert_eq!(log.count("already initialized"), 1, "{}", log.text());
         trace(2);
-        // The end of the first is not that of the second.
+        // Shutting down the first does not affect the second.
         assert!(run(one.shutdown(LIMIT)).is_complete());
         trace(2);
         assert!(run(other.shutdown(LIMIT)).is_complete());
@@ -123,7 +123,7 @@ alone! {
     }
 }
 
-/// Keeps the names of the spans that end.
+/// Records the names of spans that have ended.
 #[derive(Debug, Clone, Default)]
 struct Names(Arc<Mutex<Vec<String>>>);
 

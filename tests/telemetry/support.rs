@@ -1,4 +1,4 @@
-//! A collector that keeps everything, and a log that can be read.
+//! A collector that stores everything, and a log that can be read.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use throughline_load::trace::{ResourceSpans, Span};
 use throughline_load::{Behaviour, Collector, Line, Request, Tally, Traces};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// A collector that keeps what it takes.
+/// A collector that stores what it accepts.
 pub(crate) struct Kept {
     pub(crate) collector: Collector,
     requests: Arc<Mutex<Vec<Request>>>,
@@ -37,12 +37,12 @@ impl Kept {
         self.requests().into_iter().flat_map(|request| request.spans).collect()
     }
 
-    /// The spans, in the order in which they came.
+    /// The spans, in the order of their arrival.
     pub(crate) fn spans(&self) -> Vec<Span> {
         self.resources().into_iter().flat_map(|resource| resource.scope_spans).flat_map(|scope| scope.spans).collect()
     }
 
-    /// The one span of this name.
+    /// The only span with this name.
     #[track_caller]
     pub(crate) fn span(&self, name: &str) -> Span {
         let mut spans: Vec<_> = self.spans().into_iter().filter(|span| span.name == name).collect();
@@ -51,12 +51,12 @@ impl Kept {
         spans.remove(0)
     }
 
-    /// How many spans have come.
+    /// The number of spans.
     pub(crate) fn count(&self) -> usize {
         self.requests.lock().expect("not poisoned").iter().map(Request::len).sum()
     }
 
-    /// The attributes of the resource, which is the same for all.
+    /// The attributes of the resource, which all spans share.
     pub(crate) fn resource(&self) -> BTreeMap<String, String> {
         let mut resources: Vec<_> = self.resources().into_iter().filter_map(|spans| spans.resource).collect();
         resources.dedup();
@@ -70,7 +70,7 @@ impl Kept {
         traces.tally()
     }
 
-    /// A builder that sends here and reads no variables.
+    /// A builder that exports here and reads no variables.
     pub(crate) fn builder(&self) -> Builder {
         self.over(Protocol::Grpc)
     }
@@ -112,17 +112,17 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// What is logged.
+/// Log output.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// Keeps what this process warns of from now on.
+    /// Stores the warnings of this process from now on.
     pub(crate) fn keep() -> Self {
         Self::keep_from(tracing::Level::WARN)
     }
 
-    /// Keeps what this process logs from now on, of this level and above.
+    /// Stores what this process logs from now on, at this level and above.
     pub(crate) fn keep_from(level: tracing::Level) -> Self {
         let log = Self::default();
         let subscriber = tracing_subscriber::fmt()
@@ -173,7 +173,7 @@ pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
         .block_on(future)
 }
 
-/// A trace of `1 + children` spans, each of which says so.
+/// A trace of `1 + children` spans, each with that number as an attribute.
 pub(crate) fn trace(children: u32) {
     let spans = i64::from(children) + 1;
     throughline::span("root").root().tag(throughline_load::EXPECTED, spans).run(|| {

@@ -1,4 +1,4 @@
-//! Spans that do not end are found.
+//! Spans that do not end are reported.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -52,10 +52,10 @@ alone! {
         let telemetry = kept.builder().open_span_warning(Duration::from_millis(1)).init().expect("it is valid");
         let warned = |name: &str| log.count(&format!("the span `{name}`"));
         throughline::in_span("slow", || {
-            until("it is told of", || warned("slow") == 1);
-            // A second one that is told of later: the first was looked at again in the meantime.
-            throughline::in_span("slower", || until("it is told of", || warned("slower") == 1));
-            throughline::in_span("slowest", || until("it is told of", || warned("slowest") == 1));
+            until("it is logged", || warned("slow") == 1);
+            // When a later one is logged, the first was scanned again.
+            throughline::in_span("slower", || until("it is logged", || warned("slower") == 1));
+            throughline::in_span("slowest", || until("it is logged", || warned("slowest") == 1));
         });
         assert_eq!((warned("slow"), warned("slower"), warned("slowest")), (1, 1, 1), "{}", log.text());
         assert!(log.text().contains("unfinished.rs:") && log.text().contains("may never end"), "{}", log.text());
@@ -76,7 +76,7 @@ alone! {
             until("they are open", || telemetry.open_spans().len() + missed(&telemetry) == 25);
             assert_eq!(telemetry.open_spans().len(), 10);
             let missed = telemetry.untracked_open_spans();
-            // A quarter of it is for sending.
+            // A quarter of it is reserved for the export.
             (telemetry.shutdown(Duration::from_secs(4)).await, missed)
         });
         assert_eq!((report.jobs_left, report.unfinished.len(), missed), (25, 10, 15));
@@ -120,7 +120,7 @@ alone! {
             .open_span_warning(Duration::from_millis(1))
             .init()
             .expect("it is valid");
-        throughline::in_span("slow", || until("it is told of", || log.count("the span `slow`") == 1));
+        throughline::in_span("slow", || until("it is logged", || log.count("the span `slow`") == 1));
         drop(telemetry);
     }
 }
@@ -139,8 +139,8 @@ alone! {
             for _ in 0..500 {
                 drop(throughline::span("stuck").spawn(std::future::pending::<()>()));
             }
-            until("all are told of", || told() == 500);
-            // Two, if the clock struck in the middle.
+            until("all are logged", || told() == 500);
+            // Two warnings, if a scan came in between.
             assert!(log.count("the span `stuck`") < 250, "{}", log.text());
         });
         drop(telemetry);

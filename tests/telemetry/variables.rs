@@ -1,4 +1,4 @@
-//! The `OTEL_*` variables, through the environment of a process.
+//! The `OTEL_*` variables, in the environment of a process.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use crate::support::{Kept, attributes, run, trace};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// What the second process does.
+/// The roles of the second process.
 pub(crate) fn play(role: &str) -> Option<()> {
     match role {
-        // Some traces, and what the process makes of its variables.
+        // Some traces, and the effect of the variables.
         "traces" => {
             let telemetry = throughline::init().expect("the variables are valid");
             let mut headers = BTreeMap::new();
@@ -42,7 +42,7 @@ pub(crate) fn play(role: &str) -> Option<()> {
             Ok(_) => println!("it is valid"),
             Err(error) => println!("error: {error}"),
         },
-        // Spans enough for the sizes of queues and batches to be seen.
+        // Enough spans to observe the sizes of queue and batches.
         "many" => {
             let telemetry = throughline::init().expect("the variables are valid");
             (0..1_000).for_each(|_| trace(0));
@@ -53,11 +53,11 @@ pub(crate) fn play(role: &str) -> Option<()> {
             println!("flushed {}", telemetry.provider().expect("it is enabled").force_flush().is_ok());
             drop(run(telemetry.shutdown(Duration::from_millis(500))));
         }
-        // A span that has to leave by itself.
+        // A span that is exported without a flush.
         "one span" => {
             let telemetry = throughline::init().expect("the variables are valid");
             trace(0);
-            crate::process::until("it has left", || telemetry.export_stats().exported == 1);
+            crate::process::until("it is exported", || telemetry.export_stats().exported == 1);
         }
         _ => return None,
     }
@@ -72,12 +72,12 @@ impl opentelemetry::propagation::Injector for Headers<'_> {
     }
 }
 
-/// Runs the role with these variables and a collector, and gives what it prints.
+/// Runs the role with these variables and a collector, and returns its standard output.
 fn traces(kept: &Kept, variables: &[(&str, &str)]) -> String {
     both(kept, variables).0
 }
 
-/// What it prints on standard output and on standard error.
+/// Likewise, its standard output and its standard error.
 fn both(kept: &Kept, variables: &[(&str, &str)]) -> (String, String) {
     let endpoint = kept.collector.endpoint();
     let mut all = vec![("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint)];
@@ -90,7 +90,7 @@ fn disabled() {
     let kept = Kept::start();
     let out = traces(&kept, &[("OTEL_SDK_DISABLED", "true")]);
     assert!(out.contains("enabled false") && out.contains("sampled false"), "{out}");
-    assert_eq!(kept.collector.asked(), 0);
+    assert_eq!(kept.collector.request_count(), 0);
     let out = traces(&kept, &[("OTEL_SDK_DISABLED", "false")]);
     assert!(out.contains("enabled true") && out.contains("sampled true"), "{out}");
     assert_eq!(kept.count(), 1);
@@ -101,11 +101,11 @@ fn exporter() {
     let kept = Kept::start();
     let (out, err) = both(&kept, &[("OTEL_TRACES_EXPORTER", "none")]);
     assert!(!out.contains("1 span") && !err.contains("1 span"), "{out}\n{err}");
-    // Where it does not come between the lines that the application prints.
+    // Where it does not interleave with the application's output.
     let (out, err) = both(&kept, &[("OTEL_TRACES_EXPORTER", "console")]);
     assert!(err.contains("1 span") && err.lines().any(|line| line.starts_with("call ")), "{err}");
     assert!(!out.contains("1 span"), "{out}");
-    assert_eq!(kept.collector.asked(), 0);
+    assert_eq!(kept.collector.request_count(), 0);
     traces(&kept, &[("OTEL_TRACES_EXPORTER", "otlp")]);
     assert_eq!(kept.count(), 1);
 }
@@ -129,7 +129,7 @@ fn endpoint_and_protocol() {
         assert_eq!(kept.requests().last().map(|request| request.over_http), Some(over_http), "{variables:?}");
     }
     assert_eq!(kept.count(), 4);
-    // The endpoint of traces goes first, and is taken as it stands.
+    // The endpoint for traces takes precedence, and is used as it is.
     let other = Kept::start();
     let endpoint = format!("{}/v1/traces", other.collector.endpoint());
     traces(&kept, &[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &endpoint)]);
@@ -158,8 +158,7 @@ fn headers_and_compression_of_traces_go_first() {
     }
 }
 
-/// A connection that is dead and does not know it: the request runs into its time limit, and goes
-/// over a new connection.
+/// A half-open connection: the request times out, and is retried over a new connection.
 #[test]
 fn timeout() {
     for protocol in ["grpc", "http/protobuf"] {
@@ -175,8 +174,8 @@ fn timeout() {
                 ("OTEL_BSP_SCHEDULE_DELAY", "10"),
             ],
         );
-        crate::process::until("it has connected twice", || kept.collector.connected() >= 2);
-        kept.set(Behaviour::Take);
+        crate::process::until("it has connected twice", || kept.collector.connection_count() >= 2);
+        kept.set(Behaviour::Accept);
         program.succeed();
         assert_eq!(kept.count(), 1, "{protocol}");
     }
@@ -236,9 +235,9 @@ fn sizes_of_queue_and_batch() {
     let largest = kept.requests().iter().map(throughline_load::Request::len).max();
     assert_eq!(largest, Some(30));
 
-    // A collector that takes nothing fills the queue to three quarters; one batch is on its way.
+    // If nothing is accepted, the queue fills up to three quarters; one batch is in flight.
     let kept = Kept::start();
-    kept.set(Behaviour::Refuse);
+    kept.set(Behaviour::Unavailable);
     let variables = [
         ("OTEL_BSP_MAX_QUEUE_SIZE", "100"),
         ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "100"),

@@ -1,4 +1,4 @@
-//! What was sent arrives, span by span.
+//! What is exported arrives, span by span.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -43,10 +43,10 @@ fn order(order_no: u32) {
     assert!(failed.is_err());
 }
 
-/// Everything that a span can have.
+/// Spans with everything that they can have.
 fn work(provider: &opentelemetry_sdk::trace::SdkTracerProvider) {
     throughline::span("receive").kind(throughline::SpanKind::Server).parent(&caller()).run(|| order(7));
-    // A span of another library, with what Throughline has no use for.
+    // A span of another library, with what Throughline does not record.
     let tracer = provider.tracer("other");
     let mut span = tracer
         .span_builder("by hand")
@@ -73,7 +73,7 @@ fn without_code(span: &Span) -> BTreeMap<String, String> {
     attributes
 }
 
-/// Runs the program with the environment's variables, and compares all that arrives.
+/// Runs the program, and compares everything that arrives.
 fn arrives(protocol: &str, compression: &str) {
     const RESOURCE: &str = "deployment.environment.name=test,team=a%20b,service.name=overruled";
     let kept = Kept::start();

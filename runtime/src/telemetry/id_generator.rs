@@ -1,16 +1,16 @@
-//! Ids of traces that were named before they began.
+//! Trace ids that are chosen before the trace starts.
 
 use opentelemetry::trace::{SpanId, TraceId};
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 
 use crate::span::tracer;
 
-/// Lets an incoming `X-Request-ID` become the id of the trace that the request begins, so that there
-/// is one id for both. All other ids come from the generator it is put over.
+/// An id generator that uses an incoming `X-Request-ID` as the id of the trace that the request starts, so that one id
+/// finds both. All other ids come from the generator that it wraps.
 ///
-/// OpenTelemetry leaves the choice of trace ids to the provider's id generator alone. With another
-/// generator than this the request keeps its id, the trace has one of its own, and the request's
-/// stands on the server span as `http.request.header.x-request-id`.
+/// In OpenTelemetry only the id generator of a provider chooses trace ids. With another generator the request keeps
+/// its id, the trace has one of its own, and the server span records the former as
+/// `http.request.header.x-request-id`.
 ///
 /// ```
 /// use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -26,14 +26,14 @@ use crate::span::tracer;
 pub struct RequestIdGenerator<G = RandomIdGenerator>(G);
 
 impl RequestIdGenerator {
-    /// Takes all ids that nobody asked for from the SDK's random generator.
+    /// Wraps the SDK's random generator.
     pub fn new() -> Self {
         Self::default()
     }
 }
 
 impl<G> RequestIdGenerator<G> {
-    /// Takes all ids that nobody asked for from `generator`.
+    /// Wraps `generator`.
     pub fn over(generator: G) -> Self {
         Self(generator)
     }

@@ -47,7 +47,7 @@ fn instance_id() -> String {
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
-/// The semantic conventions have other names for some systems than Rust.
+/// The semantic conventions name some systems differently than Rust does.
 fn os_type() -> &'static str {
     match std::env::consts::OS {
         "macos" => "darwin",

@@ -1,4 +1,4 @@
-//! Tags on the spans of other code.
+//! Tags on the spans of other libraries.
 
 use std::time::Duration;
 
@@ -11,16 +11,15 @@ use crate::context::data::Data;
 use crate::span::tracer;
 use crate::tags::set::has_key;
 
-/// Puts the tags of `#[biz_tags]` on spans that other code starts: through the OpenTelemetry API,
-/// or through `tracing` with `tracing-opentelemetry`.
+/// A span processor that adds the tags of `#[biz_tags]` to spans that other libraries start, through the OpenTelemetry
+/// API or through `tracing` with `tracing-opentelemetry`. In OpenTelemetry's terms these tags are context-scoped
+/// attributes.
 ///
-/// These are the context-scoped attributes of the OpenTelemetry specification. Register it before
-/// the processors that export. Throughline's own spans have their tags already when they start, so
-/// that samplers see them, and are left alone. An attribute that the other code has set itself
-/// wins.
+/// Register it before the processors that export. An attribute that the span starts with takes precedence over a tag
+/// of the same key. Throughline's own spans start with their tags, so that samplers see them; this processor leaves
+/// them alone.
 ///
-/// Costs nothing for a span without tags above it; otherwise one copy of the span's attributes, to
-/// see which are set.
+/// It costs nothing for a span without tags in its context, and one copy of the span's attributes for any other.
 ///
 /// ```
 /// use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -36,7 +35,7 @@ use crate::tags::set::has_key;
 pub struct TagProcessor(());
 
 impl TagProcessor {
-    /// A processor that does this one thing.
+    /// Creates the processor.
     pub fn new() -> Self {
         Self::default()
     }

@@ -1,4 +1,4 @@
-//! A collector: OTLP over gRPC and over HTTP on one port of the loopback interface.
+//! A collector: OTLP/gRPC and OTLP/HTTP on one port of the loopback interface.
 
 use std::convert::Infallible;
 use std::io::{self, Read as _};
@@ -30,72 +30,70 @@ use tokio::task::{JoinHandle, JoinSet};
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 
-/// What it does with a request.
+/// What the collector does with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Behaviour {
-    /// Takes it.
-    Take,
-    /// Says that it cannot take it now: `UNAVAILABLE`, 503.
-    Refuse,
-    /// Says that it will never take it: `INVALID_ARGUMENT`, 400.
-    RefuseForGood,
-    /// Takes it, and says so after this time.
+    /// Accepts it.
+    Accept,
+    /// Fails with a retryable error: `UNAVAILABLE`, 503.
+    Unavailable,
+    /// Fails with an error that is not retryable: `INVALID_ARGUMENT`, 400.
+    Reject,
+    /// Accepts it, and responds after this time.
     Slow(Duration),
-    /// Takes it, and never says so. New connections are accepted, and nothing is read from them.
+    /// Accepts it, and never responds. New connections are accepted, and nothing is read from them.
     HalfOpen,
-    /// Says that it is too large if there are more spans than this, as a limit on the size of
-    /// messages does: `OUT_OF_RANGE`, 413.
-    AtMost(usize),
-    /// The same, if a request has more bytes than this.
-    AtMostBytes(usize),
-    /// Closes the connection instead of an answer.
+    /// Fails if there are more spans than this, as a limit on the message size does: `OUT_OF_RANGE`, 413.
+    MaxSpans(usize),
+    /// Fails in the same way if there are more bytes than this.
+    MaxBytes(usize),
+    /// Closes the connection instead of responding.
     HangUp,
-    /// Takes it but for this many spans: a partial success.
-    TakeAllBut(i64),
-    /// Answers with a message of gRPC whose length cannot be right.
+    /// Accepts all but this many spans: a partial success.
+    PartialSuccess(i64),
+    /// Responds with a gRPC message whose length cannot be right.
     Garbage,
-    /// Has no such page, as a server of something else.
-    NoSuchPage,
+    /// Responds with 404, as another kind of server.
+    NotFound,
 }
 
-/// One request that was taken.
+/// A request that was accepted.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// Its headers, or its metadata.
+    /// Its headers or metadata.
     pub headers: HeaderMap,
-    /// Whether it came over HTTP, not over gRPC.
+    /// Whether it came over HTTP rather than gRPC.
     pub over_http: bool,
-    /// What was in it.
+    /// Its content.
     pub spans: Vec<ResourceSpans>,
 }
 
 impl Request {
-    /// How many spans are in it.
+    /// The number of spans.
     pub fn len(&self) -> usize {
         self.spans.iter().flat_map(|resource| &resource.scope_spans).map(|scope| scope.spans.len()).sum()
     }
 
-    /// How large it is, without compression.
+    /// Its size, uncompressed.
     pub fn bytes(&self) -> usize {
         ExportTraceServiceRequest { resource_spans: self.spans.clone() }.encoded_len()
     }
 
-    /// Whether there is no span in it.
+    /// Whether it has no spans.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-type Take = Box<dyn Fn(Request) + Send + Sync>;
+type OnAccept = Box<dyn Fn(Request) + Send + Sync>;
 
 struct Shared {
     behaviour: Mutex<Behaviour>,
-    /// How many requests have come, taken or not.
-    asked: Mutex<u64>,
-    /// How many connections have come.
-    connected: Mutex<u64>,
-    take: Take,
-    /// Every connection is to be closed.
+    /// The number of requests, accepted or not.
+    requests: Mutex<u64>,
+    connections: Mutex<u64>,
+    on_accept: OnAccept,
+    /// Closes every connection.
     hang_up: Notify,
 }
 
@@ -104,7 +102,7 @@ pub struct Collector {
     address: SocketAddr,
     shared: Arc<Shared>,
     serving: Mutex<Option<JoinHandle<()>>>,
-    /// Bound, and not listening: nobody else gets the port while the collector is stopped.
+    /// Bound, but not listening: no other process gets the port while the collector is stopped.
     _reserved: TcpSocket,
     runtime: Option<Runtime>,
 }
@@ -113,7 +111,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A port that nobody else gets: it is bound, and nobody listens.
+/// A port that no other process gets: it is bound, but nothing listens.
 pub(crate) struct Reserved {
     pub(crate) address: SocketAddr,
     _socket: TcpSocket,
@@ -138,21 +136,21 @@ fn bound(address: SocketAddr) -> io::Result<TcpSocket> {
 }
 
 impl Collector {
-    /// Starts one, which hands `take` what it takes before it says so.
+    /// Starts one, which passes requests that it accepts to `on_accept` before it responds.
     ///
     /// # Errors
     ///
-    /// If there is no free port, or no thread.
-    pub fn start(take: impl Fn(Request) + Send + Sync + 'static) -> io::Result<Self> {
-        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), take)
+    /// If there is no free port, or no thread can be spawned.
+    pub fn start(on_accept: impl Fn(Request) + Send + Sync + 'static) -> io::Result<Self> {
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), on_accept)
     }
 
     /// Starts one at `address`.
     ///
     /// # Errors
     ///
-    /// If the address is not free, or there is no thread.
-    pub fn start_at(address: SocketAddr, take: impl Fn(Request) + Send + Sync + 'static) -> io::Result<Self> {
+    /// If the address is in use, or no thread can be spawned.
+    pub fn start_at(address: SocketAddr, on_accept: impl Fn(Request) + Send + Sync + 'static) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("collector")
@@ -165,10 +163,10 @@ impl Collector {
         let collector = Self {
             address,
             shared: Arc::new(Shared {
-                behaviour: Mutex::new(Behaviour::Take),
-                asked: Mutex::new(0),
-                connected: Mutex::new(0),
-                take: Box::new(take),
+                behaviour: Mutex::new(Behaviour::Accept),
+                requests: Mutex::new(0),
+                connections: Mutex::new(0),
+                on_accept: Box::new(on_accept),
                 hang_up: Notify::new(),
             }),
             serving: Mutex::new(None),
@@ -180,47 +178,47 @@ impl Collector {
     }
 
     fn runtime(&self) -> &Runtime {
-        self.runtime.as_ref().expect("only the destructor takes it")
+        self.runtime.as_ref().expect("only `drop` takes it")
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its address as `OTEL_EXPORTER_OTLP_ENDPOINT` has it.
+    /// Its URL, for `OTEL_EXPORTER_OTLP_ENDPOINT`.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// What it does with requests from now on.
+    /// Sets what it does with requests from now on.
     pub fn set(&self, behaviour: Behaviour) {
         *locked(&self.shared.behaviour) = behaviour;
     }
 
-    /// How many requests have come, whether it took them or not.
-    pub fn asked(&self) -> u64 {
-        *locked(&self.shared.asked)
+    /// The number of requests so far, accepted or not.
+    pub fn request_count(&self) -> u64 {
+        *locked(&self.shared.requests)
     }
 
-    /// How many connections have come.
-    pub fn connected(&self) -> u64 {
-        *locked(&self.shared.connected)
+    /// The number of connections so far.
+    pub fn connection_count(&self) -> u64 {
+        *locked(&self.shared.connections)
     }
 
-    /// Closes its port and every connection, in the middle of whatever it does.
+    /// Closes its port and every connection, whatever it is doing.
     pub fn stop(&self) {
         let Some(serving) = locked(&self.serving).take() else { return };
         serving.abort();
-        // Over when everything of it is dropped.
+        // Completes when all its connections are dropped.
         let _ = self.runtime().block_on(serving);
     }
 
-    /// Listens again, at the same address.
+    /// Listens again, on the same address.
     ///
     /// # Errors
     ///
-    /// If the port cannot be opened again.
+    /// If the port cannot be bound again.
     pub fn listen(&self) -> io::Result<()> {
         let guard = self.runtime().enter();
         let listener = bound(self.address)?.listen(1024)?;
@@ -246,13 +244,13 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     let router = Routes::new(service)
         .into_axum_router()
         .merge(Router::new().route("/v1/traces", post(export)).with_state(Arc::clone(&shared)))
-        .layer(middleware::from_fn_with_state(Arc::clone(&shared), strange));
+        .layer(middleware::from_fn_with_state(Arc::clone(&shared), unexpected));
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((stream, _)) = accepted else { continue };
-                *locked(&shared.connected) += 1;
+                *locked(&shared.connections) += 1;
                 let _ = stream.set_nodelay(true);
                 connections.spawn(connection(stream, router.clone(), Arc::clone(&shared)));
             }
@@ -274,59 +272,59 @@ async fn connection(stream: TcpStream, router: Router, shared: Arc<Shared>) {
     }
 }
 
-/// Answers that are no collector's.
-async fn strange(State(shared): State<Arc<Shared>>, request: axum::extract::Request, next: Next) -> Response {
+/// Responses of servers that are no collectors.
+async fn unexpected(State(shared): State<Arc<Shared>>, request: axum::extract::Request, next: Next) -> Response {
     let behaviour = *locked(&shared.behaviour);
-    if !matches!(behaviour, Behaviour::Garbage | Behaviour::NoSuchPage) {
+    if !matches!(behaviour, Behaviour::Garbage | Behaviour::NotFound) {
         return next.run(request).await;
     }
-    *locked(&shared.asked) += 1;
-    if behaviour == Behaviour::NoSuchPage {
+    *locked(&shared.requests) += 1;
+    if behaviour == Behaviour::NotFound {
         return (StatusCode::NOT_FOUND, "no such page").into_response();
     }
     ([(header::CONTENT_TYPE, "application/grpc")], "\0nothing that gRPC has a length for").into_response()
 }
 
-/// What comes of a request.
-enum Answer {
-    Taken { rejected: i64 },
-    Later,
-    Never,
+/// The response to a request.
+enum Reply {
+    Accepted { rejected: i64 },
+    Unavailable,
+    Rejected,
     TooLarge,
 }
 
 impl Shared {
-    async fn answer(&self, request: Request) -> Answer {
-        *locked(&self.asked) += 1;
+    async fn reply(&self, request: Request) -> Reply {
+        *locked(&self.requests) += 1;
         let behaviour = *locked(&self.behaviour);
         match behaviour {
-            Behaviour::Refuse => return Answer::Later,
-            Behaviour::RefuseForGood => return Answer::Never,
-            Behaviour::AtMost(spans) if request.len() > spans => return Answer::TooLarge,
-            Behaviour::AtMostBytes(bytes) if request.bytes() > bytes => return Answer::TooLarge,
+            Behaviour::Unavailable => return Reply::Unavailable,
+            Behaviour::Reject => return Reply::Rejected,
+            Behaviour::MaxSpans(spans) if request.len() > spans => return Reply::TooLarge,
+            Behaviour::MaxBytes(bytes) if request.bytes() > bytes => return Reply::TooLarge,
             Behaviour::HangUp => {
                 self.hang_up.notify_waiters();
                 std::future::pending::<()>().await;
             }
             _ => {}
         }
-        (self.take)(request);
+        (self.on_accept)(request);
         match behaviour {
             Behaviour::Slow(time) => tokio::time::sleep(time).await,
             Behaviour::HalfOpen => std::future::pending().await,
-            Behaviour::TakeAllBut(rejected) => return Answer::Taken { rejected },
+            Behaviour::PartialSuccess(rejected) => return Reply::Accepted { rejected },
             _ => {}
         }
-        Answer::Taken { rejected: 0 }
+        Reply::Accepted { rejected: 0 }
     }
 }
 
-fn taken(rejected: i64) -> ExportTraceServiceResponse {
+fn accepted(rejected: i64) -> ExportTraceServiceResponse {
     let partial = ExportTracePartialSuccess { rejected_spans: rejected, error_message: "not those".to_owned() };
     ExportTraceServiceResponse { partial_success: (rejected > 0).then_some(partial) }
 }
 
-/// The body of an answer over HTTP that has a partial success in it, even of none.
+/// The body of an OTLP/HTTP response with a partial success, even if no spans are rejected.
 pub fn partial_success(rejected: i64, message: &str) -> Vec<u8> {
     let partial = ExportTracePartialSuccess { rejected_spans: rejected, error_message: message.to_owned() };
     ExportTraceServiceResponse { partial_success: Some(partial) }.encode_to_vec()
@@ -342,11 +340,11 @@ impl TraceService for Service {
     ) -> Result<tonic::Response<ExportTraceServiceResponse>, tonic::Status> {
         let (metadata, _, message) = request.into_parts();
         let request = Request { headers: metadata.into_headers(), over_http: false, spans: message.resource_spans };
-        match self.0.answer(request).await {
-            Answer::Taken { rejected } => Ok(tonic::Response::new(taken(rejected))),
-            Answer::Later => Err(tonic::Status::unavailable("not now")),
-            Answer::Never => Err(tonic::Status::invalid_argument("never")),
-            Answer::TooLarge => Err(tonic::Status::out_of_range("decoded message length too large")),
+        match self.0.reply(request).await {
+            Reply::Accepted { rejected } => Ok(tonic::Response::new(accepted(rejected))),
+            Reply::Unavailable => Err(tonic::Status::unavailable("not now")),
+            Reply::Rejected => Err(tonic::Status::invalid_argument("never")),
+            Reply::TooLarge => Err(tonic::Status::out_of_range("decoded message length too large")),
         }
     }
 }
@@ -363,13 +361,13 @@ async fn export(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byt
         return Ok(StatusCode::BAD_REQUEST.into_response());
     };
     let request = Request { headers, over_http: true, spans: message.resource_spans };
-    Ok(match shared.answer(request).await {
-        Answer::Taken { rejected } => {
-            let body = Body::from(taken(rejected).encode_to_vec());
+    Ok(match shared.reply(request).await {
+        Reply::Accepted { rejected } => {
+            let body = Body::from(accepted(rejected).encode_to_vec());
             ([(header::CONTENT_TYPE, "application/x-protobuf")], body).into_response()
         }
-        Answer::Later => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-        Answer::Never => StatusCode::BAD_REQUEST.into_response(),
-        Answer::TooLarge => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
+        Reply::Unavailable => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Reply::Rejected => StatusCode::BAD_REQUEST.into_response(),
+        Reply::TooLarge => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
     })
 }

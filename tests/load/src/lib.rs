@@ -1,5 +1,4 @@
-//! A collector that can be told to misbehave, and what the load scenarios and the tests of
-//! `throughline::init` share.
+//! A collector that misbehaves on request, for the load scenarios and the tests of `throughline::init`.
 
 mod collector;
 mod remote;

@@ -1,5 +1,5 @@
-//! Load on the way of spans to a collector, bounded in count and in time, on the loopback
-//! interface. Each scenario prints its counts, and ends with exit code 1 if a promise is broken.
+//! Load scenarios for the export to a collector on the loopback interface, bounded in count and time. Each prints its
+//! counts, and exits with code 1 if a guarantee is violated.
 //!
 //! ```text
 //! cargo run --release -p throughline-load -- shed
@@ -10,7 +10,7 @@
 //! cargo run --release -p throughline-load -- latency
 //! ```
 //!
-//! A second number makes a scenario smaller: `memory 1000000`.
+//! An optional size makes a scenario smaller: `memory 1000000`.
 
 use std::process::ExitCode;
 
@@ -41,6 +41,6 @@ fn main() -> ExitCode {
 }
 
 fn usage(why: &str) -> ExitCode {
-    eprintln!("{why}; expected one of `shed`, `counts`, `outage`, `jobs`, `memory`, `latency`, and a size if you like");
+    eprintln!("{why}; expected one of `shed`, `counts`, `outage`, `jobs`, `memory`, `latency`, and optionally a size");
     ExitCode::FAILURE
 }

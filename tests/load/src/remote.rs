@@ -1,5 +1,4 @@
-//! A collector in a process of its own, so that its memory is not the application's, and so that it
-//! can be killed.
+//! A collector in a process of its own, so that its memory is not counted as the application's, and it can be killed.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
@@ -13,14 +12,14 @@ use std::time::Duration;
 use crate::collector::Reserved;
 use crate::{Behaviour, Collector, Line, Tally, Traces};
 
-/// The argument that makes a program a collector.
+/// The argument that makes the program a collector.
 pub const COLLECTOR: &str = "collector";
 
-/// A collector in a process of its own. It writes what it takes to a file before it says that it
-/// has taken it, so that the file tells the truth even when it is killed.
+/// A collector in a process of its own. It writes what it accepts to a file before it responds, so that the file is
+/// right even if it is killed.
 pub struct Remote {
     program: PathBuf,
-    kept: PathBuf,
+    stored: PathBuf,
     address: SocketAddr,
     running: Option<(Child, ChildStdin)>,
     _reserved: Reserved,
@@ -36,34 +35,34 @@ impl Remote {
         Self::start_with(program, true)
     }
 
-    /// Starts one that keeps nothing.
+    /// Starts one that stores nothing.
     ///
     /// # Errors
     ///
     /// If it does not start.
-    pub fn start_forgetful(program: &Path) -> io::Result<Self> {
+    pub fn start_without_storage(program: &Path) -> io::Result<Self> {
         Self::start_with(program, false)
     }
 
-    fn start_with(program: &Path, keeps: bool) -> io::Result<Self> {
+    fn start_with(program: &Path, stores: bool) -> io::Result<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let kept = if keeps {
+        let stored = if stores {
             std::env::temp_dir().join(format!("throughline-load-{}-{number}", std::process::id()))
         } else {
             PathBuf::from("/dev/null")
         };
-        if keeps {
-            File::create(&kept)?;
+        if stores {
+            File::create(&stored)?;
         }
         let reserved = Reserved::new()?;
         let mut remote =
-            Self { program: program.to_owned(), kept, address: reserved.address, running: None, _reserved: reserved };
+            Self { program: program.to_owned(), stored, address: reserved.address, running: None, _reserved: reserved };
         remote.begin()?;
         Ok(remote)
     }
 
-    /// Starts it again, at the same address.
+    /// Starts it again, on the same address.
     ///
     /// # Errors
     ///
@@ -72,11 +71,11 @@ impl Remote {
         let mut child = Command::new(&self.program)
             .arg(COLLECTOR)
             .arg(self.address.to_string())
-            .arg(&self.kept)
+            .arg(&self.stored)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
-        let ends = || io::Error::other("the collector has ended");
+        let ends = || io::Error::other("the collector has exited");
         let (input, output) = (child.stdin.take().ok_or_else(ends)?, child.stdout.take().ok_or_else(ends)?);
         let mut line = String::new();
         BufReader::new(output).read_line(&mut line)?;
@@ -85,7 +84,7 @@ impl Remote {
         Ok(())
     }
 
-    /// Kills it, in the middle of whatever it does.
+    /// Kills it, whatever it is doing.
     pub fn kill(&mut self) {
         if let Some((mut child, _)) = self.running.take() {
             let _ = child.kill();
@@ -93,29 +92,29 @@ impl Remote {
         }
     }
 
-    /// Where it listens.
+    /// Its URL.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// What it does from now on.
+    /// Sets what it does with requests from now on.
     ///
     /// # Errors
     ///
-    /// If it has ended.
+    /// If it has exited.
     pub fn set(&mut self, behaviour: Behaviour) -> io::Result<()> {
-        let (_, input) = self.running.as_mut().ok_or_else(|| io::Error::other("the collector has ended"))?;
-        writeln!(input, "{}", spelled(behaviour))
+        let (_, input) = self.running.as_mut().ok_or_else(|| io::Error::other("the collector has exited"))?;
+        writeln!(input, "{}", to_command(behaviour))
     }
 
-    /// What it has taken.
+    /// What it has accepted.
     ///
     /// # Errors
     ///
     /// If its file cannot be read.
     pub fn tally(&self) -> io::Result<Tally> {
         let mut traces = Traces::default();
-        let mut file = BufReader::new(File::open(&self.kept)?);
+        let mut file = BufReader::new(File::open(&self.stored)?);
         let mut line = [0; Line::BYTES];
         loop {
             match file.read_exact(&mut line) {
@@ -126,65 +125,65 @@ impl Remote {
         }
     }
 
-    /// How many spans it has taken, those that came twice included.
+    /// The number of spans it has accepted, duplicates included.
     pub fn spans(&self) -> u64 {
-        fs::metadata(&self.kept).map_or(0, |file| file.len() / Line::BYTES as u64)
+        fs::metadata(&self.stored).map_or(0, |file| file.len() / Line::BYTES as u64)
     }
 }
 
 impl Drop for Remote {
     fn drop(&mut self) {
         self.kill();
-        if self.kept.starts_with(std::env::temp_dir()) {
-            let _ = fs::remove_file(&self.kept);
+        if self.stored.starts_with(std::env::temp_dir()) {
+            let _ = fs::remove_file(&self.stored);
         }
     }
 }
 
-fn spelled(behaviour: Behaviour) -> String {
+fn to_command(behaviour: Behaviour) -> String {
     match behaviour {
-        Behaviour::Refuse => "refuse".to_owned(),
-        Behaviour::RefuseForGood => "refuse-for-good".to_owned(),
+        Behaviour::Unavailable => "unavailable".to_owned(),
+        Behaviour::Reject => "reject".to_owned(),
         Behaviour::Slow(time) => format!("slow {}", time.as_micros()),
         Behaviour::HalfOpen => "half-open".to_owned(),
-        _ => "take".to_owned(),
+        _ => "accept".to_owned(),
     }
 }
 
-fn understood(line: &str) -> Option<Behaviour> {
+fn from_command(line: &str) -> Option<Behaviour> {
     Some(match line.split_once(' ').unwrap_or((line, "")) {
-        ("refuse", _) => Behaviour::Refuse,
-        ("refuse-for-good", _) => Behaviour::RefuseForGood,
+        ("unavailable", _) => Behaviour::Unavailable,
+        ("reject", _) => Behaviour::Reject,
         ("slow", time) => Behaviour::Slow(Duration::from_micros(time.parse().ok()?)),
         ("half-open", _) => Behaviour::HalfOpen,
-        ("take", _) => Behaviour::Take,
+        ("accept", _) => Behaviour::Accept,
         _ => return None,
     })
 }
 
-/// The program: listens, prints where, and does what it reads until there is no more.
-pub fn serve(address: Option<String>, kept: Option<String>) -> ExitCode {
-    match try_serve(address, kept) {
+/// The program: listens, prints its address, and follows the commands on standard input until that ends.
+pub fn serve(address: Option<String>, stored: Option<String>) -> ExitCode {
+    match try_serve(address, stored) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("the collector cannot go on: {error}");
+            eprintln!("the collector has failed: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn try_serve(address: Option<String>, kept: Option<String>) -> io::Result<()> {
+fn try_serve(address: Option<String>, stored: Option<String>) -> io::Result<()> {
     let wrong = || io::Error::other("expected an address and a file");
     let address = address.and_then(|address| address.parse().ok()).ok_or_else(wrong)?;
-    let file = Mutex::new(OpenOptions::new().append(true).open(kept.ok_or_else(wrong)?)?);
+    let file = Mutex::new(OpenOptions::new().append(true).open(stored.ok_or_else(wrong)?)?);
     let collector = Collector::start_at(address, move |request| {
         let lines: Vec<u8> = Line::all(&request.spans).flat_map(Line::to_bytes).collect();
-        // At once, so that it is whole or absent when the process is killed.
+        // In one call, so that they are stored as a whole or not at all if the process is killed.
         file.lock().expect("no writer panics").write_all(&lines).expect("there is room on the disk");
     })?;
     println!("{}", collector.address());
     for line in io::stdin().lines() {
-        if let Some(behaviour) = understood(&line?) {
+        if let Some(behaviour) = from_command(&line?) {
             collector.set(behaviour);
         }
     }

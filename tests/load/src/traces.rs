@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span};
 
-/// The attribute in which each span says how many spans its trace has in all.
+/// The attribute with the number of spans of the whole trace, on each of them.
 pub const EXPECTED: &str = "load.spans";
 
 /// The traces that have arrived.
@@ -25,15 +25,15 @@ struct Arrived {
 pub struct Tally {
     /// Traces of which something has arrived.
     pub traces: u64,
-    /// Traces of which every span has arrived, each below another of them but for one.
+    /// Traces of which every span has arrived, and the parent of each but the root.
     pub complete: u64,
-    /// Different spans.
+    /// Distinct spans.
     pub spans: u64,
-    /// Spans that arrived once more.
+    /// Spans that arrived again.
     pub duplicates: u64,
 }
 
-/// One span, as it is kept.
+/// One span, as it is stored.
 #[derive(Debug, Clone, Copy)]
 pub struct Line {
     /// Its trace.
@@ -47,7 +47,7 @@ pub struct Line {
 }
 
 impl Line {
-    /// The length of a line in a file.
+    /// The length in a file.
     pub const BYTES: usize = 36;
 
     fn of(span: &Span) -> Self {
@@ -66,7 +66,7 @@ impl Line {
         spans.iter().flat_map(|resource| &resource.scope_spans).flat_map(|scope| &scope.spans).map(Self::of)
     }
 
-    /// As it stands in a file.
+    /// Its form in a file.
     pub fn to_bytes(self) -> [u8; Self::BYTES] {
         let mut bytes = [0; Self::BYTES];
         bytes[..16].copy_from_slice(&self.trace.to_le_bytes());
@@ -76,7 +76,7 @@ impl Line {
         bytes
     }
 
-    /// From a file.
+    /// Reads it from a file.
     pub fn from_bytes(bytes: &[u8; Self::BYTES]) -> Self {
         fn part<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
             let mut part = [0; N];

@@ -3,15 +3,13 @@
 use opentelemetry::{KeyValue, global};
 
 use super::stats::ExportStats;
+use crate::semconv::THROUGHLINE_REASON;
 
 /// Names, units and descriptions.
 const TRACES_SHED: [&str; 3] =
     ["throughline.traces.shed", "{trace}", "Traces that were not started, or evicted as a whole"];
 const SPANS_LOST: [&str; 3] =
     ["throughline.spans.lost", "{span}", "Spans that were lost from traces that were exported"];
-
-/// Why something was lost.
-const REASON: &str = "throughline.reason";
 
 /// Adds what was lost recently.
 pub(super) fn record(recent: &ExportStats) {
@@ -26,7 +24,7 @@ pub(super) fn record(recent: &ExportStats) {
             // Created each time: an instrument created before the meter provider is set would never record.
             let meter = global::meter("throughline");
             let counter = meter.u64_counter(name).with_unit(unit).with_description(description);
-            counter.build().add(count, &[KeyValue::new(REASON, reason)]);
+            counter.build().add(count, &[KeyValue::new(THROUGHLINE_REASON, reason)]);
         }
     }
 }

@@ -7,7 +7,6 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 use super::grpc::{Observed, classify};
 use super::http::retry_after;
 use super::*;
-#[cfg(not(feature = "otlp-tls"))]
 use crate::telemetry::config::ExporterConfig;
 
 fn is(failure: &Failure) -> (&'static str, Option<u64>) {
@@ -97,6 +96,20 @@ fn only_what_can_be_smaller_is_made_smaller() {
     assert!(!request(vec![span(9)]).can_be_too_large());
     assert!(request(vec![span(9), span(9)]).can_be_too_large());
     assert!(request(vec![span(4 << 20)]).can_be_too_large());
+}
+
+#[test]
+fn the_hint_names_the_setting_of_the_protocol() {
+    let hint = |config: &ExporterConfig| {
+        let otlp = config.otlp().expect("it is valid");
+        OtlpExporter::new(otlp, &Resource::builder_empty().build()).unwrap_or_else(|error| panic!("{error}")).hint
+    };
+    let mut config = ExporterConfig::default();
+    let expected = "; check `OTEL_EXPORTER_OTLP_PROTOCOL` and the port, commonly 4317 for `grpc` and 4318 for \
+                    `http/protobuf`";
+    assert_eq!(hint(&config), expected);
+    config.set_collector("http://c:9/v1/traces".to_owned(), Protocol::HttpProtobuf).expect("a URL");
+    assert_eq!(hint(&config), expected.replace("OTEL_EXPORTER_OTLP_PROTOCOL", "Builder::collector"));
 }
 
 #[cfg(not(feature = "otlp-tls"))]

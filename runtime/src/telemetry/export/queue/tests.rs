@@ -24,7 +24,7 @@ fn span(trace: u128) -> SpanData {
     }
 }
 
-/// A span that is not the first of its trace here.
+/// A span that is not the local root.
 fn child(trace: u128) -> SpanData {
     SpanData { parent_span_id: SpanId::from(2), ..span(trace) }
 }
@@ -33,14 +33,14 @@ fn traces(spans: &[SpanData]) -> Vec<u128> {
     spans.iter().map(|span| u128::from_be_bytes(span.span_context.trace_id().to_bytes())).collect()
 }
 
-/// Takes spans, and says that they have arrived.
+/// Takes spans, and settles them as exported.
 fn leave(queue: &Queue, count: usize) -> Vec<SpanData> {
     let batch = queue.take(count);
     queue.settle(batch.len() as u64, 0);
     batch
 }
 
-/// Traces evicted, their spans, and spans dropped out of others.
+/// Traces evicted, their spans, and spans dropped from others.
 fn losses(queue: &Queue) -> (u64, u64, u64) {
     let stats = queue.stats();
     (stats.traces_evicted, stats.spans_evicted, stats.spans_dropped)
@@ -64,7 +64,7 @@ fn the_trace_that_does_not_fit_goes_as_a_whole() {
     for trace in [1, 1, 2, 3] {
         queue.push(span(trace));
     }
-    // No room for a fourth: nothing of it is kept, and nothing of it is taken later.
+    // No room for a fourth: nothing of it is queued, now or later.
     queue.push(span(4));
     queue.push(span(4));
     assert_eq!(traces(&leave(&queue, 8)), [1, 1, 2], "the goal is a span, and the youngest that has one is 3");
@@ -113,7 +113,7 @@ fn a_trace_begins_to_leave_when_the_span_that_began_it_has_ended() {
     assert_eq!(traces(&leave(&queue, 8)), [1, 1, 1, 1]);
     queue.push(child(1));
     assert_eq!(traces(&leave(&queue, 8)), [1]);
-    // The one that a caller in another process has begun.
+    // A trace that a caller in another process has started.
     queue.push(SpanData { parent_span_is_remote: true, ..child(2) });
     assert_eq!(traces(&leave(&queue, 8)), [2, 2]);
 }
@@ -147,7 +147,7 @@ fn what_is_under_way_goes_before_what_is_over() {
     for span in [child(1), span(2), child(3), span(4)] {
         queue.push(span);
     }
-    // One that is over already comes back to the list of those that have begun to leave.
+    // A trace that is complete gets further spans after its first ones were exported.
     assert_eq!(traces(&leave(&queue, 1)), [2]);
     queue.push(child(2));
     queue.push(child(2));
@@ -158,7 +158,7 @@ fn what_is_under_way_goes_before_what_is_over() {
     assert_eq!(traces(&leave(&queue, 8)), [1, 1]);
 }
 
-/// Far more is under way than there is room for.
+/// Far more traces are active than there is room for.
 #[test]
 fn nothing_is_torn_however_much_is_under_way() {
     let queue = Queue::new(64);
@@ -203,7 +203,7 @@ fn a_full_queue_of_traces_that_have_begun_is_searched_once() {
     assert_eq!(losses(&queue), (1, 2, 2));
     leave(&queue, 2);
     assert!(!queue.lock().nothing_to_evict);
-    // There is room again, and then something to throw out.
+    // There is room again, and then something to evict.
     queue.push(span(3));
     queue.push(span(4));
     queue.push(span(1));
@@ -211,8 +211,7 @@ fn a_full_queue_of_traces_that_have_begun_is_searched_once() {
     assert_eq!(losses(&queue), (2, 3, 2));
 }
 
-/// Whatever comes in whatever order: what leaves of a trace is all of it or nothing, unless it
-/// is counted as torn.
+/// In whatever order spans arrive: a trace is exported as a whole or not at all, unless spans are counted as dropped.
 #[test]
 fn all_or_nothing() {
     let mut state = 7u64;
@@ -225,7 +224,7 @@ fn all_or_nothing() {
     let mut left: HashMap<u128, usize> = HashMap::new();
     for round in 0..2_000u128 {
         for _ in 0..random(12) {
-            // Five traces are under way at a time.
+            // Five traces are active at a time.
             let trace = 1 + round / 5 * 5 + u128::from(random(5));
             *sent.entry(trace).or_default() += 1;
             queue.push(span(trace));
@@ -265,7 +264,7 @@ fn what_is_in_flight_takes_up_room_until_it_is_settled() {
     assert_eq!((stats.exported, stats.refused, stats.queued, stats.in_flight), (1, 1, 1, 2));
 }
 
-/// Every span that comes in is counted once, at every moment.
+/// The sum of all states.
 fn settled(stats: &ExportStats) -> u64 {
     stats.queued
         + stats.in_flight
