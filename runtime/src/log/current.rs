@@ -100,8 +100,7 @@ impl Current {
         self.ids.map(|ids| ids.flags)
     }
 
-    /// The id of the HTTP request, if the caller sent one that is not the trace id. Always `None` without the feature
-    /// `http`.
+    /// The id of the HTTP request, if the caller sent one that is not the trace id.
     pub fn request_id(&self) -> Option<&str> {
         self.request.as_deref()
     }

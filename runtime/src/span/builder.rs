@@ -15,6 +15,7 @@ use crate::context::origin::Origin;
 use crate::context::snapshot::Snapshot;
 use crate::guard::panics::caught;
 use crate::guard::reentrance::{Busy, is_busy};
+use crate::semconv;
 use crate::span::callsite::Callsite;
 use crate::span::failure::Told;
 use crate::span::handle::{self, Scope, Span, Start, is_off};
@@ -469,7 +470,7 @@ impl More {
             self.add_link(&origin.origin(), described);
         }
         if messages > 0 {
-            self.described.push(KeyValue::new("messaging.batch.message_count", messages));
+            self.described.push(KeyValue::new(semconv::MESSAGING_BATCH_MESSAGE_COUNT, messages));
             self.described.append(&mut shared);
         }
     }

@@ -5,6 +5,8 @@ use std::panic::Location;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
 
+use crate::semconv;
+
 /// What is known of a function before it runs: its span's name and kind, and where it stands in
 /// the source.
 ///
@@ -68,11 +70,11 @@ impl Callsite {
     pub(crate) fn described(&self, place: Option<&'static Location<'static>>) -> Vec<KeyValue> {
         let mut attributes = Vec::with_capacity(ATTRIBUTES + TYPICAL_TAGS);
         if let Some(function) = self.function {
-            attributes.push(KeyValue::new("code.function.name", function));
+            attributes.push(KeyValue::new(semconv::CODE_FUNCTION_NAME, function));
         }
         if let Some(place) = self.place.or(place) {
-            attributes.push(KeyValue::new("code.file.path", place.file()));
-            attributes.push(KeyValue::new("code.line.number", i64::from(place.line())));
+            attributes.push(KeyValue::new(semconv::CODE_FILE_PATH, place.file()));
+            attributes.push(KeyValue::new(semconv::CODE_LINE_NUMBER, i64::from(place.line())));
         }
         attributes
     }

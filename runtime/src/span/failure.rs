@@ -13,6 +13,7 @@ use crate::context::current;
 use crate::context::data::Data;
 use crate::guard::panics::caught;
 use crate::redact::error_text::{self, Chain};
+use crate::semconv;
 use crate::tags::set::is_read_by_logs;
 use crate::text::{QuotedValue, Word};
 
@@ -44,8 +45,8 @@ impl Failed {
                     .with_unit("{job}")
                     .with_description("Detached jobs that ended with an error or a panic")
                     .build();
-                let name = KeyValue::new("throughline.job.name", self.told.name.into_owned());
-                counter.add(1, &[name, KeyValue::new("error.type", self.error_type)]);
+                let name = KeyValue::new(semconv::THROUGHLINE_JOB_NAME, self.told.name.into_owned());
+                counter.add(1, &[name, KeyValue::new(semconv::ERROR_TYPE, self.error_type)]);
             }
         });
     }

@@ -12,6 +12,7 @@ use crate::context::data::Data;
 use crate::context::snapshot::Snapshot;
 use crate::guard::panics::caught;
 use crate::guard::reentrance::Busy;
+use crate::semconv;
 use crate::span::callsite::Callsite;
 use crate::span::failure::Told;
 use crate::span::outcome::{self, Given, Outcome};
@@ -145,14 +146,14 @@ pub fn enabled() -> bool {
 /// Tells that a required tag has no value: an event on the span, and a count.
 pub(crate) fn report_missing(keys: &[&'static str], context: &Context) {
     for key in keys {
-        context.span().add_event("throughline.tag.missing", vec![KeyValue::new("throughline.tag.key", *key)]);
+        context.span().add_event("throughline.tag.missing", vec![KeyValue::new(semconv::THROUGHLINE_TAG_KEY, *key)]);
         // Asked anew each time: an instrument made before the meter provider is set stays silent.
         global::meter("throughline")
             .u64_counter("throughline.tags.missing")
             .with_unit("{tag}")
             .with_description("Required tags that had no value")
             .build()
-            .add(1, &[KeyValue::new("throughline.tag.key", *key)]);
+            .add(1, &[KeyValue::new(semconv::THROUGHLINE_TAG_KEY, *key)]);
     }
 }
 

@@ -9,6 +9,7 @@ use opentelemetry::{Context, Key, KeyValue, Value};
 
 use crate::context::last_error::LastError;
 use crate::redact::error_text;
+use crate::semconv::{self, ERROR_TYPE};
 use crate::span::failure::{self, Failed, Told, steps};
 use crate::tags::value::{TagValue, within_bounds};
 
@@ -73,10 +74,9 @@ impl Given {
     }
 }
 
-const CANCELLED: &str = "throughline.cancelled";
-pub(crate) const QUEUE_TIME: &str = "throughline.job.queue_time_us";
-const ERROR_TYPE: &str = "error.type";
-const RETURN: &str = "throughline.return";
+const CANCELLED: &str = semconv::THROUGHLINE_CANCELLED;
+pub(crate) const QUEUE_TIME: &str = semconv::THROUGHLINE_JOB_QUEUE_TIME_US;
+const RETURN: &str = semconv::THROUGHLINE_RETURN;
 
 #[derive(Debug)]
 struct Failure {
@@ -254,10 +254,10 @@ impl Failure {
 /// The attributes of an `exception` event, by the semantic conventions for exceptions on spans.
 pub(crate) fn exception(error_type: Cow<'static, str>, message: Option<&str>) -> Vec<KeyValue> {
     let mut event = Vec::with_capacity(3);
-    event.push(KeyValue::new("exception.type", error_type.clone()));
+    event.push(KeyValue::new(semconv::EXCEPTION_TYPE, error_type.clone()));
     event.push(KeyValue::new(ERROR_TYPE, error_type));
     if let Some(message) = message {
-        event.push(KeyValue::new("exception.message", message.to_owned()));
+        event.push(KeyValue::new(semconv::EXCEPTION_MESSAGE, message.to_owned()));
     }
     event
 }
