@@ -94,7 +94,7 @@ impl Capture {
             .with_span_processor(TagProcessor::new());
         let provider = build(builder).with_span_processor(Collector::new(Arc::clone(&store))).build();
         let context = data::edit(&Context::new(), |data| data.source = Some(tracer::of(&provider)));
-        Self { context, provider, store }
+        Self { provider, context, store }
     }
 
     /// A context below which spans are captured. It has no span, tags or baggage, whatever the current context has.
