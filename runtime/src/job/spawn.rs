@@ -352,6 +352,8 @@ pub(super) fn runtime(job: &str) -> Handle {
     handle
 }
 
+/// For generated code. [`SpanBuilder::spawn`] and the like are for people.
+#[doc(hidden)]
 impl Span {
     /// Runs the future in the span, as a task.
     #[track_caller]
@@ -423,6 +425,10 @@ impl Span {
     }
 
     /// Runs the closure in the span, on a new thread of the name `name`.
+    ///
+    /// # Panics
+    ///
+    /// If the operating system cannot start a thread.
     #[track_caller]
     pub fn spawn_thread<F, R, O>(self, name: &str, f: F, outcome: O) -> thread::JoinHandle<R>
     where

@@ -19,7 +19,7 @@ use crate::semconv;
 use crate::span::callsite::Callsite;
 use crate::span::failure::Told;
 use crate::span::handle::{self, Scope, Span, Start, is_off};
-use crate::span::instrumented::{Instrumented, NotedItems};
+use crate::span::instrumented::{Instrumented, Unobserved};
 use crate::span::outcome::Outcome;
 use crate::span::tracer;
 use crate::tags::set::{Quiet, Tag, Tags};
@@ -408,8 +408,8 @@ impl SpanBuilder {
     }
 
     /// Runs the stream in the span, which starts now and ends when the stream ends or is dropped.
-    pub fn stream<S: Stream>(self, stream: S) -> Instrumented<S, NotedItems<fn(&S::Item) -> Outcome>> {
-        self.start().stream(|| stream, |_| Outcome::ok())
+    pub fn stream<S: Stream>(self, stream: S) -> Instrumented<S> {
+        self.start().instrument(stream, Unobserved)
     }
 }
 

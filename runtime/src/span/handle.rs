@@ -307,7 +307,7 @@ impl Span {
 
     /// Gives the span away, and leaves none behind: from a future to the body that it results in, for example.
     pub fn take(&mut self) -> Self {
-        std::mem::replace(self, Self::none())
+        std::mem::take(self)
     }
 
     /// A job without a span, in the context that it takes along.

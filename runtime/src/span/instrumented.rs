@@ -167,13 +167,11 @@ where
         let this = self.project();
         let inner = this.inner.as_pin_mut().expect(GONE);
         this.observer.polled(this.span);
-        match ready!(this.span.in_scope(|| inner.poll_next(cx))) {
-            Some(item) => Poll::Ready(Some(this.observer.observe(this.span, item))),
-            None => {
-                this.observer.finished(this.span);
-                Poll::Ready(None)
-            }
+        let item = ready!(this.span.in_scope(|| inner.poll_next(cx)));
+        if item.is_none() {
+            this.observer.finished(this.span);
         }
+        Poll::Ready(item.map(|item| this.observer.observe(this.span, item)))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -202,9 +200,8 @@ where
         let frame = frame.map(|frame| this.observer.observe(this.span, frame));
         // Servers do not poll again after the last frame.
         let is_over = match &frame {
-            None => true,
             Some(Ok(frame)) => frame.is_trailers() || inner.is_end_stream(),
-            Some(Err(_)) => true,
+            Some(Err(_)) | None => true,
         };
         if is_over && this.span.is_recording() {
             this.observer.finished(this.span);
