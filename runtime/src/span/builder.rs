@@ -116,18 +116,20 @@ pub fn span(name: impl Into<Cow<'static, str>>) -> SpanBuilder {
 #[must_use = "a span starts when it is run"]
 pub struct SpanBuilder {
     callsite: &'static Callsite,
-    /// Most spans are children of the current one and need nothing but their callsite, so the rest is kept out
-    /// of the way.
+    name: Option<Cow<'static, str>>,
+    place: Option<&'static Location<'static>>,
+    kind: Option<SpanKind>,
+    /// Most spans are children of the current one and need nothing else, so the rest is kept out of the way.
     more: Option<Box<More>>,
     /// Whether it is that of a detached job.
     detached: bool,
+    /// Whether an error is logged.
+    log: bool,
+    cancel_off: bool,
 }
 
 #[derive(Debug, Default)]
 struct More {
-    name: Option<Cow<'static, str>>,
-    kind: Option<SpanKind>,
-    place: Option<&'static Location<'static>>,
     parent: Parent,
     /// The id of the trace, if this span begins one.
     trace_id: Option<TraceId>,
@@ -138,9 +140,6 @@ struct More {
     scoped: Vec<(&'static str, Option<Value>)>,
     /// What the parent and the links tell of themselves.
     described: Vec<KeyValue>,
-    /// Whether an error is logged.
-    log: bool,
-    cancel_off: bool,
 }
 
 #[derive(Debug, Default)]
@@ -163,20 +162,28 @@ impl SpanBuilder {
     /// A span with a name of low cardinality, and no place in the source.
     #[inline]
     pub fn new(name: impl Into<Cow<'static, str>>) -> Self {
-        let more = More { name: Some(name.into()), ..More::default() };
-        Self { callsite: &NOWHERE, more: Some(Box::new(more)), detached: false }
+        Self { name: Some(name.into()), ..Self::at(&NOWHERE) }
     }
 
     /// A span of the function at `callsite`.
     #[inline]
     pub(crate) const fn at(callsite: &'static Callsite) -> Self {
-        Self { callsite, more: None, detached: false }
+        Self {
+            callsite,
+            name: None,
+            place: None,
+            kind: None,
+            more: None,
+            detached: false,
+            log: false,
+            cancel_off: false,
+        }
     }
 
     /// With a place in the source.
     #[inline]
     pub(crate) fn placed(mut self, place: &'static Location<'static>) -> Self {
-        self.more.get_or_insert_default().place = Some(place);
+        self.place = Some(place);
         self
     }
 
@@ -194,8 +201,9 @@ impl SpanBuilder {
     }
 
     /// Sets the span kind; `Internal` if not set.
-    pub fn kind(self, kind: SpanKind) -> Self {
-        self.set(|more| more.kind = Some(kind))
+    pub fn kind(mut self, kind: SpanKind) -> Self {
+        self.kind = Some(kind);
+        self
     }
 
     /// Adds an attribute of this span alone. The last value of a key counts.
@@ -212,8 +220,9 @@ impl SpanBuilder {
 
     /// Being dropped half-way is a normal end: the span is not marked `throughline.cancelled`. For branches of a
     /// `select!` that are meant to lose, and jobs that are meant to be aborted.
-    pub fn cancel_off(self) -> Self {
-        self.set(|more| more.cancel_off = true)
+    pub fn cancel_off(mut self) -> Self {
+        self.cancel_off = true;
+        self
     }
 
     /// Continues from `origin` instead of the current span, which is linked. An origin without an
@@ -240,8 +249,9 @@ impl SpanBuilder {
     /// Writes an ERROR event of `tracing` for an error, sampled or not: what `err = log` is for a
     /// function. Heard by the methods that see errors: `try_run` and `try_run_async`. Detached jobs
     /// always log their failures.
-    pub fn log_errors(self) -> Self {
-        self.set(|more| more.log = true)
+    pub fn log_errors(mut self) -> Self {
+        self.log = true;
+        self
     }
 
     /// Asks for `id` as the id of the trace, if the span begins one.
@@ -330,23 +340,31 @@ impl SpanBuilder {
     /// Whether a failure is told besides being on the span.
     #[inline]
     fn told(&self) -> Option<Told> {
-        let more = self.more.as_ref();
-        (self.detached || self.callsite.log || more.is_some_and(|more| more.log)).then(|| {
-            let name = more.and_then(|more| more.name.clone()).unwrap_or(Cow::Borrowed(self.callsite.name));
+        (self.detached || self.log || self.callsite.log).then(|| {
+            let name = self.name.clone().unwrap_or(Cow::Borrowed(self.callsite.name));
             Told { name, is_job: self.detached }
         })
     }
 
     #[inline]
     fn open(self, fill: impl FnOnce(&mut Tags)) -> Span {
-        let Some(mut more) = self.more else {
+        if self.more.is_none() {
             if let Some(quiet) = current::with(|current| is_off(current).then(|| Quiet::below(current))) {
                 return Span(quiet.map_or(Scope::Off, |quiet| handle::unrecorded(quiet, fill)));
             }
-            let mut tags = Tags::of(self.callsite.described(None));
+        }
+        let mut start = Start {
+            name: self.name.unwrap_or(Cow::Borrowed(self.callsite.name)),
+            kind: self.kind.unwrap_or_else(|| self.callsite.kind.clone()),
+            links: None,
+            place: self.callsite.place.or(self.place),
+            cancel: self.callsite.cancel && !self.cancel_off,
+        };
+        let Some(mut more) = self.more else {
+            let mut tags = Tags::of(self.callsite.described(self.place));
             fill(&mut tags);
             tags.prefer_given();
-            return handle::begin_current(self.callsite, tags);
+            return handle::begin_current(start, tags);
         };
         if more.is_plain() && current::with(|current| is_off(current) && Quiet::below(current).is_none()) {
             return Span(Scope::Off);
@@ -355,7 +373,7 @@ impl SpanBuilder {
         if is_off(&parent) {
             return more.off(parent, changed, fill);
         }
-        more.propagated.describe(self.callsite.described(more.place));
+        more.propagated.describe(self.callsite.described(self.place));
         more.fill(fill);
         more.propagated.prefer_given();
         for attribute in std::mem::take(&mut more.described) {
@@ -364,13 +382,15 @@ impl SpanBuilder {
                 more.propagated.own.push(attribute);
             }
         }
-        more.begin(self.callsite, &parent, changed)
+        start.links = (!more.links.is_empty()).then_some(more.links);
+        let _wanted = more.trace_id.map(tracer::want);
+        handle::begin(start, more.propagated, &parent, changed)
     }
 
     /// The name of the span.
     #[cfg(feature = "tokio")]
     pub(crate) fn name(&self) -> &str {
-        self.more.as_ref().and_then(|more| more.name.as_deref()).unwrap_or_default()
+        self.name.as_deref().unwrap_or_default()
     }
 
     /// Runs `f` in the span.
@@ -415,9 +435,8 @@ impl SpanBuilder {
 
 impl fmt::Debug for SpanBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let more = self.more.as_deref();
-        let name = more.and_then(|more| more.name.as_deref()).unwrap_or(self.callsite.name);
-        let kind = more.and_then(|more| more.kind.as_ref()).unwrap_or(&self.callsite.kind);
+        let name = self.name.as_deref().unwrap_or(self.callsite.name);
+        let kind = self.kind.as_ref().unwrap_or(&self.callsite.kind);
         f.debug_struct("SpanBuilder").field("name", &name).field("kind", kind).finish_non_exhaustive()
     }
 }
@@ -522,18 +541,6 @@ impl More {
             None if changed => Scope::Within(parent),
             None => Scope::Off,
         })
-    }
-
-    fn begin(self, callsite: &Callsite, parent: &Context, changed: bool) -> Span {
-        let start = Start {
-            name: self.name.unwrap_or(Cow::Borrowed(callsite.name)),
-            kind: self.kind.unwrap_or_else(|| callsite.kind.clone()),
-            links: (!self.links.is_empty()).then_some(self.links),
-            place: callsite.place.or(self.place),
-            cancel: callsite.cancel && !self.cancel_off,
-        };
-        let _wanted = self.trace_id.map(tracer::want);
-        handle::begin(start, self.propagated, parent, changed)
     }
 }
 

@@ -13,7 +13,6 @@ use crate::context::snapshot::Snapshot;
 use crate::guard::panics::caught;
 use crate::guard::reentrance::Busy;
 use crate::semconv;
-use crate::span::callsite::Callsite;
 use crate::span::failure::Told;
 use crate::span::outcome::{self, Given, Outcome};
 #[cfg(feature = "otlp")]
@@ -43,16 +42,9 @@ pub(crate) fn without_span(detached: bool) -> Span {
 
 /// The common case: a child of the current span.
 #[inline(never)]
-pub(super) fn begin_current(callsite: &Callsite, tags: Tags) -> Span {
+pub(super) fn begin_current(start: Start, tags: Tags) -> Span {
     // A clone: samplers and span processors may make a context current.
     let current = current::get();
-    let start = Start {
-        name: Cow::Borrowed(callsite.name),
-        kind: callsite.kind.clone(),
-        links: None,
-        place: callsite.place,
-        cancel: callsite.cancel,
-    };
     begin(start, tags, &current, false)
 }
 
