@@ -17,6 +17,8 @@ mod tags;
 pub mod text;
 
 #[cfg(feature = "propagation")]
+pub mod messaging;
+#[cfg(feature = "propagation")]
 pub mod propagation;
 
 #[cfg(feature = "tokio")]

@@ -91,9 +91,9 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation, ErrorKind, PublisherConfirm, message};
 use opentelemetry::{Context, KeyValue};
 
-use super::messaging::{self, Outgoing, Received};
 use crate::context::current;
 use crate::context::origin::Origin;
+use crate::messaging::{self, Producer, Received, TraceHeaders};
 use crate::span::handle::Span;
 use crate::span::outcome::Outcome;
 
@@ -119,7 +119,7 @@ pub fn inject(properties: BasicProperties) -> BasicProperties {
 /// Writes `context` into the headers of `properties`. See [Headers](self#headers).
 #[must_use]
 pub fn inject_context(context: &Context, properties: BasicProperties) -> BasicProperties {
-    let outgoing = Outgoing::of(context);
+    let outgoing = TraceHeaders::of(context);
     if outgoing.is_empty() {
         return properties;
     }
@@ -130,7 +130,7 @@ pub fn inject_context(context: &Context, properties: BasicProperties) -> BasicPr
         .filter(|(name, _)| !outgoing.replaces(name.as_str()))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
-    for (name, value) in outgoing.into_pairs() {
+    for (name, value) in outgoing {
         // `From` panics where this fails.
         if let Ok(name) = ShortString::try_new(name) {
             headers.insert(name, AMQPValue::LongString(value.into()));
@@ -235,7 +235,7 @@ fn publishing(
     let destination = destination(exchange, routing_key, None);
     let temporary = exchange.is_empty() && is_temporary(routing_key);
     let target = if temporary { "(temporary)" } else { &*destination };
-    let span = messaging::producer_to(SYSTEM, "publish", target, &destination, |tags| {
+    let span = Producer::new(SYSTEM, &destination).operation("publish").target(target).start_with(|tags| {
         if temporary {
             tags.attribute("messaging.destination.temporary", true);
             tags.attribute("messaging.destination.anonymous", true);
@@ -332,10 +332,12 @@ impl Origin for Delivery<'_> {
         let message::Delivery { exchange, routing_key, properties, data, delivery_tag, redelivered, .. } =
             self.delivery;
         let routing_key = routing_key.as_str();
-        let mut received = Received::new(attributes, SYSTEM, &destination(exchange.as_str(), routing_key, self.queue));
+        let mut received = Received::new(attributes, SYSTEM);
+        received.destination(&destination(exchange.as_str(), routing_key, self.queue));
         // The broker counts from one.
         if *delivery_tag > 0 {
-            received.set("messaging.rabbitmq.message.delivery_tag", i64::try_from(*delivery_tag).unwrap_or(i64::MAX));
+            received
+                .attribute("messaging.rabbitmq.message.delivery_tag", i64::try_from(*delivery_tag).unwrap_or(i64::MAX));
         }
         if *redelivered {
             received.redelivered();

@@ -99,9 +99,9 @@ use rdkafka::producer::{
 };
 use rdkafka::util::{AsyncRuntime, IntoOpaque, Timeout};
 
-use super::messaging::{self, Outgoing, Received};
 use crate::context::current;
 use crate::context::origin::Origin;
+use crate::messaging::{self, Producer, Received, TraceHeaders};
 use crate::span::handle::Span;
 use crate::span::outcome::Outcome;
 use crate::tags::value;
@@ -129,7 +129,7 @@ pub fn inject(headers: OwnedHeaders) -> OwnedHeaders {
 /// Writes `context` into `headers`. See [Headers](self#headers).
 #[must_use]
 pub fn inject_context(context: &Context, headers: OwnedHeaders) -> OwnedHeaders {
-    let outgoing = Outgoing::of(context);
+    let outgoing = TraceHeaders::of(context);
     if outgoing.is_empty() {
         return headers;
     }
@@ -139,7 +139,7 @@ pub fn inject_context(context: &Context, headers: OwnedHeaders) -> OwnedHeaders 
         // Half of the headers would be lost with the attempt.
         Kept::Unreadable => return headers,
     };
-    for (name, value) in outgoing.into_pairs() {
+    for (name, value) in outgoing {
         headers = headers.insert(Header { key: &name, value: Some(&value) });
     }
     headers
@@ -152,7 +152,7 @@ enum Kept {
 }
 
 /// The headers that stay. There is no way to take single ones out.
-fn without_replaced(headers: &OwnedHeaders, outgoing: &Outgoing) -> Kept {
+fn without_replaced(headers: &OwnedHeaders, outgoing: &TraceHeaders) -> Kept {
     let all = || read(headers);
     if !all().flatten().any(|header| outgoing.replaces(header.key)) {
         return Kept::All;
@@ -366,7 +366,7 @@ where
     K: ToBytes + ?Sized,
     P: ToBytes + ?Sized,
 {
-    let span = messaging::producer(SYSTEM, "send", topic, |tags| {
+    let span = Producer::new(SYSTEM, topic).start_with(|tags| {
         let partition = assigned(partition);
         let (key, payload) = (key.map(ToBytes::to_bytes), payload.map(ToBytes::to_bytes));
         content(partition, key, payload, |attribute| tags.own.push(attribute));
@@ -482,7 +482,7 @@ impl<M: Message> Origin for Delivery<'_, M> {
 
     fn describe(&self, attributes: &mut Vec<KeyValue>) {
         let message = self.message;
-        Received::new(attributes, SYSTEM, message.topic());
+        Received::new(attributes, SYSTEM).destination(message.topic());
         content(assigned(Some(message.partition())), message.key(), message.payload(), |it| attributes.push(it));
         if message.offset() >= 0 {
             attributes.push(KeyValue::new(OFFSET, message.offset()));

@@ -99,10 +99,10 @@ use rocketmq_model::common::message::{MessageConst, MessageTrait};
 use rocketmq_model::common::mix_all::RETRY_GROUP_TOPIC_PREFIX;
 use rocketmq_model::common::sys_flag::message_sys_flag::MessageSysFlag;
 
-use super::messaging::{self, Outgoing, Received};
 use crate::context::current;
 use crate::context::origin::Origin;
 use crate::context::snapshot::Snapshot;
+use crate::messaging::{Producer, Received, TraceHeaders};
 use crate::propagation;
 use crate::span::handle::Span;
 use crate::span::outcome::Outcome;
@@ -334,7 +334,7 @@ where
 {
     // The client refuses a batch of several topics, and one of none.
     let span = messages.first().map_or(Span::none(), |first| {
-        messaging::producer(SYSTEM, "send", first.topic(), |tags| {
+        Producer::new(SYSTEM, first.topic()).start_with(|tags| {
             tags.attribute("messaging.batch.message_count", i64::try_from(messages.len()).unwrap_or(i64::MAX));
             describe_producer(producer, tags);
         })
@@ -355,7 +355,7 @@ fn on_the_heap<M, F: Future>(message: M, send: impl FnOnce(M) -> F) -> Pin<Box<i
 
 /// The span of one message, whose context is in the message.
 fn outgoing<M: MessageTrait>(producer: Option<&DefaultMQProducer>, message: &mut M, transaction: bool) -> Span {
-    let span = messaging::producer(SYSTEM, "send", message.topic(), |tags| {
+    let span = Producer::new(SYSTEM, message.topic()).start_with(|tags| {
         describe_message(message, transaction, &mut |key, value| tags.attribute(key, value));
         describe_producer(producer, tags);
     });
@@ -405,13 +405,13 @@ fn sent(result: Option<&SendResult>) -> Outcome {
 }
 
 fn inject_context<M: MessageTrait>(context: &Context, message: &mut M) {
-    let outgoing = Outgoing::of(context);
+    let outgoing = TraceHeaders::of(context);
     // What is left of an earlier journey must not be mixed with the new one, in whatever letters it is.
     let replaced = message.get_properties().keys().filter(|name| outgoing.replaces(name));
     for name in replaced.cloned().collect::<Vec<_>>() {
         message.clear_property(&name);
     }
-    for (name, value) in outgoing.into_pairs() {
+    for (name, value) in outgoing {
         message.put_property(name.into(), value.into());
     }
 }
@@ -454,11 +454,14 @@ impl Origin for Message {
     }
 
     fn describe(&self, attributes: &mut Vec<KeyValue>) {
-        let mut received = Received::new(attributes, SYSTEM, self.topic());
+        let mut received = Received::new(attributes, SYSTEM);
+        received.destination(self.topic());
         if let Some(id) = self.property(MessageConst::PROPERTY_UNIQ_CLIENT_MESSAGE_ID_KEYIDX) {
-            received.set("messaging.message.id", bounded(id));
+            received.attribute("messaging.message.id", bounded(id));
         }
-        describe_message(self, false, &mut |key, value| received.set(key, value));
+        describe_message(self, false, &mut |key, value| {
+            received.attribute(key, value);
+        });
     }
 
     fn is_message(&self) -> bool {
@@ -477,21 +480,24 @@ impl Origin for MessageExt {
         // Redelivery goes by a topic of the consumer group. Most consumers hand out the original topic,
         // but not all do.
         let sent_to = topic.starts_with(RETRY_GROUP_TOPIC_PREFIX).then(|| message.properties().retry_topic()).flatten();
-        let mut received = Received::new(attributes, SYSTEM, sent_to.unwrap_or(topic));
+        let mut received = Received::new(attributes, SYSTEM);
+        received.destination(sent_to.unwrap_or(topic));
         // The other id, that of the place in the broker's log, is not known to the producer and is
         // another one after a redelivery.
         let id = message.property(MessageConst::PROPERTY_UNIQ_CLIENT_MESSAGE_ID_KEYIDX).unwrap_or(&self.msg_id);
         if !id.is_empty() {
-            received.set("messaging.message.id", bounded(id));
+            received.attribute("messaging.message.id", bounded(id));
         }
-        received.set("messaging.destination.partition.id", self.queue_id.to_string());
-        received.set("throughline.rocketmq.queue_offset", self.queue_offset);
+        received.attribute("messaging.destination.partition.id", self.queue_id.to_string());
+        received.attribute("throughline.rocketmq.queue_offset", self.queue_offset);
         // The broker takes the property of a transactional message away when it is committed.
         let transaction = MessageSysFlag::get_transaction_value(self.sys_flag) != MessageSysFlag::TRANSACTION_NOT_TYPE;
-        describe_message(message, transaction, &mut |key, value| received.set(key, value));
+        describe_message(message, transaction, &mut |key, value| {
+            received.attribute(key, value);
+        });
         if self.reconsume_times > 0 {
             received.redelivered();
-            received.set("throughline.rocketmq.reconsume_times", i64::from(self.reconsume_times));
+            received.attribute("throughline.rocketmq.reconsume_times", i64::from(self.reconsume_times));
         }
     }
 

@@ -8,9 +8,9 @@ use redis::{Arg, Cmd, FromRedisValue, RedisFuture, RedisResult, ToRedisArgs, Val
 use super::failure;
 use crate::context::current;
 use crate::context::origin::Origin;
+use crate::messaging::{Producer, Received, TraceHeaders};
 use crate::propagation::{self, PairsMut};
 use crate::text::{NOT_TEXT, header_value};
-use crate::transport::messaging::{self, Outgoing};
 
 /// More fields of the same name than this are of no use to any format.
 const MAX_VALUES: usize = 64;
@@ -34,17 +34,17 @@ pub fn inject(xadd: &mut Cmd) {
 }
 
 fn inject_context(context: &Context, xadd: &mut Cmd) {
-    let outgoing = Outgoing::of(context);
+    let outgoing = TraceHeaders::of(context);
     if let Some(kept) = without_replaced(xadd, &outgoing) {
         *xadd = kept;
     }
-    for (name, value) in outgoing.into_pairs() {
+    for (name, value) in outgoing {
         xadd.arg(name).arg(value);
     }
 }
 
 /// The command without the fields that tell of another context; `None` if there are none.
-fn without_replaced(xadd: &Cmd, outgoing: &Outgoing) -> Option<Cmd> {
+fn without_replaced(xadd: &Cmd, outgoing: &TraceHeaders) -> Option<Cmd> {
     const FIRST_FIELD: usize = 3;
     let total = xadd.args_iter().len();
     // The fields are the last words, in pairs. Before them are options, which have no such names.
@@ -114,7 +114,7 @@ pub trait StreamCommands: aio::ConnectionLike + Send + Sized {
     /// Adds an entry by an `XADD` that is complete but for the context.
     fn send_traced<RV: FromRedisValue>(&mut self, mut xadd: Cmd) -> RedisFuture<'_, RV> {
         Box::pin(async move {
-            let span = messaging::producer("redis", "send", &stream_of(&xadd), |_| {});
+            let span = Producer::new("redis", &stream_of(&xadd)).start();
             inject_context(&span.context(), &mut xadd);
             let reply = span.run_async_with(
                 || self.req_packed_command(&xadd),
@@ -213,10 +213,10 @@ impl Origin for Delivery<'_> {
     }
 
     fn describe(&self, attributes: &mut Vec<KeyValue>) {
-        let mut received = messaging::Received::new(attributes, "redis", self.stream);
-        received.set("messaging.message.id", self.entry.id.clone());
+        let mut received = Received::new(attributes, "redis");
+        received.destination(self.stream).attribute("messaging.message.id", self.entry.id.clone());
         if let Some(group) = self.group {
-            received.set("messaging.consumer.group.name", group.to_owned());
+            received.attribute("messaging.consumer.group.name", group.to_owned());
         }
         // What `XREADGROUP … CLAIM` adds counts the deliveries before this one.
         let before = self.entry.delivered_count.filter(|count| *count > 0);
@@ -225,7 +225,7 @@ impl Origin for Delivery<'_> {
             received.redelivered();
         }
         if let Some(times) = deliveries {
-            received.set("throughline.redis.delivery_count", i64::try_from(times).unwrap_or(i64::MAX));
+            received.attribute("throughline.redis.delivery_count", i64::try_from(times).unwrap_or(i64::MAX));
         }
     }
 

@@ -1,0 +1,380 @@
+//! Messaging: producer spans, received messages and headers, for any message system.
+//!
+//! The integrations for Kafka, RabbitMQ, RocketMQ and Redis streams are built on this module, and a message
+//! system that has none can be traced the same way. Names and attributes follow the semantic conventions for
+//! [messaging spans]. Three things are needed:
+//!
+//! - **Send** in the span of a [`Producer`], and write [`TraceHeaders`] of its context into the message.
+//! - **Receive** by [`extract`]: implement [`Origin`](crate::Origin) for the message type, so that it can be
+//!   named by `#[traced(parent = message)]`, or for a batch by `links = messages`.
+//! - **Describe** the received message with [`Received`], in [`Origin::describe`](crate::Origin::describe).
+//!
+//! ```
+//! use throughline::messaging::{self, Producer, Received, TraceHeaders};
+//! use throughline::{Context, KeyValue, Origin, Outcome, traced};
+//!
+//! struct Message {
+//!     subject: String,
+//!     headers: Vec<(String, Vec<u8>)>,
+//!     body: Vec<u8>,
+//! }
+//!
+//! fn publish(mut message: Message) -> Message {
+//!     let span = Producer::new("nats", &message.subject)
+//!         .operation("publish")
+//!         .start_with(|tags| tags.extend([messaging::body_size(message.body.len())]));
+//!     let trace = TraceHeaders::of(&span.context());
+//!     message.headers.retain(|(name, _)| !trace.replaces(name));
+//!     message.headers.extend(trace.into_iter().map(|(name, value)| (name, value.into_bytes())));
+//!     span.run(|| message /* to the server */, |_| Outcome::ok())
+//! }
+//!
+//! impl Origin for Message {
+//!     fn origin(&self) -> Context {
+//!         messaging::extract(self.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())))
+//!     }
+//!
+//!     fn describe(&self, attributes: &mut Vec<KeyValue>) {
+//!         Received::new(attributes, "nats")
+//!             .destination(&self.subject)
+//!             .extend([messaging::body_size(self.body.len())]);
+//!     }
+//!
+//!     fn is_message(&self) -> bool {
+//!         true
+//!     }
+//! }
+//!
+//! #[traced("process orders", kind = consumer, parent = message)]
+//! fn handle(message: &Message) {}
+//!
+//! # let capture = throughline::testing::Capture::new();
+//! # capture.run(|| {
+//! let order = Message { subject: "orders".into(), headers: Vec::new(), body: b"1001".to_vec() };
+//! handle(&publish(order));
+//! # });
+//! # capture.assert_tree_with(
+//! #     &["messaging.operation.type", "messaging.message.body.size"],
+//! #     "publish orders [producer] messaging.operation.type=send messaging.message.body.size=4
+//! #      └── process orders [consumer] messaging.operation.type=process messaging.message.body.size=4",
+//! # );
+//! ```
+//!
+//! [messaging spans]: https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
+
+use std::sync::Arc;
+
+use opentelemetry::propagation::TextMapPropagator as _;
+use opentelemetry::trace::{SpanKind, TraceContextExt as _};
+use opentelemetry::{Context, Key, KeyValue, Value};
+
+use crate::propagation::{self, Pairs, PairsMut, Propagator};
+use crate::semconv;
+use crate::span::builder::SpanBuilder;
+use crate::span::handle::Span;
+use crate::tags::set::Tags;
+use crate::text::header_value;
+
+/// The span in which one message, or a batch of them, is sent.
+///
+/// It has the kind `producer`, the name `{operation} {destination}` and the attributes `messaging.system`,
+/// `messaging.operation.name`, `messaging.operation.type` (`send`) and `messaging.destination.name`.
+///
+/// ```
+/// use throughline::Outcome;
+/// use throughline::messaging::Producer;
+/// use throughline::semconv::MESSAGING_MESSAGE_ID;
+///
+/// # fn publish() -> std::io::Result<u64> { Ok(7) }
+/// let span = Producer::new("nats", "orders.1001").operation("publish").target("orders.{no}").start();
+/// // `span.context()` is what goes into the headers.
+/// let sent = span.run(publish, |sent| match sent {
+///     Ok(id) => Outcome::ok().attribute(MESSAGING_MESSAGE_ID, id.to_string()),
+///     Err(error) => Outcome::exception("io", error),
+/// });
+/// ```
+#[derive(Debug, Clone, Copy)]
+#[must_use = "a span begins when it is started"]
+pub struct Producer<'a> {
+    system: &'static str,
+    operation: &'static str,
+    destination: &'a str,
+    target: &'a str,
+    cancel_off: bool,
+}
+
+impl<'a> Producer<'a> {
+    /// A producer of `system`, such as `kafka`, that sends to `destination`: a topic, queue, exchange or stream.
+    /// The operation is `send`.
+    pub const fn new(system: &'static str, destination: &'a str) -> Self {
+        Self { system, operation: "send", destination, target: destination, cancel_off: false }
+    }
+
+    /// Sets the name that the system has for the operation, such as `publish`.
+    pub const fn operation(mut self, name: &'static str) -> Self {
+        self.operation = name;
+        self
+    }
+
+    /// Sets what stands for the destination in the name of the span, where destinations have too many names for
+    /// that: a template such as `orders.{no}`, or `(temporary)`. The attribute stays.
+    pub const fn target(mut self, template: &'a str) -> Self {
+        self.target = template;
+        self
+    }
+
+    /// A span that is dropped before it has ended is not marked `throughline.cancelled`, as by
+    /// [`SpanBuilder::cancel_off`]: for results that need not be waited for.
+    pub const fn cancel_off(mut self) -> Self {
+        self.cancel_off = true;
+        self
+    }
+
+    /// Starts the span, as a child of the current one. [`Span::context`] is what to write into the message; it
+    /// is right where nothing is recorded, too.
+    pub fn start(self) -> Span {
+        self.start_with(|_| {})
+    }
+
+    /// Starts the span with further attributes. `fill` is not called where nothing is recorded, as with
+    /// [`SpanBuilder::start_with`].
+    pub fn start_with(self, fill: impl FnOnce(&mut Tags)) -> Span {
+        let Self { system, operation, destination, target, cancel_off } = self;
+        let span = SpanBuilder::new(format!("{operation} {target}")).kind(SpanKind::Producer);
+        let span = if cancel_off { span.cancel_off() } else { span };
+        span.start_with(|tags| {
+            tags.attribute(semconv::MESSAGING_SYSTEM, system);
+            tags.attribute(semconv::MESSAGING_OPERATION_NAME, operation);
+            tags.attribute(semconv::MESSAGING_OPERATION_TYPE, "send");
+            tags.attribute(semconv::MESSAGING_DESTINATION_NAME, destination.to_owned());
+            fill(tags);
+        })
+    }
+}
+
+/// Writes down what a received message is, in [`Origin::describe`](crate::Origin::describe): the attributes of
+/// the consumer's span with `parent = message`, and of the link with `links = messages`.
+///
+/// ```
+/// use throughline::KeyValue;
+/// use throughline::messaging::Received;
+/// use throughline::semconv::{MESSAGING_CONSUMER_GROUP_NAME, MESSAGING_MESSAGE_ID};
+///
+/// fn describe(attributes: &mut Vec<KeyValue>) {
+///     Received::new(attributes, "nats")
+///         .destination("orders")
+///         .attribute(MESSAGING_MESSAGE_ID, "7")
+///         .attribute(MESSAGING_CONSUMER_GROUP_NAME, "billing")
+///         .redelivered();
+/// }
+/// # let mut attributes = Vec::new();
+/// # describe(&mut attributes);
+/// # assert_eq!(attributes.len(), 7);
+/// ```
+#[derive(Debug)]
+pub struct Received<'a>(&'a mut Vec<KeyValue>);
+
+impl<'a> Received<'a> {
+    /// A message of `system` that is processed: `messaging.system`, `messaging.operation.name` and
+    /// `messaging.operation.type`.
+    pub fn new(attributes: &'a mut Vec<KeyValue>, system: &'static str) -> Self {
+        let mut this = Self(attributes);
+        this.attribute(semconv::MESSAGING_SYSTEM, system)
+            .attribute(semconv::MESSAGING_OPERATION_NAME, "process")
+            .attribute(semconv::MESSAGING_OPERATION_TYPE, "process");
+        this
+    }
+
+    /// Adds where the message was sent to: `messaging.destination.name`.
+    pub fn destination(&mut self, name: &str) -> &mut Self {
+        self.attribute(semconv::MESSAGING_DESTINATION_NAME, name.to_owned())
+    }
+
+    /// Adds an attribute. Texts that come with the message are not cut: see [`crate::text::ellipsize`].
+    pub fn attribute(&mut self, key: impl Into<Key>, value: impl Into<Value>) -> &mut Self {
+        self.0.push(KeyValue::new(key, value));
+        self
+    }
+
+    /// Adds attributes.
+    pub fn extend(&mut self, attributes: impl IntoIterator<Item = KeyValue>) -> &mut Self {
+        self.0.extend(attributes);
+        self
+    }
+
+    /// Marks a message that was delivered before: `throughline.messaging.redelivered`.
+    pub fn redelivered(&mut self) -> &mut Self {
+        self.attribute(semconv::THROUGHLINE_MESSAGING_REDELIVERED, true)
+    }
+}
+
+/// `messaging.message.body.size`, in bytes.
+pub fn body_size(bytes: usize) -> KeyValue {
+    KeyValue::new(semconv::MESSAGING_MESSAGE_BODY_SIZE, i64::try_from(bytes).unwrap_or(i64::MAX))
+}
+
+/// More headers of trace context than this are not read.
+const MAX_HEADERS: usize = 256;
+
+/// The context in the headers of a message, by the process's
+/// [`Propagator`]: for [`Origin::origin`](crate::Origin::origin).
+///
+/// Names are compared without regard to case and may occur more than once; values may be any bytes. It never
+/// fails: headers that are invalid, ambiguous or not UTF-8 give a context without an identity, which makes the
+/// consumer's span the entry of a new trace. One pass over the headers, of which no more than 256 are kept.
+///
+/// ```
+/// use throughline::messaging;
+///
+/// let headers = [("Traceparent", &b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"[..])];
+/// let context = messaging::extract(headers);
+/// # use opentelemetry::trace::TraceContextExt;
+/// # assert!(context.span().span_context().is_sampled());
+/// ```
+pub fn extract<'a>(headers: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Context {
+    let propagator = propagation::get();
+    let found: Vec<_> = headers
+        .into_iter()
+        .filter(|(name, _)| is_field(&propagator, name))
+        .map(|(name, value)| (name, header_value(value)))
+        .take(MAX_HEADERS)
+        .collect();
+    propagator.extract(&Pairs(&found))
+}
+
+fn is_field(propagator: &Propagator, name: &str) -> bool {
+    propagator.fields().any(|field| field.eq_ignore_ascii_case(name))
+}
+
+/// The headers that carry a context in a message, in the formats of the process's [`Propagator`].
+///
+/// A message may have such headers already: it is forwarded, or sent again. Remove those that
+/// [`replaces`](Self::replaces) names, then add these. Without a context there is nothing to add or to remove,
+/// and the message is passed on as it is.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use throughline::messaging::TraceHeaders;
+///
+/// fn inject(headers: &mut BTreeMap<String, String>) {
+///     let trace = TraceHeaders::of(&throughline::current_context());
+///     headers.retain(|name, _| !trace.replaces(name));
+///     headers.extend(trace);
+/// }
+/// # let mut headers = BTreeMap::new();
+/// # throughline::in_span("send", || inject(&mut headers));
+/// ```
+#[derive(Debug)]
+pub struct TraceHeaders {
+    propagator: Arc<Propagator>,
+    pairs: Vec<(String, String)>,
+    has_identity: bool,
+}
+
+impl TraceHeaders {
+    /// The headers of `context`: of [`Span::context`] for a message that is sent in a span.
+    pub fn of(context: &Context) -> Self {
+        let propagator = propagation::get();
+        let mut pairs = Vec::new();
+        propagator.inject(context, &mut PairsMut(&mut pairs));
+        Self { propagator, pairs, has_identity: context.span().span_context().is_valid() }
+    }
+
+    /// Whether there is no header to add.
+    pub fn is_empty(&self) -> bool {
+        self.pairs.is_empty()
+    }
+
+    /// Whether a header that the message has already must be removed. The name is compared without regard to
+    /// case.
+    ///
+    /// That holds for every header of the previous context, also if this one has no counterpart: the
+    /// `tracestate` of one trace is invalid in another.
+    pub fn replaces(&self, name: &str) -> bool {
+        let written = |(field, _): &(String, String)| field.eq_ignore_ascii_case(name);
+        self.pairs.iter().any(written) || (self.has_identity && is_field(&self.propagator, name))
+    }
+}
+
+/// Names and values. The names are in lower case.
+impl IntoIterator for TraceHeaders {
+    type Item = (String, String);
+    type IntoIter = std::vec::IntoIter<(String, String)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.pairs.into_iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::baggage::BaggageExt as _;
+
+    use super::*;
+
+    const NAMES: [&str; 5] = ["traceparent", "tracestate", "baggage", "Traceparent", "other"];
+    const VALUES: [&[u8]; 4] =
+        [b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", b"a=1,b@c=2", b"k=v%20w;p=1,l=m", b"\xff\x00"];
+
+    /// Numbers that are the same in every run (xorshift).
+    struct Numbers(u64);
+
+    impl Numbers {
+        fn below(&mut self, bound: usize) -> usize {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            usize::try_from(self.0 >> 33).unwrap_or_default() % bound
+        }
+    }
+
+    #[test]
+    fn headers_of_any_bytes_give_a_bounded_context() {
+        let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
+        let mut valid = 0;
+        for _ in 0..20_000 {
+            let headers: Vec<_> = (0..numbers.below(6))
+                .map(|_| {
+                    let name = numbers.below(NAMES.len());
+                    let mut value = VALUES[(name + numbers.below(8) / 7) % VALUES.len()].to_vec();
+                    for _ in 0..numbers.below(3) {
+                        let at = numbers.below(value.len() + 1);
+                        let byte = u8::try_from(numbers.below(256)).unwrap_or_default();
+                        match numbers.below(4) {
+                            0 => value.insert(at, byte),
+                            1 => value.truncate(at),
+                            _ => {
+                                if let Some(old) = value.get_mut(at) {
+                                    *old = byte;
+                                }
+                            }
+                        }
+                    }
+                    (NAMES[name], value)
+                })
+                .collect();
+            let context = extract(headers.iter().map(|(name, value)| (*name, value.as_slice())));
+            let parents = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("traceparent")).count();
+            let is_valid = context.span().span_context().is_valid();
+            assert!(!is_valid || parents == 1, "{headers:?}");
+            assert!(context.baggage().len() <= 64);
+            valid += usize::from(is_valid);
+        }
+        // Enough of them got through to show that it was not all refused.
+        assert!(valid > 1_000, "{valid}");
+    }
+
+    #[test]
+    fn what_is_written_replaces_what_told_of_another_context() {
+        let nothing = TraceHeaders::of(&Context::new());
+        assert!(nothing.is_empty() && !nothing.replaces("traceparent"));
+        let baggage = TraceHeaders::of(&Context::new().with_baggage([KeyValue::new("tenant_id", "acme")]));
+        assert!(baggage.replaces("Baggage") && !baggage.replaces("traceparent"));
+        let parent = extract([("traceparent", VALUES[0])]);
+        let identity = TraceHeaders::of(&parent);
+        for name in ["traceparent", "TraceState", "baggage"] {
+            assert!(identity.replaces(name), "{name}");
+        }
+        assert!(!identity.replaces("content-type"));
+    }
+}
