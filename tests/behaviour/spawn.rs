@@ -421,7 +421,7 @@ async fn a_join_set() {
     let run = async {
         let mut set = JoinSet::new();
         set.spawn_traced(async { 1 });
-        set.spawn_traced_on(async { 2 }, &tokio::runtime::Handle::current());
+        set.spawn_on_traced(async { 2 }, &tokio::runtime::Handle::current());
         set.spawn_blocking_traced(|| 4);
         set.join_all().await.iter().sum::<i32>()
     };
@@ -469,7 +469,7 @@ async fn outside_of_a_span_a_plain_job_has_none_and_takes_the_context_along() {
         assert_eq!(throughline::spawn_thread(job).join().expect("no panic"), expected);
         let mut set = JoinSet::new();
         set.spawn_traced(asynchronous());
-        set.spawn_traced_on(asynchronous(), &tokio::runtime::Handle::current());
+        set.spawn_on_traced(asynchronous(), &tokio::runtime::Handle::current());
         set.spawn_local_traced(asynchronous());
         set.spawn_blocking_traced(job);
         assert_eq!(set.join_all().await, vec![expected.clone(); 4]);
@@ -591,7 +591,7 @@ async fn try_forms_see_the_error() {
         assert_eq!(throughline::try_spawn_thread(fails).join().expect("no panic"), fails());
         let mut set = JoinSet::new();
         set.try_spawn_traced(asynchronous());
-        set.try_spawn_traced_on(asynchronous(), &handle);
+        set.try_spawn_on_traced(asynchronous(), &handle);
         set.try_spawn_local_traced(asynchronous());
         set.try_spawn_blocking_traced(fails);
         assert_eq!(set.join_all().await, vec![fails(); 4]);

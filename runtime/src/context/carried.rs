@@ -1,12 +1,9 @@
 //! A message with its context.
 
-use std::future::Future;
-
 use opentelemetry::Context;
 
 use crate::context::origin::Origin;
 use crate::context::snapshot::Snapshot;
-use crate::span::instrumented::Instrumented;
 
 /// A message with the context it was made in, for channels and the mailboxes of actors.
 ///
@@ -63,15 +60,6 @@ impl<T> Carried<T> {
     pub fn run<R>(self, handle: impl FnOnce(T) -> R) -> R {
         let _attached = self.snapshot.attach();
         handle(self.message)
-    }
-
-    /// Handles the message with its context current, asynchronously.
-    pub fn run_async<F: Future>(self, handle: impl FnOnce(T) -> F) -> Instrumented<F> {
-        let future = {
-            let _attached = self.snapshot.attach();
-            handle(self.message)
-        };
-        self.snapshot.run_async(future)
     }
 }
 

@@ -44,7 +44,7 @@ pub trait JoinSetExt<T> {
 
     /// [`JoinSet::spawn_on`], traced.
     #[track_caller]
-    fn spawn_traced_on<F>(&mut self, future: F, runtime: &Handle) -> AbortHandle
+    fn spawn_on_traced<F>(&mut self, future: F, runtime: &Handle) -> AbortHandle
     where
         F: Future<Output = T> + Send + 'static,
         T: Send + 'static;
@@ -83,7 +83,7 @@ impl<T: 'static> JoinSetExt<T> for JoinSet<T> {
         spawn(self, &runtime, job, future, plain)
     }
 
-    fn spawn_traced_on<F>(&mut self, future: F, runtime: &Handle) -> AbortHandle
+    fn spawn_on_traced<F>(&mut self, future: F, runtime: &Handle) -> AbortHandle
     where
         F: Future<Output = T> + Send + 'static,
         T: Send + 'static,
@@ -137,7 +137,7 @@ pub trait TryJoinSetExt<T, E> {
 
     /// [`JoinSet::spawn_on`], traced.
     #[track_caller]
-    fn try_spawn_traced_on<F>(&mut self, future: F, runtime: &Handle) -> AbortHandle
+    fn try_spawn_on_traced<F>(&mut self, future: F, runtime: &Handle) -> AbortHandle
     where
         F: Future<Output = Result<T, E>> + Send + 'static,
         T: Send + 'static,
@@ -179,7 +179,7 @@ impl<T: 'static, E: 'static> TryJoinSetExt<T, E> for JoinSet<Result<T, E>> {
         spawn(self, &runtime, job, future, Outcome::of_job_result)
     }
 
-    fn try_spawn_traced_on<F>(&mut self, future: F, runtime: &Handle) -> AbortHandle
+    fn try_spawn_on_traced<F>(&mut self, future: F, runtime: &Handle) -> AbortHandle
     where
         F: Future<Output = Result<T, E>> + Send + 'static,
         T: Send + 'static,

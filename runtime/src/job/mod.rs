@@ -1,6 +1,7 @@
 //! Detached jobs: how they start, and who counts them.
 
 mod join_set;
+mod observer;
 #[cfg(feature = "rayon")]
 pub mod rayon;
 mod sent;

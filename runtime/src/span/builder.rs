@@ -357,6 +357,7 @@ impl SpanBuilder {
             name: self.name.unwrap_or(Cow::Borrowed(self.callsite.name)),
             kind: self.kind.unwrap_or_else(|| self.callsite.kind.clone()),
             links: None,
+            #[cfg(feature = "otlp")]
             place: self.callsite.place.or(self.place),
             cancel: self.callsite.cancel && !self.cancel_off,
         };

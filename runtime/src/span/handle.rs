@@ -1,7 +1,10 @@
 //! A span that has started, and how it starts.
 
 use std::borrow::Cow;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+#[cfg(feature = "otlp")]
+use std::panic::Location;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+#[cfg(feature = "tokio")]
 use std::time::Instant;
 
 use opentelemetry::trace::{Link, SpanKind, TraceContextExt as _};
@@ -54,6 +57,7 @@ pub(super) struct Start {
     pub(super) kind: SpanKind,
     pub(super) links: Option<Vec<Link>>,
     /// Where it stands in the source.
+    #[cfg(feature = "otlp")]
     pub(super) place: Option<&'static Location<'static>>,
     /// Whether being dropped half-way is recorded.
     pub(super) cancel: bool,
@@ -388,6 +392,7 @@ impl Scope {
     }
 
     /// Records how long the work has waited to begin.
+    #[cfg(feature = "tokio")]
     pub(crate) fn queued_since(&self, spawned: Instant) {
         if let Self::Open(open) = self {
             if open.given.has(Given::QUEUE_TIME) {

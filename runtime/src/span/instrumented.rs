@@ -4,11 +4,11 @@ use std::fmt;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
 
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 
+use crate::context::carried::Carried;
 use crate::context::snapshot::Snapshot;
 use crate::span::handle::{Scope, Span};
 use crate::span::outcome::Outcome;
@@ -278,17 +278,6 @@ impl Span {
         let (stream, span) = pin!(self.instrument(future, Handed)).await;
         span.instrument(stream, NotedItems(outcome))
     }
-
-    /// The future of a detached job: the time until its first poll is recorded, and `held` is let
-    /// go when the job is over.
-    #[cfg(feature = "tokio")]
-    pub(crate) fn job<F, O, H>(self, future: F, outcome: O, held: H) -> Instrumented<F, Job<O, H>>
-    where
-        F: Future,
-        O: FnOnce(&F::Output) -> Outcome,
-    {
-        self.instrument(future, Job { spawned: Some(Instant::now()), ended: Ended(Some(outcome)), _held: held })
-    }
 }
 
 /// Observes nothing. The span ends with the future, the stream or the body.
@@ -309,6 +298,13 @@ impl<T> Observe<T> for Unobserved {
 /// Ends the span with the outcome of a future's output. See [`Span::run_async`].
 #[derive(Debug)]
 pub struct Ended<O>(Option<O>);
+
+impl<O> Ended<O> {
+    #[cfg(feature = "tokio")]
+    pub(crate) fn new(outcome: O) -> Self {
+        Self(Some(outcome))
+    }
+}
 
 impl<O> Observer for Ended<O> {}
 
@@ -353,35 +349,6 @@ impl<T> Observe<T> for Handed {
     }
 }
 
-/// A detached job.
-#[cfg(feature = "tokio")]
-pub(crate) struct Job<O, H> {
-    /// When it was spawned, until it is polled for the first time.
-    spawned: Option<Instant>,
-    ended: Ended<O>,
-    _held: H,
-}
-
-#[cfg(feature = "tokio")]
-impl<O, H> Observer for Job<O, H> {
-    #[inline]
-    fn polled(&mut self, span: &mut Span) {
-        if let Some(spawned) = self.spawned.take() {
-            span.0.queued_since(spawned);
-        }
-    }
-}
-
-#[cfg(feature = "tokio")]
-impl<T, O: FnOnce(&T) -> Outcome, H> Observe<T> for Job<O, H> {
-    type Output = T;
-
-    #[inline]
-    fn observe(&mut self, span: &mut Span, value: T) -> T {
-        self.ended.observe(span, value)
-    }
-}
-
 impl Snapshot {
     /// A future that has the snapshot current whenever it is polled, and when it is dropped.
     pub fn run_async<F: Future>(&self, future: F) -> Instrumented<F> {
@@ -391,5 +358,13 @@ impl Snapshot {
     /// A stream that has the snapshot current whenever it is polled, and when it is dropped.
     pub fn stream<S: Stream>(&self, stream: S) -> Instrumented<S> {
         Span::within(self.to_context()).instrument(stream, Unobserved)
+    }
+}
+
+impl<T> Carried<T> {
+    /// Handles the message with its context current, asynchronously.
+    pub fn run_async<F: Future>(self, handle: impl FnOnce(T) -> F) -> Instrumented<F> {
+        let (message, snapshot) = self.into_parts();
+        Span::within(snapshot.to_context()).instrument_with(|| handle(message), Unobserved)
     }
 }
