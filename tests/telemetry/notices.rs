@@ -184,7 +184,7 @@ alone! {
              been open for 0 s";
         assert!(report.to_string().ends_with(expected), "{report}");
         assert_eq!(log.count(&format!("WARN throughline: {report}")), 1, "{}", log.text());
-        let expected = "3 spans not exported: `http";
+        let expected = "3 spans not exported to `http";
         assert!(log.count(expected) == 1 && log.text().contains("before the shutdown timed out: Unavailable: not now"), "{}", log.text());
     }
 }

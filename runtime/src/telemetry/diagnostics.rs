@@ -90,7 +90,7 @@ pub(crate) fn warn(kind: Warning, text: impl fmt::Display) {
     }
     let bit = 1 << kind as u8;
     if WRITTEN.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
-        write(format_args!("{text} (shown once: without a `tracing` subscriber, further warnings are not)"));
+        write(format_args!("{text} (further warnings of this kind need a `tracing` subscriber)"));
     }
 }
 

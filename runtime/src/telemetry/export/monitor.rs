@@ -134,7 +134,7 @@ impl Monitor {
         let left_behind = self.queue.stats().left_behind;
         if left_behind > 0 {
             let text = format!(
-                "{} not exported: {} did not accept them before the shutdown timed out: {}",
+                "{} not exported to {} before the shutdown timed out: {}",
                 count(left_behind, "span"),
                 self.collector,
                 last_error.unwrap_or(NO_ANSWER),
