@@ -16,9 +16,9 @@ use std::error::Error;
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use throughline::console::Console;
-use throughline::grpc::{ClientLayer, ServerLayer};
 use throughline::propagation::{self, Propagator};
 use throughline::{biz_tags, traced};
+use throughline_grpc::{ClientLayer, ServerLayer};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_stream::{Stream, StreamExt as _};
@@ -61,7 +61,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-type Client = PricesClient<throughline::grpc::ClientService<tonic::transport::Channel>>;
+type Client = PricesClient<throughline_grpc::ClientService<tonic::transport::Channel>>;
 
 /// The customer's side: a question, one that has no answer, and a stream.
 #[traced]

@@ -70,8 +70,6 @@ pub use job::rayon;
 pub use propagation::Carrier;
 #[cfg(feature = "amqp")]
 pub use transport::amqp;
-#[cfg(feature = "grpc")]
-pub use transport::grpc;
 #[cfg(feature = "http")]
 pub use transport::http;
 #[cfg(feature = "kafka")]

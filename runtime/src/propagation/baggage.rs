@@ -178,8 +178,8 @@ pub(super) fn as_tag(key: &Key, value: &StringValue, is: TagType) -> KeyValue {
 /// The baggage that goes along with one request, in its [extensions](http::Extensions): for calls to
 /// parties who are to know less than your own services.
 ///
-/// It goes with a request of [`http::ClientLayer`](crate::http::ClientLayer) and with a `tonic::Request` of
-/// [`grpc::ClientLayer`](crate::grpc). What the layer and the
+/// It goes with a request of [`http::ClientLayer`](crate::http::ClientLayer) and with a `tonic::Request` of the
+/// `ClientLayer` of `throughline-grpc`. What the layer and the
 /// [`Propagator`](super::Propagator::send_baggage) of the process keep back stays here in any case, and
 /// tags that [travel](crate::http::ClientLayer::travel) in headers of their own are kept back likewise.
 ///

@@ -2,8 +2,6 @@
 
 #[cfg(feature = "amqp")]
 pub mod amqp;
-#[cfg(feature = "grpc")]
-pub mod grpc;
 #[cfg(feature = "http")]
 pub mod http;
 #[cfg(feature = "kafka")]

@@ -120,8 +120,6 @@ impl Causes {
             as_error::<io::Error>,
             #[cfg(feature = "axum")]
             as_error::<axum::Error>,
-            #[cfg(feature = "grpc")]
-            as_error::<tonic::transport::Error>,
             #[cfg(feature = "reqwest")]
             as_error::<reqwest::Error>,
         ];

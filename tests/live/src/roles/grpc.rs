@@ -9,9 +9,9 @@ use std::task::{Context, Poll};
 
 use futures::stream::{self, BoxStream, StreamExt as _};
 use opentelemetry::trace::TraceContextExt as _;
-use throughline::grpc::ServerLayer;
 use throughline::propagation::{self, Propagator};
 use throughline::traced;
+use throughline_grpc::ServerLayer;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_stream::wrappers::TcpListenerStream;

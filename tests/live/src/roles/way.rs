@@ -34,8 +34,9 @@ use throughline::propagation::{self, Propagator};
 use throughline::redis::StreamCommands as _;
 use throughline::rocketmq::ProducerExt as _;
 use throughline::sql::Database;
-use throughline::{amqp, grpc, kafka, redis as traced_redis, rocketmq};
+use throughline::{amqp, kafka, redis as traced_redis, rocketmq};
 use throughline::{biz_tags, traced, traced_spawn};
+use throughline_grpc::{ClientLayer, ServerLayer as GrpcLayer};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -90,7 +91,7 @@ async fn accept(
     State((channel, uri)): State<(GrpcChannel, http::Uri)>,
     Path(order_no): Path<String>,
 ) -> Result<String, String> {
-    let channel = ServiceBuilder::new().layer(grpc::ClientLayer::new().server(&uri)).service(channel);
+    let channel = ServiceBuilder::new().layer(ClientLayer::new().server(&uri)).service(channel);
     let mut client = tonic::client::Grpc::new(channel);
     client.ready().await.map_err(|error| error.to_string())?;
     let path = http::uri::PathAndQuery::from_static("/shop.Orders/Place");
@@ -104,7 +105,7 @@ async fn grpc(arguments: &Arguments, stop: watch::Receiver<bool>) {
         ClientConfig::new().set("bootstrap.servers", arguments.get("brokers")).create().expect("a configuration");
     let orders = Orders { producer, topic: arguments.get("topic").into() };
     let incoming = TcpListenerStream::new(listen().await);
-    let server = Server::builder().layer(grpc::ServerLayer::new()).add_service(orders);
+    let server = Server::builder().layer(GrpcLayer::new()).add_service(orders);
     server.serve_with_incoming_shutdown(incoming, stopped(stop)).await.expect("the server ends well");
 }
 

@@ -1,4 +1,4 @@
-//! Calls that come in.
+//! Calls that are served.
 
 use std::mem;
 use std::net::SocketAddr;
@@ -7,78 +7,74 @@ use std::task::{self, Poll};
 
 use http::{Request, Response};
 use http_body::Body;
-use opentelemetry::trace::SpanKind;
+use throughline::{RequestId, Span, SpanBuilder, SpanKind, current_context, propagation, semconv};
 use tonic::metadata::MetadataMap;
 use tonic::server::NamedService;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::call::{Call, ResponseBody, ResponseFuture};
-use super::status::Side;
-use super::target;
-use crate::context::current;
-use crate::propagation;
-use crate::span::builder::SpanBuilder;
-use crate::span::handle::Span;
-use crate::transport::http::{Headers, RequestId};
+use crate::call::{Call, ResponseBody, ResponseFuture};
+use crate::metadata::Headers;
+use crate::status::Side;
+use crate::target;
 
-/// Opens a server span for each gRPC call, in the trace of the caller.
+/// Starts a server span for each gRPC call, in the caller's trace.
 ///
-/// For `tonic::transport::Server::builder().layer(…)`, around a single service, or for an
-/// `axum::Router` that has gRPC services among others: what is not gRPC by its content type passes
-/// untouched. With `tonic-web`, it belongs inside of `GrpcWebLayer`. Of two of these layers around one
-/// service the outer one opens the span. Neither back-pressure nor errors change.
+/// Add it by `tonic::transport::Server::builder().layer(…)`, around a single service, or to an `axum::Router`
+/// that has gRPC services among others: requests whose content type is not gRPC's pass through untraced. With
+/// `tonic-web`, it belongs inside of `GrpcWebLayer`. Of two of these layers around one service the outer one
+/// starts the span. Back-pressure and errors are passed through unchanged.
 ///
-/// A [`http::ServerLayer`](crate::http::ServerLayer) belongs outside: its span is then the parent of the
-/// call's, and its trust mode the one that counts.
+/// The server layer of `throughline-http` belongs outside: its span is then the parent of the call's, and its
+/// trust in callers the one that counts.
 ///
 /// ```
-/// use throughline::grpc::ServerLayer;
+/// use throughline_grpc::ServerLayer;
 /// use tonic::transport::Server;
 ///
-/// // From inside; and at the edge, where callers are not trusted.
+/// // For callers inside of the trust boundary; and for the edge, whose callers are not trusted.
 /// let server = Server::builder().layer(ServerLayer::new());
 /// let edge = Server::builder().layer(ServerLayer::new().public());
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct ServerLayer {
     is_public: bool,
-    /// `None`: all that have the form of one.
+    /// `None`: everything that has the form of a method.
     methods: Option<Arc<[Box<str>]>>,
     /// Methods whose calls are not traced.
     untraced: Arc<[Box<str>]>,
 }
 
 impl ServerLayer {
-    /// A layer for calls from inside: each continues the trace of its caller, whose sampling
-    /// decision and baggage hold.
+    /// A layer for trusted callers: each call continues the trace of its caller, with the caller's sampling
+    /// decision and baggage.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes calls from outside, whose callers are not trusted: each starts a new trace, with a link
-    /// to the caller's span. The caller's sampling flag and baggage are ignored.
+    /// Does not trust callers: each call starts a new trace, which is linked to the caller's span. The caller's
+    /// sampling decision and baggage are ignored.
     #[must_use]
     pub fn public(mut self) -> Self {
         self.is_public = true;
         self
     }
 
-    /// Names the methods that there are, as `package.Service/Method`. A call of another one has the
-    /// name `grpc` and the `rpc.method` `_OTHER`, so that callers cannot bring about any number of
-    /// span names. Without it, every path that has the form of a method counts as one.
+    /// Sets the methods that exist, as `package.Service/Method`. The span of a call to any other one is named
+    /// `grpc`, with the `rpc.method` `_OTHER`, so that callers cannot make up any number of span names. By
+    /// default, every path that has the form of a method counts as one.
     #[must_use]
     pub fn methods<M: Into<String>>(mut self, methods: impl IntoIterator<Item = M>) -> Self {
         self.methods = Some(methods.into_iter().map(|method| method.into().into_boxed_str()).collect());
         self
     }
 
-    /// Does not trace calls of these methods, named as `package.Service/Method` or `package.Service/*`:
-    /// health checks, reflection. Nothing is recorded of them nor of what they do, as with
-    /// [`http::ServerLayer::untraced`](crate::http::ServerLayer::untraced).
+    /// Does not trace calls of these methods, given as `package.Service/Method` or `package.Service/*`: health
+    /// checks, reflection. Neither the call nor anything below it is recorded, not even spans of other
+    /// libraries: telemetry is suppressed in the context.
     ///
     /// ```
-    /// use throughline::grpc::ServerLayer;
+    /// use throughline_grpc::ServerLayer;
     ///
     /// let layer = ServerLayer::new().untraced(["grpc.health.v1.Health/*"]);
     /// ```
@@ -102,47 +98,38 @@ impl ServerLayer {
         is_known.then_some(method)
     }
 
-    fn open<B>(&self, request: &mut Request<B>) -> Call {
+    fn start<B>(&self, request: &mut Request<B>) -> Span {
         if self.is_untraced(request.uri().path()) {
-            let suppressed = current::get().with_telemetry_suppressed();
-            return Call::new(Span::within(suppressed), Side::Server, None);
+            return Span::within(current_context().with_telemetry_suppressed());
         }
-        // Cheap: the path is counted, not copied.
+        // Cheap: the path is reference-counted.
         let uri = request.uri().clone();
         let method = self.method(uri.path());
         let builder = method.map_or_else(|| SpanBuilder::new("grpc"), |method| SpanBuilder::new(method.to_owned()));
         let builder = builder.kind(SpanKind::Server);
         let headers = Headers(request.headers());
         let builder = if is_in_http_span(request) {
-            // That layer has judged the caller, and its span is the parent.
+            // That layer has decided whether to trust the caller, and its span is the parent.
             builder
         } else if self.is_public {
             builder.root().link(&propagation::get().extract_identity(&headers))
         } else {
             builder.parent(&propagation::extract(&headers))
         };
-        let span = builder.start_with(|tags| {
+        builder.start_with(|tags| {
             target::describe(tags, method, uri.path());
             let (local, peer) = addresses(request);
-            let asked_for = target::asked_for(&uri, request.headers());
+            let called = target::called(&uri, request.headers());
             let here = || local.map(|local| (local.ip().to_string(), Some(local.port())));
-            if let Some((host, port)) = asked_for.or_else(here) {
-                tags.attribute("server.address", host);
-                if let Some(port) = port {
-                    tags.attribute("server.port", i64::from(port));
-                }
+            if let Some((host, port)) = called.or_else(here) {
+                tags.extend(semconv::server(host, port));
             }
-            if let Some(peer) = peer {
-                tags.attribute("network.peer.address", peer.ip().to_string());
-                tags.attribute("network.peer.port", i64::from(peer.port()));
-            }
-        });
-        let timeout = span.is_recording().then(|| target::timeout(request.headers())).flatten();
-        Call::new(span, Side::Server, timeout)
+            tags.extend(peer.into_iter().flat_map(semconv::network_peer));
+        })
     }
 }
 
-/// Whether a layer of [`crate::http`] further out has taken this request in, and its context is current.
+/// Whether a layer for HTTP further out has taken this request in, and its context is current.
 fn is_in_http_span<B>(request: &Request<B>) -> bool {
     let taken_in = request.extensions().get::<RequestId>();
     taken_in.is_some() && taken_in == RequestId::current().as_ref()
@@ -152,7 +139,7 @@ fn is_in_http_span<B>(request: &Request<B>) -> bool {
 #[derive(Clone)]
 struct Entered;
 
-/// Both ends of the connection. `tonic` alone knows under which of its types they are noted, which
+/// Both ends of the connection, local and remote. Only `tonic` knows which of its types they are in: that
 /// depends on its TLS features.
 fn addresses<B>(request: &mut Request<B>) -> (Option<SocketAddr>, Option<SocketAddr>) {
     let extensions = mem::take(request.extensions_mut());
@@ -193,9 +180,9 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let is_new = target::is_grpc(request.headers()) && request.extensions_mut().insert(Entered).is_none();
-        let mut call = if is_new { self.layer.open(&mut request) } else { Call::none(Side::Server) };
-        let inner = call.run(|| self.inner.call(request));
-        ResponseFuture::new(inner, call)
+        let span = if is_new { self.layer.start(&mut request) } else { Span::none() };
+        let timeout = span.is_recording().then(|| target::timeout(request.headers())).flatten();
+        span.instrument_with(|| self.inner.call(request), Call::new(Side::Server, timeout).observer())
     }
 }
 

@@ -1,16 +1,17 @@
-//! What the layers can be told not to do.
+//! The layers' options, and the origins.
 
 use std::convert::Infallible;
 
 use http::{Request, Response};
-use opentelemetry::Context;
+use throughline::propagation::{self, SendBaggage};
+use throughline::testing::Capture;
+use throughline::{Carrier, Context, in_span, traced};
 use tonic::body::Body;
+use tonic::metadata::MetadataMap;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
-use super::{ClientLayer, ServerLayer};
-use crate::Carrier;
-use crate::propagation::SendBaggage;
-use crate::testing::Capture;
+use crate::metadata::Headers;
+use crate::{ClientLayer, ServerLayer, inject, inject_context};
 
 fn call(path: &str) -> Request<Body> {
     let request = Request::post(path).header("content-type", "application/grpc");
@@ -30,7 +31,7 @@ async fn sent(layer: ClientLayer, request: Request<Body>) -> String {
         Ok::<_, Infallible>(response)
     });
     let caller = Carrier { baggage: Some("order_no=7,tenant_id=acme".to_owned()), ..Carrier::default() };
-    let span = crate::span("order").parent(&caller);
+    let span = throughline::span("order").parent(&caller);
     let response = Capture::new().run_async(span.run_async(layer.layer(echo).oneshot(request))).await;
     response.expect("an answer").headers()["x-sent"].to_str().expect("text").to_owned()
 }
@@ -53,8 +54,8 @@ async fn baggage_can_be_kept_from_one_channel_or_call() {
 async fn health_checks_leave_no_trace() {
     let busy = || {
         service_fn(|request: Request<Body>| async move {
-            crate::in_span("below", || {});
-            crate::span("again").parent(request.headers()).run(|| {});
+            in_span("below", || {});
+            throughline::span("again").parent(&propagation::extract(&Headers(request.headers()))).run(|| {});
             Ok::<_, Infallible>(answer())
         })
     };
@@ -71,4 +72,33 @@ async fn health_checks_leave_no_trace() {
         assert_eq!(!capture.tree().is_empty(), traced, "{path}: {}", capture.tree());
     }
     assert!(!Context::current().is_telemetry_suppressed());
+}
+
+#[traced(kind = server, parent = request)]
+fn receive<T>(request: &tonic::Request<T>) {}
+
+#[traced(links = batch)]
+fn receive_all(batch: &[MetadataMap]) {}
+
+#[test]
+fn requests_and_metadata_are_origins_of_the_attributes() {
+    let capture = Capture::new();
+    let mut request = tonic::Request::new(());
+    let sender = capture.run(|| {
+        in_span("send", || {
+            inject(request.metadata_mut());
+            throughline::current_context()
+        })
+    });
+    let mut metadata = MetadataMap::new();
+    inject_context(&sender, &mut metadata);
+    assert_eq!(metadata.get("traceparent"), request.metadata().get("traceparent"));
+    capture.run(|| {
+        receive(&request);
+        receive_all(&[metadata, MetadataMap::new()]);
+    });
+    let (send, receive) = (capture.span("send"), capture.span("receive"));
+    assert!(receive.is_child_of(&send));
+    assert_eq!(receive.attribute("rpc.system.name").map(ToString::to_string).as_deref(), Some("grpc"));
+    assert!(capture.span("receive_all").is_linked_to(&send));
 }

@@ -1,4 +1,4 @@
-//! How a call has ended: status codes, and what stands for one.
+//! How a call has ended: its status code, or what stands for one.
 
 use std::any::{Any, type_name};
 use std::error::Error;
@@ -7,27 +7,25 @@ use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
 use percent_encoding::percent_decode;
+use throughline::{Outcome, semconv};
 use tonic::{Code, Status, TimeoutExpired};
-
-use crate::span::outcome::Outcome;
-use crate::tags::value::text;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// On which side of the call we are.
+/// The side of the call that the span is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
+pub(crate) enum Side {
     Client,
     Server,
 }
 
 /// How a call has ended.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct End {
-    /// `None`: no status has left this process.
-    pub(super) code: Option<Code>,
+pub(crate) struct End {
+    /// `None`: the caller gets no status.
+    pub(crate) code: Option<Code>,
     message: String,
-    /// Names the error where there is no code.
+    /// The name of the code, or the type of the error if there is no code.
     error_type: &'static str,
 }
 
@@ -36,9 +34,9 @@ impl End {
         Self { code: Some(code), message, error_type: name(code) }
     }
 
-    /// The status in trailers, or in the headers of a response that has nothing else. Read by hand:
-    /// `Status::from_header_map` copies all headers, and panics at details that are not Base64.
-    pub(super) fn read(headers: &HeaderMap) -> Option<Self> {
+    /// The status in trailers, or in the headers of a response that consists of them. Not by
+    /// `Status::from_header_map`, which copies all headers, and panics at details that are not Base64.
+    pub(crate) fn read(headers: &HeaderMap) -> Option<Self> {
         let code = Code::from_bytes(headers.get("grpc-status")?.as_bytes());
         let message = match headers.get("grpc-message") {
             Some(message) if code != Code::Ok => percent_decode(message.as_bytes()).decode_utf8_lossy().into_owned(),
@@ -47,9 +45,9 @@ impl End {
         Some(Self::new(code, message))
     }
 
-    /// What a caller takes the end of a response without a status for: the mapping of gRPC's
-    /// "HTTP to gRPC Status Code Mapping", with `tonic`'s answer for 200.
-    pub(super) fn missing(http: StatusCode) -> Self {
+    /// The status that a caller derives from a response without one: by gRPC's "HTTP to gRPC Status Code
+    /// Mapping", and as `tonic` does for 200.
+    pub(crate) fn missing(http: StatusCode) -> Self {
         let code = match http {
             StatusCode::BAD_REQUEST => Code::Internal,
             StatusCode::UNAUTHORIZED => Code::Unauthenticated,
@@ -64,9 +62,8 @@ impl End {
         Self::new(code, format!("no grpc-status in the response, HTTP status {}", http.as_u16()))
     }
 
-    /// The error of a call or of a body, as its caller will see it. Takes the error for the time of
-    /// the look.
-    pub(super) fn of_error<E: 'static>(error: E, side: Side) -> (Self, E) {
+    /// The error of a call or of a body, as its caller will see it. Takes the error, and gives it back.
+    pub(crate) fn of_error<E: 'static>(error: E, side: Side) -> (Self, E) {
         let mut slot = Some(error);
         let any: &mut dyn Any = &mut slot;
         let end = if let Some(Some(status)) = any.downcast_ref::<Option<Status>>() {
@@ -80,9 +77,9 @@ impl End {
         };
         let error = slot.expect(RETURNED);
         let end = end.unwrap_or_else(|| match side {
-            // What `tonic` makes of an error that it does not know.
+            // What `tonic` turns an unknown error into.
             Side::Client => Self::new(Code::Unknown, String::new()),
-            // The caller gets a reset stream.
+            // The stream is reset, without a status.
             Side::Server => Self { code: None, message: String::new(), error_type: type_name::<E>() },
         });
         (end, error)
@@ -96,8 +93,8 @@ impl End {
         let end = if let Some(expired) = find::<TimeoutExpired>(as_error(&shared)) {
             Self::new(Code::DeadlineExceeded, expired.to_string())
         } else {
-            // `tonic` alone knows what it makes of the errors of the layers below it, and looks at
-            // nothing that it does not own.
+            // Only `tonic` knows which status the errors of its own layers are, and its function takes the
+            // error by value.
             let status = Status::from_error(Box::new(Shared { error: Arc::clone(&shared), as_error }));
             Self::new(status.code(), status.message().to_owned())
         };
@@ -105,41 +102,41 @@ impl End {
         Some(end)
     }
 
-    pub(super) fn outcome(self, side: Side) -> Outcome {
-        let failed = match (self.code, side) {
+    /// Whether the call has failed, as far as this side is concerned.
+    fn is_failure(&self, side: Side) -> bool {
+        match (self.code, side) {
             (Some(Code::Ok), _) => false,
             (None, _) | (Some(_), Side::Client) => true,
-            (Some(code), Side::Server) => is_servers_fault(code),
-        };
-        let outcome = if failed {
-            Outcome::error(self.error_type, text(format_args!("{}", self.message)))
-        } else {
-            Outcome::ok()
-        };
+            (Some(code), Side::Server) => is_server_fault(code),
+        }
+    }
+
+    pub(crate) fn outcome(self, side: Side) -> Outcome {
+        let outcome = if self.is_failure(side) { Outcome::error(self.error_type, self.message) } else { Outcome::ok() };
         match self.code {
-            Some(code) => outcome.attribute("rpc.response.status_code", name(code)),
+            Some(code) => outcome.attribute(semconv::RPC_RESPONSE_STATUS_CODE, name(code)),
             None => outcome,
         }
     }
 
-    /// A call that nobody waits for any more.
-    pub(super) fn given_up(deadline_passed: bool) -> Self {
-        if deadline_passed {
-            Self::new(Code::DeadlineExceeded, TIME_IS_OVER.to_owned())
+    /// A call that was dropped half-way.
+    pub(crate) fn given_up(is_late: bool) -> Self {
+        if is_late {
+            Self::new(Code::DeadlineExceeded, DEADLINE_PASSED.to_owned())
         } else {
             Self::new(Code::Cancelled, String::new())
         }
     }
 
-    /// The same, but cancelled because its time was over.
-    pub(super) fn too_late(self) -> Self {
+    /// The same, but cancelled because its deadline had passed.
+    pub(crate) fn too_late(self) -> Self {
         Self::new(Code::DeadlineExceeded, self.message)
     }
 }
 
-const RETURNED: &str = "the error is put back after the look at it";
+const RETURNED: &str = "the error was put back";
 
-const TIME_IS_OVER: &str = "the deadline has passed";
+const DEADLINE_PASSED: &str = "the deadline has passed";
 
 fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     let mut next = Some(error);
@@ -152,7 +149,7 @@ fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
     None
 }
 
-/// An error that is looked at by a function that wants to own it.
+/// An error that is lent to a function that takes it by value.
 struct Shared<E> {
     error: Arc<E>,
     as_error: fn(&E) -> &(dyn Error + 'static),
@@ -182,8 +179,8 @@ impl<E> Error for Shared<E> {
     }
 }
 
-/// The codes that the semantic conventions count as errors of a server.
-fn is_servers_fault(code: Code) -> bool {
+/// The codes that are errors of a server by the semantic conventions.
+fn is_server_fault(code: Code) -> bool {
     matches!(
         code,
         Code::Unknown
@@ -290,8 +287,8 @@ mod tests {
     #[test]
     fn sixteen_codes_fail_a_client_and_six_a_server() {
         let failures = |side| {
-            let failed = |code| format!("{:?}", End::new(Code::from_i32(code), String::new()).outcome(side));
-            (0..=16).filter(|code| failed(*code).contains("failure: Some")).collect::<Vec<_>>()
+            let failed = |code| End::new(Code::from_i32(code), String::new()).is_failure(side);
+            (0..=16).filter(|code| failed(*code)).collect::<Vec<_>>()
         };
         assert_eq!(failures(Side::Client), (1..=16).collect::<Vec<_>>());
         assert_eq!(failures(Side::Server), [2, 4, 12, 13, 14, 15]);

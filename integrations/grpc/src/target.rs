@@ -1,44 +1,45 @@
-//! Whom a call is for: method, server, deadline.
+//! What a call is for: method, server, deadline.
 
 use std::time::Duration;
 
 use http::uri::{Authority, Scheme, Uri};
 use http::{HeaderMap, header};
 
-use crate::tags::set::Tags;
-use crate::tags::value::text;
+use throughline::text::ellipsize;
+use throughline::{MAX_TEXT_BYTES, Tags, semconv};
 
-/// A longer path is no name of a method.
+/// A longer path is not a method.
 const MAX_METHOD: usize = 255;
 
 /// `package.Service/Method`, if the path has this form.
-pub(super) fn method(path: &str) -> Option<&str> {
+pub(crate) fn method(path: &str) -> Option<&str> {
     let method = path.strip_prefix('/')?;
     let (service, name) = method.rsplit_once('/')?;
     let is_plain = method.len() <= MAX_METHOD && method.bytes().all(|byte| byte.is_ascii_graphic());
     (is_plain && !service.is_empty() && !name.is_empty()).then_some(method)
 }
 
-/// What both sides say of a call when it starts.
-pub(super) fn describe(tags: &mut Tags, method: Option<&str>, path: &str) {
-    tags.attribute("rpc.system.name", "grpc");
+/// The attributes that the spans of both sides start with.
+pub(crate) fn describe(tags: &mut Tags, method: Option<&str>, path: &str) {
+    tags.attribute(semconv::RPC_SYSTEM_NAME, "grpc");
     if let Some(method) = method {
-        tags.attribute("rpc.method", method.to_owned());
+        tags.attribute(semconv::RPC_METHOD, method.to_owned());
     } else {
-        tags.attribute("rpc.method", "_OTHER");
-        tags.attribute("rpc.method_original", text(format_args!("{}", path.strip_prefix('/').unwrap_or(path))));
+        let called = path.strip_prefix('/').unwrap_or(path);
+        tags.attribute(semconv::RPC_METHOD, "_OTHER");
+        tags.attribute(semconv::RPC_METHOD_ORIGINAL, ellipsize(called, MAX_TEXT_BYTES).into_owned());
     }
 }
 
-/// The host and the port that a URI names. The port may go without saying.
-pub(super) fn server_of(uri: &Uri) -> Option<(&str, Option<u16>)> {
+/// The host and the port of a URI; the scheme's default port, if it has none.
+pub(crate) fn server_of(uri: &Uri) -> Option<(&str, Option<u16>)> {
     let authority = uri.authority()?;
-    let usual = match uri.scheme() {
+    let default = match uri.scheme() {
         Some(scheme) if *scheme == Scheme::HTTPS => Some(443),
         Some(scheme) if *scheme == Scheme::HTTP => Some(80),
         _ => None,
     };
-    Some((host(authority), authority.port_u16().or(usual)))
+    Some((host(authority), authority.port_u16().or(default)))
 }
 
 /// The host without the brackets of an IPv6 address.
@@ -47,8 +48,8 @@ fn host(authority: &Authority) -> &str {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
-/// What the caller has asked for, on the server.
-pub(super) fn asked_for(uri: &Uri, headers: &HeaderMap) -> Option<(String, Option<u16>)> {
+/// The server that the caller has called, as it names it.
+pub(crate) fn called(uri: &Uri, headers: &HeaderMap) -> Option<(String, Option<u16>)> {
     if let Some((host, port)) = server_of(uri) {
         return Some((host.to_owned(), port));
     }
@@ -56,16 +57,16 @@ pub(super) fn asked_for(uri: &Uri, headers: &HeaderMap) -> Option<(String, Optio
     Some((host(&authority).to_owned(), authority.port_u16()))
 }
 
-/// Whether a request is a gRPC call, or a response the answer to one. gRPC-Web is another protocol, which a layer turns into gRPC.
-pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
+/// Whether a request or a response is gRPC. gRPC-Web is another protocol, which a layer translates.
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_TYPE).is_some_and(|kind| {
         let rest = kind.as_bytes().strip_prefix(b"application/grpc");
         rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
     })
 }
 
-/// How much time the caller gives, by gRPC over HTTP/2, "Timeout".
-pub(super) fn timeout(headers: &HeaderMap) -> Option<Duration> {
+/// The timeout of a call, by "gRPC over HTTP/2", `Timeout`.
+pub(crate) fn timeout(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
@@ -108,9 +109,9 @@ mod tests {
         assert_eq!(of("/a/b"), None);
 
         let host = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static("orders:50051"))]);
-        assert_eq!(asked_for(&Uri::from_static("/a/b"), &host), Some(("orders".into(), Some(50051))));
+        assert_eq!(called(&Uri::from_static("/a/b"), &host), Some(("orders".into(), Some(50051))));
         let host = HeaderMap::from_iter([(header::HOST, HeaderValue::from_bytes(b"\xff").unwrap())]);
-        assert_eq!(asked_for(&Uri::from_static("/a/b"), &host), None);
+        assert_eq!(called(&Uri::from_static("/a/b"), &host), None);
     }
 
     #[test]

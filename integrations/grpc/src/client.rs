@@ -1,0 +1,152 @@
+//! Calls that are sent.
+
+use std::sync::Arc;
+use std::task::{self, Poll};
+
+use http::{Request, Response, Uri};
+use http_body::Body;
+use opentelemetry::Context;
+use throughline::propagation::{self, SendBaggage};
+use throughline::{Span, SpanBuilder, SpanKind, Unobserved, redact, semconv};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::call::{Call, ResponseBody, ResponseFuture};
+use crate::metadata::HeadersMut;
+use crate::status::Side;
+use crate::target;
+
+/// Starts a client span for each gRPC call, and sends the context along.
+///
+/// It wraps a [`Channel`](tonic::transport::Channel) or another service that takes its requests. A retry layer
+/// belongs outside of it: each attempt is then a span of its own. A layer that hands requests to another task, as
+/// `tower::buffer` does, belongs inside: the caller's context is not current there. Back-pressure and errors are
+/// passed through unchanged.
+///
+/// ```no_run
+/// use throughline_grpc::ClientLayer;
+/// use tonic::transport::Channel;
+/// use tower::ServiceBuilder;
+///
+/// # async fn example() -> Result<(), tonic::transport::Error> {
+/// let channel = Channel::from_static("http://orders:50051").connect().await?;
+/// let channel = ServiceBuilder::new().layer(ClientLayer::new()).service(channel);
+/// // let client = OrdersClient::new(channel);
+/// # let _ = channel;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct ClientLayer {
+    server: Option<(Arc<str>, Option<u16>)>,
+    /// The keys of the baggage that is sent; all of it, if not set.
+    baggage: Option<SendBaggage>,
+}
+
+impl ClientLayer {
+    /// A layer that sends all baggage, and takes `server.*` from the requests.
+    pub fn new() -> Self {
+        // So that a layer for HTTP, or a job, describes these errors with their causes.
+        redact::add_error_type::<tonic::transport::Error>();
+        Self { server: None, baggage: None }
+    }
+
+    /// Sets `server.address` and `server.port`, for a channel with one server. Requests do not name their server
+    /// until they are in the channel. Pass the URI of the endpoint,
+    /// [`Endpoint::uri`](tonic::transport::Endpoint::uri). A request that does name a server
+    /// (`OrdersClient::with_origin`) takes precedence.
+    #[must_use]
+    pub fn server(mut self, uri: &Uri) -> Self {
+        self.server = target::server_of(uri).map(|(host, port)| (host.into(), port));
+        self
+    }
+
+    /// Sends only the baggage members with these keys, for a channel to a third party. All are sent by default.
+    /// [`SendBaggage`] in the extensions of a `tonic::Request` restricts a single call further.
+    #[must_use]
+    pub fn baggage<K: Into<String>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
+        self.baggage = Some(SendBaggage::only(keys));
+        self
+    }
+
+    /// Sends no baggage.
+    #[must_use]
+    pub fn no_baggage(mut self) -> Self {
+        self.baggage = Some(SendBaggage::none());
+        self
+    }
+
+    fn inject(&self, context: &Context, request: &mut Request<tonic::body::Body>) {
+        let of_request = request.extensions().get::<SendBaggage>().cloned();
+        let limits = [self.baggage.as_ref(), of_request.as_ref()];
+        let is_sent = |key: &str| limits.iter().flatten().all(|limit| limit.has(key));
+        propagation::get().inject_filtered(context, &is_sent, &mut HeadersMut(request.headers_mut()));
+    }
+
+    fn start<B>(&self, request: &Request<B>) -> Span {
+        if !throughline::enabled() {
+            return Span::none();
+        }
+        let path = request.uri().path();
+        let method = target::method(path);
+        let builder = method.map_or_else(|| SpanBuilder::new("grpc"), |method| SpanBuilder::new(method.to_owned()));
+        builder.kind(SpanKind::Client).start_with(|tags| {
+            target::describe(tags, method, path);
+            if let Some((host, port)) = target::server_of(request.uri()) {
+                tags.extend(semconv::server(host.to_owned(), port));
+            } else if let Some((host, port)) = &self.server {
+                tags.extend(semconv::server(Arc::clone(host), *port));
+            }
+        })
+    }
+}
+
+impl Default for ClientLayer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S> Layer<S> for ClientLayer {
+    type Service = ClientService<S>;
+
+    fn layer(&self, inner: S) -> ClientService<S> {
+        ClientService { inner, layer: self.clone() }
+    }
+}
+
+/// A channel whose calls have client spans. Made by [`ClientLayer`].
+#[derive(Debug, Clone)]
+pub struct ClientService<S> {
+    inner: S,
+    layer: ClientLayer,
+}
+
+impl<S, ResBody> Service<Request<tonic::body::Body>> for ClientService<S>
+where
+    S: Service<Request<tonic::body::Body>, Response = Response<ResBody>>,
+    S::Error: 'static,
+    ResBody: Body,
+{
+    type Response = Response<ResponseBody<ResBody>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<tonic::body::Body>) -> Self::Future {
+        let span = self.layer.start(&request);
+        let timeout = span.is_recording().then(|| target::timeout(request.headers())).flatten();
+        // The connection's task polls the stream of requests, perhaps longer than the caller's span lives: it
+        // gets no more of that span than its identity.
+        let context = span.detached_context();
+        self.layer.inject(&context, &mut request);
+        let request = request.map(|body| {
+            // `Body::new` drops a body without messages.
+            tonic::body::Body::new(Span::within(context).instrument(body, Unobserved))
+        });
+        span.instrument_with(|| self.inner.call(request), Call::new(Side::Client, timeout).observer())
+    }
+}

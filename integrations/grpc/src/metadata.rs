@@ -1,0 +1,125 @@
+//! Metadata as a carrier of the context, and as an origin of spans.
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use opentelemetry::propagation::{Extractor, Injector};
+use opentelemetry::{Context, KeyValue};
+use throughline::text::header_value;
+use throughline::{Origin, propagation, semconv};
+use tonic::metadata::MetadataMap;
+use tonic::{Request, Status};
+
+/// Writes the current context into metadata, for code that sends requests without a
+/// [`ClientLayer`](crate::ClientLayer). Metadata that is already there under the same names is replaced. Binary
+/// metadata is left alone.
+///
+/// ```
+/// let mut request = tonic::Request::new("order 1001");
+/// throughline::in_span("send", || throughline_grpc::inject(request.metadata_mut()));
+/// ```
+pub fn inject(into: &mut MetadataMap) {
+    inject_context(&throughline::current_context(), into);
+}
+
+/// Writes `context` into metadata; otherwise like [`inject`].
+///
+/// ```
+/// let mut span = throughline::span("send").start();
+/// let mut request = tonic::Request::new("order 1001");
+/// throughline_grpc::inject_context(&span.context(), request.metadata_mut());
+/// # span.end(throughline::Outcome::ok);
+/// ```
+pub fn inject_context(context: &Context, into: &mut MetadataMap) {
+    propagation::inject_context(context, &mut HeadersMut(into.as_mut()));
+}
+
+/// [`inject`] as an interceptor, for clients without a [`ClientLayer`](crate::ClientLayer). There is no client
+/// span then: the span of the server is a child of whatever is current.
+///
+/// # Errors
+///
+/// None. The signature is `tonic`'s.
+///
+/// ```
+/// use tonic::service::interceptor::InterceptedService;
+/// use tonic::transport::Channel;
+///
+/// fn wrap(channel: Channel) {
+///     // Or, with a generated client: `OrdersClient::with_interceptor(channel, intercept)`.
+///     let channel = InterceptedService::new(channel, throughline_grpc::intercept);
+///     # let _ = channel;
+/// }
+/// ```
+pub fn intercept(mut request: Request<()>) -> Result<Request<()>, Status> {
+    inject(request.metadata_mut());
+    Ok(request)
+}
+
+/// Marks the types of `tonic` that are an [`Origin`]: [`tonic::Request`] and [`MetadataMap`].
+///
+/// It is never named in code. [`Origin`] says what such a marker is for. A program that uses nothing else of this
+/// crate has to mention it once, because the compiler does not look into a dependency that is not used.
+///
+/// ```
+/// use throughline::traced;
+/// use throughline_grpc as _;
+///
+/// #[traced(kind = server, parent = request)]
+/// async fn place(request: tonic::Request<String>) -> Result<tonic::Response<()>, tonic::Status> {
+///     Ok(tonic::Response::new(()))
+/// }
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub enum Grpc {}
+
+impl Origin<Grpc> for MetadataMap {
+    fn origin(&self) -> Context {
+        propagation::extract(&Headers(self.as_ref()))
+    }
+}
+
+impl<T> Origin<Grpc> for Request<T> {
+    fn origin(&self) -> Context {
+        self.metadata().origin()
+    }
+
+    fn describe(&self, attributes: &mut Vec<KeyValue>) {
+        attributes.push(KeyValue::new(semconv::RPC_SYSTEM_NAME, "grpc"));
+        attributes.extend(self.remote_addr().into_iter().flat_map(semconv::network_peer));
+    }
+}
+
+/// No format has a use for more values of one header.
+const MAX_VALUES: usize = 64;
+
+/// Headers that a context is read from.
+pub(crate) struct Headers<'a>(pub(crate) &'a HeaderMap);
+
+fn text(value: &HeaderValue) -> &str {
+    header_value(value.as_bytes())
+}
+
+impl Extractor for Headers<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(text)
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(HeaderName::as_str).collect()
+    }
+
+    fn get_all(&self, key: &str) -> Option<Vec<&str>> {
+        let values: Vec<_> = self.0.get_all(key).iter().take(MAX_VALUES).map(text).collect();
+        (!values.is_empty()).then_some(values)
+    }
+}
+
+/// Headers that a context is written into.
+pub(crate) struct HeadersMut<'a>(pub(crate) &'a mut HeaderMap);
+
+impl Injector for HeadersMut<'_> {
+    fn set(&mut self, key: &str, value: String) {
+        let (Ok(name), Ok(value)) = (HeaderName::try_from(key), HeaderValue::try_from(value)) else { return };
+        // An error is a map that is full. `insert` would panic.
+        let _ = self.0.try_insert(name, value);
+    }
+}
