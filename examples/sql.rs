@@ -17,9 +17,9 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, Executor};
 use throughline::console::Console;
-use throughline::sql::Database;
 use throughline::telemetry::TagProcessor;
 use throughline::{biz_tags, jobs, traced, traced_spawn};
+use throughline_sqlx::Database;
 
 #[tokio::main]
 async fn main() -> ExitCode {

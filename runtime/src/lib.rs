@@ -80,8 +80,6 @@ pub use transport::redis;
 pub use transport::reqwest;
 #[cfg(feature = "rocketmq")]
 pub use transport::rocketmq;
-#[cfg(feature = "sql")]
-pub use transport::sql;
 
 #[cfg(feature = "tokio")]
 pub use job::spawn::{

@@ -126,8 +126,6 @@ conventions! {
     DB_SYSTEM_NAME = "db.system.name";
     /// The database.
     DB_NAMESPACE = "db.namespace";
-    /// The table, if there is exactly one.
-    DB_COLLECTION_NAME = "db.collection.name";
     /// The operation or command.
     DB_OPERATION_NAME = "db.operation.name";
     /// How many operations a batch has, from two.

@@ -14,7 +14,5 @@ pub mod reqwest;
 pub mod rocketmq;
 #[cfg(all(test, any(feature = "amqp", feature = "kafka")))]
 mod samples;
-#[cfg(any(feature = "redis", feature = "sql"))]
+#[cfg(feature = "redis")]
 mod server_text;
-#[cfg(feature = "sql")]
-pub mod sql;

@@ -1,8 +1,8 @@
 //! SQL statements, in the jobs of another process.
 
 use sqlx::mysql::MySqlPool;
-use throughline::sql::Database;
 use throughline::{Carrier, traced_spawn};
+use throughline_sqlx::Database;
 use tokio::sync::watch;
 
 use crate::Arguments;

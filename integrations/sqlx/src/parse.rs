@@ -5,20 +5,16 @@
 //! recorded if the result is the same.
 
 use super::lexer::{Dialect, Source, Token};
-use super::summary::{self, Summary};
+use super::summary;
 use super::text::Text;
 
 /// The attributes of a statement.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Statement {
     /// The statement with `?` for each literal, without comments; `None` if it is uncertain what a literal is.
     pub(super) text: Option<String>,
     /// Operations and tables: `SELECT orders`.
     pub(super) summary: Option<String>,
-    /// The operation, if there is one statement.
-    pub(super) operation: Option<String>,
-    /// The table, if there is exactly one.
-    pub(super) table: Option<String>,
 }
 
 impl Statement {
@@ -38,19 +34,16 @@ impl Statement {
         let mut text = Text::default();
         let mut tokens = source.tokens(dialect);
         let written = tokens.by_ref().inspect(|token| text.push(*token));
-        let Summary { text: summary, operation, table } = Summary::of(written.filter(|token| *token != Token::Space));
+        let summary = summary::of(written.filter(|token| *token != Token::Space));
         if tokens.refused() {
             return None;
         }
-        // A table may follow that was not read.
-        let table = table.filter(|_| !source.truncated);
-        Some(Self { text: Some(text.finish(source.truncated)), summary, operation, table })
+        Some(Self { text: Some(text.finish(source.truncated)), summary })
     }
 
     /// A text that is not understood is recorded as its first word, if that is one of the known operations.
     fn refused(sql: &str) -> Self {
         let first = sql.trim_start().split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
-        let operation = summary::is_operation(first).then(|| first.to_owned());
-        Self { summary: operation.clone(), operation, ..Self::default() }
+        Self { text: None, summary: summary::is_operation(first).then(|| first.to_owned()) }
     }
 }

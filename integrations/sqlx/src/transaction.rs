@@ -1,40 +1,41 @@
-//! Transactions with a span for their begin and their end.
+//! Transactions, with spans for `BEGIN`, `COMMIT`, `ROLLBACK` and savepoints.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
 use sqlx::mysql::{MySqlConnection, MySqlPool};
 use sqlx::{Connection, MySql};
+use throughline::Outcome;
 
 use super::executor::ended;
-use super::{Server, Traced, statement};
-use crate::span::outcome::Outcome;
+use super::{Server, TracedExecutor, statement};
 
-/// A transaction, or a savepoint in one, whose begin and end have spans. Made by
-/// [`Database::begin`](super::Database::begin) and [`Traced::begin`].
+/// A transaction, or a savepoint in one, that is begun and ended in spans. Made by
+/// [`Database::begin`](super::Database::begin) and [`TracedExecutor::begin`].
 ///
-/// It is used like sqlx's own: queries run on `&mut *transaction`, or `&mut transaction`, and have their
-/// spans. Dropped without an end it is rolled back, without a span.
+/// It is used like sqlx's own: queries run on `&mut *transaction` or `&mut transaction`, and have spans. If it is
+/// dropped before [`commit`](Self::commit) or [`rollback`](Self::rollback), sqlx rolls it back when the
+/// connection is used next, without a span.
 #[must_use = "a transaction that is dropped is rolled back"]
 pub struct Transaction<'c> {
-    connection: InTransaction<'c>,
+    connection: TransactionConnection<'c>,
     savepoint: bool,
 }
 
-/// The connection of a [`Transaction`], on which statements have spans. It dereferences to sqlx's own,
-/// where they have none.
-pub struct InTransaction<'c> {
+/// The connection of a [`Transaction`]. `&mut TransactionConnection` is an [`Executor`](sqlx::Executor) with a span
+/// for each statement; the [`MySqlConnection`] that it dereferences to has none.
+pub struct TransactionConnection<'c> {
     inner: sqlx::Transaction<'c, MySql>,
     server: Server,
 }
 
-impl InTransaction<'_> {
-    /// What a query runs on, or a transaction in this one begins on.
-    pub fn traced(&mut self) -> Traced<&mut MySqlConnection> {
-        Traced { executor: &mut self.inner, server: self.server.clone() }
+impl TransactionConnection<'_> {
+    /// The connection as a traced executor, on which savepoints can be set as well.
+    pub fn traced(&mut self) -> TracedExecutor<&mut MySqlConnection> {
+        TracedExecutor { executor: &mut self.inner, server: self.server.clone() }
     }
 
-    /// Sets a savepoint, in a span.
+    /// Sets a savepoint, in a span `SAVEPOINT`.
     ///
     /// # Errors
     ///
@@ -46,7 +47,7 @@ impl InTransaction<'_> {
 
 impl<'c> Transaction<'c> {
     fn new(inner: sqlx::Transaction<'c, MySql>, savepoint: bool, server: Server) -> Self {
-        Self { connection: InTransaction { inner, server }, savepoint }
+        Self { connection: TransactionConnection { inner, server }, savepoint }
     }
 
     /// Commits the transaction, or releases the savepoint, in a span.
@@ -56,7 +57,7 @@ impl<'c> Transaction<'c> {
     /// Those of [`sqlx::Transaction::commit`].
     pub async fn commit(self) -> sqlx::Result<()> {
         let sql = if self.savepoint { "RELEASE SAVEPOINT" } else { "COMMIT" };
-        let span = statement::open(sql, &self.connection.server);
+        let span = statement::start(sql, &self.connection.server);
         span.run_async(self.connection.inner.commit(), ended(|()| Outcome::ok())).await
     }
 
@@ -67,31 +68,31 @@ impl<'c> Transaction<'c> {
     /// Those of [`sqlx::Transaction::rollback`].
     pub async fn rollback(self) -> sqlx::Result<()> {
         let sql = if self.savepoint { "ROLLBACK TO SAVEPOINT" } else { "ROLLBACK" };
-        let span = statement::open(sql, &self.connection.server);
+        let span = statement::start(sql, &self.connection.server);
         span.run_async(self.connection.inner.rollback(), ended(|()| Outcome::ok())).await
     }
 
-    /// sqlx's own transaction.
+    /// Returns sqlx's own transaction, whose statements and end have no spans.
     pub fn into_inner(self) -> sqlx::Transaction<'c, MySql> {
         self.connection.inner
     }
 }
 
 impl<'c> Deref for Transaction<'c> {
-    type Target = InTransaction<'c>;
+    type Target = TransactionConnection<'c>;
 
-    fn deref(&self) -> &InTransaction<'c> {
+    fn deref(&self) -> &TransactionConnection<'c> {
         &self.connection
     }
 }
 
 impl<'c> DerefMut for Transaction<'c> {
-    fn deref_mut(&mut self) -> &mut InTransaction<'c> {
+    fn deref_mut(&mut self) -> &mut TransactionConnection<'c> {
         &mut self.connection
     }
 }
 
-impl Deref for InTransaction<'_> {
+impl Deref for TransactionConnection<'_> {
     type Target = MySqlConnection;
 
     fn deref(&self) -> &MySqlConnection {
@@ -99,7 +100,7 @@ impl Deref for InTransaction<'_> {
     }
 }
 
-impl DerefMut for InTransaction<'_> {
+impl DerefMut for TransactionConnection<'_> {
     fn deref_mut(&mut self) -> &mut MySqlConnection {
         &mut self.inner
     }
@@ -111,34 +112,34 @@ impl fmt::Debug for Transaction<'_> {
     }
 }
 
-impl fmt::Debug for InTransaction<'_> {
+impl fmt::Debug for TransactionConnection<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("InTransaction").field("server", &self.server).finish_non_exhaustive()
+        f.debug_struct("TransactionConnection").field("server", &self.server).finish_non_exhaustive()
     }
 }
 
-impl Traced<&MySqlPool> {
-    /// Begins a transaction, in a span.
+impl TracedExecutor<&MySqlPool> {
+    /// Begins a transaction, in a span `BEGIN`.
     ///
     /// # Errors
     ///
     /// Those of [`sqlx::Pool::begin`].
     pub async fn begin(self) -> sqlx::Result<Transaction<'static>> {
-        let span = statement::open("BEGIN", &self.server);
+        let span = statement::start("BEGIN", &self.server);
         let inner = span.run_async(self.executor.begin(), ended(|_| Outcome::ok())).await?;
         Ok(Transaction::new(inner, false, self.server))
     }
 }
 
-impl<'c> Traced<&'c mut MySqlConnection> {
-    /// Begins a transaction in a span, or sets a savepoint if there is one already.
+impl<'c> TracedExecutor<&'c mut MySqlConnection> {
+    /// Begins a transaction in a span `BEGIN`, or in a transaction sets a savepoint, in a span `SAVEPOINT`.
     ///
     /// # Errors
     ///
     /// Those of [`sqlx::Connection::begin`].
     pub async fn begin(self) -> sqlx::Result<Transaction<'c>> {
         let savepoint = self.executor.is_in_transaction();
-        let span = statement::open(if savepoint { "SAVEPOINT" } else { "BEGIN" }, &self.server);
+        let span = statement::start(if savepoint { "SAVEPOINT" } else { "BEGIN" }, &self.server);
         let inner = span.run_async(Connection::begin(self.executor), ended(|_| Outcome::ok())).await?;
         Ok(Transaction::new(inner, savepoint, self.server))
     }

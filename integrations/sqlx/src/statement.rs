@@ -1,17 +1,14 @@
 //! The span of one statement.
 
-use opentelemetry::trace::SpanKind;
 use sqlx::error::BoxDynError;
 use sqlx::mysql::{MySqlArguments, MySqlStatement};
 use sqlx::{Execute, MySql, SqlStr};
+use throughline::{Span, SpanBuilder, SpanKind, enabled, semconv};
 
 use super::Server;
 use super::parse::Statement;
-use crate::context::current;
-use crate::span::builder::SpanBuilder;
-use crate::span::handle::{Span, is_off};
 
-/// A query in its parts. sqlx only gives out the text by consuming the query.
+/// A query in its parts: sqlx hands out the text only by consuming the query.
 pub(super) struct Query {
     sql: SqlStr,
     statement: Option<MySqlStatement>,
@@ -29,9 +26,9 @@ impl Query {
         }
     }
 
-    /// Opens the span of the query.
+    /// Starts the span of the query.
     pub(super) fn span(&self, server: &Server) -> Span {
-        open(self.sql.as_str(), server)
+        start(self.sql.as_str(), server)
     }
 }
 
@@ -53,9 +50,9 @@ impl Execute<'_, MySql> for Query {
     }
 }
 
-/// Opens the span of `sql`.
-pub(super) fn open(sql: &str, server: &Server) -> Span {
-    if current::with(is_off) {
+/// Starts the span of `sql`.
+pub(super) fn start(sql: &str, server: &Server) -> Span {
+    if !enabled() {
         return Span::none();
     }
     let statement = Statement::of(sql);
@@ -65,17 +62,11 @@ pub(super) fn open(sql: &str, server: &Server) -> Span {
     };
     builder.kind(SpanKind::Client).start_with(|tags| {
         server.describe(tags);
-        if let Some(operation) = statement.operation {
-            tags.attribute("db.operation.name", operation);
-        }
-        if let Some(table) = statement.table {
-            tags.attribute("db.collection.name", table);
-        }
         if let Some(summary) = statement.summary {
-            tags.attribute("db.query.summary", summary);
+            tags.attribute(semconv::DB_QUERY_SUMMARY, summary);
         }
         if let Some(text) = statement.text {
-            tags.attribute("db.query.text", text);
+            tags.attribute(semconv::DB_QUERY_TEXT, text);
         }
     })
 }

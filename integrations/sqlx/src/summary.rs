@@ -28,42 +28,21 @@ const OBJECTS: &str = "TABLE TABLES VIEW INDEX DATABASE SCHEMA USER ROLE PROCEDU
 /// Words that may precede the name of a table.
 const MODIFIERS: &str = "LOW_PRIORITY HIGH_PRIORITY DELAYED QUICK IGNORE INTO TABLE IF NOT EXISTS LATERAL";
 
-#[derive(Debug)]
-pub(super) struct Summary {
-    /// All operations and tables, in order.
-    pub(super) text: Option<String>,
-    /// The main operation, if there is exactly one statement.
-    pub(super) operation: Option<String>,
-    /// The table, if there is exactly one statement, with exactly one table.
-    pub(super) table: Option<String>,
-}
-
-impl Summary {
-    /// Reads all of `tokens`, among which there must be no [`Token::Space`].
-    pub(super) fn of<'a>(tokens: impl Iterator<Item = Token<'a>>) -> Self {
-        let mut reader = Reader {
-            tokens: tokens.peekable(),
-            position: Position::Start,
-            outer: Vec::new(),
-            common_tables: Vec::new(),
-            statements: 0,
-            separator: "",
-            operation: None,
-            table: None,
-            several_tables: false,
-            text: String::new(),
-            full: false,
-        };
-        while let Some(token) = reader.tokens.next() {
-            reader.token(token);
-        }
-        let single = reader.statements == 1;
-        Self {
-            text: Some(reader.text).filter(|text| !text.is_empty()),
-            operation: reader.operation.filter(|_| single),
-            table: reader.table.filter(|_| single && !reader.several_tables),
-        }
+/// Reads all of `tokens`, among which there must be no [`Token::Space`]. `None` if no operation is known.
+pub(super) fn of<'a>(tokens: impl Iterator<Item = Token<'a>>) -> Option<String> {
+    let mut reader = Reader {
+        tokens: tokens.peekable(),
+        position: Position::Start,
+        outer: Vec::new(),
+        common_tables: Vec::new(),
+        separator: "",
+        text: String::new(),
+        full: false,
+    };
+    while let Some(token) = reader.tokens.next() {
+        reader.token(token);
     }
+    Some(reader.text).filter(|text| !text.is_empty())
 }
 
 /// Where in a statement, or between a pair of parentheses, the reader is.
@@ -90,12 +69,8 @@ struct Reader<'a, T: Iterator<Item = Token<'a>>> {
     outer: Vec<Position>,
     /// Names that `WITH` has introduced, which are not tables.
     common_tables: Vec<String>,
-    statements: usize,
     /// What precedes the next word of `text`.
     separator: &'static str,
-    operation: Option<String>,
-    table: Option<String>,
-    several_tables: bool,
     text: String,
     full: bool,
 }
@@ -126,7 +101,6 @@ impl<'a, T: Iterator<Item = Token<'a>>> Reader<'a, T> {
     }
 
     fn statement(&mut self, first: &'a str) {
-        self.statements += 1;
         self.separator = if self.text.is_empty() { "" } else { "; " };
         // `(SELECT …) UNION (SELECT …)` is one statement.
         self.outer.fill(Position::Query);
@@ -161,10 +135,6 @@ impl<'a, T: Iterator<Item = Token<'a>>> Reader<'a, T> {
     }
 
     fn operation(&mut self, word: &'a str) {
-        // The queries that `WITH` names precede the main operation.
-        if self.outer.first() != Some(&Position::Prefix) {
-            self.operation.get_or_insert_with(|| word.to_owned());
-        }
         self.push(word);
         match upper(word, &mut [0; 16]) {
             "SELECT" | "DELETE" => self.position = Position::Query,
@@ -190,10 +160,6 @@ impl<'a, T: Iterator<Item = Token<'a>>> Reader<'a, T> {
         self.position = position;
         let Some(kind) = self.skip_to(OBJECTS) else { return };
         self.push(kind);
-        if let Some(operation) = &mut self.operation {
-            operation.push(' ');
-            operation.push_str(kind);
-        }
         match upper(kind, &mut [0; 16]) {
             "TABLE" | "TABLES" | "VIEW" => self.table(position),
             "INDEX" if self.skip_to("ON").is_some() => self.table(position),
@@ -222,8 +188,6 @@ impl<'a, T: Iterator<Item = Token<'a>>> Reader<'a, T> {
             return;
         }
         self.push(&name);
-        self.several_tables |= self.table.as_ref().is_some_and(|table| *table != name);
-        self.table = Some(name);
     }
 
     /// Reads the name that `WITH` gives to a query.

@@ -3,7 +3,7 @@
 //! The lexer never fails on a token that it can tell apart, and refuses everything else: what it does not
 //! understand may hold a literal. It reads at most [`MAX_READ`] bytes, without recursion or allocation.
 
-use crate::text::truncate;
+use throughline::text::truncate;
 
 /// How much of a statement is read, in bytes.
 const MAX_READ: usize = 64 * 1024;

@@ -1,19 +1,19 @@
-//! Errors of sqlx as outcomes of spans, without the values that are in their messages.
+//! The outcome of a statement that failed, without the values that are in the message of the error.
 
 use sqlx::Error;
 use sqlx::mysql::MySqlDatabaseError;
+use throughline::{Outcome, semconv};
 
-use crate::span::outcome::Outcome;
-use crate::transport::server_text::of_mysql;
+use super::message;
 
-/// How a statement that gave `error` has ended.
+/// The outcome of a statement that failed with `error`.
 pub(super) fn outcome(error: &Error) -> Outcome {
     if let Error::Database(database) = error {
         return match database.try_downcast_ref::<MySqlDatabaseError>() {
             Some(error) => {
-                let message = of_mysql(&format!("{}: {}", error.number(), error.message()));
+                let message = message::without_values(&format!("{}: {}", error.number(), error.message()));
                 Outcome::exception(error.number().to_string(), &message)
-                    .attribute("db.response.status_code", error.number().to_string())
+                    .attribute(semconv::DB_RESPONSE_STATUS_CODE, error.number().to_string())
             }
             None => Outcome::exception("Database", "error returned from database"),
         };
@@ -30,7 +30,7 @@ pub(super) fn outcome(error: &Error) -> Outcome {
         Error::WorkerCrashed => "WorkerCrashed",
         Error::BeginFailed => "BeginFailed",
         Error::InvalidSavePointStatement => "InvalidSavePointStatement",
-        // What these say may quote an argument, a value or the address with its password.
+        // These messages may quote an argument, a value or the URL with its password.
         Error::Configuration(_) => return Outcome::exception("Configuration", "error with configuration"),
         Error::Encode(_) => return Outcome::exception("Encode", "error occurred while encoding a value"),
         Error::Decode(_) | Error::ColumnDecode { .. } => {

@@ -1,0 +1,388 @@
+//! The implementations of `sqlx::Executor`.
+
+use std::future;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
+use sqlx::mysql::{MySqlQueryResult, MySqlRow, MySqlStatement, MySqlTypeInfo};
+use sqlx::{Describe, Either, Error, Execute, Executor, MySql, SqlStr};
+use throughline::semconv::{DB_RESPONSE_RETURNED_ROWS, THROUGHLINE_DB_AFFECTED_ROWS};
+use throughline::{Instrumented, Observe, Observer, Outcome, Span};
+
+use super::statement::{self, Query};
+use super::{Database, TracedExecutor, Transaction, TransactionConnection, failure};
+
+type Result<T> = std::result::Result<T, Error>;
+
+impl<'c, X> Executor<'c> for TracedExecutor<X>
+where
+    X: Executor<'c, Database = MySql> + 'c,
+{
+    type Database = MySql;
+
+    fn execute<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<MySqlQueryResult>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, MySql>,
+    {
+        let query = Query::new(query);
+        Box::pin(async move {
+            let span = query.span(&self.server);
+            span.run_async_with(
+                || self.executor.execute(query),
+                ended(|done| Outcome::ok().attribute(THROUGHLINE_DB_AFFECTED_ROWS, affected(done))),
+            )
+            .await
+        })
+    }
+
+    fn execute_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<MySqlQueryResult>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, MySql>,
+    {
+        steps(self, Query::new(query), Either::left)
+    }
+
+    fn fetch<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<MySqlRow>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, MySql>,
+    {
+        steps(self, Query::new(query), Either::right)
+    }
+
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<Step>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, MySql>,
+    {
+        steps(self, Query::new(query), Some)
+    }
+
+    fn fetch_all<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Vec<MySqlRow>>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, MySql>,
+    {
+        let query = Query::new(query);
+        Box::pin(async move {
+            let span = query.span(&self.server);
+            span.run_async_with(|| self.executor.fetch_all(query), ended(|rows: &Vec<_>| returned(rows.len()))).await
+        })
+    }
+
+    fn fetch_one<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<MySqlRow>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, MySql>,
+    {
+        let query = Query::new(query);
+        Box::pin(async move {
+            let span = query.span(&self.server);
+            let outcome = |result: &Result<MySqlRow>| match result {
+                Err(Error::RowNotFound) => returned(0),
+                other => ended(|_| returned(1))(other),
+            };
+            span.run_async_with(|| self.executor.fetch_one(query), outcome).await
+        })
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<MySqlRow>>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, MySql>,
+    {
+        let query = Query::new(query);
+        Box::pin(async move {
+            let span = query.span(&self.server);
+            let outcome = ended(|row: &Option<_>| returned(row.iter().len()));
+            span.run_async_with(|| self.executor.fetch_optional(query), outcome).await
+        })
+    }
+
+    fn prepare_with<'e>(self, sql: SqlStr, parameters: &'e [MySqlTypeInfo]) -> BoxFuture<'e, Result<MySqlStatement>>
+    where
+        'c: 'e,
+    {
+        Box::pin(async move {
+            let span = statement::start(sql.as_str(), &self.server);
+            span.run_async_with(|| self.executor.prepare_with(sql, parameters), ended(|_| Outcome::ok())).await
+        })
+    }
+
+    /// Called by the macros of sqlx at compile time: no span.
+    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<MySql>>>
+    where
+        'c: 'e,
+    {
+        self.executor.describe(sql)
+    }
+}
+
+macro_rules! through_traced {
+    ($($method:ident -> $output:ident<$item:ty>),* $(,)?) => {$(
+        fn $method<'e, 'q: 'e, E>(self, query: E) -> $output<'e, Result<$item>>
+        where
+            'c: 'e,
+            E: 'q + Execute<'q, MySql>,
+        {
+            self.traced().$method(query)
+        }
+    )*};
+}
+
+macro_rules! executors {
+    ($($executor:ty),* $(,)?) => {$(
+        impl<'c> Executor<'c> for $executor {
+            type Database = MySql;
+
+            through_traced! {
+                execute -> BoxFuture<MySqlQueryResult>,
+                execute_many -> BoxStream<MySqlQueryResult>,
+                fetch -> BoxStream<MySqlRow>,
+                fetch_many -> BoxStream<Step>,
+                fetch_all -> BoxFuture<Vec<MySqlRow>>,
+                fetch_one -> BoxFuture<MySqlRow>,
+                fetch_optional -> BoxFuture<Option<MySqlRow>>,
+            }
+
+            fn prepare_with<'e>(self, sql: SqlStr, parameters: &'e [MySqlTypeInfo]) -> BoxFuture<'e, Result<MySqlStatement>>
+            where
+                'c: 'e,
+            {
+                self.traced().prepare_with(sql, parameters)
+            }
+
+            fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<MySql>>>
+            where
+                'c: 'e,
+            {
+                self.traced().describe(sql)
+            }
+        }
+    )*};
+}
+
+executors!(&'c Database, &'c mut Transaction<'_>, &'c mut TransactionConnection<'_>);
+
+/// The outcome of a statement, which is that of `fine` if it succeeded.
+pub(super) fn ended<T>(fine: impl FnOnce(&T) -> Outcome) -> impl FnOnce(&Result<T>) -> Outcome {
+    |result| match result {
+        Ok(value) => fine(value),
+        Err(error) => failure::outcome(error),
+    }
+}
+
+fn returned(rows: usize) -> Outcome {
+    Outcome::ok().attribute(DB_RESPONSE_RETURNED_ROWS, i64::try_from(rows).unwrap_or(i64::MAX))
+}
+
+fn affected(done: &MySqlQueryResult) -> i64 {
+    i64::try_from(done.rows_affected()).unwrap_or(i64::MAX)
+}
+
+/// What the server sends: a row, or the end of a result.
+type Step<R = MySqlRow> = Either<MySqlQueryResult, R>;
+
+/// The answer to a statement as a stream, of which `pick` selects the items. The span starts at the first poll.
+fn steps<'c, 'e, X, T>(traced: TracedExecutor<X>, query: Query, pick: fn(Step) -> Option<T>) -> BoxStream<'e, Result<T>>
+where
+    'c: 'e,
+    X: Executor<'c, Database = MySql> + 'e,
+    T: Send + 'e,
+{
+    let start = async move {
+        let span = query.span(&traced.server);
+        counted(span, || traced.executor.fetch_many(query))
+    };
+    let steps = stream::once(start).flatten();
+    steps.try_filter_map(move |step| future::ready(Ok(pick(step)))).boxed()
+}
+
+/// The stream that `make` returns, in a span that counts its rows.
+fn counted<S>(span: Span, make: impl FnOnce() -> S) -> Instrumented<S, Rows> {
+    span.instrument_with(make, Rows::default())
+}
+
+/// Counts the rows of a stream. They are recorded when it ends, fails or is dropped.
+#[derive(Default)]
+struct Rows {
+    returned: i64,
+    affected: i64,
+}
+
+impl Rows {
+    /// The rows so far. Those affected are left out for a statement that only returns rows.
+    fn counts(&self) -> impl Iterator<Item = (&'static str, i64)> + use<> {
+        let has_affected = self.affected > 0 || self.returned == 0;
+        let affected = has_affected.then_some((THROUGHLINE_DB_AFFECTED_ROWS, self.affected));
+        std::iter::once((DB_RESPONSE_RETURNED_ROWS, self.returned)).chain(affected)
+    }
+
+    fn end(&self, span: &mut Span, outcome: impl FnOnce() -> Outcome) {
+        span.end(|| self.counts().fold(outcome(), |outcome, (key, rows)| outcome.attribute(key, rows)));
+    }
+}
+
+impl Observer for Rows {
+    fn finished(&mut self, span: &mut Span) {
+        self.end(span, Outcome::ok);
+    }
+
+    /// A stream that is dropped before its end leaves the span cancelled, with the rows so far.
+    fn dropped(&mut self, span: &mut Span) {
+        if span.is_recording() {
+            for (key, rows) in self.counts() {
+                span.record(key, rows);
+            }
+        }
+    }
+}
+
+impl<R> Observe<Result<Step<R>>> for Rows {
+    type Output = Result<Step<R>>;
+
+    fn observe(&mut self, span: &mut Span, step: Result<Step<R>>) -> Result<Step<R>> {
+        match &step {
+            Ok(Either::Left(done)) => self.affected = self.affected.saturating_add(affected(done)),
+            Ok(Either::Right(_)) => self.returned = self.returned.saturating_add(1),
+            Err(error) => self.end(span, || failure::outcome(error)),
+        }
+        step
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::executor::block_on;
+    use futures::stream::BoxStream;
+    use sqlx::AssertSqlSafe;
+    use throughline::testing::{Capture, FinishedSpan};
+    use throughline::{SpanBuilder, Value, in_span};
+
+    use super::*;
+    use crate::Server;
+
+    /// A server that answers each statement with the end of a result, and fails the second time.
+    #[derive(Debug)]
+    struct Answers(usize);
+
+    impl<'c> Executor<'c> for Answers {
+        type Database = MySql;
+
+        fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<Step>>
+        where
+            'c: 'e,
+            E: 'q + Execute<'q, MySql>,
+        {
+            drop(query);
+            in_span("connect", || ());
+            let answers = std::iter::repeat_with(|| Ok(Either::Left(MySqlQueryResult::default())));
+            let failed = std::iter::once_with(|| Err(Error::PoolTimedOut));
+            stream::iter(answers.take(self.0).chain(failed)).boxed()
+        }
+
+        fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<MySqlRow>>>
+        where
+            'c: 'e,
+            E: 'q + Execute<'q, MySql>,
+        {
+            drop(query);
+            Box::pin(future::ready(Ok(None)))
+        }
+
+        fn prepare_with<'e>(self, _: SqlStr, _: &'e [MySqlTypeInfo]) -> BoxFuture<'e, Result<MySqlStatement>>
+        where
+            'c: 'e,
+        {
+            Box::pin(future::ready(Err(Error::PoolClosed)))
+        }
+
+        fn describe<'e>(self, _: SqlStr) -> BoxFuture<'e, Result<Describe<MySql>>>
+        where
+            'c: 'e,
+        {
+            Box::pin(future::ready(Err(Error::PoolClosed)))
+        }
+    }
+
+    fn traced(executor: Answers) -> TracedExecutor<Answers> {
+        TracedExecutor { executor, server: Server { options: None, mariadb: true } }
+    }
+
+    fn number(span: &FinishedSpan, key: &str) -> Option<i64> {
+        match span.attribute(key) {
+            Some(Value::I64(number)) => Some(*number),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_stream_starts_its_span_when_it_is_polled() {
+        let capture = Capture::new();
+        capture.run(|| {
+            let mut stream = traced(Answers(1)).execute_many(sqlx::query("DELETE FROM orders"));
+            assert_eq!(capture.open(), 0);
+            block_on(async {
+                assert!(stream.next().await.is_some_and(|done| done.is_ok()));
+                assert_eq!(capture.open(), 1);
+                assert!(stream.next().await.is_some_and(|done| done.is_err()));
+                assert_eq!(capture.open(), 0);
+                assert!(stream.next().await.is_none());
+            });
+        });
+        capture.assert_tree(
+            "DELETE orders [client] !error: pool timed out while waiting for an open connection\n└── connect",
+        );
+        let span = capture.span("DELETE orders");
+        assert_eq!(span.attribute("db.system.name"), Some(&"mariadb".into()));
+        assert_eq!(span.attribute("error.type"), Some(&"PoolTimedOut".into()));
+        assert_eq!(number(&span, THROUGHLINE_DB_AFFECTED_ROWS), Some(0));
+    }
+
+    #[test]
+    fn operation_and_table_are_in_the_summary_alone() {
+        let capture = Capture::new();
+        let sql = AssertSqlSafe("SELECT sku FROM orders WHERE order_no = 7");
+        let row = block_on(capture.run_async(traced(Answers(0)).fetch_optional(sqlx::query(sql))));
+        assert!(row.is_ok_and(|row| row.is_none()));
+        let span = capture.span("SELECT orders");
+        assert_eq!(span.attribute("db.query.summary"), Some(&"SELECT orders".into()));
+        assert_eq!(span.attribute("db.query.text"), Some(&"SELECT sku FROM orders WHERE order_no = ?".into()));
+        assert_eq!(number(&span, DB_RESPONSE_RETURNED_ROWS), Some(0));
+        assert_eq!((span.attribute("db.operation.name"), span.attribute("db.collection.name")), (None, None));
+    }
+
+    /// Rows cannot be made without a server.
+    fn rows(capture: &Capture, rows: usize) -> Instrumented<impl futures::Stream<Item = Result<Step<()>>>, Rows> {
+        let steps = std::iter::repeat_with(|| Ok(Either::Right(()))).take(rows);
+        let end = std::iter::once_with(|| Ok(Either::Left(MySqlQueryResult::default())));
+        capture.run(|| counted(SpanBuilder::new("SELECT").start(), || stream::iter(steps.chain(end))))
+    }
+
+    #[test]
+    fn a_stream_that_is_dropped_is_cancelled_with_its_rows() {
+        let capture = Capture::new();
+        let mut stream = rows(&capture, 3);
+        block_on(async {
+            assert!(stream.next().await.is_some());
+            assert!(stream.next().await.is_some());
+        });
+        drop(stream);
+        let span = capture.span("SELECT");
+        assert!(span.is_cancelled());
+        assert_eq!(number(&span, DB_RESPONSE_RETURNED_ROWS), Some(2));
+        assert_eq!(number(&span, THROUGHLINE_DB_AFFECTED_ROWS), None);
+    }
+
+    #[test]
+    fn a_stream_counts_its_rows() {
+        let capture = Capture::new();
+        assert_eq!(block_on(rows(&capture, 3).count()), 4);
+        let span = capture.span("SELECT");
+        assert!(!span.is_cancelled() && !span.is_error());
+        assert_eq!(number(&span, DB_RESPONSE_RETURNED_ROWS), Some(3));
+        assert_eq!(number(&span, THROUGHLINE_DB_AFFECTED_ROWS), None);
+    }
+}
