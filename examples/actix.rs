@@ -16,8 +16,8 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::{App, HttpResponse, HttpServer, Responder, web};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use throughline::console::Console;
-use throughline::reqwest::RequestBuilderExt as _;
 use throughline::{SpanKind, biz_tags, propagation, traced};
+use throughline_reqwest::RequestBuilderExt as _;
 
 /// The middleware. For callers that are not trusted, `.root().link(&caller)` in place of `.parent(&caller)`.
 async fn server_span(

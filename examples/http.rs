@@ -24,11 +24,12 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use throughline::RequestId;
 use throughline::console::Console;
-use throughline::http::{Attempts, ClientLayer, RequestId, ServerLayer, Tag};
-use throughline::reqwest::RequestBuilderExt as _;
 use throughline::telemetry::{RequestIdGenerator, TagProcessor};
 use throughline::traced;
+use throughline_http::{Attempts, ClientLayer, RequestTag, ServerLayer};
+use throughline_reqwest::RequestBuilderExt as _;
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 
@@ -67,12 +68,13 @@ struct Gateway {
 }
 
 fn gateway(stock: SocketAddr) -> Router {
-    let layer = ServerLayer::public()
-        .tag(Tag::new("tenant_id").path("tenant_id").required())
-        .tag(Tag::new("region").header("x-region").default("eu"));
+    let layer = ServerLayer::new()
+        .public()
+        .tag(RequestTag::new("tenant_id").path("tenant_id").required())
+        .tag(RequestTag::new("region").header("x-region").default("eu"));
     // Past any proxy: the service is on this machine.
     let client = reqwest::Client::builder().no_proxy().build().unwrap_or_default();
-    let state = Gateway { client, layer: ClientLayer::new().travel("tenant_id", "x-tenant-id"), stock };
+    let state = Gateway { client, layer: ClientLayer::new().tag_header("tenant_id", "x-tenant-id"), stock };
     Router::new().route("/tenants/{tenant_id}/orders/{sku}", post(order)).layer(layer).with_state(Arc::new(state))
 }
 
@@ -98,7 +100,7 @@ async fn reserve(gateway: &Gateway, layer: &ClientLayer, sku: &str) -> reqwest::
 // The service behind
 
 fn stock_service() -> Router {
-    let layer = ServerLayer::new().travel("tenant_id", "x-tenant-id");
+    let layer = ServerLayer::new().tag_header("tenant_id", "x-tenant-id");
     Router::new().route("/stock/{sku}", get(check)).layer(layer)
 }
 

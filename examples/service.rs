@@ -25,9 +25,9 @@ use axum::Router;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
-use throughline::http::{ServerLayer, Tag};
 use throughline::telemetry::{self, Telemetry};
 use throughline::{biz_tags, log, traced, traced_spawn};
+use throughline_http::{RequestTag, ServerLayer};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -112,7 +112,10 @@ async fn ends(stop: oneshot::Sender<()>) {
 // The service
 
 fn router() -> Router {
-    let layer = ServerLayer::public().tag(Tag::new("tenant_id").path("tenant_id").required()).untraced(["/healthz"]);
+    let layer = ServerLayer::new()
+        .public()
+        .tag(RequestTag::new("tenant_id").path("tenant_id").required())
+        .untraced(["/healthz"]);
     Router::new()
         .route("/tenants/{tenant_id}/orders/{order_no}", post(create_order))
         .route("/healthz", get(|| async { "ok" }))

@@ -19,9 +19,9 @@ use axum::{Json, Router};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use serde::Deserialize;
 use serde_json::Value;
-use throughline::http::ServerLayer;
-use throughline::reqwest::RequestBuilderExt as _;
 use throughline::telemetry::RequestIdGenerator;
+use throughline_http::ServerLayer;
+use throughline_reqwest::RequestBuilderExt as _;
 use tokio::net::TcpListener;
 
 #[derive(Debug, Deserialize)]

@@ -6,8 +6,8 @@ use std::future::{Future, ready};
 use allocation_counter::measure;
 use http::{Request, Response};
 use opentelemetry_sdk::trace::Sampler;
-use throughline::http::{ClientLayer, ServerLayer};
 use throughline::testing::Capture;
+use throughline_http::{ClientLayer, ServerLayer};
 use tower::{Layer, Service, service_fn};
 
 const NOT_SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";

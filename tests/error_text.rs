@@ -36,8 +36,8 @@ fn urls() -> Vec<String> {
 
     let capture = Capture::new();
     let handler = tower::service_fn(|_: http::Request<()>| std::future::ready(Answer::Ok(http::Response::default())));
-    let server = throughline::http::ServerLayer::new().layer(handler);
-    let client = throughline::http::ClientLayer::new().layer(server);
+    let server = throughline_http::ServerLayer::new().layer(handler);
+    let client = throughline_http::ClientLayer::new().layer(server);
     let request = http::Request::get("http://localhost/users/ada?name=ada&token=t").body(()).expect("a request");
     futures::executor::block_on(capture.run_async(client.oneshot(request))).expect("an answer");
     let keys = ["url.full", "url.path", "url.query"];

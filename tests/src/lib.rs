@@ -4,3 +4,8 @@
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/from-tracing.md")]
 struct FromTracing;
+
+/// So is that of the front page. It needs more than the core crate, which shows the page but does not compile it.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct FrontPage;

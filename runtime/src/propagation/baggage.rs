@@ -129,8 +129,8 @@ pub enum TagType {
 }
 
 impl TagType {
-    /// The value that `text` stands for.
-    pub(crate) fn read(self, text: &str) -> Value {
+    /// The value that `text` stands for, bounded as every tag is. For integrations that make tags of headers.
+    pub fn read(self, text: &str) -> Value {
         let typed = match self {
             Self::Text => None,
             Self::Integer => text.parse::<i64>().ok().filter(|number| number.to_string() == text).map(Value::I64),
@@ -175,13 +175,13 @@ pub(super) fn as_tag(key: &Key, value: &StringValue, is: TagType) -> KeyValue {
     KeyValue::new(key.clone(), is.read(value.as_str()))
 }
 
-/// The baggage that goes along with one request, in its [extensions](http::Extensions): for calls to
-/// parties who are to know less than your own services.
+/// The baggage that is sent with one request, out of what may be sent at all: for calls to parties who are to
+/// know less than your own services.
 ///
-/// It goes with a request of [`http::ClientLayer`](crate::http::ClientLayer) and with a `tonic::Request` of the
-/// `ClientLayer` of `throughline-grpc`. What the layer and the
-/// [`Propagator`](super::Propagator::send_baggage) of the process keep back stays here in any case, and
-/// tags that [travel](crate::http::ClientLayer::travel) in headers of their own are kept back likewise.
+/// Put it into the extensions of an `http::Request` for the `ClientLayer` of `throughline-http`, or of a
+/// `tonic::Request` for that of `throughline-grpc`. It only narrows: what the layer and the
+/// [`Propagator`](super::Propagator::send_baggage) of the process keep back is not sent in any case. The tags that
+/// a layer for HTTP sends in headers of their own go by it too.
 ///
 /// ```
 /// use throughline::propagation::SendBaggage;

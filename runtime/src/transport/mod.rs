@@ -2,14 +2,10 @@
 
 #[cfg(feature = "amqp")]
 pub mod amqp;
-#[cfg(feature = "http")]
-pub mod http;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 #[cfg(feature = "redis")]
 pub mod redis;
-#[cfg(feature = "reqwest")]
-pub mod reqwest;
 #[cfg(feature = "rocketmq")]
 pub mod rocketmq;
 #[cfg(all(test, any(feature = "amqp", feature = "kafka")))]

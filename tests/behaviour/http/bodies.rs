@@ -10,8 +10,8 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use opentelemetry::trace::Status;
-use throughline::http::{ServerLayer, TracedBody};
 use throughline::testing::Capture;
+use throughline_http::{ServerLayer, TracedBody};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use super::{assert_no_doubles, assert_number, assert_text};

@@ -6,10 +6,10 @@ use std::future::{Ready, ready};
 use http::{HeaderMap, Request, Response, StatusCode, Version};
 use http_body_util::BodyExt as _;
 use opentelemetry::trace::{SpanKind, Status};
-use throughline::http::{Attempts, ClientLayer, ServerLayer, UrlTemplate};
 use throughline::propagation::SendBaggage;
 use throughline::testing::{Capture, FinishedSpan};
 use throughline::{biz_tags, traced};
+use throughline_http::{Attempts, ClientLayer, ServerLayer, UrlTemplate};
 use tower::retry::Policy;
 use tower::{Layer as _, Service, ServiceBuilder, ServiceExt as _, service_fn};
 
@@ -278,7 +278,7 @@ async fn sent_to_partner(layer: ClientLayer, extend: impl FnOnce(&mut Request<()
                 header("x-tenant")
             )))
         });
-        layer.travel("tenant_id", "x-tenant").layer(echo).oneshot(request).await.expect("an answer").into_body()
+        layer.tag_header("tenant_id", "x-tenant").layer(echo).oneshot(request).await.expect("an answer").into_body()
     }
     let mut request = Request::get("http://partner.example/").header("baggage", "secret=caller").body(()).expect("one");
     extend(&mut request);

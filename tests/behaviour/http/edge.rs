@@ -6,24 +6,24 @@ use axum::extract::Path;
 use http::Request;
 use opentelemetry::KeyValue;
 use throughline::biz_tags;
-use throughline::http::{ClientLayer, ServerLayer, Tag};
 use throughline::testing::{Capture, FinishedSpan};
 use throughline::traced;
+use throughline_http::{ClientLayer, RequestTag, ServerLayer};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use super::{SAMPLED, assert_no_doubles, assert_text, get, one, send};
 
 const PATH: &str = "/tenants/from-path/files/a/b%20c?tenant=from+query&empty=";
 
-async fn tag_of(tag: Tag, uri: &str, headers: &[(&str, &str)]) -> (Option<String>, FinishedSpan) {
-    let layer = ServerLayer::new().travel("tenant_id", "x-travel-tenant").tag(tag);
+async fn tag_of(tag: RequestTag, uri: &str, headers: &[(&str, &str)]) -> (Option<String>, FinishedSpan) {
+    let layer = ServerLayer::new().tag_header("tenant_id", "x-travel-tenant").tag(tag);
     let (span, _) = one(layer, get(uri, headers)).await;
     assert_no_doubles(&span);
     (span.attribute("tenant_id").map(ToString::to_string), span)
 }
 
-fn tag() -> Tag {
-    Tag::new("tenant_id")
+fn tag() -> RequestTag {
+    RequestTag::new("tenant_id")
 }
 
 #[tokio::test]
@@ -93,7 +93,7 @@ async fn priority() {
 }
 
 /// What the services below are told: the baggage that a handler would send, and a header.
-async fn told(tag: Tag, headers: &[(&str, &str)]) -> String {
+async fn told(tag: RequestTag, headers: &[(&str, &str)]) -> String {
     #[biz_tags(tenant_id)]
     async fn handle(tenant_id: String, request: Request<Body>) -> String {
         let (mut parts, _) = request.into_parts();
@@ -108,12 +108,12 @@ async fn told(tag: Tag, headers: &[(&str, &str)]) -> String {
                 header("x-tenant-id")
             )))
         });
-        let client = ClientLayer::new().travel("tenant_id", "x-tenant-id").layer(echo);
+        let client = ClientLayer::new().tag_header("tenant_id", "x-tenant-id").layer(echo);
         client.oneshot(request).await.expect("an answer").into_body()
     }
     let capture = Capture::new();
     let handler = |Path(tenant): Path<String>, request: Request<Body>| handle(tenant, request);
-    let layer = ServerLayer::new().travel("tenant_id", "x-travel-tenant").tag(tag);
+    let layer = ServerLayer::new().tag_header("tenant_id", "x-travel-tenant").tag(tag);
     let router = Router::new().route("/tenants/{tenant_id}/orders", axum::routing::get(handler)).layer(layer);
     let response = send(&capture, router, get("/tenants/acme/orders?tenant=evil", headers)).await;
     for span in capture.spans() {
@@ -150,11 +150,11 @@ async fn a_caller_cannot_make_the_services_below_believe_another_tenant() {
 #[tokio::test]
 async fn text_from_outside_has_the_type_that_is_named() {
     use throughline::propagation::TagType;
-    let order = |headers: &'static [(&'static str, &'static str)], tag: Tag| async move {
+    let order = |headers: &'static [(&'static str, &'static str)], tag: RequestTag| async move {
         let (span, _) = one(ServerLayer::new().tag(tag), get("/orders/7?no=1002", headers)).await;
         span.attribute("order_no").cloned()
     };
-    let tag = || Tag::new("order_no").of_type(TagType::Integer);
+    let tag = || RequestTag::new("order_no").of_type(TagType::Integer);
     assert_eq!(order(&[("x-no", "1001")], tag().header("x-no")).await, Some(1001_i64.into()));
     assert_eq!(order(&[], tag().query("no")).await, Some(1002_i64.into()));
     assert_eq!(order(&[], tag().path("order_no")).await, Some(7_i64.into()));
@@ -173,7 +173,7 @@ async fn a_key_is_there_once() {
     let (span, _) = one(twice, get("/orders/7", &headers[..1])).await;
     assert_text(&span, "tenant_id", None);
 
-    let travelling = ServerLayer::new().travel("tenant_id", "x-a").travel("tenant_id", "x-b");
+    let travelling = ServerLayer::new().tag_header("tenant_id", "x-a").tag_header("tenant_id", "x-b");
     for (headers, expected) in [(&headers[..], "a"), (&headers[1..], "b")] {
         let (span, _) = one(travelling.clone(), get("/orders/7", headers)).await;
         assert_text(&span, "tenant_id", Some(expected));
@@ -290,7 +290,7 @@ async fn a_tag_can_leave_as_baggage() {
         let capture = Capture::new();
         let baggage = || async { throughline::Carrier::capture().baggage.unwrap_or_default() };
         let layer =
-            ServerLayer::new().travel("tenant_id", "x-travel-tenant").tag(tag().header("x-tenant-id").propagate());
+            ServerLayer::new().tag_header("tenant_id", "x-travel-tenant").tag(tag().header("x-tenant-id").propagate());
         let router = Router::new().route("/", axum::routing::get(baggage)).layer(layer);
         let response = send(&capture, router, get("/", headers)).await;
         assert_eq!(response.body().as_ref(), b"tenant_id=acme", "{headers:?}");
@@ -308,7 +308,7 @@ async fn sent(layer: ClientLayer, request: Request<()>) -> String {
 }
 
 fn client() -> ClientLayer {
-    ClientLayer::new().travel("biz_id", "x-biz-id")
+    ClientLayer::new().tag_header("biz_id", "x-biz-id")
 }
 
 #[tokio::test]
@@ -340,7 +340,7 @@ async fn tags_travel_through_a_service_also_when_not_sampled() {
         let capture = Capture::new();
         let router = Router::new()
             .route("/", axum::routing::get(|| sent(client(), Request::new(()))))
-            .layer(ServerLayer::new().travel("biz_id", "x-biz-id"));
+            .layer(ServerLayer::new().tag_header("biz_id", "x-biz-id"));
         let response = send(&capture, router, get("/", &[("traceparent", traceparent), ("x-biz-id", "order-7")])).await;
         assert_eq!(response.body().as_ref(), b"order-7");
     }
@@ -348,7 +348,7 @@ async fn tags_travel_through_a_service_also_when_not_sampled() {
 
 #[tokio::test]
 async fn tags_are_on_the_spans_below() {
-    let (span, _) = one(ServerLayer::new().tag(Tag::new("region").constant("eu")), get("/orders/7", &[])).await;
+    let (span, _) = one(ServerLayer::new().tag(RequestTag::new("region").constant("eu")), get("/orders/7", &[])).await;
     assert_text(&span, "region", Some("eu"));
     let capture = Capture::new();
     let handler = || async {
@@ -356,7 +356,7 @@ async fn tags_are_on_the_spans_below() {
         job.await.expect("a job");
         "ok"
     };
-    let layer = ServerLayer::new().tag(Tag::new("region").constant("eu"));
+    let layer = ServerLayer::new().tag(RequestTag::new("region").constant("eu"));
     let router = Router::new().route("/", axum::routing::get(handler)).layer(layer);
     send(&capture, router, get("/", &[])).await;
     assert_text(&capture.span("job"), "region", Some("eu"));

@@ -9,10 +9,10 @@ use axum::Router;
 use axum::response::IntoResponse;
 use http::{Request, Response, StatusCode};
 use opentelemetry::trace::Status;
-use throughline::http::{Cause, ClientLayer, ServerLayer, Tag};
-use throughline::reqwest::RequestBuilderExt as _;
 use throughline::testing::Capture;
 use throughline::traced;
+use throughline_http::{Cause, ClientLayer, RequestTag, ServerLayer};
+use throughline_reqwest::RequestBuilderExt as _;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
@@ -99,7 +99,9 @@ async fn events_of(router: Router, request: Request<axum::body::Body>) -> (Vec<S
 }
 
 fn answering(status: u16) -> Router {
-    let layer = ServerLayer::new().tag(Tag::new("tenant_id").path("tenant")).tag(Tag::new("region").constant("eu"));
+    let layer = ServerLayer::new()
+        .tag(RequestTag::new("tenant_id").path("tenant"))
+        .tag(RequestTag::new("region").constant("eu"));
     let handler = move || async move { StatusCode::from_u16(status).expect("a status") };
     Router::new().route("/tenants/{tenant}/orders", axum::routing::any(handler)).layer(layer)
 }

@@ -3,9 +3,9 @@
 use http::{HeaderMap, HeaderValue, Request};
 use opentelemetry::propagation::Extractor as _;
 use opentelemetry::trace::TraceContextExt as _;
-use throughline::http::{Headers, HeadersMut};
 use throughline::testing::Capture;
 use throughline::{Origin, propagation, traced};
+use throughline_http::{Headers, HeadersMut};
 
 use super::{PARENT, SAMPLED, TRACE};
 

@@ -3,8 +3,8 @@
 use axum::body::Body;
 use http::{HeaderName, HeaderValue, Request};
 use proptest::prelude::*;
-use throughline::http::{ServerLayer, Tag};
 use throughline::testing::Capture;
+use throughline_http::{RequestTag, ServerLayer};
 
 use super::{assert_no_doubles, router, send};
 
@@ -40,12 +40,13 @@ fn value() -> impl Strategy<Value = HeaderValue> {
 
 fn layers() -> impl Strategy<Value = ServerLayer> {
     (any::<bool>(), any::<bool>(), 0..3_usize).prop_map(|(public, fresh, proxies)| {
-        let layer = if public { ServerLayer::public() } else { ServerLayer::new() };
+        let layer = if public { ServerLayer::new().public() } else { ServerLayer::new() };
         let layer = if fresh { layer.fresh_request_id() } else { layer };
-        let tag = Tag::new("tenant_id").header("x-tenant-id").path("tenant").path("rest").query("q").baggage("q");
+        let tag =
+            RequestTag::new("tenant_id").header("x-tenant-id").path("tenant").path("rest").query("q").baggage("q");
         layer
             .proxies(proxies)
-            .travel("travelled", "x-travel")
+            .tag_header("travelled", "x-travel")
             .tag(tag.required().propagate())
             .record_request_headers(["x-recorded", "host"])
     })

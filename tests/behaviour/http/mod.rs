@@ -23,8 +23,8 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use opentelemetry::{Array, StringValue, Value};
-use throughline::http::ServerLayer;
 use throughline::testing::{Capture, FinishedSpan};
+use throughline_http::ServerLayer;
 use tower::ServiceExt as _;
 
 pub(crate) const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";

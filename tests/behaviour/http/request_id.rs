@@ -6,9 +6,10 @@ use axum::Router;
 use axum::routing::get as on_get;
 use http::{HeaderMap, Request, Response};
 use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator, Sampler};
-use throughline::http::{ClientLayer, RequestId, ServerLayer};
+use throughline::RequestId;
 use throughline::testing::Capture;
 use throughline::{Context, Snapshot};
+use throughline_http::{ClientLayer, ServerLayer};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use super::{SAMPLED, TRACE, assert_no_doubles, get, one, router, send};

@@ -5,10 +5,10 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get;
 use opentelemetry::trace::{SpanKind, Status};
-use throughline::http::{Attempts, ClientLayer};
-use throughline::reqwest::{ClientExt as _, RequestBuilderExt as _};
 use throughline::testing::Capture;
 use throughline::{Carrier, biz_tags};
+use throughline_http::{Attempts, ClientLayer};
+use throughline_reqwest::{ClientExt as _, RequestBuilderExt as _};
 
 use super::sockets::{Server, serve};
 use super::{assert_no_doubles, assert_number, assert_text};
@@ -41,7 +41,7 @@ fn client() -> reqwest::Client {
 async fn a_request_in_one_line() {
     #[biz_tags(biz_id)]
     async fn tagged(biz_id: &str, url: String) -> String {
-        let layer = ClientLayer::new().travel("biz_id", "x-biz-id");
+        let layer = ClientLayer::new().tag_header("biz_id", "x-biz-id");
         let response = client().get(url).send_traced_with(&layer).await.expect("an answer");
         response.text().await.expect("text")
     }

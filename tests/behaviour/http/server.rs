@@ -7,9 +7,9 @@ use axum::{Extension, Router};
 use http::{Request, StatusCode, Version};
 use http_body_util::BodyExt as _;
 use opentelemetry::trace::{SpanKind, Status};
-use throughline::http::{ServerLayer, Tag};
 use throughline::testing::Capture;
 use throughline::traced;
+use throughline_http::{RequestTag, ServerLayer};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use super::{NOT_SAMPLED, assert_no_doubles, assert_number, assert_text, get, list, one, router, send};
@@ -193,7 +193,7 @@ async fn more_parameters_can_be_taken_out() {
 async fn a_nested_router_is_seen_as_a_whole() {
     let capture = Capture::new();
     let inner = Router::new().route("/orders/{order_no}", axum::routing::get(|| async { "ok" }));
-    let layer = ServerLayer::new().tag(Tag::new("version").path("version"));
+    let layer = ServerLayer::new().tag(RequestTag::new("version").path("version"));
     let router = Router::new().nest("/api/{version}", inner.layer(layer));
     send(&capture, router, get("/api/v2/orders/7", &[])).await;
     let span = capture.span("GET /api/{version}/orders/{order_no}");
@@ -223,10 +223,10 @@ async fn two_layers_make_one_span() {
         "ok"
     }
     let capture = Capture::new();
-    let inner = ServerLayer::new().tag(Tag::new("order_no").path("order_no"));
+    let inner = ServerLayer::new().tag(RequestTag::new("order_no").path("order_no"));
     let router = Router::new().route("/orders/{order_no}", axum::routing::get(handle)).layer(inner);
     // Around the whole router no route is known yet.
-    let service = ServerLayer::new().tag(Tag::new("tenant_id").header("x-tenant-id")).layer(router);
+    let service = ServerLayer::new().tag(RequestTag::new("tenant_id").header("x-tenant-id")).layer(router);
     let request = get("/orders/7", &[("x-tenant-id", "acme")]);
     let response = capture.run_async(service.oneshot(request)).await.expect("an answer");
     assert_eq!(response.headers().get_all("x-request-id").iter().count(), 1);

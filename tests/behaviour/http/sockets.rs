@@ -23,9 +23,9 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
-use throughline::http::{ClientLayer, ServerLayer, Tag};
 use throughline::testing::Capture;
 use throughline::traced;
+use throughline_http::{ClientLayer, RequestTag, ServerLayer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
@@ -133,9 +133,10 @@ async fn from_service_to_service() {
     }
     for http2 in [false, true] {
         let capture = Capture::new();
-        let layer = ServerLayer::new().travel("tenant_id", "x-tenant-id").tag(Tag::new("order_no").path("no"));
+        let layer =
+            ServerLayer::new().tag_header("tenant_id", "x-tenant-id").tag(RequestTag::new("order_no").path("no"));
         let mut server = serve_in(&capture, Router::new().route("/orders/{no}", get(load)).layer(layer)).await;
-        let client = ClientLayer::new().travel("tenant_id", "x-tenant-id").layer(client(http2));
+        let client = ClientLayer::new().tag_header("tenant_id", "x-tenant-id").layer(client(http2));
         let url = server.url("/orders/7");
         let call = throughline::span("order").biz_tag("tenant_id", "acme").run_async(client.oneshot(request(&url)));
         let response = capture.run_async(call).await.expect("an answer");
@@ -293,7 +294,7 @@ async fn requests_at_the_same_time_do_not_mix() {
     const REQUESTS: usize = 100;
     for http2 in [false, true] {
         let capture = Capture::new();
-        let layer = ServerLayer::new().tag(Tag::new("order_no").path("no"));
+        let layer = ServerLayer::new().tag(RequestTag::new("order_no").path("no"));
         let handler = || async {
             load().await;
             "ok"

@@ -1,7 +1,8 @@
 //! Whom a server believes.
 
-use throughline::http::{RequestId, ServerLayer, Tag};
+use throughline::RequestId;
 use throughline::testing::Capture;
+use throughline_http::{RequestTag, ServerLayer};
 
 use super::{NOT_SAMPLED, PARENT, SAMPLED, TRACE, assert_text, get, send};
 use opentelemetry::baggage::BaggageExt as _;
@@ -29,7 +30,7 @@ async fn a_public_service_starts_anew_and_links() {
     for traceparent in [SAMPLED, NOT_SAMPLED] {
         let capture = Capture::new();
         let headers = [("traceparent", traceparent), ("tracestate", "a=1"), ("baggage", "tenant=acme")];
-        let response = send(&capture, router(ServerLayer::public()), get("/", &headers)).await;
+        let response = send(&capture, router(ServerLayer::new().public()), get("/", &headers)).await;
         // Recorded also where the caller says that it is not sampled.
         let span = capture.span("GET /");
         assert_ne!(span.trace_id().to_string(), TRACE);
@@ -46,13 +47,15 @@ async fn a_public_service_starts_anew_and_links() {
 #[tokio::test]
 async fn a_public_service_without_a_caller_has_no_link() {
     let capture = Capture::new();
-    send(&capture, router(ServerLayer::public()), get("/", &[("traceparent", "nonsense")])).await;
+    send(&capture, router(ServerLayer::new().public()), get("/", &[("traceparent", "nonsense")])).await;
     assert!(capture.span("GET /").links.is_empty());
 }
 
 #[tokio::test]
 async fn public_callers_do_not_choose_trace_ids() {
-    for (layer, answered) in [(ServerLayer::public(), true), (ServerLayer::public().fresh_request_id(), false)] {
+    for (layer, answered) in
+        [(ServerLayer::new().public(), true), (ServerLayer::new().public().fresh_request_id(), false)]
+    {
         let capture = Capture::new();
         let response = send(&capture, router(layer), get("/", &[("x-request-id", TRACE)])).await;
         let span = capture.span("GET /");
@@ -77,15 +80,15 @@ async fn fresh_ids_are_for_first_entries() {
 
 #[tokio::test]
 async fn travelling_headers_are_read_from_services_only() {
-    for (layer, expected) in [(ServerLayer::new(), Some("acme")), (ServerLayer::public(), None)] {
+    for (layer, expected) in [(ServerLayer::new(), Some("acme")), (ServerLayer::new().public(), None)] {
         let capture = Capture::new();
         let headers = [("x-tenant-id", "acme")];
-        send(&capture, router(layer.travel("tenant_id", "x-tenant-id")), get("/", &headers)).await;
+        send(&capture, router(layer.tag_header("tenant_id", "x-tenant-id")), get("/", &headers)).await;
         assert_text(&capture.span("GET /"), "tenant_id", expected);
     }
     // Who names the header for a tag wants it, whoever calls.
     let capture = Capture::new();
-    let layer = ServerLayer::public().tag(Tag::new("tenant_id").header("x-tenant-id"));
+    let layer = ServerLayer::new().public().tag(RequestTag::new("tenant_id").header("x-tenant-id"));
     send(&capture, router(layer), get("/", &[("x-tenant-id", "acme")])).await;
     assert_text(&capture.span("GET /"), "tenant_id", Some("acme"));
 }
@@ -93,7 +96,7 @@ async fn travelling_headers_are_read_from_services_only() {
 #[tokio::test]
 async fn nothing_of_one_request_is_in_the_next() {
     let capture = Capture::new();
-    let router = router(ServerLayer::new().travel("tenant_id", "x-tenant-id"));
+    let router = router(ServerLayer::new().tag_header("tenant_id", "x-tenant-id"));
     let headers = [("traceparent", SAMPLED), ("baggage", "a=1"), ("x-tenant-id", "acme"), ("x-request-id", "order-7")];
     send(&capture, router.clone(), get("/", &headers)).await;
     let first = capture.take().remove(0);

@@ -3,9 +3,10 @@
 use axum::Router;
 use axum::body::Body;
 use http::{Request, StatusCode};
-use throughline::http::{ClientLayer, RequestId, ServerLayer};
+use throughline::RequestId;
 use throughline::testing::Capture;
 use throughline::{traced, traced_spawn};
+use throughline_http::{ClientLayer, ServerLayer};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use super::{SAMPLED, get, send};
@@ -57,7 +58,7 @@ async fn nothing_is_recorded_of_them() {
     for (layer, uri, headers) in [
         (ServerLayer::new().untraced(["/metrics", "/healthz"]), "/healthz", &[][..]),
         (ServerLayer::new().untraced(["/healthz"]), "/healthz?full=1", &[("traceparent", SAMPLED)]),
-        (ServerLayer::public().untraced(["/healthz"]), "/healthz", &[("traceparent", SAMPLED)]),
+        (ServerLayer::new().public().untraced(["/healthz"]), "/healthz", &[("traceparent", SAMPLED)]),
         (ServerLayer::new().untraced(["/internal/*"]), "/internal/a/b", &[]),
         (ServerLayer::new().untraced_if(probe), "/healthz", &[("x-probe", "1"), ("baggage", "a=1")]),
         (ServerLayer::new().untraced(["/failing"]), "/failing", &[]),
@@ -101,7 +102,7 @@ async fn nor_of_their_bodies() {
 /// Of two layers the outer one decides.
 #[tokio::test]
 async fn an_inner_layer_keeps_out_of_it() {
-    let inner = || ServerLayer::public();
+    let inner = || ServerLayer::new().public();
     let capture = Capture::new();
     let outer = ServerLayer::new().untraced(["/healthz"]);
     send(&capture, router(inner()).layer(outer), get("/healthz", &[("traceparent", SAMPLED)])).await;

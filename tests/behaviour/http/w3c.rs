@@ -3,8 +3,8 @@
 use axum::Router;
 use axum::routing::get as on_get;
 use http::{HeaderMap, HeaderValue, Request};
-use throughline::http::{ClientLayer, ServerLayer};
 use throughline::testing::Capture;
+use throughline_http::{ClientLayer, ServerLayer};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use super::{PARENT, TRACE, send};

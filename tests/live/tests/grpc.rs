@@ -754,13 +754,13 @@ fn handler()
 
 #[tokio::test]
 async fn below_an_http_layer_a_call_is_part_of_the_request() {
-    use throughline::http::ServerLayer as HttpLayer;
+    use throughline_http::ServerLayer as HttpLayer;
 
     for (http, grpc, is_public) in [
         (HttpLayer::new(), ServerLayer::new(), false),
         // The outer layer has judged the caller.
-        (HttpLayer::public(), ServerLayer::new(), true),
-        (HttpLayer::public(), ServerLayer::new().public(), true),
+        (HttpLayer::new().public(), ServerLayer::new(), true),
+        (HttpLayer::new().public(), ServerLayer::new().public(), true),
     ] {
         let spans = call_through(ServiceBuilder::new().layer(http).layer(grpc).service(handler())).await;
         let names: Vec<_> = spans.iter().map(FinishedSpan::name).collect();

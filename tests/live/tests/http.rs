@@ -6,11 +6,11 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use throughline::http::{ClientLayer, UrlTemplate};
-use throughline::reqwest::RequestBuilderExt as _;
 use throughline::testing::{Capture, FinishedSpan};
 use throughline::{biz_tags, traced};
+use throughline_http::{ClientLayer, UrlTemplate};
 use throughline_live::{Peer, SpanLine};
+use throughline_reqwest::RequestBuilderExt as _;
 use tower::{Layer as _, ServiceExt as _};
 
 fn peer(role: &str) -> (Peer, String) {
@@ -20,7 +20,7 @@ fn peer(role: &str) -> (Peer, String) {
 }
 
 fn travelling() -> ClientLayer {
-    ClientLayer::new().travel("tenant_id", "x-tenant-id")
+    ClientLayer::new().tag_header("tenant_id", "x-tenant-id")
 }
 
 fn named<'a>(spans: &'a [SpanLine], name: &str) -> &'a SpanLine {

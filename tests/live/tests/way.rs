@@ -16,10 +16,10 @@ mod way {
     use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
     use rdkafka::client::DefaultClientContext;
     use rdkafka::config::ClientConfig;
-    use throughline::reqwest::RequestBuilderExt as _;
     use throughline::testing::Capture;
     use throughline_live::roles::rocketmq::Client;
     use throughline_live::{Peer, SpanLine, server};
+    use throughline_reqwest::RequestBuilderExt as _;
 
     const PEER: &str = env!("CARGO_BIN_EXE_peer");
 

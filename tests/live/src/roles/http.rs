@@ -15,8 +15,8 @@ use hyper::body::{Frame, Incoming};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
-use throughline::http::{ServerLayer, Tag};
 use throughline::{Snapshot, biz_tags, traced};
+use throughline_http::{RequestTag, ServerLayer};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -43,7 +43,9 @@ async fn stopped(mut stop: watch::Receiver<bool>) {
 }
 
 fn layer() -> ServerLayer {
-    ServerLayer::new().travel("tenant_id", "x-tenant-id").tag(Tag::new("order_no").path("order_no").query("order_no"))
+    ServerLayer::new()
+        .tag_header("tenant_id", "x-tenant-id")
+        .tag(RequestTag::new("order_no").path("order_no").query("order_no"))
 }
 
 /// A router behind the layer; axum's tasks are given the capture of the process.

@@ -28,7 +28,6 @@ use rocketmq_model::common::consumer::consume_from_where::ConsumeFromWhere;
 use rocketmq_model::common::message::message_ext::MessageExt;
 use rocketmq_model::common::message::message_single::Message;
 use throughline::amqp::ChannelExt as _;
-use throughline::http::{ServerLayer, Tag};
 use throughline::kafka::FutureProducerExt as _;
 use throughline::propagation::{self, Propagator};
 use throughline::redis::StreamCommands as _;
@@ -36,6 +35,7 @@ use throughline::rocketmq::ProducerExt as _;
 use throughline::{amqp, kafka, redis as traced_redis, rocketmq};
 use throughline::{biz_tags, traced, traced_spawn};
 use throughline_grpc::{ClientLayer, ServerLayer as GrpcLayer};
+use throughline_http::{RequestTag, ServerLayer};
 use throughline_sqlx::Database;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -79,7 +79,7 @@ async fn stopped(mut stop: watch::Receiver<bool>) {
 async fn http(arguments: &Arguments, stop: watch::Receiver<bool>) {
     let endpoint = Endpoint::from_shared(format!("http://{}", arguments.get("grpc"))).expect("an address");
     let channel = endpoint.connect().await.expect("the order service runs");
-    let layer = ServerLayer::new().tag(Tag::new("tenant_id").header("x-tenant-id").propagate());
+    let layer = ServerLayer::new().tag(RequestTag::new("tenant_id").header("x-tenant-id").propagate());
     let router = axum::Router::new()
         .route("/orders/{order_no}", post(accept))
         .layer(layer)

@@ -8,11 +8,10 @@ use http::header::{self, HeaderName};
 use http::uri::Authority;
 use http::{Method, Uri, Version, request};
 
-use super::edge::{Recorded, shown};
-use crate::redact;
-use crate::redact::UrlRules as Rules;
-use crate::tags::set::Tags;
-use crate::tags::value;
+use crate::tag::{Recorded, shown};
+use throughline::Tags;
+use throughline::redact::UrlRules;
+use throughline::{TagValue as _, redact, semconv};
 
 /// Stands for all methods that are not known.
 const OTHER: &str = "_OTHER";
@@ -30,12 +29,12 @@ fn known_methods(named: Option<&str>) -> Vec<Cow<'static, str>> {
 }
 
 /// The method as an attribute: one of a closed list, so that callers cannot blow it up.
-pub(super) fn method(method: &Method) -> &'static str {
+pub(crate) fn method(method: &Method) -> &'static str {
     KNOWN_METHODS.iter().find(|known| **known == method.as_str()).map_or(OTHER, |known| known)
 }
 
 /// `{method} {target}`, or the method alone.
-pub(super) fn span_name(of: &Method, target: Option<&str>) -> Cow<'static, str> {
+pub(crate) fn span_name(of: &Method, target: Option<&str>) -> Cow<'static, str> {
     let method = match method(of) {
         OTHER => "HTTP",
         known => known,
@@ -46,15 +45,15 @@ pub(super) fn span_name(of: &Method, target: Option<&str>) -> Cow<'static, str> 
     }
 }
 
-pub(super) fn add_method(of: &Method, tags: &mut Tags) {
+pub(crate) fn add_method(of: &Method, tags: &mut Tags) {
     let known = method(of);
     tags.attribute("http.request.method", known);
     if known == OTHER {
-        tags.attribute("http.request.method_original", value::display(of.as_str()));
+        add_bounded(semconv::HTTP_REQUEST_METHOD_ORIGINAL, of.as_str(), tags);
     }
 }
 
-pub(super) fn version(of: Version) -> Option<&'static str> {
+pub(crate) fn version(of: Version) -> Option<&'static str> {
     Some(match of {
         Version::HTTP_09 => "0.9",
         Version::HTTP_10 => "1.0",
@@ -65,7 +64,7 @@ pub(super) fn version(of: Version) -> Option<&'static str> {
     })
 }
 
-pub(super) fn default_port(scheme: &str) -> Option<u16> {
+pub(crate) fn default_port(scheme: &str) -> Option<u16> {
     match scheme {
         "http" => Some(80),
         "https" => Some(443),
@@ -74,7 +73,7 @@ pub(super) fn default_port(scheme: &str) -> Option<u16> {
 }
 
 /// Whom the request was sent to: the authority of its URI, else the header `Host`.
-pub(super) fn authority(parts: &request::Parts) -> Option<Cow<'_, Authority>> {
+pub(crate) fn authority(parts: &request::Parts) -> Option<Cow<'_, Authority>> {
     if let Some(authority) = parts.uri.authority() {
         return Some(Cow::Borrowed(authority));
     }
@@ -83,20 +82,19 @@ pub(super) fn authority(parts: &request::Parts) -> Option<Cow<'_, Authority>> {
 }
 
 /// Adds `server.address` and `server.port`.
-pub(super) fn add_host(host: &str, port: Option<u16>, tags: &mut Tags) {
-    // The brackets belong to the URI, and not to the address.
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    if host.is_empty() {
-        return;
-    }
-    tags.attribute("server.address", value::display(host));
-    if let Some(port) = port {
-        tags.attribute("server.port", i64::from(port));
+pub(crate) fn add_host(host: &str, port: Option<u16>, tags: &mut Tags) {
+    tags.extend(semconv::server(host.to_owned(), port));
+}
+
+/// Adds text from outside, bounded as a tag is.
+fn add_bounded(key: &'static str, text: &str, tags: &mut Tags) {
+    if let Some(value) = text.tag_value() {
+        tags.attribute(key, value);
     }
 }
 
 /// Adds `url.path` and `url.query`.
-pub(super) fn add_target(path: &str, query: Option<&str>, rules: &Rules, tags: &mut Tags) {
+pub(crate) fn add_target(path: &str, query: Option<&str>, rules: &UrlRules, tags: &mut Tags) {
     tags.attribute("url.path", redact::url(rules.path(path)));
     if let Some(query) = query {
         tags.attribute("url.query", redact::url(rules.query(query)));
@@ -104,61 +102,61 @@ pub(super) fn add_target(path: &str, query: Option<&str>, rules: &Rules, tags: &
 }
 
 /// Adds the values of the headers that are recorded.
-pub(super) fn add_headers(recorded: &Recorded, headers: &http::HeaderMap, tags: &mut Tags) {
-    tags.own.extend(recorded.read(headers));
+pub(crate) fn add_headers(recorded: &Recorded, headers: &http::HeaderMap, tags: &mut Tags) {
+    tags.extend(recorded.read(headers));
 }
 
 /// Adds a header with a name of its own, if it is there.
-pub(super) fn add_text(key: &'static str, name: &HeaderName, headers: &http::HeaderMap, tags: &mut Tags) {
+pub(crate) fn add_text(key: &'static str, name: &HeaderName, headers: &http::HeaderMap, tags: &mut Tags) {
     if let Some(value) = headers.get(name) {
-        tags.attribute(key, value::display(&shown(value)));
+        add_bounded(key, &shown(value), tags);
     }
 }
 
 /// The address of the other end of the connection, where axum knows it.
 #[cfg(feature = "axum")]
-pub(super) fn peer(parts: &request::Parts) -> Option<SocketAddr> {
+pub(crate) fn peer(parts: &request::Parts) -> Option<SocketAddr> {
     parts.extensions.get::<axum::extract::ConnectInfo<SocketAddr>>().map(|info| info.0)
 }
 
 #[cfg(not(feature = "axum"))]
-pub(super) fn peer(_: &request::Parts) -> Option<SocketAddr> {
+pub(crate) fn peer(_: &request::Parts) -> Option<SocketAddr> {
     None
 }
 
 /// The whole URI: inside of a nested router axum takes the prefix off.
 #[cfg(feature = "axum")]
-pub(super) fn original_uri(parts: &request::Parts) -> &Uri {
+pub(crate) fn original_uri(parts: &request::Parts) -> &Uri {
     parts.extensions.get::<axum::extract::OriginalUri>().map_or(&parts.uri, |original| &original.0)
 }
 
 #[cfg(not(feature = "axum"))]
-pub(super) fn original_uri(parts: &request::Parts) -> &Uri {
+pub(crate) fn original_uri(parts: &request::Parts) -> &Uri {
     &parts.uri
 }
 
 /// The route template, where axum has found one.
 #[cfg(feature = "axum")]
-pub(super) fn matched_route(parts: &request::Parts) -> Option<Cow<'static, str>> {
+pub(crate) fn matched_route(parts: &request::Parts) -> Option<Cow<'static, str>> {
     let matched = parts.extensions.get::<axum::extract::MatchedPath>()?;
     Some(matched.as_str().to_owned().into())
 }
 
 #[cfg(not(feature = "axum"))]
-pub(super) fn matched_route(_: &request::Parts) -> Option<Cow<'static, str>> {
+pub(crate) fn matched_route(_: &request::Parts) -> Option<Cow<'static, str>> {
     None
 }
 
 /// What the proxies in front say of a request, when `proxies` of them can be believed.
 #[derive(Debug, Default)]
-pub(super) struct Forwarded {
-    pub(super) client: Option<IpAddr>,
-    pub(super) proto: Option<&'static str>,
-    pub(super) host: Option<Authority>,
+pub(crate) struct Forwarded {
+    pub(crate) client: Option<IpAddr>,
+    pub(crate) proto: Option<&'static str>,
+    pub(crate) host: Option<Authority>,
 }
 
 impl Forwarded {
-    pub(super) fn of(parts: &request::Parts, proxies: usize) -> Self {
+    pub(crate) fn of(parts: &request::Parts, proxies: usize) -> Self {
         if proxies == 0 {
             return Self::default();
         }

@@ -18,23 +18,23 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::body::{Failed, TracedBody};
-use super::cause::{Cause, Causes};
-use super::edge::{Edge, Recorded, Tag, Travelling};
-use super::facts::{self, Forwarded};
-use super::{Headers, X_REQUEST_ID, run_in};
-use crate::context::current;
-use crate::context::data::ContextExt as _;
-use crate::context::last_error::LastError;
-use crate::context::request_id::RequestId;
-use crate::propagation;
-use crate::redact::UrlRules as Rules;
-use crate::span::builder::SpanBuilder;
-use crate::span::failure::{self, EventFields};
-use crate::span::handle::{Span, report_missing};
-use crate::span::outcome::Outcome;
-use crate::span::scope::TagScope;
-use crate::tags::set::Tags;
+use crate::body::{Failed, TracedBody};
+use crate::cause::{Cause, Causes};
+use crate::facts::{self, Forwarded};
+use crate::tag::{Edge, Recorded, RequestTag, TagHeaders};
+use crate::{Headers, X_REQUEST_ID};
+use throughline::ContextExt as _;
+use throughline::EventFields;
+use throughline::LastError;
+use throughline::Outcome;
+use throughline::RequestId;
+use throughline::Span;
+use throughline::SpanBuilder;
+use throughline::TagScope;
+use throughline::Tags;
+use throughline::current_context;
+use throughline::propagation;
+use throughline::redact::UrlRules;
 
 const RECORDED_ID: &str = "http.request.header.x-request-id";
 
@@ -59,7 +59,7 @@ impl Untraced {
 type RouteOf = dyn Fn(&request::Parts) -> Option<Cow<'static, str>> + Send + Sync;
 
 /// Gives every request a server span: a layer for axum, hyper, tonic, and any other service over
-/// [`http::Request`]. See the [module](super) for what it does.
+/// [`http::Request`]. See the [module](crate) for what it does.
 ///
 /// Cloning shares the settings.
 #[derive(Clone, Default)]
@@ -73,9 +73,9 @@ struct Config {
     route: Option<Arc<RouteOf>>,
     scheme: &'static str,
     proxies: usize,
-    tags: Vec<Tag>,
-    travelling: Travelling,
-    rules: Rules,
+    tags: Vec<RequestTag>,
+    tag_headers: TagHeaders,
+    rules: UrlRules,
     untraced: Vec<Untraced>,
     request_headers: Recorded,
     response_headers: Recorded,
@@ -90,8 +90,8 @@ impl Default for Config {
             scheme: "http",
             proxies: 0,
             tags: Vec::new(),
-            travelling: Travelling::default(),
-            rules: Rules::USUAL,
+            tag_headers: TagHeaders::default(),
+            rules: UrlRules::USUAL,
             untraced: Vec::new(),
             request_headers: Recorded::default(),
             response_headers: Recorded::default(),
@@ -100,16 +100,16 @@ impl Default for Config {
 }
 
 impl ServerLayer {
-    /// For callers that are services of the same house: continues their traces.
+    /// A layer inside the trust boundary: callers are services of one's own, and their traces are continued.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// For callers that are not trusted. Each request begins a new trace, which is linked to the
-    /// caller's. Ignored are the caller's sampling flag, baggage, and [travelling](Self::travel)
-    /// headers; its `X-Request-ID` is kept, but does not become the trace id.
-    pub fn public() -> Self {
-        Self::default().set(|config| config.public = true)
+    /// Puts the layer at the trust boundary. Each request starts a new trace, which is linked to the caller's. The
+    /// caller's sampling flag, baggage and [tag headers](Self::tag_header) are ignored; its `X-Request-ID` is kept,
+    /// but does not become the trace id.
+    pub fn public(self) -> Self {
+        self.set(|config| config.public = true)
     }
 
     fn set(mut self, set: impl FnOnce(&mut Config)) -> Self {
@@ -132,7 +132,7 @@ impl ServerLayer {
 
     /// Adds a tag that is taken from the request. One of the same key that was added before is
     /// replaced.
-    pub fn tag(self, tag: Tag) -> Self {
+    pub fn tag(self, tag: RequestTag) -> Self {
         self.set(|config| {
             config.tags.retain(|other| other.key() != tag.key());
             config.tags.push(tag);
@@ -140,10 +140,10 @@ impl ServerLayer {
     }
 
     /// Takes the tag `key` from a header of its own, as written by
-    /// [`ClientLayer::travel`](super::ClientLayer::travel). Not from public callers; name the header in
-    /// a [`Tag`] for those.
-    pub fn travel(self, key: &'static str, header: &str) -> Self {
-        self.set(|config| config.travelling.add(key, header))
+    /// [`ClientLayer::travel`](crate::ClientLayer::tag_header). Not from public callers; name the header in
+    /// a [`RequestTag`] for those.
+    pub fn tag_header(self, key: &'static str, header: &str) -> Self {
+        self.set(|config| config.tag_headers.add(key, header))
     }
 
     /// Says that this many proxies stand in front, each of which appends to `Forwarded` or
@@ -181,7 +181,7 @@ impl ServerLayer {
     /// minted, and a failure writes no event. Of two layers around one service the outer one decides.
     ///
     /// ```
-    /// use throughline::http::ServerLayer;
+    /// use throughline_http::ServerLayer;
     ///
     /// let layer = ServerLayer::new().untraced(["/healthz", "/metrics", "/internal/*"]);
     /// ```
@@ -263,7 +263,7 @@ where
         let (mut parts, body) = request.into_parts();
         let mut exchange = Exchange::begin(&self.config, &mut parts);
         let request = Request::from_parts(parts, body);
-        let inner = run_in(&mut exchange.span, || self.inner.call(request));
+        let inner = exchange.span.in_scope(|| self.inner.call(request));
         ServerFuture { inner: Some(inner), exchange: Some(exchange) }
     }
 }
@@ -289,7 +289,7 @@ impl Exchange {
             return;
         }
         let context = self.span.context();
-        failure::event_in(&context, |EventFields { trace_id, span_id, tags }| {
+        throughline::event_in(&context, |EventFields { trace_id, span_id, tags, .. }| {
             tracing::error!(
                 target: "throughline::http",
                 {
@@ -309,7 +309,7 @@ impl Exchange {
 
 /// Which span is that of the request, for layers further in.
 #[derive(Clone, Copy)]
-pub(super) struct Entered {
+pub(crate) struct Entered {
     span: (TraceId, SpanId),
     /// Whether it has a route.
     routed: bool,
@@ -339,7 +339,7 @@ impl Exchange {
 
     fn untraced(config: &Arc<Config>, parts: &request::Parts) -> Self {
         Self {
-            span: Span::within(current::get().with_telemetry_suppressed()),
+            span: Span::within(current_context().with_telemetry_suppressed()),
             request_id: None,
             method: parts.method.clone(),
             route: None,
@@ -358,7 +358,7 @@ impl Exchange {
             span.set_attributes(self.config.response_headers.read(response.headers()));
             // A request for nothing that exists lacks nothing.
             if status != StatusCode::NOT_FOUND {
-                report_missing(&self.missing, &context);
+                self.span.report_missing(&self.missing);
             }
         }
         if let Some(id) = self.request_id.take() {
@@ -399,7 +399,7 @@ impl Config {
         let caller = if self.public {
             propagation::get().extract_identity(&headers)
         } else {
-            self.travelling.read(&parts.headers, propagation::extract(&headers))
+            self.tag_headers.read(&parts.headers, propagation::extract(&headers))
         };
         let continues = !self.public && caller.span().span_context().is_valid();
         let given = parts.headers.get(&X_REQUEST_ID).and_then(|id| RequestId::parse(id.as_bytes()));
@@ -456,7 +456,7 @@ impl Config {
         route: Option<&str>,
         missing: &mut Vec<&'static str>,
     ) -> Span {
-        let current = current::get();
+        let current = current_context();
         if identity(&current) == entered.span && !entered.routed {
             if let Some(route) = route {
                 let span = current.span();
@@ -570,7 +570,7 @@ where
             // Polled after its end; what happens then is the inner future's business.
             return inner.poll(cx).map_ok(|response| response.map(TracedBody::untraced));
         };
-        let result = std::task::ready!(run_in(&mut exchange.span, || inner.poll(cx)));
+        let result = std::task::ready!(exchange.span.in_scope(|| inner.poll(cx)));
         let exchange = this.exchange.take();
         Poll::Ready(match (result, exchange) {
             (Ok(response), Some(exchange)) => Ok(exchange.respond(response)),

@@ -10,7 +10,7 @@ fn key_of(pair: &str) -> &str {
 }
 
 /// A parameter of a query, as forms encode it: a plus is a blank.
-pub(super) fn query_parameter<'a>(query: &'a str, key: &str) -> Option<Cow<'a, str>> {
+pub(crate) fn query_parameter<'a>(query: &'a str, key: &str) -> Option<Cow<'a, str>> {
     query.split('&').find(|pair| decoded(key_of(pair)) == key).map(|pair| {
         let value = pair.split_once('=').map_or("", |(_, value)| value);
         if value.contains('+') { Cow::Owned(decoded(&value.replace('+', " ")).into_owned()) } else { decoded(value) }
@@ -19,7 +19,7 @@ pub(super) fn query_parameter<'a>(query: &'a str, key: &str) -> Option<Cow<'a, s
 
 /// The variable `name` of a route template such as `/tenants/{tenant}/files/{*rest}`, as it is in
 /// `path`.
-pub(super) fn path_variable<'a>(template: &str, path: &'a str, name: &str) -> Option<Cow<'a, str>> {
+pub(crate) fn path_variable<'a>(template: &str, path: &'a str, name: &str) -> Option<Cow<'a, str>> {
     let mut rest = path.strip_prefix('/').unwrap_or(path);
     let mut segments = template.strip_prefix('/').unwrap_or(template).split('/');
     loop {

@@ -1,7 +1,7 @@
 //! Requests of `reqwest`, in one line: [`send_traced`](RequestBuilderExt::send_traced) in place of `send`.
 //!
 //! ```no_run
-//! use throughline::reqwest::RequestBuilderExt as _;
+//! use throughline_reqwest::RequestBuilderExt as _;
 //!
 //! # async fn run(client: reqwest::Client) -> reqwest::Result<()> {
 //! let orders = client.get("http://orders.internal/orders").send_traced().await?;
@@ -24,14 +24,15 @@
 //!
 //! **Cancellation.** Dropping the future is as safe as with `send`, and marks the span `throughline.cancelled`.
 
+#![forbid(unsafe_code)]
+
 use std::error::Error as _;
 use std::future::Future;
 
 use reqwest::{Client, Error, Request, RequestBuilder, Response, Result};
 
-use super::http::{ClientLayer, Outgoing, Target, chain};
-use crate::span::handle::Span;
-use crate::span::outcome::Outcome;
+use throughline::{LastError, Outcome, Span, redact, semconv};
+use throughline_http::{ClientLayer, Outgoing, Target};
 
 /// Sends requests in spans.
 pub trait RequestBuilderExt: Sized {
@@ -105,39 +106,27 @@ async fn execute(client: &Client, mut request: Request, layer: &ClientLayer) -> 
     let result = sent.await;
     if let Err(error) = &result {
         // The span has said it, if there is one.
-        crate::LastError::note(&crate::current_context(), &causes(error));
+        LastError::note(&throughline::current_context(), &causes(error));
     }
     result
 }
 
 fn begin(request: &mut Request, layer: &ClientLayer) -> Span {
     let (method, url) = (request.method().clone(), request.url().clone());
-    layer.begin(&mut Outgoing {
-        method: &method,
-        target: Target {
-            scheme: Some(url.scheme()),
-            authority: Some(url.authority()),
-            host: url.host_str(),
-            port: url.port(),
-            path: url.path(),
-            query: url.query(),
-        },
-        template: None,
-        attempts: None,
-        baggage: None,
-        is_passed_on: false,
-        headers: request.headers_mut(),
-    })
+    let target = Target {
+        scheme: Some(url.scheme()),
+        authority: Some(url.authority()),
+        host: url.host_str(),
+        port: url.port(),
+        path: url.path(),
+        query: url.query(),
+    };
+    layer.start(Outgoing::new(&method, target, request.headers_mut()))
 }
 
 fn answered(response: &Response, layer: &ClientLayer) -> Outcome {
-    let outcome = layer.respond(response.status(), response.version(), response.headers());
-    match response.remote_addr() {
-        Some(peer) => outcome
-            .attribute("network.peer.address", peer.ip().to_string())
-            .attribute("network.peer.port", i64::from(peer.port())),
-        None => outcome,
-    }
+    let outcome = layer.outcome(response.status(), response.version(), response.headers());
+    outcome.attributes(response.remote_addr().map(semconv::network_peer).into_iter().flatten())
 }
 
 fn kind_of(error: &Error) -> &'static str {
@@ -155,5 +144,6 @@ fn kind_of(error: &Error) -> &'static str {
 
 /// What has led to the error. Its own text has the URL in it.
 fn causes(error: &Error) -> String {
+    let chain = |source: &(dyn std::error::Error + 'static)| redact::error(source).unwrap_or_default();
     error.source().map_or_else(|| kind_of(error).to_owned(), chain)
 }

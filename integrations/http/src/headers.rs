@@ -5,9 +5,9 @@ use http::{HeaderMap, Request, request};
 use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, Injector};
 
-use crate::context::origin::Origin;
-use crate::propagation;
-use crate::text::header_value;
+use throughline::Origin;
+use throughline::propagation;
+use throughline::text::header_value;
 
 /// More values than this of one header are of no use to any format.
 const MAX_VALUES: usize = 64;
@@ -16,7 +16,7 @@ const MAX_VALUES: usize = 64;
 ///
 /// ```
 /// use http::HeaderMap;
-/// use throughline::http::Headers;
+/// use throughline_http::Headers;
 /// use throughline::propagation;
 ///
 /// let mut headers = HeaderMap::new();
@@ -52,7 +52,7 @@ impl Extractor for Headers<'_> {
 ///
 /// ```
 /// use http::HeaderMap;
-/// use throughline::http::HeadersMut;
+/// use throughline_http::HeadersMut;
 /// use throughline::propagation;
 ///
 /// let mut headers = HeaderMap::new();
@@ -69,19 +69,24 @@ impl Injector for HeadersMut<'_> {
     }
 }
 
-impl Origin for HeaderMap {
+/// Marks the [`Origin`]s of this crate: header maps and requests can be named in `parent = …`, `link = …` and
+/// `links = …`. There is nothing to do with it.
+#[derive(Debug)]
+pub enum Http {}
+
+impl Origin<Http> for HeaderMap {
     fn origin(&self) -> Context {
         propagation::extract(&Headers(self))
     }
 }
 
-impl Origin for request::Parts {
+impl Origin<Http> for request::Parts {
     fn origin(&self) -> Context {
         self.headers.origin()
     }
 }
 
-impl<B> Origin for Request<B> {
+impl<B> Origin<Http> for Request<B> {
     fn origin(&self) -> Context {
         self.headers().origin()
     }

@@ -3,15 +3,15 @@
 //!
 //! [`ServerLayer`] gives every request a server span in the trace of its caller, [`ClientLayer`] every
 //! call a client span and sends the context along. For `reqwest` there is
-//! [`send_traced`](crate::reqwest), and a header map or a request can be named in `parent = …`.
+//! [`throughline-reqwest`](https://docs.rs/throughline-reqwest), and a header map or a request can be named in `parent = …`.
 //!
 //! ```no_run
 //! # #[cfg(feature = "axum")]
 //! # async fn run() -> std::io::Result<()> {
 //! use axum::{Router, routing::get};
-//! use throughline::http::{ServerLayer, Tag};
+//! use throughline_http::{RequestTag, ServerLayer};
 //!
-//! let layer = ServerLayer::new().tag(Tag::new("tenant_id").path("tenant").required()).untraced(["/healthz"]);
+//! let layer = ServerLayer::new().tag(RequestTag::new("tenant_id").path("tenant").required()).untraced(["/healthz"]);
 //! let service = Router::new().route("/tenants/{tenant}/orders", get(|| async { "none yet" })).layer(layer);
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
 //! axum::serve(listener, service).await
@@ -26,16 +26,16 @@
 //! |---|---|---|
 //! | the caller's trace | continued | linked; a new one begins |
 //! | its sampling flag, trace state and baggage | taken over | ignored |
-//! | tags in headers of their own ([`travel`](ServerLayer::travel)) | taken over | ignored |
+//! | tags in headers of their own ([`travel`](ServerLayer::tag_header)) | taken over | ignored |
 //! | its `X-Request-ID` | kept, and may become the trace id | kept, unless [`fresh_request_id`](ServerLayer::fresh_request_id) |
-//! | headers, path and query named in a [`Tag`] | read | read |
+//! | headers, path and query named in a [`RequestTag`] | read | read |
 //!
-//! What the application's own route says goes before what a caller says, in both: the order of a [`Tag`]'s
+//! What the application's own route says goes before what a caller says, in both: the order of a [`RequestTag`]'s
 //! sources is path, environment and constants, then header and query, then what was inherited.
 //!
 //! In the other direction, all baggage goes to all servers that are called. For those beyond the boundary there
 //! are [`ClientLayer::baggage`] and [`no_baggage`](ClientLayer::no_baggage), and for a single request
-//! [`SendBaggage`](crate::propagation::SendBaggage). Trace ids and `X-Request-ID` are sent to all: they say
+//! [`SendBaggage`](throughline::propagation::SendBaggage). Trace ids and `X-Request-ID` are sent to all: they say
 //! nothing of the request but that it is one.
 //!
 //! # One id
@@ -55,7 +55,7 @@
 //! An id is never overwritten: not one that a request brings, nor one that a handler puts on its
 //! response. Only one that cannot be passed on is replaced: longer than 256 bytes, or not visible ASCII
 //! and blanks. Of several the first counts. To become a trace id it takes a tracer provider with
-//! [`RequestIdGenerator`](crate::telemetry::RequestIdGenerator) (feature `sdk`); with another generator
+//! [`RequestIdGenerator`](https://docs.rs/throughline/latest/throughline/telemetry/struct.RequestIdGenerator.html) (feature `sdk`); with another generator
 //! the third row is as the fourth, and a warning says so once. Public callers do not choose trace ids:
 //! they could put all requests into one trace, or pick those that are sampled.
 //!
@@ -70,7 +70,7 @@
 //! | at the end | `http.response.status_code`, `error.type` | the same, and `network.protocol.version` |
 //! | status Error | 500 and above, an error of the service or its body, a panic | 400 and above, an error of the client, a panic |
 //!
-//! Headers are recorded only where a layer names them. Texts are bounded by [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES), and a method that the conventions do
+//! Headers are recorded only where a layer names them. Texts are bounded by [`MAX_TEXT_BYTES`](throughline::MAX_TEXT_BYTES), and a method that the conventions do
 //! not list is `_OTHER`, so that callers cannot blow up what is indexed. The environment variable
 //! `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS` takes the place of their list, for `PROPFIND` for example: all
 //! methods that are known, separated by commas.
@@ -108,7 +108,7 @@
 //! head. A client that hangs up marks it `throughline.cancelled`, before the response and in its midst. The context is
 //! current while the handler and the body are polled, and when they are dropped. A connection that is
 //! upgraded (`101`, `CONNECT`) lives on without the span, in a task where nothing is current: take a
-//! [`Snapshot`](crate::Snapshot) in the handler, and run the session in it,
+//! [`Snapshot`](throughline::Snapshot) in the handler, and run the session in it,
 //! `upgrade.on_upgrade(move |socket| snapshot.run_async(session(socket)))` with axum's web sockets.
 //!
 //! **Client**: with the head of the response. The conventions leave the body open, and forbid to wait for
@@ -117,8 +117,8 @@
 //!
 //! # What is sent
 //!
-//! The headers of the [`Propagator`](crate::propagation::Propagator), `X-Request-ID`, and tags that
-//! [travel](ClientLayer::travel). Trace headers and baggage that the request has already are replaced, also
+//! The headers of the [`Propagator`](throughline::propagation::Propagator), `X-Request-ID`, and tags that
+//! [travel](ClientLayer::tag_header). Trace headers and baggage that the request has already are replaced, also
 //! where nothing takes their place: a proxy that hands on what it was sent would mix two traces, and
 //! leak baggage. All else in the request is as it was. Without an identity, none is removed.
 //!
@@ -136,45 +136,25 @@
 //!
 //! [conventions]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/
 
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod body;
 mod cause;
 mod client;
-mod edge;
 mod facts;
 mod headers;
 mod server;
+mod tag;
 mod url;
-
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use http::header::HeaderName;
 
-pub use crate::context::request_id::RequestId;
 pub use body::TracedBody;
 pub use cause::Cause;
-pub use client::{Attempts, ClientFuture, ClientLayer, ClientService, UrlTemplate};
-pub use edge::Tag;
-pub use headers::{Headers, HeadersMut};
+pub use client::{Attempts, ClientFuture, ClientLayer, ClientService, Outgoing, Target, UrlTemplate};
+pub use headers::{Headers, HeadersMut, Http};
 pub use server::{ServerFuture, ServerLayer, ServerService};
-
-#[cfg(feature = "reqwest")]
-pub(crate) use cause::chain;
-#[cfg(feature = "reqwest")]
-pub(crate) use client::{Outgoing, Target};
-
-use crate::span::handle::Span;
-use crate::span::outcome::Outcome;
+pub use tag::RequestTag;
 
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// Runs a piece of the code that a span is for. A panic ends the span, and goes on.
-fn run_in<T>(span: &mut Span, run: impl FnOnce() -> T) -> T {
-    let attached = span.attach();
-    // After a panic the span is over, and nothing here looks at the code again.
-    let result = catch_unwind(AssertUnwindSafe(run));
-    drop(attached);
-    result.unwrap_or_else(|payload| {
-        span.end(|| Outcome::panicked(&*payload));
-        resume_unwind(payload)
-    })
-}

@@ -20,24 +20,24 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::cause::Causes;
-use super::edge::{Recorded, Travelling};
-use super::server::Entered;
-use super::{HeadersMut, X_REQUEST_ID, facts, run_in};
-use crate::context::last_error::LastError;
-use crate::context::request_id::RequestId;
-use crate::propagation::{self, SendBaggage};
-use crate::redact;
-use crate::redact::UrlRules as Rules;
-use crate::span::builder::SpanBuilder;
-use crate::span::handle::Span;
-use crate::span::outcome::Outcome;
-use crate::tags::set::Tags;
+use crate::cause::Causes;
+use crate::server::Entered;
+use crate::tag::{Recorded, TagHeaders};
+use crate::{HeadersMut, X_REQUEST_ID, facts};
+use throughline::LastError;
+use throughline::Outcome;
+use throughline::RequestId;
+use throughline::Span;
+use throughline::SpanBuilder;
+use throughline::Tags;
+use throughline::propagation::{self, SendBaggage};
+use throughline::redact;
+use throughline::redact::UrlRules;
 
 const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
 /// Gives every request a client span, and sends the context along: a layer for tower clients over
-/// [`http::Request`]. See the [module](super) for what it does.
+/// [`http::Request`]. See the [module](crate) for what it does.
 ///
 /// Put it inside of a retry layer, so that each attempt is a span of its own. Cloning shares the
 /// settings.
@@ -49,8 +49,8 @@ pub struct ClientLayer(Arc<Config>);
 struct Config {
     template: Option<Cow<'static, str>>,
     attempts: Option<Attempts>,
-    travelling: Travelling,
-    rules: Rules,
+    tag_headers: TagHeaders,
+    rules: UrlRules,
     causes: Causes,
     /// The keys of the baggage that is sent; all, if not said.
     baggage: Option<SendBaggage>,
@@ -63,7 +63,7 @@ struct Config {
 /// clients whose requests have no extensions there is [`ClientLayer::url_template`].
 ///
 /// ```
-/// use throughline::http::UrlTemplate;
+/// use throughline_http::UrlTemplate;
 ///
 /// let request = http::Request::get("http://orders.internal/orders/1001")
 ///     .extension(UrlTemplate("/orders/{order_no}".into()))
@@ -78,7 +78,7 @@ pub struct UrlTemplate(pub Cow<'static, str>);
 /// clients whose requests have no extensions there is [`ClientLayer::attempts`].
 ///
 /// ```
-/// use throughline::http::Attempts;
+/// use throughline_http::Attempts;
 ///
 /// let request = http::Request::get("http://orders.internal/").extension(Attempts::new()).body(()).unwrap();
 /// ```
@@ -124,7 +124,7 @@ impl ClientLayer {
     /// ```no_run
     /// # #[cfg(feature = "reqwest")]
     /// # async fn run(client: reqwest::Client) -> reqwest::Result<reqwest::Response> {
-    /// use throughline::http::{Attempts, ClientLayer};
+    /// use throughline_http::{Attempts, ClientLayer};
     /// use throughline::reqwest::RequestBuilderExt as _;
     ///
     /// let layer = ClientLayer::new().attempts(Attempts::new());
@@ -141,24 +141,24 @@ impl ClientLayer {
     }
 
     /// Sends the tag `key`, where it is set, in a header of its own, to be read by
-    /// [`ServerLayer::travel`](super::ServerLayer::travel) or by services that know nothing of traces. A
+    /// [`ServerLayer::travel`](crate::ServerLayer::tag_header) or by services that know nothing of traces. A
     /// header that the request has already is left as it is, unless it came in with the request that is
     /// passed on: what the caller said does not outrank the tag.
     ///
     /// In a trace that is not sampled, only tags that came over the wire or were named in a server
     /// layer are set; `propagate` in `#[biz_tags]` holds for all traces.
-    pub fn travel(self, key: &'static str, header: &str) -> Self {
-        self.set(|config| config.travelling.add(key, header))
+    pub fn tag_header(self, key: &'static str, header: &str) -> Self {
+        self.set(|config| config.tag_headers.add(key, header))
     }
 
     /// Sends of the baggage only the members with these keys: for a client of a third party, who is not
     /// to know the tenant, nor what your callers have put into theirs. All, if not called. What the
-    /// [`Propagator`](crate::propagation::Propagator::send_baggage) of the process keeps back stays here in
+    /// [`Propagator`](throughline::propagation::Propagator::send_baggage) of the process keeps back stays here in
     /// any case; a single request is kept shorter by
-    /// [`SendBaggage`](crate::propagation::SendBaggage) in its extensions.
+    /// [`SendBaggage`](throughline::propagation::SendBaggage) in its extensions.
     ///
     /// ```
-    /// use throughline::http::ClientLayer;
+    /// use throughline_http::ClientLayer;
     ///
     /// let partner = ClientLayer::new().baggage(["order_no"]);
     /// let stranger = ClientLayer::new().no_baggage();
@@ -202,13 +202,33 @@ impl ClientLayer {
         self.set(|config| config.response_headers.add("http.response.header.", names))
     }
 
-    /// Opens the span of a request, and sends its context along.
-    pub(crate) fn begin(&self, request: &mut Outgoing<'_>) -> Span {
+    /// Starts the span of a request, and writes its context to the headers: for clients that are no tower services.
+    /// The span ends with the [outcome](Self::outcome) of the call.
+    ///
+    /// ```
+    /// use http::{HeaderMap, Method, StatusCode, Version};
+    /// use throughline_http::{ClientLayer, Outgoing, Target};
+    ///
+    /// let layer = ClientLayer::new();
+    /// let target = Target {
+    ///     scheme: Some("http"),
+    ///     authority: Some("orders.internal"),
+    ///     host: Some("orders.internal"),
+    ///     path: "/orders",
+    ///     ..Target::default()
+    /// };
+    /// let mut headers = HeaderMap::new();
+    /// let mut span = layer.start(Outgoing::new(&Method::GET, target, &mut headers));
+    /// # let send = |_: &HeaderMap| (StatusCode::OK, Version::HTTP_11, HeaderMap::new());
+    /// let (status, version, answered) = span.in_scope(|| send(&headers));
+    /// span.end(|| layer.outcome(status, version, &answered));
+    /// ```
+    pub fn start(&self, mut request: Outgoing<'_>) -> Span {
         let template = request.template.or(self.0.template.as_deref());
         let resent = request.attempts.or(self.0.attempts.as_ref()).map_or(0, Attempts::next);
         let builder = SpanBuilder::new(facts::span_name(request.method, template)).kind(SpanKind::Client);
         let span = builder.start_with(|tags| {
-            self.0.describe(request, tags);
+            self.0.describe(&request, tags);
             if let Some(template) = template {
                 tags.attribute("url.template", template.to_owned());
             }
@@ -216,12 +236,12 @@ impl ClientLayer {
                 tags.attribute("http.request.resend_count", i64::from(resent));
             }
         });
-        self.0.inject(&span.context(), request);
+        self.0.inject(&span.context(), &mut request);
         span
     }
 
-    /// Writes down the head of the response.
-    pub(crate) fn respond(&self, status: StatusCode, version: Version, headers: &HeaderMap) -> Outcome {
+    /// The outcome of a call that was answered, by the head of the response. A status of 400 and above is an error.
+    pub fn outcome(&self, status: StatusCode, version: Version, headers: &HeaderMap) -> Outcome {
         let outcome = if status.is_client_error() || status.is_server_error() {
             Outcome::error(status.as_str().to_owned(), "")
         } else {
@@ -252,7 +272,7 @@ impl Config {
         let asked_for = |key: &str| request.baggage.is_none_or(|only| only.has(key));
         let sent = |key: &str| self.baggage.as_ref().is_none_or(|only| only.has(key)) && asked_for(key);
         propagator.inject_filtered(context, &sent, &mut HeadersMut(headers));
-        self.travelling.write(context, &asked_for, request.is_passed_on, headers);
+        self.tag_headers.write(context, &asked_for, request.is_passed_on, headers);
         if !headers.contains_key(&X_REQUEST_ID) {
             if let Some(id) = RequestId::to_pass_on(context).and_then(|id| HeaderValue::from_str(id.as_ref()).ok()) {
                 let _ = headers.try_insert(X_REQUEST_ID, id);
@@ -282,28 +302,62 @@ impl Config {
     }
 }
 
-/// A request on its way out, whatever type it has.
-pub(crate) struct Outgoing<'a> {
-    pub(crate) method: &'a Method,
-    pub(crate) target: Target<'a>,
-    pub(crate) template: Option<&'a str>,
-    pub(crate) attempts: Option<&'a Attempts>,
-    /// What the request itself says of the baggage that goes along.
-    pub(crate) baggage: Option<&'a SendBaggage>,
+/// A request on its way out, for clients that are no tower services: what [`ClientLayer::start`] records of it, and
+/// the headers that it writes to.
+#[derive(Debug)]
+#[must_use = "a request does nothing until a layer starts its span"]
+pub struct Outgoing<'a> {
+    method: &'a Method,
+    target: Target<'a>,
+    template: Option<&'a str>,
+    attempts: Option<&'a Attempts>,
+    baggage: Option<&'a SendBaggage>,
     /// Whether its headers are those that somebody has sent to this process.
-    pub(crate) is_passed_on: bool,
-    pub(crate) headers: &'a mut HeaderMap,
+    is_passed_on: bool,
+    headers: &'a mut HeaderMap,
 }
 
-/// Where a request goes.
-pub(crate) struct Target<'a> {
-    pub(crate) scheme: Option<&'a str>,
-    /// With credentials, if there are any.
-    pub(crate) authority: Option<&'a str>,
-    pub(crate) host: Option<&'a str>,
-    pub(crate) port: Option<u16>,
-    pub(crate) path: &'a str,
-    pub(crate) query: Option<&'a str>,
+impl<'a> Outgoing<'a> {
+    /// A request with a method and its target. Trace headers are written to `headers`.
+    pub fn new(method: &'a Method, target: Target<'a>, headers: &'a mut HeaderMap) -> Self {
+        Self { method, target, template: None, attempts: None, baggage: None, is_passed_on: false, headers }
+    }
+
+    /// The template of the URL; see [`UrlTemplate`]. It goes before that of the layer.
+    pub fn url_template(mut self, template: &'a str) -> Self {
+        self.template = Some(template);
+        self
+    }
+
+    /// What counts the attempts of this request. It goes before that of the layer.
+    pub fn attempts(mut self, attempts: &'a Attempts) -> Self {
+        self.attempts = Some(attempts);
+        self
+    }
+
+    /// Which baggage goes along, out of that which the layer and the propagator let through.
+    pub fn send_baggage(mut self, baggage: &'a SendBaggage) -> Self {
+        self.baggage = Some(baggage);
+        self
+    }
+}
+
+/// Where a request goes. What is not known is `None`; a client that is given a path alone knows neither scheme nor
+/// authority.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Target<'a> {
+    /// `http` or `https`.
+    pub scheme: Option<&'a str>,
+    /// Host and port as they stand in the URL, with credentials, if there are any. Those are not recorded.
+    pub authority: Option<&'a str>,
+    /// The host. An IPv6 address may stand in brackets.
+    pub host: Option<&'a str>,
+    /// The port, if it is named.
+    pub port: Option<u16>,
+    /// The path.
+    pub path: &'a str,
+    /// The query, without its question mark.
+    pub query: Option<&'a str>,
 }
 
 impl<S> Layer<S> for ClientLayer {
@@ -339,18 +393,18 @@ where
         // A request that is passed on, to a service in this process even, is another one there.
         let is_passed_on = parts.extensions.remove::<Entered>().is_some();
         parts.extensions.remove::<RequestId>();
-        let mut span = self.layer.begin_parts(&mut parts, is_passed_on);
+        let mut span = self.layer.start_parts(&mut parts, is_passed_on);
         let request = Request::from_parts(parts, body);
-        let inner = run_in(&mut span, || self.inner.call(request));
+        let inner = span.in_scope(|| self.inner.call(request));
         ClientFuture { inner: Some(inner), span, layer: self.layer.clone() }
     }
 }
 
 impl ClientLayer {
-    fn begin_parts(&self, parts: &mut request::Parts, is_passed_on: bool) -> Span {
+    fn start_parts(&self, parts: &mut request::Parts, is_passed_on: bool) -> Span {
         let authority = facts::authority(parts).map(Cow::into_owned);
         let authority = authority.as_ref();
-        self.begin(&mut Outgoing {
+        self.start(Outgoing {
             method: &parts.method,
             target: Target {
                 scheme: parts.uri.scheme_str(),
@@ -400,10 +454,10 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
         let mut this = self.project();
         let inner = this.inner.as_mut().as_pin_mut().expect("a future is not polled during its own drop");
-        let result = task::ready!(run_in(this.span, || inner.poll(cx)));
+        let result = task::ready!(this.span.in_scope(|| inner.poll(cx)));
         match &result {
             Ok(response) => {
-                this.span.end(|| this.layer.respond(response.status(), response.version(), response.headers()));
+                this.span.end(|| this.layer.outcome(response.status(), response.version(), response.headers()));
             }
             Err(error) => {
                 let text = this.layer.0.causes.describe(error);

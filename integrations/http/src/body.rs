@@ -10,13 +10,12 @@ use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::cause::Causes;
-use super::run_in;
-use crate::span::handle::Span;
-use crate::span::outcome::Outcome;
+use crate::cause::Causes;
+use throughline::Outcome;
+use throughline::Span;
 
 pin_project! {
-    /// The body of a response that a [`ServerLayer`](super::ServerLayer) has seen: the body itself,
+    /// The body of a response that a [`ServerLayer`](crate::ServerLayer) has seen: the body itself,
     /// and the span of its request, which ends when the body does.
     ///
     /// The span's context is current while the body is polled and when it is dropped. Sizes, frames,
@@ -65,20 +64,20 @@ impl Rest {
             // Servers stop at the announced length: there is nothing more to ask for.
             self.end_as_answered();
         } else if let Some(status) = self.failure.take() {
-            self.span.0.note(|| failed_by(Some(status)));
+            self.span.fail(|| failed_by(Some(status)));
         }
     }
 }
 
 /// A status of 500 and above.
-pub(super) struct Failed {
-    pub(super) status: StatusCode,
-    pub(super) cause: Option<String>,
+pub(crate) struct Failed {
+    pub(crate) status: StatusCode,
+    pub(crate) cause: Option<String>,
 }
 
 /// A status of 500 and above is a failure of the server. Without a cause the description is left empty,
 /// because the status tells it all.
-pub(super) fn failed_by(failed: Option<Failed>) -> Outcome {
+pub(crate) fn failed_by(failed: Option<Failed>) -> Outcome {
     failed.map_or_else(Outcome::ok, |Failed { status, cause }| {
         Outcome::error(status.as_str().to_owned(), cause.unwrap_or_default())
     })
@@ -87,7 +86,7 @@ pub(super) fn failed_by(failed: Option<Failed>) -> Outcome {
 impl<B: Body> TracedBody<B> {
     /// `failure`: what the status tells of a failure. `announced`: the length by the header. `bare`:
     /// nobody will ask for the body.
-    pub(super) fn new(inner: B, span: Span, failure: Option<Failed>, announced: Option<u64>, bare: bool) -> Self {
+    pub(crate) fn new(inner: B, span: Span, failure: Option<Failed>, announced: Option<u64>, bare: bool) -> Self {
         let left = announced.or_else(|| inner.size_hint().exact());
         let bare = bare || inner.is_end_stream();
         let mut rest = Rest { span, failure, left };
@@ -100,7 +99,7 @@ impl<B: Body> TracedBody<B> {
 
 impl<B> TracedBody<B> {
     /// No span, and nothing to do.
-    pub(super) fn untraced(inner: B) -> Self {
+    pub(crate) fn untraced(inner: B) -> Self {
         Self { inner: Some(inner), rest: Rest { span: Span::none(), failure: None, left: None } }
     }
 }
@@ -116,7 +115,7 @@ where
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
         let Some(mut inner) = this.inner.as_mut().as_pin_mut() else { return Poll::Ready(None) };
-        let polled = run_in(&mut this.rest.span, || inner.as_mut().poll_frame(cx));
+        let polled = this.rest.span.in_scope(|| inner.as_mut().poll_frame(cx));
         match &polled {
             Poll::Pending => {}
             Poll::Ready(None) => this.rest.end_as_answered(),

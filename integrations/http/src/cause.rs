@@ -6,11 +6,11 @@ use std::fmt::{self, Display};
 use std::io;
 use std::sync::Arc;
 
-use crate::redact;
+use throughline::redact;
 
 /// Why a handler answers with a failure. In the [extensions](http::Extensions) of a response with a
 /// status of 500 and above it becomes the description of the server span's status, an `exception` event on
-/// the span, and the `error` of the event that [`ServerLayer`](super::ServerLayer) writes. In other responses it
+/// the span, and the `error` of the event that [`ServerLayer`](crate::ServerLayer) writes. In other responses it
 /// means nothing. It is not part of what the caller gets.
 ///
 /// With axum (feature `axum`) it stands among the parts of a response:
@@ -19,7 +19,7 @@ use crate::redact;
 /// # #[cfg(feature = "axum")] {
 /// use axum::http::StatusCode;
 /// use axum::response::IntoResponse;
-/// use throughline::http::Cause;
+/// use throughline_http::Cause;
 ///
 /// async fn stock() -> Result<String, impl IntoResponse> {
 ///     let asked: std::io::Result<String> = Err(std::io::ErrorKind::ConnectionRefused.into());
@@ -46,7 +46,7 @@ impl Cause {
         Self(self::text(text).into())
     }
 
-    pub(super) fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         &self.0
     }
 }
@@ -104,15 +104,15 @@ fn boxed_local(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
 /// Whose errors can be asked for their causes. Services promise no more than that theirs can be shown, and
 /// boxed errors, which are common with tower, are no `Error` themselves.
 #[derive(Clone, Default)]
-pub(super) struct Causes(Vec<AsError>);
+pub(crate) struct Causes(Vec<AsError>);
 
 impl Causes {
-    pub(super) fn add<E: Error + 'static>(&mut self) {
+    pub(crate) fn add<E: Error + 'static>(&mut self) {
         self.0.push(as_error::<E>);
     }
 
     /// The text of an error, with its causes if they are known.
-    pub(super) fn describe<E: Display + 'static>(&self, error: &E) -> String {
+    pub(crate) fn describe<E: Display + 'static>(&self, error: &E) -> String {
         const KNOWN: &[AsError] = &[
             as_error::<hyper_util::client::legacy::Error>,
             boxed,
@@ -120,8 +120,6 @@ impl Causes {
             as_error::<io::Error>,
             #[cfg(feature = "axum")]
             as_error::<axum::Error>,
-            #[cfg(feature = "reqwest")]
-            as_error::<reqwest::Error>,
         ];
         let known = KNOWN.iter().chain(&self.0).find_map(|as_error| as_error(error));
         known.map_or_else(|| redact::any_error(error).unwrap_or_default(), chain)

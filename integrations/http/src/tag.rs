@@ -8,15 +8,15 @@ use http::{HeaderMap, request};
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::{Context, Key, KeyValue, Value};
 
-use super::url;
-use crate::context::data::ContextExt as _;
-use crate::propagation::TagType;
-use crate::tags::set::{self, Tags};
-use crate::tags::value::TagValue;
-use crate::text;
+use crate::url;
+use throughline::ContextExt as _;
+use throughline::TagValue;
+use throughline::Tags;
+use throughline::propagation::TagType;
+use throughline::text;
 
-/// A tag whose value a [`ServerLayer`](super::ServerLayer) takes from the request: it is on the
-/// server span and on every span below, as those of [`#[biz_tags]`](macro@crate::biz_tags) are.
+/// A tag whose value a [`ServerLayer`](crate::ServerLayer) takes from the request: it is on the
+/// server span and on every span below, as those of [`#[biz_tags]`](macro@throughline::biz_tags) are.
 ///
 /// The value is the first of these that there is:
 ///
@@ -25,8 +25,8 @@ use crate::text;
 /// 2. what the caller says in this request: [`header`](Self::header), [`query`](Self::query), in the
 ///    order in which they were named;
 /// 3. what the request has inherited: a tag that came in a header of its own (see
-///    [`ServerLayer::travel`](super::ServerLayer::travel)) or in baggage that
-///    [becomes tags](crate::propagation::Propagator::baggage_as_tags);
+///    [`ServerLayer::travel`](crate::ServerLayer::tag_header)) or in baggage that
+///    [becomes tags](throughline::propagation::Propagator::baggage_as_tags);
 /// 4. the [`baggage`](Self::baggage);
 /// 5. the [`default`](Self::default).
 ///
@@ -36,20 +36,20 @@ use crate::text;
 /// says something else, goes no further.
 ///
 /// A tag of the same key that code sets further down wins over all of them, from there on. An empty
-/// value counts as none. Text is bounded by [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES), and characters that
+/// value counts as none. Text is bounded by [`MAX_TEXT_BYTES`](throughline::MAX_TEXT_BYTES), and characters that
 /// could forge a line in a log (control characters, line ends, changes of direction) become `U+FFFD`.
 ///
 /// ```
-/// use throughline::http::{ServerLayer, Tag};
+/// use throughline_http::{RequestTag, ServerLayer};
 ///
 /// let layer = ServerLayer::new()
-///     .tag(Tag::new("tenant_id").path("tenant").header("x-tenant-id").required())
-///     .tag(Tag::new("user_id").header("x-user-id").hash())
-///     .tag(Tag::new("region").env("REGION").default("eu"));
+///     .tag(RequestTag::new("tenant_id").path("tenant").header("x-tenant-id").required())
+///     .tag(RequestTag::new("user_id").header("x-user-id").hash())
+///     .tag(RequestTag::new("region").env("REGION").default("eu"));
 /// ```
 #[derive(Debug, Clone)]
 #[must_use = "a tag does nothing until a layer has it"]
-pub struct Tag {
+pub struct RequestTag {
     key: &'static str,
     sources: Vec<Source>,
     baggage: Option<Cow<'static, str>>,
@@ -76,7 +76,7 @@ enum Secrecy {
     Mask,
 }
 
-impl Tag {
+impl RequestTag {
     /// A tag of which nothing is known but its name.
     pub const fn new(key: &'static str) -> Self {
         Self {
@@ -165,7 +165,7 @@ impl Tag {
         self
     }
 
-    /// Records a keyed hash in place of the value. See [`set_hash_key`](crate::set_hash_key). A value
+    /// Records a keyed hash in place of the value. See [`set_hash_key`](throughline::set_hash_key). A value
     /// that was inherited stays as it is: it was hashed where it became a tag.
     pub fn hash(mut self) -> Self {
         self.secrecy = Secrecy::Hash;
@@ -185,13 +185,13 @@ impl Tag {
         self
     }
 
-    pub(super) fn key(&self) -> &'static str {
+    pub(crate) fn key(&self) -> &'static str {
         self.key
     }
 
     /// Adds the tag of a request to `tags`. One that is required and `missing` is reported only if the
     /// request is for a route.
-    pub(super) fn resolve(&self, request: &Edge<'_>, missing: &mut Vec<&'static str>, tags: &mut Tags) {
+    pub(crate) fn resolve(&self, request: &Edge<'_>, missing: &mut Vec<&'static str>, tags: &mut Tags) {
         let said = |by_caller: bool| {
             let mut sources = self.sources.iter().filter(move |source| source.is_of_caller() == by_caller);
             sources.find_map(|source| source.look_at(request, self.is))
@@ -204,7 +204,7 @@ impl Tag {
             .or_else(|| request.baggage(self.baggage.as_deref()?, self.is))
             .or_else(|| self.default.clone());
         let is_missing = self.required && value.is_none();
-        let mut tag = set::Tag::new(value);
+        let mut tag = throughline::Tag::new(value);
         if is_missing && request.route.is_none() {
             missing.push(self.key);
         } else if self.required {
@@ -242,13 +242,13 @@ impl Source {
 }
 
 /// A request, as far as tags are concerned.
-pub(super) struct Edge<'a> {
-    pub(super) parts: &'a request::Parts,
-    pub(super) route: Option<&'a str>,
+pub(crate) struct Edge<'a> {
+    pub(crate) parts: &'a request::Parts,
+    pub(crate) route: Option<&'a str>,
     /// The whole path, of which `route` is the template.
-    pub(super) path: &'a str,
+    pub(crate) path: &'a str,
     /// What the request has inherited.
-    pub(super) parent: &'a Context,
+    pub(crate) parent: &'a Context,
 }
 
 impl Edge<'_> {
@@ -270,7 +270,7 @@ fn text_of(value: &HeaderValue, is: TagType) -> Option<Value> {
 }
 
 /// A header name that was written in code. A wrong one is reported, and stands for no header.
-pub(super) fn header_name(name: &str) -> Option<HeaderName> {
+pub(crate) fn header_name(name: &str) -> Option<HeaderName> {
     let parsed = HeaderName::try_from(name).ok();
     if parsed.is_none() {
         tracing::error!("`{name}` is not the name of an HTTP header, so nothing is read from it or written to it");
@@ -280,18 +280,18 @@ pub(super) fn header_name(name: &str) -> Option<HeaderName> {
 
 /// Tags that travel in plain headers, each in its own.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Travelling(Vec<(&'static str, HeaderName)>);
+pub(crate) struct TagHeaders(Vec<(&'static str, HeaderName)>);
 
-impl Travelling {
-    pub(super) fn add(&mut self, key: &'static str, header: &str) {
+impl TagHeaders {
+    pub(crate) fn add(&mut self, key: &'static str, header: &str) {
         self.0.extend(header_name(header).map(|name| (key, name)));
     }
 
     /// `context` with the tags that `headers` bring along.
-    pub(super) fn read(&self, headers: &HeaderMap, context: Context) -> Context {
+    pub(crate) fn read(&self, headers: &HeaderMap, context: Context) -> Context {
         let mut found = Vec::new();
         for (key, name) in &self.0 {
-            if set::has_key(&found, &Key::from_static_str(key)) {
+            if found.iter().any(|tag: &KeyValue| tag.key.as_str() == *key) {
                 continue;
             }
             if let Some(value) = headers.get(name).and_then(|value| text_of(value, TagType::Text)) {
@@ -303,7 +303,7 @@ impl Travelling {
 
     /// Writes the tags of `context` for which `sent` holds to `headers`, but for those that are there
     /// already, and were not sent by another: of `passed_on` headers none is believed.
-    pub(super) fn write(
+    pub(crate) fn write(
         &self,
         context: &Context,
         sent: &dyn Fn(&str) -> bool,
@@ -328,17 +328,17 @@ impl Travelling {
 
 /// Headers whose values are recorded.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Recorded(Vec<(HeaderName, Key)>);
+pub(crate) struct Recorded(Vec<(HeaderName, Key)>);
 
 impl Recorded {
-    pub(super) fn add<'a>(&mut self, prefix: &str, names: impl IntoIterator<Item = &'a str>) {
+    pub(crate) fn add<'a>(&mut self, prefix: &str, names: impl IntoIterator<Item = &'a str>) {
         for name in names.into_iter().filter_map(header_name) {
             let key = Key::from(Arc::<str>::from(format!("{prefix}{name}")));
             self.0.push((name, key));
         }
     }
 
-    pub(super) fn read<'a>(&'a self, headers: &'a HeaderMap) -> impl Iterator<Item = KeyValue> + 'a {
+    pub(crate) fn read<'a>(&'a self, headers: &'a HeaderMap) -> impl Iterator<Item = KeyValue> + 'a {
         self.0.iter().filter_map(|(name, key)| {
             let values: Vec<_> = headers.get_all(name).iter().map(|value| shown(value).into_owned()).collect();
             if values.is_empty() { None } else { Some(KeyValue::new(key.clone(), values.tag_value()?)) }
@@ -347,6 +347,6 @@ impl Recorded {
 }
 
 /// A header value for the eye.
-pub(super) fn shown(value: &HeaderValue) -> Cow<'_, str> {
+pub(crate) fn shown(value: &HeaderValue) -> Cow<'_, str> {
     text::sanitize(String::from_utf8_lossy(value.as_bytes()))
 }
