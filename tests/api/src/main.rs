@@ -1,0 +1,71 @@
+//! Lists the public API of the published crates, and what it exposes of other crates.
+//!
+//! `throughline-api OUTPUT CRATE…` reads the JSON that rustdoc has written into the target folder, and writes into the
+//! folder `OUTPUT`:
+//!
+//! - `<package>.txt` for each package whose folder is a `CRATE`: its public items, one on each line,
+//! - `README.md`, which says how to read and renew them,
+//! - `exposed`, the table for docs/decisions.md.
+//!
+//! `.ci/api` runs it, and compares.
+
+mod exposed;
+mod listing;
+mod packages;
+
+use std::env;
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use packages::Packages;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+fn main() -> Result<()> {
+    let mut arguments = env::args().skip(1);
+    let output = arguments.next().ok_or("usage: throughline-api OUTPUT CRATE…")?;
+    let output = Path::new(&output);
+    let packages = Packages::read()?;
+    let mut table = exposed::Table::default();
+    for folder in arguments {
+        let package = packages.in_folder(&folder)?;
+        let json = packages.rustdoc_json(package)?;
+        let krate = listing::read(&json)?;
+        let api = public_api::Builder::from_rustdoc_json(&json).build()?;
+        fs::write(output.join(format!("{}.txt", package.name)), listing::of(&krate, &api)?)?;
+        table.add(&packages, package, &krate, &api)?;
+    }
+    fs::write(output.join("exposed"), table.to_string())?;
+    fs::write(output.join("README.md"), readme()?)?;
+    Ok(())
+}
+
+/// What stands beside the listings. It names the toolchain, because another one words the same API differently.
+fn readme() -> Result<String> {
+    let toolchain = Command::new("rustc").arg("-V").output()?.stdout;
+    let toolchain = String::from_utf8(toolchain)?;
+    Ok(format!(
+        "\
+# Public API
+
+A file for each published crate: every public item with its signature, on one line, with all features.
+They are here to be reviewed: a change of the public API is a change of these files.
+
+Not listed: items that are `#[doc(hidden)]`, the methods of an implementation of a trait, implementations for
+all types (`impl<T> From<T> for T`), and automatic traits. Of these, `Send`, `Sync` and `Unpin` have a line where they
+are missing (`impl !Send`) or have a condition (`impl Send … where`).
+
+`.ci/run api` compares them with the code. To renew them, and the table in [decisions.md](../decisions.md) of what
+they expose of other crates:
+
+```sh
+.ci/api --bless
+```
+
+Made with {}.
+",
+        toolchain.trim()
+    ))
+}
