@@ -1,5 +1,5 @@
-//! The door for generated code: all that an attribute may name. Not for use by hand, and not
-//! covered by semantic versioning.
+//! The interface of generated code: everything the macros may refer to. Not for direct use, and not covered by
+//! semantic versioning.
 
 use crate::span::builder::SpanBuilder;
 use crate::span::callsite::Callsite;
@@ -26,47 +26,47 @@ pub use std::thread::JoinHandle as ThreadHandle;
 #[cfg(feature = "tokio")]
 pub use tokio::task::JoinHandle;
 
-/// The facts of a function. `const`, so that generated code evaluates it once.
+/// The callsite of a function. `const`, so that generated code evaluates it at compile time.
 #[track_caller]
 pub const fn callsite(name: &'static str, function: &'static str) -> Callsite {
     Callsite::new(name, function)
 }
 
-/// A span that is about to start.
+/// Creates a span builder for a function.
 #[inline]
 pub fn span(callsite: &'static Callsite) -> SpanBuilder {
     SpanBuilder::at(callsite)
 }
 
-/// Tags without a span.
+/// Creates a set of tags without a span.
 pub fn tags() -> TagScope {
     TagScope::new()
 }
 
-/// Looks at what a function has returned.
+/// Inspects the return value of a function.
 pub fn seen<R>(result: &R) -> Seen<'_, R> {
     Seen::new(result)
 }
 
-/// Takes what is there to be compiled and linted. Never called.
+/// Takes a value that is only type-checked and linted. Never called.
 pub fn compiled<T>(_: T) {}
 
-/// Looks for what has led to the error that a function has returned.
+/// Finds the sources of an error that a function has returned.
 pub fn causes<R>(result: &R) -> Causes<'_, R> {
     Causes::new(result)
 }
 
-/// A tag's value through `Display`.
+/// Converts a tag's value through `Display`.
 pub fn display(of: &(impl core::fmt::Display + ?Sized)) -> Option<Value> {
     Some(value::display(of))
 }
 
-/// A tag's value through `Debug`.
+/// Converts a tag's value through `Debug`.
 pub fn debug(of: &(impl core::fmt::Debug + ?Sized)) -> Option<Value> {
     Some(value::debug(of))
 }
 
-/// Tells the compiler the type of the async block it returns from. Never called.
+/// Determines the output type of the async block that returns it. Never called.
 ///
 /// # Panics
 ///

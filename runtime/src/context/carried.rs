@@ -1,16 +1,16 @@
-//! A message with its context.
+//! A message bundled with its trace context.
 
 use opentelemetry::Context;
 
 use crate::context::origin::Origin;
 use crate::context::snapshot::Snapshot;
 
-/// A message with the context it was made in, for channels and the mailboxes of actors.
+/// A message together with the context that was current when it was created, for channels and actor mailboxes.
 ///
-/// It is only a value, so any channel takes it: Tokio's `mpsc`, `broadcast` and `watch`, crossbeam,
-/// flume, the standard library's. Making and cloning it does not allocate for the context.
+/// This is a plain value, so it works with any channel: Tokio's `mpsc`, `broadcast` and `watch`, crossbeam, flume,
+/// and the standard library's. Creating and cloning it does not allocate for the context.
 ///
-/// The receiver names it as the parent, and its span is then a child of the sender's:
+/// The receiver uses the message as its parent, which makes its span a child of the sender's:
 ///
 /// ```
 /// use throughline::{Carried, traced};
@@ -31,32 +31,32 @@ pub struct Carried<T> {
 }
 
 impl<T> Carried<T> {
-    /// The message with the current context.
+    /// Bundles `message` with the current context.
     pub fn new(message: T) -> Self {
         Self { message, snapshot: Snapshot::capture() }
     }
 
-    /// The message alone.
+    /// Returns the message and discards the context.
     pub fn into_inner(self) -> T {
         self.message
     }
 
-    /// The message and its context.
+    /// Splits into the message and its context.
     pub fn into_parts(self) -> (T, Snapshot) {
         (self.message, self.snapshot)
     }
 
-    /// The message's context.
+    /// Returns the context of the message.
     pub fn snapshot(&self) -> &Snapshot {
         &self.snapshot
     }
 
-    /// Another message with the same context.
+    /// Converts the message and keeps its context.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Carried<U> {
         Carried { message: f(self.message), snapshot: self.snapshot }
     }
 
-    /// Handles the message with its context current.
+    /// Calls `handle` with the message, while its context is current.
     pub fn run<R>(self, handle: impl FnOnce(T) -> R) -> R {
         let _attached = self.snapshot.attach();
         handle(self.message)

@@ -1,67 +1,70 @@
-//! The current context, also while a thread is being torn down.
+//! Access to the current context, including during thread teardown.
 //!
-//! OpenTelemetry keeps it in a thread-local and panics when that is gone, which in the destructor of
-//! another thread-local aborts the process. Here it is as if telemetry were suppressed then.
+//! OpenTelemetry keeps the current context in a thread-local and panics once that has been destroyed; in the
+//! destructor of another thread-local, such a panic aborts the process. This module behaves as if telemetry were
+//! suppressed instead.
 
 use opentelemetry::{Context, ContextGuard};
 
 use crate::guard::reentrance::Busy;
 
-/// Is destroyed before OpenTelemetry's thread-local, because it comes into being after it.
-struct Herald;
+/// Destroyed before OpenTelemetry's thread-local, because it is initialized after it.
+struct TeardownProbe;
 
-impl Herald {
+impl TeardownProbe {
     fn new() -> Self {
         Context::map_current(|_| Self)
     }
 }
 
-impl Drop for Herald {
-    /// Only a type with a destructor has an end that can be seen.
+impl Drop for TeardownProbe {
+    /// A thread-local can be observed as destroyed only if its type has a destructor.
     fn drop(&mut self) {}
 }
 
 thread_local! {
-    static HERALD: Herald = Herald::new();
+    static PROBE: TeardownProbe = TeardownProbe::new();
 }
 
-/// Whether this thread is being torn down, so that nothing can be current any more.
+/// Whether this thread is being torn down, so that no context can be current any more.
 #[inline]
 pub(crate) fn is_gone() -> bool {
-    HERALD.try_with(|_| ()).is_err()
+    PROBE.try_with(|_| ()).is_err()
 }
 
-/// Looks at the current context.
+/// Calls `f` with the current context.
 #[inline]
 pub(crate) fn with<R>(f: impl FnOnce(&Context) -> R) -> R {
-    // `f` runs with the current context borrowed. Code of the application's must not run in it: it could
-    // make a context current.
+    // `f` runs while the current context is borrowed, so it must not call application code, which might
+    // attach another context.
     if is_gone() { f(&Context::new().with_telemetry_suppressed()) } else { Context::map_current(f) }
 }
 
-/// The current context, as [`Context::current`] gives it. While the thread is being torn down, where that would
-/// panic, it is an empty one in which telemetry is suppressed.
+/// Returns the current context, like [`Context::current`].
+///
+/// While the thread is being torn down, where `Context::current` panics, this returns an empty context with telemetry
+/// suppressed.
 pub fn get() -> Context {
     with(Clone::clone)
 }
 
-/// Makes `context` current, if there is still such a thing.
+/// Makes `context` current, unless the thread is being torn down.
 #[inline]
 pub(crate) fn attach(context: Context) -> Attached {
     let _busy = Busy::begin();
     Attached((!is_gone()).then(|| context.attach()))
 }
 
-/// Keeps a context current on this thread until it is dropped. Guards are dropped in the opposite order
-/// of their making, which is what scopes do.
+/// A guard that keeps a context current on this thread until it is dropped.
 ///
-/// While the thread is being torn down there is no current context, and this does nothing.
+/// Guards must be dropped in the reverse order of their creation, which scopes do by default. During thread teardown
+/// there is no current context, and the guard has no effect.
 #[derive(Debug)]
-#[must_use = "dropping the guard ends the context's turn at once"]
+#[must_use = "the context is detached as soon as the guard is dropped"]
 pub struct Attached(Option<ContextGuard>);
 
 impl Attached {
-    /// A guard that changes nothing.
+    /// A guard without effect.
     pub(crate) const fn nothing() -> Self {
         Self(None)
     }
@@ -76,7 +79,7 @@ impl Drop for Attached {
         let _busy = Busy::begin();
         let guard = self.0.take();
         if is_gone() {
-            // A guard in a thread-local of the application's: what it would restore is gone.
+            // The guard was stored in one of the application's thread-locals; the context it would restore is gone.
             std::mem::forget(guard);
         }
     }

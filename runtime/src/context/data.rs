@@ -1,4 +1,4 @@
-//! What Throughline keeps in the OpenTelemetry `Context`.
+//! The data that Throughline stores in the OpenTelemetry `Context`.
 
 use std::any::{Any, TypeId};
 use std::sync::Arc;
@@ -9,33 +9,34 @@ use opentelemetry::{Context, Key, KeyValue, StringValue};
 
 use crate::tags::set::{shared, without};
 
-/// Starts a span and gives the context that holds it. A `Tracer` without its associated type.
+/// Starts a span and returns the context that holds it: an object-safe `Tracer`.
 pub(crate) trait Source: Send + Sync {
-    /// Starts a span below the span of `context`; `None` if nothing listens.
+    /// Starts a span whose parent is the span of `context`; `None` if no provider is set up.
     fn start(&self, builder: SpanBuilder, context: &Context) -> Option<Context>;
 }
 
-/// What Throughline keeps in the OpenTelemetry `Context`, as one value that [`Snapshot`]s take along.
+/// The data that Throughline stores in the OpenTelemetry `Context`, as a single value that is also part of every
+/// [`Snapshot`].
 ///
 /// [`Snapshot`]: crate::Snapshot
 #[derive(Clone, Default)]
 pub(crate) struct Data {
     /// Attributes of every span that starts below.
     pub(crate) tags: Arc<[KeyValue]>,
-    /// The baggage once more, in a form that can be shared: OpenTelemetry's cannot be cloned.
+    /// A copy of the baggage that can be shared, because OpenTelemetry's type is not `Clone`.
     pub(crate) baggage: Option<Arc<[BaggageEntry]>>,
-    /// Where spans of this part of the program go, when not to the installed provider.
+    /// The provider for spans started in this context, if it is not the installed one.
     pub(crate) source: Option<Arc<dyn Source>>,
-    /// At most one value of each type. Rarely more than two, so a list is faster than a map.
+    /// At most one value per type. There are rarely more than two, so a list is faster than a map.
     extensions: Option<Arc<[Extension]>>,
 }
 
 type Extension = (TypeId, Arc<dyn Any + Send + Sync>);
 
-/// One member of the baggage, in the form in which OpenTelemetry takes and gives it.
+/// A baggage member, in the form that OpenTelemetry's API uses.
 pub(crate) type BaggageEntry = (Key, (StringValue, BaggageMetadata));
 
-/// The key under which the context holds [`Data`].
+/// The context entry that holds [`Data`].
 struct Slot(Arc<Data>);
 
 impl Data {
@@ -57,7 +58,7 @@ impl Data {
         Arc::clone(value).downcast().ok()
     }
 
-    /// Sets the value of type `T`, or removes it.
+    /// Sets or removes the value of type `T`.
     pub(crate) fn set_extension<T: Any + Send + Sync>(&mut self, value: Option<T>) {
         let id = TypeId::of::<T>();
         let known = self.extensions.as_deref().unwrap_or_default();
@@ -70,14 +71,14 @@ impl Data {
     }
 }
 
-/// `context` with changed [`Data`].
+/// Returns `context` with modified [`Data`].
 pub(crate) fn edit(context: &Context, change: impl FnOnce(&mut Data)) -> Context {
     let mut data = Data::of(context).map(|data| Data::clone(data)).unwrap_or_default();
     change(&mut data);
     data.put(context)
 }
 
-/// `to`, but spans below it go where those of `from` go.
+/// Returns `to`, with the span source of `from` unless it has its own.
 pub(crate) fn with_source_of(from: &Context, to: Context) -> Context {
     let Some(source) = Data::of(from).and_then(|data| data.source.as_ref()) else { return to };
     edit(&to, |data| {
@@ -89,15 +90,15 @@ pub(crate) fn entries(baggage: &Baggage) -> impl Iterator<Item = BaggageEntry> +
     baggage.iter().map(|(key, member)| (key.clone(), member.clone()))
 }
 
-/// What Throughline keeps in a [`Context`] besides the span and the baggage: the tags, and values of any
-/// other type that an integration wants to have at hand further down.
+/// The data that Throughline stores in a [`Context`] besides the span and the baggage: tags, and typed extensions
+/// that integrations attach for use further down the call path.
 ///
-/// All of it is inherited by whatever runs below, and captured by [`Snapshot`](crate::Snapshot): a detached
-/// job, a thread and a message in a channel have it too. Values that are put into a `Context` by
-/// [`Context::with_value`] stay behind there. None of it leaves the process.
+/// Everything that runs below inherits this data, and [`Snapshot`](crate::Snapshot) captures it, so detached jobs,
+/// threads and messages in a channel have it too. Values set with [`Context::with_value`] are not captured. None of
+/// the data leaves the process.
 ///
-/// A context does not change; each of these methods gives another one, for one allocation or two. Reading
-/// is one look-up in the context's map of values.
+/// Contexts are immutable: each method that sets something returns a new context, at the cost of one or two
+/// allocations. Reading is one lookup in the context's map of values.
 ///
 /// ```
 /// use throughline::{Context, ContextExt as _, KeyValue, Snapshot};
@@ -111,17 +112,17 @@ pub(crate) fn entries(baggage: &Baggage) -> impl Iterator<Item = BaggageEntry> +
 /// assert_eq!(elsewhere.tags()[0].value.as_str(), "acme");
 /// ```
 pub trait ContextExt: sealed::Sealed {
-    /// The tags that every span below has.
+    /// Returns the tags that every span below has.
     fn tags(&self) -> Arc<[KeyValue]>;
 
-    /// A context with these tags besides those that are there. A tag replaces one with the same key.
+    /// Returns a context with these tags added. A tag replaces one with the same key.
     #[must_use]
     fn with_tags(&self, tags: impl IntoIterator<Item = KeyValue>) -> Context;
 
-    /// The value of type `T`.
+    /// Returns the extension of type `T`.
     fn extension<T: Any + Send + Sync>(&self) -> Option<Arc<T>>;
 
-    /// A context with this value, which replaces one of the same type.
+    /// Returns a context with this extension, which replaces one of the same type.
     #[must_use]
     fn with_extension<T: Any + Send + Sync>(&self, value: T) -> Context;
 }
@@ -156,7 +157,7 @@ impl ContextExt for Context {
     }
 }
 
-/// Methods may be added to [`ContextExt`].
+/// Sealed, so that methods can be added to [`ContextExt`].
 mod sealed {
     pub trait Sealed {}
 

@@ -1,4 +1,4 @@
-//! The error that a request has failed of, for whoever answers it.
+//! The most recent error below a request, for the code that produces the response.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,13 +6,13 @@ use opentelemetry::Context;
 
 use crate::context::data::ContextExt as _;
 
-/// The last error that a span below has recorded: what an integration names as the cause of an answer that
-/// only says `502`.
+/// The last error recorded by a span below. Integrations use it to report the cause of a response that only says
+/// `502`.
 ///
-/// Put it into the context of a request as an [extension](crate::ContextExt::with_extension), and
-/// [take](Self::take) the text from a clone when the answer is there. Only the texts of errors that may be
-/// recorded are in it (see [`set_error_text`](crate::set_error_text)). In a trace that is not sampled, spans
-/// record nothing; an integration may [`note`](Self::note) what it knows.
+/// Add it to a request's context as an [extension](crate::ContextExt::with_extension), and [take](Self::take) the
+/// text from a clone once the response is ready. It holds only error text that may be recorded (see
+/// [`set_error_text`](crate::set_error_text)). Spans of traces that are not sampled record nothing; an integration
+/// can still [`note`](Self::note) an error there.
 ///
 /// ```
 /// use throughline::{Context, ContextExt as _, LastError};
@@ -26,20 +26,20 @@ use crate::context::data::ContextExt as _;
 pub struct LastError(Arc<Mutex<Option<String>>>);
 
 impl LastError {
-    /// No error yet.
+    /// Creates an empty slot.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes the text out.
+    /// Takes the text of the last error.
     pub fn take(&self) -> Option<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Tells whoever watches `context`, if somebody does, of an error.
+    /// Stores the text of an error in the slot of `context`, if it has one.
     pub fn note(context: &Context, text: &str) {
-        if let Some(watching) = context.extension::<Self>() {
-            *watching.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.to_owned());
+        if let Some(slot) = context.extension::<Self>() {
+            *slot.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.to_owned());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is current: the span's identity, the baggage, the tags, and how they go from one place to another.
+//! The current context (span context, baggage, tags), and how it is carried across boundaries.
 
 pub(crate) mod carried;
 pub(crate) mod current;

@@ -1,4 +1,4 @@
-//! Values a trace can continue from: `parent = …`, `link = …`, `links = …`.
+//! Values that can be the parent or the link of a span: `parent = …`, `link = …`, `links = …`.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -6,12 +6,14 @@ use std::sync::Arc;
 use opentelemetry::trace::{SpanContext, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue};
 
-/// A value that carries the identity of a span: a context, a snapshot, a message.
+/// A value that carries a span context, such as a context, a snapshot or a message, and can be the parent of a span
+/// or the target of a link.
 ///
-/// A value without one, such as a message from a producer that is not traced, is never an error:
-/// the span that names it as its parent becomes the entry span of a new trace.
+/// A value without a span context, such as a message from a producer that is not traced, is not an error: a span that
+/// has it as its parent becomes the root of a new trace.
 ///
-/// A message type of your own says where its context is, what is known of it, and that it is a message:
+/// Implement the trait for your own message types, to define where the context is stored, which attributes describe
+/// the message, and that it is a message:
 ///
 /// ```
 /// # #[cfg(feature = "propagation")] mod example {
@@ -48,32 +50,31 @@ use opentelemetry::{Context, KeyValue};
 /// # }
 /// ```
 ///
-/// # For types of other crates
+/// # Implementing it for foreign types
 ///
-/// `M` is a marker, of which users need not know. It lets a crate implement the trait for a type of another
-/// one, which Rust allows if one of the types named is its own: `throughline-kafka` has
-/// `impl Origin<Kafka> for rdkafka::message::OwnedMessage`. Implement `Origin`, without a marker, for types of your
-/// own.
+/// `M` is a marker that callers never need to specify. It allows a crate to implement the trait for a type of another
+/// crate, because the orphan rule only requires one of the types to be local: `throughline-kafka` has `impl
+/// Origin<Kafka> for rdkafka::message::OwnedMessage`. For your own types, implement `Origin` without a marker.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` carries no trace context",
     label = "not a parent or a link",
     note = "a span continues from a `Context`, a `SpanContext`, a `Snapshot`, a `Carrier`, a `Carried<T>` message, a map or list of headers, or a message of a client library whose integration crate is a dependency of this crate and used in it"
 )]
 pub trait Origin<M = ()> {
-    /// The context to continue from: the span's identity, the baggage and the tags.
+    /// Returns the context to continue from: the span context, baggage and tags.
     fn origin(&self) -> Context;
 
-    /// What is known of the origin besides, for example of which topic and partition a message is:
-    /// attributes of the span that has it as its parent, or of the link to it. Nothing by default.
+    /// Adds attributes that describe the origin, such as the topic and partition of a message. They are set on the
+    /// span that has this value as its parent, or on the link to it. Adds nothing by default.
     fn describe(&self, attributes: &mut Vec<KeyValue>) {
         let _ = attributes;
     }
 
-    /// Whether this is a message, or what is left of one. It is not, by default.
+    /// Whether this is a message, or what is left of one. `false` by default.
     ///
-    /// A span with `links = messages` counts them as `messaging.batch.message_count`, with and without
-    /// a context. Of what they describe it has what is the same for all, among the attributes that the
-    /// conventions give to a batch: `messaging.system`, `messaging.operation.*`,
+    /// A span with `links = messages` records their number as `messaging.batch.message_count`, whether or not they
+    /// carry a context. From the attributes that describe the messages it takes those that are the same for all, as
+    /// far as the semantic conventions define them for batches: `messaging.system`, `messaging.operation.*`,
     /// `messaging.destination.*`, `messaging.consumer.group.name`, `messaging.client.id`,
     /// `messaging.rocketmq.namespace`, `server.*`.
     fn is_message(&self) -> bool {

@@ -1,4 +1,4 @@
-//! The id of a request, which is that of its trace.
+//! The request ID, which is usually the trace ID.
 
 use std::fmt;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
@@ -11,30 +11,30 @@ use crate::context::current;
 use crate::context::data::ContextExt as _;
 use crate::text::hex;
 
-/// Longer ids are no ids, but an attempt to fill logs.
+/// Longer values are rejected, because they could be used to flood logs.
 const MAX_BYTES: usize = 256;
 
-/// The id of a request, as it stands in the header `X-Request-ID`.
+/// The ID of a request, as sent in the `X-Request-ID` header.
 ///
-/// Usually the trace id, in 32 lower-case hexadecimal digits; where the caller has named another, that one,
-/// unchanged. It is visible ASCII and not longer than 256 bytes, so that it cannot forge a line in a log.
-/// Cloning does not copy it.
+/// This is usually the trace ID, as 32 lowercase hexadecimal digits, or the unchanged ID that the caller sent. It
+/// consists of at most 256 bytes of visible ASCII and spaces, so it cannot forge log lines. Cloning does not copy the
+/// text.
 ///
-/// It is an [extension](crate::ContextExt::extension) of the context: an integration that takes requests in
-/// puts it there, and log lines show it where it differs from the trace id.
+/// It is stored as an [extension](crate::ContextExt::extension) of the context by integrations that accept requests.
+/// Log lines include it if it differs from the trace ID.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct RequestId(Arc<str>);
 
 impl RequestId {
-    /// The id that a caller has sent; `None` if it is empty, longer than 256 bytes, or has other bytes than
-    /// visible ASCII and blanks. Blanks and tabs around it are taken off.
+    /// Parses the ID that a caller has sent, ignoring leading and trailing spaces and tabs. Returns `None` if it is
+    /// empty, longer than 256 bytes, or contains bytes other than visible ASCII and spaces.
     pub fn parse(header: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(header).ok()?.trim_matches([' ', '\t']);
         let passes = (1..=MAX_BYTES).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
         passes.then(|| Self(text.into()))
     }
 
-    /// A new one, at random, for a request without a trace.
+    /// Generates a random ID, for a request without a trace.
     pub fn mint() -> Self {
         // Each `RandomState` is keyed from the operating system's random numbers.
         let random = || RandomState::new().build_hasher().finish();
@@ -42,20 +42,19 @@ impl RequestId {
         Self::from(TraceId::from(id.max(1)))
     }
 
-    /// The id of the request that the current context is for, also in its detached jobs. `None` where no
-    /// request has come in.
+    /// Returns the request ID of the current context, which detached jobs inherit, or `None` outside of a request.
     ///
-    /// Costs a look-up in the context.
+    /// This is one lookup in the context.
     pub fn current() -> Option<Self> {
         current::with(Self::of)
     }
 
-    /// The id of the request that `context` is for.
+    /// Returns the request ID of `context`.
     pub fn of(context: &Context) -> Option<Self> {
         context.extension::<Self>().map(|id| Self::clone(&id))
     }
 
-    /// The id to pass on from `context`: that of its request, else that of its trace.
+    /// Returns the ID to send to other services from `context`: its request ID, or its trace ID if it has none.
     pub fn to_pass_on(context: &Context) -> Option<Self> {
         Self::of(context).or_else(|| {
             let trace = context.span().span_context().trace_id();
@@ -63,7 +62,7 @@ impl RequestId {
         })
     }
 
-    /// The trace id that this can be: 32 hexadecimal digits, or a UUID.
+    /// Returns the ID as a trace ID, if it consists of 32 hexadecimal digits or is a UUID.
     pub fn as_trace_id(&self) -> Option<TraceId> {
         let groups = self.0.split('-').map(str::len);
         if !groups.clone().eq([32]) && !groups.eq([8, 4, 4, 4, 12]) {
@@ -73,7 +72,7 @@ impl RequestId {
         (id != 0).then(|| TraceId::from(id))
     }
 
-    /// The id as text that is cheap to clone.
+    /// Returns the ID as text that is cheap to clone.
     #[cfg(feature = "log")]
     pub(crate) fn text(&self) -> Arc<str> {
         Arc::clone(&self.0)

@@ -1,4 +1,4 @@
-//! A context that can go anywhere: identity, baggage and tags, never the span itself.
+//! A context that can be sent anywhere: span context, baggage and tags, but not the span itself.
 
 use std::sync::Arc;
 
@@ -10,16 +10,14 @@ use crate::context::current::{self, Attached};
 use crate::context::data::{self, BaggageEntry, Data};
 use crate::context::origin::Origin;
 
-/// Where in which trace the code that captured it was: the current span's identity (trace id, span
-/// id, flags, trace state), the baggage and the tags.
+/// A capture of the current context: the span context (trace ID, span ID, flags, trace state), baggage, tags and
+/// extensions.
 ///
-/// It does not hold the span, so whoever keeps a snapshot does not keep a request open. Wrap a
-/// closure, a future or a stream in it and send that across any boundary; what runs inside has the
-/// captured span as its parent.
+/// A snapshot does not hold the span, so keeping it does not keep the span open. Use it to wrap a closure, a future
+/// or a stream before moving that to another thread or task; spans started inside are children of the captured span.
 ///
-/// Capturing and cloning does not allocate. The exception is what only other code can bring about:
-/// baggage set through OpenTelemetry's own API is copied once at capture, and so is a W3C trace
-/// state that a caller has sent.
+/// Capturing and cloning do not allocate, with two exceptions: baggage that was set through OpenTelemetry's own API
+/// and W3C trace state received from a caller are copied once at capture.
 ///
 /// ```
 /// use throughline::Snapshot;
@@ -32,13 +30,13 @@ use crate::context::origin::Origin;
 pub struct Snapshot {
     identity: Identity,
     data: Option<Arc<Data>>,
-    /// Baggage that is not in `data`, because other code has set it.
+    /// Baggage that is not in `data`, because it was set by other code.
     baggage: Option<Arc<[BaggageEntry]>>,
-    /// Whether nothing is to be recorded below, as in the work of an exporter.
+    /// Whether telemetry is suppressed, as in the work of an exporter.
     suppressed: bool,
 }
 
-/// A span's identity that is cloned without allocating.
+/// A span context that can be cloned without allocating.
 #[derive(Clone, Default)]
 enum Identity {
     #[default]
@@ -81,7 +79,7 @@ impl Snapshot {
         }
     }
 
-    /// The identity of the captured span, if there was one.
+    /// Returns the captured span context, if there was a valid one.
     pub fn span_context(&self) -> Option<&SpanContext> {
         match &self.identity {
             Identity::None => None,
@@ -90,7 +88,7 @@ impl Snapshot {
         }
     }
 
-    /// The snapshot as a context, to be used with OpenTelemetry's own API.
+    /// Converts the snapshot to a context, for use with OpenTelemetry's own API.
     pub fn to_context(&self) -> Context {
         let mut context = Context::new();
         if self.suppressed {
@@ -109,7 +107,7 @@ impl Snapshot {
         }
     }
 
-    /// The same baggage and tags in a new trace.
+    /// The same baggage and tags, without the span context: for a new trace.
     pub(crate) fn without_span(mut self) -> Self {
         self.identity = Identity::None;
         self
@@ -117,24 +115,24 @@ impl Snapshot {
 
     /// Makes the snapshot current on this thread until the guard is dropped.
     ///
-    /// While the thread is being torn down, in the destructor of a thread-local, it does nothing.
+    /// Has no effect during thread teardown, that is, in the destructor of a thread-local.
     pub fn attach(&self) -> Attached {
         current::attach(self.to_context())
     }
 
-    /// Runs `f` here and now with the snapshot current.
+    /// Runs `f` immediately, with the snapshot as the current context.
     pub fn run<R>(&self, f: impl FnOnce() -> R) -> R {
         let _attached = current::attach(self.to_context());
         f()
     }
 
-    /// A closure that has the snapshot current when it is called, wherever that is.
+    /// Returns a closure that runs `f` with the snapshot as the current context, on whichever thread it is called.
     pub fn wrap<R>(self, f: impl FnOnce() -> R) -> impl FnOnce() -> R {
         move || self.run(f)
     }
 
-    /// The same for a closure that is called many times with an argument: callbacks, iterators,
-    /// rayon's parallel iterators.
+    /// Like [`wrap`](Self::wrap), for a closure that takes an argument and is called many times: callbacks,
+    /// iterators, rayon's parallel iterators.
     pub fn wrap_fn<A, R>(self, f: impl Fn(A) -> R) -> impl Fn(A) -> R {
         let context = self.to_context();
         move |argument| {

@@ -1,4 +1,4 @@
-//! Telemetry must not fail by the code that it calls, nor call itself.
+//! Protects telemetry from the application code it calls: from panics, and from recursion.
 
 pub(crate) mod panics;
 pub(crate) mod reentrance;

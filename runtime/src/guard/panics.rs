@@ -1,10 +1,10 @@
-//! Calls code of the application's, such as a `Display`, of which telemetry must not fail.
+//! Calls application code, such as a `Display` implementation, whose panics must not affect telemetry.
 //!
-//! The panic hook has told of the panic by then. Where a panic aborts, it does so here too.
+//! The panic hook still runs. With `panic = "abort"`, the process aborts.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// What `f` returns, or `None` if it panics.
+/// Returns the result of `f`, or `None` if it panics.
 #[inline]
 pub(crate) fn caught<R>(f: impl FnOnce() -> R) -> Option<R> {
     let (mut f, mut returned) = (Some(f), None);
@@ -19,13 +19,13 @@ pub(crate) fn caught<R>(f: impl FnOnce() -> R) -> Option<R> {
 
 #[inline(never)]
 fn run(f: &mut dyn FnMut()) {
-    // Nothing looks at what a panic has left half done: the caller has no result.
+    // Unwind safe: after a panic, the caller gets no result and nothing captured by `f` is used.
     if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
         discard(payload);
     }
 }
 
-/// The destructor of a payload may panic as well, with a payload of its own.
+/// The destructor of a panic payload may itself panic, with a payload of its own.
 #[cold]
 fn discard(payload: Box<dyn std::any::Any + Send>) {
     if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {

@@ -1,18 +1,17 @@
-//! Whether telemetry is at work on this thread, so that what it calls does not start spans of its own.
+//! Detects that telemetry is active on this thread, so that code it calls does not start spans.
 //!
-//! A traced allocator, a span processor, a sampler, a `Display`: all are called while a span starts or
-//! ends. A span of theirs would start or end the same way, and so without end.
+//! A traced allocator, span processor, sampler or `Display` implementation is called while a span starts or ends.
+//! Starting a span there would call it again, and recurse without end.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
 
 thread_local! {
-    /// Neither allocates nor has a destructor, so that it is there from the thread's first allocation to
-    /// its last.
+    /// Neither allocates nor has a destructor, so it is usable from the first allocation of the thread to the last.
     static BUSY: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Telemetry is at work on this thread until this is dropped.
+/// Marks telemetry as active on this thread until dropped.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Busy {
@@ -20,7 +19,7 @@ pub(crate) struct Busy {
     _of_this_thread: PhantomData<*const ()>,
 }
 
-/// Whether telemetry is at work on this thread, and has called what asks.
+/// Whether the caller is being called by telemetry on this thread.
 #[inline]
 pub(crate) fn is_busy() -> bool {
     BUSY.get()
@@ -32,7 +31,7 @@ impl Busy {
         Self { nested: BUSY.replace(true), _of_this_thread: PhantomData }
     }
 
-    /// Whether it was at work already, and has called what called this.
+    /// Whether telemetry was already active, so that the caller is called by it.
     #[inline]
     pub(crate) fn is_nested(&self) -> bool {
         self.nested

@@ -12,9 +12,8 @@ use crate::jobs::{self, Token};
 use crate::span::handle::Span;
 use crate::span::outcome::Outcome;
 
-/// Starts jobs in a [`JoinSet`] that stay in the trace. Each method is the traced form of the one
-/// without the suffix; see [`spawn`](crate::spawn) for what a job is. An `Err` is not seen: use
-/// [`TryJoinSetExt`].
+/// Spawns detached jobs on a [`JoinSet`]. Each method is the traced form of the one without the suffix; see
+/// [`spawn`](crate::spawn) for what a job is. An `Err` is not recorded; for that, use [`TryJoinSetExt`].
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -35,7 +34,7 @@ pub trait JoinSetExt<T> {
     ///
     /// # Panics
     ///
-    /// Outside a Tokio runtime.
+    /// Panics if called outside a Tokio runtime.
     #[track_caller]
     fn spawn_traced<F>(&mut self, future: F) -> AbortHandle
     where
@@ -53,7 +52,7 @@ pub trait JoinSetExt<T> {
     ///
     /// # Panics
     ///
-    /// Outside a [`tokio::task::LocalSet`].
+    /// Panics if called outside a [`tokio::task::LocalSet`].
     #[track_caller]
     fn spawn_local_traced<F>(&mut self, future: F) -> AbortHandle
     where
@@ -64,7 +63,7 @@ pub trait JoinSetExt<T> {
     ///
     /// # Panics
     ///
-    /// Outside a Tokio runtime.
+    /// Panics if called outside a Tokio runtime.
     #[track_caller]
     fn spawn_blocking_traced<F>(&mut self, f: F) -> AbortHandle
     where
@@ -108,7 +107,7 @@ impl<T: 'static> JoinSetExt<T> for JoinSet<T> {
     }
 }
 
-/// [`JoinSetExt`] for jobs that give a `Result`: an `Err` is written on the span and in the log. See
+/// [`JoinSetExt`] for jobs that return a `Result`: an `Err` is recorded on the span and logged. See
 /// [`try_spawn`](crate::try_spawn).
 ///
 /// ```
@@ -127,7 +126,7 @@ pub trait TryJoinSetExt<T, E> {
     ///
     /// # Panics
     ///
-    /// Outside a Tokio runtime.
+    /// Panics if called outside a Tokio runtime.
     #[track_caller]
     fn try_spawn_traced<F>(&mut self, future: F) -> AbortHandle
     where
@@ -147,7 +146,7 @@ pub trait TryJoinSetExt<T, E> {
     ///
     /// # Panics
     ///
-    /// Outside a [`tokio::task::LocalSet`].
+    /// Panics if called outside a [`tokio::task::LocalSet`].
     #[track_caller]
     fn try_spawn_local_traced<F>(&mut self, future: F) -> AbortHandle
     where
@@ -158,7 +157,7 @@ pub trait TryJoinSetExt<T, E> {
     ///
     /// # Panics
     ///
-    /// Outside a Tokio runtime.
+    /// Panics if called outside a Tokio runtime.
     #[track_caller]
     fn try_spawn_blocking_traced<F>(&mut self, f: F) -> AbortHandle
     where

@@ -1,4 +1,4 @@
-//! Detached jobs: how they start, and who counts them.
+//! Detached jobs: spawning them, and tracking which are running.
 
 mod join_set;
 mod observer;

@@ -7,9 +7,9 @@ use crate::span::handle::Span;
 use crate::span::instrumented::{Ended, Instrumented, Observe, Observer};
 use crate::span::outcome::Outcome;
 
-/// Records how long the job has waited for its first poll, and ends its span.
+/// Records the time until the first poll, and ends the span.
 pub(super) struct Job<O, H> {
-    /// When it was spawned, until it is polled for the first time.
+    /// When the job was spawned; taken at the first poll.
     spawned: Option<Instant>,
     ended: Ended<O>,
     _held: H,
@@ -34,7 +34,7 @@ impl<T, O: FnOnce(&T) -> Outcome, H> Observe<T> for Job<O, H> {
 }
 
 impl Span {
-    /// The future of a detached job. `held` is let go when the job is over.
+    /// Wraps the future of a detached job. `held` is dropped when the job has ended.
     pub(super) fn job<F, O, H>(self, future: F, outcome: O, held: H) -> Instrumented<F, Job<O, H>>
     where
         F: Future,

@@ -1,4 +1,4 @@
-//! Work for rayon's pool.
+//! Work on rayon's thread pool.
 
 use std::fmt::Display;
 use std::panic::Location;
@@ -7,7 +7,7 @@ use super::spawn::{plain, unnamed};
 use crate::context::snapshot::Snapshot;
 use crate::span::outcome::Outcome;
 
-/// Starts `f` on rayon's pool as a detached job. The drop-in for [`rayon::spawn`]; otherwise like
+/// Spawns `f` on rayon's thread pool, as a detached job: a replacement for [`rayon::spawn`]. Otherwise like
 /// [`crate::spawn`].
 #[track_caller]
 pub fn spawn<F>(f: F)
@@ -25,11 +25,11 @@ where
     E: Display + Send + 'static,
 {
     let job = unnamed::<F>(Location::caller()).closure(f, Outcome::of_job_result);
-    // Its error is on the span and in the log, and there is no handle to have it.
+    // The error has been recorded and logged, and there is no handle to return it through.
     rayon::spawn(move || drop(job()));
 }
 
-/// Runs two closures, in parallel if it can, in the current span. The drop-in for [`rayon::join`].
+/// Runs two closures in the current span, potentially in parallel: a replacement for [`rayon::join`].
 pub fn join<A, B, RA, RB>(a: A, b: B) -> (RA, RB)
 where
     A: FnOnce() -> RA + Send,

@@ -1,4 +1,4 @@
-//! What goes into a detached job and comes out of it, with errors that say what it is for.
+//! Bounds on the arguments and results of detached jobs, with helpful error messages.
 
 use std::future::Future;
 use std::marker::PhantomData;
@@ -34,22 +34,22 @@ pub trait Given: Send {}
 #[diagnostic::do_not_recommend]
 impl<T: Send + ?Sized> Given for T {}
 
-/// Says that a detached job takes a `T`.
+/// Requires that an argument of type `T` can be sent to the job.
 #[inline]
 pub const fn takes<T: Argument>() {}
 
-/// Says that a detached job results in an `R`. The bound is that of the call it is an argument of, so
-/// that one mistake is one error.
+/// Names the result type `R` of a job. The bound is on the call that takes this value, so that one mistake is
+/// reported once.
 #[inline]
 pub const fn gives<R>() -> Gives<R> {
     Gives(PhantomData)
 }
 
-/// Made by [`gives`].
+/// Created by [`gives`].
 #[derive(Debug)]
 pub struct Gives<R>(PhantomData<fn() -> R>);
 
-/// The `spawn` methods for generated code, which knows the type of the result.
+/// The `spawn` methods for generated code, which knows the result type.
 impl Span {
     #[doc(hidden)]
     #[track_caller]

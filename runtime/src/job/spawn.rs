@@ -1,4 +1,4 @@
-//! Detached jobs: each has a span of its own, in the trace of the code that started it.
+//! Detached jobs: each has its own span, in the trace of the code that spawned it.
 
 use std::any::type_name;
 use std::borrow::Cow;
@@ -23,26 +23,24 @@ use crate::span::outcome::Outcome;
 
 pub use super::sent::{Gives, gives, takes};
 
-/// Starts `future` as a detached job. The drop-in for [`tokio::spawn`].
+/// Spawns `future` as a detached job: a replacement for [`tokio::spawn`].
 ///
-/// Inside of a span the job has a span of its own, which is a child of the current one and outlives
-/// it. Its name is that of the future's function with ` (spawned)` behind it, so that it is not taken
-/// for the function's own; for another name, kind or tags use [`crate::span`]. Outside of any span
-/// there is nothing to be a child of: the job runs without a span. Baggage and tags travel with it
-/// in both cases, and [`jobs`](crate::jobs) counts it.
+/// If a span is current, the job gets a span of its own, which is a child of the current span and may outlive it. Its
+/// name is that of the function that created the future, followed by ` (spawned)` to distinguish it from the
+/// function's own span; to choose the name, the kind or tags, use [`crate::span`]. Without a current span there is no
+/// parent, and the job runs without a span. In both cases the job inherits baggage and tags, and is counted by
+/// [`jobs`](crate::jobs).
 ///
-/// Dropping the handle leaves the job running; aborting it marks the span `throughline.cancelled`; a panic is
-/// written on the span and in the log (see [`jobs`](crate::jobs#failures)), and reaches the handle. An
-/// `Err` is not seen, because a generic function does not know that its `F::Output` is a `Result`:
-/// use [`try_spawn`].
+/// Dropping the handle does not stop the job. Aborting it marks the span `throughline.cancelled`. A panic is recorded
+/// on the span, logged (see [`jobs`](crate::jobs#failures)) and returned through the handle. An `Err` is not
+/// recorded, because the output type is generic; for a `Result`, use [`try_spawn`].
 ///
 /// # Loops
 ///
-/// A span ends when its work does. Accept loops, poll loops and `main` have no end, so they stay
-/// outside of spans, and what they do for one connection or one message is the span. A loop that is
-/// spawned inside of a span would hold its trace open for ever; started with
-/// [`#[traced_spawn(link)]`](macro@crate::traced_spawn) for each round, a periodic job has a trace for
-/// each, linked to where it was started.
+/// A span should end when a unit of work does. Accept loops, poll loops and `main` run indefinitely, so they should
+/// not have a span; create one for each connection or message instead. A loop that is spawned inside a span would
+/// keep its trace open indefinitely. For a periodic job, call a [`#[traced_spawn(link)]`](macro@crate::traced_spawn)
+/// function in each iteration: each run then has its own trace, linked to the span it was started from.
 ///
 /// ```
 /// use throughline::traced;
@@ -70,7 +68,7 @@ pub use super::sent::{Gives, gives, takes};
 ///
 /// # Panics
 ///
-/// Outside a Tokio runtime.
+/// Panics if called outside a Tokio runtime.
 #[track_caller]
 pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
 where
@@ -80,12 +78,12 @@ where
     unnamed::<F>(Location::caller()).spawn(future, plain)
 }
 
-/// [`spawn`] for a future that gives a `Result`: an `Err` is written on the span and in the log (see
-/// [`jobs`](crate::jobs#failures)), and reaches the handle.
+/// Like [`spawn`], for a future that returns a `Result`: an `Err` is recorded on the span, logged (see
+/// [`jobs`](crate::jobs#failures)) and returned through the handle.
 ///
 /// # Panics
 ///
-/// Outside a Tokio runtime.
+/// Panics if called outside a Tokio runtime.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -104,12 +102,12 @@ where
     unnamed::<F>(Location::caller()).spawn(future, Outcome::of_job_result)
 }
 
-/// Runs `f` on Tokio's pool for blocking work, as a detached job. The drop-in for
-/// [`tokio::task::spawn_blocking`]; otherwise like [`spawn`].
+/// Runs `f` on Tokio's blocking thread pool, as a detached job: a replacement for [`tokio::task::spawn_blocking`].
+/// Otherwise like [`spawn`].
 ///
 /// # Panics
 ///
-/// Outside a Tokio runtime.
+/// Panics if called outside a Tokio runtime.
 #[track_caller]
 pub fn spawn_blocking<F, R>(f: F) -> JoinHandle<R>
 where
@@ -119,11 +117,11 @@ where
     unnamed::<F>(Location::caller()).spawn_blocking(f, plain)
 }
 
-/// [`spawn_blocking`] for a closure that returns a `Result`; otherwise like [`try_spawn`].
+/// Like [`spawn_blocking`], for a closure that returns a `Result`; see [`try_spawn`].
 ///
 /// # Panics
 ///
-/// Outside a Tokio runtime.
+/// Panics if called outside a Tokio runtime.
 #[track_caller]
 pub fn try_spawn_blocking<F, T, E>(f: F) -> JoinHandle<Result<T, E>>
 where
@@ -134,12 +132,12 @@ where
     unnamed::<F>(Location::caller()).spawn_blocking(f, Outcome::of_job_result)
 }
 
-/// Starts a future that is not `Send`, as a detached job on this thread. The drop-in for
-/// [`tokio::task::spawn_local`]; otherwise like [`spawn`].
+/// Spawns a future that is not `Send` on the current thread, as a detached job: a replacement for
+/// [`tokio::task::spawn_local`]. Otherwise like [`spawn`].
 ///
 /// # Panics
 ///
-/// Outside a [`tokio::task::LocalSet`].
+/// Panics if called outside a [`tokio::task::LocalSet`].
 #[track_caller]
 pub fn spawn_local<F>(future: F) -> JoinHandle<F::Output>
 where
@@ -149,11 +147,11 @@ where
     unnamed::<F>(Location::caller()).spawn_local(future, plain)
 }
 
-/// [`spawn_local`] for a future that gives a `Result`; otherwise like [`try_spawn`].
+/// Like [`spawn_local`], for a future that returns a `Result`; see [`try_spawn`].
 ///
 /// # Panics
 ///
-/// Outside a [`tokio::task::LocalSet`].
+/// Panics if called outside a [`tokio::task::LocalSet`].
 #[track_caller]
 pub fn try_spawn_local<F, T, E>(future: F) -> JoinHandle<Result<T, E>>
 where
@@ -164,12 +162,12 @@ where
     unnamed::<F>(Location::caller()).spawn_local(future, Outcome::of_job_result)
 }
 
-/// Runs `f` on a new OS thread, as a detached job. The drop-in for [`std::thread::spawn`];
-/// otherwise like [`spawn`].
+/// Runs `f` on a new OS thread, as a detached job: a replacement for [`std::thread::spawn`]. Otherwise like
+/// [`spawn`].
 ///
 /// # Panics
 ///
-/// If the operating system cannot start a thread.
+/// Panics if the operating system fails to spawn a thread.
 #[track_caller]
 pub fn spawn_thread<F, R>(f: F) -> thread::JoinHandle<R>
 where
@@ -179,11 +177,11 @@ where
     unnamed::<F>(Location::caller()).spawn_thread(function_name::<F>(), f, plain)
 }
 
-/// [`spawn_thread`] for a closure that returns a `Result`; otherwise like [`try_spawn`].
+/// Like [`spawn_thread`], for a closure that returns a `Result`; see [`try_spawn`].
 ///
 /// # Panics
 ///
-/// If the operating system cannot start a thread.
+/// Panics if the operating system fails to spawn a thread.
 #[track_caller]
 pub fn try_spawn_thread<F, T, E>(f: F) -> thread::JoinHandle<Result<T, E>>
 where
@@ -195,11 +193,11 @@ where
 }
 
 impl SpanBuilder {
-    /// Starts the future as a detached job with this span, which it always has. See [`spawn`].
+    /// Spawns the future as a detached job in this span, whether or not another span is current. See [`spawn`].
     ///
     /// # Panics
     ///
-    /// Outside a Tokio runtime.
+    /// Panics if called outside a Tokio runtime.
     #[track_caller]
     pub fn spawn<F>(self, future: F) -> JoinHandle<F::Output>
     where
@@ -210,11 +208,11 @@ impl SpanBuilder {
         self.spawn_on(&runtime, future)
     }
 
-    /// The same for a future that gives a `Result`. See [`try_spawn`].
+    /// The same for a future that returns a `Result`. See [`try_spawn`].
     ///
     /// # Panics
     ///
-    /// Outside a Tokio runtime.
+    /// Panics if called outside a Tokio runtime.
     #[track_caller]
     pub fn try_spawn<F, T, E>(self, future: F) -> JoinHandle<Result<T, E>>
     where
@@ -226,7 +224,7 @@ impl SpanBuilder {
         self.try_spawn_on(&runtime, future)
     }
 
-    /// Starts the future as a detached job of `runtime` with this span. See [`spawn`].
+    /// Spawns the future on `runtime`, as a detached job in this span. See [`spawn`].
     pub fn spawn_on<F>(self, runtime: &Handle, future: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
@@ -235,7 +233,7 @@ impl SpanBuilder {
         self.detached().start().spawn_on(runtime, future, plain)
     }
 
-    /// The same for a future that gives a `Result`. See [`try_spawn`].
+    /// The same for a future that returns a `Result`. See [`try_spawn`].
     pub fn try_spawn_on<F, T, E>(self, runtime: &Handle, future: F) -> JoinHandle<Result<T, E>>
     where
         F: Future<Output = Result<T, E>> + Send + 'static,
@@ -245,12 +243,12 @@ impl SpanBuilder {
         self.detached().start().spawn_on(runtime, future, Outcome::of_job_result)
     }
 
-    /// Runs the closure on the pool for blocking work, as a detached job with this span. See
+    /// Runs the closure on Tokio's blocking thread pool, as a detached job in this span. See
     /// [`spawn_blocking`].
     ///
     /// # Panics
     ///
-    /// Outside a Tokio runtime.
+    /// Panics if called outside a Tokio runtime.
     #[track_caller]
     pub fn spawn_blocking<F, R>(self, f: F) -> JoinHandle<R>
     where
@@ -265,7 +263,7 @@ impl SpanBuilder {
     ///
     /// # Panics
     ///
-    /// Outside a Tokio runtime.
+    /// Panics if called outside a Tokio runtime.
     #[track_caller]
     pub fn try_spawn_blocking<F, T, E>(self, f: F) -> JoinHandle<Result<T, E>>
     where
@@ -290,35 +288,35 @@ pub(crate) fn unnamed<F>(place: &'static Location<'static>) -> Span {
     SpanBuilder::new(name).placed(place).detached().start()
 }
 
-/// Any value is a success: the runtime cannot see what it is.
+/// A value that is not inspected counts as a success.
 pub(crate) fn plain<R>(_: &R) -> Outcome {
     Outcome::default()
 }
 
-/// What runs in place of a job that comes after the doors were closed, until it is aborted. Another
-/// worker may be faster than that, so the job itself must not be what it polls.
+/// Replaces a job that is spawned after [`jobs::close`], until it is aborted. A worker thread may poll it before
+/// that, so the job itself must not run.
 pub(super) async fn refused<F: Future>(job: F) -> F::Output {
     let _never_polled = job;
     std::future::pending().await
 }
 
-/// The name of the function that a future or a closure is from; for another future that of its type.
+/// The name of the function that a future or closure originates from; otherwise the name of its type.
 fn function_name<F>() -> &'static str {
     last_name(type_name::<F>())
 }
 
-/// `receipt` of `app::orders::receipt<u8>::{{closure}}`, which is the future of `receipt` or a block in
-/// it, and `handle` of `<app::Orders as app::Handler>::handle::{{closure}}`.
+/// `receipt` for `app::orders::receipt<u8>::{{closure}}`, which is the future of `receipt` or a block in it, and
+/// `handle` for `<app::Orders as app::Handler>::handle::{{closure}}`.
 fn last_name(path: &str) -> &str {
     let mut path = path;
     for pointer in ["core::pin::Pin<", "alloc::boxed::Box<"] {
         path = path.strip_prefix(pointer).and_then(|path| path.strip_suffix('>')).unwrap_or(path);
     }
-    // Nobody knows what is behind it.
+    // The concrete type is unknown.
     if path.starts_with("dyn ") {
         return "job";
     }
-    // Generic arguments are other paths.
+    // Generic arguments contain paths of their own.
     let (mut name, mut start, mut depth) = ("", 0, 0_usize);
     for (at, byte) in path.bytes().enumerate() {
         let is_arrow = at > 0 && path.as_bytes()[at - 1] == b'-';
@@ -336,7 +334,7 @@ fn last_name(path: &str) -> &str {
     named(&path[start..]).unwrap_or(name)
 }
 
-/// A part of a path without its generic arguments, if it is the name of something.
+/// A path segment without its generic arguments, if it is a name.
 fn named(part: &str) -> Option<&str> {
     part.split('<').next().filter(|name| !name.is_empty() && !name.starts_with('{'))
 }
@@ -346,13 +344,13 @@ pub(super) fn runtime(job: &str) -> Handle {
     let Ok(handle) = Handle::try_current() else {
         panic!(
             "the detached job `{job}` was started outside a Tokio runtime; call it from async code, enter a runtime first \
-             (`let _guard = runtime.enter();`), or name one: `#[traced_spawn(on = handle)]`"
+             (`let _guard = runtime.enter();`), or specify one: `#[traced_spawn(on = handle)]`"
         )
     };
     handle
 }
 
-/// For generated code. [`SpanBuilder::spawn`] and the like are for people.
+/// For generated code; elsewhere, use [`SpanBuilder::spawn`] and the like.
 #[doc(hidden)]
 impl Span {
     /// Runs the future in the span, as a task.
@@ -401,7 +399,7 @@ impl Span {
         task::spawn_local(job)
     }
 
-    /// Runs the closure in the span, on the pool for blocking work.
+    /// Runs the closure in the span, on Tokio's blocking thread pool.
     #[track_caller]
     pub fn spawn_blocking<F, R, O>(self, f: F, outcome: O) -> JoinHandle<R>
     where
@@ -413,7 +411,7 @@ impl Span {
         self.spawn_blocking_on(&runtime, f, outcome)
     }
 
-    /// Runs the closure in the span, on the pool for blocking work of `runtime`.
+    /// Runs the closure in the span, on the blocking thread pool of `runtime`.
     #[track_caller]
     pub fn spawn_blocking_on<F, R, O>(self, runtime: &Handle, f: F, outcome: O) -> JoinHandle<R>
     where
@@ -424,11 +422,11 @@ impl Span {
         runtime.spawn_blocking(self.closure(f, outcome))
     }
 
-    /// Runs the closure in the span, on a new thread of the name `name`.
+    /// Runs the closure in the span, on a new thread named `name`.
     ///
     /// # Panics
     ///
-    /// If the operating system cannot start a thread.
+    /// Panics if the operating system fails to spawn a thread.
     #[track_caller]
     pub fn spawn_thread<F, R, O>(self, name: &str, f: F, outcome: O) -> thread::JoinHandle<R>
     where
@@ -439,7 +437,7 @@ impl Span {
         let thread = thread::Builder::new().name(name.replace('\0', ""));
         thread
             .spawn(self.closure(f, outcome))
-            .unwrap_or_else(|error| panic!("the operating system cannot start the thread `{name}`: {error}"))
+            .unwrap_or_else(|error| panic!("failed to spawn the thread `{name}`: {error}"))
     }
 
     pub(super) fn closure<F, R, O>(self, f: F, outcome: O) -> impl FnOnce() -> R + Send + 'static

@@ -1,23 +1,23 @@
-//! Which detached jobs are running, and waiting for them.
+//! Tracks running detached jobs, and waits for them on shutdown.
 //!
-//! Every job that Throughline starts is counted from the moment it is spawned until it has ended,
-//! was cancelled, or panicked: tasks, blocking closures and threads alike.
+//! Every job that Throughline spawns is counted from the time it is spawned until it completes, panics or is
+//! cancelled: tasks, blocking closures and threads alike.
 //!
 //! # Failures
 //!
-//! Nobody may wait for a detached job, and a trace that is not sampled shows nothing. So a job that
-//! panics, or ends with an error that is seen (`#[traced_spawn]`, the `try_spawn` functions), writes one
-//! ERROR event of `tracing` with the target `throughline::jobs`, whether there is a span or not:
+//! A detached job's handle is often dropped, and its span is lost if the trace is not sampled. Therefore a job that
+//! panics, or that ends with an error of which the type is known (`#[traced_spawn]`, the `try_spawn` functions),
+//! emits a `tracing` event at level ERROR with the target `throughline::jobs`, whether or not there is a span:
 //!
 //! | field | meaning |
 //! |---|---|
-//! | `throughline.job.name` | the job's name |
-//! | `error` | the error and what has led to it (its sources), or the panic's message; not with `err = off` |
+//! | `throughline.job.name` | the name of the job |
+//! | `error` | the error and its sources, or the panic message; omitted with `err = off` |
 //! | `error.type` | the type of the error, or `panic` |
-//! | `trace_id`, `span_id`, `throughline.tags` | where it was; left out as soon as this process has one of the formatters of `throughline::log`, which write them on every line |
+//! | `trace_id`, `span_id`, `throughline.tags` | the job's trace, span and tags; omitted if the process uses one of the formatters of `throughline::log`, which add them to every line |
 //!
-//! The counter `throughline.jobs.failed` counts it, by `throughline.job.name` and `error.type`. A job
-//! that is cancelled has not failed, and one that succeeds costs nothing more.
+//! Failed jobs are counted by `throughline.jobs.failed`, with the attributes `throughline.job.name` and `error.type`.
+//! A job that is cancelled does not count as failed, and one that succeeds has no additional cost.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -29,7 +29,7 @@ static RUNNING: AtomicUsize = AtomicUsize::new(0);
 static CLOSED: AtomicBool = AtomicBool::new(false);
 static IDLE: Notify = Notify::const_new();
 
-/// One job that counts as running.
+/// Counts one job as running until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Token(());
 
@@ -48,10 +48,10 @@ impl Drop for Token {
     }
 }
 
-/// Lets no new tasks in: one that is spawned from now on is aborted before it is polled, and its
-/// handle says that it was cancelled. For services that are shutting down. There is no way back.
+/// Stops accepting tasks: a task spawned from now on is aborted before it is first polled, and its handle returns a
+/// cancellation error. For services that are shutting down. This cannot be undone.
 ///
-/// Blocking jobs and threads, which cannot be aborted, still run.
+/// Blocking jobs and threads still run, because they cannot be aborted.
 pub fn close() {
     CLOSED.store(true, Ordering::Release);
 }
@@ -61,24 +61,23 @@ pub fn is_closed() -> bool {
     CLOSED.load(Ordering::Acquire)
 }
 
-/// How many jobs are running or waiting to run.
+/// Returns the number of jobs that are running or waiting to run.
 pub fn running() -> usize {
     RUNNING.load(Ordering::Acquire)
 }
 
-/// Waits until no job is running, for `limit` at most.
+/// Waits until no job is running, for at most `limit`.
 ///
-/// Jobs that start while it waits are waited for too. Safe to cancel: dropping the future leaves
-/// the jobs running.
+/// This includes jobs that are spawned while it waits. Cancel safe: dropping the future does not affect the jobs.
 ///
 /// # Errors
 ///
-/// [`StillRunning`] tells how many jobs are left when the limit is reached.
+/// Returns [`StillRunning`], with the number of remaining jobs, if the limit is reached.
 ///
 /// # Panics
 ///
-/// Outside a Tokio runtime, and in one without its timer enabled, if there is something to wait
-/// for.
+/// Panics if there is a job to wait for and this is called outside a Tokio runtime, or in one whose timer is not
+/// enabled.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -102,7 +101,7 @@ pub async fn wait(limit: Duration) -> Result<(), StillRunning> {
 pub(crate) async fn idle() {
     loop {
         let mut notified = std::pin::pin!(IDLE.notified());
-        // Listen first, then look: a job that ends in between is not missed.
+        // Registered before the check, so that a job that ends in between is not missed.
         notified.as_mut().enable();
         if running() == 0 {
             return;
@@ -111,11 +110,11 @@ pub(crate) async fn idle() {
     }
 }
 
-/// The jobs had not ended when the limit was reached.
+/// The error returned by [`wait`] if jobs are still running when the limit is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StillRunning {
-    /// How many were left.
+    /// The number of jobs that are still running.
     pub jobs: usize,
 }
 

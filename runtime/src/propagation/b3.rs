@@ -1,8 +1,8 @@
-//! Zipkin's B3 headers, in both encodings. Both are read, whichever is written: OpenTelemetry's
-//! specification has it so (section "B3 Requirements").
+//! Zipkin's B3 headers, in both encodings. Both are extracted, whichever is injected, as OpenTelemetry's
+//! specification requires (section "B3 Requirements").
 //!
-//! Not by the crate `opentelemetry-propagator-b3`: it keeps the debug flag in the bit that W3C level
-//! 2 has given to random trace ids, takes `d` for not sampled, and lets a sign pass as a digit.
+//! The crate `opentelemetry-propagator-b3` is not used, because it stores the debug flag in the bit that W3C level 2
+//! uses for random trace IDs, treats `d` as not sampled, and accepts a sign in hexadecimal numbers.
 
 use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, Injector};
@@ -17,7 +17,7 @@ const TRACE_ID: &str = "x-b3-traceid";
 const SPAN_ID: &str = "x-b3-spanid";
 const SAMPLED: &str = "x-b3-sampled";
 const FLAGS: &str = "x-b3-flags";
-/// Is never written, and must not be left over beside what is.
+/// Never injected, but removed, so that it does not contradict what is.
 const PARENT: &str = "x-b3-parentspanid";
 pub(super) const FIELDS: [&str; 6] = [SINGLE, TRACE_ID, SPAN_ID, SAMPLED, FLAGS, PARENT];
 
@@ -48,31 +48,31 @@ pub(super) fn inject_multi(context: &Context, into: &mut dyn Injector) {
     }
 }
 
-/// The trace that has come in with the debug flag, for which OpenTelemetry has no place.
+/// The trace that was received with the debug flag, which OpenTelemetry cannot represent.
 pub(super) struct Debugged(pub(super) TraceId);
 
-/// Whether the trace of `context` has come in with the debug flag.
+/// Whether the trace of `context` was received with the debug flag.
 fn is_debugged(context: &Context) -> bool {
     let debugged = Data::of(context).and_then(|data| data.extension::<Debugged>());
     debugged.is_some_and(|debugged| debugged.0 == context.span().span_context().trace_id())
 }
 
-/// An identity, and whether it has the debug flag, for which OpenTelemetry has no place.
+/// A span context, and whether it has the debug flag, which OpenTelemetry cannot represent.
 pub(super) type Found = (SpanContext, bool);
 
-/// The one header counts before the others.
+/// The single header takes precedence.
 pub(super) fn extract(from: &dyn Extractor) -> Option<Found> {
     extract_single(from).or_else(|| extract_multi(from))
 }
 
-/// Whether the headers want the trace of `span` to be debugged, wherever `span` was read from.
+/// Whether the headers set the debug flag for the trace of `span`, whichever format `span` was extracted from.
 pub(super) fn asks_to_debug(from: &dyn Extractor, span: &SpanContext) -> bool {
     let same = |found: SpanContext| span.is_sampled() && found.trace_id() == span.trace_id();
     extract(from).is_some_and(|(found, debug)| debug && same(found))
 }
 
-/// `trace-span`, `trace-span-sampling` or `trace-span-sampling-parent`. The sampling state alone has
-/// no identity.
+/// `trace-span`, `trace-span-sampling` or `trace-span-sampling-parent`. The sampling state alone does not identify a
+/// span.
 fn extract_single(from: &dyn Extractor) -> Option<Found> {
     let mut parts = trim(from.get(SINGLE)?).splitn(5, '-');
     let (trace_id, span_id) = (parts.next()?, parts.next()?);
@@ -97,7 +97,7 @@ fn extract_multi(from: &dyn Extractor) -> Option<Found> {
     let sampled = match from.get(SAMPLED).map(trim) {
         _ if debug => true,
         None => DEFERRED,
-        // Early tracers wrote words.
+        // Sent by early tracers.
         Some("1" | "true") => true,
         Some("0" | "false") => false,
         Some(_) => return None,
@@ -105,8 +105,8 @@ fn extract_multi(from: &dyn Extractor) -> Option<Found> {
     Some((identity(trim(from.get(TRACE_ID)?), trim(from.get(SPAN_ID)?), sampled)?, debug))
 }
 
-/// Without a sampling state the decision is the receiver's. A trace that somebody has begun is not
-/// broken off for want of a word.
+/// Without a sampling state, the decision is left to the receiver. Sampling keeps a trace that was started by the
+/// caller complete.
 const DEFERRED: bool = true;
 
 fn identity(trace_id: &str, span_id: &str, sampled: bool) -> Option<SpanContext> {

@@ -1,4 +1,4 @@
-//! `baggage`, by W3C Baggage.
+//! The `baggage` header, by W3C Baggage.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -19,11 +19,11 @@ pub(super) const FIELDS: [&str; 1] = [HEADER];
 const MAX_MEMBERS: usize = 64;
 const MAX_BYTES: usize = 8192;
 
-/// What a value may not hold as it is (`baggage-octet`), and the percent sign.
+/// Characters that a value must not contain (they are not in `baggage-octet`), and the percent sign.
 const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b',').add(b';').add(b'\\').add(b'%');
 
-/// Writes the members for which `sent` holds. One that does not fit any more is left out as a whole;
-/// they are in the order of their keys, so that it is the same one every time.
+/// Writes the members for which `sent` returns true. A member that exceeds a limit is omitted as a whole; members are
+/// sorted by key, so that the result is deterministic.
 pub(super) fn inject(baggage: &Baggage, sent: &dyn Fn(&str) -> bool, into: &mut dyn Injector) {
     if baggage.is_empty() {
         return;
@@ -55,8 +55,8 @@ pub(super) fn inject(baggage: &Baggage, sent: &dyn Fn(&str) -> bool, into: &mut 
     }
 }
 
-/// The valid ones among the properties of a member, without blanks around their parts. They come from
-/// other processes, and from code that sets metadata as it likes: none may break out of the member.
+/// The valid properties of a member, trimmed. Metadata comes from other processes, and from code that sets it without
+/// validation: a property must not be able to terminate the member.
 fn properties(metadata: &str) -> impl Iterator<Item = Cow<'_, str>> {
     metadata.split(';').filter_map(|property| match property.split_once('=') {
         None => Some(Cow::from(trim(property))).filter(|key| is_token(key)),
@@ -67,8 +67,8 @@ fn properties(metadata: &str) -> impl Iterator<Item = Cow<'_, str>> {
     })
 }
 
-/// Reads the members for which `accepted` holds, up to the limits. A member that is not valid is
-/// left out, the others stand; so it is with the properties of a member.
+/// Reads the members for which `accepted` returns true, up to the limits. Invalid members and properties are ignored
+/// individually.
 pub(super) fn extract(from: &dyn Extractor, accepted: &dyn Fn(&str) -> bool) -> Vec<BaggageEntry> {
     let Some(headers) = from.get_all(HEADER) else { return Vec::new() };
     let mut members: Vec<BaggageEntry> = Vec::new();
@@ -94,7 +94,7 @@ fn parse(member: &str) -> Option<BaggageEntry> {
     if !is_token(key) || !is_value(value) {
         return None;
     }
-    // Bytes that are no text become the replacement character (section "Value").
+    // Invalid UTF-8 is replaced by U+FFFD (section "Value").
     let value = percent_decode_str(value).decode_utf8_lossy().into_owned();
     let metadata = properties(metadata).collect::<Vec<_>>().join(";");
     Some((Key::from(key.to_owned()), (StringValue::from(value), BaggageMetadata::from(metadata))))
@@ -105,31 +105,32 @@ fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
-/// Any number of `baggage-octet`.
+/// Zero or more `baggage-octet`.
 fn is_value(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b'!'..=b'~') && !b"\",;\\".contains(&byte))
 }
 
-/// What a tag is that comes in as text: a member of the baggage, a header.
+/// The type of a tag that is received as text, in a baggage member or a header.
 ///
-/// On the wire all is text, so the receiver has to say it. A value that is not written as one of its type
-/// would be stays the text that it is: `order_no=007` is not `7`, and of `abc` there is no integer.
+/// Values on the wire are text, so the receiver has to know the type. A value that is not in the canonical form of
+/// its type remains text: `order_no=007` does not become `7`, nor is `abc` an integer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[non_exhaustive]
 pub enum TagType {
-    /// Text, as it came.
+    /// Text, unchanged.
     #[default]
     Text,
-    /// A decimal integer of 64 bits with a sign, without leading zeros and without `+`.
+    /// A signed 64-bit integer in decimal, without leading zeros and without `+`.
     Integer,
-    /// A decimal number with a fraction or an exponent, or without; not infinite, and not `NaN`.
+    /// A finite decimal number, optionally with a fraction or an exponent.
     Float,
     /// `true` or `false`.
     Bool,
 }
 
 impl TagType {
-    /// The value that `text` stands for, bounded as every tag is. For integrations that make tags of headers.
+    /// Parses `text` as a value of this type, with the limits that apply to all tags. For integrations that turn
+    /// headers into tags.
     pub fn read(self, text: &str) -> Value {
         let typed = match self {
             Self::Text => None,
@@ -144,7 +145,7 @@ impl TagType {
     }
 }
 
-/// A member of the baggage that becomes a tag: its key, and its type if it is not text. See
+/// The key of a baggage member that becomes a tag, and the type of the tag; text by default. See
 /// [`Propagator::baggage_as_tags`](super::Propagator::baggage_as_tags).
 #[derive(Debug, Clone)]
 pub struct BaggageTag {
@@ -170,18 +171,17 @@ macro_rules! keys {
 
 keys!(&str, &mut str, String, &String, Box<str>, Cow<'_, str>, char);
 
-/// A member as a tag, bounded as every tag is.
+/// Converts a member to a tag, with the limits that apply to all tags.
 pub(super) fn as_tag(key: &Key, value: &StringValue, is: TagType) -> KeyValue {
     KeyValue::new(key.clone(), is.read(value.as_str()))
 }
 
-/// The baggage that is sent with one request, out of what may be sent at all: for calls to parties who are to
-/// know less than your own services.
+/// Restricts the baggage that is sent with a single request, for calls to third parties.
 ///
-/// Put it into the extensions of an `http::Request` for the `ClientLayer` of `throughline-http`, or of a
-/// `tonic::Request` for that of `throughline-grpc`. It only narrows: what the layer and the
-/// [`Propagator`](super::Propagator::send_baggage) of the process keep back is not sent in any case. The tags that
-/// a layer for HTTP sends in headers of their own go by it too.
+/// Set it as an extension of an `http::Request` for the `ClientLayer` of `throughline-http`, or of a
+/// `tonic::Request` for that of `throughline-grpc`. It can only narrow what is sent: members that the layer or the
+/// process's [`Propagator`](super::Propagator::send_baggage) withhold are never sent. It also applies to tags that an
+/// HTTP layer sends in headers of their own.
 ///
 /// ```
 /// use throughline::propagation::SendBaggage;
@@ -195,7 +195,7 @@ pub(super) fn as_tag(key: &Key, value: &StringValue, is: TagType) -> KeyValue {
 pub struct SendBaggage(Arc<[Box<str>]>);
 
 impl SendBaggage {
-    /// Sends the members with these keys, and no others.
+    /// Sends only the members with these keys.
     pub fn only<K: Into<String>>(keys: impl IntoIterator<Item = K>) -> Self {
         Self(keys.into_iter().map(|key| key.into().into_boxed_str()).collect())
     }

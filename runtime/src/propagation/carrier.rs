@@ -1,4 +1,4 @@
-//! A context that can be stored.
+//! A serializable context.
 
 use std::future::Future;
 
@@ -13,12 +13,12 @@ use crate::context::origin::Origin;
 use crate::context::snapshot::Snapshot;
 use crate::span::instrumented::Instrumented;
 
-/// A context as three strings, to be put into a database row, an outbox table or the payload of a
-/// delayed job, and to be named as the parent or a link by whoever takes it out again.
+/// A serializable context, to be stored in a database row, an outbox table or the payload of a delayed job, and used
+/// as the parent or a link by the code that processes it later.
 ///
-/// Always W3C Trace Context and W3C Baggage, whatever this process sends over the wire; the rules
-/// of the process for baggage hold. What is empty may be missing when deserialized, and is not
-/// serialized; only binary formats, which know a field by its place, get it as `None`.
+/// Always in W3C Trace Context and W3C Baggage format, independent of the formats of the process's
+/// [`Propagator`](super::Propagator); its rules for baggage apply. Empty fields are not serialized and may be missing
+/// when deserialized; binary formats, which identify fields by position, write them as `None`.
 ///
 /// ```
 /// use throughline::{Carrier, traced};
@@ -39,9 +39,9 @@ use crate::span::instrumented::Instrumented;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct Carrier {
-    /// The identity of the span: W3C Trace Context, section "Traceparent Header".
+    /// The span context: W3C Trace Context, section "Traceparent Header".
     pub traceparent: Option<String>,
-    /// What other tracing systems have added: W3C Trace Context, section "Tracestate Header".
+    /// Vendor-specific trace state: W3C Trace Context, section "Tracestate Header".
     pub tracestate: Option<String>,
     /// W3C Baggage.
     pub baggage: Option<String>,
@@ -50,34 +50,34 @@ pub struct Carrier {
 const FORMATS: [Format; 2] = [Format::TraceContext, Format::Baggage];
 
 impl Carrier {
-    /// The current context, written down.
+    /// Serializes the current context.
     pub fn capture() -> Self {
         Self::of(&current::get())
     }
 
-    /// `context`, written down.
+    /// Serializes `context`.
     pub fn of(context: &Context) -> Self {
         let mut carrier = Self::default();
         super::get().inject_as(&FORMATS, context, &|_| true, &mut carrier);
         carrier
     }
 
-    /// Whether it holds nothing.
+    /// Whether all fields are empty.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// The context, read back. What is not valid is left out.
+    /// Restores the context. Invalid fields are ignored.
     pub fn to_context(&self) -> Context {
         super::get().extract_as(&FORMATS, Context::new(), self)
     }
 
-    /// Runs `f` with the context current.
+    /// Runs `f` with this context as the current one.
     pub fn run<R>(&self, f: impl FnOnce() -> R) -> R {
         Snapshot::of(&self.to_context()).run(f)
     }
 
-    /// A future that has the context current whenever it is polled.
+    /// Returns a future that has this context as its current one whenever it is polled.
     pub fn run_async<F: Future>(&self, future: F) -> Instrumented<F> {
         Snapshot::of(&self.to_context()).run_async(future)
     }
@@ -87,7 +87,7 @@ impl Serialize for Carrier {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let human_readable = serializer.is_human_readable();
         let fields = [("traceparent", &self.traceparent), ("tracestate", &self.tracestate), ("baggage", &self.baggage)];
-        // Left out of a list, one would make the next take its place.
+        // In a positional format, omitting a field would shift those that follow.
         let is_written = |value: &Option<String>| value.is_some() || !human_readable;
         let written = fields.iter().filter(|(_, value)| is_written(value)).count();
         let mut carrier = serializer.serialize_struct("Carrier", written)?;

@@ -12,7 +12,7 @@ use crate::text::hex;
 const HEADER: &str = "uber-trace-id";
 pub(super) const FIELDS: [&str; 1] = [HEADER];
 
-/// 32 + 16 + 16 + 2 digits and three colons, each as `%3A` at worst.
+/// 32 + 16 + 16 + 2 digits and three colons, each possibly encoded as `%3A`.
 const MAX_LENGTH: usize = 32 + 16 + 16 + 2 + 3 * 3;
 
 pub(super) fn inject(span: &SpanContext, into: &mut dyn Injector) {
@@ -22,7 +22,7 @@ pub(super) fn inject(span: &SpanContext, into: &mut dyn Injector) {
     }
 }
 
-/// Leading zeros may be missing, and the colons may be percent-encoded.
+/// Leading zeros may be omitted, and the colons may be percent-encoded.
 pub(super) fn extract(from: &dyn Extractor) -> Option<SpanContext> {
     let header = trim(from.get(HEADER)?);
     if header.len() > MAX_LENGTH {

@@ -1,8 +1,8 @@
-//! A context on the wire: inject it into what leaves the process, extract it from what comes in.
+//! Context propagation between processes: injecting a context into outgoing messages, and extracting it from incoming
+//! ones.
 //!
-//! [`inject`] and [`extract`] work on any carrier of text pairs; the transports of this crate call
-//! them for you. Which headers are written and read is said once per process by a [`Propagator`];
-//! without a word it is W3C Trace Context and W3C Baggage.
+//! [`inject`] and [`extract`] work with any text map carrier; integrations call them for you. The formats are
+//! configured once per process with a [`Propagator`]; the default is W3C Trace Context and W3C Baggage.
 //!
 //! ```
 //! use std::collections::HashMap;
@@ -41,25 +41,24 @@ pub use baggage::{BaggageTag, SendBaggage, TagType};
 pub use carrier::Carrier;
 pub use pairs::{Pairs, PairsMut, extract_with, inject_with};
 
-/// A way to write a context down.
+/// A propagation format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Format {
-    /// `traceparent` and `tracestate`, by W3C Trace Context, levels 1 and 2.
+    /// `traceparent` and `tracestate`: W3C Trace Context, levels 1 and 2.
     TraceContext,
-    /// Zipkin's one header, `b3`, is written. Both of its encodings are read.
+    /// Injects Zipkin's single header, `b3`. Extracts both encodings.
     B3,
-    /// Zipkin's `x-b3-traceid`, `x-b3-spanid`, `x-b3-sampled` and `x-b3-flags` are written. Both of
-    /// its encodings are read.
+    /// Injects Zipkin's `x-b3-traceid`, `x-b3-spanid`, `x-b3-sampled` and `x-b3-flags`. Extracts both encodings.
     B3Multi,
     /// Jaeger's `uber-trace-id`.
     Jaeger,
-    /// `baggage`, by W3C Baggage.
+    /// `baggage`: W3C Baggage.
     Baggage,
 }
 
 impl Format {
-    /// The name that the environment variable `OTEL_PROPAGATORS` has for it.
+    /// Returns the name of the format in the environment variable `OTEL_PROPAGATORS`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::TraceContext => "tracecontext",
@@ -82,7 +81,7 @@ impl Format {
     }
 }
 
-/// A name that is none of a [`Format`].
+/// The error for a name that is not the name of a [`Format`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownFormat(String);
 
@@ -106,12 +105,12 @@ impl FromStr for Format {
     }
 }
 
-/// Which formats are written and read, and which baggage may pass.
+/// Configures which formats are injected and extracted, and which baggage members are sent and accepted.
 ///
-/// All formats are written. When several are found, the first *valid* one of this order counts,
-/// whatever the order they were named in: W3C, B3 in one header, B3 in several, Jaeger. An invalid
-/// one never hides a valid one. Extraction does not fail: what cannot be understood is left out, and
-/// a context without an identity makes the next span the entry of a new trace.
+/// All formats are injected. On extraction, the first *valid* span context in this order is used, whatever the order
+/// of configuration: W3C, single-header B3, multi-header B3, Jaeger. An invalid header never hides a valid one in
+/// another format. Extraction cannot fail: invalid input is ignored, and without a span context the next span becomes
+/// the root of a new trace.
 ///
 /// ```
 /// use throughline::propagation::{self, Format, Propagator};
@@ -126,7 +125,7 @@ impl FromStr for Format {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Propagator {
-    /// Sorted, without repetition.
+    /// Sorted, without duplicates.
     formats: Vec<Format>,
     fields: Vec<String>,
     sent: Allowed,
@@ -134,7 +133,7 @@ pub struct Propagator {
     as_tags: Vec<BaggageTag>,
 }
 
-/// Which keys of the baggage something holds for.
+/// A set of baggage keys.
 #[derive(Debug, Clone)]
 enum Allowed {
     All,
@@ -155,14 +154,14 @@ impl Allowed {
 }
 
 impl Default for Propagator {
-    /// W3C Trace Context and W3C Baggage; all baggage passes, none of it becomes a tag.
+    /// W3C Trace Context and W3C Baggage. All baggage is sent and accepted, and none of it becomes tags.
     fn default() -> Self {
         Self::new([Format::TraceContext, Format::Baggage])
     }
 }
 
 impl Propagator {
-    /// Writes and reads `formats`. None at all is possible: nothing leaves, nothing is accepted.
+    /// Creates a propagator for `formats`. If `formats` is empty, nothing is injected or extracted.
     pub fn new(formats: impl IntoIterator<Item = Format>) -> Self {
         let mut formats: Vec<_> = formats.into_iter().collect();
         formats.sort_unstable();
@@ -176,25 +175,24 @@ impl Propagator {
         Self { formats, fields, sent: Allowed::All, accepted: Allowed::All, as_tags: Vec::new() }
     }
 
-    /// Lets only the members with these keys leave the process. All, if not called.
+    /// Sends only the baggage members with these keys. By default, all are sent.
     #[must_use]
     pub fn send_baggage<K: Into<String>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
         self.sent = Allowed::only(keys);
         self
     }
 
-    /// Takes only the members with these keys from outside. All, if not called.
+    /// Accepts only the baggage members with these keys. By default, all are accepted.
     #[must_use]
     pub fn accept_baggage<K: Into<String>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
         self.accepted = Allowed::only(keys);
         self
     }
 
-    /// Makes the accepted members with these keys tags of every span below. None, if not called.
+    /// Turns accepted baggage members with these keys into tags of every span below. By default, none.
     ///
-    /// Baggage is text. Where the sender's tag was something else, name its [type](TagType) beside the
-    /// key, so that `order_no` is the integer `1001` in this service too, and can be searched by one query
-    /// in both.
+    /// Baggage is text. If the tag has another type in the sending service, specify the [type](TagType), so that
+    /// `order_no` is the integer `1001` here too and a single query finds both.
     ///
     /// ```
     /// use throughline::propagation::{Propagator, TagType};
@@ -208,13 +206,13 @@ impl Propagator {
         self
     }
 
-    /// Writes `context` into a carrier. Writes nothing that is not there: without an identity no
-    /// trace headers, without baggage no `baggage`.
+    /// Injects `context` into a carrier: no trace headers without a span context, and no `baggage` header without
+    /// baggage.
     pub fn inject(&self, context: &Context, into: &mut dyn Injector) {
         self.inject_as(&self.formats, context, &|_| true, into);
     }
 
-    /// Like [`inject`](Self::inject), but of the baggage only the members whose keys `may_leave` accepts.
+    /// Like [`inject`](Self::inject), but sends only the baggage members for which `may_leave` returns `true`.
     pub fn inject_filtered(&self, context: &Context, may_leave: &dyn Fn(&str) -> bool, into: &mut dyn Injector) {
         self.inject_as(&self.formats, context, may_leave, into);
     }
@@ -233,8 +231,8 @@ impl Propagator {
         }
     }
 
-    /// Reads a context from a carrier. Never panics, and keeps at most 32 members of `tracestate`
-    /// and 64 of baggage with 8,192 bytes, whatever the carrier holds.
+    /// Extracts a context from a carrier. Never panics. Keeps at most 32 members of `tracestate`, and 64 members or
+    /// 8,192 bytes of baggage, whatever the carrier contains.
     pub fn extract(&self, from: &dyn Extractor) -> Context {
         self.extract_as(&self.formats, Context::new(), from)
     }
@@ -284,16 +282,15 @@ impl Propagator {
         }
     }
 
-    /// Reads the identity alone, and leaves the baggage where it is: for callers that are not
-    /// trusted.
+    /// Extracts the span context only and ignores the baggage, for callers that are not trusted.
     pub fn extract_identity(&self, from: &dyn Extractor) -> Context {
         let formats: Vec<_> = self.formats.iter().copied().filter(|format| *format != Format::Baggage).collect();
         self.extract_as(&formats, Context::new(), from)
     }
 }
 
-/// `header` without the optional white space of HTTP around it. `str::trim` would also take what is
-/// white space to Unicode, and an invalid header would pass for a valid one.
+/// Trims the optional whitespace of HTTP. `str::trim` would also remove other Unicode whitespace, and thereby accept
+/// invalid headers.
 fn trim(header: &str) -> &str {
     header.trim_matches([' ', '\t'])
 }
@@ -318,32 +315,32 @@ impl TextMapPropagator for Propagator {
 
 static PROPAGATOR: LazyLock<RwLock<Arc<Propagator>>> = LazyLock::new(RwLock::default);
 
-/// Sets what this process writes and reads. It holds for everything in this crate from now on; for
-/// libraries that use OpenTelemetry's global propagator, give them the same one:
+/// Sets the propagator of this process, which applies to everything in this crate from now on.
+///
+/// Libraries that use OpenTelemetry's global propagator need it too:
 /// `opentelemetry::global::set_text_map_propagator(propagator)`.
 pub fn set(propagator: Propagator) {
     *PROPAGATOR.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(propagator);
 }
 
-/// What this process writes and reads.
+/// Returns the propagator of this process.
 pub fn get() -> Arc<Propagator> {
     Arc::clone(&PROPAGATOR.read().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// Writes the current context into a carrier: a `HashMap<String, String>`, [`PairsMut`], or anything
-/// else that is an [`Injector`].
+/// Injects the current context into a carrier: a `HashMap<String, String>`, [`PairsMut`], or any other [`Injector`].
 pub fn inject(into: &mut dyn Injector) {
     let propagator = get();
     let current = current::get();
     propagator.inject(&current, into);
 }
 
-/// Writes `context` into a carrier.
+/// Injects `context` into a carrier.
 pub fn inject_context(context: &Context, into: &mut dyn Injector) {
     get().inject(context, into);
 }
 
-/// Reads a context from a carrier. See [`Propagator::extract`].
+/// Extracts a context from a carrier. See [`Propagator::extract`].
 pub fn extract(from: &dyn Extractor) -> Context {
     get().extract(from)
 }

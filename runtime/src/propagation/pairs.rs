@@ -9,10 +9,10 @@ use opentelemetry::propagation::{Extractor, Injector};
 
 use crate::context::origin::Origin;
 
-/// More values than this of one header are of no use to any format.
+/// The maximum number of values read for one header; no format has a use for more.
 pub(crate) const MAX_VALUES: usize = 64;
 
-/// Writes the current context through a closure, which is called once for each header.
+/// Injects the current context through a closure, which is called once for each header.
 ///
 /// ```
 /// use throughline::propagation;
@@ -32,7 +32,7 @@ pub fn inject_with(set: impl FnMut(&str, String)) {
     super::inject(&mut Set(set));
 }
 
-/// Reads a context through a closure, which gives the value of a header by its name in lower case.
+/// Extracts a context through a closure, which returns the value of a header. Header names are passed in lowercase.
 ///
 /// ```
 /// use throughline::propagation;
@@ -46,8 +46,7 @@ pub fn extract_with<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Context {
     super::extract(&Named(&get))
 }
 
-/// A list of names and values as a carrier. Names are compared without regard to case, and a name
-/// may occur more than once.
+/// A list of names and values as a carrier. Names are case-insensitive and may repeat.
 ///
 /// ```
 /// use throughline::propagation::{self, Pairs};
@@ -81,7 +80,7 @@ impl<K: AsRef<str>, V: AsRef<str>> Extractor for Pairs<'_, K, V> {
     }
 }
 
-/// A list of names and values that is written to. A header that is there already is replaced.
+/// A list of names and values to inject into. An existing header of the same name is replaced.
 ///
 /// ```
 /// use throughline::propagation::{self, PairsMut};
@@ -129,7 +128,7 @@ impl<K: Borrow<str> + Ord, V: AsRef<str>> Origin for BTreeMap<K, V> {
     }
 }
 
-/// The value whose name is written in other letters.
+/// Finds a value by name, ignoring case.
 fn find<'a, K, V>(map: impl IntoIterator<Item = (&'a K, &'a V)>, key: &str) -> Option<&'a V>
 where
     K: Borrow<str> + 'a,
@@ -137,7 +136,7 @@ where
     map.into_iter().find(|(name, _)| (*name).borrow().eq_ignore_ascii_case(key)).map(|(_, value)| value)
 }
 
-/// A look-up by name as a carrier.
+/// A lookup function as a carrier.
 struct Named<'f, 'a>(&'f dyn Fn(&str) -> Option<&'a str>);
 
 impl Extractor for Named<'_, '_> {

@@ -16,8 +16,8 @@ pub(super) const FIELDS: [&str; 2] = [TRACEPARENT, TRACESTATE];
 /// `00-` trace id `-` parent id `-` flags.
 const LENGTH: usize = 55;
 
-/// The flags that have a meaning: sampled (level 1) and random trace id (level 2). The others are
-/// not passed on (section "Other Flags").
+/// The defined flags: sampled (level 1) and random trace ID (level 2). Others are not propagated (section "Other
+/// Flags").
 const KNOWN_FLAGS: u8 = 0b11;
 
 const MAX_KEY: usize = 256;
@@ -46,9 +46,9 @@ fn traceparent(span: &SpanContext) -> String {
     format!("00-{:032x}-{:016x}-{flags:02x}", span.trace_id(), span.span_id())
 }
 
-/// The caller's identity; `None` if there is none or it is not valid.
+/// The caller's span context; `None` if it is missing or invalid.
 pub(super) fn extract(from: &dyn Extractor) -> Option<(SpanContext, Option<ForeignTraceState>)> {
-    // More than one `traceparent` is as good as none.
+    // Multiple `traceparent` headers are invalid.
     let all = from.get_all(TRACEPARENT)?;
     let [traceparent] = all.as_slice() else { return None };
     let (trace_id, span_id, flags) = parse_traceparent(trim(traceparent).as_bytes())?;
@@ -63,7 +63,7 @@ fn parse_traceparent(header: &[u8]) -> Option<(TraceId, SpanId, TraceFlags)> {
     let complete = match version {
         0 => more.is_empty(),
         0xff => false,
-        // A later version may say more, behind another dash.
+        // Later versions may append fields after another dash.
         _ => more.is_empty() || more[0] == b'-',
     };
     if !complete || known[2] != b'-' || known[35] != b'-' || known[52] != b'-' {
@@ -75,9 +75,9 @@ fn parse_traceparent(header: &[u8]) -> Option<(TraceId, SpanId, TraceFlags)> {
     Some((TraceId::from(trace_id), SpanId::from(span_id), TraceFlags::new(flags & KNOWN_FLAGS)))
 }
 
-/// The members of all headers in their order; `None` if a single one is not valid, because then
-/// the whole state is discarded. Of members with one key the first is kept, which is the newest: a
-/// vendor's mistake does not cost the state of the others.
+/// The members of all headers, in order; `None` if any of them is invalid, because the whole trace state is then
+/// discarded. If a key repeats, the first member, which is the newest, is kept, so that one vendor's mistake does not
+/// affect the others.
 fn parse_tracestate(trace: TraceId, headers: &[&str]) -> Option<(TraceState, Option<ForeignTraceState>)> {
     let mut members: Vec<(&str, &str)> = Vec::new();
     for member in headers.iter().flat_map(|header| header.split(',')) {
@@ -112,7 +112,7 @@ fn joined(members: &[(&str, &str)]) -> String {
     members.join(",")
 }
 
-/// The grammar of level 2 (section "Key"), which also holds for what a caller of level 1 may send.
+/// The grammar of level 2 (section "Key"), which is a superset of that of level 1.
 fn is_key(key: &[u8]) -> bool {
     let alphanumeric = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     key.len() <= MAX_KEY
@@ -120,7 +120,7 @@ fn is_key(key: &[u8]) -> bool {
         && key.iter().all(|byte| alphanumeric(byte) || b"_-*/@".contains(byte))
 }
 
-/// `value` has no blanks at its end: they were taken for the space between members.
+/// `value` has no trailing spaces, because the member has been trimmed.
 fn is_value(value: &[u8]) -> bool {
     (1..=MAX_VALUE).contains(&value.len())
         && value.iter().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b',' | b'='))

@@ -1,4 +1,4 @@
-//! What is recorded of the texts of errors, and of the URLs of calls.
+//! Which parts of error text and URLs are recorded.
 
 use std::any::{Any, TypeId};
 use std::borrow::Cow;
@@ -10,16 +10,15 @@ use crate::guard::panics::caught;
 use crate::redact::url::UrlRules;
 use crate::tags::value::{bounded, text_within};
 
-/// What is recorded of the text of an error: what its `Display` or `Debug` says, the message of a panic,
-/// what a server has answered.
+/// How much of an error's text is recorded: its `Display` or `Debug` output, the message of a panic, or the response
+/// of a server.
 ///
-/// Without a choice it is the full text, in which URLs are redacted as those of HTTP calls are: without
-/// user and password, and without the values of query parameters that commonly are secret. Whatever is
-/// chosen, the type of the error is recorded, and text is bounded by
-/// [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES).
+/// By default the full text is recorded, with URLs redacted as for HTTP calls: without credentials, and without the
+/// values of query parameters that commonly are secrets. The type of the error is always recorded, and text is always
+/// truncated to [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES).
 ///
-/// Set it with [`set_error_text`], with `error_text` of `telemetry::builder`, or with the
-/// variable `THROUGHLINE_ERROR_TEXT` (`full` or `type`), which `throughline::init` reads.
+/// Configure it with [`set_error_text`], with `error_text` of `telemetry::builder`, or with the environment variable
+/// `THROUGHLINE_ERROR_TEXT` (`full` or `type`), which is read by `throughline::init`.
 #[derive(Clone, Default)]
 pub struct ErrorText(Kind);
 
@@ -34,22 +33,22 @@ enum Kind {
 }
 
 impl ErrorText {
-    /// The full text. This is the default.
+    /// Records the full text. This is the default.
     pub const fn full() -> Self {
         Self(Kind::Full)
     }
 
-    /// The type of the error, and no text: no description of the status, and no `exception.message`.
+    /// Records the type of the error only: no status description, and no `exception.message`.
     pub const fn type_only() -> Self {
         Self(Kind::Type)
     }
 
-    /// What `redact` makes of the text, and of each URL that the layers for HTTP record (`url.full`,
-    /// `url.path`, `url.query`).
+    /// Passes the text through `redact`, and also each URL that the HTTP layers record (`url.full`, `url.path`,
+    /// `url.query`).
     ///
-    /// It gets the text before that is cut, up to some 16 KiB of it, and after URLs are redacted. It is
-    /// called on the thread that the error is on, so it should not block. If it panics, a note that says
-    /// so is recorded in place of the text. Spans that it opens are not recorded.
+    /// `redact` receives up to about 16 KiB of text, after URLs have been redacted and before the text is truncated.
+    /// It runs on the thread on which the error is recorded, so it should not block. If it panics, a placeholder is
+    /// recorded instead of the text. Spans that it starts are not recorded.
     pub fn redacted(redact: impl Fn(String) -> String + Send + Sync + 'static) -> Self {
         Self(Kind::Redacted(Arc::new(redact)))
     }
@@ -67,7 +66,7 @@ impl fmt::Debug for ErrorText {
 
 static CHOSEN: RwLock<Option<ErrorText>> = RwLock::new(None);
 
-/// Chooses what is recorded of the texts of errors in this process, from now on. The last call counts.
+/// Sets how much of an error's text this process records from now on. May be called repeatedly.
 ///
 /// ```
 /// use throughline::{ErrorText, set_error_text};
@@ -76,11 +75,11 @@ static CHOSEN: RwLock<Option<ErrorText>> = RwLock::new(None);
 /// ```
 pub fn set_error_text(choice: ErrorText) {
     let previous = CHOSEN.write().unwrap_or_else(PoisonError::into_inner).replace(choice);
-    // A function of the application's may have a destructor: not under the lock.
+    // Dropped without the lock, because dropping the application's closure may run arbitrary destructors.
     drop(previous);
 }
 
-/// Chooses, unless that was done before.
+/// Sets it, unless it was set before.
 #[cfg(feature = "otlp")]
 pub(crate) fn set_default(choice: ErrorText) {
     CHOSEN.write().unwrap_or_else(PoisonError::into_inner).get_or_insert(choice);
@@ -90,11 +89,11 @@ fn chosen() -> Kind {
     CHOSEN.read().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default().0
 }
 
-/// How much of a text is looked at. More than is kept, so that no half of a secret stands at the end, and
-/// bounded, so that an endless one ends.
+/// How much of a text is processed. More than is recorded, so that a secret at the end is not cut in half before it
+/// is recognized; limited, because formatters can produce any amount of text.
 const SEEN: usize = 16 * 1024;
 
-/// What may be recorded of the text of an error. `None`: nothing. Never fails, whatever the formatter does.
+/// The part of an error text that may be recorded, or `None`. Never panics, whatever the formatter does.
 pub(crate) fn of(arguments: Arguments<'_>) -> Option<String> {
     let kind = chosen();
     if matches!(kind, Kind::Type) {
@@ -108,16 +107,15 @@ pub(crate) fn of(arguments: Arguments<'_>) -> Option<String> {
     Some(kept(redacted(&kind, by_integrations(shown))))
 }
 
-/// What takes values out of the texts of errors.
+/// Removes values from error text.
 type Redactor = fn(&str) -> Option<String>;
 
 static REDACTORS: RwLock<Vec<Redactor>> = RwLock::new(Vec::new());
 
-/// Has the texts of all errors go through `redact`, which gives `None` for a text that stays as it is.
+/// Passes the text of every error through `redact`, which returns `None` to leave a text unchanged.
 ///
-/// For integrations whose servers quote values in what they say of an error. The error is often the source of
-/// another one, whose text has it in its own: so it is not enough to look at it where it arises. Adding the
-/// same function again changes nothing.
+/// For integrations whose servers include values in error messages. Applying this where the error occurs is not
+/// enough, because other errors often include the text of their source. Adding the same function again has no effect.
 pub fn add_redactor(redact: fn(&str) -> Option<String>) {
     let known = |all: &[Redactor]| all.iter().any(|known| std::ptr::fn_addr_eq(*known, redact));
     if known(&REDACTORS.read().unwrap_or_else(PoisonError::into_inner)) {
@@ -153,10 +151,10 @@ fn boxed_local(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
 
 static ERRORS: RwLock<Vec<(TypeId, AsError)>> = RwLock::new(Vec::new());
 
-/// Says that values of the type `E` are errors, so that code which only knows that they implement `Display`
-/// names their sources too: `throughline::try_spawn`, services of tower.
+/// Registers `E` as an error type, so that its sources are recorded by code that only requires `Display`, such as
+/// `throughline::try_spawn` and tower services.
 ///
-/// Boxed errors and those of `std::io` need no word of it. Adding a type again changes nothing.
+/// Not needed for boxed errors and `std::io::Error`. Adding a type again has no effect.
 pub fn add_error_type<E: Error + 'static>() {
     let id = TypeId::of::<E>();
     let known = |all: &[(TypeId, AsError)]| all.iter().any(|(known, _)| *known == id);
@@ -169,14 +167,14 @@ pub fn add_error_type<E: Error + 'static>() {
     }
 }
 
-/// What may be recorded of an error and of its sources; `None` if nothing may.
+/// Returns the text of an error and its sources, as far as it may be recorded.
 pub fn error(error: &dyn Error) -> Option<String> {
     of(format_args!("{}", Chain(error)))
 }
 
-/// What may be recorded of an error of which only `Display` is known, with its sources if its type is
-/// [known to be an error](add_error_type). Otherwise it is the alternate form, in which many that are not
-/// `Error` themselves write their causes.
+/// Returns the text of a value of which only `Display` is known, as far as it may be recorded. Sources are included
+/// if the type is [registered as an error](add_error_type). Otherwise this uses the alternate form, in which many
+/// error types that do not implement `Error` include their causes.
 pub fn of_any<E: Display + 'static>(error: &E) -> Option<String> {
     const KNOWN: [AsError; 3] = [boxed, boxed_local, as_error::<std::io::Error>];
     let added = ERRORS.read().unwrap_or_else(PoisonError::into_inner).clone();
@@ -188,13 +186,13 @@ pub fn of_any<E: Display + 'static>(error: &E) -> Option<String> {
     }
 }
 
-/// What may be recorded of a text that is no error value; `None` if nothing may.
+/// Returns a text that is not an error value, such as a server response, as far as it may be recorded.
 pub fn text(of: impl Display) -> Option<String> {
     self::of(format_args!("{of}"))
 }
 
-/// What may be recorded of a URL, or of its path or query, in which secrets are
-/// [redacted](crate::redact::UrlRules) already.
+/// Returns a URL, or its path or query, as far as it may be recorded. Secrets must have been
+/// [redacted](crate::redact::UrlRules) before.
 pub fn url<'a>(url: impl Into<Cow<'a, str>>) -> String {
     kept(redacted(&chosen(), url.into().into_owned()))
 }
@@ -213,13 +211,13 @@ fn kept(text: String) -> String {
     }
 }
 
-/// An error and its sources, each after a colon, unless the text before has it already: many errors repeat
-/// in their own text what their source says.
+/// Formats an error and its sources, separated by colons. A source is omitted if the preceding text contains it,
+/// because many errors include the text of their source.
 pub(crate) struct Chain<'a>(pub(crate) &'a dyn Error);
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        /// So many sources are looked at: a chain may lead back to itself.
+        /// Limits the number of sources, because a chain may be cyclic.
         const MAX: usize = 16;
         let mut before = text_within(SEEN, format_args!("{}", self.0));
         f.write_str(&before)?;

@@ -1,6 +1,6 @@
-//! What is kept out of records: for integrations, which see the texts of errors and URLs.
+//! Redaction of error text and URLs, for integrations that record them.
 //!
-//! Applications choose with [`set_error_text`](crate::set_error_text).
+//! Applications configure it with [`set_error_text`](crate::set_error_text).
 
 pub(crate) mod error_text;
 pub(crate) mod url;

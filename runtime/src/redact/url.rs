@@ -1,5 +1,4 @@
-//! URLs as they may be shown: without credentials, and without the values of parameters that are
-//! secrets.
+//! Redaction of URLs: credentials, and the values of parameters that are secrets.
 
 use std::borrow::Cow;
 
@@ -7,7 +6,7 @@ use crate::text::hex;
 
 const REDACTED: &str = "REDACTED";
 
-/// Parameters that are secrets, without case and punctuation.
+/// Names of secret parameters, in lowercase and without punctuation.
 #[rustfmt::skip]
 const NAMES: [&str; 29] = [
     "assertion", "auth", "authcode", "authorization", "authorizationcode", "bearer", "code", "codeverifier", "cookie",
@@ -15,7 +14,7 @@ const NAMES: [&str; 29] = [
     "samlresponse", "session", "sid", "sig", "subscriptionkey", "ticket", "xsrf",
 ];
 
-/// What the names of the others end with: `refresh_token`, `X-Amz-Signature`, `AWSAccessKeyId`.
+/// Suffixes of further names: `refresh_token`, `X-Amz-Signature`, `AWSAccessKeyId`.
 #[rustfmt::skip]
 const ENDS: [&str; 23] = [
     "accesskey", "accesskeyid", "apikey", "appkey", "authkey", "clientassertion", "credential", "credentials", "jwt",
@@ -23,47 +22,47 @@ const ENDS: [&str; 23] = [
     "sessionkey", "sharedkey", "signature", "token",
 ];
 
-/// How often a text is decoded to see what it hides.
+/// How many layers of percent-encoding are decoded when looking for secrets.
 const MAX_DECODED: usize = 4;
 
-/// Which parameters are secrets. Names are compared as people mean them: without regard to case,
-/// punctuation and percent-encoding.
+/// Determines which parameters are secrets. Names are compared without regard to case, punctuation and
+/// percent-encoding.
 #[derive(Debug, Clone, Default)]
 pub struct UrlRules {
     hidden: Vec<String>,
     shown: Vec<String>,
 }
 
-/// What is left of one parameter.
+/// How one parameter is redacted.
 enum Verdict {
     Shown,
-    /// The value goes.
+    /// The value is redacted.
     Named,
-    /// The name may be a secret too.
+    /// Name and value are redacted, because the name may contain a secret.
     Hidden,
 }
 
 impl UrlRules {
-    /// What commonly is secret, and nothing else.
+    /// Redacts common names of secrets only.
     pub const USUAL: Self = Self { hidden: Vec::new(), shown: Vec::new() };
 
-    /// Takes the values of this parameter out, too.
+    /// Also redacts the values of this parameter.
     pub fn hide(&mut self, name: &str) {
         self.hidden.push(bare(name));
     }
 
-    /// Shows the values of this parameter, although it is called as secrets commonly are. One that is also
-    /// hidden stays hidden.
+    /// Does not redact the values of this parameter, although its name is a common one for secrets.
+    /// [`hide`](Self::hide) takes precedence.
     pub fn show(&mut self, name: &str) {
         self.shown.push(bare(name));
     }
 
-    /// A query, or a fragment, without its mark in front.
+    /// Redacts a query or a fragment, without the leading `?` or `#`.
     pub fn query<'a>(&self, query: &'a str) -> Cow<'a, str> {
         self.pairs(query, &['&', ';'])
     }
 
-    /// A path. Its segments may have parameters (`/orders;jsessionid=1`), and it may hold a URL.
+    /// Redacts a path. Segments may have parameters (`/orders;jsessionid=1`), and the path may contain a URL.
     pub fn path<'a>(&self, path: &'a str) -> Cow<'a, str> {
         match path.find("://") {
             None => self.pairs(path, &['/', ';']),
@@ -75,7 +74,7 @@ impl UrlRules {
         }
     }
 
-    /// A URL, absolute or not.
+    /// Redacts an absolute or relative URL.
     pub fn url(&self, url: &str) -> String {
         let marked = url.find(['?', '#']).unwrap_or(url.len());
         let (front, rest) = match url[..marked].find("://") {
@@ -98,7 +97,7 @@ impl UrlRules {
         shown
     }
 
-    /// A text with URLs in it, such as the description of an error.
+    /// Redacts the URLs in a text, such as an error message.
     pub(crate) fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let looks_like_url = |word: &str| word.contains("://") || word.contains('?');
         if !looks_like_url(text) {
@@ -106,7 +105,7 @@ impl UrlRules {
         }
         let mut shown = String::with_capacity(text.len());
         for word in text.split_inclusive(|c: char| c.is_whitespace() || "\"<>`".contains(c)) {
-            // What follows a URL in a sentence is not of it.
+            // Punctuation that follows a URL in a sentence is not part of it.
             let url = word.trim_end_matches(|c: char| c.is_whitespace() || "\"<>`)]},.:;'!".contains(c));
             if looks_like_url(url) {
                 shown.push_str(&self.url(url));
@@ -129,7 +128,7 @@ impl UrlRules {
             let separator = text[..pair.as_ptr() as usize - text.as_ptr() as usize].chars().next_back();
             shown.extend(separator);
             let (name, value) = cut(pair, '=');
-            // The rest of a secret whose own semicolon was not encoded.
+            // The rest of a secret that contains an unencoded semicolon.
             let goes_on = hidden && separator == Some(';') && value.is_none() && !pair.is_empty();
             let verdict = if goes_on { Verdict::Hidden } else { self.judge(pair, text) };
             hidden = !matches!(verdict, Verdict::Shown);
@@ -142,12 +141,12 @@ impl UrlRules {
         shown.into()
     }
 
-    /// What becomes of `pair`, which is one of `all`.
+    /// Decides on `pair`, one of the pairs in `all`.
     fn judge(&self, pair: &str, all: &str) -> Verdict {
         match cut(pair, '=') {
             (_, Some("")) => Verdict::Shown,
             (name, Some(_)) if self.is_secret(name) => Verdict::Named,
-            // A secret in a login, and an innocent word elsewhere.
+            // A secret in an OAuth redirect, and harmless elsewhere.
             (name, Some(_)) if bare(name) == "state" && self.is_login(all) => Verdict::Named,
             (name, _) if self.holds_secret(name) => Verdict::Hidden,
             (_, Some(value)) if self.holds_secret(value) => Verdict::Named,
@@ -162,7 +161,7 @@ impl UrlRules {
         })
     }
 
-    /// Whether a parameter of this name is a secret. `user[password]` and `user.password` are.
+    /// Whether a parameter with this name is a secret, including `user[password]` and `user.password`.
     fn is_secret(&self, name: &str) -> bool {
         let Some(name) = decoded(name) else { return true };
         let whole = bare(&name);
@@ -177,7 +176,7 @@ impl UrlRules {
             })
     }
 
-    /// Whether a URL, a query or JSON with a secret is packed into `text`.
+    /// Whether `text` contains a URL, a query or JSON with a secret.
     fn holds_secret(&self, text: &str) -> bool {
         if !text.contains(['=', '@', ':', '%']) {
             return false;
@@ -202,12 +201,11 @@ impl UrlRules {
     }
 }
 
-/// What is shown in place of user and password, and what follows them. `rest` begins with an
-/// authority.
+/// Splits off the user information of an authority: its redacted form, and the rest. `rest` starts with an authority.
 fn without_user(rest: &str) -> (&'static str, &str) {
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let authority = &rest[..end];
-    // A port that is none is the begin of a password that should have been encoded.
+    // An invalid port is the start of a password that should have been percent-encoded.
     let odd = || {
         authority
             .rsplit_once(':')
@@ -228,13 +226,13 @@ fn cut(text: &str, mark: char) -> (&str, Option<&str>) {
     text.split_once(mark).map_or((text, None), |(before, after)| (before, Some(after)))
 }
 
-/// A name without case and punctuation.
+/// A name in lowercase and without punctuation.
 fn bare(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-/// The text behind percent-encoding, also where it was encoded more than once; `None` if it was
-/// encoded so often that only somebody with something to hide would do it.
+/// Decodes percent-encoding, including nested encoding. `None` if it is nested too deeply, which suggests an attempt
+/// to hide something.
 fn decoded(text: &str) -> Option<Cow<'_, str>> {
     let mut text = Cow::Borrowed(text);
     for _ in 0..MAX_DECODED {

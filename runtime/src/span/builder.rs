@@ -1,4 +1,4 @@
-//! Spans that are about to start: the one place that decides on parent, links, attributes and context.
+//! Spans before they start: the one place that decides on parent, links, attributes and context.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display};
@@ -25,11 +25,10 @@ use crate::span::tracer;
 use crate::tags::set::{Quiet, Tag, Tags};
 use crate::tags::value::TagValue;
 
-/// Runs `f` in a span. What [`#[traced]`](macro@crate::traced) is for a function, this is for a
-/// block.
+/// Runs `f` in a span: the counterpart of [`#[traced]`](macro@crate::traced) for a block of code.
 ///
-/// A panic is recorded and unwinds on. An `Err` is not seen, because a generic function does not
-/// know what `R` is: use [`try_in_span`] for a `Result`.
+/// A panic is recorded and then resumed. Because `R` is generic, an `Err` is not recorded; for a `Result`, use
+/// [`try_in_span`].
 ///
 /// ```
 /// let total = throughline::in_span("add_up", || 40 + 2);
@@ -41,11 +40,11 @@ pub fn in_span<R>(name: impl Into<Cow<'static, str>>, f: impl FnOnce() -> R) -> 
     span(name).run(f)
 }
 
-/// Runs `f` in a span that records its error.
+/// Runs `f` in a span and records its error.
 ///
 /// # Errors
 ///
-/// What `f` returns.
+/// Returns the error of `f`.
 ///
 /// ```
 /// let parsed = throughline::try_in_span("parse", || "42".parse::<u32>());
@@ -60,8 +59,8 @@ pub fn try_in_span<T, E: Display>(
     span(name).try_run(f)
 }
 
-/// Runs a future in a span, which starts at the first poll and ends with the future. Dropping the
-/// future half-way marks the span `throughline.cancelled`.
+/// Runs a future in a span, which starts when the future is first polled and ends when it completes. If the future is
+/// dropped before it completes, the span is marked `throughline.cancelled`.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -75,7 +74,7 @@ pub fn in_span_async<F: Future>(name: impl Into<Cow<'static, str>>, future: F) -
     span(name).run_async(future)
 }
 
-/// Runs a future in a span that records its error; otherwise like [`in_span_async`].
+/// Runs a future in a span and records its error; otherwise like [`in_span_async`].
 #[track_caller]
 pub fn try_in_span_async<F, T, E>(name: impl Into<Cow<'static, str>>, future: F) -> impl Future<Output = Result<T, E>>
 where
@@ -85,7 +84,7 @@ where
     span(name).try_run_async(future)
 }
 
-/// A span for a block of code, with more to say about it than its name.
+/// Creates a builder for the span of a block of code.
 ///
 /// ```
 /// use throughline::SpanKind;
@@ -102,28 +101,27 @@ pub fn span(name: impl Into<Cow<'static, str>>) -> SpanBuilder {
     SpanBuilder::new(name).placed(Location::caller())
 }
 
-/// A span that is about to start: its name, kind, attributes, parent and links.
+/// Configures a span before it starts: name, kind, attributes, parent and links.
 ///
-/// [`span`] makes one for a block of code, and `#[traced]` for a function. An integration makes one with
-/// [`SpanBuilder::new`], which records no place in the source: there is no code of the user's to point at.
+/// [`span`] creates one for a block of code, and `#[traced]` for a function. Integrations use [`SpanBuilder::new`],
+/// which does not record a source location, because there is no application code to refer to.
 ///
-/// Nothing happens before one of the `run`, `start`, `stream` or `spawn` methods is called. [`start`](Self::start)
-/// and [`start_with`](Self::start_with) give the [`Span`] itself, for work that is neither a closure nor a
-/// future.
+/// The span starts with one of the `run`, `start`, `stream` and `spawn` methods. [`start`](Self::start) and
+/// [`start_with`](Self::start_with) return the [`Span`] itself, for work that is neither a closure nor a future.
 ///
-/// A span that starts while telemetry itself is at work on this thread, in the `Display` of a tag for example,
-/// is not recorded: it would be recorded in turn by the code that it calls.
-#[must_use = "a span starts when it is run"]
+/// A span that is started by code that telemetry itself calls on this thread, such as the `Display` implementation of
+/// a tag, is not recorded: recording it would call the same code again.
+#[must_use = "a span builder does nothing unless the span is started"]
 pub struct SpanBuilder {
     callsite: &'static Callsite,
     name: Option<Cow<'static, str>>,
     place: Option<&'static Location<'static>>,
     kind: Option<SpanKind>,
-    /// Most spans are children of the current one and need nothing else, so the rest is kept out of the way.
+    /// Everything else is boxed, because most spans are plain children of the current span.
     more: Option<Box<More>>,
-    /// Whether it is that of a detached job.
+    /// Whether this is the span of a detached job.
     detached: bool,
-    /// Whether an error is logged.
+    /// Whether errors are logged.
     log: bool,
     cancel_off: bool,
 }
@@ -131,14 +129,14 @@ pub struct SpanBuilder {
 #[derive(Debug, Default)]
 struct More {
     parent: Parent,
-    /// The id of the trace, if this span begins one.
+    /// The trace ID to request, if this span starts a trace.
     trace_id: Option<TraceId>,
     links: Vec<Link>,
-    /// What leaves the process.
+    /// Tags that are propagated to other processes.
     propagated: Tags,
     own: Vec<(&'static str, Option<Value>)>,
     scoped: Vec<(&'static str, Option<Value>)>,
-    /// What the parent and the links tell of themselves.
+    /// Attributes by which the parent and the links describe themselves.
     described: Vec<KeyValue>,
 }
 
@@ -147,25 +145,25 @@ enum Parent {
     /// The current span.
     #[default]
     Current,
-    /// None; the current span is linked.
+    /// No parent; the current span is linked.
     Root,
-    /// The span of this context; the current span is linked.
+    /// This context's span; the current span is linked.
     Given(Context),
-    /// The span of this context, and nothing else: the span of a detached job.
+    /// This context's span, without a link to the current one: for detached jobs.
     Detached(Context),
 }
 
-/// The callsite of spans that have none.
+/// The callsite of spans that were not created for a function.
 static NOWHERE: Callsite = Callsite::nowhere();
 
 impl SpanBuilder {
-    /// A span with a name of low cardinality, and no place in the source.
+    /// Creates a span without a source location. The name should have low cardinality.
     #[inline]
     pub fn new(name: impl Into<Cow<'static, str>>) -> Self {
         Self { name: Some(name.into()), ..Self::at(&NOWHERE) }
     }
 
-    /// A span of the function at `callsite`.
+    /// A span for the function at `callsite`.
     #[inline]
     pub(crate) const fn at(callsite: &'static Callsite) -> Self {
         Self {
@@ -180,15 +178,14 @@ impl SpanBuilder {
         }
     }
 
-    /// With a place in the source.
+    /// Sets the source location.
     #[inline]
     pub(crate) fn placed(mut self, place: &'static Location<'static>) -> Self {
         self.place = Some(place);
         self
     }
 
-    /// Where to note what is said of the span; `None` if telemetry is at work on this thread, so that there
-    /// will be no span.
+    /// The optional settings; `None` if telemetry is active on this thread, because then no span will be started.
     fn more(&mut self) -> Option<&mut More> {
         (!is_busy()).then(|| &mut **self.more.get_or_insert_default())
     }
@@ -200,43 +197,43 @@ impl SpanBuilder {
         self
     }
 
-    /// Sets the span kind; `Internal` if not set.
+    /// Sets the span kind. The default is `Internal`.
     pub fn kind(mut self, kind: SpanKind) -> Self {
         self.kind = Some(kind);
         self
     }
 
-    /// Adds an attribute of this span alone. The last value of a key counts.
+    /// Adds an attribute to this span only. The last value for a key applies.
     pub fn tag(self, key: &'static str, value: impl TagValue) -> Self {
         let value = converted(value);
         self.set(|more| replace(&mut more.own, key, value))
     }
 
-    /// Adds an attribute of this span and of all below it. The last value of a key counts.
+    /// Adds an attribute to this span and to all spans below it. The last value for a key applies.
     pub fn biz_tag(self, key: &'static str, value: impl TagValue) -> Self {
         let value = converted(value);
         self.set(|more| replace(&mut more.scoped, key, value))
     }
 
-    /// Being dropped half-way is a normal end: the span is not marked `throughline.cancelled`. For branches of a
-    /// `select!` that are meant to lose, and jobs that are meant to be aborted.
+    /// Does not mark the span `throughline.cancelled` if it is dropped before the work completes. For the losing
+    /// branches of `select!`, and for jobs that are routinely aborted.
     pub fn cancel_off(mut self) -> Self {
         self.cancel_off = true;
         self
     }
 
-    /// Continues from `origin` instead of the current span, which is linked. An origin without an
-    /// identity makes this the entry span of a new trace.
+    /// Uses `origin` as the parent instead of the current span, which is linked. If `origin` has no span context,
+    /// this span becomes the root of a new trace.
     pub fn parent<M>(self, origin: &(impl Origin<M> + ?Sized)) -> Self {
         self.set(|more| more.continue_from(origin))
     }
 
-    /// Starts a new trace; the current span is linked.
+    /// Starts a new trace, with a link to the current span.
     pub fn root(self) -> Self {
         self.set(|more| more.parent = Parent::Root)
     }
 
-    /// Adds a link to `origin`, if that has an identity.
+    /// Adds a link to `origin`, if it has a span context.
     pub fn link<M>(self, origin: &(impl Origin<M> + ?Sized)) -> Self {
         self.set(|more| more.link(origin))
     }
@@ -246,27 +243,29 @@ impl SpanBuilder {
         self.set(|more| more.links(origins))
     }
 
-    /// Writes an ERROR event of `tracing` for an error, sampled or not: what `err = log` is for a
-    /// function. Heard by the methods that see errors: `try_run` and `try_run_async`. Detached jobs
-    /// always log their failures.
+    /// Emits a `tracing` event at level ERROR if the work fails, even if the trace is not sampled: the counterpart of
+    /// `err = log`.
+    ///
+    /// This applies to the methods that see the error, `try_run` and `try_run_async`. Failures of detached jobs are
+    /// always logged.
     pub fn log_errors(mut self) -> Self {
         self.log = true;
         self
     }
 
-    /// Asks for `id` as the id of the trace, if the span begins one.
+    /// Requests `id` as the trace ID, if this span starts a new trace.
     ///
-    /// OpenTelemetry's API has no way to say it, so only
-    /// [`RequestIdGenerator`](https://docs.rs/throughline/latest/throughline/telemetry/struct.RequestIdGenerator.html)
-    /// hears it, which `throughline::init` sets up. With another id generator the trace has another id.
+    /// OpenTelemetry's API cannot express this, so it requires the ID generator that `throughline::init` installs,
+    /// [`RequestIdGenerator`](https://docs.rs/throughline/latest/throughline/telemetry/struct.RequestIdGenerator.html).
+    /// Other ID generators ignore the request.
     pub fn trace_id(self, id: TraceId) -> Self {
         self.set(|more| more.trace_id = Some(id))
     }
 
-    /// Cuts the span loose from the caller: a lifetime of its own, in the trace that it would have been in. It
-    /// may outlive the current span, which is not kept open for it.
+    /// Detaches the span from its parent's lifetime: it stays in the same trace and may outlive its parent, which is
+    /// not kept open.
     ///
-    /// The `spawn` methods do this by themselves.
+    /// The `spawn` methods do this implicitly.
     pub fn detached(mut self) -> Self {
         self.detached = true;
         self.set(|more| {
@@ -288,16 +287,17 @@ impl SpanBuilder {
         self.set(|more| more.parent = Parent::Detached(Snapshot::capture().without_span().to_context()))
     }
 
-    /// Says more about the span, in a step of its own.
+    /// Configures the span in a separate step.
     #[doc(hidden)]
     pub fn with(self, more: impl FnOnce(Self) -> Self) -> Self {
         if is_busy() { self } else { more(self) }
     }
 
-    /// Adds tags that leave the process. They are evaluated even if the trace is not sampled, because
-    /// baggage is none of the sampler's business.
+    /// Adds tags that are propagated to other processes. They are evaluated even if the trace is not sampled, because
+    /// baggage is independent of sampling.
     ///
-    /// For integrations, whose tags have modifiers ([`Tag`]); [`biz_tag`](Self::biz_tag) is for the others.
+    /// Intended for integrations, whose tags have modifiers ([`Tag`]). In application code, use
+    /// [`biz_tag`](Self::biz_tag).
     pub fn propagate(mut self, fill: impl FnOnce(&mut Tags)) -> Self {
         let busy = Busy::begin();
         if !busy.is_nested() {
@@ -311,8 +311,9 @@ impl SpanBuilder {
         self.start_with(|_| {})
     }
 
-    /// Starts the span. `fill` gives its attributes, before the sampler is asked; it is not called if nothing
-    /// will be recorded and no tag is needed for anything else.
+    /// Starts the span, with attributes set by `fill` before sampling.
+    ///
+    /// `fill` is not called if the span will not be recorded and no tag is needed for anything else.
     ///
     /// ```
     /// use throughline::{Outcome, SpanBuilder, SpanKind};
@@ -337,7 +338,7 @@ impl SpanBuilder {
         }
     }
 
-    /// Whether a failure is told besides being on the span.
+    /// Whether a failure is logged in addition to being recorded on the span.
     #[inline]
     fn told(&self) -> Option<Told> {
         (self.detached || self.log || self.callsite.log).then(|| {
@@ -378,17 +379,17 @@ impl SpanBuilder {
         more.fill(fill);
         more.propagated.prefer_given();
         for attribute in std::mem::take(&mut more.described) {
-            // What the user says of the message goes before what the message says.
+            // Attributes set in code take precedence over those that describe the message.
             if !more.propagated.sets(&attribute.key) {
                 more.propagated.own.push(attribute);
             }
         }
         start.links = (!more.links.is_empty()).then_some(more.links);
-        let _wanted = more.trace_id.map(tracer::want);
+        let _requested = more.trace_id.map(tracer::request_trace_id);
         handle::begin(start, more.propagated, &parent, changed)
     }
 
-    /// The name of the span.
+    /// Returns the name of the span.
     #[cfg(feature = "tokio")]
     pub(crate) fn name(&self) -> &str {
         self.name.as_deref().unwrap_or_default()
@@ -403,22 +404,22 @@ impl SpanBuilder {
     ///
     /// # Errors
     ///
-    /// What `f` returns.
+    /// Returns the error of `f`.
     pub fn try_run<T, E: Display>(self, f: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         self.start().run(f, Outcome::of_told_result)
     }
 
-    /// Runs the future in the span, which starts at the first poll.
+    /// Runs a future in the span, which starts when the future is first polled.
     pub async fn run_async<F: Future>(self, future: F) -> F::Output {
         let instrumented = self.start().run_async(future, |_: &F::Output| Outcome::ok());
         instrumented.await
     }
 
-    /// Runs the future in the span, which starts at the first poll, and records its error.
+    /// Runs a future in the span, which starts when the future is first polled, and records its error.
     ///
     /// # Errors
     ///
-    /// What the future returns.
+    /// Returns the error of the future.
     pub async fn try_run_async<F, T, E>(self, future: F) -> Result<T, E>
     where
         F: Future<Output = Result<T, E>>,
@@ -428,7 +429,7 @@ impl SpanBuilder {
         instrumented.await
     }
 
-    /// Runs the stream in the span, which starts now and ends when the stream ends or is dropped.
+    /// Runs a stream in the span, which starts now and ends when the stream ends or is dropped.
     pub fn stream<S: Stream>(self, stream: S) -> Instrumented<S> {
         self.start().instrument(stream, Unobserved)
     }
@@ -442,20 +443,20 @@ impl fmt::Debug for SpanBuilder {
     }
 }
 
-/// The value of a tag, unless telemetry is at work on this thread: then there will be no span.
+/// The value of a tag; `None` if telemetry is active on this thread, because then no span will be started.
 fn converted(value: impl TagValue) -> Option<Value> {
     let busy = Busy::begin();
     if busy.is_nested() { None } else { caught(|| value.tag_value()).flatten() }
 }
 
-/// The last value counts.
+/// Adds a tag, replacing an earlier one with the same key.
 fn replace(tags: &mut Vec<(&'static str, Option<Value>)>, key: &'static str, value: Option<Value>) {
     tags.retain(|(known, _)| *known != key);
     tags.push((key, value));
 }
 
 impl More {
-    /// Whether nothing is asked for that also concerns what is not recorded.
+    /// Whether the settings matter only if the span is recorded.
     fn is_plain(&self) -> bool {
         matches!(self.parent, Parent::Current) && self.propagated.is_empty()
     }
@@ -502,7 +503,7 @@ impl More {
         }
     }
 
-    /// The context the span starts below, and whether it is another than the current one.
+    /// The parent context, and whether it differs from the current one.
     fn parent(&mut self) -> (Context, bool) {
         match std::mem::take(&mut self.parent) {
             Parent::Current => (current::get(), false),
@@ -520,7 +521,7 @@ impl More {
         }
     }
 
-    /// Adds the tags that were given one by one, and those of `fill`.
+    /// Adds the tags that were set one by one, and those of `fill`.
     fn fill(&mut self, fill: impl FnOnce(&mut Tags)) {
         for (key, value) in std::mem::take(&mut self.own) {
             self.propagated.add(key, || Tag::new(value));
@@ -531,7 +532,7 @@ impl More {
         fill(&mut self.propagated);
     }
 
-    /// No span, but what was asked for besides.
+    /// Applies everything but the span itself.
     fn off(mut self, parent: Context, changed: bool, fill: impl FnOnce(&mut Tags)) -> Span {
         if let Some(quiet) = Quiet::below(&parent) {
             self.propagated.be_quiet(quiet);
@@ -545,15 +546,15 @@ impl More {
     }
 }
 
-/// What the conventions for messaging give to a span of many messages, if it is the same for all.
+/// Whether the messaging conventions define this attribute for a batch span if it is the same for all messages.
 fn is_of_batch(key: &str) -> bool {
     const SHARED: [&str; 6] = ["system", "operation.", "destination.", "consumer.", "client.", "rocketmq.namespace"];
     key.strip_prefix("messaging.").is_some_and(|key| SHARED.iter().any(|start| key.starts_with(start)))
         || key.starts_with("server.")
 }
 
-/// `context`, but spans below it go where those of the current one go: nowhere, if telemetry is
-/// suppressed.
+/// Returns `context` with the span source of the current context, and with telemetry suppressed if it is suppressed
+/// there.
 fn sent_where_current(context: Context) -> Context {
     let current = current::get();
     let context = data::with_source_of(&current, context);

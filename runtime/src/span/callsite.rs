@@ -1,4 +1,4 @@
-//! Const facts of one instrumented function.
+//! Constant properties of a traced function.
 
 use std::panic::Location;
 
@@ -7,24 +7,23 @@ use opentelemetry::trace::SpanKind;
 
 use crate::semconv;
 
-/// What is known of a function before it runs: its span's name and kind, and where it stands in
-/// the source.
+/// Properties of a function that are known at compile time: the name and kind of its span, and its source location.
 ///
-/// Built in a `const` by generated code, so that none of it costs anything when the function runs.
+/// Generated code builds it in a `const`, so it costs nothing at run time.
 #[derive(Debug)]
 pub struct Callsite {
     pub(crate) name: &'static str,
     pub(crate) kind: SpanKind,
-    /// Whether a drop half-way is recorded.
+    /// Whether cancellation is recorded.
     pub(crate) cancel: bool,
-    /// Whether an error is logged.
+    /// Whether errors are logged.
     pub(crate) log: bool,
     function: Option<&'static str>,
     pub(crate) place: Option<&'static Location<'static>>,
 }
 
 impl Callsite {
-    /// The facts of the function `function` (its full path); the place is that of the caller.
+    /// The callsite of the function with the path `function`, located at the caller.
     #[track_caller]
     pub const fn new(name: &'static str, function: &'static str) -> Self {
         Self {
@@ -37,7 +36,7 @@ impl Callsite {
         }
     }
 
-    /// No function, and no place in the source.
+    /// A callsite without a function and without a source location.
     pub(crate) const fn nowhere() -> Self {
         Self { name: "", kind: SpanKind::Internal, cancel: true, log: false, function: None, place: None }
     }
@@ -49,7 +48,7 @@ impl Callsite {
         self
     }
 
-    /// A drop half-way is nothing to record.
+    /// Does not record cancellation.
     #[must_use]
     pub const fn cancel_off(mut self) -> Self {
         self.cancel = false;
@@ -63,10 +62,10 @@ impl Callsite {
         self
     }
 
-    /// The attributes that every span has, with room for those of its function. `place` is that of a block of
-    /// code, which has no callsite of its own.
+    /// The attributes that describe the source code, with spare capacity for tags. `place` is the location of a code
+    /// block, which has no callsite of its own.
     ///
-    /// `code.*` is by the semantic conventions for source code.
+    /// `code.*` follows the semantic conventions for source code.
     pub(crate) fn described(&self, place: Option<&'static Location<'static>>) -> Vec<KeyValue> {
         let mut attributes = Vec::with_capacity(ATTRIBUTES + TYPICAL_TAGS);
         if let Some(function) = self.function {
@@ -80,8 +79,8 @@ impl Callsite {
     }
 }
 
-/// How many attributes describe a function.
+/// The number of attributes that describe a function.
 const ATTRIBUTES: usize = 3;
 
-/// Room for the tags of one function, so that they are allocated once.
+/// Spare capacity for the tags of a function, to avoid reallocation.
 const TYPICAL_TAGS: usize = 3;

@@ -1,5 +1,5 @@
-//! Failures that are told where nobody may look at a span: those of detached jobs, and of functions
-//! with `err = log`.
+//! Reporting of failures in the log, for detached jobs and for functions with `err = log`: nobody may be looking at
+//! their spans.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -17,29 +17,29 @@ use crate::semconv;
 use crate::tags::set::is_read_by_logs;
 use crate::text::{QuotedValue, Word};
 
-/// Whose failure is told.
+/// The job or function whose failures are reported.
 #[derive(Debug, Clone)]
 pub(crate) struct Told {
     pub(crate) name: Cow<'static, str>,
     pub(crate) is_job: bool,
 }
 
-/// A failure, on its way to the log.
+/// A failure to be reported in the log.
 pub(crate) struct Failed {
     pub(crate) told: Told,
     pub(crate) error_type: Cow<'static, str>,
-    /// What is known of the error, with what has led to it.
+    /// The text of the error and its sources, as far as it may be recorded.
     pub(crate) error: Option<String>,
 }
 
 impl Failed {
-    /// Writes the log event, with `context` current, and counts the job.
+    /// Emits the log event with `context` current, and counts failed jobs.
     #[cold]
     pub(crate) fn tell(self, context: &Context) {
         event_in(context, |fields| {
             self.log(fields);
             if self.told.is_job {
-                // Asked anew each time: an instrument made before the meter provider is set stays silent.
+                // Not cached: an instrument created before the meter provider is set never records anything.
                 let counter = global::meter("throughline")
                     .u64_counter("throughline.jobs.failed")
                     .with_unit("{job}")
@@ -86,10 +86,10 @@ impl Failed {
     }
 }
 
-/// Writes an event of `tracing` with `context` current, and with the fields by which its trace is found.
+/// Emits a `tracing` event with `context` current, and with the fields that correlate it with its trace.
 ///
-/// For integrations that report a failure. A subscriber is other code, which may panic: the work itself does
-/// not fail by it. While the thread is being torn down, nothing is written.
+/// For integrations that report failures. The subscriber runs application code; if it panics, the panic is caught, so
+/// that the instrumented work is unaffected. During thread teardown, nothing is emitted.
 ///
 /// ```
 /// let context = throughline::current_context();
@@ -104,7 +104,7 @@ impl Failed {
 /// ```
 pub fn event_in(context: &Context, write: impl FnOnce(EventFields)) {
     let _ = caught(|| {
-        // What a subscriber needs may be gone.
+        // Thread-locals that a subscriber needs may have been destroyed.
         if current::is_gone() {
             return;
         }
@@ -113,16 +113,17 @@ pub fn event_in(context: &Context, write: impl FnOnce(EventFields)) {
     });
 }
 
-/// The fields of an event by which its trace is found. All are empty as soon as one of the formatters of
-/// `throughline::log` exists in the process, which write them on every line.
+/// The fields that correlate a log event with its trace.
+///
+/// All are empty if the process uses one of the formatters of `throughline::log`, which add them to every line.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct EventFields {
-    /// The trace of the context.
+    /// The trace ID.
     pub trace_id: Option<TraceId>,
-    /// The span of the context.
+    /// The span ID.
     pub span_id: Option<SpanId>,
-    /// The tags in one text: `tenant_id=acme note="two words"`.
+    /// The tags in one string: `tenant_id=acme note="two words"`.
     pub tags: Option<String>,
 }
 
@@ -142,7 +143,7 @@ impl EventFields {
     }
 }
 
-/// Tags in one text: `tenant_id=acme note="two words"`.
+/// Formats tags as one string: `tenant_id=acme note="two words"`.
 fn written(tags: &[KeyValue]) -> String {
     let mut out = String::new();
     for tag in tags {
@@ -153,31 +154,30 @@ fn written(tags: &[KeyValue]) -> String {
     out
 }
 
-/// What has led to `error`, the nearest first. Bounded, because a chain need not end.
+/// The sources of `error`, nearest first. Limited, because a chain may be cyclic.
 #[cfg(feature = "log")]
 pub(crate) fn sources<'a>(error: &'a (dyn Error + 'a)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(error.source(), |&source| source.source()).take(16)
 }
 
-/// The error and what has led to it: `cannot send: connection refused`. A cause whose text the one
-/// above it has in its own is not said again.
-/// `None` if the process records no texts of errors.
+/// The error and its sources: `cannot send: connection refused`. A source is omitted if the preceding text already
+/// contains it. `None` if the process does not record error text.
 pub(crate) fn chain(error: &dyn Error) -> Option<String> {
     error_text::of(format_args!("{}", Chain(error)))
 }
 
-/// The text of an error of which only `Display` is known. Many that are not `Error` themselves, such as
-/// those of `anyhow` and `eyre`, write their causes in the alternate form.
+/// The text of an error of which only `Display` is known. Many errors that do not implement `Error`, such as those of
+/// `anyhow` and `eyre`, include their causes in the alternate form.
 pub(crate) fn alternate(error: &impl Display) -> Option<String> {
     error_text::of(format_args!("{error:#}"))
 }
 
-/// Looks at a returned error of which generated code knows the type, and the runtime does not, for the
-/// errors that have led to it. Works as [`Seen`](crate::span::outcome::Seen) does, step by step.
+/// Finds the sources of a returned error whose type is known to the generated code, but not to the runtime. Uses the
+/// same technique as [`Seen`](crate::span::outcome::Seen).
 #[derive(Debug)]
 pub struct Causes<'a, R>(CausesBoxed<'a, R>);
 
-/// A `Result` with an error that points to one: `Box<dyn Error + Send + Sync>`, `anyhow::Error`.
+/// A `Result` whose error dereferences to one: `Box<dyn Error + Send + Sync>`, `anyhow::Error`.
 #[derive(Debug)]
 pub struct CausesBoxed<'a, R>(CausesLocal<'a, R>);
 
@@ -194,28 +194,28 @@ pub struct CausesShown<'a, R>(CausesUnknown<'a, R>);
 pub struct CausesUnknown<'a, R>(&'a R);
 
 impl<'a, R> Causes<'a, R> {
-    /// Looks at `result`.
+    /// Inspects `result`.
     pub fn new(result: &'a R) -> Self {
         Self(CausesBoxed(CausesLocal(CausesShown(CausesUnknown(result)))))
     }
 }
 
 impl<T, E: Error> Causes<'_, Result<T, E>> {
-    /// The error with all its sources.
+    /// The error and its sources.
     pub fn __chain(&self) -> Option<String> {
         self.0.0.0.0.0.as_ref().err().and_then(|error| chain(error))
     }
 }
 
 impl<'e, T, E: Deref<Target = dyn Error + Send + Sync + 'e>> CausesBoxed<'_, Result<T, E>> {
-    /// The error with all its sources.
+    /// The error and its sources.
     pub fn __chain(&self) -> Option<String> {
         self.0.0.0.0.as_ref().err().and_then(|error| chain(&**error))
     }
 }
 
 impl<'e, T, E: Deref<Target = dyn Error + 'e>> CausesLocal<'_, Result<T, E>> {
-    /// The error with all its sources.
+    /// The error and its sources.
     pub fn __chain(&self) -> Option<String> {
         self.0.0.0.as_ref().err().and_then(|error| chain(&**error))
     }
@@ -230,13 +230,13 @@ impl<T, E: Display> CausesShown<'_, Result<T, E>> {
 
 #[expect(clippy::unused_self, reason = "it has the signature of those before it")]
 impl<R> CausesUnknown<'_, R> {
-    /// Nothing is known.
+    /// No error text is available.
     pub fn __chain(&self) -> Option<String> {
         None
     }
 }
 
-/// Each dereferences to the next.
+/// Implements `Deref` from each type to the next.
 macro_rules! steps {
     ($($from:ident => $to:ident),*) => {$(
         impl<'a, R> ::std::ops::Deref for $from<'a, R> {

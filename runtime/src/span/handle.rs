@@ -1,4 +1,4 @@
-//! A span that has started, and how it starts.
+//! Starting a span, and the handle for a started span.
 
 use std::borrow::Cow;
 #[cfg(feature = "otlp")]
@@ -24,7 +24,7 @@ use crate::span::tracer;
 use crate::tags::set::{Quiet, Tags};
 use crate::tags::value::{TagValue, within_bounds};
 
-/// What is current where nothing is recorded, but tags are needed.
+/// The scope of a call that is not recorded, but whose tags are needed.
 #[cold]
 pub(super) fn unrecorded(quiet: Quiet, fill: impl FnOnce(&mut Tags)) -> Scope {
     let mut tags = Tags::quiet(quiet);
@@ -36,8 +36,8 @@ pub(super) fn unrecorded(quiet: Quiet, fill: impl FnOnce(&mut Tags)) -> Scope {
     tags.enrich(&current::get()).map_or(Scope::Off, Scope::Within)
 }
 
-/// What is given in place of a span to code that telemetry has called. In a detached job nothing is
-/// recorded: its spans would be roots, for which telemetry would be called again, without end.
+/// Replaces the span of code that is called by telemetry itself. In a detached job, telemetry is suppressed: its
+/// spans would be roots, and starting them would call the same code again.
 #[cold]
 pub(crate) fn without_span(detached: bool) -> Span {
     Span(if detached { Scope::Within(Context::new().with_telemetry_suppressed()) } else { Scope::Off })
@@ -56,14 +56,14 @@ pub(super) struct Start {
     pub(super) name: Cow<'static, str>,
     pub(super) kind: SpanKind,
     pub(super) links: Option<Vec<Link>>,
-    /// Where it stands in the source.
+    /// The source location.
     #[cfg(feature = "otlp")]
     pub(super) place: Option<&'static Location<'static>>,
-    /// Whether being dropped half-way is recorded.
+    /// Whether cancellation is recorded.
     pub(super) cancel: bool,
 }
 
-/// Starts a span below `parent`. `changed`: the parent's context is not the current one, and has to
+/// Starts a span below `parent`. `changed` means that the context of `parent` differs from the current one and has to
 /// be made current even without a span.
 #[inline]
 pub(super) fn begin(start: Start, mut tags: Tags, parent: &Context, changed: bool) -> Span {
@@ -72,7 +72,7 @@ pub(super) fn begin(start: Start, mut tags: Tags, parent: &Context, changed: boo
     #[cfg(feature = "otlp")]
     let listed = registry::is_listed().then(|| start.name.clone());
     let (given, missing) = (Given::among(tags.given()), tags.take_missing());
-    // Not set one by one, which would drop what was there.
+    // A struct literal, because the setters would drop the previous values.
     let builder = opentelemetry::trace::SpanBuilder {
         name: start.name,
         span_kind: Some(start.kind),
@@ -95,7 +95,7 @@ pub(super) fn begin(start: Start, mut tags: Tags, parent: &Context, changed: boo
         });
     };
     let span = context.span();
-    // A sampled span records; one that is not sampled may.
+    // Sampled spans always record; others may.
     if !span.span_context().is_sampled() && !span.is_recording() {
         return Span(Scope::Within(context));
     }
@@ -115,8 +115,7 @@ pub(super) fn begin(start: Start, mut tags: Tags, parent: &Context, changed: boo
     }))
 }
 
-/// Whether nothing below `parent` is recorded: it is a local span that is not sampled, or
-/// telemetry is suppressed.
+/// Whether spans below `parent` are not recorded: it is a local span that is not sampled, or telemetry is suppressed.
 #[inline]
 pub(crate) fn is_off(parent: &Context) -> bool {
     if parent.is_telemetry_suppressed() {
@@ -130,20 +129,19 @@ pub(crate) fn is_off(parent: &Context) -> bool {
     !span.is_sampled() && !span.is_remote() && span.is_valid()
 }
 
-/// Whether a span that starts here may be recorded. Not below a span of this process that is not sampled, nor
-/// where telemetry is suppressed.
+/// Whether a span started here may be recorded. Returns `false` below a local span that is not sampled, and where
+/// telemetry is suppressed.
 ///
-/// For integrations: what is costly, such as the name of a span that is read from a statement, need not be
-/// computed otherwise.
+/// Integrations can use this to skip costly work, such as deriving a span name from a statement.
 pub fn enabled() -> bool {
     !current::with(is_off)
 }
 
-/// Tells that a required tag has no value: an event on the span, and a count.
+/// Reports required tags without a value: an event on the span, and a counter.
 pub(crate) fn report_missing(keys: &[&'static str], context: &Context) {
     for key in keys {
         context.span().add_event("throughline.tag.missing", vec![KeyValue::new(semconv::THROUGHLINE_TAG_KEY, *key)]);
-        // Asked anew each time: an instrument made before the meter provider is set stays silent.
+        // Not cached: an instrument created before the meter provider is set never records anything.
         global::meter("throughline")
             .u64_counter("throughline.tags.missing")
             .with_unit("{tag}")
@@ -153,18 +151,19 @@ pub(crate) fn report_missing(keys: &[&'static str], context: &Context) {
     }
 }
 
-/// A span that has started.
+/// A started span.
 ///
-/// [`run`](Self::run), [`run_async`](Self::run_async) and [`stream`](Self::stream) run code in it and end it. For
-/// work in several pieces, as the calls of a protocol are, keep the handle: [`in_scope`](Self::in_scope) runs one
-/// piece, [`instrument`](Self::instrument) wraps a future, a stream or a body with an [`Observer`] that decides
-/// what the span says, and [`end`](Self::end) ends it. **Dropped before it has ended, a span is cancelled**: it
-/// has the attribute `throughline.cancelled`, unless that was switched off by
-/// [`cancel_off`](crate::SpanBuilder::cancel_off).
+/// [`run`](Self::run), [`run_async`](Self::run_async) and [`stream`](Self::stream) run code in the span and then end
+/// it. For work in several steps, such as the calls of a protocol, keep the handle: [`in_scope`](Self::in_scope) runs
+/// one step, [`instrument`](Self::instrument) wraps a future, a stream or a body with an [`Observer`] that decides
+/// what is recorded, and [`end`](Self::end) ends the span.
 ///
-/// A `Span` may stand for no span, where the trace is not sampled for example. Then closures that give
-/// attributes and outcomes are not called; the context still has what is inherited, such as the identity
-/// to pass on.
+/// **A span that is dropped before it has ended is cancelled:** it gets the attribute `throughline.cancelled`, unless
+/// [`cancel_off`](crate::SpanBuilder::cancel_off) was set.
+///
+/// A `Span` can also represent the absence of a span, for example if the trace is not sampled. Closures that compute
+/// attributes and outcomes are not called then, but the context still provides what is inherited, such as the span
+/// context to propagate.
 ///
 /// ```
 /// use throughline::{Outcome, SpanBuilder, SpanKind};
@@ -182,21 +181,21 @@ pub(crate) fn report_missing(keys: &[&'static str], context: &Context) {
 /// # assert_eq!(exchange().unwrap(), 1);
 /// ```
 #[derive(Debug)]
-#[must_use = "a span that is dropped is cancelled"]
+#[must_use = "dropping a span marks it as cancelled"]
 pub struct Span(pub(crate) Scope);
 
 impl Span {
-    /// No span: nothing is recorded, and what is current stays current.
+    /// The absence of a span: nothing is recorded, and the current context is unchanged.
     pub const fn none() -> Self {
         Self(Scope::Off)
     }
 
-    /// No span, but `context` is current in what it runs.
+    /// No span, but `context` is current in the code that is run.
     pub fn within(context: Context) -> Self {
         Self(Scope::Within(context))
     }
 
-    /// Whether there is nothing to do around the work: no span, and no context of its own.
+    /// Whether this has no effect: neither a span nor a context of its own.
     pub fn is_none(&self) -> bool {
         matches!(self.0, Scope::Off)
     }
@@ -206,25 +205,27 @@ impl Span {
         matches!(&self.0, Scope::Open(open) if !open.done)
     }
 
-    /// The context that is current in the span: what to pass on to another process. Without a span it is the
-    /// one that the work has otherwise.
+    /// Returns the context that is current in the span, which is the one to propagate to other processes. Without a
+    /// span, returns the current context.
     pub fn context(&self) -> Context {
         self.0.context().cloned().unwrap_or_else(current::get)
     }
 
-    /// The context that work which may outlive the current span has: that of this span, or without one the
-    /// identity of the current span and not the span itself.
+    /// Returns the context for work that may outlive the current span: that of this span, or without one, a snapshot
+    /// of the current context, which does not hold the current span itself.
     pub fn detached_context(&self) -> Context {
         self.0.context().cloned().unwrap_or_else(|| Snapshot::capture().to_context())
     }
 
-    /// Makes the span's context current until the guard is dropped. Not across an `.await`: the task may go on
-    /// elsewhere. [`instrument`](Self::instrument) is for that.
+    /// Makes the context of the span current until the guard is dropped.
+    ///
+    /// Do not hold the guard across an `.await`, because the task may resume on another thread; use
+    /// [`instrument`](Self::instrument) instead.
     pub fn attach(&self) -> Attached {
         self.0.attach().unwrap_or_else(Attached::nothing)
     }
 
-    /// Runs a piece of the work with the span's context current. A panic ends the span, and unwinds on.
+    /// Runs a step of the work with the context of the span current. A panic ends the span and is then resumed.
     pub fn in_scope<R>(&mut self, f: impl FnOnce() -> R) -> R {
         match &self.0 {
             Scope::Off => f(),
@@ -238,7 +239,7 @@ impl Span {
 
     fn in_span<R>(&mut self, f: impl FnOnce() -> R) -> R {
         let attached = self.0.attach();
-        // After a panic the span is over, and nothing here looks at what the code has left behind.
+        // Unwind safe: a panic ends the span, and the captured state is not used again.
         let result = catch_unwind(AssertUnwindSafe(f));
         drop(attached);
         result.unwrap_or_else(|payload| {
@@ -247,7 +248,7 @@ impl Span {
         })
     }
 
-    /// Records an attribute. What is recorded under this key before is replaced or kept, as the SDK does it.
+    /// Sets an attribute. Whether this replaces an earlier value for the key depends on the SDK.
     pub fn record(&self, key: impl Into<Key>, value: impl TagValue) {
         if let Scope::Open(open) = &self.0 {
             if let Some(value) = caught(|| value.tag_value()).flatten() {
@@ -256,7 +257,7 @@ impl Span {
         }
     }
 
-    /// Records attributes that are at hand as OpenTelemetry's. The values are not cut.
+    /// Sets attributes that are available as OpenTelemetry's type. Values are not truncated.
     pub fn record_all(&self, attributes: impl IntoIterator<Item = KeyValue>) {
         if let Scope::Open(open) = &self.0 {
             open.context.span().set_attributes(attributes);
@@ -270,21 +271,20 @@ impl Span {
         }
     }
 
-    /// Records the failure of one part of the work: the status is an error, and the span goes on. An outcome
-    /// that is no failure changes nothing.
+    /// Records the failure of a step: the status is set to Error, and the span stays open. An outcome that is not a
+    /// failure has no effect.
     pub fn fail(&self, outcome: impl FnOnce() -> Outcome) {
         self.0.note(outcome);
     }
 
-    /// Reports required tags that have no value: an event for each, and the counter
-    /// `throughline.tags.missing`.
+    /// Reports required tags without a value: an event for each, and the counter `throughline.tags.missing`.
     pub fn report_missing(&self, keys: &[&'static str]) {
         if let Scope::Open(open) = &self.0 {
             report_missing(keys, &open.context);
         }
     }
 
-    /// Changes the context that is current in the span. The span stays the same.
+    /// Modifies the context that is current in the span. The span itself is unchanged.
     pub fn map_context(&mut self, change: impl FnOnce(&Context) -> Context) {
         match &mut self.0 {
             Scope::Off => self.0 = Scope::Within(change(&current::get())),
@@ -293,26 +293,26 @@ impl Span {
         }
     }
 
-    /// Ends the span, and lets go of its context. `outcome` is not called if nothing is recorded, or the span
-    /// has ended already.
+    /// Ends the span and releases its context. `outcome` is not called if nothing is recorded, or if the span has
+    /// already ended.
     pub fn end(&mut self, outcome: impl FnOnce() -> Outcome) {
         let _busy = Busy::begin();
         self.0.finish(outcome);
         self.0 = Scope::Off;
     }
 
-    /// Gives the span away, and leaves none behind: from a future to the body that it results in, for example.
+    /// Takes the span out of the handle, for example to move it from a future into the response body that it returns.
     pub fn take(&mut self) -> Self {
         std::mem::take(self)
     }
 
-    /// A job without a span, in the context that it takes along.
+    /// A job without a span, which runs in `context`.
     #[cfg(feature = "tokio")]
     pub(crate) fn carried(context: Context, told: Told) -> Self {
         Self(Scope::Told(context, Some(told)))
     }
 
-    /// Lets a failure be told, whether there is a span or not.
+    /// Enables reporting of failures, whether or not there is a span.
     #[cold]
     pub(super) fn told(self, told: Told) -> Self {
         Self(match self.0 {
@@ -325,7 +325,7 @@ impl Span {
         })
     }
 
-    /// The name of the job that this is for.
+    /// The name of the job.
     #[cfg(feature = "tokio")]
     pub(crate) fn job_name(&self) -> &str {
         let told = match &self.0 {
@@ -346,11 +346,11 @@ impl Default for Span {
 /// What is current while the code of a span runs.
 #[derive(Debug)]
 pub(crate) enum Scope {
-    /// Whatever was current before: nothing is recorded here.
+    /// The context is unchanged, and nothing is recorded.
     Off,
     /// A context without a span to end.
     Within(Context),
-    /// A context without a span to end, and whose failure is told all the same.
+    /// A context without a span to end, whose failure is reported.
     Told(Context, Option<Told>),
     /// The context of a span that has to be ended.
     Open(Open),
@@ -369,7 +369,7 @@ impl Scope {
         self.context().cloned().map(current::attach)
     }
 
-    /// Writes the failure of one part of the work; the span goes on.
+    /// Records the failure of a step; the span stays open.
     pub(crate) fn note(&self, outcome: impl FnOnce() -> Outcome) {
         match self {
             Self::Open(open) => {
@@ -391,7 +391,7 @@ impl Scope {
         }
     }
 
-    /// Records how long the work has waited to begin.
+    /// Records the time between spawning and the first poll.
     #[cfg(feature = "tokio")]
     pub(crate) fn queued_since(&self, spawned: Instant) {
         if let Self::Open(open) = self {
@@ -403,8 +403,8 @@ impl Scope {
         }
     }
 
-    /// Ends the span, if there is one that has not ended, and tells a failure that is to be told.
-    /// `outcome` is not called otherwise.
+    /// Ends the span, if there is one that has not ended, and reports its failure if that is enabled. `outcome` is
+    /// not called otherwise.
     pub(crate) fn finish(&mut self, outcome: impl FnOnce() -> Outcome) {
         match self {
             Self::Open(open) if !open.done => {
@@ -427,25 +427,24 @@ impl Scope {
     }
 }
 
-/// A span that has to be ended. Dropping it before it is finished means that the work was given
-/// up.
+/// A span that has to be ended. If it is dropped before that, the work was cancelled.
 #[derive(Debug)]
 pub(crate) struct Open {
     context: Context,
     done: bool,
-    /// Whether being given up is recorded.
+    /// Whether cancellation is recorded.
     cancel: bool,
-    /// What was said of it in advance.
+    /// Which attributes were set explicitly.
     given: Given,
-    /// Who tells a failure, if it is to be told.
+    /// How a failure is reported, if at all.
     told: Option<Told>,
-    /// Its place among the open spans.
+    /// Its slot in the registry of open spans.
     #[cfg(feature = "otlp")]
     ticket: Option<registry::Ticket>,
 }
 
 impl Open {
-    /// Nobody is to end it any more.
+    /// Marks the span as ended.
     fn done(&mut self) {
         self.done = true;
         #[cfg(feature = "otlp")]

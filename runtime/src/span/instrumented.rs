@@ -13,34 +13,33 @@ use crate::context::snapshot::Snapshot;
 use crate::span::handle::{Scope, Span};
 use crate::span::outcome::Outcome;
 
-/// What decides how the span of an [`Instrumented`] value ends. [`Observe`] is its other half, which sees what
-/// comes out.
+/// Decides how the span of an [`Instrumented`] value ends. [`Observe`] adds access to the values it produces.
 ///
-/// All methods are called with the span's context not current, except [`dropped`](Self::dropped).
+/// The context of the span is not current while these methods run, except for [`dropped`](Self::dropped).
 pub trait Observer {
     /// Called before each poll.
     fn polled(&mut self, span: &mut Span) {
         let _ = span;
     }
 
-    /// The stream or the body has come to its end. Not called for futures. Ends the span, by default.
+    /// Called when a stream or body has reached its end; not called for futures. Ends the span by default.
     fn finished(&mut self, span: &mut Span) {
         span.end(Outcome::ok);
     }
 
-    /// The future, stream or body is dropped, perhaps half-way, and what it has owned is gone already. The span
-    /// may have ended. If it has not, and this does not end it, it is cancelled.
+    /// Called when the future, stream or body is dropped, whether or not it has completed. The wrapped value has
+    /// already been dropped. A span that has not ended by then and is not ended here is cancelled.
     fn dropped(&mut self, span: &mut Span) {
         let _ = span;
     }
 }
 
-/// Sees what comes out of an [`Instrumented`] value: the output of a future, the items of a stream, the frames of
-/// a body (`Result<Frame<_>, _>`).
+/// Sees what an [`Instrumented`] value produces: the output of a future, the items of a stream, or the frames of a
+/// body (`Result<Frame<_>, _>`).
 ///
-/// It gets each value by itself, and hands it on, the same or another one: a layer for HTTP puts the body of the
-/// response into the span. It may [record](Span::record) on the span, [fail](Span::fail) it,
-/// [end](Span::end) it, or [take](Span::take) it.
+/// Each value is passed by ownership and returned, possibly as another type: an HTTP layer, for example, wraps the
+/// response body. The observer may [record](Span::record) attributes, [fail](Span::fail) the span, [end](Span::end)
+/// it, or [take](Span::take) it.
 ///
 /// ```
 /// use throughline::{Observe, Observer, Outcome, Span, SpanBuilder};
@@ -72,22 +71,23 @@ pub trait Observer {
 /// # assert_eq!(capture.span("download").attribute("download.size"), Some(&throughline::Value::I64(3)));
 /// ```
 pub trait Observe<T>: Observer {
-    /// What is handed on.
+    /// The type of the value that is passed on.
     type Output;
 
-    /// A value has come out. For a future this is its end, and the span is ended without a word if this has not
-    /// ended or taken it.
+    /// Called for each value. The output of a future is its only one: if the span has not been ended or taken
+    /// afterwards, it is ended as successful.
     fn observe(&mut self, span: &mut Span, value: T) -> Self::Output;
 }
 
 pin_project! {
-    /// A future, a stream or a body in a span. Made by [`Span::instrument`] and by what is built on it.
+    /// A future, a stream or a body in a span, created by [`Span::instrument`] and the methods built on it.
     ///
-    /// The span's context is current while the value inside is polled, and when it is dropped, so that its
-    /// destructors are traced. A panic ends the span, and unwinds on. Dropped before its end, the span is
-    /// cancelled, unless the [`Observer`] says something else.
+    /// The context of the span is current while the wrapped value is polled and while it is dropped, so that its
+    /// destructors are traced. A panic ends the span and is then resumed. If the value is dropped before it has
+    /// completed, the span is cancelled, unless the [`Observer`] ends it.
     ///
-    /// It is `Send`, `Sync` and `Unpin` if the value inside and the observer are. Without a span it only polls.
+    /// It is `Send`, `Sync` and `Unpin` if the wrapped value and the observer are. Without a span, it only forwards
+    /// polls.
     #[must_use = "futures, streams and bodies do nothing unless polled"]
     pub struct Instrumented<T, O = Unobserved>
     where
@@ -96,7 +96,7 @@ pin_project! {
         #[pin]
         inner: Option<T>,
         span: Span,
-        // Dropped last: it may hold what is to be let go when everything else is over.
+        // Dropped last: it may hold a guard that has to be released after everything else.
         observer: O,
     }
 
@@ -118,11 +118,11 @@ pin_project! {
     }
 }
 
-/// Only the destructor takes the inner value out.
+/// Only the destructor removes the inner value.
 const GONE: &str = "not polled during its own drop";
 
 impl<T, O: Observer> Instrumented<T, O> {
-    /// The value inside. `None` never happens outside of the destructor.
+    /// The wrapped value. `None` only during the destructor.
     #[cfg(feature = "http-body")]
     fn inner(&self) -> Option<&T> {
         self.inner.as_ref()
@@ -179,7 +179,7 @@ where
     }
 }
 
-/// After its last frame, or an error, a body has [finished](Observer::finished).
+/// A body has [finished](Observer::finished) after its last frame, or after an error.
 #[cfg(feature = "http-body")]
 impl<B, O> http_body::Body for Instrumented<B, O>
 where
@@ -227,19 +227,19 @@ impl<B: Default, O: Observer + Default> Default for Instrumented<B, O> {
 }
 
 impl Span {
-    /// A future, a stream or a body in the span, and what decides how that ends.
+    /// Wraps a future, a stream or a body in the span, with an observer that decides how the span ends.
     #[inline]
     pub fn instrument<T, O: Observer>(self, inner: T, observer: O) -> Instrumented<T, O> {
         Instrumented { inner: Some(inner), span: self, observer }
     }
 
-    /// What `make` gives, in the span; `make` runs in it too.
+    /// Like [`instrument`](Self::instrument), for the value that `make` returns. `make` runs in the span.
     pub fn instrument_with<T, O: Observer>(mut self, make: impl FnOnce() -> T, observer: O) -> Instrumented<T, O> {
         let inner = self.in_scope(make);
         self.instrument(inner, observer)
     }
 
-    /// The future in the span, which ends with the outcome of what the future gives.
+    /// Runs a future in the span, which ends with the outcome computed from its output.
     #[inline]
     pub fn run_async<F, O>(self, future: F, outcome: O) -> Instrumented<F, Ended<O>>
     where
@@ -249,7 +249,7 @@ impl Span {
         self.instrument(future, Ended(Some(outcome)))
     }
 
-    /// The future that `make` gives, in the span; `make` runs in it too.
+    /// Like [`run_async`](Self::run_async), for the future that `make` returns. `make` runs in the span.
     pub fn run_async_with<F, O>(self, make: impl FnOnce() -> F, outcome: O) -> Instrumented<F, Ended<O>>
     where
         F: Future,
@@ -258,8 +258,8 @@ impl Span {
         self.instrument_with(make, Ended(Some(outcome)))
     }
 
-    /// The stream that `make` gives, in the span; `make` runs in it too. An item whose `outcome` is a failure
-    /// is recorded, and the stream goes on. The span ends with the stream.
+    /// Runs the stream that `make` returns in the span; `make` runs in the span too. An item whose `outcome` is a
+    /// failure is recorded, and the stream continues. The span ends with the stream.
     pub fn stream<S, O>(self, make: impl FnOnce() -> S, outcome: O) -> Instrumented<S, NotedItems<O>>
     where
         S: Stream,
@@ -268,19 +268,19 @@ impl Span {
         self.instrument_with(make, NotedItems(outcome))
     }
 
-    /// The stream that `future` gives, in the span; the future runs in it too.
+    /// Like [`stream`](Self::stream), for the stream that `future` resolves to. The future runs in the span.
     pub async fn stream_after<F, O>(self, future: F, outcome: O) -> Instrumented<F::Output, NotedItems<O>>
     where
         F: Future,
         F::Output: Stream,
         O: FnMut(&<F::Output as Stream>::Item) -> Outcome,
     {
-        let (stream, span) = pin!(self.instrument(future, Handed)).await;
+        let (stream, span) = pin!(self.instrument(future, TakeSpan)).await;
         span.instrument(stream, NotedItems(outcome))
     }
 }
 
-/// Observes nothing. The span ends with the future, the stream or the body.
+/// Observes nothing. The span ends when the future, stream or body does.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Unobserved;
 
@@ -295,7 +295,7 @@ impl<T> Observe<T> for Unobserved {
     }
 }
 
-/// Ends the span with the outcome of a future's output. See [`Span::run_async`].
+/// Ends the span with an outcome computed from the output of a future. See [`Span::run_async`].
 #[derive(Debug)]
 pub struct Ended<O>(Option<O>);
 
@@ -321,7 +321,7 @@ impl<T, O: FnOnce(&T) -> Outcome> Observe<T> for Ended<O> {
     }
 }
 
-/// Records the failures among the items of a stream. See [`Span::stream`].
+/// Records failed items of a stream. See [`Span::stream`].
 #[derive(Debug)]
 pub struct NotedItems<O>(O);
 
@@ -336,12 +336,12 @@ impl<T, O: FnMut(&T) -> Outcome> Observe<T> for NotedItems<O> {
     }
 }
 
-/// Hands the span on with the output.
-struct Handed;
+/// Passes the span on together with the output.
+struct TakeSpan;
 
-impl Observer for Handed {}
+impl Observer for TakeSpan {}
 
-impl<T> Observe<T> for Handed {
+impl<T> Observe<T> for TakeSpan {
     type Output = (T, Span);
 
     fn observe(&mut self, span: &mut Span, value: T) -> (T, Span) {
@@ -350,19 +350,19 @@ impl<T> Observe<T> for Handed {
 }
 
 impl Snapshot {
-    /// A future that has the snapshot current whenever it is polled, and when it is dropped.
+    /// Returns a future that has the snapshot as its current context while it is polled and dropped.
     pub fn run_async<F: Future>(&self, future: F) -> Instrumented<F> {
         Span::within(self.to_context()).instrument(future, Unobserved)
     }
 
-    /// A stream that has the snapshot current whenever it is polled, and when it is dropped.
+    /// Returns a stream that has the snapshot as its current context while it is polled and dropped.
     pub fn stream<S: Stream>(&self, stream: S) -> Instrumented<S> {
         Span::within(self.to_context()).instrument(stream, Unobserved)
     }
 }
 
 impl<T> Carried<T> {
-    /// Handles the message with its context current, asynchronously.
+    /// Calls `handle` with the message and runs the future it returns, while the context of the message is current.
     pub fn run_async<F: Future>(self, handle: impl FnOnce(T) -> F) -> Instrumented<F> {
         let (message, snapshot) = self.into_parts();
         Span::within(snapshot.to_context()).instrument_with(|| handle(message), Unobserved)

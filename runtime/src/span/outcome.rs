@@ -1,4 +1,4 @@
-//! How a call ended, and how that is written on its span.
+//! The outcome of a call, and how it is recorded on the span.
 
 use std::any::{Any, type_name};
 use std::borrow::Cow;
@@ -13,11 +13,11 @@ use crate::semconv::{self, ERROR_TYPE};
 use crate::span::failure::{self, Failed, Told, steps};
 use crate::tags::value::{TagValue, within_bounds};
 
-/// How the work of a span has ended: well, or with a failure, and what was learnt by then.
+/// How the work of a span ended: successfully or with a failure, plus attributes that became known along the way.
 ///
-/// A failure sets the span's status to an error and the attribute `error.type`, by the semantic conventions for
-/// [recording errors]. Texts are bounded by [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES), and go by what
-/// [`set_error_text`](crate::set_error_text) has said.
+/// A failure sets the span status to Error and the attribute `error.type`, following the semantic conventions for
+/// [recording errors]. Texts are truncated to [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES) and subject to
+/// [`set_error_text`](crate::set_error_text).
 ///
 /// ```
 /// use throughline::Outcome;
@@ -38,12 +38,12 @@ use crate::tags::value::{TagValue, within_bounds};
 pub struct Outcome {
     failure: Option<Failure>,
     returned: Option<Value>,
-    /// What a transport has learnt by the end of the call.
+    /// Attributes that became known by the end of the call.
     attributes: Vec<KeyValue>,
 }
 
-/// Which of the attributes that tell how a span ended are tags of it. What was said explicitly stays: the
-/// SDK keeps both of two values with one key.
+/// Which outcome attributes were set explicitly as tags. They take precedence: the SDK would keep both of two values
+/// for one key.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Given(u8);
 
@@ -53,7 +53,7 @@ impl Given {
     const ERROR_TYPE: Self = Self(1 << 2);
     const RETURN: Self = Self(1 << 3);
 
-    /// Looks at the attributes that the span starts with.
+    /// Checks the attributes that the span starts with.
     #[inline]
     pub(crate) fn among(attributes: &[KeyValue]) -> Self {
         attributes.iter().fold(Self::default(), |given, attribute| {
@@ -82,9 +82,9 @@ const RETURN: &str = semconv::THROUGHLINE_RETURN;
 struct Failure {
     error_type: Cow<'static, str>,
     message: Option<String>,
-    /// Whether there was an error value or a panic, and not only an answer that tells of one.
+    /// Whether there was an error value or a panic, rather than just a response that indicates failure.
     exception: bool,
-    /// The message with what has led to the error, for the log.
+    /// The message including the sources of the error, for the log.
     chain: Option<String>,
 }
 
@@ -97,20 +97,21 @@ impl Outcome {
         Self { failure: Some(Failure { error_type, message, exception: true, chain: None }), ..Self::default() }
     }
 
-    /// The work has ended well.
+    /// The work succeeded.
     pub fn ok() -> Self {
         Self::default()
     }
 
-    /// An answer that tells of a failure, such as status 503: no `exception` event, because nothing was thrown.
-    /// `error_type` is of low cardinality; an empty description is left out.
+    /// A response that indicates a failure, such as status 503. No `exception` event is recorded, because there is no
+    /// error value. `error_type` should have low cardinality; an empty description is omitted.
     pub fn error(error_type: impl Into<Cow<'static, str>>, description: impl Display) -> Self {
         let message = error_text::of(format_args!("{description}"));
         let failure = Failure { error_type: error_type.into(), message, exception: false, chain: None };
         Self { failure: Some(failure), ..Self::default() }
     }
 
-    /// An error value: besides, an `exception` event. `error_type` is of low cardinality.
+    /// An error value: like [`error`](Self::error), with an `exception` event in addition. `error_type` should have
+    /// low cardinality.
     pub fn exception(error_type: impl Into<Cow<'static, str>>, error: &(impl Display + ?Sized)) -> Self {
         Self::thrown(error_type.into(), error_text::of(format_args!("{error}")))
     }
@@ -123,29 +124,29 @@ impl Outcome {
         self
     }
 
-    /// Adds attributes that are at hand as OpenTelemetry's.
+    /// Adds attributes that are available as OpenTelemetry's type.
     pub fn attributes(mut self, attributes: impl IntoIterator<Item = KeyValue>) -> Self {
         self.attributes.extend(attributes);
         self
     }
 
-    /// The outcome of a `Result`: an `Err` is described by its `Display`, and its type is the `error.type`.
+    /// The outcome of a `Result`: an `Err` is described by its `Display` output, and its type is the `error.type`.
     pub fn of_result<T, E: Display>(result: &Result<T, E>) -> Self {
         Seen::new(result).__display()
     }
 
-    /// The same for one that is told in the log.
+    /// Like `of_result`, for a function whose errors are logged.
     pub(crate) fn of_told_result<T, E: Display>(result: &Result<T, E>) -> Self {
         Self::of_result(result).caused(result.as_ref().err().and_then(failure::alternate))
     }
 
-    /// The same for that of a job.
+    /// Like `of_result`, for a detached job.
     #[cfg(feature = "tokio")]
     pub(crate) fn of_job_result<T, E: Display + 'static>(result: &Result<T, E>) -> Self {
         Self::of_result(result).caused(result.as_ref().err().and_then(error_text::of_any))
     }
 
-    /// What the log says of a failure: the error with what has led to it.
+    /// Sets the error text for the log, which includes the sources.
     #[doc(hidden)]
     pub fn caused(mut self, chain: Option<String>) -> Self {
         if let Some(failure) = &mut self.failure {
@@ -154,22 +155,22 @@ impl Outcome {
         self
     }
 
-    /// The failure, if there is one to be told. A function tells its errors; of a panic, so do the
-    /// panic hook and whoever catches it.
+    /// The report of the failure, if there is one to report. A panic is reported only for jobs; in functions it is
+    /// left to the panic hook and to whatever catches it.
     pub(crate) fn told(&self, told: Told) -> Option<Failed> {
         let failure = self.failure.as_ref().filter(|failure| told.is_job || failure.error_type != "panic")?;
         let error = failure.chain.as_ref().or(failure.message.as_ref()).cloned();
         Some(Failed { told, error_type: failure.error_type.clone(), error })
     }
 
-    /// Records the returned value as the attribute `throughline.return`.
+    /// Records the return value as the attribute `throughline.return`.
     #[doc(hidden)]
     pub fn returned(mut self, value: Option<Value>) -> Self {
         self.returned = value.map(within_bounds);
         self
     }
 
-    /// A panic that was caught, and will go on.
+    /// A panic that was caught and will be resumed.
     pub fn panicked(payload: &(dyn Any + Send)) -> Self {
         let message =
             payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
@@ -177,17 +178,17 @@ impl Outcome {
         Self::thrown("panic".into(), error_text::of(format_args!("{message}")))
     }
 
-    /// A panic that was seen, but not caught.
+    /// A panic that was observed while unwinding, but not caught.
     pub(crate) fn unwound() -> Self {
         Self::thrown("panic".into(), error_text::of(format_args!("panicked")))
     }
 
-    /// Writes the outcome on the span of `context`, and ends the span.
+    /// Records the outcome on the span of `context`, and ends the span.
     #[inline]
     pub(crate) fn end(self, context: &Context, given: Given) {
-        // Most calls have succeeded, and nothing is to be said of it.
+        // The common case: success, without anything to record.
         if self.failure.is_none() && self.returned.is_none() && self.attributes.capacity() == 0 {
-            // It owns nothing that could be dropped.
+            // It owns nothing that needs to be dropped.
             std::mem::forget(self);
         } else {
             self.write(context, given);
@@ -195,12 +196,12 @@ impl Outcome {
         context.span().end();
     }
 
-    /// The same for a call whose failure is told.
+    /// Like `end`, for a call whose failure is reported.
     #[cold]
     pub(crate) fn end_and_tell(self, told: Told, context: &Context, given: Given) {
         let failed = self.told(told);
         self.end(context, given);
-        // Now that the span has ended: as an event it would say what the span says already.
+        // After the span has ended, so that the log event is not added to it: it would repeat the outcome.
         if let Some(failed) = failed {
             failed.tell(context);
         }
@@ -221,7 +222,7 @@ impl Outcome {
         }
     }
 
-    /// Writes a failure on the span of `context`, which goes on.
+    /// Records a failure on the span of `context`, which stays open.
     pub(crate) fn note(self, context: &Context, given: Given) {
         if let Some(failure) = self.failure {
             failure.tell_request(context);
@@ -231,15 +232,15 @@ impl Outcome {
 }
 
 impl Failure {
-    /// An answer that tells of a failure further up may name this one as its cause.
+    /// Makes the error available to a response further up that has no description of its own.
     fn tell_request(&self, context: &Context) {
         if let (true, Some(message)) = (self.exception, &self.message) {
             LastError::note(context, message);
         }
     }
 
-    /// Status, `error.type` and an `exception` event, by the semantic conventions for errors and
-    /// for exceptions on spans.
+    /// Sets the status and `error.type`, and adds an `exception` event, following the semantic conventions for errors
+    /// and for exceptions on spans.
     fn record(self, span: &SpanRef<'_>, given: Given) {
         if self.exception {
             span.add_event("exception", exception(self.error_type.clone(), self.message.as_deref()));
@@ -251,7 +252,7 @@ impl Failure {
     }
 }
 
-/// The attributes of an `exception` event, by the semantic conventions for exceptions on spans.
+/// The attributes of an `exception` event, following the semantic conventions for exceptions on spans.
 pub(crate) fn exception(error_type: Cow<'static, str>, message: Option<&str>) -> Vec<KeyValue> {
     let mut event = Vec::with_capacity(3);
     event.push(KeyValue::new(semconv::EXCEPTION_TYPE, error_type.clone()));
@@ -262,7 +263,7 @@ pub(crate) fn exception(error_type: Cow<'static, str>, message: Option<&str>) ->
     event
 }
 
-/// Ends the span of work that was given up half-way, which is `recorded` or goes without saying.
+/// Ends the span of cancelled work. `recorded` says whether to mark it as cancelled.
 pub(crate) fn cancel(context: &Context, recorded: bool) {
     let span = context.span();
     if recorded {
@@ -271,14 +272,14 @@ pub(crate) fn cancel(context: &Context, recorded: bool) {
     span.end();
 }
 
-/// Looks at a returned value of which generated code knows the type, and the runtime does not.
+/// Inspects a return value whose type is known to the generated code, but not to the runtime.
 ///
-/// The same method exists on several of the steps below, for ever fewer bounds, and each step
-/// dereferences to the next. So a method call takes the most telling one that the type allows: of a
-/// `Result` whose error implements what is asked for, then of any `Result`, then of any value.
+/// The types below define the same methods with successively weaker bounds, and each dereferences to the next. Method
+/// resolution therefore picks the most specific one that the type supports: a `Result` whose error implements the
+/// requested trait, then any `Result`, then any value.
 ///
-/// A user's trait for every type goes before what is dereferenced to, so the names are none that
-/// such a trait could have.
+/// A user-defined blanket trait would take precedence over methods found by dereferencing, so the method names are
+/// ones that such a trait is unlikely to use.
 #[derive(Debug)]
 pub struct Seen<'a, R>(SeenDebug<'a, R>);
 
@@ -295,7 +296,7 @@ pub struct SeenResult<'a, R>(SeenValue<'a, R>);
 pub struct SeenValue<'a, R>(&'a R);
 
 impl<'a, R> Seen<'a, R> {
-    /// Looks at `result`.
+    /// Inspects `result`.
     pub fn new(result: &'a R) -> Self {
         Self(SeenDebug(SeenResult(SeenValue(result))))
     }
@@ -324,23 +325,23 @@ impl<T, E: Debug> SeenDebug<'_, Result<T, E>> {
 }
 
 impl<T, E> SeenResult<'_, Result<T, E>> {
-    /// `err = display`, of an error without `Display`. `Debug` does not stand in for it: it shows every
-    /// field, and nobody has named them.
+    /// `err = display` for an error without `Display`. `Debug` is not a fallback, because it may expose fields that
+    /// nobody chose to record.
     pub fn __display(&self) -> Outcome {
         self.__off()
     }
 
-    /// `err = debug`, of an error that cannot be shown.
+    /// `err = debug` for an error without `Debug`.
     pub fn __debug(&self) -> Outcome {
         self.__off()
     }
 
-    /// `err = off`: that there was an error, and its type.
+    /// `err = off`: records the type of the error only.
     pub fn __off(&self) -> Outcome {
         if self.0.0.is_err() { Outcome::failed::<E>(None) } else { Outcome::default() }
     }
 
-    /// What `ret` records.
+    /// The value recorded by `ret`.
     pub fn __value(&self) -> Option<&T> {
         self.0.0.as_ref().ok()
     }
@@ -352,22 +353,22 @@ impl<T, E> SeenResult<'_, Result<T, E>> {
     reason = "the last step has the signatures of those before it"
 )]
 impl<R> SeenValue<'_, R> {
-    /// Any value is a success.
+    /// A value that is not a `Result` is a success.
     pub fn __display(&self) -> Outcome {
         Outcome::default()
     }
 
-    /// Any value is a success.
+    /// A value that is not a `Result` is a success.
     pub fn __debug(&self) -> Outcome {
         Outcome::default()
     }
 
-    /// Any value is a success.
+    /// A value that is not a `Result` is a success.
     pub fn __off(&self) -> Outcome {
         Outcome::default()
     }
 
-    /// What `ret` records.
+    /// The value recorded by `ret`.
     pub fn __value(&self) -> Option<&R> {
         Some(self.0)
     }

@@ -1,4 +1,4 @@
-//! What is learnt while a span is open already.
+//! Recording attributes and errors on the current span.
 
 use std::any::type_name_of_val;
 use std::error::Error;
@@ -13,15 +13,14 @@ use crate::redact::error_text::{self, Chain};
 use crate::span::outcome::exception;
 use crate::tags::value::{DebugValue, DisplayValue, TagValue, within_bounds};
 
-/// Records a fact that was learnt half-way as an attribute of the current span.
+/// Sets an attribute on the current span, for values that become known while the span is open.
 ///
-/// The current span is that of OpenTelemetry's `Context`, whichever library has opened it. Where there is
-/// none, or it is not recorded, nothing happens, and `value` is not converted. The attribute is of this
-/// span alone; for one that all spans below have, open a span with
-/// [`#[biz_tags]`](macro@crate::biz_tags).
+/// The current span is that of OpenTelemetry's `Context`, whichever library started it. If there is none, or if it is
+/// not recorded, this does nothing, and `value` is not converted. The attribute applies to this span only; for one
+/// that the spans below inherit, use [`in_tags`](crate::in_tags) or [`#[biz_tags]`](macro@crate::biz_tags).
 ///
-/// Record each key once: the OpenTelemetry SDK keeps every value it is given. What `throughline::init`
-/// sends has the last.
+/// Set each key once: the OpenTelemetry SDK keeps every value, and the exporter of `throughline::init` sends the
+/// last.
 ///
 /// ```
 /// use throughline::traced;
@@ -45,7 +44,7 @@ pub fn record(key: impl Into<Key>, value: impl TagValue) {
     }
 }
 
-/// Records several facts; otherwise like [`record`].
+/// Sets several attributes; otherwise like [`record`].
 ///
 /// ```
 /// # let (items, currency) = (3, "EUR");
@@ -59,16 +58,16 @@ pub fn record_all(facts: &[(&'static str, &dyn TagValue)]) {
     }
 }
 
-/// Records an error that was handled: an `exception` event on the current span, by OpenTelemetry's
-/// conventions, with the error's type, and its text followed by those of its sources.
+/// Records an error that was handled, as an `exception` event on the current span, following OpenTelemetry's semantic
+/// conventions. The event has the type of the error, and its text followed by that of its sources.
 ///
-/// The status of the span stays as it is, and so does its `error.type`: it tells how the work ended, which
-/// an error that was handled does not decide. An error that a traced function returns is recorded without
-/// this. What is recorded of the text is for [`set_error_text`](crate::set_error_text) to say.
+/// The span's status and `error.type` are unchanged, because they describe the outcome of the work, and a handled
+/// error does not determine that. There is no need to call this for an error that a traced function returns. How much
+/// of the text is recorded is controlled by [`set_error_text`](crate::set_error_text).
 ///
-/// Where there is no current span, or it is not recorded, nothing happens.
+/// If there is no current span, or if it is not recorded, this does nothing.
 ///
-/// For an `anyhow::Error` or a boxed error, write `&*error`.
+/// For an `anyhow::Error` or a boxed error, pass `&*error`.
 ///
 /// ```
 /// use throughline::traced;
@@ -90,7 +89,7 @@ pub fn record_error<E: Error + ?Sized>(error: &E) {
     context.span().add_event("exception", exception(type_name_of_val(error).into(), message.as_deref()));
 }
 
-/// The value as a tag, through its `Display`: what `%value` is in an attribute.
+/// Records a value through its `Display` implementation: the function form of `%value`.
 ///
 /// ```
 /// # let address = std::path::Path::new("/tmp").display();
@@ -101,7 +100,7 @@ pub fn display<T: Display>(value: T) -> DisplayValue<T> {
     DisplayValue::new(value)
 }
 
-/// The value as a tag, through its `Debug`: what `?value` is in an attribute.
+/// Records a value through its `Debug` implementation: the function form of `?value`.
 ///
 /// ```
 /// # let range = 3..7;
@@ -111,8 +110,8 @@ pub fn debug<T: Debug>(value: T) -> DebugValue<T> {
     DebugValue::new(value)
 }
 
-/// The current context, if its span is recorded. A clone, because conversions are code of the
-/// application's, which may use the current context.
+/// The current context, if its span is recorded. Cloned, because the conversion of values is application code, which
+/// may use the current context.
 fn recording() -> Option<Context> {
     let context = current::with(|context| context.has_active_span().then(|| context.clone()))?;
     context.span().is_recording().then_some(context)
@@ -124,12 +123,12 @@ fn set(context: &Context, key: Key, value: &dyn TagValue) {
     }
 }
 
-/// [`Chain`] takes a trait object, which an unsized error cannot become.
+/// [`Chain`] takes a trait object, and an unsized error cannot be coerced to one.
 struct Sources<'a, E: ?Sized>(&'a E);
 
 impl<E: Error + ?Sized> Display for Sources<'_, E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // A reference to an error is one as well, and is sized.
+        // `&E` is `Sized` and implements `Error` too.
         Chain(&self.0).fmt(f)
     }
 }

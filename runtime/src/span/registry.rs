@@ -1,4 +1,4 @@
-//! Which spans are open, for those who have to end them or to ask why they do not.
+//! The registry of open spans, which is used to end them on shutdown and to warn about those that stay open.
 
 use std::borrow::Cow;
 use std::panic::Location;
@@ -9,20 +9,20 @@ use std::time::{Duration, Instant};
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, TraceContextExt as _};
 
-/// How many places a span tries to find a free one.
+/// How many slots are tried for a new span.
 const TRIES: usize = 8;
 
 static TABLE: OnceLock<Arc<Table>> = OnceLock::new();
 
-/// A table of a fixed size. A span that finds no place is not in it, and is counted.
+/// A table of fixed size. A span for which no slot is found is not registered, and is counted.
 #[derive(Debug)]
 pub(crate) struct Table {
-    places: Box<[Mutex<Option<Entry>>]>,
+    slots: Box<[Mutex<Option<Entry>>]>,
     next: AtomicUsize,
     missed: AtomicU64,
     begun: Instant,
-    /// Milliseconds since `begun`, told by [`tick`](Self::tick): reading a clock for every span
-    /// would cost more than all the rest.
+    /// Milliseconds since `begun`, updated by [`tick`](Self::tick): reading the clock for every span would dominate
+    /// the cost of registering it.
     now: AtomicU64,
 }
 
@@ -33,7 +33,7 @@ pub(crate) struct Entry {
     pub(crate) name: Cow<'static, str>,
     pub(crate) place: Option<&'static Location<'static>>,
     since: u64,
-    told: bool,
+    reported: bool,
 }
 
 /// A span that has been open for too long.
@@ -53,7 +53,7 @@ impl Entry {
 impl Table {
     pub(crate) fn new(size: usize) -> Self {
         Self {
-            places: (0..size).map(|_| Mutex::new(None)).collect(),
+            slots: (0..size).map(|_| Mutex::new(None)).collect(),
             next: AtomicUsize::new(0),
             missed: AtomicU64::new(0),
             begun: Instant::now(),
@@ -61,7 +61,7 @@ impl Table {
         }
     }
 
-    /// Moves the table's clock.
+    /// Updates the table's clock.
     pub(crate) fn tick(&self) {
         let now = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.now.store(now, Ordering::Relaxed);
@@ -73,13 +73,13 @@ impl Table {
         name: Cow<'static, str>,
         place: Option<&'static Location<'static>>,
     ) -> Option<Ticket> {
-        for _ in 0..TRIES.min(self.places.len()) {
-            let at = self.next.fetch_add(1, Ordering::Relaxed) % self.places.len();
-            // A place that somebody looks at is as good as taken.
-            let Ok(mut free) = self.places[at].try_lock() else { continue };
+        for _ in 0..TRIES.min(self.slots.len()) {
+            let at = self.next.fetch_add(1, Ordering::Relaxed) % self.slots.len();
+            // A locked slot counts as taken.
+            let Ok(mut free) = self.slots[at].try_lock() else { continue };
             if free.is_none() {
                 let since = self.now.load(Ordering::Relaxed);
-                *free = Some(Entry { context: context.clone(), name, place, since, told: false });
+                *free = Some(Entry { context: context.clone(), name, place, since, reported: false });
                 return Some(Ticket { table: Arc::clone(self), at });
             }
         }
@@ -88,31 +88,31 @@ impl Table {
     }
 
     fn at(&self, at: usize) -> std::sync::MutexGuard<'_, Option<Entry>> {
-        self.places[at].lock().unwrap_or_else(PoisonError::into_inner)
+        self.slots[at].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks at every open span and how long it has been open, oldest places first.
+    /// Calls `look` for every open span with the time it has been open.
     pub(crate) fn each(&self, mut look: impl FnMut(&Entry, Duration)) {
         self.tick();
         let now = self.now.load(Ordering::Relaxed);
-        for at in 0..self.places.len() {
+        for at in 0..self.slots.len() {
             if let Some(entry) = &*self.at(at) {
                 look(entry, Duration::from_millis(now.saturating_sub(entry.since)));
             }
         }
     }
 
-    /// Those that are older than `limit` and have not been told of.
+    /// Returns the spans that are older than `limit` and have not been returned before.
     pub(crate) fn overdue(&self, limit: Duration) -> Vec<(Overdue, Duration)> {
         let now = self.now.load(Ordering::Relaxed);
         let mut overdue = Vec::new();
-        for at in 0..self.places.len() {
+        for at in 0..self.slots.len() {
             let mut place = self.at(at);
-            let Some(entry) = place.as_mut().filter(|entry| !entry.told) else { continue };
+            let Some(entry) = place.as_mut().filter(|entry| !entry.reported) else { continue };
             let age = Duration::from_millis(now.saturating_sub(entry.since));
             if age >= limit {
-                entry.told = true;
-                // Told of without the lock: a log may be slow, and the span must be free to end.
+                entry.reported = true;
+                // Logged later, without the lock: logging may be slow, and must not keep the span from ending.
                 overdue
                     .push((Overdue { identity: entry.identity(), name: entry.name.clone(), place: entry.place }, age));
             }
@@ -120,12 +120,12 @@ impl Table {
         overdue
     }
 
-    /// Takes all entries out, each with how long it has been open.
+    /// Removes all spans, each with the time it has been open.
     pub(crate) fn drain(&self) -> Vec<(Entry, Duration)> {
         self.tick();
         let now = self.now.load(Ordering::Relaxed);
         let age = |entry: &Entry| Duration::from_millis(now.saturating_sub(entry.since));
-        let taken = (0..self.places.len()).filter_map(|at| self.at(at).take());
+        let taken = (0..self.slots.len()).filter_map(|at| self.at(at).take());
         taken
             .map(|entry| {
                 let age = age(&entry);
@@ -134,13 +134,13 @@ impl Table {
             .collect()
     }
 
-    /// How many spans found no place.
+    /// How many spans could not be registered.
     pub(crate) fn missed(&self) -> u64 {
         self.missed.load(Ordering::Relaxed)
     }
 }
 
-/// A span's place in the table, until it is dropped.
+/// A span's slot in the table.
 #[derive(Debug)]
 pub(crate) struct Ticket {
     table: Arc<Table>,
@@ -148,24 +148,24 @@ pub(crate) struct Ticket {
 }
 
 impl Ticket {
-    /// Frees the place, unless the table was emptied and another span has it now.
+    /// Frees the slot, unless the table was drained and another span is using it now.
     pub(crate) fn give_back(self, context: &Context) {
         let mut place = self.table.at(self.at);
         let own = context.span().span_context().span_id();
         let entry = place.take_if(|entry| entry.context.span().span_context().span_id() == own);
         drop(place);
-        // Its context may be the last to hold something with a destructor: not under the lock.
+        // Dropped without the lock, because dropping the context may run arbitrary destructors.
         drop(entry);
     }
 }
 
-/// Whether spans are listed in this process.
+/// Whether this process registers open spans.
 #[inline]
 pub(crate) fn is_listed() -> bool {
     TABLE.get().is_some()
 }
 
-/// Puts a span that has started into the table.
+/// Registers a span that has started.
 pub(crate) fn list(
     context: &Context,
     name: Cow<'static, str>,
@@ -174,7 +174,7 @@ pub(crate) fn list(
     TABLE.get()?.add(context, name, place)
 }
 
-/// The table of this process; the first call says how large it is.
+/// The table of this process; the first call determines its size.
 pub(crate) fn table(size: usize) -> Arc<Table> {
     Arc::clone(TABLE.get_or_init(|| Arc::new(Table::new(size))))
 }

@@ -1,4 +1,4 @@
-//! Synchronous code in a span.
+//! Running synchronous code in a span, and tags without a span.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -15,9 +15,9 @@ use crate::tags::set::{Quiet, Tag, Tags};
 use crate::tags::value::TagValue;
 
 impl Span {
-    /// Runs `body` in the span and ends it, whatever happens.
+    /// Runs `body` in the span and ends the span, even if `body` panics.
     ///
-    /// A panic is caught, written down and goes on unwinding.
+    /// A panic is caught, recorded, and then resumed.
     #[inline]
     pub fn run<R>(self, body: impl FnOnce() -> R, outcome: impl FnOnce(&R) -> Outcome) -> R {
         if matches!(self.0, Scope::Off) {
@@ -28,7 +28,7 @@ impl Span {
 
     fn run_attached<R>(mut self, body: impl FnOnce() -> R, outcome: impl FnOnce(&R) -> Outcome) -> R {
         let attached = self.0.attach();
-        // The closure is not called again, and what it captured is not looked at again.
+        // Unwind safe: neither the closure nor its captures are used again.
         let result = catch_unwind(AssertUnwindSafe(body));
         let busy = Busy::begin();
         drop(attached);
@@ -41,26 +41,26 @@ impl Span {
         result.unwrap_or_else(|payload| resume_unwind(payload))
     }
 
-    /// Makes the span current until the guard is dropped. For functions whose body cannot move
-    /// into a closure (`#[track_caller]`).
+    /// Makes the span current until the guard is dropped. For functions whose body cannot be moved into a closure
+    /// (`#[track_caller]`).
     #[doc(hidden)]
     pub fn enter(self) -> Entered {
         Entered { attached: self.0.attach(), scope: self.0, unwinding: std::thread::panicking() }
     }
 }
 
-/// A span that is current until this is dropped.
+/// A span that is current until this guard is dropped.
 #[derive(Debug)]
-#[must_use = "dropping it ends the span"]
+#[must_use = "dropping the guard ends the span"]
 pub struct Entered {
     attached: Option<Attached>,
     scope: Scope,
-    /// Whether the thread was unwinding already: the function is called by a destructor.
+    /// Whether the thread was already unwinding, because the function is called by a destructor.
     unwinding: bool,
 }
 
 impl Entered {
-    /// Ends the span with the function's value.
+    /// Ends the span with the function's return value.
     pub fn exit<R>(mut self, value: R, outcome: impl FnOnce(&R) -> Outcome) -> R {
         self.end(|| outcome(&value));
         value
@@ -77,27 +77,28 @@ impl Entered {
 }
 
 impl Drop for Entered {
-    /// The function left without a value that could be seen: by `return`, `?` or a panic.
+    /// The function was left by `return`, `?` or a panic, so its value is not available.
     fn drop(&mut self) {
         let unwound = std::thread::panicking() && !self.unwinding;
         self.end(|| if unwound { Outcome::unwound() } else { Outcome::default() });
     }
 }
 
-/// Tags for the span that is current already, and for all below the code that follows.
+/// Adds tags to the current span, and to all spans started in the code that follows.
 ///
-/// In a trace that is not sampled, only what is needed besides is evaluated.
+/// In a trace that is not sampled, only tags that are needed for other purposes are evaluated.
 #[derive(Debug, Default)]
 #[must_use]
 pub struct TagScope(Tags);
 
 impl TagScope {
-    /// No tags yet.
+    /// Creates an empty set of tags.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds tags that leave the process; see [`SpanBuilder::propagate`](crate::SpanBuilder::propagate).
+    /// Adds tags that are propagated to other processes; see
+    /// [`SpanBuilder::propagate`](crate::SpanBuilder::propagate).
     pub fn propagate(mut self, fill: impl FnOnce(&mut Tags)) -> Self {
         let busy = Busy::begin();
         if !busy.is_nested() {
@@ -106,16 +107,16 @@ impl TagScope {
         self
     }
 
-    /// Puts the tags on the current span, and gives a [`Span`] that has none of its own, but the context that
-    /// carries the tags on.
+    /// Adds the tags to the current span, and returns a [`Span`] without a span of its own, whose context carries the
+    /// tags.
     pub fn start_with(mut self, fill: impl FnOnce(&mut Tags)) -> Span {
         let busy = Busy::begin();
         if busy.is_nested() {
             return Span::none();
         }
         let current = current::get();
-        // A span that does not record may still have spans below it that do: that of another
-        // process, or the identity that a job or a thread was given.
+        // A span that does not record can still have children that do: a remote span, or the span
+        // context that a detached job or a thread was started with.
         if !is_off(&current) {
             fill(&mut self.0);
         } else if let Some(quiet) = Quiet::below(&current) {
@@ -124,7 +125,7 @@ impl TagScope {
         }
         let span = current.span();
         if span.is_recording() {
-            // The SDK keeps both of two attributes with one key, so what the span has is left out.
+            // The SDK keeps duplicate keys, so tags that the span already has are omitted.
             let inherited = Data::of(&current).map_or(&[][..], |data| &data.tags);
             span.set_attributes(self.0.scoped.iter().filter(|tag| !inherited.contains(tag)).cloned());
             report_missing(self.0.missing(), &current);
@@ -133,12 +134,11 @@ impl TagScope {
     }
 }
 
-/// Runs `f` with tags that have become known half-way: they are put on the current span, and every span that
-/// starts in `f` has them, as with [`#[biz_tags]`](macro@crate::biz_tags).
+/// Runs `f` with additional tags, for values that become known in the middle of a function. They are added to the
+/// current span and to every span that starts in `f`, as with [`#[biz_tags]`](macro@crate::biz_tags).
 ///
-/// A context never changes while something runs in it, so there is no way to set a tag for all that follows
-/// in the same block: what shall have the tag goes into `f`. For a fact of the current span alone there is
-/// [`record`](crate::record).
+/// Contexts are immutable, so a tag cannot be added for the rest of the current block: move the code that should have
+/// it into `f`. For an attribute of the current span only, use [`record`](crate::record).
 ///
 /// ```
 /// use throughline::traced;
@@ -161,8 +161,8 @@ pub fn in_tags<R>(tags: &[(&'static str, &dyn TagValue)], f: impl FnOnce() -> R)
     tag_scope(tags).in_scope(f)
 }
 
-/// Runs a future with tags that have become known half-way. The tags are evaluated now, and put on the span that
-/// is current now; otherwise like [`in_tags`].
+/// Runs a future with additional tags; otherwise like [`in_tags`]. The tags are evaluated immediately, and added to
+/// the span that is current now.
 ///
 /// ```
 /// # async fn pay(customer: &str) {}

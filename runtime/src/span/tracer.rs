@@ -1,4 +1,4 @@
-//! Where spans come from: the installed provider, or OpenTelemetry's global one.
+//! The source of spans: the installed tracer provider, or OpenTelemetry's global one.
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -25,18 +25,18 @@ where
         let own = OwnSpan::mark();
         let span = self.0.build_with_context(builder, context);
         drop(own);
-        // Without an SDK, after its shutdown, and where telemetry is suppressed, a tracer gives
-        // spans without an identity.
+        // Without an SDK, after its shutdown, and where telemetry is suppressed, spans have no valid
+        // span context.
         if !span.span_context().is_valid() {
             return None;
         }
-        // Not in a closure, nor out of a block: a span is large, and each would copy it.
+        // Neither in a closure nor in a block, which would copy the span, a large struct.
         Some(keep_random(context, context.with_span(span)))
     }
 }
 
-/// The SDK drops the flags of a caller whose trace is not sampled. That the trace id is random still
-/// has to be passed on (W3C Trace Context, level 2, section "Random Trace ID Flag").
+/// The SDK drops the flags of an unsampled parent. The random trace ID flag still has to be propagated (W3C Trace
+/// Context, level 2, section "Random Trace ID Flag").
 #[inline]
 fn keep_random(parent: &Context, started: Context) -> Context {
     let is_random = |context: &Context| context.span().span_context().trace_flags().to_u8() & RANDOM != 0;
@@ -53,7 +53,7 @@ fn with_random(parent: &Context, started: &Context) -> Context {
     let corrected = {
         let span = started.span();
         let is = span.span_context();
-        // A span that records has its flags for good, and is not replaced.
+        // The flags of a recording span cannot be changed, and the span must not be replaced.
         if span.is_recording() || is.trace_id() != parent.span().span_context().trace_id() {
             return started.clone();
         }
@@ -76,34 +76,32 @@ where
 
 static INSTALLED: RwLock<Option<Arc<dyn Source>>> = RwLock::new(None);
 
-/// Moves with every change of `INSTALLED`. Zero: nothing was ever installed.
+/// Incremented with every change of `INSTALLED`. Zero means that nothing was ever installed.
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 
 type Cached = (u64, Option<Rc<Arc<dyn Source>>>);
 
 thread_local! {
-    /// This thread's copy of `INSTALLED` and the generation it is of. The `Rc` keeps the threads
-    /// from counting references in one place.
+    /// This thread's copy of `INSTALLED`, and its generation. The `Rc` avoids contention on a shared reference count.
     static CACHED: RefCell<Cached> = const { RefCell::new((0, None)) };
 
-    /// Whether the span that is starting on this thread is one of ours. Not a context: it is true
-    /// only while `Tracer::build_with_context` runs.
+    /// Whether the span that is starting on this thread is one of ours. Not in the context, because it is true only
+    /// while `Tracer::build_with_context` runs.
     static OWN: Cell<bool> = const { Cell::new(false) };
 
-    /// The id that the trace is to have that is beginning on this thread. Like `OWN`, it is set only
-    /// while a span starts.
-        static WANTED: Cell<Option<TraceId>> = const { Cell::new(None) };
+    /// The trace ID requested for the trace that is starting on this thread. Like `OWN`, it is set only while a span
+    /// starts.
+        static REQUESTED: Cell<Option<TraceId>> = const { Cell::new(None) };
 }
 
 /// Sends the spans of this process to `provider`.
 ///
-/// This is the fast way: the provider's own tracer is kept. Without a call, spans go to
-/// OpenTelemetry's global provider, which is asked anew for every span, because a tracer taken from
-/// it before it is set would stay silent for ever. A later call replaces the provider for the spans
-/// that start after it.
+/// This is the fastest setup, because the provider's tracer is cached. Without it, spans go to OpenTelemetry's global
+/// provider, which is looked up for every span, because a tracer obtained before the provider is set never records
+/// anything. A later call replaces the provider for spans that start afterwards.
 ///
-/// The provider's sampler is asked for every span but one kind: a span under a local parent that is
-/// not sampled is never sampled, whatever the sampler says, because half a trace is of no use.
+/// The provider's sampler is consulted for every span, with one exception: a span whose local parent is not sampled
+/// is never sampled, whatever the sampler would decide, to avoid partial traces.
 ///
 /// ```
 /// use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -123,56 +121,56 @@ where
     let previous = installed.replace(source);
     GENERATION.fetch_add(1, Ordering::Release);
     drop(installed);
-    // The last handle of a provider may flush in its destructor: not under the lock.
+    // Dropped without the lock: the last handle of a provider may flush in its destructor.
     drop(previous);
 }
 
-/// Whether there is somebody to take spans, as far as it was said.
+/// Whether a tracer provider is set up, as far as known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum SetUp {
-    /// Nobody has said anything.
+    /// Not set up so far.
     Never,
-    /// There is, or there is not to be.
+    /// Set up, or disabled on purpose.
     Done,
-    /// There was, until the value of `init` was dropped.
+    /// Was set up, but the value of `init` was dropped.
     Dropped,
 }
 
 static SET_UP: AtomicU8 = AtomicU8::new(SetUp::Never as u8);
 
-/// Whether the warning about it was given, which comes once.
+/// Whether the warning was logged; it is logged once.
 static WARNED: AtomicBool = AtomicBool::new(false);
 
 pub(crate) fn set_up_is(state: SetUp) {
     SET_UP.store(state as u8, Ordering::Relaxed);
 }
 
-/// A span goes nowhere. Where that is a mistake, and somebody listens, it is told once.
+/// Logs a warning, once, if a span is discarded by mistake and a subscriber is set.
 #[cold]
-fn goes_nowhere(context: &Context) {
+fn warn_if_not_set_up(context: &Context) {
     const MISTAKES: [(SetUp, &str); 2] = [
         (
             SetUp::Never,
-            "a span has started and goes nowhere, because nothing is set up; call `throughline::init()`, or \
-             `throughline::install` with a tracer provider, at the start of `main`",
+            "span discarded: telemetry is not set up; call `throughline::init()`, or `throughline::install` with a tracer \
+             provider, at the start of `main`",
         ),
         (
             SetUp::Dropped,
-            "a span has started and goes nowhere, because the value of `throughline::init()` was dropped; keep it until \
-             the end of `main`, as in `let telemetry = throughline::init()?;`, and call `shutdown` there",
+            "span discarded: the value returned by `throughline::init()` was dropped; keep it until the end of `main`, as in \
+             `let telemetry = throughline::init()?;`, and call `shutdown` there",
         ),
     ];
     let state = SET_UP.load(Ordering::Relaxed);
     let Some((_, text)) = MISTAKES.iter().find(|(mistake, _)| *mistake as u8 == state) else { return };
-    // Before the subscriber is asked, which may start spans itself.
+    // Set before checking for a subscriber, which may start spans itself.
     if context.is_telemetry_suppressed() || WARNED.swap(true, Ordering::Relaxed) {
         return;
     }
     if tracing::enabled!(target: "throughline", tracing::Level::WARN) {
         tracing::warn!(target: "throughline", "{text}");
     } else {
-        // Nobody listens yet.
+        // No subscriber yet; try again later.
         WARNED.store(false, Ordering::Relaxed);
     }
 }
@@ -181,7 +179,7 @@ fn goes_nowhere(context: &Context) {
 pub(crate) fn start(builder: SpanBuilder, context: &Context) -> Option<Context> {
     let started = start_anywhere(builder, context);
     if started.is_none() {
-        goes_nowhere(context);
+        warn_if_not_set_up(context);
     }
     started
 }
@@ -191,7 +189,7 @@ fn start_anywhere(builder: SpanBuilder, context: &Context) -> Option<Context> {
     if generation == 0 {
         let started = of(&global::tracer_provider()).start(builder, context);
         if started.is_some() {
-            // The global provider is one: that it may be shut down some day is no mistake.
+            // The global provider works; its later shutdown is not a mistake.
             set_up_is(SetUp::Done);
         }
         return started;
@@ -199,7 +197,7 @@ fn start_anywhere(builder: SpanBuilder, context: &Context) -> Option<Context> {
     let Ok(source) = CACHED.try_with(|cached| {
         if cached.borrow().0 != generation {
             let fresh = (generation, installed().map(Rc::new));
-            // The last handle of a provider may flush in its destructor: not under the borrow.
+            // Dropped outside of the borrow: the last handle of a provider may flush in its destructor.
             let stale = cached.replace(fresh);
             drop(stale);
         }
@@ -215,14 +213,13 @@ fn installed() -> Option<Arc<dyn Source>> {
     INSTALLED.read().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-/// Whether the span that is starting on this thread was opened by Throughline, which has put the
-/// tags on it already.
+/// Whether the span that is starting on this thread was started by Throughline, which has already added the tags.
 #[cfg(feature = "sdk")]
 pub(crate) fn is_own_span() -> bool {
     OWN.try_with(Cell::get).unwrap_or(false)
 }
 
-/// Marks the span that starts as ours until dropped, also when a sampler panics.
+/// Marks the starting span as ours until dropped, even if a sampler panics.
 struct OwnSpan(bool);
 
 impl OwnSpan {
@@ -237,26 +234,26 @@ impl Drop for OwnSpan {
     }
 }
 
-/// Asks for `id` as the id of the trace that begins on this thread before the guard is dropped.
+/// Requests `id` as the trace ID of a trace that starts on this thread before the guard is dropped.
 ///
-/// OpenTelemetry's API has no way to say it: only the id generator of a provider decides. So this
-/// is heard by [`RequestIdGenerator`](crate::telemetry::RequestIdGenerator), and by no other.
-pub(crate) fn want(id: TraceId) -> Wanted {
-    let _ = WANTED.try_with(|wanted| wanted.set(Some(id)));
-    Wanted(())
+/// OpenTelemetry's API cannot express this, because the provider's ID generator decides. Only
+/// [`RequestIdGenerator`](crate::telemetry::RequestIdGenerator) honours the request.
+pub(crate) fn request_trace_id(id: TraceId) -> RequestedTraceId {
+    let _ = REQUESTED.try_with(|wanted| wanted.set(Some(id)));
+    RequestedTraceId(())
 }
 
-/// Takes what was asked for, so that no second trace has the same id.
+/// Takes the requested ID, so that it is used for one trace only.
 #[cfg(feature = "sdk")]
-pub(crate) fn wanted() -> Option<TraceId> {
-    WANTED.try_with(Cell::take).unwrap_or_default()
+pub(crate) fn requested_trace_id() -> Option<TraceId> {
+    REQUESTED.try_with(Cell::take).unwrap_or_default()
 }
 
-/// Withdraws the wish when dropped, also when a sampler panics.
-pub(crate) struct Wanted(());
+/// Withdraws the request when dropped, even if a sampler panics.
+pub(crate) struct RequestedTraceId(());
 
-impl Drop for Wanted {
+impl Drop for RequestedTraceId {
     fn drop(&mut self) {
-        let _ = WANTED.try_with(|wanted| wanted.set(None));
+        let _ = REQUESTED.try_with(|wanted| wanted.set(None));
     }
 }

@@ -1,4 +1,4 @@
-//! What becomes of a value that must not be seen: a keyed hash, or a mask.
+//! Hiding sensitive tag values: a keyed hash, or a mask.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::OnceLock;
@@ -10,22 +10,23 @@ use crate::tags::value::{MAX_LIST_LEN, MAX_TEXT_BYTES};
 
 static KEY: OnceLock<[u8; 16]> = OnceLock::new();
 
-/// Sets the 128-bit secret under which `hash(…)` tags are hashed.
+/// Sets the 128-bit secret key for tags marked `hash(…)`.
 ///
-/// Give every service the same secret and a user has the same hash in all of them. Without a call
-/// the key is random and lives as long as the process, so hashes only match within one process.
+/// Use the same key in every service to get the same hash for the same value everywhere. By default, the key is
+/// random and lasts for the lifetime of the process, so hashes can be compared within that process only.
 ///
 /// # Errors
 ///
-/// Gives the key back if there is one already: it was set before, or a tag was hashed before.
+/// Returns `key` if a key is already in use, because it was set before, or because a tag has already been hashed.
 pub fn set_hash_key(key: [u8; 16]) -> Result<(), [u8; 16]> {
     KEY.set(key)
 }
 
-/// What stands for the value: of a list, what stands for each element, so that one can be searched for.
+/// Replaces a value by its hidden form. Lists are hidden element by element, so that single elements can be searched
+/// for.
 pub(crate) fn hidden(value: &Value, hide: fn(&str) -> String) -> Value {
     let list = |texts: &mut dyn Iterator<Item = String>| {
-        // A list is bounded like all others; its elements are not, until they are hidden.
+        // Limits the length of the list. Elements are truncated only after they have been hidden.
         let hidden = texts.take(MAX_LIST_LEN).map(|text| StringValue::from(hide(&text)));
         Value::Array(Array::String(hidden.collect()))
     };
@@ -38,8 +39,8 @@ pub(crate) fn hidden(value: &Value, hide: fn(&str) -> String) -> Value {
     }
 }
 
-/// SipHash-2-4 with 128 bits of output, as 32 hexadecimal digits: a keyed pseudo-random function,
-/// which cannot be reversed, nor tried out, without the key.
+/// SipHash-2-4 with 128 bits of output, as 32 hexadecimal digits. A keyed pseudorandom function: without the key,
+/// values can neither be recovered nor guessed by trial.
 pub(crate) fn hash(clear: &str) -> String {
     let key = KEY.get_or_init(|| {
         // Each `RandomState` is keyed from the operating system's random numbers.
@@ -51,18 +52,18 @@ pub(crate) fn hash(clear: &str) -> String {
     });
     let mut hasher = SipHasher24::new_with_key(key);
     hasher.write(clear.as_bytes());
-    // The order of the bytes is that of the reference implementation.
+    // The byte order of the reference implementation.
     format!("{:032x}", u128::from_be_bytes(hasher.finish128().as_bytes()))
 }
 
-/// So many characters are shown of a text that is long enough.
+/// The number of trailing characters that a mask leaves visible.
 const SHOWN: usize = 4;
 
-/// A text with fewer characters is masked whole: four of them would be too great a part.
+/// Shorter texts are masked completely, because four characters would reveal too much of them.
 const MASKED_WHOLE_BELOW: usize = 10;
 
-/// All but the last four characters become `*`; all of a text of fewer than ten. The text may be of any
-/// length, and what comes of it is bounded.
+/// Replaces all but the last four characters by `*`, or all of them if there are fewer than ten. The input may be of
+/// any length; the output is truncated.
 pub(crate) fn mask(clear: &str) -> String {
     let length = clear.chars().count();
     let shown = if length < MASKED_WHOLE_BELOW { 0 } else { SHOWN };

@@ -1,4 +1,4 @@
-//! Business tags: how they are written down, and how the context holds them.
+//! Business tags: how they are collected for a call, and how the context stores them.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::guard::panics::caught;
 use crate::tags::secret;
 use crate::tags::value::{TagValue, bound, whole};
 
-/// The value of one tag on its way to a span.
+/// The value of a tag, with its modifiers.
 #[derive(Debug)]
 pub struct Tag {
     value: Option<Value>,
@@ -23,25 +23,26 @@ pub struct Tag {
 }
 
 impl Tag {
-    /// A tag whose value is known, or is absent.
+    /// Creates a tag. `None` means that there is no value.
     #[inline]
     pub fn new(value: Option<Value>) -> Self {
         Self { value, whole: false, missing: false, baggage: false }
     }
 
-    /// A tag of whose whole value something is made that does not depend on where values are cut.
+    /// Creates a tag from the complete value, without truncation, so that a hash or mask of it does not depend on the
+    /// limits.
     pub fn whole(value: impl FnOnce() -> Option<Value>) -> Self {
         Self { value: whole(value), whole: true, missing: false, baggage: false }
     }
 
-    /// Reports the tag as missing when there is no value.
+    /// Reports the tag as missing if it has no value.
     #[must_use]
     pub fn required(mut self) -> Self {
         self.missing = self.value.is_none();
         self
     }
 
-    /// Stands in for an absent value.
+    /// Sets a fallback for a missing value.
     #[must_use]
     pub fn or(mut self, fallback: impl FnOnce() -> Option<Value>) -> Self {
         self.value = self.value.or_else(|| if self.whole { whole(fallback) } else { fallback() });
@@ -55,14 +56,14 @@ impl Tag {
         self
     }
 
-    /// Replaces all but the last four characters, or all of a short text.
+    /// Masks all but the last four characters, or all of a short text.
     #[must_use]
     pub fn mask(mut self) -> Self {
         self.value = self.value.map(|value| secret::hidden(&value, secret::mask));
         self
     }
 
-    /// Writes the tag to the W3C baggage too, so that it leaves the process.
+    /// Also adds the tag to the W3C baggage, so that it is sent to other processes.
     #[must_use]
     pub fn propagate(mut self) -> Self {
         self.baggage = true;
@@ -70,43 +71,43 @@ impl Tag {
     }
 }
 
-/// Where generated code puts the tags of one call.
+/// Collects the tags of one call.
 #[derive(Debug, Default)]
 pub struct Tags {
     /// Attributes of this span alone.
     pub(crate) own: Vec<KeyValue>,
-    /// How many of them, from the first on, are no tags, but describe the function.
+    /// How many of them, counted from the first, describe the source code and are not tags.
     described: usize,
-    /// Whether there may be a tag with a key that describes code.
+    /// Whether there may be a tag whose key describes source code.
     says_code: bool,
     /// Attributes of this span and of every span below it.
     pub(crate) scoped: Vec<KeyValue>,
-    /// What most calls do not ask for.
+    /// Effects of tags besides being attributes. Boxed, because most calls have none.
     notes: Option<Box<Notes>>,
-    /// Without a span, which tags are needed all the same.
+    /// If nothing is recorded: which tags are needed nevertheless.
     quiet: Option<Quiet>,
 }
 
-/// What tags ask for besides being attributes.
+/// Effects of tags besides being attributes.
 #[derive(Debug, Default)]
 struct Notes {
-    /// What is to leave the process as W3C baggage.
+    /// Baggage members to send to other processes.
     baggage: Vec<(&'static str, String)>,
     /// Required tags without a value.
     missing: Vec<&'static str>,
 }
 
-/// Which tags are needed where nothing is recorded.
+/// Which tags are needed although nothing is recorded.
 #[derive(Debug)]
 pub(crate) enum Quiet {
-    /// All of those in scope: logs read them.
+    /// All tags in scope, for log lines.
     Logs,
-    /// Those that replace something of this context.
+    /// Tags that override a tag or a baggage member of this context.
     Replacing(Context),
 }
 
 impl Quiet {
-    /// `None` if no tag is: there is nothing that one could replace, and no log reads them.
+    /// `None` if no tags are needed: there is nothing that they could override, and no log formatter uses them.
     #[inline]
     pub(crate) fn below(context: &Context) -> Option<Self> {
         if is_read_by_logs() {
@@ -116,8 +117,8 @@ impl Quiet {
         (needed || !context.baggage().is_empty()).then(|| Self::Replacing(context.clone()))
     }
 
-    /// Whether the scoped tag `key` is needed: logs read all, and what stands for its key in the
-    /// context must not outlive what the code says here.
+    /// Whether the scoped tag `key` is needed: log lines include all tags, and an outdated value in the context has
+    /// to be overridden.
     fn needs(&self, key: &'static str) -> bool {
         let Self::Replacing(context) = self else { return true };
         context.baggage().get(key).is_some()
@@ -125,7 +126,7 @@ impl Quiet {
     }
 }
 
-/// Whether the tags of traces that are not sampled are read as well.
+/// Whether log lines include tags, in traces that are not sampled too.
 static READ_BY_LOGS: AtomicBool = AtomicBool::new(false);
 
 #[inline]
@@ -133,17 +134,17 @@ pub(crate) fn is_read_by_logs() -> bool {
     READ_BY_LOGS.load(Ordering::Relaxed)
 }
 
-/// From now on, and for good, scoped tags are evaluated in traces that are not sampled too.
+/// Enables the evaluation of scoped tags in traces that are not sampled. Cannot be undone.
 #[cfg(feature = "log")]
 pub(crate) fn read_by_logs() {
     READ_BY_LOGS.store(true, Ordering::Relaxed);
 }
 
 impl Tags {
-    /// The tags of a function that is described by `described`.
+    /// Creates the tags of a function with the attributes that describe it.
     #[inline]
     pub(crate) fn of(described: Vec<KeyValue>) -> Self {
-        // Not from a default, whose own tags would be dropped, which is a call in each traced function.
+        // A struct literal: with `..Self::default()`, every traced function would contain a call to drop `own`.
         Self {
             described: described.len(),
             own: described,
@@ -154,20 +155,20 @@ impl Tags {
         }
     }
 
-    /// Puts what describes the function before the tags that there are.
+    /// Inserts the attributes that describe the function before the tags.
     pub(crate) fn describe(&mut self, mut described: Vec<KeyValue>) {
         self.described = described.len();
         described.append(&mut self.own);
         self.own = described;
     }
 
-    /// The tags of a call of which nothing is recorded.
+    /// Creates the tags of a call that is not recorded.
     #[cold]
     pub(crate) fn quiet(quiet: Quiet) -> Self {
         Self { quiet: Some(quiet), ..Self::default() }
     }
 
-    /// From here on, takes only what is needed where nothing is recorded.
+    /// Ignores tags that are added from now on, unless they are needed although nothing is recorded.
     pub(crate) fn be_quiet(&mut self, quiet: Quiet) {
         self.quiet = Some(quiet);
     }
@@ -184,7 +185,7 @@ impl Tags {
         self.notes.as_mut().map(|notes| std::mem::take(&mut notes.missing)).unwrap_or_default()
     }
 
-    /// An attribute of this span alone. `tag` is not called where nobody would see it.
+    /// Adds an attribute to this span only. `tag` is not called if nothing uses the attribute.
     #[inline]
     pub fn add(&mut self, key: &'static str, tag: impl FnOnce() -> Tag) {
         if self.quiet.is_some() {
@@ -196,8 +197,7 @@ impl Tags {
         }
     }
 
-    /// An attribute of this span and of every span below it. `tag` is not called where nobody would
-    /// see it.
+    /// Adds an attribute to this span and to every span below it. `tag` is not called if nothing uses the attribute.
     #[inline]
     pub fn scope(&mut self, key: &'static str, tag: impl FnOnce() -> Tag) {
         if self.quiet.as_ref().is_some_and(|quiet| !quiet.needs(key)) {
@@ -209,7 +209,7 @@ impl Tags {
         }
     }
 
-    /// Adds the tag. Out of line, so that the value is moved once, and not at each step.
+    /// Adds the tag. Not inlined, so that the value is moved only once.
     #[inline(never)]
     fn put_own(&mut self, key: &'static str, mut tag: Tag) {
         self.look_at(key, &mut tag);
@@ -236,14 +236,14 @@ impl Tags {
         }
     }
 
-    /// A tag whose expression has panicked has no value, and is reported as missing: a text in its place
-    /// would have another type than the tag's.
+    /// A tag whose expression panicked has no value and is reported as missing; a placeholder text would have a
+    /// different type from the tag.
     #[cold]
     fn panicked(&mut self, key: &'static str) {
         self.notes.get_or_insert_default().missing.push(key);
     }
 
-    /// What a tag asks for besides being an attribute.
+    /// Records the effects of a tag besides being an attribute.
     #[cold]
     fn note(&mut self, key: &'static str, tag: &Tag) {
         let notes = self.notes.get_or_insert_default();
@@ -255,22 +255,22 @@ impl Tags {
         }
     }
 
-    /// An attribute of this span alone, at hand as OpenTelemetry's value. It is not cut.
+    /// Adds an attribute to this span only, from OpenTelemetry's types. The value is not truncated.
     pub fn attribute(&mut self, key: impl Into<Key>, value: impl Into<Value>) {
         self.own.push(KeyValue::new(key, value));
     }
 
-    /// Attributes of this span alone, as they are.
+    /// Adds attributes to this span only, unchanged.
     pub fn extend(&mut self, attributes: impl IntoIterator<Item = KeyValue>) {
         self.own.extend(attributes);
     }
 
-    /// Whether nothing is asked for that concerns more than this span.
+    /// Whether no tag affects anything but this span.
     pub(crate) fn is_empty(&self) -> bool {
         self.scoped.is_empty() && self.notes.is_none()
     }
 
-    /// Whether the call itself gives a value for `key`.
+    /// Whether the call itself sets `key`.
     pub(crate) fn sets(&self, key: &Key) -> bool {
         has_key(&self.own, key) || has_key(&self.scoped, key)
     }
@@ -281,7 +281,7 @@ impl Tags {
         &self.own[self.described..]
     }
 
-    /// Takes out what describes the function, where the tags say something else.
+    /// Removes attributes that describe the function if a tag overrides them.
     #[inline]
     pub(crate) fn prefer_given(&mut self) {
         if self.says_code {
@@ -301,13 +301,12 @@ impl Tags {
         });
     }
 
-    /// Completes `own` to the attributes of a span that starts below `context`: what was set for
-    /// it, then what it inherits, without the keys that were set. Gives the context of the call, if
-    /// that is another one.
+    /// Completes `own` to the attributes of a span that starts below `context`: those that were set, and inherited
+    /// tags with other keys. Returns the context of the call, if it differs from `context`.
     pub(crate) fn finish(&mut self, context: &Context, inherited: &[KeyValue]) -> Option<Context> {
         self.cap(inherited);
         for tags in [&self.scoped[..], inherited] {
-            // Keys are compared with those that were set for the span, and not with each other.
+            // Compared with the keys that were set for the span only, not with each other.
             let set = self.own.len();
             if set * tags.len() <= FEW {
                 for tag in tags {
@@ -323,7 +322,7 @@ impl Tags {
         self.enrich(context)
     }
 
-    /// Lets go of tags for which there is no room in the scope. A tag that replaces one needs none.
+    /// Drops tags that exceed the limit. A tag that overrides another one is always kept.
     #[inline]
     fn cap(&mut self, inherited: &[KeyValue]) {
         let max = MAX_SCOPED.load(Ordering::Relaxed);
@@ -353,7 +352,7 @@ impl Tags {
         }
     }
 
-    /// `context` with the scoped tags and the baggage of this call; `None` if that is what it has.
+    /// Returns `context` with the scoped tags and baggage of this call, or `None` if that makes no difference.
     #[inline]
     pub(crate) fn enrich(&mut self, context: &Context) -> Option<Context> {
         if self.scoped.is_empty() && self.notes.is_none() {
@@ -387,11 +386,11 @@ impl Tags {
     }
 }
 
-/// The baggage with the members that are to leave the process, and without those that `tags` say
-/// something else of; `None` if it stays as it is.
+/// Returns the baggage with the propagated tags, and without members that `tags` contradict, or `None` if it is
+/// unchanged.
 ///
-/// A tag that is not to propagate is never written, so a member with another value can only go: the
-/// services below would read of one trace what this one knows to be wrong.
+/// A tag that is not propagated must not be written, so a member with a different value has to be removed: services
+/// below would otherwise receive a value that is known to be outdated.
 fn changed(baggage: &Baggage, tags: &[KeyValue], propagated: Vec<(&'static str, String)>) -> Option<Baggage> {
     if baggage.is_empty() && propagated.is_empty() {
         return None;
@@ -413,21 +412,21 @@ fn changed(baggage: &Baggage, tags: &[KeyValue], propagated: Vec<(&'static str, 
     }
     if changed.len() < expected {
         tracing::warn!(
-            "baggage is full: a propagated tag stays in this process (W3C Baggage allows 64 members and 8192 bytes)"
+            "baggage limit exceeded: a propagated tag is not sent to other processes (W3C Baggage allows 64 members and 8192 \
+             bytes)"
         );
     }
     Some(changed)
 }
 
-/// The tags that hold here: what `#[biz_tags]` of this function and of those above it have set.
+/// Returns the tags in scope: those set by `#[biz_tags]` on this function and its callers.
 ///
-/// Log formatters and client libraries read them. Costs one look-up in the current context; empty
-/// where no tag is set.
+/// For log formatters and client libraries. This is one lookup in the current context; the result is empty if no tags
+/// are set.
 ///
-/// In a trace that is not sampled, it depends on whether logs want them. As soon as one of this
-/// crate's log formatters exists in the process (`log::Text`, `log::json`, …), the tags are all there.
-/// Otherwise only those are evaluated that are propagated, and those that replace one: an unsampled
-/// call costs next to nothing then.
+/// In a trace that is not sampled, the result depends on whether log lines include tags. If the process uses one of
+/// this crate's log formatters (`log::Text`, `log::json`, …), all tags are present. Otherwise, to keep unsampled
+/// calls cheap, only tags that are propagated or override another one are evaluated.
 ///
 /// ```
 /// use throughline::biz_tags;
@@ -442,37 +441,37 @@ pub fn current_tags() -> Arc<[KeyValue]> {
     current::with(|context| Data::of(context).map_or_else(Arc::default, |data| Arc::clone(&data.tags)))
 }
 
-/// How many tags may be in scope: as many attributes as a span has, if not said otherwise.
+/// The maximum number of tags in scope. The default is the default attribute limit of a span.
 static MAX_SCOPED: AtomicUsize = AtomicUsize::new(128);
 
-/// Says how many tags may be in scope in this process.
+/// Sets the maximum number of tags in scope for this process.
 #[cfg(feature = "otlp")]
 pub(crate) fn set_max_scoped(max: usize) {
     MAX_SCOPED.store(max, Ordering::Relaxed);
 }
 
-/// Tells that there was no room for tags: a count, and a warning for the first.
+/// Reports tags that exceed the limit: a counter, and a warning for the first.
 #[cold]
 fn report_dropped(count: usize, first: &Key, max: usize) {
     static WARNED: AtomicBool = AtomicBool::new(false);
     global::meter("throughline")
         .u64_counter("throughline.tags.dropped")
         .with_unit("{tag}")
-        .with_description("Tags for which there was no room in their scope")
+        .with_description("Tags dropped because too many were in scope")
         .build()
         .add(count as u64, &[]);
     if !WARNED.swap(true, Ordering::Relaxed) {
         tracing::warn!(
-            "the tag `{first}` and perhaps others are dropped: there are {max} tags in scope; record what is of one \
-             span alone with `tags(…)` or `throughline::record`, or raise `OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`"
+            "tag `{first}` dropped: the limit of {max} tags in scope is reached; further drops are only counted; use `tags(…)` \
+             or `throughline::record` for attributes of a single span, or raise `OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`"
         );
     }
 }
 
-/// So many comparisons of keys are cheaper than to hash the keys.
+/// Up to this many comparisons of keys are cheaper than hashing them.
 const FEW: usize = 512;
 
-/// Those of `tags` whose keys are not in `set`.
+/// The `tags` whose keys are not in `set`.
 pub(crate) fn without(tags: &[KeyValue], set: &[KeyValue]) -> Vec<KeyValue> {
     if tags.len() * set.len() <= FEW {
         return tags.iter().filter(|tag| !has_key(set, &tag.key)).cloned().collect();
@@ -485,13 +484,13 @@ pub(crate) fn has_key(attributes: &[KeyValue], key: &Key) -> bool {
     attributes.iter().any(|attribute| attribute.key == *key)
 }
 
-/// Whether the key is one of those that describe the function. Known when generated code is compiled.
+/// Whether the key is one of those that describe source code. Evaluated at compile time for generated code.
 #[inline]
 fn describes_code(key: &'static str) -> bool {
     key.starts_with("code.")
 }
 
-/// Makes the text of a value shareable, so that spans below take it without a copy.
+/// Makes the text of a value shareable, so that spans below can use it without copying.
 pub(crate) fn shared(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(StringValue::from(Arc::<str>::from(String::from(text)))),
@@ -499,7 +498,7 @@ pub(crate) fn shared(value: Value) -> Value {
     }
 }
 
-/// The value of a plain tag. Bounded by [`TagValue`]'s conversions.
+/// Converts the value of a tag without modifiers. The conversions of [`TagValue`] apply the limits.
 #[inline]
 pub fn value(of: &(impl TagValue + ?Sized)) -> Option<Value> {
     of.tag_value()

@@ -1,4 +1,4 @@
-//! What may be the value of a tag.
+//! Types that can be tag values.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -17,35 +17,35 @@ use opentelemetry::{Array, SpanId, StringValue, TraceId, Value};
 use crate::guard::panics::caught;
 use crate::text::{ellipsize, truncate};
 
-/// A text value longer than this many bytes is cut at a character boundary and marked with `…`.
+/// The maximum length of a text value. Longer text is truncated at a character boundary and marked with `…`.
 pub const MAX_TEXT_BYTES: usize = 1024;
 
-/// A list value keeps at most this many elements.
+/// The maximum number of elements of a list value; further elements are dropped.
 pub const MAX_LIST_LEN: usize = 64;
 
-/// A type whose values can be tags, that is, span attributes.
+/// A type that can be the value of a tag, that is, of a span attribute.
 ///
 /// | type | value |
 /// |---|---|
-/// | integers, `NonZero`, `Wrapping`, `Saturating`, atomics | an integer; beyond the range of `i64`, text |
-/// | `f32`, `f64`, `bool` | a float, a truth value |
-/// | `str`, `char`, `Path`, `OsStr`, and what owns them | text; what is not Unicode is replaced |
-/// | `IpAddr`, `SocketAddr`, and those of one version | text: `192.0.2.1`, `[2001:db8::1]:443` |
-/// | [`Duration`] | seconds, as a float, the unit of OpenTelemetry's conventions. The key has to say so: `timeout_s` |
-/// | [`SystemTime`] | text by RFC 3339, in UTC: `2026-11-21T14:19:02.5Z` |
-/// | slices, arrays, `Vec` of these | a list |
-/// | `[u8]`, `Bytes` (feature `http`) | a list of integers, as other slices: the first 64 bytes |
-/// | `Option` | nothing for `None` |
-/// | references, `Box`, `Rc`, `Arc`, `Cow`, guards of locks and cells | what they lead to |
-/// | [`Value`] | itself |
+/// | integers, `NonZero`, `Wrapping`, `Saturating`, atomics | an integer; a string if outside the range of `i64` |
+/// | `f32`, `f64`, `bool` | a double, a Boolean |
+/// | `str`, `char`, `Path`, `OsStr`, and their owned forms | a string; invalid Unicode is replaced |
+/// | `IpAddr`, `SocketAddr`, and their v4 and v6 variants | a string: `192.0.2.1`, `[2001:db8::1]:443` |
+/// | [`Duration`] | a double in seconds, the unit of OpenTelemetry's conventions; name the key accordingly: `timeout_s` |
+/// | [`SystemTime`] | a string in RFC 3339 format, in UTC: `2026-11-21T14:19:02.5Z` |
+/// | slices, arrays and `Vec`s of these | a list |
+/// | `[u8]`, `Bytes` (feature `http`) | a list of integers, like any slice: the first 64 bytes |
+/// | `Option` | the value, or nothing for `None` |
+/// | references, `Box`, `Rc`, `Arc`, `Cow`, guards of locks and cells | the value they point to |
+/// | [`Value`] | unchanged |
 ///
-/// Whatever the type, text is bounded by [`MAX_TEXT_BYTES`], lists by [`MAX_LIST_LEN`].
+/// Strings are truncated to [`MAX_TEXT_BYTES`] and lists to [`MAX_LIST_LEN`], whatever the type.
 ///
-/// All other types, such as those of `uuid`, `chrono`, `jiff`, `url` and `rust_decimal`, go through
-/// their `Display` or `Debug`: `%value` and `?value` in an attribute, [`display`](crate::display()) and
+/// For other types, such as those of `uuid`, `chrono`, `jiff`, `url` and `rust_decimal`, use their `Display` or
+/// `Debug` implementation: `%value` and `?value` in an attribute, [`display`](crate::display()) and
 /// [`debug`](crate::debug()) elsewhere.
 ///
-/// Implement the trait for a type of your own to give it a fixed form as a tag:
+/// Implement the trait to define how your own type is recorded:
 ///
 /// ```
 /// use throughline::{TagValue, Value};
@@ -66,7 +66,7 @@ pub const MAX_LIST_LEN: usize = 64;
     note = "or implement `throughline::TagValue` for the type; for a returned value write `ret = debug`"
 )]
 pub trait TagValue {
-    /// The attribute value, or `None` when there is nothing to record.
+    /// Returns the attribute value, or `None` if there is nothing to record.
     fn tag_value(&self) -> Option<Value>;
 }
 
@@ -78,7 +78,7 @@ macro_rules! integers {
             }
         })*
         $(impl TagValue for $large {
-            /// Values beyond the range of an attribute, which is `i64`, become text.
+            /// Values outside the range of `i64`, the type of integer attributes, become strings.
             fn tag_value(&self) -> Option<Value> {
                 Some(i64::try_from(*self).map_or_else(|_| display(self), Value::I64))
             }
@@ -146,7 +146,7 @@ impl TagValue for String {
 }
 
 impl TagValue for Arc<str> {
-    /// Shares the text, unless it has to be cut.
+    /// Shares the text, unless it has to be truncated.
     fn tag_value(&self) -> Option<Value> {
         Some(Value::String(match bounded(self) {
             Cow::Borrowed(_) => Self::clone(self).into(),
@@ -163,7 +163,7 @@ impl<T: TagValue + ToOwned + ?Sized> TagValue for Cow<'_, T> {
 
 impl TagValue for Value {
     fn tag_value(&self) -> Option<Value> {
-        // A huge one is not copied to be cut.
+        // Truncates without copying the whole value first.
         Some(match self {
             Self::String(text) => return text.tag_value(),
             Self::Array(Array::String(texts)) => list_of_texts(texts.iter().map(StringValue::as_str)),
@@ -196,7 +196,7 @@ impl TagValue for [Duration] {
 }
 
 impl TagValue for SystemTime {
-    /// As text by RFC 3339, in UTC.
+    /// A string in RFC 3339 format, in UTC.
     fn tag_value(&self) -> Option<Value> {
         let (days, in_day) = match self.duration_since(Self::UNIX_EPOCH) {
             Ok(since) => {
@@ -439,11 +439,11 @@ impl TagValue for Arc<Path> {
     }
 }
 
-/// A tag through its `Display`. Made by [`display`](crate::display()).
+/// A value that is recorded through `Display`. Created by [`display`](crate::display()).
 #[derive(Debug, Clone, Copy)]
 pub struct DisplayValue<T>(T);
 
-/// A tag through its `Debug`. Made by [`debug`](crate::debug()).
+/// A value that is recorded through `Debug`. Created by [`debug`](crate::debug()).
 #[derive(Debug, Clone, Copy)]
 pub struct DebugValue<T>(T);
 
@@ -481,15 +481,15 @@ pub(crate) fn debug(value: &(impl fmt::Debug + ?Sized)) -> Value {
     Value::String(text(format_args!("{value:?}")).into())
 }
 
-/// Writes until the bound is reached, so that a huge value costs no more than a long one.
+/// Formats up to the limit, so that a huge value costs no more than a long one.
 pub(crate) fn text(arguments: fmt::Arguments<'_>) -> String {
     text_within(max_text(), arguments)
 }
 
-/// What stands for the rest of a value whose formatter has panicked.
+/// The placeholder for the rest of a value whose formatter panicked.
 const PANICKED: &str = "<panicked while formatting>";
 
-/// The text, cut where it is longer than `max` bytes. Survives a formatter that fails or panics.
+/// Formats up to `max` bytes. Handles formatters that fail or panic.
 #[inline(never)]
 pub(crate) fn text_within(max: usize, arguments: fmt::Arguments<'_>) -> String {
     struct Bounded {
@@ -511,22 +511,21 @@ pub(crate) fn text_within(max: usize, arguments: fmt::Arguments<'_>) -> String {
     }
 
     let mut out = Bounded { text: String::new(), max };
-    // An error is either our own stop sign or a broken formatter; what was written so far stands.
+    // An error means either that the limit was reached or that the formatter failed; keep the text so far.
     if caught(|| out.write_fmt(arguments)).is_none() {
         out.text.push_str(PANICKED);
     }
     out.text
 }
 
-/// The value, if it is not larger than a tag may be; else what is kept of it. For what was not made by
-/// one of the conversions here.
+/// Truncates the value if it exceeds the limits. For values that were not created by the conversions here.
 #[inline]
 pub(crate) fn within_bounds(mut value: Value) -> Value {
     bound(&mut value);
     value
 }
 
-/// The same in place.
+/// Like `within_bounds`, in place.
 #[inline]
 pub(crate) fn bound(value: &mut Value) {
     let fits = match &*value {
@@ -560,12 +559,11 @@ fn cut(value: &mut Value) {
 }
 
 thread_local! {
-    /// Whether conversions on this thread leave values whole, because something is made of them that
-    /// must not depend on where they are cut.
+    /// Whether conversions on this thread must not truncate, because the result is hashed or masked.
     static WHOLE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs a conversion that does not cut anything.
+/// Runs a conversion without truncation.
 pub(crate) fn whole<R>(convert: impl FnOnce() -> R) -> R {
     struct Restored(bool);
     impl Drop for Restored {

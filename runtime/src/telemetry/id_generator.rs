@@ -41,7 +41,7 @@ impl<G> RequestIdGenerator<G> {
 
 impl<G: IdGenerator> IdGenerator for RequestIdGenerator<G> {
     fn new_trace_id(&self) -> TraceId {
-        tracer::wanted().unwrap_or_else(|| self.0.new_trace_id())
+        tracer::requested_trace_id().unwrap_or_else(|| self.0.new_trace_id())
     }
 
     fn new_span_id(&self) -> SpanId {
