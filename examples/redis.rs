@@ -16,9 +16,9 @@ use redis::aio::MultiplexedConnection;
 use redis::streams::{StreamReadOptions, StreamReadReply};
 use redis::{AsyncCommands, Client, RedisResult};
 use throughline::console::Console;
-use throughline::redis::{Delivery, StreamCommands, Traced, traced};
 use throughline::telemetry::TagProcessor;
 use throughline::{biz_tags, jobs, traced, traced_spawn};
+use throughline_redis::{Delivery, StreamCommandsExt, TracedConnection, traced};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -65,7 +65,7 @@ async fn run(url: &str) -> RedisResult<()> {
 async fn place_order(
     tenant_id: &str,
     order_no: u32,
-    shop: &mut Traced<MultiplexedConnection>,
+    shop: &mut TracedConnection<MultiplexedConnection>,
     stream: &str,
 ) -> RedisResult<()> {
     // One span for the transaction.
@@ -79,7 +79,7 @@ async fn place_order(
 /// Takes the orders out of the stream. Reading is done past the tracing: it belongs to no order.
 async fn work(
     mut connection: MultiplexedConnection,
-    shop: Traced<MultiplexedConnection>,
+    shop: TracedConnection<MultiplexedConnection>,
     stream: &str,
 ) -> RedisResult<()> {
     let _: () = connection.xgroup_create(stream, "billing", "0").await?;
@@ -94,7 +94,7 @@ async fn work(
 
 /// The parent is the entry, and with it the span that has sent it, in whatever process that was.
 #[traced(kind = consumer, parent = entry)]
-async fn bill(entry: Delivery<'_>, mut shop: Traced<MultiplexedConnection>) -> RedisResult<()> {
+async fn bill(entry: Delivery<'_>, mut shop: TracedConnection<MultiplexedConnection>) -> RedisResult<()> {
     let order_no: String = entry.entry().get("order_no").unwrap_or_default();
     let _: i64 = shop.xack(entry.stream(), "billing", &[&entry.entry().id]).await?;
     send_bill(order_no, shop);
@@ -103,6 +103,6 @@ async fn bill(entry: Delivery<'_>, mut shop: Traced<MultiplexedConnection>) -> R
 
 /// A detached job: its command is in the trace, too.
 #[traced_spawn]
-async fn send_bill(order_no: String, mut shop: Traced<MultiplexedConnection>) -> RedisResult<()> {
+async fn send_bill(order_no: String, mut shop: TracedConnection<MultiplexedConnection>) -> RedisResult<()> {
     shop.set_ex(format!("bill:{order_no}"), "sent", 60).await
 }

@@ -68,8 +68,6 @@ pub use propagation::Carrier;
 pub use transport::amqp;
 #[cfg(feature = "kafka")]
 pub use transport::kafka;
-#[cfg(feature = "redis")]
-pub use transport::redis;
 #[cfg(feature = "rocketmq")]
 pub use transport::rocketmq;
 

@@ -4,11 +4,7 @@
 pub mod amqp;
 #[cfg(feature = "kafka")]
 pub mod kafka;
-#[cfg(feature = "redis")]
-pub mod redis;
 #[cfg(feature = "rocketmq")]
 pub mod rocketmq;
 #[cfg(all(test, any(feature = "amqp", feature = "kafka")))]
 mod samples;
-#[cfg(feature = "redis")]
-mod server_text;

@@ -8,10 +8,10 @@ use opentelemetry::baggage::BaggageExt as _;
 use redis::aio::MultiplexedConnection;
 use redis::streams::StreamRangeReply;
 use redis::{AsyncCommands as _, Client, RedisResult};
-use throughline::redis::{StreamCommands as _, Traced, inject, traced};
 use throughline::testing::{Capture, FinishedSpan};
 use throughline::{Origin as _, biz_tags, in_span, in_span_async, traced_spawn};
 use throughline_live::{Peer, SpanLine, server};
+use throughline_redis::{StreamCommandsExt as _, TracedConnection, inject, traced};
 
 const PEER: &str = env!("CARGO_BIN_EXE_peer");
 
@@ -25,7 +25,7 @@ fn url(address: &str) -> String {
     format!("redis://{address}/2")
 }
 
-async fn connect(address: &str) -> Traced<MultiplexedConnection> {
+async fn connect(address: &str) -> TracedConnection<MultiplexedConnection> {
     let client = Client::open(url(address)).expect("an address");
     let connection = client.get_multiplexed_async_connection().await.expect("redis runs");
     traced(connection).client(&client)
@@ -70,7 +70,7 @@ async fn every_command_is_a_span_below_the_current_one() {
 #[tokio::test]
 async fn detached_jobs_too() {
     #[traced_spawn]
-    async fn job(mut connection: Traced<MultiplexedConnection>, key: String) {
+    async fn job(mut connection: TracedConnection<MultiplexedConnection>, key: String) {
         let _: i64 = connection.incr(&key, 1).await.expect("an answer");
     }
 
@@ -149,7 +149,7 @@ async fn a_command_that_is_given_up_is_cancelled() {
 }
 
 /// A stream of this run, with a group that reads it from the start.
-async fn stream(connection: &mut Traced<MultiplexedConnection>) -> String {
+async fn stream(connection: &mut TracedConnection<MultiplexedConnection>) -> String {
     let stream = unique("orders");
     let _: () = connection.get_mut().xgroup_create_mkstream(&stream, "billing", "0").await.expect("an answer");
     stream
@@ -168,7 +168,11 @@ fn named<'a>(spans: &'a [SpanLine], name: &str) -> &'a SpanLine {
 
 #[biz_tags(propagate(tenant_id))]
 #[throughline::traced]
-async fn place_order(tenant_id: &str, connection: &mut Traced<MultiplexedConnection>, stream: &str) -> String {
+async fn place_order(
+    tenant_id: &str,
+    connection: &mut TracedConnection<MultiplexedConnection>,
+    stream: &str,
+) -> String {
     let fields = [("order_no", "1001"), ("last", "yes")];
     connection.xadd_traced(stream, "*", &fields).await.expect("an answer")
 }

@@ -6,8 +6,8 @@ use opentelemetry::{Context, KeyValue};
 use redis::aio::MultiplexedConnection;
 use redis::streams::{StreamAutoClaimOptions, StreamAutoClaimReply, StreamReadOptions, StreamReadReply};
 use redis::{AsyncCommands as _, Client};
-use throughline::redis::{Delivery, Traced, traced};
 use throughline::{in_span_async, traced_spawn};
+use throughline_redis::{Delivery, TracedConnection, traced};
 use tokio::sync::watch;
 
 use crate::Arguments;
@@ -47,7 +47,7 @@ async fn consume(connection: &mut MultiplexedConnection, client: &Client, stream
 }
 
 #[throughline::traced("process", kind = consumer, parent = entry)]
-async fn handle(entry: Delivery<'_>, mut connection: Traced<MultiplexedConnection>) {
+async fn handle(entry: Delivery<'_>, mut connection: TracedConnection<MultiplexedConnection>) {
     let seen = Context::current().baggage().get("tenant_id").map(ToString::to_string).unwrap_or_default();
     Context::current().span().set_attribute(KeyValue::new("baggage seen", seen));
     let _: i64 = connection.xack(entry.stream(), "billing", &[&entry.entry().id]).await.expect("an answer");
@@ -55,7 +55,7 @@ async fn handle(entry: Delivery<'_>, mut connection: Traced<MultiplexedConnectio
 }
 
 #[traced_spawn]
-async fn receipt(mut connection: Traced<MultiplexedConnection>, stream: String) {
+async fn receipt(mut connection: TracedConnection<MultiplexedConnection>, stream: String) {
     in_span_async("print", async {
         let _: i64 = connection.incr(format!("{stream}:receipts"), 1).await.expect("an answer");
     })

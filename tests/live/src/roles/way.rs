@@ -30,12 +30,12 @@ use rocketmq_model::common::message::message_single::Message;
 use throughline::amqp::ChannelExt as _;
 use throughline::kafka::FutureProducerExt as _;
 use throughline::propagation::{self, Propagator};
-use throughline::redis::StreamCommands as _;
 use throughline::rocketmq::ProducerExt as _;
-use throughline::{amqp, kafka, redis as traced_redis, rocketmq};
+use throughline::{amqp, kafka, rocketmq};
 use throughline::{biz_tags, traced, traced_spawn};
 use throughline_grpc::{ClientLayer, ServerLayer as GrpcLayer};
 use throughline_http::{RequestTag, ServerLayer};
+use throughline_redis::StreamCommandsExt as _;
 use throughline_sqlx::Database;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -253,12 +253,12 @@ async fn redis(arguments: &Arguments) {
     let options = StreamReadOptions::default().block(60_000).count(1);
     let reply: StreamReadReply =
         connection.xread_options(&[arguments.get("stream")], &["0"], &options).await.expect("an answer");
-    let entry = traced_redis::Delivery::all(&reply.keys[0]).next().expect("an entry");
+    let entry = throughline_redis::Delivery::all(&reply.keys[0]).next().expect("an entry");
     archive(entry, Database::new(pool).mariadb(), arguments.get("table")).await;
 }
 
 #[traced(kind = consumer, parent = entry)]
-async fn archive(entry: traced_redis::Delivery<'_>, database: Database, table: &str) {
+async fn archive(entry: throughline_redis::Delivery<'_>, database: Database, table: &str) {
     let order_no: String = entry.entry().get("order_no").expect("an order number");
     // The entry is done with; the job is not.
     store(database, table.to_owned(), order_no);

@@ -1,9 +1,9 @@
 //! What a span records about a command: its name, and its text without values.
 
 use redis::{Arg, Cmd, Pipeline};
+use throughline::text::{ellipsize, needs_escape};
 
 use super::arguments::{Argument, Layout};
-use crate::text::{ellipsize, needs_escape};
 
 /// How much text of a command, pipeline or transaction is recorded, in bytes.
 const MAX_TEXT: usize = 1024;

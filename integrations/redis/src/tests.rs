@@ -10,9 +10,10 @@ use opentelemetry_sdk::trace::Sampler;
 use redis::streams::{StreamId, StreamKey};
 use redis::{AsyncCommands as _, Cmd, ConnectionLike, ErrorKind, Pipeline, RedisFuture, RedisResult, Value, aio};
 
+use throughline::Origin;
+use throughline::testing::Capture;
+
 use super::*;
-use crate::Origin as _;
-use crate::testing::Capture;
 
 /// Answers each command with the next reply, and never where there is none.
 #[derive(Clone, Default)]
@@ -102,8 +103,9 @@ fn attributes(capture: &Capture, name: &str) -> Vec<String> {
 fn a_command_is_a_span() {
     let capture = Capture::new();
     let mut connection = traced(Canned::new([Ok(Value::Int(7))])).server("db.example", 6380);
-    let got: i64 = now(capture.run_async(crate::in_span_async("request", async { connection.incr("n", 5).await })))
-        .expect("an answer");
+    let got: i64 =
+        now(capture.run_async(throughline::in_span_async("request", async { connection.incr("n", 5).await })))
+            .expect("an answer");
     assert_eq!(got, 7);
     capture.assert_tree("request\n└── INCRBY [client]");
     assert_eq!(
@@ -125,7 +127,7 @@ fn a_blocking_connection_too() {
     let replies = [Ok(Value::Okay), Ok(Value::Array(vec![Value::Int(1), error("WRONGTYPE no")]))];
     let mut connection = traced(Canned::new(replies)).hide_keys();
     let failed: RedisResult<(i64, i64)> = capture.run(|| {
-        crate::in_span("request", || {
+        throughline::in_span("request", || {
             redis::Commands::set::<_, _, ()>(&mut connection, "k", "secret").expect("an answer");
             redis::pipe().atomic().incr("a", 1).incr("b", 1).query(&mut connection)
         })
@@ -184,7 +186,7 @@ fn a_command_that_is_not_sampled_goes_through() {
     let capture = Capture::with_sampler(Sampler::AlwaysOff);
     let mut connection = traced(Canned::new([Ok(Value::Okay), Ok(Value::Nil)]));
     capture.run(|| {
-        crate::in_span("request", || {
+        throughline::in_span("request", || {
             let _: () = now(connection.set("k", 1)).expect("an answer");
             let _: Option<String> = now(connection.xadd_traced("s", "*", &[("f", 1)])).expect("an answer");
         });
@@ -220,7 +222,7 @@ fn an_entry_carries_the_context_of_its_producer() {
     let received = entry(&[("traceparent", sent[5].as_bytes())]);
     capture.run(|| {
         let delivery = Delivery::new("orders", &received).group("billing").deliveries(2);
-        crate::span("process").kind(SpanKind::Consumer).parent(&delivery).run(|| ());
+        throughline::span("process").kind(SpanKind::Consumer).parent(&delivery).run(|| ());
     });
     capture.assert_tree(
         "
@@ -270,11 +272,11 @@ fn an_entry_that_is_passed_on_has_one_context() {
     let packed = plain.get_packed_command();
     inject(&mut plain);
     assert_eq!(plain.get_packed_command(), packed);
-    capture.run(|| crate::in_span("request", || inject(&mut plain)));
+    capture.run(|| throughline::in_span("request", || inject(&mut plain)));
     assert_eq!((plain.args_iter().len(), plain.is_no_response()), (9, true));
 }
 
-fn described(origin: &impl crate::Origin) -> Vec<String> {
+fn described<M>(origin: &impl Origin<M>) -> Vec<String> {
     let mut attributes = Vec::new();
     origin.describe(&mut attributes);
     attributes.iter().map(|tag| format!("{}={}", tag.key, tag.value)).collect()
@@ -334,16 +336,44 @@ fn nothing_is_injected_where_there_is_nothing() {
     assert_eq!(add.get_packed_command(), before);
     assert!(fields().is_empty());
     let capture = Capture::new();
-    capture.run(|| crate::in_span("request", || inject(&mut add)));
+    capture.run(|| throughline::in_span("request", || inject(&mut add)));
     assert_eq!(add.args_iter().len(), 3);
 }
 
 #[test]
 fn the_wrapper_is_as_the_connection_is() {
     fn usable<T: aio::ConnectionLike + Clone + Send + Sync + Unpin + std::fmt::Debug + 'static>() {}
-    usable::<Traced<aio::MultiplexedConnection>>();
+    usable::<TracedConnection<aio::MultiplexedConnection>>();
     let client = Client::open("redis://db.example:6380/2").expect("an address");
     let connection = traced(Canned::default()).client(&client);
     assert!(format!("{connection:?}").contains("db.example"));
     assert!(connection.into_inner().sent.is_empty());
+}
+
+#[test]
+fn entries_are_parents_and_links() {
+    #[throughline::traced(kind = consumer, parent = entry)]
+    fn handle(entry: &StreamId) {}
+
+    #[throughline::traced(kind = consumer, links = entries)]
+    fn handle_all(entries: &[StreamId]) {}
+
+    let capture = Capture::new();
+    let mut add = redis::cmd("XADD");
+    capture.run(|| throughline::in_span("place", || inject_context(&throughline::current_context(), &mut add)));
+    let Some(redis::Arg::Simple(parent)) = add.args_iter().nth(2) else { panic!("no context") };
+    let entry = entry(&[("traceparent", parent)]);
+    capture.run(|| {
+        handle(&entry);
+        handle_all(std::slice::from_ref(&entry));
+    });
+    capture.assert_tree("place\n└── handle [consumer]\nhandle_all [consumer] ~> place");
+}
+
+#[test]
+fn texts_of_errors_show_no_arguments() {
+    let _connection = traced(Canned::default());
+    let said = "cannot store: ERR: unknown command 'FOO', with args beginning with: 'secret' 'x'";
+    let shown = throughline::redact::text(said).expect("a text");
+    assert!(shown.ends_with("with args beginning with: '?'"), "{shown}");
 }

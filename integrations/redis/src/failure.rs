@@ -1,10 +1,9 @@
-//! Errors of Redis as outcomes of spans.
+//! The outcome of a command that failed, without the arguments that the server quotes.
 
 use redis::{ErrorKind, RedisError, RedisResult, ServerError, Value};
+use throughline::{Outcome, semconv};
 
-use crate::span::outcome::Outcome;
-
-/// How a command has ended.
+/// The outcome of a command.
 pub(super) fn outcome(result: &RedisResult<Value>) -> Outcome {
     match result {
         Ok(value) => first_error(value).map_or_else(Outcome::ok, of_server),
@@ -12,7 +11,7 @@ pub(super) fn outcome(result: &RedisResult<Value>) -> Outcome {
     }
 }
 
-/// How a pipeline has ended.
+/// The outcome of a pipeline.
 pub(super) fn outcome_of_all(result: &RedisResult<Vec<Value>>) -> Outcome {
     match result {
         Ok(values) => values.iter().find_map(first_error).map_or_else(Outcome::ok, of_server),
@@ -20,7 +19,7 @@ pub(super) fn outcome_of_all(result: &RedisResult<Vec<Value>>) -> Outcome {
     }
 }
 
-/// The first error in a reply. redis makes the whole reply an error for it, too.
+/// The first error in a reply. redis turns the whole reply into that error, too.
 fn first_error(value: &Value) -> Option<&ServerError> {
     match value {
         Value::ServerError(error) => Some(error),
@@ -56,7 +55,7 @@ fn of_error(error: &RedisError) -> Outcome {
     Outcome::exception(error_type, &without_quoted(&error.to_string()))
 }
 
-/// An error of the server. A script may put anything into the place of the code.
+/// An error of the server. A script may put anything in place of the code.
 fn of_code(code: &str, detail: &str) -> Outcome {
     let is_code = (1..=32).contains(&code.len())
         && code.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
@@ -64,7 +63,15 @@ fn of_code(code: &str, detail: &str) -> Outcome {
         return Outcome::exception("_OTHER", "the server has answered with an error");
     }
     let message = format!("{code} {}", without_quoted(detail));
-    Outcome::exception(code.to_owned(), message.trim_end()).attribute("db.response.status_code", code.to_owned())
+    Outcome::exception(code.to_owned(), message.trim_end()).attribute(semconv::DB_RESPONSE_STATUS_CODE, code.to_owned())
+}
+
+/// Replaces the arguments in what the server has said of an unknown command, in a text that quotes its error. `None`
+/// if the text quotes none.
+pub(super) fn redact(text: &str) -> Option<String> {
+    const MARK: &str = "with args beginning with:";
+    let end = text.find(MARK)? + MARK.len();
+    Some(format!("{} '?'", &text[..end]))
 }
 
 /// A message without what it quotes, which may be the arguments of the command.
@@ -81,7 +88,7 @@ fn without_quoted(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::without_quoted;
+    use super::*;
 
     #[test]
     fn arguments_are_left_out_of_messages() {
@@ -94,5 +101,11 @@ mod tests {
         for (message, expected) in cases {
             assert_eq!(without_quoted(message), expected);
         }
+    }
+
+    #[test]
+    fn arguments_of_redis_commands_are_left_out() {
+        let said = "ERR: unknown command 'FOO', with args beginning with: 'hunter2' 'x' ";
+        assert_eq!(redact(said).unwrap(), "ERR: unknown command 'FOO', with args beginning with: '?'");
     }
 }

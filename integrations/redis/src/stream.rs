@@ -1,57 +1,58 @@
 //! Entries of streams that carry the context.
 
-use opentelemetry::propagation::Extractor;
-use opentelemetry::{Context, KeyValue};
 use redis::streams::{StreamAddOptions, StreamId, StreamKey};
 use redis::{Arg, Cmd, FromRedisValue, RedisFuture, RedisResult, ToRedisArgs, Value, aio, from_redis_value};
+use throughline::messaging::{self, Producer, Received, TraceHeaders};
+use throughline::text::NOT_TEXT;
+use throughline::{Context, KeyValue, Origin, current_context, semconv};
 
 use super::failure;
-use crate::context::current;
-use crate::context::origin::Origin;
-use crate::messaging::{Producer, Received, TraceHeaders};
-use crate::propagation::{self, PairsMut};
-use crate::text::{NOT_TEXT, header_value};
 
-/// More fields of the same name than this are of no use to any format.
-const MAX_VALUES: usize = 64;
+/// `messaging.system`. The conventions do not list it.
+const SYSTEM: &str = "redis";
 
-/// Adds the current context to an `XADD`, behind the fields that it has: `traceparent` and what else the
-/// [propagator](crate::propagation) writes. Fields of these names that it has already, because an entry is passed
-/// on, are replaced. Where there is no context, nothing is changed.
+/// The marker of [`Origin`] for the types of the `redis` crate, which lets `#[traced(parent = entry)]` take them.
+#[derive(Debug)]
+pub enum Redis {}
+
+/// Adds the current context to an `XADD`, after its other fields: `traceparent` and whatever else the
+/// [propagator](throughline::propagation) writes. Fields of these names that are there already, because an entry is
+/// forwarded, are replaced. Without a context, nothing is changed.
 ///
-/// For an entry that is added in a pipeline, a transaction or a script; [`StreamCommands`] has the
-/// span besides.
+/// For an entry that is added in a pipeline, a transaction or a script. [`StreamCommandsExt`] does the same in a
+/// producer span.
 ///
 /// ```
 /// let mut add = redis::cmd("XADD").arg("orders").arg("*").arg("order_no").arg(1001).take();
-/// throughline::in_span("place", || throughline::redis::inject(&mut add));
+/// throughline::in_span("place", || throughline_redis::inject(&mut add));
 ///
 /// let mut pipeline = redis::pipe();
 /// pipeline.atomic().set("order:1001", "placed").add_command(add);
 /// ```
 pub fn inject(xadd: &mut Cmd) {
-    inject_context(&current::get(), xadd);
+    inject_context(&current_context(), xadd);
 }
 
-fn inject_context(context: &Context, xadd: &mut Cmd) {
-    let outgoing = TraceHeaders::of(context);
-    if let Some(kept) = without_replaced(xadd, &outgoing) {
+/// Adds `context` to an `XADD`; otherwise like [`inject`].
+pub fn inject_context(context: &Context, xadd: &mut Cmd) {
+    let trace = TraceHeaders::of(context);
+    if let Some(kept) = without_replaced(xadd, &trace) {
         *xadd = kept;
     }
-    for (name, value) in outgoing {
+    for (name, value) in trace {
         xadd.arg(name).arg(value);
     }
 }
 
-/// The command without the fields that tell of another context; `None` if there are none.
-fn without_replaced(xadd: &Cmd, outgoing: &TraceHeaders) -> Option<Cmd> {
+/// The command without the fields of a previous context; `None` if there are none.
+fn without_replaced(xadd: &Cmd, trace: &TraceHeaders) -> Option<Cmd> {
     const FIRST_FIELD: usize = 3;
     let total = xadd.args_iter().len();
     // The fields are the last words, in pairs. Before them are options, which have no such names.
     let is_replaced = |at: usize, word: &Arg<&[u8]>| {
-        let is_name = at >= FIRST_FIELD && (total - at) % 2 == 0;
+        let is_name = at >= FIRST_FIELD && (total - at).is_multiple_of(2);
         let Arg::Simple(name) = word else { return false };
-        is_name && std::str::from_utf8(name).is_ok_and(|name| outgoing.replaces(name))
+        is_name && std::str::from_utf8(name).is_ok_and(|name| trace.replaces(name))
     };
     let mut words = xadd.args_iter().enumerate();
     if !words.clone().any(|(at, word)| is_replaced(at, &word)) {
@@ -69,18 +70,25 @@ fn without_replaced(xadd: &Cmd, outgoing: &TraceHeaders) -> Option<Cmd> {
     Some(kept)
 }
 
-/// The current context as fields of an entry, to be added to one's own, in place of those of the same names.
+/// The current context as fields of an entry, for code that builds the fields itself. They replace those of the same
+/// names.
 pub fn fields() -> Vec<(String, String)> {
-    let mut fields = Vec::new();
-    propagation::inject(&mut PairsMut(&mut fields));
-    fields
+    TraceHeaders::of(&current_context()).into_iter().collect()
 }
 
 /// `XADD` in a producer span, with the context in the entry's fields.
 ///
-/// The span is named `send {stream}`. On a connection that is [`traced`](super::traced) the command has its own span
-/// below. For all connections of the `redis` crate that are asynchronous.
-pub trait StreamCommands: aio::ConnectionLike + Send + Sized {
+/// The span is named `send {stream}`. On a connection that is [`traced`](super::traced), the command has a span of its
+/// own below it. Implemented for all asynchronous connections of the `redis` crate.
+///
+/// # Errors
+///
+/// Those of the command. The span has them, without the values that the server quotes.
+///
+/// # Cancellation
+///
+/// A future that is dropped leaves its span `throughline.cancelled`. The entry may have been added all the same.
+pub trait StreamCommandsExt: aio::ConnectionLike + Send + Sized {
     /// Adds an entry. Like [`xadd`](redis::AsyncCommands::xadd).
     fn xadd_traced<'a, K, ID, F, V, RV>(&'a mut self, key: K, id: ID, items: &'a [(F, V)]) -> RedisFuture<'a, RV>
     where
@@ -93,7 +101,7 @@ pub trait StreamCommands: aio::ConnectionLike + Send + Sized {
         self.send_traced(redis::cmd("XADD").arg(key).arg(id).arg(items).take())
     }
 
-    /// Adds an entry with options, such as the length the stream is cut to. Like
+    /// Adds an entry with options, such as the length that the stream is trimmed to. Like
     /// [`xadd_options`](redis::AsyncCommands::xadd_options).
     fn xadd_options_traced<'a, K, ID, I, RV>(
         &'a mut self,
@@ -111,10 +119,10 @@ pub trait StreamCommands: aio::ConnectionLike + Send + Sized {
         self.send_traced(redis::cmd("XADD").arg(key).arg(options).arg(id).arg(items).take())
     }
 
-    /// Adds an entry by an `XADD` that is complete but for the context.
+    /// Adds an entry by an `XADD` that is complete except for the context.
     fn send_traced<RV: FromRedisValue>(&mut self, mut xadd: Cmd) -> RedisFuture<'_, RV> {
         Box::pin(async move {
-            let span = Producer::new("redis", &stream_of(&xadd)).start();
+            let span = Producer::new(SYSTEM, &stream_of(&xadd)).start();
             inject_context(&span.context(), &mut xadd);
             let reply = span.run_async_with(
                 || self.req_packed_command(&xadd),
@@ -122,7 +130,7 @@ pub trait StreamCommands: aio::ConnectionLike + Send + Sized {
                     let outcome = failure::outcome(result);
                     match result {
                         Ok(Value::BulkString(id)) => {
-                            outcome.attribute("messaging.message.id", String::from_utf8_lossy(id).into_owned())
+                            outcome.attribute(semconv::MESSAGING_MESSAGE_ID, String::from_utf8_lossy(id).into_owned())
                         }
                         _ => outcome,
                     }
@@ -133,7 +141,7 @@ pub trait StreamCommands: aio::ConnectionLike + Send + Sized {
     }
 }
 
-impl<C: aio::ConnectionLike + Send> StreamCommands for C {}
+impl<C: aio::ConnectionLike + Send> StreamCommandsExt for C {}
 
 fn stream_of(xadd: &Cmd) -> String {
     match xadd.args_iter().nth(1) {
@@ -142,11 +150,14 @@ fn stream_of(xadd: &Cmd) -> String {
     }
 }
 
-/// An entry and where it came from, which the entry itself does not know.
+/// An entry of a stream, with what the entry itself does not contain: its stream, the consumer group, and whether it
+/// was delivered before.
+///
+/// It is named as the parent of a consumer span, or in the links of a batch.
 ///
 /// ```
 /// use redis::streams::StreamId;
-/// use throughline::redis::Delivery;
+/// use throughline_redis::Delivery;
 /// use throughline::traced;
 ///
 /// #[traced(kind = consumer, parent = Delivery::new("orders", entry).group("billing"))]
@@ -176,21 +187,20 @@ impl<'a> Delivery<'a> {
         stream.ids.iter().map(|entry| Self::new(&stream.key, entry))
     }
 
-    /// The consumer group that it was read for.
+    /// Sets the consumer group that it was read for.
     pub fn group(mut self, group: &'a str) -> Self {
         self.group = Some(group);
         self
     }
 
-    /// Says that the entry was pending with a consumer before: that it comes from `XAUTOCLAIM` or
-    /// `XCLAIM`, or from reading one's own pending entries.
+    /// Marks an entry that was pending with a consumer before: it comes from `XAUTOCLAIM`, `XCLAIM`, or from
+    /// reading the consumer's own pending entries.
     pub fn claimed(mut self) -> Self {
         self.claimed = true;
         self
     }
 
-    /// Says how often it has been delivered, this time included, as `XPENDING` counts. More than
-    /// once is a redelivery.
+    /// Sets how often it was delivered, this time included, as `XPENDING` counts. More than once is a redelivery.
     pub fn deliveries(mut self, times: usize) -> Self {
         self.deliveries = Some(times);
         self
@@ -213,10 +223,10 @@ impl Origin for Delivery<'_> {
     }
 
     fn describe(&self, attributes: &mut Vec<KeyValue>) {
-        let mut received = Received::new(attributes, "redis");
-        received.destination(self.stream).attribute("messaging.message.id", self.entry.id.clone());
+        let mut received = Received::new(attributes, SYSTEM);
+        received.destination(self.stream).attribute(semconv::MESSAGING_MESSAGE_ID, self.entry.id.clone());
         if let Some(group) = self.group {
-            received.attribute("messaging.consumer.group.name", group.to_owned());
+            received.attribute(semconv::MESSAGING_CONSUMER_GROUP_NAME, group.to_owned());
         }
         // What `XREADGROUP … CLAIM` adds counts the deliveries before this one.
         let before = self.entry.delivered_count.filter(|count| *count > 0);
@@ -225,7 +235,7 @@ impl Origin for Delivery<'_> {
             received.redelivered();
         }
         if let Some(times) = deliveries {
-            received.attribute("throughline.redis.delivery_count", i64::try_from(times).unwrap_or(i64::MAX));
+            received.attribute(semconv::THROUGHLINE_REDIS_DELIVERY_COUNT, i64::try_from(times).unwrap_or(i64::MAX));
         }
     }
 
@@ -234,17 +244,15 @@ impl Origin for Delivery<'_> {
     }
 }
 
-/// An entry alone does not know its stream, so that is missing among the attributes: see [`Delivery`].
-impl Origin for StreamId {
+/// An entry alone does not contain the name of its stream, so `messaging.destination.name` is missing: see
+/// [`Delivery`].
+impl Origin<Redis> for StreamId {
     fn origin(&self) -> Context {
-        propagation::extract(&Entry(self))
+        messaging::extract(self.map.iter().map(|(name, value)| (name.as_str(), bytes(value))))
     }
 
     fn describe(&self, attributes: &mut Vec<KeyValue>) {
-        attributes.push(KeyValue::new("messaging.system", "redis"));
-        attributes.push(KeyValue::new("messaging.operation.name", "process"));
-        attributes.push(KeyValue::new("messaging.operation.type", "process"));
-        attributes.push(KeyValue::new("messaging.message.id", self.id.clone()));
+        Received::new(attributes, SYSTEM).attribute(semconv::MESSAGING_MESSAGE_ID, self.id.clone());
     }
 
     fn is_message(&self) -> bool {
@@ -252,34 +260,11 @@ impl Origin for StreamId {
     }
 }
 
-/// The fields of an entry as a carrier. Names are compared without regard to case.
-struct Entry<'a>(&'a StreamId);
-
-impl Entry<'_> {
-    fn values(&self, key: &str) -> impl Iterator<Item = &str> {
-        self.0.map.iter().filter(move |(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, value)| text(value))
-    }
-}
-
-impl Extractor for Entry<'_> {
-    fn get(&self, key: &str) -> Option<&str> {
-        self.values(key).next()
-    }
-
-    fn keys(&self) -> Vec<&str> {
-        self.0.map.keys().map(String::as_str).collect()
-    }
-
-    fn get_all(&self, key: &str) -> Option<Vec<&str>> {
-        let values: Vec<_> = self.values(key).take(MAX_VALUES).collect();
-        (!values.is_empty()).then_some(values)
-    }
-}
-
-fn text(value: &Value) -> &str {
+/// The value of a field. One that is neither text nor bytes must not count as absent.
+fn bytes(value: &Value) -> &[u8] {
     match value {
-        Value::BulkString(bytes) => header_value(bytes),
-        Value::SimpleString(text) | Value::VerbatimString { text, .. } => text,
-        _ => NOT_TEXT,
+        Value::BulkString(bytes) => bytes,
+        Value::SimpleString(text) | Value::VerbatimString { text, .. } => text.as_bytes(),
+        _ => NOT_TEXT.as_bytes(),
     }
 }

@@ -2,23 +2,23 @@
 
 use redis::{Cmd, ConnectionLike, RedisResult, Value};
 
-use super::Traced;
+use super::TracedConnection;
 use super::command::Call;
 use super::failure;
 
-impl<C: ConnectionLike> ConnectionLike for Traced<C> {
+impl<C: ConnectionLike> ConnectionLike for TracedConnection<C> {
     fn req_packed_command(&mut self, cmd: &[u8]) -> RedisResult<Value> {
-        let span = self.open(self.inner.get_db(), |keys| Call::of_packed(cmd, keys));
+        let span = self.start(self.inner.get_db(), |keys| Call::of_packed(cmd, keys));
         span.run(|| self.inner.req_packed_command(cmd), failure::outcome)
     }
 
     fn req_packed_commands(&mut self, cmd: &[u8], offset: usize, count: usize) -> RedisResult<Vec<Value>> {
-        let span = self.open(self.inner.get_db(), |keys| Call::of_packed(cmd, keys));
+        let span = self.start(self.inner.get_db(), |keys| Call::of_packed(cmd, keys));
         span.run(|| self.inner.req_packed_commands(cmd, offset, count), failure::outcome_of_all)
     }
 
     fn req_command(&mut self, cmd: &Cmd) -> RedisResult<Value> {
-        let span = self.open(self.inner.get_db(), |keys| Call::of_command(cmd, keys));
+        let span = self.start(self.inner.get_db(), |keys| Call::of_command(cmd, keys));
         span.run(|| self.inner.req_command(cmd), failure::outcome)
     }
 
