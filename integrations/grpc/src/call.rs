@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use http::{Response, StatusCode};
 use http_body::{Body, Frame};
-use throughline::{Instrumented, Observe, Observer, Span};
+use throughline::{Instrumented, LastError, Observe, Observer, Outcome, Span, redact};
 use tonic::Code;
 
+use crate::report::Report;
 use crate::status::{End, Side};
 use crate::target::is_grpc;
 
@@ -36,63 +37,89 @@ pub struct StatusObserver {
 }
 
 /// What is known of a call besides its span.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Call {
     side: Side,
     deadline: Option<Instant>,
+    /// On a server, until the call has ended.
+    report: Option<Report>,
 }
 
 /// The caller's clock started earlier than ours, by the time that the request was on its way.
 const EARLIER: Duration = Duration::from_millis(5);
 
 impl Call {
-    pub(crate) fn new(side: Side, timeout: Option<Duration>) -> Self {
-        // A deadline that no clock will reach is none.
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout.saturating_sub(EARLIER)));
-        Self { side, deadline }
+    pub(crate) fn sent(timeout: Option<Duration>) -> Self {
+        Self { side: Side::Client, deadline: deadline(timeout), report: None }
+    }
+
+    pub(crate) fn served(timeout: Option<Duration>, report: Option<Report>) -> Self {
+        Self { side: Side::Server, deadline: deadline(timeout), report }
     }
 
     pub(crate) fn observer(self) -> ResponseObserver {
         ResponseObserver(self)
     }
 
-    fn is_late(self) -> bool {
+    /// Whether it matters how the call ends: it has a span, or is reported, and has not ended.
+    fn is_watched(&self, span: &Span) -> bool {
+        self.report.is_some() || span.is_recording()
+    }
+
+    fn is_late(&self) -> bool {
         self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
-    fn end(self, span: &mut Span, end: impl FnOnce() -> End) {
-        span.end(|| {
-            let end = end();
-            let is_too_late = self.side == Side::Client && end.code == Some(Code::Cancelled) && self.is_late();
-            let end = if is_too_late { end.too_late() } else { end };
-            end.outcome(self.side)
-        });
+    fn end(&mut self, span: &mut Span, end: impl FnOnce() -> End) {
+        if !self.is_watched(span) {
+            // Lets go of the context.
+            return span.end(Outcome::ok);
+        }
+        let mut end = end();
+        if self.side == Side::Client && end.code == Some(Code::Cancelled) && self.is_late() {
+            end = end.too_late();
+        }
+        let report = self.report.take().filter(|_| end.is_failure(self.side));
+        let Some(report) = report else { return span.end(|| end.outcome(self.side)) };
+        let error = if end.message.is_empty() { report.cause() } else { redact::text(&end.message) };
+        if let (true, Some(cause)) = (end.message.is_empty(), &error) {
+            end.message.clone_from(cause);
+        }
+        let (context, code) = (span.context(), end.code);
+        span.end(|| end.outcome(self.side));
+        // Now that the span has ended: as an event of the span it would repeat the status.
+        report.write(&context, code, error.as_deref());
     }
 
     /// Ends the call with an error, which is given back.
-    fn fail<E: 'static>(self, span: &mut Span, error: E) -> E {
-        if !span.is_recording() {
+    fn fail<E: 'static>(&mut self, span: &mut Span, error: E) -> E {
+        if self.side == Side::Server && !self.is_watched(span) {
             return error;
         }
         let (end, error) = End::of_error(error, self.side);
+        if self.side == Side::Client {
+            // It may be why a request fails that this process serves.
+            if let Some(text) = redact::text(&end.message).filter(|text| !text.is_empty()) {
+                LastError::note(&span.context(), &text);
+            }
+        }
         self.end(span, || end);
         error
     }
 
-    /// Ends a call that was dropped half-way.
-    fn give_up(self, span: &mut Span) {
-        span.end(|| {
-            let is_late = self.is_late();
-            // Nobody has made a mistake when a call is given up before its deadline.
-            let side = if is_late { self.side } else { Side::Server };
-            End::given_up(is_late).outcome(side).attribute(throughline::semconv::THROUGHLINE_CANCELLED, true)
-        });
+    /// Ends a call that was dropped half-way, if it has not ended.
+    fn give_up(&mut self, span: &mut Span) {
+        if span.is_none() {
+            return;
+        }
+        let is_late = self.is_late();
+        self.end(span, || End::given_up(is_late));
     }
 
-    fn respond<B: Body>(self, mut span: Span, response: Response<B>) -> Response<ResponseBody<B>> {
+    fn respond<B: Body>(&mut self, mut span: Span, response: Response<B>) -> Response<ResponseBody<B>> {
         let http = response.status();
         let is_foreign = http != StatusCode::OK || (self.side == Side::Client && !is_grpc(response.headers()));
-        if span.is_recording() {
+        if self.is_watched(&span) {
             if let Some(end) = End::read(response.headers()) {
                 self.end(&mut span, || end);
             } else if response.body().is_end_stream() {
@@ -100,8 +127,14 @@ impl Call {
                 self.end(&mut span, || End::missing(http));
             }
         }
-        response.map(|body| span.instrument(body, StatusObserver { call: self, http, is_foreign }))
+        let call = Self { side: self.side, deadline: self.deadline, report: self.report.take() };
+        response.map(|body| span.instrument(body, StatusObserver { call, http, is_foreign }))
     }
+}
+
+/// A deadline that no clock will reach is none.
+fn deadline(timeout: Option<Duration>) -> Option<Instant> {
+    Instant::now().checked_add(timeout?.saturating_sub(EARLIER))
 }
 
 impl Observer for ResponseObserver {
@@ -123,11 +156,12 @@ impl<B: Body, E: 'static> Observe<Result<Response<B>, E>> for ResponseObserver {
 
 impl Observer for StatusObserver {
     fn finished(&mut self, span: &mut Span) {
-        self.call.end(span, || End::missing(self.http));
+        let http = self.http;
+        self.call.end(span, || End::missing(http));
     }
 
     fn dropped(&mut self, span: &mut Span) {
-        if self.is_foreign {
+        if self.is_foreign && self.call.is_watched(span) {
             self.finished(span);
         } else {
             self.call.give_up(span);
@@ -141,7 +175,8 @@ impl<D, E: 'static> Observe<Result<Frame<D>, E>> for StatusObserver {
     fn observe(&mut self, span: &mut Span, frame: Self::Output) -> Self::Output {
         let frame = frame.map_err(|error| self.call.fail(span, error))?;
         if let Some(trailers) = frame.trailers_ref() {
-            self.call.end(span, || End::read(trailers).unwrap_or_else(|| End::missing(self.http)));
+            let http = self.http;
+            self.call.end(span, || End::read(trailers).unwrap_or_else(|| End::missing(http)));
         }
         Ok(frame)
     }

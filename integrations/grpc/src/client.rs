@@ -13,7 +13,6 @@ use tower_service::Service;
 
 use crate::call::{Call, ResponseBody, ResponseFuture};
 use crate::metadata::HeadersMut;
-use crate::status::Side;
 use crate::target;
 
 /// Starts a client span for each gRPC call, and sends the context along.
@@ -147,6 +146,6 @@ where
             // `Body::new` drops a body without messages.
             tonic::body::Body::new(Span::within(context).instrument(body, Unobserved))
         });
-        span.instrument_with(|| self.inner.call(request), Call::new(Side::Client, timeout).observer())
+        span.instrument_with(|| self.inner.call(request), Call::sent(timeout).observer())
     }
 }

@@ -4,6 +4,7 @@
 mod call;
 mod client;
 mod metadata;
+mod report;
 mod server;
 mod status;
 mod target;

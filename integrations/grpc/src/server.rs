@@ -15,7 +15,7 @@ use tower_service::Service;
 
 use crate::call::{Call, ResponseBody, ResponseFuture};
 use crate::metadata::Headers;
-use crate::status::Side;
+use crate::report::Report;
 use crate::target;
 
 /// Starts a server span for each gRPC call, in the caller's trace.
@@ -98,9 +98,9 @@ impl ServerLayer {
         is_known.then_some(method)
     }
 
-    fn start<B>(&self, request: &mut Request<B>) -> Span {
+    fn start<B>(&self, request: &mut Request<B>) -> (Span, Call) {
         if self.is_untraced(request.uri().path()) {
-            return Span::within(current_context().with_telemetry_suppressed());
+            return (Span::within(current_context().with_telemetry_suppressed()), Call::served(None, None));
         }
         // Cheap: the path is reference-counted.
         let uri = request.uri().clone();
@@ -116,7 +116,7 @@ impl ServerLayer {
         } else {
             builder.parent(&propagation::extract(&headers))
         };
-        builder.start_with(|tags| {
+        let mut span = builder.start_with(|tags| {
             target::describe(tags, method, uri.path());
             let (local, peer) = addresses(request);
             let called = target::called(&uri, request.headers());
@@ -125,7 +125,10 @@ impl ServerLayer {
                 tags.extend(semconv::server(host, port));
             }
             tags.extend(peer.into_iter().flat_map(semconv::network_peer));
-        })
+        });
+        let is_method = method.is_some();
+        let report = Report::of(&mut span, uri, is_method);
+        (span, Call::served(target::timeout(request.headers()), report))
     }
 }
 
@@ -180,9 +183,9 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let is_new = target::is_grpc(request.headers()) && request.extensions_mut().insert(Entered).is_none();
-        let span = if is_new { self.layer.start(&mut request) } else { Span::none() };
-        let timeout = span.is_recording().then(|| target::timeout(request.headers())).flatten();
-        span.instrument_with(|| self.inner.call(request), Call::new(Side::Server, timeout).observer())
+        let (span, call) =
+            if is_new { self.layer.start(&mut request) } else { (Span::none(), Call::served(None, None)) };
+        span.instrument_with(|| self.inner.call(request), call.observer())
     }
 }
 

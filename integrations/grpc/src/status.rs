@@ -24,14 +24,16 @@ pub(crate) enum Side {
 pub(crate) struct End {
     /// `None`: the caller gets no status.
     pub(crate) code: Option<Code>,
-    message: String,
+    pub(crate) message: String,
+    /// Whether the call was dropped half-way.
+    given_up: bool,
     /// The name of the code, or the type of the error if there is no code.
     error_type: &'static str,
 }
 
 impl End {
     fn new(code: Code, message: String) -> Self {
-        Self { code: Some(code), message, error_type: name(code) }
+        Self { code: Some(code), message, given_up: false, error_type: name(code) }
     }
 
     /// The status in trailers, or in the headers of a response that consists of them. Not by
@@ -80,7 +82,7 @@ impl End {
             // What `tonic` turns an unknown error into.
             Side::Client => Self::new(Code::Unknown, String::new()),
             // The stream is reset, without a status.
-            Side::Server => Self { code: None, message: String::new(), error_type: type_name::<E>() },
+            Side::Server => Self { code: None, message: String::new(), given_up: false, error_type: type_name::<E>() },
         });
         (end, error)
     }
@@ -103,9 +105,11 @@ impl End {
     }
 
     /// Whether the call has failed, as far as this side is concerned.
-    fn is_failure(&self, side: Side) -> bool {
+    pub(crate) fn is_failure(&self, side: Side) -> bool {
         match (self.code, side) {
             (Some(Code::Ok), _) => false,
+            // Nobody has made a mistake when a call is given up before its deadline.
+            (Some(Code::Cancelled), _) if self.given_up => false,
             (None, _) | (Some(_), Side::Client) => true,
             (Some(code), Side::Server) => is_server_fault(code),
         }
@@ -113,24 +117,26 @@ impl End {
 
     pub(crate) fn outcome(self, side: Side) -> Outcome {
         let outcome = if self.is_failure(side) { Outcome::error(self.error_type, self.message) } else { Outcome::ok() };
-        match self.code {
+        let outcome = match self.code {
             Some(code) => outcome.attribute(semconv::RPC_RESPONSE_STATUS_CODE, name(code)),
             None => outcome,
-        }
+        };
+        if self.given_up { outcome.attribute(semconv::THROUGHLINE_CANCELLED, true) } else { outcome }
     }
 
     /// A call that was dropped half-way.
     pub(crate) fn given_up(is_late: bool) -> Self {
-        if is_late {
+        let end = if is_late {
             Self::new(Code::DeadlineExceeded, DEADLINE_PASSED.to_owned())
         } else {
             Self::new(Code::Cancelled, String::new())
-        }
+        };
+        Self { given_up: true, ..end }
     }
 
     /// The same, but cancelled because its deadline had passed.
     pub(crate) fn too_late(self) -> Self {
-        Self::new(Code::DeadlineExceeded, self.message)
+        Self { given_up: self.given_up, ..Self::new(Code::DeadlineExceeded, self.message) }
     }
 }
 
@@ -193,7 +199,7 @@ fn is_server_fault(code: Code) -> bool {
 }
 
 /// The name by gRPC's specification.
-fn name(code: Code) -> &'static str {
+pub(crate) fn name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",

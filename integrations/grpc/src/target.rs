@@ -19,6 +19,9 @@ pub(crate) fn method(path: &str) -> Option<&str> {
     (is_plain && !service.is_empty() && !name.is_empty()).then_some(method)
 }
 
+/// The `rpc.method` of a call to a method that is not known.
+pub(crate) const OTHER: &str = "_OTHER";
+
 /// The attributes that the spans of both sides start with.
 pub(crate) fn describe(tags: &mut Tags, method: Option<&str>, path: &str) {
     tags.attribute(semconv::RPC_SYSTEM_NAME, "grpc");
@@ -26,7 +29,7 @@ pub(crate) fn describe(tags: &mut Tags, method: Option<&str>, path: &str) {
         tags.attribute(semconv::RPC_METHOD, method.to_owned());
     } else {
         let called = path.strip_prefix('/').unwrap_or(path);
-        tags.attribute(semconv::RPC_METHOD, "_OTHER");
+        tags.attribute(semconv::RPC_METHOD, OTHER);
         tags.attribute(semconv::RPC_METHOD_ORIGINAL, ellipsize(called, MAX_TEXT_BYTES).into_owned());
     }
 }

@@ -1,5 +1,7 @@
 //! The layers' options, and the origins.
 
+mod failures;
+
 use std::convert::Infallible;
 
 use http::{Request, Response};
