@@ -25,11 +25,11 @@ use lapin::options::{
 use lapin::types::{FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use throughline::amqp::{self, ChannelExt as _};
 use throughline::console::Console;
 use throughline::propagation::{self, Propagator};
 use throughline::telemetry::TagProcessor;
 use throughline::{biz_tags, in_span_async, traced};
+use throughline_amqp::{self as amqp, ChannelExt as _};
 use tokio::time::timeout;
 
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -24,10 +24,10 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{Offset, TopicPartitionList};
 use throughline::console::Console;
-use throughline::kafka::{Delivery, FutureProducerExt as _};
 use throughline::propagation::{self, Propagator};
 use throughline::telemetry::TagProcessor;
 use throughline::{biz_tags, in_span_async, traced};
+use throughline_kafka::{Delivery, FutureProducerExt as _};
 use tokio::time::timeout;
 
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -20,8 +20,6 @@ pub mod propagation;
 #[cfg(feature = "tokio")]
 mod job;
 
-mod transport;
-
 #[cfg(feature = "console")]
 pub mod console;
 #[cfg(feature = "log")]
@@ -64,12 +62,6 @@ pub use telemetry::init;
 pub use job::rayon;
 #[cfg(feature = "propagation")]
 pub use propagation::Carrier;
-#[cfg(feature = "amqp")]
-pub use transport::amqp;
-#[cfg(feature = "kafka")]
-pub use transport::kafka;
-#[cfg(feature = "rocketmq")]
-pub use transport::rocketmq;
 
 #[cfg(feature = "tokio")]
 pub use job::spawn::{

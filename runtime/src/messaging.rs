@@ -55,8 +55,10 @@
 //! # });
 //! # capture.assert_tree_with(
 //! #     &["messaging.operation.type", "messaging.message.body.size"],
-//! #     "publish orders [producer] messaging.operation.type=send messaging.message.body.size=4
-//! #      └── process orders [consumer] messaging.operation.type=process messaging.message.body.size=4",
+//! #     "
+//! #     publish orders [producer] messaging.operation.type=send messaging.message.body.size=4
+//! #     └── process orders [consumer] messaging.operation.type=process messaging.message.body.size=4
+//! #     ",
 //! # );
 //! ```
 //!

@@ -19,10 +19,10 @@ use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::{SpanContext, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::Sampler;
-use throughline::amqp::{self, ChannelExt as _};
 use throughline::propagation::{self, Propagator};
 use throughline::testing::{Capture, FinishedSpan};
 use throughline::{Origin as _, biz_tags, in_span_async, traced};
+use throughline_amqp::{self as amqp, ChannelExt as _};
 use throughline_live::{Peer, SpanLine, server};
 
 /// A connection with a queue, and an exchange that is bound to it, that nobody else uses.

@@ -23,10 +23,10 @@ use rdkafka::producer::{
 };
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
-use throughline::kafka::{Delivery, FutureProducerExt as _, ProducerExt as _};
 use throughline::propagation::{self, Propagator};
 use throughline::testing::{Capture, FinishedSpan};
 use throughline::{Origin as _, biz_tags, in_span, in_span_async, traced};
+use throughline_kafka::{Delivery, FutureProducerExt as _, ProducerExt as _};
 use throughline_live::{Peer, SpanLine, server};
 
 const LONG: Duration = Duration::from_secs(20);

@@ -12,11 +12,11 @@ use rocketmq_client_rust::{
 use rocketmq_model::common::message::MessageTrait;
 use rocketmq_model::common::message::message_ext::MessageExt;
 use rocketmq_model::common::message::message_single::Message;
-use throughline::rocketmq::{self, ProducerExt as _};
 use throughline::testing::Capture;
 use throughline::{biz_tags, in_span_async, traced};
 use throughline_live::roles::rocketmq::Client;
 use throughline_live::{Peer, SpanLine};
+use throughline_rocketmq::{self as rocketmq, ProducerExt as _};
 use tokio::sync::oneshot;
 
 /// A name that no other test and no earlier run has used.

@@ -7,9 +7,9 @@ use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer};
 use opentelemetry::Context;
 use opentelemetry::baggage::BaggageExt as _;
-use throughline::amqp::{self, ChannelExt as _};
 use throughline::propagation::{self, Propagator};
 use throughline::{biz_tags, in_span_async, traced};
+use throughline_amqp::{self as amqp, ChannelExt as _};
 use tokio::sync::watch;
 
 use crate::Arguments;

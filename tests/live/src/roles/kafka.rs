@@ -10,9 +10,9 @@ use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::message::{BorrowedMessage, Message as _, OwnedMessage};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{Offset, TopicPartitionList};
-use throughline::kafka::{Delivery, FutureProducerExt as _};
 use throughline::propagation::{self, Propagator};
 use throughline::{biz_tags, in_span_async, traced};
+use throughline_kafka::{Delivery, FutureProducerExt as _};
 use tokio::sync::watch;
 
 use crate::{Arguments, ready};

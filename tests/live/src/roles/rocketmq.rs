@@ -13,8 +13,8 @@ use rocketmq_client_rust::{
 use rocketmq_model::common::consumer::consume_from_where::ConsumeFromWhere;
 use rocketmq_model::common::message::message_ext::MessageExt;
 use rocketmq_runtime::RuntimeOwner;
-use throughline::rocketmq::Delivery;
 use throughline::{Snapshot, in_span, in_span_async, traced};
+use throughline_rocketmq::Delivery;
 use tokio::sync::{mpsc, watch};
 
 use crate::{Arguments, ready};

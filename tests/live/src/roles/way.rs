@@ -27,15 +27,14 @@ use rocketmq_client_rust::{DefaultLitePullConsumer, DefaultMQProducer};
 use rocketmq_model::common::consumer::consume_from_where::ConsumeFromWhere;
 use rocketmq_model::common::message::message_ext::MessageExt;
 use rocketmq_model::common::message::message_single::Message;
-use throughline::amqp::ChannelExt as _;
-use throughline::kafka::FutureProducerExt as _;
 use throughline::propagation::{self, Propagator};
-use throughline::rocketmq::ProducerExt as _;
-use throughline::{amqp, kafka, rocketmq};
 use throughline::{biz_tags, traced, traced_spawn};
+use throughline_amqp::ChannelExt as _;
 use throughline_grpc::{ClientLayer, ServerLayer as GrpcLayer};
 use throughline_http::{RequestTag, ServerLayer};
+use throughline_kafka::FutureProducerExt as _;
 use throughline_redis::StreamCommandsExt as _;
+use throughline_rocketmq::ProducerExt as _;
 use throughline_sqlx::Database;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -175,7 +174,7 @@ async fn rabbit(arguments: &Arguments) -> (lapin::Connection, Channel) {
     (connection, channel)
 }
 
-#[traced(kind = consumer, parent = kafka::Delivery::new(message).group("stock"))]
+#[traced(kind = consumer, parent = throughline_kafka::Delivery::new(message).group("stock"))]
 async fn reserve(message: &BorrowedMessage<'_>, channel: &Channel, queue: &str) {
     let order_no = message.payload().expect("an order number");
     let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
@@ -199,7 +198,7 @@ async fn amqp(arguments: &Arguments) {
     connection.close(200, "done".into()).await.expect("the connection closes");
 }
 
-#[traced(kind = consumer, parent = amqp::Delivery::new(delivery).queue(queue))]
+#[traced(kind = consumer, parent = throughline_amqp::Delivery::new(delivery).queue(queue))]
 async fn bill(delivery: &Delivery, queue: &str, producer: &DefaultMQProducer, topic: &str) {
     let message = Message::builder().topic(topic).body_slice(&delivery.data).build_unchecked();
     Box::pin(producer.send_traced(message)).await.expect("sent");
@@ -239,7 +238,7 @@ async fn redis_connection(arguments: &Arguments) -> MultiplexedConnection {
     client.get_multiplexed_async_connection_with_config(&patient).await.expect("redis runs")
 }
 
-#[traced(kind = consumer, parent = rocketmq::Delivery::new(message).group(group))]
+#[traced(kind = consumer, parent = throughline_rocketmq::Delivery::new(message).group(group))]
 async fn ship(message: &MessageExt, group: &str, connection: &mut MultiplexedConnection, stream: &str) {
     let order_no = String::from_utf8_lossy(message.message_inner().body_slice()).into_owned();
     let _: String = connection.xadd_traced(stream, "*", &[("order_no", order_no)]).await.expect("added");

@@ -1,84 +1,6 @@
-//! RabbitMQ, with [`lapin`].
-//!
-//! **Out**: [`ChannelExt::basic_publish_traced`] is `basic_publish` in a producer span. It writes the
-//! context into the headers of the message, so that whoever gets it continues the trace. To publish in
-//! some other way, write the headers with [`inject`].
-//!
-//! **In**: a delivery is an [`Origin`], and so are properties and header tables alone. [`Delivery`]
-//! adds what only the consumer knows: the queue.
-//!
-//! ```no_run
-//! use lapin::options::{BasicAckOptions, BasicPublishOptions};
-//! use lapin::{BasicProperties, Channel, message};
-//! use throughline::amqp::{ChannelExt as _, Delivery};
-//! use throughline::traced;
-//!
-//! #[traced(kind = server)]
-//! async fn place(channel: &Channel) -> lapin::Result<()> {
-//!     let confirm = channel
-//!         .basic_publish_traced(
-//!             "orders".into(),
-//!             "order.placed".into(),
-//!             BasicPublishOptions::default(),
-//!             b"two keyboards",
-//!             BasicProperties::default(),
-//!         )
-//!         .await?;
-//!     confirm.await?;
-//!     Ok(())
-//! }
-//!
-//! // One message: a child of the producer's span, and linked to the consumer loop's, if that has one.
-//! #[traced("process billing", kind = consumer, parent = Delivery::new(delivery).queue("billing"))]
-//! async fn bill(delivery: &message::Delivery) -> lapin::Result<bool> {
-//!     delivery.ack(BasicAckOptions::default()).await
-//! }
-//!
-//! // A batch: a span of its own, with a link to each message.
-//! #[traced("process billing", kind = consumer, links = deliveries)]
-//! async fn bill_all(deliveries: &[message::Delivery]) {}
-//! ```
-//!
-//! # Attributes
-//!
-//! By the OpenTelemetry semantic conventions for messaging, [spans] and [RabbitMQ], as of the crate
-//! `opentelemetry-semantic-conventions` 0.33.
-//!
-//! | attribute | sent | received | value |
-//! |---|---|---|---|
-//! | `messaging.system` | ✓ | ✓ | `rabbitmq` |
-//! | `messaging.operation.name` | ✓ | ✓ | `publish`; `process` |
-//! | `messaging.operation.type` | ✓ | ✓ | `send`; `process` |
-//! | `messaging.destination.name` | ✓ | ✓ | `{exchange}:{routing key}`, and of a received message `:{queue}`; without the parts that are empty, and without the routing key if the queue has the same name; `amq.default` if nothing is left |
-//! | `messaging.destination.temporary`, `.anonymous` | ✓ | | `true` for a queue named by the broker; the span is then named `publish (temporary)` |
-//! | `messaging.rabbitmq.destination.routing_key` | ✓ | ✓ | unless empty |
-//! | `messaging.rabbitmq.message.delivery_tag` | | ✓ | |
-//! | `messaging.message.id` | ✓ | ✓ | the property `message-id` |
-//! | `messaging.message.conversation_id` | ✓ | ✓ | the property `correlation-id` |
-//! | `messaging.message.body.size` | ✓ | ✓ | bytes of the payload |
-//! | `throughline.messaging.redelivered` | | ✓ | `true` if the message was delivered before |
-//! | `error.type` | ✓ | | the name of AMQP's reply code, such as `NOT-FOUND`, or of lapin's [`ErrorKind`] |
-//!
-//! Received attributes stand on the span with `parent = delivery`, and on each link with
-//! `links = deliveries`. The span then has `messaging.batch.message_count` and, where they are the same
-//! for all, the system, the operation and the destination.
-//!
-//! # Headers
-//!
-//! Trace headers that the properties have already, say because a message is forwarded, are replaced;
-//! all others are kept. When there is no context to write, the headers stay as they are. They are
-//! written as long strings and read as long or short strings; a value of another type or one that is not
-//! UTF-8 is invalid: the message then becomes the entry of a new trace. Nothing in a message is an
-//! error.
-//!
-//! # Cost
-//!
-//! For each sent message one span and a copy of the header table; attributes are not computed when
-//! nothing is recorded, and the context is passed on all the same. For each received message one pass
-//! over its headers.
-//!
-//! [spans]: https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
-//! [RabbitMQ]: https://opentelemetry.io/docs/specs/semconv/messaging/rabbitmq/
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -89,34 +11,33 @@ use lapin::options::BasicPublishOptions;
 use lapin::protocol::{AMQPError, AMQPErrorKind};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation, ErrorKind, PublisherConfirm, message};
-use opentelemetry::{Context, KeyValue};
-
-use crate::context::current;
-use crate::context::origin::Origin;
-use crate::messaging::{self, Producer, Received, TraceHeaders};
-use crate::span::handle::Span;
-use crate::span::outcome::Outcome;
+use throughline::messaging::{self, Producer, Received, TraceHeaders};
+use throughline::{Context, KeyValue, Origin, Outcome, Span, current_context, semconv};
 
 const SYSTEM: &str = "rabbitmq";
+
+/// The marker of [`Origin`] for the types of lapin. It is inferred: `#[traced(parent = delivery)]` needs no word
+/// of it.
+#[derive(Debug, Clone, Copy)]
+pub enum Amqp {}
 
 // ---------------------------------------------------------------------------------------------
 // Out
 
-/// Writes the current context into the headers of `properties`. See [Headers](self#headers).
+/// Writes the current context into the headers of `properties`. See [Headers](crate#headers).
 ///
 /// ```
 /// use lapin::BasicProperties;
-/// use throughline::amqp;
 ///
 /// let properties = BasicProperties::default().with_message_id("o-1001".into());
-/// let properties = throughline::in_span("publish", || amqp::inject(properties));
+/// let properties = throughline::in_span("publish", || throughline_amqp::inject(properties));
 /// ```
 #[must_use]
 pub fn inject(properties: BasicProperties) -> BasicProperties {
-    inject_context(&current::get(), properties)
+    inject_context(&current_context(), properties)
 }
 
-/// Writes `context` into the headers of `properties`. See [Headers](self#headers).
+/// Writes `context` into the headers of `properties`. See [Headers](crate#headers).
 #[must_use]
 pub fn inject_context(context: &Context, properties: BasicProperties) -> BasicProperties {
     let outgoing = TraceHeaders::of(context);
@@ -147,12 +68,14 @@ pub trait ChannelExt: sealed::Sealed {
     /// Like [`Channel::basic_publish`], in a span named `publish {exchange}:{routing key}`, with the
     /// context in the headers of the message.
     ///
-    /// The span ends when the message is handed to the connection, or with the error. What the broker
-    /// makes of it is told by the [`PublisherConfirm`], as ever;
-    /// [`basic_publish_confirmed_traced`](Self::basic_publish_confirmed_traced) has that in the span.
+    /// The span ends when the message is handed to the connection, or with the error. The broker's answer is the
+    /// result of the [`PublisherConfirm`], and not in the span;
+    /// [`basic_publish_confirmed_traced`](Self::basic_publish_confirmed_traced) waits for it there.
+    ///
+    /// # Cancellation
     ///
     /// Dropping the future before it is ready ends the span as `throughline.cancelled`; as with `basic_publish`, the
-    /// message may be sent all the same.
+    /// message may be sent nevertheless.
     ///
     /// # Errors
     ///
@@ -166,15 +89,17 @@ pub trait ChannelExt: sealed::Sealed {
         properties: BasicProperties,
     ) -> impl Future<Output = lapin::Result<PublisherConfirm>> + Send;
 
-    /// Publishes and waits for the broker's word, both in the span of
+    /// Publishes and waits for the broker's confirmation, both in the span of
     /// [`basic_publish_traced`](Self::basic_publish_traced).
     ///
-    /// A message that the broker refuses (`error.type` is `nack`) or returns (such as `NO-ROUTE`) gives
-    /// the span the status Error; the [`Confirmation`] says so too. On a channel without
+    /// A message that the broker rejects (`error.type` is `nack`) or returns (such as `NO-ROUTE`) gives
+    /// the span the status Error, and is reported by the [`Confirmation`] as without a span. On a channel without
     /// [`Channel::confirm_select`] there is nothing to wait for.
     ///
-    /// Dropping the future while it waits ends the span as `throughline.cancelled`; the channel's
-    /// [`wait_for_confirms`](Channel::wait_for_confirms) still knows of the message.
+    /// # Cancellation
+    ///
+    /// Dropping the future while it waits ends the span as `throughline.cancelled`; the message still counts for the
+    /// channel's [`wait_for_confirms`](Channel::wait_for_confirms).
     ///
     /// # Errors
     ///
@@ -219,7 +144,7 @@ impl ChannelExt for Channel {
 
 impl sealed::Sealed for Channel {}
 
-/// The trait here is for the channel of `lapin`, and may get more methods.
+/// The trait is for lapin's channel only, so that methods can be added.
 mod sealed {
     pub trait Sealed {}
 }
@@ -237,10 +162,10 @@ fn publishing(
     let target = if temporary { "(temporary)" } else { &*destination };
     let span = Producer::new(SYSTEM, &destination).operation("publish").target(target).start_with(|tags| {
         if temporary {
-            tags.attribute("messaging.destination.temporary", true);
-            tags.attribute("messaging.destination.anonymous", true);
+            tags.attribute(semconv::MESSAGING_DESTINATION_TEMPORARY, true);
+            tags.attribute(semconv::MESSAGING_DESTINATION_ANONYMOUS, true);
         }
-        content(&mut tags.own, routing_key, &properties, payload);
+        tags.extend(content(routing_key, &properties, payload));
     });
     let context = span.context();
     (span, inject_context(&context, properties))
@@ -257,7 +182,7 @@ fn confirmed(result: &lapin::Result<Confirmation>) -> Outcome {
             let error_type = returned.error().map_or(Cow::Borrowed("returned"), |error| code(&error));
             Outcome::error(error_type, returned.reply_text.as_str())
         }
-        Ok(Confirmation::Nack(None)) => Outcome::error("nack", "the broker refused the message"),
+        Ok(Confirmation::Nack(None)) => Outcome::error("nack", "the broker rejected the message"),
         Ok(Confirmation::Ack(None) | Confirmation::NotRequested) => Outcome::ok(),
         Err(error) => failed(error),
     }
@@ -290,11 +215,11 @@ fn code(error: &AMQPError) -> Cow<'static, str> {
 // ---------------------------------------------------------------------------------------------
 // In
 
-/// A delivery together with what only its consumer knows. An [`Origin`], as the delivery is.
+/// A delivery, with what its consumer knows besides. An [`Origin`], as the delivery is.
 ///
 /// ```
 /// use lapin::message;
-/// use throughline::amqp::Delivery;
+/// use throughline_amqp::Delivery;
 /// use throughline::traced;
 ///
 /// #[traced("process billing", kind = consumer, parent = Delivery::new(delivery).queue("billing"))]
@@ -310,7 +235,7 @@ pub struct Delivery<'a> {
 }
 
 impl<'a> Delivery<'a> {
-    /// `delivery`, and nothing besides.
+    /// The delivery, without further attributes.
     pub fn new(delivery: &'a message::Delivery) -> Self {
         Self { delivery, queue: None }
     }
@@ -336,13 +261,15 @@ impl Origin for Delivery<'_> {
         received.destination(&destination(exchange.as_str(), routing_key, self.queue));
         // The broker counts from one.
         if *delivery_tag > 0 {
-            received
-                .attribute("messaging.rabbitmq.message.delivery_tag", i64::try_from(*delivery_tag).unwrap_or(i64::MAX));
+            received.attribute(
+                semconv::MESSAGING_RABBITMQ_MESSAGE_DELIVERY_TAG,
+                i64::try_from(*delivery_tag).unwrap_or(i64::MAX),
+            );
         }
         if *redelivered {
             received.redelivered();
         }
-        content(attributes, routing_key, properties, data);
+        received.extend(content(routing_key, properties, data));
     }
 
     fn is_message(&self) -> bool {
@@ -352,7 +279,7 @@ impl Origin for Delivery<'_> {
 
 macro_rules! deliveries {
     ($($message:ty),*) => {$(
-        impl Origin for $message {
+        impl Origin<Amqp> for $message {
             fn origin(&self) -> Context {
                 Delivery::new(self).origin()
             }
@@ -370,14 +297,14 @@ macro_rules! deliveries {
 
 deliveries!(message::Delivery, BasicGetMessage, BasicReturnMessage);
 
-impl Origin for BasicProperties {
+impl Origin<Amqp> for BasicProperties {
     fn origin(&self) -> Context {
         self.headers().as_ref().map(Origin::origin).unwrap_or_default()
     }
 
     fn describe(&self, attributes: &mut Vec<KeyValue>) {
-        attributes.push(KeyValue::new("messaging.system", SYSTEM));
-        ids(attributes, self);
+        attributes.push(KeyValue::new(semconv::MESSAGING_SYSTEM, SYSTEM));
+        attributes.extend(ids(self));
     }
 
     fn is_message(&self) -> bool {
@@ -385,13 +312,13 @@ impl Origin for BasicProperties {
     }
 }
 
-impl Origin for FieldTable {
+impl Origin<Amqp> for FieldTable {
     fn origin(&self) -> Context {
         messaging::extract(self.into_iter().map(|(name, value)| (name.as_str(), bytes(value))))
     }
 }
 
-/// What is no text is no text in no encoding, so that it is invalid and not absent.
+/// A value that is not text gives bytes that are not UTF-8, so that the header is invalid, and not absent.
 fn bytes(value: &AMQPValue) -> &[u8] {
     match value {
         AMQPValue::LongString(text) => text.as_bytes(),
@@ -412,21 +339,19 @@ fn destination<'a>(exchange: &'a str, routing_key: &'a str, queue: Option<&'a st
     if name.is_empty() { Cow::Borrowed("amq.default") } else { name }
 }
 
-/// What sent and received messages tell of their content.
-fn content(attributes: &mut Vec<KeyValue>, routing_key: &str, properties: &BasicProperties, payload: &[u8]) {
-    if !routing_key.is_empty() {
-        attributes.push(KeyValue::new("messaging.rabbitmq.destination.routing_key", routing_key.to_owned()));
-    }
-    ids(attributes, properties);
-    attributes.push(KeyValue::new("messaging.message.body.size", i64::try_from(payload.len()).unwrap_or(i64::MAX)));
+/// The attributes of the content of a message, sent or received.
+fn content(routing_key: &str, properties: &BasicProperties, payload: &[u8]) -> impl Iterator<Item = KeyValue> {
+    let routing_key = (!routing_key.is_empty())
+        .then(|| KeyValue::new(semconv::MESSAGING_RABBITMQ_DESTINATION_ROUTING_KEY, routing_key.to_owned()));
+    routing_key.into_iter().chain(ids(properties)).chain([messaging::body_size(payload.len())])
 }
 
-fn ids(attributes: &mut Vec<KeyValue>, properties: &BasicProperties) {
+fn ids(properties: &BasicProperties) -> impl Iterator<Item = KeyValue> {
     let ids = [
-        ("messaging.message.id", properties.message_id()),
-        ("messaging.message.conversation_id", properties.correlation_id()),
+        (semconv::MESSAGING_MESSAGE_ID, properties.message_id()),
+        (semconv::MESSAGING_MESSAGE_CONVERSATION_ID, properties.correlation_id()),
     ];
-    attributes.extend(ids.iter().filter_map(|(key, id)| Some(KeyValue::new(*key, id.as_ref()?.to_string()))));
+    ids.into_iter().filter_map(|(key, id)| Some(KeyValue::new(key, id.as_ref()?.to_string())))
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
-//! Kafka, with [`rdkafka`].
+//! Distributed traces through Kafka, for [`rdkafka`] 0.39: producers that send their context along, and messages from
+//! which a trace continues.
 //!
-//! **Out**: [`FutureProducerExt::send_traced`] is `send` in a producer span. It writes the context
-//! into the headers of the record, so that whoever reads the message continues the trace.
-//! `BaseProducer` and `ThreadedProducer` have the same by [`ProducerExt`]. To send in some other way,
-//! write the headers with [`inject`].
+//! The [page of the crate](https://crates.io/crates/throughline-kafka) has a whole program, with its dependencies.
 //!
-//! **In**: a message is an [`Origin`], borrowed or owned, and so are headers alone. [`Delivery`] adds
+//! **Send** by [`FutureProducerExt::send_traced`], which is `send` in a producer span. The context is in the headers
+//! of the record, so that the consumer continues the trace. `BaseProducer` and `ThreadedProducer` have the same by
+//! [`ProducerExt`]. To send in some other way, write the headers with [`inject`].
+//!
+//! **Receive** as you do: a message is an [`Origin`], borrowed or owned, and so are headers alone. [`Delivery`] adds
 //! what only the consumer knows: its group and its client id.
 //!
 //! ```no_run
@@ -13,9 +15,9 @@
 //! use rdkafka::error::KafkaResult;
 //! use rdkafka::message::{BorrowedMessage, OwnedMessage};
 //! use rdkafka::producer::{FutureProducer, FutureRecord};
-//! use throughline::kafka::{Delivery, FutureProducerExt as _};
-//! use throughline::traced;
 //! use std::time::Duration;
+//! use throughline::traced;
+//! use throughline_kafka::{Delivery, FutureProducerExt as _};
 //!
 //! #[traced(kind = server, tags(order_no))]
 //! async fn place(producer: &FutureProducer, order_no: &str) {
@@ -25,7 +27,7 @@
 //!     }
 //! }
 //!
-//! // One message: a child of the producer's span, and linked to the consumer loop's, if that has one.
+//! // One message: a child of the producer's span, linked to the consumer loop's, if that has one.
 //! #[traced("process orders", kind = consumer, parent = Delivery::new(message).group("billing"))]
 //! async fn bill(message: &BorrowedMessage<'_>) {}
 //!
@@ -43,8 +45,7 @@
 //!
 //! # Attributes
 //!
-//! By the OpenTelemetry semantic conventions for messaging, [spans] and [Kafka], as of the crate
-//! `opentelemetry-semantic-conventions` 0.33.
+//! They follow OpenTelemetry's semantic conventions for [messaging spans] and [Kafka].
 //!
 //! | attribute | sent | received | value |
 //! |---|---|---|---|
@@ -53,40 +54,39 @@
 //! | `messaging.destination.name` | ✓ | ✓ | the topic |
 //! | `messaging.destination.partition.id` | ✓ | ✓ | as text; of a sent message once it is known |
 //! | `messaging.kafka.offset` | ✓ | ✓ | of a sent message when it was delivered |
-//! | `messaging.kafka.message.key` | ✓ | ✓ | a key that is text without control characters, bounded by [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES) |
+//! | `messaging.kafka.message.key` | ✓ | ✓ | a key that is text without control characters, bounded by [`MAX_TEXT_BYTES`] |
 //! | `messaging.kafka.message.tombstone` | ✓ | ✓ | `true` for a message without payload |
 //! | `messaging.message.body.size` | ✓ | ✓ | bytes of the payload |
 //! | `messaging.consumer.group.name`, `messaging.client.id` | | ✓ | as given to [`Delivery`] |
 //! | `error.type` | ✓ | | the name of librdkafka's error code, such as `MessageTimedOut` |
 //!
-//! Received attributes stand on the span with `parent = message`, and on each link with
-//! `links = messages`. The span then has `messaging.batch.message_count` and, where they are the same for
-//! all, the system, the operation, the destination, the group and the client id.
+//! Received attributes are on the span with `parent = message`, and on each link with `links = messages`. The span of
+//! a batch has `messaging.batch.message_count` and, where they are the same for all messages, the system, the
+//! operation, the destination, the group and the client id.
 //!
 //! # Headers
 //!
-//! Trace headers that a record has already, say because it is sent again, are replaced; all others are
-//! kept, in their order. When there is no context to write, the headers stay as they are. In what is
-//! received, two `traceparent` headers, one without a value or one that is not UTF-8 are invalid: the
-//! message then becomes the entry of a new trace. Nothing in a message is an error. A header whose *name*
-//! is not UTF-8 is passed over; `rdkafka` panics on it, which is caught, but only where panics unwind.
+//! Trace headers that a record already has, because it is sent again for example, are replaced; all other headers are
+//! kept, in their order. Without a context to write, the headers stay as they are. In a received message, two
+//! `traceparent` headers, one without a value or one that is not UTF-8 are invalid: the consumer's span is then the
+//! entry span of a new trace. Nothing in a message is an error. A header whose *name* is not UTF-8 is skipped;
+//! `rdkafka` panics on it, which is caught, but only with `panic = "unwind"`.
 //!
 //! # Cost
 //!
-//! For each sent message one span and the strings of its headers; attributes are not computed when
-//! nothing is recorded, and the context is passed on all the same. For each received message one pass
-//! over its headers.
+//! For each sent message there is one span, and the strings of its headers. Where nothing is recorded no attribute is
+//! computed, and the context is still propagated. For each received message there is one pass over its headers.
 //!
-//! [spans]: https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
+//! [messaging spans]: https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
 //! [Kafka]: https://opentelemetry.io/docs/specs/semconv/messaging/kafka/
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 use std::borrow::Cow;
+use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
-use std::{fmt, task};
 
-use opentelemetry::{Context, KeyValue};
 use rdkafka::ClientContext;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{
@@ -98,35 +98,36 @@ use rdkafka::producer::{
     ThreadedProducer,
 };
 use rdkafka::util::{AsyncRuntime, IntoOpaque, Timeout};
-
-use crate::context::current;
-use crate::context::origin::Origin;
-use crate::messaging::{self, Producer, Received, TraceHeaders};
-use crate::span::handle::Span;
-use crate::span::outcome::Outcome;
-use crate::tags::value;
-use crate::text::needs_escape;
+use throughline::messaging::{self, Producer, Received, TraceHeaders};
+use throughline::text::{ellipsize, needs_escape};
+use throughline::{
+    Context, Instrumented, KeyValue, MAX_TEXT_BYTES, Observe, Observer, Origin, Outcome, Span, current_context, semconv,
+};
 
 const SYSTEM: &str = "kafka";
+
+/// The marker of [`Origin`] for the types of `rdkafka`. It is inferred: `#[traced(parent = message)]` needs no word of
+/// it.
+#[derive(Debug, Clone, Copy)]
+pub enum Kafka {}
 
 // ---------------------------------------------------------------------------------------------
 // Out
 
-/// Writes the current context into `headers`. See [Headers](self#headers).
+/// Writes the current context into `headers`. See [Headers](crate#headers).
 ///
 /// ```
 /// use rdkafka::message::{Header, OwnedHeaders};
-/// use throughline::kafka;
 ///
 /// let headers = OwnedHeaders::new().insert(Header { key: "content-type", value: Some("text/plain") });
-/// let headers = throughline::in_span("send", || kafka::inject(headers));
+/// let headers = throughline::in_span("send", || throughline_kafka::inject(headers));
 /// ```
 #[must_use]
 pub fn inject(headers: OwnedHeaders) -> OwnedHeaders {
-    inject_context(&current::get(), headers)
+    inject_context(&current_context(), headers)
 }
 
-/// Writes `context` into `headers`. See [Headers](self#headers).
+/// Writes `context` into `headers`. See [Headers](crate#headers).
 #[must_use]
 pub fn inject_context(context: &Context, headers: OwnedHeaders) -> OwnedHeaders {
     let outgoing = TraceHeaders::of(context);
@@ -136,7 +137,7 @@ pub fn inject_context(context: &Context, headers: OwnedHeaders) -> OwnedHeaders 
     let mut headers = match without_replaced(&headers, &outgoing) {
         Kept::All => headers,
         Kept::Some(kept) => kept,
-        // Half of the headers would be lost with the attempt.
+        // To copy the headers would lose those after the unreadable one.
         Kept::Unreadable => return headers,
     };
     for (name, value) in outgoing {
@@ -151,7 +152,7 @@ enum Kept {
     Unreadable,
 }
 
-/// The headers that stay. There is no way to take single ones out.
+/// The headers that are kept. `rdkafka` has no way to remove one.
 fn without_replaced(headers: &OwnedHeaders, outgoing: &TraceHeaders) -> Kept {
     let all = || read(headers);
     if !all().flatten().any(|header| outgoing.replaces(header.key)) {
@@ -175,10 +176,13 @@ pub trait FutureProducerExt: sealed::Sealed {
     /// Like [`FutureProducer::send`], in a span named `send {topic}`, with the context in the headers
     /// of the record.
     ///
-    /// The span ends when the message is delivered, with its partition and offset, or with the error.
-    /// What is returned, how long the queue is waited for and what happens on cancellation is as with
-    /// `send`: dropping the future while it waits for the queue sends nothing; dropping it after that
-    /// gives up the result, and not the message. Both end the span as `throughline.cancelled`.
+    /// The span ends when the message is delivered, with its partition and offset, or with the error. The result is
+    /// that of `send`.
+    ///
+    /// # Cancellation
+    ///
+    /// As with `send`: dropping the future while it waits for room in the queue sends nothing; dropping it later
+    /// discards the result, and the message is sent nevertheless. Both end the span as `throughline.cancelled`.
     ///
     /// # Errors
     ///
@@ -197,8 +201,8 @@ pub trait FutureProducerExt: sealed::Sealed {
     /// Like [`FutureProducer::send_result`], which does not wait for a full queue, in a span named
     /// `send {topic}`.
     ///
-    /// The span ends when the returned future is ready. If that is dropped before, the span ends with
-    /// it and without an outcome, because a message may be sent without waiting for the result.
+    /// The span ends when the returned future is ready. Dropping that earlier ends the span without an outcome, and
+    /// without `throughline.cancelled`: a message may be sent without waiting for the result.
     ///
     /// # Errors
     ///
@@ -207,7 +211,7 @@ pub trait FutureProducerExt: sealed::Sealed {
     fn send_result_traced<'a, K, P>(
         &self,
         record: FutureRecord<'a, K, P>,
-    ) -> Result<TracedDelivery, (KafkaError, FutureRecord<'a, K, P>)>
+    ) -> Result<InstrumentedDelivery, (KafkaError, FutureRecord<'a, K, P>)>
     where
         K: ToBytes + ?Sized,
         P: ToBytes + ?Sized;
@@ -224,7 +228,7 @@ where
         P: ToBytes + ?Sized,
         T: Into<Timeout>,
     {
-        let span = sending(record.topic, record.partition, record.key, record.payload, &mut record.headers);
+        let span = sending(producer(record.topic), record.partition, record.key, record.payload, &mut record.headers);
         let chosen = assigned(record.partition);
         span.run_async(self.send(record, queue_timeout), move |result| delivered(result, chosen)).await
     }
@@ -232,15 +236,16 @@ where
     fn send_result_traced<'a, K, P>(
         &self,
         mut record: FutureRecord<'a, K, P>,
-    ) -> Result<TracedDelivery, (KafkaError, FutureRecord<'a, K, P>)>
+    ) -> Result<InstrumentedDelivery, (KafkaError, FutureRecord<'a, K, P>)>
     where
         K: ToBytes + ?Sized,
         P: ToBytes + ?Sized,
     {
-        let mut span = sending(record.topic, record.partition, record.key, record.payload, &mut record.headers);
+        let producer = producer(record.topic).cancel_off();
+        let mut span = sending(producer, record.partition, record.key, record.payload, &mut record.headers);
         let chosen = assigned(record.partition);
         match self.send_result(record) {
-            Ok(delivery) => Ok(TracedDelivery { delivery, span, chosen }),
+            Ok(delivery) => Ok(span.instrument(delivery, DeliveryObserver { chosen })),
             Err((error, record)) => {
                 span.end(|| failed(&error));
                 Err((error, record))
@@ -249,40 +254,28 @@ where
     }
 }
 
-/// The future of [`FutureProducerExt::send_result_traced`]: a [`DeliveryFuture`] whose result is
-/// written on the span.
-#[must_use = "to send without waiting for the result, drop it"]
-pub struct TracedDelivery {
-    delivery: DeliveryFuture,
-    span: Span,
+/// The future of [`FutureProducerExt::send_result_traced`]: a [`DeliveryFuture`] whose result is recorded on the span.
+///
+/// To send without waiting for the result, drop it.
+pub type InstrumentedDelivery = Instrumented<DeliveryFuture, DeliveryObserver>;
+
+/// Records the result of a [`DeliveryFuture`].
+#[derive(Debug)]
+pub struct DeliveryObserver {
     chosen: Option<i32>,
 }
 
-impl Future for TracedDelivery {
+impl Observer for DeliveryObserver {}
+
+impl Observe<<DeliveryFuture as Future>::Output> for DeliveryObserver {
     type Output = <DeliveryFuture as Future>::Output;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> task::Poll<Self::Output> {
-        let this = &mut *self;
-        let polled = Pin::new(&mut this.delivery).poll(cx);
-        if let task::Poll::Ready(result) = &polled {
-            this.span.end(|| match result {
-                Ok(result) => delivered(result, this.chosen),
-                Err(canceled) => Outcome::exception("Canceled", canceled),
-            });
-        }
-        polled
-    }
-}
-
-impl Drop for TracedDelivery {
-    fn drop(&mut self) {
-        self.span.end(Outcome::ok);
-    }
-}
-
-impl fmt::Debug for TracedDelivery {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TracedDelivery").finish_non_exhaustive()
+    fn observe(&mut self, span: &mut Span, result: Self::Output) -> Self::Output {
+        span.end(|| match &result {
+            Ok(result) => delivered(result, self.chosen),
+            Err(canceled) => Outcome::exception("Canceled", canceled),
+        });
+        result
     }
 }
 
@@ -293,8 +286,8 @@ pub trait ProducerExt: sealed::Sealed {
 
     /// Like `send`, in a span named `send {topic}`, with the context in the headers of the record.
     ///
-    /// The span tells whether the message was put into the queue. Whether it was delivered is told to
-    /// the producer's context only, later and elsewhere.
+    /// The span records whether the message was put into the queue. Its delivery is reported to the producer's
+    /// context, later, and not in the span.
     ///
     /// # Errors
     ///
@@ -328,7 +321,8 @@ macro_rules! producers {
                 K: ToBytes + ?Sized,
                 P: ToBytes + ?Sized,
             {
-                let span = sending(record.topic, record.partition, record.key, record.payload, &mut record.headers);
+                let producer = producer(record.topic);
+                let span = sending(producer, record.partition, record.key, record.payload, &mut record.headers);
                 span.run(
                     || self.send(record),
                     |result| result.as_ref().err().map_or_else(Outcome::ok, |(error, _)| failed(error)),
@@ -349,14 +343,18 @@ producers!(BaseProducer, ThreadedProducer);
 
 impl<C: ClientContext + 'static, R: AsyncRuntime> sealed::Sealed for FutureProducer<C, R> {}
 
-/// The traits here are for the producers of `rdkafka`, and may get more methods.
+/// The traits are for the producers of `rdkafka` only, so that methods can be added.
 mod sealed {
     pub trait Sealed {}
 }
 
+fn producer(topic: &str) -> Producer<'_> {
+    Producer::new(SYSTEM, topic)
+}
+
 /// The span of a record that is about to be sent. Its context is in the headers.
 fn sending<K, P>(
-    topic: &str,
+    producer: Producer<'_>,
     partition: Option<i32>,
     key: Option<&K>,
     payload: Option<&P>,
@@ -366,10 +364,10 @@ where
     K: ToBytes + ?Sized,
     P: ToBytes + ?Sized,
 {
-    let span = Producer::new(SYSTEM, topic).start_with(|tags| {
+    let span = producer.start_with(|tags| {
         let partition = assigned(partition);
         let (key, payload) = (key.map(ToBytes::to_bytes), payload.map(ToBytes::to_bytes));
-        content(partition, key, payload, |attribute| tags.own.push(attribute));
+        tags.extend(content(partition, key, payload));
     });
     let context = span.context();
     let had_headers = headers.is_some();
@@ -389,13 +387,9 @@ fn delivered(result: &OwnedDeliveryResult, chosen: Option<i32>) -> Outcome {
         Ok(Delivered { partition, offset, .. }) => {
             let mut outcome = Outcome::ok();
             if chosen.is_none() && *partition >= 0 {
-                outcome = outcome.attribute(PARTITION, partition.to_string());
+                outcome = outcome.attribute(semconv::MESSAGING_DESTINATION_PARTITION_ID, partition.to_string());
             }
-            // A broker that is not asked to acknowledge gives no offset.
-            if *offset >= 0 {
-                outcome = outcome.attribute(OFFSET, *offset);
-            }
-            outcome
+            outcome.attributes(known_offset(*offset))
         }
         Err((error, _)) => failed(error),
     }
@@ -418,11 +412,11 @@ fn error_type(error: &KafkaError) -> Cow<'static, str> {
 // ---------------------------------------------------------------------------------------------
 // In
 
-/// A message together with what only its consumer knows. An [`Origin`], as the message is.
+/// A message, with what its consumer knows besides. An [`Origin`], as the message is.
 ///
 /// ```
 /// use rdkafka::message::OwnedMessage;
-/// use throughline::kafka::Delivery;
+/// use throughline_kafka::Delivery;
 /// use throughline::traced;
 ///
 /// #[traced("process orders", kind = consumer, parent = Delivery::new(message).group("billing").client_id("billing-7"))]
@@ -438,7 +432,7 @@ pub struct Delivery<'a, M> {
 }
 
 impl<'a, M: Message> Delivery<'a, M> {
-    /// `message`, and nothing besides.
+    /// The message, without further attributes.
     pub fn new(message: &'a M) -> Self {
         Self { message, group: None, client_id: None }
     }
@@ -482,13 +476,13 @@ impl<M: Message> Origin for Delivery<'_, M> {
 
     fn describe(&self, attributes: &mut Vec<KeyValue>) {
         let message = self.message;
-        Received::new(attributes, SYSTEM).destination(message.topic());
-        content(assigned(Some(message.partition())), message.key(), message.payload(), |it| attributes.push(it));
-        if message.offset() >= 0 {
-            attributes.push(KeyValue::new(OFFSET, message.offset()));
-        }
-        let texts = [("messaging.consumer.group.name", self.group), ("messaging.client.id", self.client_id)];
-        attributes.extend(texts.iter().filter_map(|(key, text)| Some(KeyValue::new(*key, text.as_ref()?.to_string()))));
+        let texts =
+            [(semconv::MESSAGING_CONSUMER_GROUP_NAME, self.group), (semconv::MESSAGING_CLIENT_ID, self.client_id)];
+        Received::new(attributes, SYSTEM)
+            .destination(message.topic())
+            .extend(content(assigned(Some(message.partition())), message.key(), message.payload()))
+            .extend(known_offset(message.offset()))
+            .extend(texts.into_iter().filter_map(|(key, text)| Some(KeyValue::new(key, text?.to_owned()))));
     }
 
     fn is_message(&self) -> bool {
@@ -496,7 +490,7 @@ impl<M: Message> Origin for Delivery<'_, M> {
     }
 }
 
-impl Origin for BorrowedMessage<'_> {
+impl Origin<Kafka> for BorrowedMessage<'_> {
     fn origin(&self) -> Context {
         Delivery::new(self).origin()
     }
@@ -510,7 +504,7 @@ impl Origin for BorrowedMessage<'_> {
     }
 }
 
-impl Origin for OwnedMessage {
+impl Origin<Kafka> for OwnedMessage {
     fn origin(&self) -> Context {
         Delivery::new(self).origin()
     }
@@ -524,13 +518,13 @@ impl Origin for OwnedMessage {
     }
 }
 
-impl Origin for BorrowedHeaders {
+impl Origin<Kafka> for BorrowedHeaders {
     fn origin(&self) -> Context {
         extract(self)
     }
 }
 
-impl Origin for OwnedHeaders {
+impl Origin<Kafka> for OwnedHeaders {
     fn origin(&self) -> Context {
         extract(self)
     }
@@ -541,37 +535,35 @@ fn extract(headers: &impl Headers) -> Context {
     messaging::extract(read(headers).flatten().map(|header| (header.key, header.value.unwrap_or_default())))
 }
 
-/// The headers in their order; `None` for one that cannot be read. `rdkafka` panics if the name of a
-/// header is not UTF-8, and other clients may well have written such a one.
+/// The headers in their order; `None` for one that cannot be read. `rdkafka` panics if the name of a header is not
+/// UTF-8, which other clients may have written.
 fn read<H: Headers>(headers: &H) -> impl Iterator<Item = Option<Header<'_, &[u8]>>> {
-    // Nothing is changed by the call that may panic.
+    // The call that may panic changes nothing.
     (0..headers.count()).map(|at| catch_unwind(AssertUnwindSafe(|| headers.try_get(at))).ok().flatten())
 }
 
-const PARTITION: &str = "messaging.destination.partition.id";
-const OFFSET: &str = "messaging.kafka.offset";
+/// The attributes of the content of a message, sent or received.
+fn content(partition: Option<i32>, key: Option<&[u8]>, payload: Option<&[u8]>) -> impl Iterator<Item = KeyValue> {
+    let partition =
+        partition.map(|partition| KeyValue::new(semconv::MESSAGING_DESTINATION_PARTITION_ID, partition.to_string()));
+    let key = key.and_then(text_of_key).map(|key| KeyValue::new(semconv::MESSAGING_KAFKA_MESSAGE_KEY, key));
+    let payload = match payload {
+        Some(payload) => messaging::body_size(payload.len()),
+        None => KeyValue::new(semconv::MESSAGING_KAFKA_MESSAGE_TOMBSTONE, true),
+    };
+    partition.into_iter().chain(key).chain([payload])
+}
 
-/// What sent and received messages tell of their content.
-fn content(partition: Option<i32>, key: Option<&[u8]>, payload: Option<&[u8]>, mut push: impl FnMut(KeyValue)) {
-    if let Some(partition) = partition {
-        push(KeyValue::new(PARTITION, partition.to_string()));
-    }
-    if let Some(key) = key.and_then(text_of_key) {
-        push(KeyValue::new("messaging.kafka.message.key", key));
-    }
-    match payload {
-        Some(payload) => {
-            push(KeyValue::new("messaging.message.body.size", i64::try_from(payload.len()).unwrap_or(i64::MAX)));
-        }
-        None => push(KeyValue::new("messaging.kafka.message.tombstone", true)),
-    }
+/// The offset, if there is one: a broker that does not acknowledge gives none.
+fn known_offset(offset: i64) -> Option<KeyValue> {
+    (offset >= 0).then(|| KeyValue::new(semconv::MESSAGING_KAFKA_OFFSET, offset))
 }
 
 /// The key, if it has "an unambiguous, canonical string form", as the conventions ask for. A number
 /// in eight bytes is often UTF-8 by accident.
 fn text_of_key(key: &[u8]) -> Option<String> {
     let key = std::str::from_utf8(key).ok()?;
-    (!key.contains(needs_escape)).then(|| value::text(format_args!("{key}")))
+    (!key.contains(needs_escape)).then(|| ellipsize(key, MAX_TEXT_BYTES).into_owned())
 }
 
 #[cfg(test)]

@@ -1,11 +1,35 @@
 use std::cell::Cell;
 
 use opentelemetry::baggage::BaggageExt as _;
-use opentelemetry::trace::{TraceContextExt as _, TraceFlags};
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use rdkafka::Timestamp;
+use throughline::traced;
 
 use super::*;
-use crate::transport::samples::{PARENT, context, described, pairs};
+
+const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+/// The context that [`PARENT`] stands for, if it is sampled.
+fn context(flags: TraceFlags) -> Context {
+    let (trace, span) = (TraceId::from(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c), SpanId::from(0xb7ad_6b71_6920_3331));
+    Context::new().with_remote_span_context(SpanContext::new(trace, span, flags, false, TraceState::NONE))
+}
+
+/// The attributes of `origin`, by name.
+fn described<M>(origin: &impl Origin<M>) -> Vec<(String, String)> {
+    let mut attributes = Vec::new();
+    origin.describe(&mut attributes);
+    let mut pairs: Vec<_> = attributes.iter().map(|it| (it.key.to_string(), it.value.to_string())).collect();
+    pairs.sort();
+    pairs
+}
+
+/// What is expected of it.
+fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+    let mut pairs: Vec<_> = expected.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+    pairs.sort();
+    pairs
+}
 
 const OLD: &str = "00-11111111111111111111111111111111-2222222222222222-01";
 
@@ -69,10 +93,10 @@ fn without_a_context_nothing_is_touched() {
     let forwarded = inject_context(&Context::new(), headers([("traceparent", Some(PARENT.as_bytes()))]));
     assert_eq!(texts(&forwarded), [("traceparent", Some(PARENT))]);
     let mut none = None;
-    drop(sending("orders", None, None::<&str>, None::<&str>, &mut none));
+    drop(sending(producer("orders"), None, None::<&str>, None::<&str>, &mut none));
     assert!(none.is_none());
     let mut empty = Some(OwnedHeaders::new());
-    drop(sending("orders", None, None::<&str>, None::<&str>, &mut empty));
+    drop(sending(producer("orders"), None, None::<&str>, None::<&str>, &mut empty));
     assert!(empty.is_some());
 }
 
@@ -173,4 +197,23 @@ fn error_types_are_names() {
     assert_eq!(error_type(&KafkaError::MessageProduction(code)), "MessageTimedOut");
     assert_eq!(error_type(&KafkaError::Canceled), "Canceled");
     assert_eq!(error_type(&KafkaError::Seek("at 1".into())), "KafkaError");
+}
+
+#[test]
+fn a_message_is_a_parent_and_a_link() {
+    #[traced("process orders", kind = consumer, parent = message)]
+    fn bill(message: &OwnedMessage) -> Context {
+        current_context()
+    }
+
+    #[traced("count orders", kind = consumer, links = messages)]
+    fn count(messages: &[OwnedMessage]) -> usize {
+        messages.len()
+    }
+
+    let headers = inject_context(&context(TraceFlags::SAMPLED), OwnedHeaders::new());
+    let message = message(None, None).replace_headers(Some(headers));
+    // Without a provider there is no span, and the parent's context is current.
+    assert_eq!(bill(&message).span().span_context(), message.origin().span().span_context());
+    assert_eq!(count(&[message]), 1);
 }

@@ -1,13 +1,13 @@
-//! RocketMQ, with `rocketmq-client-rust`: producers that send their context along, and messages that
-//! a trace continues from.
+//! Distributed traces through RocketMQ, for [`rocketmq_client_rust`] 1.0: producers that send their context along,
+//! and messages from which a trace continues.
 //!
-//! Sending is one word longer, receiving is one attribute:
+//! The [page of the crate](https://crates.io/crates/throughline-rocketmq) has a whole program, with its dependencies.
 //!
 //! ```no_run
 //! use rocketmq_client_rust::{ClientResult, ConsumeConcurrentlyContext, ConsumeConcurrentlyStatus, DefaultMQProducer};
 //! use rocketmq_model::common::message::{message_ext::MessageExt, message_single::Message};
-//! use throughline::rocketmq::{Delivery, ProducerExt as _};
 //! use throughline::traced;
+//! use throughline_rocketmq::{Delivery, ProducerExt as _};
 //!
 //! #[traced]
 //! async fn place_order(producer: &DefaultMQProducer) -> ClientResult<()> {
@@ -16,35 +16,34 @@
 //!     Ok(())
 //! }
 //!
-//! // On the other side, out of the listener or the poll loop:
+//! // On the other side, in the listener or the poll loop:
 //! #[traced("process orders", kind = consumer, parent = Delivery::new(message).group("billing"))]
 //! fn bill(message: &MessageExt) {}
 //!
-//! // Without a group, the message itself does: `parent = message`. Many messages at once are linked:
+//! // `parent = message` works too, without the group. A batch is linked to its messages:
 //! #[traced("process orders", kind = consumer, links = messages)]
 //! fn bill_all(messages: &[&MessageExt]) {}
 //!
-//! // A listener is called by the client, where nothing is current.
+//! // The client calls a listener where no span is current.
 //! fn listener(messages: &[&MessageExt], _: &ConsumeConcurrentlyContext) -> ClientResult<ConsumeConcurrentlyStatus> {
 //!     messages.iter().for_each(|message| bill(message));
 //!     Ok(ConsumeConcurrentlyStatus::ConsumeSuccess)
 //! }
 //! ```
 //!
-//! # What travels
+//! # Propagation
 //!
-//! The context is written into the message's properties, by default `traceparent`, `tracestate` and
-//! `baggage`; what a message that is passed on had under these names is replaced, every other property
-//! stays. The broker keeps properties with the message, so the context survives delay, redelivery and
-//! the dead-letter queue. All properties of a message together have 32,767 bytes at most, names
-//! included.
+//! The context is written into the properties of the message, by default `traceparent`, `tracestate` and `baggage`.
+//! In a message that is forwarded they replace those of the previous context; all other properties are kept. The
+//! broker stores properties with the message, so the context survives delay, redelivery and the dead-letter queue.
+//! All properties of a message together have 32,767 bytes at most, names included.
 //!
-//! A message without a context, from a producer that is not traced, makes its consumer the entry of a
-//! new trace. It is never an error.
+//! A message without a context, from a producer that is not traced, makes the consumer's span the entry span of a new
+//! trace. It is never an error.
 //!
 //! # Attributes
 //!
-//! By the semantic conventions for [messaging spans] and for [RocketMQ].
+//! They follow OpenTelemetry's semantic conventions for [messaging spans] and [RocketMQ].
 //!
 //! | attribute | producer | consumer, or link of a batch |
 //! |---|---|---|
@@ -52,8 +51,8 @@
 //! | `messaging.operation.name`, `.type` | `send` | `process` |
 //! | `messaging.destination.name` | the topic | the topic; of a redelivered message, the one it was sent to |
 //! | `messaging.destination.partition.id` | the queue's number, once sent | the queue's number |
-//! | `messaging.message.id` | once sent | the id that the producer was given |
-//! | `messaging.message.body.size` | in bytes, before compression | in bytes, as handed out |
+//! | `messaging.message.id` | once sent | the id that the producer got |
+//! | `messaging.message.body.size` | bytes, before compression | bytes, decompressed |
 //! | `messaging.batch.message_count` | of a batch | on the span that has the links |
 //! | `messaging.consumer.group.name` | | [`Delivery::group`] |
 //! | `messaging.rocketmq.namespace` | if the producer has one | [`Delivery::namespace`] |
@@ -64,32 +63,33 @@
 //! | `throughline.rocketmq.queue_offset` | once sent | always |
 //! | `throughline.rocketmq.send_status` | if it is not `SEND_OK` | |
 //! | `throughline.messaging.redelivered`, `throughline.rocketmq.reconsume_times` | | from the second delivery on |
-//! | `error.type` | the client's code of the error, such as `transport.connection.failed` | |
+//! | `error.type` | the client's error code, such as `transport.connection.failed` | |
 //!
-//! Texts of a message are bounded by [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES), and there are 32 keys at most.
-//! The four before `error.type` are not in the conventions. The spans of a batch have only those that
-//! hold for all its messages: on the consumer's side the system, the operation, the destination, the
+//! Texts of a message are bounded by [`MAX_TEXT_BYTES`], and there are at most 32 keys. The span of a batch has only
+//! what is the same for all its messages: on the consumer's side the system, the operation, the destination, the
 //! queue's number, the group and the namespace.
 //!
 //! # Errors, cancellation, cost
 //!
-//! Results and errors of the client are handed on as they are; an error is recorded on the span with an
-//! `exception` event. A send that the broker has accepted with another status than `SEND_OK` is not an
-//! error, as it is not for the client. A send that is dropped half-way is marked `throughline.cancelled`; the broker
-//! may have got it. The retries of the client are inside the one span.
+//! Results and errors of the client are returned unchanged; an error is recorded on the span with an `exception`
+//! event. A message that the broker has accepted with another status than `SEND_OK` is not an error, as it is not for
+//! the client. A send that is dropped before it is ready ends its span with `throughline.cancelled`; the message may be
+//! sent nevertheless. The client's retries are within the one span.
 //!
-//! Where nothing is recorded no attribute is computed, and the context is still passed on. The future of
-//! the client is put on the heap, which is one allocation for each send.
+//! Where nothing is recorded no attribute is computed, and the context is still propagated. The client's future is
+//! boxed, which is one allocation for each send.
 //!
 //! [messaging spans]: https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
 //! [RocketMQ]: https://opentelemetry.io/docs/specs/semconv/messaging/rocketmq/
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 
 use opentelemetry::propagation::Extractor;
-use opentelemetry::{Array, Context, KeyValue, StringValue, Value};
+use opentelemetry::{Array, StringValue};
 use rocketmq_client_rust::{
     ClientError, ClientResult, DefaultMQProducer, SendResult, SendStatus, TransactionSendResult,
 };
@@ -98,33 +98,34 @@ use rocketmq_model::common::message::message_single::Message;
 use rocketmq_model::common::message::{MessageConst, MessageTrait};
 use rocketmq_model::common::mix_all::RETRY_GROUP_TOPIC_PREFIX;
 use rocketmq_model::common::sys_flag::message_sys_flag::MessageSysFlag;
-
-use crate::context::current;
-use crate::context::origin::Origin;
-use crate::context::snapshot::Snapshot;
-use crate::messaging::{Producer, Received, TraceHeaders};
-use crate::propagation;
-use crate::span::handle::Span;
-use crate::span::outcome::Outcome;
-use crate::tags::set::Tags;
-use crate::tags::value;
+use throughline::messaging::{Producer, Received, TraceHeaders};
+use throughline::text::ellipsize;
+use throughline::{
+    Context, KeyValue, MAX_TEXT_BYTES, Origin, Outcome, Snapshot, Span, Tags, Value, current_context, messaging,
+    propagation, semconv,
+};
 
 const SYSTEM: &str = "rocketmq";
+
+/// The marker of [`Origin`] for the types of the client. It is inferred: `#[traced(parent = message)]` needs no word
+/// of it.
+#[derive(Debug, Clone, Copy)]
+pub enum RocketMq {}
 
 /// More values than this of one property are of no use to any format.
 const MAX_VALUES: usize = 64;
 
-/// More keys than this are not shown.
+/// More keys than this are not recorded.
 const MAX_KEYS: usize = 32;
 
 // ---------------------------------------------------------------------------------------------
 // Sending
 
-/// Sends with the context: a span of kind producer around each send, and its identity in the message.
+/// The ways to send of [`DefaultMQProducer`], in a producer span whose context is in the message.
 ///
-/// The other ways of sending, and the other producers, go through [`send`] and [`send_batch`].
+/// For the client's other ways to send, and its other producers, there are [`send`] and [`send_batch`].
 pub trait ProducerExt {
-    /// [`DefaultMQProducer::send`].
+    /// [`DefaultMQProducer::send`], in a span named `send {topic}`, which ends with the broker's answer.
     ///
     /// # Errors
     ///
@@ -133,7 +134,7 @@ pub trait ProducerExt {
     where
         M: MessageTrait + Send + Sync;
 
-    /// [`DefaultMQProducer::send_oneway`]: the span ends when the message is handed over.
+    /// [`DefaultMQProducer::send_oneway`], in a span that ends when the message is handed to the connection.
     ///
     /// # Errors
     ///
@@ -142,8 +143,8 @@ pub trait ProducerExt {
     where
         M: MessageTrait + Send + Sync;
 
-    /// [`DefaultMQProducer::send_with_callback`]: the span ends when the client calls back.
-    /// `callback` then runs in the context of the call, as if it were part of it.
+    /// [`DefaultMQProducer::send_with_callback`], in a span that ends when the client calls back. The callback runs
+    /// in the context of the caller of this method.
     ///
     /// # Errors
     ///
@@ -153,7 +154,7 @@ pub trait ProducerExt {
         M: MessageTrait + Send + Sync,
         F: Fn(Option<&SendResult>, Option<&ClientError>) + Send + Sync + 'static;
 
-    /// [`DefaultMQProducer::send_batch`]: one span, whose identity is in each of the messages.
+    /// [`DefaultMQProducer::send_batch`], in one span, whose context is in each of the messages.
     ///
     /// # Errors
     ///
@@ -202,25 +203,24 @@ impl ProducerExt for DefaultMQProducer {
     }
 }
 
-/// Sends a message in any of the client's ways: `send` is given the message with the context in it.
+/// Sends a message in any of the client's ways, in a producer span: `send` gets the message with the context in it.
 ///
 /// ```no_run
 /// # use rocketmq_client_rust::*;
 /// # use rocketmq_model::common::message::{message_queue::MessageQueue, message_single::Message};
-/// use throughline::rocketmq;
 /// # async fn example(producer: &DefaultMQProducer, message: Message, queue: MessageQueue) -> ClientResult<()> {
 ///
-/// rocketmq::send(message, |message| producer.send_to_queue_with_timeout(message, queue, 3000)).await?;
+/// throughline_rocketmq::send(message, |message| producer.send_to_queue_with_timeout(message, queue, 3000)).await?;
 /// # Ok(())
 /// # }
 /// # async fn transaction(producer: &TransactionMQProducer, message: Message) -> ClientResult<()> {
-/// rocketmq::send(message, |message| producer.send_message_in_transaction(message, None::<()>)).await?;
+/// throughline_rocketmq::send(message, |message| producer.send_message_in_transaction(message, None::<()>)).await?;
 /// # Ok(())
 /// # }
 /// ```
 ///
-/// The span is around what `send` returns, so one of a callback way ends with the submission; for that
-/// there is [`ProducerExt::send_with_callback_traced`].
+/// The span ends with the future that `send` returns. With a callback that is when the message is submitted; use
+/// [`ProducerExt::send_with_callback_traced`] there.
 ///
 /// # Errors
 ///
@@ -235,14 +235,14 @@ where
     send_from(None, message, send).await
 }
 
-/// Sends many messages at once in any of the client's ways: `send` is given the messages with the
-/// context in each of them. No messages, no span.
+/// Sends a batch in any of the client's ways, in one producer span: `send` gets the messages with the context in
+/// each of them. Without messages there is no span.
 ///
 /// ```no_run
 /// # use rocketmq_client_rust::*;
 /// # use rocketmq_model::common::message::message_single::Message;
 /// # async fn example(producer: &DefaultMQProducer, messages: Vec<Message>) -> ClientResult<()> {
-/// throughline::rocketmq::send_batch(messages, |messages| producer.send_batch_with_timeout(messages, 3000)).await?;
+/// throughline_rocketmq::send_batch(messages, |messages| producer.send_batch_with_timeout(messages, 3000)).await?;
 /// # Ok(())
 /// # }
 /// ```
@@ -260,13 +260,26 @@ where
     send_batch_from(None, messages, send).await
 }
 
-/// Writes the current context into a message, for code that opens its spans itself. See
-/// [the module](self#what-travels) for what is replaced.
+/// Writes the current context into the properties of a message, for code that starts its own spans. See
+/// [Propagation](crate#propagation).
 pub fn inject<M: MessageTrait>(message: &mut M) {
-    current::with(|current| inject_context(current, message));
+    inject_context(&current_context(), message);
 }
 
-/// What the client's ways of sending return: results with and without an answer of the broker.
+/// Writes `context` into the properties of a message. See [Propagation](crate#propagation).
+pub fn inject_context<M: MessageTrait>(context: &Context, message: &mut M) {
+    let trace = TraceHeaders::of(context);
+    let replaced = message.get_properties().keys().filter(|name| trace.replaces(name));
+    for name in replaced.cloned().collect::<Vec<_>>() {
+        message.clear_property(&name);
+    }
+    for (name, value) in trace {
+        message.put_property(name.into(), value.into());
+    }
+}
+
+/// What the client's ways to send return, with and without an answer of the broker. Implemented for `()`,
+/// [`SendResult`], `Option<SendResult>`, [`TransactionSendResult`] and the reply to a request.
 pub trait Sent: sealed::Sent {}
 
 impl<T: sealed::Sent> Sent for T {}
@@ -335,7 +348,7 @@ where
     // The client refuses a batch of several topics, and one of none.
     let span = messages.first().map_or(Span::none(), |first| {
         Producer::new(SYSTEM, first.topic()).start_with(|tags| {
-            tags.attribute("messaging.batch.message_count", i64::try_from(messages.len()).unwrap_or(i64::MAX));
+            tags.attribute(semconv::MESSAGING_BATCH_MESSAGE_COUNT, i64::try_from(messages.len()).unwrap_or(i64::MAX));
             describe_producer(producer, tags);
         })
     });
@@ -347,8 +360,8 @@ where
     span.run_async(on_the_heap(messages, send), batch).await
 }
 
-/// The client's futures have some 33 KiB, too much to be moved about in the layers of ours. `send` is
-/// called at the first poll, because the client's code may look at the context when it is called.
+/// The client's futures have some 33 KiB, which is too much to be moved into ours. `send` is called at the first
+/// poll, in the span: the client's code may use the current context when it is called.
 fn on_the_heap<M, F: Future>(message: M, send: impl FnOnce(M) -> F) -> Pin<Box<impl Future<Output = F::Output>>> {
     Box::pin(async move { send(message).await })
 }
@@ -368,7 +381,7 @@ fn describe_producer(producer: Option<&DefaultMQProducer>, tags: &mut Tags) {
     let config = producer.client_config_snapshot();
     let namespace = config.namespace.as_ref().or(config.namespace_v2.as_ref());
     if let Some(namespace) = namespace.filter(|namespace| !namespace.is_empty()) {
-        tags.attribute("messaging.rocketmq.namespace", namespace.to_string());
+        tags.attribute(semconv::MESSAGING_ROCKETMQ_NAMESPACE, namespace.to_string());
     }
 }
 
@@ -376,44 +389,34 @@ fn failed(error: &ClientError) -> Outcome {
     Outcome::exception(error.descriptor().code().as_str(), error)
 }
 
-/// What the broker has answered to one message.
+/// The broker's answer to one message.
 fn sent_one(result: Option<&SendResult>) -> Outcome {
     let outcome = sent(result);
     let Some(result) = result else { return outcome };
     let outcome = match &result.msg_id {
-        Some(id) if !id.is_empty() => outcome.attribute("messaging.message.id", id.to_string()),
+        Some(id) if !id.is_empty() => outcome.attribute(semconv::MESSAGING_MESSAGE_ID, id.to_string()),
         _ => outcome,
     };
     match result.message_queue {
-        Some(_) => outcome
-            .attribute("throughline.rocketmq.queue_offset", i64::try_from(result.queue_offset).unwrap_or(i64::MAX)),
+        Some(_) => outcome.attribute(
+            semconv::THROUGHLINE_ROCKETMQ_QUEUE_OFFSET,
+            i64::try_from(result.queue_offset).unwrap_or(i64::MAX),
+        ),
         None => outcome,
     }
 }
 
-/// What it has answered to any number of them.
+/// The broker's answer to any number of messages.
 fn sent(result: Option<&SendResult>) -> Outcome {
     let mut outcome = Outcome::ok();
     let Some(result) = result else { return outcome };
     if let Some(queue) = &result.message_queue {
-        outcome = outcome.attribute("messaging.destination.partition.id", queue.queue_id().to_string());
+        outcome = outcome.attribute(semconv::MESSAGING_DESTINATION_PARTITION_ID, queue.queue_id().to_string());
     }
     if result.send_status != SendStatus::SendOk {
-        outcome = outcome.attribute("throughline.rocketmq.send_status", result.send_status.to_string());
+        outcome = outcome.attribute(semconv::THROUGHLINE_ROCKETMQ_SEND_STATUS, result.send_status.to_string());
     }
     outcome
-}
-
-fn inject_context<M: MessageTrait>(context: &Context, message: &mut M) {
-    let outgoing = TraceHeaders::of(context);
-    // What is left of an earlier journey must not be mixed with the new one, in whatever letters it is.
-    let replaced = message.get_properties().keys().filter(|name| outgoing.replaces(name));
-    for name in replaced.cloned().collect::<Vec<_>>() {
-        message.clear_property(&name);
-    }
-    for (name, value) in outgoing {
-        message.put_property(name.into(), value.into());
-    }
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -441,14 +444,14 @@ impl Extractor for Properties<'_> {
 }
 
 impl<'a> Properties<'a> {
-    /// The values whose names are written in any letters, as by producers that know HTTP's rules.
+    /// The values whose names are the same without regard to case.
     fn alike(&self, key: &str) -> impl Iterator<Item = &'a str> {
         let properties = self.0.properties().as_map().iter();
         properties.filter(move |(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, value)| value.as_str())
     }
 }
 
-impl Origin for Message {
+impl Origin<RocketMq> for Message {
     fn origin(&self) -> Context {
         propagation::extract(&Properties(self))
     }
@@ -457,7 +460,7 @@ impl Origin for Message {
         let mut received = Received::new(attributes, SYSTEM);
         received.destination(self.topic());
         if let Some(id) = self.property(MessageConst::PROPERTY_UNIQ_CLIENT_MESSAGE_ID_KEYIDX) {
-            received.attribute("messaging.message.id", bounded(id));
+            received.attribute(semconv::MESSAGING_MESSAGE_ID, bounded(id));
         }
         describe_message(self, false, &mut |key, value| {
             received.attribute(key, value);
@@ -469,7 +472,7 @@ impl Origin for Message {
     }
 }
 
-impl Origin for MessageExt {
+impl Origin<RocketMq> for MessageExt {
     fn origin(&self) -> Context {
         self.message.origin()
     }
@@ -477,27 +480,25 @@ impl Origin for MessageExt {
     fn describe(&self, attributes: &mut Vec<KeyValue>) {
         let message = &self.message;
         let topic = message.topic().as_str();
-        // Redelivery goes by a topic of the consumer group. Most consumers hand out the original topic,
-        // but not all do.
+        // Redelivery uses a topic of the consumer group. Most consumers restore the original topic, but not all do.
         let sent_to = topic.starts_with(RETRY_GROUP_TOPIC_PREFIX).then(|| message.properties().retry_topic()).flatten();
         let mut received = Received::new(attributes, SYSTEM);
         received.destination(sent_to.unwrap_or(topic));
-        // The other id, that of the place in the broker's log, is not known to the producer and is
-        // another one after a redelivery.
+        // The other id, the position in the broker's log, is unknown to the producer, and changes with a redelivery.
         let id = message.property(MessageConst::PROPERTY_UNIQ_CLIENT_MESSAGE_ID_KEYIDX).unwrap_or(&self.msg_id);
         if !id.is_empty() {
-            received.attribute("messaging.message.id", bounded(id));
+            received.attribute(semconv::MESSAGING_MESSAGE_ID, bounded(id));
         }
-        received.attribute("messaging.destination.partition.id", self.queue_id.to_string());
-        received.attribute("throughline.rocketmq.queue_offset", self.queue_offset);
-        // The broker takes the property of a transactional message away when it is committed.
+        received.attribute(semconv::MESSAGING_DESTINATION_PARTITION_ID, self.queue_id.to_string());
+        received.attribute(semconv::THROUGHLINE_ROCKETMQ_QUEUE_OFFSET, self.queue_offset);
+        // The broker removes the property of a transactional message when it is committed.
         let transaction = MessageSysFlag::get_transaction_value(self.sys_flag) != MessageSysFlag::TRANSACTION_NOT_TYPE;
         describe_message(message, transaction, &mut |key, value| {
             received.attribute(key, value);
         });
         if self.reconsume_times > 0 {
             received.redelivered();
-            received.attribute("throughline.rocketmq.reconsume_times", i64::from(self.reconsume_times));
+            received.attribute(semconv::THROUGHLINE_ROCKETMQ_RECONSUME_TIMES, i64::from(self.reconsume_times));
         }
     }
 
@@ -506,12 +507,11 @@ impl Origin for MessageExt {
     }
 }
 
-/// A received message with what it does not know itself: who received it. A parent or a link, as the
-/// message is.
+/// A received message, with what its consumer knows besides. An [`Origin`], as the message is.
 ///
 /// ```
 /// use rocketmq_model::common::message::message_ext::MessageExt;
-/// use throughline::rocketmq::Delivery;
+/// use throughline_rocketmq::Delivery;
 /// use throughline::traced;
 ///
 /// #[traced(kind = consumer, parent = Delivery::new(message).group("billing"))]
@@ -528,7 +528,7 @@ pub struct Delivery<'a> {
 }
 
 impl<'a> Delivery<'a> {
-    /// The delivery of `message`.
+    /// The message, without further attributes.
     pub const fn new(message: &'a MessageExt) -> Self {
         Self { message, group: None, namespace: None }
     }
@@ -557,10 +557,10 @@ impl Origin for Delivery<'_> {
         self.message.describe(attributes);
         let mut set = |key, name: &str| attributes.push(KeyValue::new(key, name.to_owned()));
         if let Some(group) = self.group {
-            set("messaging.consumer.group.name", group);
+            set(semconv::MESSAGING_CONSUMER_GROUP_NAME, group);
         }
         if let Some(namespace) = self.namespace {
-            set("messaging.rocketmq.namespace", namespace);
+            set(semconv::MESSAGING_ROCKETMQ_NAMESPACE, namespace);
         }
     }
 
@@ -572,34 +572,34 @@ impl Origin for Delivery<'_> {
 // ---------------------------------------------------------------------------------------------
 // Both
 
-/// What a message tells of itself on either side.
+/// The attributes of the content of a message, sent or received.
 fn describe_message(message: &dyn MessageTrait, transaction: bool, set: &mut dyn FnMut(&'static str, Value)) {
-    let size = message.get_body().map_or(0, |body| <[u8]>::len(body));
-    set("messaging.message.body.size", i64::try_from(size).unwrap_or(i64::MAX).into());
-    set("messaging.rocketmq.message.type", kind(message, transaction).into());
+    let size = messaging::body_size(message.get_body().map_or(0, |body| <[u8]>::len(body)));
+    set(semconv::MESSAGING_MESSAGE_BODY_SIZE, size.value);
+    set(semconv::MESSAGING_ROCKETMQ_MESSAGE_TYPE, kind(message, transaction).into());
     if let Some(tag) = property(message, MessageConst::PROPERTY_TAGS) {
-        set("messaging.rocketmq.message.tag", bounded(tag).into());
+        set(semconv::MESSAGING_ROCKETMQ_MESSAGE_TAG, bounded(tag).into());
     }
     let keys = property(message, MessageConst::PROPERTY_KEYS).unwrap_or_default();
     let keys = keys.split(MessageConst::KEY_SEPARATOR).filter(|key| !key.is_empty()).take(MAX_KEYS);
     let keys: Vec<StringValue> = keys.map(|key| bounded(key).into()).collect();
     if !keys.is_empty() {
-        set("messaging.rocketmq.message.keys", Value::Array(Array::String(keys)));
+        set(semconv::MESSAGING_ROCKETMQ_MESSAGE_KEYS, Value::Array(Array::String(keys)));
     }
     if let Some(group) = property(message, MessageConst::PROPERTY_SHARDING_KEY) {
-        set("messaging.rocketmq.message.group", bounded(group).into());
+        set(semconv::MESSAGING_ROCKETMQ_MESSAGE_GROUP, bounded(group).into());
     }
     if let Some(level) = positive(message, MessageConst::PROPERTY_DELAY_TIME_LEVEL) {
-        set("messaging.rocketmq.message.delay_time_level", level.into());
+        set(semconv::MESSAGING_ROCKETMQ_MESSAGE_DELAY_TIME_LEVEL, level.into());
     }
     if let Some(timestamp) = positive(message, MessageConst::PROPERTY_TIMER_DELIVER_MS) {
-        set("messaging.rocketmq.message.delivery_timestamp", timestamp.into());
+        set(semconv::MESSAGING_ROCKETMQ_MESSAGE_DELIVERY_TIMESTAMP, timestamp.into());
     }
 }
 
 /// A property has up to 32 KiB, and a batch many messages.
 fn bounded(text: &str) -> String {
-    value::text(format_args!("{text}"))
+    ellipsize(text, MAX_TEXT_BYTES).into_owned()
 }
 
 /// The type, as the broker derives it from the properties.
@@ -629,6 +629,3 @@ fn property<'m>(message: &'m dyn MessageTrait, name: &str) -> Option<&'m str> {
 fn positive(message: &dyn MessageTrait, name: &str) -> Option<i64> {
     property(message, name)?.parse().ok().filter(|number| *number > 0)
 }
-
-#[cfg(all(test, feature = "testing"))]
-mod tests;

@@ -1,9 +1,34 @@
 use lapin::types::FieldArray;
 use opentelemetry::baggage::BaggageExt as _;
-use opentelemetry::trace::{TraceContextExt as _, TraceFlags};
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
+use throughline::testing::Capture;
+use throughline::traced;
 
 use super::*;
-use crate::transport::samples::{PARENT, context, described, pairs};
+
+const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+/// The context that [`PARENT`] stands for, if it is sampled.
+fn context(flags: TraceFlags) -> Context {
+    let (trace, span) = (TraceId::from(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c), SpanId::from(0xb7ad_6b71_6920_3331));
+    Context::new().with_remote_span_context(SpanContext::new(trace, span, flags, false, TraceState::NONE))
+}
+
+/// The attributes of `origin`, by name.
+fn described<M>(origin: &impl Origin<M>) -> Vec<(String, String)> {
+    let mut attributes = Vec::new();
+    origin.describe(&mut attributes);
+    let mut pairs: Vec<_> = attributes.iter().map(|it| (it.key.to_string(), it.value.to_string())).collect();
+    pairs.sort();
+    pairs
+}
+
+/// What is expected of it.
+fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+    let mut pairs: Vec<_> = expected.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+    pairs.sort();
+    pairs
+}
 
 fn table(headers: &[(&str, AMQPValue)]) -> FieldTable {
     let headers = headers.iter().map(|(name, value)| (ShortString::from(*name), value.clone()));
@@ -151,5 +176,30 @@ fn a_delivery_describes_itself() {
             ("messaging.message.id", "m-1"),
             ("messaging.message.conversation_id", "c-1"),
         ])
+    );
+}
+
+#[test]
+fn a_delivery_is_a_parent_and_a_link() {
+    #[traced("process orders", kind = consumer, parent = delivery)]
+    fn bill(delivery: &message::Delivery) {}
+
+    #[traced("count orders", kind = consumer, links = deliveries)]
+    fn count(deliveries: &[message::Delivery]) {}
+
+    let capture = Capture::new();
+    let mut delivery = delivery("orders", "placed", true);
+    capture.run(|| {
+        throughline::in_span("request", || delivery.properties = inject(BasicProperties::default()));
+        bill(&delivery);
+        count(std::slice::from_ref(&delivery));
+    });
+    capture.assert_tree_with(
+        &["throughline.messaging.redelivered", "messaging.batch.message_count"],
+        "
+        request
+        └── process orders [consumer] throughline.messaging.redelivered=true
+        count orders [consumer] messaging.batch.message_count=1 ~> request
+        ",
     );
 }

@@ -1,0 +1,60 @@
+//! A message system without an integration, traced as well as Kafka: `cargo run --example own_transport`.
+
+use std::collections::VecDeque;
+use std::error::Error;
+
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use throughline::console::Console;
+use throughline::messaging::{self, Producer, Received, TraceHeaders};
+use throughline::{Context, KeyValue, Origin, Outcome, in_span, traced};
+
+struct Message {
+    topic: &'static str,
+    headers: Vec<(String, Vec<u8>)>,
+    body: Vec<u8>,
+}
+
+#[derive(Default)]
+struct Queue(VecDeque<Message>);
+
+impl Queue {
+    fn publish(&mut self, mut message: Message) {
+        let span = Producer::new("postbox", message.topic)
+            .operation("publish")
+            .start_with(|tags| tags.extend([messaging::body_size(message.body.len())]));
+        let trace = TraceHeaders::of(&span.context());
+        message.headers.retain(|(name, _)| !trace.replaces(name));
+        message.headers.extend(trace.into_iter().map(|(name, value)| (name, value.into_bytes())));
+        span.run(|| self.0.push_back(message), |()| Outcome::ok());
+    }
+}
+
+impl Origin for Message {
+    fn origin(&self) -> Context {
+        messaging::extract(self.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())))
+    }
+    fn describe(&self, attributes: &mut Vec<KeyValue>) {
+        Received::new(attributes, "postbox").destination(self.topic).extend([messaging::body_size(self.body.len())]);
+    }
+    fn is_message(&self) -> bool {
+        true
+    }
+}
+
+#[traced("process orders", kind = consumer, parent = message)]
+fn bill(message: &Message) {}
+
+#[traced("count orders", kind = consumer, links = messages)]
+fn count(messages: &[Message]) {}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let provider = SdkTracerProvider::builder().with_span_processor(Console::stdout().hold()).build();
+    throughline::install(&provider);
+    let mut queue = Queue::default();
+    let order = |body: &str| Message { topic: "orders", headers: Vec::new(), body: body.into() };
+    in_span("place_orders", || ["a keyboard", "a mouse"].into_iter().for_each(|body| queue.publish(order(body))));
+    let messages: Vec<_> = queue.0.drain(..).collect();
+    messages.iter().for_each(bill);
+    count(&messages);
+    Ok(provider.shutdown()?)
+}
