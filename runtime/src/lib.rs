@@ -36,7 +36,7 @@ pub mod __private;
 
 pub use context::carried::Carried;
 pub use context::current::{Attached, get as current_context};
-pub use context::data::ContextExt;
+pub use context::data::{ContextExt, Extensions};
 pub use context::last_error::LastError;
 pub use context::origin::Origin;
 pub use context::request_id::RequestId;

@@ -276,7 +276,7 @@ struct Exchange {
     method: Method,
     route: Option<Cow<'static, str>>,
     /// What is known of the request, if this layer has opened its span.
-    request: Option<LastError>,
+    request: Option<Arc<LastError>>,
     /// Required tags without a value, of a request that may be for nothing that exists.
     missing: Vec<&'static str>,
     config: Arc<Config>,
@@ -394,7 +394,7 @@ impl Config {
         parts: &mut request::Parts,
         route: Option<&str>,
         missing: &mut Vec<&'static str>,
-    ) -> (Span, Option<HeaderValue>, Option<LastError>) {
+    ) -> (Span, Option<HeaderValue>, Option<Arc<LastError>>) {
         let headers = Headers(&parts.headers);
         let caller = if self.public {
             propagation::get().extract_identity(&headers)
@@ -407,9 +407,7 @@ impl Config {
         let keeps = !self.fresh_request_id || continues;
         let wanted = as_trace.filter(|_| keeps && !continues && !self.public);
 
-        let last_error = LastError::new();
-        let base = if self.public { Context::new() } else { caller.clone() };
-        let parent = base.with_extension(last_error.clone());
+        let parent = if self.public { Context::new() } else { caller.clone() };
 
         let mut builder =
             SpanBuilder::new(facts::span_name(&parts.method, route)).kind(SpanKind::Server).parent(&parent);
@@ -442,10 +440,17 @@ impl Config {
             .unwrap_or_else(|| if trace == TraceId::INVALID { RequestId::mint() } else { RequestId::from(trace) });
         let header = HeaderValue::from_str(id.as_ref()).ok();
         // The id is known when the span has started.
-        span.map_context(|context| context.with_extension(id.clone()));
+        let mut last_error = None;
+        span.map_context(|context| {
+            context.with_extensions(|extensions| {
+                extensions.insert(LastError::new());
+                extensions.insert(id.clone());
+                last_error = extensions.get();
+            })
+        });
         parts.extensions.insert(id);
         parts.extensions.insert(Entered { span: identity(&context), routed: route.is_some() });
-        (span, header, Some(last_error))
+        (span, header, last_error)
     }
 
     /// Another layer further out has opened the span: this one adds what it knows.

@@ -1,6 +1,7 @@
 //! The data that Throughline stores in the OpenTelemetry `Context`.
 
 use std::any::{Any, TypeId};
+use std::fmt;
 use std::sync::Arc;
 
 use opentelemetry::baggage::{Baggage, BaggageMetadata};
@@ -27,11 +28,52 @@ pub(crate) struct Data {
     pub(crate) baggage: Option<Arc<[BaggageEntry]>>,
     /// The provider for spans started in this context, if it is not the installed one.
     pub(crate) source: Option<Arc<dyn Source>>,
-    /// At most one value per type. There are rarely more than two, so a list is faster than a map.
-    extensions: Option<Arc<[Extension]>>,
+    extensions: Extensions,
 }
 
 type Extension = (TypeId, Arc<dyn Any + Send + Sync>);
+
+/// The typed extensions of a context, at most one per type. See [`ContextExt::with_extensions`].
+#[derive(Clone, Default)]
+pub struct Extensions {
+    /// There are rarely more than two, so a list is faster than a map.
+    values: Option<Arc<Vec<Extension>>>,
+}
+
+impl Extensions {
+    /// Adds a value. It replaces a value of the same type.
+    pub fn insert<T: Any + Send + Sync>(&mut self, value: T) {
+        self.remove::<T>();
+        let values = self.values.get_or_insert_with(|| Arc::new(Vec::with_capacity(2)));
+        Arc::make_mut(values).push((TypeId::of::<T>(), Arc::new(value)));
+    }
+
+    /// Removes the value of type `T`.
+    pub fn remove<T: Any + Send + Sync>(&mut self) {
+        if let Some(at) = self.position::<T>() {
+            if let Some(values) = &mut self.values {
+                Arc::make_mut(values).remove(at);
+            }
+        }
+    }
+
+    /// The value of type `T`.
+    pub fn get<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        let (_, value) = self.values.as_ref()?.get(self.position::<T>()?)?;
+        Arc::clone(value).downcast().ok()
+    }
+
+    fn position<T: Any>(&self) -> Option<usize> {
+        let id = TypeId::of::<T>();
+        self.values.as_ref()?.iter().position(|(known, _)| *known == id)
+    }
+}
+
+impl fmt::Debug for Extensions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Extensions").field("len", &self.values.as_ref().map_or(0, |values| values.len())).finish()
+    }
+}
 
 /// A baggage member, in the form that OpenTelemetry's API uses.
 pub(crate) type BaggageEntry = (Key, (StringValue, BaggageMetadata));
@@ -52,22 +94,13 @@ impl Data {
         context.with_value(Slot(this))
     }
 
-    pub(crate) fn extension<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
-        let id = TypeId::of::<T>();
-        let (_, value) = self.extensions.as_deref()?.iter().find(|(known, _)| *known == id)?;
-        Arc::clone(value).downcast().ok()
-    }
-
     /// Sets or removes the value of type `T`.
+    #[cfg(feature = "propagation")]
     pub(crate) fn set_extension<T: Any + Send + Sync>(&mut self, value: Option<T>) {
-        let id = TypeId::of::<T>();
-        let known = self.extensions.as_deref().unwrap_or_default();
-        if value.is_none() && !known.iter().any(|(known, _)| *known == id) {
-            return;
+        match value {
+            Some(value) => self.extensions.insert(value),
+            None => self.extensions.remove::<T>(),
         }
-        let others = known.iter().filter(|(known, _)| *known != id).cloned();
-        let value = value.map(|value| (id, Arc::new(value) as Arc<dyn Any + Send + Sync>));
-        self.extensions = Some(others.chain(value).collect());
     }
 }
 
@@ -124,7 +157,13 @@ pub trait ContextExt: sealed::Sealed {
 
     /// Returns a context with this extension, which replaces one of the same type.
     #[must_use]
-    fn with_extension<T: Any + Send + Sync>(&self, value: T) -> Context;
+    fn with_extension<T: Any + Send + Sync>(&self, value: T) -> Context {
+        self.with_extensions(|extensions| extensions.insert(value))
+    }
+
+    /// Returns a context with changed extensions. Setting several costs no more than setting one.
+    #[must_use]
+    fn with_extensions(&self, change: impl FnOnce(&mut Extensions)) -> Context;
 }
 
 impl ContextExt for Context {
@@ -149,11 +188,11 @@ impl ContextExt for Context {
     }
 
     fn extension<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
-        Data::of(self)?.extension()
+        Data::of(self)?.extensions.get()
     }
 
-    fn with_extension<T: Any + Send + Sync>(&self, value: T) -> Context {
-        edit(self, |data| data.set_extension(Some(value)))
+    fn with_extensions(&self, change: impl FnOnce(&mut Extensions)) -> Context {
+        edit(self, |data| change(&mut data.extensions))
     }
 }
 
@@ -174,7 +213,7 @@ mod tests {
         assert_eq!(context.extension::<u8>().as_deref(), Some(&2));
         assert_eq!(context.extension::<&str>().as_deref(), Some(&"text"));
         assert!(context.extension::<u16>().is_none());
-        let without = edit(&context, |data| data.set_extension::<u8>(None));
+        let without = context.with_extensions(|extensions| extensions.remove::<u8>());
         assert!(without.extension::<u8>().is_none() && without.extension::<&str>().is_some());
     }
 

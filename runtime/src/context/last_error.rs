@@ -1,6 +1,6 @@
 //! The most recent error below a request, for the code that produces the response.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use opentelemetry::Context;
 
@@ -10,20 +10,20 @@ use crate::context::data::ContextExt as _;
 /// `502`.
 ///
 /// Add it to a request's context as an [extension](crate::ContextExt::with_extension), and [take](Self::take) the
-/// text from a clone once the response is ready. It holds only error text that may be recorded (see
+/// text once the response is ready. It holds only error text that may be recorded (see
 /// [`set_error_text`](crate::set_error_text)). Spans of traces that are not sampled record nothing; an integration
 /// can still [`note`](Self::note) an error there.
 ///
 /// ```
 /// use throughline::{Context, ContextExt as _, LastError};
 ///
-/// let last_error = LastError::new();
-/// let context = Context::new().with_extension(last_error.clone());
+/// let context = Context::new().with_extension(LastError::new());
+/// let last_error = context.extension::<LastError>().expect("it was set");
 /// LastError::note(&context, "Connection refused");
 /// assert_eq!(last_error.take().as_deref(), Some("Connection refused"));
 /// ```
-#[derive(Debug, Clone, Default)]
-pub struct LastError(Arc<Mutex<Option<String>>>);
+#[derive(Debug, Default)]
+pub struct LastError(Mutex<Option<String>>);
 
 impl LastError {
     /// Creates an empty slot.

@@ -9,7 +9,7 @@ use opentelemetry::propagation::{Extractor, Injector};
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 
 use super::trim;
-use crate::context::data::Data;
+use crate::context::data::ContextExt as _;
 use crate::text::hex;
 
 const SINGLE: &str = "b3";
@@ -53,7 +53,7 @@ pub(super) struct Debugged(pub(super) TraceId);
 
 /// Whether the trace of `context` was received with the debug flag.
 fn is_debugged(context: &Context) -> bool {
-    let debugged = Data::of(context).and_then(|data| data.extension::<Debugged>());
+    let debugged = context.extension::<Debugged>();
     debugged.is_some_and(|debugged| debugged.0 == context.span().span_context().trace_id())
 }
 

@@ -5,7 +5,7 @@ use opentelemetry::propagation::{Extractor, Injector};
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 
 use super::trim;
-use crate::context::data::Data;
+use crate::context::data::ContextExt as _;
 use crate::propagation::trace_state::{ForeignTraceState, MAX_MEMBERS};
 use crate::text::hex;
 
@@ -30,7 +30,7 @@ pub(super) fn inject(context: &Context, into: &mut dyn Injector) {
         return;
     }
     into.set(TRACEPARENT, traceparent(span));
-    let foreign = Data::of(context).and_then(|data| data.extension::<ForeignTraceState>());
+    let foreign = context.extension::<ForeignTraceState>();
     let state = match foreign {
         Some(foreign) => foreign.header(span),
         None if *span.trace_state() == TraceState::NONE => return,
