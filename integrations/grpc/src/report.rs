@@ -1,5 +1,7 @@
 //! Calls that have failed by a fault of the server, as events of `tracing`.
 
+use std::sync::Arc;
+
 use http::Uri;
 use throughline::{Context, ContextExt as _, LastError, Span, event_in};
 use tonic::Code;
@@ -13,7 +15,7 @@ pub(crate) struct Report {
     uri: Uri,
     /// Whether the path of the URI is a method.
     is_method: bool,
-    last_error: LastError,
+    last_error: Arc<LastError>,
 }
 
 impl Report {
@@ -22,9 +24,14 @@ impl Report {
         if span.context().is_telemetry_suppressed() {
             return None;
         }
-        let last_error = LastError::new();
-        span.map_context(|context| context.with_extension(last_error.clone()));
-        Some(Self { uri, is_method, last_error })
+        let mut last_error = None;
+        span.map_context(|context| {
+            context.with_extensions(|extensions| {
+                extensions.insert(LastError::new());
+                last_error = extensions.get();
+            })
+        });
+        Some(Self { uri, is_method, last_error: last_error? })
     }
 
     /// The last error that was recorded below the call.

@@ -213,7 +213,7 @@ mod tests {
         assert_eq!(context.extension::<u8>().as_deref(), Some(&2));
         assert_eq!(context.extension::<&str>().as_deref(), Some(&"text"));
         assert!(context.extension::<u16>().is_none());
-        let without = context.with_extensions(|extensions| extensions.remove::<u8>());
+        let without = context.with_extensions(Extensions::remove::<u8>);
         assert!(without.extension::<u8>().is_none() && without.extension::<&str>().is_some());
     }
 

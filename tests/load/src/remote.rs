@@ -44,15 +44,15 @@ impl Remote {
         Self::start_with(program, false)
     }
 
-    fn start_with(program: &Path, stores: bool) -> io::Result<Self> {
+    fn start_with(program: &Path, has_storage: bool) -> io::Result<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let stored = if stores {
+        let stored = if has_storage {
             std::env::temp_dir().join(format!("throughline-load-{}-{number}", std::process::id()))
         } else {
             PathBuf::from("/dev/null")
         };
-        if stores {
+        if has_storage {
             File::create(&stored)?;
         }
         let reserved = Reserved::new()?;

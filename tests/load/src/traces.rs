@@ -106,7 +106,7 @@ impl Traces {
         }
     }
 
-    /// ExportStats it.
+    /// Counts the spans and traces.
     pub fn tally(&self) -> Tally {
         let mut tally = Tally::default();
         for trace in self.0.values() {
