@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{SdkTracerProvider, Span, SpanData, SpanProcessor};
+use opentelemetry_sdk::trace::{SdkTracerProvider, Span as SdkSpan, SpanData, SpanProcessor};
 
 pub use throughline::*;
 
@@ -64,7 +64,7 @@ impl Counter {
 }
 
 impl SpanProcessor for Counter {
-    fn on_start(&self, span: &mut Span, _: &opentelemetry::Context) {
+    fn on_start(&self, span: &mut SdkSpan, _: &opentelemetry::Context) {
         STARTED.fetch_add(1, Ordering::Relaxed);
         if self.names {
             let name = span.exported_data().map(|data| data.name.into_owned());
