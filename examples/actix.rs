@@ -1,4 +1,4 @@
-//! A framework that Throughline has no layer for, here actix-web: the middleware is one function.
+//! A web framework without a layer, here actix-web: the middleware is a single function.
 //!
 //! ```text
 //! cargo run --example actix --features actix
@@ -19,14 +19,14 @@ use throughline::console::Console;
 use throughline::{SpanKind, biz_tags, propagation, traced};
 use throughline_reqwest::RequestBuilderExt as _;
 
-/// The middleware. For callers that are not trusted, `.root().link(&caller)` in place of `.parent(&caller)`.
+/// The middleware. For untrusted callers, use `.root().link(&caller)` instead of `.parent(&caller)`.
 async fn server_span(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let caller = propagation::extract_with(|name| request.headers().get(name)?.to_str().ok());
     let method = request.method().to_string();
-    // The template, as the path itself would make a name of each order.
+    // The route template: the path would produce a span name per order.
     let route = request.match_pattern();
     let name = route.as_ref().map_or_else(|| method.clone(), |route| format!("{method} {route}"));
     let path = request.path().to_owned();
@@ -45,7 +45,7 @@ async fn server_span(
             };
             throughline::record("http.response.status_code", status.as_u16());
             answer = Some(response);
-            // To the span this is an error; the answer goes out all the same.
+            // An error for the span only; the response is sent in any case.
             if status.is_server_error() { Err(status) } else { Ok(()) }
         })
         .await;
@@ -74,7 +74,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let address = server.addrs()[0];
     let server = server.run();
     let handle = server.handle();
-    // It runs as long as the process, so it has no span.
+    // Runs for the lifetime of the process, so it has no span.
     let running = actix_web::rt::spawn(server);
 
     let client = reqwest::Client::new();

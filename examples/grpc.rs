@@ -31,12 +31,12 @@ use crate::generated::{Price, PricesClient, PricesServer, Symbol};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // 1. Where spans go, and which baggage becomes tags.
+    // 1. The export destination, and the baggage members that become tags.
     let provider = SdkTracerProvider::builder().with_span_processor(Console::stdout().hold()).build();
     throughline::install(&provider);
     propagation::set(Propagator::default().baggage_as_tags(["tenant_id"]));
 
-    // 2. The server: one layer.
+    // 2. The server: a single layer.
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let endpoint = Endpoint::from_shared(format!("http://{}", listener.local_addr()?))?;
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
@@ -49,12 +49,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     );
     let server = tokio::spawn(server);
 
-    // 3. The client: one layer around the channel.
+    // 3. The client: a layer around the channel.
     let layer = ClientLayer::new().server(endpoint.uri());
     let channel = ServiceBuilder::new().layer(layer).service(endpoint.connect().await?);
     shop(PricesClient::new(channel), "acme").await?;
 
-    // 4. The end.
+    // 4. Shutdown.
     let _ = stop.send(());
     server.await??;
     provider.shutdown()?;
@@ -63,7 +63,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 type Client = PricesClient<throughline_grpc::ClientService<tonic::transport::Channel>>;
 
-/// The customer's side: a question, one that has no answer, and a stream.
+/// The client: a call that succeeds, one that fails, and a stream.
 #[traced]
 #[biz_tags(propagate(tenant_id))]
 async fn shop(mut prices: Client, tenant_id: &str) -> Result<(), Status> {
@@ -83,15 +83,15 @@ async fn shop(mut prices: Client, tenant_id: &str) -> Result<(), Status> {
 }
 
 // ---------------------------------------------------------------------------------------------
-// The server's side: what a user writes
+// The server: what you would write
 
-/// The layer's span is current here.
+/// The layer's span is current during the call …
 async fn quote(request: Request<Symbol>) -> Result<Response<Price>, Status> {
     let price = look_up(&request.get_ref().name, 0).await;
     price.map(Response::new).ok_or_else(|| Status::not_found("there is no such symbol"))
 }
 
-/// It is current, too, while the stream is polled.
+/// … and while the stream is polled.
 async fn follow(request: Request<Symbol>) -> Result<Response<impl Stream<Item = Result<Price, Status>>>, Status> {
     let symbol = request.into_inner().name;
     let days = tokio_stream::iter(1..=3).then(move |day| {
@@ -107,7 +107,7 @@ async fn look_up(symbol: &str, day: u64) -> Option<Price> {
     (symbol == "ACME").then_some(Price { cents: 1_000 + 25 * day })
 }
 
-/// What `tonic-prost-build` generates from
+/// A shortened form of what `tonic-prost-build` generates from
 ///
 /// ```proto
 /// package market;
@@ -119,7 +119,7 @@ async fn look_up(symbol: &str, day: u64) -> Option<Price> {
 /// }
 /// ```
 ///
-/// in short, so that the example needs no `protoc`.
+/// included here so that the example does not require `protoc`.
 mod generated {
     use std::convert::Infallible;
     use std::future;

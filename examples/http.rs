@@ -1,4 +1,4 @@
-//! A public gateway and the service behind it, in one process, and what becomes of three requests.
+//! A public gateway and the service behind it, in one process, handling three requests.
 //!
 //! ```text
 //! cargo run --example http
@@ -62,7 +62,7 @@ async fn serve(service: Router) -> Result<SocketAddr, Box<dyn Error>> {
 
 struct Gateway {
     client: reqwest::Client,
-    /// What is sent along besides the trace: the tenant, for services that know nothing of traces.
+    /// Sends the tenant in a header of its own, for services that do not support tracing.
     layer: ClientLayer,
     stock: SocketAddr,
 }
@@ -80,7 +80,7 @@ fn gateway(stock: SocketAddr) -> Router {
 
 #[traced]
 async fn order(State(gateway): State<Arc<Gateway>>, Path((_, sku)): Path<(String, String)>) -> (StatusCode, String) {
-    // So that the second call says of itself that it is one.
+    // Counts the attempts, so that the second call has `http.request.resend_count`.
     let layer = gateway.layer.clone().url_template("/stock/{sku}").attempts(Attempts::new());
     for _ in 0..2 {
         match reserve(&gateway, &layer, &sku).await {
@@ -91,7 +91,7 @@ async fn order(State(gateway): State<Arc<Gateway>>, Path((_, sku)): Path<(String
     (StatusCode::BAD_GATEWAY, "no answer from the stock\n".to_owned())
 }
 
-/// One line: a client span, and the context goes along.
+/// A client span with context propagation, in one line.
 async fn reserve(gateway: &Gateway, layer: &ClientLayer, sku: &str) -> reqwest::Result<reqwest::Response> {
     gateway.client.get(format!("http://{}/stock/{sku}", gateway.stock)).send_traced_with(layer).await
 }
@@ -108,7 +108,7 @@ static CALLS: AtomicU32 = AtomicU32::new(0);
 
 async fn check(Path(sku): Path<String>) -> (StatusCode, String) {
     let left = look_up(&sku).await;
-    // As on any other day, the second call of all fails.
+    // The second call always fails.
     let status =
         if CALLS.fetch_add(1, Ordering::Relaxed) == 1 { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     let id = RequestId::current().map(|id| id.to_string()).unwrap_or_default();
@@ -139,7 +139,7 @@ async fn send_orders(gateway: SocketAddr) -> Result<(), Box<dyn Error>> {
     };
     send("acme", &[]).await?;
     send("globex", &[("x-region", "us")]).await?;
-    // Its trace is somebody else's, so this one is linked to it.
+    // The caller is not trusted: its trace is linked, not continued.
     send("initech", &[("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")]).await?;
     Ok(())
 }

@@ -1,5 +1,4 @@
-//! Log lines that tell their trace: a request and the job it leaves behind, once as text, once as
-//! JSON.
+//! Log lines with trace IDs: a request and a job that outlives it, first as text, then as JSON.
 //!
 //! ```text
 //! cargo run --example logs --features log
@@ -21,21 +20,21 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // Spans get their ids from here. Where they are sent to is another matter.
+    // A provider without an exporter, which is sufficient for span IDs.
     throughline::install(&SdkTracerProvider::builder().build());
 
     let colours = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let text = fmt::layer().event_format(Text::new()).with_ansi(colours);
     serve(tracing_subscriber::registry().with(text)).await?;
 
-    // Whoever has closed the pipe has seen enough (`| head`).
+    // Ignore a closed pipe (`| head`).
     let _ = writeln!(io::stdout());
     serve(tracing_subscriber::registry().with(log::json().with_span_list(false).with_current_span(false))).await?;
     Ok(())
 }
 
-/// What a service does between its start and its end. The subscriber would be set for all of it, by
-/// `init()`; here there are two, one after the other.
+/// The work of the service. A real service sets one global subscriber with `init()`; this example uses two, one after
+/// the other.
 async fn serve(subscriber: impl Subscriber + Send + Sync) -> Result<(), JoinError> {
     let _logging = tracing::subscriber::set_default(subscriber);
     info!("the service is up");
@@ -48,12 +47,12 @@ async fn serve(subscriber: impl Subscriber + Send + Sync) -> Result<(), JoinErro
 #[traced(kind = server)]
 #[biz_tags(tenant_id, order_no)]
 async fn place_order(tenant_id: &str, order_no: u64, note: &str) -> tokio::task::JoinHandle<()> {
-    // Values of the outside world stay on their line.
+    // Line breaks in external input are escaped.
     info!(note = %note, "order accepted");
     if let Err(error) = charge(order_no).await {
         warn!(%error, "charging again later");
     }
-    // The job goes on when the request is over: the same trace and tags, and a span of its own.
+    // The job outlives the request, with the same trace and tags and its own span.
     send_receipt()
 }
 

@@ -1,8 +1,8 @@
-//! An order service, from the HTTP request to the jobs it leaves behind, each request as one trace.
+//! An order service, from the HTTP request to the detached jobs, with one trace per request.
 //!
 //! ```text
-//! cargo run --example order_flow                          # sends itself three orders and stops
-//! cargo run --example order_flow -- --serve [--port N]    # waits for yours, until Ctrl-C
+//! cargo run --example order_flow                          # sends three orders to itself and exits
+//! cargo run --example order_flow -- --serve [--port N]    # accepts requests until Ctrl-C
 //! cargo run --example order_flow --features jaeger        # and shows the traces in Jaeger's page
 //! ```
 //!
@@ -44,7 +44,7 @@ mod jaeger;
 fn main() -> Result<(), Box<dyn Error>> {
     let (serve, port) = arguments()?;
 
-    // 1. Where spans go. A real service has an exporter here, in place of the console or beside it.
+    // 1. The span destination. A real service configures an exporter instead of the console, or in addition.
     let console = if serve { Console::stdout() } else { Console::stdout().hold() };
     let runtime = Runtime::new()?;
     #[cfg(feature = "jaeger")]
@@ -57,8 +57,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     #[cfg(feature = "jaeger")]
     runtime.block_on(jaeger.show())?;
 
-    // 3. The end, in this order: what still runs is cancelled, and only then is there nothing more to
-    // tell.
+    // 3. Shutdown. The order matters: cancel what is still running, then flush.
     drop(runtime);
     #[cfg(not(feature = "jaeger"))]
     provider.shutdown()?;
@@ -86,7 +85,7 @@ async fn run(serve: bool, port: u16) -> Result<(), Box<dyn Error>> {
     };
     axum::serve(listener, service).with_graceful_shutdown(stop).await?;
 
-    // The requests are answered. The jobs they have left behind get the time to end, too.
+    // All requests have completed; give their detached jobs time to finish, too.
     if let Err(left) = jobs::wait(Duration::from_secs(10)).await {
         eprintln!("{left}");
     }
@@ -109,7 +108,7 @@ struct NewOrder {
 #[serde(rename_all = "lowercase")]
 enum Payment {
     Card,
-    /// The bank takes its time.
+    /// A slow bank.
     Transfer,
 }
 
@@ -119,8 +118,7 @@ struct Confirmation {
     total_cents: u64,
 }
 
-/// The entry span. Extractors need no special care: a tag is named by the pattern that binds it, or
-/// taken from a field.
+/// The server span. Extractors need no special handling: tags can refer to the names bound by a pattern, or to fields.
 #[traced(kind = server)]
 #[biz_tags(tenant_id, order_no = req.order_no)]
 async fn create_order(
@@ -131,14 +129,14 @@ async fn create_order(
     reserve_stock(&req.sku, req.quantity).await?;
     charge(total_cents, req.payment).await?;
 
-    // Both start at once and return a `JoinHandle`. Letting go of it leaves them running.
+    // Both start immediately and return a `JoinHandle`. Dropping it does not stop them.
     render_invoice(tenant_id, total_cents);
     send_receipt(req.email);
 
     Ok((StatusCode::CREATED, Json(Confirmation { order_no: req.order_no, total_cents })))
 }
 
-/// Not every span needs business tags of its own: `sku` is on this one alone.
+/// `sku` is set on this span only.
 #[traced(tags(sku))]
 fn load_price(sku: &str) -> Result<u64, OrderError> {
     match sku {
@@ -155,8 +153,8 @@ async fn reserve_stock(sku: &str, quantity: u32) -> Result<(), OrderError> {
     if quantity > left { Err(OrderError::OutOfStock(sku.into())) } else { Ok(()) }
 }
 
-/// Tries twice. Each attempt is a span, so the trace shows what the retry has cost. The tag goes through
-/// `Debug`, because `Payment` has no other form.
+/// Tries twice. Each attempt is a span, so the trace shows the cost of the retry. The tag uses `Debug`, because
+/// `Payment` does not implement `Display`.
 #[traced(tags(payment = ?payment))]
 async fn charge(total_cents: u64, payment: Payment) -> Result<(), OrderError> {
     match call_gateway(1, total_cents, payment).await {
@@ -165,7 +163,7 @@ async fn charge(total_cents: u64, payment: Payment) -> Result<(), OrderError> {
     }
 }
 
-/// The connection to the gateway has been idle over night; the first call finds it dead.
+/// Simulates a stale connection: the first call fails.
 static STALE: AtomicBool = AtomicBool::new(true);
 
 #[traced("POST /charges", kind = client, tags(attempt))]
@@ -183,7 +181,7 @@ async fn call_gateway(attempt: u32, total_cents: u64, payment: Payment) -> Resul
     Ok(())
 }
 
-/// A detached job. It takes what it needs by value, as every task does.
+/// A detached job. Its arguments are owned, as for any task.
 #[traced_spawn]
 async fn send_receipt(email: String) {
     send_mail(&format!("To: {email}\r\n\r\nThank you for your order.\r\n")).await;
@@ -194,7 +192,7 @@ async fn send_mail(mail: &str) {
     sleep(Duration::from_millis(60)).await;
 }
 
-/// A detached job that would hold up async code, on Tokio's pool for blocking work.
+/// A blocking detached job, on Tokio's blocking thread pool.
 #[traced_spawn(blocking)]
 fn render_invoice(tenant: String, total_cents: u64) -> String {
     std::thread::sleep(Duration::from_millis(25));
@@ -232,7 +230,7 @@ impl IntoResponse for OrderError {
 // ---------------------------------------------------------------------------------------------
 // The customers
 
-/// Three orders over HTTP: one that works out, one that cannot, one whose customer does not wait.
+/// Three orders over HTTP: one succeeds, one fails, and one is cancelled because the client disconnects.
 async fn send_orders(address: SocketAddr) {
     let order = |order_no, sku: &str, quantity, payment| NewOrder {
         order_no,
@@ -275,7 +273,7 @@ async fn wait_for_ctrl_c(address: SocketAddr) {
 }
 
 fn say(line: impl fmt::Display) {
-    // Whoever has closed the pipe has seen enough (`| head`); `println!` would panic.
+    // Ignore a closed pipe (`| head`); `println!` would panic.
     let _ = writeln!(io::stdout(), "{line}");
 }
 

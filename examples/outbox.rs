@@ -1,5 +1,5 @@
-//! An outbox: what is to be published is written together with the order, and a relay publishes it
-//! later. One trace, from the request to the consumer.
+//! The outbox pattern: a message is stored in the same transaction as the order, and a relay publishes it later. One
+//! trace, from the request to the consumer.
 //!
 //! ```text
 //! cargo run --example outbox
@@ -30,17 +30,17 @@ use throughline::{Carrier, biz_tags, propagation, traced};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-/// What is to be published.
+/// A message to publish.
 #[derive(Debug, Serialize, Deserialize)]
 struct Row {
     order_no: u64,
     payload: String,
-    /// Rows of older versions do not have it.
+    /// Missing in rows written by older versions.
     #[serde(default)]
     trace: Carrier,
 }
 
-/// What travels through the topic.
+/// A message in the topic.
 #[derive(Debug)]
 struct Message {
     headers: HashMap<String, String>,
@@ -68,7 +68,7 @@ async fn run(outbox: &Path) -> Result<(), Box<dyn Error>> {
     place_order(&mut file, "initech", 1002)?;
     writeln!(file, r#"{{"order_no":1000,"payload":"an old row"}}"#)?;
 
-    // The relay, some time later. It has its own task, or its own process.
+    // The relay, which runs later in a task or a process of its own.
     let path = outbox.to_owned();
     let (topic, mut inbox) = mpsc::channel(8);
     let relay = tokio::spawn(async move {
@@ -76,7 +76,7 @@ async fn run(outbox: &Path) -> Result<(), Box<dyn Error>> {
         relay(&path, &topic).await
     });
 
-    // The consumer, until the relay has hung up.
+    // The consumer, until the relay closes the channel.
     while let Some(message) = inbox.recv().await {
         bill(&message);
     }
@@ -84,7 +84,7 @@ async fn run(outbox: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A request. The order and its row are written in one transaction, or not at all.
+/// A request. The order and its outbox row are written in one transaction.
 #[traced(kind = server)]
 #[biz_tags(propagate(tenant_id), order_no)]
 fn place_order(outbox: &mut File, tenant_id: &str, order_no: u64) -> io::Result<()> {
@@ -93,7 +93,7 @@ fn place_order(outbox: &mut File, tenant_id: &str, order_no: u64) -> io::Result<
     writeln!(outbox)
 }
 
-/// One poll of the outbox.
+/// A single poll of the outbox.
 #[traced("poll outbox")]
 async fn relay(outbox: &Path, topic: &mpsc::Sender<Message>) -> io::Result<()> {
     for line in fs::read_to_string(outbox)?.lines() {

@@ -54,7 +54,7 @@ async fn run(url: &str) -> RedisResult<()> {
     let stream = format!("orders:{}", std::process::id());
 
     place_order("acme", 1001, &mut shop, &stream).await?;
-    // A key that holds text is no list: the error is on its span.
+    // A string key is not a list: the error is recorded on the span.
     let _ = place_order("acme", 1002, &mut shop, "stock").await;
 
     work(connection, shop, &stream).await
@@ -71,12 +71,12 @@ async fn place_order(
     // One span for the transaction.
     let (_, left): (String, i64) =
         redis::pipe().atomic().set("stock", 20).decr("stock", 2).query_async(&mut *shop).await?;
-    // The context goes into the entry, behind the fields.
+    // The context is added to the entry, after its fields.
     let fields = [("order_no", order_no.to_string()), ("left", left.to_string())];
     shop.xadd_traced(stream, "*", &fields).await
 }
 
-/// Takes the orders out of the stream. Reading is done past the tracing: it belongs to no order.
+/// Reads orders from the stream. The read itself is not traced, because it does not belong to an order.
 async fn work(
     mut connection: MultiplexedConnection,
     shop: TracedConnection<MultiplexedConnection>,
@@ -92,7 +92,7 @@ async fn work(
     Ok(())
 }
 
-/// The parent is the entry, and with it the span that has sent it, in whatever process that was.
+/// The parent is the entry, that is, the span that added it, in whichever process.
 #[traced(kind = consumer, parent = entry)]
 async fn bill(entry: Delivery<'_>, mut shop: TracedConnection<MultiplexedConnection>) -> RedisResult<()> {
     let order_no: String = entry.entry().get("order_no").unwrap_or_default();
@@ -101,7 +101,7 @@ async fn bill(entry: Delivery<'_>, mut shop: TracedConnection<MultiplexedConnect
     Ok(())
 }
 
-/// A detached job: its command is in the trace, too.
+/// A detached job: its command is part of the trace, too.
 #[traced_spawn]
 async fn send_bill(order_no: String, mut shop: TracedConnection<MultiplexedConnection>) -> RedisResult<()> {
     shop.set_ex(format!("bill:{order_no}"), "sent", 60).await

@@ -1,5 +1,4 @@
-//! The `main` of a service in production: logs, telemetry, requests, and an end that is in order and in
-//! time.
+//! The `main` function of a production service: logs, telemetry, requests, and a graceful shutdown with a timeout.
 //!
 //! ```text
 //! cargo run --example service --features otlp                      # prints its traces as trees
@@ -36,10 +35,10 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, fmt};
 
-/// As long may requests take that were there when the service was asked to end.
+/// The time limit for requests that are in progress when shutdown begins.
 const REQUESTS: Duration = Duration::from_secs(10);
 
-/// As long may detached jobs and the last spans take.
+/// The time limit for detached jobs and for flushing spans.
 const JOBS_AND_SPANS: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
@@ -48,7 +47,7 @@ fn main() -> ExitCode {
     let text = fmt::layer().event_format(log::Text::new()).with_ansi(io::stdout().is_terminal());
     tracing_subscriber::registry().with(filter).with(text).init();
 
-    // 2. Telemetry, by the variables OTEL_*. A wrong one is an error, and not a service without traces.
+    // 2. Telemetry, configured by OTEL_* variables. An invalid value is an error, rather than a service without traces.
     match throughline::init().map_err(Into::into).and_then(run) {
         Ok(code) => code,
         Err(error) => {
@@ -61,16 +60,16 @@ fn main() -> ExitCode {
 fn run(telemetry: Telemetry) -> Result<ExitCode, Box<dyn Error>> {
     let runtime = Runtime::new()?;
 
-    // 3. The service, until it is asked to end.
+    // 3. The service, until it is asked to shut down.
     let served = runtime.block_on(serve());
 
-    // 4. The jobs that requests have left behind, then the spans of all of them: also after an error.
+    // 4. Wait for detached jobs, then flush all spans, even after an error.
     let report = runtime.block_on(telemetry.shutdown(JOBS_AND_SPANS));
-    // Work that blocks a thread must not hold up the end.
+    // Blocking work must not delay the exit.
     runtime.shutdown_background();
 
     served?;
-    // A job that was cut off is work that is not done.
+    // An aborted job means unfinished work.
     Ok(if report.jobs_left == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -93,12 +92,12 @@ async fn serve() -> io::Result<()> {
     }
 }
 
-/// Waits until the service is asked to end, tells so by dropping `stop`, and is ready when the time for
-/// requests is over.
+/// Waits for the shutdown signal, announces it by dropping `stop`, and completes when the time limit for requests has
+/// passed.
 async fn ends(stop: oneshot::Sender<()>) {
     telemetry::signal().await;
     info!("ending; once more ends it at once");
-    // On a task of its own: `ends` is dropped when the last request is answered, which is too early.
+    // In a separate task, because `ends` is dropped when the last request completes, which is too early.
     tokio::spawn(async {
         telemetry::signal().await;
         warn!("ended at once");
@@ -135,7 +134,7 @@ async fn charge() {
     tokio::time::sleep(Duration::from_millis(20)).await;
 }
 
-/// Goes on when the request is answered, and when the service has been asked to end.
+/// Outlives the request, and continues during shutdown.
 #[traced_spawn]
 async fn send_receipt() {
     tokio::time::sleep(Duration::from_millis(500)).await;

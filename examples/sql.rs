@@ -1,4 +1,4 @@
-//! SQL with sqlx on MySQL or MariaDB: a span for each statement, without the literals.
+//! SQL with sqlx on MySQL or MariaDB: a span for each statement, with literals removed.
 //!
 //! ```text
 //! mariadbd-safe --port=3306 &
@@ -59,7 +59,7 @@ async fn run(url: &str) -> sqlx::Result<()> {
     counted.unwrap_or(Ok(()))
 }
 
-/// The database and the table, past the tracing.
+/// Creates the database and the table, without tracing.
 async fn prepare(options: &MySqlConnectOptions) -> sqlx::Result<Database> {
     if let Some(name) = options.get_database() {
         let mut connection = MySqlConnection::connect_with(&options.clone().database("information_schema")).await?;
@@ -72,7 +72,7 @@ async fn prepare(options: &MySqlConnectOptions) -> sqlx::Result<Database> {
         "CREATE TABLE IF NOT EXISTS throughline_orders (order_no INT PRIMARY KEY, tenant VARCHAR(32), sku TEXT)",
     )
     .await?;
-    // Said once: the server is a MariaDB.
+    // The driver cannot tell that the server is MariaDB.
     Ok(Database::new(pool).mariadb())
 }
 

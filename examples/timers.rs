@@ -1,4 +1,4 @@
-//! Timers: an interval, a cron job, and a delayed job, each with the trace it ought to have.
+//! Timers: an interval, a cron job and a delayed job, each with an appropriate trace.
 //!
 //! ```text
 //! cargo run --example timers --features timers

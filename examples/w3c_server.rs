@@ -1,4 +1,4 @@
-//! The service that the W3C Trace Context conformance suite tests.
+//! A service for the W3C Trace Context conformance suite.
 //!
 //! ```text
 //! PORT=5000 cargo run --example w3c_server

@@ -17,7 +17,7 @@ use crate::context::snapshot::Snapshot;
 use crate::guard::reentrance::is_busy;
 use crate::jobs::{self, Token};
 use crate::span::builder::SpanBuilder;
-use crate::span::failure::Told;
+use crate::span::failure::FailureSource;
 use crate::span::handle::{Span, without_span};
 use crate::span::outcome::Outcome;
 
@@ -283,7 +283,7 @@ pub(crate) fn unnamed<F>(place: &'static Location<'static>) -> Span {
     }
     let name = Cow::Owned(format!("{} (spawned)", function_name::<F>()));
     if current::with(|current| !current.span().span_context().is_valid()) {
-        return Span::carried(Snapshot::capture().to_context(), Told { name, is_job: true });
+        return Span::carried(Snapshot::capture().to_context(), FailureSource { name, is_job: true });
     }
     SpanBuilder::new(name).placed(place).detached().start()
 }

@@ -17,12 +17,12 @@ use crate::guard::panics::caught;
 use crate::guard::reentrance::{Busy, is_busy};
 use crate::semconv;
 use crate::span::callsite::Callsite;
-use crate::span::failure::Told;
+use crate::span::failure::FailureSource;
 use crate::span::handle::{self, Scope, Span, Start, is_off};
 use crate::span::instrumented::{Instrumented, Unobserved};
 use crate::span::outcome::Outcome;
 use crate::span::tracer;
-use crate::tags::set::{Quiet, Tag, Tags};
+use crate::tags::set::{NeededTags, Tag, Tags};
 use crate::tags::value::TagValue;
 
 /// Runs `f` in a span: the counterpart of [`#[traced]`](macro@crate::traced) for a block of code.
@@ -332,26 +332,26 @@ impl SpanBuilder {
         if busy.is_nested() {
             return handle::without_span(self.detached);
         }
-        match self.told() {
+        match self.failure_source() {
             None => self.open(fill),
-            Some(told) => self.open(fill).told(told),
+            Some(failure_source) => self.open(fill).reporting(failure_source),
         }
     }
 
     /// Whether a failure is logged in addition to being recorded on the span.
     #[inline]
-    fn told(&self) -> Option<Told> {
+    fn failure_source(&self) -> Option<FailureSource> {
         (self.detached || self.log || self.callsite.log).then(|| {
             let name = self.name.clone().unwrap_or(Cow::Borrowed(self.callsite.name));
-            Told { name, is_job: self.detached }
+            FailureSource { name, is_job: self.detached }
         })
     }
 
     #[inline]
     fn open(self, fill: impl FnOnce(&mut Tags)) -> Span {
         if self.more.is_none() {
-            if let Some(quiet) = current::with(|current| is_off(current).then(|| Quiet::below(current))) {
-                return Span(quiet.map_or(Scope::Off, |quiet| handle::unrecorded(quiet, fill)));
+            if let Some(needed) = current::with(|current| is_off(current).then(|| NeededTags::below(current))) {
+                return Span(needed.map_or(Scope::Off, |needed| handle::unrecorded(needed, fill)));
             }
         }
         let mut start = Start {
@@ -365,10 +365,10 @@ impl SpanBuilder {
         let Some(mut more) = self.more else {
             let mut tags = Tags::of(self.callsite.described(self.place));
             fill(&mut tags);
-            tags.prefer_given();
+            tags.prefer_explicit();
             return handle::begin_current(start, tags);
         };
-        if more.is_plain() && current::with(|current| is_off(current) && Quiet::below(current).is_none()) {
+        if more.is_plain() && current::with(|current| is_off(current) && NeededTags::below(current).is_none()) {
             return Span(Scope::Off);
         }
         let (parent, changed) = more.parent();
@@ -377,7 +377,7 @@ impl SpanBuilder {
         }
         more.propagated.describe(self.callsite.described(self.place));
         more.fill(fill);
-        more.propagated.prefer_given();
+        more.propagated.prefer_explicit();
         for attribute in std::mem::take(&mut more.described) {
             // Attributes set in code take precedence over those that describe the message.
             if !more.propagated.sets(&attribute.key) {
@@ -406,7 +406,7 @@ impl SpanBuilder {
     ///
     /// Returns the error of `f`.
     pub fn try_run<T, E: Display>(self, f: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        self.start().run(f, Outcome::of_told_result)
+        self.start().run(f, Outcome::of_logged_result)
     }
 
     /// Runs a future in the span, which starts when the future is first polled.
@@ -425,7 +425,7 @@ impl SpanBuilder {
         F: Future<Output = Result<T, E>>,
         E: Display,
     {
-        let instrumented = self.start().run_async(future, Outcome::of_told_result);
+        let instrumented = self.start().run_async(future, Outcome::of_logged_result);
         instrumented.await
     }
 
@@ -534,8 +534,8 @@ impl More {
 
     /// Applies everything but the span itself.
     fn off(mut self, parent: Context, changed: bool, fill: impl FnOnce(&mut Tags)) -> Span {
-        if let Some(quiet) = Quiet::below(&parent) {
-            self.propagated.be_quiet(quiet);
+        if let Some(needed) = NeededTags::below(&parent) {
+            self.propagated.keep_only(needed);
             self.fill(fill);
         }
         Span(match self.propagated.enrich(&parent) {

@@ -19,33 +19,33 @@ use crate::text::{QuotedValue, Word};
 
 /// The job or function whose failures are reported.
 #[derive(Debug, Clone)]
-pub(crate) struct Told {
+pub(crate) struct FailureSource {
     pub(crate) name: Cow<'static, str>,
     pub(crate) is_job: bool,
 }
 
 /// A failure to be reported in the log.
-pub(crate) struct Failed {
-    pub(crate) told: Told,
+pub(crate) struct FailureReport {
+    pub(crate) failure_source: FailureSource,
     pub(crate) error_type: Cow<'static, str>,
     /// The text of the error and its sources, as far as it may be recorded.
     pub(crate) error: Option<String>,
 }
 
-impl Failed {
+impl FailureReport {
     /// Emits the log event with `context` current, and counts failed jobs.
     #[cold]
-    pub(crate) fn tell(self, context: &Context) {
+    pub(crate) fn emit(self, context: &Context) {
         event_in(context, |fields| {
             self.log(fields);
-            if self.told.is_job {
+            if self.failure_source.is_job {
                 // Not cached: an instrument created before the meter provider is set never records anything.
                 let counter = global::meter("throughline")
                     .u64_counter("throughline.jobs.failed")
                     .with_unit("{job}")
                     .with_description("Detached jobs that ended with an error or a panic")
                     .build();
-                let name = KeyValue::new(semconv::THROUGHLINE_JOB_NAME, self.told.name.into_owned());
+                let name = KeyValue::new(semconv::THROUGHLINE_JOB_NAME, self.failure_source.name.into_owned());
                 counter.add(1, &[name, KeyValue::new(semconv::ERROR_TYPE, self.error_type)]);
             }
         });
@@ -54,9 +54,9 @@ impl Failed {
     fn log(&self, fields: EventFields) {
         let EventFields { trace_id, span_id, tags } = fields;
         let (trace_id, span_id) = (trace_id.map(tracing::field::display), span_id.map(tracing::field::display));
-        let (tags, name, error) = (tags.as_deref(), &*self.told.name, self.error.as_deref());
+        let (tags, name, error) = (tags.as_deref(), &*self.failure_source.name, self.error.as_deref());
         let (error_type, ended) = (&*self.error_type, if self.error_type == "panic" { "panicked" } else { "failed" });
-        if self.told.is_job {
+        if self.failure_source.is_job {
             tracing::error!(
                 target: "throughline::jobs",
                 {

@@ -16,18 +16,18 @@ use crate::context::snapshot::Snapshot;
 use crate::guard::panics::caught;
 use crate::guard::reentrance::Busy;
 use crate::semconv;
-use crate::span::failure::Told;
-use crate::span::outcome::{self, Given, Outcome};
+use crate::span::failure::FailureSource;
+use crate::span::outcome::{self, ExplicitAttributes, Outcome};
 #[cfg(feature = "otlp")]
 use crate::span::registry;
 use crate::span::tracer;
-use crate::tags::set::{Quiet, Tags};
+use crate::tags::set::{NeededTags, Tags};
 use crate::tags::value::{TagValue, within_bounds};
 
 /// The scope of a call that is not recorded, but whose tags are needed.
 #[cold]
-pub(super) fn unrecorded(quiet: Quiet, fill: impl FnOnce(&mut Tags)) -> Scope {
-    let mut tags = Tags::quiet(quiet);
+pub(super) fn unrecorded(needed: NeededTags, fill: impl FnOnce(&mut Tags)) -> Scope {
+    let mut tags = Tags::unrecorded(needed);
     fill(&mut tags);
     // Most functions have none, and then the context is not needed.
     if tags.scoped.is_empty() {
@@ -71,7 +71,7 @@ pub(super) fn begin(start: Start, mut tags: Tags, parent: &Context, changed: boo
     let enriched = tags.finish(parent, data.map_or(&[][..], |data| &data.tags));
     #[cfg(feature = "otlp")]
     let listed = registry::is_listed().then(|| start.name.clone());
-    let (given, missing) = (Given::among(tags.given()), tags.take_missing());
+    let (explicit, missing) = (ExplicitAttributes::among(tags.explicit()), tags.take_missing());
     // A struct literal, because the setters would drop the previous values.
     let builder = opentelemetry::trace::SpanBuilder {
         name: start.name,
@@ -108,8 +108,8 @@ pub(super) fn begin(start: Start, mut tags: Tags, parent: &Context, changed: boo
         context,
         done: false,
         cancel: start.cancel,
-        given,
-        told: None,
+        explicit,
+        failure_source: None,
         #[cfg(feature = "otlp")]
         ticket,
     }))
@@ -288,7 +288,7 @@ impl Span {
     pub fn map_context(&mut self, change: impl FnOnce(&Context) -> Context) {
         match &mut self.0 {
             Scope::Off => self.0 = Scope::Within(change(&current::get())),
-            Scope::Within(context) | Scope::Told(context, _) => *context = change(context),
+            Scope::Within(context) | Scope::Reported(context, _) => *context = change(context),
             Scope::Open(open) => open.context = change(&open.context),
         }
     }
@@ -308,18 +308,18 @@ impl Span {
 
     /// A job without a span, which runs in `context`.
     #[cfg(feature = "tokio")]
-    pub(crate) fn carried(context: Context, told: Told) -> Self {
-        Self(Scope::Told(context, Some(told)))
+    pub(crate) fn carried(context: Context, failure_source: FailureSource) -> Self {
+        Self(Scope::Reported(context, Some(failure_source)))
     }
 
     /// Enables reporting of failures, whether or not there is a span.
     #[cold]
-    pub(super) fn told(self, told: Told) -> Self {
+    pub(super) fn reporting(self, failure_source: FailureSource) -> Self {
         Self(match self.0 {
-            Scope::Off => Scope::Told(current::get(), Some(told)),
-            Scope::Within(context) | Scope::Told(context, _) => Scope::Told(context, Some(told)),
+            Scope::Off => Scope::Reported(current::get(), Some(failure_source)),
+            Scope::Within(context) | Scope::Reported(context, _) => Scope::Reported(context, Some(failure_source)),
             Scope::Open(mut open) => {
-                open.told = Some(told);
+                open.failure_source = Some(failure_source);
                 Scope::Open(open)
             }
         })
@@ -328,12 +328,12 @@ impl Span {
     /// The name of the job.
     #[cfg(feature = "tokio")]
     pub(crate) fn job_name(&self) -> &str {
-        let told = match &self.0 {
-            Scope::Told(_, told) => told,
-            Scope::Open(open) => &open.told,
+        let failure_source = match &self.0 {
+            Scope::Reported(_, failure_source) => failure_source,
+            Scope::Open(open) => &open.failure_source,
             Scope::Off | Scope::Within(_) => &None,
         };
-        told.as_ref().map_or("", |told| &told.name)
+        failure_source.as_ref().map_or("", |failure_source| &failure_source.name)
     }
 }
 
@@ -351,7 +351,7 @@ pub(crate) enum Scope {
     /// A context without a span to end.
     Within(Context),
     /// A context without a span to end, whose failure is reported.
-    Told(Context, Option<Told>),
+    Reported(Context, Option<FailureSource>),
     /// The context of a span that has to be ended.
     Open(Open),
 }
@@ -360,7 +360,7 @@ impl Scope {
     pub(crate) fn context(&self) -> Option<&Context> {
         match self {
             Self::Off => None,
-            Self::Within(context) | Self::Told(context, _) => Some(context),
+            Self::Within(context) | Self::Reported(context, _) => Some(context),
             Self::Open(open) => Some(&open.context),
         }
     }
@@ -375,16 +375,16 @@ impl Scope {
             Self::Open(open) => {
                 let _busy = Busy::begin();
                 let outcome = outcome();
-                let failed = open.told.clone().and_then(|told| outcome.told(told));
-                outcome.note(&open.context, open.given);
+                let failed = open.failure_source.clone().and_then(|failure_source| outcome.report(failure_source));
+                outcome.note(&open.context, open.explicit);
                 if let Some(failed) = failed {
-                    failed.tell(&open.context);
+                    failed.emit(&open.context);
                 }
             }
-            Self::Told(context, Some(told)) => {
+            Self::Reported(context, Some(failure_source)) => {
                 let _busy = Busy::begin();
-                if let Some(failed) = outcome().told(told.clone()) {
-                    failed.tell(context);
+                if let Some(failed) = outcome().report(failure_source.clone()) {
+                    failed.emit(context);
                 }
             }
             _ => {}
@@ -395,7 +395,7 @@ impl Scope {
     #[cfg(feature = "tokio")]
     pub(crate) fn queued_since(&self, spawned: Instant) {
         if let Self::Open(open) = self {
-            if open.given.has(Given::QUEUE_TIME) {
+            if open.explicit.has(ExplicitAttributes::QUEUE_TIME) {
                 return;
             }
             let waited = i64::try_from(spawned.elapsed().as_micros()).unwrap_or(i64::MAX);
@@ -411,15 +411,16 @@ impl Scope {
                 let _busy = Busy::begin();
                 let outcome = outcome();
                 open.done();
-                match open.told.take() {
-                    None => outcome.end(&open.context, open.given),
-                    Some(told) => outcome.end_and_tell(told, &open.context, open.given),
+                match open.failure_source.take() {
+                    None => outcome.end(&open.context, open.explicit),
+                    Some(failure_source) => outcome.end_and_report(failure_source, &open.context, open.explicit),
                 }
             }
-            Self::Told(context, told) => {
+            Self::Reported(context, failure_source) => {
                 let _busy = Busy::begin();
-                if let Some(failed) = told.take().and_then(|told| outcome().told(told)) {
-                    failed.tell(context);
+                if let Some(failed) = failure_source.take().and_then(|failure_source| outcome().report(failure_source))
+                {
+                    failed.emit(context);
                 }
             }
             _ => {}
@@ -435,9 +436,9 @@ pub(crate) struct Open {
     /// Whether cancellation is recorded.
     cancel: bool,
     /// Which attributes were set explicitly.
-    given: Given,
+    explicit: ExplicitAttributes,
     /// How a failure is reported, if at all.
-    told: Option<Told>,
+    failure_source: Option<FailureSource>,
     /// Its slot in the registry of open spans.
     #[cfg(feature = "otlp")]
     ticket: Option<registry::Ticket>,
@@ -459,7 +460,7 @@ impl Drop for Open {
         if !self.done {
             let _busy = Busy::begin();
             self.done();
-            outcome::cancel(&self.context, self.cancel && !self.given.has(Given::CANCELLED));
+            outcome::cancel(&self.context, self.cancel && !self.explicit.has(ExplicitAttributes::CANCELLED));
         }
     }
 }

@@ -10,7 +10,7 @@ use opentelemetry::{Context, Key, KeyValue, Value};
 use crate::context::last_error::LastError;
 use crate::redact::error_text;
 use crate::semconv::{self, ERROR_TYPE};
-use crate::span::failure::{self, Failed, Told, steps};
+use crate::span::failure::{self, FailureReport, FailureSource, steps};
 use crate::tags::value::{TagValue, within_bounds};
 
 /// How the work of a span ended: successfully or with a failure, plus attributes that became known along the way.
@@ -45,9 +45,9 @@ pub struct Outcome {
 /// Which outcome attributes were set explicitly as tags. They take precedence: the SDK would keep both of two values
 /// for one key.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Given(u8);
+pub(crate) struct ExplicitAttributes(u8);
 
-impl Given {
+impl ExplicitAttributes {
     pub(crate) const CANCELLED: Self = Self(1);
     pub(crate) const QUEUE_TIME: Self = Self(1 << 1);
     const ERROR_TYPE: Self = Self(1 << 2);
@@ -56,15 +56,15 @@ impl Given {
     /// Checks the attributes that the span starts with.
     #[inline]
     pub(crate) fn among(attributes: &[KeyValue]) -> Self {
-        attributes.iter().fold(Self::default(), |given, attribute| {
+        attributes.iter().fold(Self::default(), |explicit, attribute| {
             let this = match attribute.key.as_str() {
                 CANCELLED => Self::CANCELLED,
                 QUEUE_TIME => Self::QUEUE_TIME,
                 ERROR_TYPE => Self::ERROR_TYPE,
                 RETURN => Self::RETURN,
-                _ => return given,
+                _ => return explicit,
             };
-            Self(given.0 | this.0)
+            Self(explicit.0 | this.0)
         })
     }
 
@@ -136,7 +136,7 @@ impl Outcome {
     }
 
     /// Like `of_result`, for a function whose errors are logged.
-    pub(crate) fn of_told_result<T, E: Display>(result: &Result<T, E>) -> Self {
+    pub(crate) fn of_logged_result<T, E: Display>(result: &Result<T, E>) -> Self {
         Self::of_result(result).caused(result.as_ref().err().and_then(failure::alternate))
     }
 
@@ -157,10 +157,10 @@ impl Outcome {
 
     /// The report of the failure, if there is one to report. A panic is reported only for jobs; in functions it is
     /// left to the panic hook and to whatever catches it.
-    pub(crate) fn told(&self, told: Told) -> Option<Failed> {
-        let failure = self.failure.as_ref().filter(|failure| told.is_job || failure.error_type != "panic")?;
+    pub(crate) fn report(&self, failure_source: FailureSource) -> Option<FailureReport> {
+        let failure = self.failure.as_ref().filter(|failure| failure_source.is_job || failure.error_type != "panic")?;
         let error = failure.chain.as_ref().or(failure.message.as_ref()).cloned();
-        Some(Failed { told, error_type: failure.error_type.clone(), error })
+        Some(FailureReport { failure_source, error_type: failure.error_type.clone(), error })
     }
 
     /// Records the return value as the attribute `throughline.return`.
@@ -185,55 +185,55 @@ impl Outcome {
 
     /// Records the outcome on the span of `context`, and ends the span.
     #[inline]
-    pub(crate) fn end(self, context: &Context, given: Given) {
+    pub(crate) fn end(self, context: &Context, explicit: ExplicitAttributes) {
         // The common case: success, without anything to record.
         if self.failure.is_none() && self.returned.is_none() && self.attributes.capacity() == 0 {
             // It owns nothing that needs to be dropped.
             std::mem::forget(self);
         } else {
-            self.write(context, given);
+            self.write(context, explicit);
         }
         context.span().end();
     }
 
     /// Like `end`, for a call whose failure is reported.
     #[cold]
-    pub(crate) fn end_and_tell(self, told: Told, context: &Context, given: Given) {
-        let failed = self.told(told);
-        self.end(context, given);
+    pub(crate) fn end_and_report(self, failure_source: FailureSource, context: &Context, explicit: ExplicitAttributes) {
+        let failed = self.report(failure_source);
+        self.end(context, explicit);
         // After the span has ended, so that the log event is not added to it: it would repeat the outcome.
         if let Some(failed) = failed {
-            failed.tell(context);
+            failed.emit(context);
         }
     }
 
     #[inline(never)]
-    fn write(self, context: &Context, given: Given) {
+    fn write(self, context: &Context, explicit: ExplicitAttributes) {
         let span = context.span();
         if !self.attributes.is_empty() {
             span.set_attributes(self.attributes);
         }
-        if let Some(value) = self.returned.filter(|_| !given.has(Given::RETURN)) {
+        if let Some(value) = self.returned.filter(|_| !explicit.has(ExplicitAttributes::RETURN)) {
             span.set_attribute(KeyValue::new(RETURN, value));
         }
         if let Some(failure) = self.failure {
-            failure.tell_request(context);
-            failure.record(&span, given);
+            failure.note_last_error(context);
+            failure.record(&span, explicit);
         }
     }
 
     /// Records a failure on the span of `context`, which stays open.
-    pub(crate) fn note(self, context: &Context, given: Given) {
+    pub(crate) fn note(self, context: &Context, explicit: ExplicitAttributes) {
         if let Some(failure) = self.failure {
-            failure.tell_request(context);
-            failure.record(&context.span(), given);
+            failure.note_last_error(context);
+            failure.record(&context.span(), explicit);
         }
     }
 }
 
 impl Failure {
     /// Makes the error available to a response further up that has no description of its own.
-    fn tell_request(&self, context: &Context) {
+    fn note_last_error(&self, context: &Context) {
         if let (true, Some(message)) = (self.exception, &self.message) {
             LastError::note(context, message);
         }
@@ -241,11 +241,11 @@ impl Failure {
 
     /// Sets the status and `error.type`, and adds an `exception` event, following the semantic conventions for errors
     /// and for exceptions on spans.
-    fn record(self, span: &SpanRef<'_>, given: Given) {
+    fn record(self, span: &SpanRef<'_>, explicit: ExplicitAttributes) {
         if self.exception {
             span.add_event("exception", exception(self.error_type.clone(), self.message.as_deref()));
         }
-        if !given.has(Given::ERROR_TYPE) {
+        if !explicit.has(ExplicitAttributes::ERROR_TYPE) {
             span.set_attribute(KeyValue::new(ERROR_TYPE, self.error_type));
         }
         span.set_status(Status::error(self.message.unwrap_or_default()));

@@ -11,7 +11,7 @@ use crate::guard::reentrance::Busy;
 use crate::span::handle::{Scope, Span, is_off, report_missing};
 use crate::span::instrumented::{Instrumented, Unobserved};
 use crate::span::outcome::Outcome;
-use crate::tags::set::{Quiet, Tag, Tags};
+use crate::tags::set::{NeededTags, Tag, Tags};
 use crate::tags::value::TagValue;
 
 impl Span {
@@ -119,8 +119,8 @@ impl TagScope {
         // context that a detached job or a thread was started with.
         if !is_off(&current) {
             fill(&mut self.0);
-        } else if let Some(quiet) = Quiet::below(&current) {
-            self.0.be_quiet(quiet);
+        } else if let Some(needed) = NeededTags::below(&current) {
+            self.0.keep_only(needed);
             fill(&mut self.0);
         }
         let span = current.span();

@@ -83,14 +83,14 @@ pub struct Tags {
     /// Attributes of this span and of every span below it.
     pub(crate) scoped: Vec<KeyValue>,
     /// Effects of tags besides being attributes. Boxed, because most calls have none.
-    notes: Option<Box<Notes>>,
+    effects: Option<Box<TagEffects>>,
     /// If nothing is recorded: which tags are needed nevertheless.
-    quiet: Option<Quiet>,
+    needed: Option<NeededTags>,
 }
 
 /// Effects of tags besides being attributes.
 #[derive(Debug, Default)]
-struct Notes {
+struct TagEffects {
     /// Baggage members to send to other processes.
     baggage: Vec<(&'static str, String)>,
     /// Required tags without a value.
@@ -99,28 +99,28 @@ struct Notes {
 
 /// Which tags are needed although nothing is recorded.
 #[derive(Debug)]
-pub(crate) enum Quiet {
+pub(crate) enum NeededTags {
     /// All tags in scope, for log lines.
-    Logs,
+    ForLogs,
     /// Tags that override a tag or a baggage member of this context.
-    Replacing(Context),
+    Overriding(Context),
 }
 
-impl Quiet {
+impl NeededTags {
     /// `None` if no tags are needed: there is nothing that they could override, and no log formatter uses them.
     #[inline]
     pub(crate) fn below(context: &Context) -> Option<Self> {
         if is_read_by_logs() {
-            return Some(Self::Logs);
+            return Some(Self::ForLogs);
         }
         let needed = Data::of(context).is_some_and(|data| !data.tags.is_empty());
-        (needed || !context.baggage().is_empty()).then(|| Self::Replacing(context.clone()))
+        (needed || !context.baggage().is_empty()).then(|| Self::Overriding(context.clone()))
     }
 
     /// Whether the scoped tag `key` is needed: log lines include all tags, and an outdated value in the context has
     /// to be overridden.
     fn needs(&self, key: &'static str) -> bool {
-        let Self::Replacing(context) = self else { return true };
+        let Self::Overriding(context) = self else { return true };
         context.baggage().get(key).is_some()
             || Data::of(context).is_some_and(|data| data.tags.iter().any(|tag| tag.key.as_str() == key))
     }
@@ -150,8 +150,8 @@ impl Tags {
             own: described,
             says_code: false,
             scoped: Vec::new(),
-            notes: None,
-            quiet: None,
+            effects: None,
+            needed: None,
         }
     }
 
@@ -164,31 +164,31 @@ impl Tags {
 
     /// Creates the tags of a call that is not recorded.
     #[cold]
-    pub(crate) fn quiet(quiet: Quiet) -> Self {
-        Self { quiet: Some(quiet), ..Self::default() }
+    pub(crate) fn unrecorded(needed: NeededTags) -> Self {
+        Self { needed: Some(needed), ..Self::default() }
     }
 
     /// Ignores tags that are added from now on, unless they are needed although nothing is recorded.
-    pub(crate) fn be_quiet(&mut self, quiet: Quiet) {
-        self.quiet = Some(quiet);
+    pub(crate) fn keep_only(&mut self, needed: NeededTags) {
+        self.needed = Some(needed);
     }
 
     /// Required tags without a value.
     #[inline]
     pub(crate) fn missing(&self) -> &[&'static str] {
-        self.notes.as_ref().map_or(&[], |notes| &notes.missing)
+        self.effects.as_ref().map_or(&[], |effects| &effects.missing)
     }
 
     /// Takes the required tags without a value.
     #[inline]
     pub(crate) fn take_missing(&mut self) -> Vec<&'static str> {
-        self.notes.as_mut().map(|notes| std::mem::take(&mut notes.missing)).unwrap_or_default()
+        self.effects.as_mut().map(|effects| std::mem::take(&mut effects.missing)).unwrap_or_default()
     }
 
     /// Adds an attribute to this span only. `tag` is not called if nothing uses the attribute.
     #[inline]
     pub fn add(&mut self, key: &'static str, tag: impl FnOnce() -> Tag) {
-        if self.quiet.is_some() {
+        if self.needed.is_some() {
             return;
         }
         self.says_code |= describes_code(key);
@@ -200,7 +200,7 @@ impl Tags {
     /// Adds an attribute to this span and to every span below it. `tag` is not called if nothing uses the attribute.
     #[inline]
     pub fn scope(&mut self, key: &'static str, tag: impl FnOnce() -> Tag) {
-        if self.quiet.as_ref().is_some_and(|quiet| !quiet.needs(key)) {
+        if self.needed.as_ref().is_some_and(|needed| !needed.needs(key)) {
             return;
         }
         self.says_code |= describes_code(key);
@@ -232,7 +232,7 @@ impl Tags {
             bound(value);
         }
         if tag.missing | tag.baggage {
-            self.note(key, tag);
+            self.record_effects(key, tag);
         }
     }
 
@@ -240,18 +240,18 @@ impl Tags {
     /// different type from the tag.
     #[cold]
     fn panicked(&mut self, key: &'static str) {
-        self.notes.get_or_insert_default().missing.push(key);
+        self.effects.get_or_insert_default().missing.push(key);
     }
 
     /// Records the effects of a tag besides being an attribute.
     #[cold]
-    fn note(&mut self, key: &'static str, tag: &Tag) {
-        let notes = self.notes.get_or_insert_default();
+    fn record_effects(&mut self, key: &'static str, tag: &Tag) {
+        let effects = self.effects.get_or_insert_default();
         if tag.missing {
-            notes.missing.push(key);
+            effects.missing.push(key);
         }
         if let (true, Some(value)) = (tag.baggage, &tag.value) {
-            notes.baggage.push((key, value.as_str().into_owned()));
+            effects.baggage.push((key, value.as_str().into_owned()));
         }
     }
 
@@ -267,7 +267,7 @@ impl Tags {
 
     /// Whether no tag affects anything but this span.
     pub(crate) fn is_empty(&self) -> bool {
-        self.scoped.is_empty() && self.notes.is_none()
+        self.scoped.is_empty() && self.effects.is_none()
     }
 
     /// Whether the call itself sets `key`.
@@ -277,13 +277,13 @@ impl Tags {
 
     /// The attributes of the span, without those that describe the function.
     #[inline]
-    pub(crate) fn given(&self) -> &[KeyValue] {
+    pub(crate) fn explicit(&self) -> &[KeyValue] {
         &self.own[self.described..]
     }
 
     /// Removes attributes that describe the function if a tag overrides them.
     #[inline]
-    pub(crate) fn prefer_given(&mut self) {
+    pub(crate) fn prefer_explicit(&mut self) {
         if self.says_code {
             self.take_out();
         }
@@ -291,7 +291,7 @@ impl Tags {
 
     #[cold]
     fn take_out(&mut self) {
-        let keys: Vec<_> = self.given().iter().chain(&self.scoped).map(|tag| tag.key.clone()).collect();
+        let keys: Vec<_> = self.explicit().iter().chain(&self.scoped).map(|tag| tag.key.clone()).collect();
         let (mut at, described) = (0, self.described);
         self.own.retain(|attribute| {
             at += 1;
@@ -355,7 +355,7 @@ impl Tags {
     /// Returns `context` with the scoped tags and baggage of this call, or `None` if that makes no difference.
     #[inline]
     pub(crate) fn enrich(&mut self, context: &Context) -> Option<Context> {
-        if self.scoped.is_empty() && self.notes.is_none() {
+        if self.scoped.is_empty() && self.effects.is_none() {
             return None;
         }
         self.enriched(context)
@@ -365,7 +365,7 @@ impl Tags {
         let known = Data::of(context);
         let inherited = known.map_or(&[][..], |data| &data.tags);
         self.cap(inherited);
-        let propagated = self.notes.as_mut().map(|notes| std::mem::take(&mut notes.baggage)).unwrap_or_default();
+        let propagated = self.effects.as_mut().map(|effects| std::mem::take(&mut effects.baggage)).unwrap_or_default();
         let baggage = changed(context.baggage(), &self.scoped, propagated);
         let tags = (!self.scoped.iter().all(|tag| inherited.contains(tag))).then(|| {
             let mut tags = std::mem::take(&mut self.scoped);

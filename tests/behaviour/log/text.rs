@@ -421,7 +421,7 @@ fn what_the_opentelemetry_api_reports_of_itself_has_no_ids() {
     );
 }
 
-/// The tags hold, though nothing is recorded. That the span goes nowhere is told once per process, at the
+/// Tags apply although nothing is recorded. The discarded span is logged once per process, at the
 /// first such span, so this is filtered out.
 #[test]
 fn tags_without_a_trace_are_shown() {
