@@ -18,6 +18,7 @@ use opentelemetry::{Context, KeyValue};
 /// ```
 /// # #[cfg(feature = "propagation")] mod example {
 /// use std::collections::HashMap;
+/// use throughline::messaging::Received;
 /// use throughline::{Context, KeyValue, Origin, traced};
 ///
 /// struct Message {
@@ -31,10 +32,7 @@ use opentelemetry::{Context, KeyValue};
 ///     }
 ///
 ///     fn describe(&self, attributes: &mut Vec<KeyValue>) {
-///         attributes.push(KeyValue::new("messaging.system", "nats"));
-///         attributes.push(KeyValue::new("messaging.operation.name", "process"));
-///         attributes.push(KeyValue::new("messaging.operation.type", "process"));
-///         attributes.push(KeyValue::new("messaging.destination.name", self.subject.clone()));
+///         Received::new(attributes, "nats").destination(&self.subject);
 ///     }
 ///
 ///     fn is_message(&self) -> bool {
