@@ -29,7 +29,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // Ignore a closed pipe (`| head`).
     let _ = writeln!(io::stdout());
-    serve(tracing_subscriber::registry().with(log::json().with_span_list(false).with_current_span(false))).await?;
+    serve(
+        tracing_subscriber::registry()
+            .with(throughline_json_subscriber::layer().with_span_list(false).with_current_span(false)),
+    )
+    .await?;
     Ok(())
 }
 

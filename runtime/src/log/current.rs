@@ -74,9 +74,9 @@ fn request_id(context: &opentelemetry::Context, trace: TraceId) -> Option<Arc<st
     (id.as_trace_id() != Some(trace)).then(|| id.text())
 }
 
-/// What the line of an event shows. Nothing for events of the OpenTelemetry API itself: it logs about the context
+/// Returns what the line of an event with this metadata shows. Nothing for events of the OpenTelemetry API itself: it logs about the context
 /// stack while that is borrowed, and reading the current context would panic.
-pub(super) fn of_event(metadata: &Metadata<'_>) -> Current {
+pub fn current_of(metadata: &Metadata<'_>) -> Current {
     if metadata.target() == "opentelemetry" {
         Current { ids: None, request: None, tags: Arc::default() }
     } else {
@@ -117,20 +117,24 @@ impl Current {
 
     /// The members of a JSON object, by the specification of trace context in non-OTLP logs: ids and flags in
     /// hexadecimal digits, and the tags as a nested object, so that no tag can pose as another member.
-    pub(super) fn members<E>(
-        &self,
-        mut member: impl FnMut(&'static str, Member<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    ///
+    /// For formatters that write member by member. Others serialize the whole.
+    ///
+    /// # Errors
+    ///
+    /// The first error that `member` returns.
+    pub fn members<E>(&self, mut member: impl FnMut(&'static str, Member<'_>) -> Result<(), E>) -> Result<(), E> {
+        let mut text = |key, value: &dyn Display| member(key, Member(Content::Text(value)));
         if let Some(ids) = self.ids {
-            member("trace_id", Member::Text(&ids.trace))?;
-            member("span_id", Member::Text(&ids.span))?;
-            member("trace_flags", Member::Text(&format_args!("{:02x}", ids.flags)))?;
+            text("trace_id", &ids.trace)?;
+            text("span_id", &ids.span)?;
+            text("trace_flags", &format_args!("{:02x}", ids.flags))?;
         }
         if let Some(id) = &self.request {
-            member("request_id", Member::Text(id))?;
+            text("request_id", id)?;
         }
         if !self.tags.is_empty() {
-            member("tags", Member::Tags(&self.tags))?;
+            member("tags", Member(Content::Tags(&self.tags)))?;
         }
         Ok(())
     }
@@ -187,17 +191,25 @@ impl Serialize for Current {
     }
 }
 
-/// The value of one member of a JSON object.
-pub(super) enum Member<'a> {
+/// The value of one member of a JSON object. See [`Current::members`].
+pub struct Member<'a>(Content<'a>);
+
+impl fmt::Debug for Member<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Member").finish_non_exhaustive()
+    }
+}
+
+enum Content<'a> {
     Text(&'a dyn Display),
     Tags(&'a [KeyValue]),
 }
 
 impl Serialize for Member<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Text(text) => serializer.collect_str(text),
-            Self::Tags(tags) => {
+        match &self.0 {
+            Content::Text(text) => serializer.collect_str(text),
+            Content::Tags(tags) => {
                 let mut map = serializer.serialize_map(None)?;
                 for (at, tag) in tags.iter().enumerate() {
                     // Parsers disagree on duplicate keys. As with the attributes of a span, the last one counts.

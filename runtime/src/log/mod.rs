@@ -9,8 +9,7 @@
 //! | you have | you add |
 //! |---|---|
 //! | `tracing_subscriber::fmt()` | `.event_format(throughline::log::Text::new())`: see [`Text`] |
-//! | no subscriber, and want JSON | the layer [`json`] |
-//! | a `json_subscriber` layer | [`add_to_json`] |
+//! | no subscriber, and want JSON | the crate `throughline-json-subscriber` |
 //! | your own formatter | [`current`], which implements `Display` and `Serialize` |
 //! | a trace viewer in which you want to read the logs | the layer [`SpanEvents`] |
 //! | panics that are only on standard error | a call to [`panics`] |
@@ -53,7 +52,6 @@
 //! single span (`#[traced(tags(…))]`) and baggage are not shown.
 
 mod current;
-mod json;
 mod panics;
 #[cfg(feature = "log-records")]
 mod records;
@@ -61,8 +59,7 @@ mod span_events;
 mod styles;
 mod text;
 
-pub use current::{Current, current};
-pub use json::{add_to_json, json};
+pub use current::{Current, Member, current, current_of};
 pub use panics::panics;
 #[cfg(feature = "log-records")]
 pub use records::TagLogProcessor;
@@ -70,3 +67,11 @@ pub use span_events::SpanEvents;
 pub use text::Text;
 
 use crate::span::failure::sources;
+
+/// Has the tags of `#[biz_tags]` evaluated in unsampled traces too, from now on and for good.
+///
+/// The formatters of this module and [`current`] do this by themselves, at their first use. A formatter of your own
+/// calls it when it is created, so that the first line has tags too. See [Unsampled traces](self#unsampled-traces).
+pub fn evaluate_unsampled_tags() {
+    crate::tags::set::read_by_logs();
+}

@@ -12,7 +12,7 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::current::{Current, of_event};
+use super::current::{Current, current_of};
 use super::sources;
 use super::styles::write_styled;
 use crate::tags::set::read_by_logs;
@@ -161,7 +161,7 @@ where
         if self.parts.level {
             line.level(*metadata.level());
         }
-        line.current(&of_event(event.metadata()));
+        line.current(&current_of(event.metadata()));
         self.write_thread(&mut line);
         line.spans(ctx);
         self.write_place(&mut line, metadata);

@@ -425,7 +425,7 @@ fn changed(baggage: &Baggage, tags: &[KeyValue], propagated: Vec<(&'static str, 
 /// are set.
 ///
 /// In a trace that is not sampled, the result depends on whether log lines include tags. If the process uses one of
-/// this crate's log formatters (`log::Text`, `log::json`, …), all tags are present. Otherwise, to keep unsampled
+/// this crate's log formatters (`log::Text` and the like), all tags are present. Otherwise, to keep unsampled
 /// calls cheap, only tags that are propagated or override another one are evaluated.
 ///
 /// ```

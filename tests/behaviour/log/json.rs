@@ -17,7 +17,8 @@ use super::{HOSTILE, Noon, Output};
 const HERE: &str = module_path!();
 
 fn subscriber(output: &Output) -> impl tracing::Subscriber + Send + Sync + use<> {
-    tracing_subscriber::registry().with(log::json().with_timer(Noon).with_writer(output.writer()))
+    tracing_subscriber::registry()
+        .with(throughline_json_subscriber::layer().with_timer(Noon).with_writer(output.writer()))
 }
 
 fn written(f: impl FnOnce()) -> Output {
@@ -108,7 +109,7 @@ fn the_spans_of_tracing_are_there_too() {
     let output = Output::default();
     let subscriber = tracing_subscriber::registry()
         .with(tracing_opentelemetry::layer().with_tracer(capture.tracer("tracing")))
-        .with(log::json().with_timer(Noon).with_writer(output.writer()));
+        .with(throughline_json_subscriber::layer().with_timer(Noon).with_writer(output.writer()));
     tracing::subscriber::with_default(subscriber, || capture.run(|| in_span("ours", || below(7))));
     let [line] = &parsed(&output)[..] else { panic!("not one line: {}", output.text()) };
     assert_eq!(line["span"], json!({ "n": 7, "name": "below" }));
@@ -171,7 +172,7 @@ fn a_layer_of_the_user_has_them_as_well() {
     let output = Output::default();
     let mut layer = json_subscriber::JsonLayer::new(output.writer());
     layer.with_level("severity");
-    log::add_to_json(&mut layer);
+    throughline_json_subscriber::add_to(&mut layer);
     let capture = Capture::new();
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
         info!("x");
@@ -205,7 +206,8 @@ fn the_ids_and_tags_cost_no_allocation() {
     }
     let plain = json_subscriber::fmt::layer().with_timer(Noon).with_writer(std::io::sink);
     let without = tracing::subscriber::with_default(tracing_subscriber::registry().with(plain), counted);
-    let ours = tracing_subscriber::registry().with(log::json().with_timer(Noon).with_writer(std::io::sink));
+    let ours = tracing_subscriber::registry()
+        .with(throughline_json_subscriber::layer().with_timer(Noon).with_writer(std::io::sink));
     tracing::subscriber::with_default(ours, || {
         assert_eq!(counted(), without);
         let within = || span("order").biz_tag("tenant_id", "acme").biz_tag("names", ["a"].as_slice()).run(counted);

@@ -1,12 +1,11 @@
-//! Log lines as JSON.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
 
 use json_subscriber::JsonLayer;
 use json_subscriber::fmt::Layer;
+use throughline::log;
 use tracing::Subscriber;
 use tracing_subscriber::registry::LookupSpan;
-
-use super::current::of_event;
-use crate::tags::set::read_by_logs;
 
 /// Creates a layer that writes each event as one line of JSON to standard output: the one of [`json_subscriber`],
 /// plus the ids of the current OpenTelemetry span and the tags.
@@ -17,12 +16,12 @@ use crate::tags::set::read_by_logs;
 ///
 /// `trace_id`, `span_id` and `trace_flags` follow the OpenTelemetry specification for [non-OTLP logs]. They are absent
 /// outside of a trace, and `tags` is absent where no tag is set. The other options (writer, timer, target, thread,
-/// flattening) are set on the layer; with flattening, see [`add_to_json`] for the names that fields must not have.
+/// flattening) are set on the layer; with flattening, see [`add_to`] for the names that fields must not have.
 /// Records of the `log` crate that arrive through `tracing-log` have the target `log`, and their own target and place
 /// in fields (`log.target`, `log.file`, …).
 ///
 /// A line is data: values have only the escapes of JSON, so that a reader gets them back unchanged. Of the characters
-/// that [could disguise text](crate::text::needs_escape) these cover the control characters below U+0020, line feeds
+/// that [could disguise text](throughline::text::needs_escape) these cover the control characters below U+0020, line feeds
 /// among them. A program that shows values to people has to escape the others.
 ///
 /// The ids and tags are written into the line buffer without an allocation.
@@ -30,21 +29,21 @@ use crate::tags::set::read_by_logs;
 /// ```
 /// use tracing_subscriber::layer::SubscriberExt as _;
 ///
-/// let subscriber = tracing_subscriber::registry().with(throughline::log::json().with_current_span(false));
+/// let subscriber = tracing_subscriber::registry().with(throughline_json_subscriber::layer().with_current_span(false));
 /// # drop(subscriber);
 /// ```
 ///
 /// [non-OTLP logs]: https://opentelemetry.io/docs/specs/otel/compatibility/logging_trace_context/
-pub fn json<S>() -> Layer<S>
+pub fn layer<S>() -> Layer<S>
 where
     S: Subscriber + for<'lookup> LookupSpan<'lookup>,
 {
     let mut layer = json_subscriber::fmt::layer();
-    add_to_json(layer.inner_layer_mut());
+    add_to(layer.inner_layer_mut());
     layer
 }
 
-/// Adds the ids and tags to your own layer, as [`json`] does.
+/// Adds the ids and tags to your own layer, as [`layer`] does.
 ///
 /// The members are at the top level of the object. If the fields of events are flattened into it, an event must not
 /// have a field `trace_id`, `span_id`, `trace_flags` or `tags`, or the object has that member twice.
@@ -55,17 +54,17 @@ where
 ///
 /// let mut layer = JsonLayer::stderr();
 /// layer.with_event("event").with_level("severity");
-/// throughline::log::add_to_json(&mut layer);
+/// throughline_json_subscriber::add_to(&mut layer);
 /// let subscriber = tracing_subscriber::registry().with(layer);
 /// # drop(subscriber);
 /// ```
-pub fn add_to_json<S, W>(layer: &mut JsonLayer<S, W>)
+pub fn add_to<S, W>(layer: &mut JsonLayer<S, W>)
 where
     S: Subscriber + for<'lookup> LookupSpan<'lookup>,
 {
-    read_by_logs();
+    log::evaluate_unsampled_tags();
     layer.add_multiple_dynamic_fields(|event, _context, writer| {
         // A member that fails to serialize is omitted, and the line stays valid.
-        let _ = of_event(event.metadata()).members(|key, value| writer.write_field(key, value));
+        let _ = log::current_of(event.metadata()).members(|key, value| writer.write_field(key, value));
     });
 }
