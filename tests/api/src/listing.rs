@@ -9,6 +9,7 @@ use rustdoc_types::{FORMAT_VERSION, Id};
 use serde_json::Value;
 
 use crate::Result;
+use crate::paths::Paths;
 
 /// Reads what rustdoc has written, if it is in the format that we know.
 pub(crate) fn read(json: &Path) -> Result<Value> {
@@ -24,13 +25,13 @@ pub(crate) fn read(json: &Path) -> Result<Value> {
     Ok(krate)
 }
 
-pub(crate) fn of(krate: &Value, api: &PublicApi) -> Result<String> {
+pub(crate) fn of(krate: &Value, api: &PublicApi, paths: &Paths) -> Result<String> {
     let mut lines = String::new();
     for item in api.items().filter(|item| is_own(krate, item) && is_news(krate, item)) {
-        let source = indexed(krate, item.id())["inner"]["use"]["source"].as_str();
-        match source {
-            Some(source) => writeln!(lines, "{item} // {source}")?,
-            None => writeln!(lines, "{item}")?,
+        let line = paths.in_line(&item.to_string());
+        match indexed(krate, item.id())["inner"]["use"]["source"].as_str() {
+            Some(source) => writeln!(lines, "{line} // {source}")?,
+            None => writeln!(lines, "{line}")?,
         }
     }
     Ok(lines)

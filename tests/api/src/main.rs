@@ -12,6 +12,7 @@
 mod exposed;
 mod listing;
 mod packages;
+mod paths;
 
 use std::env;
 use std::error::Error;
@@ -20,6 +21,7 @@ use std::path::Path;
 use std::process::Command;
 
 use packages::Packages;
+use paths::Paths;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -28,14 +30,19 @@ fn main() -> Result<()> {
     let output = arguments.next().ok_or("usage: throughline-api OUTPUT CRATE…")?;
     let output = Path::new(&output);
     let packages = Packages::read()?;
-    let mut table = exposed::Table::default();
+    let (mut crates, mut paths) = (Vec::new(), Paths::default());
     for folder in arguments {
         let package = packages.in_folder(&folder)?;
         let json = packages.rustdoc_json(package)?;
         let krate = listing::read(&json)?;
         let api = public_api::Builder::from_rustdoc_json(&json).build()?;
-        fs::write(output.join(format!("{}.txt", package.name)), listing::of(&krate, &api)?)?;
-        table.add(&packages, package, &krate, &api)?;
+        paths.add(&krate, &api);
+        crates.push((package, krate, api));
+    }
+    let mut table = exposed::Table::default();
+    for (package, krate, api) in &crates {
+        fs::write(output.join(format!("{}.txt", package.name)), listing::of(krate, api, &paths)?)?;
+        table.add(&packages, package, krate, api)?;
     }
     fs::write(output.join("exposed"), table.to_string())?;
     fs::write(output.join("README.md"), readme()?)?;
