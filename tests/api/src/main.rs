@@ -18,14 +18,22 @@ use std::env;
 use std::error::Error;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use packages::Packages;
 use paths::Paths;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    if let Err(error) = run() {
+        eprintln!("{error}");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+fn run() -> Result<()> {
     let mut arguments = env::args().skip(1);
     let output = arguments.next().ok_or("usage: throughline-api OUTPUT CRATE…")?;
     let output = Path::new(&output);
