@@ -59,7 +59,7 @@ impl Table {
 
 /// How much a version promises.
 fn stability(package: &Package, series: &str) -> String {
-    if package.is_member() {
+    if package.is_local() {
         return "of this repository".to_owned();
     }
     if let Some((_, _, since)) = SLOW.iter().find(|slow| (slow.0, slow.1) == (package.name.as_str(), series)) {

@@ -21,7 +21,8 @@ pub(crate) struct Package {
     folder: PathBuf,
     /// The name by which Rust code knows the library, as its own manifest has it.
     library: String,
-    member: bool,
+    /// Whether it is of this repository. Not all of these are members of the workspace.
+    local: bool,
     /// The ids of its dependencies, without those of its tests.
     dependencies: Vec<String>,
 }
@@ -35,7 +36,6 @@ impl Packages {
             return Err(String::from_utf8_lossy(&output.stderr).into());
         }
         let metadata: Value = serde_json::from_slice(&output.stdout)?;
-        let members: BTreeSet<&str> = strings(&metadata["workspace_members"]).collect();
         let mut by_id = HashMap::new();
         for package in list(&metadata["packages"]) {
             let id = text(&package["id"]);
@@ -47,7 +47,7 @@ impl Packages {
                 version: text(&package["version"]).to_owned(),
                 folder: Path::new(text(&package["manifest_path"])).parent().unwrap_or(Path::new("")).to_owned(),
                 library: library.replace('-', "_"),
-                member: members.contains(id),
+                local: package["source"].is_null(),
                 dependencies: Vec::new(),
             };
             by_id.insert(id.to_owned(), known);
@@ -63,11 +63,13 @@ impl Packages {
         Ok(Self { target: text(&metadata["target_directory"]).into(), by_id })
     }
 
-    /// The member of the workspace in this folder.
+    /// The package in this folder.
     pub(crate) fn in_folder(&self, folder: &str) -> Result<&Package> {
         let path = fs::canonicalize(folder)?;
-        let mut found = self.by_id.values().filter(|package| package.member && package.folder == path);
-        found.next().ok_or_else(|| format!("`{folder}` is no member of the workspace").into())
+        let mut found = self.by_id.values().filter(|package| package.local && package.folder == path);
+        found
+            .next()
+            .ok_or_else(|| format!("`{folder}` is neither a member of the workspace nor a dependency of one").into())
     }
 
     /// Where rustdoc has described a package.
@@ -106,8 +108,8 @@ impl Package {
         self.version.match_indices('.').nth(parts - 1).map_or(&self.version, |(end, _)| &self.version[..end])
     }
 
-    pub(crate) fn is_member(&self) -> bool {
-        self.member
+    pub(crate) fn is_local(&self) -> bool {
+        self.local
     }
 }
 
