@@ -146,6 +146,26 @@ fn a_snapshot_drops_a_future_inside() {
     assert!(capture.span("dropped").is_child_of(&capture.span("request")));
 }
 
+#[tokio::test]
+async fn a_snapshot_drops_what_has_ended_inside() {
+    struct Noisy;
+    impl Drop for Noisy {
+        fn drop(&mut self) {
+            in_span("dropped", || {});
+        }
+    }
+    let capture = Capture::new();
+    let snapshot = capture.run(|| in_span("request", Snapshot::capture));
+    let noisy = Noisy;
+    let mut stream = std::pin::pin!(Some(snapshot.stream(futures::stream::iter(0..2).inspect(move |_| {
+        let _kept = &noisy;
+    }))));
+    while stream.as_mut().as_pin_mut().expect("not dropped yet").next().await.is_some() {}
+    assert!(capture.named("dropped").is_empty(), "the stream has ended, and is still there");
+    stream.set(None);
+    assert!(capture.span("dropped").is_child_of(&capture.span("request")));
+}
+
 #[test]
 fn a_snapshot_keeps_flags_trace_state_and_baggage_of_other_code() {
     let state = TraceState::from_key_value([("vendor", "1")]).expect("valid");

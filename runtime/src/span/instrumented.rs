@@ -203,7 +203,7 @@ where
             Some(Ok(frame)) => frame.is_trailers() || inner.is_end_stream(),
             Some(Err(_)) | None => true,
         };
-        if is_over && this.span.is_recording() {
+        if is_over && !this.span.is_none() {
             this.observer.finished(this.span);
         }
         Poll::Ready(frame)
@@ -284,7 +284,14 @@ impl Span {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Unobserved;
 
-impl Observer for Unobserved {}
+impl Observer for Unobserved {
+    fn finished(&mut self, span: &mut Span) {
+        // A context without a span stays until the stream or body is dropped.
+        if !matches!(span.0, Scope::Within(_)) {
+            span.end(Outcome::ok);
+        }
+    }
+}
 
 impl<T> Observe<T> for Unobserved {
     type Output = T;
