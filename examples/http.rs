@@ -93,7 +93,7 @@ async fn order(State(gateway): State<Arc<Gateway>>, Path((_, sku)): Path<(String
 
 /// A client span with context propagation, in one line.
 async fn reserve(gateway: &Gateway, layer: &ClientLayer, sku: &str) -> reqwest::Result<reqwest::Response> {
-    gateway.client.get(format!("http://{}/stock/{sku}", gateway.stock)).send_traced_with(layer).await
+    gateway.client.get(format!("http://{}/stock/{sku}", gateway.stock)).send_with_traced(layer).await
 }
 
 // ---------------------------------------------------------------------------------------------

@@ -1,158 +1,102 @@
-//! Response bodies in the span of their request.
+//! The body of a response, in the span of its request.
 
 use std::any::type_name;
-use std::fmt::{self, Display};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::fmt::Display;
 
-use bytes::Buf as _;
+use bytes::Buf;
 use http::StatusCode;
-use http_body::{Body, Frame, SizeHint};
-use pin_project_lite::pin_project;
+use http_body::{Body, Frame};
+use throughline::{Instrumented, Observe, Observer, Outcome, Span};
 
 use crate::cause::Causes;
-use throughline::Outcome;
-use throughline::Span;
 
-pin_project! {
-    /// The body of a response that a [`ServerLayer`](crate::ServerLayer) has seen: the body itself,
-    /// and the span of its request, which ends when the body does.
-    ///
-    /// The span's context is current while the body is polled and when it is dropped. Sizes, frames,
-    /// trailers and errors are those of the body inside.
-    #[must_use = "a body does nothing unless polled"]
-    pub struct TracedBody<B> {
-        #[pin]
-        inner: Option<B>,
-        rest: Rest,
-    }
+/// The body of a response that has passed a [`ServerLayer`](crate::ServerLayer), in the span of its request, which
+/// ends when the body does.
+///
+/// The span's context is current while the body is polled and when it is dropped. Sizes, frames, trailers and
+/// errors are those of the body inside.
+pub type ResponseBody<B> = Instrumented<B, BodyObserver>;
 
-    impl<B> PinnedDrop for TracedBody<B> {
-        fn drop(this: Pin<&mut Self>) {
-            let mut this = this.project();
-            let _attached = this.rest.span.attach();
-            this.inner.set(None);
-            this.rest.give_up();
-        }
-    }
-}
-
-/// What is left to do when the body ends.
-struct Rest {
-    span: Span,
-    /// The status and its cause, if it tells of a failure.
-    failure: Option<Failed>,
+/// Ends the span of a request with the [body](ResponseBody) of its response.
+#[derive(Debug, Default)]
+pub struct BodyObserver {
+    failure: Option<Failure>,
     /// How many bytes of data the client still waits for, if that is known.
     left: Option<u64>,
 }
 
-impl Rest {
-    fn end(&mut self, outcome: impl FnOnce() -> Outcome) {
-        self.span.end(outcome);
-        // The body may live on.
-        self.span = Span::none();
-    }
-
-    fn end_as_answered(&mut self) {
-        let failure = self.failure.take();
-        self.end(|| failed_by(failure));
-    }
-
-    /// The body is dropped before its end was seen.
-    fn give_up(&mut self) {
-        if self.left == Some(0) {
-            // Servers stop at the announced length: there is nothing more to ask for.
-            self.end_as_answered();
-        } else if let Some(status) = self.failure.take() {
-            self.span.fail(|| failed_by(Some(status)));
-        }
-    }
-}
-
 /// A status of 500 and above.
-pub(crate) struct Failed {
+#[derive(Debug)]
+pub(crate) struct Failure {
     pub(crate) status: StatusCode,
     pub(crate) cause: Option<String>,
 }
 
-/// A status of 500 and above is a failure of the server. Without a cause the description is left empty,
-/// because the status tells it all.
-pub(crate) fn failed_by(failed: Option<Failed>) -> Outcome {
-    failed.map_or_else(Outcome::ok, |Failed { status, cause }| {
-        Outcome::error(status.as_str().to_owned(), cause.unwrap_or_default())
-    })
+impl Failure {
+    /// Without a cause the description is left empty: the status says it all.
+    fn outcome(self) -> Outcome {
+        Outcome::error(self.status.as_str().to_owned(), self.cause.unwrap_or_default())
+    }
 }
 
-impl<B: Body> TracedBody<B> {
-    /// `failure`: what the status tells of a failure. `announced`: the length by the header. `bare`:
-    /// nobody will ask for the body.
-    pub(crate) fn new(inner: B, span: Span, failure: Option<Failed>, announced: Option<u64>, bare: bool) -> Self {
-        let left = announced.or_else(|| inner.size_hint().exact());
-        let bare = bare || inner.is_end_stream();
-        let mut rest = Rest { span, failure, left };
-        if bare {
-            rest.end_as_answered();
+impl BodyObserver {
+    fn end(&mut self, span: &mut Span) {
+        let failure = self.failure.take();
+        span.end(|| failure.map_or_else(Outcome::ok, Failure::outcome));
+    }
+}
+
+/// A body in its span. `announced`: its length, by the header. `is_bare`: nobody will poll it.
+pub(crate) fn instrument<B: Body>(
+    body: B,
+    mut span: Span,
+    failure: Option<Failure>,
+    announced: Option<u64>,
+    is_bare: bool,
+) -> ResponseBody<B> {
+    let left = announced.or_else(|| body.size_hint().exact());
+    let mut observer = BodyObserver { failure, left };
+    // Servers do not poll a body that is empty.
+    if is_bare || body.is_end_stream() {
+        observer.end(&mut span);
+    }
+    span.instrument(body, observer)
+}
+
+/// A body without a span.
+pub(crate) fn untraced<B>(body: B) -> ResponseBody<B> {
+    Span::none().instrument(body, BodyObserver::default())
+}
+
+impl Observer for BodyObserver {
+    fn finished(&mut self, span: &mut Span) {
+        self.end(span);
+    }
+
+    fn dropped(&mut self, span: &mut Span) {
+        if self.left == Some(0) {
+            // Servers stop at the announced length: there is nothing more to poll for.
+            self.end(span);
+        } else if let Some(failure) = self.failure.take() {
+            span.fail(|| failure.outcome());
         }
-        Self { inner: Some(inner), rest }
     }
 }
 
-impl<B> TracedBody<B> {
-    /// No span, and nothing to do.
-    pub(crate) fn untraced(inner: B) -> Self {
-        Self { inner: Some(inner), rest: Rest { span: Span::none(), failure: None, left: None } }
-    }
-}
+impl<D: Buf, E: Display + 'static> Observe<Result<Frame<D>, E>> for BodyObserver {
+    type Output = Result<Frame<D>, E>;
 
-impl<B> Body for TracedBody<B>
-where
-    B: Body,
-    B::Error: Display + 'static,
-{
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        let mut this = self.project();
-        let Some(mut inner) = this.inner.as_mut().as_pin_mut() else { return Poll::Ready(None) };
-        let polled = this.rest.span.in_scope(|| inner.as_mut().poll_frame(cx));
-        match &polled {
-            Poll::Pending => {}
-            Poll::Ready(None) => this.rest.end_as_answered(),
-            Poll::Ready(Some(Err(error))) => {
-                this.rest.end(|| Outcome::exception(type_name::<B::Error>(), &Causes::default().describe(error)));
-            }
-            Poll::Ready(Some(Ok(frame))) => {
-                if let (Some(left), Some(data)) = (&mut this.rest.left, frame.data_ref()) {
+    fn observe(&mut self, span: &mut Span, frame: Self::Output) -> Self::Output {
+        match &frame {
+            Ok(frame) => {
+                if let (Some(left), Some(data)) = (&mut self.left, frame.data_ref()) {
                     *left = left.saturating_sub(data.remaining() as u64);
                 }
-                // Servers do not poll again after the last frame.
-                if frame.is_trailers() || inner.is_end_stream() {
-                    this.rest.end_as_answered();
-                }
+            }
+            Err(error) => {
+                span.end(|| Outcome::exception(type_name::<E>(), &Causes::default().describe(error)));
             }
         }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.as_ref().is_none_or(Body::is_end_stream)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.as_ref().map(Body::size_hint).unwrap_or_default()
-    }
-}
-
-impl<B: Default> Default for TracedBody<B> {
-    /// An empty body, without a span.
-    fn default() -> Self {
-        Self::untraced(B::default())
-    }
-}
-
-impl<B: fmt::Debug> fmt::Debug for TracedBody<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TracedBody").field("body", &self.inner).finish_non_exhaustive()
+        frame
     }
 }

@@ -1,19 +1,17 @@
-//! Why a request has failed: from the error of a call to the answer that it has led to.
+//! Why a request has failed: the errors of calls, and the cause that a handler names.
 
 use std::any::Any;
 use std::error::Error;
 use std::fmt::{self, Display};
-use std::io;
 use std::sync::Arc;
 
 use throughline::redact;
 
-/// Why a handler answers with a failure. In the [extensions](http::Extensions) of a response with a
-/// status of 500 and above it becomes the description of the server span's status, an `exception` event on
-/// the span, and the `error` of the event that [`ServerLayer`](crate::ServerLayer) writes. In other responses it
-/// means nothing. It is not part of what the caller gets.
+/// Why a handler answers with a server error. In the [extensions](http::Extensions) of a response with a status of 500 and
+/// above, it is the description of the server span's status, an `exception` event on the span, and the `error` of the event
+/// that [`ServerLayer`](crate::ServerLayer) writes. In other responses it is ignored. It is not sent to the caller.
 ///
-/// With axum (feature `axum`) it stands among the parts of a response:
+/// With feature `axum`, it is a part of a response:
 ///
 /// ```
 /// # #[cfg(feature = "axum")] {
@@ -29,21 +27,22 @@ use throughline::redact;
 /// # }
 /// ```
 ///
-/// Without it the last error counts that a span below the request's has recorded, `#[traced]` functions and
-/// calls to other services alike. A handler that has dealt with that error, and fails for another reason,
-/// should say so with a `Cause`.
+/// Without a `Cause`, the last error counts that a span below the request's has recorded, by `#[traced]` functions and
+/// calls to other services alike. A handler that has handled that error, and fails for another reason, should name it in
+/// a `Cause`.
 #[derive(Debug, Clone)]
 pub struct Cause(Arc<str>);
 
 impl Cause {
-    /// An error, with all that has led to it.
+    /// An error, with its sources. The text is redacted as that of every error is; see
+    /// [`set_error_text`](throughline::set_error_text).
     pub fn of(error: &(dyn Error + 'static)) -> Self {
-        Self(chain(error).into())
+        Self(redact::error(error).unwrap_or_default().into())
     }
 
-    /// What is known, in words.
+    /// A description, redacted as the text of an error is.
     pub fn new(text: impl Display) -> Self {
-        Self(self::text(text).into())
+        Self(redact::text(text).unwrap_or_default().into())
     }
 
     pub(crate) fn text(&self) -> &str {
@@ -78,31 +77,14 @@ impl axum::response::IntoResponse for Cause {
     }
 }
 
-/// The text of an error and of its sources, as far as it may be shown.
-pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
-    redact::error(error).unwrap_or_default()
-}
-
-fn text(of: impl Display) -> String {
-    redact::text(of).unwrap_or_default()
-}
-
 type AsError = fn(&dyn Any) -> Option<&(dyn Error + 'static)>;
 
 fn as_error<E: Error + 'static>(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
     error.downcast_ref::<E>().map(|error| error as _)
 }
 
-fn boxed(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
-    error.downcast_ref::<Box<dyn Error + Send + Sync>>().map(|error| &**error as _)
-}
-
-fn boxed_local(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
-    error.downcast_ref::<Box<dyn Error>>().map(|error| &**error)
-}
-
-/// Whose errors can be asked for their causes. Services promise no more than that theirs can be shown, and
-/// boxed errors, which are common with tower, are no `Error` themselves.
+/// The types of errors whose sources are described, besides those that [`redact::any_error`] knows. The error of a
+/// service is only required to implement `Display`.
 #[derive(Clone, Default)]
 pub(crate) struct Causes(Vec<AsError>);
 
@@ -111,18 +93,15 @@ impl Causes {
         self.0.push(as_error::<E>);
     }
 
-    /// The text of an error, with its causes if they are known.
+    /// The text of an error, with its sources if its type is known.
     pub(crate) fn describe<E: Display + 'static>(&self, error: &E) -> String {
         const KNOWN: &[AsError] = &[
             as_error::<hyper_util::client::legacy::Error>,
-            boxed,
-            boxed_local,
-            as_error::<io::Error>,
             #[cfg(feature = "axum")]
             as_error::<axum::Error>,
         ];
         let known = KNOWN.iter().chain(&self.0).find_map(|as_error| as_error(error));
-        known.map_or_else(|| redact::any_error(error).unwrap_or_default(), chain)
+        known.map_or_else(|| redact::any_error(error), redact::error).unwrap_or_default()
     }
 }
 

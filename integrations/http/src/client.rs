@@ -1,11 +1,9 @@
-//! The client's side.
+//! The layer for clients.
 
 use std::any::type_name;
 use std::borrow::Cow;
 use std::error::Error;
-use std::fmt::{self, Display};
-use std::future::Future;
-use std::pin::Pin;
+use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{self, Poll};
@@ -16,7 +14,11 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, Version, request};
 use opentelemetry::Context;
 use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry::trace::{SpanKind, TraceContextExt as _};
-use pin_project_lite::pin_project;
+use throughline::propagation::{self, SendBaggage};
+use throughline::redact::UrlRules;
+use throughline::{
+    Instrumented, LastError, Observe, Observer, Outcome, RequestId, Span, SpanBuilder, Tags, redact, semconv,
+};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -24,23 +26,22 @@ use crate::cause::Causes;
 use crate::server::Entered;
 use crate::tag::{Recorded, TagHeaders};
 use crate::{HeadersMut, X_REQUEST_ID, facts};
-use throughline::LastError;
-use throughline::Outcome;
-use throughline::RequestId;
-use throughline::Span;
-use throughline::SpanBuilder;
-use throughline::Tags;
-use throughline::propagation::{self, SendBaggage};
-use throughline::redact;
-use throughline::redact::UrlRules;
 
 const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
-/// Gives every request a client span, and sends the context along: a layer for tower clients over
-/// [`http::Request`]. See the [module](crate) for what it does.
+/// Gives each request a client span, and sends the context along: a layer for tower clients over [`http::Request`].
 ///
-/// Put it inside of a retry layer, so that each attempt is a span of its own. Cloning shares the
-/// settings.
+/// It belongs inside of a retry layer, so that each attempt is a span of its own. Clients that are no tower services use
+/// [`start`](Self::start). Cloning is cheap, and shares the settings.
+///
+/// ```
+/// use throughline_http::ClientLayer;
+/// use tower_layer::Layer as _;
+///
+/// # fn connect<B>() -> B where B: Default { B::default() }
+/// # let client: () = connect();
+/// let client = ClientLayer::new().tag_header("tenant_id", "x-tenant-id").layer(client);
+/// ```
 #[derive(Debug, Clone, Default)]
 #[must_use = "a layer does nothing until a service is put under it"]
 pub struct ClientLayer(Arc<Config>);
@@ -52,15 +53,15 @@ struct Config {
     tag_headers: TagHeaders,
     rules: UrlRules,
     causes: Causes,
-    /// The keys of the baggage that is sent; all, if not said.
+    /// The keys of the baggage that is sent; all by default.
     baggage: Option<SendBaggage>,
     request_headers: Recorded,
     response_headers: Recorded,
 }
 
-/// The template of the URL that a request goes to, `/orders/{order_no}` for example. As an extension
-/// of the request it makes the span's name `GET /orders/{order_no}`. Templates have to be few. For
-/// clients whose requests have no extensions there is [`ClientLayer::url_template`].
+/// The template of a request's URL, such as `/orders/{order_no}`. As an extension of the request, it makes the span's name
+/// `GET /orders/{order_no}`, so the cardinality of templates has to be low. For clients whose requests have no extensions
+/// there is [`ClientLayer::url_template`].
 ///
 /// ```
 /// use throughline_http::UrlTemplate;
@@ -73,9 +74,9 @@ struct Config {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct UrlTemplate(pub Cow<'static, str>);
 
-/// Counts the attempts of one request. As an extension of the request, which a retry policy clones
-/// with it, it puts `http.request.resend_count` on the second attempt's span and those after it. For
-/// clients whose requests have no extensions there is [`ClientLayer::attempts`].
+/// Counts the attempts of one request. As an extension of the request, which a retry policy clones with it, it puts
+/// `http.request.resend_count` on the spans of all attempts but the first. For clients whose requests have no extensions
+/// there is [`ClientLayer::attempts`].
 ///
 /// ```
 /// use throughline_http::Attempts;
@@ -86,12 +87,12 @@ pub struct UrlTemplate(pub Cow<'static, str>);
 pub struct Attempts(Arc<AtomicU32>);
 
 impl Attempts {
-    /// None yet.
+    /// No attempts yet.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How many there have been.
+    /// The number of attempts so far.
     pub fn count(&self) -> u32 {
         self.0.load(Ordering::Relaxed)
     }
@@ -102,7 +103,7 @@ impl Attempts {
 }
 
 impl ClientLayer {
-    /// A layer that records and sends what is usual.
+    /// A layer that records the attributes of the conventions, and sends the context and all baggage.
     pub fn new() -> Self {
         Self::default()
     }
@@ -112,50 +113,42 @@ impl ClientLayer {
         self
     }
 
-    /// Says where the requests go, if they have no [`UrlTemplate`] of their own: for a layer that is
-    /// made for one kind of request, as `reqwest` needs it.
+    /// The template of requests without a [`UrlTemplate`] of their own: for a layer that is made for one kind of request,
+    /// and for clients such as `reqwest`, whose requests have no extensions.
     pub fn url_template(self, template: impl Into<Cow<'static, str>>) -> Self {
         self.set(|config| config.template = Some(template.into()))
     }
 
-    /// Takes the requests for attempts of one, if they have no [`Attempts`] of their own: for a layer
-    /// that is made for one loop around `reqwest`.
+    /// Counts requests without [`Attempts`] of their own as attempts of one request: for a layer that is made for one
+    /// retry loop.
     ///
-    /// ```no_run
-    /// # #[cfg(feature = "reqwest")]
-    /// # async fn run(client: reqwest::Client) -> reqwest::Result<reqwest::Response> {
+    /// ```
     /// use throughline_http::{Attempts, ClientLayer};
-    /// use throughline::reqwest::RequestBuilderExt as _;
     ///
+    /// // For the attempts of one request.
     /// let layer = ClientLayer::new().attempts(Attempts::new());
-    /// loop {
-    ///     let response = client.get("http://orders.internal/").send_traced_with(&layer).await?;
-    ///     if !response.status().is_server_error() {
-    ///         return Ok(response);
-    ///     }
-    /// }
-    /// # }
     /// ```
     pub fn attempts(self, attempts: Attempts) -> Self {
         self.set(|config| config.attempts = Some(attempts))
     }
 
-    /// Sends the tag `key`, where it is set, in a header of its own, to be read by
-    /// [`ServerLayer::travel`](crate::ServerLayer::tag_header) or by services that know nothing of traces. A
-    /// header that the request has already is left as it is, unless it came in with the request that is
-    /// passed on: what the caller said does not outrank the tag.
+    /// Sends the tag `key`, if it is set, in the header `header`: to be read by
+    /// [`ServerLayer::tag_header`](crate::ServerLayer::tag_header), or by services that are not traced. A header that the
+    /// request has already is left as it is, unless the request was received by this process and is forwarded: what its
+    /// caller has sent does not outrank the tag. A value that cannot be in a header is not sent, and neither is a tag
+    /// that the [baggage settings](crate#trust-boundaries) of the single request hold back.
     ///
-    /// In a trace that is not sampled, only tags that came over the wire or were named in a server
-    /// layer are set; `propagate` in `#[biz_tags]` holds for all traces.
+    /// In a trace that is not sampled, only tags that were received or that a server layer names are set, and those that
+    /// `propagate` in `#[biz_tags]` names. An invalid header name is logged as an error, and otherwise ignored.
     pub fn tag_header(self, key: &'static str, header: &str) -> Self {
         self.set(|config| config.tag_headers.add(key, header))
     }
 
-    /// Sends of the baggage only the members with these keys: for a client of a third party, who is not
-    /// to know the tenant, nor what your callers have put into theirs. All, if not called. What the
-    /// [`Propagator`](throughline::propagation::Propagator::send_baggage) of the process keeps back stays here in
-    /// any case; a single request is kept shorter by
-    /// [`SendBaggage`](throughline::propagation::SendBaggage) in its extensions.
+    /// Sends only the members of the baggage with these keys: for a client of a third party, which should learn neither
+    /// the tenant nor what your callers have put into theirs. All by default. What the
+    /// [`Propagator`](throughline::propagation::Propagator::send_baggage) of the process holds back is not sent in any
+    /// case; [`SendBaggage`](throughline::propagation::SendBaggage) in the extensions of a single request restricts it
+    /// further.
     ///
     /// ```
     /// use throughline_http::ClientLayer;
@@ -172,34 +165,34 @@ impl ClientLayer {
         self.set(|config| config.baggage = Some(SendBaggage::none()))
     }
 
-    /// Takes the values of these parameters out of `url.full`, besides those that commonly are
-    /// [secret](super#secrets-in-urls). Compared without regard to case and punctuation.
+    /// Redacts the values of these parameters in `url.full`, besides those that usually are
+    /// [secret](crate#secrets-in-urls). Names are compared without regard to case and punctuation.
     pub fn redact<K: Into<Cow<'static, str>>>(self, parameters: impl IntoIterator<Item = K>) -> Self {
         self.set(|config| parameters.into_iter().for_each(|name| config.rules.hide(&name.into())))
     }
 
-    /// Shows the values of these parameters, although they are called as [secrets](super#secrets-in-urls)
-    /// commonly are: `code` where that is a country, `key` where it is a word to sort by. One that is also
-    /// named with [`redact`](Self::redact) stays hidden.
+    /// Records the values of these parameters, although their names are those of [secrets](crate#secrets-in-urls): `code`
+    /// where that is a country, `key` where it is a sort key. One that is also named in [`redact`](Self::redact) is
+    /// redacted.
     pub fn reveal<K: Into<Cow<'static, str>>>(self, parameters: impl IntoIterator<Item = K>) -> Self {
         self.set(|config| parameters.into_iter().for_each(|name| config.rules.show(&name.into())))
     }
 
-    /// Describes errors of the type `E` with their causes, so that the span of a call that failed says
-    /// `Connection refused`. The errors of `hyper-util`'s client, of axum, `tonic`, `reqwest` and I/O and boxed ones
-    /// need no word of it; others are described by their own text, unless they are named here.
+    /// Describes errors of the type `E` with their sources, so that the span of a failed call says `Connection refused`.
+    /// Not needed for the [types that are known](crate#errors-and-panics); other errors are described by their own text
+    /// alone.
     pub fn causes_of<E: Error + 'static>(self) -> Self {
         self.set(|config| config.causes.add::<E>())
     }
 
-    /// Records request headers as `http.request.header.<name>`. None, if not called.
+    /// Records request headers as `http.request.header.<name>`. None by default.
     pub fn record_request_headers<'a>(self, names: impl IntoIterator<Item = &'a str>) -> Self {
-        self.set(|config| config.request_headers.add("http.request.header.", names))
+        self.set(|config| config.request_headers.add(semconv::HTTP_REQUEST_HEADER, names))
     }
 
-    /// Records response headers as `http.response.header.<name>`. None, if not called.
+    /// Records response headers as `http.response.header.<name>`. None by default.
     pub fn record_response_headers<'a>(self, names: impl IntoIterator<Item = &'a str>) -> Self {
-        self.set(|config| config.response_headers.add("http.response.header.", names))
+        self.set(|config| config.response_headers.add(semconv::HTTP_RESPONSE_HEADER, names))
     }
 
     /// Starts the span of a request, and writes its context to the headers: for clients that are no tower services.
@@ -230,10 +223,10 @@ impl ClientLayer {
         let span = builder.start_with(|tags| {
             self.0.describe(&request, tags);
             if let Some(template) = template {
-                tags.attribute("url.template", template.to_owned());
+                tags.attribute(semconv::URL_TEMPLATE, template.to_owned());
             }
             if resent > 0 {
-                tags.attribute("http.request.resend_count", i64::from(resent));
+                tags.attribute(semconv::HTTP_REQUEST_RESEND_COUNT, i64::from(resent));
             }
         });
         self.0.inject(&span.context(), &mut request);
@@ -248,10 +241,10 @@ impl ClientLayer {
             Outcome::ok()
         };
         let outcome = outcome
-            .attribute("http.response.status_code", i64::from(status.as_u16()))
+            .attribute(semconv::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16()))
             .attributes(self.0.response_headers.read(headers));
         match facts::version(version) {
-            Some(version) => outcome.attribute("network.protocol.version", version),
+            Some(version) => outcome.attribute(semconv::NETWORK_PROTOCOL_VERSION, version),
             None => outcome,
         }
     }
@@ -262,7 +255,7 @@ impl Config {
         let headers = &mut *request.headers;
         let propagator = propagation::get();
         if context.span().span_context().is_valid() {
-            // A request that is passed on may still have the headers it came with.
+            // A request that is forwarded may still have the headers that it was received with.
             for field in propagator.fields() {
                 headers.remove(field);
             }
@@ -272,7 +265,7 @@ impl Config {
         let asked_for = |key: &str| request.baggage.is_none_or(|only| only.has(key));
         let sent = |key: &str| self.baggage.as_ref().is_none_or(|only| only.has(key)) && asked_for(key);
         propagator.inject_filtered(context, &sent, &mut HeadersMut(headers));
-        self.tag_headers.write(context, &asked_for, request.is_passed_on, headers);
+        self.tag_headers.write(context, &asked_for, request.is_forwarded, headers);
         if !headers.contains_key(&X_REQUEST_ID) {
             if let Some(id) = RequestId::to_pass_on(context).and_then(|id| HeaderValue::from_str(id.as_ref()).ok()) {
                 let _ = headers.try_insert(X_REQUEST_ID, id);
@@ -293,9 +286,9 @@ impl Config {
                     url.push('?');
                     url.push_str(query);
                 }
-                tags.attribute("url.full", redact::url(self.rules.url(&url)));
+                tags.attribute(semconv::URL_FULL, redact::url(self.rules.url(&url)));
             }
-            // A client that is given a path alone does not know what goes before it.
+            // The client knows nothing but the path.
             _ => facts::add_target(target.path, target.query, &self.rules, tags),
         }
         facts::add_headers(&self.request_headers, request.headers, tags);
@@ -312,15 +305,15 @@ pub struct Outgoing<'a> {
     template: Option<&'a str>,
     attempts: Option<&'a Attempts>,
     baggage: Option<&'a SendBaggage>,
-    /// Whether its headers are those that somebody has sent to this process.
-    is_passed_on: bool,
+    /// Whether it was received by this process, with its headers.
+    is_forwarded: bool,
     headers: &'a mut HeaderMap,
 }
 
 impl<'a> Outgoing<'a> {
     /// A request with a method and its target. Trace headers are written to `headers`.
     pub fn new(method: &'a Method, target: Target<'a>, headers: &'a mut HeaderMap) -> Self {
-        Self { method, target, template: None, attempts: None, baggage: None, is_passed_on: false, headers }
+        Self { method, target, template: None, attempts: None, baggage: None, is_forwarded: false, headers }
     }
 
     /// The template of the URL; see [`UrlTemplate`]. It goes before that of the layer.
@@ -390,18 +383,17 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
-        // A request that is passed on, to a service in this process even, is another one there.
-        let is_passed_on = parts.extensions.remove::<Entered>().is_some();
+        // Forwarded, even to a service in this process, it is another request there.
+        let is_forwarded = parts.extensions.remove::<Entered>().is_some();
         parts.extensions.remove::<RequestId>();
-        let mut span = self.layer.start_parts(&mut parts, is_passed_on);
+        let span = self.layer.start_parts(&mut parts, is_forwarded);
         let request = Request::from_parts(parts, body);
-        let inner = span.in_scope(|| self.inner.call(request));
-        ClientFuture { inner: Some(inner), span, layer: self.layer.clone() }
+        span.instrument_with(|| self.inner.call(request), ClientObserver(self.layer.clone()))
     }
 }
 
 impl ClientLayer {
-    fn start_parts(&self, parts: &mut request::Parts, is_passed_on: bool) -> Span {
+    fn start_parts(&self, parts: &mut request::Parts, is_forwarded: bool) -> Span {
         let authority = facts::authority(parts).map(Cow::into_owned);
         let authority = authority.as_ref();
         self.start(Outgoing {
@@ -417,62 +409,38 @@ impl ClientLayer {
             template: parts.extensions.get::<UrlTemplate>().map(|template| &*template.0),
             attempts: parts.extensions.get::<Attempts>(),
             baggage: parts.extensions.get::<SendBaggage>(),
-            is_passed_on,
+            is_forwarded,
             headers: &mut parts.headers,
         })
     }
 }
 
-pin_project! {
-    /// The future of a [`ClientService`]: the service's own, in a client span. Dropping it half-way
-    /// marks the span `throughline.cancelled`.
-    #[must_use = "futures do nothing unless polled"]
-    pub struct ClientFuture<F> {
-        #[pin]
-        inner: Option<F>,
-        span: Span,
-        layer: ClientLayer,
-    }
+/// The future of a [`ClientService`]: the service's own, in a client span. Dropping it half-way marks the span
+/// `throughline.cancelled`.
+pub type ClientFuture<F> = Instrumented<F, ClientObserver>;
 
-    impl<F> PinnedDrop for ClientFuture<F> {
-        fn drop(this: Pin<&mut Self>) {
-            let mut this = this.project();
-            // What the future still owns is dropped in its span, and before the span ends.
-            let _attached = this.span.attach();
-            this.inner.set(None);
-        }
-    }
-}
+/// Ends the span of a call with the head of the response.
+#[derive(Debug)]
+pub struct ClientObserver(ClientLayer);
 
-impl<F, R, E> Future for ClientFuture<F>
-where
-    F: Future<Output = Result<Response<R>, E>>,
-    E: Display + 'static,
-{
-    type Output = F::Output;
+impl Observer for ClientObserver {}
 
-    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
-        let mut this = self.project();
-        let inner = this.inner.as_mut().as_pin_mut().expect("a future is not polled during its own drop");
-        let result = task::ready!(this.span.in_scope(|| inner.poll(cx)));
+impl<B, E: Display + 'static> Observe<Result<Response<B>, E>> for ClientObserver {
+    type Output = Result<Response<B>, E>;
+
+    fn observe(&mut self, span: &mut Span, result: Self::Output) -> Self::Output {
+        let Self(layer) = self;
         match &result {
             Ok(response) => {
-                this.span.end(|| this.layer.outcome(response.status(), response.version(), response.headers()));
+                span.end(|| layer.outcome(response.status(), response.version(), response.headers()));
             }
             Err(error) => {
-                let text = this.layer.0.causes.describe(error);
-                LastError::note(&this.span.context(), &text);
-                this.span.end(|| Outcome::exception(type_name::<E>(), &text));
+                let text = layer.0.causes.describe(error);
+                // Also where no span is recorded.
+                LastError::note(&span.context(), &text);
+                span.end(|| Outcome::exception(type_name::<E>(), &text));
             }
         }
-        // The future may live on.
-        *this.span = Span::none();
-        Poll::Ready(result)
-    }
-}
-
-impl<F> fmt::Debug for ClientFuture<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientFuture").finish_non_exhaustive()
+        result
     }
 }

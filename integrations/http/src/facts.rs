@@ -1,4 +1,4 @@
-//! What the semantic conventions for HTTP spans have to say of a request.
+//! The attributes of a request, by the semantic conventions for HTTP spans.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
@@ -7,20 +7,19 @@ use std::sync::LazyLock;
 use http::header::{self, HeaderName};
 use http::uri::Authority;
 use http::{Method, Uri, Version, request};
+use throughline::redact::UrlRules;
+use throughline::{TagValue as _, Tags, redact, semconv};
 
 use crate::tag::{Recorded, shown};
-use throughline::Tags;
-use throughline::redact::UrlRules;
-use throughline::{TagValue as _, redact, semconv};
 
-/// Stands for all methods that are not known.
+/// All methods that are not known.
 const OTHER: &str = "_OTHER";
 
-/// The methods that are recorded as they are.
+/// The methods that are recorded by name.
 static KNOWN_METHODS: LazyLock<Vec<Cow<'static, str>>> =
     LazyLock::new(|| known_methods(std::env::var("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS").ok().as_deref()));
 
-/// `named` separates the methods by commas, and replaces those of the conventions.
+/// `named` replaces the methods of the conventions: a list that is separated by commas.
 fn known_methods(named: Option<&str>) -> Vec<Cow<'static, str>> {
     const USUAL: [&str; 10] = ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"];
     let named = named.unwrap_or_default().split(',').map(str::trim).filter(|method| !method.is_empty());
@@ -28,7 +27,7 @@ fn known_methods(named: Option<&str>) -> Vec<Cow<'static, str>> {
     if named.is_empty() { USUAL.map(Cow::Borrowed).to_vec() } else { named }
 }
 
-/// The method as an attribute: one of a closed list, so that callers cannot blow it up.
+/// The method as an attribute: of a closed list, because callers choose it.
 pub(crate) fn method(method: &Method) -> &'static str {
     KNOWN_METHODS.iter().find(|known| **known == method.as_str()).map_or(OTHER, |known| known)
 }
@@ -47,7 +46,7 @@ pub(crate) fn span_name(of: &Method, target: Option<&str>) -> Cow<'static, str> 
 
 pub(crate) fn add_method(of: &Method, tags: &mut Tags) {
     let known = method(of);
-    tags.attribute("http.request.method", known);
+    tags.attribute(semconv::HTTP_REQUEST_METHOD, known);
     if known == OTHER {
         add_bounded(semconv::HTTP_REQUEST_METHOD_ORIGINAL, of.as_str(), tags);
     }
@@ -72,7 +71,7 @@ pub(crate) fn default_port(scheme: &str) -> Option<u16> {
     }
 }
 
-/// Whom the request was sent to: the authority of its URI, else the header `Host`.
+/// The server that the request was sent to: the authority of its URI, or else the header `Host`.
 pub(crate) fn authority(parts: &request::Parts) -> Option<Cow<'_, Authority>> {
     if let Some(authority) = parts.uri.authority() {
         return Some(Cow::Borrowed(authority));
@@ -95,25 +94,25 @@ fn add_bounded(key: &'static str, text: &str, tags: &mut Tags) {
 
 /// Adds `url.path` and `url.query`.
 pub(crate) fn add_target(path: &str, query: Option<&str>, rules: &UrlRules, tags: &mut Tags) {
-    tags.attribute("url.path", redact::url(rules.path(path)));
+    tags.attribute(semconv::URL_PATH, redact::url(rules.path(path)));
     if let Some(query) = query {
-        tags.attribute("url.query", redact::url(rules.query(query)));
+        tags.attribute(semconv::URL_QUERY, redact::url(rules.query(query)));
     }
 }
 
-/// Adds the values of the headers that are recorded.
+/// Adds the headers that are recorded.
 pub(crate) fn add_headers(recorded: &Recorded, headers: &http::HeaderMap, tags: &mut Tags) {
     tags.extend(recorded.read(headers));
 }
 
-/// Adds a header with a name of its own, if it is there.
+/// Adds a header under another name, if it is present.
 pub(crate) fn add_text(key: &'static str, name: &HeaderName, headers: &http::HeaderMap, tags: &mut Tags) {
     if let Some(value) = headers.get(name) {
         add_bounded(key, &shown(value), tags);
     }
 }
 
-/// The address of the other end of the connection, where axum knows it.
+/// The address of the other end of the connection, if axum knows it.
 #[cfg(feature = "axum")]
 pub(crate) fn peer(parts: &request::Parts) -> Option<SocketAddr> {
     parts.extensions.get::<axum::extract::ConnectInfo<SocketAddr>>().map(|info| info.0)
@@ -124,7 +123,7 @@ pub(crate) fn peer(_: &request::Parts) -> Option<SocketAddr> {
     None
 }
 
-/// The whole URI: inside of a nested router axum takes the prefix off.
+/// The whole URI: in a nested router, axum removes the prefix.
 #[cfg(feature = "axum")]
 pub(crate) fn original_uri(parts: &request::Parts) -> &Uri {
     parts.extensions.get::<axum::extract::OriginalUri>().map_or(&parts.uri, |original| &original.0)
@@ -135,7 +134,7 @@ pub(crate) fn original_uri(parts: &request::Parts) -> &Uri {
     &parts.uri
 }
 
-/// The route template, where axum has found one.
+/// The route template, if axum has found one.
 #[cfg(feature = "axum")]
 pub(crate) fn matched_route(parts: &request::Parts) -> Option<Cow<'static, str>> {
     let matched = parts.extensions.get::<axum::extract::MatchedPath>()?;
@@ -147,7 +146,7 @@ pub(crate) fn matched_route(_: &request::Parts) -> Option<Cow<'static, str>> {
     None
 }
 
-/// What the proxies in front say of a request, when `proxies` of them can be believed.
+/// What trusted proxies have added to a request.
 #[derive(Debug, Default)]
 pub(crate) struct Forwarded {
     pub(crate) client: Option<IpAddr>,
@@ -161,7 +160,7 @@ impl Forwarded {
             return Self::default();
         }
         let mut forwarded = Self::default();
-        // RFC 7239; what it does not say, the older headers may.
+        // RFC 7239; the older headers fill in what it does not contain.
         if let Some(element) = nth_from_last(parts, &header::FORWARDED, proxies) {
             for pair in element.split(';') {
                 let Some((key, value)) = pair.split_once('=') else { continue };
@@ -182,8 +181,8 @@ impl Forwarded {
     }
 }
 
-/// The element that the outermost of `proxies` has written. Each appends one; a header that has
-/// fewer was written by one of them alone.
+/// The element that the outermost of `proxies` has written. Each appends one; a header with fewer elements was written by
+/// the inner ones alone.
 fn nth_from_last<'a>(parts: &'a request::Parts, name: &HeaderName, proxies: usize) -> Option<&'a str> {
     let values = parts.headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
     let elements: Vec<_> = values.flat_map(|value| value.split(',')).map(str::trim).collect();

@@ -4,15 +4,14 @@ use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Request, request};
 use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, Injector};
-
-use throughline::Origin;
-use throughline::propagation;
 use throughline::text::header_value;
+use throughline::{Origin, propagation};
 
-/// More values than this of one header are of no use to any format.
+/// No format reads more values of one header than this.
 const MAX_VALUES: usize = 64;
 
-/// A header map that a context is read from. A header may occur more than once.
+/// A header map as a carrier that a context is extracted from. A header may occur more than once. A value that is not
+/// UTF-8 counts as invalid.
 ///
 /// ```
 /// use http::HeaderMap;
@@ -47,8 +46,8 @@ impl Extractor for Headers<'_> {
     }
 }
 
-/// A header map that a context is written into. A header that is there already is replaced; what
-/// cannot be a header is left out.
+/// A header map as a carrier that a context is injected into. A header that is present already is replaced. What cannot be
+/// a header is left out, and so is what does not fit into the map.
 ///
 /// ```
 /// use http::HeaderMap;
@@ -64,13 +63,13 @@ pub struct HeadersMut<'a>(pub &'a mut HeaderMap);
 impl Injector for HeadersMut<'_> {
     fn set(&mut self, key: &str, value: String) {
         let (Ok(name), Ok(value)) = (HeaderName::try_from(key), HeaderValue::try_from(value)) else { return };
-        // An error is a map that is full. `insert` would panic.
+        // It fails if the map is full, where `insert` panics.
         let _ = self.0.try_insert(name, value);
     }
 }
 
-/// Marks the [`Origin`]s of this crate: header maps and requests can be named in `parent = …`, `link = …` and
-/// `links = …`. There is nothing to do with it.
+/// The marker of this crate's [`Origin`]s: a [`HeaderMap`], a [`Request`] and its [`Parts`](request::Parts) can be named in
+/// `parent = …`, `link = …` and `links = …`. It has no values, and there is no need to name it.
 #[derive(Debug)]
 pub enum Http {}
 

@@ -1,10 +1,8 @@
-//! The server's side.
+//! The layer for servers.
 
 use std::any::type_name;
 use std::borrow::Cow;
 use std::fmt::{self, Display};
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{self, Poll};
@@ -14,31 +12,23 @@ use http::{Method, Request, Response, StatusCode, request};
 use http_body::Body;
 use opentelemetry::trace::{SpanId, SpanKind, TraceContextExt as _, TraceId};
 use opentelemetry::{Array, Context, KeyValue, StringValue, Value};
-use pin_project_lite::pin_project;
+use throughline::redact::UrlRules;
+use throughline::{
+    ContextExt as _, EventFields, Instrumented, LastError, Observe, Observer, Outcome, RequestId, Span, SpanBuilder,
+    TagScope, Tags, current_context, propagation, semconv,
+};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::body::{Failed, TracedBody};
+use crate::body::{self, Failure, ResponseBody};
 use crate::cause::{Cause, Causes};
 use crate::facts::{self, Forwarded};
 use crate::tag::{Edge, Recorded, RequestTag, TagHeaders};
 use crate::{Headers, X_REQUEST_ID};
-use throughline::ContextExt as _;
-use throughline::EventFields;
-use throughline::LastError;
-use throughline::Outcome;
-use throughline::RequestId;
-use throughline::Span;
-use throughline::SpanBuilder;
-use throughline::TagScope;
-use throughline::Tags;
-use throughline::current_context;
-use throughline::propagation;
-use throughline::redact::UrlRules;
 
 const RECORDED_ID: &str = "http.request.header.x-request-id";
 
-/// The requests that are not traced.
+/// Which requests are not traced.
 #[derive(Clone)]
 enum Untraced {
     Path(Cow<'static, str>),
@@ -58,10 +48,21 @@ impl Untraced {
 
 type RouteOf = dyn Fn(&request::Parts) -> Option<Cow<'static, str>> + Send + Sync;
 
-/// Gives every request a server span: a layer for axum, hyper, tonic, and any other service over
-/// [`http::Request`]. See the [module](crate) for what it does.
+/// Gives each request a server span: a layer for axum, hyper, tonic, and any other service over [`http::Request`].
 ///
-/// Cloning shares the settings.
+/// The span is a child of the caller's, or starts a new trace if the layer is [public](Self::public). It has the
+/// attributes and the tags of the request when the sampler is asked, and ends with the [body](ResponseBody) of the
+/// response. Of two of these layers around one service the outer one starts the span; the inner one adds its route and
+/// its tags.
+///
+/// Cloning is cheap, and shares the settings.
+///
+/// ```
+/// use throughline_http::{RequestTag, ServerLayer};
+///
+/// let inside = ServerLayer::new().tag_header("tenant_id", "x-tenant-id");
+/// let edge = ServerLayer::new().public().tag(RequestTag::new("tenant_id").path("tenant").required());
+/// ```
 #[derive(Clone, Default)]
 #[must_use = "a layer does nothing until a service is put under it"]
 pub struct ServerLayer(Arc<Config>);
@@ -100,7 +101,7 @@ impl Default for Config {
 }
 
 impl ServerLayer {
-    /// A layer inside the trust boundary: callers are services of one's own, and their traces are continued.
+    /// A layer inside of the trust boundary: callers are services of your own, and their traces are continued.
     pub fn new() -> Self {
         Self::default()
     }
@@ -117,21 +118,22 @@ impl ServerLayer {
         self
     }
 
-    /// Mints an id for every request that begins a trace here, and keeps the caller's `X-Request-ID`
-    /// as an attribute only. For public services whose callers are not to choose what is searched
-    /// for in logs.
+    /// Generates a request id for each request that starts a trace here, and records the caller's `X-Request-ID` as an
+    /// attribute only: for public services whose callers should not choose what is searched for in logs.
     pub fn fresh_request_id(self) -> Self {
         self.set(|config| config.fresh_request_id = true)
     }
 
-    /// Finds the route template of a request, `/orders/{order_no}` for example, where axum's is not
-    /// known: outside of the router, and for other frameworks. Templates have to be few.
+    /// Provides the route template of a request, such as `/orders/{order_no}`, where axum's is not known: around the
+    /// router, and for other frameworks. It goes before axum's. It is part of the span's name, so its cardinality has to
+    /// be low.
+    ///
+    /// `of` is called once per request, before the span starts. A panic of it unwinds into the caller of the service.
     pub fn route(self, of: impl Fn(&request::Parts) -> Option<Cow<'static, str>> + Send + Sync + 'static) -> Self {
         self.set(|config| config.route = Some(Arc::new(of)))
     }
 
-    /// Adds a tag that is taken from the request. One of the same key that was added before is
-    /// replaced.
+    /// Adds a tag that is taken from the request. It replaces one with the same key that was added before.
     pub fn tag(self, tag: RequestTag) -> Self {
         self.set(|config| {
             config.tags.retain(|other| other.key() != tag.key());
@@ -139,46 +141,49 @@ impl ServerLayer {
         })
     }
 
-    /// Takes the tag `key` from a header of its own, as written by
-    /// [`ClientLayer::travel`](crate::ClientLayer::tag_header). Not from public callers; name the header in
-    /// a [`RequestTag`] for those.
+    /// Reads the tag `key` from the header `header`, as [`ClientLayer::tag_header`](crate::ClientLayer::tag_header) writes
+    /// it: for tags that go from service to service without baggage. The value is text. If there are several headers for
+    /// one key, the first that is present counts.
+    ///
+    /// A [public](Self::public) layer ignores these headers; to read one from callers that are not trusted, name it in a
+    /// [`RequestTag`]. An invalid header name is logged as an error, and otherwise ignored.
     pub fn tag_header(self, key: &'static str, header: &str) -> Self {
         self.set(|config| config.tag_headers.add(key, header))
     }
 
-    /// Says that this many proxies stand in front, each of which appends to `Forwarded` or
-    /// `X-Forwarded-*`. `client.address`, `url.scheme` and `server.address` then come from what the
-    /// outermost of them has written. Without it these headers are ignored, because any caller can
-    /// write them, and `client.address` is the other end of the connection.
+    /// The number of trusted proxies in front, each of which appends to `Forwarded` or `X-Forwarded-*`.
+    /// `client.address`, `url.scheme` and `server.address` then are what the outermost of them has written. By default
+    /// these headers are ignored, because any caller can write them, and `client.address` is the other end of the
+    /// connection.
     pub fn proxies(self, count: usize) -> Self {
         self.set(|config| config.proxies = count)
     }
 
-    /// Sets `url.scheme` for requests that do not say it, which over HTTP/1.1 is all of them. `http`
-    /// if not set; `https` is the other sensible value.
+    /// Sets `url.scheme` for requests whose URI has none, which is all of them over HTTP/1.1. `http` by default; `https`
+    /// is the other sensible value.
     pub fn scheme(self, scheme: &'static str) -> Self {
         self.set(|config| config.scheme = scheme)
     }
 
-    /// Takes the values of these parameters out of `url.query` and `url.path`, besides those that commonly
-    /// are [secret](super#secrets-in-urls). Compared without regard to case and punctuation.
+    /// Redacts the values of these parameters in `url.query` and `url.path`, besides those that usually are
+    /// [secret](crate#secrets-in-urls). Names are compared without regard to case and punctuation.
     pub fn redact<K: Into<Cow<'static, str>>>(self, parameters: impl IntoIterator<Item = K>) -> Self {
         self.set(|config| parameters.into_iter().for_each(|name| config.rules.hide(&name.into())))
     }
 
-    /// Shows the values of these parameters, although they are called as [secrets](super#secrets-in-urls)
-    /// commonly are. One that is also named with [`redact`](Self::redact) stays hidden.
+    /// Records the values of these parameters, although their names are those of [secrets](crate#secrets-in-urls). One
+    /// that is also named in [`redact`](Self::redact) is redacted.
     pub fn reveal<K: Into<Cow<'static, str>>>(self, parameters: impl IntoIterator<Item = K>) -> Self {
         self.set(|config| parameters.into_iter().for_each(|name| config.rules.show(&name.into())))
     }
 
-    /// Does not trace requests for these paths: health checks, metrics. A path that ends in `/*` stands
-    /// for all paths below it. They are compared with the path as it came, before anything else is done.
+    /// Does not trace requests for these paths: health checks, metrics. A path that ends in `/*` stands for all paths
+    /// below it. They are compared with the path as it was received, before anything else happens.
     ///
-    /// Nothing is recorded of such a request, nor of what it does: [telemetry is suppressed] in the
-    /// handler, so no span below becomes the root of a trace of its own, not in a detached job either. No
-    /// trace begins here and none is continued, calls to other services carry no context, no `X-Request-ID` is
-    /// minted, and a failure writes no event. Of two layers around one service the outer one decides.
+    /// Neither the request nor anything below it is recorded: [telemetry is suppressed] in the handler, so that no span
+    /// below becomes the root of a trace of its own, not in a detached job either. No trace is started or continued, calls
+    /// to other services carry no context, no `X-Request-ID` is generated, and a failure writes no event. Of two layers
+    /// around one service the outer one decides.
     ///
     /// ```
     /// use throughline_http::ServerLayer;
@@ -199,19 +204,21 @@ impl ServerLayer {
         })
     }
 
-    /// Does not trace requests for which `holds` does. See [`untraced`](Self::untraced) for what that means.
+    /// Does not trace requests for which `holds` returns `true`. See [`untraced`](Self::untraced) for what that means.
+    ///
+    /// `holds` is called once per request, before anything else happens.
     pub fn untraced_if(self, holds: impl Fn(&request::Parts) -> bool + Send + Sync + 'static) -> Self {
         self.set(|config| config.untraced.push(Untraced::If(Arc::new(holds))))
     }
 
-    /// Records request headers as `http.request.header.<name>`. None, if not called.
+    /// Records request headers as `http.request.header.<name>`. None by default.
     pub fn record_request_headers<'a>(self, names: impl IntoIterator<Item = &'a str>) -> Self {
-        self.set(|config| config.request_headers.add("http.request.header.", names))
+        self.set(|config| config.request_headers.add(semconv::HTTP_REQUEST_HEADER, names))
     }
 
-    /// Records response headers as `http.response.header.<name>`. None, if not called.
+    /// Records response headers as `http.response.header.<name>`. None by default.
     pub fn record_response_headers<'a>(self, names: impl IntoIterator<Item = &'a str>) -> Self {
-        self.set(|config| config.response_headers.add("http.response.header.", names))
+        self.set(|config| config.response_headers.add(semconv::HTTP_RESPONSE_HEADER, names))
     }
 }
 
@@ -228,21 +235,15 @@ impl<S> Layer<S> for ServerLayer {
     type Service = ServerService<S>;
 
     fn layer(&self, inner: S) -> ServerService<S> {
-        ServerService { inner, config: Arc::clone(&self.0) }
+        ServerService { inner, layer: self.clone() }
     }
 }
 
 /// A service whose requests have server spans. Made by [`ServerLayer`].
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct ServerService<S> {
     inner: S,
-    config: Arc<Config>,
-}
-
-impl<S: fmt::Debug> fmt::Debug for ServerService<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerService").field("inner", &self.inner).finish_non_exhaustive()
-    }
+    layer: ServerLayer,
 }
 
 impl<S, B, R> Service<Request<B>> for ServerService<S>
@@ -251,7 +252,7 @@ where
     S::Error: Display + 'static,
     R: Body,
 {
-    type Response = Response<TracedBody<R>>;
+    type Response = Response<ResponseBody<R>>;
     type Error = S::Error;
     type Future = ServerFuture<S::Future>;
 
@@ -261,35 +262,33 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
-        let mut exchange = Exchange::begin(&self.config, &mut parts);
+        let (span, exchange) = Exchange::begin(&self.layer, &mut parts);
         let request = Request::from_parts(parts, body);
-        let inner = exchange.span.in_scope(|| self.inner.call(request));
-        ServerFuture { inner: Some(inner), exchange: Some(exchange) }
+        span.instrument_with(|| self.inner.call(request), ServerObserver(Some(exchange)))
     }
 }
 
 /// One request on its way to its response.
+#[derive(Debug)]
 struct Exchange {
-    span: Span,
-    /// What goes into the response, unless an outer layer does it.
+    /// For the response, unless an outer layer sets it.
     request_id: Option<HeaderValue>,
     method: Method,
     route: Option<Cow<'static, str>>,
-    /// What is known of the request, if this layer has opened its span.
+    /// The last error below the request, if this layer has started its span.
     request: Option<Arc<LastError>>,
-    /// Required tags without a value, of a request that may be for nothing that exists.
+    /// Required tags without a value, of a request that no route may match.
     missing: Vec<&'static str>,
-    config: Arc<Config>,
+    layer: ServerLayer,
 }
 
 impl Exchange {
     /// Writes the event of a request that has failed, in its span.
-    fn report(&self, status: Option<StatusCode>, cause: Option<&str>) {
+    fn report(&self, span: &Span, status: Option<StatusCode>, cause: Option<&str>) {
         if self.request.is_none() {
             return;
         }
-        let context = self.span.context();
-        throughline::event_in(&context, |EventFields { trace_id, span_id, tags, .. }| {
+        throughline::event_in(&span.context(), |EventFields { trace_id, span_id, tags, .. }| {
             tracing::error!(
                 target: "throughline::http",
                 {
@@ -307,7 +306,7 @@ impl Exchange {
     }
 }
 
-/// Which span is that of the request, for layers further in.
+/// The span of the request, in its extensions: for layers further in.
 #[derive(Clone, Copy)]
 pub(crate) struct Entered {
     span: (TraceId, SpanId),
@@ -322,11 +321,12 @@ fn identity(context: &Context) -> (TraceId, SpanId) {
 }
 
 impl Exchange {
-    fn begin(config: &Arc<Config>, parts: &mut request::Parts) -> Self {
+    fn begin(layer: &ServerLayer, parts: &mut request::Parts) -> (Span, Self) {
+        let config = &layer.0;
         if config.untraced.iter().any(|untraced| untraced.holds_for(parts))
             && parts.extensions.get::<Entered>().is_none()
         {
-            return Self::untraced(config, parts);
+            return Self::untraced(layer, parts);
         }
         let route = config.route.as_ref().and_then(|of| of(parts)).or_else(|| facts::matched_route(parts));
         let mut missing = Vec::new();
@@ -334,31 +334,30 @@ impl Exchange {
             Some(entered) => (config.join(*entered, parts, route.as_deref(), &mut missing), None, None),
             None => config.enter(parts, route.as_deref(), &mut missing),
         };
-        Self { span, request_id, method: parts.method.clone(), route, request, missing, config: Arc::clone(config) }
+        let method = parts.method.clone();
+        (span, Self { request_id, method, route, request, missing, layer: layer.clone() })
     }
 
-    fn untraced(config: &Arc<Config>, parts: &request::Parts) -> Self {
-        Self {
-            span: Span::within(current_context().with_telemetry_suppressed()),
+    fn untraced(layer: &ServerLayer, parts: &request::Parts) -> (Span, Self) {
+        let exchange = Self {
             request_id: None,
             method: parts.method.clone(),
             route: None,
             request: None,
             missing: Vec::new(),
-            config: Arc::clone(config),
-        }
+            layer: layer.clone(),
+        };
+        (Span::within(current_context().with_telemetry_suppressed()), exchange)
     }
 
-    fn respond<R: Body>(mut self, mut response: Response<R>) -> Response<TracedBody<R>> {
+    fn respond<B: Body>(mut self, span: Span, mut response: Response<B>) -> Response<ResponseBody<B>> {
         let status = response.status();
-        if self.span.is_recording() {
-            let context = self.span.context();
-            let span = context.span();
-            span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status.as_u16())));
-            span.set_attributes(self.config.response_headers.read(response.headers()));
-            // A request for nothing that exists lacks nothing.
+        if span.is_recording() {
+            span.record(semconv::HTTP_RESPONSE_STATUS_CODE, status.as_u16());
+            span.record_all(self.layer.0.response_headers.read(response.headers()));
+            // A request that no route matches has no tags to miss.
             if status != StatusCode::NOT_FOUND {
-                self.span.report_missing(&self.missing);
+                span.report_missing(&self.missing);
             }
         }
         if let Some(id) = self.request_id.take() {
@@ -368,27 +367,26 @@ impl Exchange {
         }
         let announced = response.headers().get(header::CONTENT_LENGTH);
         let announced = announced.and_then(|length| length.to_str().ok()?.parse().ok());
-        let bare = self.method == Method::HEAD
+        let is_bare = self.method == Method::HEAD
             || status.is_informational()
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
             || (self.method == Method::CONNECT && status.is_success());
         let failure = status.is_server_error().then(|| {
-            let said = response.extensions().get::<Cause>();
-            if let (Some(said), true) = (said, self.span.is_recording()) {
-                let event = vec![KeyValue::new("exception.message", said.text().to_owned())];
-                self.span.context().span().add_event("exception", event);
+            let named = response.extensions().get::<Cause>();
+            if let (Some(named), true) = (named, span.is_recording()) {
+                span.event("exception", vec![KeyValue::new(semconv::EXCEPTION_MESSAGE, named.text().to_owned())]);
             }
             let noted = || self.request.as_ref()?.take();
-            let cause = said.map(|cause| cause.text().to_owned()).or_else(noted);
-            self.report(Some(status), cause.as_deref());
-            Failed { status, cause }
+            let cause = named.map(|cause| cause.text().to_owned()).or_else(noted);
+            self.report(&span, Some(status), cause.as_deref());
+            Failure { status, cause }
         });
-        response.map(|body| TracedBody::new(body, self.span, failure, announced, bare))
+        response.map(|body| body::instrument(body, span, failure, announced, is_bare))
     }
 }
 
 impl Config {
-    /// Opens the span of the request.
+    /// Starts the span of the request.
     fn enter(
         &self,
         parts: &mut request::Parts,
@@ -399,7 +397,7 @@ impl Config {
         let caller = if self.public {
             propagation::get().extract_identity(&headers)
         } else {
-            self.tag_headers.read(&parts.headers, propagation::extract(&headers))
+            self.tag_headers.read(&parts.headers, &propagation::extract(&headers))
         };
         let continues = !self.public && caller.span().span_context().is_valid();
         let given = parts.headers.get(&X_REQUEST_ID).and_then(|id| RequestId::parse(id.as_bytes()));
@@ -431,7 +429,7 @@ impl Config {
         let trace = context.span().span_context().trace_id();
         if let Some(given) = given.as_ref().filter(|_| wanted.is_some_and(|id| id != trace)) {
             if trace != TraceId::INVALID {
-                not_heard(given);
+                warn_of_generator(given);
                 context.span().set_attribute(KeyValue::new(RECORDED_ID, recorded_id(given)));
             }
         }
@@ -439,7 +437,7 @@ impl Config {
             .filter(|_| keeps)
             .unwrap_or_else(|| if trace == TraceId::INVALID { RequestId::mint() } else { RequestId::from(trace) });
         let header = HeaderValue::from_str(id.as_ref()).ok();
-        // The id is known when the span has started.
+        // The id is not known before the span has started.
         let mut last_error = None;
         span.map_context(|context| {
             context.with_extensions(|extensions| {
@@ -453,7 +451,7 @@ impl Config {
         (span, header, last_error)
     }
 
-    /// Another layer further out has opened the span: this one adds what it knows.
+    /// Adds what this layer knows to the span that a layer further out has started.
     fn join(
         &self,
         entered: Entered,
@@ -466,13 +464,13 @@ impl Config {
             if let Some(route) = route {
                 let span = current.span();
                 span.update_name(facts::span_name(&parts.method, Some(route)));
-                span.set_attribute(KeyValue::new("http.route", route.to_owned()));
+                span.set_attribute(KeyValue::new(semconv::HTTP_ROUTE, route.to_owned()));
             }
         }
         TagScope::new().propagate(|tags| self.resolve(parts, route, &current, missing, tags)).start_with(|_| {})
     }
 
-    /// Adds the tags of the request. Without a route, those that are `missing` are not reported yet.
+    /// Adds the tags of the request. Without a route, required ones without a value are added to `missing`.
     fn resolve(
         &self,
         parts: &request::Parts,
@@ -487,11 +485,11 @@ impl Config {
         }
     }
 
-    /// Adds the attributes that are known when the span starts, so that samplers see them.
+    /// Adds the attributes that are known when the span starts, so that the sampler sees them.
     fn describe(&self, parts: &request::Parts, route: Option<&str>, tags: &mut Tags) {
         facts::add_method(&parts.method, tags);
         if let Some(route) = route {
-            tags.attribute("http.route", route.to_owned());
+            tags.attribute(semconv::HTTP_ROUTE, route.to_owned());
         }
         let uri = facts::original_uri(parts);
         facts::add_target(uri.path(), uri.query(), &self.rules, tags);
@@ -502,98 +500,72 @@ impl Config {
             _ => self.scheme,
         };
         let scheme = forwarded.proto.unwrap_or(own);
-        tags.attribute("url.scheme", scheme);
+        tags.attribute(semconv::URL_SCHEME, scheme);
         if let Some(authority) = forwarded.host.map(Cow::Owned).or_else(|| facts::authority(parts)) {
             let port = authority.port_u16().or_else(|| facts::default_port(scheme));
             facts::add_host(authority.host(), port, tags);
         }
         let peer = facts::peer(parts);
-        // Where no proxy tells of somebody else, the other end of the connection is the client.
+        // Without proxies, the other end of the connection is the client.
         if let Some(client) = forwarded.client.or(peer.map(|peer| peer.ip())) {
-            tags.attribute("client.address", client.to_string());
+            tags.attribute(semconv::CLIENT_ADDRESS, client.to_string());
         }
         if let Some(peer) = peer {
-            tags.attribute("network.peer.address", peer.ip().to_string());
-            tags.attribute("network.peer.port", i64::from(peer.port()));
+            tags.attribute(semconv::NETWORK_PEER_ADDRESS, peer.ip().to_string());
+            tags.attribute(semconv::NETWORK_PEER_PORT, i64::from(peer.port()));
         }
         if let Some(version) = facts::version(parts.version) {
-            tags.attribute("network.protocol.version", version);
+            tags.attribute(semconv::NETWORK_PROTOCOL_VERSION, version);
         }
-        facts::add_text("user_agent.original", &header::USER_AGENT, &parts.headers, tags);
+        facts::add_text(semconv::USER_AGENT_ORIGINAL, &header::USER_AGENT, &parts.headers, tags);
         facts::add_headers(&self.request_headers, &parts.headers, tags);
     }
 }
 
-/// By the conventions the value of a header is a list.
+/// The conventions define the value of a header as a list.
 fn recorded_id(id: &RequestId) -> Value {
     Value::Array(Array::String(vec![StringValue::from(id.to_string())]))
 }
 
-/// Says once why the ids differ.
-fn not_heard(id: &RequestId) {
+/// Logs once why the ids differ.
+fn warn_of_generator(id: &RequestId) {
     static SAID: AtomicBool = AtomicBool::new(false);
     if !SAID.swap(true, Ordering::Relaxed) {
         tracing::warn!(
-            "the request id `{id}` cannot become the trace id: the tracer provider has another id generator than \
-             `throughline::telemetry::RequestIdGenerator`"
+            "the request id `{id}` cannot become the trace id; set `throughline::telemetry::RequestIdGenerator` as the id \
+             generator of the tracer provider"
         );
     }
 }
 
-pin_project! {
-    /// The future of a [`ServerService`]: the service's own, in the span of the request. Dropping it
-    /// half-way marks the span `throughline.cancelled`.
-    #[must_use = "futures do nothing unless polled"]
-    pub struct ServerFuture<F> {
-        #[pin]
-        inner: Option<F>,
-        exchange: Option<Exchange>,
-    }
+/// The future of a [`ServerService`]: the service's own, in the span of the request. Dropping it half-way marks the
+/// span `throughline.cancelled`.
+///
+/// It results in a response whose [body](ResponseBody) has the span.
+pub type ServerFuture<F> = Instrumented<F, ServerObserver>;
 
-    impl<F> PinnedDrop for ServerFuture<F> {
-        fn drop(this: Pin<&mut Self>) {
-            let mut this = this.project();
-            // What the future still owns is dropped in its span, and before the span ends.
-            let _attached = this.exchange.as_ref().map(|exchange| exchange.span.attach());
-            this.inner.set(None);
-        }
-    }
-}
+/// Moves the span of a request from the [future](ServerFuture) of its response into the [body](ResponseBody).
+#[derive(Debug)]
+pub struct ServerObserver(Option<Exchange>);
 
-impl<F, R, E> Future for ServerFuture<F>
-where
-    F: Future<Output = Result<Response<R>, E>>,
-    R: Body,
-    E: Display + 'static,
-{
-    type Output = Result<Response<TracedBody<R>>, E>;
+impl Observer for ServerObserver {}
 
-    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        let inner = this.inner.as_mut().as_pin_mut().expect("a future is not polled during its own drop");
-        let Some(exchange) = this.exchange else {
-            // Polled after its end; what happens then is the inner future's business.
-            return inner.poll(cx).map_ok(|response| response.map(TracedBody::untraced));
+impl<B: Body, E: Display + 'static> Observe<Result<Response<B>, E>> for ServerObserver {
+    type Output = Result<Response<ResponseBody<B>>, E>;
+
+    fn observe(&mut self, span: &mut Span, result: Result<Response<B>, E>) -> Self::Output {
+        let Some(exchange) = self.0.take() else {
+            // Polled after its end; what happens then is up to the future inside.
+            return result.map(|response| response.map(body::untraced));
         };
-        let result = std::task::ready!(exchange.span.in_scope(|| inner.poll(cx)));
-        let exchange = this.exchange.take();
-        Poll::Ready(match (result, exchange) {
-            (Ok(response), Some(exchange)) => Ok(exchange.respond(response)),
-            (Ok(response), None) => Ok(response.map(TracedBody::untraced)),
-            (Err(error), exchange) => {
-                if let Some(mut exchange) = exchange {
-                    let text = Causes::default().describe(&error);
-                    exchange.report(None, Some(&text));
-                    exchange.span.end(|| Outcome::exception(type_name::<E>(), &text));
-                }
+        match result {
+            Ok(response) => Ok(exchange.respond(span.take(), response)),
+            Err(error) => {
+                let text = Causes::default().describe(&error);
+                exchange.report(span, None, Some(&text));
+                span.end(|| Outcome::exception(type_name::<E>(), &text));
                 Err(error)
             }
-        })
-    }
-}
-
-impl<F> fmt::Debug for ServerFuture<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerFuture").finish_non_exhaustive()
+        }
     }
 }

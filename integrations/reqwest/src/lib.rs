@@ -1,54 +1,52 @@
-//! Requests of `reqwest`, in one line: [`send_traced`](RequestBuilderExt::send_traced) in place of `send`.
-//!
-//! ```no_run
-//! use throughline_reqwest::RequestBuilderExt as _;
-//!
-//! # async fn run(client: reqwest::Client) -> reqwest::Result<()> {
-//! let orders = client.get("http://orders.internal/orders").send_traced().await?;
-//! # Ok(()) }
-//! ```
-//!
-//! Each call is a client span of its own, so a loop that tries again leaves one span for each
-//! attempt, and [counts](ClientLayer::attempts) them if told to. The request carries the trace headers, the baggage and `X-Request-ID`; what is recorded
-//! and what is sent is that of [`ClientLayer`], and a layer with settings can be
-//! [given](RequestBuilderExt::send_traced_with). Redirects and retries that the client makes by
-//! itself are inside of the one span. The address of the other end is there besides, as
-//! `network.peer.address` and `network.peer.port`.
-//!
-//! **End.** The span ends when the head of the response is there, or the request has failed; reading
-//! the body is not part of it.
-//!
-//! **Errors.** Those of `reqwest`, unchanged. On the span `error.type` is one of `timeout`, `connect`,
-//! `redirect`, `body`, `decode`, `builder`, `upgrade` and `request`. The description names the causes and
-//! leaves the URL out, because that may hold secrets.
-//!
-//! **Cancellation.** Dropping the future is as safe as with `send`, and marks the span `throughline.cancelled`.
-
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 use std::error::Error as _;
 use std::future::Future;
+use std::sync::Once;
 
 use reqwest::{Client, Error, Request, RequestBuilder, Response, Result};
-
-use throughline::{LastError, Outcome, Span, redact, semconv};
+use throughline::{LastError, Outcome, Span, current_context, redact, semconv};
 use throughline_http::{ClientLayer, Outgoing, Target};
 
-/// Sends requests in spans.
+/// Sends the requests of a [`RequestBuilder`] in spans.
 pub trait RequestBuilderExt: Sized {
-    /// Sends the request in a client span, which starts at the first poll.
+    /// Sends the request in a client span, with the settings of [`ClientLayer::new`].
+    ///
+    /// The span starts at the first poll and ends with the head of the response; reading the body is not part of it.
     ///
     /// # Errors
     ///
-    /// Those of [`RequestBuilder::send`].
+    /// Those of [`RequestBuilder::send`], unchanged. A request that cannot be built has no span.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future is as safe as with `send`, and marks the span `throughline.cancelled`.
     fn send_traced(self) -> impl Future<Output = Result<Response>> + Send;
 
-    /// The same with the settings of a layer: tags in headers of their own, headers to record.
+    /// Sends the request in a client span, with the settings of `layer`: a URL template, tags in headers of their
+    /// own, headers to record, which baggage is sent. Otherwise like [`send_traced`](Self::send_traced).
+    ///
+    /// ```no_run
+    /// use throughline_http::{Attempts, ClientLayer};
+    /// use throughline_reqwest::RequestBuilderExt as _;
+    ///
+    /// # async fn run(client: reqwest::Client) -> reqwest::Result<reqwest::Response> {
+    /// // The attempts of one request are counted.
+    /// let layer = ClientLayer::new().url_template("/orders").attempts(Attempts::new());
+    /// loop {
+    ///     let response = client.get("http://orders.internal/orders").send_with_traced(&layer).await?;
+    ///     if !response.status().is_server_error() {
+    ///         return Ok(response);
+    ///     }
+    /// }
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
     /// Those of [`RequestBuilder::send`].
-    fn send_traced_with(self, layer: &ClientLayer) -> impl Future<Output = Result<Response>> + Send;
+    fn send_with_traced(self, layer: &ClientLayer) -> impl Future<Output = Result<Response>> + Send;
 }
 
 impl RequestBuilderExt for RequestBuilder {
@@ -57,27 +55,28 @@ impl RequestBuilderExt for RequestBuilder {
         async move { execute(&client, request?, &ClientLayer::new()).await }
     }
 
-    fn send_traced_with(self, layer: &ClientLayer) -> impl Future<Output = Result<Response>> + Send {
+    fn send_with_traced(self, layer: &ClientLayer) -> impl Future<Output = Result<Response>> + Send {
         let (client, request) = self.build_split();
         async move { execute(&client, request?, layer).await }
     }
 }
 
-/// Executes requests in spans.
+/// Executes the requests of a [`Client`] in spans.
 pub trait ClientExt {
-    /// Executes the request in a client span, which starts at the first poll.
+    /// Executes the request in a client span; like [`send_traced`](RequestBuilderExt::send_traced).
     ///
     /// # Errors
     ///
-    /// Those of [`Client::execute`].
+    /// Those of [`Client::execute`], unchanged.
     fn execute_traced(&self, request: Request) -> impl Future<Output = Result<Response>> + Send;
 
-    /// The same with the settings of a layer.
+    /// Executes the request in a client span, with the settings of `layer`; like
+    /// [`send_with_traced`](RequestBuilderExt::send_with_traced).
     ///
     /// # Errors
     ///
-    /// Those of [`Client::execute`].
-    fn execute_traced_with(
+    /// Those of [`Client::execute`], unchanged.
+    fn execute_with_traced(
         &self,
         request: Request,
         layer: &ClientLayer,
@@ -89,13 +88,17 @@ impl ClientExt for Client {
         execute(self, request, &ClientLayer::new()).await
     }
 
-    async fn execute_traced_with(&self, request: Request, layer: &ClientLayer) -> Result<Response> {
+    async fn execute_with_traced(&self, request: Request, layer: &ClientLayer) -> Result<Response> {
         execute(self, request, layer).await
     }
 }
 
 async fn execute(client: &Client, mut request: Request, layer: &ClientLayer) -> Result<Response> {
-    let span = begin(&mut request, layer);
+    // Whoever passes the error on describes it with its sources.
+    static KNOWN: Once = Once::new();
+    KNOWN.call_once(redact::add_error_type::<Error>);
+
+    let span = start(&mut request, layer);
     let sent = span.run_async_with(
         || client.execute(request),
         |result: &Result<Response>| match result {
@@ -105,13 +108,13 @@ async fn execute(client: &Client, mut request: Request, layer: &ClientLayer) -> 
     );
     let result = sent.await;
     if let Err(error) = &result {
-        // The span has said it, if there is one.
-        LastError::note(&throughline::current_context(), &causes(error));
+        // Also where no span is recorded.
+        LastError::note(&current_context(), &causes(error));
     }
     result
 }
 
-fn begin(request: &mut Request, layer: &ClientLayer) -> Span {
+fn start(request: &mut Request, layer: &ClientLayer) -> Span {
     let (method, url) = (request.method().clone(), request.url().clone());
     let target = Target {
         scheme: Some(url.scheme()),
@@ -142,8 +145,10 @@ fn kind_of(error: &Error) -> &'static str {
     }
 }
 
-/// What has led to the error. Its own text has the URL in it.
+/// The sources of the error, as far as they may be recorded. Its own text contains the URL.
 fn causes(error: &Error) -> String {
-    let chain = |source: &(dyn std::error::Error + 'static)| redact::error(source).unwrap_or_default();
-    error.source().map_or_else(|| kind_of(error).to_owned(), chain)
+    match error.source() {
+        Some(source) => redact::error(source).unwrap_or_default(),
+        None => kind_of(error).to_owned(),
+    }
 }

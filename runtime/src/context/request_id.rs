@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::io::Write as _;
 use std::sync::Arc;
 
 use opentelemetry::Context;
@@ -81,7 +82,10 @@ impl RequestId {
 
 impl From<TraceId> for RequestId {
     fn from(trace: TraceId) -> Self {
-        Self(trace.to_string().into())
+        // Not by `to_string`, which allocates besides.
+        let mut digits = [0; 32];
+        let _ = write!(&mut digits[..], "{trace}");
+        Self(std::str::from_utf8(&digits).unwrap_or_default().into())
     }
 }
 

@@ -11,7 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use opentelemetry::trace::Status;
 use throughline::testing::Capture;
-use throughline_http::{ServerLayer, TracedBody};
+use throughline_http::{ResponseBody, ServerLayer};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use super::{assert_no_doubles, assert_number, assert_text};
@@ -63,7 +63,7 @@ async fn respond(
     capture: &Capture,
     method: Method,
     response: impl FnOnce() -> Response<Steps> + Clone + Send + 'static,
-) -> Response<TracedBody<Steps>> {
+) -> Response<ResponseBody<Steps>> {
     let service = service_fn(move |_: Request<()>| {
         let response = response.clone()();
         async move { Ok::<_, Infallible>(response) }
@@ -73,7 +73,7 @@ async fn respond(
     answer.expect("an answer")
 }
 
-async fn body(capture: &Capture, steps: &'static [Step]) -> TracedBody<Steps> {
+async fn body(capture: &Capture, steps: &'static [Step]) -> ResponseBody<Steps> {
     let response = || Response::new(Steps { steps: steps.iter().copied().collect(), hint: None });
     respond(capture, Method::GET, response).await.into_body()
 }
@@ -244,7 +244,7 @@ async fn sizes_are_those_of_the_body() {
     body.frame().await.expect("a frame").expect("data");
     assert_eq!(body.size_hint().exact(), Some(0));
     assert!(body.is_end_stream());
-    assert!(TracedBody::<String>::default().is_end_stream());
+    assert!(ResponseBody::<String>::default().is_end_stream());
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ async fn a_request_in_one_line() {
     #[biz_tags(biz_id)]
     async fn tagged(biz_id: &str, url: String) -> String {
         let layer = ClientLayer::new().tag_header("biz_id", "x-biz-id");
-        let response = client().get(url).send_traced_with(&layer).await.expect("an answer");
+        let response = client().get(url).send_with_traced(&layer).await.expect("an answer");
         response.text().await.expect("text")
     }
     let server = plain().await;
@@ -90,7 +90,7 @@ async fn attempts_are_counted_and_templates_named_by_the_layer() {
     let attempts = Attempts::new();
     let layer = ClientLayer::new().url_template("/{page}").attempts(attempts.clone());
     for _ in 0..3 {
-        let call = client().get(format!("http://{}/fail", server.address)).send_traced_with(&layer);
+        let call = client().get(format!("http://{}/fail", server.address)).send_with_traced(&layer);
         capture.run_async(call).await.expect("an answer");
     }
     assert_eq!(attempts.count(), 3);

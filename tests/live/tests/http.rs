@@ -57,7 +57,7 @@ fn assert_continues(spans: &[SpanLine], server: &str, client: &FinishedSpan) {
 #[biz_tags(tenant_id, propagate(region))]
 async fn by_reqwest(tenant_id: &str, region: &str, url: &str) -> reqwest::Result<(String, String)> {
     let client = reqwest::Client::builder().no_proxy().build()?;
-    let response = client.get(url).send_traced_with(&travelling()).await?;
+    let response = client.get(url).send_with_traced(&travelling()).await?;
     let id = response.headers()["x-request-id"].to_str().unwrap_or_default().to_owned();
     Ok((id, response.text().await?))
 }
