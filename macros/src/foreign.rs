@@ -1,6 +1,6 @@
-//! Options of `#[instrument]` and of fastrace's `#[trace]`, and what to write in their place.
+//! Options of `#[instrument]` and of fastrace's `#[trace]`, and their replacements.
 //!
-//! Who moves over meets all of them in one run of the compiler, so each error names the final form.
+//! During a migration, many of them are reported by one run of the compiler, so each error shows the final form.
 
 use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
 use quote::quote;
@@ -11,45 +11,50 @@ use syn::{Error, Expr, LitStr, Path, Result, Token};
 
 use crate::shown::shown;
 
-/// The error for the option `key` with `rest` behind it, if that is how another attribute is written.
+/// The error for the option `key` followed by `rest`, if this is the syntax of another crate's attribute.
 /// `known`: whether it is an option here too.
 pub(crate) fn advice(key: &Ident, rest: &TokenStream, known: bool) -> Option<Error> {
     let written = shown(quote!(#key #rest));
     let name = key.to_string();
     let message = match (name.as_str(), Value::of(rest)) {
         ("skip", Value::List(_)) | ("skip_all", _) => {
-            format!("no argument is recorded unless a tag names it; remove `{written}`")
+            format!("arguments are not recorded unless they are tags; remove `{written}`")
         }
         ("fields", value) => fields(value),
         ("properties", value) => properties(value),
         ("level" | "target", _) => {
-            format!("a span has no {name}, and no filter of log lines takes it away; remove `{written}`")
+            format!("spans have no {name} and are not affected by log filters; remove `{written}`")
         }
         ("err", Value::Nothing) => format!("{RECORDED}; remove `err`, {OR_LOG}"),
         ("err", Value::List(list)) => err(list, &written)?,
         ("ret", Value::List(list)) => ret(list, &written)?,
         ("parent", Value::Is(value) | Value::Colon(value)) if is_none(&value) => {
-            format!("a span without a parent is the root of a new trace; write `root` in place of `{written}`")
+            format!("a span without a parent is a root span; write `root` instead of `{written}`")
         }
         ("follows_from", Value::Is(value) | Value::Colon(value)) => {
-            format!("unknown option `follows_from`; write `links = {}`, with their contexts", shown(value))
+            format!(
+                "unknown option `follows_from`; write `links = {}`, with contexts instead of span IDs",
+                shown(value)
+            )
         }
-        ("follows_from", _) => "unknown option `follows_from`; write `links = …`, with their contexts".to_owned(),
-        ("enter_on_poll", _) => format!("a future has one span for all of its polls; remove `{written}`"),
-        ("short_name", _) => format!("a span bears the name of its function, without the path; remove `{written}`"),
-        ("async", _) => format!("the attribute sees that a function is `async`; remove `{written}`"),
+        ("follows_from", _) => {
+            "unknown option `follows_from`; write `links = …`, with contexts instead of span IDs".to_owned()
+        }
+        ("enter_on_poll", _) => format!("a future has a single span for all of its polls; remove `{written}`"),
+        ("short_name", _) => format!("the default span name is the function name without its path; remove `{written}`"),
+        ("async", _) => format!("`async` functions are detected; remove `{written}`"),
         (_, Value::Colon(value)) if known => {
-            format!("an option's value stands behind `=`; write `{name} = {}`", shown(value))
+            format!("option values are written with `=`: `{name} = {}`", shown(value))
         }
         _ => return None,
     };
     Some(Error::new_spanned(quote!(#key #rest), message))
 }
 
-const RECORDED: &str = "an `Err` is recorded on the span in any case";
-const OR_LOG: &str = "or write `err = log` to have a log line too";
+const RECORDED: &str = "an `Err` is always recorded on the span";
+const OR_LOG: &str = "or write `err = log` to log it as well";
 
-/// What is written behind an option's name.
+/// What follows the name of an option.
 enum Value {
     Nothing,
     List(TokenStream),
@@ -78,26 +83,28 @@ fn is_none(value: &TokenStream) -> bool {
 /// `err(Debug)`, `err(level = "info", Display)`.
 fn err(list: TokenStream, written: &str) -> Option<String> {
     Some(match mode(list).ok()?.as_deref() {
-        None => format!("a span has no level, and {RECORDED}; remove `{written}`, {OR_LOG}"),
+        None => format!("spans have no level, and {RECORDED}; remove `{written}`, {OR_LOG}"),
         Some("display") => format!("{RECORDED}, through `Display`; remove `{written}`, {OR_LOG}"),
-        Some(mode) => format!("the mode stands behind `=`; write `err = {mode}` in place of `{written}`"),
+        Some(mode) => format!("the mode is written with `=`: write `err = {mode}` instead of `{written}`"),
     })
 }
 
 /// `ret(Debug)`, `ret(level = "info", Display)`.
 fn ret(list: TokenStream, written: &str) -> Option<String> {
     Some(match mode(list).ok()?.as_deref() {
-        None => format!("a span has no level; write `ret` in place of `{written}`"),
-        Some("display") => format!("a value is recorded as it is; write `ret` in place of `{written}`"),
-        Some(mode) => format!("the mode stands behind `=`; write `ret = {mode}` in place of `{written}`"),
+        None => format!("spans have no level; write `ret` instead of `{written}`"),
+        Some("display") => {
+            format!("values are recorded as attributes of their type; write `ret` instead of `{written}`")
+        }
+        Some(mode) => format!("the mode is written with `=`: write `ret = {mode}` instead of `{written}`"),
     })
 }
 
-/// The mode in such a list, if there is one beside its level.
+/// The mode in such a list, if it contains one besides the level.
 ///
 /// # Errors
 ///
-/// If the list is something else.
+/// Returns an error if the list has another form.
 fn mode(list: TokenStream) -> Result<Option<String>> {
     let words = entries::<Entry>(list)?.into_iter().filter_map(|entry| match entry {
         Entry::Word(word) => Some(word.to_string().to_lowercase()),
@@ -137,18 +144,18 @@ fn fields(value: Value) -> String {
     if !tags.is_empty() {
         let tags = tags.join(", ");
         parts.push(format!(
-            "write `tags({tags})`, or `#[biz_tags({tags})]` below if child spans and log lines need them too"
+            "write `tags({tags})`, or `#[biz_tags({tags})]` below if child spans and log lines should have them too"
         ));
     } else if later.is_empty() {
         parts.push("remove it".to_owned());
     }
     parts.extend(later.into_iter().map(|name| {
-        format!("leave `{name}` out, and call `throughline::record(\"{name}\", value)` where its value is known")
+        format!("remove `{name}`, and call `throughline::record(\"{name}\", value)` once its value is known")
     }));
     parts.join("; ")
 }
 
-/// A field of `#[instrument]`, of which one without a value is empty.
+/// A field of `#[instrument]`; one without a value is recorded later.
 struct Field {
     name: String,
     sign: Option<char>,
@@ -185,7 +192,7 @@ fn conversion(input: ParseStream<'_>) -> Result<Option<char>> {
 }
 
 impl Field {
-    /// The same as a tag; `None` if the value is to come later.
+    /// The field as a tag; `None` if its value is recorded later.
     fn as_tag(&self) -> Option<String> {
         let sign = self.sign.map(String::from).unwrap_or_default();
         let name = &self.name;
@@ -224,7 +231,7 @@ fn wrapped(value: &Expr) -> Option<(&'static str, &Expr)> {
     (of_tracing && call.args.len() == 1).then_some((sign, inner))
 }
 
-/// Whether this is the `Empty` of `tracing::field`: a value that is to come later.
+/// Whether this is `tracing::field::Empty`: a value that is recorded later.
 pub(crate) fn is_empty_field(value: &Expr) -> bool {
     match value {
         Expr::Path(path) if path.qself.is_none() => {
@@ -287,7 +294,7 @@ impl Property {
     }
 }
 
-/// A tag's key as it has to be written.
+/// A tag's key in source form.
 fn key(name: &str) -> String {
     if is_ident(name) { name.to_owned() } else { format!("{name:?}") }
 }

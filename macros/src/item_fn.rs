@@ -10,7 +10,7 @@ use syn::{
     Token, Type, TypeParamBound, Visibility,
 };
 
-/// A function with everything that stands before its body.
+/// A function with everything that precedes its body.
 #[derive(Clone)]
 pub(crate) struct ItemFn {
     pub(crate) attrs: Vec<Attribute>,
@@ -25,7 +25,7 @@ pub(crate) struct ItemFn {
 }
 
 impl ItemFn {
-    /// Parses a function, or tells what stands in its place.
+    /// Parses a function; the error names what was found instead.
     pub(crate) fn parse(item: TokenStream) -> Result<Self> {
         let written = ungroup(item);
         let mut tokens: Vec<TokenTree> = written.clone().into_iter().collect();
@@ -56,7 +56,7 @@ impl ItemFn {
         }
         let sig = input.parse()?;
         if !input.is_empty() {
-            return Err(input.error("expected the function's body"));
+            return Err(input.error("expected a function body"));
         }
         Ok(Self { attrs, vis, defaultness, sig, body: None, written: None })
     }
@@ -291,7 +291,7 @@ pub(crate) fn is_fn(input: ParseStream<'_>) -> bool {
     }
 }
 
-/// Names the thing that has been annotated in place of a function.
+/// Names the item that was annotated instead of a function.
 pub(crate) fn what(input: ParseStream<'_>) -> Option<&'static str> {
     let ahead = input.fork();
     let _ = ahead.parse::<Option<Token![unsafe]>>();

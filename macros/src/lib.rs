@@ -15,20 +15,20 @@ mod runtime_path;
 mod shown;
 mod tag;
 
-/// Puts a function in a span. Documented in the `throughline` crate, which exports it.
+/// Runs a function in a span. Documented in the `throughline` crate, which exports it.
 #[proc_macro_attribute]
 pub fn traced(options: TokenStream, item: TokenStream) -> TokenStream {
     expand::traced(options.into(), item.into()).into()
 }
 
-/// Makes a function a detached job. Documented in the `throughline` crate, which exports it.
+/// Turns a function into a detached job. Documented in the `throughline` crate, which exports it.
 #[proc_macro_attribute]
 pub fn traced_spawn(options: TokenStream, item: TokenStream) -> TokenStream {
     expand::traced_spawn(options.into(), item.into()).into()
 }
 
-/// Puts business facts on a span and on all below. Documented in the `throughline` crate, which
-/// exports it.
+/// Attaches business tags to a span and to all spans below it. Documented in the `throughline` crate,
+/// which exports it.
 #[proc_macro_attribute]
 pub fn biz_tags(tags: TokenStream, item: TokenStream) -> TokenStream {
     expand::biz_tags(tags.into(), item.into()).into()

@@ -1,4 +1,4 @@
-//! What is to be generated: resolved, without parsing and without `quote!`.
+//! The model of the code to generate: fully resolved, independent of parsing and of `quote!`.
 
 use syn::Expr;
 
@@ -20,7 +20,7 @@ pub(crate) struct Traced {
     pub(crate) tags: TagSets,
     pub(crate) err: ErrMode,
     pub(crate) ret: Option<Spanned<RetMode>>,
-    /// Whether a drop half-way is recorded.
+    /// Whether cancellation is recorded.
     pub(crate) cancel: bool,
     pub(crate) shape: Shape,
 }
@@ -65,7 +65,7 @@ impl TagSets {
     }
 }
 
-/// How the body is put into the span.
+/// How the body is run in the span.
 pub(crate) enum Shape {
     Sync,
     /// Synchronous, but the body must not move into a closure.
@@ -73,7 +73,7 @@ pub(crate) enum Shape {
     Async,
     Future(Wrapped),
     Stream(Wrapped),
-    /// An `async fn` that gives a stream.
+    /// An `async fn` that returns a stream.
     AsyncStream,
     Spawn(Spawn),
 }

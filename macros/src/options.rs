@@ -27,7 +27,7 @@ pub(crate) struct Options {
     pub(crate) tags: Option<Spanned<Vec<Tag>>>,
     pub(crate) err: Option<Spanned<ErrMode>>,
     pub(crate) ret: Option<Spanned<RetMode>>,
-    /// Whether a drop half-way is recorded.
+    /// Whether cancellation is recorded.
     pub(crate) cancel: Option<Spanned<bool>>,
     /// The same, of the `impl` block around a method, which need not be one that can be dropped.
     pub(crate) cancel_of_block: Option<Spanned<bool>>,
@@ -54,7 +54,7 @@ impl Options {
     pub(crate) fn adopt(&mut self, krate: Option<Path>, returns_value: bool) {
         let block = self.block.take().map(|block| *block).unwrap_or_default();
         self.kind = self.kind.take().or(block.kind);
-        // The block speaks of all its methods, also of those that return nothing.
+        // The block applies to all methods, including those that return nothing.
         self.err = self.err.take().or(block.err.filter(|_| returns_value));
         self.cancel_of_block = block.cancel;
         self.krate = self.krate.take().or(block.krate);
@@ -81,7 +81,7 @@ pub(crate) enum ErrMode {
     #[default]
     Display,
     Debug,
-    /// As `Display`, and in the log.
+    /// Like `Display`, and logged.
     Log,
 }
 
@@ -91,7 +91,7 @@ pub(crate) enum RetMode {
     Debug,
 }
 
-/// Which attribute the options are of.
+/// The attribute that the options belong to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Attr {
     Traced,
@@ -113,7 +113,7 @@ const KINDS: &[(&str, &str)] = &[
     ("internal", "Internal"),
 ];
 
-/// Parses all options; what is wrong with one does not hide the next.
+/// Parses all options; an error in one does not hide errors in the next.
 pub(crate) fn parse(attr: Attr, tokens: TokenStream, report: &Report) -> Options {
     let mut options = Options::default();
     let parsed = |input: ParseStream<'_>| {
@@ -158,7 +158,7 @@ fn generated(name: &str, attr: Attr, input: ParseStream<'_>, options: &mut Optio
         "__block" => {
             let inner;
             parenthesized!(inner in input);
-            // What is wrong with the block's options was said at the block.
+            // Errors in the block's options were reported at the block.
             options.block = Some(Box::new(parse(attr, inner.parse()?, &Report::default())));
         }
         _ => return Ok(false),
@@ -175,7 +175,7 @@ fn option(attr: Attr, input: ParseStream<'_>, options: &mut Options, report: &Re
         return Ok(());
     }
     if !input.peek(Ident::peek_any) {
-        return Err(input.error("expected an option, or the span's name as a string"));
+        return Err(input.error("expected an option, or the span name as a string literal"));
     }
     let key = input.call(Ident::parse_any)?;
     let name = key.to_string();
@@ -255,7 +255,7 @@ fn option(attr: Attr, input: ParseStream<'_>, options: &mut Options, report: &Re
     Ok(())
 }
 
-/// `err = debug`, of which the key is parsed.
+/// `err = debug`, after the key.
 fn err(input: ParseStream<'_>, key: &Ident) -> Result<ErrMode> {
     let mode = word(input, key, "err = debug")?;
     match mode.to_string().as_str() {
@@ -270,7 +270,7 @@ fn err(input: ParseStream<'_>, key: &Ident) -> Result<ErrMode> {
     }
 }
 
-/// `cancel = off`, of which the key is parsed: whether it is recorded.
+/// `cancel = off`, after the key: whether cancellation is recorded.
 fn cancel(input: ParseStream<'_>, key: &Ident) -> Result<bool> {
     let mode = word(input, key, "cancel = off")?;
     match mode.to_string().as_str() {
@@ -280,7 +280,7 @@ fn cancel(input: ParseStream<'_>, key: &Ident) -> Result<bool> {
     }
 }
 
-/// `ret` or `ret = debug`, of which the key is parsed.
+/// `ret` or `ret = debug`, after the key.
 fn ret(input: ParseStream<'_>, key: &Ident) -> Result<RetMode> {
     if !input.peek(Token![=]) {
         return Ok(RetMode::Value);
@@ -292,9 +292,9 @@ fn ret(input: ParseStream<'_>, key: &Ident) -> Result<RetMode> {
     Err(Error::new(written.span(), format!("unknown mode `{written}`; write `ret` or `ret = debug`")))
 }
 
-/// `crate = path`, of which the key is parsed.
+/// `crate = path`, after the key.
 pub(crate) fn krate(input: ParseStream<'_>, key: &Ident) -> Result<Path> {
-    let wrong = || "`crate` takes the path of the runtime: `crate = ::my_crate::throughline`".to_owned();
+    let wrong = || "`crate` takes the path to the runtime crate: `crate = ::my_crate::throughline`".to_owned();
     if !input.peek(Token![=]) {
         return Err(Error::new(key.span(), wrong()));
     }
@@ -311,8 +311,8 @@ fn set<T>(slot: &mut Option<Spanned<T>>, key: Ident, value: T, report: &Report) 
     }
 }
 
-/// An option that is only a word. With a value it counts as given all the same, so that what
-/// depends on it is not wrong too.
+/// An option without a value. If a value is given, the option still counts as set, to avoid follow-up
+/// errors.
 fn set_flag(input: ParseStream<'_>, key: Ident, slot: &mut Option<Spanned<()>>, report: &Report) -> Result<()> {
     if input.peek(Token![=]) || input.peek(token::Paren) {
         report.error(rest(input)?, format_args!("`{key}` takes no value; write `{key}`"));
@@ -333,7 +333,7 @@ fn set_expr(
     Ok(())
 }
 
-/// What stands before the next comma.
+/// The tokens before the next comma.
 fn rest(input: ParseStream<'_>) -> Result<TokenStream> {
     let mut tokens = TokenStream::new();
     while !input.is_empty() && !input.peek(Token![,]) {
@@ -366,23 +366,23 @@ fn word(input: ParseStream<'_>, key: &Ident, example: &str) -> Result<Ident> {
     let at: Span = input.span();
     input
         .call(Ident::parse_any)
-        .map_err(|_| Error::new(at, format!("`{key}` takes a word without quotes: `{example}`")))
+        .map_err(|_| Error::new(at, format!("`{key}` takes an identifier without quotes: `{example}`")))
 }
 
 fn checked_name(value: Expr) -> Result<Expr> {
     match &value {
-        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) if text.value().trim().is_empty() => Err(Error::new_spanned(
-            &value,
-            "the span's name is empty; write what the function does: `name = \"place order\"`",
-        )),
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) if text.value().trim().is_empty() => {
+            Err(Error::new_spanned(&value, "the span name is empty; describe the operation: `name = \"place order\"`"))
+        }
         Expr::Macro(made) if made.mac.path.is_ident("format") => Err(Error::new_spanned(
             &value,
-            "a span's name is fixed at compile time; put what changes into a tag: `tags(order_no)`",
+            "the span name must be a constant; record variable parts as tags: `tags(order_no)`",
         )),
         Expr::Lit(ExprLit { lit: Lit::Str(_), .. }) | Expr::Path(_) | Expr::Macro(_) => Ok(value),
         Expr::Group(group) => checked_name((*group.expr).clone()),
-        _ => {
-            Err(Error::new_spanned(&value, "`name` takes a string or the path of a `const`: `name = \"place order\"`"))
-        }
+        _ => Err(Error::new_spanned(
+            &value,
+            "`name` takes a string literal or the path of a `const`: `name = \"place order\"`",
+        )),
     }
 }

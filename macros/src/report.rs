@@ -1,4 +1,4 @@
-//! Errors are collected, and reported once.
+//! Collects errors, to report them together.
 
 use std::cell::RefCell;
 use std::fmt::Display;
@@ -6,7 +6,7 @@ use std::fmt::Display;
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 
-/// All that is wrong with one use of an attribute.
+/// All errors in one use of an attribute.
 #[derive(Default)]
 pub(crate) struct Report(RefCell<Vec<syn::Error>>);
 
@@ -36,7 +36,7 @@ pub(crate) fn one_of(names: &[&str]) -> String {
     format!("expected one of {}", quoted.join(", "))
 }
 
-/// What to say of `name`, which is none of `names`: which of them was most likely meant, or all.
+/// The hint for an unknown `name`: the most similar one of `names`, or all of them.
 pub(crate) fn expected(name: &str, names: &[&str]) -> String {
     match nearest(name, names.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
@@ -44,7 +44,7 @@ pub(crate) fn expected(name: &str, names: &[&str]) -> String {
     }
 }
 
-/// The name among `known` that somebody who wrote `name` has most likely meant.
+/// The most similar name among `known`.
 pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()

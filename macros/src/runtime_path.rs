@@ -1,4 +1,4 @@
-//! The only place that knows where the runtime lives.
+//! The path to the runtime crate, which only this module knows.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote_spanned};

@@ -1,4 +1,4 @@
-//! Tokens as a person would have written them, for advice that repeats them.
+//! Formats tokens in conventional style, for error messages that quote them.
 
 use std::iter::Peekable;
 
@@ -9,7 +9,7 @@ use quote::ToTokens;
 /// Those that are one sign though they are several tokens. `>>` is not among them: it closes two lists.
 const SIGNS: &[&str] = &["..=", "::", "->", "=>", "==", "!=", "<=", ">=", "&&", "||", "..", "+=", "-=", "*="];
 
-/// `tokens` as a person would have written them.
+/// Formats `tokens` in conventional style.
 pub(crate) fn shown(tokens: impl ToTokens) -> String {
     let mut printer = Printer { text: String::new(), last: Last::Start, generics: 0, closure: false };
     printer.stream(tokens.into_token_stream());

@@ -66,7 +66,7 @@ impl Modifier {
     }
 }
 
-/// Parses a list of tags. What is wrong with one does not hide the next.
+/// Parses a list of tags. An error in one does not hide errors in the next.
 pub(crate) fn list(input: ParseStream<'_>, report: &Report) -> Vec<Tag> {
     let mut tags = Vec::new();
     entries(input, &mut Vec::new(), &mut tags, report);
@@ -94,7 +94,7 @@ fn entries(input: ParseStream<'_>, around: &mut Vec<Modifier>, tags: &mut Vec<Ta
             }
             Err(error) => {
                 report.push(error);
-                // Where the entry has not got past its comma, go on after it.
+                // If parsing stopped before the comma, continue after it.
                 if input.cursor() == fork.cursor() {
                     let _ = input.parse::<proc_macro2::TokenTree>();
                 }
@@ -104,7 +104,7 @@ fn entries(input: ParseStream<'_>, around: &mut Vec<Modifier>, tags: &mut Vec<Ta
     }
 }
 
-/// Skips to behind the next comma.
+/// Skips past the next comma.
 pub(crate) fn skip_entry(input: ParseStream<'_>) {
     while !input.is_empty() {
         if input.parse::<Option<Token![,]>>().is_ok_and(|comma| comma.is_some()) {
@@ -121,7 +121,7 @@ fn entry(input: ParseStream<'_>, around: &mut Vec<Modifier>, tags: &mut Vec<Tag>
             let known = ["required", "hash", "mask", "propagate"];
             let message = match crate::report::nearest(&name.to_string(), known) {
                 Some(near) => format!("unknown modifier `{name}`; did you mean `{near}`?"),
-                None => format!("a tag of an expression needs a name: `name = {name}(…)`"),
+                None => format!("an expression needs a tag name: `name = {name}(…)`"),
             };
             return Err(Error::new(name.span(), message));
         };
@@ -135,7 +135,10 @@ fn entry(input: ParseStream<'_>, around: &mut Vec<Modifier>, tags: &mut Vec<Tag>
         }
         for (one, other) in [(Modifier::Hash, Modifier::Mask), (Modifier::Mask, Modifier::Hash)] {
             if modifier == one && around.contains(&other) {
-                let message = format!("`{name}` conflicts with `{}`: a value is either hashed or masked", other.name());
+                let message = format!(
+                    "`{name}` conflicts with `{}`: a value can be hashed or masked, but not both",
+                    other.name()
+                );
                 report.error(&name, message);
             }
         }
@@ -168,7 +171,7 @@ impl Parse for Tag {
             if key.is_empty() || key.chars().any(|c| c.is_whitespace() || c.is_control()) {
                 return Err(Error::new(
                     key_span,
-                    "a tag's key has a character at least, and no spaces: `\"biz.order_no\" = value`",
+                    "a tag key must not be empty or contain spaces: `\"biz.order_no\" = value`",
                 ));
             }
         }
@@ -203,14 +206,14 @@ impl Parse for Tag {
                 &value,
                 format!(
                     "a tag has its value when the span starts; remove `{shown}`, and call \
-                     `throughline::record(\"{key}\", value)` where the value is known"
+                     `throughline::record(\"{key}\", value)` once the value is known"
                 ),
             ));
         }
         if let Expr::Assign(assign) = &value {
             return Err(Error::new_spanned(
                 &assign.left,
-                "a tag's key is a name, or a string if it has dots: `\"biz.order_no\" = value`",
+                "a tag key is an identifier, or a string literal if it contains dots: `\"biz.order_no\" = value`",
             ));
         }
         if let Some(modifier) = called_modifier(&value) {
@@ -222,19 +225,20 @@ impl Parse for Tag {
         let (key, key_span, source) = if named {
             (key, key_span, Source::Expr(value))
         } else {
-            let ident = simple_ident(&value).ok_or_else(|| {
-                Error::new_spanned(&value, "a tag of an expression needs a name: `name = expression`")
-            })?;
+            let ident = simple_ident(&value)
+                .ok_or_else(|| Error::new_spanned(&value, "an expression needs a tag name: `name = expression`"))?;
             (ident.unraw().to_string(), ident.span(), Source::Argument(ident))
         };
         Ok(Self { key, key_span, source, through, fallback, modifiers: Vec::new() })
     }
 }
 
-/// An expression that, where it is cut off, says so at its beginning.
+/// An expression; if it ends early, the error is reported at its start.
 fn expr(input: ParseStream<'_>) -> Result<Expr> {
     let at = input.span();
-    input.parse().map_err(|error| if input.is_empty() { Error::new(at, "expected a whole expression") } else { error })
+    input
+        .parse()
+        .map_err(|error| if input.is_empty() { Error::new(at, "expected a complete expression") } else { error })
 }
 
 /// `value` as the name of an argument.

@@ -1,4 +1,4 @@
-//! What a detached job must not borrow, and what to take instead.
+//! Borrowed arguments of detached jobs, which are errors, and the owned types to suggest.
 
 use proc_macro2::Span;
 use syn::visit::{self, Visit};
@@ -8,7 +8,7 @@ use crate::item_fn::{ItemFn, peel};
 use crate::report::Report;
 use crate::shown::shown;
 
-/// A detached job may outlive its caller, so it owns what it works with.
+/// A detached job may outlive its caller, so its arguments must be owned.
 pub(super) fn borrowed(item: &ItemFn, report: &Report) {
     for input in &item.sig.inputs {
         match input {
@@ -16,7 +16,7 @@ pub(super) fn borrowed(item: &ItemFn, report: &Report) {
                 ReceiverKind::Reference(_, _, mutability) => {
                     let shown = if mutability.is_some() { "&mut self" } else { "&self" };
                     let message = format!(
-                        "a detached job may outlive `{shown}`; take `self: Arc<Self>`, or clone what it needs into arguments"
+                        "a detached job may outlive `{shown}`; take `self: Arc<Self>`, or pass clones of the required fields as arguments"
                     );
                     report.error(receiver, message);
                 }
@@ -29,9 +29,9 @@ pub(super) fn borrowed(item: &ItemFn, report: &Report) {
                 if first_borrow(&typed.ty).is_some() {
                     let name = argument_name(&typed.pat);
                     let message = match owned(&typed.ty) {
-                        Some(owned) => format!("a detached job may outlive what {name} borrows; take {owned}"),
+                        Some(owned) => format!("a detached job may outlive the borrow in {name}; take {owned}"),
                         None => format!(
-                            "a detached job may outlive what {name} borrows; take an owned type, without lifetimes"
+                            "a detached job may outlive the borrow in {name}; take an owned type, without lifetimes"
                         ),
                     };
                     report.error(&typed.ty, message);

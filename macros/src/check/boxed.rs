@@ -1,9 +1,9 @@
-//! Whether a boxed future may be put into a new box together with its span.
+//! Whether a boxed future can be wrapped in a new box together with its span.
 //!
-//! The new box has to live as long as the old one, and so has, for the compiler, all that its type
-//! names: `Pin<Box<dyn Future<Output = U>>>` in another such box takes `U: 'static`, which a function
-//! that only passes a box on need not promise. A macro sees the function's own bounds, and those of an
-//! annotated `impl` block. Where neither says enough, the box is a value like any other.
+//! The new box has to live as long as the old one, and the compiler requires the same of every type it names:
+//! wrapping `Pin<Box<dyn Future<Output = U>>>` requires `U: 'static`, which a function that only returns an existing
+//! box does not have to declare. A macro sees the bounds of the function, and those of an annotated `impl` block. If
+//! they are not sufficient, the box is treated as an ordinary value.
 
 use syn::visit::{self, Visit};
 use syn::{

@@ -1,4 +1,4 @@
-//! Every rule that needs the options and the function together. What passes is a model.
+//! Rules that depend on both the options and the function. The result is a model.
 
 use syn::ext::IdentExt as _;
 use syn::{Expr, FnArg, Ident, ReceiverKind, Visibility};
@@ -25,7 +25,7 @@ const STREAMS: &[&str] = &["BoxStream", "LocalBoxStream"];
 pub(crate) fn traced(options: Options, biz: Vec<Tag>, item: ItemFn, report: &Report) -> Traced {
     body(&item, "#[traced]", options.home.is_some(), report);
     if let (Some(skip), true) = (&options.skip, report.is_empty()) {
-        report.error(&skip.key, "`skip` leaves a method out of a traced `impl` block; here, remove the attribute");
+        report.error(&skip.key, "`skip` excludes a method of a traced `impl` block; here, remove the attribute");
     }
     let shape = match &options.stream {
         Some(stream) => stream_shape(&item, stream, options.may_borrow.as_deref(), report),
@@ -35,7 +35,7 @@ pub(crate) fn traced(options: Options, biz: Vec<Tag>, item: ItemFn, report: &Rep
     if let (Some(cancel), Shape::Sync | Shape::InPlace) = (&options.cancel, &shape) {
         report.error(
             &cancel.key,
-            "`cancel` is for futures and streams: a call of a plain `fn` is never dropped half-way; remove `cancel`",
+            "`cancel` applies to futures and streams; a synchronous `fn` cannot be cancelled; remove `cancel`",
         );
     }
     build(options, biz, item, shape, report)
@@ -43,40 +43,42 @@ pub(crate) fn traced(options: Options, biz: Vec<Tag>, item: ItemFn, report: &Rep
 
 /// `#[traced_spawn]` on a function.
 pub(crate) fn traced_spawn(options: Options, biz: Vec<Tag>, item: ItemFn, report: &Report) -> Traced {
-    // A mistyped option may have been the one that is missed below.
+    // A mistyped option may be the one that is reported as missing below.
     let understood = report.is_empty();
     body(&item, "#[traced_spawn]", options.home.is_some(), report);
     origin_conflicts(&options, report);
     let modes = [("link", &options.link_mode), ("root", &options.root)];
-    conflict(&modes, "one says how the job's trace begins", report);
+    conflict(&modes, "a job has one relation to the trace of its caller", report);
     if let (Some(link), Some(_)) = (&options.link_mode, &options.parent) {
-        report.error(&link.key, "`link` conflicts with `parent`: the one starts a new trace, the other continues one");
+        report.error(&link.key, "`link` conflicts with `parent`: one starts a new trace, the other continues one");
     }
     let places = [("blocking", &options.blocking), ("thread", &options.thread), ("local", &options.local)];
-    let one_place = !conflict(&places, "a job runs in one place", report);
+    let one_place = !conflict(&places, "a job runs in one place only", report);
     if let Some(on) = &options.on {
         for (name, place) in &places[1..] {
             if place.is_some() {
                 report.error(
                     &on.key,
-                    format_args!("`on` conflicts with `{name}`: a handle spawns on a runtime's own threads"),
+                    format_args!(
+                        "`on` conflicts with `{name}`: a runtime handle spawns on the threads of that runtime"
+                    ),
                 );
             }
         }
     }
     if !one_place {
-        // Which of them the function has to suit is not known.
+        // It is unclear which of them the function should match.
     } else if item.sig.asyncness.is_some() {
         for (name, place) in &places[..2] {
             if let Some(place) = place {
-                let message = format!("`{name}` runs a plain `fn`; remove `async`, or remove `{name}`");
+                let message = format!("`{name}` runs a synchronous `fn`; remove `async`, or remove `{name}`");
                 report.error(&place.key, message);
             }
         }
     } else if let Some(local) = &options.local {
         report.error(&local.key, "`local` runs an `async fn`; add `async`, or use `blocking` or `thread`");
     } else if understood && options.blocking.is_none() && options.thread.is_none() {
-        let message = "`#[traced_spawn]` needs an `async fn`; for a plain `fn` write `#[traced_spawn(blocking)]` or `#[traced_spawn(thread)]`";
+        let message = "`#[traced_spawn]` needs an `async fn`; for a synchronous `fn` write `#[traced_spawn(blocking)]` or `#[traced_spawn(thread)]`";
         report.error(item.sig.fn_token, message);
     }
     borrowed(&item, report);
@@ -127,7 +129,10 @@ fn build(options: Options, biz: Vec<Tag>, item: ItemFn, shape: Shape, report: &R
     arguments(&tags, &item, report);
     for tag in &tags.scoped {
         if tags.own.iter().any(|own| own.key == tag.key) {
-            report.push(syn::Error::new(tag.key_span, format!("duplicate tag `{}`: `tags(…)` has it too", tag.key)));
+            report.push(syn::Error::new(
+                tag.key_span,
+                format!("duplicate tag `{}`, which is also in `tags(…)`", tag.key),
+            ));
         }
     }
     if let Some(Spanned { key, .. }) = &options.ret {
@@ -135,18 +140,18 @@ fn build(options: Options, biz: Vec<Tag>, item: ItemFn, shape: Shape, report: &R
             Returns::Unit => report.error(key, "`ret` has nothing to record: the function returns `()`"),
             Returns::Never => report.error(key, "`ret` has nothing to record: the function never returns"),
             Returns::Value(_) if matches!(shape, Shape::Stream(_) | Shape::AsyncStream) => {
-                report.error(key, "`ret` conflicts with `stream`: a stream has many items and no value");
+                report.error(key, "`ret` conflicts with `stream`: a stream has items, not a return value");
             }
             Returns::Value(_) => {}
         }
     }
     if let (Some(Spanned { key, .. }), Returns::Unit | Returns::Never) = (&options.err, item.returns()) {
-        report.error(key, "`err` has nothing to describe: the function returns no `Result`");
+        report.error(key, "`err` has no effect: the function does not return a `Result`");
     }
 
     if let Some(Spanned { value: Expr::Path(path), .. }) = &options.name {
         if let Some(name) = item.bindings().iter().find(|name| path.path.is_ident(*name)) {
-            let message = "a span's name is fixed at compile time; put what changes into a tag";
+            let message = "the span name must be a constant; record variable parts as tags";
             report.error(path, format_args!("{message}: `tags({name})`"));
         }
     }
@@ -185,15 +190,15 @@ fn build(options: Options, biz: Vec<Tag>, item: ItemFn, shape: Shape, report: &R
 fn body(item: &ItemFn, attribute: &str, in_impl: bool, report: &Report) {
     if let Some(constness) = &item.sig.constness {
         let way_out = if in_impl {
-            "remove `const`, or leave the method out with `#[traced(skip)]`"
+            "remove `const`, or exclude the method with `#[traced(skip)]`"
         } else {
             "remove `const`, or the attribute"
         };
-        let message = format!("a `const fn` cannot have `{attribute}`: there is no span at compile time; {way_out}");
+        let message = format!("`{attribute}` does not support `const fn`: no spans exist at compile time; {way_out}");
         report.error(constness, message);
     }
     if let Some(variadic) = &item.sig.variadic {
-        report.error(variadic, format_args!("`{attribute}` cannot pass on the arguments of a variadic function"));
+        report.error(variadic, format_args!("`{attribute}` does not support variadic functions"));
     }
     if item.body.is_none() {
         let message =
@@ -204,7 +209,7 @@ fn body(item: &ItemFn, attribute: &str, in_impl: bool, report: &Report) {
 
 fn origin_conflicts(options: &Options, report: &Report) {
     if let (Some(root), Some(_)) = (&options.root, &options.parent) {
-        report.error(&root.key, "`root` conflicts with `parent`: the one starts a new trace, the other continues one");
+        report.error(&root.key, "`root` conflicts with `parent`: one starts a new trace, the other continues one");
     }
 }
 
@@ -266,12 +271,15 @@ fn stream_shape(item: &ItemFn, stream: &Spanned<()>, of_impl: Option<&[Ident]>, 
         (Some(Wrapped::Boxed), true) => {
             report.error(
                 &stream.key,
-                "`stream` on an `async fn` needs `impl Stream`; remove `async` to return a boxed one",
+                "`stream` on an `async fn` requires `impl Stream`; remove `async` to return a boxed stream",
             );
             Shape::Async
         }
         (None, _) => {
-            report.error(&stream.key, "`stream` needs a function that returns `impl Stream` or `Pin<Box<dyn Stream>>`");
+            report.error(
+                &stream.key,
+                "`stream` requires a function that returns `impl Stream` or `Pin<Box<dyn Stream>>`",
+            );
             plain_shape(item, of_impl)
         }
     }
@@ -290,10 +298,10 @@ fn arguments(tags: &TagSets, item: &ItemFn, report: &Report) {
         let fix = match nearest(&wanted, known) {
             Some(near) => format!("did you mean `{near}`?"),
             None if Modifier::from_name(&wanted).is_some() => {
-                format!("as a modifier it wraps tags: `{wanted}(tenant_id)`")
+                format!("`{wanted}` is a modifier, which wraps tags: `{wanted}(tenant_id)`")
             }
             None if names.is_empty() => format!("give the tag a value: `{wanted} = …`"),
-            None => format!("name another, or give the tag a value: `{wanted} = …`"),
+            None => format!("use an existing argument, or give the tag a value: `{wanted} = …`"),
         };
         // The tag may be one of the whole `impl` block, so the function is named.
         report.error(ident, format_args!("`{}` has no argument `{wanted}`; {fix}", item.sig.ident));

@@ -1,8 +1,8 @@
-//! Whether a function calls itself on every way through.
+//! Detects functions that call themselves unconditionally.
 //!
-//! The compiler warns of that, and looks for it in the function's own body alone: not in a closure. So
-//! the body of such a function stays in place. Told by how it is written: what only looks like a call of
-//! itself (`self.name()`, for an inherent method of the same name) stays in place too, and loses little.
+//! The compiler has a lint for this, which looks at the function's own body but not into closures. So the body of
+//! such a function is not moved. The detection is syntactic: a function with what only looks like a recursive call
+//! (`self.name()`, for an inherent method of the same name) is not moved either, at little cost.
 
 use std::cell::Cell;
 
@@ -10,7 +10,7 @@ use syn::{BinOp, Block, Expr, ExprBlock, FnArg, Ident, Stmt, UnOp};
 
 use crate::item_fn::{ItemFn, mentions};
 
-/// Whether no call returns without another one.
+/// Whether every path through the function contains a recursive call.
 pub(crate) fn recurses(item: &ItemFn) -> bool {
     let Some(body) = &item.body else { return false };
     let function = Function {

@@ -1,8 +1,8 @@
 //! Moves the arguments into the closure or async block that holds the body.
 //!
-//! The plain function drops what its arguments bind last to first, after its own locals. A closure
-//! would drop what it captured in the order in which the body mentions it. So the arguments become
-//! locals again, at the top of the block, in their order:
+//! A function drops its arguments in reverse order, after its locals. A closure would drop its captures in the
+//! order in which the body first mentions them. So the arguments are rebound as locals at the top of the block, in
+//! their original order:
 //!
 //! ```text
 //! // Input:
@@ -17,8 +17,8 @@
 //! }
 //! ```
 //!
-//! A name stands in for a pattern that leaves a part of its argument unbound, because that part has
-//! to be dropped in its turn too. A reference has nothing to drop and is just captured.
+//! A pattern that leaves a part of its argument unbound is replaced by a name, because that part has to be dropped in
+//! the same order too. References are not dropped, and are simply captured.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens as _, format_ident, quote_spanned};
@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
     pub(crate) peek: Vec<Peek>,
 }
 
-/// A pattern that has been replaced, in a form that only looks at the argument.
+/// A pattern that has been replaced, in a form that only borrows from the argument.
 pub(crate) struct Peek {
     pub(crate) names: Vec<Ident>,
     pub(crate) cfgs: TokenStream,

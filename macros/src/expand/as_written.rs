@@ -1,8 +1,8 @@
 //! The function as it was written, for clippy.
 //!
-//! What clippy says of a function, it says of arguments that are used as the body uses them and of a body
-//! that stands in its function: not of a closure. So it gets that, by `cfg(clippy)`, and nothing that is
-//! generated is linted. What the attribute's own expressions look at is still looked at, and checked.
+//! Many of clippy's lints consider how the body uses the arguments, and do not apply to a body inside a closure.
+//! So under `cfg(clippy)`, the expansion is the original function, and generated code is not linted. The attribute's
+//! own expressions are included, so that they are checked and the arguments they use count as used.
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
@@ -31,7 +31,7 @@ pub(super) fn print(mut item: ItemFn, span: Option<&TokenStream>, runtime: &Runt
     }
 }
 
-/// The function for everybody else.
+/// The function for other compilations.
 pub(super) fn otherwise(item: &mut ItemFn) {
     item.attrs.insert(0, syn::parse_quote!(#[cfg(not(clippy))]));
 }

@@ -43,7 +43,7 @@ pub(crate) fn traced_spawn(options: TokenStream, item: TokenStream) -> TokenStre
     function(Attr::TracedSpawn, options, item)
 }
 
-/// `#[biz_tags]`. If one of the others stands beside it, the two are one.
+/// `#[biz_tags]`. If it is combined with one of the others, they are expanded together.
 pub(crate) fn biz_tags(tags: TokenStream, item: TokenStream) -> TokenStream {
     let report = Report::default();
     let Some(mut function) = parse_function(&item, "#[biz_tags]", &report) else {
@@ -107,7 +107,8 @@ fn parse_function(item: &TokenStream, attribute: &str, report: &Report) -> Optio
         Ok(function) => Some(function),
         Err(error) => {
             let places = if attribute == "#[traced]" { "a function or an `impl` block" } else { "a function" };
-            report.push(syn::Error::new(error.span(), format!("`{attribute}` needs {places}, {error}")));
+            report
+                .push(syn::Error::new(error.span(), format!("`{attribute}` can only be applied to {places}, {error}")));
             None
         }
     }
@@ -129,7 +130,7 @@ fn traced_impl(block_options: &TokenStream, block: ItemImpl) -> TokenStream {
     for (name, key) in of_one {
         if let Some(key) = key {
             let message = format!(
-                "`{name}` is for one method; on an `impl` block {}",
+                "`{name}` is not allowed on an `impl` block, only on a method; {}",
                 one_of(&["kind", "root", "tags", "err", "cancel", "crate"])
             );
             report.error(key, message);

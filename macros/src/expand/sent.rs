@@ -1,5 +1,5 @@
-//! What a detached job takes along and gives back has to be `Send`. The compiler would say so of the
-//! job as a whole; said of each type, the error is at that type.
+//! The arguments and the result of a detached job have to be `Send`. The compiler would report this for the
+//! future as a whole; a separate bound on each type puts the error at that type.
 
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens as _, quote_spanned};
@@ -10,7 +10,7 @@ use syn::{FnArg, GenericParam, Ident, Signature, Type};
 use crate::item_fn::{ItemFn, Returns, cfgs};
 use crate::runtime_path::Runtime;
 
-/// A block that says it of each argument.
+/// A block that requires it of each argument.
 pub(super) fn arguments(item: &ItemFn, runtime: &Runtime) -> TokenStream {
     let mut statements = TokenStream::new();
     for input in &item.sig.inputs {
@@ -25,7 +25,7 @@ pub(super) fn arguments(item: &ItemFn, runtime: &Runtime) -> TokenStream {
     if statements.is_empty() { statements } else { quote_spanned!(Span::mixed_site()=> { #statements }) }
 }
 
-/// The type of the result, if it can be said.
+/// The type of the result, if it can be named.
 pub(super) fn result(item: &ItemFn, runtime: &Runtime) -> Option<TokenStream> {
     let Returns::Value(ty) = item.returns() else { return None };
     let at = Span::mixed_site().located_at(ty.span());

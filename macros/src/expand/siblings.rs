@@ -1,9 +1,9 @@
 //! Several of our attributes on one function.
 //!
-//! The compiler expands the first one and knows nothing yet of the others. If it took them away,
-//! the compiler would never look up their names, and would call their imports unused. So the first
-//! gives way: it goes behind the others under a path that needs no import, and the last one whose
-//! name had to be looked up does the work for all.
+//! The compiler expands the first one before it resolves the others. If the expansion removed the others,
+//! their names would never be resolved, and the compiler would report their imports as unused. So the first one
+//! moves itself behind the others, under a path that needs no import, and the last one whose name has been resolved
+//! does the work for all.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens as _, quote, quote_spanned};
@@ -82,13 +82,16 @@ pub(super) fn one_span(
     for (attr, options, place) in others.chain(outer) {
         match &found {
             Some((known, _)) if *known == attr => {
-                report.error(place, "duplicate attribute: one call has one span; put the options into one attribute");
+                report.error(
+                    place,
+                    "duplicate attribute: a call has a single span; merge the options into one attribute",
+                );
                 continue;
             }
             Some(_) => {
                 report.error(
                     place,
-                    "`#[traced]` conflicts with `#[traced_spawn]`, which makes a span itself; remove one",
+                    "`#[traced]` conflicts with `#[traced_spawn]`, which creates a span itself; remove one",
                 );
                 // Callers that count on a job's handle are right.
                 if attr == Attr::Traced {
@@ -112,7 +115,7 @@ fn arguments_of(attr: &Attribute, report: &Report) -> TokenStream {
         Meta::Path(_) => TokenStream::new(),
         Meta::List(list) => list.tokens.clone(),
         Meta::NameValue(pair) => {
-            report.error(pair, "options stand in parentheses: `#[traced(name = \"…\")]`");
+            report.error(pair, "options are written in parentheses: `#[traced(name = \"…\")]`");
             TokenStream::new()
         }
     }

@@ -13,30 +13,30 @@ use crate::span::outcome::Outcome;
 /// An argument of a detached job.
 #[diagnostic::on_unimplemented(
     message = "a detached job may run on another thread, and this argument is not `Send`: `{Self}`",
-    label = "the job cannot take it along",
-    note = "take what is `Send`, such as an `Arc` for an `Rc`, or what it is made from",
-    note = "an `async fn` that has to stay on its thread is `#[traced_spawn(local)]`"
+    label = "cannot be sent to the job",
+    note = "pass a value that is `Send`, such as an `Arc` instead of an `Rc`, or the data to construct it from",
+    note = "to run an `async fn` on the current thread, write `#[traced_spawn(local)]`"
 )]
-pub trait Argument: Send {}
+pub trait JobArgument: Send {}
 
 #[diagnostic::do_not_recommend]
-impl<T: Send + ?Sized> Argument for T {}
+impl<T: Send + ?Sized> JobArgument for T {}
 
 /// The result of a detached job.
 #[diagnostic::on_unimplemented(
     message = "a detached job may run on another thread, and its result is not `Send`: `{Self}`",
-    label = "the job cannot hand it over",
-    note = "return what is `Send`, such as an `Arc` for an `Rc`",
-    note = "an `async fn` that has to stay on its thread is `#[traced_spawn(local)]`"
+    label = "cannot be returned from the job",
+    note = "return a value that is `Send`, such as an `Arc` instead of an `Rc`",
+    note = "to run an `async fn` on the current thread, write `#[traced_spawn(local)]`"
 )]
-pub trait Given: Send {}
+pub trait JobOutput: Send {}
 
 #[diagnostic::do_not_recommend]
-impl<T: Send + ?Sized> Given for T {}
+impl<T: Send + ?Sized> JobOutput for T {}
 
 /// Requires that an argument of type `T` can be sent to the job.
 #[inline]
-pub const fn takes<T: Argument>() {}
+pub const fn takes<T: JobArgument>() {}
 
 /// Names the result type `R` of a job. The bound is on the call that takes this value, so that one mistake is
 /// reported once.
@@ -56,7 +56,7 @@ impl Span {
     pub fn spawn_giving<F, R, O>(self, future: F, outcome: O, _: Gives<R>) -> JoinHandle<R>
     where
         F: Future<Output = R> + Send + 'static, // a detached job changes threads; `#[traced_spawn(local)]` does not
-        R: Given + 'static,
+        R: JobOutput + 'static,
         O: FnOnce(&R) -> Outcome + Send + 'static,
     {
         self.spawn(future, outcome)
@@ -67,7 +67,7 @@ impl Span {
     pub fn spawn_on_giving<F, R, O>(self, runtime: &Handle, future: F, outcome: O, _: Gives<R>) -> JoinHandle<R>
     where
         F: Future<Output = R> + Send + 'static, // a detached job changes threads; `#[traced_spawn(local)]` does not
-        R: Given + 'static,
+        R: JobOutput + 'static,
         O: FnOnce(&R) -> Outcome + Send + 'static,
     {
         self.spawn_on(runtime, future, outcome)
@@ -78,7 +78,7 @@ impl Span {
     pub fn spawn_blocking_giving<F, R, O>(self, f: F, outcome: O, _: Gives<R>) -> JoinHandle<R>
     where
         F: FnOnce() -> R + Send + 'static,
-        R: Given + 'static,
+        R: JobOutput + 'static,
         O: FnOnce(&R) -> Outcome + Send + 'static,
     {
         self.spawn_blocking(f, outcome)
@@ -89,7 +89,7 @@ impl Span {
     pub fn spawn_blocking_on_giving<F, R, O>(self, runtime: &Handle, f: F, outcome: O, _: Gives<R>) -> JoinHandle<R>
     where
         F: FnOnce() -> R + Send + 'static,
-        R: Given + 'static,
+        R: JobOutput + 'static,
         O: FnOnce(&R) -> Outcome + Send + 'static,
     {
         self.spawn_blocking_on(runtime, f, outcome)
@@ -100,7 +100,7 @@ impl Span {
     pub fn spawn_thread_giving<F, R, O>(self, name: &str, f: F, outcome: O, _: Gives<R>) -> thread::JoinHandle<R>
     where
         F: FnOnce() -> R + Send + 'static,
-        R: Given + 'static,
+        R: JobOutput + 'static,
         O: FnOnce(&R) -> Outcome + Send + 'static,
     {
         self.spawn_thread(name, f, outcome)
