@@ -256,7 +256,7 @@ fn properties(value: Value) -> String {
     match (&properties, tags.join(", ")) {
         (Some(_), tags) if !tags.is_empty() => format!(
             "unknown option `properties`; write `tags({tags})`, or `#[biz_tags({tags})]` below if child spans and log \
-             lines need them too"
+             lines should have them too"
         ),
         (Some(_), _) => "unknown option `properties`; remove it".to_owned(),
         (None, _) => "unknown option `properties`; write `tags(order_no = req.order_no)`".to_owned(),
