@@ -155,8 +155,8 @@ pub(crate) fn report_missing(keys: &[&'static str], context: &Context) {
 ///
 /// [`run`](Self::run), [`run_async`](Self::run_async) and [`stream`](Self::stream) run code in the span and then end
 /// it. For work in several steps, such as the calls of a protocol, keep the handle: [`in_scope`](Self::in_scope) runs
-/// one step, [`instrument`](Self::instrument) wraps a future, a stream or a body with an [`Observer`] that decides
-/// what is recorded, and [`end`](Self::end) ends the span.
+/// one step, [`instrument`](Self::instrument) wraps a future, a stream or a body with an
+/// [`Observer`](crate::Observer) that decides what is recorded, and [`end`](Self::end) ends the span.
 ///
 /// **A span that is dropped before it has ended is cancelled:** it gets the attribute `throughline.cancelled`, unless
 /// [`cancel_off`](crate::SpanBuilder::cancel_off) was set.
