@@ -63,11 +63,22 @@ pub trait Observer {
 ///     }
 /// }
 ///
-/// # fn download() -> impl futures::Stream<Item = Vec<u8>> { futures::stream::iter([vec![1, 2], vec![3]]) }
+/// # use std::pin::{Pin, pin};
+/// # use std::task::{Context, Poll, Waker};
+/// # use futures_core::Stream;
+/// # struct Chunks(std::vec::IntoIter<Vec<u8>>);
+/// # impl Stream for Chunks {
+/// #     type Item = Vec<u8>;
+/// #     fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Vec<u8>>> {
+/// #         Poll::Ready(self.0.next())
+/// #     }
+/// # }
+/// # fn download() -> Chunks { Chunks(vec![vec![1, 2], vec![3]].into_iter()) }
 /// let chunks = SpanBuilder::new("download").start().instrument(download(), Bytes::default());
 /// # let capture = throughline::testing::Capture::new();
 /// # let download = capture.run(|| SpanBuilder::new("download").start().instrument(download(), Bytes::default()));
-/// # futures::executor::block_on(futures::StreamExt::collect::<Vec<_>>(download));
+/// # let mut download = pin!(download);
+/// # while let Poll::Ready(Some(_)) = download.as_mut().poll_next(&mut Context::from_waker(Waker::noop())) {}
 /// # assert_eq!(capture.span("download").attribute("download.size"), Some(&throughline::Value::I64(3)));
 /// ```
 pub trait Observe<T>: Observer {
