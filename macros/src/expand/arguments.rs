@@ -26,12 +26,12 @@ use syn::{Attribute, FnArg, Pat, Signature};
 
 use crate::item_fn::{cfgs, is_binding, is_owned_receiver, is_reference, mentions};
 
-/// What becomes of the arguments.
+/// How the arguments are moved.
 #[derive(Default)]
 pub(crate) struct Arguments {
     /// The statements at the top of the block.
     pub(crate) rebind: TokenStream,
-    /// What makes the names of replaced patterns known before the block.
+    /// Binds the names of replaced patterns before the block.
     pub(crate) peek: Vec<Peek>,
 }
 
@@ -44,8 +44,8 @@ pub(crate) struct Peek {
 
 /// Replaces patterns in `sig` where that is needed, and plans the rest.
 ///
-/// `used` is what looks at the arguments before the body does. An argument that is only used there
-/// is not unused. `whole` asks for references too: the block around would only lend them.
+/// `used` contains the expressions that use the arguments before the body. An argument that is only used there
+/// does not count as unused. With `whole`, references are moved too: the enclosing block would only borrow them.
 pub(crate) fn plan(sig: &mut Signature, used: &TokenStream, whole: bool, linted: bool) -> Arguments {
     let span = Span::mixed_site();
     let mut looks = Group::default();
@@ -98,10 +98,10 @@ pub(crate) fn plan(sig: &mut Signature, used: &TokenStream, whole: bool, linted:
             }
             continue;
         }
-        // One after the other, as the compiler does it, so that what the pattern binds and what it
-        // leaves are dropped in their order.
+        // One after the other, as the compiler does it, so that the bound and unbound parts are dropped in the
+        // same order.
         group.flush(&mut rebind);
-        // At the user's place, for the same reason as the values that a group moves.
+        // With the user's span, for the same reason as for the values moved by a group.
         let argument = format_ident!("__arg{at}", span = if linted { span } else { first_span(&typed.pat) });
         let pat = std::mem::replace(&mut *typed.pat, syn::parse_quote!(#argument));
         let mutability = borrows_mutably(&pat).then(|| quote_spanned!(span=> mut));
@@ -126,7 +126,7 @@ pub(crate) fn plan(sig: &mut Signature, used: &TokenStream, whole: bool, linted:
     Arguments { rebind, peek }
 }
 
-/// Takes the levels of lints off an argument: what they are about goes into the block.
+/// Removes lint levels from an argument, because the code that they apply to is moved into the block.
 fn take_lints(attrs: &mut Vec<Attribute>) -> TokenStream {
     let levels = ["allow", "expect", "warn", "deny", "forbid"];
     let (lints, others): (Vec<_>, Vec<_>) =
@@ -143,8 +143,8 @@ fn starts_with_underscore(name: &Ident) -> bool {
     name.to_string().starts_with('_')
 }
 
-/// To move an argument is to shadow it by itself, which is no oversight, and is not to use it, whatever
-/// its name promises.
+/// Moving an argument shadows it on purpose, and does not count as using it, even if its name starts with an
+/// underscore.
 fn moved(name: Option<&Ident>) -> TokenStream {
     let span = Span::mixed_site();
     if name.is_some_and(starts_with_underscore) {
@@ -175,7 +175,7 @@ impl Group {
         self.values.push(value);
     }
 
-    /// Uses an argument that, outside the body, has been used.
+    /// Marks an argument as used if an expression outside of the body uses it.
     fn look(&mut self, used: bool, name: &Ident) {
         if used {
             let span = Span::mixed_site();
@@ -192,8 +192,8 @@ impl Group {
             ([], _) => {}
             ([pattern], [value]) => into.extend(quote_spanned!(span=> #quiet let #pattern = #value;)),
             _ => {
-                // Whether an assignment is a part of what initializes its variable is told by their
-                // places. That of generated code would be the whole of the macro it comes from.
+                // Lints compare source locations to tell whether an assignment is part of the initialization of its
+                // variable. The location of generated code would be the whole macro call.
                 let at = values.iter().flat_map(TokenStream::clone).last().map_or(span, |last| last.span());
                 let values = quote_spanned!(at=> (#(#values),*));
                 into.extend(quote_spanned!(span=> #quiet let (#(#patterns),*) = #values;));
@@ -223,8 +223,8 @@ fn borrows_mutably(pat: &Pat) -> bool {
     }
 }
 
-/// Whether nothing of the argument is left when the pattern has bound its names, all by value and
-/// without `mut`. Then the pattern can stay in the signature.
+/// Whether the pattern binds every part of the argument, by value and without `mut`. Such a pattern can stay in
+/// the signature.
 fn binds_everything(pat: &Pat, names: &mut Vec<Ident>) -> bool {
     match pat {
         Pat::Ident(pat) => {
@@ -263,7 +263,7 @@ fn strip(pat: &mut Pat, names: &mut Vec<Ident>) {
         Pat::TupleStruct(pat) => pat.elems.iter_mut().for_each(|pat| strip(pat, names)),
         Pat::Slice(pat) => pat.elems.iter_mut().for_each(|pat| strip(pat, names)),
         Pat::Struct(pat) => pat.fields.iter_mut().for_each(|field| strip(&mut field.pat, names)),
-        // Each case binds the same names.
+        // Every alternative binds the same names.
         Pat::Or(pat) => {
             let before = names.len();
             for case in &mut pat.cases {

@@ -1,4 +1,4 @@
-//! A function taken apart, and its body put into the block that runs in the span.
+//! Splits a function, and moves its body into the block that runs in the span.
 
 use proc_macro2::{Delimiter, Group, Span, TokenStream};
 use quote::{ToTokens as _, quote_spanned};
@@ -11,19 +11,19 @@ use crate::item_fn::{ItemFn, owns_mutable_self};
 use crate::model::{Shape, TagSets};
 use crate::runtime_path::Runtime;
 
-/// A function whose arguments and body are taken apart, ready to be put together again.
+/// The parts of a function, from which the generated function is assembled.
 pub(crate) struct Pieces {
     pub(crate) item: ItemFn,
-    /// What makes the names of replaced patterns known before the block.
+    /// Binds the names of replaced patterns before the block.
     pub(crate) peek: Vec<Peek>,
     rebind: TokenStream,
     pub(crate) body: Group,
 }
 
-/// `origins` are expressions of the user's that come before the body, as tags do.
+/// `origins` are user expressions that are evaluated before the body, like tags.
 pub(crate) fn take_apart(mut item: ItemFn, tags: &TagSets, origins: &[&Expr], shape: &Shape) -> Pieces {
     let Arguments { rebind, peek } = if let Shape::InPlace = shape {
-        // The body stays where its arguments are.
+        // The body is not moved, so the arguments are available.
         Arguments::default()
     } else {
         let (whole, linted) = (owns_mutable_self(&item.sig), matches!(shape, Shape::Spawn(_)));
@@ -33,17 +33,16 @@ pub(crate) fn take_apart(mut item: ItemFn, tags: &TagSets, origins: &[&Expr], sh
     Pieces { item, peek, rebind, body }
 }
 
-/// The place of the function's name. What generated code calls is there, and with it the errors of
-/// a body that does not fit.
+/// The location of the function's name. Generated calls have this location, and therefore errors about a body that
+/// does not satisfy their bounds.
 pub(crate) fn at_name(item: &ItemFn) -> Span {
     Span::mixed_site().located_at(item.sig.ident.span())
 }
 
 /// The body as a closure that has the function's return type.
 ///
-/// In it, `mut self` is only lent to a second one. What a closure owns is a variable to the compiler, and
-/// a value that is left in it by the end of the call is one that nobody reads; in a function, what is left
-/// in `self` is none of its business.
+/// For `mut self`, it contains a second closure that borrows `self`. The compiler treats what a closure owns as a
+/// variable, and warns about a value that is assigned to it and never read; for `self` in a function it does not.
 pub(crate) fn closure(pieces: &Pieces) -> TokenStream {
     let (rebind, body) = (&pieces.rebind, &pieces.body);
     let at = at_name(&pieces.item);
@@ -55,7 +54,7 @@ pub(crate) fn closure(pieces: &Pieces) -> TokenStream {
     quote_spanned!(at=> move || #annotation #block)
 }
 
-/// The body as an async block that is told the function's return type.
+/// The body as an async block that has the function's return type.
 pub(crate) fn async_block(pieces: &Pieces, runtime: &Runtime) -> TokenStream {
     let (rebind, hint) = (&pieces.rebind, hint(pieces.item.returns(), runtime));
     let at = at_name(&pieces.item);
@@ -68,18 +67,18 @@ pub(crate) fn async_block(pieces: &Pieces, runtime: &Runtime) -> TokenStream {
 
 /// `statements`, then the body as their block's last expression.
 ///
-/// What the body's last expression borrows from an argument is let go before the argument is dropped,
-/// as in the plain function: an arm of a `match` ends the lives of its temporaries. The outer braces,
-/// which are of this crate's edition, would do that too. The inner ones have to stay as written, for
-/// the order of drops in the user's edition, and only in an arm does no lint call them unnecessary.
+/// Temporaries in the tail expression that borrow from an argument are dropped before the argument, as in the original
+/// function, because a `match` arm drops its temporaries. The outer braces, which have this crate's edition, would do
+/// that too. The inner ones have to be kept for the drop order of the user's edition, and only in a `match` arm does no
+/// lint report them as unnecessary.
 fn ending(statements: &TokenStream, body: &Group, at: Span) -> Group {
     let mut braces = Group::new(Delimiter::Brace, quote_spanned!(at=> #statements match () { () => #body }));
     braces.set_span(at);
     braces
 }
 
-/// The function with another body in the user's own braces, so that it is all the user's: a lint
-/// that does not look into macros looks at it.
+/// The function with another body inside the user's own braces, so that lints that skip macro output still apply to
+/// the function.
 pub(crate) fn with_body(mut item: ItemFn, body: TokenStream) -> TokenStream {
     let mut braces = Group::new(Delimiter::Brace, body);
     if let Some(users) = &item.body {

@@ -1,5 +1,4 @@
-//! What is printed when there are errors: the errors, and the user's function, so that one mistake
-//! is one error.
+//! The expansion if there are errors: the errors and the original function, to avoid follow-up errors.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
@@ -7,13 +6,13 @@ use quote::{ToTokens, quote};
 use crate::item_fn::ItemFn;
 use crate::report::Report;
 
-/// The errors, and the item as the compiler would have seen it without the attributes.
+/// The errors, and the item without the attributes.
 pub(crate) fn with_item(report: Report, item: impl ToTokens) -> TokenStream {
     let errors = report.into_tokens();
     quote!(#errors #item)
 }
 
-/// The function as it was written. An argument that only its tags use is not unused.
+/// The original function. Arguments that are only used by tags count as used.
 pub(crate) fn unchanged(mut item: ItemFn) -> ItemFn {
     item.attrs.push(syn::parse_quote!(#[allow(unused_variables)]));
     item

@@ -1,6 +1,5 @@
-//! Expansion pairs, for people to read: `tests/expand/name.rs` is what is written, and
-//! `name.expanded.rs` what the compiler gets. `THROUGHLINE_BLESS=1` writes the second file anew. The
-//! functions as they are for clippy are in one of the pairs alone.
+//! Expansion pairs, for review: `tests/expand/name.rs` is the input, and `name.expanded.rs` the expansion.
+//! `THROUGHLINE_BLESS=1` rewrites the second file. Only one of the pairs includes the functions for clippy.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -57,7 +56,7 @@ fn expanded(input: &Path) -> String {
     )
 }
 
-/// Expands as the compiler does: the first attribute of ours, again and again, then what is inside.
+/// Expands in the compiler's order: repeatedly the first of our attributes, then nested items.
 fn all<T: Expand>(items: Vec<T>, for_clippy: bool) -> Vec<T> {
     items.into_iter().flat_map(|item| one(item, false, for_clippy)).collect()
 }

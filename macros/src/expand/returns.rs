@@ -1,4 +1,4 @@
-//! Tells a closure or an async block the return type of the function it stands in for.
+//! Gives a closure or an async block the return type of the function that it replaces.
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
@@ -20,15 +20,15 @@ pub(crate) fn annotation(returns: Returns<'_>, span: Span) -> TokenStream {
     }
 }
 
-/// A statement for an async block, which has no place for a return type: a `return` that is never
-/// reached, but is the first one the compiler sees.
+/// A statement that determines the type of an async block, which has no syntax for a return type: a `return` that is
+/// never reached, but is the first one that type inference sees.
 pub(crate) fn hint(returns: Returns<'_>, runtime: &Runtime) -> TokenStream {
     let mut span = Span::mixed_site();
     let ty = match returns {
         Returns::Unit => quote_spanned!(span=> ()),
         Returns::Never => quote_spanned!(span=> #runtime::Infallible),
         Returns::Value(ty) => {
-            // A body of another type is told where its type was expected.
+            // Type errors in the body refer to the location of the return type.
             span = span.located_at(ty.span());
             match inferred(ty) {
                 Type::Infer(_) => return TokenStream::new(),
@@ -40,7 +40,7 @@ pub(crate) fn hint(returns: Returns<'_>, runtime: &Runtime) -> TokenStream {
     quote_spanned!(span=> if false { return #runtime::returns::<#ty>(); })
 }
 
-/// The type with `_` in place of every `impl Trait`, which can only stand in a signature.
+/// The type with `_` instead of every `impl Trait`, which is only allowed in signatures.
 pub(crate) fn inferred(ty: &Type) -> Type {
     let mut ty = ty.clone();
     infer(&mut ty);

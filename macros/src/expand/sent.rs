@@ -30,7 +30,7 @@ pub(super) fn result(item: &ItemFn, runtime: &Runtime) -> Option<TokenStream> {
     let Returns::Value(ty) = item.returns() else { return None };
     let at = Span::mixed_site().located_at(ty.span());
     let runtime = runtime.at(at);
-    // The call ends where the type does, so that all of it is underlined.
+    // The call ends at the end of the type, so that the whole type is underlined.
     let end = match ty.to_token_stream().into_iter().last() {
         Some(TokenTree::Group(group)) => group.span_close(),
         Some(token) => token.span(),
@@ -41,8 +41,8 @@ pub(super) fn result(item: &ItemFn, runtime: &Runtime) -> Option<TokenStream> {
     is_known(ty, &item.sig).then(|| quote_spanned!(at=> #runtime::gives::<#ty> #call))
 }
 
-/// Whether the type can be named outside of the signature, and is not generic: what the compiler
-/// advises on a type parameter is right, and would name a trait of ours here.
+/// Whether the type can be named outside of the signature and is not generic. For type parameters, the compiler's own
+/// suggestion is better, because this bound would make it suggest one of our traits.
 fn is_known(ty: &Type, sig: &Signature) -> bool {
     struct Finder<'a> {
         sig: &'a Signature,
@@ -56,7 +56,7 @@ fn is_known(ty: &Type, sig: &Signature) -> bool {
                 GenericParam::Const(param) => param.ident == *ident,
                 GenericParam::Lifetime(_) => false,
             });
-            // Those of an `impl` block are not seen here; they bear one letter by custom.
+            // Type parameters of an `impl` block are not visible here; by convention, they have one letter.
             let mut letters = ident.to_string();
             letters.retain(|c| !c.is_ascii_digit());
             self.free |= own || letters == "Self" || letters.len() == 1 && letters.starts_with(char::is_uppercase);

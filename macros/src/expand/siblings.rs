@@ -16,12 +16,12 @@ use crate::options::{self, Attr, Options};
 use crate::report::Report;
 use crate::runtime_path::Runtime;
 
-/// The place of the last of our attributes whose name has not been looked up.
+/// The location of the last of our attributes whose name has not been resolved.
 pub(super) fn last_unresolved(function: &ItemFn) -> Option<usize> {
     function.attrs.iter().rposition(|attr| our_name(attr).is_some() && !is_resolved(attr))
 }
 
-/// Puts the attribute `name` behind the one at `last`.
+/// Moves the attribute `name` behind the one at `last`.
 pub(super) fn give_way(mut function: ItemFn, last: usize, name: &str, arguments: &TokenStream) -> TokenStream {
     let krate = krate_of(name, arguments.clone()).or_else(|| {
         function.attrs.iter().find_map(|attr| krate_of(&our_name(attr)?, arguments_of(attr, &Report::default())))
@@ -46,7 +46,7 @@ fn krate_of(name: &str, arguments: TokenStream) -> Option<Path> {
     }
 }
 
-/// Takes our attributes off the function. Tags are added up; the others are given back.
+/// Removes our attributes from the function. Tags are merged; the others are returned.
 pub(super) fn take(function: &mut ItemFn, biz: &mut BizTags, report: &Report) -> Vec<(Attr, Attribute)> {
     let mut spans = Vec::new();
     for attr in std::mem::take(&mut function.attrs) {
@@ -64,15 +64,15 @@ pub(super) fn take(function: &mut ItemFn, biz: &mut BizTags, report: &Report) ->
     spans
 }
 
-/// Of the attributes that make a span, a function has one. `outer` is the one that is being
-/// expanded, if that is one of them.
+/// A function has at most one attribute that creates a span. `outer` is the attribute being expanded, if it is one of
+/// them.
 pub(super) fn one_span(
     spans: Vec<(Attr, Attribute)>,
     outer: Option<(Attr, Options)>,
     report: &Report,
 ) -> Option<(Attr, Options)> {
-    // Each has gone behind the last one, so the one that was written first stands last. The one that is
-    // being expanded was written below them all; it is not among its own tokens, and none stand for it.
+    // Each has moved behind the last one, so they are in reverse order. The attribute being expanded was written
+    // below all of them, and is not part of its own input.
     let others = spans.into_iter().rev().map(|(attr, attribute)| {
         let options = options::parse(attr, arguments_of(&attribute, report), report);
         (attr, options, attribute.into_token_stream())
@@ -93,7 +93,7 @@ pub(super) fn one_span(
                     place,
                     "`#[traced]` conflicts with `#[traced_spawn]`, which creates a span itself; remove one",
                 );
-                // Callers that count on a job's handle are right.
+                // Callers that expect the handle of a job are correct.
                 if attr == Attr::Traced {
                     continue;
                 }
@@ -121,12 +121,12 @@ fn arguments_of(attr: &Attribute, report: &Report) -> TokenStream {
     }
 }
 
-/// Whether the attribute bears the path that [`give_way`] has given it.
+/// Whether the attribute has the path that [`give_way`] assigns.
 fn is_resolved(attr: &Attribute) -> bool {
     attr.path().segments.iter().rev().nth(1).is_some_and(|segment| segment.ident == "__private")
 }
 
-/// Gives a method of an annotated `impl` block its attribute, which is then expanded in its turn.
+/// Adds the attribute to a method of an annotated `impl` block; it is expanded later.
 pub(super) fn method(tokens: TokenStream, block: &TokenStream, home: &TokenStream, trace: bool) -> TokenStream {
     let report = Report::default();
     let mut item = match ItemFn::parse(tokens.clone()) {

@@ -1,4 +1,4 @@
-//! Prints tags: each becomes one statement of a closure.
+//! Generates code for tags: each becomes a statement in a closure.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens as _, TokenStreamExt as _, quote_spanned};
@@ -11,9 +11,9 @@ use crate::model::TagSets;
 use crate::runtime_path::Runtime;
 use crate::tag::{Modifier, Source, Tag, Through};
 
-/// The closures that generated code gives to the runtime.
+/// The closures that generated code passes to the runtime.
 pub(crate) struct Closures {
-    /// For the tags that leave the process; `None` if there are none.
+    /// For propagated tags; `None` if there are none.
     pub(crate) propagate: Option<TokenStream>,
     /// For all others.
     pub(crate) fill: TokenStream,
@@ -49,7 +49,7 @@ fn statement(tag: &Tag, tags: &Ident, method: &str, item: &ItemFn, runtime: &Run
     };
     let value = convert(tag.through, &value, runtime);
     let mut calls = TokenStream::new();
-    // First what is said of the value that was there, then its stand-in, then what hides both.
+    // First `required`, which concerns the original value, then the fallback, then what hides either.
     if tag.modifiers.contains(&Modifier::Required) {
         calls.extend(quote_spanned!(span=> .required()));
     }
@@ -63,7 +63,7 @@ fn statement(tag: &Tag, tags: &Ident, method: &str, item: &ItemFn, runtime: &Run
             calls.extend(quote_spanned!(span=> .#call()));
         }
     }
-    // A value that is hidden is hidden whole, and cut after that.
+    // Values are truncated only after they have been hashed or masked.
     let hides = tag.modifiers.iter().any(|modifier| matches!(modifier, Modifier::Hash | Modifier::Mask));
     let new = if hides {
         quote_spanned!(span=> #runtime::Tag::whole(|| #value))
@@ -73,7 +73,7 @@ fn statement(tag: &Tag, tags: &Ident, method: &str, item: &ItemFn, runtime: &Run
     quote_spanned!(span=> #cfgs #tags.#method(#key, || #new #calls);)
 }
 
-/// The conversion bears the place of the user's value, so that its errors do.
+/// The conversion has the location of the user's value, so that errors refer to it.
 fn convert(through: Through, value: &TokenStream, runtime: &Runtime) -> TokenStream {
     let at = Span::mixed_site().located_at(value.span());
     let function = Ident::new(
@@ -88,12 +88,12 @@ fn convert(through: Through, value: &TokenStream, runtime: &Runtime) -> TokenStr
     quote_spanned!(at=> #runtime::#function(&#value))
 }
 
-/// Where the expression begins. With more than its first token a stable compiler does not help.
+/// The start of the expression. On stable, spans of several tokens cannot be joined.
 pub(super) fn place(expr: &Expr) -> Span {
     Span::mixed_site().located_at(expr.span())
 }
 
-/// A look at the expression's value.
+/// Borrows the value of the expression.
 pub(super) fn reference(expr: &Expr) -> TokenStream {
     let value = operand(expr);
     quote_spanned!(place(expr)=> &#value)
@@ -121,7 +121,7 @@ fn operand(expr: &Expr) -> TokenStream {
     if tight { expr.to_token_stream() } else { quote_spanned!(place(expr)=> (#expr)) }
 }
 
-/// An argument that may not exist takes its tag with it.
+/// If an argument is removed by `cfg`, so is its tag.
 fn argument_cfgs(ident: &Ident, item: &ItemFn) -> TokenStream {
     let typed = item.sig.inputs.iter().filter_map(|input| match input {
         FnArg::Typed(typed) => Some(typed),
@@ -131,21 +131,21 @@ fn argument_cfgs(ident: &Ident, item: &ItemFn) -> TokenStream {
     of_ident.next().map(|typed| cfgs(&typed.attrs)).unwrap_or_default()
 }
 
-/// Makes the names known that were bound by a pattern which has gone into the block.
+/// Binds the names of a pattern that has been moved into the block.
 pub(super) fn peeks(statements: &[TokenStream], peek: &[Peek]) -> TokenStream {
     let mut out = TokenStream::new();
     for Peek { names, cfgs, statement } in peek {
         let used = names.iter().any(|name| statements.iter().any(|statement| mentions(statement, name)));
         if used {
             let span = Span::mixed_site();
-            // The pattern is repeated whole, and a tag may want one name of it.
+            // The pattern is repeated in full, although a tag may use only one of its names.
             out.extend(quote_spanned!(span=> #cfgs #[allow(unused_variables)] #statement));
         }
     }
     out
 }
 
-/// All that the tags and `origins` look at.
+/// Everything that the tags and `origins` use.
 pub(super) fn used(sets: &TagSets, origins: &[&Expr]) -> TokenStream {
     let mut tokens = TokenStream::new();
     for tag in sets.own.iter().chain(&sets.scoped) {

@@ -1,4 +1,4 @@
-//! Prints a function in its span.
+//! Generates a function that runs in a span.
 //!
 //! ```text
 //! // Input:
@@ -54,7 +54,7 @@ pub(crate) fn print(traced: Traced) -> TokenStream {
         || traced.runtime.is_named();
     let Traced { runtime, item, tags, err, ret, shape, .. } = traced;
     let span = started(&opened, &pieces.item, &pieces.peek, &tags, &runtime);
-    // What a job fails with is logged, as far as it is described at all.
+    // The failure of a job is logged, unless its description is disabled.
     let is_told = match (err, &shape) {
         (ErrMode::Log, _) => true,
         (err, Shape::Spawn(_)) => matches!(err, ErrMode::Display),
@@ -73,7 +73,7 @@ pub(crate) fn print(traced: Traced) -> TokenStream {
     }
 }
 
-/// `#[biz_tags]` alone: the same, around no span.
+/// `#[biz_tags]` alone: the same, without a span.
 pub(crate) fn print_tagged(tagged: Tagged) -> TokenStream {
     let Tagged { runtime, item, tags, shape } = tagged;
     let at = at_name(&item);
@@ -88,7 +88,7 @@ pub(crate) fn print_tagged(tagged: Tagged) -> TokenStream {
     out
 }
 
-/// The opening, with its tags, up to the span that has started.
+/// The span builder with its tags, up to the started span.
 fn started(opening: &TokenStream, item: &ItemFn, peek: &[Peek], tags: &TagSets, runtime: &Runtime) -> TokenStream {
     let at = at_name(item);
     let Closures { propagate, fill } = closures(tags, item, peek, runtime);
@@ -113,8 +113,8 @@ fn opening(traced: &Traced, peek: &[Peek]) -> TokenStream {
     });
     let cancel = (!cancel).then(|| quote_spanned!(span=> .cancel_off()));
     let log = matches!(err, ErrMode::Log).then(|| quote_spanned!(span=> .log()));
-    // The compiler takes the place of a caller from the code that the user has written, and so
-    // that of generated code from the attribute. The name of the function is the user's.
+    // `Location::caller` uses the location of user code, which for generated code is the attribute. The function's
+    // name has the right location.
     let own = item.sig.ident.span();
     let runtime_own = traced.runtime.written_at(own);
     let callsite = quote_spanned! {own=>
@@ -125,7 +125,7 @@ fn opening(traced: &Traced, peek: &[Peek]) -> TokenStream {
     };
     match parent {
         Parent::Current => {}
-        // A detached job that starts a new trace says so itself, below.
+        // Handled below for a detached job that starts a new trace.
         Parent::Root if matches!(shape, Shape::Spawn(_)) => {}
         Parent::Root => opening.extend(quote_spanned!(span=> .root())),
         Parent::Given(expr) => {
@@ -140,7 +140,7 @@ fn opening(traced: &Traced, peek: &[Peek]) -> TokenStream {
             at,
             &match links {
                 Links::One(_) => quote_spanned!(at=> link(#value)),
-                // An argument is only looked at; anything else may be an iterator.
+                // Arguments are borrowed; other expressions may be iterators.
                 Links::All(expr @ Expr::Path(_)) if is_borrowed(expr, item, peek) => {
                     quote_spanned!(at=> links(&*#expr))
                 }
@@ -160,8 +160,8 @@ fn opening(traced: &Traced, peek: &[Peek]) -> TokenStream {
     opening
 }
 
-/// Whether the expression is the name of a reference: of an argument that is one, or of a part of a
-/// replaced pattern, which is only looked at.
+/// Whether the expression is the name of a reference: an argument that is one, or a borrowed part of a replaced
+/// pattern.
 fn is_borrowed(expr: &Expr, item: &ItemFn, peek: &[Peek]) -> bool {
     let Expr::Path(path) = expr else { return false };
     let argument = item.sig.inputs.iter().any(|input| match input {
@@ -173,8 +173,8 @@ fn is_borrowed(expr: &Expr, item: &ItemFn, peek: &[Peek]) -> bool {
     argument || peek.iter().flat_map(|peek| &peek.names).any(|name| path.path.is_ident(name))
 }
 
-/// A call of the opening in a closure of its own. What the user's expression holds for a moment, such
-/// as the guard of a lock, would otherwise live as long as the whole chain, which runs the body.
+/// A method call on the span builder, in a closure of its own. Otherwise, temporaries in the user's expression, such as
+/// lock guards, would live as long as the whole method chain, which runs the body.
 fn apart(at: Span, call: &TokenStream, peek: &[Peek]) -> TokenStream {
     let peeks = peeks(std::slice::from_ref(call), peek);
     if peeks.is_empty() {
@@ -183,7 +183,7 @@ fn apart(at: Span, call: &TokenStream, peek: &[Peek]) -> TokenStream {
     quote_spanned!(at=> .with(|__span| { #peeks __span.#call }))
 }
 
-/// The closure that looks at the returned value.
+/// The closure that inspects the return value.
 fn outcome(
     err: ErrMode,
     is_told: bool,
@@ -202,7 +202,7 @@ fn outcome(
     );
     let caused = is_told.then(|| quote_spanned!(span=> .caused(#runtime::causes(__result).__chain())));
     let returned = ret.map(|ret| {
-        // Where the returned value has no conversion, the option is what is wrong.
+        // If the return type has no conversion, the error refers to the option.
         let at = span.located_at(ret.key.span());
         let runtime = runtime.at(at);
         let convert = Ident::new(
@@ -214,13 +214,13 @@ fn outcome(
         );
         quote_spanned!(at=> .returned(#runtime::seen(__result).__value().and_then(|__value| #runtime::#convert(__value))))
     });
-    // It captures nothing. Without `move`, a compiler that finds a borrow in the body that is too short
-    // takes this for the closure to advise on.
+    // It captures nothing. Without `move`, the compiler's suggestions for borrow errors in the body would refer to
+    // this closure.
     quote_spanned!(span=> move |__result #parameter| #runtime::seen(__result).#mode() #caused #returned)
 }
 
-/// The type of that closure's argument, where nothing else tells it in time: what is in an
-/// `impl Future` is known from the body, and the body may leave it open.
+/// The type of that closure's argument, where it cannot be inferred in time: the output of an `impl Future` is
+/// determined by the body, which may leave it open.
 fn parameter(item: &ItemFn, shape: &Shape) -> TokenStream {
     let name = match shape {
         Shape::Future(Wrapped::Impl) => "Output",
@@ -256,12 +256,12 @@ fn around(
                 let body = body.stream();
                 quote_spanned!(at=> let __span = #span.enter(); #body)
             } else if recurses {
-                // As below, but without a condition, in which the compiler's lint would see a way out. That the
-                // arm is unreachable is not said of generated code.
+                // As below, but without a condition, which the compiler's lint would treat as a way out. Generated
+                // code is exempt from the lint for unreachable arms.
                 let value = quote_spanned!(at=> match () { () => #body, _ => #runtime::returns() });
                 quote_spanned!(at=> let __span = #span.enter(); __span.exit(#value, #outcome))
             } else {
-                // The second arm keeps a body that never ends from making the call unreachable.
+                // With a second arm, a diverging body does not make the call unreachable.
                 let value = quote_spanned!(at=> match () { () if true => #body, () => #runtime::returns() });
                 quote_spanned!(at=> let __span = #span.enter(); __span.exit(#value, #outcome))
             }
@@ -290,7 +290,7 @@ fn around(
     with_body(pieces.item, body)
 }
 
-/// Whether there is nothing to see in what the function returns, so that it need not be handed on.
+/// Whether the return value has nothing to record, so that it does not have to be passed on.
 fn unseen(returns: Returns<'_>) -> bool {
     match returns {
         Returns::Never => true,

@@ -1,4 +1,4 @@
-//! Prints a function that starts its body as a detached job.
+//! Generates a function that spawns its body as a detached job.
 //!
 //! ```text
 //! // Input:
@@ -35,10 +35,10 @@ pub(crate) fn print(
     runtime: &Runtime,
 ) -> TokenStream {
     let site = Span::mixed_site();
-    // What the job must satisfy (`Send`, `'static`) is reported at the function's name.
+    // Unsatisfied bounds of the job (`Send`, `'static`) are reported at the function's name.
     let at = at_name(&pieces.item);
     let task = |pieces: &Pieces| async_block(pieces, runtime);
-    // What stays on its thread takes and gives what it likes.
+    // A job that stays on its thread needs no `Send` bounds.
     let (takes, gives) = match &job.place {
         Place::Local => (TokenStream::new(), None),
         _ => (sent::arguments(&pieces.item, runtime), sent::result(&pieces.item, runtime)),
@@ -78,18 +78,17 @@ pub(crate) fn print(
     let output = output(&pieces.item, &job.place, runtime);
     pieces.item.sig.output = syn::parse_quote!(-> #output);
     pieces.item.sig.asyncness = None;
-    // A mistake in starting the job is its caller's, whose place a panic then names. Only functions of
-    // Rust's own ABI can say so.
+    // If spawning panics, the location should be the caller's. `#[track_caller]` requires the Rust ABI.
     let tells = pieces.item.attrs.iter().any(|attr| attr.path().is_ident("track_caller"));
     if pieces.item.sig.abi.is_none() && !tells {
         pieces.item.attrs.push(syn::parse_quote!(#[track_caller]));
     }
-    // A job runs on when nobody holds its handle, and its value may be a future.
+    // Dropping the handle does not stop the job, and its output may be a future.
     pieces.item.attrs.push(syn::parse_quote!(#[allow(clippy::must_use_candidate, clippy::async_yields_async)]));
     with_body(pieces.item, quote_spanned!(site=> #takes #span.#call))
 }
 
-/// A handle apart from the argument it may be, which goes into the job.
+/// A clone of the handle, because the argument itself may be moved into the job.
 fn own(handle: &Expr, pieces: &Pieces) -> TokenStream {
     let peeks = peeks(&[handle.to_token_stream()], &pieces.peek);
     quote_spanned!(place(handle)=> &{ #peeks use ::core::clone::Clone as _; (#handle).clone() })
@@ -110,8 +109,8 @@ pub(crate) fn output(item: &ItemFn, place: &Place, runtime: &Runtime) -> TokenSt
     }
 }
 
-/// The function with its true signature, for callers that are right while it has an error. The body
-/// is left out, so what only that would use must not be called unused.
+/// The function with its generated signature, so that callers compile while it has an error. The body is omitted, so
+/// lints for unused items are disabled.
 pub(crate) fn stand_in(mut item: ItemFn, place: &Place, runtime: &Runtime) -> ItemFn {
     let site = Span::mixed_site();
     let output = output(&item, place, runtime);
