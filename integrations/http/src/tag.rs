@@ -22,7 +22,7 @@ use crate::url;
 /// 2. what the caller sends with this request: [`header`](Self::header), [`query`](Self::query), in the order in which they
 ///    were named;
 /// 3. what the request has inherited: a tag that came in a header of its own (see
-///    [`ServerLayer::travel`](crate::ServerLayer::tag_header)) or in baggage that
+///    [`ServerLayer::tag_header`](crate::ServerLayer::tag_header)) or in baggage that
 ///    [becomes tags](throughline::propagation::Propagator::baggage_as_tags);
 /// 4. the [`baggage`](Self::baggage);
 /// 5. the [`default`](Self::default).
