@@ -16,7 +16,7 @@ use crate::text::{QuotedValue, Word};
 
 /// The ids of the current span and the tags in scope, for your own formatter.
 ///
-/// `Display` writes them as [`Text`](super::Text) does, and `Serialize` as [`json`](super::json) does. Both write
+/// `Display` writes them as [`Text`](super::Text) does, and `Serialize` as the members of a JSON object. Both write
 /// nothing for what is absent.
 #[derive(Debug, Clone)]
 pub struct Current {
