@@ -50,7 +50,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     throughline::install(&provider);
     let mut queue = Queue::default();
     let order = |body: &str| Message { topic: "orders", headers: Vec::new(), body: body.into() };
-    // Nothing but the message connects the two sides.
     let messages = in_span("shop", || {
         queue.publish(order("a keyboard"));
         queue.publish(order("a mouse"));
