@@ -11,7 +11,7 @@ use std::error::Error;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use throughline::log::{self, Text};
+use throughline::log::Text;
 use throughline::{biz_tags, traced, traced_spawn};
 use tokio::task::JoinError;
 use tracing::{Subscriber, error, info, warn};
