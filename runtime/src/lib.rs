@@ -34,11 +34,14 @@ pub mod testing;
 #[path = "private.rs"]
 pub mod __private;
 
+#[cfg(feature = "propagation")]
 pub use context::carried::Carried;
 pub use context::current::{Attached, get as current_context};
 pub use context::data::{ContextExt, Extensions};
+#[cfg(feature = "integration")]
 pub use context::last_error::LastError;
 pub use context::origin::Origin;
+#[cfg(feature = "integration")]
 pub use context::request_id::RequestId;
 pub use context::snapshot::Snapshot;
 pub use opentelemetry::trace::SpanKind;

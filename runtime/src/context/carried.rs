@@ -1,9 +1,13 @@
 //! A message bundled with its trace context.
 
+use std::future::Future;
+
 use opentelemetry::Context;
 
 use crate::context::origin::Origin;
 use crate::context::snapshot::Snapshot;
+use crate::span::handle::Span;
+use crate::span::instrumented::{Instrumented, Unobserved};
 
 /// A message together with the context that was current when it was created, for channels and actor mailboxes.
 ///
@@ -60,6 +64,12 @@ impl<T> Carried<T> {
     pub fn run<R>(self, handle: impl FnOnce(T) -> R) -> R {
         let _attached = self.snapshot.attach();
         handle(self.message)
+    }
+
+    /// Calls `handle` with the message and runs the future it returns, while the context of the message is current.
+    pub fn run_async<F: Future>(self, handle: impl FnOnce(T) -> F) -> Instrumented<F> {
+        let (message, snapshot) = self.into_parts();
+        Span::within(snapshot.to_context()).instrument_with(|| handle(message), Unobserved)
     }
 }
 

@@ -1,9 +1,12 @@
 //! The current context (span context, baggage, tags), and how it is carried across boundaries.
 
+#[cfg(feature = "propagation")]
 pub(crate) mod carried;
 pub(crate) mod current;
 pub(crate) mod data;
+#[cfg(feature = "integration")]
 pub(crate) mod last_error;
 pub(crate) mod origin;
+#[cfg(feature = "integration")]
 pub(crate) mod request_id;
 pub(crate) mod snapshot;

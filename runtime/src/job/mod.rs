@@ -5,6 +5,7 @@ mod observer;
 #[cfg(feature = "rayon")]
 pub mod rayon;
 mod sent;
+mod span;
 pub(crate) mod spawn;
 pub mod tracker;
 

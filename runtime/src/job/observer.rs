@@ -40,6 +40,6 @@ impl Span {
         F: Future,
         O: FnOnce(&F::Output) -> Outcome,
     {
-        self.instrument(future, Job { spawned: Some(Instant::now()), ended: Ended::new(outcome), _held: held })
+        self.instrument(future, Job { spawned: Some(Instant::now()), ended: Ended(Some(outcome)), _held: held })
     }
 }

@@ -66,7 +66,7 @@ pub use records::TagLogProcessor;
 pub use span_events::SpanEvents;
 pub use text::Text;
 
-use crate::span::failure::sources;
+use std::error::Error;
 
 /// Has the tags of `#[biz_tags]` evaluated in unsampled traces too, from now on and for good.
 ///
@@ -74,4 +74,9 @@ use crate::span::failure::sources;
 /// calls it when it is created, so that the first line has tags too. See [Unsampled traces](self#unsampled-traces).
 pub fn evaluate_unsampled_tags() {
     crate::tags::set::read_by_logs();
+}
+
+/// The sources of `error`, nearest first. Limited, because a chain may be cyclic.
+fn sources<'a>(error: &'a (dyn Error + 'a)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(error.source(), |&source| source.source()).take(16)
 }

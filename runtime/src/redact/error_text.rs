@@ -1,9 +1,8 @@
 //! Which parts of error text and URLs are recorded.
 
-use std::any::{Any, TypeId};
 use std::borrow::Cow;
 use std::error::Error;
-use std::fmt::{self, Arguments, Display};
+use std::fmt::{self, Arguments};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::guard::panics::caught;
@@ -104,97 +103,15 @@ pub(crate) fn of(arguments: Arguments<'_>) -> Option<String> {
         Cow::Owned(redacted) => redacted,
         Cow::Borrowed(_) => seen,
     };
-    Some(kept(redacted(&kind, by_integrations(shown))))
+    #[cfg(feature = "integration")]
+    let shown = super::integration::redacted(shown);
+    Some(kept(redacted(&kind, shown)))
 }
 
-/// Removes values from error text.
-type Redactor = fn(&str) -> Option<String>;
-
-static REDACTORS: RwLock<Vec<Redactor>> = RwLock::new(Vec::new());
-
-/// Passes the text of every error through `redact`, which returns `None` to leave a text unchanged.
-///
-/// For integrations whose servers include values in error messages. Applying this where the error occurs is not
-/// enough, because other errors often include the text of their source. Adding the same function again has no effect.
-pub fn add_redactor(redact: fn(&str) -> Option<String>) {
-    let known = |all: &[Redactor]| all.iter().any(|known| std::ptr::fn_addr_eq(*known, redact));
-    if known(&REDACTORS.read().unwrap_or_else(PoisonError::into_inner)) {
-        return;
-    }
-    let mut all = REDACTORS.write().unwrap_or_else(PoisonError::into_inner);
-    if !known(&all) {
-        all.push(redact);
-    }
-}
-
-fn by_integrations(text: String) -> String {
-    let all = REDACTORS.read().unwrap_or_else(PoisonError::into_inner).clone();
-    all.iter().fold(text, |text, redact| match caught(|| redact(&text)) {
-        Some(changed) => changed.unwrap_or(text),
-        None => "<panicked while redacting>".to_owned(),
-    })
-}
-
-type AsError = fn(&dyn Any) -> Option<&(dyn Error + 'static)>;
-
-fn as_error<E: Error + 'static>(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
-    error.downcast_ref::<E>().map(|error| error as _)
-}
-
-fn boxed(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
-    error.downcast_ref::<Box<dyn Error + Send + Sync>>().map(|error| &**error as _)
-}
-
-fn boxed_local(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
-    error.downcast_ref::<Box<dyn Error>>().map(|error| &**error)
-}
-
-static ERRORS: RwLock<Vec<(TypeId, AsError)>> = RwLock::new(Vec::new());
-
-/// Registers `E` as an error type, so that its sources are recorded by code that only requires `Display`, such as
-/// `throughline::try_spawn` and tower services.
-///
-/// Not needed for boxed errors and `std::io::Error`. Adding a type again has no effect.
-pub fn add_error_type<E: Error + 'static>() {
-    let id = TypeId::of::<E>();
-    let known = |all: &[(TypeId, AsError)]| all.iter().any(|(known, _)| *known == id);
-    if known(&ERRORS.read().unwrap_or_else(PoisonError::into_inner)) {
-        return;
-    }
-    let mut all = ERRORS.write().unwrap_or_else(PoisonError::into_inner);
-    if !known(&all) {
-        all.push((id, as_error::<E>));
-    }
-}
-
-/// Returns the text of an error and its sources, as far as it may be recorded.
-pub fn error(error: &dyn Error) -> Option<String> {
-    of(format_args!("{}", Chain(error)))
-}
-
-/// Returns the text of a value of which only `Display` is known, as far as it may be recorded. Sources are included
-/// if the type is [registered as an error](add_error_type). Otherwise this uses the alternate form, in which many
-/// error types that do not implement `Error` include their causes.
-pub fn of_any<E: Display + 'static>(error: &E) -> Option<String> {
-    const KNOWN: [AsError; 3] = [boxed, boxed_local, as_error::<std::io::Error>];
-    let added = ERRORS.read().unwrap_or_else(PoisonError::into_inner).clone();
-    let all = KNOWN.into_iter().chain(added.into_iter().map(|(_, as_error)| as_error));
-    let mut found = all.filter_map(|as_error| as_error(error));
-    match found.next() {
-        Some(known) => self::error(known),
-        None => of(format_args!("{error:#}")),
-    }
-}
-
-/// Returns a text that is not an error value, such as a server response, as far as it may be recorded.
-pub fn text(of: impl Display) -> Option<String> {
-    self::of(format_args!("{of}"))
-}
-
-/// Returns a URL, or its path or query, as far as it may be recorded. Secrets must have been
-/// [redacted](crate::redact::UrlRules) before.
-pub fn url<'a>(url: impl Into<Cow<'a, str>>) -> String {
-    kept(redacted(&chosen(), url.into().into_owned()))
+/// What may be recorded of a URL, or of its path or query.
+#[cfg(feature = "integration")]
+pub(crate) fn of_url(url: String) -> String {
+    kept(redacted(&chosen(), url))
 }
 
 fn redacted(kind: &Kind, shown: String) -> String {

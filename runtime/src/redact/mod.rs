@@ -3,7 +3,14 @@
 //! Applications configure it with [`set_error_text`](crate::set_error_text).
 
 pub(crate) mod error_text;
-pub(crate) mod url;
+#[cfg(any(feature = "integration", feature = "tokio"))]
+pub(crate) mod error_types;
+#[cfg(feature = "integration")]
+mod integration;
+mod url;
 
-pub use error_text::{add_error_type, add_redactor, error, of_any as any_error, text, url};
+#[cfg(any(feature = "integration", feature = "tokio"))]
+pub use error_types::{add_error_type, error, of_any as any_error};
+#[cfg(feature = "integration")]
+pub use integration::{add_redactor, text, url};
 pub use url::UrlRules;

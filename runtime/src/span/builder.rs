@@ -6,7 +6,9 @@ use std::future::Future;
 use std::panic::Location;
 
 use futures_core::Stream;
-use opentelemetry::trace::{Link, SpanContext, SpanKind, TraceContextExt as _, TraceId};
+#[cfg(feature = "integration")]
+use opentelemetry::trace::TraceId;
+use opentelemetry::trace::{Link, SpanContext, SpanKind, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue, Value};
 
 use crate::context::current;
@@ -21,7 +23,8 @@ use crate::span::failure::FailureSource;
 use crate::span::handle::{self, Scope, Span, Start, is_off};
 use crate::span::instrumented::{Instrumented, Unobserved};
 use crate::span::outcome::Outcome;
-use crate::span::tracer;
+#[cfg(feature = "integration")]
+use crate::span::requested_id;
 use crate::tags::set::{NeededTags, Tag, Tags};
 use crate::tags::value::TagValue;
 
@@ -114,7 +117,7 @@ pub fn span(name: impl Into<Cow<'static, str>>) -> SpanBuilder {
 #[must_use = "a span builder does nothing unless the span is started"]
 pub struct SpanBuilder {
     callsite: &'static Callsite,
-    name: Option<Cow<'static, str>>,
+    pub(crate) name: Option<Cow<'static, str>>,
     place: Option<&'static Location<'static>>,
     kind: Option<SpanKind>,
     /// Everything else is boxed, because most spans are plain children of the current span.
@@ -130,6 +133,7 @@ pub struct SpanBuilder {
 struct More {
     parent: Parent,
     /// The trace ID to request, if this span starts a trace.
+    #[cfg(feature = "integration")]
     trace_id: Option<TraceId>,
     links: Vec<Link>,
     /// Tags that are propagated to other processes.
@@ -258,6 +262,7 @@ impl SpanBuilder {
     /// OpenTelemetry's API cannot express this, so it requires the ID generator that `throughline::init` installs,
     /// [`RequestIdGenerator`](https://docs.rs/throughline/latest/throughline/telemetry/struct.RequestIdGenerator.html).
     /// Other ID generators ignore the request.
+    #[cfg(feature = "integration")]
     pub fn trace_id(self, id: TraceId) -> Self {
         self.set(|more| more.trace_id = Some(id))
     }
@@ -385,14 +390,9 @@ impl SpanBuilder {
             }
         }
         start.links = (!more.links.is_empty()).then_some(more.links);
-        let _requested = more.trace_id.map(tracer::request_trace_id);
+        #[cfg(feature = "integration")]
+        let _requested = more.trace_id.map(requested_id::request_trace_id);
         handle::begin(start, more.propagated, &parent, changed)
-    }
-
-    /// Returns the name of the span.
-    #[cfg(feature = "tokio")]
-    pub(crate) fn name(&self) -> &str {
-        self.name.as_deref().unwrap_or_default()
     }
 
     /// Runs `f` in the span.

@@ -154,12 +154,6 @@ fn written(tags: &[KeyValue]) -> String {
     out
 }
 
-/// The sources of `error`, nearest first. Limited, because a chain may be cyclic.
-#[cfg(feature = "log")]
-pub(crate) fn sources<'a>(error: &'a (dyn Error + 'a)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(error.source(), |&source| source.source()).take(16)
-}
-
 /// The error and its sources: `cannot send: connection refused`. A source is omitted if the preceding text already
 /// contains it. `None` if the process does not record error text.
 pub(crate) fn chain(error: &dyn Error) -> Option<String> {

@@ -4,15 +4,12 @@ use std::borrow::Cow;
 #[cfg(feature = "otlp")]
 use std::panic::Location;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-#[cfg(feature = "tokio")]
-use std::time::Instant;
 
 use opentelemetry::trace::{Link, SpanKind, TraceContextExt as _};
 use opentelemetry::{Context, Key, KeyValue, global};
 
 use crate::context::current::{self, Attached};
 use crate::context::data::Data;
-use crate::context::snapshot::Snapshot;
 use crate::guard::panics::caught;
 use crate::guard::reentrance::Busy;
 use crate::semconv;
@@ -211,12 +208,6 @@ impl Span {
         self.0.context().cloned().unwrap_or_else(current::get)
     }
 
-    /// Returns the context for work that may outlive the current span: that of this span, or without one, a snapshot
-    /// of the current context, which does not hold the current span itself.
-    pub fn detached_context(&self) -> Context {
-        self.0.context().cloned().unwrap_or_else(|| Snapshot::capture().to_context())
-    }
-
     /// Makes the context of the span current until the guard is dropped.
     ///
     /// Do not hold the guard across an `.await`, because the task may resume on another thread; use
@@ -277,22 +268,6 @@ impl Span {
         self.0.note(outcome);
     }
 
-    /// Reports required tags without a value: an event for each, and the counter `throughline.tags.missing`.
-    pub fn report_missing(&self, keys: &[&'static str]) {
-        if let Scope::Open(open) = &self.0 {
-            report_missing(keys, &open.context);
-        }
-    }
-
-    /// Modifies the context that is current in the span. The span itself is unchanged.
-    pub fn map_context(&mut self, change: impl FnOnce(&Context) -> Context) {
-        match &mut self.0 {
-            Scope::Off => self.0 = Scope::Within(change(&current::get())),
-            Scope::Within(context) | Scope::Reported(context, _) => *context = change(context),
-            Scope::Open(open) => open.context = change(&open.context),
-        }
-    }
-
     /// Ends the span and releases its context. `outcome` is not called if nothing is recorded, or if the span has
     /// already ended.
     pub fn end(&mut self, outcome: impl FnOnce() -> Outcome) {
@@ -306,12 +281,6 @@ impl Span {
         std::mem::take(self)
     }
 
-    /// A job without a span, which runs in `context`.
-    #[cfg(feature = "tokio")]
-    pub(crate) fn carried(context: Context, failure_source: FailureSource) -> Self {
-        Self(Scope::Reported(context, Some(failure_source)))
-    }
-
     /// Enables reporting of failures, whether or not there is a span.
     #[cold]
     pub(super) fn reporting(self, failure_source: FailureSource) -> Self {
@@ -323,17 +292,6 @@ impl Span {
                 Scope::Open(open)
             }
         })
-    }
-
-    /// The name of the job.
-    #[cfg(feature = "tokio")]
-    pub(crate) fn job_name(&self) -> &str {
-        let failure_source = match &self.0 {
-            Scope::Reported(_, failure_source) => failure_source,
-            Scope::Open(open) => &open.failure_source,
-            Scope::Off | Scope::Within(_) => &None,
-        };
-        failure_source.as_ref().map_or("", |failure_source| &failure_source.name)
     }
 }
 
@@ -391,18 +349,6 @@ impl Scope {
         }
     }
 
-    /// Records the time between spawning and the first poll.
-    #[cfg(feature = "tokio")]
-    pub(crate) fn queued_since(&self, spawned: Instant) {
-        if let Self::Open(open) = self {
-            if open.explicit.has(ExplicitAttributes::QUEUE_TIME) {
-                return;
-            }
-            let waited = i64::try_from(spawned.elapsed().as_micros()).unwrap_or(i64::MAX);
-            open.context.span().set_attribute(KeyValue::new(outcome::QUEUE_TIME, waited));
-        }
-    }
-
     /// Ends the span, if there is one that has not ended, and reports its failure if that is enabled. `outcome` is
     /// not called otherwise.
     pub(crate) fn finish(&mut self, outcome: impl FnOnce() -> Outcome) {
@@ -431,14 +377,14 @@ impl Scope {
 /// A span that has to be ended. If it is dropped before that, the work was cancelled.
 #[derive(Debug)]
 pub(crate) struct Open {
-    context: Context,
+    pub(crate) context: Context,
     done: bool,
     /// Whether cancellation is recorded.
     cancel: bool,
     /// Which attributes were set explicitly.
-    explicit: ExplicitAttributes,
+    pub(crate) explicit: ExplicitAttributes,
     /// How a failure is reported, if at all.
-    failure_source: Option<FailureSource>,
+    pub(crate) failure_source: Option<FailureSource>,
     /// Its slot in the registry of open spans.
     #[cfg(feature = "otlp")]
     ticket: Option<registry::Ticket>,

@@ -1,5 +1,8 @@
 //! Futures, streams and bodies in a span.
 
+#[cfg(feature = "http-body")]
+mod body;
+
 use std::fmt;
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -8,7 +11,6 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 
-use crate::context::carried::Carried;
 use crate::context::snapshot::Snapshot;
 use crate::span::handle::{Scope, Span};
 use crate::span::outcome::Outcome;
@@ -132,14 +134,6 @@ pin_project! {
 /// Only the destructor removes the inner value.
 const GONE: &str = "not polled during its own drop";
 
-impl<T, O: Observer> Instrumented<T, O> {
-    /// The wrapped value. `None` only during the destructor.
-    #[cfg(feature = "http-body")]
-    fn inner(&self) -> Option<&T> {
-        self.inner.as_ref()
-    }
-}
-
 impl<T, O: Observer> fmt::Debug for Instrumented<T, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Instrumented").field("span", &self.span).finish_non_exhaustive()
@@ -191,52 +185,6 @@ where
 }
 
 /// A body has [finished](Observer::finished) after its last frame, or after an error.
-#[cfg(feature = "http-body")]
-impl<B, O> http_body::Body for Instrumented<B, O>
-where
-    B: http_body::Body,
-    O: Observe<Result<http_body::Frame<B::Data>, B::Error>, Output = Result<http_body::Frame<B::Data>, B::Error>>,
-{
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<http_body::Frame<B::Data>, B::Error>>> {
-        let this = self.project();
-        let mut inner = this.inner.as_pin_mut().expect(GONE);
-        this.observer.polled(this.span);
-        let frame = ready!(this.span.in_scope(|| inner.as_mut().poll_frame(cx)));
-        let frame = frame.map(|frame| this.observer.observe(this.span, frame));
-        // Servers do not poll again after the last frame.
-        let is_over = match &frame {
-            Some(Ok(frame)) => frame.is_trailers() || inner.is_end_stream(),
-            Some(Err(_)) | None => true,
-        };
-        if is_over && !this.span.is_none() {
-            this.observer.finished(this.span);
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner().is_none_or(http_body::Body::is_end_stream)
-    }
-
-    fn size_hint(&self) -> http_body::SizeHint {
-        self.inner().map_or_else(|| http_body::SizeHint::with_exact(0), http_body::Body::size_hint)
-    }
-}
-
-#[cfg(feature = "http-body")]
-impl<B: Default, O: Observer + Default> Default for Instrumented<B, O> {
-    /// An empty body, without a span.
-    fn default() -> Self {
-        Span::none().instrument(B::default(), O::default())
-    }
-}
-
 impl Span {
     /// Wraps a future, a stream or a body in the span, with an observer that decides how the span ends.
     #[inline]
@@ -315,14 +263,7 @@ impl<T> Observe<T> for Unobserved {
 
 /// Ends the span with an outcome computed from the output of a future. See [`Span::run_async`].
 #[derive(Debug)]
-pub struct Ended<O>(Option<O>);
-
-impl<O> Ended<O> {
-    #[cfg(feature = "tokio")]
-    pub(crate) fn new(outcome: O) -> Self {
-        Self(Some(outcome))
-    }
-}
+pub struct Ended<O>(pub(crate) Option<O>);
 
 impl<O> Observer for Ended<O> {}
 
@@ -376,13 +317,5 @@ impl Snapshot {
     /// Returns a stream that has the snapshot as its current context while it is polled and dropped.
     pub fn stream<S: Stream>(&self, stream: S) -> Instrumented<S> {
         Span::within(self.to_context()).instrument(stream, Unobserved)
-    }
-}
-
-impl<T> Carried<T> {
-    /// Calls `handle` with the message and runs the future it returns, while the context of the message is current.
-    pub fn run_async<F: Future>(self, handle: impl FnOnce(T) -> F) -> Instrumented<F> {
-        let (message, snapshot) = self.into_parts();
-        Span::within(snapshot.to_context()).instrument_with(|| handle(message), Unobserved)
     }
 }

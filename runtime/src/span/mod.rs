@@ -1,13 +1,17 @@
-//! Spans: what is said of one, how it starts, and how it ends.
+//! Spans: building, starting and ending them.
 
 pub(crate) mod builder;
 pub(crate) mod callsite;
 pub(crate) mod failure;
 pub(crate) mod handle;
 pub(crate) mod instrumented;
+#[cfg(feature = "integration")]
+mod integration;
 pub(crate) mod outcome;
 pub(crate) mod record;
 #[cfg(feature = "otlp")]
 pub(crate) mod registry;
+#[cfg(feature = "integration")]
+pub(crate) mod requested_id;
 pub(crate) mod scope;
 pub(crate) mod tracer;

@@ -7,6 +7,7 @@ use std::fmt::{Debug, Display};
 use opentelemetry::trace::{SpanRef, Status, TraceContextExt as _};
 use opentelemetry::{Context, Key, KeyValue, Value};
 
+#[cfg(feature = "integration")]
 use crate::context::last_error::LastError;
 use crate::redact::error_text;
 use crate::semconv::{self, ERROR_TYPE};
@@ -140,12 +141,6 @@ impl Outcome {
         Self::of_result(result).caused(result.as_ref().err().and_then(failure::alternate))
     }
 
-    /// Like `of_result`, for a detached job.
-    #[cfg(feature = "tokio")]
-    pub(crate) fn of_job_result<T, E: Display + 'static>(result: &Result<T, E>) -> Self {
-        Self::of_result(result).caused(result.as_ref().err().and_then(error_text::of_any))
-    }
-
     /// Sets the error text for the log, which includes the sources.
     #[doc(hidden)]
     pub fn caused(mut self, chain: Option<String>) -> Self {
@@ -217,6 +212,7 @@ impl Outcome {
             span.set_attribute(KeyValue::new(RETURN, value));
         }
         if let Some(failure) = self.failure {
+            #[cfg(feature = "integration")]
             failure.note_last_error(context);
             failure.record(&span, explicit);
         }
@@ -225,6 +221,7 @@ impl Outcome {
     /// Records a failure on the span of `context`, which stays open.
     pub(crate) fn note(self, context: &Context, explicit: ExplicitAttributes) {
         if let Some(failure) = self.failure {
+            #[cfg(feature = "integration")]
             failure.note_last_error(context);
             failure.record(&context.span(), explicit);
         }
@@ -233,6 +230,7 @@ impl Outcome {
 
 impl Failure {
     /// Makes the error available to a response further up that has no description of its own.
+    #[cfg(feature = "integration")]
     fn note_last_error(&self, context: &Context) {
         if let (true, Some(message)) = (self.exception, &self.message) {
             LastError::note(context, message);

@@ -6,7 +6,6 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use opentelemetry::trace::TraceId;
 use opentelemetry::trace::{
     Span as _, SpanBuilder, SpanContext, TraceContextExt as _, TraceFlags, Tracer, TracerProvider,
 };
@@ -88,10 +87,6 @@ thread_local! {
     /// Whether the span that is starting on this thread is one of ours. Not in the context, because it is true only
     /// while `Tracer::build_with_context` runs.
     static OWN: Cell<bool> = const { Cell::new(false) };
-
-    /// The trace ID requested for the trace that is starting on this thread. Like `OWN`, it is set only while a span
-    /// starts.
-        static REQUESTED: Cell<Option<TraceId>> = const { Cell::new(None) };
 }
 
 /// Sends the spans of this process to `provider`.
@@ -231,29 +226,5 @@ impl OwnSpan {
 impl Drop for OwnSpan {
     fn drop(&mut self) {
         let _ = OWN.try_with(|own| own.set(self.0));
-    }
-}
-
-/// Requests `id` as the trace ID of a trace that starts on this thread before the guard is dropped.
-///
-/// OpenTelemetry's API cannot express this, because the provider's ID generator decides. Only
-/// [`RequestIdGenerator`](crate::telemetry::RequestIdGenerator) honours the request.
-pub(crate) fn request_trace_id(id: TraceId) -> RequestedTraceId {
-    let _ = REQUESTED.try_with(|wanted| wanted.set(Some(id)));
-    RequestedTraceId(())
-}
-
-/// Takes the requested ID, so that it is used for one trace only.
-#[cfg(feature = "sdk")]
-pub(crate) fn requested_trace_id() -> Option<TraceId> {
-    REQUESTED.try_with(Cell::take).unwrap_or_default()
-}
-
-/// Withdraws the request when dropped, even if a sampler panics.
-pub(crate) struct RequestedTraceId(());
-
-impl Drop for RequestedTraceId {
-    fn drop(&mut self) {
-        let _ = REQUESTED.try_with(|wanted| wanted.set(None));
     }
 }

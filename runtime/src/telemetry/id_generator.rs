@@ -3,7 +3,7 @@
 use opentelemetry::trace::{SpanId, TraceId};
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 
-use crate::span::tracer;
+use crate::span::requested_id;
 
 /// An id generator that uses an incoming `X-Request-ID` as the id of the trace that the request starts, so that one id
 /// finds both. All other ids come from the generator that it wraps.
@@ -41,7 +41,7 @@ impl<G> RequestIdGenerator<G> {
 
 impl<G: IdGenerator> IdGenerator for RequestIdGenerator<G> {
     fn new_trace_id(&self) -> TraceId {
-        tracer::requested_trace_id().unwrap_or_else(|| self.0.new_trace_id())
+        requested_id::requested_trace_id().unwrap_or_else(|| self.0.new_trace_id())
     }
 
     fn new_span_id(&self) -> SpanId {

@@ -1,20 +1,4 @@
-//! Names of the attributes that Throughline records.
-//!
-//! Each constant has the name that it has in [`opentelemetry-semantic-conventions`], so that code which
-//! uses that crate reads the same. This crate does not depend on it: most of its names come with an
-//! unstable feature, and each release may remove some. A test compares the two, and fails when a name has
-//! been deprecated.
-//!
-//! Names that no convention defines begin with `throughline.`.
-//!
-//! ```
-//! use throughline::semconv;
-//!
-//! let span = throughline::span("charge card").tag(semconv::SERVER_ADDRESS, "pay.example");
-//! span.run(|| ());
-//! ```
-//!
-//! [`opentelemetry-semantic-conventions`]: https://docs.rs/opentelemetry-semantic-conventions
+//! Names that only integrations and optional features record, and helpers for addresses.
 
 use std::net::SocketAddr;
 
@@ -22,48 +6,11 @@ use opentelemetry::{KeyValue, StringValue, Value};
 
 use crate::tags::value::within_bounds;
 
-/// Declares the names, and for the test a list of them with what the published crate calls so. A name that it
-/// does not have, or that it has deprecated, does not compile there.
-macro_rules! conventions {
-    ($($(#[$doc:meta])* $name:ident = $value:literal;)*) => {
-        $($(#[$doc])* pub const $name: &str = $value;)*
-
-        #[cfg(test)]
-        #[deny(deprecated)]
-        const CONVENTIONS: &[(&str, &str)] = &[$(($name, opentelemetry_semantic_conventions::attribute::$name)),*];
-    };
-}
-
-/// Declares the names of our own.
-macro_rules! ours {
-    ($($(#[$doc:meta])* $name:ident = $value:literal;)*) => {
-        $($(#[$doc])* pub const $name: &str = $value;)*
-
-        #[cfg(test)]
-        const OURS: &[(&str, &str)] = &[$((stringify!($name), $name)),*];
-    };
-}
-
 conventions! {
     // Source code.
 
-    /// The full path of the function.
-    CODE_FUNCTION_NAME = "code.function.name";
-    /// The source file.
-    CODE_FILE_PATH = "code.file.path";
-    /// The line in the source file.
-    CODE_LINE_NUMBER = "code.line.number";
     /// The name of the thread.
     THREAD_NAME = "thread.name";
-
-    // Errors.
-
-    /// The class of an error, of low cardinality: the Rust type, a status code, `panic`.
-    ERROR_TYPE = "error.type";
-    /// The type of an error that an `exception` event describes.
-    EXCEPTION_TYPE = "exception.type";
-    /// The text of an error that an `exception` event describes.
-    EXCEPTION_MESSAGE = "exception.message";
 
     // Addresses.
 
@@ -161,8 +108,6 @@ conventions! {
     MESSAGING_CONSUMER_GROUP_NAME = "messaging.consumer.group.name";
     /// The id of the client.
     MESSAGING_CLIENT_ID = "messaging.client.id";
-    /// How many messages a batch has.
-    MESSAGING_BATCH_MESSAGE_COUNT = "messaging.batch.message_count";
     /// The id of the message.
     MESSAGING_MESSAGE_ID = "messaging.message.id";
     /// The id that correlates messages, such as a request and its reply.
@@ -220,18 +165,8 @@ conventions! {
 }
 
 ours! {
-    /// Whether the work was dropped before it had finished.
-    THROUGHLINE_CANCELLED = "throughline.cancelled";
-    /// What the function returned.
-    THROUGHLINE_RETURN = "throughline.return";
     /// Whether the process shut down before the span ended.
     THROUGHLINE_UNFINISHED = "throughline.unfinished";
-    /// How long a detached job waited for its first poll, in microseconds.
-    THROUGHLINE_JOB_QUEUE_TIME_US = "throughline.job.queue_time_us";
-    /// The name of a detached job.
-    THROUGHLINE_JOB_NAME = "throughline.job.name";
-    /// The key of a tag.
-    THROUGHLINE_TAG_KEY = "throughline.tag.key";
     /// How many rows a statement changed.
     THROUGHLINE_DB_AFFECTED_ROWS = "throughline.db.affected_rows";
     /// How often an entry of a stream was delivered, this time included.
@@ -295,21 +230,6 @@ mod tests {
 
     fn server_of(address: &'static str, port: Option<u16>) -> Vec<(String, String)> {
         server(address, port).map(|pair| (pair.key.to_string(), pair.value.to_string())).collect()
-    }
-
-    #[test]
-    fn names_of_the_conventions_are_those_of_the_published_crate() {
-        for (name, published) in CONVENTIONS {
-            assert_eq!(name, published);
-        }
-    }
-
-    #[test]
-    fn names_of_our_own_are_in_our_namespace() {
-        for (constant, name) in OURS {
-            assert!(name.starts_with("throughline."), "{name}");
-            assert_eq!(*constant, name.to_uppercase().replace('.', "_"));
-        }
     }
 
     #[test]

@@ -1,0 +1,58 @@
+//! What only detached jobs need of spans and outcomes.
+
+use std::fmt::Display;
+use std::time::Instant;
+
+use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry::{Context, KeyValue};
+
+use crate::redact::error_types;
+use crate::semconv;
+use crate::span::builder::SpanBuilder;
+use crate::span::failure::FailureSource;
+use crate::span::handle::{Scope, Span};
+use crate::span::outcome::{ExplicitAttributes, Outcome};
+
+impl Span {
+    /// A job without a span, which runs in `context`.
+    pub(super) fn carried(context: Context, failure_source: FailureSource) -> Self {
+        Self(Scope::Reported(context, Some(failure_source)))
+    }
+
+    /// The name of the job.
+    pub(super) fn job_name(&self) -> &str {
+        let failure_source = match &self.0 {
+            Scope::Reported(_, failure_source) => failure_source,
+            Scope::Open(open) => &open.failure_source,
+            Scope::Off | Scope::Within(_) => &None,
+        };
+        failure_source.as_ref().map_or("", |failure_source| &failure_source.name)
+    }
+}
+
+impl SpanBuilder {
+    /// Returns the name of the span.
+    pub(super) fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
+    }
+}
+
+impl Scope {
+    /// Records the time between spawning and the first poll.
+    pub(super) fn queued_since(&self, spawned: Instant) {
+        if let Self::Open(open) = self {
+            if open.explicit.has(ExplicitAttributes::QUEUE_TIME) {
+                return;
+            }
+            let waited = i64::try_from(spawned.elapsed().as_micros()).unwrap_or(i64::MAX);
+            open.context.span().set_attribute(KeyValue::new(semconv::THROUGHLINE_JOB_QUEUE_TIME_US, waited));
+        }
+    }
+}
+
+impl Outcome {
+    /// Like `of_result`, for a detached job.
+    pub(super) fn of_job_result<T, E: Display + 'static>(result: &Result<T, E>) -> Self {
+        Self::of_result(result).caused(result.as_ref().err().and_then(error_types::of_any))
+    }
+}
