@@ -4,8 +4,8 @@
 //! cargo run --example actix --features actix
 //! ```
 //!
-//! Its span continues the trace of the request's headers and bears the template of the route. What
-//! `#[traced]` functions do below is in it, with the facts of `#[biz_tags]` on their log lines and spans.
+//! Its span continues the trace of the request's headers, and is named after the route template. The spans of
+//! `#[traced]` functions are below it, and the tags of `#[biz_tags]` are on their spans and log lines.
 
 use std::error::Error;
 

@@ -1,16 +1,17 @@
-//! Orders through RabbitMQ: who places them, who bills them one by one, who counts them in batches.
+//! Orders through RabbitMQ: a publisher, a consumer that bills them one by one, and a consumer that counts them in
+//! batches.
 //!
 //! ```text
 //! cargo run --example amqp --features amqp                                # amqp://127.0.0.1:5672
 //! AMQP_ADDR=amqp://127.0.0.1:5673 cargo run --example amqp --features amqp
 //! ```
 //!
-//! * `place_order` publishes in its request's span and waits there for the broker's word; the tenant
-//!   travels in the baggage.
-//! * `bill` is a child of the producer's span although nothing but the message connects them, and has
-//!   the tenant. It is linked to the consumer's loop. The second order fails at first: its span has the
-//!   error, and that of the second delivery is marked as one.
-//! * `count` handles all messages at once: a span of the loop, with a link to each producer.
+//! * `place_order` publishes the message in the span of its request, and waits for the broker's confirmation there; the
+//!   tenant is propagated in the baggage.
+//! * `bill` is a child of the producer's span, although only the message connects them, and has the tenant. It is
+//!   linked to the span of the consumer's loop. The first attempt at the second order fails: its span has the error, and
+//!   the span of the second delivery is marked as a redelivery.
+//! * `count` handles a batch: a child of the loop's span, with a link to each producer.
 
 use std::error::Error;
 use std::process::ExitCode;

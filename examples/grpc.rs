@@ -4,13 +4,13 @@
 //! cargo run -p throughline-examples --features grpc --example grpc
 //! ```
 //!
-//! What is worth a look:
+//! Points of interest:
 //!
-//! * One layer on each side. `quote` and `follow` have one client span each, and the server's span
-//!   below it, with the status of the call; the one of `follow` lives until its stream has ended.
-//! * `tenant_id` is named once, in `shop`, and is on the server's spans as well: it propagates as
-//!   baggage, and the server makes it a tag.
-//! * The symbol that nobody knows is an error for the client and none for the server.
+//! * One layer on each side. `quote` and `follow` have one client span each, with the server's span as a child and the
+//!   status of the call; the span of `follow` ends with its stream.
+//! * `tenant_id` is set once, in `shop`, and is on the server's spans as well: it is propagated as baggage, and the
+//!   server turns it into a tag.
+//! * An unknown symbol is an error for the client, but not for the server.
 
 use std::error::Error;
 

@@ -4,14 +4,14 @@
 //! cargo run --example http
 //! ```
 //!
-//! What is worth a look:
+//! Points of interest:
 //!
-//! * The gateway faces people it does not trust. It starts a trace of its own for each request, and the
-//!   caller's, if there is one, is linked.
-//! * The tenant is a variable of the gateway's route and the region a header. Neither is handed on by
-//!   any code: `x-tenant-id` travels to the service behind, and every span of both has it.
-//! * `X-Request-ID` is the trace id. It is on the answer, and the service behind sees the same one.
-//! * The second order fails once and is tried again: two client spans, two server spans.
+//! * The gateway does not trust its callers. It starts a new trace for each request, and links the caller's, if there is
+//!   one.
+//! * The tenant is a parameter of the gateway's route, and the region a header. No code passes them on: `x-tenant-id` is
+//!   sent to the service behind the gateway, and every span of both has it.
+//! * `X-Request-ID` is the trace ID. The response has it, and the service behind the gateway receives the same one.
+//! * The second order fails once and is retried: two client spans, two server spans.
 
 use std::error::Error;
 use std::net::SocketAddr;

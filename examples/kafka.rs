@@ -1,14 +1,14 @@
-//! Orders through Kafka: who places them, who bills them one by one, who counts them in batches.
+//! Orders through Kafka: a producer, a consumer that bills them one by one, and a consumer that counts them in batches.
 //!
 //! ```text
 //! cargo run --example kafka --features kafka                              # a cluster in this process
 //! KAFKA_BROKERS=127.0.0.1:9092 cargo run --example kafka --features kafka # yours
 //! ```
 //!
-//! * `place_order` sends in its request's span; the tenant travels in the baggage.
-//! * `bill` is a child of the producer's span although nothing but the message connects them, and has
-//!   the tenant. It is linked to the consumer's loop. The second order fails.
-//! * `count` handles all messages at once: a span of the loop, with a link to each producer.
+//! * `place_order` sends the message in the span of its request; the tenant is propagated in the baggage.
+//! * `bill` is a child of the producer's span, although only the message connects them, and has the tenant. It is
+//!   linked to the span of the consumer's loop. The second order fails.
+//! * `count` handles a batch: a child of the loop's span, with a link to each producer.
 
 use std::error::Error;
 use std::process::ExitCode;

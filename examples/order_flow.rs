@@ -3,16 +3,16 @@
 //! ```text
 //! cargo run --example order_flow                          # sends three orders to itself and exits
 //! cargo run --example order_flow -- --serve [--port N]    # accepts requests until Ctrl-C
-//! cargo run --example order_flow --features jaeger        # and shows the traces in Jaeger's page
+//! cargo run --example order_flow --features jaeger        # and shows the traces in Jaeger's UI
 //! ```
 //!
-//! Read it from `main` down. What is worth a look:
+//! Read it from `main` down. Points of interest:
 //!
-//! * `create_order` names the tenant and the order once. Every span below has both, also those of
-//!   jobs, and no function passes them on.
-//! * `send_receipt` and `render_invoice` are called like functions and run on after the answer.
-//!   Their spans are in the trace of the request, with times of their own.
-//! * An error, a retry, and a client that hangs up all leave their mark, and no code here says so.
+//! * `create_order` names the tenant and the order once. Every span below has both, including those of jobs, without
+//!   any function passing them on.
+//! * `send_receipt` and `render_invoice` are called like functions, and continue after the response. Their spans are in
+//!   the trace of the request, with their own start and end.
+//! * An error, a retry, and a client that disconnects are all recorded, without any code for it here.
 
 use std::error::Error;
 use std::fmt;

@@ -5,15 +5,15 @@
 //! cargo run --example outbox
 //! ```
 //!
-//! Needs no server. The outbox is a file of JSON lines, where a service would have a table in the
-//! database of its orders; the topic is a channel. What is worth a look:
+//! Needs no server. The outbox is a file of JSON lines, instead of a table in the database of the orders; the topic is a
+//! channel. Points of interest:
 //!
-//! * `place_order` writes `Carrier::capture()` into the row. The relay knows nothing of the request; it
-//!   takes the row's context as the parent of what it publishes.
-//! * `relay` runs in its own trace, because a poll belongs to no request. Each `publish` is a child of
-//!   the order it publishes, and linked to the poll that found it.
-//! * A row of a version of the service that did not trace has no context. It is published like the
-//!   others, in a trace that starts there.
+//! * `place_order` stores `Carrier::capture()` in the row. The relay does not know about the request, and uses the
+//!   context in the row as the parent of the message that it publishes.
+//! * `relay` runs in its own trace, because a poll does not belong to any request. Each `publish` is a child of the
+//!   order that it publishes, and is linked to the poll that found it.
+//! * A row written by a version of the service without tracing has no context. It is published like the others, and
+//!   starts a new trace.
 
 use std::collections::HashMap;
 use std::error::Error;

@@ -1,4 +1,4 @@
-//! A message system without an integration, traced as well as Kafka: `cargo run --example own_transport`.
+//! A messaging system without an integration, traced as well as Kafka: `cargo run --example own_transport`.
 
 use std::{collections::VecDeque, error::Error};
 

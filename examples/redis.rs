@@ -5,8 +5,8 @@
 //! cargo run --example redis --features redis            # or with REDIS_URL=redis://host:port
 //! ```
 //!
-//! An order reserves stock in a transaction and goes into a stream. A worker with a connection of its own
-//! takes it out; what the worker does is in the trace of the order, and so is the job that it leaves behind.
+//! An order reserves stock in a transaction and is added to a stream. A worker with its own connection reads it from
+//! there; the worker's spans are part of the order's trace, and so is the detached job that it starts.
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -1,17 +1,17 @@
-//! RocketMQ: an order is sent, a listener bills it and is given it a second time because it failed.
-//! One trace.
+//! RocketMQ: an order is sent, and a listener receives it twice because billing it fails the first time. All of it is
+//! one trace.
 //!
 //! ```text
 //! cargo run --example rocketmq --features rocketmq
 //! ```
 //!
-//! Needs a name server, and a broker that creates topics by itself. `ROCKETMQ_NAMESRV` says where;
-//! 127.0.0.1:9876 if it does not. What is worth a look:
+//! Needs a name server, at the address in `ROCKETMQ_NAMESRV` or else at 127.0.0.1:9876, and a broker that creates topics
+//! automatically. Points of interest:
 //!
-//! * `send_traced` in place of `send`: a span of kind producer, and its context in the properties of
-//!   the message.
-//! * `parent = Delivery::new(message).group(…)` on the function that processes a message: nothing else
-//!   is to be done on this side. The redelivered message is marked, and has the same parent.
+//! * `send_traced` in place of `send` starts a span of kind producer, and adds its context to the properties of the
+//!   message.
+//! * On the receiving side, `parent = Delivery::new(message).group(…)` on the function that processes a message is all
+//!   that is needed. The redelivered message is marked as such, and has the same parent.
 
 use std::collections::HashMap;
 use std::error::Error;

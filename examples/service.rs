@@ -6,14 +6,14 @@
 //! curl -X POST http://127.0.0.1:3000/tenants/acme/orders/1001
 //! ```
 //!
-//! Read it from `main` down. What is worth a look:
+//! Read it from `main` down. Points of interest:
 //!
-//! * The subscriber comes first, so that what `init` has to say is heard.
-//! * The first Ctrl-C, or SIGTERM, ends it in order: no new connections, ten seconds for the requests that
-//!   are being answered, ten more for the jobs they have left behind and for the spans of all that.
-//! * The second one ends it at once, whatever it is doing.
-//! * The exit code is that of the service. A collector that cannot be reached costs spans, which the last
-//!   lines of the log say (`shutdown` writes them); it is no failure of the service.
+//! * The subscriber is set first, so that the messages of `init` are logged.
+//! * The first Ctrl-C or SIGTERM shuts down gracefully: no new connections, ten seconds for requests in flight, and ten
+//!   more for their detached jobs and for exporting the remaining spans.
+//! * The second one exits immediately.
+//! * The exit code is that of the service. If the collector is unreachable, spans are lost, which `shutdown` logs; the
+//!   service has not failed.
 
 use std::error::Error;
 use std::io::{self, IsTerminal as _};

@@ -5,8 +5,8 @@
 //! cargo run --example sql --features sql                # or with DATABASE_URL=mysql://user@host:port/database
 //! ```
 //!
-//! An order is written in a transaction, read back as a stream, and counted by a detached job. The second order has
-//! a number that exists already: the trace shows the number of the error, and not the value that was refused.
+//! An order is inserted in a transaction, read back as a stream, and counted by a detached job. The second order has a
+//! duplicate number: the trace shows the error code, but not the value that was rejected.
 
 use std::process::ExitCode;
 use std::str::FromStr;

@@ -4,15 +4,14 @@
 //! cargo run --example timers --features timers
 //! ```
 //!
-//! Needs no server, and ends by itself after a few seconds. What is worth a look:
+//! Needs no server, and exits after a few seconds. Points of interest:
 //!
-//! * `refresh_prices` is called by an interval. `#[traced(root)]` makes each tick a trace of its own,
-//!   linked to the service that runs the interval; without `root`, ticks would pile up in one trace
-//!   that never ends.
-//! * `cleanup` is called by `tokio-cron-scheduler`, in a task where nothing is current. The `Snapshot`
-//!   tells it where it was scheduled.
-//! * `remind` runs later than the request that ordered it, in the trace of that request. In between,
-//!   its context was three strings in a row of a table: a `Carrier`.
+//! * `refresh_prices` is called by an interval. With `#[traced(root)]`, each tick is its own trace, linked to the span
+//!   that runs the interval; without `root`, all ticks would be part of one trace that never ends.
+//! * `cleanup` is called by `tokio-cron-scheduler`, in a task without a current context. The `Snapshot` provides the
+//!   one in which it was scheduled.
+//! * `remind` runs later than the request that scheduled it, in the trace of that request. In between, its context was
+//!   stored as three strings in a table row: a `Carrier`.
 
 use std::error::Error;
 use std::time::Duration;

@@ -6,9 +6,8 @@
 //! STRICT_LEVEL=2 SPEC_LEVEL=2 python test.py http://127.0.0.1:5000/test
 //! ```
 //!
-//! It takes a list of calls by POST to `/test` and makes them, in the trace of the request:
-//! `[{"url": "http://…", "arguments": […]}]`. Nothing here says so: the server layer reads the context,
-//! and `send_traced` writes it.
+//! It receives a list of calls by POST to `/test`, `[{"url": "http://…", "arguments": […]}]`, and makes them in the trace
+//! of the request: the server layer extracts the context, and `send_traced` injects it.
 
 use std::error::Error;
 use std::io::{self, Write as _};

@@ -3,8 +3,8 @@
 
 use crate::span::builder::SpanBuilder;
 use crate::span::callsite::Callsite;
-pub use crate::span::failure::Causes;
-pub use crate::span::outcome::Seen;
+pub use crate::span::failure::ErrorChain;
+pub use crate::span::outcome::Inspect;
 use crate::span::scope::TagScope;
 pub use crate::tags::set::{Tag, Tags, value};
 use crate::tags::value;
@@ -44,16 +44,16 @@ pub fn tags() -> TagScope {
 }
 
 /// Inspects the return value of a function.
-pub fn seen<R>(result: &R) -> Seen<'_, R> {
-    Seen::new(result)
+pub fn inspect<R>(result: &R) -> Inspect<'_, R> {
+    Inspect::new(result)
 }
 
 /// Takes a value that is only type-checked and linted. Never called.
 pub fn compiled<T>(_: T) {}
 
 /// Finds the sources of an error that a function has returned.
-pub fn causes<R>(result: &R) -> Causes<'_, R> {
-    Causes::new(result)
+pub fn error_chain<R>(result: &R) -> ErrorChain<'_, R> {
+    ErrorChain::new(result)
 }
 
 /// Converts a tag's value through `Display`.

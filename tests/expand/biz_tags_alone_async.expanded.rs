@@ -30,7 +30,7 @@ async fn place(tenant_id: String, order_no: u64) -> Result<u64, String> {
                     () => Ok(order_no + tenant_id.len() as u64),
                 }
             },
-            move |__result| ::throughline::__private::seen(__result).__display(),
+            move |__result| ::throughline::__private::inspect(__result).__display(),
         )
         .await
 }

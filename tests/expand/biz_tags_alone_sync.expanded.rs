@@ -27,6 +27,6 @@ fn place(tenant_id: &str, order_no: u64) -> u64 {
                     () => order_no + tenant_id.len() as u64,
                 }
             },
-            move |__result| ::throughline::__private::seen(__result).__display(),
+            move |__result| ::throughline::__private::inspect(__result).__display(),
         )
 }

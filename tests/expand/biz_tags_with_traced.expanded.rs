@@ -36,7 +36,7 @@ fn below(tenant_id: &str, attempt: u32) -> usize {
                     () => tenant_id.len() + attempt as usize,
                 }
             },
-            move |__result| ::throughline::__private::seen(__result).__display(),
+            move |__result| ::throughline::__private::inspect(__result).__display(),
         )
 }
 fn above(tenant_id: &str, attempt: u32) -> usize {
@@ -74,6 +74,6 @@ fn above(tenant_id: &str, attempt: u32) -> usize {
                     () => tenant_id.len() + attempt as usize,
                 }
             },
-            move |__result| ::throughline::__private::seen(__result).__display(),
+            move |__result| ::throughline::__private::inspect(__result).__display(),
         )
 }

@@ -20,6 +20,6 @@ fn place(order_no: u64) -> u64 {
                     () => order_no,
                 }
             },
-            move |__result| throughline::__private::seen(__result).__display(),
+            move |__result| throughline::__private::inspect(__result).__display(),
         )
 }

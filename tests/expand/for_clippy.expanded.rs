@@ -20,7 +20,7 @@ fn total(prices: &Vec<u64>) -> u64 {
         .start_with(|_| {})
         .run(
             move || -> u64 { prices.iter().sum() },
-            move |__result| ::throughline::__private::seen(__result).__display(),
+            move |__result| ::throughline::__private::inspect(__result).__display(),
         )
 }
 #[cfg(clippy)]
@@ -85,7 +85,7 @@ async fn charge(__arg0: (u64, String)) -> u64 {
                     () => order_no,
                 }
             },
-            move |__result| ::throughline::__private::seen(__result).__display(),
+            move |__result| ::throughline::__private::inspect(__result).__display(),
         )
         .await
 }

@@ -28,7 +28,7 @@ fn count(total: u64, more: u64) -> u64 {
                     }
                 }
             },
-            move |__result| ::throughline::__private::seen(__result).__display(),
+            move |__result| ::throughline::__private::inspect(__result).__display(),
         )
 }
 fn whole(Path(tenant_id): Path<String>, (a, b): (u64, u64)) -> u64 {
@@ -50,7 +50,7 @@ fn whole(Path(tenant_id): Path<String>, (a, b): (u64, u64)) -> u64 {
                     () => a + b + tenant_id.len() as u64,
                 }
             },
-            move |__result| ::throughline::__private::seen(__result).__display(),
+            move |__result| ::throughline::__private::inspect(__result).__display(),
         )
 }
 fn part(__arg0: Order, __arg1: String, __arg2: (u64, String)) -> u64 {
@@ -90,7 +90,7 @@ fn part(__arg0: Order, __arg1: String, __arg2: (u64, String)) -> u64 {
                     }
                 }
             },
-            move |__result| ::throughline::__private::seen(__result).__display(),
+            move |__result| ::throughline::__private::inspect(__result).__display(),
         )
 }
 impl Order {
@@ -116,7 +116,7 @@ impl Order {
                         }
                     }
                 },
-                move |__result| ::throughline::__private::seen(__result).__display(),
+                move |__result| ::throughline::__private::inspect(__result).__display(),
             )
     }
 }

@@ -28,9 +28,9 @@ fn receipt(order_no: u64) -> ::throughline::__private::JoinHandle<Result<u64, St
                 }
             },
             move |__result| {
-                ::throughline::__private::seen(__result)
+                ::throughline::__private::inspect(__result)
                     .__display()
-                    .caused(::throughline::__private::causes(__result).__chain())
+                    .with_error_chain(::throughline::__private::error_chain(__result).__chain())
             },
             ::throughline::__private::gives::<Result<u64, String>>(),
         )
@@ -61,6 +61,6 @@ fn poll() -> ::throughline::__private::JoinHandle<()> {
                     }
                 }
             },
-            move |__result| ::throughline::__private::seen(__result).__display(),
+            move |__result| ::throughline::__private::inspect(__result).__display(),
         )
 }

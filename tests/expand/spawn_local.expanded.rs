@@ -29,9 +29,9 @@ fn render(page: Rc<str>) -> ::throughline::__private::JoinHandle<usize> {
                 }
             },
             move |__result| {
-                ::throughline::__private::seen(__result)
+                ::throughline::__private::inspect(__result)
                     .__display()
-                    .caused(::throughline::__private::causes(__result).__chain())
+                    .with_error_chain(::throughline::__private::error_chain(__result).__chain())
             },
         )
 }

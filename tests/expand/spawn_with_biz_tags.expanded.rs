@@ -53,9 +53,9 @@ impl Orders {
                     }
                 },
                 move |__result| {
-                    ::throughline::__private::seen(__result)
+                    ::throughline::__private::inspect(__result)
                         .__display()
-                        .caused(::throughline::__private::causes(__result).__chain())
+                        .with_error_chain(::throughline::__private::error_chain(__result).__chain())
                 },
             )
     }

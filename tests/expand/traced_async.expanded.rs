@@ -31,7 +31,7 @@ async fn place(
                     }
                 }
             },
-            move |__result| ::throughline::__private::seen(__result).__display(),
+            move |__result| ::throughline::__private::inspect(__result).__display(),
         )
         .await
 }
@@ -56,7 +56,7 @@ async fn ping() {
                     () => {}
                 }
             },
-            move |__result| ::throughline::__private::seen(__result).__display(),
+            move |__result| ::throughline::__private::inspect(__result).__display(),
         )
         .await
 }

@@ -21,7 +21,7 @@ fn later(no: u64) -> impl Future<Output = u64> {
                     () => async move { no },
                 }
             },
-            move |__result: &u64| ::throughline::__private::seen(__result).__display(),
+            move |__result: &u64| ::throughline::__private::inspect(__result).__display(),
         )
 }
 fn boxed<'a>(text: &'a str) -> Pin<Box<dyn Future<Output = usize> + Send + 'a>> {
@@ -41,7 +41,7 @@ fn boxed<'a>(text: &'a str) -> Pin<Box<dyn Future<Output = usize> + Send + 'a>> 
                 move || -> Pin<Box<dyn Future<Output = usize> + Send + 'a>> {
                     Box::pin(async move { text.len() })
                 },
-                move |__result| ::throughline::__private::seen(__result).__display(),
+                move |__result| ::throughline::__private::inspect(__result).__display(),
             ),
     )
 }

@@ -35,7 +35,7 @@ impl Orders {
                         }
                     }
                 },
-                move |__result| ::throughline::__private::seen(__result).__debug(),
+                move |__result| ::throughline::__private::inspect(__result).__debug(),
             )
     }
     async fn close(self) -> usize {
@@ -61,7 +61,7 @@ impl Orders {
                         () => self.open.len(),
                     }
                 },
-                move |__result| ::throughline::__private::seen(__result).__debug(),
+                move |__result| ::throughline::__private::inspect(__result).__debug(),
             )
             .await
     }
@@ -89,9 +89,9 @@ impl Orders {
                     }
                 },
                 move |__result| {
-                    ::throughline::__private::seen(__result)
+                    ::throughline::__private::inspect(__result)
                         .__display()
-                        .caused(::throughline::__private::causes(__result).__chain())
+                        .with_error_chain(::throughline::__private::error_chain(__result).__chain())
                 },
             )
     }

@@ -20,7 +20,7 @@ fn stop(code: i32) -> ! {
                     () => std::process::exit(code),
                 }
             },
-            move |__result| ::throughline::__private::seen(__result).__display(),
+            move |__result| ::throughline::__private::inspect(__result).__display(),
         )
 }
 async fn serve(port: u16) -> ! {
@@ -52,7 +52,7 @@ async fn serve(port: u16) -> ! {
                     }
                 }
             },
-            move |__result| ::throughline::__private::seen(__result).__display(),
+            move |__result| ::throughline::__private::inspect(__result).__display(),
         )
         .await
     {}

@@ -45,10 +45,10 @@ fn receive(message: Message, others: &[Context], attempt: u32) -> Result<usize, 
                 }
             },
             move |__result| {
-                ::throughline::__private::seen(__result)
+                ::throughline::__private::inspect(__result)
                     .__debug()
                     .returned(
-                        ::throughline::__private::seen(__result)
+                        ::throughline::__private::inspect(__result)
                             .__value()
                             .and_then(|__value| ::throughline::__private::value(__value)),
                     )
@@ -79,10 +79,10 @@ async fn every_hour(before: &Context) -> Option<u64> {
                 }
             },
             move |__result| {
-                ::throughline::__private::seen(__result)
+                ::throughline::__private::inspect(__result)
                     .__off()
                     .returned(
-                        ::throughline::__private::seen(__result)
+                        ::throughline::__private::inspect(__result)
                             .__value()
                             .and_then(|__value| ::throughline::__private::debug(__value)),
                     )

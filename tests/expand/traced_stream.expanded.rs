@@ -22,7 +22,7 @@ fn pages(upto: u64) -> impl Stream<Item = u64> {
                     () => stream::iter(0..upto),
                 }
             },
-            move |__result: &u64| ::throughline::__private::seen(__result).__display(),
+            move |__result: &u64| ::throughline::__private::inspect(__result).__display(),
         )
 }
 fn boxed(upto: u64) -> BoxStream<'static, u64> {
@@ -45,7 +45,7 @@ fn boxed(upto: u64) -> BoxStream<'static, u64> {
                         () => Box::pin(stream::iter(0..upto)),
                     }
                 },
-                move |__result| ::throughline::__private::seen(__result).__display(),
+                move |__result| ::throughline::__private::inspect(__result).__display(),
             ),
     )
 }
@@ -68,7 +68,7 @@ async fn subscribe(topic: String) -> impl Stream<Item = u8> {
                     () => stream::iter(topic.into_bytes()),
                 }
             },
-            move |__result: &u8| ::throughline::__private::seen(__result).__display(),
+            move |__result: &u8| ::throughline::__private::inspect(__result).__display(),
         )
         .await
 }

@@ -26,7 +26,7 @@ fn total(order: Order, discount: u64) -> u64 {
                     }
                 }
             },
-            move |__result| ::throughline::__private::seen(__result).__display(),
+            move |__result| ::throughline::__private::inspect(__result).__display(),
         )
 }
 fn lines(order: &Order) -> usize {
@@ -43,6 +43,6 @@ fn lines(order: &Order) -> usize {
         .start_with(|_| {})
         .run(
             move || -> usize { order.lines.len() },
-            move |__result| ::throughline::__private::seen(__result).__display(),
+            move |__result| ::throughline::__private::inspect(__result).__display(),
         )
 }

@@ -22,6 +22,6 @@ fn caller() -> u32 {
                 () if true => Location::caller().line(),
                 () => ::throughline::__private::returns(),
             },
-            move |__result| ::throughline::__private::seen(__result).__display(),
+            move |__result| ::throughline::__private::inspect(__result).__display(),
         )
 }

@@ -17,7 +17,7 @@ trait Describe {
             .start_with(|_| {})
             .run(
                 move || -> usize { self.text().len() },
-                move |__result| ::throughline::__private::seen(__result).__display(),
+                move |__result| ::throughline::__private::inspect(__result).__display(),
             )
     }
 }

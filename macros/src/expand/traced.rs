@@ -15,7 +15,7 @@
 //!                 if false { return returns::<Result<Id, Error>>(); }
 //!                 match () { () => { BODY } }
 //!             },
-//!             |result| seen(result).display(),
+//!             |result| inspect(result).display(),
 //!         )
 //!         .await
 //! }
@@ -200,7 +200,7 @@ fn outcome(
         },
         span,
     );
-    let caused = is_told.then(|| quote_spanned!(span=> .caused(#runtime::causes(__result).__chain())));
+    let caused = is_told.then(|| quote_spanned!(span=> .with_error_chain(#runtime::error_chain(__result).__chain())));
     let returned = ret.map(|ret| {
         // If the return type has no conversion, the error refers to the option.
         let at = span.located_at(ret.key.span());
@@ -212,11 +212,11 @@ fn outcome(
             },
             at,
         );
-        quote_spanned!(at=> .returned(#runtime::seen(__result).__value().and_then(|__value| #runtime::#convert(__value))))
+        quote_spanned!(at=> .returned(#runtime::inspect(__result).__value().and_then(|__value| #runtime::#convert(__value))))
     });
     // It captures nothing. Without `move`, the compiler's suggestions for borrow errors in the body would refer to
     // this closure.
-    quote_spanned!(span=> move |__result #parameter| #runtime::seen(__result).#mode() #caused #returned)
+    quote_spanned!(span=> move |__result #parameter| #runtime::inspect(__result).#mode() #caused #returned)
 }
 
 /// The type of that closure's argument, where it cannot be inferred in time: the output of an `impl Future` is

@@ -11,7 +11,7 @@
 //!     span(&const { callsite("receipt", "app::receipt") })
 //!         .detached()
 //!         .start_with(|_| {})
-//!         .spawn_giving(async move { … }, |result| seen(result).display(), gives::<Result<(), Error>>())
+//!         .spawn_giving(async move { … }, |result| inspect(result).display(), gives::<Result<(), Error>>())
 //! }
 //! ```
 

@@ -53,6 +53,6 @@ impl Scope {
 impl Outcome {
     /// Like `of_result`, for a detached job.
     pub(super) fn of_job_result<T, E: Display + 'static>(result: &Result<T, E>) -> Self {
-        Self::of_result(result).caused(result.as_ref().err().and_then(error_types::of_any))
+        Self::of_result(result).with_error_chain(result.as_ref().err().and_then(error_types::of_any))
     }
 }

@@ -167,55 +167,55 @@ pub(crate) fn alternate(error: &impl Display) -> Option<String> {
 }
 
 /// Finds the sources of a returned error whose type is known to the generated code, but not to the runtime. Uses the
-/// same technique as [`Seen`](crate::span::outcome::Seen).
+/// same technique as [`Inspect`](crate::span::outcome::Inspect).
 #[derive(Debug)]
-pub struct Causes<'a, R>(CausesBoxed<'a, R>);
+pub struct ErrorChain<'a, R>(ErrorChainBoxed<'a, R>);
 
 /// A `Result` whose error dereferences to one: `Box<dyn Error + Send + Sync>`, `anyhow::Error`.
 #[derive(Debug)]
-pub struct CausesBoxed<'a, R>(CausesLocal<'a, R>);
+pub struct ErrorChainBoxed<'a, R>(ErrorChainLocal<'a, R>);
 
 /// A `Result` with a `Box<dyn Error>`.
 #[derive(Debug)]
-pub struct CausesLocal<'a, R>(CausesShown<'a, R>);
+pub struct ErrorChainLocal<'a, R>(ErrorChainDisplay<'a, R>);
 
 /// A `Result` whose error implements `Display`.
 #[derive(Debug)]
-pub struct CausesShown<'a, R>(CausesUnknown<'a, R>);
+pub struct ErrorChainDisplay<'a, R>(ErrorChainUnknown<'a, R>);
 
 /// Any value.
 #[derive(Debug)]
-pub struct CausesUnknown<'a, R>(&'a R);
+pub struct ErrorChainUnknown<'a, R>(&'a R);
 
-impl<'a, R> Causes<'a, R> {
+impl<'a, R> ErrorChain<'a, R> {
     /// Inspects `result`.
     pub fn new(result: &'a R) -> Self {
-        Self(CausesBoxed(CausesLocal(CausesShown(CausesUnknown(result)))))
+        Self(ErrorChainBoxed(ErrorChainLocal(ErrorChainDisplay(ErrorChainUnknown(result)))))
     }
 }
 
-impl<T, E: Error> Causes<'_, Result<T, E>> {
+impl<T, E: Error> ErrorChain<'_, Result<T, E>> {
     /// The error and its sources.
     pub fn __chain(&self) -> Option<String> {
         self.0.0.0.0.0.as_ref().err().and_then(|error| chain(error))
     }
 }
 
-impl<'e, T, E: Deref<Target = dyn Error + Send + Sync + 'e>> CausesBoxed<'_, Result<T, E>> {
+impl<'e, T, E: Deref<Target = dyn Error + Send + Sync + 'e>> ErrorChainBoxed<'_, Result<T, E>> {
     /// The error and its sources.
     pub fn __chain(&self) -> Option<String> {
         self.0.0.0.0.as_ref().err().and_then(|error| chain(&**error))
     }
 }
 
-impl<'e, T, E: Deref<Target = dyn Error + 'e>> CausesLocal<'_, Result<T, E>> {
+impl<'e, T, E: Deref<Target = dyn Error + 'e>> ErrorChainLocal<'_, Result<T, E>> {
     /// The error and its sources.
     pub fn __chain(&self) -> Option<String> {
         self.0.0.0.as_ref().err().and_then(|error| chain(&**error))
     }
 }
 
-impl<T, E: Display> CausesShown<'_, Result<T, E>> {
+impl<T, E: Display> ErrorChainDisplay<'_, Result<T, E>> {
     /// The error in its alternate form.
     pub fn __chain(&self) -> Option<String> {
         self.0.0.as_ref().err().and_then(alternate)
@@ -223,7 +223,7 @@ impl<T, E: Display> CausesShown<'_, Result<T, E>> {
 }
 
 #[expect(clippy::unused_self, reason = "it has the signature of those before it")]
-impl<R> CausesUnknown<'_, R> {
+impl<R> ErrorChainUnknown<'_, R> {
     /// No error text is available.
     pub fn __chain(&self) -> Option<String> {
         None
@@ -245,4 +245,4 @@ macro_rules! steps {
 
 pub(crate) use steps;
 
-steps!(Causes => CausesBoxed, CausesBoxed => CausesLocal, CausesLocal => CausesShown, CausesShown => CausesUnknown);
+steps!(ErrorChain => ErrorChainBoxed, ErrorChainBoxed => ErrorChainLocal, ErrorChainLocal => ErrorChainDisplay, ErrorChainDisplay => ErrorChainUnknown);

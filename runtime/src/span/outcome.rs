@@ -133,17 +133,17 @@ impl Outcome {
 
     /// The outcome of a `Result`: an `Err` is described by its `Display` output, and its type is the `error.type`.
     pub fn of_result<T, E: Display>(result: &Result<T, E>) -> Self {
-        Seen::new(result).__display()
+        Inspect::new(result).__display()
     }
 
     /// Like `of_result`, for a function whose errors are logged.
     pub(crate) fn of_logged_result<T, E: Display>(result: &Result<T, E>) -> Self {
-        Self::of_result(result).caused(result.as_ref().err().and_then(failure::alternate))
+        Self::of_result(result).with_error_chain(result.as_ref().err().and_then(failure::alternate))
     }
 
     /// Sets the error text for the log, which includes the sources.
     #[doc(hidden)]
-    pub fn caused(mut self, chain: Option<String>) -> Self {
+    pub fn with_error_chain(mut self, chain: Option<String>) -> Self {
         if let Some(failure) = &mut self.failure {
             failure.chain = chain;
         }
@@ -279,28 +279,28 @@ pub(crate) fn cancel(context: &Context, recorded: bool) {
 /// A user-defined blanket trait would take precedence over methods found by dereferencing, so the method names are
 /// ones that such a trait is unlikely to use.
 #[derive(Debug)]
-pub struct Seen<'a, R>(SeenDebug<'a, R>);
+pub struct Inspect<'a, R>(InspectDebug<'a, R>);
 
 /// A `Result` whose error implements `Debug`.
 #[derive(Debug)]
-pub struct SeenDebug<'a, R>(SeenResult<'a, R>);
+pub struct InspectDebug<'a, R>(InspectResult<'a, R>);
 
 /// Any `Result`.
 #[derive(Debug)]
-pub struct SeenResult<'a, R>(SeenValue<'a, R>);
+pub struct InspectResult<'a, R>(InspectValue<'a, R>);
 
 /// Any value.
 #[derive(Debug)]
-pub struct SeenValue<'a, R>(&'a R);
+pub struct InspectValue<'a, R>(&'a R);
 
-impl<'a, R> Seen<'a, R> {
+impl<'a, R> Inspect<'a, R> {
     /// Inspects `result`.
     pub fn new(result: &'a R) -> Self {
-        Self(SeenDebug(SeenResult(SeenValue(result))))
+        Self(InspectDebug(InspectResult(InspectValue(result))))
     }
 }
 
-impl<T, E: Display> Seen<'_, Result<T, E>> {
+impl<T, E: Display> Inspect<'_, Result<T, E>> {
     /// `err = display`.
     pub fn __display(&self) -> Outcome {
         let result = self.0.0.0.0;
@@ -311,7 +311,7 @@ impl<T, E: Display> Seen<'_, Result<T, E>> {
     }
 }
 
-impl<T, E: Debug> SeenDebug<'_, Result<T, E>> {
+impl<T, E: Debug> InspectDebug<'_, Result<T, E>> {
     /// `err = debug`.
     pub fn __debug(&self) -> Outcome {
         let result = self.0.0.0;
@@ -322,7 +322,7 @@ impl<T, E: Debug> SeenDebug<'_, Result<T, E>> {
     }
 }
 
-impl<T, E> SeenResult<'_, Result<T, E>> {
+impl<T, E> InspectResult<'_, Result<T, E>> {
     /// `err = display` for an error without `Display`. `Debug` is not a fallback, because it may expose fields that
     /// nobody chose to record.
     pub fn __display(&self) -> Outcome {
@@ -350,7 +350,7 @@ impl<T, E> SeenResult<'_, Result<T, E>> {
     clippy::unnecessary_wraps,
     reason = "the last step has the signatures of those before it"
 )]
-impl<R> SeenValue<'_, R> {
+impl<R> InspectValue<'_, R> {
     /// A value that is not a `Result` is a success.
     pub fn __display(&self) -> Outcome {
         Outcome::default()
@@ -372,4 +372,4 @@ impl<R> SeenValue<'_, R> {
     }
 }
 
-steps!(Seen => SeenDebug, SeenDebug => SeenResult, SeenResult => SeenValue);
+steps!(Inspect => InspectDebug, InspectDebug => InspectResult, InspectResult => InspectValue);
