@@ -1,6 +1,5 @@
-//! Both files of every pair in `expand/` compile: what is written, and what the compiler gets for
-//! it. That the second is what the attributes make of the first is tested where they live, in
-//! `macros/src/expand/pairs.rs`.
+//! Both files of every pair in `expand/` compile: the source and its expansion. `macros/src/expand/pairs.rs` tests that the
+//! attributes expand the one to the other.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,7 +12,7 @@ macro_rules! pairs {
             unused_variables,
             clippy::all,
             clippy::pedantic,
-            reason = "the pairs are there to be read, and are not called"
+            reason = "the pairs are documentation, and are not called"
         )]
         mod written {
             $(mod $name {
@@ -21,8 +20,15 @@ macro_rules! pairs {
             })*
         }
 
-        // Imports of attributes that are no longer there, and the style of what no person reads.
-        #[allow(dead_code, unused_braces, unused_imports, unused_variables, clippy::all, clippy::pedantic)]
+        #[allow(
+            dead_code,
+            unused_braces,
+            unused_imports,
+            unused_variables,
+            clippy::all,
+            clippy::pedantic,
+            reason = "generated code, which imports attributes that have been expanded"
+        )]
         mod expanded {
             $(mod $name {
                 include!(concat!("expand/", stringify!($name), ".expanded.rs"));

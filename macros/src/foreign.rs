@@ -100,7 +100,7 @@ fn ret(list: TokenStream, written: &str) -> Option<String> {
     })
 }
 
-/// The mode in such a list, if it contains one besides the level.
+/// The mode in such a list, if it contains one in addition to the level.
 ///
 /// # Errors
 ///
@@ -160,7 +160,7 @@ struct Field {
     name: String,
     sign: Option<char>,
     value: Option<Expr>,
-    /// Whether its name is that of the variable it shows.
+    /// Whether it has the name of the variable that it records.
     short: bool,
 }
 
@@ -183,7 +183,7 @@ impl Parse for Field {
     }
 }
 
-/// The `%` or `?` in front of a value.
+/// The `%` or `?` prefix of a value.
 fn conversion(input: ParseStream<'_>) -> Result<Option<char>> {
     if input.parse::<Option<Token![%]>>()?.is_some() {
         return Ok(Some('%'));
@@ -213,7 +213,7 @@ impl Field {
     }
 }
 
-/// What `tracing::field::debug(&x)` and `display(&x)` show, and the sign for it.
+/// The argument of `tracing::field::debug(&x)` or `display(&x)`, and the corresponding prefix.
 fn wrapped(value: &Expr) -> Option<(&'static str, &Expr)> {
     let Expr::Call(call) = value else { return None };
     let Expr::Path(path) = &*call.func else { return None };

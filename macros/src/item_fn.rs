@@ -20,7 +20,7 @@ pub(crate) struct ItemFn {
     pub(crate) sig: Signature,
     /// The braces; `None` for a method of a trait that has only a semicolon.
     pub(crate) body: Option<Group>,
-    /// All of it as it came, as long as nothing has been taken off.
+    /// The whole item, unless attributes have been removed.
     pub(crate) written: Option<TokenStream>,
 }
 
@@ -97,7 +97,7 @@ impl ItemFn {
         }
     }
 
-    /// Every name that the arguments bind, `self` left out.
+    /// Every name that the arguments bind, except `self`.
     pub(crate) fn bindings(&self) -> Vec<Ident> {
         let mut names = Vec::new();
         for input in &self.sig.inputs {
@@ -122,7 +122,7 @@ pub(crate) enum Returns<'a> {
 pub(crate) enum Wrapped {
     /// `impl Future`.
     Impl,
-    /// `Pin<Box<dyn Future>>`, also by the names the `futures` crate has for it.
+    /// `Pin<Box<dyn Future>>`, including its aliases in the `futures` crate.
     Boxed,
 }
 
@@ -169,7 +169,7 @@ pub(crate) fn associated<'a>(ty: &'a Type, name: &str) -> Option<&'a Type> {
     })
 }
 
-/// Whether `ty` is `impl Fn(…)` or one of its like.
+/// Whether `ty` is `impl Fn(…)` or similar.
 pub(crate) fn is_opaque_function(ty: &Type) -> bool {
     let Type::ImplTrait(it) = peel(ty) else { return false };
     ["Fn", "FnMut", "FnOnce", "AsyncFn", "AsyncFnMut", "AsyncFnOnce"].iter().any(|name| names_trait(&it.bounds, name))
@@ -184,7 +184,7 @@ fn only_argument<'a>(path: &'a Path, name: &str) -> Option<&'a Type> {
     }
 }
 
-/// Whether the receiver is `mut self`: a place of the function's own that `self` alone names.
+/// Whether the receiver is `mut self`, a local that is only accessible as `self`.
 pub(crate) fn owns_mutable_self(sig: &Signature) -> bool {
     let Some(FnArg::Receiver(receiver)) = sig.inputs.first() else { return false };
     receiver.mutability.is_some()
@@ -208,7 +208,7 @@ pub(crate) fn is_reference(ty: &Type) -> bool {
     matches!(peel(ty), Type::Reference(_))
 }
 
-/// Whether the receiver owns something: not `&self`.
+/// Whether the receiver is owned: not `&self`.
 pub(crate) fn is_owned_receiver(receiver: &syn::Receiver) -> bool {
     match &receiver.kind {
         ReceiverKind::Reference(..) => false,
@@ -243,7 +243,7 @@ pub(crate) fn is_binding(ident: &Ident) -> bool {
     !ident.to_string().starts_with(|c: char| c.is_uppercase())
 }
 
-/// The item without an invisible group around it (`$item:item`).
+/// The item without the invisible group around it (`$item:item`).
 pub(crate) fn ungroup(item: TokenStream) -> TokenStream {
     let mut tokens = item.clone().into_iter();
     match (tokens.next(), tokens.next()) {
@@ -252,7 +252,7 @@ pub(crate) fn ungroup(item: TokenStream) -> TokenStream {
     }
 }
 
-/// The braces of a body, also out of an invisible group (`$body:block`).
+/// The braces of a body, which may be in an invisible group (`$body:block`).
 fn braces(token: TokenTree) -> Option<Group> {
     let TokenTree::Group(group) = token else { return None };
     match group.delimiter() {
@@ -272,7 +272,7 @@ pub(crate) fn is_word(input: ParseStream<'_>, word: &str) -> bool {
     input.fork().parse::<Ident>().is_ok_and(|ident| ident == word)
 }
 
-/// Whether a function's signature begins here.
+/// Whether a function signature starts here.
 pub(crate) fn is_fn(input: ParseStream<'_>) -> bool {
     let ahead = input.fork();
     loop {
@@ -322,7 +322,7 @@ fn not_a_function(input: ParseStream<'_>) -> Error {
     Error::new(first, format!("found {what}"))
 }
 
-/// The attributes that decide whether something exists at all.
+/// The attributes that decide whether an item exists.
 pub(crate) fn cfgs(attrs: &[Attribute]) -> TokenStream {
     attrs
         .iter()
@@ -331,7 +331,7 @@ pub(crate) fn cfgs(attrs: &[Attribute]) -> TokenStream {
         .collect()
 }
 
-/// Whether the name stands anywhere in `tokens`.
+/// Whether `tokens` contain the name anywhere.
 pub(crate) fn mentions(tokens: &TokenStream, name: &Ident) -> bool {
     tokens.clone().into_iter().any(|token| match token {
         TokenTree::Ident(ident) => ident == *name,

@@ -1,4 +1,4 @@
-//! An `impl` block: its methods are told from the rest, everything else stays raw tokens.
+//! An `impl` block: its methods are separated from the other members; everything else stays raw tokens.
 
 use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 use quote::quote;
@@ -9,7 +9,7 @@ use crate::item_fn::{is_fn, is_word, peel, ungroup};
 
 /// An `impl` block in pieces.
 pub(crate) struct ItemImpl {
-    /// All up to the braces.
+    /// Everything before the braces.
     pub(crate) header: TokenStream,
     /// The name of the type, if it has one.
     pub(crate) self_type: Option<Ident>,
@@ -25,7 +25,7 @@ pub(crate) enum Member {
 }
 
 impl ItemImpl {
-    /// `None` if `item` is no `impl` block.
+    /// `None` if `item` is not an `impl` block.
     pub(crate) fn parse(item: &TokenStream) -> Option<Result<Self>> {
         let is_impl = |input: ParseStream<'_>| {
             input.call(Attribute::parse_outer)?;

@@ -16,8 +16,7 @@ use throughline::{Context, KeyValue, Origin, Outcome, Span, current_context, sem
 
 const SYSTEM: &str = "rabbitmq";
 
-/// The marker of [`Origin`] for the types of lapin. It is inferred: `#[traced(parent = delivery)]` needs no word
-/// of it.
+/// The marker of [`Origin`] for the types of lapin. It is inferred, so `#[traced(parent = delivery)]` does not mention it.
 #[derive(Debug, Clone, Copy)]
 pub enum Amqp {}
 

@@ -107,8 +107,7 @@ use throughline::{
 
 const SYSTEM: &str = "rocketmq";
 
-/// The marker of [`Origin`] for the types of the client. It is inferred: `#[traced(parent = message)]` needs no word
-/// of it.
+/// The marker of [`Origin`] for the types of the client. It is inferred, so `#[traced(parent = message)]` does not mention it.
 #[derive(Debug, Clone, Copy)]
 pub enum RocketMq {}
 

@@ -66,7 +66,7 @@ fn first_borrow(ty: &Type) -> Option<Span> {
             }
         }
 
-        // `fn(&str)` and `dyn Fn(&str)` take borrows; they do not hold any.
+        // `fn(&str)` and `dyn Fn(&str)` accept borrows, but do not hold any.
         fn visit_type_fn_ptr(&mut self, _: &'ast syn::TypeFnPtr) {}
         fn visit_parenthesized_generic_arguments(&mut self, _: &'ast syn::ParenthesizedGenericArguments) {}
     }
@@ -91,7 +91,7 @@ fn owned(ty: &Type) -> Option<String> {
     }
 }
 
-/// `ty` with an owned type in place of every borrow.
+/// `ty` with every borrow replaced by an owned type.
 fn owned_type(ty: &Type) -> Option<String> {
     let ty = peel(ty);
     let list = |types: Vec<Option<String>>| Some(types.into_iter().collect::<Option<Vec<_>>>()?.join(", "));
@@ -118,7 +118,7 @@ fn owned_type(ty: &Type) -> Option<String> {
     }
 }
 
-/// What owns a text or a path of the unsized type `ty`.
+/// The owned counterpart of the unsized string or path type `ty`.
 fn text_of(ty: &Type) -> Option<String> {
     let Type::Path(path) = peel(ty) else { return None };
     let owned = match path.path.segments.last()?.ident.to_string().as_str() {

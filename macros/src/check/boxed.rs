@@ -13,8 +13,7 @@ use syn::{
 
 use crate::item_fn::{ItemFn, peel, pinned};
 
-/// `of_impl` are the type parameters of the `impl` block around the function that may hold a borrow, if
-/// the block is known.
+/// `of_impl` contains the type parameters of the surrounding `impl` block that may hold a borrow, if the block is known.
 pub(crate) fn can_be_boxed_again(item: &ItemFn, ty: &Type, of_impl: Option<&[Ident]>) -> bool {
     let Some(boxed) = Boxed::of(ty) else { return false };
     let mut named = Named { item, of_impl, lives: &boxed.lives, all_live: true };
@@ -24,7 +23,7 @@ pub(crate) fn can_be_boxed_again(item: &ItemFn, ty: &Type, of_impl: Option<&[Ide
     boxed.only_auto_traits && named.all_live
 }
 
-/// The type parameters of a block that are not bound to outlive everything.
+/// The type parameters of a block without a `'static` bound.
 pub(crate) fn may_borrow(generics: &Generics) -> Vec<Ident> {
     let types = generics.params.iter().filter_map(|param| match param {
         GenericParam::Type(param) => Some(&param.ident),
@@ -34,7 +33,7 @@ pub(crate) fn may_borrow(generics: &Generics) -> Vec<Ident> {
 }
 
 struct Boxed<'a> {
-    /// The name of the lifetime of what is in the box; `_` if it is left out of a reference.
+    /// The lifetime of the boxed value; `_` if it is elided in a reference.
     lives: String,
     arguments: Vec<&'a GenericArgument>,
     only_auto_traits: bool,
@@ -62,7 +61,7 @@ impl<'a> Boxed<'a> {
             }
             return Some(boxed);
         }
-        // `BoxFuture<'a, T>`. An alias without a lifetime may be for what lives for ever.
+        // `BoxFuture<'a, T>`. An alias without a lifetime may imply `'static`.
         let Type::Path(path) = peel(ty) else { return None };
         let mut boxed = Self { lives: "static".into(), arguments: Vec::new(), only_auto_traits: true };
         if let PathArguments::AngleBracketed(given) = &path.path.segments.last()?.arguments {
@@ -77,7 +76,7 @@ impl<'a> Boxed<'a> {
     }
 }
 
-/// Looks whether all that a type names lives as long as the box.
+/// Checks whether everything that a type names outlives the box.
 struct Named<'a> {
     item: &'a ItemFn,
     of_impl: Option<&'a [Ident]>,
@@ -105,13 +104,13 @@ impl Named<'_> {
         }
         let of_impl = match self.of_impl {
             Some(known) => ident == "Self" && !known.is_empty() || known.contains(ident),
-            // A name of capitals alone is that of a parameter.
+            // A name of capitals only is that of a type parameter.
             None => ident == "Self" || !ident.to_string().contains(|c: char| c.is_lowercase()),
         };
         !of_impl || self.borrows_self() || is_bound(generics, ident, self.lives) || is_bound(generics, ident, "static")
     }
 
-    /// Whether the box lives as long as a borrow of `self`, which everything in `Self` outlives.
+    /// Whether the box has the lifetime of a borrow of `self`, which everything in `Self` outlives.
     fn borrows_self(&self) -> bool {
         let Some(FnArg::Receiver(receiver)) = self.item.sig.inputs.first() else { return false };
         match &receiver.kind {
@@ -153,7 +152,7 @@ impl<'ast> Visit<'ast> for Named<'_> {
     }
 }
 
-/// Whether `generics` say `name: 'lives`.
+/// Whether `generics` contain the bound `name: 'lives`.
 fn is_bound(generics: &Generics, name: &Ident, lives: &str) -> bool {
     let lifetime = |bound: &TypeParamBound| matches!(bound, TypeParamBound::Lifetime(it) if it.ident == lives);
     let params = generics.params.iter().any(|param| match param {
@@ -175,7 +174,7 @@ fn is_bound(generics: &Generics, name: &Ident, lives: &str) -> bool {
         })
 }
 
-/// Whether there is a reference in `ty` that lives as long, to something with `name` in it.
+/// Whether `ty` contains a reference with that lifetime to a type that mentions `name`.
 fn borrows(ty: &Type, lives: &str, name: &Ident) -> bool {
     struct Borrows<'a> {
         lives: &'a str,

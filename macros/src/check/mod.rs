@@ -104,7 +104,7 @@ pub(crate) fn traced_spawn(options: Options, biz: Vec<Tag>, item: ItemFn, report
     build(options, biz, item, Shape::Spawn(Spawn { mode, place }), report)
 }
 
-/// `#[biz_tags]` without one of the others.
+/// `#[biz_tags]` without another attribute.
 pub(crate) fn biz_tags(krate: Option<&syn::Path>, biz: Vec<Tag>, item: ItemFn, report: &Report) -> Tagged {
     body(&item, "#[biz_tags]", false, report);
     let tags = TagSets { own: Vec::new(), scoped: biz };
@@ -213,7 +213,7 @@ fn origin_conflicts(options: &Options, report: &Report) {
     }
 }
 
-/// Whether more than one of `all` is given, which is reported.
+/// Reports if more than one of `all` is given, and returns whether it is.
 fn conflict(all: &[(&str, &Option<Spanned<()>>)], why: &str, report: &Report) -> bool {
     let mut found = false;
     let mut given = all.iter().filter_map(|(name, option)| option.as_ref().map(|option| (name, option)));
@@ -236,18 +236,18 @@ fn plain_shape(item: &ItemFn, of_impl: Option<&[Ident]>) -> Shape {
             Some(wrapped) => return Shape::Future(wrapped),
             None => {}
         }
-        // Only the tail of the function itself is told what `impl Fn(&str)` takes.
+        // Only a closure in the tail of the function itself is inferred from `impl Fn(&str)`.
         if is_opaque_function(ty) {
             return Shape::InPlace;
         }
     }
-    // A closure is never `#[track_caller]`, and no function that could be seen to call itself, so the
-    // body stays where it is.
+    // A closure is never `#[track_caller]`, and the lint for unconditional recursion does not look into closures, so the
+    // body stays in place.
     if item.has_attribute("track_caller") || is_index(item) || recurses(item) { Shape::InPlace } else { Shape::Sync }
 }
 
-/// Whether this is `Index::index` or `IndexMut::index_mut`, as it seems. Of the standard library's
-/// traits these are declared with `#[track_caller]`, which their implementations inherit.
+/// Whether this appears to be `Index::index` or `IndexMut::index_mut`. The standard library declares these with
+/// `#[track_caller]`, which implementations inherit.
 fn is_index(item: &ItemFn) -> bool {
     let mut inputs = item.sig.inputs.iter();
     let (Some(FnArg::Receiver(receiver)), Some(FnArg::Typed(_)), None) = (inputs.next(), inputs.next(), inputs.next())
@@ -285,7 +285,7 @@ fn stream_shape(item: &ItemFn, stream: &Spanned<()>, of_impl: Option<&[Ident]>, 
     }
 }
 
-/// A tag without a value has to be named after an argument.
+/// A tag without a value must be named after an argument.
 fn arguments(tags: &TagSets, item: &ItemFn, report: &Report) {
     let names: Vec<String> = item.bindings().iter().map(ToString::to_string).collect();
     for tag in tags.own.iter().chain(&tags.scoped) {

@@ -30,15 +30,15 @@ struct Function<'a> {
     name: &'a Ident,
     method: bool,
     operator: Option<&'static str>,
-    /// Whether it calls itself at all: a function that only panics does not.
+    /// Whether it calls itself at all; a function that only panics does not.
     calls: Cell<bool>,
 }
 
-/// There is a way out of the function, or round in a circle, without a call.
+/// The function can return, or loop forever, without a call.
 #[derive(PartialEq)]
 struct WayOut;
 
-/// Whether what follows is only reached after a call.
+/// Whether the code that follows is only reached after a call.
 type Called = Result<bool, WayOut>;
 
 impl Function<'_> {
@@ -232,7 +232,7 @@ const OPERATORS: &[&str] = &[
     "shr_assign",
 ];
 
-/// The operator that the method is, by its name.
+/// The operator that the method implements, by its name.
 fn operator(name: &Ident) -> Option<&'static str> {
     OPERATORS.iter().find(|operator| name == **operator).copied()
 }

@@ -153,11 +153,14 @@ fn moved(name: Option<&Ident>) -> TokenStream {
                 clippy::no_effect_underscore_binding,
                 clippy::shadow_reuse,
                 clippy::shadow_same,
-                clippy::used_underscore_binding
+                clippy::used_underscore_binding,
+                reason = "arguments move into the body"
             )]
         };
     }
-    quote_spanned!(span=> #[allow(clippy::shadow_reuse, clippy::shadow_same)])
+    quote_spanned! {span=>
+        #[allow(clippy::shadow_reuse, clippy::shadow_same, reason = "arguments move into the body")]
+    }
 }
 
 /// Arguments that are moved by one `let`.

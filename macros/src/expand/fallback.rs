@@ -14,7 +14,7 @@ pub(crate) fn with_item(report: Report, item: impl ToTokens) -> TokenStream {
 
 /// The original function. Arguments that are only used by tags count as used.
 pub(crate) fn unchanged(mut item: ItemFn) -> ItemFn {
-    item.attrs.push(syn::parse_quote!(#[allow(unused_variables)]));
+    item.attrs.push(syn::parse_quote!(#[allow(unused_variables, reason = "tags may use them")]));
     item
 }
 

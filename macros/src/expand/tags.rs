@@ -139,7 +139,11 @@ pub(super) fn peeks(statements: &[TokenStream], peek: &[Peek]) -> TokenStream {
         if used {
             let span = Span::mixed_site();
             // The pattern is repeated in full, although a tag may use only one of its names.
-            out.extend(quote_spanned!(span=> #cfgs #[allow(unused_variables)] #statement));
+            out.extend(quote_spanned! {span=>
+                #cfgs
+                #[allow(unused_variables, reason = "not every name is used by a tag")]
+                #statement
+            });
         }
     }
     out

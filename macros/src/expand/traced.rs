@@ -55,13 +55,13 @@ pub(crate) fn print(traced: Traced) -> TokenStream {
     let Traced { runtime, item, tags, err, ret, shape, .. } = traced;
     let span = started(&opened, &pieces.item, &pieces.peek, &tags, &runtime);
     // The failure of a job is logged, unless its description is disabled.
-    let is_told = match (err, &shape) {
+    let is_logged = match (err, &shape) {
         (ErrMode::Log, _) => true,
         (err, Shape::Spawn(_)) => matches!(err, ErrMode::Display),
         _ => false,
     };
-    let is_told = is_told && matches!(pieces.item.returns(), Returns::Value(_));
-    let outcome = outcome(err, is_told, ret, &parameter(&pieces.item, &shape), &runtime);
+    let is_logged = is_logged && matches!(pieces.item.returns(), Returns::Value(_));
+    let outcome = outcome(err, is_logged, ret, &parameter(&pieces.item, &shape), &runtime);
     match shape {
         Shape::Spawn(job) => traced_spawn::print(pieces, &span, &outcome, &job, &runtime),
         shape => {
@@ -186,7 +186,7 @@ fn apart(at: Span, call: &TokenStream, peek: &[Peek]) -> TokenStream {
 /// The closure that inspects the return value.
 fn outcome(
     err: ErrMode,
-    is_told: bool,
+    is_logged: bool,
     ret: Option<Spanned<RetMode>>,
     parameter: &TokenStream,
     runtime: &Runtime,
@@ -200,7 +200,7 @@ fn outcome(
         },
         span,
     );
-    let caused = is_told.then(|| quote_spanned!(span=> .with_error_chain(#runtime::error_chain(__result).__chain())));
+    let chain = is_logged.then(|| quote_spanned!(span=> .with_error_chain(#runtime::error_chain(__result).__chain())));
     let returned = ret.map(|ret| {
         // If the return type has no conversion, the error refers to the option.
         let at = span.located_at(ret.key.span());
@@ -216,7 +216,7 @@ fn outcome(
     });
     // It captures nothing. Without `move`, the compiler's suggestions for borrow errors in the body would refer to
     // this closure.
-    quote_spanned!(span=> move |__result #parameter| #runtime::inspect(__result).#mode() #caused #returned)
+    quote_spanned!(span=> move |__result #parameter| #runtime::inspect(__result).#mode() #chain #returned)
 }
 
 /// The type of that closure's argument, where it cannot be inferred in time: the output of an `impl Future` is

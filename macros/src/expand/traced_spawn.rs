@@ -79,12 +79,17 @@ pub(crate) fn print(
     pieces.item.sig.output = syn::parse_quote!(-> #output);
     pieces.item.sig.asyncness = None;
     // If spawning panics, the location should be the caller's. `#[track_caller]` requires the Rust ABI.
-    let tells = pieces.item.attrs.iter().any(|attr| attr.path().is_ident("track_caller"));
-    if pieces.item.sig.abi.is_none() && !tells {
+    let has_track_caller = pieces.item.attrs.iter().any(|attr| attr.path().is_ident("track_caller"));
+    if pieces.item.sig.abi.is_none() && !has_track_caller {
         pieces.item.attrs.push(syn::parse_quote!(#[track_caller]));
     }
-    // Dropping the handle does not stop the job, and its output may be a future.
-    pieces.item.attrs.push(syn::parse_quote!(#[allow(clippy::must_use_candidate, clippy::async_yields_async)]));
+    pieces.item.attrs.push(syn::parse_quote! {
+        #[allow(
+            clippy::must_use_candidate,
+            clippy::async_yields_async,
+            reason = "dropping the handle detaches the job, and its output may be a future"
+        )]
+    });
     with_body(pieces.item, quote_spanned!(site=> #takes #span.#call))
 }
 
@@ -117,7 +122,7 @@ pub(crate) fn stand_in(mut item: ItemFn, place: &Place, runtime: &Runtime) -> It
     item.sig.output = syn::parse_quote!(-> #output);
     item.sig.asyncness = None;
     item.sig.constness = None;
-    item.attrs.push(syn::parse_quote!(#[allow(unused_variables, unused_mut)]));
+    item.attrs.push(syn::parse_quote!(#[allow(unused_variables, unused_mut, reason = "the body is omitted")]));
     let mut braces = Group::new(Delimiter::Brace, quote_spanned!(site=> #runtime::returns()));
     braces.set_span(item.body.as_ref().map_or(site, Group::span));
     item.body = item.body.is_some().then_some(braces);

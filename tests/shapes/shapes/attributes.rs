@@ -102,7 +102,7 @@ shape!(
     {
         #[allow(non_snake_case, reason = "a lint level beside the attribute is the shape")]
         #[traced]
-        #[expect(clippy::let_and_return)]
+        #[expect(clippy::let_and_return, reason = "a lint level below the attribute is the shape")]
         fn f(N: u8) -> u8 {
             let M = N;
             M

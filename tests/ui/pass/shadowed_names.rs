@@ -8,18 +8,18 @@ mod std {}
 mod tokio {}
 mod opentelemetry {}
 
-#[allow(unused_macros)]
+#[allow(unused_macros, reason = "they only shadow other names")]
 macro_rules! concat {
     () => {};
 }
-#[allow(unused_macros)]
+#[allow(unused_macros, reason = "they only shadow other names")]
 macro_rules! module_path {
     () => {};
 }
-#[allow(unused_imports)]
+#[allow(unused_imports, reason = "they only shadow other names")]
 pub(crate) use {concat, module_path};
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "they only shadow other names")]
 mod shadows {
     pub(crate) struct Result;
     pub(crate) struct Option;
@@ -29,7 +29,7 @@ mod shadows {
     pub(crate) struct Ok;
     pub(crate) struct Context;
 }
-#[allow(unused_imports)]
+#[allow(unused_imports, reason = "they only shadow other names")]
 use shadows::*;
 
 #[::throughline::traced(kind = server, ret, tags(result, span = tags))]

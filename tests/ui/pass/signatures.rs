@@ -1,7 +1,7 @@
-//! A signature is printed back as it was written.
+//! A signature is preserved exactly.
 
 #![deny(warnings)]
-#![allow(clippy::missing_safety_doc)]
+#![allow(clippy::missing_safety_doc, reason = "the functions are not documented")]
 
 use std::fmt::{Debug, Display};
 use std::rc::Rc;

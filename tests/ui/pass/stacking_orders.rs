@@ -39,7 +39,7 @@ async fn job(tenant_id: String, order_no: u64) -> u64 {
 #[throughline::biz_tags(order_no)]
 #[doc(alias = "total")]
 fn among_others(order_no: u64) -> u64 {
-    #![allow(clippy::let_and_return)]
+    #![allow(clippy::let_and_return, reason = "an inner attribute is the case")]
     let total = order_no;
     total
 }
