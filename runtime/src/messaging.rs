@@ -1,12 +1,12 @@
-//! Messaging: producer spans, received messages and headers, for any message system.
+//! Producer spans, received messages and headers, for any messaging system.
 //!
-//! The integrations for Kafka, RabbitMQ, RocketMQ and Redis streams are built on this module, and a message
-//! system that has none can be traced the same way. Names and attributes follow the semantic conventions for
-//! [messaging spans]. Three things are needed:
+//! The integrations for Kafka, RabbitMQ, RocketMQ and Redis streams use this module, and other messaging systems can be
+//! traced in the same way. Names and attributes follow the semantic conventions for [messaging spans]. Three steps are
+//! needed:
 //!
-//! - **Send** in the span of a [`Producer`], and write [`TraceHeaders`] of its context into the message.
-//! - **Receive** by [`extract`]: implement [`Origin`](crate::Origin) for the message type, so that it can be
-//!   named by `#[traced(parent = message)]`, or for a batch by `links = messages`.
+//! - **Send** in the span of a [`Producer`], and add the [`TraceHeaders`] of its context to the message.
+//! - **Receive** with [`extract`]: implement [`Origin`](crate::Origin) for the message type, so that it can be used in
+//!   `#[traced(parent = message)]` or, for a batch, `links = messages`.
 //! - **Describe** the received message with [`Received`], in [`Origin::describe`](crate::Origin::describe).
 //!
 //! ```
@@ -77,7 +77,7 @@ use crate::span::handle::Span;
 use crate::tags::set::Tags;
 use crate::text::header_value;
 
-/// The span in which one message, or a batch of them, is sent.
+/// The span for sending a message or a batch.
 ///
 /// It has the kind `producer`, the name `{operation} {destination}` and the attributes `messaging.system`,
 /// `messaging.operation.name`, `messaging.operation.type` (`send`) and `messaging.destination.name`.
@@ -89,7 +89,7 @@ use crate::text::header_value;
 ///
 /// # fn publish() -> std::io::Result<u64> { Ok(7) }
 /// let span = Producer::new("nats", "orders.1001").operation("publish").target("orders.{no}").start();
-/// // `span.context()` is what goes into the headers.
+/// // `span.context()` is the context for the headers.
 /// let sent = span.run(publish, |sent| match sent {
 ///     Ok(id) => Outcome::ok().attribute(MESSAGING_MESSAGE_ID, id.to_string()),
 ///     Err(error) => Outcome::exception("io", error),
@@ -106,39 +106,39 @@ pub struct Producer<'a> {
 }
 
 impl<'a> Producer<'a> {
-    /// A producer of `system`, such as `kafka`, that sends to `destination`: a topic, queue, exchange or stream.
-    /// The operation is `send`.
+    /// Creates a producer for `system`, such as `kafka`, that sends to `destination`: a topic, queue, exchange or
+    /// stream. The operation is `send`.
     pub const fn new(system: &'static str, destination: &'a str) -> Self {
         Self { system, operation: "send", destination, target: destination, cancel_off: false }
     }
 
-    /// Sets the name that the system has for the operation, such as `publish`.
+    /// Sets the system's name for the operation, such as `publish`.
     pub const fn operation(mut self, name: &'static str) -> Self {
         self.operation = name;
         self
     }
 
-    /// Sets what stands for the destination in the name of the span, where destinations have too many names for
-    /// that: a template such as `orders.{no}`, or `(temporary)`. The attribute stays.
+    /// Replaces the destination in the span name, if destination names have a high cardinality: a template such as
+    /// `orders.{no}`, or `(temporary)`. The attribute is unchanged.
     pub const fn target(mut self, template: &'a str) -> Self {
         self.target = template;
         self
     }
 
-    /// A span that is dropped before it has ended is not marked `throughline.cancelled`, as by
-    /// [`SpanBuilder::cancel_off`]: for results that need not be waited for.
+    /// Does not mark the span `throughline.cancelled` if it is dropped before it has ended, like
+    /// [`SpanBuilder::cancel_off`]: for results that do not have to be awaited.
     pub const fn cancel_off(mut self) -> Self {
         self.cancel_off = true;
         self
     }
 
-    /// Starts the span, as a child of the current one. [`Span::context`] is what to write into the message; it
-    /// is right where nothing is recorded, too.
+    /// Starts the span, as a child of the current one. Inject [`Span::context`] into the message, even if the span is not
+    /// recorded.
     pub fn start(self) -> Span {
         self.start_with(|_| {})
     }
 
-    /// Starts the span with further attributes. `fill` is not called where nothing is recorded, as with
+    /// Starts the span with further attributes. `fill` is not called if the span is not recorded, as with
     /// [`SpanBuilder::start_with`].
     pub fn start_with(self, fill: impl FnOnce(&mut Tags)) -> Span {
         let Self { system, operation, destination, target, cancel_off } = self;
@@ -154,8 +154,8 @@ impl<'a> Producer<'a> {
     }
 }
 
-/// Writes down what a received message is, in [`Origin::describe`](crate::Origin::describe): the attributes of
-/// the consumer's span with `parent = message`, and of the link with `links = messages`.
+/// Describes a received message, in [`Origin::describe`](crate::Origin::describe): the attributes of the consumer's span
+/// with `parent = message`, and of the link with `links = messages`.
 ///
 /// ```
 /// use throughline::KeyValue;
@@ -177,7 +177,7 @@ impl<'a> Producer<'a> {
 pub struct Received<'a>(&'a mut Vec<KeyValue>);
 
 impl<'a> Received<'a> {
-    /// A message of `system` that is processed: `messaging.system`, `messaging.operation.name` and
+    /// Adds the attributes of processing a message of `system`: `messaging.system`, `messaging.operation.name` and
     /// `messaging.operation.type`.
     pub fn new(attributes: &'a mut Vec<KeyValue>, system: &'static str) -> Self {
         let mut this = Self(attributes);
@@ -187,12 +187,12 @@ impl<'a> Received<'a> {
         this
     }
 
-    /// Adds where the message was sent to: `messaging.destination.name`.
+    /// Adds the destination of the message: `messaging.destination.name`.
     pub fn destination(&mut self, name: &str) -> &mut Self {
         self.attribute(semconv::MESSAGING_DESTINATION_NAME, name.to_owned())
     }
 
-    /// Adds an attribute. Texts that come with the message are not cut: see [`crate::text::ellipsize`].
+    /// Adds an attribute. Text from the message is not truncated; see [`crate::text::ellipsize`].
     pub fn attribute(&mut self, key: impl Into<Key>, value: impl Into<Value>) -> &mut Self {
         self.0.push(KeyValue::new(key, value));
         self
@@ -215,15 +215,15 @@ pub fn body_size(bytes: usize) -> KeyValue {
     KeyValue::new(semconv::MESSAGING_MESSAGE_BODY_SIZE, i64::try_from(bytes).unwrap_or(i64::MAX))
 }
 
-/// More headers of trace context than this are not read.
+/// The maximum number of trace context headers that are read.
 const MAX_HEADERS: usize = 256;
 
-/// The context in the headers of a message, by the process's
-/// [`Propagator`]: for [`Origin::origin`](crate::Origin::origin).
+/// Extracts the context from the headers of a message with the process's [`Propagator`], for
+/// [`Origin::origin`](crate::Origin::origin).
 ///
-/// Names are compared without regard to case and may occur more than once; values may be any bytes. It never
-/// fails: headers that are invalid, ambiguous or not UTF-8 give a context without an identity, which makes the
-/// consumer's span the entry of a new trace. One pass over the headers, of which no more than 256 are kept.
+/// Names are case-insensitive and may repeat; values may be any bytes. This never fails: headers that are invalid,
+/// ambiguous or not UTF-8 result in a context without a span context, so that the consumer's span starts a new trace.
+/// It makes one pass over the headers, and keeps at most 256 of them.
 ///
 /// ```
 /// use throughline::messaging;
@@ -248,11 +248,11 @@ fn is_field(propagator: &Propagator, name: &str) -> bool {
     propagator.fields().any(|field| field.eq_ignore_ascii_case(name))
 }
 
-/// The headers that carry a context in a message, in the formats of the process's [`Propagator`].
+/// The headers that propagate a context in a message, in the formats of the process's [`Propagator`].
 ///
-/// A message may have such headers already: it is forwarded, or sent again. Remove those that
-/// [`replaces`](Self::replaces) names, then add these. Without a context there is nothing to add or to remove,
-/// and the message is passed on as it is.
+/// A message that is forwarded or resent may already have such headers. Remove those for which
+/// [`replaces`](Self::replaces) returns `true`, then add these. Without a context there is nothing to add or remove, and
+/// the message is unchanged.
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -274,7 +274,7 @@ pub struct TraceHeaders {
 }
 
 impl TraceHeaders {
-    /// The headers of `context`: of [`Span::context`] for a message that is sent in a span.
+    /// Returns the headers for `context`: [`Span::context`], for a message that is sent in a span.
     pub fn of(context: &Context) -> Self {
         let propagator = propagation::get();
         let mut pairs = Vec::new();
@@ -282,23 +282,22 @@ impl TraceHeaders {
         Self { propagator, pairs, has_identity: context.span().span_context().is_valid() }
     }
 
-    /// Whether there is no header to add.
+    /// Whether there are no headers to add.
     pub fn is_empty(&self) -> bool {
         self.pairs.is_empty()
     }
 
-    /// Whether a header that the message has already must be removed. The name is compared without regard to
-    /// case.
+    /// Whether an existing header with this name, which is case-insensitive, must be removed.
     ///
-    /// That holds for every header of the previous context, also if this one has no counterpart: the
-    /// `tracestate` of one trace is invalid in another.
+    /// This applies to every header of the previous context, even if it is not replaced by another one: the `tracestate`
+    /// of one trace is invalid in another.
     pub fn replaces(&self, name: &str) -> bool {
         let written = |(field, _): &(String, String)| field.eq_ignore_ascii_case(name);
         self.pairs.iter().any(written) || (self.has_identity && is_field(&self.propagator, name))
     }
 }
 
-/// Names and values. The names are in lower case.
+/// Iterates over names, in lowercase, and values.
 impl IntoIterator for TraceHeaders {
     type Item = (String, String);
     type IntoIter = std::vec::IntoIter<(String, String)>;

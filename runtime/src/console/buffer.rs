@@ -6,13 +6,13 @@ use std::time::{Duration, Instant, SystemTime};
 use opentelemetry::trace::{SpanId, TraceId};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents};
 
-/// How many traces are kept, those included that were printed and of which only the name is left.
+/// How many traces are kept, including those that were printed and of which only the name remains.
 pub(super) const MAX_TRACES: usize = 1024;
 
 /// How many spans of one trace are kept.
 pub(super) const MAX_SPANS: usize = 10_000;
 
-/// How long a trace waits for a root that stays open, at least, before it is printed without its end.
+/// The minimum time that a trace waits for an open root before it is printed without its end.
 const MIN_WAIT_FOR_ROOT: Duration = Duration::from_secs(5);
 
 /// How often that wait doubles: from five seconds to more than five minutes.
@@ -32,12 +32,12 @@ pub(super) struct TraceBuffer {
 struct Trace {
     open: HashMap<SpanId, BufferedSpan>,
     ended: Vec<BufferedSpan>,
-    /// The place of the trace in the order of starts.
+    /// The position of the trace in the order in which traces started.
     order: usize,
     start: SystemTime,
     /// The name of its first span.
     name: String,
-    /// How many spans had started when it was last printed. Open spans before that were shown already.
+    /// How many spans had started when it was last printed. Open spans before that have already been shown.
     printed_at: Option<usize>,
     /// Since when there has been an ended span to print.
     pending_since: Option<Instant>,
@@ -45,22 +45,22 @@ struct Trace {
     omitted: usize,
     /// How many of those have not ended.
     omitted_open: usize,
-    /// How many open spans have no open span above them.
+    /// How many open spans have no open ancestor.
     open_roots: usize,
     /// How often it was printed while one of these was open.
     partial_prints: u32,
 }
 
-/// A span as it ended, or as it started if it is open.
+/// The data of a span when it ended, or when it started if it is open.
 pub(super) struct BufferedSpan {
     pub(super) data: SpanData,
     pub(super) order: usize,
     pub(super) open: bool,
-    /// Whether no open span was above it when it started.
+    /// Whether it had no open ancestor when it started.
     is_root: bool,
 }
 
-/// As much of a trace as is printed at once.
+/// The part of a trace that is printed at once.
 pub(super) struct Part {
     pub(super) trace: TraceId,
     /// When the trace started.
@@ -78,7 +78,7 @@ impl Default for TraceBuffer {
 }
 
 impl TraceBuffer {
-    /// Records that a span started. Returns what has to be printed to make room for it.
+    /// Records that a span has started. Returns what has to be printed to make room for it.
     pub(super) fn span_started(&mut self, mut data: SpanData) -> Option<Part> {
         let id = data.span_context.trace_id();
         let order = self.started;
@@ -100,13 +100,13 @@ impl TraceBuffer {
         part
     }
 
-    /// Records that a span ended. Returns what is to be printed.
+    /// Records that a span has ended. Returns what is to be printed.
     pub(super) fn span_ended(&mut self, mut data: SpanData, now: Instant) -> Vec<Part> {
         let id = data.span_context.trace_id();
         let order = self.started;
         let mut parts: Vec<_> = self.make_room(id).into_iter().collect();
         let trace = self.traces.entry(id).or_insert_with(|| Trace {
-            // It was evicted, and printed then; its name is no longer known.
+            // It was evicted and printed; its name is no longer known.
             printed_at: Some(order),
             name: String::new(),
             ..Trace::new(&data, order)
@@ -134,14 +134,14 @@ impl TraceBuffer {
         parts
     }
 
-    /// Takes out what has not been printed, complete or not, the oldest trace first.
+    /// Removes everything that has not been printed, complete or not, oldest trace first.
     pub(super) fn flush(&mut self) -> Vec<Part> {
         let mut traces: Vec<_> = self.traces.iter_mut().collect();
         traces.sort_by_key(|(_, trace)| trace.order);
         traces.into_iter().filter_map(|(id, trace)| trace.take_part(*id, self.started)).collect()
     }
 
-    /// Takes out the traces that have waited long enough for their root or their detached jobs.
+    /// Removes the traces that have waited long enough for their root or their detached jobs.
     fn take_due(&mut self, now: Instant, parts: &mut Vec<Part>) {
         self.next_due = None;
         for (id, trace) in &mut self.traces {
@@ -156,7 +156,7 @@ impl TraceBuffer {
     }
 
     /// Evicts a trace if there is no room for the trace `id`: the oldest one that was printed, or else the oldest,
-    /// which is then printed as it stands.
+    /// which is then printed in its current state.
     fn make_room(&mut self, id: TraceId) -> Option<Part> {
         if self.traces.len() < MAX_TRACES || self.traces.contains_key(&id) {
             return None;
@@ -172,7 +172,7 @@ fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
 }
 
 impl Trace {
-    /// A trace of which `first` is the first span seen.
+    /// A trace with `first` as its first known span.
     fn new(first: &SpanData, order: usize) -> Self {
         Self {
             open: HashMap::new(),
@@ -189,8 +189,8 @@ impl Trace {
         }
     }
 
-    /// When it is to be printed though some of its spans are open. While a root is, the wait doubles each time: a
-    /// root that never ends, such as that of a loop, must not fill the terminal.
+    /// When it is to be printed even if some of its spans are open. While a root is open, the wait doubles each time, so
+    /// that a root that never ends, such as that of a loop, does not fill the terminal.
     fn due(&self, max_wait: Duration) -> Option<Instant> {
         let wait = match self.open_roots {
             0 => max_wait,
@@ -207,8 +207,8 @@ impl Trace {
         self.len() + self.omitted_open == 0
     }
 
-    /// Takes out what is to be printed: the spans that have ended, and of the open ones those that are new or have
-    /// one of the others below them.
+    /// Removes what is to be printed: the spans that have ended, and those open ones that are new or are ancestors of the
+    /// others.
     fn take_part(&mut self, id: TraceId, started: usize) -> Option<Part> {
         let mut spans = std::mem::take(&mut self.ended);
         let printed_at = self.printed_at.unwrap_or(0);
@@ -227,7 +227,7 @@ impl Trace {
             is_root: span.is_root,
         }));
         if self.open.is_empty() {
-            // Frees the table: an idle trace may stay for long.
+            // Frees the table, because an idle trace may be kept for a long time.
             self.open = HashMap::new();
         }
         self.pending_since = None;

@@ -23,7 +23,7 @@ const NEW_TAG: Style = AnsiColor::Cyan.on_default();
 /// The durations are aligned to the longest name, but not beyond this column.
 const MAX_NAME_COLUMN: usize = 60;
 
-/// Limits for texts, in characters.
+/// Limits for text, in characters.
 const MAX_NAME: usize = 100;
 const MAX_VALUE: usize = 100;
 const MAX_MESSAGE: usize = 200;
@@ -34,8 +34,8 @@ const MAX_LINKS: usize = 3;
 /// A job that waited this long for its first poll shows the wait; in microseconds.
 const LONG_WAIT_US: i64 = 10_000;
 
-/// Attributes that are not shown as tags: they describe the code or the transport, or are shown in another way. A
-/// name that ends in a dot stands for all below it.
+/// Attributes that are not shown as tags, because they describe the code or the transport, or are shown in another way.
+/// A name that ends in a dot is a prefix.
 const HIDDEN: [&str; 20] = [
     "code.",
     "thread.",
@@ -62,7 +62,7 @@ const HIDDEN: [&str; 20] = [
 /// The exceptions.
 const SHOWN: [&str; 2] = [semconv::HTTP_RESPONSE_STATUS_CODE, semconv::MESSAGING_BATCH_MESSAGE_COUNT];
 
-/// Attributes of ours that are shown under a short name.
+/// Our own attributes that are shown under a short name.
 const SHORT: [(&str, &str); 3] = [
     (semconv::THROUGHLINE_RETURN, "return"),
     (semconv::THROUGHLINE_UNFINISHED, "unfinished"),
@@ -176,8 +176,8 @@ fn outcome(span: &BufferedSpan) -> Option<String> {
     }
 }
 
-/// When a span started that does not lie within its parent, and how long it was queued. The first span of a trace
-/// starts with it.
+/// The start of a span that does not lie within its parent, and how long it was queued. The first span of a trace starts
+/// with the trace.
 fn timing(span: &BufferedSpan, parent: Option<&BufferedSpan>, part: &Part, now: SystemTime) -> Option<String> {
     let queued = attribute(&span.data, semconv::THROUGHLINE_JOB_QUEUE_TIME_US);
     let outlives = parent.is_some_and(|parent| !parent.open && end(span, now) > parent.data.end_time);

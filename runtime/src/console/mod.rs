@@ -38,7 +38,7 @@ use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
 use self::buffer::{Part, TraceBuffer};
 
-/// The approximate limit for text that waits to be written.
+/// The approximate limit for text that is waiting to be written.
 const MAX_QUEUED_BYTES: usize = 1 << 20;
 
 /// How long `force_flush` waits for a write that blocks.
@@ -46,14 +46,14 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A span processor that prints each trace as a tree once all its spans have ended.
 ///
-/// For development and small tools. A trace waits for its open spans, but not for ever: see
+/// For development and small tools. A trace waits for its open spans, but not indefinitely: see
 /// [`max_wait`](Self::max_wait). `force_flush` and `shutdown` print open spans too, marked `… still running`. Spans
 /// that end after their trace was printed are printed as a separate tree, under a line that names the trace that it
 /// continues.
 ///
 /// At most 1,024 traces are buffered, with 10,000 spans each. Beyond that the oldest trace, or the spans buffered so
-/// far, are printed early, and the first line counts the spans that were omitted. Output that is closed or too slow
-/// blocks no other thread: what it cannot take is dropped.
+/// far, are printed early, and the first line counts the spans that were omitted. Output that is closed or too slow does
+/// not block other threads; excess text is dropped.
 pub struct Console {
     shared: Mutex<Shared>,
     /// Notified when a thread has finished writing.
@@ -68,14 +68,14 @@ struct Shared {
     queued_bytes: usize,
     /// Trees that were dropped because the queue was full.
     dropped: usize,
-    /// `None` while a thread writes. It does so without the lock, so that a slow terminal blocks that thread alone,
-    /// and a writer that starts spans itself does not deadlock.
+    /// `None` while a thread is writing. It does so without the lock, so that a slow terminal only blocks that thread, and
+    /// a writer that starts spans itself does not deadlock.
     out: Option<Box<dyn Write + Send>>,
 }
 
 impl Console {
     /// Prints to standard output, in colour if that is a terminal and `NO_COLOR` is not set. For programs whose
-    /// output is not parsed: the trees appear between its lines.
+    /// output is not parsed, because the trees appear between its lines.
     pub fn stdout() -> Self {
         Self::new(anstream::stdout())
     }
@@ -109,15 +109,15 @@ impl Console {
     /// ago, and at least five seconds ago. Each time after that takes twice as long, up to 64 times as long, and
     /// prints only what is new, below the spans that it belongs to.
     ///
-    /// There is no timer: the wait is checked whenever a span of any trace ends.
+    /// There is no timer: this is checked whenever a span of any trace ends.
     #[must_use]
     pub fn max_wait(mut self, max_wait: Duration) -> Self {
         self.shared.get_mut().unwrap_or_else(PoisonError::into_inner).traces.max_wait = max_wait;
         self
     }
 
-    /// Holds the trees back until `force_flush` or `shutdown`, or until there is a megabyte of them, and prints them
-    /// in the order in which the traces started. For programs with output of their own.
+    /// Holds back the trees until `force_flush` or `shutdown`, or until there is a megabyte of them, and prints them
+    /// in the order in which the traces started. For programs with other output.
     #[must_use]
     pub fn hold(mut self) -> Self {
         self.hold = true;
@@ -136,7 +136,7 @@ impl Console {
             shared.queued_bytes = 0;
             let dropped = std::mem::take(&mut shared.dropped);
             drop(shared);
-            // The program goes on without its trees when a pipe is closed.
+            // If a pipe is closed, the program continues without its trees.
             let _ = write_all(&mut out, trees, dropped);
             shared = self.lock();
             shared.out = Some(out);

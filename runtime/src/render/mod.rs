@@ -1,4 +1,4 @@
-//! Spans as a tree of text, as the console and tests show them.
+//! Spans as a text tree, for the console and for tests.
 
 pub(crate) mod span;
 pub(crate) mod tree;

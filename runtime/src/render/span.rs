@@ -1,4 +1,4 @@
-//! What is shown of a span.
+//! The parts of a span that are shown.
 
 use opentelemetry::trace::{SpanKind, Status};
 use opentelemetry::{Key, Value};
@@ -37,7 +37,7 @@ pub(crate) fn ending(span: &SpanData) -> Ending<'_> {
     }
 }
 
-/// The value of an attribute. The SDK keeps every value that was set for a key; the last one counts.
+/// The value of an attribute. The SDK keeps every value that was set for a key; the last one applies.
 pub(crate) fn attribute<'a>(span: &'a SpanData, key: &str) -> Option<&'a Value> {
     span.attributes.iter().rev().find(|attribute| attribute.key.as_str() == key).map(|attribute| &attribute.value)
 }
@@ -53,7 +53,7 @@ pub(crate) fn kind(kind: &SpanKind) -> Option<&'static str> {
     }
 }
 
-/// A tag as `key=value`, with quotes around a text that is not one plain word.
+/// A tag as `key=value`, with quotes around text that is not a single plain word.
 pub(crate) fn tag(key: &Key, value: &Value) -> String {
     let (key, text) = (escape(key.as_str()), value.as_str());
     match value {

@@ -7,11 +7,11 @@ use std::time::SystemTime;
 use opentelemetry::trace::{SpanId, TraceId};
 use termtree::Tree;
 
-/// Spans below this depth are drawn as siblings, so that a runaway recursion gives neither endless lines nor a tree
-/// that overflows the stack when it is dropped.
+/// Spans below this depth are drawn as siblings, so that runaway recursion neither produces endless lines nor overflows
+/// the stack when the tree is dropped.
 const MAX_DEPTH: usize = 64;
 
-/// What of a span decides on its place in the tree.
+/// What determines the position of a span in the tree.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Node {
     pub(crate) trace: TraceId,
@@ -50,7 +50,7 @@ pub(crate) fn layout(nodes: &[Node]) -> Vec<Row> {
 
     let mut rows = Vec::with_capacity(nodes.len());
     let mut visited = vec![false; nodes.len()];
-    // After the roots, the nodes that no root leads to: forged ids can form a cycle.
+    // After the roots, nodes that are not reachable from any root: forged IDs can form a cycle.
     for root in roots.into_iter().rev().chain(sorted.into_iter().rev()) {
         let mut stack = vec![Row { index: root, parent: None, depth: 0 }];
         while let Some(row) = stack.pop() {

@@ -1,21 +1,21 @@
-//! Characters that are escaped wherever text is shown.
+//! The set of characters that are escaped in output, and how.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
-/// Whether `c` is escaped where Throughline shows text: it could end the line, command the terminal, reorder
-/// what is read, or be there unseen.
+/// Whether Throughline escapes `c` in output, because it could end the line, control the terminal, change the reading
+/// order, or be invisible.
 ///
-/// By the properties of Unicode, these are
+/// In terms of Unicode properties, these are
 /// - control characters (`Cc`), and the line and paragraph separators (`Zl`, `Zp`),
 /// - the marks, embeddings, overrides and isolates of bidirectional text (`Bidi_Control`), as [Trojan Source]
 ///   and UTS #55 advise,
-/// - what is not shown at all (`Default_Ignorable_Code_Point`), such as zero-width spaces, soft hyphens, fillers
-///   and tag characters, which UTS #39 keeps out of identifiers.
+/// - invisible characters (`Default_Ignorable_Code_Point`), such as zero-width spaces, soft hyphens, fillers and tag
+///   characters, which UTS #39 excludes from identifiers.
 ///
-/// Joiners (`Join_Control`) and variation selectors (`Variation_Selector`) are left alone: Persian, Indic and
-/// Mongolian words, Japanese names and emoji are spelled with them. So are letters that look alike in two
-/// scripts. The set is no test of whether two texts that look the same are the same.
+/// Joiners (`Join_Control`) and variation selectors (`Variation_Selector`) are not escaped: Persian, Indic and Mongolian
+/// words, Japanese names and emoji need them. Neither are letters that look alike in two scripts: this does not detect
+/// whether two texts that look the same are different.
 ///
 /// [Trojan Source]: https://trojansource.codes/
 ///
@@ -55,9 +55,9 @@ fn needs_escape_beyond_ascii(c: char) -> bool {
         )
 }
 
-/// `text` with U+FFFD in place of each character that [needs to be escaped](needs_escape).
+/// Replaces each character that [needs to be escaped](needs_escape) with U+FFFD.
 ///
-/// For a value from outside that is recorded: it then has no escapes that a search would have to know.
+/// For untrusted values that are recorded: unlike with escaping, a search does not have to take escapes into account.
 ///
 /// ```
 /// use throughline::text::sanitize;
@@ -68,8 +68,8 @@ pub fn sanitize(text: Cow<'_, str>) -> Cow<'_, str> {
     if text.contains(needs_escape) { Cow::Owned(text.replace(needs_escape, "\u{fffd}")) } else { text }
 }
 
-/// `text` with escapes in place of each character that needs one. A backslash stays as it is, so that paths, and
-/// what `Debug` has escaped already, remain readable.
+/// Escapes each character that needs it. Backslashes are unchanged, so that paths and the output of `Debug` remain
+/// readable.
 #[cfg(any(feature = "console", feature = "testing", test))]
 pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     if !text.contains(needs_escape) {
@@ -81,7 +81,7 @@ pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// A writer that passes text on, [escaped](escape).
+/// A writer that [escapes](escape) the text it forwards.
 pub(crate) struct Escaper<'a>(pub(crate) &'a mut dyn Write);
 
 impl Write for Escaper<'_> {
@@ -96,7 +96,7 @@ impl Write for Escaper<'_> {
 }
 
 impl Escaper<'_> {
-    /// Writes the first character as an escape, and gives the rest.
+    /// Writes the first character as an escape, and returns the rest.
     pub(crate) fn escape_first<'t>(&mut self, text: &'t str) -> Result<&'t str, fmt::Error> {
         let mut chars = text.chars();
         if let Some(first) = chars.next() {

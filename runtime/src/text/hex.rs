@@ -1,6 +1,6 @@
-//! Hexadecimal numbers of digits alone: `from_str_radix` of the standard library accepts a sign.
+//! Hexadecimal numbers without a sign, which the standard library's `from_str_radix` would accept.
 
-/// Reads up to 32 digits of either case.
+/// Parses up to 32 digits in either case.
 pub(crate) fn parse(digits: impl IntoIterator<Item = u8>) -> Option<u128> {
     let mut length = 0;
     let number = digits.into_iter().try_fold(0, |number, digit| {
@@ -10,7 +10,7 @@ pub(crate) fn parse(digits: impl IntoIterator<Item = u8>) -> Option<u128> {
     (1..=32).contains(&length).then_some(number)
 }
 
-/// Reads digits in lower case, as the trace headers have them, and no more of them than a `T` has.
+/// Parses lowercase digits, as in trace headers, and not more of them than fit into a `T`.
 #[cfg(feature = "propagation")]
 pub(crate) fn parse_lower<T: TryFrom<u128>>(digits: &[u8]) -> Option<T> {
     if digits.len() > 2 * size_of::<T>() || digits.iter().any(u8::is_ascii_uppercase) {

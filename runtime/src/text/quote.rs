@@ -1,4 +1,4 @@
-//! Tags as `key=value`, for people who read them and programs that split lines at blanks.
+//! Tags as `key=value`, for readers and for programs that split lines at spaces.
 
 use std::fmt::{self, Display, Write};
 
@@ -6,7 +6,7 @@ use opentelemetry::{Array, Value};
 
 use super::escape::{Escaper, needs_escape};
 
-/// Text as one word: in quotes, with quotes and backslashes escaped, if it could be taken for something else.
+/// Text as a single word: quoted, with quotes and backslashes escaped, if it would be ambiguous otherwise.
 pub(crate) struct Word<'a>(pub(crate) &'a str);
 
 impl Display for Word<'_> {
