@@ -9,8 +9,8 @@
 //! * `place_order` publishes the message in the span of its request, and waits for the broker's confirmation there; the
 //!   tenant is propagated in the baggage.
 //! * `bill` is a child of the producer's span, although only the message connects them, and has the tenant. It is
-//!   linked to the span of the consumer's loop. The first attempt at the second order fails: its span has the error, and
-//!   the span of the second delivery is marked as a redelivery.
+//!   linked to the span of the consumer's loop. The first attempt at the second order fails: its span has the error,
+//!   and the span of the second delivery is marked as a redelivery.
 //! * `count` handles a batch: a child of the loop's span, with a link to each producer.
 
 use std::error::Error;

@@ -6,10 +6,10 @@
 //!
 //! Points of interest:
 //!
-//! * The gateway does not trust its callers. It starts a new trace for each request, and links the caller's, if there is
-//!   one.
-//! * The tenant is a parameter of the gateway's route, and the region a header. No code passes them on: `x-tenant-id` is
-//!   sent to the service behind the gateway, and every span of both has it.
+//! * The gateway does not trust its callers. It starts a new trace for each request, and links the caller's, if there
+//!   is one.
+//! * The tenant is a parameter of the gateway's route, and the region a header. No code passes them on: `x-tenant-id`
+//!   is sent to the service behind the gateway, and every span of both has it.
 //! * `X-Request-ID` is the trace ID. The response has it, and the service behind the gateway receives the same one.
 //! * The second order fails once and is retried: two client spans, two server spans.
 

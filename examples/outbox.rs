@@ -5,8 +5,8 @@
 //! cargo run --example outbox
 //! ```
 //!
-//! Needs no server. The outbox is a file of JSON lines, instead of a table in the database of the orders; the topic is a
-//! channel. Points of interest:
+//! Needs no server. The outbox is a file of JSON lines, instead of a table in the database of the orders; the topic is
+//! a channel. Points of interest:
 //!
 //! * `place_order` stores `Carrier::capture()` in the row. The relay does not know about the request, and uses the
 //!   context in the row as the parent of the message that it publishes.

@@ -5,8 +5,8 @@
 //! cargo run --example rocketmq --features rocketmq
 //! ```
 //!
-//! Needs a name server, at the address in `ROCKETMQ_NAMESRV` or else at 127.0.0.1:9876, and a broker that creates topics
-//! automatically. Points of interest:
+//! Needs a name server, at the address in `ROCKETMQ_NAMESRV` or else at 127.0.0.1:9876, and a broker that creates
+//! topics automatically. Points of interest:
 //!
 //! * `send_traced` in place of `send` starts a span of kind producer, and adds its context to the properties of the
 //!   message.

@@ -6,8 +6,8 @@
 //! STRICT_LEVEL=2 SPEC_LEVEL=2 python test.py http://127.0.0.1:5000/test
 //! ```
 //!
-//! It receives a list of calls by POST to `/test`, `[{"url": "http://…", "arguments": […]}]`, and makes them in the trace
-//! of the request: the server layer extracts the context, and `send_traced` injects it.
+//! It receives a list of calls by POST to `/test`, `[{"url": "http://…", "arguments": […]}]`, and makes them in the
+//! trace of the request: the server layer extracts the context, and `send_traced` injects it.
 
 use std::error::Error;
 use std::io::{self, Write as _};

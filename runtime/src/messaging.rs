@@ -132,8 +132,8 @@ impl<'a> Producer<'a> {
         self
     }
 
-    /// Starts the span, as a child of the current one. Inject [`Span::context`] into the message, even if the span is not
-    /// recorded.
+    /// Starts the span, as a child of the current one. Inject [`Span::context`] into the message, even if the span is
+    /// not recorded.
     pub fn start(self) -> Span {
         self.start_with(|_| {})
     }
@@ -154,8 +154,8 @@ impl<'a> Producer<'a> {
     }
 }
 
-/// Describes a received message, in [`Origin::describe`](crate::Origin::describe): the attributes of the consumer's span
-/// with `parent = message`, and of the link with `links = messages`.
+/// Describes a received message, in [`Origin::describe`](crate::Origin::describe): the attributes of the consumer's
+/// span with `parent = message`, and of the link with `links = messages`.
 ///
 /// ```
 /// use throughline::KeyValue;
@@ -251,8 +251,8 @@ fn is_field(propagator: &Propagator, name: &str) -> bool {
 /// The headers that propagate a context in a message, in the formats of the process's [`Propagator`].
 ///
 /// A message that is forwarded or resent may already have such headers. Remove those for which
-/// [`replaces`](Self::replaces) returns `true`, then add these. Without a context there is nothing to add or remove, and
-/// the message is unchanged.
+/// [`replaces`](Self::replaces) returns `true`, then add these. Without a context there is nothing to add or remove,
+/// and the message is unchanged.
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -289,8 +289,8 @@ impl TraceHeaders {
 
     /// Whether an existing header with this name, which is case-insensitive, must be removed.
     ///
-    /// This applies to every header of the previous context, even if it is not replaced by another one: the `tracestate`
-    /// of one trace is invalid in another.
+    /// This applies to every header of the previous context, even if it is not replaced by another one: the
+    /// `tracestate` of one trace is invalid in another.
     pub fn replaces(&self, name: &str) -> bool {
         let written = |(field, _): &(String, String)| field.eq_ignore_ascii_case(name);
         self.pairs.iter().any(written) || (self.has_identity && is_field(&self.propagator, name))

@@ -16,7 +16,8 @@ use throughline::{Context, KeyValue, Origin, Outcome, Span, current_context, sem
 
 const SYSTEM: &str = "rabbitmq";
 
-/// The marker of [`Origin`] for the types of lapin. It is inferred, so `#[traced(parent = delivery)]` does not mention it.
+/// The marker of [`Origin`] for the types of lapin. It is inferred, so `#[traced(parent = delivery)]` does not mention
+/// it.
 #[derive(Debug, Clone, Copy)]
 pub enum Amqp {}
 

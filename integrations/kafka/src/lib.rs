@@ -106,7 +106,8 @@ use throughline::{
 
 const SYSTEM: &str = "kafka";
 
-/// The marker of [`Origin`] for the types of `rdkafka`. It is inferred, so `#[traced(parent = message)]` does not mention it.
+/// The marker of [`Origin`] for the types of `rdkafka`. It is inferred, so `#[traced(parent = message)]` does not
+/// mention it.
 #[derive(Debug, Clone, Copy)]
 pub enum Kafka {}
 

@@ -107,7 +107,8 @@ use throughline::{
 
 const SYSTEM: &str = "rocketmq";
 
-/// The marker of [`Origin`] for the types of the client. It is inferred, so `#[traced(parent = message)]` does not mention it.
+/// The marker of [`Origin`] for the types of the client. It is inferred, so `#[traced(parent = message)]` does not
+/// mention it.
 #[derive(Debug, Clone, Copy)]
 pub enum RocketMq {}
 

@@ -13,7 +13,8 @@ use syn::{
 
 use crate::item_fn::{ItemFn, peel, pinned};
 
-/// `of_impl` contains the type parameters of the surrounding `impl` block that may hold a borrow, if the block is known.
+/// `of_impl` contains the type parameters of the surrounding `impl` block that may hold a borrow, if the block is
+/// known.
 pub(crate) fn can_be_boxed_again(item: &ItemFn, ty: &Type, of_impl: Option<&[Ident]>) -> bool {
     let Some(boxed) = Boxed::of(ty) else { return false };
     let mut named = Named { item, of_impl, lives: &boxed.lives, all_live: true };

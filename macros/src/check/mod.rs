@@ -241,8 +241,8 @@ fn plain_shape(item: &ItemFn, of_impl: Option<&[Ident]>) -> Shape {
             return Shape::InPlace;
         }
     }
-    // A closure is never `#[track_caller]`, and the lint for unconditional recursion does not look into closures, so the
-    // body stays in place.
+    // A closure is never `#[track_caller]`, and the lint for unconditional recursion does not look into closures, so
+    // the body stays in place.
     if item.has_attribute("track_caller") || is_index(item) || recurses(item) { Shape::InPlace } else { Shape::Sync }
 }
 

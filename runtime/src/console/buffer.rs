@@ -189,8 +189,8 @@ impl Trace {
         }
     }
 
-    /// When it is to be printed even if some of its spans are open. While a root is open, the wait doubles each time, so
-    /// that a root that never ends, such as that of a loop, does not fill the terminal.
+    /// When it is to be printed even if some of its spans are open. While a root is open, the wait doubles each time,
+    /// so that a root that never ends, such as that of a loop, does not fill the terminal.
     fn due(&self, max_wait: Duration) -> Option<Instant> {
         let wait = match self.open_roots {
             0 => max_wait,
@@ -207,8 +207,8 @@ impl Trace {
         self.len() + self.omitted_open == 0
     }
 
-    /// Removes what is to be printed: the spans that have ended, and those open ones that are new or are ancestors of the
-    /// others.
+    /// Removes what is to be printed: the spans that have ended, and those open ones that are new or are ancestors of
+    /// the others.
     fn take_part(&mut self, id: TraceId, started: usize) -> Option<Part> {
         let mut spans = std::mem::take(&mut self.ended);
         let printed_at = self.printed_at.unwrap_or(0);

@@ -176,8 +176,8 @@ fn outcome(span: &BufferedSpan) -> Option<String> {
     }
 }
 
-/// The start of a span that does not lie within its parent, and how long it was queued. The first span of a trace starts
-/// with the trace.
+/// The start of a span that does not lie within its parent, and how long it was queued. The first span of a trace
+/// starts with the trace.
 fn timing(span: &BufferedSpan, parent: Option<&BufferedSpan>, part: &Part, now: SystemTime) -> Option<String> {
     let queued = attribute(&span.data, semconv::THROUGHLINE_JOB_QUEUE_TIME_US);
     let outlives = parent.is_some_and(|parent| !parent.open && end(span, now) > parent.data.end_time);

@@ -52,8 +52,8 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 /// continues.
 ///
 /// At most 1,024 traces are buffered, with 10,000 spans each. Beyond that the oldest trace, or the spans buffered so
-/// far, are printed early, and the first line counts the spans that were omitted. Output that is closed or too slow does
-/// not block other threads; excess text is dropped.
+/// far, are printed early, and the first line counts the spans that were omitted. Output that is closed or too slow
+/// does not block other threads; excess text is dropped.
 pub struct Console {
     shared: Mutex<Shared>,
     /// Notified when a thread has finished writing.
@@ -68,8 +68,8 @@ struct Shared {
     queued_bytes: usize,
     /// Trees that were dropped because the queue was full.
     dropped: usize,
-    /// `None` while a thread is writing. It does so without the lock, so that a slow terminal only blocks that thread, and
-    /// a writer that starts spans itself does not deadlock.
+    /// `None` while a thread is writing. It does so without the lock, so that a slow terminal only blocks that thread,
+    /// and a writer that starts spans itself does not deadlock.
     out: Option<Box<dyn Write + Send>>,
 }
 

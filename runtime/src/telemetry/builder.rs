@@ -1,4 +1,4 @@
-//! `init`, and the builder for what the environment does not say.
+//! `init`, and a builder for settings in code.
 
 use std::fmt;
 use std::time::Duration;
@@ -18,18 +18,18 @@ use crate::semconv;
 
 /// Initializes telemetry for this process, configured by the standard `OTEL_*` environment variables.
 ///
-/// The [module](crate::telemetry) says what is set up and which variables there are; [`builder`] configures the rest.
-/// Keep the returned value until the end of `main`, and call [`Telemetry::shutdown`] there. Dropping it flushes for
-/// five seconds at most.
+/// The [module](crate::telemetry) documents what is set up and the supported variables; use [`builder`] for other
+/// settings. Keep the returned value until the end of `main`, and call [`Telemetry::shutdown`] there. Dropping it
+/// flushes for at most five seconds.
 ///
 /// A second call while the first value still exists takes over the spans that start from then on, and logs a
 /// warning.
 ///
 /// # Errors
 ///
-/// [`InitError::Config`] if a variable has a value that is not valid, and [`InitError::Thread`] if the export thread
-/// could not be spawned. Nothing is set up then. A collector that cannot be reached is no error: spans are queued
-/// and the export is retried.
+/// Returns [`InitError::Config`] if a variable has an invalid value, and [`InitError::Thread`] if the export thread
+/// could not be spawned. In both cases nothing has been initialized. An unreachable collector is not an error: spans
+/// are queued and the export is retried.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -44,7 +44,7 @@ pub fn init() -> Result<Telemetry, InitError> {
     builder().init()
 }
 
-/// Configures [`init`] in code. What is set here takes precedence over the environment.
+/// Configures [`init`] in code. These settings take precedence over the environment.
 ///
 /// ```
 /// # fn main() -> Result<(), throughline::telemetry::InitError> {
@@ -58,7 +58,7 @@ pub fn init() -> Result<Telemetry, InitError> {
 /// ```
 pub fn builder() -> Builder {
     Builder {
-        // A variable that is not Unicode is set, to a value that is not valid.
+        // A variable that is not Unicode is set, but invalid.
         variables: Box::new(|name| Some(std::env::var_os(name)?.to_string_lossy().into_owned())),
         resource: Vec::new(),
         collector: None,
@@ -75,7 +75,7 @@ pub fn builder() -> Builder {
 /// Looks up a variable.
 type Variables = Box<dyn Fn(&str) -> Option<String>>;
 
-/// Starts the export through an exporter of the application's.
+/// Starts the export with a custom exporter.
 pub(super) type StartExporter = Box<dyn FnOnce(Pipeline, &Resource) -> Result<BatchProcessor, InitError>>;
 
 /// Adds to the provider.
@@ -84,14 +84,14 @@ pub(super) type ExtendProvider = Box<dyn FnOnce(TracerProviderBuilder) -> Tracer
 /// Configures telemetry, and initializes it with [`init`](Self::init). Returned by [`builder`].
 #[must_use = "nothing is set up before `init`"]
 pub struct Builder {
-    // What overrides the environment.
+    // Overrides of the environment.
     variables: Variables,
     resource: Vec<KeyValue>,
     collector: Option<(String, Protocol)>,
     max_queue_size: Option<usize>,
     error_text: Option<ErrorText>,
     open_spans: OpenSpansConfig,
-    // What the environment has no values for.
+    // Settings that the environment does not have.
     pub(super) exporter: Option<StartExporter>,
     pub(super) sampler: Option<Box<dyn ShouldSample>>,
     pub(super) propagator: Option<Propagator>,
@@ -99,7 +99,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Looks variables up with `get` instead of in the environment: in a configuration file, or in tests.
+    /// Looks up variables with `get` instead of in the environment, for configuration files and tests.
     pub fn variables(mut self, get: impl Fn(&str) -> Option<String> + 'static) -> Self {
         self.variables = Box::new(get);
         self
@@ -111,16 +111,16 @@ impl Builder {
     }
 
     /// Adds a resource attribute. Overrides those of `OTEL_RESOURCE_ATTRIBUTES` and those that are detected; the last
-    /// value of a key counts.
+    /// value of a key applies.
     pub fn resource_attribute(mut self, key: impl Into<Key>, value: impl Into<Value>) -> Self {
         self.resource.push(KeyValue::new(key, value));
         self
     }
 
     /// Exports to the collector at this endpoint, such as `http://localhost:4317` for gRPC or
-    /// `http://localhost:4318/v1/traces` for HTTP; the URL is used as it is. Overrides `OTEL_TRACES_EXPORTER` and the
-    /// variables for endpoint and protocol. Headers, timeout, compression and certificates are those of the
-    /// environment.
+    /// `http://localhost:4318/v1/traces` for HTTP; the URL is used unchanged. Overrides `OTEL_TRACES_EXPORTER` and the
+    /// variables for endpoint and protocol. Headers, timeout, compression and certificates are taken from
+    /// the environment.
     ///
     /// [`init`](Self::init) returns an error if `endpoint` is not a URL, or is an `https://` URL without the feature
     /// `otlp-tls`.
@@ -144,9 +144,9 @@ impl Builder {
         self
     }
 
-    /// Decides with `sampler` which traces are recorded. Overrides `OTEL_TRACES_SAMPLER`.
+    /// Sets the sampler, which decides which traces are recorded. Overrides `OTEL_TRACES_SAMPLER`.
     ///
-    /// It is asked about root spans only; every other span follows its parent.
+    /// It is only consulted for root spans; every other span follows its parent.
     pub fn sampler(mut self, sampler: impl ShouldSample + 'static) -> Self {
         self.sampler = Some(Box::new(sampler));
         self
@@ -158,17 +158,16 @@ impl Builder {
         self
     }
 
-    /// Sets what is recorded of the text of errors in this process, see [`ErrorText`]. Overrides
-    /// `THROUGHLINE_ERROR_TEXT`.
+    /// Sets how much of error text is recorded in this process; see [`ErrorText`]. Overrides `THROUGHLINE_ERROR_TEXT`.
     pub fn error_text(mut self, choice: ErrorText) -> Self {
         self.error_text = Some(choice);
         self
     }
 
-    /// Limits how many finished spans may be queued or in flight, and thereby the memory that export takes. Zero
+    /// Limits how many finished spans may be queued or in flight, and thereby the memory used by the export. Zero
     /// counts as one. Overrides `OTEL_BSP_MAX_QUEUE_SIZE`; 131,072 by default, about a hundred megabytes.
     ///
-    /// From three quarters of it on, new traces are not recorded.
+    /// When it is three quarters full, new traces are not recorded.
     pub fn max_queue_size(mut self, spans: usize) -> Self {
         self.max_queue_size = Some(spans.max(1));
         self
@@ -178,14 +177,14 @@ impl Builder {
     /// by default, and 262,144 at most. Memory for all of them is allocated at once, by the first call of
     /// [`init`](Self::init) in a process, which decides for all later ones.
     ///
-    /// Zero turns tracking off, which saves some tens of nanoseconds a span.
+    /// Zero disables tracking, which saves some tens of nanoseconds per span.
     pub fn max_open_spans(mut self, spans: usize) -> Self {
         self.open_spans.set_max(spans);
         self
     }
 
-    /// Sets how long a span may be open before that is logged, once, as a warning; five minutes by default. Spans
-    /// that were started at the same place in the source share a warning.
+    /// Sets how long a span may be open before a warning is logged, once; five minutes by default. Spans that were
+    /// started at the same source location share a warning.
     pub fn open_span_warning(mut self, after: Duration) -> Self {
         self.open_spans.warn_after = after;
         self
@@ -197,7 +196,7 @@ impl Builder {
         self
     }
 
-    /// The configuration: that of the environment, with what was set in code in its place.
+    /// The configuration from the environment, with the overrides of this builder.
     pub(super) fn config(&mut self) -> Result<Config, ConfigError> {
         let mut config = Config::from_env(&Env::new(&self.variables))?;
         config.open_spans = self.open_spans;

@@ -1,7 +1,7 @@
 //! Self-diagnostics: what this crate logs about itself.
 //!
-//! It goes through `tracing`. Where there is no subscriber, the first warning of each kind goes to standard error, so
-//! that an export that fails does not go unnoticed.
+//! Messages are `tracing` events. Without a subscriber, the first warning of each kind is written to standard error, so
+//! that failing exports do not go unnoticed.
 
 use std::fmt;
 use std::io::{self, Write as _};
@@ -13,7 +13,7 @@ use tracing::subscriber::NoSubscriber;
 
 pub(crate) const TARGET: &str = "throughline";
 
-/// The most messages that wait for a subscriber. Each call of `init` logs three at most.
+/// The maximum number of messages kept until there is a subscriber. Each call of `init` logs at most three.
 const MAX_DEFERRED: usize = 16;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub(crate) enum Warning {
     Shutdown,
 }
 
-/// What `init` has logged before there was a subscriber, as is usual when the subscriber needs the provider.
+/// Messages that `init` logged before there was a subscriber, which is common if the subscriber needs the provider.
 static DEFERRED: Mutex<Vec<(Level, String)>> = Mutex::new(Vec::new());
 
 /// The kinds of warnings that were written to standard error.
@@ -55,7 +55,7 @@ pub(crate) fn defer(level: Level, text: String) {
     log_deferred();
 }
 
-/// Logs what has waited for a subscriber.
+/// Logs the messages that were kept.
 pub(crate) fn log_deferred() {
     if has_subscriber() {
         for (level, text) in take_deferred() {
@@ -67,7 +67,7 @@ pub(crate) fn log_deferred() {
     }
 }
 
-/// There will be no subscriber any more: writes the warnings that have waited for one.
+/// Writes the warnings that were kept, because there will not be a subscriber any more.
 pub(crate) fn write_deferred() {
     log_deferred();
     for (_, text) in take_deferred().into_iter().filter(|(level, _)| *level == Level::Warn) {
@@ -95,6 +95,6 @@ pub(crate) fn warn(kind: Warning, text: impl fmt::Display) {
 }
 
 fn write(text: impl fmt::Display) {
-    // Standard error may be closed, which is no reason to panic.
+    // Standard error may be closed, which must not cause a panic.
     let _ = writeln!(io::stderr(), "throughline: {text}");
 }

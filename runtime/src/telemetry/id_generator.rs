@@ -1,4 +1,4 @@
-//! Trace ids that are chosen before the trace starts.
+//! Trace IDs that are chosen before the trace starts.
 
 use opentelemetry::trace::{SpanId, TraceId};
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
@@ -8,9 +8,8 @@ use crate::span::requested_id;
 /// An id generator that uses an incoming `X-Request-ID` as the id of the trace that the request starts, so that one id
 /// finds both. All other ids come from the generator that it wraps.
 ///
-/// In OpenTelemetry only the id generator of a provider chooses trace ids. With another generator the request keeps
-/// its id, the trace has one of its own, and the server span records the former as
-/// `http.request.header.x-request-id`.
+/// In OpenTelemetry, only the id generator of a provider chooses trace ids. With another generator, the request keeps
+/// its id, the trace has a different one, and the server span records the former as `http.request.header.x-request-id`.
 ///
 /// ```
 /// use opentelemetry_sdk::trace::SdkTracerProvider;

@@ -1,4 +1,4 @@
-//! The steps of initialization. Those that can fail come first, so that everything is set up, or nothing.
+//! The steps of initialization. Those that can fail come first, so that either everything is initialized or nothing.
 
 use std::convert::Infallible;
 use std::sync::atomic::Ordering;
@@ -33,7 +33,7 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// Those of [`init`](super::init()).
+    /// Returns the errors of [`init`](super::init()).
     pub fn init(mut self) -> Result<Telemetry, InitError> {
         let config = self.config()?;
         let propagator = self.propagator.take().unwrap_or_else(|| config.propagator());
@@ -68,7 +68,7 @@ impl Builder {
 struct Export {
     processor: BatchProcessor,
     load: Arc<LoadShedder>,
-    /// The collector, as messages name it.
+    /// The name of the collector in messages.
     collector: String,
 }
 
@@ -117,7 +117,7 @@ fn watch_open_spans(
     Ok(table.map(|table| open_span_watch(table, config).spawn()).transpose()?)
 }
 
-/// Where spans go, for people.
+/// The destination of spans, for messages.
 enum Output {
     Exporter(String),
     Console,
@@ -134,7 +134,7 @@ impl Output {
     }
 }
 
-/// What is set up, in one line.
+/// A summary of the configuration in one line.
 fn introduction(resource: &Resource, output: &Output, sampler: &str) -> String {
     let service = resource.get(&Key::from_static_str(semconv::SERVICE_NAME)).map(|name| bounded(&name.to_string()));
     let output = match output {
@@ -149,8 +149,8 @@ fn root_sampler(config: SamplerConfig) -> Box<dyn ShouldSample> {
     Box::new(config.root.sampler())
 }
 
-/// The tracer provider. Spans are sampled also when nothing is exported: a root span that is not sampled would turn
-/// off the services below, and processors of the application's see what is sampled.
+/// The tracer provider. Spans are sampled even if nothing is exported: services that are called follow the sampling
+/// decision of the root span, and the application's processors only receive sampled spans.
 fn provider(
     resource: Resource,
     config: &Config,
@@ -167,7 +167,7 @@ fn provider(
         .with_id_generator(RequestIdGenerator::new())
         .with_sampler(sampler)
         .with_span_processor(TagProcessor::new());
-    // Before those of the application, which may use up all the time there is to shut down.
+    // Before the application's processors, which may use up the whole shutdown timeout.
     if let Some(Export { processor, .. }) = export {
         provider = provider.with_span_processor(processor);
     }
@@ -190,7 +190,7 @@ fn install_provider(provider: &SdkTracerProvider) {
     tracer::install(provider);
 }
 
-/// Logs what is set up, and what is strange about it.
+/// Logs the configuration, and warnings about it.
 fn announce(introduction: String, warning: Option<String>) {
     if let Some(warning) = warning {
         diagnostics::defer(Level::Warn, warning);
@@ -202,7 +202,7 @@ fn announce(introduction: String, warning: Option<String>) {
     diagnostics::defer(Level::Info, introduction);
 }
 
-/// Nothing is recorded, and contexts are propagated all the same.
+/// Nothing is recorded, but contexts are still propagated.
 fn disabled(error_text: ErrorTextConfig, propagator: Propagator) -> Telemetry {
     error_text.apply();
     install_propagator(propagator);

@@ -55,7 +55,7 @@ pub(super) fn list(table: &Table) -> Vec<OpenSpan> {
     oldest_first(spans)
 }
 
-/// Ends and marks all open spans, and gives them, oldest first.
+/// Ends and marks all open spans, and returns them, oldest first.
 pub(super) fn end_all(table: &Table) -> Vec<OpenSpan> {
     let mut spans = Vec::new();
     for (entry, age) in table.drain() {
@@ -80,8 +80,8 @@ pub(crate) struct OpenSpanWatch {
 }
 
 impl OpenSpanWatch {
-    /// Logs a warning for spans that have been open for too long: once for each, and one for all that were started
-    /// at one place, because where one does not end others do not either.
+    /// Logs a warning for spans that have been open for too long: one for each, and only one for all that were started
+    /// at the same place, because if one of them does not end, others will not either.
     pub(crate) fn scan(&self) {
         self.table.tick();
         let mut by_place = BTreeMap::new();
@@ -106,8 +106,8 @@ impl OpenSpanWatch {
         }
     }
 
-    /// Scans on a thread of its own, where there is no export thread, until the returned value is dropped. Logs what
-    /// was deferred, too.
+    /// Scans on a separate thread, if there is no export thread, until the returned value is dropped. Also logs
+    /// deferred messages.
     pub(super) fn spawn(self) -> io::Result<mpsc::Sender<Infallible>> {
         let (guard, is_dropped) = mpsc::channel();
         thread::Builder::new().name("throughline-watch".to_owned()).spawn(move || {

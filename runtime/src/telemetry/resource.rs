@@ -1,4 +1,4 @@
-//! The resource: what is known about this process without being told.
+//! The resource: attributes of this process that can be detected.
 
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
@@ -7,7 +7,7 @@ use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
 
 use crate::semconv;
 
-/// The detected attributes, overridden by `given`, of which the last value of a key counts.
+/// The detected attributes, overridden by `given`; the last value of a key applies.
 pub(super) fn detect(given: &[KeyValue]) -> Resource {
     let mut attributes = vec![
         KeyValue::new(semconv::SERVICE_NAME, unknown_service()),

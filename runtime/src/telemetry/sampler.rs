@@ -9,7 +9,7 @@ use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample};
 
 use super::export::Queue;
 
-/// Asks the configured sampler about root spans, and lets every other span follow its parent.
+/// Consults the configured sampler for root spans; every other span follows its parent.
 #[derive(Debug, Clone)]
 pub(super) struct WholeTraceSampler {
     root: Box<dyn ShouldSample>,
@@ -29,8 +29,9 @@ impl LoadShedder {
         Self { queue, is_shedding: AtomicBool::new(false) }
     }
 
-    /// From three quarters of the queue limit on no trace is started here, until the queue is half empty again. A
-    /// trace that a caller has started is admitted up to seven eighths, because without it the caller's has a gap.
+    /// When three quarters of the queue limit are reached, no trace is started here until the queue is half empty
+    /// again. A trace that a caller has started is admitted up to seven eighths, because otherwise the caller's trace
+    /// has a gap.
     fn admits(&self, is_started_by_caller: bool) -> bool {
         let (len, limit) = (self.queue.len(), self.queue.limit());
         let admits = if is_started_by_caller {

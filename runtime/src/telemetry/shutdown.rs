@@ -1,4 +1,4 @@
-//! Shutdown: no span and no job is forgotten, and nothing holds the process up for ever.
+//! Shutdown, which waits for jobs and exports spans within a timeout.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -25,7 +25,7 @@ use crate::text::escape;
 /// How long dropping a [`Telemetry`] may take.
 const DROP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the export thread may need beyond its timeout, to give up in order.
+/// The time that the export thread may need after its timeout, to stop cleanly.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// One part in so many of a shutdown's timeout is reserved for the export.
@@ -40,7 +40,7 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    /// A shutdown that takes `timeout` at most.
+    /// Creates options for a shutdown that takes at most `timeout`.
     pub fn within(timeout: Duration) -> Self {
         Self { timeout, refuse_new_jobs: false }
     }
@@ -53,7 +53,7 @@ impl Shutdown {
     }
 }
 
-/// What a shutdown found, and what became of the spans since [`init`](super::init()).
+/// The result of a shutdown, and the counts of spans by outcome since [`init`](super::init()).
 ///
 /// Its `Display` form is one line, which a shutdown logs: at INFO if it [is complete](Self::is_complete), at WARN
 /// otherwise.
@@ -62,12 +62,12 @@ impl Shutdown {
 pub struct ShutdownReport {
     /// Detached jobs that were running when the shutdown began.
     pub jobs: usize,
-    /// Detached jobs that were still running when it timed out, those that were spawned meanwhile included.
+    /// Detached jobs that were still running when it timed out, including those spawned in the meantime.
     pub jobs_left: usize,
     /// Spans that were still open, oldest first. They were ended, with the attribute
     /// `throughline.unfinished`.
     pub unfinished: Vec<OpenSpan>,
-    /// What became of the spans that have ended.
+    /// The counts of ended spans by outcome.
     pub stats: ExportStats,
     /// How long the shutdown took.
     pub elapsed: Duration,
@@ -122,20 +122,20 @@ impl Telemetry {
     /// Waits for detached jobs, ends and marks the spans that are still open, and exports what is queued: all within
     /// `timeout`, a quarter of which is reserved for the export. Logs the report that it returns.
     ///
-    /// Jobs that are spawned meanwhile are waited for, too; see [`shutdown_with`](Self::shutdown_with) to refuse
-    /// them. Spans that start after the shutdown are not recorded. Needs no Tokio runtime and none of its drivers: a
-    /// thread keeps the time.
+    /// This includes jobs that are spawned in the meantime; use [`shutdown_with`](Self::shutdown_with) to reject them.
+    /// Spans that start after the shutdown are not recorded. It requires neither a Tokio runtime nor a timer, because a
+    /// thread keeps track of the time.
     ///
-    /// A detached job that awaits this waits for itself, until the timeout.
+    /// A detached job that awaits this waits for itself until the timeout.
     ///
     /// # Cancellation
     ///
-    /// Dropping the future drops the `Telemetry`, which flushes for five seconds at most.
+    /// Dropping the future drops the `Telemetry`, which flushes for at most five seconds.
     pub async fn shutdown(self, timeout: Duration) -> ShutdownReport {
         self.shutdown_with(Shutdown::within(timeout)).await
     }
 
-    /// Shuts down as `how` says. See [`shutdown`](Self::shutdown).
+    /// Shuts down with the given options. See [`shutdown`](Self::shutdown).
     pub async fn shutdown_with(mut self, how: Shutdown) -> ShutdownReport {
         let begun = Instant::now();
         if how.refuse_new_jobs {
@@ -159,8 +159,8 @@ impl Telemetry {
         report
     }
 
-    /// Waits for SIGTERM or Ctrl-C as [`signal`](super::signal()) does, then [shuts down](Self::shutdown). A second
-    /// signal does not cut the shutdown short; `timeout` does.
+    /// Waits for SIGTERM or Ctrl-C, like [`signal`](super::signal()), then [shuts down](Self::shutdown). A second
+    /// signal does not cut the shutdown short; only `timeout` does.
     ///
     /// # Panics
     ///
@@ -174,8 +174,9 @@ impl Telemetry {
         self.open_spans.as_deref().map(open_spans::end_all).unwrap_or_default()
     }
 
-    /// Shuts the provider down on a thread, which drops `done` in the end. It blocks, so it is for neither a worker
-    /// thread, which others need, nor the pool of blocking threads, which may be full of jobs that do not end.
+    /// Shuts down the provider on a new thread, which drops `done` when it has finished. This blocks, so it must not
+    /// run on a worker thread, which other tasks need, or on the blocking thread pool, which may be full of jobs that
+    /// do not end.
     fn shut_down_provider(&mut self, timeout: Duration, done: oneshot::Sender<Infallible>) {
         self.is_shut_down = true;
         let Some(provider) = self.provider.clone() else { return };
@@ -197,8 +198,8 @@ impl Telemetry {
     }
 }
 
-/// Whether `future` completes within `timeout`. A thread keeps the time, and only if there is something to wait for:
-/// a runtime may have no timer, and there may be no runtime.
+/// Whether `future` completes within `timeout`. If it is not ready, a thread keeps track of the time, because there may
+/// be no runtime, or one without a timer.
 async fn completes_within(timeout: Duration, future: impl Future<Output = ()>) -> bool {
     let mut future = pin!(future);
     if poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_ready())).await {
@@ -230,7 +231,7 @@ impl Drop for Telemetry {
             self.shut_down_provider(DROP_TIMEOUT, oneshot::channel().0);
             unfinished
         });
-        // Also that of a shutdown that was cancelled.
+        // Even if a shutdown was cancelled.
         if let Some(thread) = &self.shutdown_thread {
             wait_for_thread(thread, DROP_TIMEOUT + GRACE);
         }

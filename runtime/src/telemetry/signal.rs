@@ -8,8 +8,8 @@ use std::task::Poll;
 ///
 /// # Cancellation
 ///
-/// Safe to drop. As with [`tokio::signal`], the default action of a signal stays replaced for the rest of the process
-/// once it was listened for.
+/// Cancel safe. As with [`tokio::signal`], the default action of a signal remains disabled for the rest of the process
+/// once it has been listened for.
 ///
 /// # Panics
 ///

@@ -16,10 +16,10 @@ use crate::tags::set::has_key;
 /// attributes.
 ///
 /// Register it before the processors that export. An attribute that the span starts with takes precedence over a tag
-/// of the same key. Throughline's own spans start with their tags, so that samplers see them; this processor leaves
-/// them alone.
+/// of the same key. Throughline's own spans start with their tags, so that samplers see them; this processor
+/// does not change them.
 ///
-/// It costs nothing for a span without tags in its context, and one copy of the span's attributes for any other.
+/// Costs one copy of the span's attributes for a span with tags in its context, and nothing for others.
 ///
 /// ```
 /// use opentelemetry_sdk::trace::SdkTracerProvider;

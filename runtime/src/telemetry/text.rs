@@ -6,7 +6,7 @@ use std::fmt;
 use crate::redact::error_text::Chain;
 use crate::text::excerpt;
 
-/// The most characters that are shown of a text from elsewhere, which must not fill the log.
+/// The maximum number of characters of untrusted text in a message, so that it does not fill the log.
 const SHOWN: usize = 200;
 
 /// An error and its sources.

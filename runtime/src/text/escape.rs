@@ -13,9 +13,9 @@ use std::fmt::{self, Write};
 /// - invisible characters (`Default_Ignorable_Code_Point`), such as zero-width spaces, soft hyphens, fillers and tag
 ///   characters, which UTS #39 excludes from identifiers.
 ///
-/// Joiners (`Join_Control`) and variation selectors (`Variation_Selector`) are not escaped: Persian, Indic and Mongolian
-/// words, Japanese names and emoji need them. Neither are letters that look alike in two scripts: this does not detect
-/// whether two texts that look the same are different.
+/// Joiners (`Join_Control`) and variation selectors (`Variation_Selector`) are not escaped: Persian, Indic and
+/// Mongolian words, Japanese names and emoji need them. Neither are letters that look alike in two scripts: this does
+/// not detect whether two texts that look the same are different.
 ///
 /// [Trojan Source]: https://trojansource.codes/
 ///

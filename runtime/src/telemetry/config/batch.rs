@@ -13,11 +13,11 @@ const MAX_QUEUE_SIZE: &str = "OTEL_BSP_MAX_QUEUE_SIZE";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BatchConfig {
-    /// The most spans that may be queued or in flight.
+    /// The maximum number of spans queued or in flight.
     pub(crate) max_queue_size: Setting<usize>,
-    /// The most spans in one batch.
+    /// The maximum number of spans in one batch.
     pub(crate) max_export_batch_size: usize,
-    /// The longest that a span of a finished trace waits for its batch to fill up.
+    /// The maximum time that a span of a finished trace waits for its batch to fill up.
     pub(crate) schedule_delay: Duration,
     /// How long `force_flush` waits. An export itself is retried for as long as the process runs.
     pub(crate) export_timeout: Duration,
@@ -58,14 +58,14 @@ impl BatchConfig {
         self.max_queue_size = queue;
     }
 
-    /// So many ready spans are exported without waiting for the schedule delay: a batch, but never so many that they
-    /// would nearly fill the queue.
+    /// The number of ready spans that are exported without waiting for the schedule delay: a batch, but never so many
+    /// that they would nearly fill the queue.
     pub(crate) fn export_threshold(&self) -> usize {
         self.max_export_batch_size.min(self.max_queue_size.value / 4).max(1)
     }
 
-    /// The most spans in one batch: those in flight take up room in the queue, and half of it is for those that
-    /// finish meanwhile.
+    /// The maximum number of spans in one batch. Spans in flight count towards the queue limit, and half of the queue
+    /// is reserved for those that finish in the meantime.
     pub(crate) fn largest_batch(&self) -> usize {
         self.max_export_batch_size.min(self.max_queue_size.value / 2).max(1)
     }

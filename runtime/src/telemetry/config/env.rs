@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{ConfigError, Setting};
 
-/// The environment, or what stands in for it. An empty variable counts as unset, as the specification says.
+/// The environment, or a replacement for it. An empty variable counts as unset, as the specification requires.
 pub(crate) struct Env<'a>(&'a dyn Fn(&str) -> Option<String>);
 
 impl<'a> Env<'a> {
@@ -50,7 +50,7 @@ impl<'a> Env<'a> {
         Ok(milliseconds.map(Duration::from_millis))
     }
 
-    /// A timeout: zero means no limit, as the specification says.
+    /// A timeout; zero means no limit, as in the specification.
     pub(super) fn timeout(&self, name: &'static str) -> Result<Option<Duration>, ConfigError> {
         Ok(self.milliseconds(name)?.map(|time| if time.is_zero() { Duration::MAX } else { time }))
     }

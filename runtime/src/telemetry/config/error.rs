@@ -2,10 +2,10 @@ use std::fmt;
 
 use crate::text::excerpt;
 
-/// So many characters of a wrong value are shown: a long or hostile one must not fill the screen.
+/// The maximum number of characters of an invalid value that are shown, so that it does not fill the screen.
 const SHOWN: usize = 80;
 
-/// A setting has a value that is not valid.
+/// The error for an invalid setting.
 ///
 /// The message names the environment variable or the method of [`Builder`](crate::telemetry::Builder) that set it,
 /// the value, and what is expected. Passwords in URLs and values of headers are not shown.

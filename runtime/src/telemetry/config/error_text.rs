@@ -1,4 +1,4 @@
-//! `THROUGHLINE_ERROR_TEXT`: what is recorded of the text of errors.
+//! `THROUGHLINE_ERROR_TEXT`: how much of error text is recorded.
 
 use super::{ConfigError, Env};
 use crate::redact::error_text::{self, ErrorText};

@@ -1,4 +1,4 @@
-//! `OTEL_TRACES_EXPORTER`: where finished spans go.
+//! `OTEL_TRACES_EXPORTER`: the destination of finished spans.
 
 use std::io::IsTerminal as _;
 

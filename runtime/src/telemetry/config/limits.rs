@@ -6,9 +6,9 @@ use super::{ConfigError, Env};
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Limits {
-    /// Those that the SDK enforces.
+    /// The limits that the SDK enforces.
     pub(crate) span: SpanLimits,
-    /// The most characters of an attribute's text, which the SDK does not limit.
+    /// The maximum number of characters of an attribute's text, which the SDK does not limit.
     pub(crate) attribute_value_length: Option<usize>,
 }
 

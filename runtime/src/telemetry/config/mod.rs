@@ -1,7 +1,7 @@
 //! The configuration of one call of `init`, as a value: the environment fills it, the builder overrides it.
 //!
-//! Each group of variables has its file, which says what its fields mean and what they default to. A setting that
-//! can turn out wrong later, or that a warning mentions, keeps the name of the variable or builder method that set it.
+//! Each group of variables has its own file, with the meaning and the defaults of its fields. A setting that can turn
+//! out to be invalid later, or that a warning mentions, keeps the name of the variable or builder method that set it.
 
 use opentelemetry::KeyValue;
 
@@ -42,7 +42,7 @@ pub(crate) struct Setting<T> {
 #[derive(Debug, Default)]
 pub(crate) struct Config {
     pub(crate) disabled: bool,
-    /// Attributes that were given, in the order in which they override each other.
+    /// The configured attributes; later ones override earlier ones.
     pub(crate) resource: Vec<KeyValue>,
     pub(crate) exporter: ExporterConfig,
     pub(crate) batch: BatchConfig,
@@ -54,10 +54,10 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// What the environment says.
+    /// The configuration from the environment.
     pub(crate) fn from_env(env: &Env<'_>) -> Result<Self, ConfigError> {
         let disabled = env.choice("OTEL_SDK_DISABLED", &[("true", true), ("false", false)])?.unwrap_or(false);
-        // In a disabled process contexts are still propagated, and log lines still show errors.
+        // With telemetry disabled, contexts are still propagated and log lines still contain errors.
         let config = Self {
             disabled,
             propagators: propagators::from_env(env)?,

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-/// The most spans that can be tracked: some fifty megabytes.
+/// The maximum number of spans that can be tracked, which takes about fifty megabytes.
 const LARGEST: usize = 1 << 18;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OpenSpansConfig {
-    /// The most spans that are tracked; zero turns tracking off.
+    /// The maximum number of spans that are tracked; zero disables tracking.
     pub(crate) max: usize,
     /// How long a span may be open before a warning is logged.
     pub(crate) warn_after: Duration,

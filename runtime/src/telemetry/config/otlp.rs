@@ -48,7 +48,7 @@ const COLLECTOR: &str = "Builder::collector";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OtlpConfig {
     pub(crate) endpoint: Setting<String>,
-    /// Whether a variable names the endpoint.
+    /// Whether the endpoint was set by a variable.
     pub(super) has_endpoint_variable: bool,
     pub(crate) protocol: Setting<Protocol>,
     pub(crate) headers: HeaderMap,
@@ -107,7 +107,7 @@ impl OtlpConfig {
         self.endpoint.value.starts_with("https://")
     }
 
-    /// The collector as messages name it: `` `http://localhost:4317` (grpc) ``.
+    /// The name of the collector in messages: `` `http://localhost:4317` (grpc) ``.
     pub(crate) fn label(&self) -> String {
         format!("`{}` ({})", redacted_url(&self.endpoint.value), self.protocol.value)
     }
@@ -119,7 +119,7 @@ fn protocol(env: &Env<'_>) -> Result<Setting<Protocol>, ConfigError> {
     if let Some(protocol) = env.first_choice(["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", PROTOCOL], &choices)? {
         return Ok(protocol);
     }
-    // The specification recommends `http/protobuf`; but the port of gRPC leaves no doubt.
+    // The specification recommends `http/protobuf`, but the port of gRPC is unambiguous.
     let endpoint = env.first(&[TRACES_ENDPOINT, ENDPOINT]);
     let is_grpc = endpoint.is_some_and(|endpoint| endpoint.value.trim_end_matches('/').ends_with(":4317"));
     Ok(Setting { value: if is_grpc { Protocol::Grpc } else { Protocol::HttpProtobuf }, name: PROTOCOL })
@@ -142,7 +142,7 @@ fn headers(env: &Env<'_>) -> Result<HeaderMap, ConfigError> {
         return Ok(headers);
     };
     for pair in list.value.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
-        // The values may be secret, so they are not shown.
+        // The values may be secrets, so they are not shown.
         let (name, value) =
             header(pair).ok_or_else(|| ConfigError::new(list.name, "…", "comma-separated `name=value` pairs"))?;
         if is_set_by_exporter(name.as_str()) {
@@ -157,13 +157,13 @@ fn headers(env: &Env<'_>) -> Result<HeaderMap, ConfigError> {
 fn header(pair: &str) -> Option<(HeaderName, HeaderValue)> {
     let (name, value) = pair.split_once('=')?;
     let value = percent_decode_str(value.trim()).decode_utf8().ok()?;
-    // Metadata of gRPC has no tabs.
+    // gRPC metadata cannot contain tabs.
     let value = HeaderValue::from_str(&value).ok().filter(|value| !value.as_bytes().contains(&b'\t'))?;
     Some((name.trim().parse().ok()?, value))
 }
 
-/// Headers that say how a request is framed, what it contains, or where it goes: no collector understands a request
-/// in which they say something else.
+/// Headers that determine the framing, the content or the destination of a request. Overriding them would make requests
+/// invalid.
 fn is_set_by_exporter(header: &str) -> bool {
     const NAMES: [&str; 13] = [
         "connection",
@@ -200,7 +200,7 @@ fn gzip(env: &Env<'_>) -> Result<bool, ConfigError> {
 #[cfg(feature = "otlp-tls")]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct TlsFiles {
-    /// The CA certificates to verify the collector with, in place of the system's.
+    /// The CA certificates to verify the collector with, instead of the system's.
     pub(crate) ca_certificates: Option<TlsFile>,
     client_certificate: Option<TlsFile>,
     client_key: Option<TlsFile>,
@@ -235,7 +235,7 @@ impl TlsFiles {
     }
 }
 
-/// What was expected, unless `url` can be the endpoint of a collector.
+/// Describes what is expected, unless `url` can be the endpoint of a collector.
 fn check_url(url: &str) -> Result<(), String> {
     const EXPECTED: &str = "a URL such as `http://localhost:4317`";
     let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
@@ -245,9 +245,9 @@ fn check_url(url: &str) -> Result<(), String> {
     url.parse::<reqwest::Url>().map(drop).map_err(|error| format!("{EXPECTED} ({error})"))
 }
 
-/// A URL as it may be shown: without user and password, and without the query, which may hold a token.
+/// A URL without user, password and query, which may contain a token.
 ///
-/// Works on text, because what is shown may be no URL.
+/// This works on text, because the value may not be a URL.
 pub(crate) fn redacted_url(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));

@@ -6,7 +6,7 @@ use opentelemetry_sdk::trace::Sampler;
 
 use super::{ConfigError, Env};
 
-/// The sampler for the root span of a trace. Every other span follows its parent, whatever the sampler is called.
+/// The sampler for the root span of a trace. Every other span follows its parent, whatever the name of the sampler.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) enum RootSampler {
     #[default]
@@ -18,7 +18,7 @@ pub(crate) enum RootSampler {
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct SamplerConfig {
     pub(crate) root: RootSampler,
-    /// The name of a sampler that is not parent-based, and is used as if it were.
+    /// The name of a sampler that is not parent-based, but is used as if it were.
     pub(crate) not_parent_based: Option<&'static str>,
 }
 
@@ -49,7 +49,7 @@ impl SamplerConfig {
         Ok(Self { root, not_parent_based: parent_based.is_none().then_some(name) })
     }
 
-    /// What to log if the name promises another sampler than is used.
+    /// The warning if the name suggests a different sampler from the one that is used.
     pub(crate) fn warning(&self) -> Option<String> {
         let name = self.not_parent_based?;
         Some(format!("`{NAME}` is `{name}`, which would produce partial traces; using `parentbased_{name}`"))
@@ -67,7 +67,7 @@ impl RootSampler {
 }
 
 impl fmt::Display for RootSampler {
-    /// The name of the sampler as it works.
+    /// The name of the effective sampler.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AlwaysOn => f.write_str("`parentbased_always_on`"),

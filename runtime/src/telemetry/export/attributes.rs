@@ -1,4 +1,4 @@
-//! What the specification asks of attributes and the SDK does not do.
+//! Rules of the specification for attributes that the SDK does not implement.
 
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::SpanData;
@@ -6,7 +6,7 @@ use opentelemetry_sdk::trace::SpanData;
 use crate::tags::set::has_key;
 use crate::text::truncate_chars;
 
-/// Makes keys unique ("Attribute Collections": the last value counts), and truncates text to the limit.
+/// Makes keys unique ("Attribute Collections": the last value applies), and truncates text to the limit.
 pub(super) fn normalize(mut span: SpanData, value_length: Option<usize>) -> SpanData {
     let of_events = span.events.events.iter_mut().map(|event| &mut event.attributes);
     let of_links = span.links.links.iter_mut().map(|link| &mut link.attributes);

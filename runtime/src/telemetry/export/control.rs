@@ -1,4 +1,4 @@
-//! What the application asks of the export thread: to flush, and to shut down.
+//! Requests of the application to the export thread: flush and shutdown.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use tokio::sync::Notify;
 
-/// Between two checks of whether a thread has finished.
+/// The interval between checks of whether a thread has finished.
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 /// Shared by the span processor and the export thread.
@@ -19,9 +19,9 @@ pub(super) struct Control {
 
 #[derive(Debug, Default)]
 struct Requests {
-    /// Each is answered when all that was queued before has been exported.
+    /// Each is answered when everything queued before it has been exported.
     flushes: Vec<Flush>,
-    /// When a shutdown has to be over.
+    /// The deadline of a shutdown.
     deadline: Option<Instant>,
     /// Nothing will be exported any more.
     closed: bool,
@@ -86,23 +86,23 @@ impl Control {
         (std::mem::take(&mut requests.flushes), requests.deadline)
     }
 
-    /// Nothing will be exported any more: refuses flushes from now on.
+    /// Nothing will be exported any more: rejects flushes from now on.
     pub(super) fn close(&self) {
         self.lock().closed = true;
     }
 
-    /// The thread has finished: releases those who wait for a flush.
+    /// The thread has finished: wakes everything that waits for a flush.
     pub(super) fn release_flushes(&self) {
         self.lock().flushes.clear();
     }
 
-    /// Waits until the export thread is done, for `timeout` at most: somebody else may have shut it down.
+    /// Waits until the export thread is done, for at most `timeout`; it may have been shut down elsewhere.
     pub(super) fn wait_closed(&self, timeout: Duration) {
         poll_until(timeout, || self.lock().closed);
     }
 }
 
-/// Waits until a thread has finished, for `timeout` at most. Gives whether it has.
+/// Waits until a thread has finished, for at most `timeout`. Returns whether it has.
 pub(crate) fn wait_for_thread<T>(thread: &JoinHandle<T>, timeout: Duration) -> bool {
     poll_until(timeout, || thread.is_finished())
 }
@@ -116,7 +116,7 @@ fn poll_until(timeout: Duration, is_done: impl Fn() -> bool) -> bool {
     is_done()
 }
 
-/// A timeout may be as long as a `Duration` can be, and an `Instant` cannot be that late.
+/// A timeout may be any `Duration`, but an `Instant` cannot be arbitrarily late.
 fn deadline_after(timeout: Duration) -> Instant {
     const YEAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
     let now = Instant::now();

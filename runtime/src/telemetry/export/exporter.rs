@@ -1,4 +1,4 @@
-//! The interface between the export thread and what sends batches.
+//! The interface between the export thread and exporters.
 
 use std::future::Future;
 use std::time::Duration;
@@ -9,23 +9,23 @@ use super::super::text::bounded;
 
 /// Exports batches of spans, one at a time.
 pub(crate) trait BatchExporter {
-    /// Exports a batch, retrying for as long as it makes sense, and reports the outcome of each part of it as soon as
-    /// it is known. Returns when the outcome of all of it is reported.
+    /// Exports a batch, with retries, and reports the outcome of each part as soon as it is known. Returns when the
+    /// outcome of the whole batch has been reported.
     fn export(&self, batch: Vec<SpanData>, report: &dyn Fn(Outcome)) -> impl Future<Output = ()>;
 
-    /// Why the last attempt to export the current batch has failed, if that is known.
+    /// Why the last attempt to export the current batch failed, if known.
     fn last_error(&self) -> Option<String> {
         None
     }
 
-    /// The process is shutting down: a batch that waits to be retried is to be retried now.
+    /// The process is shutting down: a batch that is waiting to be retried should be retried now.
     fn retry_now(&self) {}
 
     /// Nothing will be exported any more.
     fn shutdown(&self, _timeout: Duration) {}
 }
 
-/// What became of a part of a batch.
+/// The outcome of a part of a batch.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(super) exported: u64,
@@ -44,7 +44,7 @@ impl Outcome {
     }
 }
 
-/// An exporter of the application's, which does not retry.
+/// A custom exporter, which does not retry.
 #[derive(Debug)]
 pub(crate) struct SdkExporter<E>(pub(crate) E);
 

@@ -1,4 +1,4 @@
-//! From a finished span to the collector: a bounded queue, and one thread that exports what is in it.
+//! The export of finished spans: a bounded queue, and a thread that exports its content.
 
 mod attributes;
 mod control;

@@ -1,4 +1,4 @@
-//! What the export thread observes: losses and outages, in metrics and warnings, and spans that stay open.
+//! What the export thread reports: losses and outages, in metrics and warnings, and spans that stay open.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,8 +11,8 @@ use crate::telemetry::diagnostics::{self, Warning};
 use crate::telemetry::open_spans::{OpenSpanWatch, SCAN_INTERVAL};
 use crate::telemetry::text::count;
 
-/// The shortest time between two warnings about losses, and the time without a success after which an outage is
-/// warned about.
+/// The minimum time between two warnings about losses, and the time without a successful export after which a warning
+/// about an outage is logged.
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The time between two warnings about one outage.
@@ -20,27 +20,27 @@ const OUTAGE_INTERVAL: Duration = Duration::from_secs(60);
 
 pub(super) struct Monitor {
     queue: Arc<Queue>,
-    /// The collector, as messages name it.
+    /// The name of the collector in messages.
     collector: String,
-    /// What to raise if the queue is too small.
+    /// The setting to raise if the queue is too small.
     queue_setting: &'static str,
     open_spans: Option<OpenSpanWatch>,
     last_scan: Option<Instant>,
-    /// What the metrics have recorded.
+    /// The losses recorded by metrics.
     recorded: ExportStats,
-    /// What was warned about.
+    /// The losses that a warning was logged for.
     warned: ExportStats,
     last_warning: Option<Instant>,
-    /// Why spans were refused last.
+    /// Why spans were last refused.
     refusal: String,
     /// The stats of the last export that succeeded.
     last_success: ExportStats,
-    /// An outage that was warned about.
+    /// An outage that a warning was logged for.
     outage: Option<Outage>,
 }
 
 struct Outage {
-    /// When the batch was first tried that has not got through.
+    /// When the batch in flight was first attempted.
     since: Instant,
     last_warning: Instant,
 }
@@ -149,7 +149,7 @@ impl Monitor {
         self.recorded = now;
     }
 
-    /// Warns of what the metrics have recorded, so that both tell the same.
+    /// Logs a warning about the losses recorded by metrics, so that both agree.
     fn warn_of_losses(&mut self) {
         let recent = self.recorded.since(&self.warned);
         let shed = recent.traces_shed();

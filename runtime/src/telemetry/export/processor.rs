@@ -22,9 +22,9 @@ use crate::telemetry::open_spans::OpenSpanWatch;
 pub(crate) struct Pipeline {
     pub(crate) queue: Arc<Queue>,
     pub(crate) batch: BatchConfig,
-    /// The most characters of an attribute's text.
+    /// The maximum number of characters of an attribute's text.
     pub(crate) attribute_value_length: Option<usize>,
-    /// The collector, as messages name it.
+    /// The name of the collector in messages.
     pub(crate) collector: String,
     pub(crate) open_spans: Option<OpenSpanWatch>,
 }
@@ -35,7 +35,7 @@ pub(crate) struct BatchProcessor {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What the application may ask about the export.
+/// The handle of the application to the export.
 #[derive(Clone)]
 pub(crate) struct ExportHandle {
     queue: Arc<Queue>,
@@ -63,7 +63,8 @@ impl ExportHandle {
     }
 }
 
-/// However the export thread ends, also by a panic: what it has not exported is left behind, and nobody waits for it.
+/// When the export thread ends, even because of a panic, spans that were not exported are left behind, and nothing
+/// waits for it any more.
 struct Finish(ExportHandle);
 
 impl Drop for Finish {
@@ -74,8 +75,8 @@ impl Drop for Finish {
 }
 
 impl BatchProcessor {
-    /// Starts the export thread, with a runtime of its own, so that no worker of the application's waits for a
-    /// collector, whatever its runtime is, or without one. `build` makes the exporter, within that runtime.
+    /// Starts the export thread with its own runtime, so that no worker thread of the application waits for a
+    /// collector, whatever the application's runtime. `build` creates the exporter within that runtime.
     pub(crate) fn start<E, B, X>(pipeline: Pipeline, build: B) -> Result<Self, X>
     where
         E: BatchExporter,
@@ -88,7 +89,7 @@ impl BatchProcessor {
         let monitor = Monitor::new(Arc::clone(&queue), collector, &batch, open_spans);
         let (started, is_started) = mpsc::sync_channel(1);
         let thread = thread::Builder::new().name("throughline-export".to_owned()).spawn(move || {
-            // Requests of the exporter belong to no trace.
+            // Requests of the exporter are not traced.
             let _suppressed = Context::enter_telemetry_suppressed_scope();
             let finish = finish;
             // Built here, because a runtime must not be dropped within another one.
@@ -106,7 +107,7 @@ impl BatchProcessor {
                     Worker::new(&queue, control, &batch, attribute_value_length, exporter, monitor).run().await;
                 }
             });
-            // A connection that does not close must not hold the thread.
+            // A connection that does not close must not block the thread.
             runtime.shutdown_background();
         })?;
         match is_started.recv() {
@@ -143,7 +144,7 @@ impl SpanProcessor for BatchProcessor {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(thread) = thread else { return Err(OTelSdkError::AlreadyShutdown) };
         self.handle.control.shut_down(timeout);
-        // The thread keeps to the timeout, unless an exporter of the application's blocks it.
+        // The thread observes the timeout, unless a custom exporter blocks it.
         if wait_for_thread(&thread, timeout.saturating_add(TICK)) {
             let _ = thread.join();
         } else {

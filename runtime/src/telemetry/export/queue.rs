@@ -1,6 +1,6 @@
 //! The queue of finished spans. It is bounded, and when it is full it evicts whole traces.
 //!
-//! A batch in flight counts towards the limit until its outcome is known: it is in memory all the same. The
+//! A batch in flight counts towards the limit until its outcome is known, because it occupies memory. The
 //! [`ExportStats`] change under the same lock as the queue, so that they are consistent at any moment.
 //!
 //! A trace is held until its local root span has ended, and only then is ready for export: until then it can be
@@ -16,7 +16,7 @@ use opentelemetry_sdk::trace::SpanData;
 
 use super::stats::{ExportStats, State};
 
-/// How many traces are remembered as partly exported, and as evicted.
+/// How many traces are remembered as partly exported, and how many as evicted.
 const MAX_REMEMBERED: usize = 1 << 16;
 
 #[derive(Debug)]
@@ -33,9 +33,9 @@ pub(crate) struct Queue {
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// Traces of which no span is ready.
+    /// Traces without a ready span.
     held: HashMap<TraceId, HeldTrace, TraceHash>,
-    /// Those traces, oldest first, and some that are not held any more.
+    /// Those traces, oldest first, and some that are no longer held.
     held_order: VecDeque<TraceId>,
     /// Spans that are ready for export.
     ready: VecDeque<SpanData>,
@@ -43,16 +43,16 @@ struct Inner {
     unexported: HashSet<TraceId, TraceHash>,
     /// Traces of which spans have been exported: the rest has to follow.
     exported: RecentTraces,
-    /// Traces that were evicted: nothing of them may follow.
+    /// Traces that were evicted: none of their spans may be exported later.
     evicted: RecentTraces,
-    /// But for the traces that were not started.
+    /// All counts except for traces that were not started.
     stats: ExportStats,
     /// Nothing will be exported any more.
     closed: bool,
     /// The number of ticks.
     now: u32,
-    /// A search has found nothing to evict, which stays so until something has left: without this, every span of a
-    /// trace that fills the queue alone would search the whole queue.
+    /// A search has found nothing to evict, which cannot change until spans have left the queue. Without this, every
+    /// span of a trace that fills the queue would search the whole queue.
     nothing_to_evict: bool,
 }
 
@@ -94,7 +94,7 @@ impl Queue {
         self.ready.load(Ordering::Relaxed)
     }
 
-    /// The most spans that may be queued or in flight.
+    /// The maximum number of spans queued or in flight.
     pub(crate) fn limit(&self) -> usize {
         self.limit
     }
@@ -168,7 +168,7 @@ impl Queue {
         true
     }
 
-    /// Makes everything ready.
+    /// Makes all spans ready.
     pub(super) fn release_all(&self) {
         let mut inner = self.lock();
         while let Some(oldest) = inner.held_order.pop_front() {
@@ -219,7 +219,7 @@ impl Inner {
         as_len(self.stats.queued + self.stats.in_flight)
     }
 
-    /// Queues a span if there is room for it or room can be made. Gives what became of it.
+    /// Queues a span if there is room for it, or room can be made. Returns the resulting state.
     fn push(&mut self, span: SpanData, limit: usize) -> State {
         let trace = span.span_context.trace_id();
         if self.evicted.contains(trace) {
@@ -244,7 +244,7 @@ impl Inner {
         if is_local_root {
             self.release(trace);
         }
-        // Most traces are released out of order, and leave their id in it.
+        // Most traces are released out of order, and their IDs remain in it.
         if self.held_order.len() > 2 * self.held.len() + 64 {
             self.held_order.retain(|trace| self.held.contains_key(trace));
         }
@@ -273,7 +273,7 @@ impl Inner {
         }
         let (goal, full) = ((limit / 8).max(1), self.len());
         if !is_exported {
-            // It is the youngest of all.
+            // It is the youngest.
             self.evict_held(arriving);
         }
         while full - self.len() < goal {
@@ -360,8 +360,8 @@ impl RecentTraces {
 
 type TraceHash = BuildHasherDefault<TraceHasher>;
 
-/// Trace ids are random, so their own bits are hash enough. Ids that a caller has chosen to collide make this slower,
-/// not wrong: the sets are bounded.
+/// Trace IDs are random, so their own bits are a sufficient hash. IDs that a caller has chosen to collide make this
+/// slower, but not incorrect, and the sets are bounded.
 #[derive(Debug, Default)]
 struct TraceHasher(u64);
 
@@ -379,7 +379,7 @@ impl Hasher for TraceHasher {
     }
 
     fn write_u128(&mut self, id: u128) {
-        // Both halves count.
+        // Uses both halves.
         #[expect(clippy::cast_possible_truncation, reason = "the halves of the id")]
         let (low, high) = (id as u64, (id >> 64) as u64);
         self.write_u64(low);

@@ -1,9 +1,8 @@
-//! What became of every span.
+//! Counts of spans by outcome.
 
 use super::super::text::count;
 
-/// What became of the spans of this process since [`init`](crate::telemetry::init): a snapshot, consistent at the
-/// moment it was taken.
+/// Counts of the spans of this process by outcome since [`init`](crate::telemetry::init): a consistent snapshot.
 ///
 /// Every sampled span that has ended is counted once:
 ///
@@ -17,7 +16,7 @@ pub struct ExportStats {
     pub finished: u64,
     /// Spans in the queue.
     pub queued: u64,
-    /// Spans of the batch that is being exported, or waits to be retried. They count towards the queue limit.
+    /// Spans of the batch that is being exported, or is waiting to be retried. They count towards the queue limit.
     pub in_flight: u64,
     /// Spans that the exporter has accepted.
     pub exported: u64,
@@ -29,8 +28,8 @@ pub struct ExportStats {
     pub traces_evicted: u64,
     /// Spans of the traces that were evicted.
     pub spans_evicted: u64,
-    /// Spans that were dropped from traces of which others were exported already, because the queue was full of such
-    /// traces. As a rule a single trace was larger than the queue.
+    /// Spans that were dropped from traces that had already been exported in part, because the queue was full of such
+    /// traces. Usually a single trace was larger than the queue.
     pub spans_dropped: u64,
     /// Spans that were queued or in flight when the shutdown timed out, or that ended afterwards.
     pub left_behind: u64,
@@ -49,14 +48,14 @@ pub(super) enum State {
 }
 
 impl ExportStats {
-    /// Counts a span that has ended. This and [`transition`](Self::transition) are all that counts spans, so that
-    /// the sum of all states always is the number of finished spans.
+    /// Counts a span that has ended. Only this and [`transition`](Self::transition) count spans, so that the sum of all
+    /// states is always the number of finished spans.
     pub(super) fn finish(&mut self, state: State) {
         self.finished += 1;
         *self.of(state) += 1;
     }
 
-    /// Counts `spans` spans that go from one state to another.
+    /// Counts `spans` spans that change from one state to another.
     pub(super) fn transition(&mut self, spans: usize, from: State, to: State) {
         let spans = spans as u64;
         *self.of(from) -= spans;
@@ -80,13 +79,13 @@ impl ExportStats {
         self.traces_not_started + self.traces_evicted
     }
 
-    /// Spans that have ended and whose fate is open, or was when the shutdown timed out: queued, in flight or left
-    /// behind.
+    /// Spans that have ended without a known outcome, or had none when the shutdown timed out: queued, in flight or
+    /// left behind.
     pub fn spans_unsent(&self) -> u64 {
         self.queued + self.in_flight + self.left_behind
     }
 
-    /// What is lost, in words; empty if nothing is.
+    /// A description of the losses; empty if there are none.
     pub(super) fn losses(&self) -> String {
         let losses = [
             (self.traces_not_started, "trace", "not started"),
@@ -100,7 +99,7 @@ impl ExportStats {
         words.join(", ")
     }
 
-    /// What was added since `before`; what is queued and in flight is that of now.
+    /// The difference from `before`, except that `queued` and `in_flight` are the current ones.
     pub(super) fn since(&self, before: &Self) -> Self {
         Self {
             finished: self.finished - before.finished,

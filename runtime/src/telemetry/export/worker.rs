@@ -21,7 +21,7 @@ use crate::telemetry::config::BatchConfig;
 /// How often the thread wakes up by itself.
 pub(super) const TICK: Duration = Duration::from_millis(500);
 
-/// The shortest time between two looks at the queue, whatever `OTEL_BSP_SCHEDULE_DELAY` says.
+/// The minimum time between two checks of the queue, whatever the value of `OTEL_BSP_SCHEDULE_DELAY`.
 const MIN_DELAY: Duration = Duration::from_millis(10);
 
 pub(super) struct Worker<'a, E> {
@@ -45,7 +45,7 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
         Self { queue, control, batch, attribute_value_length, exporter, monitor }
     }
 
-    /// Exports until a shutdown is requested and over.
+    /// Exports until a shutdown is requested and complete.
     pub(super) async fn run(mut self) {
         let delay = self.batch.schedule_delay.clamp(MIN_DELAY, TICK);
         let max_ticks = self.batch.schedule_delay.as_millis() / delay.as_millis();
@@ -89,9 +89,9 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
         self.exporter.shutdown(deadline.saturating_duration_since(Instant::now()));
     }
 
-    /// Exports what is ready: all of it, or as long as it fills a batch.
+    /// Exports ready spans: all of them, or as long as they fill a batch.
     async fn export_ready(&mut self, everything: bool) {
-        // What becomes ready meanwhile is not included, or a flush might never end.
+        // Spans that become ready in the meantime are not included, or a flush might never end.
         let mut left = self.queue.ready();
         while left > 0 {
             let batch = self.queue.take(self.batch.largest_batch().min(left));
@@ -107,7 +107,7 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
         }
     }
 
-    /// Exports one batch. False if a shutdown has timed out before its outcome was known.
+    /// Exports one batch. Returns `false` if a shutdown timed out before the outcome was known.
     async fn export(&mut self, batch: Vec<SpanData>) -> bool {
         let Self { queue, control, exporter, monitor, attribute_value_length, .. } = self;
         let batch = batch.into_iter().map(|span| normalize(span, *attribute_value_length)).collect();
@@ -124,7 +124,7 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
         loop {
             let mut woken = pin!(control.woken());
             let export_or_wake = poll_fn(|cx| {
-                // An exporter of the application's may panic, which must not end the export thread.
+                // A custom exporter may panic, which must not end the export thread.
                 match catch_unwind(AssertUnwindSafe(|| export.as_mut().poll(cx))) {
                     Ok(Poll::Ready(())) => Poll::Ready(true),
                     Ok(Poll::Pending) => woken.as_mut().poll(cx).map(|()| false),
@@ -157,7 +157,7 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
     }
 }
 
-/// The application's subscriber may panic, as one does whose output is closed. That must not end the export thread.
+/// The application's subscriber may panic, for example if its output is closed. That must not end the export thread.
 fn log_safely(log: impl FnOnce()) {
     let _ = caught(log);
 }

@@ -89,13 +89,13 @@ impl Grpc {
         Err(AttemptError { failure: Failure::retryable(chain(transport_error)), is_unexpected })
     }
 
-    /// A connection without a response may be dead and not know it.
+    /// A connection without a response may be dead without having been closed.
     fn reconnect(&self) {
         *self.channel.borrow_mut() = self.endpoint.connect_lazy();
     }
 }
 
-/// What a status means (OTLP/gRPC, section "Failures").
+/// Interprets a status (OTLP/gRPC, section "Failures").
 pub(super) fn classify(status: &Status, observed: &Observed) -> AttemptError {
     let is_unexpected = !observed.grpc_status.load(Ordering::Relaxed);
     let mut reason = format!("{:?}", status.code());
@@ -108,10 +108,10 @@ pub(super) fn classify(status: &Status, observed: &Observed) -> AttemptError {
     }
     let retry_info = || status.get_details_retry_info().map(|info| info.retry_delay);
     let failure = match status.code() {
-        // Not the collector's status, but tonic's for a response whose length cannot be right.
+        // Not the collector's status, but tonic's, for a response with an impossible length.
         Code::OutOfRange if is_unexpected => Failure::Permanent("the response is not valid gRPC".to_owned()),
-        // Not retryable without `RetryInfo`, says the specification. It is also the status of most servers for a
-        // message that is too large, among other things.
+        // Not retryable without `RetryInfo`, according to the specification. Most servers also return it for a message
+        // that is too large, among other things.
         Code::ResourceExhausted => match retry_info() {
             Some(retry_after) => Failure::Retryable { reason, retry_after, may_be_too_large: false },
             None => Failure::Permanent(reason),
@@ -130,7 +130,7 @@ pub(super) fn classify(status: &Status, observed: &Observed) -> AttemptError {
     AttemptError { failure, is_unexpected }
 }
 
-/// What the server has sent: tonic makes up a status for a response that it cannot read.
+/// What the server has sent. For a response that it cannot read, tonic creates a status itself.
 #[derive(Debug, Default)]
 pub(super) struct Observed {
     pub(super) http_status: AtomicU16,

@@ -20,20 +20,20 @@ use crate::telemetry::diagnostics::{self, Warning};
 
 const PROTOBUF: &str = "application/x-protobuf";
 
-/// The most bytes of a response that are read. tonic limits those of gRPC.
+/// The maximum number of bytes of a response that are read. For gRPC, tonic has a limit.
 const MAX_RESPONSE_BYTES: usize = 1 << 16;
 
-/// How long the body of a response is read: the status, which decides, is known by then.
+/// How long the body of a response is read. The status, which is decisive, is already known.
 const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) struct Http {
     client: reqwest::Client,
     endpoint: String,
-    /// The collector, as messages name it.
+    /// The name of the collector in messages.
     label: String,
     headers: HeaderMap,
     gzip: bool,
-    /// It was warned that the server does not look like a collector.
+    /// Whether a warning was logged that the server does not appear to be a collector.
     has_warned: Cell<bool>,
 }
 
@@ -42,8 +42,8 @@ impl Http {
         config: &OtlpConfig,
         #[cfg(feature = "otlp-tls")] tls: Option<&Tls>,
     ) -> Result<Self, ConfigError> {
-        // Most redirects turn a POST into a GET, whose response would say nothing about the spans; and headers with
-        // secrets are for the collector that was named.
+        // Most redirects turn a POST into a GET, whose response is meaningless here, and headers with secrets are only
+        // for the configured collector.
         let mut client = reqwest::Client::builder().user_agent(USER_AGENT).redirect(Policy::none());
         if let Some(timeout) = config.timeout {
             client = client.timeout(timeout);
@@ -79,7 +79,7 @@ impl Http {
             Ok(response) => response,
             Err(error) => {
                 let is_unexpected = !error.is_connect() && !error.is_timeout();
-                // The URL is in the warning already, and may have a password in it.
+                // The URL is already in the warning, and may contain a password.
                 return Err(AttemptError { failure: Failure::retryable(chain(&error.without_url())), is_unexpected });
             }
         };
@@ -90,7 +90,7 @@ impl Http {
                 if content_type(&response).starts_with("text/html") && !self.has_warned.replace(true) {
                     let _ = caught(|| self.warn_of_html());
                 }
-                // The status says that the spans were accepted, whatever the body is.
+                // According to the status, the spans were accepted, whatever the body.
                 let body = bounded_body(response).await.unwrap_or_default();
                 Ok(ExportTraceServiceResponse::decode(&*body).ok().and_then(|response| response.partial_success))
             }
@@ -112,7 +112,7 @@ impl Http {
 }
 
 impl Http {
-    /// A proxy or a login page returns 200 too, and keeps nothing.
+    /// A proxy or a login page also returns 200, but discards the spans.
     fn warn_of_html(&self) {
         let text = format!(
             "{} accepts spans but responds with an HTML page (`text/html`), which no collector does; check the endpoint",
@@ -131,7 +131,7 @@ pub(super) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     }
 }
 
-/// The body of a response, unless it is longer than any collector's, or takes longer.
+/// The body of a response, unless it exceeds the limits of size or time.
 async fn bounded_body(mut response: reqwest::Response) -> Option<Vec<u8>> {
     let body = async {
         let mut body = Vec::new();

@@ -1,8 +1,8 @@
 //! OTLP, with retries for as long as the process runs.
 //!
-//! The exporter of `opentelemetry-otlp` does not do here: it gives up on a batch when the connection breaks in the
-//! middle of a request, resends one that is too large for the collector over and over, and does not report how much
-//! of a batch was refused.
+//! The exporter of `opentelemetry-otlp` is not sufficient: it gives up on a batch when the connection breaks during a
+//! request, repeatedly resends one that is too large for the collector, and does not report how much of a batch was
+//! refused.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -39,20 +39,20 @@ const USER_AGENT: &str = concat!("throughline/", env!("CARGO_PKG_VERSION"), " (r
 /// The first backoff before a retry; each is twice as long as the one before.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
 
-/// The longest backoff, so that export resumes soon after the collector is back.
+/// The maximum backoff, so that export resumes soon after the collector is back.
 const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
-/// The longest backoff between a request that was too large and a smaller one.
+/// The maximum backoff between a request that was too large and a smaller one.
 const MAX_SPLIT_BACKOFF: Duration = Duration::from_millis(500);
 
-/// The longest backoff that a collector may ask for.
+/// The maximum backoff that a collector may request.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
 
-/// After so many single spans in a row that were too large, the spans of the batch that are not much smaller are
-/// refused with them.
+/// After this number of consecutive single spans that were too large, the spans of the batch that are not much smaller
+/// are refused with them.
 const MAX_SINGLE_SPANS: usize = 8;
 
-/// After so many answers `OUT_OF_RANGE` to one request the spans are sent in smaller ones.
+/// After this number of `OUT_OF_RANGE` responses to one request, the spans are sent in smaller ones.
 const MAX_OUT_OF_RANGE: u32 = 3;
 
 /// Exports to one collector.
@@ -64,7 +64,7 @@ pub(crate) struct OtlpExporter {
     hint: String,
     last_error: RefCell<Option<String>>,
     size_limit: Cell<SizeLimit>,
-    /// It has accepted spans, so it is a collector.
+    /// Whether it has accepted spans, and therefore is a collector.
     is_collector: Cell<bool>,
     /// Ends the backoff.
     retry_now: Notify,
@@ -109,7 +109,7 @@ impl Failure {
     }
 }
 
-/// A failed attempt, and whether the server may be something else than a collector that speaks this protocol.
+/// A failed attempt, and whether the server may not be a collector for this protocol.
 struct AttemptError {
     failure: Failure,
     is_unexpected: bool,
@@ -126,7 +126,7 @@ type Attempt<E> = Result<Option<ExportTracePartialSuccess>, E>;
 impl OtlpExporter {
     /// Must be called within the runtime that the exporter is to run in.
     pub(crate) fn new(config: &OtlpConfig, resource: &Resource) -> Result<Self, ConfigError> {
-        // Otherwise it would be retried in vain for ever, or be sent in clear text.
+        // Otherwise it would be retried forever, or sent unencrypted.
         #[cfg(not(feature = "otlp-tls"))]
         if config.is_https() {
             let expected = "an `http://` URL; `https://` requires the feature `otlp-tls` of `throughline`";
@@ -249,7 +249,7 @@ impl OtlpExporter {
         }
     }
 
-    /// What became of the spans of a request that was accepted. Some collectors report that none were rejected.
+    /// The outcome of the spans of a request that was accepted. Some collectors report that none were rejected.
     fn partial_success(&self, spans: u64, partial: &ExportTracePartialSuccess) -> Outcome {
         let refused = u64::try_from(partial.rejected_spans).unwrap_or_default().min(spans);
         Outcome { exported: spans - refused, refused, reason: self.loggable(&partial.error_message) }
@@ -270,7 +270,7 @@ impl OtlpExporter {
         *self.last_error.borrow_mut() = Some(reason);
     }
 
-    /// Text from elsewhere, as it may be logged.
+    /// Prepares untrusted text for logging.
     fn loggable(&self, text: &str) -> String {
         bounded(&self.secrets.redact(text))
     }
@@ -287,7 +287,7 @@ impl OtlpExporter {
     }
 }
 
-/// So that many processes do not come back at once.
+/// Adds jitter, so that many processes do not retry at the same time.
 fn jitter() -> Duration {
     Duration::from_millis(RandomState::new().build_hasher().finish() % 100)
 }

@@ -11,10 +11,10 @@ const MAX_BYTES: usize = (4 << 20) - (64 << 10);
 /// The tag and the length of a nested message, at most.
 const FRAME: usize = 6;
 
-/// After so many requests near the limit, a larger one is tried.
+/// After this number of requests near the limit, a larger one is tried.
 const REQUESTS_BEFORE_GROWING: u8 = 16;
 
-/// How large requests may be, as learnt from the responses: it halves at once and doubles slowly.
+/// The size limit for requests, learned from responses: it is halved immediately and doubled slowly.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SizeLimit {
     pub(super) bytes: usize,
@@ -37,7 +37,7 @@ impl SizeLimit {
     /// A request of `bytes` has succeeded.
     pub(super) fn after_success(self, bytes: usize) -> Self {
         let Self { bytes: limit, successes } = self;
-        // A request that is much smaller says nothing about the limit.
+        // The success of a much smaller request is no evidence for a higher limit.
         if limit == MAX_BYTES || bytes <= limit / 2 {
             return self;
         }
@@ -68,7 +68,7 @@ impl Request {
         self.spans > 1 || self.bytes > MAX_BYTES
     }
 
-    /// One request out of several, if there are any.
+    /// Merges several requests into one, if there are any.
     pub(super) fn joined(parts: Vec<Self>) -> Option<Self> {
         (!parts.is_empty()).then(|| Self::new(parts.into_iter().flat_map(|part| part.message.resource_spans).collect()))
     }
@@ -109,7 +109,7 @@ impl Request {
     }
 }
 
-/// A request in the making.
+/// A request under construction.
 #[derive(Default)]
 struct Part {
     spans: Vec<ResourceSpans>,

@@ -1,8 +1,8 @@
-//! What the collector is told in confidence, and its answers must not repeat into a log.
+//! Credentials for the collector, which must not appear in the log even if a response repeats them.
 
 use crate::telemetry::config::OtlpConfig;
 
-/// Anything shorter cannot be told from an ordinary word.
+/// Anything shorter cannot be distinguished from an ordinary word.
 const SHORTEST: usize = 4;
 
 #[derive(Default)]
@@ -14,7 +14,7 @@ impl Secrets {
         let mut secrets = Self::default();
         for value in config.headers.values().filter_map(|value| value.to_str().ok()) {
             secrets.add(value);
-            // Of `Bearer token` the token.
+            // The token in `Bearer token`.
             value.split_ascii_whitespace().skip(1).for_each(|word| secrets.add(word));
         }
         if let Ok(endpoint) = config.endpoint.value.parse::<reqwest::Url>() {
@@ -22,7 +22,7 @@ impl Secrets {
             secrets.add(endpoint.password().unwrap_or_default());
             endpoint.query_pairs().for_each(|(_, value)| secrets.add(&value));
         }
-        // Longest first: a secret that is part of another must not break it up.
+        // Longest first, because a secret may be part of another.
         secrets.0.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         secrets
     }
@@ -33,7 +33,7 @@ impl Secrets {
         }
     }
 
-    /// `text` without them.
+    /// Redacts them in `text`.
     pub(super) fn redact(&self, text: &str) -> String {
         self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "…"))
     }

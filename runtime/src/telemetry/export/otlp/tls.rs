@@ -19,7 +19,7 @@ pub(super) struct Tls {
 }
 
 impl Tls {
-    /// Reads the files, and checks that they are what they should be.
+    /// Reads and validates the files.
     pub(super) fn read(files: &TlsFiles, identity: Option<(&TlsFile, &TlsFile)>) -> Result<Self, ConfigError> {
         let ca_certificates = files.ca_certificates.as_ref().map(read_certificates).transpose()?;
         let client_identity = match identity {
