@@ -1,4 +1,4 @@
-//! What must not allocate does not.
+//! Code that must not allocate does not.
 
 use allocation_counter::measure;
 use opentelemetry::Context;

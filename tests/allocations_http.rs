@@ -1,4 +1,4 @@
-//! What a request costs in allocations.
+//! The number of allocations per request.
 
 use std::convert::Infallible;
 use std::future::{Future, ready};

@@ -1,4 +1,4 @@
-//! `docs/attributes.md` lists the names that Throughline writes, and no others.
+//! `docs/attributes.md` lists exactly the names that Throughline writes.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,4 +1,4 @@
-//! What of the texts of errors is recorded is chosen for the process, so this is one test.
+//! How much of error text is recorded is a process-wide setting, so this is a single test.
 
 use opentelemetry::trace::Status;
 use throughline::testing::{Capture, FinishedSpan};

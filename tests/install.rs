@@ -1,5 +1,4 @@
-//! Where spans go when nothing else says so. The provider is one for the process, so this is one
-//! test, alone in its process.
+//! The destination of spans without a capture. The provider is process-wide, so this is a single test in its own process.
 
 use std::time::Duration;
 

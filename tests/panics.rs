@@ -1,4 +1,4 @@
-//! The panic hook is one for the process, so this is one test.
+//! The panic hook is process-wide, so this is a single test.
 
 use std::fmt::{self, Debug};
 use std::panic;

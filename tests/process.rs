@@ -1,5 +1,4 @@
-//! What there is one of in a process: the registry of jobs, the key of hashes. Each has one test,
-//! and nothing else in this process uses it.
+//! Process-wide state: the registry of jobs, the hash key. Each has one test, and no other test in this process uses it.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
-//! Hostile headers: what holds for every parser, whatever it is given. The same functions as the fuzz
-//! targets run (`docs/fuzzing.md`), here over bytes of three sorts: any at all, pieces of the
-//! grammars put together at random, and valid headers with a few bytes changed.
+//! Properties of every header parser, for hostile input. The fuzz targets run the same functions (`docs/fuzzing.md`); here
+//! the input is of three kinds: arbitrary bytes, random combinations of fragments of the grammars, and valid headers with
+//! a few modified bytes.
 //!
-//! The cases are the same each time. `PROPTEST_RNG_SEED` gives others, `PROPTEST_CASES` more.
+//! The cases are the same in every run. Set `PROPTEST_RNG_SEED` for different ones, and `PROPTEST_CASES` for more.
 
 use std::path::Path;
 

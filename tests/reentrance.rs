@@ -1,4 +1,4 @@
-//! Code that telemetry calls: it may do what it likes, and has no spans of its own.
+//! Code called by telemetry may do anything, and its spans are not recorded.
 
 use std::fmt;
 use std::future::Future as _;

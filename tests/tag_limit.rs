@@ -1,4 +1,4 @@
-//! How many tags may be in scope is said for the process, and counted in it, so this is one test.
+//! The limit for tags in scope is process-wide, and so is the counter, so this is a single test.
 
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics, SumDataPoint};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};

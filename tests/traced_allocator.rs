@@ -1,5 +1,5 @@
-//! An allocator whose methods are traced. Telemetry allocates, so this would never end if a span could
-//! start while another one starts or ends.
+//! An allocator with traced methods. Telemetry allocates, so this would recurse endlessly if a span could start while
+//! another one starts or ends.
 
 #![allow(unsafe_code, reason = "an allocator is unsafe")]
 

@@ -1,4 +1,4 @@
-//! What a mistake looks like, and what has to compile.
+//! Error messages, and code that must compile.
 
 use std::env;
 use std::io::Write as _;

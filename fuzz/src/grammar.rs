@@ -1,5 +1,5 @@
-//! The grammars of the headers once more, read from their specifications and written for plainness,
-//! not for speed. The parsers of the runtime are held against them.
+//! A second implementation of the header grammars, from the specifications and written for clarity, not for speed. The
+//! parsers of the runtime are compared with it.
 
 use std::collections::BTreeMap;
 

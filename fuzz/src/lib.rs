@@ -1,8 +1,8 @@
-//! What must hold for every parser of headers, whatever bytes it is given: one function for each
-//! fuzz target, which panics if it does not hold.
+//! Invariants of every header parser, for arbitrary input: one function for each fuzz target, which panics if an invariant
+//! is violated.
 //!
-//! The property tests of the workspace (`tests/propagation_properties.rs`) include this file, so
-//! that every run of the tests checks the same things. Everything goes through the public interface.
+//! The property tests of the workspace (`tests/propagation_properties.rs`) include this file, so every test run checks the
+//! same invariants. Only the public API is used.
 
 mod grammar;
 

@@ -1,4 +1,4 @@
-//! The attributes as functions, for blocks of code.
+//! Spans for blocks of code, through functions.
 
 use futures::StreamExt as _;
 use opentelemetry::Context;

@@ -1,4 +1,4 @@
-//! Snapshots and messages that carry the context anywhere.
+//! Snapshots and messages that carry a context.
 
 use futures::StreamExt as _;
 use opentelemetry::Context;

@@ -1,4 +1,4 @@
-//! Living with `tracing`: its spans above and below ours have exact parents.
+//! Coexistence with `tracing`: its spans above and below ours have exact parents.
 
 use std::future::Future;
 use std::pin::Pin;

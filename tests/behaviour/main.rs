@@ -1,4 +1,4 @@
-//! What the attributes and functions do, a file for each subject.
+//! The behaviour of attributes and functions, one file per subject.
 
 #![allow(
     clippy::needless_pass_by_value,

@@ -1,4 +1,4 @@
-//! Message types of the user's own as parents and links.
+//! User-defined message types as parents and links.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! How a call has ended is on its span.
+//! The outcome of a call is recorded on its span.
 
 use std::fmt;
 use std::future::Future;

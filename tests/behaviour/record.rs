@@ -1,4 +1,4 @@
-//! Facts and errors that are learnt half-way.
+//! Attributes and errors that are recorded during a call.
 
 use std::fmt;
 

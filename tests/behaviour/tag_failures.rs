@@ -1,4 +1,4 @@
-//! Tags whose expressions panic: the function runs, and the other tags are there.
+//! Tags whose expressions panic: the function still runs, and the other tags are recorded.
 
 use opentelemetry::KeyValue;
 use throughline::testing::Capture;

@@ -1,4 +1,4 @@
-//! A span has one value for each key. What was said explicitly goes before what we know ourselves.
+//! A span has one value per key. Explicit attributes take precedence over our own.
 
 use opentelemetry::KeyValue;
 use throughline::testing::{Capture, FinishedSpan};

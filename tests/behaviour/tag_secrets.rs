@@ -1,4 +1,4 @@
-//! Hashed and masked tags, of values of every size and type.
+//! Hashed and masked tags, with values of every size and type.
 
 use opentelemetry::Array;
 use throughline::testing::Capture;

@@ -1,4 +1,4 @@
-//! The ends of things: destructors that run while a thread unwinds, or while it is torn down.
+//! Destructors that run while a thread unwinds or is destroyed.
 
 use std::cell::RefCell;
 use std::sync::mpsc::{Sender, channel};

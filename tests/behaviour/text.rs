@@ -1,4 +1,4 @@
-//! Characters that are escaped are escaped wherever text is shown.
+//! The same characters are escaped in all output.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};

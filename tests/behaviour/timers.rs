@@ -1,4 +1,4 @@
-//! Intervals, cron jobs, and jobs that come back from a store.
+//! Intervals, cron jobs, and jobs that are loaded from a store.
 
 use std::collections::HashSet;
 use std::time::Duration;

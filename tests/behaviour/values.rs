@@ -1,4 +1,4 @@
-//! What types become as tags.
+//! Conversion of types to tag values.
 
 use std::borrow::Cow;
 use std::cell::RefCell;

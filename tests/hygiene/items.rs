@@ -1,6 +1,5 @@
-//! Items that bear common names. In a pattern, the name of a constant, a static, a unit struct or a
-//! variant is that item and no new variable; and a method of a trait for every type is found before
-//! one that takes a dereference.
+//! Items with common names. In a pattern, the name of a constant, a static, a unit struct or a variant refers to that item
+//! instead of a new variable; and a method of a blanket trait is found before one that requires a dereference.
 
 use throughline::testing::Capture;
 

@@ -1,4 +1,4 @@
-//! Generated code takes nothing from where it stands, and leaves nothing there.
+//! Generated code neither depends on names in its scope nor adds any.
 
 mod items;
 mod names;

@@ -1,4 +1,4 @@
-//! The user's variables and items bear the names that generated code has for its own.
+//! User variables and items that have the same names as those in generated code.
 
 use throughline::testing::Capture;
 use throughline::{biz_tags, traced, traced_spawn};

@@ -1,4 +1,4 @@
-//! No prelude, and every name that generated code could be tempted to use means something else.
+//! No prelude, and every name that generated code might use has another meaning.
 
 #![no_implicit_prelude]
 #![allow(

@@ -1,4 +1,4 @@
-//! The shapes that a function can have.
+//! The shapes of functions.
 
 #![allow(
     clippy::needless_pass_by_value,

@@ -1,7 +1,6 @@
-//! `throughline::init`: what is exported arrives, what does not fit is shed as whole traces, and no shutdown forgets
-//! anything.
+//! `throughline::init`: exported spans arrive, excess load is shed as whole traces, and shutdown loses nothing.
 //!
-//! Telemetry is process-wide, so each test runs in a process of its own: see `process`.
+//! Telemetry is process-wide, so each test runs in its own process; see `process`.
 
 mod process;
 mod program;

@@ -1,4 +1,4 @@
-//! What is logged by initialization and shutdown, with and without a subscriber.
+//! Log messages of initialization and shutdown, with and without a subscriber.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A process for each test, and further processes that receive signals, or panic.
+//! A process for each test, and further processes that receive signals or panic.
 
 use std::env;
 use std::io::{BufRead as _, BufReader, Read};

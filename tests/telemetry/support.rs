@@ -1,4 +1,4 @@
-//! A collector that stores everything, and a log that can be read.
+//! A collector that stores everything, and a log that tests can read.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -1,4 +1,4 @@
-//! What is exported arrives, span by span.
+//! Every exported span arrives.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

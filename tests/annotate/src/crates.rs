@@ -1,4 +1,4 @@
-//! Crates as they were published, and with every function annotated.
+//! Crates as published, and with every function annotated.
 
 use std::error::Error;
 use std::ffi::OsStr;

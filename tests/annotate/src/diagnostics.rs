@@ -1,4 +1,4 @@
-//! What the compiler and clippy say, and where two such lists differ.
+//! Diagnostics of the compiler and clippy, and the differences between two lists of them.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,5 +1,4 @@
-//! A crate with `#[traced]` before every function is the same crate. `README.md` tells how to ask that of
-//! one.
+//! A crate behaves the same with `#[traced]` on every function. `README.md` describes how to check that for a crate.
 
 pub mod crates;
 pub mod diagnostics;

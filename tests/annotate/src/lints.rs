@@ -1,5 +1,4 @@
-//! The shapes of `tests/shapes` and the functions of `tests/lints`, linted with the attributes
-//! and without.
+//! Lints the shapes of `tests/shapes` and the functions of `tests/lints`, with and without the attributes.
 
 use std::error::Error;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Puts the attribute before every function of a file that can have it.
+//! Adds the attribute to every function of a file that can have it.
 
 use proc_macro2::Span;
 use syn::spanned::Spanned;

@@ -1,4 +1,4 @@
-//! Runs cargo, and reads what a crate's tests say.
+//! Runs cargo, and parses the results of a crate's tests.
 
 use std::collections::BTreeMap;
 use std::error::Error;

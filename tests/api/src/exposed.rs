@@ -1,5 +1,4 @@
-//! What a public API has of other crates: their types and traits, in signatures, bounds, implementations and
-//! reexports.
+//! The types and traits of other crates that a public API exposes, in signatures, bounds, implementations and reexports.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};

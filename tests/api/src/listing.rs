@@ -1,4 +1,4 @@
-//! The public items of a crate, one on each line.
+//! The public items of a crate, one per line.
 
 use std::fmt::Write as _;
 use std::fs;

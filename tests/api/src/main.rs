@@ -1,10 +1,10 @@
 //! Lists the public API of the published crates, and what it exposes of other crates.
 //!
-//! `throughline-api OUTPUT CRATE…` reads the JSON that rustdoc has written into the target folder, and writes into the
+//! `throughline-api OUTPUT CRATE…` reads the JSON that rustdoc has written to the target folder, and writes to the
 //! folder `OUTPUT`:
 //!
-//! - `<package>.txt` for each package whose folder is a `CRATE`: its public items, one on each line,
-//! - `README.md`, which says how to read and renew them,
+//! - `<package>.txt` for each package whose folder is a `CRATE`: its public items, one per line,
+//! - `README.md`, which explains how to read and update them,
 //! - `exposed`, the table for docs/decisions.md.
 //!
 //! `.ci/api` runs it, and compares.
@@ -57,7 +57,7 @@ fn run() -> Result<()> {
     Ok(())
 }
 
-/// What stands beside the listings. It names the toolchain, because another one words the same API differently.
+/// The page next to the listings. It names the toolchain, because another one may format the same API differently.
 fn readme() -> Result<String> {
     let toolchain = Command::new("rustc").arg("-V").output()?.stdout;
     let toolchain = String::from_utf8(toolchain)?;
@@ -65,15 +65,15 @@ fn readme() -> Result<String> {
         "\
 # Public API
 
-A file for each published crate: every public item with its signature, on one line, with all features.
-They are here to be reviewed: a change of the public API is a change of these files.
+One file per published crate lists every public item with its signature, one per line, with all features. They exist for
+review: a change of the public API is a change of these files.
 
-Not listed: items that are `#[doc(hidden)]`, the methods of an implementation of a trait, implementations for
-all types (`impl<T> From<T> for T`), and automatic traits. Of these, `Send`, `Sync` and `Unpin` have a line where they
-are missing (`impl !Send`) or have a condition (`impl Send … where`).
+Not listed: `#[doc(hidden)]` items, methods of trait implementations, blanket implementations
+(`impl<T> From<T> for T`), and auto traits. Of these, `Send`, `Sync` and `Unpin` are listed where they are not
+implemented (`impl !Send`) or have a condition (`impl Send … where`).
 
-`.ci/run api` compares them with the code. To renew them, and the table in [decisions.md](../decisions.md) of what
-they expose of other crates:
+`.ci/run api` compares them with the code. To update them, and the table of exposed crates in
+[decisions.md](../decisions.md):
 
 ```sh
 .ci/api --bless

@@ -1,4 +1,4 @@
-//! What cargo knows of the packages: names, versions, dependencies.
+//! Package metadata from cargo: names, versions, dependencies.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;

@@ -1,4 +1,4 @@
-//! The paths by which the published crates name what is of one another.
+//! The paths by which the published crates refer to items of each other.
 
 use std::collections::HashMap;
 

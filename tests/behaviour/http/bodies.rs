@@ -1,4 +1,4 @@
-//! The span lasts as long as the body.
+//! The span ends with the body.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;

@@ -1,4 +1,4 @@
-//! The client span, and what is sent along.
+//! The client span, and the headers that are sent.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};

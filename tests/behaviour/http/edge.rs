@@ -1,4 +1,4 @@
-//! Tags that a request brings along: where they come from, and in which order.
+//! Tags from requests: their sources, and the precedence of these.
 
 use axum::Router;
 use axum::body::Body;

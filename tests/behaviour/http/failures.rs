@@ -1,4 +1,4 @@
-//! Requests that fail: what the span says of it, and the event.
+//! Failed requests: the span and the event.
 
 use std::error::Error;
 use std::fmt::{self, Write as _};

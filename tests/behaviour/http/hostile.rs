@@ -1,4 +1,4 @@
-//! Whatever bytes come in, the request is answered and has its span.
+//! Whatever bytes a request contains, it gets a response and a span.
 
 use axum::body::Body;
 use http::{HeaderName, HeaderValue, Request};

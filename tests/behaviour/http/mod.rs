@@ -1,4 +1,4 @@
-//! HTTP: what the layers record, send and read.
+//! HTTP: what the layers record, inject and extract.
 
 mod bodies;
 mod client;

@@ -1,4 +1,4 @@
-//! X-Request-ID and trace id are one id.
+//! The X-Request-ID is the trace ID.
 
 use std::sync::{Arc, Mutex};
 

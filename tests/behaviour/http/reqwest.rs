@@ -1,4 +1,4 @@
-//! `reqwest`, in one line.
+//! Requests with `reqwest`.
 
 use std::time::Duration;
 

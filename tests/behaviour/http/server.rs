@@ -1,4 +1,4 @@
-//! The server span, by the semantic conventions.
+//! The server span, according to the semantic conventions.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,4 @@
-//! Whom a server believes.
+//! Trust boundaries of a server.
 
 use throughline::RequestId;
 use throughline::testing::Capture;

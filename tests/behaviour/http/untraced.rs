@@ -1,4 +1,4 @@
-//! Requests that are not traced, and leave no trace of what they do.
+//! Untraced requests, below which nothing is recorded.
 
 use axum::Router;
 use axum::body::Body;

@@ -1,4 +1,4 @@
-//! W3C Trace Context, levels 1 and 2, over headers of a request: what comes in, and what goes out.
+//! W3C Trace Context, levels 1 and 2, in the headers of a request: extraction and injection.
 
 use axum::Router;
 use axum::routing::get as on_get;

@@ -1,4 +1,4 @@
-//! In JSON.
+//! Trace IDs and tags in JSON log lines.
 
 use allocation_counter::measure;
 use opentelemetry::Context;

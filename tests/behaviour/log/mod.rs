@@ -1,4 +1,4 @@
-//! Log lines tell their trace.
+//! Log lines have the trace ID, the span ID and the tags.
 
 mod json;
 mod records;

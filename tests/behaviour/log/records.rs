@@ -1,4 +1,4 @@
-//! On the log records of OpenTelemetry.
+//! Tags on log records of OpenTelemetry.
 
 use opentelemetry::logs::AnyValue;
 use opentelemetry::trace::TraceContextExt as _;

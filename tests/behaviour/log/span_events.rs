@@ -1,4 +1,4 @@
-//! As events of spans.
+//! Log events as span events.
 
 use std::error::Error;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! What a company's own crate of tools does: it hands `throughline` on, under its own name.
+//! A company's internal crate, which reexports `throughline` under its own name.
 
 /// One level down, and under another name.
 pub mod telemetry {

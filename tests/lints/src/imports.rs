@@ -1,4 +1,4 @@
-//! Imports that are used by an attribute only, and by that one in the second place.
+//! Imports that are only used by an attribute that is expanded second.
 
 /// `biz_tags` below.
 pub mod tags_below {

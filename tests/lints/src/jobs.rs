@@ -1,4 +1,4 @@
-//! Detached jobs. `clippy.toml` forbids to start them by hand.
+//! Detached jobs. `clippy.toml` disallows spawning them with Tokio directly.
 
 use std::rc::Rc;
 

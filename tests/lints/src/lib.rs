@@ -1,4 +1,4 @@
-//! Generated code raises no lint, however many of them its user has switched on.
+//! Generated code raises no lint, whichever lints the user enables.
 //!
 //! `cargo clippy -p throughline-lints --all-targets -- -D warnings` has to pass.
 

@@ -1,4 +1,4 @@
-//! The second process.
+//! Starting the second process.
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Write as _};

@@ -1,4 +1,4 @@
-//! Which servers run, and where.
+//! Which servers are running, and their addresses.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

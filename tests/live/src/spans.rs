@@ -1,4 +1,4 @@
-//! Spans as one process tells another of them.
+//! The format in which one process reports its spans to another.
 
 use std::collections::BTreeMap;
 

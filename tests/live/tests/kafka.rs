@@ -1,4 +1,4 @@
-//! Kafka: against the cluster that comes with `rdkafka`, and against a broker if one runs.
+//! Kafka: with `rdkafka`'s mock cluster, and with a broker if one is running.
 #![cfg(feature = "kafka")]
 #![expect(clippy::result_large_err, reason = "the errors of `rdkafka` give the record back")]
 

@@ -1,4 +1,4 @@
-//! What needs no broker: the messages of RocketMQ, and what is recorded of a send. The rest is in `rocketmq.rs`.
+//! RocketMQ without a broker: messages, and what is recorded when sending. The other tests are in `rocketmq.rs`.
 
 #![cfg(feature = "rocketmq")]
 

@@ -1,4 +1,4 @@
-//! What `throughline::init` sends, read back from a collector that is not ours and prints what it gets.
+//! What `throughline::init` exports, as printed by an independent collector.
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,4 @@
-//! The whole way of one order through seven processes and every transport: one trace, one tree.
+//! The path of one order through seven processes and every transport: one trace, one tree.
 
 #[cfg(not(all(feature = "kafka", feature = "rocketmq")))]
 #[test]

@@ -1,4 +1,4 @@
-//! A collector in a process of its own, so that its memory is not counted as the application's, and it can be killed.
+//! A collector in a separate process, so that it can be killed and its memory is not counted as the application's.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};

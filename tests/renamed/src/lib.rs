@@ -1,4 +1,4 @@
-//! Here no crate is called `throughline`, and every attribute is told where the runtime lives.
+//! No crate is called `throughline` here, and every attribute is given the path of the runtime.
 
 #![cfg(test)]
 

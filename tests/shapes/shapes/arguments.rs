@@ -1,4 +1,4 @@
-//! What can be passed, and when it is dropped.
+//! Kinds of arguments, and their drop order.
 
 use std::borrow::Cow;
 use std::cell::RefCell;

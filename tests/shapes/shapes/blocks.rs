@@ -1,4 +1,4 @@
-//! A function below other spans, and with other spans below it.
+//! Functions with spans above and below.
 
 use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt as _;

@@ -1,4 +1,4 @@
-//! What stands between the braces.
+//! Kinds of function bodies.
 
 use std::collections::BTreeMap;
 

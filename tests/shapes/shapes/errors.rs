@@ -1,4 +1,4 @@
-//! Results, by what can be said of their errors.
+//! Results, by the traits that their errors implement.
 
 use std::error::Error;
 use std::fmt::{self, Debug, Display};

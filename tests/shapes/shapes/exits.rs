@@ -1,4 +1,4 @@
-//! The ways out of a function.
+//! The ways to leave a function.
 
 use std::convert::Infallible;
 use std::num::ParseIntError;

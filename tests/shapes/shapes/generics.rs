@@ -1,4 +1,4 @@
-//! Type, constant and lifetime parameters, and what is said of them.
+//! Type, constant and lifetime parameters, and their bounds.
 
 use std::collections::HashMap;
 use std::fmt::{Debug, Display};

@@ -1,5 +1,4 @@
-//! Functions that a lint has something to say of, or has not. They are only linted, by
-//! `tests/lints/compare`.
+//! Functions that a lint applies to, or narrowly does not. They are only linted, by `tests/lints/compare`.
 
 #[cfg(not(linted = "plain"))]
 use throughline::traced;

@@ -1,5 +1,4 @@
-//! The shapes a function can have: with `#[traced]`, each of them does what it did without, in
-//! one span that ends when the function does.
+//! The shapes of functions: with `#[traced]`, each behaves as it does without, in one span that ends with the function.
 
 #![cfg_attr(
     not(linted),

@@ -1,4 +1,4 @@
-//! What a function gets, or owes to its declaration, and passes on as it is.
+//! What a function has from its caller or its declaration, and must preserve.
 
 use std::future::{Future, ready};
 use std::ops::{Index, IndexMut};

@@ -1,4 +1,4 @@
-//! Patterns in place of names, and what they leave unbound.
+//! Patterns as arguments, including parts that remain unbound.
 
 use super::harness::{Noisy, both, log, shape};
 

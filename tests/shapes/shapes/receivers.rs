@@ -1,4 +1,4 @@
-//! Methods, by what they take of their object.
+//! Methods, by their receiver.
 
 use std::pin::Pin;
 use std::rc::Rc;

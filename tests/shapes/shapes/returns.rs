@@ -1,4 +1,4 @@
-//! What can be returned.
+//! Kinds of return values.
 
 use std::borrow::Cow;
 use std::cell::{Cell, Ref, RefCell};

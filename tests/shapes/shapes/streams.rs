@@ -1,4 +1,4 @@
-//! `#[traced(stream)]`: the span lives as long as the stream.
+//! `#[traced(stream)]`: the span ends with the stream.
 
 use std::pin::Pin;
 

@@ -1,4 +1,4 @@
-//! Methods of traits, declared and implemented.
+//! Trait methods, declared and implemented.
 
 use std::fmt::{self, Debug, Display};
 use std::future::Future;

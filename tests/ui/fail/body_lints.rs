@@ -1,4 +1,4 @@
-//! Lints are reported in the body as they are without the attribute.
+//! Lints in the body are reported as they are without the attribute.
 
 #![deny(unused)]
 

@@ -1,4 +1,4 @@
-//! An argument is unused when the body does not use it, with or without an attribute.
+//! An argument is unused if the body does not use it, with or without an attribute.
 
 #![deny(unused)]
 

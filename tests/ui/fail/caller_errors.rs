@@ -1,4 +1,4 @@
-//! A caller that is wrong is told so at the call, and pointed to the function as it was written.
+//! A type error in a call is reported at the call, and refers to the original function.
 
 use throughline::{traced, traced_spawn};
 

@@ -1,4 +1,4 @@
-//! A mistake in a method is that method's, and no other's.
+//! A mistake in the options of a method does not affect other methods.
 
 use throughline::{traced, traced_spawn};
 

@@ -1,4 +1,4 @@
-//! A tag of the block is one of every method.
+//! A tag on the block applies to every method.
 
 use throughline::traced;
 

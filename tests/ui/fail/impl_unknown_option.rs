@@ -1,4 +1,4 @@
-//! Once, at the block; not for each method.
+//! Reported once, at the block, and not for each method.
 
 use throughline::traced;
 

@@ -1,4 +1,4 @@
-//! The function gives a handle, so a call has one more layer than the body returns.
+//! The function returns a handle, so a call has one more layer than the body returns.
 
 use throughline::traced_spawn;
 

@@ -1,4 +1,4 @@
-//! A tag looks at its argument; it does not take it.
+//! A tag borrows its argument, and does not move it.
 
 use throughline::biz_tags;
 

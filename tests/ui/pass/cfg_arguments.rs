@@ -1,4 +1,4 @@
-//! An argument that is not there takes its tag with it.
+//! The tag of an argument that is removed by `cfg` is removed, too.
 
 #![deny(warnings)]
 

@@ -1,4 +1,4 @@
-//! Arguments that are taken apart in the signature, and tags of the names they bind.
+//! Arguments that are destructured in the signature, and tags for the names they bind.
 
 #![deny(warnings)]
 

@@ -1,4 +1,4 @@
-//! Nothing that generated code names can be taken from it.
+//! No name in generated code can be shadowed.
 
 #![no_implicit_prelude]
 #![deny(warnings)]

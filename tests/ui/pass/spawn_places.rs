@@ -1,4 +1,4 @@
-//! Where a job may run, and the handle that its caller gets.
+//! Where a job can run, and the handle that the caller receives.
 
 #![deny(warnings)]
 

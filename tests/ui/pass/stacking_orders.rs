@@ -1,4 +1,4 @@
-//! The attributes stand in any order, with one meaning, and among those of others.
+//! The attributes can be in any order, with the same meaning, and among other attributes.
 
 #![deny(warnings)]
 

@@ -1,4 +1,4 @@
-//! A whole `impl` block: what is a method gets a span, everything else stays.
+//! A whole `impl` block: each method gets a span, everything else is unchanged.
 
 #![deny(warnings)]
 

@@ -1,4 +1,4 @@
-//! An argument that only an attribute uses is not unused.
+//! An argument that is only used by an attribute is not unused.
 
 #![deny(warnings)]
 

@@ -1,1 +1,1 @@
-//! Nothing: the programs are in the dependencies.
+//! Empty: the programs are dependencies.

@@ -1,4 +1,4 @@
-//! gRPC: a server of `tonic`, whose methods do what the request tells them.
+//! gRPC: a `tonic` server whose methods do what the request asks for.
 
 use std::convert::Infallible;
 use std::future::Future;

@@ -1,4 +1,4 @@
-//! What the second process can do. One file per transport.
+//! The roles of the second process, one file per transport.
 
 mod amqp;
 mod grpc;

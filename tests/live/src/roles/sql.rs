@@ -1,4 +1,4 @@
-//! SQL statements, in the jobs of another process.
+//! SQL statements, in jobs of another process.
 
 use sqlx::mysql::MySqlPool;
 use throughline::{Carrier, traced_spawn};

@@ -1,4 +1,4 @@
-//! The whole way of one order, a process for each stage:
+//! The path of one order, with a process for each stage:
 //! HTTP → gRPC → Kafka → RabbitMQ → RocketMQ → Redis stream → detached job → MariaDB.
 
 use std::convert::Infallible;
