@@ -1,5 +1,5 @@
-//! Ten thousand concurrent requests, with jobs, threads, joins, cancellations and panics: every expected span exists once,
-//! with the exact parent and tags.
+//! Ten thousand concurrent requests, with jobs, threads, joins, cancellations and panics: every expected span exists
+//! once, with the exact parent and tags.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;

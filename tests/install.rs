@@ -1,4 +1,5 @@
-//! The destination of spans without a capture. The provider is process-wide, so this is a single test in its own process.
+//! The destination of spans without a capture. The provider is process-wide, so this is a single test in its own
+//! process.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Process-wide state: the registry of jobs, the hash key. Each has one test, and no other test in this process uses it.
+//! Process-wide state: the registry of jobs, the hash key. Each has one test, and no other test in this process uses
+//! it.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
-//! Properties of every header parser, for hostile input. The fuzz targets run the same functions (`docs/fuzzing.md`); here
-//! the input is of three kinds: arbitrary bytes, random combinations of fragments of the grammars, and valid headers with
-//! a few modified bytes.
+//! Properties of every header parser, for hostile input. The fuzz targets run the same functions (`docs/fuzzing.md`);
+//! here the input is of three kinds: arbitrary bytes, random combinations of fragments of the grammars, and valid
+//! headers with a few modified bytes.
 //!
 //! The cases are the same in every run. Set `PROPTEST_RNG_SEED` for different ones, and `PROPTEST_CASES` for more.
 

@@ -1,8 +1,8 @@
-//! Invariants of every header parser, for arbitrary input: one function for each fuzz target, which panics if an invariant
-//! is violated.
+//! Invariants of every header parser, for arbitrary input: one function for each fuzz target, which panics if an
+//! invariant is violated.
 //!
-//! The property tests of the workspace (`tests/propagation_properties.rs`) include this file, so every test run checks the
-//! same invariants. Only the public API is used.
+//! The property tests of the workspace (`tests/propagation_properties.rs`) include this file, so every test run checks
+//! the same invariants. Only the public API is used.
 
 mod grammar;
 

@@ -1,5 +1,5 @@
-//! Items with common names. In a pattern, the name of a constant, a static, a unit struct or a variant refers to that item
-//! instead of a new variable; and a method of a blanket trait is found before one that requires a dereference.
+//! Items with common names. In a pattern, the name of a constant, a static, a unit struct or a variant refers to that
+//! item instead of a new variable; and a method of a blanket trait is found before one that requires a dereference.
 
 use throughline::testing::Capture;
 

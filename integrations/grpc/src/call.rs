@@ -1,4 +1,4 @@
-//! One call, from its request to its status: what clients and servers have in common.
+//! One call, from its request to its status: shared by clients and servers.
 
 use std::time::{Duration, Instant};
 
@@ -32,11 +32,11 @@ pub struct ResponseObserver(Call);
 pub struct StatusObserver {
     call: Call,
     http: StatusCode,
-    /// Whether something else than a gRPC server has answered: tonic does not read that to its end.
+    /// Whether the response is not from a gRPC server; tonic does not read such a response to its end.
     is_foreign: bool,
 }
 
-/// What is known of a call besides its span.
+/// The state of a call in addition to its span.
 #[derive(Debug)]
 pub(crate) struct Call {
     side: Side,
@@ -45,7 +45,7 @@ pub(crate) struct Call {
     report: Option<Report>,
 }
 
-/// The caller's clock started earlier than ours, by the time that the request was on its way.
+/// The caller's timeout started before ours, by the time that the request took to arrive.
 const EARLIER: Duration = Duration::from_millis(5);
 
 impl Call {
@@ -61,7 +61,7 @@ impl Call {
         ResponseObserver(self)
     }
 
-    /// Whether it matters how the call ends: it has a span, or is reported, and has not ended.
+    /// Whether the outcome of the call is needed: it has a span, or is reported, and has not ended.
     fn is_watched(&self, span: &Span) -> bool {
         self.report.is_some() || span.is_recording()
     }
@@ -72,7 +72,7 @@ impl Call {
 
     fn end(&mut self, span: &mut Span, end: impl FnOnce() -> End) {
         if !self.is_watched(span) {
-            // Lets go of the context.
+            // Releases the context.
             return span.end(Outcome::ok);
         }
         let mut end = end();
@@ -87,18 +87,18 @@ impl Call {
         }
         let (context, code) = (span.context(), end.code);
         span.end(|| end.outcome(self.side));
-        // Now that the span has ended: as an event of the span it would repeat the status.
+        // After the span has ended, because as an event of the span it would repeat the status.
         report.write(&context, code, error.as_deref());
     }
 
-    /// Ends the call with an error, which is given back.
+    /// Ends the call with an error, and returns the error.
     fn fail<E: 'static>(&mut self, span: &mut Span, error: E) -> E {
         if self.side == Side::Server && !self.is_watched(span) {
             return error;
         }
         let (end, error) = End::of_error(error, self.side);
         if self.side == Side::Client {
-            // It may be why a request fails that this process serves.
+            // It may be the cause of a failed request to this process.
             if let Some(text) = redact::text(&end.message).filter(|text| !text.is_empty()) {
                 LastError::note(&span.context(), &text);
             }
@@ -107,7 +107,7 @@ impl Call {
         error
     }
 
-    /// Ends a call that was dropped half-way, if it has not ended.
+    /// Ends a call that was dropped before it completed.
     fn give_up(&mut self, span: &mut Span) {
         if span.is_none() {
             return;
@@ -132,7 +132,7 @@ impl Call {
     }
 }
 
-/// A deadline that no clock will reach is none.
+/// A deadline that cannot be represented does not exist.
 fn deadline(timeout: Option<Duration>) -> Option<Instant> {
     Instant::now().checked_add(timeout?.saturating_sub(EARLIER))
 }

@@ -1,4 +1,4 @@
-//! Calls that are sent.
+//! Outgoing calls.
 
 use std::sync::Arc;
 use std::task::{self, Poll};
@@ -15,12 +15,12 @@ use crate::call::{Call, ResponseBody, ResponseFuture};
 use crate::metadata::HeadersMut;
 use crate::target;
 
-/// Starts a client span for each gRPC call, and sends the context along.
+/// Starts a client span for each gRPC call, and injects the context.
 ///
-/// It wraps a [`Channel`](tonic::transport::Channel) or another service that takes its requests. A retry layer
-/// belongs outside of it: each attempt is then a span of its own. A layer that hands requests to another task, as
-/// `tower::buffer` does, belongs inside: the caller's context is not current there. Back-pressure and errors are
-/// passed through unchanged.
+/// It wraps a [`Channel`](tonic::transport::Channel) or another service that takes its requests. Put retry layers
+/// outside of it, so that each attempt has its own span. Put layers that move requests to another task, such as
+/// `tower::buffer`, inside, because the caller's context is not current there. Back-pressure and errors are passed
+/// through unchanged.
 ///
 /// ```no_run
 /// use throughline_grpc::ClientLayer;
@@ -38,22 +38,22 @@ use crate::target;
 #[derive(Debug, Clone)]
 pub struct ClientLayer {
     server: Option<(Arc<str>, Option<u16>)>,
-    /// The keys of the baggage that is sent; all of it, if not set.
+    /// The keys of the baggage members that are sent; all, if not set.
     baggage: Option<SendBaggage>,
 }
 
 impl ClientLayer {
-    /// A layer that sends all baggage, and takes `server.*` from the requests.
+    /// Creates a layer that sends all baggage, and takes `server.*` from the requests.
     pub fn new() -> Self {
-        // So that a layer for HTTP, or a job, describes these errors with their causes.
+        // So that an HTTP layer, or a job, describes these errors with their sources.
         redact::add_error_type::<tonic::transport::Error>();
         Self { server: None, baggage: None }
     }
 
-    /// Sets `server.address` and `server.port`, for a channel with one server. Requests do not name their server
+    /// Sets `server.address` and `server.port`, for a channel with one server. Requests do not have a host
     /// until they are in the channel. Pass the URI of the endpoint,
-    /// [`Endpoint::uri`](tonic::transport::Endpoint::uri). A request that does name a server
-    /// (`OrdersClient::with_origin`) takes precedence.
+    /// [`Endpoint::uri`](tonic::transport::Endpoint::uri). The host of a request, if it has one
+    /// (`OrdersClient::with_origin`), takes precedence.
     #[must_use]
     pub fn server(mut self, uri: &Uri) -> Self {
         self.server = target::server_of(uri).map(|(host, port)| (host.into(), port));
@@ -114,7 +114,7 @@ impl<S> Layer<S> for ClientLayer {
     }
 }
 
-/// A channel whose calls have client spans. Made by [`ClientLayer`].
+/// A channel whose calls have client spans. Created by [`ClientLayer`].
 #[derive(Debug, Clone)]
 pub struct ClientService<S> {
     inner: S,
@@ -138,8 +138,8 @@ where
     fn call(&mut self, mut request: Request<tonic::body::Body>) -> Self::Future {
         let span = self.layer.start(&request);
         let timeout = span.is_recording().then(|| target::timeout(request.headers())).flatten();
-        // The connection's task polls the stream of requests, perhaps longer than the caller's span lives: it
-        // gets no more of that span than its identity.
+        // The connection's task polls the request stream, possibly after the caller's span has ended, so it only gets
+        // the identity of that span.
         let context = span.detached_context();
         self.layer.inject(&context, &mut request);
         let request = request.map(|body| {

@@ -1,4 +1,4 @@
-//! Metadata as a carrier of the context, and as an origin of spans.
+//! Metadata as a carrier, and as an origin of spans.
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::propagation::{Extractor, Injector};
@@ -8,9 +8,8 @@ use throughline::{Origin, propagation, semconv};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Status};
 
-/// Writes the current context into metadata, for code that sends requests without a
-/// [`ClientLayer`](crate::ClientLayer). Metadata that is already there under the same names is replaced. Binary
-/// metadata is left alone.
+/// Injects the current context into metadata, for code that sends requests without a
+/// [`ClientLayer`](crate::ClientLayer). Existing metadata with the same keys is replaced. Binary metadata is unchanged.
 ///
 /// ```
 /// let mut request = tonic::Request::new("order 1001");
@@ -20,7 +19,7 @@ pub fn inject(into: &mut MetadataMap) {
     inject_context(&throughline::current_context(), into);
 }
 
-/// Writes `context` into metadata; otherwise like [`inject`].
+/// Injects `context` into metadata; otherwise like [`inject`].
 ///
 /// ```
 /// let mut span = throughline::span("send").start();
@@ -33,7 +32,7 @@ pub fn inject_context(context: &Context, into: &mut MetadataMap) {
 }
 
 /// [`inject`] as an interceptor, for clients without a [`ClientLayer`](crate::ClientLayer). There is no client
-/// span then: the span of the server is a child of whatever is current.
+/// span then, and the span of the server is a child of the current span.
 ///
 /// # Errors
 ///
@@ -56,8 +55,8 @@ pub fn intercept(mut request: Request<()>) -> Result<Request<()>, Status> {
 
 /// Marks the types of `tonic` that are an [`Origin`]: [`tonic::Request`] and [`MetadataMap`].
 ///
-/// It is never named in code. [`Origin`] says what such a marker is for. A program that uses nothing else of this
-/// crate has to mention it once, because the compiler does not look into a dependency that is not used.
+/// It is never mentioned in code; [`Origin`] explains the purpose of such a marker. A program that uses nothing else of
+/// this crate has to import it once, because the compiler ignores unused dependencies.
 ///
 /// ```
 /// use throughline::traced;
@@ -88,7 +87,7 @@ impl<T> Origin<Grpc> for Request<T> {
     }
 }
 
-/// No format has a use for more values of one header.
+/// The maximum number of values read for one header; no format has a use for more.
 const MAX_VALUES: usize = 64;
 
 /// Headers that a context is read from.
@@ -119,7 +118,7 @@ pub(crate) struct HeadersMut<'a>(pub(crate) &'a mut HeaderMap);
 impl Injector for HeadersMut<'_> {
     fn set(&mut self, key: &str, value: String) {
         let (Ok(name), Ok(value)) = (HeaderName::try_from(key), HeaderValue::try_from(value)) else { return };
-        // An error is a map that is full. `insert` would panic.
+        // The error means that the map is full, for which `insert` would panic.
         let _ = self.0.try_insert(name, value);
     }
 }

@@ -1,4 +1,4 @@
-//! Calls that have failed by a fault of the server, as events of `tracing`.
+//! Calls that failed because of the server, as `tracing` events.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use tonic::Code;
 use crate::status;
 use crate::target::{self, OTHER};
 
-/// What the event of a call tells, if the call fails.
+/// The content of the event for a call, if the call fails.
 #[derive(Debug)]
 pub(crate) struct Report {
     uri: Uri,

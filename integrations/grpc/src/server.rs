@@ -1,4 +1,4 @@
-//! Calls that are served.
+//! Incoming calls.
 
 use std::mem;
 use std::net::SocketAddr;
@@ -20,19 +20,19 @@ use crate::target;
 
 /// Starts a server span for each gRPC call, in the caller's trace.
 ///
-/// Add it by `tonic::transport::Server::builder().layer(…)`, around a single service, or to an `axum::Router`
-/// that has gRPC services among others: requests whose content type is not gRPC's pass through untraced. With
-/// `tonic-web`, it belongs inside of `GrpcWebLayer`. Of two of these layers around one service the outer one
-/// starts the span. Back-pressure and errors are passed through unchanged.
+/// Add it with `tonic::transport::Server::builder().layer(…)`, around a single service, or to an `axum::Router` that
+/// includes gRPC services: requests without a gRPC content type pass through untraced. With `tonic-web`, put it inside
+/// `GrpcWebLayer`. If two of these layers are around one service, the outer one starts the span. Back-pressure and
+/// errors are passed through unchanged.
 ///
-/// The server layer of `throughline-http` belongs outside: its span is then the parent of the call's, and its
-/// trust in callers the one that counts.
+/// Put the server layer of `throughline-http` outside: its span is then the parent of the span of the call, and its
+/// trust settings apply.
 ///
 /// ```
 /// use throughline_grpc::ServerLayer;
 /// use tonic::transport::Server;
 ///
-/// // For callers inside of the trust boundary; and for the edge, whose callers are not trusted.
+/// // For callers inside the trust boundary; and for the edge, whose callers are not trusted.
 /// let server = Server::builder().layer(ServerLayer::new());
 /// let edge = Server::builder().layer(ServerLayer::new().public());
 /// ```
@@ -46,7 +46,7 @@ pub struct ServerLayer {
 }
 
 impl ServerLayer {
-    /// A layer for trusted callers: each call continues the trace of its caller, with the caller's sampling
+    /// Creates a layer for trusted callers: each call continues the trace of its caller, with the caller's sampling
     /// decision and baggage.
     pub fn new() -> Self {
         Self::default()
@@ -61,8 +61,8 @@ impl ServerLayer {
     }
 
     /// Sets the methods that exist, as `package.Service/Method`. The span of a call to any other one is named
-    /// `grpc`, with the `rpc.method` `_OTHER`, so that callers cannot make up any number of span names. By
-    /// default, every path that has the form of a method counts as one.
+    /// `grpc`, with the `rpc.method` `_OTHER`, so that callers cannot create an unlimited number of span names.
+    /// By default, every path in the form of a method counts as one.
     #[must_use]
     pub fn methods<M: Into<String>>(mut self, methods: impl IntoIterator<Item = M>) -> Self {
         self.methods = Some(methods.into_iter().map(|method| method.into().into_boxed_str()).collect());
@@ -109,7 +109,7 @@ impl ServerLayer {
         let builder = builder.kind(SpanKind::Server);
         let headers = Headers(request.headers());
         let builder = if is_in_http_span(request) {
-            // That layer has decided whether to trust the caller, and its span is the parent.
+            // That layer decides whether the caller is trusted, and its span is the parent.
             builder
         } else if self.is_public {
             builder.root().link(&propagation::get().extract_identity(&headers))
@@ -132,7 +132,7 @@ impl ServerLayer {
     }
 }
 
-/// Whether a layer for HTTP further out has taken this request in, and its context is current.
+/// Whether an outer HTTP layer has processed this request, and its context is current.
 fn is_in_http_span<B>(request: &Request<B>) -> bool {
     let taken_in = request.extensions().get::<RequestId>();
     taken_in.is_some() && taken_in == RequestId::current().as_ref()
@@ -160,7 +160,7 @@ impl<S> Layer<S> for ServerLayer {
     }
 }
 
-/// A service whose calls have server spans. Made by [`ServerLayer`].
+/// A service whose calls have server spans. Created by [`ServerLayer`].
 #[derive(Debug, Clone)]
 pub struct ServerService<S> {
     inner: S,

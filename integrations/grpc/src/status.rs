@@ -1,4 +1,4 @@
-//! How a call has ended: its status code, or what stands for one.
+//! The outcome of a call: its status code, or a substitute.
 
 use std::any::{Any, type_name};
 use std::error::Error;
@@ -19,13 +19,13 @@ pub(crate) enum Side {
     Server,
 }
 
-/// How a call has ended.
+/// The outcome of a call.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct End {
     /// `None`: the caller gets no status.
     pub(crate) code: Option<Code>,
     pub(crate) message: String,
-    /// Whether the call was dropped half-way.
+    /// Whether the call was dropped before it completed.
     given_up: bool,
     /// The name of the code, or the type of the error if there is no code.
     error_type: &'static str,
@@ -64,7 +64,7 @@ impl End {
         Self::new(code, format!("no grpc-status in the response, HTTP status {}", http.as_u16()))
     }
 
-    /// The error of a call or of a body, as its caller will see it. Takes the error, and gives it back.
+    /// The error of a call or of a body, as its caller will see it. Returns the error.
     pub(crate) fn of_error<E: 'static>(error: E, side: Side) -> (Self, E) {
         let mut slot = Some(error);
         let any: &mut dyn Any = &mut slot;
@@ -108,7 +108,7 @@ impl End {
     pub(crate) fn is_failure(&self, side: Side) -> bool {
         match (self.code, side) {
             (Some(Code::Ok), _) => false,
-            // Nobody has made a mistake when a call is given up before its deadline.
+            // Cancelling a call before its deadline is not an error.
             (Some(Code::Cancelled), _) if self.given_up => false,
             (None, _) | (Some(_), Side::Client) => true,
             (Some(code), Side::Server) => is_server_fault(code),
@@ -124,7 +124,7 @@ impl End {
         if self.given_up { outcome.attribute(semconv::THROUGHLINE_CANCELLED, true) } else { outcome }
     }
 
-    /// A call that was dropped half-way.
+    /// A call that was dropped before it completed.
     pub(crate) fn given_up(is_late: bool) -> Self {
         let end = if is_late {
             Self::new(Code::DeadlineExceeded, DEADLINE_PASSED.to_owned())
@@ -185,7 +185,7 @@ impl<E> Error for Shared<E> {
     }
 }
 
-/// The codes that are errors of a server by the semantic conventions.
+/// The codes that are server errors according to the semantic conventions.
 fn is_server_fault(code: Code) -> bool {
     matches!(
         code,

@@ -1,4 +1,4 @@
-//! What a call is for: method, server, deadline.
+//! The target of a call: method, server, deadline.
 
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ fn host(authority: &Authority) -> &str {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
-/// The server that the caller has called, as it names it.
+/// The host that the caller used.
 pub(crate) fn called(uri: &Uri, headers: &HeaderMap) -> Option<(String, Option<u16>)> {
     if let Some((host, port)) = server_of(uri) {
         return Some((host.to_owned(), port));

@@ -10,11 +10,11 @@ use throughline::{Instrumented, Observe, Observer, Outcome, Span};
 
 use crate::cause::Causes;
 
-/// The body of a response that has passed a [`ServerLayer`](crate::ServerLayer), in the span of its request, which
-/// ends when the body does.
+/// The body of a response from a [`ServerLayer`](crate::ServerLayer), in the span of its request, which ends with the
+/// body.
 ///
 /// The span's context is current while the body is polled and when it is dropped. Sizes, frames, trailers and
-/// errors are those of the body inside.
+/// errors are those of the inner body.
 pub type ResponseBody<B> = Instrumented<B, BodyObserver>;
 
 /// Ends the span of a request with the [body](ResponseBody) of its response.
@@ -33,7 +33,7 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// Without a cause the description is left empty: the status says it all.
+    /// Without a cause the description is empty, because the status is sufficient.
     fn outcome(self) -> Outcome {
         Outcome::error(self.status.as_str().to_owned(), self.cause.unwrap_or_default())
     }
@@ -46,7 +46,7 @@ impl BodyObserver {
     }
 }
 
-/// A body in its span. `announced`: its length, by the header. `is_bare`: nobody will poll it.
+/// A body in its span. `announced`: its length according to the header. `is_bare`: it will not be polled.
 pub(crate) fn instrument<B: Body>(
     body: B,
     mut span: Span,

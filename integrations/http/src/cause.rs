@@ -1,4 +1,4 @@
-//! Why a request has failed: the errors of calls, and the cause that a handler names.
+//! The causes of failed requests: the errors of calls, and the cause that a handler provides.
 
 use std::any::Any;
 use std::error::Error;
@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use throughline::redact;
 
-/// Why a handler answers with a server error. In the [extensions](http::Extensions) of a response with a status of 500 and
-/// above, it is the description of the server span's status, an `exception` event on the span, and the `error` of the event
-/// that [`ServerLayer`](crate::ServerLayer) writes. In other responses it is ignored. It is not sent to the caller.
+/// The cause of a server error, provided by a handler. In the [extensions](http::Extensions) of a response with a
+/// status of 500 and above, it is the description of the server span's status, an `exception` event on the span, and
+/// the `error` of the event that [`ServerLayer`](crate::ServerLayer) writes. In other responses it is ignored. It is
+/// not sent to the caller.
 ///
 /// With feature `axum`, it is a part of a response:
 ///
@@ -27,20 +28,20 @@ use throughline::redact;
 /// # }
 /// ```
 ///
-/// Without a `Cause`, the last error counts that a span below the request's has recorded, by `#[traced]` functions and
-/// calls to other services alike. A handler that has handled that error, and fails for another reason, should name it in
-/// a `Cause`.
+/// Without a `Cause`, the last error recorded by a span below the request is used, whether by a `#[traced]` function or
+/// a call to another service. A handler that has handled that error, and fails for another reason, should provide a
+/// `Cause`.
 #[derive(Debug, Clone)]
 pub struct Cause(Arc<str>);
 
 impl Cause {
-    /// An error, with its sources. The text is redacted as that of every error is; see
+    /// Creates a cause from an error, with its sources. The text is redacted like that of every error; see
     /// [`set_error_text`](throughline::set_error_text).
     pub fn of(error: &(dyn Error + 'static)) -> Self {
         Self(redact::error(error).unwrap_or_default().into())
     }
 
-    /// A description, redacted as the text of an error is.
+    /// Creates a cause from a description, which is redacted like the text of an error.
     pub fn new(text: impl Display) -> Self {
         Self(redact::text(text).unwrap_or_default().into())
     }

@@ -29,9 +29,9 @@ use crate::{HeadersMut, X_REQUEST_ID, facts};
 
 const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
-/// Gives each request a client span, and sends the context along: a layer for tower clients over [`http::Request`].
+/// Starts a client span for each request, and injects the context: a layer for tower clients over [`http::Request`].
 ///
-/// It belongs inside of a retry layer, so that each attempt is a span of its own. Clients that are no tower services use
+/// Put it inside a retry layer, so that each attempt has its own span. For clients that are not tower services, use
 /// [`start`](Self::start). Cloning is cheap, and shares the settings.
 ///
 /// ```
@@ -59,9 +59,9 @@ struct Config {
     response_headers: Recorded,
 }
 
-/// The template of a request's URL, such as `/orders/{order_no}`. As an extension of the request, it makes the span's name
-/// `GET /orders/{order_no}`, so the cardinality of templates has to be low. For clients whose requests have no extensions
-/// there is [`ClientLayer::url_template`].
+/// The template of a request's URL, such as `/orders/{order_no}`. As an extension of the request, it makes the span's
+/// name `GET /orders/{order_no}`, so the cardinality of templates has to be low. For clients whose requests have no
+/// extensions there is [`ClientLayer::url_template`].
 ///
 /// ```
 /// use throughline_http::UrlTemplate;
@@ -75,8 +75,8 @@ struct Config {
 pub struct UrlTemplate(pub Cow<'static, str>);
 
 /// Counts the attempts of one request. As an extension of the request, which a retry policy clones with it, it puts
-/// `http.request.resend_count` on the spans of all attempts but the first. For clients whose requests have no extensions
-/// there is [`ClientLayer::attempts`].
+/// `http.request.resend_count` on the spans of all attempts but the first. For clients whose requests have no
+/// extensions there is [`ClientLayer::attempts`].
 ///
 /// ```
 /// use throughline_http::Attempts;
@@ -87,12 +87,12 @@ pub struct UrlTemplate(pub Cow<'static, str>);
 pub struct Attempts(Arc<AtomicU32>);
 
 impl Attempts {
-    /// No attempts yet.
+    /// Creates a counter without attempts.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The number of attempts so far.
+    /// Returns the number of attempts so far.
     pub fn count(&self) -> u32 {
         self.0.load(Ordering::Relaxed)
     }
@@ -103,7 +103,7 @@ impl Attempts {
 }
 
 impl ClientLayer {
-    /// A layer that records the attributes of the conventions, and sends the context and all baggage.
+    /// Creates a layer that records the attributes of the conventions, and sends the context and all baggage.
     pub fn new() -> Self {
         Self::default()
     }
@@ -113,13 +113,13 @@ impl ClientLayer {
         self
     }
 
-    /// The template of requests without a [`UrlTemplate`] of their own: for a layer that is made for one kind of request,
-    /// and for clients such as `reqwest`, whose requests have no extensions.
+    /// Sets the template for requests without their own [`UrlTemplate`]: for a layer that is used for one kind of
+    /// request, and for clients such as `reqwest`, whose requests have no extensions.
     pub fn url_template(self, template: impl Into<Cow<'static, str>>) -> Self {
         self.set(|config| config.template = Some(template.into()))
     }
 
-    /// Counts requests without [`Attempts`] of their own as attempts of one request: for a layer that is made for one
+    /// Counts requests without their own [`Attempts`] as attempts of one request: for a layer that is used for one
     /// retry loop.
     ///
     /// ```
@@ -133,21 +133,21 @@ impl ClientLayer {
     }
 
     /// Sends the tag `key`, if it is set, in the header `header`: to be read by
-    /// [`ServerLayer::tag_header`](crate::ServerLayer::tag_header), or by services that are not traced. A header that the
-    /// request has already is left as it is, unless the request was received by this process and is forwarded: what its
-    /// caller has sent does not outrank the tag. A value that cannot be in a header is not sent, and neither is a tag
-    /// that the [baggage settings](crate#trust-boundaries) of the single request hold back.
+    /// [`ServerLayer::tag_header`](crate::ServerLayer::tag_header), or by services that are not traced. An existing
+    /// header of the request is not changed, unless the request was received by this process and is forwarded: the
+    /// value from its caller does not take precedence over the tag. A value that is not valid in a header is not sent,
+    /// and neither is a tag that the [baggage settings](crate#trust-boundaries) of the request withhold.
     ///
-    /// In a trace that is not sampled, only tags that were received or that a server layer names are set, and those that
-    /// `propagate` in `#[biz_tags]` names. An invalid header name is logged as an error, and otherwise ignored.
+    /// In a trace that is not sampled, only tags are set that were received, that a server layer adds, or that are
+    /// marked `propagate` in `#[biz_tags]`. An invalid header name is logged as an error, and otherwise ignored.
     pub fn tag_header(self, key: &'static str, header: &str) -> Self {
         self.set(|config| config.tag_headers.add(key, header))
     }
 
-    /// Sends only the members of the baggage with these keys: for a client of a third party, which should learn neither
-    /// the tenant nor what your callers have put into theirs. All by default. What the
-    /// [`Propagator`](throughline::propagation::Propagator::send_baggage) of the process holds back is not sent in any
-    /// case; [`SendBaggage`](throughline::propagation::SendBaggage) in the extensions of a single request restricts it
+    /// Only sends the baggage members with these keys: for a client of a third party, which should receive neither the
+    /// tenant nor the baggage of your callers. By default, all are sent. Members that the
+    /// [`Propagator`](throughline::propagation::Propagator::send_baggage) of the process withholds are never sent;
+    /// [`SendBaggage`](throughline::propagation::SendBaggage) in the extensions of a single request restricts it
     /// further.
     ///
     /// ```
@@ -165,22 +165,21 @@ impl ClientLayer {
         self.set(|config| config.baggage = Some(SendBaggage::none()))
     }
 
-    /// Redacts the values of these parameters in `url.full`, besides those that usually are
+    /// Redacts the values of these parameters in `url.full`, in addition to those that are usually
     /// [secret](crate#secrets-in-urls). Names are compared without regard to case and punctuation.
     pub fn redact<K: Into<Cow<'static, str>>>(self, parameters: impl IntoIterator<Item = K>) -> Self {
         self.set(|config| parameters.into_iter().for_each(|name| config.rules.hide(&name.into())))
     }
 
-    /// Records the values of these parameters, although their names are those of [secrets](crate#secrets-in-urls): `code`
-    /// where that is a country, `key` where it is a sort key. One that is also named in [`redact`](Self::redact) is
-    /// redacted.
+    /// Records the values of these parameters, although they have the names of [secrets](crate#secrets-in-urls): `code`
+    /// if that is a country, `key` if it is a sort key. [`redact`](Self::redact) takes precedence.
     pub fn reveal<K: Into<Cow<'static, str>>>(self, parameters: impl IntoIterator<Item = K>) -> Self {
         self.set(|config| parameters.into_iter().for_each(|name| config.rules.show(&name.into())))
     }
 
-    /// Describes errors of the type `E` with their sources, so that the span of a failed call says `Connection refused`.
-    /// Not needed for the [types that are known](crate#errors-and-panics); other errors are described by their own text
-    /// alone.
+    /// Describes errors of the type `E` with their sources, so that the span of a failed call says `Connection
+    /// refused`. Not needed for the [types that are known](crate#errors-and-panics); other errors are described by
+    /// their own text alone.
     pub fn causes_of<E: Error + 'static>(self) -> Self {
         self.set(|config| config.causes.add::<E>())
     }
@@ -195,8 +194,8 @@ impl ClientLayer {
         self.set(|config| config.response_headers.add(semconv::HTTP_RESPONSE_HEADER, names))
     }
 
-    /// Starts the span of a request, and writes its context to the headers: for clients that are no tower services.
-    /// The span ends with the [outcome](Self::outcome) of the call.
+    /// Starts the span of a request, and injects its context into the headers: for clients that are not tower services.
+    /// End the span with the [outcome](Self::outcome) of the call.
     ///
     /// ```
     /// use http::{HeaderMap, Method, StatusCode, Version};
@@ -233,7 +232,7 @@ impl ClientLayer {
         span
     }
 
-    /// The outcome of a call that was answered, by the head of the response. A status of 400 and above is an error.
+    /// Returns the outcome of a call, from the head of the response. A status of 400 and above is an error.
     pub fn outcome(&self, status: StatusCode, version: Version, headers: &HeaderMap) -> Outcome {
         let outcome = if status.is_client_error() || status.is_server_error() {
             Outcome::error(status.as_str().to_owned(), "")
@@ -288,15 +287,15 @@ impl Config {
                 }
                 tags.attribute(semconv::URL_FULL, redact::url(self.rules.url(&url)));
             }
-            // The client knows nothing but the path.
+            // The client only knows the path.
             _ => facts::add_target(target.path, target.query, &self.rules, tags),
         }
         facts::add_headers(&self.request_headers, request.headers, tags);
     }
 }
 
-/// A request on its way out, for clients that are no tower services: what [`ClientLayer::start`] records of it, and
-/// the headers that it writes to.
+/// An outgoing request, for clients that are not tower services: what [`ClientLayer::start`] records, and the headers
+/// that it injects into.
 #[derive(Debug)]
 #[must_use = "a request does nothing until a layer starts its span"]
 pub struct Outgoing<'a> {
@@ -316,36 +315,36 @@ impl<'a> Outgoing<'a> {
         Self { method, target, template: None, attempts: None, baggage: None, is_forwarded: false, headers }
     }
 
-    /// The template of the URL; see [`UrlTemplate`]. It goes before that of the layer.
+    /// Sets the template of the URL; see [`UrlTemplate`]. It takes precedence over that of the layer.
     pub fn url_template(mut self, template: &'a str) -> Self {
         self.template = Some(template);
         self
     }
 
-    /// What counts the attempts of this request. It goes before that of the layer.
+    /// Sets the counter for the attempts of this request. It takes precedence over that of the layer.
     pub fn attempts(mut self, attempts: &'a Attempts) -> Self {
         self.attempts = Some(attempts);
         self
     }
 
-    /// Which baggage goes along, out of that which the layer and the propagator let through.
+    /// Restricts the baggage that is sent, in addition to the restrictions of the layer and the propagator.
     pub fn send_baggage(mut self, baggage: &'a SendBaggage) -> Self {
         self.baggage = Some(baggage);
         self
     }
 }
 
-/// Where a request goes. What is not known is `None`; a client that is given a path alone knows neither scheme nor
+/// The target of a request. Unknown parts are `None`; a client that only receives a path knows neither scheme nor
 /// authority.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Target<'a> {
     /// `http` or `https`.
     pub scheme: Option<&'a str>,
-    /// Host and port as they stand in the URL, with credentials, if there are any. Those are not recorded.
+    /// Host and port as in the URL, including credentials, which are not recorded.
     pub authority: Option<&'a str>,
-    /// The host. An IPv6 address may stand in brackets.
+    /// The host. An IPv6 address may be in brackets.
     pub host: Option<&'a str>,
-    /// The port, if it is named.
+    /// The port, if specified.
     pub port: Option<u16>,
     /// The path.
     pub path: &'a str,
@@ -361,7 +360,7 @@ impl<S> Layer<S> for ClientLayer {
     }
 }
 
-/// A client whose requests have spans. Made by [`ClientLayer`].
+/// A client whose requests have spans. Created by [`ClientLayer`].
 #[derive(Debug, Clone)]
 pub struct ClientService<S> {
     inner: S,
@@ -415,8 +414,8 @@ impl ClientLayer {
     }
 }
 
-/// The future of a [`ClientService`]: the service's own, in a client span. Dropping it half-way marks the span
-/// `throughline.cancelled`.
+/// The future of a [`ClientService`]: the service's own, in a client span. Dropping it before it completes
+/// marks the span `throughline.cancelled`.
 pub type ClientFuture<F> = Instrumented<F, ClientObserver>;
 
 /// Ends the span of a call with the head of the response.

@@ -12,7 +12,7 @@ use throughline::{TagValue as _, Tags, redact, semconv};
 
 use crate::tag::{Recorded, shown};
 
-/// All methods that are not known.
+/// Represents all unknown methods.
 const OTHER: &str = "_OTHER";
 
 /// The methods that are recorded by name.
@@ -85,7 +85,7 @@ pub(crate) fn add_host(host: &str, port: Option<u16>, tags: &mut Tags) {
     tags.extend(semconv::server(host.to_owned(), port));
 }
 
-/// Adds text from outside, bounded as a tag is.
+/// Adds untrusted text, truncated like a tag.
 fn add_bounded(key: &'static str, text: &str, tags: &mut Tags) {
     if let Some(value) = text.tag_value() {
         tags.attribute(key, value);
@@ -112,7 +112,7 @@ pub(crate) fn add_text(key: &'static str, name: &HeaderName, headers: &http::Hea
     }
 }
 
-/// The address of the other end of the connection, if axum knows it.
+/// The address of the peer of the connection, if axum knows it.
 #[cfg(feature = "axum")]
 pub(crate) fn peer(parts: &request::Parts) -> Option<SocketAddr> {
     parts.extensions.get::<axum::extract::ConnectInfo<SocketAddr>>().map(|info| info.0)
@@ -146,7 +146,7 @@ pub(crate) fn matched_route(_: &request::Parts) -> Option<Cow<'static, str>> {
     None
 }
 
-/// What trusted proxies have added to a request.
+/// Information that trusted proxies have added to a request.
 #[derive(Debug, Default)]
 pub(crate) struct Forwarded {
     pub(crate) client: Option<IpAddr>,
@@ -181,8 +181,8 @@ impl Forwarded {
     }
 }
 
-/// The element that the outermost of `proxies` has written. Each appends one; a header with fewer elements was written by
-/// the inner ones alone.
+/// The element written by the outermost of `proxies`. Each appends one; a header with fewer elements was only written
+/// by the inner ones.
 fn nth_from_last<'a>(parts: &'a request::Parts, name: &HeaderName, proxies: usize) -> Option<&'a str> {
     let values = parts.headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
     let elements: Vec<_> = values.flat_map(|value| value.split(',')).map(str::trim).collect();

@@ -7,7 +7,7 @@ use opentelemetry::propagation::{Extractor, Injector};
 use throughline::text::header_value;
 use throughline::{Origin, propagation};
 
-/// No format reads more values of one header than this.
+/// The maximum number of values read for one header; no format has a use for more.
 const MAX_VALUES: usize = 64;
 
 /// A header map as a carrier that a context is extracted from. A header may occur more than once. A value that is not
@@ -46,8 +46,8 @@ impl Extractor for Headers<'_> {
     }
 }
 
-/// A header map as a carrier that a context is injected into. A header that is present already is replaced. What cannot be
-/// a header is left out, and so is what does not fit into the map.
+/// A header map as a carrier that a context is injected into. Existing headers are replaced. Invalid headers are
+/// omitted, and so are those that do not fit into the map.
 ///
 /// ```
 /// use http::HeaderMap;
@@ -68,8 +68,8 @@ impl Injector for HeadersMut<'_> {
     }
 }
 
-/// The marker of this crate's [`Origin`]s: a [`HeaderMap`], a [`Request`] and its [`Parts`](request::Parts) can be named in
-/// `parent = …`, `link = …` and `links = …`. It has no values, and there is no need to name it.
+/// The marker of this crate's [`Origin`]s: a [`HeaderMap`], a [`Request`] and its [`Parts`](request::Parts) can be
+/// named in `parent = …`, `link = …` and `links = …`. It has no values, and does not have to be mentioned.
 #[derive(Debug)]
 pub enum Http {}
 

@@ -12,28 +12,28 @@ use throughline::{ContextExt as _, TagValue, Tags, text};
 
 use crate::url;
 
-/// A tag whose value a [`ServerLayer`](crate::ServerLayer) takes from the request. It is on the server span and on every
-/// span below, as the tags of [`#[biz_tags]`](macro@throughline::biz_tags) are.
+/// A tag whose value a [`ServerLayer`](crate::ServerLayer) takes from the request. It is on the server span and on
+/// every span below, as the tags of [`#[biz_tags]`](macro@throughline::biz_tags) are.
 ///
 /// The value is the first of these that is present:
 ///
-/// 1. what the application itself determines: a variable of the [`path`](Self::path) that its route names,
-///    [`env`](Self::env), [`constant`](Self::constant), in the order in which they were named;
-/// 2. what the caller sends with this request: [`header`](Self::header), [`query`](Self::query), in the order in which they
-///    were named;
-/// 3. what the request has inherited: a tag that came in a header of its own (see
+/// 1. values determined by the application: a parameter of the route in the [`path`](Self::path), [`env`](Self::env),
+///    [`constant`](Self::constant), in the order in which they were added;
+/// 2. values sent with this request: [`header`](Self::header), [`query`](Self::query), in the order in which they were
+///    added;
+/// 3. inherited values: a tag received in a header of its own (see
 ///    [`ServerLayer::tag_header`](crate::ServerLayer::tag_header)) or in baggage that
 ///    [becomes tags](throughline::propagation::Propagator::baggage_as_tags);
 /// 4. the [`baggage`](Self::baggage);
 /// 5. the [`default`](Self::default).
 ///
-/// A caller that sends `X-Tenant-Id: evil` to `/tenants/acme/orders` can therefore not put another tenant on spans, log
-/// lines and calls than the one that the handler works on. [`caller_first`](Self::caller_first) reverses the order where
-/// callers are trusted. Baggage that was received under the key of the tag with another value is not passed on.
+/// Therefore a caller that sends `X-Tenant-Id: evil` to `/tenants/acme/orders` cannot set a different tenant on spans,
+/// log lines and calls from the one that the handler uses. [`caller_first`](Self::caller_first) reverses the order if
+/// callers are trusted. Received baggage with the key of the tag and another value is not propagated.
 ///
-/// A tag of the same key that code sets further down replaces it from there on. An empty value counts as absent. Text is
-/// bounded by [`MAX_TEXT_BYTES`](throughline::MAX_TEXT_BYTES), and characters that could forge a line in a log (control
-/// characters, line breaks, changes of direction) become `U+FFFD`.
+/// A tag with the same key that is set in code further down replaces it from there on. An empty value counts as absent.
+/// Text is bounded by [`MAX_TEXT_BYTES`](throughline::MAX_TEXT_BYTES), and characters that could forge a line in a log
+/// (control characters, line breaks, changes of direction) become `U+FFFD`.
 ///
 /// ```
 /// use throughline_http::{RequestTag, ServerLayer};
@@ -73,7 +73,7 @@ enum Secrecy {
 }
 
 impl RequestTag {
-    /// A tag without sources.
+    /// Creates a tag without sources.
     pub const fn new(key: &'static str) -> Self {
         Self {
             key,
@@ -88,8 +88,8 @@ impl RequestTag {
         }
     }
 
-    /// Reads a request header; the first one, if it occurs more than once. A value that is not UTF-8 counts as absent. An
-    /// invalid name is logged as an error, and otherwise ignored.
+    /// Reads a request header; the first one, if it occurs more than once. A value that is not UTF-8 counts as absent.
+    /// An invalid name is logged as an error, and otherwise ignored.
     pub fn header(mut self, name: &str) -> Self {
         if let Some(name) = header_name(name) {
             self.sources.push(Source::Header(name));
@@ -97,7 +97,7 @@ impl RequestTag {
         self
     }
 
-    /// Reads a variable of the route template, `{name}` or `{*name}`, percent-decoded.
+    /// Reads a parameter of the route template, `{name}` or `{*name}`, percent-decoded.
     pub fn path(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.sources.push(Source::Path(name.into()));
         self
@@ -109,8 +109,8 @@ impl RequestTag {
         self
     }
 
-    /// Reads an environment variable, once, when this is called. It goes before what the caller sends; to replace a missing
-    /// value, use [`default`](Self::default).
+    /// Reads an environment variable, once, when this is called. It takes precedence over what the caller sends; to
+    /// replace a missing value, use [`default`](Self::default).
     pub fn env(mut self, name: &str) -> Self {
         if let Some(value) = std::env::var(name).ok().filter(|value| !value.is_empty()) {
             self.sources.extend(text::sanitize(value.into()).tag_value().map(Source::Fixed));
@@ -118,21 +118,21 @@ impl RequestTag {
         self
     }
 
-    /// Has this value, whatever the caller sends.
+    /// Uses this value, whatever the caller sends.
     pub fn constant(mut self, value: impl TagValue) -> Self {
         self.sources.extend(value.tag_value().map(Source::Fixed));
         self
     }
 
-    /// Prefers headers and parameters of the query to variables of the path, the environment and constants: for services
-    /// behind a gateway of your own that has validated the header.
+    /// Prefers headers and query parameters over the path, the environment and constants: for services behind your own
+    /// gateway, which has validated the header.
     pub fn caller_first(mut self) -> Self {
         self.caller_first = true;
         self
     }
 
-    /// Parses text from outside as a value of this type: `order_no` is then the integer `1001`, as it is where code has set
-    /// it. Text that is not of the type stays text.
+    /// Parses received text as a value of this type: `order_no` is then the integer `1001`, as if set in code. Text
+    /// that is not of the type remains text.
     pub fn of_type(mut self, is: TagType) -> Self {
         self.is = is;
         self
@@ -144,7 +144,7 @@ impl RequestTag {
         self
     }
 
-    /// Has this value if no source has one.
+    /// Uses this value if no source has one.
     #[allow(clippy::should_implement_trait, reason = "it takes a value, and reads as `required` does")]
     pub fn default(mut self, value: impl TagValue) -> Self {
         self.default = value.tag_value();
@@ -152,21 +152,21 @@ impl RequestTag {
     }
 
     /// Reports requests without a value: by an event `throughline.tag.missing` on the span, and in the counter
-    /// `throughline.tags.missing`. The request itself goes on. Nothing is reported in a trace that is not sampled, nor for
-    /// a request that no route matches and that is answered with 404.
+    /// `throughline.tags.missing`. The request itself is not affected. Nothing is reported in a trace that is not
+    /// sampled, nor for a request that no route matches and that is answered with 404.
     pub fn required(mut self) -> Self {
         self.required = true;
         self
     }
 
-    /// Records a keyed hash in place of the value; see [`set_hash_key`](throughline::set_hash_key). An inherited value stays
-    /// as it is: it was hashed where it became a tag.
+    /// Records a keyed hash in place of the value; see [`set_hash_key`](throughline::set_hash_key). An inherited value
+    /// is unchanged, because it was hashed where it became a tag.
     pub fn hash(mut self) -> Self {
         self.secrecy = Secrecy::Hash;
         self
     }
 
-    /// Records the last four characters, and `*` for the others. An inherited value stays as it is.
+    /// Records the last four characters, and `*` for the others. An inherited value is unchanged.
     pub fn mask(mut self) -> Self {
         self.secrecy = Secrecy::Mask;
         self
@@ -234,13 +234,13 @@ impl Source {
     }
 }
 
-/// What tags are taken from.
+/// The sources of tags.
 pub(crate) struct Edge<'a> {
     pub(crate) parts: &'a request::Parts,
     pub(crate) route: Option<&'a str>,
     /// The whole path, of which `route` is the template.
     pub(crate) path: &'a str,
-    /// What the span of the request inherits.
+    /// The context that the span of the request inherits.
     pub(crate) parent: &'a Context,
 }
 

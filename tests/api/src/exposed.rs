@@ -1,4 +1,5 @@
-//! The types and traits of other crates that a public API exposes, in signatures, bounds, implementations and reexports.
+//! The types and traits of other crates that a public API exposes, in signatures, bounds, implementations and
+//! reexports.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};

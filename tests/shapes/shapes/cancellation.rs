@@ -1,5 +1,5 @@
-//! Futures that are dropped before they complete. The harness checks for every asynchronous shape that its values are then
-//! dropped in the right order.
+//! Futures that are dropped before they complete. The harness checks for every asynchronous shape that its values are
+//! then dropped in the right order.
 
 use std::pin::pin;
 use std::task::{Context, Waker};

@@ -1,8 +1,8 @@
 //! Runs the same source twice, with a `#[traced]` that does nothing and with the real one, and compares.
 //!
 //! [`shape!`] takes items and a call; [`both!`] takes a function without `async`, and creates two shapes from it. Every
-//! shape runs four times: without the attribute, recorded, not sampled, and without a tracer provider. An asynchronous one
-//! also runs once for each of its polls, and is dropped after it.
+//! shape runs four times: without the attribute, recorded, not sampled, and without a tracer provider. An asynchronous
+//! one also runs once for each of its polls, and is dropped after it.
 
 use std::any::Any;
 use std::cell::RefCell;
