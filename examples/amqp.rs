@@ -74,7 +74,7 @@ fn count(deliveries: &[Delivery]) -> usize {
 async fn run(connection: &Connection) -> Result<(), Box<dyn Error>> {
     let channel = connection.create_channel().await?;
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
-    // Named by the program, used by this connection alone, and gone with it.
+    // Named by the program, exclusive to this connection, and deleted with it.
     let options = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
     let queue = format!("orders-{}", std::process::id()).into();
     let queue = channel.queue_declare(queue, options, FieldTable::default()).await?.name().clone();
@@ -88,7 +88,7 @@ async fn run(connection: &Connection) -> Result<(), Box<dyn Error>> {
         let mut billed = Vec::new();
         while billed.len() < 2 {
             let delivery = timeout(PATIENCE, consumer.next()).await?.ok_or("the consumer was cancelled")??;
-            // What went wrong is on its span; the message comes again.
+            // The error is on its span; the message is redelivered.
             if bill(&delivery, queue.as_str()).await.is_ok() {
                 billed.push(delivery);
             }
@@ -106,7 +106,7 @@ async fn main() -> ExitCode {
         .with_span_processor(Console::stdout().hold())
         .build();
     throughline::install(&provider);
-    // What arrives in the baggage under this name is a tag again.
+    // The baggage member with this name becomes a tag.
     propagation::set(Propagator::default().accept_baggage(["tenant_id"]).baggage_as_tags(["tenant_id"]));
 
     let address = std::env::var("AMQP_ADDR").unwrap_or_else(|_| "amqp://127.0.0.1:5672".to_owned());

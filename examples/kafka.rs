@@ -61,7 +61,7 @@ fn count(messages: &[OwnedMessage]) -> usize {
     messages.len()
 }
 
-/// A topic of this run alone, where topics are not there already when they are named.
+/// A topic for this run only, for brokers that do not create topics automatically.
 async fn create(topic: &str, config: &ClientConfig) -> Result<(), Box<dyn Error>> {
     let admin: AdminClient<_> = config.create()?;
     let options = AdminOptions::new().request_timeout(Some(PATIENCE / 2));
@@ -76,7 +76,7 @@ async fn run(config: &ClientConfig, topic: &str) -> Result<(), Box<dyn Error>> {
     place_order(&producer, topic, "acme", "1001").await?;
     place_order(&producer, topic, "globex", "1002").await?;
 
-    // A real service subscribes. To take a partition needs no group, and so no time.
+    // A real service subscribes. Assigning a partition does not need a group, which takes time.
     let mut partitions = TopicPartitionList::new();
     partitions.add_partition_offset(topic, 0, Offset::Beginning)?;
     consumer.assign(&partitions)?;
@@ -84,7 +84,7 @@ async fn run(config: &ClientConfig, topic: &str) -> Result<(), Box<dyn Error>> {
         let mut batch = Vec::new();
         while batch.len() < 2 {
             let message = timeout(PATIENCE, consumer.recv()).await??;
-            // What went wrong is on its span; the loop goes on.
+            // The error is on its span; the loop continues.
             let _ = bill(&message).await;
             batch.push(message.detach());
         }
@@ -94,7 +94,7 @@ async fn run(config: &ClientConfig, topic: &str) -> Result<(), Box<dyn Error>> {
     .await
 }
 
-/// With the cluster that `rdkafka` brings for tests.
+/// With `rdkafka`'s mock cluster.
 async fn run_in_process(config: &mut ClientConfig, topic: &str) -> Result<(), Box<dyn Error>> {
     let cluster = MockCluster::new(1)?;
     cluster.create_topic(topic, 1, 1)?;
@@ -108,7 +108,7 @@ async fn main() -> ExitCode {
         .with_span_processor(Console::stdout().hold())
         .build();
     throughline::install(&provider);
-    // What arrives in the baggage under this name is a tag again.
+    // The baggage member with this name becomes a tag.
     propagation::set(Propagator::default().accept_baggage(["tenant_id"]).baggage_as_tags(["tenant_id"]));
 
     let topic = format!("orders-{}", std::process::id());

@@ -49,7 +49,7 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
         SdkTracerProvider::builder().with_span_processor(TagProcessor::new()).with_span_processor(console).build();
     throughline::install(&provider);
 
-    // The client has a runtime of its own. With this handle it leaves global subscribers alone.
+    // The client has its own runtime. With this handle it does not set a global subscriber.
     let owner = RuntimeOwner::new()?;
     let scope = owner.root_context().component("client");
     let runtime = ClientRuntime::try_new(scope, ClientRuntimeConfig::default(), TelemetryHandle::default())?;

@@ -92,7 +92,7 @@ fn runs(line: &str) -> impl Iterator<Item = (usize, &str)> {
 }
 
 /// The names in the first column of the page's tables, and ours wherever they stand. A name of which a part
-/// varies, such as `http.request.header.<name>`, stands for what goes before that.
+/// varies, such as `http.request.header.<name>`, stands for its prefix.
 fn listed() -> BTreeSet<String> {
     let page = fs::read_to_string(root().join("docs/attributes.md")).expect("the page");
     let mut names = BTreeSet::new();

@@ -111,7 +111,7 @@ fn in_job(n: u64) -> u64 {
 
 #[traced_spawn(blocking)]
 fn blocking_job(n: u64) -> u64 {
-    // One in a hundred goes on to a thread of its own.
+    // One in a hundred continues on its own thread.
     if n % 100 == 0 {
         std::thread::spawn(Snapshot::capture().wrap(move || on_thread(n))).join().expect("no panic")
     } else {

@@ -91,7 +91,7 @@ fn what_is_recorded_is_chosen_once_for_all() {
     assert_eq!(wrong.to_string(), "`THROUGHLINE_ERROR_TEXT` is `none`; expected one of `full`, `type`");
     drop(init("full").init().expect("a choice"));
     assert_eq!(shown(), full);
-    // What is said in code goes before the variable.
+    // Code takes precedence over the variable.
     drop(init("full").error_text(ErrorText::type_only()).init().expect("a choice"));
     assert!(shown().iter().all(|(_, text)| text.is_empty()));
     set_error_text(ErrorText::full());

@@ -323,7 +323,7 @@ fn a_function_logs_its_errors_if_it_is_asked_to() {
     }
 }
 
-/// A subscriber that panics, and one that starts jobs of its own, harm nobody.
+/// A subscriber that panics, or that starts jobs itself, has no effect on the job.
 #[test]
 fn a_failing_subscriber_does_not_fail_the_job() {
     struct Panicking;

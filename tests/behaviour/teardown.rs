@@ -55,7 +55,7 @@ fn success_in_a_destructor_is_success_while_the_thread_unwinds() {
     assert!(capture.span("panics").is_panicked());
 }
 
-/// Runs what is kept in it when its thread is torn down.
+/// Runs its content when its thread is destroyed.
 struct AtExit(Option<(Sender<&'static str>, Vec<throughline::Attached>)>);
 
 impl Drop for AtExit {

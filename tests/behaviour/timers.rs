@@ -135,7 +135,7 @@ async fn a_tick_that_is_given_up_is_cancelled() {
 // ---------------------------------------------------------------------------------------------
 // `tokio-cron-scheduler`
 
-/// A scheduler whose jobs run when the test says so. The clock of its own is not started.
+/// A scheduler whose jobs are run by the test. Its own clock is not started.
 async fn scheduler_with(job: Job) -> (JobScheduler, impl Fn()) {
     let scheduler = JobScheduler::new().await.expect("a scheduler");
     let id = scheduler.add(job).await.expect("added");
@@ -145,7 +145,7 @@ async fn scheduler_with(job: Job) -> (JobScheduler, impl Fn()) {
     })
 }
 
-/// The schedule of the tests: nobody waits for it.
+/// A schedule for tests, which is never reached.
 const NEW_YEAR: &str = "0 0 0 1 1 *";
 
 type JobLocked = Job;

@@ -13,7 +13,7 @@ is_server() {
 }
 
 # What tells this process from a later one with the same id; nothing if there is none, or a dead one
-# that nobody has waited for.
+# that has not been waited for.
 birth() {
     local stat
     if [ -d /proc/self ]; then

@@ -221,7 +221,7 @@ alone! {
 }
 
 alone! {
-    /// Over gRPC no status says so for certain: retryable errors are retried, and no span is given up.
+    /// Over gRPC no status reliably indicates this: retryable errors are retried, and no span is lost.
     fn what_is_out_of_range_is_tried_again_until_it_is_taken() {
         let kept = Kept::start();
         kept.set(Behaviour::MaxSpans(0));

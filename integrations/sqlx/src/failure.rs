@@ -19,7 +19,7 @@ pub(super) fn outcome(error: &Error) -> Outcome {
         };
     }
     let name = match error {
-        // The statement was fine; there is no such row.
+        // The statement has succeeded; there is no such row.
         Error::RowNotFound => return Outcome::ok(),
         Error::Io(cause) if cause.kind() == std::io::ErrorKind::TimedOut => "timeout",
         Error::Io(_) => "Io",

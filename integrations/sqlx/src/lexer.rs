@@ -1,11 +1,11 @@
-//! Tokens of a statement, by the lexical rules of MySQL and MariaDB.
+//! Tokens of a statement, according to the lexical rules of MySQL and MariaDB.
 //!
-//! The lexer never fails on a token that it can tell apart, and refuses everything else: what it does not
-//! understand may hold a literal. It reads at most [`MAX_READ`] bytes, without recursion or allocation.
+//! The lexer stops at anything that it does not recognise, because that may contain a literal. It reads at most
+//! [`MAX_READ`] bytes, without recursion or allocation.
 
 use throughline::text::truncate;
 
-/// How much of a statement is read, in bytes.
+/// The maximum number of bytes of a statement that are read.
 const MAX_READ: usize = 64 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,11 +48,11 @@ impl Dialect {
     }
 }
 
-/// As much of a statement as is read.
+/// The part of a statement that is read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Source<'a> {
     pub(super) sql: &'a str,
-    /// The statement goes on after `sql`.
+    /// The statement continues after `sql`.
     pub(super) truncated: bool,
 }
 
@@ -184,7 +184,7 @@ impl<'a> Lexer<'a> {
         let escapes = if quote == b'"' { self.dialect.double_escapes } else { self.dialect.single_escapes };
         self.at += match quoted(rest, quote, escapes) {
             Some(length) => length,
-            // The first part of a literal is no less a literal.
+            // The first part of a literal is a literal, too.
             None if self.source.truncated => rest.len(),
             None => return Err(Refused),
         };

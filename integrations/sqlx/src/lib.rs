@@ -25,7 +25,7 @@ use throughline::{Tags, semconv};
 
 pub use self::transaction::{Transaction, TransactionConnection};
 
-/// An [`Executor`] with a span for each statement. Made by [`traced`].
+/// An [`Executor`] with a span for each statement. Created by [`traced`].
 #[derive(Clone)]
 pub struct TracedExecutor<E> {
     executor: E,
@@ -76,7 +76,7 @@ impl<E> fmt::Debug for TracedExecutor<E> {
     }
 }
 
-/// An executor that can be [`traced`]. Sealed: implemented for the four that sqlx has.
+/// An executor that can be [`traced`]. Sealed: implemented for the four executors of sqlx.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a MySQL executor",
     label = "expected `&MySqlPool`, `&mut MySqlConnection`, `&mut PoolConnection<MySql>` or `&mut Transaction<'_, MySql>`"
@@ -162,11 +162,11 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// Those of [`sqlx::Pool::begin`].
+    /// Returns the errors of [`sqlx::Pool::begin`].
     ///
     /// # Cancellation
     ///
-    /// A future that is dropped leaves the span `throughline.cancelled`.
+    /// Dropping the future marks the span `throughline.cancelled`.
     pub async fn begin(&self) -> sqlx::Result<Transaction<'static>> {
         self.traced().begin().await
     }
@@ -178,7 +178,7 @@ impl Database {
     }
 }
 
-/// The server that statements are sent to.
+/// The server of the statements.
 #[derive(Clone)]
 struct Server {
     options: Option<Arc<MySqlConnectOptions>>,

@@ -1,10 +1,10 @@
-//! What the server says of an error, without the values that it quotes.
+//! Error messages of the server, without the values that they quote.
 
-/// What introduces the server's message in the `Display` and the `Debug` of sqlx's error.
+/// The prefixes of the server's message in the `Display` and `Debug` output of sqlx's error.
 const MARKS: [&str; 2] = ["error returned from database: ", "MySqlDatabaseError {"];
 
-/// Replaces the values in what the server has said, in a text that quotes an error of sqlx. `None` if the text
-/// quotes none.
+/// Replaces the values in a server message, in a text that includes an error of sqlx. `None` if it does not include
+/// one.
 pub(super) fn redact(text: &str) -> Option<String> {
     let from = MARKS.iter().filter_map(|mark| text.find(mark).map(|at| at + mark.len())).min()?;
     Some(format!("{}{}", &text[..from], without_values(&text[from..])))
@@ -31,15 +31,15 @@ pub(super) fn without_values(message: &str) -> String {
     if names_only {
         return message.to_owned();
     }
-    // What stands before the first quote is the server's own.
+    // The text before the first quote is the server's own.
     let before = &message[..first];
     let is_name = ["column ", "constraint ", "key ", "table "].iter().any(|what| before.ends_with(what));
     if is_name && last > first && name(&message[first + 1..last]) {
         return message.to_owned();
     }
-    // A value may look as if it ended here, but not behind the last of these.
+    // A value may appear to end here, but not after the last of these.
     let tails = ["' for key '", "' for column '"];
-    // Near a mistake of syntax stands the statement itself.
+    // The message of a syntax error quotes the statement.
     let tails = tails.iter().filter(|_| number != 1064);
     let tail = tails.filter_map(|tail| message.rfind(tail).map(|at| (at, at + tail.len()))).max();
     let rest = match tail {

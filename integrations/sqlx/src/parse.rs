@@ -1,8 +1,8 @@
 //! What a span records about the text of a statement.
 //!
-//! What is a literal depends on settings of the session (`NO_BACKSLASH_ESCAPES`, `ANSI_QUOTES`) that a client
-//! does not see. So a text is read as a server reads it by default, then under the other settings, and is only
-//! recorded if the result is the same.
+//! What is a literal depends on session settings (`NO_BACKSLASH_ESCAPES`, `ANSI_QUOTES`) that are unknown to the
+//! client. So a text is parsed with the default settings, then with the other ones, and is only recorded if the result
+//! is the same.
 
 use super::lexer::{Dialect, Source, Token};
 use super::summary;
@@ -23,7 +23,7 @@ impl Statement {
         let Some(this) = Self::read(source, Dialect::DEFAULT) else { return Self::refused(sql) };
         let certain = Dialect::others(source.sql).iter().all(|&dialect| match Self::read(source, dialect) {
             Some(other) => other == this,
-            // No server reads it in this way, unless the refused string ends after what was read.
+            // No server parses it in this way, unless the rejected string ends after the part that was read.
             None => !source.truncated,
         });
         if certain { this } else { Self::refused(sql) }

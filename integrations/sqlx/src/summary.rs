@@ -1,7 +1,7 @@
 //! `db.query.summary`: the operations of a statement and the tables they apply to.
 //!
-//! Follows [Generating a summary of the query]. This is not a parser: it knows where a table is named, and skips
-//! everything else.
+//! Follows [Generating a summary of the query]. This is not a parser: it recognises where tables are named, and
+//! skips everything else.
 //!
 //! [Generating a summary of the query]: https://opentelemetry.io/docs/specs/semconv/db/database-spans/#generating-a-summary-of-the-query
 
@@ -13,7 +13,7 @@ use super::lexer::Token;
 /// The limit of the semantic conventions. They count characters, we count bytes.
 const MAX_SUMMARY: usize = 255;
 
-/// How many names of a `WITH` are told apart from tables.
+/// How many names in a `WITH` clause are distinguished from tables.
 const MAX_COMMON_TABLES: usize = 64;
 
 /// The first words of statements.

@@ -19,7 +19,7 @@ type Answer<T> = Result<T, Box<dyn Error>>;
 ///
 /// # Errors
 ///
-/// If a crate cannot be had, or cargo does not start.
+/// Returns an error if a crate cannot be fetched, or cargo cannot be started.
 pub fn compare_all(arguments: &[String]) -> Answer<bool> {
     let (mut features, mut tests, mut same) = (Vec::new(), true, true);
     let mut names = false;

@@ -83,7 +83,7 @@ fn collect(krate: &Value, part: &Value, found: &mut BTreeMap<String, BTreeSet<St
                     let library = library.ok_or("an item belongs to a crate that rustdoc does not name")?;
                     let path: Vec<_> =
                         summary["path"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-                    // What a macro of that crate has put there is nothing that the user sees.
+                    // Items that a macro of that crate generates are not visible to users.
                     let internal = path.iter().any(|part| part.starts_with("__"));
                     if let Some(name) = path.last().filter(|_| !internal && !STANDARD.contains(&library)) {
                         found.entry(library.to_owned()).or_default().insert((*name).to_owned());

@@ -92,7 +92,7 @@ async fn priority() {
     }
 }
 
-/// What the services below are told: the baggage that a handler would send, and a header.
+/// What is sent to other services: the baggage that a handler would send, and a header.
 async fn told(tag: RequestTag, headers: &[(&str, &str)]) -> String {
     #[biz_tags(tenant_id)]
     async fn handle(tenant_id: String, request: Request<Body>) -> String {

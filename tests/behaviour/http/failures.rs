@@ -303,7 +303,7 @@ async fn errors_of_a_client_have_their_causes() {
     assert_eq!(describe(plain(), || io::Error::other(refused())).await, REFUSED);
     assert_eq!(describe(plain(), || anyhow::Error::from(refused())).await, REFUSED);
     assert_eq!(describe(plain(), || "no error at all").await, "no error at all");
-    // A type that nobody has told of has its own text.
+    // An unregistered type has its own text.
     assert_eq!(describe(plain(), refused).await, "cannot connect");
     assert_eq!(describe(plain().causes_of::<Wrapped>(), refused).await, REFUSED);
     // What an error says of its cause is not said twice.

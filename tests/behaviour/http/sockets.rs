@@ -223,7 +223,7 @@ async fn a_client_that_does_not_read_on_cancels_the_stream() {
     }
 }
 
-/// As web sockets are made. What is said there may go on for days.
+/// An upgrade, as for web sockets. Such a connection may last for days.
 #[tokio::test]
 async fn an_upgraded_connection_lives_on_without_the_span() {
     #[traced]

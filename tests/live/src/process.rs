@@ -85,7 +85,7 @@ impl Peer {
         }
     }
 
-    /// Tells a role that serves until it is told to stop, and waits for its spans.
+    /// Stops a role that serves until it is asked to stop, and waits for its spans.
     pub fn stop(mut self) -> Vec<SpanLine> {
         if let Some(input) = &mut self.child.stdin {
             let _ = writeln!(input, "stop");

@@ -25,7 +25,7 @@ use throughline::{Origin as _, biz_tags, in_span_async, traced};
 use throughline_amqp::{self as amqp, ChannelExt as _};
 use throughline_live::{Peer, SpanLine, server};
 
-/// A connection with a queue, and an exchange that is bound to it, that nobody else uses.
+/// A connection with an unshared queue, and an exchange that is bound to it.
 struct Broker {
     address: String,
     connection: Connection,
@@ -47,7 +47,7 @@ impl Broker {
         let options = ExchangeDeclareOptions { auto_delete: true, ..ExchangeDeclareOptions::default() };
         let declared = channel.exchange_declare(short(&exchange), ExchangeKind::Topic, options, none());
         declared.await.expect("the exchange is declared");
-        // It goes when nobody uses it for a minute; `exclusive` would keep the peer out.
+        // Deleted when unused for a minute; with `exclusive`, the peer could not use it.
         let mut expires = FieldTable::default();
         expires.insert("x-expires".into(), AMQPValue::LongInt(60_000));
         let declared = channel.queue_declare(short(&queue), QueueDeclareOptions::default(), expires);
@@ -406,7 +406,7 @@ async fn confirms_come_as_before() {
         lines(&capture, "publish nowhere")[0].span_id,
         returned.origin().span().span_context().span_id().to_string()
     );
-    // One that nobody waits for is not lost.
+    // One that is not awaited is not lost.
     drop(capture.run_async(publish("nowhere")).await.expect("sent"));
     assert_eq!(channel.wait_for_confirms().await.expect("an answer").len(), 1);
     assert!(capture.spans().iter().all(|span| !span.is_error() && !span.is_cancelled()));

@@ -31,7 +31,7 @@ use throughline_live::{Peer, SpanLine, server};
 
 const LONG: Duration = Duration::from_secs(20);
 
-/// A cluster with a topic of one partition that nobody else uses.
+/// A cluster with an unshared topic of one partition.
 struct Cluster {
     brokers: String,
     topic: String,

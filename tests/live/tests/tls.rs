@@ -131,14 +131,14 @@ async fn spans_reach_a_collector_that_both_sides_vouch_for() {
             assert!(report.is_complete(), "{protocol}: {report:?}");
             assert_eq!(arrived.load(Ordering::SeqCst), before + 1, "{protocol}");
         }
-        // A collector that nobody vouches for, and a caller that nobody does.
+        // A collector with an untrusted certificate, and a client with one.
         let before = arrived.load(Ordering::SeqCst);
         for (address, files) in
             [(open, &[][..]), (open, &[(AUTHORITIES, &*strangers)]), (closed, &[(AUTHORITIES, &*authorities)])]
         {
             let telemetry = match set_up(protocol, address, files) {
                 Ok(telemetry) => telemetry,
-                // A machine that trusts nobody.
+                // A machine without trusted CA certificates.
                 Err(error) => {
                     assert!(files.is_empty(), "{error}");
                     continue;

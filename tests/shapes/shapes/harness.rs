@@ -88,7 +88,7 @@ fn run(call: fn() -> String) -> Run {
     Run { ended, log: LOG.take() }
 }
 
-/// Polls until the end, or `polls` times, and drops the future. Also tells how often it was polled.
+/// Polls until completion, or `polls` times, and drops the future. Also returns how often it was polled.
 fn drive<F: Future<Output = String>>(make: fn() -> F, polls: usize) -> (Run, usize) {
     LOG.take();
     let mut ended = Ended::Dropped;

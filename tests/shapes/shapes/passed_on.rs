@@ -9,7 +9,7 @@ use futures::future::{BoxFuture, FutureExt, LocalBoxFuture};
 
 use super::harness::{Noisy, log, pause, shape};
 
-// A box of the caller's with a type in it that nobody promises anything of.
+// A box from the caller with a type without any bounds.
 shape!(
     a_box_of_any_output,
     "f",

@@ -251,7 +251,7 @@ both!(
     |made| made("abc").to_owned()
 );
 
-// Only the tail of the function itself is told what these closures take.
+// Only closures in the tail of the function itself are inferred from the signature.
 shape!(
     opaque_function_untyped,
     "f",

@@ -45,7 +45,7 @@ extern "C" fn write_down() {
         let _ = writeln!(text, "  {name}: {open}");
     }
     if let Ok(mut file) = OpenOptions::new().create(true).append(true).open(path) {
-        // There is nobody to tell that the disk is full.
+        // There is no way to report a full disk.
         let _ = file.write_all(text.as_bytes());
     }
 }

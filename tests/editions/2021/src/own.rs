@@ -21,7 +21,7 @@ shape!(unsafe_body_async, "f", {
     async unsafe fn f(pointer: *const u8) -> u8 { pause().await; *pointer }
 }, future unsafe { f(&1) });
 
-// The future does not borrow: before edition 2024, it says so by saying nothing.
+// The future does not borrow, which was the default before edition 2024.
 shape!(future_that_does_not_borrow, "f", {
     #[traced]
     fn f<'a>(text: &'a str, a: Noisy) -> impl Future<Output = usize> where 'a: 'a { let n = text.len(); async move { pause().await; n + a.0.len() } }
