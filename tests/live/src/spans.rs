@@ -37,7 +37,7 @@ pub struct LinkLine {
     pub trace_id: String,
     /// The span linked to.
     pub span_id: String,
-    /// The description.
+    /// The attributes.
     pub attributes: BTreeMap<String, String>,
 }
 
