@@ -63,7 +63,7 @@ async fn charge(__arg0: (u64, String)) -> u64 {
             },
         )
         .start_with(|__tags| {
-            #[allow(unused_variables)]
+            #[allow(unused_variables, reason = "not every name is used by a tag")]
             let (order_no, _) = &__arg0;
             __tags
                 .scope(

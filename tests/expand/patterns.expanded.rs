@@ -65,7 +65,7 @@ fn part(__arg0: Order, __arg1: String, __arg2: (u64, String)) -> u64 {
             },
         )
         .start_with(|__tags| {
-            #[allow(unused_variables)]
+            #[allow(unused_variables, reason = "not every name is used by a tag")]
             let Order { no, lines } = &__arg0;
             __tags
                 .add(

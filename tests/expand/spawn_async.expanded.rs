@@ -2,7 +2,11 @@
 
 use throughline::traced_spawn;
 #[track_caller]
-#[allow(clippy::must_use_candidate, clippy::async_yields_async)]
+#[allow(
+    clippy::must_use_candidate,
+    clippy::async_yields_async,
+    reason = "dropping the handle detaches the job, and its output may be a future"
+)]
 fn receipt(order_no: u64) -> ::throughline::__private::JoinHandle<Result<u64, String>> {
     ::throughline::__private::span(
             &const {
@@ -18,7 +22,11 @@ fn receipt(order_no: u64) -> ::throughline::__private::JoinHandle<Result<u64, St
         .start_with(|_| {})
         .spawn_giving(
             async move {
-                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
+                #[allow(
+                    clippy::shadow_reuse,
+                    clippy::shadow_same,
+                    reason = "arguments move into the body"
+                )]
                 let order_no = order_no;
                 if false {
                     return ::throughline::__private::returns::<Result<u64, String>>();
@@ -30,13 +38,19 @@ fn receipt(order_no: u64) -> ::throughline::__private::JoinHandle<Result<u64, St
             move |__result| {
                 ::throughline::__private::inspect(__result)
                     .__display()
-                    .with_error_chain(::throughline::__private::error_chain(__result).__chain())
+                    .with_error_chain(
+                        ::throughline::__private::error_chain(__result).__chain(),
+                    )
             },
             ::throughline::__private::gives::<Result<u64, String>>(),
         )
 }
 #[track_caller]
-#[allow(clippy::must_use_candidate, clippy::async_yields_async)]
+#[allow(
+    clippy::must_use_candidate,
+    clippy::async_yields_async,
+    reason = "dropping the handle detaches the job, and its output may be a future"
+)]
 fn poll() -> ::throughline::__private::JoinHandle<()> {
     ::throughline::__private::span(
             &const {

@@ -3,7 +3,11 @@
 use throughline::traced_spawn;
 use tokio::runtime::Handle;
 #[track_caller]
-#[allow(clippy::must_use_candidate, clippy::async_yields_async)]
+#[allow(
+    clippy::must_use_candidate,
+    clippy::async_yields_async,
+    reason = "dropping the handle detaches the job, and its output may be a future"
+)]
 fn thumbnail(image: Vec<u8>) -> ::throughline::__private::JoinHandle<usize> {
     {
         ::throughline::__private::takes::<Vec<u8>>();
@@ -22,7 +26,11 @@ fn thumbnail(image: Vec<u8>) -> ::throughline::__private::JoinHandle<usize> {
         .start_with(|_| {})
         .spawn_blocking(
             move || -> usize {
-                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
+                #[allow(
+                    clippy::shadow_reuse,
+                    clippy::shadow_same,
+                    reason = "arguments move into the body"
+                )]
                 let image = image;
                 match () {
                     () => image.len(),
@@ -31,12 +39,18 @@ fn thumbnail(image: Vec<u8>) -> ::throughline::__private::JoinHandle<usize> {
             move |__result| {
                 ::throughline::__private::inspect(__result)
                     .__display()
-                    .with_error_chain(::throughline::__private::error_chain(__result).__chain())
+                    .with_error_chain(
+                        ::throughline::__private::error_chain(__result).__chain(),
+                    )
             },
         )
 }
 #[track_caller]
-#[allow(clippy::must_use_candidate, clippy::async_yields_async)]
+#[allow(
+    clippy::must_use_candidate,
+    clippy::async_yields_async,
+    reason = "dropping the handle detaches the job, and its output may be a future"
+)]
 fn elsewhere(
     handle: Handle,
     image: Vec<u8>,
@@ -63,7 +77,11 @@ fn elsewhere(
                 (handle).clone()
             },
             move || -> usize {
-                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
+                #[allow(
+                    clippy::shadow_reuse,
+                    clippy::shadow_same,
+                    reason = "arguments move into the body"
+                )]
                 let (handle, image) = (handle, image);
                 let _ = &handle;
                 match () {
@@ -76,7 +94,9 @@ fn elsewhere(
             move |__result| {
                 ::throughline::__private::inspect(__result)
                     .__display()
-                    .with_error_chain(::throughline::__private::error_chain(__result).__chain())
+                    .with_error_chain(
+                        ::throughline::__private::error_chain(__result).__chain(),
+                    )
             },
         )
 }

@@ -3,7 +3,11 @@
 use std::rc::Rc;
 use throughline::traced_spawn;
 #[track_caller]
-#[allow(clippy::must_use_candidate, clippy::async_yields_async)]
+#[allow(
+    clippy::must_use_candidate,
+    clippy::async_yields_async,
+    reason = "dropping the handle detaches the job, and its output may be a future"
+)]
 fn render(page: Rc<str>) -> ::throughline::__private::JoinHandle<usize> {
     ::throughline::__private::span(
             &const {
@@ -19,7 +23,11 @@ fn render(page: Rc<str>) -> ::throughline::__private::JoinHandle<usize> {
         .start_with(|_| {})
         .spawn_local(
             async move {
-                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
+                #[allow(
+                    clippy::shadow_reuse,
+                    clippy::shadow_same,
+                    reason = "arguments move into the body"
+                )]
                 let page = page;
                 if false {
                     return ::throughline::__private::returns::<usize>();
@@ -31,7 +39,9 @@ fn render(page: Rc<str>) -> ::throughline::__private::JoinHandle<usize> {
             move |__result| {
                 ::throughline::__private::inspect(__result)
                     .__display()
-                    .with_error_chain(::throughline::__private::error_chain(__result).__chain())
+                    .with_error_chain(
+                        ::throughline::__private::error_chain(__result).__chain(),
+                    )
             },
         )
 }

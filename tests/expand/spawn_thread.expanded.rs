@@ -2,7 +2,11 @@
 
 use throughline::traced_spawn;
 #[track_caller]
-#[allow(clippy::must_use_candidate, clippy::async_yields_async)]
+#[allow(
+    clippy::must_use_candidate,
+    clippy::async_yields_async,
+    reason = "dropping the handle detaches the job, and its output may be a future"
+)]
 fn watch(path: String) -> ::throughline::__private::ThreadHandle<usize> {
     ::throughline::__private::span(
             &const {
@@ -19,7 +23,11 @@ fn watch(path: String) -> ::throughline::__private::ThreadHandle<usize> {
         .spawn_thread(
             "watch",
             move || -> usize {
-                #[allow(clippy::shadow_reuse, clippy::shadow_same)]
+                #[allow(
+                    clippy::shadow_reuse,
+                    clippy::shadow_same,
+                    reason = "arguments move into the body"
+                )]
                 let path = path;
                 match () {
                     () => path.len(),
@@ -28,7 +36,9 @@ fn watch(path: String) -> ::throughline::__private::ThreadHandle<usize> {
             move |__result| {
                 ::throughline::__private::inspect(__result)
                     .__display()
-                    .with_error_chain(::throughline::__private::error_chain(__result).__chain())
+                    .with_error_chain(
+                        ::throughline::__private::error_chain(__result).__chain(),
+                    )
             },
         )
 }

@@ -7,7 +7,11 @@ struct Orders {
 }
 impl Orders {
     #[track_caller]
-    #[allow(clippy::must_use_candidate, clippy::async_yields_async)]
+    #[allow(
+        clippy::must_use_candidate,
+        clippy::async_yields_async,
+        reason = "dropping the handle detaches the job, and its output may be a future"
+    )]
     fn receipt(
         self: Arc<Self>,
         order_no: u64,
@@ -42,7 +46,11 @@ impl Orders {
             })
             .spawn(
                 async move {
-                    #[allow(clippy::shadow_reuse, clippy::shadow_same)]
+                    #[allow(
+                        clippy::shadow_reuse,
+                        clippy::shadow_same,
+                        reason = "arguments move into the body"
+                    )]
                     let (_, order_no) = (&self, order_no);
                     let _ = &order_no;
                     if false {
@@ -55,7 +63,9 @@ impl Orders {
                 move |__result| {
                     ::throughline::__private::inspect(__result)
                         .__display()
-                        .with_error_chain(::throughline::__private::error_chain(__result).__chain())
+                        .with_error_chain(
+                            ::throughline::__private::error_chain(__result).__chain(),
+                        )
                 },
             )
     }

@@ -66,7 +66,11 @@ impl Orders {
             .await
     }
     #[track_caller]
-    #[allow(clippy::must_use_candidate, clippy::async_yields_async)]
+    #[allow(
+        clippy::must_use_candidate,
+        clippy::async_yields_async,
+        reason = "dropping the handle detaches the job, and its output may be a future"
+    )]
     fn audit(order_no: u64) -> ::throughline::__private::JoinHandle<u64> {
         ::throughline::__private::span(
                 &const {
@@ -82,7 +86,11 @@ impl Orders {
             .start_with(|_| {})
             .spawn_blocking(
                 move || -> u64 {
-                    #[allow(clippy::shadow_reuse, clippy::shadow_same)]
+                    #[allow(
+                        clippy::shadow_reuse,
+                        clippy::shadow_same,
+                        reason = "arguments move into the body"
+                    )]
                     let order_no = order_no;
                     match () {
                         () => order_no,
@@ -91,7 +99,9 @@ impl Orders {
                 move |__result| {
                     ::throughline::__private::inspect(__result)
                         .__display()
-                        .with_error_chain(::throughline::__private::error_chain(__result).__chain())
+                        .with_error_chain(
+                            ::throughline::__private::error_chain(__result).__chain(),
+                        )
                 },
             )
     }
