@@ -1,4 +1,4 @@
-//! The behaviour of attributes and functions, one file per subject.
+//! The behaviour of attributes and functions, one file or folder per subject.
 
 #![allow(
     clippy::needless_pass_by_value,
