@@ -1,0 +1,141 @@
+//! A shutdown that happens twice, beside another one or a flush, or is cancelled; and spans that end after it.
+
+use std::pin::pin;
+use std::thread;
+use std::time::Duration;
+
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_sdk::error::OTelSdkError;
+use throughline::telemetry::Protocol;
+use throughline_load::Behaviour;
+
+use super::{LIMIT, begin};
+use crate::process::{alone, until};
+use crate::support::{Kept, attributes, run, trace};
+
+alone! {
+    fn twice_and_a_flush_afterwards() {
+        let kept = Kept::start();
+        let telemetry = kept.builder().init().expect("it is valid");
+        trace(4);
+        let provider = telemetry.provider().expect("it is enabled").clone();
+        provider.shutdown_with_timeout(LIMIT).expect("it takes them");
+        assert!(matches!(provider.shutdown_with_timeout(LIMIT), Err(OTelSdkError::AlreadyShutdown)));
+        // Not after half a minute of waiting for a thread that has finished.
+        provider.force_flush().expect_err("it is shut down");
+        let report = run(telemetry.shutdown(LIMIT));
+        assert!(report.is_complete() && report.elapsed < Duration::from_secs(20), "{report:?}");
+        assert_eq!(kept.tally().complete, 1);
+        // The application still starts spans.
+        trace(4);
+        let _ = provider.tracer("late");
+        assert_eq!(kept.count(), 5);
+    }
+}
+
+alone! {
+    fn while_somebody_else_shuts_down_it_waits_and_tells_the_truth() {
+        let kept = Kept::start();
+        kept.set(Behaviour::Unavailable);
+        for limit in [Duration::from_millis(100), LIMIT] {
+            let telemetry = kept.builder().init().expect("it is valid");
+            trace(4);
+            let provider = telemetry.provider().expect("it is enabled").clone();
+            let (waiting, asked) = (kept.count(), kept.collector.request_count());
+            thread::scope(|scope| {
+                let other = scope.spawn(move || provider.shutdown_with_timeout(LIMIT));
+                until("a request has arrived", || kept.collector.request_count() > asked);
+                let report = run(async {
+                    let mut ending = pin!(telemetry.shutdown(limit));
+                    begin(ending.as_mut()).await;
+                    if limit == LIMIT {
+                        kept.set(Behaviour::Accept);
+                    }
+                    ending.await
+                });
+                let left = if limit == LIMIT { 0 } else { 5 };
+                assert_eq!((report.stats.spans_unsent(), report.is_complete()), (left, left == 0), "{report:?}");
+                kept.set(Behaviour::Accept);
+                other.join().expect("no panic").expect("all is taken");
+            });
+            assert_eq!(kept.count() - waiting, 5);
+            kept.set(Behaviour::Unavailable);
+        }
+    }
+}
+
+alone! {
+    fn what_an_early_shutdown_has_left_is_reported() {
+        let kept = Kept::start();
+        kept.collector.stop();
+        let telemetry = kept.builder().init().expect("it is valid");
+        trace(4);
+        let _ = telemetry.provider().expect("it is enabled").shutdown_with_timeout(Duration::from_millis(10));
+        let report = run(telemetry.shutdown(LIMIT));
+        assert_eq!(report.stats.spans_unsent(), 5, "{report:?}");
+    }
+}
+
+alone! {
+    fn cancelling_it_is_dropping_it() {
+        let kept = Kept::start();
+        let telemetry = kept.builder().init().expect("it is valid");
+        trace(4);
+        run(async move {
+            drop(throughline::span("stuck").spawn(std::future::pending::<()>()));
+            let ending = telemetry.shutdown(LIMIT);
+            assert!(tokio::time::timeout(Duration::from_millis(50), ending).await.is_err());
+        });
+        assert_eq!(kept.count(), 6);
+        assert_eq!(attributes(&kept.span("stuck").attributes)["throughline.unfinished"], "true");
+    }
+}
+
+alone! {
+    fn cancelling_it_while_it_sends_is_dropping_it_too() {
+        let kept = Kept::start();
+        kept.set(Behaviour::Unavailable);
+        let telemetry = kept.builder().init().expect("it is valid");
+        trace(4);
+        run(async {
+            let mut ending = Box::pin(telemetry.shutdown(LIMIT));
+            begin(ending.as_mut()).await;
+            until("a request has arrived", || kept.collector.request_count() > 0);
+            kept.set(Behaviour::Accept);
+            drop(ending);
+        });
+        assert_eq!(kept.count(), 5);
+    }
+}
+
+alone! {
+    fn a_flush_while_a_batch_is_on_its_way() {
+        let kept = Kept::start();
+        kept.set(Behaviour::Unavailable);
+        let telemetry = kept.builder().init().expect("it is valid");
+        (0..200).for_each(|_| trace(4));
+        until("a request has arrived", || kept.collector.request_count() > 0);
+        let provider = telemetry.provider().expect("it is enabled").clone();
+        thread::scope(|scope| {
+            let flush = scope.spawn(move || provider.force_flush());
+            until("it was retried", || kept.collector.request_count() > 2);
+            kept.set(Behaviour::Accept);
+            flush.join().expect("no panic").expect("all is taken");
+        });
+        assert_eq!(kept.tally().complete, 200);
+    }
+}
+
+alone! {
+    fn spans_that_end_after_it_are_no_harm() {
+        for protocol in [Protocol::Grpc, Protocol::HttpProtobuf] {
+            let kept = Kept::start();
+            let telemetry = kept.over(protocol).max_open_spans(0).init().expect("it is valid");
+            throughline::in_span("open", || {
+                let report = run(telemetry.shutdown(LIMIT));
+                assert!(report.is_complete(), "{report:?}");
+            });
+            assert_eq!(kept.count(), 0);
+        }
+    }
+}

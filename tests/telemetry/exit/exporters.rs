@@ -1,0 +1,114 @@
+//! Processors and exporters of the application that misbehave.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use opentelemetry::Context;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
+use throughline::telemetry::Telemetry;
+
+use super::{LIMIT, SHORT};
+use crate::process::{alone, until};
+use crate::support::{Kept, Log, run, trace};
+
+/// A processor of the application's whose shutdown never returns.
+#[derive(Debug)]
+struct Endless;
+
+impl SpanProcessor for Endless {
+    fn on_start(&self, _: &mut Span, _: &Context) {}
+
+    fn on_end(&self, _: SpanData) {}
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        loop {
+            thread::park();
+        }
+    }
+}
+
+alone! {
+    fn a_processor_that_does_not_end_does_not_hold_it_up() {
+        let kept = Kept::start();
+        let telemetry = kept.builder().processor(Endless).init().expect("it is valid");
+        trace(4);
+        let report = run(telemetry.shutdown(SHORT));
+        assert!(report.is_complete(), "{report:?}");
+        assert_eq!(kept.count(), 5);
+        let kept = Kept::start();
+        let telemetry = kept.builder().processor(Endless).init().expect("it is valid");
+        trace(4);
+        drop(telemetry);
+        assert_eq!(kept.count(), 5);
+    }
+}
+
+/// An exporter of the application's that misbehaves.
+#[derive(Debug, Default)]
+struct Own {
+    calls: Arc<AtomicU32>,
+    spans: Arc<AtomicU32>,
+    blocks: bool,
+}
+
+impl SpanExporter for Own {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let call = self.calls.fetch_add(1, Ordering::Relaxed);
+        if self.blocks {
+            loop {
+                thread::park();
+            }
+        }
+        match call {
+            0 => panic!("an exporter that panics"),
+            1 => Err(OTelSdkError::InternalFailure("no".to_owned())),
+            _ => {
+                self.spans.fetch_add(u32::try_from(batch.len()).expect("few"), Ordering::Relaxed);
+                Ok(())
+            }
+        }
+    }
+}
+
+fn with(own: Own) -> Telemetry {
+    throughline::telemetry::builder().variables(|_| None).exporter(own).init().expect("it is valid")
+}
+
+alone! {
+    fn an_exporter_that_panics_is_not_the_end() {
+        let log = Log::keep();
+        let own = Own::default();
+        let spans = Arc::clone(&own.spans);
+        let telemetry = with(own);
+        let provider = telemetry.provider().expect("it is enabled").clone();
+        for _ in 0..3 {
+            trace(4);
+            provider.force_flush().expect("there is an answer");
+        }
+        let stats = telemetry.export_stats();
+        assert_eq!((stats.exported, stats.refused, spans.load(Ordering::Relaxed)), (5, 10, 5));
+        let report = run(telemetry.shutdown(LIMIT));
+        assert_eq!((report.stats.exported, report.stats.refused, report.is_complete()), (5, 10, false), "{report:?}");
+        assert!(log.text().contains("the exporter panicked"), "{}", log.text());
+    }
+}
+
+alone! {
+    fn an_exporter_that_blocks_is_waited_for_up_to_the_limit() {
+        let own = Own { blocks: true, ..Own::default() };
+        let calls = Arc::clone(&own.calls);
+        let telemetry = with(own);
+        (0..200).for_each(|_| trace(4));
+        until("it is called", || calls.load(Ordering::Relaxed) == 1);
+        let report = run(telemetry.shutdown(Duration::from_millis(200)));
+        assert_eq!(report.stats.spans_unsent(), 1_000, "{report:?}");
+        assert!(report.elapsed < Duration::from_secs(20), "{report:?}");
+    }
+}

@@ -1,0 +1,69 @@
+//! The end of a process: `main` returns or panics, or a signal arrives.
+
+use throughline_load::trace::status::StatusCode;
+
+use crate::process::Program;
+use crate::support::{Kept, attributes};
+
+fn start(role: &str, kept: &Kept) -> Program {
+    Program::start(role, &[("OTEL_EXPORTER_OTLP_ENDPOINT", &kept.collector.endpoint())])
+}
+
+#[test]
+fn dropping_sends_what_waits_whatever_the_runtime() {
+    for role in [
+        "drop without a runtime",
+        "drop in a current-thread runtime",
+        "drop in a multi-thread runtime",
+        "drop in a task",
+    ] {
+        let kept = Kept::start();
+        start(role, &kept).succeed();
+        let tally = kept.tally();
+        assert_eq!((tally.traces, tally.complete), (100, 100), "{role}");
+    }
+}
+
+#[test]
+fn a_panic_in_main_still_delivers() {
+    let kept = Kept::start();
+    let (status, _, err) = start("panic", &kept).end();
+    assert!(!status.success() && err.contains("lost the thread"), "{err}");
+    assert_eq!(kept.spans().iter().filter(|span| span.name == "root").count(), 100);
+    let main = kept.span("main");
+    assert_eq!(main.status.unwrap_or_default().code(), StatusCode::Error);
+    let job = kept.span("job");
+    assert_eq!(attributes(&job.attributes)["throughline.unfinished"], "true");
+}
+
+#[test]
+fn signals_end_it_in_order() {
+    for signal in ["-TERM", "-INT"] {
+        let kept = Kept::start();
+        let program = start("signal", &kept);
+        program.wait_for("ready");
+        program.signal(signal);
+        let (out, _) = program.succeed();
+        assert!(out.contains("jobs 1"), "{out}");
+        assert_eq!(kept.spans().iter().filter(|span| span.name == "root").count(), 100);
+        assert!(!attributes(&kept.span("job").attributes).contains_key("throughline.unfinished"));
+    }
+    let kept = Kept::start();
+    let program = start("shutdown on signal", &kept);
+    program.wait_for("ready");
+    program.signal("-TERM");
+    program.succeed();
+    assert_eq!(kept.tally().complete, 100);
+}
+
+#[test]
+fn a_second_signal_cuts_nothing_short() {
+    let kept = Kept::start();
+    let program = start("two signals", &kept);
+    for moment in ["ready", "ending"] {
+        program.wait_for(moment);
+        program.signal("-TERM");
+    }
+    program.succeed();
+    assert!(!attributes(&kept.span("job").attributes).contains_key("throughline.unfinished"));
+}
