@@ -1,31 +1,27 @@
 //! The layer for clients.
 
-use std::any::type_name;
+mod request;
+mod service;
+
 use std::borrow::Cow;
 use std::error::Error;
-use std::fmt::Display;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{self, Poll};
 
 use http::header::{HeaderName, HeaderValue};
-use http::uri::Authority;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Version, request};
+use http::{HeaderMap, StatusCode, Version};
 use opentelemetry::Context;
 use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry::trace::{SpanKind, TraceContextExt as _};
 use throughline::propagation::{self, SendBaggage};
-use throughline::redact::UrlRules;
-use throughline::{
-    Instrumented, LastError, Observe, Observer, Outcome, RequestId, Span, SpanBuilder, Tags, redact, semconv,
-};
-use tower_layer::Layer;
-use tower_service::Service;
+use throughline::redact::{self, UrlRules};
+use throughline::{Outcome, RequestId, Span, SpanBuilder, Tags, semconv};
 
 use crate::cause::Causes;
-use crate::server::Entered;
 use crate::tag::{Recorded, TagHeaders};
 use crate::{HeadersMut, X_REQUEST_ID, facts};
+
+pub use request::{Attempts, Outgoing, Target, UrlTemplate};
+pub use service::{ClientFuture, ClientObserver, ClientService};
 
 const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
@@ -57,49 +53,6 @@ struct Config {
     baggage: Option<SendBaggage>,
     request_headers: Recorded,
     response_headers: Recorded,
-}
-
-/// The template of a request's URL, such as `/orders/{order_no}`. As an extension of the request, it makes the span's
-/// name `GET /orders/{order_no}`, so the cardinality of templates has to be low. For clients whose requests have no
-/// extensions there is [`ClientLayer::url_template`].
-///
-/// ```
-/// use throughline_http::UrlTemplate;
-///
-/// let request = http::Request::get("http://orders.internal/orders/1001")
-///     .extension(UrlTemplate("/orders/{order_no}".into()))
-///     .body(())
-///     .unwrap();
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct UrlTemplate(pub Cow<'static, str>);
-
-/// Counts the attempts of one request. As an extension of the request, which a retry policy clones with it, it puts
-/// `http.request.resend_count` on the spans of all attempts but the first. For clients whose requests have no
-/// extensions there is [`ClientLayer::attempts`].
-///
-/// ```
-/// use throughline_http::Attempts;
-///
-/// let request = http::Request::get("http://orders.internal/").extension(Attempts::new()).body(()).unwrap();
-/// ```
-#[derive(Debug, Clone, Default)]
-pub struct Attempts(Arc<AtomicU32>);
-
-impl Attempts {
-    /// Creates a counter without attempts.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Returns the number of attempts so far.
-    pub fn count(&self) -> u32 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn next(&self) -> u32 {
-        self.0.fetch_add(1, Ordering::Relaxed)
-    }
 }
 
 impl ClientLayer {
@@ -291,155 +244,5 @@ impl Config {
             _ => facts::add_target(target.path, target.query, &self.rules, tags),
         }
         facts::add_headers(&self.request_headers, request.headers, tags);
-    }
-}
-
-/// An outgoing request, for clients that are not tower services: what [`ClientLayer::start`] records, and the headers
-/// that it injects into.
-#[derive(Debug)]
-#[must_use = "a request does nothing until a layer starts its span"]
-pub struct Outgoing<'a> {
-    method: &'a Method,
-    target: Target<'a>,
-    template: Option<&'a str>,
-    attempts: Option<&'a Attempts>,
-    baggage: Option<&'a SendBaggage>,
-    /// Whether it was received by this process, with its headers.
-    is_forwarded: bool,
-    headers: &'a mut HeaderMap,
-}
-
-impl<'a> Outgoing<'a> {
-    /// A request with a method and its target. Trace headers are written to `headers`.
-    pub fn new(method: &'a Method, target: Target<'a>, headers: &'a mut HeaderMap) -> Self {
-        Self { method, target, template: None, attempts: None, baggage: None, is_forwarded: false, headers }
-    }
-
-    /// Sets the template of the URL; see [`UrlTemplate`]. It takes precedence over that of the layer.
-    pub fn url_template(mut self, template: &'a str) -> Self {
-        self.template = Some(template);
-        self
-    }
-
-    /// Sets the counter for the attempts of this request. It takes precedence over that of the layer.
-    pub fn attempts(mut self, attempts: &'a Attempts) -> Self {
-        self.attempts = Some(attempts);
-        self
-    }
-
-    /// Restricts the baggage that is sent, in addition to the restrictions of the layer and the propagator.
-    pub fn send_baggage(mut self, baggage: &'a SendBaggage) -> Self {
-        self.baggage = Some(baggage);
-        self
-    }
-}
-
-/// The target of a request. Unknown parts are `None`; a client that only receives a path knows neither scheme nor
-/// authority.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Target<'a> {
-    /// `http` or `https`.
-    pub scheme: Option<&'a str>,
-    /// Host and port as in the URL, including credentials, which are not recorded.
-    pub authority: Option<&'a str>,
-    /// The host. An IPv6 address may be in brackets.
-    pub host: Option<&'a str>,
-    /// The port, if specified.
-    pub port: Option<u16>,
-    /// The path.
-    pub path: &'a str,
-    /// The query, without its question mark.
-    pub query: Option<&'a str>,
-}
-
-impl<S> Layer<S> for ClientLayer {
-    type Service = ClientService<S>;
-
-    fn layer(&self, inner: S) -> ClientService<S> {
-        ClientService { inner, layer: self.clone() }
-    }
-}
-
-/// A client whose requests have spans. Created by [`ClientLayer`].
-#[derive(Debug, Clone)]
-pub struct ClientService<S> {
-    inner: S,
-    layer: ClientLayer,
-}
-
-impl<S, B, R> Service<Request<B>> for ClientService<S>
-where
-    S: Service<Request<B>, Response = Response<R>>,
-    S::Error: Display + 'static,
-{
-    type Response = Response<R>;
-    type Error = S::Error;
-    type Future = ClientFuture<S::Future>;
-
-    fn poll_ready(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (mut parts, body) = request.into_parts();
-        // Forwarded, even to a service in this process, it is another request there.
-        let is_forwarded = parts.extensions.remove::<Entered>().is_some();
-        parts.extensions.remove::<RequestId>();
-        let span = self.layer.start_parts(&mut parts, is_forwarded);
-        let request = Request::from_parts(parts, body);
-        span.instrument_with(|| self.inner.call(request), ClientObserver(self.layer.clone()))
-    }
-}
-
-impl ClientLayer {
-    fn start_parts(&self, parts: &mut request::Parts, is_forwarded: bool) -> Span {
-        let authority = facts::authority(parts).map(Cow::into_owned);
-        let authority = authority.as_ref();
-        self.start(Outgoing {
-            method: &parts.method,
-            target: Target {
-                scheme: parts.uri.scheme_str(),
-                authority: authority.map(Authority::as_str),
-                host: authority.map(Authority::host),
-                port: authority.and_then(Authority::port_u16),
-                path: parts.uri.path(),
-                query: parts.uri.query(),
-            },
-            template: parts.extensions.get::<UrlTemplate>().map(|template| &*template.0),
-            attempts: parts.extensions.get::<Attempts>(),
-            baggage: parts.extensions.get::<SendBaggage>(),
-            is_forwarded,
-            headers: &mut parts.headers,
-        })
-    }
-}
-
-/// The future of a [`ClientService`]: the service's own, in a client span. Dropping it before it completes
-/// marks the span `throughline.cancelled`.
-pub type ClientFuture<F> = Instrumented<F, ClientObserver>;
-
-/// Ends the span of a call with the head of the response.
-#[derive(Debug)]
-pub struct ClientObserver(ClientLayer);
-
-impl Observer for ClientObserver {}
-
-impl<B, E: Display + 'static> Observe<Result<Response<B>, E>> for ClientObserver {
-    type Output = Result<Response<B>, E>;
-
-    fn observe(&mut self, span: &mut Span, result: Self::Output) -> Self::Output {
-        let Self(layer) = self;
-        match &result {
-            Ok(response) => {
-                span.end(|| layer.outcome(response.status(), response.version(), response.headers()));
-            }
-            Err(error) => {
-                let text = layer.0.causes.describe(error);
-                // Also where no span is recorded.
-                LastError::note(&span.context(), &text);
-                span.end(|| Outcome::exception(type_name::<E>(), &text));
-            }
-        }
-        result
     }
 }
