@@ -1,10 +1,14 @@
-use lapin::types::FieldArray;
+use std::collections::BTreeMap;
+
+use lapin::types::{AMQPValue, FieldArray, FieldTable, ShortString};
+use lapin::{BasicProperties, message};
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use throughline::testing::Capture;
-use throughline::traced;
+use throughline::{Context, Origin, traced};
 
-use super::*;
+use crate::attributes::destination;
+use crate::{Delivery, inject, inject_context};
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 

@@ -3,9 +3,14 @@ use std::cell::Cell;
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use rdkafka::Timestamp;
-use throughline::traced;
+use rdkafka::error::KafkaError;
+use rdkafka::message::{Header, Headers, OwnedHeaders, OwnedMessage};
+use throughline::{Context, KeyValue, Origin, current_context, traced};
 
-use super::*;
+use crate::attributes::text_of_key;
+use crate::headers::extract;
+use crate::producer::{error_type, producer, sending};
+use crate::{Delivery, inject_context};
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 

@@ -1,0 +1,37 @@
+//! The attributes that sent and received messages share.
+
+use std::borrow::Cow;
+
+use lapin::BasicProperties;
+use throughline::{KeyValue, messaging, semconv};
+
+/// What the conventions call the destination: "only non-empty values should be used", and if there
+/// are none, the default exchange's other name.
+pub(crate) fn destination<'a>(exchange: &'a str, routing_key: &'a str, queue: Option<&'a str>) -> Cow<'a, str> {
+    let queue = queue.unwrap_or_default();
+    let routing_key = if routing_key == queue { "" } else { routing_key };
+    let mut name = Cow::Borrowed("");
+    for part in [exchange, routing_key, queue].into_iter().filter(|part| !part.is_empty()) {
+        name = if name.is_empty() { Cow::Borrowed(part) } else { format!("{name}:{part}").into() };
+    }
+    if name.is_empty() { Cow::Borrowed("amq.default") } else { name }
+}
+
+/// The attributes of the content of a message, sent or received.
+pub(crate) fn content(
+    routing_key: &str,
+    properties: &BasicProperties,
+    payload: &[u8],
+) -> impl Iterator<Item = KeyValue> {
+    let routing_key = (!routing_key.is_empty())
+        .then(|| KeyValue::new(semconv::MESSAGING_RABBITMQ_DESTINATION_ROUTING_KEY, routing_key.to_owned()));
+    routing_key.into_iter().chain(ids(properties)).chain([messaging::body_size(payload.len())])
+}
+
+pub(crate) fn ids(properties: &BasicProperties) -> impl Iterator<Item = KeyValue> {
+    let ids = [
+        (semconv::MESSAGING_MESSAGE_ID, properties.message_id()),
+        (semconv::MESSAGING_MESSAGE_CONVERSATION_ID, properties.correlation_id()),
+    ];
+    ids.into_iter().filter_map(|(key, id)| Some(KeyValue::new(key, id.as_ref()?.to_string())))
+}

@@ -1,0 +1,111 @@
+//! Deliveries as the origin of a span.
+
+use lapin::BasicProperties;
+use lapin::message::{self, BasicGetMessage, BasicReturnMessage};
+use throughline::messaging::Received;
+use throughline::{Context, KeyValue, Origin, semconv};
+
+use crate::SYSTEM;
+use crate::attributes::{content, destination, ids};
+
+/// The marker of [`Origin`] for the types of lapin. It is inferred: `#[traced(parent = delivery)]` needs no word
+/// of it.
+#[derive(Debug, Clone, Copy)]
+pub enum Amqp {}
+
+/// A delivery, with what its consumer knows besides. An [`Origin`], as the delivery is.
+///
+/// ```
+/// use lapin::message;
+/// use throughline_amqp::Delivery;
+/// use throughline::traced;
+///
+/// #[traced("process billing", kind = consumer, parent = Delivery::new(delivery).queue("billing"))]
+/// fn bill(delivery: &message::Delivery) {}
+///
+/// #[traced("process billing", kind = consumer, links = deliveries.iter().map(|it| Delivery::new(it).queue("billing")))]
+/// fn bill_all(deliveries: &[message::Delivery]) {}
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Delivery<'a> {
+    delivery: &'a message::Delivery,
+    queue: Option<&'a str>,
+}
+
+impl<'a> Delivery<'a> {
+    /// The delivery, without further attributes.
+    pub fn new(delivery: &'a message::Delivery) -> Self {
+        Self { delivery, queue: None }
+    }
+
+    /// Adds the queue that is consumed to `messaging.destination.name`.
+    #[must_use]
+    pub fn queue(mut self, name: &'a str) -> Self {
+        self.queue = Some(name);
+        self
+    }
+}
+
+impl Origin for Delivery<'_> {
+    fn origin(&self) -> Context {
+        self.delivery.properties.origin()
+    }
+
+    fn describe(&self, attributes: &mut Vec<KeyValue>) {
+        let message::Delivery { exchange, routing_key, properties, data, delivery_tag, redelivered, .. } =
+            self.delivery;
+        let routing_key = routing_key.as_str();
+        let mut received = Received::new(attributes, SYSTEM);
+        received.destination(&destination(exchange.as_str(), routing_key, self.queue));
+        // The broker counts from one.
+        if *delivery_tag > 0 {
+            received.attribute(
+                semconv::MESSAGING_RABBITMQ_MESSAGE_DELIVERY_TAG,
+                i64::try_from(*delivery_tag).unwrap_or(i64::MAX),
+            );
+        }
+        if *redelivered {
+            received.redelivered();
+        }
+        received.extend(content(routing_key, properties, data));
+    }
+
+    fn is_message(&self) -> bool {
+        true
+    }
+}
+
+macro_rules! deliveries {
+    ($($message:ty),*) => {$(
+        impl Origin<Amqp> for $message {
+            fn origin(&self) -> Context {
+                Delivery::new(self).origin()
+            }
+
+            fn describe(&self, attributes: &mut Vec<KeyValue>) {
+                Delivery::new(self).describe(attributes);
+            }
+
+            fn is_message(&self) -> bool {
+                true
+            }
+        }
+    )*};
+}
+
+deliveries!(message::Delivery, BasicGetMessage, BasicReturnMessage);
+
+impl Origin<Amqp> for BasicProperties {
+    fn origin(&self) -> Context {
+        self.headers().as_ref().map(Origin::origin).unwrap_or_default()
+    }
+
+    fn describe(&self, attributes: &mut Vec<KeyValue>) {
+        attributes.push(KeyValue::new(semconv::MESSAGING_SYSTEM, SYSTEM));
+        attributes.extend(ids(self));
+    }
+
+    fn is_message(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,87 @@
+//! The context in the headers of a record.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use rdkafka::message::{BorrowedHeaders, Header, Headers, OwnedHeaders};
+use throughline::messaging::{self, TraceHeaders};
+use throughline::{Context, Origin, current_context};
+
+use crate::consumer::Kafka;
+
+/// Writes the current context into `headers`. See [Headers](crate#headers).
+///
+/// ```
+/// use rdkafka::message::{Header, OwnedHeaders};
+///
+/// let headers = OwnedHeaders::new().insert(Header { key: "content-type", value: Some("text/plain") });
+/// let headers = throughline::in_span("send", || throughline_kafka::inject(headers));
+/// ```
+#[must_use]
+pub fn inject(headers: OwnedHeaders) -> OwnedHeaders {
+    inject_context(&current_context(), headers)
+}
+
+/// Writes `context` into `headers`. See [Headers](crate#headers).
+#[must_use]
+pub fn inject_context(context: &Context, headers: OwnedHeaders) -> OwnedHeaders {
+    let outgoing = TraceHeaders::of(context);
+    if outgoing.is_empty() {
+        return headers;
+    }
+    let mut headers = match without_replaced(&headers, &outgoing) {
+        Kept::All => headers,
+        Kept::Some(kept) => kept,
+        // To copy the headers would lose those after the unreadable one.
+        Kept::Unreadable => return headers,
+    };
+    for (name, value) in outgoing {
+        headers = headers.insert(Header { key: &name, value: Some(&value) });
+    }
+    headers
+}
+
+enum Kept {
+    All,
+    Some(OwnedHeaders),
+    Unreadable,
+}
+
+/// The headers that are kept. `rdkafka` has no way to remove one.
+fn without_replaced(headers: &OwnedHeaders, outgoing: &TraceHeaders) -> Kept {
+    let all = || read(headers);
+    if !all().flatten().any(|header| outgoing.replaces(header.key)) {
+        return Kept::All;
+    }
+    let mut kept = OwnedHeaders::new_with_capacity(headers.count() + 3);
+    for header in all() {
+        let Some(header) = header else { return Kept::Unreadable };
+        if !outgoing.replaces(header.key) {
+            kept = kept.insert(header);
+        }
+    }
+    Kept::Some(kept)
+}
+
+impl Origin<Kafka> for BorrowedHeaders {
+    fn origin(&self) -> Context {
+        extract(self)
+    }
+}
+
+impl Origin<Kafka> for OwnedHeaders {
+    fn origin(&self) -> Context {
+        extract(self)
+    }
+}
+
+/// A header without a value is one with an empty value: no format allows that.
+pub(crate) fn extract(headers: &impl Headers) -> Context {
+    messaging::extract(read(headers).flatten().map(|header| (header.key, header.value.unwrap_or_default())))
+}
+
+/// The headers in their order; `None` for one that cannot be read. `rdkafka` panics if the name of a header is not
+/// UTF-8, which other clients may have written.
+fn read<H: Headers>(headers: &H) -> impl Iterator<Item = Option<Header<'_, &[u8]>>> {
+    // The call that may panic changes nothing.
+    (0..headers.count()).map(|at| catch_unwind(AssertUnwindSafe(|| headers.try_get(at))).ok().flatten())
+}

@@ -1,0 +1,296 @@
+//! Sending in a producer span.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+
+use rocketmq_client_rust::{
+    ClientError, ClientResult, DefaultMQProducer, SendResult, SendStatus, TransactionSendResult,
+};
+use rocketmq_model::common::message::MessageTrait;
+use throughline::messaging::Producer;
+use throughline::{Outcome, Snapshot, Span, Tags, semconv};
+
+use crate::SYSTEM;
+use crate::attributes::describe_message;
+use crate::properties::inject_context;
+
+/// The ways to send of [`DefaultMQProducer`], in a producer span whose context is in the message.
+///
+/// For the client's other ways to send, and its other producers, there are [`send`] and [`send_batch`].
+pub trait ProducerExt {
+    /// [`DefaultMQProducer::send`], in a span named `send {topic}`, which ends with the broker's answer.
+    ///
+    /// # Errors
+    ///
+    /// Those of the client.
+    fn send_traced<M>(&self, message: M) -> impl Future<Output = ClientResult<Option<SendResult>>> + Send
+    where
+        M: MessageTrait + Send + Sync;
+
+    /// [`DefaultMQProducer::send_oneway`], in a span that ends when the message is handed to the connection.
+    ///
+    /// # Errors
+    ///
+    /// Those of the client.
+    fn send_oneway_traced<M>(&self, message: M) -> impl Future<Output = ClientResult<()>> + Send
+    where
+        M: MessageTrait + Send + Sync;
+
+    /// [`DefaultMQProducer::send_with_callback`], in a span that ends when the client calls back. The callback runs
+    /// in the context of the caller of this method.
+    ///
+    /// # Errors
+    ///
+    /// Those of the client.
+    fn send_with_callback_traced<M, F>(&self, message: M, callback: F) -> impl Future<Output = ClientResult<()>> + Send
+    where
+        M: MessageTrait + Send + Sync,
+        F: Fn(Option<&SendResult>, Option<&ClientError>) + Send + Sync + 'static;
+
+    /// [`DefaultMQProducer::send_batch`], in one span, whose context is in each of the messages.
+    ///
+    /// # Errors
+    ///
+    /// Those of the client.
+    fn send_batch_traced<M>(&self, messages: Vec<M>) -> impl Future<Output = ClientResult<SendResult>> + Send
+    where
+        M: MessageTrait + Send + Sync;
+}
+
+impl ProducerExt for DefaultMQProducer {
+    async fn send_traced<M>(&self, message: M) -> ClientResult<Option<SendResult>>
+    where
+        M: MessageTrait + Send + Sync,
+    {
+        send_from(Some(self), message, |message| self.send(message)).await
+    }
+
+    async fn send_oneway_traced<M>(&self, message: M) -> ClientResult<()>
+    where
+        M: MessageTrait + Send + Sync,
+    {
+        send_from(Some(self), message, |message| self.send_oneway(message)).await
+    }
+
+    async fn send_with_callback_traced<M, F>(&self, mut message: M, callback: F) -> ClientResult<()>
+    where
+        M: MessageTrait + Send + Sync,
+        F: Fn(Option<&SendResult>, Option<&ClientError>) + Send + Sync + 'static,
+    {
+        let span = outgoing(Some(self), &mut message, false);
+        let (caller, inside) = (Snapshot::capture(), Snapshot::of(&span.context()));
+        let span = Mutex::new(span);
+        let callback = move |result: Option<&SendResult>, error: Option<&ClientError>| {
+            let finish = |span: &mut Span| span.end(|| error.map_or_else(|| sent_one(result), failed));
+            finish(&mut span.lock().unwrap_or_else(PoisonError::into_inner));
+            caller.run(|| callback(result, error));
+        };
+        inside.run_async(Box::pin(self.send_with_callback(message, callback))).await
+    }
+
+    async fn send_batch_traced<M>(&self, messages: Vec<M>) -> ClientResult<SendResult>
+    where
+        M: MessageTrait + Send + Sync,
+    {
+        send_batch_from(Some(self), messages, |messages| self.send_batch(messages)).await
+    }
+}
+
+/// Sends a message in any of the client's ways, in a producer span: `send` gets the message with the context in it.
+///
+/// ```no_run
+/// # use rocketmq_client_rust::*;
+/// # use rocketmq_model::common::message::{message_queue::MessageQueue, message_single::Message};
+/// # async fn example(producer: &DefaultMQProducer, message: Message, queue: MessageQueue) -> ClientResult<()> {
+///
+/// throughline_rocketmq::send(message, |message| producer.send_to_queue_with_timeout(message, queue, 3000)).await?;
+/// # Ok(())
+/// # }
+/// # async fn transaction(producer: &TransactionMQProducer, message: Message) -> ClientResult<()> {
+/// throughline_rocketmq::send(message, |message| producer.send_message_in_transaction(message, None::<()>)).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// The span ends with the future that `send` returns. With a callback that is when the message is submitted; use
+/// [`ProducerExt::send_with_callback_traced`] there.
+///
+/// # Errors
+///
+/// Those of the client.
+pub async fn send<M, S, F, R>(message: M, send: S) -> ClientResult<R>
+where
+    M: MessageTrait,
+    S: FnOnce(M) -> F,
+    F: Future<Output = ClientResult<R>>,
+    R: Sent,
+{
+    send_from(None, message, send).await
+}
+
+/// Sends a batch in any of the client's ways, in one producer span: `send` gets the messages with the context in
+/// each of them. Without messages there is no span.
+///
+/// ```no_run
+/// # use rocketmq_client_rust::*;
+/// # use rocketmq_model::common::message::message_single::Message;
+/// # async fn example(producer: &DefaultMQProducer, messages: Vec<Message>) -> ClientResult<()> {
+/// throughline_rocketmq::send_batch(messages, |messages| producer.send_batch_with_timeout(messages, 3000)).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// Those of the client.
+pub async fn send_batch<M, S, F, R>(messages: Vec<M>, send: S) -> ClientResult<R>
+where
+    M: MessageTrait,
+    S: FnOnce(Vec<M>) -> F,
+    F: Future<Output = ClientResult<R>>,
+    R: Sent,
+{
+    send_batch_from(None, messages, send).await
+}
+
+/// What the client's ways to send return, with and without an answer of the broker. Implemented for `()`,
+/// [`SendResult`], `Option<SendResult>`, [`TransactionSendResult`] and the reply to a request.
+pub trait Sent: sealed::Sent {}
+
+impl<T: sealed::Sent> Sent for T {}
+
+mod sealed {
+    use super::{MessageTrait, SendResult, TransactionSendResult};
+
+    pub trait Sent {
+        /// Whether what was sent is a transactional message.
+        const TRANSACTION: bool = false;
+
+        fn result(&self) -> Option<&SendResult> {
+            None
+        }
+    }
+
+    impl Sent for () {}
+
+    impl Sent for SendResult {
+        fn result(&self) -> Option<&SendResult> {
+            Some(self)
+        }
+    }
+
+    impl Sent for Option<SendResult> {
+        fn result(&self) -> Option<&SendResult> {
+            self.as_ref()
+        }
+    }
+
+    impl Sent for TransactionSendResult {
+        const TRANSACTION: bool = true;
+
+        fn result(&self) -> Option<&SendResult> {
+            self.send_result.as_ref()
+        }
+    }
+
+    /// The answer to a request.
+    impl Sent for Box<dyn MessageTrait + Send> {}
+}
+
+async fn send_from<M, S, F, R>(producer: Option<&DefaultMQProducer>, mut message: M, send: S) -> ClientResult<R>
+where
+    M: MessageTrait,
+    S: FnOnce(M) -> F,
+    F: Future<Output = ClientResult<R>>,
+    R: Sent,
+{
+    let span = outgoing(producer, &mut message, R::TRANSACTION);
+    let one = |result: &ClientResult<R>| result.as_ref().map_or_else(failed, |answer| sent_one(answer.result()));
+    span.run_async(on_the_heap(message, send), one).await
+}
+
+async fn send_batch_from<M, S, F, R>(
+    producer: Option<&DefaultMQProducer>,
+    mut messages: Vec<M>,
+    send: S,
+) -> ClientResult<R>
+where
+    M: MessageTrait,
+    S: FnOnce(Vec<M>) -> F,
+    F: Future<Output = ClientResult<R>>,
+    R: Sent,
+{
+    // The client refuses a batch of several topics, and one of none.
+    let span = messages.first().map_or(Span::none(), |first| {
+        Producer::new(SYSTEM, first.topic()).start_with(|tags| {
+            tags.attribute(semconv::MESSAGING_BATCH_MESSAGE_COUNT, i64::try_from(messages.len()).unwrap_or(i64::MAX));
+            describe_producer(producer, tags);
+        })
+    });
+    let context = span.context();
+    for message in &mut messages {
+        inject_context(&context, message);
+    }
+    let batch = |result: &ClientResult<R>| result.as_ref().map_or_else(failed, |answer| sent(answer.result()));
+    span.run_async(on_the_heap(messages, send), batch).await
+}
+
+/// The client's futures have some 33 KiB, which is too much to be moved into ours. `send` is called at the first
+/// poll, in the span: the client's code may use the current context when it is called.
+fn on_the_heap<M, F: Future>(message: M, send: impl FnOnce(M) -> F) -> Pin<Box<impl Future<Output = F::Output>>> {
+    Box::pin(async move { send(message).await })
+}
+
+/// The span of one message, whose context is in the message.
+fn outgoing<M: MessageTrait>(producer: Option<&DefaultMQProducer>, message: &mut M, transaction: bool) -> Span {
+    let span = Producer::new(SYSTEM, message.topic()).start_with(|tags| {
+        describe_message(message, transaction, &mut |key, value| tags.attribute(key, value));
+        describe_producer(producer, tags);
+    });
+    inject_context(&span.context(), message);
+    span
+}
+
+fn describe_producer(producer: Option<&DefaultMQProducer>, tags: &mut Tags) {
+    let Some(producer) = producer else { return };
+    let config = producer.client_config_snapshot();
+    let namespace = config.namespace.as_ref().or(config.namespace_v2.as_ref());
+    if let Some(namespace) = namespace.filter(|namespace| !namespace.is_empty()) {
+        tags.attribute(semconv::MESSAGING_ROCKETMQ_NAMESPACE, namespace.to_string());
+    }
+}
+
+fn failed(error: &ClientError) -> Outcome {
+    Outcome::exception(error.descriptor().code().as_str(), error)
+}
+
+/// The broker's answer to one message.
+fn sent_one(result: Option<&SendResult>) -> Outcome {
+    let outcome = sent(result);
+    let Some(result) = result else { return outcome };
+    let outcome = match &result.msg_id {
+        Some(id) if !id.is_empty() => outcome.attribute(semconv::MESSAGING_MESSAGE_ID, id.to_string()),
+        _ => outcome,
+    };
+    match result.message_queue {
+        Some(_) => outcome.attribute(
+            semconv::THROUGHLINE_ROCKETMQ_QUEUE_OFFSET,
+            i64::try_from(result.queue_offset).unwrap_or(i64::MAX),
+        ),
+        None => outcome,
+    }
+}
+
+/// The broker's answer to any number of messages.
+fn sent(result: Option<&SendResult>) -> Outcome {
+    let mut outcome = Outcome::ok();
+    let Some(result) = result else { return outcome };
+    if let Some(queue) = &result.message_queue {
+        outcome = outcome.attribute(semconv::MESSAGING_DESTINATION_PARTITION_ID, queue.queue_id().to_string());
+    }
+    if result.send_status != SendStatus::SendOk {
+        outcome = outcome.attribute(semconv::THROUGHLINE_ROCKETMQ_SEND_STATUS, result.send_status.to_string());
+    }
+    outcome
+}

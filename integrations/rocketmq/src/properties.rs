@@ -1,0 +1,57 @@
+//! The context in the properties of a message.
+
+use opentelemetry::propagation::Extractor;
+use rocketmq_model::common::message::MessageTrait;
+use rocketmq_model::common::message::message_single::Message;
+use throughline::messaging::TraceHeaders;
+use throughline::{Context, current_context};
+
+/// More values than this of one property are of no use to any format.
+const MAX_VALUES: usize = 64;
+
+/// Writes the current context into the properties of a message, for code that starts its own spans. See
+/// [Propagation](crate#propagation).
+pub fn inject<M: MessageTrait>(message: &mut M) {
+    inject_context(&current_context(), message);
+}
+
+/// Writes `context` into the properties of a message. See [Propagation](crate#propagation).
+pub fn inject_context<M: MessageTrait>(context: &Context, message: &mut M) {
+    let trace = TraceHeaders::of(context);
+    let replaced = message.get_properties().keys().filter(|name| trace.replaces(name));
+    for name in replaced.cloned().collect::<Vec<_>>() {
+        message.clear_property(&name);
+    }
+    for (name, value) in trace {
+        message.put_property(name.into(), value.into());
+    }
+}
+
+/// The properties of a received message as a carrier.
+pub(crate) struct Properties<'a>(&'a Message);
+
+impl Extractor for Properties<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.property(key).or_else(|| self.alike(key).next())
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.properties().as_map().keys().map(|name| -> &str { name }).collect()
+    }
+
+    fn get_all(&self, key: &str) -> Option<Vec<&str>> {
+        if let Some(value) = self.0.property(key) {
+            return Some(vec![value]);
+        }
+        let values: Vec<_> = self.alike(key).take(MAX_VALUES).collect();
+        (!values.is_empty()).then_some(values)
+    }
+}
+
+impl<'a> Properties<'a> {
+    /// The values whose names are the same without regard to case.
+    fn alike(&self, key: &str) -> impl Iterator<Item = &'a str> {
+        let properties = self.0.properties().as_map().iter();
+        properties.filter(move |(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, value)| value.as_str())
+    }
+}
