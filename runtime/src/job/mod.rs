@@ -1,6 +1,8 @@
 //! Detached jobs: spawning them, and tracking which are running.
 
+mod builder;
 mod join_set;
+mod name;
 mod observer;
 #[cfg(feature = "rayon")]
 pub mod rayon;

@@ -1,6 +1,5 @@
 //! Detached jobs: each has its own span, in the trace of the code that spawned it.
 
-use std::any::type_name;
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::future::Future;
@@ -12,6 +11,7 @@ use opentelemetry::trace::TraceContextExt as _;
 use tokio::runtime::Handle;
 use tokio::task::{self, JoinHandle};
 
+use super::name::function_name;
 use crate::context::current;
 use crate::context::snapshot::Snapshot;
 use crate::guard::reentrance::is_busy;
@@ -192,90 +192,6 @@ where
     unnamed::<F>(Location::caller()).spawn_thread(function_name::<F>(), f, Outcome::of_job_result)
 }
 
-impl SpanBuilder {
-    /// Spawns the future as a detached job in this span, whether or not another span is current. See [`spawn`].
-    ///
-    /// # Panics
-    ///
-    /// Panics if called outside a Tokio runtime.
-    #[track_caller]
-    pub fn spawn<F>(self, future: F) -> JoinHandle<F::Output>
-    where
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
-        let runtime = runtime(self.name());
-        self.spawn_on(&runtime, future)
-    }
-
-    /// The same for a future that returns a `Result`. See [`try_spawn`].
-    ///
-    /// # Panics
-    ///
-    /// Panics if called outside a Tokio runtime.
-    #[track_caller]
-    pub fn try_spawn<F, T, E>(self, future: F) -> JoinHandle<Result<T, E>>
-    where
-        F: Future<Output = Result<T, E>> + Send + 'static,
-        T: Send + 'static,
-        E: Display + Send + 'static,
-    {
-        let runtime = runtime(self.name());
-        self.try_spawn_on(&runtime, future)
-    }
-
-    /// Spawns the future on `runtime`, as a detached job in this span. See [`spawn`].
-    pub fn spawn_on<F>(self, runtime: &Handle, future: F) -> JoinHandle<F::Output>
-    where
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
-        self.detached().start().spawn_on(runtime, future, plain)
-    }
-
-    /// The same for a future that returns a `Result`. See [`try_spawn`].
-    pub fn try_spawn_on<F, T, E>(self, runtime: &Handle, future: F) -> JoinHandle<Result<T, E>>
-    where
-        F: Future<Output = Result<T, E>> + Send + 'static,
-        T: Send + 'static,
-        E: Display + Send + 'static,
-    {
-        self.detached().start().spawn_on(runtime, future, Outcome::of_job_result)
-    }
-
-    /// Runs the closure on Tokio's blocking thread pool, as a detached job in this span. See
-    /// [`spawn_blocking`].
-    ///
-    /// # Panics
-    ///
-    /// Panics if called outside a Tokio runtime.
-    #[track_caller]
-    pub fn spawn_blocking<F, R>(self, f: F) -> JoinHandle<R>
-    where
-        F: FnOnce() -> R + Send + 'static,
-        R: Send + 'static,
-    {
-        let runtime = runtime(self.name());
-        self.detached().start().spawn_blocking_on(&runtime, f, plain)
-    }
-
-    /// The same for a closure that returns a `Result`. See [`try_spawn_blocking`].
-    ///
-    /// # Panics
-    ///
-    /// Panics if called outside a Tokio runtime.
-    #[track_caller]
-    pub fn try_spawn_blocking<F, T, E>(self, f: F) -> JoinHandle<Result<T, E>>
-    where
-        F: FnOnce() -> Result<T, E> + Send + 'static,
-        T: Send + 'static,
-        E: Display + Send + 'static,
-    {
-        let runtime = runtime(self.name());
-        self.detached().start().spawn_blocking_on(&runtime, f, Outcome::of_job_result)
-    }
-}
-
 /// A job that is named after its code, with a span if it is started in one.
 pub(crate) fn unnamed<F>(place: &'static Location<'static>) -> Span {
     if is_busy() {
@@ -298,45 +214,6 @@ pub(crate) fn plain<R>(_: &R) -> Outcome {
 pub(super) async fn refused<F: Future>(job: F) -> F::Output {
     let _never_polled = job;
     std::future::pending().await
-}
-
-/// The name of the function that a future or closure originates from; otherwise the name of its type.
-fn function_name<F>() -> &'static str {
-    last_name(type_name::<F>())
-}
-
-/// `receipt` for `app::orders::receipt<u8>::{{closure}}`, which is the future of `receipt` or a block in it, and
-/// `handle` for `<app::Orders as app::Handler>::handle::{{closure}}`.
-fn last_name(path: &str) -> &str {
-    let mut path = path;
-    for pointer in ["core::pin::Pin<", "alloc::boxed::Box<"] {
-        path = path.strip_prefix(pointer).and_then(|path| path.strip_suffix('>')).unwrap_or(path);
-    }
-    // The concrete type is unknown.
-    if path.starts_with("dyn ") {
-        return "job";
-    }
-    // Generic arguments contain paths of their own.
-    let (mut name, mut start, mut depth) = ("", 0, 0_usize);
-    for (at, byte) in path.bytes().enumerate() {
-        let is_arrow = at > 0 && path.as_bytes()[at - 1] == b'-';
-        match byte {
-            b'<' | b'(' | b'[' => depth += 1,
-            b'>' if is_arrow => {}
-            b'>' | b')' | b']' => depth = depth.saturating_sub(1),
-            b':' if depth == 0 => {
-                name = named(&path[start..at]).unwrap_or(name);
-                start = at + 1;
-            }
-            _ => {}
-        }
-    }
-    named(&path[start..]).unwrap_or(name)
-}
-
-/// A path segment without its generic arguments, if it is a name.
-fn named(part: &str) -> Option<&str> {
-    part.split('<').next().filter(|name| !name.is_empty() && !name.starts_with('{'))
 }
 
 #[track_caller]
@@ -464,24 +341,6 @@ mod tests {
     use std::task::{Context, Waker};
 
     use super::*;
-
-    #[test]
-    fn a_job_is_named_after_its_function() {
-        for (path, name) in [
-            ("app::orders::receipt::{{closure}}", "receipt"),
-            ("app::receipt<app::Wrap<u8>, fn(u8) -> u8>::{{closure}}::{{closure}}", "receipt"),
-            ("app::Wrap<app::Order>::receipt::{{closure}}", "receipt"),
-            ("<app::Orders as app::Handler>::handle::{{closure}}", "handle"),
-            ("<app::Wrap<dyn Fn(u8) -> app::Order> as app::Handler<[u8; 3]>>::handle<u8>::{{closure}}", "handle"),
-            ("core::pin::Pin<alloc::boxed::Box<app::receipt::{{closure}}>>", "receipt"),
-            ("core::pin::Pin<alloc::boxed::Box<dyn core::future::future::Future<Output = ()> + Send>>", "job"),
-            ("alloc::boxed::Box<app::receipt::{{closure}}>", "receipt"),
-            ("core::future::ready::Ready<()>", "Ready"),
-            ("(u8, u8)", "(u8, u8)"),
-        ] {
-            assert_eq!(last_name(path), name, "{path}");
-        }
-    }
 
     #[test]
     fn a_refused_job_is_never_polled() {

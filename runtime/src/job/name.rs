@@ -1,0 +1,65 @@
+//! The name of a job: that of the function that created it.
+
+use std::any::type_name;
+
+/// The name of the function that a future or closure originates from; otherwise the name of its type.
+pub(super) fn function_name<F>() -> &'static str {
+    last_name(type_name::<F>())
+}
+
+/// `receipt` for `app::orders::receipt<u8>::{{closure}}`, which is the future of `receipt` or a block in it, and
+/// `handle` for `<app::Orders as app::Handler>::handle::{{closure}}`.
+fn last_name(path: &str) -> &str {
+    let mut path = path;
+    for pointer in ["core::pin::Pin<", "alloc::boxed::Box<"] {
+        path = path.strip_prefix(pointer).and_then(|path| path.strip_suffix('>')).unwrap_or(path);
+    }
+    // The concrete type is unknown.
+    if path.starts_with("dyn ") {
+        return "job";
+    }
+    // Generic arguments contain paths of their own.
+    let (mut name, mut start, mut depth) = ("", 0, 0_usize);
+    for (at, byte) in path.bytes().enumerate() {
+        let is_arrow = at > 0 && path.as_bytes()[at - 1] == b'-';
+        match byte {
+            b'<' | b'(' | b'[' => depth += 1,
+            b'>' if is_arrow => {}
+            b'>' | b')' | b']' => depth = depth.saturating_sub(1),
+            b':' if depth == 0 => {
+                name = named(&path[start..at]).unwrap_or(name);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    named(&path[start..]).unwrap_or(name)
+}
+
+/// A path segment without its generic arguments, if it is a name.
+fn named(part: &str) -> Option<&str> {
+    part.split('<').next().filter(|name| !name.is_empty() && !name.starts_with('{'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_is_named_after_its_function() {
+        for (path, name) in [
+            ("app::orders::receipt::{{closure}}", "receipt"),
+            ("app::receipt<app::Wrap<u8>, fn(u8) -> u8>::{{closure}}::{{closure}}", "receipt"),
+            ("app::Wrap<app::Order>::receipt::{{closure}}", "receipt"),
+            ("<app::Orders as app::Handler>::handle::{{closure}}", "handle"),
+            ("<app::Wrap<dyn Fn(u8) -> app::Order> as app::Handler<[u8; 3]>>::handle<u8>::{{closure}}", "handle"),
+            ("core::pin::Pin<alloc::boxed::Box<app::receipt::{{closure}}>>", "receipt"),
+            ("core::pin::Pin<alloc::boxed::Box<dyn core::future::future::Future<Output = ()> + Send>>", "job"),
+            ("alloc::boxed::Box<app::receipt::{{closure}}>", "receipt"),
+            ("core::future::ready::Ready<()>", "Ready"),
+            ("(u8, u8)", "(u8, u8)"),
+        ] {
+            assert_eq!(last_name(path), name, "{path}");
+        }
+    }
+}
