@@ -8,12 +8,12 @@ use throughline::{Context, KeyValue, Origin, semconv};
 use crate::SYSTEM;
 use crate::attributes::{content, destination, ids};
 
-/// The marker of [`Origin`] for the types of lapin. It is inferred: `#[traced(parent = delivery)]` needs no word
-/// of it.
+/// The marker of [`Origin`] for the types of lapin. It is inferred, as in
+/// `#[traced(parent = delivery)]`.
 #[derive(Debug, Clone, Copy)]
 pub enum Amqp {}
 
-/// A delivery, with what its consumer knows besides. An [`Origin`], as the delivery is.
+/// A delivery, with attributes that only its consumer knows. Like the delivery itself, it is an [`Origin`].
 ///
 /// ```
 /// use lapin::message;

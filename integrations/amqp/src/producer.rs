@@ -98,7 +98,7 @@ impl ChannelExt for Channel {
 
 impl sealed::Sealed for Channel {}
 
-/// The trait is for lapin's channel only, so that methods can be added.
+/// Seals the trait, so that methods can be added.
 mod sealed {
     pub trait Sealed {}
 }

@@ -10,12 +10,12 @@ use crate::SYSTEM;
 use crate::attributes::{assigned, content, known_offset};
 use crate::headers::extract;
 
-/// The marker of [`Origin`] for the types of `rdkafka`. It is inferred: `#[traced(parent = message)]` needs no word of
-/// it.
+/// The marker of [`Origin`] for the types of `rdkafka`. It is inferred, as in
+/// `#[traced(parent = message)]`.
 #[derive(Debug, Clone, Copy)]
 pub enum Kafka {}
 
-/// A message, with what its consumer knows besides. An [`Origin`], as the message is.
+/// A message, with attributes that only its consumer knows. Like the message itself, it is an [`Origin`].
 ///
 /// ```
 /// use rdkafka::message::OwnedMessage;

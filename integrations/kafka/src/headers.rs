@@ -74,7 +74,7 @@ impl Origin<Kafka> for OwnedHeaders {
     }
 }
 
-/// A header without a value is one with an empty value: no format allows that.
+/// A header without a value is read as an empty one, which is invalid in every format.
 pub(crate) fn extract(headers: &impl Headers) -> Context {
     messaging::extract(read(headers).flatten().map(|header| (header.key, header.value.unwrap_or_default())))
 }

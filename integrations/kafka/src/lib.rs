@@ -7,7 +7,7 @@
 //! of the record, so that the consumer continues the trace. `BaseProducer` and `ThreadedProducer` have the same by
 //! [`ProducerExt`]. To send in some other way, write the headers with [`inject`].
 //!
-//! **Receive** as you do: a message is an [`Origin`], borrowed or owned, and so are headers alone. [`Delivery`] adds
+//! **Receive** as before: a message is an [`Origin`], borrowed or owned, and so are headers alone. [`Delivery`] adds
 //! what only the consumer knows: its group and its client id.
 //!
 //! ```no_run

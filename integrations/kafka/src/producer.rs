@@ -194,7 +194,7 @@ producers!(BaseProducer, ThreadedProducer);
 
 impl<C: ClientContext + 'static, R: AsyncRuntime> sealed::Sealed for FutureProducer<C, R> {}
 
-/// The traits are for the producers of `rdkafka` only, so that methods can be added.
+/// Seals the traits, so that methods can be added.
 mod sealed {
     pub trait Sealed {}
 }

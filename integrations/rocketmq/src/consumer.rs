@@ -12,12 +12,12 @@ use crate::SYSTEM;
 use crate::attributes::{bounded, describe_message};
 use crate::properties::Properties;
 
-/// The marker of [`Origin`] for the types of the client. It is inferred: `#[traced(parent = message)]` needs no word
-/// of it.
+/// The marker of [`Origin`] for the types of the client. It is inferred, as in
+/// `#[traced(parent = message)]`.
 #[derive(Debug, Clone, Copy)]
 pub enum RocketMq {}
 
-/// A received message, with what its consumer knows besides. An [`Origin`], as the message is.
+/// A received message, with attributes that only its consumer knows. Like the message itself, it is an [`Origin`].
 ///
 /// ```
 /// use rocketmq_model::common::message::message_ext::MessageExt;

@@ -15,9 +15,9 @@ use crate::SYSTEM;
 use crate::attributes::describe_message;
 use crate::properties::inject_context;
 
-/// The ways to send of [`DefaultMQProducer`], in a producer span whose context is in the message.
+/// The send methods of [`DefaultMQProducer`], in a producer span whose context is in the message.
 ///
-/// For the client's other ways to send, and its other producers, there are [`send`] and [`send_batch`].
+/// For the client's other send methods, and its other producers, use [`send`] and [`send_batch`].
 pub trait ProducerExt {
     /// [`DefaultMQProducer::send`], in a span named `send {topic}`, which ends with the broker's answer.
     ///
@@ -97,7 +97,8 @@ impl ProducerExt for DefaultMQProducer {
     }
 }
 
-/// Sends a message in any of the client's ways, in a producer span: `send` gets the message with the context in it.
+/// Sends a message by any of the client's methods, in a producer span: `send` receives the message with the context in
+/// it.
 ///
 /// ```no_run
 /// # use rocketmq_client_rust::*;
@@ -129,8 +130,8 @@ where
     send_from(None, message, send).await
 }
 
-/// Sends a batch in any of the client's ways, in one producer span: `send` gets the messages with the context in
-/// each of them. Without messages there is no span.
+/// Sends a batch by any of the client's methods, in one producer span: `send` receives the messages with the context
+/// in each of them. Without messages there is no span.
 ///
 /// ```no_run
 /// # use rocketmq_client_rust::*;
@@ -154,7 +155,7 @@ where
     send_batch_from(None, messages, send).await
 }
 
-/// What the client's ways to send return, with and without an answer of the broker. Implemented for `()`,
+/// The results of the client's send methods, with and without an answer of the broker. Implemented for `()`,
 /// [`SendResult`], `Option<SendResult>`, [`TransactionSendResult`] and the reply to a request.
 pub trait Sent: sealed::Sent {}
 

@@ -6,7 +6,7 @@ use rocketmq_model::common::message::message_single::Message;
 use throughline::messaging::TraceHeaders;
 use throughline::{Context, current_context};
 
-/// More values than this of one property are of no use to any format.
+/// No format uses more values of one property than this.
 const MAX_VALUES: usize = 64;
 
 /// Writes the current context into the properties of a message, for code that starts its own spans. See

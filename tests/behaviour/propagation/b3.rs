@@ -86,7 +86,7 @@ fn multiple_headers() {
     assert!(!with([Format::B3Multi], &[("X-B3-Sampled", "0")]).is_valid());
 }
 
-/// Whichever is written: the services in front of this one may be of another mind.
+/// Both encodings are read, whichever is written: the calling service may use the other one.
 #[test]
 fn both_encodings_are_read() {
     let other = "1".repeat(32);

@@ -1,4 +1,4 @@
-//! Everything a context is written to and read from.
+//! The types that a context is injected into and extracted from.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -125,7 +125,7 @@ fn a_carrier_keeps_its_places_in_a_format_without_names() {
         Carrier::default(),
     ];
     for carrier in holes {
-        // A row of something else behind it, as in the payload of a job.
+        // Followed by another value, as in the payload of a job.
         let list = rmp_serde::to_vec(&(&carrier, 7_u8)).unwrap();
         assert_eq!(rmp_serde::from_slice::<(Carrier, u8)>(&list).unwrap(), (carrier.clone(), 7));
         let map = rmp_serde::to_vec_named(&carrier).unwrap();

@@ -9,7 +9,7 @@ use super::{SPAN, TRACE, inject, remote, with};
 
 const ALL: [Format; 5] = [Format::Jaeger, Format::Baggage, Format::B3Multi, Format::B3, Format::TraceContext];
 
-/// One header set per format, each with an id that tells it from the others.
+/// The headers of each format, each with a trace ID of its own.
 fn headers() -> Vec<(&'static str, String)> {
     let id = |digit: &str| digit.repeat(32);
     vec![

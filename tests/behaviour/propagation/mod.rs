@@ -1,4 +1,4 @@
-//! A context on the wire.
+//! The propagation of a context between processes.
 
 mod b3;
 mod baggage;

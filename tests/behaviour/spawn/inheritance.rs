@@ -1,4 +1,4 @@
-//! Whether a job has a span, below which parent, and what it inherits.
+//! Whether a job has a span, the parent of that span, and what the job inherits.
 
 use opentelemetry::Context;
 use opentelemetry::baggage::BaggageExt as _;
@@ -9,14 +9,14 @@ use throughline::{JoinSetExt as _, biz_tags, in_span, in_span_async, traced_spaw
 use tokio::sync::oneshot;
 use tokio::task::{JoinSet, LocalSet};
 
-/// What a job takes along: the value of a tag and that of a member of the baggage.
+/// What a job inherits: the value of a tag and that of a baggage member.
 fn travelled() -> (Option<String>, Option<String>) {
     let tag =
         throughline::current_tags().iter().find(|tag| tag.key.as_str() == "tenant_id").map(|tag| tag.value.to_string());
     (tag, Context::current().baggage().get("tenant_id").map(ToString::to_string))
 }
 
-/// Whoever replaces each `tokio::spawn` must not find a whole process below one span.
+/// Replacing every `tokio::spawn` must not put the whole process below one span.
 #[tokio::test]
 async fn outside_of_a_span_a_plain_job_has_none_and_takes_the_context_along() {
     #[biz_tags(propagate(tenant_id = "acme"))]
@@ -47,7 +47,7 @@ async fn outside_of_a_span_a_plain_job_has_none_and_takes_the_context_along() {
     assert!(spans.iter().all(|span| span.name() == "work"));
 }
 
-/// What is asked for by name is a span, also outside of one.
+/// A span that is requested explicitly is started outside of a span, too.
 #[tokio::test]
 async fn a_job_that_asks_for_a_span_has_one_everywhere() {
     #[traced_spawn]
@@ -62,7 +62,7 @@ async fn a_job_that_asks_for_a_span_has_one_everywhere() {
     capture.assert_tree("attribute\nblock\nblocking");
 }
 
-/// A span of another process is one to be below.
+/// A remote span is a parent like any other.
 #[tokio::test]
 async fn below_a_remote_span_a_plain_job_has_a_span() {
     let capture = Capture::new();

@@ -63,8 +63,7 @@ async fn a_job_that_never_ends_holds_up_nothing() {
     assert!(capture.span("forever").is_cancelled());
 }
 
-/// A span of other code ends when its last context is gone. A job must not be among those who
-/// have one.
+/// A span of another library ends when its last context is dropped, so a job must not hold one.
 #[tokio::test]
 async fn a_job_does_not_hold_the_span_of_other_code() {
     use opentelemetry::trace::Tracer as _;
@@ -82,7 +81,7 @@ async fn a_job_does_not_hold_the_span_of_other_code() {
     assert!(!capture.span("outlives").parent_span_is_remote);
 }
 
-/// Identity, baggage and tags go along. What else is in the caller's context is not kept alive.
+/// A job inherits the span context, baggage and tags. Other values in the caller's context are not kept alive.
 #[tokio::test]
 async fn a_job_takes_along_nothing_else() {
     #[derive(Debug)]
@@ -174,7 +173,7 @@ async fn a_job_that_is_never_polled_is_a_cancelled_span() {
         drop(handle);
     }
     let capture = Capture::new();
-    // A current-thread runtime that is never driven, and then gone.
+    // A current-thread runtime that is dropped without being driven.
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let job = capture.run(|| unlucky(runtime.handle().clone()));
     runtime.shutdown_background();

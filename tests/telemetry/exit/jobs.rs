@@ -49,7 +49,7 @@ alone! {
             ));
             until("it runs", || telemetry.open_spans().len() == 2);
             let report = telemetry.shutdown(SHORT).await;
-            // Its span has ended, and nothing changes it any more.
+            // Its span has ended, and does not change any more.
             stuck.abort();
             (report, stuck.await)
         });

@@ -100,7 +100,7 @@ impl<B, E: Display + 'static> Observe<Result<Response<B>, E>> for ClientObserver
             }
             Err(error) => {
                 let text = layer.0.causes.describe(error);
-                // Also where no span is recorded.
+                // Even if no span is recorded.
                 LastError::note(&span.context(), &text);
                 span.end(|| Outcome::exception(type_name::<E>(), &text));
             }

@@ -1,4 +1,4 @@
-//! A request on its way to its response.
+//! A request between the start of its span and its response.
 
 use std::any::type_name;
 use std::borrow::Cow;
@@ -17,7 +17,7 @@ use crate::body::{self, Failure, ResponseBody};
 use crate::cause::{Cause, Causes};
 use crate::{X_REQUEST_ID, facts};
 
-/// One request on its way to its response.
+/// A request that is being handled.
 #[derive(Debug)]
 pub(super) struct Exchange {
     /// For the response, unless an outer layer sets it.
@@ -97,7 +97,7 @@ impl Exchange {
         response.map(|body| body::instrument(body, span, failure, announced, is_bare))
     }
 
-    /// Writes the event of a request that has failed, in its span.
+    /// Emits the event of a failed request, in its span.
     fn report(&self, span: &Span, status: Option<StatusCode>, cause: Option<&str>) {
         if self.request.is_none() {
             return;
@@ -131,7 +131,7 @@ impl<B: Body, E: Display + 'static> Observe<Result<Response<B>, E>> for ServerOb
 
     fn observe(&mut self, span: &mut Span, result: Result<Response<B>, E>) -> Self::Output {
         let Some(exchange) = self.0.take() else {
-            // Polled after its end; what happens then is up to the future inside.
+            // Polled after completion, which the inner future handles as it likes.
             return result.map(|response| response.map(body::untraced));
         };
         match result {

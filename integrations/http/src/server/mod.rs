@@ -263,8 +263,8 @@ where
     }
 }
 
-/// The future of a [`ServerService`]: the service's own, in the span of the request. Dropping it half-way marks the
-/// span `throughline.cancelled`.
+/// The future of a [`ServerService`]: the service's own, in the span of the request. Dropping it before it is ready
+/// marks the span `throughline.cancelled`.
 ///
 /// It results in a response whose [body](ResponseBody) has the span.
 pub type ServerFuture<F> = Instrumented<F, ServerObserver>;

@@ -19,7 +19,7 @@ use crate::{Headers, X_REQUEST_ID};
 
 const RECORDED_ID: &str = "http.request.header.x-request-id";
 
-/// The span of the request, in its extensions: for layers further in.
+/// The span of the request, stored in its extensions for inner layers.
 #[derive(Clone, Copy)]
 pub(crate) struct Entered {
     span: (TraceId, SpanId),
@@ -99,7 +99,7 @@ impl Config {
         (span, header, last_error)
     }
 
-    /// Adds what this layer knows to the span that a layer further out has started.
+    /// Adds what this layer knows to the span that an outer layer has started.
     pub(super) fn join(
         &self,
         entered: Entered,

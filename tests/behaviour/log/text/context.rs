@@ -85,7 +85,7 @@ async fn threads_and_blocking_workers_have_ids_of_their_own() {
     );
 }
 
-/// Spans of `tracing`, made OpenTelemetry spans, above and below ours: the innermost counts.
+/// Spans of `tracing`, exported by its OpenTelemetry layer, above and below ours: the innermost one counts.
 #[test]
 fn between_spans_of_tracing_the_innermost_span_counts() {
     #[instrument(skip_all)]
@@ -203,7 +203,7 @@ fn a_failed_job_has_ids_and_tags_once() {
     assert!(capture.span("publish").events.events.len() == 1, "the exception alone");
 }
 
-/// With the layer for spans of other libraries, and with the one that puts events on spans.
+/// With the layer that exports spans of `tracing`, and the one that adds events to spans.
 #[test]
 fn a_failed_job_below_other_layers_ends_as_usual() {
     #[traced_spawn]
@@ -227,7 +227,7 @@ fn a_failed_job_below_other_layers_ends_as_usual() {
     assert_eq!(events, ["exception"], "the span says it once");
 }
 
-/// It reports on contexts while they cannot be looked at.
+/// It logs about contexts while these cannot be accessed.
 #[test]
 fn what_the_opentelemetry_api_reports_of_itself_has_no_ids() {
     let capture = Capture::new();
@@ -249,8 +249,8 @@ fn what_the_opentelemetry_api_reports_of_itself_has_no_ids() {
     );
 }
 
-/// Tags apply although nothing is recorded. The discarded span is logged once per process, at the
-/// first such span, so this is filtered out.
+/// Tags apply although nothing is recorded. The first discarded span of the process is logged, which is filtered out
+/// here.
 #[test]
 fn tags_without_a_trace_are_shown() {
     let output = Output::default();

@@ -13,7 +13,7 @@ use tracing_subscriber::registry::LookupSpan;
 use super::subscriber;
 use crate::log::{Output, ids};
 
-/// What [`current`] is for.
+/// The use case of [`current`].
 #[test]
 fn a_formatter_of_the_user_can_print_what_is_current() {
     struct Own;

@@ -13,7 +13,7 @@ use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use super::{subscriber, unstyled, written_with};
 use crate::log::{HOSTILE, Noon, Output, harm, ids};
 
-/// Every place that a value of a program, or of its users, can get to.
+/// Logs `hostile` in every position that an application, or one of its users, controls.
 fn log_everywhere(hostile: &'static str) {
     #[derive(Debug)]
     struct Evil(&'static str);
@@ -50,7 +50,7 @@ fn values_cannot_forge_lines() {
         let text = unstyled(&output.text());
         assert!(harm(&text).is_empty(), "{text}");
         assert_eq!(output.text().matches('\n').count(), 1);
-        // It is there, in a form that can be read: in the tags, the fields, the message.
+        // It is still there in escaped form: in the tags, the fields and the message.
         assert!(
             text.matches(
                 r"x\r\n12:00:00 ERROR forged\u{1b}[2K\u{1b}]0;t\u{7}\u{9b}1A\u{85}\u{2028}\u{202e}\u{200f}\u{200b}\t"
@@ -58,7 +58,7 @@ fn values_cannot_forge_lines() {
             .count()
                 >= 9
         );
-        // Of all that calls itself so, the first is true.
+        // The first `trace_id` is the real one.
         let span = capture.span("order");
         assert!(text.starts_with(&format!("12:00:00  INFO {} tag=\"x\\r\\n", ids(&span))), "{text}");
         assert!(text.matches("trace_id=0").count() >= 9);

@@ -1,4 +1,4 @@
-//! What a line consists of, and what leaves parts of it out.
+//! The parts of a line, and the settings that omit some of them.
 
 use std::error::Error;
 use std::fmt;
@@ -52,7 +52,7 @@ fn a_line_has_the_ids_and_the_tags_of_where_it_is() {
     );
 }
 
-/// Where nothing is current, a line is that of `tracing_subscriber`.
+/// Without a current span, a line is the same as that of `tracing_subscriber`.
 #[test]
 fn outside_of_a_trace_nothing_is_added() {
     #[instrument(fields(a = 1, b = "two"))]
@@ -82,7 +82,7 @@ fn outside_of_a_trace_nothing_is_added() {
         let theirs = subscriber().with_ansi(ansi).event_format(full()).with_writer(output.writer()).finish();
         tracing::subscriber::with_default(theirs, everything);
         if ansi {
-            // They close and open a style between any two words.
+            // `tracing_subscriber` ends and restarts a style between any two words.
             assert_eq!(unstyled(&ours.text()), unstyled(&output.text()));
         } else {
             assert_eq!(ours.text(), output.text());

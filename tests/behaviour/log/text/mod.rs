@@ -1,4 +1,4 @@
-//! Lines of text.
+//! Log lines as text.
 
 mod allocations;
 mod context;
@@ -10,7 +10,7 @@ use throughline::log::Text;
 
 use crate::log::{Noon, Output};
 
-/// Runs `f` with a subscriber that writes in `format`, and gives what was written.
+/// Runs `f` with a subscriber that writes in `format`, and returns its output.
 fn written_with(format: Text<Noon>, ansi: bool, f: impl FnOnce()) -> Output {
     let output = Output::default();
     let subscriber = subscriber().with_ansi(ansi).event_format(format).with_writer(output.writer()).finish();
@@ -26,7 +26,7 @@ fn written(f: impl FnOnce()) -> Output {
     written_with(Text::new().with_timer(Noon), false, f)
 }
 
-/// Takes out the styles that are allowed in a line.
+/// Removes the styles that a line may have.
 fn unstyled(text: &str) -> String {
     let mut text = text.to_owned();
     for code in [0, 1, 2, 3, 31, 32, 33, 34, 35] {

@@ -43,7 +43,7 @@ async fn a_unary_call_is_one_trace_with_its_tags() {
         "tenant_id=acme".into(),
     ];
     assert_eq!(of(client), expected);
-    // The tag that propagates came as baggage; the other one has stayed at home.
+    // The propagated tag arrived as baggage; the other one was not sent.
     assert_eq!(expected.remove(0), "order_no=1001");
     let peer_port = server.attribute("network.peer.port").expect("the peer has a port").to_owned();
     expected.insert(0, "network.peer.address=127.0.0.1".into());
@@ -72,7 +72,7 @@ async fn the_status_of_a_call_is_judged_by_each_side() {
         assert_eq!(status.code(), Code::Unimplemented);
     }
     here.extend(lines(&capture));
-    // The status of a streaming method before its first message is in the headers, too.
+    // Before the first message, the status of a streaming method is in the headers, too.
     let capture = Capture::new();
     assert!(capture.run_async(client.watch("forbidden")).await.is_err());
     here.extend(lines(&capture));
@@ -145,7 +145,7 @@ async fn a_hundred_calls_at_once_do_not_mix() {
     assert_eq!(traces.len(), 100);
 }
 
-/// Tries again, if the server says that it may work.
+/// Retries while the server answers `UNAVAILABLE`.
 #[derive(Clone)]
 struct Again;
 

@@ -16,7 +16,7 @@ use crate::{Orders, Shop, client_of, code, lines, one, send_raw};
 async fn a_deadline_that_passes_on_the_server_is_told_from_a_caller_who_goes_away() {
     let shop = Shop::open("internal");
     let answer = send_raw(&shop, &[("x-order", "endless"), ("grpc-timeout", "30m")]).await;
-    // This is what `tonic` says of it.
+    // `CANCELLED` is what `tonic` answers.
     assert_eq!(answer.headers()["grpc-status"], "1");
     let there = shop.peer.stop();
     let server = one(&there, "shop.Orders/Get");
@@ -30,7 +30,7 @@ async fn a_deadline_that_passes_on_the_server_is_told_from_a_caller_who_goes_awa
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deadline_that_passes_on_the_client_is_its_own_error() {
     let shop = Shop::open("internal");
-    // With one that the server knows of, and with one that it does not.
+    // With a deadline that is sent to the server, and with one that is not.
     let mut told = Request::new("endless".to_owned());
     told.set_timeout(Duration::from_millis(40));
     let untold = client_of(&shop.endpoint().timeout(Duration::from_millis(40)));
@@ -48,14 +48,14 @@ async fn a_deadline_that_passes_on_the_client_is_its_own_error() {
         assert_eq!((code(client), client.attribute("error.type")), ("DEADLINE_EXCEEDED", Some("DEADLINE_EXCEEDED")));
         assert!(client.status.starts_with("error: "));
     }
-    // How far the calls have come by then is left to the machine.
+    // How far the calls have come by then depends on the machine.
     assert_eq!(here.len(), 2);
     for server in &there {
         assert!(here.iter().any(|client| server.is_child_of(client)), "{server:?}");
     }
 }
 
-/// A server that watches the time may be faster than the client, and `tonic`'s says `CANCELLED` then.
+/// A server that enforces the deadline may be faster than the client, and `tonic`'s then answers `CANCELLED`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_is_cancelled_after_its_deadline_was_too_late() {
     for (timeout, expected) in [(Some("1n"), "DEADLINE_EXCEEDED"), (Some("1H"), "CANCELLED"), (None, "CANCELLED")] {

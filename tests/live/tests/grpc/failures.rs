@@ -8,7 +8,7 @@ use tower::ServiceBuilder;
 
 use crate::{Orders, Shop, assert_cancelled, lines, pair};
 
-/// Waits until a handler that does not end has begun, while the runtime goes on.
+/// Waits until a handler that never completes has started, while the runtime keeps running.
 fn wait_until_it_hangs(shop: &Shop) {
     tokio::task::block_in_place(|| assert_eq!(shop.peer.ready(), "hanging"));
 }
@@ -75,7 +75,7 @@ fn assert_same_code(span: &FinishedSpan, status: &Status) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_not_there_fails_the_client() {
-    // A port that is taken, so that nobody else gets it, and that nobody listens on.
+    // A port that is bound, so that nothing else gets it, and that nothing listens on.
     let deaf = tokio::net::TcpSocket::new_v4().unwrap();
     deaf.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let endpoint = Endpoint::from_shared(format!("http://{}", deaf.local_addr().unwrap())).unwrap();

@@ -26,12 +26,12 @@ async fn call_here(capture: &Capture, layer: ServerLayer, path: &str, response: 
     }));
     let request = http::Request::post(path).header("content-type", "application/grpc").body(()).unwrap();
     let response = capture.run_async(service.oneshot(request)).await.unwrap();
-    // As `hyper` does: a body that says it is over is not asked for its end.
+    // Like `hyper`, which does not poll a body that reports its end.
     let mut body = response.into_body();
     while !body.is_end_stream() && body.frame().await.is_some() {}
 }
 
-/// A call with a caller's span, through `service`; gives the client's side, the server's side, and what ran in it.
+/// Sends a call with a caller's span through `service`, and returns the spans that have ended.
 async fn call_through<S, B>(service: S) -> Vec<FinishedSpan>
 where
     S: Service<http::Request<Body>, Response = http::Response<B>>,
@@ -69,7 +69,7 @@ async fn below_an_http_layer_a_call_is_part_of_the_request() {
 
     for (http, grpc, is_public) in [
         (HttpLayer::new(), ServerLayer::new(), false),
-        // The outer layer has judged the caller.
+        // The outer layer has decided whether the caller is trusted.
         (HttpLayer::new().public(), ServerLayer::new(), true),
         (HttpLayer::new().public(), ServerLayer::new().public(), true),
     ] {
@@ -92,7 +92,7 @@ async fn of_two_layers_the_outer_one_opens_the_span() {
     assert!(spans[0].is_child_of(&spans[1]) && spans[1].parent_id().is_none());
 }
 
-/// A proxy in between, or a server that is none of gRPC: `tonic` reads no further than the first bytes.
+/// A proxy, or a server that does not speak gRPC: `tonic` reads only the first bytes.
 #[tokio::test]
 async fn an_answer_that_is_not_grpc_fails_the_client() {
     for (http, kind, expected) in [
@@ -114,7 +114,7 @@ async fn an_answer_that_is_not_grpc_fails_the_client() {
     }
 }
 
-/// The codec stands above the layer, which sees no more than an answer that nobody reads to its end.
+/// The codec is above the layer, which sees only that the response is not read to its end.
 #[tokio::test]
 async fn an_answer_that_is_too_large_is_given_up() {
     let capture = Capture::new();

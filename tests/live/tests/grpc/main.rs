@@ -138,7 +138,7 @@ fn assert_cancelled(span: &SpanLine) {
     assert_eq!((span.attribute("throughline.cancelled"), span.attribute("error.type")), (Some("true"), None));
 }
 
-/// Sends a call past any client that watches the time, and waits for the headers of the answer.
+/// Sends a call without a client that enforces the deadline, and waits for the response.
 async fn send_raw(shop: &Shop, more: &[(&'static str, &str)]) -> http::Response<Bytes> {
     let connection = tokio::net::TcpStream::connect(&shop.address).await.unwrap();
     let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(connection));

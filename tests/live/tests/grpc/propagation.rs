@@ -19,7 +19,7 @@ async fn at_a_public_edge_the_caller_is_linked_and_not_believed() {
     let client = shop.client();
     capture.run_async(async { checkout("acme", 1001, client.get("order")).await }).await.unwrap();
     drop(client);
-    // Nor can a caller keep us from recording.
+    // A caller cannot turn off recording either.
     let unsampled = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
     send_raw(&shop, &[("traceparent", unsampled), ("baggage", "tenant_id=evil")]).await;
 
@@ -48,7 +48,7 @@ async fn a_trace_that_is_not_sampled_goes_on_without_spans() {
         }))
         .await;
     assert_eq!(answer, format!("order {trace}"), "the handler has seen the trace");
-    // Where there is no span yet, the client's would have been the first.
+    // Without a span around it, the client's would have been the first.
     let alone = capture.run_async(client.get("order")).await.unwrap();
     assert_ne!(alone, "order 00000000000000000000000000000000");
     drop(client);
@@ -69,7 +69,7 @@ async fn a_process_without_an_sdk_passes_the_context_on() {
     // No capture, and no provider in this process.
     let context = Context::new().with_remote_span_context(caller);
     let messages = stream::once(async {
-        // The stream of requests is elsewhere, and in the same trace.
+        // The stream of requests is polled elsewhere, but in the same trace.
         Context::current().span().span_context().span_id().to_string()
     });
     let count = Snapshot::of(&context).run_async(client.collect(messages)).await;
@@ -116,14 +116,14 @@ fn metadata_is_a_carrier_that_leaves_binary_values_alone() {
     capture.run(|| receive(&metadata));
     assert!(capture.span("receive").is_child_of(&capture.span("send")));
 
-    // Two of them are none: nobody knows which is right.
+    // Two are as good as none: either may be the right one.
     capture.clear();
     let copy = metadata.get("traceparent").unwrap().clone();
     metadata.append("traceparent", copy);
     capture.run(|| receive(&metadata));
     assert_eq!(capture.span("receive").parent_id(), None);
 
-    // And what is not text is not a context.
+    // A value that is not text is no context.
     capture.clear();
     let mut headers = http::HeaderMap::new();
     headers.insert("traceparent", http::HeaderValue::from_bytes(b"\xff\xfe").unwrap());

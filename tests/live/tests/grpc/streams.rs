@@ -8,7 +8,7 @@ use tonic::Code;
 
 use crate::{Shop, all, code, lines, one, pair};
 
-/// Messages that are made in spans of their own.
+/// Messages, each created in a span of its own.
 fn made(count: usize) -> impl Stream<Item = String> + Send + 'static {
     stream::iter(0..count).map(|number| in_span("make", || number.to_string()))
 }
@@ -41,8 +41,8 @@ async fn streams_of_all_kinds_have_one_span_on_each_side() {
         let (client, server) = pair(&here, &there, &format!("shop.Orders/{method}"));
         assert!(client.is_child_of(one(&here, "calls")));
         assert_eq!((code(client), code(server)), ("OK", "OK"));
-        // The client's connection polls the stream of requests, the server's that of responses: both
-        // with the context of the call.
+        // The client's connection polls the stream of requests, and the server's the stream of responses, both in the
+        // context of the call.
         assert_eq!(all(&here, "make").iter().filter(|make| make.is_child_of(client)).count(), made);
         assert_eq!(all(&there, "load").iter().filter(|load| load.is_child_of(server)).count(), loaded);
     }
