@@ -28,7 +28,7 @@ pub fn inject_context<M: MessageTrait>(context: &Context, message: &mut M) {
 }
 
 /// The properties of a received message as a carrier.
-pub(crate) struct Properties<'a>(&'a Message);
+pub(crate) struct Properties<'a>(pub(crate) &'a Message);
 
 impl Extractor for Properties<'_> {
     fn get(&self, key: &str) -> Option<&str> {
