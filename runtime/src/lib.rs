@@ -29,6 +29,8 @@ pub mod semconv;
 pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(feature = "sdk")]
+mod tracer;
 
 #[doc(hidden)]
 #[path = "private.rs"]

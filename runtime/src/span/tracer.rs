@@ -68,9 +68,12 @@ where
     P::Tracer: Send + Sync + 'static,
     <P::Tracer as Tracer>::Span: Send + Sync + 'static,
 {
-    let scope =
-        InstrumentationScope::builder(Cow::Borrowed("throughline")).with_version(env!("CARGO_PKG_VERSION")).build();
-    Arc::new(Typed(provider.tracer_with_scope(scope)))
+    Arc::new(Typed(provider.tracer_with_scope(scope())))
+}
+
+/// The instrumentation scope of our own spans.
+pub(crate) fn scope() -> InstrumentationScope {
+    InstrumentationScope::builder(Cow::Borrowed("throughline")).with_version(env!("CARGO_PKG_VERSION")).build()
 }
 
 static INSTALLED: RwLock<Option<Arc<dyn Source>>> = RwLock::new(None);

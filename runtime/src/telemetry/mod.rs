@@ -41,5 +41,6 @@ pub use self::{
     shutdown::{Shutdown, ShutdownReport},
     signal::signal,
 };
+pub use crate::tracer::{Span, Tracer, TracerProvider, TracerProviderBuilder};
 pub use id_generator::RequestIdGenerator;
 pub use tag_processor::TagProcessor;

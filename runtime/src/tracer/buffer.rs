@@ -1,0 +1,271 @@
+//! The finished spans of a trace in this process, which are handed to the exporter together.
+
+use std::cell::{Cell, RefCell};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use opentelemetry::trace::TraceId;
+
+use super::encoded::{EncodedSpans, ScopeId, SpanSink};
+use super::provider::Shared;
+
+/// A buffer that has grown to this size is handed over before the trace is complete.
+const MAX_BYTES: usize = 1 << 14;
+
+/// Collects the spans that end below one local root span, or below a span that continues the trace in a detached job.
+///
+/// It is handed over when that span ends. What ends later follows at once, span by span. A trace that runs for long is
+/// handed over in parts: see [`OpenBuffers::hand_over_old`].
+pub(crate) struct TraceBuffer {
+    trace_id: TraceId,
+    provider: Arc<Shared>,
+    spans: Mutex<Spans>,
+}
+
+#[derive(Default)]
+struct Spans {
+    bytes: Vec<u8>,
+    count: u32,
+    first_scope: Option<ScopeId>,
+    last_scope: Option<ScopeId>,
+    other_scopes: Vec<(usize, ScopeId)>,
+    has_local_root: bool,
+    /// The span that began the buffer has ended.
+    closed: bool,
+    /// Where the buffer is listed, while it has spans.
+    listed: Option<Slot>,
+}
+
+/// What a span is to its buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It began the buffer, and the trace in this process.
+    LocalRoot,
+    /// It began the buffer, as a detached job does.
+    First,
+    /// The buffer is that of a span above.
+    Below,
+}
+
+impl TraceBuffer {
+    pub(crate) fn new(trace_id: TraceId, provider: &Arc<Shared>) -> Arc<Self> {
+        Arc::new(Self { trace_id, provider: Arc::clone(provider), spans: Mutex::default() })
+    }
+
+    pub(crate) fn trace_id(&self) -> TraceId {
+        self.trace_id
+    }
+
+    pub(crate) fn provider(&self) -> &Arc<Shared> {
+        &self.provider
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Spans> {
+        self.spans.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a span, which `write` encodes.
+    #[inline]
+    pub(crate) fn add(self: &Arc<Self>, scope: ScopeId, role: Role, write: impl FnOnce(&mut Vec<u8>)) {
+        let Some(open) = &self.provider.open else { return };
+        let mut spans = self.lock();
+        if spans.bytes.capacity() == 0 {
+            spans.bytes = recycled();
+        }
+        if spans.last_scope != Some(scope) {
+            spans.change_scope(scope);
+        }
+        write(&mut spans.bytes);
+        spans.count += 1;
+        if role != Role::Below {
+            spans.closed = true;
+            spans.has_local_root |= role == Role::LocalRoot;
+        }
+        if spans.closed || spans.bytes.len() >= MAX_BYTES {
+            let listed = spans.listed.take();
+            let complete = spans.take(self.trace_id);
+            drop(spans);
+            if let Some(slot) = listed {
+                open.remove(slot, self);
+            }
+            open.sink.push(complete);
+        } else if spans.listed.is_none() {
+            spans.listed = Some(open.add(self));
+        }
+    }
+
+    /// Hands over what there is, for a trace that is not complete. The buffer is not listed any more.
+    fn hand_over(&self, sink: &dyn SpanSink) {
+        let mut spans = self.lock();
+        spans.listed = None;
+        if spans.count == 0 {
+            return;
+        }
+        let part = spans.take(self.trace_id);
+        drop(spans);
+        sink.push(part);
+    }
+}
+
+impl Spans {
+    #[cold]
+    fn change_scope(&mut self, scope: ScopeId) {
+        if self.count == 0 {
+            self.first_scope = Some(scope);
+        } else {
+            self.other_scopes.push((self.bytes.len(), scope));
+        }
+        self.last_scope = Some(scope);
+    }
+
+    fn take(&mut self, trace_id: TraceId) -> EncodedSpans {
+        let bytes = std::mem::take(&mut self.bytes);
+        let spans = EncodedSpans {
+            trace_id,
+            count: std::mem::take(&mut self.count),
+            has_local_root: std::mem::take(&mut self.has_local_root),
+            // Exactly as long as it has to be: it may wait for long.
+            bytes: bytes.as_slice().into(),
+            first_scope: self.first_scope.unwrap_or(ScopeId::OURS),
+            other_scopes: std::mem::take(&mut self.other_scopes),
+        };
+        self.last_scope = None;
+        recycle(bytes);
+        spans
+    }
+}
+
+/// The buffers of a provider that have spans and are not complete, so that a flush finds them.
+pub(crate) struct OpenBuffers {
+    pub(super) sink: Arc<dyn SpanSink>,
+    /// Several, so that threads do not wait for each other.
+    shards: [Mutex<Shard>; SHARDS],
+}
+
+const SHARDS: usize = 16;
+
+#[derive(Default)]
+struct Shard {
+    slots: Vec<Option<(Arc<TraceBuffer>, u32)>>,
+    free: Vec<usize>,
+    /// The number of calls of `hand_over_old`.
+    now: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    shard: usize,
+    at: usize,
+}
+
+impl OpenBuffers {
+    pub(crate) fn new(sink: Arc<dyn SpanSink>) -> Self {
+        Self { sink, shards: Default::default() }
+    }
+
+    fn shard(&self, at: usize) -> MutexGuard<'_, Shard> {
+        self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, buffer: &Arc<TraceBuffer>) -> Slot {
+        let index = shard_of_thread();
+        let mut shard = self.shard(index);
+        let entry = Some((Arc::clone(buffer), shard.now));
+        let at = match shard.free.pop() {
+            Some(at) => {
+                shard.slots[at] = entry;
+                at
+            }
+            None => {
+                shard.slots.push(entry);
+                shard.slots.len() - 1
+            }
+        };
+        Slot { shard: index, at }
+    }
+
+    fn remove(&self, Slot { shard, at }: Slot, buffer: &Arc<TraceBuffer>) {
+        let mut shard = self.shard(shard);
+        // A flush may have taken it out, and the slot may be another's by now.
+        let removed = shard.slots[at].take_if(|(listed, _)| Arc::ptr_eq(listed, buffer));
+        if removed.is_some() {
+            shard.free.push(at);
+        }
+        drop(shard);
+        drop(removed);
+    }
+
+    /// Hands over all spans that have ended.
+    pub(crate) fn hand_over_all(&self) {
+        self.hand_over_older_than(None);
+    }
+
+    /// Hands over the spans of buffers that have had some for at least `max_ticks` calls of this.
+    pub(crate) fn hand_over_old(&self, max_ticks: u32) {
+        self.hand_over_older_than(Some(max_ticks));
+    }
+
+    fn hand_over_older_than(&self, max_ticks: Option<u32>) {
+        for index in 0..SHARDS {
+            let mut shard = self.shard(index);
+            shard.now = shard.now.wrapping_add(u32::from(max_ticks.is_some()));
+            let Shard { slots, now, .. } = &mut *shard;
+            let is_old = |since: u32| max_ticks.is_none_or(|max| now.wrapping_sub(since) > max);
+            let old: Vec<_> = slots.iter_mut().filter_map(|slot| slot.take_if(|(_, since)| is_old(*since))).collect();
+            let Shard { slots, free, .. } = &mut *shard;
+            free.clear();
+            free.extend((0..slots.len()).filter(|at| slots[*at].is_none()));
+            drop(shard);
+            for (buffer, _) in old {
+                buffer.hand_over(&*self.sink);
+            }
+        }
+    }
+}
+
+fn shard_of_thread() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static SHARD: Cell<usize> = const { Cell::new(usize::MAX) };
+    }
+    let shard = SHARD.get();
+    if shard != usize::MAX {
+        return shard;
+    }
+    let shard = NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS;
+    SHARD.set(shard);
+    shard
+}
+
+/// How many buffers a thread keeps, and how large they may be.
+const MAX_RECYCLED: usize = 32;
+const MAX_RECYCLED_BYTES: usize = 2 * MAX_BYTES;
+
+/// The first capacity of a buffer.
+const INITIAL_CAPACITY: usize = 512;
+
+thread_local! {
+    /// Byte buffers for spans that are open and for traces that are not complete, so that neither has to allocate.
+    static RECYCLED: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// An empty buffer with some capacity.
+#[inline]
+pub(crate) fn recycled() -> Vec<u8> {
+    let known = RECYCLED.try_with(|buffers| buffers.borrow_mut().pop()).ok().flatten();
+    known.unwrap_or_else(|| Vec::with_capacity(INITIAL_CAPACITY))
+}
+
+#[inline]
+pub(crate) fn recycle(mut buffer: Vec<u8>) {
+    if buffer.capacity() == 0 || buffer.capacity() > MAX_RECYCLED_BYTES {
+        return;
+    }
+    buffer.clear();
+    let _ = RECYCLED.try_with(|buffers| {
+        let mut buffers = buffers.borrow_mut();
+        if buffers.len() < MAX_RECYCLED {
+            buffers.push(buffer);
+        }
+    });
+}

@@ -1,0 +1,122 @@
+//! Finished spans on their way to the exporter, as bytes.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use opentelemetry::InstrumentationScope;
+use opentelemetry::trace::TraceId;
+use opentelemetry_sdk::error::OTelSdkResult;
+
+use super::decode::Reader;
+use super::encode;
+
+/// Spans of one trace, encoded: each as the field `spans` of OTLP's `ScopeSpans`, which is a tag, a length and the
+/// message. A request is made by concatenating them.
+#[derive(Clone)]
+pub(crate) struct EncodedSpans {
+    pub(crate) trace_id: TraceId,
+    /// How many spans there are.
+    pub(crate) count: u32,
+    /// Whether the span is among them that began the trace in this process.
+    pub(crate) has_local_root: bool,
+    pub(crate) bytes: Box<[u8]>,
+    /// The scope of the first spans.
+    pub(crate) first_scope: ScopeId,
+    /// Where other scopes begin, if there are any, in `bytes`.
+    pub(crate) other_scopes: Vec<(usize, ScopeId)>,
+}
+
+impl EncodedSpans {
+    /// Calls `f` with each run of spans that have the same scope.
+    pub(crate) fn each_run<'a>(&'a self, mut f: impl FnMut(ScopeId, &'a [u8])) {
+        let (mut scope, mut start) = (self.first_scope, 0);
+        for &(end, next) in &self.other_scopes {
+            f(scope, &self.bytes[start..end]);
+            (scope, start) = (next, end);
+        }
+        f(scope, &self.bytes[start..]);
+    }
+}
+
+impl fmt::Debug for EncodedSpans {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EncodedSpans")
+            .field("trace_id", &self.trace_id)
+            .field("count", &self.count)
+            .field("bytes", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Splits a run of spans into single ones. Each slice is a whole field: its tag, its length and the message.
+pub(crate) fn frames(mut run: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let mut reader = Reader::new(run);
+        reader.field()?;
+        let (frame, rest) = run.split_at(run.len() - reader.left());
+        run = rest;
+        Some(frame)
+    })
+}
+
+/// The message within a frame.
+pub(crate) fn message(frame: &[u8]) -> &[u8] {
+    let field = Reader::new(frame).field();
+    field.filter(|field| field.number_and_type == encode::SPANS.into()).map_or(&[], |field| field.bytes)
+}
+
+/// An instrumentation scope of a provider, as an index into its [`Scopes`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct ScopeId(u32);
+
+impl ScopeId {
+    /// The scope of our own spans: the first of every provider.
+    pub(crate) const OURS: Self = Self(0);
+
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// The instrumentation scopes that have tracers.
+#[derive(Debug, Default)]
+pub(crate) struct Scopes(RwLock<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    ids: HashMap<InstrumentationScope, ScopeId>,
+    scopes: Vec<Arc<InstrumentationScope>>,
+}
+
+impl Scopes {
+    /// The id of a scope, which is added if it is new.
+    pub(crate) fn id(&self, scope: &InstrumentationScope) -> ScopeId {
+        if let Some(id) = self.0.read().unwrap_or_else(PoisonError::into_inner).ids.get(scope) {
+            return *id;
+        }
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let Known { ids, scopes } = &mut *known;
+        *ids.entry(scope.clone()).or_insert_with(|| {
+            scopes.push(Arc::new(scope.clone()));
+            ScopeId(u32::try_from(scopes.len() - 1).unwrap_or(u32::MAX))
+        })
+    }
+
+    pub(crate) fn get(&self, id: ScopeId) -> Option<Arc<InstrumentationScope>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).scopes.get(id.index()).cloned()
+    }
+}
+
+/// Takes what has finished.
+pub(crate) trait SpanSink: Send + Sync + 'static {
+    /// Called on the thread that ends a span; must not block.
+    fn push(&self, spans: EncodedSpans);
+
+    /// Exports what was pushed before.
+    fn force_flush(&self) -> OTelSdkResult;
+
+    /// Exports what was pushed, within `timeout`, and takes nothing more.
+    fn shutdown(&self, timeout: Duration) -> OTelSdkResult;
+}

@@ -1,0 +1,16 @@
+//! Our own implementation of OpenTelemetry's tracer: a span is encoded while it is recorded, and the finished spans of a
+//! trace go to the exporter together, as bytes.
+
+mod buffer;
+pub(crate) mod decode;
+mod encode;
+pub(crate) mod encoded;
+mod local;
+mod observer;
+mod provider;
+mod span;
+
+pub(crate) use self::observer::SpanObserver;
+pub(crate) use self::provider::Shared;
+pub use self::provider::{Tracer, TracerProvider, TracerProviderBuilder};
+pub use self::span::Span;
