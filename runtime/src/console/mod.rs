@@ -32,11 +32,12 @@ use std::io::{self, Write};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use opentelemetry::Context;
+use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
 use self::buffer::{Part, TraceBuffer};
+use crate::tracer::SpanObserver;
 
 /// The approximate limit for text that is waiting to be written.
 const MAX_QUEUED_BYTES: usize = 1 << 20;
@@ -199,22 +200,34 @@ impl Shared {
     }
 }
 
+impl Console {
+    // A span that is recorded but not sampled is not exported either, and not shown.
+    fn span_started(&self, data: SpanData) {
+        if data.span_context.is_sampled() {
+            let mut shared = self.lock();
+            let part = shared.traces.span_started(data);
+            drop(self.print(shared, part));
+        }
+    }
+
+    fn span_ended(&self, data: SpanData) {
+        if data.span_context.is_sampled() {
+            let mut shared = self.lock();
+            let parts = shared.traces.span_ended(data, Instant::now());
+            drop(self.print(shared, parts));
+        }
+    }
+}
+
 impl SpanProcessor for Console {
     fn on_start(&self, span: &mut Span, _context: &Context) {
-        // A span that is recorded but not sampled is not exported either.
-        let Some(data) = span.exported_data().filter(|data| data.span_context.is_sampled()) else { return };
-        let mut shared = self.lock();
-        let part = shared.traces.span_started(data);
-        drop(self.print(shared, part));
+        if let Some(data) = span.exported_data() {
+            self.span_started(data);
+        }
     }
 
     fn on_end(&self, data: SpanData) {
-        if !data.span_context.is_sampled() {
-            return;
-        }
-        let mut shared = self.lock();
-        let parts = shared.traces.span_ended(data, Instant::now());
-        drop(self.print(shared, parts));
+        self.span_ended(data);
     }
 
     fn force_flush(&self) -> OTelSdkResult {
@@ -222,6 +235,25 @@ impl SpanProcessor for Console {
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.flush(timeout)
+    }
+}
+
+impl SpanObserver for Console {
+    fn started(&self, span: &SpanData, _parent: &Context) -> Vec<KeyValue> {
+        self.span_started(span.clone());
+        Vec::new()
+    }
+
+    fn ended(&self, span: &SpanData) {
+        self.span_ended(span.clone());
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.flush(FLUSH_TIMEOUT)
+    }
+
+    fn shutdown(&self, timeout: Duration) -> OTelSdkResult {
         self.flush(timeout)
     }
 }

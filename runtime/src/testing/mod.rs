@@ -35,10 +35,7 @@ use std::sync::Arc;
 
 use opentelemetry::Context;
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{
-    Sampler, SdkTracer, SdkTracerProvider, ShouldSample, SpanLimits, TracerProviderBuilder,
-};
+use opentelemetry_sdk::trace::ShouldSample;
 
 pub use self::span::FinishedSpan;
 use self::store::{Collector, Store};
@@ -46,7 +43,7 @@ use crate::context::data;
 use crate::context::snapshot::Snapshot;
 use crate::render::tree;
 use crate::span::tracer;
-use crate::telemetry::{RequestIdGenerator, TagProcessor};
+use crate::telemetry::{RequestIdGenerator, Tracer, TracerProvider, TracerProviderBuilder};
 
 /// Collects the spans of one test.
 ///
@@ -57,7 +54,7 @@ use crate::telemetry::{RequestIdGenerator, TagProcessor};
 /// Environment variables such as `OTEL_TRACES_SAMPLER` are not read. A clone is a cheap handle to the same capture.
 #[derive(Clone)]
 pub struct Capture {
-    provider: SdkTracerProvider,
+    provider: TracerProvider,
     context: Context,
     store: Arc<Store>,
 }
@@ -79,20 +76,14 @@ impl Capture {
     /// assert!(capture.spans().is_empty());
     /// ```
     pub fn with_sampler(sampler: impl ShouldSample + 'static) -> Self {
-        Self::with_provider(|builder| builder.with_sampler(Box::new(sampler) as Box<dyn ShouldSample>))
+        Self::with_provider(|builder| builder.with_sampler(sampler))
     }
 
-    /// Creates a capture with a provider that `build` configures: an id generator, limits, more span processors.
-    /// The processors run after the [`TagProcessor`] and before the capture's own.
+    /// Creates a capture with a provider that `build` configures: an id generator, limits, span processors.
     pub fn with_provider(build: impl FnOnce(TracerProviderBuilder) -> TracerProviderBuilder) -> Self {
         let store = Arc::new(Store::default());
-        let builder = SdkTracerProvider::builder()
-            .with_resource(Resource::builder_empty().build())
-            .with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)))
-            .with_span_limits(SpanLimits::default())
-            .with_id_generator(RequestIdGenerator::new())
-            .with_span_processor(TagProcessor::new());
-        let provider = build(builder).with_span_processor(Collector::new(Arc::clone(&store))).build();
+        let builder = TracerProvider::builder().with_id_generator(RequestIdGenerator::new());
+        let provider = build(builder).with_observer(Collector::new(Arc::clone(&store))).build();
         let context = data::edit(&Context::new(), |data| data.source = Some(tracer::of(&provider)));
         Self { provider, context, store }
     }
@@ -129,12 +120,12 @@ impl Capture {
 
     /// A tracer of this capture, for code that uses the OpenTelemetry API, or for the layer of
     /// `tracing-opentelemetry`.
-    pub fn tracer(&self, name: &'static str) -> SdkTracer {
+    pub fn tracer(&self, name: &'static str) -> Tracer {
         self.provider.tracer(name)
     }
 
     /// The provider of this capture. Nothing is captured after it is shut down.
-    pub fn provider(&self) -> &SdkTracerProvider {
+    pub fn provider(&self) -> &TracerProvider {
         &self.provider
     }
 

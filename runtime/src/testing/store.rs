@@ -3,16 +3,15 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use opentelemetry::Context;
-use opentelemetry::trace::{Span as _, SpanId, TraceId};
-use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
+use opentelemetry::trace::{SpanId, TraceId};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_sdk::trace::SpanData;
 
 use super::span::FinishedSpan;
 use crate::render::span::{Ending, ending, kind, tag};
 use crate::text::escape;
+use crate::tracer::SpanObserver;
 
 type Id = (TraceId, SpanId);
 
@@ -78,7 +77,7 @@ impl Inner {
     }
 }
 
-/// The span processor of a capture.
+/// What fills the store of a capture.
 #[derive(Debug)]
 pub(super) struct Collector(Arc<Store>);
 
@@ -88,34 +87,25 @@ impl Collector {
     }
 }
 
-impl SpanProcessor for Collector {
-    fn on_start(&self, span: &mut Span, _context: &Context) {
-        let context = span.span_context();
+impl SpanObserver for Collector {
+    fn started(&self, span: &SpanData, _parent: &Context) -> Vec<KeyValue> {
+        let context = &span.span_context;
         // A span that is recorded but not sampled is not exported either.
-        if !context.is_sampled() {
-            return;
+        if context.is_sampled() {
+            let id = (context.trace_id(), context.span_id());
+            let mut inner = self.0.lock();
+            let order = inner.known.len();
+            inner.known.insert(id);
+            inner.open.insert(id, OpenSpan { name: span.name.clone().into_owned(), order });
         }
-        let id = (context.trace_id(), context.span_id());
-        let name = span.exported_data().map(|data| data.name.into_owned()).unwrap_or_default();
-        let mut inner = self.0.lock();
-        let order = inner.known.len();
-        inner.known.insert(id);
-        inner.open.insert(id, OpenSpan { name, order });
+        Vec::new()
     }
 
-    fn on_end(&self, data: SpanData) {
+    fn ended(&self, span: &SpanData) {
         let mut inner = self.0.lock();
-        let id = (data.span_context.trace_id(), data.span_context.span_id());
+        let id = (span.span_context.trace_id(), span.span_context.span_id());
         if let Some(open) = inner.open.remove(&id) {
-            inner.ended.push(FinishedSpan { data: Arc::new(data), order: open.order });
+            inner.ended.push(FinishedSpan { data: Arc::new(span.clone()), order: open.order });
         }
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
-    }
-
-    fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
-        Ok(())
     }
 }

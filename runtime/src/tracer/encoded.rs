@@ -64,7 +64,7 @@ pub(crate) fn frames(mut run: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// The message within a frame.
 pub(crate) fn message(frame: &[u8]) -> &[u8] {
     let field = Reader::new(frame).field();
-    field.filter(|field| field.number_and_type == encode::SPANS.into()).map_or(&[], |field| field.bytes)
+    field.filter(|field| field.number_and_type == u64::from(encode::SPANS)).map_or(&[], |field| field.bytes)
 }
 
 /// An instrumentation scope of a provider, as an index into its [`Scopes`].

@@ -9,6 +9,8 @@ mod local;
 mod observer;
 mod provider;
 mod span;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use self::observer::SpanObserver;
 pub(crate) use self::provider::Shared;

@@ -108,7 +108,7 @@ impl Fields {
         let mut start = 0;
         while let Some(field) = reader.field() {
             let end = self.bytes.len() - reader.left();
-            if field.number_and_type == span::ATTRIBUTES.into() && decode::key(field.bytes) == key.as_bytes() {
+            if field.number_and_type == u64::from(span::ATTRIBUTES) && decode::key(field.bytes) == key.as_bytes() {
                 return Some((start, end));
             }
             start = end;
