@@ -4,6 +4,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod context;
+#[cfg(feature = "sdk")]
+mod encoding;
 mod guard;
 pub mod redact;
 #[cfg(any(feature = "console", feature = "testing"))]

@@ -5,30 +5,53 @@ use std::fmt;
 use std::sync::Arc;
 
 use opentelemetry::baggage::{Baggage, BaggageMetadata};
-use opentelemetry::trace::SpanBuilder;
+use opentelemetry::trace::{SpanBuilder, SpanId, TraceContextExt as _};
 use opentelemetry::{Context, Key, KeyValue, StringValue};
 
+#[cfg(feature = "sdk")]
+use crate::context::encoder::Encoder;
+use crate::tags::scoped::{self, ScopedTags};
 use crate::tags::set::{shared, without};
 
 /// Starts a span and returns the context that holds it: an object-safe `Tracer`.
 pub(crate) trait Source: Send + Sync {
     /// Starts a span whose parent is the span of `context`; `None` if no provider is set up.
     fn start(&self, builder: SpanBuilder, context: &Context) -> Option<Context>;
+
+    /// Our own tracer, whose spans are encoded while they are recorded.
+    #[cfg(feature = "sdk")]
+    fn encoder(&self) -> Option<&dyn Encoder> {
+        None
+    }
 }
 
 /// The data that Throughline stores in the OpenTelemetry `Context`, as a single value that is also part of every
 /// [`Snapshot`].
 ///
 /// [`Snapshot`]: crate::Snapshot
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Data {
     /// Attributes of every span that starts below.
-    pub(crate) tags: Arc<[KeyValue]>,
+    pub(crate) tags: ScopedTags,
+    /// The span below which they were set. Those of any other span of our own tracer are newer.
+    pub(crate) tags_below: SpanId,
     /// A copy of the baggage that can be shared, because OpenTelemetry's type is not `Clone`.
     pub(crate) baggage: Option<Arc<[BaggageEntry]>>,
     /// The provider for spans started in this context, if it is not the installed one.
     pub(crate) source: Option<Arc<dyn Source>>,
     extensions: Extensions,
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self {
+            tags: ScopedTags::None,
+            tags_below: SpanId::INVALID,
+            baggage: None,
+            source: None,
+            extensions: Extensions::default(),
+        }
+    }
 }
 
 type Extension = (TypeId, Arc<dyn Any + Send + Sync>);
@@ -92,6 +115,12 @@ impl Data {
 
     pub(crate) fn share(this: Arc<Self>, context: &Context) -> Context {
         context.with_value(Slot(this))
+    }
+
+    /// Sets the tags in scope in `context`, or in one made from it.
+    pub(crate) fn set_tags(&mut self, tags: ScopedTags, context: &Context) {
+        self.tags = tags;
+        self.tags_below = context.span().span_context().span_id();
     }
 
     /// Sets or removes the value of type `T`.
@@ -168,7 +197,7 @@ pub trait ContextExt: sealed::Sealed {
 
 impl ContextExt for Context {
     fn tags(&self) -> Arc<[KeyValue]> {
-        Data::of(self).map_or_else(Arc::default, |data| Arc::clone(&data.tags))
+        scoped::of(self).into_shared()
     }
 
     fn with_tags(&self, tags: impl IntoIterator<Item = KeyValue>) -> Context {
@@ -180,11 +209,9 @@ impl ContextExt for Context {
         if added.is_empty() {
             return self.clone();
         }
-        edit(self, |data| {
-            let kept = without(&data.tags, &added);
-            added.extend(kept);
-            data.tags = added.into();
-        })
+        let kept = without(&scoped::of(self).list(), &added);
+        added.extend(kept);
+        edit(self, |data| data.set_tags(added.into(), self))
     }
 
     fn extension<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {

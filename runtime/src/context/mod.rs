@@ -4,8 +4,12 @@
 pub(crate) mod carried;
 pub(crate) mod current;
 pub(crate) mod data;
+#[cfg(feature = "sdk")]
+pub(crate) mod encoder;
 #[cfg(feature = "integration")]
 pub(crate) mod last_error;
+#[cfg(feature = "sdk")]
+pub(crate) mod local;
 pub(crate) mod origin;
 #[cfg(feature = "integration")]
 pub(crate) mod request_id;

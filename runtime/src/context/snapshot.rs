@@ -9,6 +9,7 @@ use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceState};
 use crate::context::current::{self, Attached};
 use crate::context::data::{self, BaggageEntry, Data};
 use crate::context::origin::Origin;
+use crate::tags::scoped::{self, ScopedTags};
 
 /// A capture of the current context: the span context (trace ID, span ID, flags, trace state), baggage, tags and
 /// extensions.
@@ -30,6 +31,8 @@ use crate::context::origin::Origin;
 pub struct Snapshot {
     identity: Identity,
     data: Option<Arc<Data>>,
+    /// The tags of the span, if they are newer than those in `data`.
+    tags: ScopedTags,
     /// Baggage that is not in `data`, because it was set by other code.
     baggage: Option<Arc<[BaggageEntry]>>,
     /// Whether telemetry is suppressed, as in the work of an exporter.
@@ -74,6 +77,7 @@ impl Snapshot {
         Self {
             identity: Identity::of(context.span().span_context()),
             baggage: (!same).then(|| data::entries(baggage).collect()),
+            tags: scoped::of_span(context, data.as_ref()),
             data,
             suppressed: context.is_telemetry_suppressed(),
         }
@@ -102,6 +106,11 @@ impl Snapshot {
             context = context.with_baggage(baggage.iter().cloned().collect::<Baggage>());
         }
         match &self.data {
+            _ if !self.tags.is_empty() => {
+                let mut data = self.data.as_deref().cloned().unwrap_or_default();
+                data.set_tags(self.tags.clone(), &context);
+                data.put(&context)
+            }
             Some(data) => Data::share(Arc::clone(data), &context),
             None => context,
         }
@@ -152,7 +161,7 @@ impl std::fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Snapshot")
             .field("span_context", &self.span_context())
-            .field("tags", &self.data.as_ref().map_or(&[][..], |data| &data.tags))
+            .field("tags", &scoped::of(&self.to_context()).list())
             .finish_non_exhaustive()
     }
 }

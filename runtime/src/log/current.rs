@@ -9,8 +9,8 @@ use serde::ser::{Serialize, SerializeMap, SerializeSeq as _, Serializer};
 use tracing::Metadata;
 
 use crate::context::current as context;
-use crate::context::data::Data;
 use crate::context::request_id::RequestId;
+use crate::tags::scoped;
 use crate::tags::set::{has_key, is_read_by_logs, read_by_logs};
 use crate::text::{QuotedValue, Word};
 
@@ -63,7 +63,7 @@ pub fn current() -> Current {
                 span: span.span_id(),
                 flags: span.trace_flags(),
             }),
-            tags: Data::of(context).map_or_else(Arc::default, |data| Arc::clone(&data.tags)),
+            tags: scoped::of(context).into_shared(),
         }
     })
 }

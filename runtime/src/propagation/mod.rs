@@ -271,7 +271,7 @@ impl Propagator {
                 })
                 .collect();
             if !tags.is_empty() {
-                data.tags = tags.into();
+                data.set_tags(tags.into(), &context);
             }
             context = context.with_baggage(members.iter().cloned().collect::<opentelemetry::baggage::Baggage>());
             data.baggage = Some(data::entries(context.baggage()).collect());

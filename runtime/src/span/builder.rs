@@ -19,6 +19,8 @@ use crate::guard::panics::caught;
 use crate::guard::reentrance::{Busy, is_busy};
 use crate::semconv;
 use crate::span::callsite::Callsite;
+#[cfg(feature = "sdk")]
+use crate::span::encoded;
 use crate::span::failure::FailureSource;
 use crate::span::handle::{self, Scope, Span, Start, is_off};
 use crate::span::instrumented::{Instrumented, Unobserved};
@@ -368,9 +370,11 @@ impl SpanBuilder {
             cancel: self.callsite.cancel && !self.cancel_off,
         };
         let Some(mut more) = self.more else {
+            #[cfg(feature = "sdk")]
+            let mut tags = encoded::tags_of_call(self.callsite, self.place);
+            #[cfg(not(feature = "sdk"))]
             let mut tags = Tags::of(self.callsite.described(self.place));
             fill(&mut tags);
-            tags.prefer_explicit();
             return handle::begin_current(start, tags);
         };
         if more.is_plain() && current::with(|current| is_off(current) && NeededTags::below(current).is_none()) {
@@ -380,13 +384,15 @@ impl SpanBuilder {
         if is_off(&parent) {
             return more.off(parent, changed, fill);
         }
+        #[cfg(feature = "sdk")]
+        encoded::prepare(&mut more.propagated, &parent, self.callsite, self.place);
+        #[cfg(not(feature = "sdk"))]
         more.propagated.describe(self.callsite.described(self.place));
         more.fill(fill);
-        more.propagated.prefer_explicit();
         for attribute in std::mem::take(&mut more.described) {
             // Attributes set in code take precedence over those that describe the message.
             if !more.propagated.sets(&attribute.key) {
-                more.propagated.own.push(attribute);
+                more.propagated.push(attribute);
             }
         }
         start.links = (!more.links.is_empty()).then_some(more.links);

@@ -5,6 +5,8 @@ use std::panic::Location;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
 
+#[cfg(feature = "sdk")]
+use crate::encoding::code::CodeAttributes;
 use crate::semconv;
 
 /// Properties of a function that are known at compile time: the name and kind of its span, and its source location.
@@ -19,6 +21,8 @@ pub struct Callsite {
     /// Whether errors are logged.
     pub(crate) log: bool,
     function: Option<&'static str>,
+    #[cfg(feature = "sdk")]
+    code: CodeAttributes,
     pub(crate) place: Option<&'static Location<'static>>,
 }
 
@@ -27,6 +31,8 @@ impl Callsite {
     #[track_caller]
     pub const fn new(name: &'static str, function: &'static str) -> Self {
         Self {
+            #[cfg(feature = "sdk")]
+            code: CodeAttributes::new(function, Location::caller()),
             name,
             kind: SpanKind::Internal,
             cancel: true,
@@ -38,7 +44,16 @@ impl Callsite {
 
     /// A callsite without a function and without a source location.
     pub(crate) const fn nowhere() -> Self {
-        Self { name: "", kind: SpanKind::Internal, cancel: true, log: false, function: None, place: None }
+        Self {
+            name: "",
+            kind: SpanKind::Internal,
+            cancel: true,
+            log: false,
+            function: None,
+            #[cfg(feature = "sdk")]
+            code: CodeAttributes::NONE,
+            place: None,
+        }
     }
 
     /// Sets the span kind.
@@ -76,6 +91,13 @@ impl Callsite {
             attributes.push(KeyValue::new(semconv::CODE_LINE_NUMBER, i64::from(place.line())));
         }
         attributes
+    }
+
+    /// The same, encoded at compile time.
+    #[cfg(feature = "sdk")]
+    #[inline]
+    pub(crate) fn code(&self) -> &CodeAttributes {
+        &self.code
     }
 }
 

@@ -10,10 +10,10 @@ use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceId};
 use opentelemetry::{Context, KeyValue, global};
 
 use crate::context::current;
-use crate::context::data::Data;
 use crate::guard::panics::caught;
 use crate::redact::error_text::{self, Chain};
 use crate::semconv;
+use crate::tags::scoped;
 use crate::tags::set::is_read_by_logs;
 use crate::text::{QuotedValue, Word};
 
@@ -134,11 +134,11 @@ impl EventFields {
         }
         let span = context.span();
         let ids = Some(span.span_context()).filter(|span| span.is_valid());
-        let tags = Data::of(context).filter(|data| !data.tags.is_empty());
+        let tags = scoped::of(context);
         Self {
             trace_id: ids.map(SpanContext::trace_id),
             span_id: ids.map(SpanContext::span_id),
-            tags: tags.map(|data| written(&data.tags)),
+            tags: (!tags.is_empty()).then(|| written(&tags.list())),
         }
     }
 }

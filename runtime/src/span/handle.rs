@@ -13,11 +13,14 @@ use crate::context::data::Data;
 use crate::guard::panics::caught;
 use crate::guard::reentrance::Busy;
 use crate::semconv;
+#[cfg(feature = "sdk")]
+use crate::span::encoded;
 use crate::span::failure::FailureSource;
 use crate::span::outcome::{self, ExplicitAttributes, Outcome};
 #[cfg(feature = "otlp")]
 use crate::span::registry;
 use crate::span::tracer;
+use crate::tags::scoped;
 use crate::tags::set::{NeededTags, Tags};
 use crate::tags::value::{TagValue, within_bounds};
 
@@ -63,18 +66,21 @@ pub(super) struct Start {
 /// Starts a span below `parent`. `changed` means that the context of `parent` differs from the current one and has to
 /// be made current even without a span.
 #[inline]
-pub(super) fn begin(start: Start, mut tags: Tags, parent: &Context, changed: bool) -> Span {
+pub(super) fn begin(mut start: Start, mut tags: Tags, parent: &Context, changed: bool) -> Span {
+    #[cfg(feature = "sdk")]
+    if let Some(span) = encoded::begin(&mut start, &mut tags, parent, changed) {
+        return span;
+    }
+    tags.prefer_explicit();
     let data = Data::of(parent);
-    let enriched = tags.finish(parent, data.map_or(&[][..], |data| &data.tags));
-    #[cfg(feature = "otlp")]
-    let listed = registry::is_listed().then(|| start.name.clone());
+    let enriched = tags.finish(parent, &scoped::of(parent).list());
     let (explicit, missing) = (ExplicitAttributes::among(tags.explicit()), tags.take_missing());
     // A struct literal, because the setters would drop the previous values.
     let builder = opentelemetry::trace::SpanBuilder {
-        name: start.name,
-        span_kind: Some(start.kind),
+        name: start.name.clone(),
+        span_kind: Some(start.kind.clone()),
         attributes: Some(tags.own),
-        links: start.links,
+        links: start.links.take(),
         ..opentelemetry::trace::SpanBuilder::default()
     };
 
@@ -96,11 +102,17 @@ pub(super) fn begin(start: Start, mut tags: Tags, parent: &Context, changed: boo
     if !span.span_context().is_sampled() && !span.is_recording() {
         return Span(Scope::Within(context));
     }
+    opened(context, &start, explicit, &missing)
+}
+
+/// The handle of a span that has started.
+#[inline]
+pub(super) fn opened(context: Context, start: &Start, explicit: ExplicitAttributes, missing: &[&'static str]) -> Span {
     if !missing.is_empty() {
-        report_missing(&missing, &context);
+        report_missing(missing, &context);
     }
     #[cfg(feature = "otlp")]
-    let ticket = listed.and_then(|name| registry::list(&context, name, start.place));
+    let ticket = if registry::is_listed() { registry::list(&context, start.name.clone(), start.place) } else { None };
     Span(Scope::Open(Open {
         context,
         done: false,

@@ -2,6 +2,8 @@
 
 pub(crate) mod builder;
 pub(crate) mod callsite;
+#[cfg(feature = "sdk")]
+mod encoded;
 pub(crate) mod failure;
 pub(crate) mod handle;
 pub(crate) mod instrumented;

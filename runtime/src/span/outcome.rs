@@ -9,9 +9,13 @@ use opentelemetry::{Context, Key, KeyValue, Value};
 
 #[cfg(feature = "integration")]
 use crate::context::last_error::LastError;
+#[cfg(feature = "sdk")]
+use crate::encoding::fields::{Fields, KeySet};
 use crate::redact::error_text;
 use crate::semconv::{self, ERROR_TYPE};
 use crate::span::failure::{self, FailureReport, FailureSource, steps};
+#[cfg(feature = "sdk")]
+use crate::tags::scoped::EncodedTags;
 use crate::tags::value::{TagValue, within_bounds};
 
 /// How the work of a span ended: successfully or with a failure, plus attributes that became known along the way.
@@ -67,6 +71,25 @@ impl ExplicitAttributes {
             };
             Self(explicit.0 | this.0)
         })
+    }
+
+    /// Checks the attributes that the span starts with.
+    #[cfg(feature = "sdk")]
+    #[inline]
+    pub(crate) fn given(fields: &Fields, scope: Option<&EncodedTags>) -> Self {
+        const KEYS: KeySet =
+            KeySet::of(CANCELLED).and(KeySet::of(QUEUE_TIME)).and(KeySet::of(ERROR_TYPE)).and(KeySet::of(RETURN));
+        if !fields.keys().overlaps(KEYS) && !scope.is_some_and(|scope| scope.keys().overlaps(KEYS)) {
+            return Self::default();
+        }
+        let all = [
+            (CANCELLED, Self::CANCELLED),
+            (QUEUE_TIME, Self::QUEUE_TIME),
+            (ERROR_TYPE, Self::ERROR_TYPE),
+            (RETURN, Self::RETURN),
+        ];
+        let has = |key: &str| fields.has(key) || scope.is_some_and(|scope| scope.has(key));
+        Self(all.iter().fold(0, |explicit, (key, this)| if has(key) { explicit | this.0 } else { explicit }))
     }
 
     #[inline]

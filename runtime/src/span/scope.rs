@@ -6,11 +6,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use opentelemetry::trace::TraceContextExt as _;
 
 use crate::context::current::{self, Attached};
-use crate::context::data::Data;
 use crate::guard::reentrance::Busy;
 use crate::span::handle::{Scope, Span, is_off, report_missing};
 use crate::span::instrumented::{Instrumented, Unobserved};
 use crate::span::outcome::Outcome;
+use crate::tags::scoped;
 use crate::tags::set::{NeededTags, Tag, Tags};
 use crate::tags::value::TagValue;
 
@@ -126,7 +126,8 @@ impl TagScope {
         let span = current.span();
         if span.is_recording() {
             // The SDK keeps duplicate keys, so tags that the span already has are omitted.
-            let inherited = Data::of(&current).map_or(&[][..], |data| &data.tags);
+            let inherited = scoped::of(&current);
+            let inherited = inherited.list();
             span.set_attributes(self.0.scoped.iter().filter(|tag| !inherited.contains(tag)).cloned());
             report_missing(self.0.missing(), &current);
         }

@@ -1,10 +1,13 @@
 //! The source of spans: the installed tracer provider, or OpenTelemetry's global one.
 
+#[cfg(feature = "sdk")]
+use std::any::Any;
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::thread::AccessError;
 
 use opentelemetry::trace::{
     Span as _, SpanBuilder, SpanContext, TraceContextExt as _, TraceFlags, Tracer, TracerProvider,
@@ -12,12 +15,14 @@ use opentelemetry::trace::{
 use opentelemetry::{Context, InstrumentationScope, global};
 
 use crate::context::data::Source;
+#[cfg(feature = "sdk")]
+use crate::context::{data::Data, encoder::Encoder};
 
 struct Typed<T>(T);
 
 impl<T> Source for Typed<T>
 where
-    T: Tracer + Send + Sync,
+    T: Tracer + Send + Sync + 'static,
     T::Span: Send + Sync + 'static,
 {
     fn start(&self, builder: SpanBuilder, context: &Context) -> Option<Context> {
@@ -31,6 +36,11 @@ where
         }
         // Neither in a closure nor in a block, which would copy the span, a large struct.
         Some(keep_random(context, context.with_span(span)))
+    }
+
+    #[cfg(feature = "sdk")]
+    fn encoder(&self) -> Option<&dyn Encoder> {
+        (&self.0 as &dyn Any).downcast_ref::<crate::tracer::Tracer>().map(|tracer| tracer as &dyn Encoder)
     }
 }
 
@@ -146,7 +156,7 @@ pub(crate) fn set_up_is(state: SetUp) {
 
 /// Logs a warning, once, if a span is discarded by mistake and a subscriber is set.
 #[cold]
-fn warn_if_not_set_up(context: &Context) {
+pub(crate) fn warn_if_not_set_up(context: &Context) {
     const MISTAKES: [(SetUp, &str); 2] = [
         (
             SetUp::Never,
@@ -173,6 +183,34 @@ fn warn_if_not_set_up(context: &Context) {
     }
 }
 
+/// Calls `f` with the tracer of a context with `data`, if it is our own.
+#[cfg(feature = "sdk")]
+#[inline]
+pub(crate) fn with_encoder<R>(data: Option<&Arc<Data>>, f: impl FnOnce(&dyn Encoder) -> R) -> Option<R> {
+    if let Some(source) = data.and_then(|data| data.source.as_ref()) {
+        return source.encoder().map(f);
+    }
+    let generation = GENERATION.load(Ordering::Acquire);
+    if generation == 0 {
+        return None;
+    }
+    cached(generation).ok().flatten()?.encoder().map(f)
+}
+
+/// This thread's copy of the installed source. An error if the thread is being torn down.
+#[inline]
+fn cached(generation: u64) -> Result<Option<Rc<Arc<dyn Source>>>, AccessError> {
+    CACHED.try_with(|cached| {
+        if cached.borrow().0 != generation {
+            let fresh = (generation, installed().map(Rc::new));
+            // Dropped outside of the borrow: the last handle of a provider may flush in its destructor.
+            let stale = cached.replace(fresh);
+            drop(stale);
+        }
+        cached.borrow().1.clone()
+    })
+}
+
 /// Starts a span with the installed provider, or with the global one.
 pub(crate) fn start(builder: SpanBuilder, context: &Context) -> Option<Context> {
     let started = start_anywhere(builder, context);
@@ -192,19 +230,11 @@ fn start_anywhere(builder: SpanBuilder, context: &Context) -> Option<Context> {
         }
         return started;
     }
-    let Ok(source) = CACHED.try_with(|cached| {
-        if cached.borrow().0 != generation {
-            let fresh = (generation, installed().map(Rc::new));
-            // Dropped outside of the borrow: the last handle of a provider may flush in its destructor.
-            let stale = cached.replace(fresh);
-            drop(stale);
-        }
-        cached.borrow().1.clone()
-    }) else {
+    match cached(generation) {
+        Ok(source) => source?.start(builder, context),
         // This thread is being torn down.
-        return installed()?.start(builder, context);
-    };
-    source?.start(builder, context)
+        Err(_) => installed()?.start(builder, context),
+    }
 }
 
 fn installed() -> Option<Arc<dyn Source>> {

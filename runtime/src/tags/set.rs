@@ -10,6 +10,9 @@ use opentelemetry::{Context, Key, KeyValue, StringValue, Value, global};
 use crate::context::current;
 use crate::context::data::{self, Data};
 use crate::guard::panics::caught;
+#[cfg(feature = "sdk")]
+use crate::tags::draft::Draft;
+use crate::tags::scoped::{self, ScopedTags};
 use crate::tags::secret;
 use crate::tags::value::{TagValue, bound, whole};
 
@@ -86,6 +89,9 @@ pub struct Tags {
     effects: Option<Box<TagEffects>>,
     /// If nothing is recorded: which tags are needed nevertheless.
     needed: Option<NeededTags>,
+    /// Where tags go, in place of the lists, if the span is one of our own tracer's.
+    #[cfg(feature = "sdk")]
+    pub(super) draft: Option<Box<Draft>>,
 }
 
 /// Effects of tags besides being attributes.
@@ -113,6 +119,7 @@ impl NeededTags {
         if is_read_by_logs() {
             return Some(Self::ForLogs);
         }
+        // A span of our own tracer would not be off.
         let needed = Data::of(context).is_some_and(|data| !data.tags.is_empty());
         (needed || !context.baggage().is_empty()).then(|| Self::Overriding(context.clone()))
     }
@@ -121,8 +128,7 @@ impl NeededTags {
     /// to be overridden.
     fn needs(&self, key: &'static str) -> bool {
         let Self::Overriding(context) = self else { return true };
-        context.baggage().get(key).is_some()
-            || Data::of(context).is_some_and(|data| data.tags.iter().any(|tag| tag.key.as_str() == key))
+        context.baggage().get(key).is_some() || Data::of(context).is_some_and(|data| data.tags.has(key))
     }
 }
 
@@ -152,6 +158,8 @@ impl Tags {
             scoped: Vec::new(),
             effects: None,
             needed: None,
+            #[cfg(feature = "sdk")]
+            draft: None,
         }
     }
 
@@ -214,6 +222,10 @@ impl Tags {
     fn put_own(&mut self, key: &'static str, mut tag: Tag) {
         self.look_at(key, &mut tag);
         if let Some(value) = tag.value {
+            #[cfg(feature = "sdk")]
+            if let Some(draft) = &mut self.draft {
+                return draft.fields.set(key, &value);
+            }
             self.own.push(KeyValue::new(key, value));
         }
     }
@@ -222,6 +234,10 @@ impl Tags {
     fn put_scoped(&mut self, key: &'static str, mut tag: Tag) {
         self.look_at(key, &mut tag);
         if let Some(value) = tag.value {
+            #[cfg(feature = "sdk")]
+            if let Some(draft) = &mut self.draft {
+                return draft.scope(key, &value);
+            }
             self.scoped.push(KeyValue::new(key, shared(value)));
         }
     }
@@ -257,12 +273,20 @@ impl Tags {
 
     /// Adds an attribute to this span only, from OpenTelemetry's types. The value is not truncated.
     pub fn attribute(&mut self, key: impl Into<Key>, value: impl Into<Value>) {
-        self.own.push(KeyValue::new(key, value));
+        self.push(KeyValue::new(key, value));
     }
 
     /// Adds attributes to this span only, unchanged.
     pub fn extend(&mut self, attributes: impl IntoIterator<Item = KeyValue>) {
-        self.own.extend(attributes);
+        attributes.into_iter().for_each(|attribute| self.push(attribute));
+    }
+
+    pub(crate) fn push(&mut self, attribute: KeyValue) {
+        #[cfg(feature = "sdk")]
+        if let Some(draft) = &mut self.draft {
+            return draft.fields.set(attribute.key.as_str(), &attribute.value);
+        }
+        self.own.push(attribute);
     }
 
     /// Whether no tag affects anything but this span.
@@ -272,6 +296,10 @@ impl Tags {
 
     /// Whether the call itself sets `key`.
     pub(crate) fn sets(&self, key: &Key) -> bool {
+        #[cfg(feature = "sdk")]
+        if let Some(draft) = &self.draft {
+            return draft.sets(key.as_str());
+        }
         has_key(&self.own, key) || has_key(&self.scoped, key)
     }
 
@@ -325,7 +353,7 @@ impl Tags {
     /// Drops tags that exceed the limit. A tag that overrides another one is always kept.
     #[inline]
     fn cap(&mut self, inherited: &[KeyValue]) {
-        let max = MAX_SCOPED.load(Ordering::Relaxed);
+        let max = max_scoped();
         if self.scoped.len() + inherited.len() > max && !self.scoped.is_empty() {
             self.capped(inherited, max);
         }
@@ -361,24 +389,30 @@ impl Tags {
         self.enriched(context)
     }
 
+    /// Takes the members to add to the baggage.
+    pub(super) fn take_propagated(&mut self) -> Vec<(&'static str, String)> {
+        self.effects.as_mut().map(|effects| std::mem::take(&mut effects.baggage)).unwrap_or_default()
+    }
+
     fn enriched(&mut self, context: &Context) -> Option<Context> {
         let known = Data::of(context);
-        let inherited = known.map_or(&[][..], |data| &data.tags);
+        let inherited = scoped::of(context);
+        let inherited = &*inherited.list();
         self.cap(inherited);
-        let propagated = self.effects.as_mut().map(|effects| std::mem::take(&mut effects.baggage)).unwrap_or_default();
+        let propagated = self.take_propagated();
         let baggage = changed(context.baggage(), &self.scoped, propagated);
         let tags = (!self.scoped.iter().all(|tag| inherited.contains(tag))).then(|| {
             let mut tags = std::mem::take(&mut self.scoped);
             let kept = without(inherited, &tags);
             tags.extend(kept);
-            Arc::from(tags)
+            ScopedTags::from(tags)
         });
         if tags.is_none() && baggage.is_none() {
             return None;
         }
         let mut data = known.map_or_else(Data::default, |data| Data::clone(data));
         if let Some(tags) = tags {
-            data.tags = tags;
+            data.set_tags(tags, context);
         }
         let Some(baggage) = baggage else { return Some(data.put(context)) };
         data.baggage = Some(data::entries(&baggage).collect());
@@ -391,7 +425,11 @@ impl Tags {
 ///
 /// A tag that is not propagated must not be written, so a member with a different value has to be removed: services
 /// below would otherwise receive a value that is known to be outdated.
-fn changed(baggage: &Baggage, tags: &[KeyValue], propagated: Vec<(&'static str, String)>) -> Option<Baggage> {
+pub(super) fn changed(
+    baggage: &Baggage,
+    tags: &[KeyValue],
+    propagated: Vec<(&'static str, String)>,
+) -> Option<Baggage> {
     if baggage.is_empty() && propagated.is_empty() {
         return None;
     }
@@ -438,11 +476,15 @@ fn changed(baggage: &Baggage, tags: &[KeyValue], propagated: Vec<(&'static str, 
 /// assert_eq!(checkout("acme"), 1);
 /// ```
 pub fn current_tags() -> Arc<[KeyValue]> {
-    current::with(|context| Data::of(context).map_or_else(Arc::default, |data| Arc::clone(&data.tags)))
+    current::with(|context| scoped::of(context).into_shared())
 }
 
 /// The maximum number of tags in scope. The default is the default attribute limit of a span.
 static MAX_SCOPED: AtomicUsize = AtomicUsize::new(128);
+
+pub(super) fn max_scoped() -> usize {
+    MAX_SCOPED.load(Ordering::Relaxed)
+}
 
 /// Sets the maximum number of tags in scope for this process.
 #[cfg(feature = "otlp")]
@@ -452,7 +494,7 @@ pub(crate) fn set_max_scoped(max: usize) {
 
 /// Reports tags that exceed the limit: a counter, and a warning for the first.
 #[cold]
-fn report_dropped(count: usize, first: &Key, max: usize) {
+pub(super) fn report_dropped(count: usize, first: &Key, max: usize) {
     static WARNED: AtomicBool = AtomicBool::new(false);
     global::meter("throughline")
         .u64_counter("throughline.tags.dropped")

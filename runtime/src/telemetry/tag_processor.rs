@@ -7,8 +7,8 @@ use opentelemetry::trace::Span as _;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
-use crate::context::data::Data;
 use crate::span::tracer;
+use crate::tags::scoped;
 use crate::tags::set::has_key;
 
 /// A span processor that adds the tags of `#[biz_tags]` to spans that other libraries start, through the OpenTelemetry
@@ -46,9 +46,12 @@ impl SpanProcessor for TagProcessor {
         if tracer::is_own_span() {
             return;
         }
-        let Some(data) = Data::of(context).filter(|data| !data.tags.is_empty()) else { return };
+        let tags = scoped::of(context);
+        if tags.is_empty() {
+            return;
+        }
         let set = span.exported_data().map(|data| data.attributes).unwrap_or_default();
-        span.set_attributes(data.tags.iter().filter(|tag| !has_key(&set, &tag.key)).cloned());
+        span.set_attributes(tags.list().iter().filter(|tag| !has_key(&set, &tag.key)).cloned());
     }
 
     fn on_end(&self, _span: SpanData) {}

@@ -1,13 +1,15 @@
 //! The finished spans of a trace in this process, which are handed to the exporter together.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use opentelemetry::trace::TraceId;
 
-use super::encoded::{EncodedSpans, ScopeId, SpanSink};
+use super::encoded::{EncodedSpans, SpanSink};
 use super::provider::Shared;
+use crate::encoding::recycled::{recycle, recycled};
+use crate::encoding::{Role, ScopeId};
 
 /// A buffer that has grown to this size is handed over before the trace is complete.
 const MAX_BYTES: usize = 1 << 14;
@@ -34,17 +36,6 @@ struct Spans {
     closed: bool,
     /// Where the buffer is listed, while it has spans.
     listed: Option<Slot>,
-}
-
-/// What a span is to its buffer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// It began the buffer, and the trace in this process.
-    LocalRoot,
-    /// It began the buffer, as a detached job does.
-    First,
-    /// The buffer is that of a span above.
-    Below,
 }
 
 impl TraceBuffer {
@@ -235,37 +226,4 @@ fn shard_of_thread() -> usize {
     let shard = NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS;
     SHARD.set(shard);
     shard
-}
-
-/// How many buffers a thread keeps, and how large they may be.
-const MAX_RECYCLED: usize = 32;
-const MAX_RECYCLED_BYTES: usize = 2 * MAX_BYTES;
-
-/// The first capacity of a buffer.
-const INITIAL_CAPACITY: usize = 512;
-
-thread_local! {
-    /// Byte buffers for spans that are open and for traces that are not complete, so that neither has to allocate.
-    static RECYCLED: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
-}
-
-/// An empty buffer with some capacity.
-#[inline]
-pub(crate) fn recycled() -> Vec<u8> {
-    let known = RECYCLED.try_with(|buffers| buffers.borrow_mut().pop()).ok().flatten();
-    known.unwrap_or_else(|| Vec::with_capacity(INITIAL_CAPACITY))
-}
-
-#[inline]
-pub(crate) fn recycle(mut buffer: Vec<u8>) {
-    if buffer.capacity() == 0 || buffer.capacity() > MAX_RECYCLED_BYTES {
-        return;
-    }
-    buffer.clear();
-    let _ = RECYCLED.try_with(|buffers| {
-        let mut buffers = buffers.borrow_mut();
-        if buffers.len() < MAX_RECYCLED {
-            buffers.push(buffer);
-        }
-    });
 }

@@ -2,131 +2,12 @@
 
 use std::time::{Duration, SystemTime};
 
+use opentelemetry::InstrumentationScope;
 use opentelemetry::trace::{Event, Link, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
-use opentelemetry::{Array, InstrumentationScope, Key, KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 
-use super::encode::{self, any_value, event, key_value, link, span, status};
-
-/// Reads the fields of a message.
-#[derive(Debug, Clone)]
-pub(crate) struct Reader<'a>(&'a [u8]);
-
-/// A field: its contents, or the value of a number.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Field<'a> {
-    pub(crate) number_and_type: u64,
-    pub(crate) bytes: &'a [u8],
-    pub(crate) value: u64,
-}
-
-impl<'a> Reader<'a> {
-    pub(crate) fn new(message: &'a [u8]) -> Self {
-        Self(message)
-    }
-
-    /// How many bytes have not been read.
-    pub(crate) fn left(&self) -> usize {
-        self.0.len()
-    }
-
-    /// The next field; `None` at the end, and where the message is not valid.
-    pub(crate) fn field(&mut self) -> Option<Field<'a>> {
-        let number_and_type = self.varint()?;
-        let (mut bytes, mut value) = (&[][..], 0);
-        match number_and_type & 7 {
-            0 => value = self.varint()?,
-            1 => value = u64::from_le_bytes(self.take(8)?.try_into().ok()?),
-            2 => {
-                let len = usize::try_from(self.varint()?).ok()?;
-                bytes = self.take(len)?;
-            }
-            5 => value = u32::from_le_bytes(self.take(4)?.try_into().ok()?).into(),
-            _ => return None,
-        }
-        Some(Field { number_and_type, bytes, value })
-    }
-
-    fn varint(&mut self) -> Option<u64> {
-        let mut value = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = *self.take(1)?.first()?;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Some(value);
-            }
-        }
-        None
-    }
-
-    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(len)?;
-        self.0 = rest;
-        Some(taken)
-    }
-}
-
-impl<'a> Iterator for Reader<'a> {
-    /// The field's number and wire type, and the field.
-    type Item = (u8, Field<'a>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let field = self.field()?;
-        // No field has a number above 15, but for the flags.
-        Some((u8::try_from(field.number_and_type).unwrap_or(0), field))
-    }
-}
-
-/// The key of an encoded attribute.
-pub(crate) fn key(attribute: &[u8]) -> &[u8] {
-    Reader::new(attribute).find(|(field, _)| *field == key_value::KEY).map_or(&[], |(_, field)| field.bytes)
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-pub(crate) fn attribute(message: &[u8]) -> KeyValue {
-    let (mut key, mut value) = (Key::from_static_str(""), Value::from(""));
-    for (field, contents) in Reader::new(message) {
-        match field {
-            key_value::KEY => key = Key::from(text(contents.bytes)),
-            key_value::VALUE => value = any(contents.bytes).unwrap_or(value),
-            _ => {}
-        }
-    }
-    KeyValue::new(key, value)
-}
-
-#[expect(clippy::cast_possible_wrap, reason = "protobuf's encoding of negative numbers")]
-fn any(message: &[u8]) -> Option<Value> {
-    let (field, contents) = Reader::new(message).next()?;
-    Some(match field {
-        any_value::STRING => Value::from(text(contents.bytes)),
-        any_value::BOOL => Value::Bool(contents.value != 0),
-        any_value::INT => Value::I64(contents.value as i64),
-        any_value::DOUBLE => Value::F64(f64::from_bits(contents.value)),
-        any_value::ARRAY => Value::Array(array(contents.bytes)),
-        _ => return None,
-    })
-}
-
-/// An empty array has no type; it becomes one of texts.
-fn array(message: &[u8]) -> Array {
-    let values = || Reader::new(message).filter_map(|(_, element)| any(element.bytes));
-    match values().next() {
-        Some(Value::Bool(_)) => Array::Bool(
-            values().filter_map(|value| if let Value::Bool(value) = value { Some(value) } else { None }).collect(),
-        ),
-        Some(Value::I64(_)) => Array::I64(
-            values().filter_map(|value| if let Value::I64(value) = value { Some(value) } else { None }).collect(),
-        ),
-        Some(Value::F64(_)) => Array::F64(
-            values().filter_map(|value| if let Value::F64(value) = value { Some(value) } else { None }).collect(),
-        ),
-        _ => Array::String(values().map(|value| StringValue::from(value.as_str().into_owned())).collect()),
-    }
-}
+use crate::encoding::reader::{Reader, attribute, text};
+use crate::encoding::wire::{self, event, link, span, status};
 
 fn time(nanos: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos)
@@ -219,7 +100,7 @@ pub(crate) fn span(message: &[u8], scope: &InstrumentationScope) -> SpanData {
 }
 
 /// The flags' number and wire type, which take two bytes.
-const FLAGS: u64 = (encode::span::FLAGS[0] as u64 & 0x7f) | (encode::span::FLAGS[1] as u64) << 7;
+const FLAGS: u64 = (wire::span::FLAGS[0] as u64 & 0x7f) | (wire::span::FLAGS[1] as u64) << 7;
 
 fn kind(value: u64) -> SpanKind {
     match value {

@@ -9,8 +9,9 @@ use opentelemetry::InstrumentationScope;
 use opentelemetry::trace::TraceId;
 use opentelemetry_sdk::error::OTelSdkResult;
 
-use super::decode::Reader;
-use super::encode;
+use crate::encoding::ScopeId;
+use crate::encoding::reader::Reader;
+use crate::encoding::wire;
 
 /// Spans of one trace, encoded: each as the field `spans` of OTLP's `ScopeSpans`, which is a tag, a length and the
 /// message. A request is made by concatenating them.
@@ -64,20 +65,7 @@ pub(crate) fn frames(mut run: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// The message within a frame.
 pub(crate) fn message(frame: &[u8]) -> &[u8] {
     let field = Reader::new(frame).field();
-    field.filter(|field| field.number_and_type == u64::from(encode::SPANS)).map_or(&[], |field| field.bytes)
-}
-
-/// An instrumentation scope of a provider, as an index into its [`Scopes`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct ScopeId(u32);
-
-impl ScopeId {
-    /// The scope of our own spans: the first of every provider.
-    pub(crate) const OURS: Self = Self(0);
-
-    pub(crate) fn index(self) -> usize {
-        self.0 as usize
-    }
+    field.filter(|field| field.number_and_type == u64::from(wire::SPANS)).map_or(&[], |field| field.bytes)
 }
 
 /// The instrumentation scopes that have tracers.

@@ -3,9 +3,7 @@
 
 mod buffer;
 pub(crate) mod decode;
-mod encode;
 pub(crate) mod encoded;
-mod local;
 mod observer;
 mod provider;
 mod span;

@@ -3,31 +3,29 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use opentelemetry::trace::{SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt as _, TraceState};
-use opentelemetry::{Context, InstrumentationScope, time};
+use opentelemetry::trace::{Link, SpanBuilder, SpanContext, SpanKind, TraceContextExt as _};
+use opentelemetry::{Context, InstrumentationScope, KeyValue, time};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{
     IdGenerator, RandomIdGenerator, Sampler, SamplingDecision, ShouldSample, SpanLimits, SpanProcessor,
 };
 
-use super::buffer::{OpenBuffers, Role, TraceBuffer};
-use super::encoded::{ScopeId, Scopes, SpanSink};
-use super::local;
+use super::buffer::{OpenBuffers, TraceBuffer};
+use super::encoded::{Scopes, SpanSink};
 use super::observer::{Processor, SpanObserver};
-use super::span::{Fields, Record, Span, nanos};
+use super::span::{Span, nanos};
 use crate::context::data::Data;
+use crate::context::encoder::Encoder;
+use crate::context::local;
+use crate::encoding::code::CodeAttributes;
+use crate::encoding::fields::Limits;
+use crate::encoding::{Role, ScopeId};
 use crate::span::tracer::scope as own_scope;
-
-/// How much a span may hold.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Limits {
-    pub(crate) span: SpanLimits,
-    /// The most characters of an attribute's text.
-    pub(crate) value_length: Option<usize>,
-}
+use crate::tags::draft::Draft;
+use crate::tags::scoped::EncodedTags;
 
 /// What all tracers of a provider share.
 pub(crate) struct Shared {
@@ -37,8 +35,10 @@ pub(crate) struct Shared {
     /// `None` if nothing is exported.
     pub(super) open: Option<OpenBuffers>,
     sampler: Box<dyn ShouldSample>,
-    /// Below a local parent that is sampled, the sampler need not be asked.
+    /// Below a local parent, the sampler need not be asked.
     follows_local_parent: bool,
+    /// The sampler looks at attributes and links.
+    samples_by_attributes: bool,
     ids: Box<dyn IdGenerator>,
     resource: Resource,
     is_shut_down: AtomicBool,
@@ -166,6 +166,7 @@ pub struct TracerProviderBuilder {
     sink: Option<Arc<dyn SpanSink>>,
     sampler: Box<dyn ShouldSample>,
     follows_local_parent: bool,
+    samples_by_attributes: bool,
     ids: Box<dyn IdGenerator>,
     resource: Option<Resource>,
 }
@@ -178,6 +179,7 @@ impl Default for TracerProviderBuilder {
             sink: None,
             sampler: Box::new(Sampler::ParentBased(Box::new(Sampler::AlwaysOn))),
             follows_local_parent: true,
+            samples_by_attributes: false,
             ids: Box::new(RandomIdGenerator::default()),
             resource: None,
         }
@@ -205,13 +207,16 @@ impl TracerProviderBuilder {
     pub fn with_sampler(mut self, sampler: impl ShouldSample + 'static) -> Self {
         self.sampler = Box::new(sampler);
         self.follows_local_parent = false;
+        self.samples_by_attributes = true;
         self
     }
 
-    /// Sets a sampler that need not be asked below a local parent that is sampled.
-    pub(crate) fn with_root_sampler(mut self, sampler: impl ShouldSample + 'static) -> Self {
+    /// Sets a sampler that need not be asked below a local parent. `by_attributes` says whether it looks at the
+    /// attributes and links that a span starts with.
+    pub(crate) fn with_root_sampler(mut self, sampler: impl ShouldSample + 'static, by_attributes: bool) -> Self {
         self.sampler = Box::new(sampler);
         self.follows_local_parent = true;
+        self.samples_by_attributes = by_attributes;
         self
     }
 
@@ -223,7 +228,14 @@ impl TracerProviderBuilder {
 
     /// Sets how many attributes, events and links a span may have.
     pub fn with_span_limits(mut self, limits: SpanLimits) -> Self {
-        self.limits.span = limits;
+        self.limits = Limits {
+            attributes: limits.max_attributes_per_span,
+            events: limits.max_events_per_span,
+            links: limits.max_links_per_span,
+            attributes_per_event: limits.max_attributes_per_event,
+            attributes_per_link: limits.max_attributes_per_link,
+            ..self.limits
+        };
         self
     }
 
@@ -251,6 +263,7 @@ impl TracerProviderBuilder {
             open: self.sink.map(OpenBuffers::new),
             sampler: self.sampler,
             follows_local_parent: self.follows_local_parent,
+            samples_by_attributes: self.samples_by_attributes,
             ids: self.ids,
             resource: self.resource.unwrap_or_else(|| Resource::builder_empty().build()),
             is_shut_down: AtomicBool::new(false),
@@ -288,84 +301,157 @@ impl opentelemetry::trace::Tracer for Tracer {
     }
 }
 
-/// Whether a span is recorded, and what the sampler adds to it.
-struct Decision {
+impl Encoder for Tracer {
+    #[inline]
+    fn limits(&self, parent: &Context) -> Option<Limits> {
+        let provider = &self.provider;
+        let follows = || {
+            let span = parent.span();
+            provider.follows_local_parent && span.span_context().is_valid() && !span.span_context().is_remote()
+        };
+        (!provider.samples_by_attributes || follows()).then_some(provider.limits)
+    }
+
+    fn start(
+        &self,
+        draft: Box<Draft>,
+        links: Option<Vec<Link>>,
+        tags: Option<EncodedTags>,
+        parent: &Context,
+    ) -> Option<Context> {
+        let span = self.provider.start_encoded(self.scope, draft, links, tags, parent);
+        span.context_is_valid().then(|| parent.with_span(span))
+    }
+}
+
+/// The ids of a span, and whether it is recorded.
+struct Identity {
+    context: SpanContext,
     is_recording: bool,
-    is_sampled: bool,
-    attributes: Vec<opentelemetry::KeyValue>,
-    state: TraceState,
+    /// What the sampler adds.
+    attributes: Vec<KeyValue>,
 }
 
 impl Shared {
-    /// Starts a span.
-    pub(super) fn start(self: &Arc<Self>, scope: ScopeId, builder: SpanBuilder, parent: &Context) -> Span {
-        if parent.is_telemetry_suppressed() || self.is_shut_down() {
+    /// Starts a span in the way of OpenTelemetry's API.
+    fn start(self: &Arc<Self>, scope: ScopeId, mut builder: SpanBuilder, parent: &Context) -> Span {
+        let kind = builder.span_kind.clone().unwrap_or(SpanKind::Internal);
+        let attributes = builder.attributes.take().unwrap_or_default();
+        let links = builder.links.take().unwrap_or_default();
+        let Some(identity) = self.identity(parent, &builder.name, &kind, &attributes, &links) else {
             return Span::unrecorded(SpanContext::NONE);
+        };
+        if !identity.is_recording {
+            return Span::unrecorded(identity.context);
         }
-        let parent_span = parent.span();
-        let above = parent_span.span_context();
+        let mut draft = Draft::below(self.limits, Data::of(parent), local::inherited(parent));
+        draft.set_all(attributes);
+        draft.set_all(identity.attributes);
+        for event in builder.events.into_iter().flatten() {
+            let dropped = event.dropped_attributes_count;
+            draft.fields.add_event(&event.name, nanos(event.timestamp), event.attributes, dropped);
+        }
+        (draft.scope, draft.name, draft.kind) = (scope, builder.name, kind);
+        let tags = draft.take_inherited();
+        self.record(draft, links, tags, builder.start_time, identity.context, parent)
+    }
+
+    #[inline]
+    fn start_encoded(
+        self: &Arc<Self>,
+        scope: ScopeId,
+        mut draft: Box<Draft>,
+        links: Option<Vec<Link>>,
+        tags: Option<EncodedTags>,
+        parent: &Context,
+    ) -> Span {
+        let linked = links.as_deref().unwrap_or_default();
+        let Some(identity) = self.identity(parent, &draft.name, &draft.kind, &[], linked) else {
+            draft.recycle();
+            return Span::unrecorded(SpanContext::NONE);
+        };
+        if !identity.is_recording {
+            draft.recycle();
+            return Span::unrecorded(identity.context);
+        }
+        draft.set_all(identity.attributes);
+        draft.scope = scope;
+        self.record(draft, links.unwrap_or_default(), tags, None, identity.context, parent)
+    }
+
+    /// Decides on the ids and on sampling. `None` if nothing may be recorded at all.
+    #[inline]
+    fn identity(
+        &self,
+        parent: &Context,
+        name: &str,
+        kind: &SpanKind,
+        attributes: &[KeyValue],
+        links: &[Link],
+    ) -> Option<Identity> {
+        if parent.is_telemetry_suppressed() || self.is_shut_down() {
+            return None;
+        }
+        let span = parent.span();
+        let above = span.span_context();
         let has_parent = above.is_valid();
         let trace_id = if has_parent { above.trace_id() } else { self.ids.new_trace_id() };
         let span_id = self.ids.new_span_id();
-        let decision = if self.follows_local_parent && has_parent && !above.is_remote() {
-            let is_sampled = above.is_sampled();
-            Decision {
-                is_recording: is_sampled,
-                is_sampled,
-                attributes: Vec::new(),
-                state: above.trace_state().clone(),
+        if self.follows_local_parent && has_parent && !above.is_remote() {
+            let (flags, state) = (above.trace_flags(), above.trace_state().clone());
+            let context = SpanContext::new(trace_id, span_id, flags, false, state);
+            return Some(Identity { context, is_recording: flags.is_sampled(), attributes: Vec::new() });
+        }
+        let result = self.sampler.should_sample(Some(parent), trace_id, name, kind, attributes, links);
+        let is_sampled = result.decision == SamplingDecision::RecordAndSample;
+        let flags = above.trace_flags().with_sampled(is_sampled);
+        Some(Identity {
+            context: SpanContext::new(trace_id, span_id, flags, false, result.trace_state),
+            is_recording: result.decision != SamplingDecision::Drop,
+            attributes: result.attributes,
+        })
+    }
+
+    #[inline]
+    fn record(
+        self: &Arc<Self>,
+        mut draft: Box<Draft>,
+        links: Vec<Link>,
+        tags: Option<EncodedTags>,
+        start_time: Option<SystemTime>,
+        context: SpanContext,
+        parent: &Context,
+    ) -> Span {
+        let parent_span = parent.span();
+        let parent_span = parent_span.span_context();
+        let known = draft.above.take().and_then(|above| Arc::downcast::<TraceBuffer>(above.buffer).ok());
+        let known = known.filter(|known| known.trace_id() == context.trace_id() && Arc::ptr_eq(known.provider(), self));
+        let buffer = match known {
+            Some(buffer) => {
+                draft.role = Role::Below;
+                buffer
             }
-        } else {
-            self.sample(&builder, parent, trace_id)
-        };
-        let flags = above.trace_flags().with_sampled(decision.is_sampled);
-        let context = SpanContext::new(trace_id, span_id, flags, false, decision.state);
-        if !decision.is_recording {
-            return Span::unrecorded(context);
-        }
-        let known = if has_parent { local::buffer_of(parent) } else { None };
-        let known = known.filter(|buffer| buffer.trace_id() == trace_id && Arc::ptr_eq(buffer.provider(), self));
-        let (buffer, role) = match known {
-            Some(buffer) => (buffer, Role::Below),
-            None if !has_parent || above.is_remote() => (TraceBuffer::new(trace_id, self), Role::LocalRoot),
-            None => (TraceBuffer::new(trace_id, self), Role::First),
-        };
-        let mut fields = Fields::new();
-        for attribute in builder.attributes.iter().flatten().chain(&decision.attributes) {
-            fields.set(&self.limits, attribute.key.as_str(), &attribute.value);
-        }
-        if scope != ScopeId::OURS {
-            // The tags of our own spans are among their attributes.
-            for tag in Data::of(parent).map_or(&[][..], |data| &data.tags) {
-                if !fields.has(tag.key.as_str()) {
-                    fields.set(&self.limits, tag.key.as_str(), &tag.value);
-                }
+            None => {
+                let is_local = parent_span.is_valid() && !parent_span.is_remote();
+                draft.role = if is_local { Role::First } else { Role::LocalRoot };
+                TraceBuffer::new(context.trace_id(), self)
             }
-        }
-        for event in builder.events.into_iter().flatten() {
-            fields.add_event(
-                &self.limits,
-                &event.name,
-                nanos(event.timestamp),
-                event.attributes,
-                event.dropped_attributes_count,
-            );
-        }
-        for link in builder.links.into_iter().flatten() {
-            fields.add_link(&self.limits, &link.span_context, link.attributes, link.dropped_attributes_count);
-        }
-        let record = Record {
-            scope,
-            role,
-            name: builder.name,
-            kind: builder.span_kind.unwrap_or(SpanKind::Internal),
-            parent: above.span_id(),
-            is_parent_remote: has_parent && above.is_remote(),
-            start: nanos(builder.start_time.unwrap_or_else(time::now)),
-            status: Status::Unset,
-            fields,
         };
-        let mut span = Span::recording(context, buffer, record);
+        for link in links {
+            draft.fields.add_link(&link.span_context, link.attributes, link.dropped_attributes_count);
+        }
+        // Those of the code come first, as far as there is room.
+        if !draft.fields.reserve(draft.code.count()) {
+            draft.code = &CodeAttributes::NONE;
+        }
+        draft.has_tags = tags.as_ref().is_none_or(|tags| draft.fields.reserve(tags.count()));
+        if let (false, Some(tags)) = (draft.has_tags, &tags) {
+            tags.add_to(&mut draft.fields);
+        }
+        draft.parent = parent_span.span_id();
+        draft.is_parent_remote = parent_span.is_remote();
+        draft.start = nanos(start_time.unwrap_or_else(time::now));
+        let mut span = Span::recording(context, buffer, tags, draft);
         if !self.observers.is_empty() {
             self.observe_start(&mut span, parent);
         }
@@ -379,24 +465,6 @@ impl Shared {
             let Some(data) = span.data_so_far() else { return };
             let added = observer.started(&data, parent);
             span.set_attributes(added);
-        }
-    }
-
-    #[cold]
-    fn sample(&self, builder: &SpanBuilder, parent: &Context, trace_id: opentelemetry::TraceId) -> Decision {
-        let result = self.sampler.should_sample(
-            Some(parent),
-            trace_id,
-            &builder.name,
-            builder.span_kind.as_ref().unwrap_or(&SpanKind::Internal),
-            builder.attributes.as_deref().unwrap_or_default(),
-            builder.links.as_deref().unwrap_or_default(),
-        );
-        Decision {
-            is_recording: result.decision != SamplingDecision::Drop,
-            is_sampled: result.decision == SamplingDecision::RecordAndSample,
-            attributes: result.attributes,
-            state: result.trace_state,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The encoding of spans: protobuf, as OTLP's `trace.proto` and `common.proto` define it.
+//! Protobuf, as far as OTLP's `trace.proto` and `common.proto` use it.
 //!
 //! Fields are written in the order in which they become known, which protobuf permits. Every length is computed before
 //! it is written, so nothing is encoded twice or moved.
@@ -104,6 +104,7 @@ pub(crate) const fn varint_len(value: u64) -> usize {
 }
 
 #[inline]
+#[expect(clippy::cast_possible_truncation, reason = "the lowest seven bits at a time")]
 pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
@@ -227,9 +228,34 @@ fn array_len(array: &Array) -> usize {
     len
 }
 
+/// Below this, a length takes one byte.
+const SHORT: usize = 0x80;
+
 /// Writes an attribute as the field `field` of the message that has it.
 #[inline]
 pub(crate) fn put_attribute(out: &mut Vec<u8>, field: u8, key: &str, value: ValueRef<'_>) {
+    let value_len = value.len();
+    let len = delimited_len(key.len()) + delimited_len(value_len);
+    if len >= SHORT {
+        return put_long_attribute(out, field, key, value);
+    }
+    out.reserve(2 + len);
+    out.extend_from_slice(&[field, len as u8, key_value::KEY, key.len() as u8]);
+    out.extend_from_slice(key.as_bytes());
+    match value {
+        ValueRef::Text(text) => {
+            out.extend_from_slice(&[key_value::VALUE, value_len as u8, any_value::STRING, text.len() as u8]);
+            out.extend_from_slice(text.as_bytes());
+        }
+        _ => {
+            out.extend_from_slice(&[key_value::VALUE, value_len as u8]);
+            value.put(out);
+        }
+    }
+}
+
+#[cold]
+fn put_long_attribute(out: &mut Vec<u8>, field: u8, key: &str, value: ValueRef<'_>) {
     let value_len = value.len();
     let len = delimited_len(key.len()) + delimited_len(value_len);
     out.reserve(delimited_len(len));

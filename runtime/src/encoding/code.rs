@@ -1,0 +1,149 @@
+//! The attributes that describe the source code of a function, encoded at compile time.
+
+use std::panic::Location;
+
+use super::fields::KeySet;
+use super::reader::{Reader, key};
+use super::wire::{any_value, key_value, span};
+use crate::semconv;
+
+/// Longer names and paths are encoded for each span.
+const CAPACITY: usize = 240;
+
+/// `code.*`, as fields of the message `Span`.
+#[derive(Debug)]
+pub(crate) struct CodeAttributes {
+    bytes: [u8; CAPACITY],
+    len: usize,
+    count: u32,
+}
+
+impl CodeAttributes {
+    /// None at all.
+    pub(crate) const NONE: Self = Self { bytes: [0; CAPACITY], len: 0, count: 0 };
+
+    /// Those of a function. There are none if they are too long.
+    pub(crate) const fn new(function: &str, place: &Location<'_>) -> Self {
+        let file = place.file();
+        let text = [semconv::CODE_FUNCTION_NAME.len() + function.len(), semconv::CODE_FILE_PATH.len() + file.len()];
+        // Every length has to fit into one byte: eight bytes are tags and lengths.
+        if text[0] + 8 >= 0x80 || text[1] + 8 >= 0x80 {
+            return Self::NONE;
+        }
+        let mut code = Self::NONE;
+        code.put_text(semconv::CODE_FUNCTION_NAME, function);
+        code.put_text(semconv::CODE_FILE_PATH, file);
+        code.put_number(semconv::CODE_LINE_NUMBER, place.line());
+        code
+    }
+
+    #[inline]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    /// How many attributes there are.
+    #[inline]
+    pub(crate) fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// The keys, as far as there are attributes.
+    #[inline]
+    pub(crate) fn keys(&self) -> KeySet {
+        const KEYS: KeySet = KeySet::of(semconv::CODE_FUNCTION_NAME)
+            .and(KeySet::of(semconv::CODE_FILE_PATH))
+            .and(KeySet::of(semconv::CODE_LINE_NUMBER));
+        if self.count > 0 { KEYS } else { KeySet::default() }
+    }
+
+    pub(crate) fn has(&self, wanted: &str) -> bool {
+        self.keys().overlaps(KeySet::of(wanted))
+            && Reader::new(self.bytes()).any(|(_, field)| key(field.bytes) == wanted.as_bytes())
+    }
+
+    /// Writes the attributes, except those whose keys are set.
+    pub(crate) fn put_without(&self, out: &mut Vec<u8>, is_set: impl Fn(&str) -> bool) {
+        let (mut reader, mut start) = (Reader::new(self.bytes()), 0);
+        while let Some(field) = reader.field() {
+            let end = self.len - reader.left();
+            if !std::str::from_utf8(key(field.bytes)).is_ok_and(&is_set) {
+                out.extend_from_slice(&self.bytes[start..end]);
+            }
+            start = end;
+        }
+    }
+
+    const fn put(&mut self, byte: usize) {
+        assert!(byte < 0x100, "every length fits into a byte");
+        self.bytes[self.len] = byte as u8;
+        self.len += 1;
+    }
+
+    const fn put_all(&mut self, text: &str) {
+        let (bytes, mut at) = (text.as_bytes(), 0);
+        while at < bytes.len() {
+            self.put(bytes[at] as usize);
+            at += 1;
+        }
+    }
+
+    const fn put_key(&mut self, key: &str, value_len: usize) {
+        self.put(span::ATTRIBUTES as usize);
+        self.put(2 + key.len() + 2 + value_len);
+        self.put(key_value::KEY as usize);
+        self.put(key.len());
+        self.put_all(key);
+        self.put(key_value::VALUE as usize);
+        self.put(value_len);
+        self.count += 1;
+    }
+
+    const fn put_text(&mut self, key: &str, value: &str) {
+        self.put_key(key, 2 + value.len());
+        self.put(any_value::STRING as usize);
+        self.put(value.len());
+        self.put_all(value);
+    }
+
+    const fn put_number(&mut self, key: &str, value: u32) {
+        let (mut len, mut rest) = (1, value >> 7);
+        while rest > 0 {
+            len += 1;
+            rest >>= 7;
+        }
+        self.put_key(key, 1 + len);
+        self.put(any_value::INT as usize);
+        rest = value;
+        while rest >= 0x80 {
+            self.put((rest & 0x7f | 0x80) as usize);
+            rest >>= 7;
+        }
+        self.put(rest as usize);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encoding::fields::{Fields, Limits};
+
+    #[test]
+    fn it_is_what_is_encoded_at_run_time() {
+        const CODE: CodeAttributes = CodeAttributes::new("orders::place", Location::caller());
+        let limits = Limits::default();
+        let mut fields = Fields::new(limits);
+        let place = Location::caller();
+        fields.set(semconv::CODE_FUNCTION_NAME, &"orders::place".into());
+        fields.set(semconv::CODE_FILE_PATH, &place.file().into());
+        fields.set(semconv::CODE_LINE_NUMBER, &i64::from(place.line() - 3).into());
+        assert_eq!(CODE.bytes(), fields.bytes());
+        assert_eq!(CODE.count(), fields.attributes.kept);
+    }
+
+    #[test]
+    fn what_is_too_long_is_not_encoded() {
+        let name = "x".repeat(200);
+        assert_eq!(CodeAttributes::new(&name, Location::caller()).count(), 0);
+    }
+}

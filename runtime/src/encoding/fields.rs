@@ -1,0 +1,307 @@
+//! Attributes, events and links of a span, as fields of the message `Span`.
+
+use opentelemetry::trace::{SpanContext, TraceState};
+use opentelemetry::{Array, KeyValue, StringValue, Value};
+
+use super::reader::{self, Reader};
+use super::wire::{
+    ValueRef, attribute_len, count_len, delimited_len, event, link, put_attribute, put_bytes, put_count, put_fixed64,
+    put_varint, span,
+};
+use crate::text::truncate_chars;
+
+/// How much a span may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    pub(crate) attributes: u32,
+    pub(crate) events: u32,
+    pub(crate) links: u32,
+    pub(crate) attributes_per_event: u32,
+    pub(crate) attributes_per_link: u32,
+    /// The most characters of an attribute's text.
+    pub(crate) value_length: Option<usize>,
+}
+
+/// What a span has recorded, encoded.
+#[derive(Debug, Default)]
+pub(crate) struct Fields {
+    bytes: Vec<u8>,
+    pub(crate) limits: Limits,
+    pub(crate) attributes: Count,
+    pub(crate) events: Count,
+    pub(crate) links: Count,
+    /// A set of the keys that have been set: those with the same bit may be among them.
+    keys: KeySet,
+}
+
+/// How large a buffer is kept for another span.
+const MAX_KEPT_BYTES: usize = 1 << 12;
+
+/// How many there are, and how many were dropped because of a limit.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Count {
+    pub(crate) kept: u32,
+    pub(crate) dropped: u32,
+}
+
+impl Count {
+    /// Whether there is room for one more, which is counted.
+    #[inline]
+    fn admits(&mut self, limit: u32) -> bool {
+        if self.kept < limit {
+            self.kept += 1;
+            true
+        } else {
+            self.dropped = self.dropped.saturating_add(1);
+            false
+        }
+    }
+}
+
+/// A set of keys that tells for certain that a key is not in it, and else that it may be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct KeySet(u64);
+
+impl KeySet {
+    #[inline]
+    pub(crate) const fn of(key: &str) -> Self {
+        let bytes = key.as_bytes();
+        if bytes.is_empty() {
+            return Self(1);
+        }
+        let (first, middle, last) =
+            (bytes[0] as usize, bytes[bytes.len() / 2] as usize, bytes[bytes.len() - 1] as usize);
+        Self(1 << ((bytes.len() + first * 3 + middle * 7 + last * 5) % 64))
+    }
+
+    #[inline]
+    pub(crate) const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    #[inline]
+    pub(crate) const fn overlaps(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    #[inline]
+    pub(crate) fn add(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+}
+
+impl Fields {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
+    /// Removes everything, and keeps the buffer unless it is large.
+    #[inline]
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        if self.bytes.capacity() > MAX_KEPT_BYTES {
+            self.bytes = Vec::new();
+        }
+        (self.attributes, self.events, self.links) = (Count::default(), Count::default(), Count::default());
+        self.keys = KeySet::default();
+    }
+
+    #[inline]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    #[inline]
+    pub(crate) fn keys(&self) -> KeySet {
+        self.keys
+    }
+
+    /// Sets an attribute. It replaces one with the same key.
+    pub(crate) fn set(&mut self, key: &str, value: &Value) {
+        match (self.limits.value_length, value) {
+            (None, _) | (_, Value::Bool(_) | Value::I64(_) | Value::F64(_)) => self.put(key, value.into()),
+            (Some(limit), Value::String(text)) => self.put(key, ValueRef::Text(truncate_chars(text.as_str(), limit))),
+            (Some(limit), _) => {
+                let mut value = value.clone();
+                truncate(&mut value, limit);
+                self.put(key, (&value).into());
+            }
+        }
+    }
+
+    #[inline]
+    fn put(&mut self, key: &str, value: ValueRef<'_>) {
+        // An attribute without a key is not valid (section "Attribute").
+        if key.is_empty() {
+            return;
+        }
+        let bit = KeySet::of(key);
+        if self.keys.overlaps(bit) {
+            self.remove(key);
+        }
+        self.keys.add(bit);
+        if self.attributes.admits(self.limits.attributes) {
+            put_attribute(&mut self.bytes, span::ATTRIBUTES, key, value);
+        }
+    }
+
+    /// Whether there is an attribute with this key.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.keys.overlaps(KeySet::of(key)) && self.find(key).is_some()
+    }
+
+    /// Where the attribute with this key is.
+    #[cold]
+    fn find(&self, key: &str) -> Option<(usize, usize)> {
+        let mut reader = Reader::new(&self.bytes);
+        let mut start = 0;
+        while let Some(field) = reader.field() {
+            let end = self.bytes.len() - reader.left();
+            if field.number_and_type == u64::from(span::ATTRIBUTES) && reader::key(field.bytes) == key.as_bytes() {
+                return Some((start, end));
+            }
+            start = end;
+        }
+        None
+    }
+
+    #[cold]
+    fn remove(&mut self, key: &str) {
+        if let Some((start, end)) = self.find(key) {
+            self.bytes.drain(start..end);
+            self.attributes.kept -= 1;
+        }
+    }
+
+    /// Reserves room for attributes that are encoded elsewhere, `keys` of which may be overridden here. Returns whether
+    /// there is room.
+    #[inline]
+    pub(crate) fn reserve(&mut self, count: u32) -> bool {
+        let fits = self.attributes.kept + count <= self.limits.attributes;
+        if fits {
+            self.attributes.kept += count;
+        }
+        fits
+    }
+
+    pub(crate) fn add_event(&mut self, name: &str, timestamp: u64, mut attributes: Vec<KeyValue>, dropped: u32) {
+        if !self.events.admits(self.limits.events) {
+            return;
+        }
+        let dropped = dropped + self.limits.apply(&mut attributes, self.limits.attributes_per_event);
+        let len = 9 + delimited_len(name.len()) + attributes_len(&attributes) + count_len(dropped);
+        self.bytes.push(span::EVENTS);
+        put_varint(&mut self.bytes, len as u64);
+        put_fixed64(&mut self.bytes, event::TIME, timestamp);
+        put_bytes(&mut self.bytes, event::NAME, name.as_bytes());
+        self.put_attributes(event::ATTRIBUTES, &attributes);
+        put_count(&mut self.bytes, event::DROPPED_ATTRIBUTES, dropped);
+    }
+
+    /// Adds a link. One that leads nowhere is ignored, as the API does.
+    pub(crate) fn add_link(&mut self, to: &SpanContext, mut attributes: Vec<KeyValue>, dropped: u32) {
+        if !to.is_valid() || !self.links.admits(self.limits.links) {
+            return;
+        }
+        let dropped = dropped + self.limits.apply(&mut attributes, self.limits.attributes_per_link);
+        let state = state_of(to);
+        let state_len = if state.is_empty() { 0 } else { delimited_len(state.len()) };
+        let len = 18 + 10 + state_len + attributes_len(&attributes) + count_len(dropped) + 5;
+        self.bytes.push(span::LINKS);
+        put_varint(&mut self.bytes, len as u64);
+        put_bytes(&mut self.bytes, link::TRACE_ID, &to.trace_id().to_bytes());
+        put_bytes(&mut self.bytes, link::SPAN_ID, &to.span_id().to_bytes());
+        if !state.is_empty() {
+            put_bytes(&mut self.bytes, link::TRACE_STATE, state.as_bytes());
+        }
+        self.put_attributes(link::ATTRIBUTES, &attributes);
+        put_count(&mut self.bytes, link::DROPPED_ATTRIBUTES, dropped);
+        self.bytes.push(link::FLAGS);
+        self.bytes.extend_from_slice(&flags(to.trace_flags().to_u8(), to.is_remote()).to_le_bytes());
+    }
+
+    fn put_attributes(&mut self, field: u8, attributes: &[KeyValue]) {
+        for attribute in attributes {
+            put_attribute(&mut self.bytes, field, attribute.key.as_str(), ValueRef::from(&attribute.value));
+        }
+    }
+}
+
+/// The trace state as a header; empty if there is none, which allocates nothing.
+#[inline]
+pub(crate) fn state_of(context: &SpanContext) -> String {
+    let state = context.trace_state();
+    if *state == TraceState::NONE { String::new() } else { state.header() }
+}
+
+fn attributes_len(attributes: &[KeyValue]) -> usize {
+    attributes.iter().map(attribute_len).sum()
+}
+
+/// `SpanFlags`: the trace flags, and whether the parent or the linked span is remote, which is always known.
+#[inline]
+pub(crate) const fn flags(trace_flags: u8, is_remote: bool) -> u32 {
+    trace_flags as u32 | 0x100 | if is_remote { 0x200 } else { 0 }
+}
+
+impl Default for Limits {
+    /// The defaults of the specification ("Attribute Limits", "Span Limits").
+    fn default() -> Self {
+        Self {
+            attributes: 128,
+            events: 128,
+            links: 128,
+            attributes_per_event: 128,
+            attributes_per_link: 128,
+            value_length: None,
+        }
+    }
+}
+
+impl Limits {
+    pub(crate) const fn unlimited() -> Self {
+        Self {
+            attributes: u32::MAX,
+            events: u32::MAX,
+            links: u32::MAX,
+            attributes_per_event: u32::MAX,
+            attributes_per_link: u32::MAX,
+            value_length: None,
+        }
+    }
+
+    /// Makes keys unique (of two values the last counts), drops what exceeds `max`, and truncates text. Returns how
+    /// many were dropped.
+    fn apply(&self, attributes: &mut Vec<KeyValue>, max: u32) -> u32 {
+        let mut at = 0;
+        while at < attributes.len() {
+            let (key, rest) = (&attributes[at].key, &attributes[at + 1..]);
+            if key.as_str().is_empty() || rest.iter().any(|later| later.key == *key) {
+                attributes.remove(at);
+            } else {
+                at += 1;
+            }
+        }
+        let dropped = attributes.len().saturating_sub(max as usize);
+        attributes.truncate(max as usize);
+        if let Some(limit) = self.value_length {
+            attributes.iter_mut().for_each(|attribute| truncate(&mut attribute.value, limit));
+        }
+        u32::try_from(dropped).unwrap_or(u32::MAX)
+    }
+}
+
+/// `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT` counts characters, not bytes.
+fn truncate(value: &mut Value, limit: usize) {
+    let texts = match value {
+        Value::String(text) => std::slice::from_mut(text),
+        Value::Array(Array::String(texts)) => texts.as_mut_slice(),
+        _ => return,
+    };
+    for text in texts {
+        let kept = truncate_chars(text.as_str(), limit);
+        if kept.len() < text.as_str().len() {
+            *text = StringValue::from(kept.to_owned());
+        }
+    }
+}

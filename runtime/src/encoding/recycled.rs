@@ -1,0 +1,36 @@
+//! Byte buffers that are used again.
+
+use std::cell::RefCell;
+
+/// How many buffers a thread keeps, and how large they may be.
+const MAX_RECYCLED: usize = 32;
+const MAX_RECYCLED_BYTES: usize = 1 << 15;
+
+/// The first capacity of a buffer.
+const INITIAL_CAPACITY: usize = 512;
+
+thread_local! {
+    /// Byte buffers for spans that are open and for traces that are not complete, so that neither has to allocate.
+    static RECYCLED: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// An empty buffer with some capacity.
+#[inline]
+pub(crate) fn recycled() -> Vec<u8> {
+    let known = RECYCLED.try_with(|buffers| buffers.borrow_mut().pop()).ok().flatten();
+    known.unwrap_or_else(|| Vec::with_capacity(INITIAL_CAPACITY))
+}
+
+#[inline]
+pub(crate) fn recycle(mut buffer: Vec<u8>) {
+    if buffer.capacity() == 0 || buffer.capacity() > MAX_RECYCLED_BYTES {
+        return;
+    }
+    buffer.clear();
+    let _ = RECYCLED.try_with(|buffers| {
+        let mut buffers = buffers.borrow_mut();
+        if buffers.len() < MAX_RECYCLED {
+            buffers.push(buffer);
+        }
+    });
+}

@@ -1,0 +1,87 @@
+//! Spans of our own tracer, which are encoded from the start.
+
+use std::panic::Location;
+
+use opentelemetry::Context;
+use opentelemetry::trace::TraceContextExt as _;
+
+use crate::context::current;
+use crate::context::data::{self, Data};
+use crate::context::local;
+use crate::span::callsite::Callsite;
+use crate::span::handle::{Scope, Span, Start, opened};
+use crate::span::outcome::ExplicitAttributes;
+use crate::span::tracer;
+use crate::tags::draft::Draft;
+use crate::tags::scoped::{EncodedTags, ScopedTags};
+use crate::tags::set::Tags;
+
+/// The tags of a call below the current context.
+#[inline(never)]
+pub(super) fn tags_of_call(callsite: &'static Callsite, place: Option<&'static Location<'static>>) -> Tags {
+    match current::with(|current| draft(current, callsite, place)) {
+        Some(draft) => Tags::encoded(draft),
+        None => Tags::of(callsite.described(place)),
+    }
+}
+
+/// Encodes the tags of a span with this parent, if its tracer is our own. Otherwise adds what describes the code.
+pub(super) fn prepare(
+    tags: &mut Tags,
+    parent: &Context,
+    callsite: &'static Callsite,
+    place: Option<&'static Location<'static>>,
+) {
+    match draft(parent, callsite, place) {
+        Some(draft) => tags.encode(draft),
+        None => tags.describe(callsite.described(place)),
+    }
+}
+
+/// `None` if the tracer below `parent` is not our own, or has to see the attributes first.
+#[inline]
+fn draft(
+    parent: &Context,
+    callsite: &'static Callsite,
+    place: Option<&'static Location<'static>>,
+) -> Option<Box<Draft>> {
+    let data = Data::of(parent);
+    let limits = tracer::with_encoder(data, |encoder| encoder.limits(parent))??;
+    let mut draft = Draft::below(limits, data, local::inherited(parent));
+    draft.code = callsite.code();
+    if draft.code.count() == 0 {
+        draft.set_all(callsite.described(place));
+    }
+    Some(draft)
+}
+
+/// Starts a span below `parent`, if its tags were encoded. See [`begin`](super::handle::begin).
+#[inline]
+pub(super) fn begin(start: &mut Start, tags: &mut Tags, parent: &Context, changed: bool) -> Option<Span> {
+    let (mut draft, scope, rebased) = tags.take_draft(parent)?;
+    let explicit = ExplicitAttributes::given(&draft.fields, scope.as_ref());
+    draft.name = start.name.clone();
+    draft.kind = start.kind.clone();
+    let base = rebased.as_ref().unwrap_or(parent);
+    // Where the span turns out not to be recorded, the context has to carry the tags.
+    let spare = if parent.span().span_context().is_sampled() { None } else { scope.clone() };
+    let links = start.links.take();
+    let started = tracer::with_encoder(Data::of(parent), |encoder| encoder.start(draft, links, scope, base)).flatten();
+    let Some(context) = started else {
+        tracer::warn_if_not_set_up(parent);
+        let is_same = rebased.is_none() && spare.is_none() && !changed;
+        return Some(Span(if is_same { Scope::Off } else { Scope::Within(with_tags(base, spare)) }));
+    };
+    let span = context.span();
+    if !span.span_context().is_sampled() && !span.is_recording() {
+        return Some(Span(Scope::Within(with_tags(&context, spare))));
+    }
+    Some(opened(context, start, explicit, &tags.take_missing()))
+}
+
+fn with_tags(context: &Context, tags: Option<EncodedTags>) -> Context {
+    match tags {
+        Some(tags) => data::edit(context, |data| data.set_tags(ScopedTags::Encoded(tags), context)),
+        None => context.clone(),
+    }
+}

@@ -1,0 +1,236 @@
+//! A span that is encoded while it is recorded, from before its start until its end.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use opentelemetry::baggage::BaggageExt as _;
+use opentelemetry::trace::{SpanId, SpanKind, Status};
+use opentelemetry::{Context, KeyValue, Value};
+
+use crate::context::data::{self, Data};
+use crate::context::local::Inherited;
+use crate::encoding::code::CodeAttributes;
+use crate::encoding::fields::{Fields, Limits};
+use crate::encoding::reader::{Reader, attribute};
+use crate::encoding::{Role, ScopeId};
+use crate::tags::scoped::{self, EncodedTags, ScopedTags};
+use crate::tags::set::{Tags, changed, max_scoped, report_dropped};
+
+/// All that is known of a span. Drafts are used again, with their buffers, so that a span allocates nothing for them.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    /// Attributes of this span alone, events and links.
+    pub(crate) fields: Fields,
+    /// Attributes of this span and of every span below it.
+    scoped: Fields,
+    /// The tags that are in scope without those.
+    inherited: ScopedTags,
+    /// What the span above passes on.
+    pub(crate) above: Option<Inherited>,
+    /// How many tags were dropped because there were too many, and the first one's key.
+    dropped: Option<(usize, &'static str)>,
+
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) kind: SpanKind,
+    pub(crate) code: &'static CodeAttributes,
+    pub(crate) scope: ScopeId,
+    pub(crate) role: Role,
+    pub(crate) parent: SpanId,
+    pub(crate) is_parent_remote: bool,
+    /// Nanoseconds since the epoch.
+    pub(crate) start: u64,
+    pub(crate) status: Status,
+    /// Whether the tags in scope are written as attributes: there may be no room for all of them.
+    pub(crate) has_tags: bool,
+}
+
+/// How many drafts a thread keeps.
+const MAX_KEPT: usize = 64;
+
+thread_local! {
+    static DRAFTS: RefCell<Vec<Box<Draft>>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Draft {
+    /// An empty draft of a span with these limits.
+    #[inline]
+    pub(crate) fn new(limits: Limits) -> Box<Self> {
+        let known = DRAFTS.try_with(|drafts| drafts.borrow_mut().pop()).ok().flatten();
+        let mut draft = known.unwrap_or_else(Self::allocate);
+        draft.fields.limits = limits;
+        draft
+    }
+
+    #[cold]
+    fn allocate() -> Box<Self> {
+        Box::new(Self {
+            fields: Fields::default(),
+            scoped: Fields::default(),
+            inherited: ScopedTags::None,
+            above: None,
+            dropped: None,
+            name: Cow::Borrowed(""),
+            kind: SpanKind::Internal,
+            code: &CodeAttributes::NONE,
+            scope: ScopeId::OURS,
+            role: Role::Below,
+            parent: SpanId::INVALID,
+            is_parent_remote: false,
+            start: 0,
+            status: Status::Unset,
+            has_tags: true,
+        })
+    }
+
+    /// Keeps the draft for another span.
+    #[inline]
+    pub(crate) fn recycle(mut self: Box<Self>) {
+        self.fields.clear();
+        if self.scoped.attributes.kept > 0 {
+            self.scoped.clear();
+        }
+        self.inherited = ScopedTags::None;
+        self.above = None;
+        self.dropped = None;
+        self.name = Cow::Borrowed("");
+        self.code = &CodeAttributes::NONE;
+        self.status = Status::Unset;
+        self.has_tags = true;
+        let _ = DRAFTS.try_with(|drafts| {
+            let mut drafts = drafts.borrow_mut();
+            if drafts.len() < MAX_KEPT {
+                drafts.push(self);
+            }
+        });
+    }
+
+    /// A draft of a span below a context with `data`, whose span passes on `above`.
+    #[inline]
+    pub(crate) fn below(limits: Limits, data: Option<&Arc<Data>>, above: Option<Inherited>) -> Box<Self> {
+        let mut draft = Self::new(limits);
+        draft.inherited = scoped::resolve(data, above.as_ref());
+        draft.above = above;
+        draft
+    }
+
+    /// The tags in scope, for a span that adds none.
+    pub(crate) fn take_inherited(&mut self) -> Option<EncodedTags> {
+        std::mem::take(&mut self.inherited).into_encoded()
+    }
+
+    /// Sets a tag for this span and those below it.
+    pub(super) fn scope(&mut self, key: &'static str, value: &Value) {
+        let scoped = &mut self.scoped;
+        if scoped.attributes.kept == 0 {
+            scoped.limits = Limits { value_length: self.fields.limits.value_length, ..Limits::unlimited() };
+        }
+        let count = scoped.attributes.kept as usize + self.inherited.len();
+        // One that replaces another is kept.
+        if count >= max_scoped() && !self.inherited.has(key) && !scoped.has(key) {
+            self.dropped.get_or_insert((0, key)).0 += 1;
+            return;
+        }
+        scoped.set(key, value);
+    }
+
+    pub(crate) fn sets(&self, key: &str) -> bool {
+        self.fields.has(key) || self.scoped.has(key)
+    }
+
+    /// Completes the tags of a span below `parent`. Returns those in scope, and the parent with other baggage if they
+    /// change that. `propagated` are the members to add to it.
+    #[inline]
+    fn complete(
+        &mut self,
+        parent: &Context,
+        propagated: Vec<(&'static str, String)>,
+    ) -> (Option<EncodedTags>, Option<Context>) {
+        if self.scoped.attributes.kept == 0 && propagated.is_empty() && self.dropped.is_none() {
+            return (std::mem::take(&mut self.inherited).into_encoded(), None);
+        }
+        self.complete_scope(parent, propagated)
+    }
+
+    #[inline(never)]
+    fn complete_scope(
+        &mut self,
+        parent: &Context,
+        propagated: Vec<(&'static str, String)>,
+    ) -> (Option<EncodedTags>, Option<Context>) {
+        if let Some((dropped, first)) = self.dropped.take() {
+            report_dropped(dropped, &first.into(), max_scoped());
+        }
+        if self.scoped.keys().overlaps(self.code.keys()) {
+            self.describe_code();
+        }
+        let inherited = std::mem::take(&mut self.inherited).into_encoded();
+        let has_baggage = !propagated.is_empty() || !parent.baggage().is_empty();
+        let context = if has_baggage { self.with_baggage(parent, propagated) } else { None };
+        if self.scoped.attributes.kept == 0 {
+            return (inherited, context);
+        }
+        (Some(EncodedTags::new(&self.scoped, inherited.as_ref())), context)
+    }
+
+    /// A tag of the call may describe its code, in place of what is known. Those that are inherited do not.
+    #[cold]
+    fn describe_code(&mut self) {
+        for tag in Reader::new(self.scoped.bytes()).map(|(_, field)| attribute(field.bytes)) {
+            if self.code.has(tag.key.as_str()) && !self.fields.has(tag.key.as_str()) {
+                self.fields.set(tag.key.as_str(), &tag.value);
+            }
+        }
+    }
+
+    /// `context` with the propagated tags in its baggage, and without members that other tags contradict, if that
+    /// changes it.
+    #[cold]
+    fn with_baggage(&self, context: &Context, propagated: Vec<(&'static str, String)>) -> Option<Context> {
+        let tags: Vec<_> = Reader::new(self.scoped.bytes()).map(|(_, field)| attribute(field.bytes)).collect();
+        let baggage = changed(context.baggage(), &tags, propagated)?;
+        let entries = data::entries(&baggage).collect();
+        Some(data::edit(&context.with_baggage(baggage), |data| data.baggage = Some(entries)))
+    }
+
+    /// Sets attributes of this span that are available in OpenTelemetry's type.
+    pub(crate) fn set_all(&mut self, attributes: impl IntoIterator<Item = KeyValue>) {
+        for attribute in attributes {
+            self.fields.set(attribute.key.as_str(), &attribute.value);
+        }
+    }
+}
+
+impl Tags {
+    /// Encodes the tags that were given so far, and those that follow.
+    pub(crate) fn encode(&mut self, mut draft: Box<Draft>) {
+        draft.set_all(std::mem::take(&mut self.own));
+        for tag in std::mem::take(&mut self.scoped) {
+            if draft.scoped.attributes.kept == 0 {
+                draft.scoped.limits = Limits { value_length: draft.fields.limits.value_length, ..Limits::unlimited() };
+            }
+            draft.scoped.set(tag.key.as_str(), &tag.value);
+        }
+        self.draft = Some(draft);
+    }
+
+    /// The tags of a call that are encoded from the start.
+    #[inline]
+    pub(crate) fn encoded(draft: Box<Draft>) -> Self {
+        let mut tags = Self::default();
+        tags.draft = Some(draft);
+        tags
+    }
+
+    /// What was given, if it was encoded: the draft of the span, the tags in scope, and the parent with other baggage.
+    #[inline]
+    pub(crate) fn take_draft(
+        &mut self,
+        parent: &Context,
+    ) -> Option<(Box<Draft>, Option<EncodedTags>, Option<Context>)> {
+        let mut draft = self.draft.take()?;
+        let propagated = self.take_propagated();
+        let (tags, context) = draft.complete(parent, propagated);
+        Some((draft, tags, context))
+    }
+}

@@ -1,0 +1,231 @@
+//! The tags of a scope, as contexts and spans hold them.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+#[cfg(feature = "sdk")]
+use std::sync::OnceLock;
+
+use opentelemetry::{Context, KeyValue};
+
+use crate::context::data::Data;
+#[cfg(feature = "sdk")]
+use crate::context::local;
+#[cfg(feature = "sdk")]
+use crate::encoding::{
+    fields::{Fields, KeySet},
+    reader::{Reader, attribute, key},
+};
+#[cfg(feature = "sdk")]
+use crate::tags::set::is_read_by_logs;
+
+/// The tags of a scope. Cloning does not allocate.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum ScopedTags {
+    #[default]
+    None,
+    List(Arc<[KeyValue]>),
+    #[cfg(feature = "sdk")]
+    Encoded(EncodedTags),
+}
+
+/// Tags as attributes of OTLP, as fields of the message `Span`. At least one, and each key once.
+#[cfg(feature = "sdk")]
+#[derive(Debug, Clone)]
+pub(crate) struct EncodedTags {
+    bytes: Arc<[u8]>,
+    count: u32,
+    keys: KeySet,
+    /// The tags in OpenTelemetry's type, decoded once for all log lines. `None` if there are no log lines with tags.
+    decoded: Option<Arc<OnceLock<Arc<[KeyValue]>>>>,
+}
+
+#[cfg(feature = "sdk")]
+impl EncodedTags {
+    /// Those of `own`, and those of `inherited` that have other keys.
+    pub(crate) fn new(own: &Fields, inherited: Option<&Self>) -> Self {
+        let (mut keys, mut count) = (own.keys(), own.attributes.kept);
+        let decoded = || is_read_by_logs().then(Arc::default);
+        let Some(inherited) = inherited else {
+            return Self { bytes: own.bytes().into(), count, keys, decoded: decoded() };
+        };
+        // The same tags again, as in a call of a function of the same kind.
+        if inherited.bytes() == own.bytes() {
+            return inherited.clone();
+        }
+        let mut bytes = crate::encoding::recycled::recycled();
+        bytes.extend_from_slice(own.bytes());
+        if inherited.keys.overlaps(keys) {
+            count += inherited.put_without(&mut bytes, |key| own.has(key));
+        } else {
+            bytes.extend_from_slice(&inherited.bytes);
+            count += inherited.count;
+        }
+        keys.add(inherited.keys);
+        let all = Self { bytes: bytes.as_slice().into(), count, keys, decoded: decoded() };
+        crate::encoding::recycled::recycle(bytes);
+        all
+    }
+
+    #[inline]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    #[inline]
+    pub(crate) fn count(&self) -> u32 {
+        self.count
+    }
+
+    #[inline]
+    pub(crate) fn keys(&self) -> KeySet {
+        self.keys
+    }
+
+    /// Writes the tags, except those whose keys are set. Returns how many.
+    pub(crate) fn put_without(&self, out: &mut Vec<u8>, is_set: impl Fn(&str) -> bool) -> u32 {
+        let mut count = 0;
+        let mut reader = Reader::new(&self.bytes);
+        let mut start = 0;
+        while let Some(field) = reader.field() {
+            let end = self.bytes.len() - reader.left();
+            if !std::str::from_utf8(key(field.bytes)).is_ok_and(&is_set) {
+                out.extend_from_slice(&self.bytes[start..end]);
+                count += 1;
+            }
+            start = end;
+        }
+        count
+    }
+
+    /// Adds the tags whose keys are not set, as far as there is room.
+    #[cold]
+    pub(crate) fn add_to(&self, fields: &mut Fields) {
+        for tag in self.each().map(attribute) {
+            if !fields.has(tag.key.as_str()) {
+                fields.set(tag.key.as_str(), &tag.value);
+            }
+        }
+    }
+
+    /// Whether there is a tag with this key.
+    pub(crate) fn has(&self, wanted: &str) -> bool {
+        self.keys.overlaps(KeySet::of(wanted)) && self.each().any(|message| key(message) == wanted.as_bytes())
+    }
+
+    fn decoded(&self) -> Arc<[KeyValue]> {
+        let decode = || self.each().map(attribute).collect();
+        self.decoded.as_ref().map_or_else(decode, |decoded| Arc::clone(decoded.get_or_init(decode)))
+    }
+
+    fn each(&self) -> impl Iterator<Item = &[u8]> {
+        Reader::new(&self.bytes).map(|(_, field)| field.bytes)
+    }
+}
+
+impl ScopedTags {
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Self::None => true,
+            Self::List(list) => list.is_empty(),
+            #[cfg(feature = "sdk")]
+            Self::Encoded(_) => false,
+        }
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::List(list) => list.len(),
+            #[cfg(feature = "sdk")]
+            Self::Encoded(tags) => tags.count as usize,
+        }
+    }
+
+    pub(crate) fn has(&self, key: &str) -> bool {
+        match self {
+            Self::None => false,
+            Self::List(list) => list.iter().any(|tag| tag.key.as_str() == key),
+            #[cfg(feature = "sdk")]
+            Self::Encoded(tags) => tags.has(key),
+        }
+    }
+
+    /// The tags in OpenTelemetry's type. Encoded ones are decoded.
+    pub(crate) fn list(&self) -> Cow<'_, [KeyValue]> {
+        match self {
+            Self::None => Cow::Borrowed(&[]),
+            Self::List(list) => Cow::Borrowed(list),
+            #[cfg(feature = "sdk")]
+            Self::Encoded(tags) => Cow::Owned(tags.each().map(attribute).collect()),
+        }
+    }
+
+    pub(crate) fn into_shared(self) -> Arc<[KeyValue]> {
+        match self {
+            Self::List(list) => list,
+            #[cfg(feature = "sdk")]
+            Self::Encoded(tags) => tags.decoded(),
+            Self::None => Arc::default(),
+        }
+    }
+
+    /// The tags in OTLP's encoding, if there are any.
+    #[cfg(feature = "sdk")]
+    #[inline]
+    pub(crate) fn into_encoded(self) -> Option<EncodedTags> {
+        match self {
+            Self::Encoded(tags) => Some(tags),
+            _ if self.is_empty() => None,
+            _ => {
+                let mut fields = Fields::new(crate::encoding::fields::Limits::unlimited());
+                self.list().iter().for_each(|tag| fields.set(tag.key.as_str(), &tag.value));
+                Some(EncodedTags::new(&fields, None))
+            }
+        }
+    }
+}
+
+impl From<Vec<KeyValue>> for ScopedTags {
+    fn from(tags: Vec<KeyValue>) -> Self {
+        if tags.is_empty() { Self::None } else { Self::List(tags.into()) }
+    }
+}
+
+/// The tags in scope in `context`: those of its span, if that is one of our own tracer's, or those of the context,
+/// whichever were set later.
+pub(crate) fn of(context: &Context) -> ScopedTags {
+    let data = Data::of(context).filter(|data| !data.tags.is_empty());
+    #[cfg(feature = "sdk")]
+    if let Some(inherited) = local::inherited(context) {
+        return resolve(data, Some(&inherited));
+    }
+    data.map(|data| data.tags.clone()).unwrap_or_default()
+}
+
+/// The tags of the span of `context`, if it is one of our own tracer's and they are newer than those in `data`.
+pub(crate) fn of_span(context: &Context, data: Option<&Arc<Data>>) -> ScopedTags {
+    #[cfg(feature = "sdk")]
+    if let Some(inherited) = local::inherited(context) {
+        if inherited.tags.is_some()
+            && data.is_none_or(|data| data.tags_below != inherited.span_id || data.tags.is_empty())
+        {
+            return resolve(data, Some(&inherited));
+        }
+    }
+    let _ = (context, data);
+    ScopedTags::None
+}
+
+/// Likewise, where the span was asked already.
+#[cfg(feature = "sdk")]
+pub(crate) fn resolve(data: Option<&Arc<Data>>, inherited: Option<&local::Inherited>) -> ScopedTags {
+    let of_span = inherited.and_then(|inherited| Some((inherited.span_id, inherited.tags.as_ref()?)));
+    match (data.filter(|data| !data.tags.is_empty()), of_span) {
+        // The context's are those that were set below the span.
+        (Some(data), Some((span, tags))) if data.tags_below != span => ScopedTags::Encoded(tags.clone()),
+        (Some(data), _) => data.tags.clone(),
+        (None, Some((_, tags))) => ScopedTags::Encoded(tags.clone()),
+        (None, None) => ScopedTags::None,
+    }
+}
