@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use opentelemetry::{Key, KeyValue, Value};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{ShouldSample, SpanExporter, SpanProcessor, TracerProviderBuilder};
+use opentelemetry_sdk::trace::{ShouldSample, SpanExporter, SpanProcessor};
 
 use super::config::{
     Config, ConfigError, DEFAULT_MAX_QUEUE_SIZE, Env, ErrorTextConfig, OpenSpansConfig, Protocol, Setting,
 };
-use super::export::{BatchProcessor, Pipeline, SdkExporter};
+use super::export::{BatchExport, Pipeline, SdkExporter};
 use super::{InitError, Telemetry};
 use crate::propagation::Propagator;
 use crate::redact::error_text::ErrorText;
 use crate::semconv;
+use crate::tracer::TracerProviderBuilder;
 
 /// Initializes telemetry for this process, configured by the standard `OTEL_*` environment variables.
 ///
@@ -63,6 +64,7 @@ pub fn builder() -> Builder {
         resource: Vec::new(),
         collector: None,
         max_queue_size: None,
+        max_queue_bytes: None,
         error_text: None,
         open_spans: OpenSpansConfig::default(),
         exporter: None,
@@ -76,7 +78,7 @@ pub fn builder() -> Builder {
 type Variables = Box<dyn Fn(&str) -> Option<String>>;
 
 /// Starts the export with a custom exporter.
-pub(super) type StartExporter = Box<dyn FnOnce(Pipeline, &Resource) -> Result<BatchProcessor, InitError>>;
+pub(super) type StartExporter = Box<dyn FnOnce(Pipeline, &Resource) -> Result<BatchExport, InitError>>;
 
 /// Adds to the provider.
 pub(super) type ExtendProvider = Box<dyn FnOnce(TracerProviderBuilder) -> TracerProviderBuilder>;
@@ -89,6 +91,7 @@ pub struct Builder {
     resource: Vec<KeyValue>,
     collector: Option<(String, Protocol)>,
     max_queue_size: Option<usize>,
+    max_queue_bytes: Option<usize>,
     error_text: Option<ErrorText>,
     open_spans: OpenSpansConfig,
     // Settings that the environment does not have.
@@ -135,7 +138,7 @@ impl Builder {
     pub fn exporter(mut self, exporter: impl SpanExporter + 'static) -> Self {
         self.exporter = Some(Box::new(move |pipeline, resource| {
             let resource = resource.clone();
-            BatchProcessor::start(pipeline, move || {
+            BatchExport::start(pipeline, move || {
                 let mut exporter = exporter;
                 exporter.set_resource(&resource);
                 Ok::<_, InitError>(SdkExporter(exporter))
@@ -164,12 +167,22 @@ impl Builder {
         self
     }
 
-    /// Limits how many finished spans may be queued or in flight, and thereby the memory used by the export. Zero
-    /// counts as one. Overrides `OTEL_BSP_MAX_QUEUE_SIZE`; 131,072 by default, about a hundred megabytes.
+    /// Limits how many finished spans may be queued or in flight. Zero counts as one. Overrides
+    /// `OTEL_BSP_MAX_QUEUE_SIZE`; 131,072 by default. [`max_queue_bytes`](Self::max_queue_bytes) limits their size.
     ///
     /// When it is three quarters full, new traces are not recorded.
     pub fn max_queue_size(mut self, spans: usize) -> Self {
         self.max_queue_size = Some(spans.max(1));
+        self
+    }
+
+    /// Limits how many bytes the spans that are queued or in flight may have, encoded, and thereby the memory that
+    /// export takes. Zero counts as one. Overrides `THROUGHLINE_MAX_QUEUE_BYTES`; by default a kilobyte for each span of
+    /// [`max_queue_size`](Self::max_queue_size), that is 128 MiB, and at least 32 MiB.
+    ///
+    /// From three quarters of it on, new traces are not recorded.
+    pub fn max_queue_bytes(mut self, bytes: usize) -> Self {
+        self.max_queue_bytes = Some(bytes.max(1));
         self
     }
 
@@ -206,6 +219,9 @@ impl Builder {
         }
         if let Some(spans) = self.max_queue_size {
             config.batch.set_max_queue_size(Setting { value: spans, name: "Builder::max_queue_size" });
+        }
+        if let Some(bytes) = self.max_queue_bytes {
+            config.batch.max_queue_bytes = Some(Setting { value: bytes, name: "Builder::max_queue_bytes" });
         }
         if let Some((endpoint, protocol)) = self.collector.take().filter(|_| !config.disabled) {
             config.exporter.set_collector(endpoint, protocol)?;

@@ -6,12 +6,11 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
-use opentelemetry_sdk::trace::SdkTracerProvider;
-
 use super::export::ExportHandle;
 use super::open_spans;
 use super::{ExportStats, OpenSpan};
 use crate::span::registry::Table;
+use crate::tracer::TracerProvider;
 
 /// How many recording values of `init` exist.
 pub(super) static ACTIVE: AtomicUsize = AtomicUsize::new(0);
@@ -23,7 +22,7 @@ pub(super) static ACTIVE: AtomicUsize = AtomicUsize::new(0);
 /// need.
 #[must_use = "dropping it shuts telemetry down"]
 pub struct Telemetry {
-    pub(super) provider: Option<SdkTracerProvider>,
+    pub(super) provider: Option<TracerProvider>,
     pub(super) export: Option<ExportHandle>,
     pub(super) open_spans: Option<Arc<Table>>,
     /// Ends the thread that scans open spans if there is no export thread.
@@ -35,7 +34,7 @@ pub struct Telemetry {
 
 impl Telemetry {
     pub(super) fn new(
-        provider: SdkTracerProvider,
+        provider: TracerProvider,
         export: Option<ExportHandle>,
         open_spans: Option<Arc<Table>>,
         watch: Option<mpsc::Sender<Infallible>>,
@@ -56,7 +55,7 @@ impl Telemetry {
 
     /// Returns the tracer provider, for libraries that need one. `None` if telemetry is disabled by
     /// `OTEL_SDK_DISABLED`.
-    pub fn provider(&self) -> Option<&SdkTracerProvider> {
+    pub fn provider(&self) -> Option<&TracerProvider> {
         self.provider.as_ref()
     }
 

@@ -6,25 +6,26 @@ use std::sync::{Arc, mpsc};
 
 use opentelemetry::{Key, global};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{SdkTracerProvider, ShouldSample};
+use opentelemetry_sdk::trace::ShouldSample;
 
 use super::builder::{Builder, ExtendProvider, StartExporter};
 use super::config::{Config, Destination, ErrorTextConfig, SamplerConfig};
 use super::diagnostics::{self, Level};
 use super::export::otlp::OtlpExporter;
-use super::export::{BatchProcessor, Pipeline, Queue};
+use super::export::{BatchExport, Pipeline, Queue, QueueLimits};
 use super::handle::ACTIVE;
 use super::open_spans::OpenSpanWatch;
 use super::resource;
 use super::sampler::{LoadShedder, WholeTraceSampler};
 use super::text::bounded;
-use super::{InitError, RequestIdGenerator, TagProcessor, Telemetry};
+use super::{InitError, RequestIdGenerator, Telemetry};
 use crate::console::Console;
 use crate::propagation::{self, Propagator};
 use crate::semconv;
 use crate::span::registry::{self, Table};
 use crate::span::tracer::{self, SetUp};
 use crate::tags::set as tags;
+use crate::tracer::TracerProvider;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -52,7 +53,7 @@ impl Builder {
         let introduction = introduction(&resource, &output, &sampler_name);
         let warning = if sampler.is_none() { config.sampler.warning() } else { None };
         let root = sampler.unwrap_or_else(|| root_sampler(config.sampler));
-        let handle = export.as_ref().map(|export| export.processor.handle());
+        let handle = export.as_ref().map(|export| export.sink.handle());
         let provider = provider(resource, &config, root, export, self.provider, &output);
 
         config.error_text.apply();
@@ -66,7 +67,7 @@ impl Builder {
 
 /// The export, if there is any.
 struct Export {
-    processor: BatchProcessor,
+    sink: BatchExport,
     load: Arc<LoadShedder>,
     /// The name of the collector in messages.
     collector: String,
@@ -85,21 +86,21 @@ impl Export {
             (None, Destination::Otlp) => config.exporter.otlp()?.label(),
             (None, Destination::Console | Destination::Nowhere | Destination::Auto) => return Ok(None),
         };
-        let queue = Arc::new(Queue::new(config.batch.max_queue_size.value));
+        let limits = QueueLimits { spans: config.batch.max_queue_size.value, bytes: config.batch.queue_bytes().value };
+        let queue = Arc::new(Queue::new(limits));
         let pipeline = Pipeline {
             queue: Arc::clone(&queue),
             batch: config.batch,
-            attribute_value_length: config.limits.attribute_value_length,
             collector: collector.clone(),
             open_spans: open_spans.map(|table| open_span_watch(table, config)),
         };
-        let processor = if let Some(start) = custom {
+        let sink = if let Some(start) = custom {
             start(pipeline, resource)?
         } else {
             let (otlp, resource) = (config.exporter.otlp()?.clone(), resource.clone());
-            BatchProcessor::start(pipeline, move || Ok::<_, InitError>(OtlpExporter::new(&otlp, &resource)?))?
+            BatchExport::start(pipeline, move || Ok::<_, InitError>(OtlpExporter::new(&otlp, &resource)?))?
         };
-        Ok(Some(Self { processor, load: Arc::new(LoadShedder::new(queue)), collector }))
+        Ok(Some(Self { sink, load: Arc::new(LoadShedder::new(queue)), collector }))
     }
 }
 
@@ -158,18 +159,16 @@ fn provider(
     export: Option<Export>,
     extensions: Vec<ExtendProvider>,
     output: &Output,
-) -> SdkTracerProvider {
+) -> TracerProvider {
     let load = export.as_ref().map(|export| Arc::clone(&export.load));
-    let sampler: Box<dyn ShouldSample> = Box::new(WholeTraceSampler::new(root, load));
-    let mut provider = SdkTracerProvider::builder()
+    let mut provider = TracerProvider::builder()
         .with_resource(resource)
         .with_span_limits(config.limits.span)
+        .with_value_length(config.limits.attribute_value_length)
         .with_id_generator(RequestIdGenerator::new())
-        .with_sampler(sampler)
-        .with_span_processor(TagProcessor::new());
-    // Before the application's processors, which may use up the whole shutdown timeout.
-    if let Some(Export { processor, .. }) = export {
-        provider = provider.with_span_processor(processor);
+        .with_root_sampler(WholeTraceSampler::new(root, load));
+    if let Some(Export { sink, .. }) = export {
+        provider = provider.with_sink(Arc::new(sink));
     }
     for extend in extensions {
         provider = extend(provider);
@@ -185,7 +184,7 @@ fn install_propagator(propagator: Propagator) {
     global::set_text_map_propagator(propagator);
 }
 
-fn install_provider(provider: &SdkTracerProvider) {
+fn install_provider(provider: &TracerProvider) {
     global::set_tracer_provider(provider.clone());
     tracer::install(provider);
 }

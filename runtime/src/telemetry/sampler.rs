@@ -29,21 +29,22 @@ impl LoadShedder {
         Self { queue, is_shedding: AtomicBool::new(false) }
     }
 
-    /// When three quarters of the queue limit are reached, no trace is started here until the queue is half empty
+    /// When three quarters of a limit of the queue are reached, no trace is started here until the queue is half empty
     /// again. A trace that a caller has started is admitted up to seven eighths, because otherwise the caller's trace
     /// has a gap.
     fn admits(&self, is_started_by_caller: bool) -> bool {
-        let (len, limit) = (self.queue.len(), self.queue.limit());
+        let (len, bytes, limits) = (self.queue.len(), self.queue.bytes(), self.queue.limits());
+        let is_below = |part: fn(usize) -> usize| len < part(limits.spans) && bytes < part(limits.bytes);
         let admits = if is_started_by_caller {
-            len < limit - limit / 8
+            is_below(|limit| limit - limit / 8)
         } else if self.is_shedding.load(Ordering::Relaxed) {
-            let admits = len <= limit / 2;
+            let admits = len <= limits.spans / 2 && bytes <= limits.bytes / 2;
             if admits {
                 self.is_shedding.store(false, Ordering::Relaxed);
             }
             admits
         } else {
-            let admits = len < limit - limit / 4;
+            let admits = is_below(|limit| limit - limit / 4);
             if !admits {
                 self.is_shedding.store(true, Ordering::Relaxed);
             }

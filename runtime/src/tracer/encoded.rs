@@ -12,6 +12,7 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use crate::encoding::ScopeId;
 use crate::encoding::reader::Reader;
 use crate::encoding::wire;
+use super::provider::Shared;
 
 /// Spans of one trace, encoded: each as the field `spans` of OTLP's `ScopeSpans`, which is a tag, a length and the
 /// message. A request is made by concatenating them.
@@ -38,6 +39,29 @@ impl EncodedSpans {
             (scope, start) = (next, end);
         }
         f(scope, &self.bytes[start..]);
+    }
+}
+
+impl EncodedSpans {
+    /// The first spans: at most `max_spans` of at most `max_bytes` together.
+    #[cold]
+    pub(crate) fn first(&self, max_spans: usize, max_bytes: usize) -> Self {
+        let (mut count, mut end) = (0, 0);
+        for frame in frames(&self.bytes) {
+            if count as usize == max_spans || end + frame.len() > max_bytes {
+                break;
+            }
+            count += 1;
+            end += frame.len();
+        }
+        Self {
+            trace_id: self.trace_id,
+            count,
+            has_local_root: self.has_local_root && count == self.count,
+            bytes: self.bytes[..end].into(),
+            first_scope: self.first_scope,
+            other_scopes: self.other_scopes.iter().copied().filter(|(start, _)| *start < end).collect(),
+        }
     }
 }
 
@@ -99,6 +123,11 @@ impl Scopes {
 
 /// Takes what has finished.
 pub(crate) trait SpanSink: Send + Sync + 'static {
+    /// Called once, by the provider whose spans it takes.
+    fn attach(&self, provider: &Arc<Shared>) {
+        let _ = provider;
+    }
+
     /// Called on the thread that ends a span; must not block.
     fn push(&self, spans: EncodedSpans);
 

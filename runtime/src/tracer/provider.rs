@@ -30,7 +30,7 @@ use crate::tags::scoped::EncodedTags;
 /// What all tracers of a provider share.
 pub(crate) struct Shared {
     pub(super) limits: Limits,
-    pub(super) scopes: Scopes,
+    pub(super) scopes: Arc<Scopes>,
     pub(super) observers: Vec<Box<dyn SpanObserver>>,
     /// `None` if nothing is exported.
     pub(super) open: Option<OpenBuffers>,
@@ -53,6 +53,11 @@ impl Shared {
     /// The open buffers, for who exports them.
     pub(crate) fn open_buffers(&self) -> Option<&OpenBuffers> {
         self.open.as_ref()
+    }
+
+    /// The scopes of its tracers, which the spans that it hands over refer to.
+    pub(crate) fn scopes(&self) -> &Arc<Scopes> {
+        &self.scopes
     }
 
     fn force_flush(&self) -> OTelSdkResult {
@@ -256,9 +261,9 @@ impl TracerProviderBuilder {
         // The first one, whose id is known.
         let ours = scopes.id(&own_scope());
         debug_assert_eq!(ours, ScopeId::OURS);
-        TracerProvider(Arc::new(Shared {
+        let shared = Arc::new(Shared {
             limits: self.limits,
-            scopes,
+            scopes: Arc::new(scopes),
             observers: self.observers,
             open: self.sink.map(OpenBuffers::new),
             sampler: self.sampler,
@@ -267,7 +272,11 @@ impl TracerProviderBuilder {
             ids: self.ids,
             resource: self.resource.unwrap_or_else(|| Resource::builder_empty().build()),
             is_shut_down: AtomicBool::new(false),
-        }))
+        });
+        if let Some(open) = &shared.open {
+            open.sink.attach(&shared);
+        }
+        TracerProvider(shared)
     }
 }
 

@@ -6,15 +6,24 @@ use std::time::Duration;
 
 use super::{ConfigError, Env, Setting};
 
-/// About a hundred megabytes of spans with ten attributes.
+/// Some forty megabytes of spans with ten attributes.
 pub(crate) const DEFAULT_MAX_QUEUE_SIZE: usize = 1 << 17;
 
+/// The default byte limit for each span of the span limit, several times what a span usually takes: 128 MiB by default.
+const BYTES_PER_SPAN: usize = 1 << 10;
+
+/// The default byte limit is no lower: a short queue may be for few spans that are large.
+const MIN_DEFAULT_BYTES: usize = 1 << 25;
+
 const MAX_QUEUE_SIZE: &str = "OTEL_BSP_MAX_QUEUE_SIZE";
+const MAX_QUEUE_BYTES: &str = "THROUGHLINE_MAX_QUEUE_BYTES";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BatchConfig {
     /// The maximum number of spans queued or in flight.
     pub(crate) max_queue_size: Setting<usize>,
+    /// The maximum size of their encoding in bytes. `None` for the default, which depends on the number of spans.
+    pub(crate) max_queue_bytes: Option<Setting<usize>>,
     /// The maximum number of spans in one batch.
     pub(crate) max_export_batch_size: usize,
     /// The maximum time that a span of a finished trace waits for its batch to fill up.
@@ -27,6 +36,7 @@ impl Default for BatchConfig {
     fn default() -> Self {
         Self {
             max_queue_size: Setting { value: DEFAULT_MAX_QUEUE_SIZE, name: MAX_QUEUE_SIZE },
+            max_queue_bytes: None,
             max_export_batch_size: 512,
             schedule_delay: Duration::from_secs(5),
             export_timeout: Duration::from_secs(30),
@@ -46,6 +56,7 @@ impl BatchConfig {
         }
         Ok(Self {
             max_queue_size: Setting { value: queue, name: MAX_QUEUE_SIZE },
+            max_queue_bytes: env.positive(MAX_QUEUE_BYTES)?.map(|value| Setting { value, name: MAX_QUEUE_BYTES }),
             max_export_batch_size: batch.unwrap_or(default.max_export_batch_size).min(queue),
             schedule_delay: env.milliseconds("OTEL_BSP_SCHEDULE_DELAY")?.unwrap_or(default.schedule_delay),
             export_timeout: env.timeout("OTEL_BSP_EXPORT_TIMEOUT")?.unwrap_or(default.export_timeout),
@@ -56,6 +67,12 @@ impl BatchConfig {
     pub(crate) fn set_max_queue_size(&mut self, queue: Setting<usize>) {
         self.max_export_batch_size = self.max_export_batch_size.min(queue.value);
         self.max_queue_size = queue;
+    }
+
+    /// The byte limit, and what sets it.
+    pub(crate) fn queue_bytes(&self) -> Setting<usize> {
+        let default = self.max_queue_size.value.saturating_mul(BYTES_PER_SPAN).max(MIN_DEFAULT_BYTES);
+        self.max_queue_bytes.unwrap_or(Setting { value: default, name: MAX_QUEUE_BYTES })
     }
 
     /// The number of ready spans that are exported without waiting for the schedule delay: a batch, but never so many

@@ -31,6 +31,7 @@ fn nothing_set() {
     assert_eq!((config.sampler, config.propagators), (sampler, None));
     let batch = BatchConfig {
         max_queue_size: Setting { value: DEFAULT_MAX_QUEUE_SIZE, name: "OTEL_BSP_MAX_QUEUE_SIZE" },
+        max_queue_bytes: None,
         max_export_batch_size: 512,
         schedule_delay: Duration::from_secs(5),
         export_timeout: Duration::from_secs(30),
@@ -211,6 +212,7 @@ fn batching_and_limits() {
     ]);
     let batch = BatchConfig {
         max_queue_size: Setting { value: 100, name: "OTEL_BSP_MAX_QUEUE_SIZE" },
+        max_queue_bytes: None,
         max_export_batch_size: 10,
         schedule_delay: Duration::from_millis(200),
         export_timeout: Duration::from_secs(3),
@@ -307,4 +309,16 @@ fn a_bad_otlp_variable_is_an_error_only_if_spans_may_be_exported_over_otlp() {
         let error = config.exporter.set_collector("http://c:4317".to_owned(), Protocol::Grpc).unwrap_err();
         assert_eq!(error.setting(), bad.0);
     }
+}
+
+#[test]
+fn the_byte_limit_depends_on_the_span_limit_unless_it_is_set() {
+    let mut batch = BatchConfig::default();
+    assert_eq!(batch.queue_bytes().value, 128 << 20);
+    for (spans, bytes) in [(1, 32 << 20), (1_000_000, 1_024_000_000), (usize::MAX, usize::MAX)] {
+        batch.set_max_queue_size(Setting { value: spans, name: "Builder::max_queue_size" });
+        assert_eq!(batch.queue_bytes(), Setting { value: bytes, name: "THROUGHLINE_MAX_QUEUE_BYTES" });
+    }
+    batch.max_queue_bytes = Some(Setting { value: 5, name: "Builder::max_queue_bytes" });
+    assert_eq!(batch.queue_bytes(), Setting { value: 5, name: "Builder::max_queue_bytes" });
 }

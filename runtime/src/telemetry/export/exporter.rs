@@ -3,15 +3,28 @@
 use std::future::Future;
 use std::time::Duration;
 
+use opentelemetry::InstrumentationScope;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 
 use super::super::text::bounded;
+use crate::tracer::decode;
+use crate::tracer::encoded::{EncodedSpans, Scopes, frames, message};
+
+/// Spans to export.
+#[derive(Debug)]
+pub(crate) struct Batch<'a> {
+    pub(super) spans: Vec<EncodedSpans>,
+    /// The scopes that they refer to.
+    pub(super) scopes: &'a Scopes,
+    /// The most spans in one request: the batch may have more, if they were handed over together.
+    pub(super) max_spans: usize,
+}
 
 /// Exports batches of spans, one at a time.
 pub(crate) trait BatchExporter {
     /// Exports a batch, with retries, and reports the outcome of each part as soon as it is known. Returns when the
     /// outcome of the whole batch has been reported.
-    fn export(&self, batch: Vec<SpanData>, report: &dyn Fn(Outcome)) -> impl Future<Output = ()>;
+    fn export(&self, batch: Batch<'_>, report: &dyn Fn(Outcome)) -> impl Future<Output = ()>;
 
     /// Why the last attempt to export the current batch failed, if known.
     fn last_error(&self) -> Option<String> {
@@ -44,17 +57,34 @@ impl Outcome {
     }
 }
 
+fn decoded(batch: Batch<'_>) -> Vec<SpanData> {
+    let mut spans = Vec::new();
+    for part in batch.spans {
+        part.each_run(|scope, run| {
+            let unknown = InstrumentationScope::default;
+            let scope = batch.scopes.get(scope).map_or_else(unknown, |scope| InstrumentationScope::clone(&scope));
+            spans.extend(frames(run).map(|frame| decode::span(message(frame), &scope)));
+        });
+    }
+    spans
+}
+
 /// A custom exporter, which does not retry.
 #[derive(Debug)]
 pub(crate) struct SdkExporter<E>(pub(crate) E);
 
 impl<E: SpanExporter> BatchExporter for SdkExporter<E> {
-    async fn export(&self, batch: Vec<SpanData>, report: &dyn Fn(Outcome)) {
-        let spans = batch.len() as u64;
-        report(match self.0.export(batch).await {
-            Ok(()) => Outcome::exported(spans),
-            Err(error) => Outcome::refused(spans, bounded(&error.to_string())),
-        });
+    async fn export(&self, batch: Batch<'_>, report: &dyn Fn(Outcome)) {
+        let max_spans = batch.max_spans.max(1);
+        let mut spans = decoded(batch);
+        while !spans.is_empty() {
+            let rest = spans.split_off(spans.len().min(max_spans));
+            let count = spans.len() as u64;
+            report(match self.0.export(std::mem::replace(&mut spans, rest)).await {
+                Ok(()) => Outcome::exported(count),
+                Err(error) => Outcome::refused(count, bounded(&error.to_string())),
+            });
+        }
     }
 
     fn shutdown(&self, timeout: Duration) {

@@ -22,8 +22,8 @@ pub(super) struct Monitor {
     queue: Arc<Queue>,
     /// The name of the collector in messages.
     collector: String,
-    /// The setting to raise if the queue is too small.
-    queue_setting: &'static str,
+    /// The settings to raise if the queue is too small: its limit in spans, and the one in bytes.
+    settings: [&'static str; 2],
     open_spans: Option<OpenSpanWatch>,
     last_scan: Option<Instant>,
     /// The losses recorded by metrics.
@@ -55,7 +55,7 @@ impl Monitor {
         Self {
             queue,
             collector,
-            queue_setting: batch.max_queue_size.name,
+            settings: [batch.max_queue_size.name, batch.queue_bytes().name],
             open_spans,
             last_scan: None,
             recorded: ExportStats::default(),
@@ -100,7 +100,7 @@ impl Monitor {
             self.collector,
             age.as_secs(),
             count(self.queue.len() as u64, "span"),
-            self.queue.limit(),
+            self.queue.limits().spans,
             last_error().as_deref().unwrap_or(NO_ANSWER),
         );
         diagnostics::warn(Warning::NoExport, text);
@@ -143,6 +143,17 @@ impl Monitor {
         }
     }
 
+    /// The limit that is reached first, and what sets it.
+    fn limit(&self) -> String {
+        let (len, bytes, limits) = (self.queue.len() as u128, self.queue.bytes() as u128, self.queue.limits());
+        let [spans_setting, bytes_setting] = self.settings;
+        if bytes * limits.spans as u128 > len * limits.bytes as u128 {
+            format!("{} bytes (`{bytes_setting}`)", limits.bytes)
+        } else {
+            format!("{} spans (`{spans_setting}`)", limits.spans)
+        }
+    }
+
     fn record_metrics(&mut self) {
         let now = self.queue.stats();
         metrics::record(&now.since(&self.recorded));
@@ -158,19 +169,17 @@ impl Monitor {
         }
         self.warned = self.recorded;
         self.last_warning = Some(Instant::now());
-        let (collector, limit, setting) = (&self.collector, self.queue.limit(), self.queue_setting);
+        let (collector, limit) = (&self.collector, self.limit());
         if shed > 0 {
             let text = format!(
-                "{} shed as a whole: spans end faster than {collector} accepts them, and the queue limit is {limit} \
-                 spans (`{setting}`)",
+                "{} shed as a whole: spans end faster than {collector} accepts them, and the queue limit is {limit}",
                 count(shed, "trace"),
             );
             diagnostics::warn(Warning::Shed, text);
         }
         if recent.spans_dropped > 0 {
             let text = format!(
-                "{} dropped from traces that were exported in part: these alone reached the queue limit of {limit} \
-                 spans (`{setting}`)",
+                "{} dropped from traces that were exported in part: these alone reached the queue limit of {limit}",
                 count(recent.spans_dropped, "span"),
             );
             diagnostics::warn(Warning::Dropped, text);

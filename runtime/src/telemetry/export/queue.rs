@@ -1,68 +1,248 @@
 //! The queue of finished spans. It is bounded, and when it is full it evicts whole traces.
 //!
-//! A batch in flight counts towards the limit until its outcome is known, because it occupies memory. The
+//! A batch in flight counts towards the limits until its outcome is known, because it occupies memory. The
 //! [`ExportStats`] change under the same lock as the queue, so that they are consistent at any moment.
 //!
-//! A trace is held until its local root span has ended, and only then is ready for export: until then it can be
-//! evicted as a whole. A trace that runs for long becomes ready in parts, see [`Queue::release_old`].
+//! Spans arrive as the tracer hands them over, usually a whole trace at once. A trace is held until its local root span
+//! has ended, and only then is ready for export: until then it can be evicted as a whole. A trace that runs for long
+//! becomes ready in parts, see [`Queue::release_old`].
+//!
+//! Whoever ends a span takes the lock, so nothing that happens under it takes long, however much is queued: traces are
+//! in linked lists, evicting one moves its spans to the graveyard, whatever their number, and what has to be done for
+//! many of them is done in steps, between which the lock is released.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use opentelemetry::trace::{SpanId, TraceId};
-use opentelemetry_sdk::trace::SpanData;
+use opentelemetry::trace::TraceId;
 
+use self::arena::{Arena, NONE};
+use self::places::{Place, Places};
 use super::stats::{ExportStats, State};
+use crate::tracer::encoded::EncodedSpans;
 
-/// How many traces are remembered as partly exported, and how many as evicted.
+mod arena;
+mod places;
+
+/// How many traces are remembered as exported, and how many as evicted.
 const MAX_REMEMBERED: usize = 1 << 16;
+
+/// How many traces or parts of them are moved before the lock is released.
+const STEPS: usize = 64;
+
+/// The most traces that one push evicts. Each has at least one span, and no part has more, so this makes enough room
+/// for any of usual size.
+const MAX_EVICTIONS: usize = 1 << 9;
+
+/// How many parts a push frees, if the export thread does not keep up with it.
+const FREED_BY_PUSH: usize = 8;
+
+/// The graveyard is left to the export thread until it has this part of the span limit.
+const MAX_GRAVEYARD: usize = 16;
+
+/// How much may be queued or in flight.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct QueueLimits {
+    pub(crate) spans: usize,
+    /// Bytes of encoded spans.
+    pub(crate) bytes: usize,
+}
 
 #[derive(Debug)]
 pub(crate) struct Queue {
     inner: Mutex<Inner>,
     /// Spans queued or in flight, to be read without the lock.
     len: AtomicUsize,
+    /// Their size in bytes, likewise.
+    bytes: AtomicUsize,
     /// Spans ready for export, likewise.
     ready: AtomicUsize,
     /// Counted by the sampler, which must not wait for the lock.
     traces_not_started: AtomicU64,
-    limit: usize,
+    limits: QueueLimits,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// Traces without a ready span.
-    held: HashMap<TraceId, HeldTrace, TraceHash>,
-    /// Those traces, oldest first, and some that are no longer held.
-    held_order: VecDeque<TraceId>,
-    /// Spans that are ready for export.
-    ready: VecDeque<SpanData>,
-    /// Traces with spans in `ready` of which no span has been exported.
-    unexported: HashSet<TraceId, TraceHash>,
-    /// Traces of which spans have been exported: the rest has to follow.
-    exported: RecentTraces,
-    /// Traces that were evicted: none of their spans may be exported later.
-    evicted: RecentTraces,
+    store: Store,
+    /// Spans ready for export.
+    ready_spans: usize,
+    /// The bytes of the batch that is in flight.
+    in_flight_bytes: u64,
     /// All counts except for traces that were not started.
     stats: ExportStats,
     /// Nothing will be exported any more.
     closed: bool,
     /// The number of ticks.
     now: u32,
-    /// A search has found nothing to evict, which cannot change until spans have left the queue. Without this, every
-    /// span of a trace that fills the queue would search the whole queue.
-    nothing_to_evict: bool,
+    /// The number of times that a trace was added to a list.
+    listed: u64,
+    /// What takes time under the lock.
+    #[cfg(test)]
+    steps: usize,
 }
 
+/// Everything that has to be freed.
+#[derive(Debug, Default)]
+struct Store {
+    places: Places,
+    traces: Arena<Trace>,
+    parts: Arena<Part>,
+    /// Traces whose local root span has not ended, oldest first.
+    held: List,
+    /// Traces that are ready, and of which nothing was exported.
+    ready: List,
+    /// Traces of which something was exported: the rest has to follow.
+    leaving: List,
+    exported: Recent,
+    evicted: Recent,
+    /// Spans that were evicted and are to be freed without the lock.
+    graveyard: Chain,
+}
+
+/// A trace with spans that are queued.
 #[derive(Debug)]
-struct HeldTrace {
-    spans: Vec<SpanData>,
+struct Trace {
+    id: TraceId,
+    stage: Stage,
+    parts: Chain,
+    bytes: u64,
+    older: u32,
+    younger: u32,
+    /// The tick in which it came.
     since: u32,
+    /// Orders the lists of traces that are ready among each other.
+    listed: u64,
 }
 
-/// How many spans were ready for export before and after one was pushed.
+/// The list in which a trace is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Held,
+    Ready,
+    Leaving,
+}
+
+/// Spans that were pushed together.
+#[derive(Debug)]
+struct Part {
+    spans: EncodedSpans,
+    next: u32,
+}
+
+/// A list of parts.
+#[derive(Debug, Clone, Copy)]
+struct Chain {
+    first: u32,
+    last: u32,
+    spans: usize,
+}
+
+impl Default for Chain {
+    fn default() -> Self {
+        Self { first: NONE, last: NONE, spans: 0 }
+    }
+}
+
+impl Chain {
+    fn append(&mut self, parts: &mut Arena<Part>, other: Self) {
+        if other.first == NONE {
+            return;
+        }
+        if self.first == NONE {
+            self.first = other.first;
+        } else {
+            parts[self.last].next = other.first;
+        }
+        self.last = other.last;
+        self.spans += other.spans;
+    }
+
+    fn take_first(&mut self, parts: &mut Arena<Part>) -> Option<EncodedSpans> {
+        if self.first == NONE {
+            return None;
+        }
+        let Part { spans, next } = parts.remove(self.first);
+        self.first = next;
+        self.spans -= spans.count as usize;
+        Some(spans)
+    }
+}
+
+/// A list of traces.
+#[derive(Debug)]
+struct List {
+    oldest: u32,
+    youngest: u32,
+}
+
+impl Default for List {
+    fn default() -> Self {
+        Self { oldest: NONE, youngest: NONE }
+    }
+}
+
+impl List {
+    fn push_youngest(&mut self, traces: &mut Arena<Trace>, at: u32) {
+        (traces[at].older, traces[at].younger) = (self.youngest, NONE);
+        match self.youngest {
+            NONE => self.oldest = at,
+            youngest => traces[youngest].younger = at,
+        }
+        self.youngest = at;
+    }
+
+    fn push_oldest(&mut self, traces: &mut Arena<Trace>, at: u32) {
+        (traces[at].older, traces[at].younger) = (NONE, self.oldest);
+        match self.oldest {
+            NONE => self.youngest = at,
+            oldest => traces[oldest].older = at,
+        }
+        self.oldest = at;
+    }
+
+    fn unlink(&mut self, traces: &mut Arena<Trace>, at: u32) {
+        let (older, younger) = (traces[at].older, traces[at].younger);
+        match older {
+            NONE => self.oldest = younger,
+            older => traces[older].younger = younger,
+        }
+        match younger {
+            NONE => self.youngest = older,
+            younger => traces[younger].older = older,
+        }
+    }
+}
+
+/// The last traces of some kind.
+#[derive(Debug, Default)]
+struct Recent {
+    ids: Vec<TraceId>,
+    next: usize,
+}
+
+impl Recent {
+    /// Gives where the id is, and the one that was there.
+    fn insert(&mut self, id: TraceId) -> (u32, Option<TraceId>) {
+        if self.ids.capacity() == 0 {
+            // All at once: it must not be moved later.
+            self.ids.reserve_exact(MAX_REMEMBERED);
+        }
+        let at = self.next;
+        self.next = (at + 1) % MAX_REMEMBERED;
+        let forgotten = match self.ids.get_mut(at) {
+            Some(oldest) => Some(std::mem::replace(oldest, id)),
+            None => {
+                self.ids.push(id);
+                None
+            }
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "there are fewer")]
+        (at as u32, forgotten)
+    }
+}
+
+/// How many spans were ready for export before and after some were pushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ready {
     pub(super) before: usize,
@@ -70,13 +250,14 @@ pub(super) struct Ready {
 }
 
 impl Queue {
-    pub(crate) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limits: QueueLimits) -> Self {
         Self {
             inner: Mutex::default(),
             len: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
             ready: AtomicUsize::new(0),
             traces_not_started: AtomicU64::new(0),
-            limit,
+            limits,
         }
     }
 
@@ -89,14 +270,19 @@ impl Queue {
         self.len.load(Ordering::Relaxed)
     }
 
+    /// How many bytes they have.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
     /// How many of them are ready for export.
     pub(super) fn ready(&self) -> usize {
         self.ready.load(Ordering::Relaxed)
     }
 
-    /// The maximum number of spans queued or in flight.
-    pub(crate) fn limit(&self) -> usize {
-        self.limit
+    /// The maximum that may be queued or in flight.
+    pub(crate) fn limits(&self) -> QueueLimits {
+        self.limits
     }
 
     /// Counts a trace that the sampler has not started because of the load.
@@ -109,29 +295,48 @@ impl Queue {
         ExportStats { traces_not_started: self.traces_not_started.load(Ordering::Relaxed), ..stats }
     }
 
-    /// Adds a span that has ended.
-    pub(super) fn push(&self, span: SpanData) -> Ready {
+    /// Adds spans that have ended.
+    pub(super) fn push(&self, spans: EncodedSpans) -> Ready {
         let mut inner = self.lock();
-        let before = inner.ready.len();
-        let state = if inner.closed { State::LeftBehind } else { inner.push(span, self.limit) };
-        inner.stats.finish(state);
+        let before = inner.ready_spans;
+        let refused = inner.push(spans, self.limits);
+        let mut freed = [const { None }; FREED_BY_PUSH];
+        if inner.store.graveyard.spans > self.limits.spans / MAX_GRAVEYARD {
+            freed.fill_with(|| inner.exhume());
+        }
+        let after = inner.ready_spans;
         self.publish(&inner);
-        Ready { before, after: inner.ready.len() }
+        drop(inner);
+        // Not under the lock.
+        drop((refused, freed));
+        Ready { before, after }
     }
 
-    /// Takes the `count` oldest spans that are ready. They are in flight until they are [settled](Self::settle).
-    pub(super) fn take(&self, count: usize) -> Vec<SpanData> {
-        let mut inner = self.lock();
-        let count = count.min(inner.ready.len());
-        let batch: Vec<_> = inner.ready.drain(..count).collect();
-        inner.stats.transition(batch.len(), State::Queued, State::InFlight);
-        for span in &batch {
-            let trace = span.span_context.trace_id();
-            inner.unexported.remove(&trace);
-            inner.exported.insert(trace);
+    /// Takes the oldest spans that are ready: `count` at most, unless more than that were pushed together. They are in
+    /// flight until they are [settled](Self::settle).
+    pub(super) fn take(&self, count: usize) -> Vec<EncodedSpans> {
+        let (mut batch, mut spans) = (Vec::new(), 0);
+        loop {
+            batch.reserve(STEPS);
+            let mut inner = self.lock();
+            for step in 0.. {
+                let next = inner.store.oldest_ready().filter(|at| {
+                    let next = inner.store.first_part(*at);
+                    spans == 0 || spans + next <= count
+                });
+                let Some(at) = next.filter(|_| spans < count) else {
+                    self.publish(&inner);
+                    return batch;
+                };
+                if step == STEPS {
+                    break;
+                }
+                let part = inner.take_part(at);
+                spans += part.count as usize;
+                batch.push(part);
+            }
+            self.publish(&inner);
         }
-        self.publish(&inner);
-        batch
     }
 
     /// Records the outcome of spans that were in flight. Once the queue is closed it is too late for that: they are
@@ -139,10 +344,17 @@ impl Queue {
     pub(super) fn settle(&self, exported: u64, refused: u64) {
         let mut inner = self.lock();
         for (spans, state) in [(exported, State::Exported), (refused, State::Refused)] {
-            let spans = usize::try_from(spans).unwrap_or(usize::MAX).min(inner.in_flight());
-            inner.stats.transition(spans, State::InFlight, state);
+            let in_flight = inner.stats.in_flight;
+            let spans = spans.min(in_flight);
+            if spans > 0 {
+                // Which ones they are is not known.
+                let share = u128::from(inner.in_flight_bytes) * u128::from(spans) / u128::from(in_flight);
+                let share = u64::try_from(share).unwrap_or(inner.in_flight_bytes);
+                inner.in_flight_bytes -= share;
+                inner.stats.queued_bytes -= share;
+            }
+            inner.stats.transition(as_len(spans), State::InFlight, state);
         }
-        inner.nothing_to_evict = false;
         self.publish(&inner);
     }
 
@@ -160,21 +372,19 @@ impl Queue {
         let (queued, in_flight) = (inner.queued(), inner.in_flight());
         inner.stats.transition(queued, State::Queued, State::LeftBehind);
         inner.stats.transition(in_flight, State::InFlight, State::LeftBehind);
-        let spans = (std::mem::take(&mut inner.held), std::mem::take(&mut inner.ready));
+        (inner.stats.queued_bytes, inner.in_flight_bytes, inner.ready_spans) = (0, 0, 0);
+        let store = std::mem::take(&mut inner.store);
         self.publish(&inner);
         drop(inner);
         // Not under the lock.
-        drop(spans);
+        drop(store);
         true
     }
 
-    /// Makes all spans ready.
+    /// Makes all spans ready that are queued by now.
     pub(super) fn release_all(&self) {
-        let mut inner = self.lock();
-        while let Some(oldest) = inner.held_order.pop_front() {
-            inner.release(oldest);
-        }
-        self.publish(&inner);
+        let listed = self.lock().listed;
+        self.release_while(|_, trace| trace.listed <= listed);
     }
 
     /// Counts a tick, and makes traces ready that have been held for `max_ticks` of them; for one, if the queue is
@@ -182,28 +392,101 @@ impl Queue {
     pub(super) fn release_old(&self, max_ticks: u32) {
         let mut inner = self.lock();
         inner.now = inner.now.wrapping_add(1);
-        let max_ticks = if inner.len() >= self.limit / 4 { 1 } else { max_ticks };
-        while let Some(&oldest) = inner.held_order.front() {
-            let age = inner.held.get(&oldest).map(|held| inner.now.wrapping_sub(held.since));
-            // The first of the ticks may have been nearly over when the trace came.
-            if age.is_some_and(|age| age <= max_ticks) {
-                break;
+        drop(inner);
+        let is_filling = self.len() >= self.limits.spans / 4 || self.bytes() >= self.limits.bytes / 4;
+        let max_ticks = if is_filling { 1 } else { max_ticks };
+        // The first of the ticks may have been nearly over when the trace came.
+        self.release_while(|now, trace| now.wrapping_sub(trace.since) > max_ticks);
+    }
+
+    /// Makes held traces ready, oldest first, up to one that `is_due` is false for, given the tick.
+    fn release_while(&self, is_due: impl Fn(u32, &Trace) -> bool) {
+        loop {
+            let mut inner = self.lock();
+            for _ in 0..STEPS {
+                let oldest = inner.store.held.oldest;
+                if oldest == NONE || !is_due(inner.now, &inner.store.traces[oldest]) {
+                    self.publish(&inner);
+                    return;
+                }
+                inner.release(oldest);
             }
-            inner.held_order.pop_front();
-            inner.release(oldest);
+            self.publish(&inner);
         }
-        self.publish(&inner);
+    }
+
+    /// Frees what was evicted. For the export thread.
+    pub(super) fn free_evicted(&self) {
+        loop {
+            let mut freed = Vec::with_capacity(STEPS);
+            let mut inner = self.lock();
+            freed.extend((0..STEPS).map_while(|_| inner.exhume()));
+            drop(inner);
+            if freed.is_empty() {
+                return;
+            }
+        }
     }
 
     fn publish(&self, inner: &Inner) {
         self.len.store(inner.len(), Ordering::Relaxed);
-        self.ready.store(inner.ready.len(), Ordering::Relaxed);
+        self.bytes.store(as_len(inner.stats.queued_bytes), Ordering::Relaxed);
+        self.ready.store(inner.ready_spans, Ordering::Relaxed);
     }
 }
 
 /// Spans in memory, so there are no more than a `usize` can count.
 fn as_len(spans: u64) -> usize {
     usize::try_from(spans).unwrap_or(usize::MAX)
+}
+
+impl Store {
+    fn list(&mut self, stage: Stage) -> (&mut List, &mut Arena<Trace>) {
+        let list = match stage {
+            Stage::Held => &mut self.held,
+            Stage::Ready => &mut self.ready,
+            Stage::Leaving => &mut self.leaving,
+        };
+        (list, &mut self.traces)
+    }
+
+    /// Adds a trace to a list, as the youngest.
+    fn link(&mut self, at: u32, stage: Stage) {
+        self.traces[at].stage = stage;
+        let (list, traces) = self.list(stage);
+        list.push_youngest(traces, at);
+    }
+
+    fn unlink(&mut self, at: u32) {
+        let (list, traces) = self.list(self.traces[at].stage);
+        list.unlink(traces, at);
+    }
+
+    /// The trace to export next.
+    fn oldest_ready(&self) -> Option<u32> {
+        match (self.ready.oldest, self.leaving.oldest) {
+            (NONE, NONE) => None,
+            (NONE, at) | (at, NONE) => Some(at),
+            (ready, leaving) if self.traces[ready].listed < self.traces[leaving].listed => Some(ready),
+            (_, leaving) => Some(leaving),
+        }
+    }
+
+    /// How many spans the first part of a trace has.
+    fn first_part(&self, at: u32) -> usize {
+        self.parts[self.traces[at].parts.first].spans.count as usize
+    }
+
+    fn remember(&mut self, id: TraceId, is_evicted: bool) {
+        let recent = if is_evicted { &mut self.evicted } else { &mut self.exported };
+        let (at, forgotten) = recent.insert(id);
+        let place = if is_evicted { Place::Evicted(at) } else { Place::Exported(at) };
+        // It may have been queued again since, or be remembered elsewhere.
+        if let Some(forgotten) = forgotten.filter(|forgotten| self.places.get(*forgotten) == Some(place)) {
+            self.places.remove(forgotten);
+        }
+        self.places.insert(id, place);
+    }
 }
 
 impl Inner {
@@ -219,179 +502,213 @@ impl Inner {
         as_len(self.stats.queued + self.stats.in_flight)
     }
 
-    /// Queues a span if there is room for it, or room can be made. Returns the resulting state.
-    fn push(&mut self, span: SpanData, limit: usize) -> State {
-        let trace = span.span_context.trace_id();
-        if self.evicted.contains(trace) {
-            return State::Evicted;
+    #[cfg(test)]
+    fn step(&mut self) {
+        self.steps += 1;
+    }
+
+    #[cfg(not(test))]
+    #[expect(clippy::unused_self, reason = "tests count the steps")]
+    fn step(&self) {}
+
+    /// How many spans and bytes more may be queued.
+    fn room(&self, limits: QueueLimits) -> QueueLimits {
+        QueueLimits {
+            spans: limits.spans.saturating_sub(self.len()),
+            bytes: limits.bytes.saturating_sub(as_len(self.stats.queued_bytes)),
         }
-        if self.len() >= limit {
-            if let Err(lost) = self.make_room(trace, limit) {
-                return lost;
+    }
+
+    fn has_room(&self, spans: &EncodedSpans, limits: QueueLimits) -> bool {
+        let room = self.room(limits);
+        spans.count as usize <= room.spans && spans.bytes.len() <= room.bytes
+    }
+
+    /// Queues spans if there is room for them or room can be made. Gives back what has to be freed.
+    fn push(&mut self, spans: EncodedSpans, limits: QueueLimits) -> Option<EncodedSpans> {
+        let (id, count) = (spans.trace_id, spans.count as usize);
+        if self.closed {
+            self.stats.finish(count, State::LeftBehind);
+            return Some(spans);
+        }
+        let place = self.store.places.get(id);
+        let queued = if let Some(Place::Queued(at)) = place { Some(at) } else { None };
+        let has_to_follow = match place {
+            None => false,
+            Some(Place::Exported(_)) => true,
+            Some(Place::Queued(at)) => self.store.traces[at].stage == Stage::Leaving,
+            Some(Place::Evicted(_)) => {
+                self.stats.finish(count, State::Evicted);
+                return Some(spans);
             }
+        };
+        if self.has_room(&spans, limits) {
+            self.add(queued, has_to_follow, spans);
+            return None;
         }
-        if self.exported.contains(trace) || self.unexported.contains(&trace) {
-            self.ready.push_back(span);
-            return State::Queued;
+        if has_to_follow {
+            return self.push_after_all(queued, spans, limits);
         }
-        let is_local_root = span.parent_span_id == SpanId::INVALID || span.parent_span_is_remote;
-        let (order, now) = (&mut self.held_order, self.now);
-        let held = self.held.entry(trace).or_insert_with(|| {
-            order.push_back(trace);
-            HeldTrace { spans: Vec::new(), since: now }
-        });
-        held.spans.push(span);
-        if is_local_root {
-            self.release(trace);
+        // The trace is the youngest of all, so it is the one to be evicted.
+        self.stats.finish(count, State::Evicted);
+        match queued {
+            Some(at) => self.evict(at),
+            None => self.evict_unqueued(id),
         }
-        // Most traces are released out of order, and their IDs remain in it.
-        if self.held_order.len() > 2 * self.held.len() + 64 {
-            self.held_order.retain(|trace| self.held.contains_key(trace));
-        }
-        State::Queued
+        Some(spans)
     }
 
-    fn release(&mut self, trace: TraceId) {
-        if let Some(held) = self.held.remove(&trace) {
-            self.ready.extend(held.spans);
-            self.unexported.insert(trace);
-        }
-    }
-
-    /// Evicts the youngest traces of which nothing has been exported, an eighth of the queue at once, so that the
-    /// search for them is rare: first those that are held, then those that are ready. An error if there is no room
-    /// for a span of `arriving` all the same: what becomes of it.
+    /// Queues spans of a trace that was exported in part. Others are evicted for it; if there are none, what does not
+    /// fit is dropped.
     #[cold]
-    fn make_room(&mut self, arriving: TraceId, limit: usize) -> Result<(), State> {
-        let is_exported = self.exported.contains(arriving);
-        if self.nothing_to_evict {
-            if is_exported {
-                return Err(State::Dropped);
-            }
-            self.evict_held(arriving);
-            return Err(State::Evicted);
-        }
-        let (goal, full) = ((limit / 8).max(1), self.len());
-        if !is_exported {
-            // It is the youngest.
-            self.evict_held(arriving);
-        }
-        while full - self.len() < goal {
-            let Some(youngest) = self.held_order.pop_back() else { break };
-            if self.held.contains_key(&youngest) {
-                self.evict_held(youngest);
+    fn push_after_all(
+        &mut self,
+        queued: Option<u32>,
+        spans: EncodedSpans,
+        limits: QueueLimits,
+    ) -> Option<EncodedSpans> {
+        for _ in 0..MAX_EVICTIONS {
+            if self.has_room(&spans, limits) || !self.evict_youngest() {
+                break;
             }
         }
-        self.evict_ready((!is_exported).then_some(arriving), goal.saturating_sub(full - self.len()));
-        self.nothing_to_evict = self.len() == full;
-        match (is_exported, self.nothing_to_evict) {
-            (false, _) => Err(State::Evicted),
-            (true, true) => Err(State::Dropped),
-            (true, false) => Ok(()),
+        let mut room = self.room(limits);
+        if self.can_evict() {
+            // A span that is larger than all that may be evicted at once: the next ones make room for it.
+            room.bytes = usize::MAX;
+        }
+        let count = spans.count as usize;
+        if count <= room.spans && spans.bytes.len() <= room.bytes {
+            self.add(queued, true, spans);
+            return None;
+        }
+        let fitting = spans.first(room.spans, room.bytes);
+        self.stats.finish(count - fitting.count as usize, State::Dropped);
+        if fitting.count > 0 {
+            self.add(queued, true, fitting);
+        }
+        Some(spans)
+    }
+
+    /// Queues spans.
+    fn add(&mut self, queued: Option<u32>, has_to_follow: bool, spans: EncodedSpans) {
+        self.step();
+        let (id, count, bytes) = (spans.trace_id, spans.count as usize, spans.bytes.len() as u64);
+        let has_local_root = spans.has_local_root;
+        self.stats.finish(count, State::Queued);
+        self.stats.queued_bytes += bytes;
+        let at = queued.unwrap_or_else(|| {
+            let stage = match (has_to_follow, has_local_root) {
+                (true, _) => Stage::Leaving,
+                (false, true) => Stage::Ready,
+                (false, false) => Stage::Held,
+            };
+            self.begin(id, stage)
+        });
+        let Store { traces, parts, .. } = &mut self.store;
+        let part = parts.insert(Part { spans, next: NONE });
+        let trace = &mut traces[at];
+        trace.parts.append(parts, Chain { first: part, last: part, spans: count });
+        trace.bytes += bytes;
+        if trace.stage != Stage::Held {
+            self.ready_spans += count;
+        } else if has_local_root {
+            self.release(at);
         }
     }
 
-    /// Evicts ready traces of which nothing has been exported: `arriving`, which is counted as evicted already, and
-    /// the youngest others until `goal` spans are gone. One pass finds them, another removes them.
-    fn evict_ready(&mut self, arriving: Option<TraceId>, goal: usize) {
-        let arriving = arriving.filter(|arriving| self.unexported.contains(arriving));
-        let mut victims: HashSet<TraceId, TraceHash> = arriving.into_iter().collect();
-        let mut found = 0;
-        for span in self.ready.iter().rev() {
-            let trace = span.span_context.trace_id();
-            if victims.contains(&trace) {
-                found += 1;
-            } else if found < goal && self.unexported.contains(&trace) {
-                victims.insert(trace);
-                found += 1;
-            }
-        }
-        if victims.is_empty() {
-            return;
-        }
-        self.ready.retain(|span| !victims.contains(&span.span_context.trace_id()));
-        self.stats.transition(found, State::Queued, State::Evicted);
-        for trace in victims {
-            self.unexported.remove(&trace);
-            if Some(trace) != arriving {
-                self.count_evicted(trace);
-            }
-        }
+    fn begin(&mut self, id: TraceId, stage: Stage) -> u32 {
+        self.listed += 1;
+        let at = self.store.traces.insert(Trace {
+            id,
+            stage,
+            parts: Chain::default(),
+            bytes: 0,
+            older: NONE,
+            younger: NONE,
+            since: self.now,
+            listed: self.listed,
+        });
+        self.store.places.insert(id, Place::Queued(at));
+        self.store.link(at, stage);
+        at
     }
 
-    /// Evicts a trace of which nothing has been exported, with the spans that are held of it.
-    fn evict_held(&mut self, trace: TraceId) {
-        self.count_evicted(trace);
-        if let Some(held) = self.held.remove(&trace) {
-            self.stats.transition(held.spans.len(), State::Queued, State::Evicted);
-        }
+    /// Makes a trace ready that was held.
+    fn release(&mut self, at: u32) {
+        self.step();
+        self.store.unlink(at);
+        self.listed += 1;
+        self.store.traces[at].listed = self.listed;
+        self.ready_spans += self.store.traces[at].parts.spans;
+        self.store.link(at, Stage::Ready);
     }
 
-    fn count_evicted(&mut self, trace: TraceId) {
-        self.evicted.insert(trace);
+    /// Takes the first part of a trace that is ready.
+    fn take_part(&mut self, at: u32) -> EncodedSpans {
+        self.step();
+        let Store { traces, parts, .. } = &mut self.store;
+        let trace = &mut traces[at];
+        let part = trace.parts.take_first(parts).expect("a trace has parts while it is listed");
+        let (count, bytes) = (part.count as usize, part.bytes.len() as u64);
+        trace.bytes -= bytes;
+        self.stats.transition(count, State::Queued, State::InFlight);
+        self.in_flight_bytes += bytes;
+        self.ready_spans -= count;
+        if trace.parts.first == NONE {
+            let id = trace.id;
+            self.store.unlink(at);
+            self.store.traces.remove(at);
+            self.store.remember(id, false);
+        } else if trace.stage == Stage::Ready {
+            self.store.unlink(at);
+            self.store.traces[at].stage = Stage::Leaving;
+            // It was the oldest that was ready, and so it is the oldest of these.
+            let (leaving, traces) = self.store.list(Stage::Leaving);
+            leaving.push_oldest(traces, at);
+        }
+        part
+    }
+
+    fn can_evict(&self) -> bool {
+        self.store.held.youngest != NONE || self.store.ready.youngest != NONE
+    }
+
+    /// Evicts the youngest trace of which nothing has been exported: one that is held, or else one that is ready.
+    fn evict_youngest(&mut self) -> bool {
+        let youngest = match (self.store.held.youngest, self.store.ready.youngest) {
+            (NONE, NONE) => return false,
+            (NONE, ready) => ready,
+            (held, _) => held,
+        };
+        self.evict(youngest);
+        true
+    }
+
+    fn evict(&mut self, at: u32) {
+        self.step();
+        self.store.unlink(at);
+        let Trace { id, stage, parts, bytes, .. } = self.store.traces.remove(at);
+        self.stats.transition(parts.spans, State::Queued, State::Evicted);
+        self.stats.queued_bytes -= bytes;
+        if stage == Stage::Ready {
+            self.ready_spans -= parts.spans;
+        }
+        let Store { parts: arena, graveyard, .. } = &mut self.store;
+        graveyard.append(arena, parts);
+        self.evict_unqueued(id);
+    }
+
+    fn evict_unqueued(&mut self, id: TraceId) {
         self.stats.traces_evicted += 1;
-    }
-}
-
-/// The last traces of some kind.
-#[derive(Debug, Default)]
-struct RecentTraces {
-    set: HashSet<TraceId, TraceHash>,
-    order: VecDeque<TraceId>,
-}
-
-impl RecentTraces {
-    fn contains(&self, trace: TraceId) -> bool {
-        !self.set.is_empty() && self.set.contains(&trace)
+        self.store.remember(id, true);
     }
 
-    fn insert(&mut self, trace: TraceId) {
-        if !self.set.insert(trace) {
-            return;
-        }
-        self.order.push_back(trace);
-        if self.order.len() > MAX_REMEMBERED {
-            if let Some(oldest) = self.order.pop_front() {
-                self.set.remove(&oldest);
-            }
-        }
-    }
-}
-
-type TraceHash = BuildHasherDefault<TraceHasher>;
-
-/// Trace IDs are random, so their own bits are a sufficient hash. IDs that a caller has chosen to collide make this
-/// slower, but not incorrect, and the sets are bounded.
-#[derive(Debug, Default)]
-struct TraceHasher(u64);
-
-impl Hasher for TraceHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.write_u64(u64::from_ne_bytes(word));
-        }
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-
-    fn write_u128(&mut self, id: u128) {
-        // Uses both halves.
-        #[expect(clippy::cast_possible_truncation, reason = "the halves of the id")]
-        let (low, high) = (id as u64, (id >> 64) as u64);
-        self.write_u64(low);
-        self.write_u64(high);
-    }
-
-    fn write_usize(&mut self, length: usize) {
-        self.write_u64(length as u64);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
+    /// Takes spans out of the graveyard, to be freed.
+    fn exhume(&mut self) -> Option<EncodedSpans> {
+        self.step();
+        let Store { parts, graveyard, .. } = &mut self.store;
+        graveyard.take_first(parts)
     }
 }
 

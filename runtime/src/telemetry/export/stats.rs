@@ -4,7 +4,9 @@ use super::super::text::count;
 
 /// Counts of the spans of this process by outcome since [`init`](crate::telemetry::init): a consistent snapshot.
 ///
-/// Every sampled span that has ended is counted once:
+/// Every sampled span that has ended and was handed over for export is counted once. As a rule the spans of a trace are
+/// handed over together, when its local root span ends; those of a trace that runs for longer follow within a second,
+/// and a flush or a shutdown hands over all that have ended.
 ///
 /// `finished` = `queued` + `in_flight` + `exported` + `refused` + `spans_evicted` + `spans_dropped` + `left_behind`
 ///
@@ -12,12 +14,14 @@ use super::super::text::count;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExportStats {
-    /// Sampled spans that have ended.
+    /// Sampled spans that have ended and were handed over for export.
     pub finished: u64,
     /// Spans in the queue.
     pub queued: u64,
     /// Spans of the batch that is being exported, or is waiting to be retried. They count towards the queue limit.
     pub in_flight: u64,
+    /// The size of the spans that are queued or in flight, encoded, in bytes. It counts towards the byte limit.
+    pub queued_bytes: u64,
     /// Spans that the exporter has accepted.
     pub exported: u64,
     /// Spans that the exporter has refused for good: with a non-retryable error, or in a partial success.
@@ -48,11 +52,12 @@ pub(super) enum State {
 }
 
 impl ExportStats {
-    /// Counts a span that has ended. Only this and [`transition`](Self::transition) count spans, so that the sum of all
+    /// Counts spans that have ended. Only this and [`transition`](Self::transition) count spans, so that the sum of all
     /// states is always the number of finished spans.
-    pub(super) fn finish(&mut self, state: State) {
-        self.finished += 1;
-        *self.of(state) += 1;
+    pub(super) fn finish(&mut self, spans: usize, state: State) {
+        let spans = spans as u64;
+        self.finished += spans;
+        *self.of(state) += spans;
     }
 
     /// Counts `spans` spans that change from one state to another.
@@ -105,6 +110,7 @@ impl ExportStats {
             finished: self.finished - before.finished,
             queued: self.queued,
             in_flight: self.in_flight,
+            queued_bytes: self.queued_bytes,
             exported: self.exported - before.exported,
             refused: self.refused - before.refused,
             traces_not_started: self.traces_not_started - before.traces_not_started,

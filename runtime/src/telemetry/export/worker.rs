@@ -7,16 +7,16 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use opentelemetry_sdk::trace::SpanData;
 use tokio::time;
 
-use super::attributes::normalize;
 use super::control::Control;
-use super::exporter::{BatchExporter, Outcome};
+use super::exporter::{Batch, BatchExporter, Outcome};
 use super::monitor::Monitor;
+use super::pipeline::Source;
 use super::queue::Queue;
 use crate::guard::panics::caught;
 use crate::telemetry::config::BatchConfig;
+use crate::tracer::encoded::EncodedSpans;
 
 /// How often the thread wakes up by itself.
 pub(super) const TICK: Duration = Duration::from_millis(500);
@@ -28,9 +28,12 @@ pub(super) struct Worker<'a, E> {
     queue: &'a Queue,
     control: &'a Control,
     batch: &'a BatchConfig,
-    attribute_value_length: Option<usize>,
+    source: &'a Source,
     exporter: E,
     monitor: Monitor,
+    /// How often traces that run for long are looked at.
+    delay: Duration,
+    last_tick: Instant,
 }
 
 impl<'a, E: BatchExporter> Worker<'a, E> {
@@ -38,30 +41,30 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
         queue: &'a Queue,
         control: &'a Control,
         batch: &'a BatchConfig,
-        attribute_value_length: Option<usize>,
+        source: &'a Source,
         exporter: E,
         monitor: Monitor,
     ) -> Self {
-        Self { queue, control, batch, attribute_value_length, exporter, monitor }
+        let delay = batch.schedule_delay.clamp(MIN_DELAY, TICK);
+        Self { queue, control, batch, source, exporter, monitor, delay, last_tick: Instant::now() }
     }
 
     /// Exports until a shutdown is requested and complete.
     pub(super) async fn run(mut self) {
-        let delay = self.batch.schedule_delay.clamp(MIN_DELAY, TICK);
-        let max_ticks = self.batch.schedule_delay.as_millis() / delay.as_millis();
+        let max_ticks = self.batch.schedule_delay.as_millis() / self.delay.as_millis();
         let max_ticks = u32::try_from(max_ticks).unwrap_or(u32::MAX);
-        let (mut last_tick, mut last_export) = (Instant::now(), Instant::now());
+        let mut last_export = Instant::now();
         loop {
             if !self.control.has_request() {
-                let _ = time::timeout(delay, self.control.woken()).await;
+                let _ = time::timeout(self.delay, self.control.woken()).await;
             }
             log_safely(|| self.monitor.tick());
             let (flushes, deadline) = self.control.take_requests();
             let everything = !flushes.is_empty() || deadline.is_some();
             if everything {
+                self.source.hand_over_all();
                 self.queue.release_all();
-            } else if last_tick.elapsed() >= delay {
-                last_tick = Instant::now();
+            } else if self.tick() {
                 self.queue.release_old(max_ticks);
             }
             let is_full = self.queue.ready() >= self.batch.export_threshold();
@@ -81,6 +84,17 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
         }
     }
 
+    /// What is due once in a tick. Gives whether one has passed.
+    fn tick(&mut self) -> bool {
+        self.queue.free_evicted();
+        if self.last_tick.elapsed() < self.delay {
+            return false;
+        }
+        self.last_tick = Instant::now();
+        self.source.hand_over_old();
+        true
+    }
+
     /// Leaves behind what is queued or in flight.
     fn finish(mut self, deadline: Instant) {
         self.queue.close();
@@ -95,12 +109,12 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
         let mut left = self.queue.ready();
         while left > 0 {
             let batch = self.queue.take(self.batch.largest_batch().min(left));
-            let count = batch.len();
+            let count = batch.iter().map(|spans| spans.count as usize).sum();
             if count == 0 || !self.export(batch).await {
                 return;
             }
             left = match self.queue.ready() {
-                _ if everything => left - count,
+                _ if everything => left.saturating_sub(count),
                 ready if ready >= self.batch.export_threshold() => ready,
                 _ => 0,
             };
@@ -108,9 +122,10 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
     }
 
     /// Exports one batch. Returns `false` if a shutdown timed out before the outcome was known.
-    async fn export(&mut self, batch: Vec<SpanData>) -> bool {
-        let Self { queue, control, exporter, monitor, attribute_value_length, .. } = self;
-        let batch = batch.into_iter().map(|span| normalize(span, *attribute_value_length)).collect();
+    async fn export(&mut self, batch: Vec<EncodedSpans>) -> bool {
+        let Self { queue, control, exporter, monitor, source, delay, last_tick, .. } = self;
+        let scopes = source.scopes();
+        let batch = Batch { spans: batch, scopes: &scopes, max_spans: self.batch.largest_batch() };
         let begun = Instant::now();
         let refusals = RefCell::new(Vec::new());
         let report = |outcome: Outcome| {
@@ -145,6 +160,11 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
             }
             if is_settled {
                 break;
+            }
+            queue.free_evicted();
+            if last_tick.elapsed() >= *delay {
+                *last_tick = Instant::now();
+                source.hand_over_old();
             }
             log_safely(|| monitor.tick());
             log_safely(|| monitor.pending(begun, || exporter.last_error()));

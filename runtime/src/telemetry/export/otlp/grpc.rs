@@ -8,12 +8,14 @@ use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::task::{self, Poll, ready};
 use std::time::Duration;
 
+use bytes::BufMut as _;
 use http_body::{Frame, SizeHint};
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
+use prost::Message as _;
 use tokio::time;
 use tonic::body::Body;
-use tonic::codec::CompressionEncoding;
+use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::codegen::http::uri::PathAndQuery;
 use tonic::codegen::http::{HeaderMap, Request, Response};
 use tonic::codegen::{Bytes, Service};
 use tonic::metadata::MetadataMap;
@@ -27,6 +29,48 @@ use super::{Attempt, AttemptError, Failure, USER_AGENT, chain};
 use crate::telemetry::config::{ConfigError, OtlpConfig};
 
 const GRPC_STATUS: &str = "grpc-status";
+
+const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+
+/// Sends a request that is encoded already.
+#[derive(Debug, Clone, Copy)]
+struct Encoded;
+
+impl Codec for Encoded {
+    type Encode = Bytes;
+    type Decode = ExportTraceServiceResponse;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        *self
+    }
+
+    fn decoder(&mut self) -> Self {
+        *self
+    }
+}
+
+impl Encoder for Encoded {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, message: Bytes, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        out.reserve(message.len());
+        out.put(message);
+        Ok(())
+    }
+}
+
+impl Decoder for Encoded {
+    type Item = ExportTraceServiceResponse;
+    type Error = Status;
+
+    fn decode(&mut self, message: &mut DecodeBuf<'_>) -> Result<Option<Self::Item>, Status> {
+        // The status that tonic's own codec reports.
+        Self::Item::decode(message).map(Some).map_err(|error| Status::internal(error.to_string()))
+    }
+}
 
 pub(super) struct Grpc {
     endpoint: Endpoint,
@@ -61,16 +105,20 @@ impl Grpc {
         })
     }
 
-    pub(super) async fn send(&self, request: ExportTraceServiceRequest) -> Attempt<AttemptError> {
+    pub(super) async fn send(&self, body: Bytes) -> Attempt<AttemptError> {
         let observed = Arc::<Observed>::default();
         let channel = ObservedChannel { channel: self.channel.borrow().clone(), observed: Arc::clone(&observed) };
-        let mut client = TraceServiceClient::new(channel);
+        let mut client = tonic::client::Grpc::new(channel);
         if self.gzip {
             client = client.send_compressed(CompressionEncoding::Gzip).accept_compressed(CompressionEncoding::Gzip);
         }
-        let request = tonic::Request::from_parts(self.metadata.clone(), tonic::Extensions::new(), request);
+        let request = tonic::Request::from_parts(self.metadata.clone(), tonic::Extensions::new(), body);
+        let export = async {
+            client.ready().await.map_err(|error| Status::unknown(format!("Service was not ready: {error}")))?;
+            client.unary(request, PathAndQuery::from_static(EXPORT), Encoded).await
+        };
         // tonic's own timeout ends when the response begins.
-        let status = match time::timeout(self.timeout, client.export(request)).await {
+        let status = match time::timeout(self.timeout, export).await {
             Ok(Ok(response)) => return Ok(response.into_inner().partial_success),
             Ok(Err(status)) => status,
             Err(_) => {

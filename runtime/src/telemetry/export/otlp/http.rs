@@ -5,11 +5,12 @@ use std::io::Write as _;
 use std::time::{Duration, SystemTime};
 
 use flate2::write::GzEncoder;
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message as _;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use tokio::time;
+use tonic::codegen::Bytes;
 
 #[cfg(feature = "otlp-tls")]
 use super::tls::{self, Tls};
@@ -66,13 +67,19 @@ impl Http {
         })
     }
 
-    pub(super) async fn send(&self, request: &ExportTraceServiceRequest) -> Attempt<AttemptError> {
+    /// Compresses a message, if that is configured.
+    pub(super) fn body(&self, message: Bytes) -> Result<Bytes, Failure> {
+        if !self.gzip {
+            return Ok(message);
+        }
+        let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::default());
+        let compressed = encoder.write_all(&message).and_then(|()| encoder.finish());
+        compressed.map(Bytes::from).map_err(|error| Failure::Permanent(error.to_string()))
+    }
+
+    pub(super) async fn send(&self, body: Bytes) -> Attempt<AttemptError> {
         let mut post = self.client.post(&self.endpoint).headers(self.headers.clone());
-        let mut body = request.encode_to_vec();
         if self.gzip {
-            let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::default());
-            let compressed = encoder.write_all(&body).and_then(|()| encoder.finish());
-            body = compressed.map_err(|error| Failure::Permanent(error.to_string()))?;
             post = post.header(CONTENT_ENCODING, "gzip");
         }
         let response = match post.header(CONTENT_TYPE, PROTOBUF).body(body).send().await {

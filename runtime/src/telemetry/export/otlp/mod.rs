@@ -10,20 +10,18 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::Duration;
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTracePartialSuccess;
-use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
-use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::SpanData;
 use tokio::sync::Notify;
 use tokio::time;
+use tonic::codegen::Bytes;
 
 use self::grpc::Grpc;
 use self::http::Http;
-use self::request::{Request, SizeLimit};
+use self::request::{Envelope, Request, SizeLimit};
 use self::secrets::Secrets;
 #[cfg(feature = "otlp-tls")]
 use self::tls::Tls;
-use super::exporter::{BatchExporter, Outcome};
+use super::exporter::{Batch, BatchExporter, Outcome};
 use crate::telemetry::config::{ConfigError, OtlpConfig, Protocol};
 use crate::telemetry::text::{bounded, chain};
 
@@ -58,7 +56,7 @@ const MAX_OUT_OF_RANGE: u32 = 3;
 /// Exports to one collector.
 pub(crate) struct OtlpExporter {
     transport: Transport,
-    resource: ResourceAttributesWithSchema,
+    envelope: Envelope,
     secrets: Secrets,
     /// What to check when the server does not look like a collector.
     hint: String,
@@ -73,6 +71,17 @@ pub(crate) struct OtlpExporter {
 enum Transport {
     Grpc(Box<Grpc>),
     Http(Http),
+}
+
+impl Transport {
+    /// What is sent for a message.
+    fn body(&self, message: Bytes) -> Result<Bytes, Failure> {
+        match self {
+            // tonic compresses it.
+            Self::Grpc(_) => Ok(message),
+            Self::Http(http) => http.body(message),
+        }
+    }
 }
 
 /// Why an attempt has failed.
@@ -150,7 +159,7 @@ impl OtlpExporter {
         };
         Ok(Self {
             transport,
-            resource: resource.into(),
+            envelope: Envelope::new(resource),
             secrets: Secrets::of(config),
             hint: format!(
                 "; check `{}` and the port, commonly 4317 for `grpc` and 4318 for `http/protobuf`",
@@ -165,16 +174,17 @@ impl OtlpExporter {
 }
 
 impl BatchExporter for OtlpExporter {
-    async fn export(&self, batch: Vec<SpanData>, report: &dyn Fn(Outcome)) {
+    async fn export(&self, batch: Batch<'_>, report: &dyn Fn(Outcome)) {
         self.last_error.take();
-        let mut requests = VecDeque::from([Request::new(group_spans_by_resource_and_scope(batch, &self.resource))]);
+        let Batch { spans, scopes, max_spans } = batch;
+        let mut requests = VecDeque::from([Request::new(&self.envelope, spans, scopes)]);
         let mut backoff = INITIAL_BACKOFF;
         // The sizes of single spans in a row that were too large.
         let mut too_large = Vec::new();
         while let Some(request) = requests.pop_front() {
             let limit = self.size_limit.get().bytes;
-            if request.spans > 1 && request.bytes > limit {
-                for part in request.split(limit).into_iter().rev() {
+            if request.spans > 1 && (request.bytes > limit || request.spans > max_spans) {
+                for part in request.split(&self.envelope, limit, max_spans).into_iter().rev() {
                     requests.push_front(part);
                 }
                 continue;
@@ -224,10 +234,12 @@ impl OtlpExporter {
     async fn send_with_retries(&self, request: &Request) -> Attempt<Failure> {
         let mut backoff = INITIAL_BACKOFF;
         let mut out_of_range = 0;
+        // Encoded once. Each attempt sends the same bytes.
+        let body = self.transport.body(request.body(&self.envelope))?;
         loop {
             let result = match &self.transport {
-                Transport::Grpc(grpc) => grpc.send(request.message.clone()).await,
-                Transport::Http(http) => http.send(&request.message).await,
+                Transport::Grpc(grpc) => grpc.send(body.clone()).await,
+                Transport::Http(http) => http.send(body.clone()).await,
             };
             let AttemptError { mut failure, is_unexpected } = match result {
                 Ok(partial) => return Ok(partial),
@@ -259,10 +271,10 @@ impl OtlpExporter {
     /// how many these are: one request for each of them would take too long.
     fn refuse_similar(&self, requests: &mut VecDeque<Request>, bytes: usize) -> u64 {
         let limit = SizeLimit::below(bytes);
-        let singles = requests.drain(..).flat_map(|request| request.split(1));
+        let singles = requests.drain(..).flat_map(|request| request.split(&self.envelope, 1, 1));
         let (small, large): (Vec<_>, Vec<_>) = singles.partition(|single| single.bytes <= limit.bytes);
         self.size_limit.set(limit);
-        requests.extend(Request::joined(small));
+        requests.extend(Request::joined(&self.envelope, small));
         large.len() as u64
     }
 

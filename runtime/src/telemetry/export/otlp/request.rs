@@ -1,8 +1,19 @@
 //! A request, and how large it may be.
 
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use opentelemetry::InstrumentationScope;
+use opentelemetry_proto::tonic::resource::v1::Resource as ProtoResource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans};
+use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
+use opentelemetry_sdk::Resource;
 use prost::Message as _;
+use tonic::codegen::Bytes;
+
+use crate::tracer::encode::{delimited_len, put_varint};
+use crate::tracer::encoded::{EncodedSpans, ScopeId, Scopes, frames};
 
 /// The size limit, which only a request with a single span may exceed: by default gRPC servers in Go, Java and Rust
 /// refuse messages of more than 4 MiB.
@@ -48,19 +59,139 @@ impl SizeLimit {
     }
 }
 
+/// The number and wire type of `ExportTraceServiceRequest.resource_spans`.
+const RESOURCE_SPANS: u8 = 1 << 3 | 2;
+
+/// The number and wire type of `ResourceSpans.scope_spans`.
+const SCOPE_SPANS: u8 = 2 << 3 | 2;
+
+/// The fields of a message around those that repeat, encoded.
 #[derive(Debug)]
+struct Shell {
+    before: Vec<u8>,
+    after: Vec<u8>,
+}
+
+impl Shell {
+    fn len(&self) -> usize {
+        self.before.len() + self.after.len()
+    }
+}
+
+/// What surrounds spans in a request: the resource and the scopes, each encoded once.
+#[derive(Debug)]
+pub(super) struct Envelope {
+    resource: Shell,
+    scopes: RefCell<HashMap<ScopeId, Rc<Shell>>>,
+}
+
+impl Envelope {
+    pub(super) fn new(resource: &Resource) -> Self {
+        let ResourceAttributesWithSchema { attributes, schema_url } = resource.into();
+        let resource = ProtoResource { attributes: attributes.0, ..ProtoResource::default() };
+        let before = ResourceSpans { resource: Some(resource), ..ResourceSpans::default() };
+        let after = ResourceSpans { schema_url: schema_url.unwrap_or_default(), ..ResourceSpans::default() };
+        Self {
+            resource: Shell { before: before.encode_to_vec(), after: after.encode_to_vec() },
+            scopes: RefCell::default(),
+        }
+    }
+
+    fn scope(&self, id: ScopeId, scopes: &Scopes) -> Rc<Shell> {
+        let encode = || {
+            let known = scopes.get(id);
+            let unknown = InstrumentationScope::default();
+            let scope = known.as_deref().unwrap_or(&unknown);
+            let before = ScopeSpans { scope: Some((scope, None).into()), ..ScopeSpans::default() };
+            let schema_url = scope.schema_url().unwrap_or_default().to_owned();
+            let after = ScopeSpans { schema_url, ..ScopeSpans::default() };
+            Rc::new(Shell { before: before.encode_to_vec(), after: after.encode_to_vec() })
+        };
+        Rc::clone(self.scopes.borrow_mut().entry(id).or_insert_with(encode))
+    }
+}
+
+/// The spans of one scope.
+#[derive(Debug)]
+struct Group {
+    scope: Rc<Shell>,
+    id: ScopeId,
+    /// Each a run of spans as fields of `ScopeSpans`.
+    runs: Vec<Bytes>,
+}
+
+impl Group {
+    /// The length of the message `ScopeSpans`.
+    fn len(&self) -> usize {
+        self.scope.len() + self.runs.iter().map(Bytes::len).sum::<usize>()
+    }
+}
+
+/// Spans for one request, encoded but for what surrounds them.
+#[derive(Debug, Default)]
 pub(super) struct Request {
-    pub(super) message: ExportTraceServiceRequest,
+    groups: Vec<Group>,
     pub(super) spans: usize,
     /// The size of the message, uncompressed.
     pub(super) bytes: usize,
 }
 
 impl Request {
-    pub(super) fn new(resource_spans: Vec<ResourceSpans>) -> Self {
-        let message = ExportTraceServiceRequest { resource_spans };
-        let scopes = message.resource_spans.iter().flat_map(|spans| &spans.scope_spans);
-        Self { spans: scopes.map(|scope| scope.spans.len()).sum(), bytes: message.encoded_len(), message }
+    /// Nothing is copied.
+    pub(super) fn new(envelope: &Envelope, batch: Vec<EncodedSpans>, scopes: &Scopes) -> Self {
+        let mut request = Self::default();
+        for part in batch {
+            let EncodedSpans { count, bytes, first_scope, other_scopes, .. } = part;
+            request.spans += count as usize;
+            let (mut id, mut bytes) = (first_scope, Bytes::from(bytes));
+            let mut start = 0;
+            for (end, next) in other_scopes {
+                request.add(id, || envelope.scope(id, scopes), bytes.split_to(end - start));
+                (id, start) = (next, end);
+            }
+            request.add(id, || envelope.scope(id, scopes), bytes);
+        }
+        request.measured(envelope)
+    }
+
+    fn add(&mut self, id: ScopeId, scope: impl FnOnce() -> Rc<Shell>, run: Bytes) {
+        if run.is_empty() {
+            return;
+        }
+        match self.groups.iter_mut().find(|group| group.id == id) {
+            Some(group) => group.runs.push(run),
+            None => self.groups.push(Group { scope: scope(), id, runs: vec![run] }),
+        }
+    }
+
+    fn measured(mut self, envelope: &Envelope) -> Self {
+        self.bytes = delimited_len(self.resource_len(envelope));
+        self
+    }
+
+    /// The length of the message `ResourceSpans`.
+    fn resource_len(&self, envelope: &Envelope) -> usize {
+        envelope.resource.len() + self.groups.iter().map(|group| delimited_len(group.len())).sum::<usize>()
+    }
+
+    /// The message `ExportTraceServiceRequest`.
+    pub(super) fn body(&self, envelope: &Envelope) -> Bytes {
+        let mut body = Vec::with_capacity(self.bytes);
+        body.push(RESOURCE_SPANS);
+        put_varint(&mut body, self.resource_len(envelope) as u64);
+        body.extend_from_slice(&envelope.resource.before);
+        for group in &self.groups {
+            body.push(SCOPE_SPANS);
+            put_varint(&mut body, group.len() as u64);
+            body.extend_from_slice(&group.scope.before);
+            for run in &group.runs {
+                body.extend_from_slice(run);
+            }
+            body.extend_from_slice(&group.scope.after);
+        }
+        body.extend_from_slice(&envelope.resource.after);
+        debug_assert_eq!(body.len(), self.bytes);
+        body.into()
     }
 
     /// Whether it may be too large: it can be split, or is larger than most collectors accept.
@@ -69,109 +200,175 @@ impl Request {
     }
 
     /// Merges several requests into one, if there are any.
-    pub(super) fn joined(parts: Vec<Self>) -> Option<Self> {
-        (!parts.is_empty()).then(|| Self::new(parts.into_iter().flat_map(|part| part.message.resource_spans).collect()))
-    }
-
-    /// Splits it into requests of at most `limit` bytes, or of a single span, in the same order.
-    pub(super) fn split(self, limit: usize) -> Vec<Self> {
-        let mut parts = Vec::new();
-        let mut part = Part::default();
-        for mut resource in self.message.resource_spans {
-            let scopes = std::mem::take(&mut resource.scope_spans);
-            for mut scope in scopes {
-                let spans = std::mem::take(&mut scope.spans);
-                let shell = resource.encoded_len() + scope.encoded_len() + 2 * FRAME;
-                let mut opened = false;
-                for span in spans {
-                    let size = span.encoded_len() + FRAME;
-                    let wanted = if opened { size } else { shell + size };
-                    if part.bytes > 0 && part.bytes + wanted > limit {
-                        parts.push(std::mem::take(&mut part));
-                        opened = false;
-                    }
-                    if !opened {
-                        part.bytes += shell;
-                        part.spans.push(ResourceSpans { scope_spans: vec![scope.clone()], ..resource.clone() });
-                        opened = true;
-                    }
-                    part.bytes += size;
-                    if let Some(ScopeSpans { spans, .. }) =
-                        part.spans.last_mut().and_then(|resource| resource.scope_spans.last_mut())
-                    {
-                        spans.push(span);
-                    }
+    pub(super) fn joined(envelope: &Envelope, parts: Vec<Self>) -> Option<Self> {
+        let mut joined = Self::default();
+        for part in parts {
+            joined.spans += part.spans;
+            for group in part.groups {
+                for run in group.runs {
+                    joined.add(group.id, || Rc::clone(&group.scope), run);
                 }
             }
         }
-        parts.push(part);
-        parts.into_iter().map(|part| Self::new(part.spans)).collect()
+        (joined.spans > 0).then(|| joined.measured(envelope))
+    }
+
+    /// Splits it into requests of at most `max_bytes` and `max_spans`, or of a single span, in the same order.
+    pub(super) fn split(self, envelope: &Envelope, max_bytes: usize, max_spans: usize) -> Vec<Self> {
+        let mut parts = Vec::new();
+        let mut part = Part::default();
+        for group in self.groups {
+            let shell = envelope.resource.len() + group.scope.len() + 2 * FRAME;
+            for run in group.runs {
+                let (mut begin, mut end) = (0, 0);
+                for frame in frames(&run) {
+                    let size = frame.len();
+                    let is_open = part.request.groups.last().is_some_and(|open| open.id == group.id) || begin < end;
+                    let wanted = if is_open { size } else { shell + size };
+                    let is_full = part.bytes + wanted > max_bytes || part.request.spans >= max_spans;
+                    if part.request.spans > 0 && is_full {
+                        part.request.add(group.id, || Rc::clone(&group.scope), run.slice(begin..end));
+                        parts.push(std::mem::take(&mut part).request.measured(envelope));
+                        part.bytes = shell;
+                        begin = end;
+                    } else if !is_open {
+                        part.bytes += shell;
+                    }
+                    part.bytes += size;
+                    part.request.spans += 1;
+                    end += size;
+                }
+                part.request.add(group.id, || Rc::clone(&group.scope), run.slice(begin..end));
+            }
+        }
+        if part.request.spans > 0 {
+            parts.push(part.request.measured(envelope));
+        }
+        parts
     }
 }
 
 /// A request under construction.
 #[derive(Default)]
 struct Part {
-    spans: Vec<ResourceSpans>,
+    request: Request,
     /// An upper bound of its size.
     bytes: usize,
 }
 
 #[cfg(test)]
 mod tests {
-    use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
-    use opentelemetry_proto::tonic::trace::v1::Span;
+    use opentelemetry::trace::TraceId;
+    use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 
     use super::*;
+    use crate::tracer::encode::{SPANS, put_bytes, span};
 
-    fn request(spans: usize, scopes: usize, length: usize) -> Request {
-        let span = |at: usize| Span { name: format!("{at:0length$}"), ..Span::default() };
-        let scope = |scope: usize| ScopeSpans {
-            scope: Some(InstrumentationScope { name: format!("scope {scope}"), ..InstrumentationScope::default() }),
-            spans: (0..spans).map(|at| span(scope * spans + at)).collect(),
-            schema_url: "schema".to_owned(),
-        };
-        Request::new(vec![ResourceSpans {
-            scope_spans: (0..scopes).map(scope).collect(),
-            schema_url: "schema of the resource".to_owned(),
-            ..ResourceSpans::default()
-        }])
+    fn envelope() -> Envelope {
+        Envelope::new(&Resource::builder_empty().with_schema_url([], "schema of the resource").build())
     }
 
-    fn names(pieces: &[Request]) -> Vec<String> {
-        let resources = pieces.iter().flat_map(|piece| &piece.message.resource_spans);
-        resources
-            .flat_map(|resource| &resource.scope_spans)
-            .flat_map(|scope| &scope.spans)
-            .map(|span| span.name.clone())
-            .collect()
+    /// `spans` spans in each of `scopes` scopes, with names of at least `length` bytes.
+    fn request(envelope: &Envelope, spans: usize, scopes: usize, length: usize) -> Request {
+        let known = Scopes::default();
+        let batch = (0..scopes).map(|scope| {
+            let name = format!("scope {scope}");
+            let id = known.id(&InstrumentationScope::builder(name).with_schema_url("schema").build());
+            let mut bytes = Vec::new();
+            for at in 0..spans {
+                let mut message = Vec::new();
+                put_bytes(&mut message, span::NAME, format!("{:0length$}", scope * spans + at).as_bytes());
+                put_bytes(&mut bytes, SPANS, &message);
+            }
+            EncodedSpans {
+                trace_id: TraceId::INVALID,
+                count: u32::try_from(spans).expect("few"),
+                has_local_root: true,
+                bytes: bytes.into(),
+                first_scope: id,
+                other_scopes: Vec::new(),
+            }
+        });
+        Request::new(envelope, batch.collect(), &known)
+    }
+
+    fn message(request: &Request, envelope: &Envelope) -> ExportTraceServiceRequest {
+        let body = request.body(envelope);
+        assert_eq!(body.len(), request.bytes);
+        ExportTraceServiceRequest::decode(body).expect("it is valid")
+    }
+
+    fn names(pieces: &[Request], envelope: &Envelope) -> Vec<String> {
+        let messages = pieces.iter().map(|piece| message(piece, envelope));
+        let resources = messages.flat_map(|message| message.resource_spans);
+        let scopes = resources.flat_map(|resource| resource.scope_spans);
+        scopes.flat_map(|scope| scope.spans).map(|span| span.name).collect()
     }
 
     #[test]
     fn pieces_are_no_larger_than_allowed_and_hold_all_in_order() {
-        for limit in [1, 60, 100, 333, 1_000, 5_000, 1 << 20] {
-            let whole = request(40, 3, 30);
-            let (spans, expected) = (whole.spans, names(std::slice::from_ref(&whole)));
-            let pieces = whole.split(limit);
-            assert_eq!(names(&pieces), expected);
+        let envelope = envelope();
+        for (limit, max_spans) in [1, 60, 100, 333, 1_000, 5_000, 1 << 20].map(|limit| (limit, 50)) {
+            let whole = request(&envelope, 40, 3, 30);
+            let (spans, expected) = (whole.spans, names(std::slice::from_ref(&whole), &envelope));
+            let pieces = whole.split(&envelope, limit, max_spans);
+            assert_eq!(names(&pieces, &envelope), expected);
             assert_eq!(pieces.iter().map(|piece| piece.spans).sum::<usize>(), spans);
             for piece in &pieces {
                 assert!(piece.spans == 1 || piece.bytes <= limit, "{limit}: {}", piece.bytes);
-                for resource in &piece.message.resource_spans {
+                assert!(piece.spans <= max_spans);
+                for resource in message(piece, &envelope).resource_spans {
                     assert_eq!(resource.schema_url, "schema of the resource");
-                    assert!(
-                        resource.scope_spans.iter().all(|scope| scope.scope.is_some() && scope.schema_url == "schema")
-                    );
+                    let scopes = resource.scope_spans.iter();
+                    assert_eq!(scopes.clone().map(|scope| scope.spans.len()).sum::<usize>(), piece.spans);
+                    assert!(scopes.clone().all(|scope| scope.scope.is_some() && scope.schema_url == "schema"));
                 }
             }
+            let joined = Request::joined(&envelope, pieces).expect("there are some");
+            assert_eq!((joined.spans, names(&[joined], &envelope)), (spans, expected));
         }
     }
 
     #[test]
     fn what_is_larger_than_allowed_comes_apart() {
-        let whole = request(2, 1, 100);
+        let envelope = envelope();
+        let whole = request(&envelope, 2, 1, 100);
         let limit = whole.bytes - 1;
-        assert_eq!(whole.split(limit).len(), 2, "or it would be split for ever");
+        assert_eq!(whole.split(&envelope, limit, 9).len(), 2, "or it would be split for ever");
+    }
+
+    /// Spans that were handed over together may have several scopes; those of one scope are joined.
+    #[test]
+    fn each_scope_is_there_once() {
+        let envelope = envelope();
+        let known = Scopes::default();
+        let ids = ["a", "b"].map(|name| known.id(&InstrumentationScope::builder(name).build()));
+        let frame = |name: &str| {
+            let (mut message, mut frame) = (Vec::new(), Vec::new());
+            put_bytes(&mut message, span::NAME, name.as_bytes());
+            put_bytes(&mut frame, SPANS, &message);
+            frame
+        };
+        let part = |names: [&str; 3]| EncodedSpans {
+            trace_id: TraceId::INVALID,
+            count: 3,
+            has_local_root: true,
+            bytes: names.map(frame).concat().into(),
+            first_scope: ids[0],
+            other_scopes: vec![(frame("1").len(), ids[1]), (2 * frame("1").len(), ids[0])],
+        };
+        let request = Request::new(&envelope, vec![part(["1", "2", "3"]), part(["4", "5", "6"])], &known);
+        let message = message(&request, &envelope);
+        let scopes: Vec<_> = message.resource_spans[0]
+            .scope_spans
+            .iter()
+            .map(|scope| {
+                let names: String = scope.spans.iter().map(|span| span.name.as_str()).collect();
+                (scope.scope.as_ref().expect("each has one").name.clone(), names)
+            })
+            .collect();
+        assert_eq!(scopes, [("a".to_owned(), "1346".to_owned()), ("b".to_owned(), "25".to_owned())]);
+        assert_eq!((request.spans, message.resource_spans.len()), (6, 1));
     }
 
     #[test]

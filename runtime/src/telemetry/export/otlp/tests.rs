@@ -1,6 +1,6 @@
 use std::sync::atomic::Ordering;
 
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+use opentelemetry::trace::TraceId;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
@@ -8,6 +8,8 @@ use super::grpc::{Observed, classify};
 use super::http::retry_after;
 use super::*;
 use crate::telemetry::config::ExporterConfig;
+use crate::tracer::encode::{SPANS, put_bytes};
+use crate::tracer::encoded::{EncodedSpans, ScopeId, Scopes};
 
 fn is(failure: &Failure) -> (&'static str, Option<u64>) {
     match failure {
@@ -88,14 +90,23 @@ fn what_the_collector_has_not_said_is_not_taken_for_its_word() {
 
 #[test]
 fn only_what_can_be_smaller_is_made_smaller() {
-    let span = |length: usize| Span { name: "x".repeat(length), ..Span::default() };
-    let request = |spans: Vec<Span>| {
-        let scope_spans = vec![ScopeSpans { spans, ..ScopeSpans::default() }];
-        Request::new(vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }])
+    let envelope = Envelope::new(&Resource::builder_empty().build());
+    let request = |lengths: &[usize]| {
+        let mut bytes = Vec::new();
+        lengths.iter().for_each(|length| put_bytes(&mut bytes, SPANS, &vec![0; *length]));
+        let spans = EncodedSpans {
+            trace_id: TraceId::INVALID,
+            count: u32::try_from(lengths.len()).expect("few"),
+            has_local_root: true,
+            bytes: bytes.into(),
+            first_scope: ScopeId::OURS,
+            other_scopes: Vec::new(),
+        };
+        Request::new(&envelope, vec![spans], &Scopes::default())
     };
-    assert!(!request(vec![span(9)]).can_be_too_large());
-    assert!(request(vec![span(9), span(9)]).can_be_too_large());
-    assert!(request(vec![span(4 << 20)]).can_be_too_large());
+    assert!(!request(&[9]).can_be_too_large());
+    assert!(request(&[9, 9]).can_be_too_large());
+    assert!(request(&[4 << 20]).can_be_too_large());
 }
 
 #[test]

@@ -1,42 +1,51 @@
-use opentelemetry::InstrumentationScope;
-use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceState};
-use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
+use std::collections::HashMap;
 
 use super::*;
+use crate::tracer::encode::{SPANS, put_bytes};
+use crate::tracer::encoded::ScopeId;
 
-fn span(trace: u128) -> SpanData {
-    let context = SpanContext::new(TraceId::from(trace), SpanId::from(1), TraceFlags::SAMPLED, false, TraceState::NONE);
-    let now = opentelemetry::time::now();
-    SpanData {
-        span_context: context,
-        parent_span_id: SpanId::INVALID,
-        parent_span_is_remote: false,
-        span_kind: SpanKind::Internal,
-        name: "work".into(),
-        start_time: now,
-        end_time: now,
-        attributes: Vec::new(),
-        dropped_attributes_count: 0,
-        events: SpanEvents::default(),
-        links: SpanLinks::default(),
-        status: Status::Unset,
-        instrumentation_scope: InstrumentationScope::default(),
+fn queue(spans: usize) -> Queue {
+    Queue::new(QueueLimits { spans, bytes: usize::MAX })
+}
+
+/// Spans that are handed over together, of `bytes` bytes each.
+fn part(trace: u128, count: u32, bytes: usize, has_local_root: bool) -> EncodedSpans {
+    let mut encoded = Vec::new();
+    (0..count).for_each(|_| put_bytes(&mut encoded, SPANS, &vec![0; bytes - 2]));
+    EncodedSpans {
+        trace_id: TraceId::from(trace),
+        count,
+        has_local_root,
+        bytes: encoded.into(),
+        first_scope: ScopeId::OURS,
+        other_scopes: Vec::new(),
     }
 }
 
-/// A span that is not the local root.
-fn child(trace: u128) -> SpanData {
-    SpanData { parent_span_id: SpanId::from(2), ..span(trace) }
+/// A local root span.
+fn span(trace: u128) -> EncodedSpans {
+    part(trace, 1, 4, true)
 }
 
-fn traces(spans: &[SpanData]) -> Vec<u128> {
-    spans.iter().map(|span| u128::from_be_bytes(span.span_context.trace_id().to_bytes())).collect()
+/// A span that is not the local root.
+fn child(trace: u128) -> EncodedSpans {
+    part(trace, 1, 4, false)
+}
+
+fn add(queue: &Queue, spans: EncodedSpans) {
+    queue.push(spans);
+}
+
+/// The trace of each span.
+fn traces(parts: &[EncodedSpans]) -> Vec<u128> {
+    let trace = |part: &EncodedSpans| u128::from_be_bytes(part.trace_id.to_bytes());
+    parts.iter().flat_map(|part| (0..part.count).map(move |_| trace(part))).collect()
 }
 
 /// Takes spans, and settles them as exported.
-fn leave(queue: &Queue, count: usize) -> Vec<SpanData> {
+fn leave(queue: &Queue, count: usize) -> Vec<EncodedSpans> {
     let batch = queue.take(count);
-    queue.settle(batch.len() as u64, 0);
+    queue.settle(traces(&batch).len() as u64, 0);
     batch
 }
 
@@ -48,48 +57,49 @@ fn losses(queue: &Queue) -> (u64, u64, u64) {
 
 #[test]
 fn first_in_first_out() {
-    let queue = Queue::new(8);
+    let queue = queue(8);
     for trace in [1, 2, 1] {
         queue.push(span(trace));
     }
     assert_eq!(queue.len(), 3);
-    assert_eq!(traces(&leave(&queue, 2)), [1, 2]);
-    assert_eq!(traces(&leave(&queue, 2)), [1]);
+    // What comes later of a trace that waits goes with it.
+    assert_eq!(traces(&leave(&queue, 2)), [1, 1]);
+    assert_eq!(traces(&leave(&queue, 2)), [2]);
     assert_eq!((queue.len(), losses(&queue)), (0, (0, 0, 0)));
 }
 
 #[test]
 fn the_trace_that_does_not_fit_goes_as_a_whole() {
-    let queue = Queue::new(4);
+    let queue = queue(4);
     for trace in [1, 1, 2, 3] {
         queue.push(span(trace));
     }
     // No room for a fourth: nothing of it is queued, now or later.
     queue.push(span(4));
     queue.push(span(4));
-    assert_eq!(traces(&leave(&queue, 8)), [1, 1, 2], "the goal is a span, and the youngest that has one is 3");
-    assert_eq!(losses(&queue), (2, 3, 0));
-    queue.push(span(3));
+    assert_eq!(traces(&leave(&queue, 8)), [1, 1, 2, 3], "it is the youngest itself");
+    assert_eq!(losses(&queue), (1, 2, 0));
+    queue.push(span(4));
     assert_eq!(queue.len(), 0);
-    assert_eq!(losses(&queue), (2, 4, 0));
+    assert_eq!(losses(&queue), (1, 3, 0));
 }
 
 #[test]
 fn what_has_begun_to_leave_follows() {
-    let queue = Queue::new(4);
+    let queue = queue(4);
     queue.push(span(1));
     leave(&queue, 1);
     for trace in [1, 1, 2, 3] {
         queue.push(span(trace));
     }
     queue.push(span(1));
-    assert_eq!(traces(&leave(&queue, 8)), [1, 1, 2, 1]);
+    assert_eq!(traces(&leave(&queue, 8)), [1, 1, 1, 2]);
     assert_eq!(losses(&queue), (1, 1, 0));
 }
 
 #[test]
 fn a_trace_larger_than_the_queue_is_torn_and_says_so() {
-    let queue = Queue::new(2);
+    let queue = queue(2);
     queue.push(span(1));
     leave(&queue, 1);
     for _ in 0..5 {
@@ -101,7 +111,7 @@ fn a_trace_larger_than_the_queue_is_torn_and_says_so() {
 
 #[test]
 fn a_trace_begins_to_leave_when_the_span_that_began_it_has_ended() {
-    let queue = Queue::new(64);
+    let queue = queue(64);
     assert_eq!(queue.push(child(1)), Ready { before: 0, after: 0 });
     queue.push(child(2));
     queue.push(child(1));
@@ -113,14 +123,14 @@ fn a_trace_begins_to_leave_when_the_span_that_began_it_has_ended() {
     assert_eq!(traces(&leave(&queue, 8)), [1, 1, 1, 1]);
     queue.push(child(1));
     assert_eq!(traces(&leave(&queue, 8)), [1]);
-    // A trace that a caller in another process has started.
-    queue.push(SpanData { parent_span_is_remote: true, ..child(2) });
+    // The spans of a trace may come in parts.
+    queue.push(span(2));
     assert_eq!(traces(&leave(&queue, 8)), [2, 2]);
 }
 
 #[test]
 fn one_that_takes_its_time_leaves_all_the_same() {
-    let queue = Queue::new(64);
+    let queue = queue(64);
     queue.push(child(1));
     queue.release_old(2);
     queue.push(child(2));
@@ -143,7 +153,7 @@ fn one_that_takes_its_time_leaves_all_the_same() {
 
 #[test]
 fn what_is_under_way_goes_before_what_is_over() {
-    let queue = Queue::new(4);
+    let queue = queue(4);
     for span in [child(1), span(2), child(3), span(4)] {
         queue.push(span);
     }
@@ -161,7 +171,7 @@ fn what_is_under_way_goes_before_what_is_over() {
 /// Far more traces are active than there is room for.
 #[test]
 fn nothing_is_torn_however_much_is_under_way() {
-    let queue = Queue::new(64);
+    let queue = queue(64);
     let (mut sent, mut whole) = (0, 0);
     for round in 0..200u128 {
         // Fifty traces of eleven spans, in turn.
@@ -171,7 +181,7 @@ fn nothing_is_torn_however_much_is_under_way() {
             }
             for span in leave(&queue, 5) {
                 sent += 1;
-                whole += u64::from(span.parent_span_id == SpanId::INVALID);
+                whole += u64::from(span.has_local_root);
             }
         }
         for trace in 0..50 {
@@ -182,7 +192,7 @@ fn nothing_is_torn_however_much_is_under_way() {
     queue.release_all();
     for span in leave(&queue, 64) {
         sent += 1;
-        whole += u64::from(span.parent_span_id == SpanId::INVALID);
+        whole += u64::from(span.has_local_root);
     }
     let (evicted, _, dropped) = losses(&queue);
     assert_eq!((sent, dropped, evicted), (whole * 11, 0, 10_000 - whole));
@@ -191,24 +201,23 @@ fn nothing_is_torn_however_much_is_under_way() {
 
 #[test]
 fn a_full_queue_of_traces_that_have_begun_is_searched_once() {
-    let queue = Queue::new(4);
+    let queue = queue(4);
     queue.push(span(1));
     leave(&queue, 1);
     for _ in 0..6 {
         queue.push(span(1));
     }
-    assert!(queue.lock().nothing_to_evict);
+    assert_eq!(steps(&queue, || add(&queue, span(1))), 0);
     queue.push(span(2));
     queue.push(span(2));
-    assert_eq!(losses(&queue), (1, 2, 2));
+    assert_eq!(losses(&queue), (1, 2, 3));
     leave(&queue, 2);
-    assert!(!queue.lock().nothing_to_evict);
     // There is room again, and then something to evict.
     queue.push(span(3));
     queue.push(span(4));
     queue.push(span(1));
-    assert_eq!(traces(&leave(&queue, 8)), [1, 1, 3, 1]);
-    assert_eq!(losses(&queue), (2, 3, 2));
+    assert_eq!(traces(&leave(&queue, 8)), [1, 1, 1, 3]);
+    assert_eq!(losses(&queue), (2, 3, 3));
 }
 
 /// In whatever order spans arrive: a trace is exported as a whole or not at all, unless spans are counted as dropped.
@@ -219,7 +228,7 @@ fn all_or_nothing() {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) % below
     };
-    let queue = Queue::new(64);
+    let queue = queue(64);
     let mut sent: HashMap<u128, usize> = HashMap::new();
     let mut left: HashMap<u128, usize> = HashMap::new();
     for round in 0..2_000u128 {
@@ -249,11 +258,11 @@ fn all_or_nothing() {
 
 #[test]
 fn what_is_in_flight_takes_up_room_until_it_is_settled() {
-    let queue = Queue::new(4);
+    let queue = queue(4);
     for trace in 1..=4 {
         queue.push(span(trace));
     }
-    assert_eq!(queue.take(4).len(), 4);
+    assert_eq!(traces(&queue.take(4)).len(), 4);
     assert_eq!((queue.len(), queue.in_flight()), (4, 4));
     queue.push(span(5));
     assert_eq!((queue.len(), losses(&queue)), (4, (1, 1, 0)), "there is no room");
@@ -282,14 +291,15 @@ fn no_span_is_counted_twice_or_not_at_all() {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (seed >> 33) % below
     };
-    let queue = Queue::new(32);
+    let queue = queue(32);
     let mut pushed = 0;
     for round in 0..5_000u128 {
         match random(4) {
             0 | 1 => {
-                pushed += 1;
+                let (count, has_local_root) = (1 + u32::try_from(random(3)).unwrap(), random(6) == 0);
+                pushed += u64::from(count);
                 let trace = 1 + round / 100 * 4 + u128::from(random(4));
-                queue.push(if random(6) == 0 { span(trace) } else { child(trace) });
+                queue.push(part(trace, count, 20, has_local_root));
             }
             2 => drop(queue.take(usize::try_from(random(6)).unwrap())),
             _ => {
@@ -303,6 +313,7 @@ fn no_span_is_counted_twice_or_not_at_all() {
         let stats = queue.stats();
         assert_eq!((stats.finished, settled(&stats)), (pushed, pushed), "{stats:?}");
         assert!(stats.queued + stats.in_flight <= 32);
+        assert_eq!(stats.queued_bytes, 20 * (stats.queued + stats.in_flight));
     }
     assert!(queue.stats().spans_evicted > 0 && queue.stats().spans_dropped > 0, "{:?}", queue.stats());
     assert!(queue.close() && !queue.close());
@@ -310,4 +321,117 @@ fn no_span_is_counted_twice_or_not_at_all() {
     queue.settle(5, 5);
     let stats = queue.stats();
     assert_eq!((queue.len(), stats.queued, stats.in_flight, settled(&stats)), (0, 0, 0, pushed + 1), "{stats:?}");
+    assert_eq!((queue.bytes(), stats.queued_bytes), (0, 0));
+}
+
+/// How many steps under the lock something takes.
+fn steps(queue: &Queue, f: impl FnOnce()) -> usize {
+    let before = queue.lock().steps;
+    f();
+    queue.lock().steps - before
+}
+
+/// Whatever the queue is full of, and however large it is.
+#[test]
+fn a_push_into_a_full_queue_takes_few_steps() {
+    for limit in [2_000, 20_000] {
+        // Traces that are held, traces that are ready, and one trace in many parts.
+        type Fill = fn(u128) -> EncodedSpans;
+        let fills: [Fill; 4] = [child, span, |_| child(7), |_| span(7)];
+        for fill in fills {
+            let queue = queue(limit);
+            queue.push(span(1 << 90));
+            leave(&queue, 1);
+            for n in 0..limit {
+                assert!(steps(&queue, || add(&queue, fill(n as u128))) <= 2);
+            }
+            assert_eq!(queue.len(), limit);
+            // One more trace, one more span of a trace that is queued, and the rest of one that was exported: for its
+            // three hundred spans as many traces have to go, if each has one.
+            let worst = |spans: EncodedSpans| steps(&queue, || add(&queue, spans));
+            assert!(worst(span(1 << 80)) <= 1 + FREED_BY_PUSH);
+            assert!(worst(part(1 << 90, 300, 4, false)) <= 301 + FREED_BY_PUSH);
+            assert!(worst(child(7)) <= 2 + FREED_BY_PUSH);
+            // What was evicted is freed a few at a time.
+            for n in 0..1_000 {
+                assert!(worst(span(1 << 81 | n)) <= 2 + FREED_BY_PUSH);
+            }
+            let left = limit.saturating_sub(1_000 * FREED_BY_PUSH).max(limit / MAX_GRAVEYARD);
+            assert!(queue.lock().store.graveyard.spans <= left);
+            queue.free_evicted();
+            assert_eq!(queue.lock().store.graveyard.spans, 0);
+        }
+    }
+}
+
+/// Trace ids may be chosen by a caller.
+#[test]
+fn chosen_trace_ids_are_spread_like_any() {
+    const TRACES: u128 = 100_000;
+    let patterns: [fn(u128) -> u128; 4] =
+        [|n| n + 1, |n| (n + 1) << 64, |n| (n + 1) << 100, |n| ((n + 1) << 64).wrapping_mul(0x9e37_79b9_7f4a_7c15)];
+    for id in patterns {
+        let queue = queue(1 << 20);
+        (0..TRACES).for_each(|n| add(&queue, child(id(n))));
+        let inner = queue.lock();
+        assert_eq!(inner.store.places.len(), 100_000);
+        // 391 on average, with a standard deviation of 20.
+        assert!(inner.store.places.largest() < 600, "{}", inner.store.places.largest());
+    }
+}
+
+#[test]
+fn bytes_are_bounded_as_spans_are() {
+    let queue = Queue::new(QueueLimits { spans: 1_000, bytes: 1_000 });
+    // Four of 240 bytes fit, and then one of 40.
+    (1..=6).for_each(|trace| add(&queue, part(trace, 2, 120, true)));
+    assert_eq!((queue.len(), queue.bytes(), losses(&queue)), (8, 960, (2, 4, 0)));
+    queue.push(part(7, 1, 40, true));
+    assert_eq!(queue.bytes(), 1_000);
+    // What is in flight counts until it is settled.
+    assert_eq!(traces(&queue.take(4)), [1, 1, 2, 2]);
+    queue.push(part(8, 1, 120, true));
+    assert_eq!((queue.bytes(), losses(&queue)), (1_000, (3, 5, 0)));
+    queue.settle(3, 0);
+    assert_eq!(queue.bytes(), 640);
+    queue.settle(1, 0);
+    assert_eq!((queue.bytes(), queue.stats().queued_bytes), (520, 520));
+    // What has to follow takes the place of others, and if there are none, of its own.
+    queue.push(part(1, 8, 100, false));
+    assert_eq!((queue.bytes(), losses(&queue)), (800, (6, 10, 0)));
+    queue.push(part(1, 3, 80, false));
+    assert_eq!((queue.bytes(), queue.stats().spans_dropped), (960, 1));
+    assert_eq!(traces(&leave(&queue, 100)), [1; 10]);
+    assert_eq!((queue.bytes(), queue.len()), (0, 0));
+}
+
+/// Spans that are larger than what may be evicted at once.
+#[test]
+fn a_large_span_has_room_made_for_it_in_steps() {
+    let queue = Queue::new(QueueLimits { spans: 10_000, bytes: 100_000 });
+    queue.push(span(1));
+    leave(&queue, 1);
+    (2..=5_000).for_each(|trace| add(&queue, part(trace, 1, 20, true)));
+    assert!(steps(&queue, || add(&queue, part(1, 1, 50_000, false))) <= MAX_EVICTIONS + 1 + FREED_BY_PUSH);
+    assert_eq!((queue.stats().spans_dropped, queue.stats().traces_evicted), (0, 512));
+    (0..10).for_each(|_| add(&queue, child(1)));
+    assert!(queue.bytes() <= 100_000, "{}", queue.bytes());
+    assert_eq!(queue.stats().spans_dropped, 0);
+}
+
+#[test]
+fn as_many_traces_are_remembered_as_there_is_room_for() {
+    let queue = queue(1);
+    queue.push(span(1));
+    // Evicted, one after the other.
+    let many = 2 * MAX_REMEMBERED as u128;
+    (0..many).for_each(|n| add(&queue, child(2 + n)));
+    assert_eq!(queue.lock().store.places.len(), 1 + MAX_REMEMBERED);
+    leave(&queue, 1);
+    // The last is remembered, and the first is not.
+    queue.push(child(1 + many));
+    assert_eq!(queue.len(), 0);
+    queue.push(child(2));
+    assert_eq!(queue.len(), 1);
+    assert_eq!(traces(&queue.take(1)), [] as [u128; 0], "it is held");
 }

@@ -1,13 +1,12 @@
-//! The span processor: hands finished spans to the export thread.
+//! The sink of the tracer: hands finished spans to the export thread.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use opentelemetry::Context;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
-use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
 use super::control::{Control, wait_for_thread};
 use super::exporter::BatchExporter;
@@ -17,22 +16,60 @@ use super::stats::ExportStats;
 use super::worker::{TICK, Worker};
 use crate::telemetry::config::BatchConfig;
 use crate::telemetry::open_spans::OpenSpanWatch;
+use crate::tracer::Shared;
+use crate::tracer::encoded::{EncodedSpans, Scopes, SpanSink};
 
 /// What the export thread is started with.
 pub(crate) struct Pipeline {
     pub(crate) queue: Arc<Queue>,
     pub(crate) batch: BatchConfig,
-    /// The maximum number of characters of an attribute's text.
-    pub(crate) attribute_value_length: Option<usize>,
     /// The name of the collector in messages.
     pub(crate) collector: String,
     pub(crate) open_spans: Option<OpenSpanWatch>,
 }
 
-pub(crate) struct BatchProcessor {
+/// Exports the spans of a tracer provider in batches.
+pub(crate) struct BatchExport {
     handle: ExportHandle,
     batch: BatchConfig,
+    source: Arc<Source>,
     thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// The tracer provider whose spans are exported.
+#[derive(Default)]
+pub(super) struct Source(OnceLock<(Weak<Shared>, Arc<Scopes>)>);
+
+impl Source {
+    /// Hands over the spans of traces that have run for longer than a tick. What becomes of them then is up to the
+    /// queue, which knows how full it is.
+    pub(super) fn hand_over_old(&self) {
+        self.with_provider(|provider| {
+            if let Some(open) = provider.open_buffers() {
+                open.hand_over_old(1);
+            }
+        });
+    }
+
+    /// Hands over all spans that have ended.
+    pub(super) fn hand_over_all(&self) {
+        self.with_provider(|provider| {
+            if let Some(open) = provider.open_buffers() {
+                open.hand_over_all();
+            }
+        });
+    }
+
+    fn with_provider(&self, f: impl FnOnce(&Shared)) {
+        if let Some(provider) = self.0.get().and_then(|(provider, _)| provider.upgrade()) {
+            f(&provider);
+        }
+    }
+
+    /// The scopes of the provider: there are none before it is built, and no spans.
+    pub(super) fn scopes(&self) -> Arc<Scopes> {
+        self.0.get().map(|(_, scopes)| Arc::clone(scopes)).unwrap_or_default()
+    }
 }
 
 /// The handle of the application to the export.
@@ -74,7 +111,7 @@ impl Drop for Finish {
     }
 }
 
-impl BatchProcessor {
+impl BatchExport {
     /// Starts the export thread with its own runtime, so that no worker thread of the application waits for a
     /// collector, whatever the application's runtime. `build` creates the exporter within that runtime.
     pub(crate) fn start<E, B, X>(pipeline: Pipeline, build: B) -> Result<Self, X>
@@ -83,35 +120,39 @@ impl BatchProcessor {
         B: FnOnce() -> Result<E, X> + Send + 'static,
         X: From<std::io::Error> + Send + 'static,
     {
-        let Pipeline { queue, batch, attribute_value_length, collector, open_spans } = pipeline;
+        let Pipeline { queue, batch, collector, open_spans } = pipeline;
         let handle = ExportHandle { queue: Arc::clone(&queue), control: Arc::default() };
         let finish = Finish(handle.clone());
+        let source = Arc::<Source>::default();
         let monitor = Monitor::new(Arc::clone(&queue), collector, &batch, open_spans);
         let (started, is_started) = mpsc::sync_channel(1);
-        let thread = thread::Builder::new().name("throughline-export".to_owned()).spawn(move || {
-            // Requests of the exporter are not traced.
-            let _suppressed = Context::enter_telemetry_suppressed_scope();
-            let finish = finish;
-            // Built here, because a runtime must not be dropped within another one.
-            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-                Ok(runtime) => runtime,
-                Err(error) => return drop(started.send(Err(error.into()))),
-            };
-            runtime.block_on(async {
-                let exporter = match build() {
-                    Ok(exporter) => exporter,
-                    Err(error) => return drop(started.send(Err(error))),
+        let thread = thread::Builder::new().name("throughline-export".to_owned()).spawn({
+            let source = Arc::clone(&source);
+            move || {
+                // Requests of the exporter are not traced.
+                let _suppressed = Context::enter_telemetry_suppressed_scope();
+                let finish = finish;
+                // Built here, because a runtime must not be dropped within another one.
+                let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                    Ok(runtime) => runtime,
+                    Err(error) => return drop(started.send(Err(error.into()))),
                 };
-                if started.send(Ok(())).is_ok() {
-                    let control = &finish.0.control;
-                    Worker::new(&queue, control, &batch, attribute_value_length, exporter, monitor).run().await;
-                }
-            });
-            // A connection that does not close must not block the thread.
-            runtime.shutdown_background();
+                runtime.block_on(async {
+                    let exporter = match build() {
+                        Ok(exporter) => exporter,
+                        Err(error) => return drop(started.send(Err(error))),
+                    };
+                    if started.send(Ok(())).is_ok() {
+                        let control = &finish.0.control;
+                        Worker::new(&queue, control, &batch, &source, exporter, monitor).run().await;
+                    }
+                });
+                // A connection that does not close must not block the thread.
+                runtime.shutdown_background();
+            }
         })?;
         match is_started.recv() {
-            Ok(Ok(())) => Ok(Self { handle, batch, thread: Mutex::new(Some(thread)) }),
+            Ok(Ok(())) => Ok(Self { handle, batch, source, thread: Mutex::new(Some(thread)) }),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(std::io::Error::other("the export thread finished before it was started").into()),
         }
@@ -122,14 +163,13 @@ impl BatchProcessor {
     }
 }
 
-impl SpanProcessor for BatchProcessor {
-    fn on_start(&self, _span: &mut Span, _context: &Context) {}
+impl SpanSink for BatchExport {
+    fn attach(&self, provider: &Arc<Shared>) {
+        let _ = self.source.0.set((Arc::downgrade(provider), Arc::clone(provider.scopes())));
+    }
 
-    fn on_end(&self, span: SpanData) {
-        if !span.span_context.is_sampled() {
-            return;
-        }
-        let ready = self.handle.queue.push(span);
+    fn push(&self, spans: EncodedSpans) {
+        let ready = self.handle.queue.push(spans);
         let threshold = self.batch.export_threshold();
         if ready.after / threshold > ready.before / threshold {
             self.handle.control.wake();
@@ -140,10 +180,14 @@ impl SpanProcessor for BatchProcessor {
         self.handle.control.flush(self.batch.export_timeout)
     }
 
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+    fn shutdown(&self, timeout: Duration) -> OTelSdkResult {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(thread) = thread else { return Err(OTelSdkError::AlreadyShutdown) };
         self.handle.control.shut_down(timeout);
+        if thread.thread().id() == thread::current().id() {
+            // The last handle of the provider was dropped here, and this thread cannot wait for itself.
+            return Ok(());
+        }
         // The thread observes the timeout, unless a custom exporter blocks it.
         if wait_for_thread(&thread, timeout.saturating_add(TICK)) {
             let _ = thread.join();
@@ -157,8 +201,8 @@ impl SpanProcessor for BatchProcessor {
     }
 }
 
-impl fmt::Debug for BatchProcessor {
+impl fmt::Debug for BatchExport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BatchProcessor").field("queue_len", &self.handle.queue.len()).finish_non_exhaustive()
+        f.debug_struct("BatchExport").field("queue_len", &self.handle.queue.len()).finish_non_exhaustive()
     }
 }

@@ -1,0 +1,99 @@
+//! Storage that grows in small steps, because it grows under a lock, on a thread of the application's.
+
+use std::ops::{Index, IndexMut};
+
+/// No place in an arena.
+pub(super) const NONE: u32 = u32::MAX;
+
+/// How many values are allocated at once.
+const CHUNK: usize = 1 << 10;
+
+/// Values with stable indices. A vector would move all of them when it grows.
+#[derive(Debug)]
+pub(super) struct Arena<T> {
+    chunks: Vec<Vec<Slot<T>>>,
+    /// The first free slot.
+    free: u32,
+}
+
+#[derive(Debug)]
+enum Slot<T> {
+    Used(T),
+    /// The next free slot.
+    Free(u32),
+}
+
+impl<T> Default for Arena<T> {
+    fn default() -> Self {
+        Self { chunks: Vec::new(), free: NONE }
+    }
+}
+
+impl<T> Arena<T> {
+    fn slot(&mut self, at: u32) -> &mut Slot<T> {
+        let at = at as usize;
+        &mut self.chunks[at / CHUNK][at % CHUNK]
+    }
+
+    pub(super) fn insert(&mut self, value: T) -> u32 {
+        let free = self.free;
+        if free != NONE {
+            if let Slot::Free(next) = std::mem::replace(self.slot(free), Slot::Used(value)) {
+                self.free = next;
+            }
+            return free;
+        }
+        if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
+            self.chunks.push(Vec::with_capacity(CHUNK));
+        }
+        let full = (self.chunks.len() - 1) * CHUNK;
+        let chunk = self.chunks.last_mut().expect("one was added if there was none");
+        chunk.push(Slot::Used(value));
+        u32::try_from(full + chunk.len() - 1).expect("there is no memory for so many spans")
+    }
+
+    pub(super) fn remove(&mut self, at: u32) -> T {
+        let free = self.free;
+        let Slot::Used(value) = std::mem::replace(self.slot(at), Slot::Free(free)) else { unreachable!("{FREE}") };
+        self.free = at;
+        value
+    }
+}
+
+const FREE: &str = "an index is used after its value was removed";
+
+impl<T> Index<u32> for Arena<T> {
+    type Output = T;
+
+    fn index(&self, at: u32) -> &T {
+        let at = at as usize;
+        let Slot::Used(value) = &self.chunks[at / CHUNK][at % CHUNK] else { unreachable!("{FREE}") };
+        value
+    }
+}
+
+impl<T> IndexMut<u32> for Arena<T> {
+    fn index_mut(&mut self, at: u32) -> &mut T {
+        let Slot::Used(value) = self.slot(at) else { unreachable!("{FREE}") };
+        value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_stay_where_they_are_and_slots_are_used_again() {
+        let mut arena = Arena::default();
+        let indices: Vec<_> = (0..3 * CHUNK).map(|value| arena.insert(value)).collect();
+        for (value, at) in indices.iter().enumerate().step_by(2) {
+            assert_eq!(arena.remove(*at), value);
+        }
+        for value in 0..3 * CHUNK / 2 {
+            arena.insert(10 * CHUNK + value);
+        }
+        assert_eq!(arena.chunks.len(), 3);
+        assert!(indices.iter().enumerate().skip(1).step_by(2).all(|(value, at)| arena[*at] == value));
+    }
+}
