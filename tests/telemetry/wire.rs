@@ -44,7 +44,7 @@ fn order(order_no: u32) {
 }
 
 /// Spans with everything that they can have.
-fn work(provider: &opentelemetry_sdk::trace::SdkTracerProvider) {
+fn work(provider: &throughline::telemetry::TracerProvider) {
     throughline::span("receive").kind(throughline::SpanKind::Server).parent(&caller()).run(|| order(7));
     // A span of another library, with what Throughline does not record.
     let tracer = provider.tracer("other");
