@@ -2,6 +2,8 @@
 //! trace go to the exporter together, as bytes.
 
 mod buffer;
+#[cfg(all(test, feature = "otlp"))]
+mod conversion_tests;
 pub(crate) mod decode;
 pub(crate) mod encoded;
 mod observer;

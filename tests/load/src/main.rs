@@ -8,6 +8,7 @@
 //! cargo run --release -p throughline-load -- jobs
 //! cargo run --release -p throughline-load -- memory
 //! cargo run --release -p throughline-load -- latency
+//! cargo run --release -p throughline-load -- worst
 //! ```
 //!
 //! An optional size makes a scenario smaller: `memory 1000000`.
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         "jobs" => scenarios::jobs(size.unwrap_or(100_000), &mut checks),
         "memory" => scenarios::memory(size.unwrap_or(10_000_000), &mut checks),
         "latency" => scenarios::latency(size.unwrap_or(20_000), &mut checks),
+        "worst" => scenarios::worst(size.unwrap_or(10_000_000), &mut checks),
         "" => return usage("no scenario"),
         other => return usage(&format!("no scenario `{other}`")),
     }
@@ -41,6 +43,8 @@ fn main() -> ExitCode {
 }
 
 fn usage(why: &str) -> ExitCode {
-    eprintln!("{why}; expected one of `shed`, `counts`, `outage`, `jobs`, `memory`, `latency`, and optionally a size");
+    eprintln!(
+        "{why}; expected one of `shed`, `counts`, `outage`, `jobs`, `memory`, `latency`, `worst`, and optionally a size"
+    );
     ExitCode::FAILURE
 }
