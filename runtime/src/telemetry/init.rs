@@ -52,8 +52,11 @@ impl Builder {
             sampler.as_ref().map_or_else(|| config.sampler.root.to_string(), |_| "`Builder::sampler`".to_owned());
         let introduction = introduction(&resource, &output, &sampler_name);
         let warning = if sampler.is_none() { config.sampler.warning() } else { None };
+        // Those of the environment look at ids only.
+        let by_attributes = sampler.is_some();
         let root = sampler.unwrap_or_else(|| root_sampler(config.sampler));
         let handle = export.as_ref().map(|export| export.sink.handle());
+        let root = RootSampler { sampler: root, by_attributes };
         let provider = provider(resource, &config, root, export, self.provider, &output);
 
         config.error_text.apply();
@@ -146,6 +149,13 @@ fn introduction(resource: &Resource, output: &Output, sampler: &str) -> String {
     format!("throughline {VERSION}: service `{}`, {output}, sampler {sampler}", service.unwrap_or_default())
 }
 
+/// Decides on root spans.
+struct RootSampler {
+    sampler: Box<dyn ShouldSample>,
+    /// Whether it may look at attributes.
+    by_attributes: bool,
+}
+
 fn root_sampler(config: SamplerConfig) -> Box<dyn ShouldSample> {
     Box::new(config.root.sampler())
 }
@@ -155,7 +165,7 @@ fn root_sampler(config: SamplerConfig) -> Box<dyn ShouldSample> {
 fn provider(
     resource: Resource,
     config: &Config,
-    root: Box<dyn ShouldSample>,
+    root: RootSampler,
     export: Option<Export>,
     extensions: Vec<ExtendProvider>,
     output: &Output,
@@ -166,7 +176,7 @@ fn provider(
         .with_span_limits(config.limits.span)
         .with_value_length(config.limits.attribute_value_length)
         .with_id_generator(RequestIdGenerator::new())
-        .with_root_sampler(WholeTraceSampler::new(root, load));
+        .with_root_sampler(WholeTraceSampler::new(root.sampler, load), root.by_attributes);
     if let Some(Export { sink, .. }) = export {
         provider = provider.with_sink(Arc::new(sink));
     }
@@ -174,7 +184,7 @@ fn provider(
         provider = extend(provider);
     }
     if matches!(output, Output::Console) {
-        provider = provider.with_span_processor(Console::stderr());
+        provider = provider.with_observer(Console::stderr());
     }
     provider.build()
 }

@@ -9,10 +9,10 @@ use opentelemetry::InstrumentationScope;
 use opentelemetry::trace::TraceId;
 use opentelemetry_sdk::error::OTelSdkResult;
 
-use crate::encoding::ScopeId;
+use super::provider::Shared;
+pub(crate) use crate::encoding::ScopeId;
 use crate::encoding::reader::Reader;
 use crate::encoding::wire;
-use super::provider::Shared;
 
 /// Spans of one trace, encoded: each as the field `spans` of OTLP's `ScopeSpans`, which is a tag, a length and the
 /// message. A request is made by concatenating them.

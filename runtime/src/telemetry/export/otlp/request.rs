@@ -12,7 +12,7 @@ use opentelemetry_sdk::Resource;
 use prost::Message as _;
 use tonic::codegen::Bytes;
 
-use crate::tracer::encode::{delimited_len, put_varint};
+use crate::encoding::wire::{delimited_len, put_varint};
 use crate::tracer::encoded::{EncodedSpans, ScopeId, Scopes, frames};
 
 /// The size limit, which only a request with a single span may exceed: by default gRPC servers in Go, Java and Rust
@@ -262,7 +262,7 @@ mod tests {
     use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 
     use super::*;
-    use crate::tracer::encode::{SPANS, put_bytes, span};
+    use crate::encoding::wire::{SPANS, put_bytes, span};
 
     fn envelope() -> Envelope {
         Envelope::new(&Resource::builder_empty().with_schema_url([], "schema of the resource").build())

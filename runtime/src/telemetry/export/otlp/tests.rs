@@ -7,8 +7,8 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 use super::grpc::{Observed, classify};
 use super::http::retry_after;
 use super::*;
+use crate::encoding::wire::{SPANS, put_bytes};
 use crate::telemetry::config::ExporterConfig;
-use crate::tracer::encode::{SPANS, put_bytes};
 use crate::tracer::encoded::{EncodedSpans, ScopeId, Scopes};
 
 fn is(failure: &Failure) -> (&'static str, Option<u64>) {

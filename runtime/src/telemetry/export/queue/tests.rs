@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
 use super::*;
-use crate::tracer::encode::{SPANS, put_bytes};
+use crate::encoding::wire::{SPANS, put_bytes};
 use crate::tracer::encoded::ScopeId;
 
 fn queue(spans: usize) -> Queue {
