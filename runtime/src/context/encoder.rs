@@ -13,6 +13,9 @@ pub(crate) trait Encoder {
     /// types first.
     fn limits(&self, parent: &Context) -> Option<Limits>;
 
+    /// Whether [`start`](Self::start) calls no code of the application's, which might make another context current.
+    fn is_plain(&self) -> bool;
+
     /// Starts a span whose parent is the span of `parent`, with these tags in scope. Returns `None` if telemetry is
     /// shut down or suppressed.
     fn start(

@@ -129,6 +129,15 @@ impl Fields {
         }
     }
 
+    /// Sets an attribute whose value is borrowed. A list is not truncated.
+    #[inline]
+    pub(crate) fn set_ref(&mut self, key: &str, value: ValueRef<'_>) {
+        match (value, self.limits.value_length) {
+            (ValueRef::Text(text), Some(limit)) => self.put(key, ValueRef::Text(truncate_chars(text, limit))),
+            _ => self.put(key, value),
+        }
+    }
+
     #[inline]
     fn put(&mut self, key: &str, value: ValueRef<'_>) {
         // An attribute without a key is not valid (section "Attribute").

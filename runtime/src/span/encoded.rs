@@ -7,6 +7,7 @@ use opentelemetry::trace::TraceContextExt as _;
 
 use crate::context::current;
 use crate::context::data::{self, Data};
+use crate::context::encoder::Encoder;
 use crate::context::local;
 use crate::span::callsite::Callsite;
 use crate::span::handle::{Scope, Span, Start, opened};
@@ -53,6 +54,44 @@ fn draft(
         draft.set_all(callsite.described(place));
     }
     Some(draft)
+}
+
+/// Starts a span below the current context, if no code of the application's is called by that: without copying the
+/// context.
+#[inline]
+pub(super) fn begin_in_current(mut start: Start, mut tags: Tags) -> Result<Span, (Start, Tags)> {
+    if !tags.is_plain() {
+        return Err((start, tags));
+    }
+    let started = current::with(|current| {
+        let start_span = |encoder: &dyn Encoder| {
+            if !encoder.is_plain() {
+                return None;
+            }
+            let (mut draft, scope, rebased) = tags.take_draft(current)?;
+            let explicit = ExplicitAttributes::given(&draft.fields, scope.as_ref());
+            draft.name = start.name.clone();
+            draft.kind = start.kind.clone();
+            let is_sampled = current.span().span_context().is_sampled();
+            let spare = if is_sampled { None } else { scope.clone() };
+            Some((
+                encoder.start(draft, start.links.take(), scope, rebased.as_ref().unwrap_or(current)),
+                explicit,
+                spare,
+            ))
+        };
+        tracer::with_encoder(Data::of(current), start_span).flatten()
+    });
+    let Some((started, explicit, spare)) = started else { return Err((start, tags)) };
+    let Some(context) = started else {
+        let current = current::get();
+        tracer::warn_if_not_set_up(&current);
+        return Ok(Span(if spare.is_none() { Scope::Off } else { Scope::Within(with_tags(&current, spare)) }));
+    };
+    if !context.span().span_context().is_sampled() {
+        return Ok(Span(Scope::Within(with_tags(&context, spare))));
+    }
+    Ok(opened(context, &start, explicit, &[]))
 }
 
 /// Starts a span below `parent`, if its tags were encoded. See [`begin`](super::handle::begin).

@@ -46,6 +46,11 @@ pub(crate) fn without_span(detached: bool) -> Span {
 /// The common case: a child of the current span.
 #[inline(never)]
 pub(super) fn begin_current(start: Start, tags: Tags) -> Span {
+    #[cfg(feature = "sdk")]
+    let (start, tags) = match encoded::begin_in_current(start, tags) {
+        Ok(span) => return span,
+        Err(other) => other,
+    };
     // A clone: samplers and span processors may make a context current.
     let current = current::get();
     begin(start, tags, &current, false)
@@ -408,7 +413,7 @@ impl Open {
         self.done = true;
         #[cfg(feature = "otlp")]
         if let Some(ticket) = self.ticket.take() {
-            ticket.give_back(&self.context);
+            ticket.give_back();
         }
     }
 }

@@ -1,30 +1,54 @@
 //! The registry of open spans, which is used to end them on shutdown and to warn about those that stay open.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, TraceContextExt as _};
 
-/// How many slots are tried for a new span.
-const TRIES: usize = 8;
+static TABLE: OnceLock<Table> = OnceLock::new();
 
-static TABLE: OnceLock<Arc<Table>> = OnceLock::new();
-
-/// A table of fixed size. A span for which no slot is found is not registered, and is counted.
+/// A table of fixed size. A span for which no slot is left is not registered, and is counted.
 #[derive(Debug)]
 pub(crate) struct Table {
     slots: Box<[Mutex<Option<Entry>>]>,
-    next: AtomicUsize,
+    /// The slots from this one on were never used.
+    unused: AtomicUsize,
+    /// Slots that were used, except for those that threads keep.
+    free: Mutex<Vec<usize>>,
     missed: AtomicU64,
     begun: Instant,
     /// Milliseconds since `begun`, updated by [`tick`](Self::tick): reading the clock for every span would dominate
     /// the cost of registering it.
     now: AtomicU64,
 }
+
+/// Slots that a thread keeps for its next spans, so that threads do not contend for them.
+#[derive(Default)]
+struct Kept(Vec<usize>);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if let Some(table) = TABLE.get() {
+            table.free().append(&mut self.0);
+        }
+    }
+}
+
+thread_local! {
+    static KEPT: RefCell<Kept> = const { RefCell::new(Kept(Vec::new())) };
+}
+
+/// How many slots a thread takes at once, and keeps at most.
+const TAKEN_AT_ONCE: usize = 16;
+const MAX_KEPT: usize = 2 * TAKEN_AT_ONCE;
+
+/// In a table that is smaller, threads keep no slots: they might keep them all.
+const MIN_SIZE_TO_KEEP: usize = 1 << 10;
 
 /// An open span.
 #[derive(Debug)]
@@ -51,10 +75,11 @@ impl Entry {
 }
 
 impl Table {
-    pub(crate) fn new(size: usize) -> Self {
+    fn new(size: usize) -> Self {
         Self {
             slots: (0..size).map(|_| Mutex::new(None)).collect(),
-            next: AtomicUsize::new(0),
+            unused: AtomicUsize::new(0),
+            free: Mutex::default(),
             missed: AtomicU64::new(0),
             begun: Instant::now(),
             now: AtomicU64::new(0),
@@ -68,34 +93,87 @@ impl Table {
     }
 
     fn add(
-        self: &Arc<Self>,
+        &'static self,
         context: &Context,
         name: Cow<'static, str>,
         place: Option<&'static Location<'static>>,
     ) -> Option<Ticket> {
-        for _ in 0..TRIES.min(self.slots.len()) {
-            let at = self.next.fetch_add(1, Ordering::Relaxed) % self.slots.len();
-            // A locked slot counts as taken.
-            let Ok(mut free) = self.slots[at].try_lock() else { continue };
-            if free.is_none() {
-                let since = self.now.load(Ordering::Relaxed);
-                *free = Some(Entry { context: context.clone(), name, place, since, reported: false });
-                return Some(Ticket { table: Arc::clone(self), at });
-            }
-        }
-        self.missed.fetch_add(1, Ordering::Relaxed);
-        None
+        let Some(at) = self.take_slot() else {
+            self.missed.fetch_add(1, Ordering::Relaxed);
+            return None;
+        };
+        let since = self.now.load(Ordering::Relaxed);
+        *self.at(at) = Some(Entry { context: context.clone(), name, place, since, reported: false });
+        Some(Ticket { table: self, at })
     }
 
-    fn at(&self, at: usize) -> std::sync::MutexGuard<'_, Option<Entry>> {
+    #[inline]
+    fn take_slot(&self) -> Option<usize> {
+        let kept = KEPT.try_with(|kept| kept.borrow_mut().0.pop()).ok().flatten();
+        kept.or_else(|| self.take_shared_slots())
+    }
+
+    /// Takes slots for this thread, and returns one of them.
+    #[cold]
+    fn take_shared_slots(&self) -> Option<usize> {
+        let wanted = if self.keeps() { TAKEN_AT_ONCE } else { 1 };
+        let mut taken: Vec<usize> = {
+            let mut free = self.free();
+            let from = free.len().saturating_sub(wanted);
+            free.drain(from..).collect()
+        };
+        if taken.is_empty() {
+            let begin = self.unused.fetch_add(wanted, Ordering::Relaxed).min(self.slots.len());
+            taken = (begin..self.slots.len().min(begin.saturating_add(wanted))).collect();
+            if taken.is_empty() {
+                // Not too far beyond the end.
+                self.unused.store(self.slots.len(), Ordering::Relaxed);
+            }
+        }
+        let slot = taken.pop()?;
+        if !taken.is_empty() && KEPT.try_with(|kept| kept.borrow_mut().0.extend_from_slice(&taken)).is_err() {
+            self.free().append(&mut taken);
+        }
+        Some(slot)
+    }
+
+    fn return_slot(&self, at: usize) {
+        let is_kept = self.keeps()
+            && KEPT.try_with(|kept| {
+                let kept = &mut kept.borrow_mut().0;
+                let has_room = kept.len() < MAX_KEPT;
+                if has_room {
+                    kept.push(at);
+                }
+                has_room
+            }) == Ok(true);
+        if !is_kept {
+            self.free().push(at);
+        }
+    }
+
+    fn keeps(&self) -> bool {
+        self.slots.len() >= MIN_SIZE_TO_KEEP
+    }
+
+    fn free(&self) -> MutexGuard<'_, Vec<usize>> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn at(&self, at: usize) -> MutexGuard<'_, Option<Entry>> {
         self.slots[at].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The slots that have ever been used.
+    fn used(&self) -> std::ops::Range<usize> {
+        0..self.unused.load(Ordering::Relaxed).min(self.slots.len())
     }
 
     /// Calls `look` for every open span with the time it has been open.
     pub(crate) fn each(&self, mut look: impl FnMut(&Entry, Duration)) {
         self.tick();
         let now = self.now.load(Ordering::Relaxed);
-        for at in 0..self.slots.len() {
+        for at in self.used() {
             if let Some(entry) = &*self.at(at) {
                 look(entry, Duration::from_millis(now.saturating_sub(entry.since)));
             }
@@ -106,7 +184,7 @@ impl Table {
     pub(crate) fn overdue(&self, limit: Duration) -> Vec<(Overdue, Duration)> {
         let now = self.now.load(Ordering::Relaxed);
         let mut overdue = Vec::new();
-        for at in 0..self.slots.len() {
+        for at in self.used() {
             let mut place = self.at(at);
             let Some(entry) = place.as_mut().filter(|entry| !entry.reported) else { continue };
             let age = Duration::from_millis(now.saturating_sub(entry.since));
@@ -125,7 +203,7 @@ impl Table {
         self.tick();
         let now = self.now.load(Ordering::Relaxed);
         let age = |entry: &Entry| Duration::from_millis(now.saturating_sub(entry.since));
-        let taken = (0..self.slots.len()).filter_map(|at| self.at(at).take());
+        let taken = self.used().filter_map(|at| self.at(at).take());
         taken
             .map(|entry| {
                 let age = age(&entry);
@@ -143,18 +221,17 @@ impl Table {
 /// A span's slot in the table.
 #[derive(Debug)]
 pub(crate) struct Ticket {
-    table: Arc<Table>,
+    table: &'static Table,
     at: usize,
 }
 
 impl Ticket {
-    /// Frees the slot, unless the table was drained and another span is using it now.
-    pub(crate) fn give_back(self, context: &Context) {
-        let mut place = self.table.at(self.at);
-        let own = context.span().span_context().span_id();
-        let entry = place.take_if(|entry| entry.context.span().span_context().span_id() == own);
-        drop(place);
-        // Dropped without the lock, because dropping the context may run arbitrary destructors.
+    /// Frees the slot.
+    #[inline]
+    pub(crate) fn give_back(self) {
+        let entry = self.table.at(self.at).take();
+        self.table.return_slot(self.at);
+        // Dropped without a lock, because dropping the context may run arbitrary destructors.
         drop(entry);
     }
 }
@@ -166,6 +243,7 @@ pub(crate) fn is_listed() -> bool {
 }
 
 /// Registers a span that has started.
+#[inline]
 pub(crate) fn list(
     context: &Context,
     name: Cow<'static, str>,
@@ -175,6 +253,6 @@ pub(crate) fn list(
 }
 
 /// The table of this process; the first call determines its size.
-pub(crate) fn table(size: usize) -> Arc<Table> {
-    Arc::clone(TABLE.get_or_init(|| Arc::new(Table::new(size))))
+pub(crate) fn table(size: usize) -> &'static Table {
+    TABLE.get_or_init(|| Table::new(size))
 }

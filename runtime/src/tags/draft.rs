@@ -13,9 +13,11 @@ use crate::context::local::Inherited;
 use crate::encoding::code::CodeAttributes;
 use crate::encoding::fields::{Fields, Limits};
 use crate::encoding::reader::{Reader, attribute};
+use crate::encoding::wire::ValueRef;
 use crate::encoding::{Role, ScopeId};
 use crate::tags::scoped::{self, EncodedTags, ScopedTags};
 use crate::tags::set::{Tags, changed, max_scoped, report_dropped};
+use crate::tags::value::{Scalar, TagValue};
 
 /// All that is known of a span. Drafts are used again, with their buffers, so that a span allocates nothing for them.
 #[derive(Debug)]
@@ -121,6 +123,14 @@ impl Draft {
 
     /// Sets a tag for this span and those below it.
     pub(super) fn scope(&mut self, key: &'static str, value: &Value) {
+        if self.admits(key) {
+            self.scoped.set(key, value);
+        }
+    }
+
+    /// Whether there is room for a tag of the scope.
+    #[inline]
+    fn admits(&mut self, key: &'static str) -> bool {
         let scoped = &mut self.scoped;
         if scoped.attributes.kept == 0 {
             scoped.limits = Limits { value_length: self.fields.limits.value_length, ..Limits::unlimited() };
@@ -129,9 +139,15 @@ impl Draft {
         // One that replaces another is kept.
         if count >= max_scoped() && !self.inherited.has(key) && !scoped.has(key) {
             self.dropped.get_or_insert((0, key)).0 += 1;
-            return;
+            return false;
         }
-        scoped.set(key, value);
+        true
+    }
+
+    /// Whether nothing has to be reported.
+    #[inline]
+    pub(super) fn is_plain(&self) -> bool {
+        self.dropped.is_none()
     }
 
     pub(crate) fn sets(&self, key: &str) -> bool {
@@ -220,6 +236,25 @@ impl Tags {
         let mut tags = Self::default();
         tags.draft = Some(draft);
         tags
+    }
+
+    /// Encodes a value, if the span is encoded and the value need not be copied first.
+    #[inline]
+    pub(super) fn encode_scalar(&mut self, key: &'static str, value: &dyn TagValue, is_scoped: bool) -> bool {
+        let Some(draft) = &mut self.draft else { return false };
+        let value = match value.__scalar() {
+            Some(Scalar::Text(text)) => ValueRef::Text(text),
+            Some(Scalar::Bool(value)) => ValueRef::Bool(value),
+            Some(Scalar::I64(value)) => ValueRef::I64(value),
+            Some(Scalar::F64(value)) => ValueRef::F64(value),
+            None => return false,
+        };
+        if !is_scoped {
+            draft.fields.set_ref(key, value);
+        } else if draft.admits(key) {
+            draft.scoped.set_ref(key, value);
+        }
+        true
     }
 
     /// What was given, if it was encoded: the draft of the span, the tags in scope, and the parent with other baggage.

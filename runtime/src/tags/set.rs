@@ -217,6 +217,28 @@ impl Tags {
         }
     }
 
+    /// Adds the value of an argument to this span only. Unlike [`add`](Self::add), it is compiled once.
+    #[doc(hidden)]
+    #[inline(never)]
+    pub fn add_value(&mut self, key: &'static str, value: &dyn TagValue) {
+        #[cfg(feature = "sdk")]
+        if self.encode_scalar(key, value, false) {
+            return;
+        }
+        self.add(key, || Tag::new(value.tag_value()));
+    }
+
+    /// Adds the value of an argument to this span and to every span below it.
+    #[doc(hidden)]
+    #[inline(never)]
+    pub fn scope_value(&mut self, key: &'static str, value: &dyn TagValue) {
+        #[cfg(feature = "sdk")]
+        if self.encode_scalar(key, value, true) {
+            return;
+        }
+        self.scope(key, || Tag::new(value.tag_value()));
+    }
+
     /// Adds the tag. Not inlined, so that the value is moved only once.
     #[inline(never)]
     fn put_own(&mut self, key: &'static str, mut tag: Tag) {
@@ -287,6 +309,13 @@ impl Tags {
             return draft.fields.set(attribute.key.as_str(), &attribute.value);
         }
         self.own.push(attribute);
+    }
+
+    /// Whether the tags are encoded, and have no effects besides being attributes.
+    #[cfg(feature = "sdk")]
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.effects.is_none() && self.draft.as_ref().is_some_and(|draft| draft.is_plain())
     }
 
     /// Whether no tag affects anything but this span.

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use super::export::ExportHandle;
@@ -24,7 +24,7 @@ pub(super) static ACTIVE: AtomicUsize = AtomicUsize::new(0);
 pub struct Telemetry {
     pub(super) provider: Option<TracerProvider>,
     pub(super) export: Option<ExportHandle>,
-    pub(super) open_spans: Option<Arc<Table>>,
+    pub(super) open_spans: Option<&'static Table>,
     /// Ends the thread that scans open spans if there is no export thread.
     _watch: Option<mpsc::Sender<Infallible>>,
     pub(super) is_shut_down: bool,
@@ -36,7 +36,7 @@ impl Telemetry {
     pub(super) fn new(
         provider: TracerProvider,
         export: Option<ExportHandle>,
-        open_spans: Option<Arc<Table>>,
+        open_spans: Option<&'static Table>,
         watch: Option<mpsc::Sender<Infallible>>,
     ) -> Self {
         Self { provider: Some(provider), export, open_spans, _watch: watch, is_shut_down: false, shutdown_thread: None }

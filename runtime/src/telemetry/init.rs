@@ -43,8 +43,8 @@ impl Builder {
         }
         let resource = resource::detect(&config.resource);
         let open_spans = (config.open_spans.max > 0).then(|| registry::table(config.open_spans.max));
-        let export = Export::start(self.exporter.take(), &config, &resource, open_spans.as_ref())?;
-        let watch = watch_open_spans(export.is_none(), &config, open_spans.as_ref())?;
+        let export = Export::start(self.exporter.take(), &config, &resource, open_spans)?;
+        let watch = watch_open_spans(export.is_none(), &config, open_spans)?;
 
         let output = Output::new(export.as_ref(), config.exporter.destination);
         let sampler = self.sampler.take();
@@ -82,7 +82,7 @@ impl Export {
         custom: Option<StartExporter>,
         config: &Config,
         resource: &Resource,
-        open_spans: Option<&Arc<Table>>,
+        open_spans: Option<&'static Table>,
     ) -> Result<Option<Self>, InitError> {
         let collector = match (&custom, config.exporter.destination) {
             (Some(_), _) => "the custom exporter".to_owned(),
@@ -107,15 +107,15 @@ impl Export {
     }
 }
 
-fn open_span_watch(table: &Arc<Table>, config: &Config) -> OpenSpanWatch {
-    OpenSpanWatch { table: Arc::clone(table), warn_after: config.open_spans.warn_after }
+fn open_span_watch(table: &'static Table, config: &Config) -> OpenSpanWatch {
+    OpenSpanWatch { table, warn_after: config.open_spans.warn_after }
 }
 
 /// Without an export thread, open spans are watched on a thread of their own.
 fn watch_open_spans(
     is_needed: bool,
     config: &Config,
-    open_spans: Option<&Arc<Table>>,
+    open_spans: Option<&'static Table>,
 ) -> Result<Option<mpsc::Sender<Infallible>>, InitError> {
     let table = open_spans.filter(|_| is_needed);
     Ok(table.map(|table| open_span_watch(table, config).spawn()).transpose()?)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
 use std::panic::Location;
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -75,7 +75,7 @@ fn oldest_first(mut spans: Vec<OpenSpan>) -> Vec<OpenSpan> {
 
 /// Warns about spans that stay open.
 pub(crate) struct OpenSpanWatch {
-    pub(super) table: Arc<Table>,
+    pub(super) table: &'static Table,
     pub(super) warn_after: Duration,
 }
 

@@ -1,5 +1,6 @@
 //! The tracer provider, and its tracers.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,6 +27,7 @@ use crate::encoding::{Role, ScopeId};
 use crate::span::tracer::scope as own_scope;
 use crate::tags::draft::Draft;
 use crate::tags::scoped::EncodedTags;
+use crate::telemetry::RequestIdGenerator;
 
 /// What all tracers of a provider share.
 pub(crate) struct Shared {
@@ -39,6 +41,8 @@ pub(crate) struct Shared {
     follows_local_parent: bool,
     /// The sampler looks at attributes and links.
     samples_by_attributes: bool,
+    /// Neither the sampler nor the id generator nor an observer is the application's.
+    is_plain: bool,
     ids: Box<dyn IdGenerator>,
     resource: Resource,
     is_shut_down: AtomicBool,
@@ -172,6 +176,7 @@ pub struct TracerProviderBuilder {
     sampler: Box<dyn ShouldSample>,
     follows_local_parent: bool,
     samples_by_attributes: bool,
+    has_own_ids: bool,
     ids: Box<dyn IdGenerator>,
     resource: Option<Resource>,
 }
@@ -185,6 +190,7 @@ impl Default for TracerProviderBuilder {
             sampler: Box::new(Sampler::ParentBased(Box::new(Sampler::AlwaysOn))),
             follows_local_parent: true,
             samples_by_attributes: false,
+            has_own_ids: true,
             ids: Box::new(RandomIdGenerator::default()),
             resource: None,
         }
@@ -227,6 +233,7 @@ impl TracerProviderBuilder {
 
     /// Sets the id generator. By default ids are random.
     pub fn with_id_generator(mut self, ids: impl IdGenerator + 'static) -> Self {
+        self.has_own_ids = (&ids as &dyn Any).is::<RequestIdGenerator>();
         self.ids = Box::new(ids);
         self
     }
@@ -262,6 +269,7 @@ impl TracerProviderBuilder {
         let ours = scopes.id(&own_scope());
         debug_assert_eq!(ours, ScopeId::OURS);
         let shared = Arc::new(Shared {
+            is_plain: self.observers.is_empty() && self.has_own_ids && !self.samples_by_attributes,
             limits: self.limits,
             scopes: Arc::new(scopes),
             observers: self.observers,
@@ -319,6 +327,11 @@ impl Encoder for Tracer {
             provider.follows_local_parent && span.span_context().is_valid() && !span.span_context().is_remote()
         };
         (!provider.samples_by_attributes || follows()).then_some(provider.limits)
+    }
+
+    #[inline]
+    fn is_plain(&self) -> bool {
+        self.provider.is_plain
     }
 
     fn start(
@@ -383,7 +396,9 @@ impl Shared {
             draft.recycle();
             return Span::unrecorded(identity.context);
         }
-        draft.set_all(identity.attributes);
+        if !identity.attributes.is_empty() {
+            draft.set_all(identity.attributes);
+        }
         draft.scope = scope;
         self.record(draft, links.unwrap_or_default(), tags, None, identity.context, parent)
     }

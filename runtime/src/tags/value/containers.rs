@@ -8,11 +8,15 @@ use std::sync::{Arc, atomic};
 
 use opentelemetry::Value;
 
-use super::TagValue;
+use super::{Scalar, TagValue};
 
 impl<T: TagValue + ToOwned + ?Sized> TagValue for Cow<'_, T> {
     fn tag_value(&self) -> Option<Value> {
         self.as_ref().tag_value()
+    }
+
+    fn __scalar(&self) -> Option<Scalar<'_>> {
+        self.as_ref().__scalar()
     }
 }
 
@@ -38,6 +42,10 @@ impl<T: TagValue> TagValue for Option<T> {
     fn tag_value(&self) -> Option<Value> {
         self.as_ref()?.tag_value()
     }
+
+    fn __scalar(&self) -> Option<Scalar<'_>> {
+        self.as_ref()?.__scalar()
+    }
 }
 
 macro_rules! pointers {
@@ -45,6 +53,10 @@ macro_rules! pointers {
         impl<T: TagValue + ?Sized> TagValue for $pointer {
             fn tag_value(&self) -> Option<Value> {
                 (**self).tag_value()
+            }
+
+            fn __scalar(&self) -> Option<Scalar<'_>> {
+                (**self).__scalar()
             }
         }
     )*};
@@ -65,6 +77,10 @@ pointers!(
 impl<T: TagValue> TagValue for Arc<T> {
     fn tag_value(&self) -> Option<Value> {
         (**self).tag_value()
+    }
+
+    fn __scalar(&self) -> Option<Scalar<'_>> {
+        (**self).__scalar()
     }
 }
 

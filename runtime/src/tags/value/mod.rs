@@ -60,6 +60,22 @@ pub(crate) use bounds::{bound, bounded, debug, display, text_within, whole, with
 pub trait TagValue {
     /// Returns the attribute value, or `None` if there is nothing to record.
     fn tag_value(&self) -> Option<Value>;
+
+    /// The value, if it can be recorded without a copy.
+    #[doc(hidden)]
+    fn __scalar(&self) -> Option<Scalar<'_>> {
+        None
+    }
+}
+
+/// A value that is borrowed from an argument.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy)]
+pub enum Scalar<'a> {
+    Text(&'a str),
+    Bool(bool),
+    I64(i64),
+    F64(f64),
 }
 
 /// A value that is recorded through `Display`. Created by [`display`](crate::display()).

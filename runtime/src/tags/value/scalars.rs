@@ -12,8 +12,8 @@ use std::time::{Duration, SystemTime};
 
 use opentelemetry::{Array, SpanId, StringValue, TraceId, Value};
 
-use super::TagValue;
-use super::bounds::{bounded, display, list_of_texts, max_list, text};
+use super::bounds::{MAX_TEXT_BYTES, bounded, display, list_of_texts, max_list, text};
+use super::{Scalar, TagValue};
 
 macro_rules! integers {
     (into $($small:ty)*; try $($large:ty)*) => {
@@ -21,11 +21,19 @@ macro_rules! integers {
             fn tag_value(&self) -> Option<Value> {
                 Some(Value::I64(i64::from(*self)))
             }
+
+            fn __scalar(&self) -> Option<Scalar<'_>> {
+                Some(Scalar::I64(i64::from(*self)))
+            }
         })*
         $(impl TagValue for $large {
             /// Values outside the range of `i64`, the type of integer attributes, become strings.
             fn tag_value(&self) -> Option<Value> {
                 Some(i64::try_from(*self).map_or_else(|_| display(self), Value::I64))
+            }
+
+            fn __scalar(&self) -> Option<Scalar<'_>> {
+                i64::try_from(*self).ok().map(Scalar::I64)
             }
         })*
         $(integers!(lists $small);)*
@@ -63,11 +71,19 @@ impl TagValue for bool {
     fn tag_value(&self) -> Option<Value> {
         Some(Value::Bool(*self))
     }
+
+    fn __scalar(&self) -> Option<Scalar<'_>> {
+        Some(Scalar::Bool(*self))
+    }
 }
 
 impl TagValue for f64 {
     fn tag_value(&self) -> Option<Value> {
         Some(Value::F64(*self))
+    }
+
+    fn __scalar(&self) -> Option<Scalar<'_>> {
+        Some(Scalar::F64(*self))
     }
 }
 
@@ -82,11 +98,20 @@ impl TagValue for str {
     fn tag_value(&self) -> Option<Value> {
         Some(Value::String(bounded(self).into_owned().into()))
     }
+
+    #[inline]
+    fn __scalar(&self) -> Option<Scalar<'_>> {
+        (self.len() <= MAX_TEXT_BYTES).then_some(Scalar::Text(self))
+    }
 }
 
 impl TagValue for String {
     fn tag_value(&self) -> Option<Value> {
         self.as_str().tag_value()
+    }
+
+    fn __scalar(&self) -> Option<Scalar<'_>> {
+        self.as_str().__scalar()
     }
 }
 
@@ -97,6 +122,10 @@ impl TagValue for Arc<str> {
             Cow::Borrowed(_) => Self::clone(self).into(),
             Cow::Owned(cut) => cut.into(),
         }))
+    }
+
+    fn __scalar(&self) -> Option<Scalar<'_>> {
+        (**self).__scalar()
     }
 }
 
@@ -117,6 +146,10 @@ impl TagValue for Value {
 impl TagValue for StringValue {
     fn tag_value(&self) -> Option<Value> {
         self.as_str().tag_value()
+    }
+
+    fn __scalar(&self) -> Option<Scalar<'_>> {
+        self.as_str().__scalar()
     }
 }
 
