@@ -14,7 +14,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 fn with_tracing<R>(capture: &Capture, filter: &str, f: impl FnOnce() -> R) -> R {
     let layer = tracing_opentelemetry::layer().with_tracer(capture.tracer("tracing"));
     let subscriber = tracing_subscriber::registry().with(EnvFilter::new(filter)).with(layer);
-    tracing::subscriber::with_default(subscriber, f)
+    crate::subscriber::with_default(subscriber, f)
 }
 
 type Chain = &'static [char];
@@ -92,7 +92,7 @@ async fn every_alternation_across_awaits_at_once() {
         let capture = Capture::new();
         let layer = tracing_opentelemetry::layer().with_tracer(capture.tracer("tracing"));
         let subscriber = tracing_subscriber::registry().with(layer);
-        let _default = tracing::subscriber::set_default(subscriber);
+        let _default = crate::subscriber::set_default(subscriber);
         let futures = (0..4).map(|_| capture.run_async(go_async(chain)));
         futures::future::join_all(futures).await;
         let all: Vec<_> = std::iter::repeat_n(expected(chain), 4).collect();
@@ -167,7 +167,7 @@ async fn a_detached_job_under_a_span_of_tracing_is_its_child_and_does_not_hold_i
     }
     let capture = Capture::new();
     let layer = tracing_opentelemetry::layer().with_tracer(capture.tracer("tracing"));
-    let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+    let _default = crate::subscriber::set_default(tracing_subscriber::registry().with(layer));
     let (done, until) = tokio::sync::oneshot::channel();
     let handle = capture.run_async(request(until)).await;
     assert_eq!(capture.spans().len(), 1, "the request is exported while its job runs");

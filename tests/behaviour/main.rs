@@ -18,6 +18,7 @@ mod outcome;
 mod propagation;
 mod record;
 mod spawn;
+mod subscriber;
 mod tag_failures;
 mod tag_keys;
 mod tag_secrets;

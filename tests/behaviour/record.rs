@@ -141,7 +141,7 @@ fn a_span_of_tracing_takes_facts_too() {
     let provider =
         opentelemetry_sdk::trace::SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
     let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
-    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+    crate::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
         tracing::info_span!("of tracing").in_scope(|| {
             record("order.items", 3_u8);
             record_error(&declined());

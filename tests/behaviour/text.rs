@@ -100,7 +100,7 @@ fn a_log_line_escapes_them() {
         .event_format(Text::new())
         .with_writer(move || writer.clone())
         .finish();
-    tracing::subscriber::with_default(subscriber, || {
+    crate::subscriber::with_default(subscriber, || {
         for c in ESCAPED {
             let (text, shown) = text(c);
             Capture::new().run(|| {

@@ -91,7 +91,7 @@ impl Events {
 /// The events of one request to `router`, and its spans.
 async fn events_of(router: Router, request: Request<axum::body::Body>) -> (Vec<String>, Capture) {
     let (events, capture) = (Events::default(), Capture::new());
-    let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(events.clone()));
+    let _default = crate::subscriber::set_default(tracing_subscriber::registry().with(events.clone()));
     // Says that this process has such a formatter.
     let _ = throughline::log::current();
     send(&capture, router, request).await;
@@ -142,7 +142,7 @@ async fn other_subscribers_get_ids_and_tags_as_fields() {
         return;
     }
     let events = Events { bare: true, ..Events::default() };
-    let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(events.clone()));
+    let _default = crate::subscriber::set_default(tracing_subscriber::registry().with(events.clone()));
     send(&Capture::new(), answering(500), get("/tenants/acme/orders", &[("traceparent", NOT_SAMPLED)])).await;
     let lines = events.taken();
     assert!(lines[0].contains(&format!(" trace_id={TRACE} span_id=")), "{lines:?}");
@@ -158,7 +158,7 @@ async fn a_subscriber_that_panics_does_not_fail_the_request() {
             panic!("no disk");
         }
     }
-    let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(Panics));
+    let _default = crate::subscriber::set_default(tracing_subscriber::registry().with(Panics));
     let response = send(&Capture::new(), answering(503), get("/tenants/acme/orders", &[])).await;
     assert_eq!(response.status(), 503);
 }
@@ -172,7 +172,7 @@ async fn two_layers_write_one_event() {
 #[tokio::test]
 async fn an_error_of_the_service_writes_one_too() {
     let (events, capture) = (Events::default(), Capture::new());
-    let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(events.clone()));
+    let _default = crate::subscriber::set_default(tracing_subscriber::registry().with(events.clone()));
     let service = service_fn(|_: Request<()>| async { Err::<Response<String>, _>(tower::BoxError::from(refused())) });
     let layer = ServerLayer::new();
     let answer = capture.run_async(layer.layer(service).oneshot(Request::new(()))).await;

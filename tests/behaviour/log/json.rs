@@ -23,7 +23,7 @@ fn subscriber(output: &Output) -> impl tracing::Subscriber + Send + Sync + use<>
 
 fn written(f: impl FnOnce()) -> Output {
     let output = Output::default();
-    tracing::subscriber::with_default(subscriber(&output), f);
+    crate::subscriber::with_default(subscriber(&output), f);
     output
 }
 
@@ -83,7 +83,7 @@ async fn a_detached_job_has_ids_of_its_own_and_the_tags_of_its_caller() {
         info!("done");
     }
     let output = Output::default();
-    let _default = tracing::subscriber::set_default(subscriber(&output));
+    let _default = crate::subscriber::set_default(subscriber(&output));
     let capture = Capture::new();
     let handle = capture.run(|| span("request").biz_tag("tenant_id", "acme").run(job));
     handle.await.expect("no panic");
@@ -110,7 +110,7 @@ fn the_spans_of_tracing_are_there_too() {
     let subscriber = tracing_subscriber::registry()
         .with(tracing_opentelemetry::layer().with_tracer(capture.tracer("tracing")))
         .with(throughline_json_subscriber::layer().with_timer(Noon).with_writer(output.writer()));
-    tracing::subscriber::with_default(subscriber, || capture.run(|| in_span("ours", || below(7))));
+    crate::subscriber::with_default(subscriber, || capture.run(|| in_span("ours", || below(7))));
     let [line] = &parsed(&output)[..] else { panic!("not one line: {}", output.text()) };
     assert_eq!(line["span"], json!({ "n": 7, "name": "below" }));
     assert_eq!(line["span_id"], capture.span("below").span_id().to_string());
@@ -174,7 +174,7 @@ fn a_layer_of_the_user_has_them_as_well() {
     layer.with_level("severity");
     throughline_json_subscriber::add_to(&mut layer);
     let capture = Capture::new();
-    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+    crate::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
         info!("x");
         capture.run(|| in_span("order", || info!("x")));
     });
@@ -205,10 +205,10 @@ fn the_ids_and_tags_cost_no_allocation() {
         measure(|| (0..10).for_each(|_| line())).count_total
     }
     let plain = json_subscriber::fmt::layer().with_timer(Noon).with_writer(std::io::sink);
-    let without = tracing::subscriber::with_default(tracing_subscriber::registry().with(plain), counted);
+    let without = crate::subscriber::with_default(tracing_subscriber::registry().with(plain), counted);
     let ours = tracing_subscriber::registry()
         .with(throughline_json_subscriber::layer().with_timer(Noon).with_writer(std::io::sink));
-    tracing::subscriber::with_default(ours, || {
+    crate::subscriber::with_default(ours, || {
         assert_eq!(counted(), without);
         let within = || span("order").biz_tag("tenant_id", "acme").biz_tag("names", ["a"].as_slice()).run(counted);
         assert_eq!(Capture::new().run(within), without);

@@ -32,7 +32,7 @@ impl Records {
     }
 
     fn while_logging<R>(&self, f: impl FnOnce() -> R) -> R {
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(self.layer()), f)
+        crate::subscriber::with_default(tracing_subscriber::registry().with(self.layer()), f)
     }
 
     fn all(&self) -> Vec<SdkLogRecord> {
@@ -67,7 +67,7 @@ async fn a_record_has_the_ids_and_the_tags_of_where_it_is() {
     let records = Records::new();
     let capture = Capture::new();
     let layer = tracing_opentelemetry::layer().with_tracer(capture.tracer("tracing"));
-    let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer).with(records.layer()));
+    let _default = crate::subscriber::set_default(tracing_subscriber::registry().with(layer).with(records.layer()));
     info!("outside");
     let handle = capture.run(|| {
         let order = span("order").biz_tag("tenant_id", "acme").biz_tag("n", 7);

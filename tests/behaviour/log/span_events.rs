@@ -17,7 +17,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
 fn with<R>(layer: SpanEvents, f: impl FnOnce() -> R) -> R {
-    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), f)
+    crate::subscriber::with_default(tracing_subscriber::registry().with(layer), f)
 }
 
 fn events(span: &FinishedSpan) -> &[Event] {
@@ -153,7 +153,7 @@ async fn an_event_is_on_the_innermost_span() {
         info!("5");
     }
     let capture = Capture::new();
-    let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(SpanEvents::new()));
+    let _default = crate::subscriber::set_default(tracing_subscriber::registry().with(SpanEvents::new()));
     info!("outside");
     capture.run(outer).await.expect("no panic");
     assert_eq!(names(&capture.span("outer")), ["1", "3"]);
@@ -214,7 +214,7 @@ fn with_tracing_opentelemetry_each_event_is_there_once() {
     let subscriber = tracing_subscriber::registry()
         .with(spans.with_filter(filter_fn(|metadata| !metadata.is_event())))
         .with(SpanEvents::new());
-    tracing::subscriber::with_default(subscriber, || capture.run(above));
+    crate::subscriber::with_default(subscriber, || capture.run(above));
     capture.assert_tree("above\n└── ours\n    └── below");
     for (name, events) in [("above", ["1"]), ("ours", ["2"]), ("below", ["3"])] {
         assert_eq!(names(&capture.span(name)), events);
@@ -250,7 +250,7 @@ fn nothing_is_added_where_nothing_is_recorded() {
 fn a_log_filter_comes_first() {
     let capture = Capture::new();
     let subscriber = tracing_subscriber::registry().with(SpanEvents::new().with_filter(EnvFilter::new("warn")));
-    tracing::subscriber::with_default(subscriber, || {
+    crate::subscriber::with_default(subscriber, || {
         capture.run(|| {
             in_span("order", || {
                 info!("info");

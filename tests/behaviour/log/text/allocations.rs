@@ -27,7 +27,7 @@ fn a_line_allocates_nothing_besides_its_buffer() {
     let format = Text::new().with_timer(Noon);
     for ansi in [false, true] {
         let subscriber = subscriber().with_ansi(ansi).event_format(format.clone()).with_writer(std::io::sink).finish();
-        tracing::subscriber::with_default(subscriber, || {
+        crate::subscriber::with_default(subscriber, || {
             assert_eq!(in_lines(), 0);
             Capture::new().run(|| place("acme"));
         });

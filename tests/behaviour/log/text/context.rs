@@ -36,7 +36,7 @@ async fn a_detached_job_has_ids_of_its_own_and_the_tags_of_its_caller() {
     let output = Output::default();
     let format = Text::new().with_timer(Noon);
     let subscriber = subscriber().with_ansi(false).event_format(format).with_writer(output.writer()).finish();
-    let _default = tracing::subscriber::set_default(subscriber);
+    let _default = crate::subscriber::set_default(subscriber);
     let capture = Capture::new();
     let handle = capture.run_async(request("acme")).await;
     handle.await.expect("no panic");
@@ -112,7 +112,7 @@ fn between_spans_of_tracing_the_innermost_span_counts() {
     let subscriber = tracing_subscriber::registry()
         .with(tracing_opentelemetry::layer().with_tracer(capture.tracer("tracing")))
         .with(tracing_subscriber::fmt::layer().with_ansi(false).event_format(format).with_writer(output.writer()));
-    tracing::subscriber::with_default(subscriber, || capture.run(above));
+    crate::subscriber::with_default(subscriber, || capture.run(above));
     capture.assert_tree("above\n└── ours\n    └── below");
     let [above, ours, below] = ["above", "ours", "below"].map(|name| ids(&capture.span(name)));
     assert_eq!(
@@ -215,7 +215,7 @@ fn a_failed_job_below_other_layers_ends_as_usual() {
     let subscriber = tracing_subscriber::registry()
         .with(tracing_opentelemetry::layer().with_tracer(capture.tracer("tracing")))
         .with(throughline::log::SpanEvents::new());
-    tracing::subscriber::with_default(subscriber, || {
+    crate::subscriber::with_default(subscriber, || {
         runtime.block_on(capture.run_async(async {
             let around = tracing::info_span!("around");
             let job = around.in_scope(publish);
@@ -260,7 +260,7 @@ fn tags_without_a_trace_are_shown() {
         .with_env_filter(EnvFilter::new(HERE))
         .with_writer(output.writer())
         .finish();
-    tracing::subscriber::with_default(subscriber, || {
+    crate::subscriber::with_default(subscriber, || {
         span("order").biz_tag("tenant_id", "acme").run(|| info!("x"));
     });
     assert_eq!(output.text(), format!("12:00:00  INFO tenant_id=acme {HERE}: x\n"));

@@ -35,7 +35,7 @@ fn a_formatter_of_the_user_can_print_what_is_current() {
     let output = Output::default();
     let subscriber = subscriber().with_ansi(false).event_format(Own).with_writer(output.writer()).finish();
     let capture = Capture::new();
-    tracing::subscriber::with_default(subscriber, || {
+    crate::subscriber::with_default(subscriber, || {
         info!("outside");
         capture.run(|| span("order").biz_tag("note", "two\nwords").biz_tag("n", 7).run(|| info!("inside")));
     });

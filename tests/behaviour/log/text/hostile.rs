@@ -105,7 +105,7 @@ fn a_field_formatter_of_the_user_is_used_and_made_harmless() {
         .event_format(Text::new().with_timer(Noon).with_target(false))
         .with_writer(output.writer())
         .finish();
-    tracing::subscriber::with_default(subscriber, || {
+    crate::subscriber::with_default(subscriber, || {
         let _entered = tracing::info_span!("login", password = "hunter2").entered();
         info!(password = "hunter2", user = %"a\nb\u{1b}[2K", "hello");
     });
@@ -133,6 +133,6 @@ fn a_formatter_that_fails_loses_no_line() {
     let output = Output::default();
     let format = Text::new().with_timer(NoTime).with_target(false);
     let subscriber = subscriber().with_ansi(false).event_format(format).with_writer(output.writer()).finish();
-    tracing::subscriber::with_default(subscriber, || info!(broken = %Broken, whole = 1, "message"));
+    crate::subscriber::with_default(subscriber, || info!(broken = %Broken, whole = 1, "message"));
     assert_eq!(output.text(), "<unknown time>  INFO message broken=half whole=1\n");
 }

@@ -80,7 +80,7 @@ fn outside_of_a_trace_nothing_is_added() {
         let ours = written_with(Text::new().with_timer(Noon), ansi, everything);
         let output = Output::default();
         let theirs = subscriber().with_ansi(ansi).event_format(full()).with_writer(output.writer()).finish();
-        tracing::subscriber::with_default(theirs, everything);
+        crate::subscriber::with_default(theirs, everything);
         if ansi {
             // `tracing_subscriber` ends and restarts a style between any two words.
             assert_eq!(unstyled(&ours.text()), unstyled(&output.text()));
@@ -154,7 +154,7 @@ fn each_part_can_be_shown_or_left_out() {
     let output = Output::default();
     let format = Text::new().without_time();
     let subscriber = subscriber().with_ansi(false).event_format(format).with_writer(output.writer()).finish();
-    tracing::subscriber::with_default(subscriber, || info!("x"));
+    crate::subscriber::with_default(subscriber, || info!("x"));
     assert_eq!(output.text(), format!(" INFO {HERE}: x\n"));
 }
 
@@ -168,7 +168,7 @@ fn a_log_filter_takes_lines_and_no_ids() {
         .with_env_filter(EnvFilter::new("warn"))
         .with_writer(output.writer())
         .finish();
-    tracing::subscriber::with_default(subscriber, || {
+    crate::subscriber::with_default(subscriber, || {
         capture.run(|| {
             in_span("order", || {
                 info!("left out");

@@ -14,7 +14,7 @@ use crate::log::{Noon, Output};
 fn written_with(format: Text<Noon>, ansi: bool, f: impl FnOnce()) -> Output {
     let output = Output::default();
     let subscriber = subscriber().with_ansi(ansi).event_format(format).with_writer(output.writer()).finish();
-    tracing::subscriber::with_default(subscriber, f);
+    crate::subscriber::with_default(subscriber, f);
     output
 }
 
