@@ -188,3 +188,26 @@ alone! {
         assert_eq!((lost("refused"), lost("left_behind")), (5, 3));
     }
 }
+
+alone! {
+    fn spans_are_limited_by_their_size_too() {
+        let log = Log::keep();
+        let kept = Kept::start();
+        kept.set(Behaviour::Unavailable);
+        let telemetry = kept.builder().max_queue_bytes(1_000_000).init().expect("it is valid");
+        let text = "x".repeat(1_000);
+        let large = || {
+            throughline::span("large").root().tag("a", text.as_str()).tag("b", text.as_str()).run(|| {});
+        };
+        (0..2_000).for_each(|_| large());
+        let stats = telemetry.export_stats();
+        // Up to three quarters.
+        assert!((750_000..753_000).contains(&stats.queued_bytes), "{stats:?}");
+        assert!((300..400).contains(&telemetry.queue_len()), "{stats:?}");
+        assert_eq!(stats.traces_not_started, 2_000 - stats.finished, "{stats:?}");
+        until("there is a warning", || log.count("the queue limit is 1000000 bytes (`Builder::max_queue_bytes`)") == 1);
+        kept.set(Behaviour::Accept);
+        let report = run(telemetry.shutdown(LIMIT));
+        assert_eq!((report.stats.exported, report.stats.queued_bytes), (stats.finished, 0), "{report:?}");
+    }
+}

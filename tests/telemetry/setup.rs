@@ -197,3 +197,46 @@ alone! {
         assert_eq!(telemetry.export_stats(), throughline::telemetry::ExportStats::default());
     }
 }
+
+alone! {
+    /// In the usual stack, each export creates spans of the HTTP/2 connection, which are exported in turn. Here all spans
+    /// of all libraries are enabled, but for those of the collector, which runs in the same process.
+    fn the_export_makes_no_spans_of_its_own() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        use std::thread;
+        use throughline::telemetry::Protocol;
+        use tracing_subscriber::filter::dynamic_filter_fn;
+        use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+
+        let kept = Kept::start();
+        // By a name, which is looked up on another thread.
+        let endpoint = kept.collector.endpoint().replace("127.0.0.1", "localhost");
+        let [grpc, http] = [(Protocol::Grpc, ""), (Protocol::HttpProtobuf, "/v1/traces")].map(|(protocol, path)| {
+            kept.builder().collector(format!("{endpoint}{path}"), protocol).init().expect("it is valid")
+        });
+        let (test, of_export) = (thread::current().id(), Arc::<AtomicUsize>::default());
+        let counted = Arc::clone(&of_export);
+        let without_collector = dynamic_filter_fn(move |metadata, _| {
+            let is_export = thread::current().name() == Some("throughline-export");
+            counted.fetch_add(usize::from(is_export && metadata.is_span()), Ordering::Relaxed);
+            is_export || thread::current().id() == test
+        });
+        let layer = tracing_opentelemetry::layer().with_tracer(global::tracer("tracing")).with_filter(without_collector);
+        tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer)).expect("the first");
+        for _ in 0..20 {
+            for telemetry in [&grpc, &http] {
+                let provider = telemetry.provider().expect("it is enabled");
+                throughline::install(provider);
+                throughline::in_span("ours", || tracing::info_span!("theirs").in_scope(|| ()));
+                http.provider().expect("it is enabled").force_flush().expect("it is accepted");
+                provider.force_flush().expect("it is accepted");
+            }
+        }
+        assert!(run(grpc.shutdown(LIMIT)).is_complete());
+        assert!(run(http.shutdown(LIMIT)).is_complete());
+        assert!(of_export.load(Ordering::Relaxed) > 1_000, "or this would test nothing");
+        let mut names: Vec<_> = kept.spans().into_iter().map(|span| span.name).collect();
+        names.sort_unstable();
+        assert_eq!(names, [vec!["ours"; 40], vec!["theirs"; 40]].concat());
+    }
+}

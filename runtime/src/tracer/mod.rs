@@ -6,12 +6,15 @@ mod buffer;
 mod conversion_tests;
 pub(crate) mod decode;
 pub(crate) mod encoded;
+mod exporting;
 mod observer;
 mod provider;
 mod span;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "otlp")]
+pub(crate) use self::exporting::record_nothing;
 pub(crate) use self::observer::SpanObserver;
 pub(crate) use self::provider::Shared;
 pub use self::provider::{Tracer, TracerProvider, TracerProviderBuilder};

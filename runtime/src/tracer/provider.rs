@@ -16,6 +16,7 @@ use opentelemetry_sdk::trace::{
 
 use super::buffer::{OpenBuffers, TraceBuffer};
 use super::encoded::{Scopes, SpanSink};
+use super::exporting;
 use super::observer::{Processor, SpanObserver};
 use super::span::{Span, nanos};
 use crate::context::data::Data;
@@ -419,6 +420,9 @@ impl Shared {
         let span = parent.span();
         let above = span.span_context();
         let has_parent = above.is_valid();
+        if !has_parent && exporting::records_nothing() {
+            return None;
+        }
         let trace_id = if has_parent { above.trace_id() } else { self.ids.new_trace_id() };
         let span_id = self.ids.new_span_id();
         if self.follows_local_parent && has_parent && !above.is_remote() {

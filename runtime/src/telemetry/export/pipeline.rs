@@ -16,8 +16,8 @@ use super::stats::ExportStats;
 use super::worker::{TICK, Worker};
 use crate::telemetry::config::BatchConfig;
 use crate::telemetry::open_spans::OpenSpanWatch;
-use crate::tracer::Shared;
 use crate::tracer::encoded::{EncodedSpans, Scopes, SpanSink};
+use crate::tracer::{Shared, record_nothing};
 
 /// What the export thread is started with.
 pub(crate) struct Pipeline {
@@ -131,9 +131,15 @@ impl BatchExport {
             move || {
                 // Requests of the exporter are not traced.
                 let _suppressed = Context::enter_telemetry_suppressed_scope();
+                record_nothing();
                 let finish = finish;
                 // Built here, because a runtime must not be dropped within another one.
-                let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                let runtime = match tokio::runtime::Builder::new_current_thread()
+                    // Also on those threads that look up addresses.
+                    .on_thread_start(record_nothing)
+                    .enable_all()
+                    .build()
+                {
                     Ok(runtime) => runtime,
                     Err(error) => return drop(started.send(Err(error.into()))),
                 };
