@@ -230,13 +230,10 @@ impl Recent {
         }
         let at = self.next;
         self.next = (at + 1) % MAX_REMEMBERED;
-        let forgotten = match self.ids.get_mut(at) {
-            Some(oldest) => Some(std::mem::replace(oldest, id)),
-            None => {
-                self.ids.push(id);
-                None
-            }
-        };
+        let forgotten = self.ids.get_mut(at).map(|oldest| std::mem::replace(oldest, id));
+        if forgotten.is_none() {
+            self.ids.push(id);
+        }
         #[expect(clippy::cast_possible_truncation, reason = "there are fewer")]
         (at as u32, forgotten)
     }
