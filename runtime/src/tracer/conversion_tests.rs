@@ -233,8 +233,12 @@ fn unique(attributes: &mut Vec<common::KeyValue>) {
 
 fn normalized(mut span: proto::Span) -> proto::Span {
     unique(&mut span.attributes);
-    span.events.iter_mut().for_each(|event| unique(&mut event.attributes));
-    span.links.iter_mut().for_each(|link| unique(&mut link.attributes));
+    for event in &mut span.events {
+        unique(&mut event.attributes);
+    }
+    for link in &mut span.links {
+        unique(&mut link.attributes);
+    }
     // A status that is not set may be left out.
     span.status.get_or_insert_default();
     span

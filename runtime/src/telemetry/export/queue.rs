@@ -9,19 +9,22 @@
 //!
 //! Whoever ends a span takes the lock, so nothing that happens under it takes long, however much is queued: traces are
 //! in linked lists, evicting one moves its spans to the graveyard, whatever their number, and what has to be done for
-//! many of them is done in steps, between which the lock is released.
+//! many of them is done in steps, between which the lock is released. If another thread has it all the same, and may have
+//! lost its processor, the spans are left in an inbox.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError, mpsc};
 
 use opentelemetry::trace::TraceId;
 
 use self::arena::{Arena, NONE};
+use self::inbox::Inbox;
 use self::places::{Place, Places};
 use super::stats::{ExportStats, State};
 use crate::tracer::encoded::EncodedSpans;
 
 mod arena;
+mod inbox;
 mod places;
 
 /// How many traces are remembered as exported, and how many as evicted.
@@ -51,6 +54,7 @@ pub(crate) struct QueueLimits {
 #[derive(Debug)]
 pub(crate) struct Queue {
     inner: Mutex<Inner>,
+    inbox: Inbox,
     /// Spans queued or in flight, to be read without the lock.
     len: AtomicUsize,
     /// Their size in bytes, likewise.
@@ -65,6 +69,8 @@ pub(crate) struct Queue {
 #[derive(Debug, Default)]
 struct Inner {
     store: Store,
+    /// What is left in the inbox.
+    inbox: Option<mpsc::Receiver<EncodedSpans>>,
     /// Spans ready for export.
     ready_spans: usize,
     /// The bytes of the batch that is in flight.
@@ -248,8 +254,10 @@ pub(super) struct Ready {
 
 impl Queue {
     pub(crate) fn new(limits: QueueLimits) -> Self {
+        let (inbox, receiver) = Inbox::new(limits);
         Self {
-            inner: Mutex::default(),
+            inner: Mutex::new(Inner { inbox: Some(receiver), ..Inner::default() }),
+            inbox,
             len: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             ready: AtomicUsize::new(0),
@@ -264,12 +272,12 @@ impl Queue {
 
     /// How many spans are queued or in flight.
     pub(crate) fn len(&self) -> usize {
-        self.len.load(Ordering::Relaxed)
+        self.len.load(Ordering::Relaxed) + self.inbox.len()
     }
 
     /// How many bytes they have.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
+        self.bytes.load(Ordering::Relaxed) + self.inbox.bytes()
     }
 
     /// How many of them are ready for export.
@@ -288,13 +296,56 @@ impl Queue {
     }
 
     pub(crate) fn stats(&self) -> ExportStats {
+        self.collect();
         let stats = self.lock().stats;
         ExportStats { traces_not_started: self.traces_not_started.load(Ordering::Relaxed), ..stats }
     }
 
     /// Adds spans that have ended.
-    pub(super) fn push(&self, spans: EncodedSpans) -> Ready {
-        let mut inner = self.lock();
+    pub(super) fn push(&self, mut spans: EncodedSpans) -> Ready {
+        let inner = match self.inner.try_lock() {
+            Ok(inner) => inner,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => match self.inbox.leave(spans) {
+                Ok(()) => return Ready { before: 0, after: 0 },
+                Err(unleft) => {
+                    spans = unleft;
+                    self.lock()
+                }
+            },
+        };
+        let inner = if self.inbox.is_filling() { self.collect_some(inner).1 } else { inner };
+        self.push_locked(inner, spans)
+    }
+
+    /// Queues what is left in the inbox.
+    fn collect(&self) {
+        while self.inbox.len() > 0 && self.collect_some(self.lock()).0 {}
+    }
+
+    /// Queues some of what is left in the inbox. Gives whether there was any, and takes the lock anew.
+    fn collect_some<'a>(&'a self, mut inner: MutexGuard<'a, Inner>) -> (bool, MutexGuard<'a, Inner>) {
+        let (mut spans, mut bytes) = (0, 0);
+        let mut refused = [const { None }; STEPS];
+        for slot in &mut refused {
+            let Some(part) = inner.inbox.as_ref().and_then(|inbox| inbox.try_recv().ok()) else { break };
+            spans += part.count as usize;
+            bytes += part.bytes.len();
+            *slot = inner.push(part, self.limits);
+        }
+        self.publish(&inner);
+        // Now, so that they are counted all the time.
+        self.inbox.collected(spans, bytes);
+        if refused.iter().any(Option::is_some) {
+            drop(inner);
+            // Not under the lock.
+            drop(refused);
+            inner = self.lock();
+        }
+        (spans > 0, inner)
+    }
+
+    fn push_locked(&self, mut inner: MutexGuard<'_, Inner>, spans: EncodedSpans) -> Ready {
         let before = inner.ready_spans;
         let refused = inner.push(spans, self.limits);
         let mut freed = [const { None }; FREED_BY_PUSH];
@@ -312,6 +363,7 @@ impl Queue {
     /// Takes the oldest spans that are ready: `count` at most, unless more than that were pushed together. They are in
     /// flight until they are [settled](Self::settle).
     pub(super) fn take(&self, count: usize) -> Vec<EncodedSpans> {
+        self.collect();
         let (mut batch, mut spans) = (Vec::new(), 0);
         loop {
             batch.reserve(STEPS);
@@ -375,11 +427,13 @@ impl Queue {
         drop(inner);
         // Not under the lock.
         drop(store);
+        self.collect();
         true
     }
 
     /// Makes all spans ready that are queued by now.
     pub(super) fn release_all(&self) {
+        self.collect();
         let listed = self.lock().listed;
         self.release_while(|_, trace| trace.listed <= listed);
     }
@@ -387,6 +441,7 @@ impl Queue {
     /// Counts a tick, and makes traces ready that have been held for `max_ticks` of them; for one, if the queue is
     /// filling up: a trace that is held for long runs for long, and has to be exported some day.
     pub(super) fn release_old(&self, max_ticks: u32) {
+        self.collect();
         let mut inner = self.lock();
         inner.now = inner.now.wrapping_add(1);
         drop(inner);
@@ -414,6 +469,7 @@ impl Queue {
 
     /// Frees what was evicted. For the export thread.
     pub(super) fn free_evicted(&self) {
+        self.collect();
         loop {
             let mut freed = Vec::with_capacity(STEPS);
             let mut inner = self.lock();

@@ -93,7 +93,9 @@ fn only_what_can_be_smaller_is_made_smaller() {
     let envelope = Envelope::new(&Resource::builder_empty().build());
     let request = |lengths: &[usize]| {
         let mut bytes = Vec::new();
-        lengths.iter().for_each(|length| put_bytes(&mut bytes, SPANS, &vec![0; *length]));
+        for length in lengths {
+            put_bytes(&mut bytes, SPANS, &vec![0; *length]);
+        }
         let spans = EncodedSpans {
             trace_id: TraceId::INVALID,
             count: u32::try_from(lengths.len()).expect("few"),

@@ -435,3 +435,62 @@ fn as_many_traces_are_remembered_as_there_is_room_for() {
     assert_eq!(queue.len(), 1);
     assert_eq!(traces(&queue.take(1)), [] as [u128; 0], "it is held");
 }
+
+#[test]
+fn a_push_does_not_wait_for_the_lock() {
+    let queue = queue(64);
+    queue.push(child(1));
+    let locked = queue.lock();
+    // On this thread: if it waited for the lock, it would wait for ever.
+    assert_eq!(queue.push(part(1, 3, 10, true)), Ready { before: 0, after: 0 });
+    queue.push(child(2));
+    assert_eq!((queue.len(), queue.bytes(), locked.stats.finished), (5, 38, 1));
+    drop(locked);
+    let stats = queue.stats();
+    assert_eq!((stats.finished, stats.queued, stats.queued_bytes, queue.len()), (5, 5, 38, 5));
+    assert_eq!(traces(&leave(&queue, 8)), [1, 1, 1, 1]);
+    // What comes when the queue is closed is left behind.
+    let locked = queue.lock();
+    queue.push(child(2));
+    drop(locked);
+    queue.close();
+    assert_eq!((queue.stats().left_behind, queue.len(), queue.bytes()), (2, 0, 0));
+}
+
+/// Whoever gets the lock helps to collect what waits.
+#[test]
+fn few_spans_wait_for_the_lock() {
+    let queue = queue(1_000);
+    let locked = queue.lock();
+    (0..250).for_each(|n| add(&queue, span(1 + n)));
+    assert!(queue.inbox.leave(span(1_000)).is_err(), "a quarter of the limit");
+    drop(locked);
+    assert!(steps(&queue, || add(&queue, span(1_001))) <= STEPS + 2);
+    assert!(steps(&queue, || add(&queue, span(1_002))) <= STEPS + 2);
+    assert_eq!((queue.inbox.len(), queue.len()), (250 - 2 * STEPS, 252));
+    add(&queue, span(1_003));
+    assert_eq!(queue.inbox.len(), 250 - 2 * STEPS);
+    assert_eq!(queue.stats().queued, 253);
+}
+
+#[test]
+fn every_span_is_counted_once_whichever_thread_pushes_it() {
+    let queue = queue(1_000);
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let queue = &queue;
+            scope.spawn(move || (0..5_000).for_each(|n| add(queue, span(thread << 64 | (n / 2 + 1)))));
+        }
+        for _ in 0..200 {
+            leave(&queue, 50);
+            queue.free_evicted();
+            let stats = queue.stats();
+            assert_eq!(stats.finished, settled(&stats), "{stats:?}");
+        }
+    });
+    let stats = queue.stats();
+    assert_eq!((stats.finished, settled(&stats)), (20_000, 20_000), "{stats:?}");
+    queue.release_all();
+    leave(&queue, usize::MAX);
+    assert_eq!((queue.len(), queue.bytes()), (0, 0));
+}
