@@ -76,7 +76,9 @@ impl CodeAttributes {
 
     const fn put(&mut self, byte: usize) {
         assert!(byte < 0x100, "every length fits into a byte");
-        self.bytes[self.len] = byte as u8;
+        #[expect(clippy::cast_possible_truncation, reason = "just checked; there is no conversion in constants")]
+        let byte = byte as u8;
+        self.bytes[self.len] = byte;
         self.len += 1;
     }
 

@@ -294,7 +294,9 @@ impl Limits {
         let dropped = attributes.len().saturating_sub(max as usize);
         attributes.truncate(max as usize);
         if let Some(limit) = self.value_length {
-            attributes.iter_mut().for_each(|attribute| truncate(&mut attribute.value, limit));
+            for attribute in attributes {
+                truncate(&mut attribute.value, limit);
+            }
         }
         u32::try_from(dropped).unwrap_or(u32::MAX)
     }

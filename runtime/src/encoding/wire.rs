@@ -97,7 +97,6 @@ pub(crate) const SPANS: u8 = field(2, BYTES);
 
 /// The number of bytes of a varint.
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "at most 10")]
 pub(crate) const fn varint_len(value: u64) -> usize {
     // ceil(bits / 7), and 1 for zero.
     ((64 - (value | 1).leading_zeros() as usize) * 9 + 64) / 64
@@ -233,6 +232,7 @@ const SHORT: usize = 0x80;
 
 /// Writes an attribute as the field `field` of the message that has it.
 #[inline]
+#[expect(clippy::cast_possible_truncation, reason = "lengths below 128, as is checked")]
 pub(crate) fn put_attribute(out: &mut Vec<u8>, field: u8, key: &str, value: ValueRef<'_>) {
     let value_len = value.len();
     let len = delimited_len(key.len()) + delimited_len(value_len);
@@ -242,15 +242,12 @@ pub(crate) fn put_attribute(out: &mut Vec<u8>, field: u8, key: &str, value: Valu
     out.reserve(2 + len);
     out.extend_from_slice(&[field, len as u8, key_value::KEY, key.len() as u8]);
     out.extend_from_slice(key.as_bytes());
-    match value {
-        ValueRef::Text(text) => {
-            out.extend_from_slice(&[key_value::VALUE, value_len as u8, any_value::STRING, text.len() as u8]);
-            out.extend_from_slice(text.as_bytes());
-        }
-        _ => {
-            out.extend_from_slice(&[key_value::VALUE, value_len as u8]);
-            value.put(out);
-        }
+    if let ValueRef::Text(text) = value {
+        out.extend_from_slice(&[key_value::VALUE, value_len as u8, any_value::STRING, text.len() as u8]);
+        out.extend_from_slice(text.as_bytes());
+    } else {
+        out.extend_from_slice(&[key_value::VALUE, value_len as u8]);
+        value.put(out);
     }
 }
 

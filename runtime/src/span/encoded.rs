@@ -59,9 +59,9 @@ fn draft(
 /// Starts a span below the current context, if no code of the application's is called by that: without copying the
 /// context.
 #[inline]
-pub(super) fn begin_in_current(mut start: Start, mut tags: Tags) -> Result<Span, (Start, Tags)> {
+pub(super) fn begin_in_current(start: &mut Start, tags: &mut Tags) -> Option<Span> {
     if !tags.is_plain() {
-        return Err((start, tags));
+        return None;
     }
     let started = current::with(|current| {
         let start_span = |encoder: &dyn Encoder| {
@@ -70,7 +70,7 @@ pub(super) fn begin_in_current(mut start: Start, mut tags: Tags) -> Result<Span,
             }
             let (mut draft, scope, rebased) = tags.take_draft(current)?;
             let explicit = ExplicitAttributes::given(&draft.fields, scope.as_ref());
-            draft.name = start.name.clone();
+            draft.name.clone_from(&start.name);
             draft.kind = start.kind.clone();
             let is_sampled = current.span().span_context().is_sampled();
             let spare = if is_sampled { None } else { scope.clone() };
@@ -82,16 +82,16 @@ pub(super) fn begin_in_current(mut start: Start, mut tags: Tags) -> Result<Span,
         };
         tracer::with_encoder(Data::of(current), start_span).flatten()
     });
-    let Some((started, explicit, spare)) = started else { return Err((start, tags)) };
+    let (started, explicit, spare) = started?;
     let Some(context) = started else {
         let current = current::get();
         tracer::warn_if_not_set_up(&current);
-        return Ok(Span(if spare.is_none() { Scope::Off } else { Scope::Within(with_tags(&current, spare)) }));
+        return Some(Span(if spare.is_none() { Scope::Off } else { Scope::Within(with_tags(&current, spare)) }));
     };
     if !context.span().span_context().is_sampled() {
-        return Ok(Span(Scope::Within(with_tags(&context, spare))));
+        return Some(Span(Scope::Within(with_tags(&context, spare))));
     }
-    Ok(opened(context, &start, explicit, &[]))
+    Some(opened(context, start, explicit, &[]))
 }
 
 /// Starts a span below `parent`, if its tags were encoded. See [`begin`](super::handle::begin).
@@ -99,7 +99,7 @@ pub(super) fn begin_in_current(mut start: Start, mut tags: Tags) -> Result<Span,
 pub(super) fn begin(start: &mut Start, tags: &mut Tags, parent: &Context, changed: bool) -> Option<Span> {
     let (mut draft, scope, rebased) = tags.take_draft(parent)?;
     let explicit = ExplicitAttributes::given(&draft.fields, scope.as_ref());
-    draft.name = start.name.clone();
+    draft.name.clone_from(&start.name);
     draft.kind = start.kind.clone();
     let base = rebased.as_ref().unwrap_or(parent);
     // Where the span turns out not to be recorded, the context has to carry the tags.

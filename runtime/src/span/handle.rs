@@ -45,12 +45,12 @@ pub(crate) fn without_span(detached: bool) -> Span {
 
 /// The common case: a child of the current span.
 #[inline(never)]
-pub(super) fn begin_current(start: Start, tags: Tags) -> Span {
+#[cfg_attr(not(feature = "sdk"), expect(unused_mut, reason = "our own tracer takes parts out"))]
+pub(super) fn begin_current(mut start: Start, mut tags: Tags) -> Span {
     #[cfg(feature = "sdk")]
-    let (start, tags) = match encoded::begin_in_current(start, tags) {
-        Ok(span) => return span,
-        Err(other) => other,
-    };
+    if let Some(span) = encoded::begin_in_current(&mut start, &mut tags) {
+        return span;
+    }
     // A clone: samplers and span processors may make a context current.
     let current = current::get();
     begin(start, tags, &current, false)

@@ -51,6 +51,7 @@ pub(crate) struct Draft {
 const MAX_KEPT: usize = 64;
 
 thread_local! {
+    #[expect(clippy::vec_box, reason = "the boxes are handed out, and a draft is large")]
     static DRAFTS: RefCell<Vec<Box<Draft>>> = const { RefCell::new(Vec::new()) };
 }
 

@@ -76,7 +76,7 @@ impl Telemetry {
     ///
     /// [`Builder::max_open_spans`]: super::Builder::max_open_spans
     pub fn open_spans(&self) -> Vec<OpenSpan> {
-        self.open_spans.as_deref().map(open_spans::list).unwrap_or_default()
+        self.open_spans.map(open_spans::list).unwrap_or_default()
     }
 
     /// Returns how many spans have not been tracked since the start of the process, because there was no room. A

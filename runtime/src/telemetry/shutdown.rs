@@ -171,7 +171,7 @@ impl Telemetry {
     }
 
     fn end_open_spans(&self) -> Vec<OpenSpan> {
-        self.open_spans.as_deref().map(open_spans::end_all).unwrap_or_default()
+        self.open_spans.map(open_spans::end_all).unwrap_or_default()
     }
 
     /// Shuts down the provider on a new thread, which drops `done` when it has finished. This blocks, so it must not

@@ -162,15 +162,12 @@ impl OpenBuffers {
         let index = shard_of_thread();
         let mut shard = self.shard(index);
         let entry = Some((Arc::clone(buffer), shard.now));
-        let at = match shard.free.pop() {
-            Some(at) => {
-                shard.slots[at] = entry;
-                at
-            }
-            None => {
-                shard.slots.push(entry);
-                shard.slots.len() - 1
-            }
+        let at = if let Some(at) = shard.free.pop() {
+            shard.slots[at] = entry;
+            at
+        } else {
+            shard.slots.push(entry);
+            shard.slots.len() - 1
         };
         Slot { shard: index, at }
     }

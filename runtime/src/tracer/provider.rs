@@ -155,6 +155,7 @@ impl TracerProvider {
         &self.0.resource
     }
 
+    #[cfg(test)]
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.0
     }
@@ -454,16 +455,13 @@ impl Shared {
         let parent_span = parent_span.span_context();
         let known = draft.above.take().and_then(|above| Arc::downcast::<TraceBuffer>(above.buffer).ok());
         let known = known.filter(|known| known.trace_id() == context.trace_id() && Arc::ptr_eq(known.provider(), self));
-        let buffer = match known {
-            Some(buffer) => {
-                draft.role = Role::Below;
-                buffer
-            }
-            None => {
-                let is_local = parent_span.is_valid() && !parent_span.is_remote();
-                draft.role = if is_local { Role::First } else { Role::LocalRoot };
-                TraceBuffer::new(context.trace_id(), self)
-            }
+        let buffer = if let Some(buffer) = known {
+            draft.role = Role::Below;
+            buffer
+        } else {
+            let is_local = parent_span.is_valid() && !parent_span.is_remote();
+            draft.role = if is_local { Role::First } else { Role::LocalRoot };
+            TraceBuffer::new(context.trace_id(), self)
         };
         for link in links {
             draft.fields.add_link(&link.span_context, link.attributes, link.dropped_attributes_count);

@@ -179,7 +179,9 @@ fn the_status_ok_is_final() {
         (vec![Status::error("a"), Status::Unset], Status::error("a")),
     ] {
         let mut span = provider.tracer("tests").start("span");
-        set.into_iter().for_each(|status| span.set_status(status));
+        for status in set {
+            span.set_status(status);
+        }
         span.end();
         assert_eq!(only(&provider, &kept).status, expected);
     }
@@ -230,7 +232,9 @@ fn a_flush_finds_the_spans_of_traces_that_are_not_complete() {
     provider.force_flush().expect("it succeeds");
     assert_eq!(kept.names(&provider), [["child"], ["child"], ["child"]]);
     drop(tracer.start_with_context("another", &roots[1]));
-    roots.iter().for_each(|root| root.span().end());
+    for root in &roots {
+        root.span().end();
+    }
     assert_eq!(kept.names(&provider), [vec!["root"], vec!["another", "root"], vec!["root"]]);
     provider.force_flush().expect("it succeeds");
     assert!(kept.take().is_empty());
