@@ -32,6 +32,7 @@ pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(feature = "sdk")]
+#[cfg_attr(not(feature = "otlp"), allow(dead_code, reason = "only what exports takes encoded spans"))]
 mod tracer;
 
 #[doc(hidden)]

@@ -133,6 +133,7 @@ impl ScopedTags {
     }
 
     /// How many there are.
+    #[cfg(feature = "sdk")]
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::None => 0,

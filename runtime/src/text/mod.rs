@@ -7,7 +7,7 @@
 //! they print.
 
 mod escape;
-#[cfg(any(feature = "console", feature = "otlp"))]
+#[cfg(feature = "sdk")]
 mod excerpt;
 #[cfg(feature = "integration")]
 mod header;
@@ -22,7 +22,9 @@ pub(crate) use self::escape::Escaper;
 pub(crate) use self::escape::escape;
 pub use self::escape::{needs_escape, sanitize};
 #[cfg(any(feature = "console", feature = "otlp"))]
-pub(crate) use self::excerpt::{excerpt, truncate_chars};
+pub(crate) use self::excerpt::excerpt;
+#[cfg(feature = "sdk")]
+pub(crate) use self::excerpt::truncate_chars;
 #[cfg(feature = "integration")]
 pub use self::header::{NOT_TEXT, header_value};
 pub(crate) use self::quote::{QuotedValue, Word};

@@ -15,7 +15,9 @@ mod tests;
 
 #[cfg(feature = "otlp")]
 pub(crate) use self::exporting::record_nothing;
+#[cfg(any(feature = "console", feature = "testing"))]
 pub(crate) use self::observer::SpanObserver;
+#[cfg(feature = "otlp")]
 pub(crate) use self::provider::Shared;
 pub use self::provider::{Tracer, TracerProvider, TracerProviderBuilder};
 pub use self::span::Span;
