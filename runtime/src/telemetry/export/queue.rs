@@ -37,11 +37,9 @@ const STEPS: usize = 64;
 /// for any of usual size.
 const MAX_EVICTIONS: usize = 1 << 9;
 
-/// How many parts a push frees, if the export thread does not keep up with it.
-const FREED_BY_PUSH: usize = 8;
-
-/// The graveyard is left to the export thread until it has this part of the span limit.
-const MAX_GRAVEYARD: usize = 16;
+/// How many evicted parts a push frees. They were allocated by threads like the one that pushes: if the export thread
+/// freed them all, it would contend with these for their part of the heap.
+const FREED_BY_PUSH: usize = 4;
 
 /// How much may be queued or in flight.
 #[derive(Debug, Clone, Copy)]
@@ -314,42 +312,40 @@ impl Queue {
                 }
             },
         };
-        let inner = if self.inbox.is_filling() { self.collect_some(inner).1 } else { inner };
+        let mut inner = inner;
+        if self.inbox.is_filling() {
+            self.collect_some(&mut inner);
+        }
         self.push_locked(inner, spans)
     }
 
     /// Queues what is left in the inbox.
     fn collect(&self) {
-        while self.inbox.len() > 0 && self.collect_some(self.lock()).0 {}
+        while self.inbox.len() > 0 && self.collect_some(&mut self.lock()) {}
     }
 
-    /// Queues some of what is left in the inbox. Gives whether there was any, and takes the lock anew.
-    fn collect_some<'a>(&'a self, mut inner: MutexGuard<'a, Inner>) -> (bool, MutexGuard<'a, Inner>) {
+    /// Queues some of what is left in the inbox. Gives whether there was any.
+    fn collect_some(&self, inner: &mut Inner) -> bool {
         let (mut spans, mut bytes) = (0, 0);
-        let mut refused = [const { None }; STEPS];
-        for slot in &mut refused {
+        for _ in 0..STEPS {
             let Some(part) = inner.inbox.as_ref().and_then(|inbox| inbox.try_recv().ok()) else { break };
             spans += part.count as usize;
             bytes += part.bytes.len();
-            *slot = inner.push(part, self.limits);
+            if let Some(refused) = inner.push(part, self.limits) {
+                inner.bury(refused);
+            }
         }
-        self.publish(&inner);
+        self.publish(inner);
         // Now, so that they are counted all the time.
         self.inbox.collected(spans, bytes);
-        if refused.iter().any(Option::is_some) {
-            drop(inner);
-            // Not under the lock.
-            drop(refused);
-            inner = self.lock();
-        }
-        (spans > 0, inner)
+        spans > 0
     }
 
     fn push_locked(&self, mut inner: MutexGuard<'_, Inner>, spans: EncodedSpans) -> Ready {
         let before = inner.ready_spans;
         let refused = inner.push(spans, self.limits);
         let mut freed = [const { None }; FREED_BY_PUSH];
-        if inner.store.graveyard.spans > self.limits.spans / MAX_GRAVEYARD {
+        if inner.store.graveyard.spans > 0 {
             freed.fill_with(|| inner.exhume());
         }
         let after = inner.ready_spans;
@@ -427,7 +423,7 @@ impl Queue {
         drop(inner);
         // Not under the lock.
         drop(store);
-        self.collect();
+        self.free_evicted();
         true
     }
 
@@ -467,7 +463,7 @@ impl Queue {
         }
     }
 
-    /// Frees what was evicted. For the export thread.
+    /// Frees what was evicted and not freed by those who push. For the export thread.
     pub(super) fn free_evicted(&self) {
         self.collect();
         loop {
@@ -755,6 +751,14 @@ impl Inner {
     fn evict_unqueued(&mut self, id: TraceId) {
         self.stats.traces_evicted += 1;
         self.store.remember(id, true);
+    }
+
+    /// Adds spans to the graveyard.
+    fn bury(&mut self, spans: EncodedSpans) {
+        let Store { parts, graveyard, .. } = &mut self.store;
+        let count = spans.count as usize;
+        let part = parts.insert(Part { spans, next: NONE });
+        graveyard.append(parts, Chain { first: part, last: part, spans: count });
     }
 
     /// Takes spans out of the graveyard, to be freed.

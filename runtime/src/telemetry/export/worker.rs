@@ -86,11 +86,11 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
 
     /// What is due once in a tick. Gives whether one has passed.
     fn tick(&mut self) -> bool {
-        self.queue.free_evicted();
         if self.last_tick.elapsed() < self.delay {
             return false;
         }
         self.last_tick = Instant::now();
+        self.queue.free_evicted();
         self.source.hand_over_old();
         true
     }
@@ -161,9 +161,9 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
             if is_settled {
                 break;
             }
-            queue.free_evicted();
             if last_tick.elapsed() >= *delay {
                 *last_tick = Instant::now();
+                queue.free_evicted();
                 source.hand_over_old();
             }
             log_safely(|| monitor.tick());

@@ -356,8 +356,7 @@ fn a_push_into_a_full_queue_takes_few_steps() {
             for n in 0..1_000 {
                 assert!(worst(span(1 << 81 | n)) <= 2 + FREED_BY_PUSH);
             }
-            let left = limit.saturating_sub(1_000 * FREED_BY_PUSH).max(limit / MAX_GRAVEYARD);
-            assert!(queue.lock().store.graveyard.spans <= left);
+            assert!(queue.lock().store.graveyard.spans <= limit.saturating_sub(1_000 * FREED_BY_PUSH));
             queue.free_evicted();
             assert_eq!(queue.lock().store.graveyard.spans, 0);
         }
