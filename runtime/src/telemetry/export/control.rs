@@ -1,5 +1,6 @@
 //! Requests of the application to the export thread: flush and shutdown.
 
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -15,6 +16,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(2);
 pub(super) struct Control {
     requests: Mutex<Requests>,
     wake: Notify,
+    /// A batch is being exported.
+    is_exporting: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -38,6 +41,21 @@ impl Control {
     /// Wakes the export thread before its next tick.
     pub(super) fn wake(&self) {
         self.wake.notify_one();
+    }
+
+    /// Wakes the export thread because a batch is full, unless it is exporting another: then it looks for the next one
+    /// itself, and during an outage the first is retried for long.
+    pub(super) fn batch_is_full(&self) {
+        fence(Ordering::SeqCst);
+        if !self.is_exporting.load(Ordering::Relaxed) {
+            self.wake();
+        }
+    }
+
+    /// After `false`, the caller has to look whether a batch is full.
+    pub(super) fn set_exporting(&self, is_exporting: bool) {
+        self.is_exporting.store(is_exporting, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
     }
 
     pub(super) async fn woken(&self) {

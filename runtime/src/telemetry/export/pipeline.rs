@@ -178,7 +178,7 @@ impl SpanSink for BatchExport {
         let ready = self.handle.queue.push(spans);
         let threshold = self.batch.export_threshold();
         if ready.after / threshold > ready.before / threshold {
-            self.handle.control.wake();
+            self.handle.control.batch_is_full();
         }
     }
 

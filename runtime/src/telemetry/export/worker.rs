@@ -105,6 +105,15 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
 
     /// Exports ready spans: all of them, or as long as they fill a batch.
     async fn export_ready(&mut self, everything: bool) {
+        self.control.set_exporting(true);
+        self.export_batches(everything).await;
+        self.control.set_exporting(false);
+        if self.queue.ready() >= self.batch.export_threshold() {
+            self.control.wake();
+        }
+    }
+
+    async fn export_batches(&mut self, everything: bool) {
         // Spans that become ready in the meantime are not included, or a flush might never end.
         let mut left = self.queue.ready();
         while left > 0 {
