@@ -217,6 +217,13 @@ pub(crate) fn is_owned_receiver(receiver: &syn::Receiver) -> bool {
     }
 }
 
+/// Every name that the pattern binds.
+pub(crate) fn names_of(pat: &Pat) -> Vec<Ident> {
+    let mut names = Vec::new();
+    bound_names(pat, &mut names);
+    names
+}
+
 fn bound_names(pat: &Pat, names: &mut Vec<Ident>) {
     match pat {
         Pat::Ident(pat) => {

@@ -4,13 +4,17 @@
 use crate::span::builder::SpanBuilder;
 use crate::span::callsite::Callsite;
 pub use crate::span::failure::ErrorChain;
+use crate::span::function::{Started, TracedFuture, is_skipped};
+use crate::span::handle::Span;
 pub use crate::span::outcome::Inspect;
+use crate::span::outcome::Outcome;
 use crate::span::scope::TagScope;
 pub use crate::tags::set::{Tag, Tags, value};
 use crate::tags::value;
 
 pub use core::concat;
 pub use core::convert::Infallible;
+pub use core::future::Future;
 pub use core::module_path;
 pub use std::boxed::Box;
 
@@ -36,6 +40,70 @@ pub const fn callsite(name: &'static str, function: &'static str) -> Callsite {
 #[inline]
 pub fn span(callsite: &'static Callsite) -> SpanBuilder {
     SpanBuilder::at(callsite)
+}
+
+/// Starts the span of a function.
+#[inline]
+pub fn start(callsite: &'static Callsite, fill: impl FnOnce(&mut Tags)) -> Span {
+    let mut fill = Some(fill);
+    start_erased(callsite, &mut |tags| {
+        if let Some(fill) = fill.take() {
+            fill(tags);
+        }
+    })
+}
+
+/// Starts the span of a function without tags.
+#[inline(never)]
+pub fn start_untagged(callsite: &'static Callsite) -> Span {
+    start_erased(callsite, &mut |_| {})
+}
+
+#[inline(never)]
+fn start_erased(callsite: &'static Callsite, fill: &mut dyn FnMut(&mut Tags)) -> Span {
+    if is_skipped(callsite) {
+        return Span::none();
+    }
+    SpanBuilder::at(callsite).open(fill)
+}
+
+/// Like [`start`], for a synchronous function.
+#[inline]
+pub fn enter(callsite: &'static Callsite, fill: impl FnOnce(&mut Tags)) -> Started {
+    let mut fill = Some(fill);
+    enter_erased(callsite, &mut |tags| {
+        if let Some(fill) = fill.take() {
+            fill(tags);
+        }
+    })
+}
+
+/// Like [`start_untagged`], for a synchronous function.
+#[inline(never)]
+pub fn enter_untagged(callsite: &'static Callsite) -> Started {
+    Started::new(start_untagged(callsite))
+}
+
+#[inline(never)]
+fn enter_erased(callsite: &'static Callsite, fill: &mut dyn FnMut(&mut Tags)) -> Started {
+    Started::new(start_erased(callsite, fill))
+}
+
+/// The future of an `async fn`. `begin` is called when it is first polled.
+#[inline]
+pub fn future<M, F, O>(begin: M, outcome: O) -> TracedFuture<M, F, O>
+where
+    M: FnOnce() -> (Span, F),
+    F: Future,
+    O: Fn(&F::Output) -> Outcome,
+{
+    TracedFuture::new(begin, outcome)
+}
+
+/// Returns the body of an `async fn`, whose output is known to be `R`.
+#[inline]
+pub fn with_output<R, F: Future<Output = R>>(body: F) -> F {
+    body
 }
 
 /// Creates a set of tags without a span.

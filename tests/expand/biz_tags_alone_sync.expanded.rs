@@ -4,20 +4,8 @@ use throughline::biz_tags;
 fn place(tenant_id: &str, order_no: u64) -> u64 {
     ::throughline::__private::tags()
         .start_with(|__tags| {
-            __tags
-                .scope(
-                    "tenant_id",
-                    || ::throughline::__private::Tag::new(
-                        ::throughline::__private::value(&tenant_id),
-                    ),
-                );
-            __tags
-                .scope(
-                    "order_no",
-                    || ::throughline::__private::Tag::new(
-                        ::throughline::__private::value(&order_no),
-                    ),
-                );
+            __tags.scope_value("tenant_id", &tenant_id);
+            __tags.scope_value("order_no", &order_no);
         })
         .run(
             move || -> u64 {

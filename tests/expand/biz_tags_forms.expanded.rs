@@ -41,13 +41,7 @@ fn place(
                 );
         })
         .start_with(|__tags| {
-            __tags
-                .scope(
-                    "tenant_id",
-                    || ::throughline::__private::Tag::new(
-                        ::throughline::__private::value(&tenant_id),
-                    ),
-                );
+            __tags.scope_value("tenant_id", &tenant_id);
             __tags
                 .scope(
                     "order_no",

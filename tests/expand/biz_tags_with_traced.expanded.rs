@@ -2,7 +2,7 @@
 
 use throughline::{biz_tags, traced};
 fn below(tenant_id: &str, attempt: u32) -> usize {
-    ::throughline::__private::span(
+    ::throughline::__private::enter(
             &const {
                 ::throughline::__private::callsite(
                     "below",
@@ -11,23 +11,11 @@ fn below(tenant_id: &str, attempt: u32) -> usize {
                     ),
                 )
             },
+            |__tags| {
+                __tags.add_value("attempt", &attempt);
+                __tags.scope_value("tenant_id", &tenant_id);
+            },
         )
-        .start_with(|__tags| {
-            __tags
-                .add(
-                    "attempt",
-                    || ::throughline::__private::Tag::new(
-                        ::throughline::__private::value(&attempt),
-                    ),
-                );
-            __tags
-                .scope(
-                    "tenant_id",
-                    || ::throughline::__private::Tag::new(
-                        ::throughline::__private::value(&tenant_id),
-                    ),
-                );
-        })
         .run(
             move || -> usize {
                 let attempt = attempt;
@@ -40,7 +28,7 @@ fn below(tenant_id: &str, attempt: u32) -> usize {
         )
 }
 fn above(tenant_id: &str, attempt: u32) -> usize {
-    ::throughline::__private::span(
+    ::throughline::__private::enter(
             &const {
                 ::throughline::__private::callsite(
                     "above",
@@ -49,23 +37,11 @@ fn above(tenant_id: &str, attempt: u32) -> usize {
                     ),
                 )
             },
+            |__tags| {
+                __tags.add_value("attempt", &attempt);
+                __tags.scope_value("tenant_id", &tenant_id);
+            },
         )
-        .start_with(|__tags| {
-            __tags
-                .add(
-                    "attempt",
-                    || ::throughline::__private::Tag::new(
-                        ::throughline::__private::value(&attempt),
-                    ),
-                );
-            __tags
-                .scope(
-                    "tenant_id",
-                    || ::throughline::__private::Tag::new(
-                        ::throughline::__private::value(&tenant_id),
-                    ),
-                );
-        })
         .run(
             move || -> usize {
                 let attempt = attempt;

@@ -2,7 +2,7 @@
 
 use throughline as telemetry;
 fn place(order_no: u64) -> u64 {
-    throughline::__private::span(
+    throughline::__private::enter_untagged(
             &const {
                 throughline::__private::callsite(
                     "place",
@@ -12,7 +12,6 @@ fn place(order_no: u64) -> u64 {
                 )
             },
         )
-        .start_with(|_| {})
         .run(
             move || -> u64 {
                 let order_no = order_no;

@@ -7,7 +7,7 @@ fn total(prices: &Vec<u64>) -> u64 {
 }
 #[cfg(not(clippy))]
 fn total(prices: &Vec<u64>) -> u64 {
-    ::throughline::__private::span(
+    ::throughline::__private::enter_untagged(
             &const {
                 ::throughline::__private::callsite(
                     "total",
@@ -17,17 +17,38 @@ fn total(prices: &Vec<u64>) -> u64 {
                 )
             },
         )
-        .start_with(|_| {})
         .run(
             move || -> u64 { prices.iter().sum() },
             move |__result| ::throughline::__private::inspect(__result).__display(),
         )
 }
-#[cfg(clippy)]
+#[cfg(any(clippy, doc))]
 async fn charge((order_no, _): (u64, String)) -> u64 {
     if false {
         ::throughline::__private::compiled(
-            ::throughline::__private::span(
+            ::throughline::__private::start(
+                &const {
+                    ::throughline::__private::callsite(
+                        "charge",
+                        ::throughline::__private::concat!(
+                            ::throughline::__private::module_path!(), "::charge"
+                        ),
+                    )
+                },
+                |__tags| {
+                    __tags.scope_value("order_no", &order_no);
+                },
+            ),
+        );
+    }
+    order_no
+}
+#[cfg(not(any(clippy, doc)))]
+fn charge(__arg0: (u64, String)) -> impl ::throughline::__private::Future<Output = u64> {
+    ::throughline::__private::future(
+        move || {
+            (
+                ::throughline::__private::start(
                     &const {
                         ::throughline::__private::callsite(
                             "charge",
@@ -36,56 +57,31 @@ async fn charge((order_no, _): (u64, String)) -> u64 {
                             ),
                         )
                     },
-                )
-                .start_with(|__tags| {
-                    __tags
-                        .scope(
-                            "order_no",
-                            || ::throughline::__private::Tag::new(
-                                ::throughline::__private::value(&order_no),
-                            ),
-                        );
+                    |__tags| {
+                        #[allow(
+                            unused_variables,
+                            reason = "not every name is used by a tag"
+                        )]
+                        let (order_no, _) = &__arg0;
+                        __tags.scope_value("order_no", &order_no);
+                    },
+                ),
+                ::throughline::__private::with_output::<
+                    u64,
+                    _,
+                >(async move {
+                    let __arg0 = __arg0;
+                    let (order_no, _) = __arg0;
+                    let _ = &order_no;
+                    if false {
+                        return ::throughline::__private::returns::<u64>();
+                    }
+                    match () {
+                        () => order_no,
+                    }
                 }),
-        );
-    }
-    order_no
-}
-#[cfg(not(clippy))]
-async fn charge(__arg0: (u64, String)) -> u64 {
-    ::throughline::__private::span(
-            &const {
-                ::throughline::__private::callsite(
-                    "charge",
-                    ::throughline::__private::concat!(
-                        ::throughline::__private::module_path!(), "::charge"
-                    ),
-                )
-            },
-        )
-        .start_with(|__tags| {
-            #[allow(unused_variables, reason = "not every name is used by a tag")]
-            let (order_no, _) = &__arg0;
-            __tags
-                .scope(
-                    "order_no",
-                    || ::throughline::__private::Tag::new(
-                        ::throughline::__private::value(&order_no),
-                    ),
-                );
-        })
-        .run_async(
-            async move {
-                let __arg0 = __arg0;
-                let (order_no, _) = __arg0;
-                let _ = &order_no;
-                if false {
-                    return ::throughline::__private::returns::<u64>();
-                }
-                match () {
-                    () => order_no,
-                }
-            },
-            move |__result| ::throughline::__private::inspect(__result).__display(),
-        )
-        .await
+            )
+        },
+        move |__result| ::throughline::__private::inspect(__result).__display(),
+    )
 }

@@ -7,7 +7,7 @@ struct Order {
     lines: Vec<u64>,
 }
 fn count(total: u64, more: u64) -> u64 {
-    ::throughline::__private::span(
+    ::throughline::__private::enter_untagged(
             &const {
                 ::throughline::__private::callsite(
                     "count",
@@ -17,7 +17,6 @@ fn count(total: u64, more: u64) -> u64 {
                 )
             },
         )
-        .start_with(|_| {})
         .run(
             move || -> u64 {
                 let (mut total, more) = (total, more);
@@ -34,13 +33,7 @@ fn count(total: u64, more: u64) -> u64 {
 fn whole(Path(tenant_id): Path<String>, (a, b): (u64, u64)) -> u64 {
     ::throughline::__private::tags()
         .start_with(|__tags| {
-            __tags
-                .scope(
-                    "tenant_id",
-                    || ::throughline::__private::Tag::new(
-                        ::throughline::__private::value(&tenant_id),
-                    ),
-                );
+            __tags.scope_value("tenant_id", &tenant_id);
         })
         .run(
             move || -> u64 {
@@ -54,7 +47,7 @@ fn whole(Path(tenant_id): Path<String>, (a, b): (u64, u64)) -> u64 {
         )
 }
 fn part(__arg0: Order, __arg1: String, __arg2: (u64, String)) -> u64 {
-    ::throughline::__private::span(
+    ::throughline::__private::enter(
             &const {
                 ::throughline::__private::callsite(
                     "part",
@@ -63,18 +56,12 @@ fn part(__arg0: Order, __arg1: String, __arg2: (u64, String)) -> u64 {
                     ),
                 )
             },
+            |__tags| {
+                #[allow(unused_variables, reason = "not every name is used by a tag")]
+                let Order { no, lines } = &__arg0;
+                __tags.add_value("no", &no);
+            },
         )
-        .start_with(|__tags| {
-            #[allow(unused_variables, reason = "not every name is used by a tag")]
-            let Order { no, lines } = &__arg0;
-            __tags
-                .add(
-                    "no",
-                    || ::throughline::__private::Tag::new(
-                        ::throughline::__private::value(&no),
-                    ),
-                );
-        })
         .run(
             move || -> u64 {
                 let __arg0 = __arg0;
@@ -95,7 +82,7 @@ fn part(__arg0: Order, __arg1: String, __arg2: (u64, String)) -> u64 {
 }
 impl Order {
     fn close(self, note: String) -> usize {
-        ::throughline::__private::span(
+        ::throughline::__private::enter_untagged(
                 &const {
                     ::throughline::__private::callsite(
                         "close",
@@ -105,7 +92,6 @@ impl Order {
                     )
                 },
             )
-            .start_with(|_| {})
             .run(
                 move || -> usize {
                     let (_, note) = (&self, note);

@@ -36,13 +36,7 @@ impl Orders {
                             ::throughline::__private::value(&self.tenant_id),
                         ),
                     );
-                __tags
-                    .scope(
-                        "order_no",
-                        || ::throughline::__private::Tag::new(
-                            ::throughline::__private::value(&order_no),
-                        ),
-                    );
+                __tags.scope_value("order_no", &order_no);
             })
             .spawn(
                 async move {

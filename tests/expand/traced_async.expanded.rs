@@ -1,62 +1,75 @@
 // What the compiler gets for `traced_async.rs`. Written by THROUGHLINE_BLESS=1; not for editing.
 
 use throughline::traced;
-async fn place(
+fn place(
     tenant_id: String,
     order_no: u64,
-) -> Result<u64, std::num::ParseIntError> {
-    ::throughline::__private::span(
-            &const {
-                ::throughline::__private::callsite(
-                    "place",
-                    ::throughline::__private::concat!(
-                        ::throughline::__private::module_path!(), "::place"
-                    ),
-                )
-            },
-        )
-        .start_with(|_| {})
-        .run_async(
-            async move {
-                let (tenant_id, order_no) = (tenant_id, order_no);
-                if false {
-                    return ::throughline::__private::returns::<
-                        Result<u64, std::num::ParseIntError>,
-                    >();
-                }
-                match () {
-                    () => {
-                        let shard: u64 = tenant_id.parse()?;
-                        Ok(shard + order_no)
+) -> impl ::throughline::__private::Future<
+    Output = Result<u64, std::num::ParseIntError>,
+> {
+    ::throughline::__private::future(
+        move || {
+            let _ = (&tenant_id, &order_no);
+            (
+                ::throughline::__private::start_untagged(
+                    &const {
+                        ::throughline::__private::callsite(
+                            "place",
+                            ::throughline::__private::concat!(
+                                ::throughline::__private::module_path!(), "::place"
+                            ),
+                        )
+                    },
+                ),
+                ::throughline::__private::with_output::<
+                    Result<u64, std::num::ParseIntError>,
+                    _,
+                >(async move {
+                    let (tenant_id, order_no) = (tenant_id, order_no);
+                    if false {
+                        return ::throughline::__private::returns::<
+                            Result<u64, std::num::ParseIntError>,
+                        >();
                     }
-                }
-            },
-            move |__result| ::throughline::__private::inspect(__result).__display(),
-        )
-        .await
+                    match () {
+                        () => {
+                            let shard: u64 = tenant_id.parse()?;
+                            Ok(shard + order_no)
+                        }
+                    }
+                }),
+            )
+        },
+        move |__result| ::throughline::__private::inspect(__result).__display(),
+    )
 }
-async fn ping() {
-    ::throughline::__private::span(
-            &const {
-                ::throughline::__private::callsite(
-                    "ping",
-                    ::throughline::__private::concat!(
-                        ::throughline::__private::module_path!(), "::ping"
-                    ),
-                )
-            },
-        )
-        .start_with(|_| {})
-        .run_async(
-            async move {
-                if false {
-                    return ::throughline::__private::returns::<()>();
-                }
-                match () {
-                    () => {}
-                }
-            },
-            move |__result| ::throughline::__private::inspect(__result).__display(),
-        )
-        .await
+fn ping() -> impl ::throughline::__private::Future<Output = ()> {
+    ::throughline::__private::future(
+        move || {
+            (
+                ::throughline::__private::start_untagged(
+                    &const {
+                        ::throughline::__private::callsite(
+                            "ping",
+                            ::throughline::__private::concat!(
+                                ::throughline::__private::module_path!(), "::ping"
+                            ),
+                        )
+                    },
+                ),
+                ::throughline::__private::with_output::<
+                    (),
+                    _,
+                >(async move {
+                    if false {
+                        return ::throughline::__private::returns::<()>();
+                    }
+                    match () {
+                        () => {}
+                    }
+                }),
+            )
+        },
+        move |__result| ::throughline::__private::inspect(__result).__display(),
+    )
 }

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use throughline::traced;
 fn later(no: u64) -> impl Future<Output = u64> {
-    ::throughline::__private::span(
+    ::throughline::__private::start_untagged(
             &const {
                 ::throughline::__private::callsite(
                     "later",
@@ -13,7 +13,6 @@ fn later(no: u64) -> impl Future<Output = u64> {
                 )
             },
         )
-        .start_with(|_| {})
         .run_async_with(
             move || -> _ {
                 let no = no;
@@ -26,7 +25,7 @@ fn later(no: u64) -> impl Future<Output = u64> {
 }
 fn boxed<'a>(text: &'a str) -> Pin<Box<dyn Future<Output = usize> + Send + 'a>> {
     ::throughline::__private::Box::pin(
-        ::throughline::__private::span(
+        ::throughline::__private::start_untagged(
                 &const {
                     ::throughline::__private::callsite(
                         "boxed",
@@ -36,7 +35,6 @@ fn boxed<'a>(text: &'a str) -> Pin<Box<dyn Future<Output = usize> + Send + 'a>> 
                     )
                 },
             )
-            .start_with(|_| {})
             .run_async_with(
                 move || -> Pin<Box<dyn Future<Output = usize> + Send + 'a>> {
                     Box::pin(async move { text.len() })

@@ -10,7 +10,7 @@ impl Orders {
         Self { open: Vec::new() }
     }
     fn add(&mut self, order_no: u64) -> Result<(), String> {
-        ::throughline::__private::span(
+        ::throughline::__private::enter_untagged(
                 &const {
                     ::throughline::__private::callsite(
                             "Orders::add",
@@ -21,7 +21,6 @@ impl Orders {
                         .kind(::throughline::__private::SpanKind::Server)
                 },
             )
-            .start_with(|_| {})
             .run(
                 move || -> Result<(), String> {
                     let order_no = order_no;
@@ -38,32 +37,37 @@ impl Orders {
                 move |__result| ::throughline::__private::inspect(__result).__debug(),
             )
     }
-    async fn close(self) -> usize {
-        ::throughline::__private::span(
-                &const {
-                    ::throughline::__private::callsite(
-                            "Orders::close",
-                            ::throughline::__private::concat!(
-                                ::throughline::__private::module_path!(), "::Orders::close"
-                            ),
-                        )
-                        .kind(::throughline::__private::SpanKind::Client)
-                },
-            )
-            .start_with(|_| {})
-            .run_async(
-                async move {
-                    let _ = &self;
-                    if false {
-                        return ::throughline::__private::returns::<usize>();
-                    }
-                    match () {
-                        () => self.open.len(),
-                    }
-                },
-                move |__result| ::throughline::__private::inspect(__result).__debug(),
-            )
-            .await
+    fn close(self) -> impl ::throughline::__private::Future<Output = usize> {
+        ::throughline::__private::future(
+            move || {
+                (
+                    ::throughline::__private::start_untagged(
+                        &const {
+                            ::throughline::__private::callsite(
+                                    "Orders::close",
+                                    ::throughline::__private::concat!(
+                                        ::throughline::__private::module_path!(), "::Orders::close"
+                                    ),
+                                )
+                                .kind(::throughline::__private::SpanKind::Client)
+                        },
+                    ),
+                    ::throughline::__private::with_output::<
+                        usize,
+                        _,
+                    >(async move {
+                        let _ = &self;
+                        if false {
+                            return ::throughline::__private::returns::<usize>();
+                        }
+                        match () {
+                            () => self.open.len(),
+                        }
+                    }),
+                )
+            },
+            move |__result| ::throughline::__private::inspect(__result).__debug(),
+        )
     }
     #[track_caller]
     #[allow(

@@ -2,7 +2,7 @@
 
 use throughline::traced;
 fn stop(code: i32) -> ! {
-    ::throughline::__private::span(
+    ::throughline::__private::enter_untagged(
             &const {
                 ::throughline::__private::callsite(
                     "stop",
@@ -12,7 +12,6 @@ fn stop(code: i32) -> ! {
                 )
             },
         )
-        .start_with(|_| {})
         .run(
             move || -> ! {
                 let code = code;
@@ -24,7 +23,7 @@ fn stop(code: i32) -> ! {
         )
 }
 async fn serve(port: u16) -> ! {
-    match ::throughline::__private::span(
+    match ::throughline::__private::start_untagged(
             &const {
                 ::throughline::__private::callsite(
                     "serve",
@@ -34,7 +33,6 @@ async fn serve(port: u16) -> ! {
                 )
             },
         )
-        .start_with(|_| {})
         .run_async(
             async move {
                 let port = port;

@@ -28,13 +28,7 @@ fn receive(message: Message, others: &[Context], attempt: u32) -> Result<usize, 
                         ::throughline::__private::value(&message.body.len()),
                     ),
                 );
-            __tags
-                .add(
-                    "attempt",
-                    || ::throughline::__private::Tag::new(
-                        ::throughline::__private::value(&attempt),
-                    ),
-                );
+            __tags.add_value("attempt", &attempt);
         })
         .run(
             move || -> Result<usize, String> {
@@ -55,38 +49,46 @@ fn receive(message: Message, others: &[Context], attempt: u32) -> Result<usize, 
             },
         )
 }
-async fn every_hour(before: &Context) -> Option<u64> {
-    ::throughline::__private::span(
-            &const {
-                ::throughline::__private::callsite(
-                    "every_hour",
-                    ::throughline::__private::concat!(
-                        ::throughline::__private::module_path!(), "::every_hour"
-                    ),
-                )
-            },
-        )
-        .root()
-        .with(|__span| __span.link(&before))
-        .start_with(|_| {})
-        .run_async(
-            async move {
-                if false {
-                    return ::throughline::__private::returns::<Option<u64>>();
-                }
-                match () {
-                    () => before.get::<u64>().copied(),
-                }
-            },
-            move |__result| {
-                ::throughline::__private::inspect(__result)
-                    .__off()
-                    .returned(
-                        ::throughline::__private::inspect(__result)
-                            .__value()
-                            .and_then(|__value| ::throughline::__private::debug(__value)),
+fn every_hour(
+    before: &Context,
+) -> impl ::throughline::__private::Future<Output = Option<u64>> {
+    ::throughline::__private::future(
+        move || {
+            (
+                ::throughline::__private::span(
+                        &const {
+                            ::throughline::__private::callsite(
+                                "every_hour",
+                                ::throughline::__private::concat!(
+                                    ::throughline::__private::module_path!(), "::every_hour"
+                                ),
+                            )
+                        },
                     )
-            },
-        )
-        .await
+                    .root()
+                    .with(|__span| __span.link(&before))
+                    .start_with(|_| {}),
+                ::throughline::__private::with_output::<
+                    Option<u64>,
+                    _,
+                >(async move {
+                    if false {
+                        return ::throughline::__private::returns::<Option<u64>>();
+                    }
+                    match () {
+                        () => before.get::<u64>().copied(),
+                    }
+                }),
+            )
+        },
+        move |__result| {
+            ::throughline::__private::inspect(__result)
+                .__off()
+                .returned(
+                    ::throughline::__private::inspect(__result)
+                        .__value()
+                        .and_then(|__value| ::throughline::__private::debug(__value)),
+                )
+        },
+    )
 }

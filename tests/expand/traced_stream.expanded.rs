@@ -4,7 +4,7 @@ use futures::Stream;
 use futures::stream::{self, BoxStream};
 use throughline::traced;
 fn pages(upto: u64) -> impl Stream<Item = u64> {
-    ::throughline::__private::span(
+    ::throughline::__private::start_untagged(
             &const {
                 ::throughline::__private::callsite(
                     "pages",
@@ -14,7 +14,6 @@ fn pages(upto: u64) -> impl Stream<Item = u64> {
                 )
             },
         )
-        .start_with(|_| {})
         .stream(
             move || -> _ {
                 let upto = upto;
@@ -27,7 +26,7 @@ fn pages(upto: u64) -> impl Stream<Item = u64> {
 }
 fn boxed(upto: u64) -> BoxStream<'static, u64> {
     ::throughline::__private::Box::pin(
-        ::throughline::__private::span(
+        ::throughline::__private::start_untagged(
                 &const {
                     ::throughline::__private::callsite(
                         "boxed",
@@ -37,7 +36,6 @@ fn boxed(upto: u64) -> BoxStream<'static, u64> {
                     )
                 },
             )
-            .start_with(|_| {})
             .stream(
                 move || -> BoxStream<'static, u64> {
                     let upto = upto;
@@ -50,7 +48,7 @@ fn boxed(upto: u64) -> BoxStream<'static, u64> {
     )
 }
 async fn subscribe(topic: String) -> impl Stream<Item = u8> {
-    ::throughline::__private::span(
+    ::throughline::__private::start_untagged(
             &const {
                 ::throughline::__private::callsite(
                     "subscribe",
@@ -60,7 +58,6 @@ async fn subscribe(topic: String) -> impl Stream<Item = u8> {
                 )
             },
         )
-        .start_with(|_| {})
         .stream_after(
             async move {
                 let topic = topic;

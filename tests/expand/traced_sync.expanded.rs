@@ -5,7 +5,7 @@ struct Order {
     lines: Vec<u64>,
 }
 fn total(order: Order, discount: u64) -> u64 {
-    ::throughline::__private::span(
+    ::throughline::__private::enter_untagged(
             &const {
                 ::throughline::__private::callsite(
                     "total",
@@ -15,7 +15,6 @@ fn total(order: Order, discount: u64) -> u64 {
                 )
             },
         )
-        .start_with(|_| {})
         .run(
             move || -> u64 {
                 let (order, discount) = (order, discount);
@@ -30,7 +29,7 @@ fn total(order: Order, discount: u64) -> u64 {
         )
 }
 fn lines(order: &Order) -> usize {
-    ::throughline::__private::span(
+    ::throughline::__private::enter_untagged(
             &const {
                 ::throughline::__private::callsite(
                     "lines",
@@ -40,7 +39,6 @@ fn lines(order: &Order) -> usize {
                 )
             },
         )
-        .start_with(|_| {})
         .run(
             move || -> usize { order.lines.len() },
             move |__result| ::throughline::__private::inspect(__result).__display(),

@@ -4,7 +4,7 @@ use std::panic::Location;
 use throughline::traced;
 #[track_caller]
 fn caller() -> u32 {
-    let __span = ::throughline::__private::span(
+    let __span = ::throughline::__private::start_untagged(
             &const {
                 ::throughline::__private::callsite(
                     "caller",
@@ -14,7 +14,6 @@ fn caller() -> u32 {
                 )
             },
         )
-        .start_with(|_| {})
         .enter();
     __span
         .exit(

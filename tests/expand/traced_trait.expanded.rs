@@ -4,7 +4,7 @@ use throughline::traced;
 trait Describe {
     fn text(&self) -> String;
     fn length(&self) -> usize {
-        ::throughline::__private::span(
+        ::throughline::__private::enter_untagged(
                 &const {
                     ::throughline::__private::callsite(
                         "length",
@@ -14,7 +14,6 @@ trait Describe {
                     )
                 },
             )
-            .start_with(|_| {})
             .run(
                 move || -> usize { self.text().len() },
                 move |__result| ::throughline::__private::inspect(__result).__display(),

@@ -12,9 +12,9 @@ use crate::item_fn::ItemFn;
 use crate::runtime_path::Runtime;
 
 /// The function for clippy. `span` is the expression that starts its span, if that has expressions of
-/// the user's in it.
-pub(super) fn print(mut item: ItemFn, span: Option<&TokenStream>, runtime: &Runtime) -> TokenStream {
-    let for_clippy = quote!(#[cfg(clippy)]);
+/// the user's in it. `for_docs` says that the other function has another signature, which is not the one to document.
+pub(super) fn print(mut item: ItemFn, span: Option<&TokenStream>, for_docs: bool, runtime: &Runtime) -> TokenStream {
+    let for_clippy = if for_docs { quote!(#[cfg(any(clippy, doc))]) } else { quote!(#[cfg(clippy)]) };
     match (span, item.written.take(), item.body.take()) {
         (None, Some(written), _) => quote!(#for_clippy #written),
         (Some(span), _, Some(body)) => {
@@ -32,6 +32,11 @@ pub(super) fn print(mut item: ItemFn, span: Option<&TokenStream>, runtime: &Runt
 }
 
 /// The function for other compilations.
-pub(super) fn otherwise(item: &mut ItemFn) {
-    item.attrs.insert(0, syn::parse_quote!(#[cfg(not(clippy))]));
+pub(super) fn otherwise(item: &mut ItemFn, for_docs: bool) {
+    let condition = if for_docs {
+        syn::parse_quote!(#[cfg(not(any(clippy, doc)))])
+    } else {
+        syn::parse_quote!(#[cfg(not(clippy))])
+    };
+    item.attrs.insert(0, condition);
 }

@@ -1,13 +1,13 @@
 //! Splits a function, and moves its body into the block that runs in the span.
 
 use proc_macro2::{Delimiter, Group, Span, TokenStream};
-use quote::{ToTokens as _, quote_spanned};
-use syn::Expr;
+use quote::{ToTokens, quote_spanned};
+use syn::{Expr, FnArg};
 
 use super::arguments::{self, Arguments, Peek};
 use super::returns::{annotation, hint};
 use super::tags::used;
-use crate::item_fn::{ItemFn, owns_mutable_self};
+use crate::item_fn::{ItemFn, is_owned_receiver, is_reference, names_of, owns_mutable_self};
 use crate::model::{Shape, TagSets};
 use crate::runtime_path::Runtime;
 
@@ -63,6 +63,33 @@ pub(crate) fn async_block(pieces: &Pieces, runtime: &Runtime) -> TokenStream {
         return quote_spanned!(at=> async move { (async #block).await });
     }
     quote_spanned!(at=> async move #block)
+}
+
+/// The closure that starts the span and returns the body as an async block, when the future is first polled.
+///
+/// It owns the arguments until then, and has to drop them in their order if that never happens. A closure drops its
+/// captures in the order in which it first mentions them.
+///
+/// Without the type of the output, the compiler would report a lifetime that is too short at the function, and not in the
+/// body.
+pub(crate) fn beginning(pieces: &Pieces, span: &TokenStream, output: &TokenStream, runtime: &Runtime) -> TokenStream {
+    let at = at_name(&pieces.item);
+    let block = async_block(pieces, runtime);
+    let mut owned = Vec::new();
+    for input in &pieces.item.sig.inputs {
+        match input {
+            FnArg::Receiver(receiver) if is_owned_receiver(receiver) => {
+                owned.push(receiver.self_token.to_token_stream());
+            }
+            FnArg::Typed(typed) if !is_reference(&typed.ty) => {
+                owned.extend(names_of(&typed.pat).iter().map(ToTokens::to_token_stream));
+            }
+            _ => {}
+        }
+    }
+    let mentions = (owned.len() > 1).then(|| quote_spanned!(at=> let _ = (#(&#owned),*);));
+    let runtime = runtime.at(at);
+    quote_spanned!(at=> move || { #mentions (#span, #runtime::with_output::<#output, _>(#block)) })
 }
 
 /// `statements`, then the body as their block's last expression.

@@ -77,8 +77,12 @@ fn one<T: Expand>(mut item: T, generated: bool, for_clippy: bool) -> Vec<T> {
     if !for_clippy {
         items.retain_mut(|item| {
             let Some(attrs) = item.attrs() else { return true };
-            attrs.retain(|attr| attr.to_token_stream().to_string() != "# [cfg (not (clippy))]");
-            attrs.iter().all(|attr| attr.to_token_stream().to_string() != "# [cfg (clippy)]")
+            let is = |attr: &Attribute, conditions: [&str; 2]| {
+                let attr = attr.to_token_stream().to_string();
+                conditions.iter().any(|condition| attr == format!("# [cfg ({condition})]"))
+            };
+            attrs.retain(|attr| !is(attr, ["not (clippy)", "not (any (clippy , doc))"]));
+            !attrs.iter().any(|attr| is(attr, ["clippy", "any (clippy , doc)"]))
         });
     }
     items.into_iter().flat_map(|item| one(item, true, for_clippy)).collect()

@@ -15,8 +15,8 @@ use crate::tag::{Modifier, Source, Tag, Through};
 pub(crate) struct Closures {
     /// For propagated tags; `None` if there are none.
     pub(crate) propagate: Option<TokenStream>,
-    /// For all others.
-    pub(crate) fill: TokenStream,
+    /// For all others; `None` if there are none.
+    pub(crate) fill: Option<TokenStream>,
 }
 
 pub(crate) fn closures(sets: &TagSets, item: &ItemFn, peek: &[Peek], runtime: &Runtime) -> Closures {
@@ -29,14 +29,10 @@ pub(crate) fn closures(sets: &TagSets, item: &ItemFn, peek: &[Peek], runtime: &R
         if leaves { leaving.push(statement) } else { staying.push(statement) }
     }
     let closure = |statements: &[TokenStream]| {
-        let span = Span::mixed_site();
-        if statements.is_empty() {
-            return quote_spanned!(span=> |_| {});
-        }
         let peeks = peeks(statements, peek);
-        quote_spanned!(span=> |#tags| { #peeks #(#statements)* })
+        (!statements.is_empty()).then(|| quote_spanned!(Span::mixed_site()=> |#tags| { #peeks #(#statements)* }))
     };
-    Closures { propagate: (!leaving.is_empty()).then(|| closure(&leaving)), fill: closure(&staying) }
+    Closures { propagate: closure(&leaving), fill: closure(&staying) }
 }
 
 fn statement(tag: &Tag, tags: &Ident, method: &str, item: &ItemFn, runtime: &Runtime) -> TokenStream {
@@ -47,6 +43,14 @@ fn statement(tag: &Tag, tags: &Ident, method: &str, item: &ItemFn, runtime: &Run
         Source::Argument(ident) => (ident.to_token_stream(), argument_cfgs(ident, item)),
         Source::Expr(expr) => (operand(expr), TokenStream::new()),
     };
+    let is_plain = tag.modifiers.is_empty() && tag.fallback.is_none() && matches!(tag.through, Through::Value);
+    if let (true, Source::Argument(_)) = (is_plain, &tag.source) {
+        // Naming an argument cannot panic, so it needs no closure, of which there would be a copy for each function.
+        let at = Span::mixed_site().located_at(value.span());
+        let method = Ident::new(if method == "add" { "add_value" } else { "scope_value" }, span);
+        let value = quote_spanned!(at=> &#value);
+        return quote_spanned!(span=> #cfgs #tags.#method(#key, #value););
+    }
     let value = convert(tag.through, &value, runtime);
     let mut calls = TokenStream::new();
     // First `required`, which concerns the original value, then the fallback, then what hides either.

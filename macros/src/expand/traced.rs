@@ -6,33 +6,38 @@
 //! async fn place(order: Order) -> Result<Id, Error> { BODY }
 //!
 //! // Output:
-//! async fn place(order: Order) -> Result<Id, Error> {
-//!     span(&const { callsite("place", "app::place").kind(Server) })
-//!         .start_with(|_| {})
-//!         .run_async(
-//!             async move {
-//!                 let order = order;
-//!                 if false { return returns::<Result<Id, Error>>(); }
-//!                 match () { () => { BODY } }
-//!             },
-//!             |result| inspect(result).display(),
-//!         )
-//!         .await
+//! fn place(order: Order) -> impl Future<Output = Result<Id, Error>> {
+//!     future(
+//!         move || {
+//!             (
+//!                 start_untagged(&const { callsite("place", "app::place").kind(Server) }),
+//!                 with_output::<Result<Id, Error>, _>(async move {
+//!                     let order = order;
+//!                     if false { return returns::<Result<Id, Error>>(); }
+//!                     match () { () => { BODY } }
+//!                 }),
+//!             )
+//!         },
+//!         |result| inspect(result).display(),
+//!     )
 //! }
 //! ```
+//!
+//! The closure is called when the future is first polled. Where the signature has to stay, as for an attribute below that
+//! wants an `async fn`, the function awaits a future that contains the same block.
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens as _, quote_spanned};
 use syn::{Expr, FnArg, Pat};
 
 use super::arguments::Peek;
 use super::as_written;
-use super::body::{Pieces, async_block, at_name, closure, take_apart, with_body};
+use super::body::{Pieces, async_block, at_name, beginning, closure, take_apart, with_body};
 use super::returns::inferred;
 use super::tags::{Closures, closures, peeks, place, reference};
 use super::traced_spawn;
 use crate::check::recurses;
-use crate::item_fn::{ItemFn, Returns, Wrapped, associated, is_opaque_function, is_reference, mentions};
+use crate::item_fn::{ItemFn, Returns, Wrapped, associated, cfgs, is_opaque_function, is_reference, mentions};
 use crate::model::{Links, Mode, Name, Parent, Place, Shape, Spawn, TagSets, Tagged, Traced};
 use crate::options::{ErrMode, RetMode, Spanned};
 use crate::runtime_path::Runtime;
@@ -66,7 +71,8 @@ pub(crate) fn print(traced: Traced) -> TokenStream {
         Shape::Spawn(job) => traced_spawn::print(pieces, &span, &outcome, &job, &runtime),
         shape => {
             let looks = looks.then(|| started(&in_its_arguments, &item, &[], &tags, &runtime));
-            let mut out = as_written::print(item, looks.as_ref(), &runtime);
+            let for_docs = is_flat(&shape, &item);
+            let mut out = as_written::print(item, looks.as_ref(), for_docs, &runtime);
             out.extend(around(pieces, &span, &outcome, &shape, &runtime));
             out
         }
@@ -79,25 +85,50 @@ pub(crate) fn print_tagged(tagged: Tagged) -> TokenStream {
     let at = at_name(&item);
     let pieces = take_apart(item.clone(), &tags, &[], &shape);
     let runtime_at = runtime.at(at);
-    let opening = quote_spanned!(at=> #runtime_at::tags());
+    let opening = Opening::Tags(quote_spanned!(at=> #runtime_at::tags()));
     let span = started(&opening, &pieces.item, &pieces.peek, &tags, &runtime);
     let outcome = outcome(ErrMode::Display, false, None, &parameter(&pieces.item, &shape), &runtime);
     let looks = started(&opening, &item, &[], &tags, &runtime);
-    let mut out = as_written::print(item, Some(&looks), &runtime);
+    let for_docs = is_flat(&shape, &item);
+    let mut out = as_written::print(item, Some(&looks), for_docs, &runtime);
     out.extend(around(pieces, &span, &outcome, &shape, &runtime));
     out
 }
 
-/// The span builder with its tags, up to the started span.
-fn started(opening: &TokenStream, item: &ItemFn, peek: &[Peek], tags: &TagSets, runtime: &Runtime) -> TokenStream {
+/// What is configured before the tags.
+enum Opening {
+    /// The callsite of the span, and the calls that configure its builder.
+    Span { callsite: TokenStream, calls: TokenStream, start: &'static str },
+    /// Tags without a span.
+    Tags(TokenStream),
+}
+
+/// The expression that starts the span.
+fn started(opening: &Opening, item: &ItemFn, peek: &[Peek], tags: &TagSets, runtime: &Runtime) -> TokenStream {
     let at = at_name(item);
     let Closures { propagate, fill } = closures(tags, item, peek, runtime);
     let propagate = propagate.map(|closure| quote_spanned!(at=> .propagate(#closure)));
+    let runtime = runtime.at(at);
+    let opening = match opening {
+        // Most spans have nothing to configure, and need no builder.
+        Opening::Span { callsite, calls, start } if calls.is_empty() && propagate.is_none() => {
+            let untagged = Ident::new(&format!("{start}_untagged"), at);
+            let start = Ident::new(start, at);
+            return if let Some(fill) = fill {
+                quote_spanned!(at=> #runtime::#start(#callsite, #fill))
+            } else {
+                quote_spanned!(at=> #runtime::#untagged(#callsite))
+            };
+        }
+        Opening::Span { callsite, calls, .. } => quote_spanned!(at=> #runtime::span(#callsite) #calls),
+        Opening::Tags(tags) => tags.clone(),
+    };
+    let fill = fill.unwrap_or_else(|| quote_spanned!(Span::mixed_site()=> |_| {}));
     quote_spanned!(at=> #opening #propagate .start_with(#fill))
 }
 
-/// The expression up to `.start`.
-fn opening(traced: &Traced, peek: &[Peek]) -> TokenStream {
+/// What precedes the tags.
+fn opening(traced: &Traced, peek: &[Peek]) -> Opening {
     let Traced { runtime, item, name, function, kind, parent, links, err, cancel, shape, .. } = traced;
     let span = Span::mixed_site();
     let at = at_name(item);
@@ -120,23 +151,22 @@ fn opening(traced: &Traced, peek: &[Peek]) -> TokenStream {
     let callsite = quote_spanned! {own=>
         #runtime_own::callsite(#name, #runtime_own::concat!(#runtime_own::module_path!(), #path))
     };
-    let mut opening = quote_spanned! {at=>
-        #runtime::span(&const { #callsite #kind #cancel #log })
-    };
+    let callsite = quote_spanned!(at=> &const { #callsite #kind #cancel #log });
+    let mut calls = TokenStream::new();
     match parent {
         Parent::Current => {}
         // Handled below for a detached job that starts a new trace.
         Parent::Root if matches!(shape, Shape::Spawn(_)) => {}
-        Parent::Root => opening.extend(quote_spanned!(span=> .root())),
+        Parent::Root => calls.extend(quote_spanned!(span=> .root())),
         Parent::Given(expr) => {
             let (at, value) = (place(expr), reference(expr));
-            opening.extend(apart(at, &quote_spanned!(at=> parent(#value)), peek));
+            calls.extend(apart(at, &quote_spanned!(at=> parent(#value)), peek));
         }
     }
     for links in links {
         let (Links::One(expr) | Links::All(expr)) = links;
         let (at, value) = (place(expr), reference(expr));
-        opening.extend(apart(
+        calls.extend(apart(
             at,
             &match links {
                 Links::One(_) => quote_spanned!(at=> link(#value)),
@@ -151,13 +181,14 @@ fn opening(traced: &Traced, peek: &[Peek]) -> TokenStream {
         ));
     }
     if let Shape::Spawn(spawn) = shape {
-        opening.extend(match spawn.mode {
+        calls.extend(match spawn.mode {
             Mode::Child => quote_spanned!(span=> .detached()),
             Mode::Link => quote_spanned!(span=> .detached_link()),
             Mode::Root => quote_spanned!(span=> .detached_root()),
         });
     }
-    opening
+    let start = if matches!(shape, Shape::Sync) { "enter" } else { "start" };
+    Opening::Span { callsite, calls, start }
 }
 
 /// Whether the expression is the name of a reference: an argument that is one, or a borrowed part of a replaced
@@ -242,7 +273,8 @@ fn around(
     runtime: &Runtime,
 ) -> TokenStream {
     let at = at_name(&pieces.item);
-    as_written::otherwise(&mut pieces.item);
+    let flat = is_flat(shape, &pieces.item);
+    as_written::otherwise(&mut pieces.item, flat);
     let body = match shape {
         Shape::Sync | Shape::Spawn(_) => {
             let body = closure(&pieces);
@@ -266,6 +298,20 @@ fn around(
                 quote_spanned!(at=> let __span = #span.enter(); __span.exit(#value, #outcome))
             }
         }
+        Shape::Async if flat => {
+            let output = if let Returns::Value(ty) = pieces.item.returns() {
+                ty.to_token_stream()
+            } else {
+                quote_spanned!(at=> ())
+            };
+            let begin = beginning(&pieces, span, &output, runtime);
+            let runtime = runtime.at(at);
+            // These tokens have the edition of this crate, in which `impl Trait` captures every lifetime, as the
+            // future of an `async fn` does in all editions.
+            pieces.item.sig.output = syn::parse_quote_spanned!(at=> -> impl #runtime::Future<Output = #output>);
+            pieces.item.sig.asyncness = None;
+            quote_spanned!(at=> #runtime::future(#begin, #outcome))
+        }
         Shape::Async => {
             let body = async_block(&pieces, runtime);
             let future = quote_spanned!(at=> #span.run_async(#body, #outcome).await);
@@ -288,6 +334,63 @@ fn around(
         }
     };
     with_body(pieces.item, body)
+}
+
+/// Whether the function becomes one that returns a future: `async fn` holds the future that it awaits beside its
+/// arguments, which the future needs as well, and both are types that the compiler has to look through.
+fn is_flat(shape: &Shape, item: &ItemFn) -> bool {
+    matches!(shape, Shape::Async) && can_return_future(item)
+}
+
+/// Whether the effect is the same if the `async fn` becomes a `fn` that returns a future.
+fn can_return_future(item: &ItemFn) -> bool {
+    let returns = match item.returns() {
+        Returns::Unit => true,
+        // `!` is not allowed as an associated type.
+        Returns::Never => false,
+        Returns::Value(ty) => !mentions(&ty.to_token_stream(), &Ident::new("impl", Span::call_site())),
+    };
+    // Other attributes may want an `async fn`, and `#[must_use]` would apply to the future instead of its output.
+    let known = ["allow", "cfg", "cold", "deny", "deprecated", "doc", "expect", "forbid", "inline", "warn"];
+    let attributes = item.attrs.iter().all(|attr| known.iter().any(|known| attr.path().is_ident(known)));
+    // A future that is never polled drops a struct in the order of its fields, whatever the order in the pattern.
+    let arguments = item.sig.inputs.iter().all(|input| match input {
+        FnArg::Typed(typed) => cfgs(&typed.attrs).is_empty() && !has_struct(&typed.pat),
+        FnArg::Receiver(receiver) => cfgs(&receiver.attrs).is_empty(),
+    });
+    // The compiler explains a recursive `async fn` better than a recursive `impl Future`.
+    let recursive = item.body.as_ref().is_some_and(|body| calls(&body.stream(), &item.sig.ident));
+    returns && attributes && arguments && !recursive
+}
+
+fn has_struct(pat: &Pat) -> bool {
+    match pat {
+        Pat::Struct(_) => true,
+        Pat::Tuple(pat) => pat.elems.iter().any(has_struct),
+        Pat::TupleStruct(pat) => pat.elems.iter().any(has_struct),
+        Pat::Paren(pat) => has_struct(&pat.pat),
+        _ => false,
+    }
+}
+
+/// Whether the function may call itself: by its name, or as a method of `self` or a type.
+fn calls(tokens: &TokenStream, name: &Ident) -> bool {
+    let mut before: [Option<TokenTree>; 2] = [None, None];
+    for token in tokens.clone() {
+        match &token {
+            TokenTree::Ident(ident) if ident == name => {
+                let is_member = matches!(&before[1], Some(TokenTree::Punct(punct)) if punct.as_char() == '.');
+                let of_self = matches!(&before[0], Some(TokenTree::Ident(ident)) if ident == "self");
+                if !is_member || of_self {
+                    return true;
+                }
+            }
+            TokenTree::Group(group) if calls(&group.stream(), name) => return true,
+            _ => {}
+        }
+        before = [before[1].take(), Some(token)];
+    }
+    false
 }
 
 /// Whether the return value has nothing to record, so that it does not have to be passed on.

@@ -14,6 +14,10 @@ fn last_name(path: &str) -> &str {
     for pointer in ["core::pin::Pin<", "alloc::boxed::Box<"] {
         path = path.strip_prefix(pointer).and_then(|path| path.strip_suffix('>')).unwrap_or(path);
     }
+    // The future of an annotated function has closures of that function as its arguments.
+    if let Some(closures) = path.strip_prefix("throughline::span::function::TracedFuture<") {
+        return last_name(first_argument(closures));
+    }
     // The concrete type is unknown.
     if path.starts_with("dyn ") {
         return "job";
@@ -36,6 +40,20 @@ fn last_name(path: &str) -> &str {
     named(&path[start..]).unwrap_or(name)
 }
 
+/// The first of generic arguments, which may have arguments of their own.
+fn first_argument(arguments: &str) -> &str {
+    let mut depth = 0_usize;
+    let end = arguments.bytes().position(|byte| {
+        match byte {
+            b'<' | b'(' | b'[' => depth += 1,
+            b'>' | b')' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        byte == b',' && depth == 0
+    });
+    &arguments[..end.unwrap_or(arguments.len())]
+}
+
 /// A path segment without its generic arguments, if it is a name.
 fn named(part: &str) -> Option<&str> {
     part.split('<').next().filter(|name| !name.is_empty() && !name.starts_with('{'))
@@ -56,6 +74,11 @@ mod tests {
             ("core::pin::Pin<alloc::boxed::Box<app::receipt::{{closure}}>>", "receipt"),
             ("core::pin::Pin<alloc::boxed::Box<dyn core::future::future::Future<Output = ()> + Send>>", "job"),
             ("alloc::boxed::Box<app::receipt::{{closure}}>", "receipt"),
+            (
+                "throughline::span::function::TracedFuture<app::main::{{closure}}::receipt<u8, (u8, u8)>::{{closure}}, \
+                 app::main::{{closure}}::receipt<u8, (u8, u8)>::{{closure}}::{{closure}}>",
+                "receipt",
+            ),
             ("core::future::ready::Ready<()>", "Ready"),
             ("(u8, u8)", "(u8, u8)"),
         ] {

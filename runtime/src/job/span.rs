@@ -16,7 +16,7 @@ use crate::span::outcome::{ExplicitAttributes, Outcome};
 impl Span {
     /// A job without a span, which runs in `context`.
     pub(super) fn carried(context: Context, failure_source: FailureSource) -> Self {
-        Self(Scope::Reported(context, Some(failure_source)))
+        Self(Scope::Reported(context, Some(Box::new(failure_source))))
     }
 
     /// The name of the job.

@@ -335,13 +335,24 @@ impl SpanBuilder {
     /// ```
     #[inline]
     pub fn start_with(self, fill: impl FnOnce(&mut Tags)) -> Span {
+        let mut fill = Some(fill);
+        self.open(&mut |tags| {
+            if let Some(fill) = fill.take() {
+                fill(tags);
+            }
+        })
+    }
+
+    /// Starts the span. Not generic, so that it is compiled once.
+    #[inline(never)]
+    pub(crate) fn open(self, fill: &mut dyn FnMut(&mut Tags)) -> Span {
         let busy = Busy::begin();
         if busy.is_nested() {
             return handle::without_span(self.detached);
         }
         match self.failure_source() {
-            None => self.open(fill),
-            Some(failure_source) => self.open(fill).reporting(failure_source),
+            None => self.begin(fill),
+            Some(failure_source) => self.begin(fill).reporting(failure_source),
         }
     }
 
@@ -355,7 +366,7 @@ impl SpanBuilder {
     }
 
     #[inline]
-    fn open(self, fill: impl FnOnce(&mut Tags)) -> Span {
+    fn begin(self, fill: &mut dyn FnMut(&mut Tags)) -> Span {
         if self.more.is_none() {
             if let Some(needed) = current::with(|current| is_off(current).then(|| NeededTags::below(current))) {
                 return Span(needed.map_or(Scope::Off, |needed| handle::unrecorded(needed, fill)));

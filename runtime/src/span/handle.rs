@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 #[cfg(feature = "otlp")]
 use std::panic::Location;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use opentelemetry::trace::{Link, SpanKind, TraceContextExt as _};
 use opentelemetry::{Context, Key, KeyValue, global};
@@ -233,29 +232,6 @@ impl Span {
         self.0.attach().unwrap_or_else(Attached::nothing)
     }
 
-    /// Runs a step of the work with the context of the span current. A panic ends the span and is then resumed.
-    pub fn in_scope<R>(&mut self, f: impl FnOnce() -> R) -> R {
-        match &self.0 {
-            Scope::Off => f(),
-            Scope::Within(context) => {
-                let _attached = current::attach(context.clone());
-                f()
-            }
-            _ => self.in_span(f),
-        }
-    }
-
-    fn in_span<R>(&mut self, f: impl FnOnce() -> R) -> R {
-        let attached = self.0.attach();
-        // Unwind safe: a panic ends the span, and the captured state is not used again.
-        let result = catch_unwind(AssertUnwindSafe(f));
-        drop(attached);
-        result.unwrap_or_else(|payload| {
-            self.end(|| Outcome::panicked(&*payload));
-            resume_unwind(payload)
-        })
-    }
-
     /// Sets an attribute. Whether this replaces an earlier value for the key depends on the SDK.
     pub fn record(&self, key: impl Into<Key>, value: impl TagValue) {
         if let Scope::Open(open) = &self.0 {
@@ -301,6 +277,7 @@ impl Span {
     /// Enables reporting of failures, whether or not there is a span.
     #[cold]
     pub(super) fn reporting(self, failure_source: FailureSource) -> Self {
+        let failure_source = Box::new(failure_source);
         Self(match self.0 {
             Scope::Off => Scope::Reported(current::get(), Some(failure_source)),
             Scope::Within(context) | Scope::Reported(context, _) => Scope::Reported(context, Some(failure_source)),
@@ -326,7 +303,7 @@ pub(crate) enum Scope {
     /// A context without a span to end.
     Within(Context),
     /// A context without a span to end, whose failure is reported.
-    Reported(Context, Option<FailureSource>),
+    Reported(Context, Option<Box<FailureSource>>),
     /// The context of a span that has to be ended.
     Open(Open),
 }
@@ -350,7 +327,7 @@ impl Scope {
             Self::Open(open) => {
                 let _busy = Busy::begin();
                 let outcome = outcome();
-                let failed = open.failure_source.clone().and_then(|failure_source| outcome.report(failure_source));
+                let failed = open.failure_source.as_deref().and_then(|source| outcome.report(source.clone()));
                 outcome.note(&open.context, open.explicit);
                 if let Some(failed) = failed {
                     failed.emit(&open.context);
@@ -358,7 +335,7 @@ impl Scope {
             }
             Self::Reported(context, Some(failure_source)) => {
                 let _busy = Busy::begin();
-                if let Some(failed) = outcome().report(failure_source.clone()) {
+                if let Some(failed) = outcome().report((**failure_source).clone()) {
                     failed.emit(context);
                 }
             }
@@ -376,13 +353,12 @@ impl Scope {
                 open.done();
                 match open.failure_source.take() {
                     None => outcome.end(&open.context, open.explicit),
-                    Some(failure_source) => outcome.end_and_report(failure_source, &open.context, open.explicit),
+                    Some(source) => outcome.end_and_report(*source, &open.context, open.explicit),
                 }
             }
             Self::Reported(context, failure_source) => {
                 let _busy = Busy::begin();
-                if let Some(failed) = failure_source.take().and_then(|failure_source| outcome().report(failure_source))
-                {
+                if let Some(failed) = failure_source.take().and_then(|source| outcome().report(*source)) {
                     failed.emit(context);
                 }
             }
@@ -400,8 +376,8 @@ pub(crate) struct Open {
     cancel: bool,
     /// Which attributes were set explicitly.
     pub(crate) explicit: ExplicitAttributes,
-    /// How a failure is reported, if at all.
-    pub(crate) failure_source: Option<FailureSource>,
+    /// How a failure is reported, if at all. Boxed, because for most spans it is not.
+    pub(crate) failure_source: Option<Box<FailureSource>>,
     /// Its slot in the registry of open spans.
     #[cfg(feature = "otlp")]
     ticket: Option<registry::Ticket>,

@@ -5,6 +5,7 @@ pub(crate) mod callsite;
 #[cfg(feature = "sdk")]
 mod encoded;
 pub(crate) mod failure;
+pub(crate) mod function;
 pub(crate) mod handle;
 pub(crate) mod instrumented;
 #[cfg(feature = "integration")]

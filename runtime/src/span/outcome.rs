@@ -2,7 +2,7 @@
 
 use std::any::{Any, type_name};
 use std::borrow::Cow;
-use std::fmt::{Debug, Display};
+use std::fmt::{self, Debug, Display};
 
 use opentelemetry::trace::{SpanRef, Status, TraceContextExt as _};
 use opentelemetry::{Context, Key, KeyValue, Value};
@@ -115,6 +115,13 @@ struct Failure {
 impl Outcome {
     fn failed<E>(message: Option<String>) -> Self {
         Self::thrown(type_name::<E>().into(), message)
+    }
+
+    /// Not generic, so that it is compiled once.
+    #[cold]
+    #[inline(never)]
+    fn described(error_type: &'static str, error: fmt::Arguments<'_>) -> Self {
+        Self::thrown(error_type.into(), error_text::of(error))
     }
 
     fn thrown(error_type: Cow<'static, str>, message: Option<String>) -> Self {
@@ -326,22 +333,20 @@ impl<'a, R> Inspect<'a, R> {
 impl<T, E: Display> Inspect<'_, Result<T, E>> {
     /// `err = display`.
     pub fn __display(&self) -> Outcome {
-        let result = self.0.0.0.0;
-        result
-            .as_ref()
-            .err()
-            .map_or_else(Outcome::default, |error| Outcome::failed::<E>(error_text::of(format_args!("{error}"))))
+        match self.0.0.0.0 {
+            Ok(_) => Outcome::default(),
+            Err(error) => Outcome::described(type_name::<E>(), format_args!("{error}")),
+        }
     }
 }
 
 impl<T, E: Debug> InspectDebug<'_, Result<T, E>> {
     /// `err = debug`.
     pub fn __debug(&self) -> Outcome {
-        let result = self.0.0.0;
-        result
-            .as_ref()
-            .err()
-            .map_or_else(Outcome::default, |error| Outcome::failed::<E>(error_text::of(format_args!("{error:?}"))))
+        match self.0.0.0 {
+            Ok(_) => Outcome::default(),
+            Err(error) => Outcome::described(type_name::<E>(), format_args!("{error:?}")),
+        }
     }
 }
 

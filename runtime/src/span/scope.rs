@@ -1,7 +1,6 @@
 //! Running synchronous code in a span, and tags without a span.
 
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use opentelemetry::trace::TraceContextExt as _;
 
@@ -15,32 +14,6 @@ use crate::tags::set::{NeededTags, Tag, Tags};
 use crate::tags::value::TagValue;
 
 impl Span {
-    /// Runs `body` in the span and ends the span, even if `body` panics.
-    ///
-    /// A panic is caught, recorded, and then resumed.
-    #[inline]
-    pub fn run<R>(self, body: impl FnOnce() -> R, outcome: impl FnOnce(&R) -> Outcome) -> R {
-        if matches!(self.0, Scope::Off) {
-            return body();
-        }
-        self.run_attached(body, outcome)
-    }
-
-    fn run_attached<R>(mut self, body: impl FnOnce() -> R, outcome: impl FnOnce(&R) -> Outcome) -> R {
-        let attached = self.0.attach();
-        // Unwind safe: neither the closure nor its captures are used again.
-        let result = catch_unwind(AssertUnwindSafe(body));
-        let busy = Busy::begin();
-        drop(attached);
-        self.0.finish(|| match &result {
-            Ok(value) => outcome(value),
-            Err(payload) => Outcome::panicked(&**payload),
-        });
-        drop(self);
-        drop(busy);
-        result.unwrap_or_else(|payload| resume_unwind(payload))
-    }
-
     /// Makes the span current until the guard is dropped. For functions whose body cannot be moved into a closure
     /// (`#[track_caller]`).
     #[doc(hidden)]
@@ -109,7 +82,19 @@ impl TagScope {
 
     /// Adds the tags to the current span, and returns a [`Span`] without a span of its own, whose context carries the
     /// tags.
-    pub fn start_with(mut self, fill: impl FnOnce(&mut Tags)) -> Span {
+    #[inline]
+    pub fn start_with(self, fill: impl FnOnce(&mut Tags)) -> Span {
+        let mut fill = Some(fill);
+        self.open(&mut |tags| {
+            if let Some(fill) = fill.take() {
+                fill(tags);
+            }
+        })
+    }
+
+    /// Not generic, so that it is compiled once.
+    #[inline(never)]
+    fn open(mut self, fill: &mut dyn FnMut(&mut Tags)) -> Span {
         let busy = Busy::begin();
         if busy.is_nested() {
             return Span::none();

@@ -3,9 +3,40 @@
 use std::time::Duration;
 
 use throughline::testing::Capture;
-use throughline::{JoinSetExt as _, TryJoinSetExt as _, in_span, in_span_async};
+use throughline::{JoinSetExt as _, TryJoinSetExt as _, in_span, in_span_async, traced};
 use tokio::sync::oneshot;
 use tokio::task::{JoinSet, LocalSet};
+
+#[tokio::test]
+async fn the_job_of_an_annotated_function_is_named_after_it() {
+    struct Queue<T>(T);
+    impl<T: Send + 'static> Queue<T> {
+        #[traced]
+        async fn drain(self) {
+            tokio::task::yield_now().await;
+            drop(self.0);
+        }
+    }
+    #[traced]
+    async fn receipt(order_no: u64) -> u64 {
+        order_no
+    }
+
+    let capture = Capture::new();
+    let run = async {
+        assert_eq!(throughline::spawn(receipt(7)).await.expect("no panic"), 7);
+        throughline::spawn(Box::pin(Queue("").drain())).await.expect("no panic");
+    };
+    capture.run_async(in_span_async("request", run)).await;
+    let tree = "
+        request
+        ├── receipt (spawned)
+        │   └── receipt
+        └── drain (spawned)
+            └── drain
+        ";
+    capture.assert_tree(tree);
+}
 
 #[tokio::test]
 async fn a_job_of_a_method_is_named_after_it() {

@@ -1,0 +1,274 @@
+//! Runs the body of a function or a future in a span.
+//!
+//! Every annotated function instantiates the generic code here. So that little of it is copied into the program, the
+//! generic code only moves values of the function's types; everything else is behind [`Step`] and compiled once.
+
+use std::fmt;
+use std::future::Future;
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::thread;
+
+use pin_project_lite::pin_project;
+
+use crate::context::current::{self, Attached};
+use crate::guard::reentrance::Busy;
+use crate::span::callsite::Callsite;
+use crate::span::handle::{Scope, Span, is_off};
+use crate::span::outcome::Outcome;
+use crate::tags::set::NeededTags;
+
+/// The steps of a call that depend on the types of the function.
+trait Step {
+    /// Runs the body, and keeps its value.
+    fn run(&mut self);
+
+    /// The outcome of the value. Called at most once, after `run` has returned.
+    fn outcome(&mut self) -> Outcome;
+}
+
+/// The body and its value share their place, because stack frames of recursive functions count.
+enum Call<B, R, O> {
+    Body(B, O),
+    Running,
+    Value(R, Option<O>),
+}
+
+impl<R, B: FnOnce() -> R, O: FnOnce(&R) -> Outcome> Step for Call<B, R, O> {
+    #[inline]
+    fn run(&mut self) {
+        if let Self::Body(body, outcome) = std::mem::replace(self, Self::Running) {
+            *self = Self::Value(body(), Some(outcome));
+        }
+    }
+
+    #[inline]
+    fn outcome(&mut self) -> Outcome {
+        let Self::Value(value, outcome) = self else { return Outcome::default() };
+        outcome.take().map_or_else(Outcome::default, |outcome| outcome(value))
+    }
+}
+
+impl<B, R, O> Call<B, R, O> {
+    #[inline]
+    fn value(self) -> R {
+        match self {
+            Self::Value(value, _) => value,
+            Self::Body(..) | Self::Running => unreachable!("a panic was resumed"),
+        }
+    }
+}
+
+/// Whether a call has neither a span nor tags that are needed, which is found out before anything is prepared.
+#[inline]
+pub(crate) fn is_skipped(callsite: &'static Callsite) -> bool {
+    // The first look at the context of a thread allocates, and the allocator may be traced.
+    let busy = Busy::begin();
+    busy.is_nested()
+        || !callsite.log && current::with(|current| is_off(current) && NeededTags::below(current).is_none())
+}
+
+/// The span of a synchronous function, which generated code runs the body in at once: a value that is dropped before
+/// would leave its span open.
+#[derive(Debug)]
+pub struct Started(ManuallyDrop<Span>);
+
+impl Started {
+    #[inline]
+    pub(crate) fn new(span: Span) -> Self {
+        Self(ManuallyDrop::new(span))
+    }
+
+    /// See [`Span::run`]. Borrowed, so that the span stays where it was returned to.
+    #[inline]
+    pub fn run<R>(&mut self, body: impl FnOnce() -> R, outcome: impl FnOnce(&R) -> Outcome) -> R {
+        if self.0.is_none() {
+            return body();
+        }
+        let mut call = Call::Body(body, outcome);
+        self.0.drive(&mut call);
+        call.value()
+    }
+}
+
+impl Span {
+    /// Runs `body` in the span and ends the span, even if `body` panics.
+    ///
+    /// A panic is caught, recorded, and then resumed.
+    #[inline]
+    pub fn run<R>(self, body: impl FnOnce() -> R, outcome: impl FnOnce(&R) -> Outcome) -> R {
+        Started::new(self).run(body, outcome)
+    }
+
+    /// Runs the call and ends the span. What is needed while the body runs is little, because stack frames of
+    /// recursive functions count.
+    #[inline(never)]
+    fn drive(&mut self, call: &mut dyn Step) {
+        let attached = self.attach_again();
+        // Unwind safe: neither the body nor its captures are used again.
+        let result = catch_unwind(AssertUnwindSafe(|| call.run()));
+        self.leave(attached, call, result);
+    }
+
+    #[inline(never)]
+    fn leave(&mut self, attached: Attached, call: &mut dyn Step, result: thread::Result<()>) {
+        // Moved out of the caller's handle, which is not dropped: `outcome` is the application's code, and may panic.
+        let mut span = self.take();
+        let busy = Busy::begin();
+        drop(attached);
+        span.0.finish(|| match &result {
+            Ok(()) => call.outcome(),
+            Err(payload) => Outcome::panicked(&**payload),
+        });
+        drop(span);
+        drop(busy);
+        if let Err(payload) = result {
+            resume_unwind(payload);
+        }
+    }
+
+    /// Runs a step of the work with the context of the span current. A panic ends the span and is then resumed.
+    #[inline]
+    pub fn in_scope<R>(&mut self, f: impl FnOnce() -> R) -> R {
+        if self.is_none() {
+            return f();
+        }
+        let mut call = Call::Body(f, |_: &R| Outcome::default());
+        self.step(&mut || call.run());
+        call.value()
+    }
+
+    #[inline(never)]
+    fn step(&mut self, f: &mut dyn FnMut()) {
+        match &self.0 {
+            Scope::Off => f(),
+            Scope::Within(context) => {
+                let _attached = current::attach(context.clone());
+                f();
+            }
+            _ => self.step_in_span(f),
+        }
+    }
+
+    fn step_in_span(&mut self, f: &mut dyn FnMut()) {
+        let attached = self.0.attach();
+        // Unwind safe: a panic ends the span, and the captured state is not used again.
+        let result = catch_unwind(AssertUnwindSafe(f));
+        drop(attached);
+        if let Err(payload) = result {
+            self.end(|| Outcome::panicked(&*payload));
+            resume_unwind(payload);
+        }
+    }
+
+    /// Ends the span of a future that has completed.
+    #[inline(never)]
+    fn conclude(&mut self, outcome: &mut dyn FnMut() -> Outcome) {
+        self.end(outcome);
+    }
+
+    /// Like [`attach`](Self::attach), without a copy of the code in each caller.
+    #[inline(never)]
+    fn attach_again(&self) -> Attached {
+        self.attach()
+    }
+}
+
+pin_project! {
+    /// The future of an annotated `async fn`.
+    ///
+    /// It holds the arguments until it is first polled, and from then on the span and the body, which owns the
+    /// arguments. As the two share their place, an argument takes no more room than in the function without a span.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct TracedFuture<M, F, O> {
+        #[pin]
+        state: State<M, F>,
+        span: Span,
+        outcome: O,
+    }
+
+    impl<M, F, O> PinnedDrop for TracedFuture<M, F, O> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            // The destructors of the body are traced.
+            let _attached = (!this.span.is_none()).then(|| this.span.attach_again());
+            this.state.set(State::Gone);
+        }
+    }
+}
+
+pin_project! {
+    #[project = StateProjected]
+    #[project_replace = StateReplaced]
+    enum State<M, F> {
+        /// Not polled so far.
+        Unpolled { begin: M },
+        Begun { #[pin] body: F },
+        /// `begin` has panicked, or the future is being dropped.
+        Gone,
+    }
+}
+
+impl<M, F, O> TracedFuture<M, F, O>
+where
+    M: FnOnce() -> (Span, F),
+    F: Future,
+    O: Fn(&F::Output) -> Outcome,
+{
+    /// `begin` starts the span and returns the body when the future is first polled.
+    #[inline]
+    pub(crate) fn new(begin: M, outcome: O) -> Self {
+        Self { state: State::Unpolled { begin }, span: Span::none(), outcome }
+    }
+
+    /// Not inlined, because the body passes through the stack here, and must not take room in the frame of `poll`.
+    #[inline(never)]
+    fn begin(self: Pin<&mut Self>) {
+        let mut this = self.project();
+        if let StateReplaced::Unpolled { begin } = this.state.as_mut().project_replace(State::Gone) {
+            let (span, body) = begin();
+            *this.span = span;
+            this.state.set(State::Begun { body });
+        }
+    }
+}
+
+impl<M, F, O> Future for TracedFuture<M, F, O>
+where
+    M: FnOnce() -> (Span, F),
+    F: Future,
+    O: Fn(&F::Output) -> Outcome,
+{
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        if let State::Unpolled { .. } = self.state {
+            self.as_mut().begin();
+        }
+        let this = self.project();
+        let StateProjected::Begun { mut body } = this.state.project() else { resumed_after_panicking() };
+        if this.span.is_none() {
+            return body.poll(cx);
+        }
+        let mut polled = Poll::Pending;
+        this.span.step(&mut || polled = body.as_mut().poll(cx));
+        if let Poll::Ready(output) = &polled {
+            this.span.conclude(&mut || (this.outcome)(output));
+        }
+        polled
+    }
+}
+
+/// The message of an `async fn` without the attribute.
+#[cold]
+fn resumed_after_panicking() -> ! {
+    panic!("`async fn` resumed after panicking")
+}
+
+impl<M, F, O> fmt::Debug for TracedFuture<M, F, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TracedFuture").field("span", &self.span).finish_non_exhaustive()
+    }
+}
