@@ -24,6 +24,7 @@ use crate::span::encoded;
 use crate::span::failure::FailureSource;
 use crate::span::handle::{self, Scope, Span, Start, is_off};
 use crate::span::instrumented::{Instrumented, Unobserved};
+use crate::span::no_provider;
 use crate::span::outcome::Outcome;
 #[cfg(feature = "integration")]
 use crate::span::requested_id;
@@ -370,6 +371,10 @@ impl SpanBuilder {
         if self.more.is_none() {
             if let Some(needed) = current::with(|current| is_off(current).then(|| NeededTags::below(current))) {
                 return Span(needed.map_or(Scope::Off, |needed| handle::unrecorded(needed, fill)));
+            }
+            if no_provider::is_lost() {
+                // Without a provider, contexts still have tags: a provider may be set below.
+                return Span(handle::unrecorded(NeededTags::ForLogs, fill));
             }
         }
         let mut start = Start {

@@ -10,6 +10,7 @@ pub(crate) mod handle;
 pub(crate) mod instrumented;
 #[cfg(feature = "integration")]
 mod integration;
+pub(crate) mod no_provider;
 pub(crate) mod outcome;
 pub(crate) mod record;
 #[cfg(feature = "otlp")]

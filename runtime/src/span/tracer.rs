@@ -133,6 +133,12 @@ where
     drop(previous);
 }
 
+/// Whether a provider was installed.
+#[inline]
+pub(crate) fn is_installed() -> bool {
+    GENERATION.load(Ordering::Acquire) != 0
+}
+
 /// Whether a tracer provider is set up, as far as known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]

@@ -1,0 +1,60 @@
+//! Calls in a process without a tracer provider, such as those of an annotated library whose user does not trace.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use opentelemetry::trace::{
+    Span as _, SpanBuilder, SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState, Tracer as _,
+    TracerProvider as _,
+};
+use opentelemetry::{Context, InstrumentationScope, global};
+use tracing::level_filters::LevelFilter;
+
+use crate::context::current;
+use crate::context::data::Data;
+use crate::span::tracer;
+
+/// Whether a span that starts now goes nowhere, so that its attributes are not worth computing. Warns that nothing is
+/// set up, if that may be a mistake.
+#[inline]
+pub(crate) fn is_lost() -> bool {
+    if tracer::is_installed() || !current::with(is_plain) || !is_global_a_noop() {
+        return false;
+    }
+    // Without a subscriber, nobody could read the warning.
+    if LevelFilter::current() >= LevelFilter::WARN {
+        tracer::warn_if_not_set_up(&Context::new());
+    }
+    true
+}
+
+/// Whether the context has neither a span, which the no-op tracer would return, nor a provider of its own.
+fn is_plain(context: &Context) -> bool {
+    !context.has_active_span() && Data::of(context).is_none_or(|data| data.source.is_none())
+}
+
+/// Whether OpenTelemetry's global provider is the no-op that it is before one is set.
+///
+/// OpenTelemetry does not tell, and a provider can be set at any time, so it is asked for each span. In a suppressed
+/// context with a remote span, the no-op tracer returns that span, and a tracer of the SDK returns none. Once there has
+/// been another provider, it is not asked again.
+fn is_global_a_noop() -> bool {
+    static IS_SET: AtomicBool = AtomicBool::new(false);
+    static PROBE: OnceLock<(InstrumentationScope, Context)> = OnceLock::new();
+
+    if IS_SET.load(Ordering::Relaxed) {
+        return false;
+    }
+    let (scope, context) = PROBE.get_or_init(|| {
+        let (trace, span) = (TraceId::from(1_u128), SpanId::from(1_u64));
+        let remote = SpanContext::new(trace, span, TraceFlags::default(), true, TraceState::NONE);
+        (tracer::scope(), Context::new().with_remote_span_context(remote).with_telemetry_suppressed())
+    });
+    let tracer = global::tracer_provider().tracer_with_scope(scope.clone());
+    let span = tracer.build_with_context(SpanBuilder::default(), context);
+    if span.span_context().span_id() == SpanId::from(1_u64) {
+        return true;
+    }
+    IS_SET.store(true, Ordering::Relaxed);
+    false
+}
