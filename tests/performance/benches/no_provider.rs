@@ -1,0 +1,31 @@
+//! What does an annotation cost a program that has set nothing up?
+//!
+//! One call of a function with two tags. `sdk` is the OpenTelemetry API by hand as its documentation has it, with
+//! `global::tracer` for each call; `instrument` is without a subscriber, fastrace without a reporter.
+#![forbid(unsafe_code)]
+
+use throughline_performance::rounds::{Bench, Variant, time};
+use throughline_performance::work::{self, Mode};
+
+fn main() {
+    let mut variants = Vec::new();
+    for mode in [Mode::Plain, Mode::Ours, Mode::Fastrace, Mode::Instrument] {
+        variants.push(
+            Variant::new("sync", mode.name(), mode, move |calls| time(calls, || _ = mode.leaf("acme", 1001)))
+                .calling(100),
+        );
+        variants.push(
+            Variant::new("async", mode.name(), mode, move |calls| time(calls, || _ = mode.leaf_async("acme", 1001)))
+                .calling(100),
+        );
+    }
+    variants.push(
+        Variant::new("sync", "sdk", Mode::ByHand, |calls| time(calls, || _ = work::global_leaf("acme", 1001)))
+            .calling(100),
+    );
+    variants.push(
+        Variant::new("async", "sdk", Mode::ByHand, |calls| time(calls, || _ = work::global_leaf_async("acme", 1001)))
+            .calling(100),
+    );
+    Bench::without_telemetry("no_provider").run(variants);
+}

@@ -1,0 +1,27 @@
+//! What does a span cost that is not sampled?
+//!
+//! One call of a function with two tags below a local span that is not sampled. fastrace has no samplers.
+#![forbid(unsafe_code)]
+
+use throughline_performance::rounds::{Bench, Variant, time};
+use throughline_performance::stack::Setup;
+use throughline_performance::work::Mode;
+
+fn main() {
+    let mut variants = Vec::new();
+    for mode in [Mode::Plain, Mode::Ours, Mode::ByHand, Mode::Instrument] {
+        variants.push(
+            Variant::new("sync", mode.name(), mode, move |calls| {
+                mode.below_root(|| time(calls, || _ = mode.leaf("acme", 1001)))
+            })
+            .calling(20),
+        );
+        variants.push(
+            Variant::new("async", mode.name(), mode, move |calls| {
+                mode.below_root(|| time(calls, || _ = mode.leaf_async("acme", 1001)))
+            })
+            .calling(20),
+        );
+    }
+    Bench::new("unsampled", &Setup { unsampled: true, ..Setup::default() }).run(variants);
+}

@@ -1,0 +1,167 @@
+//! Instructions in user space, of all threads of a process, by callgrind: the difference of two run lengths, so that what
+//! a process needs once does not count.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use throughline_performance::collector::program;
+use throughline_performance::rounds::float;
+use throughline_performance::work::Mode;
+
+struct Question {
+    row: &'static str,
+    modes: &'static [Mode],
+    arguments: &'static [&'static str],
+    /// Requests, and how many more of them in the longer run.
+    short: u32,
+    more: u32,
+    per_request: u32,
+}
+
+const QUESTIONS: [Question; 3] = [
+    // The queue has room for all of it, because everything takes longer than otherwise.
+    Question {
+        row: "wire",
+        modes: &Mode::TRACED,
+        arguments: &["--queue", "65536"],
+        short: 500,
+        more: 2000,
+        per_request: 6,
+    },
+    Question {
+        row: "unsampled",
+        modes: &[Mode::Ours, Mode::ByHand, Mode::Instrument],
+        arguments: &["--unsampled", "--leaf", "--burst", "100000"],
+        short: 1000,
+        more: 20_000,
+        per_request: 1,
+    },
+    Question {
+        row: "no_provider",
+        modes: &[Mode::Plain, Mode::Ours, Mode::Fastrace, Mode::Instrument],
+        arguments: &["--no-provider", "--burst", "100000"],
+        short: 1000,
+        more: 10_000,
+        per_request: 6,
+    },
+];
+
+/// Prints instructions for each span.
+pub(crate) fn count() {
+    for question in &QUESTIONS {
+        for &mode in question.modes {
+            let run = |requests: u32| callgrind(mode, requests, question.arguments, Path::new("/dev/null"));
+            let difference = run(question.short + question.more).saturating_sub(run(question.short));
+            let each = float(difference) / f64::from(question.more * question.per_request);
+            println!("instructions\t{}\t{mode}\t{each:.1}", question.row);
+        }
+    }
+}
+
+/// Runs `measure-pipeline` below callgrind, and returns how many instructions it took.
+fn callgrind(mode: Mode, requests: u32, arguments: &[&str], profile: &Path) -> u64 {
+    let mut command = Command::new("valgrind");
+    command
+        .args(["--tool=callgrind", "--fair-sched=try"])
+        .arg(format!("--callgrind-out-file={}", profile.display()))
+        .arg(program("measure-pipeline"))
+        .args([mode.name(), &requests.to_string()])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    let output = command.output().expect("valgrind is installed");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?} has failed:\n{said}");
+    let collected = said.lines().find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok());
+    collected.unwrap_or_else(|| panic!("callgrind counts instructions:\n{said}"))
+}
+
+/// Where instructions go, by parts of the names of functions; the first that fits counts.
+const GROUPS: [(&str, &[&str]); 9] = [
+    (
+        "allocation",
+        &[
+            "malloc",
+            "_int_free",
+            "calloc",
+            "realloc",
+            "unlink_chunk",
+            "__rust_alloc",
+            "__rust_dealloc",
+            "__rdl_",
+            "tcache",
+        ],
+    ),
+    ("copying", &["memcpy", "memmove", "memset", "memcmp", "bcmp"]),
+    ("clock", &["clock_gettime", "clock_gettime@@", "SystemTime", "Instant", "vdso"]),
+    ("locks", &["pthread", "futex", "Mutex", "RwLock", "parking_lot"]),
+    ("throughline_export", &["throughline::telemetry::export"]),
+    ("encoding", &["prost", "opentelemetry_proto"]),
+    ("throughline", &["throughline"]),
+    ("opentelemetry", &["opentelemetry", "rand"]),
+    ("connection", &["h2::", "hyper", "tonic", "tokio", "tower", "http::", "mio", "bytes", "futures"]),
+];
+
+/// Prints instructions for each span of ours, by what they are for.
+pub(crate) fn break_down() {
+    let (short, more, per_request) = (QUESTIONS[0].short, QUESTIONS[0].more, QUESTIONS[0].per_request);
+    let profile = PathBuf::from(format!("{}.callgrind", program("measure-pipeline").display()));
+    let mut profiles = [short, short + more].into_iter().map(|requests| {
+        callgrind(Mode::Ours, requests, &[], &profile);
+        by_function(&fs::read_to_string(&profile).expect("callgrind writes its profile"))
+    });
+    let (once, all) = (profiles.next().expect("two"), profiles.next().expect("two"));
+    drop(profiles);
+    let each = |instructions: u64| float(instructions) / f64::from(more * per_request);
+    let mut groups: HashMap<&str, f64> = HashMap::new();
+    let mut functions: Vec<(f64, &str)> = Vec::new();
+    for (name, instructions) in &all {
+        let instructions = each(*instructions) - each(once.get(name).copied().unwrap_or(0));
+        let fits = |(_, parts): &&(&str, &[&str])| parts.iter().any(|part| name.contains(part));
+        let group = match name.as_str() {
+            "free" | "cfree" => "allocation",
+            _ => GROUPS.iter().find(fits).map_or("other", |(group, _)| group),
+        };
+        *groups.entry(group).or_default() += instructions;
+        functions.push((instructions, name));
+    }
+    for (group, instructions) in groups {
+        println!("breakdown\t{group}\tours\t{instructions:.1}");
+    }
+    functions.sort_by(|a, b| b.0.total_cmp(&a.0));
+    for (instructions, name) in functions.iter().take(40) {
+        eprintln!("{instructions:9.1}  {name}");
+    }
+}
+
+/// Each function's own instructions, from a profile of callgrind: after `fn=(number) name` come lines of position and
+/// cost, and the one after `calls=` is the cost of a call.
+fn by_function(profile: &str) -> HashMap<String, u64> {
+    let mut names: HashMap<&str, &str> = HashMap::new();
+    let mut costs: HashMap<String, u64> = HashMap::new();
+    let mut current = "";
+    let mut is_call = false;
+    for line in profile.lines() {
+        if let Some(function) = line.strip_prefix("fn=") {
+            current = name_of(&mut names, function);
+        } else if let Some(function) = line.strip_prefix("cfn=") {
+            name_of(&mut names, function);
+        } else if line.starts_with("calls=") {
+            is_call = true;
+        } else if line.starts_with(|first: char| first.is_ascii_digit() || "+-*".contains(first))
+            && !std::mem::take(&mut is_call)
+        {
+            let cost = line.split_whitespace().nth(1).and_then(|cost| cost.parse::<u64>().ok()).unwrap_or(0);
+            *costs.entry(current.to_owned()).or_default() += cost;
+        }
+    }
+    costs
+}
+
+/// The name behind `(number) name`, which stands there only the first time.
+fn name_of<'a>(names: &mut HashMap<&'a str, &'a str>, function: &'a str) -> &'a str {
+    let (number, name) = function.split_once(' ').unwrap_or((function, ""));
+    if name.is_empty() { names.get(number).copied().unwrap_or("") } else { names.entry(number).or_insert(name) }
+}

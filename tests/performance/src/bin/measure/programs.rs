@@ -1,0 +1,121 @@
+//! Runs `measure-pipeline` and `measure-service`: a process for each mode, in interleaved rounds.
+
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+
+use throughline_performance::collector::program;
+use throughline_performance::rounds::median;
+use throughline_performance::work::Mode;
+
+/// What a program has printed: numbers by their names.
+#[derive(Debug, Clone)]
+pub(crate) struct Said(BTreeMap<String, f64>);
+
+impl Said {
+    /// The `name=value` of this text.
+    pub(crate) fn parse(text: &str) -> Self {
+        let pair = |word: &str| {
+            let (name, value) = word.split_once('=')?;
+            Some((name.to_owned(), value.parse().ok()?))
+        };
+        Self(text.split_whitespace().filter_map(pair).collect())
+    }
+
+    pub(crate) fn get(&self, name: &str) -> f64 {
+        *self.0.get(name).unwrap_or_else(|| panic!("the program prints `{name}`"))
+    }
+}
+
+fn run(name: &str, mode: Mode, arguments: &[&str]) -> Said {
+    let mut command = Command::new(program(name));
+    command.arg(mode.name()).args(arguments).stdin(Stdio::null()).stderr(Stdio::inherit());
+    let output = command.output().expect("the program has been built");
+    assert!(output.status.success(), "{command:?} has failed");
+    Said::parse(&String::from_utf8_lossy(&output.stdout))
+}
+
+/// Runs each of these programs in each round, and prints the medians of what they say.
+fn rounds(
+    question: &str,
+    rounds: usize,
+    programs: &[(&str, Mode, &[&str])],
+    rows: &[&str],
+) -> BTreeMap<(usize, String), f64> {
+    let mut numbers: BTreeMap<(usize, String), Vec<f64>> = BTreeMap::new();
+    for round in 0..rounds {
+        for at in 0..programs.len() {
+            let at = (at + round) % programs.len();
+            let (name, mode, arguments) = programs[at];
+            let said = run(name, mode, arguments);
+            for &row in rows {
+                numbers.entry((at, row.to_owned())).or_default().push(said.get(row));
+            }
+        }
+        eprintln!("{question}: round {} of {rounds}", round + 1);
+    }
+    numbers.into_iter().map(|(at, mut numbers)| (at, median(&mut numbers))).collect()
+}
+
+fn line(question: &str, row: &str, mode: Mode, number: f64) {
+    println!("{question}\t{row}\t{mode}\t{number:.1}");
+}
+
+/// Processor time for each span: of the calling thread, and of all threads up to the end of the export. The queue is
+/// larger than the SDK's 2,048, because `#[instrument]` loses spans otherwise: the exporter's own fill it.
+pub(crate) fn pipeline(count: usize) {
+    let programs = Mode::ALL.map(|mode| ("measure-pipeline", mode, &["20000", "--queue", "65536"] as &[&str]));
+    for ((at, row), number) in rounds("pipeline", count, &programs, &["calling", "all", "bytes"]) {
+        let mode = programs[at].1;
+        match (row.as_str(), mode) {
+            ("bytes", Mode::Plain) => {}
+            ("bytes", _) => line("pipeline", "bytes", mode, number / 120_000.0),
+            (row, _) => line("pipeline", row, mode, number),
+        }
+    }
+}
+
+/// Spans a second, from the first call until the collector has the last of them, all on one core, without a pause.
+/// fastrace loses most of them then: its channel is bounded, and its bound cannot be set.
+pub(crate) fn throughput(count: usize) {
+    let arguments: &[&str] = &["30000", "--pause", "0", "--core", "0", "--queue", "1000000"];
+    let programs = [Mode::Ours, Mode::ByHand, Mode::Instrument].map(|mode| ("measure-pipeline", mode, arguments));
+    for ((at, _), took) in rounds("throughput", count, &programs, &["took"]) {
+        line("throughput", "one_core", programs[at].1, 180_000.0 / took);
+    }
+}
+
+/// Spans a second on one thread and on two, while the collector answers nothing: what the threads have in common is the
+/// queue, and the export thread has nothing to do.
+pub(crate) fn threads(count: usize) {
+    let one: &[&str] = &["30000", "--pause", "0", "--hang", "--queue", "1000000"];
+    let two: &[&str] = &["30000", "--pause", "0", "--hang", "--queue", "1000000", "--threads", "2"];
+    let programs: Vec<_> = Mode::TRACED
+        .into_iter()
+        .flat_map(|mode| [("measure-pipeline", mode, one), ("measure-pipeline", mode, two)])
+        .collect();
+    let worked: Vec<f64> = rounds("threads", count, &programs, &["worked"]).into_values().collect();
+    for (mode, worked) in Mode::TRACED.into_iter().zip(worked.chunks(2)) {
+        let (one, two) = (180_000.0 / worked[0], 360_000.0 / worked[1]);
+        line("threads", "one", mode, one);
+        line("threads", "two", mode, two);
+        println!("threads\tscaling\t{mode}\t{:.3}", two / one);
+    }
+}
+
+/// Resident memory for each span that waits, with a collector that answers nothing. Of a queue that has four thirds of
+/// the places, because ours takes no new traces from three quarters on.
+pub(crate) fn memory(count: usize) {
+    let arguments: &[&str] = &["100000", "--pause", "0", "--hang", "--queue", "820000"];
+    let programs = [Mode::Ours, Mode::ByHand, Mode::Instrument].map(|mode| ("measure-pipeline", mode, arguments));
+    for ((at, _), bytes) in rounds("memory", count, &programs, &["memory"]) {
+        line("memory", "waiting", programs[at].1, bytes);
+    }
+}
+
+/// Requests a second of an axum service, and the processor time of each, export included.
+pub(crate) fn service(count: usize) {
+    let programs = Mode::ALL.map(|mode| ("measure-service", mode, &["--seconds", "3"] as &[&str]));
+    for ((at, row), number) in rounds("service", count, &programs, &["per_second", "cpu"]) {
+        line("service", &row, programs[at].1, number);
+    }
+}

@@ -1,0 +1,94 @@
+//! The results: numbers by question, row and column.
+
+use std::fs;
+
+type Entry = (String, String, String, f64);
+
+/// All results, in the order in which they were printed.
+#[derive(Debug)]
+pub(crate) struct Results(Vec<Entry>);
+
+impl Results {
+    /// Reads lines of question, row, column and number; of two with the same names the last counts.
+    pub(crate) fn read(path: &str) -> Self {
+        let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let mut results = Self(Vec::new());
+        for line in text.lines() {
+            let mut fields = line.split('\t').map(str::to_owned);
+            let (Some(question), Some(row), Some(column), Some(number)) =
+                (fields.next(), fields.next(), fields.next(), fields.next())
+            else {
+                continue;
+            };
+            let Ok(number) = number.parse() else { continue };
+            results.0.retain(|(q, r, c, _)| (q, r, c) != (&question, &row, &column));
+            results.0.push((question, row, column, number));
+        }
+        results
+    }
+
+    pub(crate) fn get(&self, question: &str, row: &str, column: &str) -> Option<f64> {
+        self.0.iter().find(|(q, r, c, _)| (q.as_str(), r.as_str(), c.as_str()) == (question, row, column)).map(|r| r.3)
+    }
+
+    /// The values of one field of the results of a question, each once.
+    fn distinct(&self, question: &str, field: fn(&Entry) -> &str) -> Vec<&str> {
+        let mut distinct = Vec::new();
+        for name in self.0.iter().filter(|result| result.0 == question).map(field) {
+            if !distinct.contains(&name) {
+                distinct.push(name);
+            }
+        }
+        distinct
+    }
+
+    pub(crate) fn rows(&self, question: &str) -> Vec<&str> {
+        self.distinct(question, |result| &result.1)
+    }
+
+    pub(crate) fn columns(&self, question: &str) -> Vec<&str> {
+        self.distinct(question, |result| &result.2)
+    }
+
+    /// Prints a Markdown table for each question.
+    pub(crate) fn print(&self) {
+        let mut questions: Vec<&str> = Vec::new();
+        for (question, ..) in &self.0 {
+            if !questions.contains(&question.as_str()) {
+                questions.push(question);
+            }
+        }
+        for question in questions {
+            let columns = self.columns(question);
+            println!("| {question} | {} |", columns.join(" | "));
+            println!("|---|{}", "---:|".repeat(columns.len()));
+            for row in self.rows(question) {
+                let numbers: Vec<String> = columns
+                    .iter()
+                    .map(|column| self.get(question, row, column).map_or_else(String::new, shown))
+                    .collect();
+                println!("| {row} | {} |", numbers.join(" | "));
+            }
+            println!();
+        }
+    }
+}
+
+/// A number with as many digits as say something, and commas between thousands.
+pub(crate) fn shown(number: f64) -> String {
+    if number.abs() < 10.0 {
+        return format!("{number:.2}");
+    }
+    if number.abs() < 100.0 {
+        return format!("{number:.1}");
+    }
+    let digits = format!("{number:.0}");
+    let mut shown = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 && !shown.ends_with('-') {
+            shown.push(',');
+        }
+        shown.push(digit);
+    }
+    shown
+}

@@ -1,0 +1,18 @@
+//! What a span costs, from the call site to the wire, next to the other ways to get one.
+//!
+//! `.ci/performance` runs everything and prints the table; docs/performance.md has the results. Each file of `benches`
+//! answers one question within one process. `measure-pipeline` and `measure-service` are whole programs, because
+//! instructions, the processor time of all threads and memory can only be told apart by process.
+#![forbid(unsafe_code)]
+
+pub mod clock;
+#[cfg(feature = "peers")]
+pub mod collector;
+#[cfg(feature = "peers")]
+pub mod options;
+#[cfg(feature = "peers")]
+pub mod rounds;
+#[cfg(feature = "peers")]
+pub mod stack;
+#[cfg(feature = "peers")]
+pub mod work;
