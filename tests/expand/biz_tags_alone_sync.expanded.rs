@@ -7,7 +7,7 @@ fn place(tenant_id: &str, order_no: u64) -> u64 {
             __tags.scope_value("tenant_id", &tenant_id);
             __tags.scope_value("order_no", &order_no);
         })
-        .run(
+        .__run(
             move || -> u64 {
                 let order_no = order_no;
                 let _ = &order_no;

@@ -101,7 +101,7 @@ fn place(
                     },
                 );
         })
-        .run(
+        .__run(
             move || -> bool {
                 let (address, region, user_id, shard) = (
                     address,

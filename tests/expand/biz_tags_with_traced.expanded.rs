@@ -16,7 +16,7 @@ fn below(tenant_id: &str, attempt: u32) -> usize {
                 __tags.scope_value("tenant_id", &tenant_id);
             },
         )
-        .run(
+        .__run(
             move || -> usize {
                 let attempt = attempt;
                 let _ = &attempt;
@@ -42,7 +42,7 @@ fn above(tenant_id: &str, attempt: u32) -> usize {
                 __tags.scope_value("tenant_id", &tenant_id);
             },
         )
-        .run(
+        .__run(
             move || -> usize {
                 let attempt = attempt;
                 let _ = &attempt;

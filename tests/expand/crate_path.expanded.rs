@@ -12,7 +12,7 @@ fn place(order_no: u64) -> u64 {
                 )
             },
         )
-        .run(
+        .__run(
             move || -> u64 {
                 let order_no = order_no;
                 match () {

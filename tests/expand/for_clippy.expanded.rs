@@ -17,7 +17,7 @@ fn total(prices: &Vec<u64>) -> u64 {
                 )
             },
         )
-        .run(
+        .__run(
             move || -> u64 { prices.iter().sum() },
             move |__result| ::throughline::__private::inspect(__result).__display(),
         )

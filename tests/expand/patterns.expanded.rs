@@ -17,7 +17,7 @@ fn count(total: u64, more: u64) -> u64 {
                 )
             },
         )
-        .run(
+        .__run(
             move || -> u64 {
                 let (mut total, more) = (total, more);
                 match () {
@@ -35,7 +35,7 @@ fn whole(Path(tenant_id): Path<String>, (a, b): (u64, u64)) -> u64 {
         .start_with(|__tags| {
             __tags.scope_value("tenant_id", &tenant_id);
         })
-        .run(
+        .__run(
             move || -> u64 {
                 let (tenant_id, a, b) = (tenant_id, a, b);
                 let _ = &tenant_id;
@@ -62,7 +62,7 @@ fn part(__arg0: Order, __arg1: String, __arg2: (u64, String)) -> u64 {
                 __tags.add_value("no", &no);
             },
         )
-        .run(
+        .__run(
             move || -> u64 {
                 let __arg0 = __arg0;
                 let Order { no, mut lines } = __arg0;
@@ -92,7 +92,7 @@ impl Order {
                     )
                 },
             )
-            .run(
+            .__run(
                 move || -> usize {
                     let (_, note) = (&self, note);
                     match () {

@@ -21,7 +21,7 @@ impl Orders {
                         .kind(::throughline::__private::SpanKind::Server)
                 },
             )
-            .run(
+            .__run(
                 move || -> Result<(), String> {
                     let order_no = order_no;
                     match () {

@@ -12,7 +12,7 @@ fn stop(code: i32) -> ! {
                 )
             },
         )
-        .run(
+        .__run(
             move || -> ! {
                 let code = code;
                 match () {

@@ -30,7 +30,7 @@ fn receive(message: Message, others: &[Context], attempt: u32) -> Result<usize, 
                 );
             __tags.add_value("attempt", &attempt);
         })
-        .run(
+        .__run(
             move || -> Result<usize, String> {
                 let (message, attempt) = (message, attempt);
                 let (_, _) = (&message, &attempt);

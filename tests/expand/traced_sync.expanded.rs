@@ -15,7 +15,7 @@ fn total(order: Order, discount: u64) -> u64 {
                 )
             },
         )
-        .run(
+        .__run(
             move || -> u64 {
                 let (order, discount) = (order, discount);
                 match () {
@@ -39,7 +39,7 @@ fn lines(order: &Order) -> usize {
                 )
             },
         )
-        .run(
+        .__run(
             move || -> usize { order.lines.len() },
             move |__result| ::throughline::__private::inspect(__result).__display(),
         )

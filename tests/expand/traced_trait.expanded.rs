@@ -14,7 +14,7 @@ trait Describe {
                     )
                 },
             )
-            .run(
+            .__run(
                 move || -> usize { self.text().len() },
                 move |__result| ::throughline::__private::inspect(__result).__display(),
             )

@@ -278,7 +278,9 @@ fn around(
     let body = match shape {
         Shape::Sync | Shape::Spawn(_) => {
             let body = closure(&pieces);
-            quote_spanned!(at=> #span.run(#body, #outcome))
+            // Not called `run`: a trait of the application's that all types implement may have a method of that name,
+            // and by value.
+            quote_spanned!(at=> #span.__run(#body, #outcome))
         }
         Shape::InPlace => {
             let body = &pieces.body;

@@ -83,7 +83,7 @@ impl Started {
 
     /// See [`Span::run`]. Borrowed, so that the span stays where it was returned to.
     #[inline]
-    pub fn run<R>(&mut self, body: impl FnOnce() -> R, outcome: impl FnOnce(&R) -> Outcome) -> R {
+    pub fn __run<R>(&mut self, body: impl FnOnce() -> R, outcome: impl FnOnce(&R) -> Outcome) -> R {
         if self.0.is_none() {
             return body();
         }
@@ -99,7 +99,14 @@ impl Span {
     /// A panic is caught, recorded, and then resumed.
     #[inline]
     pub fn run<R>(self, body: impl FnOnce() -> R, outcome: impl FnOnce(&R) -> Outcome) -> R {
-        Started::new(self).run(body, outcome)
+        Started::new(self).__run(body, outcome)
+    }
+
+    /// [`run`](Self::run), for generated code.
+    #[doc(hidden)]
+    #[inline]
+    pub fn __run<R>(self, body: impl FnOnce() -> R, outcome: impl FnOnce(&R) -> Outcome) -> R {
+        self.run(body, outcome)
     }
 
     /// Runs the call and ends the span. What is needed while the body runs is little, because stack frames of
