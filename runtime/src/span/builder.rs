@@ -368,8 +368,21 @@ impl SpanBuilder {
 
     #[inline]
     fn begin(self, fill: &mut dyn FnMut(&mut Tags)) -> Span {
+        #[cfg(feature = "sdk")]
+        let mut draft = None;
         if self.more.is_none() {
-            if let Some(needed) = current::with(|current| is_off(current).then(|| NeededTags::below(current))) {
+            #[cfg(feature = "sdk")]
+            let off = match encoded::call(self.callsite, self.place) {
+                encoded::Call::Off(needed) => Some(needed),
+                encoded::Call::Encoded(encoded) => {
+                    draft = Some(encoded);
+                    None
+                }
+                encoded::Call::Listed => None,
+            };
+            #[cfg(not(feature = "sdk"))]
+            let off = current::with(|current| is_off(current).then(|| NeededTags::below(current)));
+            if let Some(needed) = off {
                 return Span(needed.map_or(Scope::Off, |needed| handle::unrecorded(needed, fill)));
             }
             if no_provider::is_lost() {
@@ -387,7 +400,7 @@ impl SpanBuilder {
         };
         let Some(mut more) = self.more else {
             #[cfg(feature = "sdk")]
-            let mut tags = encoded::tags_of_call(self.callsite, self.place);
+            let mut tags = draft.map_or_else(|| Tags::of(self.callsite.described(self.place)), Tags::encoded);
             #[cfg(not(feature = "sdk"))]
             let mut tags = Tags::of(self.callsite.described(self.place));
             fill(&mut tags);

@@ -10,20 +10,30 @@ use crate::context::data::{self, Data};
 use crate::context::encoder::Encoder;
 use crate::context::local;
 use crate::span::callsite::Callsite;
-use crate::span::handle::{Scope, Span, Start, opened};
+use crate::span::handle::{Scope, Span, Start, is_off, opened};
 use crate::span::outcome::ExplicitAttributes;
 use crate::span::tracer;
 use crate::tags::draft::Draft;
 use crate::tags::scoped::{EncodedTags, ScopedTags};
-use crate::tags::set::Tags;
+use crate::tags::set::{NeededTags, Tags};
 
-/// The tags of a call below the current context.
+/// What becomes of a call below the current context.
+pub(super) enum Call {
+    /// It is not recorded; some tags may be needed nevertheless.
+    Off(Option<NeededTags>),
+    Encoded(Box<Draft>),
+    Listed,
+}
+
+/// Looks once at the current context, because each look costs as much as an attribute.
 #[inline(never)]
-pub(super) fn tags_of_call(callsite: &'static Callsite, place: Option<&'static Location<'static>>) -> Tags {
-    match current::with(|current| draft(current, callsite, place)) {
-        Some(draft) => Tags::encoded(draft),
-        None => Tags::of(callsite.described(place)),
-    }
+pub(super) fn call(callsite: &'static Callsite, place: Option<&'static Location<'static>>) -> Call {
+    current::with(|current| {
+        if is_off(current) {
+            return Call::Off(NeededTags::below(current));
+        }
+        draft(current, callsite, place).map_or(Call::Listed, Call::Encoded)
+    })
 }
 
 /// Encodes the tags of a span with this parent, if its tracer is our own. Otherwise adds what describes the code.

@@ -94,19 +94,7 @@ fn put(draft: &Draft, out: &mut Vec<u8>, context: &SpanContext, inherited: [&[u8
     out.push(wire::SPANS);
     put_varint(out, len as u64);
 
-    let mut ids = [0; IDS + PARENT];
-    ids[0] = span::TRACE_ID;
-    ids[1] = 16;
-    ids[2..18].copy_from_slice(&context.trace_id().to_bytes());
-    ids[18] = span::SPAN_ID;
-    ids[19] = 8;
-    ids[20..28].copy_from_slice(&context.span_id().to_bytes());
-    ids[28] = span::PARENT_SPAN_ID;
-    ids[29] = 8;
-    ids[30..].copy_from_slice(&draft.parent.to_bytes());
-    out.extend_from_slice(if has_parent { &ids } else { &ids[..IDS] });
-
-    let mut fixed = [0; KIND_TIMES_FLAGS];
+    let mut fixed = [0; KIND_TIMES_FLAGS + IDS + PARENT];
     fixed[0] = span::KIND;
     fixed[1] = kind_number(&draft.kind);
     fixed[2] = span::START_TIME;
@@ -114,8 +102,17 @@ fn put(draft: &Draft, out: &mut Vec<u8>, context: &SpanContext, inherited: [&[u8
     fixed[11] = span::END_TIME;
     fixed[12..20].copy_from_slice(&end.to_le_bytes());
     fixed[20..22].copy_from_slice(&span::FLAGS);
-    fixed[22..].copy_from_slice(&flags(context.trace_flags().to_u8(), draft.is_parent_remote).to_le_bytes());
-    out.extend_from_slice(&fixed);
+    fixed[22..26].copy_from_slice(&flags(context.trace_flags().to_u8(), draft.is_parent_remote).to_le_bytes());
+    fixed[26] = span::TRACE_ID;
+    fixed[27] = 16;
+    fixed[28..44].copy_from_slice(&context.trace_id().to_bytes());
+    fixed[44] = span::SPAN_ID;
+    fixed[45] = 8;
+    fixed[46..54].copy_from_slice(&context.span_id().to_bytes());
+    fixed[54] = span::PARENT_SPAN_ID;
+    fixed[55] = 8;
+    fixed[56..].copy_from_slice(&draft.parent.to_bytes());
+    out.extend_from_slice(if has_parent { &fixed } else { &fixed[..KIND_TIMES_FLAGS + IDS] });
 
     put_bytes(out, span::NAME, draft.name.as_bytes());
     out.extend_from_slice(inherited[0]);

@@ -1,6 +1,7 @@
 //! OTLP/gRPC.
 
 use std::cell::RefCell;
+use std::convert::Infallible;
 use std::error::Error as _;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -107,7 +108,11 @@ impl Grpc {
 
     pub(super) async fn send(&self, body: Bytes) -> Attempt<AttemptError> {
         let observed = Arc::<Observed>::default();
-        let channel = ObservedChannel { channel: self.channel.borrow().clone(), observed: Arc::clone(&observed) };
+        let channel = ObservedChannel {
+            channel: self.channel.borrow().clone(),
+            observed: Arc::clone(&observed),
+            message: (!self.gzip).then(|| body.clone()),
+        };
         let mut client = tonic::client::Grpc::new(channel);
         if self.gzip {
             client = client.send_compressed(CompressionEncoding::Gzip).accept_compressed(CompressionEncoding::Gzip);
@@ -198,6 +203,8 @@ impl Observed {
 struct ObservedChannel {
     channel: Channel,
     observed: Arc<Observed>,
+    /// The message to send as it is; tonic's encoder would copy it. `None` if tonic is to compress it.
+    message: Option<Bytes>,
 }
 
 impl Service<Request<Body>> for ObservedChannel {
@@ -210,6 +217,10 @@ impl Service<Request<Body>> for ObservedChannel {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let request = match self.message.take() {
+            Some(message) => request.map(|_| Body::new(Framed::new(message))),
+            None => request,
+        };
         let (response, observed) = (self.channel.call(request), Arc::clone(&self.observed));
         Box::pin(async move {
             let response = response.await?;
@@ -217,6 +228,38 @@ impl Service<Request<Body>> for ObservedChannel {
             observed.look_for_status(response.headers());
             Ok(response.map(|body| Body::new(ObservedBody { body, observed })))
         })
+    }
+}
+
+/// One message that is not compressed (gRPC over HTTP/2, "Length-Prefixed-Message").
+struct Framed {
+    chunks: [Bytes; 2],
+    sent: usize,
+}
+
+impl Framed {
+    fn new(message: Bytes) -> Self {
+        let mut prefix = vec![0; 5];
+        prefix[1..].copy_from_slice(&u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes());
+        Self { chunks: [prefix.into(), message], sent: 0 }
+    }
+}
+
+impl http_body::Body for Framed {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut task::Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        let chunk = self.chunks.get(self.sent).cloned();
+        self.sent += 1;
+        Poll::Ready(chunk.map(|chunk| Ok(Frame::data(chunk))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.sent >= self.chunks.len()
     }
 }
 

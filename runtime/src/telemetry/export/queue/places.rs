@@ -1,8 +1,9 @@
 //! Where a trace is, by its id.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::BuildHasher as _;
 
+use foldhash::quality::RandomState;
 use opentelemetry::trace::TraceId;
 
 /// How many maps there are. When one of them grows, it moves only its own entries.
@@ -28,7 +29,7 @@ pub(super) struct Places {
 
 impl Default for Places {
     fn default() -> Self {
-        let random = RandomState::new();
+        let random = RandomState::default();
         let shards = (0..SHARDS).map(|_| HashMap::with_hasher(random.clone())).collect();
         Self { random, shards }
     }
