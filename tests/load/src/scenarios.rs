@@ -137,7 +137,9 @@ pub fn shed(spans: u64, checks: &mut Checks) {
 }
 
 fn shed_by(queue: usize, spans: u64, pause: Duration, checks: &mut Checks) {
-    let collector = collector();
+    let mut collector = collector();
+    // Otherwise the exporter may keep up.
+    collector.set(Behaviour::Slow(Duration::from_millis(5))).expect("it runs");
     let telemetry = builder(&collector).max_queue_size(queue).init().expect("it is valid");
     let runtime = runtime();
     let begun = Instant::now();

@@ -319,13 +319,19 @@ impl Queue {
         self.push_locked(inner, spans)
     }
 
-    /// Queues what is left in the inbox.
+    /// Queues what is left in the inbox by now.
     fn collect(&self) {
-        while self.inbox.len() > 0 && self.collect_some(&mut self.lock()) {}
+        let mut left = self.inbox.len();
+        while left > 0 {
+            match self.collect_some(&mut self.lock()) {
+                0 => return,
+                spans => left = left.saturating_sub(spans),
+            }
+        }
     }
 
-    /// Queues some of what is left in the inbox. Gives whether there was any.
-    fn collect_some(&self, inner: &mut Inner) -> bool {
+    /// Queues some of what is left in the inbox. Gives how many spans these were.
+    fn collect_some(&self, inner: &mut Inner) -> usize {
         let (mut spans, mut bytes) = (0, 0);
         for _ in 0..STEPS {
             let Some(part) = inner.inbox.as_ref().and_then(|inbox| inbox.try_recv().ok()) else { break };
@@ -338,7 +344,7 @@ impl Queue {
         self.publish(inner);
         // Now, so that they are counted all the time.
         self.inbox.collected(spans, bytes);
-        spans > 0
+        spans
     }
 
     fn push_locked(&self, mut inner: MutexGuard<'_, Inner>, spans: EncodedSpans) -> Ready {

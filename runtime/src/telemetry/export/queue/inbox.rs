@@ -65,6 +65,6 @@ impl Inbox {
 
     /// Whether so much waits that whoever gets the lock has to help.
     pub(super) fn is_filling(&self) -> bool {
-        self.len() > self.limits.spans / 2 || self.bytes() > self.limits.bytes / 2
+        self.len() > self.limits.spans / 16 || self.bytes() > self.limits.bytes / 16
     }
 }
