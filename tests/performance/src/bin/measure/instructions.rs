@@ -65,6 +65,9 @@ fn callgrind(mode: Mode, requests: u32, arguments: &[&str], profile: &Path) -> u
     let mut command = Command::new("valgrind");
     command
         .args(["--tool=callgrind", "--fair-sched=try"])
+        // This one spins for some milliseconds before `main`, to calibrate fastrace's clock, and takes another number of
+        // instructions each time. A function that is named switches counting off and on again.
+        .args(["--toggle-collect=fastant::tsc_now::___init___ctor::___init___ctor", "--collect-atstart=yes"])
         .arg(format!("--callgrind-out-file={}", profile.display()))
         .arg(program("measure-pipeline"))
         .args([mode.name(), &requests.to_string()])

@@ -4,6 +4,26 @@ use std::fs;
 
 type Entry = (String, String, String, f64);
 
+/// What the questions ask, with the unit of the answers.
+const TITLES: [(&str, &str); 16] = [
+    ("instructions", "Instructions for each span, all threads"),
+    ("breakdown", "Instructions for each span of ours, by what they are for"),
+    ("pipeline", "Processor time for each span in a program of its own, ns, and its bytes on the wire"),
+    ("throughput", "Spans a second through to the collector"),
+    ("threads", "Spans a second on one thread and on two"),
+    ("memory", "Resident memory for each span that waits, bytes"),
+    ("service", "An axum service with five spans a request: requests a second, and processor time of each, ns"),
+    ("requests", "Calling thread, a span of a request of six, ns"),
+    ("recorded", "Calling thread, a span below an open one, ns"),
+    ("unsampled", "Not sampled, ns"),
+    ("no_provider", "Nothing set up, ns"),
+    ("biz_tags", "Inherited tags, ns"),
+    ("depth", "Nested spans, ns a span"),
+    ("tags", "Tags of a span, ns a span"),
+    ("tasks", "Live tasks, ns a span"),
+    ("allocations", "Allocations of a recorded span on the calling thread, and their bytes"),
+];
+
 /// All results, in the order in which they were printed.
 #[derive(Debug)]
 pub(crate) struct Results(Vec<Entry>);
@@ -50,7 +70,7 @@ impl Results {
         self.distinct(question, |result| &result.2)
     }
 
-    /// Prints a Markdown table for each question.
+    /// Prints a heading and a Markdown table for each question.
     pub(crate) fn print(&self) {
         let mut questions: Vec<&str> = Vec::new();
         for (question, ..) in &self.0 {
@@ -59,8 +79,10 @@ impl Results {
             }
         }
         for question in questions {
+            let title = TITLES.iter().find(|(known, _)| *known == question).map_or(question, |(_, title)| title);
+            println!("\n### {title}\n");
             let columns = self.columns(question);
-            println!("| {question} | {} |", columns.join(" | "));
+            println!("| | {} |", columns.join(" | "));
             println!("|---|{}", "---:|".repeat(columns.len()));
             for row in self.rows(question) {
                 let numbers: Vec<String> = columns
@@ -69,7 +91,6 @@ impl Results {
                     .collect();
                 println!("| {row} | {} |", numbers.join(" | "));
             }
-            println!();
         }
     }
 }
