@@ -15,7 +15,8 @@ struct Plot {
     is_logarithmic: bool,
 }
 
-const PLOTS: [Plot; 3] = [
+const PLOTS: [Plot; 4] = [
+    Plot { question: "threads", title: "Threads", x: "threads", y: "spans a second", is_logarithmic: false },
     Plot { question: "depth", title: "Nested spans", x: "depth", y: "ns a span", is_logarithmic: true },
     Plot { question: "tags", title: "Tags of a span", x: "tags", y: "ns a span", is_logarithmic: false },
     Plot { question: "tasks", title: "Live tasks", x: "tasks with an open span", y: "ns a span", is_logarithmic: true },
@@ -57,7 +58,13 @@ fn line_chart(results: &Results, plot: &Plot, path: &Path) -> Result<(), Box<dyn
     macro_rules! draw {
         ($x:expr) => {{
             let mut chart = chart.build_cartesian_2d($x, y)?;
-            chart.configure_mesh().x_desc(plot.x).y_desc(plot.y).x_label_formatter(&|x| format!("{x}")).draw()?;
+            chart
+                .configure_mesh()
+                .x_desc(plot.x)
+                .y_desc(plot.y)
+                .x_label_formatter(&|x| format!("{x}"))
+                .y_label_formatter(&|y| format!("{y}"))
+                .draw()?;
             for (at, (column, points)) in columns.iter().enumerate() {
                 let colour = Palette99::pick(at).to_rgba();
                 chart

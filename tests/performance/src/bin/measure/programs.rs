@@ -84,21 +84,24 @@ pub(crate) fn throughput(count: usize) {
     }
 }
 
-/// Spans a second on one thread and on two, while the collector answers nothing: what the threads have in common is the
+/// Spans a second on one thread and on more, while the collector answers nothing: what the threads have in common is the
 /// queue, and the export thread has nothing to do.
 pub(crate) fn threads(count: usize) {
-    let one: &[&str] = &["30000", "--pause", "0", "--hang", "--queue", "1000000"];
-    let two: &[&str] = &["30000", "--pause", "0", "--hang", "--queue", "1000000", "--threads", "2"];
+    const THREADS: [&str; 3] = ["1", "2", "4"];
+    let arguments =
+        THREADS.map(|threads| ["30000", "--pause", "0", "--hang", "--queue", "1000000", "--threads", threads]);
     let programs: Vec<_> = Mode::TRACED
         .into_iter()
-        .flat_map(|mode| [("measure-pipeline", mode, one), ("measure-pipeline", mode, two)])
+        .flat_map(|mode| arguments.iter().map(move |arguments| ("measure-pipeline", mode, arguments.as_slice())))
         .collect();
     let worked: Vec<f64> = rounds("threads", count, &programs, &["worked"]).into_values().collect();
-    for (mode, worked) in Mode::TRACED.into_iter().zip(worked.chunks(2)) {
-        let (one, two) = (180_000.0 / worked[0], 360_000.0 / worked[1]);
-        line("threads", "one", mode, one);
-        line("threads", "two", mode, two);
-        println!("threads\tscaling\t{mode}\t{:.3}", two / one);
+    for (mode, worked) in Mode::TRACED.into_iter().zip(worked.chunks(THREADS.len())) {
+        let per_second: Vec<f64> =
+            [1.0, 2.0, 4.0].into_iter().zip(worked).map(|(threads, worked)| threads * 180_000.0 / worked).collect();
+        for (threads, per_second) in THREADS.into_iter().zip(&per_second) {
+            line("threads", threads, mode, *per_second);
+        }
+        println!("threads\tscaling\t{mode}\t{:.3}", per_second[1] / per_second[0]);
     }
 }
 

@@ -10,7 +10,7 @@ const TITLES: [(&str, &str); 16] = [
     ("breakdown", "Instructions for each span of ours, by what they are for"),
     ("pipeline", "Processor time for each span in a program of its own, ns, and its bytes on the wire"),
     ("throughput", "Spans a second through to the collector"),
-    ("threads", "Spans a second on one thread and on two"),
+    ("threads", "Spans a second on one thread, two and four; `scaling` is two of one"),
     ("memory", "Resident memory for each span that waits, bytes"),
     ("service", "An axum service with five spans a request: requests a second, and processor time of each, ns"),
     ("requests", "Calling thread, a span of a request of six, ns"),
