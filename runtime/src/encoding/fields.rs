@@ -60,33 +60,38 @@ impl Count {
 
 /// A set of keys that tells for certain that a key is not in it, and else that it may be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct KeySet(u64);
+pub(crate) struct KeySet([u64; 4]);
 
 impl KeySet {
     #[inline]
     pub(crate) const fn of(key: &str) -> Self {
         let bytes = key.as_bytes();
+        let mut words = [0; 4];
         if bytes.is_empty() {
-            return Self(1);
+            return Self(words);
         }
         let (first, middle, last) =
             (bytes[0] as usize, bytes[bytes.len() / 2] as usize, bytes[bytes.len() - 1] as usize);
-        Self(1 << ((bytes.len() + first * 3 + middle * 7 + last * 5) % 64))
+        let bit = (bytes.len() * 31 + first * 7 + middle * 13 + last * 3) % 256;
+        words[bit / 64] = 1 << (bit % 64);
+        Self(words)
     }
 
     #[inline]
     pub(crate) const fn and(self, other: Self) -> Self {
-        Self(self.0 | other.0)
+        let (a, b) = (self.0, other.0);
+        Self([a[0] | b[0], a[1] | b[1], a[2] | b[2], a[3] | b[3]])
     }
 
     #[inline]
     pub(crate) const fn overlaps(self, other: Self) -> bool {
-        self.0 & other.0 != 0
+        let (a, b) = (self.0, other.0);
+        (a[0] & b[0]) | (a[1] & b[1]) | (a[2] & b[2]) | (a[3] & b[3]) != 0
     }
 
     #[inline]
     pub(crate) fn add(&mut self, other: Self) {
-        self.0 |= other.0;
+        *self = self.and(other);
     }
 }
 
@@ -152,6 +157,13 @@ impl Fields {
         if self.attributes.admits(self.limits.attributes) {
             put_attribute(&mut self.bytes, span::ATTRIBUTES, key, value);
         }
+    }
+
+    /// Whether there is an attribute with a key for which `is_key` is true.
+    #[cold]
+    pub(crate) fn has_any(&self, is_key: impl Fn(&str) -> bool) -> bool {
+        let attributes = Reader::new(&self.bytes).filter(|(field, _)| *field == span::ATTRIBUTES);
+        attributes.map(|(_, field)| reader::key(field.bytes)).any(|key| std::str::from_utf8(key).is_ok_and(&is_key))
     }
 
     /// Whether there is an attribute with this key.

@@ -47,7 +47,9 @@ fn encode(draft: &Draft, out: &mut Vec<u8>, context: &SpanContext, tags: Option<
     let tags = tags.filter(|_| draft.has_tags);
     let (own, code) = (fields.keys(), draft.code.keys());
     let overrides = match tags {
-        Some(tags) => own.and(tags.keys()).overlaps(code) || own.overlaps(tags.keys()),
+        Some(tags) => {
+            own.and(tags.keys()).overlaps(code) || own.overlaps(tags.keys()) && fields.has_any(|key| tags.has(key))
+        }
         None => own.overlaps(code),
     };
     if overrides {
