@@ -101,8 +101,8 @@ impl Compared<'_> {
         let cargo = |arguments: &[&str]| {
             let mut cargo = cargo(folder);
             cargo.args(arguments).args(self.features).env("CARGO_TARGET_DIR", &target).env("CARGO_INCREMENTAL", "0");
-            // A crate that denies warnings still is to be compared whole.
-            cargo.env("RUSTFLAGS", "--cap-lints=warn");
+            // A crate that denies warnings is compared as a whole.
+            cargo.env("RUSTC_WORKSPACE_WRAPPER", Path::new(env!("CARGO_MANIFEST_DIR")).join("capped"));
             cargo
         };
         let all = ["--lib", "--bins", "--tests", "--message-format=json"];
@@ -110,6 +110,8 @@ impl Compared<'_> {
         let checked = output(cargo(&["check"]).args(all))?;
         let clippy = output(cargo(&["clippy"]).args(all).args([
             "--",
+            // Clippy takes the place of the wrapper.
+            "--cap-lints=warn",
             "-Wclippy::all",
             "-Wclippy::pedantic",
             "-Wclippy::nursery",
@@ -186,7 +188,7 @@ fn copy_folder(from: &Path, to: &Path) -> Answer<()> {
     Ok(())
 }
 
-/// No workspace around it, and no lock of another time.
+/// No workspace around it, and the versions of this one, whose compiled crates it shares.
 fn stand_alone(folder: &Path) -> Answer<()> {
     let path = folder.join("Cargo.toml");
     let mut manifest = fs::read_to_string(&path)?;
@@ -194,7 +196,7 @@ fn stand_alone(folder: &Path) -> Answer<()> {
         manifest.push_str("\n[workspace]\n");
     }
     fs::write(path, manifest)?;
-    let _ = fs::remove_file(folder.join("Cargo.lock"));
+    fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.lock"), folder.join("Cargo.lock"))?;
     Ok(())
 }
 
