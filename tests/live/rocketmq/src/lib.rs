@@ -1,1 +1,1 @@
-//! Empty: the programs are dependencies.
+//! Empty: the programs are those of the dependencies.
