@@ -129,6 +129,35 @@ impl Counting {
     }
 }
 
+/// Does something when a span ends, while that is current.
+#[derive(Clone, Default)]
+struct OnEnd(Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>);
+
+impl std::fmt::Debug for OnEnd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OnEnd")
+    }
+}
+
+impl SpanProcessor for OnEnd {
+    fn on_start(&self, _span: &mut Span, _parent: &Context) {}
+
+    fn on_end(&self, _span: SpanData) {
+        let taken = self.0.lock().expect("no panic").take();
+        if let Some(f) = taken {
+            f();
+        }
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
 macro_rules! on_both {
     ($(
         $(#[doc = $doc:literal])*
@@ -454,6 +483,19 @@ on_both! {
             assert_eq!(*kept.started.lock().expect("no panic"), ["s"]);
             assert!(kept.one().attributes.contains(&KeyValue::new("set.on_start", true)));
         }
+    }
+
+    /// "`OnEnd`": the span that ends is locked by then, and a span that starts below it must not wait for it.
+    fn a_processor_may_start_spans_below_the_one_that_ends(builder, kept, ours) {
+        let (on_end, sampler) = (OnEnd::default(), Asked::answering(SamplingDecision::RecordOnly));
+        let tracer = builder.with_span_processor(on_end.clone()).with_sampler(sampler).build().tracer("t");
+        let parent = Context::new().with_span(tracer.start("parent"));
+        let (below, nested) = (parent.clone(), tracer.clone());
+        *on_end.0.lock().expect("no panic") = Some(Box::new(move || drop(nested.start_with_context("nested", &below))));
+        parent.span().end();
+        let spans = kept.take();
+        let nested = spans.iter().find(|span| span.name == "nested").expect("it was recorded");
+        assert_eq!(nested.parent_span_id, parent.span().span_context().span_id());
     }
 
     /// "Get a Tracer": the scope with its version, schema URL and attributes.

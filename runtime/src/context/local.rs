@@ -40,10 +40,7 @@ thread_local! {
 /// What the span of `context` passes on, if that is one of ours that records or has recorded.
 #[inline]
 pub(crate) fn inherited(context: &Context) -> Option<Inherited> {
-    if !context.has_active_span() || !context.span().span_context().is_sampled() && !context.span().is_recording() {
-        return None;
-    }
-    ask(context)
+    if context.has_active_span() { ask(context) } else { None }
 }
 
 fn ask(context: &Context) -> Option<Inherited> {

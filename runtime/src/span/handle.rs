@@ -232,7 +232,8 @@ impl Span {
         self.0.attach().unwrap_or_else(Attached::nothing)
     }
 
-    /// Sets an attribute. Whether this replaces an earlier value for the key depends on the SDK.
+    /// Sets an attribute. It replaces an earlier one of the same key, except with a provider of the OpenTelemetry SDK,
+    /// which keeps both.
     pub fn record(&self, key: impl Into<Key>, value: impl TagValue) {
         if let Scope::Open(open) = &self.0 {
             if let Some(value) = caught(|| value.tag_value()).flatten() {

@@ -19,8 +19,8 @@ use crate::tags::value::{DebugValue, DisplayValue, TagValue, within_bounds};
 /// not recorded, this does nothing, and `value` is not converted. The attribute applies to this span only; for one
 /// that the spans below inherit, use [`in_tags`](crate::in_tags) or [`#[biz_tags]`](macro@crate::biz_tags).
 ///
-/// Set each key once: the OpenTelemetry SDK keeps every value, and the exporter of `throughline::init` sends the
-/// last.
+/// A value replaces an earlier one of the same key, if `init` set up the tracer provider; the OpenTelemetry SDK keeps
+/// both.
 ///
 /// ```
 /// use throughline::traced;
