@@ -80,8 +80,7 @@ pub(super) fn begin_in_current(start: &mut Start, tags: &mut Tags) -> Option<Spa
             }
             let (mut draft, scope, rebased) = tags.take_draft(current)?;
             let explicit = ExplicitAttributes::given(&draft.fields, scope.as_ref());
-            draft.name.clone_from(&start.name);
-            draft.kind = start.kind.clone();
+            draft.describe(&start.name, &start.kind);
             let is_sampled = current.span().span_context().is_sampled();
             let spare = if is_sampled { None } else { scope.clone() };
             Some((
@@ -109,8 +108,7 @@ pub(super) fn begin_in_current(start: &mut Start, tags: &mut Tags) -> Option<Spa
 pub(super) fn begin(start: &mut Start, tags: &mut Tags, parent: &Context, changed: bool) -> Option<Span> {
     let (mut draft, scope, rebased) = tags.take_draft(parent)?;
     let explicit = ExplicitAttributes::given(&draft.fields, scope.as_ref());
-    draft.name.clone_from(&start.name);
-    draft.kind = start.kind.clone();
+    draft.describe(&start.name, &start.kind);
     let base = rebased.as_ref().unwrap_or(parent);
     // Where the span turns out not to be recorded, the context has to carry the tags.
     let spare = if parent.span().span_context().is_sampled() { None } else { scope.clone() };

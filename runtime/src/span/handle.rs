@@ -48,6 +48,10 @@ pub(crate) fn without_span(detached: bool) -> Span {
 pub(super) fn begin_current(mut start: Start, mut tags: Tags) -> Span {
     #[cfg(feature = "sdk")]
     if let Some(span) = encoded::begin_in_current(&mut start, &mut tags) {
+        if tags.owns_nothing() {
+            // Dropping the empty lists is a call for each.
+            std::mem::forget(tags);
+        }
         return span;
     }
     // A clone: samplers and span processors may make a context current.

@@ -117,6 +117,18 @@ impl Draft {
         draft
     }
 
+    /// Sets the name and the kind.
+    #[inline]
+    #[expect(clippy::ptr_arg, reason = "a name that is static stays so")]
+    pub(crate) fn describe(&mut self, name: &Cow<'static, str>, kind: &SpanKind) {
+        self.name = match name {
+            // Without a call, as for most spans.
+            Cow::Borrowed(name) => Cow::Borrowed(*name),
+            Cow::Owned(name) => Cow::Owned(name.clone()),
+        };
+        self.kind = kind.clone();
+    }
+
     /// The tags in scope, for a span that adds none.
     pub(crate) fn take_inherited(&mut self) -> Option<EncodedTags> {
         std::mem::take(&mut self.inherited).into_encoded()

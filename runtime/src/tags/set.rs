@@ -311,6 +311,17 @@ impl Tags {
         self.own.push(attribute);
     }
 
+    /// Whether there is nothing to drop.
+    #[cfg(feature = "sdk")]
+    #[inline]
+    pub(crate) fn owns_nothing(&self) -> bool {
+        self.own.capacity() == 0
+            && self.scoped.capacity() == 0
+            && self.effects.is_none()
+            && self.needed.is_none()
+            && self.draft.is_none()
+    }
+
     /// Whether the tags are encoded, and have no effects besides being attributes.
     #[cfg(feature = "sdk")]
     #[inline]

@@ -463,8 +463,10 @@ impl Shared {
             draft.role = if is_local { Role::First } else { Role::LocalRoot };
             TraceBuffer::new(context.trace_id(), self)
         };
-        for link in links {
-            draft.fields.add_link(&link.span_context, link.attributes, link.dropped_attributes_count);
+        if !links.is_empty() {
+            for link in links {
+                draft.fields.add_link(&link.span_context, link.attributes, link.dropped_attributes_count);
+            }
         }
         // Those of the code come first, as far as there is room.
         if !draft.fields.reserve(draft.code.count()) {
