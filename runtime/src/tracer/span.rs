@@ -91,7 +91,7 @@ fn put(draft: &Draft, out: &mut Vec<u8>, context: &SpanContext, inherited: [&[u8
         + inherited[1].len()
         + bytes.len()
         + losses_len
-        + if status_len > 0 { delimited_len(status_len) } else { 0 };
+        + delimited_len(status_len);
     out.reserve(1 + varint_len(len as u64) + len);
     out.push(wire::SPANS);
     put_varint(out, len as u64);
@@ -128,9 +128,10 @@ fn put(draft: &Draft, out: &mut Vec<u8>, context: &SpanContext, inherited: [&[u8
         put_count(out, span::DROPPED_EVENTS, events.dropped);
         put_count(out, span::DROPPED_LINKS, links.dropped);
     }
+    // Also if it is empty, as the SDK's exporter does: some collectors show what is there.
+    out.push(span::STATUS);
+    put_varint(out, status_len as u64);
     if status_len > 0 {
-        out.push(span::STATUS);
-        put_varint(out, status_len as u64);
         let code = match &draft.status {
             Status::Error { description } => {
                 if !description.is_empty() {
