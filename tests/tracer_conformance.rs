@@ -129,9 +129,11 @@ impl Counting {
     }
 }
 
+type Action = Box<dyn FnOnce() + Send>;
+
 /// Does something when a span ends, while that is current.
 #[derive(Clone, Default)]
-struct OnEnd(Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>);
+struct OnEnd(Arc<Mutex<Option<Action>>>);
 
 impl std::fmt::Debug for OnEnd {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
