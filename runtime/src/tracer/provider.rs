@@ -112,6 +112,8 @@ impl fmt::Debug for Shared {
 ///   [`TagProcessor`](crate::telemetry::TagProcessor) gives them to the SDK's.
 /// - The status `Ok` is final, and a later `Error` replaces an earlier one. The SDK keeps the one whose text sorts
 ///   last.
+/// - A span that is not sampled keeps the other flags of its parent, such as that of a random trace id; the SDK drops
+///   them.
 ///
 /// A clone refers to the same provider. Dropping the last one, and the last of its tracers and spans, shuts it down.
 #[derive(Debug, Clone)]
