@@ -5,9 +5,9 @@
 #![forbid(unsafe_code)]
 
 use allocation_counter::measure;
+use throughline_performance::calls::Mode;
 use throughline_performance::rounds::{Bench, Variant, float};
 use throughline_performance::stack::Setup;
-use throughline_performance::work::Mode;
 
 fn main() {
     let count = |mode: Mode, call: &dyn Fn()| {

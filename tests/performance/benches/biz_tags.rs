@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
+use throughline_performance::calls::{self, Mode, TAGS};
 use throughline_performance::rounds::{Bench, Variant, time};
 use throughline_performance::stack::Setup;
-use throughline_performance::work::{self, Mode, TAGS};
 
 fn main() {
     let mode = Mode::Ours;
@@ -17,19 +17,19 @@ fn main() {
             mode.below_root(|| time(calls, || _ = mode.leaf("acme", 1001)))
         }),
         Variant::new("own_sync", "biz_tags", mode, move |calls| {
-            mode.below_root(|| time(calls, || _ = work::biz_tags_leaf("acme", 1001)))
+            mode.below_root(|| time(calls, || _ = calls::biz_tags_leaf("acme", 1001)))
         }),
         Variant::new("own_async", "tags", mode, move |calls| {
             mode.below_root(|| time(calls, || _ = mode.leaf_async("acme", 1001)))
         }),
         Variant::new("own_async", "biz_tags", mode, move |calls| {
-            mode.below_root(|| time(calls, || _ = work::biz_tags_leaf_async("acme", 1001)))
+            mode.below_root(|| time(calls, || _ = calls::biz_tags_leaf_async("acme", 1001)))
         }),
     ];
     for tags in TAGS {
         variants.push(Variant::new(format!("below_{tags}"), "ours", mode, move |calls| {
             let mut took = Duration::ZERO;
-            work::below_biz_tags(tags, 7, &mut || took = time(calls, || _ = mode.leaf("acme", 1001)));
+            calls::below_biz_tags(tags, 7, &mut || took = time(calls, || _ = mode.leaf("acme", 1001)));
             took
         }));
     }

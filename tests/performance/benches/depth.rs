@@ -3,9 +3,9 @@
 //! So many nested spans with one tag, by processor time of the calling thread for each span.
 #![forbid(unsafe_code)]
 
+use throughline_performance::calls::Mode;
 use throughline_performance::rounds::{Bench, Variant, time};
 use throughline_performance::stack::Setup;
-use throughline_performance::work::Mode;
 
 fn main() {
     let mut variants = Vec::new();

@@ -4,8 +4,8 @@
 //! `global::tracer` for each call; `instrument` is without a subscriber, fastrace without a reporter.
 #![forbid(unsafe_code)]
 
+use throughline_performance::calls::{self, Mode};
 use throughline_performance::rounds::{Bench, Variant, time};
-use throughline_performance::work::{self, Mode};
 
 fn main() {
     let mut variants = Vec::new();
@@ -20,11 +20,11 @@ fn main() {
         );
     }
     variants.push(
-        Variant::new("sync", "sdk", Mode::ByHand, |calls| time(calls, || _ = work::global_leaf("acme", 1001)))
+        Variant::new("sync", "sdk", Mode::ByHand, |calls| time(calls, || _ = calls::global_leaf("acme", 1001)))
             .calling(100),
     );
     variants.push(
-        Variant::new("async", "sdk", Mode::ByHand, |calls| time(calls, || _ = work::global_leaf_async("acme", 1001)))
+        Variant::new("async", "sdk", Mode::ByHand, |calls| time(calls, || _ = calls::global_leaf_async("acme", 1001)))
             .calling(100),
     );
     Bench::without_telemetry("no_provider").run(variants);

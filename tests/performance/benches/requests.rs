@@ -3,9 +3,9 @@
 //! Requests of six nested spans, fifty at a time, by processor time for each span.
 #![forbid(unsafe_code)]
 
+use throughline_performance::calls::{Mode, SPANS_PER_REQUEST};
 use throughline_performance::rounds::{Bench, Variant, time};
 use throughline_performance::stack::Setup;
-use throughline_performance::work::{Mode, SPANS_PER_REQUEST};
 
 fn main() {
     let per_request = u32::try_from(SPANS_PER_REQUEST).expect("a small number");

@@ -3,9 +3,9 @@
 //! A span below an open one, with so many integers, by processor time of the calling thread.
 #![forbid(unsafe_code)]
 
+use throughline_performance::calls::{Mode, TAGS};
 use throughline_performance::rounds::{Bench, Variant, time};
 use throughline_performance::stack::Setup;
-use throughline_performance::work::{Mode, TAGS};
 
 fn main() {
     let mut variants = Vec::new();

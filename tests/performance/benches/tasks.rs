@@ -10,9 +10,9 @@ use std::rc::Rc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
+use throughline_performance::calls::Mode;
 use throughline_performance::rounds::{Bench, Variant, time};
 use throughline_performance::stack::Setup;
-use throughline_performance::work::Mode;
 
 type Tasks = Rc<RefCell<Vec<Pin<Box<dyn Future<Output = ()>>>>>>;
 

@@ -3,9 +3,9 @@
 //! One call of a function with two tags below a local span that is not sampled. fastrace has no samplers.
 #![forbid(unsafe_code)]
 
+use throughline_performance::calls::Mode;
 use throughline_performance::rounds::{Bench, Variant, time};
 use throughline_performance::stack::Setup;
-use throughline_performance::work::Mode;
 
 fn main() {
     let mut variants = Vec::new();

@@ -5,6 +5,8 @@
 //! instructions, the processor time of all threads and memory can only be told apart by process.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "peers")]
+pub mod calls;
 pub mod clock;
 #[cfg(feature = "peers")]
 pub mod collector;
@@ -14,5 +16,3 @@ pub mod options;
 pub mod rounds;
 #[cfg(feature = "peers")]
 pub mod stack;
-#[cfg(feature = "peers")]
-pub mod work;

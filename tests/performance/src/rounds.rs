@@ -5,11 +5,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::calls::Mode;
 use crate::clock;
 use crate::collector::{Behaviour, Collector};
 use crate::options::Options;
 use crate::stack::{Setup, Stack};
-use crate::work::Mode;
 
 /// How many calls come in one go; six spans each at most, so that no queue is ever full.
 const BURST: u32 = 300;

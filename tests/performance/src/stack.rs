@@ -14,7 +14,7 @@ use throughline::telemetry::{Protocol, Telemetry};
 use tokio::runtime::Runtime;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use crate::work::{self, Mode};
+use crate::calls::{self, Mode};
 
 /// How long the end may take.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -74,7 +74,7 @@ impl Stack {
         }
         if modes.contains(&Mode::ByHand) || modes.contains(&Mode::Instrument) {
             let provider = stack.sdk(endpoint, setup);
-            work::set_tracer(provider.tracer("by_hand"));
+            calls::set_tracer(provider.tracer("by_hand"));
             stack.sdk = Some(provider);
         }
         if modes.contains(&Mode::Fastrace) {

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::{Buf as _, Bytes};
-use throughline_performance::{clock, options::Options, work};
+use throughline_performance::{calls, clock, options::Options};
 use tokio::net::TcpListener;
 use tonic::body::Body;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
@@ -168,7 +168,7 @@ fn count(request: &[u8]) -> Option<(u64, u64)> {
             for_each(scope, SPANS, &mut |span| {
                 let mut is_own = false;
                 for_each(span, NAME, &mut |name| {
-                    is_own = name.starts_with(work::PREFIX.as_bytes());
+                    is_own = name.starts_with(calls::PREFIX.as_bytes());
                     Some(())
                 })?;
                 *(if is_own { &mut own } else { &mut others }) += 1;

@@ -19,12 +19,12 @@
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
+use throughline_performance::calls::{Mode, SPANS_PER_REQUEST};
 use throughline_performance::clock;
 use throughline_performance::collector::{Behaviour, Collector};
 use throughline_performance::options::Options;
 use throughline_performance::rounds::float;
 use throughline_performance::stack::{Setup, Stack};
-use throughline_performance::work::{Mode, SPANS_PER_REQUEST};
 
 struct Work {
     mode: Mode,

@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::extract::Path;
 use axum::routing::get;
+use throughline_performance::calls::Mode;
 use throughline_performance::clock;
 use throughline_performance::collector::{Behaviour, Collector};
 use throughline_performance::options::Options;
 use throughline_performance::rounds::float;
 use throughline_performance::stack::{Setup, Stack};
-use throughline_performance::work::Mode;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 

@@ -6,9 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use throughline_performance::calls::Mode;
 use throughline_performance::collector::program;
 use throughline_performance::rounds::float;
-use throughline_performance::work::Mode;
 
 struct Question {
     row: &'static str,

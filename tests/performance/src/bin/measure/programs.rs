@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 
+use throughline_performance::calls::Mode;
 use throughline_performance::collector::program;
 use throughline_performance::rounds::median;
-use throughline_performance::work::Mode;
 
 /// What a program has printed: numbers by their names.
 #[derive(Debug, Clone)]

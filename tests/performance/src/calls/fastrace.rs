@@ -13,7 +13,7 @@ macro_rules! steps {
         $(
             #[trace(name = $name, properties = {
                 "code.function.name": $function,
-                "code.file.path": "tests/performance/src/work/fastrace.rs",
+                "code.file.path": "tests/performance/src/calls/fastrace.rs",
                 "code.line.number": "14",
                 "tenant_id": "{tenant_id}",
                 "order_no": "{order_no}"
@@ -24,7 +24,7 @@ macro_rules! steps {
 
             #[trace(name = $name, properties = {
                 "code.function.name": $function_async,
-                "code.file.path": "tests/performance/src/work/fastrace.rs",
+                "code.file.path": "tests/performance/src/calls/fastrace.rs",
                 "code.line.number": "25",
                 "tenant_id": "{tenant_id}",
                 "order_no": "{order_no}"
@@ -36,15 +36,15 @@ macro_rules! steps {
     };
 }
 steps! {
-    "step_2" "throughline_performance::work::fastrace::step_2" "throughline_performance::work::fastrace::step_2_async"
+    "step_2" "throughline_performance::calls::fastrace::step_2" "throughline_performance::calls::fastrace::step_2_async"
         step_2 / step_2_async => step_3, step_3_async;
-    "step_3" "throughline_performance::work::fastrace::step_3" "throughline_performance::work::fastrace::step_3_async"
+    "step_3" "throughline_performance::calls::fastrace::step_3" "throughline_performance::calls::fastrace::step_3_async"
         step_3 / step_3_async => step_4, step_4_async;
-    "step_4" "throughline_performance::work::fastrace::step_4" "throughline_performance::work::fastrace::step_4_async"
+    "step_4" "throughline_performance::calls::fastrace::step_4" "throughline_performance::calls::fastrace::step_4_async"
         step_4 / step_4_async => step_5, step_5_async;
-    "step_5" "throughline_performance::work::fastrace::step_5" "throughline_performance::work::fastrace::step_5_async"
+    "step_5" "throughline_performance::calls::fastrace::step_5" "throughline_performance::calls::fastrace::step_5_async"
         step_5 / step_5_async => step_6, plain_async;
-    "step_6" "throughline_performance::work::fastrace::step_6" "throughline_performance::work::fastrace::step_6_async"
+    "step_6" "throughline_performance::calls::fastrace::step_6" "throughline_performance::calls::fastrace::step_6_async"
         step_6 / step_6_async => plain, plain_async;
 }
 
@@ -52,7 +52,7 @@ steps! {
 fn request_root(tenant_id: &str, order_no: i64) -> Span {
     Span::root("step_1", SpanContext::random()).with_properties(|| {
         [
-            ("code.function.name", "throughline_performance::work::fastrace::step_1".into()),
+            ("code.function.name", "throughline_performance::calls::fastrace::step_1".into()),
             ("code.file.path", file!().into()),
             ("code.line.number", std::borrow::Cow::from("54")),
             ("tenant_id", tenant_id.to_owned().into()),
@@ -87,8 +87,8 @@ pub(super) fn root<R>(work: impl FnOnce() -> R) -> R {
 }
 
 #[trace(name = "step_nested", properties = {
-    "code.function.name": "throughline_performance::work::fastrace::nested",
-    "code.file.path": "tests/performance/src/work/fastrace.rs",
+    "code.function.name": "throughline_performance::calls::fastrace::nested",
+    "code.file.path": "tests/performance/src/calls/fastrace.rs",
     "code.line.number": "91",
     "depth": "{depth}"
 })]
@@ -97,8 +97,8 @@ pub(super) fn nested(depth: usize, work: &mut dyn FnMut()) {
 }
 
 #[trace(name = "step_waiting", properties = {
-    "code.function.name": "throughline_performance::work::fastrace::waiting",
-    "code.file.path": "tests/performance/src/work/fastrace.rs",
+    "code.function.name": "throughline_performance::calls::fastrace::waiting",
+    "code.file.path": "tests/performance/src/calls/fastrace.rs",
     "code.line.number": "101",
     "tenant_id": "{tenant_id}",
     "order_no": "{order_no}"
@@ -108,8 +108,8 @@ pub(super) async fn waiting(tenant_id: &str, order_no: i64) {
 }
 
 #[trace(name = "step_tagged", properties = {
-    "code.function.name": "throughline_performance::work::fastrace::untagged",
-    "code.file.path": "tests/performance/src/work/fastrace.rs",
+    "code.function.name": "throughline_performance::calls::fastrace::untagged",
+    "code.file.path": "tests/performance/src/calls/fastrace.rs",
     "code.line.number": "111"
 })]
 fn untagged(value: i64) {
