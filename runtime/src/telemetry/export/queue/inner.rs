@@ -1,0 +1,289 @@
+//! What happens to the queue under its lock: every step is bounded and small.
+
+use opentelemetry::trace::TraceId;
+
+use super::super::stats::State;
+use super::arena::{Arena, NONE};
+use super::places::Place;
+use super::{Chain, Inner, List, MAX_EVICTIONS, Part, QueueLimits, Stage, Store, Trace, as_len};
+use crate::tracer::encoded::EncodedSpans;
+
+impl Store {
+    pub(super) fn list(&mut self, stage: Stage) -> (&mut List, &mut Arena<Trace>) {
+        let list = match stage {
+            Stage::Held => &mut self.held,
+            Stage::Ready => &mut self.ready,
+            Stage::Leaving => &mut self.leaving,
+        };
+        (list, &mut self.traces)
+    }
+
+    /// Adds a trace to a list, as the youngest.
+    pub(super) fn link(&mut self, at: u32, stage: Stage) {
+        self.traces[at].stage = stage;
+        let (list, traces) = self.list(stage);
+        list.push_youngest(traces, at);
+    }
+
+    pub(super) fn unlink(&mut self, at: u32) {
+        let (list, traces) = self.list(self.traces[at].stage);
+        list.unlink(traces, at);
+    }
+
+    /// The trace to export next.
+    pub(super) fn oldest_ready(&self) -> Option<u32> {
+        match (self.ready.oldest, self.leaving.oldest) {
+            (NONE, NONE) => None,
+            (NONE, at) | (at, NONE) => Some(at),
+            (ready, leaving) if self.traces[ready].listed < self.traces[leaving].listed => Some(ready),
+            (_, leaving) => Some(leaving),
+        }
+    }
+
+    /// How many spans the first part of a trace has.
+    pub(super) fn first_part(&self, at: u32) -> usize {
+        self.parts[self.traces[at].parts.first].spans.count as usize
+    }
+
+    pub(super) fn remember(&mut self, id: TraceId, is_evicted: bool) {
+        let recent = if is_evicted { &mut self.evicted } else { &mut self.exported };
+        let (at, forgotten) = recent.insert(id);
+        let place = if is_evicted { Place::Evicted(at) } else { Place::Exported(at) };
+        // It may have been queued again since, or be remembered elsewhere.
+        if let Some(forgotten) = forgotten.filter(|forgotten| self.places.get(*forgotten) == Some(place)) {
+            self.places.remove(forgotten);
+        }
+        self.places.insert(id, place);
+    }
+}
+
+impl Inner {
+    pub(super) fn queued(&self) -> usize {
+        as_len(self.stats.queued)
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        as_len(self.stats.in_flight)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        as_len(self.stats.queued + self.stats.in_flight)
+    }
+
+    #[cfg(test)]
+    pub(super) fn step(&mut self) {
+        self.steps += 1;
+    }
+
+    #[cfg(not(test))]
+    #[expect(clippy::unused_self, reason = "tests count the steps")]
+    pub(super) fn step(&self) {}
+
+    /// How many spans and bytes more may be queued.
+    pub(super) fn room(&self, limits: QueueLimits) -> QueueLimits {
+        QueueLimits {
+            spans: limits.spans.saturating_sub(self.len()),
+            bytes: limits.bytes.saturating_sub(as_len(self.stats.queued_bytes)),
+        }
+    }
+
+    pub(super) fn has_room(&self, spans: &EncodedSpans, limits: QueueLimits) -> bool {
+        let room = self.room(limits);
+        spans.count as usize <= room.spans && spans.bytes.len() <= room.bytes
+    }
+
+    /// Queues spans if there is room for them or room can be made. Gives back what has to be freed.
+    pub(super) fn push(&mut self, spans: EncodedSpans, limits: QueueLimits) -> Option<EncodedSpans> {
+        let (id, count) = (spans.trace_id, spans.count as usize);
+        if self.closed {
+            self.stats.finish(count, State::LeftBehind);
+            return Some(spans);
+        }
+        let place = self.store.places.get(id);
+        let queued = if let Some(Place::Queued(at)) = place { Some(at) } else { None };
+        let has_to_follow = match place {
+            None => false,
+            Some(Place::Exported(_)) => true,
+            Some(Place::Queued(at)) => self.store.traces[at].stage == Stage::Leaving,
+            Some(Place::Evicted(_)) => {
+                self.stats.finish(count, State::Evicted);
+                return Some(spans);
+            }
+        };
+        if self.has_room(&spans, limits) {
+            self.add(queued, has_to_follow, spans);
+            return None;
+        }
+        if has_to_follow {
+            return self.push_after_all(queued, spans, limits);
+        }
+        // The trace is the youngest of all, so it is the one to be evicted.
+        self.stats.finish(count, State::Evicted);
+        match queued {
+            Some(at) => self.evict(at),
+            None => self.evict_unqueued(id),
+        }
+        Some(spans)
+    }
+
+    /// Queues spans of a trace that was exported in part. Others are evicted for it; if there are none, what does not
+    /// fit is dropped.
+    #[cold]
+    pub(super) fn push_after_all(
+        &mut self,
+        queued: Option<u32>,
+        spans: EncodedSpans,
+        limits: QueueLimits,
+    ) -> Option<EncodedSpans> {
+        for _ in 0..MAX_EVICTIONS {
+            if self.has_room(&spans, limits) || !self.evict_youngest() {
+                break;
+            }
+        }
+        let mut room = self.room(limits);
+        if self.can_evict() {
+            // A span that is larger than all that may be evicted at once: the next ones make room for it.
+            room.bytes = usize::MAX;
+        }
+        let count = spans.count as usize;
+        if count <= room.spans && spans.bytes.len() <= room.bytes {
+            self.add(queued, true, spans);
+            return None;
+        }
+        let fitting = spans.first(room.spans, room.bytes);
+        self.stats.finish(count - fitting.count as usize, State::Dropped);
+        if fitting.count > 0 {
+            self.add(queued, true, fitting);
+        }
+        Some(spans)
+    }
+
+    /// Queues spans.
+    pub(super) fn add(&mut self, queued: Option<u32>, has_to_follow: bool, spans: EncodedSpans) {
+        self.step();
+        let (id, count, bytes) = (spans.trace_id, spans.count as usize, spans.bytes.len() as u64);
+        let has_local_root = spans.has_local_root;
+        self.stats.finish(count, State::Queued);
+        self.stats.queued_bytes += bytes;
+        let at = queued.unwrap_or_else(|| {
+            let stage = match (has_to_follow, has_local_root) {
+                (true, _) => Stage::Leaving,
+                (false, true) => Stage::Ready,
+                (false, false) => Stage::Held,
+            };
+            self.begin(id, stage)
+        });
+        let Store { traces, parts, .. } = &mut self.store;
+        let part = parts.insert(Part { spans, next: NONE });
+        let trace = &mut traces[at];
+        trace.parts.append(parts, Chain { first: part, last: part, spans: count });
+        trace.bytes += bytes;
+        if trace.stage != Stage::Held {
+            self.ready_spans += count;
+        } else if has_local_root {
+            self.release(at);
+        }
+    }
+
+    pub(super) fn begin(&mut self, id: TraceId, stage: Stage) -> u32 {
+        self.listed += 1;
+        let at = self.store.traces.insert(Trace {
+            id,
+            stage,
+            parts: Chain::default(),
+            bytes: 0,
+            older: NONE,
+            younger: NONE,
+            since: self.now,
+            listed: self.listed,
+        });
+        self.store.places.insert(id, Place::Queued(at));
+        self.store.link(at, stage);
+        at
+    }
+
+    /// Makes a trace ready that was held.
+    pub(super) fn release(&mut self, at: u32) {
+        self.step();
+        self.store.unlink(at);
+        self.listed += 1;
+        self.store.traces[at].listed = self.listed;
+        self.ready_spans += self.store.traces[at].parts.spans;
+        self.store.link(at, Stage::Ready);
+    }
+
+    /// Takes the first part of a trace that is ready.
+    pub(super) fn take_part(&mut self, at: u32) -> EncodedSpans {
+        self.step();
+        let Store { traces, parts, .. } = &mut self.store;
+        let trace = &mut traces[at];
+        let part = trace.parts.take_first(parts).expect("a trace has parts while it is listed");
+        let (count, bytes) = (part.count as usize, part.bytes.len() as u64);
+        trace.bytes -= bytes;
+        self.stats.transition(count, State::Queued, State::InFlight);
+        self.in_flight_bytes += bytes;
+        self.ready_spans -= count;
+        if trace.parts.first == NONE {
+            let id = trace.id;
+            self.store.unlink(at);
+            self.store.traces.remove(at);
+            self.store.remember(id, false);
+        } else if trace.stage == Stage::Ready {
+            self.store.unlink(at);
+            self.store.traces[at].stage = Stage::Leaving;
+            // It was the oldest that was ready, and so it is the oldest of these.
+            let (leaving, traces) = self.store.list(Stage::Leaving);
+            leaving.push_oldest(traces, at);
+        }
+        part
+    }
+
+    pub(super) fn can_evict(&self) -> bool {
+        self.store.held.youngest != NONE || self.store.ready.youngest != NONE
+    }
+
+    /// Evicts the youngest trace of which nothing has been exported: one that is held, or else one that is ready.
+    pub(super) fn evict_youngest(&mut self) -> bool {
+        let youngest = match (self.store.held.youngest, self.store.ready.youngest) {
+            (NONE, NONE) => return false,
+            (NONE, ready) => ready,
+            (held, _) => held,
+        };
+        self.evict(youngest);
+        true
+    }
+
+    pub(super) fn evict(&mut self, at: u32) {
+        self.step();
+        self.store.unlink(at);
+        let Trace { id, stage, parts, bytes, .. } = self.store.traces.remove(at);
+        self.stats.transition(parts.spans, State::Queued, State::Evicted);
+        self.stats.queued_bytes -= bytes;
+        if stage == Stage::Ready {
+            self.ready_spans -= parts.spans;
+        }
+        let Store { parts: arena, graveyard, .. } = &mut self.store;
+        graveyard.append(arena, parts);
+        self.evict_unqueued(id);
+    }
+
+    pub(super) fn evict_unqueued(&mut self, id: TraceId) {
+        self.stats.traces_evicted += 1;
+        self.store.remember(id, true);
+    }
+
+    /// Adds spans to the graveyard.
+    pub(super) fn bury(&mut self, spans: EncodedSpans) {
+        let Store { parts, graveyard, .. } = &mut self.store;
+        let count = spans.count as usize;
+        let part = parts.insert(Part { spans, next: NONE });
+        graveyard.append(parts, Chain { first: part, last: part, spans: count });
+    }
+
+    /// Takes spans out of the graveyard, to be freed.
+    pub(super) fn exhume(&mut self) -> Option<EncodedSpans> {
+        self.step();
+        let Store { parts, graveyard, .. } = &mut self.store;
+        graveyard.take_first(parts)
+    }
+}
