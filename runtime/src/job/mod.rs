@@ -10,5 +10,7 @@ mod sent;
 mod span;
 pub(crate) mod spawn;
 pub mod tracker;
+#[cfg(feature = "testing")]
+pub(crate) mod watched;
 
 pub use join_set::{JoinSetExt, TryJoinSetExt};

@@ -30,13 +30,18 @@ static CLOSED: AtomicBool = AtomicBool::new(false);
 static IDLE: Notify = Notify::const_new();
 
 /// Counts one job as running until it is dropped.
-#[derive(Debug)]
-pub(crate) struct Token(());
+pub(crate) struct Token {
+    #[cfg(feature = "testing")]
+    _watched: Option<super::watched::Watched>,
+}
 
 impl Token {
     pub(crate) fn new() -> Self {
         RUNNING.fetch_add(1, Ordering::AcqRel);
-        Self(())
+        Self {
+            #[cfg(feature = "testing")]
+            _watched: super::watched::Watched::new(),
+        }
     }
 }
 

@@ -24,10 +24,12 @@
 //! assert_eq!(capture.span("price").attribute("sku"), Some(&"A-7".into()));
 //! ```
 
+mod side_by_side;
 mod span;
 mod store;
 #[cfg(test)]
 mod tests;
+mod wait;
 
 use std::fmt;
 use std::future::Future;
@@ -39,6 +41,7 @@ use opentelemetry_sdk::trace::ShouldSample;
 
 pub use self::span::FinishedSpan;
 use self::store::{Collector, Store};
+pub use self::wait::StillOpen;
 use crate::context::data;
 use crate::context::snapshot::Snapshot;
 use crate::render::tree;
@@ -85,6 +88,8 @@ impl Capture {
         let builder = TracerProvider::builder().with_id_generator(RequestIdGenerator::new());
         let provider = build(builder).with_observer(Collector::new(Arc::clone(&store))).build();
         let context = data::edit(&Context::new(), |data| data.source = Some(tracer::of(&provider)));
+        #[cfg(feature = "tokio")]
+        let context = crate::job::watched::watch(&context, Arc::clone(&store) as _);
         Self { provider, context, store }
     }
 
@@ -227,7 +232,7 @@ impl Capture {
     ///
     /// # Panics
     ///
-    /// Panics if they differ. The message shows both.
+    /// Panics if they differ. The message shows both side by side, with the lines that differ marked.
     #[track_caller]
     pub fn assert_tree(&self, expected: &str) {
         self.assert_tree_with(&[], expected);
@@ -238,11 +243,15 @@ impl Capture {
     ///
     /// # Panics
     ///
-    /// Panics if they differ. The message shows both.
+    /// Panics if they differ. The message shows both side by side, with the lines that differ marked.
     #[track_caller]
     pub fn assert_tree_with(&self, keys: &[&str], expected: &str) {
         let (expected, actual) = (dedent(expected), self.tree_with(keys));
-        assert!(expected == actual, "the span trees differ\n\nexpected:\n{expected}\n\nactual:\n{actual}\n");
+        assert!(
+            expected == actual,
+            "the span trees differ\n\n{}\nthe actual tree, to paste:\n{actual}\n",
+            side_by_side::side_by_side(&expected, &actual)
+        );
     }
 
     fn inventory(&self) -> String {
@@ -250,7 +259,7 @@ impl Capture {
         let list =
             |names: Vec<&str>| if names.is_empty() { "none".into() } else { format!("`{}`", names.join("`, `")) };
         let ended = list(inner.ended.iter().map(FinishedSpan::name).collect());
-        let open = list(inner.open.values().map(|open| open.name.as_str()).collect());
+        let open = list(inner.open.values().map(|open| &*open.data.name).collect());
         format!("finished: {ended}; open: {open}")
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use opentelemetry::trace::{SpanId, TraceId};
 use opentelemetry::{Context, KeyValue};
@@ -16,26 +16,35 @@ use crate::tracer::SpanObserver;
 type Id = (TraceId, SpanId);
 
 #[derive(Debug, Default)]
-pub(super) struct Store(Mutex<Inner>);
+pub(super) struct Store {
+    inner: Mutex<Inner>,
+    /// Notified when no span is open and no job is running.
+    pub(super) quiet: Condvar,
+    #[cfg(feature = "tokio")]
+    pub(super) notify: tokio::sync::Notify,
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Inner {
     pub(super) ended: Vec<FinishedSpan>,
     pub(super) open: HashMap<Id, OpenSpan>,
+    /// How many detached jobs are running.
+    pub(super) jobs: usize,
     /// Every span that started here.
     known: HashSet<Id>,
 }
 
 #[derive(Debug)]
 pub(super) struct OpenSpan {
-    pub(super) name: String,
-    order: usize,
+    /// As it was when it started.
+    pub(super) data: Arc<SpanData>,
+    pub(super) order: usize,
 }
 
 impl Store {
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
         // A test that panicked with the lock held has failed already.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -96,7 +105,7 @@ impl SpanObserver for Collector {
             let mut inner = self.0.lock();
             let order = inner.known.len();
             inner.known.insert(id);
-            inner.open.insert(id, OpenSpan { name: span.name.clone().into_owned(), order });
+            inner.open.insert(id, OpenSpan { data: Arc::new(span.clone()), order });
         }
         Vec::new()
     }
@@ -106,6 +115,20 @@ impl SpanObserver for Collector {
         let id = (span.span_context.trace_id(), span.span_context.span_id());
         if let Some(open) = inner.open.remove(&id) {
             inner.ended.push(FinishedSpan { data: Arc::new(span.clone()), order: open.order });
+            self.0.notify(&inner);
         }
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl crate::job::watched::Watcher for Store {
+    fn started(&self) {
+        self.lock().jobs += 1;
+    }
+
+    fn ended(&self) {
+        let mut inner = self.lock();
+        inner.jobs -= 1;
+        self.notify(&inner);
     }
 }

@@ -145,5 +145,22 @@ fn a_missing_span_is_answered_with_those_there_are() {
         });
     });
     let differ = message(|| capture.assert_tree("open"));
-    assert!(differ.contains("expected:\nopen\n") && differ.contains("actual:\nopen\n├── one"), "{differ}");
+    assert_eq!(
+        differ,
+        "the span trees differ
+
+expected   actual
+─────────┼────────
+open       open
+         > ├── one
+         > ├── two
+         > └── two
+
+the actual tree, to paste:
+open
+├── one
+├── two
+└── two
+"
+    );
 }
