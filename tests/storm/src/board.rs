@@ -1,0 +1,128 @@
+//! What the services have said so far: facts, and who waits for what.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+
+use crate::facts::{Batch, Fact, STEPS};
+
+/// Something that a service has to be answered.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// It is ready, at an address if it listens at one.
+    Ready(String),
+    /// It wants to be killed.
+    Kill,
+    /// It is done: processor time in milliseconds, spans that were exported, and lost.
+    Report(Report),
+}
+
+/// The last words of a service.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Report {
+    pub(crate) processor: u64,
+    pub(crate) exported: u64,
+    pub(crate) lost: u64,
+}
+
+impl Report {
+    fn parse(line: &str) -> Option<Self> {
+        let mut numbers = line.split(' ').map(str::parse);
+        let mut next = || numbers.next()?.ok();
+        Some(Self { processor: next()?, exported: next()?, lost: next()? })
+    }
+}
+
+/// The facts of a run.
+#[derive(Default)]
+pub(crate) struct Board {
+    facts: Mutex<Vec<Fact>>,
+    batches: Mutex<Vec<Batch>>,
+    /// For each request, the steps that it still lacks, and what is released when it has all.
+    open: Mutex<HashMap<u64, (u32, OwnedSemaphorePermit)>>,
+    /// Callers that hang up once their request is held.
+    holds: Mutex<HashMap<u64, oneshot::Sender<()>>>,
+    done: AtomicU64,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The bit of the batch that a request is counted in.
+const COUNTED: u32 = 1 << STEPS.len();
+
+impl Board {
+    /// Begins a request. `permit` is released when all of its steps are done.
+    pub(crate) fn open(&self, request: u64, permit: OwnedSemaphorePermit) {
+        locked(&self.open).insert(request, (COUNTED * 2 - 1, permit));
+    }
+
+    /// Completes when the gateway holds the request.
+    pub(crate) fn held(&self, request: u64) -> oneshot::Receiver<()> {
+        let (send, receive) = oneshot::channel();
+        locked(&self.holds).insert(request, send);
+        receive
+    }
+
+    /// How many requests have all of their steps.
+    pub(crate) fn done(&self) -> u64 {
+        self.done.load(Ordering::Relaxed)
+    }
+
+    /// Takes the facts out.
+    pub(crate) fn take(&self) -> (Vec<Fact>, Vec<Batch>) {
+        (std::mem::take(&mut *locked(&self.facts)), std::mem::take(&mut *locked(&self.batches)))
+    }
+
+    /// Describes the requests that are not done.
+    pub(crate) fn missing(&self) -> Vec<String> {
+        let open = locked(&self.open);
+        let lacks = |missing: u32| {
+            let steps = STEPS.iter().chain(&["batch"]).enumerate().filter(|(bit, _)| missing & 1 << bit != 0);
+            steps.map(|(_, name)| *name).collect::<Vec<_>>().join(", ")
+        };
+        open.iter().map(|(request, (missing, _))| format!("request {request} lacks {}", lacks(*missing))).collect()
+    }
+
+    fn did(&self, request: u64, steps: u32) {
+        let mut open = locked(&self.open);
+        let Some((missing, _)) = open.get_mut(&request) else { return };
+        *missing &= !steps;
+        if *missing == 0 {
+            open.remove(&request);
+            self.done.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes one line of a service.
+    pub(crate) fn note(&self, line: &str, events: &mpsc::UnboundedSender<Event>) {
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        match word {
+            "step" => {
+                let fact = Fact::parse(rest).unwrap_or_else(|| panic!("no fact: {line}"));
+                let step = STEPS.iter().position(|name| *name == fact.name);
+                if let Some(step) = step.filter(|_| fact.is_final()) {
+                    self.did(fact.request, 1 << step);
+                }
+                locked(&self.facts).push(fact);
+            }
+            "batch" => {
+                let batch = Batch::parse(rest).unwrap_or_else(|| panic!("no batch: {line}"));
+                batch.messages.iter().for_each(|(request, _)| self.did(*request, COUNTED));
+                locked(&self.batches).push(batch);
+            }
+            "hold" => {
+                let held = rest.parse().ok().and_then(|request: u64| locked(&self.holds).remove(&request));
+                // A caller that is gone has hung up.
+                let _ = held.map(|held| held.send(()));
+            }
+            "ready" => drop(events.send(Event::Ready(rest.to_owned()))),
+            "kill" => drop(events.send(Event::Kill)),
+            "report" => drop(events.send(Event::Report(Report::parse(rest).expect("three numbers")))),
+            _ => eprintln!("{line}"),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Queues: the same few operations over each broker, without any tracing. How a message is sent and a received one is
+//! continued is the business of [`ours`](crate::ours).
+
+pub(crate) mod amqp;
+pub(crate) mod double;
+#[cfg(feature = "kafka")]
+pub(crate) mod kafka;
+pub(crate) mod redis;
+#[cfg(feature = "rocketmq")]
+pub(crate) mod rocketmq;
+
+use crate::config::{Config, System};
+use crate::facts::Order;
+
+/// The name of every consumer group.
+pub(crate) const GROUP: &str = "storm";
+
+/// The queues, and the system that each is in.
+pub(crate) const QUEUES: [(&str, System); 5] = [
+    ("orders", System::Kafka),
+    ("events", System::Kafka),
+    ("bills", System::Amqp),
+    ("parcels", System::RocketMq),
+    ("archive", System::Redis),
+];
+
+fn system_of(queue: &str) -> System {
+    QUEUES.iter().find(|(name, _)| *name == queue).expect("one of the queues").1
+}
+
+/// Sends to one queue.
+pub(crate) enum Producer {
+    Amqp(Box<amqp::Producer>),
+    Double(double::Producer),
+    #[cfg(feature = "kafka")]
+    Kafka(kafka::Producer),
+    Redis(redis::Producer),
+    #[cfg(feature = "rocketmq")]
+    RocketMq(Box<rocketmq::Producer>),
+}
+
+impl Producer {
+    pub(crate) async fn connect(config: &Config, queue: &str) -> Self {
+        let name = config.queue(queue);
+        match (system_of(queue), config.server(system_of(queue))) {
+            (System::Amqp, Some(address)) => Self::Amqp(Box::new(amqp::Producer::connect(address, name).await)),
+            (System::Redis, Some(address)) => Self::Redis(redis::Producer::connect(address, name).await),
+            #[cfg(feature = "kafka")]
+            (System::Kafka, Some(address)) => Self::Kafka(kafka::Producer::connect(address, name)),
+            #[cfg(feature = "rocketmq")]
+            (System::RocketMq, Some(address)) => {
+                Self::RocketMq(Box::new(rocketmq::Producer::connect(address, name).await))
+            }
+            _ => Self::Double(double::Producer::connect(&config.double, name).await),
+        }
+    }
+}
+
+/// A message that was received.
+pub(crate) enum Message {
+    Amqp(Box<amqp::Received>),
+    Double(double::Received),
+    #[cfg(feature = "kafka")]
+    Kafka(rdkafka::message::OwnedMessage),
+    Redis(redis::Received),
+    #[cfg(feature = "rocketmq")]
+    RocketMq(std::sync::Arc<rocketmq_model::common::message::message_ext::MessageExt>),
+}
+
+impl Message {
+    /// The payload.
+    pub(crate) fn order(&self) -> Order {
+        let text = match self {
+            Self::Amqp(message) => String::from_utf8_lossy(&message.delivery.data).into_owned(),
+            Self::Double(message) => message.body.clone(),
+            #[cfg(feature = "kafka")]
+            Self::Kafka(message) => {
+                String::from_utf8_lossy(rdkafka::Message::payload(message).unwrap_or_default()).into_owned()
+            }
+            Self::Redis(message) => message.entry.get("body").unwrap_or_default(),
+            #[cfg(feature = "rocketmq")]
+            Self::RocketMq(message) => String::from_utf8_lossy(message.message_inner().body_slice()).into_owned(),
+        };
+        Order::parse(&text).expect("only orders are in the queues")
+    }
+
+    /// Whether it has been delivered before.
+    pub(crate) fn redelivered(&self) -> bool {
+        match self {
+            Self::Amqp(message) => message.delivery.redelivered,
+            Self::Double(message) => message.redelivered,
+            _ => false,
+        }
+    }
+
+    /// Says that it is dealt with.
+    pub(crate) async fn acknowledge(&self) {
+        match self {
+            Self::Amqp(message) => message.acknowledge().await,
+            Self::Double(message) => message.settle("ack"),
+            Self::Redis(message) => message.acknowledge().await,
+            #[allow(unreachable_patterns, reason = "without the features there are no others")]
+            // Kafka's consumer begins at the start of the topic, and RocketMQ's client commits on its own.
+            _ => {}
+        }
+    }
+
+    /// Puts it back into its queue; whether its system can do that.
+    pub(crate) async fn requeue(&self) -> bool {
+        match self {
+            Self::Amqp(message) => message.requeue().await,
+            Self::Double(message) => message.settle("requeue"),
+            _ => return false,
+        }
+        true
+    }
+}
+
+/// Receives from one queue.
+pub(crate) enum Consumer {
+    Amqp(Box<amqp::Consumer>),
+    Double(double::Consumer),
+    #[cfg(feature = "kafka")]
+    Kafka(kafka::Consumer),
+    Redis(redis::Consumer),
+    #[cfg(feature = "rocketmq")]
+    RocketMq(Box<rocketmq::Consumer>),
+}
+
+impl Consumer {
+    /// `prefetch` messages may be unacknowledged, where the system knows such a limit.
+    pub(crate) async fn connect(config: &Config, queue: &str, prefetch: u16) -> Self {
+        let name = config.queue(queue);
+        match (system_of(queue), config.server(system_of(queue))) {
+            (System::Amqp, Some(address)) => {
+                Self::Amqp(Box::new(amqp::Consumer::connect(address, name, prefetch).await))
+            }
+            (System::Redis, Some(address)) => Self::Redis(redis::Consumer::connect(address, name).await),
+            #[cfg(feature = "kafka")]
+            (System::Kafka, Some(address)) => Self::Kafka(kafka::Consumer::connect(address, &name)),
+            #[cfg(feature = "rocketmq")]
+            (System::RocketMq, Some(address)) => {
+                Self::RocketMq(Box::new(rocketmq::Consumer::connect(address, &name).await))
+            }
+            _ => Self::Double(double::Consumer::connect(&config.double, name, prefetch).await),
+        }
+    }
+
+    /// The next message. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Message {
+        match self {
+            Self::Amqp(consumer) => Message::Amqp(Box::new(consumer.next().await)),
+            Self::Double(consumer) => Message::Double(consumer.next().await),
+            #[cfg(feature = "kafka")]
+            Self::Kafka(consumer) => Message::Kafka(consumer.next().await),
+            Self::Redis(consumer) => Message::Redis(consumer.next().await),
+            #[cfg(feature = "rocketmq")]
+            Self::RocketMq(consumer) => Message::RocketMq(consumer.next().await),
+        }
+    }
+}
+
+/// Creates what has to be there before the services start: topics, queues, and the table.
+pub(crate) async fn prepare(config: &Config) {
+    for (queue, system) in QUEUES {
+        let name = config.queue(queue);
+        match (system, config.server(system)) {
+            (System::Amqp, Some(address)) => amqp::declare(address, &name).await,
+            (System::Redis, Some(address)) => redis::create_group(address, &name).await,
+            #[cfg(feature = "kafka")]
+            (System::Kafka, Some(address)) => kafka::create_topic(address, &name).await,
+            #[cfg(feature = "rocketmq")]
+            (System::RocketMq, Some(address)) => rocketmq::create_topic(address, &name).await,
+            _ => {}
+        }
+    }
+    if let Some(address) = config.server(System::MySql) {
+        crate::store::create_table(address, &config.run).await;
+    }
+}

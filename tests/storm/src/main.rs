@@ -1,0 +1,99 @@
+//! Many services under load and faults, whose traces are compared with what was done, request by request.
+//!
+//! ```text
+//! cargo run --release -p throughline-storm --all-features -- 100000
+//! ```
+//!
+//! Options: `--seed N`, `--kills N`, `--doubles` to use no servers, and `--only throughline|off`. Exits with code 1
+//! if a trace of Throughline's is not whole, or anything about it is not as it was done.
+//!
+//! See `docs/completeness.md` for what is compared, and for results.
+
+mod board;
+mod brokers;
+mod check;
+mod config;
+mod facts;
+mod ours;
+mod plan;
+mod process;
+mod received;
+mod report;
+mod service;
+mod store;
+mod storm;
+
+use std::process::ExitCode;
+
+use crate::config::{Config, Side};
+use crate::plan::Plan;
+
+/// What the command line asks for.
+struct Options {
+    plan: Plan,
+    sides: Vec<Side>,
+    doubles: bool,
+}
+
+impl Options {
+    fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut plan = Plan { seed: 1, requests: 2000, kills: 3 };
+        let mut sides = vec![Side::Off, Side::Ours];
+        let mut doubles = false;
+        while let Some(argument) = arguments.next() {
+            let mut number = |name: &str| {
+                let text = arguments.next().ok_or_else(|| format!("`{name}` takes a number"))?;
+                text.parse::<u64>().map_err(|error| format!("`{name} {text}`: {error}"))
+            };
+            match argument.as_str() {
+                "--seed" => plan.seed = number("--seed")?,
+                "--kills" => plan.kills = number("--kills")?,
+                "--doubles" => doubles = true,
+                "--only" => {
+                    let name = arguments.next().unwrap_or_default();
+                    sides.retain(|side| side.name() == name);
+                    if sides.is_empty() {
+                        return Err(format!("no side `{name}`; expected `throughline` or `off`"));
+                    }
+                }
+                text => plan.requests = text.parse().map_err(|_| format!("unknown option `{text}`"))?,
+            }
+        }
+        Ok(Self { plan, sides, doubles })
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    if std::env::args().nth(1).as_deref() == Some("--role") {
+        let (role, number) = (arguments.nth(1), arguments.next());
+        let number = number.and_then(|number| number.parse().ok());
+        service::run(&role.expect("a role"), number.expect("a number")).await;
+        return ExitCode::SUCCESS;
+    }
+    let options = match Options::parse(arguments) {
+        Ok(options) => options,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(2);
+        }
+    };
+    report::print_servers(&Config::find(Side::Ours, String::new(), options.doubles));
+    report::print_plan(options.plan);
+    let mut runs = Vec::new();
+    for side in options.sides {
+        match storm::run(options.plan, side, options.doubles).await {
+            Ok(run) => {
+                report::print_run(&run);
+                runs.push(run);
+            }
+            Err(error) => {
+                eprintln!("\n-- {}\n{error}", side.name());
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    report::print_comparison(&runs);
+    if runs.iter().all(storm::Run::is_whole) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

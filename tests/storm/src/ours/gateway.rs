@@ -1,0 +1,110 @@
+//! The gateway: takes an order over HTTP, and sees to it in a detached job that outlives the caller's patience.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::post;
+use http::StatusCode;
+use http::uri::PathAndQuery;
+use throughline::{traced, traced_spawn};
+use throughline_grpc::ClientLayer;
+use throughline_http::{RequestTag, ServerLayer};
+use throughline_reqwest::RequestBuilderExt as _;
+use tokio::time::timeout;
+use tonic::Request;
+use tonic::transport::{Channel, Endpoint};
+use tonic_prost::ProstCodec;
+use tower::ServiceBuilder;
+
+use crate::facts::{Order, Step, say};
+use crate::plan::fault;
+use crate::service::Service;
+
+/// How long a call may take, and how long one that is to time out.
+const PATIENCE: Duration = Duration::from_secs(60);
+const NO_PATIENCE: Duration = Duration::from_millis(30);
+
+struct Gateway {
+    http: reqwest::Client,
+    pricing: String,
+    orders: Endpoint,
+    channel: Channel,
+}
+
+pub(super) async fn play(service: Service) {
+    let orders = Endpoint::from_shared(format!("http://{}", service.config.orders)).expect("an address");
+    let channel = orders.connect().await.expect("the order service runs");
+    let pricing = format!("http://{}/quote", service.config.pricing);
+    let gateway = Arc::new(Gateway { http: reqwest::Client::new(), pricing, orders, channel });
+    let layer = ServerLayer::new()
+        .tag(RequestTag::new("tenant_id").path("tenant").propagate())
+        .tag(RequestTag::new("order_no").path("order_no").propagate());
+    let path = "/tenants/{tenant}/orders/{order_no}";
+    let router = Router::new().route(path, post(handle)).layer(layer).with_state(gateway);
+    let listener = service.listen().await;
+    axum::serve(listener, router).with_graceful_shutdown(service.stopped()).await.expect("it serves");
+}
+
+async fn handle(State(gateway): State<Arc<Gateway>>, body: String) -> Result<String, StatusCode> {
+    let order = Order::parse(&body).ok_or(StatusCode::BAD_REQUEST)?;
+    accept(gateway, Step::begin("gateway.accept", order, "server"), order).await;
+    Ok("accepted".to_owned())
+}
+
+#[traced("gateway.accept", tags("storm.step" = step.tag()))]
+async fn accept(gateway: Arc<Gateway>, step: Step, order: Order) {
+    verify(step.below("gateway.verify"), order.request).await.expect("no panic");
+    let fulfilled = fulfil(gateway, step.below("gateway.fulfil"), order);
+    if order.has(fault::HANG_UP) {
+        say(&format!("hold {}", order.request));
+        // The caller hangs up now, and this is dropped.
+        let _ = timeout(PATIENCE, std::future::pending::<()>()).await;
+    }
+    fulfilled.await.expect("no panic");
+    step.done();
+}
+
+/// Work that blocks its thread.
+#[traced_spawn("gateway.verify", blocking, tags("storm.step" = step.tag()))]
+fn verify(step: Step, request: u64) {
+    let sum = (0..1000).fold(request, |sum, number| sum.rotate_left(5) ^ number);
+    std::hint::black_box(sum);
+    step.done();
+}
+
+#[traced_spawn("gateway.fulfil", tags("storm.step" = step.tag()))]
+async fn fulfil(gateway: Arc<Gateway>, step: Step, order: Order) {
+    for attempt in 1.. {
+        let order = Order { attempt, ..order.from(&step) };
+        let patience = if order.first_has(fault::TIMEOUT) { NO_PATIENCE } else { PATIENCE };
+        let call = gateway.http.post(&gateway.pricing).body(order.to_text()).send_traced();
+        step.calls();
+        if let Ok(response) = timeout(patience, call).await {
+            let response = response.expect("pricing runs");
+            assert!(response.status().is_success(), "{response:?}");
+            break;
+        }
+    }
+    for attempt in 1.. {
+        step.calls();
+        if gateway.place(Order { attempt, ..order.from(&step) }).await.is_ok() {
+            break;
+        }
+        assert!(attempt < 3, "the order service fails at the first attempt only");
+    }
+    step.done();
+}
+
+impl Gateway {
+    async fn place(&self, order: Order) -> Result<(), tonic::Status> {
+        let layer = ClientLayer::new().server(self.orders.uri());
+        let channel = ServiceBuilder::new().layer(layer).service(self.channel.clone());
+        let mut client = tonic::client::Grpc::new(channel);
+        client.ready().await.map_err(|error| tonic::Status::unavailable(error.to_string()))?;
+        let path = PathAndQuery::from_static("/shop.Orders/Place");
+        let codec = ProstCodec::<String, String>::default();
+        client.unary(Request::new(order.to_text()), path, codec).await.map(drop)
+    }
+}

@@ -1,0 +1,130 @@
+//! What the collector keeps of each span.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use throughline_load::Request;
+use throughline_load::common::any_value::Value;
+use throughline_load::trace::Span;
+use throughline_load::trace::span::SpanKind;
+use throughline_load::trace::status::StatusCode;
+
+/// The value of [`Row::order`] and [`Row::tenant`] if there is none.
+pub(crate) const NONE: u64 = u64::MAX;
+
+/// One span.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Row {
+    pub(crate) trace: u128,
+    pub(crate) id: u64,
+    pub(crate) parent: u64,
+    /// The step that it stands for, or zero.
+    pub(crate) step: u64,
+    pub(crate) order: u64,
+    pub(crate) tenant: u64,
+    pub(crate) end: u64,
+    pub(crate) kind: SpanKind,
+    pub(crate) error: bool,
+    pub(crate) cancelled: bool,
+    name: u32,
+}
+
+/// All that has arrived.
+#[derive(Debug, Default)]
+pub(crate) struct Received {
+    pub(crate) rows: Vec<Row>,
+    /// The links of spans that stand for a step and have some.
+    pub(crate) links: HashMap<u64, Vec<(u128, u64)>>,
+    pub(crate) duplicates: u64,
+    seen: HashSet<u64>,
+    names: HashMap<String, u32>,
+}
+
+/// Where the collector puts spans.
+#[derive(Debug, Default)]
+pub(crate) struct Inbox(Mutex<Received>);
+
+impl Inbox {
+    fn lock(&self) -> MutexGuard<'_, Received> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds those of one request.
+    pub(crate) fn accept(&self, request: &Request) {
+        let mut received = self.lock();
+        for scope in request.spans.iter().flat_map(|resource| &resource.scope_spans) {
+            scope.spans.iter().for_each(|span| received.add(span));
+        }
+    }
+
+    /// Takes everything out.
+    pub(crate) fn take(&self) -> Received {
+        std::mem::take(&mut *self.lock())
+    }
+}
+
+fn id(bytes: &[u8]) -> u128 {
+    bytes.iter().fold(0, |id, &byte| id << 8 | u128::from(byte))
+}
+
+fn short(bytes: &[u8]) -> u64 {
+    u64::try_from(id(bytes)).unwrap_or_default()
+}
+
+/// A number, as one or as text; the text may begin with a letter.
+fn number(value: Option<&Value>) -> Option<u64> {
+    match value? {
+        Value::IntValue(number) => u64::try_from(*number).ok(),
+        Value::StringValue(text) => text.trim_start_matches('t').parse().ok(),
+        _ => None,
+    }
+}
+
+impl Received {
+    fn add(&mut self, span: &Span) {
+        let span_id = short(&span.span_id);
+        if !self.seen.insert(span_id) {
+            self.duplicates += 1;
+            return;
+        }
+        let next = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
+        let name = match self.names.get(&span.name) {
+            Some(name) => *name,
+            None => *self.names.entry(span.name.clone()).or_insert(next),
+        };
+        let status = span.status.as_ref().map_or(StatusCode::Unset, throughline_load::trace::Status::code);
+        let mut row = Row {
+            trace: id(&span.trace_id),
+            id: span_id,
+            parent: short(&span.parent_span_id),
+            step: 0,
+            order: NONE,
+            tenant: NONE,
+            end: span.end_time_unix_nano,
+            kind: span.kind(),
+            error: status == StatusCode::Error,
+            cancelled: false,
+            name,
+        };
+        for attribute in &span.attributes {
+            let value = attribute.value.as_ref().and_then(|value| value.value.as_ref());
+            match attribute.key.as_str() {
+                "storm.step" => row.step = number(value).unwrap_or(NONE),
+                "order_no" => row.order = number(value).unwrap_or(NONE),
+                "tenant_id" => row.tenant = number(value).unwrap_or(NONE),
+                "throughline.cancelled" => row.cancelled = true,
+                _ => {}
+            }
+        }
+        if row.step != 0 && !span.links.is_empty() {
+            let links = span.links.iter().map(|link| (id(&link.trace_id), short(&link.span_id)));
+            self.links.insert(row.step, links.collect());
+        }
+        self.rows.push(row);
+    }
+
+    /// The names of spans, by the number in a row.
+    pub(crate) fn name(&self, row: &Row) -> &str {
+        self.names.iter().find(|(_, name)| **name == row.name).map_or("", |(text, _)| text)
+    }
+}

@@ -1,0 +1,176 @@
+//! What every service does besides its work: it starts, says so, stops when it is told to, and reports.
+
+use std::future::Future;
+use std::io::BufRead as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+
+use crate::brokers::{Consumer, Message};
+use crate::config::{Config, Side};
+use crate::facts::{self, say};
+use crate::ours;
+use crate::process::processor_time;
+
+/// The variable with the configuration, as JSON.
+pub(crate) const CONFIG: &str = "THROUGHLINE_STORM_CONFIG";
+
+/// How long the end may take.
+const SHUTDOWN: Duration = Duration::from_secs(60);
+
+/// How spans are recorded and exported.
+#[derive(Clone)]
+pub(crate) enum Tracing {
+    Ours(Arc<throughline::telemetry::Telemetry>),
+}
+
+impl Tracing {
+    fn start(config: &Config, role: &str) -> Self {
+        match config.side {
+            Side::Ours | Side::Off => Self::Ours(Arc::new(ours::start(config, role))),
+        }
+    }
+
+    /// Exports every span that has ended.
+    pub(crate) async fn flush(&self) {
+        let this = self.clone();
+        let flushed = tokio::task::spawn_blocking(move || match &this {
+            Self::Ours(telemetry) => telemetry.provider().is_none_or(|provider| provider.force_flush().is_ok()),
+        });
+        assert!(flushed.await.expect("no panic"), "the spans are exported");
+    }
+
+    /// Ends everything, and says what became of the spans: exported, and lost as far as it is known.
+    async fn shutdown(self) -> String {
+        match self {
+            Self::Ours(telemetry) => {
+                let telemetry = Arc::into_inner(telemetry).expect("nobody flushes any more");
+                let report = telemetry.shutdown(SHUTDOWN).await;
+                let (stats, left) = (&report.stats, report.jobs_left + report.unfinished.len());
+                format!("{} {}", stats.exported, stats.spans_unsent() + stats.traces_shed() + left as u64)
+            }
+        }
+    }
+}
+
+/// What is passed to the work of a service.
+pub(crate) struct Service {
+    pub(crate) config: Config,
+    pub(crate) tracing: Tracing,
+    stop: watch::Receiver<bool>,
+}
+
+impl Service {
+    /// Binds a port, and tells the storm the address.
+    pub(crate) async fn listen(&self) -> TcpListener {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+        let address = listener.local_addr().expect("a bound listener has an address");
+        say(&format!("ready {address}"));
+        listener
+    }
+
+    /// Completes when the service is to stop.
+    pub(crate) fn stopped(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+        let mut stop = self.stop.clone();
+        async move {
+            let _ = stop.wait_for(|stop| *stop).await;
+        }
+    }
+
+    /// Receives until the service is to stop, and handles up to `workers` messages at once.
+    pub(crate) async fn consume<F, Fut>(&self, mut consumer: Consumer, quiesce: Quiesce, handle: F)
+    where
+        F: Fn(Message) -> Fut,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        say("ready");
+        let stopped = self.stopped();
+        tokio::pin!(stopped);
+        loop {
+            let message = tokio::select! {
+                message = consumer.next() => message,
+                () = &mut stopped => break,
+            };
+            let permit = Arc::clone(&quiesce.workers).acquire_owned().await.expect("nobody closes it");
+            let work = handle(message);
+            // A bare task: what it handles has its own trace.
+            tokio::spawn(async move {
+                work.await;
+                drop(permit);
+            });
+        }
+        quiesce.idle(0).await;
+    }
+}
+
+/// The messages that are being handled, and a way to wait until they no longer are.
+#[derive(Clone)]
+pub(crate) struct Quiesce {
+    workers: Arc<Semaphore>,
+    count: u32,
+    begun: Arc<AtomicBool>,
+}
+
+impl Quiesce {
+    pub(crate) fn new(workers: u16) -> Self {
+        let begun = Arc::new(AtomicBool::new(false));
+        Self { workers: Arc::new(Semaphore::new(workers.into())), count: workers.into(), begun }
+    }
+
+    /// Whether this is the first one who wants all others to be done.
+    pub(crate) fn begin(&self) -> bool {
+        !self.begun.swap(true, Ordering::AcqRel)
+    }
+
+    /// Waits until only `busy` are left, and lets nothing begin afterwards.
+    pub(crate) async fn idle(&self, busy: u32) {
+        self.workers.acquire_many(self.count - busy).await.expect("nobody closes it").forget();
+    }
+}
+
+/// Becomes true when the storm says `stop`. The end of the input means that the storm is gone.
+fn follow_input() -> watch::Receiver<bool> {
+    let (send, receive) = watch::channel(false);
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+            if line == "stop" {
+                let _ = send.send(true);
+            }
+        }
+        std::process::exit(3);
+    });
+    receive
+}
+
+/// The message of the panics that are planned, which need no report.
+pub(crate) const PLANNED_PANIC: &str = "a planned panic";
+
+fn silence_planned_panics() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let text = info.payload().downcast_ref::<&str>().copied();
+        let text = text.or_else(|| info.payload().downcast_ref::<String>().map(String::as_str));
+        if text != Some(PLANNED_PANIC) {
+            report(info);
+        }
+    }));
+}
+
+/// The main function of a service: `number` is that of this process, which no other has.
+pub(crate) async fn run(role: &str, number: u64) {
+    silence_planned_panics();
+    facts::set_process(number);
+    let config = std::env::var(CONFIG).expect("the storm sets it");
+    let config: Config = serde_json::from_str(&config).expect("the storm writes it");
+    let stop = follow_input();
+    let tracing = Tracing::start(&config, role);
+    let service = Service { config, tracing: tracing.clone(), stop };
+    match service.config.side {
+        Side::Ours | Side::Off => ours::play(role, service).await,
+    }
+    let report = tracing.shutdown().await;
+    say(&format!("report {} {report}", processor_time(std::process::id())));
+}

@@ -1,0 +1,199 @@
+//! One run: starts the services, sends the requests, causes the faults that are not the services' own, and collects
+//! what was done and what has arrived.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use throughline_load::Collector;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::board::{Board, Report};
+use crate::brokers::{self, double};
+use crate::check::{Findings, check};
+use crate::config::{Config, Side, System};
+use crate::plan::{Plan, fault};
+use crate::process::Process;
+use crate::received::Inbox;
+use crate::store;
+
+/// How many requests are under way at once.
+const WINDOW: usize = 128;
+
+/// A run in which nothing is done for this long has failed.
+const STALLED: Duration = Duration::from_secs(90);
+
+/// The services, those at the end first: each is ready before the one in front of it starts.
+const ROLES: [&str; 8] = ["archive", "analytics", "shipping", "billing", "stock", "pricing", "orders", "gateway"];
+
+/// What came of a run.
+pub(crate) struct Run {
+    pub(crate) side: Side,
+    pub(crate) findings: Findings,
+    pub(crate) spans: u64,
+    pub(crate) duplicates: u64,
+    pub(crate) elapsed: Duration,
+    pub(crate) kills: u64,
+    /// The sum over all services.
+    pub(crate) report: Report,
+    pub(crate) outages: u64,
+    pub(crate) plan: Plan,
+}
+
+impl Run {
+    /// Whether every guarantee holds.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.side != Side::Ours || (self.findings.breaks.is_empty() && self.report.lost == 0)
+    }
+}
+
+/// Runs it. Fails if the services do not do all of the work.
+pub(crate) async fn run(plan: Plan, side: Side, doubles: bool) -> Result<Run, String> {
+    let board = Arc::new(Board::default());
+    let inbox = Arc::new(Inbox::default());
+    let accepting = Arc::clone(&inbox);
+    let collector = Collector::start(move |request| accepting.accept(&request)).map_err(|error| error.to_string())?;
+    let collector = Arc::new(collector);
+    let now = std::time::UNIX_EPOCH.elapsed().map_or(0, |now| now.as_millis());
+    let mut config = Config::find(side, format!("storm-{}-{now}", side.name()), doubles);
+    config.double = double::serve().await;
+    config.collector = collector.endpoint();
+    brokers::prepare(&config).await;
+
+    let (mut services, billing, gateway) = start(&mut config, &board).await;
+    let (over, is_over) = watch::channel(false);
+    let killing = tokio::spawn(kill_on_demand(billing, config.clone(), Arc::clone(&board), is_over.clone()));
+    let start = Instant::now();
+    let outage = tokio::spawn(outage(plan, Arc::clone(&board), Arc::clone(&collector), is_over));
+    let load = tokio::spawn(send_all(plan, gateway, Arc::clone(&board)));
+    let finished = wait(plan, &board).await;
+    let elapsed = start.elapsed();
+    load.abort();
+    let _ = over.send(true);
+    let outages = outage.await.map_err(|error| error.to_string())?;
+    let (billing, kills) = killing.await.map_err(|error| error.to_string())?;
+    services.push(billing);
+    let mut report = Report::default();
+    // The first ones first: what they still send is received.
+    for role in ROLES.iter().rev() {
+        let at = services.iter().position(|service| service.role() == *role).expect("every role runs");
+        let one = services.swap_remove(at).stop().await;
+        report.processor += one.processor;
+        report.exported += one.exported;
+        report.lost += one.lost;
+    }
+    if let Some(address) = config.server(System::MySql) {
+        store::drop_table(address, &config.run).await;
+    }
+    finished?;
+    let received = inbox.take();
+    let (facts, batches) = board.take();
+    let findings = match side {
+        Side::Off => Findings::default(),
+        Side::Ours => check(plan.requests, &facts, &batches, &received),
+    };
+    let (spans, duplicates) = (received.rows.len() as u64, received.duplicates);
+    Ok(Run { side, findings, spans, duplicates, elapsed, kills, report, outages, plan })
+}
+
+async fn start(config: &mut Config, board: &Arc<Board>) -> (Vec<Process>, Process, String) {
+    let (mut services, mut billing, mut gateway) = (Vec::new(), None, String::new());
+    for role in ROLES {
+        let mut service = Process::start(role, config, board);
+        let address = service.ready().await;
+        match role {
+            "pricing" => config.pricing = address,
+            "orders" => config.orders = address,
+            "gateway" => gateway = address,
+            _ => {}
+        }
+        if role == "billing" { billing = Some(service) } else { services.push(service) }
+    }
+    (services, billing.expect("one of the roles"), gateway)
+}
+
+/// Sends every request, [`WINDOW`] of them at once.
+async fn send_all(plan: Plan, gateway: String, board: Arc<Board>) {
+    let client = reqwest::Client::new();
+    let window = Arc::new(Semaphore::new(WINDOW));
+    let mut calls = JoinSet::new();
+    for request in 0..plan.requests {
+        let permit = Arc::clone(&window).acquire_owned().await.expect("nobody closes it");
+        board.open(request, permit);
+        let faults = plan.faults(request);
+        let url = format!("http://{gateway}/tenants/{}/orders/{request}", Plan::tenant(request));
+        let call = client.post(url).body(format!("{request} 0 {faults} 1"));
+        let held = (faults & fault::HANG_UP != 0).then(|| board.held(request));
+        calls.spawn(async move {
+            let response = async {
+                let response = call.send().await.expect("the gateway runs");
+                assert!(response.status().is_success(), "{response:?}");
+            };
+            match held {
+                Some(held) => tokio::select! { () = response => {}, _ = held => {} },
+                None => response.await,
+            }
+        });
+        while let Some(ended) = calls.try_join_next() {
+            ended.expect("no call fails");
+        }
+    }
+    while let Some(ended) = calls.join_next().await {
+        ended.expect("no call fails");
+    }
+}
+
+/// Waits until every request has all of its steps.
+async fn wait(plan: Plan, board: &Board) -> Result<(), String> {
+    let (mut done, mut since) = (0, Instant::now());
+    while board.done() < plan.requests {
+        sleep(Duration::from_millis(20)).await;
+        if board.done() > done {
+            (done, since) = (board.done(), Instant::now());
+        } else if since.elapsed() > STALLED {
+            let mut missing = board.missing();
+            missing.truncate(10);
+            return Err(format!("{done} of {} requests are done, and no more:\n{}", plan.requests, missing.join("\n")));
+        }
+    }
+    Ok(())
+}
+
+/// Kills the billing service whenever it has a message at which that is planned, until the run is over.
+async fn kill_on_demand(
+    mut billing: Process,
+    config: Config,
+    board: Arc<Board>,
+    mut over: watch::Receiver<bool>,
+) -> (Process, u64) {
+    let mut kills = 0;
+    loop {
+        tokio::select! {
+            () = billing.wants_kill() => {}
+            _ = over.wait_for(|over| *over) => return (billing, kills),
+        }
+        billing.replace(&config, &board).await;
+        kills += 1;
+    }
+}
+
+/// Takes the collector away when a third of the requests is done, and brings it back after a twelfth more, or after ten
+/// seconds. Returns how often it did so.
+async fn outage(plan: Plan, board: Arc<Board>, collector: Arc<Collector>, mut over: watch::Receiver<bool>) -> u64 {
+    let (from, to) = (plan.requests / 3, plan.requests / 3 + plan.requests / 12);
+    let reached = async |count| {
+        while board.done() < count {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        () = reached(from) => {}
+        _ = over.wait_for(|over| *over) => return 0,
+    }
+    let stopping = Arc::clone(&collector);
+    tokio::task::spawn_blocking(move || stopping.stop()).await.expect("no panic");
+    let _ = timeout(Duration::from_secs(10), reached(to)).await;
+    collector.listen().expect("the port is reserved");
+    1
+}
