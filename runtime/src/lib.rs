@@ -3,12 +3,14 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "audit")]
+pub mod audit;
 mod context;
 #[cfg(feature = "sdk")]
 mod encoding;
 mod guard;
 pub mod redact;
-#[cfg(any(feature = "console", feature = "testing"))]
+#[cfg(any(feature = "audit", feature = "console", feature = "testing"))]
 mod render;
 mod span;
 mod tags;

@@ -1,0 +1,37 @@
+//! The completeness audit: whether traces are whole, and if not, where they break and why.
+//!
+//! An [`Audit`] looks at finished spans, whoever recorded them: those of a test, of a collector's file, or of this
+//! process while it runs (`telemetry::builder().audit(..)`). Its [`Report`] has, for each service and each entry
+//! point, the traces, the spans and the share of traces that are complete; and every [`Break`] with its place in the
+//! source.
+//!
+//! A trace is *complete* if its spans form one connected tree in which every parent is present and every span has
+//! ended. `docs/audit.md` has a section for each [kind of break](BreakKind), with the usual cause and the change that
+//! mends it.
+//!
+//! ```
+//! use throughline::audit::{Audit, BreakKind, Rules, Span};
+//!
+//! let trace = 0x4bf9_u128.into();
+//! let root = Span::new(trace, 1.into(), "GET /orders");
+//! let mut child = Span::new(trace, 3.into(), "load order");
+//! child.parent_id = Some(2.into()); // which never came
+//!
+//! let mut audit = Audit::new(Rules::new());
+//! audit.push(root);
+//! audit.push(child);
+//! let report = audit.finish();
+//! assert_eq!(report.count(BreakKind::MissingParent), 1);
+//! assert_eq!(report.total.completeness(), 0.0);
+//! println!("{report}");
+//! ```
+
+mod kind;
+mod model;
+mod report;
+mod rules;
+
+pub use self::kind::{BreakKind, UnknownBreak};
+pub use self::model::{Event, Link, Place, Span};
+pub use self::report::{Break, BrokenTrace, Counts, EntryReport, Example, Mark, Report, ServiceReport, Skipped};
+pub use self::rules::Rules;
