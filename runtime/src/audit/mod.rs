@@ -26,12 +26,30 @@
 //! println!("{report}");
 //! ```
 
+#[cfg(feature = "otlp")]
+mod decode;
+mod json;
+mod judge;
 mod kind;
+#[cfg(feature = "otlp")]
+mod live;
+#[cfg(feature = "otlp")]
+mod metrics;
 mod model;
 mod report;
 mod rules;
+mod sdk;
+mod tally;
+#[cfg(test)]
+mod tests;
+mod text;
+mod tree;
+mod window;
 
 pub use self::kind::{BreakKind, UnknownBreak};
+#[cfg(feature = "otlp")]
+pub use self::live::LiveAudit;
 pub use self::model::{Event, Link, Place, Span};
 pub use self::report::{Break, BrokenTrace, Counts, EntryReport, Example, Mark, Report, ServiceReport, Skipped};
 pub use self::rules::Rules;
+pub use self::window::Audit;

@@ -142,8 +142,6 @@ pub struct Mark {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Skipped {
-    /// Traces left out by [`sample`](super::Rules::sample).
-    pub traces_not_sampled: u64,
     /// Traces that were given up while they were not complete, because there were too many at once.
     pub traces_given_up: u64,
     /// Traces that are not complete and may still become so.

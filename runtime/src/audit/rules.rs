@@ -32,7 +32,7 @@ pub struct Rules {
     pub(super) max_keys: usize,
     pub(super) sample: f64,
     pub(super) quiet: Duration,
-    pub(super) max_spans: usize,
+    pub(super) max_spans: Option<usize>,
     pub(super) max_broken_traces: usize,
     pub(super) max_spans_shown: usize,
     pub(super) max_examples: usize,
@@ -53,7 +53,7 @@ impl Rules {
             max_keys: 500,
             sample: 1.0,
             quiet: Duration::from_secs(30),
-            max_spans: 1 << 20,
+            max_spans: None,
             max_broken_traces: 50,
             max_spans_shown: 500,
             max_examples: 5,
@@ -140,7 +140,7 @@ impl Rules {
     /// running process. When there are more, traces that are complete are judged at once, and of those that are not,
     /// the ones that have been quiet for longest are [given up](super::Skipped::traces_given_up).
     pub fn max_spans(mut self, spans: usize) -> Self {
-        self.max_spans = spans.max(1);
+        self.max_spans = Some(spans.max(1));
         self
     }
 

@@ -51,11 +51,13 @@ const FORMATS: [Format; 2] = [Format::TraceContext, Format::Baggage];
 
 impl Carrier {
     /// Serializes the current context.
+    #[track_caller]
     pub fn capture() -> Self {
         Self::of(&current::get())
     }
 
     /// Serializes `context`.
+    #[track_caller]
     pub fn of(context: &Context) -> Self {
         let mut carrier = Self::default();
         super::get().inject_as(&FORMATS, context, &|_| true, &mut carrier);

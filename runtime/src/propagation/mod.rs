@@ -36,6 +36,8 @@ mod jaeger;
 mod pairs;
 pub(crate) mod trace_state;
 mod w3c;
+#[cfg(all(feature = "audit", feature = "otlp"))]
+pub(crate) mod without_span;
 
 pub use baggage::{BaggageTag, SendBaggage, TagType};
 pub use carrier::Carrier;
@@ -208,16 +210,23 @@ impl Propagator {
 
     /// Injects `context` into a carrier: no trace headers without a span context, and no `baggage` header without
     /// baggage.
+    #[track_caller]
     pub fn inject(&self, context: &Context, into: &mut dyn Injector) {
         self.inject_as(&self.formats, context, &|_| true, into);
     }
 
     /// Like [`inject`](Self::inject), but sends only the baggage members for which `may_leave` returns `true`.
+    #[track_caller]
     pub fn inject_filtered(&self, context: &Context, may_leave: &dyn Fn(&str) -> bool, into: &mut dyn Injector) {
         self.inject_as(&self.formats, context, may_leave, into);
     }
 
+    #[track_caller]
     fn inject_as(&self, formats: &[Format], context: &Context, also: &dyn Fn(&str) -> bool, into: &mut dyn Injector) {
+        #[cfg(all(feature = "audit", feature = "otlp"))]
+        if formats.iter().any(|format| *format != Format::Baggage) {
+            without_span::note(context);
+        }
         for format in formats {
             match format {
                 Format::TraceContext => w3c::inject(context, into),
@@ -329,6 +338,7 @@ pub fn get() -> Arc<Propagator> {
 }
 
 /// Injects the current context into a carrier: a `HashMap<String, String>`, [`PairsMut`], or any other [`Injector`].
+#[track_caller]
 pub fn inject(into: &mut dyn Injector) {
     let propagator = get();
     let current = current::get();
@@ -336,6 +346,7 @@ pub fn inject(into: &mut dyn Injector) {
 }
 
 /// Injects `context` into a carrier.
+#[track_caller]
 pub fn inject_context(context: &Context, into: &mut dyn Injector) {
     get().inject(context, into);
 }

@@ -7,6 +7,7 @@ use opentelemetry::{Key, KeyValue, Value};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{ShouldSample, SpanExporter, SpanProcessor};
 
+use super::audit::Rules;
 use super::config::{
     Config, ConfigError, DEFAULT_MAX_QUEUE_SIZE, Env, ErrorTextConfig, OpenSpansConfig, Protocol, Setting,
 };
@@ -67,6 +68,7 @@ pub fn builder() -> Builder {
         max_queue_bytes: None,
         error_text: None,
         open_spans: OpenSpansConfig::default(),
+        audit: None,
         exporter: None,
         sampler: None,
         propagator: None,
@@ -95,6 +97,7 @@ pub struct Builder {
     error_text: Option<ErrorText>,
     open_spans: OpenSpansConfig,
     // Settings that the environment does not have.
+    pub(super) audit: Option<Rules>,
     pub(super) exporter: Option<StartExporter>,
     pub(super) sampler: Option<Box<dyn ShouldSample>>,
     pub(super) propagator: Option<Propagator>,
@@ -200,6 +203,18 @@ impl Builder {
     /// started at the same source location share a warning.
     pub fn open_span_warning(mut self, after: Duration) -> Self {
         self.open_spans.warn_after = after;
+        self
+    }
+
+    /// Audits the spans that are exported: whether the traces of this process are whole, and where they break. The
+    /// rules are taken as [`partial`](Rules::partial), because other processes have spans of the same traces.
+    ///
+    /// [`Telemetry::audit`] has what was found, and the metrics `throughline.audit.*` count it. Spans that a sampler
+    /// or the queue's limits leave out are not looked at. The export thread does the work, so that spans cost the
+    /// threads that record them nothing more; `docs/audit.md` has what it costs.
+    #[cfg(feature = "audit")]
+    pub fn audit(mut self, rules: Rules) -> Self {
+        self.audit = Some(rules);
         self
     }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
+use super::audit::LiveAudit;
 use super::export::ExportHandle;
 use super::open_spans;
 use super::{ExportStats, OpenSpan};
@@ -25,6 +26,8 @@ pub struct Telemetry {
     pub(super) provider: Option<TracerProvider>,
     pub(super) export: Option<ExportHandle>,
     pub(super) open_spans: Option<&'static Table>,
+    #[cfg_attr(not(feature = "audit"), expect(dead_code, reason = "there is none"))]
+    audit: Option<LiveAudit>,
     /// Ends the thread that scans open spans if there is no export thread.
     _watch: Option<mpsc::Sender<Infallible>>,
     pub(super) is_shut_down: bool,
@@ -37,9 +40,18 @@ impl Telemetry {
         provider: TracerProvider,
         export: Option<ExportHandle>,
         open_spans: Option<&'static Table>,
+        audit: Option<LiveAudit>,
         watch: Option<mpsc::Sender<Infallible>>,
     ) -> Self {
-        Self { provider: Some(provider), export, open_spans, _watch: watch, is_shut_down: false, shutdown_thread: None }
+        Self {
+            provider: Some(provider),
+            export,
+            open_spans,
+            audit,
+            _watch: watch,
+            is_shut_down: false,
+            shutdown_thread: None,
+        }
     }
 
     pub(super) fn disabled() -> Self {
@@ -47,6 +59,7 @@ impl Telemetry {
             provider: None,
             export: None,
             open_spans: None,
+            audit: None,
             _watch: None,
             is_shut_down: false,
             shutdown_thread: None,
@@ -77,6 +90,13 @@ impl Telemetry {
     /// [`Builder::max_open_spans`]: super::Builder::max_open_spans
     pub fn open_spans(&self) -> Vec<OpenSpan> {
         self.open_spans.map(open_spans::list).unwrap_or_default()
+    }
+
+    /// Returns the audit of this process, which is also valid after the shutdown. `None` unless
+    /// [`Builder::audit`](super::Builder::audit) was called.
+    #[cfg(feature = "audit")]
+    pub fn audit(&self) -> Option<LiveAudit> {
+        self.audit.clone()
     }
 
     /// Returns how many spans have not been tracked since the start of the process, because there was no room. A

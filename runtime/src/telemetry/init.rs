@@ -1,18 +1,19 @@
 //! The steps of initialization. Those that can fail come first, so that either everything is initialized or nothing.
 
 use std::convert::Infallible;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 
 use opentelemetry::{Key, global};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::ShouldSample;
 
+use super::audit::{LiveAudit, Rules};
 use super::builder::{Builder, ExtendProvider, StartExporter};
 use super::config::{Config, Destination, ErrorTextConfig, SamplerConfig};
 use super::diagnostics::{self, Level};
 use super::export::otlp::OtlpExporter;
-use super::export::{BatchExport, Pipeline, Queue, QueueLimits};
+use super::export::{BatchExport, Discard, Pipeline, Queue, QueueLimits};
 use super::handle::ACTIVE;
 use super::open_spans::OpenSpanWatch;
 use super::resource;
@@ -43,10 +44,13 @@ impl Builder {
         }
         let resource = resource::detect(&config.resource);
         let open_spans = (config.open_spans.max > 0).then(|| registry::table(config.open_spans.max));
-        let export = Export::start(self.exporter.take(), &config, &resource, open_spans)?;
+        let refused = Arc::default();
+        let audit = self.audit.take().map(|rules| live_audit(rules, &config, &resource, open_spans, &refused));
+        let export = Export::start(self.exporter.take(), &config, &resource, open_spans, audit.clone(), refused)?;
         let watch = watch_open_spans(export.is_none(), &config, open_spans)?;
 
-        let output = Output::new(export.as_ref(), config.exporter.destination);
+        let collector = export.as_ref().and_then(|export| export.collector.as_deref());
+        let output = Output::new(collector, config.exporter.destination);
         let sampler = self.sampler.take();
         let sampler_name =
             sampler.as_ref().map_or_else(|| config.sampler.root.to_string(), |_| "`Builder::sampler`".to_owned());
@@ -64,7 +68,7 @@ impl Builder {
         install_propagator(propagator);
         install_provider(&provider);
         announce(introduction, warning);
-        Ok(Telemetry::new(provider, handle, open_spans, watch))
+        Ok(Telemetry::new(provider, handle, open_spans, audit, watch))
     }
 }
 
@@ -72,21 +76,24 @@ impl Builder {
 struct Export {
     sink: BatchExport,
     load: Arc<LoadShedder>,
-    /// The name of the collector in messages.
-    collector: String,
+    /// The name of the collector in messages; `None` if spans are only audited.
+    collector: Option<String>,
 }
 
 impl Export {
-    /// Starts the export thread for the application's exporter, or for OTLP if that was chosen.
+    /// Starts the export thread for the application's exporter, for OTLP if that was chosen, or for the audit alone.
     fn start(
         custom: Option<StartExporter>,
         config: &Config,
         resource: &Resource,
         open_spans: Option<&'static Table>,
+        audit: Option<LiveAudit>,
+        refused: Arc<AtomicU64>,
     ) -> Result<Option<Self>, InitError> {
         let collector = match (&custom, config.exporter.destination) {
-            (Some(_), _) => "the custom exporter".to_owned(),
-            (None, Destination::Otlp) => config.exporter.otlp()?.label(),
+            (Some(_), _) => Some("the custom exporter".to_owned()),
+            (None, Destination::Otlp) => Some(config.exporter.otlp()?.label()),
+            (None, _) if audit.is_some() => None,
             (None, Destination::Console | Destination::Nowhere | Destination::Auto) => return Ok(None),
         };
         let limits = QueueLimits { spans: config.batch.max_queue_size.value, bytes: config.batch.queue_bytes().value };
@@ -94,17 +101,33 @@ impl Export {
         let pipeline = Pipeline {
             queue: Arc::clone(&queue),
             batch: config.batch,
-            collector: collector.clone(),
+            collector: collector.clone().unwrap_or_else(|| "the audit".to_owned()),
+            audit,
             open_spans: open_spans.map(|table| open_span_watch(table, config)),
         };
         let sink = if let Some(start) = custom {
             start(pipeline, resource)?
+        } else if collector.is_none() {
+            BatchExport::start(pipeline, || Ok::<_, InitError>(Discard))?
         } else {
             let (otlp, resource) = (config.exporter.otlp()?.clone(), resource.clone());
             BatchExport::start(pipeline, move || Ok::<_, InitError>(OtlpExporter::new(&otlp, &resource)?))?
         };
-        Ok(Some(Self { sink, load: Arc::new(LoadShedder::new(queue)), collector }))
+        Ok(Some(Self { sink, load: Arc::new(LoadShedder::new(queue, refused)), collector }))
     }
+}
+
+/// The audit of this process, as the service that its resource names.
+fn live_audit(
+    rules: Rules,
+    config: &Config,
+    resource: &Resource,
+    open_spans: Option<&'static Table>,
+    refused: &Arc<AtomicU64>,
+) -> LiveAudit {
+    let service = resource.get(&Key::from_static_str(semconv::SERVICE_NAME));
+    let service = service.map(|name| name.to_string()).unwrap_or_default();
+    LiveAudit::new(rules, &service, open_spans, config.open_spans.warn_after, Arc::clone(refused))
 }
 
 fn open_span_watch(table: &'static Table, config: &Config) -> OpenSpanWatch {
@@ -129,9 +152,9 @@ enum Output {
 }
 
 impl Output {
-    fn new(export: Option<&Export>, destination: Destination) -> Self {
-        match export {
-            Some(export) => Self::Exporter(export.collector.clone()),
+    fn new(collector: Option<&str>, destination: Destination) -> Self {
+        match collector {
+            Some(collector) => Self::Exporter(collector.to_owned()),
             None if destination.is_console() => Self::Console,
             None => Self::Nowhere,
         }

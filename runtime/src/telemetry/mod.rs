@@ -2,6 +2,8 @@
 #![cfg_attr(feature = "otlp", doc = include_str!("../../doc/telemetry.md"))]
 
 #[cfg(feature = "otlp")]
+mod audit;
+#[cfg(feature = "otlp")]
 mod builder;
 #[cfg(feature = "otlp")]
 mod config;

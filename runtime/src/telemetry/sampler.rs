@@ -1,7 +1,7 @@
 //! The sampler: one decision for all spans of a trace, and load shedding.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use opentelemetry::trace::{Link, SpanKind, SpanRef, TraceContextExt as _, TraceId, TraceState};
 use opentelemetry::{Context, KeyValue};
@@ -22,11 +22,13 @@ pub(super) struct WholeTraceSampler {
 pub(super) struct LoadShedder {
     queue: Arc<Queue>,
     is_shedding: AtomicBool,
+    /// Counts the traces among those refused that a caller samples, for the audit.
+    refused: Arc<AtomicU64>,
 }
 
 impl LoadShedder {
-    pub(super) fn new(queue: Arc<Queue>) -> Self {
-        Self { queue, is_shedding: AtomicBool::new(false) }
+    pub(super) fn new(queue: Arc<Queue>, refused: Arc<AtomicU64>) -> Self {
+        Self { queue, is_shedding: AtomicBool::new(false), refused }
     }
 
     /// When three quarters of a limit of the queue are reached, no trace is started here until the queue is half empty
@@ -52,6 +54,7 @@ impl LoadShedder {
         };
         if !admits {
             self.queue.count_trace_not_started();
+            self.refused.fetch_add(u64::from(is_started_by_caller), Ordering::Relaxed);
         }
         admits
     }

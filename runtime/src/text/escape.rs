@@ -70,7 +70,7 @@ pub fn sanitize(text: Cow<'_, str>) -> Cow<'_, str> {
 
 /// Escapes each character that needs it. Backslashes are unchanged, so that paths and the output of `Debug` remain
 /// readable.
-#[cfg(any(feature = "console", feature = "testing", test))]
+#[cfg(any(feature = "audit", feature = "console", feature = "testing", test))]
 pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     if !text.contains(needs_escape) {
         return Cow::Borrowed(text);

@@ -18,7 +18,7 @@ use std::borrow::Cow;
 
 #[cfg(feature = "log")]
 pub(crate) use self::escape::Escaper;
-#[cfg(any(feature = "console", feature = "testing"))]
+#[cfg(any(feature = "audit", feature = "console", feature = "testing"))]
 pub(crate) use self::escape::escape;
 pub use self::escape::{needs_escape, sanitize};
 #[cfg(any(feature = "console", feature = "otlp"))]

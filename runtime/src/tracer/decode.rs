@@ -40,7 +40,7 @@ impl Default for Identity<'_> {
 }
 
 /// `SpanFlags.SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK`.
-const IS_REMOTE: u64 = 0x200;
+pub(crate) const IS_REMOTE: u64 = 0x200;
 
 impl Identity<'_> {
     fn is_remote(&self) -> bool {
@@ -100,9 +100,9 @@ pub(crate) fn span(message: &[u8], scope: &InstrumentationScope) -> SpanData {
 }
 
 /// The flags' number and wire type, which take two bytes.
-const FLAGS: u64 = (wire::span::FLAGS[0] as u64 & 0x7f) | (wire::span::FLAGS[1] as u64) << 7;
+pub(crate) const FLAGS: u64 = (wire::span::FLAGS[0] as u64 & 0x7f) | (wire::span::FLAGS[1] as u64) << 7;
 
-fn kind(value: u64) -> SpanKind {
+pub(crate) fn kind(value: u64) -> SpanKind {
     match value {
         2 => SpanKind::Server,
         3 => SpanKind::Client,

@@ -11,7 +11,7 @@ mod stats;
 mod worker;
 
 pub(crate) use self::control::wait_for_thread;
-pub(crate) use self::exporter::SdkExporter;
+pub(crate) use self::exporter::{Discard, SdkExporter};
 pub(crate) use self::pipeline::{BatchExport, ExportHandle, Pipeline};
 pub(crate) use self::queue::{Queue, QueueLimits};
 pub use self::stats::ExportStats;

@@ -14,6 +14,7 @@ use super::monitor::Monitor;
 use super::queue::Queue;
 use super::stats::ExportStats;
 use super::worker::{TICK, Worker};
+use crate::telemetry::audit::LiveAudit;
 use crate::telemetry::config::BatchConfig;
 use crate::telemetry::open_spans::OpenSpanWatch;
 use crate::tracer::encoded::{EncodedSpans, Scopes, SpanSink};
@@ -26,6 +27,7 @@ pub(crate) struct Pipeline {
     /// The name of the collector in messages.
     pub(crate) collector: String,
     pub(crate) open_spans: Option<OpenSpanWatch>,
+    pub(crate) audit: Option<LiveAudit>,
 }
 
 /// Exports the spans of a tracer provider in batches.
@@ -120,7 +122,7 @@ impl BatchExport {
         B: FnOnce() -> Result<E, X> + Send + 'static,
         X: From<std::io::Error> + Send + 'static,
     {
-        let Pipeline { queue, batch, collector, open_spans } = pipeline;
+        let Pipeline { queue, batch, collector, open_spans, audit } = pipeline;
         let handle = ExportHandle { queue: Arc::clone(&queue), control: Arc::default() };
         let finish = Finish(handle.clone());
         let source = Arc::<Source>::default();
@@ -150,7 +152,7 @@ impl BatchExport {
                     };
                     if started.send(Ok(())).is_ok() {
                         let control = &finish.0.control;
-                        Worker::new(&queue, control, &batch, &source, exporter, monitor).run().await;
+                        Worker::new(&queue, control, &batch, &source, exporter, monitor, audit).run().await;
                     }
                 });
                 // A connection that does not close must not block the thread.

@@ -15,6 +15,7 @@ use super::monitor::Monitor;
 use super::pipeline::Source;
 use super::queue::Queue;
 use crate::guard::panics::caught;
+use crate::telemetry::audit::LiveAudit;
 use crate::telemetry::config::BatchConfig;
 use crate::tracer::encoded::EncodedSpans;
 
@@ -31,6 +32,7 @@ pub(super) struct Worker<'a, E> {
     source: &'a Source,
     exporter: E,
     monitor: Monitor,
+    audit: Option<LiveAudit>,
     /// How often traces that run for long are looked at.
     delay: Duration,
     last_tick: Instant,
@@ -44,9 +46,10 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
         source: &'a Source,
         exporter: E,
         monitor: Monitor,
+        audit: Option<LiveAudit>,
     ) -> Self {
         let delay = batch.schedule_delay.clamp(MIN_DELAY, TICK);
-        Self { queue, control, batch, source, exporter, monitor, delay, last_tick: Instant::now() }
+        Self { queue, control, batch, source, exporter, monitor, audit, delay, last_tick: Instant::now() }
     }
 
     /// Exports until a shutdown is requested and complete.
@@ -72,6 +75,9 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
                 last_export = Instant::now();
                 self.export_ready(everything).await;
             }
+            if everything {
+                self.judge(true);
+            }
             for flush in flushes {
                 let _ = flush.send(());
             }
@@ -92,7 +98,15 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
         self.last_tick = Instant::now();
         self.queue.free_evicted();
         self.source.hand_over_old();
+        self.judge(false);
         true
+    }
+
+    /// Judges the traces that are quiet.
+    fn judge(&self, everything: bool) {
+        if let Some(audit) = &self.audit {
+            audit.judge(everything);
+        }
     }
 
     /// Leaves behind what is queued or in flight.
@@ -132,7 +146,10 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
 
     /// Exports one batch. Returns `false` if a shutdown timed out before the outcome was known.
     async fn export(&mut self, batch: Vec<EncodedSpans>) -> bool {
-        let Self { queue, control, exporter, monitor, source, delay, last_tick, .. } = self;
+        let Self { queue, control, exporter, monitor, audit, source, delay, last_tick, .. } = self;
+        if let Some(audit) = audit {
+            audit.look(&batch);
+        }
         let scopes = source.scopes();
         let batch = Batch { spans: batch, scopes: &scopes, max_spans: self.batch.largest_batch() };
         let begun = Instant::now();

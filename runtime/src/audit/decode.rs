@@ -1,0 +1,218 @@
+//! From the encoding of a span to what an audit needs of it.
+//!
+//! Names and places recur, so they are shared with spans that came before: a span usually allocates nothing.
+
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+use opentelemetry::trace::{SpanId, TraceId};
+
+use super::judge::TAG_MISSING;
+use super::model::{Event, Link, Place, Span};
+use super::rules::Rules;
+use super::tally::Map;
+use crate::encoding::fields::KeySet;
+use crate::encoding::reader::{Reader, attribute, key, text};
+use crate::encoding::wire::{self, any_value, event, key_value, link, span, status};
+use crate::semconv;
+use crate::tracer::decode;
+
+/// Attributes that rules look at, whatever their configuration.
+const NEEDED: [&str; 5] = [
+    semconv::THROUGHLINE_JOB_QUEUE_TIME_US,
+    semconv::THROUGHLINE_UNFINISHED,
+    semconv::THROUGHLINE_CANCELLED,
+    semconv::MESSAGING_OPERATION_TYPE,
+    semconv::MESSAGING_BATCH_MESSAGE_COUNT,
+];
+
+const CODE: [&str; 3] = [semconv::CODE_FILE_PATH, semconv::CODE_LINE_NUMBER, semconv::CODE_FUNCTION_NAME];
+
+#[derive(Debug)]
+pub(super) struct Decoder {
+    service: Arc<str>,
+    names: Shared,
+    places: Map<u64, Arc<Place>>,
+    /// The keys of attributes that are kept.
+    keys: Vec<Arc<str>>,
+    /// These keys, and those of places.
+    any: KeySet,
+}
+
+/// Texts that were seen before.
+#[derive(Debug, Default)]
+struct Shared(Map<Box<[u8]>, Arc<str>>);
+
+/// How many texts and places are shared at most. They are of low cardinality, or are going to be reported.
+const MAX_SHARED: usize = 1 << 12;
+
+impl Shared {
+    fn get(&mut self, bytes: &[u8]) -> Arc<str> {
+        if let Some(known) = self.0.get(bytes) {
+            return Arc::clone(known);
+        }
+        let new: Arc<str> = text(bytes).into();
+        if self.0.len() < MAX_SHARED {
+            self.0.insert(bytes.into(), Arc::clone(&new));
+        }
+        new
+    }
+}
+
+/// The attributes `code.*` of a span, encoded.
+#[derive(Debug, Default, Clone, Copy)]
+struct EncodedPlace<'a> {
+    file: &'a [u8],
+    line: u64,
+    function: &'a [u8],
+}
+
+impl Decoder {
+    pub(super) fn new(service: Arc<str>, rules: &Rules) -> Self {
+        let tags = rules.required_tags.iter().chain(&rules.business_tags).cloned();
+        let keys: Vec<Arc<str>> = NEEDED.into_iter().map(Arc::from).chain(tags).collect();
+        let any = CODE.into_iter().chain(keys.iter().map(|key| &**key)).map(KeySet::of);
+        let any = any.fold(KeySet::default(), KeySet::and);
+        Self { service, names: Shared::default(), places: Map::default(), keys, any }
+    }
+
+    pub(super) fn service(&self) -> &Arc<str> {
+        &self.service
+    }
+
+    /// Decodes a span. `see` is called with the key of each of its attributes.
+    pub(super) fn span(&mut self, trace_id: TraceId, message: &[u8], mut see: impl FnMut(&str)) -> Span {
+        let mut span = Span::new(trace_id, SpanId::INVALID, Arc::<str>::default());
+        let mut place = EncodedPlace::default();
+        let mut reader = Reader::new(message);
+        while let Some(field) = reader.field() {
+            match u8::try_from(field.number_and_type).unwrap_or_default() {
+                span::SPAN_ID => span.span_id = id(field.bytes),
+                span::PARENT_SPAN_ID => span.parent_id = Some(id(field.bytes)),
+                span::NAME => span.name = self.names.get(field.bytes),
+                span::KIND => span.kind = decode::kind(field.value),
+                span::START_TIME => span.start = field.value,
+                span::END_TIME => span.end = Some(field.value),
+                span::ATTRIBUTES => self.attribute(field.bytes, &mut span, &mut place, &mut see),
+                span::EVENTS => span.events.extend(self.event(field.bytes)),
+                span::LINKS => span.links.push(linked(field.bytes)),
+                span::STATUS => span.is_error = is_error(field.bytes),
+                _ if field.number_and_type == decode::FLAGS => flags(field.value, &mut span),
+                _ => {}
+            }
+        }
+        span.service = Arc::clone(&self.service);
+        span.place = self.place(place);
+        span
+    }
+
+    fn attribute<'a>(
+        &mut self,
+        encoded: &'a [u8],
+        span: &mut Span,
+        place: &mut EncodedPlace<'a>,
+        see: &mut impl FnMut(&str),
+    ) {
+        let Ok(key) = std::str::from_utf8(key(encoded)) else { return };
+        see(key);
+        if !self.any.overlaps(KeySet::of(key)) {
+            return;
+        }
+        match key {
+            semconv::CODE_FILE_PATH => place.file = string(encoded),
+            semconv::CODE_FUNCTION_NAME => place.function = string(encoded),
+            semconv::CODE_LINE_NUMBER => place.line = number(encoded),
+            _ if self.keys.iter().any(|wanted| **wanted == *key) => span.attributes.push(attribute(encoded)),
+            _ => {}
+        }
+    }
+
+    /// Only events that rules look at.
+    fn event(&mut self, message: &[u8]) -> Option<Event> {
+        let name = Reader::new(message).find(|(field, _)| *field == event::NAME)?.1.bytes;
+        if name != TAG_MISSING.as_bytes() {
+            return None;
+        }
+        let time = Reader::new(message).find(|(field, _)| *field == event::TIME).map_or(0, |(_, time)| time.value);
+        let attributes = Reader::new(message).filter(|(field, _)| *field == event::ATTRIBUTES);
+        let attributes = attributes.map(|(_, field)| attribute(field.bytes)).collect();
+        Some(Event::new(self.names.get(name), time, attributes))
+    }
+
+    fn place(&mut self, encoded: EncodedPlace<'_>) -> Option<Arc<Place>> {
+        if encoded.file.is_empty() && encoded.function.is_empty() {
+            return None;
+        }
+        let mut hasher = FixedState::default().build_hasher();
+        hasher.write(encoded.file);
+        hasher.write_u64(encoded.line);
+        hasher.write(encoded.function);
+        let hash = hasher.finish();
+        if let Some(known) = self.places.get(&hash).filter(|known| encoded.is(known)) {
+            return Some(Arc::clone(known));
+        }
+        let new = Arc::new(encoded.decode(&mut self.names));
+        if self.places.len() < MAX_SHARED {
+            self.places.insert(hash, Arc::clone(&new));
+        }
+        Some(new)
+    }
+}
+
+impl EncodedPlace<'_> {
+    fn line(&self) -> Option<u32> {
+        u32::try_from(self.line).ok().filter(|line| *line > 0)
+    }
+
+    fn is(&self, place: &Place) -> bool {
+        place.file.as_bytes() == self.file
+            && place.line == self.line()
+            && place.function.as_deref().unwrap_or_default().as_bytes() == self.function
+    }
+
+    fn decode(&self, names: &mut Shared) -> Place {
+        let function = (!self.function.is_empty()).then(|| names.get(self.function));
+        Place::new(names.get(self.file), self.line(), function)
+    }
+}
+
+fn id(bytes: &[u8]) -> SpanId {
+    bytes.try_into().map_or(SpanId::INVALID, SpanId::from_bytes)
+}
+
+/// The text of an attribute.
+fn string(attribute: &[u8]) -> &[u8] {
+    any(attribute).filter(|(field, _)| *field == any_value::STRING).map_or(&[], |(_, field)| field.bytes)
+}
+
+/// The number of an attribute.
+fn number(attribute: &[u8]) -> u64 {
+    any(attribute).filter(|(field, _)| *field == any_value::INT).map_or(0, |(_, field)| field.value)
+}
+
+fn any(attribute: &[u8]) -> Option<(u8, crate::encoding::reader::Field<'_>)> {
+    let (_, value) = Reader::new(attribute).find(|(field, _)| *field == key_value::VALUE)?;
+    Reader::new(value.bytes).next()
+}
+
+fn linked(message: &[u8]) -> Link {
+    let mut linked = Link::new(TraceId::INVALID, SpanId::INVALID);
+    for (number, field) in Reader::new(message) {
+        match number {
+            link::TRACE_ID => linked.trace_id = field.bytes.try_into().map_or(TraceId::INVALID, TraceId::from_bytes),
+            link::SPAN_ID => linked.span_id = id(field.bytes),
+            _ => {}
+        }
+    }
+    linked
+}
+
+fn is_error(message: &[u8]) -> bool {
+    Reader::new(message).any(|(number, field)| number == status::CODE && field.value == u64::from(wire::status::ERROR))
+}
+
+fn flags(flags: u64, span: &mut Span) {
+    span.is_sampled = Some(flags & 1 != 0);
+    span.parent_is_remote = span.parent_id.map(|_| flags & decode::IS_REMOTE != 0);
+}

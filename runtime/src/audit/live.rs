@@ -1,0 +1,184 @@
+//! The audit of this process while it runs.
+
+use std::panic::Location;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use opentelemetry::trace::{TraceContextExt as _, TraceId};
+
+use super::decode::Decoder;
+use super::kind::BreakKind;
+use super::metrics;
+use super::model::Place;
+use super::report::{Example, Report};
+use super::rules::Rules;
+use super::tally::Set;
+use super::text::duration;
+use super::window::Audit;
+use crate::propagation::without_span;
+use crate::span::registry::{Entry, Table};
+use crate::tracer::encoded::{EncodedSpans, frames, message};
+
+/// How many spans are kept at most, unless the rules say otherwise.
+const MAX_SPANS: usize = 1 << 16;
+
+/// The audit of this process: of the spans that it hands to its exporter. Returned by
+/// [`Telemetry::audit`](crate::telemetry::Telemetry::audit); also valid after the shutdown.
+///
+/// A clone is a cheap handle to the same audit.
+#[derive(Debug, Clone)]
+pub struct LiveAudit(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    state: Mutex<State>,
+    begun: Instant,
+    open_spans: Option<&'static Table>,
+    /// Spans that have been open for longer than this are reported.
+    max_age: Duration,
+    /// Traces that a caller samples, and that were refused here.
+    refused: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+struct State {
+    audit: Audit,
+    decoder: Decoder,
+}
+
+impl LiveAudit {
+    pub(crate) fn new(
+        rules: Rules,
+        service: &str,
+        open_spans: Option<&'static Table>,
+        max_age: Duration,
+        refused: Arc<AtomicU64>,
+    ) -> Self {
+        let rules = rules.partial();
+        let rules = Rules { max_spans: Some(rules.max_spans.unwrap_or(MAX_SPANS)), ..rules };
+        let decoder = Decoder::new(service.into(), &rules);
+        without_span::observe();
+        let state = Mutex::new(State { audit: Audit::new(rules), decoder });
+        Self(Arc::new(Inner { state, begun: Instant::now(), open_spans, max_age, refused }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.0.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Looks at spans that are about to be exported.
+    pub(crate) fn look(&self, batch: &[EncodedSpans]) {
+        let now = self.now();
+        let state = &mut *self.lock();
+        for spans in batch {
+            if state.audit.rules().wants(spans.trace_id) {
+                state.look(spans, now);
+            }
+        }
+    }
+
+    /// Judges traces that are quiet: for as long as the rules say, or at all.
+    pub(crate) fn judge(&self, everything: bool) {
+        let now = self.now();
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        state.note_injections();
+        state.note_refused(self.0.refused.swap(0, Ordering::Relaxed));
+        let quiet = u64::try_from(state.audit.rules().quiet.as_millis()).unwrap_or(u64::MAX);
+        if let Some(quiet_since) = if everything { Some(now) } else { now.checked_sub(quiet) } {
+            // Only if there is something to judge.
+            let mut open: Option<Set<TraceId>> = None;
+            state.audit.judge_quiet(quiet_since, |id| open.get_or_insert_with(|| self.open_traces()).contains(&id));
+        }
+        let recent = std::mem::take(&mut state.audit.tally.recent);
+        drop(guard);
+        metrics::record(&recent);
+    }
+
+    /// The traces of which spans are open.
+    fn open_traces(&self) -> Set<TraceId> {
+        let mut open = Set::default();
+        if let Some(table) = self.0.open_spans {
+            table.each(|entry, _| {
+                open.insert(entry.context.span().span_context().trace_id());
+            });
+        }
+        open
+    }
+
+    /// What has been found so far: in traces that have been [quiet](Rules::quiet), or that a flush or a shutdown has
+    /// exported. Spans that have been open for longer than
+    /// [`open_span_warning`](crate::telemetry::Builder::open_span_warning) are among the breaks; they may still end.
+    ///
+    /// Locks the audit, which the export thread also does, and copies what it returns.
+    pub fn report(&self) -> Report {
+        let (mut tally, service, pending) = {
+            let state = &mut *self.lock();
+            state.note_injections();
+            state.note_refused(self.0.refused.swap(0, Ordering::Relaxed));
+            let pending = state.audit.pending_traces();
+            (state.audit.tally.clone(), Arc::clone(state.decoder.service()), pending)
+        };
+        if let Some(table) = self.0.open_spans {
+            table.each(|entry, age| {
+                if age >= self.0.max_age {
+                    tally.note(BreakKind::NeverEnded, &service, &entry.name, place(entry.place), 1, open(entry, age));
+                }
+            });
+        }
+        let mut report = tally.report();
+        report.skipped.traces_pending = pending;
+        report
+    }
+}
+
+impl State {
+    fn look(&mut self, spans: &EncodedSpans, now: u64) {
+        let Self { audit, decoder } = self;
+        let service = Arc::clone(decoder.service());
+        for frame in frames(&spans.bytes) {
+            let span = decoder.span(spans.trace_id, message(frame), |key| audit.tally.key(&service, key));
+            audit.push_at(span, now);
+        }
+    }
+
+    /// Counts injections in which no span was current.
+    fn note_injections(&mut self) {
+        let service = Arc::clone(self.decoder.service());
+        for (location, count) in without_span::take() {
+            let detail = format!("no span is current at {}:{}", location.file(), location.line());
+            let example = Example { trace_id: None, spans: Vec::new(), detail };
+            self.audit.tally.note(BreakKind::InjectionWithoutSpan, &service, "", place(Some(location)), count, example);
+        }
+    }
+
+    /// Counts traces that a caller samples, and that were not recorded here because of the load.
+    fn note_refused(&mut self, count: u64) {
+        if count > 0 {
+            let detail = "the caller samples the trace, and the queue was too full to record it here".to_owned();
+            let example = Example { trace_id: None, spans: Vec::new(), detail };
+            let service = Arc::clone(self.decoder.service());
+            self.audit.tally.note(BreakKind::SamplingFlipped, &service, "", None, count, example);
+        }
+    }
+}
+
+fn place(location: Option<&'static Location<'static>>) -> Option<Arc<Place>> {
+    location.map(|location| Arc::new(Place::new(location.file(), Some(location.line()), None)))
+}
+
+/// A span that is still open.
+fn open(entry: &Entry, age: Duration) -> Example {
+    let identity = entry.identity();
+    let age = duration(u64::try_from(age.as_nanos()).unwrap_or(u64::MAX));
+    Example {
+        trace_id: Some(identity.trace_id()),
+        spans: vec![identity.span_id()],
+        detail: format!("it has been open for {age}"),
+    }
+}

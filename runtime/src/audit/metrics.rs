@@ -1,0 +1,33 @@
+//! Metrics of what was judged, through OpenTelemetry's global meter provider.
+
+use opentelemetry::{KeyValue, global};
+
+use super::tally::Recent;
+
+/// Names, units and descriptions.
+const TRACES: [&str; 3] = ["throughline.audit.traces", "{trace}", "Traces that were audited"];
+const BREAKS: [&str; 3] = ["throughline.audit.breaks", "{break}", "Breaks that the audit has found"];
+
+/// Whether a trace is complete.
+const COMPLETE: &str = "throughline.audit.complete";
+
+/// The kind of a break.
+const KIND: &str = "throughline.audit.break";
+
+/// Adds what was judged recently.
+pub(super) fn record(recent: &Recent) {
+    add(TRACES, recent.complete, KeyValue::new(COMPLETE, true));
+    add(TRACES, recent.broken, KeyValue::new(COMPLETE, false));
+    for (kind, count) in &recent.breaks {
+        add(BREAKS, *count, KeyValue::new(KIND, kind.name()));
+    }
+}
+
+fn add([name, unit, description]: [&'static str; 3], count: u64, attribute: KeyValue) {
+    if count > 0 {
+        // Created each time: an instrument created before the meter provider is set would never record.
+        let meter = global::meter("throughline");
+        let counter = meter.u64_counter(name).with_unit(unit).with_description(description);
+        counter.build().add(count, &[attribute]);
+    }
+}

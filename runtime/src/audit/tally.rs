@@ -1,0 +1,337 @@
+//! Counts of what was judged, and examples of what is wrong. Bounded, however many spans there are.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::{BuildHasher as _, Hash};
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+use opentelemetry::trace::{SpanKind, TraceId};
+
+use super::judge::{Found, judge};
+use super::kind::BreakKind;
+use super::model::{Place, Span};
+use super::report::{Break, BrokenTrace, Counts, EntryReport, Example, Mark, Report, ServiceReport, Skipped};
+use super::rules::Rules;
+use super::tree::{self, Parent, Tree};
+use crate::tracer::decode::kind_number;
+
+/// How many services are counted one by one, and how many breaks that are not alike. All others are counted together.
+const MAX_SERVICES: usize = 1_000;
+const MAX_BREAKS: usize = 1_000;
+
+/// The name under which the rest is counted.
+const OTHERS: &str = "(other)";
+
+pub(super) type Map<K, V> = HashMap<K, V, FixedState>;
+pub(super) type Set<T> = HashSet<T, FixedState>;
+
+#[derive(Debug, Clone)]
+pub(super) struct Tally {
+    pub(super) rules: Rules,
+    total: Counts,
+    services: Map<Arc<str>, Service>,
+    breaks: Map<Key, Break>,
+    broken: Vec<BrokenTrace>,
+    pub(super) skipped: Skipped,
+    /// What was counted since it was last recorded by metrics: complete traces and others, breaks by kind.
+    pub(super) recent: Recent,
+}
+
+/// Counts for metrics.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Recent {
+    pub(super) complete: u64,
+    pub(super) broken: u64,
+    pub(super) breaks: Map<BreakKind, u64>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Service {
+    counts: Counts,
+    breaks: u64,
+    entries: Map<EntryKey, Entry>,
+    names: Distinct,
+    keys: Distinct,
+    /// The last trace that was counted.
+    last: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct EntryKey {
+    name: Arc<str>,
+    kind: u8,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    kind: SpanKind,
+    counts: Counts,
+    breaks: u64,
+    last: u64,
+}
+
+/// What breaks have in common that are counted together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    kind: BreakKind,
+    service: Arc<str>,
+    entry: Arc<str>,
+    span: Arc<str>,
+    subject: Option<Arc<str>>,
+    place: Option<Arc<Place>>,
+}
+
+/// A set of texts, up to a limit.
+#[derive(Debug, Clone, Default)]
+struct Distinct {
+    hashes: Set<u64>,
+    examples: Vec<Arc<str>>,
+    is_over: bool,
+}
+
+impl Distinct {
+    const EXAMPLES: usize = 3;
+
+    /// Adds a text. The last ones are examples: they came when there were too many already.
+    /// Gives whether there are too many now, once.
+    fn add(&mut self, text: &str, max: usize) -> bool {
+        if self.is_over {
+            return false;
+        }
+        let is_new = self.hashes.insert(FixedState::default().hash_one(text));
+        if is_new && self.hashes.len() + Self::EXAMPLES > max {
+            self.examples.push(text.into());
+            self.is_over = self.hashes.len() > max;
+        }
+        self.is_over
+    }
+}
+
+impl Tally {
+    pub(super) fn new(rules: Rules) -> Self {
+        Self {
+            rules,
+            total: Counts::default(),
+            services: Map::default(),
+            breaks: Map::default(),
+            broken: Vec::new(),
+            skipped: Skipped::default(),
+            recent: Recent::default(),
+        }
+    }
+
+    /// Judges a trace, and counts it.
+    pub(super) fn add(&mut self, trace_id: TraceId, mut spans: Vec<Span>) {
+        tree::sort(&mut spans);
+        let tree = Tree::new(&spans, self.rules.is_partial);
+        let found = judge(&tree, &self.rules);
+        let is_complete = !found.iter().any(|found| found.kind.breaks_the_tree());
+        self.count(&tree, is_complete);
+        let mut is_example = false;
+        for found in &found {
+            is_example |= self.found(&tree, trace_id, found);
+        }
+        if is_example && self.broken.len() < self.rules.max_broken_traces {
+            self.broken.push(shown(trace_id, spans, &found, self.rules.max_spans_shown));
+        }
+    }
+
+    /// Whether a trace lacks spans that may still come.
+    pub(super) fn is_unfinished(&self, spans: &mut Vec<Span>) -> bool {
+        tree::sort(spans);
+        Tree::new(spans, self.rules.is_partial).parents.contains(&Parent::Missing)
+    }
+
+    fn count(&mut self, tree: &Tree<'_>, is_complete: bool) {
+        let (max_names, max_keys) = (self.rules.max_names, self.rules.max_keys);
+        self.total.traces += 1;
+        self.total.spans += tree.spans.len() as u64;
+        self.total.complete += u64::from(is_complete);
+        self.recent.complete += u64::from(is_complete);
+        self.recent.broken += u64::from(!is_complete);
+        let (number, mut suspicious) = (self.total.traces, 0);
+        for (at, span) in tree.spans.iter().enumerate() {
+            let service = self.service(&span.service);
+            service.counts.add(&mut service.last, number, is_complete);
+            suspicious += u64::from(service.names.add(&span.name, max_names));
+            for attribute in &span.attributes {
+                suspicious += u64::from(service.keys.add(attribute.key.as_str(), max_keys));
+            }
+            let entry = service.entry(&tree.spans[tree.entries[at]], max_names);
+            entry.counts.add(&mut entry.last, number, is_complete);
+        }
+        if suspicious > 0 {
+            *self.recent.breaks.entry(BreakKind::HighCardinality).or_default() += suspicious;
+        }
+    }
+
+    fn service(&mut self, name: &Arc<str>) -> &mut Service {
+        let is_full = self.services.len() >= MAX_SERVICES && !self.services.contains_key(name);
+        let name = if is_full { Arc::from(OTHERS) } else { Arc::clone(name) };
+        self.services.entry(name).or_default()
+    }
+
+    /// Counts a break of a trace. Gives whether it has become an example.
+    fn found(&mut self, tree: &Tree<'_>, trace_id: TraceId, found: &Found) -> bool {
+        let max_names = self.rules.max_names;
+        let span = &tree.spans[found.span];
+        let entry = &tree.spans[tree.entries[found.span]];
+        let service = self.service(&span.service);
+        service.breaks += 1;
+        service.entry(entry, max_names).breaks += 1;
+        let key = Key {
+            kind: found.kind,
+            service: Arc::clone(&span.service),
+            entry: Arc::clone(&entry.name),
+            span: Arc::clone(&span.name),
+            subject: found.subject.clone(),
+            place: tree.near(found.span).find_map(|near| tree.spans[near].code_place()),
+        };
+        let example = || Example {
+            trace_id: Some(trace_id),
+            spans: [span.span_id].into_iter().chain(found.others.iter().copied()).collect(),
+            detail: found.detail.clone(),
+        };
+        self.count_break(key, 1, example)
+    }
+
+    fn count_break(&mut self, key: Key, count: u64, example: impl FnOnce() -> Example) -> bool {
+        *self.recent.breaks.entry(key.kind).or_default() += count;
+        let is_full = self.breaks.len() >= MAX_BREAKS && !self.breaks.contains_key(&key);
+        let key = if is_full { key.of_others() } else { key };
+        let found = self.breaks.entry(key).or_insert_with_key(Key::empty);
+        found.count += count;
+        let is_example = found.examples.len() < self.rules.max_examples;
+        if is_example {
+            found.examples.push(example());
+        }
+        is_example
+    }
+
+    /// Counts breaks that belong to no trace that is audited.
+    #[cfg(feature = "otlp")]
+    pub(super) fn note(
+        &mut self,
+        kind: BreakKind,
+        service: &Arc<str>,
+        span: &str,
+        place: Option<Arc<Place>>,
+        count: u64,
+        example: Example,
+    ) {
+        self.service(service).breaks += count;
+        let (service, span) = (Arc::clone(service), span.into());
+        let key = Key { kind, service, entry: Arc::default(), span, subject: None, place };
+        self.count_break(key, count, || example);
+    }
+
+    /// Counts the key of an attribute that is not among those of a span.
+    #[cfg(feature = "otlp")]
+    pub(super) fn key(&mut self, service: &Arc<str>, key: &str) {
+        let max = self.rules.max_keys;
+        if self.service(service).keys.add(key, max) {
+            *self.recent.breaks.entry(BreakKind::HighCardinality).or_default() += 1;
+        }
+    }
+
+    pub(super) fn report(&self) -> Report {
+        let rules = &self.rules;
+        let mut breaks: Vec<Break> = self.breaks.values().cloned().collect();
+        for (name, service) in &self.services {
+            breaks.extend(service.names.suspicious(name, "span names", rules.max_names));
+            breaks.extend(service.keys.suspicious(name, "attribute keys", rules.max_keys));
+        }
+        breaks.sort_by(|a, b| a.order().cmp(&b.order()));
+        let mut services: Vec<_> = self.services.iter().map(|(name, service)| service.report(name)).collect();
+        services.sort_by(|a, b| a.name.cmp(&b.name));
+        Report { total: self.total, services, breaks, traces: self.broken.clone(), skipped: self.skipped }
+    }
+}
+
+impl Counts {
+    /// Counts a span, and its trace unless that was the last one.
+    fn add(&mut self, last: &mut u64, trace: u64, is_complete: bool) {
+        self.spans += 1;
+        if *last != trace {
+            *last = trace;
+            self.traces += 1;
+            self.complete += u64::from(is_complete);
+        }
+    }
+}
+
+impl Service {
+    fn entry(&mut self, span: &Span, max: usize) -> &mut Entry {
+        let key = EntryKey { name: Arc::clone(&span.name), kind: kind_number(&span.kind) };
+        let is_full = self.entries.len() >= max && !self.entries.contains_key(&key);
+        let key = if is_full { EntryKey { name: OTHERS.into(), kind: 0 } } else { key };
+        let new = || Entry { kind: span.kind.clone(), counts: Counts::default(), breaks: 0, last: 0 };
+        self.entries.entry(key).or_insert_with(new)
+    }
+
+    fn report(&self, name: &Arc<str>) -> ServiceReport {
+        let entries = self.entries.iter().map(|(key, entry)| EntryReport {
+            name: Arc::clone(&key.name),
+            kind: entry.kind.clone(),
+            counts: entry.counts,
+            breaks: entry.breaks,
+        });
+        let mut entries: Vec<_> = entries.collect();
+        entries.sort_by(|a, b| (&a.name, kind_number(&a.kind)).cmp(&(&b.name, kind_number(&b.kind))));
+        let suspicious = u64::from(self.names.is_over) + u64::from(self.keys.is_over);
+        let name = Arc::clone(name);
+        ServiceReport { name, counts: self.counts, breaks: self.breaks + suspicious, entries }
+    }
+}
+
+impl Distinct {
+    fn suspicious(&self, service: &Arc<str>, what: &str, max: usize) -> Option<Break> {
+        let last = self.examples.last().filter(|_| self.is_over)?;
+        let detail = format!("more than {max} {what}, such as `{}`", self.examples.join("`, `"));
+        let key = Key {
+            kind: BreakKind::HighCardinality,
+            service: Arc::clone(service),
+            entry: Arc::default(),
+            span: Arc::default(),
+            subject: Some(Arc::clone(last)),
+            place: None,
+        };
+        let examples = vec![Example { trace_id: None, spans: Vec::new(), detail }];
+        Some(Break { count: 1, examples, ..key.empty() })
+    }
+}
+
+impl Key {
+    fn empty(&self) -> Break {
+        let Self { kind, service, entry, span, subject, place } = self.clone();
+        Break { kind, service, entry, span, subject, place, count: 0, examples: Vec::new() }
+    }
+
+    /// What is counted together when there are too many that are not alike.
+    fn of_others(self) -> Self {
+        let other = Arc::<str>::from(OTHERS);
+        Self { entry: Arc::clone(&other), span: other, subject: None, place: None, ..self }
+    }
+}
+
+impl Break {
+    fn order(&self) -> impl Ord + use<'_> {
+        let names = (&self.service, &self.entry, &self.span, &self.subject, &self.place);
+        (self.kind, std::cmp::Reverse(self.count), names)
+    }
+}
+
+/// A trace as an example. Of one with too many spans, the first ones are shown, and those at which it is broken.
+fn shown(trace_id: TraceId, mut spans: Vec<Span>, found: &[Found], max: usize) -> BrokenTrace {
+    let mut marks: Vec<_> =
+        found.iter().map(|found| Mark { kind: found.kind, span: found.span, detail: found.detail.clone() }).collect();
+    if spans.len() > max {
+        let mut kept: BTreeSet<usize> = marks.iter().map(|mark| mark.span).take(max).collect();
+        let unmarked = (0..spans.len()).filter(|at| !kept.contains(at)).take(max - kept.len()).collect::<Vec<_>>();
+        kept.extend(unmarked);
+        let kept: Vec<usize> = kept.into_iter().collect();
+        spans = kept.iter().map(|at| spans[*at].clone()).collect();
+        marks.retain_mut(|mark| kept.binary_search(&mark.span).map(|at| mark.span = at).is_ok());
+    }
+    BrokenTrace { trace_id, spans, marks }
+}

@@ -1,0 +1,239 @@
+//! Each kind of break on purpose, and what looks like it and is none.
+
+use std::time::Duration;
+
+use super::*;
+use crate::audit::Event;
+
+fn server(id: u64, parent: u64) -> Span {
+    span(id, parent, "POST /orders").kind(SpanKind::Server)
+}
+
+fn job(id: u64, parent: u64) -> Span {
+    span(id, parent, "send receipt").tag(semconv::THROUGHLINE_JOB_QUEUE_TIME_US, 12)
+}
+
+#[track_caller]
+fn finds_in(rules: Rules, spans: impl IntoIterator<Item = Span>, expected: (BreakKind, &str, &str, &str)) -> Report {
+    let report = audit(rules, spans);
+    let (kind, span, place, detail) = expected;
+    assert_eq!(found(&report), [(kind, span, place.to_owned(), detail)], "{report}");
+    let is_complete = report.total.complete == report.total.traces;
+    assert_eq!(is_complete, !kind.breaks_the_tree(), "{report}");
+    assert_eq!(report.traces.len(), 1);
+    assert_eq!(report.traces[0].marks[0].kind, kind);
+    report
+}
+
+#[track_caller]
+fn finds(spans: impl IntoIterator<Item = Span>, expected: (BreakKind, &str, &str, &str)) -> Report {
+    finds_in(Rules::new(), spans, expected)
+}
+
+#[test]
+fn a_consumer_without_a_parent() {
+    let consume = || span(1, 0, "process orders").kind(SpanKind::Consumer).at("src/worker.rs", 7);
+    let detail = "a consumer began a trace, with neither a parent nor a link";
+    finds([consume()], (BreakKind::UnparentedEntry, "process orders", "src/worker.rs:7", detail));
+    assert_unbroken(&audit(Rules::new(), [consume().linked()]));
+    assert_unbroken(&audit(Rules::new().allow_root("process orders"), [consume()]));
+    // Nobody sent what was not there.
+    let receive = || consume().tag(semconv::MESSAGING_OPERATION_TYPE, "receive");
+    assert_unbroken(&audit(Rules::new(), [receive()]));
+    assert!(!audit(Rules::new(), [receive().tag(semconv::MESSAGING_BATCH_MESSAGE_COUNT, 3)]).is_unbroken());
+}
+
+#[test]
+fn a_server_without_a_parent_that_is_not_called_from_outside() {
+    assert_unbroken(&audit(Rules::new(), [server(1, 0)]));
+    assert_unbroken(&audit(Rules::new().edge("orders"), [server(1, 0)]));
+    let detail = "a server began a trace, and `orders` is not called from outside";
+    finds_in(Rules::new().edge("gateway"), [server(1, 0)], (BreakKind::UnparentedEntry, "POST /orders", "", detail));
+}
+
+#[test]
+fn a_detached_job_without_a_parent() {
+    let detail = "a detached job began a trace, with neither a parent nor a link";
+    finds([job(1, 0).at("src/mail.rs", 3)], (BreakKind::UnparentedEntry, "send receipt", "src/mail.rs:3", detail));
+    assert_unbroken(&audit(Rules::new(), [job(1, 0).linked()]));
+    assert_unbroken(&audit(Rules::new().partial(), [server(1, 0), job(2, 1)]));
+}
+
+#[test]
+fn a_root_of_a_kind_that_may_not_be_one() {
+    let rules = || Rules::new().root_kinds([SpanKind::Server]);
+    assert_unbroken(&audit(rules(), [server(1, 0), span(2, 1, "lost")]));
+    let detail = "a span of kind internal began a trace";
+    finds_in(rules(), [span(1, 0, "lost")], (BreakKind::UnparentedEntry, "lost", "", detail));
+}
+
+#[test]
+fn a_parent_that_never_came() {
+    let spans = [server(1, 0), span(3, 2, "charge card").at("src/pay.rs", 31), span(4, 2, "print"), span(5, 3, "bank")];
+    let detail = "its parent 0000000000000002 never came, which is the parent of 1 span more";
+    let report = finds(spans, (BreakKind::MissingParent, "charge card", "src/pay.rs:31", detail));
+    let example = &report.breaks[0].examples[0];
+    assert_eq!(example.trace_id, Some(TraceId::from(1)));
+    assert_eq!(example.spans, [SpanId::from(3), SpanId::from(4)]);
+}
+
+#[test]
+fn a_parent_in_another_process_is_not_missing_where_only_some_services_are_audited() {
+    let mut remote = server(2, 1);
+    // Not known, but a server's.
+    assert_unbroken(&audit(Rules::new().partial(), [remote.clone()]));
+    remote.parent_is_remote = Some(true);
+    assert_unbroken(&audit(Rules::new().partial(), [remote.clone(), span(3, 2, "load")]));
+    assert_eq!(audit(Rules::new(), [remote.clone()]).count(BreakKind::MissingParent), 1);
+    remote.parent_is_remote = Some(false);
+    assert_eq!(audit(Rules::new().partial(), [remote]).count(BreakKind::MissingParent), 1);
+}
+
+#[test]
+fn two_roots_in_a_trace() {
+    let detail = "`POST /orders` is a root of the same trace";
+    finds([server(1, 0), span(2, 0, "again")], (BreakKind::SecondRoot, "again", "", detail));
+    // Two calls from elsewhere.
+    assert_unbroken(&audit(Rules::new().partial(), [server(2, 1), server(3, 1)]));
+}
+
+#[test]
+fn a_ring() {
+    finds([span(1, 1, "self")], (BreakKind::Cycle, "self", "", "it is its own parent"));
+    let ring = [span(1, 3, "a"), span(2, 1, "b"), span(3, 2, "c"), span(4, 3, "below")];
+    finds(ring, (BreakKind::Cycle, "a", "", "it is its own ancestor, through 2 spans"));
+}
+
+#[test]
+fn an_id_that_two_spans_have() {
+    finds(
+        [server(1, 0), span(2, 1, "load"), span(2, 1, "store")],
+        (BreakKind::Cycle, "store", "", "it has the id of `load`"),
+    );
+    // The same span, exported twice.
+    let report = audit(Rules::new(), [server(1, 0), span(2, 1, "load"), span(2, 1, "load")]);
+    assert_unbroken(&report);
+    assert_eq!(report.total.spans, 2);
+}
+
+#[test]
+fn a_span_that_never_ended() {
+    let mut open = span(2, 1, "wait").at("src/wait.rs", 5);
+    open.end = None;
+    finds([server(1, 0), open], (BreakKind::NeverEnded, "wait", "src/wait.rs:5", "it has no end"));
+    let ended = span(2, 1, "wait").times(1_002, 4_002).tag(semconv::THROUGHLINE_UNFINISHED, true);
+    let detail = "it was still open after 3.0 s, when the process shut down";
+    finds([server(1, 0), ended], (BreakKind::NeverEnded, "wait", "", detail));
+}
+
+#[test]
+fn a_span_that_began_after_its_parent_had_ended() {
+    let server = || server(1, 0).times(1_000, 1_100);
+    let late = || span(2, 1, "clean up").times(1_103, 1_104).at("src/clean.rs", 9);
+    let detail = "it began 3.0 ms after its parent `POST /orders` had ended";
+    finds([server(), late()], (BreakKind::EndedBeforeChild, "clean up", "src/clean.rs:9", detail));
+    assert_unbroken(&audit(Rules::new(), [server(), late().linked()]));
+    assert_unbroken(&audit(Rules::new(), [server(), late().kind(SpanKind::Consumer)]));
+    assert_unbroken(&audit(Rules::new(), [server(), job(2, 1).times(1_103, 1_104)]));
+    assert_unbroken(&audit(Rules::new(), [server().kind(SpanKind::Producer), late()]));
+    // It outlives its parent, which is a matter of course.
+    assert_unbroken(&audit(Rules::new(), [server(), span(2, 1, "stream").times(1_050, 1_200)]));
+    // A client that hung up.
+    assert_unbroken(&audit(Rules::new(), [server(), late().of("stock").kind(SpanKind::Server)]));
+}
+
+#[test]
+fn a_required_tag_without_a_value() {
+    let mut place = span(2, 1, "place").at("src/orders.rs", 4);
+    let key = KeyValue::new(semconv::THROUGHLINE_TAG_KEY, "tenant_id");
+    place.events.push(Event::new("throughline.tag.missing", 0, vec![key]));
+    let detail = "the required tag `tenant_id` had no value";
+    let report = finds([server(1, 0), place], (BreakKind::MissingTag, "place", "src/orders.rs:4", detail));
+    assert_eq!(report.breaks[0].subject.as_deref(), Some("tenant_id"));
+}
+
+#[test]
+fn a_required_tag_that_no_span_of_a_service_has() {
+    let rules = || Rules::new().require_tag("tenant_id");
+    let orders = || [server(1, 0), span(2, 1, "place").tag("tenant_id", "acme")];
+    let stock = || span(3, 2, "GET /stock").kind(SpanKind::Server).of("stock");
+    assert_unbroken(&audit(rules(), orders()));
+    let detail = "none of 2 spans has the required tag `tenant_id`";
+    let spans = orders().into_iter().chain([stock(), span(4, 3, "count").of("stock").at("src/stock.rs", 2)]);
+    let report = finds_in(rules(), spans, (BreakKind::MissingTag, "GET /stock", "src/stock.rs:2", detail));
+    assert_eq!(&*report.breaks[0].service, "stock");
+    assert_unbroken(&audit(rules(), orders().into_iter().chain([stock().tag("tenant_id", "acme")])));
+}
+
+#[test]
+fn two_values_of_a_business_tag() {
+    let rules = || Rules::new().business_tag("tenant_id");
+    let tagged = |id, name, tenant: &'static str| span(id, 1, name).tag("tenant_id", tenant);
+    let spans =
+        |second| [server(1, 0), tagged(2, "place", "acme"), tagged(3, "charge", second), tagged(4, "log", second)];
+    assert_unbroken(&audit(rules(), spans("acme")));
+    assert_unbroken(&audit(Rules::new(), spans("globex")));
+    let detail = "`tenant_id` is `globex` here, and `acme` on `place`";
+    finds_in(rules(), spans("globex"), (BreakKind::ConflictingTag, "charge", "", detail));
+}
+
+#[test]
+fn a_sampling_decision_that_flipped() {
+    let sampled = |mut span: Span, is_sampled| {
+        span.is_sampled = is_sampled;
+        span
+    };
+    let spans = |above, here| [sampled(server(1, 0), above), sampled(span(2, 1, "load").at("src/db.rs", 1), here)];
+    for same in [None, Some(true), Some(false)] {
+        assert_unbroken(&audit(Rules::new(), spans(same, same)));
+        assert_unbroken(&audit(Rules::new(), spans(same, None)));
+    }
+    let detail = "it is not sampled, and its parent `POST /orders` is sampled";
+    let expected = (BreakKind::SamplingFlipped, "load", "src/db.rs:1", detail);
+    finds(spans(Some(true), Some(false)), expected);
+    let detail = "it is sampled, and its parent `POST /orders` is not sampled";
+    finds(spans(Some(false), Some(true)), (BreakKind::SamplingFlipped, "load", "src/db.rs:1", detail));
+}
+
+#[test]
+fn clocks_that_differ() {
+    let client = || span(1, 0, "GET").kind(SpanKind::Client).times(1_000, 1_050);
+    let server = |start| span(2, 1, "GET /stock").kind(SpanKind::Server).of("stock").times(start, start + 10);
+    let rules = || Rules::new().clock_bound(Duration::from_millis(200));
+    assert_unbroken(&audit(rules(), [client(), server(810)]));
+    assert_unbroken(&audit(rules(), [client(), server(1_240)]));
+    let detail = "it began 250.0 ms before its parent `GET`";
+    finds_in(rules(), [client(), server(750)], (BreakKind::ClockSkew, "GET /stock", "", detail));
+    let detail = "it began 210.0 ms after its parent `GET` had ended, although that waited for the answer";
+    finds_in(rules(), [client(), server(1_260)], (BreakKind::ClockSkew, "GET /stock", "", detail));
+    // It did not wait.
+    let mut failed = client();
+    failed.is_error = true;
+    assert_unbroken(&audit(rules(), [failed, server(1_260)]));
+    assert_unbroken(&audit(rules(), [client().tag(semconv::THROUGHLINE_CANCELLED, true), server(1_260)]));
+    // A clock that was set back.
+    let detail = "it began 500.0 ms before its parent `GET`";
+    finds([client(), span(2, 1, "load").times(500, 501)], (BreakKind::ClockSkew, "load", "", detail));
+}
+
+#[test]
+fn too_many_names_and_keys() {
+    let rules = || Rules::new().max_names(10).max_keys(10);
+    let named = |count: u64| (1..=count).map(|id| span(id, 0, &format!("GET /orders/{id}")).in_trace(id.into()));
+    assert_unbroken(&audit(rules(), named(10)));
+    let report = audit(rules(), named(1_000));
+    let detail =
+        "more than 10 span names, such as `GET /orders/8`, `GET /orders/9`, `GET /orders/10`, `GET /orders/11`";
+    assert_eq!(found(&report), [(BreakKind::HighCardinality, "", String::new(), detail)]);
+    assert_eq!(report.total.percent(), "100.000 %");
+    // The rest is counted together.
+    assert_eq!(report.services[0].entries.len(), 11);
+    assert_eq!(report.services[0].entry("(other)").map(|entry| entry.counts.traces), Some(990));
+
+    let keys: Vec<String> = (0..11).map(|key| format!("order.{key}")).collect();
+    let mut tagged = server(1, 0);
+    tagged.attributes.extend(keys.into_iter().map(|key| KeyValue::new(key, 1)));
+    let report = audit(rules(), [tagged]);
+    let detail = "more than 10 attribute keys, such as `order.7`, `order.8`, `order.9`, `order.10`";
+    assert_eq!(found(&report), [(BreakKind::HighCardinality, "", String::new(), detail)]);
+}

@@ -1,0 +1,105 @@
+//! A report as text, and as JSON.
+
+use super::*;
+
+fn report() -> Report {
+    let server = || span(1, 0, "POST /orders").kind(SpanKind::Server);
+    let charge = span(4, 3, "charge card").of("payments").at("src/pay.rs", 31).in_trace(2);
+    audit(
+        Rules::new(),
+        [server(), span(2, 1, "load\norder"), server().in_trace(2), span(2, 1, "reserve").in_trace(2), charge],
+    )
+}
+
+#[test]
+fn text() {
+    let expected = "\
+completeness 50.000 %: 1 of 2 traces, 5 spans
+
+service, entry           traces  spans  complete  breaks
+orders                        2      4  50.000 %       0
+  POST /orders [server]       2      4  50.000 %       0
+payments                      1      1   0.000 %       1
+  charge card                 1      1   0.000 %       1
+
+missing-parent ×1: the parent of a span never came
+";
+    let text = report().to_string();
+    assert!(text.starts_with(expected), "{text}");
+    let expected = "
+  ×1 `charge card` at src/pay.rs:31, in service `payments`
+    its parent 0000000000000003 never came (trace 00000000000000000000000000000002)
+
+trace 00000000000000000000000000000002
+POST /orders [server] (orders) 98.0 ms
+└── reserve (orders) 96.0 ms
+charge card (payments) 92.0 ms  <-- missing-parent: its parent 0000000000000003 never came
+";
+    assert!(text.ends_with(expected), "{text}");
+}
+
+#[test]
+fn text_of_strangers_cannot_leave_its_line() {
+    let report = audit(Rules::new(), [span(2, 1, "a\nb\u{1b}[31m").of("c\nd").at("e\nf", 1)]);
+    let text = report.to_string();
+    assert!(!text.contains("a\nb") && !text.contains("c\nd") && !text.contains("e\nf") && !text.contains('\u{1b}'));
+}
+
+#[test]
+fn almost_all_is_not_all() {
+    let mut audit = Audit::new(Rules::new());
+    for number in 2..=200_001 {
+        audit.push(span(1, u64::from(number == 2), "work").in_trace(number));
+    }
+    let total = audit.finish().total;
+    assert_eq!((total.complete, total.traces), (199_999, 200_000));
+    assert_eq!(total.percent(), "99.999 %");
+}
+
+#[test]
+fn json() {
+    let json = report().to_json();
+    let found = &json["breaks"][0];
+    assert_eq!(json["schema"], "throughline.audit/1");
+    assert_eq!(json["total"]["completeness"], 0.5);
+    assert_eq!(json["services"][0]["entries"][0]["kind"], "server");
+    assert_eq!(found["kind"], "missing-parent");
+    assert_eq!(found["place"]["file"], "src/pay.rs");
+    assert_eq!(found["place"]["line"], 31);
+    assert_eq!(found["examples"][0]["trace_id"], "00000000000000000000000000000002");
+    assert_eq!(found["examples"][0]["span_ids"][0], "0000000000000004");
+    let trace = &json["traces"][0];
+    assert_eq!(trace["marks"][0]["span"], 2);
+    assert_eq!(trace["spans"][2]["parent_id"], "0000000000000003");
+    assert_eq!(trace["spans"][2]["start_unix_nano"], "1004000000");
+}
+
+#[test]
+fn names_of_kinds_are_read_back() {
+    for kind in BreakKind::ALL {
+        assert_eq!(kind.name().parse(), Ok(*kind));
+        for text in [kind.title(), kind.cause(), kind.remedy()] {
+            assert!(!text.is_empty() && !text.ends_with('.') && text.starts_with(char::is_lowercase), "{text}");
+        }
+    }
+    let error = "missing".parse::<BreakKind>().map_err(|error| error.to_string());
+    assert!(
+        error.is_err_and(|error| error.starts_with("unknown kind of break `missing`; expected one of `unparented"))
+    );
+}
+
+/// Each kind has a section in the documentation, with the text that the code has, and no other section looks like one.
+#[test]
+fn the_page_explains_each_kind() {
+    let page = include_str!("../../../../docs/audit.md");
+    let sections: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+    let names: Vec<_> = BreakKind::ALL.iter().map(|kind| format!("`{kind}`")).collect();
+    assert_eq!(sections, names);
+    let words: Vec<_> = page.split_whitespace().collect();
+    let page = words.join(" ");
+    for kind in BreakKind::ALL {
+        for text in [kind.title(), kind.cause(), kind.remedy()] {
+            assert!(page.contains(text), "docs/audit.md does not say of {kind}: {text}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What is kept of traces that are not judged yet, and of those that are.
+
+use super::*;
+
+fn trace(number: u128, spans: std::ops::RangeInclusive<u64>) -> impl Iterator<Item = Span> {
+    let parent = |id| u64::from(id > 1);
+    spans.map(move |id| span(id, parent(id), "work").in_trace(number))
+}
+
+#[test]
+fn the_oldest_traces_are_judged_when_there_are_too_many_spans() {
+    let mut audit = Audit::new(Rules::new().max_spans(40));
+    for number in 1..=100 {
+        trace(number, 1..=4).for_each(|span| audit.push(span));
+    }
+    let report = audit.report();
+    assert_unbroken(&report);
+    assert_eq!(report.total.traces + report.skipped.traces_pending, 100);
+    assert!(report.skipped.traces_pending <= 10, "{report}");
+    assert_eq!(audit.finish().total.traces, 100);
+}
+
+#[test]
+fn a_trace_that_is_not_complete_is_given_up_instead_of_called_broken() {
+    let mut audit = Audit::new(Rules::new().max_spans(40));
+    trace(1, 2..=3).for_each(|span| audit.push(span));
+    for number in 2..=100 {
+        trace(number, 1..=4).for_each(|span| audit.push(span));
+    }
+    // The rest comes too late.
+    trace(1, 1..=1).for_each(|span| audit.push(span));
+    let report = audit.finish();
+    assert_unbroken(&report);
+    assert_eq!((report.total.traces, report.skipped.traces_given_up, report.skipped.spans_late), (99, 1, 1));
+}
+
+#[test]
+fn a_trace_of_which_spans_keep_coming_is_not_the_oldest() {
+    let mut audit = Audit::new(Rules::new().max_spans(40));
+    trace(1, 2..=2).for_each(|span| audit.push(span));
+    for number in 2..=20 {
+        trace(number, 1..=4).for_each(|span| audit.push(span));
+        let id = u64::try_from(number).expect("small") + 1;
+        audit.push(span(id, 1, "work").in_trace(1));
+    }
+    trace(1, 1..=1).for_each(|span| audit.push(span));
+    let report = audit.finish();
+    assert_unbroken(&report);
+    assert_eq!((report.total.traces, report.skipped), (20, crate::audit::Skipped::default()));
+}
+
+#[test]
+fn quiet_traces_are_judged_unless_they_have_open_spans() {
+    let mut audit = Audit::new(Rules::new());
+    for (number, time) in [(1, 0), (2, 10), (3, 20)] {
+        trace(number, 1..=2).for_each(|span| audit.push_at(span, time));
+    }
+    audit.judge_quiet(15, |id| id == TraceId::from(2));
+    assert_eq!((audit.report().total.traces, audit.report().skipped.traces_pending), (1, 2));
+    audit.judge_quiet(25, |_| false);
+    assert_eq!((audit.report().total.traces, audit.report().skipped.traces_pending), (3, 0));
+}
+
+#[test]
+fn a_share_of_the_traces_is_looked_at() {
+    let mut audit = Audit::new(Rules::new().sample(0.25));
+    // Consecutive ids, as a bad generator makes them.
+    for number in 1..=10_000 {
+        trace(number, 1..=1).for_each(|span| audit.push(span));
+    }
+    let traces = audit.finish().total.traces;
+    assert!((2_300..2_700).contains(&traces), "{traces}");
+}
+
+#[test]
+fn examples_are_few_and_counts_are_not() {
+    let rules = Rules::new().max_examples(2).max_broken_traces(3).max_spans_shown(5);
+    let broken = |number| trace(number, 2..=20);
+    let report = audit(rules, (1..=100).flat_map(broken));
+    assert_eq!(report.count(BreakKind::MissingParent), 100);
+    assert_eq!((report.breaks.len(), report.breaks[0].examples.len()), (1, 2));
+    assert_eq!((report.traces.len(), report.traces[0].spans.len()), (2, 5));
+    assert_eq!(report.traces[0].marks[0].span, 0);
+}
+
+#[test]
+fn breaks_that_are_not_alike_are_bounded() {
+    let broken = |number: u128| span(2, 1, &format!("{number}")).in_trace(number);
+    let report = audit(Rules::new().max_names(usize::MAX), (1..=5_000).map(broken));
+    assert_eq!(report.count(BreakKind::MissingParent), 5_000);
+    assert_eq!(report.breaks.len(), 1_001);
+    assert_eq!(&*report.breaks[0].span, "(other)");
+}
+
+#[test]
+fn spans_without_ids_are_ignored() {
+    let report = audit(Rules::new(), [span(0, 0, "no id"), span(1, 0, "no trace").in_trace(0)]);
+    assert_eq!(report.total.spans, 0);
+    assert_unbroken(&report);
+}

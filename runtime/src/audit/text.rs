@@ -1,0 +1,181 @@
+//! A report as text.
+
+use std::fmt::{self, Write as _};
+use std::time::{Duration, SystemTime};
+
+use opentelemetry::trace::{SpanId, SpanKind};
+
+use super::judge::kind_name;
+use super::report::{Break, BrokenTrace, Counts, Report};
+use crate::render::tree::{self, Node};
+use crate::text::escape;
+
+/// How many traces are drawn.
+const MAX_TREES: usize = 10;
+
+/// `1 span`, `2 spans`.
+pub(super) fn plural(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+/// `950 ns`, `1.2 ms`, `3.0 s`.
+pub(super) fn duration(nanos: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "one decimal place is shown")]
+    let of = |unit: u64| nanos as f64 / unit as f64;
+    match nanos {
+        0..1_000 => format!("{nanos} ns"),
+        1_000..1_000_000 => format!("{:.1} µs", of(1_000)),
+        1_000_000..1_000_000_000 => format!("{:.1} ms", of(1_000_000)),
+        _ => format!("{:.1} s", of(1_000_000_000)),
+    }
+}
+
+impl Counts {
+    /// The completeness in per cent, with three decimal places: `99.200 %`. Rounded down, so that only what is complete
+    /// reads `100.000 %`.
+    pub fn percent(&self) -> String {
+        let thousandths = u128::from(self.complete) * 100_000;
+        let thousandths = thousandths.checked_div(self.traces.into()).unwrap_or(100_000);
+        format!("{}.{:03} %", thousandths / 1_000, thousandths % 1_000)
+    }
+}
+
+impl fmt::Display for Report {
+    /// For a terminal: the completeness of all, of each service and of each entry point; the breaks, each with its
+    /// place, its cause and its remedy; and the trees of some broken traces, with the breaks marked.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Counts { traces, spans, complete } = self.total;
+        writeln!(f, "completeness {}: {complete} of {traces} traces, {spans} spans", self.total.percent())?;
+        self.fmt_skipped(f)?;
+        if !self.services.is_empty() {
+            writeln!(f)?;
+            self.fmt_services(f)?;
+        }
+        let mut last = None;
+        for found in &self.breaks {
+            if last.replace(found.kind) != Some(found.kind) {
+                let kind = found.kind;
+                writeln!(f, "\n{kind} \u{d7}{}: {}", self.count(kind), kind.title())?;
+                writeln!(f, "  usual cause: {}", kind.cause())?;
+                writeln!(f, "  remedy: {}", kind.remedy())?;
+            }
+            found.fmt_in(f)?;
+        }
+        for trace in self.traces.iter().take(MAX_TREES) {
+            write!(f, "\ntrace {}\n{}", trace.trace_id, trace.tree())?;
+        }
+        match self.traces.len().saturating_sub(MAX_TREES) {
+            0 => Ok(()),
+            more => writeln!(f, "\n{} more", plural(more, "broken trace")),
+        }
+    }
+}
+
+impl Report {
+    fn fmt_skipped(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let skipped = &self.skipped;
+        let all = [
+            (skipped.traces_pending, "traces may still become complete"),
+            (skipped.traces_given_up, "traces were given up, because there were too many at once"),
+            (skipped.spans_late, "spans came after their trace had been judged"),
+        ];
+        for (number, what) in all.into_iter().filter(|(number, _)| *number > 0) {
+            writeln!(f, "not judged: {number} {what}")?;
+        }
+        Ok(())
+    }
+
+    fn fmt_services(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rows = vec![["service, entry", "traces", "spans", "complete", "breaks"].map(str::to_owned)];
+        let row = |name: String, counts: &Counts, breaks: u64| {
+            let numbers = [counts.traces, counts.spans].map(|number| number.to_string());
+            let [traces, spans] = numbers;
+            [name, traces, spans, counts.percent(), breaks.to_string()]
+        };
+        for service in &self.services {
+            let name = if service.name.is_empty() { "(no name)".into() } else { escape(&service.name) };
+            rows.push(row(name.into_owned(), &service.counts, service.breaks));
+            for entry in &service.entries {
+                let name = format!("  {}{}", escape(&entry.name), in_brackets(&entry.kind));
+                rows.push(row(name, &entry.counts, entry.breaks));
+            }
+        }
+        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+        let widths = [0, 1, 2, 3, 4].map(width);
+        for [name, numbers @ ..] in &rows {
+            write!(f, "{name:<width$}", width = widths[0])?;
+            for (number, width) in numbers.iter().zip(&widths[1..]) {
+                write!(f, "  {number:>width$}")?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
+
+/// The kind, unless it is internal.
+fn in_brackets(kind: &SpanKind) -> String {
+    if *kind == SpanKind::Internal { String::new() } else { format!(" [{}]", kind_name(kind)) }
+}
+
+impl Break {
+    /// `×3 charge card at src/pay.rs:31 (pay::charge), in payments below POST /pay`, and an example.
+    fn fmt_in(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "  \u{d7}{}", self.count)?;
+        let mut separator = " ";
+        if !self.span.is_empty() {
+            write!(f, " `{}`", escape(&self.span))?;
+            separator = ", ";
+        }
+        if let Some(place) = &self.place {
+            write!(f, " at {place}")?;
+        }
+        if !self.service.is_empty() {
+            write!(f, "{separator}in service `{}`", escape(&self.service))?;
+            separator = ", ";
+        }
+        if !self.entry.is_empty() && self.entry != self.span {
+            write!(f, "{separator}entered by `{}`", escape(&self.entry))?;
+        }
+        writeln!(f)?;
+        if let Some(example) = self.examples.first() {
+            write!(f, "    {}", escape(&example.detail))?;
+            if let Some(trace) = example.trace_id {
+                write!(f, " (trace {trace})")?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl BrokenTrace {
+    /// The spans as a tree, with the breaks marked: one line for each span, and one tree for each part.
+    pub fn tree(&self) -> String {
+        let start = self.spans.first().map_or(0, |span| span.start);
+        let nodes = self.spans.iter().enumerate().map(|(order, span)| Node {
+            trace: span.trace_id,
+            span: span.span_id,
+            parent: span.parent_id.unwrap_or(SpanId::INVALID),
+            start: SystemTime::UNIX_EPOCH + Duration::from_nanos(span.start.saturating_sub(start)),
+            order,
+        });
+        let nodes: Vec<_> = nodes.collect();
+        tree::draw(tree::layout(&nodes).into_iter().map(|row| (row.depth, self.line(row.index))))
+    }
+
+    fn line(&self, at: usize) -> String {
+        let span = &self.spans[at];
+        let mut line = format!("{}{}", escape(&span.name), in_brackets(&span.kind));
+        if !span.service.is_empty() {
+            // Writing to a `String` does not fail.
+            let _ = write!(line, " ({})", escape(&span.service));
+        }
+        let took = span.duration().map_or_else(|| "open".to_owned(), duration);
+        let _ = write!(line, " {took}");
+        for mark in self.marks.iter().filter(|mark| mark.span == at) {
+            let _ = write!(line, "  <-- {}: {}", mark.kind, escape(&mark.detail));
+        }
+        line
+    }
+}

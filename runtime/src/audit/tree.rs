@@ -1,0 +1,180 @@
+//! The spans of one trace as a tree: who is whose parent, and through which entry point a span was reached.
+
+use opentelemetry::trace::{SpanId, SpanKind};
+
+use super::model::Span;
+
+/// Where the parent of a span is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Parent {
+    /// It has none.
+    None,
+    /// The index of the parent.
+    At(usize),
+    /// In another process, whose spans are not audited.
+    Elsewhere,
+    /// It never came.
+    Missing,
+}
+
+/// The spans of one trace, and how they are connected.
+#[derive(Debug)]
+pub(super) struct Tree<'a> {
+    /// By their start.
+    pub(super) spans: &'a [Span],
+    pub(super) parents: Vec<Parent>,
+    /// For each span, the topmost span above it in the same service.
+    pub(super) entries: Vec<usize>,
+    /// Spans that have the id of an earlier one.
+    pub(super) doubles: Vec<(usize, usize)>,
+    /// One span of each ring of parents.
+    pub(super) rings: Vec<usize>,
+}
+
+/// Sorts the spans of a trace by their start, and removes those that were exported twice.
+pub(super) fn sort(spans: &mut Vec<Span>) {
+    spans.sort_by_key(|span| (span.start, number(span.span_id)));
+    let is_same = |a: &Span, b: &Span| {
+        (a.span_id, a.start, a.parent_id, &a.name, a.end) == (b.span_id, b.start, b.parent_id, &b.name, b.end)
+    };
+    spans.dedup_by(|b, a| is_same(a, b));
+}
+
+fn number(id: SpanId) -> u64 {
+    u64::from_be_bytes(id.to_bytes())
+}
+
+impl<'a> Tree<'a> {
+    /// The tree of spans that are [sorted](sort).
+    pub(super) fn new(spans: &'a [Span], is_partial: bool) -> Self {
+        let mut ids: Vec<(u64, usize)> =
+            spans.iter().enumerate().map(|(at, span)| (number(span.span_id), at)).collect();
+        ids.sort_unstable();
+        let doubles = ids.windows(2).filter(|pair| pair[0].0 == pair[1].0).map(|pair| (pair[0].1, pair[1].1)).collect();
+        let find = |id: SpanId| {
+            let at = ids.partition_point(|(other, _)| *other < number(id));
+            ids.get(at).filter(|(found, _)| *found == number(id)).map(|(_, at)| *at)
+        };
+        let parents = spans.iter().map(|span| match span.parent_id {
+            None => Parent::None,
+            Some(id) => match find(id) {
+                Some(at) => Parent::At(at),
+                None if is_partial && is_from_elsewhere(span) => Parent::Elsewhere,
+                None => Parent::Missing,
+            },
+        });
+        let mut tree = Self { spans, parents: parents.collect(), entries: Vec::new(), doubles, rings: Vec::new() };
+        tree.find_entries();
+        tree
+    }
+
+    /// The parent of a span, if it is in the tree.
+    pub(super) fn parent(&self, at: usize) -> Option<usize> {
+        match self.parents[at] {
+            Parent::At(parent) => Some(parent),
+            _ => None,
+        }
+    }
+
+    /// Whether the parent of a span is in another process, or another service.
+    pub(super) fn is_remote(&self, child: usize, parent: usize) -> bool {
+        self.spans[child].parent_is_remote == Some(true) || self.spans[child].service != self.spans[parent].service
+    }
+
+    /// The parent of a span, if it is in the same service.
+    fn local_parent(&self, at: usize) -> Option<usize> {
+        self.parent(at).filter(|parent| !self.is_remote(at, *parent))
+    }
+
+    /// Walks up from each span, to its entry or to one whose entry is known.
+    fn find_entries(&mut self) {
+        const UNKNOWN: usize = usize::MAX;
+        const ON_PATH: usize = usize::MAX - 1;
+        let mut entries = vec![UNKNOWN; self.spans.len()];
+        let mut path = Vec::new();
+        for start in 0..self.spans.len() {
+            let mut at = start;
+            let entry = loop {
+                match entries[at] {
+                    UNKNOWN => {}
+                    // A ring within one service.
+                    ON_PATH => break at,
+                    entry => break entry,
+                }
+                entries[at] = ON_PATH;
+                path.push(at);
+                match self.local_parent(at) {
+                    Some(parent) => at = parent,
+                    None => break at,
+                }
+            };
+            for at in path.drain(..) {
+                entries[at] = entry;
+            }
+        }
+        self.entries = entries;
+        self.find_rings();
+    }
+
+    fn find_rings(&mut self) {
+        #[derive(Clone, Copy, PartialEq)]
+        enum Seen {
+            Not,
+            OnPath,
+            Done,
+        }
+        let mut seen = vec![Seen::Not; self.spans.len()];
+        let mut path = Vec::new();
+        for start in 0..self.spans.len() {
+            let mut at = Some(start);
+            while let Some(here) = at.filter(|at| seen[*at] == Seen::Not) {
+                seen[here] = Seen::OnPath;
+                path.push(here);
+                at = self.parent(here);
+            }
+            if let Some(again) = at.filter(|at| seen[*at] == Seen::OnPath) {
+                let ring = path.iter().copied().skip_while(|at| *at != again);
+                // The one that started first.
+                self.rings.extend(ring.min());
+            }
+            for at in path.drain(..) {
+                seen[at] = Seen::Done;
+            }
+        }
+    }
+
+    /// The spans without a parent.
+    pub(super) fn roots(&self) -> impl Iterator<Item = usize> {
+        (0..self.spans.len()).filter(|at| self.parents[*at] == Parent::None)
+    }
+
+    /// Whether some span has an entry point that is this span.
+    pub(super) fn is_entry(&self, at: usize) -> bool {
+        self.entries[at] == at
+    }
+
+    /// The span itself, the spans above it in its service, and then those below it: in this order, they know best where
+    /// in the source something happened.
+    pub(super) fn near(&self, at: usize) -> impl Iterator<Item = usize> {
+        let mut above = Some(at);
+        let mut left = self.spans.len();
+        let upwards = std::iter::from_fn(move || {
+            let here = above?;
+            // There may be a ring.
+            left = left.checked_sub(1)?;
+            above = self.local_parent(here);
+            Some(here)
+        });
+        let below = (0..self.spans.len()).filter(move |child| self.local_parent(*child) == Some(at));
+        upwards.chain(below)
+    }
+}
+
+/// Whether a span continues the trace of another process.
+fn is_from_elsewhere(span: &Span) -> bool {
+    match span.parent_is_remote {
+        Some(is_remote) => is_remote,
+        // It is not known: a guess by what such spans do.
+        None => matches!(span.kind, SpanKind::Server | SpanKind::Consumer),
+    }
+}
