@@ -44,7 +44,8 @@ pub mod __private;
 #[cfg(feature = "propagation")]
 pub use context::carried::Carried;
 pub use context::current::{Attached, get as current_context};
-pub use context::data::{ContextExt, Extensions};
+#[cfg(feature = "integration")]
+pub use context::extensions::{ContextExt, Extensions};
 #[cfg(feature = "integration")]
 pub use context::last_error::LastError;
 pub use context::origin::Origin;

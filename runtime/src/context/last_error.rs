@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use opentelemetry::Context;
 
-use crate::context::data::ContextExt as _;
+use crate::context::extensions::ContextExt as _;
 
 /// The last error recorded by a span below. Integrations use it to report the cause of a response that only says
 /// `502`.

@@ -7,6 +7,8 @@ pub(crate) mod data;
 #[cfg(feature = "sdk")]
 pub(crate) mod encoder;
 #[cfg(feature = "integration")]
+pub(crate) mod extensions;
+#[cfg(feature = "integration")]
 pub(crate) mod last_error;
 #[cfg(feature = "sdk")]
 pub(crate) mod local;

@@ -9,7 +9,7 @@ use opentelemetry::Context;
 use opentelemetry::trace::{TraceContextExt as _, TraceId};
 
 use crate::context::current;
-use crate::context::data::ContextExt as _;
+use crate::context::extensions::ContextExt as _;
 use crate::text::hex;
 
 /// Longer values are rejected, because they could be used to flood logs.

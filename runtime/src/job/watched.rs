@@ -5,7 +5,7 @@ use std::sync::Arc;
 use opentelemetry::Context;
 
 use crate::context::current;
-use crate::context::data::ContextExt;
+use crate::context::extensions::ContextExt;
 
 /// Is told of every job that is started in its context.
 pub(crate) trait Watcher: Send + Sync + 'static {

@@ -9,7 +9,7 @@ use opentelemetry::propagation::{Extractor, Injector};
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 
 use super::trim;
-use crate::context::data::ContextExt as _;
+use crate::context::extensions::ContextExt as _;
 use crate::text::hex;
 
 const SINGLE: &str = "b3";

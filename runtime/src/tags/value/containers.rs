@@ -1,40 +1,57 @@
 //! Types that have the value of what they contain: pointers, guards, options and collections.
 
 use std::borrow::Cow;
+use std::cell::{Ref, RefMut};
 use std::num::{Saturating, Wrapping};
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::{Arc, atomic};
+use std::sync::{Arc, MutexGuard, RwLockReadGuard, RwLockWriteGuard, atomic};
 
 use opentelemetry::Value;
 
-use super::{Scalar, TagValue};
+#[cfg(feature = "sdk")]
+use super::Scalar;
+use super::TagValue;
 
-impl<T: TagValue + ToOwned + ?Sized> TagValue for Cow<'_, T> {
-    fn tag_value(&self) -> Option<Value> {
-        self.as_ref().tag_value()
-    }
+/// Implements [`TagValue`] for types that dereference to one, or can be coerced to one.
+macro_rules! pointers {
+    ($([$($generics:tt)*] $pointer:ty => $target:ty;)*) => {$(
+        impl<$($generics)*> TagValue for $pointer
+        where
+            $target: TagValue,
+        {
+            fn tag_value(&self) -> Option<Value> {
+                <$target as TagValue>::tag_value(self)
+            }
 
-    fn __scalar(&self) -> Option<Scalar<'_>> {
-        self.as_ref().__scalar()
-    }
+            #[cfg(feature = "sdk")]
+            fn __scalar(&self) -> Option<Scalar<'_>> {
+                <$target as TagValue>::__scalar(self)
+            }
+        }
+    )*};
 }
 
-impl<T> TagValue for Vec<T>
-where
-    [T]: TagValue,
-{
-    fn tag_value(&self) -> Option<Value> {
-        self.as_slice().tag_value()
-    }
+pointers! {
+    [T: ?Sized] &T => T;
+    [T: ?Sized] &mut T => T;
+    [T: ?Sized] Box<T> => T;
+    [T: ?Sized] Rc<T> => T;
+    [T] Arc<T> => T;
+    [T] Arc<[T]> => [T];
+    [T: ToOwned + ?Sized] Cow<'_, T> => T;
+    [T] Vec<T> => [T];
+    [T, const N: usize] [T; N] => [T];
+    [T: ?Sized] Ref<'_, T> => T;
+    [T: ?Sized] RefMut<'_, T> => T;
+    [T: ?Sized] MutexGuard<'_, T> => T;
+    [T: ?Sized] RwLockReadGuard<'_, T> => T;
+    [T: ?Sized] RwLockWriteGuard<'_, T> => T;
 }
 
-impl<T, const N: usize> TagValue for [T; N]
-where
-    [T]: TagValue,
-{
+impl TagValue for Arc<Path> {
     fn tag_value(&self) -> Option<Value> {
-        self.as_slice().tag_value()
+        (**self).tag_value()
     }
 }
 
@@ -43,59 +60,9 @@ impl<T: TagValue> TagValue for Option<T> {
         self.as_ref()?.tag_value()
     }
 
+    #[cfg(feature = "sdk")]
     fn __scalar(&self) -> Option<Scalar<'_>> {
         self.as_ref()?.__scalar()
-    }
-}
-
-macro_rules! pointers {
-    ($($pointer:ty),*) => {$(
-        impl<T: TagValue + ?Sized> TagValue for $pointer {
-            fn tag_value(&self) -> Option<Value> {
-                (**self).tag_value()
-            }
-
-            fn __scalar(&self) -> Option<Scalar<'_>> {
-                (**self).__scalar()
-            }
-        }
-    )*};
-}
-
-pointers!(
-    &T,
-    &mut T,
-    Box<T>,
-    Rc<T>,
-    std::cell::Ref<'_, T>,
-    std::cell::RefMut<'_, T>,
-    std::sync::MutexGuard<'_, T>,
-    std::sync::RwLockReadGuard<'_, T>,
-    std::sync::RwLockWriteGuard<'_, T>
-);
-
-impl<T: TagValue> TagValue for Arc<T> {
-    fn tag_value(&self) -> Option<Value> {
-        (**self).tag_value()
-    }
-
-    fn __scalar(&self) -> Option<Scalar<'_>> {
-        (**self).__scalar()
-    }
-}
-
-impl<T> TagValue for Arc<[T]>
-where
-    [T]: TagValue,
-{
-    fn tag_value(&self) -> Option<Value> {
-        (**self).tag_value()
-    }
-}
-
-impl TagValue for Arc<Path> {
-    fn tag_value(&self) -> Option<Value> {
-        (**self).tag_value()
     }
 }
 

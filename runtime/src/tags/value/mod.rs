@@ -62,6 +62,7 @@ pub trait TagValue {
     fn tag_value(&self) -> Option<Value>;
 
     /// The value, if it can be recorded without a copy.
+    #[cfg(feature = "sdk")]
     #[doc(hidden)]
     fn __scalar(&self) -> Option<Scalar<'_>> {
         None
@@ -69,6 +70,7 @@ pub trait TagValue {
 }
 
 /// A value that is borrowed from an argument.
+#[cfg(feature = "sdk")]
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy)]
 pub enum Scalar<'a> {

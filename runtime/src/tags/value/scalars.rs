@@ -12,8 +12,12 @@ use std::time::{Duration, SystemTime};
 
 use opentelemetry::{Array, SpanId, StringValue, TraceId, Value};
 
-use super::bounds::{MAX_TEXT_BYTES, bounded, display, list_of_texts, max_list, text};
-use super::{Scalar, TagValue};
+#[cfg(feature = "sdk")]
+use super::Scalar;
+use super::TagValue;
+#[cfg(feature = "sdk")]
+use super::bounds::MAX_TEXT_BYTES;
+use super::bounds::{bounded, display, list_of_texts, max_list, text};
 
 macro_rules! integers {
     (into $($small:ty)*; try $($large:ty)*) => {
@@ -22,6 +26,7 @@ macro_rules! integers {
                 Some(Value::I64(i64::from(*self)))
             }
 
+            #[cfg(feature = "sdk")]
             fn __scalar(&self) -> Option<Scalar<'_>> {
                 Some(Scalar::I64(i64::from(*self)))
             }
@@ -32,6 +37,7 @@ macro_rules! integers {
                 Some(i64::try_from(*self).map_or_else(|_| display(self), Value::I64))
             }
 
+            #[cfg(feature = "sdk")]
             fn __scalar(&self) -> Option<Scalar<'_>> {
                 i64::try_from(*self).ok().map(Scalar::I64)
             }
@@ -72,6 +78,7 @@ impl TagValue for bool {
         Some(Value::Bool(*self))
     }
 
+    #[cfg(feature = "sdk")]
     fn __scalar(&self) -> Option<Scalar<'_>> {
         Some(Scalar::Bool(*self))
     }
@@ -82,14 +89,9 @@ impl TagValue for f64 {
         Some(Value::F64(*self))
     }
 
+    #[cfg(feature = "sdk")]
     fn __scalar(&self) -> Option<Scalar<'_>> {
         Some(Scalar::F64(*self))
-    }
-}
-
-impl TagValue for f32 {
-    fn tag_value(&self) -> Option<Value> {
-        Some(Value::F64(f64::from(*self)))
     }
 }
 
@@ -99,6 +101,7 @@ impl TagValue for str {
         Some(Value::String(bounded(self).into_owned().into()))
     }
 
+    #[cfg(feature = "sdk")]
     #[inline]
     fn __scalar(&self) -> Option<Scalar<'_>> {
         (self.len() <= MAX_TEXT_BYTES).then_some(Scalar::Text(self))
@@ -110,6 +113,7 @@ impl TagValue for String {
         self.as_str().tag_value()
     }
 
+    #[cfg(feature = "sdk")]
     fn __scalar(&self) -> Option<Scalar<'_>> {
         self.as_str().__scalar()
     }
@@ -124,6 +128,7 @@ impl TagValue for Arc<str> {
         }))
     }
 
+    #[cfg(feature = "sdk")]
     fn __scalar(&self) -> Option<Scalar<'_>> {
         (**self).__scalar()
     }
@@ -148,6 +153,7 @@ impl TagValue for StringValue {
         self.as_str().tag_value()
     }
 
+    #[cfg(feature = "sdk")]
     fn __scalar(&self) -> Option<Scalar<'_>> {
         self.as_str().__scalar()
     }
@@ -170,23 +176,17 @@ impl TagValue for [Duration] {
 impl TagValue for SystemTime {
     /// A string in RFC 3339 format, in UTC.
     fn tag_value(&self) -> Option<Value> {
-        let (days, in_day) = match self.duration_since(Self::UNIX_EPOCH) {
-            Ok(since) => {
-                (i64::try_from(since.as_secs() / DAY).ok()?, Duration::new(since.as_secs() % DAY, since.subsec_nanos()))
-            }
-            Err(before) => {
-                let before = before.duration();
-                let days = before.as_secs().div_ceil(DAY)
-                    + u64::from(before.subsec_nanos() > 0 && before.as_secs() % DAY == 0);
-                (-i64::try_from(days).ok()?, Duration::from_secs(days.checked_mul(DAY)?).checked_sub(before)?)
-            }
+        let nanos = match self.duration_since(Self::UNIX_EPOCH) {
+            Ok(after) => i128::try_from(after.as_nanos()).ok()?,
+            Err(before) => -i128::try_from(before.duration().as_nanos()).ok()?,
         };
-        let (year, month, day) = date(days)?;
-        let seconds = in_day.as_secs();
-        let mut text =
-            format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
-        if in_day.subsec_nanos() > 0 {
-            let fraction = format!(".{:09}", in_day.subsec_nanos());
+        let (seconds, nanos) = (nanos.div_euclid(NANOS), nanos.rem_euclid(NANOS));
+        let (year, month, day) = date(i64::try_from(seconds.div_euclid(DAY)).ok()?)?;
+        let (hour, minute, second) =
+            (seconds.rem_euclid(DAY) / 3600, seconds.rem_euclid(3600) / 60, seconds.rem_euclid(60));
+        let mut text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
+        if nanos > 0 {
+            let fraction = format!(".{nanos:09}");
             text.push_str(fraction.trim_end_matches('0'));
         }
         text.push('Z');
@@ -194,8 +194,11 @@ impl TagValue for SystemTime {
     }
 }
 
+/// Nanoseconds in a second.
+const NANOS: i128 = 1_000_000_000;
+
 /// Seconds in a day.
-const DAY: u64 = 24 * 60 * 60;
+const DAY: i128 = 24 * 60 * 60;
 
 /// Year, month and day of the proleptic Gregorian calendar, by days since 1970-01-01.
 fn date(days: i64) -> Option<(i64, i64, i64)> {
@@ -210,86 +213,38 @@ fn date(days: i64) -> Option<(i64, i64, i64)> {
     Some((era * 400 + year_of_era + i64::from(month <= 2), month, day))
 }
 
-macro_rules! shown {
-    ($($of:ty)*) => {$(
+/// Implements [`TagValue`] for types that always have a value.
+macro_rules! values {
+    ($($($of:ty),+ => |$it:ident| $value:expr;)*) => {$($(
         impl TagValue for $of {
             fn tag_value(&self) -> Option<Value> {
-                Some(display(self))
+                let $it = self;
+                Some($value)
             }
         }
-
-        impl TagValue for [$of] {
-            fn tag_value(&self) -> Option<Value> {
-                Some(list_of_texts(self.iter().map(|one| text(format_args!("{one}")))))
-            }
-        }
-    )*};
+    )+)*};
 }
 
-shown!(char IpAddr Ipv4Addr Ipv6Addr SocketAddr SocketAddrV4 SocketAddrV6 TraceId SpanId);
-
-impl TagValue for fmt::Arguments<'_> {
-    fn tag_value(&self) -> Option<Value> {
-        Some(display(self))
-    }
+values! {
+    f32 => |float| Value::F64(f64::from(*float));
+    [f32] => |list| Value::Array(Array::F64(list.iter().copied().map(f64::from).take(max_list()).collect()));
+    [f64] => |list| Value::Array(Array::F64(list.iter().copied().take(max_list()).collect()));
+    [bool] => |list| Value::Array(Array::Bool(list.iter().copied().take(max_list()).collect()));
+    [&str], [String], [&String], [Box<str>], [Rc<str>], [Arc<str>], [Cow<'_, str>] => |list| list_of_texts(list.iter());
+    OsStr, OsString, Path, PathBuf => |it| Value::String(bounded(&os_text(it)).into_owned().into());
+    [&OsStr], [OsString], [&Path], [PathBuf] => |list| list_of_texts(list.iter().map(os_text));
+    char, TraceId, SpanId, fmt::Arguments<'_> => |it| display(it);
+    IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6 => |address| display(address);
+    [char], [TraceId], [SpanId] => |list| list_of_displayed(list);
+    [IpAddr], [Ipv4Addr], [Ipv6Addr] => |list| list_of_displayed(list);
+    [SocketAddr], [SocketAddrV4], [SocketAddrV6] => |list| list_of_displayed(list);
 }
 
-macro_rules! system_texts {
-    ($($of:ty)*) => {$(
-        impl TagValue for $of {
-            fn tag_value(&self) -> Option<Value> {
-                self.as_os_str().to_string_lossy().as_ref().tag_value()
-            }
-        }
-    )*};
+/// Invalid Unicode is replaced.
+fn os_text<T: AsRef<OsStr> + ?Sized>(of: &T) -> Cow<'_, str> {
+    of.as_ref().to_string_lossy()
 }
 
-system_texts!(Path PathBuf OsString);
-
-impl TagValue for OsStr {
-    fn tag_value(&self) -> Option<Value> {
-        self.to_string_lossy().as_ref().tag_value()
-    }
+fn list_of_displayed<T: fmt::Display>(list: &[T]) -> Value {
+    list_of_texts(list.iter().map(|one| text(format_args!("{one}"))))
 }
-
-macro_rules! system_text_lists {
-    ($($of:ty)*) => {$(
-        impl TagValue for [$of] {
-            fn tag_value(&self) -> Option<Value> {
-                Some(list_of_texts(self.iter().map(|one| AsRef::<OsStr>::as_ref(one).to_string_lossy())))
-            }
-        }
-    )*};
-}
-
-system_text_lists!(PathBuf &Path OsString &OsStr);
-
-impl TagValue for [bool] {
-    fn tag_value(&self) -> Option<Value> {
-        Some(Value::Array(Array::Bool(self.iter().copied().take(max_list()).collect())))
-    }
-}
-
-impl TagValue for [f64] {
-    fn tag_value(&self) -> Option<Value> {
-        Some(Value::Array(Array::F64(self.iter().copied().take(max_list()).collect())))
-    }
-}
-
-impl TagValue for [f32] {
-    fn tag_value(&self) -> Option<Value> {
-        Some(Value::Array(Array::F64(self.iter().copied().map(f64::from).take(max_list()).collect())))
-    }
-}
-
-macro_rules! text_lists {
-    ($($text:ty)*) => {$(
-        impl TagValue for [$text] {
-            fn tag_value(&self) -> Option<Value> {
-                Some(list_of_texts(self.iter()))
-            }
-        }
-    )*};
-}
-
-text_lists!(&str String &String Box<str> Rc<str> Arc<str> Cow<'_, str>);
