@@ -2,6 +2,7 @@
 //! trace go to the exporter together, as bytes.
 
 mod buffer;
+mod builder;
 #[cfg(all(test, feature = "otlp"))]
 mod conversion_tests;
 pub(crate) mod decode;
@@ -13,11 +14,12 @@ mod span;
 #[cfg(test)]
 mod tests;
 
+pub use self::builder::TracerProviderBuilder;
 #[cfg(feature = "otlp")]
 pub(crate) use self::exporting::record_nothing;
 #[cfg(any(feature = "console", feature = "testing"))]
 pub(crate) use self::observer::SpanObserver;
 #[cfg(feature = "otlp")]
 pub(crate) use self::provider::Shared;
-pub use self::provider::{Tracer, TracerProvider, TracerProviderBuilder};
+pub use self::provider::{Tracer, TracerProvider};
 pub use self::span::Span;

@@ -10,6 +10,11 @@ use opentelemetry_sdk::trace::{IdGenerator, Sampler, SdkTracerProvider, SpanData
 
 /// Looks at every span that is recorded. Building the SDK's `SpanData` for it is what it costs.
 pub(crate) trait SpanObserver: Send + Sync + 'static {
+    /// The provider is built, for the spans of this resource.
+    fn set_resource(&mut self, resource: &Resource) {
+        let _ = resource;
+    }
+
     /// A span has started. Gives the attributes to add.
     fn started(&self, span: &SpanData, parent: &Context) -> Vec<opentelemetry::KeyValue>;
 
@@ -31,6 +36,10 @@ pub(crate) trait SpanObserver: Send + Sync + 'static {
 pub(super) struct Processor<P>(pub(super) P);
 
 impl<P: SpanProcessor + 'static> SpanObserver for Processor<P> {
+    fn set_resource(&mut self, resource: &Resource) {
+        self.0.set_resource(resource);
+    }
+
     fn started(&self, span: &SpanData, parent: &Context) -> Vec<opentelemetry::KeyValue> {
         let mut copy = copy(span, parent);
         let before = span.attributes.len();

@@ -1,6 +1,5 @@
 //! The tracer provider, and its tracers.
 
-use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,14 +9,13 @@ use opentelemetry::trace::{Link, SpanBuilder, SpanContext, SpanKind, TraceContex
 use opentelemetry::{Context, InstrumentationScope, KeyValue, time};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
-use opentelemetry_sdk::trace::{
-    IdGenerator, RandomIdGenerator, Sampler, SamplingDecision, ShouldSample, SpanLimits, SpanProcessor,
-};
+use opentelemetry_sdk::trace::{IdGenerator, SamplingDecision, ShouldSample};
 
 use super::buffer::{OpenBuffers, TraceBuffer};
-use super::encoded::{Scopes, SpanSink};
+use super::builder::TracerProviderBuilder;
+use super::encoded::Scopes;
 use super::exporting;
-use super::observer::{Processor, SpanObserver};
+use super::observer::SpanObserver;
 use super::span::{Span, nanos};
 use crate::context::data::Data;
 use crate::context::encoder::Encoder;
@@ -25,10 +23,8 @@ use crate::context::local;
 use crate::encoding::code::CodeAttributes;
 use crate::encoding::fields::Limits;
 use crate::encoding::{Role, ScopeId};
-use crate::span::tracer::scope as own_scope;
 use crate::tags::draft::Draft;
 use crate::tags::scoped::EncodedTags;
-use crate::telemetry::RequestIdGenerator;
 
 /// What all tracers of a provider share.
 pub(crate) struct Shared {
@@ -37,16 +33,16 @@ pub(crate) struct Shared {
     pub(super) observers: Vec<Box<dyn SpanObserver>>,
     /// `None` if nothing is exported.
     pub(super) open: Option<OpenBuffers>,
-    sampler: Box<dyn ShouldSample>,
+    pub(super) sampler: Box<dyn ShouldSample>,
     /// Below a local parent, the sampler need not be asked.
-    follows_local_parent: bool,
+    pub(super) follows_local_parent: bool,
     /// The sampler looks at attributes and links.
-    samples_by_attributes: bool,
+    pub(super) samples_by_attributes: bool,
     /// Neither the sampler nor the id generator nor an observer is the application's.
-    is_plain: bool,
-    ids: Box<dyn IdGenerator>,
-    resource: Resource,
-    is_shut_down: AtomicBool,
+    pub(super) is_plain: bool,
+    pub(super) ids: Box<dyn IdGenerator>,
+    pub(super) resource: Resource,
+    pub(super) is_shut_down: AtomicBool,
 }
 
 impl Shared {
@@ -117,7 +113,7 @@ impl fmt::Debug for Shared {
 ///
 /// A clone refers to the same provider. Dropping the last one, and the last of its tracers and spans, shuts it down.
 #[derive(Debug, Clone)]
-pub struct TracerProvider(Arc<Shared>);
+pub struct TracerProvider(pub(super) Arc<Shared>);
 
 impl TracerProvider {
     /// Configures a provider. Without a processor, its spans go nowhere.
@@ -168,136 +164,6 @@ impl opentelemetry::trace::TracerProvider for TracerProvider {
 
     fn tracer_with_scope(&self, scope: InstrumentationScope) -> Tracer {
         Tracer { scope: self.0.scopes.id(&scope), provider: Arc::clone(&self.0) }
-    }
-}
-
-/// Configures a [`TracerProvider`].
-#[must_use = "nothing is set up before `build`"]
-pub struct TracerProviderBuilder {
-    limits: Limits,
-    observers: Vec<Box<dyn SpanObserver>>,
-    sink: Option<Arc<dyn SpanSink>>,
-    sampler: Box<dyn ShouldSample>,
-    follows_local_parent: bool,
-    samples_by_attributes: bool,
-    has_own_ids: bool,
-    ids: Box<dyn IdGenerator>,
-    resource: Option<Resource>,
-}
-
-impl Default for TracerProviderBuilder {
-    fn default() -> Self {
-        Self {
-            limits: Limits::default(),
-            observers: Vec::new(),
-            sink: None,
-            sampler: Box::new(Sampler::ParentBased(Box::new(Sampler::AlwaysOn))),
-            follows_local_parent: true,
-            samples_by_attributes: false,
-            has_own_ids: true,
-            ids: Box::new(RandomIdGenerator::default()),
-            resource: None,
-        }
-    }
-}
-
-impl TracerProviderBuilder {
-    /// Adds a span processor. Every span is built in the SDK's type for it, and once more at its start.
-    pub fn with_span_processor(self, processor: impl SpanProcessor + 'static) -> Self {
-        self.with_observer(Processor(processor))
-    }
-
-    pub(crate) fn with_observer(mut self, observer: impl SpanObserver) -> Self {
-        self.observers.push(Box::new(observer));
-        self
-    }
-
-    pub(crate) fn with_sink(mut self, sink: Arc<dyn SpanSink>) -> Self {
-        self.sink = Some(sink);
-        self
-    }
-
-    /// Sets the sampler, which is asked about every span. By default every trace is recorded, except those whose
-    /// parent is not sampled.
-    pub fn with_sampler(mut self, sampler: impl ShouldSample + 'static) -> Self {
-        self.sampler = Box::new(sampler);
-        self.follows_local_parent = false;
-        self.samples_by_attributes = true;
-        self
-    }
-
-    /// Sets a sampler that need not be asked below a local parent. `by_attributes` says whether it looks at the
-    /// attributes and links that a span starts with.
-    pub(crate) fn with_root_sampler(mut self, sampler: impl ShouldSample + 'static, by_attributes: bool) -> Self {
-        self.sampler = Box::new(sampler);
-        self.follows_local_parent = true;
-        self.samples_by_attributes = by_attributes;
-        self
-    }
-
-    /// Sets the id generator. By default ids are random.
-    pub fn with_id_generator(mut self, ids: impl IdGenerator + 'static) -> Self {
-        self.has_own_ids = (&ids as &dyn Any).is::<RequestIdGenerator>();
-        self.ids = Box::new(ids);
-        self
-    }
-
-    /// Sets how many attributes, events and links a span may have.
-    pub fn with_span_limits(mut self, limits: SpanLimits) -> Self {
-        self.limits = Limits {
-            attributes: limits.max_attributes_per_span,
-            events: limits.max_events_per_span,
-            links: limits.max_links_per_span,
-            attributes_per_event: limits.max_attributes_per_event,
-            attributes_per_link: limits.max_attributes_per_link,
-            ..self.limits
-        };
-        self
-    }
-
-    pub(crate) fn with_value_length(mut self, characters: Option<usize>) -> Self {
-        self.limits.value_length = characters;
-        self
-    }
-
-    /// Sets the resource. It is empty by default.
-    pub fn with_resource(mut self, resource: Resource) -> Self {
-        self.resource = Some(resource);
-        self
-    }
-
-    /// Builds the provider.
-    pub fn build(self) -> TracerProvider {
-        let scopes = Scopes::default();
-        // The first one, whose id is known.
-        let ours = scopes.id(&own_scope());
-        debug_assert_eq!(ours, ScopeId::OURS);
-        let shared = Arc::new(Shared {
-            is_plain: self.observers.is_empty() && self.has_own_ids && !self.samples_by_attributes,
-            limits: self.limits,
-            scopes: Arc::new(scopes),
-            observers: self.observers,
-            open: self.sink.map(OpenBuffers::new),
-            sampler: self.sampler,
-            follows_local_parent: self.follows_local_parent,
-            samples_by_attributes: self.samples_by_attributes,
-            ids: self.ids,
-            resource: self.resource.unwrap_or_else(|| Resource::builder_empty().build()),
-            is_shut_down: AtomicBool::new(false),
-        });
-        if let Some(open) = &shared.open {
-            open.sink.attach(&shared);
-        }
-        TracerProvider(shared)
-    }
-}
-
-impl fmt::Debug for TracerProviderBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TracerProviderBuilder")
-            .field("limits", &self.limits)
-            .field("sampler", &self.sampler)
-            .finish_non_exhaustive()
     }
 }
 

@@ -1,0 +1,231 @@
+//! How a tracer provider is configured.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use opentelemetry::KeyValue;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{
+    BatchSpanProcessor, IdGenerator, RandomIdGenerator, Sampler, ShouldSample, SimpleSpanProcessor, SpanExporter,
+    SpanLimits, SpanProcessor,
+};
+
+use super::buffer::OpenBuffers;
+use super::encoded::{Scopes, SpanSink};
+use super::observer::{Processor, SpanObserver};
+use super::provider::{Shared, TracerProvider};
+use crate::encoding::ScopeId;
+use crate::encoding::fields::Limits;
+use crate::span::tracer::scope as own_scope;
+use crate::telemetry::RequestIdGenerator;
+
+/// Configures a [`TracerProvider`], with the names of the SDK's builder.
+///
+/// ```
+/// use opentelemetry_sdk::Resource;
+/// use opentelemetry_sdk::trace::Sampler;
+/// use throughline::telemetry::TracerProvider;
+///
+/// let provider = TracerProvider::builder()
+///     .with_sampler(Sampler::TraceIdRatioBased(0.1))
+///     .with_max_events_per_span(16)
+///     .with_resource(Resource::builder().with_service_name("orders").build())
+///     .build();
+/// assert_eq!(provider.resource().get(&"service.name".into()).unwrap().as_str(), "orders");
+/// ```
+#[must_use = "nothing is set up before `build`"]
+pub struct TracerProviderBuilder {
+    limits: Limits,
+    observers: Vec<Box<dyn SpanObserver>>,
+    sink: Option<Arc<dyn SpanSink>>,
+    sampler: Box<dyn ShouldSample>,
+    follows_local_parent: bool,
+    samples_by_attributes: bool,
+    has_own_ids: bool,
+    ids: Box<dyn IdGenerator>,
+    resource: Option<Resource>,
+}
+
+impl Default for TracerProviderBuilder {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            observers: Vec::new(),
+            sink: None,
+            sampler: Box::new(Sampler::ParentBased(Box::new(Sampler::AlwaysOn))),
+            follows_local_parent: true,
+            samples_by_attributes: false,
+            has_own_ids: true,
+            ids: Box::new(RandomIdGenerator::default()),
+            resource: None,
+        }
+    }
+}
+
+impl TracerProviderBuilder {
+    /// Exports each span when it ends, on the thread on which it ends: the SDK's [`SimpleSpanProcessor`]. For tests and
+    /// debugging.
+    pub fn with_simple_exporter(self, exporter: impl SpanExporter + 'static) -> Self {
+        self.with_span_processor(SimpleSpanProcessor::new(exporter))
+    }
+
+    /// Exports spans in batches on a thread of their own: the SDK's [`BatchSpanProcessor`], configured by `OTEL_BSP_*`.
+    ///
+    /// It queues single spans, in the SDK's type, so that a queue that is full leaves gaps in traces. The exporter of
+    /// `throughline::init` queues whole traces, as bytes.
+    pub fn with_batch_exporter(self, exporter: impl SpanExporter + 'static) -> Self {
+        self.with_span_processor(BatchSpanProcessor::builder(exporter).build())
+    }
+
+    /// Adds a span processor; processors are called in the order in which they are added. Every span is built in the
+    /// SDK's type for it, and once more at its start.
+    pub fn with_span_processor(self, processor: impl SpanProcessor + 'static) -> Self {
+        self.with_observer(Processor(processor))
+    }
+
+    pub(crate) fn with_observer(mut self, observer: impl SpanObserver) -> Self {
+        self.observers.push(Box::new(observer));
+        self
+    }
+
+    pub(crate) fn with_sink(mut self, sink: Arc<dyn SpanSink>) -> Self {
+        self.sink = Some(sink);
+        self
+    }
+
+    /// Sets the sampler, or a box with one. It is asked about every span. By default every trace is recorded, except
+    /// those whose parent is not sampled.
+    pub fn with_sampler(mut self, sampler: impl Into<Box<dyn ShouldSample>>) -> Self {
+        self.sampler = sampler.into();
+        self.follows_local_parent = false;
+        self.samples_by_attributes = true;
+        self
+    }
+
+    /// Sets a sampler that need not be asked below a local parent. `by_attributes` says whether it looks at the
+    /// attributes and links that a span starts with.
+    pub(crate) fn with_root_sampler(mut self, sampler: impl ShouldSample + 'static, by_attributes: bool) -> Self {
+        self.sampler = Box::new(sampler);
+        self.follows_local_parent = true;
+        self.samples_by_attributes = by_attributes;
+        self
+    }
+
+    /// Sets the id generator. By default ids are random.
+    pub fn with_id_generator(mut self, ids: impl IdGenerator + 'static) -> Self {
+        self.has_own_ids = (&ids as &dyn Any).is::<RequestIdGenerator>();
+        self.ids = Box::new(ids);
+        self
+    }
+
+    /// Sets how many attributes a span may have. Further ones are dropped and counted, as are further events and links,
+    /// following the specification's section "Span Limits". This limit and those below are 128 by default.
+    pub fn with_max_attributes_per_span(mut self, max: u32) -> Self {
+        self.limits.attributes = max;
+        self
+    }
+
+    /// Sets how many events a span may have.
+    pub fn with_max_events_per_span(mut self, max: u32) -> Self {
+        self.limits.events = max;
+        self
+    }
+
+    /// Sets how many links a span may have.
+    pub fn with_max_links_per_span(mut self, max: u32) -> Self {
+        self.limits.links = max;
+        self
+    }
+
+    /// Sets how many attributes an event may have.
+    pub fn with_max_attributes_per_event(mut self, max: u32) -> Self {
+        self.limits.attributes_per_event = max;
+        self
+    }
+
+    /// Sets how many attributes a link may have.
+    pub fn with_max_attributes_per_link(mut self, max: u32) -> Self {
+        self.limits.attributes_per_link = max;
+        self
+    }
+
+    /// Sets all of these limits.
+    pub fn with_span_limits(self, limits: SpanLimits) -> Self {
+        self.with_max_attributes_per_span(limits.max_attributes_per_span)
+            .with_max_events_per_span(limits.max_events_per_span)
+            .with_max_links_per_span(limits.max_links_per_span)
+            .with_max_attributes_per_event(limits.max_attributes_per_event)
+            .with_max_attributes_per_link(limits.max_attributes_per_link)
+    }
+
+    pub(crate) fn with_value_length(mut self, characters: Option<usize>) -> Self {
+        self.limits.value_length = characters;
+        self
+    }
+
+    /// Sets the resource, or adds to the one that was set before: attributes of the new one take precedence.
+    ///
+    /// The default is the SDK's: `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` and `telemetry.sdk.*`.
+    pub fn with_resource(mut self, resource: Resource) -> Self {
+        self.resource = Some(match self.resource {
+            Some(known) => merged(&known, &resource),
+            None => resource,
+        });
+        self
+    }
+
+    /// Builds the provider.
+    pub fn build(mut self) -> TracerProvider {
+        let scopes = Scopes::default();
+        // The first one, whose id is known.
+        let ours = scopes.id(&own_scope());
+        debug_assert_eq!(ours, ScopeId::OURS);
+        let resource = self.resource.unwrap_or_else(|| Resource::builder().build());
+        for observer in &mut self.observers {
+            observer.set_resource(&resource);
+        }
+        let shared = Arc::new(Shared {
+            is_plain: self.observers.is_empty() && self.has_own_ids && !self.samples_by_attributes,
+            limits: self.limits,
+            scopes: Arc::new(scopes),
+            observers: self.observers,
+            open: self.sink.map(OpenBuffers::new),
+            sampler: self.sampler,
+            follows_local_parent: self.follows_local_parent,
+            samples_by_attributes: self.samples_by_attributes,
+            ids: self.ids,
+            resource,
+            is_shut_down: AtomicBool::new(false),
+        });
+        if let Some(open) = &shared.open {
+            open.sink.attach(&shared);
+        }
+        TracerProvider(shared)
+    }
+}
+
+/// The section "Merge" of the specification of resources.
+fn merged(old: &Resource, updating: &Resource) -> Resource {
+    let attributes = old.iter().chain(updating).map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
+    let merged = Resource::builder_empty().with_attributes(attributes);
+    let url = match (old.schema_url(), updating.schema_url()) {
+        // Which of them applies to an attribute is not known then.
+        (Some(old), Some(updating)) if old != updating => None,
+        (old, updating) => updating.or(old),
+    };
+    match url {
+        Some(url) => merged.with_schema_url([], url.to_owned()).build(),
+        None => merged.build(),
+    }
+}
+
+impl fmt::Debug for TracerProviderBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TracerProviderBuilder")
+            .field("limits", &self.limits)
+            .field("sampler", &self.sampler)
+            .finish_non_exhaustive()
+    }
+}
