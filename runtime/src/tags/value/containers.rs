@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 use std::cell::{Ref, RefMut};
+use std::ffi::{OsStr, OsString};
 use std::num::{Saturating, Wrapping};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Arc, MutexGuard, RwLockReadGuard, RwLockWriteGuard, atomic};
 
@@ -15,10 +16,9 @@ use super::TagValue;
 
 /// Implements [`TagValue`] for types that dereference to one, or can be coerced to one.
 macro_rules! pointers {
-    ($([$($generics:tt)*] $pointer:ty => $target:ty;)*) => {$(
+    ($([$($generics:tt)*] $pointer:ty => $target:ty $(where $bound:ty)?;)*) => {$(
         impl<$($generics)*> TagValue for $pointer
-        where
-            $target: TagValue,
+        $(where $bound: TagValue)?
         {
             fn tag_value(&self) -> Option<Value> {
                 <$target as TagValue>::tag_value(self)
@@ -33,26 +33,24 @@ macro_rules! pointers {
 }
 
 pointers! {
-    [T: ?Sized] &T => T;
-    [T: ?Sized] &mut T => T;
-    [T: ?Sized] Box<T> => T;
-    [T: ?Sized] Rc<T> => T;
-    [T] Arc<T> => T;
-    [T] Arc<[T]> => [T];
-    [T: ToOwned + ?Sized] Cow<'_, T> => T;
-    [T] Vec<T> => [T];
-    [T, const N: usize] [T; N] => [T];
-    [T: ?Sized] Ref<'_, T> => T;
-    [T: ?Sized] RefMut<'_, T> => T;
-    [T: ?Sized] MutexGuard<'_, T> => T;
-    [T: ?Sized] RwLockReadGuard<'_, T> => T;
-    [T: ?Sized] RwLockWriteGuard<'_, T> => T;
-}
-
-impl TagValue for Arc<Path> {
-    fn tag_value(&self) -> Option<Value> {
-        (**self).tag_value()
-    }
+    [T: TagValue + ?Sized] &T => T;
+    [T: TagValue + ?Sized] &mut T => T;
+    [T: TagValue + ?Sized] Box<T> => T;
+    [T: TagValue + ?Sized] Rc<T> => T;
+    [T: TagValue + ?Sized] Ref<'_, T> => T;
+    [T: TagValue + ?Sized] RefMut<'_, T> => T;
+    [T: TagValue + ?Sized] MutexGuard<'_, T> => T;
+    [T: TagValue + ?Sized] RwLockReadGuard<'_, T> => T;
+    [T: TagValue + ?Sized] RwLockWriteGuard<'_, T> => T;
+    [T: TagValue + ToOwned + ?Sized] Cow<'_, T> => T;
+    [T: TagValue] Arc<T> => T;
+    [T] Arc<[T]> => [T] where [T];
+    [T] Vec<T> => [T] where [T];
+    [T, const N: usize] [T; N] => [T] where [T];
+    [] Arc<Path> => Path;
+    [] String => str;
+    [] PathBuf => Path;
+    [] OsString => OsStr;
 }
 
 impl<T: TagValue> TagValue for Option<T> {

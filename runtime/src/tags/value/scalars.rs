@@ -108,17 +108,6 @@ impl TagValue for str {
     }
 }
 
-impl TagValue for String {
-    fn tag_value(&self) -> Option<Value> {
-        self.as_str().tag_value()
-    }
-
-    #[cfg(feature = "sdk")]
-    fn __scalar(&self) -> Option<Scalar<'_>> {
-        self.as_str().__scalar()
-    }
-}
-
 impl TagValue for Arc<str> {
     /// Shares the text, unless it has to be truncated.
     fn tag_value(&self) -> Option<Value> {
@@ -231,7 +220,7 @@ values! {
     [f64] => |list| Value::Array(Array::F64(list.iter().copied().take(max_list()).collect()));
     [bool] => |list| Value::Array(Array::Bool(list.iter().copied().take(max_list()).collect()));
     [&str], [String], [&String], [Box<str>], [Rc<str>], [Arc<str>], [Cow<'_, str>] => |list| list_of_texts(list.iter());
-    OsStr, OsString, Path, PathBuf => |it| Value::String(bounded(&os_text(it)).into_owned().into());
+    OsStr, Path => |it| Value::String(bounded(&os_text(it)).into_owned().into());
     [&OsStr], [OsString], [&Path], [PathBuf] => |list| list_of_texts(list.iter().map(os_text));
     char, TraceId, SpanId, fmt::Arguments<'_> => |it| display(it);
     IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6 => |address| display(address);

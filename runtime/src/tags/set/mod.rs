@@ -1,0 +1,309 @@
+//! Business tags: how they are collected for a call, and how the context stores them.
+
+mod below;
+mod limit;
+mod needed;
+mod tag;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use opentelemetry::{Key, KeyValue, StringValue, Value};
+
+use crate::guard::panics::caught;
+#[cfg(feature = "sdk")]
+use crate::tags::draft::Draft;
+use crate::tags::value::{TagValue, bound};
+
+#[cfg(feature = "sdk")]
+pub(super) use self::below::changed;
+pub use self::below::current_tags;
+#[cfg(feature = "otlp")]
+pub(crate) use self::limit::set_max_scoped;
+#[cfg(feature = "sdk")]
+pub(super) use self::limit::{max_scoped, report_dropped};
+#[cfg(feature = "log")]
+pub(crate) use self::needed::read_by_logs;
+pub(crate) use self::needed::{NeededTags, is_read_by_logs};
+pub use self::tag::{Tag, value};
+
+/// Collects the tags of one call.
+#[derive(Debug, Default)]
+pub struct Tags {
+    /// Attributes of this span alone.
+    pub(crate) own: Vec<KeyValue>,
+    /// How many of them, counted from the first, describe the source code and are not tags.
+    described: usize,
+    /// Whether there may be a tag whose key describes source code.
+    says_code: bool,
+    /// Attributes of this span and of every span below it.
+    pub(crate) scoped: Vec<KeyValue>,
+    /// Effects of tags besides being attributes. Boxed, because most calls have none.
+    effects: Option<Box<TagEffects>>,
+    /// If nothing is recorded: which tags are needed nevertheless.
+    needed: Option<NeededTags>,
+    /// Where tags go, in place of the lists, if the span is one of our own tracer's.
+    #[cfg(feature = "sdk")]
+    pub(in crate::tags) draft: Option<Box<Draft>>,
+}
+
+/// Effects of tags besides being attributes.
+#[derive(Debug, Default)]
+struct TagEffects {
+    /// Baggage members to send to other processes.
+    baggage: Vec<(&'static str, String)>,
+    /// Required tags without a value.
+    missing: Vec<&'static str>,
+}
+
+impl Tags {
+    /// Creates the tags of a function with the attributes that describe it.
+    #[inline]
+    pub(crate) fn of(described: Vec<KeyValue>) -> Self {
+        // A struct literal: with `..Self::default()`, every traced function would contain a call to drop `own`.
+        Self {
+            described: described.len(),
+            own: described,
+            says_code: false,
+            scoped: Vec::new(),
+            effects: None,
+            needed: None,
+            #[cfg(feature = "sdk")]
+            draft: None,
+        }
+    }
+
+    /// Inserts the attributes that describe the function before the tags.
+    pub(crate) fn describe(&mut self, mut described: Vec<KeyValue>) {
+        self.described = described.len();
+        described.append(&mut self.own);
+        self.own = described;
+    }
+
+    /// Creates the tags of a call that is not recorded.
+    #[cold]
+    pub(crate) fn unrecorded(needed: NeededTags) -> Self {
+        Self { needed: Some(needed), ..Self::default() }
+    }
+
+    /// Ignores tags that are added from now on, unless they are needed although nothing is recorded.
+    pub(crate) fn keep_only(&mut self, needed: NeededTags) {
+        self.needed = Some(needed);
+    }
+
+    /// Required tags without a value.
+    #[inline]
+    pub(crate) fn missing(&self) -> &[&'static str] {
+        self.effects.as_ref().map_or(&[], |effects| &effects.missing)
+    }
+
+    /// Takes the required tags without a value.
+    #[inline]
+    pub(crate) fn take_missing(&mut self) -> Vec<&'static str> {
+        self.effects.as_mut().map(|effects| std::mem::take(&mut effects.missing)).unwrap_or_default()
+    }
+
+    /// Adds an attribute to this span only. `tag` is not called if nothing uses the attribute.
+    #[inline]
+    pub fn add(&mut self, key: &'static str, tag: impl FnOnce() -> Tag) {
+        if self.needed.is_none() {
+            self.collect(key, tag, false);
+        }
+    }
+
+    /// Adds an attribute to this span and to every span below it. `tag` is not called if nothing uses the attribute.
+    #[inline]
+    pub fn scope(&mut self, key: &'static str, tag: impl FnOnce() -> Tag) {
+        if self.needed.as_ref().is_none_or(|needed| needed.needs(key)) {
+            self.collect(key, tag, true);
+        }
+    }
+
+    /// Adds a tag, to every span below too if it is `scoped`.
+    #[inline]
+    fn collect(&mut self, key: &'static str, tag: impl FnOnce() -> Tag, scoped: bool) {
+        self.says_code |= describes_code(key);
+        if caught(|| self.put(key, tag(), scoped)).is_none() {
+            self.panicked(key);
+        }
+    }
+
+    /// Adds the value of an argument to this span only. Unlike [`add`](Self::add), it is compiled once.
+    #[doc(hidden)]
+    #[inline(never)]
+    pub fn add_value(&mut self, key: &'static str, value: &dyn TagValue) {
+        #[cfg(feature = "sdk")]
+        if self.encode_scalar(key, value, false) {
+            return;
+        }
+        self.add(key, || Tag::new(value.tag_value()));
+    }
+
+    /// Adds the value of an argument to this span and to every span below it.
+    #[doc(hidden)]
+    #[inline(never)]
+    pub fn scope_value(&mut self, key: &'static str, value: &dyn TagValue) {
+        #[cfg(feature = "sdk")]
+        if self.encode_scalar(key, value, true) {
+            return;
+        }
+        self.scope(key, || Tag::new(value.tag_value()));
+    }
+
+    /// Not inlined, so that the value is moved only once.
+    #[inline(never)]
+    fn put(&mut self, key: &'static str, mut tag: Tag, scoped: bool) {
+        if let Some(value) = &mut tag.value {
+            bound(value);
+        }
+        if tag.missing | tag.baggage {
+            self.record_effects(key, &tag);
+        }
+        let Some(value) = tag.value else { return };
+        #[cfg(feature = "sdk")]
+        if let Some(draft) = &mut self.draft {
+            return if scoped { draft.scope(key, &value) } else { draft.fields.set(key, &value) };
+        }
+        if scoped {
+            self.scoped.push(KeyValue::new(key, shared(value)));
+        } else {
+            self.own.push(KeyValue::new(key, value));
+        }
+    }
+
+    /// A tag whose expression panicked has no value and is reported as missing; a placeholder text would have a
+    /// different type from the tag.
+    #[cold]
+    fn panicked(&mut self, key: &'static str) {
+        self.effects.get_or_insert_default().missing.push(key);
+    }
+
+    /// Records the effects of a tag besides being an attribute.
+    #[cold]
+    fn record_effects(&mut self, key: &'static str, tag: &Tag) {
+        let effects = self.effects.get_or_insert_default();
+        if tag.missing {
+            effects.missing.push(key);
+        }
+        if let (true, Some(value)) = (tag.baggage, &tag.value) {
+            effects.baggage.push((key, value.as_str().into_owned()));
+        }
+    }
+
+    /// Adds an attribute to this span only, from OpenTelemetry's types. The value is not truncated.
+    pub fn attribute(&mut self, key: impl Into<Key>, value: impl Into<Value>) {
+        self.push(KeyValue::new(key, value));
+    }
+
+    /// Adds attributes to this span only, unchanged.
+    pub fn extend(&mut self, attributes: impl IntoIterator<Item = KeyValue>) {
+        attributes.into_iter().for_each(|attribute| self.push(attribute));
+    }
+
+    pub(crate) fn push(&mut self, attribute: KeyValue) {
+        #[cfg(feature = "sdk")]
+        if let Some(draft) = &mut self.draft {
+            return draft.fields.set(attribute.key.as_str(), &attribute.value);
+        }
+        self.own.push(attribute);
+    }
+
+    /// Whether there is nothing to drop.
+    #[cfg(feature = "sdk")]
+    #[inline]
+    pub(crate) fn owns_nothing(&self) -> bool {
+        self.own.capacity() == 0
+            && self.scoped.capacity() == 0
+            && self.effects.is_none()
+            && self.needed.is_none()
+            && self.draft.is_none()
+    }
+
+    /// Whether the tags are encoded, and have no effects besides being attributes.
+    #[cfg(feature = "sdk")]
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.effects.is_none() && self.draft.as_ref().is_some_and(|draft| draft.is_plain())
+    }
+
+    /// Whether no tag affects anything but this span.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.scoped.is_empty() && self.effects.is_none()
+    }
+
+    /// Whether the call itself sets `key`.
+    pub(crate) fn sets(&self, key: &Key) -> bool {
+        #[cfg(feature = "sdk")]
+        if let Some(draft) = &self.draft {
+            return draft.sets(key.as_str());
+        }
+        has_key(&self.own, key) || has_key(&self.scoped, key)
+    }
+
+    /// The attributes of the span, without those that describe the function.
+    #[inline]
+    pub(crate) fn explicit(&self) -> &[KeyValue] {
+        &self.own[self.described..]
+    }
+
+    /// Removes attributes that describe the function if a tag overrides them.
+    #[inline]
+    pub(crate) fn prefer_explicit(&mut self) {
+        if self.says_code {
+            self.take_out();
+        }
+    }
+
+    #[cold]
+    fn take_out(&mut self) {
+        let keys: Vec<_> = self.explicit().iter().chain(&self.scoped).map(|tag| tag.key.clone()).collect();
+        let (mut at, described) = (0, self.described);
+        self.own.retain(|attribute| {
+            at += 1;
+            let stays = at > described || !keys.contains(&attribute.key);
+            self.described -= usize::from(!stays);
+            stays
+        });
+    }
+}
+
+/// What fills tags at most once, as a closure that can be called through a reference.
+#[inline]
+pub(crate) fn once(fill: impl FnOnce(&mut Tags)) -> impl FnMut(&mut Tags) {
+    let mut fill = Some(fill);
+    move |tags| {
+        if let Some(fill) = fill.take() {
+            fill(tags);
+        }
+    }
+}
+
+/// Whether the key is one of those that describe source code. Evaluated at compile time for generated code.
+#[inline]
+fn describes_code(key: &'static str) -> bool {
+    key.starts_with("code.")
+}
+
+/// Up to this many comparisons of keys are cheaper than hashing them.
+const FEW: usize = 512;
+
+/// The `tags` whose keys are not in `set`.
+pub(crate) fn without(tags: &[KeyValue], set: &[KeyValue]) -> Vec<KeyValue> {
+    if tags.len() * set.len() <= FEW {
+        return tags.iter().filter(|tag| !has_key(set, &tag.key)).cloned().collect();
+    }
+    let keys: HashSet<_> = set.iter().map(|tag| tag.key.as_str()).collect();
+    tags.iter().filter(|tag| !keys.contains(tag.key.as_str())).cloned().collect()
+}
+
+pub(crate) fn has_key(attributes: &[KeyValue], key: &Key) -> bool {
+    attributes.iter().any(|attribute| attribute.key == *key)
+}
+
+/// Makes the text of a value shareable, so that spans below can use it without copying.
+pub(crate) fn shared(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(StringValue::from(Arc::<str>::from(String::from(text)))),
+        other => other,
+    }
+}
