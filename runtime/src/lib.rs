@@ -57,8 +57,10 @@ pub use opentelemetry::{Context, KeyValue, Value};
 pub use redact::error_text::{ErrorText, set_error_text};
 pub use span::builder::{SpanBuilder, in_span, in_span_async, span, try_in_span, try_in_span_async};
 pub use span::failure::{EventFields, event_in};
-pub use span::handle::{Span, enabled};
+pub use span::handle::Span;
 pub use span::instrumented::{Ended, Instrumented, NotedItems, Observe, Observer, Unobserved};
+#[cfg(feature = "integration")]
+pub use span::integration::enabled;
 pub use span::outcome::Outcome;
 pub use span::record::{debug, display, record, record_all, record_error};
 pub use span::scope::{TagScope, in_tags, in_tags_async};

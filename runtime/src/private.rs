@@ -3,12 +3,12 @@
 
 use crate::span::builder::SpanBuilder;
 use crate::span::callsite::Callsite;
-pub use crate::span::failure::ErrorChain;
 use crate::span::function::{Started, TracedFuture, is_skipped};
 use crate::span::handle::Span;
-pub use crate::span::outcome::Inspect;
+pub use crate::span::inspect::Inspect;
 use crate::span::outcome::Outcome;
 use crate::span::scope::TagScope;
+use crate::tags::set::once;
 pub use crate::tags::set::{Tag, Tags, value};
 use crate::tags::value;
 
@@ -45,12 +45,7 @@ pub fn span(callsite: &'static Callsite) -> SpanBuilder {
 /// Starts the span of a function.
 #[inline]
 pub fn start(callsite: &'static Callsite, fill: impl FnOnce(&mut Tags)) -> Span {
-    let mut fill = Some(fill);
-    start_erased(callsite, &mut |tags| {
-        if let Some(fill) = fill.take() {
-            fill(tags);
-        }
-    })
+    start_erased(callsite, &mut once(fill))
 }
 
 /// Starts the span of a function without tags.
@@ -70,12 +65,7 @@ fn start_erased(callsite: &'static Callsite, fill: &mut dyn FnMut(&mut Tags)) ->
 /// Like [`start`], for a synchronous function.
 #[inline]
 pub fn enter(callsite: &'static Callsite, fill: impl FnOnce(&mut Tags)) -> Started {
-    let mut fill = Some(fill);
-    enter_erased(callsite, &mut |tags| {
-        if let Some(fill) = fill.take() {
-            fill(tags);
-        }
-    })
+    enter_erased(callsite, &mut once(fill))
 }
 
 /// Like [`start_untagged`], for a synchronous function.
@@ -118,11 +108,6 @@ pub fn inspect<R>(result: &R) -> Inspect<'_, R> {
 
 /// Takes a value that is only type-checked and linted. Never called.
 pub fn compiled<T>(_: T) {}
-
-/// Finds the sources of an error that a function has returned.
-pub fn error_chain<R>(result: &R) -> ErrorChain<'_, R> {
-    ErrorChain::new(result)
-}
 
 /// Converts a tag's value through `Display`.
 pub fn display(of: &(impl core::fmt::Display + ?Sized)) -> Option<Value> {

@@ -39,7 +39,7 @@ fn receipt(order_no: u64) -> ::throughline::__private::JoinHandle<Result<u64, St
                 ::throughline::__private::inspect(__result)
                     .__display()
                     .with_error_chain(
-                        ::throughline::__private::error_chain(__result).__chain(),
+                        ::throughline::__private::inspect(__result).__chain(),
                     )
             },
             ::throughline::__private::gives::<Result<u64, String>>(),

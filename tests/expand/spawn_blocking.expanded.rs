@@ -40,7 +40,7 @@ fn thumbnail(image: Vec<u8>) -> ::throughline::__private::JoinHandle<usize> {
                 ::throughline::__private::inspect(__result)
                     .__display()
                     .with_error_chain(
-                        ::throughline::__private::error_chain(__result).__chain(),
+                        ::throughline::__private::inspect(__result).__chain(),
                     )
             },
         )
@@ -95,7 +95,7 @@ fn elsewhere(
                 ::throughline::__private::inspect(__result)
                     .__display()
                     .with_error_chain(
-                        ::throughline::__private::error_chain(__result).__chain(),
+                        ::throughline::__private::inspect(__result).__chain(),
                     )
             },
         )

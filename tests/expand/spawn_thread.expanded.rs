@@ -37,7 +37,7 @@ fn watch(path: String) -> ::throughline::__private::ThreadHandle<usize> {
                 ::throughline::__private::inspect(__result)
                     .__display()
                     .with_error_chain(
-                        ::throughline::__private::error_chain(__result).__chain(),
+                        ::throughline::__private::inspect(__result).__chain(),
                     )
             },
         )

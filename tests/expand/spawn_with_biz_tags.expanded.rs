@@ -58,7 +58,7 @@ impl Orders {
                     ::throughline::__private::inspect(__result)
                         .__display()
                         .with_error_chain(
-                            ::throughline::__private::error_chain(__result).__chain(),
+                            ::throughline::__private::inspect(__result).__chain(),
                         )
                 },
             )

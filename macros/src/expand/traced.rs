@@ -231,7 +231,7 @@ fn outcome(
         },
         span,
     );
-    let chain = is_logged.then(|| quote_spanned!(span=> .with_error_chain(#runtime::error_chain(__result).__chain())));
+    let chain = is_logged.then(|| quote_spanned!(span=> .with_error_chain(#runtime::inspect(__result).__chain())));
     let returned = ret.map(|ret| {
         // If the return type has no conversion, the error refers to the option.
         let at = span.located_at(ret.key.span());

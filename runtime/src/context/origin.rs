@@ -75,6 +75,7 @@ pub trait Origin<M = ()> {
     /// far as the semantic conventions define them for batches: `messaging.system`, `messaging.operation.*`,
     /// `messaging.destination.*`, `messaging.consumer.group.name`, `messaging.client.id`,
     /// `messaging.rocketmq.namespace`, `server.*`.
+    #[cfg(feature = "propagation")]
     fn is_message(&self) -> bool {
         false
     }
@@ -103,6 +104,7 @@ impl<M, T: Origin<M>> Origin<M> for Option<T> {
         }
     }
 
+    #[cfg(feature = "propagation")]
     fn is_message(&self) -> bool {
         self.as_ref().is_some_and(Origin::is_message)
     }
@@ -119,6 +121,7 @@ macro_rules! pointers {
                 (**self).describe(attributes);
             }
 
+            #[cfg(feature = "propagation")]
             fn is_message(&self) -> bool {
                 (**self).is_message()
             }

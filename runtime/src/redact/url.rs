@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::text::hex;
+use percent_encoding::percent_decode_str;
 
 const REDACTED: &str = "REDACTED";
 
@@ -64,29 +64,18 @@ impl UrlRules {
 
     /// Redacts a path. Segments may have parameters (`/orders;jsessionid=1`), and the path may contain a URL.
     pub fn path<'a>(&self, path: &'a str) -> Cow<'a, str> {
-        match path.find("://") {
+        match self.authority(path, path) {
             None => self.pairs(path, &['/', ';']),
-            Some(at) => {
-                let (user, rest) = without_user(&path[at + 3..]);
-                let front = self.pairs(&path[..at], &['/', ';']);
-                format!("{front}://{user}{}", self.path(rest)).into()
-            }
+            Some((front, rest)) => (front + &self.path(rest)).into(),
         }
     }
 
     /// Redacts an absolute or relative URL.
     pub fn url(&self, url: &str) -> String {
         let marked = url.find(['?', '#']).unwrap_or(url.len());
-        let (front, rest) = match url[..marked].find("://") {
-            None => (String::new(), url),
-            Some(at) => {
-                let (user, rest) = without_user(&url[at + 3..]);
-                (format!("{}://{user}", self.pairs(&url[..at], &['/', ';'])), rest)
-            }
-        };
+        let (mut shown, rest) = self.authority(&url[..marked], url).unwrap_or((String::new(), url));
         let (rest, fragment) = cut(rest, '#');
         let (path, query) = cut(rest, '?');
-        let mut shown = front;
         shown.push_str(&self.path(path));
         for (mark, part) in [('?', query), ('#', fragment)] {
             if let Some(part) = part {
@@ -95,6 +84,14 @@ impl UrlRules {
             }
         }
         shown
+    }
+
+    /// Redacts up to the user information, if there is an authority in `front`, which `url` starts with. Returns the
+    /// rest too, which begins with the host.
+    fn authority<'a>(&self, front: &str, url: &'a str) -> Option<(String, &'a str)> {
+        let at = front.find("://")?;
+        let (user, rest) = without_user(&url[at + 3..]);
+        Some((format!("{}://{user}", self.pairs(&url[..at], &['/', ';'])), rest))
     }
 
     /// Redacts the URLs in a text, such as an error message.
@@ -246,19 +243,10 @@ fn decoded(text: &str) -> Option<Cow<'_, str>> {
 
 /// `None` if nothing was encoded.
 fn decoded_once(text: &str) -> Option<String> {
-    let mut bytes = Vec::new();
-    let mut rest = text;
-    let mut found = false;
-    while let Some(at) = rest.find('%') {
-        bytes.extend_from_slice(&rest.as_bytes()[..at]);
-        let digits = rest.as_bytes().get(at + 1..at + 3);
-        let byte = digits.and_then(|digits| u8::try_from(hex::parse(digits.iter().copied())?).ok());
-        bytes.push(byte.unwrap_or(b'%'));
-        found |= byte.is_some();
-        rest = &rest[at + if byte.is_some() { 3 } else { 1 }..];
+    match Cow::from(percent_decode_str(text)) {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
     }
-    bytes.extend_from_slice(rest.as_bytes());
-    found.then(|| String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(test)]

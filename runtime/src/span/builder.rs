@@ -17,7 +17,8 @@ use crate::context::origin::Origin;
 use crate::context::snapshot::Snapshot;
 use crate::guard::panics::caught;
 use crate::guard::reentrance::{Busy, is_busy};
-use crate::semconv;
+#[cfg(feature = "propagation")]
+use crate::span::batch::Batch;
 use crate::span::callsite::Callsite;
 #[cfg(feature = "sdk")]
 use crate::span::encoded;
@@ -28,7 +29,7 @@ use crate::span::no_provider;
 use crate::span::outcome::Outcome;
 #[cfg(feature = "integration")]
 use crate::span::requested_id;
-use crate::tags::set::{NeededTags, Tag, Tags};
+use crate::tags::set::{NeededTags, Tag, Tags, once};
 use crate::tags::value::TagValue;
 
 /// Runs `f` in a span: the counterpart of [`#[traced]`](macro@crate::traced) for a block of code.
@@ -283,12 +284,14 @@ impl SpanBuilder {
     }
 
     /// Detached, in a new trace that is linked to the current span.
+    #[cfg(feature = "tokio")]
     #[doc(hidden)]
     pub fn detached_link(self) -> Self {
         self.set(|more| more.link(current::get().span().span_context())).detached_root()
     }
 
     /// Detached, in a new trace.
+    #[cfg(feature = "tokio")]
     #[doc(hidden)]
     pub fn detached_root(mut self) -> Self {
         self.detached = true;
@@ -336,12 +339,7 @@ impl SpanBuilder {
     /// ```
     #[inline]
     pub fn start_with(self, fill: impl FnOnce(&mut Tags)) -> Span {
-        let mut fill = Some(fill);
-        self.open(&mut |tags| {
-            if let Some(fill) = fill.take() {
-                fill(tags);
-            }
-        })
+        self.open(&mut once(fill))
     }
 
     /// Starts the span. Not generic, so that it is compiled once.
@@ -511,24 +509,19 @@ impl More {
     }
 
     fn links<M, I: IntoIterator<Item: Origin<M>>>(&mut self, origins: I) {
-        let (mut messages, mut shared) = (0_i64, Vec::new());
+        #[cfg(feature = "propagation")]
+        let mut batch = Batch::default();
         for origin in origins {
             let mut described = Vec::new();
             origin.describe(&mut described);
+            #[cfg(feature = "propagation")]
             if origin.is_message() {
-                if messages == 0 {
-                    shared.extend(described.iter().filter(|it| is_of_batch(it.key.as_str())).cloned());
-                } else {
-                    shared.retain(|attribute| described.contains(attribute));
-                }
-                messages += 1;
+                batch.add(&described);
             }
             self.add_link(&origin.origin(), described);
         }
-        if messages > 0 {
-            self.described.push(KeyValue::new(semconv::MESSAGING_BATCH_MESSAGE_COUNT, messages));
-            self.described.append(&mut shared);
-        }
+        #[cfg(feature = "propagation")]
+        batch.describe(&mut self.described);
     }
 
     fn add_link(&mut self, context: &Context, described: Vec<KeyValue>) {
@@ -579,13 +572,6 @@ impl More {
             None => Scope::Off,
         })
     }
-}
-
-/// Whether the messaging conventions define this attribute for a batch span if it is the same for all messages.
-fn is_of_batch(key: &str) -> bool {
-    const SHARED: [&str; 6] = ["system", "operation.", "destination.", "consumer.", "client.", "rocketmq.namespace"];
-    key.strip_prefix("messaging.").is_some_and(|key| SHARED.iter().any(|start| key.starts_with(start)))
-        || key.starts_with("server.")
 }
 
 /// Returns `context` with the span source of the current context, and with telemetry suppressed if it is suppressed

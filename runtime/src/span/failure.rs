@@ -4,7 +4,6 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt::{Display, Write as _};
-use std::ops::Deref;
 
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceId};
 use opentelemetry::{Context, KeyValue, global};
@@ -165,84 +164,3 @@ pub(crate) fn chain(error: &dyn Error) -> Option<String> {
 pub(crate) fn alternate(error: &impl Display) -> Option<String> {
     error_text::of(format_args!("{error:#}"))
 }
-
-/// Finds the sources of a returned error whose type is known to the generated code, but not to the runtime. Uses the
-/// same technique as [`Inspect`](crate::span::outcome::Inspect).
-#[derive(Debug)]
-pub struct ErrorChain<'a, R>(ErrorChainBoxed<'a, R>);
-
-/// A `Result` whose error dereferences to one: `Box<dyn Error + Send + Sync>`, `anyhow::Error`.
-#[derive(Debug)]
-pub struct ErrorChainBoxed<'a, R>(ErrorChainLocal<'a, R>);
-
-/// A `Result` with a `Box<dyn Error>`.
-#[derive(Debug)]
-pub struct ErrorChainLocal<'a, R>(ErrorChainDisplay<'a, R>);
-
-/// A `Result` whose error implements `Display`.
-#[derive(Debug)]
-pub struct ErrorChainDisplay<'a, R>(ErrorChainUnknown<'a, R>);
-
-/// Any value.
-#[derive(Debug)]
-pub struct ErrorChainUnknown<'a, R>(&'a R);
-
-impl<'a, R> ErrorChain<'a, R> {
-    /// Inspects `result`.
-    pub fn new(result: &'a R) -> Self {
-        Self(ErrorChainBoxed(ErrorChainLocal(ErrorChainDisplay(ErrorChainUnknown(result)))))
-    }
-}
-
-impl<T, E: Error> ErrorChain<'_, Result<T, E>> {
-    /// The error and its sources.
-    pub fn __chain(&self) -> Option<String> {
-        self.0.0.0.0.0.as_ref().err().and_then(|error| chain(error))
-    }
-}
-
-impl<'e, T, E: Deref<Target = dyn Error + Send + Sync + 'e>> ErrorChainBoxed<'_, Result<T, E>> {
-    /// The error and its sources.
-    pub fn __chain(&self) -> Option<String> {
-        self.0.0.0.0.as_ref().err().and_then(|error| chain(&**error))
-    }
-}
-
-impl<'e, T, E: Deref<Target = dyn Error + 'e>> ErrorChainLocal<'_, Result<T, E>> {
-    /// The error and its sources.
-    pub fn __chain(&self) -> Option<String> {
-        self.0.0.0.as_ref().err().and_then(|error| chain(&**error))
-    }
-}
-
-impl<T, E: Display> ErrorChainDisplay<'_, Result<T, E>> {
-    /// The error in its alternate form.
-    pub fn __chain(&self) -> Option<String> {
-        self.0.0.as_ref().err().and_then(alternate)
-    }
-}
-
-#[expect(clippy::unused_self, reason = "it has the signature of those before it")]
-impl<R> ErrorChainUnknown<'_, R> {
-    /// No error text is available.
-    pub fn __chain(&self) -> Option<String> {
-        None
-    }
-}
-
-/// Implements `Deref` from each type to the next.
-macro_rules! steps {
-    ($($from:ident => $to:ident),*) => {$(
-        impl<'a, R> ::std::ops::Deref for $from<'a, R> {
-            type Target = $to<'a, R>;
-
-            fn deref(&self) -> &$to<'a, R> {
-                &self.0
-            }
-        }
-    )*};
-}
-
-pub(crate) use steps;
-
-steps!(ErrorChain => ErrorChainBoxed, ErrorChainBoxed => ErrorChainLocal, ErrorChainLocal => ErrorChainDisplay, ErrorChainDisplay => ErrorChainUnknown);

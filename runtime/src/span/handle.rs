@@ -146,14 +146,6 @@ pub(crate) fn is_off(parent: &Context) -> bool {
     !span.is_sampled() && !span.is_remote() && span.is_valid()
 }
 
-/// Whether a span started here may be recorded. Returns `false` below a local span that is not sampled, and where
-/// telemetry is suppressed.
-///
-/// Integrations can use this to skip costly work, such as deriving a span name from a statement.
-pub fn enabled() -> bool {
-    !current::with(is_off)
-}
-
 /// Reports required tags without a value: an event on the span, and a counter.
 pub(crate) fn report_missing(keys: &[&'static str], context: &Context) {
     for key in keys {
@@ -243,20 +235,6 @@ impl Span {
             if let Some(value) = caught(|| value.tag_value()).flatten() {
                 open.context.span().set_attribute(KeyValue::new(key, within_bounds(value)));
             }
-        }
-    }
-
-    /// Sets attributes that are available as OpenTelemetry's type. Values are not truncated.
-    pub fn record_all(&self, attributes: impl IntoIterator<Item = KeyValue>) {
-        if let Scope::Open(open) = &self.0 {
-            open.context.span().set_attributes(attributes);
-        }
-    }
-
-    /// Adds an event.
-    pub fn event(&self, name: impl Into<Cow<'static, str>>, attributes: Vec<KeyValue>) {
-        if let Scope::Open(open) = &self.0 {
-            open.context.span().add_event(name, attributes);
         }
     }
 

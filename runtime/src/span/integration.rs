@@ -1,12 +1,41 @@
-//! What only integrations do with a span.
+//! What only integrations do with a span and its outcome.
 
-use opentelemetry::Context;
+use std::borrow::Cow;
+use std::fmt::Display;
+
+use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry::{Context, Key, KeyValue};
 
 use crate::context::current;
 use crate::context::snapshot::Snapshot;
-use crate::span::handle::{Scope, Span, report_missing};
+use crate::redact::error_text;
+use crate::span::handle::{Scope, Span, is_off, report_missing};
+use crate::span::outcome::{Failure, Outcome};
+use crate::tags::value::TagValue;
+
+/// Whether a span started here may be recorded. Returns `false` below a local span that is not sampled, and where
+/// telemetry is suppressed.
+///
+/// Integrations can use this to skip costly work, such as deriving a span name from a statement.
+pub fn enabled() -> bool {
+    !current::with(is_off)
+}
 
 impl Span {
+    /// Sets attributes that are available as OpenTelemetry's type. Values are not truncated.
+    pub fn record_all(&self, attributes: impl IntoIterator<Item = KeyValue>) {
+        if let Scope::Open(open) = &self.0 {
+            open.context.span().set_attributes(attributes);
+        }
+    }
+
+    /// Adds an event.
+    pub fn event(&self, name: impl Into<Cow<'static, str>>, attributes: Vec<KeyValue>) {
+        if let Scope::Open(open) = &self.0 {
+            open.context.span().add_event(name, attributes);
+        }
+    }
+
     /// Returns the context for work that may outlive the current span: that of this span, or without one, a snapshot
     /// of the current context, which does not hold the current span itself.
     pub fn detached_context(&self) -> Context {
@@ -27,5 +56,35 @@ impl Span {
             Scope::Within(context) | Scope::Reported(context, _) => *context = change(context),
             Scope::Open(open) => open.context = change(&open.context),
         }
+    }
+}
+
+impl Outcome {
+    /// A response that indicates a failure, such as status 503. No `exception` event is recorded, because there is no
+    /// error value. `error_type` should have low cardinality; an empty description is omitted.
+    pub fn error(error_type: impl Into<Cow<'static, str>>, description: impl Display) -> Self {
+        let message = error_text::of(format_args!("{description}"));
+        let failure = Failure { error_type: error_type.into(), message, exception: false, chain: None };
+        Self { failure: Some(failure), ..Self::default() }
+    }
+
+    /// An error value: like [`error`](Self::error), with an `exception` event in addition. `error_type` should have
+    /// low cardinality.
+    pub fn exception(error_type: impl Into<Cow<'static, str>>, error: &(impl Display + ?Sized)) -> Self {
+        Self::thrown(error_type.into(), error_text::of(format_args!("{error}")))
+    }
+
+    /// Adds an attribute that was not known when the span started.
+    pub fn attribute(mut self, key: impl Into<Key>, value: impl TagValue) -> Self {
+        if let Some(value) = value.tag_value() {
+            self.attributes.push(KeyValue::new(key, value));
+        }
+        self
+    }
+
+    /// Adds attributes that are available as OpenTelemetry's type.
+    pub fn attributes(mut self, attributes: impl IntoIterator<Item = KeyValue>) -> Self {
+        self.attributes.extend(attributes);
+        self
     }
 }

@@ -1,5 +1,7 @@
 //! Spans: building, starting and ending them.
 
+#[cfg(feature = "propagation")]
+mod batch;
 pub(crate) mod builder;
 pub(crate) mod callsite;
 #[cfg(feature = "sdk")]
@@ -7,9 +9,10 @@ mod encoded;
 pub(crate) mod failure;
 pub(crate) mod function;
 pub(crate) mod handle;
+pub(crate) mod inspect;
 pub(crate) mod instrumented;
 #[cfg(feature = "integration")]
-mod integration;
+pub(crate) mod integration;
 pub(crate) mod no_provider;
 pub(crate) mod outcome;
 pub(crate) mod record;

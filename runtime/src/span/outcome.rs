@@ -2,10 +2,10 @@
 
 use std::any::{Any, type_name};
 use std::borrow::Cow;
-use std::fmt::{self, Debug, Display};
+use std::fmt::{self, Display};
 
-use opentelemetry::trace::{SpanRef, Status, TraceContextExt as _};
-use opentelemetry::{Context, Key, KeyValue, Value};
+use opentelemetry::trace::{Status, TraceContextExt as _};
+use opentelemetry::{Context, KeyValue, Value};
 
 #[cfg(feature = "integration")]
 use crate::context::last_error::LastError;
@@ -13,10 +13,10 @@ use crate::context::last_error::LastError;
 use crate::encoding::fields::{Fields, KeySet};
 use crate::redact::error_text;
 use crate::semconv::{self, ERROR_TYPE};
-use crate::span::failure::{self, FailureReport, FailureSource, steps};
+use crate::span::failure::{self, FailureReport, FailureSource};
 #[cfg(feature = "sdk")]
 use crate::tags::scoped::EncodedTags;
-use crate::tags::value::{TagValue, within_bounds};
+use crate::tags::value::within_bounds;
 
 /// How the work of a span ended: successfully or with a failure, plus attributes that became known along the way.
 ///
@@ -41,10 +41,10 @@ use crate::tags::value::{TagValue, within_bounds};
 #[derive(Debug, Default)]
 #[must_use]
 pub struct Outcome {
-    failure: Option<Failure>,
-    returned: Option<Value>,
+    pub(super) failure: Option<Failure>,
+    pub(super) returned: Option<Value>,
     /// Attributes that became known by the end of the call.
-    attributes: Vec<KeyValue>,
+    pub(super) attributes: Vec<KeyValue>,
 }
 
 /// Which outcome attributes were set explicitly as tags. They take precedence: the SDK would keep both of two values
@@ -58,19 +58,20 @@ impl ExplicitAttributes {
     const ERROR_TYPE: Self = Self(1 << 2);
     const RETURN: Self = Self(1 << 3);
 
+    const ALL: [(&str, Self); 4] = [
+        (CANCELLED, Self::CANCELLED),
+        (QUEUE_TIME, Self::QUEUE_TIME),
+        (ERROR_TYPE, Self::ERROR_TYPE),
+        (RETURN, Self::RETURN),
+    ];
+
     /// Checks the attributes that the span starts with.
-    #[inline]
     pub(crate) fn among(attributes: &[KeyValue]) -> Self {
-        attributes.iter().fold(Self::default(), |explicit, attribute| {
-            let this = match attribute.key.as_str() {
-                CANCELLED => Self::CANCELLED,
-                QUEUE_TIME => Self::QUEUE_TIME,
-                ERROR_TYPE => Self::ERROR_TYPE,
-                RETURN => Self::RETURN,
-                _ => return explicit,
-            };
-            Self(explicit.0 | this.0)
-        })
+        Self::that_are(|key| attributes.iter().any(|attribute| attribute.key.as_str() == key))
+    }
+
+    fn that_are(set: impl Fn(&str) -> bool) -> Self {
+        Self(Self::ALL.iter().fold(0, |explicit, (key, this)| if set(key) { explicit | this.0 } else { explicit }))
     }
 
     /// Checks the attributes that the span starts with.
@@ -82,14 +83,7 @@ impl ExplicitAttributes {
         if !fields.keys().overlaps(KEYS) && !scope.is_some_and(|scope| scope.keys().overlaps(KEYS)) {
             return Self::default();
         }
-        let all = [
-            (CANCELLED, Self::CANCELLED),
-            (QUEUE_TIME, Self::QUEUE_TIME),
-            (ERROR_TYPE, Self::ERROR_TYPE),
-            (RETURN, Self::RETURN),
-        ];
-        let has = |key: &str| fields.has(key) || scope.is_some_and(|scope| scope.has(key));
-        Self(all.iter().fold(0, |explicit, (key, this)| if has(key) { explicit | this.0 } else { explicit }))
+        Self::that_are(|key| fields.has(key) || scope.is_some_and(|scope| scope.has(key)))
     }
 
     #[inline]
@@ -103,28 +97,24 @@ pub(crate) const QUEUE_TIME: &str = semconv::THROUGHLINE_JOB_QUEUE_TIME_US;
 const RETURN: &str = semconv::THROUGHLINE_RETURN;
 
 #[derive(Debug)]
-struct Failure {
-    error_type: Cow<'static, str>,
-    message: Option<String>,
+pub(super) struct Failure {
+    pub(super) error_type: Cow<'static, str>,
+    pub(super) message: Option<String>,
     /// Whether there was an error value or a panic, rather than just a response that indicates failure.
-    exception: bool,
+    pub(super) exception: bool,
     /// The message including the sources of the error, for the log.
-    chain: Option<String>,
+    pub(super) chain: Option<String>,
 }
 
 impl Outcome {
-    fn failed<E>(message: Option<String>) -> Self {
-        Self::thrown(type_name::<E>().into(), message)
-    }
-
     /// Not generic, so that it is compiled once.
     #[cold]
     #[inline(never)]
-    fn described(error_type: &'static str, error: fmt::Arguments<'_>) -> Self {
+    pub(super) fn described(error_type: &'static str, error: fmt::Arguments<'_>) -> Self {
         Self::thrown(error_type.into(), error_text::of(error))
     }
 
-    fn thrown(error_type: Cow<'static, str>, message: Option<String>) -> Self {
+    pub(super) fn thrown(error_type: Cow<'static, str>, message: Option<String>) -> Self {
         Self { failure: Some(Failure { error_type, message, exception: true, chain: None }), ..Self::default() }
     }
 
@@ -133,37 +123,12 @@ impl Outcome {
         Self::default()
     }
 
-    /// A response that indicates a failure, such as status 503. No `exception` event is recorded, because there is no
-    /// error value. `error_type` should have low cardinality; an empty description is omitted.
-    pub fn error(error_type: impl Into<Cow<'static, str>>, description: impl Display) -> Self {
-        let message = error_text::of(format_args!("{description}"));
-        let failure = Failure { error_type: error_type.into(), message, exception: false, chain: None };
-        Self { failure: Some(failure), ..Self::default() }
-    }
-
-    /// An error value: like [`error`](Self::error), with an `exception` event in addition. `error_type` should have
-    /// low cardinality.
-    pub fn exception(error_type: impl Into<Cow<'static, str>>, error: &(impl Display + ?Sized)) -> Self {
-        Self::thrown(error_type.into(), error_text::of(format_args!("{error}")))
-    }
-
-    /// Adds an attribute that was not known when the span started.
-    pub fn attribute(mut self, key: impl Into<Key>, value: impl TagValue) -> Self {
-        if let Some(value) = value.tag_value() {
-            self.attributes.push(KeyValue::new(key, value));
-        }
-        self
-    }
-
-    /// Adds attributes that are available as OpenTelemetry's type.
-    pub fn attributes(mut self, attributes: impl IntoIterator<Item = KeyValue>) -> Self {
-        self.attributes.extend(attributes);
-        self
-    }
-
     /// The outcome of a `Result`: an `Err` is described by its `Display` output, and its type is the `error.type`.
     pub fn of_result<T, E: Display>(result: &Result<T, E>) -> Self {
-        Inspect::new(result).__display()
+        match result {
+            Ok(_) => Self::default(),
+            Err(error) => Self::described(type_name::<E>(), format_args!("{error}")),
+        }
     }
 
     /// Like `of_result`, for a function whose errors are logged.
@@ -242,18 +207,14 @@ impl Outcome {
             span.set_attribute(KeyValue::new(RETURN, value));
         }
         if let Some(failure) = self.failure {
-            #[cfg(feature = "integration")]
-            failure.note_last_error(context);
-            failure.record(&span, explicit);
+            failure.record(context, explicit);
         }
     }
 
     /// Records a failure on the span of `context`, which stays open.
     pub(crate) fn note(self, context: &Context, explicit: ExplicitAttributes) {
         if let Some(failure) = self.failure {
-            #[cfg(feature = "integration")]
-            failure.note_last_error(context);
-            failure.record(&context.span(), explicit);
+            failure.record(context, explicit);
         }
     }
 }
@@ -269,7 +230,10 @@ impl Failure {
 
     /// Sets the status and `error.type`, and adds an `exception` event, following the semantic conventions for errors
     /// and for exceptions on spans.
-    fn record(self, span: &SpanRef<'_>, explicit: ExplicitAttributes) {
+    fn record(self, context: &Context, explicit: ExplicitAttributes) {
+        #[cfg(feature = "integration")]
+        self.note_last_error(context);
+        let span = context.span();
         if self.exception {
             span.add_event("exception", exception(self.error_type.clone(), self.message.as_deref()));
         }
@@ -299,105 +263,3 @@ pub(crate) fn cancel(context: &Context, recorded: bool) {
     }
     span.end();
 }
-
-/// Inspects a return value whose type is known to the generated code, but not to the runtime.
-///
-/// The types below define the same methods with successively weaker bounds, and each dereferences to the next. Method
-/// resolution therefore picks the most specific one that the type supports: a `Result` whose error implements the
-/// requested trait, then any `Result`, then any value.
-///
-/// A user-defined blanket trait would take precedence over methods found by dereferencing, so the method names are
-/// ones that such a trait is unlikely to use.
-#[derive(Debug)]
-pub struct Inspect<'a, R>(InspectDebug<'a, R>);
-
-/// A `Result` whose error implements `Debug`.
-#[derive(Debug)]
-pub struct InspectDebug<'a, R>(InspectResult<'a, R>);
-
-/// Any `Result`.
-#[derive(Debug)]
-pub struct InspectResult<'a, R>(InspectValue<'a, R>);
-
-/// Any value.
-#[derive(Debug)]
-pub struct InspectValue<'a, R>(&'a R);
-
-impl<'a, R> Inspect<'a, R> {
-    /// Inspects `result`.
-    pub fn new(result: &'a R) -> Self {
-        Self(InspectDebug(InspectResult(InspectValue(result))))
-    }
-}
-
-impl<T, E: Display> Inspect<'_, Result<T, E>> {
-    /// `err = display`.
-    pub fn __display(&self) -> Outcome {
-        match self.0.0.0.0 {
-            Ok(_) => Outcome::default(),
-            Err(error) => Outcome::described(type_name::<E>(), format_args!("{error}")),
-        }
-    }
-}
-
-impl<T, E: Debug> InspectDebug<'_, Result<T, E>> {
-    /// `err = debug`.
-    pub fn __debug(&self) -> Outcome {
-        match self.0.0.0 {
-            Ok(_) => Outcome::default(),
-            Err(error) => Outcome::described(type_name::<E>(), format_args!("{error:?}")),
-        }
-    }
-}
-
-impl<T, E> InspectResult<'_, Result<T, E>> {
-    /// `err = display` for an error without `Display`. `Debug` is not a fallback, because it may expose fields that
-    /// nobody chose to record.
-    pub fn __display(&self) -> Outcome {
-        self.__off()
-    }
-
-    /// `err = debug` for an error without `Debug`.
-    pub fn __debug(&self) -> Outcome {
-        self.__off()
-    }
-
-    /// `err = off`: records the type of the error only.
-    pub fn __off(&self) -> Outcome {
-        if self.0.0.is_err() { Outcome::failed::<E>(None) } else { Outcome::default() }
-    }
-
-    /// The value recorded by `ret`.
-    pub fn __value(&self) -> Option<&T> {
-        self.0.0.as_ref().ok()
-    }
-}
-
-#[expect(
-    clippy::unused_self,
-    clippy::unnecessary_wraps,
-    reason = "the last step has the signatures of those before it"
-)]
-impl<R> InspectValue<'_, R> {
-    /// A value that is not a `Result` is a success.
-    pub fn __display(&self) -> Outcome {
-        Outcome::default()
-    }
-
-    /// A value that is not a `Result` is a success.
-    pub fn __debug(&self) -> Outcome {
-        Outcome::default()
-    }
-
-    /// A value that is not a `Result` is a success.
-    pub fn __off(&self) -> Outcome {
-        Outcome::default()
-    }
-
-    /// The value recorded by `ret`.
-    pub fn __value(&self) -> Option<&R> {
-        Some(self.0)
-    }
-}
-
-steps!(Inspect => InspectDebug, InspectDebug => InspectResult, InspectResult => InspectValue);

@@ -85,7 +85,8 @@ pub fn record_all(facts: &[(&'static str, &dyn TagValue)]) {
 /// ```
 pub fn record_error<E: Error + ?Sized>(error: &E) {
     let Some(context) = recording() else { return };
-    let message = error_text::of(format_args!("{}", Sources(error)));
+    // A reference to the reference, because an unsized error cannot become a trait object.
+    let message = error_text::of(format_args!("{}", Chain(&error)));
     context.span().add_event("exception", exception(type_name_of_val(error).into(), message.as_deref()));
 }
 
@@ -120,15 +121,5 @@ fn recording() -> Option<Context> {
 fn set(context: &Context, key: Key, value: &dyn TagValue) {
     if let Some(value) = caught(|| value.tag_value()).flatten() {
         context.span().set_attribute(KeyValue::new(key, within_bounds(value)));
-    }
-}
-
-/// [`Chain`] takes a trait object, and an unsized error cannot be coerced to one.
-struct Sources<'a, E: ?Sized>(&'a E);
-
-impl<E: Error + ?Sized> Display for Sources<'_, E> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // `&E` is `Sized` and implements `Error` too.
-        Chain(&self.0).fmt(f)
     }
 }

@@ -10,7 +10,7 @@ use crate::span::handle::{Scope, Span, is_off, report_missing};
 use crate::span::instrumented::{Instrumented, Unobserved};
 use crate::span::outcome::Outcome;
 use crate::tags::scoped;
-use crate::tags::set::{NeededTags, Tag, Tags};
+use crate::tags::set::{NeededTags, Tag, Tags, once};
 use crate::tags::value::TagValue;
 
 impl Span {
@@ -84,12 +84,7 @@ impl TagScope {
     /// tags.
     #[inline]
     pub fn start_with(self, fill: impl FnOnce(&mut Tags)) -> Span {
-        let mut fill = Some(fill);
-        self.open(&mut |tags| {
-            if let Some(fill) = fill.take() {
-                fill(tags);
-            }
-        })
+        self.open(&mut once(fill))
     }
 
     /// Not generic, so that it is compiled once.

@@ -3,7 +3,9 @@
 #[cfg(feature = "sdk")]
 use std::any::Any;
 use std::borrow::Cow;
-use std::cell::{Cell, RefCell};
+#[cfg(feature = "sdk")]
+use std::cell::Cell;
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -26,8 +28,10 @@ where
     T::Span: Send + Sync + 'static,
 {
     fn start(&self, builder: SpanBuilder, context: &Context) -> Option<Context> {
+        #[cfg(feature = "sdk")]
         let own = OwnSpan::mark();
         let span = self.0.build_with_context(builder, context);
+        #[cfg(feature = "sdk")]
         drop(own);
         // Without an SDK, after its shutdown, and where telemetry is suppressed, spans have no valid
         // span context.
@@ -96,7 +100,10 @@ type Cached = (u64, Option<Rc<Arc<dyn Source>>>);
 thread_local! {
     /// This thread's copy of `INSTALLED`, and its generation. The `Rc` avoids contention on a shared reference count.
     static CACHED: RefCell<Cached> = const { RefCell::new((0, None)) };
+}
 
+#[cfg(feature = "sdk")]
+thread_local! {
     /// Whether the span that is starting on this thread is one of ours. Not in the context, because it is true only
     /// while `Tracer::build_with_context` runs.
     static OWN: Cell<bool> = const { Cell::new(false) };
@@ -148,6 +155,7 @@ pub(crate) enum SetUp {
     /// Set up, or disabled on purpose.
     Done,
     /// Was set up, but the value of `init` was dropped.
+    #[cfg(feature = "otlp")]
     Dropped,
 }
 
@@ -163,12 +171,13 @@ pub(crate) fn set_up_is(state: SetUp) {
 /// Logs a warning, once, if a span is discarded by mistake and a subscriber is set.
 #[cold]
 pub(crate) fn warn_if_not_set_up(context: &Context) {
-    const MISTAKES: [(SetUp, &str); 2] = [
+    const MISTAKES: &[(SetUp, &str)] = &[
         (
             SetUp::Never,
             "span discarded: telemetry is not set up; call `throughline::init()`, or `throughline::install` with a tracer \
              provider, at the start of `main`",
         ),
+        #[cfg(feature = "otlp")]
         (
             SetUp::Dropped,
             "span discarded: the value returned by `throughline::init()` was dropped; keep it until the end of `main`, as in \
@@ -254,14 +263,17 @@ pub(crate) fn is_own_span() -> bool {
 }
 
 /// Marks the starting span as ours until dropped, even if a sampler panics.
+#[cfg(feature = "sdk")]
 struct OwnSpan(bool);
 
+#[cfg(feature = "sdk")]
 impl OwnSpan {
     fn mark() -> Self {
         Self(OWN.try_with(|own| own.replace(true)).unwrap_or(false))
     }
 }
 
+#[cfg(feature = "sdk")]
 impl Drop for OwnSpan {
     fn drop(&mut self) {
         let _ = OWN.try_with(|own| own.set(self.0));

@@ -81,20 +81,29 @@ pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// A writer that [escapes](escape) the text it forwards.
+/// Writes text, with escapes for the characters that `is_escaped` tells.
+pub(super) fn write_escaped(out: &mut dyn Write, text: &str, is_escaped: impl Fn(char) -> bool) -> fmt::Result {
+    let mut written = 0;
+    for (at, special) in text.match_indices(is_escaped) {
+        out.write_str(&text[written..at])?;
+        write!(out, "{}", special.escape_default())?;
+        written = at + special.len();
+    }
+    out.write_str(&text[written..])
+}
+
+/// A writer that escapes each character of the text it forwards that [needs it](needs_escape).
+#[cfg(any(feature = "console", feature = "log", feature = "testing", test))]
 pub(crate) struct Escaper<'a>(pub(crate) &'a mut dyn Write);
 
+#[cfg(any(feature = "console", feature = "log", feature = "testing", test))]
 impl Write for Escaper<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let mut rest = text;
-        while let Some(at) = rest.find(needs_escape) {
-            self.0.write_str(&rest[..at])?;
-            rest = self.escape_first(&rest[at..])?;
-        }
-        self.0.write_str(rest)
+        write_escaped(self.0, text, needs_escape)
     }
 }
 
+#[cfg(feature = "log")]
 impl Escaper<'_> {
     /// Writes the first character as an escape, and returns the rest.
     pub(crate) fn escape_first<'t>(&mut self, text: &'t str) -> Result<&'t str, fmt::Error> {

@@ -11,6 +11,7 @@ mod escape;
 mod excerpt;
 #[cfg(feature = "integration")]
 mod header;
+#[cfg(feature = "integration")]
 pub(crate) mod hex;
 mod quote;
 

@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Write};
 
 use opentelemetry::{Array, Value};
 
-use super::escape::{Escaper, needs_escape};
+use super::escape::{needs_escape, write_escaped};
 
 /// Text as a single word: quoted, with quotes and backslashes escaped, if it would be ambiguous otherwise.
 pub(crate) struct Word<'a>(pub(crate) &'a str);
@@ -16,16 +16,7 @@ impl Display for Word<'_> {
             return f.write_str(self.0);
         }
         f.write_char('"')?;
-        let mut rest = self.0;
-        while let Some(at) = rest.find(['"', '\\']) {
-            let (before, from) = rest.split_at(at);
-            let (special, after) = from.split_at(1);
-            Escaper(f).write_str(before)?;
-            f.write_char('\\')?;
-            f.write_str(special)?;
-            rest = after;
-        }
-        Escaper(f).write_str(rest)?;
+        write_escaped(f, self.0, |c| needs_escape(c) || matches!(c, '"' | '\\'))?;
         f.write_char('"')
     }
 }
