@@ -36,6 +36,8 @@ pub mod testing;
 #[cfg(feature = "sdk")]
 #[cfg_attr(not(feature = "otlp"), allow(dead_code, reason = "only what exports takes encoded spans"))]
 mod tracer;
+#[cfg(feature = "tracing")]
+pub mod tracing_layer;
 
 #[doc(hidden)]
 #[path = "private.rs"]
@@ -70,6 +72,9 @@ pub use tags::set::{Tag, Tags, current_tags};
 pub use tags::value::{DebugValue, DisplayValue, MAX_LIST_LEN, MAX_TEXT_BYTES, TagValue};
 #[cfg(feature = "otlp")]
 pub use telemetry::init;
+
+#[cfg(feature = "tracing")]
+pub use tracing_layer::tracing_layer;
 
 #[cfg(feature = "rayon")]
 pub use job::rayon;

@@ -55,7 +55,7 @@ mod current;
 mod panics;
 #[cfg(feature = "log-records")]
 mod records;
-mod span_events;
+pub(crate) mod span_events;
 mod styles;
 mod text;
 
@@ -77,6 +77,6 @@ pub fn evaluate_unsampled_tags() {
 }
 
 /// The sources of `error`, nearest first. Limited, because a chain may be cyclic.
-fn sources<'a>(error: &'a (dyn Error + 'a)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+pub(crate) fn sources<'a>(error: &'a (dyn Error + 'a)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(error.source(), |&source| source.source()).take(16)
 }

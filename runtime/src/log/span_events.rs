@@ -118,12 +118,12 @@ impl<S: Subscriber> Layer<S> for SpanEvents {
         }
         match self.counts.admit(span.span_context().span_id(), self.max_per_span) {
             Admitted::Yes => {
-                let (name, attributes) = describe(event);
+                let (name, attributes) = Described::of(event).into_parts(event);
                 span.add_event(name, attributes);
             }
             Admitted::NoMore => {
-                let limit = KeyValue::new(semconv::THROUGHLINE_LOG_LIMIT, i64::from(self.max_per_span));
-                span.add_event("throughline.log.limit_reached", vec![limit]);
+                let (name, attributes) = limit_reached(self.max_per_span);
+                span.add_event(name, attributes);
             }
             Admitted::No => {}
         }
@@ -135,31 +135,52 @@ fn is_from_sdk(metadata: &Metadata<'_>) -> bool {
     metadata.target().starts_with("opentelemetry")
 }
 
-fn describe(event: &Event<'_>) -> (Cow<'static, str>, Vec<KeyValue>) {
-    let record = event.normalized_metadata();
-    let mut described = Described { name: None, attributes: Vec::with_capacity(8), is_record: record.is_some() };
-    described.add("level", event.metadata().level().as_str());
-    if let Some(record) = record {
-        described.add("target", record.target().to_owned());
-        described.place(record.file().map(|file| Value::from(file.to_owned())), record.line());
-    } else {
-        described.add("target", event.metadata().target());
-        described.place(event.metadata().file().map(Value::from), event.metadata().line());
-    }
-    event.record(&mut described);
-    let name = described.name.map_or_else(|| Cow::Borrowed(event.metadata().name()), Cow::Owned);
-    (name, described.attributes)
+/// The event of a span that has had `max` of them.
+pub(crate) fn limit_reached(max: u16) -> (&'static str, Vec<KeyValue>) {
+    ("throughline.log.limit_reached", vec![KeyValue::new(semconv::THROUGHLINE_LOG_LIMIT, i64::from(max))])
 }
 
 /// The parts of a span's event.
-struct Described {
-    name: Option<String>,
-    attributes: Vec<KeyValue>,
+pub(crate) struct Described {
+    name: Option<Cow<'static, str>>,
+    pub(crate) attributes: Vec<KeyValue>,
     /// Whether the event is a record of the `log` crate, whose metadata are fields `log.*`.
     is_record: bool,
 }
 
 impl Described {
+    pub(crate) fn of(event: &Event<'_>) -> Self {
+        let record = event.normalized_metadata();
+        let mut described = Self { name: None, attributes: Vec::with_capacity(8), is_record: record.is_some() };
+        described.add("level", event.metadata().level().as_str());
+        if let Some(record) = record {
+            described.add("target", record.target().to_owned());
+            described.place(record.file().map(|file| Value::from(file.to_owned())), record.line());
+        } else {
+            described.add("target", event.metadata().target());
+            described.place(event.metadata().file().map(Value::from), event.metadata().line());
+        }
+        event.record(&mut described);
+        described
+    }
+
+    /// The name and the attributes.
+    pub(crate) fn into_parts(self, event: &Event<'_>) -> (Cow<'static, str>, Vec<KeyValue>) {
+        (self.name.unwrap_or(Cow::Borrowed(event.metadata().name())), self.attributes)
+    }
+
+    /// Takes out the field `error`, if the event says nothing else.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn take_error(&mut self) -> Option<Value> {
+        let at = self.attributes.iter().position(|attribute| attribute.key.as_str() == "error")?;
+        self.name.is_none().then(|| self.attributes.remove(at).value)
+    }
+
+    #[cfg(feature = "tracing")]
+    pub(crate) fn rename(&mut self, name: &'static str) {
+        self.name = Some(Cow::Borrowed(name));
+    }
+
     fn add(&mut self, key: &'static str, value: impl Into<Value>) {
         self.attributes.push(KeyValue::new(key, value));
     }
@@ -186,7 +207,7 @@ impl Described {
 
     fn text(&mut self, field: &Field, value: Arguments<'_>) {
         if field.name() == "message" {
-            self.name = Some(text(value));
+            self.name = Some(Cow::Owned(text(value)));
         } else {
             self.field(field, text(value));
         }
@@ -235,9 +256,9 @@ impl Visit for Described {
 /// The number of events that each span has. Nothing is known of the end of a span, so the table has a fixed size, and
 /// a new span evicts the one that had its slot.
 #[derive(Debug)]
-struct Counts(Box<[AtomicU64]>);
+pub(crate) struct Counts(Box<[AtomicU64]>);
 
-enum Admitted {
+pub(crate) enum Admitted {
     Yes,
     /// No, and this is the first one above the limit.
     NoMore,
@@ -249,11 +270,11 @@ impl Counts {
     /// The lower bits of an entry are the count, the upper ones identify the span.
     const COUNT: u64 = 0xffff;
 
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(std::iter::repeat_with(AtomicU64::default).take(Self::SLOTS).collect())
     }
 
-    fn admit(&self, span: SpanId, max: u16) -> Admitted {
+    pub(crate) fn admit(&self, span: SpanId, max: u16) -> Admitted {
         let id = u64::from_be_bytes(span.to_bytes());
         // Both ends of a span id are random: the slot comes from the lower one, the mark from the upper one.
         let slot = usize::try_from(id % Self::SLOTS as u64).unwrap_or_default();

@@ -395,6 +395,8 @@ impl SpanBuilder {
             #[cfg(feature = "otlp")]
             place: self.callsite.place.or(self.place),
             cancel: self.callsite.cancel && !self.cancel_off,
+            #[cfg(feature = "tracing")]
+            created: None,
         };
         let Some(mut more) = self.more else {
             #[cfg(feature = "sdk")]

@@ -69,6 +69,9 @@ pub(super) struct Start {
     pub(super) place: Option<&'static Location<'static>>,
     /// Whether cancellation is recorded.
     pub(super) cancel: bool,
+    /// When the span began, if not now.
+    #[cfg(feature = "tracing")]
+    pub(super) created: Option<std::time::SystemTime>,
 }
 
 /// Starts a span below `parent`. `changed` means that the context of `parent` differs from the current one and has to
@@ -89,6 +92,8 @@ pub(super) fn begin(mut start: Start, mut tags: Tags, parent: &Context, changed:
         span_kind: Some(start.kind.clone()),
         attributes: Some(tags.own),
         links: start.links.take(),
+        #[cfg(feature = "tracing")]
+        start_time: start.created,
         ..opentelemetry::trace::SpanBuilder::default()
     };
 

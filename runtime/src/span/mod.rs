@@ -22,3 +22,5 @@ pub(crate) mod registry;
 pub(crate) mod requested_id;
 pub(crate) mod scope;
 pub(crate) mod tracer;
+#[cfg(feature = "tracing")]
+pub(crate) mod unstarted;

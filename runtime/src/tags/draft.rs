@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::Arc;
+#[cfg(feature = "tracing")]
+use std::time::SystemTime;
 
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::{SpanId, SpanKind, Status};
@@ -40,6 +42,9 @@ pub(crate) struct Draft {
     pub(crate) role: Role,
     pub(crate) parent: SpanId,
     pub(crate) is_parent_remote: bool,
+    /// When the span began, if that was before it started.
+    #[cfg(feature = "tracing")]
+    pub(crate) begun: Option<SystemTime>,
     /// Nanoseconds since the epoch.
     pub(crate) start: u64,
     pub(crate) status: Status,
@@ -80,6 +85,8 @@ impl Draft {
             role: Role::Below,
             parent: SpanId::INVALID,
             is_parent_remote: false,
+            #[cfg(feature = "tracing")]
+            begun: None,
             start: 0,
             status: Status::Unset,
             has_tags: true,
@@ -100,6 +107,10 @@ impl Draft {
         self.code = &CodeAttributes::NONE;
         self.status = Status::Unset;
         self.has_tags = true;
+        #[cfg(feature = "tracing")]
+        {
+            self.begun = None;
+        }
         let _ = DRAFTS.try_with(|drafts| {
             let mut drafts = drafts.borrow_mut();
             if drafts.len() < MAX_KEPT {
@@ -268,6 +279,23 @@ impl Tags {
             draft.scoped.set_ref(key, value);
         }
         true
+    }
+
+    /// Sets the time at which the span began.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn begin_at(&mut self, time: SystemTime) {
+        if let Some(draft) = &mut self.draft {
+            draft.begun = Some(time);
+        }
+    }
+
+    /// Has a span that has not started inherit from another parent.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn rebase(&mut self, parent: &Context) {
+        if let Some(draft) = &mut self.draft {
+            draft.above = crate::context::local::inherited(parent);
+            draft.inherited = scoped::resolve(Data::of(parent), draft.above.as_ref());
+        }
     }
 
     /// What was given, if it was encoded: the draft of the span, the tags in scope, and the parent with other baggage.

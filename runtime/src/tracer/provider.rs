@@ -346,6 +346,8 @@ impl Shared {
         }
         draft.parent = parent_span.span_id();
         draft.is_parent_remote = parent_span.is_remote();
+        #[cfg(feature = "tracing")]
+        let start_time = start_time.or_else(|| draft.begun.take());
         draft.start = nanos(start_time.unwrap_or_else(time::now));
         let mut span = Span::recording(context, buffer, tags, draft);
         if !self.observers.is_empty() {

@@ -1,0 +1,101 @@
+//! What the layer can be told.
+
+use tracing::{Level, Subscriber};
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::{Filtered, Targets};
+use tracing_subscriber::registry::LookupSpan;
+
+use super::filter::{SpanFilter, default_spans};
+use super::layer::TracingLayer;
+
+/// Configures the layer.
+///
+/// ```
+/// use throughline::tracing_layer::{Builder, default_spans};
+/// use tracing::Level;
+/// use tracing_subscriber::layer::SubscriberExt as _;
+///
+/// let layer = Builder::new()
+///     .spans(default_spans().with_target("tonic::", Level::INFO))
+///     .events(Level::WARN)
+///     .max_events(16)
+///     .build();
+/// let subscriber = tracing_subscriber::registry().with(layer);
+/// # drop(subscriber);
+/// ```
+#[derive(Debug)]
+#[must_use = "a builder does nothing unless the layer is built"]
+pub struct Builder {
+    spans: Targets,
+    events: Option<Level>,
+    max_events: u16,
+    error_outcomes: bool,
+    error_levels: bool,
+}
+
+impl Builder {
+    /// The configuration of [`tracing_layer()`](crate::tracing_layer()).
+    pub fn new() -> Self {
+        Self {
+            spans: default_spans(),
+            events: Some(Level::INFO),
+            max_events: 64,
+            error_outcomes: true,
+            error_levels: false,
+        }
+    }
+
+    /// Sets which spans are recorded, by target and level. Events of other targets are not added to spans either.
+    pub fn spans(mut self, spans: Targets) -> Self {
+        self.spans = spans;
+        self
+    }
+
+    /// Adds events of this level and above to their spans. The default is INFO.
+    pub fn events(mut self, min_level: Level) -> Self {
+        self.events = Some(min_level);
+        self
+    }
+
+    /// Adds no events to spans. An event then does not set the status of a span either.
+    pub fn without_events(mut self) -> Self {
+        self.events = None;
+        self
+    }
+
+    /// Adds at most `max` events to a span, then one that reports the limit. The default is 64.
+    pub fn max_events(mut self, max: u16) -> Self {
+        self.max_events = max;
+        self
+    }
+
+    /// Sets whether an event without a message and with a field `error`, as emitted by `#[instrument(err)]`, is the
+    /// outcome of its span: an `exception` event, and the status Error. The default is `true`.
+    pub fn error_outcomes(mut self, enabled: bool) -> Self {
+        self.error_outcomes = enabled;
+        self
+    }
+
+    /// Sets whether every event of level ERROR sets the status of its span to Error. The default is `false`: an error
+    /// that is logged may well have been handled.
+    pub fn error_levels(mut self, enabled: bool) -> Self {
+        self.error_levels = enabled;
+        self
+    }
+
+    /// Builds the layer.
+    #[must_use = "a layer does nothing unless it is added to a subscriber"]
+    pub fn build<S>(self) -> Filtered<TracingLayer, SpanFilter, S>
+    where
+        S: Subscriber + for<'span> LookupSpan<'span>,
+    {
+        let layer = TracingLayer::new(self.max_events, self.error_outcomes, self.error_levels);
+        layer.with_filter(SpanFilter::new(self.spans, self.events))
+    }
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,173 @@
+//! OpenTelemetry's side of a `tracing` span, with the names of `tracing-opentelemetry`.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use opentelemetry::trace::{Link, SpanContext, Status, TraceContextExt as _};
+use opentelemetry::{Context, Key, KeyValue, Value, time};
+use tracing::Dispatch;
+use tracing::span::Id;
+
+use super::layer::{find, link, started_context};
+use super::shared::{Shared, State};
+use crate::context::current;
+
+/// What OpenTelemetry knows of a `tracing` span: its context, parent, links, status and attributes.
+///
+/// The methods have the names and parameters of the trait of the same name in `tracing-opentelemetry`, so that changing
+/// the `use` line is enough. On a span that the layer does not have, the setters do nothing.
+///
+/// It finds spans in `tracing-subscriber`'s `Registry`, which nearly every subscriber is based on.
+///
+/// ```
+/// use throughline::tracing_layer::OpenTelemetrySpanExt as _;
+///
+/// # fn incoming() -> throughline::Context { throughline::Context::new() }
+/// let span = tracing::info_span!("handle");
+/// let _ = span.set_parent(incoming());
+/// let _entered = span.enter();
+/// tracing::Span::current().set_attribute("queue.depth", 3);
+/// ```
+pub trait OpenTelemetrySpanExt {
+    /// Replaces the parent by the span of `cx`, whose tags and baggage are inherited too.
+    ///
+    /// # Errors
+    ///
+    /// If the span has started, because it was entered or its context was used; if it is disabled; and if the
+    /// subscriber does not have the layer.
+    fn set_parent(&self, cx: Context) -> Result<(), SetParentError>;
+
+    /// Adds a link. Ignored if `cx` is not valid.
+    fn add_link(&self, cx: SpanContext);
+
+    /// Adds a link with attributes. Ignored if `cx` is not valid.
+    fn add_link_with_attributes(&self, cx: SpanContext, attributes: Vec<KeyValue>);
+
+    /// Returns the context of the span, to propagate it or to start spans below it. This starts the span.
+    ///
+    /// If the layer does not have the span, returns the current context, so that a trace continues even where a filter
+    /// excludes a span.
+    fn context(&self) -> Context;
+
+    /// Sets an attribute. The value is not truncated.
+    fn set_attribute(&self, key: impl Into<Key>, value: impl Into<Value>);
+
+    /// Sets the status. `Ok` is final.
+    fn set_status(&self, status: Status);
+
+    /// Adds an event, which starts the span. The limit of the layer's events does not apply.
+    fn add_event(&self, name: impl Into<Cow<'static, str>>, attributes: Vec<KeyValue>);
+
+    /// Adds an event that happened at `timestamp`, which starts the span.
+    fn add_event_with_timestamp(
+        &self,
+        name: impl Into<Cow<'static, str>>,
+        timestamp: SystemTime,
+        attributes: Vec<KeyValue>,
+    );
+}
+
+/// Why the parent of a span could not be set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SetParentError {
+    /// The subscriber of the span does not have the layer, or the layer does not have the span.
+    LayerNotFound,
+    /// The span has already started.
+    AlreadyStarted,
+    /// The span is disabled.
+    SpanDisabled,
+}
+
+impl fmt::Display for SetParentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::LayerNotFound => "the span is not one of Throughline's layer",
+            Self::AlreadyStarted => "the span has already started",
+            Self::SpanDisabled => "the span is disabled",
+        })
+    }
+}
+
+impl std::error::Error for SetParentError {}
+
+/// Returns the context of a span by its id, for layers of your own. This starts the span.
+///
+/// `None` if the span is not one of the layer's.
+pub fn get_otel_context(span_id: &Id, dispatch: &Dispatch) -> Option<Context> {
+    find(dispatch, span_id)?.context()
+}
+
+fn shared(span: &tracing::Span) -> Option<Arc<Shared>> {
+    span.with_subscriber(|(id, dispatch)| find(dispatch, id)).flatten()
+}
+
+impl OpenTelemetrySpanExt for tracing::Span {
+    fn set_parent(&self, cx: Context) -> Result<(), SetParentError> {
+        if self.is_disabled() {
+            return Err(SetParentError::SpanDisabled);
+        }
+        let span = shared(self).ok_or(SetParentError::LayerNotFound)?;
+        let set = span.with(|state| match state {
+            State::Unstarted(span) => {
+                span.set_parent(cx);
+                Ok(())
+            }
+            _ => Err(SetParentError::AlreadyStarted),
+        });
+        set.unwrap_or(Err(SetParentError::AlreadyStarted))
+    }
+
+    fn add_link(&self, cx: SpanContext) {
+        self.add_link_with_attributes(cx, Vec::new());
+    }
+
+    fn add_link_with_attributes(&self, cx: SpanContext, attributes: Vec<KeyValue>) {
+        if let (true, Some(span)) = (cx.is_valid(), shared(self)) {
+            link(&span, Link::new(cx, attributes, 0));
+        }
+    }
+
+    fn context(&self) -> Context {
+        shared(self).and_then(|span| span.context()).unwrap_or_else(current::get)
+    }
+
+    fn set_attribute(&self, key: impl Into<Key>, value: impl Into<Value>) {
+        let Some(span) = shared(self) else { return };
+        let attribute = KeyValue::new(key, value);
+        span.with(|state| match state {
+            State::Unstarted(span) => span.set_unchanged(attribute),
+            State::Started(span) => span.record_all([attribute]),
+            State::Ended => {}
+        });
+    }
+
+    fn set_status(&self, status: Status) {
+        let Some(span) = shared(self) else { return };
+        span.with(|state| match state {
+            State::Unstarted(span) => span.status = status,
+            State::Started(_) => {
+                if let Some(context) = started_context(state) {
+                    context.span().set_status(status);
+                }
+            }
+            State::Ended => {}
+        });
+    }
+
+    fn add_event(&self, name: impl Into<Cow<'static, str>>, attributes: Vec<KeyValue>) {
+        self.add_event_with_timestamp(name, time::now(), attributes);
+    }
+
+    fn add_event_with_timestamp(
+        &self,
+        name: impl Into<Cow<'static, str>>,
+        timestamp: SystemTime,
+        attributes: Vec<KeyValue>,
+    ) {
+        if let Some(context) = shared(self).and_then(|span| span.context()) {
+            context.span().add_event_with_timestamp(name, timestamp, attributes);
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The fields of a span.
+
+use std::error::Error;
+use std::fmt::Debug;
+
+use opentelemetry::trace::{SpanKind, Status, TraceContextExt as _};
+use opentelemetry::{Array, KeyValue, StringValue, Value};
+use tracing::field::{Field, Visit};
+
+use super::shared::State;
+use crate::log::sources;
+use crate::span::handle::Span;
+use crate::span::unstarted::Unstarted;
+use crate::tags::value::{TagValue, debug, display, text};
+
+/// Records fields on a span.
+pub(super) struct Fields<'a> {
+    on: On<'a>,
+    /// What the fields say of the status.
+    code: Option<Code>,
+    description: Option<String>,
+}
+
+enum On<'a> {
+    Unstarted(&'a mut Unstarted),
+    Started(&'a Span),
+}
+
+#[derive(Clone, Copy)]
+enum Code {
+    Unset,
+    Ok,
+    Error,
+}
+
+impl<'a> Fields<'a> {
+    /// `None` if the span has ended.
+    pub(super) fn of(state: &'a mut State) -> Option<Self> {
+        Some(match state {
+            State::Unstarted(span) => Self::of_unstarted(span),
+            State::Started(span) => Self { on: On::Started(span), code: None, description: None },
+            State::Ended => return None,
+        })
+    }
+
+    pub(super) fn of_unstarted(span: &'a mut Unstarted) -> Self {
+        Self { on: On::Unstarted(span), code: None, description: None }
+    }
+
+    /// Sets the status, if fields have.
+    pub(super) fn finish(self) {
+        let status = match (self.code, self.description) {
+            (None, None) => return,
+            (Some(Code::Ok), _) => Status::Ok,
+            (Some(Code::Unset), _) => Status::Unset,
+            (Some(Code::Error) | None, description) => Status::error(description.unwrap_or_default()),
+        };
+        match self.on {
+            On::Unstarted(span) => {
+                // A description that came before its code stays.
+                let is_described = matches!(&span.status, Status::Error { description } if !description.is_empty());
+                if !(is_described && status == Status::error("")) {
+                    span.status = status;
+                }
+            }
+            On::Started(span) => {
+                if let Some(context) = span.0.context() {
+                    context.span().set_status(status);
+                }
+            }
+        }
+    }
+
+    /// A value that is copied only into the encoded span.
+    fn scalar(&mut self, field: &Field, value: impl TagValue) {
+        let key = key(field);
+        match &mut self.on {
+            On::Unstarted(span) => span.set_ref(key, &value),
+            On::Started(span) => span.record(key, value),
+        }
+    }
+
+    fn value(&mut self, key: &'static str, value: impl FnOnce() -> Value) {
+        match &mut self.on {
+            On::Unstarted(span) => span.set(key, value),
+            On::Started(span) if span.is_recording() => span.record(key, value()),
+            On::Started(_) => {}
+        }
+    }
+
+    /// Whether the field is one that has a meaning of its own.
+    fn special(&mut self, field: &Field, value: &dyn Fn() -> String) -> bool {
+        let Some(name) = field.name().strip_prefix("otel.") else { return false };
+        match name {
+            "name" => match &mut self.on {
+                On::Unstarted(span) => span.name = value().into(),
+                On::Started(span) => {
+                    if let Some(context) = span.0.context() {
+                        context.span().update_name(value());
+                    }
+                }
+            },
+            "kind" => {
+                if let (On::Unstarted(span), Some(kind)) = (&mut self.on, kind(&value())) {
+                    span.kind = kind;
+                }
+            }
+            "status_code" => self.code = Some(code(&value())),
+            "status_description" | "status_message" => self.description = Some(value()),
+            _ => return false,
+        }
+        true
+    }
+}
+
+/// The name of a field without the prefix of a raw identifier.
+fn key(field: &Field) -> &'static str {
+    field.name().strip_prefix("r#").unwrap_or(field.name())
+}
+
+fn kind(text: &str) -> Option<SpanKind> {
+    let kinds = [
+        ("server", SpanKind::Server),
+        ("client", SpanKind::Client),
+        ("producer", SpanKind::Producer),
+        ("consumer", SpanKind::Consumer),
+        ("internal", SpanKind::Internal),
+    ];
+    kinds.into_iter().find(|(name, _)| text.eq_ignore_ascii_case(name)).map(|(_, kind)| kind)
+}
+
+fn code(text: &str) -> Code {
+    if text.eq_ignore_ascii_case("ok") {
+        Code::Ok
+    } else if text.eq_ignore_ascii_case("error") {
+        Code::Error
+    } else {
+        Code::Unset
+    }
+}
+
+impl Visit for Fields<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if !self.special(field, &|| text(format_args!("{value:?}"))) {
+            self.value(key(field), || debug(value));
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if !self.special(field, &|| text(format_args!("{value}"))) {
+            self.scalar(field, value);
+        }
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.scalar(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.scalar(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.scalar(field, value);
+    }
+
+    fn record_i128(&mut self, field: &Field, value: i128) {
+        self.scalar(field, value);
+    }
+
+    fn record_u128(&mut self, field: &Field, value: u128) {
+        self.scalar(field, value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.scalar(field, value);
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        self.value(key(field), || display(value));
+        let sources = || sources(value).map(|source| StringValue::from(text(format_args!("{source}")))).collect();
+        let chain =
+            |sources: Vec<_>| KeyValue::new(format!("{}.chain", key(field)), Value::Array(Array::String(sources)));
+        match &mut self.on {
+            _ if value.source().is_none() => {}
+            On::Unstarted(span) => span.set_unchanged(chain(sources())),
+            On::Started(span) => span.record_all([chain(sources())]),
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! The spans that this thread has entered.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use tracing::span::Id;
+
+use super::shared::Shared;
+use crate::context::current::Attached;
+
+struct Entered {
+    id: Id,
+    span: Arc<Shared>,
+    attached: Attached,
+}
+
+thread_local! {
+    /// Spans may be exited in any order, so this is not a strict stack.
+    static ENTERED: RefCell<Vec<Entered>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Keeps the context of a span current until it is exited.
+pub(super) fn push(id: &Id, span: Arc<Shared>, attached: Attached) {
+    let entered = Entered { id: id.clone(), span, attached };
+    // During thread teardown there is no current context.
+    let _ = ENTERED.try_with(|stack| stack.borrow_mut().push(entered));
+}
+
+/// Ends what the latest entry into a span began, and returns the span.
+pub(super) fn pop(id: &Id) -> Option<Arc<Shared>> {
+    let entered = ENTERED.try_with(|stack| {
+        let mut stack = stack.borrow_mut();
+        let at = stack.iter().rposition(|entered| entered.id == *id)?;
+        Some(stack.remove(at))
+    });
+    // Detached outside of the borrow: the context may be the last owner of values with destructors.
+    let Entered { span, attached, .. } = entered.ok().flatten()?;
+    drop(attached);
+    Some(span)
+}

@@ -1,0 +1,148 @@
+//! The layer has its own filter, and works in any stack of layers.
+
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_sdk::trace::{InMemorySpanExporter, Sampler, SdkTracer, SdkTracerProvider};
+use throughline::testing::Capture;
+use throughline::tracing_layer::{Builder, OpenTelemetrySpanExt as _, default_spans};
+use throughline::{in_span, tracing_layer};
+use tracing::{Level, Subscriber, debug_span, info_span, trace_span};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{EnvFilter, Layer, reload};
+
+use crate::{subscriber, with_built, with_layer};
+
+fn work() {
+    info_span!("info").in_scope(|| debug_span!("debug").in_scope(|| in_span("annotated", || ())));
+}
+
+const TREE: &str = "info\n└── debug\n    └── annotated";
+
+/// A layer that writes a log, with a filter that lets few lines pass.
+fn log<S: Subscriber + for<'a> LookupSpan<'a>>() -> impl Layer<S> + Send + Sync {
+    tracing_subscriber::fmt::layer().with_writer(std::io::sink).with_filter(EnvFilter::new("error"))
+}
+
+fn check(subscriber: impl Subscriber + Send + Sync + 'static) {
+    let capture = Capture::new();
+    subscriber::with_default(subscriber, || capture.run(work));
+    capture.assert_tree(TREE);
+}
+
+#[test]
+fn filters_of_other_layers_do_not_matter() {
+    check(tracing_subscriber::registry().with(tracing_layer()).with(log()));
+    check(tracing_subscriber::registry().with(log()).with(tracing_layer()));
+    check(tracing_subscriber::registry().with(log()).with(tracing_layer()).with(log()));
+    let (reloaded, handle) = reload::Layer::new(log());
+    check(tracing_subscriber::registry().with(reloaded).with(tracing_layer()));
+    drop(handle);
+    let json = tracing_subscriber::fmt::layer().compact().with_writer(std::io::sink);
+    check(tracing_subscriber::registry().with(json).with(tracing_layer()));
+    check(tracing_subscriber::registry().with(log().and_then(tracing_layer())));
+    check(tracing_subscriber::registry().with(Some(tracing_layer())));
+    check(tracing_subscriber::registry().with(vec![tracing_layer().boxed()]));
+}
+
+#[test]
+fn a_filter_that_is_changed_later_does_not_matter() {
+    let capture = Capture::new();
+    let log = tracing_subscriber::fmt::layer().with_writer(std::io::sink);
+    let (filter, handle) = reload::Layer::new(EnvFilter::new("trace"));
+    let registry = tracing_subscriber::registry().with(log.with_filter(filter)).with(tracing_layer());
+    subscriber::with_default(registry, || {
+        capture.run(work);
+        handle.reload(EnvFilter::new("off")).expect("the subscriber is there");
+        capture.run(work);
+    });
+    assert_eq!(capture.spans().len(), 6);
+    assert!(capture.named("annotated").iter().all(|span| span.parent_id().is_some()));
+}
+
+#[test]
+fn the_chatter_of_transports_is_left_out() {
+    let capture = Capture::new();
+    with_layer(&capture, || {
+        for target in ["h2::codec", "hyper::proto", "hyper_util::client", "tonic::transport", "tower::buffer"] {
+            chatter(target);
+        }
+        info_span!(target: "tower_http::trace", "request").in_scope(|| trace_span!("trace"));
+    });
+    capture.assert_tree("request");
+}
+
+fn chatter(target: &str) {
+    match target {
+        "h2::codec" => drop(info_span!(target: "h2::codec", "chatter")),
+        "hyper::proto" => drop(info_span!(target: "hyper::proto", "chatter")),
+        "hyper_util::client" => drop(info_span!(target: "hyper_util::client", "chatter")),
+        "tonic::transport" => drop(info_span!(target: "tonic::transport", "chatter")),
+        _ => drop(info_span!(target: "tower::buffer", "chatter")),
+    }
+}
+
+#[test]
+fn the_filter_can_be_chosen() {
+    let capture = Capture::new();
+    let spans = default_spans().with_target("h2", Level::INFO).with_default(Level::INFO);
+    with_built(&capture, Builder::new().spans(spans), || {
+        info_span!(target: "h2::codec", "frame").in_scope(|| debug_span!("debug"));
+    });
+    capture.assert_tree("frame");
+}
+
+#[test]
+fn a_filter_may_be_added() {
+    let capture = Capture::new();
+    let layer = tracing_layer().with_filter(tracing_subscriber::filter::filter_fn(|it| it.name() != "debug"));
+    subscriber::with_default(tracing_subscriber::registry().with(layer), || capture.run(work));
+    capture.assert_tree("info\n└── annotated");
+}
+
+#[test]
+fn nothing_is_recorded_where_telemetry_is_suppressed() {
+    let capture = Capture::new();
+    with_layer(&capture, || {
+        let _suppressed = opentelemetry::Context::enter_telemetry_suppressed_scope();
+        work();
+    });
+    assert_eq!((capture.spans().len(), capture.open()), (0, 0));
+}
+
+#[test]
+fn a_trace_that_is_not_sampled_has_no_spans_and_one_decision() {
+    let capture = Capture::with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOff)));
+    with_layer(&capture, || {
+        info_span!("root", big = "text").in_scope(|| {
+            let context = opentelemetry::Context::current();
+            work();
+            let child = info_span!("child", n = 1);
+            child.record("n", 2);
+            let ids = |context: &opentelemetry::Context| {
+                opentelemetry::trace::TraceContextExt::span(context).span_context().trace_id()
+            };
+            assert_eq!(ids(&context), ids(&child.context()));
+        });
+    });
+    assert!(capture.spans().is_empty());
+}
+
+fn other<S: Subscriber + for<'a> LookupSpan<'a>>(tracer: SdkTracer) -> impl Layer<S> {
+    tracing_opentelemetry::layer().with_tracer(tracer).with_context_activation(false)
+}
+
+/// Each of the two layers has a whole trace of its own, in its own provider.
+#[test]
+fn it_works_beside_the_layer_of_tracing_opentelemetry() {
+    let exporter = InMemorySpanExporter::default();
+    let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
+    let tracer = provider.tracer("other");
+    check(tracing_subscriber::registry().with(other(tracer.clone())).with(tracing_layer()));
+    check(tracing_subscriber::registry().with(tracing_layer()).with(other(tracer)));
+    let spans = exporter.get_finished_spans().expect("spans");
+    assert_eq!(spans.len(), 4);
+    for pair in spans.chunks(2) {
+        // The inner one ends first.
+        assert_eq!(pair[0].parent_span_id, pair[1].span_context.span_id());
+    }
+}
