@@ -116,10 +116,10 @@ fn span_processors_may_use_tracing() {
     impl SpanProcessor for Busybody {
         fn on_start(&self, span: &mut Span, _: &Context) {
             span.set_attribute(opentelemetry::KeyValue::new("seen", true));
-            self.meddle();
+            meddle();
         }
         fn on_end(&self, _: SpanData) {
-            self.meddle();
+            meddle();
         }
         fn force_flush(&self) -> OTelSdkResult {
             Ok(())
@@ -128,16 +128,14 @@ fn span_processors_may_use_tracing() {
             Ok(())
         }
     }
-    impl Busybody {
-        #[instrument(skip(self))]
-        fn meddle(&self) {
-            tracing::error!("seen");
-            let current = tracing::Span::current();
-            current.set_attribute("meddled", true);
-            let _ = current.context();
-            let _again = current.enter();
-            info_span!("own").in_scope(|| span("own").run(|| ()));
-        }
+    #[instrument]
+    fn meddle() {
+        tracing::error!("seen");
+        let current = tracing::Span::current();
+        current.set_attribute("meddled", true);
+        let _ = current.context();
+        let _again = current.enter();
+        info_span!("own").in_scope(|| span("own").run(|| ()));
     }
     let capture = Capture::with_provider(|builder| builder.with_span_processor(Busybody));
     with_layer(&capture, || info_span!("order").in_scope(|| info_span!("child").in_scope(|| ())));

@@ -269,7 +269,9 @@ fn run(steps: &[(bool, Step)], dispatch: &Dispatch) -> Result<(), TestCaseError>
                 let _default = tracing::dispatcher::set_default(dispatch);
                 let _captured = capture.context().attach();
                 let mut local = Local::default();
-                receiver.iter().for_each(|work| work(&mut local));
+                for work in receiver {
+                    work(&mut local);
+                }
             });
             Thread(sender)
         };

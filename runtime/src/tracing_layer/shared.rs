@@ -16,7 +16,6 @@ use crate::span::unstarted::Unstarted;
 
 /// The state of a span.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "every span is both, one after the other")]
 pub(super) enum State {
     Unstarted(Unstarted),
     Started(Span),
