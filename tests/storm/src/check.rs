@@ -268,3 +268,6 @@ fn check_batches(findings: &mut Findings, spans: &Spans<'_>, batches: &[Batch], 
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,8 @@ pub(crate) enum Side {
     Ours,
     /// With Throughline, disabled by `OTEL_SDK_DISABLED`.
     Off,
+    /// With `tracing`, `tracing-opentelemetry`, and middleware.
+    Peer,
 }
 
 impl Side {
@@ -18,6 +20,7 @@ impl Side {
         match self {
             Self::Ours => "throughline",
             Self::Off => "off",
+            Self::Peer => "peer",
         }
     }
 }

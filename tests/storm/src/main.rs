@@ -4,8 +4,9 @@
 //! cargo run --release -p throughline-storm --all-features -- 100000
 //! ```
 //!
-//! Options: `--seed N`, `--kills N`, `--doubles` to use no servers, and `--only throughline|off`. Exits with code 1
-//! if a trace of Throughline's is not whole, or anything about it is not as it was done.
+//! Options: `--seed N`, `--kills N`, `--no-outage` of the collector, `--doubles` to use no servers, and
+//! `--only throughline|off|peer`. Exits with code 1 if a trace of Throughline's is not whole, or anything about it is not
+//! as it was done.
 //!
 //! See `docs/completeness.md` for what is compared, and for results.
 
@@ -14,7 +15,10 @@ mod brokers;
 mod check;
 mod config;
 mod facts;
+mod grpc;
 mod ours;
+#[cfg(feature = "peer")]
+mod peer;
 mod plan;
 mod process;
 mod received;
@@ -37,8 +41,9 @@ struct Options {
 
 impl Options {
     fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut plan = Plan { seed: 1, requests: 2000, kills: 3 };
+        let mut plan = Plan { seed: 1, requests: 2000, kills: 3, outage: true };
         let mut sides = vec![Side::Off, Side::Ours];
+        sides.extend(cfg!(feature = "peer").then_some(Side::Peer));
         let mut doubles = false;
         while let Some(argument) = arguments.next() {
             let mut number = |name: &str| {
@@ -48,12 +53,15 @@ impl Options {
             match argument.as_str() {
                 "--seed" => plan.seed = number("--seed")?,
                 "--kills" => plan.kills = number("--kills")?,
+                "--no-outage" => plan.outage = false,
                 "--doubles" => doubles = true,
                 "--only" => {
                     let name = arguments.next().unwrap_or_default();
                     sides.retain(|side| side.name() == name);
                     if sides.is_empty() {
-                        return Err(format!("no side `{name}`; expected `throughline` or `off`"));
+                        return Err(format!(
+                            "no side `{name}`; expected `throughline`, `off`, or `peer`, with its feature"
+                        ));
                     }
                 }
                 text => plan.requests = text.parse().map_err(|_| format!("unknown option `{text}`"))?,

@@ -7,6 +7,8 @@ pub(crate) struct Plan {
     pub(crate) requests: u64,
     /// How often the billing service is killed.
     pub(crate) kills: u64,
+    /// Whether the collector goes away, and comes back.
+    pub(crate) outage: bool,
 }
 
 /// The faults that can be planned for a request. Each is a bit of [`Order::faults`](crate::facts::Order).
@@ -88,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_plan_repeats_itself_and_has_every_fault() {
-        let plan = Plan { seed: 1, requests: 2000, kills: 3 };
+        let plan = Plan { seed: 1, requests: 2000, kills: 3, outage: true };
         let faults: Vec<u32> = (0..2000).map(|request| plan.faults(request)).collect();
         assert_eq!(faults, (0..2000).map(|request| plan.faults(request)).collect::<Vec<_>>());
         for (fault, name) in fault::NAMES {

@@ -26,7 +26,8 @@ pub(crate) struct Row {
     pub(crate) kind: SpanKind,
     pub(crate) error: bool,
     pub(crate) cancelled: bool,
-    name: u32,
+    /// See [`Received::name`].
+    pub(crate) name: u32,
 }
 
 /// All that has arrived.
@@ -81,6 +82,11 @@ fn number(value: Option<&Value>) -> Option<u64> {
 }
 
 impl Received {
+    #[cfg(test)]
+    pub(crate) fn of(rows: Vec<Row>, links: HashMap<u64, Vec<(u128, u64)>>) -> Self {
+        Self { rows, links, ..Self::default() }
+    }
+
     fn add(&mut self, span: &Span) {
         let span_id = short(&span.span_id);
         if !self.seen.insert(span_id) {

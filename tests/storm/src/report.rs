@@ -25,7 +25,7 @@ pub(crate) fn print_plan(plan: Plan) {
         let count = (0..plan.requests).filter(|request| plan.faults(*request) & fault != 0).count();
         println!("{count:>9} {name}");
     }
-    println!("        1 outage of the collector");
+    println!("{:>9} outage of the collector", u64::from(plan.outage));
 }
 
 #[allow(clippy::cast_precision_loss, reason = "the counts are far below 2^52")]

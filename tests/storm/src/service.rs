@@ -13,6 +13,8 @@ use crate::brokers::{Consumer, Message};
 use crate::config::{Config, Side};
 use crate::facts::{self, say};
 use crate::ours;
+#[cfg(feature = "peer")]
+use crate::peer;
 use crate::process::processor_time;
 
 /// The variable with the configuration, as JSON.
@@ -25,12 +27,18 @@ const SHUTDOWN: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub(crate) enum Tracing {
     Ours(Arc<throughline::telemetry::Telemetry>),
+    #[cfg(feature = "peer")]
+    Peer(peer::Tracing),
 }
 
 impl Tracing {
     fn start(config: &Config, role: &str) -> Self {
         match config.side {
             Side::Ours | Side::Off => Self::Ours(Arc::new(ours::start(config, role))),
+            #[cfg(feature = "peer")]
+            Side::Peer => Self::Peer(peer::Tracing::start(config, role)),
+            #[cfg(not(feature = "peer"))]
+            Side::Peer => unreachable!("the storm starts no peer without the feature"),
         }
     }
 
@@ -39,6 +47,8 @@ impl Tracing {
         let this = self.clone();
         let flushed = tokio::task::spawn_blocking(move || match &this {
             Self::Ours(telemetry) => telemetry.provider().is_none_or(|provider| provider.force_flush().is_ok()),
+            #[cfg(feature = "peer")]
+            Self::Peer(tracing) => tracing.flush(),
         });
         assert!(flushed.await.expect("no panic"), "the spans are exported");
     }
@@ -52,6 +62,8 @@ impl Tracing {
                 let (stats, left) = (&report.stats, report.jobs_left + report.unfinished.len());
                 format!("{} {}", stats.exported, stats.spans_unsent() + stats.traces_shed() + left as u64)
             }
+            #[cfg(feature = "peer")]
+            Self::Peer(tracing) => tracing.shutdown().await,
         }
     }
 }
@@ -170,6 +182,10 @@ pub(crate) async fn run(role: &str, number: u64) {
     let service = Service { config, tracing: tracing.clone(), stop };
     match service.config.side {
         Side::Ours | Side::Off => ours::play(role, service).await,
+        Side::Peer => {
+            #[cfg(feature = "peer")]
+            peer::play(role, service).await;
+        }
     }
     let report = tracing.shutdown().await;
     say(&format!("report {} {report}", processor_time(std::process::id())));

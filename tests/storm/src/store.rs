@@ -1,4 +1,4 @@
-//! The database and the cache, without any tracing: see [`ours`](crate::ours) for how they are called.
+//! The database and the cache, without any tracing: see [`ours`](crate::ours) and `peer` for how they are called.
 
 use ::redis::aio::MultiplexedConnection;
 use sqlx::mysql::{MySqlPool, MySqlPoolOptions};

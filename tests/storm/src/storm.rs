@@ -91,7 +91,7 @@ pub(crate) async fn run(plan: Plan, side: Side, doubles: bool) -> Result<Run, St
     let (facts, batches) = board.take();
     let findings = match side {
         Side::Off => Findings::default(),
-        Side::Ours => check(plan.requests, &facts, &batches, &received),
+        _ => check(plan.requests, &facts, &batches, &received),
     };
     let (spans, duplicates) = (received.rows.len() as u64, received.duplicates);
     Ok(Run { side, findings, spans, duplicates, elapsed, kills, report, outages, plan })
@@ -188,7 +188,7 @@ async fn outage(plan: Plan, board: Arc<Board>, collector: Arc<Collector>, mut ov
         }
     };
     tokio::select! {
-        () = reached(from) => {}
+        () = reached(from), if plan.outage => {}
         _ = over.wait_for(|over| *over) => return 0,
     }
     let stopping = Arc::clone(&collector);

@@ -1,5 +1,5 @@
 //! Queues: the same few operations over each broker, without any tracing. How a message is sent and a received one is
-//! continued is the business of [`ours`](crate::ours).
+//! continued is the business of [`ours`](crate::ours) and `peer`.
 
 pub(crate) mod amqp;
 pub(crate) mod double;

@@ -7,7 +7,6 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::post;
 use http::StatusCode;
-use http::uri::PathAndQuery;
 use throughline::{traced, traced_spawn};
 use throughline_grpc::ClientLayer;
 use throughline_http::{RequestTag, ServerLayer};
@@ -15,10 +14,10 @@ use throughline_reqwest::RequestBuilderExt as _;
 use tokio::time::timeout;
 use tonic::Request;
 use tonic::transport::{Channel, Endpoint};
-use tonic_prost::ProstCodec;
 use tower::ServiceBuilder;
 
 use crate::facts::{Order, Step, say};
+use crate::grpc;
 use crate::plan::fault;
 use crate::service::Service;
 
@@ -103,8 +102,6 @@ impl Gateway {
         let channel = ServiceBuilder::new().layer(layer).service(self.channel.clone());
         let mut client = tonic::client::Grpc::new(channel);
         client.ready().await.map_err(|error| tonic::Status::unavailable(error.to_string()))?;
-        let path = PathAndQuery::from_static("/shop.Orders/Place");
-        let codec = ProstCodec::<String, String>::default();
-        client.unary(Request::new(order.to_text()), path, codec).await.map(drop)
+        client.unary(Request::new(order.to_text()), grpc::path(), grpc::codec()).await.map(drop)
     }
 }

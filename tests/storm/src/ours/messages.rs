@@ -1,6 +1,7 @@
 //! Sending to a queue, and continuing from it.
 
 use std::collections::HashMap;
+#[cfg(feature = "kafka")]
 use std::time::Duration;
 
 use lapin::BasicProperties;
