@@ -9,6 +9,8 @@ mod context;
 #[cfg(feature = "sdk")]
 mod encoding;
 mod guard;
+#[cfg(feature = "audit-page")]
+mod page;
 pub mod redact;
 #[cfg(any(feature = "audit", feature = "console", feature = "testing"))]
 mod render;

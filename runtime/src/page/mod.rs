@@ -1,0 +1,68 @@
+//! The report of an audit as one HTML page.
+//!
+//! The page has no script, and loads nothing: it works from a file, in a mail and as an artifact of a CI server whose
+//! content security policy forbids all of that. What is drawn is placed by attributes of SVG, which no policy forbids,
+//! so that only colours are lost where inline style sheets are.
+
+mod breaks;
+mod summary;
+#[cfg(test)]
+mod tests;
+mod text;
+mod waterfall;
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use crate::audit::Report;
+
+impl Report {
+    /// The report as one HTML page, with a waterfall of each [broken trace](Self::traces) in which the break is marked.
+    ///
+    /// The page has no script, and loads nothing, so that it works from a file and without a network. All text that
+    /// comes from spans is escaped. It takes some 500 bytes for each span that is shown.
+    ///
+    /// ```
+    /// use throughline::audit::{Audit, Rules, Span};
+    ///
+    /// let mut audit = Audit::new(Rules::new());
+    /// let mut orphan = Span::new(1.into(), 2.into(), "load order");
+    /// orphan.parent_id = Some(3.into());
+    /// audit.push(orphan);
+    /// let page = audit.finish().to_html();
+    /// assert!(page.starts_with("<!DOCTYPE html>") && page.contains("missing-parent"));
+    /// ```
+    pub fn to_html(&self) -> String {
+        document(self).into_string()
+    }
+}
+
+/// Nothing is loaded, and the style sheet below is all there is.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+
+fn document(report: &Report) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta name="generator" content={ "throughline " (env!("CARGO_PKG_VERSION")) };
+                title { (report.total.percent()) " complete – trace audit" }
+                style { (PreEscaped(include_str!("style.css"))) }
+            }
+            body {
+                header {
+                    h1 { "Trace audit" }
+                    (summary::figures(report))
+                }
+                main {
+                    (summary::services(report))
+                    (breaks::section(report))
+                    (waterfall::section(report))
+                }
+            }
+        }
+    }
+}

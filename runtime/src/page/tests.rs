@@ -1,0 +1,119 @@
+//! The page, as text. `.ci/audit-page` looks at it in a browser.
+
+use opentelemetry::trace::{SpanId, TraceId};
+
+use crate::SpanKind;
+use crate::audit::{Audit, Report, Rules, Span};
+
+fn span(id: u64, parent: u64, name: &str) -> Span {
+    let mut span = Span::new(TraceId::from(1), SpanId::from(id), name);
+    span.service = "orders".into();
+    span.parent_id = (parent > 0).then(|| SpanId::from(parent));
+    (span.start, span.end) = (1_000_000 * id, Some(100_000_000));
+    span
+}
+
+fn report(spans: impl IntoIterator<Item = Span>) -> Report {
+    let mut audit = Audit::new(Rules::new());
+    for span in spans {
+        audit.push(span);
+    }
+    audit.finish()
+}
+
+/// The rows of the table, each as its opening tag and the text before its first cell's end.
+fn rows(page: &str) -> Vec<&str> {
+    let (_, table) = page.split_once("<table class=\"waterfall\">").expect("a waterfall");
+    let (_, body) = table.split_once("<tbody>").unwrap();
+    body.split("<tr").skip(1).collect()
+}
+
+#[test]
+fn children_of_one_missing_parent_hang_below_one_dashed_row() {
+    let page = report([span(1, 0, "root"), span(3, 2, "left"), span(4, 2, "right"), span(5, 9, "other")]).to_html();
+    let rows = rows(&page);
+    let ghosts: Vec<_> =
+        rows.iter().enumerate().filter(|(_, row)| row.starts_with(" class=\"ghost broken\"")).collect();
+    assert_eq!(rows.len(), 6, "four spans, two of which are missing: {rows:#?}");
+    let names =
+        ["root", "missing parent 0000000000000002", "left", "right", "missing parent 0000000000000009", "other"];
+    for (row, name) in rows.iter().zip(names) {
+        assert!(row.contains(name), "{name}: {row}");
+    }
+    assert_eq!(ghosts.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [1, 4]);
+    assert!(
+        ghosts
+            .iter()
+            .all(|(_, row)| row.contains("data-breaks=\"missing-parent\"") && row.contains("stroke-dasharray"))
+    );
+    // They span what is below them.
+    assert!(rows[1].contains("x=\"2.020%\" width=\"97.980%\""), "{}", rows[1]);
+}
+
+#[test]
+fn an_entry_that_should_have_had_a_parent_hangs_below_its_caller() {
+    let mut consumer = span(2, 0, "process orders");
+    consumer.kind = SpanKind::Consumer;
+    let page = report([consumer, span(3, 2, "store")]).to_html();
+    let rows = rows(&page);
+    assert!(rows[0].contains("missing caller") && rows[0].contains("data-breaks=\"unparented-entry\""), "{}", rows[0]);
+    assert!(rows[1].contains("process orders") && !rows[1].contains("data-breaks"), "{}", rows[1]);
+    assert_eq!(rows.len(), 3);
+}
+
+#[test]
+fn a_span_that_never_ended_is_marked_at_its_end() {
+    let mut open = span(2, 1, "stuck");
+    open.end = None;
+    let page = report([span(1, 0, "root"), open]).to_html();
+    let rows = rows(&page);
+    assert!(
+        rows[1].contains("data-breaks=\"never-ended\"") && rows[1].contains("<line class=\"never\" x1=\"100.000%\"")
+    );
+    assert!(rows[1].contains("never ended</td>") && !rows[0].contains("class=\"never\""));
+}
+
+#[test]
+fn what_spans_say_cannot_leave_its_place() {
+    let hostile = "</table><script>alert(1)</script><img src=x onerror=y>\"'\u{202e}\n";
+    let mut orphan = span(2, 7, hostile);
+    orphan.service = hostile.into();
+    let page = report([orphan]).to_html();
+    assert!(!page.contains("<script") && !page.contains("<img"), "{page}");
+    assert!(page.contains("&lt;script&gt;alert(1)"));
+    assert!(!page.contains('\u{202e}'), "text is not turned around");
+}
+
+#[test]
+fn the_page_loads_nothing_and_runs_nothing() {
+    let page = report([span(2, 7, "orphan")]).to_html();
+    assert!(
+        page.contains("content=\"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\"")
+    );
+    for what in ["<script", "<link", "<img", "@import", "url(", "src=", "://", " style=", " on"] {
+        let tags: Vec<_> =
+            page.split('<').filter(|tag| what != " on" || tag.split('>').next().unwrap().contains(" on")).collect();
+        assert!(what == " on" && tags.is_empty() || what != " on" && !page.contains(what), "{what}");
+    }
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let page = report([span(1, 0, "root"), span(3, 2, "orphan")]).to_html();
+    let targets: Vec<_> = page.split("href=\"#").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    assert!(targets.len() >= 2, "{targets:?}");
+    for target in targets {
+        assert_eq!(page.matches(&format!("id=\"{target}\"")).count(), 1, "{target}");
+    }
+}
+
+#[test]
+fn figures_are_those_of_the_report() {
+    let page = report([span(1, 0, "root"), span(3, 2, "orphan")]).to_html();
+    assert!(page.contains("<title>0.000 % complete – trace audit</title>"));
+    assert!(page.contains("id=\"completeness\">0.000 %"));
+    let page = report([span(1, 0, "root")]).to_html();
+    assert!(page.contains("id=\"completeness\">100.000 %") && page.contains("Nothing is wrong."));
+    assert!(!page.contains("Broken traces"));
+    assert!(report([]).to_html().contains("There were no spans."));
+}

@@ -1,0 +1,82 @@
+//! Text of the page.
+
+use std::sync::Arc;
+
+use maud::{Markup, html};
+
+use crate::SpanKind;
+use crate::text::escape;
+
+/// A count with a separator for thousands.
+pub(super) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A time in nanoseconds, with three digits.
+pub(super) fn time(nanos: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+    let nanos = nanos as f64;
+    let (value, unit) = match nanos {
+        0.0..1e3 => return format!("{nanos} ns"),
+        1e3..1e6 => (nanos / 1e3, "µs"),
+        1e6..1e9 => (nanos / 1e6, "ms"),
+        _ => (nanos / 1e9, "s"),
+    };
+    match value {
+        100.0.. => format!("{value:.0} {unit}"),
+        10.0.. => format!("{value:.1} {unit}"),
+        _ => format!("{value:.2} {unit}"),
+    }
+}
+
+/// The name of a service or an entry point, which may not be known.
+pub(super) fn name(name: &Arc<str>) -> Markup {
+    html! {
+        @if name.is_empty() { span.none { "(none)" } } @else { (escape(name)) }
+    }
+}
+
+/// The kind of a span in lower case; empty for an internal one.
+pub(super) fn kind(kind: &SpanKind) -> &'static str {
+    match kind {
+        SpanKind::Server => "server",
+        SpanKind::Client => "client",
+        SpanKind::Producer => "producer",
+        SpanKind::Consumer => "consumer",
+        SpanKind::Internal => "",
+    }
+}
+
+/// Text of ours with `code`.
+pub(super) fn prose(text: &str) -> Markup {
+    html! {
+        @for (at, part) in text.split('`').enumerate() {
+            @if at % 2 == 1 { code { (part) } } @else { (part) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_few_digits_or_separators() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([7, 1500, 30_500_000, 250_000_000].map(time), ["7 ns", "1.50 µs", "30.5 ms", "250 ms"]);
+        assert_eq!(time(61_000_000_000), "61.0 s");
+    }
+
+    #[test]
+    fn code_in_prose_is_marked_and_escaped() {
+        assert_eq!(prose("a `Vec<u8>` <b>").into_string(), "a <code>Vec&lt;u8&gt;</code> &lt;b&gt;");
+    }
+}

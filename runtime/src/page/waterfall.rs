@@ -1,0 +1,119 @@
+//! The waterfall of each broken trace, with the breaks marked where they are.
+
+mod rows;
+
+use maud::{Markup, html};
+
+use self::rows::{Bar, Row, Rows};
+use super::text::{count, kind, prose, time};
+use crate::audit::{BrokenTrace, Report};
+use crate::text::escape;
+
+/// Colours of the services, in the style sheet.
+const COLOURS: usize = 8;
+
+pub(super) fn section(report: &Report) -> Markup {
+    let services: Vec<&str> = report.services.iter().map(|service| &*service.name).collect();
+    html! {
+        @if !report.traces.is_empty() {
+            section aria-labelledby="traces" {
+                h2 #traces { "Broken traces" }
+                p.note {
+                    "Dashed rows are spans that should be there. A dashed end is one that never came. "
+                    "Times are those of the spans' own clocks."
+                }
+                // The first ones are open, so that there is something to see, and the page stays short.
+                @for (at, trace) in report.traces.iter().enumerate() { (waterfall(trace, &services, at < 3)) }
+            }
+        }
+    }
+}
+
+fn waterfall(trace: &BrokenTrace, services: &[&str], is_open: bool) -> Markup {
+    let rows = Rows::of(trace);
+    let mut kinds: Vec<_> = trace.marks.iter().map(|mark| mark.kind).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    let root = rows.rows.iter().find_map(|row| row.span);
+    html! {
+        details.trace open[is_open] id={ "trace-" (trace.trace_id) } {
+            summary {
+                @if let Some(root) = root { strong { (escape(&root.name)) } " " }
+                code { (trace.trace_id) }
+                " · " (count(trace.spans.len() as u64)) " spans · " (time(rows.duration)) " "
+                @for kind in kinds { code.badge.defect[!kind.breaks_the_tree()] { (kind.name()) } " " }
+            }
+            div.scroll tabindex="0" {
+                table.waterfall {
+                    thead {
+                        tr {
+                            th scope="col" { "span" }
+                            th scope="col" { "service" }
+                            th.number scope="col" { "duration" }
+                            th.lane scope="col" { span.from { "0" } span.to { (time(rows.duration)) } }
+                        }
+                    }
+                    tbody { @for row in &rows.rows { (line(row, services)) } }
+                }
+            }
+        }
+    }
+}
+
+fn line(row: &Row<'_>, services: &[&str]) -> Markup {
+    let service = row.span.map(|span| &*span.service).unwrap_or_default();
+    let colour = services.iter().position(|known| *known == service).unwrap_or_default() % COLOURS;
+    html! {
+        tr.ghost[row.span.is_none()].broken[!row.marks.is_empty()]
+            id=[row.span.map(|span| format!("span-{}-{}", span.trace_id, span.span_id))]
+            data-breaks=[row.breaks()]
+        {
+            th scope="row" {
+                // Indented by a picture and not by a style, which a policy may forbid.
+                svg.indent width=(row.depth * 14) height="1" aria-hidden="true" {}
+                (escape(&row.label))
+                @if let Some(span) = row.span { @if !kind(&span.kind).is_empty() { " " span.kind { (kind(&span.kind)) } } }
+                @for (kind, detail) in &row.marks {
+                    div.mark {
+                        svg.indent width=(row.depth * 14) height="1" aria-hidden="true" {}
+                        a.badge.defect[!kind.breaks_the_tree()] href={ "#" (kind.name()) } { (kind.name()) }
+                        " " (prose(&escape(detail)))
+                    }
+                }
+            }
+            td { (escape(service)) }
+            td.number {
+                @match row.span.map(crate::audit::Span::duration) {
+                    None => {}
+                    Some(None) => "never ended"
+                    Some(Some(nanos)) => (time(nanos))
+                }
+            }
+            td.lane { (bar(row, colour)) }
+        }
+    }
+}
+
+/// The bar of a row. What places it are attributes; the style sheet only has its colours.
+fn bar(row: &Row<'_>, colour: usize) -> Markup {
+    let Bar { left, width, is_open } = row.bar;
+    let percent = |share: f64| format!("{:.3}%", share * 100.0);
+    html! {
+        svg.bar width="100%" height="18" role="img" aria-label=(row.spoken()) {
+            @if row.span.is_none() {
+                rect.ghost x=(percent(left)) width=(percent(width)) y="4" height="10" rx="2"
+                    fill="none" stroke="#c0392b" stroke-dasharray="5 3" {}
+            } @else {
+                rect class={ "span c" (colour) } x=(percent(left)) width=(percent(width)) y="4" height="10" rx="2" fill="#4a7fb5" {}
+            }
+            @if is_open {
+                line.never x1=(percent(left + width)) x2=(percent(left + width)) y1="1" y2="17"
+                    stroke="#c0392b" stroke-width="3" stroke-dasharray="3 3" {}
+            }
+            @if row.span.is_some() && !row.marks.is_empty() {
+                rect.outline x=(percent(left)) width=(percent(width)) y="2" height="14" rx="3"
+                    fill="none" stroke="#c0392b" stroke-width="2" {}
+            }
+        }
+    }
+}
