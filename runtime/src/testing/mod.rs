@@ -29,6 +29,8 @@ mod span;
 mod store;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "audit")]
+mod unbroken;
 mod wait;
 
 use std::fmt;
@@ -41,6 +43,8 @@ use opentelemetry_sdk::trace::ShouldSample;
 
 pub use self::span::FinishedSpan;
 use self::store::{Collector, Store};
+#[cfg(feature = "audit")]
+pub use self::unbroken::assert_unbroken;
 pub use self::wait::StillOpen;
 use crate::context::data;
 use crate::context::snapshot::Snapshot;

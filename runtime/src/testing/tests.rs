@@ -8,7 +8,7 @@ use opentelemetry::trace::{SpanContext, SpanId, SpanKind, TraceFlags, TraceId, T
 use super::*;
 use crate::{in_span, in_span_async, span};
 
-fn message(f: impl FnOnce()) -> String {
+pub(super) fn message(f: impl FnOnce()) -> String {
     let payload = catch_unwind(AssertUnwindSafe(f)).unwrap_err();
     payload.downcast_ref::<String>().expect("a message").clone()
 }

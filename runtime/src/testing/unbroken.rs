@@ -1,0 +1,121 @@
+//! The audit of a capture.
+
+use super::Capture;
+use crate::audit::{Audit, Report, Rules, Span};
+
+impl Capture {
+    /// The [audit](crate::audit) of the spans of this capture: those that have ended, and those that are open, which
+    /// never ended as far as it knows. To [wait](Self::wait) for these is up to the caller.
+    ///
+    /// All spans are of the service `test`. With [`Rules::partial`], a remote parent is not missing.
+    pub fn audit(&self, rules: Rules) -> Report {
+        let mut audit = Audit::new(rules);
+        let inner = self.store.lock();
+        for span in &inner.ended {
+            audit.push(Span::of_sdk(&span.data, SERVICE));
+        }
+        for open in inner.open.values() {
+            let mut span = Span::of_sdk(&open.data, SERVICE);
+            span.end = None;
+            audit.push(span);
+        }
+        drop(inner);
+        audit.finish()
+    }
+}
+
+const SERVICE: &str = "test";
+
+/// What [`assert_unbroken!`](crate::assert_unbroken) does.
+#[doc(hidden)]
+#[track_caller]
+pub fn assert_unbroken(capture: &Capture, rules: Option<Rules>) {
+    let report = capture.audit(rules.unwrap_or_else(|| Rules::new().partial()));
+    assert!(report.is_unbroken(), "traces are broken\n\n{report}");
+}
+
+/// Asserts that no trace of a [`Capture`](crate::testing::Capture) is broken: the [audit](crate::audit) in a test.
+///
+/// `assert_unbroken!(capture)` expects what every trace should be: one tree, of which every span has ended. Spans that
+/// are open are breaks, so [wait](crate::testing::Capture::wait) for detached jobs before. A parent in another process
+/// is not missing. `assert_unbroken!(capture, rules)` takes [rules](crate::audit::Rules) of your own.
+///
+/// # Panics
+///
+/// Panics if a trace is broken. The message is the report of the audit: each break with its place, its usual cause and
+/// what mends it, and the trees in which it is marked.
+///
+/// ```
+/// use throughline::assert_unbroken;
+/// use throughline::audit::Rules;
+/// use throughline::testing::Capture;
+///
+/// let capture = Capture::new();
+/// capture.run(|| throughline::span("order").biz_tag("tenant_id", "acme").run(|| throughline::in_span("store", || ())));
+/// assert_unbroken!(capture);
+/// assert_unbroken!(capture, Rules::new().require_tag("tenant_id"));
+/// ```
+#[macro_export]
+macro_rules! assert_unbroken {
+    ($capture:expr $(,)?) => {
+        $crate::testing::assert_unbroken(&$capture, ::core::option::Option::None)
+    };
+    ($capture:expr, $rules:expr $(,)?) => {
+        $crate::testing::assert_unbroken(&$capture, ::core::option::Option::Some($rules))
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
+
+    use super::*;
+    use crate::testing::tests::message;
+    use crate::{SpanKind, in_span, span};
+
+    #[test]
+    fn whole_traces_pass_with_what_comes_from_elsewhere() {
+        let capture = Capture::new();
+        let remote = SpanContext::new(TraceId::from(7), SpanId::from(8), TraceFlags::SAMPLED, true, TraceState::NONE);
+        capture.run(|| {
+            span("order").biz_tag("tenant_id", "acme").run(|| in_span("store", || ()));
+            span("continued").kind(SpanKind::Server).parent(&remote).run(|| ());
+        });
+        assert_unbroken!(capture);
+        assert_unbroken!(&capture, Rules::new().partial().business_tag("tenant_id"));
+        let missing = message(|| assert_unbroken!(capture, Rules::new()));
+        assert!(missing.contains("missing-parent"), "{missing}");
+    }
+
+    #[test]
+    fn a_span_that_is_open_is_a_break() {
+        let capture = Capture::new();
+        let open = capture.run(|| {
+            in_span("order", || {
+                in_span("store", || ());
+                message(|| assert_unbroken!(capture))
+            })
+        });
+        assert!(open.starts_with("traces are broken\n\ncompleteness 0.000 %: 0 of 1 traces, 2 spans\n"), "{open}");
+        assert!(open.contains("order (test) open  <-- never-ended:"), "{open}");
+        assert_unbroken!(capture);
+    }
+
+    #[test]
+    fn a_parent_that_was_thrown_away_is_missing() {
+        let capture = Capture::new();
+        let request = capture.run(|| in_span("request", crate::Snapshot::capture));
+        capture.clear();
+        capture.run(|| span("job").parent(&request).run(|| ()));
+        let missing = message(|| assert_unbroken!(capture, Rules::new()));
+        assert!(missing.contains("missing-parent") && missing.contains("job (test)"), "{missing}");
+    }
+
+    #[test]
+    fn a_tag_that_is_required_and_missing_is_told() {
+        let capture = Capture::new();
+        capture.run(|| in_span("order", || ()));
+        let missing = message(|| assert_unbroken!(capture, Rules::new().require_tag("tenant_id")));
+        assert!(missing.contains("missing-tag") && missing.contains("tenant_id"), "{missing}");
+    }
+}
