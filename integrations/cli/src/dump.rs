@@ -1,0 +1,93 @@
+//! Reading a dump.
+
+use std::io::{BufRead, BufReader, Cursor, Read};
+
+use flate2::bufread::MultiGzDecoder;
+use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
+use throughline::audit::Span;
+
+use crate::convert::Converter;
+use crate::error::ReadError;
+use crate::format::{Format, HEAD};
+use crate::{json, protobuf};
+
+/// Reads dumps of spans in OTLP, one after the other.
+///
+/// Names that repeat are kept once, over all dumps.
+///
+/// Understood are JSON, one document or many in a row, as the file exporter of OpenTelemetry's collector writes them on
+/// lines; protobuf, as one `ExportTraceServiceRequest` or `TracesData`, or as many, each after its length as a varint or
+/// in four bytes; and all of these compressed with gzip.
+#[derive(Debug, Default)]
+pub struct Reader {
+    converter: Converter,
+}
+
+/// What was read.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Dump {
+    /// Spans that were passed on.
+    pub spans: u64,
+    /// Spans without a valid trace id or span id, which were not.
+    pub invalid: u64,
+    /// Why the dump ends in the middle of a message, if it does, as one does that is still written. What came before was
+    /// passed on.
+    pub cut_off: Option<ReadError>,
+}
+
+impl Reader {
+    /// Creates a reader.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads a dump, and passes each span on as soon as the `ResourceSpans` around it are complete. No more than these
+    /// are in memory.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the input cannot be read, is empty, or is not OTLP. What came before was passed on.
+    pub fn read(&mut self, input: impl Read, sink: &mut dyn FnMut(Span)) -> Result<Dump, ReadError> {
+        let mut dump = Dump::default();
+        let mut each = |resource: ResourceSpans| self.converter.convert(resource, &mut dump, sink);
+        let read = read(Box::new(input), true, &mut each);
+        match read {
+            Ok(()) => {}
+            Err(Stop::CutOff(error)) => dump.cut_off = Some(error),
+            Err(Stop::Failed(error)) => return Err(error),
+        }
+        Ok(dump)
+    }
+}
+
+/// Why reading stopped before the end.
+pub(crate) enum Stop {
+    /// The input ended within a message.
+    CutOff(ReadError),
+    Failed(ReadError),
+}
+
+impl<E: Into<ReadError>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// What is done with each `ResourceSpans`.
+pub(crate) type Each<'a> = dyn FnMut(ResourceSpans) + 'a;
+
+fn read(mut input: Box<dyn Read + '_>, may_be_compressed: bool, each: &mut Each<'_>) -> Result<(), Stop> {
+    let mut head = Vec::with_capacity(HEAD);
+    input.by_ref().take(HEAD as u64).read_to_end(&mut head)?;
+    let format = Format::of(&head)?;
+    let whole: Box<dyn BufRead + '_> = Box::new(BufReader::with_capacity(1 << 16, Cursor::new(head).chain(input)));
+    match format {
+        Format::Gzip if may_be_compressed => read(Box::new(MultiGzDecoder::new(whole)), false, each),
+        Format::Gzip => Err(ReadError::new("it is compressed with gzip twice").into()),
+        Format::Json => json::read(whole, each),
+        Format::Protobuf => protobuf::read_one(whole, each),
+        Format::Delimited => protobuf::read_delimited(whole, each),
+        Format::Framed => protobuf::read_framed(whole, each),
+    }
+}

@@ -1,0 +1,109 @@
+//! Which encoding a dump has, told by how it begins.
+
+use crate::error::ReadError;
+
+/// How many bytes [`Format::of`] looks at.
+pub(crate) const HEAD: usize = 64;
+
+/// How the messages of a dump are encoded, and what is between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    Gzip,
+    /// One document, or any number of them, such as one for each line.
+    Json,
+    /// One message. Messages in a row are one message, too.
+    Protobuf,
+    /// Messages after their lengths as varints, as `protoc` and prost write "delimited" ones.
+    Delimited,
+    /// Messages after their lengths in four bytes, the highest first, as the collector's file exporter writes.
+    Framed,
+}
+
+/// The fields of `ResourceSpans`: `resource`, `scope_spans`, `schema_url`. A message begins with one of these.
+const FIELDS: [u8; 3] = [0x0a, 0x12, 0x1a];
+
+impl Format {
+    /// The format of a dump that begins with `head`, which has [`HEAD`] bytes unless the dump is shorter.
+    pub(crate) fn of(head: &[u8]) -> Result<Self, ReadError> {
+        let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
+        match text {
+            [] => return Err(ReadError::new("it is empty")),
+            [b'{' | b'[', ..] => return Ok(Self::Json),
+            _ => {}
+        }
+        if head.starts_with(b"\x1f\x8b") {
+            return Ok(Self::Gzip);
+        }
+        if head.starts_with(b"\x28\xb5\x2f\xfd") {
+            return Err(ReadError::new(
+                "it is compressed with zstd; pass it on with `zstd -dc FILE | throughline audit -`",
+            ));
+        }
+        if is_message(head) {
+            return Ok(Self::Protobuf);
+        }
+        if varint(head).is_some_and(|(length, rest)| length > 0 && is_message(rest)) {
+            return Ok(Self::Delimited);
+        }
+        if head.len() > 4 && is_message(&head[4..]) {
+            return Ok(Self::Framed);
+        }
+        let shown = &head[..head.len().min(16)];
+        let begins = if shown.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\t')) {
+            format!("`{}`", shown.escape_ascii())
+        } else {
+            shown.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
+        };
+        Err(ReadError::new(format!(
+            "it is no OTLP: it begins with {begins}; expected JSON (`{{`), or protobuf (`ExportTraceServiceRequest` or \
+             `TracesData`, alone or each after its length)"
+        )))
+    }
+}
+
+/// Whether `bytes` can be the beginning of an `ExportTraceServiceRequest` with at least one `ResourceSpans`.
+fn is_message(bytes: &[u8]) -> bool {
+    let Some((&0x0a, rest)) = bytes.split_first() else { return false };
+    match varint(rest) {
+        Some((0, _)) => true,
+        Some((_, inner)) => inner.first().is_some_and(|field| FIELDS.contains(field)),
+        None => false,
+    }
+}
+
+/// A varint of protobuf, and what comes after it.
+fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let mut rest = bytes;
+    let value = prost::encoding::decode_varint(&mut rest).ok()?;
+    Some((value, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_is_not_mistaken_for_a_field() {
+        // `ResourceSpans` with a resource of six bytes: the message has ten, and ten is also the tag of the field.
+        let message = [0x0a, 0x08, 0x0a, 0x06, 1, 2, 3, 4, 5, 6];
+        assert_eq!(Format::of(&message).unwrap(), Format::Protobuf);
+        assert_eq!(Format::of(&[&[10][..], &message].concat()).unwrap(), Format::Delimited);
+        assert_eq!(Format::of(&[&[0, 0, 0, 10][..], &message].concat()).unwrap(), Format::Framed);
+    }
+
+    #[test]
+    fn what_is_no_otlp_is_told_by_its_beginning() {
+        let error = |head: &[u8]| Format::of(head).unwrap_err().to_string();
+        assert_eq!(error(b""), "it is empty");
+        assert_eq!(error(b" \n\t"), "it is empty");
+        assert!(error(b"<html>").contains("it begins with `<html>`; expected JSON (`{`), or protobuf"));
+        assert!(error(&[0xff; 20]).contains("it begins with ff ff ff"));
+        assert!(error(&[0x28, 0xb5, 0x2f, 0xfd]).contains("zstd -dc FILE | throughline audit -"));
+    }
+
+    #[test]
+    fn text_before_the_first_brace_does_not_count() {
+        assert_eq!(Format::of(b"\xef\xbb\xbf{").unwrap(), Format::Json);
+        assert_eq!(Format::of(b"\n  [").unwrap(), Format::Json);
+    }
+}

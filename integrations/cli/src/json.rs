@@ -1,0 +1,117 @@
+//! OTLP as JSON (specification of OTLP, section "JSON Protobuf Encoding"). The members of a document are read one by
+//! one, so that one that is larger than the memory can be read, too.
+
+use std::fmt;
+use std::io::BufRead;
+
+use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use crate::dump::{Each, Stop};
+use crate::error::ReadError;
+
+pub(crate) fn read(mut input: Box<dyn BufRead + '_>, each: &mut Each<'_>) -> Result<(), Stop> {
+    if input.fill_buf()?.starts_with(b"\xef\xbb\xbf") {
+        input.consume(3);
+    }
+    let mut json = serde_json::Deserializer::from_reader(input);
+    let mut seen = Seen::default();
+    loop {
+        let mut has_begun = false;
+        let document = Document { each: &mut *each, seen: &mut seen, has_begun: &mut has_begun };
+        match document.deserialize(&mut json) {
+            Ok(()) => {}
+            Err(error) if error.is_eof() && !has_begun => break,
+            Err(error) if error.is_eof() => return Err(Stop::CutOff(error.into())),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if seen.has_spans {
+        return Ok(());
+    }
+    let instead = match &*seen.others {
+        [] => "its documents are empty".to_owned(),
+        others => format!("its documents have `{}`", others.join("`, `")),
+    };
+    Err(ReadError::new(format!("it is JSON without spans: {instead}; expected `resourceSpans`")).into())
+}
+
+/// What the documents have.
+#[derive(Default)]
+struct Seen {
+    has_spans: bool,
+    /// Other members, the first few.
+    others: Vec<String>,
+}
+
+/// An `ExportTraceServiceRequest` or a `TracesData`, or a list of them.
+struct Document<'a, 'b> {
+    each: &'a mut Each<'b>,
+    seen: &'a mut Seen,
+    has_begun: &'a mut bool,
+}
+
+impl<'de> DeserializeSeed<'de> for Document<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Document<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with `resourceSpans`")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        *self.has_begun = true;
+        while let Some(member) = members.next_key::<String>()? {
+            if matches!(member.as_str(), "resourceSpans" | "resource_spans") {
+                self.seen.has_spans = true;
+                members.next_value_seed(Elements(self.each))?;
+                continue;
+            }
+            members.next_value::<IgnoredAny>()?;
+            if self.seen.others.len() < 5 && !self.seen.others.contains(&member) {
+                self.seen.others.push(member);
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut documents: A) -> Result<(), A::Error> {
+        *self.has_begun = true;
+        let Self { each, seen, has_begun } = self;
+        while documents.next_element_seed(Document { each, seen, has_begun })?.is_some() {}
+        Ok(())
+    }
+}
+
+/// The value of `resourceSpans`.
+struct Elements<'a, 'b>(&'a mut Each<'b>);
+
+impl<'de> DeserializeSeed<'de> for Elements<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Elements<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of `ResourceSpans`")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
+        while let Some(element) = elements.next_element::<ResourceSpans>()? {
+            (self.0)(element);
+        }
+        Ok(())
+    }
+}

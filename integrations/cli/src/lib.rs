@@ -1,0 +1,12 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod convert;
+mod dump;
+mod error;
+mod format;
+mod json;
+mod protobuf;
+
+pub use dump::{Dump, Reader};
+pub use error::ReadError;

@@ -1,0 +1,40 @@
+//! `throughline audit FILE|-`.
+#![forbid(unsafe_code)]
+
+mod options;
+mod report;
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use self::options::Command;
+
+/// The figures are below the bound that was asked for.
+const BELOW: u8 = 1;
+/// The options are wrong, or a file cannot be read or written.
+const FAILED: u8 = 2;
+
+fn main() -> ExitCode {
+    let run = match Command::parse(lexopt::Parser::from_env()) {
+        Ok(Command::Audit(options)) => report::audit(&options),
+        Ok(Command::Print(text)) => print(text).map(|()| true).map_err(|error| format!("cannot print: {error}")),
+        Err(error) => Err(format!("{error}\n`throughline audit --help` lists the options")),
+    };
+    match run {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(BELOW),
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "error: {error}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// Prints to the standard output. That its reader went away, as `head` does, is no failure.
+fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => done,
+    }
+}

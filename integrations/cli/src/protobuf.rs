@@ -1,0 +1,129 @@
+//! OTLP as protobuf. `ExportTraceServiceRequest` and `TracesData` are the same on the wire: a list of `ResourceSpans`,
+//! which are read one by one.
+
+use std::io::{self, BufRead, Read};
+
+use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
+use prost::Message as _;
+
+use crate::dump::{Each, Stop};
+use crate::error::ReadError;
+
+/// One message, up to the end.
+pub(crate) fn read_one(input: Box<dyn BufRead + '_>, each: &mut Each<'_>) -> Result<(), Stop> {
+    message(&mut Counted { input, at: 0 }, u64::MAX, each)
+}
+
+/// Messages, each after its length as a varint.
+pub(crate) fn read_delimited(input: Box<dyn BufRead + '_>, each: &mut Each<'_>) -> Result<(), Stop> {
+    let mut input = Counted { input, at: 0 };
+    while !input.is_at_end()? {
+        let length = input.varint("the length of a message")?;
+        let end = input.at + length;
+        message(&mut input, end, each)?;
+    }
+    Ok(())
+}
+
+/// Messages, each after its length in four bytes.
+pub(crate) fn read_framed(input: Box<dyn BufRead + '_>, each: &mut Each<'_>) -> Result<(), Stop> {
+    let mut input = Counted { input, at: 0 };
+    while !input.is_at_end()? {
+        let mut length = [0; 4];
+        for byte in &mut length {
+            *byte = input.byte("the length of a message, in four bytes")?;
+        }
+        let end = input.at + u64::from(u32::from_be_bytes(length));
+        message(&mut input, end, each)?;
+    }
+    Ok(())
+}
+
+/// The fields of a message that ends at byte `end`, or with the input if `end` is the highest number.
+fn message(input: &mut Counted<'_>, end: u64, each: &mut Each<'_>) -> Result<(), Stop> {
+    const RESOURCE_SPANS: u64 = 1;
+    let mut content = Vec::new();
+    while input.at < end {
+        if end == u64::MAX && input.is_at_end()? {
+            return Ok(());
+        }
+        let at = input.at;
+        let tag = input.varint("the tag of a field")?;
+        let length = match tag & 7 {
+            0 => {
+                input.varint("a number")?;
+                continue;
+            }
+            1 => 8,
+            2 => input.varint("the length of a field")?,
+            5 => 4,
+            other => {
+                let what = format!(
+                    "a field has the wire type {other}, which protobuf does not have; expected `ResourceSpans`"
+                );
+                return Err(ReadError::at(at, what).into());
+            }
+        };
+        if input.at.checked_add(length).is_none_or(|field_end| field_end > end) {
+            let what = format!("a field of {length} bytes is longer than its message; expected `ResourceSpans`");
+            return Err(ReadError::at(at, what).into());
+        }
+        input.content(length, &mut content)?;
+        if tag >> 3 == RESOURCE_SPANS && tag & 7 == 2 {
+            let decoded = ResourceSpans::decode(&*content);
+            each(
+                decoded.map_err(|error| {
+                    ReadError::at(at, format!("{length} bytes are no `ResourceSpans`")).because(error)
+                })?,
+            );
+        }
+    }
+    Ok(())
+}
+
+/// An input that knows how much of it was read.
+struct Counted<'a> {
+    input: Box<dyn BufRead + 'a>,
+    at: u64,
+}
+
+impl Counted<'_> {
+    fn is_at_end(&mut self) -> io::Result<bool> {
+        Ok(self.input.fill_buf()?.is_empty())
+    }
+
+    fn byte(&mut self, expected: &str) -> Result<u8, Stop> {
+        let Some(&byte) = self.input.fill_buf()?.first() else { return Err(self.cut_off(expected)) };
+        self.input.consume(1);
+        self.at += 1;
+        Ok(byte)
+    }
+
+    fn varint(&mut self, expected: &str) -> Result<u64, Stop> {
+        let start = self.at;
+        let mut value = 0;
+        for place in 0..10 {
+            let byte = self.byte(expected)?;
+            value |= u64::from(byte & 0x7f) << (7 * place);
+            if byte < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err(ReadError::at(start, format!("a number has more than ten bytes; expected {expected}")).into())
+    }
+
+    /// Reads `length` bytes. What is allocated is what comes, and not what a wrong length promises.
+    fn content(&mut self, length: u64, content: &mut Vec<u8>) -> Result<(), Stop> {
+        content.clear();
+        let got = (&mut self.input).take(length).read_to_end(content)? as u64;
+        self.at += got;
+        if got < length {
+            return Err(self.cut_off(&format!("{} more bytes of a field of {length}", length - got)));
+        }
+        Ok(())
+    }
+
+    fn cut_off(&self, expected: &str) -> Stop {
+        Stop::CutOff(ReadError::at(self.at, format!("it ends here; expected {expected}")))
+    }
+}

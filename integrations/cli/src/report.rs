@@ -1,0 +1,57 @@
+//! Reads the dumps, audits them and prints the report.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write as _};
+use std::path::Path;
+
+use throughline::audit::{Audit, Report};
+use throughline_cli::Reader;
+
+use crate::options::Options;
+use crate::print;
+
+/// Whether the traces are as good as the options ask for.
+pub(crate) fn audit(options: &Options) -> Result<bool, String> {
+    let report = read(options)?;
+    if let Some(path) = &options.html {
+        fs::write(path, report.to_html()).map_err(|error| format!("{}: cannot be written: {error}", path.display()))?;
+    }
+    let text = if options.json { format!("{:#}\n", report.to_json()) } else { report.to_string() };
+    print(&text).map_err(|error| format!("cannot print: {error}"))?;
+    let is_complete = options.fail_below.is_none_or(|least| report.total.completeness() * 100.0 >= least);
+    Ok(is_complete && (!options.fail_on_breaks || report.is_unbroken()))
+}
+
+fn read(options: &Options) -> Result<Report, String> {
+    let mut audit = Audit::new(options.rules.clone());
+    let mut reader = Reader::new();
+    let mut spans = 0;
+    for path in &options.files {
+        let name = if is_stdin(path) { "the standard input".into() } else { path.to_string_lossy() };
+        let input: Box<dyn Read> = if is_stdin(path) {
+            Box::new(io::stdin().lock())
+        } else {
+            Box::new(File::open(path).map_err(|error| format!("{name}: cannot be opened: {error}"))?)
+        };
+        let dump = reader.read(input, &mut |span| audit.push(span)).map_err(|error| format!("{name}: {error}"))?;
+        let warn = |warning: String| {
+            let _ = writeln!(io::stderr(), "warning: {name}: {warning}");
+        };
+        if let Some(cut_off) = &dump.cut_off {
+            warn(format!("{cut_off}; the report has the {} spans before", dump.spans));
+        }
+        if dump.invalid > 0 {
+            warn(format!("{} spans have no valid trace id or span id, and are left out", dump.invalid));
+        }
+        spans += dump.spans;
+    }
+    // Nothing is as incomplete as an empty file, and a check of it must not pass.
+    if spans == 0 {
+        return Err("there are no spans".to_owned());
+    }
+    Ok(audit.finish())
+}
+
+fn is_stdin(path: &Path) -> bool {
+    path == Path::new("-")
+}

@@ -1,0 +1,138 @@
+//! The program: its output, and how it ends.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+const COLLECTOR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/collector.jsonl");
+
+fn throughline(arguments: &[&str], input: &[u8]) -> Output {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_throughline"))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A program that does not read has ended.
+    let _ = program.stdin.take().unwrap().write_all(input);
+    program.wait_with_output().unwrap()
+}
+
+#[track_caller]
+fn ends_with(arguments: &[&str], input: &[u8], status: i32) -> (String, String) {
+    let output = throughline(arguments, input);
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let (out, err) = (text(output.stdout), text(output.stderr));
+    assert_eq!(output.status.code(), Some(status), "{out}{err}");
+    (out, err)
+}
+
+/// A path of this test in the target folder.
+fn path(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name)
+}
+
+#[test]
+fn the_report_says_where_traces_of_other_tracers_break() {
+    let (report, warnings) = ends_with(&["audit", COLLECTOR], b"", 0);
+    assert_eq!(warnings, "");
+    assert!(report.starts_with("completeness 50.000 %: 1 of 2 traces, 5 spans\n"), "{report}");
+    for line in [
+        "unparented-entry \u{d7}1:",
+        "missing-parent \u{d7}1:",
+        "mailer/render.py:88 (render)",
+        "process receipts [consumer]",
+    ] {
+        assert!(report.contains(line), "{line}: {report}");
+    }
+}
+
+#[test]
+fn the_standard_input_and_several_files_are_one_dump() {
+    let content = fs::read(COLLECTOR).unwrap();
+    assert_eq!(ends_with(&["audit", "-"], &content, 0).0, ends_with(&["audit", COLLECTOR], b"", 0).0);
+    let lines: Vec<_> = content.split_inclusive(|byte| *byte == b'\n').collect();
+    let first = path("first.jsonl");
+    fs::write(&first, lines[0]).unwrap();
+    let both = ends_with(&["audit", first.to_str().unwrap(), "-"], lines[1], 0).0;
+    assert_eq!(both, ends_with(&["audit", COLLECTOR], b"", 0).0);
+}
+
+#[test]
+fn the_status_tells_a_script_what_to_do() {
+    ends_with(&["audit", "--fail-below", "50", COLLECTOR], b"", 0);
+    ends_with(&["audit", "--fail-below=50.001%", COLLECTOR], b"", 1);
+    ends_with(&["audit", "--fail-on-breaks", COLLECTOR], b"", 1);
+    let whole = fs::read_to_string(COLLECTOR).unwrap().replace("00000000000000aa", "b7ad6b7169203331");
+    ends_with(&["audit", "--fail-on-breaks", "--allow-root", "process receipts", "-"], whole.as_bytes(), 0);
+    ends_with(
+        &["audit", "--fail-on-breaks", "--allow-root", "process receipts", "--require=tenant_id", "-"],
+        whole.as_bytes(),
+        1,
+    );
+    // A check must not pass because there was nothing to check.
+    let (_, error) = ends_with(&["audit", "--fail-below", "99", "-"], b"{\"resourceSpans\":[]}", 2);
+    assert_eq!(error, "error: there are no spans\n");
+}
+
+#[test]
+fn json_is_for_programs() {
+    let (json, _) = ends_with(&["audit", "--json", COLLECTOR], b"", 0);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert!(json.to_string().contains("missing-parent"), "{json}");
+}
+
+#[test]
+fn the_page_is_written_next_to_the_report() {
+    let page = path("report.html");
+    let (report, _) = ends_with(&["audit", "--html", page.to_str().unwrap(), COLLECTOR], b"", 0);
+    assert!(report.starts_with("completeness"));
+    let page = fs::read_to_string(page).unwrap();
+    assert!(page.starts_with("<!DOCTYPE html>") && page.contains("missing parent 00000000000000aa"));
+    let (_, error) = ends_with(&["audit", "--html", "/nowhere/report.html", COLLECTOR], b"", 2);
+    assert!(error.starts_with("error: /nowhere/report.html: cannot be written: "), "{error}");
+}
+
+#[test]
+fn a_file_that_is_still_written_is_a_warning() {
+    let content = fs::read(COLLECTOR).unwrap();
+    let (report, warning) = ends_with(&["audit", "-"], &content[..content.len() - 100], 0);
+    assert!(report.starts_with("completeness 100.000 %: 1 of 1 traces, 3 spans\n"), "{report}");
+    assert!(warning.starts_with("warning: the standard input: line 2, column "), "{warning}");
+    assert!(warning.ends_with("; the report has the 3 spans before\n"), "{warning}");
+}
+
+#[test]
+fn mistakes_name_the_file_and_the_option() {
+    let error = |arguments: &[&str]| ends_with(arguments, b"", 2).1;
+    assert!(error(&["audit", "missing.json"]).starts_with("error: missing.json: cannot be opened: No such file"));
+    assert!(error(&["audit", "-"]).starts_with("error: the standard input: it is empty"));
+    assert!(
+        error(&["audit"]).starts_with("error: no file; expected one or more of them, or `-` for the standard input\n")
+    );
+    assert!(error(&["audit", "--html"]).starts_with("error: missing argument for option '--html'"));
+    assert!(error(&["audit", "--colour", "-"]).starts_with("error: invalid option '--colour'"));
+    assert!(error(&["adit", "-"]).starts_with("error: unknown command `adit`; expected `audit`"));
+    assert!(
+        error(&["audit", "--fail-below", "x", "-"]).starts_with("error: `--fail-below x`: expected a share in percent")
+    );
+    assert!(
+        error(&["audit", "--root-kinds", "srever", "-"])
+            .starts_with("error: unknown span kind `srever`; expected `server`")
+    );
+    assert!(error(&["audit", "-"]).lines().count() == 1, "a mistake in a file needs no list of options");
+}
+
+#[test]
+fn help_names_every_option() {
+    let (help, _) = ends_with(&["audit", "--help"], b"", 0);
+    assert_eq!(ends_with(&["--help"], b"", 0).0, help);
+    for option in
+        include_str!("../src/options.rs").split("Arg::Long(\"").skip(1).map(|rest| rest.split('"').next().unwrap())
+    {
+        assert!(help.contains(&format!("--{option}")) || ["help", "version"].contains(&option), "{option}");
+    }
+    assert_eq!(ends_with(&["--version"], b"", 0).0, concat!("throughline ", env!("CARGO_PKG_VERSION"), "\n"));
+}

@@ -1,0 +1,237 @@
+//! The encodings of a dump, whole and broken.
+
+use std::io::{self, Read, Write as _};
+
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
+use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
+use opentelemetry_sdk::Resource;
+use prost::Message as _;
+use throughline::audit::{Audit, BreakKind, Rules, Span};
+use throughline::testing::Capture;
+use throughline_cli::{Dump, ReadError, Reader};
+
+fn read(input: impl Read) -> Result<(Vec<Span>, Dump), ReadError> {
+    let mut spans = Vec::new();
+    let dump = Reader::new().read(input, &mut |span| spans.push(span))?;
+    Ok((spans, dump))
+}
+
+fn names(input: impl Read) -> Vec<String> {
+    let (spans, dump) = read(input).unwrap();
+    assert!(dump.cut_off.is_none(), "{:?}", dump.cut_off);
+    assert_eq!(dump.spans, spans.len() as u64);
+    spans.iter().map(|span| span.name.to_string()).collect()
+}
+
+fn error(input: &[u8]) -> String {
+    read(input).unwrap_err().to_string()
+}
+
+/// What the OTLP exporter of the SDK sends for spans that were recorded.
+fn request(names: [&'static str; 2]) -> ExportTraceServiceRequest {
+    let capture = Capture::new();
+    capture.run(|| {
+        let outer = throughline::span(names[0]).kind(throughline::SpanKind::Server).tag("retries", 3);
+        outer.run(|| throughline::try_in_span(names[1], || Err::<(), _>("out of stock"))).unwrap_err();
+    });
+    let resource = Resource::builder_empty().with_service_name("shop").build();
+    let spans = capture.spans().iter().map(|span| (**span).clone()).collect();
+    let resource_spans = group_spans_by_resource_and_scope(spans, &ResourceAttributesWithSchema::from(&resource));
+    ExportTraceServiceRequest { resource_spans }
+}
+
+fn json(request: &ExportTraceServiceRequest) -> String {
+    serde_json::to_string(request).unwrap()
+}
+
+fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(content).unwrap();
+    gzip.finish().unwrap()
+}
+
+/// Two requests, in every form in which they can stand in a dump.
+fn forms(requests: &[ExportTraceServiceRequest; 2]) -> Vec<(&'static str, Vec<u8>)> {
+    let [one, two] = requests;
+    let framed = |request: &ExportTraceServiceRequest| {
+        let message = request.encode_to_vec();
+        [&u32::try_from(message.len()).unwrap().to_be_bytes()[..], &message].concat()
+    };
+    let both = ExportTraceServiceRequest { resource_spans: [&*one.resource_spans, &*two.resource_spans].concat() };
+    vec![
+        ("a document", json(&both).into_bytes()),
+        ("indented", serde_json::to_vec_pretty(&both).unwrap()),
+        ("with a byte order mark", format!("\u{feff}{}\n", json(&both)).into_bytes()),
+        ("lines", format!("{}\n{}\n", json(one), json(two)).into_bytes()),
+        ("lines without an end", format!("{}\r\n\r\n{}", json(one), json(two)).into_bytes()),
+        ("a list", format!("[{},{}]", json(one), json(two)).into_bytes()),
+        ("a message", both.encode_to_vec()),
+        ("messages in a row", [one.encode_to_vec(), two.encode_to_vec()].concat()),
+        ("delimited", [one.encode_length_delimited_to_vec(), two.encode_length_delimited_to_vec()].concat()),
+        ("framed", [framed(one), framed(two)].concat()),
+    ]
+}
+
+#[test]
+fn every_encoding_has_the_same_spans() {
+    let requests = [request(["order", "charge"]), request(["refund", "pay"])];
+    let expected = read(&*forms(&requests)[0].1).unwrap().0;
+    assert_eq!(expected.iter().map(|span| &*span.name).collect::<Vec<_>>(), ["charge", "order", "pay", "refund"]);
+    for (form, content) in forms(&requests) {
+        assert_eq!(read(&*content).unwrap().0, expected, "{form}");
+        assert_eq!(read(&*gzip(&content)).unwrap().0, expected, "{form}, compressed");
+    }
+}
+
+#[test]
+fn spans_are_what_was_recorded() {
+    let (spans, _) = read(json(&request(["order", "charge"])).as_bytes()).unwrap();
+    let [charge, order] = &*spans else { panic!("{spans:?}") };
+    assert_eq!((&*order.service, &*order.scope, order.parent_id), ("shop", "throughline", None));
+    assert_eq!(order.kind, throughline::SpanKind::Server);
+    assert_eq!(order.attribute("retries"), Some(&3.into()));
+    assert_eq!((charge.parent_id, charge.trace_id), (Some(order.span_id), order.trace_id));
+    assert_eq!((charge.is_error, order.is_error), (true, false));
+    assert_eq!((charge.is_sampled, charge.parent_is_remote), (Some(true), Some(false)));
+    assert_eq!(&*charge.events[0].name, "exception");
+    assert!(charge.start >= order.start && charge.end <= order.end && charge.end > Some(0));
+    assert!(charge.code_place().is_some_and(|place| place.file.ends_with("reader.rs")), "{:?}", charge.code_place());
+}
+
+#[test]
+fn a_file_of_the_collector_is_read_whoever_recorded_it() {
+    let (spans, dump) = read(&include_bytes!("data/collector.jsonl")[..]).unwrap();
+    assert_eq!((dump.spans, dump.invalid), (5, 0));
+    let remote: Vec<_> = spans.iter().map(|span| span.parent_is_remote).collect();
+    assert_eq!(remote, [Some(false), Some(false), Some(true), None, None]);
+    assert_eq!(spans[4].code_place().unwrap().to_string(), "mailer/render.py:88 (render)");
+    let mut audit = Audit::new(Rules::new());
+    for span in spans {
+        audit.push(span);
+    }
+    let report = audit.finish();
+    assert_eq!((report.total.traces, report.total.complete), (2, 1));
+    assert_eq!(report.count(BreakKind::UnparentedEntry), 1);
+    assert_eq!(report.count(BreakKind::MissingParent), 1);
+}
+
+#[test]
+fn what_is_no_dump_is_told_with_its_place() {
+    assert_eq!(error(b""), "it is empty");
+    assert!(error(b"<html>").starts_with("it is no OTLP: it begins with `<html>`; expected JSON"));
+    let logs = error(b"{\"resourceLogs\":[]}\n{\"resourceMetrics\":[]}");
+    assert_eq!(
+        logs,
+        "it is JSON without spans: its documents have `resourceLogs`, `resourceMetrics`; expected `resourceSpans`"
+    );
+    assert_eq!(
+        error(b"{\"resourceSpans\":[]}\n{\"resourceSpans\":7}"),
+        "line 2, column 19: invalid type: integer `7`, expected a list of `ResourceSpans`"
+    );
+    assert_eq!(error(b"{\"resourceSpans\":[]}\n\n{resourceSpans:[]}"), "line 3, column 2: key must be a string");
+    let id = error(br#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"xy"}]}]}]}"#);
+    assert!(id.starts_with("line 1, column 58: invalid character"), "{id}");
+    assert_eq!(error(&gzip(&gzip(b"{}"))), "it is compressed with gzip twice");
+}
+
+#[test]
+fn a_mistake_in_protobuf_is_told_with_its_byte() {
+    let mut message = request(["order", "charge"]).encode_to_vec();
+    let end = message.len();
+    // A field that is longer than its frame.
+    let mut framed = [&u32::try_from(end).unwrap().to_be_bytes()[..], &message].concat();
+    framed[3] -= 1;
+    assert!(error(&framed).starts_with("byte 4: a field of "), "{}", error(&framed));
+    assert!(error(&framed).ends_with("is longer than its message; expected `ResourceSpans`"));
+    // Bytes that are no field, after a message.
+    message.push(0x0f);
+    assert_eq!(
+        error(&message),
+        format!("byte {end}: a field has the wire type 7, which protobuf does not have; expected `ResourceSpans`")
+    );
+    // A field with the right number and another content.
+    message.truncate(end);
+    message.extend([0x0a, 3, 0x0a, 0x7f, 0]);
+    let error = error(&message);
+    assert!(error.starts_with(&format!("byte {end}: 3 bytes are no `ResourceSpans`: ")), "{error}");
+}
+
+#[test]
+fn of_a_dump_that_is_cut_off_the_rest_is_read() {
+    let requests = [request(["order", "charge"]), request(["refund", "pay"])];
+    for (form, content) in forms(&requests) {
+        // In the middle of the second one; the last byte of the lines is what may be missing.
+        let (spans, dump) = read(&content[..content.len() - 20]).unwrap();
+        let cut_off = dump.cut_off.unwrap_or_else(|| panic!("{form}: not seen")).to_string();
+        assert_eq!(spans.iter().map(|span| &*span.name).collect::<Vec<_>>(), ["charge", "order"], "{form}");
+        assert!(
+            cut_off.starts_with("line ") && cut_off.contains("EOF") || cut_off.contains("it ends here; expected"),
+            "{form}: {cut_off}"
+        );
+    }
+    let truncated = gzip(forms(&requests)[0].1.as_slice());
+    assert!(error(&truncated[..truncated.len() - 20]).starts_with("it cannot be read: "));
+}
+
+#[test]
+fn spans_without_ids_are_counted_and_left_out() {
+    let mut request = request(["order", "charge"]);
+    request.resource_spans[0].scope_spans[0].spans[0].span_id.clear();
+    request.resource_spans[0].scope_spans[0].spans[1].trace_id = vec![0; 16];
+    let (spans, dump) = read(&*request.encode_to_vec()).unwrap();
+    assert_eq!((spans.len(), dump.invalid), (0, 2));
+}
+
+/// A document that is made while it is read, and counts what was read of it.
+struct Endless<'a> {
+    spans: u64,
+    next: Box<dyn Iterator<Item = String> + 'a>,
+    rest: Vec<u8>,
+    read: &'a std::cell::Cell<u64>,
+}
+
+impl Read for Endless<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.rest.is_empty() {
+            self.rest = self.next.next().unwrap_or_default().into_bytes();
+            self.spans += 1;
+            self.read.set(self.spans);
+        }
+        let length = buffer.len().min(self.rest.len());
+        buffer[..length].copy_from_slice(&self.rest[..length]);
+        self.rest.drain(..length);
+        Ok(length)
+    }
+}
+
+#[test]
+fn a_document_is_read_in_pieces() {
+    const SPANS: u64 = 20_000;
+    let piece = |at: u64| {
+        let begin = if at == 1 { "{\"resourceSpans\":[" } else { "," };
+        let end = if at == SPANS { "]}" } else { "" };
+        format!(
+            "{begin}{{\"scopeSpans\":[{{\"spans\":[{{\"traceId\":\"{at:032x}\",\"spanId\":\"{at:016x}\",\"name\":\"n\"}}]}}]}}{end}"
+        )
+    };
+    let read = std::cell::Cell::new(0);
+    let document = Endless { spans: 0, next: Box::new((1..=SPANS).map(piece)), rest: Vec::new(), read: &read };
+    let mut count = 0;
+    let dump = Reader::new().read(document, &mut |_| {
+        count += 1;
+        // A buffer of 64 KiB is ahead.
+        assert!(read.get() - count < 1_000, "span {count} came when {} were read", read.get());
+    });
+    assert_eq!((dump.unwrap().spans, count), (SPANS, SPANS));
+}
+
+#[test]
+fn a_length_that_lies_allocates_nothing() {
+    // A message of four exbibytes, of which there are three bytes.
+    let mut content = vec![0x0a, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40];
+    content.extend([0x0a, 0, 0]);
+    let (_, dump) = read(&*content).unwrap();
+    assert!(dump.cut_off.unwrap().to_string().contains("more bytes of a field of 4611686018427387904"));
+    assert_eq!(names(&*request(["a", "b"]).encode_to_vec()), ["b", "a"]);
+}
