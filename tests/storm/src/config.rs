@@ -13,6 +13,8 @@ pub(crate) enum Side {
     Off,
     /// With `tracing`, `tracing-opentelemetry`, and middleware.
     Peer,
+    /// The same, but the filter belongs to the layer of `tracing-opentelemetry`.
+    PeerFiltered,
 }
 
 impl Side {
@@ -21,6 +23,7 @@ impl Side {
             Self::Ours => "throughline",
             Self::Off => "off",
             Self::Peer => "peer",
+            Self::PeerFiltered => "peer-filtered",
         }
     }
 }

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Options: `--seed N`, `--kills N`, `--no-outage` of the collector, `--doubles` to use no servers, and
-//! `--only throughline|off|peer`. Exits with code 1 if a trace of Throughline's is not whole, or anything about it is not
+//! `--only throughline|off|peer|peer-filtered`, `--show N` to print the spans of a request. Exits with code 1 if a trace of Throughline's is not whole, or anything about it is not
 //! as it was done.
 //!
 //! See `docs/completeness.md` for what is compared, and for results.
@@ -41,9 +41,11 @@ struct Options {
 
 impl Options {
     fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut plan = Plan { seed: 1, requests: 2000, kills: 3, outage: true };
+        let mut plan = Plan { seed: 1, requests: 2000, kills: 3, outage: true, show: None };
         let mut sides = vec![Side::Off, Side::Ours];
-        sides.extend(cfg!(feature = "peer").then_some(Side::Peer));
+        if cfg!(feature = "peer") {
+            sides.extend([Side::Peer, Side::PeerFiltered]);
+        }
         let mut doubles = false;
         while let Some(argument) = arguments.next() {
             let mut number = |name: &str| {
@@ -53,6 +55,7 @@ impl Options {
             match argument.as_str() {
                 "--seed" => plan.seed = number("--seed")?,
                 "--kills" => plan.kills = number("--kills")?,
+                "--show" => plan.show = Some(number("--show")?),
                 "--no-outage" => plan.outage = false,
                 "--doubles" => doubles = true,
                 "--only" => {
@@ -60,7 +63,7 @@ impl Options {
                     sides.retain(|side| side.name() == name);
                     if sides.is_empty() {
                         return Err(format!(
-                            "no side `{name}`; expected `throughline`, `off`, or `peer`, with its feature"
+                            "no side `{name}`; expected `throughline`, `off`, or, with its feature, `peer` or `peer-filtered`"
                         ));
                     }
                 }

@@ -9,6 +9,8 @@ pub(crate) struct Plan {
     pub(crate) kills: u64,
     /// Whether the collector goes away, and comes back.
     pub(crate) outage: bool,
+    /// A request whose spans are printed.
+    pub(crate) show: Option<u64>,
 }
 
 /// The faults that can be planned for a request. Each is a bit of [`Order::faults`](crate::facts::Order).
@@ -90,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_plan_repeats_itself_and_has_every_fault() {
-        let plan = Plan { seed: 1, requests: 2000, kills: 3, outage: true };
+        let plan = Plan { seed: 1, requests: 2000, kills: 3, outage: true, show: None };
         let faults: Vec<u32> = (0..2000).map(|request| plan.faults(request)).collect();
         assert_eq!(faults, (0..2000).map(|request| plan.faults(request)).collect::<Vec<_>>());
         for (fault, name) in fault::NAMES {

@@ -129,6 +129,20 @@ impl Received {
         self.rows.push(row);
     }
 
+    /// Every span of the traces in which the request has one, a line each.
+    pub(crate) fn show(&self, request: u64) -> Vec<String> {
+        let traces: HashSet<u128> =
+            self.rows.iter().filter(|row| row.order == request && row.step != 0).map(|row| row.trace).collect();
+        let rows = self.rows.iter().filter(|row| traces.contains(&row.trace));
+        let line = |row: &Row| {
+            let Row { trace, id, parent, step, kind, .. } = row;
+            format!("{trace:032x} {id:016x} below {parent:016x} {} {kind:?} step {step}", self.name(row))
+        };
+        let mut lines: Vec<String> = rows.map(line).collect();
+        lines.sort();
+        lines
+    }
+
     /// The names of spans, by the number in a row.
     pub(crate) fn name(&self, row: &Row) -> &str {
         self.names.iter().find(|(_, name)| **name == row.name).map_or("", |(text, _)| text)

@@ -36,9 +36,9 @@ impl Tracing {
         match config.side {
             Side::Ours | Side::Off => Self::Ours(Arc::new(ours::start(config, role))),
             #[cfg(feature = "peer")]
-            Side::Peer => Self::Peer(peer::Tracing::start(config, role)),
+            Side::Peer | Side::PeerFiltered => Self::Peer(peer::Tracing::start(config, role)),
             #[cfg(not(feature = "peer"))]
-            Side::Peer => unreachable!("the storm starts no peer without the feature"),
+            Side::Peer | Side::PeerFiltered => unreachable!("the storm starts no peer without the feature"),
         }
     }
 
@@ -182,7 +182,7 @@ pub(crate) async fn run(role: &str, number: u64) {
     let service = Service { config, tracing: tracing.clone(), stop };
     match service.config.side {
         Side::Ours | Side::Off => ours::play(role, service).await,
-        Side::Peer => {
+        Side::Peer | Side::PeerFiltered => {
             #[cfg(feature = "peer")]
             peer::play(role, service).await;
         }

@@ -93,6 +93,7 @@ pub(crate) async fn run(plan: Plan, side: Side, doubles: bool) -> Result<Run, St
         Side::Off => Findings::default(),
         _ => check(plan.requests, &facts, &batches, &received),
     };
+    plan.show.into_iter().flat_map(|request| received.show(request)).for_each(|line| println!("{line}"));
     let (spans, duplicates) = (received.rows.len() as u64, received.duplicates);
     Ok(Run { side, findings, spans, duplicates, elapsed, kills, report, outages, plan })
 }

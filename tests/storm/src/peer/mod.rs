@@ -8,6 +8,8 @@
 //! * Tasks have `.instrument(Span::current())`, closures on other threads `span.in_scope`, messages to an actor the
 //!   span, and a timer a carrier.
 //! * Every step has the number of its order and its tenant as fields.
+//! * One filter is for all layers, as in `init-tracing-opentelemetry`, or belongs to the layer of OpenTelemetry, as in the
+//!   documentation of `tracing-subscriber`, so that logs can have another one ([`Side::PeerFiltered`]).
 
 mod archive;
 mod gateway;
@@ -28,7 +30,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::config::Config;
+use crate::config::{Config, Side};
 use crate::facts::Step;
 use crate::service::Service;
 use crate::store::{Cache, Store};
@@ -39,7 +41,7 @@ pub(crate) struct Tracing(SdkTracerProvider);
 
 impl Tracing {
     /// The address of the collector is in the environment, as with Throughline.
-    pub(crate) fn start(_: &Config, role: &str) -> Self {
+    pub(crate) fn start(config: &Config, role: &str) -> Self {
         global::set_text_map_propagator(TextMapCompositePropagator::new(vec![
             Box::new(TraceContextPropagator::new()),
             Box::new(BaggagePropagator::new()),
@@ -52,8 +54,13 @@ impl Tracing {
         global::set_tracer_provider(provider.clone());
         // The middleware's spans have this target, and the level `TRACE`.
         let filter = Targets::new().with_default(LevelFilter::INFO).with_target("otel::tracing", LevelFilter::TRACE);
-        let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("storm"));
-        tracing_subscriber::registry().with(layer.with_filter(filter)).init();
+        let tracer = provider.tracer("storm");
+        if config.side == Side::PeerFiltered {
+            let layer = tracing_opentelemetry::layer().with_tracer(tracer).with_filter(filter);
+            tracing_subscriber::registry().with(layer).init();
+        } else {
+            tracing_subscriber::registry().with(filter).with(tracing_opentelemetry::layer().with_tracer(tracer)).init();
+        }
         Self(provider)
     }
 
