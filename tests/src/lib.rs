@@ -5,6 +5,11 @@
 #[doc = include_str!("../../docs/from-tracing.md")]
 struct FromTracing;
 
+/// So is that of the page on the gate.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/gate.md")]
+struct Gate;
+
 /// So is that of the front page. It needs more than the core crate, which shows the page but does not compile it.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

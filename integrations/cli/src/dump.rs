@@ -1,6 +1,6 @@
 //! Reading a dump.
 
-use std::io::{BufRead, BufReader, Cursor, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 
 use flate2::bufread::MultiGzDecoder;
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
@@ -68,9 +68,15 @@ pub(crate) enum Stop {
     Failed(ReadError),
 }
 
-impl<E: Into<ReadError>> From<E> for Stop {
-    fn from(error: E) -> Self {
-        Self::Failed(error.into())
+impl From<ReadError> for Stop {
+    fn from(error: ReadError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(ReadError::of_input(error))
     }
 }
 

@@ -31,18 +31,14 @@ impl ReadError {
         self.source = Some(Box::new(source));
         self
     }
-}
 
-impl From<io::Error> for ReadError {
-    fn from(error: io::Error) -> Self {
+    pub(crate) fn of_input(error: io::Error) -> Self {
         Self::new("it cannot be read").because(error)
     }
-}
 
-impl From<serde_json::Error> for ReadError {
-    fn from(error: serde_json::Error) -> Self {
+    pub(crate) fn of_json(error: serde_json::Error) -> Self {
         if error.is_io() {
-            return io::Error::from(error).into();
+            return Self::of_input(error.into());
         }
         let (line, column) = (error.line(), error.column());
         // The message ends with the place, which is told first here.

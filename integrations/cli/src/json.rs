@@ -22,8 +22,8 @@ pub(crate) fn read(mut input: Box<dyn BufRead + '_>, each: &mut Each<'_>) -> Res
         match document.deserialize(&mut json) {
             Ok(()) => {}
             Err(error) if error.is_eof() && !has_begun => break,
-            Err(error) if error.is_eof() => return Err(Stop::CutOff(error.into())),
-            Err(error) => return Err(error.into()),
+            Err(error) if error.is_eof() => return Err(Stop::CutOff(ReadError::of_json(error))),
+            Err(error) => return Err(ReadError::of_json(error).into()),
         }
     }
     if seen.has_spans {

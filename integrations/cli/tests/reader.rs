@@ -117,6 +117,20 @@ fn a_file_of_the_collector_is_read_whoever_recorded_it() {
 }
 
 #[test]
+fn ids_in_upper_case_and_times_as_numbers_are_read() {
+    // As in the examples of OTLP's specification.
+    let (spans, _) = read(
+        &br#"{"resourceSpans": [{"scopeSpans": [{"spans": [{
+            "traceId": "5B8EFFF798038103D269B633813FC60C", "spanId": "EEE19B7EC3C1B174", "name": "I'm a server span",
+            "startTimeUnixNano": 1544712660000000000, "endTimeUnixNano": 1544712661000000000, "kind": 2
+        }]}]}]}"#[..],
+    )
+    .unwrap();
+    assert_eq!(spans[0].trace_id.to_string(), "5b8efff798038103d269b633813fc60c");
+    assert_eq!((spans[0].duration(), spans[0].is_sampled), (Some(1_000_000_000), None));
+}
+
+#[test]
 fn what_is_no_dump_is_told_with_its_place() {
     assert_eq!(error(b""), "it is empty");
     assert!(error(b"<html>").starts_with("it is no OTLP: it begins with `<html>`; expected JSON"));
@@ -132,6 +146,8 @@ fn what_is_no_dump_is_told_with_its_place() {
     assert_eq!(error(b"{\"resourceSpans\":[]}\n\n{resourceSpans:[]}"), "line 3, column 2: key must be a string");
     let id = error(br#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"xy"}]}]}]}"#);
     assert!(id.starts_with("line 1, column 58: invalid character"), "{id}");
+    let kind = error(br#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"kind":"SPAN_KIND_SERVER"}]}]}]}"#);
+    assert_eq!(kind, "line 1, column 69: invalid type: string \"SPAN_KIND_SERVER\", expected i32");
     assert_eq!(error(&gzip(&gzip(b"{}"))), "it is compressed with gzip twice");
 }
 

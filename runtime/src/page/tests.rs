@@ -3,7 +3,7 @@
 use opentelemetry::trace::{SpanId, TraceId};
 
 use crate::SpanKind;
-use crate::audit::{Audit, Report, Rules, Span};
+use crate::audit::{Audit, Place, Report, Rules, Span};
 
 fn span(id: u64, parent: u64, name: &str) -> Span {
     let mut span = Span::new(TraceId::from(1), SpanId::from(id), name);
@@ -54,9 +54,11 @@ fn children_of_one_missing_parent_hang_below_one_dashed_row() {
 fn an_entry_that_should_have_had_a_parent_hangs_below_its_caller() {
     let mut consumer = span(2, 0, "process orders");
     consumer.kind = SpanKind::Consumer;
+    consumer.place = Some(Place::new("src/mailer.rs", Some(77), None).into());
     let page = report([consumer, span(3, 2, "store")]).to_html();
     let rows = rows(&page);
     assert!(rows[0].contains("missing caller") && rows[0].contains("data-breaks=\"unparented-entry\""), "{}", rows[0]);
+    assert!(rows[0].contains("<code>src/mailer.rs:77</code>"), "{}", rows[0]);
     assert!(rows[1].contains("process orders") && !rows[1].contains("data-breaks"), "{}", rows[1]);
     assert_eq!(rows.len(), 3);
 }

@@ -78,6 +78,7 @@ fn line(row: &Row<'_>, services: &[&str]) -> Markup {
                         svg.indent width=(row.depth * 14) height="1" aria-hidden="true" {}
                         a.badge.defect[!kind.breaks_the_tree()] href={ "#" (kind.name()) } { (kind.name()) }
                         " " (prose(&escape(detail)))
+                        @if let Some(place) = &row.place { " · " code { (place) } }
                     }
                 }
             }

@@ -23,6 +23,9 @@
 //! );
 //! assert_eq!(capture.span("price").attribute("sku"), Some(&"A-7".into()));
 //! ```
+//!
+//! [`Capture::wait`] waits for the jobs that the code under test has detached. With the feature `audit`,
+//! `assert_unbroken!(capture)` asserts that every trace is whole, whatever its spans are.
 
 mod side_by_side;
 mod span;

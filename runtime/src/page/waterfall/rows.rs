@@ -1,11 +1,12 @@
 //! The rows of a waterfall: the spans of a trace, and those that are missing.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use opentelemetry::trace::SpanId;
 
-use crate::audit::{BreakKind, BrokenTrace, Span};
+use crate::audit::{BreakKind, BrokenTrace, Place, Span};
 use crate::render::tree::{self, Node};
 
 /// The rows of a trace, from the top.
@@ -21,6 +22,8 @@ pub(super) struct Row<'a> {
     pub(super) span: Option<&'a Span>,
     pub(super) label: Cow<'a, str>,
     pub(super) depth: usize,
+    /// Where in the source it is, or what should have been its child.
+    pub(super) place: Option<Arc<Place>>,
     /// What is wrong here, with the sentence that says so.
     pub(super) marks: Vec<(BreakKind, &'a str)>,
     pub(super) bar: Bar,
@@ -41,6 +44,7 @@ struct Ghost<'a> {
     kind: BreakKind,
     label: String,
     detail: &'a str,
+    place: Option<Arc<Place>>,
     start: u64,
     end: u64,
 }
@@ -62,14 +66,26 @@ impl<'a> Rows<'a> {
             })
             .collect();
         let rows = tree::layout(&nodes).into_iter().map(|row| {
-            let (span, label, marks, bar) = if let Some(span) = trace.spans.get(row.index) {
-                (Some(span), Cow::Borrowed(&*span.name), marks_at(trace, row.index), clock.bar(span.start, span.end))
+            let (span, place, label, marks, bar) = if let Some(span) = trace.spans.get(row.index) {
+                (
+                    Some(span),
+                    span.code_place(),
+                    Cow::Borrowed(&*span.name),
+                    marks_at(trace, row.index),
+                    clock.bar(span.start, span.end),
+                )
             } else {
                 let ghost = &ghosts[row.index - trace.spans.len()];
                 let marks = vec![(ghost.kind, ghost.detail)];
-                (None, Cow::Owned(ghost.label.clone()), marks, clock.bar(ghost.start, Some(ghost.end)))
+                (
+                    None,
+                    ghost.place.clone(),
+                    Cow::Owned(ghost.label.clone()),
+                    marks,
+                    clock.bar(ghost.start, Some(ghost.end)),
+                )
             };
-            Row { span, label, depth: row.depth, marks, bar }
+            Row { span, label, depth: row.depth, place, marks, bar }
         });
         Self { rows: rows.collect(), duration: clock.duration() }
     }
@@ -117,7 +133,7 @@ fn ghosts<'a>(trace: &'a BrokenTrace, clock: &Clock) -> (Vec<SpanId>, Vec<Ghost<
         let below = || trace.spans.iter().zip(&parents).filter(|(_, parent)| **parent == id).map(|(span, _)| span);
         let start = below().map(|span| span.start).min().unwrap_or(span.start);
         let end = below().map(|span| span.end.unwrap_or(clock.end)).max().unwrap_or(clock.end).max(start);
-        ghosts.push(Ghost { id, kind: mark.kind, label, detail: &mark.detail, start, end });
+        ghosts.push(Ghost { id, kind: mark.kind, label, detail: &mark.detail, place: span.code_place(), start, end });
     }
     (parents, ghosts)
 }
