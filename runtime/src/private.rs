@@ -3,7 +3,7 @@
 
 use crate::span::builder::SpanBuilder;
 use crate::span::callsite::Callsite;
-use crate::span::function::{Started, TracedFuture, is_skipped};
+use crate::span::function::{self, Started, TracedFuture};
 use crate::span::handle::Span;
 pub use crate::span::inspect::Inspect;
 use crate::span::outcome::Outcome;
@@ -56,10 +56,7 @@ pub fn start_untagged(callsite: &'static Callsite) -> Span {
 
 #[inline(never)]
 fn start_erased(callsite: &'static Callsite, fill: &mut dyn FnMut(&mut Tags)) -> Span {
-    if is_skipped(callsite) {
-        return Span::none();
-    }
-    SpanBuilder::at(callsite).open(fill)
+    function::start(callsite, fill)
 }
 
 /// Like [`start`], for a synchronous function.

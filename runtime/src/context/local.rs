@@ -11,6 +11,7 @@ use std::sync::Arc;
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanId, Status, TraceContextExt as _};
 
+use crate::tags::draft::Draft;
 use crate::tags::scoped::EncodedTags;
 
 /// What a span of ours passes on to those below it.
@@ -19,16 +20,14 @@ pub(crate) struct Inherited {
     pub(crate) span_id: SpanId,
     /// The buffer of the trace, whose type only the tracer knows.
     pub(crate) buffer: Arc<dyn Any + Send + Sync>,
-    /// The tags in scope, those of the span included.
-    pub(crate) tags: Option<EncodedTags>,
 }
 
+/// The question is a draft, which the span writes the answer to: that is copied nowhere else.
 #[derive(Default)]
 enum Question {
     #[default]
     None,
-    Asked,
-    Answered(Inherited),
+    Asked(Box<Draft>),
     /// A span is locked by this thread, so none may be asked: it may be the same.
     Forbidden,
 }
@@ -37,53 +36,65 @@ thread_local! {
     static QUESTION: Cell<Question> = const { Cell::new(Question::None) };
 }
 
-/// What the span of `context` passes on, if that is one of ours that records or has recorded.
+/// Writes what the span of `context` passes on to `draft`, if that is one of ours that records or has recorded: `above`
+/// and the tags in scope.
 #[inline]
-pub(crate) fn inherited(context: &Context) -> Option<Inherited> {
-    if context.has_active_span() { ask(context) } else { None }
+pub(crate) fn inherit(draft: Box<Draft>, context: &Context) -> Box<Draft> {
+    if context.has_active_span() { ask(draft, context) } else { draft }
 }
 
-fn ask(context: &Context) -> Option<Inherited> {
+fn ask(draft: Box<Draft>, context: &Context) -> Box<Draft> {
+    let mut draft = Some(draft);
     let answer = QUESTION.try_with(|question| {
-        if let Question::Forbidden = question.replace(Question::Asked) {
-            question.set(Question::Forbidden);
+        let before = question.take();
+        if let Question::Forbidden = before {
+            question.set(before);
             return None;
         }
+        question.set(Question::Asked(draft.take()?));
         context.span().set_status(Status::Unset);
-        match question.take() {
-            Question::Answered(inherited) => Some(inherited),
+        match question.replace(before) {
+            Question::Asked(draft) => Some(draft),
             _ => None,
         }
     });
-    answer.ok().flatten()
+    // It always comes back, or was not taken.
+    answer.ok().flatten().or(draft).unwrap_or_else(Draft::unlimited)
+}
+
+/// What the span of `context` passes on: its id and the tags in scope.
+pub(crate) fn inherited(context: &Context) -> Option<(SpanId, Option<EncodedTags>)> {
+    let mut draft = inherit(Draft::unlimited(), context);
+    let above = draft.above.take();
+    let inherited = above.map(|above| (above.span_id, draft.tags.take()));
+    draft.recycle();
+    inherited
 }
 
 /// Called by a span of ours whose status is set to `Unset`.
 #[inline]
-pub(crate) fn answer(inherited: impl FnOnce() -> Option<Inherited>) {
-    let _ = QUESTION.try_with(|question| match question.take() {
-        Question::Asked => question.set(inherited().map_or(Question::None, Question::Answered)),
-        Question::Forbidden => question.set(Question::Forbidden),
-        _ => {}
+pub(crate) fn answer(answer: impl FnOnce(&mut Draft)) {
+    let _ = QUESTION.try_with(|question| {
+        let mut asked = question.take();
+        if let Question::Asked(draft) = &mut asked {
+            answer(draft);
+        }
+        question.set(asked);
     });
 }
 
 /// While it exists, no span is asked on this thread: one may be locked, and other code is called.
-pub(crate) struct Locked {
-    is_outermost: bool,
-}
+pub(crate) struct Locked(Question);
 
 impl Locked {
     pub(crate) fn new() -> Self {
-        let before = QUESTION.try_with(|question| question.replace(Question::Forbidden));
-        Self { is_outermost: !matches!(before, Ok(Question::Forbidden)) }
+        Self(QUESTION.try_with(|question| question.replace(Question::Forbidden)).unwrap_or_default())
     }
 }
 
 impl Drop for Locked {
     fn drop(&mut self) {
-        if self.is_outermost {
-            let _ = QUESTION.try_with(Cell::take);
-        }
+        let before = std::mem::take(&mut self.0);
+        let _ = QUESTION.try_with(|question| question.set(before));
     }
 }

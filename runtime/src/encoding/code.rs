@@ -8,29 +8,37 @@ use super::wire::{any_value, key_value, span};
 use crate::semconv;
 
 /// Longer names and paths are encoded for each span.
-const CAPACITY: usize = 240;
+const CAPACITY: usize = 256;
 
-/// `code.*`, as fields of the message `Span`.
+/// The name of a span and `code.*`, as fields of the message `Span`.
 #[derive(Debug)]
 pub(crate) struct CodeAttributes {
+    name: &'static str,
     bytes: [u8; CAPACITY],
+    /// Where the attributes begin, after the name.
+    start: usize,
     len: usize,
     count: u32,
 }
 
 impl CodeAttributes {
     /// None at all.
-    pub(crate) const NONE: Self = Self { bytes: [0; CAPACITY], len: 0, count: 0 };
+    pub(crate) const NONE: Self = Self { name: "", bytes: [0; CAPACITY], start: 0, len: 0, count: 0 };
 
-    /// Those of a function. There are none if they are too long.
-    pub(crate) const fn new(function: &str, place: &Location<'_>) -> Self {
+    /// Those of a function, whose span has this name. There are none if they are too long.
+    pub(crate) const fn new(name: &'static str, function: &str, place: &Location<'_>) -> Self {
         let file = place.file();
         let text = [semconv::CODE_FUNCTION_NAME.len() + function.len(), semconv::CODE_FILE_PATH.len() + file.len()];
-        // Every length has to fit into one byte: eight bytes are tags and lengths.
-        if text[0] + 8 >= 0x80 || text[1] + 8 >= 0x80 {
+        // Every length has to fit into one byte: eight bytes are tags and lengths, five a line's number at most.
+        let len = 2 + name.len() + 8 + text[0] + 8 + text[1] + 7 + semconv::CODE_LINE_NUMBER.len() + 5;
+        if name.len() >= 0x80 || text[0] + 8 >= 0x80 || text[1] + 8 >= 0x80 || len > CAPACITY {
             return Self::NONE;
         }
-        let mut code = Self::NONE;
+        let mut code = Self { name, ..Self::NONE };
+        code.put(span::NAME as usize);
+        code.put(name.len());
+        code.put_all(name);
+        code.start = code.len;
         code.put_text(semconv::CODE_FUNCTION_NAME, function);
         code.put_text(semconv::CODE_FILE_PATH, file);
         code.put_number(semconv::CODE_LINE_NUMBER, place.line());
@@ -39,7 +47,13 @@ impl CodeAttributes {
 
     #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
+        &self.bytes[self.start..self.len]
+    }
+
+    /// The name and the attributes, for a span that still has this very name.
+    #[inline]
+    pub(crate) fn with_name(&self, name: &str) -> Option<&[u8]> {
+        std::ptr::eq(name, self.name).then(|| &self.bytes[..self.len])
     }
 
     /// How many attributes there are.
@@ -64,7 +78,7 @@ impl CodeAttributes {
 
     /// Writes the attributes, except those whose keys are set.
     pub(crate) fn put_without(&self, out: &mut Vec<u8>, is_set: impl Fn(&str) -> bool) {
-        let (mut reader, mut start) = (Reader::new(self.bytes()), 0);
+        let (mut reader, mut start) = (Reader::new(self.bytes()), self.start);
         while let Some(field) = reader.field() {
             let end = self.len - reader.left();
             if !std::str::from_utf8(key(field.bytes)).is_ok_and(&is_set) {
@@ -132,7 +146,7 @@ mod tests {
 
     #[test]
     fn it_is_what_is_encoded_at_run_time() {
-        const CODE: CodeAttributes = CodeAttributes::new("orders::place", Location::caller());
+        const CODE: CodeAttributes = CodeAttributes::new("place", "orders::place", Location::caller());
         let limits = Limits::default();
         let mut fields = Fields::new(limits);
         let place = Location::caller();
@@ -140,12 +154,18 @@ mod tests {
         fields.set(semconv::CODE_FILE_PATH, &place.file().into());
         fields.set(semconv::CODE_LINE_NUMBER, &i64::from(place.line() - 3).into());
         assert_eq!(CODE.bytes(), fields.bytes());
+        let named = [b"\x2a\x05place", fields.bytes()].concat();
+        assert_eq!(CODE.with_name(CODE.name), Some(&named[..]));
+        assert_eq!(CODE.with_name("another"), None);
         assert_eq!(CODE.count(), fields.attributes.kept);
     }
 
     #[test]
     fn what_is_too_long_is_not_encoded() {
         let name = "x".repeat(200);
-        assert_eq!(CodeAttributes::new(&name, Location::caller()).count(), 0);
+        assert_eq!(CodeAttributes::new("", &name, Location::caller()).count(), 0);
+        let name: &str = Box::leak("x".repeat(100).into_boxed_str());
+        // Each of them fits, but not together.
+        assert_eq!(CodeAttributes::new(name, name, Location::caller()).count(), 0);
     }
 }

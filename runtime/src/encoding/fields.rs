@@ -65,17 +65,54 @@ pub(crate) struct KeySet([u64; 4]);
 impl KeySet {
     #[inline]
     pub(crate) const fn of(key: &str) -> Self {
-        let bytes = key.as_bytes();
         let mut words = [0; 4];
-        if bytes.is_empty() {
-            return Self(words);
+        if !key.is_empty() {
+            let (word, bit) = Self::place(key);
+            words[word] = bit;
         }
-        let (first, middle, last) =
-            (bytes[0] as usize, bytes[bytes.len() / 2] as usize, bytes[bytes.len() - 1] as usize);
-        let bit = (bytes.len() * 31 + first * 7 + middle * 13 + last * 3) % 256;
-        words[bit / 64] = 1 << (bit % 64);
         Self(words)
     }
+
+    /// The word of a key, and its bit in that. The key must not be empty.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "of the length, the lowest bits count")]
+    const fn place(key: &str) -> (usize, u64) {
+        let bytes = key.as_bytes();
+        let (first, middle, last) = (bytes[0], bytes[bytes.len() / 2], bytes[bytes.len() - 1]);
+        let hash = (bytes.len() as u8).wrapping_mul(31).wrapping_add(first.wrapping_mul(7));
+        let hash = hash.wrapping_add(middle.wrapping_mul(13)).wrapping_add(last.wrapping_mul(3));
+        ((hash >> 6) as usize, 1 << (hash & 63))
+    }
+
+    /// Adds a key that is not empty. Returns whether it is certain that it was not in the set.
+    #[inline]
+    fn insert(&mut self, key: &str) -> bool {
+        let (word, bit) = Self::place(key);
+        let word = &mut self.0[word & 3];
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        is_new
+    }
+
+    /// The set in bytes.
+    pub(crate) fn to_bytes(self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        for (word, bytes) in self.0.iter().zip(bytes.chunks_exact_mut(8)) {
+            bytes.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes
+    }
+
+    #[inline]
+    pub(crate) fn from_bytes(bytes: &[u8; Self::BYTES]) -> Self {
+        let mut words = [0; 4];
+        for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(8)) {
+            *word = bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+        }
+        Self(words)
+    }
+
+    pub(crate) const BYTES: usize = 32;
 
     #[inline]
     pub(crate) const fn and(self, other: Self) -> Self {
@@ -149,11 +186,9 @@ impl Fields {
         if key.is_empty() {
             return;
         }
-        let bit = KeySet::of(key);
-        if self.keys.overlaps(bit) {
+        if !self.keys.insert(key) {
             self.remove(key);
         }
-        self.keys.add(bit);
         if self.attributes.admits(self.limits.attributes) {
             put_attribute(&mut self.bytes, span::ATTRIBUTES, key, value);
         }

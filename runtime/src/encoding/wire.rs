@@ -234,24 +234,33 @@ const SHORT: usize = 0x80;
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "lengths below 128, as is checked")]
 pub(crate) fn put_attribute(out: &mut Vec<u8>, field: u8, key: &str, value: ValueRef<'_>) {
-    let value_len = value.len();
-    let len = delimited_len(key.len()) + delimited_len(value_len);
-    if len >= SHORT {
+    if let ValueRef::Text(text) = value {
+        // Those that have a length take two bytes besides it.
+        let (key_len, text_len) = (key.len(), text.len());
+        if key_len < SHORT && text_len < SHORT && key_len + text_len + 6 < SHORT {
+            out.reserve(8 + key_len + text_len);
+            out.extend_from_slice(&[field, (key_len + text_len + 6) as u8, key_value::KEY, key_len as u8]);
+            out.extend_from_slice(key.as_bytes());
+            out.extend_from_slice(&[key_value::VALUE, text_len as u8 + 2, any_value::STRING, text_len as u8]);
+            return out.extend_from_slice(text.as_bytes());
+        }
+    }
+    if matches!(value, ValueRef::Array(_)) || key.len() + 16 >= SHORT {
         return put_long_attribute(out, field, key, value);
     }
-    out.reserve(2 + len);
-    out.extend_from_slice(&[field, len as u8, key_value::KEY, key.len() as u8]);
-    out.extend_from_slice(key.as_bytes());
-    if let ValueRef::Text(text) = value {
-        out.extend_from_slice(&[key_value::VALUE, value_len as u8, any_value::STRING, text.len() as u8]);
-        out.extend_from_slice(text.as_bytes());
-    } else {
-        out.extend_from_slice(&[key_value::VALUE, value_len as u8]);
-        value.put(out);
+    let value_len = value.len();
+    if value_len > 12 {
+        return put_long_attribute(out, field, key, value);
     }
+    out.reserve(6 + key.len() + value_len);
+    out.extend_from_slice(&[field, (key.len() + value_len + 4) as u8, key_value::KEY, key.len() as u8]);
+    out.extend_from_slice(key.as_bytes());
+    out.extend_from_slice(&[key_value::VALUE, value_len as u8]);
+    value.put(out);
 }
 
 #[cold]
+#[inline(never)]
 fn put_long_attribute(out: &mut Vec<u8>, field: u8, key: &str, value: ValueRef<'_>) {
     let value_len = value.len();
     let len = delimited_len(key.len()) + delimited_len(value_len);

@@ -349,6 +349,11 @@ impl SpanBuilder {
         if busy.is_nested() {
             return handle::without_span(self.detached);
         }
+        self.open_here(fill)
+    }
+
+    /// [`open`](Self::open), where telemetry is marked as active.
+    pub(super) fn open_here(self, fill: &mut dyn FnMut(&mut Tags)) -> Span {
         match self.failure_source() {
             None => self.begin(fill),
             Some(failure_source) => self.begin(fill).reporting(failure_source),
@@ -364,70 +369,20 @@ impl SpanBuilder {
         })
     }
 
-    #[inline]
-    fn begin(self, fill: &mut dyn FnMut(&mut Tags)) -> Span {
-        #[cfg(feature = "sdk")]
-        let mut draft = None;
-        if self.more.is_none() {
-            #[cfg(feature = "sdk")]
-            let off = match encoded::call(self.callsite, self.place) {
-                encoded::Call::Off(needed) => Some(needed),
-                encoded::Call::Encoded(encoded) => {
-                    draft = Some(encoded);
-                    None
-                }
-                encoded::Call::Listed => None,
-            };
-            #[cfg(not(feature = "sdk"))]
-            let off = current::with(|current| is_off(current).then(|| NeededTags::below(current)));
-            if let Some(needed) = off {
-                return Span(needed.map_or(Scope::Off, |needed| handle::unrecorded(needed, fill)));
-            }
-            if no_provider::is_lost() {
-                // Without a provider, contexts still have tags: a provider may be set below.
-                return Span(handle::unrecorded(NeededTags::ForLogs, fill));
-            }
+    fn begin(mut self, fill: &mut dyn FnMut(&mut Tags)) -> Span {
+        let more = self.more.take();
+        let mut start = Start::of(self.callsite);
+        start.name = self.name.unwrap_or(start.name);
+        start.kind = self.kind.unwrap_or(start.kind);
+        start.cancel &= !self.cancel_off;
+        #[cfg(feature = "otlp")]
+        {
+            start.place = start.place.or(self.place);
         }
-        let mut start = Start {
-            name: self.name.unwrap_or(Cow::Borrowed(self.callsite.name)),
-            kind: self.kind.unwrap_or_else(|| self.callsite.kind.clone()),
-            links: None,
-            #[cfg(feature = "otlp")]
-            place: self.callsite.place.or(self.place),
-            cancel: self.callsite.cancel && !self.cancel_off,
-            #[cfg(feature = "tracing")]
-            created: None,
-        };
-        let Some(mut more) = self.more else {
-            #[cfg(feature = "sdk")]
-            let mut tags = draft.map_or_else(|| Tags::of(self.callsite.described(self.place)), Tags::encoded);
-            #[cfg(not(feature = "sdk"))]
-            let mut tags = Tags::of(self.callsite.described(self.place));
-            fill(&mut tags);
-            return handle::begin_current(start, tags);
-        };
-        if more.is_plain() && current::with(|current| is_off(current) && NeededTags::below(current).is_none()) {
-            return Span(Scope::Off);
+        match more {
+            None => begin_here(self.callsite, self.place, || start, fill),
+            Some(more) => begin_with(start, *more, self.callsite, self.place, fill),
         }
-        let (parent, changed) = more.parent();
-        if is_off(&parent) {
-            return more.off(parent, changed, fill);
-        }
-        #[cfg(feature = "sdk")]
-        encoded::prepare(&mut more.propagated, &parent, self.callsite, self.place);
-        #[cfg(not(feature = "sdk"))]
-        more.propagated.describe(self.callsite.described(self.place));
-        more.fill(fill);
-        for attribute in std::mem::take(&mut more.described) {
-            // Attributes set in code take precedence over those that describe the message.
-            if !more.propagated.sets(&attribute.key) {
-                more.propagated.push(attribute);
-            }
-        }
-        start.links = (!more.links.is_empty()).then_some(more.links);
-        #[cfg(feature = "integration")]
-        let _requested = more.trace_id.map(requested_id::request_trace_id);
-        handle::begin(start, more.propagated, &parent, changed)
     }
 
     /// Runs `f` in the span.
@@ -476,6 +431,70 @@ impl fmt::Debug for SpanBuilder {
         let kind = self.kind.as_ref().unwrap_or(&self.callsite.kind);
         f.debug_struct("SpanBuilder").field("name", &name).field("kind", kind).finish_non_exhaustive()
     }
+}
+
+/// Starts a child of the current span. `start` is only called if it is recorded.
+#[inline]
+pub(super) fn begin_here(
+    callsite: &'static Callsite,
+    place: Option<&'static Location<'static>>,
+    start: impl FnOnce() -> Start,
+    fill: &mut dyn FnMut(&mut Tags),
+) -> Span {
+    match current::with(|current| is_off(current).then(|| NeededTags::are_any(current))) {
+        Some(false) => return Span::none(),
+        Some(true) => return Span(handle::unrecorded(current::with(NeededTags::below), fill)),
+        None => {}
+    }
+    #[cfg(feature = "sdk")]
+    if let Some(draft) = encoded::draft_here(callsite, place) {
+        return encoded::start(start(), draft, fill);
+    }
+    if no_provider::is_lost() {
+        // Without a provider, contexts still have tags: a provider may be set below.
+        return Span(handle::unrecorded(Some(NeededTags::ForLogs), fill));
+    }
+    begin_listed(start(), Tags::of(callsite.described(place)), fill)
+}
+
+#[inline(never)]
+fn begin_listed(start: Start, mut tags: Tags, fill: &mut dyn FnMut(&mut Tags)) -> Span {
+    fill(&mut tags);
+    // A clone: samplers and span processors may make a context current.
+    let current = current::get();
+    handle::begin(start, tags, &current, false)
+}
+
+/// Starts a span with settings of its own.
+fn begin_with(
+    mut start: Start,
+    mut more: More,
+    callsite: &'static Callsite,
+    place: Option<&'static Location<'static>>,
+    fill: &mut dyn FnMut(&mut Tags),
+) -> Span {
+    if more.is_plain() && current::with(|current| is_off(current) && !NeededTags::are_any(current)) {
+        return Span(Scope::Off);
+    }
+    let (parent, changed) = more.parent();
+    if is_off(&parent) {
+        return more.off(parent, changed, fill);
+    }
+    #[cfg(feature = "sdk")]
+    encoded::prepare(&mut more.propagated, &parent, callsite, place);
+    #[cfg(not(feature = "sdk"))]
+    more.propagated.describe(callsite.described(place));
+    more.fill(fill);
+    for attribute in std::mem::take(&mut more.described) {
+        // Attributes set in code take precedence over those that describe the message.
+        if !more.propagated.sets(&attribute.key) {
+            more.propagated.push(attribute);
+        }
+    }
+    start.links = (!more.links.is_empty()).then_some(more.links);
+    #[cfg(feature = "integration")]
+    let _requested = more.trace_id.map(requested_id::request_trace_id);
+    handle::begin(start, more.propagated, &parent, changed)
 }
 
 /// The value of a tag; `None` if telemetry is active on this thread, because then no span will be started.

@@ -32,7 +32,7 @@ impl Callsite {
     pub const fn new(name: &'static str, function: &'static str) -> Self {
         Self {
             #[cfg(feature = "sdk")]
-            code: CodeAttributes::new(function, Location::caller()),
+            code: CodeAttributes::new(name, function, Location::caller()),
             name,
             kind: SpanKind::Internal,
             cancel: true,

@@ -8,32 +8,18 @@ use opentelemetry::trace::TraceContextExt as _;
 use crate::context::current;
 use crate::context::data::{self, Data};
 use crate::context::encoder::Encoder;
-use crate::context::local;
 use crate::span::callsite::Callsite;
-use crate::span::handle::{Scope, Span, Start, is_off, opened};
+use crate::span::handle::{self, Scope, Span, Start, opened};
 use crate::span::outcome::ExplicitAttributes;
 use crate::span::tracer;
 use crate::tags::draft::Draft;
 use crate::tags::scoped::{EncodedTags, ScopedTags};
-use crate::tags::set::{NeededTags, Tags};
+use crate::tags::set::Tags;
 
-/// What becomes of a call below the current context.
-pub(super) enum Call {
-    /// It is not recorded; some tags may be needed nevertheless.
-    Off(Option<NeededTags>),
-    Encoded(Box<Draft>),
-    Listed,
-}
-
-/// Looks once at the current context, because each look costs as much as an attribute.
-#[inline(never)]
-pub(super) fn call(callsite: &'static Callsite, place: Option<&'static Location<'static>>) -> Call {
-    current::with(|current| {
-        if is_off(current) {
-            return Call::Off(NeededTags::below(current));
-        }
-        draft(current, callsite, place).map_or(Call::Listed, Call::Encoded)
-    })
+/// A draft of a span below the current context. See [`draft`].
+#[inline]
+pub(super) fn draft_here(callsite: &'static Callsite, place: Option<&'static Location<'static>>) -> Option<Box<Draft>> {
+    current::with(|current| draft(current, callsite, place))
 }
 
 /// Encodes the tags of a span with this parent, if its tracer is our own. Otherwise adds what describes the code.
@@ -50,71 +36,105 @@ pub(super) fn prepare(
 }
 
 /// `None` if the tracer below `parent` is not our own, or has to see the attributes first.
-#[inline]
+#[inline(never)]
 fn draft(
     parent: &Context,
     callsite: &'static Callsite,
     place: Option<&'static Location<'static>>,
 ) -> Option<Box<Draft>> {
     let data = Data::of(parent);
-    let limits = tracer::with_encoder(data, |encoder| encoder.limits(parent))??;
-    let mut draft = Draft::below(limits, data, local::inherited(parent));
+    let mut draft = tracer::with_encoder(data, |encoder| encoder.draft(parent, data))??;
     draft.code = callsite.code();
     if draft.code.count() == 0 {
-        draft.set_all(callsite.described(place));
+        describe(&mut draft, callsite, place);
     }
     Some(draft)
 }
 
-/// Starts a span below the current context, if no code of the application's is called by that: without copying the
-/// context.
-#[inline]
-pub(super) fn begin_in_current(start: &mut Start, tags: &mut Tags) -> Option<Span> {
-    if !tags.is_plain() {
-        return None;
-    }
-    let started = current::with(|current| {
-        let start_span = |encoder: &dyn Encoder| {
-            if !encoder.is_plain() {
-                return None;
-            }
-            let (mut draft, scope, rebased) = tags.take_draft(current)?;
-            let explicit = ExplicitAttributes::given(&draft.fields, scope.as_ref());
-            draft.describe(&start.name, &start.kind);
-            let is_sampled = current.span().span_context().is_sampled();
-            let spare = if is_sampled { None } else { scope.clone() };
-            Some((
-                encoder.start(draft, start.links.take(), scope, rebased.as_ref().unwrap_or(current)),
-                explicit,
-                spare,
-            ))
-        };
-        tracer::with_encoder(Data::of(current), start_span).flatten()
-    });
-    let (started, explicit, spare) = started?;
-    let Some(context) = started else {
-        let current = current::get();
-        tracer::warn_if_not_set_up(&current);
-        return Some(Span(if spare.is_none() { Scope::Off } else { Scope::Within(with_tags(&current, spare)) }));
+#[cold]
+fn describe(draft: &mut Draft, callsite: &'static Callsite, place: Option<&'static Location<'static>>) {
+    draft.set_all(callsite.described(place));
+}
+
+/// Starts a span below the current context, with the tags that `fill` adds to its draft.
+#[inline(never)]
+pub(super) fn start(start: Start, draft: Box<Draft>, fill: &mut dyn FnMut(&mut Tags)) -> Span {
+    let mut tags = Tags::encoded(draft);
+    fill(&mut tags);
+    // Written in place: a context that is moved soon after it was made costs more than all else that is done to it.
+    let mut span = Span(Scope::Off);
+    let started = if tags.is_plain() {
+        current::with(|current| start_plain(&start, &mut tags, current, &mut span))
+    } else {
+        None
     };
-    if !context.span().span_context().is_sampled() {
-        return Some(Span(Scope::Within(with_tags(&context, spare))));
+    if started.is_none() {
+        return start_other(start, tags);
     }
-    Some(opened(context, start, explicit, &[]))
+    if started == Some(false) {
+        tracer::warn_if_not_set_up(&current::get());
+    }
+    if tags.owns_nothing() {
+        // Dropping the empty lists is a call for each.
+        std::mem::forget(tags);
+    }
+    span
+}
+
+#[cold]
+#[inline(never)]
+fn start_other(start: Start, tags: Tags) -> Span {
+    // A clone: samplers and span processors may make a context current.
+    let current = current::get();
+    handle::begin(start, tags, &current, false)
+}
+
+/// Starts a span below the current context, if no code of the application's is called by that: without copying the
+/// context. Returns whether there is a span then.
+#[inline]
+fn start_plain(start: &Start, tags: &mut Tags, current: &Context, span: &mut Span) -> Option<bool> {
+    let start_span = |encoder: &dyn Encoder| {
+        // A context that carries the tags would be needed if the span is not recorded after all.
+        let may_be_dropped = tags.scopes() && !current.span().span_context().is_sampled();
+        if may_be_dropped || !encoder.is_plain() {
+            return None;
+        }
+        let (mut draft, rebased) = tags.take_draft(current)?;
+        let explicit = ExplicitAttributes::given(&draft.fields, draft.tags.as_ref());
+        draft.describe(&start.name, &start.kind);
+        let context = encoder.start(draft, rebased.as_ref().unwrap_or(current));
+        let (is_sampled, is_valid) = state(&context);
+        if is_sampled {
+            *span = opened(context, start, explicit, &[]);
+        } else if is_valid {
+            *span = Span(Scope::Within(context));
+        }
+        Some(is_valid)
+    };
+    tracer::with_encoder(Data::of(current), start_span).flatten()
+}
+
+/// Whether the span of a context that has just been made is sampled, and whether there is any.
+#[inline]
+fn state(context: &Context) -> (bool, bool) {
+    let span = context.span();
+    let span = span.span_context();
+    // What is sampled was given its ids.
+    (span.is_sampled() && span.is_valid(), span.is_valid())
 }
 
 /// Starts a span below `parent`, if its tags were encoded. See [`begin`](super::handle::begin).
 #[inline]
 pub(super) fn begin(start: &mut Start, tags: &mut Tags, parent: &Context, changed: bool) -> Option<Span> {
-    let (mut draft, scope, rebased) = tags.take_draft(parent)?;
-    let explicit = ExplicitAttributes::given(&draft.fields, scope.as_ref());
+    let (mut draft, rebased) = tags.take_draft(parent)?;
+    let explicit = ExplicitAttributes::given(&draft.fields, draft.tags.as_ref());
     draft.describe(&start.name, &start.kind);
     let base = rebased.as_ref().unwrap_or(parent);
     // Where the span turns out not to be recorded, the context has to carry the tags.
-    let spare = if parent.span().span_context().is_sampled() { None } else { scope.clone() };
-    let links = start.links.take();
-    let started = tracer::with_encoder(Data::of(parent), |encoder| encoder.start(draft, links, scope, base)).flatten();
-    let Some(context) = started else {
+    let spare = if parent.span().span_context().is_sampled() { None } else { draft.tags.clone() };
+    draft.links = start.links.take().unwrap_or_default();
+    let started = tracer::with_encoder(Data::of(parent), |encoder| encoder.start(draft, base));
+    let Some(context) = started.filter(|context| state(context).1) else {
         tracer::warn_if_not_set_up(parent);
         let is_same = rebased.is_none() && spare.is_none() && !changed;
         return Some(Span(if is_same { Scope::Off } else { Scope::Within(with_tags(base, spare)) }));

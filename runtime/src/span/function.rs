@@ -15,10 +15,11 @@ use pin_project_lite::pin_project;
 
 use crate::context::current::{self, Attached};
 use crate::guard::reentrance::Busy;
+use crate::span::builder::{SpanBuilder, begin_here};
 use crate::span::callsite::Callsite;
-use crate::span::handle::{Scope, Span, is_off};
+use crate::span::handle::{Scope, Span, Start};
 use crate::span::outcome::Outcome;
-use crate::tags::set::NeededTags;
+use crate::tags::set::Tags;
 
 /// The steps of a call that depend on the types of the function.
 trait Step {
@@ -61,13 +62,17 @@ impl<B, R, O> Call<B, R, O> {
     }
 }
 
-/// Whether a call has neither a span nor tags that are needed, which is found out before anything is prepared.
+/// Starts the span of a function.
 #[inline]
-pub(crate) fn is_skipped(callsite: &'static Callsite) -> bool {
-    // The first look at the context of a thread allocates, and the allocator may be traced.
+pub(crate) fn start(callsite: &'static Callsite, fill: &mut dyn FnMut(&mut Tags)) -> Span {
     let busy = Busy::begin();
-    busy.is_nested()
-        || !callsite.log && current::with(|current| is_off(current) && NeededTags::below(current).is_none())
+    if busy.is_nested() {
+        return Span::none();
+    }
+    if callsite.log {
+        return SpanBuilder::at(callsite).open_here(fill);
+    }
+    begin_here(callsite, None, || Start::of(callsite), fill)
 }
 
 /// The span of a synchronous function, which generated code runs the body in at once: a value that is dropped before

@@ -12,6 +12,7 @@ use crate::context::data::Data;
 use crate::guard::panics::caught;
 use crate::guard::reentrance::Busy;
 use crate::semconv;
+use crate::span::callsite::Callsite;
 #[cfg(feature = "sdk")]
 use crate::span::encoded;
 use crate::span::failure::FailureSource;
@@ -25,7 +26,8 @@ use crate::tags::value::{TagValue, within_bounds};
 
 /// The scope of a call that is not recorded, but whose tags are needed.
 #[cold]
-pub(super) fn unrecorded(needed: NeededTags, fill: impl FnOnce(&mut Tags)) -> Scope {
+pub(super) fn unrecorded(needed: Option<NeededTags>, fill: &mut dyn FnMut(&mut Tags)) -> Scope {
+    let Some(needed) = needed else { return Scope::Off };
     let mut tags = Tags::unrecorded(needed);
     fill(&mut tags);
     // Most functions have none, and then the context is not needed.
@@ -42,23 +44,6 @@ pub(crate) fn without_span(detached: bool) -> Span {
     Span(if detached { Scope::Within(Context::new().with_telemetry_suppressed()) } else { Scope::Off })
 }
 
-/// The common case: a child of the current span.
-#[inline(never)]
-#[cfg_attr(not(feature = "sdk"), expect(unused_mut, reason = "our own tracer takes parts out"))]
-pub(super) fn begin_current(mut start: Start, mut tags: Tags) -> Span {
-    #[cfg(feature = "sdk")]
-    if let Some(span) = encoded::begin_in_current(&mut start, &mut tags) {
-        if tags.owns_nothing() {
-            // Dropping the empty lists is a call for each.
-            std::mem::forget(tags);
-        }
-        return span;
-    }
-    // A clone: samplers and span processors may make a context current.
-    let current = current::get();
-    begin(start, tags, &current, false)
-}
-
 /// What a span starts with, besides its tags and its parent.
 pub(super) struct Start {
     pub(super) name: Cow<'static, str>,
@@ -72,6 +57,23 @@ pub(super) struct Start {
     /// When the span began, if not now.
     #[cfg(feature = "tracing")]
     pub(super) created: Option<std::time::SystemTime>,
+}
+
+impl Start {
+    /// What the span of a function starts with.
+    #[inline]
+    pub(super) fn of(callsite: &'static Callsite) -> Self {
+        Self {
+            name: Cow::Borrowed(callsite.name),
+            kind: callsite.kind.clone(),
+            links: None,
+            #[cfg(feature = "otlp")]
+            place: callsite.place,
+            cancel: callsite.cancel,
+            #[cfg(feature = "tracing")]
+            created: None,
+        }
+    }
 }
 
 /// Starts a span below `parent`. `changed` means that the context of `parent` differs from the current one and has to
@@ -142,9 +144,6 @@ pub(super) fn opened(context: Context, start: &Start, explicit: ExplicitAttribut
 pub(crate) fn is_off(parent: &Context) -> bool {
     if parent.is_telemetry_suppressed() {
         return true;
-    }
-    if !parent.has_active_span() {
-        return false;
     }
     let span = parent.span();
     let span = span.span_context();

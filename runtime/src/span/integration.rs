@@ -64,8 +64,7 @@ impl Outcome {
     /// error value. `error_type` should have low cardinality; an empty description is omitted.
     pub fn error(error_type: impl Into<Cow<'static, str>>, description: impl Display) -> Self {
         let message = error_text::of(format_args!("{description}"));
-        let failure = Failure { error_type: error_type.into(), message, exception: false, chain: None };
-        Self { failure: Some(failure), ..Self::default() }
+        Self::of_failure(Failure { error_type: error_type.into(), message, exception: false, chain: None })
     }
 
     /// An error value: like [`error`](Self::error), with an `exception` event in addition. `error_type` should have
@@ -77,14 +76,14 @@ impl Outcome {
     /// Adds an attribute that was not known when the span started.
     pub fn attribute(mut self, key: impl Into<Key>, value: impl TagValue) -> Self {
         if let Some(value) = value.tag_value() {
-            self.attributes.push(KeyValue::new(key, value));
+            self.0.get_or_insert_default().attributes.push(KeyValue::new(key, value));
         }
         self
     }
 
     /// Adds attributes that are available as OpenTelemetry's type.
     pub fn attributes(mut self, attributes: impl IntoIterator<Item = KeyValue>) -> Self {
-        self.attributes.extend(attributes);
+        self.0.get_or_insert_default().attributes.extend(attributes);
         self
     }
 }

@@ -40,7 +40,11 @@ use crate::tags::value::within_bounds;
 /// [recording errors]: https://opentelemetry.io/docs/specs/semconv/general/recording-errors/
 #[derive(Debug, Default)]
 #[must_use]
-pub struct Outcome {
+pub struct Outcome(pub(super) Option<Box<Recorded>>);
+
+/// What is recorded of an outcome. Boxed, because most calls succeed, and there is nothing to record then.
+#[derive(Debug, Default)]
+pub(super) struct Recorded {
     pub(super) failure: Option<Failure>,
     pub(super) returned: Option<Value>,
     /// Attributes that became known by the end of the call.
@@ -115,12 +119,17 @@ impl Outcome {
     }
 
     pub(super) fn thrown(error_type: Cow<'static, str>, message: Option<String>) -> Self {
-        Self { failure: Some(Failure { error_type, message, exception: true, chain: None }), ..Self::default() }
+        Self::of_failure(Failure { error_type, message, exception: true, chain: None })
+    }
+
+    pub(super) fn of_failure(failure: Failure) -> Self {
+        Self(Some(Box::new(Recorded { failure: Some(failure), ..Recorded::default() })))
     }
 
     /// The work succeeded.
+    #[inline]
     pub fn ok() -> Self {
-        Self::default()
+        Self(None)
     }
 
     /// The outcome of a `Result`: an `Err` is described by its `Display` output, and its type is the `error.type`.
@@ -139,7 +148,7 @@ impl Outcome {
     /// Sets the error text for the log, which includes the sources.
     #[doc(hidden)]
     pub fn with_error_chain(mut self, chain: Option<String>) -> Self {
-        if let Some(failure) = &mut self.failure {
+        if let Some(failure) = self.0.as_mut().and_then(|recorded| recorded.failure.as_mut()) {
             failure.chain = chain;
         }
         self
@@ -148,7 +157,8 @@ impl Outcome {
     /// The report of the failure, if there is one to report. A panic is reported only for jobs; in functions it is
     /// left to the panic hook and to whatever catches it.
     pub(crate) fn report(&self, failure_source: FailureSource) -> Option<FailureReport> {
-        let failure = self.failure.as_ref().filter(|failure| failure_source.is_job || failure.error_type != "panic")?;
+        let failure = self.0.as_ref()?.failure.as_ref();
+        let failure = failure.filter(|failure| failure_source.is_job || failure.error_type != "panic")?;
         let error = failure.chain.as_ref().or(failure.message.as_ref()).cloned();
         Some(FailureReport { failure_source, error_type: failure.error_type.clone(), error })
     }
@@ -156,7 +166,9 @@ impl Outcome {
     /// Records the return value as the attribute `throughline.return`.
     #[doc(hidden)]
     pub fn returned(mut self, value: Option<Value>) -> Self {
-        self.returned = value.map(within_bounds);
+        if let Some(value) = value {
+            self.0.get_or_insert_default().returned = Some(within_bounds(value));
+        }
         self
     }
 
@@ -176,12 +188,8 @@ impl Outcome {
     /// Records the outcome on the span of `context`, and ends the span.
     #[inline]
     pub(crate) fn end(self, context: &Context, explicit: ExplicitAttributes) {
-        // The common case: success, without anything to record.
-        if self.failure.is_none() && self.returned.is_none() && self.attributes.capacity() == 0 {
-            // It owns nothing that needs to be dropped.
-            std::mem::forget(self);
-        } else {
-            self.write(context, explicit);
+        if let Some(recorded) = self.0 {
+            recorded.write(context, explicit);
         }
         context.span().end();
     }
@@ -197,6 +205,15 @@ impl Outcome {
         }
     }
 
+    /// Records a failure on the span of `context`, which stays open.
+    pub(crate) fn note(self, context: &Context, explicit: ExplicitAttributes) {
+        if let Some(failure) = self.0.and_then(|recorded| recorded.failure) {
+            failure.record(context, explicit);
+        }
+    }
+}
+
+impl Recorded {
     #[inline(never)]
     fn write(self, context: &Context, explicit: ExplicitAttributes) {
         let span = context.span();
@@ -206,13 +223,6 @@ impl Outcome {
         if let Some(value) = self.returned.filter(|_| !explicit.has(ExplicitAttributes::RETURN)) {
             span.set_attribute(KeyValue::new(RETURN, value));
         }
-        if let Some(failure) = self.failure {
-            failure.record(context, explicit);
-        }
-    }
-
-    /// Records a failure on the span of `context`, which stays open.
-    pub(crate) fn note(self, context: &Context, explicit: ExplicitAttributes) {
         if let Some(failure) = self.failure {
             failure.record(context, explicit);
         }

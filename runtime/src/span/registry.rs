@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::num::NonZeroU32;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -77,7 +78,7 @@ impl Entry {
 impl Table {
     fn new(size: usize) -> Self {
         Self {
-            slots: (0..size).map(|_| Mutex::new(None)).collect(),
+            slots: (0..size.min(u32::MAX as usize - 1)).map(|_| Mutex::new(None)).collect(),
             unused: AtomicUsize::new(0),
             free: Mutex::default(),
             missed: AtomicU64::new(0),
@@ -92,8 +93,9 @@ impl Table {
         self.now.store(now, Ordering::Relaxed);
     }
 
+    #[inline]
     fn add(
-        &'static self,
+        &self,
         context: &Context,
         name: Cow<'static, str>,
         place: Option<&'static Location<'static>>,
@@ -104,7 +106,7 @@ impl Table {
         };
         let since = self.now.load(Ordering::Relaxed);
         *self.at(at) = Some(Entry { context: context.clone(), name, place, since, reported: false });
-        Some(Ticket { table: self, at })
+        Ticket::new(at)
     }
 
     #[inline]
@@ -218,19 +220,23 @@ impl Table {
     }
 }
 
-/// A span's slot in the table.
+/// A span's slot in the table, counted from one: it takes room in every frame and future with an open span.
 #[derive(Debug)]
-pub(crate) struct Ticket {
-    table: &'static Table,
-    at: usize,
-}
+pub(crate) struct Ticket(NonZeroU32);
 
 impl Ticket {
+    #[inline]
+    fn new(at: usize) -> Option<Self> {
+        NonZeroU32::new(u32::try_from(at + 1).ok()?).map(Self)
+    }
+
     /// Frees the slot.
     #[inline]
     pub(crate) fn give_back(self) {
-        let entry = self.table.at(self.at).take();
-        self.table.return_slot(self.at);
+        let Some(table) = TABLE.get() else { return };
+        let at = self.0.get() as usize - 1;
+        let entry = table.at(at).take();
+        table.return_slot(at);
         // Dropped without a lock, because dropping the context may run arbitrary destructors.
         drop(entry);
     }

@@ -6,10 +6,8 @@ use std::borrow::Cow;
 #[cfg(feature = "sdk")]
 use std::cell::Cell;
 use std::cell::RefCell;
-use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::thread::AccessError;
 
 use opentelemetry::trace::{
     Span as _, SpanBuilder, SpanContext, TraceContextExt as _, TraceFlags, Tracer, TracerProvider,
@@ -95,10 +93,11 @@ static INSTALLED: RwLock<Option<Arc<dyn Source>>> = RwLock::new(None);
 /// Incremented with every change of `INSTALLED`. Zero means that nothing was ever installed.
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 
-type Cached = (u64, Option<Rc<Arc<dyn Source>>>);
+type Cached = (u64, Option<Arc<dyn Source>>);
 
 thread_local! {
-    /// This thread's copy of `INSTALLED`, and its generation. The `Rc` avoids contention on a shared reference count.
+    /// This thread's copy of `INSTALLED`, and its generation. It is borrowed while a span starts, which avoids
+    /// contention on a shared reference count.
     static CACHED: RefCell<Cached> = const { RefCell::new((0, None)) };
 }
 
@@ -209,21 +208,38 @@ pub(crate) fn with_encoder<R>(data: Option<&Arc<Data>>, f: impl FnOnce(&dyn Enco
     if generation == 0 {
         return None;
     }
-    cached(generation).ok().flatten()?.encoder().map(f)
+    with_installed(generation, |source| source.encoder().map(f)).flatten()
 }
 
-/// This thread's copy of the installed source. An error if the thread is being torn down.
+/// Calls `f` with the installed source, of which this thread has a copy.
 #[inline]
-fn cached(generation: u64) -> Result<Option<Rc<Arc<dyn Source>>>, AccessError> {
-    CACHED.try_with(|cached| {
-        if cached.borrow().0 != generation {
-            let fresh = (generation, installed().map(Rc::new));
-            // Dropped outside of the borrow: the last handle of a provider may flush in its destructor.
-            let stale = cached.replace(fresh);
-            drop(stale);
-        }
-        cached.borrow().1.clone()
-    })
+fn with_installed<R>(generation: u64, f: impl FnOnce(&dyn Source) -> R) -> Option<R> {
+    let mut f = Some(f);
+    let mut call = |source: &Arc<dyn Source>| f.take().map(|f| f(&**source));
+    let known = CACHED.try_with(|cached| {
+        let cached = cached.borrow();
+        (cached.0 == generation).then(|| cached.1.as_ref().and_then(&mut call))
+    });
+    match known {
+        Ok(Some(result)) => result,
+        _ => call(&renewed(generation)?),
+    }
+}
+
+/// Renews this thread's copy of the installed source. There is none if the thread is being torn down, and it stays as
+/// it is while it is in use further up.
+#[cold]
+#[inline(never)]
+fn renewed(generation: u64) -> Option<Arc<dyn Source>> {
+    let source = installed();
+    let fresh = (generation, source.clone());
+    // Dropped outside of the borrow: the last handle of a provider may flush in its destructor.
+    let stale = CACHED.try_with(|cached| {
+        let mut cached = cached.try_borrow_mut().ok()?;
+        Some(std::mem::replace(&mut *cached, fresh))
+    });
+    drop(stale);
+    source
 }
 
 /// Starts a span with the installed provider, or with the global one.
@@ -245,11 +261,7 @@ fn start_anywhere(builder: SpanBuilder, context: &Context) -> Option<Context> {
         }
         return started;
     }
-    match cached(generation) {
-        Ok(source) => source?.start(builder, context),
-        // This thread is being torn down.
-        Err(_) => installed()?.start(builder, context),
-    }
+    with_installed(generation, |source| source.start(builder, context)).flatten()
 }
 
 fn installed() -> Option<Arc<dyn Source>> {

@@ -7,16 +7,13 @@ use opentelemetry::trace::{Link, SpanKind, Status, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue, time};
 
 use crate::context::data;
+#[cfg(feature = "sdk")]
+use crate::context::data::Data;
 use crate::span::handle::{self, Scope, Span, Start, is_off};
 #[cfg(feature = "sdk")]
 use crate::span::tracer;
 use crate::tags::set::{Tag, Tags};
 use crate::tags::value::TagValue;
-#[cfg(feature = "sdk")]
-use crate::{
-    context::{data::Data, local},
-    tags::draft::Draft,
-};
 
 /// A span whose parent, name and links may still change.
 #[derive(Debug)]
@@ -36,8 +33,8 @@ pub(crate) struct Unstarted {
 #[cfg(feature = "sdk")]
 fn encode(tags: &mut Tags, parent: &Context) {
     let data = Data::of(parent);
-    if let Some(limits) = tracer::with_encoder(data, |encoder| encoder.limits(parent)).flatten() {
-        tags.encode(Draft::below(limits, data, local::inherited(parent)));
+    if let Some(draft) = tracer::with_encoder(data, |encoder| encoder.draft(parent, data)).flatten() {
+        tags.encode(draft);
     }
 }
 

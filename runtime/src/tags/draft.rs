@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use opentelemetry::baggage::BaggageExt as _;
-use opentelemetry::trace::{SpanId, SpanKind, Status};
+use opentelemetry::trace::{Link, SpanId, SpanKind, Status};
 use opentelemetry::{Context, KeyValue, Value};
 
 use crate::context::data::{self, Data};
-use crate::context::local::Inherited;
+use crate::context::local::{self, Inherited};
 use crate::encoding::code::CodeAttributes;
 use crate::encoding::fields::{Fields, Limits};
 use crate::encoding::reader::{Reader, attribute};
@@ -30,8 +30,11 @@ pub(crate) struct Draft {
     scoped: Fields,
     /// The tags that are in scope without those.
     inherited: ScopedTags,
-    /// What the span above passes on.
+    /// What the span above passes on besides its tags, if it is one of ours.
     pub(crate) above: Option<Inherited>,
+    /// All tags in scope, once it is complete. Before, those of the span above.
+    pub(crate) tags: Option<EncodedTags>,
+    pub(crate) links: Vec<Link>,
     /// How many tags were dropped because there were too many, and the first one's key.
     dropped: Option<(usize, &'static str)>,
 
@@ -77,6 +80,8 @@ impl Draft {
             scoped: Fields::default(),
             inherited: ScopedTags::None,
             above: None,
+            tags: None,
+            links: Vec::new(),
             dropped: None,
             name: Cow::Borrowed(""),
             kind: SpanKind::Internal,
@@ -100,8 +105,11 @@ impl Draft {
         if self.scoped.attributes.kept > 0 {
             self.scoped.clear();
         }
-        self.inherited = ScopedTags::None;
+        if !self.inherited.is_empty() {
+            self.inherited = ScopedTags::None;
+        }
         self.above = None;
+        self.tags = None;
         self.dropped = None;
         self.name = Cow::Borrowed("");
         self.code = &CodeAttributes::NONE;
@@ -119,13 +127,34 @@ impl Draft {
         });
     }
 
-    /// A draft of a span below a context with `data`, whose span passes on `above`.
+    /// A draft of a span below `context`, which has `data`.
     #[inline]
-    pub(crate) fn below(limits: Limits, data: Option<&Arc<Data>>, above: Option<Inherited>) -> Box<Self> {
-        let mut draft = Self::new(limits);
-        draft.inherited = scoped::resolve(data, above.as_ref());
-        draft.above = above;
+    pub(crate) fn below(limits: Limits, data: Option<&Arc<Data>>, context: &Context) -> Box<Self> {
+        let mut draft = local::inherit(Self::new(limits), context);
+        if draft.tags.is_some() || data.is_some() {
+            draft.resolve(data);
+        }
         draft
+    }
+
+    /// The same, which inherits from another span.
+    #[cfg(feature = "tracing")]
+    fn rebased(mut self: Box<Self>, context: &Context) -> Box<Self> {
+        (self.above, self.tags) = (None, None);
+        let mut draft = local::inherit(self, context);
+        draft.resolve(Data::of(context));
+        draft
+    }
+
+    #[inline(never)]
+    fn resolve(&mut self, data: Option<&Arc<Data>>) {
+        let (span_id, tags) = (self.above.as_ref().map(|above| above.span_id), self.tags.take());
+        self.inherited = scoped::resolve(data, span_id.unwrap_or(SpanId::INVALID), tags);
+    }
+
+    /// A draft that is not that of a span.
+    pub(crate) fn unlimited() -> Box<Self> {
+        Self::new(Limits::unlimited())
     }
 
     /// Sets the name and the kind.
@@ -140,9 +169,10 @@ impl Draft {
         self.kind = kind.clone();
     }
 
-    /// The tags in scope, for a span that adds none.
-    pub(crate) fn take_inherited(&mut self) -> Option<EncodedTags> {
-        std::mem::take(&mut self.inherited).into_encoded()
+    /// Completes a span that adds no tags to those in scope.
+    #[inline]
+    pub(crate) fn inherit(&mut self) {
+        self.tags = std::mem::take(&mut self.inherited).into_encoded();
     }
 
     /// Sets a tag for this span and those below it.
@@ -178,26 +208,16 @@ impl Draft {
         self.fields.has(key) || self.scoped.has(key)
     }
 
-    /// Completes the tags of a span below `parent`. Returns those in scope, and the parent with other baggage if they
-    /// change that. `propagated` are the members to add to it.
+    /// Whether there are no tags besides those in scope.
     #[inline]
-    fn complete(
-        &mut self,
-        parent: &Context,
-        propagated: Vec<(&'static str, String)>,
-    ) -> (Option<EncodedTags>, Option<Context>) {
-        if self.scoped.attributes.kept == 0 && propagated.is_empty() && self.dropped.is_none() {
-            return (std::mem::take(&mut self.inherited).into_encoded(), None);
-        }
-        self.complete_scope(parent, propagated)
+    fn adds_nothing(&self) -> bool {
+        self.scoped.attributes.kept == 0 && self.dropped.is_none()
     }
 
+    /// Completes the tags of a span below `parent`. Returns the parent with other baggage if they change that.
+    /// `propagated` are the members to add to it.
     #[inline(never)]
-    fn complete_scope(
-        &mut self,
-        parent: &Context,
-        propagated: Vec<(&'static str, String)>,
-    ) -> (Option<EncodedTags>, Option<Context>) {
+    fn complete(&mut self, parent: &Context, propagated: Vec<(&'static str, String)>) -> Option<Context> {
         if let Some((dropped, first)) = self.dropped.take() {
             report_dropped(dropped, &first.into(), max_scoped());
         }
@@ -207,10 +227,11 @@ impl Draft {
         let inherited = std::mem::take(&mut self.inherited).into_encoded();
         let has_baggage = !propagated.is_empty() || !parent.baggage().is_empty();
         let context = if has_baggage { self.with_baggage(parent, propagated) } else { None };
-        if self.scoped.attributes.kept == 0 {
-            return (inherited, context);
-        }
-        (Some(EncodedTags::new(&self.scoped, inherited.as_ref())), context)
+        self.tags = match self.scoped.attributes.kept {
+            0 => inherited,
+            _ => Some(EncodedTags::new(&self.scoped, inherited.as_ref())),
+        };
+        context
     }
 
     /// A tag of the call may describe its code, in place of what is known. Those that are inherited do not.
@@ -292,21 +313,25 @@ impl Tags {
     /// Has a span that has not started inherit from another parent.
     #[cfg(feature = "tracing")]
     pub(crate) fn rebase(&mut self, parent: &Context) {
-        if let Some(draft) = &mut self.draft {
-            draft.above = crate::context::local::inherited(parent);
-            draft.inherited = scoped::resolve(Data::of(parent), draft.above.as_ref());
-        }
+        self.draft = self.draft.take().map(|draft| draft.rebased(parent));
     }
 
-    /// What was given, if it was encoded: the draft of the span, the tags in scope, and the parent with other baggage.
+    /// Whether the context below the span has other tags than the span's own draft: those in scope, or none.
     #[inline]
-    pub(crate) fn take_draft(
-        &mut self,
-        parent: &Context,
-    ) -> Option<(Box<Draft>, Option<EncodedTags>, Option<Context>)> {
+    pub(crate) fn scopes(&self) -> bool {
+        self.draft.as_ref().is_some_and(|draft| draft.scoped.attributes.kept > 0 || !draft.inherited.is_empty())
+    }
+
+    /// What was given, if it was encoded: the draft of the span, and the parent with other baggage.
+    #[inline]
+    pub(crate) fn take_draft(&mut self, parent: &Context) -> Option<(Box<Draft>, Option<Context>)> {
         let mut draft = self.draft.take()?;
+        if draft.adds_nothing() && self.propagates_nothing() {
+            draft.inherit();
+            return Some((draft, None));
+        }
         let propagated = self.take_propagated();
-        let (tags, context) = draft.complete(parent, propagated);
-        Some((draft, tags, context))
+        let context = draft.complete(parent, propagated);
+        Some((draft, context))
     }
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 #[cfg(feature = "sdk")]
 use std::sync::OnceLock;
 
+#[cfg(feature = "sdk")]
+use opentelemetry::trace::SpanId;
 use opentelemetry::{Context, KeyValue};
 
 use crate::context::data::Data;
@@ -14,6 +16,7 @@ use crate::context::local;
 use crate::encoding::{
     fields::{Fields, KeySet},
     reader::{Reader, attribute, key},
+    recycled::{recycle, recycled},
 };
 #[cfg(feature = "sdk")]
 use crate::tags::set::is_read_by_logs;
@@ -32,64 +35,71 @@ pub(crate) enum ScopedTags {
 #[cfg(feature = "sdk")]
 #[derive(Debug, Clone)]
 pub(crate) struct EncodedTags {
-    bytes: Arc<[u8]>,
-    count: u32,
-    keys: KeySet,
+    /// How many there are, their keys, and then the fields. In one piece, because every span below has a copy of this.
+    encoded: Arc<[u8]>,
     /// The tags in OpenTelemetry's type, decoded once for all log lines. `None` if there are no log lines with tags.
     decoded: Option<Arc<OnceLock<Arc<[KeyValue]>>>>,
 }
+
+/// How much comes before the fields.
+#[cfg(feature = "sdk")]
+const HEADER: usize = COUNT + KeySet::BYTES;
+#[cfg(feature = "sdk")]
+const COUNT: usize = 4;
 
 #[cfg(feature = "sdk")]
 impl EncodedTags {
     /// Those of `own`, and those of `inherited` that have other keys.
     pub(crate) fn new(own: &Fields, inherited: Option<&Self>) -> Self {
         let (mut keys, mut count) = (own.keys(), own.attributes.kept);
-        let decoded = || is_read_by_logs().then(Arc::default);
-        let Some(inherited) = inherited else {
-            return Self { bytes: own.bytes().into(), count, keys, decoded: decoded() };
-        };
         // The same tags again, as in a call of a function of the same kind.
-        if inherited.bytes() == own.bytes() {
+        if let Some(inherited) = inherited.filter(|inherited| inherited.bytes() == own.bytes()) {
             return inherited.clone();
         }
-        let mut bytes = crate::encoding::recycled::recycled();
-        bytes.extend_from_slice(own.bytes());
-        if inherited.keys.overlaps(keys) {
-            count += inherited.put_without(&mut bytes, |key| own.has(key));
-        } else {
-            bytes.extend_from_slice(&inherited.bytes);
-            count += inherited.count;
+        let mut encoded = recycled();
+        encoded.extend_from_slice(&[0; HEADER]);
+        encoded.extend_from_slice(own.bytes());
+        if let Some(inherited) = inherited {
+            if inherited.keys().overlaps(keys) {
+                count += inherited.put_without(&mut encoded, |key| own.has(key));
+            } else {
+                encoded.extend_from_slice(inherited.bytes());
+                count += inherited.count();
+            }
+            keys.add(inherited.keys());
         }
-        keys.add(inherited.keys);
-        let all = Self { bytes: bytes.as_slice().into(), count, keys, decoded: decoded() };
-        crate::encoding::recycled::recycle(bytes);
+        encoded[..COUNT].copy_from_slice(&count.to_le_bytes());
+        encoded[COUNT..HEADER].copy_from_slice(&keys.to_bytes());
+        let all = Self { encoded: encoded.as_slice().into(), decoded: is_read_by_logs().then(Arc::default) };
+        recycle(encoded);
         all
     }
 
     #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.encoded[HEADER..]
     }
 
     #[inline]
     pub(crate) fn count(&self) -> u32 {
-        self.count
+        self.encoded.first_chunk().map_or(0, |count| u32::from_le_bytes(*count))
     }
 
     #[inline]
     pub(crate) fn keys(&self) -> KeySet {
-        self.keys
+        self.encoded[COUNT..].first_chunk().map_or_else(KeySet::default, KeySet::from_bytes)
     }
 
     /// Writes the tags, except those whose keys are set. Returns how many.
     pub(crate) fn put_without(&self, out: &mut Vec<u8>, is_set: impl Fn(&str) -> bool) -> u32 {
         let mut count = 0;
-        let mut reader = Reader::new(&self.bytes);
+        let bytes = self.bytes();
+        let mut reader = Reader::new(bytes);
         let mut start = 0;
         while let Some(field) = reader.field() {
-            let end = self.bytes.len() - reader.left();
+            let end = bytes.len() - reader.left();
             if !std::str::from_utf8(key(field.bytes)).is_ok_and(&is_set) {
-                out.extend_from_slice(&self.bytes[start..end]);
+                out.extend_from_slice(&bytes[start..end]);
                 count += 1;
             }
             start = end;
@@ -109,7 +119,7 @@ impl EncodedTags {
 
     /// Whether there is a tag with this key.
     pub(crate) fn has(&self, wanted: &str) -> bool {
-        self.keys.overlaps(KeySet::of(wanted)) && self.each().any(|message| key(message) == wanted.as_bytes())
+        self.keys().overlaps(KeySet::of(wanted)) && self.each().any(|message| key(message) == wanted.as_bytes())
     }
 
     fn decoded(&self) -> Arc<[KeyValue]> {
@@ -118,7 +128,7 @@ impl EncodedTags {
     }
 
     fn each(&self) -> impl Iterator<Item = &[u8]> {
-        Reader::new(&self.bytes).map(|(_, field)| field.bytes)
+        Reader::new(self.bytes()).map(|(_, field)| field.bytes)
     }
 }
 
@@ -139,7 +149,7 @@ impl ScopedTags {
             Self::None => 0,
             Self::List(list) => list.len(),
             #[cfg(feature = "sdk")]
-            Self::Encoded(tags) => tags.count as usize,
+            Self::Encoded(tags) => tags.count() as usize,
         }
     }
 
@@ -196,10 +206,10 @@ impl From<Vec<KeyValue>> for ScopedTags {
 /// The tags in scope in `context`: those of its span, if that is one of our own tracer's, or those of the context,
 /// whichever were set later.
 pub(crate) fn of(context: &Context) -> ScopedTags {
-    let data = Data::of(context).filter(|data| !data.tags.is_empty());
+    let data = Data::of(context);
     #[cfg(feature = "sdk")]
-    if let Some(inherited) = local::inherited(context) {
-        return resolve(data, Some(&inherited));
+    if let Some((span_id, tags)) = local::inherited(context) {
+        return resolve(data, span_id, tags);
     }
     data.map(|data| data.tags.clone()).unwrap_or_default()
 }
@@ -207,26 +217,23 @@ pub(crate) fn of(context: &Context) -> ScopedTags {
 /// The tags of the span of `context`, if it is one of our own tracer's and they are newer than those in `data`.
 pub(crate) fn of_span(context: &Context, data: Option<&Arc<Data>>) -> ScopedTags {
     #[cfg(feature = "sdk")]
-    if let Some(inherited) = local::inherited(context) {
-        if inherited.tags.is_some()
-            && data.is_none_or(|data| data.tags_below != inherited.span_id || data.tags.is_empty())
-        {
-            return resolve(data, Some(&inherited));
+    if let Some((span_id, tags)) = local::inherited(context) {
+        if tags.is_some() && data.is_none_or(|data| data.tags_below != span_id || data.tags.is_empty()) {
+            return resolve(data, span_id, tags);
         }
     }
     let _ = (context, data);
     ScopedTags::None
 }
 
-/// Likewise, where the span was asked already.
+/// The tags below a span that passes these on, in a context with `data`.
 #[cfg(feature = "sdk")]
-pub(crate) fn resolve(data: Option<&Arc<Data>>, inherited: Option<&local::Inherited>) -> ScopedTags {
-    let of_span = inherited.and_then(|inherited| Some((inherited.span_id, inherited.tags.as_ref()?)));
-    match (data.filter(|data| !data.tags.is_empty()), of_span) {
-        // The context's are those that were set below the span.
-        (Some(data), Some((span, tags))) if data.tags_below != span => ScopedTags::Encoded(tags.clone()),
-        (Some(data), _) => data.tags.clone(),
-        (None, Some((_, tags))) => ScopedTags::Encoded(tags.clone()),
-        (None, None) => ScopedTags::None,
+#[inline]
+pub(crate) fn resolve(data: Option<&Arc<Data>>, span_id: SpanId, of_span: Option<EncodedTags>) -> ScopedTags {
+    let of_span = of_span.map_or(ScopedTags::None, ScopedTags::Encoded);
+    match data {
+        // Those that were set in the context below the span.
+        Some(data) if !data.tags.is_empty() && (of_span.is_empty() || data.tags_below == span_id) => data.tags.clone(),
+        _ => of_span,
     }
 }

@@ -19,12 +19,10 @@ use super::observer::SpanObserver;
 use super::span::{Span, nanos};
 use crate::context::data::Data;
 use crate::context::encoder::Encoder;
-use crate::context::local;
 use crate::encoding::code::CodeAttributes;
 use crate::encoding::fields::Limits;
 use crate::encoding::{Role, ScopeId};
 use crate::tags::draft::Draft;
-use crate::tags::scoped::EncodedTags;
 
 /// What all tracers of a provider share.
 pub(crate) struct Shared {
@@ -190,13 +188,12 @@ impl opentelemetry::trace::Tracer for Tracer {
 
 impl Encoder for Tracer {
     #[inline]
-    fn limits(&self, parent: &Context) -> Option<Limits> {
+    fn draft(&self, parent: &Context, data: Option<&Arc<Data>>) -> Option<Box<Draft>> {
         let provider = &self.provider;
-        let follows = || {
-            let span = parent.span();
-            provider.follows_local_parent && span.span_context().is_valid() && !span.span_context().is_remote()
-        };
-        (!provider.samples_by_attributes || follows()).then_some(provider.limits)
+        if provider.samples_by_attributes && !provider.follows(parent) {
+            return None;
+        }
+        Some(Draft::below(provider.limits, data, parent))
     }
 
     #[inline]
@@ -204,15 +201,18 @@ impl Encoder for Tracer {
         self.provider.is_plain
     }
 
-    fn start(
-        &self,
-        draft: Box<Draft>,
-        links: Option<Vec<Link>>,
-        tags: Option<EncodedTags>,
-        parent: &Context,
-    ) -> Option<Context> {
-        let span = self.provider.start_encoded(self.scope, draft, links, tags, parent);
-        span.context_is_valid().then(|| parent.with_span(span))
+    fn start(&self, mut draft: Box<Draft>, parent: &Context) -> Context {
+        let provider = &self.provider;
+        draft.scope = self.scope;
+        if !provider.follows(parent) || parent.is_telemetry_suppressed() || provider.is_shut_down() {
+            return provider.start_undecided(draft, parent);
+        }
+        let context = provider.context_below(parent.span().span_context());
+        if context.is_sampled() {
+            return parent.with_span(provider.record(draft, None, context, parent));
+        }
+        draft.recycle();
+        parent.with_span(Span::unrecorded(context))
     }
 }
 
@@ -229,14 +229,15 @@ impl Shared {
     fn start(self: &Arc<Self>, scope: ScopeId, mut builder: SpanBuilder, parent: &Context) -> Span {
         let kind = builder.span_kind.clone().unwrap_or(SpanKind::Internal);
         let attributes = builder.attributes.take().unwrap_or_default();
-        let links = builder.links.take().unwrap_or_default();
-        let Some(identity) = self.identity(parent, &builder.name, &kind, &attributes, &links) else {
+        let links = builder.links.take();
+        let linked = links.as_deref().unwrap_or_default();
+        let Some(identity) = self.identity(parent, &builder.name, &kind, &attributes, linked) else {
             return Span::unrecorded(SpanContext::NONE);
         };
         if !identity.is_recording {
             return Span::unrecorded(identity.context);
         }
-        let mut draft = Draft::below(self.limits, Data::of(parent), local::inherited(parent));
+        let mut draft = Draft::below(self.limits, Data::of(parent), parent);
         draft.set_all(attributes);
         draft.set_all(identity.attributes);
         for event in builder.events.into_iter().flatten() {
@@ -244,33 +245,41 @@ impl Shared {
             draft.fields.add_event(&event.name, nanos(event.timestamp), event.attributes, dropped);
         }
         (draft.scope, draft.name, draft.kind) = (scope, builder.name, kind);
-        let tags = draft.take_inherited();
-        self.record(draft, links, tags, builder.start_time, identity.context, parent)
+        draft.links = links.unwrap_or_default();
+        draft.inherit();
+        self.record(draft, builder.start_time, identity.context, parent)
     }
 
-    #[inline]
-    fn start_encoded(
-        self: &Arc<Self>,
-        scope: ScopeId,
-        mut draft: Box<Draft>,
-        links: Option<Vec<Link>>,
-        tags: Option<EncodedTags>,
-        parent: &Context,
-    ) -> Span {
-        let linked = links.as_deref().unwrap_or_default();
-        let Some(identity) = self.identity(parent, &draft.name, &draft.kind, &[], linked) else {
+    /// Starts a span that the sampler has to be asked about, or that may not be recorded at all.
+    #[inline(never)]
+    fn start_undecided(self: &Arc<Self>, mut draft: Box<Draft>, parent: &Context) -> Context {
+        let Some(identity) = self.identity(parent, &draft.name, &draft.kind, &[], &draft.links) else {
             draft.recycle();
-            return Span::unrecorded(SpanContext::NONE);
+            return parent.with_span(Span::unrecorded(SpanContext::NONE));
         };
-        if !identity.is_recording {
-            draft.recycle();
-            return Span::unrecorded(identity.context);
-        }
-        if !identity.attributes.is_empty() {
+        let span = if identity.is_recording {
             draft.set_all(identity.attributes);
-        }
-        draft.scope = scope;
-        self.record(draft, links.unwrap_or_default(), tags, None, identity.context, parent)
+            self.record(draft, None, identity.context, parent)
+        } else {
+            draft.recycle();
+            Span::unrecorded(identity.context)
+        };
+        parent.with_span(span)
+    }
+
+    /// Whether a span below `parent` is recorded if that is.
+    #[inline]
+    fn follows(&self, parent: &Context) -> bool {
+        let above = parent.span();
+        let above = above.span_context();
+        self.follows_local_parent && above.is_valid() && !above.is_remote()
+    }
+
+    /// The ids of a span below one that is recorded likewise.
+    #[inline]
+    fn context_below(&self, above: &SpanContext) -> SpanContext {
+        let (span_id, state) = (self.ids.new_span_id(), above.trace_state().clone());
+        SpanContext::new(above.trace_id(), span_id, above.trace_flags(), false, state)
     }
 
     /// Decides on the ids and on sampling. `None` if nothing may be recorded at all.
@@ -292,13 +301,12 @@ impl Shared {
         if !has_parent && exporting::records_nothing() {
             return None;
         }
+        if self.follows_local_parent && has_parent && !above.is_remote() {
+            let context = self.context_below(above);
+            return Some(Identity { is_recording: context.is_sampled(), context, attributes: Vec::new() });
+        }
         let trace_id = if has_parent { above.trace_id() } else { self.ids.new_trace_id() };
         let span_id = self.ids.new_span_id();
-        if self.follows_local_parent && has_parent && !above.is_remote() {
-            let (flags, state) = (above.trace_flags(), above.trace_state().clone());
-            let context = SpanContext::new(trace_id, span_id, flags, false, state);
-            return Some(Identity { context, is_recording: flags.is_sampled(), attributes: Vec::new() });
-        }
         let result = self.sampler.should_sample(Some(parent), trace_id, name, kind, attributes, links);
         let is_sampled = result.decision == SamplingDecision::RecordAndSample;
         let flags = above.trace_flags().with_sampled(is_sampled);
@@ -313,8 +321,6 @@ impl Shared {
     fn record(
         self: &Arc<Self>,
         mut draft: Box<Draft>,
-        links: Vec<Link>,
-        tags: Option<EncodedTags>,
         start_time: Option<SystemTime>,
         context: SpanContext,
         parent: &Context,
@@ -331,8 +337,8 @@ impl Shared {
             draft.role = if is_local { Role::First } else { Role::LocalRoot };
             TraceBuffer::new(context.trace_id(), self)
         };
-        if !links.is_empty() {
-            for link in links {
+        if !draft.links.is_empty() {
+            for link in std::mem::take(&mut draft.links) {
                 draft.fields.add_link(&link.span_context, link.attributes, link.dropped_attributes_count);
             }
         }
@@ -340,6 +346,7 @@ impl Shared {
         if !draft.fields.reserve(draft.code.count()) {
             draft.code = &CodeAttributes::NONE;
         }
+        let tags = draft.tags.take();
         draft.has_tags = tags.as_ref().is_none_or(|tags| draft.fields.reserve(tags.count()));
         if let (false, Some(tags)) = (draft.has_tags, &tags) {
             tags.add_to(&mut draft.fields);

@@ -15,9 +15,7 @@ use super::encoded::message;
 use crate::context::local::{self, Inherited, Locked};
 use crate::encoding::fields::{flags, state_of};
 use crate::encoding::recycled::{recycle, recycled};
-use crate::encoding::wire::{
-    self, count_len, delimited_len, put_bytes, put_count, put_varint, span, status, varint_len,
-};
+use crate::encoding::wire::{self, count_len, delimited_len, put_bytes, put_count, put_varint, span, status};
 use crate::tags::draft::Draft;
 use crate::tags::scoped::EncodedTags;
 
@@ -57,98 +55,136 @@ fn encode(draft: &Draft, out: &mut Vec<u8>, context: &SpanContext, tags: Option<
         draft.code.put_without(&mut inherited, |key| fields.has(key));
         // A tag that is inherited says nothing of this code.
         tags.map(|tags| tags.put_without(&mut inherited, |key| fields.has(key) || draft.code.has(key)));
-        put(draft, out, context, [&inherited, &[]], end);
+        put(draft, out, context, Head { name: Some(&draft.name), attributes: &inherited }, &[], end);
         recycle(inherited);
     } else {
-        put(draft, out, context, [draft.code.bytes(), tags.map_or(&[], EncodedTags::bytes)], end);
+        let head = match draft.code.with_name(&draft.name) {
+            Some(named) => Head { name: None, attributes: named },
+            None => Head { name: Some(&draft.name), attributes: draft.code.bytes() },
+        };
+        put(draft, out, context, head, tags.map_or(&[], EncodedTags::bytes), end);
     }
 }
 
+/// What comes before the attributes that were set: the name, unless it is among the bytes, and other attributes.
+#[derive(Clone, Copy)]
+struct Head<'a> {
+    name: Option<&'a str>,
+    attributes: &'a [u8],
+}
+
 /// Writes a span with these attributes besides its own.
-fn put(draft: &Draft, out: &mut Vec<u8>, context: &SpanContext, inherited: [&[u8]; 2], end: u64) {
-    let fields = &draft.fields;
-    let (bytes, attributes, events, links) = (fields.bytes(), fields.attributes, fields.events, fields.links);
+#[expect(clippy::cast_possible_truncation, reason = "the length is split into bytes")]
+fn put(draft: &Draft, out: &mut Vec<u8>, context: &SpanContext, head: Head<'_>, tags: &[u8], end: u64) {
+    let bytes = draft.fields.bytes();
     let state = state_of(context);
     let state_len = if state.is_empty() { 0 } else { delimited_len(state.len()) };
-    let status_len = match &draft.status {
-        Status::Unset => 0,
-        Status::Error { description } if !description.is_empty() => delimited_len(description.len()) + 2,
-        _ => 2,
-    };
-    let has_losses = (attributes.dropped | events.dropped | links.dropped) > 0;
-    let losses_len = if has_losses {
-        count_len(attributes.dropped) + count_len(events.dropped) + count_len(links.dropped)
-    } else {
-        0
-    };
     let has_parent = draft.parent != SpanId::INVALID;
     let len = IDS
         + if has_parent { PARENT } else { 0 }
-        + state_len
-        + delimited_len(draft.name.len())
+        + head.name.map_or(0, |name| delimited_len(name.len()))
         + KIND_TIMES_FLAGS
-        + inherited[0].len()
-        + inherited[1].len()
+        + head.attributes.len()
         + bytes.len()
-        + losses_len
-        + delimited_len(status_len);
-    out.reserve(1 + varint_len(len as u64) + len);
-    out.push(wire::SPANS);
-    put_varint(out, len as u64);
+        + tags.len()
+        + state_len
+        + rest_len(draft);
 
-    let mut fixed = [0; KIND_TIMES_FLAGS + IDS + PARENT];
-    fixed[0] = span::KIND;
-    fixed[1] = kind_number(&draft.kind);
-    fixed[2] = span::START_TIME;
-    fixed[3..11].copy_from_slice(&draft.start.to_le_bytes());
-    fixed[11] = span::END_TIME;
-    fixed[12..20].copy_from_slice(&end.to_le_bytes());
-    fixed[20..22].copy_from_slice(&span::FLAGS);
-    fixed[22..26].copy_from_slice(&flags(context.trace_flags().to_u8(), draft.is_parent_remote).to_le_bytes());
-    fixed[26] = span::TRACE_ID;
-    fixed[27] = 16;
-    fixed[28..44].copy_from_slice(&context.trace_id().to_bytes());
-    fixed[44] = span::SPAN_ID;
-    fixed[45] = 8;
-    fixed[46..54].copy_from_slice(&context.span_id().to_bytes());
-    fixed[54] = span::PARENT_SPAN_ID;
-    fixed[55] = 8;
-    fixed[56..].copy_from_slice(&draft.parent.to_bytes());
-    out.extend_from_slice(if has_parent { &fixed } else { &fixed[..KIND_TIMES_FLAGS + IDS] });
+    let mut fixed = [0; LENGTH + KIND_TIMES_FLAGS + IDS + PARENT];
+    fixed[3] = span::KIND;
+    fixed[4] = kind_number(&draft.kind);
+    fixed[5] = span::START_TIME;
+    fixed[6..14].copy_from_slice(&draft.start.to_le_bytes());
+    fixed[14] = span::END_TIME;
+    fixed[15..23].copy_from_slice(&end.to_le_bytes());
+    fixed[23..25].copy_from_slice(&span::FLAGS);
+    fixed[25..29].copy_from_slice(&flags(context.trace_flags().to_u8(), draft.is_parent_remote).to_le_bytes());
+    fixed[29] = span::TRACE_ID;
+    fixed[30] = 16;
+    fixed[31..47].copy_from_slice(&context.trace_id().to_bytes());
+    fixed[47] = span::SPAN_ID;
+    fixed[48] = 8;
+    fixed[49..57].copy_from_slice(&context.span_id().to_bytes());
+    fixed[57] = span::PARENT_SPAN_ID;
+    fixed[58] = 8;
+    fixed[59..].copy_from_slice(&draft.parent.to_bytes());
 
-    put_bytes(out, span::NAME, draft.name.as_bytes());
-    out.extend_from_slice(inherited[0]);
+    out.reserve(LENGTH_MAX + len);
+    if has_parent && (0x80..0x4000).contains(&len) {
+        // Most spans: the length takes two bytes.
+        fixed[0] = wire::SPANS;
+        fixed[1] = (len & 0x7f) as u8 | 0x80;
+        fixed[2] = (len >> 7) as u8;
+        out.extend_from_slice(&fixed);
+    } else {
+        out.push(wire::SPANS);
+        put_varint(out, len as u64);
+        let parent = if has_parent { PARENT } else { 0 };
+        out.extend_from_slice(&fixed[LENGTH..LENGTH + KIND_TIMES_FLAGS + IDS + parent]);
+    }
+    if let Some(name) = head.name {
+        put_bytes(out, span::NAME, name.as_bytes());
+    }
+    out.extend_from_slice(head.attributes);
     out.extend_from_slice(bytes);
-    out.extend_from_slice(inherited[1]);
+    if !tags.is_empty() {
+        out.extend_from_slice(tags);
+    }
     if !state.is_empty() {
         put_bytes(out, span::TRACE_STATE, state.as_bytes());
     }
-    if has_losses {
-        put_count(out, span::DROPPED_ATTRIBUTES, attributes.dropped);
-        put_count(out, span::DROPPED_EVENTS, events.dropped);
-        put_count(out, span::DROPPED_LINKS, links.dropped);
+    put_rest(draft, out);
+}
+
+/// The length of the counts of what was dropped, and of the status.
+#[inline]
+fn rest_len(draft: &Draft) -> usize {
+    let fields = &draft.fields;
+    let losses = [fields.attributes, fields.events, fields.links].map(|count| count_len(count.dropped));
+    losses[0] + losses[1] + losses[2] + delimited_len(status_len(&draft.status))
+}
+
+#[inline]
+fn status_len(status: &Status) -> usize {
+    match status {
+        Status::Unset => 0,
+        Status::Error { description } if !description.is_empty() => delimited_len(description.len()) + 2,
+        _ => 2,
     }
+}
+
+#[inline]
+fn put_rest(draft: &Draft, out: &mut Vec<u8>) {
+    let fields = &draft.fields;
+    put_count(out, span::DROPPED_ATTRIBUTES, fields.attributes.dropped);
+    put_count(out, span::DROPPED_EVENTS, fields.events.dropped);
+    put_count(out, span::DROPPED_LINKS, fields.links.dropped);
     // Also if it is empty, as the SDK's exporter does: some collectors show what is there.
-    out.push(span::STATUS);
-    put_varint(out, status_len as u64);
-    if status_len > 0 {
-        let code = match &draft.status {
-            Status::Error { description } => {
-                if !description.is_empty() {
-                    put_bytes(out, status::MESSAGE, description.as_bytes());
-                }
-                status::ERROR
-            }
-            _ => status::OK,
-        };
-        out.extend_from_slice(&[status::CODE, code]);
+    if matches!(draft.status, Status::Unset) {
+        return out.extend_from_slice(&[span::STATUS, 0]);
     }
+    out.push(span::STATUS);
+    put_varint(out, status_len(&draft.status) as u64);
+    let code = match &draft.status {
+        Status::Error { description } => {
+            if !description.is_empty() {
+                put_bytes(out, status::MESSAGE, description.as_bytes());
+            }
+            status::ERROR
+        }
+        _ => status::OK,
+    };
+    out.extend_from_slice(&[status::CODE, code]);
 }
 
 /// The lengths of what every span has: trace id and span id; the parent's; kind, times and flags.
 const IDS: usize = 18 + 10;
 const PARENT: usize = 10;
 const KIND_TIMES_FLAGS: usize = 2 + 9 + 9 + 6;
+
+/// The lengths of its beginning: of most spans, and of the largest.
+const LENGTH: usize = 3;
+const LENGTH_MAX: usize = 11;
 
 impl Span {
     /// A span that records nothing.
@@ -163,10 +199,6 @@ impl Span {
         draft: Box<Draft>,
     ) -> Self {
         Self { context, buffer: Some(buffer), tags, draft: Some(draft) }
-    }
-
-    pub(super) fn context_is_valid(&self) -> bool {
-        self.context.is_valid()
     }
 
     /// What has been recorded so far, in the SDK's type.
@@ -236,10 +268,13 @@ impl opentelemetry::trace::Span for Span {
 
     /// `Ok` is final, and a later error replaces an earlier one.
     fn set_status(&mut self, status: Status) {
-        if status == Status::Unset {
-            local::answer(|| {
-                let buffer = Arc::clone(self.buffer.as_ref()?);
-                Some(Inherited { span_id: self.context.span_id(), buffer, tags: self.tags.clone() })
+        if matches!(status, Status::Unset) {
+            local::answer(|draft| {
+                if let Some(buffer) = &self.buffer {
+                    let buffer: Arc<TraceBuffer> = Arc::clone(buffer);
+                    draft.above = Some(Inherited { span_id: self.context.span_id(), buffer });
+                    draft.tags.clone_from(&self.tags);
+                }
             });
         } else if let Some(draft) = &mut self.draft {
             if draft.status != Status::Ok {

@@ -41,6 +41,13 @@ impl Tags {
         self.enriched(context)
     }
 
+    /// Whether nothing is added to the baggage.
+    #[cfg(feature = "sdk")]
+    #[inline]
+    pub(in crate::tags) fn propagates_nothing(&self) -> bool {
+        self.effects.is_none()
+    }
+
     /// Takes the members to add to the baggage.
     pub(in crate::tags) fn take_propagated(&mut self) -> Vec<(&'static str, String)> {
         self.effects.as_mut().map(|effects| std::mem::take(&mut effects.baggage)).unwrap_or_default()

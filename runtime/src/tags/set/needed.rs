@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use opentelemetry::Context;
-use opentelemetry::baggage::BaggageExt as _;
+use opentelemetry::baggage::{Baggage, BaggageExt as _};
 
 use crate::context::data::Data;
 
@@ -17,15 +17,18 @@ pub(crate) enum NeededTags {
 }
 
 impl NeededTags {
-    /// `None` if no tags are needed: there is nothing that they could override, and no log formatter uses them.
+    /// Whether any tags are needed: a log formatter uses them, or there is something that they could override.
     #[inline]
+    pub(crate) fn are_any(context: &Context) -> bool {
+        is_read_by_logs() || has_any(context)
+    }
+
+    /// `None` if no tags are needed.
     pub(crate) fn below(context: &Context) -> Option<Self> {
         if is_read_by_logs() {
             return Some(Self::ForLogs);
         }
-        // A span of our own tracer would not be off.
-        let needed = Data::of(context).is_some_and(|data| !data.tags.is_empty());
-        (needed || !context.baggage().is_empty()).then(|| Self::Overriding(context.clone()))
+        has_any(context).then(|| Self::Overriding(context.clone()))
     }
 
     /// Whether the scoped tag `key` is needed: log lines include all tags, and an outdated value in the context has
@@ -34,6 +37,13 @@ impl NeededTags {
         let Self::Overriding(context) = self else { return true };
         context.baggage().get(key).is_some() || Data::of(context).is_some_and(|data| data.tags.has(key))
     }
+}
+
+/// Whether the context has tags or baggage. A span of our own tracer, which could have tags too, would not be off.
+#[inline(never)]
+fn has_any(context: &Context) -> bool {
+    Data::of(context).is_some_and(|data| !data.tags.is_empty())
+        || context.get::<Baggage>().is_some_and(|baggage| !baggage.is_empty())
 }
 
 /// Whether log lines include tags, in traces that are not sampled too.
