@@ -1,0 +1,165 @@
+//! Which spans have a tag.
+
+use throughline::testing::Capture;
+use throughline::{Value, biz_tags, in_span, traced};
+
+#[test]
+fn tags_reach_every_span_below_and_inner_ones_win() {
+    #[traced]
+    #[biz_tags(tenant_id)]
+    fn outer(tenant_id: &str) {
+        middle();
+        inner("other");
+        let _ = tenant_id;
+    }
+    #[traced]
+    fn middle() {
+        in_span("leaf", || {});
+    }
+    #[traced(tags(own = 1u8))]
+    #[biz_tags(tenant_id, order_no = 7)]
+    fn inner(tenant_id: &str) {
+        in_span("below", || {});
+        let _ = tenant_id;
+    }
+    let capture = Capture::new();
+    capture.run(|| outer("acme"));
+    in_span("outside", || {});
+    capture.assert_tree_with(
+        &["tenant_id", "order_no", "own"],
+        "
+        outer tenant_id=acme
+        ├── middle tenant_id=acme
+        │   └── leaf tenant_id=acme
+        └── inner tenant_id=other order_no=7 own=1
+            └── below tenant_id=other order_no=7
+        ",
+    );
+}
+
+#[test]
+fn both_orders_have_one_meaning() {
+    #[traced(kind = server)]
+    #[biz_tags(tenant_id)]
+    fn above(tenant_id: &str) {
+        in_span("a", || {});
+        let _ = tenant_id;
+    }
+    #[biz_tags(tenant_id)]
+    #[traced(kind = server)]
+    fn below(tenant_id: &str) {
+        in_span("b", || {});
+        let _ = tenant_id;
+    }
+    let capture = Capture::new();
+    capture.run(|| {
+        above("x");
+        below("x");
+    });
+    capture.assert_tree_with(
+        &["tenant_id"],
+        "
+        above [server] tenant_id=x
+        └── a tenant_id=x
+        below [server] tenant_id=x
+        └── b tenant_id=x
+        ",
+    );
+}
+
+#[tokio::test]
+async fn alone_it_tags_the_current_span_and_all_below() {
+    #[biz_tags(tenant_id)]
+    async fn handler(tenant_id: String) -> usize {
+        tokio::task::yield_now().await;
+        in_span("async", || {});
+        tenant_id.len()
+    }
+    #[biz_tags(tenant_id)]
+    fn sync_handler(tenant_id: &str) {
+        in_span("sync", || {});
+        let _ = tenant_id;
+    }
+    let capture = Capture::new();
+    let run = async {
+        throughline::in_span_async("http async", handler("acme".to_owned())).await;
+        in_span("http sync", || sync_handler("globex"));
+    };
+    capture.run_async(run).await;
+    capture.assert_tree_with(
+        &["tenant_id"],
+        "
+        http async tenant_id=acme
+        └── async tenant_id=acme
+        http sync tenant_id=globex
+        └── sync tenant_id=globex
+        ",
+    );
+    assert!(throughline::current_tags().is_empty());
+}
+
+#[test]
+fn alone_it_does_not_repeat_what_the_span_has() {
+    #[traced]
+    #[biz_tags(tenant_id)]
+    fn request(tenant_id: &str) {
+        again(tenant_id);
+    }
+    #[biz_tags(tenant_id, order_no = 7)]
+    fn again(tenant_id: &str) {
+        let _ = tenant_id;
+    }
+    let capture = Capture::new();
+    capture.run(|| request("acme"));
+    let span = capture.span("request");
+    let keys: Vec<_> = span.attributes.iter().map(|attribute| attribute.key.as_str()).collect();
+    assert_eq!(keys.iter().filter(|key| **key == "tenant_id").count(), 1, "{keys:?}");
+    assert_eq!(span.attribute("order_no"), Some(&Value::I64(7)));
+}
+
+#[test]
+fn alone_and_without_a_span_it_tags_what_starts_below() {
+    #[biz_tags(tenant_id = 1)]
+    fn entry() {
+        in_span("root", || {});
+    }
+    let capture = Capture::new();
+    capture.run(entry);
+    assert_eq!(capture.span("root").attribute("tenant_id"), Some(&Value::I64(1)));
+}
+
+#[test]
+fn alone_below_an_identity_without_a_span_it_tags_what_starts_below() {
+    #[biz_tags(tenant_id = 1)]
+    fn on_a_thread() {
+        in_span("work", || {});
+    }
+    let capture = Capture::new();
+    let snapshot = capture.run(|| in_span("request", throughline::Snapshot::capture));
+    snapshot.run(on_a_thread);
+    capture.assert_tree_with(&["tenant_id"], "request\n└── work tenant_id=1");
+}
+
+#[test]
+fn current_tags_are_readable() {
+    #[biz_tags(tenant_id = "acme", order_no = 1)]
+    fn read() -> Vec<String> {
+        throughline::current_tags().iter().map(|tag| format!("{}={}", tag.key, tag.value)).collect()
+    }
+    assert_eq!(Capture::new().run(read), ["tenant_id=acme", "order_no=1"]);
+}
+
+#[test]
+fn a_block_has_tags_too() {
+    let capture = Capture::new();
+    capture.run(|| {
+        throughline::span("outer").tag("own", 1u8).biz_tag("tenant_id", "acme").run(|| in_span("inner", || {}));
+    });
+    capture.assert_tree_with(
+        &["own", "tenant_id"],
+        "
+        outer own=1 tenant_id=acme
+        └── inner tenant_id=acme
+        ",
+    );
+}

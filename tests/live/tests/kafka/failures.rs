@@ -1,0 +1,78 @@
+//! Messages that are not sent.
+
+use super::*;
+
+/// A producer whose broker does not exist.
+fn nowhere(more: &[(&str, &str)]) -> FutureProducer {
+    let mut config = config("127.0.0.1:1");
+    config.set("message.timeout.ms", "300").set_log_level(rdkafka::config::RDKafkaLogLevel::Emerg);
+    for (key, value) in more {
+        config.set(*key, *value);
+    }
+    config.create().expect("the configuration is valid")
+}
+
+#[tokio::test]
+async fn what_cannot_be_delivered_is_an_error() {
+    let producer = nowhere(&[]);
+    let capture = Capture::new();
+    let record = FutureRecord::to("orders").key("o-1").payload("x");
+    let (error, message) = capture.run_async(producer.send_traced(record, LONG)).await.expect_err("there is no broker");
+    assert_eq!(error, KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut));
+    let span = capture.span("send orders");
+    assert!(span.is_error());
+    assert_eq!(line(&span).status, format!("error: {error}"));
+    assert_eq!(span.attribute("error.type"), Some(&"MessageTimedOut".into()));
+    assert_eq!(span.attribute("messaging.kafka.offset"), None);
+    let event = span.event("exception").expect("an exception");
+    assert!(event.attributes.iter().any(|it| it.key.as_str() == "exception.message"));
+
+    // What came back can be sent again, and then belongs to the second attempt.
+    let again = FutureRecord::to("orders")
+        .key(message.key().expect("a key"))
+        .payload(message.payload().expect("a payload"))
+        .headers(message.headers().expect("headers").clone());
+    let (_, message) = capture.run_async(producer.send_traced(again, LONG)).await.expect_err("there is no broker");
+    let parents: Vec<_> = message.headers().expect("headers").iter().filter(|it| it.key == "traceparent").collect();
+    assert_eq!(parents.len(), 1);
+    let second = &capture.named("send orders")[1];
+    let written = std::str::from_utf8(parents[0].value.expect("a value")).expect("text");
+    assert!(written.contains(&second.span_id().to_string()), "{written}");
+
+    // The same of `send_result`, whose error comes with its future.
+    let record = FutureRecord::<str, str>::to("orders").payload("x");
+    let delivery = capture.run(|| producer.send_result_traced(record)).map_err(|(error, _)| error).expect("queued");
+    assert!(delivery.await.expect("the producer lives").is_err());
+    let third = &capture.named("send orders")[2];
+    assert_eq!(third.attribute("error.type"), Some(&"MessageTimedOut".into()));
+}
+
+#[tokio::test]
+async fn what_cannot_be_queued_is_an_error() {
+    let producer = nowhere(&[("message.max.bytes", "1000")]);
+    let capture = Capture::new();
+    let large = "x".repeat(5000);
+    let record = || FutureRecord::<str, str>::to("orders").payload(&large);
+    let (error, message) = capture.run_async(producer.send_traced(record(), LONG)).await.expect_err("it is too large");
+    assert_eq!(error, KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge));
+    assert_eq!(message.payload().map(<[u8]>::len), Some(5000));
+    let Err((error, record)) = capture.run(|| producer.send_result_traced(record())) else { panic!("it is too large") };
+    assert_eq!(error, KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge));
+    assert_eq!(record.payload.map(str::len), Some(5000));
+    let base: BaseProducer = {
+        let mut config = config("127.0.0.1:1");
+        config.set("message.max.bytes", "1000").set_log_level(rdkafka::config::RDKafkaLogLevel::Emerg);
+        config.create().expect("the configuration is valid")
+    };
+    let record = BaseRecord::<str, str>::to("orders").payload(&large);
+    assert!(capture.run(|| base.send_traced(record)).is_err());
+    let spans = capture.named("send orders");
+    assert_eq!(spans.len(), 3);
+    for span in spans {
+        assert_eq!(span.attribute("error.type"), Some(&"MessageSizeTooLarge".into()));
+        assert!(span.is_error());
+    }
+    let record = FutureRecord::<str, str>::to("or\0ders").payload("x");
+    assert!(capture.run_async(producer.send_traced(record, LONG)).await.is_err());
+    assert_eq!(capture.spans()[3].attribute("error.type"), Some(&"Nul".into()));
+}

@@ -1,0 +1,120 @@
+//! Functions and closures.
+
+use crate::shapes::harness::{Noisy, both, shape};
+
+both!(
+    closure_boxed,
+    "f",
+    {},
+    {
+        fn f(n: usize) -> Box<dyn Fn(&str) -> String> {
+            pause!();
+            Box::new(move |s| s.repeat(n))
+        }
+    },
+    f(2),
+    |made| made("ab")
+);
+
+both!(
+    function_pointer,
+    "f",
+    {},
+    {
+        fn f() -> fn(u8) -> u8 {
+            pause!();
+            |n| n + 1
+        }
+    },
+    f(),
+    |made| made(1)
+);
+
+both!(
+    opaque_function,
+    "f",
+    {},
+    {
+        fn f(n: usize) -> impl Fn(&str) -> usize {
+            pause!();
+            move |text: &str| text.len() + n
+        }
+    },
+    f(1),
+    |made| made("abc").to_owned()
+);
+
+// Only closures in the tail of the function itself are inferred from the signature.
+shape!(
+    opaque_function_untyped,
+    "f",
+    {
+        #[traced]
+        fn f(n: usize, end: Noisy) -> impl Fn(&str) -> usize {
+            move |text| text.len() + n
+        }
+    },
+    f(1, Noisy("end")),
+    |made| made("abc")
+);
+
+shape!(
+    opaque_function_that_borrows,
+    "f",
+    {
+        #[traced]
+        fn f(n: usize) -> impl Fn(&str) -> &str + Clone {
+            if n > 9 {
+                panic!("too much")
+            }
+            move |text| &text[n..]
+        }
+    },
+    f(1),
+    |made| made("abc").to_owned()
+);
+
+shape!(
+    opaque_function_that_panics,
+    "f !panicked: panicked",
+    {
+        #[traced]
+        fn f(n: usize) -> impl FnOnce(&str) -> &str {
+            assert!(n > 9);
+            move |text| &text[n..]
+        }
+    },
+    f(1),
+    |made| made("abc").to_owned()
+);
+
+both!(
+    opaque_function_in_an_option,
+    "f",
+    {},
+    {
+        fn f(n: usize) -> Option<impl Fn(&str) -> usize> {
+            pause!();
+            if n == 0 {
+                return None;
+            }
+            Some(move |text: &str| text.len() + n)
+        }
+    },
+    f(1),
+    |made| made.map(|made| made("abc"))
+);
+
+both!(
+    boxed_trait_with_generics,
+    "f",
+    {},
+    {
+        fn f() -> Option<Box<dyn FnMut(u8) -> Option<u8>>> {
+            pause!();
+            Some(Box::new(|n| n.checked_add(1)))
+        }
+    },
+    f(),
+    |made| made.and_then(|mut made| made(1))
+);

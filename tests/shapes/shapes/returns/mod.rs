@@ -1,0 +1,6 @@
+//! Kinds of return values.
+
+mod borrowed;
+mod functions;
+mod opaque;
+mod owned;
