@@ -9,7 +9,11 @@ use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
-use throughline::testing::FinishedSpan;
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanContext, TraceContextExt as _};
+use opentelemetry_sdk::trace::Sampler;
+use throughline::in_span;
+use throughline::testing::{Capture, FinishedSpan};
 use throughline::text::needs_escape;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
@@ -52,6 +56,17 @@ impl Write for Output {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Runs `f` in a span that is not sampled. Returns what identifies it.
+fn in_unsampled_span(f: impl FnOnce()) -> SpanContext {
+    let capture = Capture::with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOff)));
+    capture.run(|| {
+        in_span("order", || {
+            f();
+            Context::current().span().span_context().clone()
+        })
+    })
 }
 
 /// The ids of a span, as they stand on a line.

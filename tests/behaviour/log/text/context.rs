@@ -1,7 +1,6 @@
 //! The ids and the tags of a line: those of the innermost span.
 
-use opentelemetry::Context;
-use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry::trace::SpanContext;
 use opentelemetry_sdk::trace::Sampler;
 use throughline::log::Text;
 use throughline::testing::Capture;
@@ -11,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::{subscriber, written};
-use crate::log::{Noon, Output, ids};
+use crate::log::{Noon, Output, ids, in_unsampled_span};
 
 const HERE: &str = module_path!();
 
@@ -129,17 +128,8 @@ fn between_spans_of_tracing_the_innermost_span_counts() {
 
 #[test]
 fn where_the_trace_is_not_sampled_the_flags_say_so() {
-    let capture = Capture::with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOff)));
-    let mut seen = None;
-    let output = written(|| {
-        capture.run(|| {
-            in_span("order", || {
-                seen = Some(Context::current().span().span_context().clone());
-                info!("x");
-            });
-        });
-    });
-    let seen = seen.expect("the span runs");
+    let mut seen = SpanContext::NONE;
+    let output = written(|| seen = in_unsampled_span(|| info!("x")));
     assert!(seen.is_valid());
     let (trace, span) = (seen.trace_id(), seen.span_id());
     let expected = format!("12:00:00  INFO trace_id={trace} span_id={span} trace_flags=00 {HERE}: x\n");

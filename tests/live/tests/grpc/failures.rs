@@ -3,7 +3,7 @@
 use throughline::testing::{Capture, FinishedSpan};
 use throughline_grpc::ClientLayer;
 use tonic::transport::Endpoint;
-use tonic::{Code, Status};
+use tonic::{Code, Status, Streaming};
 use tower::ServiceBuilder;
 
 use crate::{Orders, Shop, assert_cancelled, lines, pair};
@@ -11,6 +11,33 @@ use crate::{Orders, Shop, assert_cancelled, lines, pair};
 /// Waits until a handler that never completes has started, while the runtime keeps running.
 fn wait_until_it_hangs(shop: &Shop) {
     tokio::task::block_in_place(|| assert_eq!(shop.peer.ready(), "hanging"));
+}
+
+/// A stream that never ends, of which one message has arrived.
+async fn endless(shop: &Shop, capture: &Capture) -> Streaming<String> {
+    let client = shop.client();
+    let mut updates = capture.run_async(client.watch("endless")).await.unwrap();
+    assert!(updates.message().await.unwrap().is_some());
+    wait_until_it_hangs(shop);
+    updates
+}
+
+/// The status that a stream ends with, which is not a good one.
+async fn failure_of(mut updates: Streaming<String>) -> Status {
+    loop {
+        match updates.message().await {
+            Ok(state) => assert!(state.is_some(), "the stream does not end well"),
+            Err(status) => break status,
+        }
+    }
+}
+
+#[track_caller]
+fn assert_both_cancelled(capture: &Capture, shop: Shop, name: &str) {
+    let (here, there) = (lines(capture), shop.peer.stop());
+    let (client, server) = pair(&here, &there, name);
+    assert_cancelled(client);
+    assert_cancelled(server);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -23,44 +50,27 @@ async fn a_client_that_gives_up_a_call_cancels_both_sides() {
     call.abort();
     assert!(call.await.unwrap_err().is_cancelled());
 
-    let (here, there) = (lines(&capture), shop.peer.stop());
-    let (client, server) = pair(&here, &there, "shop.Orders/Get");
-    assert_cancelled(client);
-    assert_cancelled(server);
+    assert_both_cancelled(&capture, shop, "shop.Orders/Get");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_drops_a_stream_cancels_both_sides() {
     let shop = Shop::open("internal");
     let capture = Capture::new();
-    let client = shop.client();
-    let mut updates = capture.run_async(client.watch("endless")).await.unwrap();
-    assert!(updates.message().await.unwrap().is_some());
-    wait_until_it_hangs(&shop);
+    let updates = endless(&shop, &capture).await;
     assert_eq!(capture.open(), 1);
-    drop((updates, client));
+    drop(updates);
 
-    let (here, there) = (lines(&capture), shop.peer.stop());
-    let (client, server) = pair(&here, &there, "shop.Orders/Watch");
-    assert_cancelled(client);
-    assert_cancelled(server);
+    assert_both_cancelled(&capture, shop, "shop.Orders/Watch");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_dies_in_a_stream_fails_the_client() {
     let shop = Shop::open("internal");
     let capture = Capture::new();
-    let client = shop.client();
-    let mut updates = capture.run_async(client.watch("endless")).await.unwrap();
-    assert!(updates.message().await.unwrap().is_some());
-    wait_until_it_hangs(&shop);
+    let updates = endless(&shop, &capture).await;
     drop(shop.peer);
-    let status = loop {
-        match updates.message().await {
-            Ok(state) => assert!(state.is_some(), "the stream does not end well"),
-            Err(status) => break status,
-        }
-    };
+    let status = failure_of(updates).await;
     let span = capture.span("shop.Orders/Watch");
     assert!(span.is_error() && !span.is_cancelled());
     assert_same_code(&span, &status);
@@ -97,14 +107,8 @@ async fn a_handler_that_panics_is_recorded_on_both_sides() {
     let (unary, streaming) = capture
         .run_async(async {
             let unary = client.get("explosive").await.unwrap_err();
-            let mut updates = client.watch("explosive").await.unwrap();
-            let streaming = loop {
-                match updates.message().await {
-                    Ok(state) => assert!(state.is_some(), "the stream does not end well"),
-                    Err(status) => break status,
-                }
-            };
-            (unary, streaming)
+            let updates = client.watch("explosive").await.unwrap();
+            (unary, failure_of(updates).await)
         })
         .await;
     drop(client);
