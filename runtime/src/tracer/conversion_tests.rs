@@ -18,6 +18,8 @@ use prost::Message as _;
 
 use super::TracerProvider;
 use super::encoded::{EncodedSpans, SpanSink, frames, message};
+use crate::encoding::reader::Reader;
+use crate::encoding::wire;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -208,13 +210,40 @@ fn expected(recipe: Recipe) -> proto::Span {
 
 /// What we send.
 fn encoded(recipe: Recipe) -> proto::Span {
+    proto::Span::decode(&*encoded_bytes(recipe)).expect("it is valid")
+}
+
+fn encoded_bytes(recipe: Recipe) -> Vec<u8> {
     let kept = Kept::new();
     let provider = TracerProvider::builder().with_id_generator(Ids).with_sink(Arc::new(kept.clone())).build();
     recipe.make(&provider.tracer("test"));
     let spans: EncodedSpans = kept.only();
     let frames: Vec<_> = frames(&spans.bytes).collect();
     assert_eq!((frames.len(), spans.count), (1, 1));
-    proto::Span::decode(message(frames[0])).expect("it is valid")
+    message(frames[0]).to_owned()
+}
+
+/// The fields of a message in the order of their numbers; encoders may choose another.
+fn fields(message: &[u8]) -> Vec<(u64, u64, &[u8])> {
+    let mut reader = Reader::new(message);
+    let mut fields: Vec<_> =
+        std::iter::from_fn(|| reader.field()).map(|field| (field.number_and_type, field.value, field.bytes)).collect();
+    assert_eq!(reader.left(), 0, "it is valid");
+    fields.sort_unstable();
+    fields
+}
+
+/// Left out, it would mean the same, but some collectors show what is there.
+#[test]
+fn a_status_that_is_not_set_is_written_as_the_sdk_writes_it() {
+    let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+    let builder = SpanBuilder { start_time: Some(start), ..SpanBuilder::from_name("bare") };
+    let end = start + Duration::from_secs(1);
+    let recipe = Recipe { builder, parent: None, steps: Vec::new(), status: Status::Unset, end };
+    let (ours, theirs) = (encoded_bytes(recipe.clone()), expected(recipe).encode_to_vec());
+    let status = (u64::from(wire::span::STATUS), 0, &[][..]);
+    assert!(fields(&theirs).contains(&status), "the SDK writes an empty status");
+    assert_eq!(fields(&ours), fields(&theirs));
 }
 
 /// Leaves the last value of each key. The SDK sends them all, which the specification forbids.
@@ -239,8 +268,6 @@ fn normalized(mut span: proto::Span) -> proto::Span {
     for link in &mut span.links {
         unique(&mut link.attributes);
     }
-    // A status that is not set may be left out.
-    span.status.get_or_insert_default();
     span
 }
 
