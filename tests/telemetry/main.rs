@@ -7,6 +7,7 @@ mod program;
 mod support;
 
 mod answers;
+mod audit;
 mod exit;
 mod notices;
 mod outage;

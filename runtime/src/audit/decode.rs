@@ -84,7 +84,7 @@ impl Decoder {
     /// Decodes a span. `see` is called with the key of each of its attributes.
     pub(super) fn span(&mut self, trace_id: TraceId, message: &[u8], mut see: impl FnMut(&str)) -> Span {
         let mut span = Span::new(trace_id, SpanId::INVALID, Arc::<str>::default());
-        let mut place = EncodedPlace::default();
+        let (mut place, mut flags) = (EncodedPlace::default(), 0);
         let mut reader = Reader::new(message);
         while let Some(field) = reader.field() {
             match u8::try_from(field.number_and_type).unwrap_or_default() {
@@ -98,11 +98,13 @@ impl Decoder {
                 span::EVENTS => span.events.extend(self.event(field.bytes)),
                 span::LINKS => span.links.push(linked(field.bytes)),
                 span::STATUS => span.is_error = is_error(field.bytes),
-                _ if field.number_and_type == decode::FLAGS => flags(field.value, &mut span),
+                _ if field.number_and_type == decode::FLAGS => flags = field.value,
                 _ => {}
             }
         }
         span.service = Arc::clone(&self.service);
+        span.is_sampled = Some(flags & 1 != 0);
+        span.parent_is_remote = span.parent_id.map(|_| flags & decode::IS_REMOTE != 0);
         span.place = self.place(place);
         span
     }
@@ -210,9 +212,4 @@ fn linked(message: &[u8]) -> Link {
 
 fn is_error(message: &[u8]) -> bool {
     Reader::new(message).any(|(number, field)| number == status::CODE && field.value == u64::from(wire::status::ERROR))
-}
-
-fn flags(flags: u64, span: &mut Span) {
-    span.is_sampled = Some(flags & 1 != 0);
-    span.parent_is_remote = span.parent_id.map(|_| flags & decode::IS_REMOTE != 0);
 }

@@ -9,6 +9,8 @@
 //! cargo run --release -p throughline-load -- memory
 //! cargo run --release -p throughline-load -- latency
 //! cargo run --release -p throughline-load -- worst
+//! cargo run --release -p throughline-load -- audit
+//! cargo run --release -p throughline-load -- unaudited
 //! ```
 //!
 //! An optional size makes a scenario smaller: `memory 1000000`.
@@ -36,6 +38,8 @@ fn main() -> ExitCode {
         "memory" => scenarios::memory(size.unwrap_or(10_000_000), &mut checks),
         "latency" => scenarios::latency(size.unwrap_or(20_000), &mut checks),
         "worst" => scenarios::worst(size.unwrap_or(10_000_000), &mut checks),
+        "audit" => scenarios::audit(size.unwrap_or(100_000), &mut checks),
+        "unaudited" => scenarios::unaudited(size.unwrap_or(100_000), &mut checks),
         "" => return usage("no scenario"),
         other => return usage(&format!("no scenario `{other}`")),
     }
@@ -44,7 +48,7 @@ fn main() -> ExitCode {
 
 fn usage(why: &str) -> ExitCode {
     eprintln!(
-        "{why}; expected one of `shed`, `counts`, `outage`, `jobs`, `memory`, `latency`, `worst`, and optionally a size"
+        "{why}; expected one of `shed`, `counts`, `outage`, `jobs`, `memory`, `latency`, `worst`, `audit`, `unaudited`, and optionally a size"
     );
     ExitCode::FAILURE
 }

@@ -48,3 +48,8 @@ fn what_is_no_scenario_is_an_error() {
         assert!(String::from_utf8_lossy(&output.stderr).contains("expected one of"));
     }
 }
+
+#[test]
+fn audit() {
+    holds("audit", 5_000);
+}

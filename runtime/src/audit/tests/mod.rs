@@ -1,5 +1,7 @@
 //! Each kind of break, found in spans that are made for it; and none where there is none.
 
+#[cfg(feature = "otlp")]
+mod decode;
 mod kinds;
 mod outputs;
 mod properties;

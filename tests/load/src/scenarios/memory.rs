@@ -8,7 +8,7 @@ use super::{Checks, builder, load, program, row, runtime, shut_down};
 use crate::{Behaviour, Remote};
 
 /// Resident memory, in megabytes.
-fn resident() -> f64 {
+pub(super) fn resident() -> f64 {
     let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages: f64 = statm.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or_default();
     pages * 4_096.0 / 1e6

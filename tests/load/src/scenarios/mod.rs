@@ -1,5 +1,6 @@
 //! The scenarios. Each prints what it counts, and checks the guarantees.
 
+mod audit;
 mod counts;
 mod jobs;
 mod latency;
@@ -19,6 +20,7 @@ use tokio::runtime::Runtime;
 
 use crate::{EXPECTED, Remote, Tally};
 
+pub use self::audit::{audit, unaudited};
 pub use self::counts::counts;
 pub use self::jobs::jobs;
 pub use self::latency::latency;

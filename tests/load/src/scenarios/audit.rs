@@ -1,0 +1,88 @@
+//! The audit of a process under load.
+
+use std::collections::HashMap;
+use std::thread;
+use std::time::Duration;
+
+use throughline::audit::{Report, Rules};
+use throughline::{SpanKind, propagation};
+
+use super::memory::resident;
+use super::{Checks, LIMIT, row};
+
+/// Spans of a trace.
+const SPANS: u64 = 6;
+
+/// How many spans may wait for the audit before the load pauses.
+const MAX_QUEUED: usize = 20_000;
+
+/// A request that sends a message, whose consumer is in the same process, and leaves a detached job.
+async fn request() {
+    let mut message = HashMap::new();
+    let request = throughline::span("POST /orders").kind(SpanKind::Server).root().biz_tag("tenant_id", "acme");
+    let job = request
+        .run_async(async {
+            throughline::span("load").tag("rows", 12).run(|| ());
+            throughline::span("send orders").kind(SpanKind::Producer).run(|| propagation::inject(&mut message));
+            throughline::span("receipt").spawn(async {})
+        })
+        .await;
+    let message = propagation::extract(&message);
+    let handle = throughline::span("process orders").kind(SpanKind::Consumer).parent(&message);
+    handle.biz_tag("tenant_id", "acme").run(|| throughline::span("store").run(|| ()));
+    job.await.expect("no panic");
+}
+
+/// Traces that are whole, and of which this share is audited while they run; nothing is exported.
+fn run(traces: u64, share: f64) -> Report {
+    let rules = Rules::new().sample(share).require_tag("tenant_id").business_tag("tenant_id");
+    let variables = |name: &str| (name == "OTEL_TRACES_EXPORTER").then(|| "none".to_owned());
+    let builder = throughline::telemetry::builder().variables(variables).service_name("orders");
+    let telemetry = builder.audit(rules).init().expect("it is valid");
+    let audit = telemetry.audit().expect("it was asked for");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        for _ in 0..traces {
+            request().await;
+            while telemetry.queue_len() > MAX_QUEUED {
+                thread::sleep(Duration::from_micros(200));
+            }
+        }
+        let report = telemetry.shutdown(LIMIT).await;
+        assert!(report.is_complete(), "{report}");
+    });
+    audit.report()
+}
+
+/// Many traces that are whole: no break is reported.
+///
+/// # Panics
+///
+/// If telemetry loses a span.
+pub fn audit(traces: u64, checks: &mut Checks) {
+    println!("audit: {traces} traces of {SPANS} spans");
+    let before = resident();
+    let report = run(traces, 1.0);
+    row("traces", report.total.traces);
+    row("spans", report.total.spans);
+    row("complete", report.total.percent());
+    row("resident MB at the end", format!("{:.1}", resident()));
+    row("  before", format!("{before:.1}"));
+    checks.check("all were audited", (report.total.traces, report.total.spans) == (traces, traces * SPANS));
+    checks.check("no break is reported", report.is_unbroken());
+    checks.check("all are complete", report.total.complete == traces);
+    if !report.is_unbroken() {
+        println!("{report}");
+    }
+}
+
+/// The same load, of which no trace is audited: what the audit costs is the difference.
+///
+/// # Panics
+///
+/// If telemetry loses a span.
+pub fn unaudited(traces: u64, checks: &mut Checks) {
+    println!("unaudited: {traces} traces of {SPANS} spans");
+    let report = run(traces, 0.0);
+    checks.check("none was audited", report.total.spans == 0);
+}
