@@ -6,20 +6,22 @@ use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
+use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanId, TraceId};
 
 use super::judge::TAG_MISSING;
 use super::model::{Event, Link, Place, Span};
 use super::rules::Rules;
-use super::tally::Map;
+use super::tally::{Map, Set};
 use crate::encoding::fields::KeySet;
-use crate::encoding::reader::{Reader, attribute, key, text};
-use crate::encoding::wire::{self, any_value, event, key_value, link, span, status};
+use crate::encoding::reader::{Field, Reader, attribute, text};
+use crate::encoding::wire::{self, any_value, event, link, span, status};
 use crate::semconv;
 use crate::tracer::decode;
 
 /// Attributes that rules look at, whatever their configuration.
-const NEEDED: [&str; 5] = [
+const NEEDED: [&str; 6] = [
+    semconv::THROUGHLINE_JOB_ROOT,
     semconv::THROUGHLINE_JOB_QUEUE_TIME_US,
     semconv::THROUGHLINE_UNFINISHED,
     semconv::THROUGHLINE_CANCELLED,
@@ -33,11 +35,16 @@ const CODE: [&str; 3] = [semconv::CODE_FILE_PATH, semconv::CODE_LINE_NUMBER, sem
 pub(super) struct Decoder {
     service: Arc<str>,
     names: Shared,
+    /// Values of tags.
+    values: Shared,
     places: Map<u64, Arc<Place>>,
     /// The keys of attributes that are kept.
     keys: Vec<Arc<str>>,
     /// These keys, and those of places.
     any: KeySet,
+    /// The hashes of all keys that were seen, until there are too many.
+    seen: Set<u64>,
+    max_keys: usize,
 }
 
 /// Texts that were seen before.
@@ -74,14 +81,23 @@ impl Decoder {
         let keys: Vec<Arc<str>> = NEEDED.into_iter().map(Arc::from).chain(tags).collect();
         let any = CODE.into_iter().chain(keys.iter().map(|key| &**key)).map(KeySet::of);
         let any = any.fold(KeySet::default(), KeySet::and);
-        Self { service, names: Shared::default(), places: Map::default(), keys, any }
+        Self {
+            service,
+            names: Shared::default(),
+            values: Shared::default(),
+            places: Map::default(),
+            keys,
+            any,
+            seen: Set::default(),
+            max_keys: rules.max_keys,
+        }
     }
 
     pub(super) fn service(&self) -> &Arc<str> {
         &self.service
     }
 
-    /// Decodes a span. `see` is called with the key of each of its attributes.
+    /// Decodes a span. `see` is called with the key of each of its attributes that none before it had.
     pub(super) fn span(&mut self, trace_id: TraceId, message: &[u8], mut see: impl FnMut(&str)) -> Span {
         let mut span = Span::new(trace_id, SpanId::INVALID, Arc::<str>::default());
         let (mut place, mut flags) = (EncodedPlace::default(), 0);
@@ -116,17 +132,27 @@ impl Decoder {
         place: &mut EncodedPlace<'a>,
         see: &mut impl FnMut(&str),
     ) {
-        let Ok(key) = std::str::from_utf8(key(encoded)) else { return };
-        see(key);
+        let mut fields = Reader::new(encoded);
+        let Some(key) = fields.field().and_then(|field| std::str::from_utf8(field.bytes).ok()) else { return };
+        if self.seen.len() <= self.max_keys && self.seen.insert(FixedState::default().hash_one(key)) {
+            see(key);
+        }
         if !self.any.overlaps(KeySet::of(key)) {
             return;
         }
+        let Some(value) = fields.field() else { return };
         match key {
-            semconv::CODE_FILE_PATH => place.file = string(encoded),
-            semconv::CODE_FUNCTION_NAME => place.function = string(encoded),
-            semconv::CODE_LINE_NUMBER => place.line = number(encoded),
-            _ if self.keys.iter().any(|wanted| **wanted == *key) => span.attributes.push(attribute(encoded)),
-            _ => {}
+            semconv::CODE_FILE_PATH => place.file = string(value.bytes),
+            semconv::CODE_FUNCTION_NAME => place.function = string(value.bytes),
+            semconv::CODE_LINE_NUMBER => place.line = number(value.bytes),
+            _ => {
+                let Some(key) = self.keys.iter().find(|wanted| ***wanted == *key) else { return };
+                span.attributes.push(match string(value.bytes) {
+                    // Not text, or empty.
+                    [] => attribute(encoded),
+                    text => KeyValue::new(Arc::clone(key), self.values.get(text)),
+                });
+            }
         }
     }
 
@@ -183,19 +209,18 @@ fn id(bytes: &[u8]) -> SpanId {
     bytes.try_into().map_or(SpanId::INVALID, SpanId::from_bytes)
 }
 
-/// The text of an attribute.
-fn string(attribute: &[u8]) -> &[u8] {
-    any(attribute).filter(|(field, _)| *field == any_value::STRING).map_or(&[], |(_, field)| field.bytes)
+/// The text of a value.
+fn string(value: &[u8]) -> &[u8] {
+    any(value).filter(|(field, _)| *field == any_value::STRING).map_or(&[], |(_, field)| field.bytes)
 }
 
-/// The number of an attribute.
-fn number(attribute: &[u8]) -> u64 {
-    any(attribute).filter(|(field, _)| *field == any_value::INT).map_or(0, |(_, field)| field.value)
+/// The number of a value.
+fn number(value: &[u8]) -> u64 {
+    any(value).filter(|(field, _)| *field == any_value::INT).map_or(0, |(_, field)| field.value)
 }
 
-fn any(attribute: &[u8]) -> Option<(u8, crate::encoding::reader::Field<'_>)> {
-    let (_, value) = Reader::new(attribute).find(|(field, _)| *field == key_value::VALUE)?;
-    Reader::new(value.bytes).next()
+fn any(value: &[u8]) -> Option<(u8, Field<'_>)> {
+    Reader::new(value).next()
 }
 
 fn linked(message: &[u8]) -> Link {

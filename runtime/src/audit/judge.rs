@@ -104,6 +104,9 @@ fn lacks_parent(span: &Span, rules: &Rules) -> Option<String> {
     if !span.links.is_empty() || rules.allowed_roots.contains(&span.name) {
         return None;
     }
+    if span.attribute(semconv::THROUGHLINE_JOB_ROOT) == Some(&Value::Bool(true)) {
+        return None;
+    }
     if is_job(span) {
         return Some("a detached job began a trace, with neither a parent nor a link".to_owned());
     }

@@ -150,15 +150,22 @@ impl Tally {
         self.recent.complete += u64::from(is_complete);
         self.recent.broken += u64::from(!is_complete);
         let (number, mut suspicious) = (self.total.traces, 0);
-        for (at, span) in tree.spans.iter().enumerate() {
-            let service = self.service(&span.service);
-            service.counts.add(&mut service.last, number, is_complete);
-            suspicious += u64::from(service.names.add(&span.name, max_names));
-            for attribute in &span.attributes {
-                suspicious += u64::from(service.keys.add(attribute.key.as_str(), max_keys));
+        let mut rest = tree.spans;
+        // Spans with the same entry are in the same service, and usually follow each other.
+        for entries in tree.entries.chunk_by(|a, b| a == b) {
+            let (spans, left) = rest.split_at(entries.len());
+            rest = left;
+            let entry = &tree.spans[entries[0]];
+            let service = self.service(&entry.service);
+            service.counts.add(&mut service.last, number, is_complete, spans.len());
+            for span in spans {
+                suspicious += u64::from(service.names.add(&span.name, max_names));
+                for attribute in &span.attributes {
+                    suspicious += u64::from(service.keys.add(attribute.key.as_str(), max_keys));
+                }
             }
-            let entry = service.entry(&tree.spans[tree.entries[at]], max_names);
-            entry.counts.add(&mut entry.last, number, is_complete);
+            let entry = service.entry(entry, max_names);
+            entry.counts.add(&mut entry.last, number, is_complete, spans.len());
         }
         if suspicious > 0 {
             *self.recent.breaks.entry(BreakKind::HighCardinality).or_default() += suspicious;
@@ -249,9 +256,9 @@ impl Tally {
 }
 
 impl Counts {
-    /// Counts a span, and its trace unless that was the last one.
-    fn add(&mut self, last: &mut u64, trace: u64, is_complete: bool) {
-        self.spans += 1;
+    /// Counts spans, and their trace unless that was the last one.
+    fn add(&mut self, last: &mut u64, trace: u64, is_complete: bool, spans: usize) {
+        self.spans += spans as u64;
         if *last != trace {
             *last = trace;
             self.traces += 1;

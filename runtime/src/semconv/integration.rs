@@ -167,6 +167,8 @@ conventions! {
 ours! {
     /// Whether the process shut down before the span ended.
     THROUGHLINE_UNFINISHED = "throughline.unfinished";
+    /// Whether a detached job begins a trace on purpose.
+    THROUGHLINE_JOB_ROOT = "throughline.job.root";
     /// How many rows a statement changed.
     THROUGHLINE_DB_AFFECTED_ROWS = "throughline.db.affected_rows";
     /// How often an entry of a stream was delivered, this time included.

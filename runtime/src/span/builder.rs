@@ -295,7 +295,11 @@ impl SpanBuilder {
     #[doc(hidden)]
     pub fn detached_root(mut self) -> Self {
         self.detached = true;
-        self.set(|more| more.parent = Parent::Detached(Snapshot::capture().without_span().to_context()))
+        self.set(|more| {
+            #[cfg(feature = "audit")]
+            more.described.push(KeyValue::new(crate::semconv::THROUGHLINE_JOB_ROOT, true));
+            more.parent = Parent::Detached(Snapshot::capture().without_span().to_context());
+        })
     }
 
     /// Configures the span in a separate step.

@@ -56,6 +56,7 @@ fn a_detached_job_without_a_parent() {
     let detail = "a detached job began a trace, with neither a parent nor a link";
     finds([job(1, 0).at("src/mail.rs", 3)], (BreakKind::UnparentedEntry, "send receipt", "src/mail.rs:3", detail));
     assert_unbroken(&audit(Rules::new(), [job(1, 0).linked()]));
+    assert_unbroken(&audit(Rules::new(), [job(1, 0).tag(semconv::THROUGHLINE_JOB_ROOT, true)]));
     assert_unbroken(&audit(Rules::new().partial(), [server(1, 0), job(2, 1)]));
 }
 
