@@ -14,3 +14,8 @@ struct Gate;
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct FrontPage;
+
+/// And the page of the audit.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/audit.md")]
+struct AuditPage;

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use opentelemetry::{Context, KeyValue, global};
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ScopeMetrics};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
 use throughline::audit::{BreakKind, LiveAudit, Report, Rules};
 use throughline::telemetry::Telemetry;
@@ -122,7 +122,6 @@ alone! {
     fn a_job_that_lost_its_parent() {
         let report = found_in(Rules::new(), async {
             // What a bare `tokio::spawn` does to what runs in it.
-            #[expect(clippy::redundant_async_block, reason = "it is the block that loses the context")]
             let lost = tokio::spawn(async { send_receipt().await });
             lost.await.expect("no panic").expect("no panic");
         });
@@ -316,7 +315,7 @@ alone! {
         meters.force_flush().expect("it is kept");
         let mut counts = Vec::new();
         for resource in metrics.get_finished_metrics().expect("it is kept") {
-            for metric in resource.scope_metrics().flat_map(|scope| scope.metrics()) {
+            for metric in resource.scope_metrics().flat_map(ScopeMetrics::metrics) {
                 let AggregatedMetrics::U64(MetricData::Sum(sum)) = metric.data() else { continue };
                 counts.extend(sum.data_points().map(|point| {
                     let attributes: Vec<_> = point.attributes().map(|pair| format!("{}={}", pair.key, pair.value)).collect();

@@ -43,8 +43,8 @@ fn both(rules: &Rules, record: impl FnOnce(&crate::telemetry::Tracer)) -> Vec<(S
         for frame in frames(&spans.bytes) {
             let mut keys = Vec::new();
             let span = decode::span(message(frame), &scope);
-            let decoded = decoder.span(spans.trace_id, message(frame), |key| keys.push(key.to_owned()));
-            all.push((Span::of_sdk(&span, "orders"), decoded, keys));
+            let ours = decoder.span(spans.trace_id, message(frame), |key| keys.push(key.to_owned()));
+            all.push((Span::of_sdk(&span, "orders"), ours, keys));
         }
     }
     all
