@@ -93,10 +93,10 @@ pub(super) fn write_escaped(out: &mut dyn Write, text: &str, is_escaped: impl Fn
 }
 
 /// A writer that escapes each character of the text it forwards that [needs it](needs_escape).
-#[cfg(any(feature = "console", feature = "log", feature = "testing", test))]
+#[cfg(any(feature = "audit", feature = "console", feature = "log", feature = "testing", test))]
 pub(crate) struct Escaper<'a>(pub(crate) &'a mut dyn Write);
 
-#[cfg(any(feature = "console", feature = "log", feature = "testing", test))]
+#[cfg(any(feature = "audit", feature = "console", feature = "log", feature = "testing", test))]
 impl Write for Escaper<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         write_escaped(self.0, text, needs_escape)
