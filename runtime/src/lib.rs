@@ -89,6 +89,8 @@ pub use job::spawn::{
 };
 #[cfg(feature = "tokio")]
 pub use job::tracker as jobs;
+#[cfg(all(feature = "tokio", tokio_unstable))]
+pub use job::automatic::{Automatic, AutomaticTasks, without_context};
 #[cfg(feature = "tokio")]
 pub use job::{JoinSetExt, TryJoinSetExt};
 

@@ -92,6 +92,16 @@ impl Snapshot {
         }
     }
 
+    /// `None` if there is nothing that a task would inherit.
+    #[cfg(all(feature = "tokio", tokio_unstable))]
+    pub(crate) fn unless_empty(self) -> Option<Self> {
+        let is_empty = self.span_context().is_none()
+            && self.data.is_none()
+            && self.baggage.as_ref().is_none_or(|baggage| baggage.is_empty())
+            && !self.suppressed;
+        (!is_empty).then_some(self)
+    }
+
     /// Converts the snapshot to a context, for use with OpenTelemetry's own API.
     pub fn to_context(&self) -> Context {
         let mut context = Context::new();

@@ -1,5 +1,7 @@
 //! Detached jobs: spawning them, and tracking which are running.
 
+#[cfg(all(feature = "tokio", tokio_unstable))]
+pub(crate) mod automatic;
 mod builder;
 mod join_set;
 mod name;

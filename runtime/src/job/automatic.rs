@@ -1,0 +1,185 @@
+//! The context of code that spawns, in tasks of code that cannot be changed: Tokio's task hooks.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::panic::Location;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use opentelemetry::Context;
+use tokio::runtime::{Builder, TaskMeta};
+use tokio::task::Id;
+
+use crate::context::current::{self, Attached};
+use crate::context::snapshot::Snapshot;
+use crate::guard::panics::caught;
+
+#[doc = include_str!("../../doc/automatic.md")]
+#[derive(Debug, Clone)]
+#[must_use = "has no effect until it is installed on a runtime's builder"]
+pub struct Automatic {
+    except: Vec<String>,
+    max_tasks: usize,
+}
+
+impl Automatic {
+    /// Propagation to all tasks, with at most a million at the same time.
+    pub fn new() -> Self {
+        Self { except: Vec::new(), max_tasks: 1 << 20 }
+    }
+
+    /// Leaves out tasks that are spawned in source files whose path contains `path`, such as `/hyper-util-` for that
+    /// crate or `src/pool.rs`.
+    ///
+    /// The path is that of the call of `spawn`, or of the caller of a function that is `#[track_caller]`.
+    pub fn except(mut self, path: impl Into<String>) -> Self {
+        self.except.push(path.into());
+        self
+    }
+
+    /// Sets how many tasks may have a context at the same time. Those beyond that have none, and are counted by
+    /// [`missed`](AutomaticTasks::missed).
+    pub fn max_tasks(mut self, max: usize) -> Self {
+        self.max_tasks = max;
+        self
+    }
+
+    /// Sets the task hooks of the runtime that `builder` will build.
+    pub fn install(self, builder: &mut Builder) -> AutomaticTasks {
+        let tasks = Arc::new(Tasks::new(self));
+        let (spawned, polled, ended) = (Arc::clone(&tasks), Arc::clone(&tasks), Arc::clone(&tasks));
+        builder
+            .on_task_spawn(move |task| spawned.spawn(task))
+            .on_before_task_poll(move |task| enter(polled.context(task.id())))
+            .on_after_task_poll(|_| exit())
+            .on_task_terminate(move |task| ended.end(task.id()));
+        AutomaticTasks(tasks)
+    }
+}
+
+impl Default for Automatic {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Runs `f`, whose tasks do not inherit a context with [`Automatic`] propagation: for workers that serve everyone, and
+/// live for as long as the process.
+pub fn without_context<R>(f: impl FnOnce() -> R) -> R {
+    let _attached = current::attach(Context::new());
+    f()
+}
+
+/// The tasks of a runtime with [`Automatic`] propagation.
+#[derive(Debug, Clone)]
+pub struct AutomaticTasks(Arc<Tasks>);
+
+impl AutomaticTasks {
+    /// How many tasks have a context now.
+    pub fn count(&self) -> usize {
+        self.0.count.load(Ordering::Relaxed)
+    }
+
+    /// How many tasks were spawned without one, because there were too many.
+    pub fn missed(&self) -> u64 {
+        self.0.missed.load(Ordering::Relaxed)
+    }
+}
+
+const SHARDS: usize = 64;
+
+/// The contexts of tasks that have not ended.
+#[derive(Debug)]
+struct Tasks {
+    settings: Automatic,
+    shards: [Mutex<HashMap<Id, Inherited>>; SHARDS],
+    count: AtomicUsize,
+    missed: AtomicU64,
+}
+
+/// What a task inherits: at first as it was captured, which costs less, and then as it is made current.
+#[derive(Debug)]
+enum Inherited {
+    Captured(Snapshot),
+    Polled(Context),
+}
+
+impl Tasks {
+    fn new(settings: Automatic) -> Self {
+        Self {
+            settings,
+            shards: std::array::from_fn(|_| Mutex::default()),
+            count: AtomicUsize::new(0),
+            missed: AtomicU64::new(0),
+        }
+    }
+
+    fn shard(&self, id: Id) -> MutexGuard<'_, HashMap<Id, Inherited>> {
+        use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
+
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(id);
+        let at = usize::try_from(hash % SHARDS as u64).unwrap_or_default();
+        self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn spawn(&self, task: &TaskMeta<'_>) {
+        let Some(snapshot) = current::with(|current| Snapshot::of(current).unless_empty()) else { return };
+        if self.is_excepted(task.spawned_at()) {
+            return;
+        }
+        if self.count.fetch_add(1, Ordering::Relaxed) >= self.settings.max_tasks {
+            self.count.fetch_sub(1, Ordering::Relaxed);
+            self.missed.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let previous = self.shard(task.id()).insert(task.id(), Inherited::Captured(snapshot));
+        debug_assert!(previous.is_none(), "ids of tasks that have not ended are unique");
+    }
+
+    fn is_excepted(&self, place: &'static Location<'static>) -> bool {
+        self.settings.except.iter().any(|path| place.file().contains(path))
+    }
+
+    fn context(&self, id: Id) -> Option<Context> {
+        if self.count.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let mut shard = self.shard(id);
+        let inherited = shard.get_mut(&id)?;
+        if let Inherited::Captured(snapshot) = inherited {
+            *inherited = Inherited::Polled(snapshot.to_context());
+        }
+        match inherited {
+            Inherited::Polled(context) => Some(context.clone()),
+            Inherited::Captured(_) => None,
+        }
+    }
+
+    fn end(&self, id: Id) {
+        if self.count.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let ended = self.shard(id).remove(&id);
+        if ended.is_some() {
+            self.count.fetch_sub(1, Ordering::Relaxed);
+        }
+        // Outside of the lock, and without harm to the runtime: extensions may have destructors.
+        let _ = caught(|| drop(ended));
+    }
+}
+
+thread_local! {
+    /// What the polls on this thread have made current. A task may run another runtime.
+    static POLLS: RefCell<Vec<Option<Attached>>> = const { RefCell::new(Vec::new()) };
+}
+
+fn enter(context: Option<Context>) {
+    let attached = context.map(current::attach);
+    let _ = POLLS.try_with(|polls| polls.borrow_mut().push(attached));
+}
+
+fn exit() {
+    let attached = POLLS.try_with(|polls| polls.borrow_mut().pop());
+    // Outside of the borrow: the context may be the last owner of values with destructors.
+    let _ = caught(|| drop(attached));
+}

@@ -1,0 +1,54 @@
+//! What does a span of `#[instrument]` cost with Throughline's layer, next to that of `tracing-opentelemetry`?
+//!
+//! One call of a function with two fields below an open span, by processor time, each with its own pipeline behind it.
+//! With `--unsampled`, nothing is sampled.
+#![forbid(unsafe_code)]
+
+use std::future::{Future, poll_fn};
+use std::hint::black_box;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use throughline_performance::calls::Mode;
+use throughline_performance::rounds::{Bench, Variant, time};
+use throughline_performance::stack::Setup;
+use tracing::{Dispatch, dispatcher, info_span, instrument};
+use tracing_subscriber::layer::SubscriberExt as _;
+
+#[instrument(skip_all, fields(tenant_id = tenant_id, order_no = order_no))]
+fn leaf(tenant_id: &str, order_no: i64) {
+    black_box((tenant_id, order_no));
+}
+
+/// Yields three times.
+#[instrument(skip_all, fields(tenant_id = tenant_id, order_no = order_no))]
+async fn yielding(tenant_id: &str, order_no: i64) {
+    for _ in 0..3 {
+        let mut polled = false;
+        poll_fn(|_| if std::mem::replace(&mut polled, true) { Poll::Ready(()) } else { Poll::Pending }).await;
+    }
+    black_box((tenant_id, order_no));
+}
+
+fn finish(future: impl Future<Output = ()>) {
+    let (mut future, mut context) = (pin!(future), Context::from_waker(Waker::noop()));
+    while future.as_mut().poll(&mut context).is_pending() {}
+}
+
+fn main() {
+    let unsampled = std::env::args().any(|argument| argument == "--unsampled");
+    let bench = Bench::new(if unsampled { "layer_unsampled" } else { "layer" }, &Setup { unsampled, ..Setup::default() });
+    let layer = Dispatch::new(tracing_subscriber::registry().with(throughline::tracing_layer()));
+    let nothing = Dispatch::new(tracing_subscriber::registry());
+    let mut variants = Vec::new();
+    for (row, call) in [("sync", (|| leaf("acme", 1001)) as fn()), ("yields", || finish(yielding("acme", 1001)))] {
+        let below_root = move |calls| info_span!("root").in_scope(|| time(calls, call));
+        let within = move |dispatch: &Dispatch, calls| dispatcher::with_default(dispatch, || below_root(calls));
+        let (layer, nothing) = (layer.clone(), nothing.clone());
+        // The bench sets the subscriber of `tracing-opentelemetry` for this mode.
+        variants.push(Variant::new(row, "instrument", Mode::Instrument, below_root));
+        variants.push(Variant::new(row, "layer", Mode::Ours, move |calls| within(&layer, calls)));
+        variants.push(Variant::new(row, "registry", Mode::Ours, move |calls| within(&nothing, calls)));
+    }
+    bench.run(variants);
+}
