@@ -83,14 +83,14 @@ pub use job::rayon;
 #[cfg(feature = "propagation")]
 pub use propagation::Carrier;
 
+#[cfg(all(feature = "tokio", tokio_unstable))]
+pub use job::automatic::{Automatic, AutomaticTasks, without_context};
 #[cfg(feature = "tokio")]
 pub use job::spawn::{
     spawn, spawn_blocking, spawn_local, spawn_thread, try_spawn, try_spawn_blocking, try_spawn_local, try_spawn_thread,
 };
 #[cfg(feature = "tokio")]
 pub use job::tracker as jobs;
-#[cfg(all(feature = "tokio", tokio_unstable))]
-pub use job::automatic::{Automatic, AutomaticTasks, without_context};
 #[cfg(feature = "tokio")]
 pub use job::{JoinSetExt, TryJoinSetExt};
 

@@ -45,6 +45,17 @@ impl CodeAttributes {
         code
     }
 
+    /// Those of a place without a function. There are none if the path is too long.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn at(file: &str, line: u32) -> Self {
+        let mut code = Self::NONE;
+        if semconv::CODE_FILE_PATH.len() + file.len() + 8 < 0x80 {
+            code.put_text(semconv::CODE_FILE_PATH, file);
+            code.put_number(semconv::CODE_LINE_NUMBER, line);
+        }
+        code
+    }
+
     #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes[self.start..self.len]

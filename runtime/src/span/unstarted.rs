@@ -9,6 +9,8 @@ use opentelemetry::{Context, KeyValue, time};
 use crate::context::data;
 #[cfg(feature = "sdk")]
 use crate::context::data::Data;
+#[cfg(feature = "sdk")]
+use crate::encoding::code::CodeAttributes;
 use crate::span::handle::{self, Scope, Span, Start, is_off};
 #[cfg(feature = "sdk")]
 use crate::span::tracer;
@@ -29,25 +31,48 @@ pub(crate) struct Unstarted {
     is_off: bool,
 }
 
+/// The attributes that describe the code.
+pub(crate) struct Place<'a> {
+    #[cfg(feature = "sdk")]
+    pub(crate) encoded: &'a dyn Fn() -> Option<&'static CodeAttributes>,
+    pub(crate) described: &'a dyn Fn() -> Vec<KeyValue>,
+}
+
 /// Encodes what is set from now on, if the tracer below `parent` is our own and need not see it before.
 #[cfg(feature = "sdk")]
-fn encode(tags: &mut Tags, parent: &Context) {
+fn encode(tags: &mut Tags, parent: &Context, code: Option<&'static CodeAttributes>) -> bool {
     let data = Data::of(parent);
-    if let Some(draft) = tracer::with_encoder(data, |encoder| encoder.draft(parent, data)).flatten() {
-        tags.encode(draft);
+    let draft = tracer::with_encoder(data, |encoder| encoder.draft(parent, data)).flatten();
+    let Some(mut draft) = draft else { return false };
+    draft.code = code.unwrap_or(&CodeAttributes::NONE);
+    tags.encode(draft);
+    true
+}
+
+#[inline]
+fn describe(tags: &mut Tags, parent: &Context, place: &Place<'_>) {
+    #[cfg(feature = "sdk")]
+    {
+        let code = (place.encoded)();
+        if encode(tags, parent, code) {
+            if code.is_none() {
+                tags.extend((place.described)());
+            }
+            return;
+        }
     }
+    #[cfg(not(feature = "sdk"))]
+    let _ = parent;
+    tags.describe((place.described)());
 }
 
 impl Unstarted {
-    /// A span that begins now. `described` are attributes that describe the code; it is not called if they are not
-    /// needed.
-    pub(crate) fn below(parent: Context, name: &'static str, described: impl FnOnce() -> Vec<KeyValue>) -> Self {
+    /// A span that begins now. `place` describes the code.
+    pub(crate) fn below(parent: Context, name: &'static str, place: &Place<'_>) -> Self {
         let is_off = is_off(&parent);
         let mut tags = Tags::default();
         if !is_off {
-            tags.describe(described());
-            #[cfg(feature = "sdk")]
-            encode(&mut tags, &parent);
+            describe(&mut tags, &parent, place);
         }
         Self {
             name: Cow::Borrowed(name),
@@ -56,7 +81,7 @@ impl Unstarted {
             links: Vec::new(),
             tags,
             parent,
-            created: time::now(),
+            created: if is_off { SystemTime::UNIX_EPOCH } else { time::now() },
             is_off,
         }
     }
@@ -65,14 +90,21 @@ impl Unstarted {
     pub(crate) fn set_parent(&mut self, parent: Context) {
         self.parent = data::with_source_of(&self.parent, parent);
         let was_off = std::mem::replace(&mut self.is_off, is_off(&self.parent));
+        if was_off {
+            self.created = time::now();
+        }
         #[cfg(feature = "sdk")]
         if was_off && !self.is_off {
-            encode(&mut self.tags, &self.parent);
+            encode(&mut self.tags, &self.parent, None);
         } else {
             self.tags.rebase(&self.parent);
         }
-        #[cfg(not(feature = "sdk"))]
-        let _ = was_off;
+    }
+
+    /// Whether the parent is not sampled, so that nothing is collected.
+    #[inline]
+    pub(crate) fn is_off(&self) -> bool {
+        self.is_off
     }
 
     /// Sets an attribute that can be encoded without a copy.

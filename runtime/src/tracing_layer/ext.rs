@@ -33,6 +33,8 @@ use crate::context::current;
 pub trait OpenTelemetrySpanExt {
     /// Replaces the parent by the span of `cx`, whose tags and baggage are inherited too.
     ///
+    /// If the previous parent was not sampled, fields that were recorded before are lost: none are collected there.
+    ///
     /// # Errors
     ///
     /// If the span has started, because it was entered or its context was used; if it is disabled; and if the
@@ -109,14 +111,7 @@ impl OpenTelemetrySpanExt for tracing::Span {
             return Err(SetParentError::SpanDisabled);
         }
         let span = shared(self).ok_or(SetParentError::LayerNotFound)?;
-        let set = span.with(|state| match state {
-            State::Unstarted(span) => {
-                span.set_parent(cx);
-                Ok(())
-            }
-            _ => Err(SetParentError::AlreadyStarted),
-        });
-        set.unwrap_or(Err(SetParentError::AlreadyStarted))
+        if span.set_parent(cx) { Ok(()) } else { Err(SetParentError::AlreadyStarted) }
     }
 
     fn add_link(&self, cx: SpanContext) {

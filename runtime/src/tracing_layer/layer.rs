@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use opentelemetry::Context as OtelContext;
 use opentelemetry::trace::{Link, TraceContextExt as _};
-use opentelemetry::{Context as OtelContext, KeyValue};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
@@ -13,13 +13,12 @@ use tracing_subscriber::registry::LookupSpan;
 use super::events::Events;
 use super::fields::Fields;
 use super::shared::{Shared, State};
-use super::stack;
+use super::{place, stack};
 use crate::context::current;
 use crate::context::snapshot::Snapshot;
 use crate::guard::reentrance::Busy;
-use crate::semconv;
 use crate::span::no_provider;
-use crate::span::unstarted::Unstarted;
+use crate::span::unstarted::{Place, Unstarted};
 
 /// The layer that [`tracing_layer()`](crate::tracing_layer()) adds to its filter. See
 /// [the module](mod@crate::tracing_layer).
@@ -48,7 +47,12 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     let metadata = attributes.metadata();
-    let below = |parent| Unstarted::below(parent, metadata.name(), || place(metadata));
+    let place = Place {
+        #[cfg(feature = "sdk")]
+        encoded: &|| place::encoded(metadata),
+        described: &|| place::described(metadata),
+    };
+    let below = |parent| Unstarted::below(parent, metadata.name(), &place);
     if let Some(parent) = attributes.parent() {
         if let Some(parent) = shared(context, parent).and_then(|parent| parent.context()) {
             return Some(below(parent));
@@ -70,17 +74,6 @@ where
     Some(root)
 }
 
-fn place(metadata: &Metadata<'static>) -> Vec<KeyValue> {
-    let mut place = Vec::with_capacity(2);
-    if let Some(file) = metadata.file() {
-        place.push(KeyValue::new(semconv::CODE_FILE_PATH, file));
-    }
-    if let Some(line) = metadata.line() {
-        place.push(KeyValue::new(semconv::CODE_LINE_NUMBER, i64::from(line)));
-    }
-    place
-}
-
 impl<S> Layer<S> for TracingLayer
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -92,9 +85,12 @@ where
             return;
         }
         let (Some(mut span), Some(entry)) = (unstarted(attributes, &context), context.span(id)) else { return };
-        let mut fields = Fields::of_unstarted(&mut span);
-        attributes.record(&mut fields);
-        fields.finish();
+        // Below a span that is not sampled, only the context is kept.
+        if !span.is_off() {
+            let mut fields = Fields::of_unstarted(&mut span);
+            attributes.record(&mut fields);
+            fields.finish();
+        }
         entry.extensions_mut().replace(Shared::new(span));
     }
 

@@ -68,6 +68,7 @@ mod ext;
 mod fields;
 mod filter;
 mod layer;
+mod place;
 mod shared;
 mod stack;
 

@@ -1,7 +1,7 @@
 //! The OpenTelemetry span of a `tracing` span, as the registry stores it.
 
 use std::mem;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -28,11 +28,14 @@ pub(super) struct Shared {
     state: Mutex<State>,
     /// When it was last exited, in nanoseconds since the epoch; zero if it was not.
     exited: AtomicU64,
+    /// Whether it is not recorded, so that the time does not matter.
+    is_off: AtomicBool,
 }
 
 impl Shared {
     pub(super) fn new(span: Unstarted) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::new(State::Unstarted(span)), exited: AtomicU64::new(0) })
+        let is_off = AtomicBool::new(span.is_off());
+        Arc::new(Self { state: Mutex::new(State::Unstarted(span)), exited: AtomicU64::new(0), is_off })
     }
 
     /// The span of ours of a span in the registry.
@@ -61,8 +64,24 @@ impl Shared {
         self.with(|state| state.started().and_then(|span| span.0.context().cloned())).flatten()
     }
 
+    /// Replaces the parent of a span that has not started. Returns whether it was not too late.
+    pub(super) fn set_parent(&self, parent: Context) -> bool {
+        let set = self.with(|state| match state {
+            State::Unstarted(span) => {
+                span.set_parent(parent);
+                self.is_off.store(span.is_off(), Ordering::Relaxed);
+                true
+            }
+            _ => false,
+        });
+        set.unwrap_or(false)
+    }
+
     /// Notes the time at which the span was exited.
     pub(super) fn exit(&self) {
+        if self.is_off.load(Ordering::Relaxed) {
+            return;
+        }
         self.exited.store(nanos(time::now()), Ordering::Relaxed);
     }
 

@@ -10,6 +10,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use throughline_performance::calls::Mode;
+use throughline_performance::options::Options;
 use throughline_performance::rounds::{Bench, Variant, time};
 use throughline_performance::stack::Setup;
 use tracing::{Dispatch, dispatcher, info_span, instrument};
@@ -36,8 +37,9 @@ fn finish(future: impl Future<Output = ()>) {
 }
 
 fn main() {
-    let unsampled = std::env::args().any(|argument| argument == "--unsampled");
-    let bench = Bench::new(if unsampled { "layer_unsampled" } else { "layer" }, &Setup { unsampled, ..Setup::default() });
+    let unsampled = Options::from_arguments().flag("--unsampled");
+    let bench =
+        Bench::new(if unsampled { "layer_unsampled" } else { "layer" }, &Setup { unsampled, ..Setup::default() });
     let layer = Dispatch::new(tracing_subscriber::registry().with(throughline::tracing_layer()));
     let nothing = Dispatch::new(tracing_subscriber::registry());
     let mut variants = Vec::new();
@@ -49,6 +51,10 @@ fn main() {
         variants.push(Variant::new(row, "instrument", Mode::Instrument, below_root));
         variants.push(Variant::new(row, "layer", Mode::Ours, move |calls| within(&layer, calls)));
         variants.push(Variant::new(row, "registry", Mode::Ours, move |calls| within(&nothing, calls)));
+    }
+    if let Some(column) = Options::from_arguments().value("--only") {
+        // For a profiler.
+        variants.retain(|variant| variant.is_of(column));
     }
     bench.run(variants);
 }

@@ -46,6 +46,11 @@ impl<'a> Variant<'a> {
         self
     }
 
+    /// Whether this is in that column.
+    pub fn is_of(&self, column: &str) -> bool {
+        self.column == column
+    }
+
     /// So many times more calls, for what is too short to be timed and leaves nothing to export.
     #[must_use]
     pub fn calling(mut self, times_more: u32) -> Self {
