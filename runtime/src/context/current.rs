@@ -58,7 +58,8 @@ pub fn get() -> Context {
 #[inline]
 pub(crate) fn attach(context: Context) -> Attached {
     let _busy = Busy::begin();
-    Attached((!is_gone()).then(|| context.attach()))
+    // Not in a closure, which would copy the context.
+    if is_gone() { Attached(None) } else { Attached(Some(context.attach())) }
 }
 
 /// A guard that keeps a context current on this thread until it is dropped.
@@ -74,6 +75,16 @@ impl Attached {
     pub(crate) const fn nothing() -> Self {
         Self(None)
     }
+
+    /// Ends it where telemetry is marked as active.
+    #[inline]
+    pub(crate) fn detach(&mut self) {
+        let guard = self.0.take();
+        if is_gone() {
+            // The guard was stored in one of the application's thread-locals; the context it would restore is gone.
+            std::mem::forget(guard);
+        }
+    }
 }
 
 impl Drop for Attached {
@@ -83,10 +94,6 @@ impl Drop for Attached {
             return;
         }
         let _busy = Busy::begin();
-        let guard = self.0.take();
-        if is_gone() {
-            // The guard was stored in one of the application's thread-locals; the context it would restore is gone.
-            std::mem::forget(guard);
-        }
+        self.detach();
     }
 }

@@ -125,11 +125,11 @@ impl Span {
     }
 
     #[inline(never)]
-    fn leave(&mut self, attached: Attached, call: &mut dyn Step, result: thread::Result<()>) {
+    fn leave(&mut self, mut attached: Attached, call: &mut dyn Step, result: thread::Result<()>) {
         // Moved out of the caller's handle, which is not dropped: `outcome` is the application's code, and may panic.
         let mut span = self.take();
         let busy = Busy::begin();
-        drop(attached);
+        attached.detach();
         span.0.finish(|| match &result {
             Ok(()) => call.outcome(),
             Err(payload) => Outcome::panicked(&**payload),

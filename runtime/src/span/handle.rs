@@ -127,7 +127,7 @@ pub(super) fn opened(context: Context, start: &Start, explicit: ExplicitAttribut
         report_missing(missing, &context);
     }
     #[cfg(feature = "otlp")]
-    let ticket = if registry::is_listed() { registry::list(&context, start.name.clone(), start.place) } else { None };
+    let ticket = registry::list(&context, &start.name, start.place);
     Span(Scope::Open(Open {
         context,
         done: false,
@@ -199,6 +199,7 @@ pub struct Span(pub(crate) Scope);
 
 impl Span {
     /// The absence of a span: nothing is recorded, and the current context is unchanged.
+    #[inline]
     pub const fn none() -> Self {
         Self(Scope::Off)
     }
@@ -209,6 +210,7 @@ impl Span {
     }
 
     /// Whether this has no effect: neither a span nor a context of its own.
+    #[inline]
     pub fn is_none(&self) -> bool {
         matches!(self.0, Scope::Off)
     }

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, TraceContextExt as _};
 
+use crate::tags::draft::copied;
+
 static TABLE: OnceLock<Table> = OnceLock::new();
 
 /// A table of fixed size. A span for which no slot is left is not registered, and is counted.
@@ -242,20 +244,14 @@ impl Ticket {
     }
 }
 
-/// Whether this process registers open spans.
-#[inline]
-pub(crate) fn is_listed() -> bool {
-    TABLE.get().is_some()
-}
-
-/// Registers a span that has started.
+/// Registers a span that has started, if this process registers open spans.
 #[inline]
 pub(crate) fn list(
     context: &Context,
-    name: Cow<'static, str>,
+    name: &Cow<'static, str>,
     place: Option<&'static Location<'static>>,
 ) -> Option<Ticket> {
-    TABLE.get()?.add(context, name, place)
+    TABLE.get()?.add(context, copied(name), place)
 }
 
 /// The table of this process; the first call determines its size.

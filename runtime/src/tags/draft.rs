@@ -159,13 +159,8 @@ impl Draft {
 
     /// Sets the name and the kind.
     #[inline]
-    #[expect(clippy::ptr_arg, reason = "a name that is static stays so")]
     pub(crate) fn describe(&mut self, name: &Cow<'static, str>, kind: &SpanKind) {
-        self.name = match name {
-            // Without a call, as for most spans.
-            Cow::Borrowed(name) => Cow::Borrowed(*name),
-            Cow::Owned(name) => Cow::Owned(name.clone()),
-        };
+        self.name = copied(name);
         self.kind = kind.clone();
     }
 
@@ -259,6 +254,16 @@ impl Draft {
         for attribute in attributes {
             self.fields.set(attribute.key.as_str(), &attribute.value);
         }
+    }
+}
+
+/// A copy of a name: without a call, as most of them are static.
+#[inline]
+#[expect(clippy::ptr_arg, reason = "a name that is static stays so")]
+pub(crate) fn copied(name: &Cow<'static, str>) -> Cow<'static, str> {
+    match name {
+        Cow::Borrowed(name) => Cow::Borrowed(*name),
+        Cow::Owned(name) => Cow::Owned(name.clone()),
     }
 }
 

@@ -135,7 +135,9 @@ pub(crate) struct OpenBuffers {
 
 const SHARDS: usize = 16;
 
+/// Aligned, so that threads do not write to each other's cache lines.
 #[derive(Default)]
+#[repr(align(128))]
 struct Shard {
     slots: Vec<Option<(Arc<TraceBuffer>, u32)>>,
     free: Vec<usize>,

@@ -25,6 +25,9 @@ use crate::encoding::{Role, ScopeId};
 use crate::tags::draft::Draft;
 
 /// What all tracers of a provider share.
+///
+/// Aligned, so that the counts of references, which change with each trace, are not where all threads read.
+#[repr(align(128))]
 pub(crate) struct Shared {
     pub(super) limits: Limits,
     pub(super) scopes: Arc<Scopes>,
