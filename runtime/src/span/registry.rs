@@ -246,6 +246,7 @@ impl Ticket {
 
 /// Registers a span that has started, if this process registers open spans.
 #[inline]
+#[expect(clippy::ptr_arg, reason = "a name that is static stays so")]
 pub(crate) fn list(
     context: &Context,
     name: &Cow<'static, str>,

@@ -159,6 +159,7 @@ impl Draft {
 
     /// Sets the name and the kind.
     #[inline]
+    #[expect(clippy::ptr_arg, reason = "a name that is static stays so")]
     pub(crate) fn describe(&mut self, name: &Cow<'static, str>, kind: &SpanKind) {
         self.name = copied(name);
         self.kind = kind.clone();
