@@ -60,7 +60,8 @@ impl Consumer {
     pub(super) async fn connect(address: &str, topic: &str) -> Self {
         let client = Client::new();
         let consumer = DefaultLitePullConsumer::builder(Arc::clone(&client.runtime))
-            .consumer_group(super::GROUP)
+            // All consumers of a group have to have the same topics.
+            .consumer_group(format!("{topic}-consumers"))
             .name_server_addr(address)
             .consume_from_where(ConsumeFromWhere::ConsumeFromFirstOffset)
             .build()
