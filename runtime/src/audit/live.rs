@@ -23,6 +23,9 @@ use crate::tracer::encoded::{EncodedSpans, frames, message};
 /// How many spans are kept at most, unless the rules say otherwise.
 const MAX_SPANS: usize = 1 << 16;
 
+/// How many times as long a trace must have been quiet that lacks a parent.
+const PATIENCE: u64 = 10;
+
 /// The audit of this process: of the spans that it hands to its exporter. Returned by
 /// [`Telemetry::audit`](crate::telemetry::Telemetry::audit); also valid after the shutdown.
 ///
@@ -82,18 +85,23 @@ impl LiveAudit {
         }
     }
 
-    /// Judges traces that are quiet: for as long as the rules say, or at all.
-    pub(crate) fn judge(&self, everything: bool) {
+    /// Judges traces that are quiet: for as long as the rules say, or at all. Those that lack a parent have more time,
+    /// unless the process is shutting down.
+    pub(crate) fn judge(&self, is_flush: bool, is_shutdown: bool) {
         let now = self.now();
         let mut guard = self.lock();
         let state = &mut *guard;
         state.note_injections();
         state.note_refused(self.0.refused.swap(0, Ordering::Relaxed));
         let quiet = u64::try_from(state.audit.rules().quiet.as_millis()).unwrap_or(u64::MAX);
-        if let Some(quiet_since) = if everything { Some(now) } else { now.checked_sub(quiet) } {
+        let quiet_since = if is_flush || is_shutdown { Some(now) } else { now.checked_sub(quiet) };
+        let patience = quiet.saturating_mul(PATIENCE);
+        let patience_since = if is_shutdown { Some(now) } else { now.checked_sub(patience) };
+        if let Some(quiet_since) = quiet_since {
             // Only if there is something to judge.
             let mut open: Option<Set<TraceId>> = None;
-            state.audit.judge_quiet(quiet_since, |id| open.get_or_insert_with(|| self.open_traces()).contains(&id));
+            let is_open = |id| open.get_or_insert_with(|| self.open_traces()).contains(&id);
+            state.audit.judge_quiet(quiet_since, patience_since, is_open);
         }
         let recent = std::mem::take(&mut state.audit.tally.recent);
         drop(guard);
@@ -111,8 +119,8 @@ impl LiveAudit {
         open
     }
 
-    /// What has been found so far: in traces that have been [quiet](Rules::quiet), or that a flush or a shutdown has
-    /// exported. Spans that have been open for longer than
+    /// What has been found so far: in traces that have been [quiet](Rules::quiet), in complete ones that a flush has
+    /// exported, and in all that a shutdown has. Spans that have been open for longer than
     /// [`open_span_warning`](crate::telemetry::Builder::open_span_warning) are among the breaks; they may still end.
     ///
     /// Locks the audit, which the export thread also does, and copies what it returns.

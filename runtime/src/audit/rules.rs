@@ -129,8 +129,9 @@ impl Rules {
         self
     }
 
-    /// How long a trace must have been quiet before it is judged in a running process; 30 s by default. What comes
-    /// later is counted as [late](super::Skipped::spans_late).
+    /// How long a trace must have been quiet before it is judged in a running process; 30 s by default. One with an open
+    /// span of Throughline is not quiet, and one that lacks a parent is waited for ten times as long. What comes later is
+    /// counted as [late](super::Skipped::spans_late).
     pub fn quiet(mut self, time: Duration) -> Self {
         self.quiet = time;
         self

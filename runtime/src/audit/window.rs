@@ -38,6 +38,8 @@ struct Trace {
     touched: u64,
     /// And as a time.
     touched_at: u64,
+    /// A parent is missing, as far as spans had come when it was last looked at.
+    is_waiting: bool,
 }
 
 /// Traces that were judged before all spans had been pushed.
@@ -106,7 +108,7 @@ impl Audit {
             self.order.push_back(id);
         }
         trace.spans.push(span);
-        (trace.touched, trace.touched_at) = (self.pushed, now);
+        (trace.touched, trace.touched_at, trace.is_waiting) = (self.pushed, now, false);
         self.spans += 1;
         if self.spans > self.max_spans {
             self.make_room();
@@ -156,13 +158,26 @@ impl Audit {
         }
     }
 
-    /// Judges the traces of which nothing came since `quiet_since`, unless `is_open` says that more will come.
+    /// Judges the traces of which nothing came since `quiet_since`, unless `is_open` says that more will come. Traces
+    /// that lack a parent have until `patience_since`: it may be a span of another library, which is open.
     #[cfg(any(feature = "otlp", test))]
-    pub(super) fn judge_quiet(&mut self, quiet_since: u64, mut is_open: impl FnMut(TraceId) -> bool) {
+    pub(super) fn judge_quiet(
+        &mut self,
+        quiet_since: u64,
+        patience_since: Option<u64>,
+        mut is_open: impl FnMut(TraceId) -> bool,
+    ) {
         for _ in 0..self.order.len() {
             let Some(id) = self.order.pop_front() else { return };
-            let is_quiet = self.open.get(&id).is_some_and(|trace| trace.touched_at <= quiet_since);
-            if is_quiet && !is_open(id) {
+            let Some(trace) = self.open.get_mut(&id).filter(|trace| trace.touched_at <= quiet_since) else {
+                self.order.push_back(id);
+                continue;
+            };
+            let is_due = patience_since.is_some_and(|since| trace.touched_at <= since);
+            if !is_due && !trace.is_waiting {
+                trace.is_waiting = self.tally.is_unfinished(&mut trace.spans);
+            }
+            if (is_due || !trace.is_waiting) && !is_open(id) {
                 self.judge(id, false);
             } else {
                 self.order.push_back(id);

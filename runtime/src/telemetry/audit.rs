@@ -36,7 +36,7 @@ mod absent {
             match *self {}
         }
 
-        pub(crate) fn judge(&self, _everything: bool) {
+        pub(crate) fn judge(&self, _is_flush: bool, _is_shutdown: bool) {
             match *self {}
         }
     }

@@ -55,10 +55,24 @@ fn quiet_traces_are_judged_unless_they_have_open_spans() {
     for (number, time) in [(1, 0), (2, 10), (3, 20)] {
         trace(number, 1..=2).for_each(|span| audit.push_at(span, time));
     }
-    audit.judge_quiet(15, |id| id == TraceId::from(2));
+    audit.judge_quiet(15, None, |id| id == TraceId::from(2));
     assert_eq!((audit.report().total.traces, audit.report().skipped.traces_pending), (1, 2));
-    audit.judge_quiet(25, |_| false);
+    audit.judge_quiet(25, None, |_| false);
     assert_eq!((audit.report().total.traces, audit.report().skipped.traces_pending), (3, 0));
+}
+
+#[test]
+fn a_trace_that_lacks_a_parent_is_waited_for() {
+    let mut audit = Audit::new(Rules::new());
+    trace(1, 2..=3).chain(trace(2, 2..=3)).for_each(|span| audit.push_at(span, 0));
+    audit.judge_quiet(100, None, |_| false);
+    audit.judge_quiet(110, None, |_| false);
+    assert_eq!((audit.report().total.traces, audit.report().skipped.traces_pending), (0, 2));
+    // The parent of the first one ends.
+    trace(1, 1..=1).for_each(|span| audit.push_at(span, 120));
+    audit.judge_quiet(130, Some(30), |_| false);
+    let report = audit.report();
+    assert_eq!((report.total.traces, report.total.complete, report.count(BreakKind::MissingParent)), (2, 1, 1));
 }
 
 #[test]

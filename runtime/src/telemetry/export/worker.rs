@@ -76,7 +76,7 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
                 self.export_ready(everything).await;
             }
             if everything {
-                self.judge(true);
+                self.judge(true, deadline.or_else(|| self.control.deadline()).is_some());
             }
             for flush in flushes {
                 let _ = flush.send(());
@@ -98,14 +98,14 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
         self.last_tick = Instant::now();
         self.queue.free_evicted();
         self.source.hand_over_old();
-        self.judge(false);
+        self.judge(false, false);
         true
     }
 
     /// Judges the traces that are quiet.
-    fn judge(&self, everything: bool) {
+    fn judge(&self, is_flush: bool, is_shutdown: bool) {
         if let Some(audit) = &self.audit {
-            audit.judge(everything);
+            audit.judge(is_flush, is_shutdown);
         }
     }
 
