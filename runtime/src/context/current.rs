@@ -37,13 +37,7 @@ pub(crate) fn is_gone() -> bool {
 pub(crate) fn with<R>(f: impl FnOnce(&Context) -> R) -> R {
     // `f` runs while the current context is borrowed, so it must not call application code, which might
     // attach another context.
-    if is_gone() { with_none(f) } else { Context::map_current(f) }
-}
-
-#[cold]
-#[inline(never)]
-fn with_none<R>(f: impl FnOnce(&Context) -> R) -> R {
-    f(&Context::new().with_telemetry_suppressed())
+    if is_gone() { f(&Context::new().with_telemetry_suppressed()) } else { Context::map_current(f) }
 }
 
 /// Returns the current context, like [`Context::current`].

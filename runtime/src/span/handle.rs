@@ -199,7 +199,6 @@ pub struct Span(pub(crate) Scope);
 
 impl Span {
     /// The absence of a span: nothing is recorded, and the current context is unchanged.
-    #[inline]
     pub const fn none() -> Self {
         Self(Scope::Off)
     }

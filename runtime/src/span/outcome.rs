@@ -127,7 +127,6 @@ impl Outcome {
     }
 
     /// The work succeeded.
-    #[inline]
     pub fn ok() -> Self {
         Self(None)
     }

@@ -234,10 +234,7 @@ fn renewed(generation: u64) -> Option<Arc<dyn Source>> {
     let source = installed();
     let fresh = (generation, source.clone());
     // Dropped outside of the borrow: the last handle of a provider may flush in its destructor.
-    let stale = CACHED.try_with(|cached| {
-        let mut cached = cached.try_borrow_mut().ok()?;
-        Some(std::mem::replace(&mut *cached, fresh))
-    });
+    let stale = CACHED.try_with(|cached| Some(std::mem::replace(&mut *cached.try_borrow_mut().ok()?, fresh)));
     drop(stale);
     source
 }
