@@ -28,12 +28,12 @@ pub(crate) trait Source: Send + Sync {
 /// [`Snapshot`].
 ///
 /// [`Snapshot`]: crate::Snapshot
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Data {
     /// Attributes of every span that starts below.
     pub(crate) tags: ScopedTags,
     /// The span below which they were set. Those of any other span of our own tracer are newer.
-    pub(crate) tags_below: SpanId,
+    pub(crate) tags_below: Option<SpanId>,
     /// A copy of the baggage that can be shared, because OpenTelemetry's type is not `Clone`.
     pub(crate) baggage: Option<Arc<[BaggageEntry]>>,
     /// The provider for spans started in this context, if it is not the installed one.
@@ -41,19 +41,6 @@ pub(crate) struct Data {
     /// What integrations have attached.
     #[cfg(feature = "integration")]
     pub(super) extensions: Extensions,
-}
-
-impl Default for Data {
-    fn default() -> Self {
-        Self {
-            tags: ScopedTags::None,
-            tags_below: SpanId::INVALID,
-            baggage: None,
-            source: None,
-            #[cfg(feature = "integration")]
-            extensions: Extensions::default(),
-        }
-    }
 }
 
 /// A baggage member, in the form that OpenTelemetry's API uses.
@@ -78,7 +65,7 @@ impl Data {
     /// Sets the tags in scope in `context`, or in one made from it.
     pub(crate) fn set_tags(&mut self, tags: ScopedTags, context: &Context) {
         self.tags = tags;
-        self.tags_below = context.span().span_context().span_id();
+        self.tags_below = Some(context.span().span_context().span_id());
     }
 }
 

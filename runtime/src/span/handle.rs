@@ -28,7 +28,8 @@ use crate::tags::value::{TagValue, within_bounds};
 #[cold]
 pub(super) fn unrecorded(needed: Option<NeededTags>, fill: &mut dyn FnMut(&mut Tags)) -> Scope {
     let Some(needed) = needed else { return Scope::Off };
-    let mut tags = Tags::unrecorded(needed);
+    let mut tags = Tags::default();
+    tags.keep_only(needed);
     fill(&mut tags);
     // Most functions have none, and then the context is not needed.
     if tags.scoped.is_empty() {

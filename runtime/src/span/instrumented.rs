@@ -119,12 +119,7 @@ pin_project! {
     {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            if this.span.is_none() {
-                this.inner.set(None);
-                this.observer.dropped(this.span);
-                return;
-            }
-            let _attached = this.span.attach();
+            let _attached = (!this.span.is_none()).then(|| this.span.attach());
             this.inner.set(None);
             this.observer.dropped(this.span);
         }

@@ -38,9 +38,7 @@ impl Entered {
         self.end(|| outcome(&value));
         value
     }
-}
 
-impl Entered {
     fn end(&mut self, outcome: impl FnOnce() -> Outcome) {
         let _busy = Busy::begin();
         self.attached = None;
@@ -109,7 +107,7 @@ impl TagScope {
             let inherited = scoped::of(&current);
             let inherited = inherited.list();
             span.set_attributes(self.0.scoped.iter().filter(|tag| !inherited.contains(tag)).cloned());
-            report_missing(self.0.missing(), &current);
+            report_missing(&self.0.take_missing(), &current);
         }
         Span(self.0.enrich(&current).map_or(Scope::Off, Scope::Within))
     }

@@ -218,7 +218,7 @@ pub(crate) fn of(context: &Context) -> ScopedTags {
 pub(crate) fn of_span(context: &Context, data: Option<&Arc<Data>>) -> ScopedTags {
     #[cfg(feature = "sdk")]
     if let Some((span_id, tags)) = local::inherited(context) {
-        if tags.is_some() && data.is_none_or(|data| data.tags_below != span_id || data.tags.is_empty()) {
+        if tags.is_some() && data.is_none_or(|data| data.tags_below != Some(span_id) || data.tags.is_empty()) {
             return resolve(data, span_id, tags);
         }
     }
@@ -233,7 +233,9 @@ pub(crate) fn resolve(data: Option<&Arc<Data>>, span_id: SpanId, of_span: Option
     let of_span = of_span.map_or(ScopedTags::None, ScopedTags::Encoded);
     match data {
         // Those that were set in the context below the span.
-        Some(data) if !data.tags.is_empty() && (of_span.is_empty() || data.tags_below == span_id) => data.tags.clone(),
+        Some(data) if !data.tags.is_empty() && (of_span.is_empty() || data.tags_below == Some(span_id)) => {
+            data.tags.clone()
+        }
         _ => of_span,
     }
 }

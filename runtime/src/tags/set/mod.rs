@@ -80,21 +80,9 @@ impl Tags {
         self.own = described;
     }
 
-    /// Creates the tags of a call that is not recorded.
-    #[cold]
-    pub(crate) fn unrecorded(needed: NeededTags) -> Self {
-        Self { needed: Some(needed), ..Self::default() }
-    }
-
     /// Ignores tags that are added from now on, unless they are needed although nothing is recorded.
     pub(crate) fn keep_only(&mut self, needed: NeededTags) {
         self.needed = Some(needed);
-    }
-
-    /// Required tags without a value.
-    #[inline]
-    pub(crate) fn missing(&self) -> &[&'static str] {
-        self.effects.as_ref().map_or(&[], |effects| &effects.missing)
     }
 
     /// Takes the required tags without a value.
@@ -191,11 +179,13 @@ impl Tags {
     }
 
     /// Adds an attribute to this span only, from OpenTelemetry's types. The value is not truncated.
+    #[cfg(feature = "integration")]
     pub fn attribute(&mut self, key: impl Into<Key>, value: impl Into<Value>) {
         self.push(KeyValue::new(key, value));
     }
 
     /// Adds attributes to this span only, unchanged.
+    #[cfg(feature = "integration")]
     pub fn extend(&mut self, attributes: impl IntoIterator<Item = KeyValue>) {
         attributes.into_iter().for_each(|attribute| self.push(attribute));
     }
