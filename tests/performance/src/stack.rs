@@ -10,6 +10,7 @@ use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider};
+use throughline::audit::Rules;
 use throughline::telemetry::{Protocol, Telemetry};
 use tokio::runtime::Runtime;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -26,6 +27,8 @@ pub struct Setup {
     pub queue: Option<usize>,
     /// Nothing is sampled. fastrace has no such setting.
     pub unsampled: bool,
+    /// Ours audits what is exported.
+    pub audited: bool,
 }
 
 /// Telemetry that is set up for one mode or several.
@@ -69,6 +72,9 @@ impl Stack {
             }
             if setup.unsampled {
                 builder = builder.sampler(Sampler::AlwaysOff);
+            }
+            if setup.audited {
+                builder = builder.audit(Rules::new().business_tag("tenant_id"));
             }
             stack.ours = Some(builder.service_name("performance").init().expect("telemetry is set up"));
         }

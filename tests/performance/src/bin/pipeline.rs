@@ -12,6 +12,7 @@
 //! | `--core N` | everything on this core, and the collector on the other |
 //! | `--hang` | the collector never answers, and nothing is flushed |
 //! | `--unsampled` | nothing is sampled |
+//! | `--audit` | what is exported is audited; ours alone |
 //! | `--leaf` | no requests, but spans below one that stays open; for `--unsampled` |
 //! | `--no-provider` | nothing is set up |
 #![forbid(unsafe_code)]
@@ -74,7 +75,11 @@ fn main() {
     let requests = options.positional(1).and_then(|number| number.parse().ok()).expect("usage: MODE REQUESTS");
     let threads = options.number("--threads").unwrap_or(1);
     let hang = options.flag("--hang");
-    let setup = Setup { queue: options.number("--queue"), unsampled: options.flag("--unsampled") };
+    let setup = Setup {
+        queue: options.number("--queue"),
+        unsampled: options.flag("--unsampled"),
+        audited: options.flag("--audit"),
+    };
     let work = Work {
         mode,
         requests,

@@ -20,12 +20,21 @@ struct Question {
     per_request: u32,
 }
 
-const QUESTIONS: [Question; 3] = [
+const QUESTIONS: [Question; 4] = [
     // The queue has room for all of it, because everything takes longer than otherwise.
     Question {
         row: "wire",
         modes: &Mode::TRACED,
         arguments: &["--queue", "65536"],
+        short: 500,
+        more: 2000,
+        per_request: 6,
+    },
+    // Right after it, because the difference of the two is what the audit costs.
+    Question {
+        row: "audited",
+        modes: &[Mode::Ours],
+        arguments: &["--queue", "65536", "--audit"],
         short: 500,
         more: 2000,
         per_request: 6,
@@ -50,12 +59,18 @@ const QUESTIONS: [Question; 3] = [
 
 /// Prints instructions for each span.
 pub(crate) fn count() {
+    let mut wire = 0.0;
     for question in &QUESTIONS {
         for &mode in question.modes {
             let run = |requests: u32| callgrind(mode, requests, question.arguments, Path::new("/dev/null"));
             let difference = run(question.short + question.more).saturating_sub(run(question.short));
             let each = float(difference) / f64::from(question.more * question.per_request);
             println!("instructions\t{}\t{mode}\t{each:.1}", question.row);
+            match (question.row, mode) {
+                ("wire", Mode::Ours) => wire = each,
+                ("audited", Mode::Ours) => println!("instructions\taudit\t{mode}\t{:.1}", each - wire),
+                _ => {}
+            }
         }
     }
 }
