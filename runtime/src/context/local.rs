@@ -64,6 +64,9 @@ fn ask(draft: Box<Draft>, context: &Context) -> Box<Draft> {
 
 /// What the span of `context` passes on: its id and the tags in scope.
 pub(crate) fn inherited(context: &Context) -> Option<(SpanId, Option<EncodedTags>)> {
+    if !context.has_active_span() {
+        return None;
+    }
     let mut draft = inherit(Draft::unlimited(), context);
     let above = draft.above.take();
     let inherited = above.map(|above| (above.span_id, draft.tags.take()));
