@@ -1,6 +1,8 @@
 //! Where a span is created, encoded once for each callsite.
 
+#[cfg(feature = "sdk")]
 use std::ptr;
+#[cfg(feature = "sdk")]
 use std::sync::OnceLock;
 
 use opentelemetry::KeyValue;
