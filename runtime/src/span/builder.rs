@@ -445,13 +445,25 @@ pub(super) fn begin_here(
     start: impl FnOnce() -> Start,
     fill: &mut dyn FnMut(&mut Tags),
 ) -> Span {
-    match current::with(|current| is_off(current).then(|| NeededTags::are_any(current))) {
+    #[cfg(feature = "sdk")]
+    let mut draft = None;
+    let needed = current::with(|current| {
+        if is_off(current) {
+            return Some(NeededTags::are_any(current));
+        }
+        #[cfg(feature = "sdk")]
+        {
+            draft = encoded::draft(current, callsite, place);
+        }
+        None
+    });
+    match needed {
         Some(false) => return Span::none(),
         Some(true) => return Span(handle::unrecorded(current::with(NeededTags::below), fill)),
         None => {}
     }
     #[cfg(feature = "sdk")]
-    if let Some(draft) = encoded::draft_here(callsite, place) {
+    if let Some(draft) = draft {
         return encoded::start(start(), draft, fill);
     }
     if no_provider::is_lost() {

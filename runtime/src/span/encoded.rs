@@ -16,12 +16,6 @@ use crate::tags::draft::Draft;
 use crate::tags::scoped::{EncodedTags, ScopedTags};
 use crate::tags::set::Tags;
 
-/// A draft of a span below the current context. See [`draft`].
-#[inline]
-pub(super) fn draft_here(callsite: &'static Callsite, place: Option<&'static Location<'static>>) -> Option<Box<Draft>> {
-    current::with(|current| draft(current, callsite, place))
-}
-
 /// Encodes the tags of a span with this parent, if its tracer is our own. Otherwise adds what describes the code.
 pub(super) fn prepare(
     tags: &mut Tags,
@@ -37,7 +31,7 @@ pub(super) fn prepare(
 
 /// `None` if the tracer below `parent` is not our own, or has to see the attributes first.
 #[inline(never)]
-fn draft(
+pub(super) fn draft(
     parent: &Context,
     callsite: &'static Callsite,
     place: Option<&'static Location<'static>>,

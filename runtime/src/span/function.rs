@@ -118,7 +118,7 @@ impl Span {
     /// recursive functions count.
     #[inline(never)]
     fn drive(&mut self, call: &mut dyn Step) {
-        let attached = self.attach_again();
+        let attached = self.0.attach_until_end();
         // Unwind safe: neither the body nor its captures are used again.
         let result = catch_unwind(AssertUnwindSafe(|| call.run()));
         self.leave(attached, call, result);

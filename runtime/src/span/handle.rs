@@ -310,6 +310,16 @@ impl Scope {
         self.context().cloned().map(current::attach)
     }
 
+    /// Makes the context current until the span ends. It is moved there, if the table of open spans has another.
+    #[inline]
+    pub(super) fn attach_until_end(&mut self) -> Attached {
+        #[cfg(feature = "otlp")]
+        if let Self::Open(Open { context, ticket: Some(_), failure_source: None, .. }) = self {
+            return current::attach(std::mem::take(context));
+        }
+        self.attach().unwrap_or_else(Attached::nothing)
+    }
+
     /// Records the failure of a step; the span stays open.
     pub(crate) fn note(&self, outcome: impl FnOnce() -> Outcome) {
         match self {
@@ -377,8 +387,11 @@ impl Open {
     fn done(&mut self) {
         self.done = true;
         #[cfg(feature = "otlp")]
-        if let Some(ticket) = self.ticket.take() {
-            ticket.give_back();
+        if let Some(context) = self.ticket.take().and_then(registry::Ticket::give_back) {
+            // Ours was moved to where it is current. There is none if the span was ended by a shutdown.
+            if !self.context.has_active_span() {
+                self.context = context;
+            }
         }
     }
 }

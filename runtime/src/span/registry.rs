@@ -232,15 +232,15 @@ impl Ticket {
         NonZeroU32::new(u32::try_from(at + 1).ok()?).map(Self)
     }
 
-    /// Frees the slot.
+    /// Frees the slot. Gives the context, unless a shutdown has ended the span; it has to be dropped without a lock, because
+    /// that may run arbitrary destructors.
     #[inline]
-    pub(crate) fn give_back(self) {
-        let Some(table) = TABLE.get() else { return };
+    pub(crate) fn give_back(self) -> Option<Context> {
+        let table = TABLE.get()?;
         let at = self.0.get() as usize - 1;
-        let entry = table.at(at).take();
+        let context = table.at(at).take().map(|entry| entry.context);
         table.return_slot(at);
-        // Dropped without a lock, because dropping the context may run arbitrary destructors.
-        drop(entry);
+        context
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use opentelemetry::baggage::BaggageExt as _;
-use opentelemetry::trace::{Link, SpanId, SpanKind, Status};
+use opentelemetry::trace::{Link, SpanId, SpanKind, Status, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue, Value};
 
 use crate::context::data::{self, Data};
@@ -32,8 +32,12 @@ pub(crate) struct Draft {
     inherited: ScopedTags,
     /// What the span above passes on besides its tags, if it is one of ours.
     pub(crate) above: Option<Inherited>,
+    /// Where the span above is kept, if it is known.
+    pub(crate) above_at: usize,
     /// All tags in scope, once it is complete. Before, those of the span above.
     pub(crate) tags: Option<EncodedTags>,
+    /// Whether these may be others than those of the span above.
+    pub(crate) changes_tags: bool,
     pub(crate) links: Vec<Link>,
     /// How many tags were dropped because there were too many, and the first one's key.
     dropped: Option<(usize, &'static str)>,
@@ -80,7 +84,9 @@ impl Draft {
             scoped: Fields::default(),
             inherited: ScopedTags::None,
             above: None,
+            above_at: 0,
             tags: None,
+            changes_tags: false,
             links: Vec::new(),
             dropped: None,
             name: Cow::Borrowed(""),
@@ -109,7 +115,9 @@ impl Draft {
             self.inherited = ScopedTags::None;
         }
         self.above = None;
+        self.above_at = 0;
         self.tags = None;
+        self.changes_tags = false;
         self.dropped = None;
         self.name = Cow::Borrowed("");
         self.code = &CodeAttributes::NONE;
@@ -127,10 +135,19 @@ impl Draft {
         });
     }
 
-    /// A draft of a span below `context`, which has `data`.
+    /// A draft of a span below `context`, which has `data`. `inherit` writes what the span of that passes on, and gives
+    /// whether it is known; if not, the span is asked.
     #[inline]
-    pub(crate) fn below(limits: Limits, data: Option<&Arc<Data>>, context: &Context) -> Box<Self> {
-        let mut draft = local::inherit(Self::new(limits), context);
+    pub(crate) fn below(
+        limits: Limits,
+        data: Option<&Arc<Data>>,
+        context: &Context,
+        inherit: impl FnOnce(&mut Self) -> bool,
+    ) -> Box<Self> {
+        let mut draft = Self::new(limits);
+        if context.has_active_span() && !inherit(&mut draft) {
+            draft = local::inherit(draft, context);
+        }
         if draft.tags.is_some() || data.is_some() {
             draft.resolve(data);
         }
@@ -140,7 +157,7 @@ impl Draft {
     /// The same, which inherits from another span.
     #[cfg(feature = "tracing")]
     fn rebased(mut self: Box<Self>, context: &Context) -> Box<Self> {
-        (self.above, self.tags) = (None, None);
+        (self.above, self.above_at, self.tags) = (None, 0, None);
         let mut draft = local::inherit(self, context);
         draft.resolve(Data::of(context));
         draft
@@ -149,6 +166,7 @@ impl Draft {
     #[inline(never)]
     fn resolve(&mut self, data: Option<&Arc<Data>>) {
         let (span_id, tags) = (self.above.as_ref().map(|above| above.span_id), self.tags.take());
+        self.changes_tags = data.is_some_and(|data| !data.tags.is_empty());
         self.inherited = scoped::resolve(data, span_id.unwrap_or(SpanId::INVALID), tags);
     }
 
@@ -227,6 +245,7 @@ impl Draft {
             0 => inherited,
             _ => Some(EncodedTags::new(&self.scoped, inherited.as_ref())),
         };
+        self.changes_tags |= self.scoped.attributes.kept > 0;
         context
     }
 

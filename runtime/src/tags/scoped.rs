@@ -90,6 +90,12 @@ impl EncodedTags {
         self.encoded[COUNT..].first_chunk().map_or_else(KeySet::default, KeySet::from_bytes)
     }
 
+    /// Whether these are the very same, and not just equal.
+    #[inline]
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.encoded, &other.encoded)
+    }
+
     /// Writes the tags, except those whose keys are set. Returns how many.
     pub(crate) fn put_without(&self, out: &mut Vec<u8>, is_set: impl Fn(&str) -> bool) -> u32 {
         let mut count = 0;

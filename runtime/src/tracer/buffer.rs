@@ -79,7 +79,7 @@ impl TraceBuffer {
             if let Some(slot) = listed {
                 open.remove(slot, self);
             }
-            open.sink.push(complete);
+            hand_over(complete, &*open.sink);
         } else if spans.listed.is_none() {
             spans.listed = Some(open.add(self));
         }
@@ -94,8 +94,14 @@ impl TraceBuffer {
         }
         let part = spans.take(self.trace_id);
         drop(spans);
-        sink.push(part);
+        hand_over(part, sink);
     }
+}
+
+/// Hands over spans whose buffer is used again.
+fn hand_over(mut spans: EncodedSpans<Vec<u8>>, sink: &dyn SpanSink) {
+    sink.push(&spans);
+    recycle(std::mem::take(&mut spans.bytes));
 }
 
 impl Spans {
@@ -109,20 +115,16 @@ impl Spans {
         self.last_scope = Some(scope);
     }
 
-    fn take(&mut self, trace_id: TraceId) -> EncodedSpans {
-        let bytes = std::mem::take(&mut self.bytes);
-        let spans = EncodedSpans {
+    fn take(&mut self, trace_id: TraceId) -> EncodedSpans<Vec<u8>> {
+        self.last_scope = None;
+        EncodedSpans {
             trace_id,
             count: std::mem::take(&mut self.count),
             has_local_root: std::mem::take(&mut self.has_local_root),
-            // Exactly as long as it has to be: it may wait for long.
-            bytes: bytes.as_slice().into(),
+            bytes: std::mem::take(&mut self.bytes),
             first_scope: self.first_scope.unwrap_or(ScopeId::OURS),
             other_scopes: std::mem::take(&mut self.other_scopes),
-        };
-        self.last_scope = None;
-        recycle(bytes);
-        spans
+        }
     }
 }
 
@@ -133,7 +135,7 @@ pub(crate) struct OpenBuffers {
     shards: [Mutex<Shard>; SHARDS],
 }
 
-const SHARDS: usize = 16;
+pub(crate) const SHARDS: usize = 16;
 
 /// Aligned, so that threads do not write to each other's cache lines.
 #[derive(Default)]
@@ -213,7 +215,8 @@ impl OpenBuffers {
     }
 }
 
-fn shard_of_thread() -> usize {
+/// One of [`SHARDS`], which few other threads have.
+pub(crate) fn shard_of_thread() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
         static SHARD: Cell<usize> = const { Cell::new(usize::MAX) };

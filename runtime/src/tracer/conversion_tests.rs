@@ -187,8 +187,8 @@ impl SpanProcessor for Kept<SpanData> {
 }
 
 impl SpanSink for Kept<EncodedSpans> {
-    fn push(&self, spans: EncodedSpans) {
-        Self::push(self, spans);
+    fn push(&self, spans: &EncodedSpans<Vec<u8>>) {
+        Self::push(self, spans.with(spans.bytes.as_slice().into()));
     }
 
     fn force_flush(&self) -> OTelSdkResult {

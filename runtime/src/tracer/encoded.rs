@@ -17,17 +17,26 @@ use crate::encoding::wire;
 /// Spans of one trace, encoded: each as the field `spans` of OTLP's `ScopeSpans`, which is a tag, a length and the
 /// message. A request is made by concatenating them.
 #[derive(Clone)]
-pub(crate) struct EncodedSpans {
+pub(crate) struct EncodedSpans<B = Box<[u8]>> {
     pub(crate) trace_id: TraceId,
     /// How many spans there are.
     pub(crate) count: u32,
     /// Whether the span is among them that began the trace in this process.
     pub(crate) has_local_root: bool,
-    pub(crate) bytes: Box<[u8]>,
+    pub(crate) bytes: B,
     /// The scope of the first spans.
     pub(crate) first_scope: ScopeId,
     /// Where other scopes begin, if there are any, in `bytes`.
     pub(crate) other_scopes: Vec<(usize, ScopeId)>,
+}
+
+impl<B> EncodedSpans<B> {
+    /// The same with other bytes.
+    #[inline]
+    pub(crate) fn with<C>(&self, bytes: C) -> EncodedSpans<C> {
+        let Self { trace_id, count, has_local_root, first_scope, .. } = *self;
+        EncodedSpans { trace_id, count, has_local_root, bytes, first_scope, other_scopes: self.other_scopes.clone() }
+    }
 }
 
 impl EncodedSpans {
@@ -65,12 +74,11 @@ impl EncodedSpans {
     }
 }
 
-impl fmt::Debug for EncodedSpans {
+impl<B> fmt::Debug for EncodedSpans<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EncodedSpans")
             .field("trace_id", &self.trace_id)
             .field("count", &self.count)
-            .field("bytes", &self.bytes.len())
             .finish_non_exhaustive()
     }
 }
@@ -129,7 +137,7 @@ pub(crate) trait SpanSink: Send + Sync + 'static {
     }
 
     /// Called on the thread that ends a span; must not block.
-    fn push(&self, spans: EncodedSpans);
+    fn push(&self, spans: &EncodedSpans<Vec<u8>>);
 
     /// Exports what was pushed before.
     fn force_flush(&self) -> OTelSdkResult;

@@ -1,7 +1,7 @@
 //! Our own implementation of OpenTelemetry's tracer: a span is encoded while it is recorded, and the finished spans of a
 //! trace go to the exporter together, as bytes.
 
-mod buffer;
+pub(crate) mod buffer;
 mod builder;
 #[cfg(all(test, feature = "otlp"))]
 mod conversion_tests;
@@ -10,6 +10,7 @@ pub(crate) mod encoded;
 mod exporting;
 mod observer;
 mod provider;
+mod recent;
 mod span;
 #[cfg(test)]
 mod tests;

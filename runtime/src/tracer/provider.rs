@@ -16,6 +16,7 @@ use super::builder::TracerProviderBuilder;
 use super::encoded::Scopes;
 use super::exporting;
 use super::observer::SpanObserver;
+use super::recent;
 use super::span::{Span, nanos};
 use crate::context::data::Data;
 use crate::context::encoder::Encoder;
@@ -196,7 +197,7 @@ impl Encoder for Tracer {
         if provider.samples_by_attributes && !provider.follows(parent) {
             return None;
         }
-        Some(Draft::below(provider.limits, data, parent))
+        Some(provider.draft(parent, data))
     }
 
     #[inline]
@@ -212,11 +213,22 @@ impl Encoder for Tracer {
         }
         let context = provider.context_below(parent.span().span_context());
         if context.is_sampled() {
-            return parent.with_span(provider.record(draft, None, context, parent));
+            return begun(provider.record(draft, None, context, parent), parent);
         }
         draft.recycle();
         parent.with_span(Span::unrecorded(context))
     }
+}
+
+/// The context of a span that has started below `parent`.
+#[inline]
+fn begun(span: Span, parent: &Context) -> Context {
+    let is_known = span.is_starting();
+    let context = parent.with_span(span);
+    if is_known {
+        recent::started(&context);
+    }
+    context
 }
 
 /// The ids of a span, and whether it is recorded.
@@ -228,6 +240,11 @@ struct Identity {
 }
 
 impl Shared {
+    #[inline]
+    fn draft(&self, parent: &Context, data: Option<&Arc<Data>>) -> Box<Draft> {
+        Draft::below(self.limits, data, parent, |draft| recent::inherit(draft, parent))
+    }
+
     /// Starts a span in the way of OpenTelemetry's API.
     fn start(self: &Arc<Self>, scope: ScopeId, mut builder: SpanBuilder, parent: &Context) -> Span {
         let kind = builder.span_kind.clone().unwrap_or(SpanKind::Internal);
@@ -240,7 +257,7 @@ impl Shared {
         if !identity.is_recording {
             return Span::unrecorded(identity.context);
         }
-        let mut draft = Draft::below(self.limits, Data::of(parent), parent);
+        let mut draft = self.draft(parent, Data::of(parent));
         draft.set_all(attributes);
         draft.set_all(identity.attributes);
         for event in builder.events.into_iter().flatten() {
@@ -260,14 +277,12 @@ impl Shared {
             draft.recycle();
             return parent.with_span(Span::unrecorded(SpanContext::NONE));
         };
-        let span = if identity.is_recording {
+        if identity.is_recording {
             draft.set_all(identity.attributes);
-            self.record(draft, None, identity.context, parent)
-        } else {
-            draft.recycle();
-            Span::unrecorded(identity.context)
-        };
-        parent.with_span(span)
+            return begun(self.record(draft, None, identity.context, parent), parent);
+        }
+        draft.recycle();
+        parent.with_span(Span::unrecorded(identity.context))
     }
 
     /// Whether a span below `parent` is recorded if that is.

@@ -12,6 +12,7 @@ use opentelemetry_sdk::trace::SpanData;
 use super::buffer::TraceBuffer;
 use super::decode::{self, kind_number};
 use super::encoded::message;
+use super::recent;
 use crate::context::local::{self, Inherited, Locked};
 use crate::encoding::fields::{flags, state_of};
 use crate::encoding::recycled::{recycle, recycled};
@@ -210,6 +211,17 @@ impl Span {
         Self { context, buffer: Some(buffer), tags, draft: Some(draft), _padding: Padding::default() }
     }
 
+    /// Lets the spans below know what this one passes on, without asking it: unless that would have to be learned once
+    /// more for its siblings. Gives whether they know.
+    #[inline]
+    pub(super) fn is_starting(&self) -> bool {
+        let (Some(buffer), Some(draft)) = (&self.buffer, &self.draft) else { return false };
+        if !draft.changes_tags {
+            recent::starting(buffer, self.tags.as_ref());
+        }
+        !draft.changes_tags
+    }
+
     /// What has been recorded so far, in the SDK's type.
     fn data(&self, end: u64) -> Option<SpanData> {
         let draft = self.draft.as_ref()?;
@@ -232,6 +244,7 @@ impl Span {
             self.observe_end(buffer, end);
         }
         let Some(draft) = self.draft.take() else { return };
+        recent::ended(&draft, self.context.span_id());
         if self.context.is_sampled() {
             let (context, tags) = (&self.context, self.tags.as_ref());
             buffer.add(draft.scope, draft.role, |out| encode(&draft, out, context, tags, end));

@@ -176,8 +176,8 @@ impl SpanSink for BatchExport {
         let _ = self.source.0.set((Arc::downgrade(provider), Arc::clone(provider.scopes())));
     }
 
-    fn push(&self, spans: EncodedSpans) {
-        let ready = self.handle.queue.push(spans);
+    fn push(&self, spans: &EncodedSpans<Vec<u8>>) {
+        let ready = self.handle.queue.offer(spans);
         let threshold = self.batch.export_threshold();
         if ready.after / threshold > ready.before / threshold {
             self.handle.control.batch_is_full();

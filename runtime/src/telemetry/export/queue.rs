@@ -9,16 +9,16 @@
 //!
 //! Whoever ends a span takes the lock, so nothing that happens under it takes long, however much is queued: traces are
 //! in linked lists, evicting one moves its spans to the graveyard, whatever their number, and what has to be done for
-//! many of them is done in steps, between which the lock is released. If another thread has it all the same, and may have
-//! lost its processor, the spans are left in an inbox.
+//! many of them is done in steps, between which the lock is released. Usually nobody takes it but the export thread: while
+//! there is room for twice as many spans as there are, they are left in an inbox.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError, mpsc};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use opentelemetry::trace::TraceId;
 
 use self::arena::{Arena, NONE};
-use self::inbox::Inbox;
+use self::inbox::{Chunk, Inbox};
 use self::places::Places;
 use super::stats::{ExportStats, State};
 use crate::tracer::encoded::EncodedSpans;
@@ -68,8 +68,6 @@ pub(crate) struct Queue {
 #[derive(Debug, Default)]
 struct Inner {
     store: Store,
-    /// What is left in the inbox.
-    inbox: Option<mpsc::Receiver<EncodedSpans>>,
     /// Spans ready for export.
     ready_spans: usize,
     /// The bytes of the batch that is in flight.
@@ -253,10 +251,9 @@ pub(super) struct Ready {
 
 impl Queue {
     pub(crate) fn new(limits: QueueLimits) -> Self {
-        let (inbox, receiver) = Inbox::new(limits);
         Self {
-            inner: Mutex::new(Inner { inbox: Some(receiver), ..Inner::default() }),
-            inbox,
+            inner: Mutex::default(),
+            inbox: Inbox::new(limits),
             len: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             ready: AtomicUsize::new(0),
@@ -300,52 +297,59 @@ impl Queue {
         ExportStats { traces_not_started: self.traces_not_started.load(Ordering::Relaxed), ..stats }
     }
 
-    /// Adds spans that have ended.
-    pub(super) fn push(&self, mut spans: EncodedSpans) -> Ready {
-        let inner = match self.inner.try_lock() {
+    /// Adds spans that have ended, without the lock if there is plenty of room. Those in the inbox count as ready.
+    pub(super) fn offer(&self, spans: &EncodedSpans<Vec<u8>>) -> Ready {
+        let (count, bytes) = (spans.count as usize, spans.bytes.len());
+        let has_plenty = self.len() + count <= self.limits.spans / 2 && self.bytes() + bytes <= self.limits.bytes / 2;
+        if let Some(waiting) = has_plenty.then(|| self.inbox.leave(spans)).flatten() {
+            let before = self.ready() + waiting;
+            return Ready { before, after: before + count };
+        }
+        self.push(spans.with(spans.bytes.as_slice().into()))
+    }
+
+    /// Adds spans that have ended. They are left in the inbox if another thread has the lock, and may have lost its
+    /// processor.
+    fn push(&self, spans: EncodedSpans) -> Ready {
+        let mut inner = match self.inner.try_lock() {
             Ok(inner) => inner,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => match self.inbox.leave(spans) {
-                Ok(()) => return Ready { before: 0, after: 0 },
-                Err(unleft) => {
-                    spans = unleft;
-                    self.lock()
-                }
-            },
+            Err(TryLockError::WouldBlock) if self.inbox.leave(&spans).is_some() => {
+                return Ready { before: 0, after: 0 };
+            }
+            Err(TryLockError::WouldBlock) => self.lock(),
         };
-        let mut inner = inner;
         if self.inbox.is_filling() {
-            self.collect_some(&mut inner);
+            if let Some((shard, chunk)) = self.inbox.take_any() {
+                self.collect_chunk(&mut inner, shard, chunk);
+            }
         }
         self.push_locked(inner, spans)
     }
 
     /// Queues what is left in the inbox by now.
-    fn collect(&self) {
-        let mut left = self.inbox.len();
-        while left > 0 {
-            match self.collect_some(&mut self.lock()) {
-                0 => return,
-                spans => left = left.saturating_sub(spans),
+    pub(super) fn collect(&self) {
+        if self.inbox.len() == 0 {
+            return;
+        }
+        for (shard, chunks) in self.inbox.chunks() {
+            for _ in 0..chunks {
+                let mut inner = self.lock();
+                let Some(chunk) = self.inbox.take(shard) else { break };
+                self.collect_chunk(&mut inner, shard, chunk);
             }
         }
     }
 
-    /// Queues some of what is left in the inbox. Gives how many spans these were.
-    fn collect_some(&self, inner: &mut Inner) -> usize {
-        let (mut spans, mut bytes) = (0, 0);
-        for _ in 0..STEPS {
-            let Some(part) = inner.inbox.as_ref().and_then(|inbox| inbox.try_recv().ok()) else { break };
-            spans += part.count as usize;
-            bytes += part.bytes.len();
+    fn collect_chunk(&self, inner: &mut Inner, shard: usize, mut chunk: Chunk) {
+        let size = chunk.drain(|part| {
             if let Some(refused) = inner.push(part, self.limits) {
                 inner.bury(refused);
             }
-        }
+        });
         self.publish(inner);
         // Now, so that they are counted all the time.
-        self.inbox.collected(spans, bytes);
-        spans
+        self.inbox.collected(shard, chunk, size);
     }
 
     fn push_locked(&self, mut inner: MutexGuard<'_, Inner>, spans: EncodedSpans) -> Ready {

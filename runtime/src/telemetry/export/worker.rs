@@ -70,6 +70,7 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
             } else if self.tick() {
                 self.queue.release_old(max_ticks);
             }
+            self.queue.collect();
             let is_full = self.queue.ready() >= self.batch.export_threshold();
             if everything || is_full || last_export.elapsed() >= self.batch.schedule_delay {
                 last_export = Instant::now();
@@ -122,6 +123,7 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
         self.control.set_exporting(true);
         self.export_batches(everything).await;
         self.control.set_exporting(false);
+        self.queue.collect();
         if self.queue.ready() >= self.batch.export_threshold() {
             self.control.wake();
         }

@@ -1,35 +1,96 @@
-//! Where spans wait while another thread has the lock of the queue.
+//! Where spans wait for the export thread to queue them.
+//!
+//! Who ends a span only copies bytes here, into memory that is used again, and which few other threads use. What the queue
+//! has to look up and to link is the export thread's work.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::QueueLimits;
+use super::{QueueLimits, STEPS};
+use crate::tracer::buffer::{SHARDS, shard_of_thread};
 use crate::tracer::encoded::EncodedSpans;
 
 /// The part of the queue's limits that may wait here.
 const SHARE: usize = 4;
 
-/// Takes spans without waiting for a lock: whoever has the lock may have lost its processor, on a busy machine for many
-/// milliseconds.
+/// What is larger is not left here.
+const CHUNK_BYTES: usize = 1 << 16;
+
 #[derive(Debug)]
 pub(super) struct Inbox {
-    sender: mpsc::Sender<EncodedSpans>,
+    shards: [Mutex<Shard>; SHARDS],
     size: Size,
     limits: QueueLimits,
 }
 
 /// How much waits.
 #[derive(Debug, Default)]
+#[repr(align(128))]
 struct Size {
     spans: AtomicUsize,
     bytes: AtomicUsize,
 }
 
+/// Aligned, so that threads do not write to each other's cache lines.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Shard {
+    full: VecDeque<Chunk>,
+    filling: Chunk,
+    /// An empty one, to be used again.
+    spare: Option<Chunk>,
+}
+
+/// Parts of traces, whose bytes are in one piece.
+#[derive(Debug, Default)]
+pub(super) struct Chunk {
+    /// With the number of their bytes.
+    parts: Vec<EncodedSpans<usize>>,
+    bytes: Vec<u8>,
+}
+
+impl Shard {
+    fn add(&mut self, spans: EncodedSpans<usize>, added: &[u8]) {
+        let Chunk { parts, bytes } = &self.filling;
+        if parts.len() == STEPS || bytes.len() + added.len() > CHUNK_BYTES {
+            let empty = self.spare.take().unwrap_or_default();
+            self.full.push_back(std::mem::replace(&mut self.filling, empty));
+        }
+        let Chunk { parts, bytes } = &mut self.filling;
+        bytes.extend_from_slice(added);
+        parts.push(spans);
+    }
+
+    /// Takes the oldest chunk.
+    fn take(&mut self) -> Option<Chunk> {
+        let full = self.full.pop_front();
+        full.or_else(|| {
+            let is_empty = self.filling.parts.is_empty();
+            (!is_empty).then(|| std::mem::replace(&mut self.filling, self.spare.take().unwrap_or_default()))
+        })
+    }
+}
+
+impl Chunk {
+    /// Calls `f` with each part. Gives how many spans and bytes there were.
+    pub(super) fn drain(&mut self, mut f: impl FnMut(EncodedSpans)) -> (usize, usize) {
+        let (mut spans, mut start) = (0, 0);
+        for part in self.parts.drain(..) {
+            let end = start + part.bytes;
+            spans += part.count as usize;
+            f(part.with(self.bytes[start..end].into()));
+            start = end;
+        }
+        self.bytes.clear();
+        (spans, start)
+    }
+}
+
 impl Inbox {
-    pub(super) fn new(limits: QueueLimits) -> (Self, mpsc::Receiver<EncodedSpans>) {
-        let (sender, receiver) = mpsc::channel();
+    pub(super) fn new(limits: QueueLimits) -> Self {
         let limits = QueueLimits { spans: limits.spans / SHARE, bytes: limits.bytes / SHARE };
-        (Self { sender, size: Size::default(), limits }, receiver)
+        Self { shards: Default::default(), size: Size::default(), limits }
     }
 
     /// How many spans wait.
@@ -42,25 +103,46 @@ impl Inbox {
         self.size.bytes.load(Ordering::Relaxed)
     }
 
-    /// Gives spans back if too many wait already.
-    pub(super) fn leave(&self, spans: EncodedSpans) -> Result<(), EncodedSpans> {
-        if self.len() >= self.limits.spans || self.bytes() >= self.limits.bytes {
-            return Err(spans);
-        }
-        let (count, bytes) = (spans.count as usize, spans.bytes.len());
-        // Before they can be collected.
-        self.size.spans.fetch_add(count, Ordering::Relaxed);
-        self.size.bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.sender.send(spans).map_err(|unsent| {
-            self.collected(count, bytes);
-            unsent.0
-        })
+    fn shard(&self, at: usize) -> MutexGuard<'_, Shard> {
+        self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Spans were taken out.
-    pub(super) fn collected(&self, spans: usize, bytes: usize) {
+    /// Leaves a copy of spans. Gives how many were there before, or `None` if there are too many.
+    pub(super) fn leave(&self, spans: &EncodedSpans<impl AsRef<[u8]>>) -> Option<usize> {
+        let bytes = spans.bytes.as_ref();
+        if self.len() >= self.limits.spans || self.bytes() >= self.limits.bytes || bytes.len() > CHUNK_BYTES {
+            return None;
+        }
+        // Before they can be collected.
+        let before = self.size.spans.fetch_add(spans.count as usize, Ordering::Relaxed);
+        self.size.bytes.fetch_add(bytes.len(), Ordering::Relaxed);
+        self.shard(shard_of_thread()).add(spans.with(bytes.len()), bytes);
+        Some(before)
+    }
+
+    /// How many chunks wait in each of the shards.
+    pub(super) fn chunks(&self) -> impl Iterator<Item = (usize, usize)> {
+        let count = |shard: &Shard| shard.full.len() + usize::from(!shard.filling.parts.is_empty());
+        (0..SHARDS).map(move |at| (at, count(&self.shard(at))))
+    }
+
+    /// Takes the oldest chunk of a shard. For who has the lock of the queue, so that what is not here is there.
+    pub(super) fn take(&self, shard: usize) -> Option<Chunk> {
+        self.shard(shard).take()
+    }
+
+    /// A shard in which something may wait, preferably this thread's.
+    pub(super) fn take_any(&self) -> Option<(usize, Chunk)> {
+        let first = shard_of_thread();
+        (first..first + SHARDS).find_map(|at| Some((at % SHARDS, self.take(at % SHARDS)?)))
+    }
+
+    /// These were queued, and the chunk is empty.
+    pub(super) fn collected(&self, shard: usize, chunk: Chunk, (spans, bytes): (usize, usize)) {
         self.size.spans.fetch_sub(spans, Ordering::Relaxed);
         self.size.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        let unneeded = self.shard(shard).spare.replace(chunk);
+        drop(unneeded);
     }
 
     /// Whether so much waits that whoever gets the lock has to help.
