@@ -112,3 +112,95 @@ pub(super) fn ended(draft: &Draft, span_id: SpanId) {
         set(if passes_on_the_same { above } else { NOWHERE });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+    use std::thread;
+
+    use opentelemetry::trace::{SpanKind, TracerProvider as _};
+
+    use super::*;
+    use crate::context::data::Data;
+    use crate::context::encoder::Encoder as _;
+    use crate::tracer::{Tracer, TracerProvider};
+
+    fn tracer() -> (TracerProvider, Tracer) {
+        let provider = TracerProvider::builder().build();
+        let tracer = provider.tracer("tests");
+        (provider, tracer)
+    }
+
+    fn begin(tracer: &Tracer, parent: &Context) -> Context {
+        let mut draft = tracer.draft(parent, Data::of(parent)).expect("it need not see attributes");
+        draft.describe(&Cow::Borrowed("span"), &SpanKind::Internal);
+        draft.inherit();
+        tracer.start(draft, parent)
+    }
+
+    fn is_known(context: &Context) -> bool {
+        get() == place(context)
+    }
+
+    #[test]
+    fn it_is_the_innermost_span_that_is_open() {
+        let (_provider, tracer) = tracer();
+        let root = begin(&tracer, &Context::new());
+        assert!(is_known(&root));
+        let child = begin(&tracer, &root);
+        let grandchild = begin(&tracer, &child);
+        assert!(is_known(&grandchild));
+        grandchild.span().end();
+        assert!(is_known(&child));
+        let sibling = begin(&tracer, &child);
+        sibling.span().end();
+        child.span().end();
+        assert!(is_known(&root));
+        root.span().end();
+        assert_eq!(get(), NOWHERE);
+    }
+
+    #[test]
+    fn spans_that_end_out_of_order_are_never_taken_for_others() {
+        let (_provider, tracer) = tracer();
+        let root = begin(&tracer, &Context::new());
+        let (first, second) = (begin(&tracer, &root), begin(&tracer, &root));
+        first.span().end();
+        assert!(is_known(&second));
+        root.span().end();
+        second.span().end();
+        assert!(is_known(&root), "what it passes on is the same after its end");
+        let other = begin(&tracer, &Context::new());
+        let mut draft = Draft::unlimited();
+        assert!(!inherit(&mut draft, &root) && draft.above.is_none());
+        assert!(inherit(&mut draft, &other) && draft.above.is_some());
+        draft.recycle();
+        other.span().end();
+    }
+
+    #[test]
+    fn the_ids_of_a_span_alone_are_not_the_span() {
+        let (_provider, tracer) = tracer();
+        let root = begin(&tracer, &Context::new());
+        let ids = Context::new().with_remote_span_context(root.span().span_context().clone());
+        let mut draft = Draft::unlimited();
+        assert!(!inherit(&mut draft, &ids), "a job below these has a buffer of its own");
+        draft.recycle();
+        root.span().end();
+    }
+
+    #[test]
+    fn a_provider_is_not_kept_by_threads_that_had_its_spans() {
+        let (provider, tracer) = tracer();
+        let shared = Arc::downgrade(provider.shared());
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                // It ends on another thread than the one that knows it.
+                let root = begin(&tracer, &Context::new());
+                scope.spawn(move || root.span().end()).join().expect("no thread panics");
+                drop((provider, tracer));
+                assert!(shared.upgrade().is_none());
+            });
+        });
+    }
+}

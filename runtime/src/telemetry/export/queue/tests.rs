@@ -493,3 +493,54 @@ fn every_span_is_counted_once_whichever_thread_pushes_it() {
     leave(&queue, usize::MAX);
     assert_eq!((queue.len(), queue.bytes()), (0, 0));
 }
+
+fn offer(queue: &Queue, spans: &EncodedSpans) -> Ready {
+    queue.offer(&spans.with(spans.bytes.to_vec()))
+}
+
+#[test]
+fn while_there_is_plenty_of_room_spans_wait_in_the_inbox() {
+    let queue = queue(1_000);
+    // On this thread: if it waited for the lock, it would wait for ever.
+    let locked = queue.lock();
+    assert_eq!(offer(&queue, &part(1, 2, 10, false)), Ready { before: 0, after: 2 });
+    assert_eq!(offer(&queue, &part(1, 3, 10, true)), Ready { before: 2, after: 5 });
+    assert_eq!((locked.stats.finished, queue.inbox.len(), queue.len(), queue.bytes()), (0, 5, 5, 50));
+    drop(locked);
+    queue.collect();
+    assert_eq!((queue.inbox.len(), queue.inbox.bytes(), queue.len(), queue.ready()), (0, 0, 5, 5));
+    assert_eq!(offer(&queue, &span(2)), Ready { before: 5, after: 6 });
+    assert_eq!(traces(&leave(&queue, 8)), [1, 1, 1, 1, 1, 2]);
+    // One that is larger than a chunk.
+    let large = part(3, 2, 1 << 17, true);
+    offer(&queue, &large);
+    assert_eq!((queue.inbox.len(), queue.len(), queue.bytes()), (0, 2, large.bytes.len()));
+    assert_eq!(leave(&queue, 8)[0].bytes, large.bytes);
+}
+
+#[test]
+fn what_was_left_in_the_inbox_is_as_it_was() {
+    let queue = queue(10_000);
+    let mut expected = Vec::new();
+    // Several chunks, by their number of parts and by their size.
+    for n in 0..300_usize {
+        let mut spans = part(n as u128 + 1, 1, 4 + n * 10, true);
+        spans.other_scopes.extend((n % 2 == 0).then_some((2, ScopeId(1))));
+        offer(&queue, &spans);
+        expected.push((spans.trace_id, spans.bytes.clone(), spans.other_scopes.clone()));
+    }
+    assert_eq!(queue.inbox.len(), 300);
+    let taken = leave(&queue, 1_000).into_iter().map(|spans| (spans.trace_id, spans.bytes, spans.other_scopes));
+    assert!(taken.eq(expected));
+    assert_eq!((queue.len(), queue.bytes()), (0, 0));
+}
+
+#[test]
+fn a_queue_that_is_half_full_is_told_at_once() {
+    let queue = queue(16);
+    (0..16).for_each(|n| _ = offer(&queue, &span(1 + n)));
+    // A quarter may wait, and then all.
+    assert_eq!((queue.inbox.len(), queue.len()), (0, 16));
+    offer(&queue, &span(20));
+    assert_eq!((queue.len(), losses(&queue)), (16, (1, 1, 0)));
+}
