@@ -45,6 +45,10 @@ pub mod tracing_layer;
 #[path = "private.rs"]
 pub mod __private;
 
+#[cfg(all(fuzzing, feature = "sdk"))]
+#[doc(hidden)]
+pub use tracer::fuzzing as __fuzzing;
+
 #[cfg(feature = "propagation")]
 pub use context::carried::Carried;
 pub use context::current::{Attached, get as current_context};

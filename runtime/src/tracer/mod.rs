@@ -8,6 +8,8 @@ mod conversion_tests;
 pub(crate) mod decode;
 pub(crate) mod encoded;
 mod exporting;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod observer;
 mod provider;
 mod recent;
