@@ -62,6 +62,16 @@ impl Data {
         context.with_value(Slot(this))
     }
 
+    /// Whether this is nothing but tags, so that no harm is done by keeping it for longer.
+    #[cfg(all(feature = "tokio", tokio_unstable))]
+    pub(crate) fn is_only_tags(&self) -> bool {
+        #[cfg(feature = "integration")]
+        if !self.extensions.is_empty() {
+            return false;
+        }
+        self.baggage.is_none() && self.source.is_none()
+    }
+
     /// Sets the tags in scope in `context`, or in one made from it.
     pub(crate) fn set_tags(&mut self, tags: ScopedTags, context: &Context) {
         self.tags = tags;

@@ -42,6 +42,11 @@ impl Extensions {
         Arc::clone(value).downcast().ok()
     }
 
+    #[cfg(all(feature = "tokio", tokio_unstable))]
+    pub(super) fn is_empty(&self) -> bool {
+        self.values.as_ref().is_none_or(|values| values.is_empty())
+    }
+
     fn position<T: Any>(&self) -> Option<usize> {
         let id = TypeId::of::<T>();
         self.values.as_ref()?.iter().position(|(known, _)| *known == id)

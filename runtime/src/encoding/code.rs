@@ -45,14 +45,24 @@ impl CodeAttributes {
         code
     }
 
-    /// Those of a place without a function. There are none if the path is too long.
+    /// Those of a place without a function, whose span has this name. There are none if the path is too long.
     #[cfg(feature = "tracing")]
-    pub(crate) fn at(file: &str, line: u32) -> Self {
-        let mut code = Self::NONE;
-        if semconv::CODE_FILE_PATH.len() + file.len() + 8 < 0x80 {
-            code.put_text(semconv::CODE_FILE_PATH, file);
-            code.put_number(semconv::CODE_LINE_NUMBER, line);
+    pub(crate) fn at(name: &'static str, file: &str, line: u32) -> Self {
+        let text = semconv::CODE_FILE_PATH.len() + file.len();
+        if text + 8 >= 0x80 {
+            return Self::NONE;
         }
+        let len = 8 + text + 7 + semconv::CODE_LINE_NUMBER.len() + 5;
+        let mut code = Self::NONE;
+        if name.len() < 0x80 && 2 + name.len() + len <= CAPACITY {
+            code.name = name;
+            code.put(span::NAME as usize);
+            code.put(name.len());
+            code.put_all(name);
+            code.start = code.len;
+        }
+        code.put_text(semconv::CODE_FILE_PATH, file);
+        code.put_number(semconv::CODE_LINE_NUMBER, line);
         code
     }
 

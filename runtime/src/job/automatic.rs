@@ -2,15 +2,19 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, BuildHasherDefault, Hasher};
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use opentelemetry::Context;
+use opentelemetry::baggage::BaggageExt as _;
+use opentelemetry::trace::{SpanContext, TraceContextExt as _};
 use tokio::runtime::{Builder, TaskMeta};
 use tokio::task::Id;
 
 use crate::context::current::{self, Attached};
+use crate::context::data::Data;
 use crate::context::snapshot::Snapshot;
 use crate::guard::panics::caught;
 
@@ -88,42 +92,59 @@ impl AutomaticTasks {
 
 const SHARDS: usize = 64;
 
+type Contexts = HashMap<Id, Context, BuildHasherDefault<IdHasher>>;
+
+/// Ids of tasks are numbers that count up, so the number is as good as a hash. The map wants the highest bits, too.
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        self.0 = id ^ id << 57;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+}
+
+/// Aligned, so that threads do not write to each other's cache lines.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Shard(Mutex<Contexts>);
+
 /// The contexts of tasks that have not ended.
 #[derive(Debug)]
 struct Tasks {
     settings: Automatic,
-    shards: [Mutex<HashMap<Id, Inherited>>; SHARDS],
+    shards: [Shard; SHARDS],
     count: AtomicUsize,
     missed: AtomicU64,
-}
-
-/// What a task inherits: at first as it was captured, which costs less, and then as it is made current.
-#[derive(Debug)]
-enum Inherited {
-    Captured(Snapshot),
-    Polled(Context),
 }
 
 impl Tasks {
     fn new(settings: Automatic) -> Self {
         Self {
             settings,
-            shards: std::array::from_fn(|_| Mutex::default()),
+            shards: std::array::from_fn(|_| Shard::default()),
             count: AtomicUsize::new(0),
             missed: AtomicU64::new(0),
         }
     }
 
-    fn shard(&self, id: Id) -> MutexGuard<'_, HashMap<Id, Inherited>> {
-        use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
-
-        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(id);
+    #[inline]
+    fn shard(&self, id: Id) -> MutexGuard<'_, Contexts> {
+        let hash = BuildHasherDefault::<IdHasher>::default().hash_one(id);
         let at = usize::try_from(hash % SHARDS as u64).unwrap_or_default();
-        self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
+        self.shards[at].0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn spawn(&self, task: &TaskMeta<'_>) {
-        let Some(snapshot) = current::with(|current| Snapshot::of(current).unless_empty()) else { return };
+        let Some(context) = current::with(inherited) else { return };
         if self.is_excepted(task.spawned_at()) {
             return;
         }
@@ -132,7 +153,7 @@ impl Tasks {
             self.missed.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        let previous = self.shard(task.id()).insert(task.id(), Inherited::Captured(snapshot));
+        let previous = self.shard(task.id()).insert(task.id(), context);
         debug_assert!(previous.is_none(), "ids of tasks that have not ended are unique");
     }
 
@@ -144,15 +165,7 @@ impl Tasks {
         if self.count.load(Ordering::Relaxed) == 0 {
             return None;
         }
-        let mut shard = self.shard(id);
-        let inherited = shard.get_mut(&id)?;
-        if let Inherited::Captured(snapshot) = inherited {
-            *inherited = Inherited::Polled(snapshot.to_context());
-        }
-        match inherited {
-            Inherited::Polled(context) => Some(context.clone()),
-            Inherited::Captured(_) => None,
-        }
+        self.shard(id).get(&id).cloned()
     }
 
     fn end(&self, id: Id) {
@@ -168,7 +181,52 @@ impl Tasks {
     }
 }
 
+/// What a task inherits, without the span itself. `None` if there is nothing to inherit.
+fn inherited(current: &Context) -> Option<Context> {
+    let (span, data) = (current.span(), Data::of(current));
+    let identity = span.span_context();
+    // What else there is belongs to the span, or is nothing. Data with a provider must not be held for longer.
+    let may_be_shared = identity.is_valid()
+        && !current.is_telemetry_suppressed()
+        && current.baggage().is_empty()
+        && data.is_none_or(|data| data.is_only_tags());
+    if !may_be_shared {
+        return Snapshot::of(current).unless_empty().map(|snapshot| snapshot.to_context());
+    }
+    let known = LAST.try_with(|last| last.borrow().as_ref().and_then(|last| last.of(identity, data))).ok().flatten();
+    if known.is_some() {
+        return known;
+    }
+    let context = Snapshot::of(current).to_context();
+    let last = Last { identity: identity.clone(), data: data.map(Arc::clone), context: context.clone() };
+    let before = LAST.try_with(|known| known.replace(Some(last)));
+    drop(before);
+    Some(context)
+}
+
+/// What the last task that was spawned on this thread inherits.
+struct Last {
+    identity: SpanContext,
+    data: Option<Arc<Data>>,
+    context: Context,
+}
+
+impl Last {
+    /// The context, if it was made from the same.
+    fn of(&self, identity: &SpanContext, data: Option<&Arc<Data>>) -> Option<Context> {
+        let has_same_data = match (&self.data, data) {
+            (Some(known), Some(data)) => Arc::ptr_eq(known, data),
+            (None, None) => true,
+            _ => false,
+        };
+        (has_same_data && self.identity == *identity).then(|| self.context.clone())
+    }
+}
+
 thread_local! {
+    /// The tasks that a span spawns share a context.
+    static LAST: RefCell<Option<Last>> = const { RefCell::new(None) };
+
     /// What the polls on this thread have made current. A task may run another runtime.
     static POLLS: RefCell<Vec<Option<Attached>>> = const { RefCell::new(Vec::new()) };
 }

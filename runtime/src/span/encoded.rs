@@ -140,7 +140,8 @@ pub(super) fn begin(start: &mut Start, tags: &mut Tags, parent: &Context, change
     Some(opened(context, start, explicit, &tags.take_missing()))
 }
 
-fn with_tags(context: &Context, tags: Option<EncodedTags>) -> Context {
+/// `context` with these tags in scope, if there are any.
+pub(super) fn with_tags(context: &Context, tags: Option<EncodedTags>) -> Context {
     match tags {
         Some(tags) => data::edit(context, |data| data.set_tags(ScopedTags::Encoded(tags), context)),
         None => context.clone(),

@@ -20,6 +20,8 @@ use crate::span::outcome::{self, ExplicitAttributes, Outcome};
 #[cfg(feature = "otlp")]
 use crate::span::registry;
 use crate::span::tracer;
+#[cfg(feature = "tracing")]
+use crate::span::unstarted::Recording;
 use crate::tags::scoped;
 use crate::tags::set::{NeededTags, Tags};
 use crate::tags::value::{TagValue, within_bounds};
@@ -383,6 +385,17 @@ pub(crate) struct Open {
 }
 
 impl Open {
+    /// The context of the span, and what ends the span instead of this.
+    #[cfg(feature = "tracing")]
+    pub(super) fn hand_over(mut self) -> (Context, Recording) {
+        self.done = true;
+        let recording = Recording {
+            #[cfg(feature = "otlp")]
+            ticket: self.ticket.take(),
+        };
+        (std::mem::take(&mut self.context), recording)
+    }
+
     /// Marks the span as ended.
     fn done(&mut self) {
         self.done = true;

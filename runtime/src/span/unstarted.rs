@@ -4,145 +4,262 @@ use std::borrow::Cow;
 use std::time::SystemTime;
 
 use opentelemetry::trace::{Link, SpanKind, Status, TraceContextExt as _};
-use opentelemetry::{Context, KeyValue, time};
+use opentelemetry::{Context, KeyValue, Value, time};
 
 use crate::context::data;
 #[cfg(feature = "sdk")]
 use crate::context::data::Data;
 #[cfg(feature = "sdk")]
 use crate::encoding::code::CodeAttributes;
-use crate::span::handle::{self, Scope, Span, Start, is_off};
+use crate::guard::reentrance::Busy;
+use crate::semconv;
+use crate::span::handle::{self, Scope, Start, is_off};
+#[cfg(feature = "otlp")]
+use crate::span::registry::{self, Ticket};
 #[cfg(feature = "sdk")]
-use crate::span::tracer;
+use crate::span::{encoded, tracer};
+#[cfg(feature = "sdk")]
+use crate::tags::draft::{Draft, copied};
 use crate::tags::set::{Tag, Tags};
 use crate::tags::value::TagValue;
+#[cfg(feature = "sdk")]
+use crate::tags::value::within_bounds;
 
 /// A span whose parent, name and links may still change.
 #[derive(Debug)]
 pub(crate) struct Unstarted {
-    pub(crate) name: Cow<'static, str>,
-    pub(crate) kind: SpanKind,
-    pub(crate) status: Status,
-    links: Vec<Link>,
-    tags: Tags,
     parent: Context,
-    created: SystemTime,
     /// Whether the parent is not sampled, so that nothing is collected.
     is_off: bool,
+    described: Described,
 }
 
-/// The attributes that describe the code.
-pub(crate) struct Place<'a> {
+/// What is known of the span. Both are boxed, because the span is moved several times before it starts.
+#[derive(Debug)]
+enum Described {
     #[cfg(feature = "sdk")]
-    pub(crate) encoded: &'a dyn Fn() -> Option<&'static CodeAttributes>,
-    pub(crate) described: &'a dyn Fn() -> Vec<KeyValue>,
+    Encoded(Box<Draft>),
+    Plain(Box<Plain>),
 }
 
-/// Encodes what is set from now on, if the tracer below `parent` is our own and need not see it before.
-#[cfg(feature = "sdk")]
-fn encode(tags: &mut Tags, parent: &Context, code: Option<&'static CodeAttributes>) -> bool {
-    let data = Data::of(parent);
-    let draft = tracer::with_encoder(data, |encoder| encoder.draft(parent, data)).flatten();
-    let Some(mut draft) = draft else { return false };
-    draft.code = code.unwrap_or(&CodeAttributes::NONE);
-    tags.encode(draft);
-    true
+/// In OpenTelemetry's types, for any tracer.
+#[derive(Debug)]
+struct Plain {
+    name: Cow<'static, str>,
+    kind: SpanKind,
+    status: Status,
+    links: Vec<Link>,
+    tags: Tags,
+    created: SystemTime,
 }
 
-#[inline]
-fn describe(tags: &mut Tags, parent: &Context, place: &Place<'_>) {
+/// What describes the code.
+pub(crate) struct Place {
+    /// The same, encoded.
     #[cfg(feature = "sdk")]
-    {
-        let code = (place.encoded)();
-        if encode(tags, parent, code) {
-            if code.is_none() {
-                tags.extend((place.described)());
-            }
-            return;
+    pub(crate) encoded: Option<&'static CodeAttributes>,
+    pub(crate) file: Option<&'static str>,
+    pub(crate) line: Option<u32>,
+}
+
+impl Place {
+    fn described(&self) -> Vec<KeyValue> {
+        let file = self.file.map(|file| KeyValue::new(semconv::CODE_FILE_PATH, file));
+        let line = self.line.map(|line| KeyValue::new(semconv::CODE_LINE_NUMBER, i64::from(line)));
+        file.into_iter().chain(line).collect()
+    }
+}
+
+/// A span that has started, and has to be ended. Its context is kept elsewhere.
+#[derive(Debug, Default)]
+#[must_use = "the span stays open"]
+pub(crate) struct Recording {
+    /// Its slot in the registry of open spans.
+    #[cfg(feature = "otlp")]
+    pub(super) ticket: Option<Ticket>,
+}
+
+impl Recording {
+    /// Ends the span of `context`, now or at the given time.
+    pub(crate) fn end(self, context: &Context, at: Option<SystemTime>) {
+        let _busy = Busy::begin();
+        match at {
+            Some(at) => context.span().end_with_timestamp(at),
+            None => context.span().end(),
+        }
+        #[cfg(feature = "otlp")]
+        if let Some(ticket) = self.ticket {
+            ticket.give_back();
         }
     }
-    #[cfg(not(feature = "sdk"))]
-    let _ = parent;
-    tags.describe((place.described)());
 }
 
-impl Unstarted {
-    /// A span that begins now. `place` describes the code.
-    pub(crate) fn below(parent: Context, name: &'static str, place: &Place<'_>) -> Self {
-        let is_off = is_off(&parent);
-        let mut tags = Tags::default();
-        if !is_off {
-            describe(&mut tags, &parent, place);
+/// A draft of a span, if the tracer below `parent` is our own and need not see the attributes first.
+#[cfg(feature = "sdk")]
+fn draft(parent: &Context, name: &'static str, place: &Place) -> Option<Box<Draft>> {
+    let data = Data::of(parent);
+    let mut draft = tracer::with_encoder(data, |encoder| encoder.draft(parent, data)).flatten()?;
+    match place.encoded {
+        Some(code) => draft.code = code,
+        None => draft.set_all(place.described()),
+    }
+    draft.describe(&Cow::Borrowed(name), &SpanKind::Internal);
+    draft.begun = Some(time::now());
+    Some(draft)
+}
+
+impl Described {
+    fn new(parent: &Context, name: &'static str, place: &Place) -> Self {
+        #[cfg(feature = "sdk")]
+        if let Some(draft) = draft(parent, name, place) {
+            return Self::Encoded(draft);
         }
-        Self {
+        #[cfg(not(feature = "sdk"))]
+        let _ = parent;
+        let mut tags = Tags::default();
+        tags.describe(place.described());
+        Self::Plain(Box::new(Plain {
             name: Cow::Borrowed(name),
             kind: SpanKind::Internal,
             status: Status::Unset,
             links: Vec::new(),
             tags,
-            parent,
-            created: if is_off { SystemTime::UNIX_EPOCH } else { time::now() },
-            is_off,
-        }
+            created: time::now(),
+        }))
+    }
+}
+
+impl Unstarted {
+    /// A span that begins now, below a parent that is not [off](is_off). `place` describes the code.
+    pub(crate) fn below(parent: Context, name: &'static str, place: &Place) -> Self {
+        Self { described: Described::new(&parent, name, place), parent, is_off: false }
     }
 
     /// Replaces the parent. The provider of the previous one is kept, unless the new one has its own.
     pub(crate) fn set_parent(&mut self, parent: Context) {
         self.parent = data::with_source_of(&self.parent, parent);
-        let was_off = std::mem::replace(&mut self.is_off, is_off(&self.parent));
-        if was_off {
-            self.created = time::now();
-        }
+        self.is_off = is_off(&self.parent);
         #[cfg(feature = "sdk")]
-        if was_off && !self.is_off {
-            encode(&mut self.tags, &self.parent, None);
-        } else {
-            self.tags.rebase(&self.parent);
+        if let Described::Encoded(draft) = &mut self.described {
+            draft.rebase(&self.parent);
         }
     }
 
-    /// Whether the parent is not sampled, so that nothing is collected.
-    #[inline]
-    pub(crate) fn is_off(&self) -> bool {
-        self.is_off
+    pub(crate) fn set_name(&mut self, name: impl Into<Cow<'static, str>>) {
+        match &mut self.described {
+            #[cfg(feature = "sdk")]
+            Described::Encoded(draft) => draft.name = name.into(),
+            Described::Plain(plain) => plain.name = name.into(),
+        }
+    }
+
+    pub(crate) fn set_kind(&mut self, kind: SpanKind) {
+        match &mut self.described {
+            #[cfg(feature = "sdk")]
+            Described::Encoded(draft) => draft.kind = kind,
+            Described::Plain(plain) => plain.kind = kind,
+        }
+    }
+
+    /// The status that the span will have.
+    pub(crate) fn status(&mut self) -> &mut Status {
+        match &mut self.described {
+            #[cfg(feature = "sdk")]
+            Described::Encoded(draft) => &mut draft.status,
+            Described::Plain(plain) => &mut plain.status,
+        }
     }
 
     /// Sets an attribute that can be encoded without a copy.
     #[inline]
-    pub(crate) fn set_ref(&mut self, key: &'static str, value: &dyn TagValue) {
-        if !self.is_off {
-            self.tags.add_value(key, value);
+    pub(crate) fn set_ref(&mut self, key: &'static str, value: &impl TagValue) {
+        match &mut self.described {
+            #[cfg(feature = "sdk")]
+            Described::Encoded(draft) => {
+                if !draft.set_scalar(key, value) {
+                    if let Some(value) = value.tag_value() {
+                        draft.fields.set(key, &within_bounds(value));
+                    }
+                }
+            }
+            Described::Plain(plain) => plain.tags.add_value(key, value),
         }
     }
 
     /// Sets an attribute, truncated to the limits of values.
-    pub(crate) fn set(&mut self, key: &'static str, value: impl FnOnce() -> opentelemetry::Value) {
-        if !self.is_off {
-            self.tags.add(key, || Tag::new(Some(value())));
+    pub(crate) fn set(&mut self, key: &'static str, value: impl FnOnce() -> Value) {
+        match &mut self.described {
+            #[cfg(feature = "sdk")]
+            Described::Encoded(draft) => draft.fields.set(key, &within_bounds(value())),
+            Described::Plain(plain) => plain.tags.add(key, || Tag::new(Some(value()))),
         }
     }
 
     /// Sets an attribute as it is.
     pub(crate) fn set_unchanged(&mut self, attribute: KeyValue) {
-        if !self.is_off {
-            self.tags.push(attribute);
+        match &mut self.described {
+            #[cfg(feature = "sdk")]
+            Described::Encoded(draft) => draft.fields.set(attribute.key.as_str(), &attribute.value),
+            Described::Plain(plain) => plain.tags.push(attribute),
         }
     }
 
     pub(crate) fn link(&mut self, link: Link) {
-        self.links.push(link);
+        match &mut self.described {
+            #[cfg(feature = "sdk")]
+            Described::Encoded(draft) => draft.links.push(link),
+            Described::Plain(plain) => plain.links.push(link),
+        }
     }
 
-    /// Starts the span, at the time of its creation. It always has a context.
-    pub(crate) fn start(self) -> Span {
-        let Self { name, kind, status, links, tags, parent, created, is_off } = self;
-        if is_off {
-            return Span::within(parent);
+    /// Starts the span, at the time of its creation. Returns its context, or that of its parent if there is no span;
+    /// and what ends it, if it is recorded.
+    pub(crate) fn start(self) -> (Context, Option<Recording>) {
+        let Self { parent, is_off, described } = self;
+        match described {
+            #[cfg(feature = "sdk")]
+            Described::Encoded(draft) if is_off => {
+                draft.recycle();
+                (parent, None)
+            }
+            #[cfg(feature = "sdk")]
+            Described::Encoded(draft) => start_draft(draft, parent),
+            Described::Plain(_) if is_off => (parent, None),
+            Described::Plain(plain) => plain.start(parent),
         }
-        #[cfg(feature = "sdk")]
-        let mut tags = tags;
-        #[cfg(feature = "sdk")]
-        tags.begin_at(created);
+    }
+}
+
+#[cfg(feature = "sdk")]
+#[inline]
+fn start_draft(mut draft: Box<Draft>, parent: Context) -> (Context, Option<Recording>) {
+    draft.inherit();
+    // Where the span turns out not to be recorded, the context has to carry the tags.
+    let spare = if parent.span().span_context().is_sampled() { None } else { draft.tags.clone() };
+    #[cfg(feature = "otlp")]
+    let name = copied(&draft.name);
+    let started = tracer::with_encoder(Data::of(&parent), |encoder| encoder.start(draft, &parent));
+    let Some(context) = started.filter(|context| context.span().span_context().is_valid()) else {
+        tracer::warn_if_not_set_up(&parent);
+        return (encoded::with_tags(&parent, spare), None);
+    };
+    let is_recorded = {
+        let span = context.span();
+        span.span_context().is_sampled() || span.is_recording()
+    };
+    if !is_recorded {
+        return (encoded::with_tags(&context, spare), None);
+    }
+    let recording = Recording {
+        #[cfg(feature = "otlp")]
+        ticket: registry::list(&context, &name, None),
+    };
+    (context, Some(recording))
+}
+
+impl Plain {
+    fn start(self, parent: Context) -> (Context, Option<Recording>) {
+        let Self { name, kind, status, links, tags, created } = self;
         let start = Start {
             name,
             kind,
@@ -152,10 +269,16 @@ impl Unstarted {
             cancel: false,
             created: Some(created),
         };
-        let span = handle::begin(start, tags, &parent, true);
-        if let (Scope::Open(open), true) = (&span.0, status != Status::Unset) {
-            open.context.span().set_status(status);
+        match handle::begin(start, tags, &parent, true).0 {
+            Scope::Open(open) => {
+                if status != Status::Unset {
+                    open.context.span().set_status(status);
+                }
+                let (context, recording) = open.hand_over();
+                (context, Some(recording))
+            }
+            Scope::Within(context) | Scope::Reported(context, _) => (context, None),
+            Scope::Off => (parent, None),
         }
-        span
     }
 }

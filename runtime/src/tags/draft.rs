@@ -118,6 +118,8 @@ impl Draft {
         self.above_at = 0;
         self.tags = None;
         self.changes_tags = false;
+        // A span that turned out not to be recorded still has them.
+        self.links.clear();
         self.dropped = None;
         self.name = Cow::Borrowed("");
         self.code = &CodeAttributes::NONE;
@@ -156,11 +158,12 @@ impl Draft {
 
     /// The same, which inherits from another span.
     #[cfg(feature = "tracing")]
-    fn rebased(mut self: Box<Self>, context: &Context) -> Box<Self> {
-        (self.above, self.above_at, self.tags) = (None, 0, None);
-        let mut draft = local::inherit(self, context);
+    pub(crate) fn rebase(self: &mut Box<Self>, context: &Context) {
+        let mut draft = std::mem::replace(self, Self::unlimited());
+        (draft.above, draft.above_at, draft.tags) = (None, 0, None);
+        draft = local::inherit(draft, context);
         draft.resolve(Data::of(context));
-        draft
+        std::mem::replace(self, draft).recycle();
     }
 
     #[inline(never)]
@@ -181,6 +184,13 @@ impl Draft {
     pub(crate) fn describe(&mut self, name: &Cow<'static, str>, kind: &SpanKind) {
         self.name = copied(name);
         self.kind = kind.clone();
+    }
+
+    /// Sets an attribute of this span that need not be copied first. Returns whether it is of that kind.
+    #[cfg(feature = "tracing")]
+    #[inline]
+    pub(crate) fn set_scalar(&mut self, key: &'static str, value: &impl TagValue) -> bool {
+        scalar(value).map(|value| self.fields.set_ref(key, value)).is_some()
     }
 
     /// Completes a span that adds no tags to those in scope.
@@ -287,6 +297,16 @@ pub(crate) fn copied(name: &Cow<'static, str>) -> Cow<'static, str> {
     }
 }
 
+#[inline]
+fn scalar<'a>(value: &'a (impl TagValue + ?Sized)) -> Option<ValueRef<'a>> {
+    Some(match value.__scalar()? {
+        Scalar::Text(text) => ValueRef::Text(text),
+        Scalar::Bool(value) => ValueRef::Bool(value),
+        Scalar::I64(value) => ValueRef::I64(value),
+        Scalar::F64(value) => ValueRef::F64(value),
+    })
+}
+
 impl Tags {
     /// Encodes the tags that were given so far, and those that follow.
     pub(crate) fn encode(&mut self, mut draft: Box<Draft>) {
@@ -312,33 +332,13 @@ impl Tags {
     #[inline]
     pub(super) fn encode_scalar(&mut self, key: &'static str, value: &dyn TagValue, is_scoped: bool) -> bool {
         let Some(draft) = &mut self.draft else { return false };
-        let value = match value.__scalar() {
-            Some(Scalar::Text(text)) => ValueRef::Text(text),
-            Some(Scalar::Bool(value)) => ValueRef::Bool(value),
-            Some(Scalar::I64(value)) => ValueRef::I64(value),
-            Some(Scalar::F64(value)) => ValueRef::F64(value),
-            None => return false,
-        };
+        let Some(value) = scalar(value) else { return false };
         if !is_scoped {
             draft.fields.set_ref(key, value);
         } else if draft.admits(key) {
             draft.scoped.set_ref(key, value);
         }
         true
-    }
-
-    /// Sets the time at which the span began.
-    #[cfg(feature = "tracing")]
-    pub(crate) fn begin_at(&mut self, time: SystemTime) {
-        if let Some(draft) = &mut self.draft {
-            draft.begun = Some(time);
-        }
-    }
-
-    /// Has a span that has not started inherit from another parent.
-    #[cfg(feature = "tracing")]
-    pub(crate) fn rebase(&mut self, parent: &Context) {
-        self.draft = self.draft.take().map(|draft| draft.rebased(parent));
     }
 
     /// Whether the context below the span has other tags than the span's own draft: those in scope, or none.

@@ -10,8 +10,9 @@ use opentelemetry::{Context, Key, KeyValue, Value, time};
 use tracing::Dispatch;
 use tracing::span::Id;
 
-use super::layer::{find, link, started_context};
-use super::shared::{Shared, State};
+use super::layer::{find, link};
+use super::shared::{On, Shared};
+use super::spans::Spans;
 use crate::context::current;
 
 /// What OpenTelemetry knows of a `tracing` span: its context, parent, links, status and attributes.
@@ -98,11 +99,17 @@ impl std::error::Error for SetParentError {}
 ///
 /// `None` if the span is not one of the layer's.
 pub fn get_otel_context(span_id: &Id, dispatch: &Dispatch) -> Option<Context> {
-    find(dispatch, span_id)?.context()
+    find(dispatch)?.context(span_id)
 }
 
+/// What `f` finds in the layer that has the span.
+fn found<R>(span: &tracing::Span, f: impl FnOnce(&Spans, &Id) -> Option<R>) -> Option<R> {
+    span.with_subscriber(|(id, dispatch)| f(&*find(dispatch)?, id)).flatten()
+}
+
+/// The span, if it may be recorded.
 fn shared(span: &tracing::Span) -> Option<Arc<Shared>> {
-    span.with_subscriber(|(id, dispatch)| find(dispatch, id)).flatten()
+    found(span, Spans::get)
 }
 
 impl OpenTelemetrySpanExt for tracing::Span {
@@ -110,8 +117,8 @@ impl OpenTelemetrySpanExt for tracing::Span {
         if self.is_disabled() {
             return Err(SetParentError::SpanDisabled);
         }
-        let span = shared(self).ok_or(SetParentError::LayerNotFound)?;
-        if span.set_parent(cx) { Ok(()) } else { Err(SetParentError::AlreadyStarted) }
+        let set = found(self, |spans, id| spans.set_parent(id, cx));
+        if set.ok_or(SetParentError::LayerNotFound)? { Ok(()) } else { Err(SetParentError::AlreadyStarted) }
     }
 
     fn add_link(&self, cx: SpanContext) {
@@ -125,29 +132,23 @@ impl OpenTelemetrySpanExt for tracing::Span {
     }
 
     fn context(&self) -> Context {
-        shared(self).and_then(|span| span.context()).unwrap_or_else(current::get)
+        found(self, Spans::context).unwrap_or_else(current::get)
     }
 
     fn set_attribute(&self, key: impl Into<Key>, value: impl Into<Value>) {
         let Some(span) = shared(self) else { return };
         let attribute = KeyValue::new(key, value);
-        span.with(|state| match state {
-            State::Unstarted(span) => span.set_unchanged(attribute),
-            State::Started(span) => span.record_all([attribute]),
-            State::Ended => {}
+        span.change(|on| match on {
+            On::Unstarted(span) => span.set_unchanged(attribute),
+            On::Started(context) => context.span().set_attribute(attribute),
         });
     }
 
     fn set_status(&self, status: Status) {
         let Some(span) = shared(self) else { return };
-        span.with(|state| match state {
-            State::Unstarted(span) => span.status = status,
-            State::Started(_) => {
-                if let Some(context) = started_context(state) {
-                    context.span().set_status(status);
-                }
-            }
-            State::Ended => {}
+        span.change(|on| match on {
+            On::Unstarted(span) => *span.status() = status,
+            On::Started(context) => context.span().set_status(status),
         });
     }
 
@@ -161,7 +162,7 @@ impl OpenTelemetrySpanExt for tracing::Span {
         timestamp: SystemTime,
         attributes: Vec<KeyValue>,
     ) {
-        if let Some(context) = shared(self).and_then(|span| span.context()) {
+        if let Some(context) = found(self, Spans::context) {
             context.span().add_event_with_timestamp(name, timestamp, attributes);
         }
     }

@@ -7,11 +7,10 @@ use opentelemetry::trace::{SpanKind, Status, TraceContextExt as _};
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 use tracing::field::{Field, Visit};
 
-use super::shared::State;
+use super::shared::On;
+use crate::guard::panics::caught;
 use crate::log::sources;
-use crate::span::handle::Span;
-use crate::span::unstarted::Unstarted;
-use crate::tags::value::{TagValue, debug, display, text};
+use crate::tags::value::{TagValue, debug, display, text, within_bounds};
 
 /// Records fields on a span.
 pub(super) struct Fields<'a> {
@@ -19,11 +18,6 @@ pub(super) struct Fields<'a> {
     /// What the fields say of the status.
     code: Option<Code>,
     description: Option<String>,
-}
-
-enum On<'a> {
-    Unstarted(&'a mut Unstarted),
-    Started(&'a Span),
 }
 
 #[derive(Clone, Copy)]
@@ -34,17 +28,8 @@ enum Code {
 }
 
 impl<'a> Fields<'a> {
-    /// `None` if the span has ended.
-    pub(super) fn of(state: &'a mut State) -> Option<Self> {
-        Some(match state {
-            State::Unstarted(span) => Self::of_unstarted(span),
-            State::Started(span) => Self { on: On::Started(span), code: None, description: None },
-            State::Ended => return None,
-        })
-    }
-
-    pub(super) fn of_unstarted(span: &'a mut Unstarted) -> Self {
-        Self { on: On::Unstarted(span), code: None, description: None }
+    pub(super) fn new(on: On<'a>) -> Self {
+        Self { on, code: None, description: None }
     }
 
     /// Sets the status, if fields have.
@@ -57,34 +42,37 @@ impl<'a> Fields<'a> {
         };
         match self.on {
             On::Unstarted(span) => {
+                let before = span.status();
                 // A description that came before its code stays.
-                let is_described = matches!(&span.status, Status::Error { description } if !description.is_empty());
+                let is_described = matches!(before, Status::Error { description } if !description.is_empty());
                 if !(is_described && status == Status::error("")) {
-                    span.status = status;
+                    *before = status;
                 }
             }
-            On::Started(span) => {
-                if let Some(context) = span.0.context() {
-                    context.span().set_status(status);
-                }
-            }
+            On::Started(context) => context.span().set_status(status),
         }
     }
 
     /// A value that is copied only into the encoded span.
-    fn scalar(&mut self, field: &Field, value: impl TagValue) {
+    fn scalar(&mut self, field: &Field, value: &(impl TagValue + ?Sized)) {
         let key = key(field);
         match &mut self.on {
             On::Unstarted(span) => span.set_ref(key, &value),
-            On::Started(span) => span.record(key, value),
+            On::Started(context) => {
+                if let Some(value) = caught(|| value.tag_value()).flatten() {
+                    context.span().set_attribute(KeyValue::new(key, within_bounds(value)));
+                }
+            }
         }
     }
 
     fn value(&mut self, key: &'static str, value: impl FnOnce() -> Value) {
         match &mut self.on {
             On::Unstarted(span) => span.set(key, value),
-            On::Started(span) if span.is_recording() => span.record(key, value()),
-            On::Started(_) => {}
+            On::Started(context) => {
+                let value = within_bounds(value());
+                context.span().set_attribute(KeyValue::new(key, value));
+            }
         }
     }
 
@@ -93,16 +81,12 @@ impl<'a> Fields<'a> {
         let Some(name) = field.name().strip_prefix("otel.") else { return false };
         match name {
             "name" => match &mut self.on {
-                On::Unstarted(span) => span.name = value().into(),
-                On::Started(span) => {
-                    if let Some(context) = span.0.context() {
-                        context.span().update_name(value());
-                    }
-                }
+                On::Unstarted(span) => span.set_name(value()),
+                On::Started(context) => context.span().update_name(value()),
             },
             "kind" => {
                 if let (On::Unstarted(span), Some(kind)) = (&mut self.on, kind(&value())) {
-                    span.kind = kind;
+                    span.set_kind(kind);
                 }
             }
             "status_code" => self.code = Some(code(&value())),
@@ -153,27 +137,27 @@ impl Visit for Fields<'_> {
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.scalar(field, value);
+        self.scalar(field, &value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.scalar(field, value);
+        self.scalar(field, &value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.scalar(field, value);
+        self.scalar(field, &value);
     }
 
     fn record_i128(&mut self, field: &Field, value: i128) {
-        self.scalar(field, value);
+        self.scalar(field, &value);
     }
 
     fn record_u128(&mut self, field: &Field, value: u128) {
-        self.scalar(field, value);
+        self.scalar(field, &value);
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.scalar(field, value);
+        self.scalar(field, &value);
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
@@ -184,7 +168,7 @@ impl Visit for Fields<'_> {
         match &mut self.on {
             _ if value.source().is_none() => {}
             On::Unstarted(span) => span.set_unchanged(chain(sources())),
-            On::Started(span) => span.record_all([chain(sources())]),
+            On::Started(context) => context.span().set_attribute(chain(sources())),
         }
     }
 }

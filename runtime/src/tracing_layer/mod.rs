@@ -60,7 +60,8 @@
 //!
 //! # Cost
 //!
-//! A span costs the allocations of its context, two for the registry, and what the registry itself needs.
+//! A span costs the allocations of its context, one more, and what the registry itself needs. Below a span that is not
+//! sampled, only the context is kept, and no field is looked at.
 
 mod builder;
 mod events;
@@ -70,6 +71,7 @@ mod filter;
 mod layer;
 mod place;
 mod shared;
+mod spans;
 mod stack;
 
 pub use builder::Builder;

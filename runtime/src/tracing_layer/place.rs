@@ -5,23 +5,20 @@ use std::ptr;
 #[cfg(feature = "sdk")]
 use std::sync::OnceLock;
 
-use opentelemetry::KeyValue;
 use tracing::Metadata;
 
 #[cfg(feature = "sdk")]
 use crate::encoding::code::CodeAttributes;
-use crate::semconv;
+use crate::span::unstarted::Place;
 
-/// The attributes of a place, in OpenTelemetry's type.
-pub(super) fn described(metadata: &Metadata<'static>) -> Vec<KeyValue> {
-    let mut place = Vec::with_capacity(2);
-    if let Some(file) = metadata.file() {
-        place.push(KeyValue::new(semconv::CODE_FILE_PATH, file));
+/// Where the spans of a callsite are created.
+pub(super) fn of(metadata: &'static Metadata<'static>) -> Place {
+    Place {
+        #[cfg(feature = "sdk")]
+        encoded: encoded(metadata),
+        file: metadata.file(),
+        line: metadata.line(),
     }
-    if let Some(line) = metadata.line() {
-        place.push(KeyValue::new(semconv::CODE_LINE_NUMBER, i64::from(line)));
-    }
-    place
 }
 
 #[cfg(feature = "sdk")]
@@ -41,14 +38,15 @@ const PROBES: usize = 8;
 
 /// The attributes of a place, encoded. `None` if they are too long, or if there are too many callsites.
 #[cfg(feature = "sdk")]
-pub(super) fn encoded(metadata: &'static Metadata<'static>) -> Option<&'static CodeAttributes> {
+fn encoded(metadata: &'static Metadata<'static>) -> Option<&'static CodeAttributes> {
     let address = ptr::from_ref(metadata).addr();
     let first = (address >> 4).wrapping_mul(0x9e37_79b9);
     let known = (0..PROBES).find_map(|probe| {
         let slot = &KNOWN[first.wrapping_add(probe) % KNOWN.len()];
         let known = slot.get_or_init(|| {
             let place = metadata.file().zip(metadata.line());
-            let code = place.map_or(CodeAttributes::NONE, |(file, line)| CodeAttributes::at(file, line));
+            let code =
+                place.map_or(CodeAttributes::NONE, |(file, line)| CodeAttributes::at(metadata.name(), file, line));
             Box::new(Known { address, code })
         });
         (known.address == address).then_some(&known.code)

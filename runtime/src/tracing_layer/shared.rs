@@ -1,51 +1,55 @@
-//! The OpenTelemetry span of a `tracing` span, as the registry stores it.
+//! The OpenTelemetry span of a `tracing` span.
 
 use std::mem;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry::{Context, time};
-use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
 use crate::guard::reentrance::Busy;
-use crate::span::handle::Span;
-use crate::span::outcome::Outcome;
-use crate::span::unstarted::Unstarted;
+use crate::span::unstarted::{Recording, Unstarted};
 
-/// The state of a span.
-#[derive(Debug)]
-pub(super) enum State {
-    Unstarted(Unstarted),
-    Started(Span),
-    Ended,
-}
-
-/// A span, shared by the registry and the threads that have entered it.
+/// A span, shared by the layer and the threads that have entered it.
 #[derive(Debug)]
 pub(super) struct Shared {
+    /// Its context, once it has started.
+    context: OnceLock<Context>,
     state: Mutex<State>,
     /// When it was last exited, in nanoseconds since the epoch; zero if it was not.
     exited: AtomicU64,
-    /// Whether it is not recorded, so that the time does not matter.
-    is_off: AtomicBool,
 }
+
+#[derive(Debug)]
+enum State {
+    Unstarted(Unstarted),
+    /// With what ends it, if it is recorded.
+    Started(Option<Recording>),
+    Ended,
+}
+
+/// A span that can be changed.
+pub(super) enum On<'a> {
+    Unstarted(&'a mut Unstarted),
+    /// The context of a span that is recorded.
+    Started(&'a Context),
+}
+
+/// In place of the time, for a span that is not recorded.
+const NOT_RECORDED: u64 = u64::MAX;
 
 impl Shared {
     pub(super) fn new(span: Unstarted) -> Arc<Self> {
-        let is_off = AtomicBool::new(span.is_off());
-        Arc::new(Self { state: Mutex::new(State::Unstarted(span)), exited: AtomicU64::new(0), is_off })
-    }
-
-    /// The span of ours of a span in the registry.
-    pub(super) fn of<'a, R: LookupSpan<'a>>(span: &SpanRef<'a, R>) -> Option<Arc<Self>> {
-        span.extensions().get::<Arc<Self>>().cloned()
+        Arc::new(Self {
+            context: OnceLock::new(),
+            state: Mutex::new(State::Unstarted(span)),
+            exited: AtomicU64::new(0),
+        })
     }
 
     /// Calls `f` with the state. `None` if this thread holds it already: samplers and span processors are called while
     /// a span starts, and may look at that very span.
-    pub(super) fn with<R>(&self, f: impl FnOnce(&mut State) -> R) -> Option<R> {
+    fn with<R>(&self, f: impl FnOnce(&mut State) -> R) -> Option<R> {
         let busy = Busy::begin();
         let mut state = if busy.is_nested() {
             match self.state.try_lock() {
@@ -59,9 +63,38 @@ impl Shared {
         Some(f(&mut state))
     }
 
-    /// The context of the span, which starts now if it has not.
+    /// The context of the span, which starts now if it has not. `None` if it has ended before it started.
+    #[inline]
     pub(super) fn context(&self) -> Option<Context> {
-        self.with(|state| state.started().and_then(|span| span.0.context().cloned())).flatten()
+        if self.context.get().is_none() {
+            self.with(|state| self.start(state));
+        }
+        self.context.get().cloned()
+    }
+
+    /// Calls `f` with the span, unless it has ended or is not recorded.
+    pub(super) fn change(&self, f: impl FnOnce(On<'_>)) {
+        self.with(|state| match (state, self.context.get()) {
+            (State::Unstarted(span), _) => f(On::Unstarted(span)),
+            (State::Started(Some(_)), Some(context)) => f(On::Started(context)),
+            _ => {}
+        });
+    }
+
+    fn start(&self, state: &mut State) {
+        if !matches!(state, State::Unstarted(_)) {
+            return;
+        }
+        // In between it is `Ended`, and stays so if a sampler or a span processor panics.
+        if let State::Unstarted(span) = mem::replace(state, State::Ended) {
+            let (context, recording) = span.start();
+            if recording.is_none() {
+                self.exited.store(NOT_RECORDED, Ordering::Relaxed);
+            }
+            // It was not set: the state was `Unstarted`.
+            let _ = self.context.set(context);
+            *state = State::Started(recording);
+        }
     }
 
     /// Replaces the parent of a span that has not started. Returns whether it was not too late.
@@ -69,7 +102,6 @@ impl Shared {
         let set = self.with(|state| match state {
             State::Unstarted(span) => {
                 span.set_parent(parent);
-                self.is_off.store(span.is_off(), Ordering::Relaxed);
                 true
             }
             _ => false,
@@ -78,43 +110,36 @@ impl Shared {
     }
 
     /// Notes the time at which the span was exited.
+    #[inline]
     pub(super) fn exit(&self) {
-        if self.is_off.load(Ordering::Relaxed) {
-            return;
+        if self.exited.load(Ordering::Relaxed) != NOT_RECORDED {
+            self.exited.store(nanos(time::now()), Ordering::Relaxed);
         }
-        self.exited.store(nanos(time::now()), Ordering::Relaxed);
     }
 
     /// Ends the span, at the time when it was last exited.
     pub(super) fn end(&self) {
-        let Some(state) = self.with(|state| mem::replace(state, State::Ended)) else { return };
-        let mut span = match state {
-            State::Unstarted(span) => span.start(),
-            State::Started(span) => span,
-            State::Ended => return,
-        };
-        let exited = self.exited.load(Ordering::Relaxed);
-        if let (true, Some(context), 1..) = (span.is_recording(), span.0.context(), exited) {
-            let _busy = Busy::begin();
-            context.span().end_with_timestamp(UNIX_EPOCH + Duration::from_nanos(exited));
+        match self.with(|state| mem::replace(state, State::Ended)) {
+            Some(State::Unstarted(span)) => {
+                if let (context, Some(recording)) = span.start() {
+                    recording.end(&context, None);
+                }
+            }
+            Some(State::Started(Some(recording))) => {
+                let Some(context) = self.context.get() else { return };
+                let exited = self.exited.load(Ordering::Relaxed);
+                recording.end(context, (exited > 0).then(|| UNIX_EPOCH + Duration::from_nanos(exited)));
+            }
+            _ => {}
         }
-        // Frees its slot in the registry of open spans. The span itself ends once.
-        span.end(Outcome::ok);
     }
 }
 
-impl State {
-    /// The span, which starts now if it has not. `None` if it has ended.
-    pub(super) fn started(&mut self) -> Option<&Span> {
-        if let Self::Unstarted(_) = self {
-            // In between it is `Ended`, and stays so if a sampler or a span processor panics.
-            if let Self::Unstarted(span) = mem::replace(self, Self::Ended) {
-                *self = Self::Started(span.start());
-            }
-        }
-        match self {
-            Self::Started(span) => Some(span),
-            _ => None,
+impl Drop for Shared {
+    /// Ends the span of a subscriber that is dropped before its spans are closed.
+    fn drop(&mut self) {
+        if let Ok(State::Started(Some(_))) = self.state.get_mut() {
+            self.end();
         }
     }
 }

@@ -10,7 +10,8 @@ use crate::context::current::Attached;
 
 struct Entered {
     id: Id,
-    span: Arc<Shared>,
+    /// `None` if it is not recorded.
+    span: Option<Arc<Shared>>,
     attached: Attached,
 }
 
@@ -20,13 +21,13 @@ thread_local! {
 }
 
 /// Keeps the context of a span current until it is exited.
-pub(super) fn push(id: &Id, span: Arc<Shared>, attached: Attached) {
+pub(super) fn push(id: &Id, span: Option<Arc<Shared>>, attached: Attached) {
     let entered = Entered { id: id.clone(), span, attached };
     // During thread teardown there is no current context.
     let _ = ENTERED.try_with(|stack| stack.borrow_mut().push(entered));
 }
 
-/// Ends what the latest entry into a span began, and returns the span.
+/// Ends what the latest entry into a span began, and returns the span if it is recorded.
 pub(super) fn pop(id: &Id) -> Option<Arc<Shared>> {
     let entered = ENTERED.try_with(|stack| {
         let mut stack = stack.borrow_mut();
@@ -36,5 +37,5 @@ pub(super) fn pop(id: &Id) -> Option<Arc<Shared>> {
     // Detached outside of the borrow: the context may be the last owner of values with destructors.
     let Entered { span, attached, .. } = entered.ok().flatten()?;
     drop(attached);
-    Some(span)
+    span
 }
