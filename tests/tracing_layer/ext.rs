@@ -125,3 +125,18 @@ fn another_layer_finds_the_context() {
     subscriber::with_default(registry, || capture.run(|| info_span!("order").in_scope(|| ())));
     assert_eq!(receiver.recv().expect("one").span_id(), capture.span("order").span_id());
 }
+
+/// Nothing in a `reload::Layer` can be found through the subscriber.
+#[test]
+fn a_span_of_a_layer_that_can_be_reloaded_is_found() {
+    let capture = Capture::new();
+    let (layer, _handle) = tracing_subscriber::reload::Layer::new(throughline::tracing_layer());
+    subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        capture.run(|| {
+            let span = info_span!("order");
+            span.set_attribute("queue.depth", 3);
+            assert!(span.context().span().span_context().is_valid());
+        });
+    });
+    assert_eq!(capture.span("order").attribute("queue.depth"), Some(&3.into()));
+}

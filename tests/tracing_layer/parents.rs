@@ -9,6 +9,7 @@ use throughline::testing::Capture;
 use throughline::tracing_layer::{OpenTelemetrySpanExt as _, SetParentError};
 use throughline::{ContextExt as _, KeyValue, in_span};
 use tracing::{info_span, trace_span};
+use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::{text, with_layer};
 
@@ -207,4 +208,44 @@ fn values_in_the_context_go_with_it() {
         second.in_scope(|| {});
     });
     capture.assert_tree("parent\n└── child\n    └── by hand\n        └── second");
+}
+
+#[test]
+fn an_unsampled_span_takes_its_context_to_another_thread() {
+    let capture = Capture::with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOff)));
+    let dispatch = crate::dispatch(tracing_subscriber::registry().with(throughline::tracing_layer()));
+    tracing::dispatcher::with_default(&dispatch, || {
+        capture.run(|| {
+            let root = info_span!("root");
+            let child = root.in_scope(|| info_span!("child"));
+            let expected = root.context().span().span_context().clone();
+            assert!(expected.is_valid() && !expected.is_sampled());
+            let seen = std::thread::scope(|threads| {
+                let entered = threads.spawn(|| child.in_scope(|| Context::current().span().span_context().clone()));
+                entered.join().expect("no panic")
+            });
+            assert_eq!(seen, expected);
+        });
+    });
+    assert!(capture.spans().is_empty());
+}
+
+#[test]
+fn a_parent_set_below_an_unsampled_span_is_the_parent() {
+    let capture = Capture::with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOff)));
+    with_layer(&capture, || {
+        info_span!("poll").in_scope(|| {
+            let span = info_span!("handle");
+            assert_eq!(span.set_parent(remote(false)), Ok(()));
+            assert_eq!(span.set_parent(remote(true)), Ok(()));
+            span.record("late", 1);
+            span.in_scope(|| info_span!("child"));
+            assert_eq!(span.set_parent(remote(true)), Err(SetParentError::AlreadyStarted));
+            let other = info_span!("other");
+            other.in_scope(|| ());
+            assert_eq!(other.set_parent(remote(true)), Err(SetParentError::AlreadyStarted));
+        });
+    });
+    capture.assert_tree("handle (remote parent)\n└── child");
+    assert!(capture.span("handle").attribute("code.line.number").is_some());
 }

@@ -223,7 +223,7 @@ impl Unstarted {
                 (parent, None)
             }
             #[cfg(feature = "sdk")]
-            Described::Encoded(draft) => start_draft(draft, parent),
+            Described::Encoded(draft) => start_draft(draft, &parent),
             Described::Plain(_) if is_off => (parent, None),
             Described::Plain(plain) => plain.start(parent),
         }
@@ -232,16 +232,16 @@ impl Unstarted {
 
 #[cfg(feature = "sdk")]
 #[inline]
-fn start_draft(mut draft: Box<Draft>, parent: Context) -> (Context, Option<Recording>) {
+fn start_draft(mut draft: Box<Draft>, parent: &Context) -> (Context, Option<Recording>) {
     draft.inherit();
     // Where the span turns out not to be recorded, the context has to carry the tags.
     let spare = if parent.span().span_context().is_sampled() { None } else { draft.tags.clone() };
     #[cfg(feature = "otlp")]
     let name = copied(&draft.name);
-    let started = tracer::with_encoder(Data::of(&parent), |encoder| encoder.start(draft, &parent));
+    let started = tracer::with_encoder(Data::of(parent), |encoder| encoder.start(draft, parent));
     let Some(context) = started.filter(|context| context.span().span_context().is_valid()) else {
-        tracer::warn_if_not_set_up(&parent);
-        return (encoded::with_tags(&parent, spare), None);
+        tracer::warn_if_not_set_up(parent);
+        return (encoded::with_tags(parent, spare), None);
     };
     let is_recorded = {
         let span = context.span();

@@ -298,7 +298,7 @@ pub(crate) fn copied(name: &Cow<'static, str>) -> Cow<'static, str> {
 }
 
 #[inline]
-fn scalar<'a>(value: &'a (impl TagValue + ?Sized)) -> Option<ValueRef<'a>> {
+fn scalar(value: &(impl TagValue + ?Sized)) -> Option<ValueRef<'_>> {
     Some(match value.__scalar()? {
         Scalar::Text(text) => ValueRef::Text(text),
         Scalar::Bool(value) => ValueRef::Bool(value),

@@ -8,7 +8,7 @@ use opentelemetry::trace::{
 };
 use opentelemetry::{Array, Context, KeyValue, Value};
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{SpanData, SpanLimits};
+use opentelemetry_sdk::trace::{Sampler, SpanData, SpanLimits};
 
 use super::encoded::{EncodedSpans, SpanSink, frames, message};
 use super::{TracerProvider, TracerProviderBuilder, decode};
@@ -300,4 +300,23 @@ fn suppressed_and_after_the_shutdown_nothing_is_recorded() {
     assert!(!tracer.start("after").span_context().is_valid());
     drop(before);
     assert_eq!(kept.names(&provider), [["before"]], "whoever exports decides on it");
+}
+
+/// A draft is used again, and what a span that is not recorded was given is not that of the next one.
+#[test]
+fn nothing_is_left_of_a_span_that_is_not_recorded() {
+    use crate::context::encoder::Encoder;
+
+    let (provider, _kept) = provider(|builder| builder.with_root_sampler(Sampler::AlwaysOff, false));
+    let tracer = provider.tracer("test");
+    let mut draft = tracer.draft(&Context::new(), None).expect("its own tracer");
+    draft.links.push(Link::with_context(SpanContext::new(
+        TraceId::from(7_u128),
+        SpanId::from(9_u64),
+        TraceFlags::SAMPLED,
+        true,
+        TraceState::NONE,
+    )));
+    assert!(!Encoder::start(&tracer, draft, &Context::new()).span().span_context().is_sampled());
+    assert!(tracer.draft(&Context::new(), None).expect("its own tracer").links.is_empty());
 }

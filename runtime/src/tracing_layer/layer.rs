@@ -3,7 +3,7 @@
 use std::ptr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use opentelemetry::trace::{Link, TraceContextExt as _};
+use opentelemetry::trace::{Link, SpanContext, TraceContextExt as _};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Dispatch, Event, Subscriber};
 use tracing_subscriber::layer::Context;
@@ -39,24 +39,22 @@ impl TracingLayer {
     #[inline]
     fn entry(&self, attributes: &Attributes<'_>) -> Option<Entry> {
         let metadata = attributes.metadata();
-        let explicit = attributes.parent().and_then(|parent| self.spans.context(parent));
-        let (parent, linked) = match explicit {
-            Some(parent) => (parent, None),
-            None => {
-                let current = current::with(|current| (!current.is_telemetry_suppressed()).then(|| current.clone()))?;
-                if attributes.is_root() {
-                    let linked = current.span().span_context().clone();
-                    (Snapshot::of(&current).without_span().to_context(), Some(linked))
-                } else {
-                    (current, None)
-                }
+        let (parent, linked) = if let Some(parent) = attributes.parent().and_then(|parent| self.spans.context(parent)) {
+            (parent, None)
+        } else {
+            let current = current::with(|current| (!current.is_telemetry_suppressed()).then(|| current.clone()))?;
+            if attributes.is_root() {
+                let linked = current.span().span_context().clone();
+                (Snapshot::of(&current).without_span().to_context(), Some(linked))
+            } else {
+                (current, None)
             }
         };
         if is_off(&parent) {
             return Some(Entry::Off(Off { context: parent, metadata, is_used: false }));
         }
         let mut span = Unstarted::below(parent, metadata.name(), &place::of(metadata));
-        if let Some(linked) = linked.filter(|linked| linked.is_valid()) {
+        if let Some(linked) = linked.filter(SpanContext::is_valid) {
             span.link(Link::with_context(linked));
         }
         let mut fields = Fields::new(On::Unstarted(&mut span));
