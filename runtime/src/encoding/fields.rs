@@ -194,6 +194,17 @@ impl Fields {
         }
     }
 
+    /// Adds the attributes of `other`, whose keys are not set here. Returns whether there is room for all of them.
+    #[inline]
+    pub(crate) fn append(&mut self, other: &Self) -> bool {
+        let fits = self.reserve(other.attributes.kept);
+        if fits {
+            self.bytes.extend_from_slice(&other.bytes);
+            self.keys.add(other.keys);
+        }
+        fits
+    }
+
     /// Whether there is an attribute with a key for which `is_key` is true.
     #[cold]
     pub(crate) fn has_any(&self, is_key: impl Fn(&str) -> bool) -> bool {

@@ -125,7 +125,7 @@ pub(super) fn begin(start: &mut Start, tags: &mut Tags, parent: &Context, change
     draft.describe(&start.name, &start.kind);
     let base = rebased.as_ref().unwrap_or(parent);
     // Where the span turns out not to be recorded, the context has to carry the tags.
-    let spare = if parent.span().span_context().is_sampled() { None } else { draft.tags.clone() };
+    let spare = if parent.span().span_context().is_sampled() { None } else { draft.all_tags() };
     draft.links = start.links.take().unwrap_or_default();
     let started = tracer::with_encoder(Data::of(parent), |encoder| encoder.start(draft, base));
     let Some(context) = started.filter(|context| state(context).1) else {

@@ -241,7 +241,10 @@ where
         let mut this = self.project();
         if let StateReplaced::Unpolled { begin } = this.state.as_mut().project_replace(State::Gone) {
             let (span, body) = begin();
-            *this.span = span;
+            // Reading all of a value that has just been written in part is slow, and most of it is not needed.
+            if !span.is_none() {
+                *this.span = span;
+            }
             this.state.set(State::Begun { body });
         }
     }

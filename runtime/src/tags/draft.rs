@@ -23,6 +23,7 @@ use crate::tags::value::{Scalar, TagValue};
 
 /// All that is known of a span. Drafts are used again, with their buffers, so that a span allocates nothing for them.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub(crate) struct Draft {
     /// Attributes of this span alone, events and links.
     pub(crate) fields: Fields,
@@ -34,10 +35,12 @@ pub(crate) struct Draft {
     pub(crate) above: Option<Inherited>,
     /// Where the span above is kept, if it is known.
     pub(crate) above_at: usize,
-    /// All tags in scope, once it is complete. Before, those of the span above.
+    /// All tags in scope, or those that the span inherits, once it is complete. Before, those of the span above.
     pub(crate) tags: Option<EncodedTags>,
     /// Whether these may be others than those of the span above.
     pub(crate) changes_tags: bool,
+    /// Whether the tags that this span sets for those below are not among `tags`, but only written as its own.
+    pub(crate) defers_tags: bool,
     pub(crate) links: Vec<Link>,
     /// How many tags were dropped because there were too many, and the first one's key.
     dropped: Option<(usize, &'static str)>,
@@ -87,6 +90,7 @@ impl Draft {
             above_at: 0,
             tags: None,
             changes_tags: false,
+            defers_tags: false,
             links: Vec::new(),
             dropped: None,
             name: Cow::Borrowed(""),
@@ -117,7 +121,7 @@ impl Draft {
         self.above = None;
         self.above_at = 0;
         self.tags = None;
-        self.changes_tags = false;
+        (self.changes_tags, self.defers_tags) = (false, false);
         // A span that turned out not to be recorded still has them.
         self.links.clear();
         self.dropped = None;
@@ -251,12 +255,28 @@ impl Draft {
         let inherited = std::mem::take(&mut self.inherited).into_encoded();
         let has_baggage = !propagated.is_empty() || !parent.baggage().is_empty();
         let context = if has_baggage { self.with_baggage(parent, propagated) } else { None };
-        self.tags = match self.scoped.attributes.kept {
-            0 => inherited,
-            _ => Some(EncodedTags::new(&self.scoped, inherited.as_ref())),
-        };
-        self.changes_tags |= self.scoped.attributes.kept > 0;
+        self.tags = inherited;
+        if self.scoped.attributes.kept > 0 {
+            self.changes_tags = true;
+            self.defers_tags = true;
+            let is_apart = !self.scoped.keys().overlaps(self.fields.keys());
+            if !(is_apart && self.fields.append(&self.scoped)) {
+                self.tags = self.all_tags();
+                self.defers_tags = false;
+            }
+        }
         context
+    }
+
+    /// The tags in scope below the span, once it is complete.
+    pub(crate) fn all_tags(&self) -> Option<EncodedTags> {
+        if self.defers_tags { Some(self.deferred_tags(self.tags.as_ref())) } else { self.tags.clone() }
+    }
+
+    /// The tags that are deferred, and those that are inherited.
+    #[cold]
+    pub(crate) fn deferred_tags(&self, inherited: Option<&EncodedTags>) -> EncodedTags {
+        EncodedTags::new(&self.scoped, inherited)
     }
 
     /// A tag of the call may describe its code, in place of what is known. Those that are inherited do not.

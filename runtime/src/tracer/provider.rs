@@ -364,6 +364,7 @@ impl Shared {
         if !draft.fields.reserve(draft.code.count()) {
             draft.code = &CodeAttributes::NONE;
         }
+        // Those that it defers are among its fields, and there is room for them.
         let tags = draft.tags.take();
         draft.has_tags = tags.as_ref().is_none_or(|tags| draft.fields.reserve(tags.count()));
         if let (false, Some(tags)) = (draft.has_tags, &tags) {

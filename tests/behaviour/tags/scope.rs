@@ -1,7 +1,7 @@
 //! Which spans have a tag.
 
 use throughline::testing::Capture;
-use throughline::{Value, biz_tags, in_span, traced};
+use throughline::{SpanBuilder, Value, biz_tags, in_span, traced};
 
 #[test]
 fn tags_reach_every_span_below_and_inner_ones_win() {
@@ -160,6 +160,42 @@ fn a_block_has_tags_too() {
         "
         outer own=1 tenant_id=acme
         └── inner tenant_id=acme
+        ",
+    );
+}
+
+/// Below a span that has ended, and where the span itself was given another value: what was set for the spans below
+/// stays.
+#[test]
+fn tags_are_passed_on_whenever_the_span_is_asked() {
+    #[traced]
+    #[biz_tags(tenant_id, order_no)]
+    fn outer(tenant_id: &str, order_no: u64) -> throughline::Context {
+        throughline::record("order_no", order_no + 1);
+        let _ = tenant_id;
+        throughline::current_context()
+    }
+    let capture = Capture::new();
+    capture.run(|| {
+        in_span("root", || {
+            let ended = outer("acme", 7);
+            drop(ended.clone());
+            for name in ["first", "second"] {
+                SpanBuilder::new(name).parent(&ended).run(|| in_span("below", || {}));
+            }
+            in_span("sibling", || {});
+        });
+    });
+    capture.assert_tree_with(
+        &["tenant_id", "order_no"],
+        "
+        root
+        ├── outer tenant_id=acme order_no=8
+        │   ├── first tenant_id=acme order_no=7 ~> root
+        │   │   └── below tenant_id=acme order_no=7
+        │   └── second tenant_id=acme order_no=7 ~> root
+        │       └── below tenant_id=acme order_no=7
+        └── sibling
         ",
     );
 }
