@@ -41,6 +41,8 @@ pub(crate) struct Draft {
     pub(crate) changes_tags: bool,
     /// Whether the tags that this span sets for those below are not among `tags`, but only written as its own.
     pub(crate) defers_tags: bool,
+    /// Both together, since a span below has asked.
+    deferred: Option<EncodedTags>,
     pub(crate) links: Vec<Link>,
     /// How many tags were dropped because there were too many, and the first one's key.
     dropped: Option<(usize, &'static str)>,
@@ -91,6 +93,7 @@ impl Draft {
             tags: None,
             changes_tags: false,
             defers_tags: false,
+            deferred: None,
             links: Vec::new(),
             dropped: None,
             name: Cow::Borrowed(""),
@@ -121,7 +124,10 @@ impl Draft {
         self.above = None;
         self.above_at = 0;
         self.tags = None;
-        (self.changes_tags, self.defers_tags) = (false, false);
+        self.changes_tags = false;
+        if self.defers_tags {
+            (self.defers_tags, self.deferred) = (false, None);
+        }
         // A span that turned out not to be recorded still has them.
         self.links.clear();
         self.dropped = None;
@@ -270,13 +276,13 @@ impl Draft {
 
     /// The tags in scope below the span, once it is complete.
     pub(crate) fn all_tags(&self) -> Option<EncodedTags> {
-        if self.defers_tags { Some(self.deferred_tags(self.tags.as_ref())) } else { self.tags.clone() }
+        if self.defers_tags { Some(EncodedTags::new(&self.scoped, self.tags.as_ref())) } else { self.tags.clone() }
     }
 
     /// The tags that are deferred, and those that are inherited.
     #[cold]
-    pub(crate) fn deferred_tags(&self, inherited: Option<&EncodedTags>) -> EncodedTags {
-        EncodedTags::new(&self.scoped, inherited)
+    pub(crate) fn deferred_tags(&mut self, inherited: Option<&EncodedTags>) -> EncodedTags {
+        self.deferred.get_or_insert_with(|| EncodedTags::new(&self.scoped, inherited)).clone()
     }
 
     /// A tag of the call may describe its code, in place of what is known. Those that are inherited do not.

@@ -30,17 +30,22 @@ pub struct Span {
     buffer: Option<Arc<TraceBuffer>>,
     /// The tags in scope, or those that the span inherits.
     tags: Option<EncodedTags>,
-    /// The tags in scope for the spans below, if they are others and one of these has asked.
-    passed_on: Option<EncodedTags>,
     /// `None` once the span has ended.
     draft: Option<Box<Draft>>,
     /// The draft of a span that has ended, if it has what to pass on.
     ended: Option<Box<Draft>>,
+    _padding: Padding,
 }
 
-/// A context's object, which shares the span, has 112 bytes. The span is larger: allocators keep only some free blocks
-/// of each size at hand (glibc's seven), and nested spans would have two of the same.
+/// Makes a span larger than the object in which a context shares it: allocators keep only some free blocks of each size
+/// at hand (glibc's seven), and nested spans would have two of the same.
+#[derive(Default)]
+struct Padding(#[expect(dead_code, reason = "it only takes room")] [u8; 8]);
+
+/// A context's object has 112 bytes.
 const _: () = assert!(size_of::<Span>() > 120, "the next size of glibc's");
+/// What is larger is copied by a call.
+const _: () = assert!(size_of::<Span>() <= 128, "it is moved into its context");
 
 /// Nanoseconds since the epoch. A time before it counts as the epoch, since OTLP's times have no sign.
 #[inline]
@@ -198,7 +203,7 @@ const LENGTH_MAX: usize = 11;
 impl Span {
     /// A span that records nothing.
     pub(super) fn unrecorded(context: SpanContext) -> Self {
-        Self { context, buffer: None, tags: None, passed_on: None, draft: None, ended: None }
+        Self { context, buffer: None, tags: None, draft: None, ended: None, _padding: Padding::default() }
     }
 
     pub(super) fn recording(
@@ -207,7 +212,7 @@ impl Span {
         tags: Option<EncodedTags>,
         draft: Box<Draft>,
     ) -> Self {
-        Self { context, buffer: Some(buffer), tags, passed_on: None, draft: Some(draft), ended: None }
+        Self { context, buffer: Some(buffer), tags, draft: Some(draft), ended: None, _padding: Padding::default() }
     }
 
     /// Lets the spans below know what this one passes on, without asking it: unless that would have to be learned once
@@ -248,7 +253,7 @@ impl Span {
             let (context, tags) = (&self.context, self.tags.as_ref());
             buffer.add(draft.scope, draft.role, |out| encode(&draft, out, context, tags, end));
         }
-        if draft.defers_tags && self.passed_on.is_none() {
+        if draft.defers_tags {
             self.ended = Some(draft);
         } else {
             draft.recycle();
@@ -256,12 +261,12 @@ impl Span {
     }
 
     /// The tags in scope for the spans below. Most spans that set some have none below, and are not asked.
-    fn passed_on(&mut self) -> Option<&EncodedTags> {
-        let draft = self.draft.as_ref().or(self.ended.as_ref()).filter(|draft| draft.defers_tags);
-        if let (None, Some(draft)) = (&self.passed_on, draft) {
-            self.passed_on = Some(draft.deferred_tags(self.tags.as_ref()));
+    #[inline]
+    fn passed_on(&mut self) -> Option<EncodedTags> {
+        match self.draft.as_mut().or(self.ended.as_mut()).filter(|draft| draft.defers_tags) {
+            Some(draft) => Some(draft.deferred_tags(self.tags.as_ref())),
+            None => self.tags.clone(),
         }
-        self.passed_on.as_ref().or(self.tags.as_ref())
     }
 
     #[cold]
@@ -307,7 +312,7 @@ impl opentelemetry::trace::Span for Span {
                 if let Some(buffer) = &self.buffer {
                     let buffer: Arc<TraceBuffer> = Arc::clone(buffer);
                     draft.above = Some(Inherited { span_id: self.context.span_id(), buffer });
-                    draft.tags = self.passed_on().cloned();
+                    draft.tags = self.passed_on();
                 }
             });
         } else if let Some(draft) = &mut self.draft {
