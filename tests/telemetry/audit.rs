@@ -193,11 +193,15 @@ alone! {
     fn a_span_that_began_after_its_parent_had_ended() {
         let mut line = 0;
         let report = found_in(Rules::new(), async {
-            let snapshot = throughline::in_span("request", Snapshot::capture);
+            let (context, snapshot) =
+                throughline::in_span("request", || (Context::current(), Snapshot::capture()));
             let ended = SystemTime::now();
             until("it has ended for a while", || SystemTime::now() > ended + Duration::from_micros(100));
+            // Meant to outlive the request.
+            snapshot.run(|| throughline::in_span("notify", || ()));
+            let _attached = context.attach();
             line = line!() + 1;
-            snapshot.run(|| throughline::in_span("late", || ()));
+            throughline::in_span("late", || ());
         });
         assert_found(&report, BreakKind::EndedBeforeChild, "late", line);
     }

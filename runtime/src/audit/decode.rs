@@ -20,10 +20,11 @@ use crate::semconv;
 use crate::tracer::decode;
 
 /// Attributes that rules look at, whatever their configuration.
-const NEEDED: [&str; 6] = [
+const NEEDED: [&str; 7] = [
     semconv::THROUGHLINE_JOB_ROOT,
     semconv::THROUGHLINE_JOB_QUEUE_TIME_US,
     semconv::THROUGHLINE_UNFINISHED,
+    semconv::THROUGHLINE_DETACHED,
     semconv::THROUGHLINE_CANCELLED,
     semconv::MESSAGING_OPERATION_TYPE,
     semconv::MESSAGING_BATCH_MESSAGE_COUNT,

@@ -226,10 +226,15 @@ fn is_given_up(client: &Span) -> bool {
     client.is_error || client.attribute(semconv::THROUGHLINE_CANCELLED) == Some(&Value::Bool(true))
 }
 
-/// Whether a child may begin after its parent has ended: a detached job, a message that has to wait in a queue, or
-/// something that is linked.
+/// Whether a child may begin after its parent has ended: a detached job, what runs in a `Snapshot`, a message that has to
+/// wait in a queue, or something that is linked.
 fn is_detached(span: &Span, parent: &Span) -> bool {
-    is_job(span) || span.kind == SpanKind::Consumer || parent.kind == SpanKind::Producer || !span.links.is_empty()
+    let is_marked = span.attribute(semconv::THROUGHLINE_DETACHED) == Some(&Value::Bool(true));
+    is_job(span)
+        || is_marked
+        || span.kind == SpanKind::Consumer
+        || parent.kind == SpanKind::Producer
+        || !span.links.is_empty()
 }
 
 /// Some span below each entry of a service has to have the tag.

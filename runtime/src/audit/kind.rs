@@ -77,7 +77,7 @@ kinds! {
     EndedBeforeChild = "ended-before-child" {
         title: "a span began after its parent had ended",
         cause: "work was detached while the context was kept: a closure in a queue, a task, a callback",
-        remedy: "make the work a detached job (`#[traced_spawn]`, `throughline::spawn`), or start a new trace with a link (`link`)"
+        remedy: "make the work a detached job (`#[traced_spawn]`, `throughline::spawn`), run it in a `Snapshot` in place of the context, or start a new trace with a link (`link`)"
     }
     /// A required tag that is missing.
     MissingTag = "missing-tag" {

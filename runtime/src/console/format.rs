@@ -36,7 +36,7 @@ const LONG_WAIT_US: i64 = 10_000;
 
 /// Attributes that are not shown as tags, because they describe the code or the transport, or are shown in another way.
 /// A name that ends in a dot is a prefix.
-const HIDDEN: [&str; 20] = [
+const HIDDEN: [&str; 21] = [
     "code.",
     "thread.",
     "url.",
@@ -50,6 +50,7 @@ const HIDDEN: [&str; 20] = [
     "user_agent.",
     semconv::ERROR_TYPE,
     semconv::THROUGHLINE_CANCELLED,
+    semconv::THROUGHLINE_DETACHED,
     "throughline.job.",
     "throughline.db.",
     "throughline.redis.",

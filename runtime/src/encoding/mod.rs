@@ -24,8 +24,10 @@ impl ScopeId {
 pub(crate) enum Role {
     /// It began the buffer, and the trace in this process.
     LocalRoot,
-    /// It began the buffer, as a detached job does.
+    /// It began the buffer, below a span of another tracer, or by OpenTelemetry's API.
     First,
+    /// It began the buffer, below the identity of a span that may have ended, as a detached job does.
+    Detached,
     /// The buffer is that of a span above.
     Below,
 }

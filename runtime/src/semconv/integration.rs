@@ -169,6 +169,8 @@ ours! {
     THROUGHLINE_UNFINISHED = "throughline.unfinished";
     /// Whether a detached job begins a trace on purpose.
     THROUGHLINE_JOB_ROOT = "throughline.job.root";
+    /// Whether the parent was passed on by its identity, so that the span may begin after its parent has ended.
+    THROUGHLINE_DETACHED = "throughline.detached";
     /// How many rows a statement changed.
     THROUGHLINE_DB_AFFECTED_ROWS = "throughline.db.affected_rows";
     /// How often an entry of a stream was delivered, this time included.

@@ -207,7 +207,7 @@ impl Encoder for Tracer {
 
     fn start(&self, mut draft: Box<Draft>, parent: &Context) -> Context {
         let provider = &self.provider;
-        draft.scope = self.scope;
+        (draft.scope, draft.role) = (self.scope, Role::Detached);
         if !provider.follows(parent) || parent.is_telemetry_suppressed() || provider.is_shut_down() {
             return provider.start_undecided(draft, parent);
         }
@@ -264,7 +264,9 @@ impl Shared {
             let dropped = event.dropped_attributes_count;
             draft.fields.add_event(&event.name, nanos(event.timestamp), event.attributes, dropped);
         }
-        (draft.scope, draft.name, draft.kind) = (scope, builder.name, kind);
+        // As the SDK does: what uses OpenTelemetry's API is not marked.
+        (draft.scope, draft.role) = (scope, Role::First);
+        (draft.name, draft.kind) = (builder.name, kind);
         draft.links = links.unwrap_or_default();
         draft.inherit();
         self.record(draft, builder.start_time, identity.context, parent)
@@ -351,8 +353,13 @@ impl Shared {
             draft.role = Role::Below;
             buffer
         } else {
-            let is_local = parent_span.is_valid() && !parent_span.is_remote();
-            draft.role = if is_local { Role::First } else { Role::LocalRoot };
+            draft.role = if !parent_span.is_valid() || parent_span.is_remote() {
+                Role::LocalRoot
+            } else if parent.span().is_recording() {
+                Role::First
+            } else {
+                draft.role
+            };
             TraceBuffer::new(context.trace_id(), self)
         };
         if !draft.links.is_empty() {

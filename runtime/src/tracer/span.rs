@@ -14,9 +14,11 @@ use super::decode::{self, kind_number};
 use super::encoded::message;
 use super::recent;
 use crate::context::local::{self, Inherited, Locked};
+use crate::encoding::Role;
 use crate::encoding::fields::{flags, state_of};
 use crate::encoding::recycled::{recycle, recycled};
-use crate::encoding::wire::{self, count_len, delimited_len, put_bytes, put_count, put_varint, span, status};
+use crate::encoding::wire::{self, ValueRef, count_len, delimited_len, put_bytes, put_count, put_varint, span, status};
+use crate::semconv;
 use crate::tags::draft::Draft;
 use crate::tags::scoped::EncodedTags;
 
@@ -77,6 +79,14 @@ fn encode(draft: &Draft, out: &mut Vec<u8>, context: &SpanContext, tags: Option<
             None => Head { name: Some(&draft.name), attributes: draft.code.bytes() },
         };
         put(draft, out, context, head, tags.map_or(&[], EncodedTags::bytes), end);
+    }
+}
+
+/// A span that may begin after its parent has ended, on purpose, says so. A job is known by the time it was queued.
+#[cold]
+fn mark_detached(draft: &mut Draft) {
+    if !draft.fields.has(semconv::THROUGHLINE_JOB_QUEUE_TIME_US) {
+        draft.fields.set_ref(semconv::THROUGHLINE_DETACHED, ValueRef::Bool(true));
     }
 }
 
@@ -243,7 +253,10 @@ impl Span {
     }
 
     fn finish(&mut self, end: u64) {
-        let (Some(buffer), true) = (&self.buffer, self.draft.is_some()) else { return };
+        let (Some(buffer), Some(draft)) = (&self.buffer, &mut self.draft) else { return };
+        if draft.role == Role::Detached {
+            mark_detached(draft);
+        }
         if !buffer.provider().observers.is_empty() {
             self.observe_end(buffer, end);
         }

@@ -136,6 +136,7 @@ fn a_span_that_began_after_its_parent_had_ended() {
     assert_unbroken(&audit(Rules::new(), [server(), late().linked()]));
     assert_unbroken(&audit(Rules::new(), [server(), late().kind(SpanKind::Consumer)]));
     assert_unbroken(&audit(Rules::new(), [server(), job(2, 1).times(1_103, 1_104)]));
+    assert_unbroken(&audit(Rules::new(), [server(), late().tag(semconv::THROUGHLINE_DETACHED, true)]));
     assert_unbroken(&audit(Rules::new(), [server().kind(SpanKind::Producer), late()]));
     // It outlives its parent, which is a matter of course.
     assert_unbroken(&audit(Rules::new(), [server(), span(2, 1, "stream").times(1_050, 1_200)]));
