@@ -17,6 +17,10 @@ use crate::context::current::{self, Attached};
 use crate::context::data::Data;
 use crate::context::snapshot::Snapshot;
 use crate::guard::panics::caught;
+use crate::job::own;
+use crate::span::builder::SpanBuilder;
+use crate::span::handle::Span;
+use crate::span::outcome::Outcome;
 
 #[doc = include_str!("../../doc/automatic.md")]
 #[derive(Debug, Clone)]
@@ -24,12 +28,13 @@ use crate::guard::panics::caught;
 pub struct Automatic {
     except: Vec<String>,
     max_tasks: usize,
+    spans: bool,
 }
 
 impl Automatic {
     /// Propagation to all tasks, with at most a million at the same time.
     pub fn new() -> Self {
-        Self { except: Vec::new(), max_tasks: 1 << 20 }
+        Self { except: Vec::new(), max_tasks: 1 << 20, spans: false }
     }
 
     /// Leaves out tasks that are spawned in source files whose path contains `path`, such as `/hyper-util-` for that
@@ -45,6 +50,16 @@ impl Automatic {
     /// [`missed`](AutomaticTasks::missed).
     pub fn max_tasks(mut self, max: usize) -> Self {
         self.max_tasks = max;
+        self
+    }
+
+    /// Gives each task that is spawned in a span a span of its own: a child of that span, named `task`, with the place of
+    /// the call of `spawn` as `code.file.path` and `code.line.number`. It begins when the task is spawned, and ends when
+    /// the task has completed, was aborted or has panicked: the hooks do not tell which, so its status is never set.
+    ///
+    /// Detached jobs of Throughline have a span already, and get no other.
+    pub fn spans(mut self) -> Self {
+        self.spans = true;
         self
     }
 
@@ -92,7 +107,7 @@ impl AutomaticTasks {
 
 const SHARDS: usize = 64;
 
-type Contexts = HashMap<Id, Context, BuildHasherDefault<IdHasher>>;
+type Contexts = HashMap<Id, Inherited, BuildHasherDefault<IdHasher>>;
 
 /// Ids of tasks are numbers that count up, so the number is as good as a hash. The map wants the highest bits, too.
 #[derive(Default)]
@@ -116,6 +131,35 @@ impl Hasher for IdHasher {
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Shard(Mutex<Contexts>);
+
+/// What a task has inherited.
+#[derive(Debug)]
+enum Inherited {
+    Context(Context),
+    /// A span of its own, which is open until the task ends.
+    Spanned(Box<Span>),
+}
+
+impl Inherited {
+    /// A span for the task that is spawned here, at this place.
+    fn spanned(context: Context, place: &'static Location<'static>) -> Self {
+        if !context.span().span_context().is_valid() {
+            return Self::Context(context);
+        }
+        // Samplers and span processors of the application's are called, whose panics must not reach the library.
+        match caught(|| SpanBuilder::new("task").placed(place).detached().start()) {
+            Some(span) if !span.is_none() => Self::Spanned(Box::new(span)),
+            _ => Self::Context(context),
+        }
+    }
+
+    fn context(&self) -> Context {
+        match self {
+            Self::Context(context) => context.clone(),
+            Self::Spanned(span) => span.context(),
+        }
+    }
+}
 
 /// The contexts of tasks that have not ended.
 #[derive(Debug)]
@@ -144,6 +188,9 @@ impl Tasks {
     }
 
     fn spawn(&self, task: &TaskMeta<'_>) {
+        if own::is_spawning() {
+            return;
+        }
         let Some(context) = current::with(inherited) else { return };
         if self.is_excepted(task.spawned_at()) {
             return;
@@ -153,7 +200,12 @@ impl Tasks {
             self.missed.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        let previous = self.shard(task.id()).insert(task.id(), context);
+        let inherited = if self.settings.spans {
+            Inherited::spanned(context, task.spawned_at())
+        } else {
+            Inherited::Context(context)
+        };
+        let previous = self.shard(task.id()).insert(task.id(), inherited);
         debug_assert!(previous.is_none(), "ids of tasks that have not ended are unique");
     }
 
@@ -165,7 +217,7 @@ impl Tasks {
         if self.count.load(Ordering::Relaxed) == 0 {
             return None;
         }
-        self.shard(id).get(&id).cloned()
+        self.shard(id).get(&id).map(Inherited::context)
     }
 
     fn end(&self, id: Id) {
@@ -177,7 +229,11 @@ impl Tasks {
             self.count.fetch_sub(1, Ordering::Relaxed);
         }
         // Outside of the lock, and without harm to the runtime: extensions may have destructors.
-        let _ = caught(|| drop(ended));
+        let _ = caught(|| {
+            if let Some(Inherited::Spanned(mut span)) = ended {
+                span.end(Outcome::default);
+            }
+        });
     }
 }
 

@@ -7,6 +7,7 @@ use std::panic::Location;
 use tokio::runtime::Handle;
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::own::OwnTask;
 use super::spawn::{plain, refused, runtime, unnamed};
 use crate::jobs::{self, Token};
 use crate::span::handle::Span;
@@ -213,6 +214,7 @@ where
     O: FnOnce(&F::Output) -> Outcome + Send + 'static,
 {
     let job = job.job(future, outcome, Token::new());
+    let _own = OwnTask::begin();
     if jobs::is_closed() {
         let task = set.spawn_on(refused(job), runtime);
         task.abort();

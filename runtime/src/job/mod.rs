@@ -6,6 +6,7 @@ mod builder;
 mod join_set;
 mod name;
 mod observer;
+mod own;
 #[cfg(feature = "rayon")]
 pub mod rayon;
 mod sent;

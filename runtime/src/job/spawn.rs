@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use tokio::task::{self, JoinHandle};
 
 use super::name::function_name;
+use super::own::OwnTask;
 use crate::context::current;
 use crate::context::snapshot::Snapshot;
 use crate::guard::reentrance::is_busy;
@@ -251,6 +252,7 @@ impl Span {
         O: FnOnce(&F::Output) -> Outcome + Send + 'static,
     {
         let job = self.job(future, outcome, Token::new());
+        let _own = OwnTask::begin();
         if jobs::is_closed() {
             let task = runtime.spawn(refused(job));
             task.abort();
