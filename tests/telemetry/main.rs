@@ -14,6 +14,7 @@ mod outage;
 mod overload;
 mod samplers;
 mod setup;
+mod tracing_layer;
 mod unfinished;
 mod variables;
 mod wire;

@@ -3,7 +3,7 @@
 use std::env;
 
 use crate::process::{ROLE, name};
-use crate::{exit, notices, variables, wire};
+use crate::{exit, notices, tracing_layer, variables, wire};
 
 pub(crate) const NAME: &str = "program::program";
 
@@ -20,6 +20,7 @@ fn program() {
         other => exit::play(other)
             .or_else(|| variables::play(other))
             .or_else(|| notices::play(other))
+            .or_else(|| tracing_layer::play(other))
             .expect("a role of that name"),
     }
     println!("{OVER}");

@@ -5,6 +5,7 @@ use opentelemetry_sdk::trace::{InMemorySpanExporter, Sampler, SdkTracer, SdkTrac
 use throughline::testing::Capture;
 use throughline::tracing_layer::{Builder, OpenTelemetrySpanExt as _, default_spans};
 use throughline::{in_span, tracing_layer};
+use tracing::level_filters::LevelFilter;
 use tracing::{Level, Subscriber, debug_span, info_span, trace_span};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
@@ -97,6 +98,32 @@ fn a_filter_may_be_added() {
     let layer = tracing_layer().with_filter(tracing_subscriber::filter::filter_fn(|it| it.name() != "debug"));
     subscriber::with_default(tracing_subscriber::registry().with(layer), || capture.run(work));
     capture.assert_tree("info\n└── annotated");
+}
+
+#[test]
+fn a_filter_that_was_added_can_be_reloaded() {
+    let capture = Capture::new();
+    let (filter, handle) = reload::Layer::new(LevelFilter::INFO);
+    let registry = tracing_subscriber::registry().with(tracing_layer().with_filter(filter)).with(log());
+    subscriber::with_default(registry, || {
+        for (level, tree) in
+            [(LevelFilter::INFO, "info\n└── annotated"), (LevelFilter::OFF, "annotated"), (LevelFilter::TRACE, TREE)]
+        {
+            handle.reload(level).expect("the subscriber is there");
+            capture.clear();
+            capture.run(work);
+            capture.assert_tree(tree);
+        }
+    });
+}
+
+/// `reload::Layer` around a layer with a filter is used as it was built. Another such layer cannot take its place:
+/// `tracing_subscriber` gives it no id.
+#[test]
+fn the_layer_may_be_in_a_reload_layer() {
+    let (reloaded, handle) = reload::Layer::new(tracing_layer());
+    check(tracing_subscriber::registry().with(reloaded));
+    drop(handle);
 }
 
 #[test]

@@ -55,8 +55,12 @@ pub(crate) fn defer(level: Level, text: String) {
     log_deferred();
 }
 
-/// Logs the messages that were kept.
+/// Logs the messages that were kept, and what has been found out since. Called regularly.
 pub(crate) fn log_deferred() {
+    #[cfg(feature = "tracing")]
+    if let Some(text) = crate::tracing_layer::switched_off::warning() {
+        warn_in_any_case(text);
+    }
     if has_subscriber() {
         for (level, text) in take_deferred() {
             match level {
@@ -91,6 +95,17 @@ pub(crate) fn warn(kind: Warning, text: impl fmt::Display) {
     let bit = 1 << kind as u8;
     if WRITTEN.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
         write(format_args!("{text} (further warnings of this kind need a `tracing` subscriber)"));
+    }
+}
+
+/// Logs what makes the log itself or the traces useless: where the subscriber does not take it, it is written to
+/// standard error.
+#[cfg(feature = "tracing")]
+fn warn_in_any_case(text: impl fmt::Display) {
+    if has_subscriber() && tracing::enabled!(target: TARGET, tracing::Level::WARN) {
+        tracing::warn!(target: TARGET, "{text}");
+    } else {
+        write(text);
     }
 }
 

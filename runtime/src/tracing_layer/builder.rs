@@ -1,8 +1,10 @@
 //! What the layer can be told.
 
+use tracing::level_filters::LevelFilter;
 use tracing::{Level, Subscriber};
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::{Filtered, Targets};
+use tracing_subscriber::layer::Filter;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::filter::{SpanFilter, default_spans};
@@ -89,7 +91,8 @@ impl Builder {
     where
         S: Subscriber + for<'span> LookupSpan<'span>,
     {
-        let layer = TracingLayer::new(self.max_events, self.error_outcomes, self.error_levels);
+        let wanted = Filter::<S>::max_level_hint(&self.spans).unwrap_or(LevelFilter::TRACE);
+        let layer = TracingLayer::new(self.max_events, self.error_outcomes, self.error_levels, wanted);
         layer.with_filter(SpanFilter::new(self.spans, self.events))
     }
 }

@@ -4,6 +4,7 @@ use std::ptr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use opentelemetry::trace::{Link, SpanContext, TraceContextExt as _};
+use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Dispatch, Event, Subscriber};
 use tracing_subscriber::layer::Context;
@@ -14,7 +15,7 @@ use super::events::Events;
 use super::fields::Fields;
 use super::shared::{On, Shared};
 use super::spans::{Entry, Off, Spans};
-use super::{place, stack};
+use super::{place, stack, switched_off};
 use crate::context::current;
 use crate::context::snapshot::Snapshot;
 use crate::guard::reentrance::{Busy, is_busy};
@@ -28,11 +29,14 @@ use crate::span::unstarted::Unstarted;
 pub struct TracingLayer {
     events: Events,
     spans: Arc<Spans>,
+    /// The level of the most verbose spans that it is to have.
+    level: LevelFilter,
 }
 
 impl TracingLayer {
-    pub(super) fn new(max_events: u16, error_outcomes: bool, error_levels: bool) -> Self {
-        Self { events: Events::new(max_events, error_outcomes, error_levels), spans: Arc::new(Spans::new()) }
+    pub(super) fn new(max_events: u16, error_outcomes: bool, error_levels: bool, level: LevelFilter) -> Self {
+        let events = Events::new(max_events, error_outcomes, error_levels);
+        Self { events, spans: Arc::new(Spans::new()), level }
     }
 
     /// A new span. `None` if telemetry is suppressed, as in the export of spans.
@@ -69,6 +73,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     fn on_register_dispatch(&self, dispatch: &Dispatch) {
+        switched_off::registered(dispatch, self.level);
         if let Some(registry) = dispatch.downcast_ref::<Registry>() {
             let mut known = known();
             known.retain(|known| known.spans.strong_count() > 0);

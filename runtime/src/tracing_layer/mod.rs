@@ -56,7 +56,12 @@
 //! A filter that belongs to another layer, as in `fmt::layer().with_filter(…)`, does not affect this one. **A filter
 //! for the whole subscriber does**: `registry().with(EnvFilter::…)` and `tracing_subscriber::fmt().with_env_filter(…)`
 //! switch spans off for all layers, and with `RUST_LOG=warn` no span is left. `tracing` gives no layer a way around
-//! that. Attach such a filter to the layer that writes the log, as above.
+//! that. Attach such a filter to the layer that writes the log, as above. With the feature `otlp`, a warning is logged,
+//! once, if the whole subscriber's level is below that of the spans the layer is to have; if the filter hides the
+//! warning too, it is written to standard error. A filter that selects by target only is not noticed.
+//!
+//! To change this layer's filter while the process runs, add one that can be reloaded:
+//! `tracing_layer().with_filter(filter)` with the filter of `reload::Layer::new(…)`.
 //!
 //! # Cost
 //!
@@ -73,6 +78,7 @@ mod place;
 mod shared;
 mod spans;
 mod stack;
+pub(crate) mod switched_off;
 
 pub use builder::Builder;
 pub use ext::{OpenTelemetrySpanExt, SetParentError, get_otel_context};
