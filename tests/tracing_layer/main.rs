@@ -8,6 +8,7 @@ mod ext;
 mod fields;
 mod filters;
 mod lifetime;
+mod logs;
 mod model;
 mod nesting;
 mod parents;
