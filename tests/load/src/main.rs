@@ -11,6 +11,7 @@
 //! cargo run --release -p throughline-load -- worst
 //! cargo run --release -p throughline-load -- audit
 //! cargo run --release -p throughline-load -- unaudited
+//! cargo run --release -p throughline-load -- dump 1000000 >dump.pb
 //! ```
 //!
 //! An optional size makes a scenario smaller: `memory 1000000`.
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         "worst" => scenarios::worst(size.unwrap_or(10_000_000), &mut checks),
         "audit" => scenarios::audit(size.unwrap_or(100_000), &mut checks),
         "unaudited" => scenarios::unaudited(size.unwrap_or(100_000), &mut checks),
+        "dump" => scenarios::dump(size.unwrap_or(1_000_000), &mut checks),
         "" => return usage("no scenario"),
         other => return usage(&format!("no scenario `{other}`")),
     }
@@ -48,7 +50,7 @@ fn main() -> ExitCode {
 
 fn usage(why: &str) -> ExitCode {
     eprintln!(
-        "{why}; expected one of `shed`, `counts`, `outage`, `jobs`, `memory`, `latency`, `worst`, `audit`, `unaudited`, and optionally a size"
+        "{why}; expected one of `shed`, `counts`, `outage`, `jobs`, `memory`, `latency`, `worst`, `audit`, `unaudited`, `dump`, and optionally a size"
     );
     ExitCode::FAILURE
 }

@@ -2,6 +2,7 @@
 
 mod audit;
 mod counts;
+mod dump;
 mod jobs;
 mod latency;
 mod memory;
@@ -22,6 +23,7 @@ use crate::{EXPECTED, Remote, Tally};
 
 pub use self::audit::{audit, unaudited};
 pub use self::counts::counts;
+pub use self::dump::dump;
 pub use self::jobs::jobs;
 pub use self::latency::latency;
 pub use self::memory::memory;
