@@ -93,7 +93,7 @@ fn a_span_below_itself_is_a_cycle() {
     assert!(found.iter().any(|found| found[0] == "cycle"), "{found:?}");
 }
 
-/// A second behind: the start is that of its own clock.
+/// The callee states a start by its own clock, which is a second behind.
 #[test]
 fn clocks_that_differ_are_found() {
     let now = SystemTime::now();
