@@ -313,7 +313,9 @@ impl Scope {
     }
 
     /// Makes the context current until the span ends. It is moved there, if the table of open spans has another.
-    #[inline]
+    ///
+    /// Not inlined, because stack frames of recursive functions count.
+    #[inline(never)]
     pub(super) fn attach_until_end(&mut self) -> Attached {
         #[cfg(feature = "otlp")]
         if let Self::Open(Open { context, ticket: Some(_), failure_source: None, .. }) = self {
