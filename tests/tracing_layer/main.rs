@@ -15,6 +15,7 @@ mod parents;
 #[path = "../behaviour/subscriber.rs"]
 mod subscriber;
 mod threads;
+mod unsampled;
 
 use throughline::testing::{Capture, FinishedSpan};
 use throughline::tracing_layer::Builder;

@@ -227,13 +227,13 @@ impl Tasks {
         let ended = self.shard(id).remove(&id);
         if ended.is_some() {
             self.count.fetch_sub(1, Ordering::Relaxed);
+            // Outside of the lock, and without harm to the runtime: extensions may have destructors.
+            let _ = caught(|| {
+                if let Some(Inherited::Spanned(mut span)) = ended {
+                    span.end(Outcome::default);
+                }
+            });
         }
-        // Outside of the lock, and without harm to the runtime: extensions may have destructors.
-        let _ = caught(|| {
-            if let Some(Inherited::Spanned(mut span)) = ended {
-                span.end(Outcome::default);
-            }
-        });
     }
 }
 
@@ -295,5 +295,7 @@ fn enter(context: Option<Context>) {
 fn exit() {
     let attached = POLLS.try_with(|polls| polls.borrow_mut().pop());
     // Outside of the borrow: the context may be the last owner of values with destructors.
-    let _ = caught(|| drop(attached));
+    if let Ok(Some(Some(attached))) = attached {
+        let _ = caught(|| drop(attached));
+    }
 }

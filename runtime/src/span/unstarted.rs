@@ -19,7 +19,9 @@ use crate::span::registry::{self, Ticket};
 #[cfg(feature = "sdk")]
 use crate::span::{encoded, tracer};
 #[cfg(feature = "sdk")]
-use crate::tags::draft::{Draft, copied};
+use crate::tags::draft::Draft;
+#[cfg(feature = "otlp")]
+use crate::tags::draft::copied;
 use crate::tags::set::{Tag, Tags};
 use crate::tags::value::TagValue;
 #[cfg(feature = "sdk")]

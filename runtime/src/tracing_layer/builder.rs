@@ -7,6 +7,7 @@ use tracing_subscriber::filter::{Filtered, Targets};
 use tracing_subscriber::layer::Filter;
 use tracing_subscriber::registry::LookupSpan;
 
+use super::events::Events;
 use super::filter::{SpanFilter, default_spans};
 use super::layer::TracingLayer;
 
@@ -33,6 +34,7 @@ pub struct Builder {
     max_events: u16,
     error_outcomes: bool,
     error_levels: bool,
+    leaves_out_unsampled: bool,
 }
 
 impl Builder {
@@ -44,6 +46,7 @@ impl Builder {
             max_events: 64,
             error_outcomes: true,
             error_levels: false,
+            leaves_out_unsampled: false,
         }
     }
 
@@ -85,6 +88,23 @@ impl Builder {
         self
     }
 
+    /// Leaves out spans below a span that is not sampled. They cost next to nothing then, instead of what `tracing`'s
+    /// registry needs for each.
+    ///
+    /// **They are left out for all layers**, because the filter of one layer cannot spare the registry's work. So log
+    /// lines lack the fields of these spans; events are not left out, and the ids on a line do not change.
+    ///
+    /// The context of the span above stays current, so that whatever is called belongs to the same trace. But a span
+    /// that is left out has no context to take to another task or thread: in
+    /// `tokio::spawn(work().instrument(info_span!("work")))`, the work would begin a new trace. Nor can it be given
+    /// another parent. So a callsite is left out only after its spans have been entered where their parent was current,
+    /// and never again once one was entered elsewhere, or was given a parent. What is not noticed is a callsite whose
+    /// spans are used in both ways, before one that exists has been used in the second way.
+    pub fn without_unsampled(mut self) -> Self {
+        self.leaves_out_unsampled = true;
+        self
+    }
+
     /// Builds the layer.
     #[must_use = "a layer does nothing unless it is added to a subscriber"]
     pub fn build<S>(self) -> Filtered<TracingLayer, SpanFilter, S>
@@ -92,8 +112,9 @@ impl Builder {
         S: Subscriber + for<'span> LookupSpan<'span>,
     {
         let wanted = Filter::<S>::max_level_hint(&self.spans).unwrap_or(LevelFilter::TRACE);
-        let layer = TracingLayer::new(self.max_events, self.error_outcomes, self.error_levels, wanted);
-        layer.with_filter(SpanFilter::new(self.spans, self.events))
+        let events = Events::new(self.max_events, self.error_outcomes, self.error_levels);
+        let layer = TracingLayer::new(events, wanted, self.leaves_out_unsampled);
+        layer.with_filter(SpanFilter::new(self.spans, self.events, self.leaves_out_unsampled))
     }
 }
 

@@ -1,5 +1,9 @@
 //! Which spans and events the layer has, whatever the filters of other layers say.
 
+use std::fmt;
+use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::Interest;
 use tracing::{Level, Metadata, Subscriber};
@@ -23,11 +27,13 @@ pub fn default_spans() -> Targets {
 pub struct SpanFilter {
     spans: Targets,
     events: Option<Level>,
+    /// What was decided of callsites, if the layer has to be asked about each span.
+    decisions: Option<Decisions>,
 }
 
 impl SpanFilter {
-    pub(super) fn new(spans: Targets, events: Option<Level>) -> Self {
-        Self { spans, events }
+    pub(super) fn new(spans: Targets, events: Option<Level>, asks_layer: bool) -> Self {
+        Self { spans, events, decisions: asks_layer.then(Decisions::new) }
     }
 
     fn wants(&self, metadata: &Metadata<'_>) -> bool {
@@ -45,14 +51,53 @@ impl SpanFilter {
 
 impl<S: Subscriber> Filter<S> for SpanFilter {
     fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
-        self.wants(metadata)
+        match &self.decisions {
+            None => self.wants(metadata),
+            Some(decisions) => decisions.get(metadata, || self.wants(metadata)),
+        }
     }
 
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if self.wants(metadata) { Interest::always() } else { Interest::never() }
+        match self.wants(metadata) {
+            false => Interest::never(),
+            true if self.decisions.is_some() && metadata.is_span() => Interest::sometimes(),
+            true => Interest::always(),
+        }
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
         Filter::<S>::max_level_hint(&self.spans)
+    }
+}
+
+/// What was decided of callsites: for each, the address of its metadata, whose lowest bit is the decision. A callsite
+/// that finds its slot taken is decided on again each time.
+struct Decisions(Box<[AtomicUsize]>);
+
+impl Decisions {
+    const COUNT: usize = 1024;
+
+    fn new() -> Self {
+        Self((0..Self::COUNT).map(|_| AtomicUsize::new(0)).collect())
+    }
+
+    #[inline]
+    fn get(&self, metadata: &Metadata<'_>, decide: impl FnOnce() -> bool) -> bool {
+        const { assert!(align_of::<Metadata<'_>>() > 1) }
+        let address = ptr::from_ref(metadata).addr();
+        let slot = &self.0[(address >> 4) % Self::COUNT];
+        let known = slot.load(Ordering::Relaxed);
+        if known & !1 == address {
+            return known & 1 == 1;
+        }
+        let wanted = decide();
+        slot.store(address | usize::from(wanted), Ordering::Relaxed);
+        wanted
+    }
+}
+
+impl fmt::Debug for Decisions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decisions").finish_non_exhaustive()
     }
 }

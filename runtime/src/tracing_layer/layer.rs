@@ -6,22 +6,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use opentelemetry::trace::{Link, SpanContext, TraceContextExt as _};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Dispatch, Event, Subscriber};
+use tracing::{Dispatch, Event, Metadata, Subscriber};
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, Registry};
 
 use super::events::Events;
 use super::fields::Fields;
+use super::place::{self, Use};
 use super::shared::{On, Shared};
 use super::spans::{Entry, Off, Spans};
-use super::{place, stack, switched_off};
+use super::{stack, switched_off};
 use crate::context::current;
 use crate::context::snapshot::Snapshot;
 use crate::guard::reentrance::{Busy, is_busy};
 use crate::span::handle::is_off;
 use crate::span::no_provider;
-use crate::span::unstarted::Unstarted;
 
 /// The layer that [`tracing_layer()`](crate::tracing_layer()) adds to its filter. See
 /// [the module](mod@crate::tracing_layer).
@@ -31,18 +31,22 @@ pub struct TracingLayer {
     spans: Arc<Spans>,
     /// The level of the most verbose spans that it is to have.
     level: LevelFilter,
+    /// Whether spans below one that is not sampled are left out, for all layers: `tracing` has no cheaper way.
+    leaves_out_unsampled: bool,
 }
 
 impl TracingLayer {
-    pub(super) fn new(max_events: u16, error_outcomes: bool, error_levels: bool, level: LevelFilter) -> Self {
-        let events = Events::new(max_events, error_outcomes, error_levels);
-        Self { events, spans: Arc::new(Spans::new()), level }
+    pub(super) fn new(events: Events, level: LevelFilter, leaves_out_unsampled: bool) -> Self {
+        Self { events, spans: Arc::new(Spans::new()), level, leaves_out_unsampled }
     }
 
     /// A new span. `None` if telemetry is suppressed, as in the export of spans.
     #[inline]
     fn entry(&self, attributes: &Attributes<'_>) -> Option<Entry> {
         let metadata = attributes.metadata();
+        if self.leaves_out_unsampled && !attributes.is_contextual() {
+            place::note(metadata, Use::Elsewhere);
+        }
         let (parent, linked) = if let Some(parent) = attributes.parent().and_then(|parent| self.spans.context(parent)) {
             (parent, None)
         } else {
@@ -57,14 +61,14 @@ impl TracingLayer {
         if is_off(&parent) {
             return Some(Entry::Off(Off { context: parent, metadata, is_used: false }));
         }
-        let mut span = Unstarted::below(parent, metadata.name(), &place::of(metadata));
-        if let Some(linked) = linked.filter(SpanContext::is_valid) {
-            span.link(Link::with_context(linked));
-        }
-        let mut fields = Fields::new(On::Unstarted(&mut span));
-        attributes.record(&mut fields);
-        fields.finish();
-        Some(Entry::On(Shared::new(span)))
+        Some(Entry::On(Shared::below(parent, metadata, |span| {
+            if let Some(linked) = linked.filter(SpanContext::is_valid) {
+                span.link(Link::with_context(linked));
+            }
+            let mut fields = Fields::new(On::Unstarted(span));
+            attributes.record(&mut fields);
+            fields.finish();
+        })))
     }
 }
 
@@ -72,6 +76,12 @@ impl<S> Layer<S> for TracingLayer
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        let is_left_out =
+            self.leaves_out_unsampled && metadata.is_span() && current::with(is_off) && place::is_used_here(metadata);
+        !is_left_out
+    }
+
     fn on_register_dispatch(&self, dispatch: &Dispatch) {
         switched_off::registered(dispatch, self.level);
         if let Some(registry) = dispatch.downcast_ref::<Registry>() {
@@ -125,6 +135,9 @@ where
     }
 
     fn on_enter(&self, id: &Id, _: Context<'_, S>) {
+        if self.leaves_out_unsampled {
+            self.spans.note_use(id);
+        }
         if let Some((context, span)) = self.spans.enter(id) {
             stack::push(id, span, current::attach(context));
         }

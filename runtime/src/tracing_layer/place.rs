@@ -1,9 +1,8 @@
-//! Where a span is created, encoded once for each callsite.
+//! What is known of a callsite: where it is, encoded once, and how its spans are used.
 
-#[cfg(feature = "sdk")]
 use std::ptr;
-#[cfg(feature = "sdk")]
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use tracing::Metadata;
 
@@ -11,45 +10,88 @@ use tracing::Metadata;
 use crate::encoding::code::CodeAttributes;
 use crate::span::unstarted::Place;
 
-/// Where the spans of a callsite are created.
-pub(super) fn of(metadata: &'static Metadata<'static>) -> Place {
-    Place {
-        #[cfg(feature = "sdk")]
-        encoded: encoded(metadata),
-        file: metadata.file(),
-        line: metadata.line(),
-    }
-}
-
-#[cfg(feature = "sdk")]
-struct Known {
+/// What is known of a callsite.
+#[derive(Debug)]
+pub(super) struct Known {
     /// The address of its metadata identifies a callsite.
     address: usize,
+    #[cfg(feature = "sdk")]
     code: CodeAttributes,
+    /// Bits of [`Use`].
+    uses: AtomicU8,
+}
+
+/// How a span was used.
+#[derive(Debug, Clone, Copy)]
+#[repr(u8)]
+pub(super) enum Use {
+    /// Entered first where its parent was current.
+    Here = 1,
+    /// Entered elsewhere, or given another parent.
+    Elsewhere = 2,
 }
 
 /// A table of fixed size: callsites that find no slot are encoded for each span.
-#[cfg(feature = "sdk")]
 static KNOWN: [OnceLock<Box<Known>>; 2048] = [const { OnceLock::new() }; 2048];
 
 /// How many slots a callsite may be in.
-#[cfg(feature = "sdk")]
 const PROBES: usize = 8;
 
-/// The attributes of a place, encoded. `None` if they are too long, or if there are too many callsites.
-#[cfg(feature = "sdk")]
-fn encoded(metadata: &'static Metadata<'static>) -> Option<&'static CodeAttributes> {
-    let address = ptr::from_ref(metadata).addr();
+fn slots(address: usize) -> impl Iterator<Item = &'static OnceLock<Box<Known>>> {
     let first = (address >> 4).wrapping_mul(0x9e37_79b9);
-    let known = (0..PROBES).find_map(|probe| {
-        let slot = &KNOWN[first.wrapping_add(probe) % KNOWN.len()];
-        let known = slot.get_or_init(|| {
-            let place = metadata.file().zip(metadata.line());
-            let code =
-                place.map_or(CodeAttributes::NONE, |(file, line)| CodeAttributes::at(metadata.name(), file, line));
-            Box::new(Known { address, code })
-        });
-        (known.address == address).then_some(&known.code)
-    })?;
-    (known.count() > 0).then_some(known)
+    (0..PROBES).map(move |probe| &KNOWN[first.wrapping_add(probe) % KNOWN.len()])
+}
+
+/// What is known of a callsite. `None` if there are too many callsites.
+pub(super) fn known(metadata: &'static Metadata<'static>) -> Option<&'static Known> {
+    let address = ptr::from_ref(metadata).addr();
+    slots(address).find_map(|slot| {
+        let known = slot.get_or_init(|| Box::new(Known::new(metadata)));
+        (known.address == address).then_some(&**known)
+    })
+}
+
+impl Known {
+    fn new(metadata: &'static Metadata<'static>) -> Self {
+        #[cfg(feature = "sdk")]
+        let place = metadata.file().zip(metadata.line());
+        Self {
+            address: ptr::from_ref(metadata).addr(),
+            #[cfg(feature = "sdk")]
+            code: place.map_or(CodeAttributes::NONE, |(file, line)| CodeAttributes::at(metadata.name(), file, line)),
+            uses: AtomicU8::new(0),
+        }
+    }
+
+    pub(super) fn note(&self, used: Use) {
+        // Most spans are used as those before: a write would take the cache line from other threads.
+        if self.uses.load(Ordering::Relaxed) & used as u8 == 0 {
+            self.uses.fetch_or(used as u8, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Whether spans of this callsite have been used, and none of them elsewhere.
+pub(super) fn is_used_here(metadata: &Metadata<'_>) -> bool {
+    let address = ptr::from_ref(metadata).addr();
+    let known = slots(address).map_while(OnceLock::get).find(|known| known.address == address);
+    known.is_some_and(|known| known.uses.load(Ordering::Relaxed) == Use::Here as u8)
+}
+
+/// Notes how a span of this callsite was used.
+pub(super) fn note(metadata: &'static Metadata<'static>, used: Use) {
+    if let Some(known) = known(metadata) {
+        known.note(used);
+    }
+}
+
+/// Where the spans of a callsite are created.
+pub(super) fn of(metadata: &'static Metadata<'static>) -> Place {
+    Place {
+        // `None` if it is too long.
+        #[cfg(feature = "sdk")]
+        encoded: known(metadata).map(|known| &known.code).filter(|code| code.count() > 0),
+        file: metadata.file(),
+        line: metadata.line(),
+    }
 }

@@ -5,14 +5,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use opentelemetry::trace::{SpanId, TraceContextExt as _};
 use opentelemetry::{Context, time};
+use tracing::Metadata;
 
+use super::place;
 use crate::guard::reentrance::Busy;
 use crate::span::unstarted::{Recording, Unstarted};
 
 /// A span, shared by the layer and the threads that have entered it.
 #[derive(Debug)]
 pub(super) struct Shared {
+    pub(super) metadata: &'static Metadata<'static>,
+    /// The parent where it was created.
+    pub(super) parent: SpanId,
     /// Its context, once it has started.
     context: OnceLock<Context>,
     state: Mutex<State>,
@@ -39,8 +45,19 @@ pub(super) enum On<'a> {
 const NOT_RECORDED: u64 = u64::MAX;
 
 impl Shared {
-    pub(super) fn new(span: Unstarted) -> Arc<Self> {
+    /// A span below a parent that is not [off](crate::span::handle::is_off), which `describe` completes.
+    #[inline]
+    pub(super) fn below(
+        parent: Context,
+        metadata: &'static Metadata<'static>,
+        describe: impl FnOnce(&mut Unstarted),
+    ) -> Arc<Self> {
+        let parent_id = parent.span().span_context().span_id();
+        let mut span = Unstarted::below(parent, metadata.name(), &place::of(metadata));
+        describe(&mut span);
         Arc::new(Self {
+            metadata,
+            parent: parent_id,
             context: OnceLock::new(),
             state: Mutex::new(State::Unstarted(span)),
             exited: AtomicU64::new(0),

@@ -10,14 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::fast::FixedState;
 use opentelemetry::Context;
+use opentelemetry::trace::{SpanId, TraceContextExt as _};
 use tracing::Metadata;
 use tracing::span::Id;
 
-use super::place;
+use super::place::{self, Use};
 use super::shared::Shared;
-use crate::context::data;
+use crate::context::{current, data};
 use crate::span::handle::is_off;
-use crate::span::unstarted::Unstarted;
 
 /// A span of this layer.
 #[derive(Debug)]
@@ -61,6 +61,10 @@ impl Drop for Held<'_> {
     fn drop(&mut self) {
         HOLDS.set(false);
     }
+}
+
+fn span_id(context: &Context) -> SpanId {
+    context.span().span_context().span_id()
 }
 
 impl Spans {
@@ -109,6 +113,19 @@ impl Spans {
         self.enter(id).map(|(context, _)| context)
     }
 
+    /// Notes where a span is about to be entered.
+    pub(super) fn note_use(&self, id: &Id) {
+        let id = id.into_u64();
+        let found = self.hold(id).and_then(|held| match held.0.get(&id)? {
+            Entry::Off(off) => Some((off.metadata, span_id(&off.context))),
+            Entry::On(span) => Some((span.metadata, span.parent)),
+        });
+        if let Some((metadata, parent)) = found {
+            let is_here = current::with(span_id) == parent;
+            place::note(metadata, if is_here { Use::Here } else { Use::Elsewhere });
+        }
+    }
+
     /// The span, unless only its context is kept.
     pub(super) fn get(&self, id: &Id) -> Option<Arc<Shared>> {
         let id = id.into_u64();
@@ -131,14 +148,18 @@ impl Spans {
             }
         };
         let (context, metadata) = match found {
-            Ok(span) => return Some(span.set_parent(parent)),
+            Ok(span) => {
+                place::note(span.metadata, Use::Elsewhere);
+                return Some(span.set_parent(parent));
+            }
             Err(off) => off,
         };
+        place::note(metadata, Use::Elsewhere);
         let parent = data::with_source_of(&context, parent);
         let entry = if is_off(&parent) {
             Entry::Off(Off { context: parent, metadata, is_used: false })
         } else {
-            Entry::On(Shared::new(Unstarted::below(parent, metadata.name(), &place::of(metadata))))
+            Entry::On(Shared::below(parent, metadata, |_| {}))
         };
         self.insert(id, entry);
         Some(true)

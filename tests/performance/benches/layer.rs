@@ -44,6 +44,8 @@ fn main() {
     let bench =
         Bench::new(if unsampled { "layer_unsampled" } else { "layer" }, &Setup { unsampled, ..Setup::default() });
     let layer = Dispatch::new(tracing_subscriber::registry().with(throughline::tracing_layer()));
+    let without = throughline::tracing_layer::Builder::new().without_unsampled().build();
+    let without = Dispatch::new(tracing_subscriber::registry().with(without));
     let nothing = Dispatch::new(tracing_subscriber::registry());
     let floor = Dispatch::new(tracing_subscriber::registry().with(Identity::new().with_filter(LevelFilter::DEBUG)));
     let mut variants = Vec::new();
@@ -54,10 +56,11 @@ fn main() {
         }
         let below_root = move |calls| info_span!("root").in_scope(|| time(calls, call));
         let within = move |dispatch: &Dispatch, calls| dispatcher::with_default(dispatch, || below_root(calls));
-        let (layer, nothing, floor) = (layer.clone(), nothing.clone(), floor.clone());
+        let (layer, without, nothing, floor) = (layer.clone(), without.clone(), nothing.clone(), floor.clone());
         // The bench sets the subscriber of `tracing-opentelemetry` for this mode.
         variants.push(Variant::new(row, "instrument", Mode::Instrument, below_root));
         variants.push(Variant::new(row, "layer", Mode::Ours, move |calls| within(&layer, calls)));
+        variants.push(Variant::new(row, "without_unsampled", Mode::Ours, move |calls| within(&without, calls)));
         variants.push(Variant::new(row, "registry", Mode::Ours, move |calls| within(&nothing, calls)));
         variants.push(Variant::new(row, "floor", Mode::Ours, move |calls| within(&floor, calls)));
     }
