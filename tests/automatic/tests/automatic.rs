@@ -128,6 +128,36 @@ fn tasks_do_not_mix() {
     });
 }
 
+/// Without baggage, tasks of the same span share what they inherit.
+#[test]
+fn tasks_of_one_span_have_the_tags_that_are_current() {
+    let span = |id: u64| {
+        let span =
+            SpanContext::new(TraceId::from(7_u128), SpanId::from(id), TraceFlags::SAMPLED, true, TraceState::NONE);
+        Context::new().with_remote_span_context(span)
+    };
+    let tagged = |id: u64, tenant: &'static str| span(id).with_tags([KeyValue::new("tenant_id", tenant)]);
+    each(|runtime, _tasks| {
+        runtime.block_on(async {
+            let contexts = [
+                (span(1), (1, None)),
+                (span(1), (1, None)),
+                (tagged(1, "acme"), (1, Some("acme"))),
+                (tagged(2, "acme"), (2, Some("acme"))),
+                (tagged(2, "zenith"), (2, Some("zenith"))),
+                (Context::new(), (0, None)),
+                (span(1), (1, None)),
+            ];
+            for (context, (id, tenant)) in contexts {
+                let attached = context.attach();
+                let task = tokio::spawn(async { current() });
+                drop(attached);
+                assert_eq!(task.await.expect("no panic"), (id, tenant.map(str::to_owned), None));
+            }
+        });
+    });
+}
+
 #[test]
 fn a_task_does_not_keep_the_span_open() {
     each(|runtime, tasks| {
