@@ -191,13 +191,33 @@ fn copy_folder(from: &Path, to: &Path) -> Answer<()> {
 /// No workspace around it, and the versions of this one, whose compiled crates it shares.
 fn stand_alone(folder: &Path) -> Answer<()> {
     let path = folder.join("Cargo.toml");
-    let mut manifest = fs::read_to_string(&path)?;
+    let mut manifest = without_criterion(&fs::read_to_string(&path)?);
     if !manifest.lines().any(|line| line.trim() == "[workspace]") {
         manifest.push_str("\n[workspace]\n");
     }
     fs::write(path, manifest)?;
     fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.lock"), folder.join("Cargo.lock"))?;
     Ok(())
+}
+
+/// A manifest without Criterion, which is for benches, and these are not compiled. It brings two dozen crates, which the
+/// tests would wait for, because cargo compiles all dev-dependencies for them.
+fn without_criterion(manifest: &str) -> String {
+    let mut kept = String::new();
+    let mut section = "";
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            section = line.trim();
+        }
+        // Both forms, each also for a target: `[target.'cfg(unix)'.dev-dependencies.criterion]`.
+        let is_criterion = section.ends_with("dev-dependencies.criterion]")
+            || section.ends_with("dev-dependencies]") && line.split([' ', '=', '.']).next() == Some("criterion");
+        if !is_criterion {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    kept
 }
 
 fn depend(folder: &Path) -> Answer<()> {
@@ -240,4 +260,17 @@ fn annotate_files(folder: &Path) -> Answer<usize> {
         }
     }
     Ok(functions)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_criterion;
+
+    #[test]
+    fn only_criterion_is_left_out() {
+        let manifest = "[[bench]]\nname = \"parse\"\n\n[dev-dependencies]\ncriterion = \"0.8\"\nserde_test = \"1\"\n";
+        assert_eq!(without_criterion(manifest), manifest.replace("criterion = \"0.8\"\n", ""));
+        let published = "[target.'cfg(not(miri))'.dev-dependencies.criterion]\nversion = \"0.8\"\n\n[dev-dependencies.serde_test]\nversion = \"1\"\n";
+        assert_eq!(without_criterion(published), "[dev-dependencies.serde_test]\nversion = \"1\"\n");
+    }
 }
