@@ -1,10 +1,11 @@
 //! `measure QUESTION`: runs whole programs, and prints a line for each result: question, row, column and number,
 //! separated by tabs. `measure report RESULTS BOUNDS [FOLDER]` compares with the bounds, prints all tables, and draws
-//! the plots. `.ci/performance` calls both.
+//! the plots, if it was built with them. `.ci/performance` calls both.
 #![forbid(unsafe_code)]
 
 mod bounds;
 mod instructions;
+#[cfg(feature = "plots")]
 mod plots;
 mod programs;
 mod results;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
             let results = results::Results::read(results);
             let kept = bounds::check(&results, bounds);
             results.print();
+            #[cfg(feature = "plots")]
             if let Some(folder) = options.positional(3) {
                 plots::draw(&results, folder);
             }
