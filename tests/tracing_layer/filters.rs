@@ -173,3 +173,21 @@ fn it_works_beside_the_layer_of_tracing_opentelemetry() {
         assert_eq!(pair[0].parent_span_id, pair[1].span_context.span_id());
     }
 }
+
+/// With another layer whose filter is asked about each span, this one is too.
+#[test]
+fn the_filter_is_asked_again_and_decides_the_same() {
+    let capture = Capture::new();
+    let log = tracing_subscriber::fmt::layer().with_writer(std::io::sink);
+    let log = log.with_filter(tracing_subscriber::filter::dynamic_filter_fn(|_, _| true));
+    subscriber::with_default(tracing_subscriber::registry().with(log).with(tracing_layer()), || {
+        capture.run(|| {
+            for _ in 0..3 {
+                info_span!("info").in_scope(|| {
+                    info_span!(target: "h2::codec", "chatter").in_scope(|| trace_span!("verbose").in_scope(|| ()));
+                });
+            }
+        });
+    });
+    capture.assert_tree("info\ninfo\ninfo");
+}

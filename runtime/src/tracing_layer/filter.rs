@@ -27,13 +27,14 @@ pub fn default_spans() -> Targets {
 pub struct SpanFilter {
     spans: Targets,
     events: Option<Level>,
-    /// What was decided of callsites, if the layer has to be asked about each span.
-    decisions: Option<Decisions>,
+    /// Whether the layer has to be asked about each span.
+    asks_layer: bool,
+    decisions: Decisions,
 }
 
 impl SpanFilter {
     pub(super) fn new(spans: Targets, events: Option<Level>, asks_layer: bool) -> Self {
-        Self { spans, events, decisions: asks_layer.then(Decisions::new) }
+        Self { spans, events, asks_layer, decisions: Decisions::new() }
     }
 
     fn wants(&self, metadata: &Metadata<'_>) -> bool {
@@ -51,16 +52,14 @@ impl SpanFilter {
 
 impl<S: Subscriber> Filter<S> for SpanFilter {
     fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
-        match &self.decisions {
-            None => self.wants(metadata),
-            Some(decisions) => decisions.get(metadata, || self.wants(metadata)),
-        }
+        // Called for each span if another layer's filter has to be.
+        if metadata.is_span() { self.decisions.get(metadata, || self.wants(metadata)) } else { self.wants(metadata) }
     }
 
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
         match self.wants(metadata) {
             false => Interest::never(),
-            true if self.decisions.is_some() && metadata.is_span() => Interest::sometimes(),
+            true if self.asks_layer && metadata.is_span() => Interest::sometimes(),
             true => Interest::always(),
         }
     }
@@ -70,8 +69,10 @@ impl<S: Subscriber> Filter<S> for SpanFilter {
     }
 }
 
-/// What was decided of callsites: for each, the address of its metadata, whose lowest bit is the decision. A callsite
-/// that finds its slot taken is decided on again each time.
+/// What was decided of the callsites of spans: for each, the address of its metadata, whose lowest bit is the decision. A
+/// callsite that finds its slot taken is decided on again.
+///
+/// Not for events: the metadata of a line of `log` is made for that line, and its address says nothing.
 struct Decisions(Box<[AtomicUsize]>);
 
 impl Decisions {

@@ -66,7 +66,8 @@
 //! # Cost
 //!
 //! A span costs the allocations of its context, one more, and what the registry itself needs. Below a span that is not
-//! sampled, only the context is kept, and no field is looked at.
+//! sampled, only the context is kept, and no field is looked at; [`Builder::without_unsampled`] spares the registry's part,
+//! too.
 
 mod builder;
 mod events;

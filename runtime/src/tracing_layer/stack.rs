@@ -23,14 +23,14 @@ thread_local! {
 /// Keeps the context of a span current until it is exited.
 pub(super) fn push(id: &Id, span: Option<Arc<Shared>>, attached: Attached) {
     let entered = Entered { id: id.clone(), span, attached };
-    // During thread teardown there is no current context.
-    let _ = ENTERED.try_with(|stack| stack.borrow_mut().push(entered));
+    // During thread teardown there is no current context. An allocator that is traced may be called while it grows.
+    let _ = ENTERED.try_with(|stack| stack.try_borrow_mut().map(|mut stack| stack.push(entered)));
 }
 
 /// Ends what the latest entry into a span began, and returns the span if it is recorded.
 pub(super) fn pop(id: &Id) -> Option<Arc<Shared>> {
     let entered = ENTERED.try_with(|stack| {
-        let mut stack = stack.borrow_mut();
+        let mut stack = stack.try_borrow_mut().ok()?;
         let at = stack.iter().rposition(|entered| entered.id == *id)?;
         Some(stack.remove(at))
     });

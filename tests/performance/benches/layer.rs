@@ -1,8 +1,9 @@
 //! What does a span of `#[instrument]` cost with Throughline's layer, next to that of `tracing-opentelemetry`?
 //!
 //! One call of a function with two fields below an open span, by processor time, each with its own pipeline behind it.
-//! With `--unsampled`, nothing is sampled. The columns `registry` and `floor` have nothing behind them: a registry without
-//! a layer, and one with a layer that has a filter of its own and does nothing. No layer with a filter costs less.
+//! With `--unsampled`, nothing is sampled; with `--without-unsampled`, the layer leaves out such spans. The columns
+//! `registry` and `floor` have nothing behind them: a registry without a layer, and one with a layer that has a filter of
+//! its own and does nothing. No layer with a filter costs less.
 #![forbid(unsafe_code)]
 
 use std::future::{Future, poll_fn};
@@ -10,6 +11,7 @@ use std::hint::black_box;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
+use throughline::tracing_layer::Builder;
 use throughline_performance::calls::Mode;
 use throughline_performance::options::Options;
 use throughline_performance::rounds::{Bench, Variant, time};
@@ -43,9 +45,12 @@ fn main() {
     let unsampled = Options::from_arguments().flag("--unsampled");
     let bench =
         Bench::new(if unsampled { "layer_unsampled" } else { "layer" }, &Setup { unsampled, ..Setup::default() });
-    let layer = Dispatch::new(tracing_subscriber::registry().with(throughline::tracing_layer()));
-    let without = throughline::tracing_layer::Builder::new().without_unsampled().build();
-    let without = Dispatch::new(tracing_subscriber::registry().with(without));
+    let layer = if Options::from_arguments().flag("--without-unsampled") {
+        Builder::new().without_unsampled().build()
+    } else {
+        throughline::tracing_layer()
+    };
+    let layer = Dispatch::new(tracing_subscriber::registry().with(layer));
     let nothing = Dispatch::new(tracing_subscriber::registry());
     let floor = Dispatch::new(tracing_subscriber::registry().with(Identity::new().with_filter(LevelFilter::DEBUG)));
     let mut variants = Vec::new();
@@ -56,11 +61,10 @@ fn main() {
         }
         let below_root = move |calls| info_span!("root").in_scope(|| time(calls, call));
         let within = move |dispatch: &Dispatch, calls| dispatcher::with_default(dispatch, || below_root(calls));
-        let (layer, without, nothing, floor) = (layer.clone(), without.clone(), nothing.clone(), floor.clone());
+        let (layer, nothing, floor) = (layer.clone(), nothing.clone(), floor.clone());
         // The bench sets the subscriber of `tracing-opentelemetry` for this mode.
         variants.push(Variant::new(row, "instrument", Mode::Instrument, below_root));
         variants.push(Variant::new(row, "layer", Mode::Ours, move |calls| within(&layer, calls)));
-        variants.push(Variant::new(row, "without_unsampled", Mode::Ours, move |calls| within(&without, calls)));
         variants.push(Variant::new(row, "registry", Mode::Ours, move |calls| within(&nothing, calls)));
         variants.push(Variant::new(row, "floor", Mode::Ours, move |calls| within(&floor, calls)));
     }
