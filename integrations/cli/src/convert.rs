@@ -11,11 +11,14 @@ use throughline::audit::{Event, Link, Span};
 
 use crate::dump::Dump;
 
-/// Keeps each name once: they are few, and the spans are many.
+/// Keeps each name once: names are few, and spans are many.
 #[derive(Debug, Default)]
 pub(crate) struct Converter {
     names: HashSet<Arc<str>>,
 }
+
+/// How many names are kept. Where ids are part of the names, all of them would not fit into the memory.
+const MAX_NAMES: usize = 1 << 16;
 
 impl Converter {
     pub(crate) fn convert(&mut self, spans: ResourceSpans, dump: &mut Dump, sink: &mut dyn FnMut(Span)) {
@@ -35,7 +38,7 @@ impl Converter {
         }
     }
 
-    /// `None` if an id is not valid.
+    /// `None` if the span id or the trace id is not valid.
     fn span(&mut self, from: otlp::Span, service: &Arc<str>, scope: &Arc<str>) -> Option<Span> {
         let mut span = Span::new(trace_id(&from.trace_id)?, span_id(&from.span_id)?, self.name(&from.name));
         span.service = Arc::clone(service);
@@ -77,7 +80,9 @@ impl Converter {
             return Arc::clone(known);
         }
         let new: Arc<str> = name.into();
-        self.names.insert(Arc::clone(&new));
+        if self.names.len() < MAX_NAMES {
+            self.names.insert(Arc::clone(&new));
+        }
         new
     }
 }

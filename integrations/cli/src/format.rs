@@ -25,6 +25,13 @@ const FIELDS: [u8; 3] = [0x0a, 0x12, 0x1a];
 impl Format {
     /// The format of a dump that begins with `head`, which has [`HEAD`] bytes unless the dump is shorter.
     pub(crate) fn of(head: &[u8]) -> Result<Self, ReadError> {
+        // Messages first: the tag of their first field is a line feed, and the length after it may be a brace.
+        if is_message(head) {
+            return Ok(Self::Protobuf);
+        }
+        if varint(head).is_some_and(|(length, rest)| length > 0 && is_message(rest)) {
+            return Ok(Self::Delimited);
+        }
         let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
         match text {
             [] => return Err(ReadError::new("it is empty")),
@@ -38,12 +45,6 @@ impl Format {
             return Err(ReadError::new(
                 "it is compressed with zstd; pass it on with `zstd -dc FILE | throughline audit -`",
             ));
-        }
-        if is_message(head) {
-            return Ok(Self::Protobuf);
-        }
-        if varint(head).is_some_and(|(length, rest)| length > 0 && is_message(rest)) {
-            return Ok(Self::Delimited);
         }
         if head.len() > 4 && is_message(&head[4..]) {
             return Ok(Self::Framed);
@@ -64,11 +65,13 @@ impl Format {
 /// Whether `bytes` can be the beginning of an `ExportTraceServiceRequest` with at least one `ResourceSpans`.
 fn is_message(bytes: &[u8]) -> bool {
     let Some((&0x0a, rest)) = bytes.split_first() else { return false };
-    match varint(rest) {
-        Some((0, _)) => true,
-        Some((_, inner)) => inner.first().is_some_and(|field| FIELDS.contains(field)),
-        None => false,
+    let Some((length, inner)) = varint(rest) else { return false };
+    if length == 0 {
+        return true;
     }
+    let Some((_, inner)) = inner.split_first().filter(|(field, _)| FIELDS.contains(field)) else { return false };
+    // The field ends within the message. Of lines that are blank, each would be longer than the one around it.
+    varint(inner).is_none_or(|(field, _)| field < length)
 }
 
 /// A varint of protobuf, and what comes after it.
@@ -103,7 +106,18 @@ mod tests {
 
     #[test]
     fn text_before_the_first_brace_does_not_count() {
-        assert_eq!(Format::of(b"\xef\xbb\xbf{").unwrap(), Format::Json);
-        assert_eq!(Format::of(b"\n  [").unwrap(), Format::Json);
+        for text in [
+            "\u{feff}{",
+            "\n  [",
+            "\n\n{",
+            "\n\n\n{",
+            "\n\n\n\n\n{",
+            "\r\n\r\n\r\n{",
+            "{\n\n\n\"",
+            "{\n  \"",
+            "[\n\n\n{",
+        ] {
+            assert_eq!(Format::of(text.as_bytes()).unwrap(), Format::Json, "{text:?}");
+        }
     }
 }

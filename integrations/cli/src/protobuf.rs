@@ -18,8 +18,10 @@ pub(crate) fn read_one(input: Box<dyn BufRead + '_>, each: &mut Each<'_>) -> Res
 pub(crate) fn read_delimited(input: Box<dyn BufRead + '_>, each: &mut Each<'_>) -> Result<(), Stop> {
     let mut input = Counted { input, at: 0 };
     while !input.is_at_end()? {
+        let at = input.at;
         let length = input.varint("the length of a message")?;
-        let end = input.at + length;
+        let end = input.at.checked_add(length).filter(|end| *end < u64::MAX);
+        let end = end.ok_or_else(|| ReadError::at(at, format!("a message cannot have {length} bytes")))?;
         message(&mut input, end, each)?;
     }
     Ok(())
@@ -59,7 +61,7 @@ fn message(input: &mut Counted<'_>, end: u64, each: &mut Each<'_>) -> Result<(),
             5 => 4,
             other => {
                 let what = format!(
-                    "a field has the wire type {other}, which protobuf does not have; expected `ResourceSpans`"
+                    "a field has the wire type {other}, which no message of OTLP has; expected `ResourceSpans`"
                 );
                 return Err(ReadError::at(at, what).into());
             }

@@ -1,5 +1,6 @@
 //! The program: its output, and how it ends.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -72,9 +73,34 @@ fn the_status_tells_a_script_what_to_do() {
         whole.as_bytes(),
         1,
     );
+    // A check must not pass because traces were given up, of which there are two here and room for neither.
+    let many = ["1", "2"].map(|trace| {
+        let span = |id| format!(r#"{{"traceId":"{trace:0>32}","spanId":"{id:016}","parentSpanId":"{:016}"}}"#, 9);
+        format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{},{}]}}]}}]}}"#, span(1), span(2))
+    });
+    for check in [&["--fail-below", "1"][..], &["--fail-on-breaks"]] {
+        let arguments = [&["audit", "--max-spans", "1", "-"], check].concat();
+        let (report, _) = ends_with(&arguments, many.concat().as_bytes(), 1);
+        assert!(report.contains("not judged: 2 traces were given up"), "{report}");
+    }
     // A check must not pass because there was nothing to check.
     let (_, error) = ends_with(&["audit", "--fail-below", "99", "-"], b"{\"resourceSpans\":[]}", 2);
     assert_eq!(error, "error: there are no spans\n");
+}
+
+#[test]
+fn a_bound_that_is_met_exactly_is_met() {
+    // 0.57 has no exact form in binary, and a hundred times as much is less than 57.
+    for complete in [7, 29, 57, 58, 99] {
+        let span = |at| {
+            let parent = if at <= complete { "" } else { "00000000000000ff" };
+            format!(r#"{{"traceId":"{at:032}","spanId":"{at:016}","parentSpanId":"{parent}","endTimeUnixNano":"1"}}"#)
+        };
+        let spans: Vec<_> = (1..=100).map(span).collect();
+        let dump = format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{}]}}]}}]}}"#, spans.join(","));
+        ends_with(&["audit", "--fail-below", &complete.to_string(), "-"], dump.as_bytes(), 0);
+        ends_with(&["audit", "--fail-below", &format!("{complete}.001"), "-"], dump.as_bytes(), 1);
+    }
 }
 
 #[test]
@@ -129,10 +155,15 @@ fn mistakes_name_the_file_and_the_option() {
 fn help_names_every_option() {
     let (help, _) = ends_with(&["audit", "--help"], b"", 0);
     assert_eq!(ends_with(&["--help"], b"", 0).0, help);
-    for option in
-        include_str!("../src/options.rs").split("Arg::Long(\"").skip(1).map(|rest| rest.split('"').next().unwrap())
-    {
-        assert!(help.contains(&format!("--{option}")) || ["help", "version"].contains(&option), "{option}");
-    }
+    let options = include_str!("../src/options.rs");
+    let quoted = |text: &'static str| text.split('"').next().unwrap();
+    let output = options.split("Arg::Long(\"").skip(1).map(quoted);
+    let rules = options
+        .lines()
+        .filter(|line| line.contains("=> rules."))
+        .map(|line| quoted(line.trim().trim_start_matches('"')));
+    let known: BTreeSet<_> = output.chain(rules).filter(|option| !["help", "version"].contains(option)).collect();
+    let listed: BTreeSet<_> = help.lines().filter_map(|line| line.strip_prefix("    --")?.split(' ').next()).collect();
+    assert_eq!(listed, known);
     assert_eq!(ends_with(&["--version"], b"", 0).0, concat!("throughline ", env!("CARGO_PKG_VERSION"), "\n"));
 }

@@ -164,7 +164,7 @@ fn a_mistake_in_protobuf_is_told_with_its_byte() {
     message.push(0x0f);
     assert_eq!(
         error(&message),
-        format!("byte {end}: a field has the wire type 7, which protobuf does not have; expected `ResourceSpans`")
+        format!("byte {end}: a field has the wire type 7, which no message of OTLP has; expected `ResourceSpans`")
     );
     // A field with the right number and another content.
     message.truncate(end);
@@ -240,6 +240,42 @@ fn a_document_is_read_in_pieces() {
         assert!(read.get() - count < 1_000, "span {count} came when {} were read", read.get());
     });
     assert_eq!((dump.unwrap().spans, count), (SPANS, SPANS));
+}
+
+#[test]
+fn a_length_beyond_the_last_byte_is_an_error() {
+    let message = request(["a", "b"]).encode_length_delimited_to_vec();
+    for length in [u64::MAX, u64::MAX - 16] {
+        let mut content = message.clone();
+        prost::encoding::encode_varint(length, &mut content);
+        content.extend([0x0a, 2, 0x0a, 0]);
+        assert_eq!(error(&content), format!("byte {}: a message cannot have {length} bytes", message.len()));
+    }
+}
+
+#[test]
+fn a_message_that_begins_like_text_is_protobuf() {
+    let mut request = request(["a", "b"]);
+    let spans = &mut request.resource_spans[0];
+    // The length of `ResourceSpans`, after the tag of a field, which is also a line feed.
+    let brace = usize::from(b'{');
+    spans.scope_spans[0].spans.truncate(1);
+    spans.scope_spans[0].scope = None;
+    let span = &mut spans.scope_spans[0].spans[0];
+    (span.attributes, span.events, span.status) = (Vec::new(), Vec::new(), None);
+    span.name = String::new();
+    let missing = brace - spans.encoded_len() - 2;
+    spans.scope_spans[0].spans[0].name = "n".repeat(missing);
+    assert_eq!(spans.encoded_len(), brace);
+    let message = request.encode_to_vec();
+    assert_eq!(message[..2], *b"\n{");
+    assert_eq!(names(&*message).len(), 1);
+    // The length of the message.
+    let spans = &mut request.resource_spans[0];
+    spans.scope_spans[0].spans[0].name = "n".repeat(missing - 2);
+    let delimited = request.encode_length_delimited_to_vec();
+    assert_eq!(delimited[..2], *b"{\n");
+    assert_eq!(names(&*delimited).len(), 1);
 }
 
 #[test]
