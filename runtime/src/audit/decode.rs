@@ -55,13 +55,16 @@ struct Shared(Map<Box<[u8]>, Arc<str>>);
 /// How many texts and places are shared at most. They are of low cardinality, or are going to be reported.
 const MAX_SHARED: usize = 1 << 12;
 
+/// How long a text may be that is kept to be shared, in bytes.
+const MAX_SHARED_BYTES: usize = 256;
+
 impl Shared {
     fn get(&mut self, bytes: &[u8]) -> Arc<str> {
         if let Some(known) = self.0.get(bytes) {
             return Arc::clone(known);
         }
         let new: Arc<str> = text(bytes).into();
-        if self.0.len() < MAX_SHARED {
+        if self.0.len() < MAX_SHARED && bytes.len() <= MAX_SHARED_BYTES {
             self.0.insert(bytes.into(), Arc::clone(&new));
         }
         new

@@ -1,5 +1,7 @@
 //! What is wrong with one trace.
 
+use std::borrow::Cow;
+use std::mem::{self, Discriminant};
 use std::sync::Arc;
 
 use opentelemetry::Value;
@@ -8,6 +10,7 @@ use opentelemetry::trace::{SpanId, SpanKind};
 use super::kind::BreakKind;
 use super::model::Span;
 use super::rules::Rules;
+use super::tally::Set;
 use super::text::{duration, plural};
 use super::tree::{Parent, Tree};
 use crate::semconv;
@@ -240,12 +243,13 @@ fn is_detached(span: &Span, parent: &Span) -> bool {
 /// Some span below each entry of a service has to have the tag.
 fn required_tag(tree: &Tree<'_>, key: &Arc<str>, found: &mut Vec<Found>) {
     let mut has_tag = vec![false; tree.spans.len()];
+    let mut below = vec![0; tree.spans.len()];
     for (at, span) in tree.spans.iter().enumerate() {
         has_tag[tree.entries[at]] |= span.attribute(key).is_some();
+        below[tree.entries[at]] += 1;
     }
     for entry in (0..tree.spans.len()).filter(|at| tree.is_entry(*at) && !has_tag[*at]) {
-        let below = tree.entries.iter().filter(|above| **above == entry).count();
-        let detail = match below {
+        let detail = match below[entry] {
             1 => format!("it does not have the required tag `{key}`"),
             spans => format!("none of {} has the required tag `{key}`", plural(spans, "span")),
         };
@@ -255,17 +259,18 @@ fn required_tag(tree: &Tree<'_>, key: &Arc<str>, found: &mut Vec<Found>) {
 
 /// All spans that have the tag must have the same value.
 fn business_tag(tree: &Tree<'_>, key: &Arc<str>, found: &mut Vec<Found>) {
-    let mut values: Vec<(&Value, usize)> = Vec::new();
+    let mut first: Option<(&Value, &Span)> = None;
+    // Values have no hash, and NaN does not equal itself: they are compared as text, and by type.
+    let mut seen: Set<(Discriminant<Value>, Cow<'_, str>)> = Set::default();
     for (at, span) in tree.spans.iter().enumerate() {
         let Some(value) = span.attribute(key) else { continue };
-        if values.iter().any(|(known, _)| *known == value) {
+        if !seen.insert((mem::discriminant(value), value.as_str())) {
             continue;
         }
-        if let Some((known, first)) = values.first() {
-            let first = &tree.spans[*first];
+        let (known, first) = *first.get_or_insert((value, span));
+        if seen.len() > 1 {
             let detail = format!("`{key}` is `{}` here, and `{}` on `{}`", value.as_str(), known.as_str(), first.name);
             found.push(Found::new(BreakKind::ConflictingTag, at, detail).with([first.span_id]).about(key));
         }
-        values.push((value, at));
     }
 }

@@ -15,7 +15,8 @@ use super::rules::Rules;
 use super::tree::{self, Parent, Tree};
 use crate::tracer::decode::kind_number;
 
-/// How many services are counted one by one, and how many breaks that are not alike. All others are counted together.
+/// How many services are counted one by one, and how many breaks that are not alike. All other services are counted
+/// together, and all other breaks by kind and service.
 const MAX_SERVICES: usize = 1_000;
 const MAX_BREAKS: usize = 1_000;
 
@@ -173,9 +174,14 @@ impl Tally {
     }
 
     fn service(&mut self, name: &Arc<str>) -> &mut Service {
-        let is_full = self.services.len() >= MAX_SERVICES && !self.services.contains_key(name);
-        let name = if is_full { Arc::from(OTHERS) } else { Arc::clone(name) };
+        let name = self.counted_as(name);
         self.services.entry(name).or_default()
+    }
+
+    /// The name under which a service is counted.
+    fn counted_as(&self, service: &Arc<str>) -> Arc<str> {
+        let is_full = self.services.len() >= MAX_SERVICES && !self.services.contains_key(service);
+        if is_full { OTHERS.into() } else { Arc::clone(service) }
     }
 
     /// Counts a break of a trace. Gives whether it has become an example.
@@ -205,7 +211,7 @@ impl Tally {
     fn count_break(&mut self, key: Key, count: u64, example: impl FnOnce() -> Example) -> bool {
         *self.recent.breaks.entry(key.kind).or_default() += count;
         let is_full = self.breaks.len() >= MAX_BREAKS && !self.breaks.contains_key(&key);
-        let key = if is_full { key.of_others() } else { key };
+        let key = if is_full { Key { service: self.counted_as(&key.service), ..key.of_others() } } else { key };
         let found = self.breaks.entry(key).or_insert_with_key(Key::empty);
         found.count += count;
         let is_example = found.examples.len() < self.rules.max_examples;

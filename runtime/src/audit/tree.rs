@@ -1,5 +1,8 @@
 //! The spans of one trace as a tree: who is whose parent, and through which entry point a span was reached.
 
+use std::cell::OnceCell;
+use std::iter;
+
 use opentelemetry::trace::{SpanId, SpanKind};
 
 use super::model::Span;
@@ -29,7 +32,19 @@ pub(super) struct Tree<'a> {
     pub(super) doubles: Vec<(usize, usize)>,
     /// One span of each ring of parents.
     pub(super) rings: Vec<usize>,
+    /// The spans below each span in its service, computed when they are first needed.
+    children: OnceCell<Vec<Siblings>>,
 }
+
+/// The indices of a span's first child and of its next sibling.
+#[derive(Debug, Clone, Copy, Default)]
+struct Siblings {
+    first_child: Option<usize>,
+    next: Option<usize>,
+}
+
+/// How many spans are searched for a place in the source, upwards and downwards.
+const MAX_NEAR: usize = 64;
 
 /// Sorts the spans of a trace by their start, and removes those that were exported twice.
 pub(super) fn sort(spans: &mut Vec<Span>) {
@@ -63,7 +78,14 @@ impl<'a> Tree<'a> {
                 None => Parent::Missing,
             },
         });
-        let mut tree = Self { spans, parents: parents.collect(), entries: Vec::new(), doubles, rings: Vec::new() };
+        let mut tree = Self {
+            spans,
+            parents: parents.collect(),
+            entries: Vec::new(),
+            doubles,
+            rings: Vec::new(),
+            children: OnceCell::new(),
+        };
         tree.find_entries();
         tree
     }
@@ -153,20 +175,28 @@ impl<'a> Tree<'a> {
         self.entries[at] == at
     }
 
-    /// The span itself, the spans above it in its service, and then those below it: in this order, they know best where
-    /// in the source something happened.
+    /// The span itself, its ancestors in the same service from the nearest one up, and then its children there: the
+    /// order in which they are searched for a place in the source. Bounded, because the ancestors may form a ring, and
+    /// every span of a large trace may be searched from.
     pub(super) fn near(&self, at: usize) -> impl Iterator<Item = usize> {
-        let mut above = Some(at);
-        let mut left = self.spans.len();
-        let upwards = std::iter::from_fn(move || {
-            let here = above?;
-            // There may be a ring.
-            left = left.checked_sub(1)?;
-            above = self.local_parent(here);
-            Some(here)
-        });
-        let below = (0..self.spans.len()).filter(move |child| self.local_parent(*child) == Some(at));
-        upwards.chain(below)
+        let upwards = iter::successors(Some(at), move |here| self.local_parent(*here)).take(MAX_NEAR);
+        let first_child = iter::once_with(move || self.children()[at].first_child).flatten();
+        let below =
+            first_child.flat_map(move |first| iter::successors(Some(first), move |here| self.children()[*here].next));
+        upwards.chain(below.take(MAX_NEAR))
+    }
+
+    fn children(&self) -> &[Siblings] {
+        self.children.get_or_init(|| {
+            let mut children = vec![Siblings::default(); self.spans.len()];
+            // In reverse, so that the first child is the one that started first.
+            for child in (0..self.spans.len()).rev() {
+                if let Some(parent) = self.local_parent(child) {
+                    children[child].next = children[parent].first_child.replace(child);
+                }
+            }
+            children
+        })
     }
 }
 

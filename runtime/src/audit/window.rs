@@ -16,7 +16,8 @@ use super::tally::{Map, Set, Tally};
 /// as soon as there are more spans than [`max_spans`](Rules::max_spans).
 ///
 /// A span takes about 300 bytes and its attributes until its trace is judged. After that there are counts, at most
-/// for a thousand services with their entry points and a thousand breaks, and examples.
+/// for a thousand services with their entry points and for a thousand breaks, and examples. Further services and breaks
+/// are counted together.
 #[derive(Debug, Clone)]
 pub struct Audit {
     open: Map<TraceId, Trace>,
@@ -175,7 +176,9 @@ impl Audit {
             };
             let is_due = patience_since.is_some_and(|since| trace.touched_at <= since);
             if !is_due && !trace.is_waiting {
+                let before = trace.spans.len();
                 trace.is_waiting = self.tally.is_unfinished(&mut trace.spans);
+                self.spans -= before - trace.spans.len();
             }
             if (is_due || !trace.is_waiting) && !is_open(id) {
                 self.judge(id, false);

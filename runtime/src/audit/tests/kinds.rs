@@ -79,6 +79,31 @@ fn a_parent_that_never_came() {
 }
 
 #[test]
+fn the_place_of_a_break_is_the_nearest_one() {
+    let place = |spans: [Span; 5]| {
+        let report = audit(Rules::new(), spans);
+        assert_eq!(report.count(BreakKind::EndedBeforeChild), 1, "{report}");
+        report.breaks[0].place.as_ref().map(ToString::to_string)
+    };
+    let late = || span(3, 2, "late").times(1_200, 1_300);
+    let (top, above) = (|| span(1, 0, "top"), || span(2, 1, "above").times(1_002, 1_003));
+    let below = |id| span(id, 3, "below").times(1_200 + id, 1_250);
+    // Its own, then those above it from the nearest up, then those below it by their start.
+    let spans = [top().at("top", 1), above().at("above", 2), late().at("own", 3), below(4), below(5)];
+    assert_eq!(place(spans).as_deref(), Some("own:3"));
+    let spans = [top().at("top", 1), above().at("above", 2), late(), below(4).at("first", 4), below(5)];
+    assert_eq!(place(spans).as_deref(), Some("above:2"));
+    let spans = [top().at("top", 1), above(), late(), below(4).at("first", 4), below(5)];
+    assert_eq!(place(spans).as_deref(), Some("top:1"));
+    let spans = [top(), above(), late(), below(4).at("first", 4), below(5).at("second", 5)];
+    assert_eq!(place(spans).as_deref(), Some("first:4"));
+    let spans = [top(), above(), late(), below(4), below(5).at("second", 5)];
+    assert_eq!(place(spans).as_deref(), Some("second:5"));
+    let spans = [top(), above(), late(), below(4), below(5)];
+    assert_eq!(place(spans), None);
+}
+
+#[test]
 fn a_parent_in_another_process_is_not_missing_where_only_some_services_are_audited() {
     let mut remote = server(2, 1);
     // Not known, but a server's.
@@ -175,6 +200,11 @@ fn two_values_of_a_business_tag() {
         |second| [server(1, 0), tagged(2, "place", "acme"), tagged(3, "charge", second), tagged(4, "log", second)];
     assert_unbroken(&audit(rules(), spans("acme")));
     assert_unbroken(&audit(Rules::new(), spans("globex")));
+    let number = |id, value: f64| span(id, u64::from(id > 1), "rate").tag("tenant_id", value);
+    assert_unbroken(&audit(rules(), [number(1, f64::NAN), number(2, f64::NAN)]));
+    // The text and the number.
+    let mixed = [span(1, 0, "a").tag("tenant_id", 7), span(2, 1, "b").tag("tenant_id", "7")];
+    assert_eq!(audit(rules(), mixed).count(BreakKind::ConflictingTag), 1);
     let detail = "`tenant_id` is `globex` here, and `acme` on `place`";
     finds_in(rules(), spans("globex"), (BreakKind::ConflictingTag, "charge", "", detail));
 }

@@ -76,6 +76,21 @@ fn a_trace_that_lacks_a_parent_is_waited_for() {
 }
 
 #[test]
+fn spans_that_were_exported_twice_take_no_room_for_ever() {
+    let mut audit = Audit::new(Rules::new().max_spans(8));
+    for number in 1..=10 {
+        trace(number, 1..=2).chain(trace(number, 1..=2)).for_each(|span| audit.push_at(span, 0));
+        audit.judge_quiet(0, None, |_| false);
+    }
+    // There is room for a trace that is not complete yet.
+    trace(11, 2..=3).for_each(|span| audit.push_at(span, 0));
+    let report = audit.report();
+    assert_unbroken(&report);
+    let skipped = report.skipped;
+    assert_eq!((report.total.spans, skipped.traces_pending, skipped.traces_given_up), (20, 1, 0));
+}
+
+#[test]
 fn a_share_of_the_traces_is_looked_at() {
     let mut audit = Audit::new(Rules::new().sample(0.25));
     // Consecutive ids, as a bad generator makes them.
@@ -104,6 +119,37 @@ fn breaks_that_are_not_alike_are_bounded() {
     assert_eq!(report.count(BreakKind::MissingParent), 5_000);
     assert_eq!(report.breaks.len(), 1_001);
     assert_eq!(&*report.breaks[0].span, "(other)");
+}
+
+#[test]
+fn breaks_of_many_services_are_bounded() {
+    let broken = |number: u128| span(2, 1, "work").of(&format!("{number:04}")).in_trace(number);
+    let report = audit(Rules::new(), (1..=3_000).map(broken));
+    assert_eq!(report.count(BreakKind::MissingParent), 3_000);
+    assert_eq!((report.services.len(), report.breaks.len()), (1_001, 1_001));
+    let others = report.service("(other)").expect("the rest");
+    assert_eq!((others.counts.traces, others.breaks), (2_000, 2_000));
+    assert_eq!((&*report.breaks[0].service, report.breaks[0].count), ("(other)", 2_000));
+}
+
+/// Such a trace takes a second, and not hours.
+#[test]
+fn a_large_trace_in_which_every_span_is_broken() {
+    const SPANS: u64 = 10_000;
+    let rules = Rules::new().require_tag("tenant_id").business_tag("order_no");
+    let chain = |id: u64| {
+        let mut span = span(1, 0, "work").tag("order_no", id.to_string());
+        (span.span_id, span.parent_id) = (SpanId::from(id), (id > 1).then(|| SpanId::from(id - 1)));
+        span
+    };
+    // Each span is an entry of its service.
+    let entries = (1..=SPANS).map(|id| Span { parent_is_remote: Some(true), ..chain(id) });
+    let report = audit(rules.clone(), entries);
+    assert_eq!(report.count(BreakKind::MissingTag), SPANS);
+    assert_eq!(report.count(BreakKind::ConflictingTag), SPANS - 1);
+    // All are in one service, each a second before its parent, without a place in the source anywhere.
+    let early = (1..=SPANS).map(|id| chain(id).times((2 * SPANS - id) * 1_000, 3 * SPANS * 1_000));
+    assert_eq!(audit(rules, early).count(BreakKind::ClockSkew), SPANS - 1);
 }
 
 #[test]
