@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
+use opentelemetry::metrics::{Meter, MeterProvider};
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, TraceContextExt as _, TraceFlags, TraceId, TraceState};
-use opentelemetry::{Context, KeyValue, global};
+use opentelemetry::{Context, InstrumentationScope, KeyValue, global};
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ScopeMetrics};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
 use throughline::audit::{BreakKind, LiveAudit, Report, Rules};
@@ -302,6 +303,31 @@ alone! {
         throughline::in_span("request", || ());
         run(telemetry.shutdown(LIMIT));
         assert_eq!((audit.report().total.traces, audit.report().is_unbroken()), (1, true));
+    }
+}
+
+/// A meter provider with a mistake.
+struct Broken;
+
+impl MeterProvider for Broken {
+    fn meter_with_scope(&self, _: InstrumentationScope) -> Meter {
+        panic!("no meters")
+    }
+}
+
+alone! {
+    fn a_meter_provider_that_panics_does_not_end_the_export() {
+        global::set_meter_provider(Broken);
+        let kept = Kept::start();
+        let (telemetry, audit) = audited(&kept, Rules::new());
+        let provider = telemetry.provider().expect("it is enabled");
+        for exported in 1..=3 {
+            throughline::in_span("request", || ());
+            provider.force_flush().expect("there is an answer");
+            assert_eq!(telemetry.export_stats().exported, exported);
+        }
+        assert_eq!(run(telemetry.shutdown(LIMIT)).stats.exported, 3);
+        assert_eq!(audit.report().total.traces, 3);
     }
 }
 

@@ -61,7 +61,7 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
             if !self.control.has_request() {
                 let _ = time::timeout(self.delay, self.control.woken()).await;
             }
-            log_safely(|| self.monitor.tick());
+            safely(|| self.monitor.tick());
             let (flushes, deadline) = self.control.take_requests();
             let everything = !flushes.is_empty() || deadline.is_some();
             if everything {
@@ -106,7 +106,7 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
     /// Judges the traces that are quiet.
     fn judge(&self, is_flush: bool, is_shutdown: bool) {
         if let Some(audit) = &self.audit {
-            audit.judge(is_flush, is_shutdown);
+            safely(|| audit.judge(is_flush, is_shutdown));
         }
     }
 
@@ -114,7 +114,7 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
     fn finish(mut self, deadline: Instant) {
         self.queue.close();
         self.control.close();
-        log_safely(|| self.monitor.finish(self.exporter.last_error().as_deref()));
+        safely(|| self.monitor.finish(self.exporter.last_error().as_deref()));
         self.exporter.shutdown(deadline.saturating_duration_since(Instant::now()));
     }
 
@@ -150,7 +150,7 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
     async fn export(&mut self, batch: Vec<EncodedSpans>) -> bool {
         let Self { queue, control, exporter, monitor, audit, source, delay, last_tick, .. } = self;
         if let Some(audit) = audit {
-            audit.look(&batch);
+            safely(|| audit.look(&batch));
         }
         let scopes = source.scopes();
         let batch = Batch { spans: batch, scopes: &scopes, max_spans: self.batch.largest_batch() };
@@ -194,18 +194,19 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
                 queue.free_evicted();
                 source.hand_over_old();
             }
-            log_safely(|| monitor.tick());
-            log_safely(|| monitor.pending(begun, || exporter.last_error()));
+            safely(|| monitor.tick());
+            safely(|| monitor.pending(begun, || exporter.last_error()));
             if control.is_past_deadline() {
                 return false;
             }
         }
-        log_safely(|| monitor.settled());
+        safely(|| monitor.settled());
         true
     }
 }
 
-/// The application's subscriber may panic, for example if its output is closed. That must not end the export thread.
-fn log_safely(log: impl FnOnce()) {
-    let _ = caught(log);
+/// The application's subscriber may panic, for example if its output is closed, and so may its meter provider. That must
+/// not end the export thread.
+fn safely(call: impl FnOnce()) {
+    let _ = caught(call);
 }
