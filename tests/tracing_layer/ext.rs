@@ -27,10 +27,23 @@ fn the_status_is_set_before_and_after_the_start() {
         info_span!("early").set_status(Status::error("too early"));
         info_span!("late").entered().set_status(Status::error("too late"));
         info_span!("fine").entered().set_status(Status::Ok);
+        // `Ok` is final, before the start and after it, and `Unset` changes nothing.
+        for span in [info_span!("final early"), info_span!("final late").entered().exit()] {
+            span.set_status(Status::Ok);
+            span.set_status(Status::error("too late"));
+            span.set_status(Status::Unset);
+        }
+        let undone = info_span!("not undone");
+        undone.set_status(Status::error("failed"));
+        undone.set_status(Status::Unset);
+        info_span!("final field", otel.status_code = "ok").record("otel.status_code", "error");
     });
     assert_eq!(capture.span("early").status, Status::error("too early"));
     assert_eq!(capture.span("late").status, Status::error("too late"));
-    assert_eq!(capture.span("fine").status, Status::Ok);
+    for name in ["fine", "final early", "final late", "final field"] {
+        assert_eq!(capture.span(name).status, Status::Ok, "{name}");
+    }
+    assert_eq!(capture.span("not undone").status, Status::error("failed"));
 }
 
 #[test]

@@ -163,8 +163,22 @@ impl Unstarted {
         }
     }
 
+    /// Sets the status, as on a started span: `Unset` is ignored, and `Ok` is final (specification of the tracing API,
+    /// "Set Status").
+    pub(crate) fn set_status(&mut self, status: Status) {
+        let before = self.status();
+        if status != Status::Unset && *before != Status::Ok {
+            *before = status;
+        }
+    }
+
+    /// Whether the status is an error with a description.
+    pub(crate) fn has_error_description(&mut self) -> bool {
+        matches!(self.status(), Status::Error { description } if !description.is_empty())
+    }
+
     /// The status that the span will have.
-    pub(crate) fn status(&mut self) -> &mut Status {
+    fn status(&mut self) -> &mut Status {
         match &mut self.described {
             #[cfg(feature = "sdk")]
             Described::Encoded(draft) => &mut draft.status,

@@ -57,7 +57,7 @@ pub trait OpenTelemetrySpanExt {
     /// Sets an attribute. The value is not truncated.
     fn set_attribute(&self, key: impl Into<Key>, value: impl Into<Value>);
 
-    /// Sets the status. `Ok` is final.
+    /// Sets the status. `Ok` is final, and `Unset` is ignored.
     fn set_status(&self, status: Status);
 
     /// Adds an event, which starts the span. The limit of the layer's events does not apply.
@@ -147,7 +147,7 @@ impl OpenTelemetrySpanExt for tracing::Span {
     fn set_status(&self, status: Status) {
         let Some(span) = shared(self) else { return };
         span.change(|on| match on {
-            On::Unstarted(span) => *span.status() = status,
+            On::Unstarted(span) => span.set_status(status),
             On::Started(context) => context.span().set_status(status),
         });
     }

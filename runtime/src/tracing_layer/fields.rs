@@ -42,11 +42,9 @@ impl<'a> Fields<'a> {
         };
         match self.on {
             On::Unstarted(span) => {
-                let before = span.status();
                 // A description that came before its code stays.
-                let is_described = matches!(before, Status::Error { description } if !description.is_empty());
-                if !(is_described && status == Status::error("")) {
-                    *before = status;
+                if !(span.has_error_description() && status == Status::error("")) {
+                    span.set_status(status);
                 }
             }
             On::Started(context) => context.span().set_status(status),
