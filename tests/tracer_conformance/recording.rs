@@ -30,6 +30,17 @@ on_both! {
         assert_eq!((events[1].timestamp, &events[1].attributes), (early, &vec![KeyValue::new("a", 1)]));
     }
 
+    /// The API's times go further than the nanoseconds of OTLP.
+    fn a_time_that_cannot_be_encoded_is_the_last_that_can(builder, kept, ours) {
+        let mut span = builder.build().tracer("t").start("s");
+        let far = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40);
+        span.add_event_with_timestamp("far", far, vec![]);
+        span.end_with_timestamp(far);
+        let expected = if ours { SystemTime::UNIX_EPOCH + Duration::from_nanos(u64::MAX) } else { far };
+        let span = kept.one();
+        assert_eq!((span.events.events[0].timestamp, span.end_time), (expected, expected));
+    }
+
     /// "Record Exception".
     fn an_error_is_an_event(builder, kept, ours) {
         let mut span = builder.build().tracer("t").start("s");

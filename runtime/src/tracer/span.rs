@@ -49,10 +49,13 @@ const _: () = assert!(size_of::<Span>() > 120, "the next size of glibc's");
 /// What is larger is copied by a call.
 const _: () = assert!(size_of::<Span>() <= 128, "it is moved into its context");
 
-/// Nanoseconds since the epoch. A time before it counts as the epoch, since OTLP's times have no sign.
+/// Nanoseconds since the epoch. A time before it counts as the epoch, since OTLP's times have no sign, and one after the
+/// year 2554 as the last that fits.
 #[inline]
 pub(super) fn nanos(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() * 1_000_000_000 + u64::from(since.subsec_nanos()))
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| {
+        since.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(since.subsec_nanos()))
+    })
 }
 
 /// Writes a span as the field `spans` of `ScopeSpans`.
