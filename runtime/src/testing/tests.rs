@@ -6,7 +6,9 @@ use opentelemetry::Value;
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, TraceFlags, TraceId, TraceState, Tracer as _};
 
 use super::*;
-use crate::{in_span, in_span_async, span};
+#[cfg(feature = "tokio")]
+use crate::in_span_async;
+use crate::{in_span, span};
 
 pub(super) fn message(f: impl FnOnce()) -> String {
     let payload = catch_unwind(AssertUnwindSafe(f)).unwrap_err();

@@ -1,9 +1,9 @@
 //! Text shortened for one line of output. Limits count characters, not bytes.
 
-#[cfg(any(feature = "console", feature = "otlp"))]
+#[cfg(any(feature = "console", feature = "otlp", test))]
 use std::borrow::Cow;
 
-#[cfg(any(feature = "console", feature = "otlp"))]
+#[cfg(any(feature = "console", feature = "otlp", test))]
 use super::escape::escape;
 
 /// The first `max` characters of `text`.
@@ -16,7 +16,7 @@ pub(crate) fn truncate_chars(text: &str, max: usize) -> &str {
 }
 
 /// `text` for a message of one line: escaped, and at most its first `max` characters.
-#[cfg(any(feature = "console", feature = "otlp"))]
+#[cfg(any(feature = "console", feature = "otlp", test))]
 pub(crate) fn excerpt(text: &str, max: usize) -> Cow<'_, str> {
     let kept = truncate_chars(text, max);
     let escaped = escape(kept);
