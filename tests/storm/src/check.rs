@@ -18,6 +18,7 @@ pub(crate) enum Break {
     Hops,
     Calls,
     Stranger,
+    Twice,
     NoLink,
     Stray,
     // Those below do not break a trace, and are counted apart.
@@ -43,6 +44,7 @@ impl Break {
             Self::Hops => "the spans of a hop are missing, or of another kind",
             Self::Calls => "a call has no span, or too many",
             Self::Stranger => "a span stands for a step that nobody took",
+            Self::Twice => "a step has several spans",
             Self::NoLink => "a batch has no link to one of its messages",
             Self::Stray => "a trace belongs to no request",
             Self::StepTags => "the span of a step lacks the tags of its request",
@@ -90,17 +92,23 @@ impl Findings {
 struct Spans<'a> {
     received: &'a Received,
     by_step: HashMap<u64, &'a Row>,
+    /// Spans of a step that another one stands for, too.
+    twice: Vec<&'a Row>,
     by_id: HashMap<u64, &'a Row>,
     by_trace: HashMap<u128, Vec<&'a Row>>,
     /// Below each span, those that client libraries have started: of kind client or producer, without a step.
     calls: HashMap<u64, u32>,
 }
 
+/// More spans than there are between any two steps.
+const MAX_HOPS: usize = 16;
+
 impl<'a> Spans<'a> {
     fn of(received: &'a Received) -> Self {
         let mut spans = Self {
             received,
             by_step: HashMap::new(),
+            twice: Vec::new(),
             by_id: HashMap::with_capacity(received.rows.len()),
             by_trace: HashMap::new(),
             calls: HashMap::new(),
@@ -109,7 +117,7 @@ impl<'a> Spans<'a> {
             spans.by_id.insert(row.id, row);
             spans.by_trace.entry(row.trace).or_default().push(row);
             if row.step != 0 {
-                spans.by_step.insert(row.step, row);
+                spans.twice.extend(spans.by_step.insert(row.step, row));
             } else if matches!(row.kind, SpanKind::Client | SpanKind::Producer) {
                 *spans.calls.entry(row.parent).or_default() += 1;
             }
@@ -126,7 +134,9 @@ impl<'a> Spans<'a> {
     fn way_up(&self, row: &Row) -> (String, u64) {
         let mut kinds = Vec::new();
         let mut above = self.parent(row);
-        while let Some(row) = above {
+        // Spans may be each other's parents.
+        for _ in 0..MAX_HOPS {
+            let Some(row) = above else { break };
             if row.step != 0 {
                 return (kinds.join(","), row.step);
             }
@@ -160,6 +170,10 @@ pub(crate) fn check(requests: u64, facts: &[Fact], batches: &[Batch], received: 
         }
     }
     check_batches(&mut findings, &spans, batches, &mut traces);
+    for row in &spans.twice {
+        let request = traces.get(&row.trace).copied();
+        findings.add(Break::Twice, request.unwrap_or(row.order), received.name(row), || format!("{row:?}"));
+    }
     for (trace, rows) in &spans.by_trace {
         let request = traces.get(trace).copied();
         for row in rows.iter().filter(|row| row.step != 0 && !known.contains(&row.step)) {

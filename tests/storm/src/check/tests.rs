@@ -116,6 +116,20 @@ fn a_span_of_a_step_that_nobody_took_is_seen() {
 }
 
 #[test]
+fn a_step_with_two_spans_is_seen() {
+    let mut world = World::new();
+    world.received.rows.push(row(18, 14, 3, SpanKind::Internal));
+    assert_eq!(world.breaks(), (vec![Break::Twice], 0));
+}
+
+#[test]
+fn a_ring_of_parents_is_seen() {
+    // The parent of 13 is 12.
+    let world = World::with(12, |row| row.parent = 13);
+    assert_eq!(world.breaks(), (vec![Break::WrongParent, Break::Calls], 0));
+}
+
+#[test]
 fn a_lost_link_is_seen() {
     let mut world = World::new();
     world.received.links.clear();
