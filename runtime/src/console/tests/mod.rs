@@ -1,0 +1,151 @@
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime};
+
+use opentelemetry::trace::{
+    Link, SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceContextExt as _, TraceFlags, TraceId, TraceState,
+    Tracer as _, TracerProvider as _,
+};
+use opentelemetry::{Context, InstrumentationScope, KeyValue};
+use opentelemetry_sdk::trace::{IdGenerator, SdkTracer, SdkTracerProvider, SpanData, SpanEvents, SpanLinks};
+
+use super::Console;
+use super::buffer::{MAX_SPANS, MAX_TRACES, Part, TraceBuffer};
+
+mod kept;
+mod printed;
+
+/// What the terminal would show.
+#[derive(Clone, Default)]
+struct Screen(Arc<Mutex<Vec<u8>>>);
+
+impl Screen {
+    fn take(&self) -> String {
+        String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap()
+    }
+}
+
+impl Write for Screen {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Traces and spans are numbered.
+#[derive(Debug, Default)]
+struct Numbered(AtomicU64, AtomicU64);
+
+impl IdGenerator for Numbered {
+    fn new_trace_id(&self) -> TraceId {
+        TraceId::from(u128::from(self.0.fetch_add(1, Ordering::Relaxed) + 1) << 96)
+    }
+
+    fn new_span_id(&self) -> SpanId {
+        SpanId::from(self.1.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
+
+struct Fixture {
+    provider: SdkTracerProvider,
+    tracer: SdkTracer,
+    screen: Screen,
+}
+
+impl Fixture {
+    fn new(adjust: impl FnOnce(Console) -> Console) -> Self {
+        let screen = Screen::default();
+        let provider = SdkTracerProvider::builder()
+            .with_id_generator(Numbered::default())
+            .with_span_processor(adjust(Console::to(screen.clone())))
+            .build();
+        Self { tracer: provider.tracer("test"), provider, screen }
+    }
+
+    /// Starts a span `at` milliseconds.
+    fn start(&self, parent: &Context, at: u64, builder: SpanBuilder) -> Context {
+        let span = self.tracer.build_with_context(builder.with_start_time(time(at)), parent);
+        parent.with_span(span)
+    }
+
+    fn named(&self, parent: &Context, at: u64, name: &'static str) -> Context {
+        self.start(parent, at, SpanBuilder::from_name(name))
+    }
+}
+
+fn time(at: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(at)
+}
+
+fn end(span: &Context, at: u64) {
+    span.span().end_with_timestamp(time(at));
+}
+
+fn text(lines: &[&str]) -> String {
+    lines.join("\n") + "\n"
+}
+
+#[test]
+fn a_held_console_prints_on_flush() {
+    let console = Fixture::new(Console::hold);
+    let one = console.named(&Context::new(), 0, "one");
+    end(&console.named(&Context::new(), 1, "two"), 2);
+    end(&one, 3);
+    assert_eq!(console.screen.take(), "");
+    console.provider.force_flush().unwrap();
+    let shown = console.screen.take();
+    assert!(shown.contains("\none  3.0 ms\n\ntrace 0000000200"), "{shown}");
+}
+
+#[test]
+fn a_closed_terminal_is_no_failure() {
+    struct Closed;
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+    }
+    let provider = SdkTracerProvider::builder().with_span_processor(Console::to(Closed)).build();
+    provider.tracer("test").in_span("one", |_| ());
+    provider.shutdown().unwrap();
+}
+
+#[test]
+fn a_writer_that_is_traced_does_not_stop_the_program() {
+    #[derive(Clone, Default)]
+    struct Traced(Screen, Arc<Mutex<Option<SdkTracer>>>);
+    impl Write for Traced {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            // Once, or it would go on for ever.
+            let tracer = self.1.lock().unwrap().take();
+            tracer.inspect(|tracer| tracer.in_span("write", |_| ()));
+            self.0.write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let writer = Traced::default();
+    let provider = SdkTracerProvider::builder().with_span_processor(Console::to(writer.clone())).build();
+    *writer.1.lock().unwrap() = Some(provider.tracer("test"));
+    provider.tracer("test").in_span("one", |_| ());
+    let shown = writer.0.take();
+    assert!(shown.contains("\none ") && shown.contains("\nwrite "), "{shown}");
+}
+
+#[test]
+fn colours_are_only_in_the_codes() {
+    let screen = Screen::default();
+    let provider = SdkTracerProvider::builder().with_span_processor(Console::new(screen.clone())).build();
+    provider.tracer("test").in_span("one", |_| ());
+    let shown = screen.take();
+    assert!(shown.contains("\u{1b}[1mone\u{1b}[0m"), "{shown:?}");
+}

@@ -1,0 +1,6 @@
+//! Kinds of function bodies.
+
+mod control;
+mod names;
+mod plain;
+mod recursion;

@@ -1,0 +1,4 @@
+//! The ways to leave a function.
+
+mod panicking;
+mod returning;
