@@ -143,7 +143,7 @@ pub(super) fn is_job(span: &Span) -> bool {
     span.attribute(semconv::THROUGHLINE_JOB_QUEUE_TIME_US).is_some()
 }
 
-/// Whether it asked a queue for messages, and there were none.
+/// Whether it is a receive operation that returned no message.
 fn is_idle_receive(span: &Span) -> bool {
     let is = |key, wanted: &str| span.attribute(key).is_some_and(|value| value.as_str() == wanted);
     let count = span.attribute(semconv::MESSAGING_BATCH_MESSAGE_COUNT);

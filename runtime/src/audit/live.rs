@@ -23,7 +23,7 @@ use crate::tracer::encoded::{EncodedSpans, frames, message};
 /// How many spans are kept at most, unless the rules say otherwise.
 const MAX_SPANS: usize = 1 << 16;
 
-/// How many times as long a trace must have been quiet that lacks a parent.
+/// How much longer a trace that lacks a parent must have been quiet, as a factor.
 const PATIENCE: u64 = 10;
 
 /// The audit of this process: of the spans that it hands to its exporter. Returned by
@@ -85,8 +85,8 @@ impl LiveAudit {
         }
     }
 
-    /// Judges traces that are quiet: for as long as the rules say, or at all. Those that lack a parent have more time,
-    /// unless the process is shutting down.
+    /// Judges traces that have been quiet for as long as the rules say, or, on a flush, all that are not waited for.
+    /// Traces that lack a parent are given more time, unless the process is shutting down.
     pub(crate) fn judge(&self, is_flush: bool, is_shutdown: bool) {
         let now = self.now();
         let mut guard = self.lock();

@@ -17,7 +17,7 @@ pub struct Report {
     pub total: Counts,
     /// The services, by name.
     pub services: Vec<ServiceReport>,
-    /// What is wrong, by kind, and the most frequent first. Alike breaks are counted together.
+    /// The breaks, by kind, the most frequent first. Similar breaks are counted together.
     pub breaks: Vec<Break>,
     /// Traces with something wrong, as examples: at most
     /// [`max_broken_traces`](super::Rules::max_broken_traces).
@@ -79,7 +79,7 @@ pub struct EntryReport {
     pub breaks: u64,
 }
 
-/// Breaks that are alike: of the same kind, at spans of the same name and place, below the same entry point.
+/// Similar breaks: of the same kind, at spans with the same name and place, below the same entry point.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Break {
@@ -97,7 +97,7 @@ pub struct Break {
     pub place: Option<Arc<Place>>,
     /// How often it happened.
     pub count: u64,
-    /// Some of them: at most [`max_examples`](super::Rules::max_examples).
+    /// The first of them, at most [`max_examples`](super::Rules::max_examples).
     pub examples: Vec<Example>,
 }
 
@@ -142,9 +142,10 @@ pub struct Mark {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Skipped {
-    /// Traces that were given up while they were not complete, because there were too many at once.
+    /// Traces that were evicted before they were complete, because there were more spans than
+    /// [`max_spans`](super::Rules::max_spans).
     pub traces_given_up: u64,
-    /// Traces that are not complete and may still become so.
+    /// Traces that have not been judged yet.
     pub traces_pending: u64,
     /// Spans that came after their trace had been judged.
     pub spans_late: u64,

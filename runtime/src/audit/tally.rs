@@ -34,11 +34,11 @@ pub(super) struct Tally {
     breaks: Map<Key, Break>,
     broken: Vec<BrokenTrace>,
     pub(super) skipped: Skipped,
-    /// What was counted since it was last recorded by metrics: complete traces and others, breaks by kind.
+    /// What was counted since metrics were last recorded.
     pub(super) recent: Recent,
 }
 
-/// Counts for metrics.
+/// Counts for metrics: traces that are complete and that are not, and breaks by kind.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Recent {
     pub(super) complete: u64,
@@ -93,8 +93,8 @@ struct Distinct {
 impl Distinct {
     const EXAMPLES: usize = 3;
 
-    /// Adds a text. The last ones are examples: they came when there were too many already.
-    /// Gives whether there are too many now, once.
+    /// Adds a text, and returns whether it is the first one above the limit. The texts that come last, just before and
+    /// after the limit, are kept as examples.
     fn add(&mut self, text: &str, max: usize) -> bool {
         if self.is_over {
             return false;
@@ -184,7 +184,7 @@ impl Tally {
         if is_full { OTHERS.into() } else { Arc::clone(service) }
     }
 
-    /// Counts a break of a trace. Gives whether it has become an example.
+    /// Counts a break of a trace. Returns whether it was kept as an example.
     fn found(&mut self, tree: &Tree<'_>, trace_id: TraceId, found: &Found) -> bool {
         let max_names = self.rules.max_names;
         let span = &tree.spans[found.span];

@@ -75,7 +75,7 @@ impl Report {
     fn fmt_skipped(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let skipped = &self.skipped;
         let all = [
-            (skipped.traces_pending, "traces may still become complete"),
+            (skipped.traces_pending, "traces may still get spans"),
             (skipped.traces_given_up, "traces were given up, because there were too many at once"),
             (skipped.spans_late, "spans came after their trace had been judged"),
         ];

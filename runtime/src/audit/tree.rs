@@ -16,7 +16,7 @@ pub(super) enum Parent {
     At(usize),
     /// In another process, whose spans are not audited.
     Elsewhere,
-    /// It never came.
+    /// It has not arrived.
     Missing,
 }
 

@@ -1,4 +1,4 @@
-//! What the layer can be told.
+//! The configuration of the layer.
 
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Subscriber};

@@ -1,4 +1,4 @@
-//! Events as span events, and what they say of the outcome.
+//! Events as span events, and the outcome that some of them report.
 
 use opentelemetry::trace::{Status, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue};

@@ -15,7 +15,7 @@ use crate::tags::value::{TagValue, debug, display, text, within_bounds};
 /// Records fields on a span.
 pub(super) struct Fields<'a> {
     on: On<'a>,
-    /// What the fields say of the status.
+    /// The status that the fields set.
     code: Option<Code>,
     description: Option<String>,
 }
@@ -32,7 +32,7 @@ impl<'a> Fields<'a> {
         Self { on, code: None, description: None }
     }
 
-    /// Sets the status, if fields have.
+    /// Sets the status, if the fields have one.
     pub(super) fn finish(self) {
         let status = match (self.code, self.description) {
             (None, None) => return,
