@@ -151,6 +151,18 @@ pub struct Skipped {
     pub spans_late: u64,
 }
 
+impl Skipped {
+    /// How many there are of each, with the reason, without those of which there are none.
+    pub(crate) fn reasons(&self) -> impl Iterator<Item = (u64, &'static str)> {
+        let reasons = [
+            (self.traces_pending, "traces may still get spans"),
+            (self.traces_given_up, "traces were given up, because there were too many at once"),
+            (self.spans_late, "spans came after their trace had been judged"),
+        ];
+        reasons.into_iter().filter(|(number, _)| *number > 0)
+    }
+}
+
 impl Report {
     /// Whether nothing is wrong.
     pub fn is_unbroken(&self) -> bool {

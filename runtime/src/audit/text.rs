@@ -73,13 +73,7 @@ impl fmt::Display for Report {
 
 impl Report {
     fn fmt_skipped(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let skipped = &self.skipped;
-        let all = [
-            (skipped.traces_pending, "traces may still get spans"),
-            (skipped.traces_given_up, "traces were given up, because there were too many at once"),
-            (skipped.spans_late, "spans came after their trace had been judged"),
-        ];
-        for (number, what) in all.into_iter().filter(|(number, _)| *number > 0) {
+        for (number, what) in self.skipped.reasons() {
             writeln!(f, "not judged: {number} {what}")?;
         }
         Ok(())

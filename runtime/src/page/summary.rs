@@ -21,12 +21,8 @@ pub(super) fn figures(report: &Report) -> Markup {
         p.note {
             "A trace is complete if its spans form one connected tree in which every parent is present and every span has ended."
         }
-        @for (what, number) in [
-            ("traces were given up, because there were too many at once", skipped.traces_given_up),
-            ("traces are not complete and may still become so", skipped.traces_pending),
-            ("spans came after their trace had been judged", skipped.spans_late),
-        ] {
-            @if number > 0 { p.note.skipped { "Not judged: " (count(number)) " " (what) "." } }
+        @for (number, what) in skipped.reasons() {
+            p.note.skipped { "Not judged: " (count(number)) " " (what) "." }
         }
     }
 }
