@@ -1,0 +1,188 @@
+//! Asynchronous methods.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::shapes::harness::{Noisy, log, pause, shape};
+
+async_method!(
+    async_by_reference,
+    block,
+    {
+        async fn f(&self, a: Noisy) -> u8 {
+            pause().await;
+            self.n
+        }
+    },
+    |this| this.f(Noisy("a")).await
+);
+
+async_method!(
+    async_by_mutable_reference,
+    block,
+    {
+        async fn f(&mut self, a: Noisy) {
+            pause().await;
+            self.n += 1;
+        }
+    },
+    |this| {
+        let mut this = this;
+        this.f(Noisy("a")).await;
+        this
+    }
+);
+
+async_method!(
+    async_by_value,
+    future,
+    {
+        async fn f(self, a: Noisy) -> u8 {
+            pause().await;
+            log(self.name.0);
+            self.n
+        }
+    },
+    |this| this.f(Noisy("a"))
+);
+
+async_method!(
+    async_by_value_unused,
+    future,
+    {
+        async fn f(self, a: Noisy) {
+            pause().await;
+        }
+    },
+    |this| this.f(Noisy("a"))
+);
+
+async_method!(
+    async_by_value_partly_moved,
+    future,
+    {
+        async fn f(self, a: Noisy) {
+            drop(self.name);
+            pause().await;
+        }
+    },
+    |this| this.f(Noisy("a"))
+);
+
+async_method!(
+    async_by_mutable_value,
+    future,
+    {
+        async fn f(mut self, a: Noisy) -> Self {
+            self.n += 1;
+            pause().await;
+            self
+        }
+    },
+    |this| this.f(Noisy("a"))
+);
+
+async_method!(
+    async_by_box,
+    future,
+    {
+        async fn f(self: Box<Self>, a: Noisy) -> u8 {
+            pause().await;
+            self.n
+        }
+    },
+    |this| Box::new(this).f(Noisy("a"))
+);
+
+async_method!(
+    async_by_rc,
+    future,
+    {
+        async fn f(self: Rc<Self>, a: Noisy) -> u8 {
+            pause().await;
+            self.n
+        }
+    },
+    |this| Rc::new(this).f(Noisy("a"))
+);
+
+async_method!(
+    async_by_arc,
+    future,
+    {
+        async fn f(self: Arc<Self>, a: Noisy) -> u8 {
+            pause().await;
+            self.n
+        }
+    },
+    |this| Arc::new(this).f(Noisy("a"))
+);
+
+async_method!(
+    async_by_arc_reference,
+    block,
+    {
+        async fn f(self: &Arc<Self>) -> usize {
+            pause().await;
+            Arc::strong_count(self)
+        }
+    },
+    |this| Arc::new(this).f().await
+);
+
+async_method!(
+    async_by_pinned_reference,
+    block,
+    {
+        async fn f(self: Pin<&mut Self>, a: Noisy) -> u8 {
+            pause().await;
+            self.n
+        }
+    },
+    |this| {
+        let mut this = Box::pin(this);
+        this.as_mut().f(Noisy("a")).await
+    }
+);
+
+async_method!(
+    async_by_pinned_box,
+    future,
+    {
+        async fn f(mut self: Pin<Box<Self>>, a: Noisy) -> u8 {
+            self.n += 1;
+            pause().await;
+            self.n
+        }
+    },
+    |this| Box::pin(this).f(Noisy("a"))
+);
+
+async_method!(
+    async_lifetimes,
+    block,
+    {
+        async fn f<'a>(&'a mut self, _: &str) -> &'a mut u8 {
+            pause().await;
+            &mut self.n
+        }
+    },
+    |this| {
+        let mut this = this;
+        *this.f("x").await += 1;
+        this
+    }
+);
+
+async_method!(
+    async_without_self,
+    future,
+    {
+        async fn f(n: u8, a: Noisy) -> Self {
+            pause().await;
+            Self { name: a, n }
+        }
+    },
+    |this| S::f(this.n, Noisy("a"))
+);
