@@ -84,13 +84,17 @@ pub(crate) struct Recording {
 impl Recording {
     /// Ends the span of `context`, now or at the given time.
     pub(crate) fn end(self, context: &Context, at: Option<SystemTime>) {
+        let Self {
+            #[cfg(feature = "otlp")]
+            ticket,
+        } = self;
         let _busy = Busy::begin();
         match at {
             Some(at) => context.span().end_with_timestamp(at),
             None => context.span().end(),
         }
         #[cfg(feature = "otlp")]
-        if let Some(ticket) = self.ticket {
+        if let Some(ticket) = ticket {
             ticket.give_back();
         }
     }
