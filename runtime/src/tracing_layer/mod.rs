@@ -60,6 +60,9 @@
 //! once, if the whole subscriber's level is below that of the spans the layer is to have; if the filter hides the
 //! warning too, it is written to standard error. A filter that selects by target only is not noticed.
 //!
+//! A layer with a filter of its own needs a `registry()` below it: on top of the subscriber that
+//! `tracing_subscriber::fmt()` builds, `tracing_subscriber` panics. Use `registry().with(fmt::layer())`.
+//!
 //! To change this layer's filter while the process runs, add one that can be reloaded:
 //! `tracing_layer().with_filter(filter)` with the filter of `reload::Layer::new(…)`.
 //!
