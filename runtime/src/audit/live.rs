@@ -18,7 +18,7 @@ use super::text::duration;
 use super::window::Audit;
 use crate::propagation::without_span;
 use crate::span::registry::{Entry, Table};
-use crate::tracer::encoded::{EncodedSpans, frames, message};
+use crate::tracer::encoded::{QueuedSpans, frames, message};
 
 /// How many spans are kept at most, unless the rules say otherwise.
 const MAX_SPANS: usize = 1 << 16;
@@ -75,7 +75,7 @@ impl LiveAudit {
     }
 
     /// Looks at spans that are about to be exported.
-    pub(crate) fn look(&self, batch: &[EncodedSpans]) {
+    pub(crate) fn look(&self, batch: &[QueuedSpans]) {
         let now = self.now();
         let state = &mut *self.lock();
         for spans in batch {
@@ -146,7 +146,7 @@ impl LiveAudit {
 }
 
 impl State {
-    fn look(&mut self, spans: &EncodedSpans, now: u64) {
+    fn look(&mut self, spans: &QueuedSpans, now: u64) {
         let Self { audit, decoder } = self;
         let service = Arc::clone(decoder.service());
         for frame in frames(&spans.bytes) {

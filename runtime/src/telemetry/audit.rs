@@ -13,7 +13,7 @@ mod absent {
     use std::time::Duration;
 
     use crate::span::registry::Table;
-    use crate::tracer::encoded::EncodedSpans;
+    use crate::tracer::encoded::QueuedSpans;
 
     #[derive(Debug, Clone, Copy)]
     pub(crate) enum Rules {}
@@ -32,7 +32,7 @@ mod absent {
             match rules {}
         }
 
-        pub(crate) fn look(&self, _batch: &[EncodedSpans]) {
+        pub(crate) fn look(&self, _batch: &[QueuedSpans]) {
             match *self {}
         }
 

@@ -39,19 +39,24 @@ impl<B> EncodedSpans<B> {
     }
 }
 
-impl EncodedSpans {
+/// Spans on their way through the queue. Complete traces that were handed over together share their memory.
+#[cfg(feature = "otlp")]
+pub(crate) type QueuedSpans = EncodedSpans<bytes::Bytes>;
+
+impl<B: AsRef<[u8]>> EncodedSpans<B> {
     /// Calls `f` with each run of spans that have the same scope.
     pub(crate) fn each_run<'a>(&'a self, mut f: impl FnMut(ScopeId, &'a [u8])) {
         let (mut scope, mut start) = (self.first_scope, 0);
         for &(end, next) in &self.other_scopes {
-            f(scope, &self.bytes[start..end]);
+            f(scope, &self.bytes.as_ref()[start..end]);
             (scope, start) = (next, end);
         }
-        f(scope, &self.bytes[start..]);
+        f(scope, &self.bytes.as_ref()[start..]);
     }
 }
 
-impl EncodedSpans {
+#[cfg(feature = "otlp")]
+impl QueuedSpans {
     /// The first spans: at most `max_spans` of at most `max_bytes` together.
     #[cold]
     pub(crate) fn first(&self, max_spans: usize, max_bytes: usize) -> Self {
@@ -67,7 +72,7 @@ impl EncodedSpans {
             trace_id: self.trace_id,
             count,
             has_local_root: self.has_local_root && count == self.count,
-            bytes: self.bytes[..end].into(),
+            bytes: bytes::Bytes::copy_from_slice(&self.bytes[..end]),
             first_scope: self.first_scope,
             other_scopes: self.other_scopes.iter().copied().filter(|(start, _)| *start < end).collect(),
         }

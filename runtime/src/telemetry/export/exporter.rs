@@ -8,12 +8,12 @@ use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 
 use super::super::text::bounded;
 use crate::tracer::decode;
-use crate::tracer::encoded::{EncodedSpans, Scopes, frames, message};
+use crate::tracer::encoded::{QueuedSpans, Scopes, frames, message};
 
 /// Spans to export.
 #[derive(Debug)]
 pub(crate) struct Batch<'a> {
-    pub(super) spans: Vec<EncodedSpans>,
+    pub(super) spans: Vec<QueuedSpans>,
     /// The scopes that they refer to.
     pub(super) scopes: &'a Scopes,
     /// The most spans in one request: the batch may have more, if they were handed over together.

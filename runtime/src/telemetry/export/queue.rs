@@ -15,13 +15,14 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
+use bytes::Bytes;
 use opentelemetry::trace::TraceId;
 
 use self::arena::{Arena, NONE};
 use self::inbox::{Chunk, Inbox};
 use self::places::Places;
 use super::stats::{ExportStats, State};
-use crate::tracer::encoded::EncodedSpans;
+use crate::tracer::encoded::{EncodedSpans, QueuedSpans};
 
 mod arena;
 mod inbox;
@@ -129,7 +130,7 @@ enum Stage {
 /// Spans that were pushed together.
 #[derive(Debug)]
 struct Part {
-    spans: EncodedSpans,
+    spans: QueuedSpans,
     next: u32,
 }
 
@@ -161,7 +162,7 @@ impl Chain {
         self.spans += other.spans;
     }
 
-    fn take_first(&mut self, parts: &mut Arena<Part>) -> Option<EncodedSpans> {
+    fn take_first(&mut self, parts: &mut Arena<Part>) -> Option<QueuedSpans> {
         if self.first == NONE {
             return None;
         }
@@ -301,16 +302,19 @@ impl Queue {
     pub(super) fn offer(&self, spans: &EncodedSpans<Vec<u8>>) -> Ready {
         let (count, bytes) = (spans.count as usize, spans.bytes.len());
         let has_plenty = self.len() + count <= self.limits.spans / 2 && self.bytes() + bytes <= self.limits.bytes / 2;
-        if let Some(waiting) = has_plenty.then(|| self.inbox.leave(spans)).flatten() {
+        // Whoever comes while much waits already helps. So there is room left in the inbox for those who find the lock
+        // taken, as by the export thread while it queues what waits.
+        let is_welcome = has_plenty && !self.inbox.is_filling();
+        if let Some(waiting) = is_welcome.then(|| self.inbox.leave(spans)).flatten() {
             let before = self.ready() + waiting;
             return Ready { before, after: before + count };
         }
-        self.push(spans.with(spans.bytes.as_slice().into()))
+        self.push(spans.with(Bytes::copy_from_slice(&spans.bytes)))
     }
 
     /// Adds spans that have ended. They are left in the inbox if another thread has the lock, and may have lost its
     /// processor.
-    fn push(&self, spans: EncodedSpans) -> Ready {
+    fn push(&self, spans: QueuedSpans) -> Ready {
         let mut inner = match self.inner.try_lock() {
             Ok(inner) => inner,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -352,7 +356,7 @@ impl Queue {
         self.inbox.collected(shard, chunk, size);
     }
 
-    fn push_locked(&self, mut inner: MutexGuard<'_, Inner>, spans: EncodedSpans) -> Ready {
+    fn push_locked(&self, mut inner: MutexGuard<'_, Inner>, spans: QueuedSpans) -> Ready {
         let before = inner.ready_spans;
         let refused = inner.push(spans, self.limits);
         let mut freed = [const { None }; FREED_BY_PUSH];
@@ -369,7 +373,7 @@ impl Queue {
 
     /// Takes the oldest spans that are ready: `count` at most, unless more than that were pushed together. They are in
     /// flight until they are [settled](Self::settle).
-    pub(super) fn take(&self, count: usize) -> Vec<EncodedSpans> {
+    pub(super) fn take(&self, count: usize) -> Vec<QueuedSpans> {
         self.collect();
         let (mut batch, mut spans) = (Vec::new(), 0);
         loop {

@@ -17,7 +17,7 @@ use super::queue::Queue;
 use crate::guard::panics::caught;
 use crate::telemetry::audit::LiveAudit;
 use crate::telemetry::config::BatchConfig;
-use crate::tracer::encoded::EncodedSpans;
+use crate::tracer::encoded::QueuedSpans;
 
 /// How often the thread wakes up by itself.
 pub(super) const TICK: Duration = Duration::from_millis(500);
@@ -147,7 +147,7 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
     }
 
     /// Exports one batch. Returns `false` if a shutdown timed out before the outcome was known.
-    async fn export(&mut self, batch: Vec<EncodedSpans>) -> bool {
+    async fn export(&mut self, batch: Vec<QueuedSpans>) -> bool {
         let Self { queue, control, exporter, monitor, audit, source, delay, last_tick, .. } = self;
         if let Some(audit) = audit {
             safely(|| audit.look(&batch));

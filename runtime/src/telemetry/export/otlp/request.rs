@@ -13,7 +13,7 @@ use prost::Message as _;
 use tonic::codegen::Bytes;
 
 use crate::encoding::wire::{delimited_len, put_varint};
-use crate::tracer::encoded::{EncodedSpans, ScopeId, Scopes, frames};
+use crate::tracer::encoded::{QueuedSpans, ScopeId, Scopes, frames};
 
 /// The size limit, which only a request with a single span may exceed: by default gRPC servers in Go, Java and Rust
 /// refuse messages of more than 4 MiB.
@@ -138,12 +138,12 @@ pub(super) struct Request {
 
 impl Request {
     /// Nothing is copied.
-    pub(super) fn new(envelope: &Envelope, batch: Vec<EncodedSpans>, scopes: &Scopes) -> Self {
+    pub(super) fn new(envelope: &Envelope, batch: Vec<QueuedSpans>, scopes: &Scopes) -> Self {
         let mut request = Self::default();
         for part in batch {
-            let EncodedSpans { count, bytes, first_scope, other_scopes, .. } = part;
+            let QueuedSpans { count, bytes, first_scope, other_scopes, .. } = part;
             request.spans += count as usize;
-            let (mut id, mut bytes) = (first_scope, Bytes::from(bytes));
+            let (mut id, mut bytes) = (first_scope, bytes);
             let mut start = 0;
             for (end, next) in other_scopes {
                 request.add(id, || envelope.scope(id, scopes), bytes.split_to(end - start));
@@ -280,7 +280,7 @@ mod tests {
                 put_bytes(&mut message, span::NAME, format!("{:0length$}", scope * spans + at).as_bytes());
                 put_bytes(&mut bytes, SPANS, &message);
             }
-            EncodedSpans {
+            QueuedSpans {
                 trace_id: TraceId::INVALID,
                 count: u32::try_from(spans).expect("few"),
                 has_local_root: true,
@@ -349,7 +349,7 @@ mod tests {
             put_bytes(&mut frame, SPANS, &message);
             frame
         };
-        let part = |names: [&str; 3]| EncodedSpans {
+        let part = |names: [&str; 3]| QueuedSpans {
             trace_id: TraceId::INVALID,
             count: 3,
             has_local_root: true,

@@ -9,7 +9,7 @@ use super::http::retry_after;
 use super::*;
 use crate::encoding::wire::{SPANS, put_bytes};
 use crate::telemetry::config::ExporterConfig;
-use crate::tracer::encoded::{EncodedSpans, ScopeId, Scopes};
+use crate::tracer::encoded::{QueuedSpans, ScopeId, Scopes};
 
 fn is(failure: &Failure) -> (&'static str, Option<u64>) {
     match failure {
@@ -96,7 +96,7 @@ fn only_what_can_be_smaller_is_made_smaller() {
         for length in lengths {
             put_bytes(&mut bytes, SPANS, &vec![0; *length]);
         }
-        let spans = EncodedSpans {
+        let spans = QueuedSpans {
             trace_id: TraceId::INVALID,
             count: u32::try_from(lengths.len()).expect("few"),
             has_local_root: true,

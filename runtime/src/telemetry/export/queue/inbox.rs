@@ -7,15 +7,23 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
+
 use super::{QueueLimits, STEPS};
 use crate::tracer::buffer::{SHARDS, shard_of_thread};
-use crate::tracer::encoded::EncodedSpans;
+use crate::tracer::encoded::{EncodedSpans, QueuedSpans};
 
 /// The part of the queue's limits that may wait here.
 const SHARE: usize = 4;
 
-/// What is larger is not left here.
+/// The most bytes of a chunk. What is larger is not left here.
 const CHUNK_BYTES: usize = 1 << 16;
+
+/// How many empty chunks of a shard are kept.
+const MAX_SPARE: usize = 4;
+
+/// How many bytes there is room for at first.
+const FIRST_CHUNK_BYTES: usize = 1 << 12;
 
 #[derive(Debug)]
 pub(super) struct Inbox {
@@ -38,8 +46,8 @@ struct Size {
 struct Shard {
     full: VecDeque<Chunk>,
     filling: Chunk,
-    /// An empty one, to be used again.
-    spare: Option<Chunk>,
+    /// Empty ones, to be used again.
+    spare: Vec<Chunk>,
 }
 
 /// Parts of traces, whose bytes are in one piece.
@@ -48,38 +56,53 @@ pub(super) struct Chunk {
     /// With the number of their bytes.
     parts: Vec<EncodedSpans<usize>>,
     bytes: Vec<u8>,
+    /// Whether the parts share the memory of the chunk, which is not used again then.
+    is_shared: bool,
 }
 
 impl Shard {
     fn add(&mut self, spans: EncodedSpans<usize>, added: &[u8]) {
-        let Chunk { parts, bytes } = &self.filling;
+        let Chunk { parts, bytes, .. } = &self.filling;
         if parts.len() == STEPS || bytes.len() + added.len() > CHUNK_BYTES {
-            let empty = self.spare.take().unwrap_or_default();
+            let empty = self.spare.pop().unwrap_or_default();
             self.full.push_back(std::mem::replace(&mut self.filling, empty));
         }
-        let Chunk { parts, bytes } = &mut self.filling;
+        let Chunk { parts, bytes, .. } = &mut self.filling;
+        if bytes.capacity() == 0 {
+            let expected = if self.full.is_empty() { FIRST_CHUNK_BYTES } else { CHUNK_BYTES };
+            bytes.reserve_exact(expected.max(added.len()));
+        }
         bytes.extend_from_slice(added);
         parts.push(spans);
     }
 
     /// Takes the oldest chunk.
     fn take(&mut self) -> Option<Chunk> {
-        let full = self.full.pop_front();
-        full.or_else(|| {
-            let is_empty = self.filling.parts.is_empty();
-            (!is_empty).then(|| std::mem::replace(&mut self.filling, self.spare.take().unwrap_or_default()))
-        })
+        let is_shared = self.full.len() > MAX_SPARE;
+        if let Some(full) = self.full.pop_front() {
+            return Some(Chunk { is_shared, ..full });
+        }
+        let is_empty = self.filling.parts.is_empty();
+        (!is_empty).then(|| std::mem::replace(&mut self.filling, self.spare.pop().unwrap_or_default()))
     }
 }
 
 impl Chunk {
     /// Calls `f` with each part. Gives how many spans and bytes there were.
-    pub(super) fn drain(&mut self, mut f: impl FnMut(EncodedSpans)) -> (usize, usize) {
+    ///
+    /// They are copied, so that the chunk can be used again while it is in the processor's cache. If so many wait that it
+    /// is not, traces that are complete share its memory: they are exported or evicted at about the same time.
+    pub(super) fn drain(&mut self, mut f: impl FnMut(QueuedSpans)) -> (usize, usize) {
+        let shared = self.is_shared.then(|| Bytes::from(std::mem::take(&mut self.bytes)));
         let (mut spans, mut start) = (0, 0);
         for part in self.parts.drain(..) {
             let end = start + part.bytes;
             spans += part.count as usize;
-            f(part.with(self.bytes[start..end].into()));
+            f(part.with(match &shared {
+                Some(shared) if part.has_local_root => shared.slice(start..end),
+                Some(shared) => Bytes::copy_from_slice(&shared[start..end]),
+                None => Bytes::copy_from_slice(&self.bytes[start..end]),
+            }));
             start = end;
         }
         self.bytes.clear();
@@ -141,8 +164,10 @@ impl Inbox {
     pub(super) fn collected(&self, shard: usize, chunk: Chunk, (spans, bytes): (usize, usize)) {
         self.size.spans.fetch_sub(spans, Ordering::Relaxed);
         self.size.bytes.fetch_sub(bytes, Ordering::Relaxed);
-        let unneeded = self.shard(shard).spare.replace(chunk);
-        drop(unneeded);
+        let mut shard = self.shard(shard);
+        if !chunk.is_shared && shard.spare.len() < MAX_SPARE {
+            shard.spare.push(chunk);
+        }
     }
 
     /// Whether so much waits that whoever gets the lock has to help.

@@ -6,7 +6,7 @@ use super::super::stats::State;
 use super::arena::{Arena, NONE};
 use super::places::Place;
 use super::{Chain, Inner, List, MAX_EVICTIONS, Part, QueueLimits, Stage, Store, Trace, as_len};
-use crate::tracer::encoded::EncodedSpans;
+use crate::tracer::encoded::QueuedSpans;
 
 impl Store {
     pub(super) fn list(&mut self, stage: Stage) -> (&mut List, &mut Arena<Trace>) {
@@ -87,13 +87,13 @@ impl Inner {
         }
     }
 
-    pub(super) fn has_room(&self, spans: &EncodedSpans, limits: QueueLimits) -> bool {
+    pub(super) fn has_room(&self, spans: &QueuedSpans, limits: QueueLimits) -> bool {
         let room = self.room(limits);
         spans.count as usize <= room.spans && spans.bytes.len() <= room.bytes
     }
 
     /// Queues spans if there is room for them or room can be made. Gives back what has to be freed.
-    pub(super) fn push(&mut self, spans: EncodedSpans, limits: QueueLimits) -> Option<EncodedSpans> {
+    pub(super) fn push(&mut self, spans: QueuedSpans, limits: QueueLimits) -> Option<QueuedSpans> {
         let (id, count) = (spans.trace_id, spans.count as usize);
         if self.closed {
             self.stats.finish(count, State::LeftBehind);
@@ -132,9 +132,9 @@ impl Inner {
     pub(super) fn push_after_all(
         &mut self,
         queued: Option<u32>,
-        spans: EncodedSpans,
+        spans: QueuedSpans,
         limits: QueueLimits,
-    ) -> Option<EncodedSpans> {
+    ) -> Option<QueuedSpans> {
         for _ in 0..MAX_EVICTIONS {
             if self.has_room(&spans, limits) || !self.evict_youngest() {
                 break;
@@ -159,7 +159,7 @@ impl Inner {
     }
 
     /// Queues spans.
-    pub(super) fn add(&mut self, queued: Option<u32>, has_to_follow: bool, spans: EncodedSpans) {
+    pub(super) fn add(&mut self, queued: Option<u32>, has_to_follow: bool, spans: QueuedSpans) {
         self.step();
         let (id, count, bytes) = (spans.trace_id, spans.count as usize, spans.bytes.len() as u64);
         let has_local_root = spans.has_local_root;
@@ -213,7 +213,7 @@ impl Inner {
     }
 
     /// Takes the first part of a trace that is ready.
-    pub(super) fn take_part(&mut self, at: u32) -> EncodedSpans {
+    pub(super) fn take_part(&mut self, at: u32) -> QueuedSpans {
         self.step();
         let Store { traces, parts, .. } = &mut self.store;
         let trace = &mut traces[at];
@@ -273,7 +273,7 @@ impl Inner {
     }
 
     /// Adds spans to the graveyard.
-    pub(super) fn bury(&mut self, spans: EncodedSpans) {
+    pub(super) fn bury(&mut self, spans: QueuedSpans) {
         let Store { parts, graveyard, .. } = &mut self.store;
         let count = spans.count as usize;
         let part = parts.insert(Part { spans, next: NONE });
@@ -281,7 +281,7 @@ impl Inner {
     }
 
     /// Takes spans out of the graveyard, to be freed.
-    pub(super) fn exhume(&mut self) -> Option<EncodedSpans> {
+    pub(super) fn exhume(&mut self) -> Option<QueuedSpans> {
         self.step();
         let Store { parts, graveyard, .. } = &mut self.store;
         graveyard.take_first(parts)

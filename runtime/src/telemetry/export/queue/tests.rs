@@ -9,10 +9,10 @@ fn queue(spans: usize) -> Queue {
 }
 
 /// Spans that are handed over together, of `bytes` bytes each.
-fn part(trace: u128, count: u32, bytes: usize, has_local_root: bool) -> EncodedSpans {
+fn part(trace: u128, count: u32, bytes: usize, has_local_root: bool) -> QueuedSpans {
     let mut encoded = Vec::new();
     (0..count).for_each(|_| put_bytes(&mut encoded, SPANS, &vec![0; bytes - 2]));
-    EncodedSpans {
+    QueuedSpans {
         trace_id: TraceId::from(trace),
         count,
         has_local_root,
@@ -23,27 +23,27 @@ fn part(trace: u128, count: u32, bytes: usize, has_local_root: bool) -> EncodedS
 }
 
 /// A local root span.
-fn span(trace: u128) -> EncodedSpans {
+fn span(trace: u128) -> QueuedSpans {
     part(trace, 1, 4, true)
 }
 
 /// A span that is not the local root.
-fn child(trace: u128) -> EncodedSpans {
+fn child(trace: u128) -> QueuedSpans {
     part(trace, 1, 4, false)
 }
 
-fn add(queue: &Queue, spans: EncodedSpans) {
+fn add(queue: &Queue, spans: QueuedSpans) {
     queue.push(spans);
 }
 
 /// The trace of each span.
-fn traces(parts: &[EncodedSpans]) -> Vec<u128> {
-    let trace = |part: &EncodedSpans| u128::from_be_bytes(part.trace_id.to_bytes());
+fn traces(parts: &[QueuedSpans]) -> Vec<u128> {
+    let trace = |part: &QueuedSpans| u128::from_be_bytes(part.trace_id.to_bytes());
     parts.iter().flat_map(|part| (0..part.count).map(move |_| trace(part))).collect()
 }
 
 /// Takes spans, and settles them as exported.
-fn leave(queue: &Queue, count: usize) -> Vec<EncodedSpans> {
+fn leave(queue: &Queue, count: usize) -> Vec<QueuedSpans> {
     let batch = queue.take(count);
     queue.settle(traces(&batch).len() as u64, 0);
     batch
@@ -336,7 +336,7 @@ fn steps(queue: &Queue, f: impl FnOnce()) -> usize {
 fn a_push_into_a_full_queue_takes_few_steps() {
     for limit in [2_000, 20_000] {
         // Traces that are held, traces that are ready, and one trace in many parts.
-        type Fill = fn(u128) -> EncodedSpans;
+        type Fill = fn(u128) -> QueuedSpans;
         let fills: [Fill; 4] = [child, span, |_| child(7), |_| span(7)];
         for fill in fills {
             let queue = queue(limit);
@@ -348,7 +348,7 @@ fn a_push_into_a_full_queue_takes_few_steps() {
             assert_eq!(queue.len(), limit);
             // One more trace, one more span of a trace that is queued, and the rest of one that was exported: for its
             // three hundred spans as many traces have to go, if each has one.
-            let worst = |spans: EncodedSpans| steps(&queue, || add(&queue, spans));
+            let worst = |spans: QueuedSpans| steps(&queue, || add(&queue, spans));
             assert!(worst(span(1 << 80)) <= 1 + FREED_BY_PUSH);
             assert!(worst(part(1 << 90, 300, 4, false)) <= 301 + FREED_BY_PUSH);
             assert!(worst(child(7)) <= 2 + FREED_BY_PUSH);
@@ -494,7 +494,7 @@ fn every_span_is_counted_once_whichever_thread_pushes_it() {
     assert_eq!((queue.len(), queue.bytes()), (0, 0));
 }
 
-fn offer(queue: &Queue, spans: &EncodedSpans) -> Ready {
+fn offer(queue: &Queue, spans: &QueuedSpans) -> Ready {
     queue.offer(&spans.with(spans.bytes.to_vec()))
 }
 
@@ -521,18 +521,24 @@ fn while_there_is_plenty_of_room_spans_wait_in_the_inbox() {
 #[test]
 fn what_was_left_in_the_inbox_is_as_it_was() {
     let queue = queue(10_000);
-    let mut expected = Vec::new();
-    // Several chunks, by their number of parts and by their size.
-    for n in 0..300_usize {
-        let mut spans = part(n as u128 + 1, 1, 4 + n * 10, true);
-        spans.other_scopes.extend((n % 2 == 0).then_some((2, ScopeId(1))));
-        offer(&queue, &spans);
-        expected.push((spans.trace_id, spans.bytes.clone(), spans.other_scopes.clone()));
+    // Fewer chunks than are used again, and then so many that traces share their memory.
+    for count in [200_usize, 900, 100] {
+        let mut expected = Vec::new();
+        for n in 0..count {
+            let mut spans = part((count << 20 | n) as u128 + 1, 1, 4 + n, n % 3 > 0);
+            spans.other_scopes.extend((n % 2 == 0).then_some((2, ScopeId(1))));
+            offer(&queue, &spans);
+            expected.push((spans.trace_id.to_bytes(), spans.bytes.clone(), spans.other_scopes.clone()));
+        }
+        assert_eq!(queue.inbox.len(), count);
+        queue.release_all();
+        let taken = leave(&queue, 1_000).into_iter();
+        let mut taken: Vec<_> =
+            taken.map(|spans| (spans.trace_id.to_bytes(), spans.bytes, spans.other_scopes)).collect();
+        taken.sort_by_key(|(trace_id, ..)| *trace_id);
+        assert_eq!(taken, expected);
+        assert_eq!((queue.len(), queue.bytes()), (0, 0));
     }
-    assert_eq!(queue.inbox.len(), 300);
-    let taken = leave(&queue, 1_000).into_iter().map(|spans| (spans.trace_id, spans.bytes, spans.other_scopes));
-    assert!(taken.eq(expected));
-    assert_eq!((queue.len(), queue.bytes()), (0, 0));
 }
 
 #[test]
