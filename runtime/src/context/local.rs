@@ -86,6 +86,18 @@ pub(crate) fn answer(answer: impl FnOnce(&mut Draft)) {
     });
 }
 
+/// Whether a span may be asked on this thread. If not, it may be locked already.
+pub(crate) fn may_ask() -> bool {
+    QUESTION
+        .try_with(|question| {
+            let before = question.take();
+            let may_ask = !matches!(before, Question::Forbidden);
+            question.set(before);
+            may_ask
+        })
+        .unwrap_or(false)
+}
+
 /// While it exists, no span is asked on this thread: one may be locked, and other code is called.
 pub(crate) struct Locked(Question);
 

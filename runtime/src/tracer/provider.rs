@@ -20,6 +20,7 @@ use super::recent;
 use super::span::{Span, nanos};
 use crate::context::data::Data;
 use crate::context::encoder::Encoder;
+use crate::context::local;
 use crate::encoding::code::CodeAttributes;
 use crate::encoding::fields::Limits;
 use crate::encoding::{Role, ScopeId};
@@ -355,10 +356,10 @@ impl Shared {
         } else {
             draft.role = if !parent_span.is_valid() || parent_span.is_remote() {
                 Role::LocalRoot
-            } else if parent.span().is_recording() {
-                Role::First
+            } else if draft.role == Role::Detached && local::may_ask() && !parent.span().is_recording() {
+                Role::Detached
             } else {
-                draft.role
+                Role::First
             };
             TraceBuffer::new(context.trace_id(), self)
         };
