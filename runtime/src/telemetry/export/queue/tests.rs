@@ -520,7 +520,7 @@ fn while_there_is_plenty_of_room_spans_wait_in_the_inbox() {
 
 #[test]
 fn what_was_left_in_the_inbox_is_as_it_was() {
-    let queue = queue(10_000);
+    let queue = queue(1 << 20);
     // Fewer chunks than are used again, and then so many that traces share their memory.
     for count in [200_usize, 900, 100] {
         let mut expected = Vec::new();
@@ -549,4 +549,20 @@ fn a_queue_that_is_half_full_is_told_at_once() {
     assert_eq!((queue.inbox.len(), queue.len()), (0, 16));
     offer(&queue, &span(20));
     assert_eq!((queue.len(), losses(&queue)), (16, (1, 1, 0)));
+}
+
+#[test]
+fn whoever_comes_while_much_waits_helps() {
+    let queue = queue(640);
+    (0..11).for_each(|n| _ = offer(&queue, &span(1 + n)));
+    assert_eq!((queue.inbox.len(), queue.ready()), (11, 0));
+    offer(&queue, &span(12));
+    assert_eq!((queue.inbox.len(), queue.ready()), (0, 12));
+    // Unless the lock is taken: then there is room for more.
+    (0..11).for_each(|n| _ = offer(&queue, &span(13 + n)));
+    let locked = queue.lock();
+    (0..50).for_each(|n| _ = offer(&queue, &span(24 + n)));
+    assert_eq!(queue.inbox.len(), 61);
+    drop(locked);
+    assert_eq!((leave(&queue, 640).len(), queue.len()), (73, 0));
 }
