@@ -103,6 +103,64 @@ fn a_bound_that_is_met_exactly_is_met() {
     }
 }
 
+/// A dump of one service, `orders`, with these spans: id, parent or zero, kind, start in milliseconds, tenant.
+fn dump(spans: &[(u64, u64, u8, u64, &str)]) -> String {
+    let span = |(id, parent, kind, start, tenant): &(u64, u64, u8, u64, &str)| {
+        let parent = if *parent == 0 { String::new() } else { format!("{parent:016}") };
+        let (start, end) = (start * 1_000_000, (start + 1_000) * 1_000_000);
+        format!(
+            r#"{{"traceId":"{:032}","spanId":"{id:016}","parentSpanId":"{parent}","kind":{kind},"name":"work",
+            "startTimeUnixNano":"{start}","endTimeUnixNano":"{end}",
+            "attributes":[{{"key":"tenant","value":{{"stringValue":"{tenant}"}}}}]}}"#,
+            1
+        )
+    };
+    let spans: Vec<_> = spans.iter().map(span).collect();
+    let service = r#"{"attributes":[{"key":"service.name","value":{"stringValue":"orders"}}]}"#;
+    format!(r#"{{"resourceSpans":[{{"resource":{service},"scopeSpans":[{{"spans":[{}]}}]}}]}}"#, spans.join(","))
+}
+
+#[test]
+fn each_rule_has_an_effect() {
+    const INTERNAL: u8 = 1;
+    const SERVER: u8 = 2;
+    let check = |rules: &[&str], dump: &str, status| {
+        let arguments = [&["audit", "--fail-on-breaks", "-"], rules].concat();
+        ends_with(&arguments, dump.as_bytes(), status)
+    };
+    let root = dump(&[(1, 0, SERVER, 0, "acme")]);
+    check(&["--edge", "orders", "--edge=gateway"], &root, 0);
+    check(&["--edge=gateway"], &root, 1);
+    let below = dump(&[(2, 1, SERVER, 0, "acme")]);
+    check(&[], &below, 1);
+    check(&["--partial"], &below, 0);
+    let internal = dump(&[(1, 0, INTERNAL, 0, "acme")]);
+    check(&["--root-kinds", "server,internal"], &internal, 0);
+    check(&["--root-kinds", "server"], &internal, 1);
+    check(&["--root-kinds", "server", "--allow-root", "work"], &internal, 0);
+    let tenants = dump(&[(1, 0, SERVER, 0, "acme"), (2, 1, INTERNAL, 0, "globex")]);
+    check(&[], &tenants, 0);
+    check(&["--business", "tenant"], &tenants, 1);
+    let early = dump(&[(1, 0, SERVER, 150, "acme"), (2, 1, INTERNAL, 0, "acme")]);
+    check(&[], &early, 1);
+    check(&["--clock-bound-ms", "200"], &early, 0);
+    let traces = |rules: &[&str]| {
+        let json = check(&[&["--json"], rules].concat(), &early, 1).0;
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        json["traces"].as_array().unwrap().len()
+    };
+    assert_eq!((traces(&[]), traces(&["--max-broken-traces", "0"])), (1, 0));
+}
+
+#[test]
+fn spans_without_ids_are_a_warning() {
+    let dump = dump(&[(1, 0, 2, 0, "acme"), (0, 1, 1, 0, "acme")]);
+    let (report, warning) = ends_with(&["audit", "-"], dump.as_bytes(), 0);
+    assert!(report.starts_with("completeness 100.000 %: 1 of 1 traces, 1 spans\n"), "{report}");
+    let expected = "warning: the standard input: 1 spans have no valid trace id or span id, and are left out\n";
+    assert_eq!(warning, expected);
+}
+
 #[test]
 fn json_is_for_programs() {
     let (json, _) = ends_with(&["audit", "--json", COLLECTOR], b"", 0);

@@ -40,6 +40,7 @@ fn a_consumer_without_a_parent() {
     // Nobody sent what was not there.
     let receive = || consume().tag(semconv::MESSAGING_OPERATION_TYPE, "receive");
     assert_unbroken(&audit(Rules::new(), [receive()]));
+    assert_unbroken(&audit(Rules::new(), [receive().tag(semconv::MESSAGING_BATCH_MESSAGE_COUNT, 0)]));
     assert!(!audit(Rules::new(), [receive().tag(semconv::MESSAGING_BATCH_MESSAGE_COUNT, 3)]).is_unbroken());
 }
 
@@ -158,6 +159,10 @@ fn a_span_that_began_after_its_parent_had_ended() {
     let late = || span(2, 1, "clean up").times(1_103, 1_104).at("src/clean.rs", 9);
     let detail = "it began 3.0 ms after its parent `POST /orders` had ended";
     finds([server(), late()], (BreakKind::EndedBeforeChild, "clean up", "src/clean.rs:9", detail));
+    // Tracers that export microseconds round the start up and the end down.
+    let just = |nanos| Span { start: 1_100 * MS + nanos, ..late() };
+    assert_unbroken(&audit(Rules::new(), [server(), just(2_000)]));
+    assert_eq!(audit(Rules::new(), [server(), just(2_001)]).count(BreakKind::EndedBeforeChild), 1);
     assert_unbroken(&audit(Rules::new(), [server(), late().linked()]));
     assert_unbroken(&audit(Rules::new(), [server(), late().kind(SpanKind::Consumer)]));
     assert_unbroken(&audit(Rules::new(), [server(), job(2, 1).times(1_103, 1_104)]));

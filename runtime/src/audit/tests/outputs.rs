@@ -75,6 +75,29 @@ fn json() {
 }
 
 #[test]
+fn attributes_keep_their_types_in_json() {
+    use opentelemetry::Array;
+
+    let broken = span(2, 1, "work")
+        .tag("text", "a")
+        .tag("number", 7)
+        .tag("ratio", 0.5)
+        .tag("yes", true)
+        .tag("numbers", Value::Array(Array::I64(vec![1, 2])))
+        .tag("ratios", Value::Array(Array::F64(vec![0.5])))
+        .tag("flags", Value::Array(Array::Bool(vec![true, false])))
+        .linked();
+    let json = audit(Rules::new(), [broken]).to_json();
+    let span = &json["traces"][0]["spans"][0];
+    let expected = serde_json::json!({
+        "text": "a", "number": 7, "ratio": 0.5, "yes": true, "numbers": [1, 2], "ratios": [0.5], "flags": [true, false]
+    });
+    assert_eq!(span["attributes"], expected);
+    assert_eq!(span["links"][0]["span_id"], "0000000000000007");
+    assert_eq!((&span["is_error"], &span["parent_id"]), (&false.into(), &"0000000000000001".into()));
+}
+
+#[test]
 fn names_of_kinds_are_read_back() {
     for kind in BreakKind::ALL {
         assert_eq!(kind.name().parse(), Ok(*kind));
