@@ -14,8 +14,8 @@ use super::{Tracer, TracerProvider};
 struct Kept(Mutex<Vec<EncodedSpans>>);
 
 impl SpanSink for Kept {
-    fn push(&self, spans: EncodedSpans) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(spans);
+    fn push(&self, spans: &EncodedSpans<Vec<u8>>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(spans.with(spans.bytes.as_slice().into()));
     }
 
     fn force_flush(&self) -> OTelSdkResult {
