@@ -8,10 +8,12 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 use throughline::testing::Capture;
 use throughline::tracing_layer::OpenTelemetrySpanExt as _;
-use throughline::{in_span, span};
+use throughline::{in_span, span, tracing_layer};
+use tracing::dispatcher::with_default;
 use tracing::{info_span, instrument};
+use tracing_subscriber::layer::SubscriberExt as _;
 
-use crate::with_layer;
+use crate::{dispatch, with_layer};
 
 #[test]
 fn a_span_that_was_never_entered_is_recorded() {
@@ -80,6 +82,26 @@ fn spans_are_exited_in_any_order() {
     capture.assert_tree("outer\ninner\n└── below inner\noutside");
 }
 
+/// Registries number their spans alike.
+#[test]
+fn spans_of_two_subscribers_are_exited_in_any_order() {
+    let capture = Capture::new();
+    let [first, second] = [(); 2].map(|()| dispatch(tracing_subscriber::registry().with(tracing_layer())));
+    capture.run(|| {
+        let outer = with_default(&first, || info_span!("outer"));
+        let inner = with_default(&second, || info_span!("inner"));
+        assert_eq!(outer.id(), inner.id());
+        let entered = outer.enter();
+        let entered_inner = inner.enter();
+        drop(entered);
+        in_span("below inner", || ());
+        drop(entered_inner);
+        in_span("outside", || ());
+        drop((outer, inner));
+    });
+    capture.assert_tree("outer\ninner\n└── below inner\noutside");
+}
+
 #[test]
 fn a_clone_of_the_context_does_not_keep_a_span_open() {
     let capture = Capture::new();
@@ -107,7 +129,10 @@ fn a_panic_ends_the_span() {
     capture.assert_tree("fails\n└── before\nafter");
 }
 
-/// What is called while a span starts and ends may use that span, log, and have spans of its own.
+/// What is called while a span starts and ends may use that span and log; while it starts, it may have spans of its own.
+///
+/// Not while it ends: the registry does not remove spans that are closed while it closes another one, so their parents
+/// would stay open.
 #[test]
 fn span_processors_may_use_tracing() {
     #[derive(Debug)]
@@ -115,7 +140,7 @@ fn span_processors_may_use_tracing() {
     impl SpanProcessor for Busybody {
         fn on_start(&self, span: &mut Span, _: &Context) {
             span.set_attribute(opentelemetry::KeyValue::new("seen", true));
-            meddle();
+            have_spans();
         }
         fn on_end(&self, _: SpanData) {
             meddle();
@@ -128,13 +153,16 @@ fn span_processors_may_use_tracing() {
         }
     }
     #[instrument]
+    fn have_spans() {
+        meddle();
+        info_span!("own").in_scope(|| span("own").run(|| ()));
+    }
     fn meddle() {
         tracing::error!("seen");
         let current = tracing::Span::current();
         current.set_attribute("meddled", true);
         let _ = current.context();
         let _again = current.enter();
-        info_span!("own").in_scope(|| span("own").run(|| ()));
     }
     let capture = Capture::with_provider(|builder| builder.with_span_processor(Busybody));
     with_layer(&capture, || info_span!("order").in_scope(|| info_span!("child").in_scope(|| ())));

@@ -38,12 +38,15 @@ impl Converter {
         }
     }
 
-    /// `None` if the span id or the trace id is not valid.
+    /// `None` if the trace id, the span id or the parent's id is not valid.
     fn span(&mut self, from: otlp::Span, service: &Arc<str>, scope: &Arc<str>) -> Option<Span> {
         let mut span = Span::new(trace_id(&from.trace_id)?, span_id(&from.span_id)?, self.name(&from.name));
         span.service = Arc::clone(service);
         span.scope = Arc::clone(scope);
-        span.parent_id = span_id(&from.parent_span_id);
+        // Without a parent it is empty, or zeros.
+        if from.parent_span_id.iter().any(|byte| *byte != 0) {
+            span.parent_id = Some(span_id(&from.parent_span_id)?);
+        }
         let flag = |flag: SpanFlags| from.flags & flag as u32 != 0;
         span.parent_is_remote = flag(SpanFlags::ContextHasIsRemoteMask).then(|| flag(SpanFlags::ContextIsRemoteMask));
         // Many tracers leave the flags out.

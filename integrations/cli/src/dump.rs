@@ -29,7 +29,7 @@ pub struct Reader {
 pub struct Dump {
     /// Spans that were passed on.
     pub spans: u64,
-    /// Spans without a valid trace id or span id, which were not.
+    /// Spans with a trace id, a span id or a parent's id that is not valid, which were not.
     pub invalid: u64,
     /// Why the dump ends in the middle of a message, if it does, as one does that is still written. What came before was
     /// passed on.

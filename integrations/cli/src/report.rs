@@ -55,7 +55,10 @@ fn read(options: &Options) -> Result<Report, String> {
             warn(format!("{cut_off}; the report has the {} spans before", dump.spans));
         }
         if dump.invalid > 0 {
-            warn(format!("{} spans have no valid trace id or span id, and are left out", dump.invalid));
+            warn(format!(
+                "{} spans have a trace id, a span id or a parent id that is not valid, and are left out",
+                dump.invalid
+            ));
         }
         spans += dump.spans;
     }

@@ -157,7 +157,7 @@ fn spans_without_ids_are_a_warning() {
     let dump = dump(&[(1, 0, 2, 0, "acme"), (0, 1, 1, 0, "acme")]);
     let (report, warning) = ends_with(&["audit", "-"], dump.as_bytes(), 0);
     assert!(report.starts_with("completeness 100.000 %: 1 of 1 traces, 1 spans\n"), "{report}");
-    let expected = "warning: the standard input: 1 spans have no valid trace id or span id, and are left out\n";
+    let expected = "warning: the standard input: 1 spans have a trace id, a span id or a parent id that is not valid, and are left out\n";
     assert_eq!(warning, expected);
 }
 

@@ -199,6 +199,24 @@ fn spans_without_ids_are_counted_and_left_out() {
     assert_eq!((spans.len(), dump.invalid), (0, 2));
 }
 
+/// It is no root.
+#[test]
+fn a_span_whose_parent_has_no_valid_id_is_left_out() {
+    let mut request = request(["order", "charge"]);
+    request.resource_spans[0].scope_spans[0].spans[0].parent_span_id = vec![0; 8];
+    request.resource_spans[0].scope_spans[0].spans[1].parent_span_id = vec![1; 4];
+    let (spans, dump) = read(&*request.encode_to_vec()).unwrap();
+    assert_eq!((spans.len(), dump.invalid), (1, 1));
+    assert_eq!(spans[0].parent_id, None);
+}
+
+/// The specification's "JSON Protobuf Encoding": `null` is the default value.
+#[test]
+fn null_is_an_empty_list() {
+    let (spans, dump) = read(&br#"{"resourceSpans":null}"#[..]).unwrap();
+    assert_eq!((spans.len(), dump.invalid), (0, 0));
+}
+
 /// A document that is made while it is read, and counts what was read of it.
 struct Endless<'a> {
     spans: u64,

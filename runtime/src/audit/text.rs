@@ -24,8 +24,9 @@ pub(super) fn duration(nanos: u64) -> String {
     let of = |unit: u64| nanos as f64 / unit as f64;
     match nanos {
         0..1_000 => format!("{nanos} ns"),
-        1_000..1_000_000 => format!("{:.1} µs", of(1_000)),
-        1_000_000..1_000_000_000 => format!("{:.1} ms", of(1_000_000)),
+        // What would be rounded to 1000.0 has the next unit.
+        1_000..999_950 => format!("{:.1} µs", of(1_000)),
+        999_950..999_950_000 => format!("{:.1} ms", of(1_000_000)),
         _ => format!("{:.1} s", of(1_000_000_000)),
     }
 }

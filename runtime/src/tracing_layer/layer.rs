@@ -139,12 +139,12 @@ where
             self.spans.note_use(id);
         }
         if let Some((context, span)) = self.spans.enter(id) {
-            stack::push(id, span, current::attach(context));
+            stack::push(self.spans.address(), id, span, current::attach(context));
         }
     }
 
     fn on_exit(&self, id: &Id, _: Context<'_, S>) {
-        if let Some(span) = stack::pop(id) {
+        if let Some(span) = stack::pop(self.spans.address(), id) {
             span.exit();
         }
     }

@@ -72,6 +72,12 @@ impl Spans {
         Self { shards: std::array::from_fn(|_| Shard::default()) }
     }
 
+    /// Tells it from that of another layer.
+    #[inline]
+    pub(super) fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
     /// `None` if this thread holds one already.
     #[inline]
     fn hold(&self, id: u64) -> Option<Held<'_>> {

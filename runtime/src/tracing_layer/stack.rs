@@ -9,6 +9,8 @@ use super::shared::Shared;
 use crate::context::current::Attached;
 
 struct Entered {
+    /// The layer: registries number their spans alike.
+    layer: usize,
     id: Id,
     /// `None` if it is not recorded.
     span: Option<Arc<Shared>>,
@@ -21,17 +23,17 @@ thread_local! {
 }
 
 /// Keeps the context of a span current until it is exited.
-pub(super) fn push(id: &Id, span: Option<Arc<Shared>>, attached: Attached) {
-    let entered = Entered { id: id.clone(), span, attached };
+pub(super) fn push(layer: usize, id: &Id, span: Option<Arc<Shared>>, attached: Attached) {
+    let entered = Entered { layer, id: id.clone(), span, attached };
     // During thread teardown there is no current context. An allocator that is traced may be called while it grows.
     let _ = ENTERED.try_with(|stack| stack.try_borrow_mut().map(|mut stack| stack.push(entered)));
 }
 
 /// Ends what the latest entry into a span began, and returns the span if it is recorded.
-pub(super) fn pop(id: &Id) -> Option<Arc<Shared>> {
+pub(super) fn pop(layer: usize, id: &Id) -> Option<Arc<Shared>> {
     let entered = ENTERED.try_with(|stack| {
         let mut stack = stack.try_borrow_mut().ok()?;
-        let at = stack.iter().rposition(|entered| entered.id == *id)?;
+        let at = stack.iter().rposition(|entered| entered.layer == layer && entered.id == *id)?;
         Some(stack.remove(at))
     });
     // Detached outside of the borrow: the context may be the last owner of values with destructors.

@@ -126,3 +126,10 @@ fn the_page_explains_each_kind() {
         }
     }
 }
+
+#[test]
+fn a_duration_is_below_a_thousand_of_its_unit() {
+    let texts =
+        [999, 1_000, 999_949, 999_950, 999_949_999, 999_950_000, 61_000_000_000].map(super::super::text::duration);
+    assert_eq!(texts, ["999 ns", "1.0 µs", "999.9 µs", "1.0 ms", "999.9 ms", "1.0 s", "61.0 s"]);
+}
