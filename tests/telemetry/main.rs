@@ -12,6 +12,7 @@ mod exit;
 mod notices;
 mod outage;
 mod overload;
+mod retries;
 mod samplers;
 mod setup;
 mod tracing_layer;

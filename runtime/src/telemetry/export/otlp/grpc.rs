@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::task::{self, Poll, ready};
 use std::time::Duration;
 
-use bytes::BufMut as _;
 use http_body::{Frame, SizeHint};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message as _;
@@ -17,7 +16,7 @@ use tokio::time;
 use tonic::body::Body;
 use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::codegen::http::{HeaderMap, Request, Response};
+use tonic::codegen::http::{HeaderMap, HeaderValue, Request, Response};
 use tonic::codegen::{Bytes, Service};
 use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
@@ -33,12 +32,14 @@ const GRPC_STATUS: &str = "grpc-status";
 
 const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
-/// Sends a request that is encoded already.
+const GRPC_ENCODING: &str = "grpc-encoding";
+
+/// Decodes the response. The request is encoded already: [`ObservedChannel`] sends it instead of tonic's body.
 #[derive(Debug, Clone, Copy)]
 struct Encoded;
 
 impl Codec for Encoded {
-    type Encode = Bytes;
+    type Encode = ();
     type Decode = ExportTraceServiceResponse;
     type Encoder = Self;
     type Decoder = Self;
@@ -53,12 +54,10 @@ impl Codec for Encoded {
 }
 
 impl Encoder for Encoded {
-    type Item = Bytes;
+    type Item = ();
     type Error = Status;
 
-    fn encode(&mut self, message: Bytes, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        out.reserve(message.len());
-        out.put(message);
+    fn encode(&mut self, (): (), _: &mut EncodeBuf<'_>) -> Result<(), Status> {
         Ok(())
     }
 }
@@ -77,6 +76,7 @@ pub(super) struct Grpc {
     endpoint: Endpoint,
     channel: RefCell<Channel>,
     metadata: MetadataMap,
+    /// Whether the messages are compressed.
     gzip: bool,
     timeout: Duration,
 }
@@ -111,13 +111,14 @@ impl Grpc {
         let channel = ObservedChannel {
             channel: self.channel.borrow().clone(),
             observed: Arc::clone(&observed),
-            message: (!self.gzip).then(|| body.clone()),
+            message: body,
+            gzip: self.gzip,
         };
         let mut client = tonic::client::Grpc::new(channel);
         if self.gzip {
-            client = client.send_compressed(CompressionEncoding::Gzip).accept_compressed(CompressionEncoding::Gzip);
+            client = client.accept_compressed(CompressionEncoding::Gzip);
         }
-        let request = tonic::Request::from_parts(self.metadata.clone(), tonic::Extensions::new(), body);
+        let request = tonic::Request::from_parts(self.metadata.clone(), tonic::Extensions::new(), ());
         let export = async {
             client.ready().await.map_err(|error| Status::unknown(format!("Service was not ready: {error}")))?;
             client.unary(request, PathAndQuery::from_static(EXPORT), Encoded).await
@@ -203,8 +204,10 @@ impl Observed {
 struct ObservedChannel {
     channel: Channel,
     observed: Arc<Observed>,
-    /// The message to send as it is; tonic's encoder would copy it. `None` if tonic is to compress it.
-    message: Option<Bytes>,
+    /// The message to send as it is: tonic's encoder would copy it, and compress it for each attempt.
+    message: Bytes,
+    /// Whether it is compressed.
+    gzip: bool,
 }
 
 impl Service<Request<Body>> for ObservedChannel {
@@ -217,10 +220,10 @@ impl Service<Request<Body>> for ObservedChannel {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let request = match self.message.take() {
-            Some(message) => request.map(|_| Body::new(Framed::new(message))),
-            None => request,
-        };
+        let mut request = request.map(|_| Body::new(Framed::new(self.message.clone(), self.gzip)));
+        if self.gzip {
+            request.headers_mut().insert(GRPC_ENCODING, HeaderValue::from_static("gzip"));
+        }
         let (response, observed) = (self.channel.call(request), Arc::clone(&self.observed));
         Box::pin(async move {
             let response = response.await?;
@@ -231,15 +234,15 @@ impl Service<Request<Body>> for ObservedChannel {
     }
 }
 
-/// One message that is not compressed (gRPC over HTTP/2, "Length-Prefixed-Message").
+/// One message (gRPC over HTTP/2, "Length-Prefixed-Message").
 struct Framed {
     chunks: [Bytes; 2],
     sent: usize,
 }
 
 impl Framed {
-    fn new(message: Bytes) -> Self {
-        let mut prefix = vec![0; 5];
+    fn new(message: Bytes, is_compressed: bool) -> Self {
+        let mut prefix = vec![u8::from(is_compressed); 5];
         prefix[1..].copy_from_slice(&u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes());
         Self { chunks: [prefix.into(), message], sent: 0 }
     }

@@ -1,10 +1,8 @@
 //! OTLP/HTTP with binary protobuf payloads.
 
 use std::cell::Cell;
-use std::io::Write as _;
 use std::time::{Duration, SystemTime};
 
-use flate2::write::GzEncoder;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message as _;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
@@ -33,6 +31,7 @@ pub(super) struct Http {
     /// The name of the collector in messages.
     label: String,
     headers: HeaderMap,
+    /// Whether the bodies are compressed.
     gzip: bool,
     /// Whether a warning was logged that the server does not appear to be a collector.
     has_warned: Cell<bool>,
@@ -65,16 +64,6 @@ impl Http {
             gzip: config.gzip,
             has_warned: Cell::default(),
         })
-    }
-
-    /// Compresses a message, if that is configured.
-    pub(super) fn body(&self, message: Bytes) -> Result<Bytes, Failure> {
-        if !self.gzip {
-            return Ok(message);
-        }
-        let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::default());
-        let compressed = encoder.write_all(&message).and_then(|()| encoder.finish());
-        compressed.map(Bytes::from).map_err(|error| Failure::Permanent(error.to_string()))
     }
 
     pub(super) async fn send(&self, body: Bytes) -> Attempt<AttemptError> {

@@ -13,7 +13,6 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTracePartialSuccess;
 use opentelemetry_sdk::Resource;
 use tokio::sync::Notify;
 use tokio::time;
-use tonic::codegen::Bytes;
 
 use self::grpc::Grpc;
 use self::http::Http;
@@ -26,6 +25,7 @@ use crate::telemetry::config::{ConfigError, OtlpConfig, Protocol};
 use crate::telemetry::text::{bounded, chain};
 
 mod grpc;
+mod gzip;
 mod http;
 mod request;
 mod secrets;
@@ -57,6 +57,7 @@ const MAX_OUT_OF_RANGE: u32 = 3;
 pub(crate) struct OtlpExporter {
     transport: Transport,
     envelope: Envelope,
+    gzip: bool,
     secrets: Secrets,
     /// What to check when the server does not look like a collector.
     hint: String,
@@ -71,17 +72,6 @@ pub(crate) struct OtlpExporter {
 enum Transport {
     Grpc(Box<Grpc>),
     Http(Http),
-}
-
-impl Transport {
-    /// What is sent for a message.
-    fn body(&self, message: Bytes) -> Result<Bytes, Failure> {
-        match self {
-            // tonic compresses it.
-            Self::Grpc(_) => Ok(message),
-            Self::Http(http) => http.body(message),
-        }
-    }
 }
 
 /// Why an attempt has failed.
@@ -160,6 +150,7 @@ impl OtlpExporter {
         Ok(Self {
             transport,
             envelope: Envelope::new(resource),
+            gzip: config.gzip,
             secrets: Secrets::of(config),
             hint: format!(
                 "; check `{}` and the port, commonly 4317 for `grpc` and 4318 for `http/protobuf`",
@@ -234,8 +225,11 @@ impl OtlpExporter {
     async fn send_with_retries(&self, request: &Request) -> Attempt<Failure> {
         let mut backoff = INITIAL_BACKOFF;
         let mut out_of_range = 0;
-        // Encoded once. Each attempt sends the same bytes.
-        let body = self.transport.body(request.body(&self.envelope))?;
+        // Encoded and compressed once. Each attempt sends the same bytes.
+        let mut body = request.body(&self.envelope);
+        if self.gzip {
+            body = gzip::compressed(&body)?;
+        }
         loop {
             let result = match &self.transport {
                 Transport::Grpc(grpc) => grpc.send(body.clone()).await,

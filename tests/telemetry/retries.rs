@@ -1,0 +1,81 @@
+//! What a retry sends.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use throughline::telemetry::Protocol;
+use tokio::net::TcpListener;
+
+use crate::process::alone;
+use crate::support::{run, trace};
+
+/// The bodies of the requests.
+type Bodies = Arc<Mutex<Vec<Bytes>>>;
+
+/// Refuses the first request, and accepts all others.
+async fn answer(State(bodies): State<Bodies>, headers: HeaderMap, body: Bytes) -> Response {
+    let mut bodies = bodies.lock().expect("not poisoned");
+    bodies.push(body);
+    let is_first = bodies.len() == 1;
+    if headers["content-type"] != "application/grpc" {
+        let status = if is_first { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+        return status.into_response();
+    }
+    // `UNAVAILABLE`, or `OK` and an empty message.
+    let (status, message) = if is_first { ("14", &[][..]) } else { ("0", &[0; 5][..]) };
+    ([("content-type", "application/grpc"), ("grpc-status", status)], message).into_response()
+}
+
+async fn start(bodies: Bodies) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a port");
+    let address = listener.local_addr().expect("it is bound");
+    let router = Router::new().fallback(answer).with_state(bodies);
+    tokio::spawn(async { axum::serve(listener, router).await });
+    address
+}
+
+/// The bodies that one batch takes to arrive.
+fn bodies(protocol: Protocol, compression: &'static str) -> Vec<Bytes> {
+    let bodies = Bodies::default();
+    run(async {
+        let address = start(Arc::clone(&bodies)).await;
+        let path = if protocol == Protocol::Grpc { "" } else { "/v1/traces" };
+        let telemetry = throughline::telemetry::builder()
+            .variables(|name| (name == "OTEL_EXPORTER_OTLP_COMPRESSION").then(|| compression.to_owned()))
+            .collector(format!("http://{address}{path}"), protocol)
+            .init()
+            .expect("it is valid");
+        trace(20);
+        let report = telemetry.shutdown(Duration::from_secs(30)).await;
+        assert!(report.is_complete() && report.stats.exported == 21, "{report:?}");
+    });
+    let bodies = bodies.lock().expect("not poisoned");
+    bodies.clone()
+}
+
+alone! {
+    fn a_retry_sends_the_same_bytes() {
+        for protocol in [Protocol::Grpc, Protocol::HttpProtobuf] {
+            let [plain, compressed] = ["none", "gzip"].map(|compression| {
+                let bodies = bodies(protocol, compression);
+                assert_eq!(bodies.len(), 2, "{protocol:?}, {compression}");
+                assert!(bodies[0] == bodies[1], "{protocol:?}, {compression}");
+                bodies[0].clone()
+            });
+            assert!(compressed.len() < plain.len() / 2, "{protocol:?}: {} of {}", compressed.len(), plain.len());
+            if protocol == Protocol::Grpc {
+                // The flag, and the length of the message.
+                for (body, flag) in [(plain, 0), (compressed, 1)] {
+                    let length = u32::try_from(body.len() - 5).expect("it is short").to_be_bytes();
+                    assert_eq!((body[0], &body[1..5]), (flag, &length[..]));
+                }
+            }
+        }
+    }
+}
