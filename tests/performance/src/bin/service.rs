@@ -2,9 +2,11 @@
 //!
 //! The service and its exporter have one core, the client and the collector the other, which has less to do. Prints one
 //! line of `name=value`, and fails if a span got lost. `--seconds N` (3) is how long is measured, after a warm-up.
-//! `--client ADDRESS` is the client, which this program starts.
+//! `--work N` makes the handler compute N thousand steps of a hash, each of which takes about a nanosecond; otherwise
+//! it does nothing but call the five functions. `--client ADDRESS` is the client, which this program starts.
 #![forbid(unsafe_code)]
 
+use std::hint::black_box;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -32,6 +34,7 @@ fn main() {
     }
     let mode: Mode = options.positional(0).expect("usage: MODE").parse().unwrap_or_else(|error| panic!("{error}"));
     let seconds = options.number("--seconds").unwrap_or(3.0_f64).to_string();
+    let work = 1_000 * options.number("--work").unwrap_or(0_u64);
     let mut collector = Collector::start(Behaviour::Accept, Some(1));
     clock::pin(0);
     let stack = Stack::new(&[mode], &collector.endpoint(), &Setup { queue: Some(QUEUE), ..Setup::default() });
@@ -42,6 +45,7 @@ fn main() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
         let handler = move |Path((tenant_id, order_no)): Path<(String, i64)>| async move {
+            compute(work);
             mode.request_async(&tenant_id, order_no).await.to_string()
         };
         let app = Router::new().route("/tenants/{tenant}/orders/{order}", get(handler));
@@ -76,6 +80,12 @@ fn main() {
     }
     drop(collector);
     std::process::exit(0);
+}
+
+/// What the handler of a service does besides: a chain of steps, each of which needs the result of the one before.
+fn compute(steps: u64) {
+    let hash = (0..steps).fold(0xcbf2_9ce4_8422_2325_u64, |hash, step| (hash ^ step).wrapping_mul(0x0100_0000_01b3));
+    black_box(hash);
 }
 
 /// Sends requests on some connections, each as soon as the one before is answered. Prints how many a second there were

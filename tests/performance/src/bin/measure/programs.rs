@@ -115,12 +115,16 @@ pub(crate) fn memory(count: usize) {
     }
 }
 
-/// Requests a second of an axum service, and the processor time of each, export included. Without fastrace, which loses
-/// spans at this rate: its channel is bounded.
+/// Requests a second of an axum service, and the processor time of each, export included: with a handler that does nothing
+/// else, and with one that works. Without fastrace, which loses spans at this rate: its channel is bounded.
 pub(crate) fn service(count: usize) {
-    let modes = [Mode::Plain, Mode::Ours, Mode::ByHand, Mode::Instrument];
-    let programs = modes.map(|mode| ("measure-service", mode, &["--seconds", "3"] as &[&str]));
-    for ((at, row), number) in rounds("service", count, &programs, &["per_second", "cpu"]) {
-        line("service", &row, programs[at].1, number);
+    let handlers: [(&str, &[&str]); 2] =
+        [("", &["--seconds", "3"]), ("_working", &["--seconds", "3", "--work", "100"])];
+    for (handler, arguments) in handlers {
+        let modes = [Mode::Plain, Mode::Ours, Mode::ByHand, Mode::Instrument];
+        let programs = modes.map(|mode| ("measure-service", mode, arguments));
+        for ((at, row), number) in rounds("service", count, &programs, &["per_second", "cpu"]) {
+            line("service", &format!("{row}{handler}"), programs[at].1, number);
+        }
     }
 }

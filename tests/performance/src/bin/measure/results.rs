@@ -12,7 +12,10 @@ const TITLES: [(&str, &str); 16] = [
     ("throughput", "Spans a second through to the collector"),
     ("threads", "Spans a second on one thread, two and four; `scaling` is two of one"),
     ("memory", "Resident memory for each span that waits, bytes"),
-    ("service", "An axum service with five spans a request: requests a second, and processor time of each, ns"),
+    (
+        "service",
+        "An axum service with five spans a request: requests a second, and processor time of each, ns; `working` computes some 100 µs",
+    ),
     ("requests", "Calling thread, a span of a request of six, ns"),
     ("recorded", "Calling thread, a span below an open one, ns"),
     ("unsampled", "Not sampled, ns"),
