@@ -239,7 +239,9 @@ impl Capture {
     ///
     /// # Panics
     ///
-    /// Panics if they differ. The message shows both side by side, with the lines that differ marked.
+    /// Panics if they differ. The message shows both side by side, with the lines that differ marked, or as a diff where
+    /// they do not fit: into as many columns as the environment variable `COLUMNS` says, or else as the terminal has
+    /// that the standard error goes to, or else into 120.
     #[track_caller]
     pub fn assert_tree(&self, expected: &str) {
         self.assert_tree_with(&[], expected);
@@ -250,14 +252,14 @@ impl Capture {
     ///
     /// # Panics
     ///
-    /// Panics if they differ. The message shows both side by side, with the lines that differ marked.
+    /// Panics if they differ, with the message of [`assert_tree`](Self::assert_tree).
     #[track_caller]
     pub fn assert_tree_with(&self, keys: &[&str], expected: &str) {
         let (expected, actual) = (dedent(expected), self.tree_with(keys));
         assert!(
             expected == actual,
             "the span trees differ\n\n{}\nthe actual tree, to paste:\n{actual}\n",
-            side_by_side::side_by_side(&expected, &actual)
+            side_by_side::side_by_side(&expected, &actual, side_by_side::available_width())
         );
     }
 

@@ -1,25 +1,40 @@
 //! Two texts next to each other, with the lines that differ marked.
 
 use std::fmt::Write as _;
+use std::{env, io};
 
 use similar::{Algorithm, DiffOp, capture_diff_slices};
+use terminal_size::{Width, terminal_size_of};
 
-/// Texts that are wider than this together are drawn one below the other.
-const MAX_WIDTH: usize = 160;
+/// How many columns there are if nobody says so, as in the log of a CI server.
+const DEFAULT_WIDTH: usize = 120;
+
+/// How many columns a message may take: `COLUMNS`, or those of the terminal that the standard error goes to.
+pub(super) fn available_width() -> usize {
+    width(env::var("COLUMNS").ok().as_deref(), terminal_size_of(io::stderr()).map(|(Width(columns), _)| columns))
+}
+
+/// The first of the two that is a positive number.
+fn width(variable: Option<&str>, terminal: Option<u16>) -> usize {
+    let variable = variable.and_then(|columns| columns.trim().parse().ok());
+    let numbers = [variable, terminal.map(usize::from)];
+    numbers.into_iter().flatten().find(|columns| *columns > 0).unwrap_or(DEFAULT_WIDTH)
+}
 
 /// The lines of `expected` on the left and those of `actual` on the right. Between them is `|` where a line differs,
-/// `<` where it is missing on the right, and `>` where it was not expected.
+/// `<` where it is missing on the right, and `>` where it was not expected. Texts that do not fit into `width` columns
+/// next to each other are drawn as a diff.
 ///
 /// There are no colours: a message of a panic is kept by the test harness, and does not know where it will be shown.
-pub(super) fn side_by_side(expected: &str, actual: &str) -> String {
-    let width = |text: &str| text.lines().map(columns).max().unwrap_or_default();
-    let left = width(expected).max("expected".len());
-    if left + width(actual) + "  | ".len() > MAX_WIDTH {
+pub(super) fn side_by_side(expected: &str, actual: &str, width: usize) -> String {
+    let widest = |text: &str, head: &str| text.lines().map(columns).max().unwrap_or_default().max(head.len());
+    let (left, right) = (widest(expected, "expected"), widest(actual, "actual"));
+    if left + " | ".len() + right > width {
         return one_below_the_other(expected, actual);
     }
     let mut out = String::new();
     line(&mut out, left, "expected", ' ', "actual");
-    line(&mut out, left, &"─".repeat(left), '┼', &"─".repeat(width(actual).max("actual".len())));
+    line(&mut out, left, &"─".repeat(left), '┼', &"─".repeat(right));
     for (expected, mark, actual) in rows(expected, actual) {
         line(&mut out, left, expected, mark, actual);
     }
@@ -86,7 +101,7 @@ mod tests {
         let expected = "order\n├── load\n├── charge\n│   └── POST\n└── receipt";
         let actual = "order\n├── charge !error: declined\n│   ├── POST\n│   └── POST\n└── receipt\n    └── SMTP";
         assert_eq!(
-            side_by_side(expected, actual),
+            side_by_side(expected, actual, 80),
             "\
 expected       actual
 ─────────────┼────────────────────────────
@@ -102,16 +117,31 @@ order          order
 
     #[test]
     fn what_one_side_has_alone_is_marked() {
-        assert_eq!(side_by_side("a\nb", "a"), "expected   actual\n─────────┼───────\na          a\nb        <\n");
-        assert_eq!(side_by_side("", "a"), "expected   actual\n─────────┼───────\n         > a\n");
+        assert_eq!(side_by_side("a\nb", "a", 80), "expected   actual\n─────────┼───────\na          a\nb        <\n");
+        assert_eq!(side_by_side("", "a", 80), "expected   actual\n─────────┼───────\n         > a\n");
     }
 
     #[test]
-    fn wide_texts_stand_below_each_other() {
-        let wide = "x".repeat(MAX_WIDTH);
-        assert_eq!(
-            side_by_side("a\nb", &format!("a\n{wide}")),
-            format!("- expected\n+ actual\n\n  a\n- b\n+ {wide}\n")
-        );
+    fn texts_stand_next_to_each_other_exactly_where_they_fit() {
+        // Eight columns for the heading, three for the mark, ten for what differs.
+        let (expected, actual) = ("a\nb", "a\n0123456789");
+        let fits = side_by_side(expected, actual, 21);
+        assert_eq!(fits, "expected   actual\n─────────┼───────────\na          a\nb        | 0123456789\n");
+        assert_eq!(fits.lines().map(columns).max(), Some(21));
+        assert_eq!(side_by_side(expected, actual, 20), "- expected\n+ actual\n\n  a\n- b\n+ 0123456789\n");
+        // The headings count, too.
+        assert_eq!(side_by_side("", "a", 16), "- expected\n+ actual\n\n+ a\n");
+    }
+
+    #[test]
+    fn the_width_is_that_of_the_variable_or_of_the_terminal() {
+        assert_eq!(width(Some("72"), Some(90)), 72);
+        assert_eq!(width(Some(" 72\n"), None), 72);
+        assert_eq!(width(None, Some(90)), 90);
+        for useless in ["", "0", "-1", "wide", "99999999999999999999999"] {
+            assert_eq!(width(Some(useless), Some(90)), 90, "{useless:?}");
+            assert_eq!(width(Some(useless), Some(0)), DEFAULT_WIDTH, "{useless:?}");
+        }
+        assert_eq!(width(None, None), DEFAULT_WIDTH);
     }
 }
