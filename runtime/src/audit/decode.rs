@@ -5,7 +5,6 @@
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::Arc;
 
-use foldhash::fast::FixedState;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanId, TraceId};
 
@@ -138,7 +137,7 @@ impl Decoder {
     ) {
         let mut fields = Reader::new(encoded);
         let Some(key) = fields.field().and_then(|field| std::str::from_utf8(field.bytes).ok()) else { return };
-        if self.seen.len() <= self.max_keys && self.seen.insert(FixedState::default().hash_one(key)) {
+        if self.seen.len() <= self.max_keys && self.seen.insert(self.seen.hasher().hash_one(key)) {
             see(key);
         }
         if !self.any.overlaps(KeySet::of(key)) {
@@ -176,7 +175,7 @@ impl Decoder {
         if encoded.file.is_empty() && encoded.function.is_empty() {
             return None;
         }
-        let mut hasher = FixedState::default().build_hasher();
+        let mut hasher = self.places.hasher().build_hasher();
         hasher.write(encoded.file);
         hasher.write_u64(encoded.line);
         hasher.write(encoded.function);

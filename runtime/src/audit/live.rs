@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use opentelemetry::trace::{TraceContextExt as _, TraceId};
+use opentelemetry::trace::TraceContextExt as _;
 
 use super::decode::Decoder;
 use super::kind::BreakKind;
@@ -13,7 +13,7 @@ use super::metrics;
 use super::model::Place;
 use super::report::{Example, Report};
 use super::rules::Rules;
-use super::tally::Set;
+use super::tally::Ids;
 use super::text::duration;
 use super::window::Audit;
 use crate::propagation::without_span;
@@ -99,9 +99,9 @@ impl LiveAudit {
         let patience_since = if is_shutdown { Some(now) } else { now.checked_sub(patience) };
         if let Some(quiet_since) = quiet_since {
             // Only if there is something to judge.
-            let mut open: Option<Set<TraceId>> = None;
+            let mut open: Option<Ids> = None;
             let is_open = |id| open.get_or_insert_with(|| self.open_traces()).contains(&id);
-            state.audit.judge_quiet(quiet_since, patience_since, is_open);
+            state.audit.judge_quiet(now, quiet_since, patience_since, is_open);
         }
         let recent = std::mem::take(&mut state.audit.tally.recent);
         drop(guard);
@@ -109,8 +109,8 @@ impl LiveAudit {
     }
 
     /// The traces of which spans are open.
-    fn open_traces(&self) -> Set<TraceId> {
-        let mut open = Set::default();
+    fn open_traces(&self) -> Ids {
+        let mut open = Ids::default();
         if let Some(table) = self.0.open_spans {
             table.each(|entry, _| {
                 open.insert(entry.context.span().span_context().trace_id());

@@ -124,8 +124,11 @@ impl Rules {
 
     /// Which share of the traces to look at, from 0 to 1; all of them by default. The trace id decides, so that every
     /// process looks at the same ones.
+    ///
+    /// A share below 0 is 0, and one above 1 is 1. So is NaN, the result of a computation without a result: an audit
+    /// that looks at nothing would report that nothing is wrong.
     pub fn sample(mut self, share: f64) -> Self {
-        self.sample = share.clamp(0.0, 1.0);
+        self.sample = if share.is_nan() { 1.0 } else { share.clamp(0.0, 1.0) };
         self
     }
 

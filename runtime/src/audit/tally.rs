@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher as _, Hash};
 use std::sync::Arc;
 
-use foldhash::fast::FixedState;
+use foldhash::fast::RandomState;
 use opentelemetry::trace::{SpanKind, TraceId};
 
 use super::judge::{Found, judge};
@@ -23,8 +23,15 @@ const MAX_BREAKS: usize = 1_000;
 /// The name under which the rest is counted.
 const OTHERS: &str = "(other)";
 
-pub(super) type Map<K, V> = HashMap<K, V, FixedState>;
-pub(super) type Set<T> = HashSet<T, FixedState>;
+/// The hash has a random seed, because callers choose some of the names and values: with one that is known, they could
+/// choose such as are slow.
+pub(super) type Map<K, V> = HashMap<K, V, RandomState>;
+pub(super) type Set<T> = HashSet<T, RandomState>;
+
+/// Trace ids are all chosen by callers, one for each request. They are hashed with `SipHash`, whose key cannot be found
+/// out by measuring either.
+pub(super) type Traces<T> = HashMap<TraceId, T>;
+pub(super) type Ids = HashSet<TraceId>;
 
 #[derive(Debug, Clone)]
 pub(super) struct Tally {
@@ -99,7 +106,7 @@ impl Distinct {
         if self.is_over {
             return false;
         }
-        let is_new = self.hashes.insert(FixedState::default().hash_one(text));
+        let is_new = self.hashes.insert(self.hashes.hasher().hash_one(text));
         if is_new && self.hashes.len() + Self::EXAMPLES > max {
             self.examples.push(text.into());
             self.is_over = self.hashes.len() > max;

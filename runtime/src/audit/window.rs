@@ -1,6 +1,6 @@
 //! The traces that are not judged yet.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 
 use opentelemetry::trace::TraceId;
@@ -8,7 +8,7 @@ use opentelemetry::trace::TraceId;
 use super::model::Span;
 use super::report::Report;
 use super::rules::Rules;
-use super::tally::{Map, Set, Tally};
+use super::tally::{Ids, Tally, Traces};
 
 /// Looks at spans and judges traces. See the [module](super).
 ///
@@ -20,9 +20,11 @@ use super::tally::{Map, Set, Tally};
 /// are counted together.
 #[derive(Debug, Clone)]
 pub struct Audit {
-    open: Map<TraceId, Trace>,
-    /// The ids of these traces: the ones that came first, or were looked at longest ago, first.
-    order: VecDeque<TraceId>,
+    open: Traces<Trace>,
+    /// When each of them is looked at, the first one first; but a trace that waits is in the second queue. A trace of
+    /// which a span came since is put back when its turn comes, so that a span does not touch the queue.
+    turns: BTreeMap<Turn, TraceId>,
+    waiting: BTreeMap<Turn, TraceId>,
     /// Spans in `open`, and how many there may be.
     spans: usize,
     max_spans: usize,
@@ -32,21 +34,30 @@ pub struct Audit {
     pub(super) tally: Tally,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 struct Trace {
     spans: Vec<Span>,
-    /// When the last span came, as a number of spans.
-    touched: u64,
-    /// And as a time.
-    touched_at: u64,
+    /// When the first span came, as a number of spans.
+    came: u64,
+    /// When the last one came.
+    touched: Turn,
+    /// Its place in the queue.
+    turn: Turn,
     /// A parent is missing, as far as spans had come when it was last looked at.
     is_waiting: bool,
+}
+
+/// A time, and as what number of spans: where there are no times, as in a file, the number alone says what came first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Turn {
+    time: u64,
+    pushed: u64,
 }
 
 /// Traces that were judged before all spans had been pushed.
 #[derive(Debug, Clone, Default)]
 struct Judged {
-    ids: Set<TraceId>,
+    ids: Ids,
     order: VecDeque<TraceId>,
 }
 
@@ -74,8 +85,9 @@ impl Audit {
     pub fn new(rules: Rules) -> Self {
         Self {
             max_spans: rules.max_spans.unwrap_or(MAX_SPANS),
-            open: Map::default(),
-            order: VecDeque::new(),
+            open: Traces::default(),
+            turns: BTreeMap::new(),
+            waiting: BTreeMap::new(),
             spans: 0,
             pushed: 0,
             judged: Judged::default(),
@@ -104,12 +116,18 @@ impl Audit {
             return;
         }
         self.pushed += 1;
-        let trace = self.open.entry(id).or_default();
-        if trace.spans.is_empty() {
-            self.order.push_back(id);
-        }
+        let touched = Turn { time: now, pushed: self.pushed };
+        let trace = self.open.entry(id).or_insert_with(|| {
+            self.turns.insert(touched, id);
+            Trace { spans: Vec::new(), came: self.pushed, touched, turn: touched, is_waiting: false }
+        });
         trace.spans.push(span);
-        (trace.touched, trace.touched_at, trace.is_waiting) = (self.pushed, now, false);
+        trace.touched = touched;
+        if mem::take(&mut trace.is_waiting) {
+            self.waiting.remove(&trace.turn);
+            trace.turn = touched;
+            self.turns.insert(touched, id);
+        }
         self.spans += 1;
         if self.spans > self.max_spans {
             self.make_room();
@@ -125,11 +143,10 @@ impl Audit {
 
     /// Judges the traces that are left, in the order in which they came.
     pub fn finish(mut self) -> Report {
-        let order = mem::take(&mut self.order);
-        for id in order {
-            if let Some(trace) = self.open.remove(&id) {
-                self.tally.add(id, trace.spans);
-            }
+        let mut left: Vec<_> = mem::take(&mut self.open).into_iter().collect();
+        left.sort_unstable_by_key(|(_, trace)| trace.came);
+        for (id, trace) in left {
+            self.tally.add(id, trace.spans);
         }
         self.report()
     }
@@ -139,57 +156,91 @@ impl Audit {
         self.open.len() as u64
     }
 
-    /// Judges traces until there is room: those of which nothing came lately, and others only if that is not enough.
+    /// Judges traces until there is room, beginning with the one of which nothing came for longest: only complete ones
+    /// of which nothing came lately, and others if that is not enough.
     fn make_room(&mut self) {
         let enough = self.max_spans - self.max_spans / 8;
-        let lately = self.pushed.saturating_sub(self.max_spans as u64 / 4);
-        for is_forced in [false, true] {
-            for _ in 0..self.order.len() {
-                if self.spans <= enough {
-                    return;
-                }
-                let Some(id) = self.order.pop_front() else { return };
-                let is_quiet = self.open.get(&id).is_some_and(|trace| trace.touched <= lately);
-                if is_quiet || is_forced {
-                    self.judge(id, true);
-                } else {
-                    self.order.push_back(id);
-                }
-            }
+        while self.spans > enough {
+            let Some(id) = self.quietest() else { return };
+            self.judge(id, true);
         }
     }
 
-    /// Judges the traces of which nothing came since `quiet_since`, unless `is_open` says that more will come. Traces
-    /// that lack a parent have until `patience_since`: it may be a span of another library, which is open.
+    /// The trace of which nothing came for longest.
+    fn quietest(&mut self) -> Option<TraceId> {
+        loop {
+            let (turn, id) = [self.turns.first_key_value(), self.waiting.first_key_value()]
+                .into_iter()
+                .flatten()
+                .min_by_key(|(turn, _)| **turn)?;
+            let (turn, id) = (*turn, *id);
+            let trace = self.open.get_mut(&id)?;
+            if trace.is_waiting || trace.touched.pushed == turn.pushed {
+                return Some(id);
+            }
+            self.turns.remove(&turn);
+            trace.turn = trace.touched;
+            self.turns.insert(trace.turn, id);
+        }
+    }
+
+    /// Judges the traces of which nothing came since `quiet_since`, unless `is_open` says that more will come: these are
+    /// looked at again when they have been quiet for as long from `now` on. Traces that lack a parent have until
+    /// `patience_since`: it may be a span of another library, which is open.
+    ///
+    /// Returns how many traces it has looked at, which are those whose turn had come, however many others there are.
     #[cfg(any(feature = "otlp", test))]
     pub(super) fn judge_quiet(
         &mut self,
+        now: u64,
         quiet_since: u64,
         patience_since: Option<u64>,
         mut is_open: impl FnMut(TraceId) -> bool,
-    ) {
-        for _ in 0..self.order.len() {
-            let Some(id) = self.order.pop_front() else { return };
-            let Some(trace) = self.open.get_mut(&id).filter(|trace| trace.touched_at <= quiet_since) else {
-                self.order.push_back(id);
+    ) -> usize {
+        let (mut looked, mut later) = (0, Vec::new());
+        while let Some(first) = self.turns.first_entry().filter(|first| first.key().time <= quiet_since) {
+            looked += 1;
+            let (turn, id) = first.remove_entry();
+            let Some(trace) = self.open.get_mut(&id) else { continue };
+            if trace.touched.pushed != turn.pushed {
+                trace.turn = trace.touched;
+                self.turns.insert(trace.turn, id);
                 continue;
-            };
-            let is_due = patience_since.is_some_and(|since| trace.touched_at <= since);
-            if !is_due && !trace.is_waiting {
-                let before = trace.spans.len();
-                trace.is_waiting = self.tally.is_unfinished(&mut trace.spans);
-                self.spans -= before - trace.spans.len();
             }
-            if (is_due || !trace.is_waiting) && !is_open(id) {
-                self.judge(id, false);
+            let before = trace.spans.len();
+            trace.is_waiting = self.tally.is_unfinished(&mut trace.spans);
+            self.spans -= before - trace.spans.len();
+            if trace.is_waiting {
+                self.waiting.insert(turn, id);
+            } else if is_open(id) {
+                later.push(id);
             } else {
-                self.order.push_back(id);
+                self.judge(id, false);
             }
         }
+        let is_due = |turn: Turn| patience_since.is_some_and(|since| turn.time <= since);
+        while let Some(first) = self.waiting.first_entry().filter(|first| is_due(*first.key())) {
+            looked += 1;
+            let id = first.remove();
+            if is_open(id) {
+                later.push(id);
+            } else {
+                self.judge(id, false);
+            }
+        }
+        for id in later {
+            let Some(trace) = self.open.get_mut(&id) else { continue };
+            trace.turn.time = now;
+            let queue = if trace.is_waiting { &mut self.waiting } else { &mut self.turns };
+            queue.insert(trace.turn, id);
+        }
+        looked
     }
 
     fn judge(&mut self, id: TraceId, is_forced: bool) {
         let Some(mut trace) = self.open.remove(&id) else { return };
+        let queue = if trace.is_waiting { &mut self.waiting } else { &mut self.turns };
+        queue.remove(&trace.turn);
         self.spans -= trace.spans.len();
         self.judged.insert(id);
         if is_forced && self.tally.is_unfinished(&mut trace.spans) {

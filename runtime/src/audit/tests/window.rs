@@ -55,9 +55,9 @@ fn quiet_traces_are_judged_unless_they_have_open_spans() {
     for (number, time) in [(1, 0), (2, 10), (3, 20)] {
         trace(number, 1..=2).for_each(|span| audit.push_at(span, time));
     }
-    audit.judge_quiet(15, None, |id| id == TraceId::from(2));
+    audit.judge_quiet(15, 15, None, |id| id == TraceId::from(2));
     assert_eq!((audit.report().total.traces, audit.report().skipped.traces_pending), (1, 2));
-    audit.judge_quiet(25, None, |_| false);
+    audit.judge_quiet(25, 25, None, |_| false);
     assert_eq!((audit.report().total.traces, audit.report().skipped.traces_pending), (3, 0));
 }
 
@@ -65,14 +65,109 @@ fn quiet_traces_are_judged_unless_they_have_open_spans() {
 fn a_trace_that_lacks_a_parent_is_waited_for() {
     let mut audit = Audit::new(Rules::new());
     trace(1, 2..=3).chain(trace(2, 2..=3)).for_each(|span| audit.push_at(span, 0));
-    audit.judge_quiet(100, None, |_| false);
-    audit.judge_quiet(110, None, |_| false);
+    audit.judge_quiet(100, 100, None, |_| false);
+    audit.judge_quiet(110, 110, None, |_| false);
     assert_eq!((audit.report().total.traces, audit.report().skipped.traces_pending), (0, 2));
     // The parent of the first one ends.
     trace(1, 1..=1).for_each(|span| audit.push_at(span, 120));
-    audit.judge_quiet(130, Some(30), |_| false);
+    audit.judge_quiet(130, 130, Some(30), |_| false);
     let report = audit.report();
     assert_eq!((report.total.traces, report.total.complete, report.count(BreakKind::MissingParent)), (2, 1, 1));
+}
+
+/// Traces that are not due cost nothing, however many there are and however often it is asked.
+#[test]
+fn only_traces_whose_turn_has_come_are_looked_at() {
+    const TRACES: u64 = 5_000;
+    const QUIET: u64 = 1_000;
+    let mut audit = Audit::new(Rules::new());
+    let mut looked = 0;
+    // A trace for each tick. Each gets its second span while it is in the window, and lives for as long again.
+    for now in 0..TRACES {
+        trace(u128::from(now) + 1, 1..=1).for_each(|span| audit.push_at(span, now));
+        if let Some(again) = now.checked_sub(QUIET / 2) {
+            trace(u128::from(again) + 1, 2..=2).for_each(|span| audit.push_at(span, now));
+        }
+        if let Some(since) = now.checked_sub(QUIET) {
+            looked += audit.judge_quiet(now, since, None, |_| false);
+        }
+    }
+    let report = audit.report();
+    assert_unbroken(&report);
+    let judged = report.total.traces;
+    assert_eq!(judged, TRACES - QUIET - QUIET / 2);
+    // Once too early, because of the second span, and once to judge it.
+    let expected = usize::try_from(judged + (TRACES - QUIET)).unwrap();
+    assert_eq!(looked, expected);
+    // Nothing happens, and nothing is looked at.
+    assert_eq!(audit.judge_quiet(TRACES, 0, None, |_| false), 0);
+}
+
+#[test]
+fn traces_that_wait_or_are_open_are_not_looked_at_each_time() {
+    const TRACES: u128 = 1_000;
+    let mut audit = Audit::new(Rules::new());
+    // One half lacks a parent, and of the other half a span is open.
+    for number in 1..=TRACES {
+        trace(number, 2..=2).chain(trace(TRACES + number, 1..=1)).for_each(|span| audit.push_at(span, 0));
+    }
+    let is_open = |id: TraceId| u128::from_be_bytes(id.to_bytes()) > TRACES;
+    let looked = [10, 11, 12, 19, 20, 100].map(|now| audit.judge_quiet(now, now - 10, now.checked_sub(100), is_open));
+    assert_eq!(looked, [2_000, 0, 0, 0, 1_000, 2_000], "all; the open ones again; and the others, which are given up");
+    let report = audit.report();
+    assert_eq!((report.total.traces, report.count(BreakKind::MissingParent)), (1_000, 1_000));
+    assert_eq!(report.skipped.traces_pending, 1_000);
+    // A flush does not wait for another turn.
+    assert_eq!(audit.judge_quiet(101, 101, None, |_| false), 1_000);
+    assert_eq!(audit.report().total.complete, 1_000);
+}
+
+/// The one that came first is not the one that has been quiet for longest.
+#[test]
+fn the_quietest_traces_are_given_up_first() {
+    let mut audit = Audit::new(Rules::new().max_spans(8));
+    for number in 1..=8 {
+        trace(number, 2..=2).for_each(|span| audit.push(span));
+    }
+    trace(1, 3..=3).for_each(|span| audit.push(span));
+    assert_eq!(audit.report().skipped.traces_given_up, 2);
+    // The first one is still there, and complete with its parent.
+    trace(1, 1..=1).for_each(|span| audit.push(span));
+    trace(2, 1..=1).chain(trace(3, 1..=1)).for_each(|span| audit.push(span));
+    let report = audit.report();
+    assert_eq!((report.skipped.spans_late, report.skipped.traces_given_up), (2, 2));
+    let report = audit.finish();
+    assert_eq!((report.total.traces, report.total.complete), (6, 1));
+}
+
+/// With a hash that is known, ids could be chosen that all fall into one bucket.
+#[test]
+fn the_hash_of_a_trace_id_cannot_be_known() {
+    use std::hash::BuildHasher as _;
+
+    use crate::audit::tally::{Ids, Map, Set, Traces};
+
+    let id = TraceId::from(7);
+    assert_ne!(Ids::new().hasher().hash_one(id), Ids::new().hasher().hash_one(id));
+    assert_ne!(Traces::<u8>::new().hasher().hash_one(id), Traces::<u8>::new().hasher().hash_one(id));
+    let (one, other) = (Map::<&str, u8>::default(), Map::<&str, u8>::default());
+    assert_ne!(one.hasher().hash_one("name"), other.hasher().hash_one("name"));
+    let (one, other) = (Set::<&str>::default(), Set::<&str>::default());
+    assert_ne!(one.hasher().hash_one("name"), other.hasher().hash_one("name"));
+}
+
+#[test]
+fn a_share_that_is_no_share_is_the_nearest_one_and_never_none_by_mistake() {
+    let looked_at =
+        |share| audit(Rules::new().sample(share), (1..=1_000).flat_map(|number| trace(number, 1..=1))).total.traces;
+    for all in [1.0, 1.5, f64::INFINITY, f64::NAN, -f64::NAN] {
+        assert_eq!(looked_at(all), 1_000, "{all}");
+    }
+    for none in [0.0, -0.0, -0.5, f64::NEG_INFINITY] {
+        assert_eq!(looked_at(none), 0, "{none}");
+    }
+    let half = looked_at(0.5);
+    assert!((400..600).contains(&half), "{half}");
 }
 
 #[test]
@@ -80,7 +175,7 @@ fn spans_that_were_exported_twice_take_no_room_for_ever() {
     let mut audit = Audit::new(Rules::new().max_spans(8));
     for number in 1..=10 {
         trace(number, 1..=2).chain(trace(number, 1..=2)).for_each(|span| audit.push_at(span, 0));
-        audit.judge_quiet(0, None, |_| false);
+        audit.judge_quiet(0, 0, None, |_| false);
     }
     // The window is empty again, and has room for a trace that is not complete.
     trace(11, 2..=8).for_each(|span| audit.push_at(span, 0));
