@@ -1,12 +1,12 @@
 //! Reading a dump.
 
-use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::io::{self, BufReader, Cursor, Read};
 
-use flate2::bufread::MultiGzDecoder;
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use throughline::audit::Span;
 
 use crate::convert::Converter;
+use crate::counted::{Counted, Decompressed, Progress};
 use crate::error::ReadError;
 use crate::format::{Format, HEAD};
 use crate::{json, protobuf};
@@ -31,8 +31,8 @@ pub struct Dump {
     pub spans: u64,
     /// Spans with a trace id, a span id or a parent's id that is not valid, which were not.
     pub invalid: u64,
-    /// Why the dump ends in the middle of a message, if it does, as one does that is still written. What came before was
-    /// passed on.
+    /// Where and why the dump ends too early, if it does: in the middle of a message or of its compressed form, as one
+    /// does that is still written. What came before was passed on.
     pub cut_off: Option<ReadError>,
 }
 
@@ -87,13 +87,24 @@ fn read(mut input: Box<dyn Read + '_>, may_be_compressed: bool, each: &mut Each<
     let mut head = Vec::with_capacity(HEAD);
     input.by_ref().take(HEAD as u64).read_to_end(&mut head)?;
     let format = Format::of(&head)?;
-    let whole: Box<dyn BufRead + '_> = Box::new(BufReader::with_capacity(1 << 16, Cursor::new(head).chain(input)));
+    let whole = Counted::new(Box::new(BufReader::with_capacity(1 << 16, Cursor::new(head).chain(input))));
     match format {
-        Format::Gzip if may_be_compressed => read(Box::new(MultiGzDecoder::new(whole)), false, each),
+        Format::Gzip if may_be_compressed => read_compressed(whole, each),
         Format::Gzip => Err(ReadError::new("it is compressed with gzip twice").into()),
         Format::Json => json::read(whole, each),
         Format::Protobuf => protobuf::read_one(whole, each),
         Format::Delimited => protobuf::read_delimited(whole, each),
         Format::Framed => protobuf::read_framed(whole, each),
+    }
+}
+
+fn read_compressed(input: Counted<'_>, each: &mut Each<'_>) -> Result<(), Stop> {
+    let progress = Progress::default();
+    let read = read(Box::new(Decompressed::new(input, &progress)), false, each);
+    let Some(byte) = progress.cut_off.get() else { return read };
+    match read {
+        // With its beginning alone, nothing is known of its format.
+        Err(Stop::Failed(error)) if progress.content.get() >= HEAD as u64 => Err(Stop::Failed(error)),
+        _ => Err(Stop::CutOff(ReadError::in_compressed(byte))),
     }
 }

@@ -13,8 +13,13 @@ pub struct ReadError {
 /// A place in a dump.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    Line { line: usize, column: usize },
+    Line {
+        line: usize,
+        column: usize,
+    },
     Byte(u64),
+    /// Before it is decompressed.
+    Compressed(u64),
 }
 
 impl ReadError {
@@ -27,6 +32,12 @@ impl ReadError {
         Self { place: Some(Place::Byte(byte)), what: what.into(), source: None }
     }
 
+    /// The end of what is compressed, at a byte of the file.
+    pub(crate) fn in_compressed(byte: u64) -> Self {
+        let what = "it ends here; expected the rest of what gzip has compressed".to_owned();
+        Self { place: Some(Place::Compressed(byte)), what, source: None }
+    }
+
     pub(crate) fn because(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
         self.source = Some(Box::new(source));
         self
@@ -36,16 +47,26 @@ impl ReadError {
         Self::new("it cannot be read").because(error)
     }
 
+    /// The end of JSON within a document, at a byte from the start of what was decompressed.
+    pub(crate) fn of_json_that_ends(byte: u64, error: &serde_json::Error) -> Self {
+        let (line, column) = (error.line(), error.column());
+        Self::at(byte, format!("it ends here, on line {line}, column {column}: {}", message_of(error)))
+    }
+
     pub(crate) fn of_json(error: serde_json::Error) -> Self {
         if error.is_io() {
             return Self::of_input(error.into());
         }
         let (line, column) = (error.line(), error.column());
-        // The message ends with the place, which is told first here.
-        let message = error.to_string();
-        let what = message.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&message);
-        Self { place: Some(Place::Line { line, column }), what: what.to_owned(), source: None }
+        Self { place: Some(Place::Line { line, column }), what: message_of(&error), source: None }
     }
+}
+
+/// The message of an error without the place at its end, which is told first here.
+fn message_of(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    message.strip_suffix(&place).unwrap_or(&message).to_owned()
 }
 
 impl fmt::Display for ReadError {
@@ -53,6 +74,7 @@ impl fmt::Display for ReadError {
         match self.place {
             Some(Place::Line { line, column }) => write!(f, "line {line}, column {column}: ")?,
             Some(Place::Byte(byte)) => write!(f, "byte {byte}: ")?,
+            Some(Place::Compressed(byte)) => write!(f, "byte {byte} of the compressed data: ")?,
             None => {}
         }
         f.write_str(&self.what)?;

@@ -7,14 +7,15 @@ use std::io::BufRead;
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use crate::counted::Counted;
 use crate::dump::{Each, Stop};
 use crate::error::ReadError;
 
-pub(crate) fn read(mut input: Box<dyn BufRead + '_>, each: &mut Each<'_>) -> Result<(), Stop> {
+pub(crate) fn read(mut input: Counted<'_>, each: &mut Each<'_>) -> Result<(), Stop> {
     if input.fill_buf()?.starts_with(b"\xef\xbb\xbf") {
         input.consume(3);
     }
-    let mut json = serde_json::Deserializer::from_reader(input);
+    let mut json = serde_json::Deserializer::from_reader(&mut input);
     let mut seen = Seen::default();
     loop {
         let mut has_begun = false;
@@ -22,7 +23,10 @@ pub(crate) fn read(mut input: Box<dyn BufRead + '_>, each: &mut Each<'_>) -> Res
         match document.deserialize(&mut json) {
             Ok(()) => {}
             Err(error) if error.is_eof() && !has_begun => break,
-            Err(error) if error.is_eof() => return Err(Stop::CutOff(ReadError::of_json(error))),
+            Err(error) if error.is_eof() => {
+                drop(json);
+                return Err(Stop::CutOff(ReadError::of_json_that_ends(input.at, &error)));
+            }
             Err(error) => return Err(ReadError::of_json(error).into()),
         }
     }

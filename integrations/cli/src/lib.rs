@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod convert;
+mod counted;
 mod dump;
 mod error;
 mod format;

@@ -13,16 +13,28 @@ use self::options::Command;
 const BELOW: u8 = 1;
 /// The options are wrong, or a file cannot be read or written.
 const FAILED: u8 = 2;
+/// The checks pass, but a file ends too early, and they only cover what it has.
+const CUT_OFF: u8 = 3;
+
+/// What was found.
+enum Verdict {
+    Passed,
+    Below,
+    CutOff,
+}
 
 fn main() -> ExitCode {
     let run = match Command::parse(lexopt::Parser::from_env()) {
         Ok(Command::Audit(options)) => report::audit(&options),
-        Ok(Command::Print(text)) => print(text).map(|()| true).map_err(|error| format!("cannot print: {error}")),
+        Ok(Command::Print(text)) => {
+            print(text).map(|()| Verdict::Passed).map_err(|error| format!("cannot print: {error}"))
+        }
         Err(error) => Err(format!("{error}\n`throughline audit --help` lists the options")),
     };
     match run {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(BELOW),
+        Ok(Verdict::Passed) => ExitCode::SUCCESS,
+        Ok(Verdict::Below) => ExitCode::from(BELOW),
+        Ok(Verdict::CutOff) => ExitCode::from(CUT_OFF),
         Err(error) => {
             let _ = writeln!(io::stderr(), "error: {error}");
             ExitCode::from(FAILED)

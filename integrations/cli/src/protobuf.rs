@@ -6,17 +6,17 @@ use std::io::{self, BufRead, Read};
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use prost::Message as _;
 
+use crate::counted::Counted;
 use crate::dump::{Each, Stop};
 use crate::error::ReadError;
 
 /// One message, up to the end.
-pub(crate) fn read_one(input: Box<dyn BufRead + '_>, each: &mut Each<'_>) -> Result<(), Stop> {
-    message(&mut Counted { input, at: 0 }, u64::MAX, each)
+pub(crate) fn read_one(mut input: Counted<'_>, each: &mut Each<'_>) -> Result<(), Stop> {
+    message(&mut input, u64::MAX, each)
 }
 
 /// Messages, each after its length as a varint.
-pub(crate) fn read_delimited(input: Box<dyn BufRead + '_>, each: &mut Each<'_>) -> Result<(), Stop> {
-    let mut input = Counted { input, at: 0 };
+pub(crate) fn read_delimited(mut input: Counted<'_>, each: &mut Each<'_>) -> Result<(), Stop> {
     while !input.is_at_end()? {
         let at = input.at;
         let length = input.varint("the length of a message")?;
@@ -28,8 +28,7 @@ pub(crate) fn read_delimited(input: Box<dyn BufRead + '_>, each: &mut Each<'_>) 
 }
 
 /// Messages, each after its length in four bytes.
-pub(crate) fn read_framed(input: Box<dyn BufRead + '_>, each: &mut Each<'_>) -> Result<(), Stop> {
-    let mut input = Counted { input, at: 0 };
+pub(crate) fn read_framed(mut input: Counted<'_>, each: &mut Each<'_>) -> Result<(), Stop> {
     while !input.is_at_end()? {
         let mut length = [0; 4];
         for byte in &mut length {
@@ -83,21 +82,14 @@ fn message(input: &mut Counted<'_>, end: u64, each: &mut Each<'_>) -> Result<(),
     Ok(())
 }
 
-/// An input that knows how much of it was read.
-struct Counted<'a> {
-    input: Box<dyn BufRead + 'a>,
-    at: u64,
-}
-
 impl Counted<'_> {
     fn is_at_end(&mut self) -> io::Result<bool> {
-        Ok(self.input.fill_buf()?.is_empty())
+        Ok(self.fill_buf()?.is_empty())
     }
 
     fn byte(&mut self, expected: &str) -> Result<u8, Stop> {
-        let Some(&byte) = self.input.fill_buf()?.first() else { return Err(self.cut_off(expected)) };
-        self.input.consume(1);
-        self.at += 1;
+        let Some(&byte) = self.fill_buf()?.first() else { return Err(self.cut_off(expected)) };
+        self.consume(1);
         Ok(byte)
     }
 
@@ -117,8 +109,7 @@ impl Counted<'_> {
     /// Reads `length` bytes. What is allocated is what comes, and not what a wrong length promises.
     fn content(&mut self, length: u64, content: &mut Vec<u8>) -> Result<(), Stop> {
         content.clear();
-        let got = (&mut self.input).take(length).read_to_end(content)? as u64;
-        self.at += got;
+        let got = self.take(length).read_to_end(content)? as u64;
         if got < length {
             return Err(self.cut_off(&format!("{} more bytes of a field of {length}", length - got)));
         }

@@ -8,11 +8,11 @@ use throughline::audit::{Audit, Report};
 use throughline_cli::Reader;
 
 use crate::options::Options;
-use crate::print;
+use crate::{Verdict, print};
 
 /// Whether the traces are as good as the options ask for.
-pub(crate) fn audit(options: &Options) -> Result<bool, String> {
-    let report = read(options)?;
+pub(crate) fn audit(options: &Options) -> Result<Verdict, String> {
+    let (report, is_cut_off) = read(options)?;
     if let Some(path) = &options.html {
         fs::write(path, report.to_html()).map_err(|error| format!("{}: cannot be written: {error}", path.display()))?;
     }
@@ -20,7 +20,11 @@ pub(crate) fn audit(options: &Options) -> Result<bool, String> {
     print(&text).map_err(|error| format!("cannot print: {error}"))?;
     let is_complete = options.fail_below.is_none_or(|least| percent_complete(&report) >= least);
     let is_unbroken = report.is_unbroken() && report.skipped.traces_given_up == 0;
-    Ok(is_complete && (!options.fail_on_breaks || is_unbroken))
+    Ok(match is_complete && (!options.fail_on_breaks || is_unbroken) {
+        false => Verdict::Below,
+        true if is_cut_off => Verdict::CutOff,
+        true => Verdict::Passed,
+    })
 }
 
 /// The share of complete traces in percent. Those that were given up lacked a parent, and count as not complete: a
@@ -36,10 +40,11 @@ fn percent_complete(report: &Report) -> f64 {
     percent
 }
 
-fn read(options: &Options) -> Result<Report, String> {
+/// The report, and whether a file ends too early.
+fn read(options: &Options) -> Result<(Report, bool), String> {
     let mut audit = Audit::new(options.rules.clone());
     let mut reader = Reader::new();
-    let mut spans = 0;
+    let (mut spans, mut is_cut_off) = (0, false);
     for path in &options.files {
         let name = if is_stdin(path) { "the standard input".into() } else { path.to_string_lossy() };
         let input: Box<dyn Read> = if is_stdin(path) {
@@ -52,11 +57,15 @@ fn read(options: &Options) -> Result<Report, String> {
             let _ = writeln!(io::stderr(), "warning: {name}: {warning}");
         };
         if let Some(cut_off) = &dump.cut_off {
-            warn(format!("{cut_off}; the report has the {} spans before", dump.spans));
+            is_cut_off = true;
+            let spans = if dump.spans == 1 { "span" } else { "spans" };
+            warn(format!("{cut_off}; the report has the {} {spans} before", dump.spans));
         }
         if dump.invalid > 0 {
+            let verbs = if dump.invalid == 1 { ["span has", "is"] } else { ["spans have", "are"] };
+            let [have, are] = verbs;
             warn(format!(
-                "{} spans have a trace id, a span id or a parent id that is not valid, and are left out",
+                "{} {have} a trace id, a span id or a parent id that is not valid, and {are} left out",
                 dump.invalid
             ));
         }
@@ -66,7 +75,7 @@ fn read(options: &Options) -> Result<Report, String> {
     if spans == 0 {
         return Err("there are no spans".to_owned());
     }
-    Ok(audit.finish())
+    Ok((audit.finish(), is_cut_off))
 }
 
 fn is_stdin(path: &Path) -> bool {

@@ -81,7 +81,7 @@ fn the_status_tells_a_script_what_to_do() {
     for check in [&["--fail-below", "1"][..], &["--fail-on-breaks"]] {
         let arguments = [&["audit", "--max-spans", "1", "-"], check].concat();
         let (report, _) = ends_with(&arguments, many.concat().as_bytes(), 1);
-        assert!(report.contains("not judged: 2 traces were given up"), "{report}");
+        assert!(report.contains("not judged: 2 traces given up"), "{report}");
     }
     // A check must not pass because there was nothing to check.
     let (_, error) = ends_with(&["audit", "--fail-below", "99", "-"], b"{\"resourceSpans\":[]}", 2);
@@ -156,8 +156,8 @@ fn each_rule_has_an_effect() {
 fn spans_without_ids_are_a_warning() {
     let dump = dump(&[(1, 0, 2, 0, "acme"), (0, 1, 1, 0, "acme")]);
     let (report, warning) = ends_with(&["audit", "-"], dump.as_bytes(), 0);
-    assert!(report.starts_with("completeness 100.000 %: 1 of 1 traces, 1 spans\n"), "{report}");
-    let expected = "warning: the standard input: 1 spans have a trace id, a span id or a parent id that is not valid, and are left out\n";
+    assert!(report.starts_with("completeness 100.000 %: 1 of 1 trace, 1 span\n"), "{report}");
+    let expected = "warning: the standard input: 1 span has a trace id, a span id or a parent id that is not valid, and is left out\n";
     assert_eq!(warning, expected);
 }
 
@@ -180,12 +180,40 @@ fn the_page_is_written_next_to_the_report() {
 }
 
 #[test]
-fn a_file_that_is_still_written_is_a_warning() {
+fn of_a_file_that_is_still_written_what_it_has_is_reported() {
     let content = fs::read(COLLECTOR).unwrap();
-    let (report, warning) = ends_with(&["audit", "-"], &content[..content.len() - 100], 0);
-    assert!(report.starts_with("completeness 100.000 %: 1 of 1 traces, 3 spans\n"), "{report}");
-    assert!(warning.starts_with("warning: the standard input: line 2, column "), "{warning}");
+    let end = content.len() - 100;
+    let (report, warning) = ends_with(&["audit", "-"], &content[..end], 3);
+    assert!(report.starts_with("completeness 100.000 %: 1 of 1 trace, 3 spans\n"), "{report}");
+    let expected = format!("warning: the standard input: byte {end}: it ends here, on line 2, column ");
+    assert!(warning.starts_with(&expected), "{warning}");
     assert!(warning.ends_with("; the report has the 3 spans before\n"), "{warning}");
+    // What it has is checked, and that it was cut off is not what was asked for.
+    ends_with(&["audit", "--fail-below", "100", "-"], &content[..end], 3);
+    ends_with(&["audit", "--fail-on-breaks", "--edge", "gateway", "-"], &content[..end], 1);
+    // In a file that is whole, between those that are, too.
+    let cut_off = path("cut_off.jsonl");
+    fs::write(&cut_off, &content[..end]).unwrap();
+    ends_with(&["audit", cut_off.to_str().unwrap(), COLLECTOR], b"", 3);
+    // Nothing at all is no report.
+    let (report, errors) = ends_with(&["audit", "-"], &content[..20], 2);
+    assert!(report.is_empty() && errors.ends_with("; the report has the 0 spans before\nerror: there are no spans\n"));
+}
+
+#[test]
+fn of_a_compressed_file_that_is_cut_off_what_it_has_is_reported() {
+    let content = fs::read(COLLECTOR).unwrap();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+    gzip.write_all(&content).unwrap();
+    let compressed = gzip.finish().unwrap();
+    let end = compressed.len() - 100;
+    let (report, warning) = ends_with(&["audit", "-"], &compressed[..end], 3);
+    assert!(report.starts_with("completeness 100.000 %: 1 of 1 trace, 3 spans\n"), "{report}");
+    let expected = format!(
+        "warning: the standard input: byte {end} of the compressed data: it ends here; expected the rest of what gzip \
+         has compressed; the report has the 3 spans before\n"
+    );
+    assert_eq!(warning, expected);
 }
 
 #[test]

@@ -78,7 +78,9 @@ fn missing_parents(tree: &Tree<'_>, found: &mut Vec<Found>) {
         let [(parent, first), others @ ..] = siblings else { continue };
         let detail = match others.len() {
             0 => format!("its parent {parent} never came"),
-            more => format!("its parent {parent} never came, which is the parent of {} more", plural(more, "span")),
+            more => {
+                format!("its parent {parent} never came, which is the parent of {} more", plural(more as u64, "span"))
+            }
         };
         let others = others.iter().map(|(_, at)| tree.spans[*at].span_id);
         found.push(Found::new(BreakKind::MissingParent, *first, detail).with(others));
@@ -160,7 +162,7 @@ fn rings(tree: &Tree<'_>, found: &mut Vec<Found>) {
         }
         let detail = match others.len() {
             0 => "it is its own parent".to_owned(),
-            more => format!("it is its own ancestor, through {}", plural(more, "span")),
+            more => format!("it is its own ancestor, through {}", plural(more as u64, "span")),
         };
         found.push(Found::new(BreakKind::Cycle, at, detail).with(others));
     }
@@ -243,7 +245,7 @@ fn is_detached(span: &Span, parent: &Span) -> bool {
 /// Some span below each entry of a service has to have the tag.
 fn required_tag(tree: &Tree<'_>, key: &Arc<str>, found: &mut Vec<Found>) {
     let mut has_tag = vec![false; tree.spans.len()];
-    let mut below = vec![0; tree.spans.len()];
+    let mut below = vec![0_u64; tree.spans.len()];
     for (at, span) in tree.spans.iter().enumerate() {
         has_tag[tree.entries[at]] |= span.attribute(key).is_some();
         below[tree.entries[at]] += 1;

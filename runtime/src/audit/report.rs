@@ -152,14 +152,14 @@ pub struct Skipped {
 }
 
 impl Skipped {
-    /// How many there are of each, with the reason, without those of which there are none.
-    pub(crate) fn reasons(&self) -> impl Iterator<Item = (u64, &'static str)> {
+    /// How many there are of what, and the reason, without those of which there are none.
+    pub(crate) fn reasons(&self) -> impl Iterator<Item = (u64, &'static str, &'static str)> {
         let reasons = [
-            (self.traces_pending, "traces may still get spans"),
-            (self.traces_given_up, "traces were given up, because there were too many at once"),
-            (self.spans_late, "spans came after their trace had been judged"),
+            (self.traces_pending, "trace", "that may still get spans"),
+            (self.traces_given_up, "trace", "given up, because there were too many at once"),
+            (self.spans_late, "span", "that came after the trace had been judged"),
         ];
-        reasons.into_iter().filter(|(number, _)| *number > 0)
+        reasons.into_iter().filter(|(number, ..)| *number > 0)
     }
 }
 

@@ -14,8 +14,13 @@ use crate::text::escape;
 const MAX_TREES: usize = 10;
 
 /// `1 span`, `2 spans`.
-pub(super) fn plural(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+pub(super) fn plural(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", plural_ending(number))
+}
+
+/// The ending of a regular noun: none of one thing, and an `s` of any other number of them.
+pub(crate) fn plural_ending(number: u64) -> &'static str {
+    if number == 1 { "" } else { "s" }
 }
 
 /// `950 ns`, `1.2 ms`, `3.0 s`.
@@ -46,7 +51,8 @@ impl fmt::Display for Report {
     /// place, its cause and its remedy; and the trees of some broken traces, with the breaks marked.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Counts { traces, spans, complete } = self.total;
-        writeln!(f, "completeness {}: {complete} of {traces} traces, {spans} spans", self.total.percent())?;
+        let (traces, spans) = (plural(traces, "trace"), plural(spans, "span"));
+        writeln!(f, "completeness {}: {complete} of {traces}, {spans}", self.total.percent())?;
         self.fmt_skipped(f)?;
         if !self.services.is_empty() {
             writeln!(f)?;
@@ -67,15 +73,15 @@ impl fmt::Display for Report {
         }
         match self.traces.len().saturating_sub(MAX_TREES) {
             0 => Ok(()),
-            more => writeln!(f, "\n{} more", plural(more, "broken trace")),
+            more => writeln!(f, "\n{} more", plural(more as u64, "broken trace")),
         }
     }
 }
 
 impl Report {
     fn fmt_skipped(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, what) in self.skipped.reasons() {
-            writeln!(f, "not judged: {number} {what}")?;
+        for (number, what, why) in self.skipped.reasons() {
+            writeln!(f, "not judged: {} {why}", plural(number, what))?;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::text::{count, kind, name};
+use super::text::{count, counted, kind, name};
 use crate::audit::{Counts, Report};
 
 /// The figures of all traces.
@@ -21,8 +21,8 @@ pub(super) fn figures(report: &Report) -> Markup {
         p.note {
             "A trace is complete if its spans form one connected tree in which every parent is present and every span has ended."
         }
-        @for (number, what) in skipped.reasons() {
-            p.note.skipped { "Not judged: " (count(number)) " " (what) "." }
+        @for (number, what, why) in skipped.reasons() {
+            p.note.skipped { "Not judged: " (counted(number, what)) " " (why) "." }
         }
     }
 }

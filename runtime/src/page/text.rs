@@ -5,6 +5,7 @@ use std::sync::Arc;
 use maud::{Markup, html};
 
 use crate::SpanKind;
+use crate::audit::plural_ending;
 use crate::text::escape;
 
 /// A count with a separator for thousands.
@@ -18,6 +19,11 @@ pub(super) fn count(number: u64) -> String {
         out.push(digit);
     }
     out
+}
+
+/// A count, and of what.
+pub(super) fn counted(number: u64, what: &str) -> String {
+    format!("{} {what}{}", count(number), plural_ending(number))
 }
 
 /// A time in nanoseconds, with three digits.
@@ -71,6 +77,7 @@ mod tests {
     #[test]
     fn numbers_have_few_digits_or_separators() {
         assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([0, 1, 1000].map(|number| counted(number, "span")), ["0 spans", "1 span", "1,000 spans"]);
         assert_eq!([7, 1500, 30_500_000, 250_000_000].map(time), ["7 ns", "1.50 µs", "30.5 ms", "250 ms"]);
         assert_eq!(time(61_000_000_000), "61.0 s");
     }

@@ -5,7 +5,7 @@ mod rows;
 use maud::{Markup, html};
 
 use self::rows::{Bar, Row, Rows};
-use super::text::{count, kind, prose, time};
+use super::text::{counted, kind, prose, time};
 use crate::audit::{BrokenTrace, Report};
 use crate::text::escape;
 
@@ -40,7 +40,7 @@ fn waterfall(trace: &BrokenTrace, services: &[&str], is_open: bool) -> Markup {
             summary {
                 @if let Some(root) = root { strong { (escape(&root.name)) } " " }
                 code { (trace.trace_id) }
-                " · " (count(trace.spans.len() as u64)) " spans · " (time(rows.duration)) " "
+                " · " (counted(trace.spans.len() as u64, "span")) " · " (time(rows.duration)) " "
                 @for kind in kinds { code.badge.defect[!kind.breaks_the_tree()] { (kind.name()) } " " }
             }
             div.scroll tabindex="0" {

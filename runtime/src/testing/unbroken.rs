@@ -96,7 +96,7 @@ mod tests {
                 message(|| assert_unbroken!(capture))
             })
         });
-        assert!(open.starts_with("traces are broken\n\ncompleteness 0.000 %: 0 of 1 traces, 2 spans\n"), "{open}");
+        assert!(open.starts_with("traces are broken\n\ncompleteness 0.000 %: 0 of 1 trace, 2 spans\n"), "{open}");
         assert!(open.contains("order (test) open  <-- never-ended:"), "{open}");
         assert_unbroken!(capture);
     }

@@ -39,6 +39,22 @@ charge card (payments) 92.0 ms  <-- missing-parent: its parent 0000000000000003 
 }
 
 #[test]
+fn one_of_a_thing_is_no_plural() {
+    let report = audit(Rules::new(), [span(1, 0, "work")]);
+    assert!(report.to_string().starts_with("completeness 100.000 %: 1 of 1 trace, 1 span\n"), "{report}");
+    let mut report = audit(Rules::new(), []);
+    assert!(report.to_string().starts_with("completeness 100.000 %: 0 of 0 traces, 0 spans\n"), "{report}");
+    (report.skipped.traces_pending, report.skipped.traces_given_up, report.skipped.spans_late) = (1, 2, 1);
+    for line in [
+        "not judged: 1 trace that may still get spans\n",
+        "not judged: 2 traces given up, because there were too many at once\n",
+        "not judged: 1 span that came after the trace had been judged\n",
+    ] {
+        assert!(report.to_string().contains(line), "{report}");
+    }
+}
+
+#[test]
 fn text_of_strangers_cannot_leave_its_line() {
     let report = audit(Rules::new(), [span(2, 1, "a\nb\u{1b}[31m").of("c\nd").at("e\nf", 1)]);
     let text = report.to_string();
