@@ -7,6 +7,7 @@ use std::future::Future;
 use std::hint::black_box;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
+use std::thread;
 
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 
@@ -62,9 +63,12 @@ fn a_traced_function_takes_little_stack() {
     let recorded = bytes_per_level(traced);
     println!("frame, recorded: #[traced] {recorded}");
     if !cfg!(debug_assertions) {
-        assert!(frame <= 192, "{frame} bytes of stack where nothing is set up");
-        assert!(unsampled <= 192, "{unsampled} bytes of stack where nothing is recorded");
-        assert!(recorded <= 256, "{recorded} bytes of stack where spans are recorded");
+        assert!(frame <= 112, "{frame} bytes of stack where nothing is set up");
+        assert!(unsampled <= 112, "{unsampled} bytes of stack where nothing is recorded");
+        assert!(recorded <= 192, "{recorded} bytes of stack where spans are recorded");
+        // What plain code survives. Two mebibytes are what a thread has by default.
+        let deep = thread::Builder::new().stack_size(2 << 20).spawn(|| traced(10_000, &mut Vec::new()));
+        assert_eq!(deep.expect("there is a thread").join().expect("it returns"), 10_000);
     }
 }
 
@@ -162,7 +166,7 @@ fn a_traced_future_is_no_larger_than_an_instrumented_one() {
     assert!(small[1] <= small[2], "{small:?}");
     // The arguments are in it once: what the spans add does not depend on their size.
     for [plain, traced, _] in [large, passed_on] {
-        assert!(traced <= plain + 10 * 96, "{traced} instead of {plain}");
+        assert!(traced <= plain + 10 * 64, "{traced} instead of {plain}");
     }
 }
 

@@ -16,17 +16,13 @@ use crate::span::outcome::{ExplicitAttributes, Outcome};
 impl Span {
     /// A job without a span, which runs in `context`.
     pub(super) fn carried(context: Context, failure_source: FailureSource) -> Self {
-        Self(Scope::Reported(context, Some(Box::new(failure_source))))
+        Self::within(context).reporting(failure_source)
     }
 
     /// The name of the job.
     pub(super) fn job_name(&self) -> &str {
-        let failure_source = match &self.0 {
-            Scope::Reported(_, failure_source) => failure_source,
-            Scope::Open(open) => &open.failure_source,
-            Scope::Off | Scope::Within(_) => &None,
-        };
-        failure_source.as_ref().map_or("", |failure_source| &failure_source.name)
+        let Scope::Reported(reported) = &self.0 else { return "" };
+        reported.failure_source.as_ref().map_or("", |failure_source| &failure_source.name)
     }
 }
 
@@ -40,7 +36,7 @@ impl SpanBuilder {
 impl Scope {
     /// Records the time between spawning and the first poll.
     pub(super) fn queued_since(&self, spawned: Instant) {
-        if let Self::Open(open) = self {
+        if let Some(open) = self.open() {
             if open.explicit.has(ExplicitAttributes::QUEUE_TIME) {
                 return;
             }

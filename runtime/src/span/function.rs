@@ -93,9 +93,20 @@ impl Started {
             return body();
         }
         let mut call = Call::Body(body, outcome);
-        self.0.drive(&mut call);
+        // Called from here, so that of all this only `catch` has a frame while the body runs: stack frames of recursive
+        // functions count.
+        let mut attached = ManuallyDrop::new(self.0.0.attach_until_end());
+        let result = catch(&mut call);
+        self.0.leave(&mut attached, &mut call, result);
         call.value()
     }
+}
+
+/// Runs the call, and gives the payload of a panic.
+#[inline(never)]
+fn catch(call: &mut dyn Step) -> thread::Result<()> {
+    // Unwind safe: neither the body nor its captures are used again.
+    catch_unwind(AssertUnwindSafe(|| call.run()))
 }
 
 impl Span {
@@ -114,18 +125,9 @@ impl Span {
         self.run(body, outcome)
     }
 
-    /// Runs the call and ends the span. What is needed while the body runs is little, because stack frames of
-    /// recursive functions count.
+    /// Ends the span of a call, and resumes its panic.
     #[inline(never)]
-    fn drive(&mut self, call: &mut dyn Step) {
-        let attached = self.0.attach_until_end();
-        // Unwind safe: neither the body nor its captures are used again.
-        let result = catch_unwind(AssertUnwindSafe(|| call.run()));
-        self.leave(attached, call, result);
-    }
-
-    #[inline(never)]
-    fn leave(&mut self, mut attached: Attached, call: &mut dyn Step, result: thread::Result<()>) {
+    fn leave(&mut self, attached: &mut Attached, call: &mut dyn Step, result: thread::Result<()>) {
         // Moved out of the caller's handle, which is not dropped: `outcome` is the application's code, and may panic.
         let mut span = self.take();
         let busy = Busy::begin();

@@ -136,7 +136,6 @@ pub(super) fn opened(context: Context, start: &Start, explicit: ExplicitAttribut
         done: false,
         cancel: start.cancel,
         explicit,
-        failure_source: None,
         #[cfg(feature = "otlp")]
         ticket,
     }))
@@ -219,7 +218,7 @@ impl Span {
 
     /// Whether there is a span that is recorded and has not ended, so that attributes are worth computing.
     pub fn is_recording(&self) -> bool {
-        matches!(&self.0, Scope::Open(open) if !open.done)
+        self.0.open().is_some_and(|open| !open.done)
     }
 
     /// Returns the context that is current in the span, which is the one to propagate to other processes. Without a
@@ -239,7 +238,7 @@ impl Span {
     /// Sets an attribute. It replaces an earlier one of the same key, except with a provider of the OpenTelemetry SDK,
     /// which keeps both.
     pub fn record(&self, key: impl Into<Key>, value: impl TagValue) {
-        if let Scope::Open(open) = &self.0 {
+        if let Some(open) = self.0.open() {
             if let Some(value) = caught(|| value.tag_value()).flatten() {
                 open.context.span().set_attribute(KeyValue::new(key, within_bounds(value)));
             }
@@ -267,16 +266,13 @@ impl Span {
 
     /// Enables reporting of failures, whether or not there is a span.
     #[cold]
-    pub(super) fn reporting(self, failure_source: FailureSource) -> Self {
-        let failure_source = Box::new(failure_source);
-        Self(match self.0 {
-            Scope::Off => Scope::Reported(current::get(), Some(failure_source)),
-            Scope::Within(context) | Scope::Reported(context, _) => Scope::Reported(context, Some(failure_source)),
-            Scope::Open(mut open) => {
-                open.failure_source = Some(failure_source);
-                Scope::Open(open)
-            }
-        })
+    pub(crate) fn reporting(self, failure_source: FailureSource) -> Self {
+        let scope = match self.0 {
+            Scope::Off => Scope::Within(current::get()),
+            Scope::Reported(reported) => reported.scope,
+            scope => scope,
+        };
+        Self(Scope::Reported(Box::new(Reported { scope, failure_source: Some(failure_source) })))
     }
 }
 
@@ -293,8 +289,9 @@ pub(crate) enum Scope {
     Off,
     /// A context without a span to end.
     Within(Context),
-    /// A context without a span to end, whose failure is reported.
-    Reported(Context, Option<Box<FailureSource>>),
+    /// A context or a span, with a failure to be reported. Boxed, because most failures are not, and the stack frames of
+    /// recursive functions count.
+    Reported(Box<Reported>),
     /// The context of a span that has to be ended.
     Open(Open),
 }
@@ -303,8 +300,19 @@ impl Scope {
     pub(crate) fn context(&self) -> Option<&Context> {
         match self {
             Self::Off => None,
-            Self::Within(context) | Self::Reported(context, _) => Some(context),
+            Self::Within(context) => Some(context),
+            Self::Reported(reported) => reported.scope.context(),
             Self::Open(open) => Some(&open.context),
+        }
+    }
+
+    /// The span, if there is one to end.
+    #[inline]
+    pub(crate) fn open(&self) -> Option<&Open> {
+        match self {
+            Self::Open(open) => Some(open),
+            Self::Reported(reported) => reported.open(),
+            Self::Off | Self::Within(_) => None,
         }
     }
 
@@ -318,7 +326,7 @@ impl Scope {
     #[inline(never)]
     pub(super) fn attach_until_end(&mut self) -> Attached {
         #[cfg(feature = "otlp")]
-        if let Self::Open(Open { context, ticket: Some(_), failure_source: None, .. }) = self {
+        if let Self::Open(Open { context, ticket: Some(_), .. }) = self {
             return current::attach(std::mem::take(context));
         }
         self.attach().unwrap_or_else(Attached::nothing)
@@ -329,43 +337,73 @@ impl Scope {
         match self {
             Self::Open(open) => {
                 let _busy = Busy::begin();
-                let outcome = outcome();
-                let failed = open.failure_source.as_deref().and_then(|source| outcome.report(source.clone()));
-                outcome.note(&open.context, open.explicit);
-                if let Some(failed) = failed {
-                    failed.emit(&open.context);
-                }
+                outcome().note(&open.context, open.explicit);
             }
-            Self::Reported(context, Some(failure_source)) => {
-                let _busy = Busy::begin();
-                if let Some(failed) = outcome().report((**failure_source).clone()) {
-                    failed.emit(context);
-                }
-            }
-            _ => {}
+            Self::Reported(reported) => reported.note(outcome),
+            Self::Off | Self::Within(_) => {}
         }
     }
 
     /// Ends the span, if there is one that has not ended, and reports its failure if that is enabled. `outcome` is
-    /// not called otherwise.
+    /// not called otherwise. For callers that have marked telemetry as active.
     pub(crate) fn finish(&mut self, outcome: impl FnOnce() -> Outcome) {
         match self {
-            Self::Open(open) if !open.done => {
-                let _busy = Busy::begin();
-                let outcome = outcome();
-                open.done();
-                match open.failure_source.take() {
-                    None => outcome.end(&open.context, open.explicit),
-                    Some(source) => outcome.end_and_report(*source, &open.context, open.explicit),
+            Self::Open(open) => {
+                if let Some(outcome) = open.ended(outcome) {
+                    outcome.end(&open.context, open.explicit);
                 }
             }
-            Self::Reported(context, failure_source) => {
-                let _busy = Busy::begin();
-                if let Some(failed) = failure_source.take().and_then(|source| outcome().report(*source)) {
+            Self::Reported(reported) => reported.finish(outcome),
+            Self::Off | Self::Within(_) => {}
+        }
+    }
+}
+
+/// A context or a span whose failure is reported.
+#[derive(Debug)]
+pub(crate) struct Reported {
+    pub(crate) scope: Scope,
+    /// What is reported; `None` once it has been.
+    pub(crate) failure_source: Option<FailureSource>,
+}
+
+impl Reported {
+    fn open(&self) -> Option<&Open> {
+        self.scope.open()
+    }
+
+    #[cold]
+    fn note(&self, outcome: impl FnOnce() -> Outcome) {
+        let Some(context) = self.scope.context() else { return };
+        if self.failure_source.is_none() && self.open().is_none() {
+            return;
+        }
+        let _busy = Busy::begin();
+        let outcome = outcome();
+        let failed = self.failure_source.clone().and_then(|source| outcome.report(source));
+        if let Some(open) = self.open() {
+            outcome.note(context, open.explicit);
+        }
+        if let Some(failed) = failed {
+            failed.emit(context);
+        }
+    }
+
+    #[cold]
+    fn finish(&mut self, outcome: impl FnOnce() -> Outcome) {
+        let source = self.failure_source.take();
+        match (&mut self.scope, source) {
+            (Scope::Open(open), Some(source)) => {
+                if let Some(outcome) = open.ended(outcome) {
+                    outcome.end_and_report(source, &open.context, open.explicit);
+                }
+            }
+            (Scope::Within(context), Some(source)) => {
+                if let Some(failed) = outcome().report(source) {
                     failed.emit(context);
                 }
             }
-            _ => {}
+            (scope, _) => scope.finish(outcome),
         }
     }
 }
@@ -379,8 +417,6 @@ pub(crate) struct Open {
     cancel: bool,
     /// Which attributes were set explicitly.
     pub(crate) explicit: ExplicitAttributes,
-    /// How a failure is reported, if at all. Boxed, because for most spans it is not.
-    pub(crate) failure_source: Option<Box<FailureSource>>,
     /// Its slot in the registry of open spans.
     #[cfg(feature = "otlp")]
     ticket: Option<registry::Ticket>,
@@ -396,6 +432,17 @@ impl Open {
             ticket: self.ticket.take(),
         };
         (std::mem::take(&mut self.context), recording)
+    }
+
+    /// Marks the span as ended, and gives the outcome to end it with, unless it has ended before.
+    #[inline]
+    fn ended(&mut self, outcome: impl FnOnce() -> Outcome) -> Option<Outcome> {
+        if self.done {
+            return None;
+        }
+        let outcome = outcome();
+        self.done();
+        Some(outcome)
     }
 
     /// Marks the span as ended.

@@ -24,14 +24,14 @@ pub fn enabled() -> bool {
 impl Span {
     /// Sets attributes that are available as OpenTelemetry's type. Values are not truncated.
     pub fn record_all(&self, attributes: impl IntoIterator<Item = KeyValue>) {
-        if let Scope::Open(open) = &self.0 {
+        if let Some(open) = self.0.open() {
             open.context.span().set_attributes(attributes);
         }
     }
 
     /// Adds an event.
     pub fn event(&self, name: impl Into<Cow<'static, str>>, attributes: Vec<KeyValue>) {
-        if let Scope::Open(open) = &self.0 {
+        if let Some(open) = self.0.open() {
             open.context.span().add_event(name, attributes);
         }
     }
@@ -44,17 +44,24 @@ impl Span {
 
     /// Reports required tags without a value: an event for each, and the counter `throughline.tags.missing`.
     pub fn report_missing(&self, keys: &[&'static str]) {
-        if let Scope::Open(open) = &self.0 {
+        if let Some(open) = self.0.open() {
             report_missing(keys, &open.context);
         }
     }
 
     /// Modifies the context that is current in the span. The span itself is unchanged.
     pub fn map_context(&mut self, change: impl FnOnce(&Context) -> Context) {
-        match &mut self.0 {
-            Scope::Off => self.0 = Scope::Within(change(&current::get())),
-            Scope::Within(context) | Scope::Reported(context, _) => *context = change(context),
-            Scope::Open(open) => open.context = change(&open.context),
+        self.0.map_context(change);
+    }
+}
+
+impl Scope {
+    fn map_context(&mut self, change: impl FnOnce(&Context) -> Context) {
+        match self {
+            Self::Off => *self = Self::Within(change(&current::get())),
+            Self::Within(context) => *context = change(context),
+            Self::Reported(reported) => reported.scope.map_context(change),
+            Self::Open(open) => open.context = change(&open.context),
         }
     }
 }

@@ -297,8 +297,9 @@ impl Plain {
                 let (context, recording) = open.hand_over();
                 (context, Some(recording))
             }
-            Scope::Within(context) | Scope::Reported(context, _) => (context, None),
-            Scope::Off => (parent, None),
+            Scope::Within(context) => (context, None),
+            // No failures of these are reported.
+            Scope::Off | Scope::Reported(_) => (parent, None),
         }
     }
 }
