@@ -21,8 +21,7 @@ impl Span {
 
     /// The name of the job.
     pub(super) fn job_name(&self) -> &str {
-        let Scope::Reported(reported) = &self.0 else { return "" };
-        reported.failure_source.as_ref().map_or("", |failure_source| &failure_source.name)
+        self.0.failure_source().map_or("", |failure_source| &failure_source.name)
     }
 }
 

@@ -311,9 +311,15 @@ impl Scope {
     pub(crate) fn open(&self) -> Option<&Open> {
         match self {
             Self::Open(open) => Some(open),
-            Self::Reported(reported) => reported.open(),
+            Self::Reported(reported) => reported.scope.open(),
             Self::Off | Self::Within(_) => None,
         }
+    }
+
+    /// What is reported if it fails.
+    pub(crate) fn failure_source(&self) -> Option<&FailureSource> {
+        let Self::Reported(reported) = self else { return None };
+        reported.failure_source.as_ref()
     }
 
     pub(crate) fn attach(&self) -> Option<Attached> {
@@ -334,13 +340,16 @@ impl Scope {
 
     /// Records the failure of a step; the span stays open.
     pub(crate) fn note(&self, outcome: impl FnOnce() -> Outcome) {
-        match self {
-            Self::Open(open) => {
-                let _busy = Busy::begin();
-                outcome().note(&open.context, open.explicit);
-            }
-            Self::Reported(reported) => reported.note(outcome),
-            Self::Off | Self::Within(_) => {}
+        let (open, failure_source) = (self.open(), self.failure_source());
+        let Some(context) = self.context().filter(|_| open.is_some() || failure_source.is_some()) else { return };
+        let _busy = Busy::begin();
+        let outcome = outcome();
+        let failed = failure_source.and_then(|source| outcome.report(source.clone()));
+        if let Some(open) = open {
+            outcome.note(context, open.explicit);
+        }
+        if let Some(failed) = failed {
+            failed.emit(context);
         }
     }
 
@@ -368,42 +377,15 @@ pub(crate) struct Reported {
 }
 
 impl Reported {
-    fn open(&self) -> Option<&Open> {
-        self.scope.open()
-    }
-
-    #[cold]
-    fn note(&self, outcome: impl FnOnce() -> Outcome) {
-        let Some(context) = self.scope.context() else { return };
-        if self.failure_source.is_none() && self.open().is_none() {
-            return;
-        }
-        let _busy = Busy::begin();
-        let outcome = outcome();
-        let failed = self.failure_source.clone().and_then(|source| outcome.report(source));
-        if let Some(open) = self.open() {
-            outcome.note(context, open.explicit);
-        }
-        if let Some(failed) = failed {
-            failed.emit(context);
-        }
-    }
-
     #[cold]
     fn finish(&mut self, outcome: impl FnOnce() -> Outcome) {
-        let source = self.failure_source.take();
-        match (&mut self.scope, source) {
-            (Scope::Open(open), Some(source)) => {
-                if let Some(outcome) = open.ended(outcome) {
-                    outcome.end_and_report(source, &open.context, open.explicit);
-                }
+        let Some(source) = self.failure_source.take() else { return self.scope.finish(outcome) };
+        if let Scope::Open(open) = &mut self.scope {
+            if let Some(outcome) = open.ended(outcome) {
+                outcome.end_and_report(source, &open.context, open.explicit);
             }
-            (Scope::Within(context), Some(source)) => {
-                if let Some(failed) = outcome().report(source) {
-                    failed.emit(context);
-                }
-            }
-            (scope, _) => scope.finish(outcome),
+        } else if let (Some(failed), Some(context)) = (outcome().report(source), self.scope.context()) {
+            failed.emit(context);
         }
     }
 }
@@ -437,10 +419,7 @@ impl Open {
     /// Marks the span as ended, and gives the outcome to end it with, unless it has ended before.
     #[inline]
     fn ended(&mut self, outcome: impl FnOnce() -> Outcome) -> Option<Outcome> {
-        if self.done {
-            return None;
-        }
-        let outcome = outcome();
+        let outcome = (!self.done).then(outcome)?;
         self.done();
         Some(outcome)
     }
