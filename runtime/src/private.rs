@@ -42,15 +42,26 @@ pub fn span(callsite: &'static Callsite) -> SpanBuilder {
     SpanBuilder::at(callsite)
 }
 
+/// Whether the span of a function is not recorded, and its tags are of no use. Only this is called then.
+#[inline(never)]
+fn is_unrecorded(callsite: &'static Callsite) -> bool {
+    function::is_unrecorded(callsite)
+}
+
 /// Starts the span of a function.
 #[inline]
 pub fn start(callsite: &'static Callsite, fill: impl FnOnce(&mut Tags)) -> Span {
-    start_erased(callsite, &mut once(fill))
+    if is_unrecorded(callsite) { Span::none() } else { start_erased(callsite, &mut once(fill)) }
 }
 
 /// Starts the span of a function without tags.
-#[inline(never)]
+#[inline]
 pub fn start_untagged(callsite: &'static Callsite) -> Span {
+    if is_unrecorded(callsite) { Span::none() } else { start_untagged_erased(callsite) }
+}
+
+#[inline(never)]
+fn start_untagged_erased(callsite: &'static Callsite) -> Span {
     start_erased(callsite, &mut |_| {})
 }
 
@@ -60,15 +71,21 @@ fn start_erased(callsite: &'static Callsite, fill: &mut dyn FnMut(&mut Tags)) ->
 }
 
 /// Like [`start`], for a synchronous function.
+// Each call returns into the place of the result: reading all of what was written in part just before is slow.
 #[inline]
 pub fn enter(callsite: &'static Callsite, fill: impl FnOnce(&mut Tags)) -> Started {
-    enter_erased(callsite, &mut once(fill))
+    if is_unrecorded(callsite) { Started::new(Span::none()) } else { enter_erased(callsite, &mut once(fill)) }
 }
 
 /// Like [`start_untagged`], for a synchronous function.
-#[inline(never)]
+#[inline]
 pub fn enter_untagged(callsite: &'static Callsite) -> Started {
-    Started::new(start_untagged(callsite))
+    if is_unrecorded(callsite) { Started::new(Span::none()) } else { enter_untagged_erased(callsite) }
+}
+
+#[inline(never)]
+fn enter_untagged_erased(callsite: &'static Callsite) -> Started {
+    Started::new(start_untagged_erased(callsite))
 }
 
 #[inline(never)]

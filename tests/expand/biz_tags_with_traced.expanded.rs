@@ -5,11 +5,12 @@ fn below(tenant_id: &str, attempt: u32) -> usize {
     ::throughline::__private::enter(
             &const {
                 ::throughline::__private::callsite(
-                    "below",
-                    ::throughline::__private::concat!(
-                        ::throughline::__private::module_path!(), "::below"
-                    ),
-                )
+                        "below",
+                        ::throughline::__private::concat!(
+                            ::throughline::__private::module_path!(), "::below"
+                        ),
+                    )
+                    .with_scoped_tags()
             },
             |__tags| {
                 __tags.add_value("attempt", &attempt);
@@ -31,11 +32,12 @@ fn above(tenant_id: &str, attempt: u32) -> usize {
     ::throughline::__private::enter(
             &const {
                 ::throughline::__private::callsite(
-                    "above",
-                    ::throughline::__private::concat!(
-                        ::throughline::__private::module_path!(), "::above"
-                    ),
-                )
+                        "above",
+                        ::throughline::__private::concat!(
+                            ::throughline::__private::module_path!(), "::above"
+                        ),
+                    )
+                    .with_scoped_tags()
             },
             |__tags| {
                 __tags.add_value("attempt", &attempt);

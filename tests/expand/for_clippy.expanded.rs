@@ -29,11 +29,12 @@ async fn charge((order_no, _): (u64, String)) -> u64 {
             ::throughline::__private::start(
                 &const {
                     ::throughline::__private::callsite(
-                        "charge",
-                        ::throughline::__private::concat!(
-                            ::throughline::__private::module_path!(), "::charge"
-                        ),
-                    )
+                            "charge",
+                            ::throughline::__private::concat!(
+                                ::throughline::__private::module_path!(), "::charge"
+                            ),
+                        )
+                        .with_scoped_tags()
                 },
                 |__tags| {
                     __tags.scope_value("order_no", &order_no);
@@ -51,11 +52,12 @@ fn charge(__arg0: (u64, String)) -> impl ::throughline::__private::Future<Output
                 ::throughline::__private::start(
                     &const {
                         ::throughline::__private::callsite(
-                            "charge",
-                            ::throughline::__private::concat!(
-                                ::throughline::__private::module_path!(), "::charge"
-                            ),
-                        )
+                                "charge",
+                                ::throughline::__private::concat!(
+                                    ::throughline::__private::module_path!(), "::charge"
+                                ),
+                            )
+                            .with_scoped_tags()
                     },
                     |__tags| {
                         #[allow(

@@ -25,6 +25,7 @@ impl Orders {
                             ),
                         )
                         .kind(::throughline::__private::SpanKind::Consumer)
+                        .with_scoped_tags()
                 },
             )
             .detached()

@@ -129,7 +129,7 @@ fn started(opening: &Opening, item: &ItemFn, peek: &[Peek], tags: &TagSets, runt
 
 /// What precedes the tags.
 fn opening(traced: &Traced, peek: &[Peek]) -> Opening {
-    let Traced { runtime, item, name, function, kind, parent, links, err, cancel, shape, .. } = traced;
+    let Traced { runtime, item, name, function, kind, parent, links, err, cancel, shape, tags, .. } = traced;
     let span = Span::mixed_site();
     let at = at_name(item);
     let runtime = &runtime.at(at);
@@ -144,6 +144,7 @@ fn opening(traced: &Traced, peek: &[Peek]) -> Opening {
     });
     let cancel = (!cancel).then(|| quote_spanned!(span=> .cancel_off()));
     let log = matches!(err, ErrMode::Log).then(|| quote_spanned!(span=> .log()));
+    let tags = (!tags.scoped.is_empty()).then(|| quote_spanned!(span=> .with_scoped_tags()));
     // `Location::caller` uses the location of user code, which for generated code is the attribute. The function's
     // name has the right location.
     let own = item.sig.ident.span();
@@ -151,7 +152,7 @@ fn opening(traced: &Traced, peek: &[Peek]) -> Opening {
     let callsite = quote_spanned! {own=>
         #runtime_own::callsite(#name, #runtime_own::concat!(#runtime_own::module_path!(), #path))
     };
-    let callsite = quote_spanned!(at=> &const { #callsite #kind #cancel #log });
+    let callsite = quote_spanned!(at=> &const { #callsite #kind #cancel #log #tags });
     let mut calls = TokenStream::new();
     match parent {
         Parent::Current => {}

@@ -437,6 +437,29 @@ impl fmt::Debug for SpanBuilder {
     }
 }
 
+/// What the current context tells of a span that starts below it.
+enum Standing {
+    /// It is not recorded, but some of its tags may be needed.
+    Off { needs_tags: bool },
+    /// It is the first one, and goes to the provider of the process, if there is any.
+    First,
+    /// It is recorded, or the tracer decides.
+    Below,
+}
+
+impl Standing {
+    #[inline]
+    fn of(context: &Context) -> Self {
+        if is_off(context) {
+            Self::Off { needs_tags: NeededTags::are_any(context) }
+        } else if no_provider::is_plain(context) {
+            Self::First
+        } else {
+            Self::Below
+        }
+    }
+}
+
 /// Starts a child of the current span. `start` is only called if it is recorded.
 #[inline]
 pub(super) fn begin_here(
@@ -447,28 +470,35 @@ pub(super) fn begin_here(
 ) -> Span {
     #[cfg(feature = "sdk")]
     let mut draft = None;
-    let needed = current::with(|current| {
-        if is_off(current) {
-            return Some(NeededTags::are_any(current));
-        }
+    let standing = current::with(|current| {
+        let standing = Standing::of(current);
         #[cfg(feature = "sdk")]
-        {
+        if matches!(standing, Standing::Below) {
             draft = encoded::draft(current, callsite, place);
         }
-        None
+        standing
     });
-    match needed {
-        Some(false) => return Span::none(),
-        Some(true) => return Span(handle::unrecorded(current::with(NeededTags::below), fill)),
-        None => {}
+    match standing {
+        Standing::Below => {}
+        Standing::Off { needs_tags } => {
+            let needed = needs_tags.then(|| current::with(NeededTags::below)).flatten();
+            return Span(handle::unrecorded(needed, fill));
+        }
+        Standing::First => {
+            if no_provider::is_lost_first() {
+                // Without a provider, contexts still have tags: a provider may be set below.
+                let needed = callsite.has_scoped_tags.then_some(NeededTags::ForLogs);
+                return Span(handle::unrecorded(needed, fill));
+            }
+            #[cfg(feature = "sdk")]
+            {
+                draft = current::with(|current| encoded::draft(current, callsite, place));
+            }
+        }
     }
     #[cfg(feature = "sdk")]
     if let Some(draft) = draft {
         return encoded::start(start(), draft, fill);
-    }
-    if no_provider::is_lost() {
-        // Without a provider, contexts still have tags: a provider may be set below.
-        return Span(handle::unrecorded(Some(NeededTags::ForLogs), fill));
     }
     begin_listed(start(), Tags::of(callsite.described(place)), fill)
 }

@@ -20,6 +20,8 @@ pub struct Callsite {
     pub(crate) cancel: bool,
     /// Whether errors are logged.
     pub(crate) log: bool,
+    /// Whether there are tags for the spans below.
+    pub(crate) has_scoped_tags: bool,
     function: Option<&'static str>,
     #[cfg(feature = "sdk")]
     code: CodeAttributes,
@@ -37,6 +39,7 @@ impl Callsite {
             kind: SpanKind::Internal,
             cancel: true,
             log: false,
+            has_scoped_tags: false,
             function: Some(function),
             place: Some(Location::caller()),
         }
@@ -49,6 +52,7 @@ impl Callsite {
             kind: SpanKind::Internal,
             cancel: true,
             log: false,
+            has_scoped_tags: true,
             function: None,
             #[cfg(feature = "sdk")]
             code: CodeAttributes::NONE,
@@ -74,6 +78,13 @@ impl Callsite {
     #[must_use]
     pub const fn log(mut self) -> Self {
         self.log = true;
+        self
+    }
+
+    /// Evaluates tags even if the span is not recorded, as far as anything below needs them.
+    #[must_use]
+    pub const fn with_scoped_tags(mut self) -> Self {
+        self.has_scoped_tags = true;
         self
     }
 

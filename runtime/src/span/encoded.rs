@@ -68,10 +68,7 @@ pub(super) fn start(start: Start, draft: Box<Draft>, fill: &mut dyn FnMut(&mut T
     if started == Some(false) {
         tracer::warn_if_not_set_up(&current::get());
     }
-    if tags.owns_nothing() {
-        // Dropping the empty lists is a call for each.
-        std::mem::forget(tags);
-    }
+    tags.discard();
     span
 }
 

@@ -11,14 +11,17 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::thread;
 
+use opentelemetry::trace::TraceContextExt as _;
 use pin_project_lite::pin_project;
 
 use crate::context::current::{self, Attached};
-use crate::guard::reentrance::Busy;
+use crate::guard::reentrance::{Busy, is_busy};
 use crate::span::builder::{SpanBuilder, begin_here};
 use crate::span::callsite::Callsite;
-use crate::span::handle::{Scope, Span, Start};
+use crate::span::handle::{Scope, Span, Start, is_off};
+use crate::span::no_provider;
 use crate::span::outcome::Outcome;
+use crate::span::tracer;
 use crate::tags::set::Tags;
 
 /// The steps of a call that depend on the types of the function.
@@ -60,6 +63,30 @@ impl<B, R, O> Call<B, R, O> {
             Self::Body(..) | Self::Running => unreachable!("a panic was resumed"),
         }
     }
+}
+
+/// Whether the span of a function would not be recorded, and nothing else needs its tags. This is all that such a call
+/// costs: a look at the current context.
+#[inline]
+pub(crate) fn is_unrecorded(callsite: &'static Callsite) -> bool {
+    if callsite.log || callsite.has_scoped_tags {
+        return false;
+    }
+    // Within telemetry itself, such as in a `Display` implementation, there are no spans either.
+    if is_busy() {
+        return true;
+    }
+    match current::peek(|current| (is_off(current), current.has_active_span())) {
+        Some((true, _)) => true,
+        Some((false, false)) => !tracer::is_installed() && is_lost(),
+        _ => false,
+    }
+}
+
+#[inline(never)]
+fn is_lost() -> bool {
+    let _busy = Busy::begin();
+    no_provider::is_lost()
 }
 
 /// Starts the span of a function.
@@ -199,15 +226,20 @@ pin_project! {
     pub struct TracedFuture<M, F, O> {
         #[pin]
         state: State<M, F>,
-        span: Span,
+        // Dropped below, without a call where there is none.
+        span: ManuallyDrop<Span>,
         outcome: O,
     }
 
     impl<M, F, O> PinnedDrop for TracedFuture<M, F, O> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
+            if this.span.is_none() {
+                return;
+            }
+            let span = this.span.take();
             // The destructors of the body are traced.
-            let _attached = (!this.span.is_none()).then(|| this.span.attach_again());
+            let _attached = span.attach_again();
             this.state.set(State::Gone);
         }
     }
@@ -234,7 +266,7 @@ where
     /// `begin` starts the span and returns the body when the future is first polled.
     #[inline]
     pub(crate) fn new(begin: M, outcome: O) -> Self {
-        Self { state: State::Unpolled { begin }, span: Span::none(), outcome }
+        Self { state: State::Unpolled { begin }, span: ManuallyDrop::new(Span::none()), outcome }
     }
 
     /// Not inlined, because the body passes through the stack here, and must not take room in the frame of `poll`.
@@ -242,12 +274,15 @@ where
     fn begin(self: Pin<&mut Self>) {
         let mut this = self.project();
         if let StateReplaced::Unpolled { begin } = this.state.as_mut().project_replace(State::Gone) {
-            let (span, body) = begin();
-            // Reading all of a value that has just been written in part is slow, and most of it is not needed.
-            if !span.is_none() {
-                *this.span = span;
+            let begun = begin();
+            // Where there is no span, it is neither moved nor dropped: reading all of a value that has just been written in
+            // part is slow.
+            if begun.0.is_none() {
+                std::mem::forget(begun.0);
+            } else {
+                *this.span = ManuallyDrop::new(begun.0);
             }
-            this.state.set(State::Begun { body });
+            this.state.set(State::Begun { body: begun.1 });
         }
     }
 }

@@ -26,15 +26,19 @@ use crate::tags::scoped;
 use crate::tags::set::{NeededTags, Tags};
 use crate::tags::value::{TagValue, within_bounds};
 
-/// The scope of a call that is not recorded, but whose tags are needed.
-#[cold]
+/// The scope of a call that is not recorded, of whose tags these are needed.
+#[inline]
 pub(super) fn unrecorded(needed: Option<NeededTags>, fill: &mut dyn FnMut(&mut Tags)) -> Scope {
-    let Some(needed) = needed else { return Scope::Off };
-    let mut tags = Tags::default();
-    tags.keep_only(needed);
+    needed.map_or(Scope::Off, |needed| tagged(needed, fill))
+}
+
+#[cold]
+fn tagged(needed: NeededTags, fill: &mut dyn FnMut(&mut Tags)) -> Scope {
+    let mut tags = Tags::needed(needed);
     fill(&mut tags);
     // Most functions have none, and then the context is not needed.
     if tags.scoped.is_empty() {
+        tags.discard();
         return Scope::Off;
     }
     tags.enrich(&current::get()).map_or(Scope::Off, Scope::Within)

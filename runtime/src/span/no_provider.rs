@@ -7,7 +7,7 @@ use opentelemetry::trace::{
     Span as _, SpanBuilder, SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState, Tracer as _,
     TracerProvider as _,
 };
-use opentelemetry::{Context, InstrumentationScope, global};
+use opentelemetry::{Context, global};
 use tracing::level_filters::LevelFilter;
 
 use crate::context::current;
@@ -16,9 +16,14 @@ use crate::span::tracer;
 
 /// Whether a span that starts now goes nowhere, so that its attributes are not worth computing. Warns that nothing is
 /// set up, if that may be a mistake.
-#[inline]
 pub(crate) fn is_lost() -> bool {
-    if tracer::is_installed() || !current::with(is_plain) || !is_global_a_noop() {
+    !tracer::is_installed() && current::with(is_plain) && is_lost_first()
+}
+
+/// The same, in a context that [is plain](is_plain).
+#[inline]
+pub(super) fn is_lost_first() -> bool {
+    if tracer::is_installed() || !is_global_a_noop() {
         return false;
     }
     // Without a subscriber, nobody could read the warning.
@@ -29,7 +34,8 @@ pub(crate) fn is_lost() -> bool {
 }
 
 /// Whether the context has neither a span, which the no-op tracer would return, nor a provider of its own.
-fn is_plain(context: &Context) -> bool {
+#[inline]
+pub(super) fn is_plain(context: &Context) -> bool {
     !context.has_active_span() && Data::of(context).is_none_or(|data| data.source.is_none())
 }
 
@@ -40,17 +46,17 @@ fn is_plain(context: &Context) -> bool {
 /// been another provider, it is not asked again.
 fn is_global_a_noop() -> bool {
     static IS_SET: AtomicBool = AtomicBool::new(false);
-    static PROBE: OnceLock<(InstrumentationScope, Context)> = OnceLock::new();
+    static REMOTE: OnceLock<Context> = OnceLock::new();
 
     if IS_SET.load(Ordering::Relaxed) {
         return false;
     }
-    let (scope, context) = PROBE.get_or_init(|| {
+    let context = REMOTE.get_or_init(|| {
         let (trace, span) = (TraceId::from(1_u128), SpanId::from(1_u64));
         let remote = SpanContext::new(trace, span, TraceFlags::default(), true, TraceState::NONE);
-        (tracer::scope(), Context::new().with_remote_span_context(remote).with_telemetry_suppressed())
+        Context::new().with_remote_span_context(remote).with_telemetry_suppressed()
     });
-    let tracer = global::tracer_provider().tracer_with_scope(scope.clone());
+    let tracer = global::tracer_provider().tracer_with_scope(tracer::scope());
     let span = tracer.build_with_context(SpanBuilder::default(), context);
     if span.span_context().span_id() == SpanId::from(1_u64) {
         return true;

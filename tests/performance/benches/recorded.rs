@@ -1,9 +1,10 @@
 //! What does one recorded span cost the calling thread, with the real pipeline behind it?
 //!
 //! One call of a function with two tags below an open span, by processor time, while the spans are exported over gRPC.
+//! `floor` is what OpenTelemetry's API, the allocator and the clock take of that: a span that records nothing.
 #![forbid(unsafe_code)]
 
-use throughline_performance::calls::Mode;
+use throughline_performance::calls::{self, Mode};
 use throughline_performance::rounds::{Bench, Variant, time};
 use throughline_performance::stack::Setup;
 
@@ -15,6 +16,12 @@ fn main() {
         }));
         variants.push(Variant::new("async", mode.name(), mode, move |calls| {
             mode.below_root(|| time(calls, || _ = mode.leaf_async("acme", 1001)))
+        }));
+    }
+    let floors = [("sync", calls::floor_leaf as fn(&str, i64) -> usize), ("async", calls::floor_leaf_async)];
+    for (row, leaf) in floors {
+        variants.push(Variant::new(row, "floor", Mode::Ours, move |calls| {
+            Mode::Ours.below_root(|| time(calls, || _ = leaf("acme", 1001)))
         }));
     }
     Bench::new("recorded", &Setup::default()).run(variants);

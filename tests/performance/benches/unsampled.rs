@@ -1,9 +1,10 @@
 //! What does a span cost that is not sampled?
 //!
 //! One call of a function with two tags below a local span that is not sampled. fastrace has no samplers.
+//! `floor` is a look at the span above, which is the least there is to do.
 #![forbid(unsafe_code)]
 
-use throughline_performance::calls::Mode;
+use throughline_performance::calls::{self, Mode};
 use throughline_performance::rounds::{Bench, Variant, time};
 use throughline_performance::stack::Setup;
 
@@ -22,6 +23,13 @@ fn main() {
             })
             .calling(20),
         );
+    }
+    let floors = [("sync", calls::floor_unsampled as fn(&str, i64) -> usize), ("async", calls::floor_unsampled_async)];
+    for (row, leaf) in floors {
+        let floor = Variant::new(row, "floor", Mode::Ours, move |calls| {
+            Mode::Ours.below_root(|| time(calls, || _ = leaf("acme", 1001)))
+        });
+        variants.push(floor.calling(20));
     }
     Bench::new("unsampled", &Setup { unsampled: true, ..Setup::default() }).run(variants);
 }

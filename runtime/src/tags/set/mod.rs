@@ -73,6 +73,12 @@ impl Tags {
         }
     }
 
+    /// The tags of a call that is not recorded, of which these are needed.
+    #[inline]
+    pub(crate) fn needed(needed: NeededTags) -> Self {
+        Self { needed: Some(needed), ..Self::of(Vec::new()) }
+    }
+
     /// Inserts the attributes that describe the function before the tags.
     pub(crate) fn describe(&mut self, mut described: Vec<KeyValue>) {
         self.described = described.len();
@@ -120,6 +126,9 @@ impl Tags {
     #[doc(hidden)]
     #[inline(never)]
     pub fn add_value(&mut self, key: &'static str, value: &dyn TagValue) {
+        if self.needed.is_some() {
+            return;
+        }
         #[cfg(feature = "sdk")]
         if self.encode_scalar(key, value, false) {
             return;
@@ -198,15 +207,17 @@ impl Tags {
         self.own.push(attribute);
     }
 
-    /// Whether there is nothing to drop.
-    #[cfg(feature = "sdk")]
+    /// Drops the tags. If they own nothing, as most do by then, without a call for each of the empty lists.
     #[inline]
-    pub(crate) fn owns_nothing(&self) -> bool {
-        self.own.capacity() == 0
-            && self.scoped.capacity() == 0
-            && self.effects.is_none()
-            && self.needed.is_none()
-            && self.draft.is_none()
+    pub(crate) fn discard(self) {
+        #[cfg(feature = "sdk")]
+        let has_draft = self.draft.is_some();
+        #[cfg(not(feature = "sdk"))]
+        let has_draft = false;
+        let is_empty = self.own.capacity() == 0 && self.scoped.capacity() == 0 && self.effects.is_none();
+        if is_empty && !has_draft && !matches!(self.needed, Some(NeededTags::Overriding(_))) {
+            std::mem::forget(self);
+        }
     }
 
     /// Whether the tags are encoded, and have no effects besides being attributes.

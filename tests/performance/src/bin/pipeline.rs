@@ -14,6 +14,7 @@
 //! | `--unsampled` | nothing is sampled |
 //! | `--audit` | what is exported is audited; ours alone |
 //! | `--leaf` | no requests, but spans below one that stays open; for `--unsampled` |
+//! | `--async` | the spans of `--leaf` are of asynchronous functions |
 //! | `--no-provider` | nothing is set up |
 #![forbid(unsafe_code)]
 
@@ -33,6 +34,7 @@ struct Work {
     burst: u64,
     pause: Duration,
     leaf: bool,
+    is_async: bool,
 }
 
 impl Work {
@@ -60,10 +62,10 @@ impl Work {
     }
 
     fn one(&self, order_no: i64) {
-        if self.leaf {
-            self.mode.leaf("acme", order_no)
-        } else {
-            self.mode.request("acme", order_no)
+        match (self.leaf, self.is_async) {
+            (true, false) => self.mode.leaf("acme", order_no),
+            (true, true) => self.mode.leaf_async("acme", order_no),
+            (false, _) => self.mode.request("acme", order_no),
         };
     }
 }
@@ -86,6 +88,7 @@ fn main() {
         burst: options.number("--burst").unwrap_or(50),
         pause: Duration::from_micros(options.number("--pause").unwrap_or(3000)),
         leaf: options.flag("--leaf"),
+        is_async: options.flag("--async"),
     };
 
     let core: Option<usize> = options.number("--core");
