@@ -12,7 +12,73 @@ const bar = row => box(row.querySelector("rect"));
 const lane = row => box(row.querySelector("svg.bar"));
 const percent = (at, row) => Math.round((at - lane(row).left) / lane(row).width * 100);
 
+// The tab key goes through the document in its order, unless an element says otherwise: none may. What is passed on the
+// way goes down the page, and shows where it is.
+function keys() {
+    const reachable = all("summary, a").every(element => element.tabIndex === 0 && element.matches("a[href], details > summary:first-child"));
+    say(`keys: every summary and link can be reached: ${reachable}`);
+    const stops = all("*").filter(element => element.tabIndex >= 0);
+    say(`keys: stops with an order of their own: ${stops.filter(element => element.tabIndex > 0).length}`);
+    const tops = stops.slice(1).map(element => box(element).top + scrollY);
+    say(`keys: stops go down the page: ${tops.every((top, at) => at === 0 || top > tops[at - 1] - 2)}`);
+    const unseen = stops.filter(element => {
+        element.focus();
+        const { outlineStyle, outlineWidth } = getComputedStyle(element);
+        const { left, right, top, bottom } = box(element);
+        const isInside = right > 0 && bottom > 0 && left < innerWidth && top < innerHeight;
+        return document.activeElement !== element || outlineStyle === "none" || parseFloat(outlineWidth) < 1 || !isInside;
+    });
+    say(`keys: stops whose focus cannot be seen: ${unseen.map(element => element.outerHTML.slice(0, 60)).join(", ") || "none"}`);
+    say(`keys: the first one leads to the ${document.querySelector(stops[0].hash).localName} element`);
+}
+
+function structure() {
+    const landmarks = all("body > header, body > nav[aria-label], body > main").map(element => element.localName);
+    say(`landmarks: ${landmarks.join(", ")}`);
+    const levels = all("h1, h2, h3, h4, h5, h6").map(heading => Number(heading.localName[1]));
+    say(`headings: one of the first level, and none is skipped: ${levels.filter(level => level === 1).length === 1 && levels.every((level, at) => level <= (levels[at - 1] ?? 0) + 1)}`);
+    const isNamed = element => element.ariaLabel || document.getElementById(element.getAttribute("aria-labelledby"))?.textContent;
+    say(`regions without a name: ${all("section, [role=region], nav, svg[role=img]").filter(element => !isNamed(element)).length}`);
+    say(`tables without a caption: ${all("table").filter(table => !table.caption?.textContent).length}`);
+}
+
+// What is read needs 4.5 : 1 (WCAG 2.2, 1.4.3), and what is looked at 3 : 1 (1.4.11).
+function contrast() {
+    const texts = all("body *").filter(element => element.localName !== "script" && [...element.childNodes].some(node => node.nodeType === Node.TEXT_NODE && node.data.trim()));
+    low("texts", texts.map(element => [element, getComputedStyle(element).color]), 4.5);
+    const shapes = all(".lane svg > *").map(shape => {
+        const { fill, stroke } = getComputedStyle(shape);
+        return [shape, fill === "none" || shape.localName === "line" ? stroke : fill];
+    });
+    low("shapes", shapes, 3);
+}
+
+function low(what, colours, least) {
+    const found = colours.map(([element, ink]) => [element, ratio(colour(ink), behind(element))]).filter(([, ratio]) => ratio < least);
+    say(`contrast: ${what} below ${least}: ${found.map(([element, ratio]) => `${ratio.toFixed(2)} ${element.outerHTML.slice(0, 60)}`).join(", ") || `none of ${colours.length > 10 ? "more than 10" : colours.length}`}`);
+}
+
+// Red, green, blue and opacity.
+const colour = text => { const [r, g, b, a = 1] = text.match(/[\d.]+/g).map(Number); return [r, g, b, a]; };
+const behind = element => {
+    for (let at = element; at; at = at.parentElement) {
+        const paper = colour(getComputedStyle(at).backgroundColor);
+        if (paper[3] > 0) return paper;
+    }
+    return [255, 255, 255, 1];
+};
+const luminance = ([r, g, b]) => {
+    const [x, y, z] = [r, g, b].map(part => part / 255).map(part => part <= .04045 ? part / 12.92 : ((part + .055) / 1.055) ** 2.4);
+    return .2126 * x + .7152 * y + .0722 * z;
+};
+const ratio = (one, other) => {
+    const [dark, light] = [luminance(one), luminance(other)].sort((a, b) => a - b);
+    return (light + .05) / (dark + .05);
+};
+
 try {
+    // Without it, nothing in the page matches `:focus`. The browser gives it shortly before or after the page is loaded.
+    if (!document.hasFocus()) say("not yet");
     const loaded = performance.getEntriesByType("resource").map(entry => entry.name);
     say(`loaded: ${loaded.join(" ") || "nothing"}`);
 
@@ -48,9 +114,12 @@ try {
     say(`a child is right of its parent's start: ${bar(row("charge")).left > bar(row("create_order")).left}`);
     say(`rows that are marked: ${all("tr.broken").length} of ${all(".waterfall tbody tr").length}`);
 
-    const reachable = all("summary, a").every(element => element.tabIndex === 0 && (element.matches("a[href], details > summary:first-child")));
-    say(`keys: every summary and link can be reached: ${reachable}`);
-    const paper = getComputedStyle(document.body).backgroundColor.match(/\d+/g).map(Number);
+    // From here on, everything is open, as after a reader has opened it.
+    all("details").forEach(details => details.open = true);
+    keys();
+    structure();
+    contrast();
+    const paper = colour(getComputedStyle(document.body).backgroundColor);
     say(`colours: ${paper[3] === 0 ? "none" : paper[0] > 128 ? "light" : "dark"}`);
 } catch (error) {
     say(`failed: ${error.stack}`);

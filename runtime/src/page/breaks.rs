@@ -28,13 +28,16 @@ fn of_kind(kind: BreakKind, found: &[&Break], shown: &HashSet<TraceId>) -> Marku
     html! {
         details.breaks open id=(kind.name()) {
             summary {
-                code.badge.defect[!kind.breaks_the_tree()] { (kind.name()) } " "
-                strong { (count(total)) } " × " (prose(kind.title()))
+                h3 {
+                    code.badge.defect[!kind.breaks_the_tree()] { (kind.name()) } " "
+                    strong { (count(total)) } " × " (prose(kind.title()))
+                }
             }
             p { b { "Usual cause: " } (prose(kind.cause())) "." }
             p { b { "What mends it: " } (prose(kind.remedy())) "." }
-            div.scroll tabindex="0" {
+            div.scroll tabindex="0" role="region" aria-labelledby={ "of-" (kind.name()) } {
                 table {
+                    caption id={ "of-" (kind.name()) } { "Where breaks of the kind " (kind.name()) " are" }
                     thead {
                         tr {
                             @for head in ["service", "entry point", "span", "where"] { th scope="col" { (head) } }

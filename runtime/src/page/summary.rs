@@ -33,8 +33,9 @@ pub(super) fn services(report: &Report) -> Markup {
         section aria-labelledby="services" {
             h2 #services { "Services and entry points" }
             @if report.services.is_empty() { p { "There were no spans." } } @else {
-                div.scroll tabindex="0" {
+                div.scroll tabindex="0" role="region" aria-labelledby="of-services" {
                     table {
+                        caption #of-services { "The traces of each service and of each of its entry points" }
                         thead {
                             tr {
                                 th scope="col" { "service, entry point" }

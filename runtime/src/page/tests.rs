@@ -109,6 +109,40 @@ fn links_lead_somewhere() {
     }
 }
 
+/// Also of a trace with two spans that have one id.
+#[test]
+fn ids_are_unique_and_labels_lead_to_them() {
+    let page = report([span(1, 0, "root"), span(3, 2, "one"), span(3, 1, "other"), span(5, 4, "late")]).to_html();
+    let values = |attribute: &str| -> Vec<String> {
+        page.split(&format!(" {attribute}=\"")).skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()).collect()
+    };
+    let ids = values("id");
+    for id in &ids {
+        assert_eq!(ids.iter().filter(|other| *other == id).count(), 1, "{id}");
+    }
+    let labels = values("aria-labelledby");
+    assert!(labels.iter().all(|label| ids.contains(label)), "{labels:?} {ids:?}");
+    // Three sections, and whatever scrolls.
+    assert_eq!(labels.len(), 3 + page.matches("class=\"scroll\"").count());
+}
+
+/// `.ci/audit-page` looks at the order, the focus and the contrast.
+#[test]
+fn headings_and_captions_give_the_page_its_structure() {
+    let page = report([span(1, 0, "root"), span(3, 2, "orphan")]).to_html();
+    let levels: Vec<_> = page.split("<h").filter_map(|rest| rest.chars().next()?.to_digit(10)).collect();
+    assert_eq!(levels, [1, 2, 2, 3, 2, 3], "the title, the services, the breaks with their kinds, the traces");
+    assert_eq!((page.matches("<table").count(), page.matches("<caption").count()), (3, 3));
+    assert_eq!(page.matches("<th>").count(), 0, "each has a scope");
+    let body = page.split_once("<body>").unwrap().1;
+    assert!(body.starts_with("<a class=\"skip\" href=\"#main\">"), "{body}");
+    for landmark in ["<header>", "<nav aria-label=", "<main id=\"main\" tabindex=\"-1\">"] {
+        assert_eq!(page.matches(landmark).count(), 1, "{landmark}");
+    }
+    // Nothing leads to what is not there.
+    assert!(!report([span(1, 0, "root")]).to_html().contains("#traces"));
+}
+
 #[test]
 fn figures_are_those_of_the_report() {
     let page = report([span(1, 0, "root"), span(3, 2, "orphan")]).to_html();

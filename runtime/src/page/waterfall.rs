@@ -38,13 +38,16 @@ fn waterfall(trace: &BrokenTrace, services: &[&str], is_open: bool) -> Markup {
     html! {
         details.trace open[is_open] id={ "trace-" (trace.trace_id) } {
             summary {
-                @if let Some(root) = root { strong { (escape(&root.name)) } " " }
-                code { (trace.trace_id) }
+                h3 {
+                    @if let Some(root) = root { strong { (escape(&root.name)) } " " }
+                    code { (trace.trace_id) }
+                }
                 " · " (counted(trace.spans.len() as u64, "span")) " · " (time(rows.duration)) " "
                 @for kind in kinds { code.badge.defect[!kind.breaks_the_tree()] { (kind.name()) } " " }
             }
-            div.scroll tabindex="0" {
+            div.scroll tabindex="0" role="region" aria-labelledby={ "of-" (trace.trace_id) } {
                 table.waterfall {
+                    caption id={ "of-" (trace.trace_id) } { "The spans of the trace, by their start, each below its parent" }
                     thead {
                         tr {
                             th scope="col" { "span" }
@@ -65,7 +68,6 @@ fn line(row: &Row<'_>, services: &[&str]) -> Markup {
     let colour = services.iter().position(|known| *known == service).unwrap_or_default() % COLOURS;
     html! {
         tr.ghost[row.span.is_none()].broken[!row.marks.is_empty()]
-            id=[row.span.map(|span| format!("span-{}-{}", span.trace_id, span.span_id))]
             data-breaks=[row.breaks()]
         {
             th scope="row" {
