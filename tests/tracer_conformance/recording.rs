@@ -61,13 +61,14 @@ on_both! {
         assert_eq!((link.span_context, link.attributes), (to, vec![KeyValue::new("a", 1)]));
     }
 
-    /// "Set Status": `Ok` is final, `Unset` is ignored, the last error counts.
+    /// "Set Status": `Ok` is final, `Unset` is ignored, the last error with a description counts.
     fn the_status_follows_its_rules(builder, kept, ours) {
         let tracer = builder.build().tracer("t");
         for (set, expected) in [
             (vec![Status::error("a")], Status::error("a")),
             (vec![Status::error("a"), Status::Unset], Status::error("a")),
             (vec![Status::error("a"), Status::error("b")], Status::error("b")),
+            (vec![Status::error("a"), Status::error("")], Status::error("a")),
             (vec![Status::error("a"), Status::Ok], Status::Ok),
             (vec![Status::Ok, Status::error("a")], Status::Ok),
             (vec![Status::Ok, Status::Unset], Status::Ok),

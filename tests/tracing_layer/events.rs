@@ -139,6 +139,19 @@ fn an_error_that_is_logged_marks_the_span_only_where_asked() {
     assert!(capture.span("work").is_error() && capture.span("plain").is_error());
 }
 
+/// What a log line reports next says less than the outcome.
+#[test]
+fn an_error_that_is_logged_later_keeps_the_description() {
+    let capture = Capture::new();
+    with_built(&capture, Builder::new().error_levels(true), || {
+        info_span!("work").in_scope(|| {
+            error!(error = "declined");
+            error!("giving up");
+        });
+    });
+    assert_eq!(capture.span("work").status, Status::error("declined"));
+}
+
 #[test]
 fn an_event_without_a_span_is_nobodys() {
     let capture = Capture::new();

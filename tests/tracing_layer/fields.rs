@@ -143,6 +143,9 @@ fn the_status_is_a_field() {
         let early = info_span!("early", otel.status_code = Empty, otel.status_message = Empty);
         early.record("otel.status_message", "too early");
         early.record("otel.status_code", "error");
+        let started = info_span!("started", otel.status_code = Empty, otel.status_message = Empty).entered();
+        started.record("otel.status_message", "described first");
+        started.record("otel.status_code", "error");
     });
     let status = |name| capture.span(name).status.clone();
     assert_eq!(status("ok"), Status::Ok);
@@ -152,6 +155,7 @@ fn the_status_is_a_field() {
     assert_eq!(status("message"), Status::error("too much"));
     assert_eq!(status("late"), Status::error("too late"));
     assert_eq!(status("early"), Status::error("too early"));
+    assert_eq!(status("started"), Status::error("described first"));
 }
 
 #[test]

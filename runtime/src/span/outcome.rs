@@ -18,6 +18,19 @@ use crate::span::failure::{self, FailureReport, FailureSource};
 use crate::tags::scoped::EncodedTags;
 use crate::tags::value::within_bounds;
 
+/// Whether a span keeps its status when another one is set: `Ok` is final, and an error without a description says no more
+/// than one that has it.
+#[cfg(any(feature = "sdk", feature = "tracing"))]
+pub(crate) fn keeps(status: &Status, set: &Status) -> bool {
+    match (status, set) {
+        (Status::Ok, _) | (_, Status::Unset) => true,
+        (Status::Error { description }, Status::Error { description: set }) => {
+            !description.is_empty() && set.is_empty()
+        }
+        _ => false,
+    }
+}
+
 /// How the work of a span ended: successfully or with a failure, plus attributes that became known along the way.
 ///
 /// A failure sets the span status to Error and the attribute `error.type`, following the semantic conventions for

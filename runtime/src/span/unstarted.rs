@@ -14,6 +14,7 @@ use crate::encoding::code::CodeAttributes;
 use crate::guard::reentrance::Busy;
 use crate::semconv;
 use crate::span::handle::{self, Scope, Start, is_off};
+use crate::span::outcome::keeps;
 #[cfg(feature = "otlp")]
 use crate::span::registry::{self, Ticket};
 #[cfg(feature = "sdk")]
@@ -167,18 +168,12 @@ impl Unstarted {
         }
     }
 
-    /// Sets the status, as on a started span: `Unset` is ignored, and `Ok` is final (specification of the tracing API,
-    /// "Set Status").
+    /// Sets the status, as on a started span (specification of the tracing API, "Set Status").
     pub(crate) fn set_status(&mut self, status: Status) {
         let before = self.status();
-        if status != Status::Unset && *before != Status::Ok {
+        if !keeps(before, &status) {
             *before = status;
         }
-    }
-
-    /// Whether the status is an error with a description.
-    pub(crate) fn has_error_description(&mut self) -> bool {
-        matches!(self.status(), Status::Error { description } if !description.is_empty())
     }
 
     /// The status that the span will have.

@@ -109,8 +109,8 @@ impl fmt::Debug for Shared {
 ///   both. The same holds for the attributes of an event or a link.
 /// - Spans have the tags of `#[biz_tags]` that are in scope where they start, as
 ///   [`TagProcessor`](crate::telemetry::TagProcessor) gives them to the SDK's.
-/// - The status `Ok` is final, and a later `Error` replaces an earlier one. The SDK keeps the one whose text sorts
-///   last.
+/// - The status `Ok` is final, and a later `Error` replaces an earlier one, unless it has no description. The SDK keeps
+///   the one whose text sorts last.
 /// - A span that is not sampled keeps the other flags of its parent, such as that of a random trace id; the SDK drops
 ///   them.
 ///

@@ -19,6 +19,7 @@ use crate::encoding::fields::{flags, state_of};
 use crate::encoding::recycled::{recycle, recycled};
 use crate::encoding::wire::{self, ValueRef, count_len, delimited_len, put_bytes, put_count, put_varint, span, status};
 use crate::semconv;
+use crate::span::outcome::keeps;
 use crate::tags::draft::Draft;
 use crate::tags::scoped::EncodedTags;
 
@@ -321,7 +322,7 @@ impl opentelemetry::trace::Span for Span {
         }
     }
 
-    /// `Ok` is final, and a later error replaces an earlier one.
+    /// `Ok` is final, and a later error replaces an earlier one, unless it says less.
     fn set_status(&mut self, status: Status) {
         if matches!(status, Status::Unset) {
             local::answer(|draft| {
@@ -332,7 +333,7 @@ impl opentelemetry::trace::Span for Span {
                 }
             });
         } else if let Some(draft) = &mut self.draft {
-            if draft.status != Status::Ok {
+            if !keeps(&draft.status, &status) {
                 draft.status = status;
             }
         }

@@ -41,12 +41,7 @@ impl<'a> Fields<'a> {
             (Some(Code::Error) | None, description) => Status::error(description.unwrap_or_default()),
         };
         match self.on {
-            On::Unstarted(span) => {
-                // A description that came before its code stays.
-                if !(span.has_error_description() && status == Status::error("")) {
-                    span.set_status(status);
-                }
-            }
+            On::Unstarted(span) => span.set_status(status),
             On::Started(context) => context.span().set_status(status),
         }
     }
