@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use opentelemetry::trace::{Link, SpanContext, Status, TraceContextExt as _};
@@ -10,8 +9,8 @@ use opentelemetry::{Context, Key, KeyValue, Value, time};
 use tracing::Dispatch;
 use tracing::span::Id;
 
+use super::entry::On;
 use super::layer::{find, link};
-use super::shared::{On, Shared};
 use super::spans::Spans;
 use crate::context::current;
 
@@ -107,9 +106,12 @@ fn found<R>(span: &tracing::Span, f: impl FnOnce(&Spans, &Id) -> Option<R>) -> O
     span.with_subscriber(|(id, dispatch)| f(&*find(dispatch)?, id)).flatten()
 }
 
-/// The span, if it may be recorded.
-fn shared(span: &tracing::Span) -> Option<Arc<Shared>> {
-    found(span, Spans::get)
+/// Calls `change` with the span, if it may be recorded.
+fn change(span: &tracing::Span, change: impl FnOnce(On<'_>)) {
+    found(span, |spans, id| {
+        spans.change(id, change);
+        Some(())
+    });
 }
 
 impl OpenTelemetrySpanExt for tracing::Span {
@@ -126,8 +128,11 @@ impl OpenTelemetrySpanExt for tracing::Span {
     }
 
     fn add_link_with_attributes(&self, cx: SpanContext, attributes: Vec<KeyValue>) {
-        if let (true, Some(span)) = (cx.is_valid(), shared(self)) {
-            link(&span, Link::new(cx, attributes, 0));
+        if cx.is_valid() {
+            found(self, |spans, id| {
+                link(spans, id, Link::new(cx, attributes, 0));
+                Some(())
+            });
         }
     }
 
@@ -136,17 +141,14 @@ impl OpenTelemetrySpanExt for tracing::Span {
     }
 
     fn set_attribute(&self, key: impl Into<Key>, value: impl Into<Value>) {
-        let Some(span) = shared(self) else { return };
-        let attribute = KeyValue::new(key, value);
-        span.change(|on| match on {
-            On::Unstarted(span) => span.set_unchanged(attribute),
-            On::Started(context) => context.span().set_attribute(attribute),
+        change(self, |on| match (on, KeyValue::new(key, value)) {
+            (On::Unstarted(span), attribute) => span.set_unchanged(attribute),
+            (On::Started(context), attribute) => context.span().set_attribute(attribute),
         });
     }
 
     fn set_status(&self, status: Status) {
-        let Some(span) = shared(self) else { return };
-        span.change(|on| match on {
+        change(self, |on| match on {
             On::Unstarted(span) => span.set_status(status),
             On::Started(context) => context.span().set_status(status),
         });

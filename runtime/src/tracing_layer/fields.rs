@@ -7,7 +7,7 @@ use opentelemetry::trace::{SpanKind, Status, TraceContextExt as _};
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 use tracing::field::{Field, Visit};
 
-use super::shared::On;
+use super::entry::On;
 use crate::guard::panics::caught;
 use crate::log::sources;
 use crate::tags::value::{TagValue, debug, display, text, within_bounds};

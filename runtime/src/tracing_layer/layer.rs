@@ -11,11 +11,11 @@ use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, Registry};
 
+use super::entry::{Entry, On};
 use super::events::Events;
 use super::fields::Fields;
 use super::place::{self, Use};
-use super::shared::{On, Shared};
-use super::spans::{Entry, Off, Spans};
+use super::spans::Spans;
 use super::{stack, switched_off};
 use crate::context::current;
 use crate::context::snapshot::Snapshot;
@@ -58,17 +58,14 @@ impl TracingLayer {
                 (current, None)
             }
         };
-        if is_off(&parent) {
-            return Some(Entry::Off(Off { context: parent, metadata, is_used: false }));
-        }
-        Some(Entry::On(Shared::below(parent, metadata, |span| {
+        Some(Entry::below(parent, metadata, |span| {
             if let Some(linked) = linked.filter(SpanContext::is_valid) {
                 span.link(Link::with_context(linked));
             }
             let mut fields = Fields::new(On::Unstarted(span));
             attributes.record(&mut fields);
             fields.finish();
-        })))
+        }))
     }
 }
 
@@ -103,8 +100,7 @@ where
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, _: Context<'_, S>) {
-        let Some(span) = self.spans.get(id) else { return };
-        span.change(|on| {
+        self.spans.change(id, |on| {
             let mut fields = Fields::new(on);
             values.record(&mut fields);
             fields.finish();
@@ -112,9 +108,8 @@ where
     }
 
     fn on_follows_from(&self, id: &Id, follows: &Id, _: Context<'_, S>) {
-        let Some(span) = self.spans.get(id) else { return };
         if let Some(follows) = self.spans.context(follows) {
-            link(&span, Link::with_context(follows.span().span_context().clone()));
+            link(&self.spans, id, Link::with_context(follows.span().span_context().clone()));
         }
     }
 
@@ -138,27 +133,27 @@ where
         if self.leaves_out_unsampled {
             self.spans.note_use(id);
         }
-        if let Some((context, span)) = self.spans.enter(id) {
-            stack::push(self.spans.address(), id, span, current::attach(context));
+        if let Some((context, is_recorded)) = self.spans.enter(id) {
+            stack::push(self.spans.address(), id, is_recorded, current::attach(context));
         }
     }
 
     fn on_exit(&self, id: &Id, _: Context<'_, S>) {
-        if let Some(span) = stack::pop(self.spans.address(), id) {
-            span.exit();
+        if stack::pop(self.spans.address(), id) {
+            self.spans.exit(id);
         }
     }
 
     fn on_close(&self, id: Id, _: Context<'_, S>) {
-        if let Some(Entry::On(span)) = self.spans.remove(&id) {
+        if let Some(span) = self.spans.remove(&id) {
             span.end();
         }
     }
 }
 
 /// Adds a link to a span.
-pub(super) fn link(span: &Shared, link: Link) {
-    span.change(|on| match on {
+pub(super) fn link(spans: &Spans, id: &Id, link: Link) {
+    spans.change(id, |on| match on {
         On::Unstarted(span) => span.link(link),
         On::Started(context) => context.span().add_link(link.span_context, link.attributes),
     });

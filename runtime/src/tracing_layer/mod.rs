@@ -73,13 +73,13 @@
 //! too.
 
 mod builder;
+mod entry;
 mod events;
 mod ext;
 mod fields;
 mod filter;
 mod layer;
 mod place;
-mod shared;
 mod spans;
 mod stack;
 pub(crate) mod switched_off;

@@ -1,19 +1,16 @@
 //! The spans that this thread has entered.
 
 use std::cell::RefCell;
-use std::sync::Arc;
 
 use tracing::span::Id;
 
-use super::shared::Shared;
 use crate::context::current::Attached;
 
 struct Entered {
     /// The layer: registries number their spans alike.
     layer: usize,
     id: Id,
-    /// `None` if it is not recorded.
-    span: Option<Arc<Shared>>,
+    is_recorded: bool,
     attached: Attached,
 }
 
@@ -23,21 +20,21 @@ thread_local! {
 }
 
 /// Keeps the context of a span current until it is exited.
-pub(super) fn push(layer: usize, id: &Id, span: Option<Arc<Shared>>, attached: Attached) {
-    let entered = Entered { layer, id: id.clone(), span, attached };
+pub(super) fn push(layer: usize, id: &Id, is_recorded: bool, attached: Attached) {
+    let entered = Entered { layer, id: id.clone(), is_recorded, attached };
     // During thread teardown there is no current context. An allocator that is traced may be called while it grows.
     let _ = ENTERED.try_with(|stack| stack.try_borrow_mut().map(|mut stack| stack.push(entered)));
 }
 
-/// Ends what the latest entry into a span began, and returns the span if it is recorded.
-pub(super) fn pop(layer: usize, id: &Id) -> Option<Arc<Shared>> {
+/// Ends what the latest entry into a span began. Returns whether the span is recorded.
+pub(super) fn pop(layer: usize, id: &Id) -> bool {
     let entered = ENTERED.try_with(|stack| {
         let mut stack = stack.try_borrow_mut().ok()?;
         let at = stack.iter().rposition(|entered| entered.layer == layer && entered.id == *id)?;
         Some(stack.remove(at))
     });
     // Detached outside of the borrow: the context may be the last owner of values with destructors.
-    let Entered { span, attached, .. } = entered.ok().flatten()?;
+    let Some(Entered { is_recorded, attached, .. }) = entered.ok().flatten() else { return false };
     drop(attached);
-    span
+    is_recorded
 }
