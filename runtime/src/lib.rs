@@ -15,6 +15,8 @@ pub mod redact;
 #[cfg(any(feature = "audit", feature = "console", feature = "testing"))]
 mod render;
 mod span;
+#[cfg(any(feature = "tracing", all(feature = "tokio", tokio_unstable)))]
+mod table;
 mod tags;
 pub mod text;
 

@@ -1,11 +1,10 @@
 //! The context of code that spawns, in tasks of code that cannot be changed: Tokio's task hooks.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
-use std::hash::{BuildHasher as _, BuildHasherDefault, Hasher};
+use std::hash::{Hash as _, Hasher};
 use std::panic::Location;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use opentelemetry::Context;
 use opentelemetry::baggage::BaggageExt as _;
@@ -21,6 +20,7 @@ use crate::job::own;
 use crate::span::builder::SpanBuilder;
 use crate::span::handle::Span;
 use crate::span::outcome::Outcome;
+use crate::table::Table;
 
 #[doc = include_str!("../../doc/automatic.md")]
 #[derive(Debug, Clone)]
@@ -69,8 +69,8 @@ impl Automatic {
         let (spawned, polled, ended) = (Arc::clone(&tasks), Arc::clone(&tasks), Arc::clone(&tasks));
         builder
             .on_task_spawn(move |task| spawned.spawn(task))
-            .on_before_task_poll(move |task| enter(polled.context(task.id())))
-            .on_after_task_poll(|_| exit())
+            .on_before_task_poll(move |task| enter(task.id(), polled.context(task.id())))
+            .on_after_task_poll(|task| exit(task.id()))
             .on_task_terminate(move |task| ended.end(task.id()));
         AutomaticTasks(tasks)
     }
@@ -105,34 +105,31 @@ impl AutomaticTasks {
     }
 }
 
-const SHARDS: usize = 64;
+/// So that the table has 64 KiB.
+const BITS: u32 = 10;
 
-type Contexts = HashMap<Id, Inherited, BuildHasherDefault<IdHasher>>;
-
-/// Ids of tasks are numbers that count up, so the number is as good as a hash. The map wants the highest bits, too.
-#[derive(Default)]
-struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write_u64(&mut self, id: u64) {
-        self.0 = id ^ id << 57;
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+/// The number of a task, which only its hash tells.
+#[inline]
+fn number(id: Id) -> u64 {
+    #[derive(Default)]
+    struct Number(u64);
+    impl Hasher for Number {
+        fn finish(&self) -> u64 {
+            self.0
+        }
+        fn write_u64(&mut self, id: u64) {
+            self.0 = id;
+        }
+        fn write(&mut self, bytes: &[u8]) {
+            for byte in bytes {
+                self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+            }
         }
     }
+    let mut number = Number::default();
+    id.hash(&mut number);
+    number.finish()
 }
-
-/// Aligned, so that threads do not write to each other's cache lines.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct Shard(Mutex<Contexts>);
 
 /// What a task has inherited.
 #[derive(Debug)]
@@ -167,26 +164,14 @@ impl Inherited {
 #[derive(Debug)]
 struct Tasks {
     settings: Automatic,
-    shards: [Shard; SHARDS],
+    table: Table<Inherited>,
     count: AtomicUsize,
     missed: AtomicU64,
 }
 
 impl Tasks {
     fn new(settings: Automatic) -> Self {
-        Self {
-            settings,
-            shards: std::array::from_fn(|_| Shard::default()),
-            count: AtomicUsize::new(0),
-            missed: AtomicU64::new(0),
-        }
-    }
-
-    #[inline]
-    fn shard(&self, id: Id) -> MutexGuard<'_, Contexts> {
-        let hash = BuildHasherDefault::<IdHasher>::default().hash_one(id);
-        let at = usize::try_from(hash % SHARDS as u64).unwrap_or_default();
-        self.shards[at].0.lock().unwrap_or_else(PoisonError::into_inner)
+        Self { settings, table: Table::new(BITS, 0), count: AtomicUsize::new(0), missed: AtomicU64::new(0) }
     }
 
     fn spawn(&self, task: &TaskMeta<'_>) {
@@ -207,8 +192,10 @@ impl Tasks {
         } else {
             Inherited::Context(context)
         };
-        let previous = self.shard(task.id()).insert(task.id(), inherited);
-        debug_assert!(previous.is_none(), "ids of tasks that have not ended are unique");
+        if let Some(mut held) = self.table.hold(number(task.id())) {
+            let previous = held.insert(inherited);
+            debug_assert!(previous.is_none(), "ids of tasks that have not ended are unique");
+        }
     }
 
     fn is_excepted(&self, place: &'static Location<'static>) -> bool {
@@ -216,17 +203,19 @@ impl Tasks {
     }
 
     fn context(&self, id: Id) -> Option<Context> {
-        if self.count.load(Ordering::Relaxed) == 0 {
+        let number = number(id);
+        if !self.table.may_have(number) {
             return None;
         }
-        self.shard(id).get(&id).map(Inherited::context)
+        self.table.hold(number)?.get().map(|inherited| inherited.context())
     }
 
     fn end(&self, id: Id) {
-        if self.count.load(Ordering::Relaxed) == 0 {
+        let number = number(id);
+        if !self.table.may_have(number) {
             return;
         }
-        let ended = self.shard(id).remove(&id);
+        let ended = self.table.hold(number).and_then(|mut held| held.remove());
         if ended.is_some() {
             self.count.fetch_sub(1, Ordering::Relaxed);
             // Outside of the lock, and without harm to the runtime: extensions may have destructors.
@@ -243,6 +232,9 @@ impl Tasks {
 fn inherited(current: &Context) -> Option<Context> {
     let (span, data) = (current.span(), Data::of(current));
     let identity = span.span_context();
+    if !identity.is_valid() && data.is_none() && !current.is_telemetry_suppressed() && current.baggage().is_empty() {
+        return None;
+    }
     // What else there is belongs to the span, or is nothing. Data with a provider must not be held for longer.
     let may_be_shared = identity.is_valid()
         && !current.is_telemetry_suppressed()
@@ -285,19 +277,26 @@ thread_local! {
     /// The tasks that a span spawns share a context.
     static LAST: RefCell<Option<Last>> = const { RefCell::new(None) };
 
-    /// What the polls on this thread have made current. A task may run another runtime.
-    static POLLS: RefCell<Vec<Option<Attached>>> = const { RefCell::new(Vec::new()) };
+    /// What the polls on this thread have made current, with their tasks. A task may run another runtime.
+    static POLLS: RefCell<Vec<(Id, Attached)>> = const { RefCell::new(Vec::new()) };
 }
 
-fn enter(context: Option<Context>) {
-    let attached = context.map(current::attach);
-    let _ = POLLS.try_with(|polls| polls.borrow_mut().push(attached));
+#[inline]
+fn enter(task: Id, context: Option<Context>) {
+    // Most tasks of a process may have none.
+    let Some(context) = context else { return };
+    let polled = (task, current::attach(context));
+    let _ = POLLS.try_with(|polls| polls.borrow_mut().push(polled));
 }
 
-fn exit() {
-    let attached = POLLS.try_with(|polls| polls.borrow_mut().pop());
+#[inline]
+fn exit(task: Id) {
+    let polled = POLLS.try_with(|polls| {
+        let mut polls = polls.borrow_mut();
+        if polls.last().is_some_and(|(polled, _)| *polled == task) { polls.pop() } else { None }
+    });
     // Outside of the borrow: the context may be the last owner of values with destructors.
-    if let Ok(Some(Some(attached))) = attached {
+    if let Ok(Some((_, attached))) = polled {
         let _ = caught(|| drop(attached));
     }
 }

@@ -5,13 +5,9 @@
 //! Nothing of the application's is called while a part of the table is locked, because a thread that has one of the
 //! application's locks may need the same part. A span is taken out of the table instead.
 
-use std::cell::Cell;
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use foldhash::fast::FixedState;
 use opentelemetry::{Context, time};
 use tracing::span::Id;
 
@@ -20,78 +16,15 @@ use super::place::{self, Use};
 use crate::context::{current, data};
 use crate::guard::reentrance::Busy;
 use crate::span::unstarted::Unstarted;
+use crate::table::Table;
 
-/// The spans whose ids lead to the same place. Nearly always there is one at most.
-#[derive(Default)]
-struct Bucket {
-    /// Zero if there is none.
-    id: u64,
-    first: Option<Entry>,
-    more: HashMap<u64, Entry, FixedState>,
-}
-
-impl Bucket {
-    #[inline]
-    fn get(&mut self, id: u64) -> Option<&mut Entry> {
-        if self.id == id {
-            self.first.as_mut()
-        } else if self.more.is_empty() {
-            None
-        } else {
-            self.more.get_mut(&id)
-        }
-    }
-
-    #[inline]
-    fn insert(&mut self, id: u64, entry: Entry) -> Option<Entry> {
-        if self.id == 0 || self.id == id {
-            self.id = id;
-            self.first.replace(entry)
-        } else {
-            self.more.insert(id, entry)
-        }
-    }
-
-    #[inline]
-    fn remove(&mut self, id: u64) -> Option<Entry> {
-        if self.id == id {
-            self.id = 0;
-            self.first.take()
-        } else if self.more.is_empty() {
-            None
-        } else {
-            self.more.remove(&id)
-        }
-    }
-}
-
-/// Aligned, so that threads do not write to each other's cache lines.
-#[derive(Default)]
-#[repr(align(64))]
-struct Locked(Mutex<Bucket>);
-
-pub(super) struct Spans(Box<[Locked]>);
+pub(super) struct Spans(Table<Entry>);
 
 const BITS: u32 = 9;
 
 /// The bits of a registry's id that tell how often its place has been used before: without them, a thread comes back to
 /// the same few buckets.
 const GENERATION: u32 = 13;
-
-thread_local! {
-    /// Whether this thread holds a bucket. An allocator that is traced may be called while one grows.
-    static HOLDS: Cell<bool> = const { Cell::new(false) };
-}
-
-/// A bucket that is locked.
-struct Held<'a>(MutexGuard<'a, Bucket>);
-
-impl Drop for Held<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        HOLDS.set(false);
-    }
-}
 
 /// Puts a span back that was taken, even if what was called in between panics.
 struct Taken<'a> {
@@ -105,8 +38,8 @@ impl Drop for Taken<'_> {
     fn drop(&mut self) {
         let state = std::mem::replace(&mut self.state, State::Lost);
         // It stays in the table until it closes.
-        if let Some(mut held) = self.spans.hold(self.id) {
-            if let Some(entry) = held.0.get(self.id) {
+        if let Some(mut held) = self.spans.0.hold(self.id) {
+            if let Some(entry) = held.get() {
                 entry.state = state;
             }
         }
@@ -115,7 +48,7 @@ impl Drop for Taken<'_> {
 
 impl Spans {
     pub(super) fn new() -> Self {
-        Self((0..1 << BITS).map(|_| Locked::default()).collect())
+        Self(Table::new(BITS, GENERATION))
     }
 
     /// Tells it from that of another layer.
@@ -124,23 +57,11 @@ impl Spans {
         std::ptr::from_ref(self).addr()
     }
 
-    /// `None` if this thread holds a bucket already.
-    #[inline]
-    fn hold(&self, id: u64) -> Option<Held<'_>> {
-        // By the golden ratio: numbers that follow each other are far apart.
-        let hash = (id << GENERATION).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - BITS);
-        let bucket = &self.0[usize::try_from(hash).unwrap_or_default()];
-        if HOLDS.replace(true) {
-            return None;
-        }
-        Some(Held(bucket.0.lock().unwrap_or_else(PoisonError::into_inner)))
-    }
-
     /// Adds a span that has just been created.
     #[inline]
     pub(super) fn insert(&self, id: &Id, entry: Entry) {
         let id = id.into_u64();
-        let previous = self.hold(id).and_then(|mut held| held.0.insert(id, entry));
+        let previous = self.0.hold(id).and_then(|mut held| held.insert(entry));
         // A registry whose ids are not unique.
         drop(previous);
     }
@@ -151,8 +72,8 @@ impl Spans {
     fn look<R>(&self, id: u64, mut look: impl FnMut(&mut Entry) -> Option<R>) -> Option<R> {
         let busy = Busy::begin();
         loop {
-            let mut held = self.hold(id)?;
-            let entry = held.0.get(id)?;
+            let mut held = self.0.hold(id)?;
+            let entry = held.get()?;
             if !matches!(entry.state, State::Taken) {
                 return look(entry);
             }
@@ -208,8 +129,8 @@ impl Spans {
     #[inline]
     pub(super) fn exit(&self, id: &Id) {
         let (id, now) = (id.into_u64(), time::now());
-        if let Some(mut held) = self.hold(id) {
-            if let Some(Entry { state: State::Started(started), .. }) = held.0.get(id) {
+        if let Some(mut held) = self.0.hold(id) {
+            if let Some(Entry { state: State::Started(started), .. }) = held.get() {
                 started.exited = Some(now);
             }
         }
@@ -218,7 +139,7 @@ impl Spans {
     /// Notes where a span is about to be entered.
     pub(super) fn note_use(&self, id: &Id) {
         let id = id.into_u64();
-        let found = self.hold(id).and_then(|mut held| held.0.get(id).map(|entry| (entry.metadata, entry.parent)));
+        let found = self.0.hold(id).and_then(|mut held| held.get().map(|entry| (entry.metadata, entry.parent)));
         if let Some((metadata, parent)) = found {
             let is_here = current::with(span_id) == parent;
             place::note(metadata, if is_here { Use::Here } else { Use::Elsewhere });
@@ -278,17 +199,14 @@ impl Spans {
     #[inline]
     pub(super) fn remove(&self, id: &Id) -> Option<Entry> {
         let id = id.into_u64();
-        self.hold(id)?.0.remove(id)
+        self.0.hold(id)?.remove()
     }
 }
 
 impl Drop for Spans {
     /// Ends the spans of a subscriber that is dropped before they are closed.
     fn drop(&mut self) {
-        for Locked(bucket) in &mut self.0 {
-            let Bucket { first, more, .. } = std::mem::take(bucket.get_mut().unwrap_or_else(PoisonError::into_inner));
-            first.into_iter().chain(more.into_values()).filter(Entry::has_started).for_each(Entry::end);
-        }
+        self.0.drain().filter(Entry::has_started).for_each(Entry::end);
     }
 }
 
