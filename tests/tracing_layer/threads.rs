@@ -1,6 +1,9 @@
 //! Spans on several threads and in several tasks.
 
+use std::fmt::{self, Debug, Formatter};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Barrier};
+use std::thread;
 
 use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt as _;
@@ -8,10 +11,11 @@ use opentelemetry_sdk::trace::SpanLimits;
 use throughline::testing::Capture;
 use throughline::tracing_layer::Builder;
 use throughline::{in_span, tracing_layer};
-use tracing::{Instrument as _, info, info_span};
+use tracing::field::{Empty, debug};
+use tracing::{Instrument as _, dispatcher, info, info_span};
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use crate::{dispatch, with_layer};
+use crate::{dispatch, text, with_layer};
 
 #[test]
 fn a_span_is_entered_on_many_threads() {
@@ -180,4 +184,43 @@ fn following_a_span_that_closes_is_no_mistake() {
         barrier.wait();
     });
     assert_eq!(capture.spans().len(), 2);
+}
+
+/// A value is formatted by code that may wait for others, who may use any other span: none may be locked meanwhile.
+#[test]
+fn other_threads_use_spans_while_a_value_is_formatted() {
+    struct Waits(Sender<()>, Receiver<()>);
+    impl Debug for Waits {
+        fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+            self.0.send(()).expect("the other thread runs");
+            self.1.recv().expect("it answers");
+            f.write_str("waited")
+        }
+    }
+    let capture = Capture::new();
+    let dispatch = dispatch(tracing_subscriber::registry().with(tracing_layer()));
+    let ((ask, asked), (answer, answered)) = (channel(), channel());
+    thread::scope(|threads| {
+        let others = dispatch.clone();
+        threads.spawn(move || {
+            dispatcher::with_default(&others, || {
+                for () in asked {
+                    // More than the layer has locks.
+                    let spans: Vec<_> = (0..2000).map(|_| info_span!("other")).collect();
+                    spans.iter().for_each(|span| span.in_scope(|| ()));
+                    answer.send(()).expect("it waits");
+                }
+            });
+        });
+        dispatcher::with_default(&dispatch, || {
+            capture.run(|| {
+                let waits = Waits(ask, answered);
+                let span = info_span!("work", early = Empty, late = Empty);
+                span.record("early", debug(&waits));
+                span.in_scope(|| span.record("late", debug(&waits)));
+            });
+        });
+    });
+    let span = capture.span("work");
+    assert_eq!((text(&span, "early"), text(&span, "late")), (Some("waited"), Some("waited")));
 }
