@@ -122,6 +122,13 @@ impl Step {
         Self::begin(name, order, "")
     }
 
+    /// Begins a step within the same process, to which the tracing of this side leads by way of the spans in `hops`.
+    pub(crate) fn below_by(&self, name: &'static str, hops: &'static str) -> Self {
+        let mut step = self.below(name);
+        step.hops = hops;
+        step
+    }
+
     /// Says that the step calls another process, for which a span of kind client or producer is due.
     pub(crate) fn calls(&self) -> &Self {
         self.calls.fetch_add(1, Ordering::Relaxed);
@@ -197,12 +204,15 @@ impl Batch {
 }
 
 /// The names of all steps. Each request has every one of them.
-pub(crate) const STEPS: [&str; 15] = [
+pub(crate) const STEPS: [&str; 18] = [
     "gateway.accept",
     "gateway.verify",
     "gateway.fulfil",
     "pricing.quote",
     "pricing.estimate",
+    "pricing.rank",
+    "pricing.weigh",
+    "pricing.measure",
     "orders.place",
     "orders.sign",
     "orders.audit",
@@ -221,7 +231,7 @@ const OTHERS: [&str; 3] = ["pricing.fast", "pricing.slow", BATCH];
 /// The step of a batch of messages, which belongs to no single request.
 pub(crate) const BATCH: &str = "analytics.count";
 
-const HOPS: [&str; 4] = ["", "server", "server,client", "producer"];
+const HOPS: [&str; 5] = ["", "internal", "server", "server,client", "producer"];
 
 fn known(list: &[&'static str], text: &str) -> Option<&'static str> {
     list.iter().find(|name| **name == text).copied()

@@ -33,19 +33,36 @@ pub(crate) mod fault {
     pub(crate) const JOB_FAILS: u32 = 1 << 7;
     /// Billing is killed while it has the message.
     pub(crate) const KILL: u32 = 1 << 8;
+    /// Stock fails the first time, and its consumer of Kafka goes back to the message: it and all that followed it are
+    /// delivered again.
+    pub(crate) const REWIND: u32 = 1 << 9;
+    /// Shipping fails the first time, and RocketMQ delivers the message once more.
+    pub(crate) const RECONSUME: u32 = 1 << 10;
 
     /// Each with its share of the requests, in percent; [`KILL`] is planned by number.
-    pub(super) const SHARES: [(u32, u64); 8] =
-        [(RETRY, 10), (TIMEOUT, 5), (HANG_UP, 5), (PANIC, 5), (RACE, 10), (REDELIVER, 5), (SLOW, 5), (JOB_FAILS, 5)];
+    pub(super) const SHARES: [(u32, u64); 10] = [
+        (RETRY, 10),
+        (TIMEOUT, 5),
+        (HANG_UP, 5),
+        (PANIC, 5),
+        (RACE, 10),
+        (REDELIVER, 5),
+        (SLOW, 5),
+        (JOB_FAILS, 5),
+        (REWIND, 1),
+        (RECONSUME, 2),
+    ];
 
     /// Their names in the report.
-    pub(crate) const NAMES: [(u32, &str); 9] = [
+    pub(crate) const NAMES: [(u32, &str); 11] = [
         (RETRY, "failed calls that are retried"),
         (TIMEOUT, "calls that time out"),
         (HANG_UP, "callers that hang up"),
         (PANIC, "tasks that panic"),
         (RACE, "losing branches of a select"),
-        (REDELIVER, "messages that are redelivered"),
+        (REDELIVER, "messages that RabbitMQ delivers again"),
+        (REWIND, "messages to which a consumer of Kafka goes back"),
+        (RECONSUME, "messages that RocketMQ delivers again"),
         (SLOW, "slow consumers"),
         (JOB_FAILS, "detached jobs that fail"),
         (KILL, "consumers that are killed"),

@@ -1,9 +1,10 @@
 //! What every service does besides its work: it starts, says so, stops when it is told to, and reports.
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::io::BufRead as _;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -11,7 +12,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::brokers::{Consumer, Message};
 use crate::config::{Config, Side};
-use crate::facts::{self, say};
+use crate::facts::{self, Order, say};
 use crate::ours;
 #[cfg(feature = "peer")]
 use crate::peer;
@@ -140,6 +141,17 @@ impl Quiesce {
     /// Waits until only `busy` are left, and lets nothing begin afterwards.
     pub(crate) async fn idle(&self, busy: u32) {
         self.workers.acquire_many(self.count - busy).await.expect("nobody closes it").forget();
+    }
+}
+
+/// The messages that a service has dealt with, for a broker may deliver one again.
+#[derive(Default)]
+pub(crate) struct Seen(Mutex<HashSet<(u64, u64)>>);
+
+impl Seen {
+    /// Whether it is the first time that this message is dealt with.
+    pub(crate) fn is_new(&self, order: Order) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((order.request, order.cause))
     }
 }
 

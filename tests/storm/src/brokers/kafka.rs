@@ -1,10 +1,14 @@
 //! Kafka.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
-use rdkafka::message::OwnedMessage;
+use rdkafka::message::{Message as _, OwnedMessage};
 use rdkafka::producer::FutureProducer;
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -32,7 +36,46 @@ impl Producer {
     }
 }
 
-pub(crate) struct Consumer(StreamConsumer);
+/// Where a consumer is in its partition, which has no gaps.
+struct Position {
+    /// The offset of the next message, once there was one.
+    next: Mutex<Option<i64>>,
+    /// The offset of the first message that was never delivered.
+    fresh: AtomicI64,
+    /// One goes back at a time.
+    turn: tokio::sync::Mutex<()>,
+}
+
+pub(crate) struct Received {
+    pub(crate) message: OwnedMessage,
+    pub(crate) redelivered: bool,
+    from: Consumer,
+}
+
+impl Received {
+    /// Has the consumer continue from this message: it and all that followed it are delivered again.
+    pub(super) async fn rewind(&self) {
+        let (offset, position) = (self.message.offset(), &self.from.position);
+        let _turn = position.turn.lock().await;
+        {
+            let mut next = position.next.lock().expect("no holder panics");
+            if next.is_none_or(|next| next <= offset) {
+                // Another one, before it, has failed as well.
+                return;
+            }
+            *next = Some(offset);
+        }
+        let (client, topic) = (Arc::clone(&self.from.client), self.message.topic().to_owned());
+        let sought = move || client.seek(&topic, 0, Offset::Offset(offset), Duration::from_secs(30));
+        tokio::task::spawn_blocking(sought).await.expect("no panic").expect("the partition is assigned");
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct Consumer {
+    client: Arc<StreamConsumer>,
+    position: Arc<Position>,
+}
 
 impl Consumer {
     pub(super) fn connect(address: &str, topic: &str) -> Self {
@@ -43,10 +86,24 @@ impl Consumer {
         partitions.add_partition_offset(topic, 0, Offset::Beginning).expect("an offset");
         // Unlike `subscribe`, no waiting for a group to be formed.
         consumer.assign(&partitions).expect("the partition can be assigned");
-        Self(consumer)
+        let position = Position { next: Mutex::new(None), fresh: AtomicI64::new(0), turn: tokio::sync::Mutex::new(()) };
+        Self { client: Arc::new(consumer), position: Arc::new(position) }
     }
 
-    pub(super) async fn next(&self) -> OwnedMessage {
-        self.0.recv().await.expect("a message").detach()
+    pub(super) async fn next(&self) -> Received {
+        loop {
+            let message = self.client.recv().await.expect("a message").detach();
+            let offset = message.offset();
+            {
+                let mut next = self.position.next.lock().expect("no holder panics");
+                if next.is_some_and(|next| next != offset) {
+                    // It was on its way when the consumer went back, and comes again.
+                    continue;
+                }
+                *next = Some(offset + 1);
+            }
+            let redelivered = self.position.fresh.fetch_max(offset + 1, Ordering::Relaxed) > offset;
+            return Received { message, redelivered, from: self.clone() };
+        }
     }
 }

@@ -61,10 +61,10 @@ pub(crate) enum Message {
     Amqp(Box<amqp::Received>),
     Double(double::Received),
     #[cfg(feature = "kafka")]
-    Kafka(rdkafka::message::OwnedMessage),
+    Kafka(Box<kafka::Received>),
     Redis(redis::Received),
     #[cfg(feature = "rocketmq")]
-    RocketMq(std::sync::Arc<rocketmq_model::common::message::message_ext::MessageExt>),
+    RocketMq(rocketmq::Received),
 }
 
 impl Message {
@@ -75,11 +75,13 @@ impl Message {
             Self::Double(message) => message.body.clone(),
             #[cfg(feature = "kafka")]
             Self::Kafka(message) => {
-                String::from_utf8_lossy(rdkafka::Message::payload(message).unwrap_or_default()).into_owned()
+                String::from_utf8_lossy(rdkafka::Message::payload(&message.message).unwrap_or_default()).into_owned()
             }
             Self::Redis(message) => message.entry.get("body").unwrap_or_default(),
             #[cfg(feature = "rocketmq")]
-            Self::RocketMq(message) => String::from_utf8_lossy(message.message_inner().body_slice()).into_owned(),
+            Self::RocketMq(message) => {
+                String::from_utf8_lossy(message.message.message_inner().body_slice()).into_owned()
+            }
         };
         Order::parse(&text).expect("only orders are in the queues")
     }
@@ -89,7 +91,11 @@ impl Message {
         match self {
             Self::Amqp(message) => message.delivery.redelivered,
             Self::Double(message) => message.redelivered,
-            _ => false,
+            #[cfg(feature = "kafka")]
+            Self::Kafka(message) => message.redelivered,
+            Self::Redis(_) => false,
+            #[cfg(feature = "rocketmq")]
+            Self::RocketMq(message) => message.message.reconsume_times() > 0,
         }
     }
 
@@ -98,19 +104,25 @@ impl Message {
         match self {
             Self::Amqp(message) => message.acknowledge().await,
             Self::Double(message) => message.settle("ack"),
+            #[cfg(feature = "kafka")]
+            // A consumer begins at the start of the topic.
+            Self::Kafka(_) => {}
             Self::Redis(message) => message.acknowledge().await,
-            #[allow(unreachable_patterns, reason = "without the features there are no others")]
-            // Kafka's consumer begins at the start of the topic, and RocketMQ's client commits on its own.
-            _ => {}
+            #[cfg(feature = "rocketmq")]
+            Self::RocketMq(message) => message.acknowledge(),
         }
     }
 
-    /// Puts it back into its queue; whether its system can do that.
+    /// Has it delivered again; whether its system can do that.
     pub(crate) async fn requeue(&self) -> bool {
         match self {
             Self::Amqp(message) => message.requeue().await,
             Self::Double(message) => message.settle("requeue"),
-            _ => return false,
+            #[cfg(feature = "kafka")]
+            Self::Kafka(message) => message.rewind().await,
+            Self::Redis(_) => return false,
+            #[cfg(feature = "rocketmq")]
+            Self::RocketMq(message) => message.send_back().await,
         }
         true
     }
@@ -140,7 +152,7 @@ impl Consumer {
             (System::Kafka, Some(address)) => Self::Kafka(kafka::Consumer::connect(address, &name)),
             #[cfg(feature = "rocketmq")]
             (System::RocketMq, Some(address)) => {
-                Self::RocketMq(Box::new(rocketmq::Consumer::connect(address, &name).await))
+                Self::RocketMq(Box::new(rocketmq::Consumer::connect(address, &name, prefetch).await))
             }
             _ => Self::Double(double::Consumer::connect(&config.double, name, prefetch).await),
         }
@@ -152,7 +164,7 @@ impl Consumer {
             Self::Amqp(consumer) => Message::Amqp(Box::new(consumer.next().await)),
             Self::Double(consumer) => Message::Double(consumer.next().await),
             #[cfg(feature = "kafka")]
-            Self::Kafka(consumer) => Message::Kafka(consumer.next().await),
+            Self::Kafka(consumer) => Message::Kafka(Box::new(consumer.next().await)),
             Self::Redis(consumer) => Message::Redis(consumer.next().await),
             #[cfg(feature = "rocketmq")]
             Self::RocketMq(consumer) => Message::RocketMq(consumer.next().await),

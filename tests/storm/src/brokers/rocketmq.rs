@@ -1,14 +1,17 @@
 //! RocketMQ.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 use rocketmq_client_rust::{
-    ClientRuntime, ClientRuntimeConfig, DefaultLitePullConsumer, DefaultMQProducer, TelemetryHandle,
+    ClientResult, ClientRuntime, ClientRuntimeConfig, ConsumeConcurrentlyContext, ConsumeConcurrentlyStatus,
+    DefaultMQProducer, DefaultMQPushConsumer, MQPushConsumer as _, TelemetryHandle,
 };
 use rocketmq_model::common::consumer::consume_from_where::ConsumeFromWhere;
 use rocketmq_model::common::message::message_ext::MessageExt;
-use rocketmq_runtime::RuntimeOwner;
+use rocketmq_runtime::{RuntimeConfig, RuntimeOwner};
+use tokio::sync::{Mutex, mpsc};
 
 /// What the client runs on.
 struct Client {
@@ -17,8 +20,14 @@ struct Client {
 }
 
 impl Client {
-    fn new() -> Self {
-        let owner = RuntimeOwner::new().expect("a runtime");
+    /// `listeners` may be called at once. By default it is two for each processor, and a message for which there is no
+    /// room is delivered again, ten seconds later.
+    fn new(listeners: usize) -> Self {
+        let mut config =
+            RuntimeConfig::default().with_max_blocking_threads(4 * listeners.max(8)).expect("a valid limit");
+        let lane = &mut config.blocking_lane_policies.metadata_io;
+        lane.max_concurrency = lane.max_concurrency.max(2 * listeners);
+        let owner = RuntimeOwner::plan(config).expect("a valid configuration").build().expect("a runtime");
         let scope = owner.root_context().component("client");
         // The default handle installs no subscriber.
         let runtime = ClientRuntime::try_new(scope, ClientRuntimeConfig::default(), TelemetryHandle::default());
@@ -40,7 +49,7 @@ pub(crate) struct Producer {
 
 impl Producer {
     pub(super) async fn connect(address: &str, topic: String) -> Self {
-        let client = Client::new();
+        let client = Client::new(0);
         let mut producer = DefaultMQProducer::builder(Arc::clone(&client.runtime))
             .producer_group(format!("{topic}-producers"))
             .name_server_addr(address)
@@ -50,33 +59,70 @@ impl Producer {
     }
 }
 
+pub(crate) struct Received {
+    pub(crate) message: Arc<MessageExt>,
+    /// Ends the call of the listener.
+    handled: SyncSender<()>,
+    from: Arc<Mutex<DefaultMQPushConsumer>>,
+}
+
+/// How long the broker waits before it delivers a message again: a second, the shortest of its levels.
+const DELAY_LEVEL: i32 = 1;
+
+impl Received {
+    pub(super) fn acknowledge(&self) {
+        let _ = self.handled.send(());
+    }
+
+    /// What the client does for a listener that returns `ReconsumeLater`, whose delay would be ten seconds.
+    pub(super) async fn send_back(&self) {
+        let mut consumer = self.from.lock().await;
+        let message = MessageExt::clone(&self.message);
+        let back = Box::pin(consumer.send_message_back_to_origin_broker(message, DELAY_LEVEL));
+        back.await.expect("the broker takes it back");
+        self.acknowledge();
+    }
+}
+
 pub(crate) struct Consumer {
-    client: DefaultLitePullConsumer,
-    polled: VecDeque<Arc<MessageExt>>,
+    received: mpsc::UnboundedReceiver<(Arc<MessageExt>, SyncSender<()>)>,
+    client: Arc<Mutex<DefaultMQPushConsumer>>,
     _runs_on: Client,
 }
 
 impl Consumer {
-    pub(super) async fn connect(address: &str, topic: &str) -> Self {
-        let client = Client::new();
-        let consumer = DefaultLitePullConsumer::builder(Arc::clone(&client.runtime))
+    pub(super) async fn connect(address: &str, topic: &str, prefetch: u16) -> Self {
+        let client = Client::new(prefetch.into());
+        let mut consumer = DefaultMQPushConsumer::builder(Arc::clone(&client.runtime))
             // All consumers of a group have to have the same topics.
             .consumer_group(format!("{topic}-consumers"))
             .name_server_addr(address)
             .consume_from_where(ConsumeFromWhere::ConsumeFromFirstOffset)
-            .build()
-            .expect("valid");
-        consumer.subscribe(topic).await.expect("subscribed");
+            .consume_thread_min(prefetch.into())
+            .consume_thread_max(prefetch.into())
+            .build();
+        consumer.subscribe(topic, "*").await.expect("subscribed");
+        let (deliver, received) = mpsc::unbounded_channel();
+        consumer.register_message_listener_concurrently(
+            move |messages: &[&MessageExt],
+                  _: &ConsumeConcurrentlyContext|
+                  -> ClientResult<ConsumeConcurrentlyStatus> {
+                for message in messages {
+                    let (handled, is_handled) = sync_channel(1);
+                    let delivered = deliver.send((Arc::new(MessageExt::clone(message)), handled));
+                    if delivered.is_err() || is_handled.recv().is_err() {
+                        return Ok(ConsumeConcurrentlyStatus::ReconsumeLater);
+                    }
+                }
+                Ok(ConsumeConcurrentlyStatus::ConsumeSuccess)
+            },
+        );
         consumer.start().await.expect("started");
-        Self { client: consumer, polled: VecDeque::new(), _runs_on: client }
+        Self { received, client: Arc::new(Mutex::new(consumer)), _runs_on: client }
     }
 
-    pub(super) async fn next(&mut self) -> Arc<MessageExt> {
-        loop {
-            if let Some(message) = self.polled.pop_front() {
-                return message;
-            }
-            self.polled.extend(self.client.poll_with_timeout_zero_copy(1000).await);
-        }
+    pub(super) async fn next(&mut self) -> Received {
+        let (message, handled) = self.received.recv().await.expect("the listener is registered");
+        Received { message, handled, from: Arc::clone(&self.client) }
     }
 }

@@ -64,7 +64,7 @@ macro_rules! with_delivery {
             Message::Double($double) => $other,
             #[cfg(feature = "kafka")]
             Message::Kafka(message) => {
-                let $delivery = throughline_kafka::Delivery::new(message).group(GROUP);
+                let $delivery = throughline_kafka::Delivery::new(&message.message).group(GROUP);
                 $use
             }
             Message::Redis(message) => {
@@ -73,7 +73,7 @@ macro_rules! with_delivery {
             }
             #[cfg(feature = "rocketmq")]
             Message::RocketMq(message) => {
-                let $delivery = throughline_rocketmq::Delivery::new(message).group(GROUP);
+                let $delivery = throughline_rocketmq::Delivery::new(&*message.message).group(GROUP);
                 $use
             }
         }

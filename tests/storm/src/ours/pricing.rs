@@ -1,4 +1,4 @@
-//! Pricing: over HTTP, with a cache, tasks that panic, and a race.
+//! Pricing: over HTTP, with a cache, tasks that panic, a race, and work in rayon's pool.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +39,9 @@ async fn quote(cache: &Cache, step: Step, order: Order) {
     cached(cache, &step, "price").await;
     let estimated = estimate(step.below("pricing.estimate"), order).await;
     assert_eq!(estimated.is_err(), order.has(fault::PANIC));
+    // The job has a span of its own.
+    let ranked = step.below_by("pricing.rank", "internal");
+    throughline::rayon::spawn(move || rank(ranked));
     if order.has(fault::RACE) {
         tokio::select! {
             biased;
@@ -53,6 +56,24 @@ async fn quote(cache: &Cache, step: Step, order: Order) {
 async fn estimate(step: Step, order: Order) {
     tokio::task::yield_now().await;
     assert!(!order.has(fault::PANIC), "{PLANNED_PANIC}");
+    step.done();
+}
+
+/// A detached job in rayon's pool, which shares its work with another thread of it.
+#[traced("pricing.rank", tags("storm.step" = step.tag()))]
+fn rank(step: Step) {
+    let (weighed, measured) = (step.below("pricing.weigh"), step.below("pricing.measure"));
+    throughline::rayon::join(|| weigh(weighed), || measure(measured));
+    step.done();
+}
+
+#[traced("pricing.weigh", tags("storm.step" = step.tag()))]
+fn weigh(step: Step) {
+    step.done();
+}
+
+#[traced("pricing.measure", tags("storm.step" = step.tag()))]
+fn measure(step: Step) {
     step.done();
 }
 

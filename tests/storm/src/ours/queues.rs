@@ -11,7 +11,7 @@ use super::messages::send;
 use crate::brokers::{Consumer, Message, Producer};
 use crate::facts::{Order, Step, say};
 use crate::plan::fault;
-use crate::service::{Quiesce, Service, Tracing};
+use crate::service::{Quiesce, Seen, Service, Tracing};
 
 /// How many messages each handles at once, and how many it may have received.
 const WORKERS: u16 = 32;
@@ -19,21 +19,38 @@ const WORKERS: u16 = 32;
 /// How large a batch may become.
 const BATCH: usize = 50;
 
+struct Stock {
+    bills: Producer,
+    reserved: Seen,
+}
+
 pub(super) async fn stock(service: Service) {
-    let bills = Arc::new(Producer::connect(&service.config, "bills").await);
+    let bills = Producer::connect(&service.config, "bills").await;
+    let stock = Arc::new(Stock { bills, reserved: Seen::default() });
     let orders = Consumer::connect(&service.config, "orders", WORKERS).await;
     let handle = |message: Message| {
-        let bills = Arc::clone(&bills);
-        async move { reserve(&bills, Step::begin("stock.reserve", message.order(), "producer"), &message).await }
+        let stock = Arc::clone(&stock);
+        async move {
+            let step = Step::begin("stock.reserve", message.order(), "producer");
+            let _ = reserve(&stock, step, &message, message.order()).await;
+        }
     };
     service.consume(orders, Quiesce::new(WORKERS), handle).await;
 }
 
 #[traced("stock.reserve", kind = consumer, parent = message, tags("storm.step" = step.tag()))]
-async fn reserve(bills: &Producer, step: Step, message: &Message) {
-    send(bills, &step, message.order()).await;
+async fn reserve(stock: &Stock, step: Step, message: &Message, order: Order) -> Result<(), &'static str> {
+    if order.has(fault::REWIND) && !message.redelivered() && message.requeue().await {
+        step.failed();
+        return Err("not the first time");
+    }
+    // Those after one that has failed are delivered again with it.
+    if stock.reserved.is_new(order) {
+        send(&stock.bills, &step, order).await;
+    }
     message.acknowledge().await;
     step.done();
+    Ok(())
 }
 
 struct Billing {
@@ -90,16 +107,24 @@ pub(super) async fn shipping(service: Service) {
     let parcels = Consumer::connect(&service.config, "parcels", WORKERS).await;
     let handle = |message: Message| {
         let archive = Arc::clone(&archive);
-        async move { ship(&archive, Step::begin("shipping.ship", message.order(), "producer"), &message).await }
+        async move {
+            let step = Step::begin("shipping.ship", message.order(), "producer");
+            let _ = ship(&archive, step, &message, message.order()).await;
+        }
     };
     service.consume(parcels, Quiesce::new(WORKERS), handle).await;
 }
 
 #[traced("shipping.ship", kind = consumer, parent = message, tags("storm.step" = step.tag()))]
-async fn ship(archive: &Producer, step: Step, message: &Message) {
-    send(archive, &step, message.order()).await;
+async fn ship(archive: &Producer, step: Step, message: &Message, order: Order) -> Result<(), &'static str> {
+    if order.has(fault::RECONSUME) && !message.redelivered() && message.requeue().await {
+        step.failed();
+        return Err("not the first time");
+    }
+    send(archive, &step, order).await;
     message.acknowledge().await;
     step.done();
+    Ok(())
 }
 
 pub(super) async fn analytics(service: Service) {

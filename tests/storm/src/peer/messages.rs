@@ -90,7 +90,7 @@ pub(super) fn extract(message: &Message) -> Context {
         #[cfg(feature = "kafka")]
         Message::Kafka(message) => {
             use rdkafka::message::{Headers as _, Message as _};
-            for header in message.headers().into_iter().flat_map(|headers| headers.iter()) {
+            for header in message.message.headers().into_iter().flat_map(|headers| headers.iter()) {
                 let value = String::from_utf8_lossy(header.value.unwrap_or_default()).into_owned();
                 headers.insert(header.key.to_owned(), value);
             }
@@ -102,7 +102,7 @@ pub(super) fn extract(message: &Message) -> Context {
         }
         #[cfg(feature = "rocketmq")]
         Message::RocketMq(message) => {
-            for (name, value) in message.properties() {
+            for (name, value) in message.message.properties() {
                 headers.insert(name.to_string(), value.to_string());
             }
         }

@@ -48,6 +48,8 @@ async fn quote(cache: &Cache, step: Step, order: Order) {
     let work = estimate(step.below("pricing.estimate"), order);
     let estimated = tokio::spawn(work.instrument(Span::current())).await;
     assert_eq!(estimated.is_err(), order.has(fault::PANIC));
+    let (span, ranked) = (Span::current(), step.below("pricing.rank"));
+    rayon::spawn(move || span.in_scope(|| rank(ranked, order)));
     if order.has(fault::RACE) {
         tokio::select! {
             biased;
@@ -66,6 +68,36 @@ async fn quote(cache: &Cache, step: Step, order: Order) {
 async fn estimate(step: Step, order: Order) {
     tokio::task::yield_now().await;
     assert!(!order.has(fault::PANIC), "{PLANNED_PANIC}");
+    step.done();
+}
+
+/// A detached job in rayon's pool, which shares its work with another thread of it.
+#[instrument(
+    name = "pricing.rank",
+    skip_all,
+    fields(storm.step = step.tag(), order_no = order.request, tenant_id = Plan::tenant(order.request))
+)]
+fn rank(step: Step, order: Order) {
+    let (span, weighed, measured) = (Span::current(), step.below("pricing.weigh"), step.below("pricing.measure"));
+    rayon::join(|| span.in_scope(|| weigh(weighed, order)), || span.in_scope(|| measure(measured, order)));
+    step.done();
+}
+
+#[instrument(
+    name = "pricing.weigh",
+    skip_all,
+    fields(storm.step = step.tag(), order_no = order.request, tenant_id = Plan::tenant(order.request))
+)]
+fn weigh(step: Step, order: Order) {
+    step.done();
+}
+
+#[instrument(
+    name = "pricing.measure",
+    skip_all,
+    fields(storm.step = step.tag(), order_no = order.request, tenant_id = Plan::tenant(order.request))
+)]
+fn measure(step: Step, order: Order) {
     step.done();
 }
 

@@ -13,7 +13,7 @@ use super::messages::{consume, extract, send};
 use crate::brokers::{Consumer, Message, Producer};
 use crate::facts::{Order, Step, say};
 use crate::plan::fault;
-use crate::service::{Quiesce, Service, Tracing};
+use crate::service::{Quiesce, Seen, Service, Tracing};
 
 /// How many messages each handles at once, and how many it may have received.
 const WORKERS: u16 = 32;
@@ -21,17 +21,36 @@ const WORKERS: u16 = 32;
 /// How large a batch may become.
 const BATCH: usize = 50;
 
+struct Stock {
+    bills: Producer,
+    reserved: Seen,
+}
+
 pub(super) async fn stock(service: Service) {
-    let bills = Arc::new(Producer::connect(&service.config, "bills").await);
+    let bills = Producer::connect(&service.config, "bills").await;
+    let stock = Arc::new(Stock { bills, reserved: Seen::default() });
     let orders = Consumer::connect(&service.config, "orders", WORKERS).await;
     let handle = |message: Message| {
-        let bills = Arc::clone(&bills);
+        let stock = Arc::clone(&stock);
         async move {
             let step = Step::begin("stock.reserve", message.order(), "producer");
-            consume!("stock.reserve", step, &message, pass_on(&bills, step, &message));
+            consume!("stock.reserve", step, &message, reserve(&stock, step, &message, message.order()));
         }
     };
     service.consume(orders, Quiesce::new(WORKERS), handle).await;
+}
+
+async fn reserve(stock: &Stock, step: Step, message: &Message, order: Order) {
+    if order.has(fault::REWIND) && !message.redelivered() && message.requeue().await {
+        error!("not the first time");
+        return step.failed();
+    }
+    // Those after one that has failed are delivered again with it.
+    if stock.reserved.is_new(order) {
+        return pass_on(&stock.bills, step, message).await;
+    }
+    message.acknowledge().await;
+    step.done();
 }
 
 async fn pass_on(producer: &Producer, step: Step, message: &Message) {
@@ -91,10 +110,18 @@ pub(super) async fn shipping(service: Service) {
         let archive = Arc::clone(&archive);
         async move {
             let step = Step::begin("shipping.ship", message.order(), "producer");
-            consume!("shipping.ship", step, &message, pass_on(&archive, step, &message));
+            consume!("shipping.ship", step, &message, ship(&archive, step, &message, message.order()));
         }
     };
     service.consume(parcels, Quiesce::new(WORKERS), handle).await;
+}
+
+async fn ship(archive: &Producer, step: Step, message: &Message, order: Order) {
+    if order.has(fault::RECONSUME) && !message.redelivered() && message.requeue().await {
+        error!("not the first time");
+        return step.failed();
+    }
+    pass_on(archive, step, message).await;
 }
 
 pub(super) async fn analytics(service: Service) {
