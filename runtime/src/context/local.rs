@@ -67,11 +67,20 @@ pub(crate) fn inherited(context: &Context) -> Option<(SpanId, Option<EncodedTags
     if !context.has_active_span() {
         return None;
     }
+    let (above, tags) = passed_on(context);
+    above.map(|above| (above.span_id, tags))
+}
+
+/// What the span of `context` passes on besides its tags.
+pub(crate) fn above(context: &Context) -> Option<Inherited> {
+    passed_on(context).0
+}
+
+fn passed_on(context: &Context) -> (Option<Inherited>, Option<EncodedTags>) {
     let mut draft = inherit(Draft::unlimited(), context);
-    let above = draft.above.take();
-    let inherited = above.map(|above| (above.span_id, draft.tags.take()));
+    let passed_on = (draft.above.take(), draft.tags.take());
     draft.recycle();
-    inherited
+    passed_on
 }
 
 /// Called by a span of ours whose status is set to `Unset`.

@@ -6,7 +6,7 @@ use opentelemetry::{Array, KeyValue, StringValue, Value};
 use super::reader::{self, Reader};
 use super::wire::{
     ValueRef, attribute_len, count_len, delimited_len, event, link, put_attribute, put_bytes, put_count, put_fixed64,
-    put_varint, span,
+    put_text_attribute, put_varint, span,
 };
 use crate::text::truncate_chars;
 
@@ -174,24 +174,50 @@ impl Fields {
     /// Sets an attribute whose value is borrowed. A list is not truncated.
     #[inline]
     pub(crate) fn set_ref(&mut self, key: &str, value: ValueRef<'_>) {
-        match (value, self.limits.value_length) {
-            (ValueRef::Text(text), Some(limit)) => self.put(key, ValueRef::Text(truncate_chars(text, limit))),
+        match value {
+            ValueRef::Text(text) => self.set_text(key, text),
             _ => self.put(key, value),
+        }
+    }
+
+    /// Sets an attribute that is a text.
+    #[inline]
+    pub(crate) fn set_text(&mut self, key: &str, text: &str) {
+        let text = match self.limits.value_length {
+            None => text,
+            Some(limit) => truncate_chars(text, limit),
+        };
+        if self.admits(key) {
+            put_text_attribute(&mut self.bytes, span::ATTRIBUTES, key, text);
+        }
+    }
+
+    /// Sets an attribute that is an integer.
+    #[inline]
+    pub(crate) fn set_i64(&mut self, key: &str, value: i64) {
+        if self.admits(key) {
+            put_attribute(&mut self.bytes, span::ATTRIBUTES, key, ValueRef::I64(value));
         }
     }
 
     #[inline]
     fn put(&mut self, key: &str, value: ValueRef<'_>) {
+        if self.admits(key) {
+            put_attribute(&mut self.bytes, span::ATTRIBUTES, key, value);
+        }
+    }
+
+    /// Whether there is room for an attribute with this key, which is counted. It replaces an earlier one.
+    #[inline]
+    fn admits(&mut self, key: &str) -> bool {
         // An attribute without a key is not valid (section "Attribute").
         if key.is_empty() {
-            return;
+            return false;
         }
         if !self.keys.insert(key) {
             self.remove(key);
         }
-        if self.attributes.admits(self.limits.attributes) {
-            put_attribute(&mut self.bytes, span::ATTRIBUTES, key, value);
-        }
+        self.attributes.admits(self.limits.attributes)
     }
 
     /// Adds the attributes of `other`, whose keys are not set here. Returns whether there is room for all of them.

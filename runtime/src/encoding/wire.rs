@@ -230,20 +230,28 @@ fn array_len(array: &Array) -> usize {
 /// Below this, a length takes one byte.
 const SHORT: usize = 0x80;
 
-/// Writes an attribute as the field `field` of the message that has it.
+/// Writes an attribute that is a text as the field `field` of the message that has it.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "lengths below 128, as is checked")]
+pub(crate) fn put_text_attribute(out: &mut Vec<u8>, field: u8, key: &str, text: &str) {
+    // Those that have a length take two bytes besides it.
+    let (key_len, text_len) = (key.len(), text.len());
+    if key_len >= SHORT || text_len >= SHORT || key_len + text_len + 6 >= SHORT {
+        return put_long_attribute(out, field, key, ValueRef::Text(text));
+    }
+    out.reserve(8 + key_len + text_len);
+    out.extend_from_slice(&[field, (key_len + text_len + 6) as u8, key_value::KEY, key_len as u8]);
+    out.extend_from_slice(key.as_bytes());
+    out.extend_from_slice(&[key_value::VALUE, text_len as u8 + 2, any_value::STRING, text_len as u8]);
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// The same for any value.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "lengths below 128, as is checked")]
 pub(crate) fn put_attribute(out: &mut Vec<u8>, field: u8, key: &str, value: ValueRef<'_>) {
     if let ValueRef::Text(text) = value {
-        // Those that have a length take two bytes besides it.
-        let (key_len, text_len) = (key.len(), text.len());
-        if key_len < SHORT && text_len < SHORT && key_len + text_len + 6 < SHORT {
-            out.reserve(8 + key_len + text_len);
-            out.extend_from_slice(&[field, (key_len + text_len + 6) as u8, key_value::KEY, key_len as u8]);
-            out.extend_from_slice(key.as_bytes());
-            out.extend_from_slice(&[key_value::VALUE, text_len as u8 + 2, any_value::STRING, text_len as u8]);
-            return out.extend_from_slice(text.as_bytes());
-        }
+        return put_text_attribute(out, field, key, text);
     }
     if matches!(value, ValueRef::Array(_)) || key.len() + 16 >= SHORT {
         return put_long_attribute(out, field, key, value);

@@ -69,6 +69,7 @@ pub(super) fn start(start: Start, draft: Box<Draft>, fill: &mut dyn FnMut(&mut T
         tracer::warn_if_not_set_up(&current::get());
     }
     tags.discard();
+    start.discard();
     span
 }
 

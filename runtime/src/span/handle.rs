@@ -67,6 +67,15 @@ pub(super) struct Start {
 }
 
 impl Start {
+    /// Drops this; without a call, if it owns nothing.
+    #[cfg(feature = "sdk")]
+    #[inline]
+    pub(super) fn discard(self) {
+        if matches!(self.name, Cow::Borrowed(_)) && self.links.is_none() {
+            std::mem::forget(self);
+        }
+    }
+
     /// What the span of a function starts with.
     #[inline]
     pub(super) fn of(callsite: &'static Callsite) -> Self {
@@ -432,11 +441,9 @@ impl Open {
     fn done(&mut self) {
         self.done = true;
         #[cfg(feature = "otlp")]
-        if let Some(context) = self.ticket.take().and_then(registry::Ticket::give_back) {
-            // Ours was moved to where it is current. There is none if the span was ended by a shutdown.
-            if !self.context.has_active_span() {
-                self.context = context;
-            }
+        if let Some(ticket) = self.ticket.take() {
+            // Ours may have been moved to where it is current.
+            ticket.give_back(&mut self.context);
         }
     }
 }

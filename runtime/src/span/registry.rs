@@ -48,10 +48,10 @@ thread_local! {
 
 /// How many slots a thread takes at once, and keeps at most.
 const TAKEN_AT_ONCE: usize = 16;
-const MAX_KEPT: usize = 2 * TAKEN_AT_ONCE;
+const MAX_KEPT: usize = 8 * TAKEN_AT_ONCE;
 
 /// In a table that is smaller, threads keep no slots: they might keep them all.
-const MIN_SIZE_TO_KEEP: usize = 1 << 10;
+const MIN_SIZE_TO_KEEP: usize = 1 << 12;
 
 /// An open span.
 #[derive(Debug)]
@@ -232,15 +232,19 @@ impl Ticket {
         NonZeroU32::new(u32::try_from(at + 1).ok()?).map(Self)
     }
 
-    /// Frees the slot. Gives the context, unless a shutdown has ended the span; it has to be dropped without a lock, because
-    /// that may run arbitrary destructors.
+    /// Frees the slot. Its context takes the place of `context`, which is a copy of it or empty, unless a shutdown has ended
+    /// the span: it is not dropped here, because that may run arbitrary destructors.
     #[inline]
-    pub(crate) fn give_back(self) -> Option<Context> {
-        let table = TABLE.get()?;
+    pub(crate) fn give_back(self, context: &mut Context) {
+        let Some(table) = TABLE.get() else { return };
         let at = self.0.get() as usize - 1;
-        let context = table.at(at).take().map(|entry| entry.context);
+        let mut place = table.at(at);
+        if let Some(entry) = &mut *place {
+            std::mem::swap(&mut entry.context, context);
+            *place = None;
+        }
+        drop(place);
         table.return_slot(at);
-        context
     }
 }
 

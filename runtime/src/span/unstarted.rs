@@ -96,7 +96,7 @@ impl Recording {
         }
         #[cfg(feature = "otlp")]
         if let Some(ticket) = ticket {
-            ticket.give_back();
+            ticket.give_back(&mut Context::new());
         }
     }
 }

@@ -35,6 +35,8 @@ pub(crate) struct Draft {
     pub(crate) above: Option<Inherited>,
     /// Where the span above is kept, if it is known.
     pub(crate) above_at: usize,
+    /// The span above, if its thread remembers what it passes on.
+    pub(crate) recent: Option<SpanId>,
     /// All tags in scope, or those that the span inherits, once it is complete. Before, those of the span above.
     pub(crate) tags: Option<EncodedTags>,
     /// Whether these may be others than those of the span above.
@@ -64,8 +66,8 @@ pub(crate) struct Draft {
     pub(crate) has_tags: bool,
 }
 
-/// How many drafts a thread keeps.
-const MAX_KEPT: usize = 64;
+/// How many drafts a thread keeps: as many as spans are nested, in most programs.
+const MAX_KEPT: usize = 128;
 
 thread_local! {
     #[expect(clippy::vec_box, reason = "the boxes are handed out, and a draft is large")]
@@ -90,6 +92,7 @@ impl Draft {
             inherited: ScopedTags::None,
             above: None,
             above_at: 0,
+            recent: None,
             tags: None,
             changes_tags: false,
             defers_tags: false,
@@ -123,6 +126,7 @@ impl Draft {
         }
         self.above = None;
         self.above_at = 0;
+        self.recent = None;
         self.tags = None;
         self.changes_tags = false;
         if self.defers_tags {
@@ -170,7 +174,7 @@ impl Draft {
     #[cfg(feature = "tracing")]
     pub(crate) fn rebase(self: &mut Box<Self>, context: &Context) {
         let mut draft = std::mem::replace(self, Self::unlimited());
-        (draft.above, draft.above_at, draft.tags) = (None, 0, None);
+        (draft.above, draft.above_at, draft.recent, draft.tags) = (None, 0, None, None);
         draft = local::inherit(draft, context);
         draft.resolve(Data::of(context));
         std::mem::replace(self, draft).recycle();
@@ -178,7 +182,8 @@ impl Draft {
 
     #[inline(never)]
     fn resolve(&mut self, data: Option<&Arc<Data>>) {
-        let (span_id, tags) = (self.above.as_ref().map(|above| above.span_id), self.tags.take());
+        let (above, tags) = (self.above.as_ref().map(|above| above.span_id), self.tags.take());
+        let span_id = self.recent.or(above);
         self.changes_tags = data.is_some_and(|data| !data.tags.is_empty());
         self.inherited = scoped::resolve(data, span_id.unwrap_or(SpanId::INVALID), tags);
     }
@@ -216,8 +221,23 @@ impl Draft {
         }
     }
 
-    /// Whether there is room for a tag of the scope.
+    /// Where a tag belongs, if there is room for it.
     #[inline]
+    fn fields_for(&mut self, key: &'static str, is_scoped: bool) -> Option<&mut Fields> {
+        if !is_scoped {
+            return Some(&mut self.fields);
+        }
+        self.admits(key).then_some(&mut self.scoped)
+    }
+
+    #[inline(never)]
+    fn set_other(&mut self, key: &'static str, value: ValueRef<'_>, is_scoped: bool) {
+        if let Some(fields) = self.fields_for(key, is_scoped) {
+            fields.set_ref(key, value);
+        }
+    }
+
+    /// Whether there is room for a tag of the scope.
     fn admits(&mut self, key: &'static str) -> bool {
         let scoped = &mut self.scoped;
         if scoped.attributes.kept == 0 {
@@ -323,6 +343,7 @@ pub(crate) fn copied(name: &Cow<'static, str>) -> Cow<'static, str> {
     }
 }
 
+#[cfg(feature = "tracing")]
 #[inline]
 fn scalar(value: &(impl TagValue + ?Sized)) -> Option<ValueRef<'_>> {
     Some(match value.__scalar()? {
@@ -358,11 +379,21 @@ impl Tags {
     #[inline]
     pub(super) fn encode_scalar(&mut self, key: &'static str, value: &dyn TagValue, is_scoped: bool) -> bool {
         let Some(draft) = &mut self.draft else { return false };
-        let Some(value) = scalar(value) else { return false };
-        if !is_scoped {
-            draft.fields.set_ref(key, value);
-        } else if draft.admits(key) {
-            draft.scoped.set_ref(key, value);
+        // Each kind by itself: reading all of a value that has just been written in part is slow.
+        match value.__scalar() {
+            None => return false,
+            Some(Scalar::Text(text)) => {
+                if let Some(fields) = draft.fields_for(key, is_scoped) {
+                    fields.set_text(key, text);
+                }
+            }
+            Some(Scalar::I64(value)) => {
+                if let Some(fields) = draft.fields_for(key, is_scoped) {
+                    fields.set_i64(key, value);
+                }
+            }
+            Some(Scalar::Bool(value)) => draft.set_other(key, ValueRef::Bool(value), is_scoped),
+            Some(Scalar::F64(value)) => draft.set_other(key, ValueRef::F64(value), is_scoped),
         }
         true
     }

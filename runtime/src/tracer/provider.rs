@@ -214,16 +214,28 @@ impl Encoder for Tracer {
         }
         let context = provider.context_below(parent.span().span_context());
         if context.is_sampled() {
-            return begun(provider.record(draft, None, context, parent), parent);
+            return begun(provider, provider.record(draft, None, context, parent), parent);
         }
         draft.recycle();
         parent.with_span(Span::unrecorded(context))
     }
 }
 
+/// The buffer of the span of `parent`, which was asked for it, or is now: other spans may have started on this thread while
+/// the attributes of this one were computed.
+#[inline(never)]
+fn buffer_above(draft: &mut Box<Draft>, parent: &Context) -> Option<Arc<TraceBuffer>> {
+    if draft.recent.is_some() {
+        draft.above = local::above(parent);
+    }
+    let above = draft.above.take()?;
+    Arc::downcast::<TraceBuffer>(above.buffer).ok()
+}
+
 /// The context of a span that has started below `parent`.
 #[inline]
-fn begun(span: Span, parent: &Context) -> Context {
+fn begun(provider: &Shared, mut span: Span, parent: &Context) -> Context {
+    provider.observe(&mut span, parent);
     let is_known = span.is_starting();
     let context = parent.with_span(span);
     if is_known {
@@ -270,7 +282,9 @@ impl Shared {
         (draft.name, draft.kind) = (builder.name, kind);
         draft.links = links.unwrap_or_default();
         draft.inherit();
-        self.record(draft, builder.start_time, identity.context, parent)
+        let mut span = self.record(draft, builder.start_time, identity.context, parent);
+        self.observe(&mut span, parent);
+        span
     }
 
     /// Starts a span that the sampler has to be asked about, or that may not be recorded at all.
@@ -282,7 +296,7 @@ impl Shared {
         };
         if identity.is_recording {
             draft.set_all(identity.attributes);
-            return begun(self.record(draft, None, identity.context, parent), parent);
+            return begun(self, self.record(draft, None, identity.context, parent), parent);
         }
         draft.recycle();
         parent.with_span(Span::unrecorded(identity.context))
@@ -348,7 +362,8 @@ impl Shared {
     ) -> Span {
         let parent_span = parent.span();
         let parent_span = parent_span.span_context();
-        let known = draft.above.take().and_then(|above| Arc::downcast::<TraceBuffer>(above.buffer).ok());
+        let recent = if draft.recent.is_some() { recent::buffer(parent) } else { None };
+        let known = recent.or_else(|| buffer_above(&mut draft, parent));
         let known = known.filter(|known| known.trace_id() == context.trace_id() && Arc::ptr_eq(known.provider(), self));
         let buffer = if let Some(buffer) = known {
             draft.role = Role::Below;
@@ -383,11 +398,15 @@ impl Shared {
         #[cfg(feature = "tracing")]
         let start_time = start_time.or_else(|| draft.begun.take());
         draft.start = nanos(start_time.unwrap_or_else(time::now));
-        let mut span = Span::recording(context, buffer, tags, draft);
+        // Made where it is returned to, and not looked at: reading all of what was just written in part is slow.
+        Span::recording(context, buffer, tags, draft)
+    }
+
+    #[inline]
+    fn observe(&self, span: &mut Span, parent: &Context) {
         if !self.observers.is_empty() {
-            self.observe_start(&mut span, parent);
+            self.observe_start(span, parent);
         }
-        span
     }
 
     #[cold]

@@ -10,7 +10,6 @@ use opentelemetry::Context;
 use opentelemetry::trace::{SpanId, TraceContextExt as _};
 
 use super::buffer::TraceBuffer;
-use crate::context::local::Inherited;
 use crate::encoding::Role;
 use crate::tags::draft::Draft;
 use crate::tags::scoped::EncodedTags;
@@ -55,26 +54,33 @@ fn place(context: &Context) -> Place {
     Place { address: std::ptr::from_ref(identity).addr(), span_id: identity.span_id() }
 }
 
-/// Writes what the span of `context` passes on to `draft`, if it is known.
+/// Writes what the span of `context` passes on to `draft`, if it is known: its tags, and that [`buffer`] may be asked for
+/// the buffer.
 #[inline]
 pub(super) fn inherit(draft: &mut Draft, context: &Context) -> bool {
     let above = place(context);
     draft.above_at = above.address;
-    above == get() && pass_on(draft, above.span_id)
-}
-
-#[inline]
-fn pass_on(draft: &mut Draft, span_id: SpanId) -> bool {
-    let passed = PASSED.try_with(|passed| {
-        let passed = passed.try_borrow().ok()?;
-        let buffer: Arc<TraceBuffer> = passed.buffer.upgrade()?;
-        draft.above = Some(Inherited { span_id, buffer });
+    if above != get() {
+        return false;
+    }
+    let is_known = PASSED.try_with(|passed| {
+        let Ok(passed) = passed.try_borrow() else { return false };
         if passed.tags.is_some() {
             draft.tags.clone_from(&passed.tags);
         }
-        Some(())
+        true
     });
-    matches!(passed, Ok(Some(())))
+    draft.recent = (is_known == Ok(true)).then_some(above.span_id);
+    draft.recent.is_some()
+}
+
+/// The buffer of the span of `context`, if it is still known.
+#[inline]
+pub(super) fn buffer(context: &Context) -> Option<Arc<TraceBuffer>> {
+    if place(context) != get() {
+        return None;
+    }
+    PASSED.try_with(|passed| passed.try_borrow().ok()?.buffer.upgrade()).ok().flatten()
 }
 
 /// A span is about to be made that passes these on.
@@ -172,8 +178,8 @@ mod tests {
         assert!(is_known(&root), "what it passes on is the same after its end");
         let other = begin(&tracer, &Context::new());
         let mut draft = Draft::unlimited();
-        assert!(!inherit(&mut draft, &root) && draft.above.is_none());
-        assert!(inherit(&mut draft, &other) && draft.above.is_some());
+        assert!(!inherit(&mut draft, &root) && draft.recent.is_none());
+        assert!(inherit(&mut draft, &other) && draft.recent.is_some());
         draft.recycle();
         other.span().end();
     }

@@ -118,37 +118,18 @@ fn put(draft: &Draft, out: &mut Vec<u8>, context: &SpanContext, head: Head<'_>, 
         + state_len
         + rest_len(draft);
 
-    let mut fixed = [0; LENGTH + KIND_TIMES_FLAGS + IDS + PARENT];
-    fixed[3] = span::KIND;
-    fixed[4] = kind_number(&draft.kind);
-    fixed[5] = span::START_TIME;
-    fixed[6..14].copy_from_slice(&draft.start.to_le_bytes());
-    fixed[14] = span::END_TIME;
-    fixed[15..23].copy_from_slice(&end.to_le_bytes());
-    fixed[23..25].copy_from_slice(&span::FLAGS);
-    fixed[25..29].copy_from_slice(&flags(context.trace_flags().to_u8(), draft.is_parent_remote).to_le_bytes());
-    fixed[29] = span::TRACE_ID;
-    fixed[30] = 16;
-    fixed[31..47].copy_from_slice(&context.trace_id().to_bytes());
-    fixed[47] = span::SPAN_ID;
-    fixed[48] = 8;
-    fixed[49..57].copy_from_slice(&context.span_id().to_bytes());
-    fixed[57] = span::PARENT_SPAN_ID;
-    fixed[58] = 8;
-    fixed[59..].copy_from_slice(&draft.parent.to_bytes());
-
-    out.reserve(LENGTH_MAX + len);
-    if has_parent && (0x80..0x4000).contains(&len) {
+    out.reserve(LENGTH_MAX + PARENT + len);
+    if (0x80..0x4000).contains(&len) {
         // Most spans: the length takes two bytes.
-        fixed[0] = wire::SPANS;
-        fixed[1] = (len & 0x7f) as u8 | 0x80;
-        fixed[2] = (len >> 7) as u8;
-        out.extend_from_slice(&fixed);
+        out.extend_from_slice(&(u16::from(wire::SPANS) | (len as u16 & 0x7f | 0x80) << 8).to_le_bytes());
+        out.push((len >> 7) as u8);
     } else {
         out.push(wire::SPANS);
         put_varint(out, len as u64);
-        let parent = if has_parent { PARENT } else { 0 };
-        out.extend_from_slice(&fixed[LENGTH..LENGTH + KIND_TIMES_FLAGS + IDS + parent]);
+    }
+    put_fixed(draft, out, context, end);
+    if !has_parent {
+        out.truncate(out.len() - PARENT);
     }
     if let Some(name) = head.name {
         put_bytes(out, span::NAME, name.as_bytes());
@@ -162,6 +143,33 @@ fn put(draft: &Draft, out: &mut Vec<u8>, context: &SpanContext, head: Head<'_>, 
         put_bytes(out, span::TRACE_STATE, state.as_bytes());
     }
     put_rest(draft, out);
+}
+
+/// Writes what has the same length in every span, with the parent last. In place: an array that is read as a whole right
+/// after its parts were written waits for them.
+#[inline]
+fn put_fixed(draft: &Draft, out: &mut Vec<u8>, context: &SpanContext, end: u64) {
+    const LEN: usize = KIND_TIMES_FLAGS + IDS + PARENT;
+
+    out.extend_from_slice(&[0; LEN]);
+    let Some(fixed) = out.last_chunk_mut::<LEN>() else { return };
+    fixed[0] = span::KIND;
+    fixed[1] = kind_number(&draft.kind);
+    fixed[2] = span::START_TIME;
+    fixed[3..11].copy_from_slice(&draft.start.to_le_bytes());
+    fixed[11] = span::END_TIME;
+    fixed[12..20].copy_from_slice(&end.to_le_bytes());
+    fixed[20..22].copy_from_slice(&span::FLAGS);
+    fixed[22..26].copy_from_slice(&flags(context.trace_flags().to_u8(), draft.is_parent_remote).to_le_bytes());
+    fixed[26] = span::TRACE_ID;
+    fixed[27] = 16;
+    fixed[28..44].copy_from_slice(&context.trace_id().to_bytes());
+    fixed[44] = span::SPAN_ID;
+    fixed[45] = 8;
+    fixed[46..54].copy_from_slice(&context.span_id().to_bytes());
+    fixed[54] = span::PARENT_SPAN_ID;
+    fixed[55] = 8;
+    fixed[56..].copy_from_slice(&draft.parent.to_bytes());
 }
 
 /// The length of the counts of what was dropped, and of the status.
@@ -210,8 +218,7 @@ const IDS: usize = 18 + 10;
 const PARENT: usize = 10;
 const KIND_TIMES_FLAGS: usize = 2 + 9 + 9 + 6;
 
-/// The lengths of its beginning: of most spans, and of the largest.
-const LENGTH: usize = 3;
+/// The greatest length of its beginning.
 const LENGTH_MAX: usize = 11;
 
 impl Span {
