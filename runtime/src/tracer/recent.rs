@@ -129,6 +129,7 @@ mod tests {
     use super::*;
     use crate::context::data::Data;
     use crate::context::encoder::Encoder as _;
+    use crate::context::local;
     use crate::tracer::{Tracer, TracerProvider};
 
     fn tracer() -> (TracerProvider, Tracer) {
@@ -182,6 +183,23 @@ mod tests {
         assert!(inherit(&mut draft, &other) && draft.recent.is_some());
         draft.recycle();
         other.span().end();
+    }
+
+    #[test]
+    fn a_span_that_starts_while_another_is_described_does_not_part_it_from_its_trace() {
+        let (_provider, tracer) = tracer();
+        let root = begin(&tracer, &Context::new());
+        let mut draft = tracer.draft(&root, None).expect("it need not see attributes");
+        assert!(draft.recent.is_some());
+        let other = begin(&tracer, &Context::new());
+        draft.inherit();
+        let child = tracer.start(draft, &root);
+        let buffer = |context: &Context| local::above(context).expect("it is a span of ours").buffer;
+        assert!(Arc::ptr_eq(&buffer(&child), &buffer(&root)));
+        assert!(!Arc::ptr_eq(&buffer(&child), &buffer(&other)));
+        for context in [child, other, root] {
+            context.span().end();
+        }
     }
 
     #[test]
