@@ -207,7 +207,9 @@ fn other_threads_use_spans_while_a_value_is_formatted() {
                 for () in asked {
                     // More than the layer has locks.
                     let spans: Vec<_> = (0..2000).map(|_| info_span!("other")).collect();
-                    spans.iter().for_each(|span| span.in_scope(|| ()));
+                    for span in &spans {
+                        span.in_scope(|| ());
+                    }
                     answer.send(()).expect("it waits");
                 }
             });

@@ -8,6 +8,7 @@ use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags
 use opentelemetry_sdk::trace::Sampler;
 use throughline::testing::Capture;
 use throughline::tracing_layer::{Builder, OpenTelemetrySpanExt as _, SetParentError};
+use tracing::level_filters::LevelFilter;
 use tracing::{Dispatch, Event, Metadata, Span, Subscriber, dispatcher, info, info_span, instrument};
 use tracing_subscriber::layer::{self, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::{LookupSpan, Scope};
@@ -138,6 +139,30 @@ fn a_callsite_is_left_out_no_more_once_a_span_of_it_was_given_a_parent() {
     assert_eq!(capture.named("handle").len(), 2);
 }
 
+/// Why spans are not left out by default: a callsite whose spans were used where they were created may have the next one
+/// entered elsewhere, which cannot be known when that is created. It has no context, and the work is in no trace.
+#[test]
+fn a_span_that_is_left_out_takes_nothing_elsewhere() {
+    fn job() -> Span {
+        info_span!("job")
+    }
+    for (builder, is_lost) in [(Builder::new().without_unsampled(), true), (Builder::new(), false)] {
+        let dispatch = crate::dispatch(tracing_subscriber::registry().with(builder.build()));
+        let capture = Capture::with_sampler(Sampler::AlwaysOff);
+        dispatcher::with_default(&dispatch, || {
+            capture.run(|| {
+                info_span!("root").in_scope(|| {
+                    job().in_scope(|| ());
+                    let job = job();
+                    assert_eq!(job.is_disabled(), is_lost);
+                    let expected = if is_lost { TraceId::INVALID } else { trace_id() };
+                    assert_eq!(elsewhere(&job, trace_id), expected);
+                });
+            });
+        });
+    }
+}
+
 /// The registry cannot leave out a span for one layer only; a log has the event still.
 #[test]
 fn a_span_is_left_out_for_all_layers_and_its_events_are_not() {
@@ -150,7 +175,9 @@ fn a_span_is_left_out_for_all_layers_and_its_events_are_not() {
     }
     let capture = Capture::with_sampler(Sampler::AlwaysOff);
     let (sender, receiver) = channel();
-    let registry = tracing_subscriber::registry().with(Log(sender)).with(Builder::new().without_unsampled().build());
+    // A filter of its own does not help.
+    let log = Log(sender).with_filter(LevelFilter::INFO);
+    let registry = tracing_subscriber::registry().with(log).with(Builder::new().without_unsampled().build());
     let dispatch = crate::dispatch(registry);
     dispatcher::with_default(&dispatch, || {
         capture.run(|| {

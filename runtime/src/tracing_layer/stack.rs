@@ -30,7 +30,12 @@ pub(super) fn push(layer: usize, id: &Id, is_recorded: bool, attached: Attached)
 pub(super) fn pop(layer: usize, id: &Id) -> bool {
     let entered = ENTERED.try_with(|stack| {
         let mut stack = stack.try_borrow_mut().ok()?;
-        let at = stack.iter().rposition(|entered| entered.layer == layer && entered.id == *id)?;
+        let is_it = |entered: &Entered| entered.layer == layer && entered.id == *id;
+        // Nearly always the last one.
+        if stack.last().is_some_and(is_it) {
+            return stack.pop();
+        }
+        let at = stack.iter().rposition(is_it)?;
         Some(stack.remove(at))
     });
     // Detached outside of the borrow: the context may be the last owner of values with destructors.

@@ -3,7 +3,8 @@
 //! One call of a function with two fields below an open span, by processor time, each with its own pipeline behind it.
 //! With `--unsampled`, nothing is sampled; with `--without-unsampled`, the layer leaves out such spans. The columns
 //! `registry` and `floor` have nothing behind them: a registry without a layer, and one with a layer that has a filter of
-//! its own and does nothing. No layer with a filter costs less.
+//! its own and does nothing. No layer with a filter costs less. The column `traced` is the same work with `#[traced]`, which
+//! needs no registry.
 #![forbid(unsafe_code)]
 
 use std::future::{Future, poll_fn};
@@ -11,6 +12,7 @@ use std::hint::black_box;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
+use throughline::traced;
 use throughline::tracing_layer::Builder;
 use throughline_performance::calls::Mode;
 use throughline_performance::options::Options;
@@ -29,11 +31,26 @@ fn leaf(tenant_id: &str, order_no: i64) {
 /// Yields three times.
 #[instrument(skip_all, fields(tenant_id = tenant_id, order_no = order_no))]
 async fn yielding(tenant_id: &str, order_no: i64) {
+    yield_thrice().await;
+    black_box((tenant_id, order_no));
+}
+
+#[traced(tags(tenant_id = tenant_id, order_no = order_no))]
+fn traced_leaf(tenant_id: &str, order_no: i64) {
+    black_box((tenant_id, order_no));
+}
+
+#[traced(tags(tenant_id = tenant_id, order_no = order_no))]
+async fn traced_yielding(tenant_id: &str, order_no: i64) {
+    yield_thrice().await;
+    black_box((tenant_id, order_no));
+}
+
+async fn yield_thrice() {
     for _ in 0..3 {
         let mut polled = false;
         poll_fn(|_| if std::mem::replace(&mut polled, true) { Poll::Ready(()) } else { Poll::Pending }).await;
     }
-    black_box((tenant_id, order_no));
 }
 
 fn finish(future: impl Future<Output = ()>) {
@@ -55,7 +72,9 @@ fn main() {
     let floor = Dispatch::new(tracing_subscriber::registry().with(Identity::new().with_filter(LevelFilter::DEBUG)));
     let mut variants = Vec::new();
     let only_row = Options::from_arguments().value("--row").map(String::from);
-    for (row, call) in [("sync", (|| leaf("acme", 1001)) as fn()), ("yields", || finish(yielding("acme", 1001)))] {
+    let sync: [fn(); 2] = [|| leaf("acme", 1001), || traced_leaf("acme", 1001)];
+    let yields: [fn(); 2] = [|| finish(yielding("acme", 1001)), || finish(traced_yielding("acme", 1001))];
+    for (row, [call, traced]) in [("sync", sync), ("yields", yields)] {
         if only_row.as_deref().is_some_and(|only| only != row) {
             continue;
         }
@@ -67,6 +86,8 @@ fn main() {
         variants.push(Variant::new(row, "layer", Mode::Ours, move |calls| within(&layer, calls)));
         variants.push(Variant::new(row, "registry", Mode::Ours, move |calls| within(&nothing, calls)));
         variants.push(Variant::new(row, "floor", Mode::Ours, move |calls| within(&floor, calls)));
+        variants
+            .push(Variant::new(row, "traced", Mode::Ours, move |calls| Mode::Ours.below_root(|| time(calls, traced))));
     }
     if let Some(column) = Options::from_arguments().value("--only") {
         // For a profiler.
