@@ -39,6 +39,15 @@ impl<B> EncodedSpans<B> {
     }
 }
 
+#[cfg(feature = "otlp")]
+impl<B> EncodedSpans<B> {
+    /// The same, with bytes that are made of these.
+    pub(crate) fn map<C>(self, bytes: impl FnOnce(B) -> C) -> EncodedSpans<C> {
+        let Self { trace_id, count, has_local_root, bytes: old, first_scope, other_scopes } = self;
+        EncodedSpans { trace_id, count, has_local_root, bytes: bytes(old), first_scope, other_scopes }
+    }
+}
+
 /// Spans on their way through the queue. Complete traces that were handed over together share their memory.
 #[cfg(feature = "otlp")]
 pub(crate) type QueuedSpans = EncodedSpans<bytes::Bytes>;
@@ -56,23 +65,23 @@ impl<B: AsRef<[u8]>> EncodedSpans<B> {
 }
 
 #[cfg(feature = "otlp")]
-impl QueuedSpans {
+impl EncodedSpans<&[u8]> {
     /// The first spans: at most `max_spans` of at most `max_bytes` together.
     #[cold]
-    pub(crate) fn first(&self, max_spans: usize, max_bytes: usize) -> Self {
+    pub(crate) fn first(&self, max_spans: usize, max_bytes: usize) -> EncodedSpans {
         let (mut count, mut end) = (0, 0);
-        for frame in frames(&self.bytes) {
+        for frame in frames(self.bytes) {
             if count as usize == max_spans || end + frame.len() > max_bytes {
                 break;
             }
             count += 1;
             end += frame.len();
         }
-        Self {
+        EncodedSpans {
             trace_id: self.trace_id,
             count,
             has_local_root: self.has_local_root && count == self.count,
-            bytes: bytes::Bytes::copy_from_slice(&self.bytes[..end]),
+            bytes: self.bytes[..end].into(),
             first_scope: self.first_scope,
             other_scopes: self.other_scopes.iter().copied().filter(|(start, _)| *start < end).collect(),
         }

@@ -16,18 +16,21 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use bytes::Bytes;
-use opentelemetry::trace::TraceId;
 
-use self::arena::{Arena, NONE};
+use self::arena::NONE;
 use self::inbox::{Chunk, Inbox};
-use self::places::Places;
+use self::parts::{Freed, Held};
+use self::store::{Store, Trace};
 use super::stats::{ExportStats, State};
 use crate::tracer::encoded::{EncodedSpans, QueuedSpans};
 
 mod arena;
 mod inbox;
 mod inner;
+mod lists;
+mod parts;
 mod places;
+mod store;
 
 /// How many traces are remembered as exported, and how many as evicted.
 const MAX_REMEMBERED: usize = 1 << 16;
@@ -42,6 +45,9 @@ const MAX_EVICTIONS: usize = 1 << 9;
 /// How many evicted parts a push frees. They were allocated by threads like the one that pushes: if the export thread
 /// freed them all, it would contend with these for their part of the heap.
 const FREED_BY_PUSH: usize = 4;
+
+/// The most ticks that a trace is held for, whatever the delay: ticks are counted in 16 bits.
+const MAX_TICKS: u16 = u16::MAX / 2;
 
 /// How much may be queued or in flight.
 #[derive(Debug, Clone, Copy)]
@@ -78,169 +84,12 @@ struct Inner {
     /// Nothing will be exported any more.
     closed: bool,
     /// The number of ticks.
-    now: u32,
+    now: u16,
     /// The number of times that a trace was added to a list.
     listed: u64,
     /// What takes time under the lock.
     #[cfg(test)]
     steps: usize,
-}
-
-/// Everything that has to be freed.
-#[derive(Debug, Default)]
-struct Store {
-    places: Places,
-    traces: Arena<Trace>,
-    parts: Arena<Part>,
-    /// Traces whose local root span has not ended, oldest first.
-    held: List,
-    /// Traces that are ready, and of which nothing was exported.
-    ready: List,
-    /// Traces of which something was exported: the rest has to follow.
-    leaving: List,
-    exported: Recent,
-    evicted: Recent,
-    /// Spans that were evicted and are to be freed without the lock.
-    graveyard: Chain,
-}
-
-/// A trace with spans that are queued.
-#[derive(Debug)]
-struct Trace {
-    id: TraceId,
-    stage: Stage,
-    parts: Chain,
-    bytes: u64,
-    older: u32,
-    younger: u32,
-    /// The tick in which it came.
-    since: u32,
-    /// Orders the lists of traces that are ready among each other.
-    listed: u64,
-}
-
-/// The list in which a trace is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Held,
-    Ready,
-    Leaving,
-}
-
-/// Spans that were pushed together.
-#[derive(Debug)]
-struct Part {
-    spans: QueuedSpans,
-    next: u32,
-}
-
-/// A list of parts.
-#[derive(Debug, Clone, Copy)]
-struct Chain {
-    first: u32,
-    last: u32,
-    spans: usize,
-}
-
-impl Default for Chain {
-    fn default() -> Self {
-        Self { first: NONE, last: NONE, spans: 0 }
-    }
-}
-
-impl Chain {
-    fn append(&mut self, parts: &mut Arena<Part>, other: Self) {
-        if other.first == NONE {
-            return;
-        }
-        if self.first == NONE {
-            self.first = other.first;
-        } else {
-            parts[self.last].next = other.first;
-        }
-        self.last = other.last;
-        self.spans += other.spans;
-    }
-
-    fn take_first(&mut self, parts: &mut Arena<Part>) -> Option<QueuedSpans> {
-        if self.first == NONE {
-            return None;
-        }
-        let Part { spans, next } = parts.remove(self.first);
-        self.first = next;
-        self.spans -= spans.count as usize;
-        Some(spans)
-    }
-}
-
-/// A list of traces.
-#[derive(Debug)]
-struct List {
-    oldest: u32,
-    youngest: u32,
-}
-
-impl Default for List {
-    fn default() -> Self {
-        Self { oldest: NONE, youngest: NONE }
-    }
-}
-
-impl List {
-    fn push_youngest(&mut self, traces: &mut Arena<Trace>, at: u32) {
-        (traces[at].older, traces[at].younger) = (self.youngest, NONE);
-        match self.youngest {
-            NONE => self.oldest = at,
-            youngest => traces[youngest].younger = at,
-        }
-        self.youngest = at;
-    }
-
-    fn push_oldest(&mut self, traces: &mut Arena<Trace>, at: u32) {
-        (traces[at].older, traces[at].younger) = (NONE, self.oldest);
-        match self.oldest {
-            NONE => self.youngest = at,
-            oldest => traces[oldest].older = at,
-        }
-        self.oldest = at;
-    }
-
-    fn unlink(&mut self, traces: &mut Arena<Trace>, at: u32) {
-        let (older, younger) = (traces[at].older, traces[at].younger);
-        match older {
-            NONE => self.oldest = younger,
-            older => traces[older].younger = younger,
-        }
-        match younger {
-            NONE => self.youngest = older,
-            younger => traces[younger].older = older,
-        }
-    }
-}
-
-/// The last traces of some kind.
-#[derive(Debug, Default)]
-struct Recent {
-    ids: Vec<TraceId>,
-    next: usize,
-}
-
-impl Recent {
-    /// Gives where the id is, and the one that was there.
-    fn insert(&mut self, id: TraceId) -> (u32, Option<TraceId>) {
-        if self.ids.capacity() == 0 {
-            // All at once: it must not be moved later.
-            self.ids.reserve_exact(MAX_REMEMBERED);
-        }
-        let at = self.next;
-        self.next = (at + 1) % MAX_REMEMBERED;
-        let forgotten = self.ids.get_mut(at).map(|oldest| std::mem::replace(oldest, id));
-        if forgotten.is_none() {
-            self.ids.push(id);
-        }
-        #[expect(clippy::cast_possible_truncation, reason = "there are fewer")]
-        (at as u32, forgotten)
-    }
 }
 
 /// How many spans were ready for export before and after some were pushed.
@@ -309,12 +158,12 @@ impl Queue {
             let before = self.ready() + waiting;
             return Ready { before, after: before + count };
         }
-        self.push(spans.with(Bytes::copy_from_slice(&spans.bytes)))
+        self.push(spans.with(spans.bytes.as_slice().into()))
     }
 
     /// Adds spans that have ended. They are left in the inbox if another thread has the lock, and may have lost its
     /// processor.
-    fn push(&self, spans: QueuedSpans) -> Ready {
+    fn push(&self, spans: EncodedSpans) -> Ready {
         let mut inner = match self.inner.try_lock() {
             Ok(inner) => inner,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -323,12 +172,12 @@ impl Queue {
             }
             Err(TryLockError::WouldBlock) => self.lock(),
         };
-        if self.inbox.is_filling() {
-            if let Some((shard, chunk)) = self.inbox.take_any() {
-                self.collect_chunk(&mut inner, shard, chunk);
-            }
-        }
-        self.push_locked(inner, spans)
+        let waiting = if self.inbox.is_filling() { self.inbox.take_any() } else { None };
+        let unneeded = waiting.and_then(|(shard, chunk)| self.collect_chunk(&mut inner, shard, chunk));
+        let ready = self.push_locked(inner, spans);
+        // Not under the lock.
+        drop(unneeded);
+        ready
     }
 
     /// Queues what is left in the inbox by now.
@@ -340,26 +189,32 @@ impl Queue {
             for _ in 0..chunks {
                 let mut inner = self.lock();
                 let Some(chunk) = self.inbox.take(shard) else { break };
-                self.collect_chunk(&mut inner, shard, chunk);
+                let unneeded = self.collect_chunk(&mut inner, shard, chunk);
+                drop(inner);
+                drop(unneeded);
             }
         }
     }
 
-    fn collect_chunk(&self, inner: &mut Inner, shard: usize, mut chunk: Chunk) {
-        let size = chunk.drain(|part| {
+    /// Queues what is in a chunk. Gives memory that is not needed, to be freed without the lock.
+    fn collect_chunk(&self, inner: &mut Inner, shard: usize, mut chunk: Chunk) -> Option<Bytes> {
+        let memory = chunk.share().map(|memory| (inner.store.parts.share(memory.bytes.clone(), memory.parts), memory));
+        let size = chunk.drain(memory.as_ref(), |part| {
             if let Some(refused) = inner.push(part, self.limits) {
                 inner.bury(refused);
             }
         });
+        let unneeded = memory.and_then(|(memory, _)| inner.store.parts.shared(memory));
         self.publish(inner);
         // Now, so that they are counted all the time.
         self.inbox.collected(shard, chunk, size);
+        unneeded
     }
 
-    fn push_locked(&self, mut inner: MutexGuard<'_, Inner>, spans: QueuedSpans) -> Ready {
+    fn push_locked(&self, mut inner: MutexGuard<'_, Inner>, spans: EncodedSpans) -> Ready {
         let before = inner.ready_spans;
-        let refused = inner.push(spans, self.limits);
-        let mut freed = [const { None }; FREED_BY_PUSH];
+        let refused = inner.push(spans.map(Held::Own), self.limits);
+        let mut freed: [Option<Freed>; FREED_BY_PUSH] = [const { None }; FREED_BY_PUSH];
         if inner.store.graveyard.spans > 0 {
             freed.fill_with(|| inner.exhume());
         }
@@ -457,13 +312,13 @@ impl Queue {
         inner.now = inner.now.wrapping_add(1);
         drop(inner);
         let is_filling = self.len() >= self.limits.spans / 4 || self.bytes() >= self.limits.bytes / 4;
-        let max_ticks = if is_filling { 1 } else { max_ticks };
+        let max_ticks = if is_filling { 1 } else { u16::try_from(max_ticks).unwrap_or(MAX_TICKS).min(MAX_TICKS) };
         // The first of the ticks may have been nearly over when the trace came.
         self.release_while(|now, trace| now.wrapping_sub(trace.since) > max_ticks);
     }
 
     /// Makes held traces ready, oldest first, up to one that `is_due` is false for, given the tick.
-    fn release_while(&self, is_due: impl Fn(u32, &Trace) -> bool) {
+    fn release_while(&self, is_due: impl Fn(u16, &Trace) -> bool) {
         loop {
             let mut inner = self.lock();
             for _ in 0..STEPS {

@@ -5,6 +5,9 @@ use std::ops::{Index, IndexMut};
 /// No place in an arena.
 pub(super) const NONE: u32 = u32::MAX;
 
+/// Indices are smaller than this.
+pub(super) const MAX_INDEX: u32 = 1 << 30;
+
 /// How many values are allocated at once.
 const CHUNK: usize = 1 << 10;
 
@@ -30,6 +33,23 @@ impl<T> Default for Arena<T> {
 }
 
 impl<T> Arena<T> {
+    /// What a value takes.
+    #[cfg(test)]
+    pub(super) const SLOT_BYTES: usize = size_of::<Slot<T>>();
+
+    /// The value in a slot, if there is one.
+    pub(super) fn get_mut(&mut self, at: u32) -> Option<&mut T> {
+        match self.slot(at) {
+            Slot::Used(value) => Some(value),
+            Slot::Free(_) => None,
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.chunks.iter().flatten().filter_map(|slot| if let Slot::Used(value) = slot { Some(value) } else { None })
+    }
+
     fn slot(&mut self, at: u32) -> &mut Slot<T> {
         let at = at as usize;
         &mut self.chunks[at / CHUNK][at % CHUNK]
@@ -49,7 +69,8 @@ impl<T> Arena<T> {
         let full = (self.chunks.len() - 1) * CHUNK;
         let chunk = self.chunks.last_mut().expect("one was added if there was none");
         chunk.push(Slot::Used(value));
-        u32::try_from(full + chunk.len() - 1).expect("there is no memory for so many spans")
+        let at = u32::try_from(full + chunk.len() - 1).ok().filter(|at| *at < MAX_INDEX);
+        at.expect("there is no memory for so many spans")
     }
 
     pub(super) fn remove(&mut self, at: u32) -> T {

@@ -9,15 +9,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
+use super::parts::{Held, Incoming};
 use super::{QueueLimits, STEPS};
 use crate::tracer::buffer::{SHARDS, shard_of_thread};
-use crate::tracer::encoded::{EncodedSpans, QueuedSpans};
+use crate::tracer::encoded::EncodedSpans;
 
 /// The part of the queue's limits that may wait here.
 const SHARE: usize = 4;
 
 /// The most bytes of a chunk. What is larger is not left here.
-const CHUNK_BYTES: usize = 1 << 16;
+const CHUNK_BYTES: usize = u16::MAX as usize;
 
 /// How many empty chunks of a shard are kept.
 const MAX_SPARE: usize = 4;
@@ -56,8 +57,18 @@ pub(super) struct Chunk {
     /// With the number of their bytes.
     parts: Vec<EncodedSpans<usize>>,
     bytes: Vec<u8>,
-    /// Whether the parts share the memory of the chunk, which is not used again then.
-    is_shared: bool,
+    /// Whether so many chunks wait that this one is not used again: it is not in the processor's cache any more.
+    is_given_away: bool,
+}
+
+/// Memory that the complete traces of a chunk share: they are exported or evicted at about the same time.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) bytes: Bytes,
+    /// How many parts share it.
+    pub(super) parts: usize,
+    /// Whether it is that of the chunk, with everything that is in the chunk.
+    is_chunk: bool,
 }
 
 impl Shard {
@@ -78,9 +89,9 @@ impl Shard {
 
     /// Takes the oldest chunk.
     fn take(&mut self) -> Option<Chunk> {
-        let is_shared = self.full.len() > MAX_SPARE;
+        let is_given_away = self.full.len() > MAX_SPARE;
         if let Some(full) = self.full.pop_front() {
-            return Some(Chunk { is_shared, ..full });
+            return Some(Chunk { is_given_away, ..full });
         }
         let is_empty = self.filling.parts.is_empty();
         (!is_empty).then(|| std::mem::replace(&mut self.filling, self.spare.pop().unwrap_or_default()))
@@ -88,24 +99,54 @@ impl Shard {
 }
 
 impl Chunk {
-    /// Calls `f` with each part. Gives how many spans and bytes there were.
-    ///
-    /// They are copied, so that the chunk can be used again while it is in the processor's cache. If so many wait that it
-    /// is not, traces that are complete share its memory: they are exported or evicted at about the same time.
-    pub(super) fn drain(&mut self, mut f: impl FnMut(QueuedSpans)) -> (usize, usize) {
-        let shared = self.is_shared.then(|| Bytes::from(std::mem::take(&mut self.bytes)));
-        let (mut spans, mut start) = (0, 0);
-        for part in self.parts.drain(..) {
-            let end = start + part.bytes;
-            spans += part.count as usize;
-            f(part.with(match &shared {
-                Some(shared) if part.has_local_root => shared.slice(start..end),
-                Some(shared) => Bytes::copy_from_slice(&shared[start..end]),
-                None => Bytes::copy_from_slice(&self.bytes[start..end]),
-            }));
-            start = end;
+    /// Moves complete traces to memory that they share, which is that of the chunk if it is given away.
+    pub(super) fn share(&mut self) -> Option<Shared> {
+        let Self { parts, bytes, is_given_away } = self;
+        let complete = || parts.iter().filter(|part| part.has_local_root);
+        let (count, len) = (complete().count(), complete().map(|part| part.bytes).sum());
+        if count < 2 {
+            return None;
         }
-        self.bytes.clear();
+        // Not if much of it is not needed.
+        let is_chunk = *is_given_away && len >= bytes.capacity() / 2;
+        let shared = if is_chunk {
+            std::mem::take(bytes)
+        } else {
+            let (mut shared, mut start) = (Vec::with_capacity(len), 0);
+            for part in parts {
+                let end = start + part.bytes;
+                if part.has_local_root {
+                    shared.extend_from_slice(&bytes[start..end]);
+                }
+                start = end;
+            }
+            shared
+        };
+        Some(Shared { bytes: shared.into(), parts: count, is_chunk })
+    }
+
+    /// Calls `f` with each part, in `shared` memory or with a copy. Gives how many spans and bytes there were.
+    pub(super) fn drain(&mut self, shared: Option<&(u32, Shared)>, mut f: impl FnMut(Incoming)) -> (usize, usize) {
+        let Self { parts, bytes, .. } = self;
+        let (mut spans, mut start, mut next) = (0, 0, 0);
+        for part in parts.drain(..) {
+            let end = start + part.bytes;
+            let held = match shared {
+                Some((memory, Shared { is_chunk, .. })) if part.has_local_root => {
+                    let at = if *is_chunk { start } else { next };
+                    next += part.bytes;
+                    #[expect(clippy::cast_possible_truncation, reason = "a chunk is not longer")]
+                    let (start, len) = (at as u16, part.bytes as u16);
+                    Held::Shared { memory: *memory, start, len }
+                }
+                Some((_, Shared { bytes, is_chunk: true, .. })) => Held::Own(bytes[start..end].into()),
+                _ => Held::Own(bytes[start..end].into()),
+            };
+            spans += part.count as usize;
+            start = end;
+            f(part.map(|_| held));
+        }
+        bytes.clear();
         (spans, start)
     }
 }
@@ -165,7 +206,7 @@ impl Inbox {
         self.size.spans.fetch_sub(spans, Ordering::Relaxed);
         self.size.bytes.fetch_sub(bytes, Ordering::Relaxed);
         let mut shard = self.shard(shard);
-        if !chunk.is_shared && shard.spare.len() < MAX_SPARE {
+        if !chunk.is_given_away && shard.spare.len() < MAX_SPARE {
             shard.spare.push(chunk);
         }
     }

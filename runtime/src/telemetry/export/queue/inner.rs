@@ -1,61 +1,13 @@
 //! What happens to the queue under its lock: every step is bounded and small.
 
-use opentelemetry::trace::TraceId;
-
 use super::super::stats::State;
-use super::arena::{Arena, NONE};
+use super::arena::NONE;
+use super::lists::{Chain, Id};
+use super::parts::{Freed, Held, Incoming};
 use super::places::Place;
-use super::{Chain, Inner, List, MAX_EVICTIONS, Part, QueueLimits, Stage, Store, Trace, as_len};
+use super::store::{Stage, Store, Trace};
+use super::{Inner, MAX_EVICTIONS, QueueLimits, as_len};
 use crate::tracer::encoded::QueuedSpans;
-
-impl Store {
-    pub(super) fn list(&mut self, stage: Stage) -> (&mut List, &mut Arena<Trace>) {
-        let list = match stage {
-            Stage::Held => &mut self.held,
-            Stage::Ready => &mut self.ready,
-            Stage::Leaving => &mut self.leaving,
-        };
-        (list, &mut self.traces)
-    }
-
-    /// Adds a trace to a list, as the youngest.
-    pub(super) fn link(&mut self, at: u32, stage: Stage) {
-        self.traces[at].stage = stage;
-        let (list, traces) = self.list(stage);
-        list.push_youngest(traces, at);
-    }
-
-    pub(super) fn unlink(&mut self, at: u32) {
-        let (list, traces) = self.list(self.traces[at].stage);
-        list.unlink(traces, at);
-    }
-
-    /// The trace to export next.
-    pub(super) fn oldest_ready(&self) -> Option<u32> {
-        match (self.ready.oldest, self.leaving.oldest) {
-            (NONE, NONE) => None,
-            (NONE, at) | (at, NONE) => Some(at),
-            (ready, leaving) if self.traces[ready].listed < self.traces[leaving].listed => Some(ready),
-            (_, leaving) => Some(leaving),
-        }
-    }
-
-    /// How many spans the first part of a trace has.
-    pub(super) fn first_part(&self, at: u32) -> usize {
-        self.parts[self.traces[at].parts.first].spans.count as usize
-    }
-
-    pub(super) fn remember(&mut self, id: TraceId, is_evicted: bool) {
-        let recent = if is_evicted { &mut self.evicted } else { &mut self.exported };
-        let (at, forgotten) = recent.insert(id);
-        let place = if is_evicted { Place::Evicted(at) } else { Place::Exported(at) };
-        // It may have been queued again since, or be remembered elsewhere.
-        if let Some(forgotten) = forgotten.filter(|forgotten| self.places.get(*forgotten) == Some(place)) {
-            self.places.remove(forgotten);
-        }
-        self.places.insert(id, place);
-    }
-}
 
 impl Inner {
     pub(super) fn queued(&self) -> usize {
@@ -87,14 +39,14 @@ impl Inner {
         }
     }
 
-    pub(super) fn has_room(&self, spans: &QueuedSpans, limits: QueueLimits) -> bool {
+    pub(super) fn has_room(&self, spans: &Incoming, limits: QueueLimits) -> bool {
         let room = self.room(limits);
         spans.count as usize <= room.spans && spans.bytes.len() <= room.bytes
     }
 
     /// Queues spans if there is room for them or room can be made. Gives back what has to be freed.
-    pub(super) fn push(&mut self, spans: QueuedSpans, limits: QueueLimits) -> Option<QueuedSpans> {
-        let (id, count) = (spans.trace_id, spans.count as usize);
+    pub(super) fn push(&mut self, spans: Incoming, limits: QueueLimits) -> Option<Incoming> {
+        let (id, count) = (Id::from(spans.trace_id), spans.count as usize);
         if self.closed {
             self.stats.finish(count, State::LeftBehind);
             return Some(spans);
@@ -132,9 +84,9 @@ impl Inner {
     pub(super) fn push_after_all(
         &mut self,
         queued: Option<u32>,
-        spans: QueuedSpans,
+        spans: Incoming,
         limits: QueueLimits,
-    ) -> Option<QueuedSpans> {
+    ) -> Option<Incoming> {
         for _ in 0..MAX_EVICTIONS {
             if self.has_room(&spans, limits) || !self.evict_youngest() {
                 break;
@@ -150,7 +102,7 @@ impl Inner {
             self.add(queued, true, spans);
             return None;
         }
-        let fitting = spans.first(room.spans, room.bytes);
+        let fitting = self.store.parts.first(&spans, room.spans, room.bytes);
         self.stats.finish(count - fitting.count as usize, State::Dropped);
         if fitting.count > 0 {
             self.add(queued, true, fitting);
@@ -159,9 +111,9 @@ impl Inner {
     }
 
     /// Queues spans.
-    pub(super) fn add(&mut self, queued: Option<u32>, has_to_follow: bool, spans: QueuedSpans) {
+    pub(super) fn add(&mut self, queued: Option<u32>, has_to_follow: bool, spans: Incoming) {
         self.step();
-        let (id, count, bytes) = (spans.trace_id, spans.count as usize, spans.bytes.len() as u64);
+        let (id, count, bytes) = (Id::from(spans.trace_id), spans.count as usize, spans.bytes.len() as u64);
         let has_local_root = spans.has_local_root;
         self.stats.finish(count, State::Queued);
         self.stats.queued_bytes += bytes;
@@ -174,9 +126,10 @@ impl Inner {
             self.begin(id, stage)
         });
         let Store { traces, parts, .. } = &mut self.store;
-        let part = parts.insert(Part { spans, next: NONE });
+        let part = parts.insert(spans);
         let trace = &mut traces[at];
-        trace.parts.append(parts, Chain { first: part, last: part, spans: count });
+        let part = Chain::of(parts, part);
+        trace.parts.append(parts, part);
         trace.bytes += bytes;
         if trace.stage != Stage::Held {
             self.ready_spans += count;
@@ -185,7 +138,7 @@ impl Inner {
         }
     }
 
-    pub(super) fn begin(&mut self, id: TraceId, stage: Stage) -> u32 {
+    pub(super) fn begin(&mut self, id: Id, stage: Stage) -> u32 {
         self.listed += 1;
         let at = self.store.traces.insert(Trace {
             id,
@@ -208,7 +161,7 @@ impl Inner {
         self.store.unlink(at);
         self.listed += 1;
         self.store.traces[at].listed = self.listed;
-        self.ready_spans += self.store.traces[at].parts.spans;
+        self.ready_spans += self.store.traces[at].parts.spans as usize;
         self.store.link(at, Stage::Ready);
     }
 
@@ -217,7 +170,8 @@ impl Inner {
         self.step();
         let Store { traces, parts, .. } = &mut self.store;
         let trace = &mut traces[at];
-        let part = trace.parts.take_first(parts).expect("a trace has parts while it is listed");
+        let first = trace.parts.unlink_first(parts).expect("a trace has parts while it is listed");
+        let part = parts.take(first, trace.id.into());
         let (count, bytes) = (part.count as usize, part.bytes.len() as u64);
         trace.bytes -= bytes;
         self.stats.transition(count, State::Queued, State::InFlight);
@@ -257,33 +211,37 @@ impl Inner {
         self.step();
         self.store.unlink(at);
         let Trace { id, stage, parts, bytes, .. } = self.store.traces.remove(at);
-        self.stats.transition(parts.spans, State::Queued, State::Evicted);
+        let spans = parts.spans as usize;
+        self.stats.transition(spans, State::Queued, State::Evicted);
         self.stats.queued_bytes -= bytes;
         if stage == Stage::Ready {
-            self.ready_spans -= parts.spans;
+            self.ready_spans -= spans;
         }
         let Store { parts: arena, graveyard, .. } = &mut self.store;
         graveyard.append(arena, parts);
         self.evict_unqueued(id);
     }
 
-    pub(super) fn evict_unqueued(&mut self, id: TraceId) {
+    pub(super) fn evict_unqueued(&mut self, id: Id) {
         self.stats.traces_evicted += 1;
         self.store.remember(id, true);
     }
 
-    /// Adds spans to the graveyard.
-    pub(super) fn bury(&mut self, spans: QueuedSpans) {
-        let Store { parts, graveyard, .. } = &mut self.store;
-        let count = spans.count as usize;
-        let part = parts.insert(Part { spans, next: NONE });
-        graveyard.append(parts, Chain { first: part, last: part, spans: count });
+    /// Adds spans that were refused to the graveyard.
+    pub(super) fn bury(&mut self, spans: Incoming) {
+        // The memory is freed with what else is in it.
+        if let Held::Own(_) = spans.bytes {
+            let Store { parts, graveyard, .. } = &mut self.store;
+            let part = parts.insert(spans);
+            let part = Chain::of(parts, part);
+            graveyard.append(parts, part);
+        }
     }
 
     /// Takes spans out of the graveyard, to be freed.
-    pub(super) fn exhume(&mut self) -> Option<QueuedSpans> {
+    pub(super) fn exhume(&mut self) -> Option<Freed> {
         self.step();
         let Store { parts, graveyard, .. } = &mut self.store;
-        graveyard.take_first(parts)
+        graveyard.unlink_first(parts).map(|part| parts.free(part))
     }
 }

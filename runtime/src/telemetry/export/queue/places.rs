@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::hash::BuildHasher as _;
 
 use foldhash::quality::RandomState;
-use opentelemetry::trace::TraceId;
+
+use super::arena::MAX_INDEX;
+use super::lists::Id;
 
 /// How many maps there are. When one of them grows, it moves only its own entries.
 const SHARDS: usize = 1 << 8;
@@ -20,11 +22,36 @@ pub(super) enum Place {
     Evicted(u32),
 }
 
+/// A place in 32 bits, of which two tell what it is.
+#[derive(Debug, Clone, Copy)]
+struct Packed(u32);
+
+impl From<Place> for Packed {
+    fn from(place: Place) -> Self {
+        Self(match place {
+            Place::Queued(at) => at,
+            Place::Exported(at) => at | 1 << 30,
+            Place::Evicted(at) => at | 2 << 30,
+        })
+    }
+}
+
+impl From<Packed> for Place {
+    fn from(Packed(bits): Packed) -> Self {
+        let at = bits & (MAX_INDEX - 1);
+        match bits >> 30 {
+            0 => Self::Queued(at),
+            1 => Self::Exported(at),
+            _ => Self::Evicted(at),
+        }
+    }
+}
+
 /// A map with a random key, because a trace id may be chosen by a caller.
 #[derive(Debug)]
 pub(super) struct Places {
     random: RandomState,
-    shards: Vec<HashMap<TraceId, Place, RandomState>>,
+    shards: Vec<HashMap<Id, Packed, RandomState>>,
 }
 
 impl Default for Places {
@@ -37,20 +64,20 @@ impl Default for Places {
 
 impl Places {
     /// A map uses the lowest and the highest bits of the hash, so the shard is chosen by others.
-    fn shard(&self, trace: TraceId) -> usize {
+    fn shard(&self, trace: Id) -> usize {
         usize::from(self.random.hash_one(trace).to_le_bytes()[4])
     }
 
-    pub(super) fn get(&self, trace: TraceId) -> Option<Place> {
-        self.shards[self.shard(trace)].get(&trace).copied()
+    pub(super) fn get(&self, trace: Id) -> Option<Place> {
+        self.shards[self.shard(trace)].get(&trace).copied().map(Place::from)
     }
 
-    pub(super) fn insert(&mut self, trace: TraceId, place: Place) {
+    pub(super) fn insert(&mut self, trace: Id, place: Place) {
         let shard = self.shard(trace);
-        self.shards[shard].insert(trace, place);
+        self.shards[shard].insert(trace, place.into());
     }
 
-    pub(super) fn remove(&mut self, trace: TraceId) {
+    pub(super) fn remove(&mut self, trace: Id) {
         let shard = self.shard(trace);
         self.shards[shard].remove(&trace);
     }

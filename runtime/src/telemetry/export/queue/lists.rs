@@ -1,0 +1,140 @@
+//! Linked lists in arenas: of parts, and of traces.
+
+use opentelemetry::trace::TraceId;
+
+use super::arena::{Arena, NONE};
+use super::parts::Parts;
+use super::{MAX_REMEMBERED, Trace};
+
+/// A trace id, without the alignment of 16 bytes that would have everything padded that it is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Id([u32; 4]);
+
+impl From<TraceId> for Id {
+    fn from(id: TraceId) -> Self {
+        let id = u128::from_be_bytes(id.to_bytes());
+        #[expect(clippy::cast_possible_truncation, reason = "each is a quarter")]
+        Self([96, 64, 32, 0].map(|shift| (id >> shift) as u32))
+    }
+}
+
+impl From<Id> for TraceId {
+    fn from(Id(quarters): Id) -> Self {
+        quarters.into_iter().fold(0, |id, quarter| id << 32 | u128::from(quarter)).into()
+    }
+}
+
+/// A list of parts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Chain {
+    pub(super) first: u32,
+    pub(super) last: u32,
+    pub(super) spans: u32,
+}
+
+impl Default for Chain {
+    fn default() -> Self {
+        Self { first: NONE, last: NONE, spans: 0 }
+    }
+}
+
+impl Chain {
+    pub(super) fn of(parts: &Parts, part: u32) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "the count of a part is of this type")]
+        Self { first: part, last: part, spans: parts.count(part) as u32 }
+    }
+
+    pub(super) fn append(&mut self, parts: &mut Parts, other: Self) {
+        if other.first == NONE {
+            return;
+        }
+        if self.first == NONE {
+            self.first = other.first;
+        } else {
+            parts.append(self.last, other.first);
+        }
+        self.last = other.last;
+        self.spans += other.spans;
+    }
+
+    /// Unlinks the first part, which is to be removed.
+    pub(super) fn unlink_first(&mut self, parts: &Parts) -> Option<u32> {
+        let first = self.first;
+        if first == NONE {
+            return None;
+        }
+        self.first = parts.next(first);
+        self.spans -= Self::of(parts, first).spans;
+        Some(first)
+    }
+}
+
+/// A list of traces.
+#[derive(Debug)]
+pub(super) struct List {
+    pub(super) oldest: u32,
+    pub(super) youngest: u32,
+}
+
+impl Default for List {
+    fn default() -> Self {
+        Self { oldest: NONE, youngest: NONE }
+    }
+}
+
+impl List {
+    pub(super) fn push_youngest(&mut self, traces: &mut Arena<Trace>, at: u32) {
+        (traces[at].older, traces[at].younger) = (self.youngest, NONE);
+        match self.youngest {
+            NONE => self.oldest = at,
+            youngest => traces[youngest].younger = at,
+        }
+        self.youngest = at;
+    }
+
+    pub(super) fn push_oldest(&mut self, traces: &mut Arena<Trace>, at: u32) {
+        (traces[at].older, traces[at].younger) = (NONE, self.oldest);
+        match self.oldest {
+            NONE => self.youngest = at,
+            oldest => traces[oldest].older = at,
+        }
+        self.oldest = at;
+    }
+
+    pub(super) fn unlink(&mut self, traces: &mut Arena<Trace>, at: u32) {
+        let (older, younger) = (traces[at].older, traces[at].younger);
+        match older {
+            NONE => self.oldest = younger,
+            older => traces[older].younger = younger,
+        }
+        match younger {
+            NONE => self.youngest = older,
+            younger => traces[younger].older = older,
+        }
+    }
+}
+
+/// The last traces of some kind.
+#[derive(Debug, Default)]
+pub(super) struct Recent {
+    ids: Vec<Id>,
+    next: usize,
+}
+
+impl Recent {
+    /// Gives where the id is, and the one that was there.
+    pub(super) fn insert(&mut self, id: Id) -> (u32, Option<Id>) {
+        if self.ids.capacity() == 0 {
+            // All at once: it must not be moved later.
+            self.ids.reserve_exact(MAX_REMEMBERED);
+        }
+        let at = self.next;
+        self.next = (at + 1) % MAX_REMEMBERED;
+        let forgotten = self.ids.get_mut(at).map(|oldest| std::mem::replace(oldest, id));
+        if forgotten.is_none() {
+            self.ids.push(id);
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "there are fewer")]
+        (at as u32, forgotten)
+    }
+}

@@ -1,0 +1,60 @@
+//! Every span is counted once.
+
+use super::*;
+
+#[test]
+fn what_is_in_flight_takes_up_room_until_it_is_settled() {
+    let queue = queue(4);
+    for trace in 1..=4 {
+        queue.push(span(trace));
+    }
+    assert_eq!(traces(&queue.take(4)).len(), 4);
+    assert_eq!((queue.len(), queue.in_flight()), (4, 4));
+    queue.push(span(5));
+    assert_eq!((queue.len(), losses(&queue)), (4, (1, 1, 0)), "there is no room");
+    queue.settle(1, 1);
+    queue.push(span(6));
+    assert_eq!((queue.len(), queue.in_flight()), (3, 2));
+    let stats = queue.stats();
+    assert_eq!((stats.exported, stats.refused, stats.queued, stats.in_flight), (1, 1, 1, 2));
+}
+
+#[test]
+fn no_span_is_counted_twice_or_not_at_all() {
+    let mut seed = 11u64;
+    let mut random = |below: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % below
+    };
+    let queue = queue(32);
+    let mut pushed = 0;
+    for round in 0..5_000u128 {
+        match random(4) {
+            0 | 1 => {
+                let (count, has_local_root) = (1 + u32::try_from(random(3)).unwrap(), random(6) == 0);
+                pushed += u64::from(count);
+                let trace = 1 + round / 100 * 4 + u128::from(random(4));
+                queue.push(part(trace, count, 20, has_local_root));
+            }
+            2 => drop(queue.take(usize::try_from(random(6)).unwrap())),
+            _ => {
+                let (exported, refused) = (random(4), random(2));
+                queue.settle(exported, refused);
+            }
+        }
+        if random(7) == 0 {
+            queue.release_old(1);
+        }
+        let stats = queue.stats();
+        assert_eq!((stats.finished, settled(&stats)), (pushed, pushed), "{stats:?}");
+        assert!(stats.queued + stats.in_flight <= 32);
+        assert_eq!(stats.queued_bytes, 20 * (stats.queued + stats.in_flight));
+    }
+    assert!(queue.stats().spans_evicted > 0 && queue.stats().spans_dropped > 0, "{:?}", queue.stats());
+    assert!(queue.close() && !queue.close());
+    queue.push(span(1));
+    queue.settle(5, 5);
+    let stats = queue.stats();
+    assert_eq!((queue.len(), stats.queued, stats.in_flight, settled(&stats)), (0, 0, 0, pushed + 1), "{stats:?}");
+    assert_eq!((queue.bytes(), stats.queued_bytes), (0, 0));
+}

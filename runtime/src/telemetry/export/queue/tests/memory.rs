@@ -1,0 +1,85 @@
+//! What the spans that wait take.
+
+use super::*;
+
+/// Leaves so many complete traces, and collects them. Each has bytes of its own.
+fn collect(queue: &Queue, traces: std::ops::Range<u8>) {
+    for n in traces {
+        let mut spans = part(u128::from(n) + 1, 1, 40 + usize::from(n % 7), true);
+        spans.bytes = spans.bytes.iter().map(|byte| byte ^ n).collect();
+        assert!(queue.inbox.leave(&spans).is_some());
+    }
+    queue.collect();
+}
+
+fn shared_bytes(queue: &Queue) -> (usize, usize) {
+    queue.lock().store.parts.shared_bytes()
+}
+
+#[test]
+fn what_is_shared_is_at_most_twice_what_is_needed() {
+    let queue = queue(240);
+    collect(&queue, 0..60);
+    let (all, needed) = shared_bytes(&queue);
+    assert_eq!((all, needed), (queue.bytes(), queue.bytes()), "nothing but what is needed");
+    (0..180).for_each(|n| add(&queue, span(1_000 + n)));
+    let mut expected: Vec<u8> = (0..60).collect();
+    // A trace that does not fit is evicted as a whole, wherever it is.
+    for n in [0, 59, 30, 31, 32, 7, 8, 58, 1].into_iter().chain((10..57).filter(|n| n % 4 > 0 && !(30..33).contains(n)))
+    {
+        queue.push(child(u128::from(n) + 1));
+        expected.retain(|other| *other != n);
+        queue.free_evicted();
+        let (all, needed) = shared_bytes(&queue);
+        assert!(all <= 2 * needed, "{all} for {needed}");
+        // There is no room again.
+        add(&queue, span(2_000 + u128::from(n)));
+    }
+    assert!(shared_bytes(&queue).0 < all / 2, "it was moved");
+    let taken = leave(&queue, expected.len());
+    assert_eq!(traces(&taken), expected.iter().map(|n| u128::from(*n) + 1).collect::<Vec<_>>());
+    for (spans, n) in taken.iter().zip(expected) {
+        let original = part(1, 1, 40 + usize::from(n % 7), true).bytes;
+        assert!(spans.bytes.iter().map(|byte| byte ^ n).eq(original), "{n}");
+    }
+    assert_eq!(shared_bytes(&queue), (0, 0));
+}
+
+/// As above, but all that is shared is evicted before it is freed.
+#[test]
+fn memory_that_nothing_needs_is_freed() {
+    let queue = queue(240);
+    collect(&queue, 0..60);
+    (0..180).for_each(|n| add(&queue, span(1_000 + n)));
+    for n in 0..60 {
+        queue.push(child(1 + n));
+        add(&queue, span(2_000 + n));
+    }
+    queue.free_evicted();
+    assert_eq!((shared_bytes(&queue), losses(&queue).0), ((0, 0), 60));
+}
+
+/// A trace that waits for its local root span may do so for long.
+#[test]
+fn only_complete_traces_share_memory() {
+    let queue = queue(240);
+    for n in 0..20 {
+        assert!(queue.inbox.leave(&part(1 + n, 1, 100, n % 2 == 0)).is_some());
+    }
+    queue.collect();
+    assert_eq!((shared_bytes(&queue), queue.bytes()), ((1_000, 1_000), 2_000));
+}
+
+/// Of a chunk that is given away because many wait, but which has little of use in it.
+#[test]
+fn a_chunk_is_not_kept_for_little() {
+    let queue = queue(1 << 20);
+    let mut complete = 0;
+    for n in 0..1_000 {
+        let spans = part(1 + n, 1, 2_000, n % 10 < 2);
+        complete += if spans.has_local_root { spans.bytes.len() } else { 0 };
+        assert!(queue.inbox.leave(&spans).is_some());
+    }
+    queue.collect();
+    assert_eq!(shared_bytes(&queue), (complete, complete));
+}
