@@ -6,21 +6,19 @@
 //! The input says what is done with the span. Where the two differ on purpose, it is not asked: a key that is set
 //! twice is compared by its last value, a key that is empty is left out, and the status is set once.
 
-use std::sync::{Arc, Mutex};
+#[path = "../../runtime/src/tracer/recipe.rs"]
+mod recipe;
+
 use std::time::{Duration, SystemTime};
 
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use opentelemetry::trace::{
-    Event, Link, Span as _, SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceContextExt as _, TraceFlags,
-    TraceId, TraceState, Tracer, TracerProvider as _,
-};
-use opentelemetry::{Array, Context, KeyValue, StringValue, Value};
-use opentelemetry_proto::tonic::common::v1 as common;
+use opentelemetry::trace::{Event, Link, SpanBuilder, SpanContext, SpanKind, Status, TraceFlags, TraceState};
+use opentelemetry::{Array, KeyValue, StringValue, Value};
 use opentelemetry_proto::tonic::trace::v1 as proto;
-use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{IdGenerator, SdkTracerProvider, SpanData, SpanProcessor};
 use prost::Message as _;
+
+use recipe::{Ids, Recipe, Step, normalized};
 
 /// Below each limit of the SDK (128 attributes, events and links), which counts what it drops in another way.
 const MAX_STEPS: usize = 24;
@@ -29,45 +27,11 @@ const MAX_LIST: usize = 6;
 fuzz_target!(|data: &[u8]| {
     // Too little input makes a shorter span.
     let Ok(recipe) = recipe(&mut Unstructured::new(data)) else { return };
-    let ours = throughline::__fuzzing::encoded(Ids, |tracer| recipe.clone().record(tracer));
+    let ours = throughline::__fuzzing::encoded(Ids, |tracer| recipe.clone().make(tracer));
     let [ours] = ours.as_slice() else { panic!("{} spans", ours.len()) };
     let ours = proto::Span::decode(ours.as_slice()).expect("the message is valid");
-    assert_eq!(normalized(ours), normalized(expected(recipe)));
+    assert_eq!(normalized(ours), normalized(recipe.expected()));
 });
-
-#[derive(Clone)]
-enum Step {
-    Attribute(KeyValue),
-    Event(String, SystemTime, Vec<KeyValue>),
-    Link(SpanContext, Vec<KeyValue>),
-    Name(String),
-}
-
-#[derive(Clone)]
-struct Recipe {
-    builder: SpanBuilder,
-    parent: Option<SpanContext>,
-    steps: Vec<Step>,
-    status: Status,
-    end: SystemTime,
-}
-
-impl Recipe {
-    fn record(self, tracer: &impl Tracer) {
-        let parent = self.parent.map_or_else(Context::new, |parent| Context::new().with_remote_span_context(parent));
-        let mut span = tracer.build_with_context(self.builder, &parent);
-        for step in self.steps {
-            match step {
-                Step::Attribute(attribute) => span.set_attribute(attribute),
-                Step::Event(name, time, attributes) => span.add_event_with_timestamp(name, time, attributes),
-                Step::Link(context, attributes) => span.add_link(context, attributes),
-                Step::Name(name) => span.update_name(name),
-            }
-        }
-        span.set_status(self.status);
-        span.end_with_timestamp(self.end);
-    }
-}
 
 fn recipe(input: &mut Unstructured<'_>) -> Result<Recipe> {
     let kinds = [SpanKind::Client, SpanKind::Server, SpanKind::Producer, SpanKind::Consumer, SpanKind::Internal];
@@ -152,61 +116,4 @@ fn context(input: &mut Unstructured<'_>) -> Result<SpanContext> {
     let state = TraceState::from_key_value(members).unwrap_or(TraceState::NONE);
     let (trace, span) = (input.arbitrary::<u128>()?.max(1), input.arbitrary::<u64>()?.max(1));
     Ok(SpanContext::new(trace.into(), span.into(), TraceFlags::SAMPLED, input.arbitrary()?, state))
-}
-
-/// The ids of every span.
-#[derive(Debug)]
-struct Ids;
-
-impl IdGenerator for Ids {
-    fn new_trace_id(&self) -> TraceId {
-        TraceId::from(0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10)
-    }
-
-    fn new_span_id(&self) -> SpanId {
-        SpanId::from(0x1112_1314_1516_1718)
-    }
-}
-
-#[derive(Debug, Clone, Default)]
-struct Kept(Arc<Mutex<Option<SpanData>>>);
-
-impl SpanProcessor for Kept {
-    fn on_start(&self, _span: &mut opentelemetry_sdk::trace::Span, _parent: &Context) {}
-
-    fn on_end(&self, span: SpanData) {
-        *self.0.lock().expect("nobody panics with it") = Some(span);
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
-    }
-
-    fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
-        Ok(())
-    }
-}
-
-/// What the SDK's exporter sends.
-fn expected(recipe: Recipe) -> proto::Span {
-    let kept = Kept::default();
-    let provider = SdkTracerProvider::builder().with_id_generator(Ids).with_span_processor(kept.clone()).build();
-    recipe.record(&provider.tracer("fuzz"));
-    kept.0.lock().expect("nobody panics with it").take().expect("it has ended").into()
-}
-
-fn normalized(mut span: proto::Span) -> proto::Span {
-    unique(&mut span.attributes);
-    span.events.iter_mut().for_each(|event| unique(&mut event.attributes));
-    span.links.iter_mut().for_each(|link| unique(&mut link.attributes));
-    span
-}
-
-/// Leaves the last value of each key, and none of an empty one. The SDK sends them all, which the specification forbids.
-fn unique(attributes: &mut Vec<common::KeyValue>) {
-    let mut seen = std::collections::HashSet::new();
-    attributes.retain(|attribute| !attribute.key.is_empty());
-    attributes.reverse();
-    attributes.retain(|attribute| seen.insert(attribute.key.clone()));
-    attributes.sort_by(|left, right| left.key.cmp(&right.key));
 }

@@ -15,6 +15,7 @@ mod log;
 mod options;
 mod origin;
 mod outcome;
+mod output;
 mod propagation;
 mod record;
 mod spawn;

@@ -1,8 +1,5 @@
 //! The lines of a log, its spans, and those of the layer agree on what identifies them.
 
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
-
 use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
@@ -15,34 +12,8 @@ use tower::ServiceExt as _;
 use tracing::{Subscriber, info, info_span, instrument};
 use tracing_subscriber::layer::SubscriberExt as _;
 
+use crate::output::Output;
 use crate::subscriber;
-
-/// What was written, as text.
-#[derive(Clone, Default)]
-struct Output(Arc<Mutex<Vec<u8>>>);
-
-impl Output {
-    fn lines(&self) -> Vec<String> {
-        let text = String::from_utf8(self.0.lock().expect("no panic").clone()).expect("text");
-        text.lines().map(ToOwned::to_owned).collect()
-    }
-
-    /// For a subscriber: something that gives a writer for each event.
-    fn writer(&self) -> impl Fn() -> Self + Send + Sync + use<> {
-        let output = self.clone();
-        move || output.clone()
-    }
-}
-
-impl Write for Output {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("no panic").write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 fn text_subscriber(output: &Output) -> impl Subscriber + Send + Sync + use<> {
     let log = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(output.writer());

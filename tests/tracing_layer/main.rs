@@ -11,6 +11,8 @@ mod lifetime;
 mod logs;
 mod model;
 mod nesting;
+#[path = "../behaviour/output.rs"]
+mod output;
 mod parents;
 #[path = "../behaviour/subscriber.rs"]
 mod subscriber;

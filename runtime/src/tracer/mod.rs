@@ -10,9 +10,13 @@ pub(crate) mod encoded;
 mod exporting;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod kept;
 mod observer;
 mod provider;
 mod recent;
+#[cfg(all(test, feature = "otlp"))]
+mod recipe;
 mod span;
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -7,39 +7,16 @@ use opentelemetry::trace::{
     Tracer as _, TracerProvider as _,
 };
 use opentelemetry::{Array, Context, KeyValue, Value};
-use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Sampler, SpanData, SpanLimits};
 
-use super::encoded::{EncodedSpans, SpanSink, frames, message};
+use super::encoded::{EncodedSpans, frames, message};
+use super::kept::Kept;
 use super::{TracerProvider, TracerProviderBuilder, decode};
 
-#[derive(Default)]
-struct Kept(Mutex<Vec<EncodedSpans>>);
-
-impl Kept {
-    fn take(&self) -> Vec<EncodedSpans> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// The names of the spans in each buffer that was handed over.
-    fn names(&self, provider: &TracerProvider) -> Vec<Vec<String>> {
-        let names = |spans: &EncodedSpans| decoded(provider, spans).iter().map(|span| span.name.to_string()).collect();
-        self.take().iter().map(names).collect()
-    }
-}
-
-impl SpanSink for Kept {
-    fn push(&self, spans: &EncodedSpans<Vec<u8>>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(spans.with(spans.bytes.as_slice().into()));
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
-    }
-
-    fn shutdown(&self, _timeout: Duration) -> OTelSdkResult {
-        Ok(())
-    }
+/// The names of the spans in each buffer that was handed over.
+fn names(kept: &Kept, provider: &TracerProvider) -> Vec<Vec<String>> {
+    let names = |spans: &EncodedSpans| decoded(provider, spans).iter().map(|span| span.name.to_string()).collect();
+    kept.take().iter().map(names).collect()
 }
 
 fn decoded(provider: &TracerProvider, spans: &EncodedSpans) -> Vec<SpanData> {
@@ -215,10 +192,10 @@ fn a_trace_is_handed_over_when_its_local_root_ends() {
     child.span().end();
     assert!(kept.take().is_empty());
     root.span().end();
-    assert_eq!(kept.names(&provider), [["grandchild", "child", "root"]]);
+    assert_eq!(names(&kept, &provider), [["grandchild", "child", "root"]]);
     drop(one.start_with_context("later", &late));
     late.span().end();
-    assert_eq!(kept.names(&provider), [["later"], ["late"]], "what ends later follows at once");
+    assert_eq!(names(&kept, &provider), [["later"], ["late"]], "what ends later follows at once");
 }
 
 #[test]
@@ -230,12 +207,12 @@ fn a_flush_finds_the_spans_of_traces_that_are_not_complete() {
         drop(tracer.start_with_context("child", root));
     }
     provider.force_flush().expect("it succeeds");
-    assert_eq!(kept.names(&provider), [["child"], ["child"], ["child"]]);
+    assert_eq!(names(&kept, &provider), [["child"], ["child"], ["child"]]);
     drop(tracer.start_with_context("another", &roots[1]));
     for root in &roots {
         root.span().end();
     }
-    assert_eq!(kept.names(&provider), [vec!["root"], vec!["another", "root"], vec!["root"]]);
+    assert_eq!(names(&kept, &provider), [vec!["root"], vec!["another", "root"], vec!["root"]]);
     provider.force_flush().expect("it succeeds");
     assert!(kept.take().is_empty());
 }
@@ -251,7 +228,7 @@ fn a_trace_that_runs_for_long_is_handed_over_in_parts() {
         assert!(kept.take().is_empty());
         open.hand_over_old(2);
     }
-    assert_eq!(kept.names(&provider), [["child"]]);
+    assert_eq!(names(&kept, &provider), [["child"]]);
     for _ in 0..500 {
         drop(tracer.start_with_context("many", &root));
     }
@@ -299,7 +276,7 @@ fn suppressed_and_after_the_shutdown_nothing_is_recorded() {
     assert!(provider.shutdown().is_err());
     assert!(!tracer.start("after").span_context().is_valid());
     drop(before);
-    assert_eq!(kept.names(&provider), [["before"]], "whoever exports decides on it");
+    assert_eq!(names(&kept, &provider), [["before"]], "whoever exports decides on it");
 }
 
 /// A draft is used again, and what a span that is not recorded was given is not that of the next one.

@@ -6,8 +6,6 @@ mod span_events;
 mod text;
 
 use std::fmt;
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
 
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, TraceContextExt as _};
@@ -18,6 +16,8 @@ use throughline::text::needs_escape;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 
+use crate::output::Output;
+
 /// A clock that stands still.
 #[derive(Debug, Clone, Copy)]
 struct Noon;
@@ -25,36 +25,6 @@ struct Noon;
 impl FormatTime for Noon {
     fn format_time(&self, w: &mut Writer<'_>) -> fmt::Result {
         w.write_str("12:00:00")
-    }
-}
-
-/// What was written, as text.
-#[derive(Debug, Clone, Default)]
-struct Output(Arc<Mutex<Vec<u8>>>);
-
-impl Output {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().expect("no panic").clone()).expect("log lines are UTF-8")
-    }
-
-    fn lines(&self) -> Vec<String> {
-        self.text().lines().map(ToOwned::to_owned).collect()
-    }
-
-    /// For a subscriber: something that gives a writer for each event.
-    fn writer(&self) -> impl Fn() -> Self + Send + Sync + use<> {
-        let output = self.clone();
-        move || output.clone()
-    }
-}
-
-impl Write for Output {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("no panic").write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

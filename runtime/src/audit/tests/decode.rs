@@ -1,35 +1,18 @@
 //! What is decoded of our own encoding is what the SDK's type has.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use opentelemetry::trace::{
     Span as _, SpanContext, Status, TraceContextExt as _, TraceFlags, TraceState, Tracer as _, TracerProvider as _,
 };
 use opentelemetry::{Context, InstrumentationScope};
-use opentelemetry_sdk::error::OTelSdkResult;
 
 use super::*;
 use crate::audit::decode::Decoder;
 use crate::tracer::decode;
-use crate::tracer::encoded::{EncodedSpans, SpanSink, frames, message};
-
-#[derive(Default)]
-struct Kept(Mutex<Vec<EncodedSpans>>);
-
-impl SpanSink for Kept {
-    fn push(&self, spans: &EncodedSpans<Vec<u8>>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(spans.with(spans.bytes.as_slice().into()));
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
-    }
-
-    fn shutdown(&self, _timeout: Duration) -> OTelSdkResult {
-        Ok(())
-    }
-}
+use crate::tracer::encoded::{frames, message};
+use crate::tracer::kept::Kept;
 
 /// The spans that `record` records: as the SDK's type has them, and as they are decoded, with the keys that are seen.
 fn both(rules: &Rules, record: impl FnOnce(&crate::telemetry::Tracer)) -> Vec<(Span, Span, Vec<String>)> {
@@ -38,7 +21,7 @@ fn both(rules: &Rules, record: impl FnOnce(&crate::telemetry::Tracer)) -> Vec<(S
     record(&provider.tracer("tests"));
     let mut decoder = Decoder::new("orders".into(), rules);
     let mut all = Vec::new();
-    for spans in std::mem::take(&mut *kept.0.lock().unwrap_or_else(PoisonError::into_inner)) {
+    for spans in kept.take() {
         let scope = InstrumentationScope::builder("tests").build();
         for frame in frames(&spans.bytes) {
             let mut keys = Vec::new();
