@@ -12,4 +12,5 @@ pub(crate) mod harness;
 
 mod detached;
 mod functions;
+mod scopes;
 mod tags;
