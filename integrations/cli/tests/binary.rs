@@ -216,6 +216,27 @@ fn of_a_compressed_file_that_is_cut_off_what_it_has_is_reported() {
     assert_eq!(warning, expected);
 }
 
+/// As that of `throughline audit FILE | head`.
+#[test]
+fn a_reader_that_goes_away_is_no_failure_and_a_full_disk_is_one() {
+    let run = |stdout: Stdio| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_throughline"));
+        let command = command.args(["audit", "-"]).stdin(Stdio::piped()).stdout(stdout).stderr(Stdio::piped());
+        let mut program = command.spawn().unwrap();
+        // Before the program has anything to print: it waits for its input.
+        drop(program.stdout.take());
+        program.stdin.take().unwrap().write_all(&fs::read(COLLECTOR).unwrap()).unwrap();
+        let output = program.wait_with_output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert_eq!(run(Stdio::piped()), (Some(0), String::new()));
+    if let Ok(full) = fs::OpenOptions::new().write(true).open("/dev/full") {
+        let (status, error) = run(full.into());
+        assert_eq!(status, Some(2));
+        assert!(error.starts_with("error: cannot print: No space left"), "{error}");
+    }
+}
+
 #[test]
 fn mistakes_name_the_file_and_the_option() {
     let error = |arguments: &[&str]| ends_with(arguments, b"", 2).1;

@@ -244,6 +244,41 @@ fn a_span_whose_parent_has_no_valid_id_is_left_out() {
     assert_eq!(spans[0].parent_id, None);
 }
 
+#[test]
+fn values_of_every_type_are_read() {
+    let (spans, _) = read(
+        &br#"{"resource_spans": [{"scopeSpans": [{"spans": [{"traceId": "01010101010101010101010101010101",
+            "spanId": "0202020202020202", "attributes": [
+                {"key": "text", "value": {"stringValue": "a"}}, {"key": "yes", "value": {"boolValue": true}},
+                {"key": "number", "value": {"intValue": "-7"}}, {"key": "ratio", "value": {"doubleValue": 0.5}},
+                {"key": "list", "value": {"arrayValue": {"values": [{"intValue": 1}, {"stringValue": "b"}]}}},
+                {"key": "none", "value": {}}, {"key": "bytes", "value": {"bytesValue": "AAEC"}}
+        ]}]}]}]}"#[..],
+    )
+    .unwrap();
+    let value = |key: &str| spans[0].attribute(key).map(|value| (value.as_str().into_owned(), value.clone()));
+    assert_eq!(value("text").unwrap().1, "a".into());
+    assert_eq!(value("yes").unwrap().1, true.into());
+    assert_eq!(value("number").unwrap().1, (-7).into());
+    assert_eq!(value("ratio").unwrap().1, 0.5.into());
+    assert_eq!(value("list").unwrap().0, r#"["1","b"]"#);
+    assert_eq!(value("bytes").unwrap().0, "3 bytes");
+    assert_eq!(value("none"), None);
+}
+
+/// Of a version of OTLP that is not known yet.
+#[test]
+fn fields_that_are_not_known_are_passed_over() {
+    let mut message = request(["order", "charge"]).encode_to_vec();
+    // A number, eight bytes, four bytes, and text.
+    message.extend([0x10, 0x80, 0x01]);
+    message.extend([0x19, 1, 2, 3, 4, 5, 6, 7, 8]);
+    message.extend([0x25, 1, 2, 3, 4]);
+    message.extend([0x2a, 2, b'h', b'i']);
+    message.extend(request(["refund", "pay"]).encode_to_vec());
+    assert_eq!(names(&*message), ["charge", "order", "pay", "refund"]);
+}
+
 /// The specification's "JSON Protobuf Encoding": `null` is the default value.
 #[test]
 fn null_is_an_empty_list() {

@@ -73,7 +73,7 @@ impl fmt::Display for Report {
         }
         match self.traces.len().saturating_sub(MAX_TREES) {
             0 => Ok(()),
-            more => writeln!(f, "\n{} more", plural(more as u64, "broken trace")),
+            more => writeln!(f, "\n{more} more broken trace{}", plural_ending(more as u64)),
         }
     }
 }

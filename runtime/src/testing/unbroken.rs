@@ -14,7 +14,9 @@ impl Capture {
         for span in &inner.ended {
             audit.push(Span::of_sdk(&span.data, SERVICE));
         }
-        for open in inner.open.values() {
+        let mut open: Vec<_> = inner.open.values().collect();
+        open.sort_unstable_by_key(|open| open.order);
+        for open in open {
             let mut span = Span::of_sdk(&open.data, SERVICE);
             span.end = None;
             audit.push(span);
@@ -99,6 +101,18 @@ mod tests {
         assert!(open.starts_with("traces are broken\n\ncompleteness 0.000 %: 0 of 1 trace, 2 spans\n"), "{open}");
         assert!(open.contains("order (test) open  <-- never-ended:"), "{open}");
         assert_unbroken!(capture);
+    }
+
+    /// They are kept in no order, and reported in that in which they started.
+    #[test]
+    fn open_spans_are_reported_in_the_same_order_in_every_run() {
+        let capture = Capture::new();
+        let names: Vec<_> = (10..40).map(|number| format!("span {number}")).collect();
+        let open: Vec<_> = names.iter().map(|name| capture.run(|| span(name.clone()).root().start())).collect();
+        let report = capture.audit(Rules::new());
+        let reported: Vec<_> = report.traces.iter().map(|trace| &*trace.spans[0].name).collect();
+        assert_eq!(reported, names);
+        drop(open);
     }
 
     #[test]

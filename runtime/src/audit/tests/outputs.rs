@@ -55,6 +55,15 @@ fn one_of_a_thing_is_no_plural() {
 }
 
 #[test]
+fn of_many_broken_traces_the_first_ones_are_drawn() {
+    let broken = |number| span(2, 1, "work").in_trace(number);
+    let text = |traces| audit(Rules::new().max_examples(100), (1..=traces).map(broken)).to_string();
+    assert_eq!((text(10).matches("\ntrace ").count(), text(10).contains(" more broken")), (10, false));
+    assert_eq!(text(12).matches("\ntrace ").count(), 10);
+    assert!(text(11).ends_with("\n1 more broken trace\n") && text(12).ends_with("\n2 more broken traces\n"));
+}
+
+#[test]
 fn text_of_strangers_cannot_leave_its_line() {
     let report = audit(Rules::new(), [span(2, 1, "a\nb\u{1b}[31m").of("c\nd").at("e\nf", 1)]);
     let text = report.to_string();

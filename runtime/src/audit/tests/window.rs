@@ -207,6 +207,17 @@ fn examples_are_few_and_counts_are_not() {
     assert_eq!(report.traces[0].marks[0].span, 0);
 }
 
+/// Below the first spans of a trace that is shown in part.
+#[test]
+fn a_break_far_down_in_a_large_trace_is_shown_and_marked() {
+    let spans = trace(1, 1..=14).chain([span(15, 99, "orphan")]).chain(trace(1, 16..=30));
+    let report = audit(Rules::new().max_spans_shown(5), spans);
+    let shown = &report.traces[0];
+    assert_eq!(shown.spans.iter().map(|span| span.span_id).collect::<Vec<_>>(), [1, 2, 3, 4, 15].map(SpanId::from));
+    assert_eq!(shown.marks.iter().map(|mark| mark.span).collect::<Vec<_>>(), [4]);
+    assert!(shown.tree().contains("orphan (orders) 70.0 ms  <-- missing-parent"), "{}", shown.tree());
+}
+
 #[test]
 fn breaks_that_are_not_alike_are_bounded() {
     let broken = |number: u128| span(2, 1, &format!("{number}")).in_trace(number);

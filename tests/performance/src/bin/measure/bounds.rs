@@ -4,7 +4,9 @@ use std::fs;
 
 use crate::results::{Results, shown};
 
-/// Prints a table of what must be reached, and returns whether every limit is kept. What was not measured is left out.
+/// Prints a table of what must be reached, and returns whether every limit is kept. A question that was not asked is left
+/// out. One that was asked has all the figures that the bounds name: otherwise a name has changed, and a limit would not be
+/// looked at ever again.
 pub(crate) fn check(results: &Results, path: &str) -> bool {
     let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let mut passed = true;
@@ -15,14 +17,15 @@ pub(crate) fn check(results: &Results, path: &str) -> bool {
         let [question, row, column, against, comparison, goal, limit, what @ ..] = fields.as_slice() else {
             panic!("{path}: not seven fields and a text: {line}");
         };
-        let Some(figure) = results.get(question, row, column) else { continue };
-        let other = if *against == "-" {
-            None
-        } else if let Some(other) = results.get(question, row, against) {
-            Some(other)
-        } else {
+        if results.rows(question).is_empty() {
             continue;
+        }
+        let measured = |column: &str| {
+            let figure = results.get(question, row, column);
+            figure.unwrap_or_else(|| panic!("{path}: `{question}` was measured, but not `{row}` of `{column}`"))
         };
+        let figure = measured(column);
+        let other = (*against != "-").then(|| measured(against));
         let value = other.map_or(figure, |other| figure / other);
         let (goal, goal_reached) = compared(value, comparison, goal);
         let (limit, within_limit) = compared(value, comparison, limit);
