@@ -46,6 +46,9 @@ const MAX_EVICTIONS: usize = 1 << 9;
 /// freed them all, it would contend with these for their part of the heap.
 const FREED_BY_PUSH: usize = 4;
 
+/// How many bytes are freed before the lock is released, apart from the last part of them.
+const MAX_FREED_BYTES: usize = 1 << 17;
+
 /// The most ticks that a trace is held for, whatever the delay: ticks are counted in 16 bits.
 const MAX_TICKS: u16 = u16::MAX / 2;
 
@@ -216,7 +219,7 @@ impl Queue {
         let refused = inner.push(spans.map(Held::Own), self.limits);
         let mut freed: [Option<Freed>; FREED_BY_PUSH] = [const { None }; FREED_BY_PUSH];
         if inner.store.graveyard.spans > 0 {
-            freed.fill_with(|| inner.exhume());
+            freed.iter_mut().zip(inner.exhume(FREED_BY_PUSH)).for_each(|(slot, part)| *slot = Some(part));
         }
         let after = inner.ready_spans;
         self.publish(&inner);
@@ -339,7 +342,7 @@ impl Queue {
         loop {
             let mut freed = Vec::with_capacity(STEPS);
             let mut inner = self.lock();
-            freed.extend((0..STEPS).map_while(|_| inner.exhume()));
+            freed.extend(inner.exhume(STEPS));
             drop(inner);
             if freed.is_empty() {
                 return;

@@ -1,12 +1,14 @@
 //! What happens to the queue under its lock: every step is bounded and small.
 
+use bytes::Bytes;
+
 use super::super::stats::State;
 use super::arena::NONE;
 use super::lists::{Chain, Id};
 use super::parts::{Freed, Held, Incoming};
 use super::places::Place;
 use super::store::{Stage, Store, Trace};
-use super::{Inner, MAX_EVICTIONS, QueueLimits, as_len};
+use super::{Inner, MAX_EVICTIONS, MAX_FREED_BYTES, QueueLimits, as_len};
 use crate::tracer::encoded::QueuedSpans;
 
 impl Inner {
@@ -238,10 +240,19 @@ impl Inner {
         }
     }
 
-    /// Takes spans out of the graveyard, to be freed.
-    pub(super) fn exhume(&mut self) -> Option<Freed> {
-        self.step();
-        let Store { parts, graveyard, .. } = &mut self.store;
-        graveyard.unlink_first(parts).map(|part| parts.free(part))
+    /// Takes spans out of the graveyard, to be freed: so many parts at most. Few that share memory, because half as much
+    /// as is freed of it may have to be moved.
+    pub(super) fn exhume(&mut self, parts: usize) -> impl Iterator<Item = Freed> {
+        let mut bytes = 0;
+        (0..parts).map_while(move |_| {
+            if bytes >= MAX_FREED_BYTES {
+                return None;
+            }
+            self.step();
+            let Store { parts, graveyard, .. } = &mut self.store;
+            let freed = parts.free(graveyard.unlink_first(parts)?);
+            bytes += freed.0.as_ref().map_or(0, Bytes::len);
+            Some(freed)
+        })
     }
 }

@@ -1,5 +1,7 @@
 //! Linked lists in arenas: of parts, and of traces.
 
+use std::hash::{Hash, Hasher};
+
 use opentelemetry::trace::TraceId;
 
 use super::arena::{Arena, NONE};
@@ -7,8 +9,21 @@ use super::parts::Parts;
 use super::{MAX_REMEMBERED, Trace};
 
 /// A trace id, without the alignment of 16 bytes that would have everything padded that it is in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Id([u32; 4]);
+
+impl Hash for Id {
+    /// At once, and not as a slice.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u128(self.number());
+    }
+}
+
+impl Id {
+    fn number(self) -> u128 {
+        self.0.into_iter().fold(0, |id, quarter| id << 32 | u128::from(quarter))
+    }
+}
 
 impl From<TraceId> for Id {
     fn from(id: TraceId) -> Self {
@@ -19,8 +34,8 @@ impl From<TraceId> for Id {
 }
 
 impl From<Id> for TraceId {
-    fn from(Id(quarters): Id) -> Self {
-        quarters.into_iter().fold(0, |id, quarter| id << 32 | u128::from(quarter)).into()
+    fn from(id: Id) -> Self {
+        id.number().into()
     }
 }
 

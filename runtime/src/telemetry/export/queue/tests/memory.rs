@@ -1,5 +1,6 @@
 //! What the spans that wait take.
 
+use super::super::places::Place;
 use super::*;
 
 /// Leaves so many complete traces, and collects them. Each has bytes of its own.
@@ -82,4 +83,26 @@ fn a_chunk_is_not_kept_for_little() {
     }
     queue.collect();
     assert_eq!(shared_bytes(&queue), (complete, complete));
+}
+
+/// However many chunks have to be moved, the lock is released in between.
+#[test]
+fn little_is_moved_at_a_time() {
+    const TRACES: u128 = 960;
+    let queue = queue(4_000);
+    (0..TRACES).for_each(|n| assert!(queue.inbox.leave(&part(1 + n, 1, 2_000, true)).is_some()));
+    queue.collect();
+    let mut inner = queue.lock();
+    // Half of each chunk, which has 32 traces, and then one more of each.
+    let half = (0..TRACES).filter(|n| n % 32 < 16);
+    for n in half.chain((0..TRACES).filter(|n| n % 32 == 16)) {
+        let Some(Place::Queued(at)) = inner.store.places.get(TraceId::from(1 + n).into()) else { panic!("it waits") };
+        inner.evict(at);
+    }
+    let mut freed = Vec::new();
+    while inner.store.graveyard.spans > 0 {
+        freed.push(inner.exhume(STEPS).filter_map(|(bytes, _)| bytes).map(|bytes| bytes.len()).sum::<usize>());
+    }
+    assert_eq!(freed.iter().filter(|bytes| **bytes > 0).count(), 10, "three chunks at a time: {freed:?}");
+    assert!(freed.iter().all(|bytes| *bytes < MAX_FREED_BYTES + (1 << 16)), "{freed:?}");
 }
