@@ -6,7 +6,7 @@ use opentelemetry::{Array, KeyValue, StringValue, Value};
 use super::reader::{self, Reader};
 use super::wire::{
     ValueRef, attribute_len, count_len, delimited_len, event, link, put_attribute, put_bytes, put_count, put_fixed64,
-    put_text_attribute, put_varint, span,
+    put_i64_attribute, put_text_attribute, put_varint, span,
 };
 use crate::text::truncate_chars;
 
@@ -196,7 +196,7 @@ impl Fields {
     #[inline]
     pub(crate) fn set_i64(&mut self, key: &str, value: i64) {
         if self.admits(key) {
-            put_attribute(&mut self.bytes, span::ATTRIBUTES, key, ValueRef::I64(value));
+            put_i64_attribute(&mut self.bytes, span::ATTRIBUTES, key, value);
         }
     }
 

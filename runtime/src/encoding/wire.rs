@@ -246,6 +246,22 @@ pub(crate) fn put_text_attribute(out: &mut Vec<u8>, field: u8, key: &str, text: 
     out.extend_from_slice(text.as_bytes());
 }
 
+/// The same for an integer.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "lengths below 128, as is checked")]
+#[expect(clippy::cast_sign_loss, reason = "protobuf's encoding of negative numbers")]
+pub(crate) fn put_i64_attribute(out: &mut Vec<u8>, field: u8, key: &str, value: i64) {
+    let (key_len, value_len) = (key.len(), 1 + varint_len(value as u64));
+    if key_len + 16 >= SHORT {
+        return put_long_attribute(out, field, key, ValueRef::I64(value));
+    }
+    out.reserve(7 + key_len + value_len);
+    out.extend_from_slice(&[field, (key_len + value_len + 4) as u8, key_value::KEY, key_len as u8]);
+    out.extend_from_slice(key.as_bytes());
+    out.extend_from_slice(&[key_value::VALUE, value_len as u8, any_value::INT]);
+    put_varint(out, value as u64);
+}
+
 /// The same for any value.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "lengths below 128, as is checked")]

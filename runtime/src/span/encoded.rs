@@ -1,5 +1,6 @@
 //! Spans of our own tracer, which are encoded from the start.
 
+use std::mem::ManuallyDrop;
 use std::panic::Location;
 
 use opentelemetry::Context;
@@ -37,7 +38,7 @@ pub(super) fn draft(
     place: Option<&'static Location<'static>>,
 ) -> Option<Box<Draft>> {
     let data = Data::of(parent);
-    let mut draft = tracer::with_encoder(data, |encoder| encoder.draft(parent, data))??;
+    let mut draft = tracer::with_encoder_mut(data, |encoder| encoder.draft(parent, data))??;
     draft.code = callsite.code();
     if draft.code.count() == 0 {
         describe(&mut draft, callsite, place);
@@ -56,7 +57,7 @@ pub(super) fn start(start: Start, draft: Box<Draft>, fill: &mut dyn FnMut(&mut T
     let mut tags = Tags::encoded(draft);
     fill(&mut tags);
     // Written in place: a context that is moved soon after it was made costs more than all else that is done to it.
-    let mut span = Span(Scope::Off);
+    let mut span = ManuallyDrop::new(Span(Scope::Off));
     let started = if tags.is_plain() {
         current::with(|current| start_plain(&start, &mut tags, current, &mut span))
     } else {
@@ -70,7 +71,7 @@ pub(super) fn start(start: Start, draft: Box<Draft>, fill: &mut dyn FnMut(&mut T
     }
     tags.discard();
     start.discard();
-    span
+    ManuallyDrop::into_inner(span)
 }
 
 #[cold]
@@ -84,7 +85,7 @@ fn start_other(start: Start, tags: Tags) -> Span {
 /// Starts a span below the current context, if no code of the application's is called by that: without copying the
 /// context. Returns whether there is a span then.
 #[inline]
-fn start_plain(start: &Start, tags: &mut Tags, current: &Context, span: &mut Span) -> Option<bool> {
+fn start_plain(start: &Start, tags: &mut Tags, current: &Context, span: &mut ManuallyDrop<Span>) -> Option<bool> {
     let start_span = |encoder: &dyn Encoder| {
         // A context that carries the tags would be needed if the span is not recorded after all.
         let may_be_dropped = tags.scopes() && !current.span().span_context().is_sampled();
@@ -97,13 +98,13 @@ fn start_plain(start: &Start, tags: &mut Tags, current: &Context, span: &mut Spa
         let context = encoder.start(draft, rebased.as_ref().unwrap_or(current));
         let (is_sampled, is_valid) = state(&context);
         if is_sampled {
-            *span = opened(context, start, explicit, &[]);
+            *span = ManuallyDrop::new(opened(context, start, explicit, &[]));
         } else if is_valid {
-            *span = Span(Scope::Within(context));
+            *span = ManuallyDrop::new(Span(Scope::Within(context)));
         }
         Some(is_valid)
     };
-    tracer::with_encoder(Data::of(current), start_span).flatten()
+    tracer::with_encoder_mut(Data::of(current), start_span).flatten()
 }
 
 /// Whether the span of a context that has just been made is sampled, and whether there is any.

@@ -201,6 +201,14 @@ pub(crate) fn warn_if_not_set_up(context: &Context) {
 #[cfg(feature = "sdk")]
 #[inline]
 pub(crate) fn with_encoder<R>(data: Option<&Arc<Data>>, f: impl FnOnce(&dyn Encoder) -> R) -> Option<R> {
+    let mut f = Some(f);
+    with_encoder_mut(data, |encoder| f.take().map(|f| f(encoder))).flatten()
+}
+
+/// The same for a closure that could be called again, which is called where it is: what it has captured is not moved.
+#[cfg(feature = "sdk")]
+#[inline]
+pub(crate) fn with_encoder_mut<R>(data: Option<&Arc<Data>>, mut f: impl FnMut(&dyn Encoder) -> R) -> Option<R> {
     if let Some(source) = data.and_then(|data| data.source.as_ref()) {
         return source.encoder().map(f);
     }
@@ -208,21 +216,19 @@ pub(crate) fn with_encoder<R>(data: Option<&Arc<Data>>, f: impl FnOnce(&dyn Enco
     if generation == 0 {
         return None;
     }
-    with_installed(generation, |source| source.encoder().map(f)).flatten()
+    with_installed(generation, |source| source.encoder().map(&mut f)).flatten()
 }
 
 /// Calls `f` with the installed source, of which this thread has a copy.
 #[inline]
-fn with_installed<R>(generation: u64, f: impl FnOnce(&dyn Source) -> R) -> Option<R> {
-    let mut f = Some(f);
-    let mut call = |source: &Arc<dyn Source>| f.take().map(|f| f(&**source));
+fn with_installed<R>(generation: u64, mut f: impl FnMut(&dyn Source) -> R) -> Option<R> {
     let known = CACHED.try_with(|cached| {
         let cached = cached.borrow();
-        (cached.0 == generation).then(|| cached.1.as_ref().and_then(&mut call))
+        (cached.0 == generation).then(|| cached.1.as_deref().map(&mut f))
     });
     match known {
         Ok(Some(result)) => result,
-        _ => call(&renewed(generation)?),
+        _ => Some(f(&*renewed(generation)?)),
     }
 }
 
@@ -258,7 +264,8 @@ fn start_anywhere(builder: SpanBuilder, context: &Context) -> Option<Context> {
         }
         return started;
     }
-    with_installed(generation, |source| source.start(builder, context)).flatten()
+    let mut builder = Some(builder);
+    with_installed(generation, |source| source.start(builder.take()?, context)).flatten()
 }
 
 fn installed() -> Option<Arc<dyn Source>> {

@@ -211,6 +211,9 @@ impl Draft {
     /// Completes a span that adds no tags to those in scope.
     #[inline]
     pub(crate) fn inherit(&mut self) {
+        if let ScopedTags::None = self.inherited {
+            return;
+        }
         self.tags = std::mem::take(&mut self.inherited).into_encoded();
     }
 

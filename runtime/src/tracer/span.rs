@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use opentelemetry::trace::{SpanContext, SpanId, Status};
+use opentelemetry::trace::{SpanContext, SpanId, Status, TraceState};
 use opentelemetry::{KeyValue, time};
 use opentelemetry_sdk::trace::SpanData;
 
@@ -105,8 +105,7 @@ struct Head<'a> {
 #[expect(clippy::cast_possible_truncation, reason = "the length is split into bytes")]
 fn put(draft: &Draft, out: &mut Vec<u8>, context: &SpanContext, head: Head<'_>, tags: &[u8], end: u64) {
     let bytes = draft.fields.bytes();
-    let state = state_of(context);
-    let state_len = if state.is_empty() { 0 } else { delimited_len(state.len()) };
+    let has_rest = has_rest(draft, context);
     let has_parent = draft.parent != SpanId::INVALID;
     let len = IDS
         + if has_parent { PARENT } else { 0 }
@@ -115,8 +114,7 @@ fn put(draft: &Draft, out: &mut Vec<u8>, context: &SpanContext, head: Head<'_>, 
         + head.attributes.len()
         + bytes.len()
         + tags.len()
-        + state_len
-        + rest_len(draft);
+        + if has_rest { rest_len(draft, context) } else { EMPTY_STATUS.len() };
 
     out.reserve(LENGTH_MAX + PARENT + len);
     if (0x80..0x4000).contains(&len) {
@@ -139,10 +137,23 @@ fn put(draft: &Draft, out: &mut Vec<u8>, context: &SpanContext, head: Head<'_>, 
     if !tags.is_empty() {
         out.extend_from_slice(tags);
     }
-    if !state.is_empty() {
-        put_bytes(out, span::TRACE_STATE, state.as_bytes());
+    if has_rest {
+        put_rest(draft, out, context);
+    } else {
+        out.extend_from_slice(&EMPTY_STATUS);
     }
-    put_rest(draft, out);
+}
+
+/// A status is written even if it is empty, as the SDK's exporter does: some collectors show what is there.
+const EMPTY_STATUS: [u8; 2] = [span::STATUS, 0];
+
+/// Whether there is more than most spans have: a trace state, counts of what was dropped, or a status.
+#[inline]
+fn has_rest(draft: &Draft, context: &SpanContext) -> bool {
+    let fields = &draft.fields;
+    fields.attributes.dropped | fields.events.dropped | fields.links.dropped != 0
+        || !matches!(draft.status, Status::Unset)
+        || *context.trace_state() != TraceState::NONE
 }
 
 /// Writes what has the same length in every span, with the parent last. In place: an array that is read as a whole right
@@ -172,15 +183,16 @@ fn put_fixed(draft: &Draft, out: &mut Vec<u8>, context: &SpanContext, end: u64) 
     fixed[56..].copy_from_slice(&draft.parent.to_bytes());
 }
 
-/// The length of the counts of what was dropped, and of the status.
-#[inline]
-fn rest_len(draft: &Draft) -> usize {
+/// The length of the trace state, of the counts of what was dropped, and of the status.
+#[cold]
+fn rest_len(draft: &Draft, context: &SpanContext) -> usize {
+    let state = state_of(context);
+    let state_len = if state.is_empty() { 0 } else { delimited_len(state.len()) };
     let fields = &draft.fields;
     let losses = [fields.attributes, fields.events, fields.links].map(|count| count_len(count.dropped));
-    losses[0] + losses[1] + losses[2] + delimited_len(status_len(&draft.status))
+    state_len + losses[0] + losses[1] + losses[2] + delimited_len(status_len(&draft.status))
 }
 
-#[inline]
 fn status_len(status: &Status) -> usize {
     match status {
         Status::Unset => 0,
@@ -189,15 +201,18 @@ fn status_len(status: &Status) -> usize {
     }
 }
 
-#[inline]
-fn put_rest(draft: &Draft, out: &mut Vec<u8>) {
+#[cold]
+fn put_rest(draft: &Draft, out: &mut Vec<u8>, context: &SpanContext) {
     let fields = &draft.fields;
+    let state = state_of(context);
+    if !state.is_empty() {
+        put_bytes(out, span::TRACE_STATE, state.as_bytes());
+    }
     put_count(out, span::DROPPED_ATTRIBUTES, fields.attributes.dropped);
     put_count(out, span::DROPPED_EVENTS, fields.events.dropped);
     put_count(out, span::DROPPED_LINKS, fields.links.dropped);
-    // Also if it is empty, as the SDK's exporter does: some collectors show what is there.
     if matches!(draft.status, Status::Unset) {
-        return out.extend_from_slice(&[span::STATUS, 0]);
+        return out.extend_from_slice(&EMPTY_STATUS);
     }
     out.push(span::STATUS);
     put_varint(out, status_len(&draft.status) as u64);

@@ -62,12 +62,19 @@ pub(crate) fn count() {
     let mut wire = 0.0;
     for question in &QUESTIONS {
         for &mode in question.modes {
-            let run = |requests: u32| callgrind(mode, requests, question.arguments, Path::new("/dev/null"));
-            let difference = run(question.short + question.more).saturating_sub(run(question.short));
-            let each = float(difference) / f64::from(question.more * question.per_request);
+            let run = |requests: u32| by_thread(mode, requests, question.arguments);
+            let (long, short) = (run(question.short + question.more), run(question.short));
+            let each = |long: u64, short: u64| {
+                float(long.saturating_sub(short)) / f64::from(question.more * question.per_request)
+            };
+            let (each, calling) = (each(long.all, short.all), each(long.calling, short.calling));
             println!("instructions\t{}\t{mode}\t{each:.1}", question.row);
             match (question.row, mode) {
-                ("wire", Mode::Ours) => wire = each,
+                ("wire", Mode::Ours) => {
+                    println!("instructions\tcalling\t{mode}\t{calling:.1}");
+                    wire = each;
+                }
+                ("wire", _) => println!("instructions\tcalling\t{mode}\t{calling:.1}"),
                 ("audited", Mode::Ours) => println!("instructions\taudit\t{mode}\t{:.1}", each - wire),
                 _ => {}
             }
@@ -75,14 +82,43 @@ pub(crate) fn count() {
     }
 }
 
-/// Runs `measure-pipeline` below callgrind, and returns how many instructions it took.
-fn callgrind(mode: Mode, requests: u32, arguments: &[&str], profile: &Path) -> u64 {
+/// How many instructions a process took, and the thread of its `main`, which makes the calls.
+struct Threads {
+    all: u64,
+    calling: u64,
+}
+
+/// Runs `measure-pipeline` below callgrind, and counts its threads apart.
+fn by_thread(mode: Mode, requests: u32, arguments: &[&str]) -> Threads {
+    let folder = PathBuf::from(format!("{}.threads", program("measure-pipeline").display()));
+    // What another run left.
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("the folder of the program can be written");
+    callgrind(mode, requests, arguments, &folder.join("profile"), true);
+    let mut threads = Threads { all: 0, calling: 0 };
+    for entry in fs::read_dir(&folder).expect("it was created") {
+        let path = entry.expect("it can be read").path();
+        let profile = fs::read_to_string(&path).expect("callgrind writes its profile");
+        // One of them is empty: each thread has its own, whose name ends in its number.
+        let total = profile.lines().find_map(|line| line.strip_prefix("totals: ")?.trim().parse::<u64>().ok());
+        threads.all += total.unwrap_or(0);
+        if path.to_string_lossy().ends_with("-01") {
+            threads.calling = total.unwrap_or(0);
+        }
+    }
+    assert!(threads.calling > 0, "the thread of `main` is the first");
+    threads
+}
+
+/// Runs `measure-pipeline` below callgrind, which writes a profile of the process or of each thread.
+fn callgrind(mode: Mode, requests: u32, arguments: &[&str], profile: &Path, by_thread: bool) {
     let mut command = Command::new("valgrind");
     command
         .args(["--tool=callgrind", "--fair-sched=try"])
         // This one spins for some milliseconds before `main`, to calibrate fastrace's clock, and takes another number of
         // instructions each time. A function that is named switches counting off and on again.
         .args(["--toggle-collect=fastant::tsc_now::___init___ctor::___init___ctor", "--collect-atstart=yes"])
+        .arg(format!("--separate-threads={}", if by_thread { "yes" } else { "no" }))
         .arg(format!("--callgrind-out-file={}", profile.display()))
         .arg(program("measure-pipeline"))
         .args([mode.name(), &requests.to_string()])
@@ -92,8 +128,6 @@ fn callgrind(mode: Mode, requests: u32, arguments: &[&str], profile: &Path) -> u
     let output = command.output().expect("valgrind is installed");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?} has failed:\n{said}");
-    let collected = said.lines().find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok());
-    collected.unwrap_or_else(|| panic!("callgrind counts instructions:\n{said}"))
 }
 
 /// Where instructions go, by parts of the names of functions; the first that fits counts.
@@ -127,7 +161,7 @@ pub(crate) fn break_down() {
     let (short, more, per_request) = (QUESTIONS[0].short, QUESTIONS[0].more, QUESTIONS[0].per_request);
     let profile = PathBuf::from(format!("{}.callgrind", program("measure-pipeline").display()));
     let mut profiles = [short, short + more].into_iter().map(|requests| {
-        callgrind(Mode::Ours, requests, &[], &profile);
+        callgrind(Mode::Ours, requests, &[], &profile, false);
         by_function(&fs::read_to_string(&profile).expect("callgrind writes its profile"))
     });
     let (once, all) = (profiles.next().expect("two"), profiles.next().expect("two"));
