@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::facts::{Batch, Fact, STEPS};
+use crate::kills::Death;
 
 /// Something that a service has to be answered.
 #[derive(Debug)]
@@ -44,6 +45,11 @@ pub(crate) struct Board {
     open: Mutex<HashMap<u64, (u32, OwnedSemaphorePermit)>>,
     /// Callers that hang up once their request is held.
     holds: Mutex<HashMap<u64, oneshot::Sender<()>>>,
+    /// The steps that were announced and have not ended.
+    begun: Mutex<HashMap<u64, Fact>>,
+    /// Callers that have hung up, and what they learn of their order: whether it was fulfilled, or lost with the gateway.
+    fates: Mutex<HashMap<u64, oneshot::Sender<bool>>>,
+    deaths: Mutex<Vec<Death>>,
     done: AtomicU64,
 }
 
@@ -65,6 +71,41 @@ impl Board {
         let (send, receive) = oneshot::channel();
         locked(&self.holds).insert(request, send);
         receive
+    }
+
+    /// Completes when the order was fulfilled, or lost with the gateway that had accepted it.
+    pub(crate) fn fate(&self, request: u64) -> oneshot::Receiver<bool> {
+        let (send, receive) = oneshot::channel();
+        locked(&self.fates).insert(request, send);
+        receive
+    }
+
+    /// Notes that a process was killed, after everything that it has said.
+    pub(crate) fn died(&self, death: Death) {
+        let ids: Vec<u64> = locked(&self.begun).keys().copied().collect();
+        for id in ids {
+            let mut begun = locked(&self.begun);
+            let Some(fact) = begun.get(&id).filter(|fact| fact.process() == death.process).copied() else { continue };
+            begun.remove(&id);
+            drop(begun);
+            let lost = STEPS.iter().enumerate().filter(|(_, name)| fact.was_due_to(name));
+            self.did(fact.request, lost.fold(0, |steps, (bit, _)| steps | 1 << bit));
+            self.decide(&fact, false);
+            locked(&self.facts).push(Fact { ended: death.at, ..fact });
+        }
+        locked(&self.deaths).push(death);
+    }
+
+    /// Takes the kills out.
+    pub(crate) fn take_deaths(&self) -> Vec<Death> {
+        std::mem::take(&mut *locked(&self.deaths))
+    }
+
+    fn decide(&self, fact: &Fact, fulfilled: bool) {
+        if fact.name == "gateway.fulfil" {
+            // Without kills, nobody waits for it.
+            let _ = locked(&self.fates).remove(&fact.request).map(|fate| fate.send(fulfilled));
+        }
     }
 
     /// How many requests have all of their steps.
@@ -101,8 +142,14 @@ impl Board {
     pub(crate) fn note(&self, line: &str, events: &mpsc::UnboundedSender<Event>) {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         match word {
+            "begin" => {
+                let fact = Fact::parse(rest).unwrap_or_else(|| panic!("no fact: {line}"));
+                locked(&self.begun).insert(fact.id, fact);
+            }
             "step" => {
                 let fact = Fact::parse(rest).unwrap_or_else(|| panic!("no fact: {line}"));
+                locked(&self.begun).remove(&fact.id);
+                self.decide(&fact, true);
                 let step = STEPS.iter().position(|name| *name == fact.name);
                 if let Some(step) = step.filter(|_| fact.is_final()) {
                     self.did(fact.request, 1 << step);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use throughline_load::trace::span::SpanKind;
 
 use crate::facts::{BATCH, Batch, Fact, Outcome};
+use crate::kills::{Death, Kills};
 use crate::received::{NONE, Received, Row};
 
 /// How a trace can be wrong.
@@ -65,6 +66,8 @@ pub(crate) struct Findings {
     pub(crate) killed: u64,
     pub(crate) batches: u64,
     pub(crate) steps: u64,
+    /// What is missing because a service was killed, which is no break.
+    pub(crate) kills: Kills,
 }
 
 #[derive(Debug, Default)]
@@ -130,16 +133,19 @@ impl<'a> Spans<'a> {
         self.by_id.get(&row.parent).filter(|parent| parent.trace == row.trace).copied()
     }
 
-    /// The kinds of the spans between a step and the one above it, and that step; zero at the root.
-    fn way_up(&self, row: &Row) -> (String, u64) {
+    /// The kinds of the spans between a step and the one above it, and that step, zero at the root; and the last span on
+    /// the way if its parent has not arrived.
+    fn way_up(&self, row: &'a Row) -> (String, u64, Option<&'a Row>) {
         let mut kinds = Vec::new();
+        let mut last = row;
         let mut above = self.parent(row);
         // Spans may be each other's parents.
         for _ in 0..MAX_HOPS {
             let Some(row) = above else { break };
             if row.step != 0 {
-                return (kinds.join(","), row.step);
+                return (kinds.join(","), row.step, None);
             }
+            last = row;
             kinds.push(match row.kind {
                 SpanKind::Server => "server",
                 SpanKind::Client => "client",
@@ -149,37 +155,50 @@ impl<'a> Spans<'a> {
             });
             above = self.parent(row);
         }
-        (kinds.join(","), 0)
+        (kinds.join(","), 0, Some(last).filter(|last| last.parent != 0 && self.parent(last).is_none()))
     }
 }
 
+/// The steps, by their numbers.
+type Steps<'a> = HashMap<u64, &'a Fact>;
+
 /// Compares all of it.
-pub(crate) fn check(requests: u64, facts: &[Fact], batches: &[Batch], received: &Received) -> Findings {
+pub(crate) fn check(
+    requests: u64,
+    facts: &[Fact],
+    batches: &[Batch],
+    received: &Received,
+    deaths: &[Death],
+) -> Findings {
     let spans = Spans::of(received);
-    let mut findings = Findings { batches: batches.len() as u64, ..Findings::default() };
-    let mut by_request: HashMap<u64, Vec<&Fact>> = HashMap::new();
-    let known: HashSet<u64> = facts.iter().map(|fact| fact.id).collect();
+    let mut findings = Findings { batches: batches.len() as u64, kills: Kills::new(deaths), ..Findings::default() };
+    let known: Steps<'_> = facts.iter().map(|fact| (fact.id, fact)).collect();
+    // A caller whose gateway was killed makes its request again, in a trace of its own.
+    let mut attempts: HashMap<u64, BTreeMap<u64, Vec<&Fact>>> = HashMap::new();
     for fact in facts.iter().filter(|fact| fact.name != BATCH) {
-        by_request.entry(fact.request).or_default().push(fact);
+        let first = std::iter::successors(Some(fact), |fact| known.get(&fact.cause).copied()).last();
+        let attempt = first.map_or(0, |first| first.id);
+        attempts.entry(fact.request).or_default().entry(attempt).or_default().push(fact);
     }
     let mut traces = HashMap::new();
     for request in 0..requests {
-        let facts = by_request.remove(&request).unwrap_or_default();
-        if let Some(trace) = check_request(&mut findings, &spans, request, &facts) {
-            traces.insert(trace, request);
+        for facts in attempts.remove(&request).unwrap_or_default().values() {
+            if let Some(trace) = check_request(&mut findings, &spans, request, facts, &known) {
+                traces.insert(trace, request);
+            }
         }
     }
-    check_batches(&mut findings, &spans, batches, &mut traces);
+    check_batches(&mut findings, &spans, batches, &mut traces, &known);
     for row in &spans.twice {
         let request = traces.get(&row.trace).copied();
         findings.add(Break::Twice, request.unwrap_or(row.order), received.name(row), || format!("{row:?}"));
     }
     for (trace, rows) in &spans.by_trace {
         let request = traces.get(trace).copied();
-        for row in rows.iter().filter(|row| row.step != 0 && !known.contains(&row.step)) {
+        for row in rows.iter().filter(|row| row.step != 0 && !known.contains_key(&row.step)) {
             findings.add(Break::Stranger, request.unwrap_or(row.order), received.name(row), || format!("{row:?}"));
         }
-        if request.is_none() {
+        if request.is_none() && !is_remnant(&findings.kills, &spans, rows) {
             let row = rows[0];
             findings.add(Break::Stray, row.order, received.name(row), || format!("{row:?}"));
         }
@@ -192,29 +211,54 @@ pub(crate) fn check(requests: u64, facts: &[Fact], batches: &[Batch], received: 
         .copied()
         .filter(|request| *request < requests)
         .collect();
-    findings.whole = requests - broken.len() as u64;
+    findings.whole =
+        (0..requests).filter(|it| !broken.contains(it) && !findings.kills.requests.contains(it)).count() as u64;
     findings
 }
 
-/// Checks one request, and returns its trace.
-fn check_request(findings: &mut Findings, spans: &Spans<'_>, request: u64, facts: &[&Fact]) -> Option<u128> {
+/// Whether these are spans of hops, from a call that a killed process made and that took no step.
+fn is_remnant(kills: &Kills, spans: &Spans<'_>, rows: &[&Row]) -> bool {
+    let torn = rows.iter().any(|row| row.parent != 0 && spans.parent(row).is_none());
+    torn && rows.iter().all(|row| row.step == 0 && kills.requests.contains(&row.order))
+}
+
+/// Checks one attempt at a request, and returns its trace.
+fn check_request(
+    findings: &mut Findings,
+    spans: &Spans<'_>,
+    request: u64,
+    facts: &[&Fact],
+    known: &Steps<'_>,
+) -> Option<u128> {
     let first = facts.iter().find(|fact| fact.cause == 0);
     let trace = first.and_then(|fact| spans.by_step.get(&fact.id)).map(|row| row.trace);
     // Where the first step has no span, the trace is the one of any other.
     let trace = trace.or_else(|| facts.iter().find_map(|fact| spans.by_step.get(&fact.id)).map(|row| row.trace));
+    let mut torn = HashSet::new();
     for fact in facts {
         if fact.outcome == Outcome::Killed {
             findings.killed += 1;
+            findings.kills.take_step(fact);
             continue;
         }
         findings.steps += 1;
-        check_step(findings, spans, fact, trace);
+        torn.extend(check_step(findings, spans, fact, trace, known));
     }
     let rows = spans.by_trace.get(&trace?)?;
+    // The parents of these may have been in the same process.
+    let took_from =
+        |process| facts.iter().any(|fact| fact.process() == process && is_lost(&findings.kills, spans, fact));
+    let lost: HashSet<u64> =
+        rows.iter().map(|row| row.process).filter(|it| findings.kills.has(*it) && took_from(*it)).collect();
+    let anything_lost = facts.iter().any(|fact| is_lost(&findings.kills, spans, fact));
+    let root_is_lost = first.is_some_and(|first| is_lost(&findings.kills, spans, first) || torn.contains(&ROOT));
     let mut roots = 0;
     for row in rows {
         roots += u64::from(row.parent == 0);
-        if row.parent != 0 && spans.parent(row).is_none() {
+        // A call that has taken no step: its caller was killed meanwhile.
+        let dropped = || row.step == 0 && anything_lost && rows.iter().all(|below| below.parent != row.id);
+        let excused = || torn.contains(&row.id) || lost.contains(&row.process) || dropped();
+        if row.parent != 0 && spans.parent(row).is_none() && !excused() {
             findings.add(Break::Orphan, request, spans.received.name(row), || format!("{row:?}"));
         }
         if row.order != request || row.tenant != request % 10 {
@@ -222,28 +266,64 @@ fn check_request(findings: &mut Findings, spans: &Spans<'_>, request: u64, facts
             findings.add(kind, request, spans.received.name(row), || format!("{row:?}"));
         }
     }
-    if roots != 1 {
+    if roots != 1 && !(roots == 0 && root_is_lost) {
         findings.add(Break::Roots, request, "", || format!("{roots} roots"));
     }
     trace
 }
 
-fn check_step(findings: &mut Findings, spans: &Spans<'_>, fact: &Fact, trace: Option<u128>) {
-    let mut add = |kind: Break, detail: String| findings.add(kind, fact.request, fact.name, || detail);
+/// Whether the span of this step is lost by a kill.
+fn is_lost(kills: &Kills, spans: &Spans<'_>, fact: &Fact) -> bool {
+    kills.may_take(fact).is_some() && !spans.by_step.contains_key(&fact.id)
+}
+
+/// In place of a span's number: the root of the trace.
+const ROOT: u64 = 0;
+
+/// Checks one step, and returns the span above it whose parent was lost by a kill, if there is one.
+fn check_step(
+    findings: &mut Findings,
+    spans: &Spans<'_>,
+    fact: &Fact,
+    trace: Option<u128>,
+    known: &Steps<'_>,
+) -> Vec<u64> {
     let Some(row) = spans.by_step.get(&fact.id) else {
-        return add(Break::NoSpan, format!("{fact:?}"));
+        if !findings.kills.take_step(fact) {
+            findings.add(Break::NoSpan, fact.request, fact.name, || format!("{fact:?}"));
+        }
+        return Vec::new();
     };
+    let (hops, above, torn) = spans.way_up(row);
+    let torn = torn.filter(|torn| {
+        let cause = known.get(&fact.cause).copied();
+        // The parent of these is in the process above; of all others it is in their own.
+        let remote = matches!(torn.kind, SpanKind::Server | SpanKind::Consumer) && fact.cause != 0;
+        let process = if remote { cause.map(Fact::process) } else { Some(torn.process) };
+        let there = [Some(fact), cause].into_iter().flatten().filter(|fact| Some(fact.process()) == process);
+        there.into_iter().any(|fact| findings.kills.may_take(fact).is_some())
+    });
+    let mut excused: Vec<u64> = torn.map(|row| row.id).into_iter().collect();
+    if torn.is_some() && fact.cause == 0 {
+        excused.push(ROOT);
+    }
+    let calls = spans.calls.get(&row.id).copied().unwrap_or_default();
+    let lost_calls = calls < fact.calls && findings.kills.take_calls(fact, fact.calls - calls);
+    if torn.is_some() {
+        findings.kills.requests.insert(fact.request);
+    }
+    let mut add = |kind: Break, detail: String| findings.add(kind, fact.request, fact.name, || detail);
     if Some(row.trace) != trace {
         add(Break::OtherTrace, format!("{fact:?}, {row:?}"));
     }
-    let (hops, above) = spans.way_up(row);
-    if above != fact.cause {
+    if torn.is_some() {
+        // What is below that span is as it should be, as far as it is there.
+    } else if above != fact.cause {
         add(Break::WrongParent, format!("{fact:?}, but below step {above}"));
     } else if hops != fact.hops {
         add(Break::Hops, format!("{fact:?}, but by way of `{hops}`"));
     }
-    let calls = spans.calls.get(&row.id).copied().unwrap_or_default();
-    if calls != fact.calls {
+    if calls != fact.calls && !lost_calls {
         add(Break::Calls, format!("{fact:?}, but {calls} spans"));
     }
     let shown = match fact.outcome {
@@ -258,12 +338,23 @@ fn check_step(findings: &mut Findings, spans: &Spans<'_>, fact: &Fact, trace: Op
     if fact.name == "orders.audit" && spans.parent(row).is_some_and(|parent| parent.end > row.end) {
         add(Break::LateEnd, format!("{fact:?}, {row:?}"));
     }
+    excused
 }
 
 /// Each batch has a link to the producer's span of each of its messages.
-fn check_batches(findings: &mut Findings, spans: &Spans<'_>, batches: &[Batch], traces: &mut HashMap<u128, u64>) {
+fn check_batches(
+    findings: &mut Findings,
+    spans: &Spans<'_>,
+    batches: &[Batch],
+    traces: &mut HashMap<u128, u64>,
+    known: &Steps<'_>,
+) {
     for batch in batches {
         let Some(row) = spans.by_step.get(&batch.id) else {
+            if known.get(&batch.id).is_some_and(|fact| findings.kills.take_step(fact)) {
+                findings.kills.requests.extend(batch.messages.iter().map(|(request, _)| request));
+                continue;
+            }
             for (request, _) in &batch.messages {
                 findings.add(Break::NoSpan, *request, BATCH, || format!("batch {}", batch.id));
             }
@@ -277,7 +368,16 @@ fn check_batches(findings: &mut Findings, spans: &Spans<'_>, batches: &[Batch], 
             .filter_map(|producer| spans.parent(producer))
             .map(|above| above.step)
             .collect();
-        for (request, _) in batch.messages.iter().filter(|(_, cause)| !linked.contains(cause)) {
+        for (request, cause) in batch.messages.iter().filter(|(_, cause)| !linked.contains(cause)) {
+            // The producer's span, or the one above it, was lost, which is counted where these are checked.
+            let sent = |fact: &&Fact| {
+                spans.by_step.get(&fact.id).is_some_and(|row| spans.calls.get(&row.id) >= Some(&fact.calls))
+            };
+            let missing = known.get(cause).filter(|fact| !sent(fact));
+            if missing.is_some_and(|cause| findings.kills.may_take(cause).is_some()) {
+                findings.kills.requests.insert(*request);
+                continue;
+            }
             findings.add(Break::NoLink, *request, BATCH, || format!("batch {} has {} links", batch.id, links.len()));
         }
     }

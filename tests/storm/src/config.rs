@@ -72,6 +72,11 @@ pub(crate) struct Config {
     pub(crate) run: String,
     pub(crate) pricing: String,
     pub(crate) orders: String,
+    /// Whether any service may be killed at any moment: steps are announced when they begin, and calls that fail are
+    /// made again.
+    pub(crate) lethal: bool,
+    /// The address of the process that this one replaces: it listens there, and goes on where that one has stopped.
+    pub(crate) replaces: Option<String>,
 }
 
 impl Config {
@@ -88,6 +93,8 @@ impl Config {
             run,
             pricing: String::new(),
             orders: String::new(),
+            lethal: false,
+            replaces: None,
         }
     }
 

@@ -4,6 +4,7 @@
 use std::io::Write as _;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
@@ -93,21 +94,32 @@ pub(crate) struct Step {
     outcome: Option<Outcome>,
 }
 
-/// What tells the steps of this process from those of the others.
-static PROCESS: OnceLock<u64> = OnceLock::new();
+/// What tells the steps of this process from those of the others, and whether they are announced.
+static PROCESS: OnceLock<(u64, bool)> = OnceLock::new();
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
-/// Sets the number of this process, which no other has.
-pub(crate) fn set_process(number: u64) {
-    PROCESS.get_or_init(|| number);
+/// Sets the number of this process, which no other has, and whether it announces its steps when they begin.
+pub(crate) fn set_process(number: u64, announces: bool) {
+    PROCESS.get_or_init(|| (number, announces));
 }
+
+/// Nanoseconds since 1970, as in spans.
+pub(crate) fn now() -> u64 {
+    UNIX_EPOCH.elapsed().map_or(0, |now| u64::try_from(now.as_nanos()).unwrap_or_default())
+}
+
+/// How far to the left the number of the process is in that of a step.
+const PROCESS_SHIFT: u32 = 40;
 
 impl Step {
     /// Begins a step that `order` has caused. `hops` are the kinds of the spans that client libraries and middleware
     /// start between the step that sent the order and this one, from the inside: `server,client`.
     pub(crate) fn begin(name: &'static str, order: Order, hops: &'static str) -> Self {
-        let process = PROCESS.get().expect("`main` sets it");
-        let id = process << 40 | NEXT.fetch_add(1, Ordering::Relaxed);
+        let (process, announces) = PROCESS.get().expect("`main` sets it");
+        let id = process << PROCESS_SHIFT | NEXT.fetch_add(1, Ordering::Relaxed);
+        if *announces {
+            say(&format!("begin {} {id} {} {name} killed 0 {hops} 0", order.request, order.cause));
+        }
         Self { id, request: order.request, cause: order.cause, name, hops, calls: AtomicU32::new(0), outcome: None }
     }
 
@@ -118,15 +130,13 @@ impl Step {
 
     /// Begins a step within the same process.
     pub(crate) fn below(&self, name: &'static str) -> Self {
-        let order = Order { request: self.request, cause: self.id, faults: 0, attempt: 1 };
-        Self::begin(name, order, "")
+        self.below_by(name, "")
     }
 
     /// Begins a step within the same process, to which the tracing of this side leads by way of the spans in `hops`.
     pub(crate) fn below_by(&self, name: &'static str, hops: &'static str) -> Self {
-        let mut step = self.below(name);
-        step.hops = hops;
-        step
+        let order = Order { request: self.request, cause: self.id, faults: 0, attempt: 1 };
+        Self::begin(name, order, hops)
     }
 
     /// Says that the step calls another process, for which a span of kind client or producer is due.
@@ -159,7 +169,7 @@ impl Drop for Step {
         let Self { id, request, cause, name, hops, .. } = self;
         let outcome = self.outcome.unwrap_or(ended).name();
         let calls = self.calls.load(Ordering::Relaxed);
-        say(&format!("step {request} {id} {cause} {name} {outcome} {calls} {hops}"));
+        say(&format!("step {request} {id} {cause} {name} {outcome} {calls} {hops} {}", now()));
     }
 }
 
@@ -181,6 +191,8 @@ pub(crate) struct Fact {
     pub(crate) outcome: Outcome,
     pub(crate) calls: u32,
     pub(crate) hops: &'static str,
+    /// When it ended.
+    pub(crate) ended: u64,
 }
 
 /// A batch, with the requests and the steps that have sent its messages.
@@ -238,6 +250,17 @@ fn known(list: &[&'static str], text: &str) -> Option<&'static str> {
 }
 
 impl Fact {
+    /// The number of the process that took the step.
+    pub(crate) fn process(&self) -> u64 {
+        self.id >> PROCESS_SHIFT
+    }
+
+    /// Whether this step, which was killed, may have been the last chance of the step called `name`. If it is taken again
+    /// all the same, what follows from it is still awaited.
+    pub(crate) fn was_due_to(&self, name: &str) -> bool {
+        self.name == name || self.name == "pricing.rank" && ["pricing.weigh", "pricing.measure"].contains(&name)
+    }
+
     /// Whether no other attempt at this step follows.
     pub(crate) fn is_final(&self) -> bool {
         self.outcome == Outcome::Done || ["gateway.accept", "pricing.estimate", "orders.audit"].contains(&self.name)
@@ -257,6 +280,7 @@ impl Fact {
             outcome: Outcome::parse(words.next()?)?,
             calls: words.next()?.parse().ok()?,
             hops: known(&HOPS, words.next()?)?,
+            ended: words.next()?.parse().ok()?,
         })
     }
 }
@@ -269,12 +293,12 @@ mod tests {
     fn an_order_and_a_fact_are_read_as_written() {
         let order = Order { request: 7, cause: 1 << 41, faults: 5, attempt: 2 };
         assert_eq!(Order::parse(&order.to_text()), Some(order));
-        let fact = Fact::parse("7 12 11 orders.place failed 3 server,client").expect("a fact");
+        let fact = Fact::parse("7 12 11 orders.place failed 3 server,client 99").expect("a fact");
         assert_eq!(
-            (fact.name, fact.outcome, fact.calls, fact.hops),
-            ("orders.place", Outcome::Failed, 3, "server,client")
+            (fact.name, fact.outcome, fact.calls, fact.hops, fact.ended),
+            ("orders.place", Outcome::Failed, 3, "server,client", 99)
         );
-        assert_eq!(Fact::parse("7 12 11 orders.place done 0 ").map(|fact| fact.hops), Some(""));
+        assert_eq!(Fact::parse("7 12 11 orders.place done 0  99").map(|fact| fact.hops), Some(""));
         assert_eq!(Fact::parse("7 12 11 orders.plac"), None);
     }
 }

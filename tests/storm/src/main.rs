@@ -4,9 +4,10 @@
 //! cargo run --release -p throughline-storm --all-features -- 100000
 //! ```
 //!
-//! Options: `--seed N`, `--kills N`, `--no-outage` of the collector, `--doubles` to use no servers, and
-//! `--only throughline|off|peer|peer-filtered`, `--show N` to print the spans of a request. Exits with code 1 if a trace of Throughline's is not whole, or anything about it is not
-//! as it was done.
+//! Options: `--seed N`, `--kills N` of a consumer, `--service-kills N` of any service at any moment, `--no-outage` of the
+//! collector, `--doubles` to use no servers, and `--only throughline|off|peer|peer-filtered`, `--show N` to print the
+//! spans of a request. Exits with code 1 if a trace of Throughline's is not whole, but for what was lost by a kill of any
+//! service, or anything about it is not as it was done.
 //!
 //! See `docs/completeness.md` for what is compared, and for results.
 
@@ -16,6 +17,7 @@ mod check;
 mod config;
 mod facts;
 mod grpc;
+mod kills;
 mod ours;
 #[cfg(feature = "peer")]
 mod peer;
@@ -41,7 +43,7 @@ struct Options {
 
 impl Options {
     fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut plan = Plan { seed: 1, requests: 2000, kills: 3, outage: true, show: None };
+        let mut plan = Plan { seed: 1, requests: 2000, kills: 3, service_kills: 0, outage: true, show: None };
         let mut sides = vec![Side::Off, Side::Ours];
         if cfg!(feature = "peer") {
             sides.extend([Side::Peer, Side::PeerFiltered]);
@@ -55,6 +57,10 @@ impl Options {
             match argument.as_str() {
                 "--seed" => plan.seed = number("--seed")?,
                 "--kills" => plan.kills = number("--kills")?,
+                "--service-kills" => {
+                    plan.service_kills = number("--service-kills")?;
+                    (plan.kills, plan.outage) = (0, false);
+                }
                 "--show" => plan.show = Some(number("--show")?),
                 "--no-outage" => plan.outage = false,
                 "--doubles" => doubles = true,

@@ -7,6 +7,9 @@ pub(crate) struct Plan {
     pub(crate) requests: u64,
     /// How often the billing service is killed.
     pub(crate) kills: u64,
+    /// How often any service is killed, at any moment. There are no other kills then, and no outage: what is lost by a
+    /// kill is told apart from what is not.
+    pub(crate) service_kills: u64,
     /// Whether the collector goes away, and comes back.
     pub(crate) outage: bool,
     /// A request whose spans are printed.
@@ -89,6 +92,19 @@ impl Plan {
         distance > 0 && request > 0 && request % distance == 0 && request / distance <= self.kills
     }
 
+    /// When services are killed: the number of requests that are done by then, a time after that in milliseconds, and
+    /// which service, of `services`. Every one of them has its turn.
+    pub(crate) fn service_kills(self, services: u64) -> Vec<(u64, u64, usize)> {
+        let distance = self.requests / (self.service_kills + 1);
+        let one = |kill: u64| {
+            let random = next(self.seed ^ kill.wrapping_mul(0xd134_2543_de82_ef95));
+            let done = distance * (kill + 1) + random % (distance / 2 + 1);
+            let service = (self.seed + kill) % services.max(1);
+            (done, next(random) % 50, usize::try_from(service).unwrap_or_default())
+        };
+        (0..self.service_kills).map(one).collect()
+    }
+
     /// The tenant of a request.
     pub(crate) fn tenant(request: u64) -> String {
         format!("t{}", request % 10)
@@ -109,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_plan_repeats_itself_and_has_every_fault() {
-        let plan = Plan { seed: 1, requests: 2000, kills: 3, outage: true, show: None };
+        let plan = Plan { seed: 1, requests: 2000, kills: 3, service_kills: 8, outage: true, show: None };
         let faults: Vec<u32> = (0..2000).map(|request| plan.faults(request)).collect();
         assert_eq!(faults, (0..2000).map(|request| plan.faults(request)).collect::<Vec<_>>());
         for (fault, name) in fault::NAMES {
@@ -117,5 +133,9 @@ mod tests {
         }
         assert_eq!(faults.iter().filter(|faults| *faults & fault::KILL != 0).count(), 3);
         assert!(faults.contains(&0), "some requests have no fault");
+        let kills = plan.service_kills(8);
+        assert_eq!(kills, plan.service_kills(8));
+        assert_eq!(kills.iter().map(|(_, _, service)| service).collect::<std::collections::HashSet<_>>().len(), 8);
+        assert!(kills.iter().all(|(done, _, _)| (1..2000).contains(done)), "{kills:?}");
     }
 }

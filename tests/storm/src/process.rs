@@ -12,6 +12,8 @@ use tokio::time::timeout;
 
 use crate::board::{Board, Event, Report};
 use crate::config::{Config, Side};
+use crate::facts::now;
+use crate::kills::Death;
 use crate::service::CONFIG;
 
 /// No service takes longer to start, or to end.
@@ -20,6 +22,8 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// One that runs.
 pub(crate) struct Process {
     role: &'static str,
+    number: u64,
+    address: String,
     child: Child,
     events: mpsc::UnboundedReceiver<Event>,
     reader: Option<JoinHandle<()>>,
@@ -37,6 +41,7 @@ impl Process {
             .env("OTEL_EXPORTER_OTLP_ENDPOINT", &config.collector)
             .env("OTEL_SDK_DISABLED", if config.side == Side::Off { "true" } else { "false" })
             .env("OTEL_SERVICE_NAME", role)
+            .env("OTEL_RESOURCE_ATTRIBUTES", format!("storm.process={number}"))
             // It ends with us: it sees the end of its input.
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -48,7 +53,7 @@ impl Process {
         let reader = std::thread::spawn(move || {
             output.lines().map_while(Result::ok).for_each(|line| board.note(&line, &send));
         });
-        Self { role, child, events, reader: Some(reader), before: 0 }
+        Self { role, number, address: String::new(), child, events, reader: Some(reader), before: 0 }
     }
 
     pub(crate) fn role(&self) -> &'static str {
@@ -58,7 +63,10 @@ impl Process {
     /// Waits until it is ready, and returns its address.
     pub(crate) async fn ready(&mut self) -> String {
         match timeout(LIMIT, self.events.recv()).await {
-            Ok(Some(Event::Ready(address))) => address,
+            Ok(Some(Event::Ready(address))) => {
+                self.address.clone_from(&address);
+                address
+            }
             other => panic!("`{}` is not ready: {other:?}", self.role),
         }
     }
@@ -77,11 +85,15 @@ impl Process {
         let before = self.before + processor_time(self.child.id());
         self.child.kill().expect("it runs");
         self.child.wait().expect("a child can be waited for");
+        let at = now();
         if let Some(reader) = self.reader.take() {
             // What it has said before is noted.
             reader.join().expect("no panic");
         }
-        *self = Self::start(self.role, config, board);
+        board.died(Death { process: self.number, role: self.role, at });
+        let mut config = config.clone();
+        config.replaces = Some(std::mem::take(&mut self.address));
+        *self = Self::start(self.role, &config, board);
         self.before = before;
         self.ready().await;
     }

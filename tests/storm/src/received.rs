@@ -28,6 +28,8 @@ pub(crate) struct Row {
     pub(crate) cancelled: bool,
     /// See [`Received::name`].
     pub(crate) name: u32,
+    /// The number of the process that it is from.
+    pub(crate) process: u64,
 }
 
 /// All that has arrived.
@@ -53,8 +55,13 @@ impl Inbox {
     /// Adds those of one request.
     pub(crate) fn accept(&self, request: &Request) {
         let mut received = self.lock();
-        for scope in request.spans.iter().flat_map(|resource| &resource.scope_spans) {
-            scope.spans.iter().for_each(|span| received.add(span));
+        for resource in &request.spans {
+            let attributes = resource.resource.iter().flat_map(|resource| &resource.attributes);
+            let value =
+                attributes.filter(|attribute| attribute.key == "storm.process").find_map(|it| it.value.as_ref());
+            let process = number(value.and_then(|value| value.value.as_ref())).unwrap_or_default();
+            let spans = resource.scope_spans.iter().flat_map(|scope| &scope.spans);
+            spans.for_each(|span| received.add(span, process));
         }
     }
 
@@ -87,7 +94,7 @@ impl Received {
         Self { rows, links, ..Self::default() }
     }
 
-    fn add(&mut self, span: &Span) {
+    fn add(&mut self, span: &Span, process: u64) {
         let span_id = short(&span.span_id);
         if !self.seen.insert(span_id) {
             self.duplicates += 1;
@@ -111,6 +118,7 @@ impl Received {
             error: status == StatusCode::Error,
             cancelled: false,
             name,
+            process,
         };
         for attribute in &span.attributes {
             let value = attribute.value.as_ref().and_then(|value| value.value.as_ref());

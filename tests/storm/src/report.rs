@@ -26,6 +26,7 @@ pub(crate) fn print_plan(plan: Plan) {
         println!("{count:>9} {name}");
     }
     println!("{:>9} outage of the collector", u64::from(plan.outage));
+    println!("{:>9} kills of any service, at any moment", plan.service_kills);
 }
 
 #[allow(clippy::cast_precision_loss, reason = "the counts are far below 2^52")]
@@ -58,9 +59,25 @@ pub(crate) fn print_run(run: &Run) {
         "killed              {} times; {} attempts died with the process, and their open spans",
         run.kills, findings.killed
     );
+    for (role, toll) in &findings.kills.tolls {
+        println!(
+            "lost with {role:<9} {} kills; steps: {} going on, {} ended, the first of them {} ms before; {} calls",
+            toll.kills,
+            toll.open,
+            toll.ended,
+            toll.oldest.as_millis(),
+            toll.calls
+        );
+    }
+    println!("torn by kills       {}", findings.kills.requests.len());
     println!("lost by exporters   {}", run.report.lost);
     println!("whole traces        {}", findings.whole);
     println!("completeness        {:.3} %", completeness(run));
+    let torn = findings.kills.requests.len() as u64;
+    if torn > 0 {
+        let others = run.plan.requests.saturating_sub(torn).max(1);
+        println!("without the torn    {:.3} %", per(findings.whole * 100_000 / others, 1000.0));
+    }
     if findings.breaks.is_empty() {
         println!("breaks              none");
     }

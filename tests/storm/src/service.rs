@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
+use tokio::time::sleep;
 
 use crate::brokers::{Consumer, Message};
 use crate::config::{Config, Side};
@@ -79,10 +80,24 @@ pub(crate) struct Service {
 impl Service {
     /// Binds a port, and tells the storm the address.
     pub(crate) async fn listen(&self) -> TcpListener {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+        let address = self.config.replaces.as_deref().unwrap_or("127.0.0.1:0");
+        let listener = TcpListener::bind(address).await.expect("loopback has a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
         say(&format!("ready {address}"));
         listener
+    }
+
+    /// Waits before a call is made again that has failed for the `attempt`-th time.
+    ///
+    /// # Panics
+    ///
+    /// If there is no reason for so many failures.
+    pub(crate) async fn back_off(config: &Config, attempt: u32, error: &impl std::fmt::Display) {
+        let limit = if config.lethal { 1000 } else { 2 };
+        assert!(attempt <= limit, "attempt {attempt} has failed: {error}");
+        if attempt > 1 {
+            sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Completes when the service is to stop.
@@ -186,9 +201,9 @@ fn silence_planned_panics() {
 /// The main function of a service: `number` is that of this process, which no other has.
 pub(crate) async fn run(role: &str, number: u64) {
     silence_planned_panics();
-    facts::set_process(number);
     let config = std::env::var(CONFIG).expect("the storm sets it");
     let config: Config = serde_json::from_str(&config).expect("the storm writes it");
+    facts::set_process(number, config.lethal);
     let stop = follow_input();
     let tracing = Tracing::start(&config, role);
     let service = Service { config, tracing: tracing.clone(), stop };

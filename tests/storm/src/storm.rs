@@ -61,19 +61,23 @@ pub(crate) async fn run(plan: Plan, side: Side, doubles: bool) -> Result<Run, St
     config.collector = collector.endpoint();
     brokers::prepare(&config).await;
 
-    let (mut services, billing, gateway) = start(&mut config, &board).await;
+    config.lethal = plan.service_kills > 0;
+    let (services, gateway) = start(&mut config, &board).await;
     let (over, is_over) = watch::channel(false);
-    let killing = tokio::spawn(kill_on_demand(billing, config.clone(), Arc::clone(&board), is_over.clone()));
+    let killing = tokio::spawn(kill(plan, services, config.clone(), Arc::clone(&board), is_over.clone()));
     let start = Instant::now();
     let outage = tokio::spawn(outage(plan, Arc::clone(&board), Arc::clone(&collector), is_over));
-    let load = tokio::spawn(send_all(plan, gateway, Arc::clone(&board)));
+    let mut load = tokio::spawn(send_all(plan, gateway, Arc::clone(&board)));
     let finished = wait(plan, &board).await;
     let elapsed = start.elapsed();
+    if finished.is_ok() {
+        // What was asked for again may be under way.
+        let _ = timeout(STALLED, &mut load).await;
+    }
     load.abort();
     let _ = over.send(true);
     let outages = outage.await.map_err(|error| error.to_string())?;
-    let (billing, kills) = killing.await.map_err(|error| error.to_string())?;
-    services.push(billing);
+    let (mut services, kills) = killing.await.map_err(|error| error.to_string())?;
     let mut report = Report::default();
     // The first ones first: what they still send is received.
     for role in ROLES.iter().rev() {
@@ -88,18 +92,22 @@ pub(crate) async fn run(plan: Plan, side: Side, doubles: bool) -> Result<Run, St
     }
     finished?;
     let received = inbox.take();
-    let (facts, batches) = board.take();
+    let ((facts, batches), mut deaths) = (board.take(), board.take_deaths());
+    if !config.lethal {
+        // Before a kill that it asks for itself, a service exports everything, so nothing may be missing.
+        deaths.clear();
+    }
     let findings = match side {
         Side::Off => Findings::default(),
-        _ => check(plan.requests, &facts, &batches, &received),
+        _ => check(plan.requests, &facts, &batches, &received, &deaths),
     };
     plan.show.into_iter().flat_map(|request| received.show(request)).for_each(|line| println!("{line}"));
     let (spans, duplicates) = (received.rows.len() as u64, received.duplicates);
     Ok(Run { side, findings, spans, duplicates, elapsed, kills, report, outages, plan })
 }
 
-async fn start(config: &mut Config, board: &Arc<Board>) -> (Vec<Process>, Process, String) {
-    let (mut services, mut billing, mut gateway) = (Vec::new(), None, String::new());
+async fn start(config: &mut Config, board: &Arc<Board>) -> (Vec<Process>, String) {
+    let (mut services, mut gateway) = (Vec::new(), String::new());
     for role in ROLES {
         let mut service = Process::start(role, config, board);
         let address = service.ready().await;
@@ -109,9 +117,9 @@ async fn start(config: &mut Config, board: &Arc<Board>) -> (Vec<Process>, Proces
             "gateway" => gateway = address,
             _ => {}
         }
-        if role == "billing" { billing = Some(service) } else { services.push(service) }
+        services.push(service);
     }
-    (services, billing.expect("one of the roles"), gateway)
+    (services, gateway)
 }
 
 /// Sends every request, [`WINDOW`] of them at once.
@@ -125,17 +133,7 @@ async fn send_all(plan: Plan, gateway: String, board: Arc<Board>) {
         let faults = plan.faults(request);
         let url = format!("http://{gateway}/tenants/{}/orders/{request}", Plan::tenant(request));
         let call = client.post(url).body(format!("{request} 0 {faults} 1"));
-        let held = (faults & fault::HANG_UP != 0).then(|| board.held(request));
-        calls.spawn(async move {
-            let response = async {
-                let response = call.send().await.expect("the gateway runs");
-                assert!(response.status().is_success(), "{response:?}");
-            };
-            match held {
-                Some(held) => tokio::select! { () = response => {}, _ = held => {} },
-                None => response.await,
-            }
-        });
+        calls.spawn(order(plan, call, request, Arc::clone(&board)));
         while let Some(ended) = calls.try_join_next() {
             ended.expect("no call fails");
         }
@@ -143,6 +141,43 @@ async fn send_all(plan: Plan, gateway: String, board: Arc<Board>) {
     while let Some(ended) = calls.join_next().await {
         ended.expect("no call fails");
     }
+}
+
+/// Makes one request, and makes it again if its gateway was killed.
+async fn order(plan: Plan, call: reqwest::RequestBuilder, request: u64, board: Arc<Board>) {
+    let lethal = plan.service_kills > 0;
+    let hangs_up = plan.faults(request) & fault::HANG_UP != 0;
+    // Longer than any service takes to come back.
+    for _ in 0..1000 {
+        let (held, fate) = (hangs_up.then(|| board.held(request)), lethal.then(|| board.fate(request)));
+        let response = call.try_clone().expect("the body is text").send();
+        let hung_up = async {
+            let Some(held) = held else { std::future::pending().await };
+            // Without kills, its end is of no interest.
+            let _ = held.await;
+            let Some(fate) = fate else { return true };
+            fate.await.unwrap_or_default()
+        };
+        let done = tokio::select! {
+            biased;
+            response = response => match response {
+                Ok(response) => {
+                    assert!(response.status().is_success(), "{response:?}");
+                    true
+                }
+                Err(error) => {
+                    assert!(lethal, "the gateway runs: {error}");
+                    false
+                }
+            },
+            fulfilled = hung_up => fulfilled,
+        };
+        if done {
+            return;
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    panic!("the gateway does not come back");
 }
 
 /// Waits until every request has all of its steps.
@@ -161,21 +196,40 @@ async fn wait(plan: Plan, board: &Board) -> Result<(), String> {
     Ok(())
 }
 
-/// Kills the billing service whenever it has a message at which that is planned, until the run is over.
-async fn kill_on_demand(
-    mut billing: Process,
+/// Kills services until the run is over: any of them as planned, and billing whenever it has a message at which that is
+/// planned. Returns those that run then, and how often it did so.
+async fn kill(
+    plan: Plan,
+    mut services: Vec<Process>,
     config: Config,
     board: Arc<Board>,
     mut over: watch::Receiver<bool>,
-) -> (Process, u64) {
+) -> (Vec<Process>, u64) {
     let mut kills = 0;
+    for (done, later, which) in plan.service_kills(ROLES.len() as u64) {
+        tokio::select! {
+            () = reached(&board, done) => {}
+            _ = over.wait_for(|over| *over) => return (services, kills),
+        }
+        sleep(Duration::from_millis(later)).await;
+        services[which].replace(&config, &board).await;
+        kills += 1;
+    }
+    let billing = services.iter().position(|service| service.role() == "billing").expect("every role runs");
     loop {
         tokio::select! {
-            () = billing.wants_kill() => {}
-            _ = over.wait_for(|over| *over) => return (billing, kills),
+            () = services[billing].wants_kill() => {}
+            _ = over.wait_for(|over| *over) => return (services, kills),
         }
-        billing.replace(&config, &board).await;
+        services[billing].replace(&config, &board).await;
         kills += 1;
+    }
+}
+
+/// Completes when as many requests are done.
+async fn reached(board: &Board, done: u64) {
+    while board.done() < done {
+        sleep(Duration::from_millis(5)).await;
     }
 }
 
@@ -183,18 +237,13 @@ async fn kill_on_demand(
 /// seconds. Returns how often it did so.
 async fn outage(plan: Plan, board: Arc<Board>, collector: Arc<Collector>, mut over: watch::Receiver<bool>) -> u64 {
     let (from, to) = (plan.requests / 3, plan.requests / 3 + plan.requests / 12);
-    let reached = async |count| {
-        while board.done() < count {
-            sleep(Duration::from_millis(5)).await;
-        }
-    };
     tokio::select! {
-        () = reached(from), if plan.outage => {}
+        () = reached(&board, from), if plan.outage => {}
         _ = over.wait_for(|over| *over) => return 0,
     }
     let stopping = Arc::clone(&collector);
     tokio::task::spawn_blocking(move || stopping.stop()).await.expect("no panic");
-    let _ = timeout(Duration::from_secs(10), reached(to)).await;
+    let _ = timeout(Duration::from_secs(10), reached(&board, to)).await;
     collector.listen().expect("the port is reserved");
     1
 }

@@ -1,5 +1,6 @@
 //! Kafka.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{Consumer as _, StreamConsumer};
+use rdkafka::consumer::{CommitMode, Consumer as _, StreamConsumer};
 use rdkafka::message::{Message as _, OwnedMessage};
 use rdkafka::producer::FutureProducer;
 use rdkafka::{Offset, TopicPartitionList};
@@ -42,8 +43,39 @@ struct Position {
     next: Mutex<Option<i64>>,
     /// The offset of the first message that was never delivered.
     fresh: AtomicI64,
+    /// Where a consumer that replaces this one is to begin: all before it have been dealt with.
+    dealt: Mutex<Dealt>,
     /// One goes back at a time.
     turn: tokio::sync::Mutex<()>,
+}
+
+/// What has been dealt with, in whatever order.
+#[derive(Default)]
+struct Dealt {
+    from: Option<i64>,
+    beyond: BTreeSet<i64>,
+    committed: i64,
+}
+
+/// How many more messages are dealt with between two commits.
+const COMMIT_EVERY: i64 = 32;
+
+impl Dealt {
+    /// Returns the offset to commit, now and then.
+    fn with(&mut self, offset: i64) -> Option<i64> {
+        let mut from = self.from?;
+        self.beyond.insert(offset);
+        while self.beyond.remove(&from) {
+            from += 1;
+        }
+        self.from = Some(from);
+        // Delivered once more after a rewind.
+        self.beyond = self.beyond.split_off(&from);
+        (from - self.committed >= COMMIT_EVERY).then(|| {
+            self.committed = from;
+            from
+        })
+    }
 }
 
 pub(crate) struct Received {
@@ -53,6 +85,16 @@ pub(crate) struct Received {
 }
 
 impl Received {
+    pub(super) fn acknowledge(&self) {
+        let commit = self.from.position.dealt.lock().expect("no holder panics").with(self.message.offset());
+        if let Some(offset) = commit {
+            let mut offsets = TopicPartitionList::new();
+            let added = offsets.add_partition_offset(self.message.topic(), 0, Offset::Offset(offset));
+            added.expect("a valid offset");
+            self.from.client.commit(&offsets, CommitMode::Async).expect("the commit is queued");
+        }
+    }
+
     /// Has the consumer continue from this message: it and all that followed it are delivered again.
     pub(super) async fn rewind(&self) {
         let (offset, position) = (self.message.offset(), &self.from.position);
@@ -78,15 +120,22 @@ pub(crate) struct Consumer {
 }
 
 impl Consumer {
-    pub(super) fn connect(address: &str, topic: &str) -> Self {
+    /// Begins at the start of the topic, or where the group has stopped if `again`.
+    pub(super) fn connect(address: &str, topic: &str, again: bool) -> Self {
         let mut config = config(address);
-        config.set("group.id", super::GROUP).set("enable.auto.commit", "false");
+        config.set("group.id", super::GROUP).set("enable.auto.commit", "false").set("auto.offset.reset", "earliest");
         let consumer: StreamConsumer = config.create().expect("a configuration");
         let mut partitions = TopicPartitionList::new();
-        partitions.add_partition_offset(topic, 0, Offset::Beginning).expect("an offset");
+        let begin = if again { Offset::Stored } else { Offset::Beginning };
+        partitions.add_partition_offset(topic, 0, begin).expect("an offset");
         // Unlike `subscribe`, no waiting for a group to be formed.
         consumer.assign(&partitions).expect("the partition can be assigned");
-        let position = Position { next: Mutex::new(None), fresh: AtomicI64::new(0), turn: tokio::sync::Mutex::new(()) };
+        let position = Position {
+            next: Mutex::new(None),
+            fresh: AtomicI64::new(0),
+            dealt: Mutex::default(),
+            turn: tokio::sync::Mutex::new(()),
+        };
         Self { client: Arc::new(consumer), position: Arc::new(position) }
     }
 
@@ -101,6 +150,7 @@ impl Consumer {
                     continue;
                 }
                 *next = Some(offset + 1);
+                self.position.dealt.lock().expect("no holder panics").from.get_or_insert(offset);
             }
             let redelivered = self.position.fresh.fetch_max(offset + 1, Ordering::Relaxed) > offset;
             return Received { message, redelivered, from: self.clone() };

@@ -105,8 +105,7 @@ impl Message {
             Self::Amqp(message) => message.acknowledge().await,
             Self::Double(message) => message.settle("ack"),
             #[cfg(feature = "kafka")]
-            // A consumer begins at the start of the topic.
-            Self::Kafka(_) => {}
+            Self::Kafka(message) => message.acknowledge(),
             Self::Redis(message) => message.acknowledge().await,
             #[cfg(feature = "rocketmq")]
             Self::RocketMq(message) => message.acknowledge(),
@@ -142,14 +141,14 @@ pub(crate) enum Consumer {
 impl Consumer {
     /// `prefetch` messages may be unacknowledged, where the system knows such a limit.
     pub(crate) async fn connect(config: &Config, queue: &str, prefetch: u16) -> Self {
-        let name = config.queue(queue);
+        let (name, again) = (config.queue(queue), config.replaces.is_some());
         match (system_of(queue), config.server(system_of(queue))) {
             (System::Amqp, Some(address)) => {
                 Self::Amqp(Box::new(amqp::Consumer::connect(address, name, prefetch).await))
             }
-            (System::Redis, Some(address)) => Self::Redis(redis::Consumer::connect(address, name).await),
+            (System::Redis, Some(address)) => Self::Redis(redis::Consumer::connect(address, name, again).await),
             #[cfg(feature = "kafka")]
-            (System::Kafka, Some(address)) => Self::Kafka(kafka::Consumer::connect(address, &name)),
+            (System::Kafka, Some(address)) => Self::Kafka(kafka::Consumer::connect(address, &name, again)),
             #[cfg(feature = "rocketmq")]
             (System::RocketMq, Some(address)) => {
                 Self::RocketMq(Box::new(rocketmq::Consumer::connect(address, &name, prefetch).await))

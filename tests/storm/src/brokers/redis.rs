@@ -49,12 +49,15 @@ pub(crate) struct Consumer {
     acknowledging: MultiplexedConnection,
     stream: String,
     read: VecDeque<StreamId>,
+    /// Until those are read that were delivered to an earlier process and not acknowledged: the last one read so far.
+    pending: Option<String>,
 }
 
 impl Consumer {
-    pub(super) async fn connect(address: &str, stream: String) -> Self {
+    pub(super) async fn connect(address: &str, stream: String, again: bool) -> Self {
         let (reading, acknowledging) = (connect(address).await, connect(address).await);
-        Self { reading, acknowledging, stream, read: VecDeque::new() }
+        let pending = again.then(|| "0".to_owned());
+        Self { reading, acknowledging, stream, read: VecDeque::new(), pending }
     }
 
     pub(super) async fn next(&mut self) -> Received {
@@ -63,9 +66,13 @@ impl Consumer {
                 return Received { entry, stream: self.stream.clone(), connection: self.acknowledging.clone() };
             }
             let options = StreamReadOptions::default().group(GROUP, "worker").block(200).count(64);
-            let reply = self.reading.xread_options(&[&self.stream], &[">"], &options).await;
+            let after = self.pending.as_deref().unwrap_or(">");
+            let reply = self.reading.xread_options(&[&self.stream], &[after], &options).await;
             let reply: Option<StreamReadReply> = reply.expect("an answer");
             self.read.extend(reply.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids));
+            if self.pending.is_some() {
+                self.pending = self.read.back().map(|last| last.id.clone());
+            }
         }
     }
 }

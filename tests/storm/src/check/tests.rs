@@ -12,11 +12,24 @@ struct World {
 const TRACE: u128 = 7;
 
 fn fact(id: u64, cause: u64, name: &'static str, hops: &'static str, calls: u32) -> Fact {
-    Fact { request: 0, id, cause, name, outcome: Outcome::Done, calls, hops }
+    Fact { request: 0, id, cause, name, outcome: Outcome::Done, calls, hops, ended: id }
 }
 
 fn row(id: u64, parent: u64, step: u64, kind: SpanKind) -> Row {
-    Row { trace: TRACE, id, parent, step, order: 0, tenant: 0, end: id, kind, error: false, cancelled: false, name: 0 }
+    Row {
+        trace: TRACE,
+        id,
+        parent,
+        step,
+        order: 0,
+        tenant: 0,
+        end: id,
+        kind,
+        error: false,
+        cancelled: false,
+        name: 0,
+        process: 0,
+    }
 }
 
 impl World {
@@ -58,7 +71,34 @@ impl World {
     }
 
     fn check(&self) -> Findings {
-        check(1, &self.facts, &self.batches, &self.received)
+        self.check_with(&[])
+    }
+
+    fn check_with(&self, deaths: &[Death]) -> Findings {
+        check(1, &self.facts, &self.batches, &self.received, deaths)
+    }
+
+    /// Where the process that placed the order was killed, at this time, in nanoseconds after the end of its step.
+    fn killed(mut self, after: u64) -> Findings {
+        const PROCESS: u64 = 1 << 40;
+        for fact in &mut self.facts {
+            if [2, 3].contains(&fact.id) {
+                fact.id += PROCESS;
+            }
+            if [2, 3].contains(&fact.cause) {
+                fact.cause += PROCESS;
+            }
+        }
+        for row in &mut self.received.rows {
+            if (13..=16).contains(&row.id) {
+                row.process = 1;
+            }
+            if [2, 3].contains(&row.step) {
+                row.step += PROCESS;
+            }
+        }
+        self.batches[0].messages[0].1 += PROCESS;
+        self.check_with(&[Death { process: 1, role: "orders", at: 3 + after }])
     }
 
     /// The kinds of what is wrong, and whether the request counts as whole.
@@ -154,4 +194,57 @@ fn a_killed_attempt_is_counted_and_needs_no_span() {
     let mut world = World::without(16);
     world.facts[2].outcome = Outcome::Killed;
     assert_eq!((world.breaks(), world.check().killed), ((Vec::new(), 1), 1));
+}
+
+#[test]
+fn what_a_kill_takes_is_no_break() {
+    let whole = World::new().killed(0);
+    assert_eq!((whole.breaks.len(), whole.whole, whole.kills.requests.len()), (0, 1, 0));
+    let lost = World::without(16).killed(0);
+    assert_eq!((lost.breaks.len(), lost.whole, lost.kills.requests.len()), (0, 0, 1), "a step");
+    assert_eq!(lost.kills.tolls["orders"].ended, 1);
+    for (ids, what) in [
+        (vec![13], "the server's span"),
+        (vec![15], "a producer's span, and with it the link of the batch"),
+        (vec![13, 14, 15, 16], "everything"),
+    ] {
+        let mut world = World::new();
+        world.received.rows.retain(|row| !ids.contains(&row.id));
+        let findings = world.killed(0);
+        assert_eq!((findings.breaks.len(), findings.whole), (0, 0), "{what}: {:?}", findings.breaks);
+    }
+    let mut open = World::without(16);
+    open.facts[2].outcome = Outcome::Killed;
+    let open = open.killed(0);
+    assert_eq!((open.breaks.len(), open.kills.tolls["orders"].open), (0, 1));
+}
+
+#[test]
+fn what_a_kill_does_not_take_is_a_break() {
+    let kinds = |findings: Findings| findings.breaks.into_keys().collect::<Vec<_>>();
+    assert_eq!(kinds(World::without(16).killed(12_000_000_000)), vec![Break::NoSpan], "it was due long before");
+    assert_eq!(
+        kinds(World::without(11).killed(0)),
+        vec![Break::NoSpan, Break::Orphan, Break::WrongParent],
+        "another's"
+    );
+    assert_eq!(kinds(World::with(16, |row| row.parent = 11).killed(0)), vec![Break::WrongParent], "another parent");
+    assert_eq!(
+        kinds(World::with(16, |row| row.trace = 9).killed(0)),
+        vec![Break::OtherTrace, Break::Stray],
+        "a new trace"
+    );
+    assert_eq!(kinds(World::with(16, |row| row.order = 1).killed(0)), vec![Break::StepTags], "no tags");
+}
+
+#[test]
+fn a_request_that_is_made_again_has_a_trace_for_each_attempt() {
+    let mut world = World::new();
+    let again = Fact { outcome: Outcome::Killed, ..fact(5, 0, "gateway.accept", "server", 0) };
+    world.facts.push(again);
+    world.facts.push(fact(6, 5, "pricing.quote", "server,client", 0));
+    world.received.rows.push(Row { trace: 9, ..row(20, 19, 0, SpanKind::Server) });
+    world.received.rows.push(Row { trace: 9, ..row(21, 20, 6, SpanKind::Internal) });
+    let findings = world.check_with(&[Death { process: 0, role: "gateway", at: 7 }]);
+    assert_eq!((findings.breaks.len(), findings.kills.requests.len()), (0, 1), "{:?}", findings.breaks);
 }

@@ -16,6 +16,7 @@ use tonic::Request;
 use tonic::transport::{Channel, Endpoint};
 use tower::ServiceBuilder;
 
+use crate::config::Config;
 use crate::facts::{Order, Step, say};
 use crate::grpc;
 use crate::plan::fault;
@@ -26,6 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const NO_PATIENCE: Duration = Duration::from_millis(30);
 
 struct Gateway {
+    config: Config,
     http: reqwest::Client,
     pricing: String,
     orders: Endpoint,
@@ -36,7 +38,8 @@ pub(super) async fn play(service: Service) {
     let orders = Endpoint::from_shared(format!("http://{}", service.config.orders)).expect("an address");
     let channel = orders.connect().await.expect("the order service runs");
     let pricing = format!("http://{}/quote", service.config.pricing);
-    let gateway = Arc::new(Gateway { http: reqwest::Client::new(), pricing, orders, channel });
+    let gateway =
+        Arc::new(Gateway { config: service.config.clone(), http: reqwest::Client::new(), pricing, orders, channel });
     let layer = ServerLayer::new()
         .tag(RequestTag::new("tenant_id").path("tenant").propagate())
         .tag(RequestTag::new("order_no").path("order_no").propagate());
@@ -80,18 +83,19 @@ async fn fulfil(gateway: Arc<Gateway>, step: Step, order: Order) {
         let patience = if order.first_has(fault::TIMEOUT) { NO_PATIENCE } else { PATIENCE };
         let call = gateway.http.post(&gateway.pricing).body(order.to_text()).send_traced();
         step.calls();
-        if let Ok(response) = timeout(patience, call).await {
-            let response = response.expect("pricing runs");
-            assert!(response.status().is_success(), "{response:?}");
-            break;
+        match timeout(patience, call).await {
+            Ok(Ok(response)) => {
+                assert!(response.status().is_success(), "{response:?}");
+                break;
+            }
+            Ok(Err(error)) => Service::back_off(&gateway.config, attempt, &error).await,
+            Err(_) => {}
         }
     }
     for attempt in 1.. {
         step.calls();
-        if gateway.place(Order { attempt, ..order.from(&step) }).await.is_ok() {
-            break;
-        }
-        assert!(attempt < 3, "the order service fails at the first attempt only");
+        let Err(error) = gateway.place(Order { attempt, ..order.from(&step) }).await else { break };
+        Service::back_off(&gateway.config, attempt, &error).await;
     }
     step.done();
 }

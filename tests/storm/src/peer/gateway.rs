@@ -17,6 +17,7 @@ use tracing::{Instrument as _, Span, info_span, instrument};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_opentelemetry_instrumentation_sdk::http::inject_context;
 
+use crate::config::Config;
 use crate::facts::{Order, Step, say};
 use crate::grpc;
 use crate::plan::{Plan, fault};
@@ -27,6 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const NO_PATIENCE: Duration = Duration::from_millis(30);
 
 struct Gateway {
+    config: Config,
     http: reqwest::Client,
     pricing: String,
     channel: Channel,
@@ -36,7 +38,7 @@ pub(super) async fn play(service: Service) {
     let orders = Endpoint::from_shared(format!("http://{}", service.config.orders)).expect("an address");
     let channel = orders.connect().await.expect("the order service runs");
     let pricing = format!("http://{}/quote", service.config.pricing);
-    let gateway = Arc::new(Gateway { http: reqwest::Client::new(), pricing, channel });
+    let gateway = Arc::new(Gateway { config: service.config.clone(), http: reqwest::Client::new(), pricing, channel });
     let router = Router::new()
         .route("/tenants/{tenant}/orders/{order_no}", post(handle))
         .layer(OtelInResponseLayer)
@@ -93,18 +95,19 @@ async fn fulfil(gateway: Arc<Gateway>, step: Step, order: Order) {
         let order = Order { attempt, ..order.from(&step) };
         let patience = if order.first_has(fault::TIMEOUT) { NO_PATIENCE } else { PATIENCE };
         step.calls();
-        if let Ok(response) = timeout(patience, gateway.quote(order)).await {
-            let response = response.expect("pricing runs");
-            assert!(response.status().is_success(), "{response:?}");
-            break;
+        match timeout(patience, gateway.quote(order)).await {
+            Ok(Ok(response)) => {
+                assert!(response.status().is_success(), "{response:?}");
+                break;
+            }
+            Ok(Err(error)) => Service::back_off(&gateway.config, attempt, &error).await,
+            Err(_) => {}
         }
     }
     for attempt in 1.. {
         step.calls();
-        if gateway.place(Order { attempt, ..order.from(&step) }).await.is_ok() {
-            break;
-        }
-        assert!(attempt < 3, "the order service fails at the first attempt only");
+        let Err(error) = gateway.place(Order { attempt, ..order.from(&step) }).await else { break };
+        Service::back_off(&gateway.config, attempt, &error).await;
     }
     step.done();
 }

@@ -151,10 +151,12 @@ pub(super) async fn analytics(service: Service) {
 async fn count(step: Step, messages: Vec<Message>) {
     let mut line = format!("batch {}", step.id);
     for message in &messages {
-        message.acknowledge().await;
         let Order { request, cause, .. } = message.order();
         let _ = write!(line, " {request}:{cause}");
     }
     say(&line);
+    for message in &messages {
+        message.acknowledge().await;
+    }
     step.done();
 }
