@@ -108,6 +108,14 @@ impl<T> Table<T> {
         only == number || only == MANY
     }
 
+    /// How many values there are.
+    #[cfg(all(feature = "tokio", tokio_unstable))]
+    pub(crate) fn len(&self) -> usize {
+        let locked =
+            self.buckets.iter().map(|Locked { bucket, .. }| bucket.lock().unwrap_or_else(PoisonError::into_inner));
+        locked.map(|bucket| bucket.len()).sum()
+    }
+
     /// The place of a number, for as long as it is held. `None` if this thread holds one already.
     #[inline]
     pub(crate) fn hold(&self, number: u64) -> Option<Held<'_, T>> {
@@ -129,7 +137,22 @@ impl<T> Table<T> {
     }
 }
 
+#[cfg(all(feature = "tokio", tokio_unstable))]
+impl<T> Bucket<T> {
+    #[inline]
+    fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.more.as_ref().map_or(0, |more| more.len())
+    }
+}
+
 impl<T> Held<'_, T> {
+    /// How many values share the place.
+    #[inline]
+    #[cfg(all(feature = "tokio", tokio_unstable))]
+    pub(crate) fn len(&self) -> usize {
+        self.bucket.len()
+    }
+
     #[inline]
     pub(crate) fn get(&mut self) -> Option<&mut T> {
         let bucket = &mut *self.bucket;

@@ -1,6 +1,6 @@
 //! The context of code that spawns, in tasks of code that cannot be changed: Tokio's task hooks.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::hash::{Hash as _, Hasher};
 use std::panic::Location;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::job::own;
 use crate::span::builder::SpanBuilder;
 use crate::span::handle::Span;
 use crate::span::outcome::Outcome;
-use crate::table::Table;
+use crate::table::{Held, Table};
 
 #[doc = include_str!("../../doc/automatic.md")]
 #[derive(Debug, Clone)]
@@ -48,6 +48,9 @@ impl Automatic {
 
     /// Sets how many tasks may have a context at the same time. Those beyond that have none, and are counted by
     /// [`missed`](AutomaticTasks::missed).
+    ///
+    /// A limit of 65,536 or more is divided among parts of 1,024 tasks or more, because all threads would have to write a
+    /// count of all tasks. So some tasks may be left out when nine tenths of it are reached.
     pub fn max_tasks(mut self, max: usize) -> Self {
         self.max_tasks = max;
         self
@@ -94,9 +97,9 @@ pub fn without_context<R>(f: impl FnOnce() -> R) -> R {
 pub struct AutomaticTasks(Arc<Tasks>);
 
 impl AutomaticTasks {
-    /// How many tasks have a context now.
+    /// How many tasks have a context now. Looks at every part of a table, which takes some 20 µs.
     pub fn count(&self) -> usize {
-        self.0.count.load(Ordering::Relaxed)
+        self.0.table.len()
     }
 
     /// How many tasks were spawned without one, because there were too many.
@@ -106,7 +109,11 @@ impl AutomaticTasks {
 }
 
 /// So that the table has 64 KiB.
-const BITS: u32 = 10;
+const MAX_BITS: u32 = 10;
+
+/// From this limit on, each bucket of the table has its share, which is at least [`MIN_SHARE`].
+const MIN_DIVIDED: usize = 1 << 16;
+const MIN_SHARE: usize = 1 << 10;
 
 /// The number of a task, which only its hash tells.
 #[inline]
@@ -152,6 +159,16 @@ impl Inherited {
         }
     }
 
+    /// The task has ended. Not called under a lock, and without harm to the runtime: extensions may have destructors.
+    #[inline]
+    fn end(self) {
+        let _ = caught(|| {
+            if let Self::Spanned(mut span) = self {
+                span.end(Outcome::default);
+            }
+        });
+    }
+
     fn context(&self) -> Context {
         match self {
             Self::Context(context) => context.clone(),
@@ -165,25 +182,38 @@ impl Inherited {
 struct Tasks {
     settings: Automatic,
     table: Table<Inherited>,
-    count: AtomicUsize,
+    limit: Limit,
     missed: AtomicU64,
+}
+
+/// How many tasks may have a context.
+#[derive(Debug)]
+enum Limit {
+    Together { max: usize, count: AtomicUsize },
+    InEachBucket(usize),
 }
 
 impl Tasks {
     fn new(settings: Automatic) -> Self {
-        Self { settings, table: Table::new(BITS, 0), count: AtomicUsize::new(0), missed: AtomicU64::new(0) }
+        let max = settings.max_tasks;
+        let (bits, limit) = if max < MIN_DIVIDED {
+            (MAX_BITS, Limit::Together { max, count: AtomicUsize::new(0) })
+        } else {
+            let bits = (max / MIN_SHARE).ilog2().min(MAX_BITS);
+            (bits, Limit::InEachBucket(max >> bits))
+        };
+        Self { settings, table: Table::new(bits, 0), limit, missed: AtomicU64::new(0) }
     }
 
     fn spawn(&self, task: &TaskMeta<'_>) {
         if own::is_spawning() {
             return;
         }
-        let Some(context) = current::with(inherited) else { return };
+        let Some((context, is_last)) = current::with(inherited) else { return };
         if self.is_excepted(task.spawned_at()) {
             return;
         }
-        if self.count.fetch_add(1, Ordering::Relaxed) >= self.settings.max_tasks {
-            self.count.fetch_sub(1, Ordering::Relaxed);
+        if !self.has_room() {
             self.missed.fetch_add(1, Ordering::Relaxed);
             return;
         }
@@ -192,9 +222,35 @@ impl Tasks {
         } else {
             Inherited::Context(context)
         };
-        if let Some(mut held) = self.table.hold(number(task.id())) {
-            let previous = held.insert(inherited);
-            debug_assert!(previous.is_none(), "ids of tasks that have not ended are unique");
+        let number = number(task.id());
+        let is_full = |held: &Held<'_, _>| matches!(self.limit, Limit::InEachBucket(max) if held.len() >= max);
+        let Some(mut held) = self.table.hold(number).filter(|held| !is_full(held)) else {
+            self.leaves();
+            self.missed.fetch_add(1, Ordering::Relaxed);
+            return inherited.end();
+        };
+        let previous = held.insert(inherited);
+        debug_assert!(previous.is_none(), "ids of tasks that have not ended are unique");
+        if is_last && !self.settings.spans {
+            LAST_TASK.set(number);
+        }
+    }
+
+    /// Counts a task, unless there are too many.
+    #[inline]
+    fn has_room(&self) -> bool {
+        let Limit::Together { max, count } = &self.limit else { return true };
+        let has_room = count.fetch_add(1, Ordering::Relaxed) < *max;
+        if !has_room {
+            self.leaves();
+        }
+        has_room
+    }
+
+    #[inline]
+    fn leaves(&self) {
+        if let Limit::Together { count, .. } = &self.limit {
+            count.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
@@ -204,6 +260,13 @@ impl Tasks {
 
     fn context(&self, id: Id) -> Option<Context> {
         let number = number(id);
+        // Most tasks are polled first on the thread that spawned them.
+        if LAST_TASK.get() == number {
+            let known = LAST.try_with(|last| last.borrow().as_ref().map(|last| last.context.clone()));
+            if let Ok(Some(context)) = known {
+                return Some(context);
+            }
+        }
         if !self.table.may_have(number) {
             return None;
         }
@@ -216,20 +279,16 @@ impl Tasks {
             return;
         }
         let ended = self.table.hold(number).and_then(|mut held| held.remove());
-        if ended.is_some() {
-            self.count.fetch_sub(1, Ordering::Relaxed);
-            // Outside of the lock, and without harm to the runtime: extensions may have destructors.
-            let _ = caught(|| {
-                if let Some(Inherited::Spanned(mut span)) = ended {
-                    span.end(Outcome::default);
-                }
-            });
+        if let Some(ended) = ended {
+            self.leaves();
+            ended.end();
         }
     }
 }
 
-/// What a task inherits, without the span itself. `None` if there is nothing to inherit.
-fn inherited(current: &Context) -> Option<Context> {
+/// What a task inherits, without the span itself, and whether that is the context in [`LAST`]. `None` if there is nothing to
+/// inherit.
+fn inherited(current: &Context) -> Option<(Context, bool)> {
     let (span, data) = (current.span(), Data::of(current));
     let identity = span.span_context();
     if !identity.is_valid() && data.is_none() && !current.is_telemetry_suppressed() && current.baggage().is_empty() {
@@ -241,17 +300,19 @@ fn inherited(current: &Context) -> Option<Context> {
         && current.baggage().is_empty()
         && data.is_none_or(|data| data.is_only_tags());
     if !may_be_shared {
-        return Snapshot::of(current).unless_empty().map(|snapshot| snapshot.to_context());
+        return Snapshot::of(current).unless_empty().map(|snapshot| (snapshot.to_context(), false));
     }
     let known = LAST.try_with(|last| last.borrow().as_ref().and_then(|last| last.of(identity, data))).ok().flatten();
-    if known.is_some() {
-        return known;
+    if let Some(known) = known {
+        return Some((known, true));
     }
     let context = Snapshot::of(current).to_context();
     let last = Last { identity: identity.clone(), data: data.map(Arc::clone), context: context.clone() };
+    LAST_TASK.set(0);
     let before = LAST.try_with(|known| known.replace(Some(last)));
+    let is_last = before.is_ok();
     drop(before);
-    Some(context)
+    Some((context, is_last))
 }
 
 /// What the last task that was spawned on this thread inherits.
@@ -276,6 +337,9 @@ impl Last {
 thread_local! {
     /// The tasks that a span spawns share a context.
     static LAST: RefCell<Option<Last>> = const { RefCell::new(None) };
+
+    /// The number of the last task that was spawned with it; zero if there is none.
+    static LAST_TASK: Cell<u64> = const { Cell::new(0) };
 
     /// What the polls on this thread have made current, with their tasks. A task may run another runtime.
     static POLLS: RefCell<Vec<(Id, Attached)>> = const { RefCell::new(Vec::new()) };

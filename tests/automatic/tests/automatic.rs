@@ -241,6 +241,25 @@ fn there_is_a_limit() {
     assert_eq!((tasks.count(), tasks.missed()), (0, 1));
 }
 
+/// Each part of the table has its share of a high limit, so that it is not reached by all at the same time.
+#[test]
+fn a_high_limit_is_kept_in_parts() {
+    const MAX: usize = 1 << 16;
+    const TASKS: usize = MAX + MAX / 4;
+    let (runtime, tasks) = built(Automatic::new().max_tasks(MAX), &mut Builder::new_current_thread());
+    let _entered = runtime.enter();
+    let attached = request(1).0.attach();
+    for _ in 0..TASKS {
+        drop(tokio::spawn(std::future::pending::<()>()));
+    }
+    drop(attached);
+    let (count, missed) = (tasks.count(), usize::try_from(tasks.missed()).expect("it fits"));
+    assert_eq!(count + missed, TASKS);
+    assert!((MAX / 10 * 9..=MAX).contains(&count), "{count}");
+    drop(runtime);
+    assert_eq!(tasks.count(), 0);
+}
+
 /// `tower::buffer` calls the service in a task that it spawns, and knows of no context.
 #[test]
 fn a_task_of_a_library_inherits_too() {
