@@ -1,4 +1,4 @@
-//! Spans before they start: the one place that decides on parent, links, attributes and context.
+//! Spans before they start: name, kind, attributes, parent and links.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display};
@@ -6,30 +6,25 @@ use std::future::Future;
 use std::panic::Location;
 
 use futures_core::Stream;
+use opentelemetry::trace::SpanKind;
+#[cfg(feature = "tokio")]
+use opentelemetry::trace::TraceContextExt as _;
 #[cfg(feature = "integration")]
 use opentelemetry::trace::TraceId;
-use opentelemetry::trace::{Link, SpanContext, SpanKind, TraceContextExt as _};
-use opentelemetry::{Context, KeyValue, Value};
 
+#[cfg(feature = "tokio")]
 use crate::context::current;
-use crate::context::data;
 use crate::context::origin::Origin;
 use crate::context::snapshot::Snapshot;
-use crate::guard::panics::caught;
 use crate::guard::reentrance::{Busy, is_busy};
-#[cfg(feature = "propagation")]
-use crate::span::batch::Batch;
+use crate::span::begin::begin_here;
 use crate::span::callsite::Callsite;
-#[cfg(feature = "sdk")]
-use crate::span::encoded;
 use crate::span::failure::FailureSource;
-use crate::span::handle::{self, Scope, Span, Start, is_off};
+use crate::span::handle::{self, Span, Start};
 use crate::span::instrumented::{Instrumented, Unobserved};
-use crate::span::no_provider;
 use crate::span::outcome::Outcome;
-#[cfg(feature = "integration")]
-use crate::span::requested_id;
-use crate::tags::set::{NeededTags, Tag, Tags, once};
+use crate::span::settings::{More, Parent, begin_with, converted, replace};
+use crate::tags::set::{Tags, once};
 use crate::tags::value::TagValue;
 
 /// Runs `f` in a span: the counterpart of [`#[traced]`](macro@crate::traced) for a block of code.
@@ -131,34 +126,6 @@ pub struct SpanBuilder {
     /// Whether errors are logged.
     log: bool,
     cancel_off: bool,
-}
-
-#[derive(Debug, Default)]
-struct More {
-    parent: Parent,
-    /// The trace ID to request, if this span starts a trace.
-    #[cfg(feature = "integration")]
-    trace_id: Option<TraceId>,
-    links: Vec<Link>,
-    /// Tags that are propagated to other processes.
-    propagated: Tags,
-    own: Vec<(&'static str, Option<Value>)>,
-    scoped: Vec<(&'static str, Option<Value>)>,
-    /// Attributes by which the parent and the links describe themselves.
-    described: Vec<KeyValue>,
-}
-
-#[derive(Debug, Default)]
-enum Parent {
-    /// The current span.
-    #[default]
-    Current,
-    /// No parent; the current span is linked.
-    Root,
-    /// This context's span; the current span is linked.
-    Given(Context),
-    /// This context's span, without a link to the current one: for detached jobs.
-    Detached(Context),
 }
 
 /// The callsite of spans that were not created for a function.
@@ -297,7 +264,7 @@ impl SpanBuilder {
         self.detached = true;
         self.set(|more| {
             #[cfg(feature = "audit")]
-            more.described.push(KeyValue::new(crate::semconv::THROUGHLINE_JOB_ROOT, true));
+            more.described.push(opentelemetry::KeyValue::new(crate::semconv::THROUGHLINE_JOB_ROOT, true));
             more.parent = Parent::Detached(Snapshot::capture().without_span().to_context());
         })
     }
@@ -434,225 +401,5 @@ impl fmt::Debug for SpanBuilder {
         let name = self.name.as_deref().unwrap_or(self.callsite.name);
         let kind = self.kind.as_ref().unwrap_or(&self.callsite.kind);
         f.debug_struct("SpanBuilder").field("name", &name).field("kind", kind).finish_non_exhaustive()
-    }
-}
-
-/// What the current context tells of a span that starts below it.
-enum Standing {
-    /// It is not recorded, but some of its tags may be needed.
-    Off { needs_tags: bool },
-    /// It is the first one, and goes to the provider of the process, if there is any.
-    First,
-    /// It is recorded, or the tracer decides.
-    Below,
-}
-
-impl Standing {
-    #[inline]
-    fn of(context: &Context) -> Self {
-        if is_off(context) {
-            Self::Off { needs_tags: NeededTags::are_any(context) }
-        } else if no_provider::is_plain(context) {
-            Self::First
-        } else {
-            Self::Below
-        }
-    }
-}
-
-/// Starts a child of the current span. `start` is only called if it is recorded.
-#[inline]
-pub(super) fn begin_here(
-    callsite: &'static Callsite,
-    place: Option<&'static Location<'static>>,
-    start: impl FnOnce() -> Start,
-    fill: &mut dyn FnMut(&mut Tags),
-) -> Span {
-    #[cfg(feature = "sdk")]
-    let mut draft = None;
-    let standing = current::with(|current| {
-        let standing = Standing::of(current);
-        #[cfg(feature = "sdk")]
-        if matches!(standing, Standing::Below) {
-            draft = encoded::draft(current, callsite, place);
-        }
-        standing
-    });
-    match standing {
-        Standing::Below => {}
-        Standing::Off { needs_tags } => {
-            let needed = needs_tags.then(|| current::with(NeededTags::below)).flatten();
-            return Span(handle::unrecorded(needed, fill));
-        }
-        Standing::First => {
-            if no_provider::is_lost_first() {
-                // Without a provider, contexts still have tags: a provider may be set below.
-                let needed = callsite.has_scoped_tags.then_some(NeededTags::ForLogs);
-                return Span(handle::unrecorded(needed, fill));
-            }
-            #[cfg(feature = "sdk")]
-            {
-                draft = current::with(|current| encoded::draft(current, callsite, place));
-            }
-        }
-    }
-    #[cfg(feature = "sdk")]
-    if let Some(draft) = draft {
-        return encoded::start(start(), draft, fill);
-    }
-    begin_listed(start(), Tags::of(callsite.described(place)), fill)
-}
-
-#[inline(never)]
-fn begin_listed(start: Start, mut tags: Tags, fill: &mut dyn FnMut(&mut Tags)) -> Span {
-    fill(&mut tags);
-    // A clone: samplers and span processors may make a context current.
-    let current = current::get();
-    handle::begin(start, tags, &current, false)
-}
-
-/// Starts a span with settings of its own.
-fn begin_with(
-    mut start: Start,
-    mut more: More,
-    callsite: &'static Callsite,
-    place: Option<&'static Location<'static>>,
-    fill: &mut dyn FnMut(&mut Tags),
-) -> Span {
-    if more.is_plain() && current::with(|current| is_off(current) && !NeededTags::are_any(current)) {
-        return Span(Scope::Off);
-    }
-    let (parent, changed) = more.parent();
-    if is_off(&parent) {
-        return more.off(parent, changed, fill);
-    }
-    #[cfg(feature = "sdk")]
-    encoded::prepare(&mut more.propagated, &parent, callsite, place);
-    #[cfg(not(feature = "sdk"))]
-    more.propagated.describe(callsite.described(place));
-    more.fill(fill);
-    for attribute in std::mem::take(&mut more.described) {
-        // Attributes set in code take precedence over those that describe the message.
-        if !more.propagated.sets(&attribute.key) {
-            more.propagated.push(attribute);
-        }
-    }
-    start.links = (!more.links.is_empty()).then_some(more.links);
-    #[cfg(feature = "integration")]
-    let _requested = more.trace_id.map(requested_id::request_trace_id);
-    handle::begin(start, more.propagated, &parent, changed)
-}
-
-/// The value of a tag; `None` if telemetry is active on this thread, because then no span will be started.
-fn converted(value: impl TagValue) -> Option<Value> {
-    let busy = Busy::begin();
-    if busy.is_nested() { None } else { caught(|| value.tag_value()).flatten() }
-}
-
-/// Adds a tag, replacing an earlier one with the same key.
-fn replace(tags: &mut Vec<(&'static str, Option<Value>)>, key: &'static str, value: Option<Value>) {
-    tags.retain(|(known, _)| *known != key);
-    tags.push((key, value));
-}
-
-impl More {
-    /// Whether the settings matter only if the span is recorded.
-    fn is_plain(&self) -> bool {
-        matches!(self.parent, Parent::Current) && self.propagated.is_empty()
-    }
-
-    fn continue_from<M>(&mut self, origin: &(impl Origin<M> + ?Sized)) {
-        let given = origin.origin();
-        if !is_off(&given) {
-            origin.describe(&mut self.described);
-        }
-        self.parent = Parent::Given(given);
-    }
-
-    fn link<M>(&mut self, origin: &(impl Origin<M> + ?Sized)) {
-        let mut described = Vec::new();
-        origin.describe(&mut described);
-        self.add_link(&origin.origin(), described);
-    }
-
-    fn links<M, I: IntoIterator<Item: Origin<M>>>(&mut self, origins: I) {
-        #[cfg(feature = "propagation")]
-        let mut batch = Batch::default();
-        for origin in origins {
-            let mut described = Vec::new();
-            origin.describe(&mut described);
-            #[cfg(feature = "propagation")]
-            if origin.is_message() {
-                batch.add(&described);
-            }
-            self.add_link(&origin.origin(), described);
-        }
-        #[cfg(feature = "propagation")]
-        batch.describe(&mut self.described);
-    }
-
-    fn add_link(&mut self, context: &Context, described: Vec<KeyValue>) {
-        let span = context.span();
-        if span.span_context().is_valid() {
-            self.links.push(Link::new(span.span_context().clone(), described, 0));
-        }
-    }
-
-    /// The parent context, and whether it differs from the current one.
-    fn parent(&mut self) -> (Context, bool) {
-        match std::mem::take(&mut self.parent) {
-            Parent::Current => (current::get(), false),
-            Parent::Root => {
-                let current = current::get();
-                add_current_link(&mut self.links, &current, &SpanContext::NONE);
-                (Snapshot::of(&current).without_span().to_context(), true)
-            }
-            Parent::Given(context) => {
-                let parent = context.span().span_context().clone();
-                current::with(|current| add_current_link(&mut self.links, current, &parent));
-                (sent_where_current(context), true)
-            }
-            Parent::Detached(context) => (context, true),
-        }
-    }
-
-    /// Adds the tags that were set one by one, and those of `fill`.
-    fn fill(&mut self, fill: impl FnOnce(&mut Tags)) {
-        for (key, value) in std::mem::take(&mut self.own) {
-            self.propagated.add(key, || Tag::new(value));
-        }
-        for (key, value) in std::mem::take(&mut self.scoped) {
-            self.propagated.scope(key, || Tag::new(value));
-        }
-        fill(&mut self.propagated);
-    }
-
-    /// Applies everything but the span itself.
-    fn off(mut self, parent: Context, changed: bool, fill: impl FnOnce(&mut Tags)) -> Span {
-        if let Some(needed) = NeededTags::below(&parent) {
-            self.propagated.keep_only(needed);
-            self.fill(fill);
-        }
-        Span(match self.propagated.enrich(&parent) {
-            Some(enriched) => Scope::Within(enriched),
-            None if changed => Scope::Within(parent),
-            None => Scope::Off,
-        })
-    }
-}
-
-/// Returns `context` with the span source of the current context, and with telemetry suppressed if it is suppressed
-/// there.
-fn sent_where_current(context: Context) -> Context {
-    let current = current::get();
-    let context = data::with_source_of(&current, context);
-    if current.is_telemetry_suppressed() { context.with_telemetry_suppressed() } else { context }
-}
-
-fn add_current_link(links: &mut Vec<Link>, current: &Context, parent: &SpanContext) {
-    let span = current.span();
-    let span = span.span_context();
-    if span.is_valid() && (span.span_id() != parent.span_id() || span.trace_id() != parent.trace_id()) {
-        links.push(Link::with_context(span.clone()));
     }
 }

@@ -16,7 +16,8 @@ use pin_project_lite::pin_project;
 
 use crate::context::current::{self, Attached};
 use crate::guard::reentrance::{Busy, is_busy};
-use crate::span::builder::{SpanBuilder, begin_here};
+use crate::span::begin::begin_here;
+use crate::span::builder::SpanBuilder;
 use crate::span::callsite::Callsite;
 use crate::span::handle::{Scope, Span, Start, is_off};
 use crate::span::no_provider;

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "propagation")]
 mod batch;
+mod begin;
 pub(crate) mod builder;
 pub(crate) mod callsite;
 #[cfg(feature = "sdk")]
@@ -21,6 +22,7 @@ pub(crate) mod registry;
 #[cfg(feature = "integration")]
 pub(crate) mod requested_id;
 pub(crate) mod scope;
+mod settings;
 pub(crate) mod tracer;
 #[cfg(feature = "tracing")]
 pub(crate) mod unstarted;
