@@ -30,7 +30,9 @@ fn rows(page: &str) -> Vec<&str> {
 
 #[test]
 fn children_of_one_missing_parent_hang_below_one_dashed_row() {
-    let page = report([span(1, 0, "root"), span(3, 2, "left"), span(4, 2, "right"), span(5, 9, "other")]).to_html();
+    let mut left = span(3, 2, "left");
+    left.end = Some(40_000_000);
+    let page = report([span(1, 0, "root"), left, span(4, 2, "right"), span(5, 9, "other")]).to_html();
     let rows = rows(&page);
     let ghosts: Vec<_> =
         rows.iter().enumerate().filter(|(_, row)| row.starts_with(" class=\"ghost broken\"")).collect();
@@ -61,6 +63,15 @@ fn an_entry_that_should_have_had_a_parent_hangs_below_its_caller() {
     assert!(rows[0].contains("<code>src/mailer.rs:77</code>"), "{}", rows[0]);
     assert!(rows[1].contains("process orders") && !rows[1].contains("data-breaks"), "{}", rows[1]);
     assert_eq!(rows.len(), 3);
+}
+
+#[test]
+fn each_service_has_a_colour() {
+    let mut other = span(3, 2, "charge");
+    other.service = "payments".into();
+    let page = report([span(1, 0, "root"), other]).to_html();
+    let rows = rows(&page);
+    assert!(rows[0].contains("class=\"span c0\"") && rows[2].contains("class=\"span c1\""), "{rows:#?}");
 }
 
 #[test]

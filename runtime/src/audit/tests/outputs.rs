@@ -97,6 +97,7 @@ fn json() {
     assert_eq!(trace["marks"][0]["span"], 2);
     assert_eq!(trace["spans"][2]["parent_id"], "0000000000000003");
     assert_eq!(trace["spans"][2]["start_unix_nano"], "1004000000");
+    assert_eq!(trace["spans"][2]["end_unix_nano"], "1096000000");
 }
 
 #[test]

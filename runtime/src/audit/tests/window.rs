@@ -140,6 +140,19 @@ fn the_quietest_traces_are_given_up_first() {
     assert_eq!((report.total.traces, report.total.complete), (6, 1));
 }
 
+/// One that is waited for, because it lacks a parent, is in another queue than the others.
+#[test]
+fn a_trace_that_is_waited_for_is_given_up_if_it_has_been_quiet_for_longest() {
+    let mut audit = Audit::new(Rules::new().max_spans(8));
+    trace(1, 2..=2).for_each(|span| audit.push_at(span, 0));
+    audit.judge_quiet(10, 10, None, |_| false);
+    for number in 2..=9 {
+        trace(number, 1..=1).for_each(|span| audit.push_at(span, 20));
+    }
+    let report = audit.report();
+    assert_eq!((report.skipped.traces_given_up, report.total.complete), (1, 1));
+}
+
 /// With a hash that is known, ids could be chosen that all fall into one bucket.
 #[test]
 fn the_hash_of_a_trace_id_cannot_be_known() {
