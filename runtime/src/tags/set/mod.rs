@@ -156,11 +156,12 @@ impl Tags {
         if tag.missing | tag.baggage {
             self.record_effects(key, &tag);
         }
-        let Some(value) = tag.value else { return };
+        // Where it is: moving what has just been written in part is slow.
         #[cfg(feature = "sdk")]
-        if let Some(draft) = &mut self.draft {
-            return if scoped { draft.scope(key, &value) } else { draft.fields.set(key, &value) };
+        if let (Some(draft), Some(value)) = (&mut self.draft, &tag.value) {
+            return if scoped { draft.scope(key, value) } else { draft.fields.set(key, value) };
         }
+        let Some(value) = tag.value else { return };
         if scoped {
             self.scoped.push(KeyValue::new(key, shared(value)));
         } else {
