@@ -217,7 +217,9 @@ fn of_compressed_data_that_is_cut_off_the_rest_is_read() {
         let (spans, dump) = read(&*twice).unwrap();
         assert!(spans.len() >= all && dump.cut_off.is_some(), "{form}: {} spans", spans.len());
     }
-    // What is damaged is not cut off.
+    // What is something else, or damaged, is not cut off.
+    let page = gzip("<html>".repeat(1000).as_bytes());
+    assert!(error(&page[..page.len() - 4]).starts_with("it is no OTLP: it begins with `<html>"));
     let mut damaged = gzip(&forms(&requests)[0].1);
     let end = damaged.len();
     damaged[end - 6] ^= 1;
@@ -264,6 +266,30 @@ fn values_of_every_type_are_read() {
     assert_eq!(value("list").unwrap().0, r#"["1","b"]"#);
     assert_eq!(value("bytes").unwrap().0, "3 bytes");
     assert_eq!(value("none"), None);
+}
+
+#[test]
+fn kinds_and_links_are_read() {
+    use throughline::SpanKind::{Client, Consumer, Internal, Producer, Server};
+
+    let span = |kind: u8| {
+        format!(
+            r#"{{"traceId":"{:032}","spanId":"{kind:016}","kind":{kind},"links":[
+            {{"traceId":"{:032}","spanId":"{:016}"}}, {{"traceId":"","spanId":""}}]}}"#,
+            1, 7, 8
+        )
+    };
+    let spans: Vec<_> = (1..=5).map(span).collect();
+    let (spans, _) =
+        read(format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{}]}}]}}]}}"#, spans.join(",")).as_bytes())
+            .unwrap();
+    let kinds: Vec<_> = spans.iter().map(|span| span.kind.clone()).collect();
+    assert_eq!(kinds, [Internal, Server, Client, Producer, Consumer]);
+    for span in &spans {
+        // One that leads nowhere is none.
+        let [link] = &*span.links else { panic!("{:?}", span.links) };
+        assert_eq!((link.trace_id, link.span_id), (7.into(), 8.into()));
+    }
 }
 
 /// Of a version of OTLP that is not known yet.
