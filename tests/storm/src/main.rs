@@ -5,9 +5,9 @@
 //! ```
 //!
 //! Options: `--seed N`, `--kills N` of a consumer, `--service-kills N` of any service at any moment, `--no-outage` of the
-//! collector, `--doubles` to use no servers, and `--only throughline|off|peer|peer-filtered`, `--show N` to print the
-//! spans of a request. Exits with code 1 if a trace of Throughline's is not whole, but for what was lost by a kill of any
-//! service, or anything about it is not as it was done.
+//! collector, `--doubles` to use no servers, `--only throughline,off,peer,peer-filtered` for some of the sides, and
+//! `--show N` to print the spans of a request. Exits with code 1 if a trace of Throughline's is not whole, but for what
+//! was lost by a kill of any service, or anything about it is not as it was done.
 //!
 //! See `docs/completeness.md` for what is compared, and for results.
 
@@ -65,13 +65,14 @@ impl Options {
                 "--no-outage" => plan.outage = false,
                 "--doubles" => doubles = true,
                 "--only" => {
-                    let name = arguments.next().unwrap_or_default();
-                    sides.retain(|side| side.name() == name);
-                    if sides.is_empty() {
+                    let names = arguments.next().unwrap_or_default();
+                    let unknown = |name: &&str| sides.iter().all(|side| side.name() != *name);
+                    if let Some(name) = names.split(',').find(unknown) {
                         return Err(format!(
                             "no side `{name}`; expected `throughline`, `off`, or, with its feature, `peer` or `peer-filtered`"
                         ));
                     }
+                    sides.retain(|side| names.split(',').any(|name| side.name() == name));
                 }
                 text => plan.requests = text.parse().map_err(|_| format!("unknown option `{text}`"))?,
             }
