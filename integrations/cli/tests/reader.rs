@@ -220,6 +220,8 @@ fn of_compressed_data_that_is_cut_off_the_rest_is_read() {
     // What is something else, or damaged, is not cut off.
     let page = gzip("<html>".repeat(1000).as_bytes());
     assert!(error(&page[..page.len() - 4]).starts_with("it is no OTLP: it begins with `<html>"));
+    let logs = gzip("{\"resourceLogs\":[]}\n".repeat(10).as_bytes());
+    assert!(error(&logs[..logs.len() - 4]).starts_with("it is JSON without spans: "));
     let mut damaged = gzip(&forms(&requests)[0].1);
     let end = damaged.len();
     damaged[end - 6] ^= 1;
