@@ -45,7 +45,12 @@ pub fn span(callsite: &'static Callsite) -> SpanBuilder {
 /// Whether the span of a function is not recorded, and its tags are of no use. Only this is called then.
 #[inline(never)]
 fn is_unrecorded(callsite: &'static Callsite) -> bool {
-    function::is_unrecorded(callsite)
+    #[cfg(feature = "sdk")]
+    let is_unrecorded = crate::span::unrecorded::is_unrecorded;
+    // It is found out later.
+    #[cfg(not(feature = "sdk"))]
+    let is_unrecorded = |_| false;
+    is_unrecorded(callsite)
 }
 
 /// Starts the span of a function.

@@ -4,6 +4,7 @@
 //! destructor of another thread-local, such a panic aborts the process. This module behaves as if telemetry were
 //! suppressed instead.
 
+#[cfg(feature = "sdk")]
 use std::cell::Cell;
 
 use opentelemetry::{Context, ContextGuard};
@@ -15,21 +16,28 @@ struct TeardownProbe;
 
 impl TeardownProbe {
     fn new() -> Self {
-        let probe = Context::map_current(|_| Self);
-        IS_READY.set(true);
-        probe
+        Context::map_current(|_| {
+            #[cfg(feature = "sdk")]
+            IS_READY.set(true);
+            Self
+        })
     }
 }
 
 impl Drop for TeardownProbe {
+    /// A thread-local can be observed as destroyed only if its type has a destructor.
     fn drop(&mut self) {
+        #[cfg(feature = "sdk")]
         IS_READY.set(false);
     }
 }
 
 thread_local! {
     static PROBE: TeardownProbe = TeardownProbe::new();
+}
 
+#[cfg(feature = "sdk")]
+thread_local! {
     /// Whether the probe exists: OpenTelemetry's thread-local does so, too, and is read without allocating. This one has
     /// no destructor, and is always there.
     static IS_READY: Cell<bool> = const { Cell::new(false) };
@@ -38,16 +46,12 @@ thread_local! {
 /// Whether this thread is being torn down, so that no context can be current any more.
 #[inline]
 pub(crate) fn is_gone() -> bool {
-    !IS_READY.get() && is_torn_down()
-}
-
-#[cold]
-fn is_torn_down() -> bool {
     PROBE.try_with(|_| ()).is_err()
 }
 
 /// Calls `f` with the current context, which it only reads. `None` if that cannot be told without allocating, which may
 /// call application code: at the thread's first look at it, and during its teardown.
+#[cfg(feature = "sdk")]
 #[inline]
 pub(crate) fn peek<R>(f: impl FnOnce(&Context) -> R) -> Option<R> {
     IS_READY.get().then(|| Context::map_current(f))

@@ -11,18 +11,15 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::thread;
 
-use opentelemetry::trace::TraceContextExt as _;
 use pin_project_lite::pin_project;
 
 use crate::context::current::{self, Attached};
-use crate::guard::reentrance::{Busy, is_busy};
+use crate::guard::reentrance::Busy;
 use crate::span::begin::begin_here;
 use crate::span::builder::SpanBuilder;
 use crate::span::callsite::Callsite;
-use crate::span::handle::{Scope, Span, Start, is_off};
-use crate::span::no_provider;
+use crate::span::handle::{Scope, Span, Start};
 use crate::span::outcome::Outcome;
-use crate::span::tracer;
 use crate::tags::set::Tags;
 
 /// The steps of a call that depend on the types of the function.
@@ -64,30 +61,6 @@ impl<B, R, O> Call<B, R, O> {
             Self::Body(..) | Self::Running => unreachable!("a panic was resumed"),
         }
     }
-}
-
-/// Whether the span of a function would not be recorded, and nothing else needs its tags. This is all that such a call
-/// costs: a look at the current context.
-#[inline]
-pub(crate) fn is_unrecorded(callsite: &'static Callsite) -> bool {
-    if callsite.log || callsite.has_scoped_tags {
-        return false;
-    }
-    // Within telemetry itself, such as in a `Display` implementation, there are no spans either.
-    if is_busy() {
-        return true;
-    }
-    match current::peek(|current| (is_off(current), current.has_active_span())) {
-        Some((true, _)) => true,
-        Some((false, false)) => !tracer::is_installed() && is_lost(),
-        _ => false,
-    }
-}
-
-#[inline(never)]
-fn is_lost() -> bool {
-    let _busy = Busy::begin();
-    no_provider::is_lost()
 }
 
 /// Starts the span of a function.

@@ -34,11 +34,11 @@ pub(super) fn unrecorded(needed: Option<NeededTags>, fill: &mut dyn FnMut(&mut T
 
 #[cold]
 fn tagged(needed: NeededTags, fill: &mut dyn FnMut(&mut Tags)) -> Scope {
-    let mut tags = Tags::needed(needed);
+    let mut tags = Tags::default();
+    tags.keep_only(needed);
     fill(&mut tags);
     // Most functions have none, and then the context is not needed.
     if tags.scoped.is_empty() {
-        tags.discard();
         return Scope::Off;
     }
     tags.enrich(&current::get()).map_or(Scope::Off, Scope::Within)

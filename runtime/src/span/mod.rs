@@ -24,5 +24,7 @@ pub(crate) mod requested_id;
 pub(crate) mod scope;
 mod settings;
 pub(crate) mod tracer;
+#[cfg(feature = "sdk")]
+pub(crate) mod unrecorded;
 #[cfg(feature = "tracing")]
 pub(crate) mod unstarted;

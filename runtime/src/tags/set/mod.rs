@@ -73,12 +73,6 @@ impl Tags {
         }
     }
 
-    /// The tags of a call that is not recorded, of which these are needed.
-    #[inline]
-    pub(crate) fn needed(needed: NeededTags) -> Self {
-        Self { needed: Some(needed), ..Self::of(Vec::new()) }
-    }
-
     /// Inserts the attributes that describe the function before the tags.
     pub(crate) fn describe(&mut self, mut described: Vec<KeyValue>) {
         self.described = described.len();
@@ -209,14 +203,11 @@ impl Tags {
     }
 
     /// Drops the tags. If they own nothing, as most do by then, without a call for each of the empty lists.
+    #[cfg(feature = "sdk")]
     #[inline]
     pub(crate) fn discard(self) {
-        #[cfg(feature = "sdk")]
-        let has_draft = self.draft.is_some();
-        #[cfg(not(feature = "sdk"))]
-        let has_draft = false;
         let is_empty = self.own.capacity() == 0 && self.scoped.capacity() == 0 && self.effects.is_none();
-        if is_empty && !has_draft && !matches!(self.needed, Some(NeededTags::Overriding(_))) {
+        if is_empty && self.draft.is_none() && self.needed.is_none() {
             std::mem::forget(self);
         }
     }

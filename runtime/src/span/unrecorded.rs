@@ -1,0 +1,33 @@
+//! The calls of annotated functions that are not recorded, which is known before anything else is done.
+
+use opentelemetry::trace::TraceContextExt as _;
+
+use crate::context::current;
+use crate::guard::reentrance::{Busy, is_busy};
+use crate::span::callsite::Callsite;
+use crate::span::handle::is_off;
+use crate::span::{no_provider, tracer};
+
+/// Whether the span of a function would not be recorded, and nothing else needs its tags. This is all that such a call
+/// costs: a look at the current context.
+#[inline]
+pub(crate) fn is_unrecorded(callsite: &'static Callsite) -> bool {
+    if callsite.log || callsite.has_scoped_tags {
+        return false;
+    }
+    // Within telemetry itself, such as in a `Display` implementation, there are no spans either.
+    if is_busy() {
+        return true;
+    }
+    match current::peek(|current| (is_off(current), current.has_active_span())) {
+        Some((true, _)) => true,
+        Some((false, false)) => !tracer::is_installed() && is_lost(),
+        _ => false,
+    }
+}
+
+#[inline(never)]
+fn is_lost() -> bool {
+    let _busy = Busy::begin();
+    no_provider::is_lost()
+}
