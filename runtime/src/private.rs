@@ -43,14 +43,16 @@ pub fn span(callsite: &'static Callsite) -> SpanBuilder {
 }
 
 /// Whether the span of a function is not recorded, and its tags are of no use. Only this is called then.
+#[cfg(feature = "sdk")]
 #[inline(never)]
 fn is_unrecorded(callsite: &'static Callsite) -> bool {
-    #[cfg(feature = "sdk")]
-    let is_unrecorded = crate::span::unrecorded::is_unrecorded;
-    // It is found out later.
-    #[cfg(not(feature = "sdk"))]
-    let is_unrecorded = |_| false;
-    is_unrecorded(callsite)
+    crate::span::unrecorded::is_unrecorded(callsite)
+}
+
+/// It is found out later.
+#[cfg(not(feature = "sdk"))]
+fn is_unrecorded(_: &'static Callsite) -> bool {
+    false
 }
 
 /// Starts the span of a function.
@@ -62,12 +64,7 @@ pub fn start(callsite: &'static Callsite, fill: impl FnOnce(&mut Tags)) -> Span 
 /// Starts the span of a function without tags.
 #[inline]
 pub fn start_untagged(callsite: &'static Callsite) -> Span {
-    if is_unrecorded(callsite) { Span::none() } else { start_untagged_erased(callsite) }
-}
-
-#[inline(never)]
-fn start_untagged_erased(callsite: &'static Callsite) -> Span {
-    start_erased(callsite, &mut |_| {})
+    if is_unrecorded(callsite) { Span::none() } else { start_erased(callsite, &mut |_| {}) }
 }
 
 #[inline(never)]
@@ -85,12 +82,7 @@ pub fn enter(callsite: &'static Callsite, fill: impl FnOnce(&mut Tags)) -> Start
 /// Like [`start_untagged`], for a synchronous function.
 #[inline]
 pub fn enter_untagged(callsite: &'static Callsite) -> Started {
-    if is_unrecorded(callsite) { Started::new(Span::none()) } else { enter_untagged_erased(callsite) }
-}
-
-#[inline(never)]
-fn enter_untagged_erased(callsite: &'static Callsite) -> Started {
-    Started::new(start_untagged_erased(callsite))
+    if is_unrecorded(callsite) { Started::new(Span::none()) } else { enter_erased(callsite, &mut |_| {}) }
 }
 
 #[inline(never)]

@@ -47,12 +47,14 @@ impl UrlRules {
     pub const USUAL: Self = Self { hidden: Vec::new(), shown: Vec::new() };
 
     /// Also redacts the values of this parameter.
+    #[cfg(feature = "integration")]
     pub fn hide(&mut self, name: &str) {
         self.hidden.push(bare(name));
     }
 
     /// Does not redact the values of this parameter, although its name is a common one for secrets.
     /// [`hide`](Self::hide) takes precedence.
+    #[cfg(feature = "integration")]
     pub fn show(&mut self, name: &str) {
         self.shown.push(bare(name));
     }

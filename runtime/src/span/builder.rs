@@ -17,13 +17,12 @@ use crate::context::current;
 use crate::context::origin::Origin;
 use crate::context::snapshot::Snapshot;
 use crate::guard::reentrance::{Busy, is_busy};
-use crate::span::begin::begin_here;
 use crate::span::callsite::Callsite;
 use crate::span::failure::FailureSource;
 use crate::span::handle::{self, Span, Start};
 use crate::span::instrumented::{Instrumented, Unobserved};
 use crate::span::outcome::Outcome;
-use crate::span::settings::{More, Parent, begin_with, converted, replace};
+use crate::span::settings::{More, Parent, begin_here, begin_with, converted, replace};
 use crate::tags::set::{Tags, once};
 use crate::tags::value::TagValue;
 

@@ -15,11 +15,11 @@ use pin_project_lite::pin_project;
 
 use crate::context::current::{self, Attached};
 use crate::guard::reentrance::Busy;
-use crate::span::begin::begin_here;
 use crate::span::builder::SpanBuilder;
 use crate::span::callsite::Callsite;
 use crate::span::handle::{Scope, Span, Start};
 use crate::span::outcome::Outcome;
+use crate::span::settings::begin_here;
 use crate::tags::set::Tags;
 
 /// The steps of a call that depend on the types of the function.
@@ -157,14 +157,9 @@ impl Span {
 
     #[inline(never)]
     fn step(&mut self, f: &mut dyn FnMut()) {
-        match &self.0 {
-            Scope::Off => f(),
-            Scope::Within(context) => {
-                let _attached = current::attach(context.clone());
-                f();
-            }
-            _ => self.step_in_span(f),
-        }
+        let Scope::Within(context) = &self.0 else { return self.step_in_span(f) };
+        let _attached = current::attach(context.clone());
+        f();
     }
 
     fn step_in_span(&mut self, f: &mut dyn FnMut()) {

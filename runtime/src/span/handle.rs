@@ -27,13 +27,9 @@ use crate::tags::set::{NeededTags, Tags};
 use crate::tags::value::{TagValue, within_bounds};
 
 /// The scope of a call that is not recorded, of whose tags these are needed.
-#[inline]
-pub(super) fn unrecorded(needed: Option<NeededTags>, fill: &mut dyn FnMut(&mut Tags)) -> Scope {
-    needed.map_or(Scope::Off, |needed| tagged(needed, fill))
-}
-
 #[cold]
-fn tagged(needed: NeededTags, fill: &mut dyn FnMut(&mut Tags)) -> Scope {
+pub(super) fn unrecorded(needed: Option<NeededTags>, fill: &mut dyn FnMut(&mut Tags)) -> Scope {
+    let Some(needed) = needed else { return Scope::Off };
     let mut tags = Tags::default();
     tags.keep_only(needed);
     fill(&mut tags);

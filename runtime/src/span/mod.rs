@@ -2,7 +2,6 @@
 
 #[cfg(feature = "propagation")]
 mod batch;
-mod begin;
 pub(crate) mod builder;
 pub(crate) mod callsite;
 #[cfg(feature = "sdk")]

@@ -1,4 +1,5 @@
-//! What a span starts with that most spans do not have: a parent of its own, links, tags that were set one by one.
+//! Starting a span as most are, below the current one; and what a span starts with that most do not have: a parent of its
+//! own, links, tags that were set one by one.
 
 use std::panic::Location;
 
@@ -19,10 +20,50 @@ use crate::span::callsite::Callsite;
 #[cfg(feature = "sdk")]
 use crate::span::encoded;
 use crate::span::handle::{self, Scope, Span, Start, is_off};
+use crate::span::no_provider;
 #[cfg(feature = "integration")]
 use crate::span::requested_id;
 use crate::tags::set::{NeededTags, Tag, Tags};
 use crate::tags::value::TagValue;
+
+/// Starts a child of the current span. `start` is only called if it is recorded.
+#[inline]
+pub(super) fn begin_here(
+    callsite: &'static Callsite,
+    place: Option<&'static Location<'static>>,
+    start: impl FnOnce() -> Start,
+    fill: &mut dyn FnMut(&mut Tags),
+) -> Span {
+    #[cfg(feature = "sdk")]
+    let mut draft = None;
+    let (is_off, is_first) = current::with(|current| {
+        let seen = (is_off(current), no_provider::is_plain(current));
+        #[cfg(feature = "sdk")]
+        if seen == (false, false) {
+            draft = encoded::draft(current, callsite, place);
+        }
+        seen
+    });
+    if is_off {
+        return Span(handle::unrecorded(current::with(NeededTags::below), fill));
+    }
+    if is_first && no_provider::is_lost_first() {
+        // Without a provider, contexts still have tags: a provider may be set below.
+        return Span(handle::unrecorded(callsite.has_scoped_tags.then_some(NeededTags::ForLogs), fill));
+    }
+    #[cfg(feature = "sdk")]
+    if is_first {
+        draft = current::with(|current| encoded::draft(current, callsite, place));
+    }
+    #[cfg(feature = "sdk")]
+    if let Some(draft) = draft {
+        return encoded::start(start(), draft, fill);
+    }
+    let mut tags = Tags::of(callsite.described(place));
+    fill(&mut tags);
+    // A clone: samplers and span processors may make a context current.
+    handle::begin(start(), tags, &current::get(), false)
+}
 
 /// What most spans do not have set.
 #[derive(Debug, Default)]
@@ -61,7 +102,9 @@ pub(super) fn begin_with(
     place: Option<&'static Location<'static>>,
     fill: &mut dyn FnMut(&mut Tags),
 ) -> Span {
-    if more.is_plain() && current::with(|current| is_off(current) && !NeededTags::are_any(current)) {
+    // Whether the settings matter only if the span is recorded.
+    let is_plain = matches!(more.parent, Parent::Current) && more.propagated.is_empty();
+    if is_plain && current::with(|current| is_off(current) && !NeededTags::are_any(current)) {
         return Span(Scope::Off);
     }
     let (parent, changed) = more.parent();
@@ -98,11 +141,6 @@ pub(super) fn replace(tags: &mut Vec<(&'static str, Option<Value>)>, key: &'stat
 }
 
 impl More {
-    /// Whether the settings matter only if the span is recorded.
-    fn is_plain(&self) -> bool {
-        matches!(self.parent, Parent::Current) && self.propagated.is_empty()
-    }
-
     pub(super) fn continue_from<M>(&mut self, origin: &(impl Origin<M> + ?Sized)) {
         let given = origin.origin();
         if !is_off(&given) {
@@ -150,9 +188,12 @@ impl More {
                 (Snapshot::of(&current).without_span().to_context(), true)
             }
             Parent::Given(context) => {
-                let parent = context.span().span_context().clone();
-                current::with(|current| add_current_link(&mut self.links, current, &parent));
-                (sent_where_current(context), true)
+                let current = current::get();
+                add_current_link(&mut self.links, &current, context.span().span_context());
+                // Sent to where the spans of the current context go, if that is anywhere.
+                let context = data::with_source_of(&current, context);
+                let is_suppressed = current.is_telemetry_suppressed();
+                (if is_suppressed { context.with_telemetry_suppressed() } else { context }, true)
             }
             Parent::Detached(context) => (context, true),
         }
@@ -181,14 +222,6 @@ impl More {
             None => Scope::Off,
         })
     }
-}
-
-/// Returns `context` with the span source of the current context, and with telemetry suppressed if it is suppressed
-/// there.
-fn sent_where_current(context: Context) -> Context {
-    let current = current::get();
-    let context = data::with_source_of(&current, context);
-    if current.is_telemetry_suppressed() { context.with_telemetry_suppressed() } else { context }
 }
 
 fn add_current_link(links: &mut Vec<Link>, current: &Context, parent: &SpanContext) {

@@ -48,29 +48,19 @@ where
 
 /// The SDK drops the flags of an unsampled parent. The random trace ID flag still has to be propagated (W3C Trace
 /// Context, level 2, section "Random Trace ID Flag").
-#[inline]
 fn keep_random(parent: &Context, started: Context) -> Context {
+    const RANDOM: u8 = 0b10;
     let is_random = |context: &Context| context.span().span_context().trace_flags().to_u8() & RANDOM != 0;
-    if parent.has_active_span() && is_random(parent) && !is_random(&started) {
-        return with_random(parent, &started);
+    // The flags of a recording span cannot be changed, and the span must not be replaced.
+    if !parent.has_active_span() || !is_random(parent) || is_random(&started) || started.span().is_recording() {
+        return started;
     }
-    started
-}
-
-const RANDOM: u8 = 0b10;
-
-#[cold]
-fn with_random(parent: &Context, started: &Context) -> Context {
-    let corrected = {
-        let span = started.span();
-        let is = span.span_context();
-        // The flags of a recording span cannot be changed, and the span must not be replaced.
-        if span.is_recording() || is.trace_id() != parent.span().span_context().trace_id() {
-            return started.clone();
-        }
-        let flags = TraceFlags::new(is.trace_flags().to_u8() | RANDOM);
-        SpanContext::new(is.trace_id(), is.span_id(), flags, false, is.trace_state().clone())
-    };
+    let is = started.span().span_context().clone();
+    if is.trace_id() != parent.span().span_context().trace_id() {
+        return started;
+    }
+    let flags = TraceFlags::new(is.trace_flags().to_u8() | RANDOM);
+    let corrected = SpanContext::new(is.trace_id(), is.span_id(), flags, false, is.trace_state().clone());
     started.with_remote_span_context(corrected)
 }
 
