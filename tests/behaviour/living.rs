@@ -208,7 +208,9 @@ fn a_log_filter_changes_nothing_in_what_leaves_the_process() {
 
 #[test]
 fn not_sampled_is_not_sampled_for_both() {
-    let capture = Capture::with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOff)));
-    with_tracing(&capture, "trace", || capture.run(|| go(&['t', 'i', 't'])));
-    assert!(capture.spans().is_empty());
+    for (sampler, spans) in [(Sampler::AlwaysOn, 3), (Sampler::AlwaysOff, 0)] {
+        let capture = Capture::with_sampler(Sampler::ParentBased(Box::new(sampler)));
+        with_tracing(&capture, "trace", || capture.run(|| go(&['t', 'i', 't'])));
+        assert_eq!(capture.spans().len(), spans);
+    }
 }

@@ -277,7 +277,7 @@ impl SpanBuilder {
     /// Adds tags that are propagated to other processes. They are evaluated even if the trace is not sampled, because
     /// baggage is independent of sampling.
     ///
-    /// Intended for integrations, whose tags have modifiers ([`Tag`]). In application code, use
+    /// Intended for integrations, whose tags have modifiers ([`Tag`](crate::Tag)). In application code, use
     /// [`biz_tag`](Self::biz_tag).
     pub fn propagate(mut self, fill: impl FnOnce(&mut Tags)) -> Self {
         let busy = Busy::begin();

@@ -207,4 +207,6 @@ fn suppressed_telemetry_stays_suppressed_in_what_it_starts() {
         throughline::spawn_thread(|| throughline::in_span("on a thread", || {})).join().expect("no panic");
     });
     assert!(capture.spans().is_empty());
+    capture.run(|| throughline::in_span("not suppressed", || {}));
+    assert_eq!(capture.spans().len(), 1);
 }

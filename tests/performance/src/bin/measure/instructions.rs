@@ -158,10 +158,10 @@ const GROUPS: [(&str, &[&str]); 9] = [
 
 /// Prints instructions for each span of ours, by what they are for.
 pub(crate) fn break_down() {
-    let (short, more, per_request) = (QUESTIONS[0].short, QUESTIONS[0].more, QUESTIONS[0].per_request);
+    let Question { arguments, short, more, per_request, .. } = QUESTIONS[0];
     let profile = PathBuf::from(format!("{}.callgrind", program("measure-pipeline").display()));
     let mut profiles = [short, short + more].into_iter().map(|requests| {
-        callgrind(Mode::Ours, requests, &[], &profile, false);
+        callgrind(Mode::Ours, requests, arguments, &profile, false);
         by_function(&fs::read_to_string(&profile).expect("callgrind writes its profile"))
     });
     let (once, all) = (profiles.next().expect("two"), profiles.next().expect("two"));
