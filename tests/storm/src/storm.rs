@@ -208,6 +208,8 @@ async fn kill(
     let mut kills = 0;
     for (done, later, which) in plan.service_kills(ROLES.len() as u64) {
         tokio::select! {
+            // All are killed, even if the last requests are done meanwhile.
+            biased;
             () = reached(&board, done) => {}
             _ = over.wait_for(|over| *over) => return (services, kills),
         }
