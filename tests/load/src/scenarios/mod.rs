@@ -8,6 +8,7 @@ mod latency;
 mod memory;
 mod outage;
 mod shed;
+mod times;
 mod worst;
 
 use std::env;
