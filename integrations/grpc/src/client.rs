@@ -3,17 +3,20 @@
 use std::sync::Arc;
 use std::task::{self, Poll};
 
+use http::header::HeaderName;
 use http::{Request, Response, Uri};
 use http_body::Body;
 use opentelemetry::Context;
-use throughline::propagation::{self, SendBaggage};
-use throughline::{Span, SpanBuilder, SpanKind, Unobserved, redact, semconv};
+use throughline::propagation::SendBaggage;
+use throughline::{RequestId, Span, SpanBuilder, SpanKind, Unobserved, redact, semconv};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::call::{Call, ResponseBody, ResponseFuture};
-use crate::metadata::HeadersMut;
-use crate::target;
+use crate::server::Entered;
+use crate::{metadata, target};
+
+const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
 /// Starts a client span for each gRPC call, and injects the context.
 ///
@@ -79,7 +82,12 @@ impl ClientLayer {
         let of_request = request.extensions().get::<SendBaggage>().cloned();
         let limits = [self.baggage.as_ref(), of_request.as_ref()];
         let is_sent = |key: &str| limits.iter().flatten().all(|limit| limit.has(key));
-        propagation::get().inject_filtered(context, &is_sent, &mut HeadersMut(request.headers_mut()));
+        let headers = request.headers_mut();
+        if limits.iter().any(Option::is_some) {
+            // Even where nothing is written in its place.
+            headers.remove(BAGGAGE);
+        }
+        metadata::write(context, &is_sent, headers);
     }
 
     fn start<B>(&self, request: &Request<B>) -> Span {
@@ -136,6 +144,9 @@ where
     }
 
     fn call(&mut self, mut request: Request<tonic::body::Body>) -> Self::Future {
+        // Forwarded, even to a service in this process, it is another call there.
+        request.extensions_mut().remove::<Entered>();
+        request.extensions_mut().remove::<RequestId>();
         let span = self.layer.start(&request);
         let timeout = span.is_recording().then(|| target::timeout(request.headers())).flatten();
         // The connection's task polls the request stream, possibly after the caller's span has ended, so it only gets

@@ -1,7 +1,8 @@
 //! Metadata as a carrier, and as an origin of spans.
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use opentelemetry::propagation::{Extractor, Injector};
+use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator as _};
+use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry::{Context, KeyValue};
 use throughline::text::header_value;
 use throughline::{Origin, propagation, semconv};
@@ -9,7 +10,10 @@ use tonic::metadata::MetadataMap;
 use tonic::{Request, Status};
 
 /// Injects the current context into metadata, for code that sends requests without a
-/// [`ClientLayer`](crate::ClientLayer). Existing metadata with the same keys is replaced. Binary metadata is unchanged.
+/// [`ClientLayer`](crate::ClientLayer).
+///
+/// Trace context and baggage that the metadata already has, because a request is forwarded, are replaced, or removed if
+/// nothing replaces them. Without a trace id, nothing is removed. Binary metadata is unchanged.
 ///
 /// ```
 /// let mut request = tonic::Request::new("order 1001");
@@ -28,7 +32,19 @@ pub fn inject(into: &mut MetadataMap) {
 /// # span.end(throughline::Outcome::ok);
 /// ```
 pub fn inject_context(context: &Context, into: &mut MetadataMap) {
-    propagation::inject_context(context, &mut HeadersMut(into.as_mut()));
+    write(context, &|_| true, into.as_mut());
+}
+
+/// Writes `context` in place of what the headers say of another one: a request that is forwarded has the metadata that
+/// it was received with.
+pub(crate) fn write(context: &Context, is_sent: &dyn Fn(&str) -> bool, headers: &mut HeaderMap) {
+    let propagator = propagation::get();
+    if context.span().span_context().is_valid() {
+        for field in propagator.fields() {
+            headers.remove(field);
+        }
+    }
+    propagator.inject_filtered(context, is_sent, &mut HeadersMut(headers));
 }
 
 /// [`inject`] as an interceptor, for clients without a [`ClientLayer`](crate::ClientLayer). There is no client
@@ -113,7 +129,7 @@ impl Extractor for Headers<'_> {
 }
 
 /// Headers that a context is written into.
-pub(crate) struct HeadersMut<'a>(pub(crate) &'a mut HeaderMap);
+struct HeadersMut<'a>(&'a mut HeaderMap);
 
 impl Injector for HeadersMut<'_> {
     fn set(&mut self, key: &str, value: String) {

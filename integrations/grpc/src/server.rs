@@ -140,7 +140,7 @@ fn is_in_http_span<B>(request: &Request<B>) -> bool {
 
 /// In the extensions of a request whose call has its span, for layers further in.
 #[derive(Clone)]
-struct Entered;
+pub(crate) struct Entered;
 
 /// Both ends of the connection, local and remote. Only `tonic` knows which of its types they are in: that
 /// depends on its TLS features.

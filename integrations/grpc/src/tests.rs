@@ -3,11 +3,12 @@
 mod failures;
 
 use std::convert::Infallible;
+use std::sync::mpsc;
 
 use http::{Request, Response};
 use throughline::propagation::{self, SendBaggage};
-use throughline::testing::Capture;
-use throughline::{Carrier, Context, in_span, traced};
+use throughline::testing::{Capture, FinishedSpan};
+use throughline::{Carrier, Context, Snapshot, SpanKind, in_span, traced};
 use tonic::body::Body;
 use tonic::metadata::MetadataMap;
 use tower::{Layer as _, ServiceExt as _, service_fn};
@@ -50,6 +51,84 @@ async fn baggage_can_be_kept_from_one_channel_or_call() {
     let mut request = call(path);
     request.extensions_mut().insert(SendBaggage::only(["tenant_id"]));
     assert_eq!(sent(ClientLayer::new().baggage(["order_no"]), request).await, "");
+}
+
+/// A gateway calls with the request that it has received: with its metadata and its extensions.
+#[tokio::test]
+async fn a_forwarded_request_is_another_call_with_one_context() {
+    let (sender, received) = mpsc::channel();
+    let behind = ServerLayer::new().layer(service_fn(move |request: Request<Body>| {
+        sender.send(request.headers().clone()).expect("the test listens");
+        async { Ok::<_, Infallible>(answer()) }
+    }));
+    let gateway = ServerLayer::new().public().layer(ClientLayer::new().layer(behind));
+    let mut request = call("http://orders/shop.Orders/Get");
+    for (name, value) in OLD {
+        request.headers_mut().append(name, value.parse().expect("a value"));
+    }
+    request.headers_mut().insert("accept", "*/*".parse().expect("a value"));
+    let capture = Capture::new();
+    drop(capture.run_async(gateway.oneshot(request)).await.expect("an answer"));
+
+    let spans = capture.spans();
+    let [server, client, behind] = ["server", "client", "behind"].map(|which| {
+        let of_kind = |span: &&FinishedSpan| match which {
+            "server" => span.parent_id().is_none(),
+            "client" => span.span_kind == SpanKind::Client,
+            _ => span.parent_id().is_some() && span.span_kind == SpanKind::Server,
+        };
+        let found: Vec<_> = spans.iter().filter(of_kind).collect();
+        assert_eq!(found.len(), 1, "{which}: {}", capture.tree());
+        found[0]
+    });
+    assert!(client.is_child_of(server) && behind.is_child_of(client));
+    let headers = received.recv().expect("the call has arrived");
+    let expected = format!("00-{}-{}-01", client.trace_id(), client.span_id());
+    assert_eq!(headers.get_all("traceparent").iter().collect::<Vec<_>>(), [&expected]);
+    assert!(!headers.contains_key("tracestate") && !headers.contains_key("baggage"), "{headers:?}");
+    assert_eq!(headers["accept"], "*/*");
+}
+
+/// What metadata says of another context.
+const OLD: [(&str, &str); 4] = [
+    ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+    ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"),
+    ("tracestate", "evil=1"),
+    ("baggage", "tenant_id=evil"),
+];
+
+#[test]
+fn injection_leaves_nothing_of_another_context() {
+    let old = || {
+        let mut metadata = MetadataMap::new();
+        for (name, value) in OLD {
+            metadata.append(name, value.parse().expect("a value"));
+        }
+        metadata.insert("accept", "*/*".parse().expect("a value"));
+        metadata
+    };
+    let mut metadata = old();
+    inject_context(&Context::new(), &mut metadata);
+    assert_eq!(metadata.len(), 5, "there is no other context");
+    Capture::new().run(|| in_span("send", || inject(&mut metadata)));
+    assert_eq!(metadata.get_all("traceparent").iter().count(), 1);
+    assert_eq!(metadata.len(), 2, "{metadata:?}");
+}
+
+/// Nor is the baggage that a request has already.
+#[tokio::test]
+async fn baggage_of_a_forwarded_request_is_kept_back_without_a_span() {
+    for (layer, is_sent) in [(ClientLayer::new(), true), (ClientLayer::new().no_baggage(), false)] {
+        let echo = service_fn(move |request: Request<Body>| async move {
+            assert_eq!(request.headers().contains_key("baggage"), is_sent);
+            Ok::<_, Infallible>(answer())
+        });
+        let mut request = call("http://orders/shop.Orders/Get");
+        request.headers_mut().insert("baggage", "secret=hunter2".parse().expect("a value"));
+        let suppressed = Context::new().with_telemetry_suppressed();
+        let answered = Snapshot::of(&suppressed).run_async(layer.layer(echo).oneshot(request)).await;
+        assert!(answered.is_ok());
+    }
 }
 
 #[tokio::test]
