@@ -35,8 +35,9 @@
 //! | both | the caller's | as received | the same, if the two differ |
 //!
 //! An id is never overwritten, neither that of a request nor one that a handler sets on its response. It is only
-//! replaced if it is invalid: longer than 256 bytes, or with characters other than visible ASCII and spaces. If there
-//! are several, the first one is used. An id can only become the trace id if the tracer provider has the
+//! replaced if it is invalid (longer than 256 bytes, or with characters other than visible ASCII and spaces) or not
+//! wanted ([`fresh_request_id`](ServerLayer::fresh_request_id)), also in a request that is forwarded. If there are
+//! several, the first one is used. An id can only become the trace id if the tracer provider has the
 //! [`RequestIdGenerator`](https://docs.rs/throughline/latest/throughline/telemetry/struct.RequestIdGenerator.html) of
 //! Throughline (feature `sdk`); with another generator the third row is like the fourth, and a warning is logged once.
 //! Callers of a public layer do not choose trace ids: they could merge all requests into one trace, or pick ids that

@@ -280,18 +280,18 @@ impl TagHeaders {
         self.0.extend(header_name(header).map(|name| (key, name)));
     }
 
-    /// `context` with the tags of `headers`.
-    pub(crate) fn read(&self, headers: &HeaderMap, context: &Context) -> Context {
-        let mut found = Vec::new();
+    /// The tags of `headers`.
+    pub(crate) fn read(&self, headers: &HeaderMap) -> Vec<(&'static str, Value)> {
+        let mut found: Vec<(&'static str, Value)> = Vec::new();
         for (key, name) in &self.0 {
-            if found.iter().any(|tag: &KeyValue| tag.key.as_str() == *key) {
+            if found.iter().any(|(known, _)| known == key) {
                 continue;
             }
             if let Some(value) = headers.get(name).and_then(|value| text_of(value, TagType::Text)) {
-                found.push(KeyValue::new(*key, value));
+                found.push((key, value));
             }
         }
-        context.with_tags(found)
+        found
     }
 
     /// Writes the tags of `context` for which `sent` holds to `headers`. A header that is present already stays, unless
@@ -307,12 +307,18 @@ impl TagHeaders {
             return;
         }
         let tags = context.tags();
-        for (key, name) in self.0.iter().filter(|(key, _)| sent(key)) {
-            let key = Key::from_static_str(key);
-            let Some(tag) = tags.iter().find(|tag| tag.key == key) else { continue };
+        for (key, name) in &self.0 {
+            let Some(tag) = tags.iter().find(|tag| tag.key.as_str() == *key) else { continue };
+            if is_forwarded {
+                // Even if nothing takes its place.
+                headers.remove(name);
+            }
+            if !sent(key) {
+                continue;
+            }
             // A value that cannot be in a header is not sent.
             let Ok(value) = HeaderValue::from_bytes(tag.value.as_str().as_bytes()) else { continue };
-            if is_forwarded || !headers.contains_key(name) {
+            if !headers.contains_key(name) {
                 let _ = headers.try_insert(name.clone(), value);
             }
         }

@@ -4,8 +4,10 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Path;
 use http::Request;
+use http_body_util::BodyExt as _;
 use opentelemetry::KeyValue;
 use throughline::biz_tags;
+use throughline::propagation::SendBaggage;
 use throughline::testing::{Capture, FinishedSpan};
 use throughline::traced;
 use throughline_http::{ClientLayer, RequestTag, ServerLayer};
@@ -332,6 +334,25 @@ async fn a_header_that_the_caller_has_set_stays() {
         sent(client(), request).await
     }
     assert_eq!(Capture::new().run_async(tagged("order")).await, "mine");
+}
+
+/// A gateway forwards the request itself, with the header of its caller.
+#[tokio::test]
+async fn a_header_of_the_caller_does_not_stand_in_for_the_tag() {
+    let everything = || SendBaggage::only(["biz_id"]);
+    for (tag, may_leave, expected) in
+        [("order", everything(), "order"), ("two\nlines", everything(), ""), ("order", SendBaggage::none(), "")]
+    {
+        let gateway = service_fn(move |mut request: Request<()>| {
+            request.extensions_mut().insert(may_leave.clone());
+            async move { Ok::<_, std::convert::Infallible>(http::Response::new(sent(client(), request).await)) }
+        });
+        let gateway = ServerLayer::new().tag(RequestTag::new("biz_id").constant(tag)).layer(gateway);
+        let request = Request::get("/").header("x-biz-id", "evil").body(()).expect("a request");
+        let response = Capture::new().run_async(gateway.oneshot(request)).await.expect("an answer");
+        let body = response.into_body().collect().await.expect("a body").to_bytes();
+        assert_eq!(body.as_ref(), expected.as_bytes(), "{tag}");
+    }
 }
 
 #[tokio::test]

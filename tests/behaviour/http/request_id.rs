@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::routing::get as on_get;
 use http::{HeaderMap, Request, Response};
+use http_body_util::BodyExt as _;
 use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator, Sampler};
 use throughline::RequestId;
 use throughline::testing::Capture;
@@ -213,6 +214,37 @@ async fn clients_pass_it_on() {
         let router = Router::new().route("/", on_get(handler)).layer(ServerLayer::new());
         let response = send(&capture, router, get("/", headers)).await;
         assert_eq!(response.headers()["x-request-id"].as_bytes(), response.body().as_ref(), "{headers:?}");
+    }
+}
+
+/// A gateway forwards the request itself, with the header of its caller.
+#[tokio::test]
+async fn an_id_that_was_refused_is_not_passed_on() {
+    let long = "x".repeat(257);
+    for (layer, given, is_kept) in [
+        (ServerLayer::new(), "order-7", true),
+        (ServerLayer::new(), UUID, true),
+        (ServerLayer::new(), long.as_str(), false),
+        (ServerLayer::new().public(), "order-7", true),
+        (ServerLayer::new().public().fresh_request_id(), "order-7", false),
+    ] {
+        for own in [None, Some("the handler's")] {
+            let gateway = service_fn(move |mut request: Request<()>| async move {
+                if let Some(own) = own {
+                    request.headers_mut().insert("x-request-id", own.parse().expect("a value"));
+                }
+                let passed_on = sent(request).await["x-request-id"].to_str().expect("text").to_owned();
+                Ok::<_, std::convert::Infallible>(Response::new(passed_on))
+            });
+            let request = Request::get("/").header("x-request-id", given).body(()).expect("a request");
+            let capture = Capture::new();
+            let response = capture.run_async(layer.clone().layer(gateway).oneshot(request)).await.expect("an answer");
+            let (head, body) = response.into_parts();
+            let passed_on = body.collect().await.expect("a body").to_bytes();
+            let answered = head.headers["x-request-id"].as_bytes();
+            assert_eq!(answered == given.as_bytes(), is_kept, "{given}");
+            assert_eq!(passed_on.as_ref(), own.map_or(answered, str::as_bytes), "{given}");
+        }
     }
 }
 

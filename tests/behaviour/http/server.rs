@@ -7,6 +7,7 @@ use axum::{Extension, Router};
 use http::{Request, StatusCode, Version};
 use http_body_util::BodyExt as _;
 use opentelemetry::trace::{SpanKind, Status};
+use opentelemetry_sdk::trace::Sampler;
 use throughline::testing::Capture;
 use throughline::traced;
 use throughline_http::{RequestTag, ServerLayer};
@@ -239,6 +240,32 @@ async fn two_layers_make_one_span() {
         ",
     );
     assert_text(&capture.span("GET /orders/{order_no}"), "http.route", Some("/orders/{order_no}"));
+}
+
+/// A tag header is read by whichever of two layers names it, unless the outer one is public or knows better.
+#[tokio::test]
+async fn the_inner_of_two_layers_reads_tag_headers_too() {
+    let internal = ServerLayer::new;
+    for (outer, sampled, expected) in [
+        (internal(), true, Some("claimed")),
+        (internal(), false, Some("claimed")),
+        (internal().public(), true, None),
+        (internal().tag(RequestTag::new("tenant_id").constant("acme")), true, Some("acme")),
+    ] {
+        let seen = || async {
+            let tags = throughline::ContextExt::tags(&throughline::current_context());
+            tags.iter().map(|tag| tag.value.to_string()).collect::<String>()
+        };
+        let inner = internal().tag_header("tenant_id", "x-tenant-id");
+        let router = Router::new().route("/", axum::routing::get(seen)).layer(inner);
+        let capture = if sampled { Capture::new() } else { Capture::with_sampler(Sampler::AlwaysOff) };
+        let response = capture.run_async(outer.layer(router).oneshot(get("/", &[("x-tenant-id", "claimed")]))).await;
+        let body = response.expect("an answer").into_body().collect().await.expect("a body").to_bytes();
+        assert_eq!(body.as_ref(), expected.unwrap_or_default().as_bytes());
+        if sampled {
+            assert_text(&capture.span("GET /"), "tenant_id", expected);
+        }
+    }
 }
 
 #[tokio::test]

@@ -88,8 +88,8 @@ impl ClientLayer {
     /// Sends the tag `key`, if it is set, in the header `header`: to be read by
     /// [`ServerLayer::tag_header`](crate::ServerLayer::tag_header), or by services that are not traced. An existing
     /// header of the request is not changed, unless the request was received by this process and is forwarded: the
-    /// value from its caller does not take precedence over the tag. A value that is not valid in a header is not sent,
-    /// and neither is a tag that the [baggage settings](crate#trust-boundaries) of the request withhold.
+    /// value from its caller is removed if the tag is set. A value that is not valid in a header is not sent, and
+    /// neither is a tag that the [baggage settings](crate#trust-boundaries) of the request withhold.
     ///
     /// In a trace that is not sampled, only tags are set that were received, that a server layer adds, or that are
     /// marked `propagate` in `#[biz_tags]`. An invalid header name is logged as an error, and otherwise ignored.
@@ -217,8 +217,10 @@ impl Config {
         let asked_for = |key: &str| request.baggage.is_none_or(|only| only.has(key));
         let sent = |key: &str| self.baggage.as_ref().is_none_or(|only| only.has(key)) && asked_for(key);
         propagator.inject_filtered(context, &sent, &mut HeadersMut(headers));
-        self.tag_headers.write(context, &asked_for, request.is_forwarded, headers);
-        if !headers.contains_key(&X_REQUEST_ID) {
+        self.tag_headers.write(context, &asked_for, request.received.is_some(), headers);
+        // The id that its caller has sent is not that of the request.
+        let refused = request.received.and_then(|received| received.other_id.as_ref());
+        if headers.get(&X_REQUEST_ID).is_none_or(|id| Some(id) == refused) {
             if let Some(id) = RequestId::to_pass_on(context).and_then(|id| HeaderValue::from_str(id.as_ref()).ok()) {
                 let _ = headers.try_insert(X_REQUEST_ID, id);
             }

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use http::{HeaderMap, Method};
 use throughline::propagation::SendBaggage;
 
+use crate::server::Entered;
+
 /// The template of a request's URL, such as `/orders/{order_no}`. As an extension of the request, it makes the span's
 /// name `GET /orders/{order_no}`, so the cardinality of templates has to be low. For clients whose requests have no
 /// extensions there is [`ClientLayer::url_template`](super::ClientLayer::url_template).
@@ -60,15 +62,15 @@ pub struct Outgoing<'a> {
     pub(super) template: Option<&'a str>,
     pub(super) attempts: Option<&'a Attempts>,
     pub(super) baggage: Option<&'a SendBaggage>,
-    /// Whether it was received by this process, with its headers.
-    pub(super) is_forwarded: bool,
+    /// Set if it was received by this process, with its headers.
+    pub(super) received: Option<&'a Entered>,
     pub(super) headers: &'a mut HeaderMap,
 }
 
 impl<'a> Outgoing<'a> {
     /// A request with a method and its target. Trace headers are written to `headers`.
     pub fn new(method: &'a Method, target: Target<'a>, headers: &'a mut HeaderMap) -> Self {
-        Self { method, target, template: None, attempts: None, baggage: None, is_forwarded: false, headers }
+        Self { method, target, template: None, attempts: None, baggage: None, received: None, headers }
     }
 
     /// Sets the template of the URL; see [`UrlTemplate`]. It takes precedence over that of the layer.

@@ -48,16 +48,16 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
         // Forwarded, even to a service in this process, it is another request there.
-        let is_forwarded = parts.extensions.remove::<Entered>().is_some();
+        let received = parts.extensions.remove::<Entered>();
         parts.extensions.remove::<RequestId>();
-        let span = self.layer.start_parts(&mut parts, is_forwarded);
+        let span = self.layer.start_parts(&mut parts, received.as_ref());
         let request = Request::from_parts(parts, body);
         span.instrument_with(|| self.inner.call(request), ClientObserver(self.layer.clone()))
     }
 }
 
 impl ClientLayer {
-    fn start_parts(&self, parts: &mut request::Parts, is_forwarded: bool) -> Span {
+    fn start_parts(&self, parts: &mut request::Parts, received: Option<&Entered>) -> Span {
         let authority = facts::authority(parts).map(Cow::into_owned);
         let authority = authority.as_ref();
         self.start(Outgoing {
@@ -73,7 +73,7 @@ impl ClientLayer {
             template: parts.extensions.get::<UrlTemplate>().map(|template| &*template.0),
             attempts: parts.extensions.get::<Attempts>(),
             baggage: parts.extensions.get::<SendBaggage>(),
-            is_forwarded,
+            received,
             headers: &mut parts.headers,
         })
     }

@@ -43,7 +43,7 @@ impl Exchange {
         let route = config.route.as_ref().and_then(|of| of(parts)).or_else(|| facts::matched_route(parts));
         let mut missing = Vec::new();
         let (span, request_id, request) = match parts.extensions.get::<Entered>() {
-            Some(entered) => (config.join(*entered, parts, route.as_deref(), &mut missing), None, None),
+            Some(entered) => (config.join(entered, parts, route.as_deref(), &mut missing), None, None),
             None => config.enter(parts, route.as_deref(), &mut missing),
         };
         let method = parts.method.clone();

@@ -140,7 +140,7 @@ impl ServerLayer {
     /// it: for tags that go from service to service without baggage. The value is text. If there are several headers for
     /// one key, the first that is present counts.
     ///
-    /// A [public](Self::public) layer ignores these headers; to read one from callers that are not trusted, name it in a
+    /// A [public](Self::public) layer ignores these headers, and so does one inside of it; to read one from callers that are not trusted, name it in a
     /// [`RequestTag`]. An invalid header name is logged as an error, and otherwise ignored.
     pub fn tag_header(self, key: &'static str, header: &str) -> Self {
         self.set(|config| config.tag_headers.add(key, header))
@@ -150,6 +150,8 @@ impl ServerLayer {
     /// `client.address`, `url.scheme` and `server.address` then are what the outermost of them has written. By default
     /// these headers are ignored, because any caller can write them, and `client.address` is the other end of the
     /// connection.
+    ///
+    /// `Forwarded` takes precedence, so proxies that only write `X-Forwarded-*` have to remove it from requests.
     pub fn proxies(self, count: usize) -> Self {
         self.set(|config| config.proxies = count)
     }

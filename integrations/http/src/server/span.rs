@@ -9,7 +9,8 @@ use http::request;
 use opentelemetry::trace::{SpanId, SpanKind, TraceContextExt as _, TraceId};
 use opentelemetry::{Array, Context, KeyValue, StringValue, Value};
 use throughline::{
-    ContextExt as _, LastError, RequestId, Span, SpanBuilder, TagScope, Tags, current_context, propagation, semconv,
+    ContextExt as _, LastError, RequestId, Span, SpanBuilder, Tag, TagScope, Tags, current_context, propagation,
+    semconv,
 };
 
 use super::Config;
@@ -20,11 +21,15 @@ use crate::{Headers, X_REQUEST_ID};
 const RECORDED_ID: &str = "http.request.header.x-request-id";
 
 /// The span of the request, stored in its extensions for inner layers.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Entered {
     span: (TraceId, SpanId),
     /// Whether it has a route.
     routed: bool,
+    /// Whether its caller is not trusted.
+    is_public: bool,
+    /// The `X-Request-ID` that it came with, if that is not its own.
+    pub(crate) other_id: Option<HeaderValue>,
 }
 
 fn identity(context: &Context) -> (TraceId, SpanId) {
@@ -45,7 +50,7 @@ impl Config {
         let caller = if self.public {
             propagation::get().extract_identity(&headers)
         } else {
-            self.tag_headers.read(&parts.headers, &propagation::extract(&headers))
+            propagation::extract(&headers).with_tags(as_tags(&self.tag_headers.read(&parts.headers)))
         };
         let continues = !self.public && caller.span().span_context().is_valid();
         let given = parts.headers.get(&X_REQUEST_ID).and_then(|id| RequestId::parse(id.as_bytes()));
@@ -81,9 +86,10 @@ impl Config {
                 context.span().set_attribute(KeyValue::new(RECORDED_ID, recorded_id(given)));
             }
         }
-        let id = given
-            .filter(|_| keeps)
-            .unwrap_or_else(|| if trace == TraceId::INVALID { RequestId::mint() } else { RequestId::from(trace) });
+        let given = given.filter(|_| keeps);
+        let other_id = if given.is_none() { parts.headers.get(&X_REQUEST_ID).cloned() } else { None };
+        let id =
+            given.unwrap_or_else(|| if trace == TraceId::INVALID { RequestId::mint() } else { RequestId::from(trace) });
         let header = HeaderValue::from_str(id.as_ref()).ok();
         // The id is not known before the span has started.
         let mut last_error = None;
@@ -95,14 +101,15 @@ impl Config {
             })
         });
         parts.extensions.insert(id);
-        parts.extensions.insert(Entered { span: identity(&context), routed: route.is_some() });
+        let (span_id, routed) = (identity(&context), route.is_some());
+        parts.extensions.insert(Entered { span: span_id, routed, is_public: self.public, other_id });
         (span, header, last_error)
     }
 
     /// Adds what this layer knows to the span that an outer layer has started.
     pub(super) fn join(
         &self,
-        entered: Entered,
+        entered: &Entered,
         parts: &request::Parts,
         route: Option<&str>,
         missing: &mut Vec<&'static str>,
@@ -115,7 +122,23 @@ impl Config {
                 span.set_attribute(KeyValue::new(semconv::HTTP_ROUTE, route.to_owned()));
             }
         }
-        TagScope::new().propagate(|tags| self.resolve(parts, route, &current, missing, tags)).start_with(|_| {})
+        // Claims of the caller, which do not replace what the outer layer knows.
+        let is_trusted = !self.public && !entered.is_public;
+        let mut claimed = if is_trusted { self.tag_headers.read(&parts.headers) } else { Vec::new() };
+        if !claimed.is_empty() {
+            let known = current.tags();
+            claimed.retain(|(key, _)| known.iter().all(|known| known.key.as_str() != *key));
+        }
+        let parent = current.with_tags(as_tags(&claimed));
+        let scope = TagScope::new().propagate(|tags| {
+            // A tag of this layer with the same key inherits the value.
+            claimed.retain(|(key, _)| self.tags.iter().all(|tag| tag.key() != *key));
+            for (key, value) in claimed {
+                tags.scope(key, || Tag::new(Some(value)));
+            }
+            self.resolve(parts, route, &parent, missing, tags);
+        });
+        scope.start_with(|_| {})
     }
 
     /// Adds the tags of the request. Without a route, required ones without a value are added to `missing`.
@@ -168,6 +191,10 @@ impl Config {
         facts::add_text(semconv::USER_AGENT_ORIGINAL, &header::USER_AGENT, &parts.headers, tags);
         facts::add_headers(&self.request_headers, &parts.headers, tags);
     }
+}
+
+fn as_tags(tags: &[(&'static str, Value)]) -> impl Iterator<Item = KeyValue> {
+    tags.iter().map(|(key, value)| KeyValue::new(*key, value.clone()))
 }
 
 /// The conventions define the value of a header as a list.
