@@ -46,8 +46,8 @@ impl Extractor for Headers<'_> {
     }
 }
 
-/// A header map as a carrier that a context is injected into. Existing headers are replaced. Invalid headers are
-/// omitted, and so are those that do not fit into the map.
+/// A header map as a carrier that a context is injected into. Existing headers are replaced, and the `tracestate` of
+/// another `traceparent` is removed. Invalid headers are omitted, and so are those that do not fit into the map.
 ///
 /// ```
 /// use http::HeaderMap;
@@ -63,6 +63,9 @@ pub struct HeadersMut<'a>(pub &'a mut HeaderMap);
 impl Injector for HeadersMut<'_> {
     fn set(&mut self, key: &str, value: String) {
         let (Ok(name), Ok(value)) = (HeaderName::try_from(key), HeaderValue::try_from(value)) else { return };
+        if key == "traceparent" {
+            self.0.remove("tracestate");
+        }
         // It fails if the map is full, where `insert` panics.
         let _ = self.0.try_insert(name, value);
     }

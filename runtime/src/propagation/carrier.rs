@@ -113,7 +113,8 @@ impl Origin for Carrier {
 impl Injector for Carrier {
     fn set(&mut self, key: &str, value: String) {
         match key {
-            "traceparent" => self.traceparent = Some(value),
+            // The trace state belongs to it.
+            "traceparent" => (self.traceparent, self.tracestate) = (Some(value), None),
             "tracestate" => self.tracestate = Some(value),
             "baggage" => self.baggage = Some(value),
             _ => {}

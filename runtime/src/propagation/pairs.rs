@@ -8,6 +8,7 @@ use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, Injector};
 
 use crate::context::origin::Origin;
+use crate::propagation::w3c;
 
 /// The maximum number of values read for one header; no format has a use for more.
 pub(crate) const MAX_VALUES: usize = 64;
@@ -43,7 +44,7 @@ pub fn inject_with(set: impl FnMut(&str, String)) {
 /// # assert!(context.span().span_context().is_sampled());
 /// ```
 pub fn extract_with<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Context {
-    super::extract(&Named(&get))
+    super::extract(&Named(&|name| get(name).into_iter().collect()))
 }
 
 /// A list of names and values as a carrier. Names are case-insensitive and may repeat.
@@ -80,7 +81,8 @@ impl<K: AsRef<str>, V: AsRef<str>> Extractor for Pairs<'_, K, V> {
     }
 }
 
-/// A list of names and values to inject into. An existing header of the same name is replaced.
+/// A list of names and values to inject into. An existing header of the same name is replaced, and the `tracestate` of
+/// another `traceparent` is removed.
 ///
 /// ```
 /// use throughline::propagation::{self, PairsMut};
@@ -93,7 +95,8 @@ pub struct PairsMut<'a>(pub &'a mut Vec<(String, String)>);
 
 impl Injector for PairsMut<'_> {
     fn set(&mut self, key: &str, value: String) {
-        self.0.retain(|(name, _)| !name.eq_ignore_ascii_case(key));
+        let is_stale = |name: &str| name.eq_ignore_ascii_case(key) || w3c::is_superseded(name, key);
+        self.0.retain(|(name, _)| !is_stale(name));
         self.0.push((key.to_owned(), value));
     }
 }
@@ -118,30 +121,44 @@ impl<K: AsRef<str>, V: AsRef<str>> Origin for Vec<(K, V)> {
 
 impl<K: Borrow<str> + Eq + Hash, V: AsRef<str>, S: BuildHasher> Origin for HashMap<K, V, S> {
     fn origin(&self) -> Context {
-        super::extract(&Named(&|key| self.get(key).or_else(|| find(self, key)).map(AsRef::as_ref)))
+        super::extract(&Named(&|key| match self.get(key) {
+            Some(value) => vec![value.as_ref()],
+            None => alike(self, key),
+        }))
     }
 }
 
 impl<K: Borrow<str> + Ord, V: AsRef<str>> Origin for BTreeMap<K, V> {
     fn origin(&self) -> Context {
-        super::extract(&Named(&|key| self.get(key).or_else(|| find(self, key)).map(AsRef::as_ref)))
+        super::extract(&Named(&|key| match self.get(key) {
+            Some(value) => vec![value.as_ref()],
+            None => alike(self, key),
+        }))
     }
 }
 
-/// Finds a value by name, ignoring case.
-fn find<'a, K, V>(map: impl IntoIterator<Item = (&'a K, &'a V)>, key: &str) -> Option<&'a V>
+/// The values whose names are the same without regard to case. In their own order, because maps have none.
+fn alike<'a, K, V>(map: impl IntoIterator<Item = (&'a K, &'a V)>, key: &str) -> Vec<&'a str>
 where
     K: Borrow<str> + 'a,
+    V: AsRef<str> + 'a,
 {
-    map.into_iter().find(|(name, _)| (*name).borrow().eq_ignore_ascii_case(key)).map(|(_, value)| value)
+    let alike = map.into_iter().filter(|(name, _)| (*name).borrow().eq_ignore_ascii_case(key));
+    let mut values: Vec<_> = alike.map(|(_, value)| value.as_ref()).take(MAX_VALUES).collect();
+    values.sort_unstable();
+    values
 }
 
 /// A lookup function as a carrier.
-struct Named<'f, 'a>(&'f dyn Fn(&str) -> Option<&'a str>);
+struct Named<'f, 'a>(&'f dyn Fn(&str) -> Vec<&'a str>);
 
 impl Extractor for Named<'_, '_> {
     fn get(&self, key: &str) -> Option<&str> {
-        (self.0)(key)
+        (self.0)(key).first().copied()
+    }
+
+    fn get_all(&self, key: &str) -> Option<Vec<&str>> {
+        Some((self.0)(key)).filter(|values| !values.is_empty())
     }
 
     fn keys(&self) -> Vec<&str> {

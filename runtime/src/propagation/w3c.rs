@@ -13,6 +13,12 @@ const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
 pub(super) const FIELDS: [&str; 2] = [TRACEPARENT, TRACESTATE];
 
+/// Whether the header `old` has no meaning any more when `new` is written: `tracestate` belongs to one `traceparent`, which
+/// is always written first.
+pub(super) fn is_superseded(old: &str, new: &str) -> bool {
+    new == TRACEPARENT && old.eq_ignore_ascii_case(TRACESTATE)
+}
+
 /// `00-` trace id `-` parent id `-` flags.
 const LENGTH: usize = 55;
 

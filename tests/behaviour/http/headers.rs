@@ -37,7 +37,7 @@ fn a_request_and_its_head_are_origins() {
 #[test]
 fn injection_replaces() {
     let capture = Capture::new();
-    let mut headers = map(&[("traceparent", SAMPLED), ("accept", "*/*")]);
+    let mut headers = map(&[("traceparent", SAMPLED), ("tracestate", "old=1"), ("accept", "*/*")]);
     headers.append("traceparent", SAMPLED.parse().expect("a value"));
     let identity = capture.run(|| {
         throughline::in_span("send", || {
@@ -47,6 +47,7 @@ fn injection_replaces() {
     });
     let all: Vec<_> = headers.get_all("traceparent").iter().collect();
     assert_eq!(all, [&identity]);
+    assert!(!headers.contains_key("tracestate"), "it belongs to the other trace");
     assert_eq!(headers["accept"], "*/*");
 }
 

@@ -9,7 +9,7 @@ use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry_sdk::trace::Sampler;
 use throughline::propagation::{self, PairsMut, Propagator};
 use throughline::testing::Capture;
-use throughline::{Carrier, traced};
+use throughline::{Carrier, Origin as _, traced};
 
 use super::{SPAN, TRACE, remote};
 
@@ -89,6 +89,42 @@ fn are_written() {
     assert_eq!(map, HashMap::from([("traceparent".to_owned(), line.clone())]));
     assert_eq!(pairs, [("other".into(), "1".into()), ("traceparent".to_owned(), line.clone())]);
     assert_eq!(lines, [("traceparent".to_owned(), line)]);
+}
+
+/// A message that is forwarded has the state of another trace, which the new one does not replace.
+#[test]
+fn the_state_of_another_trace_goes_with_it() {
+    let propagator = Propagator::default();
+    let mut pairs = vec![("TraceState".to_owned(), "old=1".to_owned()), ("other".to_owned(), "1".to_owned())];
+    propagator.inject(&remote(1), &mut PairsMut(&mut pairs));
+    let line = format!("00-{TRACE}-{SPAN}-01");
+    assert_eq!(pairs, [("other".to_owned(), "1".to_owned()), ("traceparent".to_owned(), line.clone())]);
+
+    let mut carrier = Carrier { tracestate: Some("old=1".to_owned()), ..Carrier::default() };
+    propagator.inject(&remote(1), &mut carrier);
+    assert_eq!(carrier, Carrier { traceparent: Some(line), ..Carrier::default() });
+
+    // Nothing is lost of the trace itself.
+    let incoming = [("traceparent", format!("00-{TRACE}-{SPAN}-01")), ("tracestate", "a=1".to_owned())];
+    let context = propagator.extract(&propagation::Pairs(&incoming));
+    propagator.inject(&context, &mut PairsMut(&mut pairs));
+    propagator.inject(&context, &mut PairsMut(&mut pairs));
+    let states: Vec<_> = pairs.iter().filter(|(name, _)| name == "tracestate").collect();
+    assert_eq!(states, [&("tracestate".to_owned(), "a=1".to_owned())]);
+    assert_eq!(Carrier::of(&context).tracestate.as_deref(), Some("a=1"));
+}
+
+/// Which of them comes first is chance.
+#[test]
+fn names_that_differ_in_case_are_one_header_of_a_map() {
+    let parents = ["Traceparent", "TRACEPARENT"].map(|name| (name.to_owned(), format!("00-{TRACE}-{SPAN}-01")));
+    let states = [("TraceState".to_owned(), "b=2".to_owned()), ("TRACESTATE".to_owned(), "a=1".to_owned())];
+    assert!(!HashMap::from(parents.clone()).origin().span().span_context().is_valid(), "there are two");
+    assert!(!BTreeMap::from(parents.clone()).origin().span().span_context().is_valid());
+    let one = || parents[..1].iter().cloned().chain(states.iter().cloned());
+    for context in [one().collect::<HashMap<_, _>>().origin(), one().collect::<BTreeMap<_, _>>().origin()] {
+        assert_eq!(context.span().span_context().trace_state().header(), "a=1,b=2");
+    }
 }
 
 #[test]
