@@ -8,10 +8,10 @@ const REDACTED: &str = "REDACTED";
 
 /// Names of secret parameters, in lowercase and without punctuation.
 #[rustfmt::skip]
-const NAMES: [&str; 29] = [
+const NAMES: [&str; 31] = [
     "assertion", "auth", "authcode", "authorization", "authorizationcode", "bearer", "code", "codeverifier", "cookie",
-    "csrf", "cvc", "cvv", "devicecode", "hmac", "key", "otp", "pass", "passcode", "pin", "pw", "samlart", "samlrequest",
-    "samlresponse", "session", "sid", "sig", "subscriptionkey", "ticket", "xsrf",
+    "csrf", "cvc", "cvv", "devicecode", "hmac", "idtokenhint", "key", "oauthverifier", "otp", "pass", "passcode", "pin",
+    "pw", "samlart", "samlrequest", "samlresponse", "session", "sid", "sig", "subscriptionkey", "ticket", "xsrf",
 ];
 
 /// Suffixes of further names: `refresh_token`, `X-Amz-Signature`, `AWSAccessKeyId`.
@@ -75,15 +75,16 @@ impl UrlRules {
     /// Redacts an absolute or relative URL.
     pub fn url(&self, url: &str) -> String {
         let marked = url.find(['?', '#']).unwrap_or(url.len());
-        let (mut shown, rest) = self.authority(&url[..marked], url).unwrap_or((String::new(), url));
+        let (mut shown, rest) = match url.strip_prefix("//").map(without_user) {
+            // A reference without a scheme.
+            Some((user, rest)) => (format!("//{user}"), rest),
+            None => self.authority(&url[..marked], url).unwrap_or((String::new(), url)),
+        };
         let (rest, fragment) = cut(rest, '#');
         let (path, query) = cut(rest, '?');
         shown.push_str(&self.path(path));
         for (mark, part) in [('?', query), ('#', fragment)] {
-            if let Some(part) = part {
-                shown.push(mark);
-                shown.push_str(&self.query(part));
-            }
+            shown.extend(part.map(|part| format!("{mark}{}", self.query(part))));
         }
         shown
     }
@@ -160,7 +161,8 @@ impl UrlRules {
         })
     }
 
-    /// Whether a parameter with this name is a secret, including `user[password]` and `user.password`.
+    /// Whether a parameter with this name is a secret, including `user[password]` and `user.password`, and the first one
+    /// of another query, as in `#/callback?code=`.
     fn is_secret(&self, name: &str) -> bool {
         let Some(name) = decoded(name) else { return true };
         let whole = bare(&name);
@@ -168,7 +170,7 @@ impl UrlRules {
             return true;
         }
         !self.shown.contains(&whole)
-            && name.split(['[', ']', '.']).any(|part| {
+            && name.split(['[', ']', '.', '?', '#', '/', '&', ';']).any(|part| {
                 let part = bare(part);
                 let part = part.trim_end_matches(|c: char| c.is_ascii_digit());
                 NAMES.contains(&part) || ENDS.iter().any(|end| part.ends_with(end))
@@ -311,6 +313,11 @@ mod tests {
             "+token",
             "token%20",
             "%25252525252525252574oken",
+            "id_token_hint",
+            "oauth_verifier",
+            "/callback?code",
+            "/callback%3Fcode",
+            "#code",
         ] {
             let shown = UrlRules::USUAL.query(&format!("page=2&{name}=hunter2&q=a")).into_owned();
             assert_eq!(shown, format!("page=2&{name}=REDACTED&q=a"));
@@ -390,9 +397,15 @@ mod tests {
     #[test]
     fn credentials_are_taken_out_of_a_url() {
         let shown = |url| UrlRules::USUAL.url(url);
-        for url in
-            ["https://example.com:8443/a?b=c#d", "/a?b", "http://[::1]:80/", "http://[::1]", "a:b", "http://h/@me"]
-        {
+        for url in [
+            "https://example.com:8443/a?b=c#d",
+            "/a?b",
+            "http://[::1]:80/",
+            "http://[::1]",
+            "a:b",
+            "http://h/@me",
+            "//h/@me",
+        ] {
             assert_eq!(shown(url), url);
         }
         assert_eq!(shown("https://ada:secret@example.com/a"), "https://REDACTED:REDACTED@example.com/a");
@@ -404,6 +417,9 @@ mod tests {
             "https://h/cb#access_token=REDACTED&expires_in=3"
         );
         assert_eq!(shown("/cb?next=http://a:b@h/"), "/cb?next=REDACTED");
+        assert_eq!(shown("https://h/#/cb?code=x&page=2"), "https://h/#/cb?code=REDACTED&page=2");
+        assert_eq!(shown("//ada:secret@h/a?sig=x"), "//REDACTED:REDACTED@h/a?sig=REDACTED");
+        assert_eq!(shown("//h/to/http://a:b@c/"), "//h/to/http://REDACTED:REDACTED@c/");
     }
 
     #[test]
