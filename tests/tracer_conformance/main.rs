@@ -198,3 +198,28 @@ impl SpanProcessor for OnEnd {
         Ok(())
     }
 }
+
+/// Changes spans that start, and keeps the context of the last.
+#[derive(Debug, Clone, Default)]
+struct Changing(Arc<Mutex<Option<SpanContext>>>);
+
+impl SpanProcessor for Changing {
+    fn on_start(&self, span: &mut Span, _parent: &Context) {
+        let name = span.exported_data().expect("it is recorded").name;
+        span.add_event(name.clone(), Vec::new());
+        span.add_link(context(3, 4, TraceFlags::SAMPLED, true, ""), Vec::new());
+        span.set_status(Status::Ok);
+        span.update_name(format!("{name}, changed"));
+        *self.0.lock().expect("no panic") = Some(span.span_context().clone());
+    }
+
+    fn on_end(&self, _span: SpanData) {}
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}

@@ -53,6 +53,24 @@ on_both! {
         }
     }
 
+    /// "`OnStart`": "It should be possible to keep a reference to this span object and updates to the span SHOULD be
+    /// reflected in it". It has the context of the span, too.
+    fn a_processor_may_change_the_span_that_starts(builder, kept, ours) {
+        let (changing, seen) = (Changing::default(), Changing::default());
+        let builder = builder.with_sampler(Asked::answering(SamplingDecision::RecordOnly));
+        let tracer = builder.with_span_processor(changing.clone()).with_span_processor(seen.clone()).build().tracer("t");
+        let links = vec![Link::with_context(context(1, 2, TraceFlags::SAMPLED, true, ""))];
+        drop(tracer.span_builder("s").with_links(links).start(&tracer));
+        let span = kept.one();
+        assert_eq!(span.name, "s, changed, changed");
+        let events: Vec<_> = span.events.iter().map(|event| &*event.name).collect();
+        assert_eq!(events, ["s", "s, changed"]);
+        assert_eq!((span.links.len(), &span.status), (3, &Status::Ok));
+        for processor in [changing, seen] {
+            assert_eq!(processor.0.lock().expect("no panic").as_ref(), Some(&span.span_context));
+        }
+    }
+
     /// "`OnEnd`": the span that ends is locked by then, and a span that starts below it must not wait for it.
     fn a_processor_may_start_spans_below_the_one_that_ends(builder, kept, ours) {
         let (on_end, sampler) = (OnEnd::default(), Asked::answering(SamplingDecision::RecordOnly));

@@ -32,12 +32,12 @@ use std::io::{self, Write};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use opentelemetry::{Context, KeyValue};
+use opentelemetry::Context;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
 use self::buffer::{Part, TraceBuffer};
-use crate::tracer::SpanObserver;
+use crate::tracer::{Additions, SpanObserver};
 
 /// The approximate limit for text that is waiting to be written.
 const MAX_QUEUED_BYTES: usize = 1 << 20;
@@ -240,9 +240,9 @@ impl SpanProcessor for Console {
 }
 
 impl SpanObserver for Console {
-    fn started(&self, span: &SpanData, _parent: &Context) -> Vec<KeyValue> {
+    fn started(&self, span: &SpanData, _parent: &Context) -> Additions {
         self.span_started(span.clone());
-        Vec::new()
+        Additions::default()
     }
 
     fn ended(&self, span: &SpanData) {

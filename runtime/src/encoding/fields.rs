@@ -1,5 +1,7 @@
 //! Attributes, events and links of a span, as fields of the message `Span`.
 
+use std::collections::HashSet;
+
 use opentelemetry::trace::{SpanContext, TraceState};
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 
@@ -281,7 +283,7 @@ impl Fields {
         if !self.events.admits(self.limits.events) {
             return;
         }
-        let dropped = dropped + self.limits.apply(&mut attributes, self.limits.attributes_per_event);
+        let dropped = dropped.saturating_add(self.limits.apply(&mut attributes, self.limits.attributes_per_event));
         let len = 9 + delimited_len(name.len()) + attributes_len(&attributes) + count_len(dropped);
         self.bytes.push(span::EVENTS);
         put_varint(&mut self.bytes, len as u64);
@@ -296,7 +298,7 @@ impl Fields {
         if !to.is_valid() || !self.links.admits(self.limits.links) {
             return;
         }
-        let dropped = dropped + self.limits.apply(&mut attributes, self.limits.attributes_per_link);
+        let dropped = dropped.saturating_add(self.limits.apply(&mut attributes, self.limits.attributes_per_link));
         let state = state_of(to);
         let state_len = if state.is_empty() { 0 } else { delimited_len(state.len()) };
         let len = 18 + 10 + state_len + attributes_len(&attributes) + count_len(dropped) + 5;
@@ -366,15 +368,7 @@ impl Limits {
     /// Makes keys unique (of two values the last counts), drops what exceeds `max`, and truncates text. Returns how
     /// many were dropped.
     fn apply(&self, attributes: &mut Vec<KeyValue>, max: u32) -> u32 {
-        let mut at = 0;
-        while at < attributes.len() {
-            let (key, rest) = (&attributes[at].key, &attributes[at + 1..]);
-            if key.as_str().is_empty() || rest.iter().any(|later| later.key == *key) {
-                attributes.remove(at);
-            } else {
-                at += 1;
-            }
-        }
+        make_unique(attributes);
         let dropped = attributes.len().saturating_sub(max as usize);
         attributes.truncate(max as usize);
         if let Some(limit) = self.value_length {
@@ -383,6 +377,31 @@ impl Limits {
             }
         }
         u32::try_from(dropped).unwrap_or(u32::MAX)
+    }
+}
+
+/// Of two attributes with the same key the last counts, and one without a key does not.
+fn make_unique(attributes: &mut Vec<KeyValue>) {
+    /// More are not compared with each other one by one.
+    const FEW: usize = 32;
+
+    if attributes.len() > FEW {
+        let mut kept: Vec<_> = {
+            let mut seen = HashSet::with_capacity(attributes.len());
+            let latest_first = attributes.iter().rev().map(|attribute| attribute.key.as_str());
+            latest_first.map(|key| !key.is_empty() && seen.insert(key)).collect()
+        };
+        attributes.retain(|_| kept.pop().unwrap_or(true));
+        return;
+    }
+    let mut at = 0;
+    while at < attributes.len() {
+        let (key, rest) = (&attributes[at].key, &attributes[at + 1..]);
+        if key.as_str().is_empty() || rest.iter().any(|later| later.key == *key) {
+            attributes.remove(at);
+        } else {
+            at += 1;
+        }
     }
 }
 

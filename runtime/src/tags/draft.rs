@@ -214,7 +214,7 @@ impl Draft {
         if let ScopedTags::None = self.inherited {
             return;
         }
-        self.tags = std::mem::take(&mut self.inherited).into_encoded();
+        self.tags = std::mem::take(&mut self.inherited).into_encoded(self.fields.limits.value_length);
     }
 
     /// Sets a tag for this span and those below it.
@@ -281,7 +281,7 @@ impl Draft {
         if self.scoped.keys().overlaps(self.code.keys()) {
             self.describe_code();
         }
-        let inherited = std::mem::take(&mut self.inherited).into_encoded();
+        let inherited = std::mem::take(&mut self.inherited).into_encoded(self.fields.limits.value_length);
         let has_baggage = !propagated.is_empty() || !parent.baggage().is_empty();
         let context = if has_baggage { self.with_baggage(parent, propagated) } else { None };
         self.tags = inherited;
@@ -314,6 +314,17 @@ impl Draft {
         for tag in Reader::new(self.scoped.bytes()).map(|(_, field)| attribute(field.bytes)) {
             if self.code.has(tag.key.as_str()) && !self.fields.has(tag.key.as_str()) {
                 self.fields.set(tag.key.as_str(), &tag.value);
+            }
+        }
+    }
+
+    /// Sets the attributes of the code one by one, so that the limits apply to each.
+    #[cold]
+    pub(crate) fn spell_out_code(&mut self) {
+        let code = std::mem::replace(&mut self.code, &CodeAttributes::NONE);
+        for described in Reader::new(code.bytes()).map(|(_, field)| attribute(field.bytes)) {
+            if !self.fields.has(described.key.as_str()) {
+                self.fields.set(described.key.as_str(), &described.value);
             }
         }
     }

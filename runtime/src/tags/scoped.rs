@@ -14,7 +14,7 @@ use crate::context::data::Data;
 use crate::context::local;
 #[cfg(feature = "sdk")]
 use crate::encoding::{
-    fields::{Fields, KeySet},
+    fields::{Fields, KeySet, Limits},
     reader::{Reader, attribute, key},
     recycled::{recycle, recycled},
 };
@@ -187,15 +187,15 @@ impl ScopedTags {
         }
     }
 
-    /// The tags in OTLP's encoding, if there are any.
+    /// The tags in OTLP's encoding, if there are any. Text is truncated to this many characters.
     #[cfg(feature = "sdk")]
     #[inline]
-    pub(crate) fn into_encoded(self) -> Option<EncodedTags> {
+    pub(crate) fn into_encoded(self, value_length: Option<usize>) -> Option<EncodedTags> {
         match self {
             Self::Encoded(tags) => Some(tags),
             _ if self.is_empty() => None,
             _ => {
-                let mut fields = Fields::new(crate::encoding::fields::Limits::unlimited());
+                let mut fields = Fields::new(Limits { value_length, ..Limits::unlimited() });
                 self.list().iter().for_each(|tag| fields.set(tag.key.as_str(), &tag.value));
                 Some(EncodedTags::new(&fields, None))
             }

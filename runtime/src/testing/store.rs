@@ -4,14 +4,14 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use opentelemetry::Context;
 use opentelemetry::trace::{SpanId, TraceId};
-use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::SpanData;
 
 use super::span::FinishedSpan;
 use crate::render::span::{Ending, ending, kind, tag};
 use crate::text::escape;
-use crate::tracer::SpanObserver;
+use crate::tracer::{Additions, SpanObserver};
 
 type Id = (TraceId, SpanId);
 
@@ -97,7 +97,7 @@ impl Collector {
 }
 
 impl SpanObserver for Collector {
-    fn started(&self, span: &SpanData, _parent: &Context) -> Vec<KeyValue> {
+    fn started(&self, span: &SpanData, _parent: &Context) -> Additions {
         let context = &span.span_context;
         // A span that is recorded but not sampled is not exported either.
         if context.is_sampled() {
@@ -107,7 +107,7 @@ impl SpanObserver for Collector {
             inner.known.insert(id);
             inner.open.insert(id, OpenSpan { data: Arc::new(span.clone()), order });
         }
-        Vec::new()
+        Additions::default()
     }
 
     fn ended(&self, span: &SpanData) {

@@ -25,7 +25,7 @@ pub use self::builder::TracerProviderBuilder;
 #[cfg(feature = "otlp")]
 pub(crate) use self::exporting::record_nothing;
 #[cfg(any(feature = "console", feature = "testing"))]
-pub(crate) use self::observer::SpanObserver;
+pub(crate) use self::observer::{Additions, SpanObserver};
 #[cfg(feature = "otlp")]
 pub(crate) use self::provider::Shared;
 pub use self::provider::{Tracer, TracerProvider};

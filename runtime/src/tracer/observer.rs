@@ -1,12 +1,17 @@
 //! Who looks at single spans: span processors of the SDK's, the console, a test's capture.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use opentelemetry::Context;
-use opentelemetry::trace::{SpanBuilder, SpanContext, SpanId, Tracer as _, TracerProvider as _};
+use opentelemetry::trace::{
+    Event, Link, SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceId, Tracer as _, TracerProvider as _,
+};
+use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{IdGenerator, Sampler, SdkTracerProvider, SpanData, SpanLimits, SpanProcessor};
+use opentelemetry_sdk::trace::{
+    IdGenerator, SamplingDecision, SamplingResult, SdkTracerProvider, ShouldSample, SpanData, SpanLimits, SpanProcessor,
+};
 
 /// Looks at every span that is recorded. Building the SDK's `SpanData` for it is what it costs.
 pub(crate) trait SpanObserver: Send + Sync + 'static {
@@ -15,8 +20,8 @@ pub(crate) trait SpanObserver: Send + Sync + 'static {
         let _ = resource;
     }
 
-    /// A span has started. Gives the attributes to add.
-    fn started(&self, span: &SpanData, parent: &Context) -> Vec<opentelemetry::KeyValue>;
+    /// A span has started. Gives what to add to it.
+    fn started(&self, span: &SpanData, parent: &Context) -> Additions;
 
     /// A span has ended.
     fn ended(&self, span: &SpanData);
@@ -31,6 +36,17 @@ pub(crate) trait SpanObserver: Send + Sync + 'static {
     }
 }
 
+/// What is added to a span when it starts.
+#[derive(Debug, Default)]
+pub(crate) struct Additions {
+    pub(super) attributes: Vec<KeyValue>,
+    pub(super) events: Vec<Event>,
+    pub(super) links: Vec<Link>,
+    pub(super) status: Status,
+    /// Another name.
+    pub(super) name: Option<Cow<'static, str>>,
+}
+
 /// A span processor of the SDK's. It wants to see a span of the SDK's type at the start, which only a tracer of the SDK
 /// can make: so one makes a copy, and what the processor adds to that is added to ours.
 pub(super) struct Processor<P>(pub(super) P);
@@ -40,12 +56,17 @@ impl<P: SpanProcessor + 'static> SpanObserver for Processor<P> {
         self.0.set_resource(resource);
     }
 
-    fn started(&self, span: &SpanData, parent: &Context) -> Vec<opentelemetry::KeyValue> {
+    fn started(&self, span: &SpanData, parent: &Context) -> Additions {
         let mut copy = copy(span, parent);
-        let before = span.attributes.len();
         self.0.on_start(&mut copy, parent);
-        let after = copy.exported_data().map(|data| data.attributes).unwrap_or_default();
-        after.into_iter().skip(before).collect()
+        let Some(after) = copy.exported_data() else { return Additions::default() };
+        Additions {
+            attributes: after.attributes.into_iter().skip(span.attributes.len()).collect(),
+            events: after.events.events.into_iter().skip(span.events.len()).collect(),
+            links: after.links.links.into_iter().skip(span.links.len()).collect(),
+            status: after.status,
+            name: Some(after.name).filter(|name| *name != span.name),
+        }
     }
 
     fn ended(&self, span: &SpanData) {
@@ -70,11 +91,12 @@ fn copy(span: &SpanData, parent: &Context) -> opentelemetry_sdk::trace::Span {
         max_attributes_per_event: u32::MAX,
         max_attributes_per_link: u32::MAX,
     };
+    let same = Same(span.span_context.clone());
     let provider = SdkTracerProvider::builder()
         .with_resource(Resource::builder_empty().build())
-        .with_sampler(Sampler::AlwaysOn)
+        .with_sampler(same.clone())
         .with_span_limits(limits)
-        .with_id_generator(SameIds(span.span_context.clone()))
+        .with_id_generator(same)
         .build();
     let builder = SpanBuilder {
         span_kind: Some(span.span_kind.clone()),
@@ -87,15 +109,35 @@ fn copy(span: &SpanData, parent: &Context) -> opentelemetry_sdk::trace::Span {
     provider.tracer_with_scope(span.instrumentation_scope.clone()).build_with_context(builder, parent)
 }
 
-#[derive(Debug)]
-struct SameIds(SpanContext);
+/// Gives a span the context of another.
+#[derive(Debug, Clone)]
+struct Same(SpanContext);
 
-impl IdGenerator for SameIds {
-    fn new_trace_id(&self) -> opentelemetry::TraceId {
+impl IdGenerator for Same {
+    fn new_trace_id(&self) -> TraceId {
         self.0.trace_id()
     }
 
     fn new_span_id(&self) -> SpanId {
         self.0.span_id()
+    }
+}
+
+impl ShouldSample for Same {
+    fn should_sample(
+        &self,
+        _parent: Option<&Context>,
+        _trace_id: TraceId,
+        _name: &str,
+        _kind: &SpanKind,
+        _attributes: &[KeyValue],
+        _links: &[Link],
+    ) -> SamplingResult {
+        let is_sampled = self.0.is_sampled();
+        SamplingResult {
+            decision: if is_sampled { SamplingDecision::RecordAndSample } else { SamplingDecision::RecordOnly },
+            attributes: Vec::new(),
+            trace_state: self.0.trace_state().clone(),
+        }
     }
 }

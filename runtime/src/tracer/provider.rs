@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use opentelemetry::trace::{Link, SpanBuilder, SpanContext, SpanKind, TraceContextExt as _};
+use opentelemetry::trace::{Link, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt as _};
 use opentelemetry::{Context, InstrumentationScope, KeyValue, time};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
@@ -21,7 +21,6 @@ use super::span::{Span, nanos};
 use crate::context::data::Data;
 use crate::context::encoder::Encoder;
 use crate::context::local;
-use crate::encoding::code::CodeAttributes;
 use crate::encoding::fields::Limits;
 use crate::encoding::{Role, ScopeId};
 use crate::tags::draft::Draft;
@@ -384,8 +383,8 @@ impl Shared {
             }
         }
         // Those of the code come first, as far as there is room.
-        if !draft.fields.reserve(draft.code.count()) {
-            draft.code = &CodeAttributes::NONE;
+        if self.limits.value_length.is_some() || !draft.fields.reserve(draft.code.count()) {
+            draft.spell_out_code();
         }
         // Those that it defers are among its fields, and there is room for them.
         let tags = draft.tags.take();
@@ -415,7 +414,19 @@ impl Shared {
         for observer in &self.observers {
             let Some(data) = span.data_so_far() else { return };
             let added = observer.started(&data, parent);
-            span.set_attributes(added);
+            span.set_attributes(added.attributes);
+            for event in added.events {
+                span.add_event_with_timestamp(event.name, event.timestamp, event.attributes);
+            }
+            for link in added.links {
+                span.add_link(link.span_context, link.attributes);
+            }
+            if added.status != Status::Unset {
+                span.set_status(added.status);
+            }
+            if let Some(name) = added.name {
+                span.update_name(name);
+            }
         }
     }
 }
