@@ -75,6 +75,55 @@ fn texts(span: &FinishedSpan) -> Vec<(String, String)> {
     texts
 }
 
+/// An error with a source.
+#[derive(Debug)]
+struct Declined(std::io::Error);
+
+impl std::fmt::Display for Declined {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("user ada is declined")
+    }
+}
+
+impl std::error::Error for Declined {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+/// How many texts name the user, of an error that is a field of a `tracing` span, and of two events in it: the second is
+/// its outcome.
+fn logged() -> (usize, usize) {
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    let error = Declined(std::io::Error::other("user ada has no card"));
+    let error: &(dyn std::error::Error + 'static) = &error;
+    let capture = Capture::new();
+    let log = || {
+        let _entered = tracing::info_span!("span", cause = error).entered();
+        tracing::error!(error, cause = error, "it goes on");
+        tracing::error!(error);
+    };
+    let layer = tracing_subscriber::registry().with(throughline::tracing_layer());
+    tracing::subscriber::with_default(layer, || capture.run(log));
+    let span = capture.span("span");
+    assert!(matches!(span.status, Status::Error { .. }), "{:?}", span.status);
+    let of_events = span.events.events.iter().flat_map(|event| &event.attributes);
+    let texts: Vec<_> = span.attributes.iter().chain(of_events).map(|it| it.value.to_string()).collect();
+    let of_span = texts.iter().filter(|text| text.contains("ada")).count() + usize::from(texts_name_status(&span));
+
+    let capture = Capture::new();
+    let subscriber = tracing_subscriber::registry().with(throughline::log::SpanEvents::new());
+    tracing::subscriber::with_default(subscriber, || capture.run(|| throughline::in_span("span", log)));
+    let events = capture.span("span").events.events.clone();
+    let texts = events.iter().flat_map(|event| &event.attributes).map(|it| it.value.to_string());
+    (of_span, texts.filter(|text| text.contains("ada")).count())
+}
+
+fn texts_name_status(span: &FinishedSpan) -> bool {
+    matches!(&span.status, Status::Error { description } if description.contains("ada"))
+}
+
 #[test]
 fn what_is_recorded_is_chosen_once_for_all() {
     let init = |variable: &'static str| {
@@ -98,15 +147,19 @@ fn what_is_recorded_is_chosen_once_for_all() {
     drop(init("type").init().expect("a choice"));
     assert_eq!(shown(), full);
     assert!(full.iter().all(|(_, text)| text.contains("ada")), "{full:?}");
+    // Each with its source: of the span, of the first event twice, and of the second; and the status.
+    assert_eq!(logged(), (9, 6));
 
     set_error_text(ErrorText::type_only());
     let types = shown();
     assert_eq!(types.len(), 4, "a status has no text, and an event no message: {types:?}");
     assert!(types.iter().all(|(_, text)| text.is_empty()), "{types:?}");
+    assert_eq!(logged(), (0, 0));
 
     set_error_text(ErrorText::redacted(|text| text.replace("ada", "…")));
     let redacted = shown();
     assert_eq!(redacted.len(), full.len());
+    assert_eq!(logged(), (0, 0));
     for ((at, full), (_, redacted)) in full.iter().zip(&redacted) {
         assert_eq!(full.replace("ada", "…"), *redacted, "{at}");
     }

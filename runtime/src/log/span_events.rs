@@ -15,6 +15,7 @@ use tracing_subscriber::layer::Context;
 
 use super::sources;
 use crate::context::current;
+use crate::redact::error_text;
 use crate::semconv;
 use crate::tags::value::text;
 
@@ -26,7 +27,7 @@ use crate::tags::value::text;
 /// | level, target | `level`, `target` |
 /// | source location | `code.file.path`, `code.line.number` |
 /// | fields | attributes, which replace one of the above with the same name: numbers and booleans with their type, everything else as text of at most [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES) |
-/// | an error | its description; those of its sources as a list, `….chain` |
+/// | an error | its description; those of its sources as a list, `….chain`; both as far as [`ErrorText`](crate::ErrorText) allows |
 ///
 /// The status of the span does not change: it says how the work ended, and an error that is logged on the way may
 /// well have been handled.
@@ -146,12 +147,15 @@ pub(crate) struct Described {
     pub(crate) attributes: Vec<KeyValue>,
     /// Whether the event is a record of the `log` crate, whose metadata are fields `log.*`.
     is_record: bool,
+    /// Whether the field `error` is an error of which it has not been decided how much may be recorded.
+    has_whole_error: bool,
 }
 
 impl Described {
     pub(crate) fn of(event: &Event<'_>) -> Self {
         let record = event.normalized_metadata();
-        let mut described = Self { name: None, attributes: Vec::with_capacity(8), is_record: record.is_some() };
+        let mut described =
+            Self { name: None, attributes: Vec::with_capacity(8), is_record: record.is_some(), has_whole_error: false };
         described.add("level", event.metadata().level().as_str());
         if let Some(record) = record {
             described.add("target", record.target().to_owned());
@@ -165,7 +169,10 @@ impl Described {
     }
 
     /// The name and the attributes.
-    pub(crate) fn into_parts(self, event: &Event<'_>) -> (Cow<'static, str>, Vec<KeyValue>) {
+    pub(crate) fn into_parts(mut self, event: &Event<'_>) -> (Cow<'static, str>, Vec<KeyValue>) {
+        if self.has_whole_error {
+            self.decide_on_error();
+        }
         (self.name.unwrap_or(Cow::Borrowed(event.metadata().name())), self.attributes)
     }
 
@@ -173,12 +180,25 @@ impl Described {
     #[cfg(feature = "tracing")]
     pub(crate) fn take_error(&mut self) -> Option<Value> {
         let at = self.attributes.iter().position(|attribute| attribute.key.as_str() == "error")?;
-        self.name.is_none().then(|| self.attributes.remove(at).value)
+        self.name.is_none().then(|| {
+            self.has_whole_error = false;
+            self.attributes.remove(at).value
+        })
     }
 
     #[cfg(feature = "tracing")]
     pub(crate) fn rename(&mut self, name: &'static str) {
         self.name = Some(Cow::Borrowed(name));
+    }
+
+    #[cold]
+    fn decide_on_error(&mut self) {
+        let at = self.attributes.iter().position(|attribute| attribute.key.as_str() == "error");
+        let Some(at) = at else { return };
+        match error_text::of(format_args!("{}", self.attributes[at].value)) {
+            Some(text) => self.attributes[at].value = Value::from(text),
+            None => drop(self.attributes.remove(at)),
+        }
     }
 
     fn add(&mut self, key: &'static str, value: impl Into<Value>) {
@@ -243,14 +263,24 @@ impl Visit for Described {
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        self.text(field, format_args!("{value}"));
-        let sources = sources(value).map(|source| StringValue::from(text(format_args!("{source}"))));
-        let sources: Vec<_> = sources.collect();
-        if !sources.is_empty() {
-            let key = format!("{}.chain", field.name());
-            self.attributes.push(KeyValue::new(key, Value::Array(Array::String(sources))));
+        if field.name() == "error" {
+            // It may be the outcome of the span.
+            self.has_whole_error = true;
+            self.text(field, format_args!("{value}"));
+        } else if let Some(text) = error_text::of(format_args!("{value}")) {
+            self.text(field, format_args!("{text}"));
+        }
+        if let Some(sources) = source_texts(value) {
+            self.attributes.push(KeyValue::new(format!("{}.chain", field.name()), sources));
         }
     }
+}
+
+/// The texts of the sources of `error`, as far as they may be recorded, if there are any.
+pub(crate) fn source_texts(error: &(dyn Error + 'static)) -> Option<Value> {
+    let texts = sources(error).filter_map(|source| error_text::of(format_args!("{source}")));
+    let texts: Vec<_> = texts.map(StringValue::from).collect();
+    (!texts.is_empty()).then_some(Value::Array(Array::String(texts)))
 }
 
 /// The number of events that each span has. Nothing is known of the end of a span, so the table has a fixed size, and

@@ -4,13 +4,14 @@ use std::error::Error;
 use std::fmt::Debug;
 
 use opentelemetry::trace::{SpanKind, Status, TraceContextExt as _};
-use opentelemetry::{Array, KeyValue, StringValue, Value};
+use opentelemetry::{KeyValue, Value};
 use tracing::field::{Field, Visit};
 
 use super::entry::On;
 use crate::guard::panics::caught;
-use crate::log::sources;
-use crate::tags::value::{TagValue, debug, display, text, within_bounds};
+use crate::log::span_events::source_texts;
+use crate::redact::error_text;
+use crate::tags::value::{TagValue, debug, text, within_bounds};
 
 /// Records fields on a span.
 pub(super) struct Fields<'a> {
@@ -154,14 +155,13 @@ impl Visit for Fields<'_> {
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        self.value(key(field), || display(value));
-        let sources = || sources(value).map(|source| StringValue::from(text(format_args!("{source}")))).collect();
-        let chain =
-            |sources: Vec<_>| KeyValue::new(format!("{}.chain", key(field)), Value::Array(Array::String(sources)));
+        let Some(text) = error_text::of(format_args!("{value}")) else { return };
+        self.value(key(field), || Value::from(text));
+        let Some(sources) = source_texts(value) else { return };
+        let chain = KeyValue::new(format!("{}.chain", key(field)), sources);
         match &mut self.on {
-            _ if value.source().is_none() => {}
-            On::Unstarted(span) => span.set_unchanged(chain(sources())),
-            On::Started(context) => context.span().set_attribute(chain(sources())),
+            On::Unstarted(span) => span.set_unchanged(chain),
+            On::Started(context) => context.span().set_attribute(chain),
         }
     }
 }

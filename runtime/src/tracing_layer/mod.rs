@@ -27,7 +27,7 @@
 //! | `parent: &span` | that span; the current context, if this layer's filter excludes it |
 //! | `parent: None` | a new trace, with the tags and the baggage of the current context, and a link to its span |
 //! | fields, and those recorded later | attributes: numbers and booleans with their type, everything else as text of at most [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES); integers outside of the range of `i64` as text |
-//! | an error (`error = &error as &dyn Error`) | its description, and those of its sources as a list, `….chain` |
+//! | an error (`error = &error as &dyn Error`) | its description, and those of its sources as a list, `….chain`; both as far as [`ErrorText`](crate::ErrorText) allows |
 //! | `follows_from` | a link |
 //! | source location | `code.file.path`, `code.line.number` |
 //! | the time at which the span was created | the start |
