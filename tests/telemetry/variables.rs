@@ -158,6 +158,28 @@ fn headers_and_compression_of_traces_go_first() {
     }
 }
 
+#[test]
+fn a_user_in_the_endpoint() {
+    for (protocol, expected) in [("http/protobuf", Some("Basic bWU6c2VjcmV0")), ("grpc", None)] {
+        let kept = Kept::start();
+        let endpoint = kept.collector.endpoint().replace("://", "://me:secret@");
+        traces(&kept, &[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)]);
+        let sent = kept.requests()[0].headers.get("authorization").cloned();
+        assert_eq!(sent.as_ref().map(|value| value.to_str().expect("text")), expected, "{protocol}");
+    }
+}
+
+#[test]
+fn http_goes_through_a_proxy() {
+    let kept = Kept::start();
+    let proxy = kept.collector.endpoint();
+    let elsewhere = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector.invalid:4318");
+    traces(&kept, &[elsewhere, ("HTTP_PROXY", &proxy), ("NO_PROXY", "localhost")]);
+    assert_eq!(kept.count(), 1);
+    traces(&kept, &[("HTTP_PROXY", "http://proxy.invalid:1"), ("NO_PROXY", "127.0.0.1")]);
+    assert_eq!(kept.count(), 2);
+}
+
 /// A half-open connection: the request times out, and is retried over a new connection.
 #[test]
 fn timeout() {

@@ -137,7 +137,8 @@ impl Builder {
 
     /// Exports through `exporter` instead of over OTLP. It runs on the export thread, within a Tokio runtime.
     ///
-    /// A batch for which it returns an error, or panics, counts as refused and is not retried.
+    /// A batch for which it returns an error, or panics, counts as refused and is not retried. A flush calls its
+    /// `force_flush` after all spans have been passed to it.
     pub fn exporter(mut self, exporter: impl SpanExporter + 'static) -> Self {
         self.exporter = Some(Box::new(move |pipeline, resource| {
             let resource = resource.clone();
@@ -224,9 +225,28 @@ impl Builder {
         self
     }
 
+    /// A variable, unless a setting in code overrides it: then it need not be valid.
+    fn variable(&self, name: &str) -> Option<String> {
+        let is_overridden = match name {
+            // For batches of any size, which shrink with the queue.
+            "OTEL_BSP_MAX_QUEUE_SIZE" if self.max_queue_size.is_some() => return Some(usize::MAX.to_string()),
+            "THROUGHLINE_MAX_QUEUE_BYTES" => self.max_queue_bytes.is_some(),
+            "THROUGHLINE_ERROR_TEXT" => self.error_text.is_some(),
+            "OTEL_PROPAGATORS" => self.propagator.is_some(),
+            "OTEL_TRACES_SAMPLER" | "OTEL_TRACES_SAMPLER_ARG" => self.sampler.is_some(),
+            "OTEL_TRACES_EXPORTER"
+            | "OTEL_EXPORTER_OTLP_ENDPOINT"
+            | "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+            | "OTEL_EXPORTER_OTLP_PROTOCOL"
+            | "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL" => self.collector.is_some() || self.exporter.is_some(),
+            _ => name.starts_with("OTEL_EXPORTER_OTLP_") && self.exporter.is_some(),
+        };
+        if is_overridden { None } else { (self.variables)(name) }
+    }
+
     /// The configuration from the environment, with the overrides of this builder.
     pub(super) fn config(&mut self) -> Result<Config, ConfigError> {
-        let mut config = Config::from_env(&Env::new(&self.variables))?;
+        let mut config = Config::from_env(&Env::new(&|name: &str| self.variable(name)))?;
         config.open_spans = self.open_spans;
         config.resource.append(&mut self.resource);
         if let Some(choice) = self.error_text.take() {
@@ -251,5 +271,63 @@ impl fmt::Debug for Builder {
             .field("resource", &self.resource)
             .field("max_queue_size", &self.max_queue_size.unwrap_or(DEFAULT_MAX_QUEUE_SIZE))
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_sdk::error::OTelSdkResult;
+    use opentelemetry_sdk::trace::{Sampler, SpanData};
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Own;
+
+    impl SpanExporter for Own {
+        async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+            Ok(())
+        }
+    }
+
+    fn with(variables: &'static [(&str, &str)]) -> Builder {
+        let get = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        builder().variables(get)
+    }
+
+    #[test]
+    fn a_variable_that_code_overrides_need_not_be_valid() {
+        let collector = |builder: Builder| builder.collector("http://c:4317", Protocol::Grpc);
+        let exporter = |builder: Builder| builder.exporter(Own);
+        let sampler = |builder: Builder| builder.sampler(Sampler::AlwaysOn);
+        for (variables, set) in [
+            (&[("OTEL_TRACES_EXPORTER", "zipkin")][..], &collector as &dyn Fn(Builder) -> Builder),
+            (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "c:4317")], &collector),
+            (&[("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json")], &collector),
+            (&[("OTEL_TRACES_EXPORTER", "zipkin")], &exporter),
+            (&[("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")], &exporter),
+            (&[("OTEL_EXPORTER_OTLP_TIMEOUT", "soon")], &exporter),
+            (&[("OTEL_TRACES_SAMPLER", "jaeger_remote")], &sampler),
+            (&[("OTEL_TRACES_SAMPLER", "traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "2")], &sampler),
+            (&[("OTEL_PROPAGATORS", "xray")], &|builder| builder.propagator(Propagator::default())),
+            (&[("OTEL_BSP_MAX_QUEUE_SIZE", "0")], &|builder| builder.max_queue_size(10)),
+            (&[("THROUGHLINE_MAX_QUEUE_BYTES", "0")], &|builder| builder.max_queue_bytes(10)),
+            (&[("THROUGHLINE_ERROR_TEXT", "none")], &|builder| builder.error_text(ErrorText::full())),
+        ] {
+            let error = with(variables).config().expect_err("it is not valid");
+            assert!(variables.iter().any(|(name, _)| *name == error.setting()), "{error}");
+            set(with(variables)).config().unwrap_or_else(|error| panic!("{error}"));
+        }
+        let error = collector(with(&[("OTEL_EXPORTER_OTLP_TIMEOUT", "soon")])).config().expect_err("it counts");
+        assert_eq!(error.setting(), "OTEL_EXPORTER_OTLP_TIMEOUT");
+    }
+
+    #[test]
+    fn a_batch_is_as_large_as_the_queue_in_code_allows() {
+        let size = |spans| {
+            let config = with(&[("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "200000")]).max_queue_size(spans).config();
+            config.unwrap_or_else(|error| panic!("{error}")).batch.max_export_batch_size
+        };
+        assert_eq!((size(1_000_000), size(100)), (200_000, 100));
     }
 }

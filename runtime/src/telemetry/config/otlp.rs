@@ -95,12 +95,21 @@ impl OtlpConfig {
     pub(super) fn set_collector(&mut self, endpoint: String, protocol: Protocol) -> Result<(), ConfigError> {
         self.endpoint = Setting { value: endpoint, name: COLLECTOR };
         self.protocol = Setting { value: protocol, name: COLLECTOR };
-        check_url(&self.endpoint.value).map_err(|expected| self.endpoint_error(&expected))
+        self.endpoint.value = checked_url(&self.endpoint.value).map_err(|expected| self.endpoint_error(&expected))?;
+        Ok(())
     }
 
     /// The error for an endpoint that cannot be used.
     pub(crate) fn endpoint_error(&self, expected: &str) -> ConfigError {
         ConfigError::new(self.endpoint.name, &redacted_url(&self.endpoint.value), expected)
+    }
+
+    /// The endpoint without user and password, which HTTP/2 does not allow in `:authority` (RFC 9113, section 8.3.1).
+    pub(crate) fn endpoint_without_user(&self) -> String {
+        let (scheme, rest) = self.endpoint.value.split_once("://").unwrap_or_default();
+        let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+        let host = authority.rfind('@').map_or(0, |at| at + 1);
+        format!("{scheme}://{}", &rest[host..])
     }
 
     pub(crate) fn is_https(&self) -> bool {
@@ -127,11 +136,12 @@ fn protocol(env: &Env<'_>) -> Result<Setting<Protocol>, ConfigError> {
 
 fn endpoint(env: &Env<'_>, protocol: Protocol) -> Result<Option<Setting<String>>, ConfigError> {
     let Some(mut endpoint) = env.first(&[TRACES_ENDPOINT, ENDPOINT]) else { return Ok(None) };
-    check_url(&endpoint.value)
+    endpoint.value = checked_url(&endpoint.value)
         .map_err(|expected| ConfigError::new(endpoint.name, &redacted_url(&endpoint.value), expected))?;
     // "Endpoint URLs for OTLP/HTTP": only the general one is a base URL.
     if protocol == Protocol::HttpProtobuf && endpoint.name == ENDPOINT {
-        endpoint.value = format!("{}/v1/traces", endpoint.value.trim_end_matches('/'));
+        let (base, query) = endpoint.value.split_at(endpoint.value.find(['?', '#']).unwrap_or(endpoint.value.len()));
+        endpoint.value = format!("{}/v1/traces{query}", base.trim_end_matches('/'));
     }
     Ok(Some(endpoint))
 }
@@ -235,14 +245,20 @@ impl TlsFiles {
     }
 }
 
-/// Describes what is expected, unless `url` can be the endpoint of a collector.
-fn check_url(url: &str) -> Result<(), String> {
+/// Returns `url`, with its scheme in lowercase, or describes what is expected, unless it can be the endpoint of a
+/// collector.
+fn checked_url(url: &str) -> Result<String, String> {
     const EXPECTED: &str = "a URL such as `http://localhost:4317`";
-    let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
-    if host.is_none_or(|host| host.is_empty() || host.starts_with(['/', ':']) || host.contains(char::is_whitespace)) {
+    let (scheme, host) = url.split_once("://").unwrap_or_default();
+    let scheme = scheme.to_ascii_lowercase();
+    let is_host = !host.is_empty() && !host.starts_with(['/', ':']) && !host.contains(char::is_whitespace);
+    if !is_host || !["http", "https"].contains(&&*scheme) {
         return Err(EXPECTED.to_owned());
     }
-    url.parse::<reqwest::Url>().map(drop).map_err(|error| format!("{EXPECTED} ({error})"))
+    match url.parse::<reqwest::Url>() {
+        Ok(_) => Ok(format!("{scheme}://{host}")),
+        Err(error) => Err(format!("{EXPECTED} ({error})")),
+    }
 }
 
 /// A URL without user, password and query, which may contain a token.

@@ -116,6 +116,9 @@ fn endpoint_and_protocol() {
         (vec![(ALL, "http://c:4318/base/")], "http://c:4318/base/v1/traces", Protocol::HttpProtobuf),
         (vec![(TRACES, "http://c:4318/own")], "http://c:4318/own", Protocol::HttpProtobuf),
         (vec![(TRACES, "http://t:1/x"), (ALL, "http://c:4317")], "http://t:1/x", Protocol::HttpProtobuf),
+        (vec![(ALL, "http://c:9/a/?key=/b/")], "http://c:9/a/v1/traces?key=/b/", Protocol::HttpProtobuf),
+        (vec![(ALL, "HTTP://C:4318")], "http://C:4318/v1/traces", Protocol::HttpProtobuf),
+        (vec![(TRACES, "Https://c/x")], "https://c/x", Protocol::HttpProtobuf),
         (vec![(ALL, "http://c:9"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")], "http://c:9", Protocol::Grpc),
         (
             vec![
@@ -298,6 +301,18 @@ fn the_builder_overrides_the_environment_and_is_named_instead() {
 
     config.batch.set_max_queue_size(Setting { value: 100, name: "Builder::max_queue_size" });
     assert_eq!((config.batch.max_queue_size.value, config.batch.max_export_batch_size), (100, 100));
+}
+
+#[test]
+fn an_authority_has_no_user() {
+    for (endpoint, expected) in [
+        ("http://c:4317", "http://c:4317"),
+        ("HTTP://me:secret@c:4317/a@b", "http://c:4317/a@b"),
+        ("http://me:s@cret@c?a@b", "http://c?a@b"),
+    ] {
+        let otlp = otlp(&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", endpoint), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]);
+        assert_eq!(otlp.endpoint_without_user(), expected);
+    }
 }
 
 #[test]

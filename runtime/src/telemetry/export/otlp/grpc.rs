@@ -87,7 +87,7 @@ impl Grpc {
         #[cfg(feature = "otlp-tls")] tls: Option<&Tls>,
     ) -> Result<Self, ConfigError> {
         let wrong = |error| config.endpoint_error(&chain(&error));
-        let mut endpoint = Endpoint::from_shared(config.endpoint.value.clone())
+        let mut endpoint = Endpoint::from_shared(config.endpoint_without_user())
             .and_then(|endpoint| endpoint.user_agent(USER_AGENT))
             .map_err(wrong)?;
         if let Some(timeout) = config.timeout {
