@@ -218,6 +218,22 @@ alone! {
 }
 
 alone! {
+    /// OTLP, section "Partial Success": the message of a collector that has accepted all spans is a warning.
+    fn a_warning_of_the_collector_is_logged_once() {
+        let log = Log::keep();
+        let server = Server::start(vec![plain("200 OK", &partial_success(0, "attribute `a`\nis deprecated"))]);
+        let telemetry = server.telemetry();
+        for exported in [3, 6, 9] {
+            trace(2);
+            let stats = flush(&telemetry);
+            assert_eq!((stats.exported, stats.refused), (exported, 0));
+        }
+        assert!(run(telemetry.shutdown(Duration::from_secs(30))).is_complete());
+        assert_eq!(log.count("accepts spans with a warning: attribute `a`\\nis deprecated"), 1, "{}", log.text());
+    }
+}
+
+alone! {
     fn no_password_is_shown() {
         let log = Log::keep();
         let server = Server::start(vec![plain("400 Bad Request", b"")]);

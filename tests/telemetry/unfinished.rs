@@ -53,6 +53,8 @@ alone! {
         let warned = |name: &str| log.count(&format!("the span `{name}`"));
         throughline::in_span("slow", || {
             until("it is logged", || warned("slow") == 1);
+            // A name may come from anywhere.
+            throughline::in_span("a\nERROR b", || until("it is logged", || warned("a\\nERROR b") == 1));
             // When a later one is logged, the first was scanned again.
             throughline::in_span("slower", || until("it is logged", || warned("slower") == 1));
             throughline::in_span("slowest", || until("it is logged", || warned("slowest") == 1));

@@ -32,6 +32,8 @@ pub(crate) enum Warning {
     LeftBehind,
     NotACollector,
     Shutdown,
+    /// The collector's own.
+    Collector,
 }
 
 /// Messages that `init` logged before there was a subscriber, which is common if the subscriber needs the provider.

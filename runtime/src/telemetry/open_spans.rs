@@ -13,6 +13,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanId, Status, TraceContextExt as _, TraceId};
 
 use super::diagnostics;
+use super::text::bounded;
 use crate::semconv;
 use crate::span::registry::{Entry, Table};
 
@@ -100,7 +101,8 @@ impl OpenSpanWatch {
                 target: diagnostics::TARGET,
                 trace_id = %identity.trace_id(),
                 span_id = %identity.span_id(),
-                "the span `{name}`{at} has been open for {} s and may never end{more}",
+                "the span `{}`{at} has been open for {} s and may never end{more}",
+                bounded(&name),
                 age.as_secs(),
             );
         }

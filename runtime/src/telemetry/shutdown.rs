@@ -15,12 +15,11 @@ use tokio::sync::oneshot;
 use super::diagnostics::{self, Warning};
 use super::export::wait_for_thread;
 use super::handle::ACTIVE;
-use super::text::count;
+use super::text::{bounded, count};
 use super::{ExportStats, OpenSpan, Telemetry, open_spans, signal};
 use crate::guard::panics::caught;
 use crate::job::tracker as jobs;
 use crate::span::tracer::{self, SetUp};
-use crate::text::escape;
 
 /// How long dropping a [`Telemetry`] may take.
 const DROP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -112,7 +111,7 @@ impl fmt::Display for ShutdownReport {
             }
         }
         if let Some(oldest) = self.unfinished.first() {
-            write!(f, "; `{}` had been open for {} s", escape(&oldest.name), oldest.age.as_secs())?;
+            write!(f, "; `{}` had been open for {} s", bounded(&oldest.name), oldest.age.as_secs())?;
         }
         Ok(())
     }

@@ -81,6 +81,39 @@ fn with(own: Own) -> Telemetry {
     throughline::telemetry::builder().variables(|_| None).exporter(own).init().expect("it is valid")
 }
 
+/// An exporter with a buffer.
+#[derive(Debug, Clone, Default)]
+struct Buffered {
+    buffered: Arc<AtomicU32>,
+    written: Arc<AtomicU32>,
+}
+
+impl SpanExporter for Buffered {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        self.buffered.fetch_add(u32::try_from(batch.len()).expect("few"), Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.written.fetch_add(self.buffered.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+alone! {
+    fn a_flush_reaches_the_exporter() {
+        let own = Buffered::default();
+        let builder = throughline::telemetry::builder().variables(|_| None).exporter(own.clone());
+        let telemetry = builder.init().expect("it is valid");
+        for written in [5, 10] {
+            trace(4);
+            telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
+            assert_eq!(own.written.load(Ordering::Relaxed), written);
+        }
+        assert!(run(telemetry.shutdown(LIMIT)).is_complete());
+    }
+}
+
 alone! {
     fn an_exporter_that_panics_is_not_the_end() {
         let log = Log::keep();

@@ -34,6 +34,9 @@ pub(crate) trait BatchExporter {
     /// The process is shutting down: a batch that is waiting to be retried should be retried now.
     fn retry_now(&self) {}
 
+    /// Everything before a flush has been exported.
+    fn flush(&self) {}
+
     /// Nothing will be exported any more.
     fn shutdown(&self, _timeout: Duration) {}
 }
@@ -43,7 +46,7 @@ pub(crate) trait BatchExporter {
 pub(crate) struct Outcome {
     pub(super) exported: u64,
     pub(super) refused: u64,
-    /// Why spans were refused.
+    /// Why spans were refused; if none were, what the collector warns about.
     pub(super) reason: String,
 }
 
@@ -95,6 +98,11 @@ impl<E: SpanExporter> BatchExporter for SdkExporter<E> {
                 Err(error) => Outcome::refused(count, bounded(&error.to_string())),
             });
         }
+    }
+
+    /// "Force Flush" in the specification of span processors: an exporter may have a buffer of its own.
+    fn flush(&self) {
+        let _ = self.0.force_flush();
     }
 
     fn shutdown(&self, timeout: Duration) {

@@ -33,6 +33,8 @@ pub(super) struct Monitor {
     last_warning: Option<Instant>,
     /// Why spans were last refused.
     refusal: String,
+    /// The last warning of the collector that was logged, and when.
+    collector_warning: Option<(String, Instant)>,
     /// The stats of the last export that succeeded.
     last_success: ExportStats,
     /// An outage that a warning was logged for.
@@ -62,6 +64,7 @@ impl Monitor {
             warned: ExportStats::default(),
             last_warning: None,
             refusal: String::new(),
+            collector_warning: None,
             last_success: ExportStats::default(),
             outage: None,
         }
@@ -70,6 +73,17 @@ impl Monitor {
     /// Spans were refused for this reason.
     pub(super) fn refused(&mut self, reason: String) {
         self.refusal = reason;
+    }
+
+    /// The collector has accepted all spans, and warns about something (OTLP, section "Partial Success"). The same
+    /// warning is not logged twice in a row.
+    pub(super) fn warned_by_collector(&mut self, text: String) {
+        let is_due =
+            self.collector_warning.as_ref().is_none_or(|(last, at)| *last != text && at.elapsed() >= WARNING_INTERVAL);
+        if is_due {
+            diagnostics::warn(Warning::Collector, format!("{} accepts spans with a warning: {text}", self.collector));
+            self.collector_warning = Some((text, Instant::now()));
+        }
     }
 
     /// Called regularly.

@@ -79,6 +79,9 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
             if everything {
                 self.judge(true, deadline.or_else(|| self.control.deadline()).is_some());
             }
+            if !flushes.is_empty() {
+                safely(|| self.exporter.flush());
+            }
             for flush in flushes {
                 let _ = flush.send(());
             }
@@ -155,11 +158,13 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
         let scopes = source.scopes();
         let batch = Batch { spans: batch, scopes: &scopes, max_spans: self.batch.largest_batch() };
         let begun = Instant::now();
-        let refusals = RefCell::new(Vec::new());
+        let (refusals, warnings) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
         let report = |outcome: Outcome| {
             queue.settle(outcome.exported, outcome.refused);
             if outcome.refused > 0 {
                 refusals.borrow_mut().push(outcome.reason);
+            } else if !outcome.reason.is_empty() {
+                warnings.borrow_mut().push(outcome.reason);
             }
         };
         let mut export = pin!(exporter.export(batch, &report));
@@ -185,6 +190,9 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
             let is_settled = time::timeout(TICK.min(left), export_or_wake).await == Ok(true);
             for reason in refusals.take() {
                 monitor.refused(reason);
+            }
+            for warning in warnings.take() {
+                safely(|| monitor.warned_by_collector(warning));
             }
             if is_settled {
                 break;
