@@ -19,15 +19,17 @@
 use std::str::FromStr;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
-use opentelemetry::Context;
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::trace::{SpanContext, TraceContextExt as _};
+use opentelemetry::{Context, Key, KeyValue, StringValue};
 
 use crate::context::current;
 use crate::context::data::{self, Data};
 use crate::propagation::trace_state::ForeignTraceState;
+use crate::tags::scoped;
+use crate::tags::set::without;
 
 mod b3;
 mod baggage;
@@ -260,6 +262,10 @@ impl Propagator {
         }
         let mut context = context;
         let mut data = Data::of(&context).map(|data| Data::clone(data));
+        let held = scoped::of(&context);
+        let mut tags: Vec<_> = members.iter().filter_map(|(key, (value, _))| self.as_tag(key, value)).collect();
+        // Otherwise they stay where they are.
+        let are_moved = !tags.is_empty() || (identity.is_some() && !held.is_empty());
         if let Some((span, foreign)) = identity {
             let debugged = formats.iter().any(|format| matches!(format, Format::B3 | Format::B3Multi))
                 && b3::asks_to_debug(from, &span);
@@ -270,18 +276,12 @@ impl Propagator {
             }
             context = context.with_remote_span_context(span);
         }
+        if are_moved {
+            tags.extend(without(&held.list(), &tags));
+            data.get_or_insert_default().set_tags(tags.into(), &context);
+        }
         if !members.is_empty() {
             let data = data.get_or_insert_default();
-            let tags: Vec<_> = members
-                .iter()
-                .filter_map(|(key, (value, _))| {
-                    let tag = self.as_tags.iter().find(|tag| *tag.key == *key.as_str())?;
-                    Some(baggage::as_tag(key, value, tag.is))
-                })
-                .collect();
-            if !tags.is_empty() {
-                data.set_tags(tags.into(), &context);
-            }
             context = context.with_baggage(members.iter().cloned().collect::<opentelemetry::baggage::Baggage>());
             data.baggage = Some(data::entries(context.baggage()).collect());
         }
@@ -289,6 +289,12 @@ impl Propagator {
             Some(data) => data.put(&context),
             None => context,
         }
+    }
+
+    /// The member as a tag, if it is to become one.
+    fn as_tag(&self, key: &Key, value: &StringValue) -> Option<KeyValue> {
+        let tag = self.as_tags.iter().find(|tag| *tag.key == *key.as_str())?;
+        Some(baggage::as_tag(key, value, tag.is))
     }
 
     /// Extracts the span context only and ignores the baggage, for callers that are not trusted.

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use opentelemetry::Context;
 use opentelemetry::baggage::BaggageExt as _;
+use opentelemetry::propagation::TextMapPropagator as _;
 use throughline::propagation::{Pairs, Propagator};
 use throughline::testing::Capture;
-use throughline::{Carrier, Snapshot, biz_tags};
+use throughline::{Carrier, ContextExt as _, Snapshot, biz_tags, traced};
 
-use super::{inject, value};
+use super::{SPAN, TRACE, inject, value};
 
 fn read(headers: &[&str]) -> BTreeMap<String, String> {
     let pairs: Vec<_> = headers.iter().map(|header| ("baggage", *header)).collect();
@@ -106,6 +107,40 @@ fn becomes_tags_where_asked_for() {
         throughline::span("server").parent(&context).run(|| throughline::in_span("below", || ()));
     });
     capture.assert_tree_with(&["tenant_id", "other"], "server tenant_id=acme\n└── below tenant_id=acme");
+}
+
+/// OpenTelemetry's own API extracts into the current context.
+#[test]
+fn tags_that_are_in_scope_stay_there() {
+    fn receive(headers: &[(&str, &str)]) -> String {
+        let propagator = Propagator::default().baggage_as_tags(["tenant_id", "region"]);
+        let context = propagator.extract_with_context(&Context::current(), &Pairs(headers));
+        let mut tags: Vec<_> = context.tags().iter().map(|tag| format!("{}={}", tag.key, tag.value)).collect();
+        tags.sort();
+        tags.join(" ")
+    }
+    #[biz_tags(order_no = 7, tenant_id = "acme")]
+    fn of_the_context(headers: &[(&str, &str)]) -> String {
+        receive(headers)
+    }
+    #[traced]
+    #[biz_tags(order_no = 7, tenant_id = "acme")]
+    fn of_the_span(headers: &[(&str, &str)]) -> String {
+        receive(headers)
+    }
+    let parent = format!("00-{TRACE}-{SPAN}-01");
+    let (parent, baggage) = (("traceparent", parent.as_str()), ("baggage", "tenant_id=caller,region=eu,other=1"));
+    for (headers, expected) in [
+        (&[][..], "order_no=7 tenant_id=acme"),
+        (&[parent], "order_no=7 tenant_id=acme"),
+        (&[baggage], "order_no=7 region=eu tenant_id=caller"),
+        (&[parent, baggage], "order_no=7 region=eu tenant_id=caller"),
+    ] {
+        let of = |tagged: fn(&[(&str, &str)]) -> String| {
+            Capture::new().run(|| throughline::in_span("poll", || tagged(headers)))
+        };
+        assert_eq!([of(of_the_context), of(of_the_span)], [expected; 2], "{headers:?}");
+    }
 }
 
 #[test]
