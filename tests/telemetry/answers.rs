@@ -292,6 +292,26 @@ alone! {
     }
 }
 
+alone! {
+    /// A password may be percent-encoded in a URL, and is sent in yet another encoding.
+    fn a_password_is_not_shown_in_any_encoding() {
+        let log = Log::keep();
+        let refused = "401 Unauthorized\r\ncontent-type: text/plain";
+        let server = Server::start(vec![plain(refused, b"who is user-1:p@ss/word, p%40ss%2Fword or Basic dXNlci0xOnBAc3Mvd29yZA==?")]);
+        let endpoint = format!("http://user-1:p%40ss%2Fword@{}/v1/traces", server.address);
+        let telemetry = throughline::telemetry::builder()
+            .variables(|_| None)
+            .collector(endpoint, Protocol::HttpProtobuf)
+            .init()
+            .expect("it is valid");
+        trace(2);
+        flush(&telemetry);
+        until("it is logged", || log.count("refused 3 spans") == 1);
+        drop(telemetry);
+        assert!(log.text().contains("Unauthorized: who is …:…, … or …?\n"), "{}", log.text());
+    }
+}
+
 /// Names the setting of the protocol.
 const HINT: &str = "; check `Builder::collector` and the port, commonly 4317 for `grpc` and 4318 for `http/protobuf`";
 

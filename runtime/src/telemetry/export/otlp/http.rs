@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message as _;
-use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use tokio::time;
 use tonic::codegen::Bytes;
@@ -64,6 +64,12 @@ impl Http {
             gzip: config.gzip,
             has_warned: Cell::default(),
         })
+    }
+
+    /// What is sent for the user and the password of the endpoint.
+    pub(super) fn authorization(&self) -> Option<HeaderValue> {
+        let mut request = self.client.post(&self.endpoint).build().ok()?;
+        request.headers_mut().remove(AUTHORIZATION)
     }
 
     pub(super) async fn send(&self, body: Bytes) -> Attempt<AttemptError> {

@@ -147,11 +147,15 @@ impl OtlpExporter {
                 tls.as_ref(),
             )?),
         };
+        let authorization = match &transport {
+            Transport::Grpc(_) => None,
+            Transport::Http(http) => http.authorization(),
+        };
         Ok(Self {
             transport,
             envelope: Envelope::new(resource),
             gzip: config.gzip,
-            secrets: Secrets::of(config),
+            secrets: Secrets::of(config, authorization.as_ref()),
             hint: format!(
                 "; check `{}` and the port, commonly 4317 for `grpc` and 4318 for `http/protobuf`",
                 config.protocol.name

@@ -1,5 +1,8 @@
 //! Credentials for the collector, which must not appear in the log even if a response repeats them.
 
+use percent_encoding::percent_decode_str;
+use reqwest::header::HeaderValue;
+
 use crate::telemetry::config::OtlpConfig;
 
 /// Anything shorter cannot be distinguished from an ordinary word.
@@ -9,17 +12,20 @@ const SHORTEST: usize = 4;
 pub(super) struct Secrets(Vec<String>);
 
 impl Secrets {
-    /// The values of headers, and user, password and query of the endpoint.
-    pub(super) fn of(config: &OtlpConfig) -> Self {
+    /// The values of headers, and user, password and query of the endpoint. `authorization` is the header that is made of
+    /// user and password.
+    pub(super) fn of(config: &OtlpConfig, authorization: Option<&HeaderValue>) -> Self {
         let mut secrets = Self::default();
-        for value in config.headers.values().filter_map(|value| value.to_str().ok()) {
+        for value in config.headers.values().chain(authorization).filter_map(|value| value.to_str().ok()) {
             secrets.add(value);
             // The token in `Bearer token`.
             value.split_ascii_whitespace().skip(1).for_each(|word| secrets.add(word));
         }
         if let Ok(endpoint) = config.endpoint.value.parse::<reqwest::Url>() {
-            secrets.add(endpoint.username());
-            secrets.add(endpoint.password().unwrap_or_default());
+            for encoded in [endpoint.username(), endpoint.password().unwrap_or_default()] {
+                secrets.add(encoded);
+                secrets.add(&percent_decode_str(encoded).decode_utf8_lossy());
+            }
             endpoint.query_pairs().for_each(|(_, value)| secrets.add(&value));
         }
         // Longest first, because a secret may be part of another.
