@@ -192,3 +192,44 @@ alone! {
         }
     }
 }
+
+/// Panics for every other trace.
+#[derive(Debug, Clone, Default)]
+struct Panicking(std::sync::Arc<std::sync::atomic::AtomicU64>);
+
+impl ShouldSample for Panicking {
+    fn should_sample(
+        &self,
+        _: Option<&Context>,
+        _: TraceId,
+        name: &str,
+        _: &SpanKind,
+        _: &[KeyValue],
+        _: &[Link],
+    ) -> SamplingResult {
+        let call = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        assert!(call % 2 == 0, "a sampler that panics for `{name}`");
+        SamplingResult {
+            decision: SamplingDecision::RecordAndSample,
+            attributes: Vec::new(),
+            trace_state: TraceState::NONE,
+        }
+    }
+}
+
+alone! {
+    fn a_sampler_that_panics_harms_nobody() {
+        let kept = Kept::start();
+        let telemetry = kept.builder().sampler(Panicking::default()).init().expect("it is valid");
+        for n in 0..6 {
+            let result = throughline::in_span("ours", || throughline::in_span("below", || n));
+            assert_eq!(result, n);
+        }
+        for n in 0..2 {
+            let result = opentelemetry::global::tracer("theirs").in_span("theirs", |_| n);
+            assert_eq!(result, n);
+        }
+        assert!(crate::support::run(telemetry.shutdown(std::time::Duration::from_secs(30))).is_complete());
+        assert_eq!(kept.count(), 3 * 2 + 1);
+    }
+}

@@ -16,7 +16,7 @@ use super::{InitError, Telemetry};
 use crate::propagation::Propagator;
 use crate::redact::error_text::ErrorText;
 use crate::semconv;
-use crate::tracer::TracerProviderBuilder;
+use crate::tracer::{Guarded, TracerProviderBuilder};
 
 /// Initializes telemetry for this process, configured by the standard `OTEL_*` environment variables.
 ///
@@ -153,9 +153,10 @@ impl Builder {
 
     /// Sets the sampler, which decides which traces are recorded. Overrides `OTEL_TRACES_SAMPLER`.
     ///
-    /// It is only consulted for root spans; every other span follows its parent.
+    /// It is only consulted for root spans; every other span follows its parent. A trace for which it panics is not
+    /// recorded.
     pub fn sampler(mut self, sampler: impl ShouldSample + 'static) -> Self {
-        self.sampler = Some(Box::new(sampler));
+        self.sampler = Some(Box::new(Guarded(Box::new(sampler))));
         self
     }
 
@@ -219,7 +220,8 @@ impl Builder {
         self
     }
 
-    /// Adds a span processor. Shutdown does not wait for it beyond its timeout.
+    /// Adds a span processor. Shutdown does not wait for it beyond its timeout. Its panics do not reach the code that is
+    /// traced.
     pub fn processor(mut self, processor: impl SpanProcessor + 'static) -> Self {
         self.provider.push(Box::new(|provider| provider.with_span_processor(processor)));
         self

@@ -14,6 +14,7 @@ use opentelemetry_sdk::trace::{
 
 use super::buffer::OpenBuffers;
 use super::encoded::{Scopes, SpanSink};
+use super::guarded::Guarded;
 use super::observer::{Processor, SpanObserver};
 use super::provider::{Shared, TracerProvider};
 use crate::encoding::ScopeId;
@@ -80,7 +81,7 @@ impl TracerProviderBuilder {
     }
 
     /// Adds a span processor; processors are called in the order in which they are added. Every span is built in the
-    /// SDK's type for it, and once more at its start.
+    /// SDK's type for it, and once more at its start. A panic of the processor does not reach the code that is traced.
     pub fn with_span_processor(self, processor: impl SpanProcessor + 'static) -> Self {
         self.with_observer(Processor(processor))
     }
@@ -95,10 +96,10 @@ impl TracerProviderBuilder {
         self
     }
 
-    /// Sets the sampler, or a box with one. It is asked about every span. By default every trace is recorded, except
-    /// those whose parent is not sampled.
+    /// Sets the sampler, or a box with one. It is asked about every span, and one for which it panics is not recorded. By
+    /// default every trace is recorded, except those whose parent is not sampled.
     pub fn with_sampler(mut self, sampler: impl Into<Box<dyn ShouldSample>>) -> Self {
-        self.sampler = sampler.into();
+        self.sampler = Box::new(Guarded(sampler.into()));
         self.follows_local_parent = false;
         self.samples_by_attributes = true;
         self

@@ -10,6 +10,7 @@ pub(crate) mod encoded;
 mod exporting;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod guarded;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod kept;
 mod observer;
@@ -24,6 +25,8 @@ mod tests;
 pub use self::builder::TracerProviderBuilder;
 #[cfg(feature = "otlp")]
 pub(crate) use self::exporting::record_nothing;
+#[cfg(feature = "otlp")]
+pub(crate) use self::guarded::Guarded;
 #[cfg(any(feature = "console", feature = "testing"))]
 pub(crate) use self::observer::{Additions, SpanObserver};
 #[cfg(feature = "otlp")]

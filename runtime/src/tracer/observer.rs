@@ -8,10 +8,12 @@ use opentelemetry::trace::{
 };
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{
     IdGenerator, SamplingDecision, SamplingResult, SdkTracerProvider, ShouldSample, SpanData, SpanLimits, SpanProcessor,
 };
+
+use crate::guard::panics::caught;
 
 /// Looks at every span that is recorded. Building the SDK's `SpanData` for it is what it costs.
 pub(crate) trait SpanObserver: Send + Sync + 'static {
@@ -58,7 +60,7 @@ impl<P: SpanProcessor + 'static> SpanObserver for Processor<P> {
 
     fn started(&self, span: &SpanData, parent: &Context) -> Additions {
         let mut copy = copy(span, parent);
-        self.0.on_start(&mut copy, parent);
+        let _ = caught(|| self.0.on_start(&mut copy, parent));
         let Some(after) = copy.exported_data() else { return Additions::default() };
         Additions {
             attributes: after.attributes.into_iter().skip(span.attributes.len()).collect(),
@@ -70,16 +72,20 @@ impl<P: SpanProcessor + 'static> SpanObserver for Processor<P> {
     }
 
     fn ended(&self, span: &SpanData) {
-        self.0.on_end(span.clone());
+        let _ = caught(|| self.0.on_end(span.clone()));
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        self.0.force_flush()
+        caught(|| self.0.force_flush()).unwrap_or_else(panicked)
     }
 
     fn shutdown(&self, timeout: Duration) -> OTelSdkResult {
-        self.0.shutdown_with_timeout(timeout)
+        caught(|| self.0.shutdown_with_timeout(timeout)).unwrap_or_else(panicked)
     }
+}
+
+fn panicked() -> OTelSdkResult {
+    Err(OTelSdkError::InternalFailure("a span processor panicked".to_owned()))
 }
 
 /// A span of the SDK's with the same ids and attributes, which goes nowhere.

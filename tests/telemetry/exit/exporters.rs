@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use opentelemetry::Context;
+use opentelemetry::trace::Tracer as _;
+use opentelemetry::{Context, global};
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
 use throughline::telemetry::Telemetry;
@@ -47,6 +48,44 @@ alone! {
         trace(4);
         drop(telemetry);
         assert_eq!(kept.count(), 5);
+    }
+}
+
+/// A processor of the application's that panics whenever it is called.
+#[derive(Debug)]
+struct Panicking;
+
+impl SpanProcessor for Panicking {
+    fn on_start(&self, _: &mut Span, _: &Context) {
+        panic!("a processor that panics")
+    }
+
+    fn on_end(&self, _: SpanData) {
+        panic!("a processor that panics")
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        panic!("a processor that panics")
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        panic!("a processor that panics")
+    }
+}
+
+alone! {
+    fn a_processor_that_panics_harms_nobody() {
+        let kept = Kept::start();
+        let telemetry = kept.builder().processor(Panicking).init().expect("it is valid");
+        trace(4);
+        assert_eq!(throughline::in_span("result", || 7), 7);
+        let theirs = global::tracer("theirs").in_span("theirs", |_| throughline::in_span("ours below", || 8));
+        assert_eq!(theirs, 8);
+        telemetry.provider().expect("it is enabled").force_flush().expect_err("the processor has panicked");
+        assert_eq!(kept.count(), 8);
+        trace(0);
+        assert!(run(telemetry.shutdown(LIMIT)).is_complete());
+        assert_eq!(kept.count(), 9);
     }
 }
 
