@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::io::BufRead;
+use std::marker::PhantomData;
 
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -10,6 +11,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use crate::counted::Counted;
 use crate::dump::{Each, Stop};
 use crate::error::ReadError;
+use crate::lenient::Lenient;
 
 pub(crate) fn read(mut input: Counted<'_>, each: &mut Each<'_>) -> Result<(), Stop> {
     if input.fill_buf()?.starts_with(b"\xef\xbb\xbf") {
@@ -121,7 +123,7 @@ impl<'de> Visitor<'de> for Elements<'_, '_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
-        while let Some(element) = elements.next_element::<ResourceSpans>()? {
+        while let Some(element) = elements.next_element_seed(Lenient(PhantomData::<ResourceSpans>))? {
             (self.0)(element);
         }
         Ok(())

@@ -7,6 +7,7 @@ mod dump;
 mod error;
 mod format;
 mod json;
+mod lenient;
 mod protobuf;
 
 pub use dump::{Dump, Reader};

@@ -130,6 +130,44 @@ fn ids_in_upper_case_and_times_as_numbers_are_read() {
     assert_eq!((spans[0].duration(), spans[0].is_sampled), (Some(1_000_000_000), None));
 }
 
+/// By protobuf's mapping to JSON, which OTLP's refers to.
+#[test]
+fn nulls_and_doubles_as_text_are_read() {
+    let dump = |members: &str| {
+        let span = format!(
+            r#""traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b174","name":"n","kind":2{members}"#
+        );
+        format!(r#"{{"resourceSpans":[{{"resource":null,"scopeSpans":[{{"scope":null,"spans":[{{{span}}}]}}]}}]}}"#)
+    };
+    for members in [
+        r#","parentSpanId":null,"traceState":null,"attributes":null,"events":null,"links":null,"status":null"#,
+        r#","flags":null,"droppedAttributesCount":null,"status":{"code":null,"message":null}"#,
+        r#","attributes":[{"key":"k","value":null},{"key":"s","value":{"stringValue":null}},{"key":"e","value":{}}]"#,
+        r#","attributes":[{"key":"doubleValue","value":{"stringValue":"NaN"}}],"events":[{"attributes":null}]"#,
+    ] {
+        assert_eq!(names(dump(members).as_bytes()), ["n"], "{members}");
+    }
+    let of = |value: &str| {
+        let double = format!(r#"{{"doubleValue":{value}}}"#);
+        let list = format!(r#"{{"arrayValue":{{"values":[{double}]}}}}"#);
+        let attributes = format!(r#","attributes":[{{"key":"d","value":{double}}},{{"key":"l","value":{list}}}]"#);
+        let (spans, _) = read(dump(&attributes).as_bytes()).unwrap();
+        spans[0].attributes.iter().map(|attribute| attribute.value.to_string()).collect::<Vec<_>>().join(" ")
+    };
+    for (value, read) in [
+        (r#""NaN""#, "NaN"),
+        (r#""Infinity""#, "inf"),
+        (r#""-Infinity""#, "-inf"),
+        (r#""-1.5""#, "-1.5"),
+        ("0.5", "0.5"),
+        ("7", "7"),
+    ] {
+        assert_eq!(of(value), format!("{read} [\"{read}\"]"), "{value}");
+    }
+    let wrong = error(dump(r#","attributes":[{"key":"k","value":{"doubleValue":"many"}}]"#).as_bytes());
+    assert!(wrong.contains("invalid type: string \"many\", expected f64"), "{wrong}");
+}
+
 #[test]
 fn what_is_no_dump_is_told_with_its_place() {
     assert_eq!(error(b""), "it is empty");
