@@ -7,6 +7,14 @@ pub(super) fn function_name<F>() -> &'static str {
     last_name(type_name::<F>())
 }
 
+/// Our own futures, whose first argument tells where they are from.
+const WRAPPERS: [&str; 4] = [
+    "throughline::span::function::TracedFuture<",
+    "throughline::span::instrumented::Instrumented<",
+    "throughline::span::builder::SpanBuilder::run_async<",
+    "throughline::span::builder::SpanBuilder::try_run_async<",
+];
+
 /// `receipt` for `app::orders::receipt<u8>::{{closure}}`, which is the future of `receipt` or a block in it, and
 /// `handle` for `<app::Orders as app::Handler>::handle::{{closure}}`.
 fn last_name(path: &str) -> &str {
@@ -14,9 +22,12 @@ fn last_name(path: &str) -> &str {
     for pointer in ["core::pin::Pin<", "alloc::boxed::Box<"] {
         path = path.strip_prefix(pointer).and_then(|path| path.strip_suffix('>')).unwrap_or(path);
     }
-    // The future of an annotated function has closures of that function as its arguments.
-    if let Some(closures) = path.strip_prefix("throughline::span::function::TracedFuture<") {
-        return last_name(first_argument(closures));
+    // The future of an annotated function has closures of that function as its arguments, and a future in a span has the
+    // future itself.
+    for wrapper in WRAPPERS {
+        if let Some(arguments) = path.strip_prefix(wrapper) {
+            return last_name(first_argument(arguments));
+        }
     }
     // The concrete type is unknown.
     if path.starts_with("dyn ") {
@@ -79,6 +90,12 @@ mod tests {
                  app::main::{{closure}}::receipt<u8, (u8, u8)>::{{closure}}::{{closure}}>",
                 "receipt",
             ),
+            (
+                "throughline::span::instrumented::Instrumented<app::later::{{closure}}::{{closure}}, \
+                 throughline::span::instrumented::Ended<app::later::{{closure}}>>",
+                "later",
+            ),
+            ("throughline::span::builder::SpanBuilder::run_async<app::main::{{closure}}>::{{closure}}", "main"),
             ("core::future::ready::Ready<()>", "Ready"),
             ("(u8, u8)", "(u8, u8)"),
         ] {

@@ -39,6 +39,31 @@ async fn the_job_of_an_annotated_function_is_named_after_it() {
 }
 
 #[tokio::test]
+async fn the_job_of_a_future_in_a_span_is_named_after_its_function() {
+    #[traced]
+    fn later(order_no: u64) -> impl Future<Output = u64> + Send {
+        let next = order_no + 1;
+        async move { next }
+    }
+    let capture = Capture::new();
+    let run = async {
+        assert_eq!(throughline::spawn(later(6)).await.expect("no panic"), 7);
+        let block = in_span_async("block", async { later(7).await });
+        assert_eq!(throughline::spawn(block).await.expect("no panic"), 8);
+    };
+    capture.run_async(in_span_async("request", run)).await;
+    let tree = "
+        request
+        ├── later
+        ├── later (spawned)
+        └── the_job_of_a_future_in_a_span_is_named_after_its_function (spawned)
+            └── block
+                └── later
+        ";
+    capture.assert_tree(tree);
+}
+
+#[tokio::test]
 async fn a_job_of_a_method_is_named_after_it() {
     trait Handler {
         fn handle(self) -> impl Future<Output = ()> + Send + 'static;
