@@ -285,6 +285,10 @@ impl Span {
     }
 }
 
+/// No panic leaves a span in a state that could be observed.
+impl std::panic::UnwindSafe for Span {}
+impl std::panic::RefUnwindSafe for Span {}
+
 impl Default for Span {
     fn default() -> Self {
         Self::none()

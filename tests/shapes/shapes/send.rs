@@ -1,7 +1,8 @@
-//! A traced future is `Send`, `Sync`, `Unpin` or `'static` where the plain one is, and nowhere else.
+//! A traced future is `Send`, `Sync`, `Unpin`, `UnwindSafe` or `'static` where the plain one is, and nowhere else.
 
 use std::cell::Cell;
 use std::marker::PhantomPinned;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
@@ -24,6 +25,12 @@ macro_rules! traits {
             fn unpin(&self) -> bool {
                 false
             }
+            fn unwind_safe(&self) -> bool {
+                false
+            }
+            fn ref_unwind_safe(&self) -> bool {
+                false
+            }
         }
         impl<T> Not for Probe<T> {}
         impl<T: Send> Probe<T> {
@@ -41,11 +48,21 @@ macro_rules! traits {
                 true
             }
         }
+        impl<T: UnwindSafe> Probe<T> {
+            fn unwind_safe(&self) -> bool {
+                true
+            }
+        }
+        impl<T: RefUnwindSafe> Probe<T> {
+            fn ref_unwind_safe(&self) -> bool {
+                true
+            }
+        }
         fn of<T>(_: &T) -> Probe<T> {
             Probe(std::marker::PhantomData)
         }
         match of(&$value) {
-            probe => (probe.send(), probe.sync(), probe.unpin()),
+            probe => (probe.send(), probe.sync(), probe.unpin(), probe.unwind_safe(), probe.ref_unwind_safe()),
         }
     }};
 }
