@@ -126,9 +126,13 @@ pub(crate) enum Wrapped {
     Boxed,
 }
 
+const UNWRAPPED: [&str; 4] = ["Clone", "Copy", "FusedFuture", "FusedStream"];
+
 /// Whether `ty` is `impl Trait`, `Pin<Box<dyn Trait>>` or one of the aliases.
 pub(crate) fn wrapped(ty: &Type, trait_name: &str, aliases: &[&str]) -> Option<Wrapped> {
     match peel(ty) {
+        // What wraps it does not implement these: there is no copy of a span.
+        Type::ImplTrait(it) if UNWRAPPED.iter().any(|other| names_trait(&it.bounds, other)) => None,
         Type::ImplTrait(it) => names_trait(&it.bounds, trait_name).then_some(Wrapped::Impl),
         Type::Path(path) => {
             let last = path.path.segments.last()?;
@@ -169,9 +173,13 @@ pub(crate) fn associated<'a>(ty: &'a Type, name: &str) -> Option<&'a Type> {
     })
 }
 
-/// Whether `ty` is `impl Fn(…)` or similar.
+/// Whether `ty` is `impl Fn(…)` or similar, or a tuple of it.
 pub(crate) fn is_opaque_function(ty: &Type) -> bool {
-    let Type::ImplTrait(it) = peel(ty) else { return false };
+    let it = match peel(ty) {
+        Type::ImplTrait(it) => it,
+        Type::Tuple(tuple) => return tuple.elems.iter().any(is_opaque_function),
+        _ => return false,
+    };
     ["Fn", "FnMut", "FnOnce", "AsyncFn", "AsyncFnMut", "AsyncFnOnce"].iter().any(|name| names_trait(&it.bounds, name))
 }
 
@@ -343,8 +351,11 @@ pub(crate) fn mentions(tokens: &TokenStream, name: &Ident) -> bool {
     tokens.clone().into_iter().any(|token| match token {
         TokenTree::Ident(ident) => ident == *name,
         TokenTree::Group(group) => mentions(&group.stream(), name),
-        // `format!("{name}")`
-        TokenTree::Literal(literal) => literal.to_string().contains(&format!("{{{name}")),
+        // `format!("{name:>width$.precision$}")`, in which raw identifiers are written without `r#`
+        TokenTree::Literal(literal) => {
+            let (text, name) = (literal.to_string(), name.unraw());
+            text.contains(&format!("{{{name}")) || text.contains(&format!("{name}$"))
+        }
         TokenTree::Punct(_) => false,
     })
 }

@@ -1,6 +1,8 @@
 //! Rules that depend on both the options and the function. The result is a model.
 
+use proc_macro2::{Span, TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
+use syn::visit::Visit;
 use syn::{Expr, FnArg, Ident, ReceiverKind, Visibility};
 
 mod borrowed;
@@ -11,7 +13,7 @@ use self::borrowed::borrowed;
 use self::boxed::can_be_boxed_again;
 pub(crate) use self::boxed::may_borrow;
 pub(crate) use self::recursion::recurses;
-use crate::item_fn::{ItemFn, Returns, Wrapped, is_opaque_function, is_reference, wrapped};
+use crate::item_fn::{ItemFn, Returns, Wrapped, is_opaque_function, is_reference, mentions, wrapped};
 use crate::model::{Links, Mode, Name, Parent, Place, Shape, Spawn, TagSets, Tagged, Traced};
 use crate::options::{Options, Spanned};
 use crate::report::{Report, nearest};
@@ -233,6 +235,8 @@ fn plain_shape(item: &ItemFn, of_impl: Option<&[Ident]>) -> Shape {
     if let Returns::Value(ty) = item.returns() {
         match wrapped(ty, "Future", FUTURES) {
             Some(Wrapped::Boxed) if !can_be_boxed_again(item, ty, of_impl) => {}
+            // What the body returns early cannot be wrapped.
+            Some(_) if item.has_attribute("track_caller") && returns_early(item) => return Shape::InPlace,
             Some(wrapped) => return Shape::Future(wrapped),
             None => {}
         }
@@ -244,6 +248,37 @@ fn plain_shape(item: &ItemFn, of_impl: Option<&[Ident]>) -> Shape {
     // A closure is never `#[track_caller]`, and the lint for unconditional recursion does not look into closures, so
     // the body stays in place.
     if item.has_attribute("track_caller") || is_index(item) || recurses(item) { Shape::InPlace } else { Shape::Sync }
+}
+
+/// Whether there is a `return` in the body, outside of its closures and async blocks.
+pub(crate) fn returns_early(item: &ItemFn) -> bool {
+    struct Finder(bool);
+
+    impl<'ast> Visit<'ast> for Finder {
+        fn visit_expr_return(&mut self, _: &'ast syn::ExprReturn) {
+            self.0 = true;
+        }
+
+        fn visit_macro(&mut self, mac: &'ast syn::Macro) {
+            self.0 |= mentions_return(&mac.tokens);
+        }
+
+        fn visit_expr_closure(&mut self, _: &'ast syn::ExprClosure) {}
+        fn visit_expr_async(&mut self, _: &'ast syn::ExprAsync) {}
+        fn visit_item(&mut self, _: &'ast syn::Item) {}
+    }
+
+    let Some(body) = &item.body else { return false };
+    let Ok(block) = syn::parse2::<syn::Block>(TokenTree::Group(body.clone()).into()) else {
+        return mentions_return(&body.stream());
+    };
+    let mut finder = Finder(false);
+    finder.visit_block(&block);
+    finder.0
+}
+
+fn mentions_return(tokens: &TokenStream) -> bool {
+    mentions(tokens, &Ident::new("return", Span::call_site()))
 }
 
 /// Whether this appears to be `Index::index` or `IndexMut::index_mut`. The standard library declares these with

@@ -1,13 +1,14 @@
 //! Splits a function, and moves its body into the block that runs in the span.
 
-use proc_macro2::{Delimiter, Group, Span, TokenStream};
+use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
 use syn::{Expr, FnArg};
 
 use super::arguments::{self, Arguments, Peek};
 use super::returns::{annotation, hint};
 use super::tags::used;
-use crate::item_fn::{ItemFn, is_owned_receiver, is_reference, names_of, owns_mutable_self};
+use crate::check::returns_early;
+use crate::item_fn::{ItemFn, Returns, is_owned_receiver, is_reference, names_of, owns_mutable_self};
 use crate::model::{Shape, TagSets};
 use crate::runtime_path::Runtime;
 
@@ -22,15 +23,24 @@ pub(crate) struct Pieces {
 
 /// `origins` are user expressions that are evaluated before the body, like tags.
 pub(crate) fn take_apart(mut item: ItemFn, tags: &TagSets, origins: &[&Expr], shape: &Shape) -> Pieces {
-    let Arguments { rebind, peek } = if let Shape::InPlace = shape {
+    let Arguments { rebind, peek } = if stays_in_place(shape, &item) {
         // The body is not moved, so the arguments are available.
         Arguments::default()
     } else {
-        let (whole, linted) = (owns_mutable_self(&item.sig), matches!(shape, Shape::Spawn(_)));
+        let (whole, linted) = (borrows_self(&item), matches!(shape, Shape::Spawn(_)));
         arguments::plan(&mut item.sig, &used(tags, origins), whole, linted)
     };
     let body = item.body.clone().unwrap_or_else(|| Group::new(Delimiter::Brace, TokenStream::new()));
     Pieces { item, peek, rebind, body }
+}
+
+/// Whether the body must not move into a closure, which is never `#[track_caller]`.
+pub(crate) fn stays_in_place(shape: &Shape, item: &ItemFn) -> bool {
+    match shape {
+        Shape::InPlace => true,
+        Shape::Future(_) | Shape::Stream(_) => item.has_attribute("track_caller") && !returns_early(item),
+        _ => false,
+    }
 }
 
 /// The location of the function's name. Generated calls have this location, and therefore errors about a body that
@@ -42,13 +52,28 @@ pub(crate) fn at_name(item: &ItemFn) -> Span {
 /// The body as a closure that has the function's return type.
 ///
 /// For `mut self`, it contains a second closure that borrows `self`. The compiler treats what a closure owns as a
-/// variable, and warns about a value that is assigned to it and never read; for `self` in a function it does not.
+/// variable, and warns about a value that is assigned to it and never read; for `self` in a function it does not. What is
+/// returned must not borrow through `self` then.
 pub(crate) fn closure(pieces: &Pieces) -> TokenStream {
+    closure_that_returns(pieces, &annotation(pieces.item.returns(), at_name(&pieces.item)))
+}
+
+/// The body as the closure of a job, whose result is the type argument of a handle, which `!` cannot be.
+pub(crate) fn job_closure(pieces: &Pieces, runtime: &Runtime) -> TokenStream {
+    match pieces.item.returns() {
+        Returns::Never => {
+            let at = at_name(&pieces.item);
+            closure_that_returns(pieces, &quote_spanned!(at=> -> #runtime::Infallible))
+        }
+        _ => closure(pieces),
+    }
+}
+
+fn closure_that_returns(pieces: &Pieces, annotation: &TokenStream) -> TokenStream {
     let (rebind, body) = (&pieces.rebind, &pieces.body);
     let at = at_name(&pieces.item);
     let block = if rebind.is_empty() { body.clone() } else { ending(rebind, body, at) };
-    let annotation = annotation(pieces.item.returns(), at);
-    if owns_mutable_self(&pieces.item.sig) {
+    if borrows_self(&pieces.item) {
         return quote_spanned!(at=> move || #annotation { (|| #annotation #block)() });
     }
     quote_spanned!(at=> move || #annotation #block)
@@ -59,7 +84,7 @@ pub(crate) fn async_block(pieces: &Pieces, runtime: &Runtime) -> TokenStream {
     let (rebind, hint) = (&pieces.rebind, hint(pieces.item.returns(), runtime));
     let at = at_name(&pieces.item);
     let block = ending(&quote_spanned!(at=> #rebind #hint), &pieces.body, at);
-    if owns_mutable_self(&pieces.item.sig) {
+    if borrows_self(&pieces.item) {
         return quote_spanned!(at=> async move { (async #block).await });
     }
     quote_spanned!(at=> async move #block)
@@ -90,6 +115,25 @@ pub(crate) fn beginning(pieces: &Pieces, span: &TokenStream, output: &TokenStrea
     let mentions = (owned.len() > 1).then(|| quote_spanned!(at=> let _ = (#(&#owned),*);));
     let runtime = runtime.at(at);
     quote_spanned!(at=> move || { #mentions (#span, #runtime::with_output::<#output, _>(#block)) })
+}
+
+fn borrows_self(item: &ItemFn) -> bool {
+    owns_mutable_self(&item.sig) && !matches!(item.returns(), Returns::Value(ty) if may_borrow(&ty.to_token_stream()))
+}
+
+/// Whether a type may have a lifetime: it has one, or a reference, or a part of which this cannot be told. By convention,
+/// type parameters have one letter.
+fn may_borrow(ty: &TokenStream) -> bool {
+    ty.clone().into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => {
+            let name = ident.to_string();
+            ["Self", "impl", "dyn"].contains(&name.as_str())
+                || name.len() == 1 && name.starts_with(|c: char| c.is_ascii_uppercase())
+        }
+        TokenTree::Punct(punct) => ['&', '\''].contains(&punct.as_char()),
+        TokenTree::Group(group) => may_borrow(&group.stream()),
+        TokenTree::Literal(_) => false,
+    })
 }
 
 /// `statements`, then the body as their block's last expression.

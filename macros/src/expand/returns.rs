@@ -3,7 +3,7 @@
 use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
 use syn::spanned::Spanned as _;
-use syn::{GenericArgument, PathArguments, Type};
+use syn::{GenericArgument, Path, PathArguments, Type, TypeParamBound};
 
 use crate::item_fn::Returns;
 use crate::runtime_path::Runtime;
@@ -50,16 +50,11 @@ pub(crate) fn inferred(ty: &Type) -> Type {
 fn infer(ty: &mut Type) {
     match ty {
         Type::ImplTrait(_) => *ty = syn::parse_quote!(_),
-        Type::Path(path) => {
-            for segment in &mut path.path.segments {
-                if let PathArguments::AngleBracketed(arguments) = &mut segment.arguments {
-                    for argument in &mut arguments.args {
-                        match argument {
-                            GenericArgument::Type(ty) => infer(ty),
-                            GenericArgument::AssocType(assoc) => infer(&mut assoc.ty),
-                            _ => {}
-                        }
-                    }
+        Type::Path(path) => infer_arguments(&mut path.path),
+        Type::TraitObject(object) => {
+            for bound in &mut object.bounds {
+                if let TypeParamBound::Trait(bound) = bound {
+                    infer_arguments(&mut bound.path);
                 }
             }
         }
@@ -71,6 +66,20 @@ fn infer(ty: &mut Type) {
         Type::Slice(slice) => infer(&mut slice.elem),
         Type::Tuple(tuple) => tuple.elems.iter_mut().for_each(infer),
         _ => {}
+    }
+}
+
+fn infer_arguments(path: &mut Path) {
+    for segment in &mut path.segments {
+        if let PathArguments::AngleBracketed(arguments) = &mut segment.arguments {
+            for argument in &mut arguments.args {
+                match argument {
+                    GenericArgument::Type(ty) => infer(ty),
+                    GenericArgument::AssocType(assoc) => infer(&mut assoc.ty),
+                    _ => {}
+                }
+            }
+        }
     }
 }
 

@@ -32,7 +32,7 @@ use syn::{Expr, FnArg, Pat};
 
 use super::arguments::Peek;
 use super::as_written;
-use super::body::{Pieces, async_block, at_name, beginning, closure, take_apart, with_body};
+use super::body::{Pieces, async_block, at_name, beginning, closure, stays_in_place, take_apart, with_body};
 use super::returns::inferred;
 use super::tags::{Closures, closures, peeks, place, reference};
 use super::traced_spawn;
@@ -166,16 +166,15 @@ fn opening(traced: &Traced, peek: &[Peek]) -> Opening {
     }
     for links in links {
         let (Links::One(expr) | Links::All(expr)) = links;
+        let expr = ungrouped(expr);
         let (at, value) = (place(expr), reference(expr));
         calls.extend(apart(
             at,
             &match links {
                 Links::One(_) => quote_spanned!(at=> link(#value)),
                 // Arguments are borrowed; other expressions may be iterators.
-                Links::All(expr @ Expr::Path(_)) if is_borrowed(expr, item, peek) => {
-                    quote_spanned!(at=> links(&*#expr))
-                }
-                Links::All(Expr::Path(_) | Expr::Field(_)) => quote_spanned!(at=> links(#value)),
+                Links::All(_) if is_borrowed(expr, item, peek) => quote_spanned!(at=> links(&*#expr)),
+                Links::All(_) if matches!(expr, Expr::Path(_) | Expr::Field(_)) => quote_spanned!(at=> links(#value)),
                 Links::All(_) => quote_spanned!(at=> links(#expr)),
             },
             peek,
@@ -190,6 +189,14 @@ fn opening(traced: &Traced, peek: &[Peek]) -> Opening {
     }
     let start = if matches!(shape, Shape::Sync) { "enter" } else { "start" };
     Opening::Span { callsite, calls, start }
+}
+
+/// The expression without the invisible group of a macro variable.
+fn ungrouped(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Group(group) => ungrouped(&group.expr),
+        other => other,
+    }
 }
 
 /// Whether the expression is the name of a reference: an argument that is one, or a borrowed part of a replaced
@@ -322,6 +329,13 @@ fn around(
                 Returns::Never => quote_spanned!(at=> match #future {}),
                 _ => future,
             }
+        }
+        Shape::Future(wrapped) | Shape::Stream(wrapped) if stays_in_place(shape, &pieces.item) => {
+            let body = &pieces.body;
+            let method = Ident::new(if let Shape::Stream(_) = shape { "stream" } else { "run_async_with" }, at);
+            let value = quote_spanned!(at=> match () { () if true => #body, () => #runtime::returns() });
+            let wrap = boxed(*wrapped, quote_spanned!(at=> __span.leave().#method(|| __value, #outcome)), runtime);
+            quote_spanned!(at=> let __span = #span.enter(); let __value = #value; #wrap)
         }
         Shape::Future(wrapped) => {
             let body = closure(&pieces);

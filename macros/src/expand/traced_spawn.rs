@@ -20,7 +20,7 @@ use quote::{ToTokens as _, quote_spanned};
 use syn::Expr;
 use syn::ext::IdentExt as _;
 
-use super::body::{Pieces, async_block, at_name, closure, with_body};
+use super::body::{Pieces, async_block, at_name, job_closure, with_body};
 use super::sent;
 use super::tags::{peeks, place};
 use crate::item_fn::{ItemFn, Returns};
@@ -62,16 +62,17 @@ pub(crate) fn print(
             quote_spanned!(at=> #method(#task, #outcome))
         }
         Place::Blocking => {
-            let (method, body) = (method("spawn_blocking"), closure(&pieces));
+            let (method, body) = (method("spawn_blocking"), job_closure(&pieces, runtime));
             quote_spanned!(at=> #method(#body, #outcome #gives))
         }
         Place::BlockingOn(handle) => {
-            let (method, handle, body) = (method("spawn_blocking_on"), own(handle, &pieces), closure(&pieces));
+            let (method, handle, body) =
+                (method("spawn_blocking_on"), own(handle, &pieces), job_closure(&pieces, runtime));
             quote_spanned!(at=> #method(#handle, #body, #outcome #gives))
         }
         Place::Thread => {
             let (method, body, name) =
-                (method("spawn_thread"), closure(&pieces), pieces.item.sig.ident.unraw().to_string());
+                (method("spawn_thread"), job_closure(&pieces, runtime), pieces.item.sig.ident.unraw().to_string());
             quote_spanned!(at=> #method(#name, #body, #outcome #gives))
         }
     };

@@ -18,7 +18,7 @@ impl Span {
     /// (`#[track_caller]`).
     #[doc(hidden)]
     pub fn enter(self) -> Entered {
-        Entered { attached: self.0.attach(), scope: self.0, unwinding: std::thread::panicking() }
+        Entered { attached: self.0.attach(), span: self, unwinding: std::thread::panicking() }
     }
 }
 
@@ -27,23 +27,22 @@ impl Span {
 #[must_use = "dropping the guard ends the span"]
 pub struct Entered {
     attached: Option<Attached>,
-    scope: Scope,
+    span: Span,
     /// Whether the thread was already unwinding, because the function is called by a destructor.
     unwinding: bool,
 }
 
 impl Entered {
     /// Ends the span with the function's return value.
-    pub fn exit<R>(mut self, value: R, outcome: impl FnOnce(&R) -> Outcome) -> R {
-        self.end(|| outcome(&value));
+    pub fn exit<R>(self, value: R, outcome: impl FnOnce(&R) -> Outcome) -> R {
+        self.leave().end(|| outcome(&value));
         value
     }
 
-    fn end(&mut self, outcome: impl FnOnce() -> Outcome) {
-        let _busy = Busy::begin();
+    /// Leaves the span open, for the future or stream that the function returns.
+    pub fn leave(mut self) -> Span {
         self.attached = None;
-        self.scope.finish(outcome);
-        self.scope = Scope::Off;
+        self.span.take()
     }
 }
 
@@ -51,7 +50,8 @@ impl Drop for Entered {
     /// The function was left by `return`, `?` or a panic, so its value is not available.
     fn drop(&mut self) {
         let unwound = std::thread::panicking() && !self.unwinding;
-        self.end(|| if unwound { Outcome::unwound() } else { Outcome::default() });
+        self.attached = None;
+        self.span.end(|| if unwound { Outcome::unwound() } else { Outcome::default() });
     }
 }
 

@@ -47,6 +47,26 @@ async fn modes_and_what_travels() {
 }
 
 #[tokio::test]
+async fn jobs_that_never_return() {
+    #[traced_spawn(blocking)]
+    fn block(by: u8) -> ! {
+        panic!("blocked by {by}")
+    }
+    #[traced_spawn(thread)]
+    fn thread() -> ! {
+        panic!("ended")
+    }
+    let capture = Capture::new();
+    let run = async {
+        let blocked: tokio::task::JoinHandle<std::convert::Infallible> = block(1);
+        assert!(blocked.await.expect_err("it panics").is_panic());
+        assert!(thread().join().is_err());
+    };
+    capture.run_async(in_span_async("request", run)).await;
+    capture.assert_tree("request\n├── block !panicked: blocked by 1\n└── thread !panicked: ended");
+}
+
+#[tokio::test]
 async fn blocking_and_thread() {
     #[traced_spawn(blocking)]
     fn block(by: u8) -> Result<u8, String> {

@@ -236,6 +236,53 @@ shape!(
     f(std::cell::RefCell::new(Noisy("a")))
 );
 
+shape!(track_caller_future, "f", {
+    #[traced]
+    #[track_caller]
+    fn f(n: u8, (a, _): (Noisy, Noisy)) -> impl Future<Output = Result<u32, u8>> {
+        let line = Location::caller().line();
+        async move { let a = a; if n == 1 { return Ok(line); } Err(n) }
+    }
+}, started f(1, (Noisy("a"), Noisy("beside a"))));
+
+shape!(track_caller_boxed_future, "f !error: 1", {
+    #[traced]
+    #[track_caller]
+    fn f<'a>(n: u8, text: &'a str) -> futures::future::BoxFuture<'a, Result<(u32, usize), u8>> {
+        let line = Location::caller().line();
+        Box::pin(async move { if n == 0 { Ok((line, text.len())) } else { Err(n) } })
+    }
+}, started f(1, "text"));
+
+// A future that is returned early cannot be wrapped.
+shape!(track_caller_future_returned_early, "f", {
+    #[traced]
+    #[track_caller]
+    fn f(n: u8) -> futures::future::BoxFuture<'static, u32> {
+        let line = Location::caller().line();
+        if n == 0 { return Box::pin(async move { line }); }
+        Box::pin(async move { 0 })
+    }
+}, block f(0).await);
+
+shape!(track_caller_stream, "f", {
+    #[traced(stream)]
+    #[track_caller]
+    fn f(n: u32) -> impl futures::Stream<Item = u32> {
+        let line = Location::caller().line();
+        futures::stream::iter([line, n])
+    }
+}, block futures::StreamExt::collect::<Vec<_>>(f(1)).await);
+
+shape!(track_caller_stream_returned_early, "f", {
+    #[traced(stream)]
+    #[track_caller]
+    fn f(n: u32) -> futures::stream::BoxStream<'static, u32> {
+        if n == 0 { return Box::pin(futures::stream::empty()); }
+        Box::pin(futures::stream::iter([n]))
+    }
+}, block futures::StreamExt::collect::<Vec<_>>(f(0)).await);
+
 shape!(
     track_caller_opaque,
     "f",

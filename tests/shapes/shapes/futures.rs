@@ -25,6 +25,29 @@ shape!(opaque_that_owns_nothing_of_its_arguments, "f", {
     fn f<A>(text: &str, a: A) -> impl Future<Output = usize> + use<A> { let n = text.len(); async move { pause().await; n } }
 }, started { let text = String::from("text"); f(&text, 1) });
 
+// There is no copy of a span.
+shape!(
+    opaque_that_is_cloned,
+    "f",
+    {
+        #[traced]
+        fn f(n: u8) -> impl Future<Output = u8> + Clone {
+            ready(n)
+        }
+    },
+    f(1),
+    |future| (future.clone().now_or_never(), future.now_or_never())
+);
+
+shape!(opaque_that_tells_its_end, "f", {
+    #[traced]
+    fn f(n: u8) -> impl futures::future::FusedFuture<Output = u8> + Future<Output = u8> + Unpin { futures::future::ready(n) }
+}, block {
+    let mut future = f(1);
+    let before = futures::future::FusedFuture::is_terminated(&future);
+    (before, (&mut future).await, futures::future::FusedFuture::is_terminated(&future))
+});
+
 shape!(opaque_by_a_path, "f", {
     #[traced]
     fn f(n: u8) -> impl core::future::Future<Output = u8> { async move { pause().await; n } }

@@ -37,6 +37,16 @@ shape!(local_box_stream, "f", {
     fn f(a: std::rc::Rc<Noisy>) -> LocalBoxStream<'static, usize> { once(async move { pause().await; a.0.len() }).boxed_local() }
 }, block f(std::rc::Rc::new(Noisy("a"))).collect::<Vec<_>>().await);
 
+shape!(opaque_that_tells_its_end, "", {
+    #[biz_tags(n)]
+    fn f(n: u8) -> impl Stream<Item = u8> + futures::stream::FusedStream + Unpin { iter(0..n).fuse() }
+}, block {
+    let mut stream = f(1);
+    let before = futures::stream::FusedStream::is_terminated(&stream);
+    let items = (stream.next().await, stream.next().await);
+    (before, items, futures::stream::FusedStream::is_terminated(&stream))
+});
+
 shape!(by_async_stream, "f", {
     #[traced(stream)]
     fn f(n: u8, a: Noisy) -> impl Stream<Item = u8> {

@@ -83,6 +83,17 @@ async_method!(
     |this| this.f(Noisy("a"))
 );
 
+shape!(async_by_mutable_value_that_borrows, "├── first\n└── rest", {
+    #[derive(Debug)]
+    struct S<'a>(&'a mut [u8]);
+    impl<'a> S<'a> {
+        #[traced]
+        async fn first(mut self) -> &'a mut u8 { self.0[0] += 1; pause().await; &mut self.0[0] }
+        #[traced]
+        async fn rest(mut self, a: Noisy) -> Self { self.0[1] += 1; pause().await; Self(&mut self.0[1..]) }
+    }
+}, block { let mut list = [1, 2]; *S(&mut list).first().await += 1; S(&mut list).rest(Noisy("a")).await.0[0] += 1; list });
+
 async_method!(
     async_by_box,
     future,

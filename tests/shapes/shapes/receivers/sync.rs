@@ -81,6 +81,39 @@ method!(
     |this| this.f(Noisy("a"))
 );
 
+// What is returned borrows through `self`.
+shape!(
+    by_mutable_value_that_borrows,
+    "├── first\n└── skipped\n    └── rest",
+    {
+        #[derive(Debug)]
+        struct S<'a>(&'a mut [u8]);
+        impl<'a> S<'a> {
+            #[traced]
+            fn first(mut self) -> &'a mut u8 {
+                self.0[0] += 1;
+                &mut self.0[0]
+            }
+            #[traced]
+            fn rest(mut self, a: Noisy) -> Self {
+                self.0[1] += 1;
+                Self(&mut self.0[1..])
+            }
+            #[traced]
+            fn skipped(mut self) -> impl Iterator<Item = &'a mut u8> {
+                self = self.rest(Noisy("a"));
+                self.0.iter_mut()
+            }
+        }
+    },
+    {
+        let (mut one, mut more) = ([1, 2], [3, 4]);
+        *S(&mut one).first() += 1;
+        S(&mut more).skipped().for_each(|n| *n += 1);
+        (one, more)
+    }
+);
+
 method!(
     by_box,
     {

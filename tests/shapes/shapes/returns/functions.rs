@@ -88,6 +88,19 @@ shape!(
     |made| made("abc").to_owned()
 );
 
+shape!(
+    opaque_function_in_a_tuple,
+    "f",
+    {
+        #[traced]
+        fn f(n: usize, end: Noisy) -> (impl Fn(&str) -> usize, usize) {
+            (move |text| text.len() + n, n)
+        }
+    },
+    f(1, Noisy("end")),
+    |made| made.0("abc") + made.1
+);
+
 both!(
     opaque_function_in_an_option,
     "f",

@@ -111,3 +111,18 @@ both!(
     },
     f(0..3, Noisy("end"))
 );
+
+both!(
+    opaque_in_an_object,
+    "f",
+    {},
+    {
+        fn f(n: u32) -> Result<Box<dyn Iterator<Item = (u32, impl Debug)>>, String> {
+            pause!();
+            let n: u32 = n.checked_sub(1).ok_or("none")?;
+            Ok(Box::new([(n, n)].into_iter()))
+        }
+    },
+    f(2),
+    |items| items.map(Iterator::collect::<Vec<_>>)
+);
