@@ -50,9 +50,12 @@ pub(crate) struct Options {
 
 impl Options {
     /// Takes what is not set from the options of the `impl` block, and the runtime's path from a
-    /// sibling attribute.
-    pub(crate) fn adopt(&mut self, krate: Option<Path>, returns_value: bool) {
-        let block = self.block.take().map(|block| *block).unwrap_or_default();
+    /// sibling attribute. `scoped` are the tags of the siblings, which override those of the block.
+    pub(crate) fn adopt(&mut self, krate: Option<Path>, scoped: &[Tag], returns_value: bool) {
+        let mut block = self.block.take().map(|block| *block).unwrap_or_default();
+        if let Some(tags) = &mut block.tags {
+            tags.value.retain(|tag| scoped.iter().all(|known| known.key != tag.key));
+        }
         self.kind = self.kind.take().or(block.kind);
         // The block applies to all methods, including those that return nothing.
         self.err = self.err.take().or(block.err.filter(|_| returns_value));

@@ -159,6 +159,12 @@ impl Parse for Tag {
             (literal.value(), literal.token().to_string(), literal.span(), true)
         } else if input.peek(syn::Ident::peek_any) && input.peek2(Token![=]) && !input.peek2(Token![==]) {
             let ident = input.call(Ident::parse_any)?;
+            if ident == "crate" {
+                return Err(Error::new(
+                    ident.span(),
+                    "`crate = path` is not a tag, and comes first in `#[biz_tags(…)]`; for a tag of this name, write `\"crate\" = value`",
+                ));
+            }
             (ident.unraw().to_string(), ident.to_string(), ident.span(), true)
         } else {
             (String::new(), "name".to_owned(), input.span(), false)

@@ -223,6 +223,26 @@ fn an_option_sees_names_out_of_a_pattern_that_is_replaced() {
     capture.assert_tree("sender\n└── handle ~> other\nother");
 }
 
+/// An expression that is a macro variable is in a group.
+#[test]
+fn links_in_a_macro() {
+    macro_rules! batch {
+        ($name:ident($batch:ident: $of:ty) links $links:expr) => {
+            #[traced(links = $links)]
+            fn $name($batch: $of) -> usize {
+                $batch.into_iter().count()
+            }
+        };
+    }
+    batch!(owned(batch: Vec<SpanContext>) links batch);
+    batch!(borrowed(batch: &[SpanContext]) links batch);
+    let capture = Capture::new();
+    assert_eq!(capture.run(|| owned(vec![remote()])), 1);
+    assert_eq!(capture.run(|| borrowed(&[remote(), remote()])), 2);
+    assert_eq!(capture.span("owned").links.links.len(), 1);
+    assert_eq!(capture.span("borrowed").links.links.len(), 2);
+}
+
 #[test]
 fn krate() {
     mod facade {
@@ -274,4 +294,37 @@ fn an_impl_block_names_its_methods_and_gives_defaults() {
     );
     let function = Some(&Value::String("behaviour::options::Orders::count".into()));
     assert_eq!(capture.span("Orders::count").attribute("code.function.name"), function);
+}
+
+#[test]
+fn a_tag_of_a_method_replaces_that_of_the_block() {
+    struct Orders(u8);
+    #[traced(tags(tenant_id = self.0))]
+    impl Orders {
+        #[throughline::biz_tags(tenant_id)]
+        fn scoped(&self, tenant_id: u8) {
+            in_span("below", || {});
+        }
+        #[traced(tags(tenant_id = 3))]
+        fn own(&self) {}
+        fn plain(&self) {}
+        #[rustfmt::skip]
+        #[traced(skip,)]
+        const fn skipped(&self) {}
+    }
+    let capture = Capture::new();
+    capture.run(|| {
+        let orders = Orders(1);
+        orders.scoped(2);
+        orders.own();
+        orders.plain();
+        orders.skipped();
+    });
+    let tree = "
+        Orders::scoped tenant_id=2
+        └── below tenant_id=2
+        Orders::own tenant_id=3
+        Orders::plain tenant_id=1
+        ";
+    capture.assert_tree_with(&["tenant_id"], tree);
 }

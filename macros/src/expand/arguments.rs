@@ -24,7 +24,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens as _, format_ident, quote_spanned};
 use syn::{Attribute, FnArg, Pat, Signature};
 
-use crate::item_fn::{cfgs, is_binding, is_owned_receiver, is_reference, mentions};
+use crate::item_fn::{cfgs, is_binding, is_owned_receiver, is_reference, mentions, names_of};
 
 /// How the arguments are moved.
 #[derive(Default)]
@@ -108,14 +108,19 @@ pub(crate) fn plan(sig: &mut Signature, used: &TokenStream, whole: bool, linted:
         rebind.extend(quote_spanned!(span=> #cfgs let #mutability #argument = #argument;));
         if !matches!(pat, Pat::Wild(_)) {
             rebind.extend(quote_spanned!(span=> #cfgs #lints let #pat = #argument;));
-            let mut names = Vec::new();
-            let borrowed = borrowing(&pat, &mut names);
+            let names = names_of(&pat);
             for name in names.iter().filter(|name| mentions(used, name)) {
                 rebind.extend(quote_spanned!(span=> #cfgs let _ = &#name;));
             }
+            let mut borrowed = pat;
             let statement = if is_reference(&typed.ty) {
+                strip(&mut borrowed);
                 quote_spanned!(span=> let #borrowed = #argument;)
+            } else if dereferences(&borrowed) {
+                spell_out(&mut borrowed, true);
+                quote_spanned!(span=> let &#borrowed = &#argument;)
             } else {
+                strip(&mut borrowed);
                 quote_spanned!(span=> let #borrowed = &#argument;)
             };
             peek.push(Peek { names, cfgs, statement });
@@ -245,37 +250,45 @@ fn binds_everything(pat: &Pat, names: &mut Vec<Ident>) -> bool {
     }
 }
 
-/// The pattern without `ref` and `mut`, to be matched against a reference.
-fn borrowing(pat: &Pat, names: &mut Vec<Ident>) -> Pat {
-    let mut pat = pat.clone();
-    strip(&mut pat, names);
-    pat
-}
-
-fn strip(pat: &mut Pat, names: &mut Vec<Ident>) {
+/// Calls `each` with the patterns that the pattern consists of.
+fn parts(pat: &mut Pat, mut each: impl FnMut(&mut Pat)) {
     match pat {
-        Pat::Ident(pat) => {
-            pat.by_ref = None;
-            pat.mutability = None;
-            names.push(pat.ident.clone());
-            if let Some((_, inner)) = &mut pat.subpat {
-                strip(inner, names);
-            }
-        }
-        Pat::Tuple(pat) => pat.elems.iter_mut().for_each(|pat| strip(pat, names)),
-        Pat::TupleStruct(pat) => pat.elems.iter_mut().for_each(|pat| strip(pat, names)),
-        Pat::Slice(pat) => pat.elems.iter_mut().for_each(|pat| strip(pat, names)),
-        Pat::Struct(pat) => pat.fields.iter_mut().for_each(|field| strip(&mut field.pat, names)),
-        // Every alternative binds the same names.
-        Pat::Or(pat) => {
-            let before = names.len();
-            for case in &mut pat.cases {
-                names.truncate(before);
-                strip(case, names);
-            }
-        }
-        Pat::Paren(pat) => strip(&mut pat.pat, names),
-        Pat::Reference(pat) => strip(&mut pat.pat, names),
+        Pat::Ident(pat) => pat.subpat.iter_mut().for_each(|(_, inner)| each(inner)),
+        Pat::Tuple(pat) => pat.elems.iter_mut().for_each(each),
+        Pat::TupleStruct(pat) => pat.elems.iter_mut().for_each(each),
+        Pat::Slice(pat) => pat.elems.iter_mut().for_each(each),
+        Pat::Struct(pat) => pat.fields.iter_mut().for_each(|field| each(&mut field.pat)),
+        Pat::Or(pat) => pat.cases.iter_mut().for_each(each),
+        Pat::Paren(pat) => each(&mut pat.pat),
+        Pat::Reference(pat) => each(&mut pat.pat),
         _ => {}
     }
+}
+
+/// Removes `ref` and `mut` from a pattern that is matched against a reference.
+fn strip(pat: &mut Pat) {
+    if let Pat::Ident(pat) = pat {
+        pat.by_ref = None;
+        pat.mutability = None;
+    }
+    parts(pat, strip);
+}
+
+/// Whether there is a `&` in the pattern. Below a reference that is matched implicitly, edition 2024 does not allow it.
+fn dereferences(pat: &Pat) -> bool {
+    let mut found = matches!(pat, Pat::Reference(_));
+    parts(&mut pat.clone(), |part| found |= dereferences(part));
+    found
+}
+
+/// Makes the pattern borrow explicitly what it binds. What it binds below a `&` stays: it is copied.
+fn spell_out(pat: &mut Pat, borrow: bool) {
+    if let Pat::Ident(pat) = pat {
+        pat.mutability = None;
+        if borrow && is_binding(&pat.ident) {
+            pat.by_ref.get_or_insert_default();
+        }
+    }
+    let below = matches!(pat, Pat::Reference(_));
+    parts(pat, |part| spell_out(part, borrow && !below));
 }

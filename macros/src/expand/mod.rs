@@ -86,7 +86,7 @@ fn function(attr: Attr, options: TokenStream, item: TokenStream) -> TokenStream 
 }
 
 fn span(attr: Attr, mut options: Options, biz: BizTags, function: ItemFn, report: Report) -> TokenStream {
-    options.adopt(biz.krate, matches!(function.returns(), Returns::Value(_)));
+    options.adopt(biz.krate, &biz.tags, matches!(function.returns(), Returns::Value(_)));
     let copy = function.clone();
     let model = match attr {
         Attr::Traced => check::traced(options, biz.tags, function, &report),

@@ -7,7 +7,9 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens as _, quote, quote_spanned};
-use syn::{Attribute, Meta, Path, parse_quote};
+use syn::ext::IdentExt as _;
+use syn::parse::ParseStream;
+use syn::{Attribute, Meta, Path, Result, Token, parse_quote};
 
 use super::biz_tags::BizTags;
 use super::fallback;
@@ -143,22 +145,32 @@ pub(super) fn method(tokens: TokenStream, block: &TokenStream, home: &TokenStrea
     if !trace {
         return tokens;
     }
+    let krate = krate_of("traced", block.clone());
     let mut has_span = false;
     for attr in &mut item.attrs {
         let Some(name) = our_name(attr).filter(|name| name != "biz_tags") else { continue };
         has_span = true;
         let (path, written) = (attr.path().clone(), arguments_of(attr, &report));
-        let defaults = (name == "traced").then(|| quote!(__block(#block),));
+        let defaults = if name == "traced" {
+            Some(quote!(__block(#block),))
+        } else {
+            // Of the defaults, a detached job takes the path alone: the others are those of calls.
+            krate.as_ref().map(|krate| quote!(__block(crate = #krate),))
+        };
         attr.meta = parse_quote!(#path(#home #defaults #written));
     }
     if !has_span {
-        let runtime = Runtime::new(krate_of("traced", block.clone()).as_ref());
+        let runtime = Runtime::new(krate.as_ref());
         item.attrs.insert(0, parse_quote!(#[#runtime::traced(#home __block(#block))]));
     }
     fallback::with_item(report, item)
 }
 
+fn words(input: ParseStream<'_>) -> Result<Vec<Ident>> {
+    Ok(input.parse_terminated(Ident::parse_any, Token![,])?.into_iter().collect())
+}
+
 fn is_skip(attr: &Attribute) -> bool {
     our_name(attr).as_deref() == Some("traced")
-        && matches!(&attr.meta, Meta::List(list) if list.parse_args::<Ident>().is_ok_and(|word| word == "skip"))
+        && matches!(&attr.meta, Meta::List(list) if list.parse_args_with(words).is_ok_and(|words| words == ["skip"]))
 }

@@ -149,3 +149,38 @@ fn modifiers_nest() {
     assert!(baggage.contains("8000") && !baggage.contains("1380013"), "{baggage}");
     assert_eq!(capture.span("place").events.events.len(), 1);
 }
+
+/// In edition 2024, a `&` below a reference that is matched implicitly is an error.
+#[tokio::test]
+async fn parts_of_a_pattern_with_references() {
+    #[traced(tags(a, b, next = a + 1))]
+    fn sync((&a, b, _): (&u8, String, u8)) -> u8 {
+        a + u8::try_from(b.len()).unwrap_or(0)
+    }
+    #[traced]
+    #[biz_tags(a, b, next = c.len() + 1)]
+    async fn asynchronous([(&a, mut b), (_, ref c)]: [(&u8, String); 2]) -> usize {
+        b.push_str(c);
+        b.len() + usize::from(a)
+    }
+    let capture = Capture::new();
+    assert_eq!(capture.run(|| sync((&1, "b".to_owned(), 0))), 2);
+    let length = capture.run_async(asynchronous([(&1, "b".to_owned()), (&2, "c".to_owned())])).await;
+    assert_eq!(length, 3);
+    for name in ["sync", "asynchronous"] {
+        let span = capture.span(name);
+        assert_eq!(span.attribute("a"), Some(&Value::I64(1)));
+        assert_eq!(span.attribute("b").cloned(), text("b"));
+        assert_eq!(span.attribute("next"), Some(&Value::I64(2)));
+    }
+}
+
+#[test]
+fn arguments_that_only_a_format_string_names() {
+    #[traced(tags(typed = format!("{type}"), padded = format!("{:>width$.1}", 1.25)))]
+    fn format((r#type, width, _): (&str, usize, u8)) {}
+    let capture = Capture::new();
+    capture.run(|| format(("order", 5, 0)));
+    assert_eq!(capture.span("format").attribute("typed").cloned(), text("order"));
+    assert_eq!(capture.span("format").attribute("padded").cloned(), text("  1.2"));
+}

@@ -115,7 +115,7 @@ struct Detached;
 
 #[traced(crate = trace)]
 impl Detached {
-    #[traced_spawn(crate = trace)]
+    #[traced_spawn]
     async fn job_of_a_block(self: Arc<Self>) -> u64 {
         1
     }

@@ -15,7 +15,11 @@ fn number(id: u64) {}
 #[biz_tags(biz.order = id)]
 fn dotted_without_quotes(id: u64) {}
 
+#[biz_tags(id, crate = ::throughline)]
+fn path_not_first(id: u64) {}
+
 fn main() {
+    path_not_first(1);
     empty(1);
     space(1);
     line_break(1);
