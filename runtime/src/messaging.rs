@@ -64,6 +64,7 @@
 //!
 //! [messaging spans]: https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use opentelemetry::propagation::TextMapPropagator as _;
@@ -107,7 +108,7 @@ pub struct Producer<'a> {
 
 impl<'a> Producer<'a> {
     /// Creates a producer for `system`, such as `kafka`, that sends to `destination`: a topic, queue, exchange or
-    /// stream. The operation is `send`.
+    /// stream. The operation is `send`. An empty destination is not known, and left out.
     pub const fn new(system: &'static str, destination: &'a str) -> Self {
         Self { system, operation: "send", destination, target: destination, cancel_off: false }
     }
@@ -142,13 +143,16 @@ impl<'a> Producer<'a> {
     /// [`SpanBuilder::start_with`].
     pub fn start_with(self, fill: impl FnOnce(&mut Tags)) -> Span {
         let Self { system, operation, destination, target, cancel_off } = self;
-        let span = SpanBuilder::new(format!("{operation} {target}")).kind(SpanKind::Producer);
+        let name = if target.is_empty() { operation.into() } else { Cow::Owned(format!("{operation} {target}")) };
+        let span = SpanBuilder::new(name).kind(SpanKind::Producer);
         let span = if cancel_off { span.cancel_off() } else { span };
         span.start_with(|tags| {
             tags.attribute(semconv::MESSAGING_SYSTEM, system);
             tags.attribute(semconv::MESSAGING_OPERATION_NAME, operation);
             tags.attribute(semconv::MESSAGING_OPERATION_TYPE, "send");
-            tags.attribute(semconv::MESSAGING_DESTINATION_NAME, destination.to_owned());
+            if !destination.is_empty() {
+                tags.attribute(semconv::MESSAGING_DESTINATION_NAME, destination.to_owned());
+            }
             fill(tags);
         })
     }
@@ -187,8 +191,11 @@ impl<'a> Received<'a> {
         this
     }
 
-    /// Adds the destination of the message: `messaging.destination.name`.
+    /// Adds the destination of the message: `messaging.destination.name`. An empty one is left out.
     pub fn destination(&mut self, name: &str) -> &mut Self {
+        if name.is_empty() {
+            return self;
+        }
         self.attribute(semconv::MESSAGING_DESTINATION_NAME, name.to_owned())
     }
 

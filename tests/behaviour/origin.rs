@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use opentelemetry::{Context, KeyValue};
+use throughline::messaging::{Producer, Received};
 use throughline::testing::{Capture, FinishedSpan};
-use throughline::{Origin, SpanKind, in_span, propagation, span, traced};
+use throughline::{Origin, Outcome, SpanKind, in_span, propagation, span, traced};
 
 struct Message {
     subject: &'static str,
@@ -147,6 +148,21 @@ fn a_batch_has_what_its_messages_have_in_common() {
     assert_eq!(told(&capture.span("mixed")), common(2, &["messaging.operation.name=process"]));
     let single = ["messaging.destination.name=payments", "messaging.operation.name=process"];
     assert_eq!(told(&capture.span("single")), common(1, &single));
+}
+
+#[test]
+fn a_destination_that_is_not_known_is_left_out() {
+    let capture = Capture::new();
+    capture.run(|| {
+        Producer::new("nats", "").start().end(Outcome::ok);
+        Producer::new("nats", "reply.17").target("").start().end(Outcome::ok);
+    });
+    let sent = capture.named("send");
+    let destination = |span: &FinishedSpan| span.attribute("messaging.destination.name").map(ToString::to_string);
+    assert_eq!(sent.iter().map(destination).collect::<Vec<_>>(), [None, Some("reply.17".to_owned())]);
+    let mut attributes = Vec::new();
+    Received::new(&mut attributes, "nats").destination("");
+    assert!(attributes.iter().all(|attribute| attribute.key.as_str() != "messaging.destination.name"));
 }
 
 #[test]
