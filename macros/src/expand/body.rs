@@ -2,7 +2,7 @@
 
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
-use syn::{Expr, FnArg};
+use syn::{Expr, FnArg, Type};
 
 use super::arguments::{self, Arguments, Peek};
 use super::returns::{annotation, hint};
@@ -72,7 +72,7 @@ pub(crate) fn job_closure(pieces: &Pieces, runtime: &Runtime) -> TokenStream {
 fn closure_that_returns(pieces: &Pieces, annotation: &TokenStream) -> TokenStream {
     let (rebind, body) = (&pieces.rebind, &pieces.body);
     let at = at_name(&pieces.item);
-    let block = if rebind.is_empty() { body.clone() } else { ending(rebind, body, at) };
+    let block = if rebind.is_empty() { body.clone() } else { ending(rebind, pieces, at) };
     if borrows_self(&pieces.item) {
         return quote_spanned!(at=> move || #annotation { (|| #annotation #block)() });
     }
@@ -83,7 +83,7 @@ fn closure_that_returns(pieces: &Pieces, annotation: &TokenStream) -> TokenStrea
 pub(crate) fn async_block(pieces: &Pieces, runtime: &Runtime) -> TokenStream {
     let (rebind, hint) = (&pieces.rebind, hint(pieces.item.returns(), runtime));
     let at = at_name(&pieces.item);
-    let block = ending(&quote_spanned!(at=> #rebind #hint), &pieces.body, at);
+    let block = ending(&quote_spanned!(at=> #rebind #hint), pieces, at);
     if borrows_self(&pieces.item) {
         return quote_spanned!(at=> async move { (async #block).await });
     }
@@ -121,6 +121,17 @@ fn borrows_self(item: &ItemFn) -> bool {
     owns_mutable_self(&item.sig) && !matches!(item.returns(), Returns::Value(ty) if may_borrow(&ty.to_token_stream()))
 }
 
+/// Whether the body owns a `mut self` that it may return a borrow through. For one that is returned as a whole, the lint is
+/// right.
+fn lends_self(item: &ItemFn) -> bool {
+    let whole = || matches!(item.returns(), Returns::Value(Type::Path(path)) if path.path.is_ident("Self"));
+    owns_mutable_self(&item.sig) && !borrows_self(item) && !whole()
+}
+
+fn quiet(at: Span) -> TokenStream {
+    quote_spanned!(at=> #[allow(unused_assignments, reason = "what is assigned to `self` counts as read without the attribute")])
+}
+
 /// Whether a type may have a lifetime: it has one, or a reference, or a part of which this cannot be told. By convention,
 /// type parameters have one letter.
 fn may_borrow(ty: &TokenStream) -> bool {
@@ -142,8 +153,9 @@ fn may_borrow(ty: &TokenStream) -> bool {
 /// function, because a `match` arm drops its temporaries. The outer braces, which have this crate's edition, would do
 /// that too. The inner ones have to be kept for the drop order of the user's edition, and only in a `match` arm does no
 /// lint report them as unnecessary.
-fn ending(statements: &TokenStream, body: &Group, at: Span) -> Group {
-    let mut braces = Group::new(Delimiter::Brace, quote_spanned!(at=> #statements match () { () => #body }));
+fn ending(statements: &TokenStream, pieces: &Pieces, at: Span) -> Group {
+    let (body, quiet) = (&pieces.body, lends_self(&pieces.item).then(|| quiet(at)));
+    let mut braces = Group::new(Delimiter::Brace, quote_spanned!(at=> #statements #quiet match () { () => #body }));
     braces.set_span(at);
     braces
 }

@@ -35,6 +35,29 @@ impl Store {
     }
 }
 
+/// What is borrowed elsewhere.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a>(pub &'a str, pub u64);
+
+impl<'a> View<'a> {
+    /// Assigns what nobody reads.
+    #[traced]
+    #[must_use]
+    pub fn text(mut self) -> &'a str {
+        let text = self.0;
+        self.1 = 0;
+        text
+    }
+
+    /// The same.
+    #[traced]
+    pub async fn text_later(mut self) -> &'a str {
+        let text = self.0;
+        self.1 = 0;
+        text
+    }
+}
+
 /// Makes stores.
 #[derive(Debug, Clone, Copy)]
 pub struct Maker;
