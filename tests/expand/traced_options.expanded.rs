@@ -41,11 +41,11 @@ fn receive(message: Message, others: &[Context], attempt: u32) -> Result<usize, 
             move |__result| {
                 ::throughline::__private::inspect(__result)
                     .__debug()
-                    .returned(
+                    .returned(|| {
                         ::throughline::__private::inspect(__result)
                             .__value()
-                            .and_then(|__value| ::throughline::__private::value(__value)),
-                    )
+                            .and_then(|__value| ::throughline::__private::value(__value))
+                    })
             },
         )
 }
@@ -84,11 +84,11 @@ fn every_hour(
         move |__result| {
             ::throughline::__private::inspect(__result)
                 .__off()
-                .returned(
+                .returned(|| {
                     ::throughline::__private::inspect(__result)
                         .__value()
-                        .and_then(|__value| ::throughline::__private::debug(__value)),
-                )
+                        .and_then(|__value| ::throughline::__private::debug(__value))
+                })
         },
     )
 }

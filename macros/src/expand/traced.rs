@@ -251,7 +251,7 @@ fn outcome(
             },
             at,
         );
-        quote_spanned!(at=> .returned(#runtime::inspect(__result).__value().and_then(|__value| #runtime::#convert(__value))))
+        quote_spanned!(at=> .returned(|| #runtime::inspect(__result).__value().and_then(|__value| #runtime::#convert(__value))))
     });
     // It captures nothing. Without `move`, the compiler's suggestions for borrow errors in the body would refer to
     // this closure.

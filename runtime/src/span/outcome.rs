@@ -11,6 +11,7 @@ use opentelemetry::{Context, KeyValue, Value};
 use crate::context::last_error::LastError;
 #[cfg(feature = "sdk")]
 use crate::encoding::fields::{Fields, KeySet};
+use crate::guard::panics::caught;
 use crate::redact::error_text;
 use crate::semconv::{self, ERROR_TYPE};
 use crate::span::failure::{self, FailureReport, FailureSource};
@@ -175,10 +176,11 @@ impl Outcome {
         Some(FailureReport { failure_source, error_type: failure.error_type.clone(), error })
     }
 
-    /// Records the return value as the attribute `throughline.return`.
+    /// Records the return value as the attribute `throughline.return`. The conversion is the application's code, and may
+    /// panic.
     #[doc(hidden)]
-    pub fn returned(mut self, value: Option<Value>) -> Self {
-        if let Some(value) = value {
+    pub fn returned(mut self, value: impl FnOnce() -> Option<Value>) -> Self {
+        if let Some(value) = caught(value).flatten() {
             self.0.get_or_insert_default().returned = Some(within_bounds(value));
         }
         self

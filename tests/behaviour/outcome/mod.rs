@@ -6,7 +6,7 @@ mod results;
 use std::fmt;
 use std::future::Future;
 
-use futures::{Stream, StreamExt as _};
+use futures::{FutureExt as _, Stream, StreamExt as _};
 use opentelemetry::trace::Status;
 use throughline::testing::{Capture, FinishedSpan};
 use throughline::{Value, traced};

@@ -96,6 +96,38 @@ fn a_formatter_that_panics_is_not_the_callers_problem() {
 }
 
 #[test]
+fn a_conversion_that_panics_is_not_the_callers_problem() {
+    #[derive(Debug, PartialEq)]
+    struct Broken;
+    impl throughline::TagValue for Broken {
+        fn tag_value(&self) -> Option<Value> {
+            panic!("in `tag_value`")
+        }
+    }
+    #[traced(ret)]
+    fn returned() -> Broken {
+        Broken
+    }
+    #[traced(ret)]
+    async fn asynchronous() -> Result<Broken, Shown> {
+        Ok(Broken)
+    }
+    #[traced(ret)]
+    #[track_caller]
+    fn in_place() -> Broken {
+        Broken
+    }
+    for span in [
+        one(|| assert_eq!(returned(), Broken)),
+        one(|| assert_eq!(asynchronous().now_or_never().expect("it does not wait").expect("ok"), Broken)),
+        one(|| assert_eq!(in_place(), Broken)),
+    ] {
+        assert_eq!(span.attribute("throughline.return"), None);
+        assert_eq!(span.status, Status::Unset);
+    }
+}
+
+#[test]
 fn the_urls_in_an_error_are_redacted() {
     #[traced]
     fn fetch() -> Result<(), String> {
