@@ -170,6 +170,16 @@ async fn two_layers_write_one_event() {
 }
 
 #[tokio::test]
+async fn the_event_has_the_route_that_only_the_inner_layer_knows() {
+    let outer = Router::new().fallback_service(answering(500)).layer(ServerLayer::new());
+    let (events, capture) = events_of(outer, get("/tenants/acme/orders", &[])).await;
+    let [event] = events.as_slice() else { panic!("not one event: {events:?}") };
+    let span = capture.span("GET /tenants/{tenant}/orders");
+    assert!(event.contains("http.route=\"/tenants/{tenant}/orders\""), "{event}");
+    super::assert_text(&span, "http.route", Some("/tenants/{tenant}/orders"));
+}
+
+#[tokio::test]
 async fn an_error_of_the_service_writes_one_too() {
     let (events, capture) = (Events::default(), Capture::new());
     let _default = crate::subscriber::set_default(tracing_subscriber::registry().with(events.clone()));

@@ -12,7 +12,7 @@ use opentelemetry::KeyValue;
 use throughline::{EventFields, LastError, Observe, Observer, Outcome, Span, current_context, semconv};
 
 use super::ServerLayer;
-use super::span::Entered;
+use super::span::{Entered, FoundRoute};
 use crate::body::{self, Failure, ResponseBody};
 use crate::cause::{Cause, Causes};
 use crate::{X_REQUEST_ID, facts};
@@ -24,6 +24,8 @@ pub(super) struct Exchange {
     request_id: Option<HeaderValue>,
     method: Method,
     route: Option<Cow<'static, str>>,
+    /// The route that an inner layer has found.
+    found: Option<FoundRoute>,
     /// The last error below the request, if this layer has started its span.
     request: Option<Arc<LastError>>,
     /// Required tags without a value, of a request that no route may match.
@@ -42,12 +44,16 @@ impl Exchange {
         }
         let route = config.route.as_ref().and_then(|of| of(parts)).or_else(|| facts::matched_route(parts));
         let mut missing = Vec::new();
+        let mut found = None;
         let (span, request_id, request) = match parts.extensions.get::<Entered>() {
             Some(entered) => (config.join(entered, parts, route.as_deref(), &mut missing), None, None),
-            None => config.enter(parts, route.as_deref(), &mut missing),
+            None => {
+                found = route.is_none().then(FoundRoute::default);
+                config.enter(parts, route.as_deref(), &mut missing, found.clone())
+            }
         };
         let method = parts.method.clone();
-        (span, Self { request_id, method, route, request, missing, layer: layer.clone() })
+        (span, Self { request_id, method, route, found, request, missing, layer: layer.clone() })
     }
 
     fn untraced(layer: &ServerLayer, parts: &request::Parts) -> (Span, Self) {
@@ -55,6 +61,7 @@ impl Exchange {
             request_id: None,
             method: parts.method.clone(),
             route: None,
+            found: None,
             request: None,
             missing: Vec::new(),
             layer: layer.clone(),
@@ -102,12 +109,14 @@ impl Exchange {
         if self.request.is_none() {
             return;
         }
+        let found = || self.found.as_ref()?.get().map(|route| &**route);
+        let route = self.route.as_deref().or_else(found);
         throughline::event_in(&span.context(), |EventFields { trace_id, span_id, tags, .. }| {
             tracing::error!(
                 target: "throughline::http",
                 {
                     http.request.method = facts::method(&self.method),
-                    http.route = self.route.as_deref(),
+                    http.route = route,
                     http.response.status_code = status.map(|status| status.as_u16()),
                     error = cause,
                     trace_id = trace_id.map(tracing::field::display),

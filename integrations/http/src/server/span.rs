@@ -1,8 +1,8 @@
 //! The span of a request: its parent, its tags, its attributes and its request id.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use http::header::{self, HeaderValue};
 use http::request;
@@ -20,12 +20,15 @@ use crate::{Headers, X_REQUEST_ID};
 
 const RECORDED_ID: &str = "http.request.header.x-request-id";
 
+/// The route of a request that was not known when its span started.
+pub(super) type FoundRoute = Arc<OnceLock<Box<str>>>;
+
 /// The span of the request, stored in its extensions for inner layers.
 #[derive(Debug, Clone)]
 pub(crate) struct Entered {
     span: (TraceId, SpanId),
-    /// Whether it has a route.
-    routed: bool,
+    /// The route, if only an inner layer knows it; `None` if this one does.
+    found: Option<FoundRoute>,
     /// Whether its caller is not trusted.
     is_public: bool,
     /// The `X-Request-ID` that it came with, if that is not its own.
@@ -45,6 +48,7 @@ impl Config {
         parts: &mut request::Parts,
         route: Option<&str>,
         missing: &mut Vec<&'static str>,
+        found: Option<FoundRoute>,
     ) -> (Span, Option<HeaderValue>, Option<Arc<LastError>>) {
         let headers = Headers(&parts.headers);
         let caller = if self.public {
@@ -101,8 +105,7 @@ impl Config {
             })
         });
         parts.extensions.insert(id);
-        let (span_id, routed) = (identity(&context), route.is_some());
-        parts.extensions.insert(Entered { span: span_id, routed, is_public: self.public, other_id });
+        parts.extensions.insert(Entered { span: identity(&context), found, is_public: self.public, other_id });
         (span, header, last_error)
     }
 
@@ -115,8 +118,9 @@ impl Config {
         missing: &mut Vec<&'static str>,
     ) -> Span {
         let current = current_context();
-        if identity(&current) == entered.span && !entered.routed {
-            if let Some(route) = route {
+        if identity(&current) == entered.span {
+            if let (Some(route), Some(found)) = (route, &entered.found) {
+                let _ = found.set(route.into());
                 let span = current.span();
                 span.update_name(facts::span_name(&parts.method, Some(route)));
                 span.set_attribute(KeyValue::new(semconv::HTTP_ROUTE, route.to_owned()));
