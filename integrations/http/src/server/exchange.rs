@@ -45,12 +45,11 @@ impl Exchange {
         let route = config.route.as_ref().and_then(|of| of(parts)).or_else(|| facts::matched_route(parts));
         let mut missing = Vec::new();
         let mut found = None;
-        let (span, request_id, request) = match parts.extensions.get::<Entered>() {
-            Some(entered) => (config.join(entered, parts, route.as_deref(), &mut missing), None, None),
-            None => {
-                found = route.is_none().then(FoundRoute::default);
-                config.enter(parts, route.as_deref(), &mut missing, found.clone())
-            }
+        let (span, request_id, request) = if let Some(entered) = parts.extensions.get::<Entered>() {
+            (config.join(entered, parts, route.as_deref(), &mut missing), None, None)
+        } else {
+            found = route.is_none().then(FoundRoute::default);
+            config.enter(parts, route.as_deref(), &mut missing, found.clone())
         };
         let method = parts.method.clone();
         (span, Self { request_id, method, route, found, request, missing, layer: layer.clone() })
