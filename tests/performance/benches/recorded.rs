@@ -1,7 +1,8 @@
 //! What does one recorded span cost the calling thread, with the real pipeline behind it?
 //!
 //! One call of a function with two tags below an open span, by processor time, while the spans are exported over gRPC.
-//! `floor` is what OpenTelemetry's API, the allocator and the clock take of that: a span that records nothing.
+//! `floor` is what OpenTelemetry's API, the allocator and the clock take of that: a span that records nothing. `encoded` is
+//! the floor and a span that is encoded, by hand, into the buffer of its trace; `listed` is in a table of open spans, too.
 #![forbid(unsafe_code)]
 
 use throughline_performance::calls::{self, Mode};
@@ -18,9 +19,14 @@ fn main() {
             mode.below_root(|| time(calls, || _ = mode.leaf_async("acme", 1001)))
         }));
     }
-    let floors = [("sync", calls::floor_leaf as fn(&str, i64) -> usize), ("async", calls::floor_leaf_async)];
-    for (row, leaf) in floors {
-        variants.push(Variant::new(row, "floor", Mode::Ours, move |calls| {
+    let floors = [
+        ("sync", "floor", calls::floor_leaf as fn(&str, i64) -> usize),
+        ("async", "floor", calls::floor_leaf_async),
+        ("sync", "encoded", calls::encoded_leaf),
+        ("sync", "listed", calls::listed_leaf),
+    ];
+    for (row, column, leaf) in floors {
+        variants.push(Variant::new(row, column, Mode::Ours, move |calls| {
             Mode::Ours.below_root(|| time(calls, || _ = leaf("acme", 1001)))
         }));
     }

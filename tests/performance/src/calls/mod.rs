@@ -7,6 +7,7 @@ mod by_hand;
 mod fastrace;
 mod floor;
 mod instrument;
+mod least;
 mod ours;
 
 use std::fmt;
@@ -187,6 +188,16 @@ pub fn floor_leaf(tenant_id: &str, order_no: i64) -> usize {
 /// The same, in an asynchronous function.
 pub fn floor_leaf_async(tenant_id: &str, order_no: i64) -> usize {
     ready(floor::leaf_async(tenant_id, order_no))
+}
+
+/// The floor, and a span that is encoded into the buffer of its trace when it ends.
+pub fn encoded_leaf(tenant_id: &str, order_no: i64) -> usize {
+    least::leaf::<false>(tenant_id, order_no)
+}
+
+/// The same, which is in a table of open spans.
+pub fn listed_leaf(tenant_id: &str, order_no: i64) -> usize {
+    least::leaf::<true>(tenant_id, order_no)
 }
 
 /// What it takes to know that the span above is not sampled.

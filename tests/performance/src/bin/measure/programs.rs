@@ -85,7 +85,8 @@ pub(crate) fn throughput(count: usize) {
 }
 
 /// Spans a second on one thread and on more, while the collector answers nothing: what the threads have in common is the
-/// queue, and the export thread has nothing to do.
+/// queue, and the export thread has nothing to do. And the processor time that a span takes of its thread, which does not
+/// count that the export thread needs a core, too.
 pub(crate) fn threads(count: usize) {
     const THREADS: [&str; 3] = ["1", "2", "4"];
     let arguments =
@@ -94,12 +95,16 @@ pub(crate) fn threads(count: usize) {
         .into_iter()
         .flat_map(|mode| arguments.iter().map(move |arguments| ("measure-pipeline", mode, arguments.as_slice())))
         .collect();
-    let worked: Vec<f64> = rounds("threads", count, &programs, &["worked"]).into_values().collect();
-    for (mode, worked) in Mode::TRACED.into_iter().zip(worked.chunks(THREADS.len())) {
-        let per_second: Vec<f64> =
-            [1.0, 2.0, 4.0].into_iter().zip(worked).map(|(threads, worked)| threads * 180_000.0 / worked).collect();
-        for (threads, per_second) in THREADS.into_iter().zip(&per_second) {
-            line("threads", threads, mode, *per_second);
+    let mut worked = rounds("threads", count, &programs, &["worked", "calling"]);
+    let mut said = |at: usize, row: &str| worked.remove(&(at, row.to_owned())).expect("each program prints both");
+    for (nth, mode) in Mode::TRACED.into_iter().enumerate() {
+        let first = nth * THREADS.len();
+        let mut per_second = [0.0; THREADS.len()];
+        for (at, threads) in THREADS.into_iter().enumerate() {
+            let count: f64 = threads.parse().expect("a number");
+            per_second[at] = count * 180_000.0 / said(first + at, "worked");
+            line("threads", threads, mode, per_second[at]);
+            line("threads", &format!("calling_{threads}"), mode, said(first + at, "calling"));
         }
         println!("threads\tscaling\t{mode}\t{:.3}", per_second[1] / per_second[0]);
     }
