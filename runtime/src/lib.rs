@@ -5,6 +5,8 @@
 
 #[cfg(feature = "audit")]
 pub mod audit;
+#[cfg(feature = "sdk")]
+mod clock;
 mod context;
 #[cfg(feature = "sdk")]
 mod encoding;

@@ -98,7 +98,7 @@ fn start_plain(start: &Start, tags: &mut Tags, current: &Context, span: &mut Man
         let context = encoder.start(draft, rebased.as_ref().unwrap_or(current));
         let (is_sampled, is_valid) = state(&context);
         if is_sampled {
-            *span = ManuallyDrop::new(opened(context, start, explicit, &[]));
+            *span = ManuallyDrop::new(opened(context, start, explicit, &[], true));
         } else if is_valid {
             *span = ManuallyDrop::new(Span(Scope::Within(context)));
         }
@@ -136,7 +136,7 @@ pub(super) fn begin(start: &mut Start, tags: &mut Tags, parent: &Context, change
     if !span.span_context().is_sampled() && !span.is_recording() {
         return Some(Span(Scope::Within(with_tags(&context, spare))));
     }
-    Some(opened(context, start, explicit, &tags.take_missing()))
+    Some(opened(context, start, explicit, &tags.take_missing(), true))
 }
 
 /// `context` with these tags in scope, if there are any.

@@ -7,6 +7,8 @@ use std::panic::Location;
 use opentelemetry::trace::{Link, SpanKind, TraceContextExt as _};
 use opentelemetry::{Context, Key, KeyValue, global};
 
+#[cfg(feature = "sdk")]
+use crate::clock;
 use crate::context::current::{self, Attached};
 use crate::context::data::Data;
 use crate::guard::panics::caught;
@@ -129,12 +131,20 @@ pub(super) fn begin(mut start: Start, mut tags: Tags, parent: &Context, changed:
     if !span.span_context().is_sampled() && !span.is_recording() {
         return Span(Scope::Within(context));
     }
-    opened(context, &start, explicit, &missing)
+    opened(context, &start, explicit, &missing, false)
 }
 
-/// The handle of a span that has started.
+/// The handle of a span that has started. `is_own` says whether it is one of our own tracer's.
 #[inline]
-pub(super) fn opened(context: Context, start: &Start, explicit: ExplicitAttributes, missing: &[&'static str]) -> Span {
+pub(super) fn opened(
+    context: Context,
+    start: &Start,
+    explicit: ExplicitAttributes,
+    missing: &[&'static str],
+    is_own: bool,
+) -> Span {
+    #[cfg(not(feature = "sdk"))]
+    let _ = is_own;
     if !missing.is_empty() {
         report_missing(missing, &context);
     }
@@ -144,6 +154,8 @@ pub(super) fn opened(context: Context, start: &Start, explicit: ExplicitAttribut
         context,
         done: false,
         cancel: start.cancel,
+        #[cfg(feature = "sdk")]
+        is_own,
         explicit,
         #[cfg(feature = "otlp")]
         ticket,
@@ -372,7 +384,7 @@ impl Scope {
         match self {
             Self::Open(open) => {
                 if let Some(outcome) = open.ended(outcome) {
-                    outcome.end(&open.context, open.explicit);
+                    open.end(outcome);
                 }
             }
             Self::Reported(reported) => reported.finish(outcome),
@@ -395,7 +407,12 @@ impl Reported {
         let Some(source) = self.failure_source.take() else { return self.scope.finish(outcome) };
         if let Scope::Open(open) = &mut self.scope {
             if let Some(outcome) = open.ended(outcome) {
-                outcome.end_and_report(source, &open.context, open.explicit);
+                let failed = outcome.report(source);
+                open.end(outcome);
+                // After the span has ended, so that the log event is not added to it: it would repeat the outcome.
+                if let Some(failed) = failed {
+                    failed.emit(&open.context);
+                }
             }
         } else if let (Some(failed), Some(context)) = (outcome().report(source), self.scope.context()) {
             failed.emit(context);
@@ -410,6 +427,9 @@ pub(crate) struct Open {
     done: bool,
     /// Whether cancellation is recorded.
     cancel: bool,
+    /// Whether the span is one of our own tracer's.
+    #[cfg(feature = "sdk")]
+    is_own: bool,
     /// Which attributes were set explicitly.
     pub(crate) explicit: ExplicitAttributes,
     /// Its slot in the registry of open spans.
@@ -423,6 +443,8 @@ impl Open {
     pub(super) fn hand_over(mut self) -> (Context, Recording) {
         self.done = true;
         let recording = Recording {
+            #[cfg(feature = "sdk")]
+            is_own: self.is_own,
             #[cfg(feature = "otlp")]
             ticket: self.ticket.take(),
         };
@@ -435,6 +457,17 @@ impl Open {
         let outcome = (!self.done).then(outcome)?;
         self.done();
         Some(outcome)
+    }
+
+    /// Ends the span with this outcome, after it was marked as ended.
+    #[inline]
+    fn end(&self, outcome: Outcome) {
+        outcome.record(&self.context, self.explicit);
+        #[cfg(feature = "sdk")]
+        if self.is_own {
+            return self.context.span().end_with_timestamp(*clock::NOW);
+        }
+        self.context.span().end();
     }
 
     /// Marks the span as ended.
@@ -453,7 +486,10 @@ impl Drop for Open {
         if !self.done {
             let _busy = Busy::begin();
             self.done();
-            outcome::cancel(&self.context, self.cancel && !self.explicit.has(ExplicitAttributes::CANCELLED));
+            if self.cancel && !self.explicit.has(ExplicitAttributes::CANCELLED) {
+                outcome::cancel(&self.context);
+            }
+            self.end(Outcome::default());
         }
     }
 }

@@ -199,23 +199,11 @@ impl Outcome {
         Self::thrown("panic".into(), error_text::of(format_args!("panicked")))
     }
 
-    /// Records the outcome on the span of `context`, and ends the span.
+    /// Records the outcome on the span of `context`, which is about to end.
     #[inline]
-    pub(crate) fn end(self, context: &Context, explicit: ExplicitAttributes) {
+    pub(crate) fn record(self, context: &Context, explicit: ExplicitAttributes) {
         if let Some(recorded) = self.0 {
             recorded.write(context, explicit);
-        }
-        context.span().end();
-    }
-
-    /// Like `end`, for a call whose failure is reported.
-    #[cold]
-    pub(crate) fn end_and_report(self, failure_source: FailureSource, context: &Context, explicit: ExplicitAttributes) {
-        let failed = self.report(failure_source);
-        self.end(context, explicit);
-        // After the span has ended, so that the log event is not added to it: it would repeat the outcome.
-        if let Some(failed) = failed {
-            failed.emit(context);
         }
     }
 
@@ -279,11 +267,7 @@ pub(crate) fn exception(error_type: Cow<'static, str>, message: Option<&str>) ->
     event
 }
 
-/// Ends the span of cancelled work. `recorded` says whether to mark it as cancelled.
-pub(crate) fn cancel(context: &Context, recorded: bool) {
-    let span = context.span();
-    if recorded {
-        span.set_attribute(KeyValue::new(CANCELLED, true));
-    }
-    span.end();
+/// Marks the span of cancelled work, which is about to end.
+pub(crate) fn cancel(context: &Context) {
+    context.span().set_attribute(KeyValue::new(CANCELLED, true));
 }

@@ -6,6 +6,8 @@ use std::time::SystemTime;
 use opentelemetry::trace::{Link, SpanKind, Status, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue, Value, time};
 
+#[cfg(feature = "sdk")]
+use crate::clock;
 use crate::context::data;
 #[cfg(feature = "sdk")]
 use crate::context::data::Data;
@@ -77,25 +79,30 @@ impl Place {
 #[derive(Debug, Default)]
 #[must_use = "the span stays open"]
 pub(crate) struct Recording {
+    /// Whether it is one of our own tracer's.
+    #[cfg(feature = "sdk")]
+    pub(super) is_own: bool,
     /// Its slot in the registry of open spans.
     #[cfg(feature = "otlp")]
     pub(super) ticket: Option<Ticket>,
 }
 
 impl Recording {
+    /// Now, for this span.
+    #[inline]
+    pub(crate) fn now(&self) -> SystemTime {
+        #[cfg(feature = "sdk")]
+        return clock::time(self.is_own);
+        #[cfg(not(feature = "sdk"))]
+        time::now()
+    }
+
     /// Ends the span of `context`, now or at the given time.
     pub(crate) fn end(self, context: &Context, at: Option<SystemTime>) {
-        let Self {
-            #[cfg(feature = "otlp")]
-            ticket,
-        } = self;
         let _busy = Busy::begin();
-        match at {
-            Some(at) => context.span().end_with_timestamp(at),
-            None => context.span().end(),
-        }
+        context.span().end_with_timestamp(at.unwrap_or_else(|| self.now()));
         #[cfg(feature = "otlp")]
-        if let Some(ticket) = ticket {
+        if let Some(ticket) = self.ticket {
             ticket.give_back(&mut Context::new());
         }
     }
@@ -111,7 +118,7 @@ fn draft(parent: &Context, name: &'static str, place: &Place) -> Option<Box<Draf
         None => draft.set_all(place.described()),
     }
     draft.describe(&Cow::Borrowed(name), &SpanKind::Internal);
-    draft.begun = Some(time::now());
+    draft.begun = Some(clock::now());
     Some(draft)
 }
 
@@ -266,6 +273,7 @@ fn start_draft(mut draft: Box<Draft>, parent: &Context) -> (Context, Option<Reco
         return (encoded::with_tags(&context, spare), None);
     }
     let recording = Recording {
+        is_own: true,
         #[cfg(feature = "otlp")]
         ticket: registry::list(&context, &name, None),
     };

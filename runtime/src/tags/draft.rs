@@ -3,8 +3,6 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::Arc;
-#[cfg(feature = "tracing")]
-use std::time::SystemTime;
 
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::{Link, SpanId, SpanKind, Status, TraceContextExt as _};
@@ -56,11 +54,15 @@ pub(crate) struct Draft {
     pub(crate) role: Role,
     pub(crate) parent: SpanId,
     pub(crate) is_parent_remote: bool,
-    /// When the span began, if that was before it started.
+    /// When the span began, if that was before it started: nanoseconds since the epoch.
     #[cfg(feature = "tracing")]
-    pub(crate) begun: Option<SystemTime>,
+    pub(crate) begun: Option<u64>,
     /// Nanoseconds since the epoch.
     pub(crate) start: u64,
+    /// Whether that is when the span was made, and not a time that was given.
+    pub(crate) starts_now: bool,
+    /// The time of the latest event.
+    pub(crate) latest: u64,
     pub(crate) status: Status,
     /// Whether the tags in scope are written as attributes: there may be no room for all of them.
     pub(crate) has_tags: bool,
@@ -109,6 +111,8 @@ impl Draft {
             #[cfg(feature = "tracing")]
             begun: None,
             start: 0,
+            starts_now: false,
+            latest: 0,
             status: Status::Unset,
             has_tags: true,
         })

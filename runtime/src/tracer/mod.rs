@@ -21,6 +21,8 @@ mod recipe;
 mod span;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod time_tests;
 
 pub use self::builder::TracerProviderBuilder;
 #[cfg(feature = "otlp")]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use opentelemetry::trace::{Link, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt as _};
-use opentelemetry::{Context, InstrumentationScope, KeyValue, time};
+use opentelemetry::{Context, InstrumentationScope, KeyValue};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{IdGenerator, SamplingDecision, ShouldSample};
@@ -17,7 +17,8 @@ use super::encoded::Scopes;
 use super::exporting;
 use super::observer::SpanObserver;
 use super::recent;
-use super::span::{Span, nanos};
+use super::span::Span;
+use crate::clock::{self, nanos};
 use crate::context::data::Data;
 use crate::context::encoder::Encoder;
 use crate::context::local;
@@ -394,9 +395,12 @@ impl Shared {
         }
         draft.parent = parent_span.span_id();
         draft.is_parent_remote = parent_span.is_remote();
+        draft.starts_now = start_time.is_none();
+        draft.latest = 0;
+        let start_time = start_time.map(nanos);
         #[cfg(feature = "tracing")]
         let start_time = start_time.or_else(|| draft.begun.take());
-        draft.start = nanos(start_time.unwrap_or_else(time::now));
+        draft.start = start_time.unwrap_or_else(clock::now);
         // Made where it is returned to, and not looked at: reading all of what was just written in part is slow.
         Span::recording(context, buffer, tags, draft)
     }

@@ -3,16 +3,17 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
+use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanContext, SpanId, Status, TraceState};
-use opentelemetry::{KeyValue, time};
 use opentelemetry_sdk::trace::SpanData;
 
 use super::buffer::TraceBuffer;
 use super::decode::{self, kind_number};
 use super::encoded::message;
 use super::recent;
+use crate::clock::{self, nanos};
 use crate::context::local::{self, Inherited, Locked};
 use crate::encoding::Role;
 use crate::encoding::fields::{flags, state_of};
@@ -50,15 +51,6 @@ const _: () = assert!(size_of::<Span>() > 120, "the next size of glibc's");
 /// What is larger is copied by a call.
 const _: () = assert!(size_of::<Span>() <= 128, "it is moved into its context");
 
-/// Nanoseconds since the epoch. A time before it counts as the epoch, since OTLP's times have no sign, and one after the
-/// year 2554 as the last that fits.
-#[inline]
-pub(super) fn nanos(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).map_or(0, |since| {
-        since.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(since.subsec_nanos()))
-    })
-}
-
 /// Writes a span as the field `spans` of `ScopeSpans`.
 fn encode(draft: &Draft, out: &mut Vec<u8>, context: &SpanContext, tags: Option<&EncodedTags>, end: u64) {
     let fields = &draft.fields;
@@ -92,6 +84,19 @@ fn mark_detached(draft: &mut Draft) {
     if !draft.fields.has(semconv::THROUGHLINE_JOB_QUEUE_TIME_US) {
         draft.fields.set_ref(semconv::THROUGHLINE_DETACHED, ValueRef::Bool(true));
     }
+}
+
+/// When something happens to a span. OpenTelemetry's API reads the system clock for that.
+#[inline]
+fn time_within(draft: &Draft, time: SystemTime) -> u64 {
+    let time = nanos(time);
+    if draft.starts_now { clock::not_before(draft.start, time) } else { time }
+}
+
+/// The end of a span that ends now: after its events, which others may have stamped.
+#[inline]
+fn ends_now(draft: &Draft) -> u64 {
+    clock::not_before(draft.latest, clock::now())
 }
 
 /// What comes before the attributes that were set: the name, unless it is among the bytes, and other attributes.
@@ -326,7 +331,9 @@ impl opentelemetry::trace::Span for Span {
         T: Into<Cow<'static, str>>,
     {
         if let Some(draft) = &mut self.draft {
-            draft.fields.add_event(&name.into(), nanos(timestamp), attributes, 0);
+            let time = time_within(draft, timestamp);
+            draft.latest = draft.latest.max(time);
+            draft.fields.add_event(&name.into(), time, attributes, 0);
         }
     }
 
@@ -377,20 +384,23 @@ impl opentelemetry::trace::Span for Span {
     }
 
     fn end(&mut self) {
-        if self.draft.is_some() {
-            self.finish(nanos(time::now()));
+        if let Some(draft) = &self.draft {
+            self.finish(ends_now(draft));
         }
     }
 
     fn end_with_timestamp(&mut self, timestamp: SystemTime) {
-        self.finish(nanos(timestamp));
+        if let Some(draft) = &self.draft {
+            let is_now = timestamp == *clock::NOW;
+            self.finish(if is_now { ends_now(draft) } else { time_within(draft, timestamp) });
+        }
     }
 }
 
 impl Drop for Span {
     fn drop(&mut self) {
-        if self.draft.is_some() {
-            self.finish(nanos(time::now()));
+        if let Some(draft) = &self.draft {
+            self.finish(ends_now(draft));
         }
         if let Some(draft) = self.ended.take() {
             draft.recycle();

@@ -29,13 +29,15 @@ fn decoded(provider: &TracerProvider, spans: &EncodedSpans) -> Vec<SpanData> {
     all
 }
 
-fn provider(build: impl FnOnce(TracerProviderBuilder) -> TracerProviderBuilder) -> (TracerProvider, Arc<Kept>) {
+pub(super) fn provider(
+    build: impl FnOnce(TracerProviderBuilder) -> TracerProviderBuilder,
+) -> (TracerProvider, Arc<Kept>) {
     let kept = Arc::new(Kept::default());
     (build(TracerProvider::builder()).with_sink(Arc::<Kept>::clone(&kept)).build(), kept)
 }
 
 /// The one span that was handed over.
-fn only(provider: &TracerProvider, kept: &Kept) -> SpanData {
+pub(super) fn only(provider: &TracerProvider, kept: &Kept) -> SpanData {
     let spans = kept.take();
     let mut all: Vec<_> = spans.iter().flat_map(|spans| decoded(provider, spans)).collect();
     assert_eq!(all.len(), 1);

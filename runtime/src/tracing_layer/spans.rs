@@ -8,14 +8,14 @@
 use std::fmt;
 use std::thread;
 
-use opentelemetry::{Context, time};
+use opentelemetry::Context;
 use tracing::span::Id;
 
 use super::entry::{Entry, On, Started, State, span_id};
 use super::place::{self, Use};
 use crate::context::{current, data};
 use crate::guard::reentrance::Busy;
-use crate::span::unstarted::Unstarted;
+use crate::span::unstarted::{Recording, Unstarted};
 use crate::table::Table;
 
 pub(super) struct Spans(Table<Entry>);
@@ -128,10 +128,9 @@ impl Spans {
     /// Notes the time at which a span was exited.
     #[inline]
     pub(super) fn exit(&self, id: &Id) {
-        let (id, now) = (id.into_u64(), time::now());
-        if let Some(mut held) = self.0.hold(id) {
+        if let Some(mut held) = self.0.hold(id.into_u64()) {
             if let Some(Entry { state: State::Started(started), .. }) = held.get() {
-                started.exited = Some(now);
+                started.exited = started.recording.as_ref().map(Recording::now);
             }
         }
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::metrics;
 use super::queue::Queue;
 use super::stats::ExportStats;
+use crate::clock;
 use crate::telemetry::config::BatchConfig;
 use crate::telemetry::diagnostics::{self, Warning};
 use crate::telemetry::open_spans::{OpenSpanWatch, SCAN_INTERVAL};
@@ -88,6 +89,7 @@ impl Monitor {
 
     /// Called regularly.
     pub(super) fn tick(&mut self) {
+        clock::follow();
         if self.last_scan.is_none_or(|last| last.elapsed() >= SCAN_INTERVAL) {
             self.last_scan = Some(Instant::now());
             diagnostics::log_deferred();

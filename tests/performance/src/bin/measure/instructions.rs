@@ -115,9 +115,12 @@ fn callgrind(mode: Mode, requests: u32, arguments: &[&str], profile: &Path, by_t
     let mut command = Command::new("valgrind");
     command
         .args(["--tool=callgrind", "--fair-sched=try"])
-        // This one spins for some milliseconds before `main`, to calibrate fastrace's clock, and takes another number of
-        // instructions each time. A function that is named switches counting off and on again.
-        .args(["--toggle-collect=fastant::tsc_now::___init___ctor::___init___ctor", "--collect-atstart=yes"])
+        // These spin for some milliseconds, once in a process, to calibrate fastrace's clock and ours, and take another
+        // number of instructions each time. A function that is named switches counting off and on again.
+        .arg("--toggle-collect=fastant::tsc_now::___init___ctor::___init___ctor")
+        .arg("--toggle-collect=throughline::clock::counter::counter")
+        // After these, which set it to no.
+        .arg("--collect-atstart=yes")
         .arg(format!("--separate-threads={}", if by_thread { "yes" } else { "no" }))
         .arg(format!("--callgrind-out-file={}", profile.display()))
         .arg(program("measure-pipeline"))

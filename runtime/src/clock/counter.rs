@@ -1,0 +1,197 @@
+//! The processor's counter, and how it is converted into time, for all threads.
+
+use std::fs;
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::{Mutex, OnceLock, TryLockError};
+use std::time::SystemTime;
+
+use quanta::Clock;
+
+use super::discipline::{Discipline, Line, Sample};
+use super::nanos;
+
+/// `None` if it must not be used.
+static COUNTER: OnceLock<Option<Clock>> = OnceLock::new();
+
+static DISCIPLINE: Mutex<Discipline> = Mutex::new(Discipline::new());
+
+static PUBLISHED: Published = Published::new();
+
+/// A line that one thread writes and all read, without a lock: what was read while it was being written does not count.
+#[repr(align(64))]
+struct Published {
+    /// Odd while it is being written.
+    version: AtomicU64,
+    ticks: AtomicU64,
+    nanos: AtomicU64,
+    rate: AtomicU64,
+    good_for: AtomicU64,
+}
+
+impl Published {
+    const fn new() -> Self {
+        Self {
+            version: AtomicU64::new(0),
+            ticks: AtomicU64::new(0),
+            nanos: AtomicU64::new(0),
+            rate: AtomicU64::new(0),
+            good_for: AtomicU64::new(0),
+        }
+    }
+
+    /// For who has the lock of the discipline.
+    fn write(&self, line: Line) {
+        let version = self.version.load(Ordering::Relaxed);
+        self.version.store(version + 1, Ordering::Relaxed);
+        fence(Ordering::Release);
+        self.ticks.store(line.ticks, Ordering::Relaxed);
+        self.nanos.store(line.nanos, Ordering::Relaxed);
+        self.rate.store(line.rate, Ordering::Relaxed);
+        self.good_for.store(line.good_for, Ordering::Relaxed);
+        self.version.store(version + 2, Ordering::Release);
+    }
+
+    /// The time, unless it is unknown.
+    #[inline]
+    fn time(&self, ticks: impl Fn() -> u64) -> Option<u64> {
+        const TRIES: usize = 16;
+        for _ in 0..TRIES {
+            let version = self.version.load(Ordering::Acquire);
+            let good_for = self.good_for.load(Ordering::Relaxed);
+            if good_for == 0 {
+                return None;
+            }
+            // After the version, or it might be from before the line.
+            let ticks = ticks();
+            let line = Line {
+                ticks: self.ticks.load(Ordering::Relaxed),
+                nanos: self.nanos.load(Ordering::Relaxed),
+                rate: self.rate.load(Ordering::Relaxed),
+                good_for,
+            };
+            fence(Ordering::Acquire);
+            if version % 2 == 0 && self.version.load(Ordering::Relaxed) == version {
+                return line.at(ticks);
+            }
+            std::hint::spin_loop();
+        }
+        None
+    }
+}
+
+/// Now, in nanoseconds since the epoch, unless only the system clock can tell.
+#[inline]
+pub(super) fn now() -> Option<u64> {
+    let counter = COUNTER.get()?.as_ref()?;
+    PUBLISHED.time(|| counter.raw())
+}
+
+#[cold]
+pub(super) fn follow() {
+    let Some(counter) = COUNTER.get_or_init(counter) else { return };
+    let mut discipline = match DISCIPLINE.try_lock() {
+        Ok(discipline) => discipline,
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        // Another one does it.
+        Err(TryLockError::WouldBlock) => return,
+    };
+    if let Some(line) = sample(counter).and_then(|sample| discipline.follow(sample)) {
+        PUBLISHED.write(line);
+    }
+}
+
+/// The counter, if Linux measures time by it, for which it has to be the same on all processors, and steady. Not inlined: it
+/// is calibrated, for as long as that takes, and whoever counts instructions leaves it out.
+#[inline(never)]
+fn counter() -> Option<Clock> {
+    let source = fs::read_to_string("/sys/devices/system/clocksource/clocksource0/current_clocksource").ok()?;
+    (source.trim() == "tsc").then(Clock::new)
+}
+
+/// Reads both clocks. `None` if this thread was interrupted each time.
+fn sample(counter: &Clock) -> Option<Sample> {
+    const TRIES: usize = 4;
+    const MAX_NANOS: u64 = 5_000;
+    let tries = (0..TRIES).map(|_| {
+        let before = counter.raw();
+        let nanos = nanos(SystemTime::now());
+        (before, nanos, counter.raw())
+    });
+    let (before, nanos, after) = tries.min_by_key(|(before, _, after)| after.saturating_sub(*before))?;
+    (counter.delta_as_nanos(before, after) < MAX_NANOS)
+        .then(|| Sample { ticks: before + after.saturating_sub(before) / 2, nanos })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[test]
+    fn the_counter_tells_the_time_of_the_system_clock() {
+        // Time has to pass: a line takes three samples.
+        let begun = Instant::now();
+        let is_known = loop {
+            follow();
+            let is_usable = COUNTER.get().is_some_and(Option::is_some);
+            if now().is_some() || !is_usable {
+                break is_usable;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "there is no line");
+            thread::sleep(Duration::from_millis(50));
+        };
+        assert_eq!(now().is_some(), is_known, "without a counter, nothing is known");
+        for _ in 0..1_000 {
+            let before = nanos(SystemTime::now());
+            let Some(time) = now() else { continue };
+            let after = nanos(SystemTime::now());
+            assert!(before < time + 1_000_000 && time < after + 1_000_000, "{before} {time} {after}");
+        }
+    }
+
+    #[test]
+    fn a_line_is_never_read_in_part() {
+        // On each of these lines, the time is that of the ticks.
+        let line = |n: u64| Line { ticks: n, nanos: n, rate: 1 << 32, good_for: 1 << 40 };
+        let (published, is_done) = (Published::new(), AtomicBool::new(false));
+        assert_eq!(published.time(|| 1), None, "nothing was written");
+        published.write(line(0));
+        thread::scope(|scope| {
+            let readers: Vec<_> = (0..2)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let mut known = 0;
+                        while !is_done.load(Ordering::Relaxed) || known == 0 {
+                            if let Some(time) = published.time(|| 1 << 30) {
+                                assert_eq!(time, 1 << 30);
+                                known += 1;
+                            }
+                        }
+                    })
+                })
+                .collect();
+            for n in 1..200_000 {
+                published.write(line(n));
+            }
+            is_done.store(true, Ordering::Relaxed);
+            for reader in readers {
+                reader.join().expect("each time is that of its line");
+            }
+        });
+    }
+
+    #[test]
+    fn a_line_that_is_too_old_is_not_used() {
+        let published = Published::new();
+        published.write(Line { ticks: 1_000, nanos: 5, rate: 1 << 32, good_for: 100 });
+        assert_eq!(published.time(|| 1_000), Some(5));
+        assert_eq!(published.time(|| 1_099), Some(104));
+        assert_eq!(published.time(|| 1_100), None);
+        assert_eq!(published.time(|| 999), None, "the counter was set back");
+        published.write(Line::default());
+        assert_eq!(published.time(|| 1_000), None);
+    }
+}
