@@ -205,16 +205,22 @@ async fn a_nested_router_is_seen_as_a_whole() {
 #[tokio::test]
 async fn outside_of_the_routing_a_closure_tells_the_route() {
     let capture = Capture::new();
-    let route = |parts: &http::request::Parts| parts.uri.path().starts_with("/orders/").then(|| "/orders/{no}".into());
+    let route = |parts: &http::request::Parts| match parts.uri.path() {
+        "/empty" => Some("".into()),
+        path => path.starts_with("/orders/").then(|| "/orders/{no}".into()),
+    };
     let service =
         service_fn(|_: Request<()>| async { Ok::<_, std::convert::Infallible>(http::Response::new(String::new())) });
     let service = ServerLayer::new().route(route).layer(service);
-    for path in ["/orders/7", "/other"] {
+    for path in ["/orders/7", "/other", "/empty"] {
         let request = Request::get(path).version(Version::HTTP_2).body(()).expect("a request");
         capture.run_async(service.clone().oneshot(request)).await.expect("an answer");
     }
-    capture.assert_tree("GET /orders/{no} [server]\nGET [server]");
-    assert_text(&capture.span("GET"), "network.protocol.version", Some("2"));
+    capture.assert_tree("GET /orders/{no} [server]\nGET [server]\nGET [server]");
+    for span in capture.named("GET") {
+        assert_text(&span, "network.protocol.version", Some("2"));
+        assert_text(&span, "http.route", None);
+    }
 }
 
 #[tokio::test]

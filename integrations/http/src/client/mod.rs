@@ -169,7 +169,7 @@ impl ClientLayer {
     /// span.end(|| layer.outcome(status, version, &answered));
     /// ```
     pub fn start(&self, mut request: Outgoing<'_>) -> Span {
-        let template = request.template.or(self.0.template.as_deref());
+        let template = request.template.or(self.0.template.as_deref()).filter(|template| !template.is_empty());
         let resent = request.attempts.or(self.0.attempts.as_ref()).map_or(0, Attempts::next);
         let builder = SpanBuilder::new(facts::span_name(request.method, template)).kind(SpanKind::Client);
         let span = builder.start_with(|tags| {

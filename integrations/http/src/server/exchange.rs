@@ -42,7 +42,8 @@ impl Exchange {
         {
             return Self::untraced(layer, parts);
         }
-        let route = config.route.as_ref().and_then(|of| of(parts)).or_else(|| facts::matched_route(parts));
+        let named = config.route.as_ref().and_then(|of| of(parts)).filter(|route| !route.is_empty());
+        let route = named.or_else(|| facts::matched_route(parts));
         let mut missing = Vec::new();
         let mut found = None;
         let (span, request_id, request) = if let Some(entered) = parts.extensions.get::<Entered>() {

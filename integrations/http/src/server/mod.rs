@@ -48,7 +48,7 @@ type RouteOf = dyn Fn(&request::Parts) -> Option<Cow<'static, str>> + Send + Syn
 /// The span is a child of the caller's, or starts a new trace if the layer is [public](Self::public). It has the
 /// attributes and the tags of the request when the sampler is asked, and ends with the [body](ResponseBody) of the
 /// response. Of two of these layers around one service the outer one starts the span; the inner one adds its route and
-/// its tags.
+/// its tags, and its other settings have no effect.
 ///
 /// Cloning is cheap, and shares the settings.
 ///
