@@ -98,13 +98,22 @@ fn start_plain(start: &Start, tags: &mut Tags, current: &Context, span: &mut Man
         let context = encoder.start(draft, rebased.as_ref().unwrap_or(current));
         let (is_sampled, is_valid) = state(&context);
         if is_sampled {
-            *span = ManuallyDrop::new(opened(context, start, explicit, &[], true));
+            *span = ManuallyDrop::new(own(opened(context, start, explicit, &[])));
         } else if is_valid {
             *span = ManuallyDrop::new(Span(Scope::Within(context)));
         }
         Some(is_valid)
     };
     tracer::with_encoder_mut(Data::of(current), start_span).flatten()
+}
+
+/// A span of our own tracer.
+#[inline]
+fn own(mut span: Span) -> Span {
+    if let Scope::Open(open) = &mut span.0 {
+        open.is_own = true;
+    }
+    span
 }
 
 /// Whether the span of a context that has just been made is sampled, and whether there is any.
@@ -136,7 +145,7 @@ pub(super) fn begin(start: &mut Start, tags: &mut Tags, parent: &Context, change
     if !span.span_context().is_sampled() && !span.is_recording() {
         return Some(Span(Scope::Within(with_tags(&context, spare))));
     }
-    Some(opened(context, start, explicit, &tags.take_missing(), true))
+    Some(own(opened(context, start, explicit, &tags.take_missing())))
 }
 
 /// `context` with these tags in scope, if there are any.

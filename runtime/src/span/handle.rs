@@ -131,20 +131,12 @@ pub(super) fn begin(mut start: Start, mut tags: Tags, parent: &Context, changed:
     if !span.span_context().is_sampled() && !span.is_recording() {
         return Span(Scope::Within(context));
     }
-    opened(context, &start, explicit, &missing, false)
+    opened(context, &start, explicit, &missing)
 }
 
-/// The handle of a span that has started. `is_own` says whether it is one of our own tracer's.
+/// The handle of a span that has started.
 #[inline]
-pub(super) fn opened(
-    context: Context,
-    start: &Start,
-    explicit: ExplicitAttributes,
-    missing: &[&'static str],
-    is_own: bool,
-) -> Span {
-    #[cfg(not(feature = "sdk"))]
-    let _ = is_own;
+pub(super) fn opened(context: Context, start: &Start, explicit: ExplicitAttributes, missing: &[&'static str]) -> Span {
     if !missing.is_empty() {
         report_missing(missing, &context);
     }
@@ -155,7 +147,7 @@ pub(super) fn opened(
         done: false,
         cancel: start.cancel,
         #[cfg(feature = "sdk")]
-        is_own,
+        is_own: false,
         explicit,
         #[cfg(feature = "otlp")]
         ticket,
@@ -429,7 +421,7 @@ pub(crate) struct Open {
     cancel: bool,
     /// Whether the span is one of our own tracer's.
     #[cfg(feature = "sdk")]
-    is_own: bool,
+    pub(super) is_own: bool,
     /// Which attributes were set explicitly.
     pub(crate) explicit: ExplicitAttributes,
     /// Its slot in the registry of open spans.
