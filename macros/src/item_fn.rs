@@ -132,7 +132,7 @@ const UNWRAPPED: [&str; 4] = ["Clone", "Copy", "FusedFuture", "FusedStream"];
 pub(crate) fn wrapped(ty: &Type, trait_name: &str, aliases: &[&str]) -> Option<Wrapped> {
     match peel(ty) {
         // What wraps it does not implement these: there is no copy of a span.
-        Type::ImplTrait(it) if UNWRAPPED.iter().any(|other| names_trait(&it.bounds, other)) => None,
+        Type::ImplTrait(_) if unwrapped(ty).is_some() => None,
         Type::ImplTrait(it) => names_trait(&it.bounds, trait_name).then_some(Wrapped::Impl),
         Type::Path(path) => {
             let last = path.path.segments.last()?;
@@ -143,6 +143,12 @@ pub(crate) fn wrapped(ty: &Type, trait_name: &str, aliases: &[&str]) -> Option<W
         }
         _ => None,
     }
+}
+
+/// The first bound of an `impl Trait` that no wrapper satisfies.
+pub(crate) fn unwrapped(ty: &Type) -> Option<&'static str> {
+    let Type::ImplTrait(it) = peel(ty) else { return None };
+    UNWRAPPED.iter().copied().find(|other| names_trait(&it.bounds, other))
 }
 
 /// The bounds of `Trait` in `Pin<Box<dyn Trait>>`.

@@ -194,6 +194,8 @@ fn option(attr: Attr, input: ParseStream<'_>, options: &mut Options, report: &Re
         let message = if other.contains(&name.as_str()) {
             let home = if attr == Attr::Traced { "#[traced_spawn]" } else { "#[traced]" };
             format!("`{name}` is an option of `{home}`; {}", one_of(known))
+        } else if KINDS.iter().any(|(kind, _)| *kind == name) {
+            format!("`{name}` is a span kind; write `kind = {name}`")
         } else {
             format!("unknown option `{name}`; {}", expected(&name, known))
         };

@@ -13,7 +13,7 @@ use self::borrowed::borrowed;
 use self::boxed::can_be_boxed_again;
 pub(crate) use self::boxed::may_borrow;
 pub(crate) use self::recursion::recurses;
-use crate::item_fn::{ItemFn, Returns, Wrapped, is_opaque_function, is_reference, mentions, wrapped};
+use crate::item_fn::{ItemFn, Returns, Wrapped, is_opaque_function, is_reference, mentions, unwrapped, wrapped};
 use crate::model::{Links, Mode, Name, Parent, Place, Shape, Spawn, TagSets, Tagged, Traced};
 use crate::options::{Options, Spanned};
 use crate::report::{Report, nearest};
@@ -311,10 +311,22 @@ fn stream_shape(item: &ItemFn, stream: &Spanned<()>, of_impl: Option<&[Ident]>, 
             Shape::Async
         }
         (None, _) => {
-            report.error(
-                &stream.key,
-                "`stream` requires a function that returns `impl Stream` or `Pin<Box<dyn Stream>>`",
-            );
+            let returned = match item.returns() {
+                Returns::Value(ty) => unwrapped(ty),
+                _ => None,
+            };
+            match returned {
+                Some(bound) => report.error(
+                    &stream.key,
+                    format_args!(
+                        "`stream` wraps the stream, and the wrapper is not `{bound}`; remove that bound, or `stream`"
+                    ),
+                ),
+                None => report.error(
+                    &stream.key,
+                    "`stream` requires a function that returns `impl Stream` or `Pin<Box<dyn Stream>>`",
+                ),
+            }
             plain_shape(item, of_impl)
         }
     }

@@ -12,6 +12,9 @@ fn kind_value() {}
 #[traced(kind = Client)]
 fn kind_capital() {}
 
+#[traced(server)]
+fn kind_alone() {}
+
 #[traced(tag(id))]
 fn tags(id: u64) {}
 
@@ -39,6 +42,7 @@ fn main() {
     kind();
     kind_value();
     kind_capital();
+    kind_alone();
     tags(1);
     err();
     let _ = err_value();

@@ -27,7 +27,13 @@ async fn alias_by_async_fn() -> BoxStream<'static, u64> {
     Box::pin(futures::stream::empty())
 }
 
+#[traced(stream)]
+fn fused() -> impl Stream<Item = u64> + futures::stream::FusedStream {
+    futures::stream::empty()
+}
+
 fn main() {
+    drop(fused());
     unit();
     list();
     drop(future());
