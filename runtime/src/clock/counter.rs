@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::sync::{Mutex, OnceLock, TryLockError};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use quanta::Clock;
 
@@ -88,6 +88,12 @@ pub(super) fn now() -> Option<u64> {
 
 #[cold]
 pub(super) fn follow() {
+    // A process that ends before has no use for it, and somebody may wait for its export thread.
+    const MIN_AGE: Duration = Duration::from_secs(1);
+    static BEGUN: OnceLock<Instant> = OnceLock::new();
+    if COUNTER.get().is_none() && BEGUN.get_or_init(Instant::now).elapsed() < MIN_AGE {
+        return;
+    }
     let Some(counter) = COUNTER.get_or_init(counter) else { return };
     let mut discipline = match DISCIPLINE.try_lock() {
         Ok(discipline) => discipline,
@@ -126,7 +132,6 @@ fn sample(counter: &Clock) -> Option<Sample> {
 mod tests {
     use std::sync::atomic::AtomicBool;
     use std::thread;
-    use std::time::{Duration, Instant};
 
     use super::*;
 
@@ -136,9 +141,10 @@ mod tests {
         let begun = Instant::now();
         let is_known = loop {
             follow();
-            let is_usable = COUNTER.get().is_some_and(Option::is_some);
-            if now().is_some() || !is_usable {
-                break is_usable;
+            match COUNTER.get() {
+                Some(None) => break false,
+                Some(_) if now().is_some() => break true,
+                _ => {}
             }
             assert!(begun.elapsed() < Duration::from_secs(60), "there is no line");
             thread::sleep(Duration::from_millis(50));

@@ -44,7 +44,7 @@ pub(crate) fn time(is_own: bool) -> SystemTime {
 }
 
 /// Follows the system clock. Called regularly while spans are exported, and takes a microsecond four times a second; the
-/// first call takes less than a millisecond, or a fifth of a second if the counter is unsteady.
+/// first call, after a second, takes less than a millisecond, or a fifth of a second on a machine that is very busy.
 #[cfg(feature = "otlp")]
 pub(crate) fn follow() {
     #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
