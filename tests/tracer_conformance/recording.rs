@@ -61,6 +61,22 @@ on_both! {
         assert_eq!((link.span_context, link.attributes), (to, vec![KeyValue::new("a", 1)]));
     }
 
+    /// "Link": one without ids is recorded if it has attributes or a trace state. The SDK records all, and the API's builder
+    /// none.
+    fn a_link_that_leads_nowhere_is_kept_if_it_says_something(builder, kept, ours) {
+        let mut span = builder.build().tracer("t").start("s");
+        let nowhere = |state| context(0, 7, TraceFlags::SAMPLED, true, state);
+        span.add_link(nowhere(""), vec![KeyValue::new("why", "cache")]);
+        span.add_link(nowhere(""), Vec::new());
+        span.add_link(nowhere("vendor=x"), Vec::new());
+        drop(span);
+        let links = kept.one().links;
+        let contexts: Vec<_> = links.iter().map(|link| link.span_context.clone()).collect();
+        let empty = if ours { vec![] } else { vec![nowhere("")] };
+        assert_eq!(contexts, [vec![nowhere("")], empty, vec![nowhere("vendor=x")]].concat());
+        assert_eq!(links[0].attributes, [KeyValue::new("why", "cache")]);
+    }
+
     /// "Set Status": `Ok` is final, `Unset` is ignored, the last error with a description counts.
     fn the_status_follows_its_rules(builder, kept, ours) {
         let tracer = builder.build().tracer("t");

@@ -293,9 +293,10 @@ impl Fields {
         put_count(&mut self.bytes, event::DROPPED_ATTRIBUTES, dropped);
     }
 
-    /// Adds a link. One that leads nowhere is ignored, as the API does.
+    /// Adds a link. One that leads nowhere is recorded if it says something ("Link" in the specification of the API).
     pub(crate) fn add_link(&mut self, to: &SpanContext, mut attributes: Vec<KeyValue>, dropped: u32) {
-        if !to.is_valid() || !self.links.admits(self.limits.links) {
+        let is_recorded = to.is_valid() || !attributes.is_empty() || *to.trace_state() != TraceState::NONE;
+        if !is_recorded || !self.links.admits(self.limits.links) {
             return;
         }
         let dropped = dropped.saturating_add(self.limits.apply(&mut attributes, self.limits.attributes_per_link));

@@ -111,6 +111,7 @@ impl fmt::Debug for Shared {
 ///   [`TagProcessor`](crate::telemetry::TagProcessor) gives them to the SDK's.
 /// - The status `Ok` is final, and a later `Error` replaces an earlier one, unless it has no description. The SDK keeps
 ///   the one whose text sorts last.
+/// - A link that is not valid is ignored unless it has attributes or a trace state ("Link"); the SDK keeps it.
 /// - A span that is not sampled keeps the other flags of its parent, such as that of a random trace id; the SDK drops
 ///   them.
 ///
