@@ -66,10 +66,12 @@ impl UrlRules {
 
     /// Redacts a path. Segments may have parameters (`/orders;jsessionid=1`), and the path may contain a URL.
     pub fn path<'a>(&self, path: &'a str) -> Cow<'a, str> {
-        match self.authority(path, path) {
-            None => self.pairs(path, &['/', ';']),
-            Some((front, rest)) => (front + &self.path(rest)).into(),
+        let (mut shown, mut rest) = (String::new(), path);
+        while let Some((front, after)) = self.authority(rest, rest) {
+            (shown, rest) = (shown + &front, after);
         }
+        let rest = self.pairs(rest, &['/', ';']);
+        if shown.is_empty() { rest } else { (shown + &rest).into() }
     }
 
     /// Redacts an absolute or relative URL.
@@ -83,9 +85,8 @@ impl UrlRules {
         let (rest, fragment) = cut(rest, '#');
         let (path, query) = cut(rest, '?');
         shown.push_str(&self.path(path));
-        for (mark, part) in [('?', query), ('#', fragment)] {
-            shown.extend(part.map(|part| format!("{mark}{}", self.query(part))));
-        }
+        shown.extend(query.map(|query| format!("?{}", self.query(query))));
+        shown.extend(fragment.map(|fragment| format!("#{}", self.query(fragment))));
         shown
     }
 
@@ -119,7 +120,10 @@ impl UrlRules {
 
     fn pairs<'a>(&self, text: &'a str, separators: &[char]) -> Cow<'a, str> {
         let all = || text.split(separators);
-        if all().all(|pair| matches!(self.judge(pair, text), Verdict::Shown)) {
+        // Once for all pairs: there may be thousands.
+        let login = std::cell::OnceCell::new();
+        let is_login = || *login.get_or_init(|| self.is_login(text));
+        if all().all(|pair| matches!(self.judge(pair, &is_login), Verdict::Shown)) {
             return text.into();
         }
         let mut shown = String::with_capacity(text.len() + REDACTED.len());
@@ -130,7 +134,7 @@ impl UrlRules {
             let (name, value) = cut(pair, '=');
             // The rest of a secret that contains an unencoded semicolon.
             let goes_on = hidden && separator == Some(';') && value.is_none() && !pair.is_empty();
-            let verdict = if goes_on { Verdict::Hidden } else { self.judge(pair, text) };
+            let verdict = if goes_on { Verdict::Hidden } else { self.judge(pair, &is_login) };
             hidden = !matches!(verdict, Verdict::Shown);
             match verdict {
                 Verdict::Shown => shown.push_str(pair),
@@ -141,13 +145,13 @@ impl UrlRules {
         shown.into()
     }
 
-    /// Decides on `pair`, one of the pairs in `all`.
-    fn judge(&self, pair: &str, all: &str) -> Verdict {
+    /// Decides on a pair. `is_login` tells whether it is among those of a login.
+    fn judge(&self, pair: &str, is_login: &dyn Fn() -> bool) -> Verdict {
         match cut(pair, '=') {
             (_, Some("")) => Verdict::Shown,
             (name, Some(_)) if self.is_secret(name) => Verdict::Named,
             // A secret in an OAuth redirect, and harmless elsewhere.
-            (name, Some(_)) if bare(name) == "state" && self.is_login(all) => Verdict::Named,
+            (name, Some(_)) if bare(name) == "state" && is_login() => Verdict::Named,
             (name, _) if self.holds_secret(name) => Verdict::Hidden,
             (_, Some(value)) if self.holds_secret(value) => Verdict::Named,
             _ => Verdict::Shown,
@@ -212,10 +216,7 @@ fn without_user(rest: &str) -> (&'static str, &str) {
             .rsplit_once(':')
             .is_some_and(|(host, port)| !host.starts_with('[') && !port.bytes().all(|byte| byte.is_ascii_digit()))
     };
-    let user = match authority.rfind('@') {
-        None if odd() => rest.rfind('@'),
-        found => found,
-    };
+    let user = authority.rfind('@').or_else(|| if odd() { rest.rfind('@') } else { None });
     match user {
         None => ("", rest),
         Some(at) if rest[..at].contains(':') => ("REDACTED:REDACTED@", &rest[at + 1..]),
@@ -437,5 +438,19 @@ mod tests {
             "GET /login?token=REDACTED failed, \"http://h?sig=REDACTED\""
         );
         assert_eq!(shown("postgres://u:p@db/x"), "postgres://REDACTED:REDACTED@db/x");
+    }
+
+    /// Whoever sends a request chooses its URL, as long as servers accept: each of these takes time in proportion to its
+    /// length, and no more stack than a short one.
+    #[test]
+    fn a_long_url_takes_no_longer_than_many_short_ones() {
+        const LENGTH: usize = 1 << 16;
+        for part in ["state=1&", "state=1;", "://", "a://b:c/", "/to/http://a:b@c/", "a=b:c@d?", "%25"] {
+            let long = part.repeat(LENGTH / part.len());
+            let shown = UrlRules::USUAL.path(&long);
+            assert!(!shown.contains("a:b@"), "{part}");
+            assert!(!shown.is_empty() && !UrlRules::USUAL.query(&long).is_empty());
+            assert!(UrlRules::USUAL.url(&format!("http://h/?{long}")).starts_with("http://h/?"));
+        }
     }
 }
