@@ -122,7 +122,7 @@ pub(crate) enum Returns<'a> {
 pub(crate) enum Wrapped {
     /// `impl Future`.
     Impl,
-    /// `Pin<Box<dyn Future>>`, including its aliases in the `futures` crate.
+    /// `Pin<Box<dyn Future>>` or `Pin<Box<impl Future>>`, including its aliases in the `futures` crate.
     Boxed,
 }
 
@@ -139,6 +139,9 @@ pub(crate) fn wrapped(ty: &Type, trait_name: &str, aliases: &[&str]) -> Option<W
             if aliases.contains(&last.ident.to_string().as_str()) {
                 return Some(Wrapped::Boxed);
             }
+            if let Some(opaque) = pinned_opaque(ty) {
+                return wrapped(opaque, trait_name, &[]).and(Some(Wrapped::Boxed));
+            }
             names_trait(pinned(ty)?, trait_name).then_some(Wrapped::Boxed)
         }
         _ => None,
@@ -153,10 +156,19 @@ pub(crate) fn unwrapped(ty: &Type) -> Option<&'static str> {
 
 /// The bounds of `Trait` in `Pin<Box<dyn Trait>>`.
 pub(crate) fn pinned(ty: &Type) -> Option<&Punctuated<TypeParamBound, Token![+]>> {
+    let Type::TraitObject(object) = in_pinned_box(ty)? else { return None };
+    Some(&object.bounds)
+}
+
+/// The `impl Trait` in `Pin<Box<impl Trait>>`.
+pub(crate) fn pinned_opaque(ty: &Type) -> Option<&Type> {
+    in_pinned_box(ty).filter(|inner| matches!(inner, Type::ImplTrait(_)))
+}
+
+fn in_pinned_box(ty: &Type) -> Option<&Type> {
     let Type::Path(path) = peel(ty) else { return None };
     let Type::Path(inner) = peel(only_argument(&path.path, "Pin")?) else { return None };
-    let Type::TraitObject(object) = peel(only_argument(&inner.path, "Box")?) else { return None };
-    Some(&object.bounds)
+    only_argument(&inner.path, "Box").map(peel)
 }
 
 fn names_trait(bounds: &Punctuated<TypeParamBound, Token![+]>, name: &str) -> bool {

@@ -11,11 +11,15 @@ use syn::{
     TypePath, TypeReference, WherePredicate,
 };
 
-use crate::item_fn::{ItemFn, peel, pinned};
+use crate::item_fn::{ItemFn, peel, pinned, pinned_opaque};
 
 /// `of_impl` contains the type parameters of the surrounding `impl` block that may hold a borrow, if the block is
 /// known.
 pub(crate) fn can_be_boxed_again(item: &ItemFn, ty: &Type, of_impl: Option<&[Ident]>) -> bool {
+    // An opaque type may name anything.
+    if pinned_opaque(ty).is_some() {
+        return true;
+    }
     let Some(boxed) = Boxed::of(ty) else { return false };
     let mut named = Named { item, of_impl, lives: &boxed.lives, all_live: true };
     for argument in &boxed.arguments {

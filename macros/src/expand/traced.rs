@@ -37,7 +37,9 @@ use super::returns::inferred;
 use super::tags::{Closures, closures, peeks, place, reference};
 use super::traced_spawn;
 use crate::check::recurses;
-use crate::item_fn::{ItemFn, Returns, Wrapped, associated, cfgs, is_opaque_function, is_reference, mentions};
+use crate::item_fn::{
+    ItemFn, Returns, Wrapped, associated, cfgs, is_opaque_function, is_reference, mentions, pinned_opaque,
+};
 use crate::model::{Links, Mode, Name, Parent, Place, Shape, Spawn, TagSets, Tagged, Traced};
 use crate::options::{ErrMode, RetMode, Spanned};
 use crate::runtime_path::Runtime;
@@ -262,12 +264,12 @@ fn outcome(
 /// determined by the body, which may leave it open.
 fn parameter(item: &ItemFn, shape: &Shape) -> TokenStream {
     let name = match shape {
-        Shape::Future(Wrapped::Impl) => "Output",
-        Shape::Stream(Wrapped::Impl) | Shape::AsyncStream => "Item",
+        Shape::Future(_) => "Output",
+        Shape::Stream(_) | Shape::AsyncStream => "Item",
         _ => return TokenStream::new(),
     };
     let Returns::Value(ty) = item.returns() else { return TokenStream::new() };
-    associated(ty, name).map_or_else(TokenStream::new, |ty| {
+    associated(pinned_opaque(ty).unwrap_or(ty), name).map_or_else(TokenStream::new, |ty| {
         let ty = inferred(ty);
         quote_spanned!(Span::mixed_site()=> : &#ty)
     })

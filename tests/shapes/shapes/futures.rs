@@ -75,6 +75,13 @@ shape!(boxed_elided, "f", {
     fn f(text: &str) -> Pin<Box<dyn Future<Output = &str> + '_>> { Box::pin(async move { pause().await; &text[1..] }) }
 }, started f("text"));
 
+shape!(boxed_opaque, "f !error: bad", {
+    #[traced]
+    fn f<T: AsRef<str>>(text: T, a: &Noisy) -> Pin<Box<impl Future<Output = Result<u8, String>>>> {
+        Box::pin(async move { pause().await; if text.as_ref() == a.0 { Err("bad")? } Ok(1) })
+    }
+}, block f("a", &Noisy("a")).await);
+
 shape!(boxed_by_paths, "f", {
     #[traced]
     fn f(n: u8) -> ::std::pin::Pin<::std::boxed::Box<dyn (::core::future::Future<Output = u8>) + ::core::marker::Send>> {
