@@ -189,6 +189,8 @@ mod tests {
                     }
                 }
                 self.follow();
+                // At the same moment as the last look: time must not have gone back from one line to the next.
+                self.error();
                 left = left.saturating_sub(step);
             }
             (worst, asked / looks)
