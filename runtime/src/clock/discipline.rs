@@ -85,7 +85,8 @@ impl Discipline {
             return None;
         }
         let begin = self.line.at(now.ticks).filter(|begin| begin.abs_diff(now.nanos) <= MAX_SLEW_NANOS);
-        let begin = begin.unwrap_or(now.nanos);
+        // Both lines are rounded down.
+        let begin = begin.map_or(now.nanos, |begin| begin + 1);
         let behind = float(now.nanos.abs_diff(begin)) * if begin < now.nanos { 1.0 } else { -1.0 };
         let rate = rate * (1.0 + behind / float(nanos));
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "both are positive, and small")]
