@@ -101,19 +101,17 @@ impl UrlRules {
     /// Redacts the URLs in a text, such as an error message.
     pub(crate) fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let looks_like_url = |word: &str| word.contains("://") || word.contains('?');
-        if !looks_like_url(text) {
+        if !looks_like_url(text) && !text.contains('\\') {
             return text.into();
         }
         let mut shown = String::with_capacity(text.len());
         for word in text.split_inclusive(|c: char| c.is_whitespace() || "\"<>`".contains(c)) {
             // Punctuation that follows a URL in a sentence is not part of it.
             let url = word.trim_end_matches(|c: char| c.is_whitespace() || "\"<>`)]},.:;'!".contains(c));
-            if looks_like_url(url) {
-                shown.push_str(&self.url(url));
-                shown.push_str(&word[url.len()..]);
-            } else {
-                shown.push_str(word);
-            }
+            let plain = if url.contains('\\') { without_escapes(url).into() } else { Cow::from(url) };
+            let redacted = if looks_like_url(&plain) { self.url(&plain) } else { String::new() };
+            shown.push_str(if redacted.is_empty() || redacted == plain { url } else { &redacted });
+            shown.push_str(&word[url.len()..]);
         }
         shown.into()
     }
@@ -206,6 +204,12 @@ impl UrlRules {
     }
 }
 
+/// A URL without the escapes that encoders of JSON write, on any level: `\/`, and `\u0026` for `&`.
+fn without_escapes(url: &str) -> String {
+    let plain = url.replace("\\u0026", "&").replace("\\u003d", "=");
+    plain.split('/').map(|part| part.trim_end_matches('\\')).collect::<Vec<_>>().join("/")
+}
+
 /// Splits off the user information of an authority: its redacted form, and the rest. `rest` starts with an authority.
 fn without_user(rest: &str) -> (&'static str, &str) {
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -238,10 +242,8 @@ fn bare(name: &str) -> String {
 fn decoded(text: &str) -> Option<Cow<'_, str>> {
     let mut text = Cow::Borrowed(text);
     for _ in 0..MAX_DECODED {
-        match decoded_once(&text) {
-            None => return Some(text),
-            Some(once) => text = once.into(),
-        }
+        let Some(once) = decoded_once(&text) else { return Some(text) };
+        text = once.into();
     }
     decoded_once(&text).is_none().then_some(text)
 }
@@ -425,7 +427,7 @@ mod tests {
 
     #[test]
     fn urls_are_found_in_a_text() {
-        let shown = |text| UrlRules::USUAL.text(text).into_owned();
+        let shown = |text: &str| UrlRules::USUAL.text(text).into_owned();
         for text in ["out of stock", "why? because", "see https://example.com/a.", "a\n\u{1f600} b?"] {
             assert_eq!(shown(text), text);
         }
@@ -438,6 +440,15 @@ mod tests {
             "GET /login?token=REDACTED failed, \"http://h?sig=REDACTED\""
         );
         assert_eq!(shown("postgres://u:p@db/x"), "postgres://REDACTED:REDACTED@db/x");
+        // JSON may escape slashes and ampersands, and be in a string of JSON itself.
+        let json = r#"{"url":"http:\/\/ada:pw@h\/a?b=1\u0026sig\u003dx","path":"a\/b"}"#;
+        let redacted = r#"{"url":"http://REDACTED:REDACTED@h/a?b=1&sig=REDACTED","path":"a\/b"}"#;
+        assert_eq!(shown(json), redacted);
+        let packed = shown(&format!("cannot place the order: {:?}", json));
+        assert!(!packed.contains("pw") && packed.contains(r"sig\=REDACTED"), "{packed}");
+        for text in [r"no \d+ in http:\/\/h\/a\n", r"C:\orders\?"] {
+            assert_eq!(shown(text), text);
+        }
     }
 
     /// Whoever sends a request chooses its URL, as long as servers accept: each of these takes time in proportion to its
