@@ -248,6 +248,28 @@ async fn two_layers_make_one_span() {
     assert_text(&capture.span("GET /orders/{order_no}"), "http.route", Some("/orders/{order_no}"));
 }
 
+/// What a layer between two of ours does in a span of its own.
+#[tokio::test]
+async fn the_inner_of_two_layers_knows_the_span_of_the_request() {
+    #[traced]
+    async fn authenticate(request: axum::extract::Request, next: axum::middleware::Next) -> axum::response::Response {
+        next.run(request).await
+    }
+    let capture = Capture::new();
+    let inner = ServerLayer::new().tag(RequestTag::new("order_no").path("order_no"));
+    let router = router(inner).layer(axum::middleware::from_fn(authenticate));
+    let service = ServerLayer::new().layer(router);
+    let response = capture.run_async(service.oneshot(get("/orders/7", &[]))).await.expect("an answer");
+    response.into_body().collect().await.expect("a body");
+    capture.assert_tree_with(
+        &["order_no", "http.route"],
+        "
+        GET /orders/{order_no} [server] order_no=7 http.route=/orders/{order_no}
+        └── authenticate order_no=7
+        ",
+    );
+}
+
 /// A tag header is read by whichever of two layers names it, unless the outer one is public or knows better.
 #[tokio::test]
 async fn the_inner_of_two_layers_reads_tag_headers_too() {

@@ -26,7 +26,8 @@ pub(super) type FoundRoute = Arc<OnceLock<Box<str>>>;
 /// The span of the request, stored in its extensions for inner layers.
 #[derive(Debug, Clone)]
 pub(crate) struct Entered {
-    span: (TraceId, SpanId),
+    /// With the span.
+    context: Context,
     /// The route, if only an inner layer knows it; `None` if this one does.
     found: Option<FoundRoute>,
     /// Whether its caller is not trusted.
@@ -105,7 +106,7 @@ impl Config {
             })
         });
         parts.extensions.insert(id);
-        parts.extensions.insert(Entered { span: identity(&context), found, is_public: self.public, other_id });
+        parts.extensions.insert(Entered { context, found, is_public: self.public, other_id });
         (span, header, last_error)
     }
 
@@ -118,13 +119,12 @@ impl Config {
         missing: &mut Vec<&'static str>,
     ) -> Span {
         let current = current_context();
-        if identity(&current) == entered.span {
-            if let (Some(route), Some(found)) = (route, &entered.found) {
-                let _ = found.set(route.into());
-                let span = current.span();
-                span.update_name(facts::span_name(&parts.method, Some(route)));
-                span.set_attribute(KeyValue::new(semconv::HTTP_ROUTE, route.to_owned()));
-            }
+        // That of the request; a layer in between may have made another one the current one.
+        let span = entered.context.span();
+        if let (Some(route), Some(found)) = (route, &entered.found) {
+            let _ = found.set(route.into());
+            span.update_name(facts::span_name(&parts.method, Some(route)));
+            span.set_attribute(KeyValue::new(semconv::HTTP_ROUTE, route.to_owned()));
         }
         // Claims of the caller, which do not replace what the outer layer knows.
         let is_trusted = !self.public && !entered.is_public;
@@ -142,7 +142,12 @@ impl Config {
             }
             self.resolve(parts, route, &parent, missing, tags);
         });
-        scope.start_with(|_| {})
+        let scope = scope.start_with(|_| {});
+        if identity(&current) != identity(&entered.context) && span.is_recording() {
+            let (known, tags) = (current.tags(), scope.context().tags());
+            span.set_attributes(tags.iter().filter(|tag| !known.contains(tag)).cloned());
+        }
+        scope
     }
 
     /// Adds the tags of the request. Without a route, required ones without a value are added to `missing`.
