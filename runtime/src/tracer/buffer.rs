@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use opentelemetry::trace::TraceId;
 
 use super::encoded::{EncodedSpans, SpanSink};
-use super::provider::Shared;
+use super::shared::Reference;
 use crate::encoding::recycled::{recycle, recycled};
 use crate::encoding::{Role, ScopeId};
 
@@ -20,7 +20,7 @@ const MAX_BYTES: usize = 1 << 14;
 /// handed over in parts: see [`OpenBuffers::hand_over_old`].
 pub(crate) struct TraceBuffer {
     trace_id: TraceId,
-    provider: Arc<Shared>,
+    provider: Arc<Reference>,
     spans: Mutex<Spans>,
 }
 
@@ -39,15 +39,15 @@ struct Spans {
 }
 
 impl TraceBuffer {
-    pub(crate) fn new(trace_id: TraceId, provider: &Arc<Shared>) -> Arc<Self> {
-        Arc::new(Self { trace_id, provider: Arc::clone(provider), spans: Mutex::default() })
+    pub(crate) fn new(trace_id: TraceId, provider: Arc<Reference>) -> Arc<Self> {
+        Arc::new(Self { trace_id, provider, spans: Mutex::default() })
     }
 
     pub(crate) fn trace_id(&self) -> TraceId {
         self.trace_id
     }
 
-    pub(crate) fn provider(&self) -> &Arc<Shared> {
+    pub(crate) fn provider(&self) -> &Reference {
         &self.provider
     }
 

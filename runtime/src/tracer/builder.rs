@@ -16,7 +16,8 @@ use super::buffer::OpenBuffers;
 use super::encoded::{Scopes, SpanSink};
 use super::guarded::Guarded;
 use super::observer::{Processor, SpanObserver};
-use super::provider::{Shared, TracerProvider};
+use super::provider::TracerProvider;
+use super::shared::{Provider, Shared};
 use crate::encoding::ScopeId;
 use crate::encoding::fields::Limits;
 use crate::span::tracer::scope as own_scope;
@@ -203,7 +204,7 @@ impl TracerProviderBuilder {
         if let Some(open) = &shared.open {
             open.sink.attach(&shared);
         }
-        TracerProvider(shared)
+        TracerProvider(Arc::new(Provider::new(shared)))
     }
 }
 

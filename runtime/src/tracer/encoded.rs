@@ -9,7 +9,7 @@ use opentelemetry::InstrumentationScope;
 use opentelemetry::trace::TraceId;
 use opentelemetry_sdk::error::OTelSdkResult;
 
-use super::provider::Shared;
+use super::shared::Shared;
 pub(crate) use crate::encoding::ScopeId;
 use crate::encoding::reader::Reader;
 use crate::encoding::wire;

@@ -18,6 +18,7 @@ mod provider;
 mod recent;
 #[cfg(all(test, feature = "otlp"))]
 mod recipe;
+mod shared;
 mod span;
 #[cfg(test)]
 mod tests;
@@ -31,7 +32,7 @@ pub(crate) use self::exporting::record_nothing;
 pub(crate) use self::guarded::Guarded;
 #[cfg(any(feature = "console", feature = "testing"))]
 pub(crate) use self::observer::{Additions, SpanObserver};
-#[cfg(feature = "otlp")]
-pub(crate) use self::provider::Shared;
 pub use self::provider::{Tracer, TracerProvider};
+#[cfg(feature = "otlp")]
+pub(crate) use self::shared::Shared;
 pub use self::span::Span;

@@ -2,102 +2,26 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use opentelemetry::trace::{Link, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt as _};
 use opentelemetry::{Context, InstrumentationScope, KeyValue};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
-use opentelemetry_sdk::trace::{IdGenerator, SamplingDecision, ShouldSample};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::SamplingDecision;
 
-use super::buffer::{OpenBuffers, TraceBuffer};
+use super::buffer::TraceBuffer;
 use super::builder::TracerProviderBuilder;
-use super::encoded::Scopes;
 use super::exporting;
-use super::observer::SpanObserver;
 use super::recent;
+use super::shared::{Provider, Shared};
 use super::span::Span;
 use crate::clock::{self, nanos};
 use crate::context::data::Data;
 use crate::context::encoder::Encoder;
 use crate::context::local;
-use crate::encoding::fields::Limits;
 use crate::encoding::{Role, ScopeId};
 use crate::tags::draft::Draft;
-
-/// What all tracers of a provider share.
-///
-/// Aligned, so that the counts of references, which change with each trace, are not where all threads read.
-#[repr(align(128))]
-pub(crate) struct Shared {
-    pub(super) limits: Limits,
-    pub(super) scopes: Arc<Scopes>,
-    pub(super) observers: Vec<Box<dyn SpanObserver>>,
-    /// `None` if nothing is exported.
-    pub(super) open: Option<OpenBuffers>,
-    pub(super) sampler: Box<dyn ShouldSample>,
-    /// Below a local parent, the sampler need not be asked.
-    pub(super) follows_local_parent: bool,
-    /// The sampler looks at attributes and links.
-    pub(super) samples_by_attributes: bool,
-    /// Neither the sampler nor the id generator nor an observer is the application's.
-    pub(super) is_plain: bool,
-    pub(super) ids: Box<dyn IdGenerator>,
-    pub(super) resource: Resource,
-    pub(super) is_shut_down: AtomicBool,
-}
-
-impl Shared {
-    #[inline]
-    pub(super) fn is_shut_down(&self) -> bool {
-        self.is_shut_down.load(Ordering::Relaxed)
-    }
-
-    /// The open buffers, for who exports them.
-    pub(crate) fn open_buffers(&self) -> Option<&OpenBuffers> {
-        self.open.as_ref()
-    }
-
-    /// The scopes of its tracers, which the spans that it hands over refer to.
-    pub(crate) fn scopes(&self) -> &Arc<Scopes> {
-        &self.scopes
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        let mut result = Ok(());
-        if let Some(open) = &self.open {
-            open.hand_over_all();
-            result = open.sink.force_flush();
-        }
-        self.observers.iter().map(|observer| observer.force_flush()).fold(result, Result::and)
-    }
-
-    /// The exporter comes first: a processor of the application's may use up all the time there is.
-    fn shut_down(&self, timeout: Duration) -> OTelSdkResult {
-        if self.is_shut_down.swap(true, Ordering::Relaxed) {
-            return Err(OTelSdkError::AlreadyShutdown);
-        }
-        let mut result = Ok(());
-        if let Some(open) = &self.open {
-            open.hand_over_all();
-            result = open.sink.shutdown(timeout);
-        }
-        self.observers.iter().map(|observer| observer.shutdown(timeout)).fold(result, Result::and)
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        let _ = self.shut_down(Duration::from_secs(5));
-    }
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("limits", &self.limits).field("sampler", &self.sampler).finish_non_exhaustive()
-    }
-}
 
 /// The tracer provider of [`init`](crate::init), of the console and of [`Capture`](crate::testing::Capture): an
 /// implementation of OpenTelemetry's `TracerProvider` that encodes a span for export while it is recorded.
@@ -117,7 +41,7 @@ impl fmt::Debug for Shared {
 ///
 /// A clone refers to the same provider. Dropping the last one, and the last of its tracers and spans, shuts it down.
 #[derive(Debug, Clone)]
-pub struct TracerProvider(pub(super) Arc<Shared>);
+pub struct TracerProvider(pub(super) Arc<Provider>);
 
 impl TracerProvider {
     /// Configures a provider. Without a processor, its spans go nowhere.
@@ -159,7 +83,7 @@ impl TracerProvider {
 
     #[cfg(test)]
     pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.0
+        self.0.shared()
     }
 }
 
@@ -174,7 +98,7 @@ impl opentelemetry::trace::TracerProvider for TracerProvider {
 /// A tracer of a [`TracerProvider`].
 #[derive(Clone)]
 pub struct Tracer {
-    provider: Arc<Shared>,
+    provider: Arc<Provider>,
     scope: ScopeId,
 }
 
@@ -253,14 +177,9 @@ struct Identity {
     attributes: Vec<KeyValue>,
 }
 
-impl Shared {
-    #[inline]
-    fn draft(&self, parent: &Context, data: Option<&Arc<Data>>) -> Box<Draft> {
-        Draft::below(self.limits, data, parent, |draft| recent::inherit(draft, parent))
-    }
-
+impl Provider {
     /// Starts a span in the way of OpenTelemetry's API.
-    fn start(self: &Arc<Self>, scope: ScopeId, mut builder: SpanBuilder, parent: &Context) -> Span {
+    fn start(&self, scope: ScopeId, mut builder: SpanBuilder, parent: &Context) -> Span {
         let kind = builder.span_kind.clone().unwrap_or(SpanKind::Internal);
         let attributes = builder.attributes.take().unwrap_or_default();
         let links = builder.links.take();
@@ -290,7 +209,7 @@ impl Shared {
 
     /// Starts a span that the sampler has to be asked about, or that may not be recorded at all.
     #[inline(never)]
-    fn start_undecided(self: &Arc<Self>, mut draft: Box<Draft>, parent: &Context) -> Context {
+    fn start_undecided(&self, mut draft: Box<Draft>, parent: &Context) -> Context {
         let Some(identity) = self.identity(parent, &draft.name, &draft.kind, &[], &draft.links) else {
             draft.recycle();
             return parent.with_span(Span::unrecorded(SpanContext::NONE));
@@ -301,6 +220,66 @@ impl Shared {
         }
         draft.recycle();
         parent.with_span(Span::unrecorded(identity.context))
+    }
+
+    #[inline]
+    fn record(
+        &self,
+        mut draft: Box<Draft>,
+        start_time: Option<SystemTime>,
+        context: SpanContext,
+        parent: &Context,
+    ) -> Span {
+        let parent_span = parent.span();
+        let parent_span = parent_span.span_context();
+        let recent = if draft.recent.is_some() { recent::buffer(parent) } else { None };
+        let known = recent.or_else(|| buffer_above(&mut draft, parent));
+        let known = known.filter(|known| known.trace_id() == context.trace_id() && known.provider().is_of(self));
+        let buffer = if let Some(buffer) = known {
+            draft.role = Role::Below;
+            buffer
+        } else {
+            draft.role = if !parent_span.is_valid() || parent_span.is_remote() {
+                Role::LocalRoot
+            } else if draft.role == Role::Detached && local::may_ask() && !parent.span().is_recording() {
+                Role::Detached
+            } else {
+                Role::First
+            };
+            TraceBuffer::new(context.trace_id(), self.reference())
+        };
+        if !draft.links.is_empty() {
+            for link in std::mem::take(&mut draft.links) {
+                draft.fields.add_link(&link.span_context, link.attributes, link.dropped_attributes_count);
+            }
+        }
+        // Those of the code come first, as far as there is room.
+        if self.limits.value_length.is_some() || !draft.fields.reserve(draft.code.count()) {
+            draft.spell_out_code();
+        }
+        // Those that it defers are among its fields, and there is room for them.
+        let tags = draft.tags.take();
+        draft.has_tags = tags.as_ref().is_none_or(|tags| draft.fields.reserve(tags.count()));
+        if let (false, Some(tags)) = (draft.has_tags, &tags) {
+            tags.add_to(&mut draft.fields);
+        }
+        draft.parent = parent_span.span_id();
+        draft.is_parent_remote = parent_span.is_remote();
+        draft.starts_now = start_time.is_none();
+        draft.latest = 0;
+        let start_time = start_time.map(nanos);
+        #[cfg(feature = "tracing")]
+        let start_time = start_time.or_else(|| draft.begun.take());
+        draft.start = start_time.unwrap_or_else(clock::now);
+        // Made where it is returned to, and not looked at: reading all of what was just written in part is slow.
+        Span::recording(context, buffer, tags, draft)
+    }
+}
+
+impl Shared {
+    #[inline]
+    fn draft(&self, parent: &Context, data: Option<&Arc<Data>>) -> Box<Draft> {
+        Draft::below(self.limits, data, parent, |draft| recent::inherit(draft, parent))
     }
 
     /// Whether a span below `parent` is recorded if that is.
@@ -351,59 +330,6 @@ impl Shared {
             is_recording: result.decision != SamplingDecision::Drop,
             attributes: result.attributes,
         })
-    }
-
-    #[inline]
-    fn record(
-        self: &Arc<Self>,
-        mut draft: Box<Draft>,
-        start_time: Option<SystemTime>,
-        context: SpanContext,
-        parent: &Context,
-    ) -> Span {
-        let parent_span = parent.span();
-        let parent_span = parent_span.span_context();
-        let recent = if draft.recent.is_some() { recent::buffer(parent) } else { None };
-        let known = recent.or_else(|| buffer_above(&mut draft, parent));
-        let known = known.filter(|known| known.trace_id() == context.trace_id() && Arc::ptr_eq(known.provider(), self));
-        let buffer = if let Some(buffer) = known {
-            draft.role = Role::Below;
-            buffer
-        } else {
-            draft.role = if !parent_span.is_valid() || parent_span.is_remote() {
-                Role::LocalRoot
-            } else if draft.role == Role::Detached && local::may_ask() && !parent.span().is_recording() {
-                Role::Detached
-            } else {
-                Role::First
-            };
-            TraceBuffer::new(context.trace_id(), self)
-        };
-        if !draft.links.is_empty() {
-            for link in std::mem::take(&mut draft.links) {
-                draft.fields.add_link(&link.span_context, link.attributes, link.dropped_attributes_count);
-            }
-        }
-        // Those of the code come first, as far as there is room.
-        if self.limits.value_length.is_some() || !draft.fields.reserve(draft.code.count()) {
-            draft.spell_out_code();
-        }
-        // Those that it defers are among its fields, and there is room for them.
-        let tags = draft.tags.take();
-        draft.has_tags = tags.as_ref().is_none_or(|tags| draft.fields.reserve(tags.count()));
-        if let (false, Some(tags)) = (draft.has_tags, &tags) {
-            tags.add_to(&mut draft.fields);
-        }
-        draft.parent = parent_span.span_id();
-        draft.is_parent_remote = parent_span.is_remote();
-        draft.starts_now = start_time.is_none();
-        draft.latest = 0;
-        let start_time = start_time.map(nanos);
-        #[cfg(feature = "tracing")]
-        let start_time = start_time.or_else(|| draft.begun.take());
-        draft.start = start_time.unwrap_or_else(clock::now);
-        // Made where it is returned to, and not looked at: reading all of what was just written in part is slow.
-        Span::recording(context, buffer, tags, draft)
     }
 
     #[inline]

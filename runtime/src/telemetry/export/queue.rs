@@ -121,12 +121,18 @@ impl Queue {
 
     /// How many spans are queued or in flight.
     pub(crate) fn len(&self) -> usize {
-        self.len.load(Ordering::Relaxed) + self.inbox.len()
+        self.size().0
     }
 
     /// How many bytes they have.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed) + self.inbox.bytes()
+        self.size().1
+    }
+
+    /// Both.
+    fn size(&self) -> (usize, usize) {
+        let waiting = self.inbox.size();
+        (self.len.load(Ordering::Relaxed) + waiting.0, self.bytes.load(Ordering::Relaxed) + waiting.1)
     }
 
     /// How many of them are ready for export.
@@ -153,7 +159,8 @@ impl Queue {
     /// Adds spans that have ended, without the lock if there is plenty of room. Those in the inbox count as ready.
     pub(super) fn offer(&self, spans: &EncodedSpans<Vec<u8>>) -> Ready {
         let (count, bytes) = (spans.count as usize, spans.bytes.len());
-        let has_plenty = self.len() + count <= self.limits.spans / 2 && self.bytes() + bytes <= self.limits.bytes / 2;
+        let (queued, queued_bytes) = self.size();
+        let has_plenty = queued + count <= self.limits.spans / 2 && queued_bytes + bytes <= self.limits.bytes / 2;
         // Whoever comes while much waits already helps. So there is room left in the inbox for those who find the lock
         // taken, as by the export thread while it queues what waits.
         let is_welcome = has_plenty && !self.inbox.is_filling();

@@ -8,10 +8,11 @@ use std::panic::Location;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use opentelemetry::trace::{SpanContext, SpanId, Status, TraceContextExt as _};
-use opentelemetry::{Context, KeyValue, time};
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _};
+use opentelemetry::{Context, time};
 use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
 
+use super::inert::{Ends, Inert};
 use super::plain;
 
 type Buffer = Mutex<Vec<u8>>;
@@ -49,7 +50,6 @@ thread_local! {
     static HANDED_OVER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// As large as a span of ours.
 struct Span {
     context: SpanContext,
     parent: SpanId,
@@ -58,8 +58,6 @@ struct Span {
     attributes: Vec<u8>,
     _room: [u64; 2],
 }
-
-const _: () = assert!(size_of::<Span>() == 128, "as a span of ours");
 
 fn nanos(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -101,27 +99,13 @@ fn put_integer(out: &mut Vec<u8>, key: &str, value: i64) {
     out.push(value as u8);
 }
 
-impl opentelemetry::trace::Span for Span {
-    fn add_event_with_timestamp<T>(&mut self, _: T, _: SystemTime, _: Vec<KeyValue>) {}
-
+impl Ends for Span {
     fn span_context(&self) -> &SpanContext {
         &self.context
     }
 
-    fn is_recording(&self) -> bool {
-        true
-    }
-
-    fn set_attribute(&mut self, _: KeyValue) {}
-
-    fn set_status(&mut self, _: Status) {}
-
-    fn update_name<T>(&mut self, _: T) {}
-
-    fn add_link(&mut self, _: SpanContext, _: Vec<KeyValue>) {}
-
     #[expect(clippy::cast_possible_truncation, reason = "seven bits at a time, of a length that takes two bytes")]
-    fn end_with_timestamp(&mut self, timestamp: SystemTime) {
+    fn end(&mut self, timestamp: SystemTime) {
         let end = nanos(timestamp);
         let code: &[u8] = &CALL_SITE;
         let mut out = lock(&self.buffer);
@@ -177,7 +161,7 @@ fn begin(tenant_id: &str, order_no: i64) -> Context {
         let state = above.trace_state().clone();
         let context = SpanContext::new(above.trace_id(), span_id, above.trace_flags(), false, state);
         let started = nanos(time::now());
-        current.with_span(Span { context, parent: above.span_id(), started, buffer, attributes, _room: [0; 2] })
+        current.with_span(Inert(Span { context, parent: above.span_id(), started, buffer, attributes, _room: [0; 2] }))
     })
 }
 

@@ -6,6 +6,7 @@
 mod by_hand;
 mod fastrace;
 mod floor;
+mod inert;
 mod instrument;
 mod least;
 mod ours;

@@ -4,13 +4,13 @@
 //! has to look up and to link is the export thread's work.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
 use super::parts::{Held, Incoming};
-use super::{QueueLimits, STEPS};
+use super::{QueueLimits, STEPS, as_len};
 use crate::tracer::buffer::{SHARDS, shard_of_thread};
 use crate::tracer::encoded::EncodedSpans;
 
@@ -33,12 +33,39 @@ pub(super) struct Inbox {
     limits: QueueLimits,
 }
 
-/// How much waits.
+/// How many spans wait, and how many bytes they have: in one number, because all threads write to it, which takes each of them
+/// long.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Size {
-    spans: AtomicUsize,
-    bytes: AtomicUsize,
+struct Size(AtomicU64);
+
+impl Size {
+    /// The bytes are in the lower bits.
+    const BYTES: u32 = 40;
+    /// The most that may wait is half of what there is room for: threads may add something at the same time.
+    const MAX_SPANS: u64 = 1 << (u64::BITS - Self::BYTES - 1);
+    const MAX_BYTES: u64 = 1 << (Self::BYTES - 1);
+
+    fn packed(spans: usize, bytes: usize) -> u64 {
+        (spans as u64) << Self::BYTES | bytes as u64
+    }
+
+    fn unpacked(size: u64) -> (usize, usize) {
+        (as_len(size >> Self::BYTES), as_len(size & ((1 << Self::BYTES) - 1)))
+    }
+
+    fn get(&self) -> (usize, usize) {
+        Self::unpacked(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Returns what it was before.
+    fn add(&self, spans: usize, bytes: usize) -> (usize, usize) {
+        Self::unpacked(self.0.fetch_add(Self::packed(spans, bytes), Ordering::Relaxed))
+    }
+
+    fn subtract(&self, spans: usize, bytes: usize) {
+        self.0.fetch_sub(Self::packed(spans, bytes), Ordering::Relaxed);
+    }
 }
 
 /// Aligned, so that threads do not write to each other's cache lines.
@@ -153,18 +180,21 @@ impl Chunk {
 
 impl Inbox {
     pub(super) fn new(limits: QueueLimits) -> Self {
-        let limits = QueueLimits { spans: limits.spans / SHARE, bytes: limits.bytes / SHARE };
+        let limits = QueueLimits {
+            spans: (limits.spans / SHARE).min(as_len(Size::MAX_SPANS)),
+            bytes: (limits.bytes / SHARE).min(as_len(Size::MAX_BYTES)),
+        };
         Self { shards: Default::default(), size: Size::default(), limits }
     }
 
     /// How many spans wait.
     pub(super) fn len(&self) -> usize {
-        self.size.spans.load(Ordering::Relaxed)
+        self.size().0
     }
 
-    /// How many bytes they have.
-    pub(super) fn bytes(&self) -> usize {
-        self.size.bytes.load(Ordering::Relaxed)
+    /// The same, and how many bytes they have.
+    pub(super) fn size(&self) -> (usize, usize) {
+        self.size.get()
     }
 
     fn shard(&self, at: usize) -> MutexGuard<'_, Shard> {
@@ -174,12 +204,12 @@ impl Inbox {
     /// Leaves a copy of spans. Gives how many were there before, or `None` if there are too many.
     pub(super) fn leave(&self, spans: &EncodedSpans<impl AsRef<[u8]>>) -> Option<usize> {
         let bytes = spans.bytes.as_ref();
-        if self.len() >= self.limits.spans || self.bytes() >= self.limits.bytes || bytes.len() > CHUNK_BYTES {
+        let waiting = self.size();
+        if waiting.0 >= self.limits.spans || waiting.1 >= self.limits.bytes || bytes.len() > CHUNK_BYTES {
             return None;
         }
         // Before they can be collected.
-        let before = self.size.spans.fetch_add(spans.count as usize, Ordering::Relaxed);
-        self.size.bytes.fetch_add(bytes.len(), Ordering::Relaxed);
+        let before = self.size.add(spans.count as usize, bytes.len()).0;
         self.shard(shard_of_thread()).add(spans.with(bytes.len()), bytes);
         Some(before)
     }
@@ -203,8 +233,7 @@ impl Inbox {
 
     /// These were queued, and the chunk is empty.
     pub(super) fn collected(&self, shard: usize, chunk: Chunk, (spans, bytes): (usize, usize)) {
-        self.size.spans.fetch_sub(spans, Ordering::Relaxed);
-        self.size.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.size.subtract(spans, bytes);
         let mut shard = self.shard(shard);
         if !chunk.is_given_away && shard.spare.len() < MAX_SPARE {
             shard.spare.push(chunk);
@@ -213,6 +242,7 @@ impl Inbox {
 
     /// Whether so much waits that whoever gets the lock has to help.
     pub(super) fn is_filling(&self) -> bool {
-        self.len() > self.limits.spans / 16 || self.bytes() > self.limits.bytes / 16
+        let waiting = self.size();
+        waiting.0 > self.limits.spans / 16 || waiting.1 > self.limits.bytes / 16
     }
 }

@@ -75,7 +75,7 @@ fn while_there_is_plenty_of_room_spans_wait_in_the_inbox() {
     assert_eq!((locked.stats.finished, queue.inbox.len(), queue.len(), queue.bytes()), (0, 5, 5, 50));
     drop(locked);
     queue.collect();
-    assert_eq!((queue.inbox.len(), queue.inbox.bytes(), queue.len(), queue.ready()), (0, 0, 5, 5));
+    assert_eq!((queue.inbox.size(), queue.len(), queue.ready()), ((0, 0), 5, 5));
     assert_eq!(offer(&queue, &span(2)), Ready { before: 5, after: 6 });
     assert_eq!(traces(&leave(&queue, 8)), [1, 1, 1, 1, 1, 2]);
     // One that is larger than a chunk.

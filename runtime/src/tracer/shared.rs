@@ -1,0 +1,146 @@
+//! What the tracers of a provider and its spans share, and how they refer to it.
+
+use std::array;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::trace::{IdGenerator, ShouldSample};
+
+use super::buffer::{OpenBuffers, SHARDS, shard_of_thread};
+use super::encoded::Scopes;
+use super::observer::SpanObserver;
+use crate::encoding::fields::Limits;
+
+/// What all tracers of a provider share.
+pub(crate) struct Shared {
+    pub(super) limits: Limits,
+    pub(super) scopes: Arc<Scopes>,
+    pub(super) observers: Vec<Box<dyn SpanObserver>>,
+    /// `None` if nothing is exported.
+    pub(super) open: Option<OpenBuffers>,
+    pub(super) sampler: Box<dyn ShouldSample>,
+    /// Below a local parent, the sampler need not be asked.
+    pub(super) follows_local_parent: bool,
+    /// The sampler looks at attributes and links.
+    pub(super) samples_by_attributes: bool,
+    /// Neither the sampler nor the id generator nor an observer is the application's.
+    pub(super) is_plain: bool,
+    pub(super) ids: Box<dyn IdGenerator>,
+    pub(super) resource: Resource,
+    pub(super) is_shut_down: AtomicBool,
+}
+
+impl Shared {
+    #[inline]
+    pub(super) fn is_shut_down(&self) -> bool {
+        self.is_shut_down.load(Ordering::Relaxed)
+    }
+
+    /// The open buffers, for who exports them.
+    pub(crate) fn open_buffers(&self) -> Option<&OpenBuffers> {
+        self.open.as_ref()
+    }
+
+    /// The scopes of its tracers, which the spans that it hands over refer to.
+    pub(crate) fn scopes(&self) -> &Arc<Scopes> {
+        &self.scopes
+    }
+
+    pub(super) fn force_flush(&self) -> OTelSdkResult {
+        let mut result = Ok(());
+        if let Some(open) = &self.open {
+            open.hand_over_all();
+            result = open.sink.force_flush();
+        }
+        self.observers.iter().map(|observer| observer.force_flush()).fold(result, Result::and)
+    }
+
+    /// The exporter comes first: a processor of the application's may use up all the time there is.
+    pub(super) fn shut_down(&self, timeout: Duration) -> OTelSdkResult {
+        if self.is_shut_down.swap(true, Ordering::Relaxed) {
+            return Err(OTelSdkError::AlreadyShutdown);
+        }
+        let mut result = Ok(());
+        if let Some(open) = &self.open {
+            open.hand_over_all();
+            result = open.sink.shutdown(timeout);
+        }
+        self.observers.iter().map(|observer| observer.shutdown(timeout)).fold(result, Result::and)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let _ = self.shut_down(Duration::from_secs(5));
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("limits", &self.limits).field("sampler", &self.sampler).finish_non_exhaustive()
+    }
+}
+
+/// A provider, for its tracers. Its traces refer to it, too, each by the reference of the thread that began it: the count of
+/// one that all share would be written by all threads.
+pub(crate) struct Provider {
+    shared: Arc<Shared>,
+    references: [Arc<Reference>; SHARDS],
+}
+
+/// Aligned, so that threads do not write to each other's cache lines.
+#[repr(align(128))]
+pub(crate) struct Reference(Arc<Shared>);
+
+impl Provider {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { references: array::from_fn(|_| Arc::new(Reference(Arc::clone(&shared)))), shared }
+    }
+
+    #[inline]
+    pub(super) fn reference(&self) -> Arc<Reference> {
+        Arc::clone(&self.references[shard_of_thread()])
+    }
+
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}
+
+impl Deref for Provider {
+    type Target = Shared;
+
+    #[inline]
+    fn deref(&self) -> &Shared {
+        &self.shared
+    }
+}
+
+impl Reference {
+    /// Whether this is one of the provider's.
+    #[inline]
+    pub(super) fn is_of(&self, provider: &Provider) -> bool {
+        Arc::ptr_eq(&self.0, &provider.shared)
+    }
+}
+
+impl Deref for Reference {
+    type Target = Shared;
+
+    #[inline]
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.shared.fmt(f)
+    }
+}
