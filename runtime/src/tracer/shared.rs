@@ -144,3 +144,26 @@ impl fmt::Debug for Provider {
         self.shared.fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::{Tracer as _, TracerProvider as _};
+
+    use crate::tracer::TracerProvider;
+
+    use super::*;
+
+    #[test]
+    fn a_trace_keeps_its_provider_without_a_count_that_all_threads_share() {
+        let provider = TracerProvider::builder().build();
+        let tracer = provider.tracer("tests");
+        let shared = Arc::downgrade(provider.shared());
+        let before = shared.strong_count();
+        let spans = [tracer.start("root"), tracer.start("other root")];
+        assert_eq!(shared.strong_count(), before);
+        drop((provider, tracer));
+        assert_eq!(shared.strong_count(), 1, "that of this thread's reference");
+        drop(spans);
+        assert_eq!(shared.strong_count(), 0);
+    }
+}

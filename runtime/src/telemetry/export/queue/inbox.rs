@@ -246,3 +246,36 @@ impl Inbox {
         waiting.0 > self.limits.spans / 16 || waiting.1 > self.limits.bytes / 16
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::TraceId;
+
+    use super::*;
+    use crate::encoding::ScopeId;
+
+    #[test]
+    fn the_largest_size_does_not_run_over() {
+        let (spans, bytes) = (as_len(Size::MAX_SPANS), as_len(Size::MAX_BYTES));
+        let inbox = Inbox::new(QueueLimits { spans: usize::MAX, bytes: usize::MAX });
+        let one = EncodedSpans {
+            trace_id: TraceId::from(1_u128),
+            count: 3,
+            has_local_root: true,
+            bytes: vec![0; 100],
+            first_scope: ScopeId::OURS,
+            other_scopes: Vec::new(),
+        };
+        for (spans, bytes) in [(spans - 1, 0), (0, bytes - 1), (spans - 1, bytes - 1)] {
+            assert_eq!(inbox.size.add(spans, bytes), (0, 0));
+            assert_eq!(inbox.leave(&one), Some(spans));
+            assert_eq!(inbox.size(), (spans + 3, bytes + 100));
+            assert!(inbox.leave(&one).is_none(), "there is no room");
+            let (shard, mut chunk) = inbox.take_any().expect("it is there");
+            let size = chunk.drain(None, drop);
+            inbox.collected(shard, chunk, size);
+            inbox.size.subtract(spans, bytes);
+            assert_eq!(inbox.size(), (0, 0));
+        }
+    }
+}
