@@ -49,8 +49,9 @@ impl Converter {
         }
         let flag = |flag: SpanFlags| from.flags & flag as u32 != 0;
         span.parent_is_remote = flag(SpanFlags::ContextHasIsRemoteMask).then(|| flag(SpanFlags::ContextIsRemoteMask));
-        // Many tracers leave the flags out.
-        span.is_sampled = (from.flags != 0).then_some(from.flags & 1 != 0);
+        // Many tracers leave the flags of the trace out, also if they tell whether the parent is remote.
+        let trace_flags = from.flags & SpanFlags::TraceFlagsMask as u32;
+        span.is_sampled = (trace_flags != 0).then_some(trace_flags & 1 != 0);
         span.kind = match from.kind() {
             span::SpanKind::Server => SpanKind::Server,
             span::SpanKind::Client => SpanKind::Client,

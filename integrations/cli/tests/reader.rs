@@ -130,6 +130,35 @@ fn ids_in_upper_case_and_times_as_numbers_are_read() {
     assert_eq!((spans[0].duration(), spans[0].is_sampled), (Some(1_000_000_000), None));
 }
 
+/// OpenTelemetry's exporters for Python and Ruby only set the bits that tell whether the parent is remote.
+#[test]
+fn flags_of_the_trace_that_are_left_out_say_nothing() {
+    let span = |id: u8, parent: &str, flags: u32| {
+        format!(
+            r#"{{"traceId":"{:032}","spanId":"{id:016}","parentSpanId":"{parent}","flags":{flags},"endTimeUnixNano":"1"}}"#,
+            1
+        )
+    };
+    let read_all = |child: u32| {
+        let spans = [span(1, "", 0x101), span(2, "0000000000000001", child)].join(",");
+        read(format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{spans}]}}]}}]}}"#).as_bytes()).unwrap().0
+    };
+    let sampled = |flags| read_all(flags)[1].is_sampled;
+    assert_eq!([0x300, 0x100, 0x301, 1].map(sampled), [None, None, Some(true), Some(true)]);
+    // With the bit for random ids.
+    assert_eq!([0x302, 2].map(sampled), [Some(false); 2]);
+    let count = |flags| {
+        let mut audit = Audit::new(Rules::new());
+        for span in read_all(flags) {
+            audit.push(span);
+        }
+        let report = audit.finish();
+        assert_eq!(report.breaks.len() as u64, report.count(BreakKind::SamplingFlipped), "{report}");
+        report.count(BreakKind::SamplingFlipped)
+    };
+    assert_eq!((count(0x300), count(0x302)), (0, 1));
+}
+
 /// By protobuf's mapping to JSON, which OTLP's refers to.
 #[test]
 fn nulls_and_doubles_as_text_are_read() {

@@ -38,7 +38,8 @@ pub struct Span {
     pub parent_id: Option<SpanId>,
     /// Whether the parent is in another process; `None` if that is not known. In OTLP, bits 8 and 9 of `flags`.
     pub parent_is_remote: Option<bool>,
-    /// Whether it is sampled; `None` if that is not known. In OTLP, bit 0 of `flags`, which many tracers leave out.
+    /// Whether it is sampled; `None` if that is not known. In OTLP, bit 0 of `flags`. Many tracers leave bits 0 to 7 out,
+    /// so it is not known if all of them are zero.
     pub is_sampled: Option<bool>,
     /// The kind.
     pub kind: SpanKind,
