@@ -25,7 +25,10 @@ const FIELDS: [u8; 3] = [0x0a, 0x12, 0x1a];
 impl Format {
     /// The format of a dump that begins with `head`, which has [`HEAD`] bytes unless the dump is shorter.
     pub(crate) fn of(head: &[u8]) -> Result<Self, ReadError> {
-        // Messages first: the tag of their first field is a line feed, and the length after it may be a brace.
+        if is_json(head) {
+            return Ok(Self::Json);
+        }
+        // The tag of the first field of a message is a line feed, and the length after it may be a brace.
         if is_message(head) {
             return Ok(Self::Protobuf);
         }
@@ -59,6 +62,20 @@ impl Format {
             "it is no OTLP: it begins with {begins}; expected JSON (`{{`), or protobuf (`ExportTraceServiceRequest` or \
              `TracesData`, alone or each after its length)"
         )))
+    }
+}
+
+/// Whether `head` is the beginning of an object or a list of JSON, and of nothing else: without control characters, of
+/// which every message has one near its beginning, such as the tag of the value of its first attribute.
+fn is_json(head: &[u8]) -> bool {
+    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    let has_control = text.iter().any(|byte| byte.is_ascii_control() && !matches!(byte, b'\t' | b'\n' | b'\r'));
+    let [bracket, rest @ ..] = text.trim_ascii_start() else { return false };
+    match (bracket, rest.trim_ascii_start()) {
+        _ if has_control => false,
+        (b'{', [next, ..]) => matches!(next, b'"' | b'}'),
+        (b'[', [next, ..]) => matches!(next, b'{' | b'[' | b']'),
+        _ => false,
     }
 }
 
@@ -116,6 +133,12 @@ mod tests {
             "{\n\n\n\"",
             "{\n  \"",
             "[\n\n\n{",
+            "\n{\n  \"",
+            "\n{\n\t\"resourceSpans\": [",
+            "\n{\n\n\"",
+            "\r\n{\n  \"",
+            " \n{\n  \"",
+            "\n[\n  {",
         ] {
             assert_eq!(Format::of(text.as_bytes()).unwrap(), Format::Json, "{text:?}");
         }

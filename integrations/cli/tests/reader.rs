@@ -62,6 +62,7 @@ fn forms(requests: &[ExportTraceServiceRequest; 2]) -> Vec<(&'static str, Vec<u8
     vec![
         ("a document", json(&both).into_bytes()),
         ("indented", serde_json::to_vec_pretty(&both).unwrap()),
+        ("indented, after a line feed", [b"\n", &*serde_json::to_vec_pretty(&both).unwrap()].concat()),
         ("with a byte order mark", format!("\u{feff}{}\n", json(&both)).into_bytes()),
         ("lines", format!("{}\n{}\n", json(one), json(two)).into_bytes()),
         ("lines without an end", format!("{}\r\n\r\n{}", json(one), json(two)).into_bytes()),
