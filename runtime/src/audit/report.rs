@@ -107,7 +107,8 @@ pub struct Break {
 pub struct Example {
     /// The trace; `None` for what belongs to no trace.
     pub trace_id: Option<TraceId>,
-    /// The span at which it was found, and then others that take part: the parent, the other value's span.
+    /// The span at which it was found, and then others that take part: the parent, the other value's span. At most
+    /// [`max_spans_shown`](super::Rules::max_spans_shown).
     pub spans: Vec<SpanId>,
     /// What was found, in one sentence, with the figures.
     pub detail: String,

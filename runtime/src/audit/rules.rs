@@ -154,7 +154,7 @@ impl Rules {
         self
     }
 
-    /// How many spans of such a trace are kept; 500 by default.
+    /// How many spans of such a trace, and of one break, are kept; 500 by default. The span of a break always is.
     pub fn max_spans_shown(mut self, spans: usize) -> Self {
         self.max_spans_shown = spans;
         self

@@ -193,7 +193,7 @@ impl Tally {
 
     /// Counts a break of a trace. Returns whether it was kept as an example.
     fn found(&mut self, tree: &Tree<'_>, trace_id: TraceId, found: &Found) -> bool {
-        let max_names = self.rules.max_names;
+        let (max_names, max_shown) = (self.rules.max_names, self.rules.max_spans_shown);
         let span = &tree.spans[found.span];
         let entry = &tree.spans[tree.entries[found.span]];
         let service = self.service(&span.service);
@@ -209,7 +209,7 @@ impl Tally {
         };
         let example = || Example {
             trace_id: Some(trace_id),
-            spans: [span.span_id].into_iter().chain(found.others.iter().copied()).collect(),
+            spans: [span.span_id].into_iter().chain(found.others.iter().copied()).take(max_shown.max(1)).collect(),
             detail: found.detail.clone(),
         };
         self.count_break(key, 1, example)

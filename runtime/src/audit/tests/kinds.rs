@@ -79,6 +79,17 @@ fn a_parent_that_never_came() {
     assert_eq!(example.spans, [SpanId::from(3), SpanId::from(4)]);
 }
 
+/// The span of a process that runs for days has any number of children, and never comes.
+#[test]
+fn a_parent_of_very_many_that_never_came() {
+    let spans = || (1..=1_000).map(|id| span(id, 5_000, "work").times(1_000 + id, 3_000));
+    let example = |rules| audit(rules, spans()).breaks[0].examples[0].clone();
+    let found = example(Rules::new());
+    assert_eq!(found.detail, "its parent 0000000000001388 never came, which is the parent of 999 spans more");
+    assert_eq!(found.spans, (1..=500_u64).map(SpanId::from).collect::<Vec<_>>());
+    assert_eq!(example(Rules::new().max_spans_shown(0)).spans, [SpanId::from(1)]);
+}
+
 #[test]
 fn the_place_of_a_break_is_the_nearest_one() {
     let place = |spans: [Span; 5]| {
