@@ -85,7 +85,8 @@ impl TraceBuffer {
         self.started += 1;
         let mut part = self.make_room(id);
         let trace = self.traces.entry(id).or_insert_with(|| Trace::new(&data, order));
-        if trace.len() >= MAX_SPANS {
+        // Once a span was omitted, all that are open have been printed: more room needs some that have ended.
+        if trace.len() >= MAX_SPANS && (trace.omitted == 0 || !trace.ended.is_empty()) {
             part = trace.take_part(id, order);
         }
         if trace.len() >= MAX_SPANS {

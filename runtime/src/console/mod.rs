@@ -37,6 +37,7 @@ use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
 use self::buffer::{Part, TraceBuffer};
+use crate::guard::panics::caught;
 use crate::tracer::{Additions, SpanObserver};
 
 /// The approximate limit for text that is waiting to be written.
@@ -137,8 +138,8 @@ impl Console {
             shared.queued_bytes = 0;
             let dropped = std::mem::take(&mut shared.dropped);
             drop(shared);
-            // If a pipe is closed, the program continues without its trees.
-            let _ = write_all(&mut out, trees, dropped);
+            // If a pipe is closed, or the writer panics, the program continues without its trees.
+            let _ = caught(|| write_all(&mut out, trees, dropped));
             shared = self.lock();
             shared.out = Some(out);
             self.written.notify_all();

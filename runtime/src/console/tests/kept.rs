@@ -215,3 +215,24 @@ fn a_large_trace_is_printed_in_parts_and_counts_what_it_leaves_out() {
     assert!(head.ends_with(" spans · 1 span omitted"), "{head}");
     assert_eq!(tree.matches("── open").count(), MAX_SPANS - 1);
 }
+
+/// Each of them would be a line without a tree.
+#[test]
+fn open_spans_that_are_left_out_are_counted_on_one_line() {
+    const MORE: usize = 100;
+    let console = Fixture::new(|console| console);
+    let root = console.named(&Context::new(), 0, "root");
+    let open: Vec<_> = (0..MAX_SPANS - 1 + MORE).map(|_| console.named(&root, 1, "open")).collect();
+    let shown = console.screen.take();
+    assert_eq!(shown.matches("trace ").count(), 1, "{}", &shown[..1_000.min(shown.len())]);
+    assert_eq!(shown.matches("── open").count(), MAX_SPANS - 1);
+    for span in &open {
+        end(span, 2);
+    }
+    assert_eq!(console.screen.take(), "", "the root is open");
+    end(&root, 3);
+    let shown = console.screen.take();
+    let head = shown.lines().next().unwrap();
+    assert!(head.ends_with(&format!(" spans · {MORE} spans omitted")), "{head}");
+    assert_eq!(shown.matches("── open").count(), MAX_SPANS - 1);
+}

@@ -118,6 +118,29 @@ fn a_closed_terminal_is_no_failure() {
     provider.shutdown().unwrap();
 }
 
+/// Nor do others wait for what it was writing.
+#[test]
+fn a_writer_that_panics_does_not_stop_the_program() {
+    struct Panics(Screen, bool);
+    impl Write for Panics {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            assert!(std::mem::replace(&mut self.1, true), "the first write");
+            self.0.write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let screen = Screen::default();
+    let console = Console::to(Panics(screen.clone(), false));
+    let provider = SdkTracerProvider::builder().with_span_processor(console).build();
+    provider.tracer("test").in_span("one", |_| ());
+    provider.tracer("test").in_span("two", |_| ());
+    provider.force_flush().unwrap();
+    let shown = screen.take();
+    assert!(shown.contains("\ntwo ") && !shown.contains("\none "), "{shown}");
+}
+
 #[test]
 fn a_writer_that_is_traced_does_not_stop_the_program() {
     #[derive(Clone, Default)]
