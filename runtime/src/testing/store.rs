@@ -59,6 +59,13 @@ impl Inner {
         }
     }
 
+    /// The spans that are open, in the order in which they started.
+    pub(super) fn open_in_order(&self) -> Vec<&OpenSpan> {
+        let mut open: Vec<_> = self.open.values().collect();
+        open.sort_unstable_by_key(|open| open.order);
+        open
+    }
+
     pub(super) fn line(&self, span: &FinishedSpan, parent: &str, keys: &[&str]) -> String {
         let mut line = escape(span.name()).into_owned();
         // Writing to a `String` does not fail.

@@ -12,7 +12,11 @@ use crate::{in_span, span};
 
 pub(super) fn message(f: impl FnOnce()) -> String {
     let payload = catch_unwind(AssertUnwindSafe(f)).unwrap_err();
-    payload.downcast_ref::<String>().expect("a message").clone()
+    payload
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| Some((*payload.downcast_ref::<&str>()?).to_owned()))
+        .expect("a message")
 }
 
 #[test]
@@ -126,6 +130,32 @@ fn the_last_value_of_an_attribute_counts() {
     capture.run(|| span("twice").tag("n", 1).tag("n", 2).run(|| ()));
     assert_eq!(capture.span("twice").attribute("n"), Some(&Value::I64(2)));
     assert_eq!(capture.span("twice").attribute("m"), None);
+}
+
+/// What is to be pasted passes, indented as it is in a test.
+#[test]
+fn a_tree_is_equal_to_itself_also_with_spaces_at_the_end_of_a_line() {
+    let capture = Capture::new();
+    capture.run(|| in_span("order", || span("pay").try_run(|| Err::<(), _>("declined: ")).unwrap_err()));
+    let tree = capture.tree();
+    assert_eq!(tree, "order\n└── pay !error: declined: ");
+    capture.assert_tree(&tree);
+    capture.assert_tree(&format!("\n    {}\n    ", tree.replace('\n', "\n    ")));
+    assert!(message(|| capture.assert_tree(tree.trim_end())).starts_with("the span trees differ"));
+    // Spaces that are only in the source do not count.
+    capture.clear();
+    capture.run(|| in_span("order", || ()));
+    capture.assert_tree("  order  \n  ");
+}
+
+#[test]
+fn open_spans_are_listed_in_the_order_in_which_they_started() {
+    let capture = Capture::new();
+    let names: Vec<_> = (10..40).map(|number| format!("span {number}")).collect();
+    let open: Vec<_> = names.iter().map(|name| capture.run(|| span(name.clone()).root().start())).collect();
+    let none = message(|| drop(capture.span("three")));
+    assert!(none.ends_with(&format!("finished: none; open: `{}`", names.join("`, `"))), "{none}");
+    drop(open);
 }
 
 #[test]

@@ -14,9 +14,7 @@ impl Capture {
         for span in &inner.ended {
             audit.push(Span::of_sdk(&span.data, SERVICE));
         }
-        let mut open: Vec<_> = inner.open.values().collect();
-        open.sort_unstable_by_key(|open| open.order);
-        for open in open {
+        for open in inner.open_in_order() {
             let mut span = Span::of_sdk(&open.data, SERVICE);
             span.end = None;
             audit.push(span);
@@ -32,6 +30,11 @@ const SERVICE: &str = "test";
 #[doc(hidden)]
 #[track_caller]
 pub fn assert_unbroken(capture: &Capture, rules: Option<Rules>) {
+    assert!(
+        capture.open() > 0 || !capture.spans().is_empty(),
+        "there are no spans to audit; run the code under test in the capture (`capture.run`), and audit before `take` and \
+         `clear`"
+    );
     let report = capture.audit(rules.unwrap_or_else(|| Rules::new().partial()));
     assert!(report.is_unbroken(), "traces are broken\n\n{report}");
 }
@@ -45,7 +48,8 @@ pub fn assert_unbroken(capture: &Capture, rules: Option<Rules>) {
 /// # Panics
 ///
 /// Panics if a trace is broken. The message is the report of the audit: each break with its place, its usual cause and
-/// what mends it, and the trees in which it is marked.
+/// what mends it, and the trees in which it is marked. Also panics if the capture has no span: a test that has captured
+/// nothing must not pass.
 ///
 /// ```
 /// use throughline::assert_unbroken;
@@ -87,6 +91,18 @@ mod tests {
         assert_unbroken!(&capture, Rules::new().partial().business_tag("tenant_id"));
         let missing = message(|| assert_unbroken!(capture, Rules::new()));
         assert!(missing.contains("missing-parent"), "{missing}");
+    }
+
+    #[test]
+    fn a_capture_without_spans_does_not_pass() {
+        let capture = Capture::new();
+        in_span("elsewhere", || ());
+        let nothing = message(|| assert_unbroken!(capture));
+        assert!(nothing.starts_with("there are no spans to audit; run the code under test"), "{nothing}");
+        capture.run(|| in_span("order", || ()));
+        assert_unbroken!(capture);
+        capture.clear();
+        assert_eq!(message(|| assert_unbroken!(capture, Rules::new())), nothing);
     }
 
     #[test]

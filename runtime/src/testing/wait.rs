@@ -99,9 +99,8 @@ impl Inner {
     }
 
     fn still_open(&self) -> StillOpen {
-        let mut open: Vec<_> = self.open.values().map(|open| (open.order, open.data.name.to_string())).collect();
-        open.sort();
-        StillOpen { spans: open.into_iter().map(|(_, name)| name).collect(), jobs: self.jobs }
+        let names = self.open_in_order().into_iter().map(|open| open.data.name.to_string());
+        StillOpen { spans: names.collect(), jobs: self.jobs }
     }
 }
 
