@@ -3,8 +3,10 @@
 use std::fmt::Display;
 use std::panic::Location;
 
+use opentelemetry::Context;
+
 use super::spawn::{plain, unnamed};
-use crate::context::snapshot::Snapshot;
+use crate::context::current;
 use crate::span::outcome::Outcome;
 
 /// Spawns `f` on rayon's thread pool, as a detached job: a replacement for [`rayon::spawn`]. Otherwise like
@@ -29,7 +31,8 @@ where
     rayon::spawn(move || drop(job()));
 }
 
-/// Runs two closures in the current span, potentially in parallel: a replacement for [`rayon::join`].
+/// Runs two closures in the current span, potentially in parallel: a replacement for [`rayon::join`]. Both have the whole
+/// context of the caller, who waits for them.
 pub fn join<A, B, RA, RB>(a: A, b: B) -> (RA, RB)
 where
     A: FnOnce() -> RA + Send,
@@ -37,6 +40,13 @@ where
     RA: Send,
     RB: Send,
 {
-    let snapshot = Snapshot::capture();
-    rayon::join(snapshot.clone().wrap(a), snapshot.wrap(b))
+    let context = current::get();
+    rayon::join(within(context.clone(), a), within(context, b))
+}
+
+fn within<R>(context: Context, f: impl FnOnce() -> R) -> impl FnOnce() -> R {
+    move || {
+        let _attached = current::attach(context);
+        f()
+    }
 }

@@ -159,6 +159,24 @@ fn rayon_has_the_context() {
     assert!(capture.span("left").is_child_of(&request) && capture.span("right").is_child_of(&request));
 }
 
+/// They can record on it, and it is not an identity alone.
+#[test]
+fn both_sides_of_a_join_are_in_the_span() {
+    let capture = Capture::new();
+    capture.run(|| {
+        in_span("request", || {
+            throughline::rayon::join(
+                || throughline::record("left", 1),
+                || throughline::rayon::join(|| throughline::record("right", 2), || in_span("below", || ())),
+            )
+        })
+    });
+    let request = capture.span("request");
+    assert_eq!((request.attribute("left"), request.attribute("right")), (Some(&1.into()), Some(&2.into())));
+    assert_eq!(capture.span("below").attribute("throughline.detached"), None);
+    capture.assert_tree("request\n└── below");
+}
+
 #[tokio::test]
 async fn try_forms_see_the_error() {
     let capture = Capture::new();
