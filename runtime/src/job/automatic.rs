@@ -210,6 +210,11 @@ impl Tasks {
         if own::is_spawning() {
             return;
         }
+        let number = number(task.id());
+        // On a runtime that is shut down, a task ends before this hook is called.
+        if LAST_ENDED.get() == number {
+            return;
+        }
         let Some((context, is_last)) = current::with(inherited) else { return };
         if self.is_excepted(task.spawned_at()) {
             return;
@@ -218,16 +223,17 @@ impl Tasks {
             self.missed.fetch_add(1, Ordering::Relaxed);
             return;
         }
+        // Before a span is started, so that none is recorded in vain.
+        if self.settings.spans && self.hold(number).is_none() {
+            return self.misses();
+        }
         let inherited = if self.settings.spans {
             Inherited::spanned(context, task.spawned_at())
         } else {
             Inherited::Context(context)
         };
-        let number = number(task.id());
-        let is_full = |held: &Held<'_, _>| matches!(self.limit, Limit::InEachBucket(max) if held.len() >= max);
-        let Some(mut held) = self.table.hold(number).filter(|held| !is_full(held)) else {
-            self.leaves();
-            self.missed.fetch_add(1, Ordering::Relaxed);
+        let Some(mut held) = self.hold(number) else {
+            self.misses();
             return inherited.end();
         };
         let previous = held.insert(inherited);
@@ -246,6 +252,20 @@ impl Tasks {
             self.leaves();
         }
         has_room
+    }
+
+    /// The place of a task in the table, unless that has its share.
+    #[inline]
+    fn hold(&self, number: u64) -> Option<Held<'_, Inherited>> {
+        let is_full = |held: &Held<'_, _>| matches!(self.limit, Limit::InEachBucket(max) if held.len() >= max);
+        self.table.hold(number).filter(|held| !is_full(held))
+    }
+
+    /// Counts a task that was counted, and has no place.
+    #[cold]
+    fn misses(&self) {
+        self.leaves();
+        self.missed.fetch_add(1, Ordering::Relaxed);
     }
 
     #[inline]
@@ -276,6 +296,7 @@ impl Tasks {
 
     fn end(&self, id: Id) {
         let number = number(id);
+        LAST_ENDED.set(number);
         if !self.table.may_have(number) {
             return;
         }
@@ -341,6 +362,9 @@ thread_local! {
 
     /// The number of the last task that was spawned with it; zero if there is none.
     static LAST_TASK: Cell<u64> = const { Cell::new(0) };
+
+    /// The number of the last task that has ended on this thread; zero if there is none.
+    static LAST_ENDED: Cell<u64> = const { Cell::new(0) };
 
     /// What the polls on this thread have made current, with their tasks. A task may run another runtime.
     static POLLS: RefCell<Vec<(Id, Attached)>> = const { RefCell::new(Vec::new()) };

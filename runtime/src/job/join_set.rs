@@ -231,6 +231,7 @@ where
     O: FnOnce(&F::Output) -> Outcome + 'static,
 {
     let job = job.job(future, outcome, Token::new());
+    let _own = OwnTask::begin();
     if jobs::is_closed() {
         let task = set.spawn_local(refused(job));
         task.abort();

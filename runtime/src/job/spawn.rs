@@ -270,6 +270,7 @@ impl Span {
         O: FnOnce(&F::Output) -> Outcome + 'static,
     {
         let job = self.job(future, outcome, Token::new());
+        let _own = OwnTask::begin();
         if jobs::is_closed() {
             let task = task::spawn_local(refused(job));
             task.abort();

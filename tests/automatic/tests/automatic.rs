@@ -202,6 +202,43 @@ fn a_task_that_is_aborted_or_panics_leaves_nothing_behind() {
     });
 }
 
+/// Tokio ends such a task before it tells that it was spawned.
+#[test]
+fn a_task_of_a_runtime_that_is_shut_down_leaves_nothing_behind() {
+    /// Spawns a task where it is dropped, with the context of a request.
+    struct SpawnsInDrop(tokio::runtime::Handle);
+
+    impl Drop for SpawnsInDrop {
+        fn drop(&mut self) {
+            let _attached = request(2).0.attach();
+            drop(self.0.spawn(std::future::pending::<()>()));
+        }
+    }
+
+    impl SpawnsInDrop {
+        async fn wait(self) {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    each(|runtime, tasks| {
+        let handle = runtime.handle().clone();
+        let spawns = SpawnsInDrop(handle.clone());
+        let attached = request(1).0.attach();
+        drop(runtime.spawn(spawns.wait()));
+        drop(attached);
+        // Its first poll.
+        runtime.block_on(tokio::task::yield_now());
+        drop(runtime);
+        assert_eq!(tasks.count(), 0);
+        let _attached = request(3).0.attach();
+        for _ in 0..3 {
+            drop(handle.spawn(SpawnsInDrop(handle.clone()).wait()));
+        }
+        assert_eq!((tasks.count(), tasks.missed()), (0, 0));
+    });
+}
+
 #[test]
 fn a_task_opts_out() {
     let (runtime, tasks) = built(Automatic::new(), &mut Builder::new_current_thread());

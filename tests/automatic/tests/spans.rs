@@ -1,9 +1,10 @@
 //! A span for each task, on request.
 
 use opentelemetry::trace::{Status, TraceContextExt as _};
+use opentelemetry::{Context, KeyValue};
 use throughline::testing::{Capture, FinishedSpan};
-use throughline::{Automatic, AutomaticTasks, Value, in_span, in_span_async, without_context};
-use tokio::runtime::{Builder, Runtime};
+use throughline::{Automatic, AutomaticTasks, ContextExt as _, Value, in_span, in_span_async, without_context};
+use tokio::runtime::{Builder, LocalOptions, Runtime};
 use tokio::sync::oneshot;
 
 fn runtime(automatic: Automatic) -> (Runtime, AutomaticTasks) {
@@ -84,6 +85,70 @@ fn it_is_open_for_as_long_as_the_task() {
     assert!(capture.span("task").is_child_of(&capture.span("request")));
 }
 
+/// Wherever it was: before its first poll, waiting, or spawned while the others are dropped.
+#[test]
+fn it_ends_with_the_runtime_of_a_task_that_has_not() {
+    struct SpawnsInDrop;
+
+    impl Drop for SpawnsInDrop {
+        fn drop(&mut self) {
+            drop(tokio::spawn(std::future::pending::<()>()));
+        }
+    }
+
+    for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
+        let tasks = Automatic::new().spans().install(builder.worker_threads(1));
+        let runtime = builder.build().expect("a runtime");
+        let capture = Capture::new();
+        let (start, started) = oneshot::channel();
+        runtime.block_on(capture.run_async(in_span_async("request", async {
+            tokio::spawn(async {
+                let _spawns = SpawnsInDrop;
+                start.send(()).expect("a receiver");
+                std::future::pending::<()>().await;
+            });
+            started.await.expect("a sender");
+            tokio::spawn(std::future::pending::<()>());
+        })));
+        assert_eq!((capture.open(), tasks.count()), (2, 2));
+        let handle = runtime.handle().clone();
+        drop(runtime);
+        capture.run(|| in_span("late", || drop(handle.spawn(async {}))));
+        assert_eq!((capture.open(), tasks.count(), tasks.missed()), (0, 0, 0), "{capture:?}");
+        capture.assert_tree("request\n├── task\n└── task\nlate");
+        for task in capture.named("task") {
+            assert!(task.status == Status::Unset && !task.is_cancelled(), "{task:?}");
+        }
+    }
+}
+
+/// A task that is left out has no span.
+#[test]
+fn there_are_as_many_as_tasks_with_a_context() {
+    const SPAWNED: usize = 100;
+    // The second limit is divided, and reached by tasks that have a tag and no span.
+    for (max, others) in [(2, 0), (1 << 16, (1 << 16) + (1 << 14))] {
+        let (runtime, tasks) = runtime(Automatic::new().max_tasks(max).spans());
+        let _entered = runtime.enter();
+        let tagged = Context::new().with_tags([KeyValue::new("tenant_id", "acme")]).attach();
+        for _ in 0..others {
+            drop(tokio::spawn(std::future::pending::<()>()));
+        }
+        drop(tagged);
+        let (count, missed) = (tasks.count(), tasks.missed());
+        let capture = Capture::new();
+        capture.run(|| {
+            in_span("request", || {
+                for _ in 0..SPAWNED {
+                    drop(tokio::spawn(std::future::pending::<()>()));
+                }
+            });
+        });
+        assert!(tasks.missed() > missed);
+        assert_eq!((capture.open(), capture.spans().len()), (tasks.count() - count, 1), "{}", capture.tree());
+    }
+}
+
 /// The hooks do not tell how a task has ended.
 #[test]
 fn the_outcome_is_unknown() {
@@ -125,6 +190,25 @@ fn jobs_get_no_other() {
     let capture = run(Automatic::new().spans(), work);
     assert!(capture.named("task").is_empty(), "{}", capture.tree());
     assert_eq!(capture.spans().len(), 4);
+}
+
+/// Of a `LocalRuntime`, the hooks are called for local tasks, too.
+#[test]
+fn local_jobs_get_no_other() {
+    let mut builder = Builder::new_current_thread();
+    let tasks = Automatic::new().spans().install(&mut builder);
+    let runtime = builder.build_local(LocalOptions::default()).expect("a runtime");
+    let capture = Capture::new();
+    runtime.block_on(capture.run_async(in_span_async("request", async {
+        throughline::spawn_local(async { in_span("work", || ()) }).await.expect("no panic");
+        let mut set = tokio::task::JoinSet::new();
+        throughline::JoinSetExt::spawn_local_traced(&mut set, async {});
+        set.join_all().await;
+        tokio::task::spawn_local(async {}).await.expect("no panic");
+    })));
+    drop(runtime);
+    assert_eq!((tasks.count(), capture.open()), (0, 0));
+    assert_eq!((capture.named("task").len(), capture.spans().len()), (1, 5), "{}", capture.tree());
 }
 
 /// Where the trace is not sampled, tasks have its context as they would without spans.
