@@ -7,12 +7,16 @@ pub(super) fn function_name<F>() -> &'static str {
     last_name(type_name::<F>())
 }
 
-/// Our own futures, whose first argument tells where they are from.
-const WRAPPERS: [&str; 4] = [
+/// Futures that have another one in them, which their first argument is or tells.
+const WRAPPERS: [&str; 8] = [
     "throughline::span::function::TracedFuture<",
     "throughline::span::instrumented::Instrumented<",
     "throughline::span::builder::SpanBuilder::run_async<",
     "throughline::span::builder::SpanBuilder::try_run_async<",
+    "tracing::instrument::Instrumented<",
+    "tracing::instrument::WithDispatch<",
+    "tokio::time::timeout::Timeout<",
+    "opentelemetry::context::future_ext::WithContext<",
 ];
 
 /// `receipt` for `app::orders::receipt<u8>::{{closure}}`, which is the future of `receipt` or a block in it, and
@@ -53,15 +57,19 @@ fn last_name(path: &str) -> &str {
 
 /// The first of generic arguments, which may have arguments of their own.
 fn first_argument(arguments: &str) -> &str {
-    let mut depth = 0_usize;
+    let (mut depth, mut before) = (0_usize, 0);
     let end = arguments.bytes().position(|byte| {
         match byte {
             b'<' | b'(' | b'[' => depth += 1,
+            b'>' if before == b'-' => {}
             b'>' | b')' | b']' => depth = depth.saturating_sub(1),
             _ => {}
         }
+        before = byte;
         byte == b',' && depth == 0
     });
+    // The last one ends with the arguments.
+    let arguments = if end.is_none() { arguments.strip_suffix('>').unwrap_or(arguments) } else { arguments };
     &arguments[..end.unwrap_or(arguments.len())]
 }
 
@@ -96,6 +104,15 @@ mod tests {
                 "later",
             ),
             ("throughline::span::builder::SpanBuilder::run_async<app::main::{{closure}}>::{{closure}}", "main"),
+            (
+                "throughline::span::instrumented::Instrumented<app::Wrap<fn(u8) -> u8, u8>::later::{{closure}}, ()>",
+                "later",
+            ),
+            ("tracing::instrument::Instrumented<app::receipt<(u8, u8)>::{{closure}}>", "receipt"),
+            ("tracing::instrument::WithDispatch<tracing::instrument::Instrumented<app::a::{{closure}}>>", "a"),
+            ("tokio::time::timeout::Timeout<core::pin::Pin<alloc::boxed::Box<app::receipt::{{closure}}>>>", "receipt"),
+            ("opentelemetry::context::future_ext::WithContext<app::receipt::{{closure}}>", "receipt"),
+            ("tokio::time::timeout::Timeout<core::future::ready::Ready<()>>", "Ready"),
             ("core::future::ready::Ready<()>", "Ready"),
             ("(u8, u8)", "(u8, u8)"),
         ] {

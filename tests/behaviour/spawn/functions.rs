@@ -63,6 +63,27 @@ async fn the_job_of_a_future_in_a_span_is_named_after_its_function() {
     capture.assert_tree(tree);
 }
 
+/// As it is where `tokio::spawn` was replaced.
+#[tokio::test]
+async fn a_future_that_is_wrapped_gives_its_name() {
+    use opentelemetry::trace::FutureExt as _;
+    use tracing::Instrument as _;
+    use tracing::instrument::WithSubscriber as _;
+
+    async fn receipt() {}
+    let capture = Capture::new();
+    let run = async {
+        let limit = Duration::from_secs(30);
+        throughline::spawn(receipt().instrument(tracing::info_span!("mail"))).await.expect("no panic");
+        throughline::spawn(receipt().with_current_subscriber()).await.expect("no panic");
+        throughline::spawn(tokio::time::timeout(limit, receipt())).await.expect("no panic").expect("in time");
+        throughline::spawn(receipt().with_current_context()).await.expect("no panic");
+        throughline::spawn(tokio::time::timeout(limit, receipt().in_current_span())).await.expect("no panic").ok();
+    };
+    capture.run_async(in_span_async("request", run)).await;
+    assert_eq!(capture.named("receipt (spawned)").len(), 5, "{}", capture.tree());
+}
+
 #[tokio::test]
 async fn a_job_of_a_method_is_named_after_it() {
     trait Handler {
