@@ -265,8 +265,10 @@ fn short(duration: Duration) -> String {
     match duration.as_nanos() {
         nanos @ 0..1_000 => format!("{nanos} ns"),
         nanos @ 1_000..1_000_000 => format!("{} µs", nanos / 1_000),
-        0..1_000_000_000 => format!("{:.1} ms", duration.as_secs_f64() * 1e3),
-        _ if seconds < 60 => format!("{:.2} s", duration.as_secs_f64()),
+        // What would be rounded to 1000.0 or to 60.00 has the next unit.
+        0..999_950_000 => format!("{:.1} ms", duration.as_secs_f64() * 1e3),
+        0..59_995_000_000 => format!("{:.2} s", duration.as_secs_f64()),
+        0..60_000_000_000 => "1 m 00 s".to_owned(),
         _ if seconds < 3600 => format!("{} m {:02} s", seconds / 60, seconds % 60),
         _ => format!("{} h {:02} m", seconds / 3600, seconds / 60 % 60),
     }
@@ -282,4 +284,23 @@ fn width(text: &str) -> usize {
 
 fn paint(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_below_the_next_unit() {
+        let nanos = [999, 1_000, 999_999, 1_000_000, 999_949_999, 999_950_000, 59_994_000_000, 59_995_000_000];
+        assert_eq!(
+            nanos.map(|nanos| short(Duration::from_nanos(nanos))),
+            ["999 ns", "1 µs", "999 µs", "1.0 ms", "999.9 ms", "1.00 s", "59.99 s", "1 m 00 s"]
+        );
+        let seconds = [60, 3_599, 3_600, 90_061];
+        assert_eq!(
+            seconds.map(|it| short(Duration::from_secs(it))),
+            ["1 m 00 s", "59 m 59 s", "1 h 00 m", "25 h 01 m"]
+        );
+    }
 }

@@ -32,13 +32,14 @@ pub(super) fn time(nanos: u64) -> String {
     let nanos = nanos as f64;
     let (value, unit) = match nanos {
         0.0..1e3 => return format!("{nanos} ns"),
-        1e3..1e6 => (nanos / 1e3, "µs"),
-        1e6..1e9 => (nanos / 1e6, "ms"),
+        // What would be rounded to 1000 has the next unit.
+        1e3..999.5e3 => (nanos / 1e3, "µs"),
+        999.5e3..999.5e6 => (nanos / 1e6, "ms"),
         _ => (nanos / 1e9, "s"),
     };
     match value {
-        100.0.. => format!("{value:.0} {unit}"),
-        10.0.. => format!("{value:.1} {unit}"),
+        99.95.. => format!("{value:.0} {unit}"),
+        9.995.. => format!("{value:.1} {unit}"),
         _ => format!("{value:.2} {unit}"),
     }
 }
@@ -80,6 +81,8 @@ mod tests {
         assert_eq!([0, 1, 1000].map(|number| counted(number, "span")), ["0 spans", "1 span", "1,000 spans"]);
         assert_eq!([7, 1500, 30_500_000, 250_000_000].map(time), ["7 ns", "1.50 µs", "30.5 ms", "250 ms"]);
         assert_eq!(time(61_000_000_000), "61.0 s");
+        assert_eq!([999_499, 999_500, 999_499_999, 999_500_000].map(time), ["999 µs", "1.00 ms", "999 ms", "1.00 s"]);
+        assert_eq!([9_994, 9_996, 99_949, 99_951].map(time), ["9.99 µs", "10.0 µs", "99.9 µs", "100 µs"]);
     }
 
     #[test]
