@@ -83,6 +83,7 @@ fn trace(trace: &BrokenTrace) -> Value {
     json!({
         "trace_id": trace.trace_id.to_string(),
         "spans": trace.spans.iter().map(span).collect::<Vec<_>>(),
+        "spans_left_out": trace.spans_left_out,
         "marks": marks.collect::<Vec<_>>(),
     })
 }

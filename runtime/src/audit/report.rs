@@ -123,6 +123,8 @@ pub struct BrokenTrace {
     /// Its spans, by their start. At most [`max_spans_shown`](super::Rules::max_spans_shown), with those at which it is
     /// broken among them.
     pub spans: Vec<Span>,
+    /// How many spans it has besides these.
+    pub spans_left_out: u64,
     /// What is wrong with it, each at the index of a span in `spans`.
     pub marks: Vec<Mark>,
 }

@@ -343,6 +343,7 @@ impl Break {
 
 /// A trace as an example. Of one with too many spans, the first ones are shown, and those at which it is broken.
 fn shown(trace_id: TraceId, mut spans: Vec<Span>, found: &[Found], max: usize) -> BrokenTrace {
+    let count = spans.len();
     let mut marks: Vec<_> =
         found.iter().map(|found| Mark { kind: found.kind, span: found.span, detail: found.detail.clone() }).collect();
     if spans.len() > max {
@@ -353,5 +354,6 @@ fn shown(trace_id: TraceId, mut spans: Vec<Span>, found: &[Found], max: usize) -
         spans = kept.iter().map(|at| spans[*at].clone()).collect();
         marks.retain_mut(|mark| kept.binary_search(&mark.span).map(|at| mark.span = at).is_ok());
     }
-    BrokenTrace { trace_id, spans, marks }
+    let spans_left_out = (count - spans.len()) as u64;
+    BrokenTrace { trace_id, spans, spans_left_out, marks }
 }

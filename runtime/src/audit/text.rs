@@ -69,7 +69,12 @@ impl fmt::Display for Report {
             found.fmt_in(f)?;
         }
         for trace in self.traces.iter().take(MAX_TREES) {
-            write!(f, "\ntrace {}\n{}", trace.trace_id, trace.tree())?;
+            write!(f, "\ntrace {}", trace.trace_id)?;
+            if trace.spans_left_out > 0 {
+                let shown = trace.spans.len() as u64;
+                write!(f, ", {shown} of {}", plural(shown + trace.spans_left_out, "span"))?;
+            }
+            write!(f, "\n{}", trace.tree())?;
         }
         match self.traces.len().saturating_sub(MAX_TREES) {
             0 => Ok(()),

@@ -120,6 +120,17 @@ fn links_lead_somewhere() {
     }
 }
 
+#[test]
+fn of_a_large_trace_it_is_said_how_much_is_shown() {
+    let page = |shown| {
+        let mut audit = Audit::new(Rules::new().max_spans_shown(shown));
+        (1..=1_200).for_each(|id| audit.push(span(id, if id == 1 { 9_999 } else { 1 }, "work")));
+        audit.finish().to_html()
+    };
+    assert!(page(500).contains(" · 500 of 1,200 spans · "));
+    assert!(page(1_200).contains(" · 1,200 spans · "));
+}
+
 /// Also of a trace with two spans that have one id.
 #[test]
 fn ids_are_unique_and_labels_lead_to_them() {

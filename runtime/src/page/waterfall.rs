@@ -5,7 +5,7 @@ mod rows;
 use maud::{Markup, html};
 
 use self::rows::{Bar, Row, Rows};
-use super::text::{counted, kind, prose, time};
+use super::text::{count, counted, kind, prose, time};
 use crate::audit::{BrokenTrace, Report};
 use crate::text::escape;
 
@@ -34,6 +34,7 @@ fn waterfall(trace: &BrokenTrace, services: &[&str], is_open: bool) -> Markup {
     let mut kinds: Vec<_> = trace.marks.iter().map(|mark| mark.kind).collect();
     kinds.sort_unstable();
     kinds.dedup();
+    let shown = trace.spans.len() as u64;
     let root = rows.rows.iter().find_map(|row| row.span);
     html! {
         details.trace open[is_open] id={ "trace-" (trace.trace_id) } {
@@ -42,7 +43,9 @@ fn waterfall(trace: &BrokenTrace, services: &[&str], is_open: bool) -> Markup {
                     @if let Some(root) = root { strong { (escape(&root.name)) } " " }
                     code { (trace.trace_id) }
                 }
-                " · " (counted(trace.spans.len() as u64, "span")) " · " (time(rows.duration)) " "
+                " · "
+                @if trace.spans_left_out > 0 { (count(shown)) " of " }
+                (counted(shown + trace.spans_left_out, "span")) " · " (time(rows.duration)) " "
                 @for kind in kinds { code.badge.defect[!kind.breaks_the_tree()] { (kind.name()) } " " }
             }
             div.scroll tabindex="0" role="region" aria-labelledby={ "of-" (trace.trace_id) } {

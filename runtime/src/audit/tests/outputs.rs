@@ -64,6 +64,21 @@ fn of_many_broken_traces_the_first_ones_are_drawn() {
 }
 
 #[test]
+fn of_a_large_broken_trace_it_is_said_how_much_is_shown() {
+    let report =
+        |shown| audit(Rules::new().max_spans_shown(shown), [span(1, 0, "a"), span(2, 1, "b"), span(9, 8, "c")]);
+    let few = report(2);
+    let shown: Vec<_> = few.traces[0].spans.iter().map(|span| &*span.name).collect();
+    assert_eq!((shown, few.traces[0].spans_left_out), (vec!["a", "c"], 1));
+    let head = format!("\ntrace {:032}", 1);
+    assert!(few.to_string().contains(&format!("{head}, 2 of 3 spans\na (orders)")), "{few}");
+    assert_eq!(few.to_json()["traces"][0]["spans_left_out"], 1);
+    let all = report(3);
+    assert!(all.to_string().contains(&format!("{head}\na (orders)")), "{all}");
+    assert_eq!(all.traces[0].spans_left_out, 0);
+}
+
+#[test]
 fn text_of_strangers_cannot_leave_its_line() {
     let report = audit(Rules::new(), [span(2, 1, "a\nb\u{1b}[31m").of("c\nd").at("e\nf", 1)]);
     let text = report.to_string();
