@@ -157,6 +157,10 @@ async fn files_that_are_wrong_are_named() {
     let (certificate, key) = certificate("orders", &issuer);
     let (certificate, key) = (file("named.pem", &certificate), file("named.key", &key));
     let (nothing, none) = (file("nothing.pem", "nothing"), file("none", "x") + ".missing");
+    // PEM, in which there is neither a certificate nor a key; and the key of another certificate.
+    let empty = |what: &str| format!("-----BEGIN {what}-----\nAAAA\n-----END {what}-----\n");
+    let (hollow, no_key) = (file("hollow.pem", &empty("CERTIFICATE")), file("hollow.key", &empty("PRIVATE KEY")));
+    let other = file("other.key", &KeyPair::generate().expect("a key").serialize_pem());
     for protocol in ["grpc", "http/protobuf"] {
         for (files, variable, path) in [
             (&[(AUTHORITIES, &*nothing)][..], AUTHORITIES, &nothing),
@@ -165,6 +169,10 @@ async fn files_that_are_wrong_are_named() {
             (&[(CERTIFICATE, &*certificate), (KEY, &*nothing)], KEY, &nothing),
             (&[(CERTIFICATE, &*certificate)], CERTIFICATE, &certificate),
             (&[(KEY, &*key)], KEY, &key),
+            (&[(AUTHORITIES, &*hollow)], AUTHORITIES, &hollow),
+            (&[(CERTIFICATE, &*hollow), (KEY, &*key)], CERTIFICATE, &hollow),
+            (&[(CERTIFICATE, &*certificate), (KEY, &*no_key)], CERTIFICATE, &certificate),
+            (&[(CERTIFICATE, &*certificate), (KEY, &*other)], CERTIFICATE, &certificate),
         ] {
             let error = set_up(protocol, SocketAddr::from(([127, 0, 0, 1], 9)), files).expect_err("it is wrong");
             let InitError::Config(error) = error else { panic!("{error}") };

@@ -1,11 +1,13 @@
 //! TLS to the collector. The PEM files are read once, when the exporter is built.
 
+use std::error::Error as _;
 use std::fs;
 
 use reqwest::ClientBuilder;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
 use crate::telemetry::config::{ConfigError, TlsFile, TlsFiles};
+use crate::telemetry::text::chain;
 
 const CERTIFICATES: &str = "a PEM file with certificates";
 const KEY: &str = "a PEM file with the private key of the client certificate";
@@ -21,11 +23,15 @@ pub(super) struct Tls {
 impl Tls {
     /// Reads and validates the files.
     pub(super) fn read(files: &TlsFiles, identity: Option<(&TlsFile, &TlsFile)>) -> Result<Self, ConfigError> {
-        let ca_certificates = files.ca_certificates.as_ref().map(read_certificates).transpose()?;
+        let ca_certificates = files.ca_certificates.as_ref().map(read_authorities).transpose()?;
         let client_identity = match identity {
             Some((certificate, key)) => {
                 let identity = (read_certificates(certificate)?, read(key, KEY)?);
-                reqwest::Identity::from_pem(&joined(&identity)).map_err(|_| wrong(key, KEY))?;
+                let parsed = reqwest::Identity::from_pem(&joined(&identity)).map_err(|_| wrong(key, KEY))?;
+                if let Err(reason) = check(|client| client.identity(parsed).tls_certs_only([])) {
+                    let expected = format!("a certificate that belongs to the key in `{}` ({reason})", key.value);
+                    return Err(wrong(certificate, &expected));
+                }
                 Some(identity)
             }
             None => None,
@@ -69,11 +75,27 @@ fn read_certificates(file: &TlsFile) -> Result<Vec<u8>, ConfigError> {
     }
 }
 
+fn read_authorities(file: &TlsFile) -> Result<Vec<u8>, ConfigError> {
+    let pem = read_certificates(file)?;
+    let list = reqwest::Certificate::from_pem_bundle(&pem).map_err(|_| wrong(file, CERTIFICATES))?;
+    match check(|client| client.tls_certs_only(list)) {
+        Ok(()) => Ok(pem),
+        Err(reason) => Err(wrong(file, &format!("{CERTIFICATES} ({reason})"))),
+    }
+}
+
+/// Whether a client can use what was read, or why not: PEM alone is no certificate, and no key. Otherwise a channel would
+/// ignore a certificate that it cannot parse, and the error of a client would be that of the endpoint.
+fn check(set: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Result<(), String> {
+    let built = set(reqwest::Client::builder().no_proxy()).build();
+    built.map(drop).map_err(|error| error.source().map_or_else(|| chain(&error), chain))
+}
+
 fn read(file: &TlsFile, expected: &'static str) -> Result<Vec<u8>, ConfigError> {
     fs::read(&file.value).map_err(|error| ConfigError::new(file.name, &file.value, format!("{expected} ({error})")))
 }
 
-fn wrong(file: &TlsFile, expected: &'static str) -> ConfigError {
+fn wrong(file: &TlsFile, expected: &str) -> ConfigError {
     ConfigError::new(file.name, &file.value, expected)
 }
 
