@@ -16,7 +16,8 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::{App, HttpResponse, HttpServer, Responder, web};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use throughline::console::Console;
-use throughline::{SpanKind, biz_tags, propagation, traced};
+use throughline::propagation::{self, Pairs};
+use throughline::{SpanKind, biz_tags, traced};
 use throughline_reqwest::RequestBuilderExt as _;
 
 /// The middleware. For untrusted callers, use `.root().link(&caller)` instead of `.parent(&caller)`.
@@ -24,7 +25,10 @@ async fn server_span(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let caller = propagation::extract_with(|name| request.headers().get(name)?.to_str().ok());
+    // All of them: a header may occur more than once.
+    let headers: Vec<_> =
+        request.headers().iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap_or_default())).collect();
+    let caller = propagation::extract(&Pairs(&headers));
     let method = request.method().to_string();
     // The route template: the path would produce a span name per order.
     let route = request.match_pattern();

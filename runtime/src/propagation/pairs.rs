@@ -35,6 +35,9 @@ pub fn inject_with(set: impl FnMut(&str, String)) {
 
 /// Extracts a context through a closure, which returns the value of a header. Header names are passed in lowercase.
 ///
+/// For a carrier in which a header may occur more than once, such as that of HTTP, use [`Pairs`]: `tracestate` and
+/// `baggage` may be in several parts, and two `traceparent` are invalid.
+///
 /// ```
 /// use throughline::propagation;
 ///
