@@ -242,11 +242,8 @@ alone! {
             .collector(format!("http://me:secret@{}/v1/traces", server.address), Protocol::HttpProtobuf)
             .init()
             .expect("it is valid");
-        trace(2);
-        flush(&telemetry);
-        until("it is logged", || log.count("refused 3 spans") == 1);
-        drop(telemetry);
-        assert!(log.text().contains("…@127.0.0.1") && !log.text().contains("secret"), "{}", log.text());
+        let text = refusal(telemetry, &log);
+        assert!(text.contains("…@127.0.0.1") && !text.contains("secret"), "{text}");
     }
 }
 
@@ -278,11 +275,7 @@ alone! {
             .collector(format!("http://me:pass-word@{}/v1/traces?key=query-key", server.address), Protocol::HttpProtobuf)
             .init()
             .expect("it is valid");
-        trace(2);
-        flush(&telemetry);
-        until("it is logged", || log.count("refused 3 spans") == 1);
-        drop(telemetry);
-        let text = log.text();
+        let text = refusal(telemetry, &log);
         let expected = format!(
             "`http://…@{}/v1/traces?…` (http/protobuf) refused 3 spans: status 400 Bad Request: no such \
              token\\n`…`, of tenant t-9 at me:…\n",
@@ -304,12 +297,18 @@ alone! {
             .collector(endpoint, Protocol::HttpProtobuf)
             .init()
             .expect("it is valid");
-        trace(2);
-        flush(&telemetry);
-        until("it is logged", || log.count("refused 3 spans") == 1);
-        drop(telemetry);
-        assert!(log.text().contains("Unauthorized: who is …:…, … or …?\n"), "{}", log.text());
+        let text = refusal(telemetry, &log);
+        assert!(text.contains("Unauthorized: who is …:…, … or …?\n"), "{text}");
     }
+}
+
+/// What is logged when three spans are refused.
+fn refusal(telemetry: Telemetry, log: &Log) -> String {
+    trace(2);
+    flush(&telemetry);
+    until("it is logged", || log.count("refused 3 spans") == 1);
+    drop(telemetry);
+    log.text()
 }
 
 /// Names the setting of the protocol.

@@ -101,7 +101,7 @@ async fn fulfil(gateway: Arc<Gateway>, step: Step, order: Order) {
                 break;
             }
             Ok(Err(error)) => Service::back_off(&gateway.config, attempt, &error).await,
-            Err(_) => {}
+            Err(elapsed) => Service::back_off(&gateway.config, attempt, &elapsed).await,
         }
     }
     for attempt in 1.. {
