@@ -6,8 +6,8 @@ use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
 use syn::punctuated::Punctuated;
 use syn::{
-    Attribute, Error, FnArg, GenericArgument, Pat, Path, PathArguments, ReceiverKind, Result, ReturnType, Signature,
-    Token, Type, TypeParamBound, Visibility,
+    Attribute, Block, Error, Expr, FnArg, GenericArgument, Pat, Path, PathArguments, ReceiverKind, Result, ReturnType,
+    Signature, Stmt, Token, Type, TypeParamBound, Visibility,
 };
 
 /// A function with everything that precedes its body.
@@ -97,12 +97,31 @@ impl ItemFn {
         }
     }
 
+    /// Whether the type of the result is `impl Fn(…)` or similar, or a tuple of it; or another trait, which may be one
+    /// of functions if a closure is returned.
+    pub(crate) fn returns_function(&self) -> bool {
+        let Returns::Value(ty) = self.returns() else { return false };
+        is_opaque_function(ty) || matches!(peel(ty), Type::ImplTrait(_)) && self.ends_with_closure()
+    }
+
+    fn ends_with_closure(&self) -> bool {
+        let Some(body) = &self.body else { return false };
+        let has_bars =
+            body.stream().into_iter().any(|token| matches!(token, TokenTree::Punct(it) if it.as_char() == '|'));
+        let block = has_bars.then(|| syn::parse2::<Block>(TokenTree::Group(body.clone()).into()));
+        let Some(Ok(block)) = block else { return false };
+        matches!(block.stmts.last(), Some(Stmt::Expr(Expr::Closure(_), None)))
+    }
+
     /// Every name that the arguments bind, except `self`.
     pub(crate) fn bindings(&self) -> Vec<Ident> {
         let mut names = Vec::new();
         for input in &self.sig.inputs {
-            if let FnArg::Typed(typed) = input {
-                bound_names(&typed.pat, &mut names);
+            let FnArg::Typed(typed) = input else { continue };
+            match &*typed.pat {
+                // A whole argument can be used by its name, whatever that looks like.
+                Pat::Ident(pat) if pat.subpat.is_none() => names.push(pat.ident.clone()),
+                pat => bound_names(pat, &mut names),
             }
         }
         names
@@ -191,8 +210,7 @@ pub(crate) fn associated<'a>(ty: &'a Type, name: &str) -> Option<&'a Type> {
     })
 }
 
-/// Whether `ty` is `impl Fn(…)` or similar, or a tuple of it.
-pub(crate) fn is_opaque_function(ty: &Type) -> bool {
+fn is_opaque_function(ty: &Type) -> bool {
     let it = match peel(ty) {
         Type::ImplTrait(it) => it,
         Type::Tuple(tuple) => return tuple.elems.iter().any(is_opaque_function),

@@ -1,12 +1,14 @@
 //! Options, each with the span of its key.
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use quote::quote;
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
 use syn::{Error, Expr, ExprLit, Lit, LitStr, Path, Result, Token, parenthesized, token};
 
 use crate::foreign;
 use crate::report::{Report, expected, one_of};
+use crate::shown::shown;
 use crate::tag::{self, Tag};
 
 /// What was written for one option, and where.
@@ -46,9 +48,16 @@ pub(crate) struct Options {
     pub(crate) may_borrow: Option<Vec<Ident>>,
     /// The options of that block.
     pub(crate) block: Option<Box<Options>>,
+    /// How many options were written.
+    pub(crate) count: usize,
 }
 
 impl Options {
+    /// Whether there is `skip`, and nothing else.
+    pub(crate) fn only_skips(&self) -> bool {
+        self.skip.is_some() && self.count == 1
+    }
+
     /// Takes what is not set from the options of the `impl` block, and the runtime's path from a
     /// sibling attribute. `scoped` are the tags of the siblings, which override those of the block.
     pub(crate) fn adopt(&mut self, krate: Option<Path>, scoped: &[Tag], returns_value: bool) {
@@ -173,6 +182,7 @@ fn option(attr: Attr, input: ParseStream<'_>, options: &mut Options, report: &Re
     if input.peek(LitStr) {
         let literal: LitStr = input.parse()?;
         let key = Ident::new("name", literal.span());
+        options.count += 1;
         let value = checked_name(Expr::Lit(ExprLit { attrs: Vec::new(), lit: Lit::Str(literal) }))?;
         set(&mut options.name, key, value, report);
         return Ok(());
@@ -185,6 +195,7 @@ fn option(attr: Attr, input: ParseStream<'_>, options: &mut Options, report: &Re
     if name.starts_with("__") && generated(&name, attr, input, options)? {
         return Ok(());
     }
+    options.count += 1;
     let known = if attr == Attr::Traced { TRACED } else { TRACED_SPAWN };
     if let Some(error) = foreign::advice(&key, &rest(&input.fork())?, known.contains(&name.as_str())) {
         return Err(error);
@@ -207,13 +218,8 @@ fn option(attr: Attr, input: ParseStream<'_>, options: &mut Options, report: &Re
             set(&mut options.name, key, value, report);
         }
         "kind" => {
-            let kind = word(input, &key, "kind = server")?;
-            let found = KINDS.iter().find(|(word, _)| kind == word);
-            let names: Vec<_> = KINDS.iter().map(|(word, _)| *word).collect();
-            let (_, variant) = found.ok_or_else(|| {
-                Error::new(kind.span(), format!("unknown span kind `{kind}`; {}", expected(&kind.to_string(), &names)))
-            })?;
-            set(&mut options.kind, key, *variant, report);
+            let variant = kind(input, &key)?;
+            set(&mut options.kind, key, variant, report);
         }
         "err" => {
             let mode = err(input, &key)?;
@@ -258,6 +264,21 @@ fn option(attr: Attr, input: ParseStream<'_>, options: &mut Options, report: &Re
         }
     }
     Ok(())
+}
+
+/// `kind = server`, after the key.
+fn kind(input: ParseStream<'_>, key: &Ident) -> Result<&'static str> {
+    let first = word(input, key, "kind = server")?;
+    // `SpanKind::Server` is none, but says which is meant.
+    let path = if input.peek(Token![::]) { rest(input)? } else { TokenStream::new() };
+    let meant = path.clone().into_iter().last().map_or_else(|| first.to_string(), |last| last.to_string());
+    let found = KINDS.iter().find(|(word, _)| first == word && path.is_empty());
+    found.map(|(_, variant)| *variant).ok_or_else(|| {
+        let names: Vec<_> = KINDS.iter().map(|(word, _)| *word).collect();
+        let written = quote!(#first #path);
+        let message = format!("unknown span kind `{}`; {}", shown(&written), expected(&meant, &names));
+        Error::new_spanned(written, message)
+    })
 }
 
 /// `err = debug`, after the key.

@@ -2,13 +2,15 @@
 
 use std::collections::HashSet;
 
-use proc_macro2::{Ident, Span};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use quote::ToTokens as _;
 use syn::ext::IdentExt as _;
 use syn::parse::{Parse, ParseStream};
 use syn::{Error, Expr, LitStr, Result, Token, parenthesized, token};
 
 use crate::foreign::is_empty_field;
 use crate::report::Report;
+use crate::shown::shown;
 
 /// A tag with all the modifiers around it.
 #[derive(Clone)]
@@ -88,7 +90,7 @@ fn entries(input: ParseStream<'_>, around: &mut Vec<Modifier>, tags: &mut Vec<Ta
                     break;
                 }
                 if let Err(error) = input.parse::<Token![,]>() {
-                    report.push(Error::new(error.span(), "expected `,` between tags"));
+                    report.push(Error::new(error.span(), instead_of_comma(input, is_group(&fork))));
                     skip_entry(input);
                 }
             }
@@ -96,11 +98,27 @@ fn entries(input: ParseStream<'_>, around: &mut Vec<Modifier>, tags: &mut Vec<Ta
                 report.push(error);
                 // If parsing stopped before the comma, continue after it.
                 if input.cursor() == fork.cursor() {
-                    let _ = input.parse::<proc_macro2::TokenTree>();
+                    let _ = input.parse::<TokenTree>();
                 }
                 skip_entry(input);
             }
         }
+    }
+}
+
+fn is_group(input: ParseStream<'_>) -> bool {
+    input.peek(syn::Ident) && input.peek2(token::Paren)
+}
+
+/// The error for what follows a tag, or a modifier with its tags.
+fn instead_of_comma(input: ParseStream<'_>, is_behind_group: bool) -> String {
+    let next = input.fork().call(Ident::parse_any).map(|next| next.to_string()).unwrap_or_default();
+    if next == "else" && is_behind_group {
+        return "`else` belongs to a tag inside the modifier: `hash(user_id = user else \"anonymous\")`".to_owned();
+    }
+    match Modifier::from_name(&next) {
+        Some(modifier) => format!("a modifier wraps the tag: `{}(tenant_id)`", modifier.name()),
+        None => "expected `,` between tags".to_owned(),
     }
 }
 
@@ -110,12 +128,12 @@ pub(crate) fn skip_entry(input: ParseStream<'_>) {
         if input.parse::<Option<Token![,]>>().is_ok_and(|comma| comma.is_some()) {
             return;
         }
-        let _ = input.parse::<proc_macro2::TokenTree>();
+        let _ = input.parse::<TokenTree>();
     }
 }
 
 fn entry(input: ParseStream<'_>, around: &mut Vec<Modifier>, tags: &mut Vec<Tag>, report: &Report) -> Result<()> {
-    if input.peek(syn::Ident) && input.peek2(token::Paren) {
+    if is_group(input) {
         let name: Ident = input.parse()?;
         let Some(modifier) = Modifier::from_name(&name.to_string()) else {
             let known = ["required", "hash", "mask", "propagate"];
@@ -153,11 +171,11 @@ fn entry(input: ParseStream<'_>, around: &mut Vec<Modifier>, tags: &mut Vec<Tag>
 
 impl Parse for Tag {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
-        // `shown` is the key as it was written.
-        let (key, shown, key_span, named) = if input.peek(LitStr) {
+        // `written` is the key as it was written.
+        let (key, written, key_span, named) = if input.peek(LitStr) {
             let literal: LitStr = input.parse()?;
             (literal.value(), literal.token().to_string(), literal.span(), true)
-        } else if input.peek(syn::Ident::peek_any) && input.peek2(Token![=]) && !input.peek2(Token![==]) {
+        } else if input.peek(syn::Ident::peek_any) && follows_key(input) {
             let ident = input.call(Ident::parse_any)?;
             if ident == "crate" {
                 return Err(Error::new(
@@ -169,8 +187,11 @@ impl Parse for Tag {
         } else {
             (String::new(), "name".to_owned(), input.span(), false)
         };
-        let no_value = || Error::new(key_span, format!("the tag `{shown}` needs a value: `{shown} = value`"));
+        let no_value = || Error::new(key_span, format!("the tag `{written}` needs a value: `{written} = value`"));
         if named {
+            if let Some(error) = other_sign(&written, input)? {
+                return Err(error);
+            }
             if input.parse::<Option<Token![=]>>()?.is_none() {
                 return Err(no_value());
             }
@@ -211,7 +232,7 @@ impl Parse for Tag {
             return Err(Error::new_spanned(
                 &value,
                 format!(
-                    "a tag has its value when the span starts; remove `{shown}`, and call \
+                    "a tag has its value when the span starts; remove `{written}`, and call \
                      `throughline::record(\"{key}\", value)` once the value is known"
                 ),
             ));
@@ -225,18 +246,40 @@ impl Parse for Tag {
         if let Some(modifier) = called_modifier(&value) {
             return Err(Error::new_spanned(
                 &value,
-                format!("a modifier wraps the tag, not its value: `{modifier}({shown} = …)`"),
+                format!("a modifier wraps the tag, not its value: `{modifier}({written} = …)`"),
             ));
         }
         let (key, key_span, source) = if named {
             (key, key_span, Source::Expr(value))
         } else {
-            let ident = simple_ident(&value)
-                .ok_or_else(|| Error::new_spanned(&value, "an expression needs a tag name: `name = expression`"))?;
+            let ident = simple_ident(&value).ok_or_else(|| Error::new_spanned(&value, without_name(&value)))?;
             (ident.unraw().to_string(), ident.span(), Source::Argument(ident))
         };
         Ok(Self { key, key_span, source, through, fallback, modifiers: Vec::new() })
     }
+}
+
+/// Whether what follows the first identifier makes it a key, if only by mistake.
+fn follows_key(input: ParseStream<'_>) -> bool {
+    let is_assigned = input.peek2(Token![=]) && !input.peek2(Token![==]);
+    is_assigned || input.peek2(Token![:]) && !input.peek2(Token![::])
+}
+
+/// The error for `key: value` and `key => value`.
+fn other_sign(key: &str, input: ParseStream<'_>) -> Result<Option<Error>> {
+    let sign = if input.peek(Token![=>]) {
+        input.parse::<Token![=>]>()?.to_token_stream()
+    } else if input.peek(Token![:]) {
+        input.parse::<Token![:]>()?.to_token_stream()
+    } else {
+        return Ok(None);
+    };
+    let mut value = TokenStream::new();
+    while !input.is_empty() && !input.peek(Token![,]) {
+        value.extend([input.parse::<TokenTree>()?]);
+    }
+    let value = if value.is_empty() { "value".to_owned() } else { shown(value) };
+    Ok(Some(Error::new_spanned(sign, format!("the value of a tag is written with `=`: `{key} = {value}`"))))
 }
 
 /// An expression; if it ends early, the error is reported at its start.
@@ -256,6 +299,18 @@ fn simple_ident(value: &Expr) -> Option<Ident> {
         Expr::Group(group) => simple_ident(&group.expr),
         _ => None,
     }
+}
+
+/// The error for an expression that is not the name of an argument.
+fn without_name(value: &Expr) -> String {
+    if let Expr::MethodCall(call) = value {
+        if let (Some(modifier), Some(of)) =
+            (Modifier::from_name(&call.method.to_string()), simple_ident(&call.receiver))
+        {
+            return format!("a modifier wraps the tag: `{}({of})`", modifier.name());
+        }
+    }
+    "an expression needs a tag name: `name = expression`".to_owned()
 }
 
 fn called_modifier(value: &Expr) -> Option<&'static str> {

@@ -328,3 +328,49 @@ fn a_tag_of_a_method_replaces_that_of_the_block() {
         ";
     capture.assert_tree_with(&["tenant_id"], tree);
 }
+
+#[test]
+fn an_attribute_of_a_method_may_have_a_condition() {
+    struct Orders;
+    #[cfg_attr(all(), traced(kind = client, tags(tenant_id = 1)))]
+    impl Orders {
+        #[cfg_attr(all(), traced(skip))]
+        const fn excluded(&self) {}
+        #[cfg_attr(all(), traced(skip), throughline::biz_tags(tenant_id = 2))]
+        fn excluded_with_tags(&self) {
+            in_span("below", || {});
+        }
+        #[throughline::biz_tags(tenant_id = 3)]
+        #[cfg_attr(all(), traced(skip))]
+        fn excluded_below_tags(&self) {
+            in_span("also below", || {});
+        }
+        #[cfg_attr(all(), traced("named", kind = server))]
+        fn renamed(&self) {}
+        #[cfg_attr(all(), traced(tags(tenant_id = 4)))]
+        async fn tagged(&self) {}
+        #[cfg_attr(any(), traced(skip))]
+        fn as_usual(&self) {}
+        #[cfg_attr(all(), throughline::traced_spawn(thread))]
+        fn detached() {}
+    }
+    let capture = Capture::new();
+    capture.run(|| {
+        Orders.excluded();
+        Orders.excluded_with_tags();
+        Orders.excluded_below_tags();
+        Orders.renamed();
+        futures::executor::block_on(Orders.tagged());
+        Orders.as_usual();
+        Orders::detached().join().expect("no panic");
+    });
+    let tree = "
+        below tenant_id=2
+        also below tenant_id=3
+        named [server] tenant_id=1
+        Orders::tagged [client] tenant_id=4
+        Orders::as_usual [client] tenant_id=1
+        Orders::detached
+        ";
+    capture.assert_tree_with(&["tenant_id"], tree);
+}

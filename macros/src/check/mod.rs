@@ -3,17 +3,19 @@
 use proc_macro2::{Span, TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
 use syn::visit::Visit;
-use syn::{Expr, FnArg, Ident, ReceiverKind, Visibility};
+use syn::{Attribute, Expr, FnArg, Ident, Meta, ReceiverKind, Visibility};
 
 mod borrowed;
 mod boxed;
+mod leaving;
 mod recursion;
 
 use self::borrowed::borrowed;
 use self::boxed::can_be_boxed_again;
 pub(crate) use self::boxed::may_borrow;
+use self::leaving::{leaving, leaving_tags};
 pub(crate) use self::recursion::recurses;
-use crate::item_fn::{ItemFn, Returns, Wrapped, is_opaque_function, is_reference, mentions, unwrapped, wrapped};
+use crate::item_fn::{ItemFn, Returns, Wrapped, is_reference, mentions, unwrapped, wrapped};
 use crate::model::{Links, Mode, Name, Parent, Place, Shape, Spawn, TagSets, Tagged, Traced};
 use crate::options::{Options, Spanned};
 use crate::report::{Report, nearest};
@@ -27,7 +29,12 @@ const STREAMS: &[&str] = &["BoxStream", "LocalBoxStream"];
 pub(crate) fn traced(options: Options, biz: Vec<Tag>, item: ItemFn, report: &Report) -> Traced {
     body(&item, "#[traced]", options.home.is_some(), report);
     if let (Some(skip), true) = (&options.skip, report.is_empty()) {
-        report.error(&skip.key, "`skip` excludes a method of a traced `impl` block; here, remove the attribute");
+        let message = if options.home.is_some() {
+            "`skip` excludes the method, so no other option applies; remove them, or remove `skip`"
+        } else {
+            "`skip` excludes a method of a traced `impl` block; here, remove the attribute"
+        };
+        report.error(&skip.key, message);
     }
     let shape = match &options.stream {
         Some(stream) => stream_shape(&item, stream, options.may_borrow.as_deref(), report),
@@ -111,6 +118,7 @@ pub(crate) fn biz_tags(krate: Option<&syn::Path>, biz: Vec<Tag>, item: ItemFn, r
     body(&item, "#[biz_tags]", false, report);
     let tags = TagSets { own: Vec::new(), scoped: biz };
     arguments(&tags, &item, report);
+    leaving_tags(&tags, report);
     let stream = match item.returns() {
         Returns::Value(ty) => wrapped(ty, "Stream", STREAMS),
         _ => None,
@@ -127,8 +135,10 @@ pub(crate) fn biz_tags(krate: Option<&syn::Path>, biz: Vec<Tag>, item: ItemFn, r
 }
 
 fn build(options: Options, biz: Vec<Tag>, item: ItemFn, shape: Shape, report: &Report) -> Traced {
+    leaving(&options, report);
     let tags = TagSets { own: options.tags.map(|tags| tags.value).unwrap_or_default(), scoped: biz };
     arguments(&tags, &item, report);
+    leaving_tags(&tags, report);
     for tag in &tags.scoped {
         if tags.own.iter().any(|own| own.key == tag.key) {
             report.push(syn::Error::new(
@@ -199,6 +209,10 @@ fn body(item: &ItemFn, attribute: &str, in_impl: bool, report: &Report) {
         let message = format!("`{attribute}` does not support `const fn`: no spans exist at compile time; {way_out}");
         report.error(constness, message);
     }
+    if let Some(naked) = item.attrs.iter().find(|attr| is_naked(attr)) {
+        report
+            .error(naked, format_args!("`{attribute}` does not support naked functions, whose body is assembly alone"));
+    }
     if let Some(variadic) = &item.sig.variadic {
         report.error(variadic, format_args!("`{attribute}` does not support variadic functions"));
     }
@@ -206,6 +220,15 @@ fn body(item: &ItemFn, attribute: &str, in_impl: bool, report: &Report) {
         let message =
             format!("`{attribute}` needs a body; put it on the method of the `impl`, or give the method a default");
         report.error(&item.sig.ident, message);
+    }
+}
+
+/// `#[naked]`, `#[unsafe(naked)]`.
+fn is_naked(attr: &Attribute) -> bool {
+    match &attr.meta {
+        Meta::Path(path) => path.is_ident("naked"),
+        Meta::List(list) => list.path.is_ident("unsafe") && list.tokens.to_string() == "naked",
+        Meta::NameValue(_) => false,
     }
 }
 
@@ -241,7 +264,7 @@ fn plain_shape(item: &ItemFn, of_impl: Option<&[Ident]>) -> Shape {
             None => {}
         }
         // Only a closure in the tail of the function itself is inferred from `impl Fn(&str)`.
-        if is_opaque_function(ty) {
+        if item.returns_function() {
             return Shape::InPlace;
         }
     }

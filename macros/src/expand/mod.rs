@@ -55,9 +55,13 @@ pub(crate) fn biz_tags(tags: TokenStream, item: TokenStream) -> TokenStream {
     let mut biz = BizTags::default();
     biz.parse(tags, TokenStream::new(), &report);
     let spans = siblings::take(&mut function, &mut biz, &report);
-    if let Some((attr, options)) = siblings::one_span(spans, None, &report) {
-        return span(attr, options, biz, function, report);
+    match siblings::one_span(spans, None, &report) {
+        Some((attr, options)) => span(attr, options, biz, function, report),
+        None => tags_alone(biz, function, report),
     }
+}
+
+fn tags_alone(biz: BizTags, function: ItemFn, report: Report) -> TokenStream {
     let copy = function.clone();
     let tagged = check::biz_tags(biz.krate.as_ref(), biz.tags, function, &report);
     if report.is_empty() {
@@ -81,7 +85,9 @@ fn function(attr: Attr, options: TokenStream, item: TokenStream) -> TokenStream 
     let spans = siblings::take(&mut function, &mut biz, &report);
     match siblings::one_span(spans, Some((attr, options)), &report) {
         Some((attr, options)) => span(attr, options, biz, function, report),
-        None => fallback::with_item(report, function),
+        // A method that its block excludes.
+        None if biz.tags.is_empty() => fallback::with_item(report, function),
+        None => tags_alone(biz, function, report),
     }
 }
 

@@ -81,7 +81,7 @@ pub(super) fn one_span(
     });
     let outer = outer.map(|(attr, options)| (attr, options, TokenStream::new()));
     let mut found: Option<(Attr, Options)> = None;
-    for (attr, options, place) in others.chain(outer) {
+    for (attr, options, place) in below_block(others.chain(outer).collect()) {
         match &found {
             Some((known, _)) if *known == attr => {
                 report.error(
@@ -105,6 +105,26 @@ pub(super) fn one_span(
         found = Some((attr, options));
     }
     found
+}
+
+/// Gives what is written on a method in a `cfg_attr` the defaults of the `impl` block, and removes what the block has added
+/// to the method, whose conditions it does not know. What is left is nothing if the method is excluded.
+fn below_block(mut spans: Vec<(Attr, Options, TokenStream)>) -> Vec<(Attr, Options, TokenStream)> {
+    let is_added = |(_, options, _): &(Attr, Options, TokenStream)| options.block.is_some();
+    let (1, true) = (spans.iter().filter(|span| is_added(span)).count(), spans.len() > 1) else { return spans };
+    let Some(added) = spans.iter().position(is_added) else { return spans };
+    let (_, mut added, _) = spans.remove(added);
+    for (attr, options, _) in &mut spans {
+        options.home.clone_from(&added.home);
+        options.may_borrow.clone_from(&added.may_borrow);
+        options.block = added.block.take().map(|block| match attr {
+            Attr::Traced => block,
+            // As in `method`.
+            Attr::TracedSpawn => Box::new(Options { krate: block.krate, ..Options::default() }),
+        });
+    }
+    spans.retain(|(_, options, _)| !options.only_skips());
+    spans
 }
 
 fn our_name(attr: &Attribute) -> Option<String> {

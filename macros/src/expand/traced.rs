@@ -37,9 +37,7 @@ use super::returns::inferred;
 use super::tags::{Closures, closures, peeks, place, reference};
 use super::traced_spawn;
 use crate::check::recurses;
-use crate::item_fn::{
-    ItemFn, Returns, Wrapped, associated, cfgs, is_opaque_function, is_reference, mentions, pinned_opaque,
-};
+use crate::item_fn::{ItemFn, Returns, Wrapped, associated, cfgs, is_reference, mentions, pinned_opaque};
 use crate::model::{Links, Mode, Name, Parent, Place, Shape, Spawn, TagSets, Tagged, Traced};
 use crate::options::{ErrMode, RetMode, Spanned};
 use crate::runtime_path::Runtime;
@@ -296,7 +294,7 @@ fn around(
             let body = &pieces.body;
             let recurses = recurses(&pieces.item);
             let returns = mentions(&body.stream(), &Ident::new("return", at));
-            if unseen(pieces.item.returns()) || recurses && returns {
+            if unseen(&pieces.item) || recurses && returns {
                 let body = body.stream();
                 quote_spanned!(at=> let __span = #span.enter(); #body)
             } else if recurses {
@@ -413,12 +411,8 @@ fn calls(tokens: &TokenStream, name: &Ident) -> bool {
 }
 
 /// Whether the return value has nothing to record, so that it does not have to be passed on.
-fn unseen(returns: Returns<'_>) -> bool {
-    match returns {
-        Returns::Never => true,
-        Returns::Unit => false,
-        Returns::Value(ty) => is_opaque_function(ty),
-    }
+fn unseen(item: &ItemFn) -> bool {
+    matches!(item.returns(), Returns::Never) || item.returns_function()
 }
 
 fn boxed(wrapped: Wrapped, inner: TokenStream, runtime: &Runtime) -> TokenStream {

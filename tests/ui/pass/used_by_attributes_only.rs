@@ -21,6 +21,11 @@ async fn job(handle: Handle, message: Context) {}
 #[traced_spawn(tags(tenant_id = tenant else fallback))]
 async fn fallback((tenant, _): (Option<String>, u64), fallback: &'static str) {}
 
+#[traced(tags(ID))]
+#[biz_tags(r#type)]
+#[allow(non_snake_case, reason = "a name that looks like a constant's")]
+fn names(ID: u64, r#type: u64) {}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     tag("acme".to_owned());
@@ -28,4 +33,5 @@ async fn main() {
     origin(Context::new(), Vec::new());
     job(Handle::current(), Context::new()).await.unwrap();
     fallback((None, 1), "nobody").await.unwrap();
+    names(1, 2);
 }

@@ -58,6 +58,23 @@ shape!(
     |made| made("abc")
 );
 
+// The trait may be one of functions, which the attribute cannot see.
+shape!(
+    opaque_subtrait_of_functions,
+    "f",
+    {
+        trait Measure: Fn(&str) -> usize {}
+        impl<F: Fn(&str) -> usize> Measure for F {}
+        #[traced]
+        fn f(n: usize, end: Noisy) -> impl Measure {
+            let end = end;
+            move |text| text.len() + n
+        }
+    },
+    f(1, Noisy("end")),
+    |made| made("abc")
+);
+
 shape!(
     opaque_function_that_borrows,
     "f",
