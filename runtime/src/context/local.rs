@@ -22,44 +22,57 @@ pub(crate) struct Inherited {
     pub(crate) buffer: Arc<dyn Any + Send + Sync>,
 }
 
-/// The question is a draft, which the span writes the answer to: that is copied nowhere else.
+/// What a span is asked for, with room for the answer.
+pub(crate) enum Question {
+    /// All that it passes on, for the draft of a span below: that is written, and copied nowhere else.
+    All(Box<Draft>),
+    /// Its id, and the tags in scope.
+    Tags(Option<(SpanId, Option<EncodedTags>)>),
+}
+
 #[derive(Default)]
-enum Question {
+enum Asked {
     #[default]
-    None,
-    Asked(Box<Draft>),
+    Nothing,
+    Question(Question),
     /// A span is locked by this thread, so none may be asked: it may be the same.
     Forbidden,
 }
 
 thread_local! {
-    static QUESTION: Cell<Question> = const { Cell::new(Question::None) };
+    static ASKED: Cell<Asked> = const { Cell::new(Asked::Nothing) };
 }
 
 /// Writes what the span of `context` passes on to `draft`, if that is one of ours that records or has recorded: `above`
 /// and the tags in scope.
 #[inline]
 pub(crate) fn inherit(draft: Box<Draft>, context: &Context) -> Box<Draft> {
-    if context.has_active_span() { ask(draft, context) } else { draft }
+    if !context.has_active_span() {
+        return draft;
+    }
+    match ask(Question::All(draft), context) {
+        Some(Question::All(draft)) => draft,
+        _ => Draft::unlimited(),
+    }
 }
 
-fn ask(draft: Box<Draft>, context: &Context) -> Box<Draft> {
-    let mut draft = Some(draft);
-    let answer = QUESTION.try_with(|question| {
-        let before = question.take();
-        if let Question::Forbidden = before {
-            question.set(before);
+/// Asks the span of `context`. The question always comes back, answered or not.
+fn ask(question: Question, context: &Context) -> Option<Question> {
+    let mut question = Some(question);
+    let answered = ASKED.try_with(|asked| {
+        let before = asked.take();
+        if let Asked::Forbidden = before {
+            asked.set(before);
             return None;
         }
-        question.set(Question::Asked(draft.take()?));
+        asked.set(Asked::Question(question.take()?));
         context.span().set_status(Status::Unset);
-        match question.replace(before) {
-            Question::Asked(draft) => Some(draft),
+        match asked.replace(before) {
+            Asked::Question(answered) => Some(answered),
             _ => None,
         }
     });
-    // It always comes back, or was not taken.
-    answer.ok().flatten().or(draft).unwrap_or_else(Draft::unlimited)
+    answered.ok().flatten().or(question)
 }
 
 /// What the span of `context` passes on: its id and the tags in scope.
@@ -67,58 +80,56 @@ pub(crate) fn inherited(context: &Context) -> Option<(SpanId, Option<EncodedTags
     if !context.has_active_span() {
         return None;
     }
-    let (above, tags) = passed_on(context);
-    above.map(|above| (above.span_id, tags))
+    match ask(Question::Tags(None), context) {
+        Some(Question::Tags(answer)) => answer,
+        _ => None,
+    }
 }
 
 /// What the span of `context` passes on besides its tags.
 pub(crate) fn above(context: &Context) -> Option<Inherited> {
-    passed_on(context).0
-}
-
-fn passed_on(context: &Context) -> (Option<Inherited>, Option<EncodedTags>) {
     let mut draft = inherit(Draft::unlimited(), context);
-    let passed_on = (draft.above.take(), draft.tags.take());
+    let above = draft.above.take();
     draft.recycle();
-    passed_on
+    above
 }
 
 /// Called by a span of ours whose status is set to `Unset`.
 #[inline]
-pub(crate) fn answer(answer: impl FnOnce(&mut Draft)) {
-    let _ = QUESTION.try_with(|question| {
-        let mut asked = question.take();
-        if let Question::Asked(draft) = &mut asked {
-            answer(draft);
+pub(crate) fn answer(answer: impl FnOnce(&mut Question)) {
+    let _ = ASKED.try_with(|asked| {
+        let mut question = asked.take();
+        if let Asked::Question(question) = &mut question {
+            answer(question);
         }
-        question.set(asked);
+        asked.set(question);
     });
 }
 
 /// Whether a span may be asked on this thread. If not, it may be locked already.
 pub(crate) fn may_ask() -> bool {
-    QUESTION
-        .try_with(|question| {
-            let before = question.take();
-            let may_ask = !matches!(before, Question::Forbidden);
-            question.set(before);
+    ASKED
+        .try_with(|asked| {
+            let before = asked.take();
+            let may_ask = !matches!(before, Asked::Forbidden);
+            asked.set(before);
             may_ask
         })
         .unwrap_or(false)
 }
 
 /// While it exists, no span is asked on this thread: one may be locked, and other code is called.
-pub(crate) struct Locked(Question);
+pub(crate) struct Locked(Asked);
 
 impl Locked {
     pub(crate) fn new() -> Self {
-        Self(QUESTION.try_with(|question| question.replace(Question::Forbidden)).unwrap_or_default())
+        Self(ASKED.try_with(|asked| asked.replace(Asked::Forbidden)).unwrap_or_default())
     }
 }
 
 impl Drop for Locked {
     fn drop(&mut self) {
         let before = std::mem::take(&mut self.0);
-        let _ = QUESTION.try_with(|question| question.set(before));
+        let _ = ASKED.try_with(|asked| asked.set(before));
     }
 }

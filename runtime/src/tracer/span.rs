@@ -14,7 +14,7 @@ use super::decode::{self, kind_number};
 use super::encoded::message;
 use super::recent;
 use crate::clock::{self, nanos};
-use crate::context::local::{self, Inherited, Locked};
+use crate::context::local::{self, Inherited, Locked, Question};
 use crate::encoding::Role;
 use crate::encoding::fields::{flags, state_of};
 use crate::encoding::recycled::{recycle, recycled};
@@ -354,11 +354,16 @@ impl opentelemetry::trace::Span for Span {
     /// `Ok` is final, and a later error replaces an earlier one, unless it says less.
     fn set_status(&mut self, status: Status) {
         if matches!(status, Status::Unset) {
-            local::answer(|draft| {
-                if let Some(buffer) = &self.buffer {
-                    let buffer: Arc<TraceBuffer> = Arc::clone(buffer);
-                    draft.above = Some(Inherited { span_id: self.context.span_id(), buffer });
-                    draft.tags = self.passed_on();
+            local::answer(|question| {
+                let Some(buffer) = &self.buffer else { return };
+                let span_id = self.context.span_id();
+                match question {
+                    Question::All(draft) => {
+                        let buffer: Arc<TraceBuffer> = Arc::clone(buffer);
+                        draft.above = Some(Inherited { span_id, buffer });
+                        draft.tags = self.passed_on();
+                    }
+                    Question::Tags(answer) => *answer = Some((span_id, self.passed_on())),
                 }
             });
         } else if let Some(draft) = &mut self.draft {
