@@ -266,9 +266,9 @@ fn short(duration: Duration) -> String {
         nanos @ 0..1_000 => format!("{nanos} ns"),
         nanos @ 1_000..1_000_000 => format!("{} µs", nanos / 1_000),
         // What would be rounded to 1000.0 or to 60.00 has the next unit.
-        0..999_950_000 => format!("{:.1} ms", duration.as_secs_f64() * 1e3),
-        0..59_995_000_000 => format!("{:.2} s", duration.as_secs_f64()),
-        0..60_000_000_000 => "1 m 00 s".to_owned(),
+        1_000_000..999_950_000 => format!("{:.1} ms", duration.as_secs_f64() * 1e3),
+        999_950_000..59_995_000_000 => format!("{:.2} s", duration.as_secs_f64()),
+        59_995_000_000..60_000_000_000 => "1 m 00 s".to_owned(),
         _ if seconds < 3600 => format!("{} m {:02} s", seconds / 60, seconds % 60),
         _ => format!("{} h {:02} m", seconds / 3600, seconds / 60 % 60),
     }

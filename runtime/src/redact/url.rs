@@ -444,7 +444,7 @@ mod tests {
         let json = r#"{"url":"http:\/\/ada:pw@h\/a?b=1\u0026sig\u003dx","path":"a\/b"}"#;
         let redacted = r#"{"url":"http://REDACTED:REDACTED@h/a?b=1&sig=REDACTED","path":"a\/b"}"#;
         assert_eq!(shown(json), redacted);
-        let packed = shown(&format!("cannot place the order: {:?}", json));
+        let packed = shown(&format!("cannot place the order: {json:?}"));
         assert!(!packed.contains("pw") && packed.contains(r"sig\=REDACTED"), "{packed}");
         for text in [r"no \d+ in http:\/\/h\/a\n", r"C:\orders\?"] {
             assert_eq!(shown(text), text);
