@@ -163,7 +163,13 @@ impl<'a, T: Iterator<Item = Token<'a>>> Reader<'a, T> {
         match upper(kind, &mut [0; 16]) {
             "TABLE" | "TABLES" | "VIEW" => self.table(position),
             "INDEX" if self.skip_to("ON").is_some() => self.table(position),
-            _ => self.position = Position::Ignored,
+            _ => {
+                self.position = Position::Ignored;
+                // The semicolons of a body do not end the statement, and where that ends only a parser knows.
+                if self.skip_to("BEGIN").is_some() {
+                    while self.tokens.next().is_some() {}
+                }
+            }
         }
     }
 
