@@ -4,13 +4,12 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::routing::get as on_get;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use http_body_util::BodyExt as _;
 use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator, Sampler};
-use throughline::RequestId;
 use throughline::testing::Capture;
-use throughline::{Context, Snapshot};
-use throughline_http::{ClientLayer, ServerLayer};
+use throughline::{Context, Outcome, RequestId, Snapshot};
+use throughline_http::{ClientLayer, Outgoing, ServerLayer, Target};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use super::{SAMPLED, TRACE, assert_no_doubles, get, one, router, send};
@@ -245,6 +244,24 @@ async fn an_id_that_was_refused_is_not_passed_on() {
             assert_eq!(answered == given.as_bytes(), is_kept, "{given}");
             assert_eq!(passed_on.as_ref(), own.map_or(answered, str::as_bytes), "{given}");
         }
+    }
+}
+
+/// As with `reqwest`, whose requests have no extensions.
+#[tokio::test]
+async fn nor_by_a_client_that_is_not_a_tower_service() {
+    let gateway = service_fn(|request: Request<()>| async move {
+        let mut headers = request.headers().clone();
+        let target = Target { path: "/", ..Target::default() };
+        ClientLayer::new().start(Outgoing::new(&Method::GET, target, &mut headers)).end(Outcome::ok);
+        Ok::<_, std::convert::Infallible>(Response::new(headers["x-request-id"].to_str().expect("text").to_owned()))
+    });
+    for (layer, is_kept) in [(ServerLayer::new().public(), true), (ServerLayer::new().fresh_request_id(), false)] {
+        let request = Request::get("/").header("x-request-id", "order-7").body(()).expect("a request");
+        let response = Capture::new().run_async(layer.layer(gateway).oneshot(request)).await.expect("an answer");
+        let answered = response.headers()["x-request-id"].to_str().expect("text").to_owned();
+        let passed_on = response.into_body().collect().await.expect("a body").to_bytes();
+        assert_eq!((passed_on.as_ref(), answered == "order-7"), (answered.as_bytes(), is_kept));
     }
 }
 

@@ -14,9 +14,10 @@ use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry::trace::{SpanKind, TraceContextExt as _};
 use throughline::propagation::{self, SendBaggage};
 use throughline::redact::{self, UrlRules};
-use throughline::{Outcome, RequestId, Span, SpanBuilder, Tags, semconv};
+use throughline::{ContextExt as _, Outcome, RequestId, Span, SpanBuilder, Tags, semconv};
 
 use crate::cause::Causes;
+use crate::server::RefusedId;
 use crate::tag::{Recorded, TagHeaders};
 use crate::{HeadersMut, X_REQUEST_ID, facts};
 
@@ -90,6 +91,9 @@ impl ClientLayer {
     /// header of the request is not changed, unless the request was received by this process and is forwarded: the
     /// value from its caller is removed if the tag is set. A value that is not valid in a header is not sent, and
     /// neither is a tag that the [baggage settings](crate#trust-boundaries) of the request withhold.
+    ///
+    /// Clients whose requests have no extensions, such as `reqwest`, cannot tell a header that was copied from the
+    /// request of a caller: leave it out of what is copied.
     ///
     /// In a trace that is not sampled, only tags are set that were received, that a server layer adds, or that are
     /// marked `propagate` in `#[biz_tags]`. An invalid header name is logged as an error, and otherwise ignored.
@@ -219,8 +223,8 @@ impl Config {
         propagator.inject_filtered(context, &sent, &mut HeadersMut(headers));
         self.tag_headers.write(context, &asked_for, request.received.is_some(), headers);
         // The id that its caller has sent is not that of the request.
-        let refused = request.received.and_then(|received| received.other_id.as_ref());
-        if headers.get(&X_REQUEST_ID).is_none_or(|id| Some(id) == refused) {
+        let refused = context.extension::<RefusedId>();
+        if headers.get(&X_REQUEST_ID).is_none_or(|id| refused.is_some_and(|refused| refused.0 == *id)) {
             if let Some(id) = RequestId::to_pass_on(context).and_then(|id| HeaderValue::from_str(id.as_ref()).ok()) {
                 let _ = headers.try_insert(X_REQUEST_ID, id);
             }

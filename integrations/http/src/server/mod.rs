@@ -21,7 +21,7 @@ use crate::tag::{Recorded, RequestTag, TagHeaders};
 
 use exchange::Exchange;
 pub use exchange::ServerObserver;
-pub(crate) use span::Entered;
+pub(crate) use span::{Entered, RefusedId};
 
 /// Which requests are not traced.
 #[derive(Clone)]

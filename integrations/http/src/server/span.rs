@@ -32,9 +32,12 @@ pub(crate) struct Entered {
     found: Option<FoundRoute>,
     /// Whether its caller is not trusted.
     is_public: bool,
-    /// The `X-Request-ID` that it came with, if that is not its own.
-    pub(crate) other_id: Option<HeaderValue>,
 }
+
+/// The `X-Request-ID` that a request came with, if that is not its own. In the context, because clients whose requests have
+/// no extensions forward headers, too.
+#[derive(Debug)]
+pub(crate) struct RefusedId(pub(crate) HeaderValue);
 
 fn identity(context: &Context) -> (TraceId, SpanId) {
     let span = context.span();
@@ -92,7 +95,7 @@ impl Config {
             }
         }
         let given = given.filter(|_| keeps);
-        let other_id = if given.is_none() { parts.headers.get(&X_REQUEST_ID).cloned() } else { None };
+        let refused = if given.is_none() { parts.headers.get(&X_REQUEST_ID).cloned() } else { None };
         let id =
             given.unwrap_or_else(|| if trace == TraceId::INVALID { RequestId::mint() } else { RequestId::from(trace) });
         let header = HeaderValue::from_str(id.as_ref()).ok();
@@ -102,11 +105,12 @@ impl Config {
             context.with_extensions(|extensions| {
                 extensions.insert(LastError::new());
                 extensions.insert(id.clone());
+                refused.into_iter().for_each(|id| extensions.insert(RefusedId(id)));
                 last_error = extensions.get();
             })
         });
         parts.extensions.insert(id);
-        parts.extensions.insert(Entered { context, found, is_public: self.public, other_id });
+        parts.extensions.insert(Entered { context, found, is_public: self.public });
         (span, header, last_error)
     }
 
