@@ -105,7 +105,9 @@ impl Config {
             context.with_extensions(|extensions| {
                 extensions.insert(LastError::new());
                 extensions.insert(id.clone());
-                refused.into_iter().for_each(|id| extensions.insert(RefusedId(id)));
+                if let Some(id) = refused {
+                    extensions.insert(RefusedId(id));
+                }
                 last_error = extensions.get();
             })
         });
