@@ -45,7 +45,8 @@ pub(crate) struct Peek {
 /// Replaces patterns in `sig` where that is needed, and plans the rest.
 ///
 /// `used` contains the expressions that use the arguments before the body. An argument that is only used there
-/// does not count as unused. With `whole`, references are moved too: the enclosing block would only borrow them.
+/// does not count as unused. With `whole`, references are moved too: the enclosing block would only borrow them, or
+/// would seem not to use them.
 pub(crate) fn plan(sig: &mut Signature, used: &TokenStream, whole: bool, linted: bool) -> Arguments {
     let span = Span::mixed_site();
     let mut looks = Group::default();
@@ -55,7 +56,7 @@ pub(crate) fn plan(sig: &mut Signature, used: &TokenStream, whole: bool, linted:
     for (at, input) in sig.inputs.iter_mut().enumerate() {
         let typed = match input {
             FnArg::Receiver(receiver) => {
-                if is_owned_receiver(receiver) {
+                if whole || is_owned_receiver(receiver) {
                     let this = receiver.self_token;
                     group.push(quote_spanned!(span=> _), quote_spanned!(span=> &#this));
                 }

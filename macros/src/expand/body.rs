@@ -1,6 +1,6 @@
 //! Splits a function, and moves its body into the block that runs in the span.
 
-use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
 use syn::{Expr, FnArg, Type};
 
@@ -8,7 +8,7 @@ use super::arguments::{self, Arguments, Peek};
 use super::returns::{annotation, hint};
 use super::tags::used;
 use crate::check::returns_early;
-use crate::item_fn::{ItemFn, Returns, is_owned_receiver, is_reference, names_of, owns_mutable_self};
+use crate::item_fn::{ItemFn, Returns, is_owned_receiver, is_reference, mentions, names_of, owns_mutable_self};
 use crate::model::{Shape, TagSets};
 use crate::runtime_path::Runtime;
 
@@ -27,7 +27,8 @@ pub(crate) fn take_apart(mut item: ItemFn, tags: &TagSets, origins: &[&Expr], sh
         // The body is not moved, so the arguments are available.
         Arguments::default()
     } else {
-        let (whole, linted) = (borrows_self(&item), matches!(shape, Shape::Spawn(_)));
+        let whole = borrows_self(&item) || item.body.as_ref().is_some_and(|body| has_dead_end(&body.stream()));
+        let linted = matches!(shape, Shape::Spawn(_));
         arguments::plan(&mut item.sig, &used(tags, origins), whole, linted)
     };
     let body = item.body.clone().unwrap_or_else(|| Group::new(Delimiter::Brace, TokenStream::new()));
@@ -119,6 +120,35 @@ pub(crate) fn beginning(pieces: &Pieces, span: &TokenStream, output: &TokenStrea
 
 fn borrows_self(item: &ItemFn) -> bool {
     owns_mutable_self(&item.sig) && !matches!(item.returns(), Returns::Value(ty) if may_borrow(&ty.to_token_stream()))
+}
+
+/// Whether there are statements that look as if they were never reached, such as those after a `todo!()`. The compiler warns
+/// about a closure that captures a reference and only uses it there.
+fn has_dead_end(body: &TokenStream) -> bool {
+    let tokens: Vec<_> = body.clone().into_iter().collect();
+    let is_end = |token: &TokenTree| match token {
+        TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,
+        TokenTree::Punct(punct) => punct.as_char() == ';',
+        _ => false,
+    };
+    tokens.iter().enumerate().any(|(at, token)| {
+        let TokenTree::Ident(word) = token else { return false };
+        let rest = &tokens[at + 1..];
+        let Some(end) = rest.iter().position(is_end).filter(|end| end + 1 < rest.len()) else { return false };
+        match (word.to_string().as_str(), &rest[end]) {
+            ("todo" | "unimplemented" | "panic" | "unreachable", _) => {
+                matches!(&rest[0], TokenTree::Punct(sign) if sign.as_char() == '!')
+            }
+            ("return", _) => true,
+            ("loop", TokenTree::Group(block)) => !mentions(&block.stream(), &Ident::new("break", Span::call_site())),
+            // No arms, or only those that depend on features.
+            ("match", TokenTree::Group(arms)) => match arms.stream().into_iter().next() {
+                None => true,
+                Some(first) => matches!(first, TokenTree::Punct(sign) if sign.as_char() == '#'),
+            },
+            _ => false,
+        }
+    })
 }
 
 /// Whether the body owns a `mut self` that it may return a borrow through. For one that is returned as a whole, the lint is

@@ -94,6 +94,29 @@ pub fn unused_under_a_condition(
     list
 }
 
+/// A choice of which some builds have no alternative.
+#[derive(Clone, Copy, Debug)]
+pub enum Format {}
+
+/// References that are used only in statements that are not reached.
+#[traced]
+#[allow(unreachable_code, unused_variables, reason = "there is no format in this build")]
+pub fn unreached(format: Format, input: &[u8], output: &mut Vec<u8>) {
+    match format {}
+    output.extend_from_slice(input);
+}
+
+/// The same.
+#[traced]
+#[allow(unreachable_code, unused_variables, reason = "there is no format in this build")]
+pub async fn unreached_later(format: Format, input: &[u8], output: &mut Vec<u8>) {
+    match format {
+        #[cfg(any())]
+        Format::Plain => {}
+    }
+    output.extend_from_slice(input);
+}
+
 /// Unused parts.
 #[traced]
 pub async fn unused_parts((_left, right): (u64, u64), [_, _last]: [String; 2]) -> u64 {

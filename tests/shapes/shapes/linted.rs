@@ -6,6 +6,7 @@ use throughline::traced;
 use throughline_plain::traced;
 
 use std::cmp::Ordering;
+use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -37,6 +38,14 @@ use std::rc::Rc;
 #[traced] pub fn assigned(mut value: u8) { value = 1; }
 #[traced] pub fn assigned_tuple((mut a, b): (u8, String)) -> String { a += 1; b }
 #[traced] pub async fn assigned_later(mut value: String) { value = String::new(); }
+
+// References that are used only in statements that are not reached.
+#[traced] pub fn unreached(list: &mut Vec<u8>) { todo!(); list.push(1); }
+#[traced] pub async fn unreached_later(list: &mut Vec<u8>, text: &str) { unimplemented!("later"); list.extend(text.bytes()); }
+#[traced] pub fn unreached_behind_a_loop(list: &mut Vec<u8>) { loop {} list.push(1); }
+#[traced] pub fn unreached_behind_a_return(list: &mut Vec<u8>, n: u8) -> u8 { return n; list.push(n); n }
+#[traced] pub fn unreached_behind_a_match(never: Infallible, list: &[u8]) -> usize { match never {} list.len() }
+#[traced] pub fn unused_and_unreached(list: &mut Vec<u8>, text: &str) { todo!(); list.push(1); }
 
 // What is returned.
 #[traced] pub fn wrapped(value: u8) -> Option<u8> { Some(value) }
@@ -148,4 +157,7 @@ impl<T> From<Plain<T>> for u8 {
 impl<T> Iterator for Plain<T> {
     type Item = u8;
     #[traced] fn next(&mut self) -> Option<u8> { self.next() }
+}
+impl<T> Plain<T> {
+    #[traced] pub fn unreached(&mut self, value: T) { todo!(); self.0 = value; }
 }
