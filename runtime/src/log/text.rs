@@ -117,7 +117,8 @@ impl<T> Text<T> {
         self
     }
 
-    /// Sets whether the name of the thread is shown, or its id if it has no name. Default: false.
+    /// Sets whether the name of the thread is shown, or its id if it has no name. Default: false. Names are not padded to
+    /// the longest one, as they are in the full format.
     #[must_use]
     pub fn with_thread_names(mut self, show: bool) -> Self {
         self.parts.thread_names = show;
@@ -199,7 +200,7 @@ impl<T> Text<T> {
             line.write(format_args!("{name} "));
         }
         if name.is_none() || self.parts.thread_ids {
-            line.write(format_args!("{:?} ", thread.id()));
+            line.write(format_args!("{:0>2?} ", thread.id()));
         }
     }
 

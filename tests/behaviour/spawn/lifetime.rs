@@ -143,6 +143,19 @@ async fn the_time_until_the_first_poll_is_recorded() {
     }
 }
 
+/// The runtime has one thread, which is kept from the job.
+#[tokio::test]
+async fn a_job_that_has_to_wait_says_for_how_long() {
+    let capture = Capture::new();
+    let job = capture.run(|| throughline::span("task").spawn(async {}));
+    let spawned = std::time::Instant::now();
+    std::thread::sleep(std::time::Duration::from_millis(2));
+    let waited = i64::try_from(spawned.elapsed().as_micros()).expect("short");
+    job.await.expect("no panic");
+    let recorded = capture.span("task").attribute("throughline.job.queue_time_us").cloned();
+    assert!(matches!(recorded, Some(Value::I64(recorded)) if recorded >= waited), "{recorded:?} of {waited} µs");
+}
+
 #[tokio::test]
 async fn a_job_may_be_meant_to_be_aborted() {
     #[traced_spawn(cancel = off)]

@@ -91,6 +91,41 @@ fn outside_of_a_trace_nothing_is_added() {
     }
 }
 
+/// With any setting. The thread has no name: `tracing_subscriber` pads names to the longest one that the process has had.
+#[test]
+fn outside_of_a_trace_the_settings_add_the_same() {
+    type Theirs = tracing_subscriber::fmt::format::Format<tracing_subscriber::fmt::format::Full, Noon>;
+    let settings: [(fn(Text<Noon>) -> Text<Noon>, fn(Theirs) -> Theirs); 7] = [
+        (|ours| ours.with_level(false), |theirs| theirs.with_level(false)),
+        (|ours| ours.with_target(false), |theirs| theirs.with_target(false)),
+        (|ours| ours.with_thread_names(true), |theirs| theirs.with_thread_names(true)),
+        (|ours| ours.with_thread_ids(true), |theirs| theirs.with_thread_ids(true)),
+        (|ours| ours.with_file(true), |theirs| theirs.with_file(true)),
+        (|ours| ours.with_line_number(true), |theirs| theirs.with_line_number(true)),
+        (
+            |ours| ours.with_thread_names(true).with_thread_ids(true).with_file(true).with_line_number(true),
+            |theirs| theirs.with_thread_names(true).with_thread_ids(true).with_file(true).with_line_number(true),
+        ),
+    ];
+    fn line() {
+        let _entered = tracing::info_span!("outer", a = 1).entered();
+        info!(number = 1.5, "a message");
+    }
+    for (at, (ours, theirs)) in settings.into_iter().enumerate() {
+        let (ours, theirs) = std::thread::spawn(move || {
+            let ours = written_with(ours(Text::new().with_timer(Noon)), false, line).text();
+            let theirs = theirs(tracing_subscriber::fmt::format().with_timer(Noon));
+            let output = Output::default();
+            let theirs = subscriber().with_ansi(false).event_format(theirs).with_writer(output.writer()).finish();
+            crate::subscriber::with_default(theirs, line);
+            (ours, output.text())
+        })
+        .join()
+        .expect("no panic");
+        assert_eq!(ours, theirs, "setting {at}");
+    }
+}
+
 #[derive(Debug)]
 struct Wrapped(std::io::Error);
 
