@@ -1,6 +1,6 @@
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant, SystemTime};
 
 use opentelemetry::trace::{
@@ -8,7 +8,10 @@ use opentelemetry::trace::{
     Tracer as _, TracerProvider as _,
 };
 use opentelemetry::{Context, InstrumentationScope, KeyValue};
-use opentelemetry_sdk::trace::{IdGenerator, SdkTracer, SdkTracerProvider, SpanData, SpanEvents, SpanLinks};
+use opentelemetry_sdk::trace::{
+    IdGenerator, SamplingDecision, SamplingResult, SdkTracer, SdkTracerProvider, ShouldSample, SpanData, SpanEvents,
+    SpanLinks,
+};
 
 use super::Console;
 use super::buffer::{MAX_SPANS, MAX_TRACES, Part, TraceBuffer};
@@ -116,6 +119,78 @@ fn a_closed_terminal_is_no_failure() {
     let provider = SdkTracerProvider::builder().with_span_processor(Console::to(Closed)).build();
     provider.tracer("test").in_span("one", |_| ());
     provider.shutdown().unwrap();
+}
+
+/// One thread waits for the output. Others go on, and what is too much is dropped and counted.
+#[test]
+fn a_slow_terminal_holds_up_one_thread_alone() {
+    struct Slow(Screen, mpsc::Sender<()>, mpsc::Receiver<()>);
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            // The first write waits; nobody is told of the others.
+            if self.1.send(()).is_ok() {
+                self.2.recv().unwrap();
+            }
+            self.0.write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    const TRACES: usize = 300;
+    let (screen, (begin, begun), (go, gone)) = (Screen::default(), mpsc::channel(), mpsc::channel());
+    let console = Console::to(Slow(screen.clone(), begin, gone));
+    let provider = SdkTracerProvider::builder().with_span_processor(console).build();
+    let tracer = provider.tracer("test");
+    std::thread::scope(|scope| {
+        scope.spawn(|| tracer.in_span("first", |_| ()));
+        begun.recv().unwrap();
+        // 10 kB each.
+        let tags: Vec<_> = (0..100).map(|key| KeyValue::new(format!("key{key}"), "x".repeat(90))).collect();
+        for _ in 0..TRACES {
+            tracer.in_span("more", |context| context.span().set_attributes(tags.iter().cloned()));
+        }
+        drop(begun);
+        go.send(()).unwrap();
+    });
+    provider.force_flush().unwrap();
+    let shown = screen.take();
+    let count = shown.matches("\nmore ").count();
+    // A megabyte with the escape sequences for colour, which are not written.
+    assert!((1 << 19..1 << 20).contains(&shown.len()) && count < TRACES, "{count} in {} bytes", shown.len());
+    assert_eq!(shown.matches("\nfirst ").count(), 1);
+    let last = shown.lines().last().unwrap();
+    assert_eq!(last, format!("{} traces dropped: the output is too slow", TRACES - count));
+}
+
+#[test]
+fn what_is_not_sampled_is_not_shown() {
+    #[derive(Debug, Clone)]
+    struct RecordOnly;
+    impl ShouldSample for RecordOnly {
+        fn should_sample(
+            &self,
+            _: Option<&Context>,
+            _: TraceId,
+            _: &str,
+            _: &SpanKind,
+            _: &[KeyValue],
+            _: &[Link],
+        ) -> SamplingResult {
+            let (attributes, trace_state) = (Vec::new(), TraceState::NONE);
+            SamplingResult { decision: SamplingDecision::RecordOnly, attributes, trace_state }
+        }
+    }
+    let screen = Screen::default();
+    let console = Console::to(screen.clone());
+    let provider = SdkTracerProvider::builder().with_sampler(RecordOnly).with_span_processor(console).build();
+    let tracer = provider.tracer("test");
+    tracer.in_span("quiet", |context| {
+        assert!(context.span().is_recording());
+        provider.force_flush().unwrap();
+    });
+    provider.shutdown().unwrap();
+    assert_eq!(screen.take(), "");
 }
 
 /// Nor do others wait for what it was writing.

@@ -57,6 +57,18 @@ fn detached_jobs_hold_the_trace_and_stand_below_their_request() {
 }
 
 #[test]
+fn one_long_name_does_not_move_all_durations_away() {
+    let console = Fixture::new(|console| console);
+    let root = console.named(&Context::new(), 0, "root");
+    let long = "n".repeat(80);
+    end(&console.start(&root, 1, SpanBuilder::from_name(long.clone())), 2);
+    end(&root, 4);
+    let shown = console.screen.take();
+    let expected = format!("\nroot{}4.0 ms\n└── {long}  1.0 ms\n", " ".repeat(60 - 4 + 2));
+    assert!(shown.contains(&expected), "{shown}");
+}
+
+#[test]
 fn attributes_of_our_namespace_are_shown_by_short_words() {
     let console = Fixture::new(|console| console);
     let root = console.named(&Context::new(), 0, "root");
