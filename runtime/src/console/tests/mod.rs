@@ -138,19 +138,19 @@ fn a_slow_terminal_holds_up_one_thread_alone() {
         }
     }
     const TRACES: usize = 300;
-    let (screen, (begin, begun), (go, gone)) = (Screen::default(), mpsc::channel(), mpsc::channel());
-    let console = Console::to(Slow(screen.clone(), begin, gone));
+    let (screen, (start, began), (go, wait)) = (Screen::default(), mpsc::channel(), mpsc::channel());
+    let console = Console::to(Slow(screen.clone(), start, wait));
     let provider = SdkTracerProvider::builder().with_span_processor(console).build();
     let tracer = provider.tracer("test");
     std::thread::scope(|scope| {
         scope.spawn(|| tracer.in_span("first", |_| ()));
-        begun.recv().unwrap();
+        began.recv().unwrap();
         // 10 kB each.
         let tags: Vec<_> = (0..100).map(|key| KeyValue::new(format!("key{key}"), "x".repeat(90))).collect();
         for _ in 0..TRACES {
             tracer.in_span("more", |context| context.span().set_attributes(tags.iter().cloned()));
         }
-        drop(begun);
+        drop(began);
         go.send(()).unwrap();
     });
     provider.force_flush().unwrap();
