@@ -95,7 +95,12 @@ fn outside_of_a_trace_nothing_is_added() {
 #[test]
 fn outside_of_a_trace_the_settings_add_the_same() {
     type Theirs = tracing_subscriber::fmt::format::Format<tracing_subscriber::fmt::format::Full, Noon>;
-    let settings: [(fn(Text<Noon>) -> Text<Noon>, fn(Theirs) -> Theirs); 7] = [
+    type Setting = (fn(Text<Noon>) -> Text<Noon>, fn(Theirs) -> Theirs);
+    fn line() {
+        let _entered = tracing::info_span!("outer", a = 1).entered();
+        info!(number = 1.5, "a message");
+    }
+    let settings: [Setting; 7] = [
         (|ours| ours.with_level(false), |theirs| theirs.with_level(false)),
         (|ours| ours.with_target(false), |theirs| theirs.with_target(false)),
         (|ours| ours.with_thread_names(true), |theirs| theirs.with_thread_names(true)),
@@ -107,10 +112,6 @@ fn outside_of_a_trace_the_settings_add_the_same() {
             |theirs| theirs.with_thread_names(true).with_thread_ids(true).with_file(true).with_line_number(true),
         ),
     ];
-    fn line() {
-        let _entered = tracing::info_span!("outer", a = 1).entered();
-        info!(number = 1.5, "a message");
-    }
     for (at, (ours, theirs)) in settings.into_iter().enumerate() {
         let (ours, theirs) = std::thread::spawn(move || {
             let ours = written_with(ours(Text::new().with_timer(Noon)), false, line).text();
