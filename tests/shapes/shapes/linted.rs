@@ -159,5 +159,5 @@ impl<T> Iterator for Plain<T> {
     #[traced] fn next(&mut self) -> Option<u8> { self.next() }
 }
 impl<T> Plain<T> {
-    #[traced] pub fn unreached(&mut self, value: T) { todo!(); self.0 = value; }
+    #[traced] pub fn unreached(&mut self, value: u8) { todo!(); self.0 = value; }
 }
