@@ -28,7 +28,7 @@ pub use crate::job::spawn::{Gives, gives, takes};
 #[cfg(feature = "tokio")]
 pub use std::thread::JoinHandle as ThreadHandle;
 #[cfg(feature = "tokio")]
-pub use tokio::task::JoinHandle;
+pub use tokio::{runtime::Handle, task::JoinHandle};
 
 /// The callsite of a function. `const`, so that generated code evaluates it at compile time.
 #[track_caller]

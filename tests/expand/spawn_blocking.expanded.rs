@@ -73,8 +73,9 @@ fn elsewhere(
         .start_with(|_| {})
         .spawn_blocking_on(
             &{
-                use ::core::clone::Clone as _;
-                (handle).clone()
+                <::throughline::__private::Handle as ::core::clone::Clone>::clone(
+                    &handle,
+                )
             },
             move || -> usize {
                 #[allow(

@@ -22,7 +22,7 @@ use syn::ext::IdentExt as _;
 
 use super::body::{Pieces, async_block, at_name, job_closure, with_body};
 use super::sent;
-use super::tags::{peeks, place};
+use super::tags::{peeks, place, reference};
 use crate::item_fn::{ItemFn, Returns};
 use crate::model::{Place, Spawn};
 use crate::runtime_path::Runtime;
@@ -54,7 +54,7 @@ pub(crate) fn print(
             quote_spanned!(at=> #method(#task, #outcome #gives))
         }
         Place::TaskOn(handle) => {
-            let (method, handle, task) = (method("spawn_on"), own(handle, &pieces), task(&pieces));
+            let (method, handle, task) = (method("spawn_on"), own(handle, &pieces, runtime), task(&pieces));
             quote_spanned!(at=> #method(#handle, #task, #outcome #gives))
         }
         Place::Local => {
@@ -67,7 +67,7 @@ pub(crate) fn print(
         }
         Place::BlockingOn(handle) => {
             let (method, handle, body) =
-                (method("spawn_blocking_on"), own(handle, &pieces), job_closure(&pieces, runtime));
+                (method("spawn_blocking_on"), own(handle, &pieces, runtime), job_closure(&pieces, runtime));
             quote_spanned!(at=> #method(#handle, #body, #outcome #gives))
         }
         Place::Thread => {
@@ -95,9 +95,13 @@ pub(crate) fn print(
 }
 
 /// A clone of the handle, because the argument itself may be moved into the job.
-fn own(handle: &Expr, pieces: &Pieces) -> TokenStream {
+///
+/// The type is named, so that another one is reported as such, and not as one without the method.
+fn own(handle: &Expr, pieces: &Pieces, runtime: &Runtime) -> TokenStream {
     let peeks = peeks(&[handle.to_token_stream()], &pieces.peek);
-    quote_spanned!(place(handle)=> &{ #peeks use ::core::clone::Clone as _; (#handle).clone() })
+    let (at, handle) = (place(handle), reference(handle));
+    let runtime = runtime.at(at);
+    quote_spanned!(at=> &{ #peeks <#runtime::Handle as ::core::clone::Clone>::clone(#handle) })
 }
 
 /// The type of the handle.
