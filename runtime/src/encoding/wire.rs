@@ -231,7 +231,7 @@ fn array_len(array: &Array) -> usize {
 const SHORT: usize = 0x80;
 
 /// Writes an attribute that is a text as the field `field` of the message that has it.
-#[inline]
+#[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "lengths below 128, as is checked")]
 pub(crate) fn put_text_attribute(out: &mut Vec<u8>, field: u8, key: &str, text: &str) {
     // Those that have a length take two bytes besides it.
@@ -247,7 +247,7 @@ pub(crate) fn put_text_attribute(out: &mut Vec<u8>, field: u8, key: &str, text: 
 }
 
 /// The same for an integer.
-#[inline]
+#[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "lengths below 128, as is checked")]
 #[expect(clippy::cast_sign_loss, reason = "protobuf's encoding of negative numbers")]
 pub(crate) fn put_i64_attribute(out: &mut Vec<u8>, field: u8, key: &str, value: i64) {

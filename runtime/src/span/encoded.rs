@@ -24,14 +24,25 @@ pub(super) fn prepare(
     callsite: &'static Callsite,
     place: Option<&'static Location<'static>>,
 ) {
-    match draft(parent, callsite, place) {
+    match other_draft(parent, callsite, place) {
         Some(draft) => tags.encode(draft),
         None => tags.describe(callsite.described(place)),
     }
 }
 
-/// `None` if the tracer below `parent` is not our own, or has to see the attributes first.
+/// A [`draft`], without a copy of the code in each caller.
+#[cold]
 #[inline(never)]
+pub(super) fn other_draft(
+    parent: &Context,
+    callsite: &'static Callsite,
+    place: Option<&'static Location<'static>>,
+) -> Option<Box<Draft>> {
+    draft(parent, callsite, place)
+}
+
+/// `None` if the tracer below `parent` is not our own, or has to see the attributes first.
+#[inline(always)]
 pub(super) fn draft(
     parent: &Context,
     callsite: &'static Callsite,

@@ -135,7 +135,7 @@ pub(super) fn begin(mut start: Start, mut tags: Tags, parent: &Context, changed:
 }
 
 /// The handle of a span that has started.
-#[inline]
+#[inline(always)]
 pub(super) fn opened(context: Context, start: &Start, explicit: ExplicitAttributes, missing: &[&'static str]) -> Span {
     if !missing.is_empty() {
         report_missing(missing, &context);

@@ -95,7 +95,7 @@ impl Table {
         self.now.store(now, Ordering::Relaxed);
     }
 
-    #[inline]
+    #[inline(always)]
     fn add(
         &self,
         context: &Context,
@@ -141,6 +141,7 @@ impl Table {
         Some(slot)
     }
 
+    #[inline(always)]
     fn return_slot(&self, at: usize) {
         let is_kept = self.keeps()
             && KEPT.try_with(|kept| {
@@ -164,6 +165,7 @@ impl Table {
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    #[inline(always)]
     fn at(&self, at: usize) -> MutexGuard<'_, Option<Entry>> {
         self.slots[at].lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -234,7 +236,7 @@ impl Ticket {
 
     /// Frees the slot. Its context takes the place of `context`, which is a copy of it or empty, unless a shutdown has ended
     /// the span: it is not dropped here, because that may run arbitrary destructors.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn give_back(self, context: &mut Context) {
         let Some(table) = TABLE.get() else { return };
         let at = self.0.get() as usize - 1;
@@ -249,7 +251,7 @@ impl Ticket {
 }
 
 /// Registers a span that has started, if this process registers open spans.
-#[inline]
+#[inline(always)]
 #[expect(clippy::ptr_arg, reason = "a name that is static stays so")]
 pub(crate) fn list(
     context: &Context,

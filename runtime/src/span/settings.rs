@@ -27,7 +27,7 @@ use crate::tags::set::{NeededTags, Tag, Tags};
 use crate::tags::value::TagValue;
 
 /// Starts a child of the current span. `start` is only called if it is recorded.
-#[inline]
+#[inline(always)]
 pub(super) fn begin_here(
     callsite: &'static Callsite,
     place: Option<&'static Location<'static>>,
@@ -53,7 +53,7 @@ pub(super) fn begin_here(
     }
     #[cfg(feature = "sdk")]
     if is_first {
-        draft = current::with(|current| encoded::draft(current, callsite, place));
+        draft = current::with(|current| encoded::other_draft(current, callsite, place));
     }
     #[cfg(feature = "sdk")]
     if let Some(draft) = draft {

@@ -197,7 +197,7 @@ pub(crate) fn with_encoder<R>(data: Option<&Arc<Data>>, f: impl FnOnce(&dyn Enco
 
 /// The same for a closure that could be called again, which is called where it is: what it has captured is not moved.
 #[cfg(feature = "sdk")]
-#[inline]
+#[inline(always)]
 pub(crate) fn with_encoder_mut<R>(data: Option<&Arc<Data>>, mut f: impl FnMut(&dyn Encoder) -> R) -> Option<R> {
     if let Some(source) = data.and_then(|data| data.source.as_ref()) {
         return source.encoder().map(f);
@@ -210,7 +210,7 @@ pub(crate) fn with_encoder_mut<R>(data: Option<&Arc<Data>>, mut f: impl FnMut(&d
 }
 
 /// Calls `f` with the installed source, of which this thread has a copy.
-#[inline]
+#[inline(always)]
 fn with_installed<R>(generation: u64, mut f: impl FnMut(&dyn Source) -> R) -> Option<R> {
     let known = CACHED.try_with(|cached| {
         let cached = cached.borrow();

@@ -394,7 +394,7 @@ impl Tags {
     }
 
     /// Encodes a value, if the span is encoded and the value need not be copied first.
-    #[inline]
+    #[inline(always)]
     pub(super) fn encode_scalar(&mut self, key: &'static str, value: &dyn TagValue, is_scoped: bool) -> bool {
         let Some(draft) = &mut self.draft else { return false };
         // Each kind by itself: reading all of a value that has just been written in part is slow.
@@ -423,7 +423,7 @@ impl Tags {
     }
 
     /// What was given, if it was encoded: the draft of the span, and the parent with other baggage.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take_draft(&mut self, parent: &Context) -> Option<(Box<Draft>, Option<Context>)> {
         let mut draft = self.draft.take()?;
         if draft.adds_nothing() && self.propagates_nothing() {

@@ -158,7 +158,7 @@ fn buffer_above(draft: &mut Box<Draft>, parent: &Context) -> Option<Arc<TraceBuf
 }
 
 /// The context of a span that has started below `parent`.
-#[inline]
+#[inline(always)]
 fn begun(provider: &Shared, mut span: Span, parent: &Context) -> Context {
     provider.observe(&mut span, parent);
     let is_known = span.is_starting();
@@ -222,7 +222,7 @@ impl Provider {
         parent.with_span(Span::unrecorded(identity.context))
     }
 
-    #[inline]
+    #[inline(always)]
     fn record(
         &self,
         mut draft: Box<Draft>,

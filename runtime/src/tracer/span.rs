@@ -52,6 +52,7 @@ const _: () = assert!(size_of::<Span>() > 120, "the next size of glibc's");
 const _: () = assert!(size_of::<Span>() <= 128, "it is moved into its context");
 
 /// Writes a span as the field `spans` of `ScopeSpans`.
+#[inline(always)]
 fn encode(draft: &Draft, out: &mut Vec<u8>, context: &SpanContext, tags: Option<&EncodedTags>, end: u64) {
     let fields = &draft.fields;
     let tags = tags.filter(|_| draft.has_tags);
@@ -63,12 +64,7 @@ fn encode(draft: &Draft, out: &mut Vec<u8>, context: &SpanContext, tags: Option<
         None => own.overlaps(code),
     };
     if overrides {
-        let mut inherited = recycled();
-        draft.code.put_without(&mut inherited, |key| fields.has(key));
-        // A tag that is inherited says nothing of this code.
-        tags.map(|tags| tags.put_without(&mut inherited, |key| fields.has(key) || draft.code.has(key)));
-        put(draft, out, context, Head { name: Some(&draft.name), attributes: &inherited }, &[], end);
-        recycle(inherited);
+        encode_overriding(draft, out, context, tags, end);
     } else {
         let head = match draft.code.with_name(&draft.name) {
             Some(named) => Head { name: None, attributes: named },
@@ -76,6 +72,17 @@ fn encode(draft: &Draft, out: &mut Vec<u8>, context: &SpanContext, tags: Option<
         };
         put(draft, out, context, head, tags.map_or(&[], EncodedTags::bytes), end);
     }
+}
+
+/// The same for a span that overrides what describes its code, or tags that it inherits.
+#[cold]
+fn encode_overriding(draft: &Draft, out: &mut Vec<u8>, context: &SpanContext, tags: Option<&EncodedTags>, end: u64) {
+    let mut inherited = recycled();
+    draft.code.put_without(&mut inherited, |key| draft.fields.has(key));
+    // A tag that is inherited says nothing of this code.
+    tags.map(|tags| tags.put_without(&mut inherited, |key| draft.fields.has(key) || draft.code.has(key)));
+    put(draft, out, context, Head { name: Some(&draft.name), attributes: &inherited }, &[], end);
+    recycle(inherited);
 }
 
 /// A span that may begin after its parent has ended, on purpose, says so. A job is known by the time it was queued.
@@ -107,6 +114,7 @@ struct Head<'a> {
 }
 
 /// Writes a span with these attributes besides its own.
+#[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "the length is split into bytes")]
 fn put(draft: &Draft, out: &mut Vec<u8>, context: &SpanContext, head: Head<'_>, tags: &[u8], end: u64) {
     let bytes = draft.fields.bytes();
@@ -268,6 +276,7 @@ impl Span {
     }
 
     /// What has been recorded so far, in the SDK's type.
+    #[cold]
     fn data(&self, end: u64) -> Option<SpanData> {
         let draft = self.draft.as_ref()?;
         let scope = self.buffer.as_ref()?.provider().scopes.get(draft.scope)?;
