@@ -100,7 +100,7 @@ pub enum Format {}
 
 /// References that are used only in statements that are not reached.
 #[traced]
-#[allow(unreachable_code, unused_variables, reason = "there is no format in this build")]
+#[expect(unreachable_code, unused_variables, reason = "there is no format in this build")]
 pub fn unreached(format: Format, input: &[u8], output: &mut Vec<u8>) {
     match format {}
     output.extend_from_slice(input);
@@ -108,7 +108,7 @@ pub fn unreached(format: Format, input: &[u8], output: &mut Vec<u8>) {
 
 /// The same.
 #[traced]
-#[allow(unreachable_code, unused_variables, reason = "there is no format in this build")]
+#[expect(unreachable_code, unused_variables, reason = "there is no format in this build")]
 pub async fn unreached_later(format: Format, input: &[u8], output: &mut Vec<u8>) {
     match format {
         #[cfg(any())]
