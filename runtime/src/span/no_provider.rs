@@ -10,14 +10,14 @@ use opentelemetry::trace::{
 use opentelemetry::{Context, global};
 use tracing::level_filters::LevelFilter;
 
-#[cfg(any(feature = "sdk", feature = "tracing"))]
+#[cfg(feature = "tracing")]
 use crate::context::current;
 use crate::context::data::Data;
 use crate::span::tracer;
 
 /// Whether a span that starts now goes nowhere, so that its attributes are not worth computing. Warns that nothing is
 /// set up, if that may be a mistake.
-#[cfg(any(feature = "sdk", feature = "tracing"))]
+#[cfg(feature = "tracing")]
 pub(crate) fn is_lost() -> bool {
     !tracer::is_installed() && current::with(is_plain) && is_lost_first()
 }

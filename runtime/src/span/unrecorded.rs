@@ -29,5 +29,5 @@ pub(crate) fn is_unrecorded(callsite: &'static Callsite) -> bool {
 #[inline(never)]
 fn is_lost() -> bool {
     let _busy = Busy::begin();
-    no_provider::is_lost()
+    current::peek(no_provider::is_plain) == Some(true) && no_provider::is_lost_first()
 }
