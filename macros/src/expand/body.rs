@@ -122,7 +122,7 @@ fn borrows_self(item: &ItemFn) -> bool {
     owns_mutable_self(&item.sig) && !matches!(item.returns(), Returns::Value(ty) if may_borrow(&ty.to_token_stream()))
 }
 
-/// Whether there are statements that look as if they were never reached, such as those after a `todo!()`. The compiler warns
+/// Whether there are statements that look as if they were never reached, such as those after a `panic!()`. The compiler warns
 /// about a closure that captures a reference and only uses it there.
 fn has_dead_end(body: &TokenStream) -> bool {
     let tokens: Vec<_> = body.clone().into_iter().collect();
