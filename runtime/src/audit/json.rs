@@ -12,7 +12,7 @@ use super::report::{Break, BrokenTrace, Counts, EntryReport, Report, ServiceRepo
 const SCHEMA: &str = "throughline.audit/1";
 
 impl Report {
-    /// The report as JSON. `docs/audit.md` documents the schema.
+    /// Returns the report as JSON, in the schema that `docs/audit.md` documents.
     pub fn to_json(&self) -> Value {
         json!({
             "schema": SCHEMA,

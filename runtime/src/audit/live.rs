@@ -26,10 +26,10 @@ const MAX_SPANS: usize = 1 << 16;
 /// How much longer a trace that lacks a parent must have been quiet, as a factor.
 const PATIENCE: u64 = 10;
 
-/// The audit of this process: of the spans that it hands to its exporter. Returned by
-/// [`Telemetry::audit`](crate::telemetry::Telemetry::audit); also valid after the shutdown.
+/// The audit of a running process, which examines the spans that it exports. Returned by
+/// [`Telemetry::audit`](crate::telemetry::Telemetry::audit), and still usable after a shutdown.
 ///
-/// A clone is a cheap handle to the same audit.
+/// Cloning is cheap; all clones refer to the same audit.
 #[derive(Debug, Clone)]
 pub struct LiveAudit(Arc<Inner>);
 
@@ -40,7 +40,7 @@ struct Inner {
     open_spans: Option<&'static Table>,
     /// Spans that have been open for longer than this are reported.
     max_age: Duration,
-    /// Traces that a caller samples, and that were refused here.
+    /// Traces that are sampled by the caller and were refused here.
     refused: Arc<AtomicU64>,
 }
 
@@ -74,7 +74,7 @@ impl LiveAudit {
         u64::try_from(self.0.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Looks at spans that are about to be exported.
+    /// Adds spans that are about to be exported.
     pub(crate) fn look(&self, batch: &[QueuedSpans]) {
         let now = self.now();
         let state = &mut *self.lock();
@@ -119,11 +119,12 @@ impl LiveAudit {
         open
     }
 
-    /// What has been found so far: in traces that have been [quiet](Rules::quiet), in complete ones that a flush has
-    /// exported, and in all that a shutdown has. Spans that have been open for longer than
-    /// [`open_span_warning`](crate::telemetry::Builder::open_span_warning) are among the breaks; they may still end.
+    /// Returns a report on the traces judged so far. A trace is judged after it has been [quiet](Rules::quiet), or when
+    /// a flush exports it, provided that it has no open span and no missing parent. A shutdown judges all traces. Spans
+    /// that have been open for longer than [`open_span_warning`](crate::telemetry::Builder::open_span_warning) are
+    /// reported as breaks, although they may still end.
     ///
-    /// Locks the audit, which the export thread also does, and copies what it returns.
+    /// This locks the audit, as the export thread does, and copies the result.
     pub fn report(&self) -> Report {
         let (mut tally, service, pending) = {
             let state = &mut *self.lock();
@@ -165,7 +166,7 @@ impl State {
         }
     }
 
-    /// Counts traces that a caller samples, and that were not recorded here because of the load.
+    /// Counts traces that are sampled by the caller and were not recorded here because of load shedding.
     fn note_refused(&mut self, count: u64) {
         if count > 0 {
             let detail = "the caller samples the trace, and the queue was too full to record it here".to_owned();

@@ -1,13 +1,12 @@
 //! The completeness audit: whether traces are whole, and if not, where they break and why.
 //!
-//! An [`Audit`] looks at finished spans, whoever recorded them: those of a test, of a collector's file, or of this
-//! process while it runs (`telemetry::builder().audit(..)`). Its [`Report`] has, for each service and each entry
-//! point, the traces, the spans and the share of traces that are complete; and every [`Break`] with its place in the
-//! source.
+//! An [`Audit`] examines finished spans from any tracer: the spans of a test, of a file written by a collector, or of
+//! this process while it runs (`telemetry::builder().audit(..)`). Its [`Report`] has the number of traces and spans and
+//! the share of complete traces for each service and each entry point, and every [`Break`] with its source location.
 //!
 //! A trace is *complete* if its spans form one connected tree in which every parent is present and every span has
-//! ended. `docs/audit.md` has a section for each [kind of break](BreakKind), with the usual cause and the change that
-//! mends it.
+//! ended. `docs/audit.md` has a section for each [kind of break](BreakKind), with its usual cause and the change that
+//! fixes it.
 //!
 //! ```
 //! use throughline::audit::{Audit, BreakKind, Rules, Span};

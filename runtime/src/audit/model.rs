@@ -1,4 +1,4 @@
-//! The spans that an audit looks at.
+//! The spans that an audit examines.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use opentelemetry::{KeyValue, Value};
 
 use crate::semconv;
 
-/// A span that an audit looks at, whoever recorded it.
+/// A finished span, recorded by any tracer, as an audit examines it.
 ///
-/// [`new`](Self::new) gives one without a parent, and the fields are set as far as they are known. Names are shared,
-/// because they are few and the spans are many.
+/// [`new`](Self::new) creates one without a parent; set the other fields as far as they are known. To save memory,
+/// share the `Arc` of a name among the spans that have it.
 ///
 /// ```
 /// use throughline::audit::Span;
@@ -26,43 +26,43 @@ use crate::semconv;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Span {
-    /// `service.name` of the resource. Empty if it is not known.
+    /// The attribute `service.name` of the resource. Empty if unknown.
     pub service: Arc<str>,
     /// The name of the instrumentation scope.
     pub scope: Arc<str>,
-    /// The id of its trace.
+    /// The trace ID.
     pub trace_id: TraceId,
-    /// Its own id.
+    /// The span ID.
     pub span_id: SpanId,
-    /// The id of its parent; `None` for a root span.
+    /// The span ID of the parent; `None` for a root span.
     pub parent_id: Option<SpanId>,
-    /// Whether the parent is in another process; `None` if that is not known. In OTLP, bits 8 and 9 of `flags`.
+    /// Whether the parent is in another process; `None` if unknown. Bits 8 and 9 of `flags` in OTLP.
     pub parent_is_remote: Option<bool>,
-    /// Whether it is sampled; `None` if that is not known. In OTLP, bit 0 of `flags`. Many tracers leave bits 0 to 7 out,
-    /// so it is not known if all of them are zero.
+    /// Whether the span is sampled; `None` if unknown. Bit 0 of `flags` in OTLP. Many tracers do not set bits 0 to 7,
+    /// so if all of them are zero, it is unknown.
     pub is_sampled: Option<bool>,
-    /// The kind.
+    /// The span kind.
     pub kind: SpanKind,
-    /// The name.
+    /// The span name.
     pub name: Arc<str>,
-    /// When it started, in nanoseconds since 1970.
+    /// The start time, in nanoseconds since the Unix epoch.
     pub start: u64,
-    /// When it ended, likewise; `None` if it never did.
+    /// The end time, in nanoseconds since the Unix epoch; `None` if the span never ended.
     pub end: Option<u64>,
-    /// Whether its status is `Error`.
+    /// Whether the span status is `Error`.
     pub is_error: bool,
-    /// The attributes. An audit in the process keeps those that it needs, and no others.
+    /// The attributes. The audit of a running process keeps only those that it needs.
     pub attributes: Vec<KeyValue>,
-    /// The events, likewise.
+    /// The events. The audit of a running process keeps only those that it needs.
     pub events: Vec<Event>,
-    /// The spans it is linked to.
+    /// The links.
     pub links: Vec<Link>,
-    /// Where in the source it was started: the attributes `code.*`, unless it is set.
+    /// The source location at which the span was started. If `None`, the attributes `code.*` are used instead.
     pub place: Option<Arc<Place>>,
 }
 
 impl Span {
-    /// A span without a parent that started and ended in 1970.
+    /// Creates a root span that starts and ends at the Unix epoch.
     pub fn new(trace_id: TraceId, span_id: SpanId, name: impl Into<Arc<str>>) -> Self {
         Self {
             service: Arc::default(),
@@ -84,18 +84,19 @@ impl Span {
         }
     }
 
-    /// The value of the attribute `key`; the last one, if there are several.
+    /// Returns the value of the attribute `key`; the last one, if there are several.
     pub fn attribute(&self, key: &str) -> Option<&Value> {
         let attribute = self.attributes.iter().rev().find(|attribute| attribute.key.as_str() == key);
         attribute.map(|attribute| &attribute.value)
     }
 
-    /// Where in the source it was started: [`place`](Self::place), or what the attributes `code.*` say.
+    /// Returns the source location: [`place`](Self::place), or the one described by the attributes `code.*`.
     pub fn code_place(&self) -> Option<Arc<Place>> {
         self.place.clone().or_else(|| Place::of(&self.attributes).map(Arc::new))
     }
 
-    /// How long it took, in nanoseconds; `None` if it never ended. Zero if the clock was set back meanwhile.
+    /// Returns the duration in nanoseconds; `None` if the span never ended. Zero if it ended before it started, because
+    /// the clock was set back.
     pub fn duration(&self) -> Option<u64> {
         Some(self.end?.saturating_sub(self.start))
     }
@@ -105,59 +106,60 @@ impl Span {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Event {
-    /// The name.
+    /// The event name.
     pub name: Arc<str>,
-    /// When it happened, in nanoseconds since 1970.
+    /// The time of the event, in nanoseconds since the Unix epoch.
     pub time: u64,
     /// The attributes.
     pub attributes: Vec<KeyValue>,
 }
 
 impl Event {
-    /// An event.
+    /// Creates an event. `time` is in nanoseconds since the Unix epoch.
     pub fn new(name: impl Into<Arc<str>>, time: u64, attributes: Vec<KeyValue>) -> Self {
         Self { name: name.into(), time, attributes }
     }
 }
 
-/// A span that another one is linked to.
+/// A link to a span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Link {
-    /// The id of its trace.
+    /// The trace ID of the linked span.
     pub trace_id: TraceId,
-    /// Its id.
+    /// The span ID of the linked span.
     pub span_id: SpanId,
 }
 
 impl Link {
-    /// A link to a span.
+    /// Creates a link.
     pub fn new(trace_id: TraceId, span_id: SpanId) -> Self {
         Self { trace_id, span_id }
     }
 }
 
-/// A place in the source: the attributes `code.*` of a span, as far as it has them.
+/// A source location, as described by the attributes `code.*` of a span.
 ///
-/// Its `Display` form is `src/orders.rs:31 (orders::place)`.
+/// The `Display` form is `src/orders.rs:31 (orders::place)`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub struct Place {
-    /// `code.file.path`. Empty if it is not known.
+    /// The attribute `code.file.path`. Empty if unknown.
     pub file: Arc<str>,
-    /// `code.line.number`.
+    /// The attribute `code.line.number`.
     pub line: Option<u32>,
-    /// `code.function.name`.
+    /// The attribute `code.function.name`.
     pub function: Option<Arc<str>>,
 }
 
 impl Place {
-    /// A place in a file.
+    /// Creates a source location.
     pub fn new(file: impl Into<Arc<str>>, line: Option<u32>, function: Option<Arc<str>>) -> Self {
         Self { file: file.into(), line, function }
     }
 
-    /// What the attributes say, also under the names that `tracing-opentelemetry` and older conventions give them.
+    /// Reads the source location from attributes; `None` if they contain neither a file nor a function. Also recognizes
+    /// the names used by `tracing-opentelemetry` and by older semantic conventions.
     pub fn of(attributes: &[KeyValue]) -> Option<Self> {
         let get = |names: &[&str]| {
             let attribute = attributes.iter().rev().find(|attribute| names.contains(&attribute.key.as_str()));

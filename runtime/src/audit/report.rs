@@ -1,4 +1,4 @@
-//! What an audit has found.
+//! The result of an audit.
 
 use std::sync::Arc;
 
@@ -7,39 +7,39 @@ use opentelemetry::trace::{SpanId, SpanKind, TraceId};
 use super::kind::BreakKind;
 use super::model::{Place, Span};
 
-/// What an audit has found.
+/// The result of an audit: completeness by service and entry point, and the breaks.
 ///
-/// Its `Display` form is text for a terminal, and [`to_json`](Self::to_json) the same for programs.
+/// The `Display` form is a report for a terminal. [`to_json`](Self::to_json) has the same content for programs.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Report {
-    /// All traces together.
+    /// The counts of all traces.
     pub total: Counts,
-    /// The services, by name.
+    /// The services, sorted by name.
     pub services: Vec<ServiceReport>,
-    /// The breaks, by kind, the most frequent first. Similar breaks are counted together.
+    /// The breaks, grouped by kind, with the most frequent first. Similar breaks are merged and counted.
     pub breaks: Vec<Break>,
-    /// Traces with something wrong, as examples: at most
-    /// [`max_broken_traces`](super::Rules::max_broken_traces).
+    /// Examples of broken traces, at most [`max_broken_traces`](super::Rules::max_broken_traces).
     pub traces: Vec<BrokenTrace>,
-    /// What was not judged.
+    /// Traces and spans that were not judged.
     pub skipped: Skipped,
 }
 
-/// How many traces there are, and how many of them are complete.
+/// The number of traces, and how many of them are complete.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counts {
-    /// Traces.
+    /// The number of traces.
     pub traces: u64,
-    /// Spans: of a service or an entry point, its own.
+    /// The number of spans. For a service or an entry point, only its own spans.
     pub spans: u64,
-    /// Traces whose spans form one connected tree, with every parent present and every span ended.
+    /// The number of complete traces: their spans form one connected tree in which every parent is present and every
+    /// span has ended.
     pub complete: u64,
 }
 
 impl Counts {
-    /// The share of traces that are complete, from 0 to 1; 1 if there are none.
+    /// Returns the share of traces that are complete, from 0 to 1; 1 if there are no traces.
     pub fn completeness(&self) -> f64 {
         if self.traces == 0 {
             return 1.0;
@@ -50,82 +50,84 @@ impl Counts {
     }
 }
 
-/// The traces that a service took part in.
+/// The traces that a service took part in, and its breaks.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ServiceReport {
     /// `service.name`. Empty if it is not known.
     pub name: Arc<str>,
-    /// Traces with a span of the service. They count as complete only as a whole.
+    /// Traces with at least one span of the service. A trace counts as complete only if all of it is complete,
+    /// including the spans of other services.
     pub counts: Counts,
-    /// Breaks at spans of this service.
+    /// The number of breaks at spans of this service.
     pub breaks: u64,
-    /// Where traces enter the service, by name.
+    /// The entry points of the service, sorted by name.
     pub entries: Vec<EntryReport>,
 }
 
-/// The traces that came in through an entry point: a span without a parent in the same service.
+/// The traces that entered a service at an entry point. An entry point is a span without a parent in the same service.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct EntryReport {
-    /// The name of the entry's span.
+    /// The name of the entry span.
     pub name: Arc<str>,
-    /// Its kind.
+    /// The kind of the entry span.
     pub kind: SpanKind,
-    /// Traces with such an entry. They count as complete only as a whole. The spans are those below the entry, in its
-    /// service.
+    /// Traces with such an entry span. A trace counts as complete only if all of it is complete. The spans counted are
+    /// the entry span and those below it in the same service.
     pub counts: Counts,
-    /// Breaks at the entry, or at spans below it.
+    /// The number of breaks at the entry span or at spans below it in the same service.
     pub breaks: u64,
 }
 
-/// Similar breaks: of the same kind, at spans with the same name and place, below the same entry point.
+/// Similar breaks, merged: of the same kind, at spans with the same name and source location, below the same entry
+/// point.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Break {
-    /// What is wrong.
+    /// The kind of the break.
     pub kind: BreakKind,
     /// The service in which it was found. Empty if it is not known.
     pub service: Arc<str>,
-    /// The entry point of the service below which it was found; empty for what belongs to no trace.
+    /// The name of the entry span above it, in the same service. Empty for a break that belongs to no trace.
     pub entry: Arc<str>,
-    /// The name of the span; empty for what belongs to no span.
+    /// The name of the span. Empty for a break that belongs to no span.
     pub span: Arc<str>,
-    /// What it is about, where a kind has several: the key of a tag, the name of the missing caller.
+    /// What the break is about, for kinds that need it: the key of a tag, or the name of the missing caller.
     pub subject: Option<Arc<str>>,
-    /// The place in the source: of the span, or of the nearest span above or below it that has one.
+    /// The source location of the span, or of the nearest span above or below it that has one.
     pub place: Option<Arc<Place>>,
-    /// How often it happened.
+    /// The number of occurrences.
     pub count: u64,
-    /// The first of them, at most [`max_examples`](super::Rules::max_examples).
+    /// The first occurrences, at most [`max_examples`](super::Rules::max_examples).
     pub examples: Vec<Example>,
 }
 
-/// One break.
+/// One occurrence of a [`Break`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Example {
-    /// The trace; `None` for what belongs to no trace.
+    /// The trace; `None` for a break that belongs to no trace.
     pub trace_id: Option<TraceId>,
-    /// The span at which it was found, and then others that take part: the parent, the other value's span. At most
-    /// [`max_spans_shown`](super::Rules::max_spans_shown).
+    /// The span at which it was found, followed by other spans involved, such as the parent or the span with the other
+    /// value. At most [`max_spans_shown`](super::Rules::max_spans_shown).
     pub spans: Vec<SpanId>,
-    /// What was found, in one sentence, with the figures.
+    /// A description with the actual values, in one sentence.
     pub detail: String,
 }
 
-/// A trace with something wrong.
+/// An example of a broken trace.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct BrokenTrace {
-    /// Its id.
+    /// The trace ID.
     pub trace_id: TraceId,
-    /// Its spans, by their start. At most [`max_spans_shown`](super::Rules::max_spans_shown), with those at which it is
-    /// broken among them.
+    /// The spans, in the order in which they started. At most [`max_spans_shown`](super::Rules::max_spans_shown),
+    /// always including those at which a break was found.
     pub spans: Vec<Span>,
-    /// How many spans it has besides these.
+    /// The number of spans of the trace that were left out.
     pub spans_left_out: u64,
-    /// What is wrong with it, each at the index of a span in `spans`.
+    /// The breaks, each with the index of its span in `spans`.
     pub marks: Vec<Mark>,
 }
 
@@ -133,29 +135,29 @@ pub struct BrokenTrace {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Mark {
-    /// What is wrong.
+    /// The kind of the break.
     pub kind: BreakKind,
-    /// The span at which it was found, as an index into [`BrokenTrace::spans`].
+    /// The index in [`BrokenTrace::spans`] of the span at which it was found.
     pub span: usize,
-    /// What was found, in one sentence, with the figures.
+    /// A description with the actual values, in one sentence.
     pub detail: String,
 }
 
-/// What an audit did not judge.
+/// The number of traces and spans that an audit did not judge.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Skipped {
-    /// Traces that were evicted before they were complete, because there were more spans than
-    /// [`max_spans`](super::Rules::max_spans).
+    /// Traces that were evicted from the buffer with a parent still missing, because the limit
+    /// [`max_spans`](super::Rules::max_spans) was reached. They are not counted in [`Report::total`].
     pub traces_given_up: u64,
     /// Traces that have not been judged yet.
     pub traces_pending: u64,
-    /// Spans that came after their trace had been judged.
+    /// Spans that arrived after their trace had been judged.
     pub spans_late: u64,
 }
 
 impl Skipped {
-    /// How many there are of what, and the reason, without those of which there are none.
+    /// The nonzero counts, each with its unit and the reason.
     pub(crate) fn reasons(&self) -> impl Iterator<Item = (u64, &'static str, &'static str)> {
         let reasons = [
             (self.traces_pending, "trace", "that may still get spans"),
@@ -167,24 +169,24 @@ impl Skipped {
 }
 
 impl Report {
-    /// Whether nothing is wrong.
+    /// Returns `true` if no break was found. Traces that were [skipped](Self::skipped) are not considered.
     pub fn is_unbroken(&self) -> bool {
         self.breaks.is_empty()
     }
 
-    /// How many breaks of a kind there are.
+    /// Returns the number of breaks of a kind.
     pub fn count(&self, kind: BreakKind) -> u64 {
         self.breaks.iter().filter(|found| found.kind == kind).map(|found| found.count).sum()
     }
 
-    /// The service with this name.
+    /// Returns the service with this name.
     pub fn service(&self, name: &str) -> Option<&ServiceReport> {
         self.services.iter().find(|service| &*service.name == name)
     }
 }
 
 impl ServiceReport {
-    /// The first entry point with this name.
+    /// Returns the first entry point with this name.
     pub fn entry(&self, name: &str) -> Option<&EntryReport> {
         self.entries.iter().find(|entry| &*entry.name == name)
     }

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use opentelemetry::trace::SpanKind;
 
-/// What an audit expects of traces, and how much it keeps.
+/// Configures an audit: what it expects of traces, and its limits.
 ///
-/// Without further rules, it knows from the spans alone what is wrong. What a team expects of its own traces is added:
+/// Structural breaks, such as a missing parent, are detected without any configuration. Add what only you know about
+/// your traces, such as which services are called from outside and which tags are required:
 ///
 /// ```
 /// use throughline::audit::Rules;
@@ -39,7 +40,7 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Rules for all spans of all services together.
+    /// Creates the default rules, for an audit that sees the spans of all services.
     pub fn new() -> Self {
         Self {
             is_partial: false,
@@ -60,107 +61,113 @@ impl Rules {
         }
     }
 
-    /// The spans are those of one process or of some services only: a parent in another process is not missing.
+    /// Declares that the audit sees the spans of only some services or of one process. A remote parent that is absent
+    /// is then not reported as missing.
     pub fn partial(mut self) -> Self {
         self.is_partial = true;
         self
     }
 
-    /// This service is called from outside, so that a server's span of it may be a root. As soon as one service is
-    /// named, a server's span without a parent is [a break](super::BreakKind::UnparentedEntry) in all others. Can be
-    /// called for several.
+    /// Adds a service that is called from outside, so that its server spans may be root spans. Once an edge service is
+    /// named, a server span without a parent is [a break](super::BreakKind::UnparentedEntry) in every other service.
     pub fn edge(mut self, service: impl Into<Arc<str>>) -> Self {
         self.edges.push(service.into());
         self
     }
 
-    /// Spans with this name may be roots, whatever their kind: a job that a timer starts, for example. Can be called
-    /// for several.
+    /// Adds a span name that is allowed for root spans of any kind, such as that of a job started by a timer.
     pub fn allow_root(mut self, name: impl Into<Arc<str>>) -> Self {
         self.allowed_roots.push(name.into());
         self
     }
 
-    /// Spans of these kinds only may be roots. By default, all but consumers and detached jobs.
+    /// Sets the span kinds that root spans may have; all kinds by default.
     ///
-    /// With `[SpanKind::Server]`, a span that lost its parent to a bare `tokio::spawn` is found, whatever recorded it.
+    /// Whatever the kinds, a consumer span or a detached job without a parent is reported, unless the job was spawned
+    /// as a root or the operation received no message. A root span with a link is never reported.
+    ///
+    /// With `[SpanKind::Server]`, a span that lost its parent because of a bare `tokio::spawn` is reported, whichever
+    /// tracer recorded it.
     pub fn root_kinds(mut self, kinds: impl IntoIterator<Item = SpanKind>) -> Self {
         self.root_kinds = Some(kinds.into_iter().collect());
         self
     }
 
-    /// Below each entry point of a service, at least one span of that service must have this attribute. Can be called
-    /// for several.
+    /// Adds a required attribute: for each entry point of a service, the entry span or at least one span of the service
+    /// below it must have it.
     ///
-    /// A tag that the code marks `required` and that had no value is reported without this.
+    /// A tag that is marked `required` in the code and has no value is reported in any case.
     pub fn require_tag(mut self, key: impl Into<Arc<str>>) -> Self {
         self.required_tags.push(key.into());
         self
     }
 
-    /// All spans of a trace that have this attribute must have the same value. Can be called for several.
+    /// Adds an attribute that must have the same value on all spans of a trace that have it.
     pub fn business_tag(mut self, key: impl Into<Arc<str>>) -> Self {
         self.business_tags.push(key.into());
         self
     }
 
-    /// How much the clocks of two services may differ; 100 ms by default.
+    /// Sets how much the clocks of two services may differ; 100 ms by default.
     pub fn clock_bound(mut self, bound: Duration) -> Self {
         self.clock_bound = bound;
         self
     }
 
-    /// How many span names a service may have before these are suspiciously many; 500 by default.
+    /// Sets how many distinct span names a service may have before [high
+    /// cardinality](super::BreakKind::HighCardinality) is reported; 500 by default.
     pub fn max_names(mut self, names: usize) -> Self {
         self.max_names = names;
         self
     }
 
-    /// How many attribute keys a service may have before these are suspiciously many; 500 by default.
+    /// Sets how many distinct attribute keys a service may have before [high
+    /// cardinality](super::BreakKind::HighCardinality) is reported; 500 by default.
     pub fn max_keys(mut self, keys: usize) -> Self {
         self.max_keys = keys;
         self
     }
 
-    /// Which share of the traces to look at, from 0 to 1; all of them by default. The trace id decides, so that every
-    /// process looks at the same ones.
+    /// Sets the share of traces to audit, from 0 to 1; 1 by default. Traces are selected by trace ID, so every process
+    /// selects the same ones.
     ///
-    /// A share below 0 is 0, and one above 1 is 1. So is NaN, the result of a computation without a result: an audit
-    /// that looks at nothing would report that nothing is wrong.
+    /// Values outside of this range are clamped. NaN counts as 1, because an audit that examines nothing would report
+    /// that nothing is wrong.
     pub fn sample(mut self, share: f64) -> Self {
         self.sample = if share.is_nan() { 1.0 } else { share.clamp(0.0, 1.0) };
         self
     }
 
-    /// How long a trace must have been quiet before it is judged in a running process; 30 s by default. One with an open
-    /// span of Throughline is not quiet, and one that lacks a parent is waited for ten times as long. What comes later is
-    /// counted as [late](super::Skipped::spans_late).
+    /// Sets how long the audit of a running process waits for further spans of a trace before it judges the trace; 30 s
+    /// by default. A trace with an open span of Throughline is not judged, and a trace with a missing parent is judged
+    /// after ten times as long. Spans that arrive afterwards are counted as [late](super::Skipped::spans_late).
     pub fn quiet(mut self, time: Duration) -> Self {
         self.quiet = time;
         self
     }
 
-    /// How many spans of traces that are not judged yet are kept at most; 1,048,576 by default, and 65,536 in a
-    /// running process. When there are more, traces that are complete are judged at once, and of those that are not,
-    /// the ones that have been quiet for longest are [given up](super::Skipped::traces_given_up).
+    /// Sets the maximum number of buffered spans of traces that have not been judged; 1,048,576 by default, and 65,536
+    /// in a running process. At least 1. When the buffer is full, the least recently updated traces are removed from
+    /// it: those with all parents present are judged, the others are [given up](super::Skipped::traces_given_up).
     pub fn max_spans(mut self, spans: usize) -> Self {
         self.max_spans = Some(spans.max(1));
         self
     }
 
-    /// How many traces with something wrong are kept as examples; 50 by default.
+    /// Sets how many broken traces are kept as examples; 50 by default.
     pub fn max_broken_traces(mut self, traces: usize) -> Self {
         self.max_broken_traces = traces;
         self
     }
 
-    /// How many spans of such a trace, and of one break, are kept; 500 by default. The span of a break always is.
+    /// Sets how many spans of a broken trace, and of one break, are kept; 500 by default. The span at which a break was
+    /// found is always kept.
     pub fn max_spans_shown(mut self, spans: usize) -> Self {
         self.max_spans_shown = spans;
         self
     }
 
-    /// How many breaks that are alike are kept one by one; 5 by default.
+    /// Sets how many examples of similar breaks are kept; 5 by default.
     pub fn max_examples(mut self, examples: usize) -> Self {
         self.max_examples = examples;
         self

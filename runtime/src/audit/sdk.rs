@@ -9,7 +9,7 @@ use opentelemetry_sdk::trace::SpanData;
 use super::model::{Event, Link, Span};
 
 impl Span {
-    /// The span that the SDK has recorded in a service.
+    /// Converts a span of the OpenTelemetry SDK that was recorded by `service`.
     pub fn of_sdk(span: &SpanData, service: impl Into<Arc<str>>) -> Self {
         let context = &span.span_context;
         let parent_id = Some(span.parent_span_id).filter(|id| *id != SpanId::INVALID);

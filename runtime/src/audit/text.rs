@@ -37,8 +37,8 @@ pub(super) fn duration(nanos: u64) -> String {
 }
 
 impl Counts {
-    /// The completeness in per cent, with three decimal places: `99.200 %`. Rounded down, so that only what is complete
-    /// reads `100.000 %`.
+    /// Returns the completeness in percent with three decimal places, such as `99.200 %`. It is rounded down, so
+    /// `100.000 %` means that every trace is complete.
     pub fn percent(&self) -> String {
         let thousandths = u128::from(self.complete) * 100_000;
         let thousandths = thousandths.checked_div(self.traces.into()).unwrap_or(100_000);
@@ -47,8 +47,9 @@ impl Counts {
 }
 
 impl fmt::Display for Report {
-    /// For a terminal: the completeness of all, of each service and of each entry point; the breaks, each with its
-    /// place, its cause and its remedy; and the trees of some broken traces, with the breaks marked.
+    /// Formats the report for a terminal: the completeness of all traces, of each service and of each entry point; the
+    /// breaks, each with its source location, cause and remedy; and some of the broken traces as trees in which the
+    /// breaks are marked.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Counts { traces, spans, complete } = self.total;
         let (traces, spans) = (plural(traces, "trace"), plural(spans, "span"));
@@ -156,7 +157,8 @@ impl Break {
 }
 
 impl BrokenTrace {
-    /// The spans as a tree, with the breaks marked: one line for each span, and one tree for each part.
+    /// Returns the spans as text trees in which the breaks are marked, with one line per span and one tree per
+    /// connected part.
     pub fn tree(&self) -> String {
         let start = self.spans.first().map_or(0, |span| span.start);
         let nodes = self.spans.iter().enumerate().map(|(order, span)| Node {

@@ -1,4 +1,4 @@
-//! The traces that are not judged yet.
+//! Traces that have not been judged.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
@@ -10,14 +10,16 @@ use super::report::Report;
 use super::rules::Rules;
 use super::tally::{Ids, Tally, Traces};
 
-/// Looks at spans and judges traces. See the [module](super).
+/// Collects spans and judges the traces they form. See the [module](super).
 ///
-/// Spans are given to [`push`](Self::push) in any order. A trace is judged when the audit [finishes](Self::finish), or
-/// as soon as there are more spans than [`max_spans`](Rules::max_spans).
+/// Pass spans to [`push`](Self::push) in any order. Traces are judged when the audit is [finished](Self::finish), and
+/// earlier if more than [`max_spans`](Rules::max_spans) spans are buffered.
 ///
-/// A span takes about 300 bytes and its attributes until its trace is judged. After that there are counts, at most
-/// for a thousand services with their entry points and for a thousand breaks, and examples. Further services and breaks
-/// are counted together.
+/// # Memory
+///
+/// Until its trace is judged, a span takes about 300 bytes plus its attributes. After that, only counts and examples
+/// are kept: counts for at most a thousand services with their entry points, and for a thousand different breaks.
+/// Further services and breaks are counted together.
 #[derive(Debug, Clone)]
 pub struct Audit {
     open: Traces<Trace>,
@@ -81,7 +83,7 @@ impl Judged {
 }
 
 impl Audit {
-    /// An audit by these rules.
+    /// Creates an audit with these rules.
     pub fn new(rules: Rules) -> Self {
         Self {
             max_spans: rules.max_spans.unwrap_or(MAX_SPANS),
@@ -95,17 +97,17 @@ impl Audit {
         }
     }
 
-    /// The rules.
+    /// Returns the rules.
     pub fn rules(&self) -> &Rules {
         &self.tally.rules
     }
 
-    /// Looks at a span. One without a valid trace id or span id is ignored.
+    /// Adds a span. A span without a valid trace ID or span ID is ignored.
     pub fn push(&mut self, span: Span) {
         self.push_at(span, 0);
     }
 
-    /// Looks at a span, at a time.
+    /// Adds a span that arrives at the time `now`.
     pub(super) fn push_at(&mut self, span: Span, now: u64) {
         let id = span.trace_id;
         if id == TraceId::INVALID || span.span_id == opentelemetry::trace::SpanId::INVALID || !self.rules().wants(id) {
@@ -134,14 +136,15 @@ impl Audit {
         }
     }
 
-    /// The traces that have been judged, without those that are still open.
+    /// Returns a report on the traces judged so far. The others are counted as
+    /// [pending](super::Skipped::traces_pending).
     pub fn report(&self) -> Report {
         let mut report = self.tally.report();
         report.skipped.traces_pending = self.pending_traces();
         report
     }
 
-    /// Judges the traces that are left, in the order in which they came.
+    /// Judges all remaining traces, in the order of their first spans, and returns the report.
     pub fn finish(mut self) -> Report {
         let mut left: Vec<_> = mem::take(&mut self.open).into_iter().collect();
         left.sort_unstable_by_key(|(_, trace)| trace.came);

@@ -18,12 +18,11 @@ use crate::audit::Report;
 impl Report {
     /// The report as one HTML page, with a waterfall of each [broken trace](Self::traces) in which the break is marked.
     ///
-    /// The page has no script, and loads nothing, so that it works from a file and without a network. All text that
-    /// comes from spans is escaped. It takes some 500 bytes for each span that is shown.
+    /// The page contains no scripts and loads no resources, so it works from a file and without a network connection.
+    /// All text that comes from spans is escaped. The size is about 500 bytes for each span shown.
     ///
-    /// It can be used with the keyboard and with a screen reader: everything that opens or leads somewhere is a link or
-    /// a `summary`, tables have captions and headers, and the contrast is that of WCAG 2.2, level AA, in the light and in
-    /// the dark.
+    /// It is accessible by keyboard and screen reader: every control is a link or a `summary` element, tables have
+    /// captions and headers, and the contrast conforms to WCAG 2.2, level AA, in the light and the dark colour scheme.
     ///
     /// ```
     /// use throughline::audit::{Audit, Rules, Span};
