@@ -38,8 +38,8 @@ thread_local! {
 
 #[cfg(feature = "sdk")]
 thread_local! {
-    /// Whether the probe exists: OpenTelemetry's thread-local does so, too, and is read without allocating. This one has
-    /// no destructor, and is always there.
+    /// Whether the probe has been initialized. If so, OpenTelemetry's thread-local has been, too, and reading it does
+    /// not allocate. This flag has no destructor, so it is always accessible.
     static IS_READY: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -49,8 +49,8 @@ pub(crate) fn is_gone() -> bool {
     PROBE.try_with(|_| ()).is_err()
 }
 
-/// Calls `f` with the current context, which it only reads. `None` if that cannot be told without allocating, which may
-/// call application code: at the thread's first look at it, and during its teardown.
+/// Calls `f` with the current context, without side effects. Returns `None` if reading the context would allocate,
+/// which may call application code: at the first access on a thread, and during its teardown.
 #[cfg(feature = "sdk")]
 #[inline]
 pub(crate) fn peek<R>(f: impl FnOnce(&Context) -> R) -> Option<R> {

@@ -38,7 +38,7 @@ pub(crate) struct Data {
     pub(crate) baggage: Option<Arc<[BaggageEntry]>>,
     /// The provider for spans started in this context, if it is not the installed one.
     pub(crate) source: Option<Arc<dyn Source>>,
-    /// What integrations have attached.
+    /// Data attached by integrations.
     #[cfg(feature = "integration")]
     pub(super) extensions: Extensions,
 }
@@ -62,7 +62,7 @@ impl Data {
         context.with_value(Slot(this))
     }
 
-    /// Whether this is nothing but tags, so that no harm is done by keeping it for longer.
+    /// Whether this holds nothing but tags, so that it may be kept alive for longer.
     #[cfg(all(feature = "tokio", tokio_unstable))]
     pub(crate) fn is_only_tags(&self) -> bool {
         #[cfg(feature = "integration")]

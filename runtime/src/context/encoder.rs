@@ -9,11 +9,11 @@ use crate::tags::draft::Draft;
 
 /// Starts spans that are encoded while they are recorded.
 pub(crate) trait Encoder {
-    /// An empty draft of a span below `parent`, which has `data`; `None` if its sampler wants to see its attributes in
-    /// OpenTelemetry's types first.
+    /// Returns an empty draft of a child of `parent`, which has `data`; `None` if the sampler needs the attributes in
+    /// OpenTelemetry's types.
     fn draft(&self, parent: &Context, data: Option<&Arc<Data>>) -> Option<Box<Draft>>;
 
-    /// Whether [`start`](Self::start) calls no code of the application's, which might make another context current.
+    /// Whether [`start`](Self::start) calls no application code, which could change the current context.
     fn is_plain(&self) -> bool;
 
     /// Starts a span whose parent is the span of `parent`. Its context is not valid if telemetry is shut down or

@@ -1,4 +1,4 @@
-//! What integrations attach to a context, and read from it.
+//! Typed data that integrations attach to a context and read from it.
 
 use std::any::{Any, TypeId};
 use std::fmt;
@@ -20,7 +20,7 @@ pub struct Extensions {
 }
 
 impl Extensions {
-    /// Adds a value. It replaces a value of the same type.
+    /// Adds a value, replacing a value of the same type.
     pub fn insert<T: Any + Send + Sync>(&mut self, value: T) {
         self.remove::<T>();
         let values = self.values.get_or_insert_with(|| Arc::new(Vec::with_capacity(2)));
@@ -36,7 +36,7 @@ impl Extensions {
         }
     }
 
-    /// The value of type `T`.
+    /// Returns the value of type `T`.
     pub fn get<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
         let (_, value) = self.values.as_ref()?.get(self.position::<T>()?)?;
         Arc::clone(value).downcast().ok()

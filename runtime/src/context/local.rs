@@ -1,8 +1,8 @@
-//! Asks the span of a context what it holds, if it is one of our own tracer's.
+//! Queries the span of a context for its data, if the span was created by our own tracer.
 //!
-//! OpenTelemetry's `Context` keeps a span behind a private trait, and does not give it back in its own type. So the
-//! span is asked through the one method of that trait that has no effect on any other implementation: setting the
-//! status to `Unset`, which the specification tells to ignore ("Set Status").
+//! OpenTelemetry's `Context` stores a span behind a private trait and does not expose its concrete type. So the query
+//! goes through the one method of that trait that has no effect on any other implementation: setting the status to
+//! `Unset`, which implementations must ignore (specification of the tracing API, "Set Status").
 
 use std::any::Any;
 use std::cell::Cell;
@@ -14,7 +14,7 @@ use opentelemetry::trace::{SpanId, Status, TraceContextExt as _};
 use crate::tags::draft::Draft;
 use crate::tags::scoped::EncodedTags;
 
-/// What a span of ours passes on to those below it.
+/// The data that a span of our own tracer passes to its children, besides tags.
 #[derive(Debug)]
 pub(crate) struct Inherited {
     pub(crate) span_id: SpanId,
@@ -22,11 +22,11 @@ pub(crate) struct Inherited {
     pub(crate) buffer: Arc<dyn Any + Send + Sync>,
 }
 
-/// What a span is asked for, with room for the answer.
+/// A query to a span, which the span completes with its answer.
 pub(crate) enum Question {
-    /// All that it passes on, for the draft of a span below: that is written, and copied nowhere else.
+    /// All inherited data, written directly to the draft of a child.
     All(Box<Draft>),
-    /// Its id, and the tags in scope.
+    /// The span ID, and the tags in scope.
     Tags(Option<(SpanId, Option<EncodedTags>)>),
 }
 
@@ -35,7 +35,7 @@ enum Asked {
     #[default]
     Nothing,
     Question(Question),
-    /// A span is locked by this thread, so none may be asked: it may be the same.
+    /// A span is locked by this thread, so no span may be queried: it may be the same one.
     Forbidden,
 }
 
@@ -43,8 +43,8 @@ thread_local! {
     static ASKED: Cell<Asked> = const { Cell::new(Asked::Nothing) };
 }
 
-/// Writes what the span of `context` passes on to `draft`, if that is one of ours that records or has recorded: `above`
-/// and the tags in scope.
+/// Writes the data inherited from the span of `context` (`above` and the tags in scope) to `draft`, if it is a span of
+/// our own tracer that is or was recording.
 #[inline]
 pub(crate) fn inherit(draft: Box<Draft>, context: &Context) -> Box<Draft> {
     if !context.has_active_span() {
@@ -56,7 +56,7 @@ pub(crate) fn inherit(draft: Box<Draft>, context: &Context) -> Box<Draft> {
     }
 }
 
-/// Asks the span of `context`. The question always comes back, answered or not.
+/// Queries the span of `context`. Returns the query, completed or not.
 fn ask(question: Question, context: &Context) -> Option<Question> {
     let mut question = Some(question);
     let answered = ASKED.try_with(|asked| {
@@ -75,7 +75,7 @@ fn ask(question: Question, context: &Context) -> Option<Question> {
     answered.ok().flatten().or(question)
 }
 
-/// What the span of `context` passes on: its id and the tags in scope.
+/// Returns the ID of the span of `context` and the tags in scope, if it is a span of our own tracer.
 pub(crate) fn inherited(context: &Context) -> Option<(SpanId, Option<EncodedTags>)> {
     if !context.has_active_span() {
         return None;
@@ -86,7 +86,7 @@ pub(crate) fn inherited(context: &Context) -> Option<(SpanId, Option<EncodedTags
     }
 }
 
-/// What the span of `context` passes on besides its tags.
+/// Returns the data inherited from the span of `context`, besides tags.
 pub(crate) fn above(context: &Context) -> Option<Inherited> {
     let mut draft = inherit(Draft::unlimited(), context);
     let above = draft.above.take();
@@ -94,7 +94,7 @@ pub(crate) fn above(context: &Context) -> Option<Inherited> {
     above
 }
 
-/// Called by a span of ours whose status is set to `Unset`.
+/// Answers the pending query. Called by a span of our own tracer when its status is set to `Unset`.
 #[inline]
 pub(crate) fn answer(answer: impl FnOnce(&mut Question)) {
     let _ = ASKED.try_with(|asked| {
@@ -106,7 +106,7 @@ pub(crate) fn answer(answer: impl FnOnce(&mut Question)) {
     });
 }
 
-/// Whether a span may be asked on this thread. If not, it may be locked already.
+/// Whether a span may be queried on this thread. If not, it may already be locked.
 pub(crate) fn may_ask() -> bool {
     ASKED
         .try_with(|asked| {
@@ -118,7 +118,7 @@ pub(crate) fn may_ask() -> bool {
         .unwrap_or(false)
 }
 
-/// While it exists, no span is asked on this thread: one may be locked, and other code is called.
+/// Prevents queries on this thread while it exists, because a span may be locked while other code is called.
 pub(crate) struct Locked(Asked);
 
 impl Locked {

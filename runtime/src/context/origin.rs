@@ -68,11 +68,11 @@ pub trait Origin<M = ()> {
         let _ = attributes;
     }
 
-    /// Whether this is a message, or what is left of one. `false` by default.
+    /// Returns whether this is a message, or headers of one. Returns `false` by default.
     ///
     /// A span with `links = messages` records their number as `messaging.batch.message_count`, whether or not they
-    /// carry a context. From the attributes that describe the messages it takes those that are the same for all, as
-    /// far as the semantic conventions define them for batches: `messaging.system`, `messaging.operation.*`,
+    /// carry a context. Of the attributes that describe the messages, the span has those that are the same for all
+    /// messages and that the semantic conventions define for batches: `messaging.system`, `messaging.operation.*`,
     /// `messaging.destination.*`, `messaging.consumer.group.name`, `messaging.client.id`,
     /// `messaging.rocketmq.namespace`, `server.*`.
     #[cfg(feature = "propagation")]

@@ -45,7 +45,7 @@ impl RequestId {
 
     /// Returns the request ID of the current context, which detached jobs inherit, or `None` outside of a request.
     ///
-    /// This is one lookup in the context.
+    /// The cost is one lookup in the context.
     pub fn current() -> Option<Self> {
         current::with(Self::of)
     }

@@ -92,7 +92,7 @@ impl Snapshot {
         }
     }
 
-    /// `None` if there is nothing that a task would inherit.
+    /// Returns `None` if there is nothing for a task to inherit.
     #[cfg(all(feature = "tokio", tokio_unstable))]
     pub(crate) fn unless_empty(self) -> Option<Self> {
         let is_empty = self.span_context().is_none()
@@ -126,7 +126,7 @@ impl Snapshot {
         }
     }
 
-    /// The same baggage and tags, without the span context: for a new trace.
+    /// Removes the span context and keeps baggage and tags, for a new trace.
     pub(crate) fn without_span(mut self) -> Self {
         self.identity = Identity::None;
         self

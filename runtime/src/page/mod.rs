@@ -1,8 +1,8 @@
 //! The report of an audit as one HTML page.
 //!
-//! The page has no script, and loads nothing: it works from a file, in a mail and as an artifact of a CI server whose
-//! content security policy forbids all of that. What is drawn is placed by attributes of SVG, which no policy forbids,
-//! so that only colours are lost where inline style sheets are.
+//! The page contains no scripts and loads no resources, so it works from a file, in an e-mail, and as a CI artifact
+//! that is served with a strict content security policy. Graphics are positioned by SVG attributes, which no policy
+//! forbids: where inline style sheets are blocked, only the colours are lost.
 
 mod breaks;
 mod summary;
@@ -16,7 +16,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use crate::audit::Report;
 
 impl Report {
-    /// The report as one HTML page, with a waterfall of each [broken trace](Self::traces) in which the break is marked.
+    /// Returns the report as a single HTML page, with a waterfall of each [broken trace](Self::traces) in which the
+    /// breaks are marked.
     ///
     /// The page contains no scripts and loads no resources, so it works from a file and without a network connection.
     /// All text that comes from spans is escaped. The size is about 500 bytes for each span shown.

@@ -43,7 +43,7 @@ enum Verdict {
 }
 
 impl UrlRules {
-    /// Redacts common names of secrets only.
+    /// The default rules: only parameters with common names of secrets are redacted.
     pub const USUAL: Self = Self { hidden: Vec::new(), shown: Vec::new() };
 
     /// Also redacts the values of this parameter.

@@ -14,108 +14,108 @@ conventions! {
 
     // Addresses.
 
-    /// The logical server: a host name, an IP address or the path of a socket.
+    /// The logical server address: a host name, an IP address or the path of a Unix socket.
     SERVER_ADDRESS = "server.address";
-    /// The port of the logical server.
+    /// The logical server port.
     SERVER_PORT = "server.port";
-    /// The client behind all proxies that are trusted.
+    /// The client address, behind all trusted proxies.
     CLIENT_ADDRESS = "client.address";
-    /// The IP address of the other end of the connection.
+    /// The IP address of the peer of the network connection.
     NETWORK_PEER_ADDRESS = "network.peer.address";
-    /// The port of the other end of the connection.
+    /// The port of the peer of the network connection.
     NETWORK_PEER_PORT = "network.peer.port";
     /// The version of the protocol, such as `1.1` or `2` for HTTP.
     NETWORK_PROTOCOL_VERSION = "network.protocol.version";
 
     // HTTP.
 
-    /// The method, or `_OTHER` if it is not a known one.
+    /// The request method, or `_OTHER` for an unknown method.
     HTTP_REQUEST_METHOD = "http.request.method";
-    /// The method as it was sent, where `http.request.method` is `_OTHER`.
+    /// The original method, if `http.request.method` is `_OTHER`.
     HTTP_REQUEST_METHOD_ORIGINAL = "http.request.method_original";
-    /// Which attempt to send the request again this is, from one.
+    /// The ordinal number of the resend attempt, starting at 1.
     HTTP_REQUEST_RESEND_COUNT = "http.request.resend_count";
-    /// Followed by a dot and the lower-case name of a request header: the values of that header.
+    /// The prefix of attributes for request headers: it is followed by a dot and the lower-case header name.
     HTTP_REQUEST_HEADER = "http.request.header";
-    /// Followed by a dot and the lower-case name of a response header: the values of that header.
+    /// The prefix of attributes for response headers: it is followed by a dot and the lower-case header name.
     HTTP_RESPONSE_HEADER = "http.response.header";
-    /// The status code of the response.
+    /// The response status code.
     HTTP_RESPONSE_STATUS_CODE = "http.response.status_code";
-    /// The route template that the request matched, such as `/orders/{no}`.
+    /// The matched route template, such as `/orders/{no}`.
     HTTP_ROUTE = "http.route";
-    /// The absolute URL of a request that is sent, redacted.
+    /// The absolute URL of an outgoing request, redacted.
     URL_FULL = "url.full";
-    /// The path of a request that is served, redacted.
+    /// The path of an incoming request, redacted.
     URL_PATH = "url.path";
-    /// The query of a request that is served, redacted.
+    /// The query of an incoming request, redacted.
     URL_QUERY = "url.query";
-    /// `http` or `https`.
+    /// The URL scheme: `http` or `https`.
     URL_SCHEME = "url.scheme";
-    /// The template that the path of a request that is sent was made from.
+    /// The path template of an outgoing request, such as `/orders/{no}`.
     URL_TEMPLATE = "url.template";
-    /// The value of the header `User-Agent`.
+    /// The value of the `User-Agent` header.
     USER_AGENT_ORIGINAL = "user_agent.original";
 
     // RPC.
 
-    /// `grpc`.
+    /// The RPC system: `grpc`.
     RPC_SYSTEM_NAME = "rpc.system.name";
-    /// The full method, such as `shop.Orders/Place`, or `_OTHER` if the server does not have it.
+    /// The fully qualified method, such as `shop.Orders/Place`, or `_OTHER` for an unknown method.
     RPC_METHOD = "rpc.method";
-    /// The method as it was called, where `rpc.method` is `_OTHER`.
+    /// The original method, if `rpc.method` is `_OTHER`.
     RPC_METHOD_ORIGINAL = "rpc.method_original";
-    /// The gRPC status, such as `NOT_FOUND`.
+    /// The gRPC status code, such as `NOT_FOUND`.
     RPC_RESPONSE_STATUS_CODE = "rpc.response.status_code";
 
     // Databases.
 
     /// The database system: `mysql`, `mariadb` or `redis`.
     DB_SYSTEM_NAME = "db.system.name";
-    /// The database.
+    /// The database name, or the index of a Redis database.
     DB_NAMESPACE = "db.namespace";
-    /// The operation or command.
+    /// The name of the operation or command.
     DB_OPERATION_NAME = "db.operation.name";
-    /// How many operations a batch has, from two.
+    /// The number of operations in a batch, if there are at least two.
     DB_OPERATION_BATCH_SIZE = "db.operation.batch.size";
-    /// Operations and tables, of low cardinality.
+    /// A summary of the query with low cardinality: operations and tables.
     DB_QUERY_SUMMARY = "db.query.summary";
     /// The statement or command, sanitized.
     DB_QUERY_TEXT = "db.query.text";
-    /// The stored procedure or script that is called.
+    /// The name of the stored procedure or script.
     DB_STORED_PROCEDURE_NAME = "db.stored_procedure.name";
-    /// How many rows were received.
+    /// The number of rows received.
     DB_RESPONSE_RETURNED_ROWS = "db.response.returned_rows";
-    /// The status that the server reported, such as `1062` or `WRONGTYPE`.
+    /// The error code of the database server, such as `1062` or `WRONGTYPE`.
     DB_RESPONSE_STATUS_CODE = "db.response.status_code";
 
     // Messaging.
 
     /// The messaging system, such as `kafka`.
     MESSAGING_SYSTEM = "messaging.system";
-    /// The operation by the name that the messaging system has for it.
+    /// The messaging system's name for the operation.
     MESSAGING_OPERATION_NAME = "messaging.operation.name";
-    /// The class of the operation: `send`, `receive`, `process`, `create` or `settle`.
+    /// The type of the operation: `send`, `receive`, `process`, `create` or `settle`.
     MESSAGING_OPERATION_TYPE = "messaging.operation.type";
-    /// The queue, topic, exchange or stream.
+    /// The name of the queue, topic, exchange or stream.
     MESSAGING_DESTINATION_NAME = "messaging.destination.name";
-    /// The partition or queue of a topic.
+    /// The partition of a topic, or the queue number in RocketMQ.
     MESSAGING_DESTINATION_PARTITION_ID = "messaging.destination.partition.id";
-    /// Whether the server made the name of the destination up.
+    /// Whether the broker generated the name of the destination.
     MESSAGING_DESTINATION_ANONYMOUS = "messaging.destination.anonymous";
-    /// Whether the destination ceases to exist when nobody uses it any more.
+    /// Whether the destination is deleted when it is no longer used.
     MESSAGING_DESTINATION_TEMPORARY = "messaging.destination.temporary";
-    /// The consumer group.
+    /// The name of the consumer group.
     MESSAGING_CONSUMER_GROUP_NAME = "messaging.consumer.group.name";
-    /// The id of the client.
+    /// The client ID.
     MESSAGING_CLIENT_ID = "messaging.client.id";
-    /// The id of the message.
+    /// The message ID.
     MESSAGING_MESSAGE_ID = "messaging.message.id";
-    /// The id that correlates messages, such as a request and its reply.
+    /// The correlation ID of messages that belong together, such as a request and its reply.
     MESSAGING_MESSAGE_CONVERSATION_ID = "messaging.message.conversation_id";
-    /// The size of the message's body in bytes.
+    /// The size of the message body in bytes.
     MESSAGING_MESSAGE_BODY_SIZE = "messaging.message.body.size";
 
-    /// Kafka: the key of the message.
+    /// Kafka: the message key.
     MESSAGING_KAFKA_MESSAGE_KEY = "messaging.kafka.message.key";
     /// Kafka: whether the message is a tombstone.
     MESSAGING_KAFKA_MESSAGE_TOMBSTONE = "messaging.kafka.message.tombstone";
@@ -127,17 +127,17 @@ conventions! {
     /// RabbitMQ: the delivery tag.
     MESSAGING_RABBITMQ_MESSAGE_DELIVERY_TAG = "messaging.rabbitmq.message.delivery_tag";
 
-    /// RocketMQ: the level that stands for the delay of the message.
+    /// RocketMQ: the delay level of the message.
     MESSAGING_ROCKETMQ_MESSAGE_DELAY_TIME_LEVEL = "messaging.rocketmq.message.delay_time_level";
-    /// RocketMQ: when the message is to be delivered, in milliseconds since the Unix epoch.
+    /// RocketMQ: the delivery time of the message, in milliseconds since the Unix epoch.
     MESSAGING_ROCKETMQ_MESSAGE_DELIVERY_TIMESTAMP = "messaging.rocketmq.message.delivery_timestamp";
-    /// RocketMQ: the group within which messages are ordered.
+    /// RocketMQ: the message group, within which messages are ordered.
     MESSAGING_ROCKETMQ_MESSAGE_GROUP = "messaging.rocketmq.message.group";
-    /// RocketMQ: the keys of the message.
+    /// RocketMQ: the message keys.
     MESSAGING_ROCKETMQ_MESSAGE_KEYS = "messaging.rocketmq.message.keys";
-    /// RocketMQ: the tag of the message.
+    /// RocketMQ: the message tag.
     MESSAGING_ROCKETMQ_MESSAGE_TAG = "messaging.rocketmq.message.tag";
-    /// RocketMQ: the type of the message: `normal`, `fifo`, `delay` or `transaction`.
+    /// RocketMQ: the message type: `normal`, `fifo`, `delay` or `transaction`.
     MESSAGING_ROCKETMQ_MESSAGE_TYPE = "messaging.rocketmq.message.type";
     /// RocketMQ: the namespace.
     MESSAGING_ROCKETMQ_NAMESPACE = "messaging.rocketmq.namespace";
@@ -146,15 +146,15 @@ conventions! {
 
     /// The name of the service.
     SERVICE_NAME = "service.name";
-    /// The id of this instance of the service.
+    /// The ID of the service instance.
     SERVICE_INSTANCE_ID = "service.instance.id";
     /// The deployment environment, such as `production`.
     DEPLOYMENT_ENVIRONMENT_NAME = "deployment.environment.name";
-    /// The name of the host.
+    /// The host name.
     HOST_NAME = "host.name";
-    /// The operating system.
+    /// The operating system type.
     OS_TYPE = "os.type";
-    /// The id of the process.
+    /// The process ID.
     PROCESS_PID = "process.pid";
     /// The name of the telemetry SDK.
     TELEMETRY_SDK_NAME = "telemetry.sdk.name";
@@ -167,32 +167,33 @@ conventions! {
 ours! {
     /// Whether the process shut down before the span ended.
     THROUGHLINE_UNFINISHED = "throughline.unfinished";
-    /// Whether a detached job begins a trace on purpose.
+    /// Whether a detached job was spawned as the root of a new trace.
     THROUGHLINE_JOB_ROOT = "throughline.job.root";
-    /// Whether the parent was passed on by its identity, so that the span may begin after its parent has ended.
+    /// Whether only the span context of the parent was passed on, so that the span may start after its parent has
+    /// ended.
     THROUGHLINE_DETACHED = "throughline.detached";
-    /// How many rows a statement changed.
+    /// The number of rows changed by a statement.
     THROUGHLINE_DB_AFFECTED_ROWS = "throughline.db.affected_rows";
-    /// How often an entry of a stream was delivered, this time included.
+    /// The number of deliveries of a stream entry, including this one.
     THROUGHLINE_REDIS_DELIVERY_COUNT = "throughline.redis.delivery_count";
-    /// Whether a message was delivered before.
+    /// Whether a message is a redelivery.
     THROUGHLINE_MESSAGING_REDELIVERED = "throughline.messaging.redelivered";
-    /// The offset of a message in its queue.
+    /// RocketMQ: the offset of a message in its queue.
     THROUGHLINE_ROCKETMQ_QUEUE_OFFSET = "throughline.rocketmq.queue_offset";
-    /// How often a message was delivered before.
+    /// RocketMQ: the number of previous deliveries of a message.
     THROUGHLINE_ROCKETMQ_RECONSUME_TIMES = "throughline.rocketmq.reconsume_times";
-    /// The broker's answer to a message, unless it is `SEND_OK`.
+    /// RocketMQ: the send status returned by the broker, unless it is `SEND_OK`.
     THROUGHLINE_ROCKETMQ_SEND_STATUS = "throughline.rocketmq.send_status";
-    /// How many log events one span can have.
+    /// The maximum number of log events per span.
     THROUGHLINE_LOG_LIMIT = "throughline.log.limit";
-    /// Why traces or spans were lost, on the metrics that count them.
+    /// The reason for a loss, on the metrics that count lost traces and spans.
     THROUGHLINE_REASON = "throughline.reason";
 }
 
-/// [`SERVER_ADDRESS`], and [`SERVER_PORT`] if there is a port.
+/// Returns the attribute [`SERVER_ADDRESS`], followed by [`SERVER_PORT`] if there is a port.
 ///
-/// An IPv6 address may have the brackets that it has in a URI; they are not part of the attribute. A long
-/// address is cut as a tag is. An empty one gives nothing.
+/// The brackets around an IPv6 address, as in a URI, are removed. A long address is truncated to
+/// [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES). If the address is empty, no attributes are returned.
 ///
 /// ```
 /// use throughline::semconv;
@@ -213,7 +214,7 @@ pub fn server(address: impl Into<StringValue>, port: Option<u16>) -> impl Iterat
     address.into_iter().chain(port)
 }
 
-/// [`NETWORK_PEER_ADDRESS`] and [`NETWORK_PEER_PORT`].
+/// Returns the attributes [`NETWORK_PEER_ADDRESS`] and [`NETWORK_PEER_PORT`].
 ///
 /// ```
 /// use throughline::semconv;

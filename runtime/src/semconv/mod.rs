@@ -1,14 +1,13 @@
 //! Names of the attributes that Throughline records.
 //!
-//! Each constant has the name that it has in [`opentelemetry-semantic-conventions`], so that code which
-//! uses that crate reads the same. This crate does not depend on it: most of its names come with an
-//! unstable feature, and each release may remove some. A test compares the two, and fails when a name has
-//! been deprecated.
+//! Each constant has the same name as in [`opentelemetry-semantic-conventions`]. This crate does not depend on that
+//! one, because most of its constants require an unstable feature, and any release may remove some. A test compares the
+//! two and fails if a name has been deprecated.
 //!
-//! Names that no convention defines begin with `throughline.`.
+//! Attributes that are not defined by the conventions begin with `throughline.`.
 //!
-//! Names that the core itself does not record need the feature `integration`, which `propagation`, `sdk` and `log`
-//! enable.
+//! Names that only integrations record require the feature `integration`, which is enabled by `propagation`, `sdk` and
+//! `log`.
 //!
 //! ```
 //! use throughline::semconv;
@@ -19,8 +18,8 @@
 //!
 //! [`opentelemetry-semantic-conventions`]: https://docs.rs/opentelemetry-semantic-conventions
 
-/// Declares names of the conventions. In tests, also a list of them with the names of the published crate: a name that
-/// it lacks or has deprecated does not compile.
+/// Declares names from the conventions. In tests, this also creates a list that pairs them with the constants of the
+/// published crate, so that a missing or deprecated name does not compile.
 macro_rules! conventions {
     ($($(#[$doc:meta])* $name:ident = $value:literal;)*) => {
         $($(#[$doc])* pub const $name: &str = $value;)*
@@ -31,7 +30,7 @@ macro_rules! conventions {
     };
 }
 
-/// Declares names in our own namespace.
+/// Declares names in the namespace `throughline.`.
 macro_rules! ours {
     ($($(#[$doc:meta])* $name:ident = $value:literal;)*) => {
         $($(#[$doc])* pub const $name: &str = $value;)*
@@ -51,34 +50,34 @@ pub use self::integration::*;
 conventions! {
     // Source code.
 
-    /// The full path of the function.
+    /// The fully qualified name of the function.
     CODE_FUNCTION_NAME = "code.function.name";
-    /// The source file.
+    /// The path of the source file.
     CODE_FILE_PATH = "code.file.path";
-    /// The line in the source file.
+    /// The line number in the source file.
     CODE_LINE_NUMBER = "code.line.number";
 
     // Errors.
 
-    /// The class of an error, of low cardinality: the Rust type, a status code, `panic`.
+    /// The class of an error, with low cardinality: a Rust type, a status code, or `panic`.
     ERROR_TYPE = "error.type";
-    /// The type of an error that an `exception` event describes.
+    /// The type of the error, on an `exception` event.
     EXCEPTION_TYPE = "exception.type";
-    /// The text of an error that an `exception` event describes.
+    /// The text of the error, on an `exception` event.
     EXCEPTION_MESSAGE = "exception.message";
 
     // Messaging.
 
-    /// How many messages a batch has.
+    /// The number of messages in a batch.
     MESSAGING_BATCH_MESSAGE_COUNT = "messaging.batch.message_count";
 }
 
 ours! {
-    /// Whether the work was dropped before it had finished.
+    /// Whether the work was dropped before it completed.
     THROUGHLINE_CANCELLED = "throughline.cancelled";
-    /// What the function returned.
+    /// The return value of the function.
     THROUGHLINE_RETURN = "throughline.return";
-    /// How long a detached job waited for its first poll, in microseconds.
+    /// The time between the spawn and the first poll of a detached job, in microseconds.
     THROUGHLINE_JOB_QUEUE_TIME_US = "throughline.job.queue_time_us";
     /// The name of a detached job.
     THROUGHLINE_JOB_NAME = "throughline.job.name";

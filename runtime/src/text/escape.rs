@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
-/// Whether Throughline escapes `c` in output, because it could end the line, control the terminal, change the reading
-/// order, or be invisible.
+/// Returns `true` if Throughline escapes `c` in output, because it could end the line, control the terminal, change the
+/// reading order, or be invisible.
 ///
 /// In terms of Unicode properties, these are
 /// - control characters (`Cc`), and the line and paragraph separators (`Zl`, `Zp`),
@@ -81,7 +81,7 @@ pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Writes text, with escapes for the characters that `is_escaped` tells.
+/// Writes text, escaping the characters for which `is_escaped` returns `true`.
 pub(super) fn write_escaped(out: &mut dyn Write, text: &str, is_escaped: impl Fn(char) -> bool) -> fmt::Result {
     let mut written = 0;
     for (at, special) in text.match_indices(is_escaped) {
