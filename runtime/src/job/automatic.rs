@@ -1,4 +1,4 @@
-//! The context of code that spawns, in tasks of code that cannot be changed: Tokio's task hooks.
+//! Context propagation into tasks spawned by code that cannot be changed, with Tokio's task hooks.
 
 use std::cell::{Cell, RefCell};
 use std::hash::{Hash as _, Hasher};
@@ -32,41 +32,44 @@ pub struct Automatic {
 }
 
 impl Automatic {
-    /// Propagation to all tasks, with at most a million at the same time.
+    /// Creates a configuration that propagates to all tasks, with a limit of 1,048,576 tasks at the same time and
+    /// without spans.
     pub fn new() -> Self {
         Self { except: Vec::new(), max_tasks: 1 << 20, spans: false }
     }
 
-    /// Leaves out tasks that are spawned in source files whose path contains `path`, such as `/hyper-util-` for that
-    /// crate or `src/pool.rs`.
+    /// Excludes tasks that are spawned in source files whose path contains `path`, such as `/hyper-util-` for that
+    /// crate, or `src/pool.rs`.
     ///
-    /// The path is that of the call of `spawn`, or of the caller of a function that is `#[track_caller]`.
+    /// The path is that of the call to `spawn`, or of the call to a `#[track_caller]` function around it. Can be called
+    /// more than once.
     pub fn except(mut self, path: impl Into<String>) -> Self {
         self.except.push(path.into());
         self
     }
 
-    /// Sets how many tasks may have a context at the same time. Those beyond that have none, and are counted by
-    /// [`missed`](AutomaticTasks::missed).
+    /// Sets how many tasks may have an inherited context at the same time. Further tasks inherit none and are counted
+    /// by [`missed`](AutomaticTasks::missed).
     ///
-    /// A limit of 65,536 or more is divided among parts of 1,024 tasks or more, because all threads would have to write a
-    /// count of all tasks. So some tasks may be left out when nine tenths of it are reached.
+    /// To avoid contention on a single counter, a limit of 65,536 or more is divided among shards of at least 1,024
+    /// tasks. A shard may be full when about nine tenths of the total are in use.
     pub fn max_tasks(mut self, max: usize) -> Self {
         self.max_tasks = max;
         self
     }
 
-    /// Gives each task that is spawned in a span a span of its own: a child of that span, named `task`, with the place of
-    /// the call of `spawn` as `code.file.path` and `code.line.number`. It begins when the task is spawned, and ends when
-    /// the task has completed, was aborted or has panicked: the hooks do not tell which, so its status is never set.
+    /// Starts a span for each task that is spawned in a span. It is a child of that span, is named `task`, and has the
+    /// location of the call to `spawn` as `code.file.path` and `code.line.number`. It starts when the task is spawned
+    /// and ends when the task completes, is aborted or panics. The hooks do not distinguish these, so the span status
+    /// is never set.
     ///
-    /// Detached jobs of Throughline have a span already, and get no other.
+    /// Throughline's own detached jobs have their own spans and get no additional one.
     pub fn spans(mut self) -> Self {
         self.spans = true;
         self
     }
 
-    /// Sets the task hooks of the runtime that `builder` will build.
+    /// Sets the task hooks on `builder`, and returns a handle for metrics.
     pub fn install(self, builder: &mut Builder) -> AutomaticTasks {
         let tasks = Arc::new(Tasks::new(self));
         let (spawned, polled, ended) = (Arc::clone(&tasks), Arc::clone(&tasks), Arc::clone(&tasks));
@@ -85,25 +88,29 @@ impl Default for Automatic {
     }
 }
 
-/// Runs `f`, whose tasks do not inherit a context with [`Automatic`] propagation: for workers that serve everyone, and
-/// live for as long as the process.
+/// Runs `f` with an empty current context, so that tasks it spawns inherit nothing through [`Automatic`] propagation.
+///
+/// For workers that serve all requests and live as long as the process. A span that `f` itself starts is a root span.
 pub fn without_context<R>(f: impl FnOnce() -> R) -> R {
     let _attached = current::attach(Context::new());
     f()
 }
 
-/// The tasks of a runtime with [`Automatic`] propagation.
+/// A handle to the tasks of a runtime with [`Automatic`] propagation.
+///
+/// Cloning is cheap; all clones refer to the same runtime.
 #[derive(Debug, Clone)]
 pub struct AutomaticTasks(Arc<Tasks>);
 
 impl AutomaticTasks {
-    /// How many tasks have a context now. Takes a lock for each of up to a thousand parts of a table: for metrics, not for
-    /// each task.
+    /// Returns the number of tasks that currently have an inherited context.
+    ///
+    /// This locks up to a thousand shards, one after the other. Call it for metrics, not for each task.
     pub fn count(&self) -> usize {
         self.0.table.len()
     }
 
-    /// How many tasks were spawned without one, because there were too many.
+    /// Returns the number of tasks that inherited no context because the [limit](Automatic::max_tasks) was reached.
     pub fn missed(&self) -> u64 {
         self.0.missed.load(Ordering::Relaxed)
     }

@@ -27,7 +27,8 @@ impl SpanBuilder {
         self.spawn_on(&runtime, future)
     }
 
-    /// The same for a future that returns a `Result`. See [`try_spawn`](crate::try_spawn).
+    /// Spawns a future that returns a `Result` as a detached job in this span, and records an `Err`. See
+    /// [`try_spawn`](crate::try_spawn).
     ///
     /// # Panics
     ///
@@ -43,7 +44,8 @@ impl SpanBuilder {
         self.try_spawn_on(&runtime, future)
     }
 
-    /// Spawns the future on `runtime`, as a detached job in this span. See [`spawn`](crate::spawn).
+    /// Spawns the future on `runtime`, as a detached job in this span. May be called outside a Tokio runtime. See
+    /// [`spawn`](crate::spawn).
     pub fn spawn_on<F>(self, runtime: &Handle, future: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
@@ -52,7 +54,8 @@ impl SpanBuilder {
         self.detached().start().spawn_on(runtime, future, plain)
     }
 
-    /// The same for a future that returns a `Result`. See [`try_spawn`](crate::try_spawn).
+    /// Spawns a future that returns a `Result` on `runtime`, as a detached job in this span, and records an `Err`. May
+    /// be called outside a Tokio runtime. See [`try_spawn`](crate::try_spawn).
     pub fn try_spawn_on<F, T, E>(self, runtime: &Handle, future: F) -> JoinHandle<Result<T, E>>
     where
         F: Future<Output = Result<T, E>> + Send + 'static,
@@ -78,7 +81,8 @@ impl SpanBuilder {
         self.detached().start().spawn_blocking_on(&runtime, f, plain)
     }
 
-    /// The same for a closure that returns a `Result`. See [`try_spawn_blocking`](crate::try_spawn_blocking).
+    /// Runs a closure that returns a `Result` on Tokio's blocking thread pool, as a detached job in this span, and
+    /// records an `Err`. See [`try_spawn_blocking`](crate::try_spawn_blocking).
     ///
     /// # Panics
     ///

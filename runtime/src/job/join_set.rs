@@ -13,8 +13,11 @@ use crate::jobs::{self, Token};
 use crate::span::handle::Span;
 use crate::span::outcome::Outcome;
 
-/// Spawns detached jobs on a [`JoinSet`]. Each method is the traced form of the one without the suffix; see
-/// [`spawn`](crate::spawn) for what a job is. An `Err` is not recorded; for that, use [`TryJoinSetExt`].
+/// Spawns detached jobs on a [`JoinSet`].
+///
+/// Each method is the traced form of the one without the suffix; [`spawn`](crate::spawn) describes what a detached job
+/// inherits and records. As with any `JoinSet`, dropping the set aborts its tasks. An `Err` is not recorded; to record
+/// it, use [`TryJoinSetExt`].
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -31,7 +34,7 @@ use crate::span::outcome::Outcome;
 /// # }
 /// ```
 pub trait JoinSetExt<T> {
-    /// [`JoinSet::spawn`], traced.
+    /// Spawns `future` as a detached job in this set: the traced form of [`JoinSet::spawn`].
     ///
     /// # Panics
     ///
@@ -42,14 +45,14 @@ pub trait JoinSetExt<T> {
         F: Future<Output = T> + Send + 'static,
         T: Send + 'static;
 
-    /// [`JoinSet::spawn_on`], traced.
+    /// Spawns `future` as a detached job in this set, on `runtime`: the traced form of [`JoinSet::spawn_on`].
     #[track_caller]
     fn spawn_on_traced<F>(&mut self, future: F, runtime: &Handle) -> AbortHandle
     where
         F: Future<Output = T> + Send + 'static,
         T: Send + 'static;
 
-    /// [`JoinSet::spawn_local`], traced.
+    /// Spawns a future that is not `Send` as a detached job in this set: the traced form of [`JoinSet::spawn_local`].
     ///
     /// # Panics
     ///
@@ -60,7 +63,8 @@ pub trait JoinSetExt<T> {
         F: Future<Output = T> + 'static,
         T: 'static;
 
-    /// [`JoinSet::spawn_blocking`], traced.
+    /// Runs `f` on the blocking thread pool as a detached job in this set: the traced form of
+    /// [`JoinSet::spawn_blocking`].
     ///
     /// # Panics
     ///
@@ -123,7 +127,7 @@ impl<T: 'static> JoinSetExt<T> for JoinSet<T> {
 /// # }
 /// ```
 pub trait TryJoinSetExt<T, E> {
-    /// [`JoinSet::spawn`], traced.
+    /// Spawns `future` as a detached job in this set, and records an `Err`: the traced form of [`JoinSet::spawn`].
     ///
     /// # Panics
     ///
@@ -135,7 +139,8 @@ pub trait TryJoinSetExt<T, E> {
         T: Send + 'static,
         E: Display + Send + 'static;
 
-    /// [`JoinSet::spawn_on`], traced.
+    /// Spawns `future` as a detached job in this set, on `runtime`, and records an `Err`: the traced form of
+    /// [`JoinSet::spawn_on`].
     #[track_caller]
     fn try_spawn_on_traced<F>(&mut self, future: F, runtime: &Handle) -> AbortHandle
     where
@@ -143,7 +148,8 @@ pub trait TryJoinSetExt<T, E> {
         T: Send + 'static,
         E: Display + Send + 'static;
 
-    /// [`JoinSet::spawn_local`], traced.
+    /// Spawns a future that is not `Send` as a detached job in this set, and records an `Err`: the traced form of
+    /// [`JoinSet::spawn_local`].
     ///
     /// # Panics
     ///
@@ -154,7 +160,8 @@ pub trait TryJoinSetExt<T, E> {
         F: Future<Output = Result<T, E>> + 'static,
         E: Display;
 
-    /// [`JoinSet::spawn_blocking`], traced.
+    /// Runs `f` on the blocking thread pool as a detached job in this set, and records an `Err`: the traced form of
+    /// [`JoinSet::spawn_blocking`].
     ///
     /// # Panics
     ///

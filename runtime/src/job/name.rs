@@ -7,7 +7,7 @@ pub(super) fn function_name<F>() -> &'static str {
     last_name(type_name::<F>())
 }
 
-/// Futures that have another one in them, which their first argument is or tells.
+/// Wrapper futures, whose first generic argument is or identifies the inner future.
 const WRAPPERS: [&str; 8] = [
     "throughline::span::function::TracedFuture<",
     "throughline::span::instrumented::Instrumented<",

@@ -1,4 +1,4 @@
-//! Work on rayon's thread pool.
+//! Detached jobs and parallel joins on rayon's thread pool.
 
 use std::fmt::Display;
 use std::panic::Location;
@@ -11,6 +11,9 @@ use crate::span::outcome::Outcome;
 
 /// Spawns `f` on rayon's thread pool, as a detached job: a replacement for [`rayon::spawn`]. Otherwise like
 /// [`crate::spawn`].
+///
+/// A panic is recorded on the span, logged, and then passed to the panic handler of the thread pool. Without one, rayon
+/// aborts the process.
 #[track_caller]
 pub fn spawn<F>(f: F)
 where
@@ -19,7 +22,8 @@ where
     rayon::spawn(unnamed::<F>(Location::caller()).closure(f, plain));
 }
 
-/// [`spawn`] for a closure that returns a `Result`; otherwise like [`crate::try_spawn`].
+/// Like [`spawn`], for a closure that returns a `Result`: an `Err` is recorded on the span and logged, and then
+/// dropped, because there is no handle to return it through.
 #[track_caller]
 pub fn try_spawn<F, E>(f: F)
 where
@@ -31,8 +35,11 @@ where
     rayon::spawn(move || drop(job()));
 }
 
-/// Runs two closures in the current span, potentially in parallel: a replacement for [`rayon::join`]. Both have the whole
-/// context of the caller, who waits for them.
+/// Runs two closures in the current span, potentially in parallel, and waits for both: a replacement for
+/// [`rayon::join`].
+///
+/// Both run with the complete context of the caller, including values set with `Context::with_value`. No span is
+/// started. If one of them panics, the panic is propagated, as by `rayon::join`.
 pub fn join<A, B, RA, RB>(a: A, b: B) -> (RA, RB)
 where
     A: FnOnce() -> RA + Send,

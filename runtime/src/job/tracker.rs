@@ -1,4 +1,4 @@
-//! Tracks running detached jobs, and waits for them on shutdown.
+//! Counts running detached jobs, and waits for them, for example before the process exits.
 //!
 //! Every job that Throughline spawns is counted from the time it is spawned until it completes, panics or is
 //! cancelled: tasks, blocking closures and threads alike.
@@ -6,8 +6,8 @@
 //! # Failures
 //!
 //! A detached job's handle is often dropped, and its span is lost if the trace is not sampled. Therefore a job that
-//! panics, or that ends with an error of which the type is known (`#[traced_spawn]`, the `try_spawn` functions),
-//! emits a `tracing` event at level ERROR with the target `throughline::jobs`, whether or not there is a span:
+//! panics or returns an `Err` (with `#[traced_spawn]` and the `try_spawn` functions, which see the `Result`) emits a
+//! `tracing` event at level ERROR with the target `throughline::jobs`, whether or not there is a span:
 //!
 //! | field | meaning |
 //! |---|---|
@@ -61,7 +61,7 @@ pub fn close() {
     CLOSED.store(true, Ordering::Release);
 }
 
-/// Whether [`close`] was called.
+/// Returns `true` if [`close`] was called.
 pub fn is_closed() -> bool {
     CLOSED.load(Ordering::Acquire)
 }

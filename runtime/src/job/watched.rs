@@ -1,4 +1,4 @@
-//! Who watches the jobs that are started in a context: a test's capture.
+//! Observation of the jobs that are started in a context, by the capture of a test.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use opentelemetry::Context;
 use crate::context::current;
 use crate::context::extensions::ContextExt;
 
-/// Is told of every job that is started in its context.
+/// Is notified of every job that is started in its context.
 pub(crate) trait Watcher: Send + Sync + 'static {
     /// A job was spawned.
     fn started(&self);
@@ -16,7 +16,7 @@ pub(crate) trait Watcher: Send + Sync + 'static {
     fn ended(&self);
 }
 
-/// The extension of a context that has the watcher.
+/// The context extension that holds the watcher.
 struct Watch(Arc<dyn Watcher>);
 
 /// `context`, with `watcher` for the jobs that are started in it.
@@ -24,11 +24,11 @@ pub(crate) fn watch(context: &Context, watcher: Arc<dyn Watcher>) -> Context {
     context.with_extension(Watch(watcher))
 }
 
-/// A job that is watched, until it is dropped.
+/// Notifies the watcher of the end of a job when dropped.
 pub(super) struct Watched(Arc<Watch>);
 
 impl Watched {
-    /// A job that is spawned now. `None` if nobody watches.
+    /// Notifies the watcher of a job that is being spawned. `None` if there is no watcher.
     pub(super) fn new() -> Option<Self> {
         let watch = current::with(ContextExt::extension::<Watch>)?;
         watch.0.started();
