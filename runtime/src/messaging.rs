@@ -78,9 +78,9 @@ use crate::span::handle::Span;
 use crate::tags::set::Tags;
 use crate::text::header_value;
 
-/// The span for sending a message or a batch.
+/// Configures the producer span for sending a message or a batch.
 ///
-/// It has the kind `producer`, the name `{operation} {destination}` and the attributes `messaging.system`,
+/// The span has the kind `producer`, the name `{operation} {destination}` and the attributes `messaging.system`,
 /// `messaging.operation.name`, `messaging.operation.type` (`send`) and `messaging.destination.name`.
 ///
 /// ```
@@ -108,7 +108,7 @@ pub struct Producer<'a> {
 
 impl<'a> Producer<'a> {
     /// Creates a producer for `system`, such as `kafka`, that sends to `destination`: a topic, queue, exchange or
-    /// stream. The operation is `send`. An empty destination is not known, and left out.
+    /// stream. The operation is `send`. An empty destination is omitted.
     pub const fn new(system: &'static str, destination: &'a str) -> Self {
         Self { system, operation: "send", destination, target: destination, cancel_off: false }
     }
@@ -191,7 +191,7 @@ impl<'a> Received<'a> {
         this
     }
 
-    /// Adds the destination of the message: `messaging.destination.name`. An empty one is left out.
+    /// Adds the destination of the message: `messaging.destination.name`. An empty name is omitted.
     pub fn destination(&mut self, name: &str) -> &mut Self {
         if name.is_empty() {
             return self;
@@ -217,7 +217,7 @@ impl<'a> Received<'a> {
     }
 }
 
-/// `messaging.message.body.size`, in bytes.
+/// Returns the attribute `messaging.message.body.size`, in bytes.
 pub fn body_size(bytes: usize) -> KeyValue {
     KeyValue::new(semconv::MESSAGING_MESSAGE_BODY_SIZE, i64::try_from(bytes).unwrap_or(i64::MAX))
 }
@@ -289,12 +289,12 @@ impl TraceHeaders {
         Self { propagator, pairs, has_identity: context.span().span_context().is_valid() }
     }
 
-    /// Whether there are no headers to add.
+    /// Returns `true` if there are no headers to add.
     pub fn is_empty(&self) -> bool {
         self.pairs.is_empty()
     }
 
-    /// Whether an existing header with this name, which is case-insensitive, must be removed.
+    /// Returns `true` if an existing header with this name must be removed. Names are case-insensitive.
     ///
     /// This applies to every header of the previous context, even if it is not replaced by another one: the
     /// `tracestate` of one trace is invalid in another.

@@ -1,4 +1,4 @@
-//! Print each finished trace as a tree in the terminal.
+//! Prints each finished trace as a tree in the terminal.
 //!
 //! ```
 //! use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -46,7 +46,7 @@ const MAX_QUEUED_BYTES: usize = 1 << 20;
 /// How long `force_flush` waits for a write that blocks.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A span processor that prints each trace as a tree once all its spans have ended.
+/// A span processor that prints each trace as a tree once all of its spans have ended.
 ///
 /// For development and small tools. A trace waits for its open spans, but not indefinitely: see
 /// [`max_wait`](Self::max_wait). `force_flush` and `shutdown` print open spans too, marked `… still running`. Spans
@@ -76,19 +76,19 @@ struct Shared {
 }
 
 impl Console {
-    /// Prints to standard output, in colour if that is a terminal and `NO_COLOR` is not set. For programs whose
-    /// output is not parsed, because the trees appear between its lines.
+    /// Creates a console that prints to standard output, in colour if that is a terminal and `NO_COLOR` is not set. Use
+    /// it only if the output of the program is not parsed, because the trees appear between its lines.
     pub fn stdout() -> Self {
         Self::new(anstream::stdout())
     }
 
-    /// Prints to standard error, in colour if that is a terminal and `NO_COLOR` is not set. [`init`](crate::init)
-    /// uses this one.
+    /// Creates a console that prints to standard error, in colour if that is a terminal and `NO_COLOR` is not set. This
+    /// is what `throughline::init` uses.
     pub fn stderr() -> Self {
         Self::new(anstream::stderr())
     }
 
-    /// Prints to `out`, without colour.
+    /// Creates a console that prints to `out`, without colour.
     pub fn to(out: impl Write + Send + 'static) -> Self {
         Self::new(anstream::StripStream::new(Box::new(out) as Box<dyn Write + Send>))
     }
@@ -107,19 +107,19 @@ impl Console {
     /// Sets how long a trace waits for detached jobs after its root has ended: five seconds by default. It is then
     /// printed with the jobs that are still running.
     ///
-    /// A trace whose root stays open, such as that of a loop, is printed `so far` once a span of it ended that long
-    /// ago, and at least five seconds ago. Each time after that takes twice as long, up to 64 times as long, and
-    /// prints only what is new, below the spans that it belongs to.
+    /// A trace whose root span stays open, such as that of a loop, is printed `so far` when one of its ended spans has
+    /// waited that long, and at least five seconds. Each further wait is twice as long, up to 64 times the first one,
+    /// and only new spans are printed, below their ancestors.
     ///
-    /// There is no timer: this is checked whenever a span of any trace ends.
+    /// There is no timer: the waits are checked whenever a span of any trace ends.
     #[must_use]
     pub fn max_wait(mut self, max_wait: Duration) -> Self {
         self.shared.get_mut().unwrap_or_else(PoisonError::into_inner).traces.max_wait = max_wait;
         self
     }
 
-    /// Holds back the trees until `force_flush` or `shutdown`, or until there is a megabyte of them, and prints them
-    /// in the order in which the traces started. For programs with other output.
+    /// Buffers the trees until `force_flush` or `shutdown` is called, or until they take a megabyte, and prints them in
+    /// the order in which the traces started. For programs with other output.
     #[must_use]
     pub fn hold(mut self) -> Self {
         self.hold = true;

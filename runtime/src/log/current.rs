@@ -1,4 +1,4 @@
-//! The ids and tags that a log line shows.
+//! The IDs and tags on a log line.
 
 use std::fmt::{self, Display};
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use crate::tags::scoped;
 use crate::tags::set::{has_key, is_read_by_logs, read_by_logs};
 use crate::text::{QuotedValue, Word};
 
-/// The ids of the current span and the tags in scope, for your own formatter.
+/// The IDs of the current span and the tags in scope, for your own formatter.
 ///
 /// `Display` writes them as [`Text`](super::Text) does, and `Serialize` as the members of a JSON object. Both write
 /// nothing for what is absent.
 #[derive(Debug, Clone)]
 pub struct Current {
     ids: Option<Ids>,
-    /// The id of the HTTP request, if it differs from the trace id.
+    /// The ID of the HTTP request, if it differs from the trace ID.
     request: Option<Arc<str>>,
     tags: Arc<[KeyValue]>,
 }
@@ -68,14 +68,16 @@ pub fn current() -> Current {
     })
 }
 
-/// The request id, unless it is the trace id in another notation, as it is if the caller did not send one.
+/// Returns the request ID, unless it is the trace ID in another notation, which is the case if the caller did not send
+/// one.
 fn request_id(context: &opentelemetry::Context, trace: TraceId) -> Option<Arc<str>> {
     let id = RequestId::of(context)?;
     (id.as_trace_id() != Some(trace)).then(|| id.text())
 }
 
-/// Returns what the line of an event with this metadata shows. Nothing for events of the OpenTelemetry API itself: it logs about the context
-/// stack while that is borrowed, and reading the current context would panic.
+/// Returns the IDs and tags for an event with this metadata. Like [`current`], but empty for events of the
+/// OpenTelemetry API itself: it logs about the context stack while that is borrowed, and reading the current context
+/// would panic.
 pub fn current_of(metadata: &Metadata<'_>) -> Current {
     if metadata.target() == "opentelemetry" {
         Current { ids: None, request: None, tags: Arc::default() }
@@ -85,44 +87,45 @@ pub fn current_of(metadata: &Metadata<'_>) -> Current {
 }
 
 impl Current {
-    /// The trace of the current span.
+    /// Returns the trace ID of the current span.
     pub fn trace_id(&self) -> Option<TraceId> {
         self.ids.map(|ids| ids.trace)
     }
 
-    /// The current span. In a detached job, that is the job's own.
+    /// Returns the span ID of the current span. In a detached job, that is the job's own span.
     pub fn span_id(&self) -> Option<SpanId> {
         self.ids.map(|ids| ids.span)
     }
 
-    /// The flags of the current span, which tell whether the trace is sampled.
+    /// Returns the trace flags of the current span, which tell whether the trace is sampled.
     pub fn trace_flags(&self) -> Option<TraceFlags> {
         self.ids.map(|ids| ids.flags)
     }
 
-    /// The id of the HTTP request, if the caller sent one that is not the trace id.
+    /// Returns the ID of the HTTP request, if the caller sent one that differs from the trace ID.
     pub fn request_id(&self) -> Option<&str> {
         self.request.as_deref()
     }
 
-    /// The tags of `#[biz_tags]`, as [`current_tags`](crate::current_tags) returns them.
+    /// Returns the tags in scope, like [`current_tags`](crate::current_tags).
     pub fn tags(&self) -> &[KeyValue] {
         &self.tags
     }
 
-    /// Whether there is no span, no request id and no tag.
+    /// Returns `true` if there is no span, no request ID and no tag.
     pub fn is_empty(&self) -> bool {
         self.ids.is_none() && self.request.is_none() && self.tags.is_empty()
     }
 
-    /// The members of a JSON object, by the specification of trace context in non-OTLP logs: ids and flags in
-    /// hexadecimal digits, and the tags as a nested object, so that no tag can pose as another member.
+    /// Calls `member` for each member of a JSON object, following OpenTelemetry's specification of trace context in
+    /// non-OTLP logs: IDs and flags in hexadecimal, and the tags as a nested object, so that no tag can be mistaken for
+    /// another member.
     ///
-    /// For formatters that write member by member. Others serialize the whole.
+    /// For formatters that write member by member. Others can serialize the value as a whole.
     ///
     /// # Errors
     ///
-    /// The first error that `member` returns.
+    /// Returns the first error that `member` returns.
     pub fn members<E>(&self, mut member: impl FnMut(&'static str, Member<'_>) -> Result<(), E>) -> Result<(), E> {
         let mut text = |key, value: &dyn Display| member(key, Member(Content::Text(value)));
         if let Some(ids) = self.ids {
@@ -140,8 +143,8 @@ impl Current {
     }
 }
 
-/// Words separated by spaces: `trace_id=… span_id=… tenant_id=acme`. A value that is not one plain word is quoted and
-/// [escaped](crate::text::needs_escape). `trace_flags=00` marks an unsampled trace.
+/// Writes words separated by spaces: `trace_id=… span_id=… tenant_id=acme`. A value that is not a single plain word is
+/// quoted and [escaped](crate::text::needs_escape). `trace_flags=00` marks an unsampled trace.
 impl Display for Current {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut space = "";
@@ -162,7 +165,7 @@ impl Display for Current {
 }
 
 impl Current {
-    /// The ids alone, as text.
+    /// Returns the IDs alone, as text.
     pub(super) fn identity(&self) -> Option<impl Display + use<>> {
         self.ids.map(Identity)
     }
@@ -181,8 +184,8 @@ impl Display for Identity {
     }
 }
 
-/// `{"trace_id": "…", "span_id": "…", "trace_flags": "01", "tags": {"tenant_id": "acme"}}`. Use `#[serde(flatten)]` to
-/// add these members to your own object.
+/// Serializes to `{"trace_id": "…", "span_id": "…", "trace_flags": "01", "tags": {"tenant_id": "acme"}}`. Use
+/// `#[serde(flatten)]` to add these members to your own object.
 impl Serialize for Current {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;

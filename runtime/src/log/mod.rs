@@ -1,5 +1,5 @@
-//! Correlate logs with traces: trace ids and tags on the events of `tracing`, as text, as JSON, as span events and on
-//! OpenTelemetry's log records.
+//! Log correlation: trace IDs and tags on `tracing` events, as text, as JSON, as span events and on OpenTelemetry log
+//! records.
 //!
 //! Throughline's spans are OpenTelemetry spans, not `tracing` spans, so the trace of a log line is read from the
 //! current OpenTelemetry context. That is the right one in `#[traced]` functions, in detached jobs, on threads and
@@ -41,12 +41,11 @@
 //!
 //! # Unsampled traces
 //!
-//! Lines in unsampled traces have ids and tags as well, so that a search by tenant finds all requests and not one in
-//! a hundred. For this the tags of `#[biz_tags]` have to be evaluated in unsampled traces: creating one of the
-//! formatters above, or calling [`current`], turns that on for the rest of the process. An unsampled call of a
-//! function with `#[biz_tags]` then evaluates each tag, and allocates a context if it adds tags. Functions without
-//! `#[biz_tags]` cost the same as before. Tags of a single span are not evaluated. [`SpanEvents`] does not read tags
-//! and turns nothing on.
+//! Log lines in unsampled traces have IDs and tags as well, so that a search by tenant finds all requests. For this,
+//! the tags of `#[biz_tags]` have to be evaluated in unsampled traces: creating one of the formatters above, or calling
+//! [`current`], enables that for the rest of the process. An unsampled call of a function with `#[biz_tags]` then
+//! evaluates each tag, and allocates a context if it adds tags. Functions without `#[biz_tags]` cost the same as
+//! before. Tags of a single span are not evaluated. [`SpanEvents`] does not read tags and does not enable this.
 //!
 //! The tags shown are those that `#[biz_tags]` has put into the context, with `hash` and `mask` applied. Tags of a
 //! single span (`#[traced(tags(…))]`) and baggage are not shown.
@@ -68,10 +67,10 @@ pub use text::Text;
 
 use std::error::Error;
 
-/// Has the tags of `#[biz_tags]` evaluated in unsampled traces too, from now on and for good.
+/// Enables the evaluation of `#[biz_tags]` in unsampled traces, for the rest of the process.
 ///
-/// The formatters of this module and [`current`] do this by themselves, at their first use. A formatter of your own
-/// calls it when it is created, so that the first line has tags too. See [Unsampled traces](self#unsampled-traces).
+/// The formatters of this module and [`current`] do this automatically. Call it when you create a formatter of your
+/// own, so that the first line has tags, too. See [Unsampled traces](self#unsampled-traces).
 pub fn evaluate_unsampled_tags() {
     crate::tags::set::read_by_logs();
 }

@@ -11,10 +11,11 @@ use crate::tags::set::{current_tags, read_by_logs};
 
 /// A log processor that adds the tags in scope to each log record.
 ///
-/// Register it before the processors that export. An attribute that the record already has takes precedence. The ids
-/// need no processor: the SDK takes them from the current context, which Throughline shares.
+/// Register it before the processors that export. An attribute that the record already has takes precedence. No
+/// processor is needed for the IDs: the SDK takes them from the current context, which Throughline shares.
 ///
-/// This reads the current context once, and with tags in scope compares their keys with the attributes of the record.
+/// The cost per record is one read of the current context and, if there are tags in scope, a comparison of their keys
+/// with the attributes of the record.
 ///
 /// ```
 /// use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;

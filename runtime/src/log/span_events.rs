@@ -27,10 +27,10 @@ use crate::tags::value::text;
 /// | level, target | `level`, `target` |
 /// | source location | `code.file.path`, `code.line.number` |
 /// | fields | attributes, which replace one of the above with the same name: numbers and booleans with their type, everything else as text of at most [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES) |
-/// | an error | its description; those of its sources as a list, `….chain`; both as far as [`ErrorText`](crate::ErrorText) allows |
+/// | an error | its description; those of its sources as a list, `….chain`; both as far as [`ErrorText`](crate::ErrorText) permits |
 ///
-/// The status of the span does not change: it says how the work ended, and an error that is logged on the way may
-/// well have been handled.
+/// The status of the span does not change: it describes the outcome of the work, and a logged error may have been
+/// handled.
 ///
 /// Events are added to spans that are recording, up to a limit per span
 /// ([`with_max_per_span`](Self::with_max_per_span)). A loop that logs could otherwise exhaust the SDK's limit, 128

@@ -32,10 +32,10 @@ use crate::text::{Escaper, QuotedValue, Word};
 /// that [could disguise a line](crate::text::needs_escape) are escaped in messages, names, values and keys. The ids
 /// come before any value, so in a trace the first `trace_id=` of a line is the true one.
 ///
-/// Colours follow the layer's `with_ansi`, which has to be called before `event_format` on
-/// `tracing_subscriber::fmt()`. A custom field formatter (`fmt_fields`) is used, without colours in the fields of the
-/// event. Records of the `log` crate that arrive through `tracing-log` show their own target, file and line. If the
-/// formatter of a value fails, the line has what it wrote until then.
+/// Colours follow the layer's `with_ansi`, which has to be called before `event_format` on `tracing_subscriber::fmt()`.
+/// A custom field formatter (`fmt_fields`) is used, without colours in the fields of the event. Records of the `log`
+/// crate that arrive through `tracing-log` show their own target, file and line. If the formatter of a value fails, the
+/// line contains what it had written before.
 ///
 /// Formatting does not allocate beyond the line buffer, which `tracing_subscriber` keeps for each thread. With
 /// `tracing` spans around the event it does, if `tracing_subscriber` is built without `smallvec`.

@@ -205,7 +205,7 @@ impl SendBaggage {
         Self(Arc::default())
     }
 
-    /// Whether the member with this key may be sent.
+    /// Returns `true` if the member with this key may be sent.
     pub fn has(&self, key: &str) -> bool {
         self.0.iter().any(|allowed| **allowed == *key)
     }

@@ -64,7 +64,7 @@ impl Carrier {
         carrier
     }
 
-    /// Whether all fields are empty.
+    /// Returns `true` if all fields are empty.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -74,7 +74,7 @@ impl Carrier {
         super::get().extract_as(&FORMATS, Context::new(), self)
     }
 
-    /// Runs `f` with this context as the current one.
+    /// Runs `f` with this context as the current one. Spans started in `f` are children of the serialized span.
     pub fn run<R>(&self, f: impl FnOnce() -> R) -> R {
         Snapshot::of(&self.to_context()).run(f)
     }

@@ -158,7 +158,7 @@ impl Allowed {
 }
 
 impl Default for Propagator {
-    /// W3C Trace Context and W3C Baggage. All baggage is sent and accepted, and none of it becomes tags.
+    /// W3C Trace Context and W3C Baggage. All baggage is sent and accepted, and none of it is turned into tags.
     fn default() -> Self {
         Self::new([Format::TraceContext, Format::Baggage])
     }
@@ -210,8 +210,8 @@ impl Propagator {
         self
     }
 
-    /// Injects `context` into a carrier: no trace headers without a span context, and no `baggage` header without
-    /// baggage.
+    /// Injects `context` into a carrier. Without a span context, no trace headers are written; without baggage, no
+    /// `baggage` header.
     #[track_caller]
     pub fn inject(&self, context: &Context, into: &mut dyn Injector) {
         self.inject_as(&self.formats, context, &|_| true, into);
@@ -330,7 +330,8 @@ impl TextMapPropagator for Propagator {
 
 static PROPAGATOR: LazyLock<RwLock<Arc<Propagator>>> = LazyLock::new(RwLock::default);
 
-/// Sets the propagator of this process, which applies to everything in this crate from now on.
+/// Sets the propagator of this process. It applies to all later injections and extractions by this crate and its
+/// integrations. May be called repeatedly.
 ///
 /// Libraries that use OpenTelemetry's global propagator need it too:
 /// `opentelemetry::global::set_text_map_propagator(propagator)`.

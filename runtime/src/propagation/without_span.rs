@@ -1,4 +1,4 @@
-//! Injections of a context without a span, for the audit: whoever receives them begins a new trace.
+//! Injections of a context without a span, for the audit: the receiver starts a new trace.
 
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,7 @@ use opentelemetry::trace::TraceContextExt as _;
 static IS_OBSERVED: AtomicBool = AtomicBool::new(false);
 static PLACES: Mutex<Vec<(&'static Location<'static>, u64)>> = Mutex::new(Vec::new());
 
-/// How many places are kept until someone looks. What happens elsewhere is not counted.
+/// The maximum number of call sites that are kept between two reports. Injections at further ones are not counted.
 const MAX_PLACES: usize = 256;
 
 /// Counts injections from now on.
@@ -18,7 +18,7 @@ pub(crate) fn observe() {
     IS_OBSERVED.store(true, Ordering::Relaxed);
 }
 
-/// Counts the injection of a context if it has no span. One in which nothing is to be traced has none on purpose.
+/// Counts the injection of a context that has no span, unless telemetry is suppressed in it.
 #[inline]
 #[track_caller]
 pub(super) fn note(context: &Context) {
@@ -40,7 +40,7 @@ fn count(place: &'static Location<'static>) {
     }
 }
 
-/// The places, and how often it happened there since the last call.
+/// Returns the call sites, with the number of such injections since the last call.
 pub(crate) fn take() -> Vec<(&'static Location<'static>, u64)> {
     std::mem::take(&mut *PLACES.lock().unwrap_or_else(PoisonError::into_inner))
 }

@@ -92,7 +92,7 @@ fn chosen() -> Kind {
 /// is recognized; limited, because formatters can produce any amount of text.
 const SEEN: usize = 16 * 1024;
 
-/// The part of an error text that may be recorded, or `None`. Never panics, whatever the formatter does.
+/// Returns the part of an error text that may be recorded, or `None`. Never panics, even if the formatter does.
 pub(crate) fn of(arguments: Arguments<'_>) -> Option<String> {
     let kind = chosen();
     if matches!(kind, Kind::Type) {

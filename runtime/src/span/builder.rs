@@ -76,6 +76,10 @@ pub fn in_span_async<F: Future>(name: impl Into<Cow<'static, str>>, future: F) -
 }
 
 /// Runs a future in a span and records its error; otherwise like [`in_span_async`].
+///
+/// # Errors
+///
+/// Returns the error of the future.
 #[track_caller]
 pub fn try_in_span_async<F, T, E>(name: impl Into<Cow<'static, str>>, future: F) -> impl Future<Output = Result<T, E>>
 where
@@ -131,7 +135,7 @@ pub struct SpanBuilder {
 static NOWHERE: Callsite = Callsite::nowhere();
 
 impl SpanBuilder {
-    /// Creates a span without a source location. The name should have low cardinality.
+    /// Creates a builder for a span without a source location. The name should have low cardinality.
     #[inline]
     pub fn new(name: impl Into<Cow<'static, str>>) -> Self {
         Self { name: Some(name.into()), ..Self::at(&NOWHERE) }
@@ -274,8 +278,8 @@ impl SpanBuilder {
         if is_busy() { self } else { more(self) }
     }
 
-    /// Adds tags that are propagated to other processes. They are evaluated even if the trace is not sampled, because
-    /// baggage is independent of sampling.
+    /// Adds the tags of `fill` that are propagated to other processes. They are evaluated even if the trace is not
+    /// sampled, because baggage is independent of sampling.
     ///
     /// Intended for integrations, whose tags have modifiers ([`Tag`](crate::Tag)). In application code, use
     /// [`biz_tag`](Self::biz_tag).
@@ -355,12 +359,13 @@ impl SpanBuilder {
         }
     }
 
-    /// Runs `f` in the span.
+    /// Starts the span and runs `f` in it. A panic is recorded and then resumed. An `Err` is not recorded; for a
+    /// `Result`, use [`try_run`](Self::try_run).
     pub fn run<R>(self, f: impl FnOnce() -> R) -> R {
         self.start().run(f, |_| Outcome::ok())
     }
 
-    /// Runs `f` in the span, and records its error.
+    /// Starts the span, runs `f` in it, and records its error.
     ///
     /// # Errors
     ///
@@ -369,7 +374,8 @@ impl SpanBuilder {
         self.start().run(f, Outcome::of_logged_result)
     }
 
-    /// Runs a future in the span, which starts when the future is first polled.
+    /// Runs a future in the span, which starts when the future is first polled. If the future is dropped before it
+    /// completes, the span is marked `throughline.cancelled`.
     pub async fn run_async<F: Future>(self, future: F) -> F::Output {
         let instrumented = self.start().run_async(future, |_: &F::Output| Outcome::ok());
         instrumented.await
@@ -389,7 +395,8 @@ impl SpanBuilder {
         instrumented.await
     }
 
-    /// Runs a stream in the span, which starts now and ends when the stream ends or is dropped.
+    /// Starts the span and runs a stream in it. The span ends when the stream ends. If the stream is dropped before,
+    /// the span is marked `throughline.cancelled`.
     pub fn stream<S: Stream>(self, stream: S) -> Instrumented<S> {
         self.start().instrument(stream, Unobserved)
     }

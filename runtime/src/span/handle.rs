@@ -213,23 +213,23 @@ pub(crate) fn report_missing(keys: &[&'static str], context: &Context) {
 pub struct Span(pub(crate) Scope);
 
 impl Span {
-    /// The absence of a span: nothing is recorded, and the current context is unchanged.
+    /// Creates a handle without a span: nothing is recorded, and the current context is unchanged.
     pub const fn none() -> Self {
         Self(Scope::Off)
     }
 
-    /// No span, but `context` is current in the code that is run.
+    /// Creates a handle without a span that makes `context` current in the code that it runs.
     pub fn within(context: Context) -> Self {
         Self(Scope::Within(context))
     }
 
-    /// Whether this has no effect: neither a span nor a context of its own.
+    /// Returns `true` if the handle has no effect: it has neither a span nor a context of its own.
     #[inline]
     pub fn is_none(&self) -> bool {
         matches!(self.0, Scope::Off)
     }
 
-    /// Whether there is a span that is recorded and has not ended, so that attributes are worth computing.
+    /// Returns `true` if there is a span that is recorded and has not ended, so that it is worth computing attributes.
     pub fn is_recording(&self) -> bool {
         self.0.open().is_some_and(|open| !open.done)
     }
@@ -272,7 +272,8 @@ impl Span {
         self.0 = Scope::Off;
     }
 
-    /// Takes the span out of the handle, for example to move it from a future into the response body that it returns.
+    /// Takes the span out of the handle and leaves [`none`](Self::none), for example to move it from a future into the
+    /// response body that the future returns.
     pub fn take(&mut self) -> Self {
         std::mem::take(self)
     }

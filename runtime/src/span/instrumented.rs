@@ -30,7 +30,7 @@ pub trait Observer {
     }
 
     /// Called when the future, stream or body is dropped, whether or not it has completed. The wrapped value has
-    /// already been dropped. A span that has not ended by then and is not ended here is cancelled.
+    /// already been dropped. If the span has not ended and is not ended here, it is cancelled.
     fn dropped(&mut self, span: &mut Span) {
         let _ = span;
     }

@@ -1,4 +1,4 @@
-//! What only integrations do with a span and its outcome.
+//! Methods of spans and outcomes for integrations.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -13,8 +13,8 @@ use crate::span::handle::{Scope, Span, is_off, report_missing};
 use crate::span::outcome::{Failure, Outcome};
 use crate::tags::value::TagValue;
 
-/// Whether a span started here may be recorded. Returns `false` below a local span that is not sampled, and where
-/// telemetry is suppressed.
+/// Returns `true` if a span started in the current context might be recorded. Returns `false` below a local span that
+/// is not sampled, and where telemetry is suppressed.
 ///
 /// Integrations can use this to skip costly work, such as deriving a span name from a statement.
 pub fn enabled() -> bool {
@@ -22,14 +22,14 @@ pub fn enabled() -> bool {
 }
 
 impl Span {
-    /// Sets attributes that are available as OpenTelemetry's type. Values are not truncated.
+    /// Sets attributes of OpenTelemetry's type. Values are not truncated.
     pub fn record_all(&self, attributes: impl IntoIterator<Item = KeyValue>) {
         if let Some(open) = self.0.open() {
             open.context.span().set_attributes(attributes);
         }
     }
 
-    /// Adds an event.
+    /// Adds an event. Attribute values are not truncated.
     pub fn event(&self, name: impl Into<Cow<'static, str>>, attributes: Vec<KeyValue>) {
         if let Some(open) = self.0.open() {
             open.context.span().add_event(name, attributes);
@@ -67,15 +67,16 @@ impl Scope {
 }
 
 impl Outcome {
-    /// A response that indicates a failure, such as status 503. No `exception` event is recorded, because there is no
-    /// error value. `error_type` should have low cardinality; an empty description is omitted.
+    /// Creates an outcome for a response that indicates a failure, such as status 503. No `exception` event is
+    /// recorded, because there is no error value. `error_type` should have low cardinality; an empty description is
+    /// omitted.
     pub fn error(error_type: impl Into<Cow<'static, str>>, description: impl Display) -> Self {
         let message = error_text::of(format_args!("{description}"));
         Self::of_failure(Failure { error_type: error_type.into(), message, exception: false, chain: None })
     }
 
-    /// An error value: like [`error`](Self::error), with an `exception` event in addition. `error_type` should have
-    /// low cardinality.
+    /// Creates an outcome for an error value: like [`error`](Self::error), with an additional `exception` event.
+    /// `error_type` should have low cardinality.
     pub fn exception(error_type: impl Into<Cow<'static, str>>, error: &(impl Display + ?Sized)) -> Self {
         Self::thrown(error_type.into(), error_text::of(format_args!("{error}")))
     }
@@ -88,7 +89,7 @@ impl Outcome {
         self
     }
 
-    /// Adds attributes that are available as OpenTelemetry's type.
+    /// Adds attributes of OpenTelemetry's type. Values are not truncated.
     pub fn attributes(mut self, attributes: impl IntoIterator<Item = KeyValue>) -> Self {
         self.0.get_or_insert_default().attributes.extend(attributes);
         self

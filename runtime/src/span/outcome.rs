@@ -140,12 +140,13 @@ impl Outcome {
         Self(Some(Box::new(Recorded { failure: Some(failure), ..Recorded::default() })))
     }
 
-    /// The work succeeded.
+    /// Creates the outcome of work that succeeded.
     pub fn ok() -> Self {
         Self(None)
     }
 
-    /// The outcome of a `Result`: an `Err` is described by its `Display` output, and its type is the `error.type`.
+    /// Creates the outcome of a `Result`. The description of an `Err` is its `Display` output, and its type is the
+    /// `error.type`.
     pub fn of_result<T, E: Display>(result: &Result<T, E>) -> Self {
         match result {
             Ok(_) => Self::default(),
@@ -186,7 +187,7 @@ impl Outcome {
         self
     }
 
-    /// A panic that was caught and will be resumed.
+    /// Creates the outcome for a panic that was caught and will be resumed.
     pub fn panicked(payload: &(dyn Any + Send)) -> Self {
         let message =
             payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));

@@ -57,7 +57,8 @@ impl Drop for Entered {
 
 /// Adds tags to the current span, and to all spans started in the code that follows.
 ///
-/// In a trace that is not sampled, only tags that are needed for other purposes are evaluated.
+/// In a trace that is not sampled, a tag is evaluated only if it is propagated, overrides another value, or appears on
+/// log lines.
 #[derive(Debug, Default)]
 #[must_use]
 pub struct TagScope(Tags);
@@ -78,7 +79,7 @@ impl TagScope {
         self
     }
 
-    /// Adds the tags to the current span, and returns a [`Span`] without a span of its own, whose context carries the
+    /// Adds the tags to the current span, and returns a [`Span`] that starts no new span and whose context carries the
     /// tags.
     #[inline]
     pub fn start_with(self, fill: impl FnOnce(&mut Tags)) -> Span {

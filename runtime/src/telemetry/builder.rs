@@ -24,8 +24,8 @@ use crate::tracer::{Guarded, TracerProviderBuilder};
 /// settings. Keep the returned value until the end of `main`, and call [`Telemetry::shutdown`] there. Dropping it
 /// flushes for at most five seconds.
 ///
-/// A second call while the first value still exists takes over the spans that start from then on, and logs a
-/// warning.
+/// It does not wait for the collector, and may be called outside a Tokio runtime. A second call while the first value
+/// still exists takes over the spans that start from then on, and logs a warning.
 ///
 /// # Errors
 ///
@@ -105,7 +105,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Looks up variables with `get` instead of in the environment, for configuration files and tests.
+    /// Looks up variables with `get` instead of in the process environment, for configuration files and tests.
     pub fn variables(mut self, get: impl Fn(&str) -> Option<String> + 'static) -> Self {
         self.variables = Box::new(get);
         self
@@ -123,10 +123,10 @@ impl Builder {
         self
     }
 
-    /// Exports to the collector at this endpoint, such as `http://localhost:4317` for gRPC or
-    /// `http://localhost:4318/v1/traces` for HTTP; the URL is used unchanged. Overrides `OTEL_TRACES_EXPORTER` and the
-    /// variables for endpoint and protocol. Headers, timeout, compression and certificates are taken from
-    /// the environment.
+    /// Sets the collector to export to: an endpoint such as `http://localhost:4317` for gRPC or
+    /// `http://localhost:4318/v1/traces` for HTTP, which is used unchanged. Overrides `OTEL_TRACES_EXPORTER` and the
+    /// variables for endpoint and protocol. Headers, timeout, compression and certificates are taken from the
+    /// environment.
     ///
     /// [`init`](Self::init) returns an error if `endpoint` is not a URL, or is an `https://` URL without the feature
     /// `otlp-tls`.
@@ -135,9 +135,9 @@ impl Builder {
         self
     }
 
-    /// Exports through `exporter` instead of over OTLP. It runs on the export thread, within a Tokio runtime.
+    /// Sets a custom exporter, instead of OTLP. It runs on the export thread, within a Tokio runtime.
     ///
-    /// A batch for which it returns an error, or panics, counts as refused and is not retried. A flush calls its
+    /// A batch for which it returns an error or panics counts as refused and is not retried. A flush calls its
     /// `force_flush` after all spans have been passed to it.
     pub fn exporter(mut self, exporter: impl SpanExporter + 'static) -> Self {
         self.exporter = Some(Box::new(move |pipeline, resource| {
@@ -172,28 +172,29 @@ impl Builder {
         self
     }
 
-    /// Limits how many finished spans may be queued or in flight. Zero counts as one. Overrides
-    /// `OTEL_BSP_MAX_QUEUE_SIZE`; 131,072 by default. [`max_queue_bytes`](Self::max_queue_bytes) limits their size.
+    /// Sets the maximum number of finished spans that are queued or in flight; 131,072 by default. Zero counts as one.
+    /// Overrides `OTEL_BSP_MAX_QUEUE_SIZE`. [`max_queue_bytes`](Self::max_queue_bytes) limits their size.
     ///
-    /// When it is three quarters full, new traces are not recorded.
+    /// When the queue is three quarters full, no new traces are recorded until it is half empty again.
     pub fn max_queue_size(mut self, spans: usize) -> Self {
         self.max_queue_size = Some(spans.max(1));
         self
     }
 
-    /// Limits how many bytes the spans that are queued or in flight may have, encoded, and thereby the memory that
-    /// export takes. Zero counts as one. Overrides `THROUGHLINE_MAX_QUEUE_BYTES`; by default a kilobyte for each span of
-    /// [`max_queue_size`](Self::max_queue_size), that is 128 MiB, and at least 32 MiB.
+    /// Sets the maximum encoded size, in bytes, of the finished spans that are queued or in flight. This bounds the
+    /// memory used for export. Zero counts as one. Overrides `THROUGHLINE_MAX_QUEUE_BYTES`. The default is 1 KiB for
+    /// each span of [`max_queue_size`](Self::max_queue_size), but at least 32 MiB: 128 MiB if that is not set either.
     ///
-    /// From three quarters of it on, new traces are not recorded.
+    /// When the queue is three quarters full, no new traces are recorded until it is half empty again.
     pub fn max_queue_bytes(mut self, bytes: usize) -> Self {
         self.max_queue_bytes = Some(bytes.max(1));
         self
     }
 
-    /// Limits how many open spans are tracked, to list them, to warn about them and to end them on shutdown; 16,384
-    /// by default, and 262,144 at most. Memory for all of them is allocated at once, by the first call of
-    /// [`init`](Self::init) in a process, which decides for all later ones.
+    /// Sets the maximum number of open spans that are tracked; 16,384 by default, and 262,144 at most. Tracked spans
+    /// are [listed](Telemetry::open_spans), warned about, and ended on shutdown. The first call of [`init`](Self::init)
+    /// in a process that enables tracking allocates memory for all of them and determines the limit; later calls do not
+    /// change it.
     ///
     /// Zero disables tracking, which saves some tens of nanoseconds per span.
     pub fn max_open_spans(mut self, spans: usize) -> Self {
@@ -201,33 +202,33 @@ impl Builder {
         self
     }
 
-    /// Sets how long a span may be open before a warning is logged, once; five minutes by default. Spans that were
-    /// started at the same source location share a warning.
+    /// Sets how long a span may be open before a warning is logged; five minutes by default. There is one warning per
+    /// span, and a shared one for spans with the same name and source location that become overdue at the same time.
     pub fn open_span_warning(mut self, after: Duration) -> Self {
         self.open_spans.warn_after = after;
         self
     }
 
-    /// Audits the spans that are exported: whether the traces of this process are whole, and where they break. The
-    /// rules are taken as [`partial`](Rules::partial), because other processes have spans of the same traces.
+    /// Audits the exported spans: whether the traces of this process are complete, and where they break. The rules are
+    /// treated as [`partial`](Rules::partial), because other processes record spans of the same traces.
     ///
-    /// [`Telemetry::audit`] has what was found, and the metrics `throughline.audit.*` count it. Spans that a sampler
-    /// or the queue's limits leave out are not looked at. The export thread does the work, so that spans cost the
-    /// threads that record them nothing more; `docs/audit.md` has what it costs.
+    /// The results are available from [`Telemetry::audit`] and in the metrics `throughline.audit.*`. Traces that are
+    /// not sampled, shed or evicted are not audited. The audit runs on the export thread and adds no cost to the
+    /// threads that record spans; `docs/audit.md` has measurements.
     #[cfg(feature = "audit")]
     pub fn audit(mut self, rules: Rules) -> Self {
         self.audit = Some(rules);
         self
     }
 
-    /// Adds a span processor. Shutdown does not wait for it beyond its timeout. Its panics do not reach the code that is
-    /// traced.
+    /// Adds a span processor; processors are called in the order in which they are added. Shutdown does not wait for it
+    /// beyond the timeout. If it panics, the panic is caught and does not reach the traced code.
     pub fn processor(mut self, processor: impl SpanProcessor + 'static) -> Self {
         self.provider.push(Box::new(|provider| provider.with_span_processor(processor)));
         self
     }
 
-    /// A variable, unless a setting in code overrides it: then it need not be valid.
+    /// Returns a variable, unless a setting in code overrides it: it then need not be valid.
     fn variable(&self, name: &str) -> Option<String> {
         let is_overridden = match name {
             // For batches of any size, which shrink with the queue.

@@ -2,11 +2,11 @@ use std::fmt;
 
 use super::config::ConfigError;
 
-/// Telemetry could not be initialized.
+/// The error returned by [`init`](crate::init) if telemetry could not be initialized.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum InitError {
-    /// An environment variable or an argument of the builder is not valid.
+    /// An environment variable or an argument of the builder is invalid.
     Config(ConfigError),
     /// The export thread could not be spawned.
     Thread(std::io::Error),

@@ -18,9 +18,9 @@ pub(super) static ACTIVE: AtomicUsize = AtomicUsize::new(0);
 
 /// A handle to initialized telemetry. Keep it until the end of `main`, and [shut it down](Self::shutdown) there.
 ///
-/// Dropping it, for example because of a panic in `main`, ends and marks the spans that are still open and flushes for
-/// at most five seconds. It does not wait for detached jobs, because it would block the worker thread that they may
-/// need.
+/// Dropping it, for example because of a panic in `main`, ends and marks the spans that are still open and flushes the
+/// queue with a timeout of five seconds, during which it blocks the thread. It does not wait for detached jobs, because
+/// it would block the worker thread that they may need.
 #[must_use = "dropping it shuts telemetry down"]
 pub struct Telemetry {
     pub(super) provider: Option<TracerProvider>,
@@ -73,34 +73,37 @@ impl Telemetry {
     }
 
     /// Returns the counts of spans by outcome since [`init`](super::init()). All are zero if nothing is exported.
-    /// Briefly locks the queue.
+    ///
+    /// This briefly locks the queue.
     pub fn export_stats(&self) -> ExportStats {
         self.export.as_ref().map(ExportHandle::stats).unwrap_or_default()
     }
 
-    /// Returns how many finished spans are queued or in flight, at most [`Builder::max_queue_size`]. Does not lock.
+    /// Returns the number of finished spans that are queued or in flight, which is at most [`Builder::max_queue_size`].
+    /// Lock-free.
     ///
     /// [`Builder::max_queue_size`]: super::Builder::max_queue_size
     pub fn queue_len(&self) -> usize {
         self.export.as_ref().map_or(0, ExportHandle::queue_len)
     }
 
-    /// Returns the spans of Throughline that are open, oldest first; at most [`Builder::max_open_spans`].
+    /// Returns the open spans that are tracked, oldest first; at most [`Builder::max_open_spans`]. Spans that other
+    /// libraries start through the OpenTelemetry API are not tracked.
     ///
     /// [`Builder::max_open_spans`]: super::Builder::max_open_spans
     pub fn open_spans(&self) -> Vec<OpenSpan> {
         self.open_spans.map(open_spans::list).unwrap_or_default()
     }
 
-    /// Returns the audit of this process, which is also valid after the shutdown. `None` unless
-    /// [`Builder::audit`](super::Builder::audit) was called.
+    /// Returns the audit of this process, or `None` if [`Builder::audit`](super::Builder::audit) was not called. The
+    /// returned handle remains usable after a shutdown.
     #[cfg(feature = "audit")]
     pub fn audit(&self) -> Option<LiveAudit> {
         self.audit.clone()
     }
 
-    /// Returns how many spans have not been tracked since the start of the process, because there was no room. A
-    /// shutdown does not end them.
+    /// Returns the number of spans since the start of the process that were not tracked because the limit
+    /// [`Builder::max_open_spans`](super::Builder::max_open_spans) was reached. A shutdown does not end such spans.
     pub fn untracked_open_spans(&self) -> u64 {
         self.open_spans.as_ref().map_or(0, |table| table.missed())
     }

@@ -1,15 +1,16 @@
-//! Trace IDs that are chosen before the trace starts.
+//! Trace IDs that are determined before the trace starts.
 
 use opentelemetry::trace::{SpanId, TraceId};
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 
 use crate::span::requested_id;
 
-/// An id generator that uses an incoming `X-Request-ID` as the id of the trace that the request starts, so that one id
-/// finds both. All other ids come from the generator that it wraps.
+/// An ID generator that uses an incoming `X-Request-ID` as the ID of the trace that the request starts, so that the
+/// same ID identifies both. All other IDs come from the wrapped generator.
 ///
-/// In OpenTelemetry, only the id generator of a provider chooses trace ids. With another generator, the request keeps
-/// its id, the trace has a different one, and the server span records the former as `http.request.header.x-request-id`.
+/// In OpenTelemetry, only the ID generator of the provider can choose trace IDs. With any other generator, the request
+/// keeps its ID, the trace has a different one, and the server span records the request ID as
+/// `http.request.header.x-request-id`.
 ///
 /// ```
 /// use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -25,14 +26,14 @@ use crate::span::requested_id;
 pub struct RequestIdGenerator<G = RandomIdGenerator>(G);
 
 impl RequestIdGenerator {
-    /// Wraps the SDK's random generator.
+    /// Creates a generator that wraps the SDK's random generator.
     pub fn new() -> Self {
         Self::default()
     }
 }
 
 impl<G> RequestIdGenerator<G> {
-    /// Wraps `generator`.
+    /// Creates a generator that wraps `generator`.
     pub fn over(generator: G) -> Self {
         Self(generator)
     }

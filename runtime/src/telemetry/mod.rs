@@ -1,4 +1,4 @@
-//! Initialization in one line, and what Throughline adds to the OpenTelemetry SDK.
+//! Setup of telemetry in one line, and extensions for the OpenTelemetry SDK.
 #![cfg_attr(feature = "otlp", doc = include_str!("../../doc/telemetry.md"))]
 
 #[cfg(feature = "otlp")]

@@ -1,4 +1,4 @@
-//! Spans that have started and not ended: they are listed, warned about, and ended by a shutdown.
+//! Open spans: they are listed, warned about, and ended by a shutdown.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -20,19 +20,19 @@ use crate::span::registry::{Entry, Table};
 /// How often open spans are scanned.
 pub(crate) const SCAN_INTERVAL: Duration = Duration::from_millis(500);
 
-/// A span that has started and not ended.
+/// An open span: it has started and has not ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OpenSpan {
-    /// The span's name.
+    /// The span name.
     pub name: Cow<'static, str>,
-    /// The id of its trace.
+    /// The trace ID.
     pub trace_id: TraceId,
-    /// Its own id.
+    /// The span ID.
     pub span_id: SpanId,
-    /// How long it has been open, accurate to half a second.
+    /// The time since its start, accurate to half a second.
     pub age: Duration,
-    /// Where in the source it was started; `None` if an integration started it.
+    /// The source location at which it was started; `None` if an integration started it.
     pub place: Option<&'static Location<'static>>,
 }
 

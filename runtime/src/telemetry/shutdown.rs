@@ -21,16 +21,16 @@ use crate::guard::panics::caught;
 use crate::job::tracker as jobs;
 use crate::span::tracer::{self, SetUp};
 
-/// How long dropping a [`Telemetry`] may take.
+/// The timeout for dropping a [`Telemetry`].
 const DROP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The time that the export thread may need after its timeout, to stop cleanly.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// One part in so many of a shutdown's timeout is reserved for the export.
+/// The reciprocal of the share of a shutdown's timeout that is reserved for the export.
 const RESERVED_FOR_EXPORT: u32 = 4;
 
-/// How to shut down, for [`Telemetry::shutdown_with`].
+/// Options for [`Telemetry::shutdown_with`].
 #[derive(Debug, Clone, Copy)]
 #[must_use = "this configures a shutdown, which `shutdown_with` begins"]
 pub struct Shutdown {
@@ -39,13 +39,13 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    /// Creates options for a shutdown that takes at most `timeout`.
+    /// Creates options for a shutdown with this timeout.
     pub fn within(timeout: Duration) -> Self {
         Self { timeout, refuse_new_jobs: false }
     }
 
-    /// Aborts tasks that are spawned from now on before they are polled, as
-    /// [`jobs::close`](crate::jobs::close) does. Blocking jobs and threads cannot be aborted, and still run.
+    /// Rejects detached jobs that are spawned after the shutdown has begun, as [`jobs::close`](crate::jobs::close)
+    /// does: tasks are aborted before they are first polled. Blocking jobs and threads cannot be aborted and still run.
     pub fn refuse_new_jobs(mut self) -> Self {
         self.refuse_new_jobs = true;
         self
@@ -59,11 +59,12 @@ impl Shutdown {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShutdownReport {
-    /// Detached jobs that were running when the shutdown began.
+    /// The number of detached jobs that were running when the shutdown began.
     pub jobs: usize,
-    /// Detached jobs that were still running when it timed out, including those spawned in the meantime.
+    /// The number of detached jobs that were still running when the shutdown stopped waiting for them, including those
+    /// spawned in the meantime.
     pub jobs_left: usize,
-    /// Spans that were still open, oldest first. They were ended, with the attribute
+    /// The spans that were still open, oldest first. The shutdown ended them, with the attribute
     /// `throughline.unfinished`.
     pub unfinished: Vec<OpenSpan>,
     /// The counts of ended spans by outcome.
@@ -73,8 +74,10 @@ pub struct ShutdownReport {
 }
 
 impl ShutdownReport {
-    /// Whether nothing was lost since [`init`](super::init()): every job and span had ended, every trace that the
-    /// sampler wanted was recorded, and the exporter has accepted every span.
+    /// Returns `true` if nothing was lost since [`init`](super::init()): every job and every tracked span had ended, no
+    /// trace was shed, and the exporter accepted every span.
+    ///
+    /// Open spans that were [not tracked](Telemetry::untracked_open_spans) are not considered.
     pub fn is_complete(&self) -> bool {
         let stats = &self.stats;
         let lost = stats.refused + stats.traces_shed() + stats.spans_dropped + stats.spans_unsent();
@@ -118,18 +121,21 @@ impl fmt::Display for ShutdownReport {
 }
 
 impl Telemetry {
-    /// Waits for detached jobs, ends and marks the spans that are still open, and exports what is queued: all within
-    /// `timeout`, a quarter of which is reserved for the export. Logs the report that it returns.
+    /// Waits for detached jobs, ends and marks the spans that are still open, and exports the queued spans. Returns a
+    /// report, which is also logged.
     ///
-    /// This includes jobs that are spawned in the meantime; use [`shutdown_with`](Self::shutdown_with) to reject them.
-    /// Spans that start after the shutdown are not recorded. It requires neither a Tokio runtime nor a timer, because a
-    /// thread keeps track of the time.
+    /// All of this takes at most `timeout`, plus up to one second for the export thread to stop. A quarter of the
+    /// timeout is reserved for the export. Jobs that are spawned in the meantime are waited for, too; use
+    /// [`shutdown_with`](Self::shutdown_with) to reject them. Spans that start after the shutdown are not recorded.
     ///
-    /// A detached job that awaits this waits for itself until the timeout.
+    /// The future can be awaited outside a Tokio runtime, and on a runtime without a timer, because a separate thread
+    /// keeps track of the time.
+    ///
+    /// Do not call this from a detached job: the job would wait for itself until the timeout.
     ///
     /// # Cancellation
     ///
-    /// Dropping the future drops the `Telemetry`, which flushes for at most five seconds.
+    /// Not cancel safe: dropping the future drops the `Telemetry`, which flushes with a timeout of five seconds.
     pub async fn shutdown(self, timeout: Duration) -> ShutdownReport {
         self.shutdown_with(Shutdown::within(timeout)).await
     }
@@ -158,12 +164,12 @@ impl Telemetry {
         report
     }
 
-    /// Waits for SIGTERM or Ctrl-C, like [`signal`](super::signal()), then [shuts down](Self::shutdown). A second
-    /// signal does not cut the shutdown short; only `timeout` does.
+    /// Waits for SIGTERM or Ctrl-C, like [`signal`](super::signal()), and then [shuts down](Self::shutdown). A second
+    /// signal has no effect: the shutdown takes up to `timeout`.
     ///
     /// # Panics
     ///
-    /// Outside a Tokio runtime with its signal driver enabled.
+    /// Panics if called outside a Tokio runtime, or on one whose I/O driver is not enabled.
     pub async fn shutdown_on_signal(self, timeout: Duration) -> ShutdownReport {
         signal::signal().await;
         self.shutdown(timeout).await

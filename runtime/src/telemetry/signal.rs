@@ -2,18 +2,18 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
-/// Completes when the process is asked to terminate: on SIGTERM or Ctrl-C (SIGINT), on Windows on Ctrl-C.
+/// Waits for a request to terminate the process: SIGTERM or Ctrl-C (SIGINT); on Windows, Ctrl-C.
 ///
 /// Each call waits for a signal that arrives after it was first polled, so a second call waits for a second signal.
 ///
 /// # Cancellation
 ///
-/// Cancel safe. As with [`tokio::signal`], the default action of a signal remains disabled for the rest of the process
-/// once it has been listened for.
+/// This function is cancel safe. As with [`tokio::signal`], the first call replaces the default action of the signals
+/// for the rest of the process: after that, they no longer terminate it.
 ///
 /// # Panics
 ///
-/// Outside a Tokio runtime with its signal driver enabled.
+/// Panics if called outside a Tokio runtime, or on one whose I/O driver is not enabled.
 pub async fn signal() {
     let interrupt = async {
         if tokio::signal::ctrl_c().await.is_err() {

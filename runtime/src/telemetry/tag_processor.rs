@@ -19,7 +19,8 @@ use crate::tags::set::has_key;
 /// of the same key. Throughline's own spans start with their tags, so that samplers see them; this processor
 /// does not change them.
 ///
-/// Costs one copy of the span's attributes for a span with tags in its context, and nothing for others.
+/// The cost is one copy of the span's attributes if there are tags in the context, and one lookup in the context
+/// otherwise.
 ///
 /// ```
 /// use opentelemetry_sdk::trace::SdkTracerProvider;

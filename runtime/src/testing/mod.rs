@@ -1,7 +1,7 @@
 //! Capture spans in a test, and compare them as trees.
 //!
-//! A [`Capture`] has its own tracer provider, which the code under test finds through the context. Nothing is global,
-//! so any number of tests can run in one process at the same time.
+//! A [`Capture`] has its own tracer provider, which the code under test finds through the context. There is no global
+//! state, so tests can run in parallel in one process.
 //!
 //! ```
 //! use throughline::testing::Capture;
@@ -24,8 +24,8 @@
 //! assert_eq!(capture.span("price").attribute("sku"), Some(&"A-7".into()));
 //! ```
 //!
-//! [`Capture::wait`] waits for the jobs that the code under test has detached. With the feature `audit`,
-//! `assert_unbroken!(capture)` asserts that every trace is whole, whatever its spans are.
+//! [`Capture::wait`] waits for the detached jobs of the code under test. With the feature `audit`,
+//! `assert_unbroken!(capture)` asserts that every trace is complete, without listing its spans.
 
 mod side_by_side;
 mod span;
@@ -55,13 +55,14 @@ use crate::render::tree;
 use crate::span::tracer;
 use crate::telemetry::{RequestIdGenerator, Tracer, TracerProvider, TracerProviderBuilder};
 
-/// Collects the spans of one test.
+/// Captures the spans of a test.
 ///
 /// It captures the spans that start within [`run`](Self::run), [`run_async`](Self::run_async) or
-/// [`context`](Self::context), at any depth: detached jobs, snapshots and carried messages take the capture with
-/// them. Spans that start elsewhere are not affected.
+/// [`context`](Self::context), at any depth, including those in detached jobs and in code that runs in a `Snapshot` or
+/// handles a `Carried` message. Spans that start elsewhere are not affected.
 ///
-/// Environment variables such as `OTEL_TRACES_SAMPLER` are not read. A clone is a cheap handle to the same capture.
+/// Environment variables such as `OTEL_TRACES_SAMPLER` are not read. Cloning is cheap; all clones refer to the same
+/// capture.
 #[derive(Clone)]
 pub struct Capture {
     provider: TracerProvider,
@@ -75,7 +76,7 @@ impl Capture {
         Self::with_provider(|builder| builder)
     }
 
-    /// Creates a capture that records what `sampler` decides.
+    /// Creates a capture that records the traces selected by `sampler`.
     ///
     /// ```
     /// use opentelemetry_sdk::trace::Sampler;
@@ -89,7 +90,8 @@ impl Capture {
         Self::with_provider(|builder| builder.with_sampler(sampler))
     }
 
-    /// Creates a capture with a provider that `build` configures: an id generator, limits, span processors.
+    /// Creates a capture whose provider is configured by `build`, for example with an ID generator, limits or span
+    /// processors.
     pub fn with_provider(build: impl FnOnce(TracerProviderBuilder) -> TracerProviderBuilder) -> Self {
         let store = Arc::new(Store::default());
         let builder = TracerProvider::builder().with_id_generator(RequestIdGenerator::new());
@@ -100,12 +102,13 @@ impl Capture {
         Self { provider, context, store }
     }
 
-    /// A context below which spans are captured. It has no span, tags or baggage, whatever the current context has.
+    /// Returns a context in which spans are captured. It has no span, tags or baggage, regardless of the current
+    /// context.
     pub fn context(&self) -> Context {
         self.context.clone()
     }
 
-    /// Runs `f` in [`context`](Self::context).
+    /// Runs `f` with [`context`](Self::context) as the current context.
     pub fn run<R>(&self, f: impl FnOnce() -> R) -> R {
         let _attached = self.context().attach();
         f()
@@ -130,23 +133,23 @@ impl Capture {
         Snapshot::of(&self.context).run_async(future)
     }
 
-    /// A tracer of this capture, for code that uses the OpenTelemetry API, or for the layer of
+    /// Returns a tracer of this capture, for code that uses the OpenTelemetry API, and for the layer of
     /// `tracing-opentelemetry`.
     pub fn tracer(&self, name: &'static str) -> Tracer {
         self.provider.tracer(name)
     }
 
-    /// The provider of this capture. Nothing is captured after it is shut down.
+    /// Returns the tracer provider of this capture. Nothing is captured after it is shut down.
     pub fn provider(&self) -> &TracerProvider {
         &self.provider
     }
 
-    /// The spans that have ended, in the order in which they ended.
+    /// Returns the spans that have ended, in the order in which they ended.
     pub fn spans(&self) -> Vec<FinishedSpan> {
         self.store.lock().ended.clone()
     }
 
-    /// The one span with this name that has ended.
+    /// Returns the only span with this name that has ended.
     ///
     /// # Panics
     ///
@@ -160,12 +163,12 @@ impl Capture {
         }
     }
 
-    /// The spans with this name that have ended, in the order in which they ended.
+    /// Returns the spans with this name that have ended, in the order in which they ended.
     pub fn named(&self, name: &str) -> Vec<FinishedSpan> {
         self.store.lock().ended.iter().filter(|span| span.name() == name).cloned().collect()
     }
 
-    /// The number of spans that have started and not ended.
+    /// Returns the number of open spans.
     pub fn open(&self) -> usize {
         self.store.lock().open.len()
     }
@@ -181,17 +184,18 @@ impl Capture {
         drop(self.take());
     }
 
-    /// The spans that have ended as a tree of text that is the same in every run: [`tree_with`] without tags.
+    /// Returns the spans that have ended as a text tree, without tags. Like [`tree_with`] with no keys.
     ///
     /// [`tree_with`]: Self::tree_with
     pub fn tree(&self) -> String {
         self.tree_with(&[])
     }
 
-    /// The spans that have ended as a tree of text that is the same in every run, with the tags named in `keys`.
+    /// Returns the spans that have ended as a text tree, with the tags in `keys`. The text contains no IDs and no
+    /// times, so it is the same in every run.
     ///
-    /// There is one tree per root, children are in the order in which they started, and the last line has no line
-    /// feed. A line has those of these parts that apply, in this order:
+    /// There is one tree per root span, and children are in the order in which they started. There is no trailing line
+    /// feed. A line consists of the following parts, as far as they apply:
     ///
     /// | part | when |
     /// |---|---|
@@ -199,7 +203,7 @@ impl Capture {
     /// | `[server]` | the kind, unless it is internal |
     /// | `(remote parent)` | the parent is not a span of this capture |
     /// | `(open parent)` | the parent has not ended |
-    /// | `(missing parent)` | the parent was removed by [`take`](Self::take) or [`clear`](Self::clear) |
+    /// | `(missing parent)` | the parent was removed with [`take`](Self::take) or [`clear`](Self::clear) |
     /// | `!error: description` | the status is `Error` |
     /// | `!panicked: message` | the code panicked |
     /// | `!cancelled` | the work was dropped before it completed |
@@ -239,9 +243,9 @@ impl Capture {
     ///
     /// # Panics
     ///
-    /// Panics if they differ. The message shows both side by side, with the lines that differ marked, or as a diff where
-    /// they do not fit: into as many columns as the environment variable `COLUMNS` says, or else as the terminal has
-    /// that the standard error goes to, or else into 120.
+    /// Panics if they differ. The message shows both side by side and marks the lines that differ. If they do not fit
+    /// into the available width, it shows a diff instead. The width is the value of the environment variable `COLUMNS`,
+    /// or else the width of the terminal on standard error, or else 120 columns.
     #[track_caller]
     pub fn assert_tree(&self, expected: &str) {
         self.assert_tree_with(&[], expected);

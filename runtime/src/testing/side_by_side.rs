@@ -6,10 +6,10 @@ use std::{env, io};
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 use terminal_size::{Width, terminal_size_of};
 
-/// How many columns there are if nobody says so, as in the log of a CI server.
+/// The default width, for example in the log of a CI server.
 const DEFAULT_WIDTH: usize = 120;
 
-/// How many columns a message may take: `COLUMNS`, or those of the terminal that the standard error goes to.
+/// The available width for a message: `COLUMNS`, or the width of the terminal on standard error.
 pub(super) fn available_width() -> usize {
     width(env::var("COLUMNS").ok().as_deref(), terminal_size_of(io::stderr()).map(|(Width(columns), _)| columns))
 }

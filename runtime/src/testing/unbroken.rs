@@ -4,10 +4,10 @@ use super::Capture;
 use crate::audit::{Audit, Report, Rules, Span};
 
 impl Capture {
-    /// The [audit](crate::audit) of the spans of this capture: those that have ended, and those that are open, which
-    /// never ended as far as it knows. To [wait](Self::wait) for these is up to the caller.
+    /// Audits the spans of this capture; see [`audit`](crate::audit). Open spans are reported as never ended, so
+    /// [wait](Self::wait) for them before.
     ///
-    /// All spans are of the service `test`. With [`Rules::partial`], a remote parent is not missing.
+    /// All spans have the service name `test`. With [`Rules::partial`], a remote parent is not reported as missing.
     pub fn audit(&self, rules: Rules) -> Report {
         let mut audit = Audit::new(rules);
         let inner = self.store.lock();
@@ -26,7 +26,7 @@ impl Capture {
 
 const SERVICE: &str = "test";
 
-/// What [`assert_unbroken!`](crate::assert_unbroken) does.
+/// The implementation of [`assert_unbroken!`](crate::assert_unbroken).
 #[doc(hidden)]
 #[track_caller]
 pub fn assert_unbroken(capture: &Capture, rules: Option<Rules>) {
@@ -39,17 +39,17 @@ pub fn assert_unbroken(capture: &Capture, rules: Option<Rules>) {
     assert!(report.is_unbroken(), "traces are broken\n\n{report}");
 }
 
-/// Asserts that no trace of a [`Capture`](crate::testing::Capture) is broken: the [audit](crate::audit) in a test.
+/// Asserts that no trace of a [`Capture`](crate::testing::Capture) is broken, by [auditing](crate::audit) its spans.
 ///
-/// `assert_unbroken!(capture)` expects what every trace should be: one tree, of which every span has ended. Spans that
-/// are open are breaks, so [wait](crate::testing::Capture::wait) for detached jobs before. A parent in another process
-/// is not missing. `assert_unbroken!(capture, rules)` takes [rules](crate::audit::Rules) of your own.
+/// `assert_unbroken!(capture)` applies the default rules: each trace is a single tree in which every span has ended.
+/// Open spans are breaks, so [wait](crate::testing::Capture::wait) for detached jobs before. A remote parent is not
+/// reported as missing. `assert_unbroken!(capture, rules)` applies your own [rules](crate::audit::Rules).
 ///
 /// # Panics
 ///
-/// Panics if a trace is broken. The message is the report of the audit: each break with its place, its usual cause and
-/// what mends it, and the trees in which it is marked. Also panics if the capture has no span: a test that has captured
-/// nothing must not pass.
+/// Panics if a trace is broken. The message is the report of the audit: each break with its source location, usual
+/// cause and remedy, and the broken traces as trees. Also panics if the capture has no spans, because a test that has
+/// captured nothing must not pass.
 ///
 /// ```
 /// use throughline::assert_unbroken;

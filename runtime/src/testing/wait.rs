@@ -8,11 +8,11 @@ use super::Capture;
 use super::store::{Inner, Store};
 
 impl Capture {
-    /// Waits until no span of this capture is open and no detached job that was started in it is running, for at most
-    /// `limit`. Blocks the thread; in asynchronous code, use [`wait_async`](Self::wait_async).
+    /// Waits until no span of this capture is open and none of its detached jobs is running, for at most `limit`.
+    /// Blocks the thread; in asynchronous code, use [`wait_async`](Self::wait_async).
     ///
-    /// What starts meanwhile is waited for, too. Other tests of the process are not, unlike with
-    /// [`jobs::wait`](crate::jobs::wait).
+    /// This includes spans and jobs that start while it waits. Unlike [`jobs::wait`](crate::jobs::wait), it does not
+    /// wait for the jobs of other tests in the same process.
     ///
     /// # Errors
     ///
@@ -83,7 +83,7 @@ impl Store {
         }
     }
 
-    /// Wakes those who wait, if there is nothing to wait for.
+    /// Wakes waiters if there is nothing left to wait for.
     pub(super) fn notify(&self, inner: &Inner) {
         if inner.is_quiet() {
             self.quiet.notify_all();
@@ -104,13 +104,13 @@ impl Inner {
     }
 }
 
-/// The error of [`Capture::wait`]: spans are open, or jobs are running, when the limit is reached.
+/// The error returned by [`Capture::wait`] if spans are open or jobs are running when the limit is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StillOpen {
-    /// The names of the spans that are open, in the order in which they started.
+    /// The names of the open spans, in the order in which they started.
     pub spans: Vec<String>,
-    /// The number of detached jobs that are running, with a span or without.
+    /// The number of running detached jobs, with or without a span.
     pub jobs: usize,
 }
 

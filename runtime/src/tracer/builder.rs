@@ -1,4 +1,4 @@
-//! How a tracer provider is configured.
+//! Configuration of a tracer provider.
 
 use std::any::Any;
 use std::fmt;
@@ -23,7 +23,7 @@ use crate::encoding::fields::Limits;
 use crate::span::tracer::scope as own_scope;
 use crate::telemetry::RequestIdGenerator;
 
-/// Configures a [`TracerProvider`], with the names of the SDK's builder.
+/// Configures a [`TracerProvider`]. The methods have the same names as those of the SDK's builder.
 ///
 /// ```
 /// use opentelemetry_sdk::Resource;
@@ -75,14 +75,15 @@ impl TracerProviderBuilder {
 
     /// Exports spans in batches on a thread of their own: the SDK's [`BatchSpanProcessor`], configured by `OTEL_BSP_*`.
     ///
-    /// It queues single spans, in the SDK's type, so that a queue that is full leaves gaps in traces. The exporter of
-    /// `throughline::init` queues whole traces, as bytes.
+    /// It queues individual spans, so a full queue leaves gaps in traces. The exporter of `throughline::init` queues
+    /// whole traces, in encoded form.
     pub fn with_batch_exporter(self, exporter: impl SpanExporter + 'static) -> Self {
         self.with_span_processor(BatchSpanProcessor::builder(exporter).build())
     }
 
-    /// Adds a span processor; processors are called in the order in which they are added. Every span is built in the
-    /// SDK's type for it, and once more at its start. A panic of the processor does not reach the code that is traced.
+    /// Adds a span processor; processors are called in the order in which they are added. For them, each span is
+    /// converted to the SDK's type when it starts and when it ends. If a processor panics, the panic is caught and does
+    /// not reach the traced code.
     pub fn with_span_processor(self, processor: impl SpanProcessor + 'static) -> Self {
         self.with_observer(Processor(processor))
     }
@@ -97,8 +98,8 @@ impl TracerProviderBuilder {
         self
     }
 
-    /// Sets the sampler, or a box with one. It is asked about every span, and one for which it panics is not recorded. By
-    /// default every trace is recorded, except those whose parent is not sampled.
+    /// Sets the sampler, which may be boxed. It is consulted for every span; a span for which it panics is not
+    /// recorded. By default, every trace is recorded except those whose remote parent is not sampled.
     pub fn with_sampler(mut self, sampler: impl Into<Box<dyn ShouldSample>>) -> Self {
         self.sampler = Box::new(Guarded(sampler.into()));
         self.follows_local_parent = false;
@@ -106,8 +107,8 @@ impl TracerProviderBuilder {
         self
     }
 
-    /// Sets a sampler that need not be asked below a local parent. `by_attributes` says whether it looks at the
-    /// attributes and links that a span starts with.
+    /// Sets a sampler that need not be consulted below a local parent. `by_attributes` tells whether it reads the
+    /// attributes and links of a span.
     pub(crate) fn with_root_sampler(mut self, sampler: impl ShouldSample + 'static, by_attributes: bool) -> Self {
         self.sampler = Box::new(sampler);
         self.follows_local_parent = true;
@@ -115,45 +116,45 @@ impl TracerProviderBuilder {
         self
     }
 
-    /// Sets the id generator. By default ids are random.
+    /// Sets the ID generator. By default, IDs are random.
     pub fn with_id_generator(mut self, ids: impl IdGenerator + 'static) -> Self {
         self.has_own_ids = (&ids as &dyn Any).is::<RequestIdGenerator>();
         self.ids = Box::new(ids);
         self
     }
 
-    /// Sets how many attributes a span may have. Further ones are dropped and counted, as are further events and links,
-    /// following the specification's section "Span Limits". This limit and those below are 128 by default.
+    /// Sets the maximum number of attributes per span; 128 by default. Further attributes are dropped and counted in
+    /// the exported span, following the specification of the tracing SDK, section "Span Limits".
     pub fn with_max_attributes_per_span(mut self, max: u32) -> Self {
         self.limits.attributes = max;
         self
     }
 
-    /// Sets how many events a span may have.
+    /// Sets the maximum number of events per span; 128 by default.
     pub fn with_max_events_per_span(mut self, max: u32) -> Self {
         self.limits.events = max;
         self
     }
 
-    /// Sets how many links a span may have.
+    /// Sets the maximum number of links per span; 128 by default.
     pub fn with_max_links_per_span(mut self, max: u32) -> Self {
         self.limits.links = max;
         self
     }
 
-    /// Sets how many attributes an event may have.
+    /// Sets the maximum number of attributes per event; 128 by default.
     pub fn with_max_attributes_per_event(mut self, max: u32) -> Self {
         self.limits.attributes_per_event = max;
         self
     }
 
-    /// Sets how many attributes a link may have.
+    /// Sets the maximum number of attributes per link; 128 by default.
     pub fn with_max_attributes_per_link(mut self, max: u32) -> Self {
         self.limits.attributes_per_link = max;
         self
     }
 
-    /// Sets all of these limits.
+    /// Sets all limits for spans, events and links.
     pub fn with_span_limits(self, limits: SpanLimits) -> Self {
         self.with_max_attributes_per_span(limits.max_attributes_per_span)
             .with_max_events_per_span(limits.max_events_per_span)
@@ -167,7 +168,8 @@ impl TracerProviderBuilder {
         self
     }
 
-    /// Sets the resource, or adds to the one that was set before: attributes of the new one take precedence.
+    /// Sets the resource. If called again, the resources are merged, and the attributes of the last one take
+    /// precedence.
     ///
     /// The default is the SDK's: `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` and `telemetry.sdk.*`.
     pub fn with_resource(mut self, resource: Resource) -> Self {

@@ -23,11 +23,11 @@ use crate::context::local;
 use crate::encoding::{Role, ScopeId};
 use crate::tags::draft::Draft;
 
-/// The tracer provider of [`init`](crate::init), of the console and of [`Capture`](crate::testing::Capture): an
-/// implementation of OpenTelemetry's `TracerProvider` that encodes a span for export while it is recorded.
+/// An implementation of OpenTelemetry's `TracerProvider` that encodes spans for export while they are recorded.
+/// [`init`](crate::init) and [`Capture`](crate::testing::Capture) use it.
 ///
-/// Use it like the SDK's: for libraries that take a provider or a tracer, or as OpenTelemetry's global one. It differs
-/// from the SDK's in this:
+/// Use it like the SDK's provider: pass it to libraries that take a provider or a tracer, or set it as OpenTelemetry's
+/// global one. It differs from the SDK's provider as follows:
 ///
 /// - An attribute that is set twice has the last value, as the specification says ("Set Attributes"); the SDK keeps
 ///   both. The same holds for the attributes of an event or a link.
@@ -39,44 +39,48 @@ use crate::tags::draft::Draft;
 /// - A span that is not sampled keeps the other flags of its parent, such as that of a random trace id; the SDK drops
 ///   them.
 ///
-/// A clone refers to the same provider. Dropping the last one, and the last of its tracers and spans, shuts it down.
+/// Cloning is cheap; all clones refer to the same provider. It is shut down when the last clone and the last of its
+/// tracers and open spans are dropped.
 #[derive(Debug, Clone)]
 pub struct TracerProvider(pub(super) Arc<Provider>);
 
 impl TracerProvider {
-    /// Configures a provider. Without a processor, its spans go nowhere.
+    /// Returns a builder for a provider. Without a span processor or exporter, its spans are discarded.
     pub fn builder() -> TracerProviderBuilder {
         TracerProviderBuilder::default()
     }
 
-    /// Exports the spans that have ended, and waits until that is done, for `OTEL_BSP_EXPORT_TIMEOUT` at most.
+    /// Flushes all span processors and exports the spans that have ended. Blocks until that is done; the provider of
+    /// `init` waits for at most `OTEL_BSP_EXPORT_TIMEOUT`.
     ///
     /// # Errors
     ///
-    /// If the export did not finish in time, or a processor reports an error.
+    /// Returns an error if the export did not finish in time, or if a processor reported an error.
     pub fn force_flush(&self) -> OTelSdkResult {
         self.0.force_flush()
     }
 
-    /// Exports the spans that have ended. Spans that start later are not recorded.
+    /// Exports the spans that have ended and shuts the provider down. Blocks for at most `timeout` for the export, and
+    /// passes `timeout` to each span processor. Spans that start later are not recorded.
     ///
     /// # Errors
     ///
-    /// If not everything could be exported within `timeout`, or if the provider is shut down already.
+    /// Returns an error if not everything could be exported within `timeout`, or if the provider was already shut down.
     pub fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
         self.0.shut_down(timeout)
     }
 
-    /// Shuts down within five seconds. See [`shutdown_with_timeout`](Self::shutdown_with_timeout).
+    /// Shuts the provider down with a timeout of five seconds. See
+    /// [`shutdown_with_timeout`](Self::shutdown_with_timeout).
     ///
     /// # Errors
     ///
-    /// Those of [`shutdown_with_timeout`](Self::shutdown_with_timeout).
+    /// Returns the errors of [`shutdown_with_timeout`](Self::shutdown_with_timeout).
     pub fn shutdown(&self) -> OTelSdkResult {
         self.shutdown_with_timeout(Duration::from_secs(5))
     }
 
-    /// What the spans of this provider are from.
+    /// Returns the resource of the spans of this provider.
     pub fn resource(&self) -> &Resource {
         &self.0.resource
     }

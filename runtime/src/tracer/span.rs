@@ -24,10 +24,10 @@ use crate::span::outcome::keeps;
 use crate::tags::draft::Draft;
 use crate::tags::scoped::EncodedTags;
 
-/// A span that encodes itself.
+/// A span of a [`TracerProvider`](crate::telemetry::TracerProvider), which is encoded while it is recorded.
 ///
-/// What is set is encoded at once into a buffer of the span's own, and the whole span into the buffer of its trace when
-/// it ends. Nothing else is allocated.
+/// Attributes, events and links are encoded immediately into a buffer of the span, and the complete span into the
+/// buffer of its trace when it ends. There are no other allocations.
 pub struct Span {
     context: SpanContext,
     /// `None` for a span that does not record.

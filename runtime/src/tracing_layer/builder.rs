@@ -11,7 +11,7 @@ use super::events::Events;
 use super::filter::{SpanFilter, default_spans};
 use super::layer::TracingLayer;
 
-/// Configures the layer.
+/// Configures a [`TracingLayer`](super::TracingLayer).
 ///
 /// ```
 /// use throughline::tracing_layer::{Builder, default_spans};
@@ -38,7 +38,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// The configuration of [`tracing_layer()`](crate::tracing_layer()).
+    /// Creates the default configuration, which is that of [`tracing_layer()`](crate::tracing_layer()).
     pub fn new() -> Self {
         Self {
             spans: default_spans(),
@@ -50,56 +50,58 @@ impl Builder {
         }
     }
 
-    /// Sets which spans are recorded, by target and level. Events of other targets are not added to spans either.
+    /// Sets which spans are recorded, by target and level. Events with other targets are not added to spans. The
+    /// default is [`default_spans`](super::default_spans).
     pub fn spans(mut self, spans: Targets) -> Self {
         self.spans = spans;
         self
     }
 
-    /// Adds events of this level and above to their spans. The default is INFO.
+    /// Adds events of this level and above to their spans; INFO by default.
     pub fn events(mut self, min_level: Level) -> Self {
         self.events = Some(min_level);
         self
     }
 
-    /// Adds no events to spans. An event then does not set the status of a span either.
+    /// Disables events: none are added to spans, and none set the status of a span.
     pub fn without_events(mut self) -> Self {
         self.events = None;
         self
     }
 
-    /// Adds at most `max` events to a span, then one that reports the limit. The default is 64.
+    /// Sets the maximum number of events per span; 64 by default. One further event reports that the limit was reached.
     pub fn max_events(mut self, max: u16) -> Self {
         self.max_events = max;
         self
     }
 
-    /// Sets whether an event without a message and with a field `error`, as emitted by `#[instrument(err)]`, is the
-    /// outcome of its span: an `exception` event, and the status Error. The default is `true`.
+    /// Sets whether an event that has a field `error` and no message, as emitted by `#[instrument(err)]`, is the
+    /// outcome of its span: an `exception` event and the status Error. The default is `true`.
     pub fn error_outcomes(mut self, enabled: bool) -> Self {
         self.error_outcomes = enabled;
         self
     }
 
-    /// Sets whether every event of level ERROR sets the status of its span to Error. The default is `false`: an error
-    /// that is logged may well have been handled.
+    /// Sets whether every event of level ERROR sets the status of its span to Error. The default is `false`, because a
+    /// logged error may have been handled.
     pub fn error_levels(mut self, enabled: bool) -> Self {
         self.error_levels = enabled;
         self
     }
 
-    /// Leaves out spans below a span that is not sampled. They cost next to nothing then, instead of what `tracing`'s
-    /// registry needs for each.
+    /// Disables spans below a span that is not sampled, which avoids the cost of `tracing`'s registry for each of them.
     ///
-    /// **They are left out for all layers**, because the filter of one layer cannot spare the registry's work. So log
-    /// lines lack the fields of these spans; events are not left out, and the ids on a line do not change.
+    /// **They are disabled for all layers**, because a filter of a single layer does not avoid the work of the
+    /// registry. So log lines lack the fields of these spans. Events are not affected, and the IDs on a line do not
+    /// change.
     ///
-    /// The context of the span above stays current, so that whatever is called belongs to the same trace. But a span
-    /// that is left out has no context to take to another task or thread: in
-    /// `tokio::spawn(work().instrument(info_span!("work")))`, the work would begin a new trace. Nor can it be given
-    /// another parent. So a callsite is left out only after its spans have been entered where their parent was current,
-    /// and never again once one was entered elsewhere, or was given a parent. What is not noticed is a callsite whose
-    /// spans are used in both ways, before one that exists has been used in the second way.
+    /// The context of the parent stays current, so everything that is called belongs to the same trace. But a disabled
+    /// span has no context that could be moved to another task or thread: in
+    /// `tokio::spawn(work().instrument(info_span!("work")))`, the work would start a new trace. Nor can its parent be
+    /// replaced. Therefore a callsite is disabled only after its spans have been entered where their parent was
+    /// current, and never again once one of them was entered elsewhere or given a parent. The exception is a callsite
+    /// that is used in both ways: until one of its enabled spans has been used in the second way, such a use goes
+    /// undetected.
     pub fn without_unsampled(mut self) -> Self {
         self.leaves_out_unsampled = true;
         self

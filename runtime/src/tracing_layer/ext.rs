@@ -1,4 +1,4 @@
-//! OpenTelemetry's side of a `tracing` span, with the names of `tracing-opentelemetry`.
+//! Access to the OpenTelemetry span of a `tracing` span, with the names of `tracing-opentelemetry`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,12 +14,13 @@ use super::layer::{find, link};
 use super::spans::Spans;
 use crate::context::current;
 
-/// What OpenTelemetry knows of a `tracing` span: its context, parent, links, status and attributes.
+/// Access to the OpenTelemetry span of a `tracing` span: its context, parent, links, status, attributes and events.
 ///
-/// The methods have the names and parameters of the trait of the same name in `tracing-opentelemetry`, so that changing
-/// the `use` line is enough. On a span that the layer does not have, the setters do nothing.
+/// The methods have the same names and parameters as those of the trait with this name in `tracing-opentelemetry`, so
+/// migrating only requires changing the `use` declaration. On a span that the layer does not record, the setters have
+/// no effect.
 ///
-/// It finds spans in `tracing-subscriber`'s `Registry`, which nearly every subscriber is based on.
+/// Spans are found through `tracing-subscriber`'s `Registry`, on which nearly every subscriber is based.
 ///
 /// ```
 /// use throughline::tracing_layer::OpenTelemetrySpanExt as _;
@@ -31,14 +32,15 @@ use crate::context::current;
 /// tracing::Span::current().set_attribute("queue.depth", 3);
 /// ```
 pub trait OpenTelemetrySpanExt {
-    /// Replaces the parent by the span of `cx`, whose tags and baggage are inherited too.
+    /// Replaces the parent with the span of `cx`. The tags and baggage of `cx` are inherited, too.
     ///
-    /// If the previous parent was not sampled, fields that were recorded before are lost: none are collected there.
+    /// If the previous parent was not sampled, fields that were recorded before are lost, because they are not
+    /// collected in unsampled traces.
     ///
     /// # Errors
     ///
-    /// If the span has started, because it was entered or its context was used; if it is disabled; and if the
-    /// subscriber does not have the layer.
+    /// Returns an error if the span has started, because it was entered or its context was used; if it is disabled; or
+    /// if the layer does not record it.
     fn set_parent(&self, cx: Context) -> Result<(), SetParentError>;
 
     /// Adds a link. Ignored if `cx` is not valid.
@@ -47,22 +49,23 @@ pub trait OpenTelemetrySpanExt {
     /// Adds a link with attributes. Ignored if `cx` is not valid.
     fn add_link_with_attributes(&self, cx: SpanContext, attributes: Vec<KeyValue>);
 
-    /// Returns the context of the span, to propagate it or to start spans below it. This starts the span.
+    /// Returns the context of the span, to propagate it or to start child spans. This starts the span.
     ///
-    /// If the layer does not have the span, returns the current context, so that a trace continues even where a filter
-    /// excludes a span.
+    /// If the layer does not record the span, this returns the current context, so that the trace continues even if a
+    /// filter excludes the span.
     fn context(&self) -> Context;
 
     /// Sets an attribute. The value is not truncated.
     fn set_attribute(&self, key: impl Into<Key>, value: impl Into<Value>);
 
-    /// Sets the status. `Ok` is final, and `Unset` is ignored.
+    /// Sets the status. `Ok` is final, and `Unset` is ignored, following the specification of the tracing API ("Set
+    /// Status").
     fn set_status(&self, status: Status);
 
-    /// Adds an event, which starts the span. The limit of the layer's events does not apply.
+    /// Adds an event. This starts the span. The event limit of the layer does not apply.
     fn add_event(&self, name: impl Into<Cow<'static, str>>, attributes: Vec<KeyValue>);
 
-    /// Adds an event that happened at `timestamp`, which starts the span.
+    /// Adds an event with a timestamp. This starts the span.
     fn add_event_with_timestamp(
         &self,
         name: impl Into<Cow<'static, str>>,
@@ -71,10 +74,10 @@ pub trait OpenTelemetrySpanExt {
     );
 }
 
-/// Why the parent of a span could not be set.
+/// The error returned by [`OpenTelemetrySpanExt::set_parent`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SetParentError {
-    /// The subscriber of the span does not have the layer, or the layer does not have the span.
+    /// The subscriber of the span does not have the layer, or the layer does not record the span.
     LayerNotFound,
     /// The span has already started.
     AlreadyStarted,
@@ -85,7 +88,7 @@ pub enum SetParentError {
 impl fmt::Display for SetParentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::LayerNotFound => "the span is not one of Throughline's layer",
+            Self::LayerNotFound => "the span is not recorded by Throughline's layer",
             Self::AlreadyStarted => "the span has already started",
             Self::SpanDisabled => "the span is disabled",
         })
@@ -94,14 +97,14 @@ impl fmt::Display for SetParentError {
 
 impl std::error::Error for SetParentError {}
 
-/// Returns the context of a span by its id, for layers of your own. This starts the span.
+/// Returns the context of the span with this ID, for your own layers. This starts the span.
 ///
-/// `None` if the span is not one of the layer's.
+/// Returns `None` if the layer does not record the span.
 pub fn get_otel_context(span_id: &Id, dispatch: &Dispatch) -> Option<Context> {
     find(dispatch)?.context(span_id)
 }
 
-/// What `f` finds in the layer that has the span.
+/// Calls `f` with the spans of the layer that has the span.
 fn found<R>(span: &tracing::Span, f: impl FnOnce(&Spans, &Id) -> Option<R>) -> Option<R> {
     span.with_subscriber(|(id, dispatch)| f(&*find(dispatch)?, id)).flatten()
 }

@@ -1,4 +1,4 @@
-//! Which spans and events the layer has, whatever the filters of other layers say.
+//! The filter of the layer, which is independent of the filters of other layers.
 
 use std::fmt;
 use std::ptr;
@@ -10,11 +10,11 @@ use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Filter};
 
-/// The default of [`Builder::spans`](super::Builder::spans): everything of level DEBUG and above, except spans of `h2`,
-/// `hyper`, `tonic`, `tower`, `reqwest`, `rustls`, `rdkafka` and of OpenTelemetry.
+/// Returns the default of [`Builder::spans`](super::Builder::spans): level DEBUG and above, except for the targets of
+/// `h2`, `hyper`, `tonic`, `tower`, `reqwest`, `rustls`, `rdkafka` and OpenTelemetry.
 ///
-/// These have a span for each frame, buffer or connection, and would trace the export of spans as well. `tower-http` is
-/// not excluded: its span is that of the request.
+/// These crates have a span for each frame, buffer or connection, and their spans would include the export of spans.
+/// `tower-http` is not excluded, because its span represents the request.
 pub fn default_spans() -> Targets {
     let targets = Targets::new().with_default(LevelFilter::DEBUG);
     // Prefixes of module paths. The colons keep `tower` from excluding `tower_http`.
@@ -22,7 +22,7 @@ pub fn default_spans() -> Targets {
     chatter.into_iter().fold(targets, |targets, target| targets.with_target(target, LevelFilter::OFF))
 }
 
-/// The filter of [`TracingLayer`](super::TracingLayer).
+/// The filter of a [`TracingLayer`](super::TracingLayer). Created by [`Builder::build`](super::Builder::build).
 #[derive(Debug)]
 pub struct SpanFilter {
     spans: Targets,

@@ -23,8 +23,8 @@ use crate::guard::reentrance::{Busy, is_busy};
 use crate::span::handle::is_off;
 use crate::span::no_provider;
 
-/// The layer that [`tracing_layer()`](crate::tracing_layer()) adds to its filter. See
-/// [the module](mod@crate::tracing_layer).
+/// The layer itself, without its filter. Created by [`tracing_layer()`](crate::tracing_layer()) and
+/// [`Builder::build`](super::Builder::build).
 #[derive(Debug)]
 pub struct TracingLayer {
     events: Events,

@@ -1,4 +1,5 @@
-//! The spans of `tracing` as spans of OpenTelemetry: a layer for code with `#[instrument]`, and for libraries.
+//! A `tracing-subscriber` layer that records `tracing` spans as OpenTelemetry spans, for libraries and for code with
+//! `#[instrument]`.
 //!
 //! [`tracing_layer()`](crate::tracing_layer()) is the whole setup:
 //!
@@ -12,19 +13,19 @@
 //! # drop(subscriber);
 //! ```
 //!
-//! Both kinds of spans nest in any order and share one context, OpenTelemetry's current `Context`. It is the parent of
-//! a new `tracing` span, and entering that span makes its own context current. So a `#[traced]` function, an outgoing
-//! request or a log line inside of it belongs to it.
+//! Both kinds of spans nest in any order and share one context, OpenTelemetry's current `Context`. A new `tracing` span
+//! is a child of the current context, and entering the span makes its own context current. So `#[traced]` functions,
+//! outgoing requests and log lines inside the span belong to it.
 //!
-//! # What becomes of a span
+//! # How spans are mapped
 //!
 //! | `tracing` | OpenTelemetry |
 //! |---|---|
 //! | name, or the field `otel.name` | name |
-//! | the field `otel.kind`: `server`, `client`, `producer`, `consumer`, `internal` | kind, if it is set before the span is entered |
+//! | the field `otel.kind`: `server`, `client`, `producer`, `consumer`, `internal` | kind, if set before the span is first entered |
 //! | the fields `otel.status_code` (`ok` or `error`), and `otel.status_description` or `otel.status_message` | status |
 //! | contextual parent | the current context |
-//! | `parent: &span` | that span; the current context, if this layer's filter excludes it |
+//! | `parent: &span` | that span; or the current context, if the filter of this layer excludes it |
 //! | `parent: None` | a new trace, with the tags and the baggage of the current context, and a link to its span |
 //! | fields, and those recorded later | attributes: numbers and booleans with their type, everything else as text of at most [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES); integers outside of the range of `i64` as text |
 //! | an error (`error = &error as &dyn Error`) | its description, and those of its sources as a list, `….chain`; both as far as [`ErrorText`](crate::ErrorText) allows |
@@ -33,45 +34,45 @@
 //! | the time at which the span was created | the start |
 //! | the time at which it was last exited; if it was never entered, at which it was closed | the end |
 //!
-//! Tags of [`#[biz_tags]`](macro@crate::biz_tags) are on these spans too. Sampling, shedding, limits, request IDs and
-//! unfinished spans are those of all spans of the provider.
+//! These spans have the tags of [`#[biz_tags]`](macro@crate::biz_tags), too. Sampling, load shedding, limits, request
+//! IDs and the handling of unfinished spans are the same as for all spans of the provider.
 //!
 //! A span starts when it is first entered, or when its context is used. Until then, its parent can be replaced
-//! ([`OpenTelemetrySpanExt::set_parent`]). A closed span has succeeded unless an event or a field said otherwise:
-//! `tracing` does not tell a future that was dropped from one that has completed, nor a panic from a return. Where that
-//! matters, use [`#[traced]`](macro@crate::traced).
+//! ([`OpenTelemetrySpanExt::set_parent`]). A span that closes counts as successful unless an event or a field has set
+//! its status: `tracing` does not distinguish a dropped future from a completed one, or a panic from a return. Where
+//! that matters, use [`#[traced]`](macro@crate::traced).
 //!
 //! # Events
 //!
-//! Events of level INFO and above are added to the span they occur in, at most 64 per span, as by
-//! [`SpanEvents`](crate::log::SpanEvents): do not add that layer as well. An event whose only message is the field
-//! `error`, as `#[instrument(err)]` emits it, is the span's outcome: an `exception` event and the status Error. See
-//! [`Builder`] to change this.
+//! Events of level INFO and above are added to the span in which they occur, at most 64 per span. This includes what
+//! [`SpanEvents`](crate::log::SpanEvents) does, so do not add that layer as well. An event that has a field `error` and
+//! no message, as emitted by `#[instrument(err)]`, is the outcome of the span: it is recorded as an `exception` event
+//! and sets the status to Error. [`Builder`] changes these defaults.
 //!
 //! # Filters
 //!
-//! Which spans are recorded is decided by this layer's own filter, [`Builder::spans`]. By default, it has all spans of
-//! level DEBUG and above, except those of the HTTP and gRPC stack ([`default_spans`]).
+//! The layer has its own filter, [`Builder::spans`], which determines the spans that are recorded. By default, these
+//! are all spans of level DEBUG and above, except those of the HTTP and gRPC stack ([`default_spans`]).
 //!
 //! A filter that belongs to another layer, as in `fmt::layer().with_filter(…)`, does not affect this one. **A filter
 //! for the whole subscriber does**: `registry().with(EnvFilter::…)` and `tracing_subscriber::fmt().with_env_filter(…)`
-//! switch spans off for all layers, and with `RUST_LOG=warn` no span is left. `tracing` gives no layer a way around
-//! that. Attach such a filter to the layer that writes the log, as above. With the feature `otlp`, a warning is logged,
-//! once, if the whole subscriber's level is below that of the spans the layer is to have; if the filter hides the
-//! warning too, it is written to standard error. A filter that selects by target only is not noticed.
+//! disable spans for all layers, and with `RUST_LOG=warn` no spans are recorded. No layer can prevent that. Attach such
+//! a filter to the layer that writes the log, as above. With the feature `otlp`, a warning is logged, once, if the
+//! level of the whole subscriber excludes spans that the layer would record; if the filter suppresses the warning as
+//! well, it is written to standard error. A filter that selects by target only is not detected.
 //!
-//! A layer with a filter of its own needs a `registry()` below it: on top of the subscriber that
-//! `tracing_subscriber::fmt()` builds, `tracing_subscriber` panics. Use `registry().with(fmt::layer())`.
+//! A layer with its own filter has to be added to a `registry()`. On top of the subscriber built by
+//! `tracing_subscriber::fmt()`, `tracing_subscriber` panics; use `registry().with(fmt::layer())`.
 //!
-//! To change this layer's filter while the process runs, add one that can be reloaded:
-//! `tracing_layer().with_filter(filter)` with the filter of `reload::Layer::new(…)`.
+//! To change the filter of this layer at run time, add a reloadable one: `tracing_layer().with_filter(filter)`, with
+//! the filter returned by `reload::Layer::new(…)`.
 //!
 //! # Cost
 //!
-//! A span costs the two allocations of its context, and what the registry itself needs: together, the time of a span of
-//! [`#[traced]`](macro@crate::traced) and half as much again. A layer takes 64 KiB, in which 512 spans have room that are open
-//! at the same time, and more for those beyond that. Below a span that is not sampled, only the context is kept, and no field
-//! is looked at; [`Builder::without_unsampled`] spares the registry's part, too.
+//! A span costs the two allocations of its context, and the work of the registry; in total, about one and a half times
+//! the time of a [`#[traced]`](macro@crate::traced) span. A layer takes 64 KiB, which is enough for 512 spans that are
+//! open at the same time, and allocates more for further ones. Below a span that is not sampled, only the context is
+//! stored and fields are ignored; [`Builder::without_unsampled`] avoids the work of the registry, too.
 
 mod builder;
 mod entry;
@@ -94,11 +95,12 @@ use tracing::Subscriber;
 use tracing_subscriber::filter::Filtered;
 use tracing_subscriber::registry::LookupSpan;
 
-/// A layer that makes the spans of `tracing` spans of OpenTelemetry. See [the module](mod@crate::tracing_layer).
+/// Creates a layer that records `tracing` spans as OpenTelemetry spans, with the default configuration. See [the
+/// module](mod@crate::tracing_layer).
 ///
-/// Spans go to the provider that [`init`](https://docs.rs/throughline/latest/throughline/fn.init.html) or
-/// [`install`](crate::install) has set, and otherwise to OpenTelemetry's global one. The order does not matter: the
-/// provider is looked up when a span starts.
+/// Spans go to the provider set by [`init`](https://docs.rs/throughline/latest/throughline/fn.init.html) or
+/// [`install`](crate::install), or else to OpenTelemetry's global one. The provider is looked up when a span starts, so
+/// it may be set before or after the subscriber.
 ///
 /// ```
 /// use tracing_subscriber::layer::SubscriberExt as _;

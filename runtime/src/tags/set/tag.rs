@@ -34,7 +34,7 @@ impl Tag {
         self
     }
 
-    /// Sets a fallback for a missing value.
+    /// Sets the value to use if there is none.
     #[must_use]
     pub fn or(mut self, fallback: impl FnOnce() -> Option<Value>) -> Self {
         self.value = self.value.or_else(|| if self.whole { whole(fallback) } else { fallback() });

@@ -33,8 +33,8 @@ impl ConfigError {
         Self { setting, value: value.to_owned(), expected: expected.into() }
     }
 
-    /// The name of the setting: an environment variable, such as `OTEL_TRACES_SAMPLER`, or a method of the builder,
-    /// such as `Builder::collector`.
+    /// Returns the name of the setting: an environment variable, such as `OTEL_TRACES_SAMPLER`, or a method of the
+    /// builder, such as `Builder::collector`.
     pub fn setting(&self) -> &str {
         self.setting
     }

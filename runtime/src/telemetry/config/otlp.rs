@@ -10,12 +10,12 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{ConfigError, Env, Setting};
 
-/// How spans are sent to the collector.
+/// The transport protocol for exporting spans over OTLP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
     /// OTLP/gRPC.
     Grpc,
-    /// OTLP/HTTP with binary protobuf payloads.
+    /// OTLP/HTTP with binary Protobuf payloads.
     HttpProtobuf,
 }
 

@@ -16,17 +16,17 @@ use super::super::text::count;
 pub struct ExportStats {
     /// Sampled spans that have ended and were handed over for export.
     pub finished: u64,
-    /// Spans in the queue.
+    /// Spans that are waiting in the queue.
     pub queued: u64,
-    /// Spans of the batch that is being exported, or is waiting to be retried. They count towards the queue limit.
+    /// Spans of the batch that is being exported or waiting for a retry. They count towards the queue limit.
     pub in_flight: u64,
-    /// The size of the spans that are queued or in flight, encoded, in bytes. It counts towards the byte limit.
+    /// The encoded size, in bytes, of the spans that are queued or in flight. It counts towards the byte limit.
     pub queued_bytes: u64,
-    /// Spans that the exporter has accepted.
+    /// Spans that the exporter accepted.
     pub exported: u64,
-    /// Spans that the exporter has refused for good: with a non-retryable error, or in a partial success.
+    /// Spans that the exporter rejected permanently: with a non-retryable error, or in a partial success.
     pub refused: u64,
-    /// Traces that were not started, and so not recorded, because the queue was filling up.
+    /// Traces that were not recorded at all, because the queue was filling up when they started.
     pub traces_not_started: u64,
     /// Traces that were evicted from the queue as a whole, because it was full.
     pub traces_evicted: u64,
@@ -79,13 +79,14 @@ impl ExportStats {
         }
     }
 
-    /// Traces of which nothing was exported because of the load: not started, or evicted.
+    /// Returns the number of traces of which nothing was exported because of load: those not started, and those
+    /// evicted.
     pub fn traces_shed(&self) -> u64 {
         self.traces_not_started + self.traces_evicted
     }
 
-    /// Spans that have ended without a known outcome, or had none when the shutdown timed out: queued, in flight or
-    /// left behind.
+    /// Returns the number of ended spans that were not exported so far, or not before a shutdown timed out: those
+    /// queued, in flight or left behind.
     pub fn spans_unsent(&self) -> u64 {
         self.queued + self.in_flight + self.left_behind
     }
