@@ -30,6 +30,7 @@ macro_rules! on_both {
 }
 
 mod provider;
+mod random;
 mod recording;
 mod sampling;
 mod starting;

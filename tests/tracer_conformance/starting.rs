@@ -16,6 +16,19 @@ on_both! {
         assert_ne!(spans[0].span_context.trace_id(), spans[1].span_context.trace_id());
     }
 
+    /// "IsValid": both ids are there. Nothing is inherited from a context of which that is not true.
+    fn nothing_is_inherited_from_ids_that_are_not_valid(builder, kept, ours) {
+        let tracer = builder.with_sampler(Sampler::AlwaysOn).build().tracer("t");
+        for (trace_id, span_id) in [(0, 8), (7, 0), (0, 0)] {
+            let parent = below(context(trace_id, span_id, TraceFlags::new(0x03), true, "a=1"));
+            drop(tracer.start_with_context("root", &parent));
+            let span = kept.one();
+            assert_ne!(span.span_context.trace_id(), TraceId::from(trace_id));
+            assert_eq!(span.span_context.trace_flags(), TraceFlags::SAMPLED);
+            assert_eq!((span.parent_span_id, span.parent_span_is_remote), (SpanId::INVALID, false));
+        }
+    }
+
     /// A child has the trace id, the trace state and the flags of its parent, whose id it keeps.
     fn a_child_continues_its_parents_trace(builder, kept, ours) {
         let tracer = builder.build().tracer("t");

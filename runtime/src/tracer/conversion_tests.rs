@@ -24,8 +24,12 @@ fn text() -> impl Strategy<Value = String> {
     prop_oneof![8 => ".{0,20}", 1 => ".{100,400}"]
 }
 
+/// OTLP's times have no sign: what is before the epoch is sent as the epoch.
 fn time() -> impl Strategy<Value = SystemTime> {
-    any::<u64>().prop_map(|nanos| SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos))
+    prop_oneof![
+        8 => any::<u64>().prop_map(|nanos| SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos)),
+        1 => any::<u32>().prop_map(|secs| SystemTime::UNIX_EPOCH - Duration::from_secs(secs.into())),
+    ]
 }
 
 fn number() -> impl Strategy<Value = f64> {
@@ -59,16 +63,27 @@ fn attributes() -> impl Strategy<Value = Vec<KeyValue>> {
 fn context() -> impl Strategy<Value = SpanContext> {
     let state = vec(("[a-z]{1,5}", "[a-z0-9]{1,9}"), 0..3)
         .prop_map(|pairs| TraceState::from_key_value(pairs).unwrap_or(TraceState::NONE));
-    (1..u128::MAX, 1..u64::MAX, any::<bool>(), state).prop_map(|(trace, span, is_remote, state)| {
-        SpanContext::new(TraceId::from(trace), SpanId::from(span), TraceFlags::SAMPLED, is_remote, state)
+    (1..u128::MAX, 1..u64::MAX, any::<u8>(), any::<bool>(), state).prop_map(|(trace, span, flags, is_remote, state)| {
+        let flags = TraceFlags::new(flags).with_sampled(true);
+        SpanContext::new(TraceId::from(trace), SpanId::from(span), flags, is_remote, state)
     })
+}
+
+/// A link may be to a span that is not sampled, and to none if it says something.
+fn linked() -> impl Strategy<Value = SpanContext> {
+    let as_it_is = (context(), any::<u8>(), any::<bool>()).prop_map(|(context, flags, has_span)| {
+        let span_id = if has_span { context.span_id() } else { SpanId::INVALID };
+        let state = TraceState::from_key_value([("k", "v")]).expect("it is valid");
+        SpanContext::new(context.trace_id(), span_id, TraceFlags::new(flags), context.is_remote(), state)
+    });
+    prop_oneof![context(), as_it_is]
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => attribute().prop_map(Step::Attribute),
         2 => (text(), time(), attributes()).prop_map(|(name, time, list)| Step::Event(name, time, list)),
-        1 => (context(), attributes()).prop_map(|(context, list)| Step::Link(context, list)),
+        1 => (linked(), attributes()).prop_map(|(context, list)| Step::Link(context, list)),
         1 => text().prop_map(Step::Name),
     ]
 }
@@ -77,7 +92,7 @@ fn builder() -> impl Strategy<Value = SpanBuilder> {
     let kinds = [SpanKind::Client, SpanKind::Server, SpanKind::Producer, SpanKind::Consumer, SpanKind::Internal];
     let events =
         vec((text(), time(), attributes()).prop_map(|(name, time, list)| Event::new(name, time, list, 0)), 0..3);
-    let links = vec((context(), attributes()).prop_map(|(context, list)| Link::new(context, list, 0)), 0..3);
+    let links = vec((linked(), attributes()).prop_map(|(context, list)| Link::new(context, list, 0)), 0..3);
     (text(), prop::sample::select(kinds.to_vec()), time(), attributes(), events, links).prop_map(
         |(name, kind, start, attributes, events, links)| SpanBuilder {
             span_kind: Some(kind),

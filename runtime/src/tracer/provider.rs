@@ -38,6 +38,9 @@ use crate::tags::draft::Draft;
 /// - A link that is not valid is ignored unless it has attributes or a trace state ("Link"); the SDK keeps it.
 /// - A span that is not sampled keeps the other flags of its parent, such as that of a random trace id; the SDK drops
 ///   them.
+/// - Span processors see what is sent: times before 1970 and after 2554 are the first and the last that OTLP can encode,
+///   and an array without elements is one of texts, because OTLP has no type for it. In `on_start`, they do not see the
+///   status that an earlier processor has set, nor how much was dropped.
 ///
 /// Cloning is cheap; all clones refer to the same provider. It is shut down when the last clone and the last of its
 /// tracers and open spans are dropped.
@@ -173,6 +176,9 @@ fn begun(provider: &Shared, mut span: Span, parent: &Context) -> Context {
     context
 }
 
+/// Nothing of a context that is not valid is inherited: neither the id of a span nor flags.
+static NO_PARENT: SpanContext = SpanContext::NONE;
+
 /// The ids of a span, and whether it is recorded.
 struct Identity {
     context: SpanContext,
@@ -235,7 +241,7 @@ impl Provider {
         parent: &Context,
     ) -> Span {
         let parent_span = parent.span();
-        let parent_span = parent_span.span_context();
+        let mut parent_span = parent_span.span_context();
         let recent = if draft.recent.is_some() { recent::buffer(parent) } else { None };
         let known = recent.or_else(|| buffer_above(&mut draft, parent));
         let known = known.filter(|known| known.trace_id() == context.trace_id() && known.provider().is_of(self));
@@ -243,6 +249,9 @@ impl Provider {
             draft.role = Role::Below;
             buffer
         } else {
+            if !parent_span.is_valid() {
+                parent_span = &NO_PARENT;
+            }
             draft.role = if !parent_span.is_valid() || parent_span.is_remote() {
                 Role::LocalRoot
             } else if draft.role == Role::Detached && local::may_ask() && !parent.span().is_recording() {
@@ -315,8 +324,8 @@ impl Shared {
             return None;
         }
         let span = parent.span();
-        let above = span.span_context();
-        let has_parent = above.is_valid();
+        let has_parent = span.span_context().is_valid();
+        let above = if has_parent { span.span_context() } else { &NO_PARENT };
         if !has_parent && exporting::records_nothing() {
             return None;
         }

@@ -1,0 +1,310 @@
+//! Runs a program with either provider.
+
+use std::collections::HashMap;
+use std::thread;
+
+use opentelemetry::trace::{Span as ApiSpan, SpanBuilder, SpanRef, Tracer as ApiTracer, TracerProvider as ApiProvider};
+use proptest::sample::Index;
+
+use super::programs::{AnySampler, Change, Parent};
+use super::*;
+
+/// What is seen of a program.
+#[derive(Debug, Default)]
+pub(super) struct Ran {
+    /// In the order in which they ended, as the last processor sees them.
+    pub(super) ended: Vec<SpanData>,
+    /// As each processor sees them.
+    pub(super) started: Vec<SpanData>,
+    /// The context of each span when it has started, and whether it is recorded.
+    pub(super) contexts: Vec<(SpanContext, bool)>,
+    pub(super) asked: Vec<String>,
+    pub(super) statuses: Statuses,
+}
+
+/// The statuses that were set on each span.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Statuses(HashMap<SpanId, Vec<Status>>);
+
+impl Statuses {
+    /// "Set Status": `Ok` is final, `Unset` is ignored, and a description is not lost.
+    pub(super) fn of(&self, span: SpanId) -> Status {
+        let set = self.0.get(&span).into_iter().flatten();
+        set.fold(Status::Unset, |status, next| match (&status, next) {
+            (Status::Ok, _) | (_, Status::Unset) => status,
+            (Status::Error { .. }, Status::Error { description }) if description.is_empty() => status,
+            _ => next.clone(),
+        })
+    }
+}
+
+type Log = Arc<Mutex<Ran>>;
+
+/// Changes spans as they start, and sees them before and at the end.
+#[derive(Debug)]
+struct Processor {
+    changes: Vec<Change>,
+    is_last: bool,
+    log: Log,
+}
+
+impl SpanProcessor for Processor {
+    fn on_start(&self, span: &mut Span, _parent: &Context) {
+        let mut log = self.log.lock().expect("no panic");
+        let mut data = span.exported_data().expect("it is recorded");
+        // Not known to our copy of the span.
+        data.status = Status::Unset;
+        log.started.push(data);
+        for change in &self.changes {
+            log.note(span.span_context().span_id(), change);
+            apply(span, change.clone());
+        }
+    }
+
+    fn on_end(&self, span: SpanData) {
+        if self.is_last {
+            self.log.lock().expect("no panic").ended.push(span);
+        }
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+impl Ran {
+    fn note(&mut self, span: SpanId, change: &Change) {
+        if let Change::Status(status) = change {
+            self.statuses.0.entry(span).or_default().push(status.clone());
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+struct OwnSampler(Vec<KeyValue>, Log);
+
+impl ShouldSample for OwnSampler {
+    fn should_sample(
+        &self,
+        parent: Option<&Context>,
+        trace_id: TraceId,
+        name: &str,
+        kind: &SpanKind,
+        attributes: &[KeyValue],
+        links: &[Link],
+    ) -> SamplingResult {
+        let parent = parent.expect("it is told").span().span_context().clone();
+        let question = format!("{parent:?} {trace_id} {name} {kind:?} {attributes:?} {links:?}");
+        // Our spans keep flags that the SDK's do not.
+        let question = question.replace(&format!("{:?}", parent.trace_flags()), "flags");
+        self.1.lock().expect("no panic").asked.push(question);
+        let decisions = [SamplingDecision::RecordAndSample, SamplingDecision::RecordOnly, SamplingDecision::Drop];
+        SamplingResult {
+            decision: decisions[name.len() % 3].clone(),
+            attributes: self.0.clone(),
+            trace_state: parent.trace_state().insert("own", format!("{}", name.len())).expect("it is valid"),
+        }
+    }
+}
+
+/// Ids that do not depend on which of them is asked for first.
+#[derive(Debug, Default)]
+struct Ids {
+    traces: Mutex<u128>,
+    spans: Mutex<u64>,
+}
+
+impl IdGenerator for Ids {
+    fn new_trace_id(&self) -> TraceId {
+        let mut last = self.traces.lock().expect("no panic");
+        *last += 1;
+        TraceId::from(last.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835))
+    }
+
+    fn new_span_id(&self) -> SpanId {
+        let mut last = self.spans.lock().expect("no panic");
+        *last += 1;
+        SpanId::from(*last)
+    }
+}
+
+/// Configures either provider.
+macro_rules! built {
+    ($builder:expr, $setup:ident, $limits:expr, $log:ident) => {{
+        let mut builder = $builder.with_span_limits($limits).with_id_generator(Ids::default());
+        builder = builder.with_resource(Resource::builder_empty().build());
+        match &$setup.sampler {
+            Some(AnySampler::BuiltIn(sampler)) => builder = builder.with_sampler(sampler.clone()),
+            Some(AnySampler::Own(attributes)) => {
+                builder = builder.with_sampler(OwnSampler(attributes.clone(), Arc::clone(&$log)));
+            }
+            None => {}
+        }
+        for (at, changes) in $setup.processors.iter().enumerate() {
+            let is_last = at + 1 == $setup.processors.len();
+            let log = Arc::clone(&$log);
+            builder = builder.with_span_processor(Processor { changes: changes.clone(), is_last, log });
+        }
+        builder.build()
+    }};
+}
+
+pub(super) fn ours(setup: &Setup, steps: &[(bool, Step)]) -> Ran {
+    let log = Log::default();
+    let provider = built!(TracerProvider::builder(), setup, setup.limits, log);
+    let flush = || provider.force_flush().expect("it succeeds");
+    Running::new(&provider, &log).run(steps, &flush, &|| drop(provider.shutdown()), true)
+}
+
+pub(super) fn theirs(setup: &Setup, steps: &[(bool, Step)]) -> Ran {
+    let log = Log::default();
+    let unlimited = SpanLimits {
+        max_attributes_per_span: u32::MAX,
+        max_events_per_span: u32::MAX,
+        max_links_per_span: u32::MAX,
+        max_attributes_per_event: u32::MAX,
+        max_attributes_per_link: u32::MAX,
+    };
+    // Without a sampler, it would read the variables of the environment.
+    let mut setup = setup.clone();
+    setup.sampler.get_or_insert(AnySampler::BuiltIn(Sampler::ParentBased(Box::new(Sampler::AlwaysOn))));
+    let provider = built!(SdkTracerProvider::builder(), setup, unlimited, log);
+    let flush = || drop(provider.force_flush());
+    Running::new(&provider, &log).run(steps, &flush, &|| drop(provider.shutdown()), false)
+}
+
+struct Running<'a, T> {
+    tracer: T,
+    log: &'a Log,
+    /// Each span, and the flags that it has by the specification.
+    spans: Vec<(Context, TraceFlags)>,
+    /// Those that were given up before they were ended, at a time of their own.
+    dropped: Vec<SpanId>,
+}
+
+impl<'a, T> Running<'a, T>
+where
+    T: ApiTracer + Send + Sync,
+    T::Span: Send + Sync + 'static,
+{
+    fn new(provider: &impl ApiProvider<Tracer = T>, log: &'a Log) -> Self {
+        Self { tracer: provider.tracer("random"), log, spans: Vec::new(), dropped: Vec::new() }
+    }
+
+    fn run(mut self, steps: &[(bool, Step)], flush: &dyn Fn(), shut_down: &dyn Fn(), is_ours: bool) -> Ran {
+        for (elsewhere, step) in steps {
+            match step {
+                Step::Flush => flush(),
+                Step::ShutDown => shut_down(),
+                step if *elsewhere => thread::scope(|scope| {
+                    let running = &mut self;
+                    scope.spawn(move || running.step(step, is_ours)).join().expect("no panic");
+                }),
+                step => self.step(step, is_ours),
+            }
+        }
+        while !self.spans.is_empty() {
+            self.give_up(0);
+        }
+        let mut ran = std::mem::take(&mut *self.log.lock().expect("no panic"));
+        for span in &mut ran.ended {
+            if self.dropped.contains(&span.span_context.span_id()) {
+                span.end_time = SystemTime::UNIX_EPOCH;
+            }
+        }
+        ran
+    }
+
+    fn at(&self, at: Index) -> Option<usize> {
+        (!self.spans.is_empty()).then(|| at.index(self.spans.len()))
+    }
+
+    fn step(&mut self, step: &Step, is_ours: bool) {
+        match step {
+            Step::Start(parent, builder) => self.start(parent, builder.clone(), is_ours),
+            Step::Change(at, change) => {
+                let Some(at) = self.at(*at) else { return };
+                let span = self.spans[at].0.span();
+                if span.is_recording() {
+                    self.log.lock().expect("no panic").note(span.span_context().span_id(), change);
+                }
+                apply_through(&span, change.clone());
+            }
+            Step::End(at, time) => {
+                if let Some(at) = self.at(*at) {
+                    self.spans[at].0.span().end_with_timestamp(*time);
+                }
+            }
+            Step::Drop(at) => {
+                if let Some(at) = self.at(*at) {
+                    self.give_up(at);
+                }
+            }
+            Step::Flush | Step::ShutDown => {}
+        }
+    }
+
+    fn give_up(&mut self, at: usize) {
+        let (context, _) = self.spans.remove(at);
+        if context.span().is_recording() {
+            self.dropped.push(context.span().span_context().span_id());
+        }
+    }
+
+    fn start(&mut self, parent: &Parent, builder: SpanBuilder, is_ours: bool) {
+        let (below, flags, is_current) = match parent {
+            Parent::Ids(ids) => (below(ids.clone()), ids.trace_flags(), false),
+            Parent::Span(at) | Parent::Current(at) | Parent::Suppressed(at) if self.at(*at).is_some() => {
+                let (context, flags) = self.spans[at.index(self.spans.len())].clone();
+                let is_suppressed = matches!(parent, Parent::Suppressed(_));
+                let context = if is_suppressed { context.with_telemetry_suppressed() } else { context };
+                (context, flags, matches!(parent, Parent::Current(_)))
+            }
+            _ => (Context::new(), TraceFlags::default(), false),
+        };
+        let is_valid = below.span().span_context().is_valid();
+        let span = if is_current {
+            let _current = below.clone().attach();
+            self.tracer.build(builder)
+        } else {
+            self.tracer.build_with_context(builder, &below)
+        };
+        let context = span.span_context().clone();
+        // The SDK's spans that are dropped have no flags.
+        let inherited = if is_valid && context.is_valid() { flags } else { TraceFlags::default() };
+        let flags = inherited.with_sampled(context.is_sampled());
+        let shown = if is_ours { context } else { with_flags(&context, flags) };
+        self.log.lock().expect("no panic").contexts.push((shown, span.is_recording()));
+        self.spans.push((Context::new().with_span(span), flags));
+    }
+}
+
+fn with_flags(context: &SpanContext, flags: TraceFlags) -> SpanContext {
+    let state = context.trace_state().clone();
+    SpanContext::new(context.trace_id(), context.span_id(), flags, context.is_remote(), state)
+}
+
+fn apply(span: &mut impl ApiSpan, change: Change) {
+    match change {
+        Change::Attributes(attributes) => span.set_attributes(attributes),
+        Change::Event(name, time, attributes) => span.add_event_with_timestamp(name, time, attributes),
+        Change::Link(ids, attributes) => span.add_link(ids, attributes),
+        Change::Status(status) => span.set_status(status),
+        Change::Name(name) => span.update_name(name),
+    }
+}
+
+/// The same through the context of the span, as other code reaches it.
+fn apply_through(span: &SpanRef<'_>, change: Change) {
+    match change {
+        Change::Attributes(attributes) => span.set_attributes(attributes),
+        Change::Event(name, time, attributes) => span.add_event_with_timestamp(name, time, attributes),
+        Change::Link(ids, attributes) => span.add_link(ids, attributes),
+        Change::Status(status) => span.set_status(status),
+        Change::Name(name) => span.update_name(name),
+    }
+}

@@ -1,0 +1,104 @@
+//! What the specification says of a span, where the SDK does something else.
+
+use opentelemetry::Array;
+
+use super::*;
+
+/// Applies the limits, and removes what the SDK keeps. The SDK's span has no limits, so that all is there.
+pub(super) fn apply(span: &mut SpanData, limits: &SpanLimits) {
+    span.dropped_attributes_count = set_all(&mut span.attributes, limits.max_attributes_per_span);
+    span.start_time = encodable(span.start_time);
+    span.end_time = encodable(span.end_time);
+
+    let events = &mut span.events.events;
+    span.events.dropped_count = keep(events, limits.max_events_per_span);
+    for event in events {
+        event.timestamp = encodable(event.timestamp);
+        event.dropped_attributes_count = unique(&mut event.attributes, limits.max_attributes_per_event);
+    }
+
+    let links = &mut span.links.links;
+    // "Link": one without ids is recorded if it has attributes or a trace state.
+    links.retain(|link| {
+        let context = &link.span_context;
+        context.is_valid() || !link.attributes.is_empty() || !context.trace_state().header().is_empty()
+    });
+    span.links.dropped_count = keep(links, limits.max_links_per_span);
+    for link in links {
+        link.dropped_attributes_count = unique(&mut link.attributes, limits.max_attributes_per_link);
+    }
+}
+
+fn keep<T>(all: &mut Vec<T>, max: u32) -> u32 {
+    let dropped = all.len().saturating_sub(max as usize);
+    all.truncate(max as usize);
+    u32::try_from(dropped).expect("few")
+}
+
+/// A processor sees our span as it starts in a copy, which the SDK makes without these.
+pub(super) fn forget_counts(span: &mut SpanData) {
+    (span.dropped_attributes_count, span.events.dropped_count, span.links.dropped_count) = (0, 0, 0);
+    span.events.events.iter_mut().for_each(|event| event.dropped_attributes_count = 0);
+    span.links.links.iter_mut().for_each(|link| link.dropped_attributes_count = 0);
+}
+
+/// "Set Attributes", one after the other: an attribute that is set again replaces the first, one without a key is not
+/// valid, and what finds no room is counted.
+fn set_all(attributes: &mut Vec<KeyValue>, max: u32) -> u32 {
+    let mut dropped = 0;
+    for attribute in std::mem::take(attributes) {
+        if attribute.key.as_str().is_empty() {
+            continue;
+        }
+        attributes.retain(|known| known.key != attribute.key);
+        if attributes.len() < max as usize {
+            attributes.push(with_type(attribute));
+        } else {
+            dropped += 1;
+        }
+    }
+    dropped
+}
+
+/// The attributes of an event or a link, which are known at once: of two with the same key, the last counts.
+fn unique(attributes: &mut Vec<KeyValue>, max: u32) -> u32 {
+    set_all(attributes, u32::MAX);
+    keep(attributes, max)
+}
+
+/// OTLP has no type for an array without elements; it becomes one of texts.
+fn with_type(mut attribute: KeyValue) -> KeyValue {
+    if let Value::Array(Array::Bool(_) | Array::I64(_) | Array::F64(_)) = &attribute.value {
+        if attribute.value.as_str() == "[]" {
+            attribute.value = Value::Array(Array::String(Vec::new()));
+        }
+    }
+    attribute
+}
+
+/// OTLP's times are nanoseconds since the epoch, without a sign.
+fn encodable(time: SystemTime) -> SystemTime {
+    let last = SystemTime::UNIX_EPOCH + Duration::from_nanos(u64::MAX);
+    time.clamp(SystemTime::UNIX_EPOCH, last)
+}
+
+/// Compares two spans field by field, as text because a number may be none.
+pub(super) fn compare(ours: &SpanData, theirs: &SpanData) -> Result<(), TestCaseError> {
+    let (span, parent) = (&ours.span_context, ours.parent_span_id);
+    prop_assert_eq!(span.span_id(), theirs.span_context.span_id());
+    prop_assert_eq!(span.trace_id(), theirs.span_context.trace_id());
+    prop_assert_eq!(span.trace_state(), theirs.span_context.trace_state());
+    prop_assert_eq!(span.is_sampled(), theirs.span_context.is_sampled());
+    prop_assert_eq!((parent, ours.parent_span_is_remote), (theirs.parent_span_id, theirs.parent_span_is_remote));
+    prop_assert_eq!((&ours.name, &ours.span_kind), (&theirs.name, &theirs.span_kind));
+    prop_assert_eq!((ours.start_time, ours.end_time), (theirs.start_time, theirs.end_time));
+    prop_assert_eq!(&ours.status, &theirs.status);
+    prop_assert_eq!(format!("{:?}", ours.attributes), format!("{:?}", theirs.attributes));
+    prop_assert_eq!(format!("{:?}", ours.events.events), format!("{:?}", theirs.events.events));
+    prop_assert_eq!(format!("{:?}", ours.links.links), format!("{:?}", theirs.links.links));
+    let dropped =
+        |span: &SpanData| (span.dropped_attributes_count, span.events.dropped_count, span.links.dropped_count);
+    prop_assert_eq!(dropped(ours), dropped(theirs));
+    prop_assert_eq!(&ours.instrumentation_scope, &theirs.instrumentation_scope);
+    Ok(())
+}
