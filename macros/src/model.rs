@@ -59,12 +59,6 @@ pub(crate) struct TagSets {
     pub(crate) scoped: Vec<Tag>,
 }
 
-impl TagSets {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.own.is_empty() && self.scoped.is_empty()
-    }
-}
-
 /// How the body is run in the span.
 pub(crate) enum Shape {
     Sync,

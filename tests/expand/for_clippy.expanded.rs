@@ -24,24 +24,20 @@ fn total(prices: &Vec<u64>) -> u64 {
 }
 #[cfg(any(clippy, doc))]
 async fn charge((order_no, _): (u64, String)) -> u64 {
-    if false {
-        ::throughline::__private::compiled(
-            ::throughline::__private::start(
-                &const {
-                    ::throughline::__private::callsite(
-                            "charge",
-                            ::throughline::__private::concat!(
-                                ::throughline::__private::module_path!(), "::charge"
-                            ),
-                        )
-                        .with_scoped_tags()
-                },
-                |__tags| {
-                    __tags.scope_value("order_no", &order_no);
-                },
-            ),
-        );
-    }
+    ::throughline::__private::compiled(|| ::throughline::__private::start(
+        &const {
+            ::throughline::__private::callsite(
+                    "charge",
+                    ::throughline::__private::concat!(
+                        ::throughline::__private::module_path!(), "::charge"
+                    ),
+                )
+                .with_scoped_tags()
+        },
+        |__tags| {
+            __tags.scope_value("order_no", &order_no);
+        },
+    ));
     order_no
 }
 #[cfg(not(any(clippy, doc)))]

@@ -4,8 +4,11 @@
 //! So under `cfg(clippy)`, the expansion is the original function, and generated code is not linted. The attribute's
 //! own expressions are included, so that they are checked and the arguments they use count as used.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{TokenStream, TokenTree};
 use quote::{quote, quote_spanned};
+use syn::parse::discouraged::Speculative as _;
+use syn::parse::{ParseStream, Parser as _};
+use syn::{Attribute, Item};
 
 use super::body::{at_name, with_body};
 use crate::item_fn::ItemFn;
@@ -18,10 +21,11 @@ pub(super) fn print(mut item: ItemFn, span: Option<&TokenStream>, for_docs: bool
     match (span, item.written.take(), item.body.take()) {
         (None, Some(written), _) => quote!(#for_clippy #written),
         (Some(span), _, Some(body)) => {
-            let (at, users, body) = (at_name(&item), body.clone(), body.stream());
-            let looks = quote_spanned!(at=> if false { #runtime::compiled(#span); });
+            let (at, users, (items, rest)) = (at_name(&item), body.clone(), items_first(body.stream()));
+            // Never called, and no condition: clippy counts those of a function.
+            let looks = quote_spanned!(at=> #runtime::compiled(|| #span););
             item.body = Some(users);
-            let item = with_body(item, quote_spanned!(at=> #looks #body));
+            let item = with_body(item, quote_spanned!(at=> #items #looks #rest));
             quote!(#for_clippy #item)
         }
         (_, _, body) => {
@@ -29,6 +33,59 @@ pub(super) fn print(mut item: ItemFn, span: Option<&TokenStream>, for_docs: bool
             quote!(#for_clippy #item)
         }
     }
+}
+
+/// Separates the items that a body begins with, such as its imports: clippy has a lint for items after statements.
+fn items_first(body: TokenStream) -> (TokenStream, TokenStream) {
+    let first = body.clone().into_iter().next();
+    let may_be_item = match first {
+        Some(TokenTree::Ident(word)) => ITEMS.iter().any(|item| word == *item),
+        Some(TokenTree::Punct(sign)) => sign.as_char() == '#',
+        _ => false,
+    };
+    if !may_be_item {
+        return (TokenStream::new(), body);
+    }
+    let split = |input: ParseStream<'_>| {
+        let mut items = TokenStream::new();
+        while is_item(input) {
+            let (start, ahead) = (input.fork(), input.fork());
+            if ahead.parse::<Item>().is_err() {
+                break;
+            }
+            input.advance_to(&ahead);
+            while start.cursor() != input.cursor() {
+                items.extend([start.parse::<TokenTree>()?]);
+            }
+        }
+        Ok((items, input.parse()?))
+    };
+    split.parse2(body.clone()).unwrap_or((TokenStream::new(), body))
+}
+
+const ITEMS: [&str; 15] = [
+    "async",
+    "const",
+    "enum",
+    "extern",
+    "fn",
+    "impl",
+    "macro_rules",
+    "mod",
+    "pub",
+    "static",
+    "struct",
+    "trait",
+    "type",
+    "unsafe",
+    "use",
+];
+
+/// Whether it may be an item, and no call of a macro, which is a statement.
+fn is_item(input: ParseStream<'_>) -> bool {
+    let ahead = input.fork();
+    ahead.call(Attribute::parse_outer).is_ok()
+        && ahead.cursor().ident().is_some_and(|(word, _)| ITEMS.iter().any(|item| word == *item))
 }
 
 /// The function for other compilations.

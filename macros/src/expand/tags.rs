@@ -1,6 +1,6 @@
 //! Generates code for tags: each becomes a statement in a closure.
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens as _, TokenStreamExt as _, quote_spanned};
 use syn::spanned::Spanned as _;
 use syn::{Expr, FnArg};
@@ -165,4 +165,13 @@ pub(super) fn used(sets: &TagSets, origins: &[&Expr]) -> TokenStream {
     }
     tokens.append_all(origins);
     tokens
+}
+
+/// Whether there is more than literals in `tokens`.
+pub(super) fn has_names(tokens: &TokenStream) -> bool {
+    tokens.clone().into_iter().any(|token| match token {
+        TokenTree::Ident(_) => true,
+        TokenTree::Group(group) => has_names(&group.stream()),
+        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
+    })
 }

@@ -34,7 +34,7 @@ use super::arguments::Peek;
 use super::as_written;
 use super::body::{Pieces, async_block, at_name, beginning, closure, stays_in_place, take_apart, with_body};
 use super::returns::inferred;
-use super::tags::{Closures, closures, peeks, place, reference};
+use super::tags::{Closures, closures, has_names, peeks, place, reference, used};
 use super::traced_spawn;
 use crate::check::recurses;
 use crate::item_fn::{ItemFn, Returns, Wrapped, associated, cfgs, is_reference, mentions, pinned_opaque};
@@ -55,7 +55,7 @@ pub(crate) fn print(traced: Traced) -> TokenStream {
     let in_its_arguments = opening(&traced, &[]);
     let looks = !origins.is_empty()
         || matches!(traced.name, Name::Expr(_))
-        || !traced.tags.is_empty()
+        || has_names(&used(&traced.tags, &[]))
         || traced.runtime.is_named();
     let Traced { runtime, item, tags, err, ret, shape, .. } = traced;
     let span = started(&opened, &pieces.item, &pieces.peek, &tags, &runtime);
@@ -88,9 +88,10 @@ pub(crate) fn print_tagged(tagged: Tagged) -> TokenStream {
     let opening = Opening::Tags(quote_spanned!(at=> #runtime_at::tags()));
     let span = started(&opening, &pieces.item, &pieces.peek, &tags, &runtime);
     let outcome = outcome(ErrMode::Display, false, None, &parameter(&pieces.item, &shape), &runtime);
-    let looks = started(&opening, &item, &[], &tags, &runtime);
+    let looks = has_names(&used(&tags, &[])) || runtime.is_named();
+    let looks = looks.then(|| started(&opening, &item, &[], &tags, &runtime));
     let for_docs = is_flat(&shape, &item);
-    let mut out = as_written::print(item, Some(&looks), for_docs, &runtime);
+    let mut out = as_written::print(item, looks.as_ref(), for_docs, &runtime);
     out.extend(around(pieces, &span, &outcome, &shape, &runtime));
     out
 }

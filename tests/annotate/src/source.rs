@@ -1,40 +1,45 @@
 //! Adds the attribute to every function of a file that can have it.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
 use proc_macro2::Span;
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
-use syn::{Attribute, Block, ImplItemFn, ItemFn, Signature, TraitItemFn, Visibility};
+use syn::{Attribute, Block, FnArg, ImplItemFn, ItemFn, Pat, PatIdent, Signature, TraitItemFn, Visibility};
 
-const ATTRIBUTE: &str = "#[::throughline::traced] ";
+/// The attribute that is added if no other is named.
+pub const ATTRIBUTE: &str = "#[::throughline::traced]";
 
 /// Attributes of functions that are none of the program's own.
 const NOT_OURS: &[&str] = &["naked", "panic_handler", "proc_macro", "proc_macro_attribute", "proc_macro_derive"];
 
-/// The file with the attributes, and how many they are. Each stands behind the function's other ones, on
-/// the line where the function begins, so that all lines stay where they are.
+/// The file with `attribute` on its functions, and how many they are. Each stands behind the function's other ones, on
+/// the line where the function begins, so that all lines stay where they are. In it, `{arguments}` stands for a tag for
+/// each argument that has a name.
 ///
 /// # Errors
 ///
 /// If the file is no Rust.
-pub fn annotate(text: &str) -> syn::Result<(String, usize)> {
+pub fn annotate(text: &str, attribute: &str) -> syn::Result<(String, usize)> {
     let file = syn::parse_file(text)?;
-    let mut places = Places(Vec::new());
+    let mut places = Places(BTreeMap::new());
     places.visit_file(&file);
-    let mut at = places.0;
-    at.sort_unstable();
-    at.dedup();
-    let mut out = String::with_capacity(text.len() + at.len() * ATTRIBUTE.len());
+    let at = places.0;
+    let mut out = String::with_capacity(text.len() + at.len() * (attribute.len() + 1));
     let mut from = 0;
-    for place in &at {
+    for (place, tags) in &at {
         out.push_str(&text[from..*place]);
-        out.push_str(ATTRIBUTE);
+        out.push_str(&attribute.replace("{arguments}", tags));
+        out.push(' ');
         from = *place;
     }
     out.push_str(&text[from..]);
     Ok((out, at.len()))
 }
 
-struct Places(Vec<usize>);
+/// The byte where each function begins, and the tags of its arguments.
+struct Places(BTreeMap<usize, String>);
 
 impl Places {
     fn function(&mut self, attrs: &[Attribute], vis: Option<&Visibility>, first: Option<Span>, sig: &Signature) {
@@ -47,8 +52,22 @@ impl Places {
             Some(vis) if !matches!(vis, Visibility::Inherited) => vis.span(),
             _ => first.unwrap_or_else(|| sig.span()),
         };
-        self.0.push(begins.byte_range().start);
+        self.0.insert(begins.byte_range().start, tags(sig));
     }
+}
+
+/// A tag for each argument that has a name, of any type. There has to be one.
+fn tags(sig: &Signature) -> String {
+    let mut tags = "annotated = 1".to_owned();
+    for input in &sig.inputs {
+        let FnArg::Typed(typed) = input else { continue };
+        if let Pat::Ident(PatIdent { attrs, by_ref: None, subpat: None, ident, .. }) = &*typed.pat {
+            if attrs.is_empty() && typed.attrs.is_empty() {
+                let _ = write!(tags, ", {ident} = ::core::any::type_name_of_val(&{ident})");
+            }
+        }
+    }
+    tags
 }
 
 impl<'ast> Visit<'ast> for Places {
@@ -78,15 +97,25 @@ mod tests {
     #[test]
     fn functions_are_annotated_where_they_begin() {
         let text = "/// Docs.\n#[inline]\npub fn a() { fn inner() {} }\nconst fn b() {}\nimpl X {\n    pub(crate) unsafe fn c(&self) {}\n}\ntrait T { fn d(); async fn e() {} }\nmacro_rules! m { () => { fn f() {} } }\n";
-        let (annotated, functions) = annotate(text).unwrap();
+        let (annotated, functions) = annotate(text, ATTRIBUTE).unwrap();
         assert_eq!(functions, 4);
         assert_eq!(annotated.lines().count(), text.lines().count());
-        let plain = annotated.replace(ATTRIBUTE, "");
+        let plain = annotated.replace(&format!("{ATTRIBUTE} "), "");
         assert_eq!(plain, text);
         assert!(
             annotated.contains("#[inline]\n#[::throughline::traced] pub fn a() { #[::throughline::traced] fn inner")
         );
         assert!(annotated.contains("fn d(); #[::throughline::traced] async fn e"));
         assert!(annotated.contains("    #[::throughline::traced] pub(crate) unsafe fn c"));
+    }
+
+    #[test]
+    fn arguments_become_tags() {
+        let text = "impl X { fn a(&self, mut b: u8, _: u8, (c, d): (u8, u8)) {} }";
+        let (annotated, _) = annotate(text, "#[tagged({arguments})]").unwrap();
+        assert_eq!(
+            annotated,
+            text.replace("fn a", "#[tagged(annotated = 1, b = ::core::any::type_name_of_val(&b))] fn a")
+        );
     }
 }

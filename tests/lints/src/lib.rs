@@ -56,6 +56,7 @@
     clippy::as_conversions,
     clippy::as_underscore,
     clippy::clone_on_ref_ptr,
+    clippy::cognitive_complexity,
     clippy::dbg_macro,
     clippy::default_numeric_fallback,
     clippy::else_if_without_else,
