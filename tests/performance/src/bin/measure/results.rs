@@ -4,27 +4,27 @@ use std::fs;
 
 type Entry = (String, String, String, f64);
 
-/// What the questions ask, with the unit of the answers.
+/// The titles of the results, with their units.
 const TITLES: [(&str, &str); 16] = [
-    ("instructions", "Instructions for each span, all threads"),
-    ("breakdown", "Instructions for each span of ours, by what they are for"),
-    ("pipeline", "Processor time for each span in a program of its own, ns, and its bytes on the wire"),
-    ("throughput", "Spans a second through to the collector"),
-    ("threads", "Spans a second on one thread, two and four; `scaling` is two of one"),
-    ("memory", "Resident memory for each span that waits, bytes"),
+    ("instructions", "Instructions per span, all threads"),
+    ("breakdown", "Instructions per span of Throughline, by purpose"),
+    ("pipeline", "CPU time per span in a separate process, ns, and its bytes on the wire"),
+    ("throughput", "Spans per second exported to the collector"),
+    ("threads", "Spans per second on one, two and four threads; `scaling` is two threads relative to one"),
+    ("memory", "Resident memory per queued span, bytes"),
     (
         "service",
-        "An axum service with five spans a request: requests a second, and processor time of each, ns; `working` computes some 100 µs",
+        "An axum service with five spans per request: requests per second, and CPU time per request, ns; `working` computes for about 100 µs",
     ),
-    ("requests", "Calling thread, a span of a request of six, ns"),
-    ("recorded", "Calling thread, a span below an open one, ns"),
+    ("requests", "Calling thread, per span of a request of six, ns"),
+    ("recorded", "Calling thread, per child span, ns"),
     ("unsampled", "Not sampled, ns"),
-    ("no_provider", "Nothing set up, ns"),
+    ("no_provider", "No provider, ns"),
     ("biz_tags", "Inherited tags, ns"),
-    ("depth", "Nested spans, ns a span"),
-    ("tags", "Tags of a span, ns a span"),
-    ("tasks", "Live tasks, ns a span"),
-    ("allocations", "Allocations of a recorded span on the calling thread, and their bytes"),
+    ("depth", "Nested spans, ns per span"),
+    ("tags", "Tags of a span, ns per span"),
+    ("tasks", "Live tasks, ns per span"),
+    ("allocations", "Allocations per recorded span on the calling thread, and their bytes"),
 ];
 
 /// All results, in the order in which they were printed.
