@@ -19,7 +19,13 @@ const PLOTS: [Plot; 4] = [
     Plot { question: "threads", title: "Threads", x: "threads", y: "spans per second", is_logarithmic: false },
     Plot { question: "depth", title: "Nested spans", x: "depth", y: "ns per span", is_logarithmic: true },
     Plot { question: "tags", title: "Tags of a span", x: "tags", y: "ns per span", is_logarithmic: false },
-    Plot { question: "tasks", title: "Live tasks", x: "tasks with an open span", y: "ns per span", is_logarithmic: true },
+    Plot {
+        question: "tasks",
+        title: "Live tasks",
+        x: "tasks with an open span",
+        y: "ns per span",
+        is_logarithmic: true,
+    },
 ];
 
 /// Draws all plots that there are results for.
