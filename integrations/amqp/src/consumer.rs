@@ -8,12 +8,12 @@ use throughline::{Context, KeyValue, Origin, semconv};
 use crate::SYSTEM;
 use crate::attributes::{content, destination, ids};
 
-/// The marker of [`Origin`] for the types of lapin. It is inferred, as in
-/// `#[traced(parent = delivery)]`.
+/// Marks the implementations of [`Origin`] for the types of lapin. It is inferred in `#[traced(parent = delivery)]` and
+/// never has to be specified.
 #[derive(Debug, Clone, Copy)]
 pub enum Amqp {}
 
-/// A delivery, with attributes that only its consumer knows. Like the delivery itself, it is an [`Origin`].
+/// A delivery with an attribute that only the consumer knows: the queue. Like the delivery itself, it is an [`Origin`].
 ///
 /// ```
 /// use lapin::message;
@@ -33,12 +33,13 @@ pub struct Delivery<'a> {
 }
 
 impl<'a> Delivery<'a> {
-    /// The delivery, without further attributes.
+    /// Wraps a delivery, without further attributes.
     pub fn new(delivery: &'a message::Delivery) -> Self {
         Self { delivery, queue: None }
     }
 
-    /// Adds the queue that is consumed to `messaging.destination.name`.
+    /// Sets the name of the queue that the delivery was consumed from, which becomes part of
+    /// `messaging.destination.name`.
     #[must_use]
     pub fn queue(mut self, name: &'a str) -> Self {
         self.queue = Some(name);

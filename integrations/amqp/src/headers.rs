@@ -9,7 +9,8 @@ use throughline::{Context, Origin, current_context};
 
 use crate::consumer::Amqp;
 
-/// Writes the current context into the headers of `properties`. See [Headers](crate#headers).
+/// Injects the current context into the headers of `properties`, replacing the trace headers of another context. See
+/// [Headers](crate#headers).
 ///
 /// ```
 /// use lapin::BasicProperties;
@@ -22,7 +23,7 @@ pub fn inject(properties: BasicProperties) -> BasicProperties {
     inject_context(&current_context(), properties)
 }
 
-/// Writes `context` into the headers of `properties`. See [Headers](crate#headers).
+/// Injects `context` into the headers of `properties`; otherwise like [`inject`].
 #[must_use]
 pub fn inject_context(context: &Context, properties: BasicProperties) -> BasicProperties {
     let outgoing = TraceHeaders::of(context);

@@ -14,26 +14,25 @@ use crate::SYSTEM;
 use crate::attributes::{content, destination};
 use crate::headers::inject_context;
 
-/// `Channel::basic_publish` in a producer span.
+/// Publishes messages on a [`Channel`] in producer spans.
 ///
-/// The span is a child of the current one when the future is polled for the first time, as the span
-/// of an `async fn` is.
+/// The span starts when the future is first polled, as a child of the span that is current then.
 pub trait ChannelExt: sealed::Sealed {
-    /// Like [`Channel::basic_publish`], in a span named `publish {exchange}:{routing key}`, with the
-    /// context in the headers of the message.
+    /// Publishes a message like [`Channel::basic_publish`], in a span named `publish {exchange}:{routing key}`, and
+    /// injects the context into the headers of the message.
     ///
-    /// The span ends when the message is handed to the connection, or with the error. The broker's answer is the
-    /// result of the [`PublisherConfirm`], and not in the span;
-    /// [`basic_publish_confirmed_traced`](Self::basic_publish_confirmed_traced) waits for it there.
+    /// The span ends when the message has been passed to the connection, or records the error. The broker's response is
+    /// the result of the [`PublisherConfirm`] and is not recorded;
+    /// [`basic_publish_confirmed_traced`](Self::basic_publish_confirmed_traced) waits for it in the span.
     ///
-    /// # Cancellation
+    /// # Cancel safety
     ///
-    /// Dropping the future before it is ready ends the span as `throughline.cancelled`; as with `basic_publish`, the
-    /// message may be sent nevertheless.
+    /// If the future is dropped before it completes, the span is marked `throughline.cancelled`. As with
+    /// `basic_publish`, the message may be sent nevertheless.
     ///
     /// # Errors
     ///
-    /// Those of `basic_publish`.
+    /// Returns the error of `basic_publish`.
     fn basic_publish_traced(
         &self,
         exchange: ShortString,
@@ -43,21 +42,21 @@ pub trait ChannelExt: sealed::Sealed {
         properties: BasicProperties,
     ) -> impl Future<Output = lapin::Result<PublisherConfirm>> + Send;
 
-    /// Publishes and waits for the broker's confirmation, both in the span of
-    /// [`basic_publish_traced`](Self::basic_publish_traced).
+    /// Publishes a message like [`basic_publish_traced`](Self::basic_publish_traced), and waits for the broker's
+    /// confirmation in the same span.
     ///
-    /// A message that the broker rejects (`error.type` is `nack`) or returns (such as `NO-ROUTE`) gives
-    /// the span the status Error, and is reported by the [`Confirmation`] as without a span. On a channel without
-    /// [`Channel::confirm_select`] there is nothing to wait for.
+    /// If the broker rejects the message (`error.type` is `nack`) or returns it (such as `NO-ROUTE`), the status of the
+    /// span is Error; the [`Confirmation`] reports it as usual. On a channel without [`Channel::confirm_select`], there
+    /// is no confirmation to wait for.
     ///
-    /// # Cancellation
+    /// # Cancel safety
     ///
-    /// Dropping the future while it waits ends the span as `throughline.cancelled`; the message still counts for the
-    /// channel's [`wait_for_confirms`](Channel::wait_for_confirms).
+    /// If the future is dropped while it waits, the span is marked `throughline.cancelled`. The message still counts
+    /// for [`wait_for_confirms`](Channel::wait_for_confirms) of the channel.
     ///
     /// # Errors
     ///
-    /// Those of `basic_publish` and of its [`PublisherConfirm`].
+    /// Returns the error of `basic_publish` or of its [`PublisherConfirm`].
     fn basic_publish_confirmed_traced(
         &self,
         exchange: ShortString,

@@ -11,23 +11,23 @@ use crate::report::Report;
 use crate::status::{End, Side};
 use crate::target::is_grpc;
 
-/// The future of a [`ServerService`](crate::ServerService) or a [`ClientService`](crate::ClientService): the
-/// service's own, in the span of the call.
+/// The future of a [`ServerService`](crate::ServerService) or [`ClientService`](crate::ClientService): the future of
+/// the wrapped service, in the span of the call.
 ///
-/// It results in a response whose [body](ResponseBody) has the span. A call whose future is dropped before
-/// that is [cancelled](crate#cancellation-deadlines-panics).
+/// It resolves to a response whose [body](ResponseBody) takes over the span. If it is dropped before, the call is
+/// [cancelled](crate#cancellation-deadlines-panics).
 pub type ResponseFuture<F> = Instrumented<F, ResponseObserver>;
 
-/// The body of a response, in the span of the call, which ends with the status in its trailers.
+/// The body of a response, in the span of the call, which ends with the status in the trailers.
 ///
-/// A call whose body is dropped before that is [cancelled](crate#cancellation-deadlines-panics).
+/// If it is dropped before, the call is [cancelled](crate#cancellation-deadlines-panics).
 pub type ResponseBody<B> = Instrumented<B, StatusObserver>;
 
-/// Moves the span of a call from the [future](ResponseFuture) of the response into its [body](ResponseBody).
+/// The observer of a [`ResponseFuture`], which moves the span into the [body](ResponseBody) of the response.
 #[derive(Debug)]
 pub struct ResponseObserver(Call);
 
-/// Ends the span of a call with the status that the [body](ResponseBody) of the response has in its trailers.
+/// The observer of a [`ResponseBody`], which ends the span with the status in the trailers.
 #[derive(Debug)]
 pub struct StatusObserver {
     call: Call,

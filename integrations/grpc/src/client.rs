@@ -18,12 +18,12 @@ use crate::{metadata, target};
 
 const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
-/// Starts a client span for each gRPC call, and injects the context.
+/// A tower layer that starts a client span for each gRPC call and injects its context.
 ///
-/// It wraps a [`Channel`](tonic::transport::Channel) or another service that takes its requests. Put retry layers
-/// outside of it, so that each attempt has its own span. Put layers that move requests to another task, such as
-/// `tower::buffer`, inside, because the caller's context is not current there. Back-pressure and errors are passed
-/// through unchanged.
+/// It wraps a [`Channel`](tonic::transport::Channel) or another service with the same request type. Place retry layers
+/// outside of it, so that each attempt has its own span. Place layers that move requests to another task, such as
+/// `tower::buffer`, inside of it, because the caller's context is not current in that task. Back-pressure and errors
+/// are passed through unchanged.
 ///
 /// ```no_run
 /// use throughline_grpc::ClientLayer;
@@ -46,17 +46,16 @@ pub struct ClientLayer {
 }
 
 impl ClientLayer {
-    /// Creates a layer that sends all baggage, and takes `server.*` from the requests.
+    /// Creates a layer that sends all baggage and takes `server.address` and `server.port` from the requests.
     pub fn new() -> Self {
         // So that an HTTP layer, or a job, describes these errors with their sources.
         redact::add_error_type::<tonic::transport::Error>();
         Self { server: None, baggage: None }
     }
 
-    /// Sets `server.address` and `server.port`, for a channel with one server. Requests do not have a host
-    /// until they are in the channel. Pass the URI of the endpoint,
-    /// [`Endpoint::uri`](tonic::transport::Endpoint::uri). The host of a request, if it has one
-    /// (`OrdersClient::with_origin`), takes precedence.
+    /// Sets `server.address` and `server.port`, for a channel with a single server: requests have no host before the
+    /// channel adds it. Pass the URI of the endpoint, [`Endpoint::uri`](tonic::transport::Endpoint::uri). The host of a
+    /// request, if it has one (`OrdersClient::with_origin`), takes precedence.
     #[must_use]
     pub fn server(mut self, uri: &Uri) -> Self {
         self.server = target::server_of(uri).map(|(host, port)| (host.into(), port));

@@ -9,11 +9,10 @@ use throughline::{Origin, propagation, semconv};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Status};
 
-/// Injects the current context into metadata, for code that sends requests without a
-/// [`ClientLayer`](crate::ClientLayer).
+/// Injects the current context into metadata, for requests that are sent without a [`ClientLayer`](crate::ClientLayer).
 ///
-/// Trace context and baggage that the metadata already has, because a request is forwarded, are replaced, or removed if
-/// nothing replaces them. Without a trace id, nothing is removed. Binary metadata is unchanged.
+/// Existing trace context and baggage, for example of a request that is forwarded, are replaced, or removed if nothing
+/// replaces them. If the context has no trace ID, nothing is removed. Binary metadata is unchanged.
 ///
 /// ```
 /// let mut request = tonic::Request::new("order 1001");
@@ -47,12 +46,12 @@ pub(crate) fn write(context: &Context, is_sent: &dyn Fn(&str) -> bool, headers: 
     propagator.inject_filtered(context, is_sent, &mut HeadersMut(headers));
 }
 
-/// [`inject`] as an interceptor, for clients without a [`ClientLayer`](crate::ClientLayer). There is no client
-/// span then, and the span of the server is a child of the current span.
+/// Injects the current context into a request, as an interceptor for clients without a
+/// [`ClientLayer`](crate::ClientLayer). No client span is started; the server's span is a child of the current span.
 ///
 /// # Errors
 ///
-/// None. The signature is `tonic`'s.
+/// Never returns an error. The signature is that of an interceptor.
 ///
 /// ```
 /// use tonic::service::interceptor::InterceptedService;
@@ -69,10 +68,10 @@ pub fn intercept(mut request: Request<()>) -> Result<Request<()>, Status> {
     Ok(request)
 }
 
-/// Marks the types of `tonic` that are an [`Origin`]: [`tonic::Request`] and [`MetadataMap`].
+/// Marks the implementations of [`Origin`] for the types of `tonic`: [`tonic::Request`] and [`MetadataMap`].
 ///
-/// It is never mentioned in code; [`Origin`] explains the purpose of such a marker. A program that uses nothing else of
-/// this crate has to import it once, because the compiler ignores unused dependencies.
+/// It is inferred and never has to be specified; [`Origin`] explains the purpose of such a marker. A program that uses
+/// nothing else of this crate has to import the crate once, because the compiler ignores unused dependencies.
 ///
 /// ```
 /// use throughline::traced;

@@ -18,15 +18,15 @@ use crate::metadata::Headers;
 use crate::report::Report;
 use crate::target;
 
-/// Starts a server span for each gRPC call, in the caller's trace.
+/// A tower layer that starts a server span for each gRPC call, in the caller's trace.
 ///
 /// Add it with `tonic::transport::Server::builder().layer(…)`, around a single service, or to an `axum::Router` that
-/// includes gRPC services: requests without a gRPC content type pass through untraced. With `tonic-web`, put it inside
-/// `GrpcWebLayer`. If two of these layers are around one service, the outer one starts the span. Back-pressure and
-/// errors are passed through unchanged.
+/// includes gRPC services: requests without a gRPC content type pass through untraced. With `tonic-web`, place it
+/// inside `GrpcWebLayer`. If a service is wrapped in two of these layers, the outer one starts the span. Back-pressure
+/// and errors are passed through unchanged.
 ///
-/// Put the server layer of `throughline-http` outside: its span is then the parent of the span of the call, and its
-/// trust settings apply.
+/// Place the server layer of `throughline-http` outside of this one: its span is then the parent of the call's span,
+/// and its trust settings apply.
 ///
 /// ```
 /// use throughline_grpc::ServerLayer;
@@ -52,7 +52,7 @@ impl ServerLayer {
         Self::default()
     }
 
-    /// Does not trust callers: each call starts a new trace, which is linked to the caller's span. The caller's
+    /// Treats callers as untrusted: each call starts a new trace, which is linked to the caller's span. The caller's
     /// sampling decision and baggage are ignored.
     #[must_use]
     pub fn public(mut self) -> Self {
@@ -60,18 +60,18 @@ impl ServerLayer {
         self
     }
 
-    /// Sets the methods that exist, as `package.Service/Method`. The span of a call to any other one is named
-    /// `grpc`, with the `rpc.method` `_OTHER`, so that callers cannot create an unlimited number of span names.
-    /// By default, every path in the form of a method counts as one.
+    /// Sets the known methods, as `package.Service/Method`. The span of a call to any other method is named `grpc` and
+    /// has the `rpc.method` `_OTHER`, so that callers cannot create an unlimited number of span names. By default,
+    /// every path that has the form of a method is treated as one.
     #[must_use]
     pub fn methods<M: Into<String>>(mut self, methods: impl IntoIterator<Item = M>) -> Self {
         self.methods = Some(methods.into_iter().map(|method| method.into().into_boxed_str()).collect());
         self
     }
 
-    /// Does not trace calls of these methods, given as `package.Service/Method` or `package.Service/*`: health
-    /// checks, reflection. Neither the call nor anything below it is recorded, not even spans of other
-    /// libraries: telemetry is suppressed in the context.
+    /// Excludes methods from tracing, given as `package.Service/Method` or `package.Service/*`, such as health checks
+    /// and reflection. Neither the call nor anything below it is recorded, including spans of other libraries:
+    /// telemetry is suppressed in the context.
     ///
     /// ```
     /// use throughline_grpc::ServerLayer;

@@ -7,8 +7,8 @@ use throughline::log;
 use tracing::Subscriber;
 use tracing_subscriber::registry::LookupSpan;
 
-/// Creates a layer that writes each event as one line of JSON to standard output: the one of [`json_subscriber`],
-/// plus the ids of the current OpenTelemetry span and the tags.
+/// Creates a layer that writes each event as one line of JSON to standard output: the layer of [`json_subscriber`],
+/// plus the IDs of the current OpenTelemetry span and the tags.
 ///
 /// ```json
 /// {"fields":{"message":"order placed","order_no":1001},"level":"INFO","target":"shop","timestamp":"2026-04-02T09:30:00.000000Z","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","span_id":"00f067aa0ba902b7","trace_flags":"01","tags":{"tenant_id":"acme"}}
@@ -16,15 +16,15 @@ use tracing_subscriber::registry::LookupSpan;
 ///
 /// `trace_id`, `span_id` and `trace_flags` follow the OpenTelemetry specification for [non-OTLP logs]. They are absent
 /// outside of a trace, and `tags` is absent where no tag is set. The other options (writer, timer, target, thread,
-/// flattening) are set on the layer; with flattening, see [`add_to`] for the names that fields must not have.
+/// flattening) are set on the returned layer; with flattening, see [`add_to`] for field names that must not be used.
 /// Records of the `log` crate that arrive through `tracing-log` have the target `log`, and their own target and place
 /// in fields (`log.target`, `log.file`, …).
 ///
-/// A line is data: values have only the escapes of JSON, so that a reader gets them back unchanged. Of the characters
-/// that [could disguise text](throughline::text::needs_escape) these cover the control characters below U+0020, line feeds
-/// among them. A program that shows values to people has to escape the others.
+/// Values are escaped as JSON requires and not otherwise, so that a reader gets them back unchanged. Of the characters
+/// that [could disguise text](throughline::text::needs_escape), this covers the control characters below U+0020,
+/// including line feeds. A program that displays values has to escape the others.
 ///
-/// The ids and tags are written into the line buffer without an allocation.
+/// The IDs and tags are written to the line buffer without allocating.
 ///
 /// ```
 /// use tracing_subscriber::layer::SubscriberExt as _;
@@ -43,10 +43,10 @@ where
     layer
 }
 
-/// Adds the ids and tags to your own layer, as [`layer`] does.
+/// Adds the IDs and tags to an existing layer, as [`layer`] does.
 ///
-/// The members are at the top level of the object. If the fields of events are flattened into it, an event must not
-/// have a field `trace_id`, `span_id`, `trace_flags` or `tags`, or the object has that member twice.
+/// The members are added at the top level of the object. If event fields are flattened into it, an event must not have
+/// a field named `trace_id`, `span_id`, `trace_flags` or `tags`: the object would have duplicate members.
 ///
 /// ```
 /// use json_subscriber::JsonLayer;

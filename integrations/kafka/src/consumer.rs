@@ -10,12 +10,13 @@ use crate::SYSTEM;
 use crate::attributes::{assigned, content, known_offset};
 use crate::headers::extract;
 
-/// The marker of [`Origin`] for the types of `rdkafka`. It is inferred, as in
-/// `#[traced(parent = message)]`.
+/// Marks the implementations of [`Origin`] for the types of `rdkafka`. It is inferred in `#[traced(parent = message)]`
+/// and never has to be specified.
 #[derive(Debug, Clone, Copy)]
 pub enum Kafka {}
 
-/// A message, with attributes that only its consumer knows. Like the message itself, it is an [`Origin`].
+/// A received message with attributes that only the consumer knows: the group and the client ID. Like the message
+/// itself, it is an [`Origin`].
 ///
 /// ```
 /// use rdkafka::message::OwnedMessage;
@@ -35,19 +36,19 @@ pub struct Delivery<'a, M> {
 }
 
 impl<'a, M: Message> Delivery<'a, M> {
-    /// The message, without further attributes.
+    /// Wraps a message, without further attributes.
     pub fn new(message: &'a M) -> Self {
         Self { message, group: None, client_id: None }
     }
 
-    /// Adds the name of the consumer group: `messaging.consumer.group.name`.
+    /// Sets the name of the consumer group: `messaging.consumer.group.name`.
     #[must_use]
     pub fn group(mut self, name: &'a str) -> Self {
         self.group = Some(name);
         self
     }
 
-    /// Adds the consumer's `client.id`: `messaging.client.id`.
+    /// Sets the `client.id` of the consumer: `messaging.client.id`.
     #[must_use]
     pub fn client_id(mut self, id: &'a str) -> Self {
         self.client_id = Some(id);

@@ -8,7 +8,8 @@ use throughline::{Context, Origin, current_context};
 
 use crate::consumer::Kafka;
 
-/// Writes the current context into `headers`. See [Headers](crate#headers).
+/// Injects the current context into `headers`, replacing the trace headers of another context. See
+/// [Headers](crate#headers).
 ///
 /// ```
 /// use rdkafka::message::{Header, OwnedHeaders};
@@ -21,7 +22,7 @@ pub fn inject(headers: OwnedHeaders) -> OwnedHeaders {
     inject_context(&current_context(), headers)
 }
 
-/// Writes `context` into `headers`. See [Headers](crate#headers).
+/// Injects `context` into `headers`; otherwise like [`inject`].
 #[must_use]
 pub fn inject_context(context: &Context, headers: OwnedHeaders) -> OwnedHeaders {
     let outgoing = TraceHeaders::of(context);

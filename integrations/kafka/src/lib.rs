@@ -1,14 +1,14 @@
-//! Distributed traces through Kafka, for [`rdkafka`] 0.39: producers that send their context along, and messages from
-//! which a trace continues.
+//! Distributed tracing through Kafka, for [`rdkafka`] 0.39: producers that inject their context into messages, and
+//! consumers that continue the trace.
 //!
-//! The [page of the crate](https://crates.io/crates/throughline-kafka) has a whole program, with its dependencies.
+//! The [crate's page](https://crates.io/crates/throughline-kafka) has a complete program and its dependencies.
 //!
-//! **Send** by [`FutureProducerExt::send_traced`], which is `send` in a producer span. The context is in the headers
-//! of the record, so that the consumer continues the trace. `BaseProducer` and `ThreadedProducer` have the same by
-//! [`ProducerExt`]. To send in some other way, write the headers with [`inject`].
+//! **Send** with [`FutureProducerExt::send_traced`], which is `send` in a producer span. The context is injected into
+//! the headers of the record, so that the consumer continues the trace. [`ProducerExt`] does the same for
+//! `BaseProducer` and `ThreadedProducer`. For other ways to send, inject the headers with [`inject`].
 //!
-//! **Receive** as before: a message is an [`Origin`], borrowed or owned, and so are headers alone. [`Delivery`] adds
-//! what only the consumer knows: its group and its client id.
+//! **Receive** as before. A message, borrowed or owned, is an [`Origin`], and so are its headers. [`Delivery`] adds
+//! what only the consumer knows: its group and client ID.
 //!
 //! ```no_run
 //! use rdkafka::consumer::{Consumer, StreamConsumer};
@@ -45,15 +45,15 @@
 //!
 //! # Attributes
 //!
-//! They follow OpenTelemetry's semantic conventions for [messaging spans] and [Kafka].
+//! The attributes follow OpenTelemetry's semantic conventions for [messaging spans] and [Kafka].
 //!
 //! | attribute | sent | received | value |
 //! |---|---|---|---|
 //! | `messaging.system` | ✓ | ✓ | `kafka` |
 //! | `messaging.operation.name`, `.type` | ✓ | ✓ | `send`; `process` |
 //! | `messaging.destination.name` | ✓ | ✓ | the topic |
-//! | `messaging.destination.partition.id` | ✓ | ✓ | as text; of a sent message once it is known |
-//! | `messaging.kafka.offset` | ✓ | ✓ | of a sent message when it was delivered |
+//! | `messaging.destination.partition.id` | ✓ | ✓ | as text; for a sent message, once it is known |
+//! | `messaging.kafka.offset` | ✓ | ✓ | for a sent message, once it was delivered |
 //! | `messaging.kafka.message.key` | ✓ | ✓ | a key that is text without control characters, bounded by [`MAX_TEXT_BYTES`] |
 //! | `messaging.kafka.message.tombstone` | ✓ | ✓ | `true` for a message without payload |
 //! | `messaging.message.body.size` | ✓ | ✓ | bytes of the payload |
@@ -66,16 +66,17 @@
 //!
 //! # Headers
 //!
-//! Trace headers that a record already has, because it is sent again for example, are replaced; all other headers are
-//! kept, in their order. Without a context to write, the headers stay as they are. In a received message, two
-//! `traceparent` headers, one without a value or one that is not UTF-8 are invalid: the consumer's span is then the
-//! entry span of a new trace. Nothing in a message is an error. A header whose *name* is not UTF-8 is skipped;
-//! `rdkafka` panics on it, which is caught, but only with `panic = "unwind"`.
+//! Existing trace headers, for example of a record that is sent again, are replaced; all other headers are kept, in
+//! their order. If there is no context to inject, the headers are unchanged.
+//!
+//! In a received message, `traceparent` is invalid if it occurs more than once, has no value or is not UTF-8: the
+//! consumer's span is then the root of a new trace. No content of a message causes an error. A header whose *name* is
+//! not UTF-8 is skipped; `rdkafka` panics on it, and this crate catches the panic, which requires `panic = "unwind"`.
 //!
 //! # Cost
 //!
-//! For each sent message there is one span, and the strings of its headers. Where nothing is recorded no attribute is
-//! computed, and the context is still propagated. For each received message there is one pass over its headers.
+//! Sending a message costs one span, and the strings of its headers. If the span is not recorded, no attribute is
+//! computed, but the context is still propagated. Receiving a message costs one pass over its headers.
 //!
 //! [messaging spans]: https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
 //! [Kafka]: https://opentelemetry.io/docs/specs/semconv/messaging/kafka/

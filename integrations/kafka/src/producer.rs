@@ -19,26 +19,27 @@ use crate::SYSTEM;
 use crate::attributes::{assigned, content, known_offset};
 use crate::headers::inject_context;
 
-/// `FutureProducer::send` in a producer span.
+/// Sends messages with a [`FutureProducer`] in producer spans.
 ///
-/// The span is a child of the current one when the future is polled for the first time, as the span
-/// of an `async fn` is.
+/// With [`send_traced`](Self::send_traced), the span starts when the future is first polled, as a child of the span
+/// that is current then; with [`send_result_traced`](Self::send_result_traced), when the method is called.
 pub trait FutureProducerExt: sealed::Sealed {
-    /// Like [`FutureProducer::send`], in a span named `send {topic}`, with the context in the headers
-    /// of the record.
+    /// Sends a record like [`FutureProducer::send`], in a span named `send {topic}`, and injects the context into the
+    /// headers of the record.
     ///
-    /// The span ends when the message is delivered, with its partition and offset, or with the error. The result is
+    /// The span ends when the message is delivered, and records its partition and offset, or the error. The result is
     /// that of `send`.
     ///
-    /// # Cancellation
+    /// # Cancel safety
     ///
-    /// As with `send`: dropping the future while it waits for room in the queue sends nothing; dropping it later
-    /// discards the result, and the message is sent nevertheless. Both end the span as `throughline.cancelled`.
+    /// As with `send`, nothing is sent if the future is dropped while it waits for room in the queue. If it is dropped
+    /// later, the message is sent and only the result is lost. In both cases, the span is marked
+    /// `throughline.cancelled`.
     ///
     /// # Errors
     ///
-    /// Those of `send`. The message that comes with the error has the headers of this attempt; sending
-    /// it again replaces them.
+    /// Returns the error of `send`, with the message. The message has the trace headers of this attempt; sending it
+    /// again replaces them.
     fn send_traced<K, P, T>(
         &self,
         record: FutureRecord<'_, K, P>,
@@ -49,15 +50,15 @@ pub trait FutureProducerExt: sealed::Sealed {
         P: ToBytes + ?Sized,
         T: Into<Timeout>;
 
-    /// Like [`FutureProducer::send_result`], which does not wait for a full queue, in a span named
+    /// Sends a record like [`FutureProducer::send_result`], which does not wait if the queue is full, in a span named
     /// `send {topic}`.
     ///
-    /// The span ends when the returned future is ready. Dropping that earlier ends the span without an outcome, and
-    /// without `throughline.cancelled`: a message may be sent without waiting for the result.
+    /// The span ends when the returned future completes. To send without waiting for the result, drop the future: the
+    /// span then ends without an outcome, and is not marked `throughline.cancelled`.
     ///
     /// # Errors
     ///
-    /// Those of `send_result`, with the record that could not be put into the queue.
+    /// Returns the error of `send_result`, with the record that could not be queued.
     #[expect(clippy::result_large_err, reason = "the error of `rdkafka`")]
     fn send_result_traced<'a, K, P>(
         &self,
@@ -107,10 +108,10 @@ where
 
 /// The future of [`FutureProducerExt::send_result_traced`]: a [`DeliveryFuture`] whose result is recorded on the span.
 ///
-/// To send without waiting for the result, drop it.
+/// Dropping it does not cancel the delivery.
 pub type InstrumentedDelivery = Instrumented<DeliveryFuture, DeliveryObserver>;
 
-/// Records the result of a [`DeliveryFuture`].
+/// Records the result of a [`DeliveryFuture`] on the span of an [`InstrumentedDelivery`].
 #[derive(Debug)]
 pub struct DeliveryObserver {
     chosen: Option<i32>,
@@ -130,20 +131,21 @@ impl Observe<<DeliveryFuture as Future>::Output> for DeliveryObserver {
     }
 }
 
-/// `BaseProducer::send` and `ThreadedProducer::send` in a producer span.
+/// Sends messages with a [`BaseProducer`] or [`ThreadedProducer`] in producer spans.
 pub trait ProducerExt: sealed::Sealed {
-    /// What the producer's context gets with each delivery.
+    /// The delivery opaque of the producer's context.
     type Opaque: IntoOpaque;
 
-    /// Like `send`, in a span named `send {topic}`, with the context in the headers of the record.
+    /// Sends a record like the producer's `send`, in a span named `send {topic}`, and injects the context into the
+    /// headers of the record.
     ///
-    /// The span records whether the message was put into the queue. Its delivery is reported to the producer's
-    /// context, later, and not in the span.
+    /// The span records whether the message was queued. Its delivery is reported to the producer's context later, and
+    /// not recorded on the span.
     ///
     /// # Errors
     ///
-    /// Those of `send`, with the record that could not be put into the queue. It has the headers of
-    /// this attempt; sending it again replaces them.
+    /// Returns the error of `send`, with the record that could not be queued. The record has the trace headers of this
+    /// attempt; sending it again replaces them.
     #[expect(clippy::result_large_err, clippy::type_complexity, reason = "the signature of `rdkafka`")]
     fn send_traced<'a, K, P>(
         &self,

@@ -19,10 +19,10 @@ use throughline::{Span, SpanBuilder, SpanKind, enabled, semconv};
 use self::command::Call;
 pub use self::stream::{Delivery, Redis, StreamCommandsExt, fields, inject, inject_context};
 
-/// A connection with a span for each command, pipeline and transaction. Made by [`traced`].
+/// A connection with a span for each command, pipeline and transaction. Created by [`traced`].
 ///
-/// It implements the `ConnectionLike` of the connection inside, asynchronous or blocking, and so all commands of the
-/// `redis` crate. It is `Clone` if the connection is.
+/// It implements the same `ConnectionLike` trait as the wrapped connection, asynchronous or blocking, and therefore all
+/// commands of the `redis` crate. It is `Clone` if the wrapped connection is.
 #[derive(Clone)]
 pub struct TracedConnection<C> {
     inner: C,
@@ -37,10 +37,10 @@ struct Server {
     port: Option<u16>,
 }
 
-/// Wraps a connection: a `MultiplexedConnection`, a `ConnectionManager`, one of a cluster or of a pool, or a blocking
-/// `Connection`.
+/// Wraps a connection, so that each command has a span: a `MultiplexedConnection`, a `ConnectionManager`, a connection
+/// of a cluster or a pool, or a blocking `Connection`.
 ///
-/// It costs nothing; wrap a connection once, and clone the wrapper.
+/// Wrapping is free of cost. Wrap a connection once and clone the wrapper.
 ///
 /// ```no_run
 /// # async fn example() -> redis::RedisResult<()> {
@@ -59,15 +59,15 @@ pub fn traced<C>(connection: C) -> TracedConnection<C> {
 }
 
 impl<C> TracedConnection<C> {
-    /// Sets the server that the connection leads to: `server.address` and `server.port`.
+    /// Sets the address of the server: `server.address` and `server.port`.
     #[must_use]
     pub fn server(mut self, address: impl Into<String>, port: u16) -> Self {
         self.server = Some(Arc::new(Server { address: address.into(), port: Some(port) }));
         self
     }
 
-    /// Sets the server to that of the client which made the connection. For a Unix socket `server.address` is its
-    /// path, and there is no `server.port`.
+    /// Sets the address of the server from the client that created the connection. For a Unix socket, `server.address`
+    /// is its path, and there is no `server.port`.
     #[must_use]
     pub fn client(mut self, client: &Client) -> Self {
         let server = match client.get_connection_info().addr() {
@@ -81,30 +81,30 @@ impl<C> TracedConnection<C> {
         self
     }
 
-    /// Replaces keys and the names of fields in `db.query.text`, as values are. For keys that contain secrets or
-    /// personal data, such as session ids.
+    /// Replaces keys and field names in `db.query.text` with `?`, like values. For keys that contain secrets or
+    /// personal data, such as session IDs.
     #[must_use]
     pub fn hide_keys(mut self) -> Self {
         self.hide_keys = true;
         self
     }
 
-    /// The connection itself, for commands that should have no span.
+    /// Returns a reference to the wrapped connection, for commands that should have no span.
     pub fn get_ref(&self) -> &C {
         &self.inner
     }
 
-    /// The connection itself, for commands that should have no span.
+    /// Returns a mutable reference to the wrapped connection, for commands that should have no span.
     pub fn get_mut(&mut self) -> &mut C {
         &mut self.inner
     }
 
-    /// Returns the connection.
+    /// Returns the wrapped connection.
     pub fn into_inner(self) -> C {
         self.inner
     }
 
-    /// Starts the span of what `call` describes. `call` is not called where nothing is recorded.
+    /// Starts the span that `call` describes. `call` is not called if nothing is recorded.
     fn start(&self, database: i64, call: impl FnOnce(bool) -> Call) -> Span {
         if !enabled() {
             return Span::none();

@@ -1,4 +1,4 @@
-//! Entries of streams that carry the context.
+//! Context propagation in stream entries.
 
 use redis::streams::{StreamAddOptions, StreamId, StreamKey};
 use redis::{Arg, Cmd, FromRedisValue, RedisFuture, RedisResult, ToRedisArgs, Value, aio, from_redis_value};
@@ -11,15 +11,16 @@ use super::failure;
 /// `messaging.system`. The conventions do not list it.
 const SYSTEM: &str = "redis";
 
-/// The marker of [`Origin`] for the types of the `redis` crate, which lets `#[traced(parent = entry)]` take them.
+/// Marks the implementations of [`Origin`] for the types of the `redis` crate. It is inferred in
+/// `#[traced(parent = entry)]` and never has to be specified.
 #[derive(Debug)]
 pub enum Redis {}
 
-/// Adds the current context to an `XADD`, after its other fields: `traceparent` and whatever else the
-/// [propagator](throughline::propagation) writes. Fields of these names that are there already, because an entry is
-/// forwarded, are replaced. Without a context, nothing is changed.
+/// Injects the current context into an `XADD` command: the fields that the [propagator](throughline::propagation)
+/// writes, such as `traceparent`, are appended to its other fields. Existing fields with these names, for example of an
+/// entry that is forwarded, are replaced. Without a context to inject, the command is unchanged.
 ///
-/// For an entry that is added in a pipeline, a transaction or a script. [`StreamCommandsExt`] does the same in a
+/// Use it for an entry that is added in a pipeline, a transaction or a script. [`StreamCommandsExt`] does the same in a
 /// producer span.
 ///
 /// ```
@@ -33,7 +34,7 @@ pub fn inject(xadd: &mut Cmd) {
     inject_context(&current_context(), xadd);
 }
 
-/// Adds `context` to an `XADD`; otherwise like [`inject`].
+/// Injects `context` into an `XADD` command; otherwise like [`inject`].
 pub fn inject_context(context: &Context, xadd: &mut Cmd) {
     let trace = TraceHeaders::of(context);
     if let Some(kept) = without_replaced(xadd, &trace) {
@@ -70,26 +71,27 @@ fn without_replaced(xadd: &Cmd, trace: &TraceHeaders) -> Option<Cmd> {
     Some(kept)
 }
 
-/// The current context as fields of an entry, for code that builds the fields itself. They replace those of the same
-/// names.
+/// Returns the current context as fields of an entry, for code that builds the fields itself. It has to replace
+/// existing fields with the same names.
 pub fn fields() -> Vec<(String, String)> {
     TraceHeaders::of(&current_context()).into_iter().collect()
 }
 
-/// `XADD` in a producer span, with the context in the entry's fields.
+/// Adds stream entries in producer spans, with the context in the fields of the entry.
 ///
-/// The span is named `send {stream}`. On a connection that is [`traced`](super::traced), the command has a span of its
-/// own below it. Implemented for all asynchronous connections of the `redis` crate.
+/// The span is named `send {stream}`. On a [`traced`](super::traced) connection, the command additionally has its own
+/// span below. Implemented for all asynchronous connections of the `redis` crate.
 ///
 /// # Errors
 ///
-/// Those of the command. The span has them, without the values that the server quotes.
+/// Returns the error of the command. The span records it without the values that the server quotes.
 ///
-/// # Cancellation
+/// # Cancel safety
 ///
-/// A future that is dropped leaves its span `throughline.cancelled`. The entry may have been added all the same.
+/// If a future is dropped before it completes, the span is marked `throughline.cancelled`. The entry may be added
+/// nevertheless.
 pub trait StreamCommandsExt: aio::ConnectionLike + Send + Sized {
-    /// Adds an entry. Like [`xadd`](redis::AsyncCommands::xadd).
+    /// Adds an entry, like [`xadd`](redis::AsyncCommands::xadd).
     fn xadd_traced<'a, K, ID, F, V, RV>(&'a mut self, key: K, id: ID, items: &'a [(F, V)]) -> RedisFuture<'a, RV>
     where
         K: ToRedisArgs,
@@ -101,7 +103,7 @@ pub trait StreamCommandsExt: aio::ConnectionLike + Send + Sized {
         self.send_traced(redis::cmd("XADD").arg(key).arg(id).arg(items).take())
     }
 
-    /// Adds an entry with options, such as the length that the stream is trimmed to. Like
+    /// Adds an entry with options, such as the length to which the stream is trimmed, like
     /// [`xadd_options`](redis::AsyncCommands::xadd_options).
     fn xadd_options_traced<'a, K, ID, I, RV>(
         &'a mut self,
@@ -119,7 +121,7 @@ pub trait StreamCommandsExt: aio::ConnectionLike + Send + Sized {
         self.send_traced(redis::cmd("XADD").arg(key).arg(options).arg(id).arg(items).take())
     }
 
-    /// Adds an entry by an `XADD` that is complete except for the context.
+    /// Sends an `XADD` command that is complete except for the context.
     fn send_traced<RV: FromRedisValue>(&mut self, mut xadd: Cmd) -> RedisFuture<'_, RV> {
         Box::pin(async move {
             let span = Producer::new(SYSTEM, &stream_of(&xadd)).start();
@@ -150,10 +152,10 @@ fn stream_of(xadd: &Cmd) -> String {
     }
 }
 
-/// An entry of a stream, with what the entry itself does not contain: its stream, the consumer group, and whether it
-/// was delivered before.
+/// A stream entry with attributes that it does not contain itself: the stream, the consumer group, and the number of
+/// deliveries.
 ///
-/// It is named as the parent of a consumer span, or in the links of a batch.
+/// Use it as the parent of a consumer span, or in the links of a batch.
 ///
 /// ```
 /// use redis::streams::StreamId;
@@ -177,41 +179,42 @@ pub struct Delivery<'a> {
 }
 
 impl<'a> Delivery<'a> {
-    /// An entry of `stream`.
+    /// Wraps an entry of `stream`.
     pub fn new(stream: &'a str, entry: &'a StreamId) -> Self {
         Self { stream, entry, group: None, claimed: false, deliveries: None }
     }
 
-    /// The entries of one stream of a reply.
+    /// Returns an iterator over the entries of a stream in a reply.
     pub fn all(stream: &'a StreamKey) -> impl Iterator<Item = Self> + Clone {
         stream.ids.iter().map(|entry| Self::new(&stream.key, entry))
     }
 
-    /// Sets the consumer group that it was read for.
+    /// Sets the consumer group that read the entry.
     pub fn group(mut self, group: &'a str) -> Self {
         self.group = Some(group);
         self
     }
 
-    /// Marks an entry that was pending with a consumer before: it comes from `XAUTOCLAIM`, `XCLAIM`, or from
-    /// reading the consumer's own pending entries.
+    /// Marks the entry as redelivered, because it was pending before: it was returned by `XAUTOCLAIM` or `XCLAIM`, or
+    /// read from the consumer's own pending entries.
     pub fn claimed(mut self) -> Self {
         self.claimed = true;
         self
     }
 
-    /// Sets how often it was delivered, this time included, as `XPENDING` counts. More than once is a redelivery.
+    /// Sets the number of deliveries, including this one, as reported by `XPENDING`. If it is greater than one, the
+    /// entry is marked as redelivered.
     pub fn deliveries(mut self, times: usize) -> Self {
         self.deliveries = Some(times);
         self
     }
 
-    /// The entry.
+    /// Returns the entry.
     pub fn entry(&self) -> &'a StreamId {
         self.entry
     }
 
-    /// The key of the stream.
+    /// Returns the key of the stream.
     pub fn stream(&self) -> &'a str {
         self.stream
     }

@@ -17,15 +17,16 @@ pub trait RequestBuilderExt: Sized {
     ///
     /// # Errors
     ///
-    /// Those of [`RequestBuilder::send`], unchanged. A request that cannot be built has no span.
+    /// Returns the error of [`RequestBuilder::send`], unchanged. A request that cannot be built has no span.
     ///
-    /// # Cancellation
+    /// # Cancel safety
     ///
-    /// Dropping the future is as safe as with `send`, and marks the span `throughline.cancelled`.
+    /// The same as for `send`. If the future is dropped before it completes, the span is marked
+    /// `throughline.cancelled`.
     fn send_traced(self) -> impl Future<Output = Result<Response>> + Send;
 
-    /// Sends the request in a client span, with the settings of `layer`: a URL template, tags in headers of their
-    /// own, headers to record, which baggage is sent. Otherwise like [`send_traced`](Self::send_traced).
+    /// Sends the request in a client span, with the settings of `layer`, such as a URL template, tag headers, recorded
+    /// headers and restrictions of baggage. Otherwise like [`send_traced`](Self::send_traced).
     ///
     /// ```no_run
     /// use throughline_http::{Attempts, ClientLayer};
@@ -45,7 +46,7 @@ pub trait RequestBuilderExt: Sized {
     ///
     /// # Errors
     ///
-    /// Those of [`RequestBuilder::send`].
+    /// Returns the error of [`RequestBuilder::send`], unchanged.
     fn send_with_traced(self, layer: &ClientLayer) -> impl Future<Output = Result<Response>> + Send;
 }
 
@@ -67,7 +68,7 @@ pub trait ClientExt {
     ///
     /// # Errors
     ///
-    /// Those of [`Client::execute`], unchanged.
+    /// Returns the error of [`Client::execute`], unchanged.
     fn execute_traced(&self, request: Request) -> impl Future<Output = Result<Response>> + Send;
 
     /// Executes the request in a client span, with the settings of `layer`; like
@@ -75,7 +76,7 @@ pub trait ClientExt {
     ///
     /// # Errors
     ///
-    /// Those of [`Client::execute`], unchanged.
+    /// Returns the error of [`Client::execute`], unchanged.
     fn execute_with_traced(
         &self,
         request: Request,
@@ -145,7 +146,8 @@ fn kind_of(error: &Error) -> &'static str {
     }
 }
 
-/// The sources of the error, as far as they may be recorded. Its own text contains the URL.
+/// The sources of the error, as far as they may be recorded. The text of the error itself is left out, because it
+/// contains the URL.
 fn causes(error: &Error) -> String {
     match error.source() {
         Some(source) => redact::error(source).unwrap_or_default(),

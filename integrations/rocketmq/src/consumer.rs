@@ -12,12 +12,13 @@ use crate::SYSTEM;
 use crate::attributes::{bounded, describe_message};
 use crate::properties::Properties;
 
-/// The marker of [`Origin`] for the types of the client. It is inferred, as in
-/// `#[traced(parent = message)]`.
+/// Marks the implementations of [`Origin`] for the types of the client. It is inferred in `#[traced(parent = message)]`
+/// and never has to be specified.
 #[derive(Debug, Clone, Copy)]
 pub enum RocketMq {}
 
-/// A received message, with attributes that only its consumer knows. Like the message itself, it is an [`Origin`].
+/// A received message with attributes that only the consumer knows: the group and the namespace. Like the message
+/// itself, it is an [`Origin`].
 ///
 /// ```
 /// use rocketmq_model::common::message::message_ext::MessageExt;
@@ -38,7 +39,7 @@ pub struct Delivery<'a> {
 }
 
 impl<'a> Delivery<'a> {
-    /// The message, without further attributes.
+    /// Wraps a message, without further attributes.
     pub const fn new(message: &'a MessageExt) -> Self {
         Self { message, group: None, namespace: None }
     }

@@ -1,7 +1,7 @@
-//! Distributed traces through RocketMQ, for [`rocketmq_client_rust`] 1.0: producers that send their context along,
-//! and messages from which a trace continues.
+//! Distributed tracing through RocketMQ, for [`rocketmq_client_rust`] 1.0: producers that inject their context into
+//! messages, and consumers that continue the trace.
 //!
-//! The [page of the crate](https://crates.io/crates/throughline-rocketmq) has a whole program, with its dependencies.
+//! The [crate's page](https://crates.io/crates/throughline-rocketmq) has a complete program and its dependencies.
 //!
 //! ```no_run
 //! use rocketmq_client_rust::{ClientResult, ConsumeConcurrentlyContext, ConsumeConcurrentlyStatus, DefaultMQProducer};
@@ -33,17 +33,17 @@
 //!
 //! # Propagation
 //!
-//! The context is written into the properties of the message, by default `traceparent`, `tracestate` and `baggage`.
-//! In a message that is forwarded they replace those of the previous context; all other properties are kept. The
-//! broker stores properties with the message, so the context survives delay, redelivery and the dead-letter queue.
-//! All properties of a message together have 32,767 bytes at most, names included.
+//! The context is injected into the properties of the message, by default `traceparent`, `tracestate` and `baggage`. If
+//! a message is forwarded, they replace those of the previous context; all other properties are kept. The broker stores
+//! properties with the message, so the context survives delays, redelivery and the dead-letter queue. RocketMQ limits
+//! the properties of a message to 32,767 bytes in total, names included.
 //!
-//! A message without a context, from a producer that is not traced, makes the consumer's span the entry span of a new
-//! trace. It is never an error.
+//! If a message has no context, because its producer is not traced, the consumer's span is the root of a new trace.
+//! This is never an error.
 //!
 //! # Attributes
 //!
-//! They follow OpenTelemetry's semantic conventions for [messaging spans] and [RocketMQ].
+//! The attributes follow OpenTelemetry's semantic conventions for [messaging spans] and [RocketMQ].
 //!
 //! | attribute | producer | consumer, or link of a batch |
 //! |---|---|---|
@@ -65,19 +65,19 @@
 //! | `throughline.messaging.redelivered`, `throughline.rocketmq.reconsume_times` | | from the second delivery on |
 //! | `error.type` | the client's error code, such as `transport.connection.failed` | |
 //!
-//! Texts of a message are bounded by [`MAX_TEXT_BYTES`], and there are at most 32 keys. The span of a batch has only
-//! what is the same for all its messages: on the consumer's side the system, the operation, the destination, the
-//! queue's number, the group and the namespace.
+//! Text from a message is truncated to [`MAX_TEXT_BYTES`], and at most 32 keys are recorded. The span of a batch has
+//! only the attributes that are the same for all of its messages: on the consumer's side, the system, the operation,
+//! the destination, the queue number, the group and the namespace.
 //!
 //! # Errors, cancellation, cost
 //!
-//! Results and errors of the client are returned unchanged; an error is recorded on the span with an `exception`
-//! event. A message that the broker has accepted with another status than `SEND_OK` is not an error, as it is not for
-//! the client. A send that is dropped before it is ready ends its span with `throughline.cancelled`; the message may be
-//! sent nevertheless. The client's retries are within the one span.
+//! Results and errors of the client are returned unchanged; an error is recorded on the span with an `exception` event.
+//! As in the client, a message that the broker accepted with a status other than `SEND_OK` is not an error. A send that
+//! is dropped before it completes marks its span `throughline.cancelled`; the message may be sent nevertheless. Retries
+//! by the client are covered by the same span.
 //!
-//! Where nothing is recorded no attribute is computed, and the context is still propagated. The client's future is
-//! boxed, which is one allocation for each send.
+//! If the span is not recorded, no attribute is computed, but the context is still propagated. The client's future is
+//! boxed, which costs one allocation per send.
 //!
 //! [messaging spans]: https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
 //! [RocketMQ]: https://opentelemetry.io/docs/specs/semconv/messaging/rocketmq/

@@ -15,44 +15,49 @@ use crate::SYSTEM;
 use crate::attributes::describe_message;
 use crate::properties::inject_context;
 
-/// The send methods of [`DefaultMQProducer`], in a producer span whose context is in the message.
+/// Sends messages with a [`DefaultMQProducer`] in producer spans, and injects their context into the messages.
 ///
-/// For the client's other send methods, and its other producers, use [`send`] and [`send_batch`].
+/// The span starts when the future is first polled, as a child of the span that is current then. If the future is
+/// dropped before it completes, the span is marked `throughline.cancelled`, and the message may be sent nevertheless.
+///
+/// For the other send methods and producers of the client, use [`send`] and [`send_batch`].
 pub trait ProducerExt {
-    /// [`DefaultMQProducer::send`], in a span named `send {topic}`, which ends with the broker's answer.
+    /// Sends a message like [`DefaultMQProducer::send`], in a span named `send {topic}` that ends with the broker's
+    /// response.
     ///
     /// # Errors
     ///
-    /// Those of the client.
+    /// Returns the error of the client, unchanged.
     fn send_traced<M>(&self, message: M) -> impl Future<Output = ClientResult<Option<SendResult>>> + Send
     where
         M: MessageTrait + Send + Sync;
 
-    /// [`DefaultMQProducer::send_oneway`], in a span that ends when the message is handed to the connection.
+    /// Sends a message like [`DefaultMQProducer::send_oneway`], in a span that ends when the message has been passed to
+    /// the connection.
     ///
     /// # Errors
     ///
-    /// Those of the client.
+    /// Returns the error of the client, unchanged.
     fn send_oneway_traced<M>(&self, message: M) -> impl Future<Output = ClientResult<()>> + Send
     where
         M: MessageTrait + Send + Sync;
 
-    /// [`DefaultMQProducer::send_with_callback`], in a span that ends when the client calls back. The callback runs
-    /// in the context of the caller of this method.
+    /// Sends a message like [`DefaultMQProducer::send_with_callback`], in a span that ends when the client calls
+    /// `callback`. The callback runs in the context of the caller of this method.
     ///
     /// # Errors
     ///
-    /// Those of the client.
+    /// Returns the error of the client, unchanged.
     fn send_with_callback_traced<M, F>(&self, message: M, callback: F) -> impl Future<Output = ClientResult<()>> + Send
     where
         M: MessageTrait + Send + Sync,
         F: Fn(Option<&SendResult>, Option<&ClientError>) + Send + Sync + 'static;
 
-    /// [`DefaultMQProducer::send_batch`], in one span, whose context is in each of the messages.
+    /// Sends a batch like [`DefaultMQProducer::send_batch`], in one span, whose context is injected into each message.
     ///
     /// # Errors
     ///
-    /// Those of the client.
+    /// Returns the error of the client, unchanged.
     fn send_batch_traced<M>(&self, messages: Vec<M>) -> impl Future<Output = ClientResult<SendResult>> + Send
     where
         M: MessageTrait + Send + Sync;
@@ -97,8 +102,8 @@ impl ProducerExt for DefaultMQProducer {
     }
 }
 
-/// Sends a message by any of the client's methods, in a producer span: `send` receives the message with the context in
-/// it.
+/// Sends a message with any method of the client, in a producer span. `send` is called with the message, into which the
+/// context has been injected.
 ///
 /// ```no_run
 /// # use rocketmq_client_rust::*;
@@ -114,12 +119,12 @@ impl ProducerExt for DefaultMQProducer {
 /// # }
 /// ```
 ///
-/// The span ends with the future that `send` returns. With a callback that is when the message is submitted; use
-/// [`ProducerExt::send_with_callback_traced`] there.
+/// The span ends when the future returned by `send` completes. With a callback, that would be when the message is
+/// submitted; use [`ProducerExt::send_with_callback_traced`] instead.
 ///
 /// # Errors
 ///
-/// Those of the client.
+/// Returns the error of the client, unchanged.
 pub async fn send<M, S, F, R>(message: M, send: S) -> ClientResult<R>
 where
     M: MessageTrait,
@@ -130,8 +135,8 @@ where
     send_from(None, message, send).await
 }
 
-/// Sends a batch by any of the client's methods, in one producer span: `send` receives the messages with the context
-/// in each of them. Without messages there is no span.
+/// Sends a batch with any method of the client, in one producer span. `send` is called with the messages, into each of
+/// which the context has been injected. If there are no messages, no span is started.
 ///
 /// ```no_run
 /// # use rocketmq_client_rust::*;
@@ -144,7 +149,7 @@ where
 ///
 /// # Errors
 ///
-/// Those of the client.
+/// Returns the error of the client, unchanged.
 pub async fn send_batch<M, S, F, R>(messages: Vec<M>, send: S) -> ClientResult<R>
 where
     M: MessageTrait,
@@ -155,8 +160,10 @@ where
     send_batch_from(None, messages, send).await
 }
 
-/// The results of the client's send methods, with and without an answer of the broker. Implemented for `()`,
-/// [`SendResult`], `Option<SendResult>`, [`TransactionSendResult`] and the reply to a request.
+/// A result of the client's send methods, with or without a response from the broker.
+///
+/// This trait is sealed. It is implemented for `()`, [`SendResult`], `Option<SendResult>`, [`TransactionSendResult`]
+/// and the reply to a request.
 pub trait Sent: sealed::Sent {}
 
 impl<T: sealed::Sent> Sent for T {}

@@ -9,13 +9,13 @@ use throughline::{Context, current_context};
 /// No format uses more values of one property than this.
 const MAX_VALUES: usize = 64;
 
-/// Writes the current context into the properties of a message, for code that starts its own spans. See
+/// Injects the current context into the properties of a message, for code that starts its own spans. See
 /// [Propagation](crate#propagation).
 pub fn inject<M: MessageTrait>(message: &mut M) {
     inject_context(&current_context(), message);
 }
 
-/// Writes `context` into the properties of a message. See [Propagation](crate#propagation).
+/// Injects `context` into the properties of a message; otherwise like [`inject`].
 pub fn inject_context<M: MessageTrait>(context: &Context, message: &mut M) {
     let trace = TraceHeaders::of(context);
     let replaced = message.get_properties().keys().filter(|name| trace.replaces(name));

@@ -32,9 +32,9 @@ pub struct TracedExecutor<E> {
     server: Server,
 }
 
-/// Wraps an executor: `&pool`, `&mut connection`, `&mut transaction`.
+/// Wraps an executor, so that each statement has a span: `&pool`, `&mut connection` or `&mut transaction`.
 ///
-/// Cheap: it copies the reference, and for a pool clones the [`Arc`] of its options.
+/// This is cheap: it copies the reference and, for a pool, clones the [`Arc`] of its options.
 ///
 /// ```no_run
 /// # async fn example(pool: sqlx::MySqlPool) -> sqlx::Result<()> {
@@ -53,16 +53,16 @@ pub fn traced<'c, T: Target<'c>>(target: T) -> TracedExecutor<T::Executor> {
 }
 
 impl<E> TracedExecutor<E> {
-    /// Records `mariadb` as `db.system.name`, instead of `mysql`. The driver does not report which of the two it
-    /// is connected to.
+    /// Records `mariadb` as `db.system.name`, instead of `mysql`. The driver does not report which of the two the
+    /// server is.
     #[must_use]
     pub fn mariadb(mut self) -> Self {
         self.server.mariadb = true;
         self
     }
 
-    /// Sets the options that `server.address`, `server.port` and `db.namespace` are taken from. A pool has its
-    /// own; a connection or a transaction does not expose them.
+    /// Sets the options from which `server.address`, `server.port` and `db.namespace` are taken. Not needed for a pool,
+    /// which provides its own options; connections and transactions do not expose theirs.
     #[must_use]
     pub fn options(mut self, options: Arc<MySqlConnectOptions>) -> Self {
         self.server.options = Some(options);
@@ -76,7 +76,10 @@ impl<E> fmt::Debug for TracedExecutor<E> {
     }
 }
 
-/// An executor that can be [`traced`]. Sealed: implemented for the four executors of sqlx.
+/// An executor that can be [`traced`].
+///
+/// This trait is sealed. It is implemented for `&MySqlPool`, `&mut MySqlConnection`, `&mut PoolConnection<MySql>` and
+/// `&mut Transaction<'_, MySql>`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a MySQL executor",
     label = "expected `&MySqlPool`, `&mut MySqlConnection`, `&mut PoolConnection<MySql>` or `&mut Transaction<'_, MySql>`"
@@ -130,7 +133,7 @@ impl<'c> Target<'c> for &'c mut sqlx::Transaction<'_, MySql> {
     }
 }
 
-/// A traced pool, for the state of an application. `&Database` is an [`Executor`].
+/// A traced pool, for example for the state of an application. `&Database` is an [`Executor`].
 ///
 /// Cloning is cheap, and all clones share the pool.
 #[derive(Debug, Clone)]
@@ -140,7 +143,7 @@ pub struct Database {
 }
 
 impl Database {
-    /// Traces the statements that run on `pool`.
+    /// Wraps `pool`, so that each statement that runs on it has a span.
     pub fn new(pool: MySqlPool) -> Self {
         add_redactor(message::redact);
         Self { pool, mariadb: false }
@@ -153,20 +156,20 @@ impl Database {
         self
     }
 
-    /// The pool itself, for statements that should have no span.
+    /// Returns the pool, for statements that should have no span.
     pub fn pool(&self) -> &MySqlPool {
         &self.pool
     }
 
-    /// Begins a transaction, in a span `BEGIN`.
+    /// Begins a transaction, in a span named `BEGIN`.
     ///
     /// # Errors
     ///
-    /// Returns the errors of [`sqlx::Pool::begin`].
+    /// Returns the error of [`sqlx::Pool::begin`].
     ///
-    /// # Cancellation
+    /// # Cancel safety
     ///
-    /// Dropping the future marks the span `throughline.cancelled`.
+    /// If the future is dropped before it completes, the span is marked `throughline.cancelled`.
     pub async fn begin(&self) -> sqlx::Result<Transaction<'static>> {
         self.traced().begin().await
     }

@@ -10,12 +10,12 @@ use throughline::Outcome;
 use super::executor::ended;
 use super::{Server, TracedExecutor, statement};
 
-/// A transaction, or a savepoint in one, that is begun and ended in spans. Made by
-/// [`Database::begin`](super::Database::begin) and [`TracedExecutor::begin`].
+/// A transaction or savepoint that begins and ends in spans. Created by [`Database::begin`](super::Database::begin) and
+/// [`TracedExecutor::begin`].
 ///
-/// It is used like sqlx's own: queries run on `&mut *transaction` or `&mut transaction`, and have spans. If it is
-/// dropped before [`commit`](Self::commit) or [`rollback`](Self::rollback), sqlx rolls it back when the
-/// connection is used next, without a span.
+/// Use it like sqlx's own transaction: queries run on `&mut *transaction` or `&mut transaction`, and have spans. If it
+/// is dropped before [`commit`](Self::commit) or [`rollback`](Self::rollback), sqlx rolls it back when the connection
+/// is next used, without a span.
 #[must_use = "a transaction that is dropped is rolled back"]
 pub struct Transaction<'c> {
     connection: TransactionConnection<'c>,
@@ -30,16 +30,16 @@ pub struct TransactionConnection<'c> {
 }
 
 impl TransactionConnection<'_> {
-    /// The connection as a traced executor, on which savepoints can be set as well.
+    /// Returns the connection as a traced executor, on which savepoints can be set as well.
     pub fn traced(&mut self) -> TracedExecutor<&mut MySqlConnection> {
         TracedExecutor { executor: &mut self.inner, server: self.server.clone() }
     }
 
-    /// Sets a savepoint, in a span `SAVEPOINT`.
+    /// Sets a savepoint, in a span named `SAVEPOINT`.
     ///
     /// # Errors
     ///
-    /// Those of [`sqlx::Connection::begin`].
+    /// Returns the error of [`sqlx::Connection::begin`].
     pub async fn begin(&mut self) -> sqlx::Result<Transaction<'_>> {
         self.traced().begin().await
     }
@@ -50,29 +50,29 @@ impl<'c> Transaction<'c> {
         Self { connection: TransactionConnection { inner, server }, savepoint }
     }
 
-    /// Commits the transaction, or releases the savepoint, in a span.
+    /// Commits the transaction or releases the savepoint, in a span.
     ///
     /// # Errors
     ///
-    /// Those of [`sqlx::Transaction::commit`].
+    /// Returns the error of [`sqlx::Transaction::commit`].
     pub async fn commit(self) -> sqlx::Result<()> {
         let sql = if self.savepoint { "RELEASE SAVEPOINT" } else { "COMMIT" };
         let span = statement::start(sql, &self.connection.server);
         span.run_async(self.connection.inner.commit(), ended(|()| Outcome::ok())).await
     }
 
-    /// Rolls the transaction back, or returns to the savepoint, in a span.
+    /// Rolls back the transaction, or rolls back to the savepoint, in a span.
     ///
     /// # Errors
     ///
-    /// Those of [`sqlx::Transaction::rollback`].
+    /// Returns the error of [`sqlx::Transaction::rollback`].
     pub async fn rollback(self) -> sqlx::Result<()> {
         let sql = if self.savepoint { "ROLLBACK TO SAVEPOINT" } else { "ROLLBACK" };
         let span = statement::start(sql, &self.connection.server);
         span.run_async(self.connection.inner.rollback(), ended(|()| Outcome::ok())).await
     }
 
-    /// Returns sqlx's own transaction, whose statements and end have no spans.
+    /// Returns sqlx's own transaction. Its statements, and its commit or rollback, have no spans.
     pub fn into_inner(self) -> sqlx::Transaction<'c, MySql> {
         self.connection.inner
     }
@@ -119,11 +119,11 @@ impl fmt::Debug for TransactionConnection<'_> {
 }
 
 impl TracedExecutor<&MySqlPool> {
-    /// Begins a transaction, in a span `BEGIN`.
+    /// Begins a transaction, in a span named `BEGIN`.
     ///
     /// # Errors
     ///
-    /// Those of [`sqlx::Pool::begin`].
+    /// Returns the error of [`sqlx::Pool::begin`].
     pub async fn begin(self) -> sqlx::Result<Transaction<'static>> {
         let span = statement::start("BEGIN", &self.server);
         let inner = span.run_async(self.executor.begin(), ended(|_| Outcome::ok())).await?;
@@ -132,11 +132,12 @@ impl TracedExecutor<&MySqlPool> {
 }
 
 impl<'c> TracedExecutor<&'c mut MySqlConnection> {
-    /// Begins a transaction in a span `BEGIN`, or in a transaction sets a savepoint, in a span `SAVEPOINT`.
+    /// Begins a transaction, in a span named `BEGIN`. Within a transaction, sets a savepoint instead, in a span named
+    /// `SAVEPOINT`.
     ///
     /// # Errors
     ///
-    /// Those of [`sqlx::Connection::begin`].
+    /// Returns the error of [`sqlx::Connection::begin`].
     pub async fn begin(self) -> sqlx::Result<Transaction<'c>> {
         let savepoint = self.executor.is_in_transaction();
         let span = statement::start(if savepoint { "SAVEPOINT" } else { "BEGIN" }, &self.server);

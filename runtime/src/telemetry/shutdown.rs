@@ -133,7 +133,7 @@ impl Telemetry {
     ///
     /// Do not call this from a detached job: the job would wait for itself until the timeout.
     ///
-    /// # Cancellation
+    /// # Cancel safety
     ///
     /// Not cancel safe: dropping the future drops the `Telemetry`, which flushes with a timeout of five seconds.
     pub async fn shutdown(self, timeout: Duration) -> ShutdownReport {

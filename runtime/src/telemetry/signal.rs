@@ -6,7 +6,7 @@ use std::task::Poll;
 ///
 /// Each call waits for a signal that arrives after it was first polled, so a second call waits for a second signal.
 ///
-/// # Cancellation
+/// # Cancel safety
 ///
 /// This function is cancel safe. As with [`tokio::signal`], the first call replaces the default action of the signals
 /// for the rest of the process: after that, they no longer terminate it.
