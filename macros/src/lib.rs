@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
+// Documented in `throughline`, which re-exports the macros: rustdoc would append a text from here to those pages.
+#![expect(missing_docs, reason = "the macros are documented where they are re-exported")]
 
 use proc_macro::TokenStream;
 
@@ -15,20 +17,16 @@ mod runtime_path;
 mod shown;
 mod tag;
 
-/// Runs a function in a span. Documented in the `throughline` crate, which exports it.
 #[proc_macro_attribute]
 pub fn traced(options: TokenStream, item: TokenStream) -> TokenStream {
     expand::traced(options.into(), item.into()).into()
 }
 
-/// Turns a function into a detached job. Documented in the `throughline` crate, which exports it.
 #[proc_macro_attribute]
 pub fn traced_spawn(options: TokenStream, item: TokenStream) -> TokenStream {
     expand::traced_spawn(options.into(), item.into()).into()
 }
 
-/// Attaches business tags to a span and to all spans below it. Documented in the `throughline` crate,
-/// which exports it.
 #[proc_macro_attribute]
 pub fn biz_tags(tags: TokenStream, item: TokenStream) -> TokenStream {
     expand::biz_tags(tags.into(), item.into()).into()

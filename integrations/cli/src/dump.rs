@@ -11,28 +11,32 @@ use crate::error::ReadError;
 use crate::format::{Format, HEAD};
 use crate::{json, protobuf};
 
-/// Reads dumps of spans in OTLP, one after the other.
+/// Reads dumps of OTLP spans.
 ///
-/// Names that repeat are kept once, over all dumps.
+/// Repeated names are shared, across all dumps read by the same reader.
 ///
-/// Understood are JSON, one document or many in a row, as the file exporter of OpenTelemetry's collector writes them on
-/// lines; protobuf, as one `ExportTraceServiceRequest` or `TracesData`, or as many, each after its length as a varint or
-/// in four bytes; and all of these compressed with gzip.
+/// The format is detected automatically:
+///
+/// - JSON: one document, or a sequence of documents, such as the lines written by the file exporter of OpenTelemetry's
+///   collector;
+/// - Protobuf: one `ExportTraceServiceRequest` or `TracesData`, or a sequence of them, each preceded by its length as a
+///   varint or in four bytes;
+/// - any of these, compressed with gzip.
 #[derive(Debug, Default)]
 pub struct Reader {
     converter: Converter,
 }
 
-/// What was read.
+/// The result of [`Reader::read`].
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Dump {
-    /// Spans that were passed on.
+    /// The number of spans that were passed to the sink.
     pub spans: u64,
-    /// Spans with a trace id, a span id or a parent's id that is not valid, which were not.
+    /// The number of spans that were skipped, because their trace ID, span ID or parent span ID is invalid.
     pub invalid: u64,
-    /// Where and why the dump ends too early, if it does: in the middle of a message or of its compressed form, as one
-    /// does that is still written. What came before was passed on.
+    /// Where the dump is truncated, if it is: it ends within a message or within the compressed data, for example
+    /// because it is still being written. The spans before were passed to the sink.
     pub cut_off: Option<ReadError>,
 }
 
@@ -42,12 +46,13 @@ impl Reader {
         Self::default()
     }
 
-    /// Reads a dump, and passes each span on as soon as the `ResourceSpans` around it are complete. No more than these
-    /// are in memory.
+    /// Reads a dump and passes each span to `sink` as soon as the enclosing `ResourceSpans` is complete. At most one
+    /// `ResourceSpans` is held in memory.
     ///
     /// # Errors
     ///
-    /// Returns an error if the input cannot be read, is empty, or is not OTLP. What came before was passed on.
+    /// Returns an error if the input cannot be read, is empty, or is not OTLP. The spans before the error were passed
+    /// to the sink.
     pub fn read(&mut self, input: impl Read, sink: &mut dyn FnMut(Span)) -> Result<Dump, ReadError> {
         let mut dump = Dump::default();
         let mut each = |resource: ResourceSpans| self.converter.convert(resource, &mut dump, sink);

@@ -2,7 +2,8 @@
 
 use std::{fmt, io};
 
-/// The error for a dump that cannot be read. Its `Display` form says where, and what was expected there.
+/// The error for a dump that cannot be read. The `Display` form contains the position in the dump and what was expected
+/// there.
 #[derive(Debug)]
 pub struct ReadError {
     place: Option<Place>,

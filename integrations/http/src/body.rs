@@ -10,14 +10,14 @@ use throughline::{Instrumented, Observe, Observer, Outcome, Span};
 
 use crate::cause::Causes;
 
-/// The body of a response from a [`ServerLayer`](crate::ServerLayer), in the span of its request, which ends with the
+/// The response body of a [`ServerService`](crate::ServerService), in the span of the request, which ends with the
 /// body.
 ///
 /// The span's context is current while the body is polled and when it is dropped. Sizes, frames, trailers and
 /// errors are those of the inner body.
 pub type ResponseBody<B> = Instrumented<B, BodyObserver>;
 
-/// Ends the span of a request with the [body](ResponseBody) of its response.
+/// The observer of a [`ResponseBody`], which ends the span of the request.
 #[derive(Debug, Default)]
 pub struct BodyObserver {
     failure: Option<Failure>,

@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use throughline::redact;
 
-/// The cause of a server error, provided by a handler. In the [extensions](http::Extensions) of a response with a
-/// status of 500 and above, it is the description of the server span's status, an `exception` event on the span, and
-/// the `error` of the event that [`ServerLayer`](crate::ServerLayer) writes. In other responses it is ignored. It is
-/// not sent to the caller.
+/// The cause of a server error, provided by a handler in the [extensions](http::Extensions) of the response.
 ///
-/// With feature `axum`, it is a part of a response:
+/// In a response with a status of 500 or above, it is recorded as the description of the server span's status, as an
+/// `exception` event on the span, and as the `error` of the log event that [`ServerLayer`](crate::ServerLayer) emits.
+/// In other responses, it is ignored. It is never sent to the caller.
+///
+/// With the feature `axum`, it can be part of a response tuple:
 ///
 /// ```
 /// # #[cfg(feature = "axum")] {
@@ -28,9 +29,9 @@ use throughline::redact;
 /// # }
 /// ```
 ///
-/// Without a `Cause`, the last error recorded by a span below the request is used, whether by a `#[traced]` function or
-/// a call to another service. A handler that has handled that error, and fails for another reason, should provide a
-/// `Cause`.
+/// Without a `Cause`, the last error recorded by a span below the request is used, such as that of a `#[traced]`
+/// function or of a call to another service. A handler that recovered from that error and fails for another reason
+/// should provide a `Cause`.
 #[derive(Debug, Clone)]
 pub struct Cause(Arc<str>);
 

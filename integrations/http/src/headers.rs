@@ -10,8 +10,8 @@ use throughline::{Origin, propagation};
 /// The maximum number of values read for one header; no format has a use for more.
 const MAX_VALUES: usize = 64;
 
-/// A header map as a carrier that a context is extracted from. A header may occur more than once. A value that is not
-/// UTF-8 counts as invalid.
+/// A header map as a carrier to extract a context from. A header may occur more than once. A value that is not UTF-8 is
+/// treated as invalid, not as absent.
 ///
 /// ```
 /// use http::HeaderMap;
@@ -46,8 +46,8 @@ impl Extractor for Headers<'_> {
     }
 }
 
-/// A header map as a carrier that a context is injected into. Existing headers are replaced, and the `tracestate` of
-/// another `traceparent` is removed. Invalid headers are omitted, and so are those that do not fit into the map.
+/// A header map as a carrier to inject a context into. Existing headers are replaced, and the `tracestate` of another
+/// `traceparent` is removed. Headers that are invalid or do not fit into the map are omitted.
 ///
 /// ```
 /// use http::HeaderMap;
@@ -71,8 +71,8 @@ impl Injector for HeadersMut<'_> {
     }
 }
 
-/// The marker of this crate's [`Origin`]s: a [`HeaderMap`], a [`Request`] and its [`Parts`](request::Parts) can be
-/// named in `parent = …`, `link = …` and `links = …`. It has no values, and does not have to be mentioned.
+/// Marks the implementations of [`Origin`] for [`HeaderMap`], [`Request`] and [`Parts`](request::Parts), which can be
+/// used in `parent = …`, `link = …` and `links = …`. It is inferred and never has to be specified.
 #[derive(Debug)]
 pub enum Http {}
 

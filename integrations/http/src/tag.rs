@@ -12,8 +12,8 @@ use throughline::{ContextExt as _, TagValue, Tags, text};
 
 use crate::url;
 
-/// A tag whose value a [`ServerLayer`](crate::ServerLayer) takes from the request. It is on the server span and on
-/// every span below, as the tags of [`#[biz_tags]`](macro@throughline::biz_tags) are.
+/// A tag whose value a [`ServerLayer`](crate::ServerLayer) takes from the request. Like the tags of
+/// [`#[biz_tags]`](macro@throughline::biz_tags), it is set on the server span and on every span below.
 ///
 /// The value is the first of these that is present:
 ///
@@ -27,13 +27,14 @@ use crate::url;
 /// 4. the [`baggage`](Self::baggage);
 /// 5. the [`default`](Self::default).
 ///
-/// Therefore a caller that sends `X-Tenant-Id: evil` to `/tenants/acme/orders` cannot set a different tenant on spans,
-/// log lines and calls from the one that the handler uses. [`caller_first`](Self::caller_first) reverses the order if
-/// callers are trusted. Received baggage with the key of the tag and another value is not propagated.
+/// Therefore a caller that sends `X-Tenant-Id: evil` to `/tenants/acme/orders` cannot make spans, log lines and
+/// outgoing calls carry a tenant other than the one that the handler uses. If callers are trusted,
+/// [`caller_first`](Self::caller_first) reverses the order of 1 and 2. Received baggage that has the key of the tag and
+/// another value is not propagated.
 ///
-/// A tag with the same key that is set in code further down replaces it from there on. An empty value counts as absent.
-/// Text is bounded by [`MAX_TEXT_BYTES`](throughline::MAX_TEXT_BYTES), and characters that could forge a line in a log
-/// (control characters, line breaks, changes of direction) become `U+FFFD`.
+/// A tag with the same key that is set in code further down the call path replaces it from there on. An empty value
+/// counts as absent. Text is truncated to [`MAX_TEXT_BYTES`](throughline::MAX_TEXT_BYTES), and characters that could
+/// forge a log line (control characters, line breaks, changes of direction) are replaced by `U+FFFD`.
 ///
 /// ```
 /// use throughline_http::{RequestTag, ServerLayer};
@@ -88,8 +89,8 @@ impl RequestTag {
         }
     }
 
-    /// Reads a request header; the first one, if it occurs more than once. A value that is not UTF-8 counts as absent.
-    /// An invalid name is logged as an error, and otherwise ignored.
+    /// Adds a request header as a source. If the header occurs more than once, the first value is used. A value that is
+    /// not UTF-8 counts as absent. An invalid name is logged as an error and otherwise ignored.
     pub fn header(mut self, name: &str) -> Self {
         if let Some(name) = header_name(name) {
             self.sources.push(Source::Header(name));
@@ -97,20 +98,22 @@ impl RequestTag {
         self
     }
 
-    /// Reads a parameter of the route template, `{name}` or `{*name}`, percent-decoded.
+    /// Adds a parameter of the route template, `{name}` or `{*name}`, as a source. The value is percent-decoded. This
+    /// requires a known route: axum's (feature `axum`) or that of [`ServerLayer::route`](crate::ServerLayer::route).
     pub fn path(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.sources.push(Source::Path(name.into()));
         self
     }
 
-    /// Reads a parameter of the query, decoded as forms are; the first one, if it occurs more than once.
+    /// Adds a query parameter as a source, decoded as `application/x-www-form-urlencoded`. If the parameter occurs more
+    /// than once, the first value is used.
     pub fn query(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.sources.push(Source::Query(name.into()));
         self
     }
 
-    /// Reads an environment variable, once, when this is called. It takes precedence over what the caller sends; to
-    /// replace a missing value, use [`default`](Self::default).
+    /// Adds an environment variable as a source. It is read once, when this method is called. It takes precedence over
+    /// values sent by the caller; for a fallback, use [`default`](Self::default).
     pub fn env(mut self, name: &str) -> Self {
         if let Some(value) = std::env::var(name).ok().filter(|value| !value.is_empty()) {
             self.sources.extend(text::sanitize(value.into()).tag_value().map(Source::Fixed));
@@ -118,61 +121,62 @@ impl RequestTag {
         self
     }
 
-    /// Uses this value, whatever the caller sends.
+    /// Adds a constant as a source. It takes precedence over values sent by the caller.
     pub fn constant(mut self, value: impl TagValue) -> Self {
         self.sources.extend(value.tag_value().map(Source::Fixed));
         self
     }
 
-    /// Prefers headers and query parameters over the path, the environment and constants: for services behind your own
-    /// gateway, which has validated the header.
+    /// Makes headers and query parameters take precedence over the path, the environment and constants. For services
+    /// behind your own gateway, if it has validated the header.
     pub fn caller_first(mut self) -> Self {
         self.caller_first = true;
         self
     }
 
-    /// Parses received text as a value of this type: `order_no` is then the integer `1001`, as if set in code. Text
-    /// that is not of the type remains text.
+    /// Sets the type as which received text is parsed, so that `order_no` is the integer `1001`, for example, as if set
+    /// in code. Text that is not in the form of the type remains text.
     pub fn of_type(mut self, is: TagType) -> Self {
         self.is = is;
         self
     }
 
-    /// Reads a member of the baggage.
+    /// Adds a baggage member as a source.
     pub fn baggage(mut self, key: impl Into<Cow<'static, str>>) -> Self {
         self.baggage = Some(key.into());
         self
     }
 
-    /// Uses this value if no source has one.
+    /// Sets the value to use if no source has one.
     #[allow(clippy::should_implement_trait, reason = "it takes a value, and reads as `required` does")]
     pub fn default(mut self, value: impl TagValue) -> Self {
         self.default = value.tag_value();
         self
     }
 
-    /// Reports requests without a value: by an event `throughline.tag.missing` on the span, and in the counter
+    /// Reports requests without a value, by an event `throughline.tag.missing` on the span and by the counter
     /// `throughline.tags.missing`. The request itself is not affected. Nothing is reported in a trace that is not
-    /// sampled, nor for a request that no route matches and that is answered with 404.
+    /// sampled, or for a request that matches no route and is answered with 404.
     pub fn required(mut self) -> Self {
         self.required = true;
         self
     }
 
-    /// Records a keyed hash in place of the value; see [`set_hash_key`](throughline::set_hash_key). An inherited value
+    /// Records a keyed hash instead of the value; see [`set_hash_key`](throughline::set_hash_key). An inherited value
     /// is unchanged, because it was hashed where it became a tag.
     pub fn hash(mut self) -> Self {
         self.secrecy = Secrecy::Hash;
         self
     }
 
-    /// Records the last four characters, and `*` for the others. An inherited value is unchanged.
+    /// Masks all but the last four characters with `*`, or all characters if there are fewer than ten. An inherited
+    /// value is unchanged.
     pub fn mask(mut self) -> Self {
         self.secrecy = Secrecy::Mask;
         self
     }
 
-    /// Also writes the tag to the W3C baggage, for the services that are called.
+    /// Also adds the tag to the W3C baggage, so that it is sent to other services.
     pub fn propagate(mut self) -> Self {
         self.propagate = true;
         self

@@ -26,10 +26,10 @@ pub use service::{ClientFuture, ClientObserver, ClientService};
 
 const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
-/// Starts a client span for each request, and injects the context: a layer for tower clients over [`http::Request`].
+/// A tower layer that starts a client span for each [`http::Request`] and injects its context.
 ///
-/// Put it inside a retry layer, so that each attempt has its own span. For clients that are not tower services, use
-/// [`start`](Self::start). Cloning is cheap, and shares the settings.
+/// Place it inside of a retry layer, so that each attempt has its own span. For clients that are not tower services,
+/// use [`start`](Self::start). Cloning is cheap; clones share their settings.
 ///
 /// ```
 /// use throughline_http::ClientLayer;
@@ -57,7 +57,7 @@ struct Config {
 }
 
 impl ClientLayer {
-    /// Creates a layer that records the attributes of the conventions, and sends the context and all baggage.
+    /// Creates a layer that records the attributes of the semantic conventions, and sends the context with all baggage.
     pub fn new() -> Self {
         Self::default()
     }
@@ -67,14 +67,14 @@ impl ClientLayer {
         self
     }
 
-    /// Sets the template for requests without their own [`UrlTemplate`]: for a layer that is used for one kind of
+    /// Sets the URL template for requests without their own [`UrlTemplate`]. For a layer that is used for one kind of
     /// request, and for clients such as `reqwest`, whose requests have no extensions.
     pub fn url_template(self, template: impl Into<Cow<'static, str>>) -> Self {
         self.set(|config| config.template = Some(template.into()))
     }
 
-    /// Counts requests without their own [`Attempts`] as attempts of one request: for a layer that is used for one
-    /// retry loop.
+    /// Counts requests without their own [`Attempts`] as attempts of the same request. For a layer that is used for a
+    /// single retry loop.
     ///
     /// ```
     /// use throughline_http::{Attempts, ClientLayer};
@@ -86,23 +86,25 @@ impl ClientLayer {
         self.set(|config| config.attempts = Some(attempts))
     }
 
-    /// Sends the tag `key`, if it is set, in the header `header`: to be read by
-    /// [`ServerLayer::tag_header`](crate::ServerLayer::tag_header), or by services that are not traced. An existing
-    /// header of the request is not changed, unless the request was received by this process and is forwarded: the
-    /// value from its caller is removed if the tag is set. A value that is not valid in a header is not sent, and
-    /// neither is a tag that the [baggage settings](crate#trust-boundaries) of the request withhold.
+    /// Sends the tag `key`, if it is set, in the header `header`, for
+    /// [`ServerLayer::tag_header`](crate::ServerLayer::tag_header) or for services that are not traced.
     ///
-    /// Clients whose requests have no extensions, such as `reqwest`, cannot tell a header that was copied from the
-    /// request of a caller: leave it out of what is copied.
+    /// An existing header of the request is not changed, unless the request was received by this process and is
+    /// forwarded: if the tag is set, the value from the caller is removed. A value that is not valid in a header is not
+    /// sent, and neither is a tag that is withheld by the [baggage settings](crate#trust-boundaries) of the request.
     ///
-    /// In a trace that is not sampled, only tags are set that were received, that a server layer adds, or that are
-    /// marked `propagate` in `#[biz_tags]`. An invalid header name is logged as an error, and otherwise ignored.
+    /// For clients whose requests have no extensions, such as `reqwest`, the layer cannot recognize a header that was
+    /// copied from the request of a caller: do not copy this header.
+    ///
+    /// In a trace that is not sampled, the only tags that are set are those that were received, those added by a server
+    /// layer, and those marked `propagate` in `#[biz_tags]`. An invalid header name is logged as an error and otherwise
+    /// ignored.
     pub fn tag_header(self, key: &'static str, header: &str) -> Self {
         self.set(|config| config.tag_headers.add(key, header))
     }
 
-    /// Only sends the baggage members with these keys: for a client of a third party, which should receive neither the
-    /// tenant nor the baggage of your callers. By default, all are sent. Members that the
+    /// Restricts the baggage that is sent to the members with these keys, for calls to a third party, which should
+    /// receive neither the tenant nor the baggage of your callers. By default, all members are sent. Members that the
     /// [`Propagator`](throughline::propagation::Propagator::send_baggage) of the process withholds are never sent;
     /// [`SendBaggage`](throughline::propagation::SendBaggage) in the extensions of a single request restricts it
     /// further.
@@ -122,21 +124,21 @@ impl ClientLayer {
         self.set(|config| config.baggage = Some(SendBaggage::none()))
     }
 
-    /// Redacts the values of these parameters in `url.full`, in addition to those that are usually
-    /// [secret](crate#secrets-in-urls). Names are compared without regard to case and punctuation.
+    /// Redacts the values of these URL parameters in `url.full`, in addition to [common names of
+    /// secrets](crate#secrets-in-urls). Names are compared without regard to case and punctuation.
     pub fn redact<K: Into<Cow<'static, str>>>(self, parameters: impl IntoIterator<Item = K>) -> Self {
         self.set(|config| parameters.into_iter().for_each(|name| config.rules.hide(&name.into())))
     }
 
-    /// Records the values of these parameters, although they have the names of [secrets](crate#secrets-in-urls): `code`
-    /// if that is a country, `key` if it is a sort key. [`redact`](Self::redact) takes precedence.
+    /// Records the values of these URL parameters, although they have [common names of secrets](crate#secrets-in-urls):
+    /// for example `code` for a country code, or `key` for a sort key. [`redact`](Self::redact) takes precedence.
     pub fn reveal<K: Into<Cow<'static, str>>>(self, parameters: impl IntoIterator<Item = K>) -> Self {
         self.set(|config| parameters.into_iter().for_each(|name| config.rules.show(&name.into())))
     }
 
-    /// Describes errors of the type `E` with their sources, so that the span of a failed call says `Connection
-    /// refused`. Not needed for the [types that are known](crate#errors-and-panics); other errors are described by
-    /// their own text alone.
+    /// Includes the sources of errors of type `E` in the description of a failed call, so that it contains, for
+    /// example, `Connection refused`. Not needed for the [known types](crate#errors-and-panics). Errors of other types
+    /// are described by their own text only.
     pub fn causes_of<E: Error + 'static>(self) -> Self {
         self.set(|config| config.causes.add::<E>())
     }
@@ -151,7 +153,7 @@ impl ClientLayer {
         self.set(|config| config.response_headers.add(semconv::HTTP_RESPONSE_HEADER, names))
     }
 
-    /// Starts the span of a request, and injects its context into the headers: for clients that are not tower services.
+    /// Starts the span of a request and injects its context into the headers, for clients that are not tower services.
     /// End the span with the [outcome](Self::outcome) of the call.
     ///
     /// ```
@@ -189,7 +191,7 @@ impl ClientLayer {
         span
     }
 
-    /// Returns the outcome of a call, from the head of the response. A status of 400 and above is an error.
+    /// Returns the outcome of a call, from the head of the response. A status of 400 or above is an error.
     pub fn outcome(&self, status: StatusCode, version: Version, headers: &HeaderMap) -> Outcome {
         let outcome = if status.is_client_error() || status.is_server_error() {
             Outcome::error(status.as_str().to_owned(), "")

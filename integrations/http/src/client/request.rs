@@ -9,9 +9,10 @@ use throughline::propagation::SendBaggage;
 
 use crate::server::Entered;
 
-/// The template of a request's URL, such as `/orders/{order_no}`. As an extension of the request, it makes the span's
-/// name `GET /orders/{order_no}`, so the cardinality of templates has to be low. For clients whose requests have no
-/// extensions there is [`ClientLayer::url_template`](super::ClientLayer::url_template).
+/// The template of a request's URL, such as `/orders/{order_no}`, as an extension of the request.
+///
+/// The span is then named `GET /orders/{order_no}`, so templates must have low cardinality. For clients whose requests
+/// have no extensions, use [`ClientLayer::url_template`](super::ClientLayer::url_template).
 ///
 /// ```
 /// use throughline_http::UrlTemplate;
@@ -24,9 +25,10 @@ use crate::server::Entered;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct UrlTemplate(pub Cow<'static, str>);
 
-/// Counts the attempts of one request. As an extension of the request, which a retry policy clones with it, it puts
-/// `http.request.resend_count` on the spans of all attempts but the first. For clients whose requests have no
-/// extensions there is [`ClientLayer::attempts`](super::ClientLayer::attempts).
+/// Counts the attempts of a request, as an extension of the request, which a retry policy clones with it.
+///
+/// The spans of all attempts but the first have the attribute `http.request.resend_count`. For clients whose requests
+/// have no extensions, use [`ClientLayer::attempts`](super::ClientLayer::attempts).
 ///
 /// ```
 /// use throughline_http::Attempts;
@@ -37,7 +39,7 @@ pub struct UrlTemplate(pub Cow<'static, str>);
 pub struct Attempts(Arc<AtomicU32>);
 
 impl Attempts {
-    /// Creates a counter without attempts.
+    /// Creates a counter that starts at zero.
     pub fn new() -> Self {
         Self::default()
     }
@@ -52,8 +54,8 @@ impl Attempts {
     }
 }
 
-/// An outgoing request, for clients that are not tower services: what
-/// [`ClientLayer::start`](super::ClientLayer::start) records, and the headers that it injects into.
+/// An outgoing request, for clients that are not tower services: the data that
+/// [`ClientLayer::start`](super::ClientLayer::start) records, and the headers into which it injects the context.
 #[derive(Debug)]
 #[must_use = "a request does nothing until a layer starts its span"]
 pub struct Outgoing<'a> {
@@ -62,13 +64,13 @@ pub struct Outgoing<'a> {
     pub(super) template: Option<&'a str>,
     pub(super) attempts: Option<&'a Attempts>,
     pub(super) baggage: Option<&'a SendBaggage>,
-    /// Set if it was received by this process, with its headers.
+    /// Set if the request was received by this process and is forwarded.
     pub(super) received: Option<&'a Entered>,
     pub(super) headers: &'a mut HeaderMap,
 }
 
 impl<'a> Outgoing<'a> {
-    /// A request with a method and its target. Trace headers are written to `headers`.
+    /// Creates a request. The context is injected into `headers`.
     pub fn new(method: &'a Method, target: Target<'a>, headers: &'a mut HeaderMap) -> Self {
         Self { method, target, template: None, attempts: None, baggage: None, received: None, headers }
     }

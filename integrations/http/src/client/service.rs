@@ -25,7 +25,7 @@ impl<S> Layer<S> for ClientLayer {
     }
 }
 
-/// A client whose requests have spans. Created by [`ClientLayer`].
+/// A client service whose requests have client spans. Created by [`ClientLayer`].
 #[derive(Debug, Clone)]
 pub struct ClientService<S> {
     inner: S,
@@ -79,11 +79,11 @@ impl ClientLayer {
     }
 }
 
-/// The future of a [`ClientService`]: the service's own, in a client span. Dropping it before it completes
-/// marks the span `throughline.cancelled`.
+/// The future of a [`ClientService`]: the future of the wrapped service, in a client span. If it is dropped before it
+/// completes, the span is marked `throughline.cancelled`.
 pub type ClientFuture<F> = Instrumented<F, ClientObserver>;
 
-/// Ends the span of a call with the head of the response.
+/// The observer of a [`ClientFuture`], which ends the span with the head of the response.
 #[derive(Debug)]
 pub struct ClientObserver(ClientLayer);
 

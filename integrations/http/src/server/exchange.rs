@@ -129,7 +129,8 @@ impl Exchange {
     }
 }
 
-/// Moves the span of a request from the [future](super::ServerFuture) of its response into the [body](ResponseBody).
+/// The observer of a [`ServerFuture`](super::ServerFuture), which moves the span into the [body](ResponseBody) of the
+/// response.
 #[derive(Debug)]
 pub struct ServerObserver(pub(super) Option<Exchange>);
 

@@ -43,14 +43,14 @@ impl Untraced {
 
 type RouteOf = dyn Fn(&request::Parts) -> Option<Cow<'static, str>> + Send + Sync;
 
-/// Gives each request a server span: a layer for axum, hyper, tonic, and any other service over [`http::Request`].
+/// A tower layer that starts a server span for each [`http::Request`], for axum, hyper, tonic and other services.
 ///
-/// The span is a child of the caller's, or starts a new trace if the layer is [public](Self::public). It has the
-/// attributes and the tags of the request when the sampler is asked, and ends with the [body](ResponseBody) of the
-/// response. Of two of these layers around one service the outer one starts the span; the inner one adds its route and
-/// its tags, and its other settings have no effect.
+/// The span is a child of the caller's span, or starts a new trace if the layer is [public](Self::public). It starts
+/// with the attributes and tags of the request, so samplers see them, and ends with the [body](ResponseBody) of the
+/// response. If a service is wrapped in two of these layers, the outer one starts the span. The inner one adds its
+/// route and tags; its other settings have no effect.
 ///
-/// Cloning is cheap, and shares the settings.
+/// Cloning is cheap; clones share their settings.
 ///
 /// ```
 /// use throughline_http::{RequestTag, ServerLayer};
@@ -96,14 +96,14 @@ impl Default for Config {
 }
 
 impl ServerLayer {
-    /// A layer inside of the trust boundary: callers are services of your own, and their traces are continued.
+    /// Creates a layer for use inside the trust boundary: callers are trusted, and their traces are continued.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Puts the layer at the trust boundary. Each request starts a new trace, which is linked to the caller's. The
-    /// caller's sampling flag, baggage and [tag headers](Self::tag_header) are ignored; its `X-Request-ID` is kept,
-    /// but does not become the trace id.
+    /// Treats callers as untrusted: each request starts a new trace, which is linked to the caller's. The caller's
+    /// sampling flag, baggage and [tag headers](Self::tag_header) are ignored. Its `X-Request-ID` is kept, but does not
+    /// become the trace ID.
     pub fn public(self) -> Self {
         self.set(|config| config.public = true)
     }
@@ -113,22 +113,23 @@ impl ServerLayer {
         self
     }
 
-    /// Generates a request id for each request that starts a trace here, and records the caller's `X-Request-ID` as an
-    /// attribute only: for public services whose callers should not choose what is searched for in logs.
+    /// Generates a request ID for each request that starts a trace here, and records the caller's `X-Request-ID` as an
+    /// attribute only. For public services, whose callers should not choose the IDs in your logs.
     pub fn fresh_request_id(self) -> Self {
         self.set(|config| config.fresh_request_id = true)
     }
 
-    /// Provides the route template of a request, such as `/orders/{order_no}`, where axum's is not known: around the
-    /// router, and for other frameworks. It goes before axum's. It is part of the span's name, so its cardinality has to
-    /// be low.
+    /// Sets a function that returns the route template of a request, such as `/orders/{order_no}`, if axum's is not
+    /// known: for a layer around the router, and for other frameworks. It takes precedence over axum's template.
+    /// Templates must have low cardinality, because they are part of the span name.
     ///
-    /// `of` is called once per request, before the span starts. A panic of it unwinds into the caller of the service.
+    /// `of` is called once per request, before the span starts. If it panics, the panic unwinds into the caller of the
+    /// service.
     pub fn route(self, of: impl Fn(&request::Parts) -> Option<Cow<'static, str>> + Send + Sync + 'static) -> Self {
         self.set(|config| config.route = Some(Arc::new(of)))
     }
 
-    /// Adds a tag that is taken from the request. It replaces one with the same key that was added before.
+    /// Adds a tag whose value is taken from the request. It replaces an earlier one with the same key.
     pub fn tag(self, tag: RequestTag) -> Self {
         self.set(|config| {
             config.tags.retain(|other| other.key() != tag.key());
@@ -136,51 +137,51 @@ impl ServerLayer {
         })
     }
 
-    /// Reads the tag `key` from the header `header`, as [`ClientLayer::tag_header`](crate::ClientLayer::tag_header) writes
-    /// it: for tags that go from service to service without baggage. The value is text. If there are several headers for
-    /// one key, the first that is present counts.
+    /// Reads the tag `key` from the header `header`, as sent by
+    /// [`ClientLayer::tag_header`](crate::ClientLayer::tag_header), for tags that are propagated without baggage. The
+    /// value is text. If several headers are set for one key, the first one that is present is used.
     ///
-    /// A [public](Self::public) layer ignores these headers, and so does one inside of it; to read one from callers that are not trusted, name it in a
-    /// [`RequestTag`]. An invalid header name is logged as an error, and otherwise ignored.
+    /// A [public](Self::public) layer ignores these headers, and so does a layer inside of it. To read one from
+    /// untrusted callers, use a [`RequestTag`]. An invalid header name is logged as an error and otherwise ignored.
     pub fn tag_header(self, key: &'static str, header: &str) -> Self {
         self.set(|config| config.tag_headers.add(key, header))
     }
 
-    /// The number of trusted proxies in front, each of which appends to `Forwarded` or `X-Forwarded-*`.
-    /// `client.address`, `url.scheme` and `server.address` then are what the outermost of them has written. By default
-    /// these headers are ignored, because any caller can write them, and `client.address` is the other end of the
-    /// connection.
+    /// Sets the number of trusted proxies in front of the service, each of which appends to `Forwarded` or
+    /// `X-Forwarded-*`. `client.address`, `url.scheme` and `server.address` are then taken from what the outermost of
+    /// them has written. By default, these headers are ignored, because any caller can set them, and `client.address`
+    /// is the peer of the connection.
     ///
-    /// `Forwarded` takes precedence, so proxies that only write `X-Forwarded-*` have to remove it from requests.
+    /// `Forwarded` takes precedence, so proxies that only set `X-Forwarded-*` have to remove `Forwarded` from requests.
     pub fn proxies(self, count: usize) -> Self {
         self.set(|config| config.proxies = count)
     }
 
-    /// Sets `url.scheme` for requests whose URI has none, which is all of them over HTTP/1.1. `http` by default; `https`
-    /// is the other sensible value.
+    /// Sets `url.scheme` for requests whose URI has no scheme, which are all requests over HTTP/1.1: `http` or `https`.
+    /// The default is `http`.
     pub fn scheme(self, scheme: &'static str) -> Self {
         self.set(|config| config.scheme = scheme)
     }
 
-    /// Redacts the values of these parameters in `url.query` and `url.path`, besides those that usually are
-    /// [secret](crate#secrets-in-urls). Names are compared without regard to case and punctuation.
+    /// Redacts the values of these URL parameters in `url.query` and `url.path`, in addition to [common names of
+    /// secrets](crate#secrets-in-urls). Names are compared without regard to case and punctuation.
     pub fn redact<K: Into<Cow<'static, str>>>(self, parameters: impl IntoIterator<Item = K>) -> Self {
         self.set(|config| parameters.into_iter().for_each(|name| config.rules.hide(&name.into())))
     }
 
-    /// Records the values of these parameters, although their names are those of [secrets](crate#secrets-in-urls). One
-    /// that is also named in [`redact`](Self::redact) is redacted.
+    /// Records the values of these URL parameters, although they have [common names of secrets](crate#secrets-in-urls).
+    /// [`redact`](Self::redact) takes precedence.
     pub fn reveal<K: Into<Cow<'static, str>>>(self, parameters: impl IntoIterator<Item = K>) -> Self {
         self.set(|config| parameters.into_iter().for_each(|name| config.rules.show(&name.into())))
     }
 
-    /// Does not trace requests for these paths: health checks, metrics. A path that ends in `/*` stands for all paths
-    /// below it. They are compared with the path as it was received, before anything else happens.
+    /// Excludes these paths from tracing, such as health checks and metrics. A path that ends in `/*` matches all paths
+    /// below it. Paths are compared with the received path, before anything else happens.
     ///
     /// Neither the request nor anything below it is recorded: [telemetry is suppressed] in the handler, so that no span
-    /// below becomes the root of a trace of its own, not in a detached job either. No trace is started or continued, calls
-    /// to other services carry no context, no `X-Request-ID` is generated, and a failure writes no event. Of two layers
-    /// around one service the outer one decides.
+    /// below becomes the root of a trace, including those of detached jobs. No trace is started or continued, calls to
+    /// other services carry no context, no `X-Request-ID` is generated, and a failure emits no event. If a service is
+    /// wrapped in two layers, the outer one decides.
     ///
     /// ```
     /// use throughline_http::ServerLayer;
@@ -201,7 +202,8 @@ impl ServerLayer {
         })
     }
 
-    /// Does not trace requests for which `holds` returns `true`. See [`untraced`](Self::untraced) for what that means.
+    /// Excludes requests for which `holds` returns `true` from tracing. See [`untraced`](Self::untraced) for the
+    /// effects.
     ///
     /// `holds` is called once per request, before anything else happens.
     pub fn untraced_if(self, holds: impl Fn(&request::Parts) -> bool + Send + Sync + 'static) -> Self {
@@ -236,7 +238,7 @@ impl<S> Layer<S> for ServerLayer {
     }
 }
 
-/// A service whose requests have server spans. Made by [`ServerLayer`].
+/// A service whose requests have server spans. Created by [`ServerLayer`].
 #[derive(Debug, Clone)]
 pub struct ServerService<S> {
     inner: S,
@@ -265,8 +267,8 @@ where
     }
 }
 
-/// The future of a [`ServerService`]: the service's own, in the span of the request. Dropping it before it is ready
-/// marks the span `throughline.cancelled`.
+/// The future of a [`ServerService`]: the future of the wrapped service, in the span of the request. If it is dropped
+/// before it completes, the span is marked `throughline.cancelled`.
 ///
-/// It results in a response whose [body](ResponseBody) has the span.
+/// It resolves to a response whose [body](ResponseBody) takes over the span.
 pub type ServerFuture<F> = Instrumented<F, ServerObserver>;
