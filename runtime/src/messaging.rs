@@ -158,8 +158,9 @@ impl<'a> Producer<'a> {
     }
 }
 
-/// Describes a received message, in [`Origin::describe`](crate::Origin::describe): the attributes of the consumer's
-/// span with `parent = message`, and of the link with `links = messages`.
+/// Describes a received message, in [`Origin::describe`](crate::Origin::describe).
+///
+/// The attributes are set on the consumer's span with `parent = message`, and on the link with `links = messages`.
 ///
 /// ```
 /// use throughline::KeyValue;

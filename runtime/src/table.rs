@@ -1,4 +1,4 @@
-//! Values by numbers that are given out by others: the ids of spans, and of tasks.
+//! Values by numbers that are given out by others: the IDs of spans, and of tasks.
 //!
 //! A hash map of fixed size, in which each bucket has a lock, and room for a value. Nearly always that is all there is in
 //! it, so that a lookup takes the lock and a comparison, and nothing is allocated.

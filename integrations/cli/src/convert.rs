@@ -17,7 +17,7 @@ pub(crate) struct Converter {
     names: HashSet<Arc<str>>,
 }
 
-/// How many names are kept. Where ids are part of the names, all of them would not fit into the memory.
+/// How many names are kept. Where IDs are part of the names, all of them would not fit into the memory.
 const MAX_NAMES: usize = 1 << 16;
 
 impl Converter {
@@ -38,7 +38,7 @@ impl Converter {
         }
     }
 
-    /// `None` if the trace id, the span id or the parent's id is not valid.
+    /// `None` if the trace ID, the span ID or the parent's ID is not valid.
     fn span(&mut self, from: otlp::Span, service: &Arc<str>, scope: &Arc<str>) -> Option<Span> {
         let mut span = Span::new(trace_id(&from.trace_id)?, span_id(&from.span_id)?, self.name(&from.name));
         span.service = Arc::clone(service);

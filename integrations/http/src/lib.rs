@@ -9,7 +9,7 @@
 //! | the caller's trace | continued | linked; a new one starts |
 //! | its sampling flag, trace state and baggage | used | ignored |
 //! | [tag headers](ServerLayer::tag_header) | used | ignored |
-//! | its `X-Request-ID` | kept, and may become the trace id | kept, unless [`fresh_request_id`](ServerLayer::fresh_request_id) |
+//! | its `X-Request-ID` | kept, and may become the trace ID | kept, unless [`fresh_request_id`](ServerLayer::fresh_request_id) |
 //! | headers, path and query that a [`RequestTag`] names | read | read |
 //!
 //! In both cases the application's own route takes precedence over what a caller sends: the sources of a [`RequestTag`]
@@ -20,18 +20,18 @@
 //! [`SendBaggage`](throughline::propagation::SendBaggage). Trace IDs and `X-Request-ID` are sent to all servers; they
 //! only identify the request.
 //!
-//! # Request ids
+//! # Request IDs
 //!
 //! By default, the request ID (`X-Request-ID`) and the trace ID are the same. The ID is generated where a request first
 //! arrives, as 32 lower-case hexadecimal digits. It is set on the response, in the [extensions](http::Extensions) of
 //! the request and in the context ([`RequestId::current`](throughline::RequestId::current)), and client layers
 //! propagate it.
 //!
-//! | the request has | trace id | request id | attribute |
+//! | the request has | trace ID | request ID | attribute |
 //! |---|---|---|---|
-//! | neither | new | the trace id | |
-//! | a valid `traceparent` | the caller's | the trace id | |
-//! | an `X-Request-ID` that is a UUID or 32 digits | that id | as received | |
+//! | neither | new | the trace ID | |
+//! | a valid `traceparent` | the caller's | the trace ID | |
+//! | an `X-Request-ID` that is a UUID or 32 digits | that ID | as received | |
 //! | another `X-Request-ID` | new | as received | `http.request.header.x-request-id` |
 //! | both | the caller's | as received | the same, if the two differ |
 //!

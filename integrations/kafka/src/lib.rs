@@ -62,7 +62,7 @@
 //!
 //! Received attributes are on the span with `parent = message`, and on each link with `links = messages`. The span of
 //! a batch has `messaging.batch.message_count` and, where they are the same for all messages, the system, the
-//! operation, the destination, the group and the client id.
+//! operation, the destination, the group and the client ID.
 //!
 //! # Headers
 //!

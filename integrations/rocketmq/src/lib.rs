@@ -51,7 +51,7 @@
 //! | `messaging.operation.name`, `.type` | `send` | `process` |
 //! | `messaging.destination.name` | the topic | the topic; of a redelivered message, the one it was sent to |
 //! | `messaging.destination.partition.id` | the queue's number, once sent | the queue's number |
-//! | `messaging.message.id` | once sent | the id that the producer got |
+//! | `messaging.message.id` | once sent | the ID that the producer got |
 //! | `messaging.message.body.size` | bytes, before compression | bytes, decompressed |
 //! | `messaging.batch.message_count` | of a batch | on the span that has the links |
 //! | `messaging.consumer.group.name` | | [`Delivery::group`] |

@@ -28,7 +28,7 @@ const OTHERS: &str = "(other)";
 pub(super) type Map<K, V> = HashMap<K, V, RandomState>;
 pub(super) type Set<T> = HashSet<T, RandomState>;
 
-/// Trace ids are all chosen by callers, one for each request. They are hashed with `SipHash`, whose key cannot be found
+/// Trace IDs are all chosen by callers, one for each request. They are hashed with `SipHash`, whose key cannot be found
 /// out by measuring either.
 pub(super) type Traces<T> = HashMap<TraceId, T>;
 pub(super) type Ids = HashSet<TraceId>;

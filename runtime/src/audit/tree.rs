@@ -28,7 +28,7 @@ pub(super) struct Tree<'a> {
     pub(super) parents: Vec<Parent>,
     /// For each span, the topmost span above it in the same service.
     pub(super) entries: Vec<usize>,
-    /// Spans that have the id of an earlier one.
+    /// Spans that have the ID of an earlier one.
     pub(super) doubles: Vec<(usize, usize)>,
     /// One span of each ring of parents.
     pub(super) rings: Vec<usize>,

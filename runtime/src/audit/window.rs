@@ -255,7 +255,7 @@ impl Audit {
 }
 
 impl Rules {
-    /// Whether a trace is among the share that is looked at. Not by the bits of the id that samplers look at, or
+    /// Whether a trace is among the share that is looked at. Not by the bits of the ID that samplers look at, or
     /// it would be all of the traces or none.
     pub(super) fn wants(&self, id: TraceId) -> bool {
         if self.sample >= 1.0 {

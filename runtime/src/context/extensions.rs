@@ -70,8 +70,9 @@ impl Data {
     }
 }
 
-/// The data that Throughline stores in a [`Context`] besides the span and the baggage: tags, and typed extensions
-/// that integrations attach for use further down the call path.
+/// Access to the data that Throughline stores in a [`Context`], besides the span and the baggage.
+///
+/// These are the tags, and typed extensions that integrations attach for use further down the call path.
 ///
 /// Everything that runs below inherits this data, and [`Snapshot`](crate::Snapshot) captures it, so detached jobs,
 /// threads and messages in a channel have it too. Values set with [`Context::with_value`] are not captured. None of

@@ -6,8 +6,9 @@ use opentelemetry::Context;
 
 use crate::context::extensions::ContextExt as _;
 
-/// The last error recorded by a span below. Integrations use it to report the cause of a response that only says
-/// `502`.
+/// The text of the last error recorded by a span below.
+///
+/// Integrations use it to report the cause of a response that contains only a status such as `502`.
 ///
 /// Add it to a request's context as an [extension](crate::ContextExt::with_extension), and [take](Self::take) the
 /// text once the response is ready. It holds only error text that may be recorded (see
@@ -31,7 +32,7 @@ impl LastError {
         Self::default()
     }
 
-    /// Takes the text of the last error.
+    /// Takes the text of the last error, and leaves the slot empty.
     pub fn take(&self) -> Option<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use opentelemetry::trace::{SpanContext, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue};
 
-/// A value that carries a span context, such as a context, a snapshot or a message, and can be the parent of a span
-/// or the target of a link.
+/// A value that can be the parent of a span or the target of a link, such as a context, a snapshot or a message.
 ///
 /// A value without a span context, such as a message from a producer that is not traced, is not an error: a span that
 /// has it as its parent becomes the root of a new trace.

@@ -49,7 +49,7 @@ pub const fn gives<R>() -> Gives<R> {
 #[derive(Debug)]
 pub struct Gives<R>(PhantomData<fn() -> R>);
 
-/// The `spawn` methods for generated code, which knows the result type.
+// The `spawn` methods for generated code, which knows the result type.
 impl Span {
     #[doc(hidden)]
     #[track_caller]

@@ -104,6 +104,7 @@ where
 }
 
 /// Runs `f` on Tokio's blocking thread pool, as a detached job: a replacement for [`tokio::task::spawn_blocking`].
+///
 /// Otherwise like [`spawn`].
 ///
 /// # Panics
@@ -134,7 +135,9 @@ where
 }
 
 /// Spawns a future that is not `Send` on the current thread, as a detached job: a replacement for
-/// [`tokio::task::spawn_local`]. Otherwise like [`spawn`].
+/// [`tokio::task::spawn_local`].
+///
+/// Otherwise like [`spawn`].
 ///
 /// # Panics
 ///
@@ -163,8 +166,9 @@ where
     unnamed::<F>(Location::caller()).spawn_local(future, Outcome::of_job_result)
 }
 
-/// Runs `f` on a new OS thread, as a detached job: a replacement for [`std::thread::spawn`]. Otherwise like
-/// [`spawn`].
+/// Runs `f` on a new OS thread, as a detached job: a replacement for [`std::thread::spawn`].
+///
+/// Otherwise like [`spawn`].
 ///
 /// # Panics
 ///

@@ -53,8 +53,10 @@ impl Drop for Token {
     }
 }
 
-/// Stops accepting tasks: a task spawned from now on is aborted before it is first polled, and its handle returns a
-/// cancellation error. For services that are shutting down. This cannot be undone.
+/// Stops accepting tasks, for services that are shutting down.
+///
+/// A task spawned from now on is aborted before it is first polled, and its handle returns a cancellation error. This
+/// cannot be undone.
 ///
 /// Blocking jobs and threads still run, because they cannot be aborted.
 pub fn close() {

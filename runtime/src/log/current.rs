@@ -33,7 +33,7 @@ struct Ids {
     flags: TraceFlags,
 }
 
-/// Returns the ids of the current OpenTelemetry span and the tags in scope.
+/// Returns the IDs of the current OpenTelemetry span and the tags in scope.
 ///
 /// This reads the current context once and does not allocate. The first call marks the process as one with a log
 /// formatter: from then on, tags are evaluated in [unsampled traces](crate::log#unsampled-traces) too.
@@ -75,9 +75,10 @@ fn request_id(context: &opentelemetry::Context, trace: TraceId) -> Option<Arc<st
     (id.as_trace_id() != Some(trace)).then(|| id.text())
 }
 
-/// Returns the IDs and tags for an event with this metadata. Like [`current`], but empty for events of the
-/// OpenTelemetry API itself: it logs about the context stack while that is borrowed, and reading the current context
-/// would panic.
+/// Returns the IDs and tags for an event with this metadata.
+///
+/// Like [`current`], but empty for events of the OpenTelemetry API itself: it logs about the context stack while that
+/// is borrowed, and reading the current context would panic.
 pub fn current_of(metadata: &Metadata<'_>) -> Current {
     if metadata.target() == "opentelemetry" {
         Current { ids: None, request: None, tags: Arc::default() }

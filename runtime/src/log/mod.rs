@@ -36,7 +36,7 @@
 //! place_order("acme");
 //! ```
 //!
-//! An event with an explicit parent (`info!(parent: &span, …)`) has the ids of the current OpenTelemetry span too.
+//! An event with an explicit parent (`info!(parent: &span, …)`) has the IDs of the current OpenTelemetry span too.
 //! Events of the OpenTelemetry API itself (target `opentelemetry`) have none.
 //!
 //! # Unsampled traces

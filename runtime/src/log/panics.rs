@@ -15,7 +15,7 @@ use crate::span::failure::EventFields;
 ///
 /// The event has the target `throughline::panics` and the fields `error` (the panic message, subject to
 /// [`set_error_text`](crate::set_error_text)), `error.type` (`panic`), `code.file.path`, `code.line.number` and
-/// `thread.name`. The formatters of this [module](crate::log) write the ids of the current span and the tags on its
+/// `thread.name`. The formatters of this [module](crate::log) write the IDs of the current span and the tags on its
 /// line, as on every line; if none of them is in use, the event has them as the fields `trace_id`, `span_id` and
 /// `throughline.tags`. It is also written in unsampled traces, and without any telemetry set up.
 ///

@@ -18,18 +18,18 @@ use super::styles::write_styled;
 use crate::tags::set::read_by_logs;
 use crate::text::{Escaper, QuotedValue, Word};
 
-/// An event format for [`tracing_subscriber::fmt()`]: its full format, plus the ids of the current OpenTelemetry span
+/// An event format for [`tracing_subscriber::fmt()`]: its full format, plus the IDs of the current OpenTelemetry span
 /// and the tags, after the level.
 ///
 /// ```text
 /// 2026-04-02T09:30:00.000000Z  INFO trace_id=4bf92f3577b34da6a3ce929d0e0e4736 span_id=00f067aa0ba902b7 tenant_id=acme shop: order placed order_no=1001
 /// ```
 ///
-/// Outside of a trace and without tags, the line is that of the full format. In an unsampled trace the ids and tags
+/// Outside of a trace and without tags, the line is that of the full format. In an unsampled trace the IDs and tags
 /// are there too, with `trace_flags=00`; see the [module](super#unsampled-traces) for the cost.
 ///
 /// An event is one line, whatever its values: line feeds, escape sequences for the terminal and all other characters
-/// that [could disguise a line](crate::text::needs_escape) are escaped in messages, names, values and keys. The ids
+/// that [could disguise a line](crate::text::needs_escape) are escaped in messages, names, values and keys. The IDs
 /// come before any value, so in a trace the first `trace_id=` of a line is the true one.
 ///
 /// Colours follow the layer's `with_ansi`, which has to be called before `event_format` on `tracing_subscriber::fmt()`.
@@ -68,7 +68,7 @@ struct Parts {
 }
 
 impl Text {
-    /// Creates a format with time, level, ids and tags, the `tracing` spans, target, message and fields.
+    /// Creates a format with time, level, IDs and tags, the `tracing` spans, target, message and fields.
     pub fn new() -> Self {
         read_by_logs();
         let parts = Parts {
@@ -117,7 +117,7 @@ impl<T> Text<T> {
         self
     }
 
-    /// Sets whether the name of the thread is shown, or its id if it has no name. Default: false. Names are not padded to
+    /// Sets whether the name of the thread is shown, or its ID if it has no name. Default: false. Names are not padded to
     /// the longest one, as they are in the full format.
     #[must_use]
     pub fn with_thread_names(mut self, show: bool) -> Self {
@@ -125,7 +125,7 @@ impl<T> Text<T> {
         self
     }
 
-    /// Sets whether the id of the thread is shown. Default: false.
+    /// Sets whether the ID of the thread is shown. Default: false.
     #[must_use]
     pub fn with_thread_ids(mut self, show: bool) -> Self {
         self.parts.thread_ids = show;
@@ -273,7 +273,7 @@ impl Line<'_> {
         self.write(format_args!(" "));
     }
 
-    /// The ids and the tags.
+    /// The IDs and the tags.
     fn current(&mut self, current: &Current) {
         if let Some(identity) = current.identity() {
             self.styled(Style::Dimmed, format_args!("{identity}"));

@@ -131,7 +131,7 @@ fn of_a_large_trace_it_is_said_how_much_is_shown() {
     assert!(page(1_200).contains(" · 1,200 spans · "));
 }
 
-/// Also of a trace with two spans that have one id.
+/// Also of a trace with two spans that have one ID.
 #[test]
 fn ids_are_unique_and_labels_lead_to_them() {
     let page = report([span(1, 0, "root"), span(3, 2, "one"), span(3, 1, "other"), span(5, 4, "late")]).to_html();

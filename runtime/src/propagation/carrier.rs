@@ -13,8 +13,10 @@ use crate::context::origin::Origin;
 use crate::context::snapshot::Snapshot;
 use crate::span::instrumented::Instrumented;
 
-/// A serializable context, to be stored in a database row, an outbox table or the payload of a delayed job, and used
-/// as the parent or a link by the code that processes it later.
+/// A serializable context, which can be stored and used as a parent or a link later.
+///
+/// Store it in a database row, an outbox table or the payload of a delayed job, and use it in the code that processes
+/// the work later.
 ///
 /// Always in W3C Trace Context and W3C Baggage format, independent of the formats of the process's
 /// [`Propagator`](super::Propagator); its rules for baggage apply. Empty fields are not serialized and may be missing

@@ -330,8 +330,9 @@ impl TextMapPropagator for Propagator {
 
 static PROPAGATOR: LazyLock<RwLock<Arc<Propagator>>> = LazyLock::new(RwLock::default);
 
-/// Sets the propagator of this process. It applies to all later injections and extractions by this crate and its
-/// integrations. May be called repeatedly.
+/// Sets the propagator of this process.
+///
+/// It applies to all later injections and extractions by this crate and its integrations. May be called repeatedly.
 ///
 /// Libraries that use OpenTelemetry's global propagator need it too:
 /// `opentelemetry::global::set_text_map_propagator(propagator)`.

@@ -50,7 +50,7 @@ pub fn extract_with<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Context {
     super::extract(&Named(&|name| get(name).into_iter().collect()))
 }
 
-/// A list of names and values as a carrier. Names are case-insensitive and may repeat.
+/// A list of names and values as a carrier to extract from. Names are case-insensitive and may repeat.
 ///
 /// ```
 /// use throughline::propagation::{self, Pairs};
@@ -84,8 +84,9 @@ impl<K: AsRef<str>, V: AsRef<str>> Extractor for Pairs<'_, K, V> {
     }
 }
 
-/// A list of names and values to inject into. An existing header of the same name is replaced, and the `tracestate` of
-/// another `traceparent` is removed.
+/// A list of names and values as a carrier to inject into.
+///
+/// An existing header with the same name is replaced, and the `tracestate` of another `traceparent` is removed.
 ///
 /// ```
 /// use throughline::propagation::{self, PairsMut};

@@ -19,7 +19,7 @@ pub(super) fn is_superseded(old: &str, new: &str) -> bool {
     new == TRACEPARENT && old.eq_ignore_ascii_case(TRACESTATE)
 }
 
-/// `00-` trace id `-` parent id `-` flags.
+/// `00-` trace ID `-` parent ID `-` flags.
 const LENGTH: usize = 55;
 
 /// The defined flags: sampled (level 1) and random trace ID (level 2). Others are not propagated (section "Other

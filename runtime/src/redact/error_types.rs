@@ -44,9 +44,10 @@ pub fn error(error: &dyn Error) -> Option<String> {
     of(format_args!("{}", Chain(error)))
 }
 
-/// Returns the text of a value of which only `Display` is known, as far as it may be recorded. Sources are included
-/// if the type is [registered as an error](add_error_type). Otherwise this uses the alternate form, in which many
-/// error types that do not implement `Error` include their causes.
+/// Returns the text of a value of which only `Display` is known, as far as it may be recorded.
+///
+/// Sources are included if the type is [registered as an error](add_error_type). Otherwise, the alternate form is used,
+/// in which many error types that do not implement `Error` include their causes.
 pub fn of_any<E: Display + 'static>(error: &E) -> Option<String> {
     const KNOWN: [AsError; 3] = [boxed, boxed_local, as_error::<std::io::Error>];
     let added = ERRORS.read().unwrap_or_else(PoisonError::into_inner).clone();

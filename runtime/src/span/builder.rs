@@ -60,8 +60,10 @@ pub fn try_in_span<T, E: Display>(
     span(name).try_run(f)
 }
 
-/// Runs a future in a span, which starts when the future is first polled and ends when it completes. If the future is
-/// dropped before it completes, the span is marked `throughline.cancelled`.
+/// Runs a future in a span, which starts when the future is first polled and ends when it completes.
+///
+/// If the future is dropped before it completes, the span is marked `throughline.cancelled`. Because the output is
+/// generic, an `Err` is not recorded; for a `Result`, use [`try_in_span_async`].
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]

@@ -15,7 +15,9 @@ use crate::context::snapshot::Snapshot;
 use crate::span::handle::{Scope, Span};
 use crate::span::outcome::Outcome;
 
-/// Decides how the span of an [`Instrumented`] value ends. [`Observe`] adds access to the values it produces.
+/// Decides how the span of an [`Instrumented`] value ends.
+///
+/// [`Observe`] adds access to the values that it produces.
 ///
 /// The context of the span is not current while these methods run, except for [`dropped`](Self::dropped).
 pub trait Observer {
@@ -24,7 +26,8 @@ pub trait Observer {
         let _ = span;
     }
 
-    /// Called when a stream or body has reached its end; not called for futures. Ends the span by default.
+    /// Called when a stream or body has reached its end, and when a body has returned an error. Not called for futures.
+    /// Ends the span by default.
     fn finished(&mut self, span: &mut Span) {
         span.end(Outcome::ok);
     }
@@ -179,7 +182,6 @@ where
     }
 }
 
-/// A body has [finished](Observer::finished) after its last frame, or after an error.
 impl Span {
     /// Wraps a future, a stream or a body in the span, with an observer that decides how the span ends.
     #[inline]
@@ -234,7 +236,7 @@ impl Span {
     }
 }
 
-/// Observes nothing. The span ends when the future, stream or body does.
+/// An observer that observes nothing. The span ends when the future, stream or body does.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Unobserved;
 
@@ -256,7 +258,7 @@ impl<T> Observe<T> for Unobserved {
     }
 }
 
-/// Ends the span with an outcome computed from the output of a future. See [`Span::run_async`].
+/// An observer that ends the span with an outcome computed from the output of a future. See [`Span::run_async`].
 #[derive(Debug)]
 pub struct Ended<O>(pub(crate) Option<O>);
 
@@ -275,7 +277,7 @@ impl<T, O: FnOnce(&T) -> Outcome> Observe<T> for Ended<O> {
     }
 }
 
-/// Records failed items of a stream. See [`Span::stream`].
+/// An observer that records failed items of a stream. See [`Span::stream`].
 #[derive(Debug)]
 pub struct NotedItems<O>(O);
 

@@ -13,8 +13,9 @@ use crate::span::handle::{Scope, Span, is_off, report_missing};
 use crate::span::outcome::{Failure, Outcome};
 use crate::tags::value::TagValue;
 
-/// Returns `true` if a span started in the current context might be recorded. Returns `false` below a local span that
-/// is not sampled, and where telemetry is suppressed.
+/// Returns `true` if a span started in the current context might be recorded.
+///
+/// Returns `false` below a local span that is not sampled, and where telemetry is suppressed.
 ///
 /// Integrations can use this to skip costly work, such as deriving a span name from a statement.
 pub fn enabled() -> bool {

@@ -58,8 +58,10 @@ pub fn record_all(facts: &[(&'static str, &dyn TagValue)]) {
     }
 }
 
-/// Records an error that was handled, as an `exception` event on the current span, following OpenTelemetry's semantic
-/// conventions. The event has the type of the error, and its text followed by that of its sources.
+/// Records a handled error as an `exception` event on the current span.
+///
+/// The event follows OpenTelemetry's semantic conventions and has the type of the error, and its text followed by that
+/// of its sources.
 ///
 /// The span's status and `error.type` are unchanged, because they describe the outcome of the work, and a handled
 /// error does not determine that. There is no need to call this for an error that a traced function returns. How much

@@ -114,8 +114,10 @@ impl TagScope {
     }
 }
 
-/// Runs `f` with additional tags, for values that become known in the middle of a function. They are added to the
-/// current span and to every span that starts in `f`, as with [`#[biz_tags]`](macro@crate::biz_tags).
+/// Runs `f` with additional tags, for values that become known in the middle of a function.
+///
+/// The tags are added to the current span and to every span that starts in `f`, as with
+/// [`#[biz_tags]`](macro@crate::biz_tags).
 ///
 /// Contexts are immutable, so a tag cannot be added for the rest of the current block: move the code that should have
 /// it into `f`. For an attribute of the current span only, use [`record`](crate::record).
@@ -141,8 +143,9 @@ pub fn in_tags<R>(tags: &[(&'static str, &dyn TagValue)], f: impl FnOnce() -> R)
     tag_scope(tags).in_scope(f)
 }
 
-/// Runs a future with additional tags; otherwise like [`in_tags`]. The tags are evaluated immediately, and added to
-/// the span that is current now.
+/// Runs a future with additional tags; otherwise like [`in_tags`].
+///
+/// The tags are evaluated immediately, and added to the span that is current when this function is called.
 ///
 /// ```
 /// # async fn pay(customer: &str) {}

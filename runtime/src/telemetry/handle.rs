@@ -16,7 +16,9 @@ use crate::tracer::TracerProvider;
 /// How many recording values of `init` exist.
 pub(super) static ACTIVE: AtomicUsize = AtomicUsize::new(0);
 
-/// A handle to initialized telemetry. Keep it until the end of `main`, and [shut it down](Self::shutdown) there.
+/// A handle to initialized telemetry.
+///
+/// Keep it until the end of `main`, and [shut it down](Self::shutdown) there.
 ///
 /// Dropping it, for example because of a panic in `main`, ends and marks the spans that are still open and flushes the
 /// queue with a timeout of five seconds, during which it blocks the thread. It does not wait for detached jobs, because

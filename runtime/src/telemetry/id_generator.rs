@@ -6,7 +6,9 @@ use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 use crate::span::requested_id;
 
 /// An ID generator that uses an incoming `X-Request-ID` as the ID of the trace that the request starts, so that the
-/// same ID identifies both. All other IDs come from the wrapped generator.
+/// same ID identifies both.
+///
+/// All other IDs come from the wrapped generator.
 ///
 /// In OpenTelemetry, only the ID generator of the provider can choose trace IDs. With any other generator, the request
 /// keeps its ID, the trace has a different one, and the server span records the request ID as

@@ -121,8 +121,8 @@ impl fmt::Display for ShutdownReport {
 }
 
 impl Telemetry {
-    /// Waits for detached jobs, ends and marks the spans that are still open, and exports the queued spans. Returns a
-    /// report, which is also logged.
+    /// Shuts telemetry down: waits for detached jobs, ends and marks the spans that are still open, and exports the
+    /// queued spans. Returns a report, which is also logged.
     ///
     /// All of this takes at most `timeout`, plus up to one second for the export thread to stop. A quarter of the
     /// timeout is reserved for the export. Jobs that are spawned in the meantime are waited for, too; use

@@ -11,9 +11,10 @@ use crate::span::tracer;
 use crate::tags::scoped;
 use crate::tags::set::has_key;
 
-/// A span processor that adds the tags of `#[biz_tags]` to spans that other libraries start, through the OpenTelemetry
-/// API or through `tracing` with `tracing-opentelemetry`. In OpenTelemetry's terms these tags are context-scoped
-/// attributes.
+/// A span processor that adds the tags of `#[biz_tags]` to spans that other libraries start.
+///
+/// This includes spans that are started through the OpenTelemetry API, and those of `tracing` with
+/// `tracing-opentelemetry`. In OpenTelemetry's terms, these tags are context-scoped attributes.
 ///
 /// Register it before the processors that export. An attribute that the span starts with takes precedence over a tag
 /// of the same key. Throughline's own spans start with their tags, so that samplers see them; this processor

@@ -1,4 +1,4 @@
-//! Capture spans in a test, and compare them as trees.
+//! Captures spans in tests, and compares them as trees.
 //!
 //! A [`Capture`] has its own tracer provider, which the code under test finds through the context. There is no global
 //! state, so tests can run in parallel in one process.

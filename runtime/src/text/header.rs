@@ -1,8 +1,9 @@
 //! Header values that are not valid UTF-8.
 
-/// Stands in for a header value that is not valid UTF-8: U+FFFD, which no trace context format allows. The header is
-/// then treated as invalid, and not as absent, in which case a second header of the same name, or another format,
-/// would be used.
+/// A substitute for a header value that is not valid UTF-8: U+FFFD, which no trace context format allows.
+///
+/// The header is then treated as invalid. If it were treated as absent, another header with the same name, or another
+/// format, would be used instead.
 pub const NOT_TEXT: &str = "\u{fffd}";
 
 /// Returns the value of a header, which may be any bytes, as text for a propagator: [`NOT_TEXT`] if it is not valid

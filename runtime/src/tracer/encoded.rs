@@ -125,7 +125,7 @@ struct Known {
 }
 
 impl Scopes {
-    /// The id of a scope, which is added if it is new.
+    /// The ID of a scope, which is added if it is new.
     pub(crate) fn id(&self, scope: &InstrumentationScope) -> ScopeId {
         if let Some(id) = self.0.read().unwrap_or_else(PoisonError::into_inner).ids.get(scope) {
             return *id;

@@ -88,7 +88,7 @@ fn panicked() -> OTelSdkResult {
     Err(OTelSdkError::InternalFailure("a span processor panicked".to_owned()))
 }
 
-/// A span of the SDK's with the same ids and attributes, which goes nowhere.
+/// A span of the SDK's with the same IDs and attributes, which goes nowhere.
 fn copy(span: &SpanData, parent: &Context) -> opentelemetry_sdk::trace::Span {
     let limits = SpanLimits {
         max_attributes_per_span: u32::MAX,

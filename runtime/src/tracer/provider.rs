@@ -36,7 +36,7 @@ use crate::tags::draft::Draft;
 /// - The status `Ok` is final, and a later `Error` replaces an earlier one, unless it has no description. The SDK keeps
 ///   the one whose text sorts last.
 /// - A link that is not valid is ignored unless it has attributes or a trace state ("Link"); the SDK keeps it.
-/// - A span that is not sampled keeps the other flags of its parent, such as that of a random trace id; the SDK drops
+/// - A span that is not sampled keeps the other flags of its parent, such as that of a random trace ID; the SDK drops
 ///   them.
 /// - Span processors see what is sent: times before 1970 and after 2554 are the first and the last that OTLP can encode,
 ///   and an array without elements is one of texts, because OTLP has no type for it. In `on_start`, they do not see the
@@ -176,10 +176,10 @@ fn begun(provider: &Shared, mut span: Span, parent: &Context) -> Context {
     context
 }
 
-/// Nothing of a context that is not valid is inherited: neither the id of a span nor flags.
+/// Nothing of a context that is not valid is inherited: neither the ID of a span nor flags.
 static NO_PARENT: SpanContext = SpanContext::NONE;
 
-/// The ids of a span, and whether it is recorded.
+/// The IDs of a span, and whether it is recorded.
 struct Identity {
     context: SpanContext,
     is_recording: bool,
@@ -303,14 +303,14 @@ impl Shared {
         self.follows_local_parent && above.is_valid() && !above.is_remote()
     }
 
-    /// The ids of a span below one that is recorded likewise.
+    /// The IDs of a span below one that is recorded likewise.
     #[inline]
     fn context_below(&self, above: &SpanContext) -> SpanContext {
         let (span_id, state) = (self.ids.new_span_id(), above.trace_state().clone());
         SpanContext::new(above.trace_id(), span_id, above.trace_flags(), false, state)
     }
 
-    /// Decides on the ids and on sampling. `None` if nothing may be recorded at all.
+    /// Decides on the IDs and on sampling. `None` if nothing may be recorded at all.
     #[inline]
     fn identity(
         &self,

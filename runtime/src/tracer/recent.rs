@@ -14,8 +14,8 @@ use crate::encoding::Role;
 use crate::tags::draft::Draft;
 use crate::tags::scoped::EncodedTags;
 
-/// A span: where the contexts keep it that share it, and its id, because another one may be kept there later. A context
-/// that has no more than the ids of the span, as that of a detached job, keeps these elsewhere.
+/// A span: where the contexts keep it that share it, and its ID, because another one may be kept there later. A context
+/// that has no more than the IDs of the span, as that of a detached job, keeps these elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Place {
     address: usize,

@@ -61,7 +61,7 @@ impl Recipe {
     }
 }
 
-/// The ids of every span.
+/// The IDs of every span.
 #[derive(Debug)]
 pub(super) struct Ids;
 

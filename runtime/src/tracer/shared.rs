@@ -28,7 +28,7 @@ pub(crate) struct Shared {
     pub(super) follows_local_parent: bool,
     /// The sampler looks at attributes and links.
     pub(super) samples_by_attributes: bool,
-    /// Neither the sampler nor the id generator nor an observer is the application's.
+    /// Neither the sampler nor the ID generator nor an observer is the application's.
     pub(super) is_plain: bool,
     pub(super) ids: Box<dyn IdGenerator>,
     pub(super) resource: Resource,

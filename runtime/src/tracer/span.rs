@@ -241,7 +241,7 @@ fn put_rest(draft: &Draft, out: &mut Vec<u8>, context: &SpanContext) {
     out.extend_from_slice(&[status::CODE, code]);
 }
 
-/// The lengths of what every span has: trace id and span id; the parent's; kind, times and flags.
+/// The lengths of what every span has: trace ID and span ID; the parent's; kind, times and flags.
 const IDS: usize = 18 + 10;
 const PARENT: usize = 10;
 const KIND_TIMES_FLAGS: usize = 2 + 9 + 9 + 6;

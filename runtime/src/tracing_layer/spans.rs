@@ -1,4 +1,4 @@
-//! The spans of a subscriber that are this layer's, by their ids.
+//! The spans of a subscriber that are this layer's, by their IDs.
 //!
 //! Not in the extensions of the registry: these take a lookup in the registry, a lock and a box for each span.
 //!
@@ -22,7 +22,7 @@ pub(super) struct Spans(Table<Entry>);
 
 const BITS: u32 = 9;
 
-/// The bits of a registry's id that tell how often its place has been used before: without them, a thread comes back to
+/// The bits of a registry's ID that tell how often its place has been used before: without them, a thread comes back to
 /// the same few buckets.
 const GENERATION: u32 = 13;
 

@@ -20,7 +20,7 @@ use crate::{ClientLayer, ServerLayer};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
-/// The events of the layers, a line for each, without the id of the span.
+/// The events of the layers, a line for each, without the ID of the span.
 #[derive(Clone, Default)]
 struct Events(Arc<Mutex<Vec<String>>>);
 

@@ -1,4 +1,4 @@
-//! The span of a request: its parent, its tags, its attributes and its request id.
+//! The span of a request: its parent, its tags, its attributes and its request ID.
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -217,7 +217,7 @@ fn recorded_id(id: &RequestId) -> Value {
     Value::Array(Array::String(vec![StringValue::from(id.to_string())]))
 }
 
-/// Logs once why the ids differ.
+/// Logs once why the IDs differ.
 fn warn_of_generator(id: &RequestId) {
     static SAID: AtomicBool = AtomicBool::new(false);
     if !SAID.swap(true, Ordering::Relaxed) {

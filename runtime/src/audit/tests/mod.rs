@@ -15,7 +15,7 @@ use crate::semconv;
 
 const MS: u64 = 1_000_000;
 
-/// A span of trace 1, with a parent unless that is 0. It lasts from its id to 100 ms, less its id.
+/// A span of trace 1, with a parent unless that is 0. It lasts from its ID to 100 ms, less its ID.
 fn span(id: u64, parent: u64, name: &str) -> Span {
     let mut span = Span::new(TraceId::from(1), SpanId::from(id), name);
     span.service = "orders".into();

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A tree of spans with the ids 1, 2, …: the parent of each is one of those before it. Each span is in one of three
+/// A tree of spans with the IDs 1, 2, …: the parent of each is one of those before it. Each span is in one of three
 /// services.
 fn trees() -> impl Strategy<Value = Vec<(usize, u8)>> {
     vec((any::<prop::sample::Index>(), 0..3_u8), 1..40).prop_map(|spans| {
@@ -71,7 +71,7 @@ proptest! {
         prop_assert_eq!((of_services, of_entries), (count, count));
     }
 
-    /// Whatever the ids are, it ends, counts every span once, and can be written.
+    /// Whatever the IDs are, it ends, counts every span once, and can be written.
     #[test]
     fn any_ids_will_do(ids in vec((1..12_u64, 0..12_u64, any::<Option<bool>>()), 0..40), is_partial in any::<bool>()) {
         let spans: Vec<_> = ids.iter().enumerate().map(|(at, (id, parent, is_remote))| {

@@ -153,7 +153,7 @@ fn a_trace_that_is_waited_for_is_given_up_if_it_has_been_quiet_for_longest() {
     assert_eq!((report.skipped.traces_given_up, report.total.complete), (1, 1));
 }
 
-/// With a hash that is known, ids could be chosen that all fall into one bucket.
+/// With a hash that is known, IDs could be chosen that all fall into one bucket.
 #[test]
 fn the_hash_of_a_trace_id_cannot_be_known() {
     use std::hash::BuildHasher as _;

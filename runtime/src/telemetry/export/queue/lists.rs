@@ -8,7 +8,7 @@ use super::arena::{Arena, NONE};
 use super::parts::Parts;
 use super::{MAX_REMEMBERED, Trace};
 
-/// A trace id, without the alignment of 16 bytes that would have everything padded that it is in.
+/// A trace ID, without the alignment of 16 bytes that would have everything padded that it is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Id([u32; 4]);
 
@@ -137,7 +137,7 @@ pub(super) struct Recent {
 }
 
 impl Recent {
-    /// Gives where the id is, and the one that was there.
+    /// Gives where the ID is, and the one that was there.
     pub(super) fn insert(&mut self, id: Id) -> (u32, Option<Id>) {
         if self.ids.capacity() == 0 {
             // All at once: it must not be moved later.

@@ -1,4 +1,4 @@
-//! Where a trace is, by its id.
+//! Where a trace is, by its ID.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher as _;
@@ -47,7 +47,7 @@ impl From<Packed> for Place {
     }
 }
 
-/// A map with a random key, because a trace id may be chosen by a caller.
+/// A map with a random key, because a trace ID may be chosen by a caller.
 #[derive(Debug)]
 pub(super) struct Places {
     random: RandomState,

@@ -55,7 +55,7 @@ fn a_push_into_a_full_queue_takes_few_steps() {
     }
 }
 
-/// Trace ids may be chosen by a caller.
+/// Trace IDs may be chosen by a caller.
 #[test]
 fn chosen_trace_ids_are_spread_like_any() {
     const TRACES: u128 = 100_000;
