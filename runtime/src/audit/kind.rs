@@ -58,32 +58,32 @@ kinds! {
     /// A trace with more than one root span.
     SecondRoot = "second-root" {
         title: "a trace has more than one root",
-        cause: "the trace id was chosen twice, for example from a request id that a client sends again; or a span was started with the trace id of another, but not as its child",
-        remedy: "start the span as a child of the other, or with a trace id of its own and a link"
+        cause: "the trace ID was used twice, for example because it is the request ID that a client sends again; or a span was started with the trace ID of another span, but not as its child",
+        remedy: "start the span as a child of the other span, or with a trace ID of its own and a link"
     }
     /// Spans that are their own ancestors, or several spans with the same ID.
     Cycle = "cycle" {
-        title: "spans are their own ancestors, or share an id",
-        cause: "ids are made by a generator that repeats itself, such as one with a fixed seed or one that was copied by a fork, or ids were rewritten on the way",
-        remedy: "use a random generator in each process, and leave ids alone"
+        title: "spans are their own ancestors, or share an ID",
+        cause: "the ID generator repeats itself, for example because it has a fixed seed or was copied by a fork, or IDs were rewritten in transit",
+        remedy: "use a random generator in each process, and do not rewrite IDs"
     }
     /// A span that never ended.
     NeverEnded = "never-ended" {
         title: "a span never ended",
-        cause: "something holds the span for ever: a clone of its context in a background task, a future that is never polled again, a guard that is forgotten; or the process ended first",
-        remedy: "let the span end with its function (`#[traced]`), give background work the span's identity and not the span (`#[traced_spawn]`), and set a timeout for what may hang"
+        cause: "something holds the span forever: a clone of its context in a background task, a future that is never polled again, a guard that is never dropped; or the process ended first",
+        remedy: "let the span end with its function (`#[traced]`), give background work the span context and not the span (`#[traced_spawn]`), and set a timeout for calls that may hang"
     }
     /// A span that started after its parent had ended, without being detached or linked to it.
     EndedBeforeChild = "ended-before-child" {
         title: "a span began after its parent had ended",
         cause: "work was detached while the context was kept: a closure in a queue, a task, a callback",
-        remedy: "make the work a detached job (`#[traced_spawn]`, `throughline::spawn`), run it in a `Snapshot` in place of the context, or start a new trace with a link (`link`)"
+        remedy: "make the work a detached job (`#[traced_spawn]`, `throughline::spawn`), run it in a `Snapshot` instead of the context, or start a new trace with a link (`link`)"
     }
     /// A required tag that has no value or is on none of the spans that should have it.
     MissingTag = "missing-tag" {
         title: "a required tag is missing",
         cause: "the value was `None`, or the code on this path sets no tag",
-        remedy: "set the tag where the value is known for sure, or give a fallback: `tenant_id = tenant else \"unknown\"`"
+        remedy: "set the tag where the value is always known, or give a default: `tenant_id = tenant else \"unknown\"`"
     }
     /// A business tag with more than one value in a trace.
     ConflictingTag = "conflicting-tag" {
@@ -95,25 +95,25 @@ kinds! {
     InjectionWithoutSpan = "injection-without-span" {
         title: "a context without a span was injected",
         cause: "the call was made where no span is current: in a bare `tokio::spawn`, on another thread, in a closure that runs later",
-        remedy: "make the call within a span: `#[traced]` on the function, `#[traced_spawn]` or `Snapshot` for what runs elsewhere"
+        remedy: "make the call within a span: `#[traced]` on the function, `#[traced_spawn]` or `Snapshot` for work that runs elsewhere"
     }
     /// A sampling decision that changed within a trace.
     SamplingFlipped = "sampling-flipped" {
         title: "the sampling decision changed within a trace",
-        cause: "a service decides for itself instead of following its caller, or it refuses new spans because of its load",
-        remedy: "use a parent-based sampler in every service (`throughline::init` does), and raise `max_queue_size` where load is shed"
+        cause: "a service decides for itself instead of following its caller, or it sheds traces under load",
+        remedy: "use a parent-based sampler in every service (`throughline::init` does), and raise `max_queue_size` where traces are shed"
     }
     /// A child that lies outside of its parent by more than the permitted clock difference.
     ClockSkew = "clock-skew" {
-        title: "a child lies outside of its parent by more than clocks may differ",
+        title: "a child lies outside of its parent by more than the clock bound",
         cause: "the clocks of two machines differ, or a clock was set while the span was open",
         remedy: "synchronize the clocks (chrony, NTP), or raise the bound if the difference is known"
     }
     /// A service with an unusually large number of span names or attribute keys.
     HighCardinality = "high-cardinality" {
         title: "there are suspiciously many span names or tag keys",
-        cause: "an id or a path is part of the name or of the key",
-        remedy: "name the span after the operation or the route (`/orders/{id}`), and put the id into the value of a tag"
+        cause: "an ID or a path is part of the name or of the key",
+        remedy: "name the span after the operation or the route (`/orders/{id}`), and put the ID into the value of a tag"
     }
 }
 
