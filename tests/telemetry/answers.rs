@@ -286,6 +286,18 @@ alone! {
 }
 
 alone! {
+    /// As a server in Go answers, without a content type.
+    fn a_server_of_https_says_so() {
+        let log = Log::keep();
+        let text = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+        let server = Server::start(vec![Box::new(|stream| stream.write_all(text).expect("it is read"))]);
+        let text = refusal(server.telemetry(), &log);
+        let expected = "status 400 Bad Request: Client sent an HTTP request to an HTTPS server.\n";
+        assert!(text.contains(expected), "{text}");
+    }
+}
+
+alone! {
     /// A password may be percent-encoded in a URL, and is sent in yet another encoding.
     fn a_password_is_not_shown_in_any_encoding() {
         let log = Log::keep();
@@ -314,6 +326,9 @@ fn refusal(telemetry: Telemetry, log: &Log) -> String {
 /// Names the setting of the protocol.
 const HINT: &str = "; check `Builder::collector` and the port, commonly 4317 for `grpc` and 4318 for `http/protobuf`";
 
+/// A server of HTTPS answers likewise.
+const OR_TLS: &str = ", and whether the collector requires `https://`";
+
 fn sending(address: SocketAddr, path: &str, protocol: Protocol) -> Telemetry {
     throughline::telemetry::builder()
         .variables(|_| None)
@@ -329,7 +344,7 @@ alone! {
         let telemetry = sending(server.address, "", Protocol::Grpc);
         trace(2);
         until("there is a warning", || log.count("no successful export") == 1);
-        assert!(log.text().trim_end().ends_with(HINT), "{}", log.text());
+        assert!(log.text().trim_end().ends_with(&format!("{HINT}{OR_TLS}")), "{}", log.text());
         run(telemetry.shutdown(Duration::from_millis(100)));
     }
 }
@@ -344,7 +359,7 @@ alone! {
         trace(2);
         until("there is a warning", || log.count("no successful export") == 1);
         assert!(log.text().contains("invalid HTTP version parsed"), "{}", log.text());
-        assert!(log.text().trim_end().ends_with(HINT), "{}", log.text());
+        assert!(log.text().trim_end().ends_with(&format!("{HINT}{OR_TLS}")), "{}", log.text());
         run(telemetry.shutdown(Duration::from_millis(100)));
     }
 }

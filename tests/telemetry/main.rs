@@ -9,6 +9,7 @@ mod support;
 mod answers;
 mod audit;
 mod exit;
+mod frames;
 mod notices;
 mod outage;
 mod overload;

@@ -3,10 +3,11 @@
 #![cfg(feature = "tls")]
 
 use std::fs;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -80,10 +81,19 @@ async fn front(to: SocketAddr, issuer: &Issuer, callers: Option<&Issuer>) -> Soc
 
 /// Sets up tracing by these variables.
 fn set_up(protocol: &'static str, address: SocketAddr, files: &[(&'static str, &str)]) -> Result<Telemetry, InitError> {
+    set_up_at("https", protocol, address, files)
+}
+
+fn set_up_at(
+    scheme: &'static str,
+    protocol: &'static str,
+    address: SocketAddr,
+    files: &[(&'static str, &str)],
+) -> Result<Telemetry, InitError> {
     let files: Vec<_> = files.iter().map(|(name, path)| (*name, (*path).to_owned())).collect();
     throughline::telemetry::builder()
         .variables(move |variable| match variable {
-            "OTEL_EXPORTER_OTLP_ENDPOINT" => Some(format!("https://localhost:{}", address.port())),
+            "OTEL_EXPORTER_OTLP_ENDPOINT" => Some(format!("{scheme}://localhost:{}", address.port())),
             "OTEL_EXPORTER_OTLP_PROTOCOL" => Some(protocol.to_owned()),
             _ => files.iter().find(|(name, _)| *name == variable).map(|(_, path)| path.clone()),
         })
@@ -180,6 +190,80 @@ async fn files_that_are_wrong_are_named() {
             // A long path is cut.
             let shown: String = path.chars().take(80).collect();
             assert!(error.to_string().contains(&shown), "{error}");
+        }
+    }
+}
+
+/// The warnings of this process.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn keep() -> Self {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .with_ansi(false)
+            .with_max_level(tracing::Level::WARN)
+            .without_time()
+            .finish();
+        tracing::subscriber::set_global_default(subscriber).expect("the first of this process");
+        log
+    }
+
+    /// The last line about the collector at `address`, with this protocol.
+    fn last(&self, address: SocketAddr, protocol: &str) -> Option<String> {
+        let text = String::from_utf8(self.0.lock().expect("no panic").clone()).expect("text");
+        let (port, protocol) = (format!("localhost:{}", address.port()), format!("({protocol})"));
+        text.lines().rfind(|line| line.contains(&port) && line.contains(&protocol)).map(str::to_owned)
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("no panic").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mistake_in_the_scheme_or_the_certificates_is_named() {
+    let log = Log::keep();
+    let collector = Collector::start(|_| {}).expect("a port");
+    let (issuer, stranger) = (authority(), authority());
+    let (authorities, strangers) = (file("known.pem", &issuer.pem()), file("unknown.pem", &stranger.pem()));
+    let tls = "; check that the collector uses TLS (the endpoint starts with `https://`), and \
+               `OTEL_EXPORTER_OTLP_CERTIFICATE`";
+    let requires_tls = ", and whether the collector requires `https://`";
+    let client = ", and `OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE` if the collector requires a client certificate";
+    for protocol in ["grpc", "http/protobuf"] {
+        let open = front(collector.address(), &issuer, None).await;
+        let closed = front(collector.address(), &issuer, Some(&issuer)).await;
+        let wrong = front(collector.address(), &issuer, None).await;
+        for (scheme, address, authorities, expected) in [
+            ("https", collector.address(), &authorities, tls),
+            ("http", open, &authorities, requires_tls),
+            ("https", closed, &authorities, client),
+            ("https", wrong, &strangers, tls),
+        ] {
+            let mut line = String::new();
+            // An attempt may take longer on a machine that is busy.
+            for limit in [300, 3_000, 30_000] {
+                let files = [(AUTHORITIES, authorities.as_str())];
+                let telemetry = set_up_at(scheme, protocol, address, &files).expect("it is valid");
+                let report = send(telemetry, Duration::from_millis(limit)).await;
+                assert_eq!(report.stats.spans_unsent(), 1, "{protocol}: {report:?}");
+                line = log.last(address, protocol).expect("it is logged");
+                if line.ends_with(expected) {
+                    break;
+                }
+            }
+            assert!(line.ends_with(expected), "{line}");
         }
     }
 }

@@ -153,23 +153,26 @@ fn headers(env: &Env<'_>) -> Result<HeaderMap, ConfigError> {
     };
     for pair in list.value.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
         // The values may be secrets, so they are not shown.
-        let (name, value) =
-            header(pair).ok_or_else(|| ConfigError::new(list.name, "…", "comma-separated `name=value` pairs"))?;
+        let (name, value) = header(pair).map_err(|expected| ConfigError::new(list.name, "…", expected))?;
+        let wrong = |expected| ConfigError::new(list.name, &format!("{name}=…"), expected);
         if is_set_by_exporter(name.as_str()) {
-            let expected = format!("no `{name}` header, which the exporter sets itself");
-            return Err(ConfigError::new(list.name, &format!("{name}=…"), expected));
+            return Err(wrong(format!("no `{name}` header, which the exporter sets itself")));
         }
+        let value = value.ok_or_else(|| wrong("a value in UTF-8 without control characters".to_owned()))?;
         headers.append(name, value);
     }
     Ok(headers)
 }
 
-fn header(pair: &str) -> Option<(HeaderName, HeaderValue)> {
-    let (name, value) = pair.split_once('=')?;
-    let value = percent_decode_str(value.trim()).decode_utf8().ok()?;
+/// The name of a header, and its value if it can be sent; or what is expected.
+fn header(pair: &str) -> Result<(HeaderName, Option<HeaderValue>), &'static str> {
+    let (name, value) = pair.split_once('=').ok_or("comma-separated `name=value` pairs")?;
+    let name =
+        name.trim().parse().map_err(|_| "comma-separated `name=value` pairs, whose names are those of headers")?;
+    let value = percent_decode_str(value.trim()).decode_utf8().ok();
     // gRPC metadata cannot contain tabs.
-    let value = HeaderValue::from_str(&value).ok().filter(|value| !value.as_bytes().contains(&b'\t'))?;
-    Some((name.trim().parse().ok()?, value))
+    let value = value.and_then(|value| HeaderValue::from_str(&value).ok());
+    Ok((name, value.filter(|value| !value.as_bytes().contains(&b'\t'))))
 }
 
 /// Headers that determine the framing, the content or the destination of a request. Overriding them would make requests

@@ -277,6 +277,14 @@ fn wrong_values_name_the_variable_the_value_and_what_is_allowed() {
     }
     let secret = read(&[("OTEL_EXPORTER_OTLP_HEADERS", "authorization secret")]).unwrap_err().to_string();
     assert_eq!(secret, "`OTEL_EXPORTER_OTLP_HEADERS` is `…`; expected comma-separated `name=value` pairs");
+    let name = read(&[("OTEL_EXPORTER_OTLP_HEADERS", "mandänt=secret")]).unwrap_err().to_string();
+    assert!(name.ends_with("is `…`; expected comma-separated `name=value` pairs, whose names are those of headers"));
+    for value in ["s%E9cret", "s%0acret", "s%09cret", "s%00cret"] {
+        let header = read(&[("OTEL_EXPORTER_OTLP_HEADERS", &format!("a=b,Tenant={value}"))]).unwrap_err().to_string();
+        let expected =
+            "`OTEL_EXPORTER_OTLP_HEADERS` is `tenant=…`; expected a value in UTF-8 without control characters";
+        assert_eq!(header, expected, "{value}");
+    }
     let long = read(&[("OTEL_SDK_DISABLED", &"\n".repeat(1000))]);
     assert!(long.is_ok(), "only whitespace counts as unset");
     let long = read(&[("OTEL_SDK_DISABLED", &"x\n".repeat(1000))]).unwrap_err().to_string();

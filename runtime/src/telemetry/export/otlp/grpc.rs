@@ -2,7 +2,8 @@
 
 use std::cell::RefCell;
 use std::convert::Infallible;
-use std::error::Error as _;
+use std::error::Error;
+use std::iter::successors;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
@@ -23,6 +24,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, ConnectError, Status};
 use tonic_types::StatusExt as _;
 
+use super::hints::{Doubt, doubt};
 #[cfg(feature = "otlp-tls")]
 use super::tls::Tls;
 use super::{Attempt, AttemptError, Failure, USER_AGENT, chain};
@@ -134,13 +136,10 @@ impl Grpc {
         };
         let Some(transport_error) = status.source() else { return Err(classify(&status, &observed)) };
         self.reconnect();
-        let mut is_unexpected = true;
-        let mut source = Some(transport_error);
-        while let Some(error) = source {
-            is_unexpected &= !error.is::<ConnectError>();
-            source = error.source();
-        }
-        Err(AttemptError { failure: Failure::retryable(chain(transport_error)), is_unexpected })
+        let mut errors = successors(Some(transport_error), |&error| error.source());
+        let is_connected = !errors.any(<dyn Error>::is::<ConnectError>);
+        let doubt = doubt(transport_error, is_connected);
+        Err(AttemptError { failure: Failure::retryable(chain(transport_error)), doubt })
     }
 
     /// A connection without a response may be dead without having been closed.
@@ -181,7 +180,7 @@ pub(super) fn classify(status: &Status, observed: &Observed) -> AttemptError {
         }
         _ => Failure::Permanent(reason),
     };
-    AttemptError { failure, is_unexpected }
+    AttemptError { failure, doubt: is_unexpected.then_some(Doubt::Protocol) }
 }
 
 /// What the server has sent. For a response that it cannot read, tonic creates a status itself.

@@ -10,6 +10,7 @@ use reqwest::redirect::Policy;
 use tokio::time;
 use tonic::codegen::Bytes;
 
+use super::hints::{Doubt, doubt};
 #[cfg(feature = "otlp-tls")]
 use super::tls::{self, Tls};
 use super::{Attempt, AttemptError, Failure, USER_AGENT, chain};
@@ -80,9 +81,9 @@ impl Http {
         let response = match post.header(CONTENT_TYPE, PROTOBUF).body(body).send().await {
             Ok(response) => response,
             Err(error) => {
-                let is_unexpected = !error.is_connect() && !error.is_timeout();
+                let doubt = if error.is_timeout() { None } else { doubt(&error, !error.is_connect()) };
                 // The URL is already in the warning, and may contain a password.
-                return Err(AttemptError { failure: Failure::retryable(chain(&error.without_url())), is_unexpected });
+                return Err(AttemptError { failure: Failure::retryable(chain(&error.without_url())), doubt });
             }
         };
         let status = response.status();
@@ -107,7 +108,8 @@ impl Http {
                 let reason = if message.is_empty() { reason } else { format!("{reason}: {message}") };
                 // A server without such a path, or of another version of HTTP.
                 let is_unexpected = matches!(status, 404 | 405 | 415 | 426 | 505);
-                Err(AttemptError { failure: Failure::Permanent(reason), is_unexpected })
+                let doubt = is_unexpected.then_some(Doubt::Protocol);
+                Err(AttemptError { failure: Failure::Permanent(reason), doubt })
             }
         }
     }
@@ -152,10 +154,12 @@ fn content_type(response: &reqwest::Response) -> &str {
     response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default()
 }
 
-/// Why the collector has refused the request: in a `Status` (OTLP/HTTP, section "Failures"), or as text.
+/// Why the collector has refused the request: in a `Status` (OTLP/HTTP, section "Failures"), or as text. Servers in Go tell
+/// without a type that they are of HTTPS.
 async fn error_message(response: reqwest::Response) -> String {
     let kind = content_type(&response);
-    let (is_protobuf, is_text) = (kind.starts_with(PROTOBUF), kind.starts_with("text/plain") || kind.contains("json"));
+    let is_protobuf = kind.starts_with(PROTOBUF);
+    let is_text = kind.is_empty() || kind.starts_with("text/plain") || kind.contains("json");
     if !is_protobuf && !is_text {
         return String::new();
     }

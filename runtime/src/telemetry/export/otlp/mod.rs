@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tokio::time;
 
 use self::grpc::Grpc;
+use self::hints::{Doubt, Hints};
 use self::http::Http;
 use self::request::{Envelope, Request, SizeLimit};
 use self::secrets::Secrets;
@@ -26,6 +27,7 @@ use crate::telemetry::text::{bounded, chain};
 
 mod grpc;
 mod gzip;
+mod hints;
 mod http;
 mod request;
 mod secrets;
@@ -59,8 +61,7 @@ pub(crate) struct OtlpExporter {
     envelope: Envelope,
     gzip: bool,
     secrets: Secrets,
-    /// What to check when the server does not look like a collector.
-    hint: String,
+    hints: Hints,
     last_error: RefCell<Option<String>>,
     size_limit: Cell<SizeLimit>,
     /// Whether it has accepted spans, and therefore is a collector.
@@ -108,15 +109,15 @@ impl Failure {
     }
 }
 
-/// A failed attempt, and whether the server may not be a collector for this protocol.
+/// A failed attempt, and what may be wrong with the configuration.
 struct AttemptError {
     failure: Failure,
-    is_unexpected: bool,
+    doubt: Option<Doubt>,
 }
 
 impl From<Failure> for AttemptError {
     fn from(failure: Failure) -> Self {
-        Self { failure, is_unexpected: false }
+        Self { failure, doubt: None }
     }
 }
 
@@ -156,10 +157,7 @@ impl OtlpExporter {
             envelope: Envelope::new(resource),
             gzip: config.gzip,
             secrets: Secrets::of(config, authorization.as_ref()),
-            hint: format!(
-                "; check `{}` and the port, commonly 4317 for `grpc` and 4318 for `http/protobuf`",
-                config.protocol.name
-            ),
+            hints: Hints::new(config),
             last_error: RefCell::default(),
             size_limit: Cell::default(),
             is_collector: Cell::default(),
@@ -239,14 +237,14 @@ impl OtlpExporter {
                 Transport::Grpc(grpc) => grpc.send(body.clone()).await,
                 Transport::Http(http) => http.send(body.clone()).await,
             };
-            let AttemptError { mut failure, is_unexpected } = match result {
+            let AttemptError { mut failure, doubt } = match result {
                 Ok(partial) => return Ok(partial),
                 Err(error) => error,
             };
             let reason = failure.reason_mut();
             *reason = self.loggable(reason);
-            if is_unexpected && !self.is_collector.get() {
-                reason.push_str(&self.hint);
+            if let Some(doubt) = doubt.filter(|_| !self.is_collector.get()) {
+                reason.push_str(self.hints.of(doubt));
             }
             let Failure::Retryable { reason, retry_after, may_be_too_large } = failure else { return Err(failure) };
             out_of_range = if may_be_too_large { out_of_range + 1 } else { 0 };

@@ -40,7 +40,7 @@ fn which_status_is_tried_again() {
         ];
         let expected = if retryable.contains(&code) { "retryable" } else { "permanent" };
         let error = sent(&Status::new(code, "no"));
-        assert_eq!((is(&error.failure), error.is_unexpected), ((expected, None), false), "{code:?}");
+        assert_eq!((is(&error.failure), error.doubt), ((expected, None), None), "{code:?}");
     }
 }
 
@@ -78,13 +78,13 @@ fn what_the_collector_has_not_said_is_not_taken_for_its_word() {
     // As tonic says it of an answer with a broken length.
     let broken = Status::out_of_range("Error, decoded message length too large: found 1852139636 bytes");
     let error = classify(&broken, &Observed::default());
-    assert_eq!((is(&error.failure).0, error.is_unexpected), ("permanent", true));
+    assert_eq!((is(&error.failure).0, error.doubt), ("permanent", Some(Doubt::Protocol)));
     let observed = Observed::default();
     observed.http_status.store(404, Ordering::Relaxed);
     let mut error = classify(&Status::unimplemented("no page"), &observed);
     assert_eq!(
-        (error.failure.reason_mut().as_str(), error.is_unexpected),
-        ("Unimplemented: no page (HTTP status 404)", true)
+        (error.failure.reason_mut().as_str(), error.doubt),
+        ("Unimplemented: no page (HTTP status 404)", Some(Doubt::Protocol))
     );
 }
 
@@ -115,7 +115,7 @@ fn only_what_can_be_smaller_is_made_smaller() {
 fn the_hint_names_the_setting_of_the_protocol() {
     let hint = |config: &ExporterConfig| {
         let otlp = config.otlp().expect("it is valid");
-        OtlpExporter::new(otlp, &Resource::builder_empty().build()).unwrap_or_else(|error| panic!("{error}")).hint
+        Hints::new(otlp).of(Doubt::Protocol).to_owned()
     };
     let mut config = ExporterConfig::default();
     let expected = "; check `OTEL_EXPORTER_OTLP_PROTOCOL` and the port, commonly 4317 for `grpc` and 4318 for \
