@@ -17,6 +17,17 @@ pub(crate) fn destination<'a>(exchange: &'a str, routing_key: &'a str, queue: Op
     if name.is_empty() { Cow::Borrowed("amq.default") } else { name }
 }
 
+/// Whether a queue was named by the broker: there are as many such names as there are clients.
+pub(crate) fn is_temporary(queue: &str) -> bool {
+    ["amq.gen-", "amq.rabbitmq.reply-to"].iter().any(|prefix| queue.starts_with(prefix))
+}
+
+/// The attributes of a queue that was named by the broker.
+pub(crate) fn temporary_marks() -> [KeyValue; 2] {
+    [semconv::MESSAGING_DESTINATION_TEMPORARY, semconv::MESSAGING_DESTINATION_ANONYMOUS]
+        .map(|key| KeyValue::new(key, true))
+}
+
 /// The attributes of the content of a message, sent or received.
 pub(crate) fn content(
     routing_key: &str,

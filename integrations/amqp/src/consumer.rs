@@ -6,7 +6,7 @@ use throughline::messaging::Received;
 use throughline::{Context, KeyValue, Origin, semconv};
 
 use crate::SYSTEM;
-use crate::attributes::{content, destination, ids};
+use crate::attributes::{content, destination, ids, is_temporary, temporary_marks};
 
 /// Marks the implementations of [`Origin`] for the types of lapin. It is inferred in `#[traced(parent = delivery)]` and
 /// never has to be specified.
@@ -58,6 +58,11 @@ impl Origin for Delivery<'_> {
         let routing_key = routing_key.as_str();
         let mut received = Received::new(attributes, SYSTEM);
         received.destination(&destination(exchange.as_str(), routing_key, self.queue));
+        // The default exchange delivers to the queue of that name.
+        let queue = self.queue.or(exchange.as_str().is_empty().then_some(routing_key));
+        if queue.is_some_and(is_temporary) {
+            received.extend(temporary_marks());
+        }
         // The broker counts from one.
         if *delivery_tag > 0 {
             received.attribute(

@@ -8,10 +8,10 @@ use lapin::protocol::{AMQPError, AMQPErrorKind};
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Confirmation, ErrorKind, PublisherConfirm};
 use throughline::messaging::Producer;
-use throughline::{Outcome, Span, semconv};
+use throughline::{Outcome, Span};
 
 use crate::SYSTEM;
-use crate::attributes::{content, destination};
+use crate::attributes::{content, destination, is_temporary, temporary_marks};
 use crate::headers::inject_context;
 
 /// Publishes messages on a [`Channel`] in producer spans.
@@ -115,18 +115,12 @@ fn publishing(
     let target = if temporary { "(temporary)" } else { &*destination };
     let span = Producer::new(SYSTEM, &destination).operation("publish").target(target).start_with(|tags| {
         if temporary {
-            tags.attribute(semconv::MESSAGING_DESTINATION_TEMPORARY, true);
-            tags.attribute(semconv::MESSAGING_DESTINATION_ANONYMOUS, true);
+            tags.extend(temporary_marks());
         }
         tags.extend(content(routing_key, &properties, payload));
     });
     let context = span.context();
     (span, inject_context(&context, properties))
-}
-
-/// Whether a queue was named by the broker: there are as many such names as there are clients.
-fn is_temporary(queue: &str) -> bool {
-    ["amq.gen-", "amq.rabbitmq.reply-to"].iter().any(|prefix| queue.starts_with(prefix))
 }
 
 fn confirmed(result: &lapin::Result<Confirmation>) -> Outcome {

@@ -184,6 +184,26 @@ fn a_delivery_describes_itself() {
 }
 
 #[test]
+fn a_delivery_from_an_unnamed_queue_is_marked() {
+    let marks = |delivery: &dyn Fn(&mut Vec<throughline::KeyValue>)| {
+        let mut attributes = Vec::new();
+        delivery(&mut attributes);
+        let keys = ["messaging.destination.temporary", "messaging.destination.anonymous"];
+        keys.map(|key| attributes.iter().any(|it| it.key.as_str() == key && it.value == true.into()))
+    };
+    let reply = delivery("", "amq.rabbitmq.reply-to.g1h2AA9yZXBs", false);
+    assert_eq!(marks(&|attributes| reply.describe(attributes)), [true, true]);
+    let fanned_out = delivery("prices", "eur", false);
+    assert_eq!(marks(&|attributes| fanned_out.describe(attributes)), [false, false]);
+    let from = |queue| Delivery::new(&fanned_out).queue(queue);
+    assert_eq!(marks(&|attributes| from("amq.gen-Xa2").describe(attributes)), [true, true]);
+    assert_eq!(marks(&|attributes| from("billing").describe(attributes)), [false, false]);
+    // The routing key of another exchange names no queue.
+    let topic = delivery("prices", "amq.gen-Xa2", false);
+    assert_eq!(marks(&|attributes| topic.describe(attributes)), [false, false]);
+}
+
+#[test]
 fn a_delivery_is_a_parent_and_a_link() {
     #[traced("process orders", kind = consumer, parent = delivery)]
     fn bill(delivery: &message::Delivery) {}
