@@ -18,7 +18,8 @@ pub enum Redis {}
 
 /// Injects the current context into an `XADD` command: the fields that the [propagator](throughline::propagation)
 /// writes, such as `traceparent`, are appended to its other fields. Existing fields with these names, for example of an
-/// entry that is forwarded, are replaced. Without a context to inject, the command is unchanged.
+/// entry that is forwarded, are replaced. Without a context to inject, the command is unchanged; so is one without fields,
+/// which the server refuses.
 ///
 /// Use it for an entry that is added in a pipeline, a transaction or a script. [`StreamCommandsExt`] does the same in a
 /// producer span.
@@ -36,6 +37,10 @@ pub fn inject(xadd: &mut Cmd) {
 
 /// Injects `context` into an `XADD` command; otherwise like [`inject`].
 pub fn inject_context(context: &Context, xadd: &mut Cmd) {
+    // The server refuses an entry without fields, and would take one whose only fields are ours.
+    if ends_with_id(xadd) {
+        return;
+    }
     let trace = TraceHeaders::of(context);
     if let Some(kept) = without_replaced(xadd, &trace) {
         *xadd = kept;
@@ -43,6 +48,30 @@ pub fn inject_context(context: &Context, xadd: &mut Cmd) {
     for (name, value) in trace {
         xadd.arg(name).arg(value);
     }
+}
+
+/// Whether no field follows the id of the entry: `XADD key [option…] id`.
+fn ends_with_id(xadd: &Cmd) -> bool {
+    let mut words = xadd.args_iter().map(|word| match word {
+        Arg::Simple(word) => word.to_ascii_uppercase(),
+        _ => Vec::new(),
+    });
+    if words.next().as_deref() != Some(b"XADD") || words.next().is_none() {
+        return false;
+    }
+    // What follows an option, of which `=` and `~` can stand before a threshold.
+    let mut values = 0;
+    while let Some(word) = words.next() {
+        match &*word {
+            b"=" | b"~" if values > 0 => {}
+            _ if values > 0 => values -= 1,
+            b"NOMKSTREAM" | b"KEEPREF" | b"DELREF" | b"ACKED" => {}
+            b"MAXLEN" | b"MINID" | b"LIMIT" | b"IDMPAUTO" => values = 1,
+            b"IDMP" => values = 2,
+            _ => return words.next().is_none(),
+        }
+    }
+    false
 }
 
 /// The command without the fields of a previous context; `None` if there are none.

@@ -276,6 +276,34 @@ fn an_entry_that_is_passed_on_has_one_context() {
     assert_eq!((plain.args_iter().len(), plain.is_no_response()), (9, true));
 }
 
+#[test]
+fn an_entry_without_fields_stays_one() {
+    let arguments = |line: &str| line.split(' ').fold(Cmd::new(), |mut cmd, word| cmd.arg(word).take());
+    let added = |line: &str| {
+        let mut add = arguments(line);
+        let before = add.args_iter().len();
+        Capture::new().run(|| throughline::in_span("request", || inject(&mut add)));
+        add.args_iter().len() - before
+    };
+    // The server refuses these, and still has to.
+    for line in [
+        "XADD s *",
+        "xadd s 5-1",
+        "XADD maxlen *",
+        "XADD s NOMKSTREAM MAXLEN ~ 10 LIMIT 5 *",
+        "XADD s minid = 5-1 ACKED *",
+        "XADD s IDMP maxlen iid MAXLEN 10 *",
+        "XADD s IDMPAUTO pid *",
+    ] {
+        assert_eq!(added(line), 0, "{line}");
+    }
+    for line in
+        ["XADD s * no 1", "XADD s NOMKSTREAM MAXLEN ~ 10 LIMIT 5 * no 1", "XADD s IDMP p i * no 1", "FCALL add 0"]
+    {
+        assert_eq!(added(line), 2, "{line}");
+    }
+}
+
 fn described<M>(origin: &impl Origin<M>) -> Vec<String> {
     let mut attributes = Vec::new();
     origin.describe(&mut attributes);

@@ -252,6 +252,20 @@ async fn baggage_and_fields_are_in_the_entry() {
 }
 
 #[tokio::test]
+async fn an_entry_without_fields_is_refused() {
+    let Some(address) = server("redis") else { return };
+    let mut connection = connect(&address).await;
+    let stream = unique("orders");
+    let none: &[(&str, &str)] = &[];
+    let capture = Capture::new();
+    let added: RedisResult<String> =
+        capture.run_async(async { connection.xadd_traced(&stream, "*", none).await }).await;
+    assert_eq!(added.expect_err("without fields").code(), Some("ERR"));
+    assert!(capture.span(&format!("send {stream}")).is_error());
+    assert!(!connection.get_mut().exists::<_, bool>(&stream).await.expect("an answer"));
+}
+
+#[tokio::test]
 async fn a_batch_links_its_entries() {
     let Some(address) = server("redis") else { return };
     let mut connection = connect(&address).await;
