@@ -36,7 +36,8 @@
 //! The context is injected into the properties of the message, by default `traceparent`, `tracestate` and `baggage`. If
 //! a message is forwarded, they replace those of the previous context; all other properties are kept. The broker stores
 //! properties with the message, so the context survives delays, redelivery and the dead-letter queue. RocketMQ limits
-//! the properties of a message to 32,767 bytes in total, names included.
+//! the properties of a message to 32,767 bytes in total, names included; 1,024 of them are left to the client and the
+//! broker. What does not fit is not injected, so that the message is sent as it would be without a trace.
 //!
 //! If a message has no context, because its producer is not traced, the consumer's span is the root of a new trace.
 //! This is never an error.
@@ -57,9 +58,9 @@
 //! | `messaging.consumer.group.name` | | [`Delivery::group`] |
 //! | `messaging.rocketmq.namespace` | if the producer has one | [`Delivery::namespace`] |
 //! | `messaging.rocketmq.message.tag`, `.keys` | if set | if set |
-//! | `messaging.rocketmq.message.type` | `normal`, `fifo`, `delay`, `transaction` | the same |
+//! | `messaging.rocketmq.message.type` | `normal`, `fifo`, `delay`, `transaction` | the same, but never `delay`: the broker removes what tells |
 //! | `messaging.rocketmq.message.group` | the sharding key | the sharding key |
-//! | `messaging.rocketmq.message.delay_time_level`, `.delivery_timestamp` | if set | if set |
+//! | `messaging.rocketmq.message.delay_time_level`, `.delivery_timestamp` | if set | removed by the broker |
 //! | `throughline.rocketmq.queue_offset` | once sent | always |
 //! | `throughline.rocketmq.send_status` | if it is not `SEND_OK` | |
 //! | `throughline.messaging.redelivered`, `throughline.rocketmq.reconsume_times` | | from the second delivery on |

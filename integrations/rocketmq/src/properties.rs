@@ -9,6 +9,12 @@ use throughline::{Context, current_context};
 /// No format uses more values of one property than this.
 const MAX_VALUES: usize = 64;
 
+/// The limit on the properties of a message, in bytes, with names and separators. The broker rejects more.
+const MAX_BYTES: usize = 32_767;
+
+/// How many of these are left to the client and the broker, which set the id, the region and others.
+const RESERVED_BYTES: usize = 1_024;
+
 /// Injects the current context into the properties of a message, for code that starts its own spans. See
 /// [Propagation](crate#propagation).
 pub fn inject<M: MessageTrait>(message: &mut M) {
@@ -22,8 +28,15 @@ pub fn inject_context<M: MessageTrait>(context: &Context, message: &mut M) {
     for name in replaced.cloned().collect::<Vec<_>>() {
         message.clear_property(&name);
     }
+    let size = |name: &str, value: &str| name.len() + value.len() + 2;
+    let used: usize = message.get_properties().iter().map(|(name, value)| size(name, value)).sum();
+    let mut room = (MAX_BYTES - RESERVED_BYTES).saturating_sub(used);
     for (name, value) in trace {
-        message.put_property(name.into(), value.into());
+        // A message is sent without its context rather than refused because of it.
+        if let Some(rest) = room.checked_sub(size(&name, &value)) {
+            room = rest;
+            message.put_property(name.into(), value.into());
+        }
     }
 }
 

@@ -251,6 +251,19 @@ async fn a_batch_is_one_span_there_and_links_here() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn properties_that_are_full_do_not_keep_a_message_from_being_sent() {
+    let Some(lab) = Lab::open().await else { return };
+    let capture = Capture::new();
+    let mut message = lab.message("full");
+    message.put_property("filler".into(), "x".repeat(32_600).into());
+    let sending = in_span_async("request", lab.producer.send_traced(message));
+    capture.run_async(sending).await.expect("sent").expect("an answer");
+    let spans = lab.consume("rocketmq-listen", &unique("full"), 1);
+    assert_eq!(only(&processed(&spans, "full")).parent_id, None, "there was no room for the context");
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_way_of_sending_is_a_producer() {
     let Some(lab) = Lab::open().await else { return };
     let capture = Capture::new();

@@ -5,6 +5,7 @@
 use std::future::{Future as _, ready};
 use std::sync::{Arc, Mutex};
 
+use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use opentelemetry_sdk::trace::Sampler;
 use rocketmq_client_rust::{
@@ -15,8 +16,8 @@ use rocketmq_model::common::message::message_ext::MessageExt;
 use rocketmq_model::common::message::message_single::Message;
 use rocketmq_model::common::sys_flag::message_sys_flag::MessageSysFlag;
 use throughline::testing::{Capture, FinishedSpan};
-use throughline::{Origin, Snapshot, SpanKind, in_span, span};
-use throughline_rocketmq::{Delivery, inject, send, send_batch};
+use throughline::{Context, KeyValue, Origin, Snapshot, SpanKind, in_span, span};
+use throughline_rocketmq::{Delivery, inject, inject_context, send, send_batch};
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -58,6 +59,28 @@ fn told<M>(message: &impl Origin<M>, key: &str) -> Option<String> {
     let values: Vec<_> = attributes.iter().filter(|attribute| attribute.key.as_str() == key).collect();
     assert!(values.len() < 2, "{key} once");
     values.first().map(|attribute| attribute.value.to_string())
+}
+
+#[test]
+fn what_does_not_fit_into_the_properties_is_left_out() {
+    let (trace, span) = (TraceId::from(7), SpanId::from(7));
+    let identity = SpanContext::new(trace, span, TraceFlags::SAMPLED, false, TraceState::NONE);
+    let context =
+        Context::new().with_remote_span_context(identity).with_baggage([KeyValue::new("tenant_id", "a".repeat(200))]);
+    let written = |filler: usize| {
+        let mut message = with(&[("filler", &"x".repeat(filler)), ("Traceparent", PARENT), ("baggage", "old=1")]);
+        inject_context(&context, &mut message);
+        let ours = |name: &str| ["traceparent", "tracestate", "baggage"].contains(&&*name.to_ascii_lowercase());
+        let mut names: Vec<_> = message.properties().as_map().keys().map(ToString::to_string).collect();
+        names.retain(|name| ours(name));
+        names.sort();
+        names
+    };
+    assert_eq!(written(100), ["baggage", "traceparent"]);
+    // Of another trace there is nothing left, whatever the room.
+    assert_eq!(written(31_600), ["traceparent"]);
+    assert!(written(31_735).is_empty());
+    assert!(written(40_000).is_empty());
 }
 
 #[test]
