@@ -209,14 +209,15 @@ fn counted<S>(span: Span, make: impl FnOnce() -> S) -> Instrumented<S, Rows> {
 #[derive(Default)]
 struct Rows {
     returned: i64,
-    affected: i64,
+    /// Unknown until the server has sent the end of a result.
+    affected: Option<i64>,
 }
 
 impl Rows {
     /// The rows so far. Those affected are left out for a statement that only returns rows.
     fn counts(&self) -> impl Iterator<Item = (&'static str, i64)> + use<> {
-        let has_affected = self.affected > 0 || self.returned == 0;
-        let affected = has_affected.then_some((THROUGHLINE_DB_AFFECTED_ROWS, self.affected));
+        let affected = self.affected.filter(|&affected| affected > 0 || self.returned == 0);
+        let affected = affected.map(|affected| (THROUGHLINE_DB_AFFECTED_ROWS, affected));
         std::iter::once((DB_RESPONSE_RETURNED_ROWS, self.returned)).chain(affected)
     }
 
@@ -245,7 +246,9 @@ impl<R> Observe<Result<Step<R>>> for Rows {
 
     fn observe(&mut self, span: &mut Span, step: Result<Step<R>>) -> Result<Step<R>> {
         match &step {
-            Ok(Either::Left(done)) => self.affected = self.affected.saturating_add(affected(done)),
+            Ok(Either::Left(done)) => {
+                self.affected = Some(self.affected.unwrap_or_default().saturating_add(affected(done)));
+            }
             Ok(Either::Right(_)) => self.returned = self.returned.saturating_add(1),
             Err(error) => self.end(span, || failure::outcome(error)),
         }
@@ -339,6 +342,21 @@ mod tests {
         assert_eq!(span.attribute("db.system.name"), Some(&"mariadb".into()));
         assert_eq!(span.attribute("error.type"), Some(&"PoolTimedOut".into()));
         assert_eq!(number(&span, THROUGHLINE_DB_AFFECTED_ROWS), Some(0));
+    }
+
+    #[test]
+    fn a_stream_without_an_answer_tells_of_no_affected_rows() {
+        let capture = Capture::new();
+        capture.run(|| {
+            let failed = block_on(traced(Answers(0)).execute_many(sqlx::query("DELETE FROM orders")).next());
+            assert!(failed.is_some_and(|done| done.is_err()));
+        });
+        let span = capture.span("DELETE orders");
+        assert!(span.is_error());
+        assert_eq!(number(&span, THROUGHLINE_DB_AFFECTED_ROWS), None);
+
+        drop(counted(capture.run(|| SpanBuilder::new("SELECT").start()), stream::pending::<Result<Step<()>>>));
+        assert_eq!(number(&capture.span("SELECT"), THROUGHLINE_DB_AFFECTED_ROWS), None);
     }
 
     #[test]
