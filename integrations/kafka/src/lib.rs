@@ -73,6 +73,9 @@
 //! consumer's span is then the root of a new trace. No content of a message causes an error. A header whose *name* is
 //! not UTF-8 is skipped; `rdkafka` panics on it, and this crate catches the panic, which requires `panic = "unwind"`.
 //!
+//! Headers count towards the producer's `message.max.bytes`: a `traceparent` takes some 70 bytes, and baggage up to 8 KiB
+//! more. Leave room for them where messages are as large as is allowed.
+//!
 //! # Cost
 //!
 //! Sending a message costs one span, and the strings of its headers. If the span is not recorded, no attribute is
