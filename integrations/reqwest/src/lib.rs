@@ -63,6 +63,16 @@ impl RequestBuilderExt for RequestBuilder {
 }
 
 /// Executes the requests of a [`Client`] in spans.
+///
+/// ```no_run
+/// use throughline_reqwest::ClientExt as _;
+///
+/// # async fn run(client: reqwest::Client) -> reqwest::Result<()> {
+/// let request = client.get("http://orders.internal/orders").build()?;
+/// let response = client.execute_traced(request).await?;
+/// # Ok(())
+/// # }
+/// ```
 pub trait ClientExt {
     /// Executes the request in a client span; like [`send_traced`](RequestBuilderExt::send_traced).
     ///

@@ -83,8 +83,9 @@ pub(crate) fn attach(context: Context) -> Attached {
 
 /// A guard that keeps a context current on this thread until it is dropped.
 ///
-/// Guards must be dropped in the reverse order of their creation, which scopes do by default. During thread teardown
-/// there is no current context, and the guard has no effect.
+/// Guards must be dropped in the reverse order of their creation, which scopes do by default. A guard is not `Send`, so
+/// it cannot be held across an `.await` in a task that moves between threads. During thread teardown there is no
+/// current context, and the guard has no effect.
 #[derive(Debug)]
 #[must_use = "the context is detached as soon as the guard is dropped"]
 pub struct Attached(Option<ContextGuard>);

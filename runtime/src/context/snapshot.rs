@@ -152,6 +152,13 @@ impl Snapshot {
 
     /// Like [`wrap`](Self::wrap), for a closure that takes an argument and is called many times: callbacks,
     /// iterators, rayon's parallel iterators.
+    ///
+    /// ```
+    /// use throughline::Snapshot;
+    ///
+    /// let double = Snapshot::capture().wrap_fn(|n: u32| throughline::in_span("double", || n * 2));
+    /// assert_eq!([1, 2].map(double), [2, 4]);
+    /// ```
     pub fn wrap_fn<A, R>(self, f: impl Fn(A) -> R) -> impl Fn(A) -> R {
         let context = self.to_context();
         move |argument| {

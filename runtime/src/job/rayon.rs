@@ -9,11 +9,18 @@ use super::spawn::{plain, unnamed};
 use crate::context::current;
 use crate::span::outcome::Outcome;
 
-/// Spawns `f` on rayon's thread pool, as a detached job: a replacement for [`rayon::spawn`]. Otherwise like
-/// [`crate::spawn`].
+/// Spawns `f` on rayon's thread pool, as a detached job: a replacement for [`rayon::spawn`].
+///
+/// Otherwise like [`crate::spawn`].
 ///
 /// A panic is recorded on the span, logged, and then passed to the panic handler of the thread pool. Without one, rayon
 /// aborts the process.
+///
+/// ```
+/// throughline::in_span("request", || {
+///     throughline::rayon::spawn(|| { /* may outlive the request */ });
+/// });
+/// ```
 #[track_caller]
 pub fn spawn<F>(f: F)
 where
@@ -40,6 +47,21 @@ where
 ///
 /// Both run with the complete context of the caller, including values set with `Context::with_value`. No span is
 /// started. If one of them panics, the panic is propagated, as by `rayon::join`.
+///
+/// ```
+/// fn sum(values: &[u64]) -> u64 {
+///     if values.len() <= 1_000 {
+///         return throughline::in_span("sum_part", || values.iter().sum());
+///     }
+///     let (left, right) = values.split_at(values.len() / 2);
+///     let (left, right) = throughline::rayon::join(|| sum(left), || sum(right));
+///     left + right
+/// }
+///
+/// // Each `sum_part` is a child of `sum`, whichever thread it runs on.
+/// let total = throughline::in_span("sum", || sum(&[1; 1_500]));
+/// assert_eq!(total, 1_500);
+/// ```
 pub fn join<A, B, RA, RB>(a: A, b: B) -> (RA, RB)
 where
     A: FnOnce() -> RA + Send,

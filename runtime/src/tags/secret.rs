@@ -18,6 +18,12 @@ static KEY: OnceLock<[u8; 16]> = OnceLock::new();
 /// # Errors
 ///
 /// Returns `key` if a key is already in use, because it was set before, or because a tag has already been hashed.
+///
+/// ```
+/// # fn key_of_this_environment() -> [u8; 16] { [7; 16] }
+/// // At the start of `main`.
+/// throughline::set_hash_key(key_of_this_environment()).expect("no key is in use yet");
+/// ```
 pub fn set_hash_key(key: [u8; 16]) -> Result<(), [u8; 16]> {
     KEY.set(key)
 }

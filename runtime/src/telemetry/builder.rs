@@ -85,7 +85,10 @@ pub(super) type StartExporter = Box<dyn FnOnce(Pipeline, &Resource) -> Result<Ba
 /// Adds to the provider.
 pub(super) type ExtendProvider = Box<dyn FnOnce(TracerProviderBuilder) -> TracerProviderBuilder>;
 
-/// Configures telemetry, and initializes it with [`init`](Self::init). Returned by [`builder`].
+/// Configures telemetry, and initializes it with [`init`](Self::init). Created by [`builder`].
+///
+/// It is not `Send`, because [`variables`](Self::variables) takes any closure: call `init` on the thread that creates
+/// it.
 #[must_use = "nothing is set up before `init`"]
 pub struct Builder {
     // Overrides of the environment.
@@ -155,6 +158,16 @@ impl Builder {
     ///
     /// It is only consulted for root spans; every other span follows its parent. A trace for which it panics is not
     /// recorded.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), throughline::telemetry::InitError> {
+    /// use opentelemetry_sdk::trace::Sampler;
+    ///
+    /// // One trace in ten.
+    /// let telemetry = throughline::telemetry::builder().sampler(Sampler::TraceIdRatioBased(0.1)).init()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn sampler(mut self, sampler: impl ShouldSample + 'static) -> Self {
         self.sampler = Some(Box::new(Guarded(Box::new(sampler))));
         self

@@ -141,6 +141,20 @@ impl Telemetry {
     }
 
     /// Shuts down with the given options. See [`shutdown`](Self::shutdown).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), throughline::telemetry::InitError> {
+    /// use std::time::Duration;
+    /// use throughline::telemetry::Shutdown;
+    ///
+    /// let telemetry = throughline::init()?;
+    /// // …
+    /// let report = telemetry.shutdown_with(Shutdown::within(Duration::from_secs(10)).refuse_new_jobs()).await;
+    /// assert!(report.is_complete(), "{report}");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn shutdown_with(mut self, how: Shutdown) -> ShutdownReport {
         let begun = Instant::now();
         if how.refuse_new_jobs {

@@ -125,6 +125,13 @@ impl ServerLayer {
     ///
     /// `of` is called once per request, before the span starts. If it panics, the panic unwinds into the caller of the
     /// service.
+    ///
+    /// ```
+    /// use throughline_http::ServerLayer;
+    ///
+    /// let layer = ServerLayer::new()
+    ///     .route(|request| request.uri.path().starts_with("/orders/").then(|| "/orders/{order_no}".into()));
+    /// ```
     pub fn route(self, of: impl Fn(&request::Parts) -> Option<Cow<'static, str>> + Send + Sync + 'static) -> Self {
         self.set(|config| config.route = Some(Arc::new(of)))
     }
