@@ -16,6 +16,7 @@ mod report;
 mod runtime_path;
 mod shown;
 mod tag;
+mod unpacked;
 
 #[proc_macro_attribute]
 pub fn traced(options: TokenStream, item: TokenStream) -> TokenStream {

@@ -15,12 +15,13 @@ use self::boxed::can_be_boxed_again;
 pub(crate) use self::boxed::may_borrow;
 use self::leaving::{leaving, leaving_tags};
 pub(crate) use self::recursion::recurses;
-use crate::item_fn::{ItemFn, Returns, Wrapped, is_reference, mentions, unwrapped, wrapped};
+use crate::item_fn::{ItemFn, Returns, Wrapped, is_reference, mentions, names_of, unwrapped, wrapped};
 use crate::model::{Links, Mode, Name, Parent, Place, Shape, Spawn, TagSets, Tagged, Traced};
 use crate::options::{Options, Spanned};
 use crate::report::{Report, nearest};
 use crate::runtime_path::Runtime;
 use crate::tag::{Modifier, Source, Tag};
+use crate::unpacked::patterns;
 
 const FUTURES: &[&str] = &["BoxFuture", "LocalBoxFuture"];
 const STREAMS: &[&str] = &["BoxStream", "LocalBoxStream"];
@@ -54,6 +55,7 @@ pub(crate) fn traced(options: Options, biz: Vec<Tag>, item: ItemFn, report: &Rep
 pub(crate) fn traced_spawn(options: Options, biz: Vec<Tag>, item: ItemFn, report: &Report) -> Traced {
     // A mistyped option may be the one that is reported as missing below.
     let understood = report.is_empty();
+    let is_of_async_trait = is_of_async_trait(&item);
     body(&item, "#[traced_spawn]", options.home.is_some(), report);
     origin_conflicts(&options, report);
     let modes = [("link", &options.link_mode), ("root", &options.root)];
@@ -87,10 +89,16 @@ pub(crate) fn traced_spawn(options: Options, biz: Vec<Tag>, item: ItemFn, report
     } else if let Some(local) = &options.local {
         report.error(&local.key, "`local` runs an `async fn`; add `async`, or use `blocking` or `thread`");
     } else if understood && options.blocking.is_none() && options.thread.is_none() {
-        let message = "`#[traced_spawn]` needs an `async fn`; for a synchronous `fn` write `#[traced_spawn(blocking)]` or `#[traced_spawn(thread)]`";
+        let message = if is_of_async_trait {
+            "`#[traced_spawn]` needs an `async fn`, and `#[async_trait]` makes a method one that returns a future; move the job to a function outside of the trait, and call it here"
+        } else {
+            "`#[traced_spawn]` needs an `async fn`; for a synchronous `fn` write `#[traced_spawn(blocking)]` or `#[traced_spawn(thread)]`"
+        };
         report.error(item.sig.fn_token, message);
     }
-    borrowed(&item, report);
+    if !is_of_async_trait {
+        borrowed(&item, report);
+    }
 
     let mode = match (&options.link_mode, &options.root) {
         (Some(_), _) => Mode::Link,
@@ -273,6 +281,11 @@ fn plain_shape(item: &ItemFn, of_impl: Option<&[Ident]>) -> Shape {
     if item.has_attribute("track_caller") || is_index(item) || recurses(item) { Shape::InPlace } else { Shape::Sync }
 }
 
+/// Whether `#[async_trait]` has made the function of an `async fn`.
+pub(crate) fn is_of_async_trait(item: &ItemFn) -> bool {
+    item.sig.asyncness.is_none() && item.sig.generics.lifetimes().any(|it| it.lifetime.ident == "async_trait")
+}
+
 /// Whether there is a `return` in the body, outside of its closures and async blocks.
 pub(crate) fn returns_early(item: &ItemFn) -> bool {
     struct Finder(bool);
@@ -357,7 +370,8 @@ fn stream_shape(item: &ItemFn, stream: &Spanned<()>, of_impl: Option<&[Ident]>, 
 
 /// A tag without a value must be named after an argument.
 fn arguments(tags: &TagSets, item: &ItemFn, report: &Report) {
-    let names: Vec<String> = item.bindings().iter().map(ToString::to_string).collect();
+    let unpacked = patterns(item).into_iter().flat_map(|unpacked| names_of(&unpacked.pat));
+    let names: Vec<String> = item.bindings().into_iter().chain(unpacked).map(|name| name.to_string()).collect();
     for tag in tags.own.iter().chain(&tags.scoped) {
         let Source::Argument(ident) = &tag.source else { continue };
         let wanted = ident.to_string();

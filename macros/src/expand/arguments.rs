@@ -24,7 +24,8 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens as _, format_ident, quote_spanned};
 use syn::{Attribute, FnArg, Pat, Signature};
 
-use crate::item_fn::{cfgs, is_binding, is_owned_receiver, is_reference, mentions, names_of};
+use crate::item_fn::{ItemFn, cfgs, is_binding, is_owned_receiver, is_reference, mentions, names_of};
+use crate::unpacked::{Unpacked, patterns};
 
 /// How the arguments are moved.
 #[derive(Default)]
@@ -113,23 +114,36 @@ pub(crate) fn plan(sig: &mut Signature, used: &TokenStream, whole: bool, linted:
             for name in names.iter().filter(|name| mentions(used, name)) {
                 rebind.extend(quote_spanned!(span=> #cfgs let _ = &#name;));
             }
-            let mut borrowed = pat;
-            let statement = if is_reference(&typed.ty) {
-                strip(&mut borrowed);
-                quote_spanned!(span=> let #borrowed = #argument;)
-            } else if dereferences(&borrowed) {
-                spell_out(&mut borrowed, true);
-                quote_spanned!(span=> let &#borrowed = &#argument;)
-            } else {
-                strip(&mut borrowed);
-                quote_spanned!(span=> let #borrowed = &#argument;)
-            };
-            peek.push(Peek { names, cfgs, statement });
+            peek.push(self::peek(pat, &argument, cfgs, is_reference(&typed.ty)));
         }
     }
     group.flush(&mut rebind);
     looks.flush(&mut rebind);
     Arguments { rebind, peek }
+}
+
+/// Binds the names of patterns that have been moved into the body before.
+pub(crate) fn unpacked(item: &ItemFn) -> Vec<Peek> {
+    let patterns = patterns(item).into_iter();
+    patterns.map(|Unpacked { argument, cfgs, pat }| peek(pat, &argument, cfgs, false)).collect()
+}
+
+/// Binds the names of a pattern, which `argument` is matched against after that.
+fn peek(pat: Pat, argument: &Ident, cfgs: TokenStream, is_reference: bool) -> Peek {
+    let span = Span::mixed_site();
+    let names = names_of(&pat);
+    let mut borrowed = pat;
+    let statement = if is_reference {
+        strip(&mut borrowed);
+        quote_spanned!(span=> let #borrowed = #argument;)
+    } else if dereferences(&borrowed) {
+        spell_out(&mut borrowed, true);
+        quote_spanned!(span=> let &#borrowed = &#argument;)
+    } else {
+        strip(&mut borrowed);
+        quote_spanned!(span=> let #borrowed = &#argument;)
+    };
+    Peek { names, cfgs, statement }
 }
 
 /// Removes lint levels from an argument, because the code that they apply to is moved into the block.

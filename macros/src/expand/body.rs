@@ -23,7 +23,8 @@ pub(crate) struct Pieces {
 
 /// `origins` are user expressions that are evaluated before the body, like tags.
 pub(crate) fn take_apart(mut item: ItemFn, tags: &TagSets, origins: &[&Expr], shape: &Shape) -> Pieces {
-    let Arguments { rebind, peek } = if stays_in_place(shape, &item) {
+    let unpacked = arguments::unpacked(&item);
+    let Arguments { rebind, mut peek } = if stays_in_place(shape, &item) {
         // The body is not moved, so the arguments are available.
         Arguments::default()
     } else {
@@ -31,6 +32,7 @@ pub(crate) fn take_apart(mut item: ItemFn, tags: &TagSets, origins: &[&Expr], sh
         let linted = matches!(shape, Shape::Spawn(_));
         arguments::plan(&mut item.sig, &used(tags, origins), whole, linted)
     };
+    peek.extend(unpacked);
     let body = item.body.clone().unwrap_or_else(|| Group::new(Delimiter::Brace, TokenStream::new()));
     Pieces { item, peek, rebind, body }
 }

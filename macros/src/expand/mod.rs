@@ -102,7 +102,10 @@ fn span(attr: Attr, mut options: Options, biz: BizTags, function: ItemFn, report
         return traced::print(model);
     }
     let item = match &model.shape {
-        Shape::Spawn(spawn) => traced_spawn::stand_in(copy, &spawn.place, &model.runtime),
+        // Where callers see what the trait declares, not a handle.
+        Shape::Spawn(spawn) if !check::is_of_async_trait(&copy) => {
+            traced_spawn::stand_in(copy, &spawn.place, &model.runtime)
+        }
         _ => fallback::unchanged(copy),
     };
     fallback::with_item(report, item)

@@ -30,7 +30,7 @@ use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens as _, quote_spanned};
 use syn::{Expr, FnArg, Pat};
 
-use super::arguments::Peek;
+use super::arguments::{self, Peek};
 use super::as_written;
 use super::body::{Pieces, async_block, at_name, beginning, closure, stays_in_place, take_apart, with_body};
 use super::returns::inferred;
@@ -52,7 +52,8 @@ pub(crate) fn print(traced: Traced) -> TokenStream {
     }
     let pieces = take_apart(traced.item.clone(), &traced.tags, &origins, &traced.shape);
     let opened = opening(&traced, &pieces.peek);
-    let in_its_arguments = opening(&traced, &[]);
+    let unpacked = arguments::unpacked(&traced.item);
+    let in_its_arguments = opening(&traced, &unpacked);
     let looks = !origins.is_empty()
         || matches!(traced.name, Name::Expr(_))
         || has_names(&used(&traced.tags, &[]))
@@ -70,7 +71,7 @@ pub(crate) fn print(traced: Traced) -> TokenStream {
     match shape {
         Shape::Spawn(job) => traced_spawn::print(pieces, &span, &outcome, &job, &runtime),
         shape => {
-            let looks = looks.then(|| started(&in_its_arguments, &item, &[], &tags, &runtime));
+            let looks = looks.then(|| started(&in_its_arguments, &item, &unpacked, &tags, &runtime));
             let for_docs = is_flat(&shape, &item);
             let mut out = as_written::print(item, looks.as_ref(), for_docs, &runtime);
             out.extend(around(pieces, &span, &outcome, &shape, &runtime));
@@ -89,7 +90,7 @@ pub(crate) fn print_tagged(tagged: Tagged) -> TokenStream {
     let span = started(&opening, &pieces.item, &pieces.peek, &tags, &runtime);
     let outcome = outcome(ErrMode::Display, false, None, &parameter(&pieces.item, &shape), &runtime);
     let looks = has_names(&used(&tags, &[])) || runtime.is_named();
-    let looks = looks.then(|| started(&opening, &item, &[], &tags, &runtime));
+    let looks = looks.then(|| started(&opening, &item, &arguments::unpacked(&item), &tags, &runtime));
     let for_docs = is_flat(&shape, &item);
     let mut out = as_written::print(item, looks.as_ref(), for_docs, &runtime);
     out.extend(around(pieces, &span, &outcome, &shape, &runtime));

@@ -47,8 +47,47 @@ impl Orders for Stand {
     }
 }
 
+struct Path<T>(T);
+
+struct Request {
+    no: u64,
+    tenant: Option<String>,
+}
+
+/// The patterns of arguments are in the bodies when the attributes see them.
+#[async_trait]
+trait Handler: Sync {
+    #[traced(tags(no, tenant = tenant.as_deref()))]
+    async fn own(&self, Path(no): Path<u64>, Request { tenant, .. }: Request) -> u64 {
+        no + u64::from(tenant.is_some())
+    }
+
+    #[traced]
+    #[biz_tags(first, last = last + self.more())]
+    async fn scoped(&self, [first, .., mut last]: [u64; 3], &(key, _): &(u64, u64)) -> Result<u64, String> {
+        last += key;
+        Ok(first + last)
+    }
+
+    #[biz_tags(no, tenant = tenant.as_deref(), hash(key))]
+    async fn alone(&self, Request { no, tenant }: Request, (key, _): (String, u8)) -> usize {
+        drop(tenant);
+        key.len() + usize::try_from(no).unwrap_or_default()
+    }
+
+    fn more(&self) -> u64 {
+        1
+    }
+}
+
+impl Handler for Shop {}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
+    let request = |no| Request { no, tenant: Some("acme".to_owned()) };
+    assert_eq!(Shop.own(Path(1), request(2)).await, 2);
+    assert_eq!(Shop.scoped([1, 2, 3], &(4, 5)).await, Ok(8));
+    assert_eq!(Shop.alone(request(2), ("key".to_owned(), 1)).await, 5);
     let all: [Box<dyn Orders>; 3] = [Box::new(Shop), Box::new(Kiosk), Box::new(Stand)];
     for (orders, no) in all.iter().zip([5, 1, 1]) {
         assert_eq!(orders.place("acme", 1).await, Ok(no));
