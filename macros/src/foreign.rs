@@ -2,7 +2,7 @@
 //!
 //! During a migration, many of them are reported by one run of the compiler, so each error shows the final form.
 
-use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Ident, Spacing, TokenStream, TokenTree};
 use quote::quote;
 use syn::ext::IdentExt as _;
 use syn::parse::{Parse, ParseStream, Parser as _};
@@ -59,6 +59,7 @@ enum Value {
     Nothing,
     List(TokenStream),
     Is(TokenStream),
+    /// With `:`, `=>` or `:=`.
     Colon(TokenStream),
     Other,
 }
@@ -69,8 +70,19 @@ impl Value {
         match tokens.next() {
             None => Self::Nothing,
             Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis => Self::List(group.stream()),
-            Some(TokenTree::Punct(sign)) if sign.as_char() == '=' => Self::Is(tokens.collect()),
-            Some(TokenTree::Punct(sign)) if sign.as_char() == ':' => Self::Colon(tokens.collect()),
+            Some(TokenTree::Punct(sign)) if ['=', ':'].contains(&sign.as_char()) => {
+                let mut value = tokens.clone();
+                let second = match value.next() {
+                    Some(TokenTree::Punct(second)) if sign.spacing() == Spacing::Joint => second.as_char(),
+                    _ => ' ',
+                };
+                match (sign.as_char(), second) {
+                    ('=', '>') | (':', '=') => Self::Colon(value.collect()),
+                    ('=', _) => Self::Is(tokens.collect()),
+                    (_, ':') => Self::Other,
+                    _ => Self::Colon(tokens.collect()),
+                }
+            }
             Some(_) => Self::Other,
         }
     }

@@ -9,7 +9,7 @@ use syn::{Error, Expr, ExprLit, Lit, LitStr, Path, Result, Token, parenthesized,
 use crate::foreign;
 use crate::report::{Report, expected, one_of};
 use crate::shown::shown;
-use crate::tag::{self, Tag};
+use crate::tag::{self, Modifier, Tag};
 
 /// What was written for one option, and where.
 pub(crate) struct Spanned<T> {
@@ -207,6 +207,8 @@ fn option(attr: Attr, input: ParseStream<'_>, options: &mut Options, report: &Re
             format!("`{name}` is an option of `{home}`; {}", one_of(known))
         } else if KINDS.iter().any(|(kind, _)| *kind == name) {
             format!("`{name}` is a span kind; write `kind = {name}`")
+        } else if Modifier::from_name(&name).is_some() {
+            format!("`{name}` is a modifier of tags; write `tags({name}(tenant_id))`")
         } else {
             format!("unknown option `{name}`; {}", expected(&name, known))
         };

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
-use quote::ToTokens as _;
+use quote::{ToTokens as _, quote};
 use syn::ext::IdentExt as _;
 use syn::parse::{Parse, ParseStream};
 use syn::{Error, Expr, LitStr, Result, Token, parenthesized, token};
@@ -116,6 +116,9 @@ fn instead_of_comma(input: ParseStream<'_>, is_behind_group: bool) -> String {
     if next == "else" && is_behind_group {
         return "`else` belongs to a tag inside the modifier: `hash(user_id = user else \"anonymous\")`".to_owned();
     }
+    if ["or", "default", "unwrap_or"].contains(&next.as_str()) {
+        return "a fallback is written with `else`: `tenant_id = tenant else \"unknown\"`".to_owned();
+    }
     match Modifier::from_name(&next) {
         Some(modifier) => format!("a modifier wraps the tag: `{}(tenant_id)`", modifier.name()),
         None => "expected `,` between tags".to_owned(),
@@ -138,6 +141,7 @@ fn entry(input: ParseStream<'_>, around: &mut Vec<Modifier>, tags: &mut Vec<Tag>
         let Some(modifier) = Modifier::from_name(&name.to_string()) else {
             let known = ["required", "hash", "mask", "propagate"];
             let message = match crate::report::nearest(&name.to_string(), known) {
+                _ if name == "tags" => "tags are listed without `tags(…)` here: `#[biz_tags(tenant_id)]`".to_owned(),
                 Some(near) => format!("unknown modifier `{name}`; did you mean `{near}`?"),
                 None => format!("an expression needs a tag name: `name = {name}(…)`"),
             };
@@ -165,8 +169,23 @@ fn entry(input: ParseStream<'_>, around: &mut Vec<Modifier>, tags: &mut Vec<Tag>
         around.pop();
         return Ok(());
     }
+    if let Some(modifier) = without_parentheses(input) {
+        return Err(input.error(format!("a modifier wraps tags: `{}(tenant_id)`", modifier.name())));
+    }
     tags.push(Tag { modifiers: around.clone(), ..input.parse()? });
     Ok(())
+}
+
+/// The modifier in `hash tenant_id`, `hash %tenant_id` or `hash!(tenant_id)`.
+fn without_parentheses(input: ParseStream<'_>) -> Option<Modifier> {
+    let is_followed = input.peek2(syn::Ident)
+        || input.peek2(Token![self])
+        || input.peek2(LitStr)
+        || input.peek2(token::Bracket)
+        || input.peek2(token::Brace)
+        || input.peek2(Token![!]) && input.peek3(token::Paren);
+    let name: Ident = input.fork().parse().ok().filter(|_| is_followed)?;
+    Modifier::from_name(&name.to_string())
 }
 
 impl Parse for Tag {
@@ -210,6 +229,10 @@ impl Parse for Tag {
         } else {
             Through::Value
         };
+        let converts = !matches!(through, Through::Value);
+        if converts && (input.peek(Token![%]) || input.peek(Token![?])) {
+            return Err(input.error("a value has a single conversion: `%tenant_id` or `?tenant_id`"));
+        }
         if input.is_empty() || input.peek(Token![,]) {
             return Err(match (named, through) {
                 (true, _) => no_value(),
@@ -262,15 +285,19 @@ impl Parse for Tag {
 /// Whether what follows the first identifier makes it a key, if only by mistake.
 fn follows_key(input: ParseStream<'_>) -> bool {
     let is_assigned = input.peek2(Token![=]) && !input.peek2(Token![==]);
-    is_assigned || input.peek2(Token![:]) && !input.peek2(Token![::])
+    is_assigned || input.peek2(Token![->]) || input.peek2(Token![:]) && !input.peek2(Token![::])
 }
 
-/// The error for `key: value` and `key => value`.
+/// The error for `key: value`, `key => value`, `key -> value` and `key := value`.
 fn other_sign(key: &str, input: ParseStream<'_>) -> Result<Option<Error>> {
     let sign = if input.peek(Token![=>]) {
         input.parse::<Token![=>]>()?.to_token_stream()
+    } else if input.peek(Token![->]) {
+        input.parse::<Token![->]>()?.to_token_stream()
     } else if input.peek(Token![:]) {
-        input.parse::<Token![:]>()?.to_token_stream()
+        let colon = input.parse::<Token![:]>()?;
+        let equals = input.parse::<Option<Token![=]>>()?;
+        quote!(#colon #equals)
     } else {
         return Ok(None);
     };

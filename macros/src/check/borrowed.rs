@@ -2,7 +2,7 @@
 
 use proc_macro2::Span;
 use syn::visit::{self, Visit};
-use syn::{FnArg, GenericArgument, Lifetime, Pat, PathArguments, ReceiverKind, Type, TypeReference};
+use syn::{FnArg, GenericArgument, Lifetime, Pat, PathArguments, PathSegment, ReceiverKind, Type, TypeReference};
 
 use crate::item_fn::{ItemFn, peel};
 use crate::report::Report;
@@ -58,6 +58,16 @@ fn first_borrow(ty: &Type) -> Option<Span> {
                 self.0.get_or_insert(reference.and_token.span);
             }
             visit::visit_type_reference(self, reference);
+        }
+
+        fn visit_path_segment(&mut self, segment: &'ast PathSegment) {
+            // `Cow<str>`, whose lifetime is left out.
+            if let (true, PathArguments::AngleBracketed(arguments)) = (segment.ident == "Cow", &segment.arguments) {
+                if matches!(arguments.args.first(), Some(GenericArgument::Type(_))) {
+                    self.0.get_or_insert(segment.ident.span());
+                }
+            }
+            visit::visit_path_segment(self, segment);
         }
 
         fn visit_lifetime(&mut self, lifetime: &'ast Lifetime) {
@@ -137,14 +147,16 @@ mod tests {
 
     #[test]
     fn borrows_are_found() {
-        let borrowed: [Type; 4] = [
+        let borrowed: [Type; 5] = [
             syn::parse_quote!(&str),
             syn::parse_quote!(Option<&'a [u8]>),
             syn::parse_quote!(Cow<'_, str>),
+            syn::parse_quote!(Option<Cow<str>>),
             syn::parse_quote!(Box<dyn Fn() + 'a>),
         ];
-        let owned: [Type; 4] = [
+        let owned: [Type; 5] = [
             syn::parse_quote!(String),
+            syn::parse_quote!(Cow<'static, str>),
             syn::parse_quote!(&'static str),
             syn::parse_quote!(fn(&str) -> u8),
             syn::parse_quote!(Box<dyn Fn(&str) + Send + 'static>),
@@ -162,6 +174,7 @@ mod tests {
         assert_eq!(of(syn::parse_quote!(&mut Order)), "`Order` or `Arc<Order>`");
         assert_eq!(of(syn::parse_quote!(&Path)), "`PathBuf`");
         assert_eq!(of(syn::parse_quote!(Cow<'_, str>)), "`String`");
+        assert_eq!(of(syn::parse_quote!(Cow<[u8]>)), "`Vec<u8>`");
         assert_eq!(of(syn::parse_quote!(Option<(&str, u8)>)), "`Option<(String, u8)>`");
         assert_eq!(of(syn::parse_quote!(&dyn Check)), "`Arc<dyn Check + Send + Sync>`");
         assert_eq!(owned(&syn::parse_quote!(Guard<'_>)), None);

@@ -3,7 +3,7 @@
 use proc_macro2::{Span, TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
 use syn::visit::Visit;
-use syn::{Attribute, Expr, FnArg, Ident, Meta, ReceiverKind, Visibility};
+use syn::{Attribute, Expr, FnArg, Ident, Meta, ReceiverKind, Type, Visibility};
 
 mod borrowed;
 mod boxed;
@@ -15,7 +15,9 @@ use self::boxed::can_be_boxed_again;
 pub(crate) use self::boxed::may_borrow;
 use self::leaving::{leaving, leaving_tags};
 pub(crate) use self::recursion::recurses;
-use crate::item_fn::{ItemFn, Returns, Wrapped, is_reference, mentions, names_of, unwrapped, wrapped};
+use crate::item_fn::{
+    ItemFn, Returns, Wrapped, associated, is_reference, mentions, names_of, peel, pinned_opaque, unwrapped, wrapped,
+};
 use crate::model::{Links, Mode, Name, Parent, Place, Shape, Spawn, TagSets, Tagged, Traced};
 use crate::options::{Options, Spanned};
 use crate::report::{Report, nearest};
@@ -127,8 +129,13 @@ pub(crate) fn biz_tags(krate: Option<&syn::Path>, biz: Vec<Tag>, item: ItemFn, r
     let tags = TagSets { own: Vec::new(), scoped: biz };
     arguments(&tags, &item, report);
     leaving_tags(&tags, report);
+    // Without the type of its items, `impl Stream` is of no use as a stream: another trait has that name.
+    let is_stream = |ty: &Type| {
+        let ty = pinned_opaque(ty).unwrap_or(ty);
+        !matches!(peel(ty), Type::ImplTrait(_)) || associated(ty, "Item").is_some()
+    };
     let stream = match item.returns() {
-        Returns::Value(ty) => wrapped(ty, "Stream", STREAMS),
+        Returns::Value(ty) if is_stream(ty) => wrapped(ty, "Stream", STREAMS),
         _ => None,
     };
     let reboxed = || matches!(item.returns(), Returns::Value(ty) if can_be_boxed_again(&item, ty, None));

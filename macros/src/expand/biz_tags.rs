@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
-use syn::{Error, Ident, Path, Token};
+use syn::{Error, Ident, Path, Result, Token};
 
 use crate::options;
 use crate::report::Report;
@@ -26,7 +26,10 @@ impl BizTags {
             if input.peek(Token![crate]) && input.peek2(Token![=]) {
                 let key = input.call(Ident::parse_any)?;
                 self.krate = Some(options::krate(input, &key)?);
-                input.parse::<Option<Token![,]>>()?;
+                if !input.is_empty() {
+                    let comma: Result<Token![,]> = input.parse();
+                    comma.map_err(|error| Error::new(error.span(), "expected `,` between tags"))?;
+                }
             }
             if input.is_empty() {
                 return Err(Error::new_spanned(

@@ -1,7 +1,7 @@
 //! Each attribute in four steps: parse, check into a model, print, or fall back.
 
-use proc_macro2::{Group, TokenStream};
-use quote::quote;
+use proc_macro2::{Group, Ident, Span, TokenStream};
+use quote::{ToTokens as _, quote};
 
 mod arguments;
 mod as_written;
@@ -19,7 +19,7 @@ mod traced_spawn;
 
 use self::biz_tags::BizTags;
 use crate::check;
-use crate::item_fn::{ItemFn, Returns};
+use crate::item_fn::{ItemFn, Returns, mentions};
 use crate::item_impl::{ItemImpl, Member};
 use crate::model::Shape;
 use crate::options::{self, Attr, Options};
@@ -102,13 +102,17 @@ fn span(attr: Attr, mut options: Options, biz: BizTags, function: ItemFn, report
         return traced::print(model);
     }
     let item = match &model.shape {
-        // Where callers see what the trait declares, not a handle.
-        Shape::Spawn(spawn) if !check::is_of_async_trait(&copy) => {
+        // Not for a method of `#[async_trait]`, nor where the type of the value would have to be inferred.
+        Shape::Spawn(spawn) if !check::is_of_async_trait(&copy) && !is_opaque(&copy) => {
             traced_spawn::stand_in(copy, &spawn.place, &model.runtime)
         }
         _ => fallback::unchanged(copy),
     };
     fallback::with_item(report, item)
+}
+
+fn is_opaque(function: &ItemFn) -> bool {
+    mentions(&function.sig.output.to_token_stream(), &Ident::new("impl", Span::call_site()))
 }
 
 fn parse_function(item: &TokenStream, attribute: &str, report: &Report) -> Option<ItemFn> {

@@ -55,11 +55,27 @@ async fn task(handle: ::tokio::runtime::Handle, no: u64) -> ::std::result::Resul
     ::std::result::Result::Ok(no)
 }
 
+/// A stream of bytes, which has no items.
+trait Stream: ::std::io::Read + ::std::io::Write {}
+impl<T: ::std::io::Read + ::std::io::Write> Stream for T {}
+
+#[::throughline::biz_tags(no)]
+fn connect(no: u64) -> impl Stream {
+    ::std::io::Cursor::new([0_u8; 4])
+}
+
+#[::throughline::biz_tags(no)]
+async fn connect_later(no: u64) -> impl Stream + Send {
+    ::std::io::Cursor::new([0_u8; 4])
+}
+
 fn main() {
+    ::std::assert_eq!(::std::io::Write::write(&mut connect(1), &[1]).unwrap(), 1);
     ::std::assert_eq!(names_of_generated_code(1, 2, 3), 6);
     let runtime = ::tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         ::std::assert!(!later((::std::option::Option::None, 1)).await);
+        ::std::assert_eq!(::std::io::Write::write(&mut connect_later(1).await, &[1]).unwrap(), 1);
         ::std::assert_eq!(job(1).await.unwrap(), 1);
         ::std::assert_eq!(task(::tokio::runtime::Handle::current(), 2).await.unwrap().unwrap(), 2);
     });

@@ -1,0 +1,11 @@
+//! A value is converted once.
+
+use throughline::{biz_tags, traced};
+
+#[traced(tags(%?tenant_id))]
+fn both(tenant_id: &str) {}
+
+#[biz_tags(tenant = ??tenant_id, order_no)]
+fn twice(tenant_id: &str, order_no: u64) {}
+
+fn main() {}
