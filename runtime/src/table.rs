@@ -1,10 +1,10 @@
-//! Values by numbers that are given out by others: the IDs of spans, and of tasks.
+//! A concurrent map keyed by numbers that are assigned elsewhere: the IDs of spans and of tasks.
 //!
-//! A hash map of fixed size, in which each bucket has a lock, and room for a value. Nearly always that is all there is in
-//! it, so that a lookup takes the lock and a comparison, and nothing is allocated.
+//! A hash map with a fixed number of buckets, each with its own lock and inline room for one value. A bucket rarely has
+//! more than one, so a lookup usually takes the lock and one comparison, and nothing is allocated.
 //!
-//! Nothing of the application's may be called while a bucket is held, because a thread that has one of the application's
-//! locks may need the same bucket.
+//! No application code may be called while a bucket is held, because a thread that holds a lock of the application may
+//! need the same bucket.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// By the golden ratio: numbers that follow each other are far apart.
+/// Fibonacci hashing: consecutive numbers are spread far apart.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 type Map<T> = HashMap<u64, T, BuildHasherDefault<NumberHasher>>;
@@ -39,10 +39,10 @@ impl Hasher for NumberHasher {
     }
 }
 
-/// The values whose numbers lead to the same place.
+/// The values whose numbers hash to the same bucket.
 struct Bucket<T> {
     number: u64,
-    /// That of `number`.
+    /// The value of `number`.
     first: Option<T>,
     more: Option<Box<Map<T>>>,
 }
@@ -50,7 +50,7 @@ struct Bucket<T> {
 /// Aligned, so that threads do not write to each other's cache lines.
 #[repr(align(64))]
 struct Locked<T> {
-    /// The only number that there is, [`NONE`] or [`MANY`]. Written while the bucket is held.
+    /// The number of the only value, [`NONE`] or [`MANY`]. Written while the bucket is held.
     only: AtomicU64,
     bucket: Mutex<Bucket<T>>,
 }
@@ -58,20 +58,20 @@ struct Locked<T> {
 const NONE: u64 = 0;
 const MANY: u64 = u64::MAX;
 
-/// Values by numbers.
+/// A map from numbers to values.
 pub(crate) struct Table<T> {
     buckets: Box<[Locked<T>]>,
     shift: u32,
-    /// How many of the highest bits of a number are not looked at where its bucket is chosen.
+    /// The number of high bits of a number that are ignored for choosing its bucket.
     ignored: u32,
 }
 
 thread_local! {
-    /// Whether this thread holds a bucket. An allocator that is traced may be called while one grows.
+    /// Whether this thread holds a bucket. A traced allocator may be called while a bucket grows.
     static HOLDS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A bucket that is locked, for a number.
+/// A locked bucket, for a number.
 pub(crate) struct Held<'a, T> {
     bucket: MutexGuard<'a, Bucket<T>>,
     only: &'a AtomicU64,
@@ -86,7 +86,7 @@ impl<T> Drop for Held<'_, T> {
 }
 
 impl<T> Table<T> {
-    /// A table with 2 to the power of `bits` buckets, at least two.
+    /// Creates a table with 2 to the power of `bits` buckets, at least two.
     pub(crate) fn new(bits: u32, ignored: u32) -> Self {
         let empty = || Mutex::new(Bucket { number: NONE, first: None, more: None });
         let bucket = || Locked { only: AtomicU64::new(NONE), bucket: empty() };
@@ -99,8 +99,8 @@ impl<T> Table<T> {
         &self.buckets[usize::try_from(hash).unwrap_or_default()]
     }
 
-    /// Whether there may be a value of this number, without waiting for who holds the bucket. Whoever knows the number is
-    /// told of what was inserted before.
+    /// Whether there may be a value for this number, without waiting for the lock of the bucket. Insertions that
+    /// happened before the caller learned the number are visible.
     #[inline]
     #[cfg(all(feature = "tokio", tokio_unstable))]
     pub(crate) fn may_have(&self, number: u64) -> bool {
@@ -108,7 +108,7 @@ impl<T> Table<T> {
         only == number || only == MANY
     }
 
-    /// How many values there are.
+    /// Returns the number of values.
     #[cfg(all(feature = "tokio", tokio_unstable))]
     pub(crate) fn len(&self) -> usize {
         let locked =
@@ -116,7 +116,7 @@ impl<T> Table<T> {
         locked.map(|bucket| bucket.len()).sum()
     }
 
-    /// The place of a number, for as long as it is held. `None` if this thread holds one already.
+    /// Locks the bucket of a number. Returns `None` if this thread already holds a bucket.
     #[inline]
     pub(crate) fn hold(&self, number: u64) -> Option<Held<'_, T>> {
         let Locked { only, bucket } = self.bucket(number);
@@ -126,7 +126,7 @@ impl<T> Table<T> {
         Some(Held { bucket: bucket.lock().unwrap_or_else(PoisonError::into_inner), only, number })
     }
 
-    /// Takes all values.
+    /// Removes and returns all values.
     #[cfg(any(test, feature = "tracing"))]
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = T> {
         self.buckets.iter_mut().flat_map(|Locked { bucket, .. }| {
@@ -146,7 +146,7 @@ impl<T> Bucket<T> {
 }
 
 impl<T> Held<'_, T> {
-    /// How many values share the place.
+    /// Returns the number of values in the bucket.
     #[inline]
     #[cfg(all(feature = "tokio", tokio_unstable))]
     pub(crate) fn len(&self) -> usize {
@@ -162,7 +162,7 @@ impl<T> Held<'_, T> {
         bucket.more.as_mut()?.get_mut(&self.number)
     }
 
-    /// Returns the value that was there.
+    /// Inserts a value, and returns the previous one.
     #[inline]
     pub(crate) fn insert(&mut self, value: T) -> Option<T> {
         if let Some(known) = self.get() {

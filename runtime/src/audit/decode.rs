@@ -1,6 +1,6 @@
-//! From the encoding of a span to what an audit needs of it.
+//! Decodes the parts of a span that an audit needs.
 //!
-//! Names and places recur, so they are shared with spans that came before: a span usually allocates nothing.
+//! Names and source locations recur, so they are shared with earlier spans: decoding a span usually allocates nothing.
 
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::encoding::wire::{self, any_value, event, link, span, status};
 use crate::semconv;
 use crate::tracer::decode;
 
-/// Attributes that rules look at, whatever their configuration.
+/// Attributes that are always needed, whatever the rules.
 const NEEDED: [&str; 7] = [
     semconv::THROUGHLINE_JOB_ROOT,
     semconv::THROUGHLINE_JOB_QUEUE_TIME_US,
@@ -51,10 +51,10 @@ pub(super) struct Decoder {
 #[derive(Debug, Default)]
 struct Shared(Map<Box<[u8]>, Arc<str>>);
 
-/// How many texts and places are shared at most. They are of low cardinality, or are going to be reported.
+/// The maximum number of texts and source locations that are shared. They have low cardinality, or will be reported.
 const MAX_SHARED: usize = 1 << 12;
 
-/// How long a text may be that is kept to be shared, in bytes.
+/// The maximum length, in bytes, of a text that is shared.
 const MAX_SHARED_BYTES: usize = 256;
 
 impl Shared {
@@ -100,7 +100,7 @@ impl Decoder {
         &self.service
     }
 
-    /// Decodes a span. `see` is called with the key of each of its attributes that none before it had.
+    /// Decodes a span. `see` is called with the key of each attribute that no earlier span had.
     pub(super) fn span(&mut self, trace_id: TraceId, message: &[u8], mut see: impl FnMut(&str)) -> Span {
         let mut span = Span::new(trace_id, SpanId::INVALID, Arc::<str>::default());
         let (mut place, mut flags) = (EncodedPlace::default(), 0);
@@ -159,7 +159,7 @@ impl Decoder {
         }
     }
 
-    /// Only events that rules look at.
+    /// Decodes an event, if the rules need it.
     fn event(&mut self, message: &[u8]) -> Option<Event> {
         let name = Reader::new(message).find(|(field, _)| *field == event::NAME)?.1.bytes;
         if name != TAG_MISSING.as_bytes() {

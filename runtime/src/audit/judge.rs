@@ -1,4 +1,4 @@
-//! What is wrong with one trace.
+//! Finds the breaks of a trace.
 
 use std::borrow::Cow;
 use std::mem::{self, Discriminant};
@@ -15,13 +15,13 @@ use super::text::{duration, plural};
 use super::tree::{Parent, Tree};
 use crate::semconv;
 
-/// A break of one trace.
+/// A break of a trace.
 #[derive(Debug, Clone)]
 pub(super) struct Found {
     pub(super) kind: BreakKind,
     /// The span at which it was found.
     pub(super) span: usize,
-    /// Others that take part.
+    /// Other spans involved.
     pub(super) others: Vec<SpanId>,
     pub(super) subject: Option<Arc<str>>,
     pub(super) detail: String,
@@ -43,10 +43,11 @@ impl Found {
     }
 }
 
-/// How far a child may start after its parent's end, in nanoseconds: some tracers export microseconds.
+/// The permitted time between the end of a parent and the start of a child, in nanoseconds: some tracers export times
+/// in microseconds.
 const PRECISION: u64 = 2_000;
 
-/// Everything that is wrong with a trace.
+/// Returns all breaks of a trace.
 pub(super) fn judge(tree: &Tree<'_>, rules: &Rules) -> Vec<Found> {
     let mut found = Vec::new();
     missing_parents(tree, &mut found);
@@ -68,7 +69,7 @@ pub(super) fn judge(tree: &Tree<'_>, rules: &Rules) -> Vec<Found> {
     found
 }
 
-/// One break for each parent, however many children it has.
+/// Adds one break for each missing parent, however many children it has.
 fn missing_parents(tree: &Tree<'_>, found: &mut Vec<Found>) {
     let is_missing = |at: &usize| tree.parents[*at] == Parent::Missing;
     let mut orphans: Vec<(SpanId, usize)> =
@@ -103,7 +104,7 @@ fn roots(tree: &Tree<'_>, rules: &Rules, found: &mut Vec<Found>) {
     }
 }
 
-/// Why a root should have a parent.
+/// Returns the reason for which a root span should have a parent, if there is one.
 fn lacks_parent(span: &Span, rules: &Rules) -> Option<String> {
     // What is linked to its cause does not need it as a parent.
     if !span.links.is_empty() || rules.allowed_roots.contains(&span.name) {
@@ -194,7 +195,7 @@ fn missing_tags(at: usize, span: &Span, found: &mut Vec<Found>) {
     }
 }
 
-/// A child whose parent is there.
+/// Checks a child whose parent is present.
 fn child(tree: &Tree<'_>, rules: &Rules, at: usize, parent_at: usize, found: &mut Vec<Found>) {
     let (span, parent) = (&tree.spans[at], &tree.spans[parent_at]);
     if let (Some(above), Some(here)) = (parent.is_sampled, span.is_sampled) {
@@ -226,13 +227,13 @@ fn child(tree: &Tree<'_>, rules: &Rules, at: usize, parent_at: usize, found: &mu
     }
 }
 
-/// Whether a client may not have waited for the answer.
+/// Whether a client may not have waited for the response.
 fn is_given_up(client: &Span) -> bool {
     client.is_error || client.attribute(semconv::THROUGHLINE_CANCELLED) == Some(&Value::Bool(true))
 }
 
-/// Whether a child may begin after its parent has ended: a detached job, what runs in a `Snapshot`, a message that has to
-/// wait in a queue, or something that is linked.
+/// Whether a child may start after its parent has ended: a detached job, code that runs in a `Snapshot`, a message that
+/// waits in a queue, or a span with a link.
 fn is_detached(span: &Span, parent: &Span) -> bool {
     let is_marked = span.attribute(semconv::THROUGHLINE_DETACHED) == Some(&Value::Bool(true));
     is_job(span)
@@ -242,7 +243,7 @@ fn is_detached(span: &Span, parent: &Span) -> bool {
         || !span.links.is_empty()
 }
 
-/// Some span below each entry of a service has to have the tag.
+/// Checks that some span of each entry of a service has the tag.
 fn required_tag(tree: &Tree<'_>, key: &Arc<str>, found: &mut Vec<Found>) {
     let mut has_tag = vec![false; tree.spans.len()];
     let mut below = vec![0_u64; tree.spans.len()];
@@ -259,7 +260,7 @@ fn required_tag(tree: &Tree<'_>, key: &Arc<str>, found: &mut Vec<Found>) {
     }
 }
 
-/// All spans that have the tag must have the same value.
+/// Checks that all spans with the tag have the same value.
 fn business_tag(tree: &Tree<'_>, key: &Arc<str>, found: &mut Vec<Found>) {
     let mut first: Option<(&Value, &Span)> = None;
     // Values have no hash, and NaN does not equal itself: they are compared as text, and by type.

@@ -20,10 +20,10 @@ use crate::propagation::without_span;
 use crate::span::registry::{Entry, Table};
 use crate::tracer::encoded::{QueuedSpans, frames, message};
 
-/// How many spans are kept at most, unless the rules say otherwise.
+/// The default maximum number of buffered spans.
 const MAX_SPANS: usize = 1 << 16;
 
-/// How much longer a trace that lacks a parent must have been quiet, as a factor.
+/// The factor by which a trace with a missing parent must have been quiet for longer.
 const PATIENCE: u64 = 10;
 
 /// The audit of a running process, which examines the spans that it exports. Returned by
@@ -85,8 +85,8 @@ impl LiveAudit {
         }
     }
 
-    /// Judges traces that have been quiet for as long as the rules say, or, on a flush, all that are not waited for.
-    /// Traces that lack a parent are given more time, unless the process is shutting down.
+    /// Judges traces that have been quiet for long enough or, on a flush, all traces without open spans. Traces with a
+    /// missing parent are given more time, unless the process is shutting down.
     pub(crate) fn judge(&self, is_flush: bool, is_shutdown: bool) {
         let now = self.now();
         let mut guard = self.lock();

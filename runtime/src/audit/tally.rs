@@ -1,4 +1,4 @@
-//! Counts of what was judged, and examples of what is wrong. Bounded, however many spans there are.
+//! Counts of judged traces, and examples of breaks. Memory is bounded, however many spans there are.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher as _, Hash};
@@ -15,16 +15,16 @@ use super::rules::Rules;
 use super::tree::{self, Parent, Tree};
 use crate::tracer::decode::kind_number;
 
-/// How many services are counted one by one, and how many breaks that are not alike. All other services are counted
-/// together, and all other breaks by kind and service.
+/// The maximum number of services, and of different breaks, that are counted separately. Further services are counted
+/// together, and further breaks by kind and service.
 const MAX_SERVICES: usize = 1_000;
 const MAX_BREAKS: usize = 1_000;
 
-/// The name under which the rest is counted.
+/// The name under which further services are counted.
 const OTHERS: &str = "(other)";
 
-/// The hash has a random seed, because callers choose some of the names and values: with one that is known, they could
-/// choose such as are slow.
+/// A map with a randomly seeded hash, because callers choose some of the names and values, and could otherwise cause
+/// collisions.
 pub(super) type Map<K, V> = HashMap<K, V, RandomState>;
 pub(super) type Set<T> = HashSet<T, RandomState>;
 
@@ -41,7 +41,7 @@ pub(super) struct Tally {
     breaks: Map<Key, Break>,
     broken: Vec<BrokenTrace>,
     pub(super) skipped: Skipped,
-    /// What was counted since metrics were last recorded.
+    /// The counts since metrics were last recorded.
     pub(super) recent: Recent,
 }
 
@@ -78,7 +78,7 @@ struct Entry {
     last: u64,
 }
 
-/// What breaks have in common that are counted together.
+/// The properties that breaks have in common if they are counted together.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     kind: BreakKind,
@@ -100,8 +100,8 @@ struct Distinct {
 impl Distinct {
     const EXAMPLES: usize = 3;
 
-    /// Adds a text, and returns whether it is the first one above the limit. The texts that come last, just before and
-    /// after the limit, are kept as examples.
+    /// Adds a text, and returns whether it is the first one above the limit. The texts just before and after the limit
+    /// are kept as examples.
     fn add(&mut self, text: &str, max: usize) -> bool {
         if self.is_over {
             return false;
@@ -144,7 +144,7 @@ impl Tally {
         }
     }
 
-    /// Whether a trace lacks spans that may still come.
+    /// Whether a trace lacks a parent that may still arrive.
     pub(super) fn is_unfinished(&self, spans: &mut Vec<Span>) -> bool {
         tree::sort(spans);
         Tree::new(spans, self.rules.is_partial).parents.contains(&Parent::Missing)
@@ -228,7 +228,7 @@ impl Tally {
         is_example
     }
 
-    /// Counts breaks that belong to no trace that is audited.
+    /// Counts breaks that belong to no audited trace.
     #[cfg(feature = "otlp")]
     pub(super) fn note(
         &mut self,
@@ -327,7 +327,7 @@ impl Key {
         Break { kind, service, entry, span, subject, place, count: 0, examples: Vec::new() }
     }
 
-    /// What is counted together when there are too many that are not alike.
+    /// Returns the key under which a break is counted if there are too many different ones.
     fn of_others(self) -> Self {
         let other = Arc::<str>::from(OTHERS);
         Self { entry: Arc::clone(&other), span: other, subject: None, place: None, ..self }
@@ -341,7 +341,8 @@ impl Break {
     }
 }
 
-/// A trace as an example. Of one with too many spans, the first ones are shown, and those at which it is broken.
+/// Returns a trace as an example. If it has too many spans, the first ones are shown, and those at which a break was
+/// found.
 fn shown(trace_id: TraceId, mut spans: Vec<Span>, found: &[Found], max: usize) -> BrokenTrace {
     let count = spans.len();
     let mut marks: Vec<_> =

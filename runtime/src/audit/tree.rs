@@ -1,4 +1,4 @@
-//! The spans of one trace as a tree: who is whose parent, and through which entry point a span was reached.
+//! The spans of a trace as a tree: the parent of each span, and the entry point through which it was reached.
 
 use std::cell::OnceCell;
 use std::iter;
@@ -30,7 +30,7 @@ pub(super) struct Tree<'a> {
     pub(super) entries: Vec<usize>,
     /// Spans that have the ID of an earlier one.
     pub(super) doubles: Vec<(usize, usize)>,
-    /// One span of each ring of parents.
+    /// One span of each cycle of parents.
     pub(super) rings: Vec<usize>,
     /// The spans below each span in its service, computed when they are first needed.
     children: OnceCell<Vec<Siblings>>,
@@ -43,7 +43,7 @@ struct Siblings {
     next: Option<usize>,
 }
 
-/// How many spans are searched for a place in the source, upwards and downwards.
+/// The maximum number of spans that are searched for a source location, upwards and downwards.
 const MAX_NEAR: usize = 64;
 
 /// Sorts the spans of a trace by their start, and removes those that were exported twice.
@@ -108,7 +108,7 @@ impl<'a> Tree<'a> {
         self.parent(at).filter(|parent| !self.is_remote(at, *parent))
     }
 
-    /// Walks up from each span, to its entry or to one whose entry is known.
+    /// Walks up from each span to its entry, or to a span whose entry is known.
     fn find_entries(&mut self) {
         const UNKNOWN: usize = usize::MAX;
         const ON_PATH: usize = usize::MAX - 1;
@@ -175,9 +175,9 @@ impl<'a> Tree<'a> {
         self.entries[at] == at
     }
 
-    /// The span itself, its ancestors in the same service from the nearest one up, and then its children there: the
-    /// order in which they are searched for a place in the source. Bounded, because the ancestors may form a ring, and
-    /// every span of a large trace may be searched from.
+    /// Returns the span itself, its ancestors in the same service from the nearest one up, and then its children there:
+    /// the order in which they are searched for a source location. Bounded, because the ancestors may form a cycle, and
+    /// because the search may start at every span of a large trace.
     pub(super) fn near(&self, at: usize) -> impl Iterator<Item = usize> {
         let upwards = iter::successors(Some(at), move |here| self.local_parent(*here)).take(MAX_NEAR);
         let first_child = iter::once_with(move || self.children()[at].first_child).flatten();

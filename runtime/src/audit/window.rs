@@ -23,8 +23,8 @@ use super::tally::{Ids, Tally, Traces};
 #[derive(Debug, Clone)]
 pub struct Audit {
     open: Traces<Trace>,
-    /// When each of them is looked at, the first one first; but a trace that waits is in the second queue. A trace of
-    /// which a span came since is put back when its turn comes, so that a span does not touch the queue.
+    /// The order in which open traces are checked; waiting ones are in the second queue. A trace that received a span
+    /// since it was added is put back when its turn comes, so that adding a span does not modify the queue.
     turns: BTreeMap<Turn, TraceId>,
     waiting: BTreeMap<Turn, TraceId>,
     /// Spans in `open`, and how many there may be.
@@ -39,17 +39,18 @@ pub struct Audit {
 #[derive(Debug, Clone)]
 struct Trace {
     spans: Vec<Span>,
-    /// When the first span came, as a number of spans.
+    /// The number of spans that were pushed when its first span arrived.
     came: u64,
-    /// When the last one came.
+    /// The time at which its last span arrived.
     touched: Turn,
     /// Its place in the queue.
     turn: Turn,
-    /// A parent is missing, as far as spans had come when it was last looked at.
+    /// Whether a parent was missing when the trace was last checked.
     is_waiting: bool,
 }
 
-/// A time, and as what number of spans: where there are no times, as in a file, the number alone says what came first.
+/// A time, and the number of pushed spans: if there are no times, as with a file, the number alone determines the
+/// order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Turn {
     time: u64,
@@ -63,10 +64,10 @@ struct Judged {
     order: VecDeque<TraceId>,
 }
 
-/// How many spans are kept, unless the rules say otherwise.
+/// The default maximum number of buffered spans.
 const MAX_SPANS: usize = 1 << 20;
 
-/// How many of them are remembered.
+/// The maximum number of judged traces that are remembered.
 const MAX_JUDGED: usize = 1 << 16;
 
 impl Judged {
@@ -159,8 +160,7 @@ impl Audit {
         self.open.len() as u64
     }
 
-    /// Judges traces until there is room, beginning with the one of which nothing came for longest: only complete ones
-    /// of which nothing came lately, and others if that is not enough.
+    /// Judges traces until there is room, starting with the least recently updated one.
     fn make_room(&mut self) {
         let enough = self.max_spans - self.max_spans / 8;
         while self.spans > enough {
@@ -169,7 +169,7 @@ impl Audit {
         }
     }
 
-    /// The trace of which nothing came for longest.
+    /// Returns the least recently updated trace.
     fn quietest(&mut self) -> Option<TraceId> {
         loop {
             let (turn, id) = [self.turns.first_key_value(), self.waiting.first_key_value()]
@@ -187,11 +187,12 @@ impl Audit {
         }
     }
 
-    /// Judges the traces of which nothing came since `quiet_since`, unless `is_open` says that more will come: these are
-    /// looked at again when they have been quiet for as long from `now` on. Traces that lack a parent have until
-    /// `patience_since`: it may be a span of another library, which is open.
+    /// Judges the traces that were not updated since `quiet_since`, except those with open spans according to
+    /// `is_open`: they are checked again when they have been quiet for the same time from `now` on. Traces with a
+    /// missing parent are judged if they were not updated since `patience_since`, because the parent may be an open
+    /// span of another library.
     ///
-    /// Returns how many traces it has looked at, which are those whose turn had come, however many others there are.
+    /// Returns the number of checked traces, which does not depend on the number of traces whose turn has not come.
     #[cfg(any(feature = "otlp", test))]
     pub(super) fn judge_quiet(
         &mut self,
@@ -255,8 +256,8 @@ impl Audit {
 }
 
 impl Rules {
-    /// Whether a trace is among the share that is looked at. Not by the bits of the ID that samplers look at, or
-    /// it would be all of the traces or none.
+    /// Whether a trace belongs to the audited share. This does not depend on the bits of the ID that samplers use, or
+    /// all sampled traces would be selected, or none.
     pub(super) fn wants(&self, id: TraceId) -> bool {
         if self.sample >= 1.0 {
             return true;

@@ -1,4 +1,4 @@
-//! The processor's counter, and how it is converted into time, for all threads.
+//! The processor's time stamp counter, and its conversion to time, shared by all threads.
 
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
@@ -17,7 +17,8 @@ static DISCIPLINE: Mutex<Discipline> = Mutex::new(Discipline::new());
 
 static PUBLISHED: Published = Published::new();
 
-/// A line that one thread writes and all read, without a lock: what was read while it was being written does not count.
+/// A line that one thread writes and all threads read without a lock (a seqlock): a read that overlaps a write is
+/// discarded.
 #[repr(align(64))]
 struct Published {
     /// Odd while it is being written.
@@ -39,7 +40,7 @@ impl Published {
         }
     }
 
-    /// For who has the lock of the discipline.
+    /// Publishes a line. Only the holder of the discipline's lock may call this.
     fn write(&self, line: Line) {
         let version = self.version.load(Ordering::Relaxed);
         self.version.store(version + 1, Ordering::Relaxed);
@@ -51,7 +52,7 @@ impl Published {
         self.version.store(version + 2, Ordering::Release);
     }
 
-    /// The time, unless it is unknown.
+    /// Returns the time, unless it is unknown.
     #[inline]
     fn time(&self, ticks: impl Fn() -> u64) -> Option<u64> {
         const TRIES: usize = 16;
@@ -79,7 +80,7 @@ impl Published {
     }
 }
 
-/// Now, in nanoseconds since the epoch, unless only the system clock can tell.
+/// Returns the current time in nanoseconds since the Unix epoch, or `None` if it has to be read from the system clock.
 #[inline]
 pub(super) fn now() -> Option<u64> {
     let counter = COUNTER.get()?.as_ref()?;
@@ -106,8 +107,8 @@ pub(super) fn follow() {
     }
 }
 
-/// The counter, if Linux measures time by it, for which it has to be the same on all processors, and steady. Not inlined: it
-/// is calibrated, for as long as that takes, and whoever counts instructions leaves it out.
+/// Returns the counter, if Linux uses it as its clock source, which requires it to be synchronized between processors
+/// and constant in rate. Not inlined, so that benchmarks that count instructions can exclude the calibration.
 #[inline(never)]
 fn counter() -> Option<Clock> {
     let source = fs::read_to_string("/sys/devices/system/clocksource/clocksource0/current_clocksource").ok()?;

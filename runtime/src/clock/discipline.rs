@@ -1,25 +1,25 @@
-//! Follows the system clock by a counter.
+//! Tracks the system clock with a counter.
 //!
-//! Between two samples, time passes as it did between the last two, and a little faster or slower, so that it meets the
-//! system clock at the next sample: it neither stands still nor jumps. If that is not possible because the system clock was
-//! set, or because the counter does not pass steadily, there is no line: then only the system clock can tell the time.
+//! Between two samples, time advances at the rate of the last interval, slewed so that it meets the system clock at the
+//! next sample: it neither stands still nor jumps. If that is not possible, because the system clock was set or the
+//! counter is not steady, there is no line, and the system clock has to be read.
 
-/// Both clocks at the same time.
+/// Both clocks, read at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sample {
     pub(super) ticks: u64,
-    /// Since the epoch.
+    /// Nanoseconds since the Unix epoch.
     pub(super) nanos: u64,
 }
 
-/// How ticks are converted into time.
+/// A linear conversion from ticks to time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Line {
     pub(super) ticks: u64,
     pub(super) nanos: u64,
     /// Nanoseconds in 2^32 ticks.
     pub(super) rate: u64,
-    /// For how many ticks.
+    /// The number of ticks for which the line is valid.
     pub(super) good_for: u64,
 }
 
@@ -36,23 +36,23 @@ impl Line {
     }
 }
 
-/// The least time between two samples, for both to be read with an error that does not matter.
+/// The minimum time between two samples, which makes the error of reading them negligible.
 const MIN_NANOS: u64 = 200_000_000;
 
-/// A line is good for twice the time between the last two samples, but not for longer than this.
+/// A line is valid for twice the time between the last two samples, but at most for this time.
 const MAX_NANOS: f64 = 2e9;
 
-/// How much the rates of two intervals may differ. The system clock is slewed by at most 0.0005, and by programs such as
-/// `chronyd` by more where it is far off: then the system clock tells the time.
+/// The maximum difference between the rates of two intervals. The kernel slews the system clock by at most 0.0005;
+/// programs such as `chronyd` slew it faster if it is far off, in which case the system clock is read.
 const MAX_CHANGE: f64 = 1e-3;
 
-/// What is made up for until the next sample. The rest is a step.
+/// The maximum offset that is slewed until the next sample. A larger one is a step.
 const MAX_SLEW_NANOS: u64 = 500_000;
 
 #[derive(Debug)]
 pub(super) struct Discipline {
     last: Option<Sample>,
-    /// Nanoseconds for each tick, between the last two samples.
+    /// Nanoseconds per tick, between the last two samples.
     rate: Option<f64>,
     line: Line,
 }
@@ -63,7 +63,7 @@ impl Discipline {
         Self { last: None, rate: None, line }
     }
 
-    /// The line from this sample on. `None` if it is too early for another one.
+    /// Returns the line that starts at this sample, or `None` if it is too early for a new one.
     pub(super) fn follow(&mut self, now: Sample) -> Option<Line> {
         let last = *self.last.get_or_insert(now);
         let (ticks, nanos) = (now.ticks.checked_sub(last.ticks), now.nanos.checked_sub(last.nanos));

@@ -1,7 +1,8 @@
 //! The time of the spans of our own tracer.
 //!
-//! It is that of the system clock, as OpenTelemetry's API reads it. While spans are exported, and where Linux itself
-//! measures time by the processor's counter, it is computed from that, which takes a third of the time.
+//! This is the time of the system clock, which OpenTelemetry's API also uses. While spans are exported, and if Linux
+//! uses the processor's time stamp counter as its clock source, the time is computed from the counter, which takes a
+//! third of the time of reading the system clock.
 
 #[cfg(all(feature = "otlp", target_os = "linux", target_arch = "x86_64"))]
 mod counter;
@@ -13,15 +14,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use opentelemetry::time;
 
-/// How far the system clock is from this one at most, as long as it is not set. What it has stamped as less than this before
-/// the start of its span came after it.
+/// The maximum difference from the system clock, as long as that is not set. An event whose timestamp is before the
+/// start of its span by less than this happened after the start.
 const MAX_DIFFERENCE: u64 = 1_000_000;
 
-/// Tells a span of our own tracer to end now, and to read the clock itself. No span ends at this time, which is thousands of
-/// years before the epoch.
+/// A sentinel that makes a span of our own tracer end now, with the time that it reads itself. It is thousands of years
+/// before the epoch, so no span ends at this time.
 pub(crate) static NOW: LazyLock<SystemTime> = LazyLock::new(|| UNIX_EPOCH - Duration::from_secs(1 << 37));
 
-/// Now, in nanoseconds since the epoch.
+/// Returns the current time in nanoseconds since the Unix epoch.
 #[inline]
 pub(crate) fn now() -> u64 {
     #[cfg(all(feature = "otlp", target_os = "linux", target_arch = "x86_64"))]
@@ -31,7 +32,7 @@ pub(crate) fn now() -> u64 {
     nanos(time::now())
 }
 
-/// Now, for a span of our own tracer, or of another one.
+/// Returns the current time, for a span of our own tracer or of another one.
 #[cfg(feature = "tracing")]
 #[inline]
 pub(crate) fn time(is_own: bool) -> SystemTime {
@@ -43,16 +44,16 @@ pub(crate) fn time(is_own: bool) -> SystemTime {
     time::now()
 }
 
-/// Follows the system clock. Called regularly while spans are exported, and takes a microsecond four times a second; the
-/// first call, after a second, takes less than a millisecond, or a fifth of a second on a machine that is very busy.
+/// Tracks the system clock. Called regularly while spans are exported. It takes a microsecond, four times a second; the
+/// calibration, after a second, takes less than a millisecond, or up to a fifth of a second on a very busy machine.
 #[cfg(feature = "otlp")]
 pub(crate) fn follow() {
     #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
     counter::follow();
 }
 
-/// Nanoseconds since the epoch. A time before it counts as the epoch, since OTLP's times have no sign, and one after the
-/// year 2554 as the last that fits.
+/// Returns the nanoseconds since the Unix epoch. Times before the epoch are clamped to it, because times in OTLP are
+/// unsigned, and times after the year 2554 to the largest value.
 #[inline]
 pub(crate) fn nanos(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| {
@@ -60,7 +61,7 @@ pub(crate) fn nanos(time: SystemTime) -> u64 {
     })
 }
 
-/// A time of a span that has started at `start`: other code reads the system clock, which may be behind by a little.
+/// Adjusts a time of a span that started at `start`: a time from the system clock may be slightly earlier.
 #[inline]
 pub(crate) fn not_before(start: u64, time: u64) -> u64 {
     if time < start && start - time < MAX_DIFFERENCE { start } else { time }

@@ -116,14 +116,15 @@ impl AutomaticTasks {
     }
 }
 
-/// So that the table has 64 KiB.
+/// Limits the table to 64 KiB.
 const MAX_BITS: u32 = 10;
 
-/// From this limit on, each bucket of the table has its share, which is at least [`MIN_SHARE`].
+/// From this limit on, the limit is divided among the buckets of the table, with a share of at least [`MIN_SHARE`]
+/// each.
 const MIN_DIVIDED: usize = 1 << 16;
 const MIN_SHARE: usize = 1 << 10;
 
-/// The number of a task, which only its hash tells.
+/// The number of a task, which is only accessible through its hash.
 #[inline]
 fn number(id: Id) -> u64 {
     #[derive(Default)]
@@ -146,7 +147,7 @@ fn number(id: Id) -> u64 {
     number.finish()
 }
 
-/// What a task has inherited.
+/// The inheritance of a task.
 #[derive(Debug)]
 enum Inherited {
     Context(Context),
@@ -155,7 +156,7 @@ enum Inherited {
 }
 
 impl Inherited {
-    /// A span for the task that is spawned here, at this place.
+    /// Starts a span for the task that is being spawned at this place.
     fn spanned(context: Context, place: &'static Location<'static>) -> Self {
         if !context.span().span_context().is_valid() {
             return Self::Context(context);
@@ -167,7 +168,8 @@ impl Inherited {
         }
     }
 
-    /// The task has ended. Not called under a lock, and without harm to the runtime: extensions may have destructors.
+    /// Releases the inheritance of a task that has ended. Not called under a lock, and catches panics, because
+    /// extensions may have destructors.
     #[inline]
     fn end(self) {
         let _ = caught(|| {
@@ -185,7 +187,7 @@ impl Inherited {
     }
 }
 
-/// The contexts of tasks that have not ended.
+/// The contexts of running tasks.
 #[derive(Debug)]
 struct Tasks {
     settings: Automatic,
@@ -194,7 +196,7 @@ struct Tasks {
     missed: AtomicU64,
 }
 
-/// How many tasks may have a context.
+/// The limit of tasks with a context.
 #[derive(Debug)]
 enum Limit {
     Together { max: usize, count: AtomicUsize },
@@ -261,14 +263,14 @@ impl Tasks {
         has_room
     }
 
-    /// The place of a task in the table, unless that has its share.
+    /// Locks the bucket of a task, unless its share is used up.
     #[inline]
     fn hold(&self, number: u64) -> Option<Held<'_, Inherited>> {
         let is_full = |held: &Held<'_, _>| matches!(self.limit, Limit::InEachBucket(max) if held.len() >= max);
         self.table.hold(number).filter(|held| !is_full(held))
     }
 
-    /// Counts a task that was counted, and has no place.
+    /// Undoes the count of a task for which there is no room, and counts it as missed.
     #[cold]
     fn misses(&self) {
         self.leaves();
@@ -315,8 +317,8 @@ impl Tasks {
     }
 }
 
-/// What a task inherits, without the span itself, and whether that is the context in [`LAST`]. `None` if there is nothing to
-/// inherit.
+/// Returns the context that a task inherits, which does not hold the span itself, and whether it is the one in
+/// [`LAST`]. `None` if there is nothing to inherit.
 fn inherited(current: &Context) -> Option<(Context, bool)> {
     let (span, data) = (current.span(), Data::of(current));
     let identity = span.span_context();
@@ -344,7 +346,7 @@ fn inherited(current: &Context) -> Option<(Context, bool)> {
     Some((context, is_last))
 }
 
-/// What the last task that was spawned on this thread inherits.
+/// The inheritance of the task that was last spawned on this thread.
 struct Last {
     identity: SpanContext,
     data: Option<Arc<Data>>,
@@ -352,7 +354,7 @@ struct Last {
 }
 
 impl Last {
-    /// The context, if it was made from the same.
+    /// Returns the context, if it was made from the same span context and data.
     fn of(&self, identity: &SpanContext, data: Option<&Arc<Data>>) -> Option<Context> {
         let has_same_data = match (&self.data, data) {
             (Some(known), Some(data)) => Arc::ptr_eq(known, data),
@@ -364,7 +366,7 @@ impl Last {
 }
 
 thread_local! {
-    /// The tasks that a span spawns share a context.
+    /// The last inheritance, so that the tasks that a span spawns share a context.
     static LAST: RefCell<Option<Last>> = const { RefCell::new(None) };
 
     /// The number of the last task that was spawned with it; zero if there is none.
@@ -373,7 +375,8 @@ thread_local! {
     /// The number of the last task that has ended on this thread; zero if there is none.
     static LAST_ENDED: Cell<u64> = const { Cell::new(0) };
 
-    /// What the polls on this thread have made current, with their tasks. A task may run another runtime.
+    /// The contexts that the polls on this thread have attached, with their tasks. There may be several, because a task
+    /// may run another runtime.
     static POLLS: RefCell<Vec<(Id, Attached)>> = const { RefCell::new(Vec::new()) };
 }
 

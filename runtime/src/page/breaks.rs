@@ -1,4 +1,4 @@
-//! What is wrong, by kind, with the usual cause and what mends it.
+//! The breaks by kind, with their usual causes and remedies.
 
 use std::collections::HashSet;
 

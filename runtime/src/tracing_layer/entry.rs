@@ -12,37 +12,37 @@ use crate::guard::reentrance::Busy;
 use crate::span::handle::is_off;
 use crate::span::unstarted::{Recording, Unstarted};
 
-/// A span of the layer.
+/// A span that the layer records or passes through.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) metadata: &'static Metadata<'static>,
-    /// The parent where it was created.
+    /// The span that was current when it was created.
     pub(super) parent: SpanId,
     pub(super) state: State,
 }
 
 #[derive(Debug)]
 pub(super) enum State {
-    /// Below a span that is not sampled. Only the context of that is kept.
+    /// Below an unsampled span. Only the context of the parent is kept.
     Off {
         context: Context,
         /// Whether the context has been used, so that the parent cannot be replaced.
         is_used: bool,
     },
     Unstarted(Unstarted),
-    /// A thread starts the span, or changes it before it starts.
+    /// Taken out of the table by a thread that starts the span or changes it before its start.
     Taken,
     Started(Started),
-    /// A sampler or a span processor has panicked.
+    /// Lost, because a sampler or a span processor panicked.
     Lost,
 }
 
 #[derive(Debug)]
 pub(super) struct Started {
     pub(super) context: Context,
-    /// What ends it, if it is recorded.
+    /// Ends the span, if it is recorded.
     pub(super) recording: Option<Recording>,
-    /// When it was last exited.
+    /// The time at which it was last exited.
     pub(super) exited: Option<SystemTime>,
 }
 

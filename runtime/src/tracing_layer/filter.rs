@@ -27,7 +27,7 @@ pub fn default_spans() -> Targets {
 pub struct SpanFilter {
     spans: Targets,
     events: Option<Level>,
-    /// Whether the layer has to be asked about each span.
+    /// Whether the layer has to be consulted for each span.
     asks_layer: bool,
     decisions: Decisions,
 }
@@ -69,10 +69,11 @@ impl<S: Subscriber> Filter<S> for SpanFilter {
     }
 }
 
-/// What was decided of the callsites of spans: for each, the address of its metadata, whose lowest bit is the decision. A
-/// callsite that finds its slot taken is decided on again.
+/// A cache of decisions about the callsites of spans. An entry is the address of the metadata, with the decision in the
+/// lowest bit. A callsite whose slot is taken is decided on again each time.
 ///
-/// Not for events: the metadata of a line of `log` is made for that line, and its address says nothing.
+/// Not used for events: the metadata of a record of the `log` crate is created for that record, so its address
+/// identifies nothing.
 struct Decisions(Box<[AtomicUsize]>);
 
 impl Decisions {

@@ -29,9 +29,9 @@ use crate::span::no_provider;
 pub struct TracingLayer {
     events: Events,
     spans: Arc<Spans>,
-    /// The level of the most verbose spans that it is to have.
+    /// The level of the most verbose spans to record.
     level: LevelFilter,
-    /// Whether spans below one that is not sampled are left out, for all layers: `tracing` has no cheaper way.
+    /// Whether spans below an unsampled one are disabled. This applies to all layers: `tracing` has no cheaper way.
     leaves_out_unsampled: bool,
 }
 
@@ -40,7 +40,7 @@ impl TracingLayer {
         Self { events, spans: Arc::new(Spans::new()), level, leaves_out_unsampled }
     }
 
-    /// A new span. `None` if telemetry is suppressed, as in the export of spans.
+    /// Creates the entry of a new span. `None` if telemetry is suppressed, as during the export of spans.
     #[inline]
     fn entry(&self, attributes: &Attributes<'_>) -> Option<Entry> {
         let metadata = attributes.metadata();
@@ -159,7 +159,8 @@ pub(super) fn link(spans: &Spans, id: &Id, link: Link) {
     });
 }
 
-/// The spans of a subscriber. A layer in a `reload::Layer` cannot be found through the subscriber.
+/// The spans of a subscriber, registered here because a layer inside of a `reload::Layer` cannot be found through the
+/// subscriber.
 struct Known {
     registry: usize,
     spans: Weak<Spans>,

@@ -1,4 +1,4 @@
-//! What is known of a callsite: where it is, encoded once, and how its spans are used.
+//! Data about callsites: the source location, encoded once, and how the spans are used.
 
 use std::ptr;
 use std::sync::OnceLock;
@@ -10,10 +10,10 @@ use tracing::Metadata;
 use crate::encoding::code::CodeAttributes;
 use crate::span::unstarted::Place;
 
-/// What is known of a callsite.
+/// Data about a callsite.
 #[derive(Debug)]
 pub(super) struct Known {
-    /// The address of its metadata identifies a callsite.
+    /// The address of its metadata, which identifies a callsite.
     address: usize,
     #[cfg(feature = "sdk")]
     code: CodeAttributes,
@@ -34,7 +34,7 @@ pub(super) enum Use {
 /// A table of fixed size: callsites that find no slot are encoded for each span.
 static KNOWN: [OnceLock<Box<Known>>; 2048] = [const { OnceLock::new() }; 2048];
 
-/// How many slots a callsite may be in.
+/// The number of slots that are probed for a callsite.
 const PROBES: usize = 8;
 
 fn slots(address: usize) -> impl Iterator<Item = &'static OnceLock<Box<Known>>> {
@@ -42,7 +42,7 @@ fn slots(address: usize) -> impl Iterator<Item = &'static OnceLock<Box<Known>>> 
     (0..PROBES).map(move |probe| &KNOWN[first.wrapping_add(probe) % KNOWN.len()])
 }
 
-/// What is known of a callsite. `None` if there are too many callsites.
+/// Returns the data about a callsite, or `None` if there are too many callsites.
 pub(super) fn known(metadata: &'static Metadata<'static>) -> Option<&'static Known> {
     let address = ptr::from_ref(metadata).addr();
     slots(address).find_map(|slot| {
@@ -78,14 +78,14 @@ pub(super) fn is_used_here(metadata: &Metadata<'_>) -> bool {
     known.is_some_and(|known| known.uses.load(Ordering::Relaxed) == Use::Here as u8)
 }
 
-/// Notes how a span of this callsite was used.
+/// Records how a span of this callsite was used.
 pub(super) fn note(metadata: &'static Metadata<'static>, used: Use) {
     if let Some(known) = known(metadata) {
         known.note(used);
     }
 }
 
-/// Where the spans of a callsite are created.
+/// Returns the source location of the spans of a callsite.
 pub(super) fn of(metadata: &'static Metadata<'static>) -> Place {
     Place {
         // `None` if it is too long.

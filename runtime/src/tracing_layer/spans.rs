@@ -1,9 +1,10 @@
-//! The spans of a subscriber that are this layer's, by their IDs.
+//! The spans of a subscriber that this layer records, by their IDs.
 //!
-//! Not in the extensions of the registry: these take a lookup in the registry, a lock and a box for each span.
+//! They are not stored in the extensions of the registry, which would cost a registry lookup, a lock and a box per
+//! span.
 //!
-//! Nothing of the application's is called while a part of the table is locked, because a thread that has one of the
-//! application's locks may need the same part. A span is taken out of the table instead.
+//! No application code is called while a bucket of the table is locked, because a thread that holds a lock of the
+//! application may need the same bucket. A span is taken out of the table instead.
 
 use std::fmt;
 use std::thread;
@@ -22,7 +23,7 @@ pub(super) struct Spans(Table<Entry>);
 
 const BITS: u32 = 9;
 
-/// The bits of a registry's ID that tell how often its place has been used before: without them, a thread comes back to
+/// The number of bits of a registry's ID that count the reuses of its slot. They are ignored, so that a thread reuses
 /// the same few buckets.
 const GENERATION: u32 = 13;
 
@@ -51,7 +52,7 @@ impl Spans {
         Self(Table::new(BITS, GENERATION))
     }
 
-    /// Tells it from that of another layer.
+    /// Identifies the layer.
     #[inline]
     pub(super) fn address(&self) -> usize {
         std::ptr::from_ref(self).addr()

@@ -26,7 +26,7 @@ pub(super) fn push(layer: usize, id: &Id, is_recorded: bool, attached: Attached)
     let _ = ENTERED.try_with(|stack| stack.try_borrow_mut().map(|mut stack| stack.push(entered)));
 }
 
-/// Ends what the latest entry into a span began. Returns whether the span is recorded.
+/// Detaches the context of the latest entry into a span. Returns whether the span is recorded.
 pub(super) fn pop(layer: usize, id: &Id) -> bool {
     let entered = ENTERED.try_with(|stack| {
         let mut stack = stack.try_borrow_mut().ok()?;

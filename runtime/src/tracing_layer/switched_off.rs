@@ -1,5 +1,5 @@
-//! A filter for the whole subscriber switches spans off before any layer has seen them. No layer can prevent that, but
-//! it can be told of: it lowers the level up to which the subscriber takes part at all.
+//! Detects a filter for the whole subscriber, which disables spans before any layer sees them. No layer can prevent
+//! that, but it can be detected, because it lowers the maximum level of the subscriber.
 
 #[cfg(feature = "otlp")]
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,10 +9,10 @@ use tracing::Dispatch;
 use tracing::dispatcher::WeakDispatch;
 use tracing::level_filters::LevelFilter;
 
-/// The latest subscriber with the layer, and the level of the most verbose spans that the layer is to have.
+/// The latest subscriber with the layer, and the level of the most verbose spans that the layer would record.
 static LATEST: Mutex<Option<(WeakDispatch, LevelFilter)>> = Mutex::new(None);
 
-/// A subscriber with the layer is set up.
+/// Called when a subscriber with the layer is set up.
 pub(super) fn registered(subscriber: &Dispatch, wanted: LevelFilter) {
     let latest = Some((subscriber.downgrade(), wanted));
     let previous = std::mem::replace(&mut *LATEST.lock().unwrap_or_else(PoisonError::into_inner), latest);

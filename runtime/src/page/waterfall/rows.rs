@@ -16,15 +16,15 @@ pub(super) struct Rows<'a> {
     pub(super) duration: u64,
 }
 
-/// A row: a span, or the place of one that is missing.
+/// A row: a span, or the position of a missing one.
 pub(super) struct Row<'a> {
     /// `None` if it is missing.
     pub(super) span: Option<&'a Span>,
     pub(super) label: Cow<'a, str>,
     pub(super) depth: usize,
-    /// Where in the source it is, or what should have been its child.
+    /// The source location of the span, or of the child of a missing one.
     pub(super) place: Option<Arc<Place>>,
-    /// What is wrong here, with the sentence that says so.
+    /// The breaks found here, each with its description.
     pub(super) marks: Vec<(BreakKind, &'a str)>,
     pub(super) bar: Bar,
 }
@@ -34,11 +34,11 @@ pub(super) struct Row<'a> {
 pub(super) struct Bar {
     pub(super) left: f64,
     pub(super) width: f64,
-    /// Whether its end never came.
+    /// Whether it never ended.
     pub(super) is_open: bool,
 }
 
-/// A span that should be there.
+/// A missing span.
 struct Ghost<'a> {
     id: SpanId,
     kind: BreakKind,
@@ -98,7 +98,7 @@ impl Row<'_> {
         (!names.is_empty()).then(|| names.join(" "))
     }
 
-    /// What the bar shows, for a screen reader.
+    /// Describes the bar for screen readers.
     pub(super) fn spoken(&self) -> String {
         let Bar { left, width, is_open } = self.bar;
         let what = if self.span.is_none() { "missing, " } else { "" };
@@ -107,7 +107,7 @@ impl Row<'_> {
     }
 }
 
-/// The breaks of a span. Those of a parent that is missing are marked where that should be.
+/// Returns the breaks of a span. Those of a missing parent are marked at the row of that parent.
 fn marks_at(trace: &BrokenTrace, index: usize) -> Vec<(BreakKind, &str)> {
     let marks = trace.marks.iter().filter(|mark| mark.span == index && !is_of_parent(mark.kind));
     marks.map(|mark| (mark.kind, mark.detail.as_str())).collect()

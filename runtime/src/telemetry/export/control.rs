@@ -22,11 +22,11 @@ pub(super) struct Control {
 
 #[derive(Debug, Default)]
 struct Requests {
-    /// Each is answered when everything queued before it has been exported.
+    /// Pending flushes. Each is answered when everything queued before it has been exported.
     flushes: Vec<Flush>,
     /// The deadline of a shutdown.
     deadline: Option<Instant>,
-    /// Nothing will be exported any more.
+    /// Whether the export has ended.
     closed: bool,
 }
 
@@ -43,8 +43,8 @@ impl Control {
         self.wake.notify_one();
     }
 
-    /// Wakes the export thread because a batch is full, unless it is exporting another: then it looks for the next one
-    /// itself, and during an outage the first is retried for long.
+    /// Wakes the export thread because a batch is full, unless it is already exporting: it then checks for the next
+    /// batch itself, and during an outage it may retry for a long time.
     pub(super) fn batch_is_full(&self) {
         fence(Ordering::SeqCst);
         if !self.is_exporting.load(Ordering::Relaxed) {
@@ -52,7 +52,7 @@ impl Control {
         }
     }
 
-    /// After `false`, the caller has to look whether a batch is full.
+    /// After passing `false`, the caller has to check whether a batch is full.
     pub(super) fn set_exporting(&self, is_exporting: bool) {
         self.is_exporting.store(is_exporting, Ordering::Relaxed);
         fence(Ordering::SeqCst);
@@ -80,7 +80,7 @@ impl Control {
         }
     }
 
-    /// Requests a shutdown that is over within `timeout`.
+    /// Requests a shutdown that completes within `timeout`.
     pub(super) fn shut_down(&self, timeout: Duration) {
         self.lock().deadline = Some(deadline_after(timeout));
         self.wake();
@@ -104,12 +104,12 @@ impl Control {
         (std::mem::take(&mut requests.flushes), requests.deadline)
     }
 
-    /// Nothing will be exported any more: rejects flushes from now on.
+    /// Ends the export: rejects flushes from now on.
     pub(super) fn close(&self) {
         self.lock().closed = true;
     }
 
-    /// The thread has finished: wakes everything that waits for a flush.
+    /// Wakes all waiters for a flush, because the export thread has finished.
     pub(super) fn release_flushes(&self) {
         self.lock().flushes.clear();
     }

@@ -16,7 +16,7 @@ pub(crate) struct Batch<'a> {
     pub(super) spans: Vec<QueuedSpans>,
     /// The scopes that they refer to.
     pub(super) scopes: &'a Scopes,
-    /// The most spans in one request: the batch may have more, if they were handed over together.
+    /// The maximum number of spans per request. The batch may have more, if they were handed over together.
     pub(super) max_spans: usize,
 }
 
@@ -34,10 +34,10 @@ pub(crate) trait BatchExporter {
     /// The process is shutting down: a batch that is waiting to be retried should be retried now.
     fn retry_now(&self) {}
 
-    /// Everything before a flush has been exported.
+    /// Called when everything before a flush has been exported.
     fn flush(&self) {}
 
-    /// Nothing will be exported any more.
+    /// Called when the export ends.
     fn shutdown(&self, _timeout: Duration) {}
 }
 
@@ -72,7 +72,7 @@ fn decoded(batch: Batch<'_>) -> Vec<SpanData> {
     spans
 }
 
-/// Exports nothing: spans are only audited.
+/// An exporter that discards spans, for when they are only audited.
 #[derive(Debug)]
 pub(crate) struct Discard;
 

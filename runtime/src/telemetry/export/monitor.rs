@@ -1,4 +1,4 @@
-//! What the export thread reports: losses and outages, in metrics and warnings, and spans that stay open.
+//! Reports of the export thread: losses and outages, as metrics and warnings, and spans that stay open.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -71,7 +71,7 @@ impl Monitor {
         }
     }
 
-    /// Spans were refused for this reason.
+    /// Stores the reason for which spans were refused.
     pub(super) fn refused(&mut self, reason: String) {
         self.refusal = reason;
     }
@@ -103,7 +103,7 @@ impl Monitor {
         }
     }
 
-    /// A batch has been in flight since `since`.
+    /// Reports an outage, if a batch has been in flight since `since` for too long.
     pub(super) fn pending(&mut self, since: Instant, last_error: impl FnOnce() -> Option<String>) {
         let age = since.elapsed();
         let last_warning = self.outage.as_ref().map(|outage| outage.last_warning.elapsed());
@@ -122,7 +122,7 @@ impl Monitor {
         diagnostics::warn(Warning::NoExport, text);
     }
 
-    /// The outcome of a batch is known.
+    /// Called when the outcome of a batch is known. Reports the end of an outage.
     pub(super) fn settled(&mut self) {
         let outage = self.outage.take();
         let now = self.queue.stats();
@@ -142,7 +142,7 @@ impl Monitor {
         }
     }
 
-    /// The export thread is about to finish.
+    /// Called when the export thread is about to finish. Reports spans that were left behind.
     pub(super) fn finish(&mut self, last_error: Option<&str>) {
         diagnostics::write_deferred();
         self.record_metrics();
@@ -159,7 +159,7 @@ impl Monitor {
         }
     }
 
-    /// The limit that is reached first, and what sets it.
+    /// Describes the limit that is reached first, and the setting that determines it.
     fn limit(&self) -> String {
         let (len, bytes, limits) = (self.queue.len() as u128, self.queue.bytes() as u128, self.queue.limits());
         let [spans_setting, bytes_setting] = self.settings;

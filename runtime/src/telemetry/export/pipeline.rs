@@ -1,4 +1,4 @@
-//! The sink of the tracer: hands finished spans to the export thread.
+//! The sink of the tracer, which hands finished spans over to the export thread.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak, mpsc};
@@ -20,7 +20,7 @@ use crate::telemetry::open_spans::OpenSpanWatch;
 use crate::tracer::encoded::{EncodedSpans, Scopes, SpanSink};
 use crate::tracer::{Shared, record_nothing};
 
-/// What the export thread is started with.
+/// The parts with which the export thread is started.
 pub(crate) struct Pipeline {
     pub(crate) queue: Arc<Queue>,
     pub(crate) batch: BatchConfig,
@@ -43,8 +43,8 @@ pub(crate) struct BatchExport {
 pub(super) struct Source(OnceLock<(Weak<Shared>, Arc<Scopes>)>);
 
 impl Source {
-    /// Hands over the spans of traces that have run for longer than a tick. What becomes of them then is up to the
-    /// queue, which knows how full it is.
+    /// Hands over the spans of traces that have been running for longer than a tick. The queue decides what happens to
+    /// them, because it knows how full it is.
     pub(super) fn hand_over_old(&self) {
         self.with_provider(|provider| {
             if let Some(open) = provider.open_buffers() {
@@ -95,7 +95,7 @@ impl ExportHandle {
         self.control.wait_closed(timeout);
     }
 
-    /// Leaves behind what has not been exported.
+    /// Counts everything that was not exported as left behind.
     fn close(&self) {
         self.queue.close();
         self.control.close();

@@ -3,14 +3,14 @@
 //! A batch in flight counts towards the limits until its outcome is known, because it occupies memory. The
 //! [`ExportStats`] change under the same lock as the queue, so that they are consistent at any moment.
 //!
-//! Spans arrive as the tracer hands them over, usually a whole trace at once. A trace is held until its local root span
-//! has ended, and only then is ready for export: until then it can be evicted as a whole. A trace that runs for long
-//! becomes ready in parts, see [`Queue::release_old`].
+//! The tracer hands spans over in groups, usually a whole trace at once. A trace is held until its local root span has
+//! ended, so that it can be evicted as a whole; only then is it ready for export. A long-running trace becomes ready in
+//! parts; see [`Queue::release_old`].
 //!
-//! Whoever ends a span takes the lock, so nothing that happens under it takes long, however much is queued: traces are
-//! in linked lists, evicting one moves its spans to the graveyard, whatever their number, and what has to be done for
-//! many of them is done in steps, between which the lock is released. Usually nobody takes it but the export thread: while
-//! there is room for twice as many spans as there are, they are left in an inbox.
+//! Threads that end spans may take the lock, so no operation holds it for long, however much is queued: traces are in
+//! linked lists; evicting a trace moves its spans to the graveyard in constant time; and work on many traces is done in
+//! steps, between which the lock is released. Usually, only the export thread takes the lock: while the queue is less
+//! than half full, spans are left in an inbox.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
@@ -32,27 +32,27 @@ mod parts;
 mod places;
 mod store;
 
-/// How many traces are remembered as exported, and how many as evicted.
+/// The maximum number of traces that are remembered as exported, and likewise as evicted.
 const MAX_REMEMBERED: usize = 1 << 16;
 
-/// How many traces or parts of them are moved before the lock is released.
+/// The number of traces or parts that are moved before the lock is released.
 const STEPS: usize = 64;
 
-/// The most traces that one push evicts. Each has at least one span, and no part has more, so this makes enough room
-/// for any of usual size.
+/// The maximum number of traces that one push evicts. Each has at least one span, so this makes enough room for any
+/// part of usual size.
 const MAX_EVICTIONS: usize = 1 << 9;
 
-/// How many evicted parts a push frees. They were allocated by threads like the one that pushes: if the export thread
-/// freed them all, it would contend with these for their part of the heap.
+/// The number of evicted parts that a push frees. They were allocated by threads like the pushing one: if the export
+/// thread freed them all, it would contend with those threads for their heap arenas.
 const FREED_BY_PUSH: usize = 4;
 
-/// How many bytes are freed before the lock is released, apart from the last part of them.
+/// The number of bytes that are freed before the lock is released, not counting the last part.
 const MAX_FREED_BYTES: usize = 1 << 17;
 
-/// The most ticks that a trace is held for, whatever the delay: ticks are counted in 16 bits.
+/// The maximum number of ticks for which a trace is held, whatever the delay: ticks are counted in 16 bits.
 const MAX_TICKS: u16 = u16::MAX / 2;
 
-/// How much may be queued or in flight.
+/// The limits on what may be queued or in flight.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct QueueLimits {
     pub(crate) spans: usize,
@@ -64,13 +64,13 @@ pub(crate) struct QueueLimits {
 pub(crate) struct Queue {
     inner: Mutex<Inner>,
     inbox: Inbox,
-    /// Spans queued or in flight, to be read without the lock.
+    /// Spans queued or in flight, readable without the lock.
     len: AtomicUsize,
     /// Their size in bytes, likewise.
     bytes: AtomicUsize,
     /// Spans ready for export, likewise.
     ready: AtomicUsize,
-    /// Counted by the sampler, which must not wait for the lock.
+    /// Traces not started, counted by the sampler, which must not wait for the lock.
     traces_not_started: AtomicU64,
     limits: QueueLimits,
 }
@@ -90,7 +90,7 @@ struct Inner {
     now: u16,
     /// The number of times that a trace was added to a list.
     listed: u64,
-    /// What takes time under the lock.
+    /// Counts operations under the lock that are not constant in time.
     #[cfg(test)]
     steps: usize,
 }
@@ -129,7 +129,7 @@ impl Queue {
         self.size().1
     }
 
-    /// Both.
+    /// Returns both.
     fn size(&self) -> (usize, usize) {
         let waiting = self.inbox.size();
         (self.len.load(Ordering::Relaxed) + waiting.0, self.bytes.load(Ordering::Relaxed) + waiting.1)
@@ -156,7 +156,8 @@ impl Queue {
         ExportStats { traces_not_started: self.traces_not_started.load(Ordering::Relaxed), ..stats }
     }
 
-    /// Adds spans that have ended, without the lock if there is plenty of room. Those in the inbox count as ready.
+    /// Adds spans that have ended, without taking the lock if there is plenty of room. Spans in the inbox count as
+    /// ready.
     pub(super) fn offer(&self, spans: &EncodedSpans<Vec<u8>>) -> Ready {
         let (count, bytes) = (spans.count as usize, spans.bytes.len());
         let (queued, queued_bytes) = self.size();
@@ -171,8 +172,8 @@ impl Queue {
         self.push(spans.with(spans.bytes.as_slice().into()))
     }
 
-    /// Adds spans that have ended. They are left in the inbox if another thread has the lock, and may have lost its
-    /// processor.
+    /// Adds spans that have ended. They are left in the inbox if another thread holds the lock, because that thread may
+    /// have been preempted.
     fn push(&self, spans: EncodedSpans) -> Ready {
         let mut inner = match self.inner.try_lock() {
             Ok(inner) => inner,
@@ -190,7 +191,7 @@ impl Queue {
         ready
     }
 
-    /// Queues what is left in the inbox by now.
+    /// Queues the spans that are in the inbox.
     pub(super) fn collect(&self) {
         if self.inbox.len() == 0 {
             return;
@@ -206,7 +207,7 @@ impl Queue {
         }
     }
 
-    /// Queues what is in a chunk. Gives memory that is not needed, to be freed without the lock.
+    /// Queues the spans in a chunk. Returns memory that is no longer needed, to be freed without the lock.
     fn collect_chunk(&self, inner: &mut Inner, shard: usize, mut chunk: Chunk) -> Option<Bytes> {
         let memory = chunk.share().map(|memory| (inner.store.parts.share(memory.bytes.clone(), memory.parts), memory));
         let size = chunk.drain(memory.as_ref(), |part| {
@@ -236,8 +237,8 @@ impl Queue {
         Ready { before, after }
     }
 
-    /// Takes the oldest spans that are ready: `count` at most, unless more than that were pushed together. They are in
-    /// flight until they are [settled](Self::settle).
+    /// Takes the oldest spans that are ready: at most `count`, unless more were pushed together. They are in flight
+    /// until they are [settled](Self::settle).
     pub(super) fn take(&self, count: usize) -> Vec<QueuedSpans> {
         self.collect();
         let (mut batch, mut spans) = (Vec::new(), 0);
@@ -264,7 +265,7 @@ impl Queue {
         }
     }
 
-    /// Records the outcome of spans that were in flight. Once the queue is closed it is too late for that: they are
+    /// Records the outcome of spans that were in flight. Has no effect once the queue is closed: they then count as
     /// left behind.
     pub(super) fn settle(&self, exported: u64, refused: u64) {
         let mut inner = self.lock();
@@ -287,8 +288,8 @@ impl Queue {
         self.lock().in_flight()
     }
 
-    /// Leaves behind what is queued or in flight, and whatever comes later. Only the first call has an effect, which
-    /// it returns.
+    /// Closes the queue: everything queued, in flight or pushed later counts as left behind. Returns whether this was
+    /// the first call; later calls have no effect.
     pub(super) fn close(&self) -> bool {
         let mut inner = self.lock();
         if std::mem::replace(&mut inner.closed, true) {
@@ -307,15 +308,15 @@ impl Queue {
         true
     }
 
-    /// Makes all spans ready that are queued by now.
+    /// Makes all queued spans ready.
     pub(super) fn release_all(&self) {
         self.collect();
         let listed = self.lock().listed;
         self.release_while(|_, trace| trace.listed <= listed);
     }
 
-    /// Counts a tick, and makes traces ready that have been held for `max_ticks` of them; for one, if the queue is
-    /// filling up: a trace that is held for long runs for long, and has to be exported some day.
+    /// Counts a tick, and makes traces ready that have been held for `max_ticks` ticks, or for a single tick if the
+    /// queue is filling up: such traces run for long and have to be exported eventually.
     pub(super) fn release_old(&self, max_ticks: u32) {
         self.collect();
         let mut inner = self.lock();
@@ -327,7 +328,7 @@ impl Queue {
         self.release_while(|now, trace| now.wrapping_sub(trace.since) > max_ticks);
     }
 
-    /// Makes held traces ready, oldest first, up to one that `is_due` is false for, given the tick.
+    /// Makes held traces ready, oldest first, up to the first one for which `is_due` returns `false`.
     fn release_while(&self, is_due: impl Fn(u16, &Trace) -> bool) {
         loop {
             let mut inner = self.lock();
@@ -343,7 +344,7 @@ impl Queue {
         }
     }
 
-    /// Frees what was evicted and not freed by those who push. For the export thread.
+    /// Frees evicted spans that were not freed by pushes. Called by the export thread.
     pub(super) fn free_evicted(&self) {
         self.collect();
         loop {

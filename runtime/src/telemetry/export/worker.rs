@@ -19,7 +19,7 @@ use crate::telemetry::audit::LiveAudit;
 use crate::telemetry::config::BatchConfig;
 use crate::tracer::encoded::QueuedSpans;
 
-/// How often the thread wakes up by itself.
+/// The interval at which the thread wakes up by itself.
 pub(super) const TICK: Duration = Duration::from_millis(500);
 
 /// The minimum time between two checks of the queue, whatever the value of `OTEL_BSP_SCHEDULE_DELAY`.
@@ -33,7 +33,7 @@ pub(super) struct Worker<'a, E> {
     exporter: E,
     monitor: Monitor,
     audit: Option<LiveAudit>,
-    /// How often traces that run for long are looked at.
+    /// The interval at which long-running traces are checked.
     delay: Duration,
     last_tick: Instant,
 }
@@ -94,7 +94,7 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
         }
     }
 
-    /// What is due once in a tick. Gives whether one has passed.
+    /// Does the periodic work of a tick, if one has passed. Returns whether it has.
     fn tick(&mut self) -> bool {
         if self.last_tick.elapsed() < self.delay {
             return false;
@@ -106,14 +106,14 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
         true
     }
 
-    /// Judges the traces that are quiet.
+    /// Audits the traces that are quiet.
     fn judge(&self, is_flush: bool, is_shutdown: bool) {
         if let Some(audit) = &self.audit {
             safely(|| audit.judge(is_flush, is_shutdown));
         }
     }
 
-    /// Leaves behind what is queued or in flight.
+    /// Counts everything that is queued or in flight as left behind.
     fn finish(mut self, deadline: Instant) {
         self.queue.close();
         self.control.close();
@@ -213,8 +213,8 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
     }
 }
 
-/// The application's subscriber may panic, for example if its output is closed, and so may its meter provider. That must
-/// not end the export thread.
+/// Catches panics of the application's subscriber, for example because its output is closed, and of its meter provider,
+/// which must not end the export thread.
 fn safely(call: impl FnOnce()) {
     let _ = caught(call);
 }

@@ -36,7 +36,8 @@ const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Expor
 
 const GRPC_ENCODING: &str = "grpc-encoding";
 
-/// Decodes the response. The request is encoded already: [`ObservedChannel`] sends it instead of tonic's body.
+/// A codec that only decodes the response. The request is already encoded: [`ObservedChannel`] sends it instead of
+/// tonic's body.
 #[derive(Debug, Clone, Copy)]
 struct Encoded;
 
@@ -142,7 +143,7 @@ impl Grpc {
         Err(AttemptError { failure: Failure::retryable(chain(transport_error)), doubt })
     }
 
-    /// A connection without a response may be dead without having been closed.
+    /// Opens a new connection, because one that does not respond may be dead without having been closed.
     fn reconnect(&self) {
         *self.channel.borrow_mut() = self.endpoint.connect_lazy();
     }
@@ -183,7 +184,7 @@ pub(super) fn classify(status: &Status, observed: &Observed) -> AttemptError {
     AttemptError { failure, doubt: is_unexpected.then_some(Doubt::Protocol) }
 }
 
-/// What the server has sent. For a response that it cannot read, tonic creates a status itself.
+/// What the server has sent. If tonic cannot read a response, it creates a status itself.
 #[derive(Debug, Default)]
 pub(super) struct Observed {
     pub(super) http_status: AtomicU16,
@@ -203,7 +204,7 @@ impl Observed {
 struct ObservedChannel {
     channel: Channel,
     observed: Arc<Observed>,
-    /// The message to send as it is: tonic's encoder would copy it, and compress it for each attempt.
+    /// The message to send unchanged. Tonic's encoder would copy it, and compress it again for each attempt.
     message: Bytes,
     /// Whether it is compressed.
     gzip: bool,

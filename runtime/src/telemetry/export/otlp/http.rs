@@ -67,7 +67,7 @@ impl Http {
         })
     }
 
-    /// What is sent for the user and the password of the endpoint.
+    /// Returns the `Authorization` header for the user and the password of the endpoint.
     pub(super) fn authorization(&self) -> Option<HeaderValue> {
         let mut request = self.client.post(&self.endpoint).build().ok()?;
         request.headers_mut().remove(AUTHORIZATION)
@@ -126,7 +126,7 @@ impl Http {
     }
 }
 
-/// The backoff that `Retry-After` asks for, in seconds or by a date (RFC 9110, section 10.2.3).
+/// Returns the backoff requested by `Retry-After`, in seconds or as a date (RFC 9110, section 10.2.3).
 pub(super) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     match value.parse() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),
@@ -154,8 +154,8 @@ fn content_type(response: &reqwest::Response) -> &str {
     response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default()
 }
 
-/// Why the collector has refused the request: in a `Status` (OTLP/HTTP, section "Failures"), or as text. Servers in Go tell
-/// without a type that they are of HTTPS.
+/// Returns the reason for which the collector refused the request, from a `Status` (OTLP/HTTP, section "Failures") or
+/// as text. Servers in Go tell without a type that they are of HTTPS.
 async fn error_message(response: reqwest::Response) -> String {
     let kind = content_type(&response);
     let is_protobuf = kind.starts_with(PROTOBUF);

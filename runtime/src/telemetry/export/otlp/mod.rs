@@ -64,7 +64,7 @@ pub(crate) struct OtlpExporter {
     hints: Hints,
     last_error: RefCell<Option<String>>,
     size_limit: Cell<SizeLimit>,
-    /// Whether it has accepted spans, and therefore is a collector.
+    /// Whether the server has accepted spans, and therefore is a collector.
     is_collector: Cell<bool>,
     /// Ends the backoff.
     retry_now: Notify,
@@ -82,10 +82,10 @@ enum Failure {
     Retryable {
         reason: String,
         retry_after: Option<Duration>,
-        /// Whether fewer spans may succeed, too.
+        /// Whether a request with fewer spans may succeed.
         may_be_too_large: bool,
     },
-    /// Fewer spans may succeed.
+    /// A request with fewer spans may succeed.
     TooLarge(String),
     /// A retry would fail again.
     Permanent(String),
@@ -124,7 +124,7 @@ impl From<Failure> for AttemptError {
 type Attempt<E> = Result<Option<ExportTracePartialSuccess>, E>;
 
 impl OtlpExporter {
-    /// Must be called within the runtime that the exporter is to run in.
+    /// Creates an exporter. Must be called within the runtime on which it will run.
     pub(crate) fn new(config: &OtlpConfig, resource: &Resource) -> Result<Self, ConfigError> {
         // Otherwise it would be retried forever, or sent unencrypted.
         #[cfg(not(feature = "otlp-tls"))]
@@ -223,7 +223,7 @@ impl BatchExporter for OtlpExporter {
 }
 
 impl OtlpExporter {
-    /// Sends a request until it succeeds or fails for good.
+    /// Sends a request until it succeeds or fails permanently.
     async fn send_with_retries(&self, request: &Request) -> Attempt<Failure> {
         let mut backoff = INITIAL_BACKOFF;
         let mut out_of_range = 0;
@@ -263,8 +263,8 @@ impl OtlpExporter {
         Outcome { exported: spans - refused, refused, reason: self.loggable(&partial.error_message) }
     }
 
-    /// Removes the spans that are not much smaller than `bytes`, which was too large for a single span, and gives
-    /// how many these are: one request for each of them would take too long.
+    /// Removes the spans that are not much smaller than a span of `bytes`, which was too large, and returns their
+    /// number: one request for each of them would take too long.
     fn refuse_similar(&self, requests: &mut VecDeque<Request>, bytes: usize) -> u64 {
         let limit = SizeLimit::below(bytes);
         let singles = requests.drain(..).flat_map(|request| request.split(&self.envelope, 1, 1));
@@ -289,7 +289,7 @@ impl OtlpExporter {
         *backoff = (*backoff * 2).min(MAX_SPLIT_BACKOFF);
     }
 
-    /// Gives whether the wait was cut short.
+    /// Waits for at most `time`. Returns whether the wait was cut short.
     async fn wait(&self, time: Duration) -> bool {
         time::timeout(time + jitter(), self.retry_now.notified()).await.is_ok()
     }

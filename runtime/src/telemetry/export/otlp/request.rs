@@ -1,4 +1,4 @@
-//! A request, and how large it may be.
+//! Requests, and the limit of their size.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -78,7 +78,7 @@ impl Shell {
     }
 }
 
-/// What surrounds spans in a request: the resource and the scopes, each encoded once.
+/// The envelope of spans in a request: the resource and the scopes, each encoded once.
 #[derive(Debug)]
 pub(super) struct Envelope {
     resource: Shell,
@@ -127,7 +127,7 @@ impl Group {
     }
 }
 
-/// Spans for one request, encoded but for what surrounds them.
+/// The encoded spans for one request, without the envelope.
 #[derive(Debug, Default)]
 pub(super) struct Request {
     groups: Vec<Group>,
@@ -137,7 +137,7 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// Nothing is copied.
+    /// Creates a request without copying the spans.
     pub(super) fn new(envelope: &Envelope, batch: Vec<QueuedSpans>, scopes: &Scopes) -> Self {
         let mut request = Self::default();
         for part in batch {
@@ -194,7 +194,7 @@ impl Request {
         body.into()
     }
 
-    /// Whether it may be too large: it can be split, or is larger than most collectors accept.
+    /// Whether a response may mean that it is too large: it can be split, or is larger than most collectors accept.
     pub(super) fn can_be_too_large(&self) -> bool {
         self.spans > 1 || self.bytes > MAX_BYTES
     }

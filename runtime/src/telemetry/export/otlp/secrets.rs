@@ -39,7 +39,7 @@ impl Secrets {
         }
     }
 
-    /// Redacts them in `text`.
+    /// Redacts the credentials in `text`.
     pub(super) fn redact(&self, text: &str) -> String {
         self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "…"))
     }

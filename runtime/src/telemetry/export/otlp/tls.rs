@@ -12,9 +12,9 @@ use crate::telemetry::text::chain;
 const CERTIFICATES: &str = "a PEM file with certificates";
 const KEY: &str = "a PEM file with the private key of the client certificate";
 
-/// What is in the files.
+/// The content of the PEM files.
 pub(super) struct Tls {
-    /// In place of the system's.
+    /// CA certificates to use instead of the system's.
     ca_certificates: Option<Vec<u8>>,
     /// A certificate and its key (mTLS).
     client_identity: Option<(Vec<u8>, Vec<u8>)>,
@@ -84,8 +84,9 @@ fn read_authorities(file: &TlsFile) -> Result<Vec<u8>, ConfigError> {
     }
 }
 
-/// Whether a client can use what was read, or why not: PEM alone is no certificate, and no key. Otherwise a channel would
-/// ignore a certificate that it cannot parse, and the error of a client would be that of the endpoint.
+/// Checks that a client can use the content of the files, because valid PEM may be no valid certificate or key. Without
+/// this check, a gRPC channel would ignore a certificate that it cannot parse, and an HTTP client would report the
+/// error as that of the endpoint.
 fn check(set: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Result<(), String> {
     let built = set(reqwest::Client::builder().no_proxy()).build();
     built.map(drop).map_err(|error| error.source().map_or_else(|| chain(&error), chain))

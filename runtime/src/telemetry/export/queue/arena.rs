@@ -1,17 +1,17 @@
-//! Storage that grows in small steps, because it grows under a lock, on a thread of the application's.
+//! Storage that grows in small steps, because it grows under a lock on an application thread.
 
 use std::ops::{Index, IndexMut};
 
-/// No place in an arena.
+/// The index of no slot.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// Indices are smaller than this.
+/// The exclusive upper bound of indices.
 pub(super) const MAX_INDEX: u32 = 1 << 30;
 
-/// How many values are allocated at once.
+/// The number of values that are allocated at once.
 const CHUNK: usize = 1 << 10;
 
-/// Values with stable indices. A vector would move all of them when it grows.
+/// Values with stable indices. Unlike a vector, it does not move all of them when it grows.
 #[derive(Debug)]
 pub(super) struct Arena<T> {
     chunks: Vec<Vec<Slot<T>>>,
@@ -33,7 +33,7 @@ impl<T> Default for Arena<T> {
 }
 
 impl<T> Arena<T> {
-    /// What a value takes.
+    /// The size of a slot.
     #[cfg(test)]
     pub(super) const SLOT_BYTES: usize = size_of::<Slot<T>>();
 

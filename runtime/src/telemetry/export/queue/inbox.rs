@@ -1,7 +1,7 @@
-//! Where spans wait for the export thread to queue them.
+//! The inbox, in which spans wait for the export thread to queue them.
 //!
-//! Who ends a span only copies bytes here, into memory that is used again, and which few other threads use. What the queue
-//! has to look up and to link is the export thread's work.
+//! A thread that ends a span only copies bytes here, into reused memory that few other threads use. Looking up and
+//! linking traces in the queue is left to the export thread.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,16 +14,16 @@ use super::{QueueLimits, STEPS, as_len};
 use crate::tracer::buffer::{SHARDS, shard_of_thread};
 use crate::tracer::encoded::EncodedSpans;
 
-/// The part of the queue's limits that may wait here.
+/// The reciprocal of the share of the queue's limits that may wait in the inbox.
 const SHARE: usize = 4;
 
-/// The most bytes of a chunk. What is larger is not left here.
+/// The maximum number of bytes in a chunk. Larger groups of spans are not left in the inbox.
 const CHUNK_BYTES: usize = u16::MAX as usize;
 
-/// How many empty chunks of a shard are kept.
+/// The maximum number of empty chunks that a shard keeps for reuse.
 const MAX_SPARE: usize = 4;
 
-/// How many bytes there is room for at first.
+/// The initial capacity of a chunk in bytes.
 const FIRST_CHUNK_BYTES: usize = 1 << 12;
 
 #[derive(Debug)]
@@ -33,16 +33,16 @@ pub(super) struct Inbox {
     limits: QueueLimits,
 }
 
-/// How many spans wait, and how many bytes they have: in one number, because all threads write to it, which takes each of them
-/// long.
+/// The number of waiting spans, and of their bytes, in a single atomic: all threads write to it, and each contended
+/// write is expensive.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Size(AtomicU64);
 
 impl Size {
-    /// The bytes are in the lower bits.
+    /// The number of lower bits, which hold the bytes.
     const BYTES: u32 = 40;
-    /// The most that may wait is half of what there is room for: threads may add something at the same time.
+    /// At most half of what the counter can hold, because threads may add at the same time.
     const MAX_SPANS: u64 = 1 << (u64::BITS - Self::BYTES - 1);
     const MAX_BYTES: u64 = 1 << (Self::BYTES - 1);
 
@@ -78,17 +78,18 @@ struct Shard {
     spare: Vec<Chunk>,
 }
 
-/// Parts of traces, whose bytes are in one piece.
+/// Parts of traces, with their bytes in one contiguous buffer.
 #[derive(Debug, Default)]
 pub(super) struct Chunk {
     /// With the number of their bytes.
     parts: Vec<EncodedSpans<usize>>,
     bytes: Vec<u8>,
-    /// Whether so many chunks wait that this one is not used again: it is not in the processor's cache any more.
+    /// Whether this chunk is given away instead of being reused, because so many chunks wait that it is no longer in
+    /// the processor's cache.
     is_given_away: bool,
 }
 
-/// Memory that the complete traces of a chunk share: they are exported or evicted at about the same time.
+/// Memory that is shared by the complete traces of a chunk, which are exported or evicted at about the same time.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) bytes: Bytes,
@@ -126,7 +127,7 @@ impl Shard {
 }
 
 impl Chunk {
-    /// Moves complete traces to memory that they share, which is that of the chunk if it is given away.
+    /// Moves complete traces to shared memory, which is that of the chunk if it is given away.
     pub(super) fn share(&mut self) -> Option<Shared> {
         let Self { parts, bytes, is_given_away } = self;
         let complete = || parts.iter().filter(|part| part.has_local_root);
@@ -152,7 +153,7 @@ impl Chunk {
         Some(Shared { bytes: shared.into(), parts: count, is_chunk })
     }
 
-    /// Calls `f` with each part, in `shared` memory or with a copy. Gives how many spans and bytes there were.
+    /// Calls `f` with each part, in `shared` memory or as a copy. Returns the number of spans and bytes.
     pub(super) fn drain(&mut self, shared: Option<&(u32, Shared)>, mut f: impl FnMut(Incoming)) -> (usize, usize) {
         let Self { parts, bytes, .. } = self;
         let (mut spans, mut start, mut next) = (0, 0, 0);
@@ -201,7 +202,7 @@ impl Inbox {
         self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Leaves a copy of spans. Gives how many were there before, or `None` if there are too many.
+    /// Adds a copy of spans. Returns the number of spans before, or `None` if there are too many.
     pub(super) fn leave(&self, spans: &EncodedSpans<impl AsRef<[u8]>>) -> Option<usize> {
         let bytes = spans.bytes.as_ref();
         let waiting = self.size();
@@ -214,24 +215,25 @@ impl Inbox {
         Some(before)
     }
 
-    /// How many chunks wait in each of the shards.
+    /// Returns the number of waiting chunks in each shard.
     pub(super) fn chunks(&self) -> impl Iterator<Item = (usize, usize)> {
         let count = |shard: &Shard| shard.full.len() + usize::from(!shard.filling.parts.is_empty());
         (0..SHARDS).map(move |at| (at, count(&self.shard(at))))
     }
 
-    /// Takes the oldest chunk of a shard. For who has the lock of the queue, so that what is not here is there.
+    /// Takes the oldest chunk of a shard. Only the holder of the queue's lock may call this, so that spans are always
+    /// visible either here or in the queue.
     pub(super) fn take(&self, shard: usize) -> Option<Chunk> {
         self.shard(shard).take()
     }
 
-    /// A shard in which something may wait, preferably this thread's.
+    /// Takes a chunk of any shard, preferably of this thread's.
     pub(super) fn take_any(&self) -> Option<(usize, Chunk)> {
         let first = shard_of_thread();
         (first..first + SHARDS).find_map(|at| Some((at % SHARDS, self.take(at % SHARDS)?)))
     }
 
-    /// These were queued, and the chunk is empty.
+    /// Returns an empty chunk, after its spans were queued.
     pub(super) fn collected(&self, shard: usize, chunk: Chunk, (spans, bytes): (usize, usize)) {
         self.size.subtract(spans, bytes);
         let mut shard = self.shard(shard);
@@ -240,7 +242,7 @@ impl Inbox {
         }
     }
 
-    /// Whether so much waits that whoever gets the lock has to help.
+    /// Whether so many spans wait that any thread that takes the lock has to help.
     pub(super) fn is_filling(&self) -> bool {
         let waiting = self.size();
         waiting.0 > self.limits.spans / 16 || waiting.1 > self.limits.bytes / 16

@@ -1,4 +1,4 @@
-//! What happens to the queue under its lock: every step is bounded and small.
+//! Operations on the queue under its lock. Each is bounded and short.
 
 use bytes::Bytes;
 
@@ -33,7 +33,7 @@ impl Inner {
     #[expect(clippy::unused_self, reason = "tests count the steps")]
     pub(super) fn step(&self) {}
 
-    /// How many spans and bytes more may be queued.
+    /// Returns how many more spans and bytes may be queued.
     pub(super) fn room(&self, limits: QueueLimits) -> QueueLimits {
         QueueLimits {
             spans: limits.spans.saturating_sub(self.len()),
@@ -46,7 +46,7 @@ impl Inner {
         spans.count as usize <= room.spans && spans.bytes.len() <= room.bytes
     }
 
-    /// Queues spans if there is room for them or room can be made. Gives back what has to be freed.
+    /// Queues spans if there is room for them or room can be made. Returns spans that have to be freed.
     pub(super) fn push(&mut self, spans: Incoming, limits: QueueLimits) -> Option<Incoming> {
         let (id, count) = (Id::from(spans.trace_id), spans.count as usize);
         if self.closed {
@@ -80,8 +80,8 @@ impl Inner {
         Some(spans)
     }
 
-    /// Queues spans of a trace that was exported in part. Others are evicted for it; if there are none, what does not
-    /// fit is dropped.
+    /// Queues spans of a trace that was exported in part. Other traces are evicted to make room; if there are none,
+    /// spans that do not fit are dropped.
     #[cold]
     pub(super) fn push_after_all(
         &mut self,
@@ -157,7 +157,7 @@ impl Inner {
         at
     }
 
-    /// Makes a trace ready that was held.
+    /// Makes a held trace ready.
     pub(super) fn release(&mut self, at: u32) {
         self.step();
         self.store.unlink(at);
@@ -167,7 +167,7 @@ impl Inner {
         self.store.link(at, Stage::Ready);
     }
 
-    /// Takes the first part of a trace that is ready.
+    /// Takes the first part of a ready trace.
     pub(super) fn take_part(&mut self, at: u32) -> QueuedSpans {
         self.step();
         let Store { traces, parts, .. } = &mut self.store;
@@ -198,7 +198,7 @@ impl Inner {
         self.store.held.youngest != NONE || self.store.ready.youngest != NONE
     }
 
-    /// Evicts the youngest trace of which nothing has been exported: one that is held, or else one that is ready.
+    /// Evicts the youngest trace of which nothing has been exported: a held one, or else a ready one.
     pub(super) fn evict_youngest(&mut self) -> bool {
         let youngest = match (self.store.held.youngest, self.store.ready.youngest) {
             (NONE, NONE) => return false,
@@ -229,7 +229,7 @@ impl Inner {
         self.store.remember(id, true);
     }
 
-    /// Adds spans that were refused to the graveyard.
+    /// Adds refused spans to the graveyard.
     pub(super) fn bury(&mut self, spans: Incoming) {
         // The memory is freed with what else is in it.
         if let Held::Own(_) = spans.bytes {
@@ -240,8 +240,8 @@ impl Inner {
         }
     }
 
-    /// Takes spans out of the graveyard, to be freed: so many parts at most. Few that share memory, because half as much
-    /// as is freed of it may have to be moved.
+    /// Takes at most `parts` parts out of the graveyard, to be freed. Only a few of them may share memory, because half
+    /// as many bytes as are freed may have to be moved.
     pub(super) fn exhume(&mut self, parts: usize) -> impl Iterator<Item = Freed> {
         let mut bytes = 0;
         (0..parts).map_while(move |_| {

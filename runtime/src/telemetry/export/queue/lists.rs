@@ -8,12 +8,13 @@ use super::arena::{Arena, NONE};
 use super::parts::Parts;
 use super::{MAX_REMEMBERED, Trace};
 
-/// A trace ID, without the alignment of 16 bytes that would have everything padded that it is in.
+/// A trace ID with an alignment of four bytes: the 16 bytes of a `u128` would add padding to every type that contains
+/// it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Id([u32; 4]);
 
 impl Hash for Id {
-    /// At once, and not as a slice.
+    /// Hashes the ID as one integer, not as a slice.
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u128(self.number());
     }
@@ -72,7 +73,7 @@ impl Chain {
         self.spans += other.spans;
     }
 
-    /// Unlinks the first part, which is to be removed.
+    /// Unlinks the first part, which the caller removes.
     pub(super) fn unlink_first(&mut self, parts: &Parts) -> Option<u32> {
         let first = self.first;
         if first == NONE {
@@ -129,7 +130,7 @@ impl List {
     }
 }
 
-/// The last traces of some kind.
+/// The most recent traces of one kind.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
     ids: Vec<Id>,
@@ -137,7 +138,7 @@ pub(super) struct Recent {
 }
 
 impl Recent {
-    /// Gives where the ID is, and the one that was there.
+    /// Returns the position of the ID, and the ID that it replaces.
     pub(super) fn insert(&mut self, id: Id) -> (u32, Option<Id>) {
         if self.ids.capacity() == 0 {
             // All at once: it must not be moved later.

@@ -1,7 +1,8 @@
-//! Spans that wait, in parts: each was handed over at once, and belongs to one trace.
+//! Queued spans, in parts: a part is a group of spans of one trace that were handed over together.
 //!
-//! Parts that came at about the same time share memory, because an allocation for each takes time and space. What is
-//! shared is at most twice as large as what is still needed of it: when more has been evicted, the rest is moved.
+//! Parts that arrive at about the same time share memory, because an allocation for each would take time and space.
+//! Shared memory is at most twice as large as the part of it that is still needed: when more than half has been
+//! evicted, the rest is moved.
 
 use std::ops::Range;
 
@@ -14,7 +15,7 @@ use crate::tracer::encoded::{EncodedSpans, QueuedSpans, ScopeId};
 /// Spans to be queued.
 pub(super) type Incoming = EncodedSpans<Held>;
 
-/// Where the bytes of a part are.
+/// The location of the bytes of a part.
 #[derive(Debug)]
 pub(super) enum Held {
     Own(Box<[u8]>),
@@ -30,13 +31,13 @@ impl Held {
     }
 }
 
-/// Where other scopes begin in a part. Nearly always there are none, so this is a thin pointer.
+/// The positions in a part at which other scopes begin. There are rarely any, so this is a thin pointer.
 type OtherScopes = Option<Box<Vec<(usize, ScopeId)>>>;
 
-/// What is to be freed without the lock.
+/// Memory to be freed without the lock.
 pub(super) type Freed = (Option<Bytes>, OtherScopes);
 
-/// A part takes 32 bytes, apart from its spans: there may be as many parts as spans.
+/// A part. It takes 32 bytes besides its spans, because there may be as many parts as spans.
 #[derive(Debug)]
 struct Part {
     memory: u32,
@@ -45,13 +46,13 @@ struct Part {
     count: u32,
     first_scope: ScopeId,
     other_scopes: OtherScopes,
-    /// Where it is in memory that it shares.
+    /// The offset in shared memory.
     start: u16,
     len: u16,
     has_local_root: bool,
 }
 
-/// The bytes of one part, or of several. Small, because there may be as many as parts.
+/// The bytes of one or several parts. Small, because there may be as many of these as parts.
 #[derive(Debug)]
 enum Memory {
     Own(Box<[u8]>),
@@ -61,11 +62,11 @@ enum Memory {
 #[derive(Debug)]
 struct Shared {
     bytes: Bytes,
-    /// The parts that share it, and some that are gone.
+    /// The parts that share it, including some that have been removed.
     sharers: Vec<u32>,
-    /// How many need it: parts, and whoever adds parts.
+    /// The number of users: parts, and the operation that adds parts.
     users: usize,
-    /// How many of its bytes the parts need.
+    /// The number of bytes that the parts need.
     needed: usize,
 }
 
@@ -76,7 +77,8 @@ impl Shared {
         start..start + usize::from(len)
     }
 
-    /// Moves the parts that need it to new memory, if most of it is not needed, and gives the old. They are few and small.
+    /// Moves the remaining parts, which are few and small, to new memory if most of this memory is not needed. Returns
+    /// the old memory.
     fn compact(&mut self, parts: &mut Arena<Part>, this: u32) -> Option<Bytes> {
         if self.needed * 2 >= self.bytes.len() {
             return None;
@@ -120,18 +122,18 @@ impl Parts {
         at
     }
 
-    /// Adds memory for parts that share it, which are inserted next.
+    /// Adds memory that will be shared by the parts inserted next.
     pub(super) fn share(&mut self, bytes: Bytes, parts: usize) -> u32 {
         let shared = Shared { bytes, sharers: Vec::with_capacity(parts), users: 1, needed: 0 };
         self.memory.insert(Memory::Shared(Box::new(shared)))
     }
 
-    /// All parts that share this memory have been inserted, or refused. Gives what is not needed.
+    /// Called when all parts that share this memory have been inserted or refused. Returns memory that is not needed.
     pub(super) fn shared(&mut self, memory: u32) -> Option<Bytes> {
         self.release(memory, 0)
     }
 
-    /// Gives memory that is not needed any more when one part less needs it.
+    /// Removes a user of memory. Returns the memory if it is no longer needed.
     fn release(&mut self, at: u32, len: u16) -> Option<Bytes> {
         if let Memory::Shared(shared) = &mut self.memory[at] {
             shared.users -= 1;
@@ -183,7 +185,8 @@ impl Parts {
         self.parts[at].next = next;
     }
 
-    /// The first of spans that are not queued: at most so many, of at most so many bytes together.
+    /// Returns the first of the spans, which are not queued: at most `max_spans` spans of at most `max_bytes` bytes in
+    /// total.
     #[cold]
     pub(super) fn first(&self, spans: &Incoming, max_spans: usize, max_bytes: usize) -> Incoming {
         let bytes = match &spans.bytes {

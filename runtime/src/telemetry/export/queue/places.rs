@@ -1,4 +1,4 @@
-//! Where a trace is, by its ID.
+//! The location of each trace, by its ID.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher as _;
@@ -8,21 +8,21 @@ use foldhash::quality::RandomState;
 use super::arena::MAX_INDEX;
 use super::lists::Id;
 
-/// How many maps there are. When one of them grows, it moves only its own entries.
+/// The number of maps. A map that grows moves only its own entries.
 const SHARDS: usize = 1 << 8;
 
-/// What is known of a trace.
+/// The state of a trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// It is queued: an index into the arena of traces.
+    /// Queued, with the index in the arena of traces.
     Queued(u32),
-    /// Nothing of it is queued, and something was exported: where it is remembered.
+    /// Exported at least in part, and not queued. The position in the list of remembered traces.
     Exported(u32),
-    /// It was evicted: where it is remembered.
+    /// Evicted. The position in the list of remembered traces.
     Evicted(u32),
 }
 
-/// A place in 32 bits, of which two tell what it is.
+/// A [`Place`] in 32 bits, two of which are the discriminant.
 #[derive(Debug, Clone, Copy)]
 struct Packed(u32);
 
@@ -63,7 +63,7 @@ impl Default for Places {
 }
 
 impl Places {
-    /// A map uses the lowest and the highest bits of the hash, so the shard is chosen by others.
+    /// Chooses the shard by the middle bits of the hash, because a map uses the lowest and the highest ones.
     fn shard(&self, trace: Id) -> usize {
         usize::from(self.random.hash_one(trace).to_le_bytes()[4])
     }
@@ -82,7 +82,7 @@ impl Places {
         self.shards[shard].remove(&trace);
     }
 
-    /// The most entries that are moved when a map grows.
+    /// The maximum number of entries that are moved when a map grows.
     #[cfg(test)]
     pub(super) fn largest(&self) -> usize {
         self.shards.iter().map(HashMap::len).max().unwrap_or_default()

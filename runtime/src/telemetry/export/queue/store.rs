@@ -1,11 +1,11 @@
-//! The traces that wait, and in which order.
+//! The queued traces, and their order.
 
 use super::arena::{Arena, NONE};
 use super::lists::{Chain, Id, List, Recent};
 use super::parts::Parts;
 use super::places::{Place, Places};
 
-/// Everything that has to be freed.
+/// The content of the queue, which is freed without the lock.
 #[derive(Debug, Default)]
 pub(super) struct Store {
     pub(super) places: Places,
@@ -13,27 +13,27 @@ pub(super) struct Store {
     pub(super) parts: Parts,
     /// Traces whose local root span has not ended, oldest first.
     pub(super) held: List,
-    /// Traces that are ready, and of which nothing was exported.
+    /// Ready traces of which nothing was exported.
     pub(super) ready: List,
-    /// Traces of which something was exported: the rest has to follow.
+    /// Traces that were exported in part, so that the remaining spans have to be exported, too.
     pub(super) leaving: List,
     exported: Recent,
     evicted: Recent,
-    /// Spans that were evicted and are to be freed without the lock.
+    /// Evicted spans, to be freed without the lock.
     pub(super) graveyard: Chain,
 }
 
-/// A trace with spans that are queued. It takes 56 bytes, apart from its parts.
+/// A trace with queued spans. It takes 56 bytes besides its parts.
 #[derive(Debug)]
 pub(super) struct Trace {
     pub(super) id: Id,
     pub(super) bytes: u64,
-    /// Orders the lists of traces that are ready among each other.
+    /// Determines the order among traces of different lists.
     pub(super) listed: u64,
     pub(super) parts: Chain,
     pub(super) older: u32,
     pub(super) younger: u32,
-    /// The tick in which it came.
+    /// The tick in which it arrived.
     pub(super) since: u16,
     pub(super) stage: Stage,
 }
