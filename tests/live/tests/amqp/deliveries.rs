@@ -142,6 +142,47 @@ async fn replies_to_unnamed_queues_have_one_name() {
     assert_eq!(span.attribute("messaging.destination.anonymous"), Some(&true.into()));
 }
 
+#[tokio::test]
+async fn a_reply_continues_the_trace_of_its_request() {
+    #[traced(kind = consumer, parent = delivery)]
+    async fn serve(delivery: &Delivery, channel: &Channel) {
+        let to = delivery.properties.reply_to().clone().expect("a reply is asked for");
+        let (options, properties) = (BasicPublishOptions::default(), delivery.properties.clone());
+        channel.basic_publish_traced("".into(), to, options, b"taken", properties).await.expect("sent");
+    }
+
+    let Some(broker) = Broker::connect().await else { return };
+    let caller = broker.connection.create_channel().await.expect("a channel");
+    let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
+    let replies = caller.basic_consume("amq.rabbitmq.reply-to".into(), "".into(), options, FieldTable::default());
+    let mut replies = replies.await.expect("a consumer");
+    let properties =
+        BasicProperties::default().with_reply_to("amq.rabbitmq.reply-to".into()).with_correlation_id("c-1".into());
+    let capture = Capture::new();
+    let options = BasicPublishOptions::default();
+    let call = caller.basic_publish_traced("".into(), short(&broker.queue), options, b"order", properties);
+    capture.run_async(in_span_async("call", call)).await.expect("sent");
+    let asked = next(&mut broker.consumer().await).await;
+    capture.run_async(serve(&asked, &broker.channel)).await;
+    let reply = next(&mut replies).await;
+    capture.run(|| receive(&reply));
+
+    let marks = ["messaging.destination.temporary", "messaging.message.conversation_id"];
+    capture.assert_tree_with(
+        &marks,
+        &format!(
+            "
+            call
+            └── publish {} [producer] messaging.message.conversation_id=c-1
+                └── serve [consumer] messaging.message.conversation_id=c-1
+                    └── publish (temporary) [producer] messaging.destination.temporary=true messaging.message.conversation_id=c-1
+                        └── receive [consumer] messaging.destination.temporary=true messaging.message.conversation_id=c-1
+            ",
+            broker.queue
+        ),
+    );
+}
+
 /// Without a broker: `lapin` can make up deliveries.
 #[test]
 fn a_made_up_delivery_is_an_origin() {

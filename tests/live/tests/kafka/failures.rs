@@ -47,6 +47,36 @@ async fn what_cannot_be_delivered_is_an_error() {
     assert_eq!(third.attribute("error.type"), Some(&"MessageTimedOut".into()));
 }
 
+pub(crate) async fn what_an_aborted_transaction_has_queued_is_an_error(cluster: Cluster) {
+    let mut config = config(&cluster.brokers);
+    // Nothing is sent before the end of a transaction.
+    config.set("transactional.id", &cluster.topic).set("linger.ms", "20000");
+    let producer: FutureProducer = config.create().expect("the configuration is valid");
+    producer.init_transactions(LONG).expect("the broker answers");
+    let capture = Capture::new();
+    let send = |payload| {
+        producer.begin_transaction().expect("none has begun");
+        let sent = capture.run(|| producer.send_result_traced(cluster.record("o-1", payload)));
+        sent.map_err(|(error, _)| error).expect("queued")
+    };
+    let kept = send("kept");
+    producer.commit_transaction(LONG).expect("committed");
+    assert!(kept.await.expect("the producer lives").is_ok());
+    let given_up = send("given up");
+    producer.abort_transaction(LONG).expect("aborted");
+    assert!(given_up.await.expect("the producer lives").is_err());
+
+    let sent = capture.named(&format!("send {}", cluster.topic));
+    let [kept, given_up] = &sent[..] else { panic!("{sent:?}") };
+    assert!(!kept.is_error() && kept.attribute("messaging.kafka.offset").is_some());
+    assert!(given_up.is_error() && !given_up.is_cancelled());
+    assert_eq!(given_up.attribute("error.type"), Some(&"PurgeQueue".into()));
+    assert_eq!(given_up.attribute("messaging.kafka.offset"), None);
+    let message = next(&cluster.consumer()).detach();
+    assert_eq!(message.payload(), Some(&b"kept"[..]));
+    assert_eq!(message.origin().span().span_context().span_id(), kept.span_id());
+}
+
 #[tokio::test]
 async fn what_cannot_be_queued_is_an_error() {
     let producer = nowhere(&[("message.max.bytes", "1000")]);

@@ -33,6 +33,7 @@ use throughline::{Origin as _, biz_tags, in_span, in_span_async, traced};
 use throughline_kafka::{Delivery, FutureProducerExt as _, ProducerExt as _};
 use throughline_live::{Peer, SpanLine, server};
 
+use failures::what_an_aborted_transaction_has_queued_is_an_error;
 use processes::{a_batch_is_linked, produced_here_consumed_there, produced_there_consumed_here};
 use producers::{headers_are_kept, not_sampled_goes_on, producers_without_a_future};
 
@@ -129,6 +130,7 @@ on_both!(
     not_sampled_goes_on,
     producers_without_a_future,
     headers_are_kept,
+    what_an_aborted_transaction_has_queued_is_an_error,
 );
 
 /// Every attribute but those of the source code.
