@@ -95,7 +95,10 @@ fn read(mut input: Box<dyn Read + '_>, may_be_compressed: bool, each: &mut Each<
     let whole = Counted::new(Box::new(BufReader::with_capacity(1 << 16, Cursor::new(head).chain(input))));
     match format {
         Format::Gzip if may_be_compressed => read_compressed(whole, each),
-        Format::Gzip => Err(ReadError::new("it is compressed with gzip twice").into()),
+        Format::Gzip => Err(ReadError::new(
+            "it is compressed with gzip twice; decompress it once: `gzip -dc FILE | throughline audit -`",
+        )
+        .into()),
         Format::Json => json::read(whole, each),
         Format::Protobuf => protobuf::read_one(whole, each),
         Format::Delimited => protobuf::read_delimited(whole, each),

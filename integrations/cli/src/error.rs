@@ -35,7 +35,7 @@ impl ReadError {
 
     /// The end of what is compressed, at a byte of the file.
     pub(crate) fn in_compressed(byte: u64) -> Self {
-        let what = "it ends here; expected the rest of what gzip has compressed".to_owned();
+        let what = "it ends here; expected more gzip data".to_owned();
         Self { place: Some(Place::Compressed(byte)), what, source: None }
     }
 

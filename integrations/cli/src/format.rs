@@ -46,7 +46,7 @@ impl Format {
         }
         if head.starts_with(b"\x28\xb5\x2f\xfd") {
             return Err(ReadError::new(
-                "it is compressed with zstd; pass it on with `zstd -dc FILE | throughline audit -`",
+                "it is compressed with zstd; decompress it: `zstd -dc FILE | throughline audit -`",
             ));
         }
         if head.len() > 4 && is_message(&head[4..]) {

@@ -21,7 +21,7 @@ pub(crate) enum Command {
 /// The options of `throughline audit`.
 #[derive(Debug)]
 pub(crate) struct Options {
-    /// The dumps; `-` is the standard input.
+    /// The dumps; `-` is standard input.
     pub(crate) files: Vec<PathBuf>,
     pub(crate) rules: Rules,
     pub(crate) json: bool,
@@ -65,7 +65,7 @@ impl Command {
             }
         }
         if options.files.is_empty() {
-            return Err("no file; expected one or more of them, or `-` for the standard input".into());
+            return Err("no input file; expected at least one, or `-` for standard input".into());
         }
         Ok(Self::Audit(Box::new(options)))
     }

@@ -72,11 +72,9 @@ fn message(input: &mut Counted<'_>, end: u64, each: &mut Each<'_>) -> Result<(),
         input.content(length, &mut content)?;
         if tag >> 3 == RESOURCE_SPANS && tag & 7 == 2 {
             let decoded = ResourceSpans::decode(&*content);
-            each(
-                decoded.map_err(|error| {
-                    ReadError::at(at, format!("{length} bytes are no `ResourceSpans`")).because(error)
-                })?,
-            );
+            each(decoded.map_err(|error| {
+                ReadError::at(at, format!("{length} bytes are not a valid `ResourceSpans`")).because(error)
+            })?);
         }
     }
     Ok(())

@@ -46,7 +46,7 @@ fn read(options: &Options) -> Result<(Report, bool), String> {
     let mut reader = Reader::new();
     let (mut spans, mut is_cut_off) = (0, false);
     for path in &options.files {
-        let name = if is_stdin(path) { "the standard input".into() } else { path.to_string_lossy() };
+        let name = if is_stdin(path) { "standard input".into() } else { path.to_string_lossy() };
         let input: Box<dyn Read> = if is_stdin(path) {
             Box::new(io::stdin().lock())
         } else {
@@ -59,13 +59,13 @@ fn read(options: &Options) -> Result<(Report, bool), String> {
         if let Some(cut_off) = &dump.cut_off {
             is_cut_off = true;
             let spans = if dump.spans == 1 { "span" } else { "spans" };
-            warn(format!("{cut_off}; the report has the {} {spans} before", dump.spans));
+            warn(format!("{cut_off}; the report covers the {} {spans} before", dump.spans));
         }
         if dump.invalid > 0 {
-            let verbs = if dump.invalid == 1 { ["span has", "is"] } else { ["spans have", "are"] };
-            let [have, are] = verbs;
+            let words = if dump.invalid == 1 { ["span was", "its"] } else { ["spans were", "their"] };
+            let [were, their] = words;
             warn(format!(
-                "{} {have} a trace id, a span id or a parent id that is not valid, and {are} left out",
+                "{} {were} left out, because {their} trace ID, span ID or parent span ID is invalid",
                 dump.invalid
             ));
         }

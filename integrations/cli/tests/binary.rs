@@ -157,7 +157,8 @@ fn spans_without_ids_are_a_warning() {
     let dump = dump(&[(1, 0, 2, 0, "acme"), (0, 1, 1, 0, "acme")]);
     let (report, warning) = ends_with(&["audit", "-"], dump.as_bytes(), 0);
     assert!(report.starts_with("completeness 100.000 %: 1 of 1 trace, 1 span\n"), "{report}");
-    let expected = "warning: the standard input: 1 span has a trace id, a span id or a parent id that is not valid, and is left out\n";
+    let expected =
+        "warning: standard input: 1 span was left out, because its trace ID, span ID or parent span ID is invalid\n";
     assert_eq!(warning, expected);
 }
 
@@ -185,9 +186,9 @@ fn of_a_file_that_is_still_written_what_it_has_is_reported() {
     let end = content.len() - 100;
     let (report, warning) = ends_with(&["audit", "-"], &content[..end], 3);
     assert!(report.starts_with("completeness 100.000 %: 1 of 1 trace, 3 spans\n"), "{report}");
-    let expected = format!("warning: the standard input: byte {end}: it ends here, on line 2, column ");
+    let expected = format!("warning: standard input: byte {end}: it ends here, on line 2, column ");
     assert!(warning.starts_with(&expected), "{warning}");
-    assert!(warning.ends_with("; the report has the 3 spans before\n"), "{warning}");
+    assert!(warning.ends_with("; the report covers the 3 spans before\n"), "{warning}");
     // What it has is checked, and that it was cut off is not what was asked for.
     ends_with(&["audit", "--fail-below", "100", "-"], &content[..end], 3);
     ends_with(&["audit", "--fail-on-breaks", "--edge", "gateway", "-"], &content[..end], 1);
@@ -197,7 +198,9 @@ fn of_a_file_that_is_still_written_what_it_has_is_reported() {
     ends_with(&["audit", cut_off.to_str().unwrap(), COLLECTOR], b"", 3);
     // Nothing at all is no report.
     let (report, errors) = ends_with(&["audit", "-"], &content[..20], 2);
-    assert!(report.is_empty() && errors.ends_with("; the report has the 0 spans before\nerror: there are no spans\n"));
+    assert!(
+        report.is_empty() && errors.ends_with("; the report covers the 0 spans before\nerror: there are no spans\n")
+    );
 }
 
 #[test]
@@ -210,8 +213,8 @@ fn of_a_compressed_file_that_is_cut_off_what_it_has_is_reported() {
     let (report, warning) = ends_with(&["audit", "-"], &compressed[..end], 3);
     assert!(report.starts_with("completeness 100.000 %: 1 of 1 trace, 3 spans\n"), "{report}");
     let expected = format!(
-        "warning: the standard input: byte {end} of the compressed data: it ends here; expected the rest of what gzip \
-         has compressed; the report has the 3 spans before\n"
+        "warning: standard input: byte {end} of the compressed data: it ends here; expected more gzip data; the report \
+         covers the 3 spans before\n"
     );
     assert_eq!(warning, expected);
 }
@@ -241,10 +244,8 @@ fn a_reader_that_goes_away_is_no_failure_and_a_full_disk_is_one() {
 fn mistakes_name_the_file_and_the_option() {
     let error = |arguments: &[&str]| ends_with(arguments, b"", 2).1;
     assert!(error(&["audit", "missing.json"]).starts_with("error: missing.json: cannot be opened: No such file"));
-    assert!(error(&["audit", "-"]).starts_with("error: the standard input: it is empty"));
-    assert!(
-        error(&["audit"]).starts_with("error: no file; expected one or more of them, or `-` for the standard input\n")
-    );
+    assert!(error(&["audit", "-"]).starts_with("error: standard input: it is empty"));
+    assert!(error(&["audit"]).starts_with("error: no input file; expected at least one, or `-` for standard input\n"));
     assert!(error(&["audit", "--html"]).starts_with("error: missing argument for option '--html'"));
     assert!(error(&["audit", "--colour", "-"]).starts_with("error: invalid option '--colour'"));
     assert!(error(&["adit", "-"]).starts_with("error: unknown command `adit`; expected `audit`"));

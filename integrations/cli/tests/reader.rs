@@ -216,7 +216,10 @@ fn what_is_no_dump_is_told_with_its_place() {
     assert!(id.starts_with("line 1, column 58: invalid character"), "{id}");
     let kind = error(br#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"kind":"SPAN_KIND_SERVER"}]}]}]}"#);
     assert_eq!(kind, "line 1, column 69: invalid type: string \"SPAN_KIND_SERVER\", expected i32");
-    assert_eq!(error(&gzip(&gzip(b"{}"))), "it is compressed with gzip twice");
+    assert_eq!(
+        error(&gzip(&gzip(b"{}"))),
+        "it is compressed with gzip twice; decompress it once: `gzip -dc FILE | throughline audit -`"
+    );
 }
 
 #[test]
@@ -238,7 +241,7 @@ fn a_mistake_in_protobuf_is_told_with_its_byte() {
     message.truncate(end);
     message.extend([0x0a, 3, 0x0a, 0x7f, 0]);
     let error = error(&message);
-    assert!(error.starts_with(&format!("byte {end}: 3 bytes are no `ResourceSpans`: ")), "{error}");
+    assert!(error.starts_with(&format!("byte {end}: 3 bytes are not a valid `ResourceSpans`: ")), "{error}");
 }
 
 #[test]
@@ -267,12 +270,7 @@ fn of_compressed_data_that_is_cut_off_the_rest_is_read() {
         for end in (2..compressed.len()).step_by(7).chain([compressed.len() - 1]) {
             let (spans, dump) = read(&compressed[..end]).unwrap_or_else(|error| panic!("{form} at {end}: {error}"));
             let cut_off = dump.cut_off.unwrap_or_else(|| panic!("{form} at {end}: not seen")).to_string();
-            assert_eq!(
-                cut_off,
-                format!(
-                    "byte {end} of the compressed data: it ends here; expected the rest of what gzip has compressed"
-                )
-            );
+            assert_eq!(cut_off, format!("byte {end} of the compressed data: it ends here; expected more gzip data"));
             assert!((last..=all).contains(&spans.len()), "{form} at {end}: {} after {last}", spans.len());
             last = spans.len();
         }
