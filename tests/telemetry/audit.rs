@@ -147,7 +147,7 @@ alone! {
         });
         assert_found(&report, BreakKind::MissingParent, "store", line);
         assert_eq!(report.breaks[0].examples[0].trace_id, Some(TraceId::from(7)));
-        assert_eq!(report.breaks[0].examples[0].detail, format!("its parent {} never came", SpanId::from(9)));
+        assert_eq!(report.breaks[0].examples[0].detail, format!("its parent {} was never received", SpanId::from(9)));
     }
 }
 

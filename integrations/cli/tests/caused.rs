@@ -82,7 +82,7 @@ fn ids_that_two_processes_share_are_a_cycle() {
     let files = [of_process("id-1.pb", "orders", "place"), of_process("id-2.pb", "worker", "print")];
     let found = found(&files);
     let cycles: Vec<_> = found.iter().filter(|found| found[0] == "cycle").collect();
-    assert_eq!(cycles, [&["cycle", "worker", "print", "it has the id of `place`"]], "{found:?}");
+    assert_eq!(cycles, [&["cycle", "worker", "print", "it has the same ID as `place`"]], "{found:?}");
 }
 
 #[test]

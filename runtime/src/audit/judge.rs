@@ -78,9 +78,11 @@ fn missing_parents(tree: &Tree<'_>, found: &mut Vec<Found>) {
     for siblings in orphans.chunk_by(|a, b| a.0 == b.0) {
         let [(parent, first), others @ ..] = siblings else { continue };
         let detail = match others.len() {
-            0 => format!("its parent {parent} never came"),
+            0 => format!("its parent {parent} was never received"),
             more => {
-                format!("its parent {parent} never came, which is the parent of {} more", plural(more as u64, "span"))
+                let have = if more == 1 { "has" } else { "have" };
+                let more = plural(more as u64, "more span");
+                format!("its parent {parent} was never received, and {more} {have} the same parent")
             }
         };
         let others = others.iter().map(|(_, at)| tree.spans[*at].span_id);
@@ -168,7 +170,7 @@ fn rings(tree: &Tree<'_>, found: &mut Vec<Found>) {
         found.push(Found::new(BreakKind::Cycle, at, detail).with(others));
     }
     for &(first, second) in &tree.doubles {
-        let detail = format!("it has the id of `{}`", tree.spans[first].name);
+        let detail = format!("it has the same ID as `{}`", tree.spans[first].name);
         found.push(Found::new(BreakKind::Cycle, second, detail).with([tree.spans[first].span_id]));
     }
 }
@@ -219,7 +221,7 @@ fn child(tree: &Tree<'_>, rules: &Rules, at: usize, parent_at: usize, found: &mu
     if tree.is_remote(at, parent_at) {
         let is_answered = parent.kind == SpanKind::Client && span.kind == SpanKind::Server && !is_given_up(parent);
         if is_answered && late > bound {
-            let detail = format!("{}, although that waited for the answer", how_late());
+            let detail = format!("{}, although that waited for the response", how_late());
             found.push(Found::new(BreakKind::ClockSkew, at, detail).with([parent.span_id]));
         }
     } else if late > PRECISION && !is_detached(span, parent) {

@@ -51,7 +51,7 @@ kinds! {
     }
     /// A span whose parent was never received.
     MissingParent = "missing-parent" {
-        title: "the parent of a span never came",
+        title: "the parent of a span was never received",
         cause: "the parent was never exported: it never ended, its process was killed or dropped it because a queue was full, or its sampler decided otherwise; or it was recorded by a tracer that exports elsewhere",
         remedy: "flush on exit (`Telemetry::shutdown`), let one parent-based sampler decide for the whole trace, and export every service to the same place"
     }

@@ -14,7 +14,7 @@
 //! let trace = 0x4bf9_u128.into();
 //! let root = Span::new(trace, 1.into(), "GET /orders");
 //! let mut child = Span::new(trace, 3.into(), "load order");
-//! child.parent_id = Some(2.into()); // which never came
+//! child.parent_id = Some(2.into()); // which was never exported
 //!
 //! let mut audit = Audit::new(Rules::new());
 //! audit.push(root);

@@ -19,7 +19,7 @@ pub(super) fn section(report: &Report) -> Markup {
             section aria-labelledby="traces" {
                 h2 #traces { "Broken traces" }
                 p.note {
-                    "Dashed rows are spans that should be there. A dashed end is one that never came. "
+                    "Dashed rows are missing spans. A dashed end marks a span that never ended. "
                     "Times are those of the spans' own clocks."
                 }
                 // The first ones are open, so that there is something to see, and the page stays short.

@@ -72,7 +72,7 @@ fn a_root_of_a_kind_that_may_not_be_one() {
 #[test]
 fn a_parent_that_never_came() {
     let spans = [server(1, 0), span(3, 2, "charge card").at("src/pay.rs", 31), span(4, 2, "print"), span(5, 3, "bank")];
-    let detail = "its parent 0000000000000002 never came, which is the parent of 1 span more";
+    let detail = "its parent 0000000000000002 was never received, and 1 more span has the same parent";
     let report = finds(spans, (BreakKind::MissingParent, "charge card", "src/pay.rs:31", detail));
     let example = &report.breaks[0].examples[0];
     assert_eq!(example.trace_id, Some(TraceId::from(1)));
@@ -85,7 +85,7 @@ fn a_parent_of_very_many_that_never_came() {
     let spans = || (1..=1_000).map(|id| span(id, 5_000, "work").times(1_000 + id, 3_000));
     let example = |rules| audit(rules, spans()).breaks[0].examples[0].clone();
     let found = example(Rules::new());
-    assert_eq!(found.detail, "its parent 0000000000001388 never came, which is the parent of 999 spans more");
+    assert_eq!(found.detail, "its parent 0000000000001388 was never received, and 999 more spans have the same parent");
     assert_eq!(found.spans, (1..=500_u64).map(SpanId::from).collect::<Vec<_>>());
     assert_eq!(example(Rules::new().max_spans_shown(0)).spans, [SpanId::from(1)]);
 }
@@ -146,7 +146,7 @@ fn a_ring() {
 fn an_id_that_two_spans_have() {
     finds(
         [server(1, 0), span(2, 1, "load"), span(2, 1, "store")],
-        (BreakKind::Cycle, "store", "", "it has the id of `load`"),
+        (BreakKind::Cycle, "store", "", "it has the same ID as `load`"),
     );
     // The same span, exported twice.
     let report = audit(Rules::new(), [server(1, 0), span(2, 1, "load"), span(2, 1, "load")]);
@@ -252,7 +252,7 @@ fn clocks_that_differ() {
     assert_unbroken(&audit(rules(), [client(), server(1_240)]));
     let detail = "it began 250.0 ms before its parent `GET`";
     finds_in(rules(), [client(), server(750)], (BreakKind::ClockSkew, "GET /stock", "", detail));
-    let detail = "it began 210.0 ms after its parent `GET` had ended, although that waited for the answer";
+    let detail = "it began 210.0 ms after its parent `GET` had ended, although that waited for the response";
     finds_in(rules(), [client(), server(1_260)], (BreakKind::ClockSkew, "GET /stock", "", detail));
     // It did not wait.
     let mut failed = client();

@@ -22,18 +22,18 @@ orders                        2      4  50.000 %       0
 payments                      1      1   0.000 %       1
   charge card                 1      1   0.000 %       1
 
-missing-parent ×1: the parent of a span never came
+missing-parent ×1: the parent of a span was never received
 ";
     let text = report().to_string();
     assert!(text.starts_with(expected), "{text}");
     let expected = "
   ×1 `charge card` at src/pay.rs:31, in service `payments`
-    its parent 0000000000000003 never came (trace 00000000000000000000000000000002)
+    its parent 0000000000000003 was never received (trace 00000000000000000000000000000002)
 
 trace 00000000000000000000000000000002
 POST /orders [server] (orders) 98.0 ms
 └── reserve (orders) 96.0 ms
-charge card (payments) 92.0 ms  <-- missing-parent: its parent 0000000000000003 never came
+charge card (payments) 92.0 ms  <-- missing-parent: its parent 0000000000000003 was never received
 ";
     assert!(text.ends_with(expected), "{text}");
 }
