@@ -56,10 +56,6 @@ fn charge(__arg0: (u64, String)) -> impl ::throughline::__private::Future<Output
                             .with_scoped_tags()
                     },
                     |__tags| {
-                        #[allow(
-                            unused_variables,
-                            reason = "not every name is used by a tag"
-                        )]
                         let (order_no, _) = &__arg0;
                         __tags.scope_value("order_no", &order_no);
                     },

@@ -5,6 +5,7 @@
 //! box does not have to declare. A macro sees the bounds of the function, and those of an annotated `impl` block. If
 //! they are not sufficient, the box is treated as an ordinary value.
 
+use proc_macro2::Span;
 use syn::visit::{self, Visit};
 use syn::{
     FnArg, GenericArgument, GenericParam, Generics, Ident, Lifetime, PathArguments, ReceiverKind, Type, TypeParamBound,
@@ -121,8 +122,8 @@ impl Named<'_> {
         match &receiver.kind {
             ReceiverKind::Reference(_, lifetime, _) => is_lifetime(lifetime.as_ref(), self.lives),
             ReceiverKind::Typed(_, ty) => {
-                let this: Ident = syn::parse_quote!(Self);
-                borrows(ty, self.lives, &this)
+                // A keyword, which is parsed as no identifier.
+                borrows(ty, self.lives, &Ident::new("Self", Span::call_site()))
             }
             _ => false,
         }
@@ -278,6 +279,18 @@ mod tests {
         ));
         assert!(of(
             quote!(
+                fn f(self: &Arc<Self>) -> BoxFuture<'_, T> {}
+            ),
+            None
+        ));
+        assert!(of(
+            quote!(
+                fn f<'a>(self: Pin<&'a mut Self>) -> BoxFuture<'a, Self::Row> {}
+            ),
+            None
+        ));
+        assert!(of(
+            quote!(
                 fn f<'a, 'b: 'a>() -> BoxFuture<'a, &'b str> {}
             ),
             None
@@ -301,6 +314,12 @@ mod tests {
         assert!(!of(
             quote!(
                 fn f(&self) -> Pin<Box<dyn Future<Output = Result<T, E>>>> {}
+            ),
+            None
+        ));
+        assert!(!of(
+            quote!(
+                fn f(self: Arc<Self>) -> BoxFuture<'static, T> {}
             ),
             None
         ));

@@ -139,16 +139,16 @@ fn argument_cfgs(ident: &Ident, item: &ItemFn) -> TokenStream {
 pub(super) fn peeks(statements: &[TokenStream], peek: &[Peek]) -> TokenStream {
     let mut out = TokenStream::new();
     for Peek { names, cfgs, statement } in peek {
-        let used = names.iter().any(|name| statements.iter().any(|statement| mentions(statement, name)));
-        if used {
-            let span = Span::mixed_site();
-            // The pattern is repeated in full, although a tag may use only one of its names.
-            out.extend(quote_spanned! {span=>
-                #cfgs
-                #[allow(unused_variables, reason = "not every name is used by a tag")]
-                #statement
-            });
+        let (used, unused): (Vec<_>, Vec<_>) =
+            names.iter().partition(|name| statements.iter().any(|statement| mentions(statement, name)));
+        if used.is_empty() {
+            continue;
         }
+        // The pattern is repeated in full, although a tag may use only one of its names. Lints stay as they are, because a
+        // crate may forbid to allow them.
+        let span = Span::mixed_site();
+        let unused = (!unused.is_empty()).then(|| quote_spanned!(span=> #cfgs let _ = (#(&#unused),*);));
+        out.extend(quote_spanned!(span=> #cfgs #statement #unused));
     }
     out
 }

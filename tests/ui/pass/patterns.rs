@@ -1,6 +1,7 @@
 //! Arguments that are destructured in the signature, and tags for the names they bind.
 
 #![deny(warnings)]
+#![forbid(unused_variables)]
 
 use throughline::{biz_tags, traced, traced_spawn};
 
