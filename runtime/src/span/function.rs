@@ -31,7 +31,7 @@ trait Step {
     fn outcome(&mut self) -> Outcome;
 }
 
-/// The body and its value share their place, because stack frames of recursive functions count.
+/// The body and its value share memory, to keep the stack frames of recursive functions small.
 enum Call<B, R, O> {
     Body(B, O),
     Running,
@@ -87,7 +87,7 @@ impl Started {
         Self(ManuallyDrop::new(span))
     }
 
-    /// See [`Span::run`]. Borrowed, so that the span stays where it was returned to.
+    /// Like [`Span::run`], but borrows the span, so that it is not moved.
     #[inline]
     pub fn __run<R>(&mut self, body: impl FnOnce() -> R, outcome: impl FnOnce(&R) -> Outcome) -> R {
         if self.0.is_none() {
@@ -103,7 +103,7 @@ impl Started {
     }
 }
 
-/// Runs the call, and gives the payload of a panic.
+/// Runs the call, and returns the payload of a panic.
 #[inline(never)]
 fn catch(call: &mut dyn Step) -> thread::Result<()> {
     // Unwind safe: neither the body nor its captures are used again.

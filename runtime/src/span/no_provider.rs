@@ -15,8 +15,8 @@ use crate::context::current;
 use crate::context::data::Data;
 use crate::span::tracer;
 
-/// Whether a span that starts now goes nowhere, so that its attributes are not worth computing. Warns that nothing is
-/// set up, if that may be a mistake.
+/// Whether a span that starts now would be discarded, so that its attributes need not be computed. Logs a warning if
+/// telemetry is not set up, which may be a mistake.
 #[cfg(feature = "tracing")]
 pub(crate) fn is_lost() -> bool {
     !tracer::is_installed() && current::with(is_plain) && is_lost_first()

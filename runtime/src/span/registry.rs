@@ -46,11 +46,11 @@ thread_local! {
     static KEPT: RefCell<Kept> = const { RefCell::new(Kept(Vec::new())) };
 }
 
-/// How many slots a thread takes at once, and keeps at most.
+/// The number of slots that a thread takes at once, and the maximum that it keeps.
 const TAKEN_AT_ONCE: usize = 16;
 const MAX_KEPT: usize = 8 * TAKEN_AT_ONCE;
 
-/// In a table that is smaller, threads keep no slots: they might keep them all.
+/// The minimum size of a table whose slots threads keep. In a smaller one, they might keep all of them.
 const MIN_SIZE_TO_KEEP: usize = 1 << 12;
 
 /// An open span.
@@ -224,7 +224,7 @@ impl Table {
     }
 }
 
-/// A span's slot in the table, counted from one: it takes room in every frame and future with an open span.
+/// A span's slot in the table, counted from one. Small, because it is part of every frame and future with an open span.
 #[derive(Debug)]
 pub(crate) struct Ticket(NonZeroU32);
 

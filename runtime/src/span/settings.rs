@@ -1,5 +1,5 @@
-//! Starting a span as most are, below the current one; and what a span starts with that most do not have: a parent of its
-//! own, links, tags that were set one by one.
+//! Starting a span: the common case of a child of the current span, and settings that most spans do not have, such as
+//! an explicit parent, links, and tags that are set one by one.
 
 use std::panic::Location;
 
@@ -210,7 +210,7 @@ impl More {
         fill(&mut self.propagated);
     }
 
-    /// Applies everything but the span itself.
+    /// Applies all settings without starting a span.
     fn off(mut self, parent: Context, changed: bool, fill: impl FnOnce(&mut Tags)) -> Span {
         if let Some(needed) = NeededTags::below(&parent) {
             self.propagated.keep_only(needed);

@@ -8,8 +8,8 @@ use crate::span::callsite::Callsite;
 use crate::span::handle::is_off;
 use crate::span::{no_provider, tracer};
 
-/// Whether the span of a function would not be recorded, and nothing else needs its tags. This is all that such a call
-/// costs: a look at the current context.
+/// Whether the span of a function would not be recorded and nothing else needs its tags. Such a call costs only this
+/// read of the current context.
 #[inline]
 pub(crate) fn is_unrecorded(callsite: &'static Callsite) -> bool {
     if callsite.log || callsite.has_scoped_tags {
