@@ -62,6 +62,12 @@ fn kind(message: &dyn MessageTrait, transaction: bool) -> &'static str {
     }
 }
 
+/// Whether the broker puts the message into a queue of its topic at once. A delayed or transactional one is first in a
+/// topic of the broker's own, and the answer has its offset there.
+pub(crate) fn is_queued_at_once(message: &dyn MessageTrait, transaction: bool) -> bool {
+    matches!(kind(message, transaction), "normal" | "fifo")
+}
+
 fn property<'m>(message: &'m dyn MessageTrait, name: &str) -> Option<&'m str> {
     message.get_properties().get(name).map(|value| -> &str { value }).filter(|value| !value.is_empty())
 }

@@ -61,7 +61,7 @@
 //! | `messaging.rocketmq.message.type` | `normal`, `fifo`, `delay`, `transaction` | the same, but never `delay`: the broker removes what tells |
 //! | `messaging.rocketmq.message.group` | the sharding key | the sharding key |
 //! | `messaging.rocketmq.message.delay_time_level`, `.delivery_timestamp` | if set | removed by the broker |
-//! | `throughline.rocketmq.queue_offset` | once sent | always |
+//! | `throughline.rocketmq.queue_offset` | once sent, unless it is delayed or transactional | always |
 //! | `throughline.rocketmq.send_status` | if it is not `SEND_OK` | |
 //! | `throughline.messaging.redelivered`, `throughline.rocketmq.reconsume_times` | | from the second delivery on |
 //! | `error.type` | the client's error code, such as `transport.connection.failed` | |

@@ -12,7 +12,7 @@ use throughline::messaging::Producer;
 use throughline::{Outcome, Snapshot, Span, Tags, semconv};
 
 use crate::SYSTEM;
-use crate::attributes::describe_message;
+use crate::attributes::{describe_message, is_queued_at_once};
 use crate::properties::inject_context;
 
 /// Sends messages with a [`DefaultMQProducer`] in producer spans, and injects their context into the messages.
@@ -84,10 +84,11 @@ impl ProducerExt for DefaultMQProducer {
         F: Fn(Option<&SendResult>, Option<&ClientError>) + Send + Sync + 'static,
     {
         let span = outgoing(Some(self), &mut message, false);
+        let has_offset = span.is_recording() && is_queued_at_once(&message, false);
         let (caller, inside) = (Snapshot::capture(), Snapshot::of(&span.context()));
         let span = Mutex::new(span);
         let callback = move |result: Option<&SendResult>, error: Option<&ClientError>| {
-            let finish = |span: &mut Span| span.end(|| error.map_or_else(|| sent_one(result), failed));
+            let finish = |span: &mut Span| span.end(|| error.map_or_else(|| sent_one(result, has_offset), failed));
             finish(&mut span.lock().unwrap_or_else(PoisonError::into_inner));
             caller.run(|| callback(result, error));
         };
@@ -214,7 +215,9 @@ where
     R: Sent,
 {
     let span = outgoing(producer, &mut message, R::TRANSACTION);
-    let one = |result: &ClientResult<R>| result.as_ref().map_or_else(failed, |answer| sent_one(answer.result()));
+    let has_offset = span.is_recording() && is_queued_at_once(&message, R::TRANSACTION);
+    let one =
+        |result: &ClientResult<R>| result.as_ref().map_or_else(failed, |answer| sent_one(answer.result(), has_offset));
     span.run_async(on_the_heap(message, send), one).await
 }
 
@@ -273,8 +276,8 @@ fn failed(error: &ClientError) -> Outcome {
     Outcome::exception(error.descriptor().code().as_str(), error)
 }
 
-/// The broker's answer to one message.
-fn sent_one(result: Option<&SendResult>) -> Outcome {
+/// The broker's answer to one message. `has_offset`: whether its offset is one in the queue of its topic.
+fn sent_one(result: Option<&SendResult>, has_offset: bool) -> Outcome {
     let outcome = sent(result);
     let Some(result) = result else { return outcome };
     let outcome = match &result.msg_id {
@@ -282,11 +285,11 @@ fn sent_one(result: Option<&SendResult>) -> Outcome {
         _ => outcome,
     };
     match result.message_queue {
-        Some(_) => outcome.attribute(
+        Some(_) if has_offset => outcome.attribute(
             semconv::THROUGHLINE_ROCKETMQ_QUEUE_OFFSET,
             i64::try_from(result.queue_offset).unwrap_or(i64::MAX),
         ),
-        None => outcome,
+        _ => outcome,
     }
 }
 

@@ -351,6 +351,8 @@ async fn a_transactional_message_has_its_type() {
     let received = only(&processed(&spans, "transfer"));
     assert!(received.is_child_of(&sent), "{received:?}");
     assert_eq!(sent.attribute("messaging.rocketmq.message.type"), Some("transaction"));
+    assert_eq!(sent.attribute("throughline.rocketmq.queue_offset"), None, "that is of the broker's own topic");
+    assert_eq!(received.attribute("throughline.rocketmq.queue_offset"), Some("0"));
     assert_eq!(received.attribute("messaging.rocketmq.message.type"), Some("transaction"));
     producer.shutdown().await;
     lab.close().await;

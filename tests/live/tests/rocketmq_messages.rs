@@ -244,6 +244,32 @@ async fn a_send_is_a_span_whose_identity_is_in_the_message() {
 }
 
 #[tokio::test]
+async fn the_offset_in_another_topic_is_left_out() {
+    let capture = Capture::new();
+    let transaction = TransactionSendResult {
+        local_transaction_state: Some(LocalTransactionState::CommitMessage),
+        send_result: Some(answer()),
+    };
+    let sending = async {
+        send(with(&[("DELAY", "3")]), |_| ready(Ok(answer()))).await.unwrap();
+        send(with(&[("TIMER_DELAY_MS", "1000")]), |_| ready(Ok(Some(answer())))).await.unwrap();
+        send(order(), |_| ready(Ok(transaction))).await.unwrap();
+        send(with(&[("__SHARDINGKEY", "customer-7")]), |_| ready(Ok(answer()))).await.unwrap();
+    };
+    capture.run_async(sending).await;
+    let told: Vec<_> = capture
+        .spans()
+        .iter()
+        .map(|span| {
+            ["messaging.message.id", "throughline.rocketmq.queue_offset"]
+                .map(|key| text(span, key))
+                .map(|it| it.is_some())
+        })
+        .collect();
+    assert_eq!(told, [[true, false], [true, false], [true, false], [true, true]]);
+}
+
+#[tokio::test]
 async fn what_the_broker_says_of_a_message_is_told() {
     let capture = Capture::new();
     let late = SendResult { send_status: SendStatus::FlushSlaveTimeout, ..answer() };
