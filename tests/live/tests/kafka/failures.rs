@@ -54,15 +54,15 @@ pub(crate) async fn what_an_aborted_transaction_has_queued_is_an_error(cluster: 
     let producer: FutureProducer = config.create().expect("the configuration is valid");
     producer.init_transactions(LONG).expect("the broker answers");
     let capture = Capture::new();
-    let send = |payload| {
+    let begin_with = |payload| {
         producer.begin_transaction().expect("none has begun");
         let sent = capture.run(|| producer.send_result_traced(cluster.record("o-1", payload)));
         sent.map_err(|(error, _)| error).expect("queued")
     };
-    let kept = send("kept");
+    let kept = begin_with("kept");
     producer.commit_transaction(LONG).expect("committed");
     assert!(kept.await.expect("the producer lives").is_ok());
-    let given_up = send("given up");
+    let given_up = begin_with("given up");
     producer.abort_transaction(LONG).expect("aborted");
     assert!(given_up.await.expect("the producer lives").is_err());
 
