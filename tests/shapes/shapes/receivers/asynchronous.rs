@@ -197,3 +197,31 @@ async_method!(
     },
     |this| S::f(this.n, Noisy("a"))
 );
+
+shape!(
+    boxed_for_typed_receivers,
+    "├── f\n└── g",
+    {
+        struct S<T>(T);
+        impl<T: Copy + Send + Sync + 'static> S<T> {
+            #[traced]
+            fn f(self: &Arc<Self>) -> Pin<Box<dyn Future<Output = Option<T>> + Send + '_>> {
+                Box::pin(async move {
+                    pause().await;
+                    Some(self.0)
+                })
+            }
+            #[traced]
+            fn g<'a>(
+                self: Pin<&'a mut Self>,
+                a: Noisy,
+            ) -> Pin<Box<dyn Future<Output = (T, &'static str)> + Send + 'a>> {
+                Box::pin(async move {
+                    pause().await;
+                    (self.0, a.0)
+                })
+            }
+        }
+    },
+    block(Arc::new(S(1)).f().await, Pin::new(&mut S(2)).g(Noisy("a")).await)
+);
