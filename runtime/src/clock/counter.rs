@@ -81,7 +81,7 @@ impl Published {
 }
 
 /// Returns the current time in nanoseconds since the Unix epoch, or `None` if it has to be read from the system clock.
-#[inline]
+#[inline(always)]
 pub(super) fn now() -> Option<u64> {
     let counter = COUNTER.get()?.as_ref()?;
     PUBLISHED.time(|| counter.raw())

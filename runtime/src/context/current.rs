@@ -58,7 +58,7 @@ pub(crate) fn peek<R>(f: impl FnOnce(&Context) -> R) -> Option<R> {
 }
 
 /// Calls `f` with the current context.
-#[inline]
+#[inline(always)]
 pub(crate) fn with<R>(f: impl FnOnce(&Context) -> R) -> R {
     // `f` runs while the current context is borrowed, so it must not call application code, which might
     // attach another context.

@@ -64,7 +64,7 @@ impl<B, R, O> Call<B, R, O> {
 }
 
 /// Starts the span of a function.
-#[inline]
+#[inline(always)]
 pub(crate) fn start(callsite: &'static Callsite, fill: &mut dyn FnMut(&mut Tags)) -> Span {
     let busy = Busy::begin();
     if busy.is_nested() {

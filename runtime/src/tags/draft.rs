@@ -78,7 +78,7 @@ thread_local! {
 
 impl Draft {
     /// An empty draft of a span with these limits.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(limits: Limits) -> Box<Self> {
         let known = DRAFTS.try_with(|drafts| drafts.borrow_mut().pop()).ok().flatten();
         let mut draft = known.unwrap_or_else(Self::allocate);
@@ -90,7 +90,7 @@ impl Draft {
     fn allocate() -> Box<Self> {
         Box::new(Self {
             fields: Fields::default(),
-            scoped: Fields::default(),
+            scoped: Fields::new(Limits::unlimited()),
             inherited: ScopedTags::None,
             above: None,
             above_at: 0,
@@ -157,7 +157,7 @@ impl Draft {
 
     /// A draft of a span below `context`, which has `data`. `inherit` writes what the span of that passes on, and gives
     /// whether it is known; if not, the span is asked.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn below(
         limits: Limits,
         data: Option<&Arc<Data>>,
@@ -223,8 +223,8 @@ impl Draft {
 
     /// Sets a tag for this span and those below it.
     pub(super) fn scope(&mut self, key: &'static str, value: &Value) {
-        if self.admits(key) {
-            self.scoped.set(key, value);
+        if let Some(fields) = self.fields_for(key, true) {
+            fields.set(key, value);
         }
     }
 
@@ -234,7 +234,18 @@ impl Draft {
         if !is_scoped {
             return Some(&mut self.fields);
         }
-        self.admits(key).then_some(&mut self.scoped)
+        let count = self.scoped.attributes.kept as usize + self.inherited.len();
+        if count >= max_scoped() && !self.replaces(key) {
+            return None;
+        }
+        Some(self.scoped())
+    }
+
+    /// The tags of the scope, with the limit of this span.
+    #[inline]
+    fn scoped(&mut self) -> &mut Fields {
+        self.scoped.limits.value_length = self.fields.limits.value_length;
+        &mut self.scoped
     }
 
     #[inline(never)]
@@ -244,19 +255,15 @@ impl Draft {
         }
     }
 
-    /// Whether there is room for a tag of the scope.
-    fn admits(&mut self, key: &'static str) -> bool {
-        let scoped = &mut self.scoped;
-        if scoped.attributes.kept == 0 {
-            scoped.limits = Limits { value_length: self.fields.limits.value_length, ..Limits::unlimited() };
-        }
-        let count = scoped.attributes.kept as usize + self.inherited.len();
-        // One that replaces another is kept.
-        if count >= max_scoped() && !self.inherited.has(key) && !scoped.has(key) {
+    /// Whether a tag of the scope replaces another, for which there is room where there is none for more. Otherwise it is
+    /// counted as dropped.
+    #[cold]
+    fn replaces(&mut self, key: &'static str) -> bool {
+        let replaces = self.inherited.has(key) || self.scoped.has(key);
+        if !replaces {
             self.dropped.get_or_insert((0, key)).0 += 1;
-            return false;
         }
-        true
+        replaces
     }
 
     /// Whether nothing has to be reported.
@@ -273,6 +280,18 @@ impl Draft {
     #[inline]
     fn adds_nothing(&self) -> bool {
         self.scoped.attributes.kept == 0 && self.dropped.is_none()
+    }
+
+    /// Completes the tags of a span below `parent`, if they replace nothing and the baggage stays as it is: so do most.
+    #[inline]
+    fn complete_apart(&mut self, parent: &Context) -> bool {
+        let is_apart = !self.scoped.keys().overlaps(self.fields.keys().and(self.code.keys()));
+        if self.dropped.is_some() || !is_apart || !parent.baggage().is_empty() || !self.fields.append(&self.scoped) {
+            return false;
+        }
+        self.inherit();
+        (self.changes_tags, self.defers_tags) = (true, true);
+        true
     }
 
     /// Completes the tags of a span below `parent`. Returns the parent with other baggage if they change that.
@@ -377,10 +396,7 @@ impl Tags {
     pub(crate) fn encode(&mut self, mut draft: Box<Draft>) {
         draft.set_all(std::mem::take(&mut self.own));
         for tag in std::mem::take(&mut self.scoped) {
-            if draft.scoped.attributes.kept == 0 {
-                draft.scoped.limits = Limits { value_length: draft.fields.limits.value_length, ..Limits::unlimited() };
-            }
-            draft.scoped.set(tag.key.as_str(), &tag.value);
+            draft.scoped().set(tag.key.as_str(), &tag.value);
         }
         self.draft = Some(draft);
     }
@@ -428,6 +444,9 @@ impl Tags {
         let mut draft = self.draft.take()?;
         if draft.adds_nothing() && self.propagates_nothing() {
             draft.inherit();
+            return Some((draft, None));
+        }
+        if self.propagates_nothing() && draft.complete_apart(parent) {
             return Some((draft, None));
         }
         let propagated = self.take_propagated();

@@ -266,7 +266,7 @@ impl Span {
 
     /// Lets the spans below know what this one passes on, without asking it: unless that would have to be learned once
     /// more for its siblings. Gives whether they know.
-    #[inline]
+    #[inline(always)]
     pub(super) fn is_starting(&self) -> bool {
         let (Some(buffer), Some(draft)) = (&self.buffer, &self.draft) else { return false };
         if !draft.changes_tags {
