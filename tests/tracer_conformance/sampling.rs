@@ -17,6 +17,17 @@ on_both! {
         assert!(kept.take().is_empty());
     }
 
+    /// "`ParentBased`" asks its root sampler where there is no parent. The SDK's sees one that is not valid as a parent.
+    fn ids_that_are_not_valid_are_no_parent(builder, kept, ours) {
+        let provider = builder.with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOn))).build();
+        for (trace_id, span_id) in [(0, 8), (7, 0), (0, 0)] {
+            let parent = below(context(trace_id, span_id, TraceFlags::NOT_SAMPLED, false, "a=1"));
+            let span = provider.tracer("t").start_with_context("root", &parent);
+            assert_eq!(span.is_recording(), ours);
+            assert_eq!(span.span_context().trace_state().header(), if ours { "" } else { "a=1" });
+        }
+    }
+
     /// "Sampler": what it is told, and what it decides on: attributes and trace state.
     fn the_sampler_is_asked(builder, kept, ours) {
         let sampler = Asked::answering(SamplingDecision::RecordAndSample);

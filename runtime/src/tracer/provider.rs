@@ -20,6 +20,7 @@ use crate::clock::{self, nanos};
 use crate::context::data::Data;
 use crate::context::encoder::Encoder;
 use crate::context::local;
+use crate::context::snapshot::Snapshot;
 use crate::encoding::{Role, ScopeId};
 use crate::tags::draft::Draft;
 
@@ -36,6 +37,8 @@ use crate::tags::draft::Draft;
 /// - The status `Ok` is final, and a later `Error` replaces an earlier one, unless it has no description. The SDK keeps
 ///   the one whose text sorts last.
 /// - A link that is not valid is ignored unless it has attributes or a trace state ("Link"); the SDK keeps it.
+/// - A sampler is asked about a span below a parent that is not valid as about one without a parent; the SDK's
+///   `ParentBased` follows such a parent, and its spans get the trace state of one.
 /// - A span that is not sampled keeps the other flags of its parent, such as that of a random trace ID; the SDK drops
 ///   them.
 /// - Span processors see what is sent: times before 1970 and after 2554 are the first and the last that OTLP can encode,
@@ -178,6 +181,12 @@ fn begun(provider: &Shared, mut span: Span, parent: &Context) -> Context {
 
 /// Nothing of a context that is not valid is inherited: neither the ID of a span nor flags.
 static NO_PARENT: SpanContext = SpanContext::NONE;
+
+/// The baggage, the tags and the extensions of a context.
+#[cold]
+fn without_span(context: &Context) -> Context {
+    Snapshot::of(context).without_span().to_context()
+}
 
 /// The IDs of a span, and whether it is recorded.
 struct Identity {
@@ -335,6 +344,9 @@ impl Shared {
         }
         let trace_id = if has_parent { above.trace_id() } else { self.ids.new_trace_id() };
         let span_id = self.ids.new_span_id();
+        // Samplers ask whether there is a span, and for its trace state, not whether it is valid.
+        let without_span = (!has_parent && parent.has_active_span()).then(|| without_span(parent));
+        let parent = without_span.as_ref().unwrap_or(parent);
         let result = self.sampler.should_sample(Some(parent), trace_id, name, kind, attributes, links);
         let is_sampled = result.decision == SamplingDecision::RecordAndSample;
         let flags = above.trace_flags().with_sampled(is_sampled);

@@ -7,6 +7,7 @@ use opentelemetry::trace::{Span as ApiSpan, SpanBuilder, SpanRef, Tracer as ApiT
 use proptest::sample::Index;
 
 use super::programs::{AnySampler, Change, Parent};
+use super::specified::Specified;
 use super::*;
 
 /// What is seen of a program.
@@ -134,13 +135,20 @@ impl IdGenerator for Ids {
 
 /// Configures either provider.
 macro_rules! built {
-    ($builder:expr, $setup:ident, $limits:expr, $log:ident) => {{
+    ($builder:expr, $setup:ident, $limits:expr, $log:ident, $is_sdk:literal) => {{
         let mut builder = $builder.with_span_limits($limits).with_id_generator(Ids::default());
         builder = builder.with_resource(Resource::builder_empty().build());
         match &$setup.sampler {
-            Some(AnySampler::BuiltIn(sampler)) => builder = builder.with_sampler(sampler.clone()),
+            Some(AnySampler::BuiltIn(sampler)) => {
+                builder = builder.with_sampler(Specified { sampler: sampler.clone(), is_sdk: $is_sdk });
+            }
             Some(AnySampler::Own(attributes)) => {
-                builder = builder.with_sampler(OwnSampler(attributes.clone(), Arc::clone(&$log)));
+                let sampler = OwnSampler(attributes.clone(), Arc::clone(&$log));
+                builder = builder.with_sampler(Specified { sampler, is_sdk: $is_sdk });
+            }
+            None if $is_sdk => {
+                let sampler = Sampler::ParentBased(Box::new(Sampler::AlwaysOn));
+                builder = builder.with_sampler(Specified { sampler, is_sdk: $is_sdk });
             }
             None => {}
         }
@@ -155,7 +163,7 @@ macro_rules! built {
 
 pub(super) fn ours(setup: &Setup, steps: &[(bool, Step)]) -> Ran {
     let log = Log::default();
-    let provider = built!(TracerProvider::builder(), setup, setup.limits, log);
+    let provider = built!(TracerProvider::builder(), setup, setup.limits, log, false);
     let flush = || provider.force_flush().expect("it succeeds");
     Running::new(&provider, &log).run(steps, &flush, &|| drop(provider.shutdown()), true)
 }
@@ -172,7 +180,7 @@ pub(super) fn theirs(setup: &Setup, steps: &[(bool, Step)]) -> Ran {
     // Without a sampler, it would read the variables of the environment.
     let mut setup = setup.clone();
     setup.sampler.get_or_insert(AnySampler::BuiltIn(Sampler::ParentBased(Box::new(Sampler::AlwaysOn))));
-    let provider = built!(SdkTracerProvider::builder(), setup, unlimited, log);
+    let provider = built!(SdkTracerProvider::builder(), setup, unlimited, log, true);
     let flush = || drop(provider.force_flush());
     Running::new(&provider, &log).run(steps, &flush, &|| drop(provider.shutdown()), false)
 }

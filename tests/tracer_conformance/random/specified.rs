@@ -4,6 +4,33 @@ use opentelemetry::Array;
 
 use super::*;
 
+/// Asks a sampler as the specification says: a parent that is not valid is none. The SDK asks it with one as a parent.
+#[derive(Debug, Clone)]
+pub(super) struct Specified<S> {
+    pub(super) sampler: S,
+    pub(super) is_sdk: bool,
+}
+
+impl<S: ShouldSample + Clone + 'static> ShouldSample for Specified<S> {
+    fn should_sample(
+        &self,
+        parent: Option<&Context>,
+        trace_id: TraceId,
+        name: &str,
+        kind: &SpanKind,
+        attributes: &[KeyValue],
+        links: &[Link],
+    ) -> SamplingResult {
+        let none = Context::new();
+        let parent = parent.map(|parent| {
+            let is_valid = parent.span().span_context().is_valid();
+            assert!(is_valid || self.is_sdk || !parent.has_active_span());
+            if is_valid { parent } else { &none }
+        });
+        self.sampler.should_sample(parent, trace_id, name, kind, attributes, links)
+    }
+}
+
 /// Applies the limits, and removes what the SDK keeps. The SDK's span has no limits, so that all is there.
 pub(super) fn apply(span: &mut SpanData, limits: &SpanLimits) {
     span.dropped_attributes_count = set_all(&mut span.attributes, limits.max_attributes_per_span);
