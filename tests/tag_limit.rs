@@ -59,6 +59,17 @@ fn a_scope_is_bounded() {
         keys.dedup();
         assert_eq!(keys.len(), span.attributes.len(), "each key once");
     }
+    // Tags that replace others take no room from those after them.
+    capture.run(|| {
+        with_tags("base", 127, || {
+            let replacing = throughline::span("replacing").biz_tag("base0", 2).biz_tag("base1", 2);
+            replacing.biz_tag("last", 3).biz_tag("surplus", 4).run(|| assert_eq!(current_tags().len(), 128));
+        });
+    });
+    let span = capture.span("replacing");
+    assert_eq!(span.attribute("base0"), Some(&Value::I64(2)));
+    assert_eq!((span.attribute("last"), span.attribute("surplus")), (Some(&Value::I64(3)), None));
+    assert_eq!(dropped(&meters, &exporter), 72 + 1 + 1);
     // Ten thousand of one call, for each of which there is no room.
     let kept = capture.run(|| with_tags("many", 10_000, current_tags));
     assert_eq!(kept.len(), 128);

@@ -236,8 +236,20 @@ impl Fields {
     /// Whether there is an attribute with a key for which `is_key` is true.
     #[cold]
     pub(crate) fn has_any(&self, is_key: impl Fn(&str) -> bool) -> bool {
+        self.matching(is_key).next().is_some()
+    }
+
+    /// How many attributes have a key for which `is_key` is true.
+    #[cold]
+    pub(crate) fn count_keys(&self, is_key: impl Fn(&str) -> bool) -> usize {
+        self.matching(is_key).count()
+    }
+
+    fn matching(&self, is_key: impl Fn(&str) -> bool) -> impl Iterator<Item = ()> {
         let attributes = Reader::new(&self.bytes).filter(|(field, _)| *field == span::ATTRIBUTES);
-        attributes.map(|(_, field)| reader::key(field.bytes)).any(|key| std::str::from_utf8(key).is_ok_and(&is_key))
+        attributes
+            .filter(move |(_, field)| std::str::from_utf8(reader::key(field.bytes)).is_ok_and(&is_key))
+            .map(|_| ())
     }
 
     /// Whether there is an attribute with this key.

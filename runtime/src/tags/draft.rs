@@ -235,7 +235,7 @@ impl Draft {
             return Some(&mut self.fields);
         }
         let count = self.scoped.attributes.kept as usize + self.inherited.len();
-        if count >= max_scoped() && !self.replaces(key) {
+        if count >= max_scoped() && !self.has_room(key) {
             return None;
         }
         Some(self.scoped())
@@ -255,15 +255,19 @@ impl Draft {
         }
     }
 
-    /// Whether a tag of the scope replaces another, for which there is room where there is none for more. Otherwise it is
-    /// counted as dropped.
+    /// Whether there is room for a tag of the scope, where there are that many with those that replace others: such tags
+    /// need no room. Otherwise it is counted as dropped.
     #[cold]
-    fn replaces(&mut self, key: &'static str) -> bool {
-        let replaces = self.inherited.has(key) || self.scoped.has(key);
-        if !replaces {
+    fn has_room(&mut self, key: &'static str) -> bool {
+        let replaces = |key: &str| self.inherited.has(key);
+        let has_room = replaces(key) || self.scoped.has(key) || {
+            // Once there is none for one, there is none for others.
+            self.dropped.is_none() && self.scoped.count_keys(|key| !replaces(key)) + self.inherited.len() < max_scoped()
+        };
+        if !has_room {
             self.dropped.get_or_insert((0, key)).0 += 1;
         }
-        replaces
+        has_room
     }
 
     /// Whether nothing has to be reported.
