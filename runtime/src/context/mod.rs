@@ -13,6 +13,8 @@ pub(crate) mod last_error;
 #[cfg(feature = "sdk")]
 pub(crate) mod local;
 pub(crate) mod origin;
+#[cfg(feature = "sdk")]
+pub(crate) mod place;
 #[cfg(feature = "integration")]
 pub(crate) mod request_id;
 pub(crate) mod snapshot;

@@ -9,6 +9,8 @@ use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceState};
 use crate::context::current::{self, Attached};
 use crate::context::data::{self, BaggageEntry, Data};
 use crate::context::origin::Origin;
+#[cfg(feature = "sdk")]
+use crate::context::place;
 use crate::tags::scoped::{self, ScopedTags};
 
 /// A capture of the current context: the span context (trace ID, span ID, flags, trace state), baggage, tags and
@@ -110,6 +112,8 @@ impl Snapshot {
         }
         if let Some(span) = self.span_context() {
             context = context.with_remote_span_context(span.clone());
+            #[cfg(feature = "sdk")]
+            place::forget(&context);
         }
         let shared = self.data.as_ref().and_then(|data| data.baggage.as_ref());
         if let Some(baggage) = self.baggage.as_ref().or(shared).filter(|baggage| !baggage.is_empty()) {

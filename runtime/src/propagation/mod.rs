@@ -27,6 +27,8 @@ use opentelemetry::{Context, Key, KeyValue, StringValue};
 
 use crate::context::current;
 use crate::context::data::{self, Data};
+#[cfg(feature = "sdk")]
+use crate::context::place;
 use crate::propagation::trace_state::ForeignTraceState;
 use crate::tags::scoped;
 use crate::tags::set::without;
@@ -275,6 +277,8 @@ impl Propagator {
                 data.set_extension(debugged.then(|| b3::Debugged(span.trace_id())));
             }
             context = context.with_remote_span_context(span);
+            #[cfg(feature = "sdk")]
+            place::forget(&context);
         }
         if are_moved {
             tags.extend(without(&held.list(), &tags));

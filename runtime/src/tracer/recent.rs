@@ -3,24 +3,17 @@
 //! What a span passes on never changes. As long as it is known here, the span need not be asked for it, for which it has to
 //! be locked; see [`local`](crate::context::local).
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::sync::{Arc, Weak};
 
 use opentelemetry::Context;
-use opentelemetry::trace::{SpanId, TraceContextExt as _};
+use opentelemetry::trace::SpanId;
 
 use super::buffer::TraceBuffer;
+use crate::context::place::{self, NOWHERE, Place, get, set};
 use crate::encoding::Role;
 use crate::tags::draft::Draft;
 use crate::tags::scoped::EncodedTags;
-
-/// A span: where the contexts keep it that share it, and its ID, because another one may be kept there later. A context
-/// that has no more than the IDs of the span, as that of a detached job, keeps these elsewhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Place {
-    address: usize,
-    span_id: SpanId,
-}
 
 /// What the span passes on.
 #[derive(Debug)]
@@ -30,35 +23,15 @@ struct Passed {
     tags: Option<EncodedTags>,
 }
 
-const NOWHERE: Place = Place { address: 0, span_id: SpanId::INVALID };
-
 thread_local! {
-    static PLACE: Cell<Place> = const { Cell::new(NOWHERE) };
     static PASSED: RefCell<Passed> = const { RefCell::new(Passed { buffer: Weak::new(), tags: None }) };
-}
-
-#[inline]
-fn get() -> Place {
-    PLACE.with(Cell::get)
-}
-
-#[inline]
-fn set(place: Place) {
-    PLACE.with(|known| known.set(place));
-}
-
-#[inline]
-fn place(context: &Context) -> Place {
-    let span = context.span();
-    let identity = span.span_context();
-    Place { address: std::ptr::from_ref(identity).addr(), span_id: identity.span_id() }
 }
 
 /// Writes what the span of `context` passes on to `draft`, if it is known: its tags, and that [`buffer`] may be asked for
 /// the buffer.
 #[inline]
 pub(super) fn inherit(draft: &mut Draft, context: &Context) -> bool {
-    let above = place(context);
+    let above = place::of(context);
     draft.above_at = above.address;
     if above != get() {
         return false;
@@ -77,7 +50,7 @@ pub(super) fn inherit(draft: &mut Draft, context: &Context) -> bool {
 /// The buffer of the span of `context`, if it is still known.
 #[inline]
 pub(super) fn buffer(context: &Context) -> Option<Arc<TraceBuffer>> {
-    if place(context) != get() {
+    if place::of(context) != get() {
         return None;
     }
     PASSED.try_with(|passed| passed.try_borrow().ok()?.buffer.upgrade()).ok().flatten()
@@ -106,7 +79,7 @@ pub(super) fn starting(buffer: &Arc<TraceBuffer>, tags: Option<&EncodedTags>) {
 /// The span has been made, and is that of `context`.
 #[inline]
 pub(super) fn started(context: &Context) {
-    set(place(context));
+    set(place::of(context));
 }
 
 /// A span ends. If it is the one that is known, the one above it is from now on.
@@ -124,12 +97,13 @@ mod tests {
     use std::borrow::Cow;
     use std::thread;
 
-    use opentelemetry::trace::{SpanKind, TracerProvider as _};
+    use opentelemetry::trace::{SpanKind, TraceContextExt as _, TracerProvider as _};
 
     use super::*;
     use crate::context::data::Data;
     use crate::context::encoder::Encoder as _;
     use crate::context::local;
+    use crate::context::snapshot::Snapshot;
     use crate::tracer::{Tracer, TracerProvider};
 
     fn tracer() -> (TracerProvider, Tracer) {
@@ -146,7 +120,7 @@ mod tests {
     }
 
     fn is_known(context: &Context) -> bool {
-        get() == place(context)
+        get() == place::of(context)
     }
 
     #[test]
@@ -211,6 +185,28 @@ mod tests {
         assert!(!inherit(&mut draft, &ids), "a job below these has a buffer of its own");
         draft.recycle();
         root.span().end();
+    }
+
+    #[test]
+    fn ids_that_are_kept_where_the_span_was_are_not_the_span() {
+        let (_provider, tracer) = tracer();
+        let root = begin(&tracer, &Context::new());
+        // It keeps the buffer.
+        let _open = begin(&tracer, &root);
+        let child = begin(&tracer, &root);
+        let snapshot = Snapshot::of(&root);
+        root.span().end();
+        child.span().end();
+        assert!(is_known(&root), "it is known after its end");
+        drop((child, root));
+        let ids: Vec<_> = (0..1_000).map(|_| snapshot.to_context()).collect();
+        let is_taken_for_root = |ids| {
+            let mut draft = Draft::unlimited();
+            let is_taken = inherit(&mut draft, ids);
+            draft.recycle();
+            is_taken
+        };
+        assert!(!ids.iter().any(is_taken_for_root));
     }
 
     #[test]
