@@ -16,6 +16,7 @@ mod overload;
 mod retries;
 mod samplers;
 mod setup;
+mod signals;
 mod tracing_layer;
 mod unfinished;
 mod variables;

@@ -8,8 +8,11 @@ use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use opentelemetry::Context;
 use tracing::dispatcher;
 use tracing::subscriber::NoSubscriber;
+
+use crate::tracer::records_nothing;
 
 pub(crate) const TARGET: &str = "throughline";
 
@@ -67,7 +70,7 @@ pub(crate) fn log_deferred() {
         for (level, text) in take_deferred() {
             match level {
                 Level::Info => info(text),
-                Level::Warn => tracing::warn!(target: TARGET, "{text}"),
+                Level::Warn => emit(|| tracing::warn!(target: TARGET, "{text}")),
             }
         }
     }
@@ -85,14 +88,20 @@ fn take_deferred() -> Vec<(Level, String)> {
     std::mem::take(&mut *DEFERRED.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
+/// Calls `log`, which emits an event. On the export thread, telemetry is suppressed, so that requests are not traced:
+/// the SDK would discard the log records of these events, too.
+pub(crate) fn emit(log: impl FnOnce()) {
+    let _not_suppressed = records_nothing().then(|| Context::new().attach());
+    log();
+}
+
 pub(crate) fn info(text: impl fmt::Display) {
-    tracing::info!(target: TARGET, "{text}");
+    emit(|| tracing::info!(target: TARGET, "{text}"));
 }
 
 pub(crate) fn warn(kind: Warning, text: impl fmt::Display) {
     if has_subscriber() {
-        tracing::warn!(target: TARGET, "{text}");
-        return;
+        return emit(|| tracing::warn!(target: TARGET, "{text}"));
     }
     let bit = 1 << kind as u8;
     if WRITTEN.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
@@ -105,7 +114,7 @@ pub(crate) fn warn(kind: Warning, text: impl fmt::Display) {
 #[cfg(feature = "tracing")]
 fn warn_in_any_case(text: impl fmt::Display) {
     if has_subscriber() && tracing::enabled!(target: TARGET, tracing::Level::WARN) {
-        tracing::warn!(target: TARGET, "{text}");
+        emit(|| tracing::warn!(target: TARGET, "{text}"));
     } else {
         write(text);
     }

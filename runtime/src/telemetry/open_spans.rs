@@ -97,14 +97,16 @@ impl OpenSpanWatch {
         for ((name, place), ((identity, age), count)) in by_place {
             let at = place.map_or_else(String::new, |place| format!(" started at {}:{}", place.file(), place.line()));
             let more = if count > 1 { format!("; {} more from the same place", count - 1) } else { String::new() };
-            tracing::warn!(
-                target: diagnostics::TARGET,
-                trace_id = %identity.trace_id(),
-                span_id = %identity.span_id(),
-                "the span `{}`{at} has been open for {} s and may never end{more}",
-                bounded(&name),
-                age.as_secs(),
-            );
+            diagnostics::emit(|| {
+                tracing::warn!(
+                    target: diagnostics::TARGET,
+                    trace_id = %identity.trace_id(),
+                    span_id = %identity.span_id(),
+                    "the span `{}`{at} has been open for {} s and may never end{more}",
+                    bounded(&name),
+                    age.as_secs(),
+                );
+            });
         }
     }
 

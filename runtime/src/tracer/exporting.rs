@@ -16,6 +16,6 @@ pub(crate) fn record_nothing() {
 }
 
 /// Whether the traces that start on this thread are not recorded.
-pub(super) fn records_nothing() -> bool {
+pub(crate) fn records_nothing() -> bool {
     EXPORTS.try_with(Cell::get).unwrap_or(false)
 }

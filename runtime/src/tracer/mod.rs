@@ -27,7 +27,7 @@ mod time_tests;
 
 pub use self::builder::TracerProviderBuilder;
 #[cfg(feature = "otlp")]
-pub(crate) use self::exporting::record_nothing;
+pub(crate) use self::exporting::{record_nothing, records_nothing};
 #[cfg(feature = "otlp")]
 pub(crate) use self::guarded::Guarded;
 #[cfg(any(feature = "console", feature = "testing"))]
