@@ -397,6 +397,27 @@ alone! {
 }
 
 alone! {
+    /// A server of gRPC answers with status 200, and with its own status in a header.
+    fn over_http_a_server_of_grpc_accepts_nothing() {
+        let log = Log::keep();
+        let kept = Kept::start();
+        let endpoint = format!("{}/v1/traces", kept.collector.endpoint());
+        let telemetry = throughline::telemetry::builder()
+            .variables(move |name| (name == "OTEL_EXPORTER_OTLP_ENDPOINT").then(|| endpoint.clone()))
+            .init()
+            .expect("it is valid");
+        trace(2);
+        let stats = flush(&telemetry);
+        assert_eq!((stats.exported, stats.refused, kept.count()), (0, 3, 0));
+        run(telemetry.shutdown(Duration::from_secs(30)));
+        let expected = "/v1/traces/v1/traces` (http/protobuf) refused 3 spans: status 200 OK, but gRPC status 12; check \
+                        the path: `/v1/traces` is appended to that of `OTEL_EXPORTER_OTLP_ENDPOINT`, and must not be \
+                        part of it\n";
+        assert!(log.text().contains(expected), "{}", log.text());
+    }
+}
+
+alone! {
     /// tonic reports it as `OUT_OF_RANGE`, which the collector has not sent.
     fn a_broken_length_of_grpc_is_not_taken_for_a_size() {
         let kept = Kept::start();

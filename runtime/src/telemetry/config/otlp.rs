@@ -43,6 +43,9 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
 const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
+/// The path for traces (OTLP/HTTP, "OTLP/HTTP Request").
+const TRACES_PATH: &str = "/v1/traces";
+
 const COLLECTOR: &str = "Builder::collector";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,6 +115,21 @@ impl OtlpConfig {
         format!("{scheme}://{}", &rest[host..])
     }
 
+    /// What is unusual about the path of the endpoint over HTTP, if anything is.
+    pub(crate) fn unusual_path(&self) -> Option<String> {
+        let (url, name) = (&self.endpoint.value, self.endpoint.name);
+        let path = &url[..url.find(['?', '#']).unwrap_or(url.len())];
+        match path.trim_end_matches('/').strip_suffix(TRACES_PATH) {
+            _ if self.protocol.value == Protocol::Grpc => None,
+            // It was appended to that of the variable.
+            Some(base) if name == ENDPOINT && base.ends_with(TRACES_PATH) => {
+                Some(format!("`{TRACES_PATH}` is appended to that of `{name}`, and must not be part of it"))
+            }
+            Some(_) => None,
+            None => Some(format!("that of `{name}` is used unchanged, and is commonly `{TRACES_PATH}`")),
+        }
+    }
+
     pub(crate) fn is_https(&self) -> bool {
         self.endpoint.value.starts_with("https://")
     }
@@ -141,7 +159,7 @@ fn endpoint(env: &Env<'_>, protocol: Protocol) -> Result<Option<Setting<String>>
     // "Endpoint URLs for OTLP/HTTP": only the general one is a base URL.
     if protocol == Protocol::HttpProtobuf && endpoint.name == ENDPOINT {
         let (base, query) = endpoint.value.split_at(endpoint.value.find(['?', '#']).unwrap_or(endpoint.value.len()));
-        endpoint.value = format!("{}/v1/traces{query}", base.trim_end_matches('/'));
+        endpoint.value = format!("{}{TRACES_PATH}{query}", base.trim_end_matches('/'));
     }
     Ok(Some(endpoint))
 }

@@ -30,7 +30,7 @@ use super::tls::Tls;
 use super::{Attempt, AttemptError, Failure, USER_AGENT, chain};
 use crate::telemetry::config::{ConfigError, OtlpConfig};
 
-const GRPC_STATUS: &str = "grpc-status";
+pub(super) const GRPC_STATUS: &str = "grpc-status";
 
 const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 

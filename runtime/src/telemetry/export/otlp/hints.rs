@@ -10,6 +10,8 @@ use crate::telemetry::config::OtlpConfig;
 pub(super) enum Doubt {
     /// The server has responded, but not as a collector for this protocol does.
     Protocol,
+    /// The server has no such path.
+    Path,
     /// The connection has failed after it was established.
     Connection,
     /// There is no agreement on TLS.
@@ -20,6 +22,7 @@ pub(super) enum Doubt {
 #[derive(Debug)]
 pub(super) struct Hints {
     protocol: String,
+    path: String,
     connection: String,
 }
 
@@ -37,12 +40,17 @@ impl Hints {
         } else {
             "and whether the collector requires `https://`"
         };
-        Self { connection: format!("{protocol}, {connection}"), protocol }
+        let path = match config.unusual_path() {
+            Some(unusual) => format!("; check the path: {unusual}"),
+            None => protocol.clone(),
+        };
+        Self { connection: format!("{protocol}, {connection}"), protocol, path }
     }
 
     pub(super) fn of(&self, doubt: Doubt) -> &str {
         match doubt {
             Doubt::Protocol => &self.protocol,
+            Doubt::Path => &self.path,
             Doubt::Connection => &self.connection,
             Doubt::Tls => TLS,
         }

@@ -10,6 +10,7 @@ use reqwest::redirect::Policy;
 use tokio::time;
 use tonic::codegen::Bytes;
 
+use super::grpc::GRPC_STATUS;
 use super::hints::{Doubt, doubt};
 #[cfg(feature = "otlp-tls")]
 use super::tls::{self, Tls};
@@ -88,6 +89,10 @@ impl Http {
         };
         let status = response.status();
         let reason = format!("status {status}");
+        if let Some(grpc_status) = grpc_error(&response) {
+            let failure = Failure::Permanent(format!("{reason}, but gRPC status {grpc_status}"));
+            return Err(AttemptError { failure, doubt: Some(Doubt::Path) });
+        }
         match status.as_u16() {
             200..=299 => {
                 if content_type(&response).starts_with("text/html") && !self.has_warned.replace(true) {
@@ -106,9 +111,12 @@ impl Http {
             status => {
                 let message = error_message(response).await;
                 let reason = if message.is_empty() { reason } else { format!("{reason}: {message}") };
-                // A server without such a path, or of another version of HTTP.
-                let is_unexpected = matches!(status, 404 | 405 | 415 | 426 | 505);
-                let doubt = is_unexpected.then_some(Doubt::Protocol);
+                let doubt = match status {
+                    404 | 405 => Some(Doubt::Path),
+                    // A server of another version of HTTP, or of another format.
+                    415 | 426 | 505 => Some(Doubt::Protocol),
+                    _ => None,
+                };
                 Err(AttemptError { failure: Failure::Permanent(reason), doubt })
             }
         }
@@ -133,6 +141,12 @@ pub(super) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
         // A date in the past asks for none.
         Err(_) => Some(httpdate::parse_http_date(value).ok()?.duration_since(now).unwrap_or_default()),
     }
+}
+
+/// The error of a server of gRPC that does not know the path. Its HTTP status is that of a success.
+fn grpc_error(response: &reqwest::Response) -> Option<u32> {
+    let status = response.headers().get(GRPC_STATUS).filter(|_| response.status().is_success())?;
+    status.to_str().ok()?.parse().ok().filter(|status| *status != 0)
 }
 
 /// The body of a response, unless it exceeds the limits of size or time.

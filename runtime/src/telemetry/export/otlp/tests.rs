@@ -8,7 +8,7 @@ use super::grpc::{Observed, classify};
 use super::http::retry_after;
 use super::*;
 use crate::encoding::wire::{SPANS, put_bytes};
-use crate::telemetry::config::ExporterConfig;
+use crate::telemetry::config::{Config, Env, ExporterConfig};
 use crate::tracer::encoded::{QueuedSpans, ScopeId, Scopes};
 
 fn is(failure: &Failure) -> (&'static str, Option<u64>) {
@@ -123,6 +123,35 @@ fn the_hint_names_the_setting_of_the_protocol() {
     assert_eq!(hint(&config), expected);
     config.set_collector("http://c:9/v1/traces".to_owned(), Protocol::HttpProtobuf).expect("a URL");
     assert_eq!(hint(&config), expected.replace("OTEL_EXPORTER_OTLP_PROTOCOL", "Builder::collector"));
+}
+
+#[test]
+fn the_hint_names_an_unusual_path() {
+    const ALL: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+    const TRACES: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+
+    let hint = |variables: &[(&str, &str)]| {
+        let get = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        let config = Config::from_env(&Env::new(&get)).expect("it is valid");
+        let hints = Hints::new(config.exporter.otlp().expect("it is valid"));
+        let (path, protocol) = (hints.of(Doubt::Path).to_owned(), hints.of(Doubt::Protocol));
+        if path == protocol { None } else { path.strip_prefix("; check the path: ").map(str::to_owned) }
+    };
+    let unchanged = "that of `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` is used unchanged, and is commonly `/v1/traces`";
+    let appended = "`/v1/traces` is appended to that of `OTEL_EXPORTER_OTLP_ENDPOINT`, and must not be part of it";
+    for (name, endpoint, expected) in [
+        (ALL, "http://c:4318", None),
+        (ALL, "http://c:4318/base/", None),
+        (ALL, "http://c:4318/v1/traces", Some(appended)),
+        (ALL, "http://c:4318/v1/traces/?key=a", Some(appended)),
+        (ALL, "http://c:4317", None),
+        (TRACES, "http://c:4318/base/v1/traces?key=a", None),
+        (TRACES, "http://c:4318", Some(unchanged)),
+        (TRACES, "http://c:4318/base?path=/v1/traces", Some(unchanged)),
+        (TRACES, "http://c:4317", None),
+    ] {
+        assert_eq!(hint(&[(name, endpoint)]).as_deref(), expected, "{endpoint}");
+    }
 }
 
 #[cfg(not(feature = "otlp-tls"))]
