@@ -7,7 +7,7 @@ use opentelemetry::global;
 use opentelemetry::logs::AnyValue;
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_sdk::logs::{InMemoryLogExporter, SdkLoggerProvider};
-use opentelemetry_sdk::metrics::data::ScopeMetrics;
+use opentelemetry_sdk::metrics::data::{Metric, ScopeMetrics};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
 use throughline_load::Behaviour;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -73,11 +73,11 @@ alone! {
         assert_eq!(run(telemetry.shutdown(Duration::from_millis(200))).stats.left_behind, 1);
         meters.shutdown().expect("it is in memory");
 
-        let exported = exporter.get_finished_metrics().expect("the exporter is open");
-        let metrics = exported.last().expect("there is a loss");
+        let exports = exporter.get_finished_metrics().expect("the exporter is open");
+        let metrics = exports.last().expect("there is a loss");
         let known = |(key, value): (&opentelemetry::Key, &opentelemetry::Value)| (key.to_string(), value.to_string());
         assert_eq!(metrics.resource().iter().map(known).collect::<BTreeMap<_, _>>(), kept.resource());
-        let names: Vec<_> = metrics.scope_metrics().flat_map(ScopeMetrics::metrics).map(|metric| metric.name()).collect();
+        let names: Vec<_> = metrics.scope_metrics().flat_map(ScopeMetrics::metrics).map(Metric::name).collect();
         assert_eq!(names, ["throughline.spans.lost"]);
     }
 }
