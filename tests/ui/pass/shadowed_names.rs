@@ -65,7 +65,7 @@ fn connect(no: u64) -> impl Stream {
 }
 
 #[::throughline::biz_tags(no)]
-async fn connect_later(no: u64) -> impl Stream + Send {
+async fn connect_later(no: u64) -> impl Stream + ::core::marker::Send {
     ::std::io::Cursor::new([0_u8; 4])
 }
 
