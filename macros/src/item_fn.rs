@@ -1,14 +1,16 @@
 //! A function: its header is parsed, its body stays raw tokens.
 
-use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
 use syn::punctuated::Punctuated;
 use syn::{
-    Attribute, Block, Error, Expr, FnArg, GenericArgument, Pat, Path, PathArguments, ReceiverKind, Result, ReturnType,
+    Attribute, Block, Expr, FnArg, GenericArgument, Pat, Path, PathArguments, ReceiverKind, Result, ReturnType,
     Signature, Stmt, Token, Type, TypeParamBound, Visibility,
 };
+
+use crate::item_kind::{before_qualifiers, is_fn, not_a_function};
 
 /// A function with everything that precedes its body.
 #[derive(Clone)]
@@ -48,9 +50,7 @@ impl ItemFn {
     }
 
     fn parse_header(input: ParseStream<'_>) -> Result<Self> {
-        let attrs = input.call(Attribute::parse_outer)?;
-        let vis: Visibility = input.parse()?;
-        let defaultness = is_word(input, "default").then(|| input.parse()).transpose()?;
+        let (attrs, vis, defaultness) = before_qualifiers(input)?;
         if !is_fn(input) {
             return Err(not_a_function(input));
         }
@@ -317,60 +317,6 @@ fn braces(token: TokenTree) -> Option<Group> {
         }
         _ => None,
     }
-}
-
-pub(crate) fn is_word(input: ParseStream<'_>, word: &str) -> bool {
-    input.fork().parse::<Ident>().is_ok_and(|ident| ident == word)
-}
-
-/// Whether a function signature starts here.
-pub(crate) fn is_fn(input: ParseStream<'_>) -> bool {
-    let ahead = input.fork();
-    loop {
-        if ahead.peek(Token![fn]) {
-            return true;
-        }
-        let qualifier = ahead.peek(Token![const]) || ahead.peek(Token![async]) || ahead.peek(Token![unsafe]);
-        if qualifier {
-            // `const X: …` is an item, `const fn` is a function.
-            let _ = ahead.parse::<TokenTree>();
-        } else if ahead.peek(Token![extern]) {
-            let _ = ahead.parse::<Option<syn::Abi>>();
-        } else {
-            return false;
-        }
-    }
-}
-
-/// Names the item that was annotated instead of a function.
-pub(crate) fn what(input: ParseStream<'_>) -> Option<&'static str> {
-    let ahead = input.fork();
-    let _ = ahead.parse::<Option<Token![unsafe]>>();
-    let words = [
-        ("struct", "a struct"),
-        ("enum", "an enum"),
-        ("union", "a union"),
-        ("trait", "a trait"),
-        ("mod", "a module"),
-        ("impl", "an `impl` block"),
-        ("const", "a constant"),
-        ("static", "a static"),
-        ("type", "a type alias"),
-        ("use", "a `use` declaration"),
-        ("extern", "an `extern` block"),
-        ("macro_rules", "a macro"),
-        ("auto", "a trait"),
-    ];
-    let word = ahead.call(Ident::parse_any).ok()?.to_string();
-    let known = words.iter().find(|(first, _)| *first == word).map(|(_, what)| *what);
-    known.or_else(|| ahead.peek(Token![!]).then_some("a macro"))
-}
-
-fn not_a_function(input: ParseStream<'_>) -> Error {
-    let what = what(input).unwrap_or("something else");
-    let all = input.parse::<TokenStream>().unwrap_or_default();
-    let first = all.into_iter().next().map_or_else(Span::call_site, |token| token.span());
-    Error::new(first, format!("found {what}"))
 }
 
 /// The attributes that decide whether an item exists.

@@ -5,7 +5,8 @@ use quote::quote;
 use syn::parse::{ParseStream, Parser as _};
 use syn::{Attribute, Generics, ItemImpl as Header, Result, Token, Type, Visibility, token};
 
-use crate::item_fn::{is_fn, is_word, peel, ungroup};
+use crate::item_fn::{peel, ungroup};
+use crate::item_kind::{is_fn, is_word};
 
 /// An `impl` block in pieces.
 pub(crate) struct ItemImpl {

@@ -10,12 +10,15 @@ mod expand;
 mod foreign;
 mod item_fn;
 mod item_impl;
+mod item_kind;
+mod known;
 mod model;
 mod options;
 mod report;
 mod runtime_path;
 mod shown;
 mod tag;
+mod unknown;
 mod unpacked;
 
 #[proc_macro_attribute]

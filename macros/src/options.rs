@@ -7,9 +7,11 @@ use syn::parse::{ParseStream, Parser as _};
 use syn::{Error, Expr, ExprLit, Lit, LitStr, Path, Result, Token, parenthesized, token};
 
 use crate::foreign;
+use crate::known::{Attr, KINDS, TRACED, TRACED_SPAWN};
 use crate::report::{Report, expected, one_of};
 use crate::shown::shown;
-use crate::tag::{self, Modifier, Tag};
+use crate::tag::{self, Tag};
+use crate::unknown;
 
 /// What was written for one option, and where.
 pub(crate) struct Spanned<T> {
@@ -103,28 +105,6 @@ pub(crate) enum RetMode {
     Debug,
 }
 
-/// The attribute that the options belong to.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Attr {
-    Traced,
-    TracedSpawn,
-}
-
-const TRACED: &[&str] =
-    &["name", "kind", "parent", "link", "links", "root", "tags", "err", "ret", "cancel", "stream", "skip", "crate"];
-const TRACED_SPAWN: &[&str] = &[
-    "name", "kind", "parent", "link", "links", "root", "tags", "err", "ret", "cancel", "blocking", "thread", "local",
-    "on", "crate",
-];
-
-const KINDS: &[(&str, &str)] = &[
-    ("server", "Server"),
-    ("client", "Client"),
-    ("producer", "Producer"),
-    ("consumer", "Consumer"),
-    ("internal", "Internal"),
-];
-
 /// Parses all options; an error in one does not hide errors in the next.
 pub(crate) fn parse(attr: Attr, tokens: TokenStream, report: &Report) -> Options {
     let mut options = Options::default();
@@ -179,6 +159,9 @@ fn generated(name: &str, attr: Attr, input: ParseStream<'_>, options: &mut Optio
 }
 
 fn option(attr: Attr, input: ParseStream<'_>, options: &mut Options, report: &Report) -> Result<()> {
+    if let Some(error) = unknown::tag(&rest(&input.fork())?) {
+        return Err(error);
+    }
     if input.peek(LitStr) {
         let literal: LitStr = input.parse()?;
         let key = Ident::new("name", literal.span());
@@ -201,18 +184,7 @@ fn option(attr: Attr, input: ParseStream<'_>, options: &mut Options, report: &Re
         return Err(error);
     }
     if !known.contains(&name.as_str()) {
-        let other = if attr == Attr::Traced { TRACED_SPAWN } else { TRACED };
-        let message = if other.contains(&name.as_str()) {
-            let home = if attr == Attr::Traced { "#[traced_spawn]" } else { "#[traced]" };
-            format!("`{name}` is an option of `{home}`; {}", one_of(known))
-        } else if KINDS.iter().any(|(kind, _)| *kind == name) {
-            format!("`{name}` is a span kind; write `kind = {name}`")
-        } else if Modifier::from_name(&name).is_some() {
-            format!("`{name}` is a modifier of tags; write `tags({name}(tenant_id))`")
-        } else {
-            format!("unknown option `{name}`; {}", expected(&name, known))
-        };
-        return Err(Error::new(key.span(), message));
+        return Err(unknown::option(attr, &key, known, &rest(input)?));
     }
     match name.as_str() {
         "name" => {

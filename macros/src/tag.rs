@@ -141,7 +141,10 @@ fn entry(input: ParseStream<'_>, around: &mut Vec<Modifier>, tags: &mut Vec<Tag>
         let Some(modifier) = Modifier::from_name(&name.to_string()) else {
             let known = ["required", "hash", "mask", "propagate"];
             let message = match crate::report::nearest(&name.to_string(), known) {
-                _ if name == "tags" => "tags are listed without `tags(…)` here: `#[biz_tags(tenant_id)]`".to_owned(),
+                _ if name == "tags" || name == "fields" => {
+                    format!("tags are listed without `{name}(…)` here: `#[biz_tags(tenant_id)]`")
+                }
+                _ if name == "skip" => "only what is listed becomes a tag; remove `skip(…)`".to_owned(),
                 Some(near) => format!("unknown modifier `{name}`; did you mean `{near}`?"),
                 None => format!("an expression needs a tag name: `name = {name}(…)`"),
             };

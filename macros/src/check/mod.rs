@@ -5,25 +5,29 @@ use syn::ext::IdentExt as _;
 use syn::visit::Visit;
 use syn::{Attribute, Expr, FnArg, Ident, Meta, ReceiverKind, Type, Visibility};
 
+mod arguments;
 mod borrowed;
 mod boxed;
+mod entry;
 mod leaving;
 mod recursion;
 
+use self::arguments::arguments;
 use self::borrowed::borrowed;
 use self::boxed::can_be_boxed_again;
 pub(crate) use self::boxed::may_borrow;
+use self::entry::entry_point;
+pub(crate) use self::entry::is_entry_point;
 use self::leaving::{leaving, leaving_tags};
 pub(crate) use self::recursion::recurses;
 use crate::item_fn::{
-    ItemFn, Returns, Wrapped, associated, is_reference, mentions, names_of, peel, pinned_opaque, unwrapped, wrapped,
+    ItemFn, Returns, Wrapped, associated, is_reference, mentions, peel, pinned_opaque, unwrapped, wrapped,
 };
 use crate::model::{Links, Mode, Name, Parent, Place, Shape, Spawn, TagSets, Tagged, Traced};
 use crate::options::{Options, Spanned};
-use crate::report::{Report, nearest};
+use crate::report::Report;
 use crate::runtime_path::Runtime;
-use crate::tag::{Modifier, Source, Tag};
-use crate::unpacked::patterns;
+use crate::tag::Tag;
 
 const FUTURES: &[&str] = &["BoxFuture", "LocalBoxFuture"];
 const STREAMS: &[&str] = &["BoxStream", "LocalBoxStream"];
@@ -79,8 +83,8 @@ pub(crate) fn traced_spawn(options: Options, biz: Vec<Tag>, item: ItemFn, report
             }
         }
     }
-    if !one_place {
-        // It is unclear which of them the function should match.
+    if entry_point(&item, report) || !one_place {
+        // It is unclear what the function should match.
     } else if item.sig.asyncness.is_some() {
         for (name, place) in &places[..2] {
             if let Some(place) = place {
@@ -372,29 +376,5 @@ fn stream_shape(item: &ItemFn, stream: &Spanned<()>, of_impl: Option<&[Ident]>, 
             }
             plain_shape(item, of_impl)
         }
-    }
-}
-
-/// A tag without a value must be named after an argument.
-fn arguments(tags: &TagSets, item: &ItemFn, report: &Report) {
-    let unpacked = patterns(item).into_iter().flat_map(|unpacked| names_of(&unpacked.pat));
-    let names: Vec<String> = item.bindings().into_iter().chain(unpacked).map(|name| name.to_string()).collect();
-    for tag in tags.own.iter().chain(&tags.scoped) {
-        let Source::Argument(ident) = &tag.source else { continue };
-        let wanted = ident.to_string();
-        if names.contains(&wanted) {
-            continue;
-        }
-        let known = names.iter().map(String::as_str);
-        let fix = match nearest(&wanted, known) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None if Modifier::from_name(&wanted).is_some() => {
-                format!("`{wanted}` is a modifier, which wraps tags: `{wanted}(tenant_id)`")
-            }
-            None if names.is_empty() => format!("give the tag a value: `{wanted} = …`"),
-            None => format!("use an existing argument, or give the tag a value: `{wanted} = …`"),
-        };
-        // The tag may be one of the whole `impl` block, so the function is named.
-        report.error(ident, format_args!("`{}` has no argument `{wanted}`; {fix}", item.sig.ident));
     }
 }

@@ -19,10 +19,12 @@ mod traced_spawn;
 
 use self::biz_tags::BizTags;
 use crate::check;
-use crate::item_fn::{ItemFn, Returns, mentions};
+use crate::item_fn::{ItemFn, Returns, mentions, ungroup};
 use crate::item_impl::{ItemImpl, Member};
+use crate::item_kind::looks_like_fn;
+use crate::known::Attr;
 use crate::model::Shape;
-use crate::options::{self, Attr, Options};
+use crate::options::{self, Options};
 use crate::report::{Report, one_of};
 
 /// `#[traced]`, on a function or an `impl` block.
@@ -102,8 +104,10 @@ fn span(attr: Attr, mut options: Options, biz: BizTags, function: ItemFn, report
         return traced::print(model);
     }
     let item = match &model.shape {
-        // Not for a method of `#[async_trait]`, nor where the type of the value would have to be inferred.
-        Shape::Spawn(spawn) if !check::is_of_async_trait(&copy) && !is_opaque(&copy) => {
+        // Not for a method of `#[async_trait]` or `main`, nor where the type of the value would have to be inferred.
+        Shape::Spawn(spawn)
+            if !check::is_of_async_trait(&copy) && !check::is_entry_point(&copy) && !is_opaque(&copy) =>
+        {
             traced_spawn::stand_in(copy, &spawn.place, &model.runtime)
         }
         _ => fallback::unchanged(copy),
@@ -118,6 +122,11 @@ fn is_opaque(function: &ItemFn) -> bool {
 fn parse_function(item: &TokenStream, attribute: &str, report: &Report) -> Option<ItemFn> {
     match ItemFn::parse(item.clone()) {
         Ok(function) => Some(function),
+        Err(error) if looks_like_fn(ungroup(item.clone())) => {
+            let message = format!("`{attribute}` does not understand this function: {error}");
+            report.push(syn::Error::new(error.span(), message));
+            None
+        }
         Err(error) => {
             let places = if attribute == "#[traced]" { "a function or an `impl` block" } else { "a function" };
             report

@@ -14,7 +14,8 @@ use syn::{Attribute, Meta, Path, Result, Token, parse_quote};
 use super::biz_tags::BizTags;
 use super::fallback;
 use crate::item_fn::ItemFn;
-use crate::options::{self, Attr, Options};
+use crate::known::Attr;
+use crate::options::{self, Options};
 use crate::report::Report;
 use crate::runtime_path::Runtime;
 

@@ -45,6 +45,24 @@ impl User {
 pub struct Cause;
 pub struct Request;
 
+#[traced(fields(otel.kind = "client", otel.name = "GET /", otel.status_code = Empty, path))]
+fn special_fields(path: &str) {}
+
+#[traced(fields(otel.kind = ?SpanKind::Server, otel.name = format!("GET {path}"), ?path))]
+fn special_fields_with_values(path: &str) {}
+
+#[traced(fields(otel.kind = kind(path)))]
+fn computed_kind(path: &str) {}
+
+#[traced(parent = tracing::Span::none())]
+fn without_parent() {}
+
+#[biz_tags(skip_all, fields(path))]
+fn fields_as_tags(path: &str) {}
+
+#[biz_tags(skip(path))]
+fn skipped(path: &str) {}
+
 fn main() {
     Orders.place(1, User, "");
     options("", "");

@@ -16,6 +16,10 @@ async fn job() {}
 #[biz_tags(required(tenent_id))]
 fn in_a_modifier(tenant_id: String) {}
 
+#[biz_tags(order_no)]
+#[test]
+fn case_1() {}
+
 fn main() {
     mistyped(String::new());
     other(String::new());
