@@ -44,3 +44,19 @@ impl Drop for Busy {
         BUSY.set(self.nested);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_ends_with_the_outermost() {
+        let outer = Busy::begin();
+        let inner = Busy::begin();
+        assert!(!outer.is_nested() && inner.is_nested());
+        drop(inner);
+        assert!(is_busy());
+        drop(outer);
+        assert!(!is_busy());
+    }
+}

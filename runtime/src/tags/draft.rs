@@ -458,3 +458,6 @@ impl Tags {
         Some((draft, context))
     }
 }
+
+#[cfg(test)]
+mod tests;

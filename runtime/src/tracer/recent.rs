@@ -97,7 +97,9 @@ mod tests {
     use std::borrow::Cow;
     use std::thread;
 
-    use opentelemetry::trace::{SpanKind, TraceContextExt as _, TracerProvider as _};
+    use opentelemetry::trace::{
+        SpanContext, SpanKind, TraceContextExt as _, TraceFlags, TraceState, TracerProvider as _,
+    };
 
     use super::*;
     use crate::context::data::Data;
@@ -185,6 +187,16 @@ mod tests {
         assert!(!inherit(&mut draft, &ids), "a job below these has a buffer of its own");
         draft.recycle();
         root.span().end();
+    }
+
+    #[test]
+    fn what_is_above_a_span_that_began_a_buffer_is_not_known() {
+        let (_provider, tracer) = tracer();
+        let ids = SpanContext::new(7.into(), 8.into(), TraceFlags::SAMPLED, true, TraceState::NONE);
+        let caller = Context::new().with_remote_span_context(ids);
+        let first = begin(&tracer, &caller);
+        first.span().end();
+        assert!(!is_known(&caller), "another one below it begins a buffer of its own");
     }
 
     #[test]

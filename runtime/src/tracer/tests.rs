@@ -12,6 +12,7 @@ use opentelemetry_sdk::trace::{Sampler, SpanData, SpanLimits};
 use super::encoded::{EncodedSpans, frames, message};
 use super::kept::Kept;
 use super::{TracerProvider, TracerProviderBuilder, decode};
+use crate::context::local::{self, Locked};
 
 /// The names of the spans in each buffer that was handed over.
 fn names(kept: &Kept, provider: &TracerProvider) -> Vec<Vec<String>> {
@@ -238,6 +239,50 @@ fn a_trace_that_runs_for_long_is_handed_over_in_parts() {
     assert!(!parts.is_empty() && parts.iter().all(|part| part.bytes.len() < 1 << 15 && !part.has_local_root));
     root.span().end();
     assert!(kept.take().last().expect("the rest").has_local_root);
+}
+
+#[test]
+fn spans_keep_their_scopes_in_every_part_of_a_trace() {
+    let (provider, kept) = provider(|builder| builder);
+    let (a, b) = (provider.tracer("a"), provider.tracer("b"));
+    let root = Context::new().with_span(a.start("a"));
+    let open = provider.shared().open_buffers().expect("there is a sink");
+    for _ in 0..2 {
+        drop(a.start_with_context("a", &root));
+        drop(b.start_with_context("b", &root));
+        open.hand_over_all();
+    }
+    drop(b.start_with_context("b", &root));
+    open.hand_over_all();
+    root.span().end();
+    let spans: Vec<_> = kept.take().iter().flat_map(|part| decoded(&provider, part)).collect();
+    assert_eq!(spans.len(), 6);
+    assert!(spans.iter().all(|span| span.name == span.instrumentation_scope.name()), "{spans:#?}");
+}
+
+#[test]
+fn a_shutdown_hands_over_what_has_ended() {
+    let (provider, kept) = provider(|builder| builder);
+    let tracer = provider.tracer("tests");
+    let root = Context::new().with_span(tracer.start("root"));
+    drop(tracer.start_with_context("child", &root));
+    provider.shutdown().expect("it is the first");
+    assert_eq!(names(&kept, &provider), [["child"]]);
+}
+
+#[test]
+fn no_span_is_asked_where_one_may_be_locked() {
+    let (provider, _kept) = provider(|builder| builder);
+    let root = Context::new().with_span(provider.tracer("tests").start("root"));
+    let locked = Locked::new();
+    for _ in 0..2 {
+        assert!(!local::may_ask() && local::inherited(&root).is_none());
+    }
+    let nested = Locked::new();
+    drop(nested);
+    assert!(!local::may_ask());
+    drop(locked);
+    assert!(local::may_ask() && local::inherited(&root).is_some());
 }
 
 #[test]

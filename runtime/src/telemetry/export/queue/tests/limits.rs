@@ -126,3 +126,15 @@ fn as_many_traces_are_remembered_as_there_is_room_for() {
     assert_eq!(queue.len(), 1);
     assert_eq!(traces(&queue.take(1)), [] as [u128; 0], "it is held");
 }
+
+#[test]
+fn a_trace_that_was_exported_again_is_not_forgotten_before_others() {
+    let queue = queue(10);
+    for n in [1, 1].into_iter().chain(2..=MAX_REMEMBERED as u128) {
+        add(&queue, span(n));
+        leave(&queue, 1);
+    }
+    // The first of the two times that the trace was remembered has been forgotten.
+    add(&queue, child(1));
+    assert_eq!(traces(&leave(&queue, 1)), [1], "it follows, and is not held");
+}

@@ -1,0 +1,67 @@
+use std::panic::Location;
+
+use opentelemetry::trace::SpanContext;
+
+use super::*;
+
+#[test]
+fn nothing_is_left_of_the_last_span() {
+    static CODE: CodeAttributes = CodeAttributes::new("place", "orders::place", Location::caller());
+    let mut fields = Fields::new(Limits::unlimited());
+    fields.set_text("tenant_id", "acme");
+    let tags = Some(EncodedTags::new(&fields, None));
+    let mut used = Box::new(Draft {
+        fields: Fields::new(Limits { value_length: Some(1), ..Limits::default() }),
+        scoped: fields,
+        inherited: ScopedTags::Encoded(tags.clone().expect("just made")),
+        above: Some(Inherited { span_id: SpanId::from(1_u64), buffer: Arc::new(()) }),
+        above_at: 1,
+        recent: Some(SpanId::from(1_u64)),
+        tags: tags.clone(),
+        changes_tags: true,
+        defers_tags: true,
+        deferred: tags,
+        links: vec![Link::with_context(SpanContext::NONE)],
+        dropped: Some((1, "tenant_id")),
+        name: "used".to_owned().into(),
+        kind: SpanKind::Server,
+        code: &CODE,
+        scope: ScopeId(1),
+        role: Role::First,
+        parent: SpanId::from(1_u64),
+        is_parent_remote: true,
+        #[cfg(feature = "tracing")]
+        begun: Some(1),
+        start: 1,
+        starts_now: true,
+        latest: 1,
+        status: Status::error("declined"),
+        has_tags: false,
+    });
+    used.fields.set_text("key", "value");
+    used.fields.add_event("event", 1, Vec::new(), 1);
+    used.fields.add_link(&SpanContext::NONE, vec![KeyValue::new("key", 1)], 1);
+    let before = std::ptr::from_ref(&*used);
+    used.recycle();
+
+    let again = Draft::new(Limits::default());
+    assert!(std::ptr::eq(&raw const *again, before), "it is used again");
+    let mut fresh = Draft::allocate();
+    // These are set for every span when it starts.
+    (fresh.kind, fresh.scope, fresh.role) = (SpanKind::Server, ScopeId(1), Role::First);
+    (fresh.parent, fresh.is_parent_remote) = (SpanId::from(1_u64), true);
+    (fresh.start, fresh.starts_now, fresh.latest) = (1, true, 1);
+    assert_eq!(format!("{again:?}"), format!("{fresh:?}"));
+}
+
+#[test]
+fn the_keys_of_encoded_tags_are_those_that_were_set() {
+    let mut own = Fields::new(Limits::unlimited());
+    let keys = ["a", "tenant_id", "order.id", "x".repeat(200).leak()];
+    for key in keys {
+        own.set_i64(key, 1);
+    }
+    let tags = EncodedTags::new(&own, None);
+    assert_eq!(tags.keys(), own.keys());
+    assert!(keys.into_iter().all(|key| tags.has(key)) && !tags.has("tenant"));
+}
