@@ -22,7 +22,9 @@ pub(super) fn detect(given: &[KeyValue]) -> Resource {
     if let Some(name) = gethostname::gethostname().to_str() {
         attributes.push(KeyValue::new(semconv::HOST_NAME, name.to_owned()));
     }
-    for attribute in given {
+    // An empty name, as of a variable that is not set where the list is composed, names no service.
+    let names_nothing = |it: &KeyValue| it.key.as_str() == semconv::SERVICE_NAME && it.value.as_str().is_empty();
+    for attribute in given.iter().filter(|attribute| !names_nothing(attribute)) {
         attributes.retain(|detected| detected.key != attribute.key);
         attributes.push(attribute.clone());
     }
@@ -80,6 +82,15 @@ mod tests {
         assert_eq!(parts, [8, 4, 4, 4, 12], "{id}");
         assert!(id.as_bytes()[14] == b'4' && b"89ab".contains(&id.as_bytes()[19]), "{id}");
         assert_ne!(id, instance_id());
+    }
+
+    #[test]
+    fn a_service_without_a_name_is_unknown() {
+        let resource = detect(&[KeyValue::new("service.name", ""), KeyValue::new("team", "")]);
+        assert!(text(&resource, "service.name").is_some_and(|name| name.starts_with("unknown_service:")));
+        assert_eq!(text(&resource, "team").as_deref(), Some(""));
+        let resource = detect(&[KeyValue::new("service.name", "orders"), KeyValue::new("service.name", "")]);
+        assert_eq!(text(&resource, "service.name").as_deref(), Some("orders"));
     }
 
     #[test]
