@@ -147,8 +147,7 @@ pub(super) fn peeks(statements: &[TokenStream], peek: &[Peek]) -> TokenStream {
         // The pattern is repeated in full, although a tag may use only one of its names. Lints stay as they are, because a
         // crate may forbid to allow them.
         let span = Span::mixed_site();
-        let unused = (!unused.is_empty()).then(|| quote_spanned!(span=> #cfgs let _ = (#(&#unused),*);));
-        out.extend(quote_spanned!(span=> #cfgs #statement #unused));
+        out.extend(quote_spanned!(span=> #cfgs #statement #(#cfgs let _ = &#unused;)*));
     }
     out
 }
