@@ -244,19 +244,19 @@ fn a_trace_that_runs_for_long_is_handed_over_in_parts() {
 #[test]
 fn spans_keep_their_scopes_in_every_part_of_a_trace() {
     let (provider, kept) = provider(|builder| builder);
-    let (a, b) = (provider.tracer("a"), provider.tracer("b"));
-    let root = Context::new().with_span(a.start("a"));
+    let root = Context::new().with_span(provider.tracer("a").start("a"));
     let open = provider.shared().open_buffers().expect("there is a sink");
-    for _ in 0..2 {
-        drop(a.start_with_context("a", &root));
-        drop(b.start_with_context("b", &root));
+    let mut spans = Vec::new();
+    for names in [&["a", "b"][..], &["a", "b"], &["b"]] {
+        for name in names {
+            drop(provider.tracer(*name).start_with_context(*name, &root));
+        }
         open.hand_over_all();
+        spans.extend(kept.take().iter().flat_map(|part| decoded(&provider, part)));
     }
-    drop(b.start_with_context("b", &root));
-    open.hand_over_all();
+    assert_eq!(spans.len(), 5, "each part was handed over");
     root.span().end();
-    let spans: Vec<_> = kept.take().iter().flat_map(|part| decoded(&provider, part)).collect();
-    assert_eq!(spans.len(), 6);
+    spans.push(only(&provider, &kept));
     assert!(spans.iter().all(|span| span.name == span.instrumentation_scope.name()), "{spans:#?}");
 }
 
@@ -268,6 +268,18 @@ fn a_shutdown_hands_over_what_has_ended() {
     drop(tracer.start_with_context("child", &root));
     provider.shutdown().expect("it is the first");
     assert_eq!(names(&kept, &provider), [["child"]]);
+}
+
+#[test]
+fn a_span_goes_where_its_provider_sends_it() {
+    let ((above, kept_above), (below, kept)) = (provider(|builder| builder), provider(|builder| builder));
+    let root = Context::new().with_span(above.tracer("tests").start("root"));
+    let child = below.tracer("tests").start_with_context("child", &root);
+    assert_eq!(child.span_context().trace_id(), root.span().span_context().trace_id());
+    drop(child);
+    assert_eq!(names(&kept, &below), [["child"]]);
+    root.span().end();
+    assert_eq!(names(&kept_above, &above), [["root"]]);
 }
 
 #[test]

@@ -58,3 +58,38 @@ fn no_span_is_counted_twice_or_not_at_all() {
     assert_eq!((queue.len(), stats.queued, stats.in_flight, settled(&stats)), (0, 0, 0, pushed + 1), "{stats:?}");
     assert_eq!((queue.bytes(), stats.queued_bytes), (0, 0));
 }
+
+#[test]
+fn what_was_evicted_is_not_ready_any_more() {
+    let queue = queue(2);
+    add(&queue, span(1));
+    leave(&queue, 1);
+    add(&queue, span(2));
+    add(&queue, span(3));
+    // It has to follow the first, and so the youngest of the others makes room.
+    add(&queue, child(1));
+    assert_eq!((losses(&queue).0, queue.ready()), (1, 2));
+    assert_eq!(traces(&leave(&queue, 3)), [2, 1]);
+    assert_eq!(queue.ready(), 0);
+}
+
+#[test]
+fn a_trace_is_as_old_as_the_time_since_which_it_is_ready() {
+    let queue = queue(10);
+    add(&queue, span(1));
+    leave(&queue, 1);
+    // Held, until it is released below.
+    add(&queue, child(2));
+    add(&queue, child(1));
+    queue.release_all();
+    assert_eq!(traces(&leave(&queue, 2)), [1, 2]);
+}
+
+#[test]
+fn the_first_spans_of_a_part_are_without_its_root() {
+    let all = part(1, 3, 10, true);
+    for (max, expected) in [(2, (2, false)), (3, (3, true))] {
+        let first = all.with(&*all.bytes).first(max, usize::MAX);
+        assert_eq!((first.count, first.has_local_root), expected);
+    }
+}
