@@ -48,6 +48,46 @@ fn a_span_that_is_not_sampled_allocates_nothing() {
     sampled.run(|| assert!(measure(|| assert_eq!(sync("acme", 1), 5)).count_total > 0));
 }
 
+/// A value is encoded where it is, whether an argument or an expression names it.
+#[test]
+fn the_value_of_an_expression_is_not_copied() {
+    struct Order {
+        no: u64,
+        sku: String,
+    }
+    #[traced(name = "sell", tags(no, sku))]
+    #[biz_tags(shop)]
+    fn by_argument(no: u64, sku: &str, shop: &str) -> usize {
+        usize::from(no == 1) + sku.len() + shop.len()
+    }
+    #[traced(name = "sell", tags(no = order.no, sku = order.sku))]
+    #[biz_tags(shop = shop.trim())]
+    fn by_expression(order: &Order, shop: &str) -> usize {
+        usize::from(order.no == 1) + order.sku.len() + shop.len()
+    }
+
+    let order = Order { no: 1, sku: "keyboard".to_owned() };
+    let capture = Capture::new();
+    let counted = capture.run(|| {
+        in_span("root", || {
+            let count = |sell: &dyn Fn() -> usize| {
+                // The first call fills what is kept for the thread.
+                assert_eq!(sell(), 13);
+                measure(|| assert_eq!(sell(), 13)).count_total
+            };
+            [count(&|| by_argument(order.no, &order.sku, "acme")), count(&|| by_expression(&order, "acme"))]
+        })
+    });
+    assert_eq!(counted[0], counted[1]);
+    assert!(counted[0] > 0);
+    for span in capture.spans().iter().filter(|span| span.name() == "sell") {
+        assert_eq!(
+            ["no", "sku", "shop"].map(|key| span.attribute(key).unwrap().to_string()),
+            ["1", "keyboard", "acme"]
+        );
+    }
+}
+
 /// The processor copies the attributes of a span to see which are set. Of ours it need not.
 #[test]
 fn the_tag_processor_costs_our_own_spans_nothing() {

@@ -9,7 +9,7 @@ pub use crate::span::inspect::Inspect;
 use crate::span::outcome::Outcome;
 use crate::span::scope::TagScope;
 use crate::tags::set::once;
-pub use crate::tags::set::{Tag, Tags, value};
+pub use crate::tags::set::{Tag, Tags, put, value};
 use crate::tags::value;
 
 pub use core::concat;

@@ -43,17 +43,25 @@ fn place(
         .start_with(|__tags| {
             __tags.scope_value("tenant_id", &tenant_id);
             __tags
-                .scope(
+                .collect(
                     "order_no",
-                    || ::throughline::__private::Tag::new(
-                        ::throughline::__private::value(&req.order_no),
+                    true,
+                    |__tags| ::throughline::__private::put(
+                        __tags,
+                        "order_no",
+                        true,
+                        &req.order_no,
                     ),
                 );
             __tags
-                .scope(
+                .collect(
                     "biz.next",
-                    || ::throughline::__private::Tag::new(
-                        ::throughline::__private::value(&(req.order_no + 1)),
+                    true,
+                    |__tags| ::throughline::__private::put(
+                        __tags,
+                        "biz.next",
+                        true,
+                        &(req.order_no + 1),
                     ),
                 );
             __tags

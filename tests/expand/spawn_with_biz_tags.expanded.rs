@@ -31,10 +31,14 @@ impl Orders {
             .detached()
             .start_with(|__tags| {
                 __tags
-                    .scope(
+                    .collect(
                         "tenant_id",
-                        || ::throughline::__private::Tag::new(
-                            ::throughline::__private::value(&self.tenant_id),
+                        true,
+                        |__tags| ::throughline::__private::put(
+                            __tags,
+                            "tenant_id",
+                            true,
+                            &self.tenant_id,
                         ),
                     );
                 __tags.scope_value("order_no", &order_no);

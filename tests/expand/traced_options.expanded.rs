@@ -22,10 +22,14 @@ fn receive(message: Message, others: &[Context], attempt: u32) -> Result<usize, 
         .with(|__span| __span.links(&*others))
         .start_with(|__tags| {
             __tags
-                .add(
+                .collect(
                     "length",
-                    || ::throughline::__private::Tag::new(
-                        ::throughline::__private::value(&message.body.len()),
+                    false,
+                    |__tags| ::throughline::__private::put(
+                        __tags,
+                        "length",
+                        false,
+                        &message.body.len(),
                     ),
                 );
             __tags.add_value("attempt", &attempt);

@@ -51,6 +51,13 @@ fn statement(tag: &Tag, tags: &Ident, method: &str, item: &ItemFn, runtime: &Run
         let value = quote_spanned!(at=> &#value);
         return quote_spanned!(span=> #cfgs #tags.#method(#key, #value););
     }
+    if is_plain {
+        let is_scoped = method == "scope";
+        let at = Span::mixed_site().located_at(value.span());
+        let runtime = runtime.at(at);
+        let put = quote_spanned!(at=> #runtime::put(#tags, #key, #is_scoped, &#value));
+        return quote_spanned!(span=> #cfgs #tags.collect(#key, #is_scoped, |#tags| #put););
+    }
     let value = convert(tag.through, &value, runtime);
     let mut calls = TokenStream::new();
     // First `required`, which concerns the original value, then the fallback, then what hides either.

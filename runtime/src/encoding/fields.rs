@@ -162,14 +162,15 @@ impl Fields {
 
     /// Sets an attribute. It replaces one with the same key.
     pub(crate) fn set(&mut self, key: &str, value: &Value) {
-        match (self.limits.value_length, value) {
-            (None, _) | (_, Value::Bool(_) | Value::I64(_) | Value::F64(_)) => self.put(key, value.into()),
-            (Some(limit), Value::String(text)) => self.put(key, ValueRef::Text(truncate_chars(text.as_str(), limit))),
-            (Some(limit), _) => {
+        match (value, self.limits.value_length) {
+            (Value::String(text), _) => self.set_text(key, text.as_str()),
+            (Value::I64(value), _) => self.set_i64(key, *value),
+            (Value::Array(_), Some(limit)) => {
                 let mut value = value.clone();
                 truncate(&mut value, limit);
                 self.put(key, (&value).into());
             }
+            _ => self.put(key, value.into()),
         }
     }
 

@@ -25,7 +25,7 @@ pub(super) use self::limit::{max_scoped, report_dropped};
 #[cfg(feature = "log")]
 pub(crate) use self::needed::read_by_logs;
 pub(crate) use self::needed::{NeededTags, is_read_by_logs};
-pub use self::tag::{Tag, value};
+pub use self::tag::{Tag, put, value};
 
 /// Collects the tags of one call.
 #[derive(Debug, Default)]
@@ -94,24 +94,22 @@ impl Tags {
     /// Adds an attribute to this span only. `tag` is not called if nothing uses the attribute.
     #[inline]
     pub fn add(&mut self, key: &'static str, tag: impl FnOnce() -> Tag) {
-        if self.needed.is_none() {
-            self.collect(key, tag, false);
-        }
+        self.collect(key, false, |tags| tags.put(key, tag(), false));
     }
 
     /// Adds an attribute to this span and to every span below it. `tag` is not called if nothing uses the attribute.
     #[inline]
     pub fn scope(&mut self, key: &'static str, tag: impl FnOnce() -> Tag) {
-        if self.needed.as_ref().is_none_or(|needed| needed.needs(key)) {
-            self.collect(key, tag, true);
-        }
+        self.collect(key, true, |tags| tags.put(key, tag(), true));
     }
 
-    /// Adds a tag, to every span below too if it is `scoped`.
+    /// Calls `fill`, which adds the tag `key`, unless nothing uses the tag. If it panics, the tag has no value.
+    #[doc(hidden)]
     #[inline]
-    fn collect(&mut self, key: &'static str, tag: impl FnOnce() -> Tag, scoped: bool) {
+    pub fn collect(&mut self, key: &'static str, scoped: bool, fill: impl FnOnce(&mut Self)) {
+        let is_used = self.needed.as_ref().is_none_or(|needed| scoped && needed.needs(key));
         self.says_code |= describes_code(key);
-        if caught(|| self.put(key, tag(), scoped)).is_none() {
+        if is_used && caught(|| fill(self)).is_none() {
             self.panicked(key);
         }
     }
@@ -120,9 +118,6 @@ impl Tags {
     #[doc(hidden)]
     #[inline(never)]
     pub fn add_value(&mut self, key: &'static str, value: &dyn TagValue) {
-        if self.needed.is_some() {
-            return;
-        }
         #[cfg(feature = "sdk")]
         if self.encode_scalar(key, value, false) {
             return;

@@ -3,6 +3,7 @@
 use opentelemetry::Value;
 
 use crate::tags::secret;
+use crate::tags::set::Tags;
 use crate::tags::value::{TagValue, whole};
 
 /// The value of a tag, with its modifiers.
@@ -67,4 +68,10 @@ impl Tag {
 #[inline]
 pub fn value(of: &(impl TagValue + ?Sized)) -> Option<Value> {
     of.tag_value()
+}
+
+/// Adds the value of a tag without modifiers, which is copied only if it has to be.
+#[inline]
+pub fn put(tags: &mut Tags, key: &'static str, scoped: bool, value: &(impl TagValue + ?Sized)) {
+    if scoped { tags.scope_value(key, &value) } else { tags.add_value(key, &value) }
 }
