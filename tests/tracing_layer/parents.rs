@@ -23,7 +23,7 @@ fn remote(is_sampled: bool) -> Context {
 #[test]
 fn a_child_is_below_the_entered_span() {
     let capture = Capture::new();
-    with_layer(&capture, || info_span!("root").in_scope(|| info_span!("child").in_scope(|| info_span!("leaf"))));
+    with_layer(&capture, || info_span!("root").in_scope(|| info_span!("child").in_scope(|| drop(info_span!("leaf")))));
     capture.assert_tree("root\n└── child\n    └── leaf");
 }
 
