@@ -12,7 +12,7 @@ use super::judge::TAG_MISSING;
 use super::model::{Event, Link, Place, Span};
 use super::rules::Rules;
 use super::tally::{Map, Set};
-use crate::encoding::fields::KeySet;
+use crate::encoding::keys::KeySet;
 use crate::encoding::reader::{Field, Reader, attribute, text};
 use crate::encoding::wire::{self, any_value, event, link, span, status};
 use crate::semconv;

@@ -2,7 +2,7 @@
 
 use std::panic::Location;
 
-use super::fields::KeySet;
+use super::keys::KeySet;
 use super::reader::{Reader, key};
 use super::wire::{any_value, key_value, span};
 use crate::semconv;

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use opentelemetry::trace::{SpanContext, TraceState};
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 
+use super::keys::KeySet;
 use super::reader::{self, Reader};
 use super::wire::{
     ValueRef, attribute_len, count_len, delimited_len, event, link, put_attribute, put_bytes, put_count, put_fixed64,
@@ -57,80 +58,6 @@ impl Count {
             self.dropped = self.dropped.saturating_add(1);
             false
         }
-    }
-}
-
-/// A set of keys that tells for certain that a key is not in it, and else that it may be.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct KeySet([u64; 4]);
-
-impl KeySet {
-    #[inline]
-    pub(crate) const fn of(key: &str) -> Self {
-        let mut words = [0; 4];
-        if !key.is_empty() {
-            let (word, bit) = Self::place(key);
-            words[word] = bit;
-        }
-        Self(words)
-    }
-
-    /// The word of a key, and its bit in that. The key must not be empty.
-    #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "of the length, the lowest bits count")]
-    const fn place(key: &str) -> (usize, u64) {
-        let bytes = key.as_bytes();
-        let (first, middle, last) = (bytes[0], bytes[bytes.len() / 2], bytes[bytes.len() - 1]);
-        let hash = (bytes.len() as u8).wrapping_mul(31).wrapping_add(first.wrapping_mul(7));
-        let hash = hash.wrapping_add(middle.wrapping_mul(13)).wrapping_add(last.wrapping_mul(3));
-        ((hash >> 6) as usize, 1 << (hash & 63))
-    }
-
-    /// Adds a key that is not empty. Returns whether it is certain that it was not in the set.
-    #[inline]
-    fn insert(&mut self, key: &str) -> bool {
-        let (word, bit) = Self::place(key);
-        let word = &mut self.0[word & 3];
-        let is_new = *word & bit == 0;
-        *word |= bit;
-        is_new
-    }
-
-    /// The set in bytes.
-    pub(crate) fn to_bytes(self) -> [u8; Self::BYTES] {
-        let mut bytes = [0; Self::BYTES];
-        for (word, bytes) in self.0.iter().zip(bytes.chunks_exact_mut(8)) {
-            bytes.copy_from_slice(&word.to_le_bytes());
-        }
-        bytes
-    }
-
-    #[inline]
-    pub(crate) fn from_bytes(bytes: &[u8; Self::BYTES]) -> Self {
-        let mut words = [0; 4];
-        for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(8)) {
-            *word = bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
-        }
-        Self(words)
-    }
-
-    pub(crate) const BYTES: usize = 32;
-
-    #[inline]
-    pub(crate) const fn and(self, other: Self) -> Self {
-        let (a, b) = (self.0, other.0);
-        Self([a[0] | b[0], a[1] | b[1], a[2] | b[2], a[3] | b[3]])
-    }
-
-    #[inline]
-    pub(crate) const fn overlaps(self, other: Self) -> bool {
-        let (a, b) = (self.0, other.0);
-        (a[0] & b[0]) | (a[1] & b[1]) | (a[2] & b[2]) | (a[3] & b[3]) != 0
-    }
-
-    #[inline]
-    pub(crate) fn add(&mut self, other: Self) {
-        *self = self.and(other);
     }
 }
 

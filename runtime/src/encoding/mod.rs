@@ -2,6 +2,7 @@
 
 pub(crate) mod code;
 pub(crate) mod fields;
+pub(crate) mod keys;
 pub(crate) mod reader;
 pub(crate) mod recycled;
 pub(crate) mod wire;

@@ -10,7 +10,7 @@ use opentelemetry::{Context, KeyValue, Value};
 #[cfg(feature = "integration")]
 use crate::context::last_error::LastError;
 #[cfg(feature = "sdk")]
-use crate::encoding::fields::{Fields, KeySet};
+use crate::encoding::{fields::Fields, keys::KeySet};
 use crate::guard::panics::caught;
 use crate::redact::error_text;
 use crate::semconv::{self, ERROR_TYPE};

@@ -14,7 +14,8 @@ use crate::context::data::Data;
 use crate::context::local;
 #[cfg(feature = "sdk")]
 use crate::encoding::{
-    fields::{Fields, KeySet, Limits},
+    fields::{Fields, Limits},
+    keys::KeySet,
     reader::{Reader, attribute, key},
     recycled::{recycle, recycled},
 };
