@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use opentelemetry::global;
 use opentelemetry::logs::AnyValue;
+use opentelemetry::{KeyValue, global};
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
+use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::{InMemoryLogExporter, SdkLoggerProvider};
 use opentelemetry_sdk::metrics::data::{Metric, ScopeMetrics};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
+use opentelemetry_sdk::resource::{ResourceDetector as _, TelemetryResourceDetector};
 use throughline_load::Behaviour;
 use tracing_subscriber::layer::SubscriberExt as _;
 
@@ -60,7 +62,10 @@ alone! {
     fn metrics_of_the_sdk_share_the_resource_and_include_the_last_losses() {
         let kept = Kept::start();
         let telemetry = kept.builder().service_name("orders").init().expect("it is valid");
-        let resource = telemetry.provider().expect("it is enabled").resource().clone();
+        let traces = telemetry.provider().expect("it is enabled");
+        let attributes = traces.resource().iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
+        let resource = Resource::builder().with_attributes(attributes);
+        let resource = resource.with_detector(Box::new(TelemetryResourceDetector)).build();
         let exporter = InMemoryMetricExporter::default();
         let reader = PeriodicReader::builder(exporter.clone()).build();
         let meters = SdkMeterProvider::builder().with_resource(resource).with_reader(reader).build();
@@ -76,7 +81,15 @@ alone! {
         let exports = exporter.get_finished_metrics().expect("the exporter is open");
         let metrics = exports.last().expect("there is a loss");
         let known = |(key, value): (&opentelemetry::Key, &opentelemetry::Value)| (key.to_string(), value.to_string());
-        assert_eq!(metrics.resource().iter().map(known).collect::<BTreeMap<_, _>>(), kept.resource());
+        let mut expected = kept.resource();
+        let version = TelemetryResourceDetector.detect().get(&"telemetry.sdk.version".into()).expect("it is known");
+        for (key, own, sdk) in [
+            ("telemetry.sdk.name", "throughline", "opentelemetry".to_owned()),
+            ("telemetry.sdk.version", env!("CARGO_PKG_VERSION"), version.to_string()),
+        ] {
+            assert_eq!(expected.insert(key.to_owned(), sdk).as_deref(), Some(own));
+        }
+        assert_eq!(metrics.resource().iter().map(known).collect::<BTreeMap<_, _>>(), expected);
         let names: Vec<_> = metrics.scope_metrics().flat_map(ScopeMetrics::metrics).map(Metric::name).collect();
         assert_eq!(names, ["throughline.spans.lost"]);
     }

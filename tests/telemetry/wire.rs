@@ -135,9 +135,9 @@ fn arrives(protocol: &str, compression: &str) {
         ("service.name", "orders"),
         ("deployment.environment.name", "test"),
         ("team", "a b"),
-        ("telemetry.sdk.name", "opentelemetry"),
+        ("telemetry.sdk.name", "throughline"),
         ("telemetry.sdk.language", "rust"),
-        ("telemetry.sdk.version", "0.33.1"),
+        ("telemetry.sdk.version", env!("CARGO_PKG_VERSION")),
         ("process.pid", &id),
     ] {
         assert_eq!(resource.get(key).map(String::as_str), Some(value), "{key}: {resource:?}");

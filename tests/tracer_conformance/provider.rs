@@ -1,5 +1,7 @@
 //! Providers: limits, ids, processors, exporters, resources, scopes, shutdown.
 
+use std::collections::BTreeMap;
+
 use super::*;
 
 on_both! {
@@ -184,8 +186,39 @@ on_both! {
     fn there_is_a_default_resource(builder, kept, ours) {
         let provider = builder.build();
         let known = kept.resource.lock().expect("no panic").clone().expect("it was told");
-        assert_eq!(known, Resource::builder().build());
-        assert!(known.get(&"service.name".into()).is_some() && known.get(&"telemetry.sdk.name".into()).is_some());
+        assert_is_like(&known, &Resource::builder().build(), ours);
+        assert!(known.get(&"service.name".into()).is_some());
         drop(provider);
     }
+
+    fn a_resource_that_is_given_names_what_records_the_spans(builder, kept, ours) {
+        let orders = Resource::builder().with_service_name("orders").build();
+        let provider = builder.with_resource(orders.clone()).build();
+        let known = kept.resource.lock().expect("no panic").clone().expect("it was told");
+        assert_is_like(&known, &orders, ours);
+        drop(provider);
+    }
+
+    /// What is no name of the SDK is left as it is.
+    fn a_resource_may_name_another_sdk(builder, kept, ours) {
+        let other = Resource::builder().with_attribute(KeyValue::new("telemetry.sdk.name", "orders-agent")).build();
+        let provider = builder.with_resource(other.clone()).build();
+        assert_eq!(kept.resource.lock().expect("no panic").as_ref(), Some(&other));
+        drop(provider);
+    }
+}
+
+/// Expects a resource of the SDK, which in one of our tracer has another name ("Telemetry SDK" in the semantic
+/// conventions: "The identifier `opentelemetry` is reserved").
+fn assert_is_like(actual: &Resource, sdk: &Resource, ours: bool) {
+    let attributes = |resource: &Resource| -> BTreeMap<_, _> {
+        resource.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
+    };
+    let mut expected = attributes(sdk);
+    assert_eq!(expected["telemetry.sdk.name"], "opentelemetry");
+    if ours {
+        let own = [("name", "throughline"), ("language", "rust"), ("version", env!("CARGO_PKG_VERSION"))];
+        expected.extend(own.map(|(key, value)| (format!("telemetry.sdk.{key}"), value.to_owned())));
+    }
+    assert_eq!(attributes(actual), expected);
 }

@@ -2,10 +2,10 @@
 
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::resource::{ResourceDetector as _, TelemetryResourceDetector};
 use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
 
 use crate::semconv;
+use crate::tracer::{not_of_the_sdk, telemetry_sdk};
 
 /// The detected attributes, overridden by `given`; the last value of a key applies.
 pub(super) fn detect(given: &[KeyValue]) -> Resource {
@@ -15,10 +15,7 @@ pub(super) fn detect(given: &[KeyValue]) -> Resource {
         KeyValue::new(semconv::PROCESS_PID, i64::from(std::process::id())),
         KeyValue::new(semconv::OS_TYPE, os_type()),
     ];
-    // Name, language and version of the SDK.
-    attributes.extend(
-        TelemetryResourceDetector.detect().iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())),
-    );
+    attributes.extend(telemetry_sdk());
     if let Some(name) = gethostname::gethostname().to_str() {
         attributes.push(KeyValue::new(semconv::HOST_NAME, name.to_owned()));
     }
@@ -28,7 +25,7 @@ pub(super) fn detect(given: &[KeyValue]) -> Resource {
         attributes.retain(|detected| detected.key != attribute.key);
         attributes.push(attribute.clone());
     }
-    Resource::builder_empty().with_attributes(attributes).build()
+    not_of_the_sdk(Resource::builder_empty().with_attributes(attributes).build())
 }
 
 /// The default that the specification requires for `service.name`.
@@ -70,10 +67,9 @@ mod tests {
     #[test]
     fn detected() {
         let resource = detect(&[]);
-        let sdk = Resource::builder().build();
-        for key in ["telemetry.sdk.name", "telemetry.sdk.language", "telemetry.sdk.version"] {
-            assert_eq!(text(&resource, key), text(&sdk, key), "{key}");
-        }
+        assert_eq!(text(&resource, "telemetry.sdk.name").as_deref(), Some("throughline"));
+        assert_eq!(text(&resource, "telemetry.sdk.language").as_deref(), Some("rust"));
+        assert_eq!(text(&resource, "telemetry.sdk.version").as_deref(), Some(env!("CARGO_PKG_VERSION")));
         assert_eq!(text(&resource, "process.pid"), Some(std::process::id().to_string()));
         assert!(text(&resource, "service.name").is_some_and(|name| name.starts_with("unknown_service:")));
         assert!(text(&resource, "host.name").is_some_and(|name| !name.is_empty()));
@@ -100,9 +96,17 @@ mod tests {
             KeyValue::new("service.instance.id", "pod-7"),
             KeyValue::new("service.instance.id", "pod-8"),
             KeyValue::new("deployment.environment.name", "prod"),
+            KeyValue::new("telemetry.sdk.name", "orders-agent"),
         ]);
         assert_eq!(text(&resource, "service.name").as_deref(), Some("orders"));
         assert_eq!(text(&resource, "service.instance.id").as_deref(), Some("pod-8"));
         assert_eq!(text(&resource, "deployment.environment.name").as_deref(), Some("prod"));
+        assert_eq!(text(&resource, "telemetry.sdk.name").as_deref(), Some("orders-agent"));
+    }
+
+    #[test]
+    fn it_is_not_the_resource_of_the_sdk() {
+        let resource = detect(&[KeyValue::new("telemetry.sdk.name", "opentelemetry")]);
+        assert_eq!(text(&resource, "telemetry.sdk.name").as_deref(), Some("throughline"));
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use opentelemetry::KeyValue;
+use opentelemetry::{Key, KeyValue};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{
     BatchSpanProcessor, IdGenerator, RandomIdGenerator, Sampler, ShouldSample, SimpleSpanProcessor, SpanExporter,
@@ -20,6 +20,7 @@ use super::provider::TracerProvider;
 use super::shared::{Provider, Shared};
 use crate::encoding::ScopeId;
 use crate::encoding::fields::Limits;
+use crate::semconv;
 use crate::span::tracer::scope as own_scope;
 use crate::telemetry::RequestIdGenerator;
 
@@ -171,7 +172,8 @@ impl TracerProviderBuilder {
     /// Sets the resource. If called again, the resources are merged, and the attributes of the last one take
     /// precedence.
     ///
-    /// The default is the SDK's: `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` and `telemetry.sdk.*`.
+    /// The default is the SDK's: `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` and `telemetry.sdk.*`. The latter name
+    /// Throughline instead of the SDK, in a resource of `Resource::builder()` as well.
     pub fn with_resource(mut self, resource: Resource) -> Self {
         self.resource = Some(match self.resource {
             Some(known) => merged(&known, &resource),
@@ -186,7 +188,7 @@ impl TracerProviderBuilder {
         // The first one, whose id is known.
         let ours = scopes.id(&own_scope());
         debug_assert_eq!(ours, ScopeId::OURS);
-        let resource = self.resource.unwrap_or_else(|| Resource::builder().build());
+        let resource = not_of_the_sdk(self.resource.unwrap_or_else(|| Resource::builder().build()));
         for observer in &mut self.observers {
             observer.set_resource(&resource);
         }
@@ -208,6 +210,25 @@ impl TracerProviderBuilder {
         }
         TracerProvider(Arc::new(Provider::new(shared)))
     }
+}
+
+/// What records the spans, for their resource.
+pub(crate) fn telemetry_sdk() -> [KeyValue; 3] {
+    [
+        KeyValue::new(semconv::TELEMETRY_SDK_NAME, "throughline"),
+        KeyValue::new(semconv::TELEMETRY_SDK_LANGUAGE, "rust"),
+        KeyValue::new(semconv::TELEMETRY_SDK_VERSION, env!("CARGO_PKG_VERSION")),
+    ]
+}
+
+/// The SDK's builder of resources names the SDK, but the name `opentelemetry` is reserved for that ("Telemetry SDK" in
+/// the semantic conventions).
+pub(crate) fn not_of_the_sdk(resource: Resource) -> Resource {
+    let name = resource.get(&Key::from_static_str(semconv::TELEMETRY_SDK_NAME));
+    if !name.is_some_and(|name| name.as_str() == "opentelemetry") {
+        return resource;
+    }
+    merged(&resource, &Resource::builder_empty().with_attributes(telemetry_sdk()).build())
 }
 
 /// The section "Merge" of the specification of resources.

@@ -27,6 +27,8 @@ mod time_tests;
 
 pub use self::builder::TracerProviderBuilder;
 #[cfg(feature = "otlp")]
+pub(crate) use self::builder::{not_of_the_sdk, telemetry_sdk};
+#[cfg(feature = "otlp")]
 pub(crate) use self::exporting::{record_nothing, records_nothing};
 #[cfg(feature = "otlp")]
 pub(crate) use self::guarded::Guarded;

@@ -44,6 +44,7 @@ use crate::tags::draft::Draft;
 /// - Span processors see what is sent: times before 1970 and after 2554 are the first and the last that OTLP can encode,
 ///   and an array without elements is one of texts, because OTLP has no type for it. In `on_start`, they do not see the
 ///   status that an earlier processor has set, nor how much was dropped.
+/// - `telemetry.sdk.*` of the resource names Throughline.
 ///
 /// Cloning is cheap; all clones refer to the same provider. It is shut down when the last clone and the last of its
 /// tracers and open spans are dropped.
