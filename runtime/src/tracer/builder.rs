@@ -225,7 +225,7 @@ pub(crate) fn telemetry_sdk() -> [KeyValue; 3] {
 /// the semantic conventions).
 pub(crate) fn not_of_the_sdk(resource: Resource) -> Resource {
     let name = resource.get(&Key::from_static_str(semconv::TELEMETRY_SDK_NAME));
-    if !name.is_some_and(|name| name.as_str() == "opentelemetry") {
+    if name.is_none_or(|name| name.as_str() != "opentelemetry") {
         return resource;
     }
     merged(&resource, &Resource::builder_empty().with_attributes(telemetry_sdk()).build())
