@@ -70,10 +70,41 @@ fn the_chatter_of_transports_is_left_out() {
     capture.assert_tree("request");
 }
 
+/// Crates of applications whose names begin like those of transports.
+#[test]
+fn crates_with_similar_names_are_recorded() {
+    let capture = Capture::new();
+    with_layer(&capture, || {
+        info_span!(target: "hyperspace::orders", "hyperspace").in_scope(|| ());
+        info_span!(target: "hyper_shop", "hyper_shop").in_scope(|| ());
+        info_span!(target: "tonic_shop::orders", "tonic_shop").in_scope(|| ());
+        info_span!(target: "tokio_shop", "tokio_shop").in_scope(|| ());
+    });
+    capture.assert_tree("hyperspace\nhyper_shop\ntonic_shop\ntokio_shop");
+}
+
+/// With `console-subscriber`, these spans exist for each task and resource.
+#[test]
+fn spans_of_the_runtime_are_left_out() {
+    let capture = Capture::new();
+    let everything = default_spans().with_default(LevelFilter::TRACE);
+    with_built(&capture, Builder::new().spans(everything), || {
+        trace_span!("verbose").in_scope(|| {
+            drop(trace_span!(target: "tokio::task", "runtime.spawn"));
+            drop(trace_span!(target: "tokio::task::blocking", "runtime.spawn"));
+            drop(trace_span!(target: "tokio::time::interval", "runtime.resource"));
+        });
+    });
+    capture.assert_tree("verbose");
+}
+
 fn chatter() {
     drop(info_span!(target: "h2::codec", "chatter"));
     drop(info_span!(target: "hyper::proto", "chatter"));
     drop(info_span!(target: "hyper_util::client", "chatter"));
+    drop(info_span!(target: "hyper_rustls::connector", "chatter"));
+    drop(info_span!(target: "hyper_tls::client", "chatter"));
+    drop(info_span!(target: "hyper_timeout::stream", "chatter"));
     drop(info_span!(target: "tonic::transport", "chatter"));
     drop(info_span!(target: "tower::buffer", "chatter"));
     drop(info_span!(target: "reqwest::connect", "chatter"));

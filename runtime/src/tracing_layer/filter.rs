@@ -10,16 +10,36 @@ use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Filter};
 
+/// Prefixes of module paths. The colons keep `tower` from excluding `tower_http`, and `hyper` every crate whose name
+/// begins like that.
+const CHATTER: [&str; 13] = [
+    "h2",
+    "hyper::",
+    "hyper_util::",
+    "hyper_rustls::",
+    "hyper_tls::",
+    "hyper_timeout::",
+    "tonic::",
+    "tower::",
+    "reqwest::",
+    "rustls",
+    "rdkafka::",
+    "opentelemetry",
+    "tokio::",
+];
+
 /// Returns the default of [`Builder::spans`](super::Builder::spans): level DEBUG and above, except for the targets of
-/// `h2`, `hyper`, `tonic`, `tower`, `reqwest`, `rustls`, `rdkafka` and OpenTelemetry.
+/// `h2`, `hyper` (and `hyper-util`, `hyper-rustls`, `hyper-tls`, `hyper-timeout`), `tonic`, `tower`, `reqwest`, `rustls`,
+/// `rdkafka` and OpenTelemetry, and the spans of level TRACE that Tokio has for `console-subscriber`.
 ///
-/// These crates have a span for each frame, buffer or connection, and their spans would include the export of spans.
-/// `tower-http` is not excluded, because its span represents the request.
+/// These crates have a span for each frame, buffer, connection or task, and their spans would include the export of
+/// spans. `tower-http` is not excluded, because its span represents the request.
+///
+/// To include the spans of one of them, give its target another level, with the same colons: `h2`, `hyper::`,
+/// `hyper_util::`, `tonic::`, `tower::`, `reqwest::`, `rustls`, `rdkafka::`.
 pub fn default_spans() -> Targets {
     let targets = Targets::new().with_default(LevelFilter::DEBUG);
-    // Prefixes of module paths. The colons keep `tower` from excluding `tower_http`.
-    let chatter = ["h2", "hyper", "tonic::", "tower::", "reqwest::", "rustls", "rdkafka::", "opentelemetry"];
-    chatter.into_iter().fold(targets, |targets, target| targets.with_target(target, LevelFilter::OFF))
+    CHATTER.into_iter().fold(targets, |targets, target| targets.with_target(target, LevelFilter::OFF))
 }
 
 /// The filter of a [`TracingLayer`](super::TracingLayer). Created by [`Builder::build`](super::Builder::build).
