@@ -8,7 +8,7 @@ pub(super) fn function_name<F>() -> &'static str {
 }
 
 /// Wrapper futures, whose first generic argument is or identifies the inner future.
-const WRAPPERS: [&str; 8] = [
+const WRAPPERS: [&str; 13] = [
     "throughline::span::function::TracedFuture<",
     "throughline::span::instrumented::Instrumented<",
     "throughline::span::builder::SpanBuilder::run_async<",
@@ -17,6 +17,11 @@ const WRAPPERS: [&str; 8] = [
     "tracing::instrument::WithDispatch<",
     "tokio::time::timeout::Timeout<",
     "opentelemetry::context::future_ext::WithContext<",
+    "tokio_util::task::task_tracker::TrackedFuture<",
+    "tokio_util::sync::cancellation_token::CancellationToken::run_until_cancelled_owned<",
+    "futures_util::abortable::Abortable<",
+    "futures_util::future::future::remote_handle::Remote<",
+    "async_compat::Compat<",
 ];
 
 /// `receipt` for `app::orders::receipt<u8>::{{closure}}`, which is the future of `receipt` or a block in it, and
@@ -112,6 +117,15 @@ mod tests {
             ("tracing::instrument::WithDispatch<tracing::instrument::Instrumented<app::a::{{closure}}>>", "a"),
             ("tokio::time::timeout::Timeout<core::pin::Pin<alloc::boxed::Box<app::receipt::{{closure}}>>>", "receipt"),
             ("opentelemetry::context::future_ext::WithContext<app::receipt::{{closure}}>", "receipt"),
+            ("tokio_util::task::task_tracker::TrackedFuture<app::receipt::{{closure}}>", "receipt"),
+            (
+                "tokio_util::sync::cancellation_token::CancellationToken::run_until_cancelled_owned<\
+                 app::receipt::{{closure}}>::{{closure}}",
+                "receipt",
+            ),
+            ("futures_util::abortable::Abortable<app::receipt::{{closure}}>", "receipt"),
+            ("futures_util::future::future::remote_handle::Remote<app::receipt::{{closure}}>", "receipt"),
+            ("async_compat::Compat<app::receipt::{{closure}}>", "receipt"),
             ("tokio::time::timeout::Timeout<core::future::ready::Ready<()>>", "Ready"),
             ("core::future::ready::Ready<()>", "Ready"),
             ("(u8, u8)", "(u8, u8)"),
