@@ -77,6 +77,9 @@ pub fn running() -> usize {
 ///
 /// This includes jobs that are spawned while it waits. Cancel safe: dropping the future does not affect the jobs.
 ///
+/// The limit is measured by Tokio's clock. If that is paused, as with `#[tokio::test(start_paused = true)]`, it jumps to
+/// the limit as soon as the runtime is idle, even if a job on a thread or in another runtime is not.
+///
 /// # Errors
 ///
 /// Returns [`StillRunning`], with the number of remaining jobs, if the limit is reached.

@@ -38,6 +38,7 @@ mod wait;
 
 use std::fmt;
 use std::future::Future;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
 use opentelemetry::Context;
@@ -265,7 +266,8 @@ impl Capture {
         let trimmed = expected.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
         assert!(
             expected == actual || trimmed == actual,
-            "the span trees differ\n\n{}\nthe actual tree, to paste:\n{actual}\n",
+            "the span trees differ{}\n\n{}\nthe actual tree, to paste:\n{actual}\n",
+            self.store.lock().hint(),
             side_by_side::side_by_side(&trimmed, &actual, side_by_side::available_width())
         );
     }
@@ -276,9 +278,16 @@ impl Capture {
             |names: Vec<&str>| if names.is_empty() { "none".into() } else { format!("`{}`", names.join("`, `")) };
         let ended = list(inner.ended.iter().map(FinishedSpan::name).collect());
         let open = list(inner.open_in_order().into_iter().map(|open| &*open.data.name).collect());
-        format!("finished: {ended}; open: {open}")
+        format!("finished: {ended}; open: {open}{}", inner.hint())
     }
 }
+
+/// After a panic, a capture has the spans that ended before it and while unwinding, so tests may use it with
+/// `std::panic::catch_unwind`.
+impl UnwindSafe for Capture {}
+
+/// As [`UnwindSafe`].
+impl RefUnwindSafe for Capture {}
 
 impl Default for Capture {
     fn default() -> Self {

@@ -59,6 +59,15 @@ impl Inner {
         }
     }
 
+    /// Tells what to look for if no span has started here.
+    pub(super) fn hint(&self) -> &'static str {
+        if !self.known.is_empty() {
+            return "";
+        }
+        "; no sampled span has started in `run`, `run_async` or `context()` of this capture: a bare `tokio::spawn` or \
+         thread leaves it"
+    }
+
     /// The spans that are open, in the order in which they started.
     pub(super) fn open_in_order(&self) -> Vec<&OpenSpan> {
         let mut open: Vec<_> = self.open.values().collect();

@@ -52,6 +52,30 @@ fn captures_do_not_see_each_other() {
     assert_eq!(other.named("inner").len(), 1);
 }
 
+/// Without `AssertUnwindSafe`.
+#[test]
+fn a_panic_is_caught_around_a_capture() {
+    let capture = Capture::new();
+    catch_unwind(|| capture.run(|| in_span("order", || panic!("no stock")))).unwrap_err();
+    capture.assert_tree("order !panicked: no stock");
+}
+
+#[test]
+fn a_capture_that_saw_no_span_says_where_it_looks() {
+    const HINT: &str = "; no sampled span has started in `run`, `run_async` or `context()` of this capture: a bare \
+                        `tokio::spawn` or thread leaves it";
+    let capture = Capture::new();
+    in_span("outside", || ());
+    assert_eq!(
+        message(|| drop(capture.span("outside"))),
+        format!("expected one finished span named `outside`, found 0; finished: none; open: none{HINT}")
+    );
+    assert!(message(|| capture.assert_tree("outside")).starts_with(&format!("the span trees differ{HINT}\n\n")));
+    capture.run(|| in_span("inside", || ()));
+    capture.clear();
+    assert!(!message(|| capture.assert_tree("outside")).contains(HINT));
+}
+
 #[cfg(feature = "tokio")]
 #[tokio::test(flavor = "current_thread")]
 async fn a_detached_job_comes_here_too() {

@@ -38,6 +38,10 @@ impl Capture {
 
     /// Like [`wait`](Self::wait), for asynchronous code. Cancel safe.
     ///
+    /// The limit is measured by Tokio's clock. If that is paused, as with `#[tokio::test(start_paused = true)]`, it jumps
+    /// to the limit as soon as the runtime is idle: sleeping tasks are awaited as in real time, but threads and other
+    /// runtimes are not. Use `wait` for these.
+    ///
     /// # Errors
     ///
     /// Returns [`StillOpen`], with the names of the spans, if the limit is reached.
