@@ -1,4 +1,4 @@
-//! actix-web's runtime.
+//! actix-web and its runtime.
 
 use actix_rt::{Arbiter, ArbiterHandle, Runtime};
 
@@ -11,4 +11,5 @@ fn tasks(runtime: &Runtime, arbiter: &Arbiter, handle: &ArbiterHandle) {
     let _ = arbiter.spawn_fn(work); //~ actix_rt::Arbiter::spawn_fn
     let _ = handle.spawn(job()); //~ actix_rt::ArbiterHandle::spawn
     let _ = handle.spawn_fn(work); //~ actix_rt::ArbiterHandle::spawn_fn
+    let _ = actix_web::web::block(work); //~ actix_web::web::block
 }
