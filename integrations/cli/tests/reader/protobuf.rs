@@ -1,0 +1,84 @@
+//! Messages of protobuf, and how they are delimited.
+
+use super::*;
+
+#[test]
+fn a_mistake_in_protobuf_is_told_with_its_byte() {
+    let mut message = request(["order", "charge"]).encode_to_vec();
+    let end = message.len();
+    // A field that is longer than its frame.
+    let mut framed = [&u32::try_from(end).unwrap().to_be_bytes()[..], &message].concat();
+    framed[3] -= 1;
+    assert!(error(&framed).starts_with("byte 4: a field of "), "{}", error(&framed));
+    assert!(error(&framed).ends_with("is longer than its message; expected `ResourceSpans`"));
+    // Bytes that are no field, after a message.
+    message.push(0x0f);
+    assert_eq!(
+        error(&message),
+        format!("byte {end}: a field has the wire type 7, which no message of OTLP has; expected `ResourceSpans`")
+    );
+    // A field with the right number and another content.
+    message.truncate(end);
+    message.extend([0x0a, 3, 0x0a, 0x7f, 0]);
+    let error = error(&message);
+    assert!(error.starts_with(&format!("byte {end}: 3 bytes are not a valid `ResourceSpans`: ")), "{error}");
+}
+
+/// Of a version of OTLP that is not known yet.
+#[test]
+fn fields_that_are_not_known_are_passed_over() {
+    let mut message = request(["order", "charge"]).encode_to_vec();
+    // A number, eight bytes, four bytes, and text.
+    message.extend([0x10, 0x80, 0x01]);
+    message.extend([0x19, 1, 2, 3, 4, 5, 6, 7, 8]);
+    message.extend([0x25, 1, 2, 3, 4]);
+    message.extend([0x2a, 2, b'h', b'i']);
+    message.extend(request(["refund", "pay"]).encode_to_vec());
+    assert_eq!(names(&*message), ["charge", "order", "pay", "refund"]);
+}
+
+#[test]
+fn a_length_beyond_the_last_byte_is_an_error() {
+    let message = request(["a", "b"]).encode_length_delimited_to_vec();
+    for length in [u64::MAX, u64::MAX - 16] {
+        let mut content = message.clone();
+        prost::encoding::encode_varint(length, &mut content);
+        content.extend([0x0a, 2, 0x0a, 0]);
+        assert_eq!(error(&content), format!("byte {}: a message cannot have {length} bytes", message.len()));
+    }
+}
+
+#[test]
+fn a_message_that_begins_like_text_is_protobuf() {
+    let mut request = request(["a", "b"]);
+    let spans = &mut request.resource_spans[0];
+    // The length of `ResourceSpans`, after the tag of a field, which is also a line feed.
+    let brace = usize::from(b'{');
+    spans.scope_spans[0].spans.truncate(1);
+    spans.scope_spans[0].scope = None;
+    let span = &mut spans.scope_spans[0].spans[0];
+    (span.attributes, span.events, span.status) = (Vec::new(), Vec::new(), None);
+    span.name = String::new();
+    let missing = brace - spans.encoded_len() - 2;
+    spans.scope_spans[0].spans[0].name = "n".repeat(missing);
+    assert_eq!(spans.encoded_len(), brace);
+    let message = request.encode_to_vec();
+    assert_eq!(message[..2], *b"\n{");
+    assert_eq!(names(&*message).len(), 1);
+    // The length of the message.
+    let spans = &mut request.resource_spans[0];
+    spans.scope_spans[0].spans[0].name = "n".repeat(missing - 2);
+    let delimited = request.encode_length_delimited_to_vec();
+    assert_eq!(delimited[..2], *b"{\n");
+    assert_eq!(names(&*delimited).len(), 1);
+}
+
+#[test]
+fn a_length_that_lies_allocates_nothing() {
+    // A message of four exbibytes, of which there are three bytes.
+    let mut content = vec![0x0a, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40];
+    content.extend([0x0a, 0, 0]);
+    let (_, dump) = read(&*content).unwrap();
+    assert!(dump.cut_off.unwrap().to_string().contains("more bytes of a field of 4611686018427387904"));
+    assert_eq!(names(&*request(["a", "b"]).encode_to_vec()), ["b", "a"]);
+}
