@@ -1,201 +1,12 @@
-//! Commands and entries, against a connection that answers from a list.
+//! The entries of streams: the context that they carry, and what a delivery tells of itself.
 
-use std::collections::{HashMap, VecDeque};
-use std::future::Future;
-use std::pin::pin;
-use std::task::{Context as TaskContext, Poll, Waker};
+use std::collections::HashMap;
 
 use opentelemetry::trace::TraceContextExt as _;
-use opentelemetry_sdk::trace::Sampler;
 use redis::streams::{StreamId, StreamKey};
-use redis::{AsyncCommands as _, Cmd, ConnectionLike, ErrorKind, Pipeline, RedisFuture, RedisResult, Value, aio};
-
 use throughline::Origin;
-use throughline::testing::Capture;
 
 use super::*;
-
-/// Answers each command with the next reply, and never where there is none.
-#[derive(Clone, Default)]
-struct Canned {
-    replies: VecDeque<RedisResult<Value>>,
-    sent: Vec<Vec<u8>>,
-}
-
-impl Canned {
-    fn new(replies: impl IntoIterator<Item = RedisResult<Value>>) -> Self {
-        Self { replies: replies.into_iter().collect(), sent: Vec::new() }
-    }
-}
-
-impl aio::ConnectionLike for Canned {
-    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
-        Box::pin(async move {
-            self.sent.push(cmd.get_packed_command());
-            match self.replies.pop_front() {
-                Some(reply) => reply,
-                None => std::future::pending().await,
-            }
-        })
-    }
-
-    fn req_packed_commands<'a>(
-        &'a mut self,
-        pipeline: &'a Pipeline,
-        _offset: usize,
-        _count: usize,
-    ) -> RedisFuture<'a, Vec<Value>> {
-        Box::pin(async move {
-            self.sent.push(pipeline.get_packed_pipeline());
-            self.replies.drain(..).collect()
-        })
-    }
-
-    fn get_db(&self) -> i64 {
-        3
-    }
-}
-
-impl ConnectionLike for Canned {
-    fn req_packed_command(&mut self, cmd: &[u8]) -> RedisResult<Value> {
-        self.sent.push(cmd.to_vec());
-        self.replies.pop_front().unwrap_or(Ok(Value::Nil))
-    }
-
-    fn req_packed_commands(&mut self, cmd: &[u8], _offset: usize, _count: usize) -> RedisResult<Vec<Value>> {
-        self.sent.push(cmd.to_vec());
-        self.replies.drain(..).collect()
-    }
-
-    fn get_db(&self) -> i64 {
-        3
-    }
-
-    fn check_connection(&mut self) -> bool {
-        true
-    }
-
-    fn is_open(&self) -> bool {
-        true
-    }
-}
-
-/// What redis makes of an error on the wire.
-fn error(line: &str) -> Value {
-    redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).expect("an error is a reply")
-}
-
-fn now<F: Future>(future: F) -> F::Output {
-    match pin!(future).poll(&mut TaskContext::from_waker(Waker::noop())) {
-        Poll::Ready(value) => value,
-        Poll::Pending => panic!("a canned reply is there at once"),
-    }
-}
-
-fn attributes(capture: &Capture, name: &str) -> Vec<String> {
-    let mut lines: Vec<_> =
-        capture.span(name).attributes.iter().map(|tag| format!("{}={}", tag.key, tag.value)).collect();
-    lines.sort();
-    lines
-}
-
-#[test]
-fn a_command_is_a_span() {
-    let capture = Capture::new();
-    let mut connection = traced(Canned::new([Ok(Value::Int(7))])).server("db.example", 6380);
-    let got: i64 =
-        now(capture.run_async(throughline::in_span_async("request", async { connection.incr("n", 5).await })))
-            .expect("an answer");
-    assert_eq!(got, 7);
-    capture.assert_tree("request\n└── INCRBY [client]");
-    assert_eq!(
-        attributes(&capture, "INCRBY"),
-        [
-            "db.namespace=3",
-            "db.operation.name=INCRBY",
-            "db.query.text=INCRBY n ?",
-            "db.system.name=redis",
-            "server.address=db.example",
-            "server.port=6380"
-        ]
-    );
-}
-
-#[test]
-fn a_blocking_connection_too() {
-    let capture = Capture::new();
-    let replies = [Ok(Value::Okay), Ok(Value::Array(vec![Value::Int(1), error("WRONGTYPE no")]))];
-    let mut connection = traced(Canned::new(replies)).hide_keys();
-    let failed: RedisResult<(i64, i64)> = capture.run(|| {
-        throughline::in_span("request", || {
-            redis::Commands::set::<_, _, ()>(&mut connection, "k", "secret").expect("an answer");
-            redis::pipe().atomic().incr("a", 1).incr("b", 1).query(&mut connection)
-        })
-    });
-    assert!(failed.is_err());
-    capture.assert_tree_with(
-        &["db.query.text", "db.operation.batch.size", "db.response.status_code"],
-        r#"
-        request
-        ├── SET [client] db.query.text="SET ? ?"
-        └── MULTI INCRBY [client] !error: WRONGTYPE no db.query.text="INCRBY ? ?" db.operation.batch.size=2 db.response.status_code=WRONGTYPE
-        "#,
-    );
-}
-
-#[test]
-fn errors_tell_their_code_and_no_arguments() {
-    let io = redis::RedisError::from(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
-    let cases = [
-        (Ok(error("ERR unknown command 'X', with args beginning with: 'secret'")), "ERR", Some("ERR")),
-        (Ok(error("WRONGTYPE Operation against a key")), "WRONGTYPE", Some("WRONGTYPE")),
-        (Ok(error("user secret is unknown")), "_OTHER", None),
-        (Ok(Value::Array(vec![Value::Int(1), error("NOPERM no")])), "NOPERM", Some("NOPERM")),
-        (Err(io), "connection_dropped", None),
-        (Err((ErrorKind::Client, "said \"secret\"").into()), "client", None),
-    ];
-    for (reply, error_type, code) in cases {
-        let capture = Capture::new();
-        let plain: RedisResult<Value> = now(redis::cmd("X").query_async(&mut Canned::new([reply.clone()])));
-        let mut connection = traced(Canned::new([reply]));
-        let got: RedisResult<Value> =
-            now(capture.run_async(async { redis::cmd("X").query_async(&mut connection).await }));
-        assert_eq!(format!("{got:?}"), format!("{plain:?}"), "the caller sees no difference");
-        let span = capture.span("X");
-        assert!(span.is_error());
-        assert_eq!(span.attribute("error.type"), Some(&error_type.into()));
-        assert_eq!(span.attribute("db.response.status_code"), code.map(Into::into).as_ref());
-        assert!(!format!("{span:?}").contains("secret"), "{span:?}");
-    }
-}
-
-#[test]
-fn a_dropped_command_is_cancelled() {
-    let capture = Capture::new();
-    let mut connection = traced(Canned::default());
-    capture.run(|| {
-        let mut waiting = connection.get::<_, ()>("k");
-        assert!(waiting.as_mut().poll(&mut TaskContext::from_waker(Waker::noop())).is_pending());
-        assert_eq!(capture.open(), 1);
-    });
-    assert!(capture.span("GET").is_cancelled());
-}
-
-#[test]
-fn a_command_that_is_not_sampled_goes_through() {
-    let capture = Capture::with_sampler(Sampler::AlwaysOff);
-    let mut connection = traced(Canned::new([Ok(Value::Okay), Ok(Value::Nil)]));
-    capture.run(|| {
-        throughline::in_span("request", || {
-            let _: () = now(connection.set("k", 1)).expect("an answer");
-            let _: Option<String> = now(connection.xadd_traced("s", "*", &[("f", 1)])).expect("an answer");
-        });
-    });
-    assert!(capture.spans().is_empty());
-    let sent = String::from_utf8_lossy(&connection.get_ref().sent[1]).into_owned();
-    let flags = sent.split("traceparent").nth(1).expect("the context is passed on");
-    assert!(flags.contains("-00\r\n"), "{sent}");
-}
 
 fn entry(fields: &[(&str, &[u8])]) -> StreamId {
     let map: HashMap<_, _> =
@@ -369,16 +180,6 @@ fn nothing_is_injected_where_there_is_nothing() {
 }
 
 #[test]
-fn the_wrapper_is_as_the_connection_is() {
-    fn usable<T: aio::ConnectionLike + Clone + Send + Sync + Unpin + std::fmt::Debug + 'static>() {}
-    usable::<TracedConnection<aio::MultiplexedConnection>>();
-    let client = Client::open("redis://db.example:6380/2").expect("an address");
-    let connection = traced(Canned::default()).client(&client);
-    assert!(format!("{connection:?}").contains("db.example"));
-    assert!(connection.into_inner().sent.is_empty());
-}
-
-#[test]
 fn entries_are_parents_and_links() {
     #[throughline::traced(kind = consumer, parent = entry)]
     fn handle(entry: &StreamId) {}
@@ -396,12 +197,4 @@ fn entries_are_parents_and_links() {
         handle_all(std::slice::from_ref(&entry));
     });
     capture.assert_tree("place\n└── handle [consumer]\nhandle_all [consumer] ~> place");
-}
-
-#[test]
-fn texts_of_errors_show_no_arguments() {
-    let _connection = traced(Canned::default());
-    let said = "cannot store: ERR: unknown command 'FOO', with args beginning with: 'secret' 'x'";
-    let shown = throughline::redact::text(said).expect("a text");
-    assert!(shown.ends_with("with args beginning with: '?'"), "{shown}");
 }
