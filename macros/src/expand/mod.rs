@@ -8,11 +8,13 @@ mod as_written;
 mod biz_tags;
 mod body;
 mod fallback;
+mod flat;
 #[cfg(test)]
 mod pairs;
 mod returns;
 mod sent;
 mod siblings;
+mod start;
 mod tags;
 mod traced;
 mod traced_spawn;

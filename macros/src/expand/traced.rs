@@ -26,19 +26,20 @@
 //! The closure is called when the future is first polled. Where the signature has to stay, as for an attribute below that
 //! wants an `async fn`, the function awaits a future that contains the same block.
 
-use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens as _, quote_spanned};
-use syn::{Expr, FnArg, Pat};
 
-use super::arguments::{self, Peek};
+use super::arguments;
 use super::as_written;
 use super::body::{Pieces, async_block, at_name, beginning, closure, stays_in_place, take_apart, with_body};
+use super::flat::is_flat;
 use super::returns::inferred;
-use super::tags::{Closures, closures, has_names, peeks, place, reference, used};
+use super::start::{Opening, opening, started};
+use super::tags::{has_names, used};
 use super::traced_spawn;
 use crate::check::recurses;
-use crate::item_fn::{ItemFn, Returns, Wrapped, associated, cfgs, is_reference, mentions, pinned_opaque};
-use crate::model::{Links, Mode, Name, Parent, Place, Shape, Spawn, TagSets, Tagged, Traced};
+use crate::item_fn::{ItemFn, Returns, Wrapped, associated, mentions, pinned_opaque};
+use crate::model::{Links, Name, Parent, Place, Shape, Spawn, Tagged, Traced};
 use crate::options::{ErrMode, RetMode, Spanned};
 use crate::runtime_path::Runtime;
 
@@ -95,133 +96,6 @@ pub(crate) fn print_tagged(tagged: Tagged) -> TokenStream {
     let mut out = as_written::print(item, looks.as_ref(), for_docs, &runtime);
     out.extend(around(pieces, &span, &outcome, &shape, &runtime));
     out
-}
-
-/// What is configured before the tags.
-enum Opening {
-    /// The callsite of the span, and the calls that configure its builder.
-    Span { callsite: TokenStream, calls: TokenStream, start: &'static str },
-    /// Tags without a span.
-    Tags(TokenStream),
-}
-
-/// The expression that starts the span.
-fn started(opening: &Opening, item: &ItemFn, peek: &[Peek], tags: &TagSets, runtime: &Runtime) -> TokenStream {
-    let at = at_name(item);
-    let Closures { propagate, fill } = closures(tags, item, peek, runtime);
-    let propagate = propagate.map(|closure| quote_spanned!(at=> .propagate(#closure)));
-    let runtime = runtime.at(at);
-    let opening = match opening {
-        // Most spans have nothing to configure, and need no builder.
-        Opening::Span { callsite, calls, start } if calls.is_empty() && propagate.is_none() => {
-            let untagged = Ident::new(&format!("{start}_untagged"), at);
-            let start = Ident::new(start, at);
-            return if let Some(fill) = fill {
-                quote_spanned!(at=> #runtime::#start(#callsite, #fill))
-            } else {
-                quote_spanned!(at=> #runtime::#untagged(#callsite))
-            };
-        }
-        Opening::Span { callsite, calls, .. } => quote_spanned!(at=> #runtime::span(#callsite) #calls),
-        Opening::Tags(tags) => tags.clone(),
-    };
-    let fill = fill.unwrap_or_else(|| quote_spanned!(Span::mixed_site()=> |_| {}));
-    quote_spanned!(at=> #opening #propagate .start_with(#fill))
-}
-
-/// What precedes the tags.
-fn opening(traced: &Traced, peek: &[Peek]) -> Opening {
-    let Traced { runtime, item, name, function, kind, parent, links, err, cancel, shape, tags, .. } = traced;
-    let span = Span::mixed_site();
-    let at = at_name(item);
-    let runtime = &runtime.at(at);
-    let name = match name {
-        Name::Text(text) => text.to_token_stream(),
-        Name::Expr(expr) => expr.to_token_stream(),
-    };
-    let path = format!("::{function}");
-    let kind = kind.map(|kind| {
-        let kind = Ident::new(kind, span);
-        quote_spanned!(span=> .kind(#runtime::SpanKind::#kind))
-    });
-    let cancel = (!cancel).then(|| quote_spanned!(span=> .cancel_off()));
-    let log = matches!(err, ErrMode::Log).then(|| quote_spanned!(span=> .log()));
-    let tags = (!tags.scoped.is_empty()).then(|| quote_spanned!(span=> .with_scoped_tags()));
-    // `Location::caller` uses the location of user code, which for generated code is the attribute. The function's
-    // name has the right location.
-    let own = item.sig.ident.span();
-    let runtime_own = traced.runtime.written_at(own);
-    let callsite = quote_spanned! {own=>
-        #runtime_own::callsite(#name, #runtime_own::concat!(#runtime_own::module_path!(), #path))
-    };
-    let callsite = quote_spanned!(at=> &const { #callsite #kind #cancel #log #tags });
-    let mut calls = TokenStream::new();
-    match parent {
-        Parent::Current => {}
-        // Handled below for a detached job that starts a new trace.
-        Parent::Root if matches!(shape, Shape::Spawn(_)) => {}
-        Parent::Root => calls.extend(quote_spanned!(span=> .root())),
-        Parent::Given(expr) => {
-            let (at, value) = (place(expr), reference(expr));
-            calls.extend(apart(at, &quote_spanned!(at=> parent(#value)), peek));
-        }
-    }
-    for links in links {
-        let (Links::One(expr) | Links::All(expr)) = links;
-        let expr = ungrouped(expr);
-        let (at, value) = (place(expr), reference(expr));
-        calls.extend(apart(
-            at,
-            &match links {
-                Links::One(_) => quote_spanned!(at=> link(#value)),
-                // Arguments are borrowed; other expressions may be iterators.
-                Links::All(_) if is_borrowed(expr, item, peek) => quote_spanned!(at=> links(&*#expr)),
-                Links::All(_) if matches!(expr, Expr::Path(_) | Expr::Field(_)) => quote_spanned!(at=> links(#value)),
-                Links::All(_) => quote_spanned!(at=> links(#expr)),
-            },
-            peek,
-        ));
-    }
-    if let Shape::Spawn(spawn) = shape {
-        calls.extend(match spawn.mode {
-            Mode::Child => quote_spanned!(span=> .detached()),
-            Mode::Link => quote_spanned!(span=> .detached_link()),
-            Mode::Root => quote_spanned!(span=> .detached_root()),
-        });
-    }
-    let start = if matches!(shape, Shape::Sync) { "enter" } else { "start" };
-    Opening::Span { callsite, calls, start }
-}
-
-/// The expression without the invisible group of a macro variable.
-fn ungrouped(expr: &Expr) -> &Expr {
-    match expr {
-        Expr::Group(group) => ungrouped(&group.expr),
-        other => other,
-    }
-}
-
-/// Whether the expression is the name of a reference: an argument that is one, or a borrowed part of a replaced
-/// pattern.
-fn is_borrowed(expr: &Expr, item: &ItemFn, peek: &[Peek]) -> bool {
-    let Expr::Path(path) = expr else { return false };
-    let argument = item.sig.inputs.iter().any(|input| match input {
-        FnArg::Typed(typed) => {
-            is_reference(&typed.ty) && matches!(&*typed.pat, Pat::Ident(pat) if path.path.is_ident(&pat.ident))
-        }
-        FnArg::Receiver(_) => false,
-    });
-    argument || peek.iter().flat_map(|peek| &peek.names).any(|name| path.path.is_ident(name))
-}
-
-/// A method call on the span builder, in a closure of its own. Otherwise, temporaries in the user's expression, such as
-/// lock guards, would live as long as the whole method chain, which runs the body.
-fn apart(at: Span, call: &TokenStream, peek: &[Peek]) -> TokenStream {
-    let peeks = peeks(std::slice::from_ref(call), peek);
-    if peeks.is_empty() {
-        return quote_spanned!(at=> .with(|__span| __span.#call));
-    }
-    quote_spanned!(at=> .with(|__span| { #peeks __span.#call }))
 }
 
 /// The closure that inspects the return value.
@@ -353,63 +227,6 @@ fn around(
         }
     };
     with_body(pieces.item, body)
-}
-
-/// Whether the function becomes one that returns a future: `async fn` holds the future that it awaits beside its
-/// arguments, which the future needs as well, and both are types that the compiler has to look through.
-fn is_flat(shape: &Shape, item: &ItemFn) -> bool {
-    matches!(shape, Shape::Async) && can_return_future(item)
-}
-
-/// Whether the effect is the same if the `async fn` becomes a `fn` that returns a future.
-fn can_return_future(item: &ItemFn) -> bool {
-    let returns = match item.returns() {
-        Returns::Unit => true,
-        // `!` is not allowed as an associated type.
-        Returns::Never => false,
-        Returns::Value(ty) => !mentions(&ty.to_token_stream(), &Ident::new("impl", Span::call_site())),
-    };
-    // Other attributes may want an `async fn`, and `#[must_use]` would apply to the future instead of its output.
-    let known = ["allow", "cfg", "cold", "deny", "deprecated", "doc", "expect", "forbid", "inline", "warn"];
-    let attributes = item.attrs.iter().all(|attr| known.iter().any(|known| attr.path().is_ident(known)));
-    // A future that is never polled drops a struct in the order of its fields, whatever the order in the pattern.
-    let arguments = item.sig.inputs.iter().all(|input| match input {
-        FnArg::Typed(typed) => cfgs(&typed.attrs).is_empty() && !has_struct(&typed.pat),
-        FnArg::Receiver(receiver) => cfgs(&receiver.attrs).is_empty(),
-    });
-    // The compiler explains a recursive `async fn` better than a recursive `impl Future`.
-    let recursive = item.body.as_ref().is_some_and(|body| calls(&body.stream(), &item.sig.ident));
-    returns && attributes && arguments && !recursive
-}
-
-fn has_struct(pat: &Pat) -> bool {
-    match pat {
-        Pat::Struct(_) => true,
-        Pat::Tuple(pat) => pat.elems.iter().any(has_struct),
-        Pat::TupleStruct(pat) => pat.elems.iter().any(has_struct),
-        Pat::Paren(pat) => has_struct(&pat.pat),
-        _ => false,
-    }
-}
-
-/// Whether the function may call itself: by its name, or as a method of `self` or a type.
-fn calls(tokens: &TokenStream, name: &Ident) -> bool {
-    let mut before: [Option<TokenTree>; 2] = [None, None];
-    for token in tokens.clone() {
-        match &token {
-            TokenTree::Ident(ident) if ident == name => {
-                let is_member = matches!(&before[1], Some(TokenTree::Punct(punct)) if punct.as_char() == '.');
-                let of_self = matches!(&before[0], Some(TokenTree::Ident(ident)) if ident == "self");
-                if !is_member || of_self {
-                    return true;
-                }
-            }
-            TokenTree::Group(group) if calls(&group.stream(), name) => return true,
-            _ => {}
-        }
-        before = [before[1].take(), Some(token)];
-    }
-    false
 }
 
 /// Whether the return value has nothing to record, so that it does not have to be passed on.
