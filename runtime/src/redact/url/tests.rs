@@ -1,0 +1,200 @@
+use super::*;
+
+#[test]
+fn what_commonly_is_secret_is_hidden() {
+    for name in [
+        "token",
+        "access_token",
+        "refresh_token",
+        "id_token",
+        "password",
+        "passwd",
+        "pwd",
+        "secret",
+        "client_secret",
+        "api_key",
+        "apikey",
+        "api-key",
+        "apiKey",
+        "key",
+        "code",
+        "sig",
+        "SIG",
+        "Sig",
+        "signature",
+        "Signature",
+        "X-Amz-Signature",
+        "x-amz-signature",
+        "X-Amz-Security-Token",
+        "X-Amz-Credential",
+        "X-Goog-Signature",
+        "X-Goog-Credential",
+        "AWSAccessKeyId",
+        "session",
+        "session_id",
+        "sessionid",
+        "PHPSESSID",
+        "auth",
+        "Authorization",
+        "jwt",
+        "assertion",
+        "client_assertion",
+        "SAMLResponse",
+        "otp",
+        "csrf_token",
+        "password2",
+        "new_password",
+        "user[password]",
+        "token[]",
+        "user.password",
+        "code_verifier",
+        "%74oken",
+        "%2574oken",
+        "to%6ben",
+        "TOKEN",
+        "tok%00en",
+        "+token",
+        "token%20",
+        "%25252525252525252574oken",
+        "id_token_hint",
+        "oauth_verifier",
+        "/callback?code",
+        "/callback%3Fcode",
+        "#code",
+    ] {
+        let shown = UrlRules::USUAL.query(&format!("page=2&{name}=hunter2&q=a")).into_owned();
+        assert_eq!(shown, format!("page=2&{name}=REDACTED&q=a"));
+        let shown = UrlRules::USUAL.query(&format!("page=2;{name}=hunter2;q=a")).into_owned();
+        assert_eq!(shown, format!("page=2;{name}=REDACTED;q=a"));
+    }
+}
+
+#[test]
+fn all_else_is_shown_as_it_is() {
+    for query in [
+        "",
+        "q=a&page=2",
+        "tokens=1&keys=2&codes=3",
+        "zip_code=1&country_code=de&barcode=2",
+        "sort_key=a",
+        "state=open",
+        "monkey=1&keyboard=2&keyword=x",
+        "sig&token",
+        "token=&page=1",
+        "author=ada",
+        "passenger=2",
+        "design=1&assigned=bob",
+        "at=12:30&on=a@b.example",
+        "next=%2Fhome%3Fpage%3D2",
+        "&&;;=",
+        "a=%zz&%=1",
+        "%",
+        "q=%F0%9F%98%80",
+        "q={\"name\":\"x\"}",
+    ] {
+        assert!(matches!(UrlRules::USUAL.query(query), Cow::Borrowed(same) if same == query), "{query}");
+    }
+}
+
+#[test]
+fn nothing_gets_around_it() {
+    let shown = |query| UrlRules::USUAL.query(query).into_owned();
+    assert_eq!(shown("sig=a=b&sig=c"), "sig=REDACTED&sig=REDACTED");
+    assert_eq!(shown("token=hun;ter2&a=1"), "token=REDACTED;REDACTED&a=1");
+    assert_eq!(shown("code=1&state=2"), "code=REDACTED&state=REDACTED");
+    assert_eq!(shown("client_id=1&state=2"), "client_id=1&state=REDACTED");
+    // In a value, or in a name, there may be another query.
+    for packed in [
+        "next=/cb?token=hunter2",
+        "next=%2Fcb%3Ftoken%3Dhunter2",
+        "next=%252Fcb%253Ftoken%253Dhunter2",
+        "next=https%3A%2F%2Fada%3Ahunter2%40example.com",
+        "a=1%26token=hunter2",
+        "a=x#token=hunter2",
+        "filter={\"password\":\"hunter2\"}",
+        "filter=%7B%22password%22%3A+%22hunter2%22%7D",
+    ] {
+        let shown = shown(packed);
+        assert!(shown.ends_with("=REDACTED"), "{shown}");
+    }
+    assert_eq!(shown("token%3Dhunter2"), "REDACTED");
+    assert_eq!(shown("token%3Dhunter2=1"), "REDACTED");
+}
+
+#[test]
+fn paths_have_parameters_too() {
+    let shown = |path| UrlRules::USUAL.path(path).into_owned();
+    assert_eq!(shown("/orders/1001"), "/orders/1001");
+    assert_eq!(shown("/orders;jsessionid=1;a=2/1001;token=x"), "/orders;jsessionid=REDACTED;a=2/1001;token=REDACTED");
+    assert_eq!(shown("/orders%3Btoken%3Dx/1"), "/REDACTED/1");
+    assert_eq!(
+        shown("/to/http://ada:pw@example.com/x;sig=1"),
+        "/to/http://REDACTED:REDACTED@example.com/x;sig=REDACTED"
+    );
+    assert_eq!(shown("/key/code/token"), "/key/code/token");
+}
+
+#[test]
+fn credentials_are_taken_out_of_a_url() {
+    let shown = |url| UrlRules::USUAL.url(url);
+    for url in [
+        "https://example.com:8443/a?b=c#d",
+        "/a?b",
+        "http://[::1]:80/",
+        "http://[::1]",
+        "a:b",
+        "http://h/@me",
+        "//h/@me",
+    ] {
+        assert_eq!(shown(url), url);
+    }
+    assert_eq!(shown("https://ada:secret@example.com/a"), "https://REDACTED:REDACTED@example.com/a");
+    assert_eq!(shown("https://ada@example.com"), "https://REDACTED@example.com");
+    assert_eq!(shown("https://a:b@c@example.com/?sig=1"), "https://REDACTED:REDACTED@example.com/?sig=REDACTED");
+    assert_eq!(shown("redis://:pa#s/s?@h:6379/0"), "redis://REDACTED:REDACTED@h:6379/0");
+    assert_eq!(shown("https://h/cb#access_token=x&expires_in=3"), "https://h/cb#access_token=REDACTED&expires_in=3");
+    assert_eq!(shown("/cb?next=http://a:b@h/"), "/cb?next=REDACTED");
+    assert_eq!(shown("https://h/#/cb?code=x&page=2"), "https://h/#/cb?code=REDACTED&page=2");
+    assert_eq!(shown("//ada:secret@h/a?sig=x"), "//REDACTED:REDACTED@h/a?sig=REDACTED");
+    assert_eq!(shown("//h/to/http://a:b@c/"), "//h/to/http://REDACTED:REDACTED@c/");
+}
+
+#[test]
+fn urls_are_found_in_a_text() {
+    let shown = |text: &str| UrlRules::USUAL.text(text).into_owned();
+    for text in ["out of stock", "why? because", "see https://example.com/a.", "a\n\u{1f600} b?"] {
+        assert_eq!(shown(text), text);
+    }
+    assert_eq!(
+        shown("error sending request for url (http://ada:pw@h/a?token=x): refused"),
+        "error sending request for url (http://REDACTED:REDACTED@h/a?token=REDACTED): refused"
+    );
+    assert_eq!(
+        shown("GET /login?token=x failed, \"http://h?sig=y\""),
+        "GET /login?token=REDACTED failed, \"http://h?sig=REDACTED\""
+    );
+    assert_eq!(shown("postgres://u:p@db/x"), "postgres://REDACTED:REDACTED@db/x");
+    // JSON may escape slashes and ampersands, and be in a string of JSON itself.
+    let json = r#"{"url":"http:\/\/ada:pw@h\/a?b=1\u0026sig\u003dx","path":"a\/b"}"#;
+    let redacted = r#"{"url":"http://REDACTED:REDACTED@h/a?b=1&sig=REDACTED","path":"a\/b"}"#;
+    assert_eq!(shown(json), redacted);
+    let packed = shown(&format!("cannot place the order: {json:?}"));
+    assert!(!packed.contains("pw") && packed.contains(r"sig\=REDACTED"), "{packed}");
+    for text in [r"no \d+ in http:\/\/h\/a\n", r"C:\orders\?"] {
+        assert_eq!(shown(text), text);
+    }
+}
+
+/// Whoever sends a request chooses its URL, as long as servers accept: each of these takes time in proportion to its
+/// length, and no more stack than a short one.
+#[test]
+fn a_long_url_takes_no_longer_than_many_short_ones() {
+    const LENGTH: usize = 1 << 16;
+    for part in ["state=1&", "state=1;", "://", "a://b:c/", "/to/http://a:b@c/", "a=b:c@d?", "%25"] {
+        let long = part.repeat(LENGTH / part.len());
+        let shown = UrlRules::USUAL.path(&long);
+        assert!(!shown.contains("a:b@"), "{part}");
+        assert!(!shown.is_empty() && !UrlRules::USUAL.query(&long).is_empty());
+        assert!(UrlRules::USUAL.url(&format!("http://h/?{long}")).starts_with("http://h/?"));
+    }
+}
