@@ -34,11 +34,8 @@ impl CodeAttributes {
         if name.len() >= 0x80 || text[0] + 8 >= 0x80 || text[1] + 8 >= 0x80 || len > CAPACITY {
             return Self::NONE;
         }
-        let mut code = Self { name, ..Self::NONE };
-        code.put(span::NAME as usize);
-        code.put(name.len());
-        code.put_all(name);
-        code.start = code.len;
+        let mut code = Self::NONE;
+        code.put_name(name);
         code.put_text(semconv::CODE_FUNCTION_NAME, function);
         code.put_text(semconv::CODE_FILE_PATH, file);
         code.put_number(semconv::CODE_LINE_NUMBER, place.line());
@@ -55,11 +52,7 @@ impl CodeAttributes {
         let len = 8 + text + 7 + semconv::CODE_LINE_NUMBER.len() + 5;
         let mut code = Self::NONE;
         if name.len() < 0x80 && 2 + name.len() + len <= CAPACITY {
-            code.name = name;
-            code.put(span::NAME as usize);
-            code.put(name.len());
-            code.put_all(name);
-            code.start = code.len;
+            code.put_name(name);
         }
         code.put_text(semconv::CODE_FILE_PATH, file);
         code.put_number(semconv::CODE_LINE_NUMBER, line);
@@ -123,6 +116,15 @@ impl CodeAttributes {
             self.put(bytes[at] as usize);
             at += 1;
         }
+    }
+
+    /// Writes the name, which comes before the attributes.
+    const fn put_name(&mut self, name: &'static str) {
+        self.name = name;
+        self.put(span::NAME as usize);
+        self.put(name.len());
+        self.put_all(name);
+        self.start = self.len;
     }
 
     const fn put_key(&mut self, key: &str, value_len: usize) {

@@ -15,7 +15,6 @@ mod error;
 mod export;
 #[cfg(feature = "otlp")]
 mod handle;
-mod id_generator;
 #[cfg(feature = "otlp")]
 mod init;
 #[cfg(feature = "otlp")]
@@ -43,6 +42,5 @@ pub use self::{
     shutdown::{Shutdown, ShutdownReport},
     signal::signal,
 };
-pub use crate::tracer::{Span, Tracer, TracerProvider, TracerProviderBuilder};
-pub use id_generator::RequestIdGenerator;
+pub use crate::tracer::{RequestIdGenerator, Span, Tracer, TracerProvider, TracerProviderBuilder};
 pub use tag_processor::TagProcessor;

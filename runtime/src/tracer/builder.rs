@@ -15,6 +15,7 @@ use opentelemetry_sdk::trace::{
 use super::buffer::OpenBuffers;
 use super::encoded::{Scopes, SpanSink};
 use super::guarded::Guarded;
+use super::id_generator::RequestIdGenerator;
 use super::observer::{Processor, SpanObserver};
 use super::provider::TracerProvider;
 use super::shared::{Provider, Shared};
@@ -22,7 +23,6 @@ use crate::encoding::ScopeId;
 use crate::encoding::fields::Limits;
 use crate::semconv;
 use crate::span::tracer::scope as own_scope;
-use crate::telemetry::RequestIdGenerator;
 
 /// Configures a [`TracerProvider`]. The methods have the same names as those of the SDK's builder.
 ///

@@ -11,6 +11,7 @@ mod exporting;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod guarded;
+mod id_generator;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod kept;
 mod observer;
@@ -22,8 +23,6 @@ mod shared;
 mod span;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod time_tests;
 
 pub use self::builder::TracerProviderBuilder;
 #[cfg(feature = "otlp")]
@@ -32,6 +31,7 @@ pub(crate) use self::builder::{not_of_the_sdk, telemetry_sdk};
 pub(crate) use self::exporting::{record_nothing, records_nothing};
 #[cfg(feature = "otlp")]
 pub(crate) use self::guarded::Guarded;
+pub use self::id_generator::RequestIdGenerator;
 #[cfg(any(feature = "console", feature = "testing"))]
 pub(crate) use self::observer::{Additions, SpanObserver};
 pub use self::provider::{Tracer, TracerProvider};

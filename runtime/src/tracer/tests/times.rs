@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime};
 use opentelemetry::Context;
 use opentelemetry::trace::{Span as _, SpanBuilder, Tracer as _, TracerProvider as _};
 
-use super::Span;
-use super::tests::{only, provider};
+use super::{only, provider};
 use crate::clock;
+use crate::tracer::Span;
 
 /// The start, the events and the end of a span that `change` has ended.
 fn times(start: Option<SystemTime>, change: impl FnOnce(&mut Span)) -> (SystemTime, Vec<SystemTime>, SystemTime) {

@@ -1,0 +1,104 @@
+//! The limits of attributes, events and links, and of the length of values.
+
+use opentelemetry_sdk::trace::SpanLimits;
+
+use super::*;
+
+#[test]
+fn what_exceeds_a_limit_is_counted() {
+    let limits = SpanLimits {
+        max_attributes_per_span: 2,
+        max_events_per_span: 1,
+        max_links_per_span: 0,
+        max_attributes_per_event: 1,
+        max_attributes_per_link: 0,
+    };
+    let (provider, kept) = provider(|builder| builder.with_span_limits(limits).with_value_length(Some(3)));
+    let mut span = provider.tracer("tests").start("span");
+    for (key, value) in [("a", "äöüß"), ("b", "b"), ("c", "c"), ("b", "last")] {
+        span.set_attribute(KeyValue::new(key, value));
+    }
+    for _ in 0..3 {
+        span.add_event("event", vec![KeyValue::new("a", "12345"), KeyValue::new("b", 2)]);
+    }
+    span.add_link(
+        SpanContext::new(TraceId::from(1), SpanId::from(2), TraceFlags::SAMPLED, false, TraceState::NONE),
+        vec![],
+    );
+    span.end();
+    let data = only(&provider, &kept);
+    assert_eq!(data.attributes, [KeyValue::new("a", "äöü"), KeyValue::new("b", "las")]);
+    assert_eq!(data.dropped_attributes_count, 1);
+    assert_eq!((data.events.events.len(), data.events.dropped_count), (1, 2));
+    assert_eq!(data.events.events[0].attributes, [KeyValue::new("a", "123")]);
+    assert_eq!(data.events.events[0].dropped_attributes_count, 1);
+    assert_eq!((data.links.links.len(), data.links.dropped_count), (0, 1));
+}
+
+/// A span of ours with what describes the code, below a context.
+fn described(provider: &TracerProvider, parent: &Context) {
+    use crate::context::data::Data;
+    use crate::context::encoder::Encoder;
+    use crate::encoding::code::CodeAttributes;
+    use std::panic::Location;
+
+    static CODE: CodeAttributes = CodeAttributes::new("order", "shop::order", Location::caller());
+    let tracer = provider.tracer("tests");
+    let mut draft = tracer.draft(parent, Data::of(parent)).expect("its own tracer");
+    draft.code = &CODE;
+    draft.describe(&"order".into(), &SpanKind::Internal);
+    draft.inherit();
+    Encoder::start(&tracer, draft, parent).span().end();
+}
+
+#[test]
+fn every_text_is_truncated_wherever_it_comes_from() {
+    use crate::context::extensions::ContextExt as _;
+
+    let (provider, kept) = provider(|builder| builder.with_value_length(Some(4)));
+    let tagged = Context::new().with_tags([KeyValue::new("tenant", "äöüßäöü")]);
+    described(&provider, &tagged);
+    drop(provider.tracer("tests").start_with_context("theirs", &tagged));
+    let spans: Vec<_> = kept.take().iter().flat_map(|spans| decoded(&provider, spans)).collect();
+    let tenant = KeyValue::new("tenant", "äöüß");
+    assert_eq!(spans[1].attributes, std::slice::from_ref(&tenant));
+    assert_eq!(spans[0].name, "order");
+    let text = |value: &Value| value.as_str().chars().count();
+    assert!(spans[0].attributes.contains(&tenant), "{:?}", spans[0].attributes);
+    assert!(spans[0].attributes.iter().all(|attribute| text(&attribute.value) <= 4), "{:?}", spans[0].attributes);
+    assert_eq!((spans[0].attributes.len(), spans[0].dropped_attributes_count), (4, 0));
+}
+
+#[test]
+fn what_describes_the_code_is_counted_if_there_is_no_room() {
+    for max in [0, 1, 2, 3, 4] {
+        let (provider, kept) = provider(|builder| builder.with_max_attributes_per_span(max));
+        described(&provider, &Context::new());
+        let data = only(&provider, &kept);
+        let expected = max.min(3);
+        assert_eq!((data.attributes.len(), data.dropped_attributes_count), (expected as usize, 3 - expected), "{max}");
+        assert_eq!(data.name, "order");
+    }
+}
+
+#[test]
+fn what_was_dropped_before_may_be_any_number() {
+    let (provider, kept) = provider(|builder| builder.with_max_attributes_per_link(0));
+    let other = SpanContext::new(TraceId::from(1), SpanId::from(2), TraceFlags::SAMPLED, false, TraceState::NONE);
+    let tracer = provider.tracer("tests");
+    let link = Link::new(other, vec![KeyValue::new("a", 1)], u32::MAX);
+    tracer.span_builder("span").with_links(vec![link]).start(&tracer).end();
+    assert_eq!(only(&provider, &kept).links.links[0].dropped_attributes_count, u32::MAX);
+}
+
+#[test]
+fn many_attributes_of_an_event_are_unique_too() {
+    let (provider, kept) = provider(|builder| builder.with_max_attributes_per_event(50));
+    let mut span = provider.tracer("tests").start("span");
+    let key = |n: i64| if n % 1_000 == 7 { String::new() } else { format!("key {}", n % 100) };
+    span.add_event("event", (0..10_000).map(|n| KeyValue::new(key(n), n)).collect());
+    span.end();
+    let event = only(&provider, &kept).events.events.remove(0);
+    let expected: Vec<_> = (9_900..9_950).map(|n| KeyValue::new(format!("key {}", n % 100), n)).collect();
+    assert_eq!((event.attributes, event.dropped_attributes_count), (expected, 50));
+}

@@ -1,0 +1,132 @@
+//! When the spans of a trace are handed over, and which of them together.
+
+use std::thread;
+
+use super::*;
+
+#[test]
+fn a_trace_is_handed_over_when_its_local_root_ends() {
+    let (provider, kept) = provider(|builder| builder);
+    let (one, two) = (provider.tracer("one"), provider.tracer("two"));
+    let root = Context::new().with_span(one.start("root"));
+    let late = root.with_span(one.start_with_context("late", &root));
+    let child = root.with_span(two.start_with_context("child", &root));
+    drop(two.start_with_context("grandchild", &child));
+    child.span().end();
+    assert!(kept.take().is_empty());
+    root.span().end();
+    assert_eq!(names(&kept, &provider), [["grandchild", "child", "root"]]);
+    drop(one.start_with_context("later", &late));
+    late.span().end();
+    assert_eq!(names(&kept, &provider), [["later"], ["late"]], "what ends later follows at once");
+}
+
+#[test]
+fn a_flush_finds_the_spans_of_traces_that_are_not_complete() {
+    let (provider, kept) = provider(|builder| builder);
+    let tracer = provider.tracer("tests");
+    let roots: Vec<_> = (0..3).map(|_| Context::new().with_span(tracer.start("root"))).collect();
+    for root in &roots {
+        drop(tracer.start_with_context("child", root));
+    }
+    provider.force_flush().expect("it succeeds");
+    assert_eq!(names(&kept, &provider), [["child"], ["child"], ["child"]]);
+    drop(tracer.start_with_context("another", &roots[1]));
+    for root in &roots {
+        root.span().end();
+    }
+    assert_eq!(names(&kept, &provider), [vec!["root"], vec!["another", "root"], vec!["root"]]);
+    provider.force_flush().expect("it succeeds");
+    assert!(kept.take().is_empty());
+}
+
+#[test]
+fn a_trace_that_runs_for_long_is_handed_over_in_parts() {
+    let (provider, kept) = provider(|builder| builder);
+    let tracer = provider.tracer("tests");
+    let root = Context::new().with_span(tracer.start("root"));
+    let open = provider.shared().open_buffers().expect("there is a sink");
+    drop(tracer.start_with_context("child", &root));
+    for _ in 0..3 {
+        assert!(kept.take().is_empty());
+        open.hand_over_old(2);
+    }
+    assert_eq!(names(&kept, &provider), [["child"]]);
+    for _ in 0..500 {
+        drop(tracer.start_with_context("many", &root));
+    }
+    let parts = kept.take();
+    assert!(!parts.is_empty() && parts.iter().all(|part| part.bytes.len() < 1 << 15 && !part.has_local_root));
+    root.span().end();
+    assert!(kept.take().last().expect("the rest").has_local_root);
+}
+
+#[test]
+fn spans_keep_their_scopes_in_every_part_of_a_trace() {
+    let (provider, kept) = provider(|builder| builder);
+    let root = Context::new().with_span(provider.tracer("a").start("a"));
+    let open = provider.shared().open_buffers().expect("there is a sink");
+    let mut spans = Vec::new();
+    for names in [&["a", "b"][..], &["a", "b"], &["b"]] {
+        for name in names {
+            drop(provider.tracer(*name).start_with_context(*name, &root));
+        }
+        open.hand_over_all();
+        spans.extend(kept.take().iter().flat_map(|part| decoded(&provider, part)));
+    }
+    assert_eq!(spans.len(), 5, "each part was handed over");
+    root.span().end();
+    spans.push(only(&provider, &kept));
+    assert!(spans.iter().all(|span| span.name == span.instrumentation_scope.name()), "{spans:#?}");
+}
+
+#[test]
+fn a_shutdown_hands_over_what_has_ended() {
+    let (provider, kept) = provider(|builder| builder);
+    let tracer = provider.tracer("tests");
+    let root = Context::new().with_span(tracer.start("root"));
+    drop(tracer.start_with_context("child", &root));
+    provider.shutdown().expect("it is the first");
+    assert_eq!(names(&kept, &provider), [["child"]]);
+}
+
+#[test]
+fn a_span_goes_where_its_provider_sends_it() {
+    let ((above, kept_above), (below, kept)) = (provider(|builder| builder), provider(|builder| builder));
+    let root = Context::new().with_span(above.tracer("tests").start("root"));
+    let child = below.tracer("tests").start_with_context("child", &root);
+    assert_eq!(child.span_context().trace_id(), root.span().span_context().trace_id());
+    drop(child);
+    assert_eq!(names(&kept, &below), [["child"]]);
+    root.span().end();
+    assert_eq!(names(&kept_above, &above), [["root"]]);
+}
+
+#[test]
+fn spans_of_one_trace_may_end_on_any_thread() {
+    let (provider, kept) = provider(|builder| builder);
+    let tracer = provider.tracer("tests");
+    let root = Context::new().with_span(tracer.start("root"));
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..100).for_each(|_| drop(tracer.start_with_context("child", &root))));
+        }
+    });
+    root.span().end();
+    let spans: u32 = kept.take().iter().map(|spans| spans.count).sum();
+    assert_eq!(spans, 401);
+}
+
+#[test]
+fn suppressed_and_after_the_shutdown_nothing_is_recorded() {
+    let (provider, kept) = provider(|builder| builder);
+    let tracer = provider.tracer("tests");
+    let suppressed = Context::new().with_telemetry_suppressed();
+    assert!(!tracer.start_with_context("suppressed", &suppressed).span_context().is_valid());
+    let before = tracer.start("before");
+    provider.shutdown().expect("it is the first");
+    assert!(provider.shutdown().is_err());
+    assert!(!tracer.start("after").span_context().is_valid());
+    drop(before);
+    assert_eq!(names(&kept, &provider), [["before"]], "whoever exports decides on it");
+}
