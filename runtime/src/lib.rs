@@ -11,6 +11,7 @@ mod context;
 #[cfg(feature = "sdk")]
 mod encoding;
 mod guard;
+mod metrics;
 #[cfg(feature = "audit-page")]
 mod page;
 pub mod redact;
@@ -53,8 +54,6 @@ pub mod __private;
 #[doc(hidden)]
 pub use tracer::fuzzing as __fuzzing;
 
-#[cfg(feature = "propagation")]
-pub use context::carried::Carried;
 pub use context::current::{Attached, get as current_context};
 #[cfg(feature = "integration")]
 pub use context::extensions::{ContextExt, Extensions};
@@ -68,6 +67,8 @@ pub use opentelemetry::trace::SpanKind;
 pub use opentelemetry::{Context, KeyValue, Value};
 pub use redact::error_text::{ErrorText, set_error_text};
 pub use span::builder::{SpanBuilder, in_span, in_span_async, span, try_in_span, try_in_span_async};
+#[cfg(feature = "propagation")]
+pub use span::carried::Carried;
 pub use span::failure::{EventFields, event_in};
 pub use span::handle::Span;
 pub use span::instrumented::{Ended, Instrumented, NotedItems, Observe, Observer, Unobserved};

@@ -1,8 +1,9 @@
 //! Metrics of what was judged, through OpenTelemetry's global meter provider.
 
-use opentelemetry::{KeyValue, global};
+use opentelemetry::KeyValue;
 
 use super::tally::Recent;
+use crate::metrics;
 
 /// Names, units and descriptions.
 const TRACES: [&str; 3] = ["throughline.audit.traces", "{trace}", "Traces that were audited"];
@@ -23,11 +24,8 @@ pub(super) fn record(recent: &Recent) {
     }
 }
 
-fn add([name, unit, description]: [&'static str; 3], count: u64, attribute: KeyValue) {
+fn add(counter: [&'static str; 3], count: u64, attribute: KeyValue) {
     if count > 0 {
-        // Created each time: an instrument created before the meter provider is set would never record.
-        let meter = global::meter("throughline");
-        let counter = meter.u64_counter(name).with_unit(unit).with_description(description);
-        counter.build().add(count, &[attribute]);
+        metrics::add(counter, count, &[attribute]);
     }
 }

@@ -7,6 +7,7 @@
 #[cfg(feature = "sdk")]
 use std::cell::Cell;
 
+use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry::{Context, ContextGuard};
 
 use crate::guard::reentrance::Busy;
@@ -71,6 +72,17 @@ pub(crate) fn with<R>(f: impl FnOnce(&Context) -> R) -> R {
 /// suppressed.
 pub fn get() -> Context {
     with(Clone::clone)
+}
+
+/// Whether spans below `parent` are not recorded: it is a local span that is not sampled, or telemetry is suppressed.
+#[inline]
+pub(crate) fn is_off(parent: &Context) -> bool {
+    if parent.is_telemetry_suppressed() {
+        return true;
+    }
+    let span = parent.span();
+    let span = span.span_context();
+    !span.is_sampled() && !span.is_remote() && span.is_valid()
 }
 
 /// Makes `context` current, unless the thread is being torn down.

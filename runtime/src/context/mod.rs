@@ -1,7 +1,5 @@
 //! The current context (span context, baggage, tags), and how it is carried across boundaries.
 
-#[cfg(feature = "propagation")]
-pub(crate) mod carried;
 pub(crate) mod current;
 pub(crate) mod data;
 #[cfg(feature = "sdk")]

@@ -19,8 +19,9 @@ use crate::guard::reentrance::is_busy;
 use crate::jobs::{self, Token};
 use crate::span::builder::SpanBuilder;
 use crate::span::failure::FailureSource;
-use crate::span::handle::{Span, without_span};
+use crate::span::handle::Span;
 use crate::span::outcome::Outcome;
+use crate::span::start::without_span;
 
 pub use super::sent::{Gives, gives, takes};
 

@@ -19,10 +19,11 @@ use crate::context::snapshot::Snapshot;
 use crate::guard::reentrance::{Busy, is_busy};
 use crate::span::callsite::Callsite;
 use crate::span::failure::FailureSource;
-use crate::span::handle::{self, Span, Start};
+use crate::span::handle::Span;
 use crate::span::instrumented::{Instrumented, Unobserved};
 use crate::span::outcome::Outcome;
 use crate::span::settings::{More, Parent, begin_here, begin_with, converted, replace};
+use crate::span::start::{Start, without_span};
 use crate::tags::set::{Tags, once};
 use crate::tags::value::TagValue;
 
@@ -165,14 +166,10 @@ impl SpanBuilder {
         self
     }
 
-    /// The optional settings; `None` if telemetry is active on this thread, because then no span will be started.
-    fn more(&mut self) -> Option<&mut More> {
-        (!is_busy()).then(|| &mut **self.more.get_or_insert_default())
-    }
-
+    /// Changes the optional settings, unless telemetry is active on this thread, because then no span will be started.
     fn set(mut self, set: impl FnOnce(&mut More)) -> Self {
-        if let Some(more) = self.more() {
-            set(more);
+        if !is_busy() {
+            set(self.more.get_or_insert_default());
         }
         self
     }
@@ -323,7 +320,7 @@ impl SpanBuilder {
     pub(crate) fn open(self, fill: &mut dyn FnMut(&mut Tags)) -> Span {
         let busy = Busy::begin();
         if busy.is_nested() {
-            return handle::without_span(self.detached);
+            return without_span(self.detached);
         }
         self.open_here(fill)
     }

@@ -10,8 +10,9 @@ use crate::context::current;
 use crate::context::data::{self, Data};
 use crate::context::encoder::Encoder;
 use crate::span::callsite::Callsite;
-use crate::span::handle::{self, Scope, Span, Start, opened};
+use crate::span::handle::{Scope, Span};
 use crate::span::outcome::ExplicitAttributes;
+use crate::span::start::{self, Start, opened};
 use crate::span::tracer;
 use crate::tags::draft::Draft;
 use crate::tags::scoped::{EncodedTags, ScopedTags};
@@ -31,7 +32,6 @@ pub(super) fn prepare(
 }
 
 /// A [`draft`], without a copy of the code in each caller.
-#[cold]
 #[inline(never)]
 pub(super) fn other_draft(
     parent: &Context,
@@ -90,7 +90,7 @@ pub(super) fn start(start: Start, draft: Box<Draft>, fill: &mut dyn FnMut(&mut T
 fn start_other(start: Start, tags: Tags) -> Span {
     // A clone: samplers and span processors may make a context current.
     let current = current::get();
-    handle::begin(start, tags, &current, false)
+    start::begin(start, tags, &current, false)
 }
 
 /// Starts a span below the current context, if no code of the application's is called by that: without copying the
@@ -136,7 +136,7 @@ fn state(context: &Context) -> (bool, bool) {
     (span.is_sampled() && span.is_valid(), span.is_valid())
 }
 
-/// Starts a span below `parent`, if its tags were encoded. See [`begin`](super::handle::begin).
+/// Starts a span below `parent`, if its tags were encoded. See [`begin`](super::start::begin).
 #[inline]
 pub(super) fn begin(start: &mut Start, tags: &mut Tags, parent: &Context, changed: bool) -> Option<Span> {
     let (mut draft, rebased) = tags.take_draft(parent)?;

@@ -6,15 +6,19 @@ use std::error::Error;
 use std::fmt::{Display, Write as _};
 
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceId};
-use opentelemetry::{Context, KeyValue, global};
+use opentelemetry::{Context, KeyValue};
 
 use crate::context::current;
 use crate::guard::panics::caught;
 use crate::redact::error_text::{self, Chain};
-use crate::semconv;
 use crate::tags::scoped;
 use crate::tags::set::is_read_by_logs;
 use crate::text::{QuotedValue, Word};
+use crate::{metrics, semconv};
+
+/// Name, unit and description.
+const JOBS_FAILED: [&str; 3] =
+    ["throughline.jobs.failed", "{job}", "Detached jobs that ended with an error or a panic"];
 
 /// The job or function whose failures are reported.
 #[derive(Debug, Clone)]
@@ -38,14 +42,9 @@ impl FailureReport {
         event_in(context, |fields| {
             self.log(fields);
             if self.failure_source.is_job {
-                // Not cached: an instrument created before the meter provider is set never records anything.
-                let counter = global::meter("throughline")
-                    .u64_counter("throughline.jobs.failed")
-                    .with_unit("{job}")
-                    .with_description("Detached jobs that ended with an error or a panic")
-                    .build();
                 let name = KeyValue::new(semconv::THROUGHLINE_JOB_NAME, self.failure_source.name.into_owned());
-                counter.add(1, &[name, KeyValue::new(semconv::ERROR_TYPE, self.error_type)]);
+                let attributes = [name, KeyValue::new(semconv::ERROR_TYPE, self.error_type)];
+                metrics::add(JOBS_FAILED, 1, &attributes);
             }
         });
     }
@@ -55,32 +54,26 @@ impl FailureReport {
         let (trace_id, span_id) = (trace_id.map(tracing::field::display), span_id.map(tracing::field::display));
         let (tags, name, error) = (tags.as_deref(), &*self.failure_source.name, self.error.as_deref());
         let (error_type, ended) = (&*self.error_type, if self.error_type == "panic" { "panicked" } else { "failed" });
+        macro_rules! log {
+            ($target:literal, $($key:ident).+ = $name:ident, $what:literal) => {
+                tracing::error!(
+                    target: $target,
+                    {
+                        $($key).+ = $name,
+                        error = error,
+                        "error.type" = error_type,
+                        trace_id = trace_id,
+                        span_id = span_id,
+                        throughline.tags = tags,
+                    },
+                    $what
+                )
+            };
+        }
         if self.failure_source.is_job {
-            tracing::error!(
-                target: "throughline::jobs",
-                {
-                    throughline.job.name = name,
-                    error = error,
-                    "error.type" = error_type,
-                    trace_id = trace_id,
-                    span_id = span_id,
-                    throughline.tags = tags,
-                },
-                "detached job {ended}"
-            );
+            log!("throughline::jobs", throughline.job.name = name, "detached job {ended}");
         } else {
-            tracing::error!(
-                target: "throughline::errors",
-                {
-                    throughline.span.name = name,
-                    error = error,
-                    "error.type" = error_type,
-                    trace_id = trace_id,
-                    span_id = span_id,
-                    throughline.tags = tags,
-                },
-                "call {ended}"
-            );
+            log!("throughline::errors", throughline.span.name = name, "call {ended}");
         }
     }
 }

@@ -17,9 +17,10 @@ use crate::context::current::{self, Attached};
 use crate::guard::reentrance::Busy;
 use crate::span::builder::SpanBuilder;
 use crate::span::callsite::Callsite;
-use crate::span::handle::{Scope, Span, Start};
+use crate::span::handle::{Scope, Span};
 use crate::span::outcome::Outcome;
 use crate::span::settings::begin_here;
+use crate::span::start::Start;
 use crate::tags::set::Tags;
 
 /// The steps of a call that depend on the types of the function.

@@ -6,11 +6,12 @@ use std::fmt::Display;
 use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry::{Context, Key, KeyValue};
 
-use crate::context::current;
+use crate::context::current::{self, is_off};
 use crate::context::snapshot::Snapshot;
 use crate::redact::error_text;
-use crate::span::handle::{Scope, Span, is_off, report_missing};
+use crate::span::handle::{Scope, Span};
 use crate::span::outcome::{Failure, Outcome};
+use crate::tags::set::report_missing;
 use crate::tags::value::TagValue;
 
 /// Returns `true` if a span started in the current context might be recorded.

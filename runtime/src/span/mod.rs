@@ -4,6 +4,8 @@
 mod batch;
 pub(crate) mod builder;
 pub(crate) mod callsite;
+#[cfg(feature = "propagation")]
+pub(crate) mod carried;
 #[cfg(feature = "sdk")]
 mod encoded;
 pub(crate) mod failure;
@@ -22,6 +24,7 @@ pub(crate) mod registry;
 pub(crate) mod requested_id;
 pub(crate) mod scope;
 mod settings;
+pub(crate) mod start;
 pub(crate) mod tracer;
 #[cfg(feature = "sdk")]
 pub(crate) mod unrecorded;

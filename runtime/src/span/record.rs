@@ -120,7 +120,8 @@ fn recording() -> Option<Context> {
     context.span().is_recording().then_some(context)
 }
 
-fn set(context: &Context, key: Key, value: &dyn TagValue) {
+/// Sets an attribute on the span of `context`, unless computing the value panics.
+pub(super) fn set(context: &Context, key: Key, value: &dyn TagValue) {
     if let Some(value) = caught(|| value.tag_value()).flatten() {
         context.span().set_attribute(KeyValue::new(key, within_bounds(value)));
     }

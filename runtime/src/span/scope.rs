@@ -4,13 +4,13 @@ use std::future::Future;
 
 use opentelemetry::trace::TraceContextExt as _;
 
-use crate::context::current::{self, Attached};
+use crate::context::current::{self, Attached, is_off};
 use crate::guard::reentrance::Busy;
-use crate::span::handle::{Scope, Span, is_off, report_missing};
+use crate::span::handle::{Scope, Span};
 use crate::span::instrumented::{Instrumented, Unobserved};
 use crate::span::outcome::Outcome;
 use crate::tags::scoped;
-use crate::tags::set::{NeededTags, Tag, Tags, once};
+use crate::tags::set::{NeededTags, Tag, Tags, once, report_missing};
 use crate::tags::value::TagValue;
 
 impl Span {

@@ -8,7 +8,7 @@ use opentelemetry::trace::TraceId;
 use opentelemetry::trace::{Link, SpanContext, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue, Value};
 
-use crate::context::current;
+use crate::context::current::{self, is_off};
 use crate::context::data;
 use crate::context::origin::Origin;
 use crate::context::snapshot::Snapshot;
@@ -19,10 +19,11 @@ use crate::span::batch::Batch;
 use crate::span::callsite::Callsite;
 #[cfg(feature = "sdk")]
 use crate::span::encoded;
-use crate::span::handle::{self, Scope, Span, Start, is_off};
+use crate::span::handle::{Scope, Span};
 use crate::span::no_provider;
 #[cfg(feature = "integration")]
 use crate::span::requested_id;
+use crate::span::start::{self, Start, unrecorded};
 use crate::tags::set::{NeededTags, Tag, Tags};
 use crate::tags::value::TagValue;
 
@@ -45,11 +46,11 @@ pub(super) fn begin_here(
         seen
     });
     if is_off {
-        return Span(handle::unrecorded(current::with(NeededTags::below), fill));
+        return Span(unrecorded(current::with(NeededTags::below), fill));
     }
     if is_first && no_provider::is_lost_first() {
         // Without a provider, contexts still have tags: a provider may be set below.
-        return Span(handle::unrecorded(callsite.has_scoped_tags.then_some(NeededTags::ForLogs), fill));
+        return Span(unrecorded(callsite.has_scoped_tags.then_some(NeededTags::ForLogs), fill));
     }
     #[cfg(feature = "sdk")]
     if is_first {
@@ -62,7 +63,7 @@ pub(super) fn begin_here(
     let mut tags = Tags::of(callsite.described(place));
     fill(&mut tags);
     // A clone: samplers and span processors may make a context current.
-    handle::begin(start(), tags, &current::get(), false)
+    start::begin(start(), tags, &current::get(), false)
 }
 
 /// What most spans do not have set.
@@ -125,7 +126,7 @@ pub(super) fn begin_with(
     start.links = (!more.links.is_empty()).then_some(more.links);
     #[cfg(feature = "integration")]
     let _requested = more.trace_id.map(requested_id::request_trace_id);
-    handle::begin(start, more.propagated, &parent, changed)
+    start::begin(start, more.propagated, &parent, changed)
 }
 
 /// The value of a tag; `None` if telemetry is active on this thread, because then no span will be started.

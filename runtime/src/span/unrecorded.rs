@@ -2,10 +2,9 @@
 
 use opentelemetry::trace::TraceContextExt as _;
 
-use crate::context::current;
+use crate::context::current::{self, is_off};
 use crate::guard::reentrance::{Busy, is_busy};
 use crate::span::callsite::Callsite;
-use crate::span::handle::is_off;
 use crate::span::{no_provider, tracer};
 
 /// Whether the span of a function would not be recorded and nothing else needs its tags. Such a call costs only this

@@ -8,6 +8,7 @@ use opentelemetry::{Context, KeyValue, Value, time};
 
 #[cfg(feature = "sdk")]
 use crate::clock;
+use crate::context::current::is_off;
 use crate::context::data;
 #[cfg(feature = "sdk")]
 use crate::context::data::Data;
@@ -15,10 +16,11 @@ use crate::context::data::Data;
 use crate::encoding::code::CodeAttributes;
 use crate::guard::reentrance::Busy;
 use crate::semconv;
-use crate::span::handle::{self, Scope, Start, is_off};
+use crate::span::handle::Scope;
 use crate::span::outcome::keeps;
 #[cfg(feature = "otlp")]
 use crate::span::registry::{self, Ticket};
+use crate::span::start::{self, Start};
 #[cfg(feature = "sdk")]
 use crate::span::{encoded, tracer};
 #[cfg(feature = "sdk")]
@@ -293,7 +295,7 @@ impl Plain {
             cancel: false,
             created: Some(created),
         };
-        match handle::begin(start, tags, &parent, true).0 {
+        match start::begin(start, tags, &parent, true).0 {
             Scope::Open(open) => {
                 if status != Status::Unset {
                     open.context.span().set_status(status);

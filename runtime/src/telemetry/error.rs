@@ -1,3 +1,5 @@
+//! The error of the setup.
+
 use std::fmt;
 
 use super::config::ConfigError;

@@ -1,3 +1,5 @@
+//! Signals that end the process.
+
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;

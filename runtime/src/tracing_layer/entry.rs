@@ -8,8 +8,8 @@ use opentelemetry::trace::{SpanId, TraceContextExt as _};
 use tracing::Metadata;
 
 use super::place;
+use crate::context::current::is_off;
 use crate::guard::reentrance::Busy;
-use crate::span::handle::is_off;
 use crate::span::unstarted::{Recording, Unstarted};
 
 /// A span that the layer records or passes through.

@@ -17,10 +17,9 @@ use super::fields::Fields;
 use super::place::{self, Use};
 use super::spans::Spans;
 use super::{stack, switched_off};
-use crate::context::current;
+use crate::context::current::{self, is_off};
 use crate::context::snapshot::Snapshot;
 use crate::guard::reentrance::{Busy, is_busy};
-use crate::span::handle::is_off;
 use crate::span::no_provider;
 
 /// The layer itself, without its filter. Created by [`tracing_layer()`](crate::tracing_layer()) and

@@ -1,11 +1,12 @@
 //! The limit of the number of tags in scope.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use opentelemetry::{Key, KeyValue, global};
+use opentelemetry::KeyValue;
 
 use super::Tags;
+use super::report::report_dropped;
 
 impl Tags {
     /// Drops tags that exceed the limit. A tag that overrides another one is always kept.
@@ -50,22 +51,4 @@ pub(in crate::tags) fn max_scoped() -> usize {
 #[cfg(feature = "otlp")]
 pub(crate) fn set_max_scoped(max: usize) {
     MAX_SCOPED.store(max, Ordering::Relaxed);
-}
-
-/// Reports tags that exceed the limit: a counter, and a warning for the first.
-#[cold]
-pub(in crate::tags) fn report_dropped(count: usize, first: &Key, max: usize) {
-    static WARNED: AtomicBool = AtomicBool::new(false);
-    global::meter("throughline")
-        .u64_counter("throughline.tags.dropped")
-        .with_unit("{tag}")
-        .with_description("Tags dropped because too many were in scope")
-        .build()
-        .add(count as u64, &[]);
-    if !WARNED.swap(true, Ordering::Relaxed) {
-        tracing::warn!(
-            "tag `{first}` dropped: the limit of {max} tags in scope is reached; further drops are only counted; use `tags(…)` \
-             or `throughline::record` for attributes of a single span, or raise `OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`"
-        );
-    }
 }

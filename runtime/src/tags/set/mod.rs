@@ -3,6 +3,7 @@
 mod below;
 mod limit;
 mod needed;
+mod report;
 mod tag;
 
 use std::collections::HashSet;
@@ -18,13 +19,16 @@ use crate::tags::value::{TagValue, bound};
 #[cfg(feature = "sdk")]
 pub(super) use self::below::changed;
 pub use self::below::current_tags;
+#[cfg(feature = "sdk")]
+pub(super) use self::limit::max_scoped;
 #[cfg(feature = "otlp")]
 pub(crate) use self::limit::set_max_scoped;
-#[cfg(feature = "sdk")]
-pub(super) use self::limit::{max_scoped, report_dropped};
 #[cfg(feature = "log")]
 pub(crate) use self::needed::read_by_logs;
 pub(crate) use self::needed::{NeededTags, is_read_by_logs};
+#[cfg(feature = "sdk")]
+pub(super) use self::report::report_dropped;
+pub(crate) use self::report::report_missing;
 pub use self::tag::{Tag, put, value};
 
 /// Collects the tags of one call.

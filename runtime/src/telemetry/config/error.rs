@@ -1,3 +1,5 @@
+//! The error for an invalid setting.
+
 use std::fmt;
 
 use crate::text::excerpt;

@@ -1,8 +1,9 @@
 //! Metrics of what was lost, through OpenTelemetry's global meter provider.
 
-use opentelemetry::{KeyValue, global};
+use opentelemetry::KeyValue;
 
 use super::stats::ExportStats;
+use crate::metrics;
 use crate::semconv::THROUGHLINE_REASON;
 
 /// Names, units and descriptions.
@@ -13,7 +14,7 @@ const SPANS_LOST: [&str; 3] =
 
 /// Adds what was lost recently.
 pub(super) fn record(recent: &ExportStats) {
-    for (count, [name, unit, description], reason) in [
+    for (count, counter, reason) in [
         (recent.traces_not_started, TRACES_SHED, "not_started"),
         (recent.traces_evicted, TRACES_SHED, "evicted"),
         (recent.spans_dropped, SPANS_LOST, "dropped"),
@@ -21,10 +22,7 @@ pub(super) fn record(recent: &ExportStats) {
         (recent.left_behind, SPANS_LOST, "left_behind"),
     ] {
         if count > 0 {
-            // Created each time: an instrument created before the meter provider is set would never record.
-            let meter = global::meter("throughline");
-            let counter = meter.u64_counter(name).with_unit(unit).with_description(description);
-            counter.build().add(count, &[KeyValue::new(THROUGHLINE_REASON, reason)]);
+            metrics::add(counter, count, &[KeyValue::new(THROUGHLINE_REASON, reason)]);
         }
     }
 }

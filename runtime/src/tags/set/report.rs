@@ -1,0 +1,31 @@
+//! Reports of tags that have no value, or no room.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry::{Context, Key, KeyValue};
+
+use crate::{metrics, semconv};
+
+/// Reports required tags without a value: an event on the span, and a counter.
+pub(crate) fn report_missing(keys: &[&'static str], context: &Context) {
+    for key in keys {
+        let key = KeyValue::new(semconv::THROUGHLINE_TAG_KEY, *key);
+        context.span().add_event("throughline.tag.missing", vec![key.clone()]);
+        metrics::add(["throughline.tags.missing", "{tag}", "Required tags that had no value"], 1, &[key]);
+    }
+}
+
+/// Reports tags that exceed the limit: a counter, and a warning for the first.
+#[cold]
+pub(in crate::tags) fn report_dropped(dropped: usize, first: &Key, max: usize) {
+    static WARNED: AtomicBool = AtomicBool::new(false);
+    let counter = ["throughline.tags.dropped", "{tag}", "Tags dropped because too many were in scope"];
+    metrics::add(counter, dropped as u64, &[]);
+    if !WARNED.swap(true, Ordering::Relaxed) {
+        tracing::warn!(
+            "tag `{first}` dropped: the limit of {max} tags in scope is reached; further drops are only counted; use `tags(…)` \
+             or `throughline::record` for attributes of a single span, or raise `OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`"
+        );
+    }
+}
