@@ -13,7 +13,7 @@ use proptest::test_runner::{Config, RngSeed, TestRunner};
 
 // The library of the fuzz targets. It is in another workspace, so it is included.
 #[path = "../fuzz/src/lib.rs"]
-#[allow(clippy::missing_panics_doc, reason = "its head says it of all of them")]
+#[expect(clippy::missing_panics_doc, reason = "its head says it of all of them")]
 pub mod invariants;
 
 /// Pieces of headers, valid and not.

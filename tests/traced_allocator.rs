@@ -1,8 +1,6 @@
 //! An allocator with traced methods. Telemetry allocates, so this would recurse endlessly if a span could start while
 //! another one starts or ends.
 
-#![allow(unsafe_code, reason = "an allocator is unsafe")]
-
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
 

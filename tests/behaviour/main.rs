@@ -1,6 +1,6 @@
 //! The behaviour of attributes and functions, one file or folder per subject.
 
-#![allow(
+#![expect(
     clippy::needless_pass_by_value,
     clippy::unnecessary_wraps,
     clippy::unused_self,

@@ -1,7 +1,10 @@
 //! Failures of detached jobs and of functions with `err = log` are logged. No log formatter of Throughline is used in
 //! this process, so the events themselves have the IDs.
-#![allow(clippy::unused_async, reason = "the functions are there to be traced, and are as short as can be")]
-#![allow(clippy::unused_self, reason = "clippy sees traced functions as they are written, and these have little to do")]
+
+#![expect(
+    clippy::unused_self,
+    reason = "clippy sees traced functions as they are written, and these have little to do"
+)]
 
 mod functions;
 mod jobs;

@@ -3,10 +3,9 @@
 use throughline::testing::Capture;
 use throughline::{biz_tags, traced, traced_spawn};
 
-#[allow(dead_code, reason = "they are there to be in the way")]
 mod __private {}
 
-#[allow(dead_code, reason = "they are there to be in the way")]
+#[expect(dead_code, reason = "it is there to be in the way")]
 const CALLSITE: &str = "mine";
 
 const NAME: &str = "named by a constant";

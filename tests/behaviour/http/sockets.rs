@@ -69,7 +69,7 @@ impl Drop for Over {
 }
 
 /// A body that is let go before the word that it is over.
-struct Watched(Body, #[allow(dead_code, reason = "its drop matters")] Over);
+struct Watched(Body, #[expect(dead_code, reason = "its drop matters")] Over);
 
 impl http_body::Body for Watched {
     type Data = Bytes;

@@ -12,7 +12,7 @@ use throughline::testing::{Capture, FinishedSpan};
 use throughline::{Value, traced};
 
 #[derive(Debug)]
-struct OnlyDebug(#[allow(dead_code, reason = "read by `Debug`")] u8);
+struct OnlyDebug(#[expect(dead_code, reason = "read by `Debug`")] u8);
 
 struct Neither;
 

@@ -1,5 +1,4 @@
 //! Business tags.
-#![allow(clippy::unused_async, reason = "the functions are there to be traced, and are as short as can be")]
 
 mod baggage;
 mod forms;

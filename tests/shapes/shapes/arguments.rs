@@ -1,11 +1,11 @@
-//! Kinds of arguments, and their drop order.
+//! Kinds of arguments.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
-use super::harness::{Noisy, both, log, shape};
+use super::harness::{Noisy, both, shape};
 
 both!(
     none,
@@ -34,87 +34,6 @@ both!(
 );
 
 both!(
-    last_dropped_first,
-    "f",
-    {},
-    {
-        fn f(a: Noisy, b: Noisy, c: Noisy) {
-            let local = Noisy("local");
-            pause!();
-            log("body");
-        }
-    },
-    f(Noisy("a"), Noisy("b"), Noisy("c"))
-);
-
-both!(
-    used_in_another_order,
-    "f",
-    {},
-    {
-        fn f(a: Noisy, b: Noisy, c: Noisy) -> usize {
-            let length = b.0.len();
-            pause!();
-            length + c.0.len() + a.0.len()
-        }
-    },
-    f(Noisy("a"), Noisy("b"), Noisy("c"))
-);
-
-both!(
-    moved_out_of_order,
-    "f",
-    {},
-    {
-        fn f(a: Noisy, b: Noisy, c: Noisy, d: Noisy) {
-            drop(b);
-            pause!();
-            let kept = c;
-            log("body");
-        }
-    },
-    f(Noisy("a"), Noisy("b"), Noisy("c"), Noisy("d"))
-);
-
-both!(
-    partly_moved,
-    "f",
-    {},
-    {
-        fn f(a: (Noisy, Noisy), b: [Noisy; 2]) {
-            drop(a.1);
-            pause!();
-            let [first, _] = b;
-            log(first.0);
-        }
-    },
-    f((Noisy("a.0"), Noisy("a.1")), [Noisy("b.0"), Noisy("b.1")])
-);
-
-both!(
-    returned,
-    "f",
-    {},
-    {
-        fn f(a: Noisy, b: Noisy) -> Noisy {
-            pause!();
-            a
-        }
-    },
-    f(Noisy("a"), Noisy("b"))
-);
-
-both!(
-    unused,
-    "f",
-    {},
-    {
-        fn f(a: Noisy, _b: Noisy, c: Noisy) {}
-    },
-    f(Noisy("a"), Noisy("b"), Noisy("c"))
-);
-
-both!(
     mutable,
     "f",
     {},
@@ -128,20 +47,6 @@ both!(
         }
     },
     f(vec![9, 8, 7], 1, Noisy("b"))
-);
-
-both!(
-    mutable_and_replaced,
-    "f",
-    {},
-    {
-        fn f(mut a: Noisy, b: Noisy) {
-            a = Noisy("another a");
-            pause!();
-            log("body");
-        }
-    },
-    f(Noisy("a"), Noisy("b"))
 );
 
 both!(
@@ -265,34 +170,6 @@ both!(
         }
     },
     f(Arc::default(), Rc::default(), Cow::Borrowed("c"))
-);
-
-// The guard in the tail is dropped before the argument that it borrows from.
-both!(
-    borrowed_by_the_tail,
-    "f",
-    {},
-    {
-        fn f(a: RefCell<u32>, b: Mutex<u32>) -> u32 {
-            pause!();
-            *a.borrow() + *b.lock().unwrap()
-        }
-    },
-    f(RefCell::new(1), Mutex::new(2))
-);
-
-both!(
-    temporary_in_the_tail,
-    "f",
-    {},
-    {
-        fn f(a: Noisy) -> usize {
-            let local = Noisy("local");
-            pause!();
-            Noisy("temporary").0.len()
-        }
-    },
-    f(Noisy("a"))
 );
 
 both!(

@@ -27,6 +27,7 @@ mod attributes;
 mod blocks;
 mod bodies;
 mod cancellation;
+mod drop_order;
 mod errors;
 mod exits;
 mod futures;

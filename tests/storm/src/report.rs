@@ -29,7 +29,7 @@ pub(crate) fn print_plan(plan: Plan) {
     println!("{:>9} kills of any service, at any moment", plan.service_kills);
 }
 
-#[allow(clippy::cast_precision_loss, reason = "the counts are far below 2^52")]
+#[expect(clippy::cast_precision_loss, reason = "the counts are far below 2^52")]
 fn per(count: u64, by: f64) -> f64 {
     count as f64 / by
 }

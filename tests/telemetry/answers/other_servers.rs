@@ -1,0 +1,125 @@
+//! Servers of another protocol, or of something else.
+
+use throughline_load::Behaviour;
+
+use super::*;
+use crate::support::Kept;
+
+alone! {
+    /// As a server in Go answers, without a content type.
+    fn a_server_of_https_says_so() {
+        let log = Log::keep();
+        let text = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+        let server = Server::start(vec![Box::new(|stream| stream.write_all(text).expect("it is read"))]);
+        let text = refusal(server.telemetry(), &log);
+        let expected = "status 400 Bad Request: Client sent an HTTP request to an HTTPS server.\n";
+        assert!(text.contains(expected), "{text}");
+    }
+}
+
+/// Names the setting of the protocol.
+const HINT: &str = "; check `Builder::collector` and the port, commonly 4317 for `grpc` and 4318 for `http/protobuf`";
+
+/// A server of HTTPS answers likewise.
+const OR_TLS: &str = ", and whether the collector requires `https://`";
+
+fn sending(address: SocketAddr, path: &str, protocol: Protocol) -> Telemetry {
+    throughline::telemetry::builder()
+        .variables(|_| None)
+        .collector(format!("http://{address}{path}"), protocol)
+        .init()
+        .expect("it is valid")
+}
+
+alone! {
+    fn grpc_to_a_server_of_http_1_names_the_protocol() {
+        let log = Log::keep();
+        let server = Server::start(vec![plain("400 Bad Request", b"what is this")]);
+        let telemetry = sending(server.address, "", Protocol::Grpc);
+        trace(2);
+        until("there is a warning", || log.count("no successful export") == 1);
+        assert!(log.text().trim_end().ends_with(&format!("{HINT}{OR_TLS}")), "{}", log.text());
+        run(telemetry.shutdown(Duration::from_millis(100)));
+    }
+}
+
+alone! {
+    fn http_to_a_server_of_grpc_names_the_protocol() {
+        let log = Log::keep();
+        // An HTTP/2 SETTINGS frame.
+        let settings: Answer = Box::new(|stream| drop(stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0])));
+        let server = Server::start(vec![settings]);
+        let telemetry = sending(server.address, "/v1/traces", Protocol::HttpProtobuf);
+        trace(2);
+        until("there is a warning", || log.count("no successful export") == 1);
+        assert!(log.text().contains("invalid HTTP version parsed"), "{}", log.text());
+        assert!(log.text().trim_end().ends_with(&format!("{HINT}{OR_TLS}")), "{}", log.text());
+        run(telemetry.shutdown(Duration::from_millis(100)));
+    }
+}
+
+alone! {
+    fn a_server_of_something_else_is_told_from_a_collector() {
+        let log = Log::keep();
+        let kept = Kept::start();
+        for (protocol, expected) in [
+            (Protocol::Grpc, "(HTTP status 404)"),
+            (Protocol::HttpProtobuf, "status 404 Not Found: no such page"),
+        ] {
+            kept.set(Behaviour::NotFound);
+            let telemetry = kept.over(protocol).init().expect("it is valid");
+            trace(2);
+            assert_eq!(flush(&telemetry).refused, 3);
+            run(telemetry.shutdown(Duration::from_secs(30)));
+            let told = |spans: u32, expected: &str| {
+                let begin = format!("({protocol}) refused {spans} spans: ");
+                log.text().lines().any(|line| line.contains(&begin) && line.ends_with(expected))
+            };
+            assert!(told(3, &format!("{expected}{HINT}")), "{}", log.text());
+            // A server that has accepted spans is a collector.
+            kept.set(Behaviour::Accept);
+            let telemetry = kept.over(protocol).init().expect("it is valid");
+            trace(2);
+            assert_eq!(flush(&telemetry).exported, 3);
+            kept.set(Behaviour::NotFound);
+            trace(3);
+            assert_eq!(flush(&telemetry).refused, 4);
+            run(telemetry.shutdown(Duration::from_secs(30)));
+            assert!(told(4, expected), "{}", log.text());
+        }
+    }
+}
+
+alone! {
+    /// A server of gRPC answers with status 200, and with its own status in a header.
+    fn over_http_a_server_of_grpc_accepts_nothing() {
+        let log = Log::keep();
+        let kept = Kept::start();
+        let endpoint = format!("{}/v1/traces", kept.collector.endpoint());
+        let telemetry = throughline::telemetry::builder()
+            .variables(move |name| (name == "OTEL_EXPORTER_OTLP_ENDPOINT").then(|| endpoint.clone()))
+            .init()
+            .expect("it is valid");
+        trace(2);
+        let stats = flush(&telemetry);
+        assert_eq!((stats.exported, stats.refused, kept.count()), (0, 3, 0));
+        run(telemetry.shutdown(Duration::from_secs(30)));
+        let expected = "/v1/traces/v1/traces` (http/protobuf) refused 3 spans: status 200 OK, but gRPC status 12; check \
+                        the path: `/v1/traces` is appended to that of `OTEL_EXPORTER_OTLP_ENDPOINT`, and must not be \
+                        part of it\n";
+        assert!(log.text().contains(expected), "{}", log.text());
+    }
+}
+
+alone! {
+    /// tonic reports it as `OUT_OF_RANGE`, which the collector has not sent.
+    fn a_broken_length_of_grpc_is_not_taken_for_a_size() {
+        let kept = Kept::start();
+        kept.set(Behaviour::Garbage);
+        let telemetry = kept.builder().init().expect("it is valid");
+        trace(2);
+        let stats = flush(&telemetry);
+        assert_eq!((stats.exported, stats.refused, kept.collector.request_count()), (0, 3, 1));
+        run(telemetry.shutdown(Duration::from_secs(30)));
+    }
+}
