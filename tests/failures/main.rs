@@ -1,11 +1,6 @@
 //! Failures of detached jobs and of functions with `err = log` are logged. No log formatter of Throughline is used in
 //! this process, so the events themselves have the IDs.
 
-#![expect(
-    clippy::unused_self,
-    reason = "clippy sees traced functions as they are written, and these have little to do"
-)]
-
 mod functions;
 mod jobs;
 

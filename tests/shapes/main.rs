@@ -1,6 +1,6 @@
 //! The shapes of functions.
 
-#![expect(
+#![allow(
     clippy::needless_pass_by_value,
     clippy::unnecessary_wraps,
     clippy::unused_self,

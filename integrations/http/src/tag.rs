@@ -148,7 +148,6 @@ impl RequestTag {
     }
 
     /// Sets the value to use if no source has one.
-    #[expect(clippy::should_implement_trait, reason = "it takes a value, and reads as `required` does")]
     pub fn default(mut self, value: impl TagValue) -> Self {
         self.default = value.tag_value();
         self
