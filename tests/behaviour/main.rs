@@ -18,6 +18,7 @@ mod outcome;
 mod output;
 mod propagation;
 mod record;
+mod shared;
 mod spawn;
 mod subscriber;
 mod tag_failures;
