@@ -41,7 +41,7 @@ pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(feature = "sdk")]
-#[cfg_attr(not(feature = "otlp"), allow(dead_code, reason = "only what exports takes encoded spans"))]
+#[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "only what exports takes encoded spans"))]
 mod tracer;
 #[cfg(feature = "tracing")]
 pub mod tracing_layer;

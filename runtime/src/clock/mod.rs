@@ -83,9 +83,9 @@ mod tests {
     #[test]
     fn times_are_those_of_the_system_clock() {
         let before = nanos(SystemTime::now());
-        let mut times = vec![now()];
+        let times = [now()].into_iter();
         #[cfg(feature = "tracing")]
-        times.extend([true, false].map(|is_own| nanos(time(is_own))));
+        let times = times.chain([true, false].map(|is_own| nanos(time(is_own))));
         let after = nanos(SystemTime::now());
         for time in times {
             assert!(before <= time + MAX_DIFFERENCE && time <= after + MAX_DIFFERENCE, "{before} {time} {after}");
