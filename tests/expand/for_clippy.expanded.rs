@@ -57,6 +57,7 @@ fn charge(__arg0: (u64, String)) -> impl ::throughline::__private::Future<Output
                     },
                     |__tags| {
                         let (order_no, _) = &__arg0;
+                        let _ = &order_no;
                         __tags.scope_value("order_no", &order_no);
                     },
                 ),

@@ -58,6 +58,7 @@ fn part(__arg0: Order, __arg1: String, __arg2: (u64, String)) -> u64 {
             },
             |__tags| {
                 let Order { no, lines } = &__arg0;
+                let _ = &no;
                 let _ = &lines;
                 __tags.add_value("no", &no);
             },

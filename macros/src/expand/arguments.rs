@@ -54,6 +54,7 @@ pub(crate) fn plan(sig: &mut Signature, used: &TokenStream, whole: bool, linted:
     let mut rebind = TokenStream::new();
     let mut peek = Vec::new();
     let mut group = Group { linted, ..Group::default() };
+    let written = sig.inputs.to_token_stream();
     for (at, input) in sig.inputs.iter_mut().enumerate() {
         let typed = match input {
             FnArg::Receiver(receiver) => {
@@ -104,7 +105,7 @@ pub(crate) fn plan(sig: &mut Signature, used: &TokenStream, whole: bool, linted:
         // same order.
         group.flush(&mut rebind);
         // With the user's span, for the same reason as for the values moved by a group.
-        let argument = format_ident!("__arg{at}", span = if linted { span } else { first_span(&typed.pat) });
+        let argument = replacement(at, &written, if linted { span } else { first_span(&typed.pat) });
         let pat = std::mem::replace(&mut *typed.pat, syn::parse_quote!(#argument));
         let mutability = borrows_mutably(&pat).then(|| quote_spanned!(span=> mut));
         rebind.extend(quote_spanned!(span=> #cfgs let #mutability #argument = #argument;));
@@ -120,6 +121,15 @@ pub(crate) fn plan(sig: &mut Signature, used: &TokenStream, whole: bool, linted:
     group.flush(&mut rebind);
     looks.flush(&mut rebind);
     Arguments { rebind, peek }
+}
+
+/// A name for an argument, which is not that of another one.
+fn replacement(at: usize, written: &TokenStream, span: Span) -> Ident {
+    let mut name = format_ident!("__arg{at}", span = span);
+    while mentions(written, &name) {
+        name = format_ident!("{name}_");
+    }
+    name
 }
 
 /// Binds the names of patterns that have been moved into the body before.

@@ -146,15 +146,13 @@ fn argument_cfgs(ident: &Ident, item: &ItemFn) -> TokenStream {
 pub(super) fn peeks(statements: &[TokenStream], peek: &[Peek]) -> TokenStream {
     let mut out = TokenStream::new();
     for Peek { names, cfgs, statement } in peek {
-        let (used, unused): (Vec<_>, Vec<_>) =
-            names.iter().partition(|name| statements.iter().any(|statement| mentions(statement, name)));
-        if used.is_empty() {
+        if !names.iter().any(|name| statements.iter().any(|statement| mentions(statement, name))) {
             continue;
         }
-        // The pattern is repeated in full, although a tag may use only one of its names. Lints stay as they are, because a
-        // crate may forbid to allow them.
+        // The pattern is repeated in full, although a tag may use only one of its names, and a name may be that of a
+        // function in generated code. Lints stay as they are, because a crate may forbid to allow them.
         let span = Span::mixed_site();
-        out.extend(quote_spanned!(span=> #cfgs #statement #(#cfgs let _ = &#unused;)*));
+        out.extend(quote_spanned!(span=> #cfgs #statement #(#cfgs let _ = &#names;)*));
     }
     out
 }

@@ -378,3 +378,16 @@ shape!(of_an_async_method, "f", {
         }
     }
 }, future S(Noisy("self")).f((Noisy("a"), Noisy("beside a")), Noisy("b")));
+
+both!(
+    beside_the_name_of_a_replaced_one,
+    "f",
+    {},
+    {
+        fn f((a, _): (Noisy, Noisy), __arg0: Noisy, [b, ..]: [u8; 2]) -> (usize, usize, u8) {
+            pause!();
+            (a.0.len(), __arg0.0.len(), b)
+        }
+    },
+    f((Noisy("a"), Noisy("beside a")), Noisy("__arg0"), [1, 2])
+);
