@@ -67,7 +67,7 @@ pub(crate) fn plan(sig: &mut Signature, used: &TokenStream, whole: bool, linted:
             FnArg::Typed(typed) => typed,
         };
         let cfgs = cfgs(&typed.attrs);
-        if !whole && is_reference(&typed.ty) && !is_mut(&typed.pat) {
+        if !whole && is_reference(&typed.ty) && !is_mut(&typed.pat) && !is_ref(&typed.pat) {
             continue;
         }
         let lints = take_lints(&mut typed.attrs);
@@ -115,7 +115,8 @@ pub(crate) fn plan(sig: &mut Signature, used: &TokenStream, whole: bool, linted:
             for name in names.iter().filter(|name| mentions(used, name)) {
                 rebind.extend(quote_spanned!(span=> #cfgs let _ = &#name;));
             }
-            peek.push(self::peek(pat, &argument, cfgs, is_reference(&typed.ty)));
+            let is_reference = is_reference(&typed.ty) && !is_ref(&pat);
+            peek.push(self::peek(pat, &argument, cfgs, is_reference));
         }
     }
     group.flush(&mut rebind);
@@ -144,7 +145,12 @@ fn peek(pat: Pat, argument: &Ident, cfgs: TokenStream, is_reference: bool) -> Pe
     let names = names_of(&pat);
     let mut borrowed = pat;
     let statement = if is_reference {
-        strip(&mut borrowed);
+        // Below a `&`, nothing is borrowed implicitly.
+        if dereferences(&borrowed) {
+            spell_out(&mut borrowed, false);
+        } else {
+            strip(&mut borrowed);
+        }
         quote_spanned!(span=> let #borrowed = #argument;)
     } else if dereferences(&borrowed) {
         spell_out(&mut borrowed, true);
@@ -237,6 +243,11 @@ impl Group {
 
 fn is_mut(pat: &Pat) -> bool {
     matches!(pat, Pat::Ident(pat) if pat.mutability.is_some())
+}
+
+/// Whether the pattern borrows the argument itself.
+fn is_ref(pat: &Pat) -> bool {
+    matches!(pat, Pat::Ident(pat) if pat.by_ref.is_some())
 }
 
 /// Whether there is a `ref mut` in the pattern.

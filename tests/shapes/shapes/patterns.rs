@@ -391,3 +391,32 @@ both!(
     },
     f((Noisy("a"), Noisy("beside a")), Noisy("__arg0"), [1, 2])
 );
+
+both!(
+    borrow_of_a_borrow,
+    "f",
+    {},
+    {
+        fn f(ref text: &'static str, _: Noisy) -> usize {
+            pause!();
+            text.len()
+        }
+    },
+    f("text", Noisy("_"))
+);
+
+shape!(
+    borrowed_below_a_reference,
+    "f",
+    {
+        struct S(u8);
+        impl S {
+            #[traced(tags(name))]
+            fn f(mut self, &(n, ref name): &(u8, String)) -> u8 {
+                self.0 += n;
+                self.0 + u8::try_from(name.len()).unwrap_or_default()
+            }
+        }
+    },
+    S(1).f(&(2, String::from("a")))
+);
