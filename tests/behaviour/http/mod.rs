@@ -6,6 +6,7 @@ mod edge;
 mod failures;
 mod headers;
 mod hostile;
+mod layers;
 mod request_id;
 mod reqwest;
 mod server;

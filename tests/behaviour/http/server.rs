@@ -5,9 +5,7 @@ use std::net::SocketAddr;
 use axum::extract::ConnectInfo;
 use axum::{Extension, Router};
 use http::{Request, StatusCode, Version};
-use http_body_util::BodyExt as _;
 use opentelemetry::trace::{SpanKind, Status};
-use opentelemetry_sdk::trace::Sampler;
 use throughline::testing::Capture;
 use throughline::traced;
 use throughline_http::{RequestTag, ServerLayer};
@@ -221,91 +219,6 @@ async fn outside_of_the_routing_a_closure_tells_the_route() {
         assert_text(&span, "network.protocol.version", Some("2"));
         assert_text(&span, "http.route", None);
     }
-}
-
-#[tokio::test]
-async fn two_layers_make_one_span() {
-    #[traced]
-    async fn handle() -> &'static str {
-        "ok"
-    }
-    let capture = Capture::new();
-    let inner = ServerLayer::new().tag(RequestTag::new("order_no").path("order_no"));
-    let router = Router::new().route("/orders/{order_no}", axum::routing::get(handle)).layer(inner);
-    // Around the whole router no route is known yet.
-    let service = ServerLayer::new().tag(RequestTag::new("tenant_id").header("x-tenant-id")).layer(router);
-    let request = get("/orders/7", &[("x-tenant-id", "acme")]);
-    let response = capture.run_async(service.oneshot(request)).await.expect("an answer");
-    assert_eq!(response.headers().get_all("x-request-id").iter().count(), 1);
-    response.into_body().collect().await.expect("a body");
-    capture.assert_tree_with(
-        &["tenant_id", "order_no"],
-        "
-        GET /orders/{order_no} [server] tenant_id=acme order_no=7
-        └── handle tenant_id=acme order_no=7
-        ",
-    );
-    assert_text(&capture.span("GET /orders/{order_no}"), "http.route", Some("/orders/{order_no}"));
-}
-
-/// What a layer between two of ours does in a span of its own.
-#[tokio::test]
-async fn the_inner_of_two_layers_knows_the_span_of_the_request() {
-    #[traced]
-    async fn authenticate(request: axum::extract::Request, next: axum::middleware::Next) -> axum::response::Response {
-        next.run(request).await
-    }
-    let capture = Capture::new();
-    let inner = ServerLayer::new().tag(RequestTag::new("order_no").path("order_no"));
-    let router = router(inner).layer(axum::middleware::from_fn(authenticate));
-    let service = ServerLayer::new().layer(router);
-    let response = capture.run_async(service.oneshot(get("/orders/7", &[]))).await.expect("an answer");
-    response.into_body().collect().await.expect("a body");
-    capture.assert_tree_with(
-        &["order_no", "http.route"],
-        "
-        GET /orders/{order_no} [server] order_no=7 http.route=/orders/{order_no}
-        └── authenticate order_no=7
-        ",
-    );
-}
-
-/// A tag header is read by whichever of two layers names it, unless the outer one is public or knows better.
-#[tokio::test]
-async fn the_inner_of_two_layers_reads_tag_headers_too() {
-    let internal = ServerLayer::new;
-    for (outer, sampled, expected) in [
-        (internal(), true, Some("claimed")),
-        (internal(), false, Some("claimed")),
-        (internal().public(), true, None),
-        (internal().tag(RequestTag::new("tenant_id").constant("acme")), true, Some("acme")),
-    ] {
-        let seen = || async {
-            let tags = throughline::ContextExt::tags(&throughline::current_context());
-            tags.iter().map(|tag| tag.value.to_string()).collect::<String>()
-        };
-        let inner = internal().tag_header("tenant_id", "x-tenant-id");
-        let router = Router::new().route("/", axum::routing::get(seen)).layer(inner);
-        let capture = if sampled { Capture::new() } else { Capture::with_sampler(Sampler::AlwaysOff) };
-        let response = capture.run_async(outer.layer(router).oneshot(get("/", &[("x-tenant-id", "claimed")]))).await;
-        let body = response.expect("an answer").into_body().collect().await.expect("a body").to_bytes();
-        assert_eq!(body.as_ref(), expected.unwrap_or_default().as_bytes());
-        if sampled {
-            assert_text(&capture.span("GET /"), "tenant_id", expected);
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_route_that_is_known_outside_stays() {
-    let capture = Capture::new();
-    let router = router(ServerLayer::new());
-    let service = ServerLayer::new().route(|_| Some("/outside".into())).layer(router);
-    let response = capture.run_async(service.oneshot(get("/orders/7", &[]))).await.expect("an answer");
-    response.into_body().collect().await.expect("a body");
-    let span = capture.span("GET /outside");
-    assert_text(&span, "http.route", Some("/outside"));
-    assert_no_doubles(&span);
 }
 
 #[tokio::test]

@@ -50,6 +50,10 @@ type RouteOf = dyn Fn(&request::Parts) -> Option<Cow<'static, str>> + Send + Syn
 /// response. If a service is wrapped in two of these layers, the outer one starts the span. The inner one adds its
 /// route and tags; its other settings have no effect.
 ///
+/// The parent comes from the headers alone. A span that is current around the layer, of traced middleware for example,
+/// is linked and not the parent, so the layer should be outside of such middleware: the last one that is added to a
+/// router, or the first in a `ServiceBuilder`.
+///
 /// Cloning is cheap; clones share their settings.
 ///
 /// ```
