@@ -7,7 +7,7 @@ use syn::parse::{ParseStream, Parser as _};
 use syn::punctuated::Punctuated;
 use syn::{
     Attribute, Block, Expr, FnArg, GenericArgument, Pat, Path, PathArguments, ReceiverKind, Result, ReturnType,
-    Signature, Stmt, Token, Type, TypeParamBound, Visibility,
+    Signature, Stmt, Token, Type, TypeParamBound, TypePath, Visibility,
 };
 
 use crate::item_kind::{before_qualifiers, is_fn, not_a_function};
@@ -97,6 +97,20 @@ impl ItemFn {
         }
     }
 
+    /// Whether the function may return a `Result`, as far as its type tells: an alias may have any name but those of
+    /// the prelude.
+    pub(crate) fn may_fail(&self) -> bool {
+        let Returns::Value(ty) = self.returns() else { return false };
+        match peel(ty) {
+            Type::Tuple(_) | Type::Array(_) | Type::Reference(_) | Type::Ptr(_) | Type::FnPtr(_) => false,
+            Type::Path(TypePath { qself: None, path, .. }) => match path.segments.first() {
+                Some(name) if path.segments.len() == 1 => !WITHOUT_ERRORS.iter().any(|known| name.ident == known),
+                _ => true,
+            },
+            _ => true,
+        }
+    }
+
     /// Whether the type of the result is `impl Fn(…)` or similar, or a tuple of it; or another trait, which may be one
     /// of functions if a closure is returned.
     pub(crate) fn returns_function(&self) -> bool {
@@ -127,6 +141,12 @@ impl ItemFn {
         names
     }
 }
+
+/// Types of the prelude that are no `Result`.
+const WITHOUT_ERRORS: [&str; 20] = [
+    "Option", "String", "Vec", "bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "isize", "str", "u8",
+    "u16", "u32", "u64", "u128", "usize",
+];
 
 /// What a function returns.
 #[derive(Clone, Copy)]

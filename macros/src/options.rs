@@ -62,14 +62,14 @@ impl Options {
 
     /// Takes what is not set from the options of the `impl` block, and the runtime's path from a
     /// sibling attribute. `scoped` are the tags of the siblings, which override those of the block.
-    pub(crate) fn adopt(&mut self, krate: Option<Path>, scoped: &[Tag], returns_value: bool) {
+    pub(crate) fn adopt(&mut self, krate: Option<Path>, scoped: &[Tag], may_fail: bool) {
         let mut block = self.block.take().map(|block| *block).unwrap_or_default();
         if let Some(tags) = &mut block.tags {
             tags.value.retain(|tag| scoped.iter().all(|known| known.key != tag.key));
         }
         self.kind = self.kind.take().or(block.kind);
-        // The block applies to all methods, including those that return nothing.
-        self.err = self.err.take().or(block.err.filter(|_| returns_value));
+        // The block applies to all methods, including those that return no `Result`.
+        self.err = self.err.take().or(block.err.filter(|_| may_fail));
         self.cancel_of_block = block.cancel;
         self.krate = self.krate.take().or(block.krate);
         if let (None, Some(value)) = (&self.krate, krate) {

@@ -24,7 +24,7 @@ use crate::item_fn::{
     ItemFn, Returns, Wrapped, associated, is_reference, mentions, peel, pinned_opaque, unwrapped, wrapped,
 };
 use crate::model::{Links, Mode, Name, Parent, Place, Shape, Spawn, TagSets, Tagged, Traced};
-use crate::options::{Options, Spanned};
+use crate::options::{ErrMode, Options, Spanned};
 use crate::report::Report;
 use crate::runtime_path::Runtime;
 use crate::tag::Tag;
@@ -176,7 +176,9 @@ fn build(options: Options, biz: Vec<Tag>, item: ItemFn, shape: Shape, report: &R
             Returns::Value(_) => {}
         }
     }
-    if let (Some(Spanned { key, .. }), Returns::Unit | Returns::Never) = (&options.err, item.returns()) {
+    // `off` expects nothing of a value; without one, there is nothing that could be an error.
+    let is_quiet = |mode| matches!((mode, item.returns()), (ErrMode::Off, Returns::Value(_)));
+    if let Some(Spanned { key, .. }) = options.err.as_ref().filter(|err| !item.may_fail() && !is_quiet(err.value)) {
         report.error(key, "`err` has no effect: the function does not return a `Result`");
     }
 

@@ -21,7 +21,7 @@ mod traced_spawn;
 
 use self::biz_tags::BizTags;
 use crate::check;
-use crate::item_fn::{ItemFn, Returns, mentions, ungroup};
+use crate::item_fn::{ItemFn, mentions, ungroup};
 use crate::item_impl::{ItemImpl, Member};
 use crate::item_kind::looks_like_fn;
 use crate::known::Attr;
@@ -96,7 +96,7 @@ fn function(attr: Attr, options: TokenStream, item: TokenStream) -> TokenStream 
 }
 
 fn span(attr: Attr, mut options: Options, biz: BizTags, function: ItemFn, report: Report) -> TokenStream {
-    options.adopt(biz.krate, &biz.tags, matches!(function.returns(), Returns::Value(_)));
+    options.adopt(biz.krate, &biz.tags, function.may_fail());
     let copy = function.clone();
     let model = match attr {
         Attr::Traced => check::traced(options, biz.tags, function, &report),
