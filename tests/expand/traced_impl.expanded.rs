@@ -66,7 +66,7 @@ impl Orders {
                     }),
                 )
             },
-            move |__result| ::throughline::__private::inspect(__result).__debug(),
+            move |__result| ::throughline::__private::inspect(__result).__display(),
         )
     }
     #[track_caller]
