@@ -134,6 +134,7 @@ pub fn as_complex_as_can_be(number: u64) -> u64 {
 /// The names of parts without a tag, which generated code uses for other things.
 #[traced]
 #[biz_tags(required(user), "order.lines" = order.lines.len(), %number)]
+#[must_use]
 pub fn parts_named_like_generated_code(
     (throughline, value, _): (u64, u64, u64),
     (number, display, ..): (u64, u64, u64),
