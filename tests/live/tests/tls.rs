@@ -100,6 +100,9 @@ fn set_up_at(
         .init()
 }
 
+/// Telemetry belongs to the process, so tests that set it up take turns.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// One span, sent within `limit`.
 async fn send(telemetry: Telemetry, limit: Duration) -> ShutdownReport {
     in_span("order", || ());
@@ -112,6 +115,7 @@ const KEY: &str = "OTEL_EXPORTER_OTLP_CLIENT_KEY";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn spans_reach_a_collector_that_both_sides_vouch_for() {
+    let _turn = TURN.lock().await;
     let arrived = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&arrived);
     let collector = Collector::start(move |request| {
@@ -233,6 +237,7 @@ impl io::Write for Log {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mistake_in_the_scheme_or_the_certificates_is_named() {
+    let _turn = TURN.lock().await;
     let log = Log::keep();
     let collector = Collector::start(|_| {}).expect("a port");
     let (issuer, stranger) = (authority(), authority());
