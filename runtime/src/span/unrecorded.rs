@@ -1,7 +1,5 @@
 //! The calls of annotated functions that are not recorded, which is known before anything else is done.
 
-use opentelemetry::trace::TraceContextExt as _;
-
 use crate::context::current::{self, is_off};
 use crate::guard::reentrance::{Busy, is_busy};
 use crate::span::callsite::Callsite;
@@ -18,15 +16,17 @@ pub(crate) fn is_unrecorded(callsite: &'static Callsite) -> bool {
     if is_busy() {
         return true;
     }
-    match current::peek(|current| (is_off(current), current.has_active_span())) {
-        Some((true, _)) => true,
-        Some((false, false)) => !tracer::is_installed() && is_lost(),
-        _ => false,
+    // Whether nothing is recorded in any case, or that depends on the global provider alone.
+    let known =
+        |current: &_| if is_off(current) { Some(true) } else { no_provider::is_plain(current).then_some(false) };
+    match current::peek(known).flatten() {
+        Some(is_off) => is_off || (!tracer::is_installed() && is_lost()),
+        None => false,
     }
 }
 
 #[inline(never)]
 fn is_lost() -> bool {
     let _busy = Busy::begin();
-    current::peek(no_provider::is_plain) == Some(true) && no_provider::is_lost_first()
+    no_provider::is_lost_first()
 }
