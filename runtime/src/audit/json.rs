@@ -125,5 +125,6 @@ fn skipped(skipped: &Skipped) -> Value {
         "traces_given_up": skipped.traces_given_up,
         "traces_pending": skipped.traces_pending,
         "spans_late": skipped.spans_late,
+        "traces_late": skipped.traces_late,
     })
 }

@@ -152,7 +152,9 @@ pub(super) fn is_job(span: &Span) -> bool {
 fn is_idle_receive(span: &Span) -> bool {
     let is = |key, wanted: &str| span.attribute(key).is_some_and(|value| value.as_str() == wanted);
     let count = span.attribute(semconv::MESSAGING_BATCH_MESSAGE_COUNT);
-    is(semconv::MESSAGING_OPERATION_TYPE, "receive") && count.is_none_or(|count| *count == Value::I64(0))
+    is(semconv::MESSAGING_OPERATION_TYPE, "receive")
+        && count.is_none_or(|count| *count == Value::I64(0))
+        && span.attribute(semconv::MESSAGING_MESSAGE_ID).is_none()
 }
 
 fn rings(tree: &Tree<'_>, found: &mut Vec<Found>) {

@@ -39,7 +39,8 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Returns the share of traces that are complete, from 0 to 1; 1 if there are no traces.
+    /// Returns the share of traces that are complete, from 0 to 1; 1 if there are no traces, so check
+    /// [`traces`](Self::traces) as well.
     pub fn completeness(&self) -> f64 {
         if self.traces == 0 {
             return 1.0;
@@ -154,10 +155,13 @@ pub struct Skipped {
     pub traces_pending: u64,
     /// Spans that arrived after their trace had been judged.
     pub spans_late: u64,
+    /// Traces that were judged to be complete before these spans arrived. They are counted as complete in
+    /// [`Report::total`], although the late spans may be broken.
+    pub traces_late: u64,
 }
 
 impl Skipped {
-    /// The nonzero counts, each with its unit and the reason.
+    /// The nonzero counts of what was not judged, each with its unit and the reason.
     pub(crate) fn reasons(&self) -> impl Iterator<Item = (u64, &'static str, &'static str)> {
         let reasons = [
             (self.traces_pending, "trace", "that may still get spans"),

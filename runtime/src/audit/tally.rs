@@ -31,6 +31,7 @@ pub(super) type Set<T> = HashSet<T, RandomState>;
 /// Trace IDs are all chosen by callers, one for each request. They are hashed with `SipHash`, whose key cannot be found
 /// out by measuring either.
 pub(super) type Traces<T> = HashMap<TraceId, T>;
+#[cfg(any(feature = "otlp", test))]
 pub(super) type Ids = HashSet<TraceId>;
 
 #[derive(Debug, Clone)]
@@ -128,8 +129,8 @@ impl Tally {
         }
     }
 
-    /// Judges a trace, and counts it.
-    pub(super) fn add(&mut self, trace_id: TraceId, mut spans: Vec<Span>) {
+    /// Judges a trace, and counts it. Returns whether it is complete.
+    pub(super) fn add(&mut self, trace_id: TraceId, mut spans: Vec<Span>) -> bool {
         tree::sort(&mut spans);
         let tree = Tree::new(&spans, self.rules.is_partial);
         let found = judge(&tree, &self.rules);
@@ -142,6 +143,7 @@ impl Tally {
         if is_example && self.broken.len() < self.rules.max_broken_traces {
             self.broken.push(shown(trace_id, spans, &found, self.rules.max_spans_shown));
         }
+        is_complete
     }
 
     /// Whether a trace lacks a parent that may still arrive.

@@ -38,11 +38,13 @@ pub(super) fn duration(nanos: u64) -> String {
 
 impl Counts {
     /// Returns the completeness in percent with three decimal places, such as `99.200 %`. It is rounded down, so
-    /// `100.000 %` means that every trace is complete.
+    /// `100.000 %` means that every trace is complete. `n/a` if there are no traces.
     pub fn percent(&self) -> String {
         let thousandths = u128::from(self.complete) * 100_000;
-        let thousandths = thousandths.checked_div(self.traces.into()).unwrap_or(100_000);
-        format!("{}.{:03} %", thousandths / 1_000, thousandths % 1_000)
+        match thousandths.checked_div(self.traces.into()) {
+            Some(thousandths) => format!("{}.{:03} %", thousandths / 1_000, thousandths % 1_000),
+            None => "n/a".to_owned(),
+        }
     }
 }
 
@@ -52,8 +54,11 @@ impl fmt::Display for Report {
     /// breaks are marked.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Counts { traces, spans, complete } = self.total;
-        let (traces, spans) = (plural(traces, "trace"), plural(spans, "span"));
-        writeln!(f, "completeness {}: {complete} of {traces}, {spans}", self.total.percent())?;
+        write!(f, "completeness {}: ", self.total.percent())?;
+        match traces {
+            0 => writeln!(f, "no trace has been judged")?,
+            _ => writeln!(f, "{complete} of {}, {}", plural(traces, "trace"), plural(spans, "span"))?,
+        }
         self.fmt_skipped(f)?;
         if !self.services.is_empty() {
             writeln!(f)?;

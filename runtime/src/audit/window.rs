@@ -8,7 +8,7 @@ use opentelemetry::trace::TraceId;
 use super::model::Span;
 use super::report::Report;
 use super::rules::Rules;
-use super::tally::{Ids, Tally, Traces};
+use super::tally::{Tally, Traces};
 
 /// Collects spans and judges the traces they form. See the [module](super).
 ///
@@ -60,7 +60,8 @@ struct Turn {
 /// Traces that were judged before all spans had been pushed.
 #[derive(Debug, Clone, Default)]
 struct Judged {
-    ids: Ids,
+    /// For each trace, whether it is complete, as far as no span has arrived since.
+    ids: Traces<bool>,
     order: VecDeque<TraceId>,
 }
 
@@ -71,13 +72,13 @@ const MAX_SPANS: usize = 1 << 20;
 const MAX_JUDGED: usize = 1 << 16;
 
 impl Judged {
-    fn insert(&mut self, id: TraceId) {
+    fn insert(&mut self, id: TraceId, is_complete: bool) {
         if self.order.len() == MAX_JUDGED {
             if let Some(oldest) = self.order.pop_front() {
                 self.ids.remove(&oldest);
             }
         }
-        if self.ids.insert(id) {
+        if self.ids.insert(id, is_complete).is_none() {
             self.order.push_back(id);
         }
     }
@@ -114,8 +115,9 @@ impl Audit {
         if id == TraceId::INVALID || span.span_id == opentelemetry::trace::SpanId::INVALID || !self.rules().wants(id) {
             return;
         }
-        if self.judged.ids.contains(&id) {
+        if let Some(is_complete) = self.judged.ids.get_mut(&id) {
             self.tally.skipped.spans_late += 1;
+            self.tally.skipped.traces_late += u64::from(mem::take(is_complete));
             return;
         }
         self.pushed += 1;
@@ -246,12 +248,14 @@ impl Audit {
         let queue = if trace.is_waiting { &mut self.waiting } else { &mut self.turns };
         queue.remove(&trace.turn);
         self.spans -= trace.spans.len();
-        self.judged.insert(id);
-        if is_forced && self.tally.is_unfinished(&mut trace.spans) {
+        let is_given_up = is_forced && self.tally.is_unfinished(&mut trace.spans);
+        let is_complete = if is_given_up {
             self.tally.skipped.traces_given_up += 1;
+            false
         } else {
-            self.tally.add(id, trace.spans);
-        }
+            self.tally.add(id, trace.spans)
+        };
+        self.judged.insert(id, is_complete);
     }
 }
 

@@ -14,7 +14,8 @@ pub(super) fn section(report: &Report) -> Markup {
     html! {
         section aria-labelledby="breaks" {
             h2 #breaks { "Breaks" }
-            @if report.breaks.is_empty() { p.good { "Nothing is wrong." } }
+            @if report.breaks.is_empty() && report.total.traces > 0 { p.good { "No breaks were found." } }
+            @if report.breaks.is_empty() && report.total.traces == 0 { p { "Nothing has been judged." } }
             @for &kind in BreakKind::ALL {
                 @let found: Vec<_> = report.breaks.iter().filter(|found| found.kind == kind).collect();
                 @if !found.is_empty() { (of_kind(kind, &found, &shown)) }
@@ -34,7 +35,7 @@ fn of_kind(kind: BreakKind, found: &[&Break], shown: &HashSet<TraceId>) -> Marku
                 }
             }
             p { b { "Usual cause: " } (prose(kind.cause())) "." }
-            p { b { "What mends it: " } (prose(kind.remedy())) "." }
+            p { b { "Remedy: " } (prose(kind.remedy())) "." }
             div.scroll tabindex="0" role="region" aria-labelledby={ "of-" (kind.name()) } {
                 table {
                     caption id={ "of-" (kind.name()) } { "Where breaks of the kind " (kind.name()) " are" }

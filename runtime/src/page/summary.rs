@@ -11,12 +11,12 @@ pub(super) fn figures(report: &Report) -> Markup {
     let skipped = report.skipped;
     html! {
         dl.figures {
-            div.good[report.total.complete == report.total.traces] {
+            div.good[report.total.traces > 0 && report.total.complete == report.total.traces] {
                 dt { "complete" } dd #completeness { (report.total.percent()) }
             }
             div { dt { "traces" } dd { (count(report.total.traces)) } }
             div { dt { "spans" } dd { (count(report.total.spans)) } }
-            div.good[breaks == 0] { dt { "breaks" } dd { (count(breaks)) } }
+            div.good[report.total.traces > 0 && breaks == 0] { dt { "breaks" } dd { (count(breaks)) } }
         }
         p.note {
             "A trace is complete if its spans form one connected tree in which every parent is present and every span has ended."
@@ -32,7 +32,7 @@ pub(super) fn services(report: &Report) -> Markup {
     html! {
         section aria-labelledby="services" {
             h2 #services { "Services and entry points" }
-            @if report.services.is_empty() { p { "There were no spans." } } @else {
+            @if report.services.is_empty() { p { "No trace has been judged." } } @else {
                 div.scroll tabindex="0" role="region" aria-labelledby="of-services" {
                     table {
                         caption #of-services { "The traces of each service and of each of its entry points" }

@@ -171,7 +171,10 @@ fn figures_are_those_of_the_report() {
     assert!(page.contains("<title>0.000 % complete – trace audit</title>"));
     assert!(page.contains("id=\"completeness\">0.000 %"));
     let page = report([span(1, 0, "root")]).to_html();
-    assert!(page.contains("id=\"completeness\">100.000 %") && page.contains("Nothing is wrong."));
+    assert!(page.contains("id=\"completeness\">100.000 %") && page.contains("No breaks were found."));
     assert!(!page.contains("Broken traces"));
-    assert!(report([]).to_html().contains("There were no spans."));
+    let page = report([]).to_html();
+    assert!(page.contains("<title>n/a complete – trace audit</title>") && page.contains("id=\"completeness\">n/a"));
+    assert!(page.contains("No trace has been judged.") && !page.contains("No breaks were found."));
+    assert!(!page.contains("class=\"good\""), "{page}");
 }

@@ -1,7 +1,7 @@
 //! The audit of a capture.
 
 use super::Capture;
-use crate::audit::{Audit, Report, Rules, Span};
+use crate::audit::{Audit, Report, Rules, Skipped, Span};
 
 impl Capture {
     /// Audits the spans of this capture; see [`audit`](crate::audit). Open spans are reported as never ended, so
@@ -36,6 +36,9 @@ pub fn assert_unbroken(capture: &Capture, rules: Option<Rules>) {
          `clear`"
     );
     let report = capture.audit(rules.unwrap_or_else(|| Rules::new().partial()));
+    let Skipped { traces_given_up, spans_late, .. } = report.skipped;
+    let is_judged = report.total.traces > 0 && traces_given_up == 0 && spans_late == 0;
+    assert!(is_judged, "traces were not judged: the rules `sample` or `max_spans` leave them out\n\n{report}");
     assert!(report.is_unbroken(), "traces are broken\n\n{report}");
 }
 
@@ -117,6 +120,17 @@ mod tests {
         assert!(open.starts_with("traces are broken\n\ncompleteness 0.000 %: 0 of 1 trace, 2 spans\n"), "{open}");
         assert!(open.contains("order (test) open  <-- never-ended:"), "{open}");
         assert_unbroken!(capture);
+    }
+
+    #[test]
+    fn what_was_not_judged_does_not_pass() {
+        let capture = Capture::new();
+        capture.run(|| in_span("order", || ["price", "store"].map(|step| in_span(step, || ()))));
+        assert_unbroken!(capture);
+        for rules in [Rules::new().sample(0.0), Rules::new().max_spans(1)] {
+            let nothing = message(|| assert_unbroken!(capture, rules));
+            assert!(nothing.starts_with("traces were not judged: the rules `sample` or `max_spans`"), "{nothing}");
+        }
     }
 
     /// They are kept in no order, and reported in that in which they started.

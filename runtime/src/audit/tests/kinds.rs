@@ -42,6 +42,7 @@ fn a_consumer_without_a_parent() {
     assert_unbroken(&audit(Rules::new(), [receive()]));
     assert_unbroken(&audit(Rules::new(), [receive().tag(semconv::MESSAGING_BATCH_MESSAGE_COUNT, 0)]));
     assert!(!audit(Rules::new(), [receive().tag(semconv::MESSAGING_BATCH_MESSAGE_COUNT, 3)]).is_unbroken());
+    assert!(!audit(Rules::new(), [receive().tag(semconv::MESSAGING_MESSAGE_ID, "7")]).is_unbroken());
 }
 
 #[test]
