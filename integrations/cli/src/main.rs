@@ -13,14 +13,14 @@ use self::options::Command;
 const BELOW: u8 = 1;
 /// The options are wrong, or a file cannot be read or written.
 const FAILED: u8 = 2;
-/// The checks pass, but a file ends too early, and they only cover what it has.
-const CUT_OFF: u8 = 3;
+/// The checks pass, but they do not cover everything: a file ends too early, or has spans that cannot be judged.
+const NOT_COVERED: u8 = 3;
 
 /// What was found.
 enum Verdict {
     Passed,
     Below,
-    CutOff,
+    NotCovered,
 }
 
 fn main() -> ExitCode {
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     match run {
         Ok(Verdict::Passed) => ExitCode::SUCCESS,
         Ok(Verdict::Below) => ExitCode::from(BELOW),
-        Ok(Verdict::CutOff) => ExitCode::from(CUT_OFF),
+        Ok(Verdict::NotCovered) => ExitCode::from(NOT_COVERED),
         Err(error) => {
             let _ = writeln!(io::stderr(), "error: {error}");
             ExitCode::from(FAILED)

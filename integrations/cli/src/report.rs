@@ -12,23 +12,23 @@ use crate::{Verdict, print};
 
 /// Whether the traces are as good as the options ask for.
 pub(crate) fn audit(options: &Options) -> Result<Verdict, String> {
-    let (report, is_cut_off) = read(options)?;
+    let (report, is_covered) = read(options)?;
     if let Some(path) = &options.html {
         fs::write(path, report.to_html()).map_err(|error| format!("{}: cannot be written: {error}", path.display()))?;
     }
     let text = if options.json { format!("{:#}\n", report.to_json()) } else { report.to_string() };
     print(&text).map_err(|error| format!("cannot print: {error}"))?;
     let is_complete = options.fail_below.is_none_or(|least| percent_complete(&report) >= least);
-    let is_unbroken = report.is_unbroken() && report.skipped.traces_given_up == 0;
+    let is_unbroken = report.is_unbroken() && report.skipped.traces_given_up == 0 && report.skipped.spans_late == 0;
     Ok(match is_complete && (!options.fail_on_breaks || is_unbroken) {
         false => Verdict::Below,
-        true if is_cut_off => Verdict::CutOff,
+        true if !is_covered => Verdict::NotCovered,
         true => Verdict::Passed,
     })
 }
 
-/// The share of complete traces in percent. Those that were given up lacked a parent, and count as not complete: a
-/// check must not pass because there were too many.
+/// The share of complete traces in percent. Those that were given up lacked a parent, and of others, spans came after
+/// they had been judged. Both count as not complete: a check must not pass because there were too many.
 fn percent_complete(report: &Report) -> f64 {
     let traces = report.total.traces + report.skipped.traces_given_up;
     if traces == 0 {
@@ -36,15 +36,15 @@ fn percent_complete(report: &Report) -> f64 {
     }
     // One rounding, like that of the bound: 57 of 100 are not less than 57 %.
     #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-    let percent = (report.total.complete * 100) as f64 / traces as f64;
+    let percent = (report.total.complete.saturating_sub(report.skipped.traces_late) * 100) as f64 / traces as f64;
     percent
 }
 
-/// The report, and whether a file ends too early.
+/// The report, and whether it covers everything that the files have.
 fn read(options: &Options) -> Result<(Report, bool), String> {
     let mut audit = Audit::new(options.rules.clone());
     let mut reader = Reader::new();
-    let (mut spans, mut is_cut_off) = (0, false);
+    let (mut spans, mut is_covered) = (0, true);
     for path in &options.files {
         let name = if is_stdin(path) { "standard input".into() } else { path.to_string_lossy() };
         let input: Box<dyn Read> = if is_stdin(path) {
@@ -53,11 +53,11 @@ fn read(options: &Options) -> Result<(Report, bool), String> {
             Box::new(File::open(path).map_err(|error| format!("{name}: cannot be opened: {error}"))?)
         };
         let dump = reader.read(input, &mut |span| audit.push(span)).map_err(|error| format!("{name}: {error}"))?;
+        is_covered &= dump.cut_off.is_none() && dump.invalid == 0;
         let warn = |warning: String| {
             let _ = writeln!(io::stderr(), "warning: {name}: {warning}");
         };
         if let Some(cut_off) = &dump.cut_off {
-            is_cut_off = true;
             let spans = if dump.spans == 1 { "span" } else { "spans" };
             warn(format!("{cut_off}; the report covers the {} {spans} before", dump.spans));
         }
@@ -75,7 +75,7 @@ fn read(options: &Options) -> Result<(Report, bool), String> {
     if spans == 0 {
         return Err("there are no spans".to_owned());
     }
-    Ok((audit.finish(), is_cut_off))
+    Ok((audit.finish(), is_covered))
 }
 
 fn is_stdin(path: &Path) -> bool {

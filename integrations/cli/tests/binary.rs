@@ -83,6 +83,20 @@ fn the_status_tells_a_script_what_to_do() {
         let (report, _) = ends_with(&arguments, many.concat().as_bytes(), 1);
         assert!(report.contains("not judged: 2 traces given up"), "{report}");
     }
+    // Nor because they were judged before all of their spans had come: here, one whose parent is missing.
+    let span = |trace: u8, id: u8, parent: &str| {
+        let span = format!(
+            r#"{{"traceId":"{trace:032}","spanId":"{id:016}","parentSpanId":"{parent}","endTimeUnixNano":"1"}}"#
+        );
+        format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{span}]}}]}}]}}"#)
+    };
+    let early = [span(1, 1, ""), span(2, 2, ""), span(1, 3, "0000000000000009")].concat();
+    for check in [&["--fail-below", "100"][..], &["--fail-on-breaks"]] {
+        let arguments = [&["audit", "--max-spans", "1", "-"], check].concat();
+        let (report, _) = ends_with(&arguments, early.as_bytes(), 1);
+        assert!(report.contains("not judged: 1 span that came after the trace had been judged"), "{report}");
+    }
+    ends_with(&["audit", "--max-spans", "1", "--fail-below", "50", "-"], early.as_bytes(), 0);
     // A check must not pass because there was nothing to check.
     let (_, error) = ends_with(&["audit", "--fail-below", "99", "-"], b"{\"resourceSpans\":[]}", 2);
     assert_eq!(error, "error: there are no spans\n");
@@ -153,9 +167,11 @@ fn each_rule_has_an_effect() {
 }
 
 #[test]
-fn spans_without_ids_are_a_warning() {
+fn spans_without_ids_are_a_warning_and_a_status_of_its_own() {
     let dump = dump(&[(1, 0, 2, 0, "acme"), (0, 1, 1, 0, "acme")]);
-    let (report, warning) = ends_with(&["audit", "-"], dump.as_bytes(), 0);
+    ends_with(&["audit", "--fail-on-breaks", "--fail-below=100", "-"], dump.as_bytes(), 3);
+    ends_with(&["audit", "--edge=gateway", "--fail-on-breaks", "-"], dump.as_bytes(), 1);
+    let (report, warning) = ends_with(&["audit", "-"], dump.as_bytes(), 3);
     assert!(report.starts_with("completeness 100.000 %: 1 of 1 trace, 1 span\n"), "{report}");
     let expected =
         "warning: standard input: 1 span was left out, because its trace ID, span ID or parent span ID is invalid\n";
