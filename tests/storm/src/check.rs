@@ -11,6 +11,7 @@ use crate::received::{NONE, Received, Row};
 /// How a trace can be wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Break {
+    NoStep,
     NoSpan,
     OtherTrace,
     Orphan,
@@ -37,6 +38,7 @@ impl Break {
 
     pub(crate) fn describe(self) -> &'static str {
         match self {
+            Self::NoStep => "a request has no steps",
             Self::NoSpan => "a step has no span",
             Self::OtherTrace => "a step is in another trace",
             Self::Orphan => "the parent of a span has not arrived",
@@ -182,7 +184,11 @@ pub(crate) fn check(
     }
     let mut traces = HashMap::new();
     for request in 0..requests {
-        for facts in attempts.remove(&request).unwrap_or_default().values() {
+        let attempts = attempts.remove(&request).unwrap_or_default();
+        if attempts.is_empty() {
+            findings.add(Break::NoStep, request, "", || "nothing was recorded of it".to_owned());
+        }
+        for facts in attempts.values() {
             if let Some(trace) = check_request(&mut findings, &spans, request, facts, &known) {
                 traces.insert(trace, request);
             }

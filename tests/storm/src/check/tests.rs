@@ -114,6 +114,13 @@ fn a_whole_trace_is_whole() {
 }
 
 #[test]
+fn a_request_of_which_nothing_was_recorded_is_not_whole() {
+    let world = World::new();
+    let findings = check(2, &world.facts, &world.batches, &world.received, &[]);
+    assert_eq!((findings.breaks.into_keys().collect::<Vec<_>>(), findings.whole), (vec![Break::NoStep], 1));
+}
+
+#[test]
 fn a_lost_span_is_seen() {
     assert_eq!(World::without(16).breaks(), (vec![Break::NoSpan], 0), "of a step without children");
     assert_eq!(
