@@ -265,7 +265,7 @@ impl SpanBuilder {
     pub fn detached_root(mut self) -> Self {
         self.detached = true;
         self.set(|more| {
-            #[cfg(feature = "audit")]
+            #[cfg(feature = "integration")]
             more.described.push(opentelemetry::KeyValue::new(crate::semconv::THROUGHLINE_JOB_ROOT, true));
             more.parent = Parent::Detached(Snapshot::capture().without_span().to_context());
         })
