@@ -96,11 +96,11 @@ async fn serve() -> io::Result<()> {
 /// passed.
 async fn ends(stop: oneshot::Sender<()>) {
     telemetry::signal().await;
-    info!("ending; once more ends it at once");
+    info!("shutting down; a second signal exits immediately");
     // In a separate task, because `ends` is dropped when the last request completes, which is too early.
     tokio::spawn(async {
         telemetry::signal().await;
-        warn!("ended at once");
+        warn!("exiting without a graceful shutdown");
         process::exit(130);
     });
     drop(stop);

@@ -44,6 +44,10 @@ pub use super::sent::{Gives, gives, takes};
 /// keep its trace open indefinitely. For a periodic job, call a [`#[traced_spawn(link)]`](macro@crate::traced_spawn)
 /// function in each iteration: each run then has its own trace, linked to the span it was started from.
 ///
+/// A loop is a job, too. A shutdown waits for it, for three quarters of its timeout, and then reports a job that is still
+/// running. So end the loop when the service stops, for example by aborting its handle, or spawn it with
+/// [`tokio::spawn`].
+///
 /// ```
 /// use throughline::traced;
 /// use tokio::net::{TcpListener, TcpStream};

@@ -26,6 +26,25 @@
 //!
 //! [`Capture::wait`] waits for the detached jobs of the code under test. With the feature `audit`,
 //! `assert_unbroken!(capture)` asserts that every trace is complete, without listing its spans.
+//!
+//! # Servers
+//!
+//! A server handles each connection in a task that it spawns itself, which is outside of the capture. To capture the
+//! spans of a tower service, call it directly, as with `tower::ServiceExt::oneshot`, and read the body of the response: if
+//! that is dropped unread, the span of the request is marked as cancelled.
+//!
+//! To test with real connections, send all spans of the process to the capture. The test should be the only one in its
+//! file, because other tests of the same process would be captured, too:
+//!
+//! ```no_run
+//! use throughline::testing::Capture;
+//!
+//! let capture = Capture::new();
+//! throughline::install(capture.provider());
+//! // … start the services, and send requests …
+//! capture.wait(std::time::Duration::from_secs(5)).unwrap();
+//! println!("{}", capture.tree());
+//! ```
 
 mod side_by_side;
 mod span;
