@@ -19,3 +19,8 @@ struct FrontPage;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/audit.md")]
 struct AuditPage;
+
+/// And the page on programs of other kinds.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/programs.md")]
+struct Programs;
