@@ -1,12 +1,16 @@
 //! What the order of layers changes.
 
+use std::convert::Infallible;
+
 use axum::Router;
+use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use opentelemetry_sdk::trace::Sampler;
 use throughline::testing::Capture;
 use throughline::traced;
-use throughline_http::{RequestTag, ServerLayer};
-use tower::{Layer as _, ServiceBuilder, ServiceExt as _};
+use throughline_http::{ClientLayer, RequestTag, ServerLayer};
+use tower::buffer::BufferLayer;
+use tower::{Layer as _, ServiceBuilder, ServiceExt as _, service_fn};
 
 use super::{assert_no_doubles, assert_text, get, router, send};
 
@@ -112,4 +116,28 @@ async fn a_route_that_is_known_outside_stays() {
     let span = capture.span("GET /outside");
     assert_text(&span, "http.route", Some("/outside"));
     assert_no_doubles(&span);
+}
+
+/// A buffer calls the service inside of it in a task of its own, which knows nothing of the caller.
+#[tokio::test]
+async fn a_client_layer_belongs_outside_of_a_buffer() {
+    async fn far(request: Request<()>) -> Result<Response<Option<http::HeaderValue>>, Infallible> {
+        Ok(Response::new(request.headers().get("traceparent").cloned()))
+    }
+    let capture = Capture::new();
+    let outside = ServiceBuilder::new().layer(ClientLayer::new()).layer(BufferLayer::new(1)).service(service_fn(far));
+    let call = throughline::in_span_async("call", outside.oneshot(Request::default()));
+    let sent = capture.run_async(call).await.expect("an answer").into_body().expect("a traceparent");
+    capture.assert_tree("call\n└── GET [client]");
+    let sent = sent.to_str().expect("text");
+    assert!(sent.contains(&capture.span("GET").span_id().to_string()), "{sent}");
+
+    // Inside, the request knows nothing of the trace.
+    let capture = Capture::new();
+    let inside = ServiceBuilder::new().layer(BufferLayer::new(1)).layer(ClientLayer::new()).service(service_fn(far));
+    let call = throughline::in_span_async("call", inside.oneshot(Request::default()));
+    let sent = capture.run_async(call).await.expect("an answer").into_body();
+    capture.assert_tree("call");
+    let trace = capture.span("call").trace_id().to_string();
+    assert!(sent.is_none_or(|sent| !sent.to_str().expect("text").contains(&trace)));
 }

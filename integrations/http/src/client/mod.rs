@@ -28,8 +28,9 @@ const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
 /// A tower layer that starts a client span for each [`http::Request`] and injects its context.
 ///
-/// Place it inside of a retry layer, so that each attempt has its own span. For clients that are not tower services,
-/// use [`start`](Self::start). Cloning is cheap; clones share their settings.
+/// Place it inside of a retry layer, so that each attempt has its own span. Place layers that move requests to another
+/// task, such as `tower::buffer`, inside of it, because the caller's context is not current in that task. For clients
+/// that are not tower services, use [`start`](Self::start). Cloning is cheap; clones share their settings.
 ///
 /// ```
 /// use throughline_http::ClientLayer;
