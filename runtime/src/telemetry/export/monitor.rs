@@ -36,14 +36,14 @@ pub(super) struct Monitor {
     refusal: String,
     /// The last warning of the collector that was logged, and when.
     collector_warning: Option<(String, Instant)>,
-    /// The stats of the last export that succeeded.
-    last_success: ExportStats,
-    /// An outage that a warning was logged for.
+    /// The stats of the last export that succeeded, and when it was noticed.
+    last_success: (ExportStats, Option<Instant>),
+    /// An outage that a warning was logged for. It ends with the next export that succeeds.
     outage: Option<Outage>,
 }
 
 struct Outage {
-    /// When the batch in flight was first attempted.
+    /// When the first batch that was not exported was attempted.
     since: Instant,
     last_warning: Instant,
 }
@@ -66,7 +66,7 @@ impl Monitor {
             last_warning: None,
             refusal: String::new(),
             collector_warning: None,
-            last_success: ExportStats::default(),
+            last_success: (ExportStats::default(), None),
             outage: None,
         }
     }
@@ -103,8 +103,14 @@ impl Monitor {
         }
     }
 
-    /// Reports an outage, if a batch has been in flight since `since` for too long.
-    pub(super) fn pending(&mut self, since: Instant, last_error: impl FnOnce() -> Option<String>) {
+    /// Reports an outage, if a batch has been in flight since `begun` for too long, and none of its parts was exported
+    /// in the meantime.
+    pub(super) fn pending(&mut self, begun: Instant, last_error: impl FnOnce() -> Option<String>) {
+        self.settled();
+        let since = match (&self.outage, self.last_success.1) {
+            (Some(outage), _) => outage.since,
+            (None, last) => last.map_or(begun, |last| last.max(begun)),
+        };
         let age = since.elapsed();
         let last_warning = self.outage.as_ref().map(|outage| outage.last_warning.elapsed());
         if age < WARNING_INTERVAL || last_warning.is_some_and(|elapsed| elapsed < OUTAGE_INTERVAL) {
@@ -122,16 +128,15 @@ impl Monitor {
         diagnostics::warn(Warning::NoExport, text);
     }
 
-    /// Called when the outcome of a batch is known. Reports the end of an outage.
+    /// Called when the outcome of a batch, or of a part of it, is known. Reports the end of an outage.
     pub(super) fn settled(&mut self) {
-        let outage = self.outage.take();
         let now = self.queue.stats();
-        let recent = now.since(&self.last_success);
+        let recent = now.since(&self.last_success.0);
         if recent.exported == 0 {
             return;
         }
-        self.last_success = now;
-        if let Some(Outage { since, .. }) = outage {
+        self.last_success = (now, Some(Instant::now()));
+        if let Some(Outage { since, .. }) = self.outage.take() {
             let losses = Some(recent.losses()).filter(|losses| !losses.is_empty());
             diagnostics::info(format_args!(
                 "export to {} succeeds again after {} s; lost in the meantime: {}",
@@ -208,3 +213,63 @@ impl Monitor {
 }
 
 const NO_ANSWER: &str = "no response";
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::TraceId;
+
+    use super::super::queue::QueueLimits;
+    use super::*;
+    use crate::tracer::encoded::{EncodedSpans, ScopeId};
+
+    fn monitor() -> Monitor {
+        let queue = Queue::new(QueueLimits { spans: 100, bytes: 1 << 20 });
+        Monitor::new(Arc::new(queue), "the collector".to_owned(), &BatchConfig::default(), None)
+    }
+
+    /// A batch of one span is in flight.
+    fn begin(monitor: &Monitor) {
+        monitor.queue.offer(&EncodedSpans {
+            trace_id: TraceId::from(1_u128),
+            count: 1,
+            has_local_root: true,
+            bytes: vec![0; 9],
+            first_scope: ScopeId::OURS,
+            other_scopes: Vec::new(),
+        });
+        assert_eq!(monitor.queue.take(1).len(), 1);
+    }
+
+    /// A while ago that is long enough for a warning.
+    fn long_ago() -> Instant {
+        Instant::now().checked_sub(WARNING_INTERVAL * 2).expect("the clock began before")
+    }
+
+    #[test]
+    fn an_outage_ends_with_the_next_export_that_succeeds() {
+        let mut monitor = monitor();
+        begin(&monitor);
+        let begun = long_ago();
+        monitor.pending(begun, || None);
+        assert!(monitor.outage.is_some());
+        monitor.queue.settle(0, 1);
+        monitor.settled();
+        begin(&monitor);
+        monitor.pending(Instant::now(), || None);
+        let since = monitor.outage.as_ref().map(|outage| outage.since);
+        assert_eq!(since, Some(begun), "the collector has only refused spans");
+        monitor.queue.settle(1, 0);
+        monitor.settled();
+        assert!(monitor.outage.is_none());
+    }
+
+    #[test]
+    fn a_slow_batch_whose_parts_are_exported_is_no_outage() {
+        let mut monitor = monitor();
+        begin(&monitor);
+        begin(&monitor);
+        monitor.queue.settle(1, 0);
+        monitor.pending(long_ago(), || None);
+        assert!(monitor.outage.is_none());
+    }
+}
