@@ -16,6 +16,7 @@ use throughline::telemetry::{InitError, ShutdownReport, Telemetry};
 use throughline_load::Collector;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -195,6 +196,49 @@ async fn files_that_are_wrong_are_named() {
             let shown: String = path.chars().take(80).collect();
             assert!(error.to_string().contains(&shown), "{error}");
         }
+    }
+}
+
+/// Passes connections on to the server at `to`. Those that are open when `stalled` changes stay open, and pass on nothing
+/// more.
+async fn relay(to: SocketAddr, stalled: watch::Receiver<()>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("it is bound");
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let mut stalled = stalled.clone();
+            stalled.mark_unchanged();
+            tokio::spawn(async move {
+                let mut server = TcpStream::connect(to).await?;
+                tokio::select! {
+                    copied = copy_bidirectional(&mut socket, &mut server) => copied,
+                    _ = stalled.changed() => std::future::pending().await,
+                }
+            });
+        }
+    });
+    address
+}
+
+/// Also where another crate of the application has enabled HTTP/2 in the HTTP client.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_dead_without_being_closed_is_replaced() {
+    let _turn = TURN.lock().await;
+    let collector = Collector::start(|_| ()).expect("a port");
+    let issuer = authority();
+    let authorities = file("replaced.pem", &issuer.pem());
+    let front = front(collector.address(), &issuer, None).await;
+    let (stall, stalled) = watch::channel(());
+    let address = relay(front, stalled).await;
+    let variables = [(AUTHORITIES, &*authorities), ("OTEL_EXPORTER_OTLP_TIMEOUT", "1000")];
+    for protocol in ["grpc", "http/protobuf"] {
+        let telemetry = set_up(protocol, address, &variables).expect("it is valid");
+        in_span("before", || ());
+        let provider = telemetry.provider().expect("it is enabled").clone();
+        tokio::task::spawn_blocking(move || provider.force_flush()).await.expect("no panic").expect("an answer");
+        stall.send(()).expect("the relay runs");
+        let report = send(telemetry, Duration::from_secs(30)).await;
+        assert!(report.is_complete() && report.stats.exported == 2, "{protocol}: {report:?}");
     }
 }
 

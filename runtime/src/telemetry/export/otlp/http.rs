@@ -47,6 +47,9 @@ impl Http {
         // Most redirects turn a POST into a GET, whose response is meaningless here, and headers with secrets are only
         // for the configured collector.
         let mut client = reqwest::Client::builder().user_agent(USER_AGENT).redirect(Policy::none());
+        // Where the application enables HTTP/2 in reqwest, requests that time out would leave a dead connection in use
+        // for the retries.
+        client = client.http1_only();
         if let Some(timeout) = config.timeout {
             client = client.timeout(timeout);
         }
