@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use throughline::telemetry::Protocol;
+use throughline::telemetry::{Protocol, Telemetry};
 
 use crate::process::alone;
 use crate::support::{run, trace};
@@ -20,12 +20,14 @@ const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const GOAWAY: u8 = 7;
+const CONTINUATION: u8 = 9;
 const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const NO_ERROR: u8 = 0;
 const INTERNAL_ERROR: u8 = 2;
 const REFUSED_STREAM: u8 = 7;
+const CANCEL: u8 = 8;
 const ENHANCE_YOUR_CALM: u8 = 11;
 
 /// What happens to a request.
@@ -37,6 +39,15 @@ enum Answer {
         code: u8,
         at_once: bool,
     },
+    /// The response begins, with its message or without it, and then the stream is reset.
+    CutOff {
+        code: u8,
+        with_message: bool,
+    },
+    /// It is refused for good, with a message of this length.
+    Refuse(usize),
+    /// A proxy finds it too large.
+    TooLarge,
     /// It is accepted, as the last one of the connection.
     Last,
     /// No stream was accepted, says the server, and reads no more.
@@ -65,6 +76,14 @@ impl Server {
         });
         Self { address, accepted, asked }
     }
+
+    fn telemetry(&self) -> Telemetry {
+        throughline::telemetry::builder()
+            .variables(|_| None)
+            .collector(format!("http://{}", self.address), Protocol::Grpc)
+            .init()
+            .expect("it is valid")
+    }
 }
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
@@ -74,21 +93,63 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 
 /// A header that is not in a table (RFC 7541, section 6.2.2).
 fn header(name: &str, value: &str) -> Vec<u8> {
-    let length = |text: &str| u8::try_from(text.len()).expect("short");
-    [&[0, length(name)], name.as_bytes(), &[length(value)], value.as_bytes()].concat()
+    [&[0][..], &length(name), name.as_bytes(), &length(value), value.as_bytes()].concat()
+}
+
+/// The length of a text (RFC 7541, section 5.1).
+fn length(text: &str) -> Vec<u8> {
+    const PREFIX: usize = 127;
+    let Some(mut rest) = text.len().checked_sub(PREFIX) else {
+        return vec![u8::try_from(text.len()).expect("short")];
+    };
+    let mut length = vec![127];
+    while rest >= 128 {
+        length.push(u8::try_from(rest % 128).expect("short") | 128);
+        rest /= 128;
+    }
+    length.push(u8::try_from(rest).expect("short"));
+    length
+}
+
+/// The begin of a response.
+fn begun(stream: u32) -> Vec<u8> {
+    // `:status: 200` is in the static table.
+    let headers = [&[0x88][..], &header("content-type", "application/grpc")].concat();
+    frame(HEADERS, END_HEADERS, stream, &headers)
+}
+
+/// An empty message.
+fn message(stream: u32) -> Vec<u8> {
+    frame(DATA, 0, stream, &[0; 5])
 }
 
 /// An empty response, and its status.
 fn accepted(stream: u32) -> Vec<u8> {
-    // `:status: 200` is in the static table.
-    let headers = [&[0x88][..], &header("content-type", "application/grpc")].concat();
     let trailers = header("grpc-status", "0");
-    [
-        frame(HEADERS, END_HEADERS, stream, &headers),
-        frame(DATA, 0, stream, &[0; 5]),
-        frame(HEADERS, END_HEADERS | END_STREAM, stream, &trailers),
-    ]
-    .concat()
+    [begun(stream), message(stream), frame(HEADERS, END_HEADERS | END_STREAM, stream, &trailers)].concat()
+}
+
+fn cut_off(stream: u32, code: u8, with_message: bool) -> Vec<u8> {
+    let message = if with_message { message(stream) } else { Vec::new() };
+    [begun(stream), message, frame(RST_STREAM, 0, stream, &[0, 0, 0, code])].concat()
+}
+
+/// A response that is only a status.
+fn refused(stream: u32, length: usize) -> Vec<u8> {
+    let message = header("grpc-message", &"x".repeat(length));
+    let headers =
+        [&[0x88][..], &header("content-type", "application/grpc"), &header("grpc-status", "3"), &message].concat();
+    let mut frames = frame(HEADERS, END_STREAM, stream, &[]);
+    for part in headers.chunks(1 << 14) {
+        frames.extend(frame(CONTINUATION, 0, stream, part));
+    }
+    frames.extend(frame(CONTINUATION, END_HEADERS, stream, &[]));
+    frames
+}
+
+/// `:status: 413`, whose name is in the static table.
+fn too_large(stream: u32) -> Vec<u8> {
+    frame(HEADERS, END_HEADERS | END_STREAM, stream, &[&[8, 3][..], b"413"].concat())
 }
 
 fn go_away(last: u32, code: u8) -> Vec<u8> {
@@ -122,6 +183,11 @@ fn serve(
             Answer::Reset { code, at_once } if if at_once { begins } else { is_complete } => {
                 socket.write_all(&frame(RST_STREAM, 0, stream, &[0, 0, 0, code]))?;
             }
+            Answer::CutOff { code, with_message } if is_complete => {
+                socket.write_all(&cut_off(stream, code, with_message))?;
+            }
+            Answer::Refuse(length) if is_complete => socket.write_all(&refused(stream, length))?,
+            Answer::TooLarge if is_complete => socket.write_all(&too_large(stream))?,
             Answer::GoAway(code) if begins => {
                 socket.write_all(&go_away(0, code))?;
                 return drain(socket);
@@ -150,11 +216,7 @@ fn arrive(answers: Vec<Answer>, batches: usize) {
     let shown = format!("{answers:?}");
     let failures = answers.iter().filter(|answer| !matches!(answer, Answer::Accept | Answer::Last)).count();
     let server = Server::start(answers);
-    let telemetry = throughline::telemetry::builder()
-        .variables(|_| None)
-        .collector(format!("http://{}", server.address), Protocol::Grpc)
-        .init()
-        .expect("it is valid");
+    let telemetry = server.telemetry();
     for _ in 0..batches {
         trace(2);
         telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
@@ -184,5 +246,58 @@ alone! {
             arrive(vec![Answer::GoAway(code), Answer::Accept, Answer::GoAway(code)], 3);
         }
         arrive(vec![Answer::Last, Answer::Last, Answer::Accept], 4);
+    }
+}
+
+/// Every way to do that.
+fn cut_offs() -> impl Iterator<Item = Answer> {
+    [NO_ERROR, INTERNAL_ERROR, CANCEL]
+        .into_iter()
+        .flat_map(|code| [true, false].map(|with_message| Answer::CutOff { code, with_message }))
+}
+
+alone! {
+    fn a_response_that_is_cut_off_is_none() {
+        for answer in cut_offs() {
+            arrive(vec![Answer::Accept, answer, Answer::Accept, answer], 4);
+        }
+    }
+}
+
+alone! {
+    /// It may store them each time.
+    fn a_server_that_never_sends_a_status_gets_the_spans_once() {
+        let server = Server::start(vec![Answer::CutOff { code: NO_ERROR, with_message: true }; 9]);
+        let telemetry = server.telemetry();
+        trace(2);
+        let report = run(telemetry.shutdown(Duration::from_secs(30)));
+        assert_eq!((report.stats.refused, report.stats.spans_unsent()), (3, 0), "{report:?}");
+        assert_eq!(server.asked.load(Ordering::SeqCst), 1);
+    }
+}
+
+alone! {
+    fn what_a_proxy_finds_too_large_is_sent_in_parts() {
+        let server = Server::start(vec![Answer::TooLarge]);
+        let telemetry = server.telemetry();
+        trace(2);
+        let report = run(telemetry.shutdown(Duration::from_secs(30)));
+        assert!(report.is_complete() && report.stats.exported == 3, "{report:?}");
+        assert!(server.accepted.load(Ordering::SeqCst) > 1);
+    }
+}
+
+alone! {
+    /// Otherwise it would be sent again and again, and nothing behind it.
+    fn a_refusal_with_a_long_message_is_one() {
+        for length in [10, 20_000, 100_000] {
+            let server = Server::start(vec![Answer::Refuse(length)]);
+            let telemetry = server.telemetry();
+            trace(2);
+            telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
+            trace(2);
+            let report = run(telemetry.shutdown(Duration::from_secs(30)));
+            assert_eq!((report.stats.refused, report.stats.exported), (3, 3), "{length}: {report:?}");
+        }
     }
 }

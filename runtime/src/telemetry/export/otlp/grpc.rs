@@ -16,6 +16,7 @@ use prost::Message as _;
 use tokio::time;
 use tonic::body::Body;
 use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::codegen::http::header::CONTENT_TYPE;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::codegen::http::{HeaderMap, HeaderValue, Request, Response};
 use tonic::codegen::{Bytes, Service};
@@ -33,6 +34,10 @@ use crate::telemetry::config::{ConfigError, OtlpConfig};
 pub(super) const GRPC_STATUS: &str = "grpc-status";
 
 const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+
+/// The maximum size of the headers of a response, and of its trailers. A message of the status that is longer is a stream
+/// error, after which the request would be sent again and again; the default is 16 KiB.
+const MAX_HEADER_BYTES: u32 = 1 << 20;
 
 const GRPC_ENCODING: &str = "grpc-encoding";
 
@@ -93,6 +98,7 @@ impl Grpc {
         let mut endpoint = Endpoint::from_shared(config.endpoint_without_user())
             .and_then(|endpoint| endpoint.user_agent(USER_AGENT))
             .map_err(wrong)?;
+        endpoint = endpoint.http2_max_header_list_size(MAX_HEADER_BYTES);
         if let Some(timeout) = config.timeout {
             endpoint = endpoint.connect_timeout(timeout);
         }
@@ -140,7 +146,7 @@ impl Grpc {
         let mut errors = successors(Some(transport_error), |&error| error.source());
         let is_connected = !errors.any(<dyn Error>::is::<ConnectError>);
         let doubt = doubt(transport_error, is_connected);
-        Err(AttemptError { failure: Failure::retryable(chain(transport_error)), doubt })
+        Err(AttemptError { doubt, ..Failure::retryable(chain(transport_error)).into() })
     }
 
     /// Opens a new connection, because one that does not respond may be dead without having been closed.
@@ -162,6 +168,8 @@ pub(super) fn classify(status: &Status, observed: &Observed) -> AttemptError {
     }
     let retry_info = || status.get_details_retry_info().map(|info| info.retry_delay);
     let failure = match status.code() {
+        // A proxy in front of the collector has a limit.
+        Code::Unknown if is_unexpected && http == 413 => Failure::TooLarge(reason),
         // Not the collector's status, but tonic's, for a response with an impossible length.
         Code::OutOfRange if is_unexpected => Failure::Permanent("the response is not valid gRPC".to_owned()),
         // Not retryable without `RetryInfo`, according to the specification. Most servers also return it for a message
@@ -181,7 +189,8 @@ pub(super) fn classify(status: &Status, observed: &Observed) -> AttemptError {
         }
         _ => Failure::Permanent(reason),
     };
-    AttemptError { failure, doubt: is_unexpected.then_some(Doubt::Protocol) }
+    let is_cut_off = is_unexpected && http == 200 && observed.is_cut_off.load(Ordering::Relaxed);
+    AttemptError { failure, doubt: is_unexpected.then_some(Doubt::Protocol), is_cut_off }
 }
 
 /// What the server has sent. If tonic cannot read a response, it creates a status itself.
@@ -190,6 +199,9 @@ pub(super) struct Observed {
     pub(super) http_status: AtomicU16,
     /// Whether there was a `grpc-status`.
     pub(super) grpc_status: AtomicBool,
+    /// Whether it is a response of gRPC that has ended. If there was no `grpc-status`, a server or a proxy has given it
+    /// up: it has reset the stream with `NO_ERROR` or `CANCEL`, which hyper takes for the end.
+    is_cut_off: AtomicBool,
 }
 
 impl Observed {
@@ -229,7 +241,9 @@ impl Service<Request<Body>> for ObservedChannel {
             let response = response.await?;
             observed.http_status.store(response.status().as_u16(), Ordering::Relaxed);
             observed.look_for_status(response.headers());
-            Ok(response.map(|body| Body::new(ObservedBody { body, observed })))
+            let kind = response.headers().get(CONTENT_TYPE);
+            let is_grpc = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+            Ok(response.map(|body| Body::new(ObservedBody { body, is_grpc, observed })))
         })
     }
 }
@@ -268,6 +282,7 @@ impl http_body::Body for Framed {
 
 struct ObservedBody {
     body: Body,
+    is_grpc: bool,
     observed: Arc<Observed>,
 }
 
@@ -282,6 +297,9 @@ impl http_body::Body for ObservedBody {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         if let Some(Ok(Some(trailers))) = frame.as_ref().map(|frame| frame.as_ref().map(Frame::trailers_ref)) {
             self.observed.look_for_status(trailers);
+        }
+        if frame.is_none() && self.is_grpc {
+            self.observed.is_cut_off.store(true, Ordering::Relaxed);
         }
         Poll::Ready(frame)
     }

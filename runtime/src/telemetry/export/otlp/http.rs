@@ -87,14 +87,14 @@ impl Http {
             Err(error) => {
                 let doubt = if error.is_timeout() { None } else { doubt(&error, !error.is_connect()) };
                 // The URL is already in the warning, and may contain a password.
-                return Err(AttemptError { failure: Failure::retryable(chain(&error.without_url())), doubt });
+                return Err(AttemptError { doubt, ..Failure::retryable(chain(&error.without_url())).into() });
             }
         };
         let status = response.status();
         let reason = format!("status {status}");
         if let Some(grpc_status) = grpc_error(&response) {
             let failure = Failure::Permanent(format!("{reason}, but gRPC status {grpc_status}"));
-            return Err(AttemptError { failure, doubt: Some(Doubt::Path) });
+            return Err(AttemptError { doubt: Some(Doubt::Path), ..failure.into() });
         }
         match status.as_u16() {
             200..=299 => {
@@ -120,7 +120,7 @@ impl Http {
                     415 | 426 | 505 => Some(Doubt::Protocol),
                     _ => None,
                 };
-                Err(AttemptError { failure: Failure::Permanent(reason), doubt })
+                Err(AttemptError { doubt, ..Failure::Permanent(reason).into() })
             }
         }
     }

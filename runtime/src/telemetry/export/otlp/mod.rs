@@ -113,11 +113,13 @@ impl Failure {
 struct AttemptError {
     failure: Failure,
     doubt: Option<Doubt>,
+    /// Whether there was a response, but it has ended before the status.
+    is_cut_off: bool,
 }
 
 impl From<Failure> for AttemptError {
     fn from(failure: Failure) -> Self {
-        Self { failure, doubt: None }
+        Self { failure, doubt: None, is_cut_off: false }
     }
 }
 
@@ -237,10 +239,14 @@ impl OtlpExporter {
                 Transport::Grpc(grpc) => grpc.send(body.clone()).await,
                 Transport::Http(http) => http.send(body.clone()).await,
             };
-            let AttemptError { mut failure, doubt } = match result {
+            let AttemptError { mut failure, doubt, is_cut_off } = match result {
                 Ok(partial) => return Ok(partial),
                 Err(error) => error,
             };
+            // Not the collector's word. A server that never sends a status may store the spans each time.
+            if is_cut_off && self.is_collector.get() {
+                failure = Failure::retryable(failure.into_reason());
+            }
             let reason = failure.reason_mut();
             *reason = self.loggable(reason);
             if let Some(doubt) = doubt.filter(|_| !self.is_collector.get()) {
