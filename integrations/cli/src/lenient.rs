@@ -1,6 +1,8 @@
-//! What protobuf's mapping to JSON allows besides what OTLP's types read: `null` for the default of any field, and
-//! doubles that JSON has no numbers for, as text. One such value must not hide the other spans of a dump.
+//! What protobuf's mapping to JSON allows besides what OTLP's types read: `null` for the default of any field, doubles
+//! that JSON has no numbers for, as text, and the names of fields as in the definition of the message. One such value
+//! must not hide the other spans of a dump.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::value::{MapDeserializer, SeqDeserializer};
@@ -243,9 +245,26 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Name<'_, V> {
     }
 
     fn visit_str<E: Error>(self, name: &str) -> Result<V::Value, E> {
+        let name = in_camel_case(name);
         *self.is_double = name == "doubleValue";
-        self.inner.visit_str(name)
+        self.inner.visit_str(&name)
     }
+}
+
+/// The name of a field in JSON: `parentSpanId`, also if it is written as in the definition of the message,
+/// `parent_span_id`. If that were ignored, as unknown fields are, each span would be a root.
+fn in_camel_case(name: &str) -> Cow<'_, str> {
+    if !name.contains('_') {
+        return name.into();
+    }
+    let mut words = name.split('_');
+    let mut joined = words.next().unwrap_or_default().to_owned();
+    for word in words {
+        let mut letters = word.chars();
+        joined.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        joined.push_str(letters.as_str());
+    }
+    joined.into()
 }
 
 /// A double, which may be text.

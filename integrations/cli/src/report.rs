@@ -44,7 +44,7 @@ fn percent_complete(report: &Report) -> f64 {
 fn read(options: &Options) -> Result<(Report, bool), String> {
     let mut audit = Audit::new(options.rules.clone());
     let mut reader = Reader::new();
-    let (mut spans, mut is_covered) = (0, true);
+    let (mut spans, mut is_covered, mut without_spans) = (0, true, Vec::new());
     for path in &options.files {
         let name = if is_stdin(path) { "standard input".into() } else { path.to_string_lossy() };
         let input: Box<dyn Read> = if is_stdin(path) {
@@ -69,11 +69,18 @@ fn read(options: &Options) -> Result<(Report, bool), String> {
                 dump.invalid
             ));
         }
+        if dump.spans == 0 && dump.invalid == 0 && dump.cut_off.is_none() {
+            without_spans.push(name);
+        }
         spans += dump.spans;
     }
     // Nothing is as incomplete as an empty file, and a check of it must not pass.
     if spans == 0 {
         return Err("there are no spans".to_owned());
+    }
+    for name in without_spans {
+        is_covered = false;
+        let _ = writeln!(io::stderr(), "warning: {name}: it has no spans");
     }
     Ok((audit.finish(), is_covered))
 }

@@ -178,6 +178,18 @@ fn spans_without_ids_are_a_warning_and_a_status_of_its_own() {
     assert_eq!(warning, expected);
 }
 
+/// Of one file among others, this may be a mistake: here, its spans are in a field of an old version of OTLP.
+#[test]
+fn a_file_without_spans_is_a_warning_and_a_status_of_its_own() {
+    let old = path("old.json");
+    fs::write(&old, r#"{"resourceSpans":[{"instrumentationLibrarySpans":[{"spans":[{}]}]}]}"#).unwrap();
+    let old = old.to_str().unwrap();
+    let whole = dump(&[(1, 0, 2, 0, "acme")]);
+    let (_, warning) = ends_with(&["audit", "--fail-on-breaks", old, "-"], whole.as_bytes(), 3);
+    assert_eq!(warning, format!("warning: {old}: it has no spans\n"));
+    assert_eq!(ends_with(&["audit", old], b"", 2).1, "error: there are no spans\n");
+}
+
 #[test]
 fn json_is_for_programs() {
     let (json, _) = ends_with(&["audit", "--json", COLLECTOR], b"", 0);

@@ -50,7 +50,8 @@ const MAX_NEAR: usize = 64;
 pub(super) fn sort(spans: &mut Vec<Span>) {
     spans.sort_by_key(|span| (span.start, number(span.span_id)));
     let is_same = |a: &Span, b: &Span| {
-        (a.span_id, a.start, a.parent_id, &a.name, a.end) == (b.span_id, b.start, b.parent_id, &b.name, b.end)
+        (a.span_id, a.start, a.parent_id, &a.name, a.end, &a.service)
+            == (b.span_id, b.start, b.parent_id, &b.name, b.end, &b.service)
     };
     spans.dedup_by(|b, a| is_same(a, b));
 }

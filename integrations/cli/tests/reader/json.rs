@@ -56,6 +56,20 @@ fn nulls_and_doubles_as_text_are_read() {
     assert!(wrong.contains("invalid type: string \"many\", expected f64"), "{wrong}");
 }
 
+/// Parsers have to accept these, too, by protobuf's mapping to JSON. OTLP's specification does not permit them, and a
+/// reader that ignores unknown fields would find no spans, or roots only.
+#[test]
+fn names_as_in_the_definition_of_the_message_are_read() {
+    let dump = br#"{"resource_spans": [{"scope_spans": [{"spans": [{"trace_id": "5b8efff798038103d269b633813fc60c",
+        "span_id": "eee19b7ec3c1b174", "parent_span_id": "eee19b7ec3c1b173", "name": "n", "start_time_unix_nano": "1",
+        "end_time_unix_nano": "3", "attributes": [{"key": "order_no", "value": {"int_value": "7"}},
+            {"key": "ratio", "value": {"double_value": "NaN"}}]
+    }]}]}]}"#;
+    let (spans, _) = read(&dump[..]).unwrap();
+    assert_eq!((spans[0].parent_id, spans[0].duration()), (Some(0xeee1_9b7e_c3c1_b173.into()), Some(2)));
+    assert_eq!((spans[0].attribute("order_no"), spans[0].attributes.len()), (Some(&7.into()), 2));
+}
+
 #[test]
 fn what_is_no_dump_is_told_with_its_place() {
     assert_eq!(error(b""), "it is empty");

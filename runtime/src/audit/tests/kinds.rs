@@ -149,6 +149,9 @@ fn an_id_that_two_spans_have() {
         [server(1, 0), span(2, 1, "load"), span(2, 1, "store")],
         (BreakKind::Cycle, "store", "", "it has the same ID as `load`"),
     );
+    // In two services, it is not the same span, however much they have in common.
+    let other = server(1, 0).of("archive");
+    assert_eq!(audit(Rules::new(), [server(1, 0), other]).count(BreakKind::Cycle), 1);
     // The same span, exported twice.
     let report = audit(Rules::new(), [server(1, 0), span(2, 1, "load"), span(2, 1, "load")]);
     assert_unbroken(&report);
