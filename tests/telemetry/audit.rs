@@ -306,6 +306,30 @@ alone! {
     }
 }
 
+alone! {
+    /// They are in the queue, because of the delay here, or because the collector was away.
+    fn a_trace_is_not_judged_before_its_spans_have_left_the_queue() {
+        let kept = Kept::start();
+        let variables = |name: &str| (name == "OTEL_BSP_SCHEDULE_DELAY").then(|| "3600000".to_owned());
+        let rules = Rules::new().quiet(Duration::from_millis(50));
+        let telemetry = kept.builder().variables(variables).audit(rules).init().expect("it is valid");
+        let audit = telemetry.audit().expect("it was asked for");
+        throughline::in_span("request", || {
+            throughline::in_span("step", || ());
+            throughline::span("orphan").parent(&caller(false)).run(|| ());
+            telemetry.provider().expect("it is enabled").force_flush().expect("the collector accepts it");
+        });
+        // `orphan` has had its time, and `step` has been there for as long. Its parent is queued.
+        until("a trace is judged", || audit.report().total.traces > 0);
+        let report = audit.report();
+        assert_eq!((report.total.traces, report.skipped.traces_pending), (1, 1), "{report}");
+        assert_eq!(&*report.breaks[0].span, "orphan", "{report}");
+        run(telemetry.shutdown(LIMIT));
+        let report = audit.report();
+        assert_eq!((report.total.traces, report.total.complete, report.skipped.spans_late), (2, 1, 0), "{report}");
+    }
+}
+
 /// A meter provider with a mistake.
 struct Broken;
 

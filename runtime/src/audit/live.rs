@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry::trace::{TraceContextExt as _, TraceId};
 
 use super::decode::Decoder;
 use super::kind::BreakKind;
@@ -86,8 +86,9 @@ impl LiveAudit {
     }
 
     /// Judges traces that have been quiet for long enough or, on a flush, all traces without open spans. Traces with a
-    /// missing parent are given more time, unless the process is shutting down.
-    pub(crate) fn judge(&self, is_flush: bool, is_shutdown: bool) {
+    /// missing parent are given more time. A trace of which spans are queued, because of the schedule delay or of an
+    /// outage, is not quiet. At a shutdown, all traces are judged: what is queued then is lost.
+    pub(crate) fn judge(&self, is_flush: bool, is_shutdown: bool, is_queued: impl Fn(TraceId) -> bool) {
         let now = self.now();
         let mut guard = self.lock();
         let state = &mut *guard;
@@ -100,7 +101,8 @@ impl LiveAudit {
         if let Some(quiet_since) = quiet_since {
             // Only if there is something to judge.
             let mut open: Option<Ids> = None;
-            let is_open = |id| open.get_or_insert_with(|| self.open_traces()).contains(&id);
+            let is_open =
+                |id| open.get_or_insert_with(|| self.open_traces()).contains(&id) || !is_shutdown && is_queued(id);
             state.audit.judge_quiet(now, quiet_since, patience_since, is_open);
         }
         let recent = std::mem::take(&mut state.audit.tally.recent);
@@ -120,7 +122,8 @@ impl LiveAudit {
     }
 
     /// Returns a report on the traces judged so far. A trace is judged after it has been [quiet](Rules::quiet), or when
-    /// a flush exports it, provided that it has no open span and no missing parent. A shutdown judges all traces. Spans
+    /// a flush exports it, provided that it has no open span, none that is queued, and no missing parent. A shutdown
+    /// judges all traces. Spans
     /// that have been open for longer than [`open_span_warning`](crate::telemetry::Builder::open_span_warning) are
     /// reported as breaks, although they may still end.
     ///

@@ -139,8 +139,9 @@ impl Rules {
     }
 
     /// Sets how long the audit of a running process waits for further spans of a trace before it judges the trace; 30 s
-    /// by default. A trace with an open span of Throughline is not judged, and a trace with a missing parent is judged
-    /// after ten times as long. Spans that arrive afterwards are counted as [late](super::Skipped::spans_late).
+    /// by default. A trace with an open span of Throughline, or with one that is queued for export, is not judged, and a
+    /// trace with a missing parent is judged after ten times as long. Spans that arrive afterwards are counted as
+    /// [late](super::Skipped::spans_late).
     pub fn quiet(mut self, time: Duration) -> Self {
         self.quiet = time;
         self

@@ -12,6 +12,8 @@ mod absent {
     use std::sync::atomic::AtomicU64;
     use std::time::Duration;
 
+    use opentelemetry::trace::TraceId;
+
     use crate::span::registry::Table;
     use crate::tracer::encoded::QueuedSpans;
 
@@ -36,7 +38,7 @@ mod absent {
             match *self {}
         }
 
-        pub(crate) fn judge(&self, _is_flush: bool, _is_shutdown: bool) {
+        pub(crate) fn judge(&self, _is_flush: bool, _is_shutdown: bool, _is_queued: impl Fn(TraceId) -> bool) {
             match *self {}
         }
     }

@@ -16,10 +16,12 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use bytes::Bytes;
+use opentelemetry::trace::TraceId;
 
 use self::arena::NONE;
 use self::inbox::{Chunk, Inbox};
 use self::parts::{Freed, Held};
+use self::places::Place;
 use self::store::{Store, Trace};
 use super::stats::{ExportStats, State};
 use crate::tracer::encoded::{EncodedSpans, QueuedSpans};
@@ -117,6 +119,11 @@ impl Queue {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether spans of a trace are queued, without those that were not [collected](Self::collect).
+    pub(super) fn has(&self, trace: TraceId) -> bool {
+        matches!(self.lock().store.places.get(trace.into()), Some(Place::Queued(_)))
     }
 
     /// How many spans are queued or in flight.

@@ -109,7 +109,7 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
     /// Audits the traces that are quiet.
     fn judge(&self, is_flush: bool, is_shutdown: bool) {
         if let Some(audit) = &self.audit {
-            safely(|| audit.judge(is_flush, is_shutdown));
+            safely(|| audit.judge(is_flush, is_shutdown, |trace| self.queue.has(trace)));
         }
     }
 
