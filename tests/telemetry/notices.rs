@@ -31,6 +31,17 @@ pub(crate) fn play(role: &str) -> Option<()> {
             tracing::subscriber::with_default(subscriber, || play("refused"));
             assert_eq!(log.count("shut down in"), 1, "{}", log.text());
         }
+        "printed" => {
+            let telemetry = throughline::init().expect("the variables are valid");
+            trace(1);
+            println!("{}", run(telemetry.shutdown(LIMIT)));
+            let rules = throughline::audit::Rules::new();
+            let telemetry = throughline::telemetry::builder().audit(rules).init().expect("the variables are valid");
+            trace(1);
+            let open = throughline::span("open").start();
+            println!("{}", run(telemetry.shutdown(LIMIT)));
+            drop(open);
+        }
         _ => return None,
     }
     Some(())
@@ -187,6 +198,17 @@ alone! {
         let expected = "3 spans not exported to `http";
         assert!(log.count(expected) == 1 && log.text().contains("before the shutdown timed out: Unavailable: not now"), "{}", log.text());
     }
+}
+
+/// Printed and audited spans are not exported, and their number is not that of exported ones.
+#[test]
+fn without_an_exporter_a_shutdown_counts_no_spans() {
+    let (out, err) = Program::start("printed", &[("OTEL_TRACES_EXPORTER", "console")]).succeed();
+    assert!(err.contains("2 spans"), "{err}");
+    let reports: Vec<_> = out.lines().filter(|line| line.contains("shut down in ")).collect();
+    assert_eq!(reports.len(), 2, "{out}");
+    assert!(reports[0].ends_with(" s"), "{out}");
+    assert!(reports[1].ends_with(" s: 1 span still open; `open` had been open for 0 s"), "{out}");
 }
 
 alone! {

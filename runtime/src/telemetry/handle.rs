@@ -27,6 +27,8 @@ pub(super) static ACTIVE: AtomicUsize = AtomicUsize::new(0);
 pub struct Telemetry {
     pub(super) provider: Option<TracerProvider>,
     pub(super) export: Option<ExportHandle>,
+    /// Whether there is an exporter; spans may also be handed over for the audit alone.
+    pub(super) exports: bool,
     pub(super) open_spans: Option<&'static Table>,
     #[cfg_attr(not(feature = "audit"), expect(dead_code, reason = "there is none"))]
     audit: Option<LiveAudit>,
@@ -41,6 +43,7 @@ impl Telemetry {
     pub(super) fn new(
         provider: TracerProvider,
         export: Option<ExportHandle>,
+        exports: bool,
         open_spans: Option<&'static Table>,
         audit: Option<LiveAudit>,
         watch: Option<mpsc::Sender<Infallible>>,
@@ -48,6 +51,7 @@ impl Telemetry {
         Self {
             provider: Some(provider),
             export,
+            exports,
             open_spans,
             audit,
             _watch: watch,
@@ -60,6 +64,7 @@ impl Telemetry {
         Self {
             provider: None,
             export: None,
+            exports: false,
             open_spans: None,
             audit: None,
             _watch: None,

@@ -60,6 +60,7 @@ impl Builder {
         let by_attributes = sampler.is_some();
         let root = sampler.unwrap_or_else(|| root_sampler(config.sampler));
         let handle = export.as_ref().map(|export| export.sink.handle());
+        let exports = collector.is_some();
         let root = RootSampler { sampler: root, by_attributes };
         let provider = provider(resource, &config, root, export, self.provider, &output);
 
@@ -68,7 +69,7 @@ impl Builder {
         install_propagator(propagator);
         install_provider(&provider);
         announce(introduction, warning);
-        Ok(Telemetry::new(provider, handle, open_spans, audit, watch))
+        Ok(Telemetry::new(provider, handle, exports, open_spans, audit, watch))
     }
 }
 

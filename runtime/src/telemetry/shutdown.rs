@@ -55,7 +55,7 @@ impl Shutdown {
 /// The result of a shutdown, and the counts of spans by outcome since [`init`](super::init()).
 ///
 /// Its `Display` form is one line, which a shutdown logs: at INFO if it [is complete](Self::is_complete), at WARN
-/// otherwise.
+/// otherwise. It mentions exported spans only if there is an exporter, and not if traces are printed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShutdownReport {
@@ -71,6 +71,7 @@ pub struct ShutdownReport {
     pub stats: ExportStats,
     /// How long the shutdown took.
     pub elapsed: Duration,
+    exports: bool,
 }
 
 impl ShutdownReport {
@@ -100,7 +101,12 @@ impl fmt::Display for ShutdownReport {
     /// `shut down in 0.2 s: 512 spans exported, 1 detached job still running`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stats = &self.stats;
-        write!(f, "shut down in {:.1} s: {} exported", self.elapsed.as_secs_f64(), count(stats.exported, "span"))?;
+        write!(f, "shut down in {:.1} s", self.elapsed.as_secs_f64())?;
+        let mut separator = ": ";
+        if self.exports {
+            write!(f, ": {} exported", count(stats.exported, "span"))?;
+            separator = ", ";
+        }
         for (number, what, how) in [
             (self.jobs_left as u64, "detached job", "still running"),
             (self.unfinished.len() as u64, "span", "still open"),
@@ -110,7 +116,8 @@ impl fmt::Display for ShutdownReport {
             (stats.traces_shed(), "trace", "shed"),
         ] {
             if number > 0 {
-                write!(f, ", {} {how}", count(number, what))?;
+                write!(f, "{separator}{} {how}", count(number, what))?;
+                separator = ", ";
             }
         }
         if let Some(oldest) = self.unfinished.first() {
@@ -170,8 +177,7 @@ impl Telemetry {
         self.shut_down_provider(left, done);
         completes_within(left.saturating_add(GRACE), async { drop(is_done.await) }).await;
         self.shutdown_thread = None;
-        let report =
-            ShutdownReport { jobs, jobs_left, unfinished, stats: self.export_stats(), elapsed: begun.elapsed() };
+        let report = self.report(begun, (jobs, jobs_left), unfinished);
         if self.provider.is_some() {
             report.log();
         }
@@ -187,6 +193,11 @@ impl Telemetry {
     pub async fn shutdown_on_signal(self, timeout: Duration) -> ShutdownReport {
         signal::signal().await;
         self.shutdown(timeout).await
+    }
+
+    fn report(&self, begun: Instant, (jobs, jobs_left): (usize, usize), unfinished: Vec<OpenSpan>) -> ShutdownReport {
+        let (stats, exports) = (self.export_stats(), self.exports);
+        ShutdownReport { jobs, jobs_left, unfinished, stats, elapsed: begun.elapsed(), exports }
     }
 
     fn end_open_spans(&self) -> Vec<OpenSpan> {
@@ -255,8 +266,8 @@ impl Drop for Telemetry {
             wait_for_thread(thread, DROP_TIMEOUT + GRACE);
         }
         if let Some(unfinished) = unfinished.filter(|_| self.provider.is_some()) {
-            let (jobs, stats) = (jobs::running(), self.export_stats());
-            ShutdownReport { jobs, jobs_left: jobs, unfinished, stats, elapsed: begun.elapsed() }.log();
+            let jobs = jobs::running();
+            self.report(begun, (jobs, jobs), unfinished).log();
         }
     }
 }
