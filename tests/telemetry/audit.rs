@@ -120,6 +120,14 @@ alone! {
 }
 
 alone! {
+    /// The span of the loop is linked, and is not the cause.
+    fn a_consumer_without_a_message_of_ours_in_a_loop_with_a_span() {
+        let report = found_in(Rules::new(), async { throughline::in_span("poll", || consume(&HashMap::new())) });
+        assert_found(&report, BreakKind::UnparentedEntry, "consume", CONSUME);
+    }
+}
+
+alone! {
     fn a_job_that_lost_its_parent() {
         let report = found_in(Rules::new(), async {
             // What a bare `tokio::spawn` does to what runs in it.

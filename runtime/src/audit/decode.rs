@@ -19,11 +19,12 @@ use crate::semconv;
 use crate::tracer::decode;
 
 /// Attributes that are always needed, whatever the rules.
-const NEEDED: [&str; 7] = [
+const NEEDED: [&str; 8] = [
     semconv::THROUGHLINE_JOB_ROOT,
     semconv::THROUGHLINE_JOB_QUEUE_TIME_US,
     semconv::THROUGHLINE_UNFINISHED,
     semconv::THROUGHLINE_DETACHED,
+    semconv::THROUGHLINE_PARENT_MISSING,
     semconv::THROUGHLINE_CANCELLED,
     semconv::MESSAGING_OPERATION_TYPE,
     semconv::MESSAGING_BATCH_MESSAGE_COUNT,

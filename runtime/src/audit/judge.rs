@@ -108,8 +108,9 @@ fn roots(tree: &Tree<'_>, rules: &Rules, found: &mut Vec<Found>) {
 
 /// Returns the reason for which a root span should have a parent, if there is one.
 fn lacks_parent(span: &Span, rules: &Rules) -> Option<String> {
+    let is_missing = span.attribute(semconv::THROUGHLINE_PARENT_MISSING) == Some(&Value::Bool(true));
     // What is linked to its cause does not need it as a parent.
-    if !span.links.is_empty() || rules.allowed_roots.contains(&span.name) {
+    if !span.links.is_empty() && !is_missing || rules.allowed_roots.contains(&span.name) {
         return None;
     }
     if span.attribute(semconv::THROUGHLINE_JOB_ROOT) == Some(&Value::Bool(true)) {
@@ -119,7 +120,8 @@ fn lacks_parent(span: &Span, rules: &Rules) -> Option<String> {
         return Some("a detached job began a trace, with neither a parent nor a link".to_owned());
     }
     if span.kind == SpanKind::Consumer && !is_idle_receive(span) {
-        return Some("a consumer began a trace, with neither a parent nor a link".to_owned());
+        let link = if is_missing { "a link to its cause" } else { "a link" };
+        return Some(format!("a consumer began a trace, with neither a parent nor {link}"));
     }
     if span.kind == SpanKind::Server && !rules.edges.is_empty() && !rules.edges.contains(&span.service) {
         return Some(format!("a server began a trace, and `{}` is not called from outside", span.service));

@@ -169,6 +169,8 @@ ours! {
     THROUGHLINE_UNFINISHED = "throughline.unfinished";
     /// Whether a detached job was spawned as the root of a new trace.
     THROUGHLINE_JOB_ROOT = "throughline.job.root";
+    /// Whether the value that was given as the parent has no span context, so that only the current span is linked.
+    THROUGHLINE_PARENT_MISSING = "throughline.parent.missing";
     /// Whether only the span context of the parent was passed on, so that the span may start after its parent has
     /// ended.
     THROUGHLINE_DETACHED = "throughline.detached";

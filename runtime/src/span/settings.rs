@@ -190,6 +190,10 @@ impl More {
             }
             Parent::Given(context) => {
                 let current = current::get();
+                #[cfg(feature = "integration")]
+                if self.is_parent_missing(&current, &context) {
+                    self.described.push(KeyValue::new(crate::semconv::THROUGHLINE_PARENT_MISSING, true));
+                }
                 add_current_link(&mut self.links, &current, context.span().span_context());
                 // Sent to where the spans of the current context go, if that is anywhere.
                 let context = data::with_source_of(&current, context);
@@ -198,6 +202,12 @@ impl More {
             }
             Parent::Detached(context) => (context, true),
         }
+    }
+
+    /// Whether the only link will be that to the current span, which has not caused a message without a context.
+    #[cfg(feature = "integration")]
+    fn is_parent_missing(&self, current: &Context, given: &Context) -> bool {
+        self.links.is_empty() && current.has_active_span() && !given.span().span_context().is_valid()
     }
 
     /// Adds the tags that were set one by one, and those of `fill`.

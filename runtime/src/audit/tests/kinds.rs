@@ -37,6 +37,10 @@ fn a_consumer_without_a_parent() {
     finds([consume()], (BreakKind::UnparentedEntry, "process orders", "src/worker.rs:7", detail));
     assert_unbroken(&audit(Rules::new(), [consume().linked()]));
     assert_unbroken(&audit(Rules::new().allow_root("process orders"), [consume()]));
+    // The loop in which it runs is linked, and has not sent the message.
+    let missing = consume().linked().tag(semconv::THROUGHLINE_PARENT_MISSING, true);
+    let detail = "a consumer began a trace, with neither a parent nor a link to its cause";
+    finds([missing], (BreakKind::UnparentedEntry, "process orders", "src/worker.rs:7", detail));
     // Nobody sent what was not there.
     let receive = || consume().tag(semconv::MESSAGING_OPERATION_TYPE, "receive");
     assert_unbroken(&audit(Rules::new(), [receive()]));
