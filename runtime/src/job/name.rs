@@ -8,7 +8,7 @@ pub(super) fn function_name<F>() -> &'static str {
 }
 
 /// Wrapper futures, whose first generic argument is or identifies the inner future.
-const WRAPPERS: [&str; 13] = [
+const WRAPPERS: [&str; 14] = [
     "throughline::span::function::TracedFuture<",
     "throughline::span::instrumented::Instrumented<",
     "throughline::span::builder::SpanBuilder::run_async<",
@@ -16,13 +16,29 @@ const WRAPPERS: [&str; 13] = [
     "tracing::instrument::Instrumented<",
     "tracing::instrument::WithDispatch<",
     "tokio::time::timeout::Timeout<",
+    "tokio::task::coop::unconstrained::Unconstrained<",
     "opentelemetry::context::future_ext::WithContext<",
     "tokio_util::task::task_tracker::TrackedFuture<",
     "tokio_util::sync::cancellation_token::CancellationToken::run_until_cancelled_owned<",
-    "futures_util::abortable::Abortable<",
-    "futures_util::future::future::remote_handle::Remote<",
     "async_compat::Compat<",
+    "core::panic::unwind_safe::AssertUnwindSafe<",
+    "core::future::poll_fn::PollFn<",
 ];
+
+/// Modules of `futures_util` with such futures. Most are combinators such as `Map` and `AndThen`.
+const FUTURES: [&str; 5] =
+    ["future::future::", "future::try_future::", "future::lazy::", "future::poll_fn::", "abortable::"];
+
+/// The generic arguments of a wrapper future.
+fn wrapped(path: &str) -> Option<&str> {
+    let Some(path) = path.strip_prefix("futures_util::") else {
+        return WRAPPERS.iter().find_map(|wrapper| path.strip_prefix(wrapper));
+    };
+    let (wrapper, arguments) = path.split_once('<')?;
+    // The argument of `RemoteHandle` is the result.
+    let is_wrapper = FUTURES.iter().any(|module| wrapper.starts_with(module)) && !wrapper.ends_with("Handle");
+    is_wrapper.then_some(arguments)
+}
 
 /// `receipt` for `app::orders::receipt<u8>::{{closure}}`, which is the future of `receipt` or a block in it, and
 /// `handle` for `<app::Orders as app::Handler>::handle::{{closure}}`.
@@ -33,10 +49,8 @@ fn last_name(path: &str) -> &str {
     }
     // The future of an annotated function has closures of that function as its arguments, and a future in a span has the
     // future itself.
-    for wrapper in WRAPPERS {
-        if let Some(arguments) = path.strip_prefix(wrapper) {
-            return last_name(first_argument(arguments));
-        }
+    if let Some(arguments) = wrapped(path) {
+        return last_name(first_argument(arguments));
     }
     // The concrete type is unknown.
     if path.starts_with("dyn ") {
@@ -126,6 +140,23 @@ mod tests {
             ("futures_util::abortable::Abortable<app::receipt::{{closure}}>", "receipt"),
             ("futures_util::future::future::remote_handle::Remote<app::receipt::{{closure}}>", "receipt"),
             ("async_compat::Compat<app::receipt::{{closure}}>", "receipt"),
+            ("futures_util::future::future::Map<app::receipt::{{closure}}, app::main::{{closure}}>", "receipt"),
+            (
+                "futures_util::future::try_future::AndThen<futures_util::future::try_future::MapErr<\
+                 app::receipt::{{closure}}, app::main::{{closure}}>, app::charge::{{closure}}, app::main::{{closure}}>",
+                "receipt",
+            ),
+            (
+                "futures_util::future::future::catch_unwind::CatchUnwind<core::panic::unwind_safe::AssertUnwindSafe<\
+                 app::receipt::{{closure}}>>",
+                "receipt",
+            ),
+            ("futures_util::future::future::shared::Shared<app::receipt::{{closure}}>", "receipt"),
+            ("futures_util::future::future::remote_handle::RemoteHandle<u8>", "RemoteHandle"),
+            ("futures_util::future::join_all::JoinAll<app::receipt::{{closure}}>", "JoinAll"),
+            ("futures_util::future::lazy::Lazy<app::main::{{closure}}>", "main"),
+            ("core::future::poll_fn::PollFn<app::main::{{closure}}::{{closure}}>", "main"),
+            ("tokio::task::coop::unconstrained::Unconstrained<app::receipt::{{closure}}>", "receipt"),
             ("tokio::time::timeout::Timeout<core::future::ready::Ready<()>>", "Ready"),
             ("core::future::ready::Ready<()>", "Ready"),
             ("(u8, u8)", "(u8, u8)"),
