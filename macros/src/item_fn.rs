@@ -291,7 +291,8 @@ pub(crate) fn names_of(pat: &Pat) -> Vec<Ident> {
 fn bound_names(pat: &Pat, names: &mut Vec<Ident>) {
     match pat {
         Pat::Ident(pat) => {
-            if is_binding(&pat.ident) {
+            let is_marked = pat.by_ref.is_some() || pat.mutability.is_some() || pat.subpat.is_some();
+            if is_marked || is_binding(&pat.ident) {
                 names.push(pat.ident.clone());
             }
             if let Some((_, inner)) = &pat.subpat {

@@ -2,7 +2,10 @@
 
 use proc_macro2::Span;
 use syn::visit::{self, Visit};
-use syn::{FnArg, GenericArgument, Lifetime, Pat, PathArguments, PathSegment, ReceiverKind, Type, TypeReference};
+use syn::{
+    FnArg, GenericArgument, GenericParam, Ident, Lifetime, Pat, PathArguments, PathSegment, ReceiverKind, TraitBound,
+    Type, TypeParamBound, TypeReference,
+};
 
 use crate::item_fn::{ItemFn, peel};
 use crate::report::Report;
@@ -50,14 +53,34 @@ fn argument_name(pat: &Pat) -> String {
 
 /// The first borrow in a type that is not `'static`.
 fn first_borrow(ty: &Type) -> Option<Span> {
-    struct Finder(Option<Span>);
+    /// What was found, and the lifetimes of the enclosing `for<'a>`.
+    #[derive(Default)]
+    struct Finder(Option<Span>, Vec<Ident>);
+
+    impl Finder {
+        fn is_held(&self, lifetime: &Lifetime) -> bool {
+            lifetime.ident != "static" && !self.1.contains(&lifetime.ident)
+        }
+    }
 
     impl<'ast> Visit<'ast> for Finder {
         fn visit_type_reference(&mut self, reference: &'ast TypeReference) {
-            if reference.lifetime.as_ref().is_none_or(|lifetime| lifetime.ident != "static") {
+            if reference.lifetime.as_ref().is_none_or(|lifetime| self.is_held(lifetime)) {
                 self.0.get_or_insert(reference.and_token.span);
             }
             visit::visit_type_reference(self, reference);
+        }
+
+        // `dyn for<'a> Fn(&'a str)` accepts borrows as well.
+        fn visit_trait_bound(&mut self, bound: &'ast TraitBound) {
+            let outer = self.1.len();
+            let own = bound.lifetimes.iter().flat_map(|all| &all.lifetimes);
+            self.1.extend(own.filter_map(|param| match param {
+                GenericParam::Lifetime(param) => Some(param.lifetime.ident.clone()),
+                _ => None,
+            }));
+            self.visit_path(&bound.path);
+            self.1.truncate(outer);
         }
 
         fn visit_path_segment(&mut self, segment: &'ast PathSegment) {
@@ -71,7 +94,7 @@ fn first_borrow(ty: &Type) -> Option<Span> {
         }
 
         fn visit_lifetime(&mut self, lifetime: &'ast Lifetime) {
-            if lifetime.ident != "static" {
+            if self.is_held(lifetime) {
                 self.0.get_or_insert(lifetime.span());
             }
         }
@@ -81,7 +104,7 @@ fn first_borrow(ty: &Type) -> Option<Span> {
         fn visit_parenthesized_generic_arguments(&mut self, _: &'ast syn::ParenthesizedGenericArguments) {}
     }
 
-    let mut finder = Finder(None);
+    let mut finder = Finder::default();
     finder.visit_type(ty);
     finder.0
 }
@@ -108,7 +131,18 @@ fn owned_type(ty: &Type) -> Option<String> {
     match ty {
         Type::Reference(reference) => text_of(&reference.elem).or_else(|| owned_type(&reference.elem)),
         Type::Slice(slice) => Some(format!("Vec<{}>", owned_type(&slice.elem)?)),
-        Type::TraitObject(object) => Some(format!("Arc<{} + Send + Sync>", shown(object))),
+        Type::TraitObject(object) => {
+            let mut shown = format!("Arc<{}", shown(object));
+            for name in ["Send", "Sync"] {
+                let is = |bound: &TypeParamBound| matches!(bound, TypeParamBound::Trait(it) if it.path.is_ident(name));
+                if !object.bounds.iter().any(is) {
+                    shown.push_str(" + ");
+                    shown.push_str(name);
+                }
+            }
+            shown.push('>');
+            Some(shown)
+        }
         _ if first_borrow(ty).is_none() => Some(shown(ty)),
         Type::Tuple(tuple) => Some(format!("({})", list(tuple.elems.iter().map(owned_type).collect())?)),
         Type::Path(path) => {
@@ -147,19 +181,23 @@ mod tests {
 
     #[test]
     fn borrows_are_found() {
-        let borrowed: [Type; 5] = [
+        let borrowed: [Type; 7] = [
             syn::parse_quote!(&str),
             syn::parse_quote!(Option<&'a [u8]>),
             syn::parse_quote!(Cow<'_, str>),
             syn::parse_quote!(Option<Cow<str>>),
             syn::parse_quote!(Box<dyn Fn() + 'a>),
+            syn::parse_quote!(Box<dyn for<'b> Fn(&'b str) + 'a>),
+            syn::parse_quote!((Box<dyn for<'a> Fn(&'a str)>, Guard<'a>)),
         ];
-        let owned: [Type; 5] = [
+        let owned: [Type; 7] = [
             syn::parse_quote!(String),
             syn::parse_quote!(Cow<'static, str>),
             syn::parse_quote!(&'static str),
             syn::parse_quote!(fn(&str) -> u8),
             syn::parse_quote!(Box<dyn Fn(&str) + Send + 'static>),
+            syn::parse_quote!(Box<dyn for<'a> FnOnce(&'a mut u32) + Send>),
+            syn::parse_quote!(Arc<dyn for<'a> Check<&'a str, Error<'a> = Guard<'a>>>),
         ];
         assert!(borrowed.iter().all(|ty| first_borrow(ty).is_some()));
         assert!(owned.iter().all(|ty| first_borrow(ty).is_none()));
@@ -177,6 +215,7 @@ mod tests {
         assert_eq!(of(syn::parse_quote!(Cow<[u8]>)), "`Vec<u8>`");
         assert_eq!(of(syn::parse_quote!(Option<(&str, u8)>)), "`Option<(String, u8)>`");
         assert_eq!(of(syn::parse_quote!(&dyn Check)), "`Arc<dyn Check + Send + Sync>`");
+        assert_eq!(of(syn::parse_quote!(&(dyn Check + Send))), "`Arc<dyn Check + Send + Sync>`");
         assert_eq!(owned(&syn::parse_quote!(Guard<'_>)), None);
     }
 }

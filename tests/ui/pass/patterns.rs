@@ -46,6 +46,13 @@ fn bound_whole(number @ 0..: u64) -> u64 {
     number
 }
 
+// What looks like a constant is a binding here.
+#[traced(tags(Text))]
+#[allow(non_snake_case, reason = "the name is the case")]
+fn marked(ref Text: String) -> usize {
+    Text.len()
+}
+
 #[traced(tags(no))]
 fn through_a_reference(&Order { no, ref lines }: &Order) -> u64 {
     no + lines.len() as u64
@@ -63,6 +70,17 @@ async fn job(Path(tenant_id): Path<String>, (mut no, _): (u64, String)) -> u64 {
     no
 }
 
+// The closure accepts a borrow, and holds none.
+#[traced_spawn]
+async fn job_of_a_closure(change: Box<dyn for<'a> FnOnce(&'a mut u64) -> &'a u64 + Send>) -> u64 {
+    *change(&mut 1)
+}
+
+fn one_more(no: &mut u64) -> &u64 {
+    *no += 1;
+    no
+}
+
 fn order() -> Order {
     Order { no: 1, lines: vec![2] }
 }
@@ -75,7 +93,9 @@ async fn main() {
     assert_eq!(nested((1, Path((2, 3)), [4, 5, 6]), String::new(), String::new()), 10);
     assert_eq!(either(Err("a".to_owned())).await, "a!");
     assert_eq!(bound_whole(7), 7);
+    assert_eq!(marked("a".to_owned()), 1);
     assert_eq!(through_a_reference(&order()), 2);
     assert_eq!(mutable_reference(" a "), "a");
     assert_eq!(job(Path("acme".to_owned()), (1, String::new())).await.unwrap(), 5);
+    assert_eq!(job_of_a_closure(Box::new(one_more)).await.unwrap(), 2);
 }
