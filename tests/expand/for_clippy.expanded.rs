@@ -67,7 +67,7 @@ fn charge(__arg0: (u64, String)) -> impl ::throughline::__private::Future<Output
                 >(async move {
                     let __arg0 = __arg0;
                     let (order_no, _) = __arg0;
-                    let _ = &order_no;
+                    let _ = order_no;
                     if false {
                         return ::throughline::__private::returns::<u64>();
                     }

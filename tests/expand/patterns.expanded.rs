@@ -67,7 +67,7 @@ fn part(__arg0: Order, __arg1: String, __arg2: (u64, String)) -> u64 {
             move || -> u64 {
                 let __arg0 = __arg0;
                 let Order { no, mut lines } = __arg0;
-                let _ = &no;
+                let _ = no;
                 let __arg1 = __arg1;
                 let __arg2 = __arg2;
                 let (first, _) = __arg2;

@@ -83,7 +83,7 @@ pub(crate) fn plan(sig: &mut Signature, used: &TokenStream, whole: bool, linted:
                     let quiet = linted.then(|| moved(Some(ident)));
                     rebind.extend(quote_spanned!(span=> #cfgs #lints #quiet let #mutability #ident = #ident;));
                     if looked_at {
-                        rebind.extend(quote_spanned!(span=> #cfgs let _ = &#ident;));
+                        rebind.extend(quote_spanned!(span=> #cfgs let _ = #ident;));
                     }
                 }
                 continue;
@@ -113,7 +113,7 @@ pub(crate) fn plan(sig: &mut Signature, used: &TokenStream, whole: bool, linted:
             rebind.extend(quote_spanned!(span=> #cfgs #lints let #pat = #argument;));
             let names = names_of(&pat);
             for name in names.iter().filter(|name| mentions(used, name)) {
-                rebind.extend(quote_spanned!(span=> #cfgs let _ = &#name;));
+                rebind.extend(quote_spanned!(span=> #cfgs let _ = #name;));
             }
             let is_reference = is_reference(&typed.ty) && !is_ref(&pat);
             peek.push(self::peek(pat, &argument, cfgs, is_reference));

@@ -307,3 +307,30 @@ shape!(
     },
     f(&Mutex::new(throughline::Snapshot::capture()))
 );
+
+// What a tag looks at is not kept for the rest of the body.
+shape!(
+    send_with_a_tag_of_a_pattern,
+    "",
+    {
+        #[traced(tags(n = a.get()))]
+        async fn f(ref a: Cell<u8>, _: u8) {
+            a.set(2);
+            pause().await;
+        }
+    },
+    traits!(f(Cell::new(1), 2))
+);
+
+shape!(
+    unwind_safe_with_a_tag_of_a_pattern,
+    "",
+    {
+        #[traced(tags(n = a.len() as u64))]
+        async fn f((ref mut a, _): (Vec<u8>, u8)) {
+            a.push(2);
+            pause().await;
+        }
+    },
+    traits!(f((Vec::new(), 2)))
+);
