@@ -22,7 +22,7 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens as _, format_ident, quote_spanned};
-use syn::{Attribute, FnArg, Pat, Signature};
+use syn::{Attribute, FnArg, Member, Pat, Signature};
 
 use crate::item_fn::{ItemFn, cfgs, is_binding, is_owned_receiver, is_reference, mentions, names_of};
 use crate::unpacked::{Unpacked, patterns};
@@ -307,6 +307,7 @@ fn strip(pat: &mut Pat) {
         pat.by_ref = None;
         pat.mutability = None;
     }
+    unlint(pat);
     parts(pat, strip);
 }
 
@@ -317,6 +318,16 @@ fn dereferences(pat: &Pat) -> bool {
     found
 }
 
+/// Marks `field: name` as generated. The compiler suggests a shorter form for it where the user has written the pattern.
+fn unlint(pat: &mut Pat) {
+    let Pat::Struct(pat) = pat else { return };
+    for field in &mut pat.fields {
+        if let (Member::Named(name), Some(_)) = (&mut field.member, &field.colon_token) {
+            name.set_span(Span::mixed_site().located_at(name.span()));
+        }
+    }
+}
+
 /// Makes the pattern borrow explicitly what it binds. What it binds below a `&` stays: it is copied.
 fn spell_out(pat: &mut Pat, borrow: bool) {
     if let Pat::Ident(pat) = pat {
@@ -325,6 +336,7 @@ fn spell_out(pat: &mut Pat, borrow: bool) {
             pat.by_ref.get_or_insert_default();
         }
     }
+    unlint(pat);
     let below = matches!(pat, Pat::Reference(_));
     parts(pat, |part| spell_out(part, borrow && !below));
 }

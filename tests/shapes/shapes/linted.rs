@@ -161,3 +161,9 @@ impl<T> Iterator for Plain<T> {
 impl<T> Plain<T> {
     #[traced] pub fn unreached(&mut self, value: u8) { todo!(); self.0 = value; }
 }
+
+// Tags of a pattern, which the compiler would shorten.
+pub struct Named { pub name: String, pub no: u8 }
+#[traced(tags(name))] pub fn longhand(Named { name: ref name, .. }: Named) -> usize { name.len() }
+#[traced(tags(name, no))] pub fn longhand_of_a_reference(&Named { name: ref name, no: no }: &Named) -> usize { name.len() + usize::from(no) }
+#[traced(tags(no))] pub async fn longhand_later(Named { no: no, .. }: Named) -> u8 { no }
