@@ -26,8 +26,9 @@
 //! The closure is called when the future is first polled. Where the signature has to stay, as for an attribute below that
 //! wants an `async fn`, the function awaits a future that contains the same block.
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens as _, quote_spanned};
+use syn::{ReturnType, Signature};
 
 use super::arguments;
 use super::as_written;
@@ -194,7 +195,8 @@ fn around(
             let runtime = runtime.at(at);
             // These tokens have the edition of this crate, in which `impl Trait` captures every lifetime, as the
             // future of an `async fn` does in all editions.
-            pieces.item.sig.output = syn::parse_quote_spanned!(at=> -> impl #runtime::Future<Output = #output>);
+            let end = end_of(&pieces.item.sig);
+            pieces.item.sig.output = syn::parse_quote_spanned!(at=> -> impl #runtime::Future<Output = #output #end);
             pieces.item.sig.asyncness = None;
             quote_spanned!(at=> #runtime::future(#begin, #outcome))
         }
@@ -227,6 +229,20 @@ fn around(
         }
     };
     with_body(pieces.item, body)
+}
+
+/// The last token of the signature, which has the location of the user's last one: the compiler underlines what is
+/// between the first and the last, or the attribute if one of them is generated.
+fn end_of(sig: &Signature) -> TokenStream {
+    let end = match &sig.output {
+        ReturnType::Type(_, ty) => match ty.to_token_stream().into_iter().last() {
+            Some(TokenTree::Group(group)) => group.span_close(),
+            Some(token) => token.span(),
+            None => Span::mixed_site(),
+        },
+        ReturnType::Default => sig.paren_token.span.close(),
+    };
+    quote_spanned!(end=> >)
 }
 
 /// Whether the return value has nothing to record, so that it does not have to be passed on.
