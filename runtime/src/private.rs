@@ -12,10 +12,10 @@ use crate::tags::set::once;
 pub use crate::tags::set::{Tag, Tags, put, value};
 use crate::tags::value;
 
-pub use core::concat;
+pub use core::clone::Clone;
 pub use core::convert::Infallible;
 pub use core::future::Future;
-pub use core::module_path;
+pub use core::{concat, module_path};
 pub use std::boxed::Box;
 
 pub use throughline_macros::{biz_tags, traced, traced_spawn};

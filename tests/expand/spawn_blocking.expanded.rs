@@ -73,7 +73,7 @@ fn elsewhere(
         .start_with(|_| {})
         .spawn_blocking_on(
             &{
-                <::throughline::__private::Handle as ::core::clone::Clone>::clone(
+                <::throughline::__private::Handle as ::throughline::__private::Clone>::clone(
                     &handle,
                 )
             },

@@ -101,7 +101,7 @@ fn own(handle: &Expr, pieces: &Pieces, runtime: &Runtime) -> TokenStream {
     let peeks = peeks(&[handle.to_token_stream()], &pieces.peek);
     let (at, handle) = (place(handle), reference(handle));
     let runtime = runtime.at(at);
-    quote_spanned!(at=> &{ #peeks <#runtime::Handle as ::core::clone::Clone>::clone(#handle) })
+    quote_spanned!(at=> &{ #peeks <#runtime::Handle as #runtime::Clone>::clone(#handle) })
 }
 
 /// The type of the handle.
