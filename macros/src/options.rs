@@ -115,8 +115,8 @@ pub(crate) fn parse(attr: Attr, tokens: TokenStream, report: &Report) -> Options
                 if input.is_empty() {
                     return Ok(());
                 }
-                let comma: Result<Token![,]> = input.parse();
-                comma.map(drop).map_err(|error| Error::new(error.span(), "expected `,` between options"))
+                comma(input)?;
+                input.parse::<Token![,]>().map(drop)
             });
             if let Err(error) = parsed {
                 report.push(error);
@@ -305,7 +305,7 @@ pub(crate) fn krate(input: ParseStream<'_>, key: &Ident) -> Result<Path> {
 
 fn set<T>(slot: &mut Option<Spanned<T>>, key: Ident, value: T, report: &Report) {
     if slot.is_some() {
-        report.error(&key, format_args!("duplicate option `{key}`"));
+        report.error(&key, format_args!("duplicate option `{key}`; remove one"));
     } else {
         *slot = Some(Spanned { key, value });
     }
@@ -314,7 +314,7 @@ fn set<T>(slot: &mut Option<Spanned<T>>, key: Ident, value: T, report: &Report) 
 /// An option without a value. If a value is given, the option still counts as set, to avoid follow-up
 /// errors.
 fn set_flag(input: ParseStream<'_>, key: Ident, slot: &mut Option<Spanned<()>>, report: &Report) -> Result<()> {
-    if input.peek(Token![=]) || input.peek(token::Paren) {
+    if input.peek(Token![=]) || input.peek(token::Paren) || input.peek(token::Bracket) || input.peek(token::Brace) {
         report.error(rest(input)?, format_args!("`{key}` takes no value; write `{key}`"));
     }
     set(slot, key, (), report);
@@ -344,10 +344,25 @@ fn rest(input: ParseStream<'_>) -> Result<TokenStream> {
 
 fn value(input: ParseStream<'_>, key: &Ident, example: &str) -> Result<Expr> {
     equals(input, key, example)?;
-    let at = input.span();
-    input.parse().map_err(|error| {
-        if input.is_empty() { Error::new(at, format!("expected an expression: `{example}`")) } else { error }
-    })
+    let start = input.fork();
+    let value = input.parse().map_err(|error: Error| {
+        // An error at the first token says what could be there, and not what the option takes.
+        let is_first = input.is_empty() || input.cursor() == start.cursor() || start.peek(Token![#]);
+        if is_first { start.error(format!("expected an expression: `{example}`")) } else { error }
+    })?;
+    // Without this, a mistake behind the value would be followed by errors about the value.
+    comma(input).map(|()| value)
+}
+
+/// Expects the end of an option.
+fn comma(input: ParseStream<'_>) -> Result<()> {
+    if input.is_empty() || input.peek(Token![,]) {
+        return Ok(());
+    }
+    if input.peek(Token![else]) {
+        return Err(input.error("`else` gives a tag a default, and an option has none; remove it"));
+    }
+    Err(input.error("expected `,` between options"))
 }
 
 fn equals(input: ParseStream<'_>, key: &Ident, example: &str) -> Result<()> {

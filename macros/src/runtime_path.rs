@@ -1,6 +1,6 @@
 //! The path to the runtime crate, which only this module knows.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
 use syn::Path;
 
@@ -36,7 +36,10 @@ impl Runtime {
 impl ToTokens for Runtime {
     fn to_tokens(&self, tokens: &mut TokenStream) {
         tokens.extend(if let Some(path) = &self.krate {
-            quote_spanned!(self.at=> #path::__private)
+            // A path without the runtime is wrong in one place, however often it is used.
+            let end = path.segments.last().map_or(self.at, |last| last.ident.span());
+            let private = Ident::new("__private", Span::mixed_site().located_at(end));
+            quote_spanned!(self.at=> #path::#private)
         } else {
             quote_spanned!(self.at=> ::throughline::__private)
         });

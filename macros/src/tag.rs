@@ -75,7 +75,7 @@ pub(crate) fn list(input: ParseStream<'_>, report: &Report) -> Vec<Tag> {
     let mut seen = HashSet::new();
     for tag in &tags {
         if !seen.insert(tag.key.as_str()) {
-            report.push(Error::new(tag.key_span, format!("duplicate tag `{}`", tag.key)));
+            report.push(Error::new(tag.key_span, format!("duplicate tag `{}`; remove one", tag.key)));
         }
     }
     tags
@@ -156,7 +156,7 @@ fn entry(input: ParseStream<'_>, around: &mut Vec<Modifier>, tags: &mut Vec<Tag>
             return Err(Error::new(parens.span.join(), format!("`{name}` wraps tags: `{name}(tenant_id)`")));
         }
         if around.contains(&modifier) {
-            report.error(&name, format_args!("duplicate modifier `{name}`"));
+            report.error(&name, format_args!("duplicate modifier `{name}`; remove one"));
         }
         for (one, other) in [(Modifier::Hash, Modifier::Mask), (Modifier::Mask, Modifier::Hash)] {
             if modifier == one && around.contains(&other) {
@@ -262,6 +262,13 @@ impl Parse for Tag {
                      `throughline::record(\"{key}\", value)` once the value is known"
                 ),
             ));
+        }
+        if let (Expr::Assign(assign), false, true) = (&value, named, converts) {
+            if let Some(key) = simple_ident(&assign.left) {
+                let sign = if matches!(through, Through::Display) { '%' } else { '?' };
+                let message = format!("a conversion stands before the value: `{key} = {sign}{}`", shown(&assign.right));
+                return Err(Error::new_spanned(assign, message));
+            }
         }
         if let Expr::Assign(assign) = &value {
             return Err(Error::new_spanned(

@@ -168,8 +168,10 @@ fn build(options: Options, biz: Vec<Tag>, item: ItemFn, shape: Shape, report: &R
     }
     if let Some(Spanned { key, .. }) = &options.ret {
         match item.returns() {
-            Returns::Unit => report.error(key, "`ret` has nothing to record: the function returns `()`"),
-            Returns::Never => report.error(key, "`ret` has nothing to record: the function never returns"),
+            Returns::Unit => report.error(key, "`ret` has nothing to record: the function returns `()`; remove `ret`"),
+            Returns::Never => {
+                report.error(key, "`ret` has nothing to record: the function never returns; remove `ret`");
+            }
             Returns::Value(_) if matches!(shape, Shape::Stream(_) | Shape::AsyncStream) => {
                 report.error(key, "`ret` conflicts with `stream`: a stream has items, not a return value");
             }
@@ -179,7 +181,7 @@ fn build(options: Options, biz: Vec<Tag>, item: ItemFn, shape: Shape, report: &R
     // `off` expects nothing of a value; without one, there is nothing that could be an error.
     let is_quiet = |mode| matches!((mode, item.returns()), (ErrMode::Off, Returns::Value(_)));
     if let Some(Spanned { key, .. }) = options.err.as_ref().filter(|err| !item.may_fail() && !is_quiet(err.value)) {
-        report.error(key, "`err` has no effect: the function does not return a `Result`");
+        report.error(key, "`err` has no effect: the function does not return a `Result`; remove `err`");
     }
 
     if let Some(Spanned { value: Expr::Path(path), .. }) = &options.name {

@@ -47,12 +47,19 @@ pub(crate) fn advice(key: &Ident, rest: &TokenStream, known: bool) -> Option<Err
         ("enter_on_poll", _) => format!("a future has a single span for all of its polls; remove `{written}`"),
         ("short_name", _) => format!("the default span name is the function name without its path; remove `{written}`"),
         ("async", _) => format!("`async` functions are detected; remove `{written}`"),
-        (_, Value::Colon(value)) if known => {
-            format!("option values are written with `=`: `{name} = {}`", shown(value))
+        (_, Value::Colon(value)) if known => is_written(&name, value),
+        ("name" | "kind" | "parent" | "link" | "links" | "on" | "cancel" | "crate", Value::List(value))
+            if known && !value.is_empty() =>
+        {
+            is_written(&name, value)
         }
         _ => return None,
     };
     Some(Error::new_spanned(quote!(#key #rest), message))
+}
+
+fn is_written(name: &str, value: TokenStream) -> String {
+    format!("option values are written with `=`: `{name} = {}`", shown(value))
 }
 
 const RECORDED: &str = "an `Err` is always recorded on the span";
@@ -63,7 +70,7 @@ enum Value {
     Nothing,
     List(TokenStream),
     Is(TokenStream),
-    /// With `:`, `=>` or `:=`.
+    /// With `:`, `=>`, `==` or `:=`.
     Colon(TokenStream),
     Other,
 }
@@ -81,7 +88,7 @@ impl Value {
                     _ => ' ',
                 };
                 match (sign.as_char(), second) {
-                    ('=', '>') | (':', '=') => Self::Colon(value.collect()),
+                    ('=', '>' | '=') | (':', '=') => Self::Colon(value.collect()),
                     ('=', _) => Self::Is(tokens.collect()),
                     (_, ':') => Self::Other,
                     _ => Self::Colon(tokens.collect()),

@@ -12,6 +12,9 @@ fn stream() -> impl Stream<Item = u64> {
 #[traced(root(always))]
 fn parentheses() {}
 
+#[traced(root[always])]
+fn brackets() {}
+
 struct Orders;
 
 #[traced]

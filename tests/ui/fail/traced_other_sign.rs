@@ -11,4 +11,13 @@ async fn colon() {}
 #[traced(crate::runtime)]
 fn path() {}
 
+#[traced(kind == server)]
+fn two_signs() {}
+
+#[traced(parent(message), name("place"))]
+fn parentheses(message: opentelemetry::Context) {}
+
+#[traced_spawn(link(message), on(handle))]
+async fn of_a_job(message: opentelemetry::Context, handle: tokio::runtime::Handle) {}
+
 fn main() {}
