@@ -64,6 +64,27 @@ pub fn assert_unbroken(capture: &Capture, rules: Option<Rules>) {
 /// assert_unbroken!(capture);
 /// assert_unbroken!(capture, Rules::new().require_tag("tenant_id"));
 /// ```
+///
+/// # Lost contexts
+///
+/// Where a context is lost, as in a bare `tokio::spawn`, spans leave the capture and are not audited. To find these places,
+/// send all spans of the process to the capture, and declare the kinds of spans that may begin a trace. The test should be
+/// the only one in its file:
+///
+/// ```
+/// use throughline::SpanKind;
+/// use throughline::audit::{BreakKind, Rules};
+/// use throughline::testing::Capture;
+///
+/// let capture = Capture::new();
+/// throughline::install(capture.provider());
+/// throughline::span("order").kind(SpanKind::Server).run(|| {
+///     let lost = std::thread::spawn(|| throughline::in_span("store", || ())); // not `throughline::spawn_thread`
+///     lost.join().unwrap();
+/// });
+/// let report = capture.audit(Rules::new().root_kinds([SpanKind::Server]));
+/// assert_eq!(report.count(BreakKind::UnparentedEntry), 1);
+/// ```
 #[macro_export]
 macro_rules! assert_unbroken {
     ($capture:expr $(,)?) => {
