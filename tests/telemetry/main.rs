@@ -8,6 +8,7 @@ mod support;
 
 mod answers;
 mod audit;
+mod connections;
 mod exit;
 mod frames;
 mod notices;

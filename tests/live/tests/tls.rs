@@ -45,8 +45,8 @@ fn file(name: &str, content: &str) -> String {
     path.to_str().expect("a plain path").to_owned()
 }
 
-/// Takes TLS off for the server at `to`; callers need a certificate of `callers`, if that is given.
-async fn front(to: SocketAddr, issuer: &Issuer, callers: Option<&Issuer>) -> SocketAddr {
+/// Accepts TLS; callers need a certificate of `callers`, if that is given.
+fn acceptor(issuer: &Issuer, callers: Option<&Issuer>) -> TlsAcceptor {
     let (chain, key) = certificate("localhost", issuer);
     let provider = Arc::new(crypto::aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -65,7 +65,12 @@ async fn front(to: SocketAddr, issuer: &Issuer, callers: Option<&Issuer>) -> Soc
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("a key");
     let mut config = builder.with_single_cert(chain, key).expect("they belong together");
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    TlsAcceptor::from(Arc::new(config))
+}
+
+/// Takes TLS off for the server at `to`; callers need a certificate of `callers`, if that is given.
+async fn front(to: SocketAddr, issuer: &Issuer, callers: Option<&Issuer>) -> SocketAddr {
+    let acceptor = acceptor(issuer, callers);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("it is bound");
     tokio::spawn(async move {
@@ -240,6 +245,41 @@ async fn a_connection_that_is_dead_without_being_closed_is_replaced() {
         let report = send(telemetry, Duration::from_secs(30)).await;
         assert!(report.is_complete() && report.stats.exported == 2, "{protocol}: {report:?}");
     }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_given_up_is_closed() {
+    const KEYS: [&str; 10] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+    let _turn = TURN.lock().await;
+    let issuer = authority();
+    let authorities = file("closed.pem", &issuer.pem());
+    let acceptor = acceptor(&issuer, None);
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("it is bound");
+    let accepted = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&accepted);
+    tokio::spawn(async move {
+        // Nothing is read from them.
+        let mut held = Vec::new();
+        while let Ok((socket, _)) = listener.accept().await {
+            held.push(acceptor.accept(socket).await);
+            count.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    let variables = [(AUTHORITIES, &*authorities), ("OTEL_EXPORTER_OTLP_TIMEOUT", "500")];
+    let telemetry = set_up("http/protobuf", address, &variables).expect("it is valid");
+    // More than sockets hold.
+    for _ in 0..500 {
+        let span = throughline::span("large").root();
+        KEYS.iter().fold(span, |span, key| span.tag(key, "x".repeat(1000))).run(|| {});
+    }
+    let limit = std::time::Instant::now() + Duration::from_secs(60);
+    while accepted.load(Ordering::SeqCst) < 5 || throughline_load::connections_to(address) > 1 {
+        assert!(std::time::Instant::now() < limit, "those that have failed leave nothing open");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(telemetry.shutdown(Duration::ZERO).await.stats.left_behind, 500);
 }
 
 /// The warnings of this process.

@@ -3,9 +3,13 @@
 mod collector;
 mod remote;
 pub mod scenarios;
+#[cfg(target_os = "linux")]
+mod sockets;
 mod traces;
 
 pub use collector::{Behaviour, Collector, Request, partial_success};
 pub use opentelemetry_proto::tonic::{common::v1 as common, resource::v1 as resource, trace::v1 as trace};
 pub use remote::{COLLECTOR, Remote, serve};
+#[cfg(target_os = "linux")]
+pub use sockets::connections_to;
 pub use traces::{EXPECTED, Line, Tally, Traces};

@@ -39,6 +39,9 @@ const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Expor
 /// error, after which the request would be sent again and again; the default is 16 KiB.
 const MAX_HEADER_BYTES: u32 = 1 << 20;
 
+/// The maximum time for the answer to a ping, because no `Instant` is arbitrarily late.
+const MAX_KEEP_ALIVE: Duration = Duration::from_secs(3600);
+
 const GRPC_ENCODING: &str = "grpc-encoding";
 
 /// A codec that only decodes the response. The request is already encoded: [`ObservedChannel`] sends it instead of
@@ -100,7 +103,10 @@ impl Grpc {
             .map_err(wrong)?;
         endpoint = endpoint.http2_max_header_list_size(MAX_HEADER_BYTES);
         if let Some(timeout) = config.timeout {
-            endpoint = endpoint.connect_timeout(timeout);
+            // Otherwise a connection that is given up would stay open for as long as the server reads nothing, because
+            // it first sends what it has. A request that takes half of the timeout sends a ping.
+            let limit = timeout.min(MAX_KEEP_ALIVE);
+            endpoint = endpoint.connect_timeout(timeout).http2_keep_alive_interval(limit / 2).keep_alive_timeout(limit);
         }
         #[cfg(feature = "otlp-tls")]
         if let Some(tls) = tls {

@@ -52,6 +52,12 @@ impl Http {
         client = client.http1_only();
         if let Some(timeout) = config.timeout {
             client = client.timeout(timeout);
+            // Otherwise a connection with TLS that is given up would stay open for as long as the server reads nothing,
+            // because it first sends what it has.
+            #[cfg(any(target_os = "android", target_os = "linux"))]
+            {
+                client = client.tcp_user_timeout(timeout);
+            }
         }
         #[cfg(feature = "otlp-tls")]
         {
