@@ -1,9 +1,5 @@
 //! Signals that end the process.
 
-use std::future::poll_fn;
-use std::pin::pin;
-use std::task::Poll;
-
 /// Waits for a request to terminate the process: SIGTERM or Ctrl-C (SIGINT); on Windows, Ctrl-C.
 ///
 /// Each call waits for a signal that arrives after it was first polled, so a second call waits for a second signal.
@@ -25,7 +21,12 @@ pub async fn signal() {
     };
     #[cfg(unix)]
     {
+        use std::future::poll_fn;
+        use std::pin::pin;
+        use std::task::Poll;
+
         use tokio::signal::unix::{SignalKind, signal};
+
         let terminate = async {
             match signal(SignalKind::terminate()) {
                 Ok(mut stream) => drop(stream.recv().await),
