@@ -209,7 +209,8 @@ impl Parts {
     }
 }
 
-#[cfg(test)]
+// With 32 bits, they are smaller.
+#[cfg(all(test, target_pointer_width = "64"))]
 mod tests {
     use super::super::Trace;
     use super::*;
