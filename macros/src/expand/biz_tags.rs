@@ -41,9 +41,11 @@ impl BizTags {
         };
         match parser.parse2(tokens) {
             Ok(tags) => {
+                // A duplicate in the same list has been reported.
+                let others = self.tags.len();
                 for tag in tags {
-                    if self.tags.iter().any(|known| known.key == tag.key) {
-                        report.push(Error::new(tag.key_span, format!("duplicate tag `{}`", tag.key)));
+                    if self.tags[..others].iter().any(|known| known.key == tag.key) {
+                        report.push(Error::new(tag.key_span, format!("duplicate tag `{}`; remove one", tag.key)));
                     } else {
                         self.tags.push(tag);
                     }
