@@ -22,8 +22,10 @@ pub(super) struct Control {
 
 #[derive(Debug, Default)]
 struct Requests {
-    /// Pending flushes. Each is answered when everything queued before it has been exported.
-    flushes: Vec<Flush>,
+    /// Pending flushes, numbered. Each is answered when everything queued before it has been exported.
+    flushes: Vec<(u64, Flush)>,
+    /// The number of flushes so far.
+    flush_count: u64,
     /// The deadline of a shutdown.
     deadline: Option<Instant>,
     /// Whether the export has ended.
@@ -65,16 +67,26 @@ impl Control {
     /// Requests a flush and waits for it, for `timeout` at most.
     pub(super) fn flush(&self, timeout: Duration) -> OTelSdkResult {
         let (flush, flushed) = mpsc::sync_channel(1);
-        {
+        let number = {
             let mut requests = self.lock();
             if requests.closed {
                 return Err(OTelSdkError::AlreadyShutdown);
             }
-            requests.flushes.push(flush);
-        }
+            requests.flush_count += 1;
+            let number = requests.flush_count;
+            requests.flushes.push((number, flush));
+            number
+        };
         self.wake();
         match flushed.recv_timeout(timeout) {
-            Err(mpsc::RecvTimeoutError::Timeout) => Err(OTelSdkError::Timeout(timeout)),
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                let mut requests = self.lock();
+                // The last one stays, because the flush is still due.
+                if requests.flushes.len() > 1 {
+                    requests.flushes.retain(|(other, _)| *other != number);
+                }
+                Err(OTelSdkError::Timeout(timeout))
+            }
             // Disconnected: the thread has shut down, and has exported what it could.
             Ok(()) | Err(mpsc::RecvTimeoutError::Disconnected) => Ok(()),
         }
@@ -101,7 +113,8 @@ impl Control {
 
     pub(super) fn take_requests(&self) -> (Vec<Flush>, Option<Instant>) {
         let mut requests = self.lock();
-        (std::mem::take(&mut requests.flushes), requests.deadline)
+        let flushes = std::mem::take(&mut requests.flushes);
+        (flushes.into_iter().map(|(_, flush)| flush).collect(), requests.deadline)
     }
 
     /// Ends the export: rejects flushes from now on.
@@ -139,4 +152,20 @@ fn deadline_after(timeout: Duration) -> Instant {
     const YEAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
     let now = Instant::now();
     now.checked_add(timeout).unwrap_or_else(|| now + YEAR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// During an outage, the export thread takes none.
+    #[test]
+    fn flushes_that_have_timed_out_do_not_pile_up() {
+        let control = Control::default();
+        for _ in 0..100 {
+            assert!(matches!(control.flush(Duration::ZERO), Err(OTelSdkError::Timeout(_))));
+        }
+        assert!(control.has_request(), "a flush is still due");
+        assert_eq!(control.take_requests().0.len(), 1);
+    }
 }
