@@ -16,9 +16,7 @@ fn later(no: u64) -> impl Future<Output = u64> {
         .run_async_with(
             move || -> _ {
                 let no = no;
-                match () {
-                    () => async move { no },
-                }
+                '__body: { async move { no } }
             },
             move |__result: &u64| ::throughline::__private::inspect(__result).__display(),
         )

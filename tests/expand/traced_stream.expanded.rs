@@ -17,9 +17,7 @@ fn pages(upto: u64) -> impl Stream<Item = u64> {
         .stream(
             move || -> _ {
                 let upto = upto;
-                match () {
-                    () => stream::iter(0..upto),
-                }
+                '__body: { stream::iter(0..upto) }
             },
             move |__result: &u64| ::throughline::__private::inspect(__result).__display(),
         )
@@ -61,9 +59,7 @@ async fn subscribe(topic: String) -> impl Stream<Item = u8> {
         .stream_after(
             async move {
                 let topic = topic;
-                match () {
-                    () => stream::iter(topic.into_bytes()),
-                }
+                '__body: { stream::iter(topic.into_bytes()) }
             },
             move |__result: &u8| ::throughline::__private::inspect(__result).__display(),
         )

@@ -187,7 +187,16 @@ fn may_borrow(ty: &TokenStream) -> bool {
 /// lint report them as unnecessary.
 fn ending(statements: &TokenStream, pieces: &Pieces, at: Span) -> Group {
     let (body, quiet) = (&pieces.body, lends_self(&pieces.item).then(|| quiet(at)));
-    let mut braces = Group::new(Delimiter::Brace, quote_spanned!(at=> #statements #quiet match () { () => #body }));
+    let is_inferred =
+        matches!(pieces.item.returns(), Returns::Value(ty) if mentions(&ty.to_token_stream(), &Ident::new("impl", at)));
+    let tail = if is_inferred {
+        // The type may be known from a `return` in the body, and then the body's last expression is coerced to it. That of an
+        // arm would be coerced after its temporaries have been dropped.
+        quote_spanned!(at=> '__body: #body)
+    } else {
+        quote_spanned!(at=> match () { () => #body })
+    };
+    let mut braces = Group::new(Delimiter::Brace, quote_spanned!(at=> #statements #quiet #tail));
     braces.set_span(at);
     braces
 }

@@ -126,3 +126,19 @@ both!(
     f(2),
     |items| items.map(Iterator::collect::<Vec<_>>)
 );
+
+both!(
+    coerced_from_a_temporary,
+    "f",
+    {},
+    {
+        fn f(early: bool, text: &'static str, _last: Noisy) -> impl Debug {
+            pause!();
+            if early {
+                return text;
+            }
+            [text, "b"].iter().last().unwrap()
+        }
+    },
+    f(false, "a", Noisy("last"))
+);
