@@ -326,7 +326,7 @@ shape!(
     unwind_safe_with_a_tag_of_a_pattern,
     "",
     {
-        #[traced(tags(n = a.len() as u64))]
+        #[traced(tags(n = a.first()))]
         async fn f((ref mut a, _): (Vec<u8>, u8)) {
             a.push(2);
             pause().await;
