@@ -2,7 +2,7 @@
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
-use syn::{Expr, FnArg, Type};
+use syn::{Expr, FnArg, Lifetime, Type};
 
 use super::arguments::{self, Arguments, Peek};
 use super::returns::{annotation, hint};
@@ -192,7 +192,9 @@ fn ending(statements: &TokenStream, pieces: &Pieces, at: Span) -> Group {
     let tail = if is_inferred {
         // The type may be known from a `return` in the body, and then the body's last expression is coerced to it. That of an
         // arm would be coerced after its temporaries have been dropped.
-        quote_spanned!(at=> '__body: #body)
+        // With the location of the body, and so with the edition of the user, on which the drop order depends.
+        let label = Lifetime::new("'__body", body.span_open());
+        quote_spanned!(at=> #label: #body)
     } else {
         quote_spanned!(at=> match () { () => #body })
     };
