@@ -292,6 +292,24 @@ shape!(
     f(RefCell::new(Noisy("a")))
 );
 
+// Whether the temporary or the local is dropped first depends on the edition.
+both!(
+    temporary_where_the_type_is_inferred,
+    "f",
+    {},
+    {
+        fn f(early: bool, a: Noisy) -> impl Debug {
+            let local = Noisy("local");
+            pause!();
+            if early {
+                return a.0;
+            }
+            Noisy("temporary").0
+        }
+    },
+    f(false, Noisy("a"))
+);
+
 shape!(
     never,
     "f !panicked: never",
