@@ -191,8 +191,8 @@ fn ending(statements: &TokenStream, pieces: &Pieces, at: Span) -> Group {
         matches!(pieces.item.returns(), Returns::Value(ty) if mentions(&ty.to_token_stream(), &Ident::new("impl", at)));
     let tail = if is_inferred {
         // The type may be known from a `return` in the body, and then the body's last expression is coerced to it. That of an
-        // arm would be coerced after its temporaries have been dropped.
-        // With the location of the body, and so with the edition of the user, on which the drop order depends.
+        // arm would be coerced after its temporaries have been dropped. The label has the location of the body, and so the
+        // edition of the user, on which the drop order depends.
         let label = Lifetime::new("'__body", body.span_open());
         quote_spanned!(at=> #label: #body)
     } else {

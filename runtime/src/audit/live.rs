@@ -123,9 +123,9 @@ impl LiveAudit {
 
     /// Returns a report on the traces judged so far. A trace is judged after it has been [quiet](Rules::quiet), or when
     /// a flush exports it, provided that it has no open span, none that is queued, and no missing parent. A shutdown
-    /// judges all traces. Spans
-    /// that have been open for longer than [`open_span_warning`](crate::telemetry::Builder::open_span_warning) are
-    /// reported as breaks, although they may still end.
+    /// judges all traces. Spans that have been open for longer than
+    /// [`open_span_warning`](crate::telemetry::Builder::open_span_warning) are reported as breaks, although they may
+    /// still end.
     ///
     /// This locks the audit, as the export thread does, and copies the result.
     pub fn report(&self) -> Report {
