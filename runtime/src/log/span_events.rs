@@ -297,8 +297,9 @@ pub(crate) enum Admitted {
 
 impl Counts {
     const SLOTS: usize = 1024;
-    /// The lower bits of an entry are the count, the upper ones identify the span.
-    const COUNT: u64 = 0xffff;
+    /// The lower bits of an entry are the count, the upper ones identify the span. The count can be one above the
+    /// highest limit.
+    const COUNT: u64 = 0x1_ffff;
 
     pub(crate) fn new() -> Self {
         Self(std::iter::repeat_with(AtomicU64::default).take(Self::SLOTS).collect())
@@ -320,6 +321,25 @@ impl Counts {
             Ok(count) if count <= max => Admitted::Yes,
             Ok(_) => Admitted::NoMore,
             Err(_) => Admitted::No,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_limit_is_reported_once() {
+        for max in [0, 1, 64, u16::MAX] {
+            let (counts, span) = (Counts::new(), SpanId::from(u64::MAX));
+            for n in 0..max {
+                assert!(matches!(counts.admit(span, max), Admitted::Yes), "{n} of {max}");
+            }
+            assert!(matches!(counts.admit(span, max), Admitted::NoMore), "{max}");
+            for _ in 0..3 {
+                assert!(matches!(counts.admit(span, max), Admitted::No), "{max}");
+            }
         }
     }
 }

@@ -53,7 +53,10 @@ fn document(report: &Report) -> Markup {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta name="generator" content={ "throughline " (env!("CARGO_PKG_VERSION")) };
-                title { (report.total.percent()) " complete – trace audit" }
+                title {
+                    @if report.total.traces > 0 { (report.total.percent()) " complete" } @else { "No traces judged" }
+                    " – trace audit"
+                }
                 style { (PreEscaped(include_str!("style.css"))) }
             }
             body {
