@@ -47,6 +47,9 @@ fn a_scope_is_bounded() {
         });
     });
     assert_eq!(dropped(&meters, &exporter), 72 + 1);
+    // Each is counted by the span that has lost it, as are two attributes where 128 tags leave no room for them.
+    let lost = |name| capture.span(name).dropped_attributes_count;
+    assert_eq!([lost("first"), lost("second"), lost("override"), lost("child")], [0, 72 + 2, 1 + 2, 2]);
     for name in ["override", "child"] {
         let span = capture.span(name);
         assert_eq!(span.attribute("first0"), Some(&Value::I64(2)), "{name}");

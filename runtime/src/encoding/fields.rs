@@ -219,6 +219,13 @@ impl Fields {
         fits
     }
 
+    /// Counts attributes that were dropped elsewhere.
+    #[cold]
+    pub(crate) fn count_dropped(&mut self, attributes: usize) {
+        let attributes = u32::try_from(attributes).unwrap_or(u32::MAX);
+        self.attributes.dropped = self.attributes.dropped.saturating_add(attributes);
+    }
+
     pub(crate) fn add_event(&mut self, name: &str, timestamp: u64, mut attributes: Vec<KeyValue>, dropped: u32) {
         if !self.events.admits(self.limits.events) {
             return;

@@ -165,6 +165,7 @@ impl Draft {
     fn complete(&mut self, parent: &Context, propagated: Vec<(&'static str, String)>) -> Option<Context> {
         if let Some((dropped, first)) = self.dropped.take() {
             report_dropped(dropped, &first.into(), max_scoped());
+            self.fields.count_dropped(dropped);
         }
         if self.scoped.keys().overlaps(self.code.keys()) {
             self.describe_code();
