@@ -200,6 +200,34 @@ impl SpanProcessor for OnEnd {
     }
 }
 
+/// Ends spans that start.
+#[derive(Debug)]
+struct Ending;
+
+impl Ending {
+    /// The time at which it ends them.
+    fn time() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 32)
+    }
+}
+
+impl SpanProcessor for Ending {
+    fn on_start(&self, span: &mut Span, _parent: &Context) {
+        span.set_attribute(KeyValue::new("ended", true));
+        span.end_with_timestamp(Self::time());
+    }
+
+    fn on_end(&self, _span: SpanData) {}
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
 /// Changes spans that start, and keeps the context of the last.
 #[derive(Debug, Clone, Default)]
 struct Changing(Arc<Mutex<Option<SpanContext>>>);

@@ -73,6 +73,17 @@ on_both! {
         }
     }
 
+    /// What it has set before stays.
+    fn a_processor_may_end_the_span_that_starts(builder, kept, ours) {
+        let tracer = builder.with_span_processor(Ending).build().tracer("t");
+        let mut span = tracer.start("s");
+        assert!(!span.is_recording());
+        span.set_attribute(KeyValue::new("late", true));
+        drop(span);
+        let span = kept.one();
+        assert_eq!((attributes(&span), span.end_time), (vec![KeyValue::new("ended", true)], Ending::time()));
+    }
+
     /// "`OnEnd`": the span that ends is locked by then, and a span that starts below it must not wait for it.
     fn a_processor_may_start_spans_below_the_one_that_ends(builder, kept, ours) {
         let (on_end, sampler) = (OnEnd::default(), Asked::answering(SamplingDecision::RecordOnly));

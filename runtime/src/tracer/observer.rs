@@ -1,10 +1,12 @@
 //! Who looks at single spans: span processors of the SDK's, the console, a test's capture.
 
 use std::borrow::Cow;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use opentelemetry::trace::{
-    Event, Link, SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceId, Tracer as _, TracerProvider as _,
+    Event, Link, Span as _, SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceId, Tracer as _,
+    TracerProvider as _,
 };
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::Resource;
@@ -47,6 +49,8 @@ pub(crate) struct Additions {
     pub(super) status: Status,
     /// Another name.
     pub(super) name: Option<Cow<'static, str>>,
+    /// When the span has ended, if the observer has ended it.
+    pub(super) end: Option<SystemTime>,
 }
 
 /// A span processor of the SDK's. It wants to see a span of the SDK's type at the start, which only a tracer of the SDK
@@ -59,15 +63,20 @@ impl<P: SpanProcessor + 'static> SpanObserver for Processor<P> {
     }
 
     fn started(&self, span: &SpanData, parent: &Context) -> Additions {
-        let mut copy = copy(span, parent);
+        let last = Last::default();
+        let mut copy = copy(span, parent, last.clone());
         let _ = caught(|| self.0.on_start(&mut copy, parent));
-        let Some(after) = copy.exported_data() else { return Additions::default() };
+        let has_ended = !copy.is_recording();
+        // Ends it, unless the processor has.
+        drop(copy);
+        let Some(after) = last.take() else { return Additions::default() };
         Additions {
             attributes: after.attributes.into_iter().skip(span.attributes.len()).collect(),
             events: after.events.events.into_iter().skip(span.events.len()).collect(),
             links: after.links.links.into_iter().skip(span.links.len()).collect(),
             status: after.status,
             name: Some(after.name).filter(|name| *name != span.name),
+            end: has_ended.then_some(after.end_time),
         }
     }
 
@@ -88,8 +97,34 @@ fn panicked() -> OTelSdkResult {
     Err(OTelSdkError::InternalFailure("a span processor panicked".to_owned()))
 }
 
-/// A span of the SDK's with the same IDs and attributes, which goes nowhere.
-fn copy(span: &SpanData, parent: &Context) -> opentelemetry_sdk::trace::Span {
+/// Keeps the copy of a span when it ends.
+#[derive(Debug, Clone, Default)]
+struct Last(Arc<Mutex<Option<SpanData>>>);
+
+impl Last {
+    fn take(&self) -> Option<SpanData> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl SpanProcessor for Last {
+    fn on_start(&self, _span: &mut opentelemetry_sdk::trace::Span, _parent: &Context) {}
+
+    fn on_end(&self, span: SpanData) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(span);
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+/// A span of the SDK's with the same IDs and attributes, which is left in `last` when it ends.
+fn copy(span: &SpanData, parent: &Context, last: Last) -> opentelemetry_sdk::trace::Span {
     let limits = SpanLimits {
         max_attributes_per_span: u32::MAX,
         max_events_per_span: u32::MAX,
@@ -103,6 +138,7 @@ fn copy(span: &SpanData, parent: &Context) -> opentelemetry_sdk::trace::Span {
         .with_sampler(same.clone())
         .with_span_limits(limits)
         .with_id_generator(same)
+        .with_span_processor(last)
         .build();
     let builder = SpanBuilder {
         span_kind: Some(span.span_kind.clone()),

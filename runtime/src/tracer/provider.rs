@@ -43,7 +43,8 @@ use crate::tags::draft::Draft;
 ///   them.
 /// - Span processors see what is sent: times before 1970 and after 2554 are the first and the last that OTLP can encode,
 ///   and an array without elements is one of texts, because OTLP has no type for it. In `on_start`, they do not see the
-///   status that an earlier processor has set, nor how much was dropped.
+///   status that an earlier processor has set, nor how much was dropped, and a span that one of them ends there ends
+///   after the last of them was called.
 /// - `telemetry.sdk.*` of the resource names Throughline.
 ///
 /// Cloning is cheap; all clones refer to the same provider. It is shut down when the last clone and the last of its
@@ -368,6 +369,7 @@ impl Shared {
     #[cold]
     fn observe_start(&self, span: &mut Span, parent: &Context) {
         use opentelemetry::trace::Span as _;
+        let mut end = None;
         for observer in &self.observers {
             let Some(data) = span.data_so_far() else { return };
             let added = observer.started(&data, parent);
@@ -384,6 +386,11 @@ impl Shared {
             if let Some(name) = added.name {
                 span.update_name(name);
             }
+            end = end.or(added.end);
+        }
+        // Once all of them have seen it start.
+        if let Some(end) = end {
+            span.end_with_timestamp(end);
         }
     }
 }
