@@ -250,18 +250,19 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((stream, _)) = accepted else { continue };
+                // Before it is counted: who has waited for that may set another behaviour.
+                let is_half_open = *locked(&shared.behaviour) == Behaviour::HalfOpen;
                 *locked(&shared.connections) += 1;
                 let _ = stream.set_nodelay(true);
-                connections.spawn(connection(stream, router.clone(), Arc::clone(&shared)));
+                connections.spawn(connection(stream, is_half_open, router.clone(), Arc::clone(&shared)));
             }
             Some(_) = connections.join_next() => {}
         }
     }
 }
 
-async fn connection(stream: TcpStream, router: Router, shared: Arc<Shared>) {
-    let half_open = || *locked(&shared.behaviour) == Behaviour::HalfOpen;
-    if half_open() {
+async fn connection(stream: TcpStream, is_half_open: bool, router: Router, shared: Arc<Shared>) {
+    if is_half_open {
         return std::future::pending().await;
     }
     let service = TowerToHyperService::new(router);

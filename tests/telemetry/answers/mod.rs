@@ -113,18 +113,46 @@ alone! {
 }
 
 alone! {
+    /// OTLP, "OTLP/HTTP Response": a response of more than 4 MiB is an error that is not retryable.
     fn an_answer_without_an_end_is_not_read_to_its_end() {
+        let log = Log::keep();
         let (tell, told) = mpsc::channel();
         let server = Server::start(vec![Box::new(move |stream: &mut TcpStream| {
             stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").expect("it is read");
             // Until the client stops reading.
-            while stream.write_all(&[b' '; 4096]).is_ok() {}
+            while stream.write_all(&[b' '; 1 << 16]).is_ok() {}
             let _ = tell.send(());
         })]);
         let telemetry = server.telemetry();
         trace(2);
-        assert_eq!(flush(&telemetry).exported, 3);
+        let stats = flush(&telemetry);
+        assert_eq!((stats.exported, stats.refused), (0, 3));
         told.recv().expect("the connection is closed");
+        drop(telemetry);
+        let expected = "refused 3 spans: status 200 OK, but the response is larger than 4 MiB";
+        assert!(log.text().contains(expected), "{}", log.text());
+    }
+}
+
+alone! {
+    /// The largest responses that are read.
+    fn a_large_answer_is_read() {
+        let partial = |padding: usize| partial_success(1, &"x".repeat(padding));
+        let largest = partial((4 << 20) - (partial(4 << 20).len() - (4 << 20)));
+        assert_eq!(largest.len(), 4 << 20);
+        let too_large = partial(4 << 20);
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", too_large.len());
+        let not_read: Answer = Box::new(move |stream| {
+            stream.write_all(head.as_bytes()).expect("it is read");
+            let _ = stream.write_all(&too_large);
+        });
+        let server = Server::start(vec![plain("200 OK", &largest), not_read]);
+        let telemetry = server.telemetry();
+        for (exported, refused) in [(2, 1), (2, 4)] {
+            trace(2);
+            let stats = flush(&telemetry);
+            assert_eq!((stats.exported, stats.refused), (exported, refused));
+        }
         drop(telemetry);
     }
 }

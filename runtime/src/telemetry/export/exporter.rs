@@ -31,8 +31,9 @@ pub(crate) trait BatchExporter {
         None
     }
 
-    /// The process is shutting down: a batch that is waiting to be retried should be retried now.
-    fn retry_now(&self) {}
+    /// The process is shutting down, and the export ends after the time that is left. A batch that is waiting to be
+    /// retried should be retried now.
+    fn shutdown_begins(&self, _left: Duration) {}
 
     /// Called when everything before a flush has been exported.
     fn flush(&self) {}

@@ -36,6 +36,8 @@ pub(super) struct Worker<'a, E> {
     /// The interval at which long-running traces are checked.
     delay: Duration,
     last_tick: Instant,
+    /// Whether the exporter knows of the shutdown.
+    is_shutting_down: bool,
 }
 
 impl<'a, E: BatchExporter> Worker<'a, E> {
@@ -49,7 +51,8 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
         audit: Option<LiveAudit>,
     ) -> Self {
         let delay = batch.schedule_delay.clamp(MIN_DELAY, TICK);
-        Self { queue, control, batch, source, exporter, monitor, audit, delay, last_tick: Instant::now() }
+        let last_tick = Instant::now();
+        Self { queue, control, batch, source, exporter, monitor, audit, delay, last_tick, is_shutting_down: false }
     }
 
     /// Exports until a shutdown is requested and complete.
@@ -151,7 +154,7 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
 
     /// Exports one batch. Returns `false` if a shutdown timed out before the outcome was known.
     async fn export(&mut self, batch: Vec<QueuedSpans>) -> bool {
-        let Self { queue, control, exporter, monitor, audit, source, delay, last_tick, .. } = self;
+        let Self { queue, control, exporter, monitor, audit, source, delay, last_tick, is_shutting_down, .. } = self;
         if let Some(audit) = audit {
             safely(|| audit.look(&batch));
         }
@@ -168,7 +171,6 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
             }
         };
         let mut export = pin!(exporter.export(batch, &report));
-        let mut is_shutting_down = false;
         loop {
             let mut woken = pin!(control.woken());
             let export_or_wake = poll_fn(|cx| {
@@ -182,11 +184,11 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
                     }
                 }
             });
-            let deadline = control.deadline();
-            if deadline.is_some() && !std::mem::replace(&mut is_shutting_down, true) {
-                exporter.retry_now();
+            let left = control.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if let Some(left) = left.filter(|_| !std::mem::replace(is_shutting_down, true)) {
+                exporter.shutdown_begins(left);
             }
-            let left = deadline.map_or(TICK, |deadline| deadline.saturating_duration_since(Instant::now()));
+            let left = left.unwrap_or(TICK);
             let is_settled = time::timeout(TICK.min(left), export_or_wake).await == Ok(true);
             for reason in refusals.take() {
                 monitor.refused(reason);

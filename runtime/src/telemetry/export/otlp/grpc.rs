@@ -28,7 +28,7 @@ use tonic_types::StatusExt as _;
 use super::hints::{Doubt, doubt};
 #[cfg(feature = "otlp-tls")]
 use super::tls::Tls;
-use super::{Attempt, AttemptError, Failure, USER_AGENT, chain};
+use super::{Attempt, AttemptError, Failure, TOO_LARGE, USER_AGENT, chain};
 use crate::telemetry::config::{ConfigError, OtlpConfig};
 
 pub(super) const GRPC_STATUS: &str = "grpc-status";
@@ -156,7 +156,7 @@ impl Grpc {
     }
 
     /// Opens a new connection, because one that does not respond may be dead without having been closed.
-    fn reconnect(&self) {
+    pub(super) fn reconnect(&self) {
         *self.channel.borrow_mut() = self.endpoint.connect_lazy();
     }
 }
@@ -176,8 +176,8 @@ pub(super) fn classify(status: &Status, observed: &Observed) -> AttemptError {
     let failure = match status.code() {
         // A proxy in front of the collector has a limit.
         Code::Unknown if is_unexpected && http == 413 => Failure::TooLarge(reason),
-        // Not the collector's status, but tonic's, for a response with an impossible length.
-        Code::OutOfRange if is_unexpected => Failure::Permanent("the response is not valid gRPC".to_owned()),
+        // Not the collector's status, but tonic's, for a response whose length is too large or impossible.
+        Code::OutOfRange if is_unexpected => Failure::Permanent(format!("{TOO_LARGE}, or not valid gRPC")),
         // Not retryable without `RetryInfo`, according to the specification. Most servers also return it for a message
         // that is too large, among other things.
         Code::ResourceExhausted => match retry_info() {

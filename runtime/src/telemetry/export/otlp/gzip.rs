@@ -18,7 +18,7 @@ pub(super) fn compressed(message: &[u8]) -> Result<Bytes, Failure> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::cell::{Cell, RefCell};
     use std::time::Duration;
 
@@ -40,7 +40,8 @@ mod tests {
         COMPRESSED.set(COMPRESSED.get() + 1);
     }
 
-    fn batch(scopes: &Scopes) -> Batch<'_> {
+    /// One span, which takes some bytes.
+    pub(in super::super) fn batch(scopes: &Scopes) -> Batch<'_> {
         let mut bytes = Vec::new();
         put_bytes(&mut bytes, SPANS, &[0; 100]);
         let spans = QueuedSpans {
@@ -73,7 +74,7 @@ mod tests {
                 let hang_up = async {
                     for _ in 0..3 {
                         drop(listener.accept().await.expect("an attempt"));
-                        exporter.retry_now();
+                        exporter.retry_now.notify_one();
                     }
                 };
                 COMPRESSED.set(0);

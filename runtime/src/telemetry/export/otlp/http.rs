@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::{Duration, SystemTime};
 
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
+use opentelemetry_proto::tonic::collector::trace::v1::{ExportTracePartialSuccess, ExportTraceServiceResponse};
 use prost::Message as _;
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
@@ -14,15 +14,15 @@ use super::grpc::GRPC_STATUS;
 use super::hints::{Doubt, doubt};
 #[cfg(feature = "otlp-tls")]
 use super::tls::{self, Tls};
-use super::{Attempt, AttemptError, Failure, USER_AGENT, chain};
+use super::{Attempt, AttemptError, Failure, TOO_LARGE, USER_AGENT, chain};
 use crate::guard::panics::caught;
 use crate::telemetry::config::{ConfigError, OtlpConfig};
 use crate::telemetry::diagnostics::{self, Warning};
 
 const PROTOBUF: &str = "application/x-protobuf";
 
-/// The maximum number of bytes of a response that are read. For gRPC, tonic has a limit.
-const MAX_RESPONSE_BYTES: usize = 1 << 16;
+/// The maximum size of a response ("OTLP/HTTP Response"), which is tonic's for gRPC.
+const MAX_RESPONSE_BYTES: usize = 4 << 20;
 
 /// How long the body of a response is read. The status, which is decisive, is already known.
 const BODY_TIMEOUT: Duration = Duration::from_secs(1);
@@ -107,9 +107,13 @@ impl Http {
                 if content_type(&response).starts_with("text/html") && !self.has_warned.replace(true) {
                     let _ = caught(|| self.warn_of_html());
                 }
-                // According to the status, the spans were accepted, whatever the body.
-                let body = bounded_body(response).await.unwrap_or_default();
-                Ok(ExportTraceServiceResponse::decode(&*body).ok().and_then(|response| response.partial_success))
+                match bounded_body(response).await {
+                    // According to the status, the spans were accepted, whatever else the body is.
+                    Body::Some(body) => Ok(partial_success(&body)),
+                    Body::CutOff => Ok(None),
+                    // "The client MUST treat the response as a non-retryable error".
+                    Body::TooLarge => Err(Failure::Permanent(format!("{reason}, but {TOO_LARGE}")).into()),
+                }
             }
             429 | 502 | 503 | 504 => {
                 let value = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
@@ -158,23 +162,41 @@ fn grpc_error(response: &reqwest::Response) -> Option<u32> {
     status.to_str().ok()?.parse().ok().filter(|status| *status != 0)
 }
 
-/// The body of a response, unless it exceeds the limits of size or time.
-async fn bounded_body(mut response: reqwest::Response) -> Option<Vec<u8>> {
-    let body = async {
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.ok()? {
-            if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
-                return None;
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Some(body)
-    };
-    time::timeout(BODY_TIMEOUT, body).await.ok().flatten()
+/// The body of a response.
+enum Body {
+    Some(Vec<u8>),
+    /// It does not end in time, or the connection has failed.
+    CutOff,
+    TooLarge,
 }
 
-fn content_type(response: &reqwest::Response) -> &str {
-    response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default()
+/// Reads the body of a response, within the limits of size and time.
+async fn bounded_body(mut response: reqwest::Response) -> Body {
+    if response.content_length().is_some_and(|length| length > MAX_RESPONSE_BYTES as u64) {
+        return Body::TooLarge;
+    }
+    let body = async {
+        let mut body = Vec::new();
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) if body.len() + chunk.len() > MAX_RESPONSE_BYTES => return Body::TooLarge,
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) => return Body::Some(body),
+                Err(_) => return Body::CutOff,
+            }
+        }
+    };
+    time::timeout(BODY_TIMEOUT, body).await.unwrap_or(Body::CutOff)
+}
+
+fn partial_success(body: &[u8]) -> Option<ExportTracePartialSuccess> {
+    ExportTraceServiceResponse::decode(body).ok()?.partial_success
+}
+
+/// The media type of a response, in lowercase, with its parameters.
+fn content_type(response: &reqwest::Response) -> String {
+    let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.map(str::to_ascii_lowercase).unwrap_or_default()
 }
 
 /// Returns the reason for which the collector refused the request, from a `Status` (OTLP/HTTP, section "Failures") or
@@ -186,7 +208,7 @@ async fn error_message(response: reqwest::Response) -> String {
     if !is_protobuf && !is_text {
         return String::new();
     }
-    let body = bounded_body(response).await.unwrap_or_default();
+    let Body::Some(body) = bounded_body(response).await else { return String::new() };
     if is_protobuf {
         return tonic_types::pb::Status::decode(&*body).map(|status| status.message).unwrap_or_default();
     }

@@ -13,8 +13,10 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTracePartialSuccess;
 use opentelemetry_sdk::Resource;
 use tokio::sync::Notify;
 use tokio::time;
+use tonic::codegen::Bytes;
 
 use self::grpc::Grpc;
+use self::hedge::{Hedge, Hedged};
 use self::hints::{Doubt, Hints};
 use self::http::Http;
 use self::request::{Envelope, Request, SizeLimit};
@@ -27,6 +29,7 @@ use crate::telemetry::text::{bounded, chain};
 
 mod grpc;
 mod gzip;
+mod hedge;
 mod hints;
 mod http;
 mod request;
@@ -35,6 +38,9 @@ mod secrets;
 mod tls;
 
 const USER_AGENT: &str = concat!("throughline/", env!("CARGO_PKG_VERSION"), " (rust)");
+
+/// Of a response. The limit is the one that the specification recommends.
+const TOO_LARGE: &str = "the response is larger than 4 MiB";
 
 /// The first backoff before a retry; each is twice as long as the one before.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
@@ -68,11 +74,30 @@ pub(crate) struct OtlpExporter {
     is_collector: Cell<bool>,
     /// Ends the backoff.
     retry_now: Notify,
+    hedge: Hedge,
 }
 
 enum Transport {
     Grpc(Box<Grpc>),
     Http(Http),
+}
+
+impl Transport {
+    async fn send(&self, body: Bytes) -> Attempt<AttemptError> {
+        match self {
+            Self::Grpc(grpc) => grpc.send(body).await,
+            Self::Http(http) => http.send(body).await,
+        }
+    }
+
+    /// Makes the next request use a new connection, while another one may be in flight.
+    fn reconnect(&self) {
+        match self {
+            Self::Grpc(grpc) => grpc.reconnect(),
+            // One of HTTP/1.1 is for a single request at a time.
+            Self::Http(_) => {}
+        }
+    }
 }
 
 /// Why an attempt has failed.
@@ -164,6 +189,7 @@ impl OtlpExporter {
             size_limit: Cell::default(),
             is_collector: Cell::default(),
             retry_now: Notify::new(),
+            hedge: Hedge::default(),
         })
     }
 }
@@ -184,9 +210,14 @@ impl BatchExporter for OtlpExporter {
                 }
                 continue;
             }
+            if request.must_not_be_sent() {
+                report(Outcome::refused(request.spans as u64, "the span is larger than 64 MiB".to_owned()));
+                continue;
+            }
             match self.send_with_retries(&request).await {
                 Ok(partial) => {
                     self.is_collector.set(true);
+                    self.hedge.disarm();
                     self.size_limit.set(self.size_limit.get().after_success(request.bytes));
                     backoff = INITIAL_BACKOFF;
                     too_large.clear();
@@ -214,9 +245,10 @@ impl BatchExporter for OtlpExporter {
         }
     }
 
-    fn retry_now(&self) {
+    fn shutdown_begins(&self, left: Duration) {
         // Stored if there is no backoff now: then the next one is skipped.
         self.retry_now.notify_one();
+        self.hedge.arm(left);
     }
 
     fn last_error(&self) -> Option<String> {
@@ -234,10 +266,11 @@ impl OtlpExporter {
         if self.gzip {
             body = gzip::compressed(&body)?;
         }
+        let mut hedged = Hedged::none();
         loop {
-            let result = match &self.transport {
-                Transport::Grpc(grpc) => grpc.send(body.clone()).await,
-                Transport::Http(http) => http.send(body.clone()).await,
+            let Some(result) = hedged.attempt(self.transport.send(body.clone()), &self.hedge).await else {
+                self.transport.reconnect();
+                continue;
             };
             let AttemptError { mut failure, doubt, is_cut_off } = match result {
                 Ok(partial) => return Ok(partial),

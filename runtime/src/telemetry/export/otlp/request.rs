@@ -19,6 +19,10 @@ use crate::tracer::encoded::{QueuedSpans, ScopeId, Scopes, frames};
 /// refuse messages of more than 4 MiB.
 const MAX_BYTES: usize = (4 << 20) - (64 << 10);
 
+/// What a single span must not exceed either ("The client SHOULD limit the size of the request message"): the limit that
+/// the specification recommends for clients and servers.
+const MAX_SINGLE_BYTES: usize = 64 << 20;
+
 /// The tag and the length of a nested message, at most.
 const FRAME: usize = 6;
 
@@ -197,6 +201,11 @@ impl Request {
     /// Whether a response may mean that it is too large: it can be split, or is larger than most collectors accept.
     pub(super) fn can_be_too_large(&self) -> bool {
         self.spans > 1 || self.bytes > MAX_BYTES
+    }
+
+    /// Whether no collector needs to accept it.
+    pub(super) fn must_not_be_sent(&self) -> bool {
+        self.bytes > MAX_SINGLE_BYTES
     }
 
     /// Merges several requests into one, if there are any.

@@ -88,27 +88,49 @@ fn what_the_collector_has_not_said_is_not_taken_for_its_word() {
     );
 }
 
+/// Spans of these lengths.
+fn spans(lengths: &[usize]) -> QueuedSpans {
+    let mut bytes = Vec::new();
+    for length in lengths {
+        put_bytes(&mut bytes, SPANS, &vec![0; *length]);
+    }
+    QueuedSpans {
+        trace_id: TraceId::INVALID,
+        count: u32::try_from(lengths.len()).expect("few"),
+        has_local_root: true,
+        bytes: bytes.into(),
+        first_scope: ScopeId::OURS,
+        other_scopes: Vec::new(),
+    }
+}
+
 #[test]
 fn only_what_can_be_smaller_is_made_smaller() {
     let envelope = Envelope::new(&Resource::builder_empty().build());
-    let request = |lengths: &[usize]| {
-        let mut bytes = Vec::new();
-        for length in lengths {
-            put_bytes(&mut bytes, SPANS, &vec![0; *length]);
-        }
-        let spans = QueuedSpans {
-            trace_id: TraceId::INVALID,
-            count: u32::try_from(lengths.len()).expect("few"),
-            has_local_root: true,
-            bytes: bytes.into(),
-            first_scope: ScopeId::OURS,
-            other_scopes: Vec::new(),
-        };
-        Request::new(&envelope, vec![spans], &Scopes::default())
-    };
+    let request = |lengths: &[usize]| Request::new(&envelope, vec![spans(lengths)], &Scopes::default());
     assert!(!request(&[9]).can_be_too_large());
     assert!(request(&[9, 9]).can_be_too_large());
     assert!(request(&[4 << 20]).can_be_too_large());
+}
+
+/// OTLP, "OTLP/HTTP Request": "the client MUST NOT make the request".
+#[tokio::test]
+async fn a_span_of_more_than_64_mebibytes_is_not_sent() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("there is a port");
+    let mut config = ExporterConfig::default();
+    let endpoint = format!("http://{}", listener.local_addr().expect("it is bound"));
+    config.set_collector(endpoint, Protocol::HttpProtobuf).expect("a URL");
+    let exporter = OtlpExporter::new(config.otlp().expect("it is valid"), &Resource::builder_empty().build());
+    let exporter = exporter.unwrap_or_else(|error| panic!("{error}"));
+    let (scopes, outcomes) = (Scopes::default(), RefCell::new(Vec::new()));
+    let report = |outcome| outcomes.borrow_mut().push(outcome);
+    let batch = Batch { spans: vec![spans(&[64 << 20])], scopes: &scopes, max_spans: 10 };
+    tokio::select! {
+        () = exporter.export(batch, &report) => {}
+        _ = listener.accept() => panic!("it is sent"),
+    }
+    let outcomes = outcomes.take();
+    assert_eq!((outcomes.len(), outcomes[0].refused, &*outcomes[0].reason), (1, 1, "the span is larger than 64 MiB"));
 }
 
 #[test]
@@ -132,7 +154,7 @@ fn the_hint_names_an_unusual_path() {
 
     let hint = |variables: &[(&str, &str)]| {
         let get = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        let config = Config::from_env(&Env::new(&get)).expect("it is valid");
+        let config = Config::from_env(Env::new(&get)).expect("it is valid");
         let hints = Hints::new(config.exporter.otlp().expect("it is valid"));
         let (path, protocol) = (hints.of(Doubt::Path).to_owned(), hints.of(Doubt::Protocol));
         if path == protocol { None } else { path.strip_prefix("; check the path: ").map(str::to_owned) }

@@ -1,0 +1,203 @@
+//! Hedging during a shutdown: a request that stays without a response is sent again, over another connection.
+//!
+//! The connection may be dead without having been closed, as when the collector's host or a load balancer is gone. A
+//! shutdown may be over before the request times out, and the whole queue would be left behind although the collector
+//! accepts connections. The first request stays in flight: if the collector is only slow, its response still counts.
+//!
+//! Whether the first request arrived cannot be known, so its spans may be stored twice. That is why only one request is
+//! hedged, and none once another was accepted.
+
+use std::cell::Cell;
+use std::future::{pending, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{self, Instant};
+
+use super::{Attempt, AttemptError, Failure};
+
+/// The longest that a request may take during a shutdown before it is sent again.
+const MAX_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The reciprocal of the share of the remaining time that it may take.
+const SHARE: u32 = 4;
+
+#[derive(Debug, Default)]
+pub(super) struct Hedge {
+    /// How long a request may stay without a response; `None` if it may do so until it times out.
+    patience: Cell<Option<Duration>>,
+    armed: Notify,
+}
+
+impl Hedge {
+    /// A shutdown has begun that has to complete within `left`.
+    pub(super) fn arm(&self, left: Duration) {
+        self.patience.set(Some(MAX_PATIENCE.min(left / SHARE)));
+        self.armed.notify_one();
+    }
+
+    /// There was a response, so that the connection is not dead; or a request was hedged.
+    pub(super) fn disarm(&self) {
+        self.patience.set(None);
+    }
+
+    /// Completes when a request that was sent at `sent` should be sent again.
+    async fn due(&self, sent: Instant) {
+        loop {
+            if let Some(patience) = self.patience.get() {
+                return time::sleep_until(sent + patience).await;
+            }
+            self.armed.notified().await;
+        }
+    }
+}
+
+/// A request that was sent again, and still is in flight.
+pub(super) struct Hedged<F>(Option<Pin<Box<F>>>);
+
+impl<F: Future<Output = Attempt<AttemptError>>> Hedged<F> {
+    pub(super) fn none() -> Self {
+        Self(None)
+    }
+
+    /// Makes an attempt. Returns `None` if it takes the place of the hedged one, and another has to be made.
+    pub(super) async fn attempt(&mut self, attempt: F, hedge: &Hedge) -> Option<Attempt<AttemptError>> {
+        let is_first = self.0.is_none();
+        let mut attempt = Box::pin(attempt);
+        let result = {
+            let (mut earlier, mut due) = (pin!(self.answer()), pin!(hedge.due(Instant::now())));
+            poll_fn(|cx| {
+                // The earlier one first: if there is a response to it, no further request is sent.
+                if let Poll::Ready(result) = earlier.as_mut().poll(cx) {
+                    return Poll::Ready(Some(result));
+                }
+                if let Poll::Ready(result) = attempt.as_mut().poll(cx) {
+                    return Poll::Ready(Some(result));
+                }
+                if is_first { due.as_mut().poll(cx).map(|()| None) } else { Poll::Pending }
+            })
+            .await
+        };
+        if result.is_none() {
+            hedge.disarm();
+            self.0 = Some(attempt);
+        }
+        result
+    }
+
+    /// The collector's response, if there still is one.
+    async fn answer(&mut self) -> Attempt<AttemptError> {
+        if let Some(attempt) = &mut self.0 {
+            let result = attempt.await;
+            self.0 = None;
+            let is_final = match &result {
+                Ok(_) => true,
+                Err(error) => !error.is_cut_off && !matches!(error.failure, Failure::Retryable { .. }),
+            };
+            if is_final {
+                return result;
+            }
+        }
+        pending().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::task::{Context, Waker};
+
+    use opentelemetry_sdk::Resource;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::super::OtlpExporter;
+    use super::super::gzip::tests::batch;
+    use super::*;
+    use crate::telemetry::config::{ExporterConfig, Protocol};
+    use crate::telemetry::export::exporter::BatchExporter as _;
+    use crate::tracer::encoded::Scopes;
+
+    /// Whether a request that was sent a long time ago should be sent again.
+    fn is_due(hedge: &Hedge) -> bool {
+        let long_ago = Instant::now().checked_sub(Duration::from_millis(1)).expect("the clock has run for longer");
+        pin!(hedge.due(long_ago)).poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    #[tokio::test]
+    async fn it_is_due_from_the_begin_of_a_shutdown_to_the_first_response() {
+        let hedge = Hedge::default();
+        assert!(!is_due(&hedge));
+        hedge.arm(Duration::ZERO);
+        assert!(is_due(&hedge));
+        hedge.disarm();
+        assert!(!is_due(&hedge));
+        for (left, patience) in [(2_000, 500), (4_000, 1_000), (3_600_000, 1_000)] {
+            hedge.arm(Duration::from_millis(left));
+            assert_eq!(hedge.patience.get(), Some(Duration::from_millis(patience)));
+            assert!(!is_due(&hedge));
+        }
+    }
+
+    /// Reads a request, whose body is all that is not text.
+    async fn request(stream: &mut TcpStream) {
+        let mut bytes = vec![0; 1 << 16];
+        let length = stream.read(&mut bytes).await.expect("a request");
+        assert!(bytes[..length].starts_with(b"POST "));
+    }
+
+    async fn accept(stream: &mut TcpStream) {
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.expect("it is read");
+    }
+
+    /// Exports two batches during a shutdown, to a server whose second connection is answered if `is_first` is false.
+    async fn export_two(is_first: bool) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a port");
+        let mut config = ExporterConfig::default();
+        let endpoint = format!("http://{}", listener.local_addr().expect("it is bound"));
+        config.set_collector(endpoint, Protocol::HttpProtobuf).expect("a URL");
+        let mut config = config.otlp().expect("it is valid").clone();
+        config.timeout = None;
+        let resource = Resource::builder_empty().build();
+        let exporter = OtlpExporter::new(&config, &resource).unwrap_or_else(|error| panic!("{error}"));
+        let (scopes, outcomes) = (Scopes::default(), RefCell::new(Vec::new()));
+        let report = |outcome| outcomes.borrow_mut().push(outcome);
+        let serve = async {
+            let (mut first, _) = listener.accept().await.expect("an attempt");
+            request(&mut first).await;
+            exporter.shutdown_begins(Duration::from_millis(4));
+            let (mut second, _) = listener.accept().await.expect("another attempt");
+            request(&mut second).await;
+            accept(if is_first { &mut first } else { &mut second }).await;
+            // Of the next batch, over the connection that was answered.
+            request(if is_first { &mut first } else { &mut second }).await;
+            assert!(!is_due(&exporter.hedge));
+            accept(if is_first { &mut first } else { &mut second }).await;
+            pending::<()>().await;
+        };
+        let export = async {
+            for _ in 0..2 {
+                exporter.export(batch(&scopes), &report).await;
+            }
+        };
+        tokio::select! {
+            () = export => {}
+            () = serve => {}
+            () = time::sleep(Duration::from_secs(60)) => panic!("it is not exported within a minute"),
+        }
+        let outcomes: Vec<_> = outcomes.take().iter().map(|outcome| (outcome.exported, outcome.refused)).collect();
+        assert_eq!(outcomes, [(1, 0), (1, 0)], "each batch counts once");
+    }
+
+    #[tokio::test]
+    async fn a_response_over_another_connection_counts() {
+        export_two(false).await;
+    }
+
+    #[tokio::test]
+    async fn a_late_response_counts() {
+        export_two(true).await;
+    }
+}
