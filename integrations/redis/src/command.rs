@@ -1,5 +1,7 @@
 //! What a span records about a command: its name, and its text without values.
 
+use std::borrow::Cow;
+
 use redis::{Arg, Cmd, Pipeline};
 use throughline::text::{ellipsize, needs_escape};
 
@@ -54,13 +56,22 @@ impl Call {
 
     fn of(words: &Words<'_>, keys: bool) -> Self {
         let layout = Layout::of(&words.words);
-        let procedure = if layout.has_procedure() { words.shown(1) } else { None };
         Self {
             operation: words.name().map(str::to_owned),
             text: words.text(layout, keys),
             size: 1,
-            procedure: procedure.map(str::to_owned),
+            procedure: words.procedure(layout).map(str::to_owned),
         }
+    }
+
+    /// The name of the span: the command and, for a function, its name. A digest says little, and there may be many.
+    pub(super) fn span_name(&self) -> Option<Cow<'static, str>> {
+        let operation = self.operation.clone()?;
+        let is_function = operation.get(..5).is_some_and(|name| name.eq_ignore_ascii_case("FCALL"));
+        Some(match &self.procedure {
+            Some(function) if is_function => format!("{operation} {function}").into(),
+            _ => operation.into(),
+        })
     }
 
     /// Reads a pipeline. What its commands have in common is recorded as if there were one.
@@ -72,8 +83,12 @@ impl Call {
         for command in commands {
             this.size += 1;
             same_name &= command.name() == first.name();
+            let layout = Layout::of(&command.words);
+            if command.procedure(layout) != this.procedure.as_deref() {
+                this.procedure = None;
+            }
             if texts.len() < MAX_TEXT {
-                let text = command.text(Layout::of(&command.words), keys);
+                let text = command.text(layout, keys);
                 same_text &= text == this.text;
                 texts.push_str("; ");
                 texts.push_str(&text);
@@ -88,7 +103,6 @@ impl Call {
                 Some(name) => format!("{batch} {name}"),
                 None => batch.to_owned(),
             });
-            this.procedure = None;
         }
         this
     }
@@ -119,6 +133,11 @@ impl<'a> Words<'a> {
         let plain = (1..=32).contains(&name.len())
             && name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
         if plain { std::str::from_utf8(name).ok() } else { None }
+    }
+
+    /// The script or function that is called, if the server has it already.
+    fn procedure(&self, layout: Layout) -> Option<&'a str> {
+        if layout.has_procedure() { self.shown(1) } else { None }
     }
 
     /// A word that can be read in the text of a command: UTF-8 without blanks and quotes, and not too long.
@@ -357,6 +376,14 @@ mod tests {
         assert_eq!(call(&pipe), of("MULTI", 4, "GET a; GET a; GET b; SET c ?"));
         let one = redis::pipe().atomic().incr("n", 1).clone();
         assert_eq!(call(&one), of("MULTI INCRBY", 1, "INCRBY n ?"));
+        let scripts = |names: [&str; 2]| {
+            let mut pipe = redis::pipe();
+            for name in names {
+                pipe.cmd("EVALSHA").arg(name).arg(0);
+            }
+            Call::of_pipeline(&pipe, true).procedure
+        };
+        assert_eq!((scripts(["a", "a"]).as_deref(), scripts(["a", "b"])), (Some("a"), None));
         let mut long = redis::pipe();
         for at in 0..10_000 {
             long.get(at);

@@ -3,8 +3,20 @@
 use redis::{ErrorKind, RedisError, RedisResult, ServerError, Value};
 use throughline::{Outcome, semconv};
 
+/// The code with which the server answers `EVALSHA` if it does not have the script. This is not a failure: the script is
+/// then loaded and called again, as by [`redis::Script`]. If it is not, the caller has the error.
+const NO_SCRIPT: &str = "NOSCRIPT";
+
 /// The outcome of a command.
 pub(super) fn outcome(result: &RedisResult<Value>) -> Outcome {
+    let code = match result {
+        Ok(Value::ServerError(error)) => Some(error.code()),
+        Ok(_) => None,
+        Err(error) => error.code(),
+    };
+    if code == Some(NO_SCRIPT) {
+        return Outcome::ok().attribute(semconv::DB_RESPONSE_STATUS_CODE, NO_SCRIPT);
+    }
     match result {
         Ok(value) => first_error(value).map_or_else(Outcome::ok, of_server),
         Err(error) => of_error(error),

@@ -110,11 +110,8 @@ impl<C> TracedConnection<C> {
             return Span::none();
         }
         let call = call(!self.hide_keys);
-        let builder = match &call.operation {
-            Some(operation) => SpanBuilder::new(operation.clone()),
-            None => SpanBuilder::new("redis"),
-        };
-        builder.kind(SpanKind::Client).start_with(|tags| {
+        let name = call.span_name().unwrap_or("redis".into());
+        SpanBuilder::new(name).kind(SpanKind::Client).start_with(|tags| {
             tags.attribute(semconv::DB_SYSTEM_NAME, "redis");
             tags.attribute(semconv::DB_NAMESPACE, database.to_string());
             if let Some(operation) = call.operation {

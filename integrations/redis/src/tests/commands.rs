@@ -102,3 +102,73 @@ fn a_command_that_is_not_sampled_goes_through() {
     let flags = sent.split("traceparent").nth(1).expect("the context is passed on");
     assert!(flags.contains("-00\r\n"), "{sent}");
 }
+
+/// What `redis::Script` does.
+fn invoke(evalsha: &Cmd, mut send: impl FnMut(&Cmd) -> RedisResult<Value>) -> RedisResult<Value> {
+    match send(evalsha) {
+        Err(error) if error.code() == Some("NOSCRIPT") => {
+            send(redis::cmd("SCRIPT").arg("LOAD").arg("return 7"))?;
+            send(evalsha)
+        }
+        result => result,
+    }
+}
+
+#[test]
+fn a_script_that_the_server_does_not_have_is_not_an_error() {
+    const TREE: &str = "
+        request
+        ├── EVALSHA [client] db.response.status_code=NOSCRIPT
+        ├── SCRIPT [client]
+        └── EVALSHA [client]
+    ";
+    let replies = || {
+        let missing = error("NOSCRIPT No matching script. Please use EVAL.");
+        [Ok(missing), Ok(Value::SimpleString("abc".into())), Ok(Value::Int(7))]
+    };
+    let evalsha = redis::cmd("EVALSHA").arg("abc").arg(0).take();
+    let keys = &["db.response.status_code", "error.type"][..];
+    let (mut blocking, mut other) = (traced(Canned::new(replies())), traced(Canned::new(replies())));
+    let mut send: [&mut dyn FnMut(&Cmd) -> RedisResult<Value>; 2] =
+        [&mut |cmd| cmd.query(&mut blocking), &mut |cmd| now(cmd.query_async(&mut other))];
+    for send in &mut send {
+        let capture = Capture::new();
+        let invoked = capture.run(|| throughline::in_span("request", || invoke(&evalsha, send)));
+        assert_eq!(invoked.expect("an answer"), Value::Int(7));
+        capture.assert_tree_with(keys, TREE);
+    }
+
+    // Who passes it on has failed, and nobody loads the scripts of a pipeline.
+    let missing = || [Ok(error("NOSCRIPT no"))];
+    let capture = Capture::new();
+    capture.run(|| {
+        let mut connection = traced(Canned::new(missing()));
+        let passed_on = throughline::try_in_span("request", || evalsha.query::<Value>(&mut connection));
+        assert!(passed_on.is_err());
+        let mut connection = traced(Canned::new(missing().into_iter().chain(missing())));
+        let mut pipeline = redis::pipe();
+        pipeline.add_command(evalsha.clone()).add_command(evalsha.clone());
+        assert!(pipeline.query::<Value>(&mut connection).is_err());
+    });
+    let spans = capture.spans();
+    let failed: Vec<_> = spans.iter().filter(|span| span.is_error()).map(|span| &*span.name).collect();
+    assert_eq!(failed, ["request", "PIPELINE EVALSHA"]);
+}
+
+#[test]
+fn a_function_is_in_the_name_of_the_span() {
+    let capture = Capture::new();
+    let mut connection = traced(Canned::new([Ok(Value::Nil), Ok(Value::Nil)]));
+    capture.run(|| {
+        let _: () = redis::cmd("FCALL").arg("restock").arg(0).query(&mut connection).expect("an answer");
+        let _: () = redis::cmd("EVALSHA").arg("abc").arg(0).query(&mut connection).expect("an answer");
+    });
+    // There may be any number of digests.
+    capture.assert_tree_with(
+        &["db.operation.name", "db.stored_procedure.name"],
+        "
+        FCALL restock [client] db.operation.name=FCALL db.stored_procedure.name=restock
+        EVALSHA [client] db.operation.name=EVALSHA db.stored_procedure.name=abc
+        ",
+    );
+}
