@@ -65,11 +65,12 @@
 //! [messaging spans]: https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry::trace::{SpanKind, TraceContextExt as _};
-use opentelemetry::{Context, Key, KeyValue, Value};
+use opentelemetry::{Array, Context, Key, KeyValue, StringValue, Value};
 
 use crate::propagation::{self, Pairs, PairsMut, Propagator};
 use crate::semconv;
@@ -315,75 +316,48 @@ impl IntoIterator for TraceHeaders {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use opentelemetry::baggage::BaggageExt as _;
+/// Reports that a message was sent without some `headers` of its context, because it would have been too large with
+/// them. For systems that limit the size of a message or of its headers.
+///
+/// Sets `throughline.messaging.dropped_headers` on the span of `context`, and logs a warning: one for each system and
+/// process, because it is likely that many messages are affected. If there are no `headers`, nothing is reported.
+///
+/// ```
+/// use throughline::messaging::{self, TraceHeaders};
+///
+/// /// A message may have at most `room` more headers.
+/// fn inject(headers: &mut Vec<(String, String)>, room: usize) {
+///     let context = throughline::current_context();
+///     let mut trace: Vec<_> = TraceHeaders::of(&context).into_iter().collect();
+///     let dropped = trace.split_off(trace.len().min(room));
+///     messaging::report_dropped(&context, "aws_sqs", dropped.into_iter().map(|(name, _)| name));
+///     headers.extend(trace);
+/// }
+/// # let mut headers = Vec::new();
+/// # throughline::in_span("send", || inject(&mut headers, 10));
+/// ```
+pub fn report_dropped(context: &Context, system: &'static str, headers: impl IntoIterator<Item = String>) {
+    static WARNED: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
 
-    use super::*;
-
-    const NAMES: [&str; 5] = ["traceparent", "tracestate", "baggage", "Traceparent", "other"];
-    const VALUES: [&[u8]; 4] =
-        [b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", b"a=1,b@c=2", b"k=v%20w;p=1,l=m", b"\xff\x00"];
-
-    /// Numbers that are the same in every run (xorshift).
-    struct Numbers(u64);
-
-    impl Numbers {
-        fn below(&mut self, bound: usize) -> usize {
-            self.0 ^= self.0 << 13;
-            self.0 ^= self.0 >> 7;
-            self.0 ^= self.0 << 17;
-            usize::try_from(self.0 >> 33).unwrap_or_default() % bound
-        }
+    let headers: Vec<_> = headers.into_iter().collect();
+    if headers.is_empty() {
+        return;
     }
-
-    #[test]
-    fn headers_of_any_bytes_give_a_bounded_context() {
-        let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
-        let mut valid = 0;
-        for _ in 0..20_000 {
-            let headers: Vec<_> = (0..numbers.below(6))
-                .map(|_| {
-                    let name = numbers.below(NAMES.len());
-                    let mut value = VALUES[(name + numbers.below(8) / 7) % VALUES.len()].to_vec();
-                    for _ in 0..numbers.below(3) {
-                        let at = numbers.below(value.len() + 1);
-                        let byte = u8::try_from(numbers.below(256)).unwrap_or_default();
-                        match numbers.below(4) {
-                            0 => value.insert(at, byte),
-                            1 => value.truncate(at),
-                            _ => {
-                                if let Some(old) = value.get_mut(at) {
-                                    *old = byte;
-                                }
-                            }
-                        }
-                    }
-                    (NAMES[name], value)
-                })
-                .collect();
-            let context = extract(headers.iter().map(|(name, value)| (*name, value.as_slice())));
-            let parents = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("traceparent")).count();
-            let is_valid = context.span().span_context().is_valid();
-            assert!(!is_valid || parents == 1, "{headers:?}");
-            assert!(context.baggage().len() <= 64);
-            valid += usize::from(is_valid);
-        }
-        // Enough of them got through to show that it was not all refused.
-        assert!(valid > 1_000, "{valid}");
+    if WARNED.lock().unwrap_or_else(PoisonError::into_inner).insert(system) {
+        tracing::warn!(
+            target: "throughline",
+            "the trace context of a message does not fit: a message for `{system}` was sent without the headers `{}`, with \
+             which it would exceed the size limit; keep messages smaller, or send less baggage",
+            headers.join("`, `")
+        );
     }
-
-    #[test]
-    fn what_is_written_replaces_what_told_of_another_context() {
-        let nothing = TraceHeaders::of(&Context::new());
-        assert!(nothing.is_empty() && !nothing.replaces("traceparent"));
-        let baggage = TraceHeaders::of(&Context::new().with_baggage([KeyValue::new("tenant_id", "acme")]));
-        assert!(baggage.replaces("Baggage") && !baggage.replaces("traceparent"));
-        let parent = extract([("traceparent", VALUES[0])]);
-        let identity = TraceHeaders::of(&parent);
-        for name in ["traceparent", "TraceState", "baggage"] {
-            assert!(identity.replaces(name), "{name}");
-        }
-        assert!(!identity.replaces("content-type"));
-    }
+    let names = headers.into_iter().map(StringValue::from).collect();
+    let span = context.span();
+    span.set_attribute(KeyValue::new(
+        semconv::THROUGHLINE_MESSAGING_DROPPED_HEADERS,
+        Value::Array(Array::String(names)),
+    ));
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,7 @@ mod carried;
 mod http;
 mod living;
 mod log;
+mod messaging;
 mod options;
 mod origin;
 mod outcome;

@@ -63,6 +63,24 @@ fn without_replaced(headers: &OwnedHeaders, outgoing: &TraceHeaders) -> Kept {
     Kept::Some(kept)
 }
 
+/// Removes headers by their names, which are returned. If one cannot be read, all are kept.
+pub(crate) fn remove(headers: &mut Option<OwnedHeaders>, is_removed: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut removed = Vec::new();
+    let Some(all) = headers.as_ref() else { return removed };
+    let mut kept = OwnedHeaders::new();
+    for header in read(all) {
+        match header {
+            Some(header) if is_removed(header.key) => removed.push(header.key.to_owned()),
+            Some(header) => kept = kept.insert(header),
+            None => return Vec::new(),
+        }
+    }
+    if !removed.is_empty() {
+        *headers = (kept.count() > 0).then_some(kept);
+    }
+    removed
+}
+
 impl Origin<Kafka> for BorrowedHeaders {
     fn origin(&self) -> Context {
         extract(self)

@@ -58,6 +58,7 @@
 //! | `messaging.kafka.message.tombstone` | ✓ | ✓ | `true` for a message without payload |
 //! | `messaging.message.body.size` | ✓ | ✓ | bytes of the payload |
 //! | `messaging.consumer.group.name`, `messaging.client.id` | | ✓ | as given to [`Delivery`] |
+//! | `throughline.messaging.dropped_headers` | ✓ | | names of the [headers](#headers) that did not fit |
 //! | `error.type` | ✓ | | the name of librdkafka's error code, such as `MessageTimedOut` |
 //!
 //! Received attributes are on the span with `parent = message`, and on each link with `links = messages`. The span of
@@ -74,7 +75,10 @@
 //! not UTF-8 is skipped; `rdkafka` panics on it, and this crate catches the panic, which requires `panic = "unwind"`.
 //!
 //! Headers count towards the producer's `message.max.bytes`: a `traceparent` takes some 70 bytes, and baggage up to 8 KiB
-//! more. Leave room for them where messages are as large as is allowed.
+//! more. A record that exceeds the limit only because of them is sent without its baggage, or without all of them if
+//! that is not enough: the consumer then starts a new trace. The span has `throughline.messaging.dropped_headers`, and a
+//! warning is logged. This does not apply to the limits of brokers and topics, and not to [`inject`]: leave room for the
+//! headers where messages are as large as the broker allows.
 //!
 //! # Cost
 //!
@@ -91,6 +95,7 @@
 mod attributes;
 mod consumer;
 mod headers;
+mod limit;
 mod producer;
 
 pub use consumer::{Delivery, Kafka};

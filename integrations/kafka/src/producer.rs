@@ -13,11 +13,12 @@ use rdkafka::producer::{
 };
 use rdkafka::util::{AsyncRuntime, IntoOpaque, Timeout};
 use throughline::messaging::Producer;
-use throughline::{Instrumented, Observe, Observer, Outcome, Span, semconv};
+use throughline::{Instrumented, Observe, Observer, Outcome, Span, current_context, semconv};
 
 use crate::SYSTEM;
 use crate::attributes::{assigned, content, known_offset};
 use crate::headers::inject_context;
+use crate::limit::within_limit;
 
 /// Sends messages with a [`FutureProducer`] in producer spans.
 ///
@@ -74,6 +75,7 @@ where
     C: ClientContext + 'static,
     R: AsyncRuntime,
 {
+    #[expect(clippy::result_large_err, reason = "the error of `rdkafka`")]
     async fn send_traced<K, P, T>(&self, mut record: FutureRecord<'_, K, P>, queue_timeout: T) -> OwnedDeliveryResult
     where
         K: ToBytes + ?Sized,
@@ -82,9 +84,17 @@ where
     {
         let span = sending(producer(record.topic), record.partition, record.key, record.payload, &mut record.headers);
         let chosen = assigned(record.partition);
-        span.run_async(self.send(record, queue_timeout), move |result| delivered(result, chosen)).await
+        let sent = async move {
+            match within_limit(current_context, record, |record| self.send_result(record)) {
+                Ok(delivery) => delivery.await.expect("the producer outlives this future"),
+                // `send` waits for room in the queue, and returns a message.
+                Err((_, record)) => self.send(record, queue_timeout).await,
+            }
+        };
+        span.run_async(sent, move |result| delivered(result, chosen)).await
     }
 
+    #[expect(clippy::result_large_err, reason = "the error of `rdkafka`")]
     fn send_result_traced<'a, K, P>(
         &self,
         mut record: FutureRecord<'a, K, P>,
@@ -96,7 +106,7 @@ where
         let producer = producer(record.topic).cancel_off();
         let mut span = sending(producer, record.partition, record.key, record.payload, &mut record.headers);
         let chosen = assigned(record.partition);
-        match self.send_result(record) {
+        match within_limit(|| span.context(), record, |record| self.send_result(record)) {
             Ok(delivery) => Ok(span.instrument(delivery, DeliveryObserver { chosen })),
             Err((error, record)) => {
                 span.end(|| failed(&error));
@@ -177,7 +187,7 @@ macro_rules! producers {
                 let producer = producer(record.topic);
                 let span = sending(producer, record.partition, record.key, record.payload, &mut record.headers);
                 span.run(
-                    || self.send(record),
+                    || within_limit(current_context, record, |record| self.send(record)),
                     |result| result.as_ref().err().map_or_else(Outcome::ok, |(error, _)| failed(error)),
                 )
             }

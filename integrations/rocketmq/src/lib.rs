@@ -37,7 +37,8 @@
 //! a message is forwarded, they replace those of the previous context; all other properties are kept. The broker stores
 //! properties with the message, so the context survives delays, redelivery and the dead-letter queue. RocketMQ limits
 //! the properties of a message to 32,767 bytes in total, names included; 1,024 of them are left to the client and the
-//! broker. What does not fit is not injected, so that the message is sent as it would be without a trace.
+//! broker. What does not fit is not injected, so that the message is sent as it would be without a trace: the span has
+//! `throughline.messaging.dropped_headers`, and a warning is logged.
 //!
 //! If a message has no context, because its producer is not traced, the consumer's span is the root of a new trace.
 //! This is never an error.
@@ -63,6 +64,8 @@
 //! | `messaging.rocketmq.message.delay_time_level`, `.delivery_timestamp` | if set | removed by the broker |
 //! | `throughline.rocketmq.queue_offset` | once sent, unless it is delayed or transactional | always |
 //! | `throughline.rocketmq.send_status` | if it is not `SEND_OK` | |
+//! | `throughline.rocketmq.transaction_state` | of a transactional message: `commit`, `rollback` or `unknown` | |
+//! | `throughline.messaging.dropped_headers` | names of the properties of the context that did not fit | |
 //! | `throughline.messaging.redelivered`, `throughline.rocketmq.reconsume_times` | | from the second delivery on |
 //! | `error.type` | the client's error code, such as `transport.connection.failed` | |
 //!
@@ -73,7 +76,10 @@
 //! # Errors, cancellation, cost
 //!
 //! Results and errors of the client are returned unchanged; an error is recorded on the span with an `exception` event.
-//! As in the client, a message that the broker accepted with a status other than `SEND_OK` is not an error. A send that
+//! As in the client, a message that the broker accepted with a status other than `SEND_OK` is not an error, and neither
+//! is a transactional message that was rolled back; it is never delivered. If its state is `unknown`, the broker asks the
+//! producer later. The client calls the transaction listener where no span is current: to trace what it does, pass it a
+//! [`Snapshot`](throughline::Snapshot) as the argument of the transaction. A send that
 //! is dropped before it completes marks its span `throughline.cancelled`; the message may be sent nevertheless. Retries
 //! by the client are covered by the same span.
 //!

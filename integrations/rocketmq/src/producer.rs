@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 
 use rocketmq_client_rust::{
-    ClientError, ClientResult, DefaultMQProducer, SendResult, SendStatus, TransactionSendResult,
+    ClientError, ClientResult, DefaultMQProducer, LocalTransactionState, SendResult, SendStatus, TransactionSendResult,
 };
 use rocketmq_model::common::message::MessageTrait;
 use throughline::messaging::Producer;
@@ -13,7 +13,7 @@ use throughline::{Outcome, Snapshot, Span, Tags, semconv};
 
 use crate::SYSTEM;
 use crate::attributes::{describe_message, is_queued_at_once};
-use crate::properties::inject_context;
+use crate::properties::{inject_context, inject_into_all};
 
 /// Sends messages with a [`DefaultMQProducer`] in producer spans, and injects their context into the messages.
 ///
@@ -170,13 +170,18 @@ pub trait Sent: sealed::Sent {}
 impl<T: sealed::Sent> Sent for T {}
 
 mod sealed {
-    use super::{MessageTrait, SendResult, TransactionSendResult};
+    use super::{LocalTransactionState, MessageTrait, SendResult, TransactionSendResult};
 
     pub trait Sent {
         /// Whether what was sent is a transactional message.
         const TRANSACTION: bool = false;
 
         fn result(&self) -> Option<&SendResult> {
+            None
+        }
+
+        /// The result of the local transaction.
+        fn transaction(&self) -> Option<LocalTransactionState> {
             None
         }
     }
@@ -201,6 +206,10 @@ mod sealed {
         fn result(&self) -> Option<&SendResult> {
             self.send_result.as_ref()
         }
+
+        fn transaction(&self) -> Option<LocalTransactionState> {
+            self.local_transaction_state
+        }
     }
 
     /// The answer to a request.
@@ -216,8 +225,10 @@ where
 {
     let span = outgoing(producer, &mut message, R::TRANSACTION);
     let has_offset = span.is_recording() && is_queued_at_once(&message, R::TRANSACTION);
-    let one =
-        |result: &ClientResult<R>| result.as_ref().map_or_else(failed, |answer| sent_one(answer.result(), has_offset));
+    let one = |result: &ClientResult<R>| match result {
+        Ok(answer) => ended(sent_one(answer.result(), has_offset), answer.transaction()),
+        Err(error) => failed(error),
+    };
     span.run_async(on_the_heap(message, send), one).await
 }
 
@@ -239,10 +250,7 @@ where
             describe_producer(producer, tags);
         })
     });
-    let context = span.context();
-    for message in &mut messages {
-        inject_context(&context, message);
-    }
+    inject_into_all(&span.context(), &mut messages);
     let batch = |result: &ClientResult<R>| result.as_ref().map_or_else(failed, |answer| sent(answer.result()));
     span.run_async(on_the_heap(messages, send), batch).await
 }
@@ -291,6 +299,18 @@ fn sent_one(result: Option<&SendResult>, has_offset: bool) -> Outcome {
         ),
         _ => outcome,
     }
+}
+
+/// The outcome of a transactional message: only a committed one is delivered. That the application has rolled it back
+/// is not an error.
+fn ended(outcome: Outcome, transaction: Option<LocalTransactionState>) -> Outcome {
+    let state = match transaction {
+        Some(LocalTransactionState::CommitMessage) => "commit",
+        Some(LocalTransactionState::RollbackMessage) => "rollback",
+        Some(LocalTransactionState::Unknown) => "unknown",
+        None => return outcome,
+    };
+    outcome.attribute(semconv::THROUGHLINE_ROCKETMQ_TRANSACTION_STATE, state)
 }
 
 /// The broker's answer to any number of messages.

@@ -3,8 +3,10 @@
 use opentelemetry::propagation::Extractor;
 use rocketmq_model::common::message::MessageTrait;
 use rocketmq_model::common::message::message_single::Message;
-use throughline::messaging::TraceHeaders;
+use throughline::messaging::{self, TraceHeaders};
 use throughline::{Context, current_context};
+
+use crate::SYSTEM;
 
 /// No format uses more values of one property than this.
 const MAX_VALUES: usize = 64;
@@ -23,6 +25,22 @@ pub fn inject<M: MessageTrait>(message: &mut M) {
 
 /// Injects `context` into the properties of a message; otherwise like [`inject`].
 pub fn inject_context<M: MessageTrait>(context: &Context, message: &mut M) {
+    let mut dropped = Vec::new();
+    write(context, message, &mut dropped);
+    messaging::report_dropped(context, SYSTEM, dropped);
+}
+
+/// Injects `context` into each of several messages.
+pub(crate) fn inject_into_all<M: MessageTrait>(context: &Context, messages: &mut [M]) {
+    let mut dropped = Vec::new();
+    for message in messages {
+        write(context, message, &mut dropped);
+    }
+    messaging::report_dropped(context, SYSTEM, dropped);
+}
+
+/// Adds the names of the properties that do not fit to `dropped`, each once.
+fn write<M: MessageTrait>(context: &Context, message: &mut M, dropped: &mut Vec<String>) {
     let trace = TraceHeaders::of(context);
     let replaced = message.get_properties().keys().filter(|name| trace.replaces(name));
     for name in replaced.cloned().collect::<Vec<_>>() {
@@ -36,6 +54,8 @@ pub fn inject_context<M: MessageTrait>(context: &Context, message: &mut M) {
         if let Some(rest) = room.checked_sub(size(&name, &value)) {
             room = rest;
             message.put_property(name.into(), value.into());
+        } else if !dropped.contains(&name) {
+            dropped.push(name);
         }
     }
 }

@@ -180,12 +180,16 @@ ours! {
     THROUGHLINE_REDIS_DELIVERY_COUNT = "throughline.redis.delivery_count";
     /// Whether a message is a redelivery.
     THROUGHLINE_MESSAGING_REDELIVERED = "throughline.messaging.redelivered";
+    /// The names of the headers of the context that a message was sent without, because it would have been too large.
+    THROUGHLINE_MESSAGING_DROPPED_HEADERS = "throughline.messaging.dropped_headers";
     /// RocketMQ: the offset of a message in its queue.
     THROUGHLINE_ROCKETMQ_QUEUE_OFFSET = "throughline.rocketmq.queue_offset";
     /// RocketMQ: the number of previous deliveries of a message.
     THROUGHLINE_ROCKETMQ_RECONSUME_TIMES = "throughline.rocketmq.reconsume_times";
     /// RocketMQ: the send status returned by the broker, unless it is `SEND_OK`.
     THROUGHLINE_ROCKETMQ_SEND_STATUS = "throughline.rocketmq.send_status";
+    /// RocketMQ: the result of the local transaction of a transactional message.
+    THROUGHLINE_ROCKETMQ_TRANSACTION_STATE = "throughline.rocketmq.transaction_state";
     /// The maximum number of log events per span.
     THROUGHLINE_LOG_LIMIT = "throughline.log.limit";
     /// The reason for a loss, on the metrics that count lost traces and spans.

@@ -1,4 +1,4 @@
-//! RocketMQ without a broker: messages, and what is recorded when sending. The other tests are in `rocketmq.rs`.
+//! RocketMQ without a broker: messages, and what is recorded when sending. The other tests are in `rocketmq/`.
 
 #![cfg(feature = "rocketmq")]
 
@@ -81,6 +81,22 @@ fn what_does_not_fit_into_the_properties_is_left_out() {
     assert_eq!(written(31_600), ["traceparent"]);
     assert!(written(31_735).is_empty());
     assert!(written(40_000).is_empty());
+}
+
+#[tokio::test]
+async fn what_was_left_out_is_on_the_span() {
+    let capture = Capture::new();
+    let full = || with(&[("filler", &"x".repeat(31_735))]);
+    let sending = async {
+        send(order(), |_| ready(Ok(()))).await.unwrap();
+        send(full(), |_| ready(Ok(()))).await.unwrap();
+        send_batch(vec![order(), full(), full()], |_| ready(Ok(()))).await.unwrap();
+    };
+    capture.run_async(sending).await;
+    let dropped: Vec<_> =
+        capture.spans().iter().map(|span| text(span, "throughline.messaging.dropped_headers")).collect();
+    let names = Some(r#"["traceparent"]"#.to_owned());
+    assert_eq!(dropped, [None, names.clone(), names]);
 }
 
 #[test]
@@ -300,6 +316,31 @@ async fn what_the_broker_says_of_a_message_is_told() {
         send orders [producer] messaging.batch.message_count=2
         ",
     );
+}
+
+#[tokio::test]
+async fn the_result_of_a_transaction_is_told() {
+    use LocalTransactionState::{CommitMessage, RollbackMessage, Unknown};
+    let capture = Capture::new();
+    let sending = async {
+        for state in [Some(CommitMessage), Some(RollbackMessage), Some(Unknown), None] {
+            let result = TransactionSendResult { local_transaction_state: state, send_result: Some(answer()) };
+            send(order(), |_| ready(Ok(result))).await.unwrap();
+        }
+        send(order(), |_| ready(Ok(answer()))).await.unwrap();
+    };
+    capture.run_async(sending).await;
+    let spans = capture.spans();
+    let told: Vec<_> = spans.iter().map(|span| text(span, "throughline.rocketmq.transaction_state")).collect();
+    assert_eq!(
+        told,
+        ["commit", "rollback", "unknown"]
+            .map(|state| Some(state.to_owned()))
+            .into_iter()
+            .chain([None, None])
+            .collect::<Vec<_>>()
+    );
+    assert!(spans.iter().all(|span| !span.is_error()), "none of them is a failure");
 }
 
 #[tokio::test]

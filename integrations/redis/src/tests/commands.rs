@@ -128,11 +128,12 @@ fn a_script_that_the_server_does_not_have_is_not_an_error() {
     };
     let evalsha = redis::cmd("EVALSHA").arg("abc").arg(0).take();
     let keys = &["db.response.status_code", "error.type"][..];
-    let (mut blocking, mut other) = (traced(Canned::new(replies())), traced(Canned::new(replies())));
-    let mut send: [&mut dyn FnMut(&Cmd) -> RedisResult<Value>; 2] =
-        [&mut |cmd| cmd.query(&mut blocking), &mut |cmd| now(cmd.query_async(&mut other))];
-    for send in &mut send {
+    for is_blocking in [false, true] {
         let capture = Capture::new();
+        let mut connection = traced(Canned::new(replies()));
+        let send = |cmd: &Cmd| {
+            if is_blocking { cmd.query(&mut connection) } else { now(cmd.query_async(&mut connection)) }
+        };
         let invoked = capture.run(|| throughline::in_span("request", || invoke(&evalsha, send)));
         assert_eq!(invoked.expect("an answer"), Value::Int(7));
         capture.assert_tree_with(keys, TREE);

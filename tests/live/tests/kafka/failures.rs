@@ -106,3 +106,55 @@ async fn what_cannot_be_queued_is_an_error() {
     assert!(capture.run_async(producer.send_traced(record, LONG)).await.is_err());
     assert_eq!(capture.spans()[3].attribute("error.type"), Some(&"Nul".into()));
 }
+
+pub(crate) async fn what_only_the_trace_makes_too_large_is_sent_without_it(cluster: Cluster) {
+    const LIMIT: usize = 1000;
+    let mut config = config(&cluster.brokers);
+    config.set("message.max.bytes", LIMIT.to_string());
+    let producer: FutureProducer = config.create().expect("the configuration is valid");
+    let base: BaseProducer = config.create().expect("the configuration is valid");
+    let text = "x".repeat(LIMIT);
+    let record = |length: usize| {
+        let headers = OwnedHeaders::new().insert(Header { key: "kept", value: Some("1") });
+        FutureRecord::<str, str>::to(&cluster.topic).payload(&text[..length]).headers(headers)
+    };
+    // The first size that does not fit, even without a trace.
+    let elsewhere = nowhere(&[("message.max.bytes", &LIMIT.to_string())]);
+    let refused = |length| elsewhere.send_result(record(length)).is_err();
+    let too_large = (0..=LIMIT).find(|&length| refused(length)).expect("there is a limit");
+    let capture = Capture::new();
+    let sent = |length| capture.run_async(request("acme", producer.send_traced(record(length), LONG)));
+    for length in [100, too_large - 80, too_large - 1] {
+        sent(length).await.expect("it is sent");
+    }
+    let (error, message) = sent(too_large).await.expect_err("it is too large");
+    assert_eq!(error, KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge));
+    assert_eq!(message.payload().map(<[u8]>::len), Some(too_large));
+    let again = |length| capture.run(|| in_span("request", || producer.send_result_traced(record(length))));
+    assert!(again(too_large).is_err());
+    let delivery = again(too_large - 1).map_err(|(error, _)| error).expect("it is queued");
+    assert!(delivery.await.expect("the producer lives").is_ok());
+    capture.run(|| {
+        let record = || BaseRecord::<str, str>::to(&cluster.topic).payload(&text[..too_large]);
+        in_span("request", || base.send_traced(record())).expect("it fits without headers of its own");
+    });
+    base.flush(LONG).expect("it is delivered");
+
+    let spans = capture.named(&format!("send {}", cluster.topic));
+    let dropped = |span: &FinishedSpan| {
+        span.attribute("throughline.messaging.dropped_headers").map_or_else(String::new, ToString::to_string)
+    };
+    let dropped: Vec<_> = spans.iter().map(|span| (dropped(span), span.is_error())).collect();
+    let baggage = r#"["baggage"]"#;
+    let (both, one) = (r#"["baggage","traceparent"]"#, r#"["traceparent"]"#);
+    let expected = [("", false), (baggage, false), (both, false), ("", true), ("", true), (one, false), (one, false)];
+    assert_eq!(dropped, expected.map(|(names, is_error)| (names.to_owned(), is_error)));
+
+    let consumer = cluster.consumer();
+    let headers = |message: BorrowedMessage<'_>| {
+        let names = message.headers().map(|headers| headers.iter().map(|header| header.key.to_owned()).collect());
+        names.unwrap_or_else(Vec::new).join(" ")
+    };
+    let received: Vec<_> = (0..5).map(|_| headers(next(&consumer))).collect();
+    assert_eq!(received, ["kept traceparent baggage", "kept traceparent", "kept", "kept", ""]);
+}

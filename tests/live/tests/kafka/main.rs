@@ -33,7 +33,9 @@ use throughline::{Origin as _, biz_tags, in_span, in_span_async, traced};
 use throughline_kafka::{Delivery, FutureProducerExt as _, ProducerExt as _};
 use throughline_live::{Peer, SpanLine, server};
 
-use failures::what_an_aborted_transaction_has_queued_is_an_error;
+use failures::{
+    what_an_aborted_transaction_has_queued_is_an_error, what_only_the_trace_makes_too_large_is_sent_without_it,
+};
 use processes::{a_batch_is_linked, produced_here_consumed_there, produced_there_consumed_here};
 use producers::{headers_are_kept, not_sampled_goes_on, producers_without_a_future};
 
@@ -131,6 +133,7 @@ on_both!(
     producers_without_a_future,
     headers_are_kept,
     what_an_aborted_transaction_has_queued_is_an_error,
+    what_only_the_trace_makes_too_large_is_sent_without_it,
 );
 
 /// Every attribute but those of the source code.

@@ -2,15 +2,14 @@
 
 #![cfg(feature = "rocketmq")]
 
+mod transactions;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
-use rocketmq_client_rust::{
-    DefaultMQProducer, LocalTransactionState, SendResult, TransactionListener, TransactionMQProducer,
-};
+use rocketmq_client_rust::{DefaultMQProducer, SendResult};
 use rocketmq_model::common::message::MessageTrait;
-use rocketmq_model::common::message::message_ext::MessageExt;
 use rocketmq_model::common::message::message_single::Message;
 use throughline::testing::Capture;
 use throughline::{biz_tags, in_span_async, traced};
@@ -316,45 +315,6 @@ async fn every_way_of_sending_is_a_producer() {
     assert_eq!(attributes(consumer, &keys), [Some("fifo"), Some("customer-7")]);
     let keys = ["messaging.rocketmq.message.type", "messaging.rocketmq.message.delay_time_level"];
     assert_eq!(attributes(&of("delayed").0, &keys), [Some("delay"), Some("1")]);
-    lab.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_transactional_message_has_its_type() {
-    struct Commit;
-    impl TransactionListener for Commit {
-        fn execute_local_transaction(
-            &self,
-            _: &dyn MessageTrait,
-            _: Option<&(dyn std::any::Any + Send + Sync)>,
-        ) -> LocalTransactionState {
-            LocalTransactionState::CommitMessage
-        }
-        fn check_local_transaction(&self, _: &MessageExt) -> LocalTransactionState {
-            LocalTransactionState::CommitMessage
-        }
-    }
-    let Some(lab) = Lab::open().await else { return };
-    let mut producer = TransactionMQProducer::builder(lab.client.runtime())
-        .producer_group(unique("transactions"))
-        .name_server_addr(lab.namesrv.as_str())
-        .transaction_listener(Commit)
-        .build();
-    producer.start().await.expect("started");
-    let capture = Capture::new();
-    let message = lab.message("transfer");
-    let sending = rocketmq::send(message, |message| producer.send_message_in_transaction(message, None::<()>));
-    capture.run_async(in_span_async("request", sending)).await.expect("sent");
-    let spans = lab.consume("rocketmq-listen", &unique("transfers"), 1);
-
-    let sent = SpanLine::from(&capture.span(&format!("send {}", lab.topic)));
-    let received = only(&processed(&spans, "transfer"));
-    assert!(received.is_child_of(&sent), "{received:?}");
-    assert_eq!(sent.attribute("messaging.rocketmq.message.type"), Some("transaction"));
-    assert_eq!(sent.attribute("throughline.rocketmq.queue_offset"), None, "that is of the broker's own topic");
-    assert_eq!(received.attribute("throughline.rocketmq.queue_offset"), Some("0"));
-    assert_eq!(received.attribute("messaging.rocketmq.message.type"), Some("transaction"));
-    producer.shutdown().await;
     lab.close().await;
 }
 

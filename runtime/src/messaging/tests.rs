@@ -1,0 +1,69 @@
+use opentelemetry::baggage::BaggageExt as _;
+
+use super::*;
+
+const NAMES: [&str; 5] = ["traceparent", "tracestate", "baggage", "Traceparent", "other"];
+const VALUES: [&[u8]; 4] =
+    [b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", b"a=1,b@c=2", b"k=v%20w;p=1,l=m", b"\xff\x00"];
+
+/// Numbers that are the same in every run (xorshift).
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 33).unwrap_or_default() % bound
+    }
+}
+
+#[test]
+fn headers_of_any_bytes_give_a_bounded_context() {
+    let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
+    let mut valid = 0;
+    for _ in 0..20_000 {
+        let headers: Vec<_> = (0..numbers.below(6))
+            .map(|_| {
+                let name = numbers.below(NAMES.len());
+                let mut value = VALUES[(name + numbers.below(8) / 7) % VALUES.len()].to_vec();
+                for _ in 0..numbers.below(3) {
+                    let at = numbers.below(value.len() + 1);
+                    let byte = u8::try_from(numbers.below(256)).unwrap_or_default();
+                    match numbers.below(4) {
+                        0 => value.insert(at, byte),
+                        1 => value.truncate(at),
+                        _ => {
+                            if let Some(old) = value.get_mut(at) {
+                                *old = byte;
+                            }
+                        }
+                    }
+                }
+                (NAMES[name], value)
+            })
+            .collect();
+        let context = extract(headers.iter().map(|(name, value)| (*name, value.as_slice())));
+        let parents = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("traceparent")).count();
+        let is_valid = context.span().span_context().is_valid();
+        assert!(!is_valid || parents == 1, "{headers:?}");
+        assert!(context.baggage().len() <= 64);
+        valid += usize::from(is_valid);
+    }
+    // Enough of them got through to show that it was not all refused.
+    assert!(valid > 1_000, "{valid}");
+}
+
+#[test]
+fn what_is_written_replaces_what_told_of_another_context() {
+    let nothing = TraceHeaders::of(&Context::new());
+    assert!(nothing.is_empty() && !nothing.replaces("traceparent"));
+    let baggage = TraceHeaders::of(&Context::new().with_baggage([KeyValue::new("tenant_id", "acme")]));
+    assert!(baggage.replaces("Baggage") && !baggage.replaces("traceparent"));
+    let parent = extract([("traceparent", VALUES[0])]);
+    let identity = TraceHeaders::of(&parent);
+    for name in ["traceparent", "TraceState", "baggage"] {
+        assert!(identity.replaces(name), "{name}");
+    }
+    assert!(!identity.replaces("content-type"));
+}
