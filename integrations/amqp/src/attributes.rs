@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use lapin::BasicProperties;
+use lapin::types::{AMQPValue, FieldArray};
 use throughline::{KeyValue, messaging, semconv};
 
 /// What the conventions call the destination: "only non-empty values should be used", and if there
@@ -37,6 +38,18 @@ pub(crate) fn content(
     let routing_key = (!routing_key.is_empty())
         .then(|| KeyValue::new(semconv::MESSAGING_RABBITMQ_DESTINATION_ROUTING_KEY, routing_key.to_owned()));
     routing_key.into_iter().chain(ids(properties)).chain([messaging::body_size(payload.len())])
+}
+
+/// How often a message was rejected, and returned through a dead-letter exchange. Such a message is a new one to the
+/// broker, which does not mark it as redelivered, and keeps count in its header.
+pub(crate) fn rejections(properties: &BasicProperties) -> i64 {
+    let deaths = properties.headers().as_ref().and_then(|headers| headers.inner().get("x-death")?.as_array());
+    let count = |death: &AMQPValue| {
+        let death = death.as_field_table()?.inner();
+        let is_rejection = death.get("reason")?.as_long_string()?.as_bytes() == b"rejected";
+        death.get("count")?.as_long_long_int().filter(|&count| is_rejection && count > 0)
+    };
+    deaths.into_iter().flat_map(FieldArray::as_slice).filter_map(count).fold(0, i64::saturating_add)
 }
 
 pub(crate) fn ids(properties: &BasicProperties) -> impl Iterator<Item = KeyValue> {

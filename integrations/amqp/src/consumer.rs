@@ -6,7 +6,7 @@ use throughline::messaging::Received;
 use throughline::{Context, KeyValue, Origin, semconv};
 
 use crate::SYSTEM;
-use crate::attributes::{content, destination, ids, is_temporary, temporary_marks};
+use crate::attributes::{content, destination, ids, is_temporary, rejections, temporary_marks};
 
 /// Marks the implementations of [`Origin`] for the types of lapin. It is inferred in `#[traced(parent = delivery)]` and
 /// never has to be specified.
@@ -70,8 +70,12 @@ impl Origin for Delivery<'_> {
                 i64::try_from(*delivery_tag).unwrap_or(i64::MAX),
             );
         }
-        if *redelivered {
+        let rejections = rejections(properties);
+        if *redelivered || rejections > 0 {
             received.redelivered();
+        }
+        if rejections > 0 {
+            received.attribute(semconv::THROUGHLINE_RABBITMQ_REJECTIONS, rejections);
         }
         received.extend(content(routing_key, properties, data));
     }

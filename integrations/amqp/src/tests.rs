@@ -184,6 +184,32 @@ fn a_delivery_describes_itself() {
 }
 
 #[test]
+fn a_message_that_comes_back_through_a_dead_letter_exchange_is_a_redelivery() {
+    let death =
+        |reason: &str, count: AMQPValue| AMQPValue::FieldTable(table(&[("reason", text(reason)), ("count", count)]));
+    let long = AMQPValue::LongLongInt;
+    let told = |deaths: AMQPValue| {
+        let mut delivery = delivery("orders", "placed", false);
+        delivery.properties = BasicProperties::default().with_headers(table(&[("x-death", deaths)]));
+        let of = |key: &str| described(&delivery).into_iter().find(|(name, _)| name == key).map(|(_, value)| value);
+        (of("throughline.messaging.redelivered"), of("throughline.rabbitmq.rejections"))
+    };
+    let array = |deaths: Vec<AMQPValue>| AMQPValue::FieldArray(FieldArray::from(deaths));
+    let retried = [death("expired", long(3)), death("rejected", long(2)), death("rejected", long(1))];
+    assert_eq!(told(array(retried.into())), (Some("true".into()), Some("3".into())));
+    // Delayed in a queue from which nothing is delivered; or not what a broker writes.
+    let others = [
+        array(vec![death("expired", long(1))]),
+        array(vec![death("rejected", long(-1)), death("rejected", AMQPValue::Void), text("rejected")]),
+        array(Vec::new()),
+        text("rejected"),
+    ];
+    for other in others {
+        assert_eq!(told(other.clone()), (None, None), "{other:?}");
+    }
+}
+
+#[test]
 fn a_delivery_from_an_unnamed_queue_is_marked() {
     let marks = |delivery: &dyn Fn(&mut Vec<throughline::KeyValue>)| {
         let mut attributes = Vec::new();

@@ -182,6 +182,8 @@ ours! {
     THROUGHLINE_MESSAGING_REDELIVERED = "throughline.messaging.redelivered";
     /// The names of the headers of the context that a message was sent without, because it would have been too large.
     THROUGHLINE_MESSAGING_DROPPED_HEADERS = "throughline.messaging.dropped_headers";
+    /// RabbitMQ: how often a message was rejected before, and returned through a dead-letter exchange.
+    THROUGHLINE_RABBITMQ_REJECTIONS = "throughline.rabbitmq.rejections";
     /// RocketMQ: the offset of a message in its queue.
     THROUGHLINE_ROCKETMQ_QUEUE_OFFSET = "throughline.rocketmq.queue_offset";
     /// RocketMQ: the number of previous deliveries of a message.

@@ -23,6 +23,49 @@ async fn a_redelivered_message_is_marked() {
 }
 
 #[tokio::test]
+async fn a_retry_through_a_dead_letter_exchange_is_marked() {
+    let Some(broker) = Broker::connect().await else { return };
+    let text = |text: &str| AMQPValue::LongString(text.into());
+    let declare = |name: String, dead_letters: String| {
+        let mut arguments = FieldTable::default();
+        arguments.insert("x-expires".into(), AMQPValue::LongInt(60_000));
+        arguments.insert("x-dead-letter-exchange".into(), text(""));
+        arguments.insert("x-dead-letter-routing-key".into(), text(&dead_letters));
+        broker.channel.queue_declare(short(&name), QueueDeclareOptions::default(), arguments)
+    };
+    // From each of the two queues, what is rejected goes to the other.
+    let (orders, wait) = (unique("orders"), unique("wait"));
+    declare(orders.clone(), wait.clone()).await.expect("a queue");
+    declare(wait.clone(), orders.clone()).await.expect("a queue");
+    let capture = Capture::new();
+    let (options, none) = (BasicPublishOptions::default(), BasicProperties::default());
+    let sent = broker.channel.basic_publish_traced("".into(), short(&orders), options, b"x", none);
+    capture.run_async(request("acme", sent)).await.expect("sent");
+    let consume = |queue: &str| {
+        let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
+        broker.channel.basic_consume(short(queue), "".into(), options, none)
+    };
+    let mut consumers = [consume(&orders).await.expect("a consumer"), consume(&wait).await.expect("a consumer")];
+    for attempt in 0..4 {
+        let delivery = next(&mut consumers[attempt % 2]).await;
+        assert!(!delivery.redelivered, "by the broker");
+        capture.run(|| receive(&delivery));
+        delivery.reject(BasicRejectOptions { requeue: false }).await.expect("rejected");
+    }
+    let receive = |attempt: &str| format!("    ├── receive [consumer]{attempt}\n");
+    capture.assert_tree_with(
+        &["throughline.messaging.redelivered", "throughline.rabbitmq.rejections"],
+        &format!(
+            "request [server]\n└── publish {orders} [producer]\n{}{}{}    └── receive [consumer]{}",
+            receive(""),
+            receive(" throughline.messaging.redelivered=true throughline.rabbitmq.rejections=1"),
+            receive(" throughline.messaging.redelivered=true throughline.rabbitmq.rejections=2"),
+            " throughline.messaging.redelivered=true throughline.rabbitmq.rejections=3",
+        ),
+    );
+}
+
+#[tokio::test]
 async fn a_batch_is_linked() {
     let Some(broker) = Broker::connect().await else { return };
     let capture = Capture::new();
