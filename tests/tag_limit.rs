@@ -1,9 +1,40 @@
-//! The limit for tags in scope is process-wide, and so is the counter, so this is a single test.
+//! The limit for tags in scope is process-wide, and so are the counter and the warnings, so this is a single test.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
 
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics, SumDataPoint};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
 use throughline::testing::Capture;
-use throughline::{Value, current_tags};
+use throughline::{Value, biz_tags, current_tags};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::{Context, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// The targets and messages of the events.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<(String, String)>>>);
+
+impl<S: Subscriber> Layer<S> for Log {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        struct Message(String);
+
+        impl Visit for Message {
+            fn record_debug(&mut self, _: &Field, value: &dyn fmt::Debug) {
+                self.0 = format!("{value:?}");
+            }
+        }
+        let mut message = Message(String::new());
+        event.record(&mut message);
+        self.0.lock().expect("no panic").push((event.metadata().target().to_owned(), message.0));
+    }
+}
+
+/// A long value, of which the baggage has room for seven.
+#[biz_tags(propagate(a = long, b = long, c = long, d = long, e = long, f = long, g = long, h = long, i = long))]
+fn send_all(long: &str) {}
 
 /// Runs `inside` with `count` tags `<prefix>0`, `<prefix>1`, … in scope, all of one call.
 fn with_tags<R>(prefix: &str, count: usize, inside: impl FnOnce() -> R) -> R {
@@ -28,6 +59,8 @@ fn a_scope_is_bounded() {
     let exporter = InMemoryMetricExporter::default();
     let meters = SdkMeterProvider::builder().with_reader(PeriodicReader::builder(exporter.clone()).build()).build();
     opentelemetry::global::set_meter_provider(meters.clone());
+    let log = Log::default();
+    let _subscriber = tracing_subscriber::registry().with(log.clone()).set_default();
     let capture = Capture::new();
 
     let all = capture.run(|| with_tags("few", 100, || with_tags("more", 28, current_tags)));
@@ -76,6 +109,14 @@ fn a_scope_is_bounded() {
     // Ten thousand of one call, for each of which there is no room.
     let kept = capture.run(|| with_tags("many", 10_000, current_tags));
     assert_eq!(kept.len(), 128);
+    // One warning for all of them, and one for tags that have no room in the baggage.
+    capture.run(|| send_all(&"x".repeat(1_000)));
+    capture.run(|| send_all(&"y".repeat(1_000)));
+    let events = std::mem::take(&mut *log.0.lock().expect("no panic"));
+    let [(first, dropped_tag), (second, unsent)] = &events[..] else { panic!("{events:?}") };
+    assert_eq!([first, second], ["throughline"; 2], "{events:?}");
+    assert!(dropped_tag.contains("the limit of 128 tags in scope is reached"), "{dropped_tag}");
+    assert!(unsent.starts_with("tag `i` not sent to other processes: W3C Baggage is limited to"), "{unsent}");
 
     let limit = |name: &str| match name {
         "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT" => Some("5".to_owned()),

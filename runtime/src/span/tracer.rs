@@ -160,21 +160,18 @@ pub(crate) fn set_up_is(state: SetUp) {
 /// Logs a warning, once, if a span is discarded by mistake and a subscriber is set.
 #[cold]
 pub(crate) fn warn_if_not_set_up(context: &Context) {
-    const MISTAKES: &[(SetUp, &str)] = &[
-        (
-            SetUp::Never,
+    let text = match SET_UP.load(Ordering::Relaxed) {
+        state if state == SetUp::Never as u8 => {
             "span discarded: telemetry is not set up; call `throughline::init()`, or `throughline::install` with a tracer \
-             provider, at the start of `main`",
-        ),
+             provider, at the start of `main`"
+        }
         #[cfg(feature = "otlp")]
-        (
-            SetUp::Dropped,
+        state if state == SetUp::Dropped as u8 => {
             "span discarded: the value returned by `throughline::init()` was dropped; keep it until the end of `main`, as in \
-             `let telemetry = throughline::init()?;`, and call `shutdown` there",
-        ),
-    ];
-    let state = SET_UP.load(Ordering::Relaxed);
-    let Some((_, text)) = MISTAKES.iter().find(|(mistake, _)| *mistake as u8 == state) else { return };
+             `let telemetry = throughline::init()?;`, and call `shutdown` there"
+        }
+        _ => return,
+    };
     // Set before checking for a subscriber, which may start spans itself.
     if context.is_telemetry_suppressed() || WARNED.swap(true, Ordering::Relaxed) {
         return;

@@ -6,7 +6,7 @@ use opentelemetry::Context;
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry_sdk::trace::Sampler;
 use throughline::testing::Capture;
-use throughline::{Value, biz_tags, in_span, in_span_async, traced, traced_spawn};
+use throughline::{KeyValue, Value, biz_tags, in_span, in_span_async, traced, traced_spawn};
 
 #[test]
 fn propagate_writes_baggage_also_when_nothing_is_sampled() {
@@ -143,6 +143,32 @@ async fn a_tag_that_replaces_a_propagated_one_replaces_it_in_the_baggage() {
 }
 
 /// A member that a caller has sent is no different from one that was propagated here.
+/// The old value must not be sent for one that does not fit into the baggage.
+#[test]
+fn a_value_without_room_is_not_sent_and_neither_is_the_one_it_replaces() {
+    #[biz_tags(propagate(tenant_id))]
+    fn alone(tenant_id: &str) -> Option<String> {
+        Context::current().baggage().get("tenant_id").map(ToString::to_string)
+    }
+
+    #[traced]
+    #[biz_tags(propagate(tenant_id))]
+    fn in_a_span(tenant_id: &str) -> Option<String> {
+        Context::current().baggage().get("tenant_id").map(ToString::to_string)
+    }
+    let filling = (0..7).map(|at| KeyValue::new(format!("filling{at}"), "x".repeat(1_100)));
+    let members: Vec<_> = filling.chain([KeyValue::new("tenant_id", "acme")]).collect();
+    let capture = Capture::new();
+    capture.run(|| {
+        let _attached = Context::current().with_baggage(members).attach();
+        assert_eq!((alone("acme"), in_a_span("acme")), (Some("acme".to_owned()), Some("acme".to_owned())));
+        assert_eq!((alone("fits"), in_a_span("fits")), (Some("fits".to_owned()), Some("fits".to_owned())));
+        let long = "y".repeat(1_000);
+        assert_eq!((alone(&long), in_a_span(&long)), (None, None));
+        assert_eq!(Context::current().baggage().len(), 8);
+    });
+}
+
 #[test]
 fn a_tag_replaces_the_member_of_a_caller_and_leaves_the_others() {
     #[traced(parent = headers)]

@@ -92,10 +92,10 @@ pub(in crate::tags) fn changed(
     if baggage.is_empty() && propagated.is_empty() {
         return None;
     }
-    let is_stale = |key: &Key, value: &StringValue| {
-        let tag = tags.iter().find(|tag| tag.key == *key);
-        tag.is_some_and(|tag| tag.value.as_str() != value.as_str())
-            && !propagated.iter().any(|(propagated, _)| *propagated == key.as_str())
+    // So is one that a propagated tag replaces: if the new value does not fit, the old one must not be sent either.
+    let is_stale = |key: &Key, value: &StringValue| match propagated.iter().find(|(sent, _)| *sent == key.as_str()) {
+        Some((_, sent)) => sent != value.as_str(),
+        None => tags.iter().any(|tag| tag.key == *key && tag.value.as_str() != value.as_str()),
     };
     let stays = data::entries(baggage).filter(|(key, (value, _))| !is_stale(key, value)).collect::<Vec<_>>();
     let is_known = |(key, value): &(&str, String)| baggage.get(key).is_some_and(|member| member.as_str() == value);
@@ -103,15 +103,11 @@ pub(in crate::tags) fn changed(
         return None;
     }
     let mut changed: Baggage = stays.into_iter().collect();
-    let expected = propagated.iter().filter(|(key, _)| changed.get(key).is_none()).count() + changed.len();
     for (key, value) in propagated {
         changed.insert(key, value);
-    }
-    if changed.len() < expected {
-        tracing::warn!(
-            "baggage limit exceeded: a propagated tag is not sent to other processes (W3C Baggage allows 64 members and 8192 \
-             bytes)"
-        );
+        if changed.get(key).is_none() {
+            super::report::report_unsent(key);
+        }
     }
     Some(changed)
 }

@@ -23,9 +23,18 @@ pub(in crate::tags) fn report_dropped(dropped: usize, first: &Key, max: usize) {
     let counter = ["throughline.tags.dropped", "{tag}", "Tags dropped because too many were in scope"];
     metrics::add(counter, dropped as u64, &[]);
     if !WARNED.swap(true, Ordering::Relaxed) {
-        tracing::warn!(
-            "tag `{first}` dropped: the limit of {max} tags in scope is reached; further drops are only counted; use `tags(…)` \
-             or `throughline::record` for attributes of a single span, or raise `OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`"
-        );
+        tracing::warn!(target: "throughline", "tag `{first}` dropped: the limit of {max} tags in scope is reached; \
+            further drops are only counted; use `tags(…)` or `throughline::record` for attributes of a single span, or raise \
+            `OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`");
+    }
+}
+
+/// Reports a propagated tag for which there is no room in the baggage: a warning for the first.
+#[cold]
+pub(in crate::tags) fn report_unsent(key: &str) {
+    static WARNED: AtomicBool = AtomicBool::new(false);
+    if !WARNED.swap(true, Ordering::Relaxed) {
+        tracing::warn!(target: "throughline", "tag `{key}` not sent to other processes: W3C Baggage is limited to 64 members, \
+            8192 bytes, and ASCII keys without separators; propagate fewer or shorter tags; further ones are not logged");
     }
 }
