@@ -3,7 +3,7 @@
 use std::{fmt, io};
 
 /// The error for a dump that cannot be read. The `Display` form contains the position in the dump and what was expected
-/// there.
+/// there; [`source`](std::error::Error::source) returns the error of the input or of the decoder, if there is one.
 #[derive(Debug)]
 pub struct ReadError {
     place: Option<Place>,
@@ -35,7 +35,7 @@ impl ReadError {
 
     /// The end of what is compressed, at a byte of the file.
     pub(crate) fn in_compressed(byte: u64) -> Self {
-        let what = "it ends here; expected more gzip data".to_owned();
+        let what = "unexpected end of data; expected more gzip data".to_owned();
         Self { place: Some(Place::Compressed(byte)), what, source: None }
     }
 
@@ -45,13 +45,13 @@ impl ReadError {
     }
 
     pub(crate) fn of_input(error: io::Error) -> Self {
-        Self::new("it cannot be read").because(error)
+        Self::new("cannot be read").because(error)
     }
 
     /// The end of JSON within a document, at a byte from the start of what was decompressed.
     pub(crate) fn of_json_that_ends(byte: u64, error: &serde_json::Error) -> Self {
         let (line, column) = (error.line(), error.column());
-        Self::at(byte, format!("it ends here, on line {line}, column {column}: {}", message_of(error)))
+        Self::at(byte, format!("unexpected end of data, on line {line}, column {column}: {}", message_of(error)))
     }
 
     pub(crate) fn of_json(error: serde_json::Error) -> Self {
@@ -78,11 +78,7 @@ impl fmt::Display for ReadError {
             Some(Place::Compressed(byte)) => write!(f, "byte {byte} of the compressed data: ")?,
             None => {}
         }
-        f.write_str(&self.what)?;
-        match &self.source {
-            Some(source) => write!(f, ": {source}"),
-            None => Ok(()),
-        }
+        f.write_str(&self.what)
     }
 }
 

@@ -37,7 +37,7 @@ impl Format {
         }
         let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
         match text {
-            [] => return Err(ReadError::new("it is empty")),
+            [] => return Err(ReadError::new("the input is empty")),
             [b'{' | b'[', ..] => return Ok(Self::Json),
             _ => {}
         }
@@ -59,7 +59,7 @@ impl Format {
             shown.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
         };
         Err(ReadError::new(format!(
-            "it is no OTLP: it begins with {begins}; expected JSON (`{{`), or protobuf (`ExportTraceServiceRequest` or \
+            "not OTLP: it begins with {begins}; expected JSON (`{{`), or protobuf (`ExportTraceServiceRequest` or \
              `TracesData`, alone or each after its length)"
         )))
     }
@@ -114,8 +114,8 @@ mod tests {
     #[test]
     fn what_is_no_otlp_is_told_by_its_beginning() {
         let error = |head: &[u8]| Format::of(head).unwrap_err().to_string();
-        assert_eq!(error(b""), "it is empty");
-        assert_eq!(error(b" \n\t"), "it is empty");
+        assert_eq!(error(b""), "the input is empty");
+        assert_eq!(error(b" \n\t"), "the input is empty");
         assert!(error(b"<html>").contains("it begins with `<html>`; expected JSON (`{`), or protobuf"));
         assert!(error(&[0xff; 20]).contains("it begins with ff ff ff"));
         assert!(error(&[0x28, 0xb5, 0x2f, 0xfd]).contains("zstd -dc FILE | throughline audit -"));

@@ -36,10 +36,10 @@ pub(crate) fn read(mut input: Counted<'_>, each: &mut Each<'_>) -> Result<(), St
         return Ok(());
     }
     let instead = match &*seen.others {
-        [] => "its documents are empty".to_owned(),
-        others => format!("its documents have `{}`", others.join("`, `")),
+        [] => "the documents are empty".to_owned(),
+        others => format!("the documents have `{}`", others.join("`, `")),
     };
-    Err(ReadError::new(format!("it is JSON without spans: {instead}; expected `resourceSpans`")).into())
+    Err(ReadError::new(format!("JSON without spans: {instead}; expected `resourceSpans`")).into())
 }
 
 /// What the documents have.

@@ -115,6 +115,6 @@ impl Counted<'_> {
     }
 
     fn cut_off(&self, expected: &str) -> Stop {
-        Stop::CutOff(ReadError::at(self.at, format!("it ends here; expected {expected}")))
+        Stop::CutOff(ReadError::at(self.at, format!("unexpected end of data; expected {expected}")))
     }
 }

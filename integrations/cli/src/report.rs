@@ -1,11 +1,12 @@
 //! Reads the dumps, audits them and prints the report.
 
+use std::error::Error as _;
 use std::fs::{self, File};
 use std::io::{self, Read, Write as _};
 use std::path::Path;
 
 use throughline::audit::{Audit, Report};
-use throughline_cli::Reader;
+use throughline_cli::{ReadError, Reader};
 
 use crate::options::Options;
 use crate::{Verdict, print};
@@ -18,13 +19,37 @@ pub(crate) fn audit(options: &Options) -> Result<Verdict, String> {
     }
     let text = if options.json { format!("{:#}\n", report.to_json()) } else { report.to_string() };
     print(&text).map_err(|error| format!("cannot print: {error}"))?;
-    let is_complete = options.fail_below.is_none_or(|least| percent_complete(&report) >= least);
-    let is_unbroken = report.is_unbroken() && report.skipped.traces_given_up == 0 && report.skipped.spans_late == 0;
-    Ok(match is_complete && (!options.fail_on_breaks || is_unbroken) {
-        false => Verdict::Below,
-        true if !is_covered => Verdict::NotCovered,
-        true => Verdict::Passed,
+    let failed = [failed_share(options, &report), failed_breaks(options, &report)];
+    for reason in failed.iter().flatten() {
+        let _ = writeln!(io::stderr(), "failed: {reason}");
+    }
+    Ok(match failed {
+        [None, None] if is_covered => Verdict::Passed,
+        [None, None] => Verdict::NotCovered,
+        _ => Verdict::Below,
     })
+}
+
+/// Why the check of `--fail-below` fails, if it does.
+fn failed_share(options: &Options, report: &Report) -> Option<String> {
+    let percent = percent_complete(report);
+    let least = options.fail_below.filter(|least| percent < *least)?;
+    // Rounded down, like the share in the report: it is less than what is required.
+    let percent = (percent * 1e3).floor() / 1e3;
+    Some(format!("`--fail-below {least}`: {percent:.3} % of the traces are known to be complete"))
+}
+
+/// Why the check of `--fail-on-breaks` fails, if it does.
+fn failed_breaks(options: &Options, report: &Report) -> Option<String> {
+    let (given_up, late) = (report.skipped.traces_given_up, report.skipped.spans_late);
+    if !options.fail_on_breaks || (report.is_unbroken() && given_up == 0 && late == 0) {
+        return None;
+    }
+    let breaks: u64 = report.breaks.iter().map(|found| found.count).sum();
+    Some(format!(
+        "`--fail-on-breaks`: {breaks} breaks, {given_up} traces given up, {late} spans that came after their trace had been \
+         judged"
+    ))
 }
 
 /// The share of complete traces in percent. Those that were given up lacked a parent, and of others, spans came after
@@ -52,13 +77,15 @@ fn read(options: &Options) -> Result<(Report, bool), String> {
         } else {
             Box::new(File::open(path).map_err(|error| format!("{name}: cannot be opened: {error}"))?)
         };
-        let dump = reader.read(input, &mut |span| audit.push(span)).map_err(|error| format!("{name}: {error}"))?;
+        let dump =
+            reader.read(input, &mut |span| audit.push(span)).map_err(|error| format!("{name}: {}", chain(&error)))?;
         is_covered &= dump.cut_off.is_none() && dump.invalid == 0;
         let warn = |warning: String| {
             let _ = writeln!(io::stderr(), "warning: {name}: {warning}");
         };
         if let Some(cut_off) = &dump.cut_off {
             let spans = if dump.spans == 1 { "span" } else { "spans" };
+            let cut_off = chain(cut_off);
             warn(format!("{cut_off}; the report covers the {} {spans} before", dump.spans));
         }
         if dump.invalid > 0 {
@@ -76,13 +103,21 @@ fn read(options: &Options) -> Result<(Report, bool), String> {
     }
     // Nothing is as incomplete as an empty file, and a check of it must not pass.
     if spans == 0 {
-        return Err("there are no spans".to_owned());
+        return Err("no spans to audit".to_owned());
     }
     for name in without_spans {
         is_covered = false;
-        let _ = writeln!(io::stderr(), "warning: {name}: it has no spans");
+        let _ = writeln!(io::stderr(), "warning: {name}: no spans");
     }
     Ok((audit.finish(), is_covered))
+}
+
+/// The error and its source.
+fn chain(error: &ReadError) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
 }
 
 fn is_stdin(path: &Path) -> bool {

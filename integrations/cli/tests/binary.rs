@@ -99,7 +99,19 @@ fn the_status_tells_a_script_what_to_do() {
     ends_with(&["audit", "--max-spans", "1", "--fail-below", "50", "-"], early.as_bytes(), 0);
     // A check must not pass because there was nothing to check.
     let (_, error) = ends_with(&["audit", "--fail-below", "99", "-"], b"{\"resourceSpans\":[]}", 2);
-    assert_eq!(error, "error: there are no spans\n");
+    assert_eq!(error, "error: no spans to audit\n");
+}
+
+#[test]
+fn a_check_that_fails_says_why() {
+    let (_, errors) = ends_with(&["audit", "--fail-below=50.001%", "--fail-on-breaks", COLLECTOR], b"", 1);
+    assert_eq!(
+        errors,
+        "failed: `--fail-below 50.001`: 50.000 % of the traces are known to be complete\n\
+         failed: `--fail-on-breaks`: 2 breaks, 0 traces given up, 0 spans that came after their trace had been judged\n"
+    );
+    let (_, errors) = ends_with(&["audit", "--fail-below=50", COLLECTOR], b"", 0);
+    assert_eq!(errors, "");
 }
 
 #[test]
@@ -186,8 +198,8 @@ fn a_file_without_spans_is_a_warning_and_a_status_of_its_own() {
     let old = old.to_str().unwrap();
     let whole = dump(&[(1, 0, 2, 0, "acme")]);
     let (_, warning) = ends_with(&["audit", "--fail-on-breaks", old, "-"], whole.as_bytes(), 3);
-    assert_eq!(warning, format!("warning: {old}: it has no spans\n"));
-    assert_eq!(ends_with(&["audit", old], b"", 2).1, "error: there are no spans\n");
+    assert_eq!(warning, format!("warning: {old}: no spans\n"));
+    assert_eq!(ends_with(&["audit", old], b"", 2).1, "error: no spans to audit\n");
 }
 
 #[test]
@@ -214,7 +226,7 @@ fn of_a_file_that_is_still_written_what_it_has_is_reported() {
     let end = content.len() - 100;
     let (report, warning) = ends_with(&["audit", "-"], &content[..end], 3);
     assert!(report.starts_with("completeness 100.000 %: 1 of 1 trace, 3 spans\n"), "{report}");
-    let expected = format!("warning: standard input: byte {end}: it ends here, on line 2, column ");
+    let expected = format!("warning: standard input: byte {end}: unexpected end of data, on line 2, column ");
     assert!(warning.starts_with(&expected), "{warning}");
     assert!(warning.ends_with("; the report covers the 3 spans before\n"), "{warning}");
     // What it has is checked, and that it was cut off is not what was asked for.
@@ -227,7 +239,7 @@ fn of_a_file_that_is_still_written_what_it_has_is_reported() {
     // Nothing at all is no report.
     let (report, errors) = ends_with(&["audit", "-"], &content[..20], 2);
     assert!(
-        report.is_empty() && errors.ends_with("; the report covers the 0 spans before\nerror: there are no spans\n")
+        report.is_empty() && errors.ends_with("; the report covers the 0 spans before\nerror: no spans to audit\n")
     );
 }
 
@@ -241,7 +253,7 @@ fn of_a_compressed_file_that_is_cut_off_what_it_has_is_reported() {
     let (report, warning) = ends_with(&["audit", "-"], &compressed[..end], 3);
     assert!(report.starts_with("completeness 100.000 %: 1 of 1 trace, 3 spans\n"), "{report}");
     let expected = format!(
-        "warning: standard input: byte {end} of the compressed data: it ends here; expected more gzip data; the report \
+        "warning: standard input: byte {end} of the compressed data: unexpected end of data; expected more gzip data; the report \
          covers the 3 spans before\n"
     );
     assert_eq!(warning, expected);
@@ -272,7 +284,7 @@ fn a_reader_that_goes_away_is_no_failure_and_a_full_disk_is_one() {
 fn mistakes_name_the_file_and_the_option() {
     let error = |arguments: &[&str]| ends_with(arguments, b"", 2).1;
     assert!(error(&["audit", "missing.json"]).starts_with("error: missing.json: cannot be opened: No such file"));
-    assert!(error(&["audit", "-"]).starts_with("error: standard input: it is empty"));
+    assert!(error(&["audit", "-"]).starts_with("error: standard input: the input is empty"));
     assert!(error(&["audit"]).starts_with("error: no input file; expected at least one, or `-` for standard input\n"));
     assert!(error(&["audit", "--html"]).starts_with("error: missing argument for option '--html'"));
     assert!(error(&["audit", "--colour", "-"]).starts_with("error: invalid option '--colour'"));

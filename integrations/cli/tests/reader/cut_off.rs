@@ -10,9 +10,12 @@ fn of_a_dump_that_is_cut_off_the_rest_is_read() {
         let (spans, dump) = read(&content[..content.len() - 20]).unwrap();
         let cut_off = dump.cut_off.unwrap_or_else(|| panic!("{form}: not seen")).to_string();
         assert_eq!(spans.iter().map(|span| &*span.name).collect::<Vec<_>>(), ["charge", "order"], "{form}");
-        let expected = format!("byte {}: it ends here", content.len() - 20);
+        let expected = format!("byte {}: unexpected end of data", content.len() - 20);
         assert!(cut_off.starts_with(&expected), "{form}: {cut_off}");
-        assert!(cut_off.contains("it ends here; expected") || cut_off.contains(": EOF while parsing"), "{cut_off}");
+        assert!(
+            cut_off.contains("unexpected end of data; expected") || cut_off.contains(": EOF while parsing"),
+            "{cut_off}"
+        );
     }
 }
 
@@ -28,7 +31,10 @@ fn of_compressed_data_that_is_cut_off_the_rest_is_read() {
         for end in (2..compressed.len()).step_by(7).chain([compressed.len() - 1]) {
             let (spans, dump) = read(&compressed[..end]).unwrap_or_else(|error| panic!("{form} at {end}: {error}"));
             let cut_off = dump.cut_off.unwrap_or_else(|| panic!("{form} at {end}: not seen")).to_string();
-            assert_eq!(cut_off, format!("byte {end} of the compressed data: it ends here; expected more gzip data"));
+            assert_eq!(
+                cut_off,
+                format!("byte {end} of the compressed data: unexpected end of data; expected more gzip data")
+            );
             assert!((last..=all).contains(&spans.len()), "{form} at {end}: {} after {last}", spans.len());
             last = spans.len();
         }
@@ -43,11 +49,11 @@ fn of_compressed_data_that_is_cut_off_the_rest_is_read() {
     }
     // What is something else, or damaged, is not cut off.
     let page = gzip("<html>".repeat(1000).as_bytes());
-    assert!(error(&page[..page.len() - 4]).starts_with("it is no OTLP: it begins with `<html>"));
+    assert!(error(&page[..page.len() - 4]).starts_with("not OTLP: it begins with `<html>"));
     let logs = gzip("{\"resourceLogs\":[]}\n".repeat(10).as_bytes());
-    assert!(error(&logs[..logs.len() - 4]).starts_with("it is JSON without spans: "));
+    assert!(error(&logs[..logs.len() - 4]).starts_with("JSON without spans: "));
     let mut damaged = gzip(&forms(&requests)[0].1);
     let end = damaged.len();
     damaged[end - 6] ^= 1;
-    assert!(error(&damaged).starts_with("it cannot be read: "), "{}", error(&damaged));
+    assert!(error(&damaged).starts_with("cannot be read: "), "{}", error(&damaged));
 }

@@ -72,12 +72,12 @@ fn names_as_in_the_definition_of_the_message_are_read() {
 
 #[test]
 fn what_is_no_dump_is_told_with_its_place() {
-    assert_eq!(error(b""), "it is empty");
-    assert!(error(b"<html>").starts_with("it is no OTLP: it begins with `<html>`; expected JSON"));
+    assert_eq!(error(b""), "the input is empty");
+    assert!(error(b"<html>").starts_with("not OTLP: it begins with `<html>`; expected JSON"));
     let logs = error(b"{\"resourceLogs\":[]}\n{\"resourceMetrics\":[]}");
     assert_eq!(
         logs,
-        "it is JSON without spans: its documents have `resourceLogs`, `resourceMetrics`; expected `resourceSpans`"
+        "JSON without spans: the documents have `resourceLogs`, `resourceMetrics`; expected `resourceSpans`"
     );
     assert_eq!(
         error(b"{\"resourceSpans\":[]}\n{\"resourceSpans\":7}"),

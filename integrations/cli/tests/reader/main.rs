@@ -4,6 +4,7 @@ mod cut_off;
 mod json;
 mod protobuf;
 
+use std::error::Error as _;
 use std::io::{Read, Write as _};
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -29,7 +30,9 @@ fn names(input: impl Read) -> Vec<String> {
 }
 
 fn error(input: &[u8]) -> String {
-    read(input).unwrap_err().to_string()
+    let error = read(input).unwrap_err();
+    // As `throughline audit` prints it: no text occurs twice.
+    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
 }
 
 /// What the OTLP exporter of the SDK sends for spans that were recorded.
