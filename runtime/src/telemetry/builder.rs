@@ -30,9 +30,9 @@ use crate::tracer::{Guarded, TracerProviderBuilder};
 /// # Errors
 ///
 /// Returns [`InitError::Config`] if a variable for the collector has a value that cannot be used, such as an endpoint
-/// that is not a URL, and [`InitError::Thread`] if the export thread could not be spawned. In both cases nothing has been
-/// initialized. Invalid values of other variables are ignored, with a warning. An unreachable collector is not an error:
-/// spans are queued and the export is retried.
+/// that is not a URL, and [`InitError::Thread`] if a background thread could not be started. In both cases nothing has
+/// been initialized. Invalid values of other variables are ignored, with a warning. An unreachable collector is not an
+/// error: spans are queued and the export is retried.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -149,7 +149,7 @@ impl Builder {
             BatchExport::start(pipeline, move || {
                 let mut exporter = exporter;
                 exporter.set_resource(&resource);
-                Ok::<_, InitError>(SdkExporter(exporter))
+                Ok(SdkExporter(exporter))
             })
         }));
         self

@@ -5,12 +5,14 @@ use std::fmt;
 use super::config::ConfigError;
 
 /// The error returned by [`init`](crate::init) if telemetry could not be initialized.
+///
+/// Its `Display` form includes the cause, so [`source`](std::error::Error::source) returns `None`.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum InitError {
     /// An environment variable or an argument of the builder is invalid.
     Config(ConfigError),
-    /// The export thread could not be spawned.
+    /// The thread that exports spans or watches open ones, or its runtime, could not be started.
     Thread(std::io::Error),
 }
 
@@ -18,19 +20,12 @@ impl fmt::Display for InitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Config(error) => error.fmt(f),
-            Self::Thread(error) => write!(f, "could not spawn the export thread: {error}"),
+            Self::Thread(error) => write!(f, "could not start a background thread: {error}"),
         }
     }
 }
 
-impl std::error::Error for InitError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Config(error) => Some(error),
-            Self::Thread(error) => Some(error),
-        }
-    }
-}
+impl std::error::Error for InitError {}
 
 impl From<ConfigError> for InitError {
     fn from(error: ConfigError) -> Self {
@@ -38,8 +33,19 @@ impl From<ConfigError> for InitError {
     }
 }
 
-impl From<std::io::Error> for InitError {
-    fn from(error: std::io::Error) -> Self {
-        Self::Thread(error)
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_report_of_the_error_and_its_sources_has_each_text_once() {
+        let thread = InitError::Thread(io::Error::other("out of threads"));
+        let config = InitError::Config(ConfigError::new("OTEL_TRACES_SAMPLER", "sometimes", "a sampler"));
+        assert_eq!(thread.to_string(), "could not start a background thread: out of threads");
+        assert_eq!(config.to_string(), "`OTEL_TRACES_SAMPLER` is `sometimes`; expected a sampler");
+        assert!(thread.source().is_none() && config.source().is_none());
     }
 }

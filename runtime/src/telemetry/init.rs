@@ -112,10 +112,10 @@ impl Export {
         let sink = if let Some(start) = custom {
             start(pipeline, resource)?
         } else if collector.is_none() {
-            BatchExport::start(pipeline, || Ok::<_, InitError>(Discard))?
+            BatchExport::start(pipeline, || Ok(Discard))?
         } else {
             let (otlp, resource) = (config.exporter.otlp()?.clone(), resource.clone());
-            BatchExport::start(pipeline, move || Ok::<_, InitError>(OtlpExporter::new(&otlp, &resource)?))?
+            BatchExport::start(pipeline, move || Ok(OtlpExporter::new(&otlp, &resource)?))?
         };
         Ok(Some(Self { sink, load: Arc::new(LoadShedder::new(queue, refused)), collector }))
     }
@@ -145,7 +145,7 @@ fn watch_open_spans(
     open_spans: Option<&'static Table>,
 ) -> Result<Option<mpsc::Sender<Infallible>>, InitError> {
     let table = open_spans.filter(|_| is_needed);
-    Ok(table.map(|table| open_span_watch(table, config).spawn()).transpose()?)
+    table.map(|table| open_span_watch(table, config).spawn()).transpose().map_err(InitError::Thread)
 }
 
 /// The destination of spans, for messages.
@@ -232,7 +232,8 @@ fn announce(introduction: String, warnings: Vec<String>) {
         diagnostics::defer(Level::Warn, warning);
     }
     if ACTIVE.fetch_add(1, Ordering::Relaxed) > 0 {
-        let text = "telemetry is already initialized; spans that start from now on go to the new provider";
+        let text = "telemetry is already initialized: spans that start from now on go to the new provider; call \
+                    `throughline::init` once, or shut the first one down before";
         diagnostics::defer(Level::Warn, text.to_owned());
     }
     diagnostics::defer(Level::Info, introduction);

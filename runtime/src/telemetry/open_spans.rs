@@ -102,7 +102,8 @@ impl OpenSpanWatch {
                     target: diagnostics::TARGET,
                     trace_id = %identity.trace_id(),
                     span_id = %identity.span_id(),
-                    "the span `{}`{at} has been open for {} s and may never end{more}",
+                    "the span `{}`{at} has been open for {} s and may never end: it is exported only when it ends; \
+                     give each unit of work its own span, or raise `Builder::open_span_warning`{more}",
                     bounded(&name),
                     age.as_secs(),
                 );

@@ -193,14 +193,16 @@ impl Monitor {
         let (collector, limit) = (&self.collector, self.limit());
         if shed > 0 {
             let text = format!(
-                "{} shed as a whole: spans end faster than {collector} accepts them, and the queue limit is {limit}",
+                "{} shed as a whole: spans end faster than {collector} accepts them, and the queue limit is {limit}; \
+                 raise it, or sample fewer traces",
                 count(shed, "trace"),
             );
             diagnostics::warn(Warning::Shed, text);
         }
         if recent.spans_dropped > 0 {
             let text = format!(
-                "{} dropped from traces that were exported in part: these alone reached the queue limit of {limit}",
+                "{} dropped from traces that were exported in part: these alone reached the queue limit of {limit}; \
+                 raise it, or split the work into more traces",
                 count(recent.spans_dropped, "span"),
             );
             diagnostics::warn(Warning::Dropped, text);

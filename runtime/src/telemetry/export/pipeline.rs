@@ -1,6 +1,7 @@
 //! The sink of the tracer, which hands finished spans over to the export thread.
 
 use std::fmt;
+use std::io;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use super::monitor::Monitor;
 use super::queue::Queue;
 use super::stats::ExportStats;
 use super::worker::{TICK, Worker};
+use crate::telemetry::InitError;
 use crate::telemetry::audit::LiveAudit;
 use crate::telemetry::config::BatchConfig;
 use crate::telemetry::open_spans::OpenSpanWatch;
@@ -116,11 +118,10 @@ impl Drop for Finish {
 impl BatchExport {
     /// Starts the export thread with its own runtime, so that no worker thread of the application waits for a
     /// collector, whatever the application's runtime. `build` creates the exporter within that runtime.
-    pub(crate) fn start<E, B, X>(pipeline: Pipeline, build: B) -> Result<Self, X>
+    pub(crate) fn start<E, B>(pipeline: Pipeline, build: B) -> Result<Self, InitError>
     where
         E: BatchExporter,
-        B: FnOnce() -> Result<E, X> + Send + 'static,
-        X: From<std::io::Error> + Send + 'static,
+        B: FnOnce() -> Result<E, InitError> + Send + 'static,
     {
         let Pipeline { queue, batch, collector, open_spans, audit } = pipeline;
         let handle = ExportHandle { queue: Arc::clone(&queue), control: Arc::default() };
@@ -143,7 +144,7 @@ impl BatchExport {
                     .build()
                 {
                     Ok(runtime) => runtime,
-                    Err(error) => return drop(started.send(Err(error.into()))),
+                    Err(error) => return drop(started.send(Err(InitError::Thread(error)))),
                 };
                 runtime.block_on(async {
                     let exporter = match build() {
@@ -158,11 +159,12 @@ impl BatchExport {
                 // A connection that does not close must not block the thread.
                 runtime.shutdown_background();
             }
-        })?;
+        });
+        let thread = thread.map_err(InitError::Thread)?;
         match is_started.recv() {
             Ok(Ok(())) => Ok(Self { handle, batch, source, thread: Mutex::new(Some(thread)) }),
             Ok(Err(error)) => Err(error),
-            Err(_) => Err(std::io::Error::other("the export thread finished before it was started").into()),
+            Err(_) => Err(InitError::Thread(io::Error::other("it panicked before it was ready"))),
         }
     }
 
