@@ -20,7 +20,7 @@ impl Queue {
         let span = Producer::new("postbox", message.topic)
             .operation("publish")
             .start_with(|tags| tags.extend([messaging::body_size(message.body.len())]));
-        let trace = TraceHeaders::of(&span.context());
+        let trace = TraceHeaders::from_context(&span.context());
         message.headers.retain(|(name, _)| !trace.replaces(name));
         message.headers.extend(trace.into_iter().map(|(name, value)| (name, value.into_bytes())));
         span.run(|| self.0.push_back(message), |()| Outcome::ok());

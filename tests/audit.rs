@@ -21,7 +21,7 @@ type Headers = HashMap<String, String>;
 fn audit(capture: &Capture, rules: Rules) -> Report {
     let mut audit = Audit::new(rules);
     for span in capture.spans() {
-        audit.push(Span::of_sdk(&span, "orders"));
+        audit.push(Span::from_span_data(&span, "orders"));
     }
     audit.finish()
 }
@@ -195,7 +195,7 @@ async fn nothing_is_reported_of_what_a_service_does_all_day() {
     let spans = capture.spans();
     let lost = spans.iter().find(|span| span.name() == "place").expect("it is there").span_id();
     for span in spans.iter().filter(|span| span.span_id() != lost) {
-        audit.push(Span::of_sdk(span, "orders"));
+        audit.push(Span::from_span_data(span, "orders"));
     }
     let report = audit.finish();
     assert_eq!((report.breaks.len(), report.count(BreakKind::MissingParent)), (1, 1), "{report}");

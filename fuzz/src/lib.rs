@@ -190,7 +190,7 @@ pub fn carrier(data: &[u8]) {
     assert_eq!(identity(&context), identity(&by_list));
     assert_eq!(members(&context), members(&by_list));
 
-    let stored = Carrier::of(&context);
+    let stored = Carrier::from_context(&context);
     let json = serde_json::to_string(&stored).expect("a carrier is JSON");
     assert_eq!(serde_json::from_str::<Carrier>(&json).expect("it is read back"), stored);
     let state = carrier.tracestate.as_deref().filter(|_| stored.traceparent.is_some());
@@ -199,7 +199,7 @@ pub fn carrier(data: &[u8]) {
     assert_eq!(stored.traceparent.is_some(), identity(&context).is_some());
     assert!(stored.baggage.is_none() || !context.baggage().is_empty());
     assert_eq!(identity(&stored.to_context()), identity(&context));
-    assert_eq!(Carrier::of(&stored.to_context()), stored);
+    assert_eq!(Carrier::from_context(&stored.to_context()), stored);
 }
 
 fn named<'a>(name: &'static str, lines: &'a str) -> Vec<(&'static str, &'a str)> {

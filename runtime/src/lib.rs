@@ -71,7 +71,7 @@ pub use span::builder::{SpanBuilder, in_span, in_span_async, span, try_in_span, 
 pub use span::carried::Carried;
 pub use span::failure::{EventFields, event_in};
 pub use span::handle::Span;
-pub use span::instrumented::{Ended, Instrumented, NotedItems, Observe, Observer, Unobserved};
+pub use span::instrumented::{Instrumented, ItemObserver, NoObserver, Observe, Observer, OutputObserver};
 #[cfg(feature = "integration")]
 pub use span::integration::enabled;
 pub use span::outcome::Outcome;

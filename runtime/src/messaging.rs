@@ -23,7 +23,7 @@
 //!     let span = Producer::new("nats", &message.subject)
 //!         .operation("publish")
 //!         .start_with(|tags| tags.extend([messaging::body_size(message.body.len())]));
-//!     let trace = TraceHeaders::of(&span.context());
+//!     let trace = TraceHeaders::from_context(&span.context());
 //!     message.headers.retain(|(name, _)| !trace.replaces(name));
 //!     message.headers.extend(trace.into_iter().map(|(name, value)| (name, value.into_bytes())));
 //!     span.run(|| message /* to the server */, |_| Outcome::ok())
@@ -268,7 +268,7 @@ fn is_field(propagator: &Propagator, name: &str) -> bool {
 /// use throughline::messaging::TraceHeaders;
 ///
 /// fn inject(headers: &mut BTreeMap<String, String>) {
-///     let trace = TraceHeaders::of(&throughline::current_context());
+///     let trace = TraceHeaders::from_context(&throughline::current_context());
 ///     headers.retain(|name, _| !trace.replaces(name));
 ///     headers.extend(trace);
 /// }
@@ -284,7 +284,7 @@ pub struct TraceHeaders {
 
 impl TraceHeaders {
     /// Returns the headers for `context`: [`Span::context`], for a message that is sent in a span.
-    pub fn of(context: &Context) -> Self {
+    pub fn from_context(context: &Context) -> Self {
         let propagator = propagation::get();
         let mut pairs = Vec::new();
         propagator.inject(context, &mut PairsMut(&mut pairs));
@@ -328,7 +328,7 @@ impl IntoIterator for TraceHeaders {
 /// /// A message may have at most `room` more headers.
 /// fn inject(headers: &mut Vec<(String, String)>, room: usize) {
 ///     let context = throughline::current_context();
-///     let mut trace: Vec<_> = TraceHeaders::of(&context).into_iter().collect();
+///     let mut trace: Vec<_> = TraceHeaders::from_context(&context).into_iter().collect();
 ///     let dropped = trace.split_off(trace.len().min(room));
 ///     messaging::report_dropped(&context, "aws_sqs", dropped.into_iter().map(|(name, _)| name));
 ///     headers.extend(trace);

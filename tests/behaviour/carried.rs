@@ -172,8 +172,8 @@ fn a_snapshot_keeps_flags_trace_state_and_baggage_of_other_code() {
     let span = SpanContext::new(TraceId::from(1), SpanId::from(2), TraceFlags::SAMPLED, true, state);
     let context = Context::new().with_remote_span_context(span.clone());
     let context = context.with_baggage([opentelemetry::KeyValue::new("tenant", "acme")]);
-    let snapshot = Snapshot::of(&context);
-    let again = Snapshot::of(&snapshot.to_context()).to_context();
+    let snapshot = Snapshot::from_context(&context);
+    let again = Snapshot::from_context(&snapshot.to_context()).to_context();
     assert_eq!(again.span().span_context(), &span);
     assert_eq!(again.baggage().get("tenant").map(ToString::to_string), Some("acme".to_owned()));
 }

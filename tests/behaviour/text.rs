@@ -77,7 +77,7 @@ fn a_captured_tree_escapes_them() {
 #[test]
 fn the_console_escapes_them() {
     let output = Output::default();
-    let capture = Capture::with_provider(|builder| builder.with_span_processor(Console::to(output.clone())));
+    let capture = Capture::with_provider(|builder| builder.with_span_processor(Console::with_writer(output.clone())));
     for c in ESCAPED {
         let (text, shown) = text(c);
         capture.run(|| {

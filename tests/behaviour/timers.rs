@@ -211,9 +211,9 @@ async fn a_cron_job_may_name_its_link_itself() {
             async move {
                 assert!(!Context::current().has_active_span());
                 // The spans are to come to this test; a program has nothing to do for that.
-                Snapshot::of(&here).run(|| by_attribute(&scheduled));
+                Snapshot::from_context(&here).run(|| by_attribute(&scheduled));
                 let by_function = throughline::span("by function").root().link(&scheduled).run_async(async {});
-                Snapshot::of(&here).run_async(by_function).await;
+                Snapshot::from_context(&here).run_async(by_function).await;
                 done.send(()).await.expect("the test waits");
             }
         });
@@ -275,7 +275,7 @@ async fn a_delayed_job_continues_the_trace_it_was_stored_in() {
         sleep(Duration::from_secs(86_400)).await;
         let (order_no, trace) = load(&row);
         // The spans are to come to this test; a program has nothing to do for that.
-        Snapshot::of(&here).run_async(in_span_async("poll jobs", remind(order_no, trace))).await
+        Snapshot::from_context(&here).run_async(in_span_async("poll jobs", remind(order_no, trace))).await
     });
     assert_eq!(worker.await.expect("no panic").as_deref(), Some("acme"), "baggage");
     capture.assert_tree_with(

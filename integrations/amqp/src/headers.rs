@@ -26,7 +26,7 @@ pub fn inject(properties: BasicProperties) -> BasicProperties {
 /// Injects `context` into the headers of `properties`; otherwise like [`inject`].
 #[must_use]
 pub fn inject_context(context: &Context, properties: BasicProperties) -> BasicProperties {
-    let outgoing = TraceHeaders::of(context);
+    let outgoing = TraceHeaders::from_context(context);
     if outgoing.is_empty() {
         return properties;
     }

@@ -8,7 +8,7 @@ use http::{Request, Response, Uri};
 use http_body::Body;
 use opentelemetry::Context;
 use throughline::propagation::SendBaggage;
-use throughline::{RequestId, Span, SpanBuilder, SpanKind, Unobserved, redact, semconv};
+use throughline::{NoObserver, RequestId, Span, SpanBuilder, SpanKind, redact, semconv};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -80,7 +80,7 @@ impl ClientLayer {
     fn inject(&self, context: &Context, request: &mut Request<tonic::body::Body>) {
         let of_request = request.extensions().get::<SendBaggage>().cloned();
         let limits = [self.baggage.as_ref(), of_request.as_ref()];
-        let is_sent = |key: &str| limits.iter().flatten().all(|limit| limit.has(key));
+        let is_sent = |key: &str| limits.iter().flatten().all(|limit| limit.allows(key));
         let headers = request.headers_mut();
         if limits.iter().any(Option::is_some) {
             // Even where nothing is written in its place.
@@ -154,7 +154,7 @@ where
         self.layer.inject(&context, &mut request);
         let request = request.map(|body| {
             // `Body::new` drops a body without messages.
-            tonic::body::Body::new(Span::within(context).instrument(body, Unobserved))
+            tonic::body::Body::new(Span::within(context).instrument(body, NoObserver))
         });
         span.instrument_with(|| self.inner.call(request), Call::sent(timeout).observer())
     }

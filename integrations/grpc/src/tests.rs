@@ -126,7 +126,7 @@ async fn baggage_of_a_forwarded_request_is_kept_back_without_a_span() {
         let mut request = call("http://orders/shop.Orders/Get");
         request.headers_mut().insert("baggage", "secret=hunter2".parse().expect("a value"));
         let suppressed = Context::new().with_telemetry_suppressed();
-        let answered = Snapshot::of(&suppressed).run_async(layer.layer(echo).oneshot(request)).await;
+        let answered = Snapshot::from_context(&suppressed).run_async(layer.layer(echo).oneshot(request)).await;
         assert!(answered.is_ok());
     }
 }

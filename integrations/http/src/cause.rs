@@ -23,7 +23,7 @@ use throughline::redact;
 ///
 /// async fn stock() -> Result<String, impl IntoResponse> {
 ///     let asked: std::io::Result<String> = Err(std::io::ErrorKind::ConnectionRefused.into());
-///     asked.map_err(|error| (StatusCode::BAD_GATEWAY, Cause::of(&error), "the warehouse does not answer"))
+///     asked.map_err(|error| (StatusCode::BAD_GATEWAY, Cause::from_error(&error), "the warehouse does not answer"))
 /// }
 /// # let _ = stock;
 /// # }
@@ -38,7 +38,7 @@ pub struct Cause(Arc<str>);
 impl Cause {
     /// Creates a cause from an error, with its sources. The text is redacted like that of every error; see
     /// [`set_error_text`](throughline::set_error_text).
-    pub fn of(error: &(dyn Error + 'static)) -> Self {
+    pub fn from_error(error: &(dyn Error + 'static)) -> Self {
         Self(redact::error(error).unwrap_or_default().into())
     }
 
@@ -71,7 +71,7 @@ impl axum::response::IntoResponseParts for Cause {
     }
 }
 
-/// An empty response, for `(StatusCode::BAD_GATEWAY, Cause::of(&error))`.
+/// An empty response, for `(StatusCode::BAD_GATEWAY, Cause::from_error(&error))`.
 #[cfg(feature = "axum")]
 impl axum::response::IntoResponse for Cause {
     fn into_response(self) -> axum::response::Response {

@@ -258,7 +258,7 @@ impl Edge<'_> {
 }
 
 fn untrusted(text: Cow<'_, str>, is: TagType) -> Option<Value> {
-    if text.is_empty() { None } else { Some(is.read(&text::sanitize(text))) }
+    if text.is_empty() { None } else { Some(is.convert(&text::sanitize(text))) }
 }
 
 fn text_of(value: &HeaderValue, is: TagType) -> Option<Value> {
@@ -269,7 +269,11 @@ fn text_of(value: &HeaderValue, is: TagType) -> Option<Value> {
 pub(crate) fn header_name(name: &str) -> Option<HeaderName> {
     let parsed = HeaderName::try_from(name).ok();
     if parsed.is_none() {
-        tracing::error!("`{name}` is not a valid header name; nothing is read from it or written to it");
+        tracing::error!(
+            target: "throughline",
+            "invalid header name `{name}`: no tag is read from it or sent in it; correct the name in `RequestTag::header` or \
+             `tag_header`"
+        );
     }
     parsed
 }

@@ -25,7 +25,7 @@ pub fn inject(headers: OwnedHeaders) -> OwnedHeaders {
 /// Injects `context` into `headers`; otherwise like [`inject`].
 #[must_use]
 pub fn inject_context(context: &Context, headers: OwnedHeaders) -> OwnedHeaders {
-    let outgoing = TraceHeaders::of(context);
+    let outgoing = TraceHeaders::from_context(context);
     if outgoing.is_empty() {
         return headers;
     }

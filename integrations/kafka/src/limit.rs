@@ -40,7 +40,7 @@ pub(crate) fn within_limit<R: HasHeaders, T>(
     let mut dropped = Vec::new();
     for only_baggage in [true, false] {
         let Err((TOO_LARGE, mut record)) = result else { break };
-        let trace = TraceHeaders::of(&context());
+        let trace = TraceHeaders::from_context(&context());
         let is_removed = |name: &str| trace.replaces(name) && (!only_baggage || name == "baggage");
         let removed = remove(record.headers(), is_removed);
         result = if removed.is_empty() { Err((TOO_LARGE, record)) } else { send(record) };

@@ -41,7 +41,7 @@ pub fn inject_context(context: &Context, xadd: &mut Cmd) {
     if ends_with_id(xadd) {
         return;
     }
-    let trace = TraceHeaders::of(context);
+    let trace = TraceHeaders::from_context(context);
     if let Some(kept) = without_replaced(xadd, &trace) {
         *xadd = kept;
     }
@@ -103,7 +103,7 @@ fn without_replaced(xadd: &Cmd, trace: &TraceHeaders) -> Option<Cmd> {
 /// Returns the current context as fields of an entry, for code that builds the fields itself. It has to replace
 /// existing fields with the same names.
 pub fn fields() -> Vec<(String, String)> {
-    TraceHeaders::of(&current_context()).into_iter().collect()
+    TraceHeaders::from_context(&current_context()).into_iter().collect()
 }
 
 /// Adds stream entries in producer spans, with the context in the fields of the entry.

@@ -85,7 +85,7 @@ impl ProducerExt for DefaultMQProducer {
     {
         let span = outgoing(Some(self), &mut message, false);
         let has_offset = span.is_recording() && is_queued_at_once(&message, false);
-        let (caller, inside) = (Snapshot::capture(), Snapshot::of(&span.context()));
+        let (caller, inside) = (Snapshot::capture(), Snapshot::from_context(&span.context()));
         let span = Mutex::new(span);
         let callback = move |result: Option<&SendResult>, error: Option<&ClientError>| {
             let finish = |span: &mut Span| span.end(|| error.map_or_else(|| sent_one(result, has_offset), failed));

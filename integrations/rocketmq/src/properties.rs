@@ -41,7 +41,7 @@ pub(crate) fn inject_into_all<M: MessageTrait>(context: &Context, messages: &mut
 
 /// Adds the names of the properties that do not fit to `dropped`, each once.
 fn write<M: MessageTrait>(context: &Context, message: &mut M, dropped: &mut Vec<String>) {
-    let trace = TraceHeaders::of(context);
+    let trace = TraceHeaders::from_context(context);
     let replaced = message.get_properties().keys().filter(|name| trace.replaces(name));
     for name in replaced.cloned().collect::<Vec<_>>() {
         message.clear_property(&name);

@@ -92,7 +92,7 @@ impl Span {
 
     /// Returns the source location: [`place`](Self::place), or the one described by the attributes `code.*`.
     pub fn code_place(&self) -> Option<Arc<Place>> {
-        self.place.clone().or_else(|| Place::of(&self.attributes).map(Arc::new))
+        self.place.clone().or_else(|| Place::from_attributes(&self.attributes).map(Arc::new))
     }
 
     /// Returns the duration in nanoseconds; `None` if the span never ended. Zero if it ended before it started, because
@@ -160,7 +160,7 @@ impl Place {
 
     /// Reads the source location from attributes; `None` if they contain neither a file nor a function. Also recognizes
     /// the names used by `tracing-opentelemetry` and by older semantic conventions.
-    pub fn of(attributes: &[KeyValue]) -> Option<Self> {
+    pub fn from_attributes(attributes: &[KeyValue]) -> Option<Self> {
         let get = |names: &[&str]| {
             let attribute = attributes.iter().rev().find(|attribute| names.contains(&attribute.key.as_str()));
             attribute.map(|attribute| &attribute.value)

@@ -10,7 +10,7 @@ use super::model::{Event, Link, Span};
 
 impl Span {
     /// Converts a span of the OpenTelemetry SDK that was recorded by `service`.
-    pub fn of_sdk(span: &SpanData, service: impl Into<Arc<str>>) -> Self {
+    pub fn from_span_data(span: &SpanData, service: impl Into<Arc<str>>) -> Self {
         let context = &span.span_context;
         let parent_id = Some(span.parent_span_id).filter(|id| *id != SpanId::INVALID);
         let events = span.events.iter();

@@ -88,9 +88,9 @@ impl Console {
         Self::new(anstream::stderr())
     }
 
-    /// Creates a console that prints to `out`, without colour.
-    pub fn to(out: impl Write + Send + 'static) -> Self {
-        Self::new(anstream::StripStream::new(Box::new(out) as Box<dyn Write + Send>))
+    /// Creates a console that prints to `writer`, without colour.
+    pub fn with_writer(writer: impl Write + Send + 'static) -> Self {
+        Self::new(anstream::StripStream::new(Box::new(writer) as Box<dyn Write + Send>))
     }
 
     fn new(out: impl Write + Send + 'static) -> Self {

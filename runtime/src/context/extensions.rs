@@ -88,7 +88,7 @@ impl Data {
 /// struct Shard(u32);
 ///
 /// let context = Context::new().with_tags([KeyValue::new("tenant_id", "acme")]).with_extension(Shard(7));
-/// let elsewhere = Snapshot::of(&context).to_context();
+/// let elsewhere = Snapshot::from_context(&context).to_context();
 /// assert_eq!(elsewhere.extension::<Shard>().as_deref(), Some(&Shard(7)));
 /// assert_eq!(elsewhere.tags()[0].value.as_str(), "acme");
 /// ```

@@ -36,7 +36,7 @@ impl RequestId {
     }
 
     /// Generates a random ID, for a request without a trace.
-    pub fn mint() -> Self {
+    pub fn generate() -> Self {
         // Each `RandomState` is keyed from the operating system's random numbers.
         let random = || RandomState::new().build_hasher().finish();
         let id = u128::from(random()) << 64 | u128::from(random());
@@ -47,17 +47,17 @@ impl RequestId {
     ///
     /// The cost is one lookup in the context.
     pub fn current() -> Option<Self> {
-        current::with(Self::of)
+        current::with(Self::from_context)
     }
 
     /// Returns the request ID of `context`.
-    pub fn of(context: &Context) -> Option<Self> {
+    pub fn from_context(context: &Context) -> Option<Self> {
         context.extension::<Self>().map(|id| Self::clone(&id))
     }
 
     /// Returns the ID to send to other services from `context`: its request ID, or its trace ID if it has none.
-    pub fn to_pass_on(context: &Context) -> Option<Self> {
-        Self::of(context).or_else(|| {
+    pub fn outgoing(context: &Context) -> Option<Self> {
+        Self::from_context(context).or_else(|| {
             let trace = context.span().span_context().trace_id();
             (trace != TraceId::INVALID).then(|| Self::from(trace))
         })
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn minted_ids_are_trace_ids_and_differ() {
-        let (one, other) = (RequestId::mint(), RequestId::mint());
+        let (one, other) = (RequestId::generate(), RequestId::generate());
         assert_ne!(one, other);
         let text = one.to_string();
         assert_eq!(text.len(), 32);

@@ -66,11 +66,11 @@ impl Identity {
 impl Snapshot {
     /// Captures the current context.
     pub fn capture() -> Self {
-        current::with(Self::of)
+        current::with(Self::from_context)
     }
 
     /// Captures `context`.
-    pub fn of(context: &Context) -> Self {
+    pub fn from_context(context: &Context) -> Self {
         let data = Data::of(context).map(Arc::clone);
         let baggage = context.baggage();
         let known = data.as_ref().and_then(|data| data.baggage.as_deref()).unwrap_or_default();

@@ -331,13 +331,13 @@ fn inherited(current: &Context) -> Option<(Context, bool)> {
         && current.baggage().is_empty()
         && data.is_none_or(|data| data.is_only_tags());
     if !may_be_shared {
-        return Snapshot::of(current).unless_empty().map(|snapshot| (snapshot.to_context(), false));
+        return Snapshot::from_context(current).unless_empty().map(|snapshot| (snapshot.to_context(), false));
     }
     let known = LAST.try_with(|last| last.borrow().as_ref().and_then(|last| last.of(identity, data))).ok().flatten();
     if let Some(known) = known {
         return Some((known, true));
     }
-    let context = Snapshot::of(current).to_context();
+    let context = Snapshot::from_context(current).to_context();
     let last = Last { identity: identity.clone(), data: data.map(Arc::clone), context: context.clone() };
     LAST_TASK.set(0);
     let before = LAST.try_with(|known| known.replace(Some(last)));

@@ -62,7 +62,7 @@ impl SpanBuilder {
         T: Send + 'static,
         E: Display + Send + 'static,
     {
-        self.detached().start().spawn_on(runtime, future, Outcome::of_job_result)
+        self.detached().start().spawn_on(runtime, future, Outcome::from_job_result)
     }
 
     /// Runs the closure on Tokio's blocking thread pool, as a detached job in this span. See
@@ -95,6 +95,6 @@ impl SpanBuilder {
         E: Display + Send + 'static,
     {
         let runtime = runtime(self.name());
-        self.detached().start().spawn_blocking_on(&runtime, f, Outcome::of_job_result)
+        self.detached().start().spawn_blocking_on(&runtime, f, Outcome::from_job_result)
     }
 }

@@ -183,7 +183,7 @@ impl<T: 'static, E: 'static> TryJoinSetExt<T, E> for JoinSet<Result<T, E>> {
     {
         let job = unnamed::<F>(Location::caller());
         let runtime = runtime(job.job_name());
-        spawn(self, &runtime, job, future, Outcome::of_job_result)
+        spawn(self, &runtime, job, future, Outcome::from_job_result)
     }
 
     fn try_spawn_on_traced<F>(&mut self, future: F, runtime: &Handle) -> AbortHandle
@@ -192,7 +192,7 @@ impl<T: 'static, E: 'static> TryJoinSetExt<T, E> for JoinSet<Result<T, E>> {
         T: Send + 'static,
         E: Display + Send + 'static,
     {
-        spawn(self, runtime, unnamed::<F>(Location::caller()), future, Outcome::of_job_result)
+        spawn(self, runtime, unnamed::<F>(Location::caller()), future, Outcome::from_job_result)
     }
 
     fn try_spawn_local_traced<F>(&mut self, future: F) -> AbortHandle
@@ -200,7 +200,7 @@ impl<T: 'static, E: 'static> TryJoinSetExt<T, E> for JoinSet<Result<T, E>> {
         F: Future<Output = Result<T, E>> + 'static,
         E: Display,
     {
-        spawn_local(self, unnamed::<F>(Location::caller()), future, Outcome::of_job_result)
+        spawn_local(self, unnamed::<F>(Location::caller()), future, Outcome::from_job_result)
     }
 
     fn try_spawn_blocking_traced<F>(&mut self, f: F) -> AbortHandle
@@ -209,7 +209,7 @@ impl<T: 'static, E: 'static> TryJoinSetExt<T, E> for JoinSet<Result<T, E>> {
         T: Send + 'static,
         E: Display + Send + 'static,
     {
-        self.spawn_blocking(unnamed::<F>(Location::caller()).closure(f, Outcome::of_job_result))
+        self.spawn_blocking(unnamed::<F>(Location::caller()).closure(f, Outcome::from_job_result))
     }
 }
 

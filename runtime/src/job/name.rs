@@ -119,7 +119,7 @@ mod tests {
             ),
             (
                 "throughline::span::instrumented::Instrumented<app::later::{{closure}}::{{closure}}, \
-                 throughline::span::instrumented::Ended<app::later::{{closure}}>>",
+                 throughline::span::instrumented::OutputObserver<app::later::{{closure}}>>",
                 "later",
             ),
             ("throughline::span::builder::SpanBuilder::run_async<app::main::{{closure}}>::{{closure}}", "main"),

@@ -4,14 +4,14 @@ use std::future::Future;
 use std::time::Instant;
 
 use crate::span::handle::Span;
-use crate::span::instrumented::{Ended, Instrumented, Observe, Observer};
+use crate::span::instrumented::{Instrumented, Observe, Observer, OutputObserver};
 use crate::span::outcome::Outcome;
 
 /// Records the time until the first poll, and ends the span.
 pub(super) struct Job<O, H> {
     /// When the job was spawned; taken at the first poll.
     spawned: Option<Instant>,
-    ended: Ended<O>,
+    output: OutputObserver<O>,
     _held: H,
 }
 
@@ -29,7 +29,7 @@ impl<T, O: FnOnce(&T) -> Outcome, H> Observe<T> for Job<O, H> {
 
     #[inline]
     fn observe(&mut self, span: &mut Span, value: T) -> T {
-        self.ended.observe(span, value)
+        self.output.observe(span, value)
     }
 }
 
@@ -40,6 +40,7 @@ impl Span {
         F: Future,
         O: FnOnce(&F::Output) -> Outcome,
     {
-        self.instrument(future, Job { spawned: Some(Instant::now()), ended: Ended(Some(outcome)), _held: held })
+        let output = OutputObserver(Some(outcome));
+        self.instrument(future, Job { spawned: Some(Instant::now()), output, _held: held })
     }
 }

@@ -37,7 +37,7 @@ where
     F: FnOnce() -> Result<(), E> + Send + 'static,
     E: Display + Send + 'static,
 {
-    let job = unnamed::<F>(Location::caller()).closure(f, Outcome::of_job_result);
+    let job = unnamed::<F>(Location::caller()).closure(f, Outcome::from_job_result);
     // The error has been recorded and logged, and there is no handle to return it through.
     rayon::spawn(move || drop(job()));
 }

@@ -46,8 +46,8 @@ impl Scope {
 }
 
 impl Outcome {
-    /// Like `of_result`, for a detached job.
-    pub(super) fn of_job_result<T, E: Display + 'static>(result: &Result<T, E>) -> Self {
-        Self::of_result(result).with_error_chain(result.as_ref().err().and_then(error_types::of_any))
+    /// Like `from_result`, for a detached job.
+    pub(super) fn from_job_result<T, E: Display + 'static>(result: &Result<T, E>) -> Self {
+        Self::from_result(result).with_error_chain(result.as_ref().err().and_then(error_types::of_any))
     }
 }

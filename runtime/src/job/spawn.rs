@@ -105,7 +105,7 @@ where
     T: Send + 'static,
     E: Display + Send + 'static,
 {
-    unnamed::<F>(Location::caller()).spawn(future, Outcome::of_job_result)
+    unnamed::<F>(Location::caller()).spawn(future, Outcome::from_job_result)
 }
 
 /// Runs `f` on Tokio's blocking thread pool, as a detached job: a replacement for [`tokio::task::spawn_blocking`].
@@ -136,7 +136,7 @@ where
     T: Send + 'static,
     E: Display + Send + 'static,
 {
-    unnamed::<F>(Location::caller()).spawn_blocking(f, Outcome::of_job_result)
+    unnamed::<F>(Location::caller()).spawn_blocking(f, Outcome::from_job_result)
 }
 
 /// Spawns a future that is not `Send` on the current thread, as a detached job: a replacement for
@@ -168,7 +168,7 @@ where
     T: 'static,
     E: Display + 'static,
 {
-    unnamed::<F>(Location::caller()).spawn_local(future, Outcome::of_job_result)
+    unnamed::<F>(Location::caller()).spawn_local(future, Outcome::from_job_result)
 }
 
 /// Runs `f` on a new OS thread, as a detached job: a replacement for [`std::thread::spawn`].
@@ -199,7 +199,7 @@ where
     T: Send + 'static,
     E: Display + Send + 'static,
 {
-    unnamed::<F>(Location::caller()).spawn_thread(function_name::<F>(), f, Outcome::of_job_result)
+    unnamed::<F>(Location::caller()).spawn_thread(function_name::<F>(), f, Outcome::from_job_result)
 }
 
 /// A job that is named after its code, with a span if it is started in one.

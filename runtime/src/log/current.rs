@@ -71,7 +71,7 @@ pub fn current() -> Current {
 /// Returns the request ID, unless it is the trace ID in another notation, which is the case if the caller did not send
 /// one.
 fn request_id(context: &opentelemetry::Context, trace: TraceId) -> Option<Arc<str>> {
-    let id = RequestId::of(context)?;
+    let id = RequestId::from_context(context)?;
     (id.as_trace_id() != Some(trace)).then(|| id.text())
 }
 

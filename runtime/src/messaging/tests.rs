@@ -56,12 +56,12 @@ fn headers_of_any_bytes_give_a_bounded_context() {
 
 #[test]
 fn what_is_written_replaces_what_told_of_another_context() {
-    let nothing = TraceHeaders::of(&Context::new());
+    let nothing = TraceHeaders::from_context(&Context::new());
     assert!(nothing.is_empty() && !nothing.replaces("traceparent"));
-    let baggage = TraceHeaders::of(&Context::new().with_baggage([KeyValue::new("tenant_id", "acme")]));
+    let baggage = TraceHeaders::from_context(&Context::new().with_baggage([KeyValue::new("tenant_id", "acme")]));
     assert!(baggage.replaces("Baggage") && !baggage.replaces("traceparent"));
     let parent = extract([("traceparent", VALUES[0])]);
-    let identity = TraceHeaders::of(&parent);
+    let identity = TraceHeaders::from_context(&parent);
     for name in ["traceparent", "TraceState", "baggage"] {
         assert!(identity.replaces(name), "{name}");
     }

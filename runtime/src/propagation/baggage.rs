@@ -131,7 +131,7 @@ pub enum TagType {
 impl TagType {
     /// Parses `text` as a value of this type, with the limits that apply to all tags. For integrations that turn
     /// headers into tags.
-    pub fn read(self, text: &str) -> Value {
+    pub fn convert(self, text: &str) -> Value {
         let typed = match self {
             Self::Text => None,
             Self::Integer => text.parse::<i64>().ok().filter(|number| number.to_string() == text).map(Value::I64),
@@ -173,7 +173,7 @@ keys!(&str, &mut str, String, &String, Box<str>, Cow<'_, str>, char);
 
 /// Converts a member to a tag, with the limits that apply to all tags.
 pub(super) fn as_tag(key: &Key, value: &StringValue, is: TagType) -> KeyValue {
-    KeyValue::new(key.clone(), is.read(value.as_str()))
+    KeyValue::new(key.clone(), is.convert(value.as_str()))
 }
 
 /// Restricts the baggage that is sent with a single request, for calls to third parties.
@@ -206,7 +206,7 @@ impl SendBaggage {
     }
 
     /// Returns `true` if the member with this key may be sent.
-    pub fn has(&self, key: &str) -> bool {
+    pub fn allows(&self, key: &str) -> bool {
         self.0.iter().any(|allowed| **allowed == *key)
     }
 }
@@ -241,7 +241,7 @@ mod tests {
             (TagType::Bool, "1", text("1")),
             (TagType::Text, "1001", text("1001")),
         ] {
-            assert_eq!(is.read(given), expected, "{is:?} {given:?}");
+            assert_eq!(is.convert(given), expected, "{is:?} {given:?}");
         }
     }
 }

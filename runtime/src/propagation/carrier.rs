@@ -55,12 +55,12 @@ impl Carrier {
     /// Serializes the current context.
     #[track_caller]
     pub fn capture() -> Self {
-        Self::of(&current::get())
+        Self::from_context(&current::get())
     }
 
     /// Serializes `context`.
     #[track_caller]
-    pub fn of(context: &Context) -> Self {
+    pub fn from_context(context: &Context) -> Self {
         let mut carrier = Self::default();
         super::get().inject_as(&FORMATS, context, &|_| true, &mut carrier);
         carrier
@@ -78,12 +78,12 @@ impl Carrier {
 
     /// Runs `f` with this context as the current one. Spans started in `f` are children of the serialized span.
     pub fn run<R>(&self, f: impl FnOnce() -> R) -> R {
-        Snapshot::of(&self.to_context()).run(f)
+        Snapshot::from_context(&self.to_context()).run(f)
     }
 
     /// Returns a future that has this context as its current one whenever it is polled.
     pub fn run_async<F: Future>(&self, future: F) -> Instrumented<F> {
-        Snapshot::of(&self.to_context()).run_async(future)
+        Snapshot::from_context(&self.to_context()).run_async(future)
     }
 }
 

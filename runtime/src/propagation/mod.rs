@@ -151,7 +151,7 @@ impl Allowed {
         Self::Only(keys.into_iter().map(|key| key.into().into_boxed_str()).collect())
     }
 
-    fn has(&self, key: &str) -> bool {
+    fn allows(&self, key: &str) -> bool {
         match self {
             Self::All => true,
             Self::Only(keys) => keys.iter().any(|allowed| **allowed == *key),
@@ -238,7 +238,7 @@ impl Propagator {
                 Format::B3Multi => b3::inject_multi(context, into),
                 Format::Jaeger => jaeger::inject(context.span().span_context(), into),
                 Format::Baggage => {
-                    baggage::inject(context.baggage(), &|key| self.sent.has(key) && also(key), into);
+                    baggage::inject(context.baggage(), &|key| self.sent.allows(key) && also(key), into);
                 }
             }
         }
@@ -255,7 +255,7 @@ impl Propagator {
         let mut members = Vec::new();
         for format in formats {
             match format {
-                Format::Baggage => members = baggage::extract(from, &|key| self.accepted.has(key)),
+                Format::Baggage => members = baggage::extract(from, &|key| self.accepted.allows(key)),
                 _ if identity.is_some() => {}
                 Format::TraceContext => identity = w3c::extract(from),
                 Format::B3 | Format::B3Multi => identity = b3::extract(from).map(|(span, _)| bare(span)),

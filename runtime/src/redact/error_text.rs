@@ -99,7 +99,7 @@ pub(crate) fn of(arguments: Arguments<'_>) -> Option<String> {
         return None;
     }
     let seen = text_within(SEEN, arguments);
-    let shown = match UrlRules::USUAL.text(&seen) {
+    let shown = match UrlRules::DEFAULT.text(&seen) {
         Cow::Owned(redacted) => redacted,
         Cow::Borrowed(_) => seen,
     };

@@ -44,7 +44,7 @@ enum Verdict {
 
 impl UrlRules {
     /// The default rules: only parameters with common names of secrets are redacted.
-    pub const USUAL: Self = Self { hidden: Vec::new(), shown: Vec::new() };
+    pub const DEFAULT: Self = Self { hidden: Vec::new(), shown: Vec::new() };
 
     /// Also redacts the values of this parameter.
     #[cfg(feature = "integration")]

@@ -20,7 +20,7 @@ use crate::guard::reentrance::{Busy, is_busy};
 use crate::span::callsite::Callsite;
 use crate::span::failure::FailureSource;
 use crate::span::handle::Span;
-use crate::span::instrumented::{Instrumented, Unobserved};
+use crate::span::instrumented::{Instrumented, NoObserver};
 use crate::span::outcome::Outcome;
 use crate::span::settings::{More, Parent, begin_here, begin_with, converted, replace};
 use crate::span::start::{Start, without_span};
@@ -248,7 +248,7 @@ impl SpanBuilder {
         self.detached = true;
         self.set(|more| {
             let (parent, _) = more.parent();
-            more.parent = Parent::Detached(Snapshot::of(&parent).to_context());
+            more.parent = Parent::Detached(Snapshot::from_context(&parent).to_context());
         })
     }
 
@@ -370,7 +370,7 @@ impl SpanBuilder {
     ///
     /// Returns the error of `f`.
     pub fn try_run<T, E: Display>(self, f: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        self.start().run(f, Outcome::of_logged_result)
+        self.start().run(f, Outcome::from_logged_result)
     }
 
     /// Runs a future in the span, which starts when the future is first polled. If the future is dropped before it
@@ -390,14 +390,14 @@ impl SpanBuilder {
         F: Future<Output = Result<T, E>>,
         E: Display,
     {
-        let instrumented = self.start().run_async(future, Outcome::of_logged_result);
+        let instrumented = self.start().run_async(future, Outcome::from_logged_result);
         instrumented.await
     }
 
     /// Starts the span and runs a stream in it. The span ends when the stream ends. If the stream is dropped before,
     /// the span is marked `throughline.cancelled`.
     pub fn stream<S: Stream>(self, stream: S) -> Instrumented<S> {
-        self.start().instrument(stream, Unobserved)
+        self.start().instrument(stream, NoObserver)
     }
 }
 

@@ -7,7 +7,7 @@ use opentelemetry::Context;
 use crate::context::origin::Origin;
 use crate::context::snapshot::Snapshot;
 use crate::span::handle::Span;
-use crate::span::instrumented::{Instrumented, Unobserved};
+use crate::span::instrumented::{Instrumented, NoObserver};
 
 /// A message together with the context that was current when it was created, for channels and actor mailboxes.
 ///
@@ -69,7 +69,7 @@ impl<T> Carried<T> {
     /// Calls `handle` with the message and runs the future it returns, while the context of the message is current.
     pub fn run_async<F: Future>(self, handle: impl FnOnce(T) -> F) -> Instrumented<F> {
         let (message, snapshot) = self.into_parts();
-        Span::within(snapshot.to_context()).instrument_with(|| handle(message), Unobserved)
+        Span::within(snapshot.to_context()).instrument_with(|| handle(message), NoObserver)
     }
 }
 

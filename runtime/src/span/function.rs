@@ -136,7 +136,7 @@ impl Span {
         attached.detach();
         span.0.finish(|| match &result {
             Ok(()) => call.outcome(),
-            Err(payload) => Outcome::panicked(&**payload),
+            Err(payload) => Outcome::from_panic(&**payload),
         });
         drop(span);
         drop(busy);
@@ -169,7 +169,7 @@ impl Span {
         let result = catch_unwind(AssertUnwindSafe(f));
         drop(attached);
         if let Err(payload) = result {
-            self.end(|| Outcome::panicked(&*payload));
+            self.end(|| Outcome::from_panic(&*payload));
             resume_unwind(payload);
         }
     }

@@ -40,7 +40,7 @@ use crate::tags::value::TagValue;
 ///     let version = span.in_scope(handshake)?; // an error here: dropped, and cancelled
 ///     span.record("exchange.version", version);
 ///     let read = span.in_scope(read);
-///     span.end(|| Outcome::of_result(&read));
+///     span.end(|| Outcome::from_result(&read));
 ///     read
 /// }
 /// # assert_eq!(exchange().unwrap(), 1);

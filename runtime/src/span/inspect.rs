@@ -75,7 +75,7 @@ impl<'e, T, E: Deref<Target = dyn Error + 'e>> InspectLocal<'_, Result<T, E>> {
 impl<T, E: Display> InspectDisplay<'_, Result<T, E>> {
     /// `err = display`.
     pub fn __display(&self) -> Outcome {
-        Outcome::of_result(self.result())
+        Outcome::from_result(self.result())
     }
 
     /// The error in its alternate form.

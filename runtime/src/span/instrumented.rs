@@ -105,7 +105,7 @@ pin_project! {
     /// It is `Send`, `Sync` and `Unpin` if the wrapped value and the observer are. Without a span, it only forwards
     /// polls.
     #[must_use = "futures, streams and bodies do nothing unless polled"]
-    pub struct Instrumented<T, O = Unobserved>
+    pub struct Instrumented<T, O = NoObserver>
     where
         O: Observer,
     {
@@ -197,50 +197,50 @@ impl Span {
 
     /// Runs a future in the span, which ends with the outcome computed from its output.
     #[inline]
-    pub fn run_async<F, O>(self, future: F, outcome: O) -> Instrumented<F, Ended<O>>
+    pub fn run_async<F, O>(self, future: F, outcome: O) -> Instrumented<F, OutputObserver<O>>
     where
         F: Future,
         O: FnOnce(&F::Output) -> Outcome,
     {
-        self.instrument(future, Ended(Some(outcome)))
+        self.instrument(future, OutputObserver(Some(outcome)))
     }
 
     /// Like [`run_async`](Self::run_async), for the future that `make` returns. `make` runs in the span.
-    pub fn run_async_with<F, O>(self, make: impl FnOnce() -> F, outcome: O) -> Instrumented<F, Ended<O>>
+    pub fn run_async_with<F, O>(self, make: impl FnOnce() -> F, outcome: O) -> Instrumented<F, OutputObserver<O>>
     where
         F: Future,
         O: FnOnce(&F::Output) -> Outcome,
     {
-        self.instrument_with(make, Ended(Some(outcome)))
+        self.instrument_with(make, OutputObserver(Some(outcome)))
     }
 
     /// Runs the stream that `make` returns in the span; `make` runs in the span too. An item whose `outcome` is a
     /// failure is recorded, and the stream continues. The span ends with the stream.
-    pub fn stream<S, O>(self, make: impl FnOnce() -> S, outcome: O) -> Instrumented<S, NotedItems<O>>
+    pub fn stream<S, O>(self, make: impl FnOnce() -> S, outcome: O) -> Instrumented<S, ItemObserver<O>>
     where
         S: Stream,
         O: FnMut(&S::Item) -> Outcome,
     {
-        self.instrument_with(make, NotedItems(outcome))
+        self.instrument_with(make, ItemObserver(outcome))
     }
 
     /// Like [`stream`](Self::stream), for the stream that `future` resolves to. The future runs in the span.
-    pub async fn stream_after<F, O>(self, future: F, outcome: O) -> Instrumented<F::Output, NotedItems<O>>
+    pub async fn stream_after<F, O>(self, future: F, outcome: O) -> Instrumented<F::Output, ItemObserver<O>>
     where
         F: Future,
         F::Output: Stream,
         O: FnMut(&<F::Output as Stream>::Item) -> Outcome,
     {
         let (stream, span) = pin!(self.instrument(future, TakeSpan)).await;
-        span.instrument(stream, NotedItems(outcome))
+        span.instrument(stream, ItemObserver(outcome))
     }
 }
 
 /// An observer that observes nothing. The span ends when the future, stream or body does.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Unobserved;
+pub struct NoObserver;
 
-impl Observer for Unobserved {
+impl Observer for NoObserver {
     fn finished(&mut self, span: &mut Span) {
         // A context without a span stays until the stream or body is dropped.
         if !matches!(span.0, Scope::Within(_)) {
@@ -249,7 +249,7 @@ impl Observer for Unobserved {
     }
 }
 
-impl<T> Observe<T> for Unobserved {
+impl<T> Observe<T> for NoObserver {
     type Output = T;
 
     #[inline]
@@ -260,11 +260,11 @@ impl<T> Observe<T> for Unobserved {
 
 /// An observer that ends the span with an outcome computed from the output of a future. See [`Span::run_async`].
 #[derive(Debug)]
-pub struct Ended<O>(pub(crate) Option<O>);
+pub struct OutputObserver<O>(pub(crate) Option<O>);
 
-impl<O> Observer for Ended<O> {}
+impl<O> Observer for OutputObserver<O> {}
 
-impl<T, O: FnOnce(&T) -> Outcome> Observe<T> for Ended<O> {
+impl<T, O: FnOnce(&T) -> Outcome> Observe<T> for OutputObserver<O> {
     type Output = T;
 
     #[inline]
@@ -279,11 +279,11 @@ impl<T, O: FnOnce(&T) -> Outcome> Observe<T> for Ended<O> {
 
 /// An observer that records failed items of a stream. See [`Span::stream`].
 #[derive(Debug)]
-pub struct NotedItems<O>(O);
+pub struct ItemObserver<O>(O);
 
-impl<O> Observer for NotedItems<O> {}
+impl<O> Observer for ItemObserver<O> {}
 
-impl<T, O: FnMut(&T) -> Outcome> Observe<T> for NotedItems<O> {
+impl<T, O: FnMut(&T) -> Outcome> Observe<T> for ItemObserver<O> {
     type Output = T;
 
     fn observe(&mut self, span: &mut Span, item: T) -> T {
@@ -308,11 +308,11 @@ impl<T> Observe<T> for TakeSpan {
 impl Snapshot {
     /// Returns a future that has the snapshot as its current context while it is polled and dropped.
     pub fn run_async<F: Future>(&self, future: F) -> Instrumented<F> {
-        Span::within(self.to_context()).instrument(future, Unobserved)
+        Span::within(self.to_context()).instrument(future, NoObserver)
     }
 
     /// Returns a stream that has the snapshot as its current context while it is polled and dropped.
     pub fn stream<S: Stream>(&self, stream: S) -> Instrumented<S> {
-        Span::within(self.to_context()).instrument(stream, Unobserved)
+        Span::within(self.to_context()).instrument(stream, NoObserver)
     }
 }

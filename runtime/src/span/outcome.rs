@@ -147,16 +147,16 @@ impl Outcome {
 
     /// Creates the outcome of a `Result`. The description of an `Err` is its `Display` output, and its type is the
     /// `error.type`.
-    pub fn of_result<T, E: Display>(result: &Result<T, E>) -> Self {
+    pub fn from_result<T, E: Display>(result: &Result<T, E>) -> Self {
         match result {
             Ok(_) => Self::default(),
             Err(error) => Self::described(type_name::<E>(), format_args!("{error}")),
         }
     }
 
-    /// Like `of_result`, for a function whose errors are logged.
-    pub(crate) fn of_logged_result<T, E: Display>(result: &Result<T, E>) -> Self {
-        Self::of_result(result).with_error_chain(result.as_ref().err().and_then(failure::alternate))
+    /// Like `from_result`, for a function whose errors are logged.
+    pub(crate) fn from_logged_result<T, E: Display>(result: &Result<T, E>) -> Self {
+        Self::from_result(result).with_error_chain(result.as_ref().err().and_then(failure::alternate))
     }
 
     /// Sets the error text for the log, which includes the sources.
@@ -188,7 +188,7 @@ impl Outcome {
     }
 
     /// Creates the outcome for a panic that was caught and will be resumed.
-    pub fn panicked(payload: &(dyn Any + Send)) -> Self {
+    pub fn from_panic(payload: &(dyn Any + Send)) -> Self {
         let message =
             payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
         let message = message.unwrap_or("the panic's payload is not text");

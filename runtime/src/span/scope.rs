@@ -7,7 +7,7 @@ use opentelemetry::trace::TraceContextExt as _;
 use crate::context::current::{self, Attached, is_off};
 use crate::guard::reentrance::Busy;
 use crate::span::handle::{Scope, Span};
-use crate::span::instrumented::{Instrumented, Unobserved};
+use crate::span::instrumented::{Instrumented, NoObserver};
 use crate::span::outcome::Outcome;
 use crate::tags::scoped;
 use crate::tags::set::{NeededTags, Tag, Tags, once, report_missing};
@@ -154,7 +154,7 @@ pub fn in_tags<R>(tags: &[(&'static str, &dyn TagValue)], f: impl FnOnce() -> R)
 /// # }
 /// ```
 pub fn in_tags_async<F: Future>(tags: &[(&'static str, &dyn TagValue)], future: F) -> Instrumented<F> {
-    tag_scope(tags).instrument(future, Unobserved)
+    tag_scope(tags).instrument(future, NoObserver)
 }
 
 fn tag_scope(tags: &[(&'static str, &dyn TagValue)]) -> Span {

@@ -186,7 +186,7 @@ impl More {
             Parent::Root => {
                 let current = current::get();
                 add_current_link(&mut self.links, &current, &SpanContext::NONE);
-                (Snapshot::of(&current).without_span().to_context(), true)
+                (Snapshot::from_context(&current).without_span().to_context(), true)
             }
             Parent::Given(context) => {
                 let current = current::get();

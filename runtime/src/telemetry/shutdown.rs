@@ -39,8 +39,8 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    /// Creates options for a shutdown with this timeout.
-    pub fn within(timeout: Duration) -> Self {
+    /// Creates the options of a shutdown with this timeout.
+    pub fn new(timeout: Duration) -> Self {
         Self { timeout, refuse_new_jobs: false }
     }
 
@@ -144,7 +144,7 @@ impl Telemetry {
     ///
     /// Not cancel safe: dropping the future drops the `Telemetry`, which flushes with a timeout of five seconds.
     pub async fn shutdown(self, timeout: Duration) -> ShutdownReport {
-        self.shutdown_with(Shutdown::within(timeout)).await
+        self.shutdown_with(Shutdown::new(timeout)).await
     }
 
     /// Shuts down with the given options. See [`shutdown`](Self::shutdown).
@@ -157,7 +157,7 @@ impl Telemetry {
     ///
     /// let telemetry = throughline::init()?;
     /// // …
-    /// let report = telemetry.shutdown_with(Shutdown::within(Duration::from_secs(10)).refuse_new_jobs()).await;
+    /// let report = telemetry.shutdown_with(Shutdown::new(Duration::from_secs(10)).refuse_new_jobs()).await;
     /// assert!(report.is_complete(), "{report}");
     /// # Ok(())
     /// # }

@@ -150,7 +150,7 @@ impl Capture {
     /// # }
     /// ```
     pub fn run_async<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
-        Snapshot::of(&self.context).run_async(future)
+        Snapshot::from_context(&self.context).run_async(future)
     }
 
     /// Returns a tracer of this capture, for code that uses the OpenTelemetry API, and for the layer of

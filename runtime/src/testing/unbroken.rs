@@ -12,10 +12,10 @@ impl Capture {
         let mut audit = Audit::new(rules);
         let inner = self.store.lock();
         for span in &inner.ended {
-            audit.push(Span::of_sdk(&span.data, SERVICE));
+            audit.push(Span::from_span_data(&span.data, SERVICE));
         }
         for open in inner.open_in_order() {
-            let mut span = Span::of_sdk(&open.data, SERVICE);
+            let mut span = Span::from_span_data(&open.data, SERVICE);
             span.end = None;
             audit.push(span);
         }

@@ -36,7 +36,7 @@ impl RequestIdGenerator {
 
 impl<G> RequestIdGenerator<G> {
     /// Creates a generator that wraps `generator`.
-    pub fn over(generator: G) -> Self {
+    pub fn wrap(generator: G) -> Self {
         Self(generator)
     }
 }

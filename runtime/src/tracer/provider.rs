@@ -187,7 +187,7 @@ static NO_PARENT: SpanContext = SpanContext::NONE;
 /// The baggage, the tags and the extensions of a context.
 #[cold]
 fn without_span(context: &Context) -> Context {
-    Snapshot::of(context).without_span().to_context()
+    Snapshot::from_context(context).without_span().to_context()
 }
 
 /// The IDs of a span, and whether it is recorded.

@@ -206,7 +206,7 @@ mod tests {
         // It keeps the buffer.
         let _open = begin(&tracer, &root);
         let child = begin(&tracer, &root);
-        let snapshot = Snapshot::of(&root);
+        let snapshot = Snapshot::from_context(&root);
         root.span().end();
         child.span().end();
         assert!(is_known(&root), "it is known after its end");

@@ -52,7 +52,7 @@ impl TracingLayer {
             let current = current::with(|current| (!current.is_telemetry_suppressed()).then(|| current.clone()))?;
             if attributes.is_root() {
                 let linked = current.span().span_context().clone();
-                (Snapshot::of(&current).without_span().to_context(), Some(linked))
+                (Snapshot::from_context(&current).without_span().to_context(), Some(linked))
             } else {
                 (current, None)
             }

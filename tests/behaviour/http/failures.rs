@@ -195,13 +195,13 @@ async fn an_error_of_the_service_writes_one_too() {
 
 #[tokio::test]
 async fn a_handler_names_the_cause() {
-    let with_parts = || async { (StatusCode::BAD_GATEWAY, Cause::of(&refused()), "sorry").into_response() };
+    let with_parts = || async { (StatusCode::BAD_GATEWAY, Cause::from_error(&refused()), "sorry").into_response() };
     let with_extension = || async {
         let mut response = StatusCode::BAD_GATEWAY.into_response();
         response.extensions_mut().insert(Cause::new(REFUSED));
         response
     };
-    let fine = || async { (StatusCode::OK, Cause::of(&refused())).into_response() };
+    let fine = || async { (StatusCode::OK, Cause::from_error(&refused())).into_response() };
     let router = Router::new()
         .route("/parts", axum::routing::get(with_parts))
         .route("/extension", axum::routing::get(with_extension))
@@ -336,7 +336,7 @@ async fn a_circle_of_causes_ends() {
             Some(self)
         }
     }
-    assert_eq!(Cause::of(&Circle).to_string(), "again");
+    assert_eq!(Cause::from_error(&Circle).to_string(), "again");
 }
 
 /// An answer that fails twice has one `error.type`: an exporter would see both.

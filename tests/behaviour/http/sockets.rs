@@ -108,7 +108,7 @@ async fn start(router: Router, capture: Option<Capture>) -> Server {
             response.map(|body| Body::new(Watched(body, over)))
         };
         let context = capture.as_ref().map(Capture::context).unwrap_or_default();
-        throughline::Snapshot::of(&context).run_async(run)
+        throughline::Snapshot::from_context(&context).run_async(run)
     }));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("its address");

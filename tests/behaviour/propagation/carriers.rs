@@ -111,7 +111,7 @@ fn the_state_of_another_trace_goes_with_it() {
     propagator.inject(&context, &mut PairsMut(&mut pairs));
     let states: Vec<_> = pairs.iter().filter(|(name, _)| name == "tracestate").collect();
     assert_eq!(states, [&("tracestate".to_owned(), "a=1".to_owned())]);
-    assert_eq!(Carrier::of(&context).tracestate.as_deref(), Some("a=1"));
+    assert_eq!(Carrier::from_context(&context).tracestate.as_deref(), Some("a=1"));
 }
 
 /// Which of them comes first is chance.

@@ -370,7 +370,7 @@ async fn where_nothing_is_recorded_the_context_is_passed_on() {
         *keep.lock().unwrap() = messages;
         ready(Ok(()))
     });
-    Snapshot::of(&context).run_async(sending).await.unwrap();
+    Snapshot::from_context(&context).run_async(sending).await.unwrap();
     assert!(capture.spans().is_empty());
     let messages = taken.lock().unwrap();
     assert_eq!(messages.len(), 2);

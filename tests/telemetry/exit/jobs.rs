@@ -94,7 +94,7 @@ alone! {
                     assert!(late.is_err_and(|error| error.is_cancelled()));
                 }
             }));
-            let how = Shutdown::within(LIMIT).refuse_new_jobs();
+            let how = Shutdown::new(LIMIT).refuse_new_jobs();
             let ending = tokio::spawn(telemetry.shutdown_with(how));
             until("it has begun", throughline::jobs::is_closed);
             go.send(()).expect("the job waits");

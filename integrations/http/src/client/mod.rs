@@ -221,14 +221,14 @@ impl Config {
         } else if self.baggage.is_some() || request.baggage.is_some() {
             headers.remove(BAGGAGE);
         }
-        let asked_for = |key: &str| request.baggage.is_none_or(|only| only.has(key));
-        let sent = |key: &str| self.baggage.as_ref().is_none_or(|only| only.has(key)) && asked_for(key);
+        let asked_for = |key: &str| request.baggage.is_none_or(|only| only.allows(key));
+        let sent = |key: &str| self.baggage.as_ref().is_none_or(|only| only.allows(key)) && asked_for(key);
         propagator.inject_filtered(context, &sent, &mut HeadersMut(headers));
         self.tag_headers.write(context, &asked_for, request.received.is_some(), headers);
         // The id that its caller has sent is not that of the request.
         let refused = context.extension::<RefusedId>();
         if headers.get(&X_REQUEST_ID).is_none_or(|id| refused.is_some_and(|refused| refused.0 == *id)) {
-            if let Some(id) = RequestId::to_pass_on(context).and_then(|id| HeaderValue::from_str(id.as_ref()).ok()) {
+            if let Some(id) = RequestId::outgoing(context).and_then(|id| HeaderValue::from_str(id.as_ref()).ok()) {
                 let _ = headers.try_insert(X_REQUEST_ID, id);
             }
         }

@@ -91,7 +91,7 @@ impl Default for Config {
             proxies: 0,
             tags: Vec::new(),
             tag_headers: TagHeaders::default(),
-            rules: UrlRules::USUAL,
+            rules: UrlRules::DEFAULT,
             untraced: Vec::new(),
             request_headers: Recorded::default(),
             response_headers: Recorded::default(),

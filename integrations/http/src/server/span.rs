@@ -96,8 +96,8 @@ impl Config {
         }
         let given = given.filter(|_| keeps);
         let refused = if given.is_none() { parts.headers.get(&X_REQUEST_ID).cloned() } else { None };
-        let id =
-            given.unwrap_or_else(|| if trace == TraceId::INVALID { RequestId::mint() } else { RequestId::from(trace) });
+        let id = given
+            .unwrap_or_else(|| if trace == TraceId::INVALID { RequestId::generate() } else { RequestId::from(trace) });
         let header = HeaderValue::from_str(id.as_ref()).ok();
         // The id is not known before the span has started.
         let mut last_error = None;
@@ -222,8 +222,9 @@ fn warn_of_generator(id: &RequestId) {
     static SAID: AtomicBool = AtomicBool::new(false);
     if !SAID.swap(true, Ordering::Relaxed) {
         tracing::warn!(
-            "the request id `{id}` cannot become the trace id; set `throughline::telemetry::RequestIdGenerator` as the id \
-             generator of the tracer provider"
+            target: "throughline",
+            "the request ID `{id}` is not the trace ID: the tracer provider's ID generator has chosen another one; set \
+             `throughline::telemetry::RequestIdGenerator` as its ID generator; further ones are not logged"
         );
     }
 }

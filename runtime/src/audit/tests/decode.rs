@@ -27,7 +27,7 @@ fn both(rules: &Rules, record: impl FnOnce(&crate::telemetry::Tracer)) -> Vec<(S
             let mut keys = Vec::new();
             let span = decode::span(message(frame), &scope);
             let ours = decoder.span(spans.trace_id, message(frame), |key| keys.push(key.to_owned()));
-            all.push((Span::of_sdk(&span, "orders"), ours, keys));
+            all.push((Span::from_span_data(&span, "orders"), ours, keys));
         }
     }
     all

@@ -65,7 +65,7 @@ impl Fixture {
         let screen = Screen::default();
         let provider = SdkTracerProvider::builder()
             .with_id_generator(Numbered::default())
-            .with_span_processor(adjust(Console::to(screen.clone())))
+            .with_span_processor(adjust(Console::with_writer(screen.clone())))
             .build();
         Self { tracer: provider.tracer("test"), provider, screen }
     }
@@ -116,7 +116,7 @@ fn a_closed_terminal_is_no_failure() {
             Err(io::ErrorKind::BrokenPipe.into())
         }
     }
-    let provider = SdkTracerProvider::builder().with_span_processor(Console::to(Closed)).build();
+    let provider = SdkTracerProvider::builder().with_span_processor(Console::with_writer(Closed)).build();
     provider.tracer("test").in_span("one", |_| ());
     provider.shutdown().unwrap();
 }
@@ -139,7 +139,7 @@ fn a_slow_terminal_holds_up_one_thread_alone() {
     }
     const TRACES: usize = 300;
     let (screen, (start, began), (go, wait)) = (Screen::default(), mpsc::channel(), mpsc::channel());
-    let console = Console::to(Slow(screen.clone(), start, wait));
+    let console = Console::with_writer(Slow(screen.clone(), start, wait));
     let provider = SdkTracerProvider::builder().with_span_processor(console).build();
     let tracer = provider.tracer("test");
     std::thread::scope(|scope| {
@@ -182,7 +182,7 @@ fn what_is_not_sampled_is_not_shown() {
         }
     }
     let screen = Screen::default();
-    let console = Console::to(screen.clone());
+    let console = Console::with_writer(screen.clone());
     let provider = SdkTracerProvider::builder().with_sampler(RecordOnly).with_span_processor(console).build();
     let tracer = provider.tracer("test");
     tracer.in_span("quiet", |context| {
@@ -207,7 +207,7 @@ fn a_writer_that_panics_does_not_stop_the_program() {
         }
     }
     let screen = Screen::default();
-    let console = Console::to(Panics(screen.clone(), false));
+    let console = Console::with_writer(Panics(screen.clone(), false));
     let provider = SdkTracerProvider::builder().with_span_processor(console).build();
     provider.tracer("test").in_span("one", |_| ());
     provider.tracer("test").in_span("two", |_| ());
@@ -232,7 +232,7 @@ fn a_writer_that_is_traced_does_not_stop_the_program() {
         }
     }
     let writer = Traced::default();
-    let provider = SdkTracerProvider::builder().with_span_processor(Console::to(writer.clone())).build();
+    let provider = SdkTracerProvider::builder().with_span_processor(Console::with_writer(writer.clone())).build();
     *writer.1.lock().unwrap() = Some(provider.tracer("test"));
     provider.tracer("test").in_span("one", |_| ());
     let shown = writer.0.take();

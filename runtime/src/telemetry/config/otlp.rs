@@ -12,6 +12,7 @@ use super::{ConfigError, Env, Setting};
 
 /// The transport protocol for exporting spans over OTLP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Protocol {
     /// OTLP/gRPC.
     Grpc,

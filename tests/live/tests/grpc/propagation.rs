@@ -72,7 +72,7 @@ async fn a_process_without_an_sdk_passes_the_context_on() {
         // The stream of requests is polled elsewhere, but in the same trace.
         Context::current().span().span_context().span_id().to_string()
     });
-    let count = Snapshot::of(&context).run_async(client.collect(messages)).await;
+    let count = Snapshot::from_context(&context).run_async(client.collect(messages)).await;
     assert_eq!(count.unwrap(), "1");
     drop(client);
     let there = shop.peer.stop();

@@ -325,7 +325,8 @@ async fn a_context_that_is_not_sampled_is_passed_on() {
     let quiet = SpanContext::new(trace, SpanId::from(7), TraceFlags::default(), true, TraceState::NONE);
     let capture = Capture::new();
     let context = capture.context().with_remote_span_context(quiet);
-    let sending = throughline::Snapshot::of(&context).run_async(lab.producer.send_traced(lab.message("quiet")));
+    let sending =
+        throughline::Snapshot::from_context(&context).run_async(lab.producer.send_traced(lab.message("quiet")));
     sending.await.expect("sent");
     assert!(capture.spans().is_empty());
     // Only the consumer of the traced message is recorded, which comes after the quiet one.
