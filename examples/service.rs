@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     let text = fmt::layer().event_format(log::Text::new()).with_ansi(io::stdout().is_terminal());
     tracing_subscriber::registry().with(filter).with(text).init();
 
-    // 2. Telemetry, configured by OTEL_* variables. An invalid endpoint is an error, rather than a service without traces.
+    // 2. Telemetry, configured by OTEL_* variables. An invalid value is an error, rather than a service without traces.
     match throughline::init().map_err(Into::into).and_then(run) {
         Ok(code) => code,
         Err(error) => {

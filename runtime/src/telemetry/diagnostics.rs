@@ -16,9 +16,8 @@ use crate::tracer::records_nothing;
 
 pub(crate) const TARGET: &str = "throughline";
 
-/// The maximum number of messages kept until there is a subscriber. `init` logs one for each variable that is not valid,
-/// and at most three others.
-const MAX_DEFERRED: usize = 64;
+/// The maximum number of messages kept until there is a subscriber. Each call of `init` logs at most three.
+const MAX_DEFERRED: usize = 16;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Level {

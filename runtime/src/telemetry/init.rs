@@ -10,7 +10,7 @@ use opentelemetry_sdk::trace::ShouldSample;
 
 use super::audit::{LiveAudit, Rules};
 use super::builder::{Builder, ExtendProvider, StartExporter};
-use super::config::{Config, Destination, SamplerConfig};
+use super::config::{Config, Destination, ErrorTextConfig, SamplerConfig};
 use super::diagnostics::{self, Level};
 use super::export::otlp::OtlpExporter;
 use super::export::{BatchExport, Discard, Pipeline, Queue, QueueLimits};
@@ -40,7 +40,7 @@ impl Builder {
         let config = self.config()?;
         let propagator = self.propagator.take().unwrap_or_else(|| config.propagator());
         if config.disabled {
-            return Ok(disabled(config, propagator));
+            return Ok(disabled(config.error_text, propagator));
         }
         let resource = resource::detect(&config.resource);
         let open_spans = (config.open_spans.max > 0).then(|| registry::table(config.open_spans.max));
@@ -55,10 +55,7 @@ impl Builder {
         let sampler_name =
             sampler.as_ref().map_or_else(|| config.sampler.root.to_string(), |_| "`Builder::sampler`".to_owned());
         let introduction = introduction(&resource, &output, &sampler_name);
-        let mut warnings: Vec<_> = config.warnings().cloned().collect();
-        if sampler.is_none() {
-            warnings.extend(config.sampler.warning());
-        }
+        let warning = if sampler.is_none() { config.sampler.warning() } else { None };
         // Those of the environment look at ids only.
         let by_attributes = sampler.is_some();
         let root = sampler.unwrap_or_else(|| root_sampler(config.sampler));
@@ -71,7 +68,7 @@ impl Builder {
         tags::set_max_scoped(config.limits.span.max_attributes_per_span as usize);
         install_propagator(propagator);
         install_provider(&provider);
-        announce(introduction, warnings);
+        announce(introduction, warning);
         Ok(Telemetry::new(provider, handle, exports, open_spans, audit, watch))
     }
 }
@@ -227,8 +224,8 @@ fn install_provider(provider: &TracerProvider) {
 }
 
 /// Logs the configuration, and warnings about it.
-fn announce(introduction: String, warnings: Vec<String>) {
-    for warning in warnings {
+fn announce(introduction: String, warning: Option<String>) {
+    if let Some(warning) = warning {
         diagnostics::defer(Level::Warn, warning);
     }
     if ACTIVE.fetch_add(1, Ordering::Relaxed) > 0 {
@@ -240,11 +237,8 @@ fn announce(introduction: String, warnings: Vec<String>) {
 }
 
 /// Nothing is recorded, but contexts are still propagated.
-fn disabled(config: Config, propagator: Propagator) -> Telemetry {
-    for warning in config.warnings() {
-        diagnostics::defer(Level::Warn, warning.clone());
-    }
-    config.error_text.apply();
+fn disabled(error_text: ErrorTextConfig, propagator: Propagator) -> Telemetry {
+    error_text.apply();
     install_propagator(propagator);
     tracer::set_up_is(SetUp::Done);
     diagnostics::defer(Level::Info, format!("throughline {VERSION}: disabled by `OTEL_SDK_DISABLED`"));

@@ -45,23 +45,22 @@ impl Default for BatchConfig {
 }
 
 impl BatchConfig {
-    pub(super) fn from_env(env: &Env<'_>) -> Self {
+    pub(super) fn from_env(env: &Env<'_>) -> Result<Self, ConfigError> {
         const MAX_BATCH_SIZE: &str = "OTEL_BSP_MAX_EXPORT_BATCH_SIZE";
-
         let default = Self::default();
-        let queue = env.positive(MAX_QUEUE_SIZE).unwrap_or(default.max_queue_size.value);
-        let mut batch = env.positive(MAX_BATCH_SIZE);
-        if let Some(too_large) = batch.take_if(|batch| *batch > queue) {
+        let queue = env.positive(MAX_QUEUE_SIZE)?.unwrap_or(default.max_queue_size.value);
+        let batch = env.positive(MAX_BATCH_SIZE)?;
+        if let Some(batch) = batch.filter(|&batch| batch > queue) {
             let expected = format!("at most the queue limit, {queue} (`{MAX_QUEUE_SIZE}`)");
-            env.ignore(&ConfigError::new(MAX_BATCH_SIZE, &too_large.to_string(), expected));
+            return Err(ConfigError::new(MAX_BATCH_SIZE, &batch.to_string(), expected));
         }
-        Self {
+        Ok(Self {
             max_queue_size: Setting { value: queue, name: MAX_QUEUE_SIZE },
-            max_queue_bytes: env.positive(MAX_QUEUE_BYTES).map(|value| Setting { value, name: MAX_QUEUE_BYTES }),
+            max_queue_bytes: env.positive(MAX_QUEUE_BYTES)?.map(|value| Setting { value, name: MAX_QUEUE_BYTES }),
             max_export_batch_size: batch.unwrap_or(default.max_export_batch_size).min(queue),
-            schedule_delay: env.milliseconds("OTEL_BSP_SCHEDULE_DELAY").unwrap_or(default.schedule_delay),
-            export_timeout: env.timeout("OTEL_BSP_EXPORT_TIMEOUT").unwrap_or(default.export_timeout),
-        }
+            schedule_delay: env.milliseconds("OTEL_BSP_SCHEDULE_DELAY")?.unwrap_or(default.schedule_delay),
+            export_timeout: env.timeout("OTEL_BSP_EXPORT_TIMEOUT")?.unwrap_or(default.export_timeout),
+        })
     }
 
     /// Overrides the queue limit; batches shrink with it.

@@ -14,11 +14,14 @@ const SHOWN: usize = 80;
 ///
 /// ```
 /// let error = throughline::telemetry::builder()
-///     .variables(|name| (name == "OTEL_EXPORTER_OTLP_ENDPOINT").then(|| "collector:4317".to_owned()))
+///     .variables(|name| (name == "OTEL_TRACES_SAMPLER").then(|| "sometimes".to_owned()))
 ///     .init()
 ///     .unwrap_err();
-/// let expected = "`OTEL_EXPORTER_OTLP_ENDPOINT` is `collector:4317`; expected a URL such as `http://localhost:4317`";
-/// assert_eq!(error.to_string(), expected);
+/// assert_eq!(
+///     error.to_string(),
+///     "`OTEL_TRACES_SAMPLER` is `sometimes`; expected one of `always_on`, `always_off`, `traceidratio`, \
+///      `parentbased_always_on`, `parentbased_always_off`, `parentbased_traceidratio`"
+/// );
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
@@ -32,7 +35,7 @@ impl ConfigError {
         Self { setting, value: value.to_owned(), expected: expected.into() }
     }
 
-    /// Returns the name of the setting: an environment variable, such as `OTEL_EXPORTER_OTLP_ENDPOINT`, or a method of the
+    /// Returns the name of the setting: an environment variable, such as `OTEL_TRACES_SAMPLER`, or a method of the
     /// builder, such as `Builder::collector`.
     pub fn setting(&self) -> &str {
         self.setting

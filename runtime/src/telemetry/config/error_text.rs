@@ -16,8 +16,7 @@ pub(crate) enum ErrorTextConfig {
 
 impl ErrorTextConfig {
     pub(super) fn from_env(env: &Env<'_>) -> Result<Self, ConfigError> {
-        // An error, because ignoring it could record what was not meant to be.
-        let type_only = env.checked_choice("THROUGHLINE_ERROR_TEXT", &[("full", false), ("type", true)])?;
+        let type_only = env.choice("THROUGHLINE_ERROR_TEXT", &[("full", false), ("type", true)])?;
         Ok(type_only.map_or(Self::Unset, |type_only| {
             Self::Variable(if type_only { ErrorText::type_only() } else { ErrorText::full() })
         }))

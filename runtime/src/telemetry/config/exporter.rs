@@ -27,7 +27,7 @@ impl Destination {
 #[derive(Debug)]
 pub(crate) struct ExporterConfig {
     pub(crate) destination: Destination,
-    /// An error in it counts only if spans may be exported over OTLP, and so do its warnings.
+    /// An error in it counts only if spans may be exported over OTLP.
     otlp: Result<OtlpConfig, ConfigError>,
 }
 
@@ -40,8 +40,8 @@ impl Default for ExporterConfig {
 impl ExporterConfig {
     pub(super) fn from_env(env: &Env<'_>) -> Result<Self, ConfigError> {
         let choices = [("otlp", Destination::Otlp), ("console", Destination::Console), ("none", Destination::Nowhere)];
-        let chosen = env.choice("OTEL_TRACES_EXPORTER", &choices);
-        let otlp = OtlpConfig::from_env(env.apart());
+        let chosen = env.choice("OTEL_TRACES_EXPORTER", &choices)?;
+        let otlp = OtlpConfig::from_env(env);
         if let Some(destination @ (Destination::Console | Destination::Nowhere)) = chosen {
             return Ok(Self { destination, otlp });
         }
@@ -57,14 +57,6 @@ impl ExporterConfig {
         otlp.set_collector(endpoint, protocol)?;
         self.destination = Destination::Otlp;
         Ok(())
-    }
-
-    /// The warnings about values that were ignored.
-    pub(super) fn warnings(&self) -> &[String] {
-        match (self.destination, &self.otlp) {
-            (Destination::Otlp | Destination::Auto, Ok(otlp)) => &otlp.warnings,
-            _ => &[],
-        }
     }
 
     pub(crate) fn otlp(&self) -> Result<&OtlpConfig, ConfigError> {

@@ -2,7 +2,7 @@
 
 use opentelemetry_sdk::trace::SpanLimits;
 
-use super::Env;
+use super::{ConfigError, Env};
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Limits {
@@ -13,9 +13,9 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    pub(super) fn from_env(env: &Env<'_>) -> Self {
+    pub(super) fn from_env(env: &Env<'_>) -> Result<Self, ConfigError> {
         let mut span = SpanLimits::default();
-        let of_any_attributes = env.limit("OTEL_ATTRIBUTE_COUNT_LIMIT");
+        let of_any_attributes = env.limit("OTEL_ATTRIBUTE_COUNT_LIMIT")?;
         for (name, limit, fallback) in [
             ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", &mut span.max_attributes_per_span, of_any_attributes),
             ("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", &mut span.max_attributes_per_event, of_any_attributes),
@@ -23,12 +23,12 @@ impl Limits {
             ("OTEL_SPAN_EVENT_COUNT_LIMIT", &mut span.max_events_per_span, None),
             ("OTEL_SPAN_LINK_COUNT_LIMIT", &mut span.max_links_per_span, None),
         ] {
-            if let Some(value) = env.limit(name).or(fallback) {
+            if let Some(value) = env.limit(name)?.or(fallback) {
                 *limit = value;
             }
         }
-        let of_spans = env.limit("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT");
-        let of_any = env.limit("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT");
-        Self { span, attribute_value_length: of_spans.or(of_any).map(|limit| limit as usize) }
+        let of_spans = env.limit("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT")?;
+        let of_any = env.limit("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT")?;
+        Ok(Self { span, attribute_value_length: of_spans.or(of_any).map(|limit| limit as usize) })
     }
 }

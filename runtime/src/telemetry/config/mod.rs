@@ -51,43 +51,30 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) error_text: ErrorTextConfig,
     pub(crate) open_spans: OpenSpansConfig,
-    /// Apart from those of the exporter.
-    warnings: Vec<String>,
 }
 
 impl Config {
     /// The configuration from the environment.
-    pub(crate) fn from_env(env: Env<'_>) -> Result<Self, ConfigError> {
-        const CONFIG_FILE: &str = "OTEL_CONFIG_FILE";
-
-        let disabled = env.choice("OTEL_SDK_DISABLED", &[("true", true), ("false", false)]).unwrap_or(false);
+    pub(crate) fn from_env(env: &Env<'_>) -> Result<Self, ConfigError> {
+        let disabled = env.choice("OTEL_SDK_DISABLED", &[("true", true), ("false", false)])?.unwrap_or(false);
         // With telemetry disabled, contexts are still propagated and log lines still contain errors.
         let config = Self {
             disabled,
-            propagators: propagators::from_env(&env),
-            error_text: ErrorTextConfig::from_env(&env)?,
+            propagators: propagators::from_env(env)?,
+            error_text: ErrorTextConfig::from_env(env)?,
             ..Self::default()
         };
         if disabled {
-            return Ok(Self { warnings: env.into_warnings(), ..config });
-        }
-        if let Some(file) = env.get(CONFIG_FILE) {
-            env.ignore(&ConfigError::new(CONFIG_FILE, &file, "environment variables: files are not supported"));
+            return Ok(config);
         }
         Ok(Self {
-            resource: resource::from_env(&env),
-            exporter: ExporterConfig::from_env(&env)?,
-            batch: BatchConfig::from_env(&env),
-            sampler: SamplerConfig::from_env(&env),
-            limits: Limits::from_env(&env),
-            warnings: env.into_warnings(),
+            resource: resource::from_env(env)?,
+            exporter: ExporterConfig::from_env(env)?,
+            batch: BatchConfig::from_env(env)?,
+            sampler: SamplerConfig::from_env(env)?,
+            limits: Limits::from_env(env)?,
             ..config
         })
-    }
-
-    /// The warnings about values that were ignored.
-    pub(crate) fn warnings(&self) -> impl Iterator<Item = &String> {
-        self.warnings.iter().chain(self.exporter.warnings())
     }
 
     pub(crate) fn propagator(&self) -> Propagator {

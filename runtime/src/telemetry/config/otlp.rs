@@ -61,8 +61,6 @@ pub(crate) struct OtlpConfig {
     pub(crate) gzip: bool,
     #[cfg(feature = "otlp-tls")]
     pub(crate) tls: TlsFiles,
-    /// About values that were ignored.
-    pub(super) warnings: Vec<String>,
 }
 
 impl Default for OtlpConfig {
@@ -77,26 +75,24 @@ impl Default for OtlpConfig {
             gzip: false,
             #[cfg(feature = "otlp-tls")]
             tls: TlsFiles::default(),
-            warnings: Vec::new(),
         }
     }
 }
 
 impl OtlpConfig {
-    pub(super) fn from_env(env: Env<'_>) -> Result<Self, ConfigError> {
-        let protocol = protocol(&env);
-        let endpoint = endpoint(&env, protocol.value)?;
+    pub(super) fn from_env(env: &Env<'_>) -> Result<Self, ConfigError> {
+        let protocol = protocol(env)?;
+        let endpoint = endpoint(env, protocol.value)?;
         let default = Setting { value: protocol.value.default_endpoint().to_owned(), name: ENDPOINT };
         Ok(Self {
             has_endpoint_variable: endpoint.is_some(),
             endpoint: endpoint.unwrap_or(default),
             protocol,
-            headers: headers(&env)?,
-            timeout: timeout(&env),
-            gzip: gzip(&env),
+            headers: headers(env)?,
+            timeout: timeout(env)?,
+            gzip: gzip(env)?,
             #[cfg(feature = "otlp-tls")]
-            tls: TlsFiles::from_env(&env),
-            warnings: env.into_warnings(),
+            tls: TlsFiles::from_env(env),
         })
     }
 
@@ -145,16 +141,16 @@ impl OtlpConfig {
     }
 }
 
-fn protocol(env: &Env<'_>) -> Setting<Protocol> {
+fn protocol(env: &Env<'_>) -> Result<Setting<Protocol>, ConfigError> {
     let choices = [Protocol::Grpc, Protocol::HttpProtobuf];
     let choices = choices.map(|protocol| (if protocol == Protocol::Grpc { "grpc" } else { "http/protobuf" }, protocol));
-    if let Some(protocol) = env.first_choice(["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", PROTOCOL], &choices) {
-        return protocol;
+    if let Some(protocol) = env.first_choice(["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", PROTOCOL], &choices)? {
+        return Ok(protocol);
     }
     // The specification recommends `http/protobuf`, but the port of gRPC is unambiguous.
     let endpoint = env.first(&[TRACES_ENDPOINT, ENDPOINT]);
     let is_grpc = endpoint.is_some_and(|endpoint| endpoint.value.trim_end_matches('/').ends_with(":4317"));
-    Setting { value: if is_grpc { Protocol::Grpc } else { Protocol::HttpProtobuf }, name: PROTOCOL }
+    Ok(Setting { value: if is_grpc { Protocol::Grpc } else { Protocol::HttpProtobuf }, name: PROTOCOL })
 }
 
 fn endpoint(env: &Env<'_>, protocol: Protocol) -> Result<Option<Setting<String>>, ConfigError> {
@@ -219,16 +215,17 @@ fn is_set_by_exporter(header: &str) -> bool {
     NAMES.contains(&header) || header.starts_with("grpc-")
 }
 
-/// `None` for no limit.
-fn timeout(env: &Env<'_>) -> Option<Duration> {
-    let timeout = env.timeout("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT");
-    let timeout = timeout.or_else(|| env.timeout("OTEL_EXPORTER_OTLP_TIMEOUT")).unwrap_or(DEFAULT_TIMEOUT);
-    Some(timeout).filter(|timeout| *timeout < Duration::MAX)
+fn timeout(env: &Env<'_>) -> Result<Option<Duration>, ConfigError> {
+    let timeout = match env.timeout("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT")? {
+        Some(timeout) => timeout,
+        None => env.timeout("OTEL_EXPORTER_OTLP_TIMEOUT")?.unwrap_or(DEFAULT_TIMEOUT),
+    };
+    Ok(Some(timeout).filter(|timeout| *timeout < Duration::MAX))
 }
 
-fn gzip(env: &Env<'_>) -> bool {
+fn gzip(env: &Env<'_>) -> Result<bool, ConfigError> {
     let names = ["OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"];
-    env.first_choice(names, &[("gzip", true), ("none", false)]).is_some_and(|gzip| gzip.value)
+    Ok(env.first_choice(names, &[("gzip", true), ("none", false)])?.is_some_and(|gzip| gzip.value))
 }
 
 /// The PEM files for TLS. They are read when the exporter is built.

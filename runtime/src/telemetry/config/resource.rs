@@ -6,21 +6,18 @@ use percent_encoding::percent_decode_str;
 use super::{ConfigError, Env};
 use crate::semconv::SERVICE_NAME;
 
-/// A list with an error is ignored as a whole ("Specifying resource information via an environment variable").
-pub(super) fn from_env(env: &Env<'_>) -> Vec<KeyValue> {
+pub(super) fn from_env(env: &Env<'_>) -> Result<Vec<KeyValue>, ConfigError> {
     const NAME: &str = "OTEL_RESOURCE_ATTRIBUTES";
     let list = env.get(NAME).unwrap_or_default();
     let pairs = list.split(',').map(str::trim).filter(|pair| !pair.is_empty()).map(attribute);
     let attributes: Option<Vec<_>> = pairs.collect();
-    let mut attributes = attributes.unwrap_or_else(|| {
-        env.ignore(&ConfigError::new(NAME, &list, "comma-separated `key=value` pairs"));
-        Vec::new()
-    });
+    let mut attributes =
+        attributes.ok_or_else(|| ConfigError::new(NAME, &list, "comma-separated `key=value` pairs"))?;
     if let Some(name) = env.get("OTEL_SERVICE_NAME") {
         attributes.retain(|attribute| attribute.key.as_str() != SERVICE_NAME);
         attributes.push(KeyValue::new(SERVICE_NAME, name));
     }
-    attributes
+    Ok(attributes)
 }
 
 /// Both sides are percent-encoded.

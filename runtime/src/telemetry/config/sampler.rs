@@ -4,7 +4,7 @@ use std::fmt;
 
 use opentelemetry_sdk::trace::Sampler;
 
-use super::Env;
+use super::{ConfigError, Env};
 
 /// The sampler for the root span of a trace. Every other span follows its parent, whatever the name of the sampler.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -25,7 +25,7 @@ pub(crate) struct SamplerConfig {
 const NAME: &str = "OTEL_TRACES_SAMPLER";
 
 impl SamplerConfig {
-    pub(super) fn from_env(env: &Env<'_>) -> Self {
+    pub(super) fn from_env(env: &Env<'_>) -> Result<Self, ConfigError> {
         const NAMES: [&str; 6] = [
             "always_on",
             "always_off",
@@ -34,19 +34,19 @@ impl SamplerConfig {
             "parentbased_always_off",
             "parentbased_traceidratio",
         ];
-        let Some(name) = env.choice(NAME, &NAMES.map(|name| (name, name))) else { return Self::default() };
+        let Some(name) = env.choice(NAME, &NAMES.map(|name| (name, name)))? else { return Ok(Self::default()) };
         let parent_based = name.strip_prefix("parentbased_");
         let root = match parent_based.unwrap_or(name) {
             "always_off" => RootSampler::AlwaysOff,
             "traceidratio" => {
                 let ratio = env.parse("OTEL_TRACES_SAMPLER_ARG", "a number from 0.0 to 1.0", |ratio: &f64| {
                     (0.0..=1.0).contains(ratio)
-                });
+                })?;
                 RootSampler::Ratio(ratio.unwrap_or(1.0))
             }
             _ => RootSampler::AlwaysOn,
         };
-        Self { root, not_parent_based: parent_based.is_none().then_some(name) }
+        Ok(Self { root, not_parent_based: parent_based.is_none().then_some(name) })
     }
 
     /// The warning if the name suggests a different sampler from the one that is used.

@@ -1,5 +1,3 @@
-mod wrong;
-
 use std::time::Duration;
 
 use super::otlp::redacted_url;
@@ -8,15 +6,11 @@ use super::*;
 
 fn read(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
     let get = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-    Config::from_env(Env::new(&get))
+    Config::from_env(&Env::new(&get))
 }
 
 fn valid(variables: &[(&str, &str)]) -> Config {
     read(variables).expect("the variables are valid")
-}
-
-fn warnings(config: &Config) -> Vec<&str> {
-    config.warnings().map(String::as_str).collect()
 }
 
 fn otlp(variables: &[(&str, &str)]) -> OtlpConfig {
@@ -238,6 +232,66 @@ fn batching_and_limits() {
 }
 
 #[test]
+fn wrong_values_name_the_variable_the_value_and_what_is_allowed() {
+    for (name, value, expected) in [
+        ("OTEL_SDK_DISABLED", "yes", "one of `true`, `false`"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "a", "comma-separated `key=value` pairs"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "%ff=a", "comma-separated `key=value` pairs"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "=a", "comma-separated `key=value` pairs"),
+        ("OTEL_TRACES_EXPORTER", "zipkin", "one of `otlp`, `console`, `none`"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "c:4317", "a URL such as `http://localhost:4317`"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://", "a URL such as `http://localhost:4317`"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://#", "a URL such as `http://localhost:4317` (empty host)"),
+        (
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            "http://c:99999",
+            "a URL such as `http://localhost:4317` (invalid port number)",
+        ),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "one of `grpc`, `http/protobuf`"),
+        ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "x", "one of `grpc`, `http/protobuf`"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "1s", "a non-negative integer of milliseconds"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "zip", "one of `gzip`, `none`"),
+        (
+            "OTEL_PROPAGATORS",
+            "xray",
+            "a comma-separated list of `tracecontext`, `baggage`, `b3`, `b3multi`, `jaeger`, or `none`",
+        ),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "0", "a positive integer"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "-1", "a positive integer"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "999999999", "at most the queue limit, 131072 (`OTEL_BSP_MAX_QUEUE_SIZE`)"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "soon", "a non-negative integer of milliseconds"),
+        ("OTEL_BSP_EXPORT_TIMEOUT", "x", "a non-negative integer of milliseconds"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "many", "a non-negative integer"),
+        ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "-1", "a non-negative integer"),
+    ] {
+        let error = read(&[(name, value)]).expect_err("the value is wrong");
+        assert_eq!(error.to_string(), format!("`{name}` is `{value}`; expected {expected}"));
+        assert_eq!(error.setting(), name);
+    }
+    for ratio in ["1.5", "-0.1", "NaN", "half"] {
+        let error = read(&[("OTEL_TRACES_SAMPLER", "traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", ratio)]);
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            format!("`OTEL_TRACES_SAMPLER_ARG` is `{ratio}`; expected a number from 0.0 to 1.0")
+        );
+    }
+    let secret = read(&[("OTEL_EXPORTER_OTLP_HEADERS", "authorization secret")]).unwrap_err().to_string();
+    assert_eq!(secret, "`OTEL_EXPORTER_OTLP_HEADERS` is `…`; expected comma-separated `name=value` pairs");
+    let name = read(&[("OTEL_EXPORTER_OTLP_HEADERS", "mandänt=secret")]).unwrap_err().to_string();
+    assert!(name.ends_with("is `…`; expected comma-separated `name=value` pairs, whose names are those of headers"));
+    for value in ["s%E9cret", "s%0acret", "s%09cret", "s%00cret"] {
+        let header = read(&[("OTEL_EXPORTER_OTLP_HEADERS", &format!("a=b,Tenant={value}"))]).unwrap_err().to_string();
+        let expected =
+            "`OTEL_EXPORTER_OTLP_HEADERS` is `tenant=…`; expected a value in UTF-8 without control characters";
+        assert_eq!(header, expected, "{value}");
+    }
+    let long = read(&[("OTEL_SDK_DISABLED", &"\n".repeat(1000))]);
+    assert!(long.is_ok(), "only whitespace counts as unset");
+    let long = read(&[("OTEL_SDK_DISABLED", &"x\n".repeat(1000))]).unwrap_err().to_string();
+    assert!(long.len() < 300 && !long.contains('\n'), "{long}");
+}
+
+#[test]
 fn the_builder_overrides_the_environment_and_is_named_instead() {
     let mut config = valid(&[
         ("OTEL_TRACES_EXPORTER", "none"),
@@ -266,6 +320,17 @@ fn an_authority_has_no_user() {
     ] {
         let otlp = otlp(&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", endpoint), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]);
         assert_eq!(otlp.endpoint_without_user(), expected);
+    }
+}
+
+#[test]
+fn a_bad_otlp_variable_is_an_error_only_if_spans_may_be_exported_over_otlp() {
+    let bad = ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon");
+    read(&[bad]).expect_err("it may be");
+    for exporter in ["console", "none"] {
+        let mut config = valid(&[("OTEL_TRACES_EXPORTER", exporter), bad]);
+        let error = config.exporter.set_collector("http://c:4317".to_owned(), Protocol::Grpc).unwrap_err();
+        assert_eq!(error.setting(), bad.0);
     }
 }
 
