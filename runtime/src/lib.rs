@@ -36,6 +36,8 @@ pub mod console;
 #[cfg(feature = "log")]
 pub mod log;
 pub mod semconv;
+#[cfg(all(feature = "otlp", feature = "tracing"))]
+mod subscriber;
 #[cfg(feature = "sdk")]
 pub mod telemetry;
 #[cfg(feature = "testing")]
@@ -84,6 +86,8 @@ pub use tags::value::{DebugValue, DisplayValue, MAX_LIST_LEN, MAX_TEXT_BYTES, Ta
 #[cfg(feature = "otlp")]
 pub use telemetry::init;
 
+#[cfg(all(feature = "otlp", feature = "tracing"))]
+pub use subscriber::init_with_subscriber;
 #[cfg(feature = "tracing")]
 pub use tracing_layer::tracing_layer;
 

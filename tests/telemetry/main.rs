@@ -19,6 +19,7 @@ mod retries;
 mod samplers;
 mod setup;
 mod signals;
+mod subscriber;
 mod tracing_layer;
 mod unfinished;
 mod variables;

@@ -3,7 +3,7 @@
 use std::env;
 
 use crate::process::{ROLE, name};
-use crate::{exit, notices, tracing_layer, variables, wire};
+use crate::{exit, notices, subscriber, tracing_layer, variables, wire};
 
 pub(crate) const NAME: &str = "program::program";
 
@@ -21,6 +21,7 @@ fn program() {
             .or_else(|| variables::play(other))
             .or_else(|| notices::play(other))
             .or_else(|| tracing_layer::play(other))
+            .or_else(|| subscriber::play(other))
             .expect("a role of that name"),
     }
     println!("{OVER}");

@@ -242,7 +242,7 @@ impl Builder {
     }
 
     /// Returns a variable, unless a setting in code overrides it: it then need not be valid.
-    fn variable(&self, name: &str) -> Option<String> {
+    pub(crate) fn variable(&self, name: &str) -> Option<String> {
         let is_overridden = match name {
             // For batches of any size, which shrink with the queue.
             "OTEL_BSP_MAX_QUEUE_SIZE" if self.max_queue_size.is_some() => return Some(usize::MAX.to_string()),
@@ -261,7 +261,7 @@ impl Builder {
     }
 
     /// The configuration from the environment, with the overrides of this builder.
-    pub(super) fn config(&mut self) -> Result<Config, ConfigError> {
+    pub(crate) fn config(&mut self) -> Result<Config, ConfigError> {
         let mut config = Config::from_env(&Env::new(&|name: &str| self.variable(name)))?;
         config.open_spans = self.open_spans;
         config.resource.append(&mut self.resource);

@@ -14,6 +14,10 @@ pub enum InitError {
     Config(ConfigError),
     /// The thread that exports spans or watches open ones, or its runtime, could not be started.
     Thread(std::io::Error),
+    /// The global subscriber of `tracing`, or the logger of the `log` crate, is already set. Only
+    /// [`init_with_subscriber`](crate::init_with_subscriber) sets them.
+    #[cfg(feature = "tracing")]
+    Subscriber(tracing_subscriber::util::TryInitError),
 }
 
 impl fmt::Display for InitError {
@@ -21,6 +25,12 @@ impl fmt::Display for InitError {
         match self {
             Self::Config(error) => error.fmt(f),
             Self::Thread(error) => write!(f, "could not start a background thread: {error}"),
+            #[cfg(feature = "tracing")]
+            Self::Subscriber(error) => write!(
+                f,
+                "{error}; remove the other set-up of the log, such as `tracing_subscriber::fmt::init()`, or keep it, add \
+                 `throughline::tracing_layer()`, and call `throughline::init()`"
+            ),
         }
     }
 }

@@ -38,6 +38,11 @@ impl Builder {
     /// Returns the errors of [`init`](super::init()).
     pub fn init(mut self) -> Result<Telemetry, InitError> {
         let config = self.config()?;
+        self.start(config)
+    }
+
+    /// Initializes telemetry with this configuration, which is that of the builder.
+    pub(crate) fn start(mut self, config: Config) -> Result<Telemetry, InitError> {
         let propagator = self.propagator.take().unwrap_or_else(|| config.propagator());
         if config.disabled {
             return Ok(disabled(config.error_text, propagator));
