@@ -154,7 +154,7 @@ fn the_hint_names_an_unusual_path() {
 
     let hint = |variables: &[(&str, &str)]| {
         let get = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        let config = Config::from_env(Env::new(&get)).expect("it is valid");
+        let config = Config::from_env(&Env::new(&get)).expect("it is valid");
         let hints = Hints::new(config.exporter.otlp().expect("it is valid"));
         let (path, protocol) = (hints.of(Doubt::Path).to_owned(), hints.of(Doubt::Protocol));
         if path == protocol { None } else { path.strip_prefix("; check the path: ").map(str::to_owned) }
