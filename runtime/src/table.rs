@@ -28,7 +28,7 @@ impl Hasher for NumberHasher {
     }
 
     fn write_u64(&mut self, number: u64) {
-        // The map wants the lowest bits, which those of one bucket may share, and the highest.
+        // The hash map uses the lowest bits, which the numbers of one bucket may share, and the highest.
         self.0 = number.wrapping_mul(SPREAD).rotate_left(26);
     }
 

@@ -17,8 +17,8 @@ static DISCIPLINE: Mutex<Discipline> = Mutex::new(Discipline::new());
 
 static PUBLISHED: Published = Published::new();
 
-/// A line that one thread writes and all threads read without a lock (a seqlock): a read that overlaps a write is
-/// discarded.
+/// A line behind a seqlock: one thread writes it, and all threads read it without a lock. A read that overlaps a write
+/// is discarded.
 #[repr(align(64))]
 struct Published {
     /// Odd while it is being written.
@@ -62,7 +62,7 @@ impl Published {
             if good_for == 0 {
                 return None;
             }
-            // After the version, or it might be from before the line.
+            // Read after the version, or it might be older than the line.
             let ticks = ticks();
             let line = Line {
                 ticks: self.ticks.load(Ordering::Relaxed),
@@ -89,7 +89,7 @@ pub(super) fn now() -> Option<u64> {
 
 #[cold]
 pub(super) fn follow() {
-    // A process that ends before has no use for it, and somebody may wait for its export thread.
+    // A process that ends earlier does not need the counter, and may wait for the export thread.
     const MIN_AGE: Duration = Duration::from_secs(1);
     static BEGUN: OnceLock<Instant> = OnceLock::new();
     if COUNTER.get().is_none() && BEGUN.get_or_init(Instant::now).elapsed() < MIN_AGE {
@@ -99,7 +99,7 @@ pub(super) fn follow() {
     let mut discipline = match DISCIPLINE.try_lock() {
         Ok(discipline) => discipline,
         Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-        // Another one does it.
+        // Another thread is updating the line.
         Err(TryLockError::WouldBlock) => return,
     };
     if let Some(line) = sample(counter).and_then(|sample| discipline.follow(sample)) {

@@ -77,7 +77,7 @@ impl Discipline {
 
     fn next(&mut self, now: Sample, passed: Option<(u64, u64)>) -> Option<Line> {
         let before = self.rate.take();
-        // None of them, if a clock has gone backwards.
+        // `None` if a clock has gone backwards.
         let (ticks, nanos) = passed.filter(|(ticks, _)| *ticks > 0)?;
         let rate = float(nanos) / float(ticks);
         self.rate = Some(rate);

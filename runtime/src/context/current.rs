@@ -108,7 +108,7 @@ impl Attached {
         Self(None)
     }
 
-    /// Ends it where telemetry is marked as active.
+    /// Detaches the context, for callers that have marked telemetry as active.
     #[inline]
     pub(crate) fn detach(&mut self) {
         let guard = self.0.take();

@@ -1,13 +1,14 @@
-//! Where contexts keep the span of ours that this thread started last, or the one above that.
+//! The span of our own tracer that this thread started last and that has not ended, or its parent: recognized by the
+//! address of its span context, without a query.
 
 use std::cell::Cell;
 
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanId, TraceContextExt as _};
 
-/// A span: where the contexts keep it that share it, and its ID, because another one may be kept there later. A context
-/// that has no more than the IDs of the span, as that of a detached job, keeps these elsewhere, as long as the span is
-/// there: see [`forget`].
+/// Identifies a span by the address of the span context that all contexts with this span share, and by the span ID,
+/// because the address may be reused for another span. A context that has only a copy of the span context, like that
+/// of a detached job, has it at another address, at least while the span itself exists: see [`forget`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) address: usize,
@@ -30,7 +31,7 @@ pub(crate) fn set(place: Place) {
     PLACE.with(|known| known.set(place));
 }
 
-/// The place of the span of `context`.
+/// Returns the place of the span of `context`.
 #[inline]
 pub(crate) fn of(context: &Context) -> Place {
     let span = context.span();
@@ -38,7 +39,8 @@ pub(crate) fn of(context: &Context) -> Place {
     Place { address: std::ptr::from_ref(identity).addr(), span_id: identity.span_id() }
 }
 
-/// Forgets the span if `context`, which was made of its IDs, keeps these where the span was, which is gone then.
+/// Forgets the span if `context`, which has only a copy of a span context, has it at the address of that span: the span
+/// itself has been freed.
 #[inline]
 pub(crate) fn forget(context: &Context) {
     if of(context) == get() {

@@ -82,7 +82,7 @@ impl RequestId {
 
 impl From<TraceId> for RequestId {
     fn from(trace: TraceId) -> Self {
-        // Not by `to_string`, which allocates besides.
+        // Not `to_string`, which would allocate a second time.
         let mut digits = [0; 32];
         let _ = write!(&mut digits[..], "{trace}");
         Self(std::str::from_utf8(&digits).unwrap_or_default().into())

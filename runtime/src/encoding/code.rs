@@ -15,21 +15,22 @@ const CAPACITY: usize = 256;
 pub(crate) struct CodeAttributes {
     name: &'static str,
     bytes: [u8; CAPACITY],
-    /// Where the attributes begin, after the name.
+    /// The offset of the attributes, after the name.
     start: usize,
     len: usize,
     count: u32,
 }
 
 impl CodeAttributes {
-    /// None at all.
+    /// No attributes.
     pub(crate) const NONE: Self = Self { name: "", bytes: [0; CAPACITY], start: 0, len: 0, count: 0 };
 
-    /// Those of a function, whose span has this name. There are none if they are too long.
+    /// Encodes the attributes of a function whose span has this name. Returns none if they are too long.
     pub(crate) const fn new(name: &'static str, function: &str, place: &Location<'_>) -> Self {
         let file = place.file();
         let text = [semconv::CODE_FUNCTION_NAME.len() + function.len(), semconv::CODE_FILE_PATH.len() + file.len()];
-        // Every length has to fit into one byte: eight bytes are tags and lengths, five a line's number at most.
+        // Every length has to fit into one byte. Eight bytes are field tags and lengths, and at most five the line
+        // number.
         let len = 2 + name.len() + 8 + text[0] + 8 + text[1] + 7 + semconv::CODE_LINE_NUMBER.len() + 5;
         if name.len() >= 0x80 || text[0] + 8 >= 0x80 || text[1] + 8 >= 0x80 || len > CAPACITY {
             return Self::NONE;
@@ -42,7 +43,8 @@ impl CodeAttributes {
         code
     }
 
-    /// Those of a place without a function, whose span has this name. There are none if the path is too long.
+    /// Encodes the attributes of a location without a function, whose span has this name. Returns none if the path is
+    /// too long.
     #[cfg(feature = "tracing")]
     pub(crate) fn at(name: &'static str, file: &str, line: u32) -> Self {
         let text = semconv::CODE_FILE_PATH.len() + file.len();
@@ -64,19 +66,19 @@ impl CodeAttributes {
         &self.bytes[self.start..self.len]
     }
 
-    /// The name and the attributes, for a span that still has this very name.
+    /// Returns the name and the attributes, for a span whose name has not changed.
     #[inline]
     pub(crate) fn with_name(&self, name: &str) -> Option<&[u8]> {
         std::ptr::eq(name, self.name).then(|| &self.bytes[..self.len])
     }
 
-    /// How many attributes there are.
+    /// Returns the number of attributes.
     #[inline]
     pub(crate) fn count(&self) -> u32 {
         self.count
     }
 
-    /// The keys, as far as there are attributes.
+    /// Returns the keys of the attributes that are present.
     #[inline]
     pub(crate) fn keys(&self) -> KeySet {
         const KEYS: KeySet = KeySet::of(semconv::CODE_FUNCTION_NAME)

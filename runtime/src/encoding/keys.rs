@@ -1,6 +1,6 @@
-//! Which keys may be among a span's attributes.
+//! A Bloom filter of attribute keys.
 
-/// A set of keys that tells for certain that a key is not in it, and else that it may be.
+/// A Bloom filter with one hash function: a key whose bit is not set is not in the set; one whose bit is set may be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct KeySet([u64; 4]);
 
@@ -15,10 +15,10 @@ impl KeySet {
         Self(words)
     }
 
-    /// The word of a key, and its bit in that. The key must not be empty.
+    /// Returns the index of the word of a key, and the key's bit in it. The key must not be empty.
     ///
-    /// The last two bytes tell numbered keys apart. One multiplication takes fewer instructions than one for each byte,
-    /// and the factor leaves the fewest names of common attributes with the place of another.
+    /// The last two bytes distinguish numbered keys. One multiplication takes fewer instructions than hashing each
+    /// byte, and the factor was chosen for the fewest collisions among the names of common attributes.
     #[inline]
     const fn place(key: &str) -> (usize, u64) {
         let bytes = key.as_bytes();
@@ -29,7 +29,7 @@ impl KeySet {
         ((hash >> 6) as usize, 1 << (hash & 63))
     }
 
-    /// Adds a key that is not empty. Returns whether it is certain that it was not in the set.
+    /// Adds a key, which must not be empty. Returns `true` if it was certainly not in the set.
     #[inline]
     pub(super) fn insert(&mut self, key: &str) -> bool {
         let (word, bit) = Self::place(key);
@@ -39,7 +39,7 @@ impl KeySet {
         is_new
     }
 
-    /// The set in bytes.
+    /// Converts the set to bytes.
     pub(crate) fn to_bytes(self) -> [u8; Self::BYTES] {
         let mut bytes = [0; Self::BYTES];
         for (word, bytes) in self.0.iter().zip(bytes.chunks_exact_mut(8)) {

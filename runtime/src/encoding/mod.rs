@@ -20,15 +20,15 @@ impl ScopeId {
     }
 }
 
-/// What a span is to the buffer of its trace.
+/// The role of a span in the buffer of its trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// It began the buffer, and the trace in this process.
+    /// The first span of the buffer, and the local root of the trace in this process.
     LocalRoot,
-    /// It began the buffer, below a span of another tracer, or by OpenTelemetry's API.
+    /// The first span of the buffer, with a parent of another tracer, or started through OpenTelemetry's API.
     First,
-    /// It began the buffer, below the identity of a span that may have ended, as a detached job does.
+    /// The first span of the buffer, with the span context of a parent that may have ended, as in a detached job.
     Detached,
-    /// The buffer is that of a span above.
+    /// A further span, in the buffer of its parent.
     Below,
 }

@@ -21,12 +21,12 @@ impl<'a> Reader<'a> {
         Self(message)
     }
 
-    /// How many bytes have not been read.
+    /// Returns the number of bytes that have not been read.
     pub(crate) fn left(&self) -> usize {
         self.0.len()
     }
 
-    /// The next field; `None` at the end, and where the message is not valid.
+    /// Reads the next field. Returns `None` at the end, and if the message is invalid.
     pub(crate) fn field(&mut self) -> Option<Field<'a>> {
         let number_and_type = self.varint()?;
         let (mut bytes, mut value) = (&[][..], 0);
@@ -68,7 +68,7 @@ impl<'a> Iterator for Reader<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let field = self.field()?;
-        // No field has a number above 15, but for the flags.
+        // No field has a number above 15, except for the flags.
         Some((u8::try_from(field.number_and_type).unwrap_or(0), field))
     }
 }
@@ -109,7 +109,7 @@ fn any(message: &[u8]) -> Option<Value> {
     })
 }
 
-/// An empty array has no type; it becomes one of texts.
+/// An empty array has no type, and becomes an array of strings.
 fn array(message: &[u8]) -> Array {
     let values = || Reader::new(message).filter_map(|(_, element)| any(element.bytes));
     match values().next() {

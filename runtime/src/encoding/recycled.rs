@@ -1,12 +1,12 @@
-//! Byte buffers that are used again.
+//! A pool of byte buffers for each thread.
 
 use std::cell::RefCell;
 
-/// How many buffers a thread keeps, and how large they may be.
+/// The maximum number of buffers in a thread's pool, and their maximum size.
 const MAX_RECYCLED: usize = 32;
 const MAX_RECYCLED_BYTES: usize = 1 << 15;
 
-/// The first capacity of a buffer.
+/// The initial capacity of a buffer.
 const INITIAL_CAPACITY: usize = 512;
 
 thread_local! {
@@ -14,7 +14,7 @@ thread_local! {
     static RECYCLED: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// An empty buffer with some capacity.
+/// Returns an empty buffer with some capacity.
 #[inline]
 pub(crate) fn recycled() -> Vec<u8> {
     let known = RECYCLED.try_with(|buffers| buffers.borrow_mut().pop()).ok().flatten();

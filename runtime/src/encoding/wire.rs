@@ -1,4 +1,4 @@
-//! Protobuf, as far as OTLP's `trace.proto` and `common.proto` use it.
+//! The subset of Protobuf that OTLP's `trace.proto` and `common.proto` use.
 //!
 //! Fields are written in the order in which they become known, which protobuf permits. Every length is computed before
 //! it is written, so nothing is encoded twice or moved.
@@ -95,7 +95,7 @@ pub(crate) const ARRAY_VALUES: u8 = field(1, BYTES);
 /// The field of `ScopeSpans` that holds a span.
 pub(crate) const SPANS: u8 = field(2, BYTES);
 
-/// The number of bytes of a varint.
+/// Returns the length of a varint in bytes.
 #[inline]
 pub(crate) const fn varint_len(value: u64) -> usize {
     // ceil(bits / 7), and 1 for zero.
@@ -230,11 +230,11 @@ fn array_len(array: &Array) -> usize {
 /// Below this, a length takes one byte.
 const SHORT: usize = 0x80;
 
-/// Writes an attribute that is a text as the field `field` of the message that has it.
+/// Writes a string attribute as the field `field` of the enclosing message.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "lengths below 128, as is checked")]
 pub(crate) fn put_text_attribute(out: &mut Vec<u8>, field: u8, key: &str, text: &str) {
-    // Those that have a length take two bytes besides it.
+    // Each length-delimited field takes two further bytes.
     let (key_len, text_len) = (key.len(), text.len());
     if key_len >= SHORT || text_len >= SHORT || key_len + text_len + 6 >= SHORT {
         return put_long_attribute(out, field, key, ValueRef::Text(text));

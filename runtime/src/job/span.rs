@@ -1,4 +1,4 @@
-//! What only detached jobs need of spans and outcomes.
+//! Methods of spans and outcomes that only detached jobs use.
 
 use std::fmt::Display;
 use std::time::Instant;
@@ -14,12 +14,12 @@ use crate::span::handle::{Scope, Span};
 use crate::span::outcome::{ExplicitAttributes, Outcome};
 
 impl Span {
-    /// A job without a span, which runs in `context`.
+    /// Creates the scope of a job without a span, which runs in `context`.
     pub(super) fn carried(context: Context, failure_source: FailureSource) -> Self {
         Self::within(context).reporting(failure_source)
     }
 
-    /// The name of the job.
+    /// Returns the name of the job.
     pub(super) fn job_name(&self) -> &str {
         self.0.failure_source().map_or("", |failure_source| &failure_source.name)
     }

@@ -19,7 +19,7 @@ pub(crate) trait Watcher: Send + Sync + 'static {
 /// The context extension that holds the watcher.
 struct Watch(Arc<dyn Watcher>);
 
-/// `context`, with `watcher` for the jobs that are started in it.
+/// Returns `context` with `watcher` for the jobs that are spawned in it.
 pub(crate) fn watch(context: &Context, watcher: Arc<dyn Watcher>) -> Context {
     context.with_extension(Watch(watcher))
 }

@@ -4,7 +4,7 @@ use opentelemetry::KeyValue;
 
 use crate::semconv;
 
-/// What is known of the messages so far.
+/// What the messages have in common so far.
 #[derive(Default)]
 pub(super) struct Batch {
     messages: i64,

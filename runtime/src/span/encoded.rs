@@ -31,7 +31,7 @@ pub(super) fn prepare(
     }
 }
 
-/// A [`draft`], without a copy of the code in each caller.
+/// Like [`draft`], not inlined into each caller.
 #[inline(never)]
 pub(super) fn other_draft(
     parent: &Context,
@@ -41,7 +41,7 @@ pub(super) fn other_draft(
     draft(parent, callsite, place)
 }
 
-/// `None` if the tracer below `parent` is not our own, or has to see the attributes first.
+/// Returns `None` if the tracer for `parent` is not our own, or if its sampler needs the attributes first.
 #[inline(always)]
 pub(super) fn draft(
     parent: &Context,
@@ -67,7 +67,7 @@ fn describe(draft: &mut Draft, callsite: &'static Callsite, place: Option<&'stat
 pub(super) fn start(start: Start, draft: Box<Draft>, fill: &mut dyn FnMut(&mut Tags)) -> Span {
     let mut tags = Tags::encoded(draft);
     fill(&mut tags);
-    // Written in place: a context that is moved soon after it was made costs more than all else that is done to it.
+    // Written in place: moving a context soon after it was created costs more than everything else here.
     let mut span = ManuallyDrop::new(Span(Scope::Off));
     let started = if tags.is_plain() {
         current::with(|current| start_plain(&start, &mut tags, current, &mut span))
@@ -93,8 +93,8 @@ fn start_other(start: Start, tags: Tags) -> Span {
     start::begin(start, tags, &current, false)
 }
 
-/// Starts a span below the current context, if no code of the application's is called by that: without copying the
-/// context. Returns whether there is a span then.
+/// Starts a span below the current context without cloning the context, if that calls no application code. Returns
+/// whether there is a span.
 #[inline]
 fn start_plain(start: &Start, tags: &mut Tags, current: &Context, span: &mut ManuallyDrop<Span>) -> Option<bool> {
     let start_span = |encoder: &dyn Encoder| {
@@ -118,7 +118,7 @@ fn start_plain(start: &Start, tags: &mut Tags, current: &Context, span: &mut Man
     tracer::with_encoder_mut(Data::of(current), start_span).flatten()
 }
 
-/// A span of our own tracer.
+/// Marks a span as created by our own tracer.
 #[inline]
 fn own(mut span: Span) -> Span {
     if let Scope::Open(open) = &mut span.0 {
@@ -127,12 +127,11 @@ fn own(mut span: Span) -> Span {
     span
 }
 
-/// Whether the span of a context that has just been made is sampled, and whether there is any.
+/// Returns whether the span of a new context is sampled, and whether it is valid.
 #[inline]
 fn state(context: &Context) -> (bool, bool) {
     let span = context.span();
     let span = span.span_context();
-    // What is sampled was given its ids.
     (span.is_sampled() && span.is_valid(), span.is_valid())
 }
 
@@ -143,7 +142,7 @@ pub(super) fn begin(start: &mut Start, tags: &mut Tags, parent: &Context, change
     let explicit = ExplicitAttributes::given(&draft.fields, draft.tags.as_ref());
     draft.describe(&start.name, &start.kind);
     let base = rebased.as_ref().unwrap_or(parent);
-    // Where the span turns out not to be recorded, the context has to carry the tags.
+    // If the span turns out not to be recorded, the context has to carry the tags.
     let spare = if parent.span().span_context().is_sampled() { None } else { draft.all_tags() };
     draft.links = start.links.take().unwrap_or_default();
     let started = tracer::with_encoder(Data::of(parent), |encoder| encoder.start(draft, base));
@@ -159,7 +158,7 @@ pub(super) fn begin(start: &mut Start, tags: &mut Tags, parent: &Context, change
     Some(own(opened(context, start, explicit, &tags.take_missing())))
 }
 
-/// `context` with these tags in scope, if there are any.
+/// Returns `context` with these tags in scope, if there are any.
 pub(super) fn with_tags(context: &Context, tags: Option<EncodedTags>) -> Context {
     match tags {
         Some(tags) => data::edit(context, |data| data.set_tags(ScopedTags::Encoded(tags), context)),

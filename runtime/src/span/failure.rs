@@ -31,7 +31,7 @@ pub(crate) struct FailureSource {
 pub(crate) struct FailureReport {
     pub(crate) failure_source: FailureSource,
     pub(crate) error_type: Cow<'static, str>,
-    /// The text of the error and its sources, as far as it may be recorded.
+    /// The text of the error and its sources, subject to the error text policy.
     pub(crate) error: Option<String>,
 }
 
@@ -152,8 +152,8 @@ pub(crate) fn chain(error: &dyn Error) -> Option<String> {
     error_text::of(format_args!("{}", Chain(error)))
 }
 
-/// The text of an error of which only `Display` is known. Many errors that do not implement `Error`, such as those of
-/// `anyhow` and `eyre`, include their causes in the alternate form.
+/// Returns the text of an error that is only known to implement `Display`. Many errors that do not implement `Error`,
+/// such as those of `anyhow` and `eyre`, include their causes in the alternate form.
 pub(crate) fn alternate(error: &impl Display) -> Option<String> {
     error_text::of(format_args!("{error:#}"))
 }

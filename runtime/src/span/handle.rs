@@ -142,8 +142,8 @@ pub(crate) enum Scope {
     Off,
     /// A context without a span to end.
     Within(Context),
-    /// A context or a span, with a failure to be reported. Boxed, because most failures are not, and the stack frames of
-    /// recursive functions count.
+    /// A context or a span, with a failure to be reported. Boxed, because most failures are not, and the stack frames
+    /// of recursive functions count.
     Reported(Box<Reported>),
     /// The context of a span that has to be ended.
     Open(Open),
@@ -159,7 +159,7 @@ impl Scope {
         }
     }
 
-    /// The span, if there is one to end.
+    /// Returns the span, if there is one to end.
     #[inline]
     pub(crate) fn open(&self) -> Option<&Open> {
         match self {
@@ -179,7 +179,8 @@ impl Scope {
         self.context().cloned().map(current::attach)
     }
 
-    /// Makes the context current until the span ends. It is moved there, if the table of open spans has another.
+    /// Makes the context current until the span ends. The context is moved instead of cloned if the table of open spans
+    /// has a clone.
     ///
     /// Not inlined, because stack frames of recursive functions count.
     #[inline(never)]
@@ -255,7 +256,7 @@ pub(crate) struct Open {
     pub(super) done: bool,
     /// Whether cancellation is recorded.
     pub(super) cancel: bool,
-    /// Whether the span is one of our own tracer's.
+    /// Whether our own tracer has created the span.
     #[cfg(feature = "sdk")]
     pub(super) is_own: bool,
     /// Which attributes were set explicitly.
@@ -279,7 +280,7 @@ impl Open {
         (std::mem::take(&mut self.context), recording)
     }
 
-    /// Marks the span as ended, and gives the outcome to end it with, unless it has ended before.
+    /// Marks the span as ended, and returns the outcome to end it with, unless it has already ended.
     #[inline]
     fn ended(&mut self, outcome: impl FnOnce() -> Outcome) -> Option<Outcome> {
         let outcome = (!self.done).then(outcome)?;
@@ -303,7 +304,7 @@ impl Open {
         self.done = true;
         #[cfg(feature = "otlp")]
         if let Some(ticket) = self.ticket.take() {
-            // Ours may have been moved to where it is current.
+            // The context here may have been moved to the guard that makes it current.
             ticket.give_back(&mut self.context);
         }
     }

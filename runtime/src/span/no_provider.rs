@@ -43,9 +43,9 @@ pub(super) fn is_plain(context: &Context) -> bool {
 
 /// Whether OpenTelemetry's global provider is the no-op that it is before one is set.
 ///
-/// OpenTelemetry does not tell, and a provider can be set at any time, so it is asked for each span. In a suppressed
-/// context with a remote span, the no-op tracer returns that span, and a tracer of the SDK returns none. Once there has
-/// been another provider, it is not asked again.
+/// OpenTelemetry does not expose this, and a provider can be set at any time, so the global tracer is probed for each
+/// span: in a suppressed context with a remote span, the no-op tracer returns that span, and a tracer of the SDK
+/// returns an invalid one. Once another provider has been seen, there are no more probes.
 fn is_global_a_noop() -> bool {
     static IS_SET: AtomicBool = AtomicBool::new(false);
     static REMOTE: OnceLock<Context> = OnceLock::new();

@@ -20,7 +20,7 @@ use crate::span::tracer;
 use crate::tags::scoped;
 use crate::tags::set::{NeededTags, Tags, report_missing};
 
-/// The scope of a call that is not recorded, of whose tags these are needed.
+/// Returns the scope of a call that is not recorded, with those of its tags that are needed nevertheless.
 #[cold]
 pub(super) fn unrecorded(needed: Option<NeededTags>, fill: &mut dyn FnMut(&mut Tags)) -> Scope {
     let Some(needed) = needed else { return Scope::Off };
@@ -57,7 +57,7 @@ pub(super) struct Start {
 }
 
 impl Start {
-    /// Drops this; without a call, if it owns nothing.
+    /// Drops the value. Unlike the compiler's drop glue, makes no call if it owns nothing.
     #[cfg(feature = "sdk")]
     #[inline]
     pub(super) fn discard(self) {
@@ -125,7 +125,7 @@ pub(super) fn begin(mut start: Start, mut tags: Tags, parent: &Context, changed:
     opened(context, &start, explicit, &missing)
 }
 
-/// The handle of a span that has started.
+/// Returns the handle of a span that has started.
 #[inline(always)]
 pub(super) fn opened(context: Context, start: &Start, explicit: ExplicitAttributes, missing: &[&'static str]) -> Span {
     if !missing.is_empty() {

@@ -1,4 +1,4 @@
-//! The calls of annotated functions that are not recorded, which is known before anything else is done.
+//! Detects calls of annotated functions that are not recorded, before anything else is done for them.
 
 use crate::context::current::{self, is_off};
 use crate::guard::reentrance::{Busy, is_busy};

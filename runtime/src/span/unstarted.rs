@@ -41,7 +41,8 @@ pub(crate) struct Unstarted {
     described: Described,
 }
 
-/// What is known of the span. Both are boxed, because the span is moved several times before it starts.
+/// What has been recorded of the span. Both variants are boxed, because the span is moved several times before it
+/// starts.
 #[derive(Debug)]
 enum Described {
     #[cfg(feature = "sdk")]
@@ -60,9 +61,9 @@ struct Plain {
     created: SystemTime,
 }
 
-/// What describes the code.
+/// The source location of a span.
 pub(crate) struct Place {
-    /// The same, encoded.
+    /// The location, encoded.
     #[cfg(feature = "sdk")]
     pub(crate) encoded: Option<&'static CodeAttributes>,
     pub(crate) file: Option<&'static str>,
@@ -81,7 +82,7 @@ impl Place {
 #[derive(Debug, Default)]
 #[must_use = "the span stays open"]
 pub(crate) struct Recording {
-    /// Whether it is one of our own tracer's.
+    /// Whether our own tracer has created the span.
     #[cfg(feature = "sdk")]
     pub(super) is_own: bool,
     /// Its slot in the registry of open spans.
@@ -259,7 +260,7 @@ impl Unstarted {
 #[inline]
 fn start_draft(mut draft: Box<Draft>, parent: &Context) -> (Context, Option<Recording>) {
     draft.inherit();
-    // Where the span turns out not to be recorded, the context has to carry the tags.
+    // If the span turns out not to be recorded, the context has to carry the tags.
     let spare = if parent.span().span_context().is_sampled() { None } else { draft.tags.clone() };
     #[cfg(feature = "otlp")]
     let name = copied(&draft.name);
@@ -304,7 +305,7 @@ impl Plain {
                 (context, Some(recording))
             }
             Scope::Within(context) => (context, None),
-            // No failures of these are reported.
+            // Failures of these spans are not reported.
             Scope::Off | Scope::Reported(_) => (parent, None),
         }
     }

@@ -23,7 +23,8 @@ use crate::tags::scoped::{self, EncodedTags, ScopedTags};
 #[cfg(feature = "tracing")]
 use crate::tags::value::{Scalar, TagValue};
 
-/// All that is known of a span. Drafts are used again, with their buffers, so that a span allocates nothing for them.
+/// Everything that has been recorded of a span. Drafts and their buffers are recycled, so that a span does not allocate
+/// them.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub(crate) struct Draft {
@@ -31,21 +32,22 @@ pub(crate) struct Draft {
     pub(crate) fields: Fields,
     /// Attributes of this span and of every span below it.
     scoped: Fields,
-    /// The tags that are in scope without those.
+    /// The tags that are in scope without `scoped`.
     inherited: ScopedTags,
-    /// What the span above passes on besides its tags, if it is one of ours.
+    /// What the span inherits from its parent besides tags, if that is a span of our own tracer.
     pub(crate) above: Option<Inherited>,
-    /// Where the span above is kept, if it is known.
+    /// The address of the parent's span context; see [`Place`](crate::context::place::Place).
     pub(crate) above_at: usize,
-    /// The span above, if its thread remembers what it passes on.
+    /// The parent, if this thread has cached what children inherit from it.
     pub(crate) recent: Option<SpanId>,
-    /// All tags in scope, or those that the span inherits, once it is complete. Before, those of the span above.
+    /// Before the tags are complete, those of the parent. Afterwards, all tags in scope, or those that the span
+    /// inherits if `defers_tags` is set.
     pub(crate) tags: Option<EncodedTags>,
-    /// Whether these may be others than those of the span above.
+    /// Whether the tags in scope may differ from those of the parent.
     pub(crate) changes_tags: bool,
-    /// Whether the tags that this span sets for those below are not among `tags`, but only written as its own.
+    /// Whether the tags that this span sets for the spans below are only in `fields`, and not in `tags`.
     pub(crate) defers_tags: bool,
-    /// Both together, since a span below has asked.
+    /// `tags` merged with those of this span, once a child has needed them.
     deferred: Option<EncodedTags>,
     pub(crate) links: Vec<Link>,
     /// How many tags were dropped because there were too many, and the first one's key.
@@ -72,7 +74,7 @@ pub(crate) struct Draft {
     pub(crate) has_tags: bool,
 }
 
-/// How many drafts a thread keeps: as many as spans are nested, in most programs.
+/// The maximum number of drafts in a thread's pool. In most programs, spans are not nested deeper.
 const MAX_KEPT: usize = 128;
 
 thread_local! {
@@ -122,7 +124,7 @@ impl Draft {
         })
     }
 
-    /// Keeps the draft for another span.
+    /// Returns the draft to the pool.
     #[inline]
     pub(crate) fn recycle(mut self: Box<Self>) {
         self.fields.clear();

@@ -32,17 +32,18 @@ pub(crate) enum ScopedTags {
     Encoded(EncodedTags),
 }
 
-/// Tags as attributes of OTLP, as fields of the message `Span`. At least one, and each key once.
+/// Tags encoded as attributes, that is, as fields of the OTLP message `Span`. There is at least one, and keys are
+/// unique.
 #[cfg(feature = "sdk")]
 #[derive(Debug, Clone)]
 pub(crate) struct EncodedTags {
-    /// How many there are, their keys, and then the fields. In one piece, because every span below has a copy of this.
+    /// The number of tags, the set of their keys, and the fields. One allocation, because every span below has a clone.
     encoded: Arc<[u8]>,
     /// The tags in OpenTelemetry's type, decoded once for all log lines. `None` if there are no log lines with tags.
     decoded: Option<Arc<OnceLock<Arc<[KeyValue]>>>>,
 }
 
-/// How much comes before the fields.
+/// The length of what precedes the fields.
 #[cfg(feature = "sdk")]
 const HEADER: usize = COUNT + KeySet::BYTES;
 #[cfg(feature = "sdk")]
@@ -50,10 +51,10 @@ const COUNT: usize = 4;
 
 #[cfg(feature = "sdk")]
 impl EncodedTags {
-    /// Those of `own`, and those of `inherited` that have other keys.
+    /// Merges `own` and those tags of `inherited` whose keys `own` does not have.
     pub(crate) fn new(own: &Fields, inherited: Option<&Self>) -> Self {
         let (mut keys, mut count) = (own.keys(), own.attributes.kept);
-        // The same tags again, as in a call of a function of the same kind.
+        // Nested calls often set the same tags.
         if let Some(inherited) = inherited.filter(|inherited| inherited.bytes() == own.bytes()) {
             return inherited.clone();
         }
@@ -91,13 +92,13 @@ impl EncodedTags {
         self.encoded[COUNT..].first_chunk().map_or_else(KeySet::default, KeySet::from_bytes)
     }
 
-    /// Whether these are the very same, and not just equal.
+    /// Whether both share their memory, rather than just being equal.
     #[inline]
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.encoded, &other.encoded)
     }
 
-    /// Writes the tags, except those whose keys are set. Returns how many.
+    /// Writes the tags whose keys are not set, and returns their number.
     pub(crate) fn put_without(&self, out: &mut Vec<u8>, is_set: impl Fn(&str) -> bool) -> u32 {
         let mut count = 0;
         let bytes = self.bytes();
@@ -114,7 +115,7 @@ impl EncodedTags {
         count
     }
 
-    /// Adds the tags whose keys are not set, as far as there is room.
+    /// Adds the tags whose keys are not set, within the limits.
     #[cold]
     pub(crate) fn add_to(&self, fields: &mut Fields) {
         for tag in self.each().map(attribute) {
@@ -149,7 +150,7 @@ impl ScopedTags {
         }
     }
 
-    /// How many there are.
+    /// Returns the number of tags.
     #[cfg(feature = "sdk")]
     pub(crate) fn len(&self) -> usize {
         match self {
@@ -239,7 +240,7 @@ pub(crate) fn of_span(context: &Context, data: Option<&Arc<Data>>) -> ScopedTags
 pub(crate) fn resolve(data: Option<&Arc<Data>>, span_id: SpanId, of_span: Option<EncodedTags>) -> ScopedTags {
     let of_span = of_span.map_or(ScopedTags::None, ScopedTags::Encoded);
     match data {
-        // Those that were set in the context below the span.
+        // They were set in the context below the span.
         Some(data) if !data.tags.is_empty() && (of_span.is_empty() || data.tags_below == Some(span_id)) => {
             data.tags.clone()
         }

@@ -1,4 +1,4 @@
-//! From the encoding of a span back to the SDK's type, for exporters and processors that want that.
+//! Decodes spans to the SDK's type, for exporters and processors that require it.
 
 use std::time::{Duration, SystemTime};
 
@@ -25,7 +25,7 @@ fn span_id(bytes: &[u8]) -> SpanId {
     bytes.try_into().map_or(SpanId::INVALID, SpanId::from_bytes)
 }
 
-/// What is known of a span context.
+/// The encoded fields of a span context.
 struct Identity<'a> {
     trace_id: TraceId,
     span_id: SpanId,

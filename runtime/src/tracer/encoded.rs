@@ -19,9 +19,9 @@ use crate::encoding::wire;
 #[derive(Clone)]
 pub(crate) struct EncodedSpans<B = Box<[u8]>> {
     pub(crate) trace_id: TraceId,
-    /// How many spans there are.
+    /// The number of spans.
     pub(crate) count: u32,
-    /// Whether the span is among them that began the trace in this process.
+    /// Whether the local root span of the trace is among them.
     pub(crate) has_local_root: bool,
     pub(crate) bytes: B,
     /// The scope of the first spans.
@@ -31,7 +31,7 @@ pub(crate) struct EncodedSpans<B = Box<[u8]>> {
 }
 
 impl<B> EncodedSpans<B> {
-    /// The same with other bytes.
+    /// Replaces the bytes.
     #[inline]
     pub(crate) fn with<C>(&self, bytes: C) -> EncodedSpans<C> {
         let Self { trace_id, count, has_local_root, first_scope, .. } = *self;
@@ -41,7 +41,7 @@ impl<B> EncodedSpans<B> {
 
 #[cfg(feature = "otlp")]
 impl<B> EncodedSpans<B> {
-    /// The same, with bytes that are made of these.
+    /// Converts the bytes.
     pub(crate) fn map<C>(self, bytes: impl FnOnce(B) -> C) -> EncodedSpans<C> {
         let Self { trace_id, count, has_local_root, bytes: old, first_scope, other_scopes } = self;
         EncodedSpans { trace_id, count, has_local_root, bytes: bytes(old), first_scope, other_scopes }
@@ -143,7 +143,7 @@ impl Scopes {
     }
 }
 
-/// Takes what has finished.
+/// Receives finished spans.
 pub(crate) trait SpanSink: Send + Sync + 'static {
     /// Called once, by the provider whose spans it takes.
     fn attach(&self, provider: &Arc<Shared>) {
@@ -156,6 +156,6 @@ pub(crate) trait SpanSink: Send + Sync + 'static {
     /// Exports what was pushed before.
     fn force_flush(&self) -> OTelSdkResult;
 
-    /// Exports what was pushed, within `timeout`, and takes nothing more.
+    /// Exports what was pushed, within `timeout`, and accepts nothing more.
     fn shutdown(&self, timeout: Duration) -> OTelSdkResult;
 }

@@ -6,7 +6,7 @@ thread_local! {
     static EXPORTS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Does not record the traces that start on this thread from now on.
+/// Disables recording of the traces that start on this thread from now on.
 ///
 /// For the thread of the exporter, whose HTTP/2 connection has spans of `tracing` that are explicitly without a parent:
 /// a bridge to OpenTelemetry starts them in an empty context, in which telemetry is not suppressed.

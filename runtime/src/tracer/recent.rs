@@ -1,7 +1,8 @@
-//! The span of ours that this thread started last, or the one above that: most spans that start are below it.
+//! Caches what children inherit from the span of our own tracer that this thread started last, or from its parent: most
+//! spans that start are children of one of the two.
 //!
-//! What a span passes on never changes. As long as it is known here, the span need not be asked for it, for which it has to
-//! be locked; see [`local`](crate::context::local).
+//! What a span passes to its children never changes. The cache saves the query of [`local`](crate::context::local),
+//! which locks the span.
 
 use std::cell::RefCell;
 use std::sync::{Arc, Weak};
@@ -15,7 +16,7 @@ use crate::encoding::Role;
 use crate::tags::draft::Draft;
 use crate::tags::scoped::EncodedTags;
 
-/// What the span passes on.
+/// What children inherit from the span.
 #[derive(Debug)]
 struct Passed {
     /// Weak, because a buffer keeps its provider.
@@ -27,8 +28,8 @@ thread_local! {
     static PASSED: RefCell<Passed> = const { RefCell::new(Passed { buffer: Weak::new(), tags: None }) };
 }
 
-/// Writes what the span of `context` passes on to `draft`, if it is known: its tags, and that [`buffer`] may be asked for
-/// the buffer.
+/// Writes what a child of the span of `context` inherits to `draft`, if it is cached: the tags, and that [`buffer`] may
+/// be called for the buffer.
 #[inline]
 pub(super) fn inherit(draft: &mut Draft, context: &Context) -> bool {
     let above = place::of(context);
@@ -47,7 +48,7 @@ pub(super) fn inherit(draft: &mut Draft, context: &Context) -> bool {
     draft.recent.is_some()
 }
 
-/// The buffer of the span of `context`, if it is still known.
+/// Returns the buffer of the span of `context`, if it is still cached.
 #[inline]
 pub(super) fn buffer(context: &Context) -> Option<Arc<TraceBuffer>> {
     if place::of(context) != get() {
@@ -56,7 +57,7 @@ pub(super) fn buffer(context: &Context) -> Option<Arc<TraceBuffer>> {
     PASSED.try_with(|passed| passed.try_borrow().ok()?.buffer.upgrade()).ok().flatten()
 }
 
-/// A span is about to be made that passes these on.
+/// Called before a span is created whose children inherit these.
 #[inline]
 pub(super) fn starting(buffer: &Arc<TraceBuffer>, tags: Option<&EncodedTags>) {
     set(NOWHERE);
@@ -76,13 +77,14 @@ pub(super) fn starting(buffer: &Arc<TraceBuffer>, tags: Option<&EncodedTags>) {
     });
 }
 
-/// The span has been made, and is that of `context`.
+/// Called when the span has been created. It is that of `context`.
 #[inline]
 pub(super) fn started(context: &Context) {
     set(place::of(context));
 }
 
-/// A span ends. If it is the one that is known, the one above it is from now on.
+/// Called when a span ends. If it is the cached one, its parent takes its place, provided that children of both inherit
+/// the same.
 #[inline]
 pub(super) fn ended(draft: &Draft, span_id: SpanId) {
     if get().span_id == span_id {
