@@ -1,4 +1,5 @@
-//! No crate is called `throughline` here, and every attribute is given the path of the runtime.
+//! No crate is called `throughline` here, and every attribute is given the path of the runtime. Another crate is called
+//! `core`.
 
 #![cfg(test)]
 
@@ -10,6 +11,7 @@ use futures::StreamExt as _;
 use futures::stream::{Stream, iter};
 use throughline_facade::telemetry;
 use throughline_facade::throughline as handed_on;
+use tokio::runtime::{Builder, Handle};
 use trace::testing::Capture;
 use trace::{biz_tags, traced, traced_spawn};
 
@@ -80,6 +82,16 @@ fn blocking(n: u64) -> u64 {
     n
 }
 
+#[traced_spawn(crate = trace, on = handle)]
+async fn job_elsewhere(handle: Handle, n: u64) -> u64 {
+    n
+}
+
+#[traced_spawn(crate = trace, on = handle.clone(), blocking)]
+fn blocking_elsewhere(handle: &'static Handle, n: u64) -> u64 {
+    n
+}
+
 #[traced_spawn(thread)]
 #[biz_tags(crate = trace, n)]
 fn thread(n: u64) -> u64 {
@@ -132,21 +144,23 @@ macro_rules! by_a_macro {
 
 by_a_macro!(trace, path_of_a_macro);
 
-#[tokio::test]
-async fn the_runtime_is_found() {
+#[test]
+fn the_runtime_is_found() {
     let capture = Capture::new();
-    capture
-        .run_async(async {
-            let block = Block::new();
-            let mut sum = renamed(1) + tags_alone(1) + only_on_the_tags(1) + only_on_the_span(1);
-            sum += only_on_the_last_of_three(1) + path_of_a_macro(1) + block.method() + block.tagged(1);
-            sum += by_a_facade(1).await.unwrap() + by_an_import(1).await + by_a_module(1).count().await as u64;
-            sum += only_on_the_tags_below(1).await + only_on_the_span_below(1).await + block.told_again(1).await;
-            sum += job(1).await.unwrap() + blocking(1).await.unwrap() + thread(1).join().unwrap();
-            sum += Arc::new(Detached).job_of_a_block().await.unwrap();
-            assert_eq!(sum, 18);
-        })
-        .await;
+    let runtime = Builder::new_current_thread().build().unwrap();
+    let called = capture.run_async(async {
+        let block = Block::new();
+        let mut sum = renamed(1) + tags_alone(1) + only_on_the_tags(1) + only_on_the_span(1);
+        sum += only_on_the_last_of_three(1) + path_of_a_macro(1) + block.method() + block.tagged(1);
+        sum += by_a_facade(1).await.unwrap() + by_an_import(1).await + by_a_module(1).count().await as u64;
+        sum += only_on_the_tags_below(1).await + only_on_the_span_below(1).await + block.told_again(1).await;
+        sum += job(1).await.unwrap() + blocking(1).await.unwrap() + thread(1).join().unwrap();
+        sum += Arc::new(Detached).job_of_a_block().await.unwrap();
+        sum += job_elsewhere(Handle::current(), 1).await.unwrap();
+        sum += blocking_elsewhere(Box::leak(Box::new(Handle::current())), 1).await.unwrap();
+        assert_eq!(sum, 20);
+    });
+    runtime.block_on(called);
     let tagged = [
         "only_on_the_tags",
         "only_on_the_span",
@@ -160,6 +174,6 @@ async fn the_runtime_is_found() {
     for name in tagged {
         assert_eq!(capture.span(name).attribute("n"), Some(&1.into()), "{name}");
     }
-    assert_eq!(capture.spans().len(), 17);
+    assert_eq!(capture.spans().len(), 19);
     assert_eq!(capture.open(), 0);
 }
