@@ -67,6 +67,9 @@ pub(crate) fn what(input: ParseStream<'_>) -> Option<&'static str> {
         ("safe", "a function of an `extern` block"),
         ("let", "a statement"),
     ];
+    if ahead.peek(Token![extern]) && ahead.peek2(Token![crate]) {
+        return Some("an `extern crate` declaration");
+    }
     let word = ahead.call(Ident::parse_any).ok()?.to_string();
     let known = words.iter().find(|(first, _)| *first == word).map(|(_, what)| *what);
     known.or_else(|| ahead.peek(Token![!]).then_some("a macro"))

@@ -35,13 +35,14 @@ impl Runtime {
 
 impl ToTokens for Runtime {
     fn to_tokens(&self, tokens: &mut TokenStream) {
+        // What does not exist is wrong in one place, however often it is used, and the compiler reports it once.
         tokens.extend(if let Some(path) = &self.krate {
-            // A path without the runtime is wrong in one place, however often it is used.
             let end = path.segments.last().map_or(self.at, |last| last.ident.span());
             let private = Ident::new("__private", Span::mixed_site().located_at(end));
             quote_spanned!(self.at=> #path::#private)
         } else {
-            quote_spanned!(self.at=> ::throughline::__private)
+            let [name, private] = ["throughline", "__private"].map(|name| Ident::new(name, Span::mixed_site()));
+            quote_spanned!(self.at=> ::#name::#private)
         });
     }
 }

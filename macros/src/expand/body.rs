@@ -1,7 +1,7 @@
 //! Splits a function, and moves its body into the block that runs in the span.
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
-use quote::{ToTokens, quote_spanned};
+use quote::{ToTokens, format_ident, quote_spanned};
 use syn::{Expr, FnArg, Lifetime, Type};
 
 use super::arguments::{self, Arguments, Peek};
@@ -193,7 +193,7 @@ fn ending(statements: &TokenStream, pieces: &Pieces, at: Span) -> Group {
         // The type may be known from a `return` in the body, and then the body's last expression is coerced to it. That of an
         // arm would be coerced after its temporaries have been dropped. The label has the location of the body, and so the
         // edition of the user, on which the drop order depends.
-        let label = Lifetime::new("'__body", body.span_open());
+        let label = label(body);
         quote_spanned!(at=> #label: #body)
     } else {
         quote_spanned!(at=> match () { () => #body })
@@ -201,6 +201,15 @@ fn ending(statements: &TokenStream, pieces: &Pieces, at: Span) -> Group {
     let mut braces = Group::new(Delimiter::Brace, quote_spanned!(at=> #statements #quiet #tail));
     braces.set_span(at);
     braces
+}
+
+/// A label that the body does not have.
+fn label(body: &Group) -> Lifetime {
+    let mut name = Ident::new("__body", body.span_open());
+    while mentions(&body.stream(), &name) {
+        name = format_ident!("{name}_");
+    }
+    Lifetime { apostrophe: body.span_open(), ident: name }
 }
 
 /// The function with another body inside the user's own braces, so that lints that skip macro output still apply to

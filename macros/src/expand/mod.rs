@@ -2,6 +2,8 @@
 
 use proc_macro2::{Group, Ident, Span, TokenStream};
 use quote::{ToTokens as _, quote};
+use syn::parse::{ParseStream, Parser as _};
+use syn::{Path, Token};
 
 mod arguments;
 mod as_written;
@@ -31,6 +33,7 @@ use crate::report::{Report, one_of};
 
 /// `#[traced]`, on a function or an `impl` block.
 pub(crate) fn traced(options: TokenStream, item: TokenStream) -> TokenStream {
+    let options = in_parentheses(options);
     match ItemImpl::parse(&item) {
         Some(Ok(block)) => traced_impl(&options, block),
         Some(Err(error)) => {
@@ -44,11 +47,15 @@ pub(crate) fn traced(options: TokenStream, item: TokenStream) -> TokenStream {
 
 /// `#[traced_spawn]`.
 pub(crate) fn traced_spawn(options: TokenStream, item: TokenStream) -> TokenStream {
+    let options = in_parentheses(options);
     function(Attr::TracedSpawn, options, item)
 }
 
 /// `#[biz_tags]`. If it is combined with one of the others, they are expanded together.
 pub(crate) fn biz_tags(tags: TokenStream, item: TokenStream) -> TokenStream {
+    if is_name_value() {
+        return item;
+    }
     let report = Report::default();
     let Some(mut function) = parse_function(&item, "#[biz_tags]", &report) else {
         return fallback::with_item(report, item);
@@ -63,6 +70,24 @@ pub(crate) fn biz_tags(tags: TokenStream, item: TokenStream) -> TokenStream {
         Some((attr, options)) => span(attr, options, biz, function, report),
         None => tags_alone(biz, function, report),
     }
+}
+
+/// The options, unless they are a value behind `=`.
+fn in_parentheses(options: TokenStream) -> TokenStream {
+    if is_name_value() { TokenStream::new() } else { options }
+}
+
+/// Whether the attribute is written as `#[name = value]`. The compiler reports that, and passes the value as the options.
+fn is_name_value() -> bool {
+    let Some(text) = Span::call_site().source_text() else { return false };
+    let meta = text.strip_prefix("#[").and_then(|text| text.strip_suffix(']')).unwrap_or(&text);
+    let parser = |input: ParseStream<'_>| {
+        input.call(Path::parse_mod_style)?;
+        let found = input.peek(Token![=]);
+        input.parse::<TokenStream>()?;
+        Ok(found)
+    };
+    parser.parse_str(meta).unwrap_or(false)
 }
 
 fn tags_alone(biz: BizTags, function: ItemFn, report: Report) -> TokenStream {

@@ -27,6 +27,9 @@ use std::string as import;
 unsafe extern "C" {}
 
 #[traced]
+extern crate std as alias;
+
+#[traced]
 type Alias = u8;
 
 #[traced]

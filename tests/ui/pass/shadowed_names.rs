@@ -59,6 +59,16 @@ async fn task(handle: ::tokio::runtime::Handle, no: u64) -> ::std::result::Resul
 trait Stream: ::std::io::Read + ::std::io::Write {}
 impl<T: ::std::io::Read + ::std::io::Write> Stream for T {}
 
+#[::throughline::traced]
+fn labelled(early: bool) -> impl ::core::fmt::Debug {
+    '__body: {
+        if early {
+            break '__body 1;
+        }
+        2
+    }
+}
+
 #[::throughline::biz_tags(no)]
 fn connect(no: u64) -> impl Stream {
     ::std::io::Cursor::new([0_u8; 4])
@@ -72,6 +82,7 @@ async fn connect_later(no: u64) -> impl Stream + ::core::marker::Send {
 fn main() {
     ::std::assert_eq!(::std::io::Write::write(&mut connect(1), &[1]).unwrap(), 1);
     ::std::assert_eq!(names_of_generated_code(1, 2, 3), 6);
+    ::std::assert_eq!(::std::format!("{:?}", labelled(true)), "1");
     let runtime = ::tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         ::std::assert!(!later((::std::option::Option::None, 1)).await);
