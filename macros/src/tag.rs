@@ -250,6 +250,9 @@ impl Parse for Tag {
             Some(token) if input.is_empty() || input.peek(Token![,]) => {
                 return Err(Error::new(token.span, "`else` needs a value: `tenant_id = tenant else \"unknown\"`"));
             }
+            Some(token) if converts => {
+                return Err(Error::new(token.span, formatted(&written, &value, through)));
+            }
             Some(_) => Some(expr(input)?),
             None => None,
         };
@@ -348,6 +351,16 @@ fn without_name(value: &Expr) -> String {
         }
     }
     "an expression needs a tag name: `name = expression`".to_owned()
+}
+
+/// The error for `else` behind a value that is formatted.
+fn formatted(key: &str, value: &Expr, through: Through) -> String {
+    let (sign, function) = if matches!(through, Through::Display) { ('%', "display") } else { ('?', "debug") };
+    let key = simple_ident(value).filter(|_| key == "name").map_or_else(|| key.to_owned(), |ident| ident.to_string());
+    format!(
+        "`else` is a default for `None`, and `{sign}` makes text of any value; format inside of the `Option`: `{key} = {}.as_ref().map(throughline::{function}) else …`",
+        shown(value)
+    )
 }
 
 fn called_modifier(value: &Expr) -> Option<&'static str> {

@@ -61,7 +61,7 @@ pub use context::current::{Attached, get as current_context};
 pub use context::extensions::{ContextExt, Extensions};
 #[cfg(feature = "integration")]
 pub use context::last_error::LastError;
-pub use context::origin::Origin;
+pub use context::origin::{Origin, Origins};
 #[cfg(feature = "integration")]
 pub use context::request_id::RequestId;
 pub use context::snapshot::Snapshot;
@@ -82,7 +82,7 @@ pub use span::scope::{TagScope, in_tags, in_tags_async};
 pub use span::tracer::install;
 pub use tags::secret::set_hash_key;
 pub use tags::set::{Tag, Tags, current_tags};
-pub use tags::value::{DebugValue, DisplayValue, MAX_LIST_LEN, MAX_TEXT_BYTES, TagValue};
+pub use tags::value::{DebugValue, DisplayValue, MAX_LIST_LEN, MAX_TEXT_BYTES, Optional, TagValue};
 #[cfg(feature = "otlp")]
 pub use telemetry::init;
 

@@ -9,7 +9,7 @@ pub use crate::span::inspect::Inspect;
 use crate::span::outcome::Outcome;
 use crate::span::scope::TagScope;
 use crate::tags::set::once;
-pub use crate::tags::set::{Tag, Tags, put, value};
+pub use crate::tags::set::{Tag, Tags, optional, put, value};
 use crate::tags::value;
 
 pub use core::clone::Clone;
@@ -92,12 +92,10 @@ fn enter_erased(callsite: &'static Callsite, fill: &mut dyn FnMut(&mut Tags)) ->
 
 /// The future of an `async fn`. `begin` is called when it is first polled.
 #[inline]
-pub fn future<M, F, O>(begin: M, outcome: O) -> TracedFuture<M, F, O>
-where
-    M: FnOnce() -> (Span, F),
-    F: Future,
-    O: Fn(&F::Output) -> Outcome,
-{
+pub fn future<M: FnOnce() -> (Span, F), F: Future, O: Fn(&F::Output) -> Outcome>(
+    begin: M,
+    outcome: O,
+) -> TracedFuture<M, F, O> {
     TracedFuture::new(begin, outcome)
 }
 

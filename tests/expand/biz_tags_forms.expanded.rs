@@ -83,7 +83,7 @@ fn place(
                     "region",
                     || {
                         ::throughline::__private::Tag::new(
-                                ::throughline::__private::value(&region),
+                                ::throughline::__private::optional(&region),
                             )
                             .or(|| ::throughline::__private::value(&"eu"))
                     },

@@ -58,14 +58,20 @@ fn statement(tag: &Tag, tags: &Ident, method: &str, item: &ItemFn, runtime: &Run
         let put = quote_spanned!(at=> #runtime::put(#tags, #key, #is_scoped, &#value));
         return quote_spanned!(span=> #cfgs #tags.collect(#key, #is_scoped, |#tags| #put););
     }
-    let value = convert(tag.through, &value, runtime);
+    let function = match tag.through {
+        Through::Value if tag.fallback.is_some() => "optional",
+        Through::Value => "value",
+        Through::Display => "display",
+        Through::Debug => "debug",
+    };
+    let value = convert(function, &value, runtime);
     let mut calls = TokenStream::new();
     // First `required`, which concerns the original value, then the fallback, then what hides either.
     if tag.modifiers.contains(&Modifier::Required) {
         calls.extend(quote_spanned!(span=> .required()));
     }
     if let Some(fallback) = &tag.fallback {
-        let fallback = convert(Through::Value, &operand(fallback), runtime);
+        let fallback = convert("value", &operand(fallback), runtime);
         calls.extend(quote_spanned!(span=> .or(|| #fallback)));
     }
     for (modifier, call) in [(Modifier::Hash, "hash"), (Modifier::Mask, "mask"), (Modifier::Propagate, "propagate")] {
@@ -85,16 +91,9 @@ fn statement(tag: &Tag, tags: &Ident, method: &str, item: &ItemFn, runtime: &Run
 }
 
 /// The conversion has the location of the user's value, so that errors refer to it.
-fn convert(through: Through, value: &TokenStream, runtime: &Runtime) -> TokenStream {
+fn convert(function: &str, value: &TokenStream, runtime: &Runtime) -> TokenStream {
     let at = Span::mixed_site().located_at(value.span());
-    let function = Ident::new(
-        match through {
-            Through::Value => "value",
-            Through::Display => "display",
-            Through::Debug => "debug",
-        },
-        at,
-    );
+    let function = Ident::new(function, at);
     let runtime = runtime.at(at);
     quote_spanned!(at=> #runtime::#function(&#value))
 }

@@ -80,6 +80,28 @@ pub trait Origin<M = ()> {
     }
 }
 
+/// A list of values that can be the targets of links, such as the messages of a batch.
+///
+/// Implemented for everything that can be iterated over and whose items implement [`Origin`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a list of values with a trace context",
+    label = "not a list of contexts or messages",
+    note = "for a link to a single one, use `link` in place of `links`",
+    note = "a list has contexts, snapshots, carriers, `Carried<T>` messages, or messages of a client library whose integration crate is a dependency of this crate and used in it"
+)]
+pub trait Origins<M = ()> {
+    /// Calls `see` with each value.
+    fn each(self, see: impl FnMut(&dyn Origin<M>));
+}
+
+// Without its own message, the compiler would name `Iterator`, which most types need not implement.
+#[diagnostic::do_not_recommend]
+impl<M, I: IntoIterator<Item: Origin<M>>> Origins<M> for I {
+    fn each(self, mut see: impl FnMut(&dyn Origin<M>)) {
+        self.into_iter().for_each(|origin| see(&origin));
+    }
+}
+
 impl Origin for Context {
     fn origin(&self) -> Context {
         self.clone()

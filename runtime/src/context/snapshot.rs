@@ -131,9 +131,8 @@ impl Snapshot {
     }
 
     /// Removes the span context and keeps baggage and tags, for a new trace.
-    pub(crate) fn without_span(mut self) -> Self {
-        self.identity = Identity::None;
-        self
+    pub(crate) fn without_span(self) -> Self {
+        Self { identity: Identity::None, ..self }
     }
 
     /// Makes the snapshot current on this thread until the guard is dropped.

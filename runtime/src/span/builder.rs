@@ -14,7 +14,7 @@ use opentelemetry::trace::TraceId;
 
 #[cfg(feature = "tokio")]
 use crate::context::current;
-use crate::context::origin::Origin;
+use crate::context::origin::{Origin, Origins};
 use crate::context::snapshot::Snapshot;
 use crate::guard::reentrance::{Busy, is_busy};
 use crate::span::callsite::Callsite;
@@ -216,7 +216,7 @@ impl SpanBuilder {
     }
 
     /// Adds a link to each of `origins`, such as the messages of a batch.
-    pub fn links<M, I: IntoIterator<Item: Origin<M>>>(self, origins: I) -> Self {
+    pub fn links<M>(self, origins: impl Origins<M>) -> Self {
         self.set(|more| more.links(origins))
     }
 

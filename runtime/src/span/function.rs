@@ -227,12 +227,7 @@ pin_project! {
     }
 }
 
-impl<M, F, O> TracedFuture<M, F, O>
-where
-    M: FnOnce() -> (Span, F),
-    F: Future,
-    O: Fn(&F::Output) -> Outcome,
-{
+impl<M: FnOnce() -> (Span, F), F: Future, O: Fn(&F::Output) -> Outcome> TracedFuture<M, F, O> {
     /// `begin` starts the span and returns the body when the future is first polled.
     #[inline]
     pub(crate) fn new(begin: M, outcome: O) -> Self {
@@ -257,12 +252,7 @@ where
     }
 }
 
-impl<M, F, O> Future for TracedFuture<M, F, O>
-where
-    M: FnOnce() -> (Span, F),
-    F: Future,
-    O: Fn(&F::Output) -> Outcome,
-{
+impl<M: FnOnce() -> (Span, F), F: Future, O: Fn(&F::Output) -> Outcome> Future for TracedFuture<M, F, O> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {

@@ -138,11 +138,7 @@ impl<T, O: Observer> fmt::Debug for Instrumented<T, O> {
     }
 }
 
-impl<F, O> Future for Instrumented<F, O>
-where
-    F: Future,
-    O: Observe<F::Output>,
-{
+impl<F: Future, O: Observe<F::Output>> Future for Instrumented<F, O> {
     type Output = O::Output;
 
     #[inline]
@@ -159,11 +155,7 @@ where
     }
 }
 
-impl<S, O> Stream for Instrumented<S, O>
-where
-    S: Stream,
-    O: Observe<S::Item>,
-{
+impl<S: Stream, O: Observe<S::Item>> Stream for Instrumented<S, O> {
     type Item = O::Output;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<O::Output>> {

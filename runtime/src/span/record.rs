@@ -100,7 +100,7 @@ pub fn record_error<E: Error + ?Sized>(error: &E) {
 /// throughline::span("upload").tag("upload.folder", throughline::display(&address)).run(|| {});
 /// ```
 pub fn display<T: Display>(value: T) -> DisplayValue<T> {
-    DisplayValue::new(value)
+    DisplayValue(value)
 }
 
 /// Records a value through its `Debug` implementation: the function form of `?value`.
@@ -110,7 +110,7 @@ pub fn display<T: Display>(value: T) -> DisplayValue<T> {
 /// throughline::record("upload.range", throughline::debug(&range));
 /// ```
 pub fn debug<T: Debug>(value: T) -> DebugValue<T> {
-    DebugValue::new(value)
+    DebugValue(value)
 }
 
 /// The current context, if its span is recorded. Cloned, because the conversion of values is application code, which

@@ -10,7 +10,7 @@ use opentelemetry::{Context, KeyValue, Value};
 
 use crate::context::current::{self, is_off};
 use crate::context::data;
-use crate::context::origin::Origin;
+use crate::context::origin::{Origin, Origins};
 use crate::context::snapshot::Snapshot;
 use crate::guard::panics::caught;
 use crate::guard::reentrance::Busy;
@@ -156,10 +156,10 @@ impl More {
         self.add_link(&origin.origin(), described);
     }
 
-    pub(super) fn links<M, I: IntoIterator<Item: Origin<M>>>(&mut self, origins: I) {
+    pub(super) fn links<M>(&mut self, origins: impl Origins<M>) {
         #[cfg(feature = "propagation")]
         let mut batch = Batch::default();
-        for origin in origins {
+        origins.each(|origin| {
             let mut described = Vec::new();
             origin.describe(&mut described);
             #[cfg(feature = "propagation")]
@@ -167,7 +167,7 @@ impl More {
                 batch.add(&described);
             }
             self.add_link(&origin.origin(), described);
-        }
+        });
         #[cfg(feature = "propagation")]
         batch.describe(&mut self.described);
     }

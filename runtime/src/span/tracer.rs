@@ -20,11 +20,7 @@ use crate::context::{data::Data, encoder::Encoder};
 
 struct Typed<T>(T);
 
-impl<T> Source for Typed<T>
-where
-    T: Tracer + Send + Sync + 'static,
-    T::Span: Send + Sync + 'static,
-{
+impl<T: Tracer<Span: Send + Sync + 'static> + Send + Sync + 'static> Source for Typed<T> {
     fn start(&self, builder: SpanBuilder, context: &Context) -> Option<Context> {
         #[cfg(feature = "sdk")]
         let own = OwnSpan::mark();
@@ -64,12 +60,9 @@ fn keep_random(parent: &Context, started: Context) -> Context {
     started.with_remote_span_context(corrected)
 }
 
-pub(crate) fn of<P>(provider: &P) -> Arc<dyn Source>
-where
-    P: TracerProvider,
-    P::Tracer: Send + Sync + 'static,
-    <P::Tracer as Tracer>::Span: Send + Sync + 'static,
-{
+pub(crate) fn of<P: TracerProvider<Tracer: Tracer<Span: Send + Sync + 'static> + Send + Sync + 'static>>(
+    provider: &P,
+) -> Arc<dyn Source> {
     Arc::new(Typed(provider.tracer_with_scope(scope())))
 }
 

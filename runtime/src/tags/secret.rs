@@ -50,11 +50,8 @@ pub(crate) fn hidden(value: &Value, hide: fn(&str) -> String) -> Value {
 pub(crate) fn hash(clear: &str) -> String {
     let key = KEY.get_or_init(|| {
         // Each `RandomState` is keyed from the operating system's random numbers.
-        let random = || RandomState::new().build_hasher().finish().to_le_bytes();
-        let mut key = [0; 16];
-        key[..8].copy_from_slice(&random());
-        key[8..].copy_from_slice(&random());
-        key
+        let random = || u128::from(RandomState::new().build_hasher().finish());
+        (random() << 64 | random()).to_le_bytes()
     });
     let mut hasher = SipHasher24::new_with_key(key);
     hasher.write(clear.as_bytes());
@@ -75,9 +72,7 @@ pub(crate) fn mask(clear: &str) -> String {
     let shown = if length < MASKED_WHOLE_BELOW { 0 } else { SHOWN };
     let last = clear.char_indices().rev().take(shown).last().map_or("", |(at, _)| &clear[at..]);
     let stars = (length - shown).min(MAX_TEXT_BYTES - last.len());
-    let mut masked = "*".repeat(stars);
-    masked.push_str(last);
-    masked
+    "*".repeat(stars) + last
 }
 
 #[cfg(test)]

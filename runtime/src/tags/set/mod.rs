@@ -29,7 +29,7 @@ pub(crate) use self::needed::{NeededTags, is_read_by_logs};
 #[cfg(feature = "sdk")]
 pub(super) use self::report::report_dropped;
 pub(crate) use self::report::report_missing;
-pub use self::tag::{Tag, put, value};
+pub use self::tag::{Tag, optional, put, value};
 
 /// Collects the tags of one call.
 #[derive(Debug, Default)]

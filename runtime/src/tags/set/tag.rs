@@ -4,7 +4,7 @@ use opentelemetry::Value;
 
 use crate::tags::secret;
 use crate::tags::set::Tags;
-use crate::tags::value::{TagValue, whole};
+use crate::tags::value::{Optional, TagValue, whole};
 
 /// The value of a tag, with its modifiers.
 #[derive(Debug)]
@@ -67,6 +67,11 @@ impl Tag {
 /// Converts the value of a tag without modifiers. The conversions of [`TagValue`] apply the limits.
 #[inline]
 pub fn value(of: &(impl TagValue + ?Sized)) -> Option<Value> {
+    of.tag_value()
+}
+
+/// Like [`value`], for a tag with a default.
+pub fn optional(of: &(impl Optional + ?Sized)) -> Option<Value> {
     of.tag_value()
 }
 

@@ -12,7 +12,7 @@ use opentelemetry::Value;
 
 #[cfg(feature = "sdk")]
 use super::Scalar;
-use super::TagValue;
+use super::{Optional, TagValue};
 
 /// Implements [`TagValue`] for types that dereference to one, or can be coerced to one.
 macro_rules! pointers {
@@ -63,6 +63,19 @@ impl<T: TagValue> TagValue for Option<T> {
         self.as_ref()?.__scalar()
     }
 }
+
+impl<T: TagValue> Optional for Option<T> {}
+
+macro_rules! optional {
+    ($($pointer:ty),*) => {
+        $(impl<T: Optional + ?Sized> Optional for $pointer where Self: TagValue {})*
+    };
+}
+
+optional!(&T, &mut T, Box<T>, Rc<T>, Arc<T>, Ref<'_, T>, RefMut<'_, T>, MutexGuard<'_, T>);
+optional!(RwLockReadGuard<'_, T>, RwLockWriteGuard<'_, T>);
+
+impl<T: Optional + ToOwned + ?Sized> Optional for Cow<'_, T> {}
 
 macro_rules! wrapped {
     ($($wrapper:ident)*) => {$(

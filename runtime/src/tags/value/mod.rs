@@ -69,6 +69,16 @@ pub trait TagValue {
     }
 }
 
+/// A type that may have no value, so that a tag of it can have a default: `tenant_id = tenant else "unknown"`.
+///
+/// Implement it for your own type if its [`tag_value`](TagValue::tag_value) may return `None`.
+#[diagnostic::on_unimplemented(
+    message = "`else` is a default for `None`, and `{Self}` is not an `Option`",
+    label = "not an `Option`",
+    note = "remove `else` and the value behind it, or implement `throughline::Optional` if `TagValue` of the type may return `None`"
+)]
+pub trait Optional: TagValue {}
+
 /// A value that is borrowed from an argument.
 #[cfg(feature = "sdk")]
 #[doc(hidden)]
@@ -82,23 +92,11 @@ pub enum Scalar<'a> {
 
 /// A value that is recorded through `Display`. Created by [`display`](crate::display()).
 #[derive(Debug, Clone, Copy)]
-pub struct DisplayValue<T>(T);
+pub struct DisplayValue<T>(pub(crate) T);
 
 /// A value that is recorded through `Debug`. Created by [`debug`](crate::debug()).
 #[derive(Debug, Clone, Copy)]
-pub struct DebugValue<T>(T);
-
-impl<T: fmt::Display> DisplayValue<T> {
-    pub(crate) fn new(value: T) -> Self {
-        Self(value)
-    }
-}
-
-impl<T: fmt::Debug> DebugValue<T> {
-    pub(crate) fn new(value: T) -> Self {
-        Self(value)
-    }
-}
+pub struct DebugValue<T>(pub(crate) T);
 
 impl<T: fmt::Display> TagValue for DisplayValue<T> {
     fn tag_value(&self) -> Option<Value> {
