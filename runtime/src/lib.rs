@@ -114,3 +114,13 @@ pub use throughline_macros::traced;
 #[cfg(feature = "tokio")]
 #[doc = include_str!("../doc/traced_spawn.md")]
 pub use throughline_macros::traced_spawn;
+
+/// Says what is missing.
+#[cfg(not(all(feature = "audit", feature = "testing")))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! assert_unbroken {
+    ($($any:tt)*) => {
+        ::core::compile_error!("`assert_unbroken!` requires the features `audit` and `testing` of `throughline`")
+    };
+}
