@@ -1,19 +1,22 @@
-//! What a retry sends.
+//! What a retry sends, and the compression of responses.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
 use throughline::telemetry::Protocol;
+use throughline_load::{gzipped, partial_success};
 use tokio::net::TcpListener;
 
 use crate::process::alone;
-use crate::support::{run, trace};
+use crate::support::{Log, run, trace};
 
 /// The bodies of the requests.
 type Bodies = Arc<Mutex<Vec<Bytes>>>;
@@ -32,10 +35,9 @@ async fn answer(State(bodies): State<Bodies>, headers: HeaderMap, body: Bytes) -
     ([("content-type", "application/grpc"), ("grpc-status", status)], message).into_response()
 }
 
-async fn start(bodies: Bodies) -> SocketAddr {
+async fn start(router: Router) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a port");
     let address = listener.local_addr().expect("it is bound");
-    let router = Router::new().fallback(answer).with_state(bodies);
     tokio::spawn(async { axum::serve(listener, router).await });
     address
 }
@@ -44,7 +46,7 @@ async fn start(bodies: Bodies) -> SocketAddr {
 fn bodies(protocol: Protocol, compression: &'static str) -> Vec<Bytes> {
     let bodies = Bodies::default();
     run(async {
-        let address = start(Arc::clone(&bodies)).await;
+        let address = start(Router::new().fallback(answer).with_state(Arc::clone(&bodies))).await;
         let path = if protocol == Protocol::Grpc { "" } else { "/v1/traces" };
         let telemetry = throughline::telemetry::builder()
             .variables(|name| (name == "OTEL_EXPORTER_OTLP_COMPRESSION").then(|| compression.to_owned()))
@@ -77,5 +79,44 @@ alone! {
                 }
             }
         }
+    }
+}
+
+/// A response of gRPC, with a message that is compressed.
+fn compressed(headers: &HeaderMap, message: &[u8]) -> Response {
+    let accepted = headers["grpc-accept-encoding"].to_str().expect("text");
+    assert!(accepted.split(',').any(|encoding| encoding == "gzip"), "{accepted}");
+    let message = gzipped(message);
+    let length = u32::try_from(message.len()).expect("it is short").to_be_bytes();
+    let status = HeaderMap::from_iter([(HeaderName::from_static("grpc-status"), HeaderValue::from_static("0"))]);
+    let body = Full::new(Bytes::from([&[1][..], &length, &message].concat()));
+    let body = Body::new(body.with_trailers(async { Some(Ok(status)) }));
+    ([("content-type", "application/grpc"), ("grpc-encoding", "gzip")], body).into_response()
+}
+
+alone! {
+    fn a_compressed_response_is_read_up_to_a_limit() {
+        let log = Log::keep();
+        for (message, exported, refused) in [
+            (partial_success(2, "too old"), 3, 2),
+            // It is some kilobytes before it is decompressed.
+            (partial_success(2, &"x".repeat(4 << 20)), 0, 5),
+        ] {
+            run(async {
+                let router = Router::new().fallback(async move |headers: HeaderMap| compressed(&headers, &message));
+                let address = start(router).await;
+                let telemetry = throughline::telemetry::builder()
+                    .variables(|name| (name == "OTEL_EXPORTER_OTLP_COMPRESSION").then(|| "gzip".to_owned()))
+                    .collector(format!("http://{address}"), Protocol::Grpc)
+                    .init()
+                    .expect("it is valid");
+                trace(4);
+                let report = telemetry.shutdown(Duration::from_secs(30)).await;
+                assert_eq!((report.stats.exported, report.stats.refused), (exported, refused), "{}", log.text());
+            });
+        }
+        let text = log.text();
+        assert!(text.contains("refused 2 spans: too old"), "{text}");
+        assert!(text.contains("refused 5 spans: ResourceExhausted: Error decompressing: size limit"), "{text}");
     }
 }

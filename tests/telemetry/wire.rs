@@ -28,7 +28,8 @@ fn caller() -> Context {
 }
 
 fn other() -> SpanContext {
-    SpanContext::new(TraceId::from(7), SpanId::from(8), TraceFlags::SAMPLED, true, TraceState::NONE)
+    let state = TraceState::from_key_value([("other", "y")]).expect("a state");
+    SpanContext::new(TraceId::from(7), SpanId::from(8), TraceFlags::SAMPLED, true, state)
 }
 
 #[biz_tags(order_no)]
@@ -91,6 +92,9 @@ fn arrives(protocol: &str, compression: &str) {
     let id = program.id().to_string();
     program.succeed();
 
+    for resource in kept.requests().into_iter().flat_map(|request| request.spans) {
+        assert_eq!(resource.schema_url, "https://opentelemetry.io/schemas/1.42.0");
+    }
     let [receive, charge, by_hand] = ["receive", "charge", "by hand"].map(|name| kept.span(name));
     assert_eq!(kept.count(), 3);
     assert_eq!(hex(&receive.trace_id), "0af7651916cd43dd8448eb211c80319c");
@@ -99,9 +103,12 @@ fn arrives(protocol: &str, compression: &str) {
     assert_eq!(receive.kind(), span::SpanKind::Server);
     assert_eq!(without_code(&receive), map(&[("order_no", "7")]));
     assert_eq!(receive.status.clone().unwrap_or_default().code(), StatusCode::Unset);
+    // Sampled; whether the parent is remote is known, and it is.
+    assert_eq!(receive.flags, 0x301);
     assert!(receive.links.is_empty() && receive.events.is_empty());
 
     assert_eq!((&charge.trace_id, &charge.parent_span_id), (&receive.trace_id, &receive.span_id));
+    assert_eq!((charge.flags, charge.trace_state.as_str()), (0x101, "vendor=x"));
     assert_eq!(charge.kind(), span::SpanKind::Client);
     let expected = [("order_no", "7"), ("amount", "12.5"), ("urgent", "true"), ("error.type", "&str")];
     let charged = without_code(&charge);
@@ -115,6 +122,7 @@ fn arrives(protocol: &str, compression: &str) {
     assert_eq!(attributes(&charge.events[0].attributes)["exception.message"], "declined");
     let link = &charge.links[0];
     assert_eq!((hex(&link.trace_id), hex(&link.span_id)), (format!("{:032x}", 7), format!("{:016x}", 8)));
+    assert_eq!(link.flags, 0x301);
     assert!(receive.start_time_unix_nano > 0);
     assert!(receive.start_time_unix_nano <= charge.start_time_unix_nano);
     assert!(charge.start_time_unix_nano <= charge.end_time_unix_nano);
@@ -129,6 +137,7 @@ fn arrives(protocol: &str, compression: &str) {
     assert!(by_hand.events[0].time_unix_nano >= by_hand.start_time_unix_nano);
     assert_eq!(attributes(&by_hand.events[0].attributes), map(&[("ms", "5")]));
     assert_eq!(attributes(&by_hand.links[0].attributes), map(&[("why", "retry")]));
+    assert_eq!((by_hand.links[0].flags, by_hand.links[0].trace_state.as_str()), (0x301, "other=y"));
 
     let resource = kept.resource();
     for (key, value) in [

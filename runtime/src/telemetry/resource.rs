@@ -7,6 +7,10 @@ use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
 use crate::semconv;
 use crate::tracer::{not_of_the_sdk, telemetry_sdk};
 
+/// The version of the semantic conventions that the attributes follow. What detects some has to tell it ("Detecting
+/// resource information from the environment").
+const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.42.0";
+
 /// The detected attributes, overridden by `given`; the last value of a key applies.
 pub(super) fn detect(given: &[KeyValue]) -> Resource {
     let mut attributes = vec![
@@ -25,7 +29,8 @@ pub(super) fn detect(given: &[KeyValue]) -> Resource {
         attributes.retain(|detected| detected.key != attribute.key);
         attributes.push(attribute.clone());
     }
-    not_of_the_sdk(Resource::builder_empty().with_attributes(attributes).build())
+    let resource = Resource::builder_empty().with_attributes(attributes);
+    not_of_the_sdk(resource.with_schema_url([], SCHEMA_URL).build())
 }
 
 /// The default that the specification requires for `service.name`.
@@ -78,6 +83,13 @@ mod tests {
         assert_eq!(parts, [8, 4, 4, 4, 12], "{id}");
         assert!(id.as_bytes()[14] == b'4' && b"89ab".contains(&id.as_bytes()[19]), "{id}");
         assert_ne!(id, instance_id());
+    }
+
+    #[test]
+    fn the_schema_is_that_of_the_published_conventions() {
+        for given in [&[][..], &[KeyValue::new("telemetry.sdk.name", "opentelemetry")]] {
+            assert_eq!(detect(given).schema_url(), Some(opentelemetry_semantic_conventions::SCHEMA_URL));
+        }
     }
 
     #[test]

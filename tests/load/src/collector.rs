@@ -331,6 +331,14 @@ pub fn partial_success(rejected: i64, message: &str) -> Vec<u8> {
     ExportTraceServiceResponse { partial_success: Some(partial) }.encode_to_vec()
 }
 
+/// Compresses a message.
+pub fn gzipped(message: &[u8]) -> Vec<u8> {
+    let mut compressed = Vec::new();
+    let mut encoder = flate2::read::GzEncoder::new(message, flate2::Compression::default());
+    encoder.read_to_end(&mut compressed).expect("memory can be read");
+    compressed
+}
+
 struct Service(Arc<Shared>);
 
 #[tonic::async_trait]

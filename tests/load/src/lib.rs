@@ -7,7 +7,7 @@ pub mod scenarios;
 mod sockets;
 mod traces;
 
-pub use collector::{Behaviour, Collector, Request, partial_success};
+pub use collector::{Behaviour, Collector, Request, gzipped, partial_success};
 pub use opentelemetry_proto::tonic::{common::v1 as common, resource::v1 as resource, trace::v1 as trace};
 pub use remote::{COLLECTOR, Remote, serve};
 #[cfg(target_os = "linux")]

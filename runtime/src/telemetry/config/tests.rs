@@ -41,8 +41,54 @@ fn nothing_set() {
 
 #[test]
 fn empty_is_not_set() {
-    let config = valid(&[("OTEL_SDK_DISABLED", ""), ("OTEL_TRACES_SAMPLER", " ")]);
-    assert_eq!(config.exporter.destination, Destination::Auto);
+    let unset = format!("{:?}", valid(&[]));
+    for name in [
+        "OTEL_SDK_DISABLED",
+        "OTEL_CONFIG_FILE",
+        "OTEL_SERVICE_NAME",
+        "OTEL_RESOURCE_ATTRIBUTES",
+        "OTEL_PROPAGATORS",
+        "OTEL_TRACES_EXPORTER",
+        "OTEL_TRACES_SAMPLER",
+        "OTEL_TRACES_SAMPLER_ARG",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_PROTOCOL",
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+        "OTEL_EXPORTER_OTLP_TIMEOUT",
+        "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
+        "OTEL_EXPORTER_OTLP_COMPRESSION",
+        "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
+        "OTEL_EXPORTER_OTLP_CERTIFICATE",
+        "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE",
+        "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+        "OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE",
+        "OTEL_EXPORTER_OTLP_CLIENT_KEY",
+        "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY",
+        "OTEL_BSP_MAX_QUEUE_SIZE",
+        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+        "OTEL_BSP_SCHEDULE_DELAY",
+        "OTEL_BSP_EXPORT_TIMEOUT",
+        "OTEL_ATTRIBUTE_COUNT_LIMIT",
+        "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+        "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
+        "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+        "OTEL_SPAN_EVENT_COUNT_LIMIT",
+        "OTEL_SPAN_LINK_COUNT_LIMIT",
+        "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT",
+        "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT",
+        "THROUGHLINE_MAX_QUEUE_BYTES",
+        "THROUGHLINE_ERROR_TEXT",
+    ] {
+        for value in ["", " ", "\t\n"] {
+            assert_eq!(format!("{:?}", valid(&[(name, value)])), unset, "{name}");
+        }
+    }
+    // Of a variable for traces, so that the general one applies.
+    let both = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4317"), ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "")];
+    assert_eq!(otlp(&both).endpoint.value, "http://c:4317");
 }
 
 #[test]
@@ -169,6 +215,31 @@ fn headers_timeout_compression() {
         ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "none"),
     ]);
     assert_eq!((headers(&own), own.timeout, own.gzip), (vec![("b", "2")], Some(Duration::from_millis(1)), false));
+}
+
+#[cfg(feature = "otlp-tls")]
+#[test]
+fn the_pem_files_of_traces_go_first() {
+    const GENERAL: [(&str, &str); 4] = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://c:4317"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "ca"),
+        ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "client"),
+        ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "key"),
+    ];
+    let files = |variables: &[(&str, &str)]| {
+        let tls = otlp(variables).tls;
+        let (certificate, key) = tls.client_identity().expect("both are set").expect("they are set");
+        let authorities = tls.ca_certificates.as_ref().expect("it is set");
+        [authorities, certificate, key].map(|file| (file.name, file.value.clone()))
+    };
+    assert_eq!(files(&GENERAL), [1, 2, 3].map(|at| (GENERAL[at].0, GENERAL[at].1.to_owned())));
+    let of_traces = GENERAL.map(|(name, _)| (name.replace("OTLP_", "OTLP_TRACES_"), "traces"));
+    for (at, (name, value)) in of_traces.iter().enumerate().skip(1) {
+        let variables = [&GENERAL[..], &[(name, value)]].concat();
+        let mut expected = files(&GENERAL).map(|(name, file)| (name.to_owned(), file));
+        expected[at - 1] = (name.clone(), (*value).to_owned());
+        assert_eq!(files(&variables).map(|(name, file)| (name.to_owned(), file)), expected);
+    }
 }
 
 #[test]
