@@ -17,7 +17,7 @@ pub(super) fn detect(given: &[KeyValue]) -> Resource {
         KeyValue::new(semconv::SERVICE_NAME, unknown_service()),
         KeyValue::new(semconv::SERVICE_INSTANCE_ID, instance_id()),
         KeyValue::new(semconv::PROCESS_PID, i64::from(std::process::id())),
-        KeyValue::new(semconv::OS_TYPE, os_type()),
+        KeyValue::new(semconv::OS_TYPE, os_type(std::env::consts::OS)),
     ];
     attributes.extend(telemetry_sdk());
     if let Some(name) = gethostname::gethostname().to_str() {
@@ -52,9 +52,12 @@ fn instance_id() -> String {
 }
 
 /// The semantic conventions name some systems differently than Rust does.
-fn os_type() -> &'static str {
-    match std::env::consts::OS {
-        "macos" => "darwin",
+fn os_type(os: &'static str) -> &'static str {
+    match os {
+        "macos" | "ios" => "darwin",
+        "dragonfly" => "dragonflybsd",
+        "illumos" => "solaris",
+        "android" => "linux",
         other => other,
     }
 }
@@ -83,6 +86,20 @@ mod tests {
         assert_eq!(parts, [8, 4, 4, 4, 12], "{id}");
         assert!(id.as_bytes()[14] == b'4' && b"89ab".contains(&id.as_bytes()[19]), "{id}");
         assert_ne!(id, instance_id());
+    }
+
+    #[test]
+    fn systems_have_the_names_of_the_conventions() {
+        for (os, expected) in [
+            ("linux", "linux"),
+            ("android", "linux"),
+            ("windows", "windows"),
+            ("macos", "darwin"),
+            ("freebsd", "freebsd"),
+            ("dragonfly", "dragonflybsd"),
+        ] {
+            assert_eq!(os_type(os), expected);
+        }
     }
 
     #[test]

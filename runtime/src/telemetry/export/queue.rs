@@ -121,7 +121,8 @@ impl Queue {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether spans of a trace are queued, without those that were not [collected](Self::collect).
+    /// Whether spans of a trace are queued, without those that were not [collected](Self::collect). Who asks about many
+    /// traces takes the lock for each: if it was held for all of them, threads that end spans would wait for that long.
     pub(super) fn has(&self, trace: TraceId) -> bool {
         matches!(self.lock().store.places.get(trace.into()), Some(Place::Queued(_)))
     }
