@@ -86,7 +86,7 @@ alone! {
 fn compressed(headers: &HeaderMap, message: &[u8]) -> Response {
     let accepted = headers["grpc-accept-encoding"].to_str().expect("text");
     assert!(accepted.split(',').any(|encoding| encoding == "gzip"), "{accepted}");
-    let message = gzipped(message);
+    let message = gzipped(message).expect("memory can be read");
     let length = u32::try_from(message.len()).expect("it is short").to_be_bytes();
     let status = HeaderMap::from_iter([(HeaderName::from_static("grpc-status"), HeaderValue::from_static("0"))]);
     let body = Full::new(Bytes::from([&[1][..], &length, &message].concat()));

@@ -338,3 +338,15 @@ fn wrong_values_are_errors() {
     let (out, _) = Program::start("init", &[("OTEL_TRACES_EXPORTER", ""), ("OTEL_SDK_DISABLED", " ")]).succeed();
     assert!(out.contains("it is valid"), "{out}");
 }
+
+#[test]
+fn a_variable_that_is_not_used_is_warned_about_without_a_subscriber_too() {
+    // With an export thread, with another one, and with none.
+    for more in
+        [("OTEL_TRACES_EXPORTER", "otlp"), ("OTEL_TRACES_EXPORTER", "console"), ("OTEL_TRACES_EXPORTER", "none")]
+    {
+        let (out, err) = Program::start("init", &[more, ("OTEL_CONFIG_FILE", "a.yaml")]).succeed();
+        assert!(out.contains("it is valid"), "{out}");
+        assert!(err.contains("throughline: `OTEL_CONFIG_FILE` is ignored: "), "{more:?}: {err}");
+    }
+}

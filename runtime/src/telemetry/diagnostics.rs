@@ -16,7 +16,7 @@ use crate::tracer::records_nothing;
 
 pub(crate) const TARGET: &str = "throughline";
 
-/// The maximum number of messages kept until there is a subscriber. Each call of `init` logs at most three.
+/// The maximum number of messages kept until there is a subscriber. Each call of `init` logs at most five.
 const MAX_DEFERRED: usize = 16;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -60,7 +60,7 @@ impl Builder {
         let sampler_name =
             sampler.as_ref().map_or_else(|| config.sampler.root.to_string(), |_| "`Builder::sampler`".to_owned());
         let introduction = introduction(&resource, &output, &sampler_name);
-        let warning = if sampler.is_none() { config.sampler.warning() } else { None };
+        let warnings = config.warnings();
         // Those of the environment look at ids only.
         let by_attributes = sampler.is_some();
         let root = sampler.unwrap_or_else(|| root_sampler(config.sampler));
@@ -73,7 +73,7 @@ impl Builder {
         tags::set_max_scoped(config.limits.span.max_attributes_per_span as usize);
         install_propagator(propagator);
         install_provider(&provider);
-        announce(introduction, warning);
+        announce(introduction, warnings);
         Ok(Telemetry::new(provider, handle, exports, open_spans, audit, watch))
     }
 }
@@ -229,8 +229,8 @@ fn install_provider(provider: &TracerProvider) {
 }
 
 /// Logs the configuration, and warnings about it.
-fn announce(introduction: String, warning: Option<String>) {
-    if let Some(warning) = warning {
+fn announce(introduction: String, warnings: Vec<String>) {
+    for warning in warnings {
         diagnostics::defer(Level::Warn, warning);
     }
     if ACTIVE.fetch_add(1, Ordering::Relaxed) > 0 {

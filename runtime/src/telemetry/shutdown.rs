@@ -269,5 +269,9 @@ impl Drop for Telemetry {
             let jobs = jobs::running();
             self.report(begun, (jobs, jobs), unfinished).log();
         }
+        // Otherwise, the export thread has.
+        if self.export.is_none() {
+            let _ = caught(diagnostics::write_deferred);
+        }
     }
 }

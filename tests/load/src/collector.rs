@@ -332,11 +332,15 @@ pub fn partial_success(rejected: i64, message: &str) -> Vec<u8> {
 }
 
 /// Compresses a message.
-pub fn gzipped(message: &[u8]) -> Vec<u8> {
+///
+/// # Errors
+///
+/// None, because memory can be read.
+pub fn gzipped(message: &[u8]) -> io::Result<Vec<u8>> {
     let mut compressed = Vec::new();
     let mut encoder = flate2::read::GzEncoder::new(message, flate2::Compression::default());
-    encoder.read_to_end(&mut compressed).expect("memory can be read");
-    compressed
+    encoder.read_to_end(&mut compressed)?;
+    Ok(compressed)
 }
 
 struct Service(Arc<Shared>);

@@ -39,6 +39,8 @@ pub(crate) struct Setting<T> {
     pub(crate) name: &'static str,
 }
 
+const FILE: &str = "OTEL_CONFIG_FILE";
+
 #[derive(Debug, Default)]
 pub(crate) struct Config {
     pub(crate) disabled: bool,
@@ -51,6 +53,8 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) error_text: ErrorTextConfig,
     pub(crate) open_spans: OpenSpansConfig,
+    /// Whether there is a configuration file, which is not read.
+    has_file: bool,
 }
 
 impl Config {
@@ -73,8 +77,17 @@ impl Config {
             batch: BatchConfig::from_env(env)?,
             sampler: SamplerConfig::from_env(env)?,
             limits: Limits::from_env(env)?,
+            has_file: env.get(FILE).is_some(),
             ..config
         })
+    }
+
+    /// What is used otherwise than it suggests.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let file = self.has_file.then(|| {
+            format!("`{FILE}` is ignored: configuration files are not supported, and the other variables are used")
+        });
+        file.into_iter().chain(self.sampler.warnings()).collect()
     }
 
     pub(crate) fn propagator(&self) -> Propagator {

@@ -20,9 +20,12 @@ pub(crate) struct SamplerConfig {
     pub(crate) root: RootSampler,
     /// The name of a sampler that is not parent-based, but is used as if it were.
     pub(crate) not_parent_based: Option<&'static str>,
+    /// Whether there is an argument that it does not take.
+    pub(crate) has_unused_argument: bool,
 }
 
 const NAME: &str = "OTEL_TRACES_SAMPLER";
+const ARGUMENT: &str = "OTEL_TRACES_SAMPLER_ARG";
 
 impl SamplerConfig {
     pub(super) fn from_env(env: &Env<'_>) -> Result<Self, ConfigError> {
@@ -34,25 +37,32 @@ impl SamplerConfig {
             "parentbased_always_off",
             "parentbased_traceidratio",
         ];
-        let Some(name) = env.choice(NAME, &NAMES.map(|name| (name, name)))? else { return Ok(Self::default()) };
+        let has_argument = env.get(ARGUMENT).is_some();
+        let Some(name) = env.choice(NAME, &NAMES.map(|name| (name, name)))? else {
+            return Ok(Self { has_unused_argument: has_argument, ..Self::default() });
+        };
         let parent_based = name.strip_prefix("parentbased_");
         let root = match parent_based.unwrap_or(name) {
             "always_off" => RootSampler::AlwaysOff,
             "traceidratio" => {
-                let ratio = env.parse("OTEL_TRACES_SAMPLER_ARG", "a number from 0.0 to 1.0", |ratio: &f64| {
-                    (0.0..=1.0).contains(ratio)
-                })?;
+                let ratio =
+                    env.parse(ARGUMENT, "a number from 0.0 to 1.0", |ratio: &f64| (0.0..=1.0).contains(ratio))?;
                 RootSampler::Ratio(ratio.unwrap_or(1.0))
             }
             _ => RootSampler::AlwaysOn,
         };
-        Ok(Self { root, not_parent_based: parent_based.is_none().then_some(name) })
+        let has_unused_argument = has_argument && !matches!(root, RootSampler::Ratio(_));
+        Ok(Self { root, not_parent_based: parent_based.is_none().then_some(name), has_unused_argument })
     }
 
-    /// The warning if the name suggests a different sampler from the one that is used.
-    pub(crate) fn warning(&self) -> Option<String> {
-        let name = self.not_parent_based?;
-        Some(format!("`{NAME}` is `{name}`, which would produce partial traces; using `parentbased_{name}`"))
+    /// What is used otherwise than it suggests.
+    pub(super) fn warnings(&self) -> impl Iterator<Item = String> {
+        let parent_based = self.not_parent_based.map(|name| {
+            format!("`{NAME}` is `{name}`, which would produce partial traces; using `parentbased_{name}`")
+        });
+        let root = self.root;
+        let unused = self.has_unused_argument.then(|| format!("`{ARGUMENT}` is ignored: {root} takes no argument"));
+        parent_based.into_iter().chain(unused)
     }
 }
 

@@ -1,3 +1,5 @@
+mod unused;
+
 use std::time::Duration;
 
 use super::otlp::redacted_url;
@@ -27,7 +29,7 @@ fn headers(otlp: &OtlpConfig) -> Vec<(&str, &str)> {
 fn nothing_set() {
     let config = valid(&[]);
     assert!(!config.disabled && config.resource.is_empty() && config.exporter.destination == Destination::Auto);
-    let sampler = SamplerConfig { root: RootSampler::AlwaysOn, not_parent_based: None };
+    let sampler = SamplerConfig { root: RootSampler::AlwaysOn, not_parent_based: None, has_unused_argument: false };
     assert_eq!((config.sampler, config.propagators), (sampler, None));
     let batch = BatchConfig {
         max_queue_size: Setting { value: DEFAULT_MAX_QUEUE_SIZE, name: "OTEL_BSP_MAX_QUEUE_SIZE" },
@@ -37,58 +39,6 @@ fn nothing_set() {
         export_timeout: Duration::from_secs(30),
     };
     assert_eq!(config.batch, batch);
-}
-
-#[test]
-fn empty_is_not_set() {
-    let unset = format!("{:?}", valid(&[]));
-    for name in [
-        "OTEL_SDK_DISABLED",
-        "OTEL_CONFIG_FILE",
-        "OTEL_SERVICE_NAME",
-        "OTEL_RESOURCE_ATTRIBUTES",
-        "OTEL_PROPAGATORS",
-        "OTEL_TRACES_EXPORTER",
-        "OTEL_TRACES_SAMPLER",
-        "OTEL_TRACES_SAMPLER_ARG",
-        "OTEL_EXPORTER_OTLP_ENDPOINT",
-        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-        "OTEL_EXPORTER_OTLP_PROTOCOL",
-        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
-        "OTEL_EXPORTER_OTLP_HEADERS",
-        "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
-        "OTEL_EXPORTER_OTLP_TIMEOUT",
-        "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
-        "OTEL_EXPORTER_OTLP_COMPRESSION",
-        "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
-        "OTEL_EXPORTER_OTLP_CERTIFICATE",
-        "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE",
-        "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
-        "OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE",
-        "OTEL_EXPORTER_OTLP_CLIENT_KEY",
-        "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY",
-        "OTEL_BSP_MAX_QUEUE_SIZE",
-        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
-        "OTEL_BSP_SCHEDULE_DELAY",
-        "OTEL_BSP_EXPORT_TIMEOUT",
-        "OTEL_ATTRIBUTE_COUNT_LIMIT",
-        "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
-        "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
-        "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
-        "OTEL_SPAN_EVENT_COUNT_LIMIT",
-        "OTEL_SPAN_LINK_COUNT_LIMIT",
-        "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT",
-        "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT",
-        "THROUGHLINE_MAX_QUEUE_BYTES",
-        "THROUGHLINE_ERROR_TEXT",
-    ] {
-        for value in ["", " ", "\t\n"] {
-            assert_eq!(format!("{:?}", valid(&[(name, value)])), unset, "{name}");
-        }
-    }
-    // Of a variable for traces, so that the general one applies.
-    let both = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4317"), ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "")];
-    assert_eq!(otlp(&both).endpoint.value, "http://c:4317");
 }
 
 #[test]
@@ -257,7 +207,11 @@ fn sampler() {
     ] {
         let config = valid(&variables);
         let not_parent_based = is_wrapped.then_some(variables[0].1);
-        assert_eq!(config.sampler, SamplerConfig { root, not_parent_based }, "{variables:?}");
+        assert_eq!(
+            config.sampler,
+            SamplerConfig { root, not_parent_based, has_unused_argument: false },
+            "{variables:?}"
+        );
     }
 }
 
