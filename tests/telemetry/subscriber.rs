@@ -8,7 +8,7 @@ use throughline::telemetry::{InitError, builder};
 use tracing::{Level, info_span};
 
 use crate::process::{Program, alone};
-use crate::support::{Kept, run};
+use crate::support::{Kept, hex, run};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -37,10 +37,6 @@ pub(crate) fn play(role: &str) -> Option<()> {
 
 fn has_span() -> bool {
     throughline::current_context().has_active_span()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Runs the second process. Returns the messages that it logs in its trace, and what it writes to standard error.
