@@ -13,6 +13,9 @@
 //! # drop(subscriber);
 //! ```
 //!
+//! With the feature `otlp`, `throughline::init_with_subscriber` sets a global subscriber with such a log and this layer,
+//! and initializes telemetry.
+//!
 //! Both kinds of spans nest in any order and share one context, OpenTelemetry's current `Context`. A new `tracing` span
 //! is a child of the current context, and entering the span makes its own context current. So `#[traced]` functions,
 //! outgoing requests and log lines inside the span belong to it.
