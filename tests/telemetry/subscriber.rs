@@ -75,7 +75,7 @@ alone! {
         let error = builder().init_with_subscriber().expect_err("one is set");
         assert!(matches!(error, InitError::Subscriber(_)), "{error:?}");
         let text = error.to_string();
-        assert!(text.contains("remove the other set-up of the log") && text.contains("`throughline::init()`"), "{text}");
+        assert!(text.contains("remove the other setup of the log") && text.contains("`throughline::init()`"), "{text}");
         assert!(!throughline::in_span("span", has_span), "telemetry is not set up");
     }
 }

@@ -6,8 +6,8 @@ use super::config::ConfigError;
 
 /// The error returned by [`init`](crate::init) if telemetry could not be initialized.
 ///
-/// Its `Display` form includes the cause, so [`source`](std::error::Error::source) returns `None`.
-#[derive(Debug)]
+/// Its `Display` form includes the cause, so [`source`](std::error::Error::source) returns `None`. Its `Debug` form is the
+/// same text, which is what a `main` prints that returns the error.
 #[non_exhaustive]
 pub enum InitError {
     /// An environment variable or an argument of the builder is invalid.
@@ -23,15 +23,21 @@ pub enum InitError {
 impl fmt::Display for InitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Config(error) => error.fmt(f),
+            Self::Config(error) => fmt::Display::fmt(error, f),
             Self::Thread(error) => write!(f, "could not start a background thread: {error}"),
             #[cfg(feature = "tracing")]
             Self::Subscriber(error) => write!(
                 f,
-                "{error}; remove the other set-up of the log, such as `tracing_subscriber::fmt::init()`, or keep it, add \
+                "{error}; remove the other setup of the log, such as `tracing_subscriber::fmt::init()`, or keep it, add \
                  `throughline::tracing_layer()`, and call `throughline::init()`"
             ),
         }
+    }
+}
+
+impl fmt::Debug for InitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -57,5 +63,11 @@ mod tests {
         assert_eq!(thread.to_string(), "could not start a background thread: out of threads");
         assert_eq!(config.to_string(), "`OTEL_TRACES_SAMPLER` is `sometimes`; expected a sampler");
         assert!(thread.source().is_none() && config.source().is_none());
+    }
+
+    #[test]
+    fn a_main_that_returns_the_error_prints_its_message() {
+        let config = InitError::Config(ConfigError::new("OTEL_TRACES_SAMPLER", "sometimes", "a sampler"));
+        assert_eq!(format!("{config:?}"), config.to_string());
     }
 }
