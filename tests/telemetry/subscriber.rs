@@ -3,7 +3,7 @@
 use std::env;
 use std::time::Duration;
 
-use opentelemetry::trace::{TraceContextExt as _, TraceId};
+use opentelemetry::trace::TraceContextExt as _;
 use throughline::telemetry::{InitError, builder};
 use tracing::{Level, info_span};
 
@@ -31,8 +31,7 @@ pub(crate) fn play(role: &str) -> Option<()> {
     run(telemetry.shutdown(LIMIT));
     let (request, charge) = (kept.span("request"), kept.span("charge"));
     assert_eq!((&charge.parent_span_id, &charge.trace_id), (&request.span_id, &request.trace_id));
-    let trace_id = <[u8; 16]>::try_from(request.trace_id).expect("it has sixteen bytes");
-    println!("the trace is {}", TraceId::from_bytes(trace_id));
+    println!("the trace is {}", hex(&request.trace_id));
     Some(())
 }
 
