@@ -31,8 +31,9 @@ const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 /// use tower::ServiceBuilder;
 ///
 /// # async fn example() -> Result<(), tonic::transport::Error> {
-/// let channel = Channel::from_static("http://orders:50051").connect().await?;
-/// let channel = ServiceBuilder::new().layer(ClientLayer::new()).service(channel);
+/// let endpoint = Channel::from_static("http://orders:50051");
+/// let layer = ClientLayer::new().server(endpoint.uri());
+/// let channel = ServiceBuilder::new().layer(layer).service(endpoint.connect().await?);
 /// // let client = OrdersClient::new(channel);
 /// # let _ = channel;
 /// # Ok(())
@@ -55,7 +56,7 @@ impl ClientLayer {
 
     /// Sets `server.address` and `server.port`, for a channel with a single server: requests have no host before the
     /// channel adds it. Pass the URI of the endpoint, [`Endpoint::uri`](tonic::transport::Endpoint::uri). The host of a
-    /// request, if it has one (`OrdersClient::with_origin`), takes precedence.
+    /// request, if it has one (`OrdersClient::with_origin`), takes precedence. The conventions require these attributes.
     #[must_use]
     pub fn server(mut self, uri: &Uri) -> Self {
         self.server = target::server_of(uri).map(|(host, port)| (host.into(), port));

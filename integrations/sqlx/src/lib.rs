@@ -13,6 +13,7 @@ mod tests;
 mod text;
 mod transaction;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -191,6 +192,20 @@ struct Server {
 impl Server {
     fn system(&self) -> &'static str {
         if self.mariadb { "mariadb" } else { "mysql" }
+    }
+
+    /// The name of the span of a statement without a summary: the database, or else the server.
+    fn target(&self) -> Cow<'static, str> {
+        match &self.options {
+            Some(options) => match options.get_database() {
+                Some(database) => database.to_owned().into(),
+                None if options.get_socket().is_none() => {
+                    format!("{}:{}", options.get_host(), options.get_port()).into()
+                }
+                None => self.system().into(),
+            },
+            None => self.system().into(),
+        }
     }
 
     fn describe(&self, tags: &mut Tags) {

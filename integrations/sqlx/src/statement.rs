@@ -1,5 +1,7 @@
 //! The span of one statement.
 
+use std::borrow::Cow;
+
 use sqlx::error::BoxDynError;
 use sqlx::mysql::{MySqlArguments, MySqlStatement};
 use sqlx::{Execute, MySql, SqlStr};
@@ -56,11 +58,8 @@ pub(super) fn start(sql: &str, server: &Server) -> Span {
         return Span::none();
     }
     let statement = Statement::of(sql);
-    let builder = match &statement.summary {
-        Some(summary) => SpanBuilder::new(summary.clone()),
-        None => SpanBuilder::new(server.system()),
-    };
-    builder.kind(SpanKind::Client).start_with(|tags| {
+    let name = statement.summary.clone().map_or_else(|| server.target(), Cow::Owned);
+    SpanBuilder::new(name).kind(SpanKind::Client).start_with(|tags| {
         server.describe(tags);
         if let Some(summary) = statement.summary {
             tags.attribute(semconv::DB_QUERY_SUMMARY, summary);

@@ -1,6 +1,9 @@
+use std::sync::Arc;
+
 use futures::executor::block_on;
 use futures::stream::BoxStream;
 use sqlx::AssertSqlSafe;
+use sqlx::mysql::MySqlConnectOptions;
 use throughline::testing::{Capture, FinishedSpan};
 use throughline::{SpanBuilder, Value, in_span};
 
@@ -81,6 +84,26 @@ fn a_stream_starts_its_span_when_it_is_polled() {
     assert_eq!(span.attribute("db.system.name"), Some(&"mariadb".into()));
     assert_eq!(span.attribute("error.type"), Some(&"PoolTimedOut".into()));
     assert_eq!(number(&span, THROUGHLINE_DB_AFFECTED_ROWS), Some(0));
+}
+
+#[test]
+fn without_a_summary_a_span_is_named_after_the_database_or_the_server() {
+    let name = |options: Option<MySqlConnectOptions>| {
+        let capture = Capture::new();
+        let server = Server { options: options.map(Arc::new), mariadb: false };
+        capture.run(|| {
+            let fetched = TracedExecutor { executor: Answers(0), server }.fetch_optional(sqlx::query("'"));
+            block_on(fetched).expect("an answer");
+        });
+        let spans = capture.spans();
+        assert_eq!(spans[0].attribute("db.query.summary"), None);
+        spans[0].name.to_string()
+    };
+    let options = || MySqlConnectOptions::new().host("db.example");
+    assert_eq!(name(Some(options().database("shop"))), "shop");
+    assert_eq!(name(Some(options())), "db.example:3306");
+    assert_eq!(name(Some(options().socket("/run/mysqld.sock"))), "mysql");
+    assert_eq!(name(None), "mysql");
 }
 
 #[test]
