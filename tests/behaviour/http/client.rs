@@ -79,6 +79,16 @@ async fn a_path_alone_is_no_url() {
 }
 
 #[tokio::test]
+async fn a_method_nobody_knows_is_no_name() {
+    let request = Request::builder().method("BREW").uri("http://shop.example/pot").body(()).expect("a request");
+    let (span, _) = one(ClientLayer::new(), request, 200).await;
+    assert_eq!(span.name(), "HTTP");
+    assert_text(&span, "http.request.method", Some("_OTHER"));
+    assert_text(&span, "http.request.method_original", Some("BREW"));
+    assert_number(&span, "server.port", 80);
+}
+
+#[tokio::test]
 async fn a_template_is_in_the_name() {
     let mut request = get("http://shop.example/orders/7");
     request.extensions_mut().insert(UrlTemplate("/orders/{no}".into()));
@@ -120,7 +130,11 @@ async fn a_request_that_is_given_up_is_cancelled() {
         Box::pin(capture.run_async(ClientLayer::new().layer(service).oneshot(get("http://shop.example/"))));
     assert!(futures::poll!(&mut answer).is_pending());
     drop(answer);
-    assert!(capture.span("GET").is_cancelled());
+    let span = capture.span("GET");
+    assert!(span.is_cancelled());
+    // By the conventions, this is not a failure.
+    assert_eq!(span.status, Status::Unset);
+    assert_text(&span, "error.type", None);
 }
 
 #[tokio::test]
