@@ -18,11 +18,11 @@ use tokio::time::{self, Instant};
 
 use super::{Attempt, AttemptError, Failure};
 
-/// The longest that a request may take during a shutdown before it is sent again.
-const MAX_PATIENCE: Duration = Duration::from_secs(1);
+/// The longest that a request may take during a shutdown before it is sent again: longer than a slow collector takes.
+const MAX_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The reciprocal of the share of the remaining time that it may take.
-const SHARE: u32 = 4;
+const SHARE: u32 = 2;
 
 #[derive(Debug, Default)]
 pub(super) struct Hedge {
@@ -134,7 +134,7 @@ mod tests {
         assert!(is_due(&hedge));
         hedge.disarm();
         assert!(!is_due(&hedge));
-        for (left, patience) in [(2_000, 500), (4_000, 1_000), (3_600_000, 1_000)] {
+        for (left, patience) in [(2_000, 1_000), (10_000, 5_000), (3_600_000, 5_000)] {
             hedge.arm(Duration::from_millis(left));
             assert_eq!(hedge.patience.get(), Some(Duration::from_millis(patience)));
             assert!(!is_due(&hedge));
