@@ -116,7 +116,10 @@ fn a_scope_is_bounded() {
     let [(first, dropped_tag), (second, unsent)] = &events[..] else { panic!("{events:?}") };
     assert_eq!([first, second], ["throughline"; 2], "{events:?}");
     assert!(dropped_tag.contains("the limit of 128 tags in scope is reached"), "{dropped_tag}");
-    assert!(unsent.starts_with("tag `i` not sent to other processes: W3C Baggage is limited to"), "{unsent}");
+    assert!(
+        unsent.starts_with("baggage member `i` not sent to other processes: W3C Baggage allows 64 members"),
+        "{unsent}"
+    );
 
     let limit = |name: &str| match name {
         "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT" => Some("5".to_owned()),

@@ -10,6 +10,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 
 use super::trim;
 use crate::context::data::BaggageEntry;
+use crate::tags::set::report_unsent;
 use crate::tags::value::TagValue as _;
 
 const HEADER: &str = "baggage";
@@ -22,8 +23,9 @@ const MAX_BYTES: usize = 8192;
 /// Characters that a value must not contain (they are not in `baggage-octet`), and the percent sign.
 const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b',').add(b';').add(b'\\').add(b'%');
 
-/// Writes the members for which `sent` returns true. A member that exceeds a limit is omitted as a whole; members are
-/// sorted by key, so that the result is deterministic.
+/// Writes the members for which `sent` returns true. A member that exceeds a limit, which is possible because values grow
+/// when they are encoded, is omitted as a whole and reported; members are sorted by key, so that the result is
+/// deterministic.
 pub(super) fn inject(baggage: &Baggage, sent: &dyn Fn(&str) -> bool, into: &mut dyn Injector) {
     if baggage.is_empty() {
         return;
@@ -48,6 +50,7 @@ pub(super) fn inject(baggage: &Baggage, sent: &dyn Fn(&str) -> bool, into: &mut 
         if header.len() > MAX_BYTES || count > MAX_MEMBERS {
             header.truncate(before);
             count -= 1;
+            report_unsent(key.as_str());
         }
     }
     if !header.is_empty() {

@@ -29,6 +29,8 @@ pub(crate) use self::needed::{NeededTags, is_read_by_logs};
 #[cfg(feature = "sdk")]
 pub(super) use self::report::report_dropped;
 pub(crate) use self::report::report_missing;
+#[cfg(feature = "propagation")]
+pub(crate) use self::report::report_unsent;
 pub use self::tag::{Tag, optional, put, value};
 
 /// Collects the tags of one call.

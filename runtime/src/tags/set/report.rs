@@ -29,12 +29,12 @@ pub(in crate::tags) fn report_dropped(dropped: usize, first: &Key, max: usize) {
     }
 }
 
-/// Reports a propagated tag for which there is no room in the baggage: a warning for the first.
+/// Reports a baggage member for which there is no room: a warning for the first.
 #[cold]
-pub(in crate::tags) fn report_unsent(key: &str) {
+pub(crate) fn report_unsent(key: &str) {
     static WARNED: AtomicBool = AtomicBool::new(false);
     if !WARNED.swap(true, Ordering::Relaxed) {
-        tracing::warn!(target: "throughline", "tag `{key}` not sent to other processes: W3C Baggage is limited to 64 members, \
-            8192 bytes, and ASCII keys without separators; propagate fewer or shorter tags; further ones are not logged");
+        tracing::warn!(target: "throughline", "baggage member `{key}` not sent to other processes: W3C Baggage allows \
+            64 members, 8192 bytes and ASCII keys; propagate fewer or shorter tags; further ones are not logged");
     }
 }
