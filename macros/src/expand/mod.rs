@@ -33,7 +33,7 @@ use crate::report::{Report, one_of};
 
 /// `#[traced]`, on a function or an `impl` block.
 pub(crate) fn traced(options: TokenStream, item: TokenStream) -> TokenStream {
-    let options = in_parentheses(options);
+    let options = in_parentheses("traced", options);
     match ItemImpl::parse(&item) {
         Some(Ok(block)) => traced_impl(&options, block),
         Some(Err(error)) => {
@@ -47,13 +47,13 @@ pub(crate) fn traced(options: TokenStream, item: TokenStream) -> TokenStream {
 
 /// `#[traced_spawn]`.
 pub(crate) fn traced_spawn(options: TokenStream, item: TokenStream) -> TokenStream {
-    let options = in_parentheses(options);
+    let options = in_parentheses("traced_spawn", options);
     function(Attr::TracedSpawn, options, item)
 }
 
 /// `#[biz_tags]`. If it is combined with one of the others, they are expanded together.
 pub(crate) fn biz_tags(tags: TokenStream, item: TokenStream) -> TokenStream {
-    if is_name_value() {
+    if is_name_value("biz_tags") {
         return item;
     }
     let report = Report::default();
@@ -73,17 +73,21 @@ pub(crate) fn biz_tags(tags: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 /// The options, unless they are a value behind `=`.
-fn in_parentheses(options: TokenStream) -> TokenStream {
-    if is_name_value() { TokenStream::new() } else { options }
+fn in_parentheses(attribute: &str, options: TokenStream) -> TokenStream {
+    if is_name_value(attribute) { TokenStream::new() } else { options }
 }
 
 /// Whether the attribute is written as `#[name = value]`. The compiler reports that, and passes the value as the options.
-fn is_name_value() -> bool {
+fn is_name_value(attribute: &str) -> bool {
     let Some(text) = Span::call_site().source_text() else { return false };
     let meta = text.strip_prefix("#[").and_then(|text| text.strip_suffix(']')).unwrap_or(&text);
+    if !meta.split(['(', '[', '{']).next().is_some_and(|start| start.contains('=')) {
+        return false;
+    }
     let parser = |input: ParseStream<'_>| {
-        input.call(Path::parse_mod_style)?;
-        let found = input.peek(Token![=]);
+        let path = input.call(Path::parse_mod_style)?;
+        // What another macro has generated may have the location of anything.
+        let found = input.peek(Token![=]) && path.segments.last().is_some_and(|last| last.ident == attribute);
         input.parse::<TokenStream>()?;
         Ok(found)
     };

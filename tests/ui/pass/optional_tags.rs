@@ -53,8 +53,14 @@ fn own<T: Optional>(a: OrderNo, b: T, c: Option<Vec<()>>, d: Option<char>) {
     let _ = (a, b, c, d);
 }
 
+#[biz_tags(a else "none", b else 0)]
+fn of_any_type(a: &dyn TagValue, b: Box<dyn TagValue>) {
+    let _ = (a, b);
+}
+
 fn main() {
     owned(None, None, Box::new(None), Rc::new(None), Arc::new(None), Cow::Owned(None));
     let _ = (borrowed, guards);
     own(OrderNo(0), &None::<u64>, None, None);
+    of_any_type(&1, Box::new(None::<u64>));
 }

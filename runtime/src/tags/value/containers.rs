@@ -65,6 +65,7 @@ impl<T: TagValue> TagValue for Option<T> {
 }
 
 impl<T: TagValue> Optional for Option<T> {}
+impl Optional for dyn TagValue + '_ {}
 
 macro_rules! optional {
     ($($pointer:ty),*) => {
