@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use opentelemetry::trace::TraceContextExt as _;
 use throughline::telemetry::{Protocol, Telemetry};
 use throughline_load::Behaviour;
 use tracing::Level;
@@ -245,5 +246,33 @@ alone! {
                 assert_eq!(builder.init().expect_err("it is no address").to_string(), expected);
             }
         }
+    }
+}
+
+alone! {
+    /// "Span Limits": "There SHOULD be a message printed in the SDK's log".
+    fn spans_that_exceed_a_limit_are_told_of_once() {
+        let log = Log::keep();
+        let limits = |name: &str| match name {
+            "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT" | "OTEL_SPAN_EVENT_COUNT_LIMIT" => Some("5".to_owned()),
+            _ => None,
+        };
+        let kept = Kept::start();
+        let telemetry = kept.builder().variables(limits).init().expect("it is valid");
+        for name in ["few", "first", "second"] {
+            throughline::span(name).run(|| {
+                let count = if name == "few" { 1 } else { 7 };
+                (0..count).for_each(|n| throughline::current_context().span().add_event(format!("{n}"), Vec::new()));
+            });
+        }
+        let tagged = ["a", "b", "c", "d", "e", "f"].into_iter().fold(throughline::span("tagged"), |span, key| span.tag(key, 1));
+        tagged.run(|| {});
+        run(telemetry.shutdown(Duration::from_secs(30)));
+        let (text, expected) = (log.text(), [
+            "span `first` exceeds the limit of 5 events (`OTEL_SPAN_EVENT_COUNT_LIMIT`); dropped: 2; other spans",
+            "span `tagged` exceeds the limit of 5 attributes (`OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`); dropped: ",
+        ]);
+        assert!(expected.iter().all(|expected| text.contains(expected)), "{text}");
+        assert_eq!(log.count("exceeds the limit"), 2, "{text}");
     }
 }

@@ -5,14 +5,14 @@
 
 use std::fmt;
 use std::io::{self, Write as _};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use opentelemetry::Context;
 use tracing::dispatcher;
 use tracing::subscriber::NoSubscriber;
 
-use crate::tracer::records_nothing;
+use crate::tracer::{over_limit, records_nothing};
 
 pub(crate) const TARGET: &str = "throughline";
 
@@ -37,13 +37,15 @@ pub(crate) enum Warning {
     Shutdown,
     /// The collector's own.
     Collector,
+    /// A span that exceeds a limit.
+    OverLimit,
 }
 
 /// Messages that `init` logged before there was a subscriber, which is common if the subscriber needs the provider.
 static DEFERRED: Mutex<Vec<(Level, String)>> = Mutex::new(Vec::new());
 
 /// The kinds of warnings that were written to standard error.
-static WRITTEN: AtomicU8 = AtomicU8::new(0);
+static WRITTEN: AtomicU16 = AtomicU16::new(0);
 
 /// Whether this thread has a subscriber: its own, or the global one.
 fn has_subscriber() -> bool {
@@ -65,6 +67,9 @@ pub(crate) fn log_deferred() {
     #[cfg(feature = "tracing")]
     if let Some(text) = crate::tracing_layer::switched_off::warning() {
         warn_in_any_case(text);
+    }
+    for text in over_limit::unlogged() {
+        warn(Warning::OverLimit, text);
     }
     if has_subscriber() {
         for (level, text) in take_deferred() {
@@ -103,7 +108,7 @@ pub(crate) fn warn(kind: Warning, text: impl fmt::Display) {
     if has_subscriber() {
         return emit(|| tracing::warn!(target: TARGET, "{text}"));
     }
-    let bit = 1 << kind as u8;
+    let bit = 1 << kind as u16;
     if WRITTEN.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
         write(format_args!("{text} (further warnings of this kind need a `tracing` subscriber)"));
     }

@@ -15,6 +15,8 @@ mod id_generator;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod kept;
 mod observer;
+#[cfg(feature = "otlp")]
+pub(crate) mod over_limit;
 mod provider;
 mod recent;
 #[cfg(all(test, feature = "otlp"))]

@@ -8,6 +8,8 @@ use crate::encoding::wire::{self, count_len, delimited_len, put_bytes, put_count
 use crate::tags::draft::Draft;
 use crate::tags::scoped::EncodedTags;
 use crate::tracer::decode::kind_number;
+#[cfg(feature = "otlp")]
+use crate::tracer::over_limit;
 
 /// Writes a span as the field `spans` of `ScopeSpans`.
 #[inline(always)]
@@ -161,6 +163,8 @@ fn put_rest(draft: &Draft, out: &mut Vec<u8>, context: &SpanContext) {
     put_count(out, span::DROPPED_ATTRIBUTES, fields.attributes.dropped);
     put_count(out, span::DROPPED_EVENTS, fields.events.dropped);
     put_count(out, span::DROPPED_LINKS, fields.links.dropped);
+    #[cfg(feature = "otlp")]
+    over_limit::note(draft);
     if matches!(draft.status, Status::Unset) {
         return out.extend_from_slice(&EMPTY_STATUS);
     }
