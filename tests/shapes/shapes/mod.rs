@@ -45,3 +45,4 @@ mod returns;
 mod send;
 mod streams;
 mod traits;
+mod uncommon;
