@@ -39,8 +39,8 @@ pub trait FutureProducerExt: sealed::Sealed {
     ///
     /// # Errors
     ///
-    /// Returns the error of `send`, with the message. The message has the trace headers of this attempt; sending it
-    /// again replaces them.
+    /// Returns the error of `send`, with the message. The message has the trace headers of this attempt, unless it is
+    /// too large; sending it again replaces them.
     fn send_traced<K, P, T>(
         &self,
         record: FutureRecord<'_, K, P>,
@@ -155,7 +155,7 @@ pub trait ProducerExt: sealed::Sealed {
     /// # Errors
     ///
     /// Returns the error of `send`, with the record that could not be queued. The record has the trace headers of this
-    /// attempt; sending it again replaces them.
+    /// attempt, unless it is too large; sending it again replaces them.
     #[expect(clippy::result_large_err, clippy::type_complexity, reason = "the signature of `rdkafka`")]
     fn send_traced<'a, K, P>(
         &self,
