@@ -152,7 +152,8 @@ pub(crate) async fn what_only_the_trace_makes_too_large_is_sent_without_it(clust
 
     let consumer = cluster.consumer();
     let headers = |message: BorrowedMessage<'_>| {
-        let names = message.headers().map(|headers| headers.iter().map(|header| header.key.to_owned()).collect());
+        let names: Option<Vec<_>> =
+            message.headers().map(|headers| headers.iter().map(|header| header.key.to_owned()).collect());
         names.unwrap_or_default().join(" ")
     };
     let received: Vec<_> = (0..5).map(|_| headers(next(&consumer))).collect();
