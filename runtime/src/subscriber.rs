@@ -26,14 +26,15 @@ use crate::tracing_layer::tracing_layer;
 /// [`tracing_layer`](mod@crate::tracing_layer) shows, and call [`init`](crate::init).
 ///
 /// Keep the returned value until the end of `main`. Dropping it flushes for at most five seconds;
-/// [`Telemetry::shutdown`] also waits for detached jobs.
+/// [`Telemetry::shutdown`] also waits for detached jobs. If the application does not handle SIGTERM or Ctrl-C, they end
+/// the process without either, and the spans that are queued or open are lost; see [`Telemetry::shutdown_on_signal`].
 ///
 /// # Errors
 ///
 /// Returns [`InitError::Config`] if a variable other than `RUST_LOG` has an invalid value, and
 /// [`InitError::Subscriber`] if a global subscriber, or a logger of the `log` crate, is already set. In both cases
 /// telemetry has not been initialized. Returns [`InitError::Thread`] if a background thread could not be started; then the
-/// subscriber stays set.
+/// subscriber stays set. In a `main` that returns `io::Result<()>`, `?` converts the error.
 ///
 /// ```
 /// use tracing::{info, instrument};

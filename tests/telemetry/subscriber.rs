@@ -76,6 +76,8 @@ alone! {
         let text = error.to_string();
         assert!(text.contains("remove the other setup of the log") && text.contains("`throughline::init()`"), "{text}");
         assert!(!throughline::in_span("span", has_span), "telemetry is not set up");
+        let error = std::io::Error::from(error);
+        assert_eq!((error.kind(), error.to_string()), (std::io::ErrorKind::AlreadyExists, text));
     }
 }
 

@@ -1,6 +1,7 @@
 //! The error of the setup.
 
 use std::fmt;
+use std::io;
 
 use super::config::ConfigError;
 
@@ -13,7 +14,7 @@ pub enum InitError {
     /// An environment variable or an argument of the builder is invalid.
     Config(ConfigError),
     /// The thread that exports spans or watches open ones, or its runtime, could not be started.
-    Thread(std::io::Error),
+    Thread(io::Error),
     /// The global subscriber of `tracing`, or the logger of the `log` crate, is already set. Only
     /// [`init_with_subscriber`](crate::init_with_subscriber) sets them.
     #[cfg(feature = "tracing")]
@@ -43,6 +44,18 @@ impl fmt::Debug for InitError {
 
 impl std::error::Error for InitError {}
 
+/// For a `main` that returns `io::Result<()>`.
+impl From<InitError> for io::Error {
+    fn from(error: InitError) -> Self {
+        match error {
+            InitError::Config(_) => Self::new(io::ErrorKind::InvalidInput, error),
+            InitError::Thread(ref cause) => Self::new(cause.kind(), error),
+            #[cfg(feature = "tracing")]
+            InitError::Subscriber(_) => Self::new(io::ErrorKind::AlreadyExists, error),
+        }
+    }
+}
+
 impl From<ConfigError> for InitError {
     fn from(error: ConfigError) -> Self {
         Self::Config(error)
@@ -52,7 +65,6 @@ impl From<ConfigError> for InitError {
 #[cfg(test)]
 mod tests {
     use std::error::Error as _;
-    use std::io;
 
     use super::*;
 
@@ -69,5 +81,17 @@ mod tests {
     fn a_main_that_returns_the_error_prints_its_message() {
         let config = InitError::Config(ConfigError::new("OTEL_TRACES_SAMPLER", "sometimes", "a sampler"));
         assert_eq!(format!("{config:?}"), config.to_string());
+    }
+
+    #[test]
+    fn a_main_that_returns_an_io_error_prints_the_message_once() {
+        let config = InitError::Config(ConfigError::new("OTEL_TRACES_SAMPLER", "sometimes", "a sampler"));
+        let thread = InitError::Thread(io::ErrorKind::OutOfMemory.into());
+        for (error, kind) in [(config, io::ErrorKind::InvalidInput), (thread, io::ErrorKind::OutOfMemory)] {
+            let text = error.to_string();
+            let error = io::Error::from(error);
+            assert_eq!((error.kind(), error.to_string()), (kind, text.clone()));
+            assert_eq!(format!("{error:?}").matches(&text).count(), 1, "{error:?}");
+        }
     }
 }
