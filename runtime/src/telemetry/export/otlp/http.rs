@@ -27,6 +27,11 @@ const MAX_RESPONSE_BYTES: usize = 4 << 20;
 /// How long the body of a response is read. The status, which is decisive, is already known.
 const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// What is expected if reqwest panics. It does so, even for a URL without TLS, if its feature `rustls-no-provider` is
+/// enabled, no feature that brings a provider is, and the process has none.
+const NO_PROVIDER: &str = "an HTTP client that can be built, but reqwest panicked; if a dependency enables its feature \
+     `rustls-no-provider`, enable the feature `otlp-tls`, install a `CryptoProvider` of rustls first, or export over gRPC";
+
 pub(super) struct Http {
     client: reqwest::Client,
     endpoint: String,
@@ -66,7 +71,7 @@ impl Http {
                 None => tls::disabled(client),
             };
         }
-        let client = client.build().map_err(|error| config.endpoint_error(&chain(&error)))?;
+        let client = built(|| client.build()).map_err(|reason| config.endpoint_error(&reason))?;
         Ok(Self {
             client,
             endpoint: config.endpoint.value.clone(),
@@ -153,6 +158,14 @@ pub(super) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
         Ok(seconds) => Some(Duration::from_secs(seconds)),
         // A date in the past asks for none.
         Err(_) => Some(httpdate::parse_http_date(value).ok()?.duration_since(now).unwrap_or_default()),
+    }
+}
+
+/// Returns the client, or why there is none.
+pub(super) fn built(build: impl FnOnce() -> reqwest::Result<reqwest::Client>) -> Result<reqwest::Client, String> {
+    match caught(build) {
+        Some(result) => result.map_err(|error| chain(&error)),
+        None => Err(NO_PROVIDER.to_owned()),
     }
 }
 

@@ -5,7 +5,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::grpc::{Observed, classify};
-use super::http::retry_after;
+use super::http::{built, retry_after};
 use super::*;
 use crate::encoding::wire::{SPANS, put_bytes};
 use crate::telemetry::config::{Config, Env, ExporterConfig};
@@ -205,4 +205,12 @@ fn a_collector_may_say_when_by_seconds_and_by_a_date() {
     ] {
         assert_eq!(retry_after(after, now), expected.map(Duration::from_secs), "{after}");
     }
+}
+
+/// As reqwest does with its feature `rustls-no-provider`.
+#[test]
+fn an_http_client_that_panics_is_an_error_that_says_what_to_do() {
+    let reason = built(|| panic!("No provider set")).expect_err("there is no client");
+    assert!(reason.contains("`otlp-tls`") && reason.contains("gRPC"), "{reason}");
+    assert!(built(|| reqwest::Client::builder().no_proxy().build()).is_ok());
 }
