@@ -19,7 +19,7 @@ use crate::semconv;
 use crate::tracer::decode;
 
 /// Attributes that are always needed, whatever the rules.
-const NEEDED: [&str; 8] = [
+const NEEDED: [&str; 9] = [
     semconv::THROUGHLINE_JOB_ROOT,
     semconv::THROUGHLINE_JOB_QUEUE_TIME_US,
     semconv::THROUGHLINE_UNFINISHED,
@@ -28,6 +28,7 @@ const NEEDED: [&str; 8] = [
     semconv::THROUGHLINE_CANCELLED,
     semconv::MESSAGING_OPERATION_TYPE,
     semconv::MESSAGING_BATCH_MESSAGE_COUNT,
+    semconv::MESSAGING_MESSAGE_ID,
 ];
 
 const CODE: [&str; 3] = [semconv::CODE_FILE_PATH, semconv::CODE_LINE_NUMBER, semconv::CODE_FUNCTION_NAME];

@@ -60,6 +60,7 @@ fn what_rules_look_at_is_decoded() {
         span.set_status(Status::error("why"));
         span.end_with_timestamp(start + Duration::from_millis(1));
         let mut root = tracer.start_with_context("second", &Context::new());
+        root.set_status(Status::Ok);
         root.end();
     });
     let [(first, first_decoded, keys), (second, second_decoded, none)] = &all[..] else { panic!("{all:?}") };
@@ -75,6 +76,24 @@ fn what_rules_look_at_is_decoded() {
     assert_eq!(expected.place.as_ref().map(ToString::to_string).as_deref(), Some("src/orders.rs:300 (orders::place)"));
     assert_eq!((first_decoded.parent_is_remote, second_decoded.parent_is_remote), (Some(true), None));
     assert_eq!(*second_decoded, Span { scope: Arc::default(), ..second.clone() });
+}
+
+#[test]
+fn a_received_message_is_found() {
+    let all = both(&Rules::new(), |tracer| {
+        let attributes = [
+            KeyValue::new(semconv::MESSAGING_OPERATION_TYPE, "receive"),
+            KeyValue::new(semconv::MESSAGING_MESSAGE_ID, "7"),
+        ];
+        let receive = tracer.span_builder("receive orders").with_kind(SpanKind::Consumer).with_attributes(attributes);
+        receive.start_with_context(tracer, &Context::new()).end();
+    });
+    let [(whole, decoded, _)] = &all[..] else { panic!("{all:?}") };
+    for span in [whole, decoded] {
+        let report = audit(Rules::new(), [span.clone()]);
+        assert_eq!(report.breaks.len(), 1, "{span:?}");
+        assert_eq!(report.breaks[0].kind, BreakKind::UnparentedEntry);
+    }
 }
 
 #[test]
