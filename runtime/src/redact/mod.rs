@@ -7,7 +7,7 @@ pub(crate) mod error_text;
 pub(crate) mod error_types;
 #[cfg(feature = "integration")]
 mod integration;
-mod url;
+pub(crate) mod url;
 
 #[cfg(any(feature = "integration", feature = "tokio"))]
 pub use error_types::{add_error_type, error, of_any as any_error};

@@ -211,14 +211,13 @@ fn without_escapes(url: &str) -> String {
 }
 
 /// Splits off the user information of an authority: its redacted form, and the rest. `rest` starts with an authority.
-fn without_user(rest: &str) -> (&'static str, &str) {
+pub(crate) fn without_user(rest: &str) -> (&'static str, &str) {
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let authority = &rest[..end];
-    // An invalid port is the start of a password that should have been percent-encoded.
+    // A port that is empty or invalid is the start of a password that should have been percent-encoded.
     let odd = || {
-        authority
-            .rsplit_once(':')
-            .is_some_and(|(host, port)| !host.starts_with('[') && !port.bytes().all(|byte| byte.is_ascii_digit()))
+        let port = authority.rsplit_once(':').filter(|(host, _)| !host.starts_with('['));
+        port.is_some_and(|(_, port)| port.is_empty() || !port.bytes().all(|byte| byte.is_ascii_digit()))
     };
     let user = authority.rfind('@').or_else(|| if odd() { rest.rfind('@') } else { None });
     match user {

@@ -91,6 +91,8 @@ fn all_else_is_shown_as_it_is() {
         "%",
         "q=%F0%9F%98%80",
         "q={\"name\":\"x\"}",
+        "sort=token:asc",
+        "next=/a?token=",
     ] {
         assert!(matches!(UrlRules::DEFAULT.query(query), Cow::Borrowed(same) if same == query), "{query}");
     }
@@ -152,6 +154,7 @@ fn credentials_are_taken_out_of_a_url() {
     assert_eq!(shown("https://ada@example.com"), "https://REDACTED@example.com");
     assert_eq!(shown("https://a:b@c@example.com/?sig=1"), "https://REDACTED:REDACTED@example.com/?sig=REDACTED");
     assert_eq!(shown("redis://:pa#s/s?@h:6379/0"), "redis://REDACTED:REDACTED@h:6379/0");
+    assert_eq!(shown("redis://ada:/pa#s@h:6379/0"), "redis://REDACTED:REDACTED@h:6379/0");
     assert_eq!(shown("https://h/cb#access_token=x&expires_in=3"), "https://h/cb#access_token=REDACTED&expires_in=3");
     assert_eq!(shown("/cb?next=http://a:b@h/"), "/cb?next=REDACTED");
     assert_eq!(shown("https://h/#/cb?code=x&page=2"), "https://h/#/cb?code=REDACTED&page=2");

@@ -9,6 +9,7 @@ use percent_encoding::percent_decode_str;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{ConfigError, Env, Setting};
+use crate::redact::url::without_user;
 
 /// The transport protocol for exporting spans over OTLP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -287,15 +288,11 @@ fn checked_url(url: &str) -> Result<String, String> {
 ///
 /// This works on text, because the value may not be a URL.
 pub(crate) fn redacted_url(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    let path = match path.split_once('?') {
-        Some((path, _)) => format!("{path}?…"),
-        None => path.to_owned(),
-    };
-    let authority = match authority.rsplit_once('@') {
-        Some((_, host)) => format!("…@{host}"),
-        None => authority.to_owned(),
-    };
-    if scheme.is_empty() { format!("{authority}{path}") } else { format!("{scheme}://{authority}{path}") }
+    let (scheme, rest) = url.split_at(url.find("://").map_or(0, |at| at + 3));
+    let (user, rest) = without_user(rest);
+    let user = if user.is_empty() { "" } else { "…@" };
+    match rest.split_once('?') {
+        Some((shown, _)) => format!("{scheme}{user}{shown}?…"),
+        None => format!("{scheme}{user}{rest}"),
+    }
 }

@@ -75,6 +75,10 @@ fn an_address_is_shown_without_a_password() {
         ("http://c/a@b", "http://c/a@b"),
         ("http://c/v1/traces?token=secret#x", "http://c/v1/traces?…"),
         ("me:secret@c:4317", "…@c:4317"),
+        // Characters that should have been percent-encoded.
+        ("http://me:se/cret@c:4317/v1", "http://…@c:4317/v1"),
+        ("http://me:se?cret@c", "http://…@c"),
+        ("http://me:#secret@c", "http://…@c"),
     ] {
         assert_eq!(redacted_url(address), shown);
     }
