@@ -262,6 +262,10 @@ fn clocks_that_differ() {
     finds_in(rules(), [client(), server(750)], (BreakKind::ClockSkew, "GET /stock", "", detail));
     let detail = "it began 210.0 ms after its parent `GET` had ended, although that waited for the response";
     finds_in(rules(), [client(), server(1_260)], (BreakKind::ClockSkew, "GET /stock", "", detail));
+    // Within the bound, and of a call that nobody waits for.
+    assert_unbroken(&audit(rules(), [client().kind(SpanKind::Producer), server(1_260)]));
+    assert_unbroken(&audit(rules(), [client(), server(1_250)]));
+    assert_unbroken(&audit(rules(), [client(), server(800)]));
     // It did not wait.
     let mut failed = client();
     failed.is_error = true;

@@ -39,6 +39,16 @@ charge card (payments) 92.0 ms  <-- missing-parent: its parent 0000000000000003 
 }
 
 #[test]
+fn a_break_below_an_entry_names_that_too() {
+    let report = audit(
+        Rules::new(),
+        [span(1, 0, "POST /orders").times(1_000, 1_100), span(2, 1, "clean up").times(1_200, 1_201)],
+    );
+    let expected = "\n  ×1 `clean up`, in service `orders`, entered by `POST /orders`\n    it began";
+    assert!(report.to_string().contains(expected), "{report}");
+}
+
+#[test]
 fn one_of_a_thing_is_no_plural() {
     let report = audit(Rules::new(), [span(1, 0, "work")]);
     assert!(report.to_string().starts_with("completeness 100.000 %: 1 of 1 trace, 1 span\n"), "{report}");
