@@ -97,3 +97,45 @@ fn follow(is_sampled: bool, trace_state: TraceState) -> SamplingResult {
     let decision = if is_sampled { SamplingDecision::RecordAndSample } else { SamplingDecision::Drop };
     SamplingResult { decision, attributes: Vec::new(), trace_state }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::export::QueueLimits;
+    use super::*;
+
+    /// Of a queue for 80 spans of 800 bytes, with this content.
+    fn shedder(spans: u32, bytes: usize, is_shedding: bool) -> LoadShedder {
+        let queue = Queue::filled(QueueLimits { spans: 80, bytes: 800 }, spans, bytes);
+        assert_eq!((queue.len(), queue.bytes()), (spans as usize, bytes));
+        LoadShedder { is_shedding: AtomicBool::new(is_shedding), ..LoadShedder::new(Arc::new(queue), Arc::default()) }
+    }
+
+    /// Whether a trace of a caller's is admitted, and one that would start here.
+    fn admitted(spans: u32, bytes: usize, is_shedding: bool) -> (bool, bool) {
+        let shedder = shedder(spans, bytes, is_shedding);
+        let admitted = (shedder.admits(true), shedder.admits(false));
+        let not_started = u64::from(!admitted.0) + u64::from(!admitted.1);
+        assert_eq!(shedder.queue.stats().traces_not_started, not_started);
+        assert_eq!(shedder.refused.load(Ordering::Relaxed), u64::from(!admitted.0));
+        assert_eq!(shedder.is_shedding.load(Ordering::Relaxed), !admitted.1);
+        admitted
+    }
+
+    #[test]
+    fn traces_are_admitted_up_to_a_share_of_either_limit() {
+        for (spans, expected) in [(59, (true, true)), (60, (true, false)), (69, (true, false)), (70, (false, false))] {
+            assert_eq!(admitted(spans, 80, false), expected, "{spans} spans");
+            assert_eq!(admitted(1, spans as usize * 10, false), expected, "{spans}0 bytes");
+        }
+        assert_eq!((admitted(1, 599, false), admitted(1, 699, false)), ((true, true), (true, false)));
+    }
+
+    #[test]
+    fn after_that_none_is_started_until_half_of_the_queue_is_empty() {
+        for (spans, expected) in [(41, false), (40, true)] {
+            assert_eq!(admitted(spans, 80, true), (true, expected), "{spans} spans");
+            assert_eq!(admitted(1, spans as usize * 10, true), (true, expected), "{spans}0 bytes");
+        }
+        assert_eq!(admitted(1, 401, true), (true, false));
+    }
+}

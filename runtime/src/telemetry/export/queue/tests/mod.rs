@@ -29,6 +29,15 @@ fn part(trace: u128, count: u32, bytes: usize, has_local_root: bool) -> EncodedS
     }
 }
 
+impl Queue {
+    /// A queue with one trace, whose spans have `bytes` bytes together.
+    pub(in crate::telemetry) fn filled(limits: QueueLimits, spans: u32, bytes: usize) -> Self {
+        let queue = Self::new(limits);
+        add(&queue, EncodedSpans { bytes: vec![0; bytes].into(), ..part(1, spans, 2, true) });
+        queue
+    }
+}
+
 /// A local root span.
 fn span(trace: u128) -> EncodedSpans {
     part(trace, 1, 4, true)
