@@ -168,4 +168,16 @@ mod tests {
         assert!(control.has_request(), "a flush is still due");
         assert_eq!(control.take_requests().0.len(), 1);
     }
+
+    #[test]
+    fn a_flush_that_has_timed_out_is_removed_and_no_other_one() {
+        let control = Control::default();
+        let (other, is_answered) = mpsc::sync_channel(1);
+        control.lock().flushes.push((0, other));
+        assert!(matches!(control.flush(Duration::ZERO), Err(OTelSdkError::Timeout(_))));
+        let (flushes, _) = control.take_requests();
+        assert_eq!(flushes.len(), 1);
+        flushes[0].send(()).expect("it is awaited");
+        assert_eq!(is_answered.try_recv(), Ok(()));
+    }
 }
