@@ -58,3 +58,38 @@ pub fn of_any<E: Display + 'static>(error: &E) -> Option<String> {
         None => of(format_args!("{error:#}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt;
+    use std::io;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Declined(io::Error);
+
+    impl fmt::Display for Declined {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("cannot charge")
+        }
+    }
+
+    impl Error for Declined {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    #[test]
+    fn the_sources_of_a_type_are_recorded_once_it_is_added() {
+        let declined = Declined(io::Error::other("no funds"));
+        assert_eq!(of_any(&declined).as_deref(), Some("cannot charge"));
+        for _ in 0..2 {
+            add_error_type::<Declined>();
+            assert_eq!(of_any(&declined).as_deref(), Some("cannot charge: no funds"));
+        }
+        let added = ERRORS.read().unwrap_or_else(PoisonError::into_inner);
+        assert_eq!(added.iter().filter(|(id, _)| *id == TypeId::of::<Declined>()).count(), 1);
+    }
+}

@@ -59,3 +59,34 @@ pub(crate) fn is_read_by_logs() -> bool {
 pub(crate) fn read_by_logs() {
     READ_BY_LOGS.store(true, Ordering::Relaxed);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use opentelemetry::KeyValue;
+
+    use super::super::{Tag, Tags};
+    use super::*;
+
+    #[test]
+    fn of_a_call_that_is_not_recorded_only_tags_that_override_others_are_evaluated() {
+        let mut above = Tags::default();
+        above.scope("tenant_id", || Tag::new(Some("acme".into())));
+        let context = above.enrich(&Context::new()).expect("it has a tag");
+        let context = context.with_baggage([KeyValue::new("region", "eu")]);
+        let mut tags = Tags::default();
+        tags.keep_only(NeededTags::Overriding(context));
+        let evaluated = RefCell::new(Vec::new());
+        let tag = |key| {
+            evaluated.borrow_mut().push(key);
+            Tag::new(Some("globex".into()))
+        };
+        for key in ["tenant_id", "region", "order_no"] {
+            tags.scope(key, || tag(key));
+            tags.add(key, || unreachable!("it is of the span alone"));
+        }
+        assert_eq!(evaluated.take(), ["tenant_id", "region"]);
+        assert!(tags.take_missing().is_empty(), "nothing has panicked");
+    }
+}

@@ -115,7 +115,7 @@ mod tests {
     use std::num::NonZero;
     use std::sync::Arc;
 
-    use opentelemetry::Array;
+    use opentelemetry::{Array, StringValue};
 
     use super::*;
 
@@ -155,6 +155,29 @@ mod tests {
             let Some(Value::String(text)) = value else { panic!("not text") };
             assert_eq!(text.as_str().len(), MAX_TEXT_BYTES + '…'.len_utf8());
             assert!(text.as_str().ends_with("é…"));
+        }
+    }
+
+    #[test]
+    fn values_of_other_types_are_cut_where_they_exceed_a_limit() {
+        let text = |length| StringValue::from("x".repeat(length));
+        let longest = MAX_TEXT_BYTES + '…'.len_utf8();
+        let cut = StringValue::from(format!("{}…", "x".repeat(MAX_TEXT_BYTES)));
+        assert_eq!(within_bounds(text(longest).into()), text(longest).into());
+        assert_eq!(within_bounds(text(longest + 1).into()), cut.clone().into());
+        let texts = |texts| Value::Array(Array::String(texts));
+        assert_eq!(within_bounds(texts(vec![text(longest)])), texts(vec![text(longest)]));
+        assert_eq!(within_bounds(texts(vec![text(1), text(longest + 1)])), texts(vec![text(1), cut]));
+        let lists: [fn(usize) -> Array; 4] = [
+            |length| Array::String(vec!["x".into(); length]),
+            |length| Array::I64(vec![1; length]),
+            |length| Array::F64(vec![0.5; length]),
+            |length| Array::Bool(vec![true; length]),
+        ];
+        for list in lists {
+            let full = Value::Array(list(MAX_LIST_LEN));
+            assert_eq!(within_bounds(full.clone()), full);
+            assert_eq!(within_bounds(Value::Array(list(MAX_LIST_LEN + 1))), full);
         }
     }
 
