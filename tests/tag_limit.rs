@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics, SumDataPoint};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
 use throughline::testing::Capture;
-use throughline::{Value, biz_tags, current_tags};
+use throughline::{TagValue, Value, biz_tags, current_tags, in_tags};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
@@ -120,6 +120,24 @@ fn a_scope_is_bounded() {
         unsent.starts_with("baggage member `i` not sent to other processes: W3C Baggage allows 64 members"),
         "{unsent}"
     );
+
+    // It is the same for tags without a span.
+    let keys = |prefix: &str, count| (0..count).map(|n| &*format!("{prefix}{n}").leak()).collect::<Vec<_>>();
+    let in_scope = |keys: &[&'static str], inside: &dyn Fn()| {
+        let tags: Vec<(_, &dyn TagValue)> = keys.iter().map(|key| (*key, &1 as _)).collect();
+        in_tags(&tags, inside);
+    };
+    let before = dropped(&meters, &exporter);
+    in_scope(&keys("full", 128), &|| in_scope(&["full0", "full1"], &|| assert_eq!(current_tags().len(), 128)));
+    assert_eq!(dropped(&meters, &exporter), before, "all of them fit");
+    in_scope(&keys("outer", 127), &|| {
+        in_scope(&["outer0", "last", "surplus", "outer1"], &|| {
+            let tags = current_tags();
+            let has = |key: &str| tags.iter().any(|tag| tag.key.as_str() == key);
+            assert_eq!((tags.len(), has("last"), has("surplus")), (128, true, false));
+        });
+    });
+    assert_eq!(dropped(&meters, &exporter), before + 1);
 
     let limit = |name: &str| match name {
         "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT" => Some("5".to_owned()),

@@ -87,6 +87,7 @@ fn what_holds_a_value_is_that_value() {
     assert_eq!(of(&Mutex::new(7_u8).lock().expect("not poisoned")), Value::I64(7));
     assert_eq!(of(&RwLock::new(7_u8).read().expect("not poisoned")), Value::I64(7));
     assert_eq!(of(&bytes::Bytes::from_static(b"ab")), Value::Array(Array::I64(vec![97, 98])));
+    assert_eq!(of(&bytes::BytesMut::from(&b"ab"[..])), Value::Array(Array::I64(vec![97, 98])));
     let many = of(&bytes::Bytes::from(vec![0; 1000]));
     assert!(matches!(many, Value::Array(Array::I64(list)) if list.len() == MAX_LIST_LEN));
 }

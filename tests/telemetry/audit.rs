@@ -12,6 +12,7 @@ use throughline::audit::{BreakKind, LiveAudit, Report, Rules};
 use throughline::telemetry::Telemetry;
 use throughline::{Snapshot, biz_tags, propagation, traced, traced_spawn};
 use throughline_load::Behaviour;
+use tokio::sync::oneshot;
 
 use crate::process::{alone, until};
 use crate::support::{Kept, run};
@@ -335,6 +336,32 @@ alone! {
         run(telemetry.shutdown(LIMIT));
         let report = audit.report();
         assert_eq!((report.total.traces, report.total.complete, report.skipped.spans_late), (2, 1, 0), "{report}");
+    }
+}
+
+alone! {
+    /// A job may be at work when the request that began it is over.
+    fn a_trace_is_not_judged_before_its_jobs_have_ended() {
+        let kept = Kept::start();
+        let (telemetry, audit) = audited(&kept, Rules::new());
+        run(async {
+            let (begin, has_begun) = oneshot::channel();
+            let (end, has_to_end) = oneshot::channel::<()>();
+            let work = async {
+                begin.send(()).expect("it is awaited");
+                has_to_end.await
+            };
+            let job = throughline::in_span("request", || throughline::span("job").spawn(work));
+            has_begun.await.expect("the job runs");
+            telemetry.provider().expect("it is enabled").force_flush().expect("the collector accepts it");
+            let report = audit.report();
+            assert_eq!((report.total.traces, report.skipped.traces_pending), (0, 1), "{report}");
+            end.send(()).expect("it is awaited");
+            job.await.expect("no panic").expect("it was told to end");
+            telemetry.shutdown(LIMIT).await
+        });
+        let report = audit.report();
+        assert_eq!((report.total.traces, report.total.spans, report.skipped.spans_late), (1, 2, 0), "{report}");
     }
 }
 

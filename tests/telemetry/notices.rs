@@ -268,6 +268,9 @@ alone! {
         let tagged = ["a", "b", "c", "d", "e", "f"].into_iter().fold(throughline::span("tagged"), |span, key| span.tag(key, 1));
         tagged.run(|| {});
         run(telemetry.shutdown(Duration::from_secs(30)));
+        // The next one looks for messages again.
+        let next = kept.builder().variables(limits).init().expect("it is valid");
+        run(next.shutdown(Duration::from_secs(30)));
         let (text, expected) = (log.text(), [
             "span `first` exceeds the limit of 5 events (`OTEL_SPAN_EVENT_COUNT_LIMIT`); dropped: 2; other spans",
             "span `tagged` exceeds the limit of 5 attributes (`OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`); dropped: ",

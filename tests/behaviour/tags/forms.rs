@@ -54,6 +54,10 @@ fn every_form() {
     assert_eq!(span.attribute("sum"), Some(&Value::I64(3)));
     assert_eq!(span.attribute("flag"), Some(&Value::Bool(true)));
     assert_eq!(span.attribute("nested"), Some(&Value::I64(4)));
+    let capture = Capture::new();
+    let request = Request { order: Order { no: 1 }, user: Some("ada".to_owned()) };
+    capture.run(|| place(Path("acme".to_owned()), request));
+    assert_eq!(capture.span("place").attribute("user").cloned(), text("ada"), "the default is for none");
 }
 
 #[test]

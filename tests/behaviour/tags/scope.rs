@@ -1,7 +1,7 @@
 //! Which spans have a tag.
 
 use throughline::testing::Capture;
-use throughline::{SpanBuilder, Value, biz_tags, in_span, traced};
+use throughline::{Context, SpanBuilder, Value, biz_tags, in_span, traced};
 
 #[test]
 fn tags_reach_every_span_below_and_inner_ones_win() {
@@ -35,6 +35,31 @@ fn tags_reach_every_span_below_and_inner_ones_win() {
             └── below tenant_id=other order_no=7
         ",
     );
+}
+
+/// As where one thread works on several requests in turn.
+#[test]
+fn spans_of_calls_that_take_turns_have_their_own_tags() {
+    #[traced]
+    #[biz_tags(tenant_id)]
+    fn serve(tenant_id: &str) -> Context {
+        let _ = tenant_id;
+        throughline::current_context()
+    }
+    let capture = Capture::new();
+    capture.run(|| {
+        let calls = ["acme", "globex"].map(serve);
+        for call in calls.iter().chain(&calls) {
+            let _attached = call.clone().attach();
+            in_span("step", || in_span("leaf", || {}));
+        }
+    });
+    for name in ["step", "leaf"] {
+        let spans = capture.spans();
+        let tags = spans.iter().filter(|span| span.name == name).map(|span| span.attribute("tenant_id").cloned());
+        let expected = ["acme", "globex", "acme", "globex"].map(|tenant| Some(Value::from(tenant)));
+        assert_eq!(tags.collect::<Vec<_>>(), expected, "{name}");
+    }
 }
 
 #[test]
