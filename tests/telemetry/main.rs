@@ -9,6 +9,7 @@ mod support;
 mod answers;
 mod audit;
 mod connections;
+mod contexts;
 mod dead_connections;
 mod exit;
 mod frames;

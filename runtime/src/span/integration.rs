@@ -63,7 +63,13 @@ impl Scope {
             Self::Off => *self = Self::Within(change(&current::get())),
             Self::Within(context) => *context = change(context),
             Self::Reported(reported) => reported.scope.map_context(change),
-            Self::Open(open) => open.context = change(&open.context),
+            Self::Open(open) => {
+                open.context = change(&open.context);
+                #[cfg(feature = "otlp")]
+                if let Some(ticket) = &open.ticket {
+                    ticket.replace(&open.context);
+                }
+            }
         }
     }
 }

@@ -234,6 +234,16 @@ impl Ticket {
         NonZeroU32::new(u32::try_from(at + 1).ok()?).map(Self)
     }
 
+    /// Replaces the context of the span, which the slot returns when it is freed.
+    pub(crate) fn replace(&self, context: &Context) {
+        let Some(table) = TABLE.get() else { return };
+        let mut place = table.at(self.0.get() as usize - 1);
+        let previous = place.as_mut().map(|entry| std::mem::replace(&mut entry.context, context.clone()));
+        // Dropped without the lock, because that may run arbitrary destructors.
+        drop(place);
+        drop(previous);
+    }
+
     /// Frees the slot. Its context takes the place of `context`, which is a copy of it or empty, unless a shutdown has ended
     /// the span: it is not dropped here, because that may run arbitrary destructors.
     #[inline(always)]
