@@ -1,13 +1,19 @@
 //! Below a span that is not sampled, in a process whose log formatters do not need tags: those of `throughline::log`
 //! change what is evaluated there, so no test of this program may use one.
 
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
 use opentelemetry::Context;
 use opentelemetry::trace::{Link, SpanKind, TraceContextExt as _, TraceId};
-use opentelemetry_sdk::trace::{Sampler, SamplingResult, ShouldSample};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{
+    Sampler, SamplingDecision, SamplingResult, ShouldSample, Span, SpanData, SpanProcessor,
+};
 use throughline::testing::Capture;
 use throughline::{Carrier, Tag, TagValue as _, biz_tags, traced};
 
-/// Samples new traces by the name of their first span, and others like their parent.
+/// Samples or records new traces by the name of their first span, and others like their parent.
 #[derive(Debug, Clone)]
 struct ByName;
 
@@ -22,7 +28,12 @@ impl ShouldSample for ByName {
         links: &[Link],
     ) -> SamplingResult {
         let sampler = if name.starts_with("sampled") { Sampler::AlwaysOn } else { Sampler::AlwaysOff };
-        Sampler::ParentBased(Box::new(sampler)).should_sample(parent, trace_id, name, kind, attributes, links)
+        let sampler = Sampler::ParentBased(Box::new(sampler));
+        let mut result = sampler.should_sample(parent, trace_id, name, kind, attributes, links);
+        if name.starts_with("recorded") {
+            result.decision = SamplingDecision::RecordOnly;
+        }
+        result
     }
 }
 
@@ -80,4 +91,42 @@ fn what_is_propagated_leaves() {
         assert!(sent.traceparent.is_some_and(|parent| parent.ends_with("-00")));
         assert!(capture.spans().is_empty());
     }
+}
+
+/// The name, the status and the attributes of each span that has ended, which a [`Capture`] has only if it is sampled.
+#[derive(Debug, Clone, Default)]
+struct Ended(Arc<Mutex<Vec<String>>>);
+
+impl SpanProcessor for Ended {
+    fn on_start(&self, _: &mut Span, _: &Context) {}
+
+    fn on_end(&self, span: SpanData) {
+        let attributes = span.attributes.iter().filter(|attribute| !attribute.key.as_str().starts_with("code."));
+        let attributes: Vec<_> = attributes.map(|attribute| format!("{}={}", attribute.key, attribute.value)).collect();
+        self.0.lock().unwrap().push(format!("{} {:?} {attributes:?}", span.name, span.status));
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+#[test]
+fn one_that_is_only_recorded_has_its_outcome() {
+    let ended = Ended::default();
+    let capture = Capture::with_provider(|provider| provider.with_sampler(ByName).with_span_processor(ended.clone()));
+    capture.run(|| {
+        let failed = || throughline::in_span("below", || Err::<(), _>("no paper"));
+        throughline::try_in_span("recorded", failed).unwrap_err();
+        drop(throughline::span("recorded, and dropped").start());
+    });
+    let expected = [
+        r#"recorded Error { description: "no paper" } ["error.type=&str"]"#,
+        r#"recorded, and dropped Unset ["throughline.cancelled=true"]"#,
+    ];
+    assert_eq!(*ended.0.lock().unwrap(), expected);
 }
