@@ -112,6 +112,34 @@ fn a_required_tag_without_a_value_is_counted() {
     assert_eq!(counted, [(2, vec![("throughline.tag.key".to_owned(), "tenant_id".to_owned())])]);
 }
 
+#[test]
+fn a_propagator_applies_to_every_carrier() {
+    use opentelemetry::trace::TraceContextExt as _;
+    use std::collections::{BTreeMap, HashMap};
+    use throughline::propagation::{self, Format, Propagator};
+    use throughline::{Context, Origin as _};
+
+    const B3: &str = "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-1";
+    let extracted = || -> Vec<Context> {
+        let pair = [("b3", B3)];
+        vec![
+            propagation::extract_with(|name| (name == "b3").then_some(B3)),
+            HashMap::from(pair).origin(),
+            HashMap::from([("B3", B3)]).origin(),
+            BTreeMap::from(pair).origin(),
+            pair.origin(),
+        ]
+    };
+    assert!(extracted().iter().all(|context| !context.span().span_context().is_valid()));
+    propagation::set(Propagator::new([Format::B3]));
+    for context in extracted() {
+        let mut headers = HashMap::new();
+        propagation::inject_context(&context, &mut headers);
+        assert_eq!(headers, HashMap::from([("b3".to_owned(), B3.to_owned())]));
+    }
+    propagation::set(Propagator::default());
+}
+
 /// Nothing in this process reads tags for a log: that would be a reason to evaluate them.
 #[test]
 fn a_tag_is_not_evaluated_in_a_trace_that_is_not_sampled() {

@@ -177,3 +177,13 @@ fn a_snapshot_keeps_flags_trace_state_and_baggage_of_other_code() {
     assert_eq!(again.span().span_context(), &span);
     assert_eq!(again.baggage().get("tenant").map(ToString::to_string), Some("acme".to_owned()));
 }
+
+#[test]
+fn a_message_tells_its_context() {
+    let capture = Capture::new();
+    let message = capture.run(|| in_span("send", || Carried::new(7_u8)));
+    let sent = capture.span("send");
+    assert_eq!(message.snapshot().span_context().map(SpanContext::span_id), Some(sent.span_id()));
+    let (message, snapshot) = message.map(u16::from).into_parts();
+    assert_eq!((message, snapshot.span_context().map(SpanContext::span_id)), (7_u16, Some(sent.span_id())));
+}

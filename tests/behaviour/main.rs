@@ -9,6 +9,7 @@
 
 mod block;
 mod carried;
+mod handle;
 mod http;
 mod living;
 mod log;

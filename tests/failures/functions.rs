@@ -78,3 +78,32 @@ fn a_function_logs_its_errors_if_it_is_asked_to() {
         assert!(all[0].contains_key("trace_id") && all[0].contains_key("span_id"));
     }
 }
+
+/// Of an error that does not implement `Error`, the alternate form may tell the sources.
+#[test]
+fn the_sources_of_any_error_are_logged() {
+    #[derive(Debug)]
+    struct Report;
+    impl fmt::Display for Report {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(if f.alternate() { "cannot print: no paper" } else { "cannot print" })
+        }
+    }
+    #[traced(err = log)]
+    fn report() -> Result<(), Report> {
+        Err(Report)
+    }
+    #[traced(err = log)]
+    fn boxed() -> Result<(), Box<dyn Error>> {
+        Err(Box::new(refused()))
+    }
+    let capture = Capture::new();
+    let run = async {
+        report().expect_err("it fails");
+        throughline::span("block").log_errors().try_run(|| Err::<(), _>(Report)).expect_err("it fails");
+        boxed().expect_err("it fails");
+    };
+    let ((), log) = logged(&capture, run);
+    let errors: Vec<_> = log.all().into_iter().map(|event| event["error"].clone()).collect();
+    assert_eq!(errors, ["cannot print: no paper", "cannot print: no paper", CHAIN]);
+}

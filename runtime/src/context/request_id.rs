@@ -159,6 +159,7 @@ mod tests {
         assert_ne!(one, other);
         let text = one.to_string();
         assert_eq!(text.len(), 32);
+        assert!(!text.starts_with(&"0".repeat(16)) && !text.ends_with(&"0".repeat(16)), "all of it is random: {text}");
         assert!(text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)), "{text}");
         assert_eq!(RequestId::parse(text.as_bytes()).and_then(|id| id.as_trace_id()), one.as_trace_id());
     }

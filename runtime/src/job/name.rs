@@ -107,6 +107,7 @@ mod tests {
             ("app::orders::receipt::{{closure}}", "receipt"),
             ("app::receipt<app::Wrap<u8>, fn(u8) -> u8>::{{closure}}::{{closure}}", "receipt"),
             ("app::Wrap<app::Order>::receipt::{{closure}}", "receipt"),
+            ("app::receipt<fn(u8) -> app::Order>::{{closure}}", "receipt"),
             ("<app::Orders as app::Handler>::handle::{{closure}}", "handle"),
             ("<app::Wrap<dyn Fn(u8) -> app::Order> as app::Handler<[u8; 3]>>::handle<u8>::{{closure}}", "handle"),
             ("core::pin::Pin<alloc::boxed::Box<app::receipt::{{closure}}>>", "receipt"),

@@ -168,6 +168,12 @@ fn err_debug() {
         Err(Shown)
     }
     assert_failed(&one(|| drop(fails())), "Shown", "behaviour::outcome::Shown");
+
+    #[traced(err = debug)]
+    fn cannot() -> Result<(), Neither> {
+        Err(Neither)
+    }
+    assert_failed(&one(|| drop(cannot())), "", "behaviour::outcome::Neither");
 }
 
 #[test]

@@ -87,6 +87,22 @@ fn whole_members_are_left_out_when_they_do_not_fit() {
 }
 
 #[test]
+fn up_to_64_members_and_8192_bytes_go_out() {
+    let sent = |members: &[(String, String)]| {
+        let members = members.iter().map(|(key, value)| opentelemetry::KeyValue::new(key.clone(), value.clone()));
+        let headers = inject(&Propagator::default(), &Context::new().with_baggage(members));
+        value(&headers, "baggage").unwrap().to_owned()
+    };
+    let large = |bytes: usize| ("a".to_owned(), "v".repeat(bytes - 2));
+    assert_eq!(sent(&[large(8192)]).len(), 8192);
+    let mut many: Vec<_> = (0..64).map(|at| (format!("k{at:02}"), "v".to_owned())).collect();
+    assert_eq!(sent(&many).split(',').count(), 64);
+    // One that does not fit takes no one's place.
+    many[0].1 = " ".repeat(2800);
+    assert_eq!(sent(&many).split(',').count(), 63);
+}
+
+#[test]
 fn only_what_is_allowed_leaves_and_enters() {
     let strict = Propagator::default().send_baggage(["a"]).accept_baggage(["b"]);
     let all = Propagator::default().extract(&Pairs(&[("baggage", "a=1,b=2")]));

@@ -137,6 +137,18 @@ fn a_trace_that_is_not_sampled_says_so() {
     assert!(recorder.spans().is_empty(), "the caller's decision holds");
 }
 
+/// As other propagators see it.
+#[test]
+fn a_carrier_has_the_headers_that_are_set() {
+    let parent = format!("00-{TRACE}-{SPAN}-01");
+    let carrier = Carrier { traceparent: Some(parent), tracestate: Some("a=1".to_owned()), baggage: None };
+    assert_eq!(carrier.to_context().span().span_context().trace_state().header(), "a=1");
+    assert_eq!(Extractor::get(&carrier, "tracestate"), Some("a=1"));
+    assert_eq!((Extractor::get(&carrier, "baggage"), Extractor::get(&carrier, "other")), (None, None));
+    assert_eq!(Extractor::keys(&carrier), ["traceparent", "tracestate"]);
+    assert_eq!(Extractor::keys(&propagation::Pairs(&[("a", "1"), ("B", "2")])), ["a", "B"]);
+}
+
 #[test]
 fn a_carrier_can_be_stored() {
     let capture = Capture::new();

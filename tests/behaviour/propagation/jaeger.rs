@@ -17,6 +17,8 @@ fn valid() {
         (format!("{TRACE}:{SPAN}:0:3"), true),
         (format!("{TRACE}:{SPAN}:0:02"), false),
         (format!("{TRACE}%3A{SPAN}%3a0%3A1"), true),
+        // As long as it may be.
+        (format!("{TRACE}%3A{SPAN}%3A{SPAN}%3A01"), true),
     ] {
         let span = of(&header);
         assert_eq!((span.trace_id().to_string(), span.span_id().to_string()), (TRACE.into(), SPAN.into()), "{header}");
@@ -47,6 +49,8 @@ fn invalid() {
         &format!("0{TRACE}:{SPAN}:0:1"),
         &format!("{TRACE}:0{SPAN}:0:1"),
         &"1".repeat(10_000),
+        // Longer than any that has only its colons encoded.
+        &format!("{}:{SPAN}:0:1", TRACE.bytes().map(|digit| format!("%{digit:x}")).collect::<String>()),
     ] {
         assert!(!of(header).is_valid(), "{header}");
     }

@@ -143,6 +143,17 @@ fn a_sampler_adds_in_front() {
 }
 
 #[test]
+fn what_a_sampler_adds_to_32_members_replaces_the_last_one() {
+    let capture = Capture::with_sampler(Adds);
+    let parent = format!("00-{TRACE}-{SPAN}-01");
+    let held: Vec<_> = (1..32).map(|at| format!("bar{at:02}={at}")).collect();
+    let state = format!("t@{}=1,{}", "v".repeat(14), held.join(","));
+    let headers = [("traceparent", &parent), ("tracestate", &state)];
+    let carrier = capture.run(|| throughline::span("server").parent(&headers).run(Carrier::capture));
+    assert_eq!(carrier.tracestate, Some(format!("ours=1,{}", held.join(","))));
+}
+
+#[test]
 fn goes_through_snapshots_and_jobs() {
     let capture = Capture::new();
     let parent = format!("00-{TRACE}-{SPAN}-01");
