@@ -138,7 +138,14 @@ fn span(kind: &Kind, tags: &[Tag], error: Option<&str>, steps: &mut Steps<'_>) {
         Kind::Nowhere(trace, span) => builder.parent(&remote(*trace, *span, true)),
         Kind::Linked => builder.link(&remote(9, 10, false)),
         Kind::Instrumented => {
-            let span = info_span!("instrumented", a = tags.first().map(|tag| &*tag.1), b = tags.len());
+            let status = (tags.len() > 1).then_some("error");
+            let span = info_span!(
+                "instrumented",
+                a = tags.first().map(|tag| &*tag.1),
+                b = tags.len(),
+                otel.status_code = status,
+            );
+            span.follows_from(tracing::Span::current());
             return span.in_scope(|| run(steps));
         }
         Kind::Api => {

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use opentelemetry::{Context, global};
 use throughline::testing::Capture;
-use throughline::{in_span, traced, traced_spawn};
+use throughline::{Carrier, Snapshot, in_span, span, traced, traced_spawn};
 
 #[traced]
 fn work(n: u8) -> u8 {
@@ -22,7 +23,13 @@ async fn nothing_then_the_global_provider_then_an_installed_one() {
     // Nothing is set up: the code runs, and nothing is recorded or left current.
     assert_eq!(work(1), 1);
     assert_eq!(job(2).await.expect("no panic"), 2);
-    assert!(!opentelemetry::trace::TraceContextExt::has_active_span(&Context::current()));
+    assert!(!Context::current().has_active_span());
+
+    // Nor is a new trace that of the caller.
+    let caller = SpanContext::new(TraceId::from(1), SpanId::from(2), TraceFlags::SAMPLED, true, TraceState::NONE);
+    let caller = Snapshot::from_context(&Context::new().with_remote_span_context(caller));
+    assert!(caller.run(|| in_span("inside", Carrier::capture)).traceparent.is_some());
+    assert!(caller.run(|| span("tick").root().run(Carrier::capture)).traceparent.is_none());
 
     // A provider that is set after the first spans is found all the same.
     let global = Capture::new();

@@ -8,7 +8,7 @@ use opentelemetry::Context;
 use opentelemetry::trace::{Link, SpanKind, TraceContextExt as _, TraceId};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{
-    Sampler, SamplingDecision, SamplingResult, ShouldSample, Span, SpanData, SpanProcessor,
+    Sampler, SamplingDecision, SamplingResult, SdkTracerProvider, ShouldSample, Span, SpanData, SpanProcessor,
 };
 use throughline::testing::Capture;
 use throughline::{Carrier, Tag, TagValue as _, biz_tags, traced};
@@ -90,6 +90,24 @@ fn what_is_propagated_leaves() {
         assert_eq!(sent.baggage.as_deref(), Some("tenant_id=acme"));
         assert!(sent.traceparent.is_some_and(|parent| parent.ends_with("-00")));
         assert!(capture.spans().is_empty());
+    }
+}
+
+/// With the SDK's tracer, which drops the flags of such a parent.
+#[test]
+fn the_random_flag_of_the_caller_is_passed_on() {
+    let sampler = Sampler::ParentBased(Box::new(Sampler::AlwaysOff));
+    throughline::install(&SdkTracerProvider::builder().with_sampler(sampler).build());
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-";
+    for flags in ["-00", "-02", "-01", "-03"] {
+        let headers = [("traceparent", format!("{trace}b7ad6b7169203331{flags}"))];
+        let (sent, other) = throughline::span("server").parent(&headers).run(|| {
+            let other = throughline::span("another trace").root().run(Carrier::capture);
+            (Carrier::capture(), other)
+        });
+        let (sent, other) = (sent.traceparent.unwrap(), other.traceparent.unwrap());
+        assert!(sent.starts_with(trace) && sent.ends_with(flags), "{sent}");
+        assert!(!other.starts_with(trace) && other.ends_with("-00"), "{other}");
     }
 }
 

@@ -13,6 +13,7 @@ mod contexts;
 mod dead_connections;
 mod exit;
 mod frames;
+mod injections;
 mod notices;
 mod outage;
 mod overload;

@@ -1,0 +1,36 @@
+//! Injections without a span, as the audit counts them.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use throughline::audit::{BreakKind, Rules};
+use throughline::{Context, Snapshot, propagation};
+
+use crate::process::alone;
+use crate::support::{Kept, run};
+
+alone! {
+    fn they_are_counted_for_each_call_site() {
+        let kept = Kept::start();
+        let telemetry = kept.builder().audit(Rules::new()).init().expect("it is valid");
+        let audit = telemetry.audit().expect("it was asked for");
+        let mut headers = HashMap::new();
+        propagation::inject(&mut headers);
+        let again = line!() + 2;
+        for _ in 0..3 {
+            propagation::inject(&mut headers);
+        }
+        // Where telemetry is suppressed, there should be no span.
+        Snapshot::from_context(&Context::new().with_telemetry_suppressed()).run(|| propagation::inject(&mut headers));
+        assert!(run(telemetry.shutdown(Duration::from_secs(30))).is_complete());
+        let report = audit.report();
+        let mut found: Vec<_> = report
+            .breaks
+            .iter()
+            .map(|found| (found.kind, found.place.as_ref().and_then(|place| place.line), found.count))
+            .collect();
+        found.sort_by_key(|(_, line, _)| *line);
+        let kind = BreakKind::InjectionWithoutSpan;
+        assert_eq!(found, [(kind, Some(again - 3), 1), (kind, Some(again), 3)], "{report}");
+    }
+}
