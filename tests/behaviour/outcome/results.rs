@@ -167,12 +167,11 @@ fn err_debug() {
     fn fails() -> Result<(), Shown> {
         Err(Shown)
     }
-    assert_failed(&one(|| drop(fails())), "Shown", "behaviour::outcome::Shown");
-
     #[traced(err = debug)]
     fn cannot() -> Result<(), Neither> {
         Err(Neither)
     }
+    assert_failed(&one(|| drop(fails())), "Shown", "behaviour::outcome::Shown");
     assert_failed(&one(|| drop(cannot())), "", "behaviour::outcome::Neither");
 }
 
