@@ -62,7 +62,7 @@ enum Kind {
 }
 
 fn tag() -> impl Strategy<Value = Tag> {
-    let keys = ["a", "b", "c", "tenant", "code.file.path", "error.type"];
+    let keys = ["a", "b", "c", "tenant", "code.file.path", "code.line.number", "error.type"];
     let parts = (select(keys.to_vec()), prop_oneof![8 => "[x-z]{0,2}", 1 => Just("x".repeat(5_000))], any::<bool>());
     // What describes the code is not for the spans below.
     parts.prop_map(|(key, value, is_scoped)| (key, value, is_scoped && !key.starts_with("code.")))

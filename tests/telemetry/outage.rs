@@ -221,6 +221,23 @@ alone! {
 }
 
 alone! {
+    fn a_few_spans_that_are_too_large_do_not_take_those_of_nearly_that_size_with_them() {
+        let kept = Kept::start();
+        kept.set(Behaviour::MaxBytes(5_000));
+        let telemetry = start(&kept, Protocol::HttpProtobuf, 10_000);
+        let long = "x".repeat(1_000);
+        for at in 0..8 {
+            let keys = ["a", "b", "c", "d", "e", "f"].into_iter().take(if at < 3 { 6 } else { 4 });
+            keys.fold(throughline::span("span").root(), |span, key| span.tag(key, long.as_str())).run(|| {});
+        }
+        telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
+        let stats = telemetry.export_stats();
+        assert_eq!((stats.exported, stats.refused, kept.count()), (5, 3, 5), "{stats:?}");
+        shut_down(telemetry);
+    }
+}
+
+alone! {
     /// Over gRPC no status reliably indicates this: retryable errors are retried, and no span is lost.
     fn what_is_out_of_range_is_tried_again_until_it_is_taken() {
         let kept = Kept::start();

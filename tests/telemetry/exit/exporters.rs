@@ -123,24 +123,30 @@ fn with(own: Own) -> Telemetry {
 /// An exporter with a buffer.
 #[derive(Debug, Clone, Default)]
 struct Buffered {
-    buffered: Arc<AtomicU32>,
+    pending: Arc<AtomicU32>,
     written: Arc<AtomicU32>,
+    shutdowns: Arc<AtomicU32>,
 }
 
 impl SpanExporter for Buffered {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        self.buffered.fetch_add(u32::try_from(batch.len()).expect("few"), Ordering::Relaxed);
+        self.pending.fetch_add(u32::try_from(batch.len()).expect("few"), Ordering::Relaxed);
         Ok(())
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        self.written.fetch_add(self.buffered.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+        self.written.fetch_add(self.pending.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
+        self.shutdowns.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 }
 
 alone! {
-    fn a_flush_reaches_the_exporter() {
+    fn a_flush_and_a_shutdown_reach_the_exporter() {
         let own = Buffered::default();
         let builder = throughline::telemetry::builder().variables(|_| None).exporter(own.clone());
         let telemetry = builder.init().expect("it is valid");
@@ -149,7 +155,9 @@ alone! {
             telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
             assert_eq!(own.written.load(Ordering::Relaxed), written);
         }
+        assert_eq!(own.shutdowns.load(Ordering::Relaxed), 0);
         assert!(run(telemetry.shutdown(LIMIT)).is_complete());
+        assert_eq!(own.shutdowns.load(Ordering::Relaxed), 1);
     }
 }
 

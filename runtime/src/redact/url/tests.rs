@@ -146,6 +146,7 @@ fn credentials_are_taken_out_of_a_url() {
         "http://[::1]",
         "a:b",
         "http://h/@me",
+        "http://h:8080/@me",
         "//h/@me",
     ] {
         assert_eq!(shown(url), url);

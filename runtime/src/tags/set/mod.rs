@@ -301,3 +301,26 @@ pub(crate) fn shared(value: Value) -> Value {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_replace_what_describes_the_code() {
+        let mut tags = Tags::of(vec![
+            KeyValue::new("code.function.name", "place"),
+            KeyValue::new("code.file.path", "src/orders.rs"),
+            KeyValue::new("code.line.number", 300),
+        ]);
+        tags.add("order_no", || Tag::new(Some(1.into())));
+        tags.add("code.function.name", || Tag::new(Some("mine".into())));
+        tags.scope("code.line.number", || Tag::new(Some(7.into())));
+        tags.prefer_explicit();
+        let explicit = [KeyValue::new("order_no", 1), KeyValue::new("code.function.name", "mine")];
+        assert_eq!(tags.explicit(), explicit);
+        assert_eq!(tags.own, [&[KeyValue::new("code.file.path", "src/orders.rs")][..], &explicit].concat());
+        let sets = ["order_no", "code.line.number", "tenant_id"].map(|key| tags.sets(&key.into()));
+        assert_eq!(sets, [true, true, false]);
+    }
+}

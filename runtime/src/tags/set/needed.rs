@@ -74,6 +74,7 @@ mod tests {
         let mut above = Tags::default();
         above.scope("tenant_id", || Tag::new(Some("acme".into())));
         let context = above.enrich(&Context::new()).expect("it has a tag");
+        assert!(has_any(&context) && !has_any(&Context::new()));
         let context = context.with_baggage([KeyValue::new("region", "eu")]);
         let mut tags = Tags::default();
         tags.keep_only(NeededTags::Overriding(context));

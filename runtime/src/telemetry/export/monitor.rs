@@ -274,4 +274,19 @@ mod tests {
         monitor.pending(long_ago(), || None);
         assert!(monitor.outage.is_none());
     }
+
+    #[test]
+    fn a_warning_of_the_collector_is_logged_if_it_is_another_one_and_after_a_while() {
+        let mut monitor = monitor();
+        let logged = |monitor: &Monitor| monitor.collector_warning.as_ref().map(|(text, _)| text.clone());
+        monitor.warned_by_collector("a".to_owned());
+        monitor.warned_by_collector("b".to_owned());
+        assert_eq!(logged(&monitor).as_deref(), Some("a"), "it is too early for another one");
+        let begun = long_ago();
+        monitor.collector_warning = Some(("a".to_owned(), begun));
+        monitor.warned_by_collector("a".to_owned());
+        assert!(monitor.collector_warning.as_ref().is_some_and(|(_, at)| *at == begun), "it is the same");
+        monitor.warned_by_collector("b".to_owned());
+        assert_eq!(logged(&monitor).as_deref(), Some("b"));
+    }
 }
