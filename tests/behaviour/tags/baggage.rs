@@ -143,6 +143,26 @@ async fn a_tag_that_replaces_a_propagated_one_replaces_it_in_the_baggage() {
 }
 
 /// A member that a caller has sent is no different from one that was propagated here.
+#[test]
+fn a_tag_replaces_a_member_that_a_caller_has_sent_also_when_nothing_is_sampled() {
+    #[traced]
+    #[biz_tags(tenant_id)]
+    fn serve(tenant_id: &str) -> Option<String> {
+        let _ = tenant_id;
+        sent("tenant_id")
+    }
+    for sampler in [Sampler::AlwaysOn, Sampler::AlwaysOff] {
+        let capture = Capture::with_sampler(sampler);
+        let sent = capture.run(|| {
+            in_span("root", || {
+                let _attached = Context::current().with_baggage([KeyValue::new("tenant_id", "globex")]).attach();
+                ["acme", "globex"].map(serve)
+            })
+        });
+        assert_eq!(sent, [None, Some("globex".to_owned())]);
+    }
+}
+
 /// The old value must not be sent for one that does not fit into the baggage.
 #[test]
 fn a_value_without_room_is_not_sent_and_neither_is_the_one_it_replaces() {

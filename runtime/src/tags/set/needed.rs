@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use opentelemetry::Context;
-use opentelemetry::baggage::{Baggage, BaggageExt as _};
+use opentelemetry::baggage::BaggageExt as _;
 
 use crate::context::data::Data;
 
@@ -42,8 +42,7 @@ impl NeededTags {
 /// Whether the context has tags or baggage. A span of our own tracer, which could have tags too, would not be off.
 #[inline(never)]
 fn has_any(context: &Context) -> bool {
-    Data::of(context).is_some_and(|data| !data.tags.is_empty())
-        || context.get::<Baggage>().is_some_and(|baggage| !baggage.is_empty())
+    Data::of(context).is_some_and(|data| !data.tags.is_empty()) || !context.baggage().is_empty()
 }
 
 /// Whether log lines include tags, in traces that are not sampled too.
@@ -74,8 +73,10 @@ mod tests {
         let mut above = Tags::default();
         above.scope("tenant_id", || Tag::new(Some("acme".into())));
         let context = above.enrich(&Context::new()).expect("it has a tag");
+        let region = [KeyValue::new("region", "eu")];
         assert!(has_any(&context) && !has_any(&Context::new()));
-        let context = context.with_baggage([KeyValue::new("region", "eu")]);
+        assert!(has_any(&Context::new().with_baggage(region.clone())));
+        let context = context.with_baggage(region);
         let mut tags = Tags::default();
         tags.keep_only(NeededTags::Overriding(context));
         let evaluated = RefCell::new(Vec::new());
