@@ -131,13 +131,14 @@ fn a_scope_is_bounded() {
     in_scope(&keys("full", 128), &|| in_scope(&["full0", "full1"], &|| assert_eq!(current_tags().len(), 128)));
     assert_eq!(dropped(&meters, &exporter), before, "all of them fit");
     in_scope(&keys("outer", 127), &|| {
-        in_scope(&["outer0", "last", "surplus", "outer1"], &|| {
+        in_scope(&[&keys("outer", 8)[..], &["last", "surplus"]].concat(), &|| {
             let tags = current_tags();
             let has = |key: &str| tags.iter().any(|tag| tag.key.as_str() == key);
-            assert_eq!((tags.len(), has("last"), has("surplus")), (128, true, false));
+            assert_eq!((tags.len(), has("outer126"), has("last"), has("surplus")), (128, true, true, false));
         });
     });
-    assert_eq!(dropped(&meters, &exporter), before + 1);
+    in_scope(&keys("alone", 130), &|| assert_eq!(current_tags().len(), 128));
+    assert_eq!(dropped(&meters, &exporter), before + 1 + 2);
 
     let limit = |name: &str| match name {
         "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT" => Some("5".to_owned()),

@@ -254,3 +254,28 @@ impl fmt::Debug for TracerProviderBuilder {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schema_of_merged_resources_is_known_unless_they_contradict_each_other() {
+        let resource = |url: Option<&'static str>| match url {
+            Some(url) => Resource::builder_empty().with_schema_url([KeyValue::new("key", url)], url).build(),
+            None => Resource::builder_empty().build(),
+        };
+        for (old, updating, expected) in [
+            (Some("a"), Some("a"), Some("a")),
+            (Some("a"), Some("b"), None),
+            (Some("a"), None, Some("a")),
+            (None, Some("b"), Some("b")),
+            (None, None, None),
+        ] {
+            let merged = merged(&resource(old), &resource(updating));
+            assert_eq!(merged.schema_url(), expected);
+            let value = merged.get(&Key::from_static_str("key")).map(|value| value.to_string());
+            assert_eq!(value.as_deref(), updating.or(old));
+        }
+    }
+}

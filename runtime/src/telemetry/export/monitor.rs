@@ -266,6 +266,22 @@ mod tests {
     }
 
     #[test]
+    fn an_outage_is_logged_again_after_a_while() {
+        let mut monitor = monitor();
+        begin(&monitor);
+        let begun = long_ago();
+        let just_now = Instant::now();
+        monitor.outage = Some(Outage { since: begun, last_warning: just_now });
+        monitor.pending(begun, || None);
+        let logged = monitor.outage.as_ref().map(|outage| outage.last_warning);
+        assert_eq!(logged, Some(just_now), "it is too early for another warning");
+        let last_warning = Instant::now().checked_sub(OUTAGE_INTERVAL).expect("the clock began before");
+        monitor.outage = Some(Outage { since: begun, last_warning });
+        monitor.pending(begun, || None);
+        assert!(monitor.outage.as_ref().is_some_and(|outage| outage.last_warning >= just_now));
+    }
+
+    #[test]
     fn a_slow_batch_whose_parts_are_exported_is_no_outage() {
         let mut monitor = monitor();
         begin(&monitor);

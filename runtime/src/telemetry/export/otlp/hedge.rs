@@ -107,6 +107,7 @@ impl<F: Future<Output = Attempt<AttemptError>>> Hedged<F> {
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
+    use std::future::ready;
     use std::task::{Context, Waker};
 
     use opentelemetry_sdk::Resource;
@@ -202,5 +203,19 @@ mod tests {
     #[tokio::test]
     async fn a_late_response_counts() {
         export_two(true).await;
+    }
+
+    #[tokio::test]
+    async fn only_a_final_response_to_the_first_request_counts() {
+        let permanent = || Failure::Permanent("no".to_owned()).into();
+        for (first, is_final) in [
+            (permanent(), true),
+            (AttemptError { is_cut_off: true, ..permanent() }, false),
+            (Failure::retryable("later".to_owned()).into(), false),
+        ] {
+            let mut hedged = Hedged(Some(Box::pin(ready(Err(first)))));
+            let result = hedged.attempt(ready(Ok(None)), &Hedge::default()).await;
+            assert_eq!(result.map(|result| result.is_err()), Some(is_final));
+        }
     }
 }
