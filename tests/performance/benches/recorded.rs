@@ -11,7 +11,7 @@ use throughline_performance::stack::Setup;
 
 fn main() {
     let mut variants = Vec::new();
-    for mode in Mode::ALL {
+    for mode in Mode::BENCHED {
         variants.push(Variant::new("sync", mode.name(), mode, move |calls| {
             mode.below_root(|| time(calls, || _ = mode.leaf("acme", 1001)))
         }));

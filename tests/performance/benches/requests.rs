@@ -9,7 +9,7 @@ use throughline_performance::stack::Setup;
 
 fn main() {
     let per_request = u32::try_from(SPANS_PER_REQUEST).expect("a small number");
-    let variants = Mode::ALL
+    let variants = Mode::BENCHED
         .map(|mode| {
             Variant::new("sync", mode.name(), mode, move |calls| time(calls, || _ = mode.request("acme", 1001)))
                 .counting(per_request)

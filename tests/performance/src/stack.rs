@@ -42,7 +42,7 @@ pub struct Stack {
 
 impl Stack {
     /// Sets up what these modes need, exporting to `endpoint`. `#[instrument]` gets a global subscriber with nothing in
-    /// it but `tracing-opentelemetry`'s layer.
+    /// it but the layer of `tracing-opentelemetry` or ours.
     ///
     /// # Panics
     ///
@@ -51,6 +51,10 @@ impl Stack {
         let stack = Self::without_subscriber(modes, endpoint, setup);
         if modes.contains(&Mode::Instrument) {
             tracing::subscriber::set_global_default(stack.subscriber()).expect("the first subscriber");
+        }
+        if modes.contains(&Mode::Layer) {
+            let subscriber = tracing_subscriber::registry().with(throughline::tracing_layer());
+            tracing::subscriber::set_global_default(subscriber).expect("the first subscriber");
         }
         stack
     }
@@ -65,7 +69,7 @@ impl Stack {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let mut stack =
             Self { runtime: runtime.expect("a runtime can be built"), ours: None, sdk: None, fastrace: false };
-        if modes.contains(&Mode::Ours) {
+        if modes.contains(&Mode::Ours) || modes.contains(&Mode::Layer) {
             let mut builder = throughline::telemetry::builder().collector(endpoint, Protocol::Grpc);
             if let Some(queue) = setup.queue {
                 builder = builder.max_queue_size(queue);

@@ -15,6 +15,7 @@
 //! | `--audit` | what is exported is audited; ours alone |
 //! | `--leaf` | no requests, but spans below one that stays open; for `--unsampled` |
 //! | `--async` | the spans of `--leaf` are of asynchronous functions |
+//! | `--yields` | these yield three times |
 //! | `--no-provider` | nothing is set up |
 #![forbid(unsafe_code)]
 
@@ -35,6 +36,7 @@ struct Work {
     pause: Duration,
     leaf: bool,
     is_async: bool,
+    yields: bool,
 }
 
 impl Work {
@@ -63,9 +65,10 @@ impl Work {
 
     fn one(&self, order_no: i64) {
         match (self.leaf, self.is_async) {
+            (false, _) => self.mode.request("acme", order_no),
+            (true, _) if self.yields => self.mode.leaf_yielding("acme", order_no),
             (true, false) => self.mode.leaf("acme", order_no),
             (true, true) => self.mode.leaf_async("acme", order_no),
-            (false, _) => self.mode.request("acme", order_no),
         };
     }
 }
@@ -89,6 +92,7 @@ fn main() {
         pause: Duration::from_micros(options.number("--pause").unwrap_or(3000)),
         leaf: options.flag("--leaf"),
         is_async: options.flag("--async"),
+        yields: options.flag("--yields"),
     };
 
     let core: Option<usize> = options.number("--core");

@@ -82,6 +82,12 @@ pub(super) async fn leaf_async(tenant_id: &str, order_no: i64) -> usize {
     step_6_async(tenant_id, order_no).await
 }
 
+pub(super) async fn leaf_yielding(tenant_id: &str, order_no: i64) -> usize {
+    let function = concat!(module_path!(), "::leaf_yielding");
+    let context = open("step_yielding", function, line!(), tenant_id, order_no);
+    super::yielding(tenant_id, order_no).with_context(context).await
+}
+
 pub(super) fn global_leaf(tenant_id: &str, order_no: i64) -> usize {
     let _guard = open_global(tenant_id, order_no).attach();
     plain(tenant_id, order_no)

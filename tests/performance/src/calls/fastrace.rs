@@ -80,6 +80,17 @@ pub(super) async fn leaf_async(tenant_id: &str, order_no: i64) -> usize {
     step_6_async(tenant_id, order_no).await
 }
 
+#[trace(name = "step_yielding", properties = {
+    "code.function.name": "throughline_performance::calls::fastrace::leaf_yielding",
+    "code.file.path": "tests/performance/src/calls/fastrace.rs",
+    "code.line.number": "83",
+    "tenant_id": "{tenant_id}",
+    "order_no": "{order_no}"
+})]
+pub(super) async fn leaf_yielding(tenant_id: &str, order_no: i64) -> usize {
+    super::yielding(tenant_id, order_no).await
+}
+
 pub(super) fn root<R>(work: impl FnOnce() -> R) -> R {
     let root = Span::root("step_root", SpanContext::random());
     let _local = root.set_local_parent();

@@ -1,4 +1,4 @@
-//! `#[tracing::instrument]`. The place in the code comes from `tracing-opentelemetry`.
+//! `#[tracing::instrument]`. The place in the code comes from the layer.
 
 use std::hint::black_box;
 
@@ -44,6 +44,11 @@ pub(super) fn leaf(tenant_id: &str, order_no: i64) -> usize {
 
 pub(super) async fn leaf_async(tenant_id: &str, order_no: i64) -> usize {
     step_6_async(tenant_id, order_no).await
+}
+
+#[instrument(name = "step_yielding", skip_all, fields(tenant_id = tenant_id, order_no = order_no))]
+pub(super) async fn leaf_yielding(tenant_id: &str, order_no: i64) -> usize {
+    super::yielding(tenant_id, order_no).await
 }
 
 #[instrument(name = "step_root", skip_all)]

@@ -12,7 +12,7 @@ mod least;
 mod ours;
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::hint::black_box;
 use std::pin::pin;
 use std::str::FromStr;
@@ -37,15 +37,20 @@ pub enum Mode {
     ByHand,
     /// `#[fastrace::trace]`.
     Fastrace,
-    /// `#[tracing::instrument]`.
+    /// `#[tracing::instrument]`, and `tracing-opentelemetry`.
     Instrument,
+    /// `#[tracing::instrument]`, and `throughline::tracing_layer`.
+    Layer,
 }
 
 impl Mode {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Plain, Self::Ours, Self::ByHand, Self::Fastrace, Self::Instrument];
+    pub const ALL: [Self; 6] = [Self::Plain, Self::Ours, Self::ByHand, Self::Fastrace, Self::Instrument, Self::Layer];
 
-    /// Those that trace.
+    /// Those that are compared within one process.
+    pub const BENCHED: [Self; 5] = [Self::Plain, Self::Ours, Self::ByHand, Self::Fastrace, Self::Instrument];
+
+    /// Those of them that trace.
     pub const TRACED: [Self; 4] = [Self::Ours, Self::ByHand, Self::Fastrace, Self::Instrument];
 
     /// Its name in arguments and results.
@@ -56,6 +61,7 @@ impl Mode {
             Self::ByHand => "sdk",
             Self::Fastrace => "fastrace",
             Self::Instrument => "instrument",
+            Self::Layer => "layer",
         }
     }
 
@@ -66,7 +72,7 @@ impl Mode {
             Self::Ours => ours::request(tenant_id, order_no),
             Self::ByHand => by_hand::request(tenant_id, order_no),
             Self::Fastrace => fastrace::request(tenant_id, order_no),
-            Self::Instrument => instrument::request(tenant_id, order_no),
+            Self::Instrument | Self::Layer => instrument::request(tenant_id, order_no),
         }
     }
 
@@ -77,7 +83,7 @@ impl Mode {
             Self::Ours => ours::request_async(tenant_id, order_no).await,
             Self::ByHand => by_hand::request_async(tenant_id, order_no).await,
             Self::Fastrace => fastrace::request_async(tenant_id, order_no).await,
-            Self::Instrument => instrument::request_async(tenant_id, order_no).await,
+            Self::Instrument | Self::Layer => instrument::request_async(tenant_id, order_no).await,
         }
     }
 
@@ -88,7 +94,7 @@ impl Mode {
             Self::Ours => ours::leaf(tenant_id, order_no),
             Self::ByHand => by_hand::leaf(tenant_id, order_no),
             Self::Fastrace => fastrace::leaf(tenant_id, order_no),
-            Self::Instrument => instrument::leaf(tenant_id, order_no),
+            Self::Instrument | Self::Layer => instrument::leaf(tenant_id, order_no),
         }
     }
 
@@ -99,7 +105,18 @@ impl Mode {
             Self::Ours => ready(ours::leaf_async(tenant_id, order_no)),
             Self::ByHand => ready(by_hand::leaf_async(tenant_id, order_no)),
             Self::Fastrace => ready(fastrace::leaf_async(tenant_id, order_no)),
-            Self::Instrument => ready(instrument::leaf_async(tenant_id, order_no)),
+            Self::Instrument | Self::Layer => ready(instrument::leaf_async(tenant_id, order_no)),
+        }
+    }
+
+    /// One span below another, in an asynchronous function that yields three times.
+    pub fn leaf_yielding(self, tenant_id: &str, order_no: i64) -> usize {
+        match self {
+            Self::Plain => finished(yielding(tenant_id, order_no)),
+            Self::Ours => finished(ours::leaf_yielding(tenant_id, order_no)),
+            Self::ByHand => finished(by_hand::leaf_yielding(tenant_id, order_no)),
+            Self::Fastrace => finished(fastrace::leaf_yielding(tenant_id, order_no)),
+            Self::Instrument | Self::Layer => finished(instrument::leaf_yielding(tenant_id, order_no)),
         }
     }
 
@@ -110,7 +127,7 @@ impl Mode {
             Self::Ours => ours::root(work),
             Self::ByHand => by_hand::root(work),
             Self::Fastrace => fastrace::root(work),
-            Self::Instrument => instrument::root(work),
+            Self::Instrument | Self::Layer => instrument::root(work),
         }
     }
 
@@ -121,7 +138,7 @@ impl Mode {
             Self::Ours => ours::nested(depth, work),
             Self::ByHand => by_hand::nested(depth, work),
             Self::Fastrace => fastrace::nested(depth, work),
-            Self::Instrument => instrument::nested(depth, work),
+            Self::Instrument | Self::Layer => instrument::nested(depth, work),
         }
     }
 
@@ -132,7 +149,7 @@ impl Mode {
             Self::Ours => Box::pin(ours::waiting("acme", 1001)),
             Self::ByHand => Box::pin(by_hand::waiting("acme", 1001)),
             Self::Fastrace => Box::pin(fastrace::waiting("acme", 1001)),
-            Self::Instrument => Box::pin(instrument::waiting("acme", 1001)),
+            Self::Instrument | Self::Layer => Box::pin(instrument::waiting("acme", 1001)),
         }
     }
 
@@ -147,7 +164,7 @@ impl Mode {
             Self::Ours => ours::tagged(tags, value),
             Self::ByHand => by_hand::tagged(tags, value),
             Self::Fastrace => fastrace::tagged(tags, value),
-            Self::Instrument => instrument::tagged(tags, value),
+            Self::Instrument | Self::Layer => instrument::tagged(tags, value),
         }
     }
 }
@@ -262,6 +279,14 @@ async fn plain_async(tenant_id: &str, order_no: i64) -> usize {
     plain(tenant_id, order_no)
 }
 
+async fn yielding(tenant_id: &str, order_no: i64) -> usize {
+    for _ in 0..3 {
+        let mut polled = false;
+        poll_fn(|_| if std::mem::replace(&mut polled, true) { Poll::Ready(()) } else { Poll::Pending }).await;
+    }
+    plain(tenant_id, order_no)
+}
+
 #[inline(never)]
 fn plain_request(tenant_id: &str, order_no: i64) -> usize {
     plain(tenant_id, order_no)
@@ -275,5 +300,15 @@ fn ready<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut cx) {
         Poll::Ready(value) => value,
         Poll::Pending => unreachable!("nothing here waits"),
+    }
+}
+
+/// Runs a future that yields.
+fn finished<F: Future>(future: F) -> F::Output {
+    let (mut future, mut cx) = (pin!(future), Context::from_waker(Waker::noop()));
+    loop {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut cx) {
+            return value;
+        }
     }
 }

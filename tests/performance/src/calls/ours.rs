@@ -46,6 +46,11 @@ pub(super) async fn leaf_async(tenant_id: &str, order_no: i64) -> usize {
     step_6_async(tenant_id, order_no).await
 }
 
+#[traced(name = "step_yielding", tags(tenant_id, order_no))]
+pub(super) async fn leaf_yielding(tenant_id: &str, order_no: i64) -> usize {
+    super::yielding(tenant_id, order_no).await
+}
+
 #[traced(name = "step_biz_tags")]
 #[biz_tags(tenant_id, order_no)]
 pub(super) fn biz_tags_leaf(tenant_id: &str, order_no: i64) -> usize {

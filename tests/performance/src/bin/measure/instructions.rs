@@ -24,7 +24,7 @@ const QUESTIONS: [Question; 4] = [
     // The queue has room for all of it, because everything takes longer than otherwise.
     Question {
         row: "wire",
-        modes: &Mode::TRACED,
+        modes: &[Mode::Ours, Mode::ByHand, Mode::Fastrace, Mode::Instrument, Mode::Layer],
         arguments: &["--queue", "65536"],
         short: 500,
         more: 2000,
@@ -57,17 +57,53 @@ const QUESTIONS: [Question; 4] = [
     },
 ];
 
+/// Child spans of `#[instrument]`, with the layer of `tracing-opentelemetry` and with ours.
+const LAYER: [Question; 2] = [
+    Question {
+        row: "instructions",
+        modes: &[Mode::Ours, Mode::Instrument, Mode::Layer],
+        arguments: &["--leaf", "--burst", "300", "--queue", "65536"],
+        short: 3000,
+        more: 12_000,
+        per_request: 1,
+    },
+    Question {
+        row: "instructions_yields",
+        modes: &[Mode::Ours, Mode::Instrument, Mode::Layer],
+        arguments: &["--leaf", "--burst", "300", "--queue", "65536", "--yields"],
+        short: 3000,
+        more: 12_000,
+        per_request: 1,
+    },
+];
+
+impl Question {
+    /// Instructions for each span, of all threads and of the calling one.
+    fn ask(&self, mode: Mode) -> (f64, f64) {
+        let run = |requests: u32| by_thread(mode, requests, self.arguments);
+        let (long, short) = (run(self.short + self.more), run(self.short));
+        let each = |long: u64, short: u64| float(long.saturating_sub(short)) / f64::from(self.more * self.per_request);
+        (each(long.all, short.all), each(long.calling, short.calling))
+    }
+}
+
+/// Prints instructions for each span of `#[instrument]`.
+pub(crate) fn count_layer() {
+    for question in &LAYER {
+        for &mode in question.modes {
+            let (each, calling) = question.ask(mode);
+            println!("layer\t{}\t{mode}\t{each:.1}", question.row);
+            println!("layer\t{}_calling\t{mode}\t{calling:.1}", question.row);
+        }
+    }
+}
+
 /// Prints instructions for each span.
 pub(crate) fn count() {
     let mut wire = 0.0;
     for question in &QUESTIONS {
         for &mode in question.modes {
-            let run = |requests: u32| by_thread(mode, requests, question.arguments);
-            let (long, short) = (run(question.short + question.more), run(question.short));
-            let each = |long: u64, short: u64| {
-                float(long.saturating_sub(short)) / f64::from(question.more * question.per_request)
-            };
-            let (each, calling) = (each(long.all, short.all), each(long.calling, short.calling));
+            let (each, calling) = question.ask(mode);
             println!("instructions\t{}\t{mode}\t{each:.1}", question.row);
             match (question.row, mode) {
                 ("wire", Mode::Ours) => {

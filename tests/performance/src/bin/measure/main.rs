@@ -20,6 +20,10 @@ fn main() -> ExitCode {
     match options.positional(0) {
         Some("instructions") => instructions::count(),
         Some("breakdown") => instructions::break_down(),
+        Some("layer") => {
+            programs::layer(rounds);
+            instructions::count_layer();
+        }
         Some("pipeline") => programs::pipeline(rounds),
         Some("throughput") => programs::throughput(rounds),
         Some("threads") => programs::threads(rounds),
@@ -43,7 +47,7 @@ fn main() -> ExitCode {
         }
         _ => {
             eprintln!(
-                "usage: measure instructions|breakdown|pipeline|throughput|threads|memory|service [--rounds N], \
+                "usage: measure instructions|breakdown|layer|pipeline|throughput|threads|memory|service [--rounds N], \
                  measure report RESULTS BOUNDS [FOLDER]"
             );
             return ExitCode::from(2);

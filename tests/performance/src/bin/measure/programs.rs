@@ -74,6 +74,23 @@ pub(crate) fn pipeline(count: usize) {
     }
 }
 
+/// Processor time of the calling thread for each child span of `#[instrument]`, with the layer of `tracing-opentelemetry`
+/// and with ours, each the global subscriber of its process; and for one of `#[traced]`.
+pub(crate) fn layer(count: usize) {
+    const ROWS: [(&str, &[&str]); 4] = [
+        ("sync", &["60000", "--leaf", "--burst", "300", "--queue", "65536"]),
+        ("yields", &["60000", "--leaf", "--burst", "300", "--queue", "65536", "--yields"]),
+        ("unsampled", &["60000", "--leaf", "--burst", "300", "--unsampled"]),
+        ("unsampled_yields", &["60000", "--leaf", "--burst", "300", "--unsampled", "--yields"]),
+    ];
+    for (row, arguments) in ROWS {
+        let programs = [Mode::Ours, Mode::Instrument, Mode::Layer].map(|mode| ("measure-pipeline", mode, arguments));
+        for ((at, _), took) in rounds("layer", count, &programs, &["calling"]) {
+            line("layer", row, programs[at].1, took);
+        }
+    }
+}
+
 /// Spans a second, from the first call until the collector has the last of them, all on one core, without a pause.
 /// fastrace loses most of them then: its channel is bounded, and its bound cannot be set.
 pub(crate) fn throughput(count: usize) {

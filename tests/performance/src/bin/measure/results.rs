@@ -5,10 +5,14 @@ use std::fs;
 type Entry = (String, String, String, f64);
 
 /// The titles of the results, with their units.
-const TITLES: [(&str, &str); 16] = [
+const TITLES: [(&str, &str); 17] = [
     ("instructions", "Instructions per span, all threads"),
     ("breakdown", "Instructions per span of Throughline, by purpose"),
     ("pipeline", "CPU time per span in a separate process, ns, and its bytes on the wire"),
+    (
+        "layer",
+        "Child spans of `#[instrument]` with a layer as the global subscriber: calling thread, ns, and instructions, all threads and calling thread",
+    ),
     ("throughput", "Spans per second exported to the collector"),
     ("threads", "Spans per second on one, two and four threads; `scaling` is two threads relative to one"),
     ("memory", "Resident memory per queued span, bytes"),
