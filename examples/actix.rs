@@ -14,9 +14,9 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::ErrorInternalServerError;
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{App, HttpResponse, HttpServer, Responder, web};
-use opentelemetry_sdk::trace::SdkTracerProvider;
 use throughline::console::Console;
 use throughline::propagation::{self, Pairs};
+use throughline::telemetry::TracerProvider;
 use throughline::{SpanKind, biz_tags, traced};
 use throughline_reqwest::RequestBuilderExt as _;
 
@@ -92,7 +92,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let provider = SdkTracerProvider::builder().with_span_processor(Console::stdout().hold()).build();
+    let provider = TracerProvider::builder().with_span_processor(Console::stdout().hold()).build();
     throughline::install(&provider);
     actix_web::rt::System::new().block_on(run())?;
     provider.shutdown()?;

@@ -25,10 +25,9 @@ use lapin::options::{
 };
 use lapin::types::{FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
-use opentelemetry_sdk::trace::SdkTracerProvider;
 use throughline::console::Console;
 use throughline::propagation::{self, Propagator};
-use throughline::telemetry::TagProcessor;
+use throughline::telemetry::TracerProvider;
 use throughline::{biz_tags, in_span_async, traced};
 use throughline_amqp::{self as amqp, ChannelExt as _};
 use tokio::time::timeout;
@@ -101,10 +100,7 @@ async fn run(connection: &Connection) -> Result<(), Box<dyn Error>> {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let provider = SdkTracerProvider::builder()
-        .with_span_processor(TagProcessor::new())
-        .with_span_processor(Console::stdout().hold())
-        .build();
+    let provider = TracerProvider::builder().with_span_processor(Console::stdout().hold()).build();
     throughline::install(&provider);
     // The baggage member with this name becomes a tag.
     propagation::set(Propagator::default().accept_baggage(["tenant_id"]).baggage_as_tags(["tenant_id"]));

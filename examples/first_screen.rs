@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use opentelemetry_sdk::trace::SdkTracerProvider;
 use throughline::console::Console;
+use throughline::telemetry::TracerProvider;
 use throughline::{biz_tags, jobs, traced, traced_spawn};
 use tokio::time::sleep;
 
@@ -32,7 +32,7 @@ async fn send_receipt(order_no: u64) {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let provider = SdkTracerProvider::builder().with_span_processor(Console::stdout()).build();
+    let provider = TracerProvider::builder().with_span_processor(Console::stdout()).build();
     throughline::install(&provider);
 
     create_order("acme".to_owned(), 1001).await?;

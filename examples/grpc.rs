@@ -14,9 +14,9 @@
 
 use std::error::Error;
 
-use opentelemetry_sdk::trace::SdkTracerProvider;
 use throughline::console::Console;
 use throughline::propagation::{self, Propagator};
+use throughline::telemetry::TracerProvider;
 use throughline::{biz_tags, traced};
 use throughline_grpc::{ClientLayer, ServerLayer};
 use tokio::net::TcpListener;
@@ -32,7 +32,7 @@ use crate::generated::{Price, PricesClient, PricesServer, Symbol};
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     // 1. The export destination, and the baggage members that become tags.
-    let provider = SdkTracerProvider::builder().with_span_processor(Console::stdout().hold()).build();
+    let provider = TracerProvider::builder().with_span_processor(Console::stdout().hold()).build();
     throughline::install(&provider);
     propagation::set(Propagator::default().baggage_as_tags(["tenant_id"]));
 

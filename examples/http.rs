@@ -23,10 +23,9 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
-use opentelemetry_sdk::trace::SdkTracerProvider;
 use throughline::RequestId;
 use throughline::console::Console;
-use throughline::telemetry::{RequestIdGenerator, TagProcessor};
+use throughline::telemetry::{RequestIdGenerator, TracerProvider};
 use throughline::traced;
 use throughline_http::{Attempts, ClientLayer, RequestTag, ServerLayer};
 use throughline_reqwest::RequestBuilderExt as _;
@@ -35,9 +34,8 @@ use tokio::time::sleep;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let provider = SdkTracerProvider::builder()
+    let provider = TracerProvider::builder()
         .with_id_generator(RequestIdGenerator::new())
-        .with_span_processor(TagProcessor::new())
         .with_span_processor(Console::stdout().hold())
         .build();
     throughline::install(&provider);

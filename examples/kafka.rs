@@ -14,7 +14,6 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use opentelemetry_sdk::trace::SdkTracerProvider;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{Consumer, StreamConsumer};
@@ -25,7 +24,7 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{Offset, TopicPartitionList};
 use throughline::console::Console;
 use throughline::propagation::{self, Propagator};
-use throughline::telemetry::TagProcessor;
+use throughline::telemetry::TracerProvider;
 use throughline::{biz_tags, in_span_async, traced};
 use throughline_kafka::{Delivery, FutureProducerExt as _};
 use tokio::time::timeout;
@@ -103,10 +102,7 @@ async fn run_in_process(config: &mut ClientConfig, topic: &str) -> Result<(), Bo
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let provider = SdkTracerProvider::builder()
-        .with_span_processor(TagProcessor::new())
-        .with_span_processor(Console::stdout().hold())
-        .build();
+    let provider = TracerProvider::builder().with_span_processor(Console::stdout().hold()).build();
     throughline::install(&provider);
     // The baggage member with this name becomes a tag.
     propagation::set(Propagator::default().accept_baggage(["tenant_id"]).baggage_as_tags(["tenant_id"]));

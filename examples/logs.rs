@@ -10,8 +10,8 @@
 use std::error::Error;
 use std::io::{self, IsTerminal as _, Write as _};
 
-use opentelemetry_sdk::trace::SdkTracerProvider;
 use throughline::log::Text;
+use throughline::telemetry::TracerProvider;
 use throughline::{biz_tags, traced, traced_spawn};
 use tokio::task::JoinError;
 use tracing::{Subscriber, error, info, warn};
@@ -21,7 +21,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     // A provider without an exporter, which is sufficient for span IDs.
-    throughline::install(&SdkTracerProvider::builder().build());
+    throughline::install(&TracerProvider::builder().build());
 
     let colours = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let text = fmt::layer().event_format(Text::new()).with_ansi(colours);

@@ -27,11 +27,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 #[cfg(not(feature = "jaeger"))]
-use opentelemetry_sdk::trace::SdkTracerProvider;
 use serde::{Deserialize, Serialize};
 use throughline::console::Console;
 #[cfg(not(feature = "jaeger"))]
-use throughline::telemetry::TagProcessor;
+use throughline::telemetry::TracerProvider;
 use throughline::{biz_tags, jobs, traced, traced_spawn};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -65,9 +64,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 #[cfg(not(feature = "jaeger"))]
-fn print_traces(console: Console) -> SdkTracerProvider {
-    let provider =
-        SdkTracerProvider::builder().with_span_processor(TagProcessor::new()).with_span_processor(console).build();
+fn print_traces(console: Console) -> TracerProvider {
+    let provider = TracerProvider::builder().with_span_processor(console).build();
     throughline::install(&provider);
     provider
 }

@@ -22,10 +22,9 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
-use opentelemetry_sdk::trace::SdkTracerProvider;
 use serde::{Deserialize, Serialize};
 use throughline::console::Console;
-use throughline::telemetry::TagProcessor;
+use throughline::telemetry::TracerProvider;
 use throughline::{Carrier, biz_tags, propagation, traced};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
@@ -50,8 +49,7 @@ struct Message {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let console = Console::stdout().hold();
-    let provider =
-        SdkTracerProvider::builder().with_span_processor(TagProcessor::new()).with_span_processor(console).build();
+    let provider = TracerProvider::builder().with_span_processor(console).build();
     throughline::install(&provider);
 
     let path = std::env::temp_dir().join(format!("outbox-{}.jsonl", std::process::id()));

@@ -2,9 +2,9 @@
 
 use std::{collections::VecDeque, error::Error};
 
-use opentelemetry_sdk::trace::SdkTracerProvider;
 use throughline::console::Console;
 use throughline::messaging::{self, Producer, Received, TraceHeaders};
+use throughline::telemetry::TracerProvider;
 use throughline::{Context, KeyValue, Origin, Outcome, in_span, traced};
 struct Message {
     topic: &'static str,
@@ -46,7 +46,7 @@ fn bill(message: &Message) {}
 fn count(messages: &[Message]) {}
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let provider = SdkTracerProvider::builder().with_span_processor(Console::stdout().hold()).build();
+    let provider = TracerProvider::builder().with_span_processor(Console::stdout().hold()).build();
     throughline::install(&provider);
     let mut queue = Queue::default();
     let order = |body: &str| Message { topic: "orders", headers: Vec::new(), body: body.into() };

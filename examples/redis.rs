@@ -11,21 +11,17 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use opentelemetry_sdk::trace::SdkTracerProvider;
 use redis::aio::MultiplexedConnection;
 use redis::streams::{StreamReadOptions, StreamReadReply};
 use redis::{AsyncCommands, Client, RedisResult};
 use throughline::console::Console;
-use throughline::telemetry::TagProcessor;
+use throughline::telemetry::TracerProvider;
 use throughline::{biz_tags, jobs, traced, traced_spawn};
 use throughline_redis::{Delivery, StreamCommandsExt, TracedConnection, traced};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let provider = SdkTracerProvider::builder()
-        .with_span_processor(TagProcessor::new())
-        .with_span_processor(Console::stdout().hold())
-        .build();
+    let provider = TracerProvider::builder().with_span_processor(Console::stdout().hold()).build();
     throughline::install(&provider);
 
     let url = std::env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:6379".into());

@@ -19,7 +19,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use opentelemetry_sdk::trace::SdkTracerProvider;
 use rocketmq_client_rust::{
     ClientResult, ClientRuntime, ClientRuntimeConfig, ConsumeConcurrentlyContext, ConsumeConcurrentlyStatus,
     DefaultMQProducer, DefaultMQPushConsumer, MQPushConsumer as _, TelemetryHandle,
@@ -29,7 +28,7 @@ use rocketmq_model::common::message::message_ext::MessageExt;
 use rocketmq_model::common::message::message_single::Message;
 use rocketmq_runtime::RuntimeOwner;
 use throughline::console::Console;
-use throughline::telemetry::TagProcessor;
+use throughline::telemetry::TracerProvider;
 use throughline::{biz_tags, traced};
 use throughline_rocketmq::{Delivery, ProducerExt as _};
 use tokio::net::TcpStream;
@@ -45,8 +44,7 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     }
 
     let console = Console::stdout().hold();
-    let provider =
-        SdkTracerProvider::builder().with_span_processor(TagProcessor::new()).with_span_processor(console).build();
+    let provider = TracerProvider::builder().with_span_processor(console).build();
     throughline::install(&provider);
 
     // The client has its own runtime. With this handle it does not set a global subscriber.

@@ -13,20 +13,16 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use opentelemetry_sdk::trace::SdkTracerProvider;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, Executor};
 use throughline::console::Console;
-use throughline::telemetry::TagProcessor;
+use throughline::telemetry::TracerProvider;
 use throughline::{biz_tags, jobs, traced, traced_spawn};
 use throughline_sqlx::Database;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let provider = SdkTracerProvider::builder()
-        .with_span_processor(TagProcessor::new())
-        .with_span_processor(Console::stdout().hold())
-        .build();
+    let provider = TracerProvider::builder().with_span_processor(Console::stdout().hold()).build();
     throughline::install(&provider);
 
     let url = std::env::var("DATABASE_URL").unwrap_or_else(|_| "mysql://root@127.0.0.1:3306/test".into());

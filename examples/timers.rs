@@ -16,10 +16,9 @@
 use std::error::Error;
 use std::time::Duration;
 
-use opentelemetry_sdk::trace::SdkTracerProvider;
 use serde::{Deserialize, Serialize};
 use throughline::console::Console;
-use throughline::telemetry::TagProcessor;
+use throughline::telemetry::TracerProvider;
 use throughline::{Carrier, Snapshot, biz_tags, traced};
 use tokio::sync::mpsc;
 use tokio::time::{interval, sleep, timeout};
@@ -28,8 +27,7 @@ use tokio_cron_scheduler::{Job, JobScheduler};
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let console = Console::stdout().hold();
-    let provider =
-        SdkTracerProvider::builder().with_span_processor(TagProcessor::new()).with_span_processor(console).build();
+    let provider = TracerProvider::builder().with_span_processor(console).build();
     throughline::install(&provider);
 
     service().await?;

@@ -15,10 +15,9 @@ use std::io::{self, Write as _};
 use axum::http::StatusCode;
 use axum::routing::post;
 use axum::{Json, Router};
-use opentelemetry_sdk::trace::SdkTracerProvider;
 use serde::Deserialize;
 use serde_json::Value;
-use throughline::telemetry::RequestIdGenerator;
+use throughline::telemetry::{RequestIdGenerator, TracerProvider};
 use throughline_http::ServerLayer;
 use throughline_reqwest::RequestBuilderExt as _;
 use tokio::net::TcpListener;
@@ -32,7 +31,7 @@ struct Call {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let provider = SdkTracerProvider::builder().with_id_generator(RequestIdGenerator::new()).build();
+    let provider = TracerProvider::builder().with_id_generator(RequestIdGenerator::new()).build();
     throughline::install(&provider);
 
     let port = std::env::var("PORT").map_or(Ok(5000), |port| port.parse::<u16>())?;

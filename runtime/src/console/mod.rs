@@ -1,14 +1,10 @@
 //! Prints each finished trace as a tree in the terminal.
 //!
 //! ```
-//! use opentelemetry_sdk::trace::SdkTracerProvider;
 //! use throughline::console::Console;
-//! use throughline::telemetry::TagProcessor;
+//! use throughline::telemetry::TracerProvider;
 //!
-//! let provider = SdkTracerProvider::builder()
-//!     .with_span_processor(TagProcessor::new())
-//!     .with_span_processor(Console::stderr())
-//!     .build();
+//! let provider = TracerProvider::builder().with_span_processor(Console::stderr()).build();
 //! throughline::install(&provider);
 //!
 //! throughline::in_span("checkout", || throughline::in_span("pay", || ()));
