@@ -90,7 +90,7 @@ pub(super) fn now() -> Option<u64> {
 #[cold]
 pub(super) fn follow() {
     // A process that ends earlier does not need the counter, and may wait for the export thread.
-    const MIN_AGE: Duration = Duration::from_secs(1);
+    const MIN_AGE: Duration = Duration::from_millis(100);
     static BEGUN: OnceLock<Instant> = OnceLock::new();
     if COUNTER.get().is_none() && BEGUN.get_or_init(Instant::now).elapsed() < MIN_AGE {
         return;
@@ -105,6 +105,11 @@ pub(super) fn follow() {
     if let Some(line) = sample(counter).and_then(|sample| discipline.follow(sample)) {
         PUBLISHED.write(line);
     }
+}
+
+/// Whether the time is still to be computed from the counter.
+pub(super) fn is_settling() -> bool {
+    COUNTER.get().is_none_or(Option::is_some) && PUBLISHED.good_for.load(Ordering::Relaxed) == 0
 }
 
 /// Returns the counter, if Linux uses it as its clock source, which requires it to be synchronized between processors

@@ -39,8 +39,11 @@ impl Line {
 /// The minimum time between two samples, which makes the error of reading them negligible.
 const MIN_NANOS: u64 = 200_000_000;
 
-/// A line is valid for twice the time between the last two samples, but at most for this time.
-const MAX_NANOS: f64 = 2e9;
+/// The same as long as there is no line. The error of reading, of some ten nanoseconds, is then about a millionth.
+pub(super) const FIRST_NANOS: u64 = 50_000_000;
+
+/// A line is valid for twice the time between the last two samples, within these bounds.
+const VALID_NANOS: (f64, f64) = (1e9, 2e9);
 
 /// The maximum difference between the rates of two intervals. The kernel slews the system clock by at most 0.0005;
 /// programs such as `chronyd` slew it faster if it is far off, in which case the system clock is read.
@@ -67,7 +70,8 @@ impl Discipline {
     pub(super) fn follow(&mut self, now: Sample) -> Option<Line> {
         let last = *self.last.get_or_insert(now);
         let (ticks, nanos) = (now.ticks.checked_sub(last.ticks), now.nanos.checked_sub(last.nanos));
-        if let (Some(_), Some(0..MIN_NANOS)) = (ticks, nanos) {
+        let min_nanos = if self.line.good_for == 0 { FIRST_NANOS } else { MIN_NANOS };
+        if ticks.is_some() && nanos.is_some_and(|nanos| nanos < min_nanos) {
             return None;
         }
         self.last = Some(now);
@@ -89,8 +93,10 @@ impl Discipline {
         let begin = begin.map_or(now.nanos, |begin| begin + 1);
         let behind = float(now.nanos.abs_diff(begin)) * if begin < now.nanos { 1.0 } else { -1.0 };
         let rate = rate * (1.0 + behind / float(nanos));
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "both are positive, and small")]
-        let (rate, good_for) = ((rate * 4_294_967_296.0) as u64, (float(ticks) * 2.0).min(MAX_NANOS / rate) as u64);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is positive, and small")]
+        let good_for = (float(ticks) * 2.0).clamp(VALID_NANOS.0 / rate, VALID_NANOS.1 / rate) as u64;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is positive, and small")]
+        let rate = (rate * 4_294_967_296.0) as u64;
         Some(Line { ticks: now.ticks, nanos: begin, rate, good_for })
     }
 }
@@ -272,6 +278,28 @@ mod tests {
         machine.follow();
         machine.run(SECOND);
         assert!(machine.error().is_some());
+    }
+
+    #[test]
+    fn the_first_line_takes_two_short_intervals_and_lasts_until_the_next_sample() {
+        for seed in 1..1_000 {
+            let mut machine = Machine::new();
+            machine.random = seed;
+            machine.follow();
+            machine.pass(FIRST_NANOS);
+            machine.follow();
+            assert_eq!(machine.error(), None, "the rate may still change");
+            machine.pass(FIRST_NANOS);
+            machine.follow();
+            for _ in 0..12 {
+                assert!(machine.error().expect("there is a line") < 3_000, "with seed {seed}");
+                machine.pass(FIRST_NANOS);
+            }
+            machine.follow();
+            machine.error();
+            let (worst, asked) = machine.run(3 * SECOND);
+            assert!(worst < 3_000 && asked == 0.0, "{worst} ns, {asked}");
+        }
     }
 
     #[test]

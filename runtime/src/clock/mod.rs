@@ -44,12 +44,26 @@ pub(crate) fn time(is_own: bool) -> SystemTime {
     time::now()
 }
 
-/// Tracks the system clock. Called regularly while spans are exported. It takes a microsecond, four times a second; the
-/// calibration, after a second, takes less than a millisecond, or up to a fifth of a second on a very busy machine.
+/// How soon to call [`follow`] again as long as [`is_settling`] returns `true`.
+#[cfg(feature = "otlp")]
+pub(crate) const SETTLING_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Tracks the system clock. Called regularly while spans are exported. It takes a microsecond, up to five times a second;
+/// the calibration, after a tenth of a second, takes less than a millisecond, or up to a fifth of a second on a very busy
+/// machine.
 #[cfg(feature = "otlp")]
 pub(crate) fn follow() {
     #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
     counter::follow();
+}
+
+/// Whether the first calls of [`follow`] should come in quick succession, so that the counter is used soon.
+#[cfg(feature = "otlp")]
+pub(crate) fn is_settling() -> bool {
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    return counter::is_settling();
+    #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+    false
 }
 
 /// Returns the nanoseconds since the Unix epoch. Times before the epoch are clamped to it, because times in OTLP are

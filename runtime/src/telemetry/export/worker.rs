@@ -14,6 +14,7 @@ use super::exporter::{Batch, BatchExporter, Outcome};
 use super::monitor::Monitor;
 use super::pipeline::Source;
 use super::queue::Queue;
+use crate::clock;
 use crate::guard::panics::caught;
 use crate::telemetry::audit::LiveAudit;
 use crate::telemetry::config::BatchConfig;
@@ -21,6 +22,9 @@ use crate::tracer::encoded::QueuedSpans;
 
 /// The interval at which the thread wakes up by itself.
 pub(super) const TICK: Duration = Duration::from_millis(500);
+
+/// How often the thread wakes up early at first, until the clock has settled. Not forever, because some never do.
+const MAX_EARLY_WAKES: u32 = 20;
 
 /// The minimum time between two checks of the queue, whatever the value of `OTEL_BSP_SCHEDULE_DELAY`.
 const MIN_DELAY: Duration = Duration::from_millis(10);
@@ -60,9 +64,13 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
         let max_ticks = self.batch.schedule_delay.as_millis() / self.delay.as_millis();
         let max_ticks = u32::try_from(max_ticks).unwrap_or(u32::MAX);
         let mut last_export = Instant::now();
+        let mut early_wakes = MAX_EARLY_WAKES;
         loop {
+            let is_early = early_wakes > 0 && clock::is_settling();
             if !self.control.has_request() {
-                let _ = time::timeout(self.delay, self.control.woken()).await;
+                let delay = if is_early { self.delay.min(clock::SETTLING_INTERVAL) } else { self.delay };
+                let is_woken = time::timeout(delay, self.control.woken()).await.is_ok();
+                early_wakes -= u32::from(is_early && !is_woken);
             }
             safely(|| self.monitor.tick());
             let (flushes, deadline) = self.control.take_requests();
