@@ -26,7 +26,6 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
-#[cfg(not(feature = "jaeger"))]
 use serde::{Deserialize, Serialize};
 use throughline::console::Console;
 #[cfg(not(feature = "jaeger"))]
