@@ -2,6 +2,7 @@
 
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
+use opentelemetry_sdk::trace::Sampler;
 use throughline::testing::Capture;
 use throughline::{Carried, Snapshot, SpanKind, Value, in_span, traced};
 
@@ -72,13 +73,32 @@ fn code_attributes() {
     #[traced]
     fn here() {}
     let line = line!() - 1;
-    let capture = Capture::new();
-    capture.run(here);
-    let span = capture.span("here");
-    assert_eq!(span.attribute("code.function.name"), Some(&Value::String("behaviour::options::here".into())));
-    assert_eq!(span.attribute("code.line.number"), Some(&Value::I64(i64::from(line))));
-    let Some(Value::String(file)) = span.attribute("code.file.path") else { panic!("no file") };
-    assert!(file.as_str().ends_with("options.rs"));
+    #[traced(root)]
+    fn root() {}
+    let root_line = line!() - 1;
+    // Attributes are encoded at compile time, unless a sampler needs to see them.
+    for capture in [Capture::new(), Capture::with_sampler(Sampler::AlwaysOn)] {
+        capture.run(|| {
+            here();
+            root();
+            throughline::in_span("block", || ());
+            throughline::span("root block").root().run(|| ());
+        });
+        let block_line = line!() - 3;
+        for (name, line, function) in [
+            ("here", line, Some("behaviour::options::here")),
+            ("root", root_line, Some("behaviour::options::root")),
+            ("block", block_line, None),
+            ("root block", block_line + 1, None),
+        ] {
+            let span = capture.span(name);
+            let function = function.map(|function| Value::String(function.into()));
+            assert_eq!(span.attribute("code.function.name"), function.as_ref(), "{name}");
+            assert_eq!(span.attribute("code.line.number"), Some(&Value::I64(i64::from(line))), "{name}");
+            let Some(Value::String(file)) = span.attribute("code.file.path") else { panic!("no file") };
+            assert!(file.as_str().ends_with("options.rs"));
+        }
+    }
 }
 
 #[test]

@@ -1,8 +1,9 @@
-//! The context of a span that is registered as open.
+//! The context of a span that is registered as open, or not recorded.
 
 use std::sync::Arc;
 
-use throughline::{ContextExt as _, LastError, Outcome};
+use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceFlags, TraceState};
+use throughline::{Context, ContextExt as _, LastError, Outcome, Snapshot, biz_tags, traced};
 
 use crate::process::alone;
 use crate::support::Kept;
@@ -29,5 +30,25 @@ alone! {
             assert_eq!(last_error.take().as_deref(), Some(name));
         }
         assert!(telemetry.open_spans().is_empty());
+    }
+}
+
+alone! {
+    fn that_of_a_call_that_is_not_sampled_has_its_tags() {
+        #[traced]
+        #[biz_tags(tenant_id)]
+        fn handle(tenant_id: &str, check: impl FnOnce()) {
+            check();
+            throughline::span("tick").root().run(|| ());
+        }
+        let kept = Kept::start();
+        let telemetry = kept.builder().init().expect("it is valid");
+        let caller = SpanContext::new(7.into(), 9.into(), TraceFlags::default(), true, TraceState::NONE);
+        let caller = Snapshot::from_context(&Context::new().with_remote_span_context(caller));
+        caller.run(|| handle("acme", || assert!(telemetry.open_spans().is_empty())));
+        drop(telemetry);
+        assert_eq!(kept.count(), 1);
+        let tick = kept.span("tick");
+        assert!(tick.attributes.iter().any(|attribute| attribute.key == "tenant_id"), "{tick:?}");
     }
 }

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use throughline::audit::{BreakKind, Rules};
-use throughline::{Context, Snapshot, propagation};
+use throughline::propagation::{self, Format, Propagator};
+use throughline::{Context, Snapshot};
 
 use crate::process::alone;
 use crate::support::{Kept, run};
@@ -15,13 +16,15 @@ alone! {
         let telemetry = kept.builder().audit(Rules::new()).init().expect("it is valid");
         let audit = telemetry.audit().expect("it was asked for");
         let mut headers = HashMap::new();
-        propagation::inject(&mut headers);
+        let none = Context::new();
+        Propagator::new([Format::Baggage]).inject(&none, &mut headers);
+        Propagator::new([Format::TraceContext]).inject(&none, &mut headers);
         let again = line!() + 2;
         for _ in 0..3 {
             propagation::inject(&mut headers);
         }
         // Where telemetry is suppressed, there should be no span.
-        Snapshot::from_context(&Context::new().with_telemetry_suppressed()).run(|| propagation::inject(&mut headers));
+        Snapshot::from_context(&none.with_telemetry_suppressed()).run(|| propagation::inject(&mut headers));
         assert!(run(telemetry.shutdown(Duration::from_secs(30))).is_complete());
         let report = audit.report();
         let mut found: Vec<_> = report
