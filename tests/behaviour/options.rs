@@ -115,6 +115,7 @@ fn parent_continues_a_remote_trace_and_links_the_current_span() {
     assert_eq!(handle.parent_id(), Some(SpanId::from(8)));
     assert!(handle.parent_span_is_remote);
     assert!(handle.is_linked_to(&poll));
+    assert_eq!(handle.attribute("throughline.parent.missing"), None);
     assert!(capture.span("inside").is_child_of(&handle));
 }
 
@@ -137,7 +138,9 @@ fn parent_without_identity_makes_an_entry_span() {
     assert_eq!(handle.parent_id(), None);
     assert_ne!(handle.trace_id(), poll.trace_id());
     assert!(handle.is_linked_to(&poll));
-    assert_eq!(capture.span("option").parent_id(), None);
+    assert_eq!(handle.attribute("throughline.parent.missing"), Some(&Value::Bool(true)));
+    let option = capture.span("option");
+    assert_eq!((option.parent_id(), option.attribute("throughline.parent.missing")), (None, None));
 }
 
 #[test]
