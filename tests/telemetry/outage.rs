@@ -1,6 +1,6 @@
 //! The collector is down, slow, or misbehaves.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use throughline::telemetry::{Protocol, Telemetry};
 use throughline_load::Behaviour;
@@ -170,6 +170,24 @@ alone! {
             let tally = kept.tally();
             assert_eq!((tally.complete, tally.spans, tally.duplicates), (200, 1_000, 0), "{protocol:?}");
         }
+    }
+}
+
+alone! {
+    /// However fast the collector responds.
+    fn a_request_is_sent_again_after_a_time_that_doubles() {
+        let kept = Kept::start();
+        kept.set(Behaviour::Unavailable);
+        let telemetry = start(&kept, Protocol::HttpProtobuf, 10_000);
+        let begun = Instant::now();
+        for _ in 0..200 {
+            trace(4);
+        }
+        until("it was sent three times again", || kept.collector.request_count() >= 4);
+        // 100 ms, 200 ms and 400 ms, at least.
+        assert!(begun.elapsed() >= Duration::from_millis(700), "{:?}", begun.elapsed());
+        kept.set(Behaviour::Accept);
+        assert!(shut_down(telemetry).is_complete());
     }
 }
 
