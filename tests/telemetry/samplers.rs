@@ -6,6 +6,7 @@ use opentelemetry::trace::{
 };
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample};
+use throughline::{biz_tags, current_tags, log, traced};
 
 use crate::process::{alone, until};
 use crate::support::{Kept, Log};
@@ -109,6 +110,26 @@ alone! {
 alone! {
     fn always_off() {
         every_kind(&[("OTEL_TRACES_SAMPLER", "always_off")], 0..=0);
+    }
+}
+
+#[traced]
+#[biz_tags(tenant_id)]
+fn serve(tenant_id: &str) -> usize {
+    let _ = tenant_id;
+    current_tags().len()
+}
+
+alone! {
+    /// For the formatters of log lines.
+    fn tags_are_in_scope_in_a_trace_that_is_not_sampled() {
+        let _text = log::Text::new();
+        let kept = Kept::start();
+        let variables = |name: &str| (name == "OTEL_TRACES_SAMPLER").then(|| "always_off".to_owned());
+        let telemetry = kept.builder().variables(variables).init().expect("it is valid");
+        assert_eq!(serve("acme"), 1);
+        drop(telemetry);
+        assert_eq!(kept.count(), 0);
     }
 }
 
