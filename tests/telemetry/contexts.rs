@@ -41,11 +41,17 @@ alone! {
             check();
             throughline::span("tick").root().run(|| ());
         }
+        #[traced]
+        fn untagged(check: impl FnOnce()) {
+            check();
+        }
         let kept = Kept::start();
         let telemetry = kept.builder().init().expect("it is valid");
         let caller = SpanContext::new(7.into(), 9.into(), TraceFlags::default(), true, TraceState::NONE);
         let caller = Snapshot::from_context(&Context::new().with_remote_span_context(caller));
-        caller.run(|| handle("acme", || assert!(telemetry.open_spans().is_empty())));
+        let none_is_open = || assert!(telemetry.open_spans().is_empty());
+        caller.run(|| handle("acme", none_is_open));
+        caller.run(|| untagged(none_is_open));
         drop(telemetry);
         assert_eq!(kept.count(), 1);
         let tick = kept.span("tick");
