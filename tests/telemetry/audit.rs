@@ -171,7 +171,7 @@ alone! {
                 drop(throughline::span("stuck").spawn(std::future::pending::<()>()));
             })
             .await;
-            telemetry.shutdown(Duration::from_secs(2)).await
+            telemetry.shutdown(Duration::from_secs(4)).await
         });
         assert_found(&audit.report(), BreakKind::NeverEnded, "stuck", line);
     }
