@@ -143,15 +143,13 @@ fn answered(response: &Response, layer: &ClientLayer) -> Outcome {
     outcome.attributes(response.remote_addr().map(semconv::network_peer).into_iter().flatten())
 }
 
+/// The kind of an error before the head of the response. `reqwest` has further ones, for reading the body and for upgrades.
 fn kind_of(error: &Error) -> &'static str {
     match error {
         error if error.is_timeout() => "timeout",
         error if error.is_connect() => "connect",
         error if error.is_redirect() => "redirect",
-        error if error.is_body() => "body",
-        error if error.is_decode() => "decode",
         error if error.is_builder() => "builder",
-        error if error.is_upgrade() => "upgrade",
         _ => "request",
     }
 }

@@ -23,12 +23,14 @@ async fn plain() -> Server {
     let fail = || async { (http::StatusCode::BAD_GATEWAY, "no") };
     let never = || std::future::pending::<&'static str>();
     let moved = || async { axum::response::Redirect::temporary("/say") };
+    let circle = || async { axum::response::Redirect::temporary("/circle") };
     serve(
         Router::new()
             .route("/say", get(say))
             .route("/fail", get(fail))
             .route("/never", get(never))
-            .route("/moved", get(moved)),
+            .route("/moved", get(moved))
+            .route("/circle", get(circle)),
     )
     .await
 }
@@ -138,6 +140,23 @@ async fn errors_are_those_of_reqwest() {
     let error = capture.run_async(client().get("no url").send_traced()).await.expect_err("no URL");
     assert!(error.is_builder());
     assert!(capture.spans().is_empty(), "nothing was sent");
+}
+
+#[tokio::test]
+async fn every_kind_of_error_is_named() {
+    let server = plain().await;
+    let closing = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let closed = closing.local_addr().expect("its address");
+    tokio::spawn(async move { drop(closing.accept().await) });
+    for (url, kind) in [
+        (format!("http://{}/circle", server.address), "redirect"),
+        ("ftp://127.0.0.1/".to_owned(), "builder"),
+        (format!("http://{closed}/"), "request"),
+    ] {
+        let capture = Capture::new();
+        capture.run_async(client().get(url).send_traced()).await.expect_err(kind);
+        assert_text(&capture.span("GET"), "error.type", Some(kind));
+    }
 }
 
 #[tokio::test]
