@@ -4,17 +4,10 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-/// The name of a parameter, still encoded.
-fn key_of(pair: &str) -> &str {
-    pair.split_once('=').map_or(pair, |(key, _)| key)
-}
-
-/// A parameter of a query, as forms encode it: a plus is a blank.
+/// A parameter of a query, as forms encode it.
 pub(crate) fn query_parameter<'a>(query: &'a str, key: &str) -> Option<Cow<'a, str>> {
-    query.split('&').find(|pair| decoded(key_of(pair)) == key).map(|pair| {
-        let value = pair.split_once('=').map_or("", |(_, value)| value);
-        if value.contains('+') { Cow::Owned(decoded(&value.replace('+', " ")).into_owned()) } else { decoded(value) }
-    })
+    let mut pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    pairs.find(|(name, _)| form_decoded(name) == key).map(|(_, value)| form_decoded(value))
 }
 
 /// The variable `name` of a route template such as `/tenants/{tenant}/files/{*rest}`, as it is in
@@ -33,6 +26,11 @@ pub(crate) fn path_variable<'a>(template: &str, path: &'a str, name: &str) -> Op
         }
         rest = more;
     }
+}
+
+/// Like [`decoded`], and a plus is a blank.
+fn form_decoded(text: &str) -> Cow<'_, str> {
+    if text.contains('+') { Cow::Owned(decoded(&text.replace('+', " ")).into_owned()) } else { decoded(text) }
 }
 
 fn decoded(text: &str) -> Cow<'_, str> {
@@ -62,6 +60,8 @@ mod tests {
         let of = |query, key| query_parameter(query, key).map(Cow::into_owned);
         assert_eq!(of("a=1&tenant=acme+corp%21&tenant=2", "tenant").as_deref(), Some("acme corp!"));
         assert_eq!(of("%74enant=acme", "tenant").as_deref(), Some("acme"));
+        assert_eq!(of("order+no=7&c%2B%2B=1", "order no").as_deref(), Some("7"));
+        assert_eq!(of("order+no=7&c%2B%2B=1", "c++").as_deref(), Some("1"));
         assert_eq!(of("tenant", "tenant").as_deref(), Some(""));
         assert_eq!(of("a=1", "tenant"), None);
     }
