@@ -271,8 +271,8 @@ pub(crate) fn header_name(name: &str) -> Option<HeaderName> {
     if parsed.is_none() {
         tracing::error!(
             target: "throughline",
-            "invalid header name `{name}`: no tag is read from it or sent in it; correct the name in `RequestTag::header` or \
-             `tag_header`"
+            "invalid header name `{name}`: this header is neither read nor sent; correct the name in `RequestTag::header`, \
+             `tag_header`, `record_request_headers` or `record_response_headers`"
         );
     }
     parsed

@@ -13,6 +13,8 @@ use throughline::traced;
 use throughline_http::{ClientLayer, RequestTag, ServerLayer};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
+use crate::output::Output;
+
 use super::{SAMPLED, assert_no_doubles, assert_text, get, one, send};
 
 const PATH: &str = "/tenants/from-path/files/a/b%20c?tenant=from+query&empty=";
@@ -257,6 +259,21 @@ async fn a_request_for_nothing_that_exists_lacks_nothing() {
 }
 
 #[tokio::test]
+async fn an_invalid_header_name_is_logged_and_ignored() {
+    let output = Output::default();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(output.writer()).finish();
+    let _default = crate::subscriber::set_default(subscriber);
+    let layer = || ServerLayer::new().tag_header("biz_id", "no header").tag(tag().header("a:b").header("x-tenant-id"));
+    let (span, _) = one(layer().record_request_headers(["c d"]), get(PATH, &[("x-tenant-id", "acme")])).await;
+    assert_text(&span, "tenant_id", Some("acme"));
+    let lines = output.lines();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    for (line, name) in lines.iter().zip(["no header", "a:b", "c d"]) {
+        assert!(line.contains(&format!("ERROR throughline: invalid header name `{name}`: ")), "{line}");
+    }
+}
+
+#[tokio::test]
 async fn secrets_are_hashed_or_masked() {
     let (masked, _) = tag_of(tag().header("x-tenant-id").mask(), PATH, &[("x-tenant-id", "13800138000")]).await;
     assert_eq!(masked.as_deref(), Some("*******8000"));
@@ -266,6 +283,8 @@ async fn secrets_are_hashed_or_masked() {
     // What came as a tag was hashed where it became one.
     let (travelled, _) = tag_of(tag().header("x-tenant-id").hash(), PATH, &[("x-travel-tenant", &hashed)]).await;
     assert_eq!(travelled, Some(hashed));
+    let (travelled, _) = tag_of(tag().header("x-tenant-id").mask(), PATH, &[("x-travel-tenant", "**ada-1234")]).await;
+    assert_eq!(travelled.as_deref(), Some("**ada-1234"));
 }
 
 #[tokio::test]
