@@ -51,6 +51,18 @@ fn injection_replaces() {
     assert_eq!(headers["accept"], "*/*");
 }
 
+/// For propagators other than Throughline's.
+#[test]
+fn a_header_map_is_an_extractor() {
+    let headers = map(&[("traceparent", SAMPLED), ("b3", "0")]);
+    let carrier = Headers(&headers);
+    assert_eq!(carrier.get("TraceParent"), Some(SAMPLED));
+    assert_eq!((carrier.get("tracestate"), carrier.get_all("tracestate")), (None, None));
+    let mut keys = carrier.keys();
+    keys.sort_unstable();
+    assert_eq!(keys, ["b3", "traceparent"]);
+}
+
 #[test]
 fn a_header_that_occurs_twice_is_seen_twice() {
     let mut headers = map(&[("traceparent", SAMPLED), ("tracestate", "a=1")]);

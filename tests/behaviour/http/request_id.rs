@@ -12,6 +12,8 @@ use throughline::{Context, Outcome, RequestId, Snapshot};
 use throughline_http::{ClientLayer, Outgoing, ServerLayer, Target};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
+use crate::output::Output;
+
 use super::{SAMPLED, TRACE, assert_no_doubles, get, one, router, send};
 
 const RECORDED: &str = "http.request.header.x-request-id";
@@ -112,7 +114,10 @@ async fn the_sampler_decides_with_the_id_that_was_given() {
 
 #[tokio::test]
 async fn with_another_id_generator_the_request_keeps_its_id() {
-    let capture = Capture::with_provider(|builder| builder.with_id_generator(RandomIdGenerator::default()));
+    let (output, capture) =
+        (Output::default(), Capture::with_provider(|builder| builder.with_id_generator(RandomIdGenerator::default())));
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(output.writer()).finish();
+    let _default = crate::subscriber::set_default(subscriber);
     for id in [TRACE, UUID] {
         let response = send(&capture, router(ServerLayer::new()), get("/orders/7", &[("x-request-id", id)])).await;
         assert_eq!(response.headers()["x-request-id"], id);
@@ -121,6 +126,8 @@ async fn with_another_id_generator_the_request_keeps_its_id() {
         assert_eq!(span.parent_id(), None);
         assert_eq!(span.attribute(RECORDED).map(ToString::to_string), Some(format!("[\"{id}\"]")));
     }
+    let (expected, lines) = (format!("WARN throughline: the request ID `{TRACE}` is not the trace ID"), output.lines());
+    assert!(matches!(&lines[..], [line] if line.contains(&expected)), "{lines:?}");
 }
 
 #[tokio::test]
