@@ -93,9 +93,10 @@ impl Printer {
             "'" => self.put(after_word || after_sign, sign, Last::Prefix),
             "?" if after_word => self.put(false, sign, Last::Word { is_type: false }),
             "!" if after_word => self.put(false, sign, Last::Prefix),
-            "<" if self.last == (Last::Word { is_type: true }) || self.text.ends_with("::") => {
+            // Generics, or a qualified path: `<A as B>::C`.
+            "<" if !after_word || self.last == (Last::Word { is_type: true }) => {
                 self.generics += 1;
-                self.put(false, sign, Last::Prefix);
+                self.put(after_sign, sign, Last::Prefix);
             }
             ">" if self.generics > 0 => {
                 self.generics -= 1;
@@ -147,6 +148,7 @@ mod tests {
             "&mut self.count[0..2]",
             "format!(\"{a}\", 1)?",
             "level = tracing::Level::DEBUG",
+            "<A>::b(), c = <D as Into<E>>::into(f) < g",
             "if a { b } else { c }",
         ] {
             assert_eq!(shown(text.parse::<TokenStream>().unwrap()), text);
