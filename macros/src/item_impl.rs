@@ -123,3 +123,86 @@ fn members(input: ParseStream<'_>) -> Result<Vec<Member>> {
     }
     Ok(members)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shown::shown;
+
+    /// The members of a block, the methods with a mark in front.
+    fn members_of(block: &str) -> Vec<String> {
+        members_of_tokens(&block.parse().unwrap())
+    }
+
+    fn members_of_tokens(block: &TokenStream) -> Vec<String> {
+        let block = ItemImpl::parse(block).unwrap().unwrap_or_else(|error| panic!("{error}"));
+        let shown = |member| match member {
+            Member::Fn(tokens) => format!("fn: {}", shown(tokens)),
+            Member::Other(tokens) => shown(tokens),
+        };
+        block.members.into_iter().map(shown).collect()
+    }
+
+    #[test]
+    fn a_member_ends_with_its_braces_or_its_semicolon() {
+        for members in [
+            &["fn: fn a() { 1 }", "fn: pub(crate) const unsafe fn b() { 2 }", "fn: default async fn c() { 3 }"][..],
+            &["fn: fn a() -> Bits<{ N }> { 1 }", "fn: fn b() { 2 }"],
+            &["fn: fn a() -> Bits<{ N }, u8> { 1 }", "fn: fn b() { 2 }"],
+            &["fn: fn a() -> [u8; { N }] { 1 }", "fn: fn b() { 2 }"],
+            &["fn: fn a();", "fn: extern \"C\" fn b() { 2 }"],
+            &["const A: u8 = { 1 };", "fn: fn b() { 2 }"],
+            &["const A: u8 = if B { 1 } else { 2 };", "type C = Bits<{ 3 }>;", "fn: fn b() { 2 }"],
+            &["made!{ a }", "fn: fn b() { 2 }", "made!(a);", "fn: #[cold] fn c() { 3 }"],
+        ] {
+            let block = format!("impl A {{ {} }}", members.join(" ")).replace("fn: ", "");
+            assert_eq!(members_of(&block), members);
+        }
+    }
+
+    #[test]
+    fn members_that_a_macro_has_been_given_are_told_apart() {
+        // As of `$member:item`.
+        let given = |member: &str| TokenTree::Group(Group::new(Delimiter::None, member.parse().unwrap()));
+        for member in
+            ["const A: u8 = 1;", "type A = u8;", "pub fn a() { 1 }", "#[cold] fn a();", "default fn a() { 1 }"]
+        {
+            let (member, next) = (given(member), given("fn b() { 2 }"));
+            let members = members_of_tokens(&quote!(impl A { #member #next }));
+            assert_eq!(members.len(), 2, "{members:?}");
+            assert_eq!(members[1], "fn: fn b() { 2 }");
+        }
+        // An expression or a type.
+        let (value, ty) = (given("{ 1 }"), given("[u8; 2]"));
+        let members = members_of_tokens(&quote!(impl A { const A: #ty = #value; fn b() -> #ty #value }));
+        assert_eq!(members, ["const A: [u8; 2] = { 1 };", "fn: fn b() -> [u8; 2] { 1 }"]);
+    }
+
+    #[test]
+    fn what_is_no_block_is_told_from_one() {
+        for (item, expected) in [
+            ("impl A {}", true),
+            ("#[cold] unsafe impl A {}", true),
+            ("default impl A for B {}", true),
+            ("fn a() {}", false),
+            ("struct A {}", false),
+            ("impl A;", false),
+        ] {
+            assert_eq!(ItemImpl::parse(&item.parse().unwrap()).is_some(), expected, "{item}");
+        }
+    }
+
+    #[test]
+    fn the_type_is_named() {
+        for (header, expected) in [
+            ("impl A", Some("A")),
+            ("impl<T> a::A<T>", Some("A")),
+            ("impl Clone for &'static mut A", Some("A")),
+            ("impl Clone for (A)", Some("A")),
+            ("impl Clone for [A]", None),
+        ] {
+            let block = ItemImpl::parse(&format!("{header} {{}}").parse().unwrap()).unwrap().ok().unwrap();
+            assert_eq!(block.self_type.map(|name| name.to_string()).as_deref(), expected, "{header}");
+        }
+    }
+}

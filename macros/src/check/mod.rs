@@ -382,3 +382,6 @@ fn stream_shape(item: &ItemFn, stream: &Spanned<()>, of_impl: Option<&[Ident]>, 
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -231,9 +231,13 @@ mod tests {
     use super::*;
 
     fn message(option: &str) -> Option<String> {
+        advice_of(option, true)
+    }
+
+    fn advice_of(option: &str, known: bool) -> Option<String> {
         let mut tokens = option.parse::<TokenStream>().unwrap().into_iter();
         let Some(TokenTree::Ident(key)) = tokens.next() else { panic!("{option}") };
-        advice(&key, &tokens.collect(), true).map(|error| error.to_string())
+        advice(&key, &tokens.collect(), known).map(|error| error.to_string())
     }
 
     fn tags(option: &str) -> String {
@@ -249,10 +253,44 @@ mod tests {
             ("fields(a.b = %x, ?order, %user.id)", "\"a.b\" = %x, ?order, \"user.id\" = %user.id"),
             ("fields(\"http.method\" = ?request.method(), n = 1)", "\"http.method\" = ?request.method(), n = 1"),
             ("fields(id = id, x = tracing::field::debug(&x), y = display(z))", "id, ?x, y = %z"),
+            ("fields(x = field::debug(&x), y = ours::display(&z))", "?x, y = ours::display(&z)"),
+            ("fields(x = <A>::Empty, y = ours::Empty, z = field::Empty)", "x = <A>::Empty, y = ours::Empty"),
             ("fields(type = kind.name, total = Empty)", "type = kind.name"),
             ("fields(otel.kind = \"server\", otel.kind_of = 1, otel.name = name)", "\"otel.kind_of\" = 1"),
         ] {
             assert_eq!(tags(option), expected, "{option}");
+        }
+    }
+
+    #[test]
+    fn fields_of_opentelemetry_become_options() {
+        for (field, expected) in [
+            ("otel.kind = \"Server\"", "write `kind = server` instead of `otel.kind`"),
+            ("otel.kind = ?SpanKind::Client", "write `kind = client` instead of `otel.kind`"),
+            ("otel.kind = \"other\"", "write `kind = …` instead of `otel.kind`"),
+            ("otel.kind = kind()", "write `kind = …` instead of `otel.kind`"),
+            ("otel.name = \"a b\"", "write `name = \"a b\"` instead of `otel.name`"),
+            (
+                "otel.name = name",
+                "write a constant `name = \"…\"` instead of `otel.name`, and record variable parts as tags",
+            ),
+            (
+                "otel.status_code = \"OK\"",
+                "remove `otel.status_code`: the status is Error if the function returns an `Err`",
+            ),
+            ("", "remove it"),
+            ("later", "remove `later`, and call `throughline::record(\"later\", value)` once its value is known"),
+        ] {
+            let expected = format!("unknown option `fields`; {expected}");
+            assert_eq!(message(&format!("fields({field})")), Some(expected), "{field}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_recorded_later_may_come_from_a_macro() {
+        let given = |tokens| TokenTree::Group(proc_macro2::Group::new(Delimiter::None, tokens));
+        for (value, expected) in [(quote!(Empty), true), (quote!(tracing::field::Empty), true), (quote!(1), false)] {
+            assert_eq!(is_empty_field(&syn::parse2(given(value).into()).unwrap()), expected);
         }
     }
 
@@ -267,6 +305,18 @@ mod tests {
     fn what_is_ours_needs_no_advice() {
         for option in ["skip", "ret", "err = debug", "parent = message", "name = \"x\"", "ret = debug", "root"] {
             assert_eq!(message(option), None, "{option}");
+        }
+    }
+
+    #[test]
+    fn only_options_are_told_to_be_written_with_an_equals_sign() {
+        for option in ["kind: server", "kind => server", "kind == server", "kind := server", "kind(server)"] {
+            let expected = "option values are written with `=`: `kind = server`";
+            assert_eq!(advice_of(option, true).as_deref(), Some(expected), "{option}");
+            assert_eq!(advice_of(option, false), None, "{option}");
+        }
+        for option in ["kind()", "tags(order_no)", "kind::server", "on"] {
+            assert_eq!(advice_of(option, true), None, "{option}");
         }
     }
 }
