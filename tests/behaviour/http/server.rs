@@ -144,6 +144,13 @@ async fn forwarded_headers_are_believed_as_far_as_proxies_go() {
         (1, &[("x-forwarded-for", "unknown")][..], None, "http", None),
         (1, &[("x-forwarded-for", "192.0.2.1:99")][..], Some("192.0.2.1"), "http", None),
         (1, &[("x-forwarded-proto", "javascript")][..], None, "http", None),
+        (
+            1,
+            &[("x-forwarded-host", "evil.example, shop.example"), ("host", "inner")][..],
+            None,
+            "http",
+            Some("shop.example"),
+        ),
     ] {
         let (span, _) = one(ServerLayer::new().proxies(proxies), get("/orders/7", headers)).await;
         assert_text(&span, "client.address", client);
@@ -163,10 +170,33 @@ async fn ports_follow_the_scheme() {
         assert_text(&span, "server.address", Some("shop.example"));
         assert_number(&span, "server.port", port);
     }
+    // That of the URI, which HTTP/2 has, comes before that of the layer.
+    for (layer, scheme, port) in [(ServerLayer::new().scheme("https"), "http", 80), (ServerLayer::new(), "https", 443)]
+    {
+        let (span, _) = one(layer, get(&format!("{scheme}://shop.example/orders/7"), &[])).await;
+        assert_text(&span, "url.scheme", Some(scheme));
+        assert_number(&span, "server.port", port);
+    }
     let (span, _) = one(ServerLayer::new(), get("/orders/7", &[("host", "[::1]:80")])).await;
     assert_text(&span, "server.address", Some("::1"));
     let (span, _) = one(ServerLayer::new(), get("/orders/7", &[("host", "no host at all")])).await;
     assert_text(&span, "server.address", None);
+}
+
+#[tokio::test]
+async fn versions_are_those_of_the_conventions() {
+    for (version, expected) in [
+        (Version::HTTP_09, "0.9"),
+        (Version::HTTP_10, "1.0"),
+        (Version::HTTP_11, "1.1"),
+        (Version::HTTP_2, "2"),
+        (Version::HTTP_3, "3"),
+    ] {
+        let mut request = get("/orders/7", &[]);
+        *request.version_mut() = version;
+        let (span, _) = one(ServerLayer::new(), request).await;
+        assert_text(&span, "network.protocol.version", Some(expected));
+    }
 }
 
 #[tokio::test]
