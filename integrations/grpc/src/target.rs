@@ -108,6 +108,8 @@ mod tests {
         let of = |uri: &str| server_of(&uri.parse().unwrap()).map(|(host, port)| (host.to_owned(), port));
         assert_eq!(of("http://orders:50051/a/b"), Some(("orders".into(), Some(50051))));
         assert_eq!(of("https://orders"), Some(("orders".into(), Some(443))));
+        assert_eq!(of("http://orders"), Some(("orders".into(), Some(80))));
+        assert_eq!(of("dns://orders"), Some(("orders".into(), None)));
         assert_eq!(of("http://[::1]:80"), Some(("::1".into(), Some(80))));
         assert_eq!(of("/a/b"), None);
 
