@@ -97,3 +97,26 @@ pub(super) fn otherwise(item: &mut ItemFn, for_docs: bool) {
     };
     item.attrs.insert(0, condition);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_are_those_that_a_body_begins_with() {
+        for (items, rest) in [
+            ("use a::b; #[cold] fn c() {}", "c(); fn d() {}"),
+            ("#[derive(Debug)] struct A;", "b()"),
+            ("const A: u8 = 1; macro_rules! b { () => {} }", "b!(); use c::d;"),
+            ("", "b!(); use c::d;"),
+            ("", "#[cold] let a = 1; use c::d;"),
+            ("", "unsafe { a() } use c::d;"),
+            ("", "async {}.await"),
+            ("", ""),
+        ] {
+            let tokens = |text: &str| text.parse::<TokenStream>().unwrap().to_string();
+            let (found, left) = items_first(format!("{items} {rest}").parse().unwrap());
+            assert_eq!((found.to_string(), left.to_string()), (tokens(items), tokens(rest)), "{items} {rest}");
+        }
+    }
+}

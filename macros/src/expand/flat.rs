@@ -63,3 +63,36 @@ fn calls(tokens: &TokenStream, name: &Ident) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_depends_on_the_async_fn_stays_one() {
+        for (text, expected) in [
+            ("async fn f(a: u8, (b, _): (u8, u8)) {}", true),
+            ("async fn f(&self) -> Result<u8, Error> {}", true),
+            ("#[inline] #[doc = \"\"] #[allow(unused)] async fn f() {}", true),
+            ("#[must_use] async fn f() -> u8 {}", false),
+            ("#[other::attribute] async fn f() {}", false),
+            ("async fn f() -> ! {}", false),
+            ("async fn f() -> Vec<impl Send> {}", false),
+            ("async fn f(#[cfg(unix)] a: u8) {}", false),
+            ("async fn f(#[cfg(unix)] &self) {}", false),
+            ("async fn f(A { b, c }: A) {}", false),
+            ("async fn f((_, A { b, .. }): (u8, A)) {}", false),
+            ("async fn f(Some((A { b, .. })): Some) {}", false),
+            ("async fn f() { f().await }", false),
+            ("async fn f() { g(|| [f()]) }", false),
+            ("async fn f(&self) { self.f().await }", false),
+            ("async fn f(&self) { Self::f().await }", false),
+            ("async fn f(&self) { self.g.f().await }", true),
+            ("async fn f(&self) { g().f().await }", true),
+        ] {
+            let item = ItemFn::parse(text.parse().unwrap()).unwrap();
+            assert_eq!(is_flat(&Shape::Async, &item), expected, "{text}");
+            assert!(!is_flat(&Shape::AsyncStream, &item));
+        }
+    }
+}

@@ -85,7 +85,8 @@ fn infer_arguments(path: &mut Path) {
 
 #[cfg(test)]
 mod tests {
-    use quote::ToTokens as _;
+    use proc_macro2::{Delimiter, Group, TokenTree};
+    use quote::{ToTokens as _, quote};
     use syn::parse_quote;
 
     use super::*;
@@ -94,6 +95,19 @@ mod tests {
     fn impl_trait_is_inferred_wherever_it_stands() {
         let ty: Type = parse_quote!(Result<(impl Iterator<Item = u8>, &'a [impl Copy]), Box<dyn Error>>);
         let expected: Type = parse_quote!(Result<(_, &'a [_]), Box<dyn Error>>);
+        assert_eq!(inferred(&ty).to_token_stream().to_string(), expected.to_token_stream().to_string());
+
+        let ty: Type =
+            parse_quote!((*const impl Copy, [impl Copy; 2], (impl Copy), Box<dyn Iterator<Item = impl Copy>>, u8));
+        let expected: Type = parse_quote!((*const _, [_; 2], (_), Box<dyn Iterator<Item = _>>, u8));
+        assert_eq!(inferred(&ty).to_token_stream().to_string(), expected.to_token_stream().to_string());
+    }
+
+    #[test]
+    fn impl_trait_is_inferred_in_a_type_that_a_macro_has_been_given() {
+        let given = |ty| TokenTree::Group(Group::new(Delimiter::None, ty));
+        let (ty, expected) = (given(quote!(Box<impl Copy>)), given(quote!(Box<_>)));
+        let (ty, expected): (Type, Type) = (parse_quote!(Option<#ty>), parse_quote!(Option<#expected>));
         assert_eq!(inferred(&ty).to_token_stream().to_string(), expected.to_token_stream().to_string());
     }
 }

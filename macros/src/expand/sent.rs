@@ -83,3 +83,34 @@ fn is_known(ty: &Type, sig: &Signature) -> bool {
     finder.visit_type(ty);
     !finder.free
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_type_is_known_if_it_names_no_parameter() {
+        for (ty, expected) in [
+            ("Order", true),
+            ("Vec<u8>", true),
+            ("(u8, Rc<Order>)", true),
+            ("[Order; 3]", true),
+            ("OK", true),
+            ("String", false),
+            ("u8", false),
+            ("Item", false),
+            ("Vec<Item>", false),
+            ("[Order; LENGTH]", false),
+            ("T", false),
+            ("Vec<T1>", false),
+            ("Arc<Self>", false),
+            ("Self::Row", false),
+            ("impl Send", false),
+            ("Option<_>", false),
+            ("made!()", false),
+        ] {
+            let sig = syn::parse_str("fn f<'a, Item, const LENGTH: usize>()").unwrap();
+            assert_eq!(is_known(&syn::parse_str(ty).unwrap(), &sig), expected, "{ty}");
+        }
+    }
+}
