@@ -168,3 +168,25 @@ fn span_processors_may_use_tracing() {
     with_layer(&capture, || info_span!("order").in_scope(|| info_span!("child").in_scope(|| ())));
     capture.assert_tree("order\n└── child");
 }
+
+#[test]
+fn a_span_that_is_never_closed_ends_with_its_subscriber() {
+    let capture = Capture::new();
+    let subscriber = dispatch(tracing_subscriber::registry().with(tracing_layer()));
+    let stuck = with_default(&subscriber, || {
+        capture.run(|| {
+            let (stuck, untouched) = (info_span!("stuck"), info_span!("untouched"));
+            stuck.in_scope(|| ());
+            for span in [&stuck, &untouched] {
+                // A reference that is never released, as a layer may hold it.
+                span.with_subscriber(|(id, subscriber)| subscriber.clone_span(id));
+            }
+            stuck.context().span().span_context().span_id()
+        })
+    });
+    assert_eq!(capture.spans().len(), 0);
+    drop(subscriber);
+    // The other has not started.
+    capture.assert_tree("stuck");
+    assert_eq!(capture.span("stuck").span_context.span_id(), stuck);
+}
