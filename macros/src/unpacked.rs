@@ -76,3 +76,60 @@ fn pattern_of(argument: &Ident, body: TokenStream) -> Option<Pat> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use quote::ToTokens as _;
+
+    use super::*;
+    use crate::item_fn::names_of;
+
+    /// What is found in a method of `#[async_trait]` with this body: each argument with the names in its pattern.
+    fn found(arguments: &str, body: &str) -> Vec<String> {
+        let text = format!("fn f({arguments}) -> Pin<Box<dyn Future>> {{ Box::pin(async move {{ {body} }}) }}");
+        let patterns = patterns(&ItemFn::parse(text.parse().unwrap()).unwrap());
+        let names = |pat| names_of(pat).iter().map(Ident::to_string).collect::<Vec<_>>().join(" ");
+        patterns.iter().map(|unpacked| format!("{}: {}", unpacked.argument, names(&unpacked.pat))).collect()
+    }
+
+    #[test]
+    fn patterns_are_found_where_async_trait_has_moved_them() {
+        let arguments = "&self, __arg1: Path<String>, a: u8, __arg3: Range";
+        let rest = "let a = a; let __ret: u8 = { let b = __arg1; b };";
+        for (body, expected) in [
+            (
+                "let Path(tenant_id) = { let __arg1 = __arg1; __arg1 }; let Range { from, to: (b, _) } = __arg3;",
+                &["__arg1: tenant_id", "__arg3: from b"][..],
+            ),
+            ("let a = a; let (Some(1..=2) | Other(c)) = __arg3;", &["__arg3: "]),
+            ("let [b, ..] = __arg1;", &["__arg1: b"]),
+            ("let b = __arg1;", &[]),
+            ("let Path(b) = other;", &[]),
+            ("b(__arg1)", &[]),
+        ] {
+            assert_eq!(found(arguments, &format!("{body} {rest}")), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn other_functions_have_none() {
+        let body = "let Path(a) = __arg1;";
+        assert!(found("a: u8", body).is_empty());
+        for text in [
+            format!("async fn f(__arg1: u8) {{ Box::pin(async move {{ {body} }}) }}"),
+            format!("fn f(__arg1: u8) {{ {body} }}"),
+            format!("fn f(__arg1: u8) {{ Box::pin([{body}]) }}"),
+            "fn f(__arg1: u8);".to_owned(),
+        ] {
+            assert!(patterns(&ItemFn::parse(text.parse().unwrap()).unwrap()).is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn conditions_of_the_argument_are_those_of_the_pattern() {
+        let text = "fn f(#[cfg(unix)] #[allow(unused)] __arg1: A) { Box::pin(async move { let A(b) = __arg1; }) }";
+        let found = patterns(&ItemFn::parse(text.parse().unwrap()).unwrap());
+        assert_eq!(found[0].cfgs.to_string(), "#[cfg(unix)]".parse::<TokenStream>().unwrap().to_string());
+        assert_eq!(found[0].pat.to_token_stream().to_string(), "A (b)");
+    }
+}

@@ -8,13 +8,14 @@ use throughline::in_span;
 use throughline::testing::Capture;
 use throughline::tracing_layer;
 use throughline::tracing_layer::{OpenTelemetrySpanExt as _, SetParentError, get_otel_context};
+use tracing::dispatcher::with_default;
 use tracing::span::Id;
 use tracing::{Span, Subscriber, info_span};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::{subscriber, text, with_layer};
+use crate::{dispatch, subscriber, text, with_layer};
 
 fn other_span() -> SpanContext {
     SpanContext::new(TraceId::from(7_u128), SpanId::from(9_u64), TraceFlags::SAMPLED, true, TraceState::NONE)
@@ -152,4 +153,21 @@ fn a_span_of_a_layer_that_can_be_reloaded_is_found() {
         });
     });
     assert_eq!(capture.span("order").attribute("queue.depth"), Some(&3.into()));
+}
+
+#[test]
+fn a_span_of_a_layer_that_can_be_reloaded_is_found_after_another_subscriber_was_set_up() {
+    let reloadable = || tracing_subscriber::reload::Layer::new(throughline::tracing_layer()).0;
+    let capture = Capture::new();
+    let first = dispatch(tracing_subscriber::registry().with(reloadable()));
+    let second = dispatch(tracing_subscriber::registry().with(reloadable()));
+    for (name, subscriber) in [("first", &first), ("second", &second)] {
+        with_default(subscriber, || {
+            capture.run(|| {
+                let span = info_span!("order", otel.name = name);
+                span.set_attribute("set", true);
+            });
+        });
+        assert_eq!(capture.span(name).attribute("set"), Some(&true.into()));
+    }
 }

@@ -185,8 +185,11 @@ fn a_span_that_is_never_closed_ends_with_its_subscriber() {
         })
     });
     assert_eq!(capture.spans().len(), 0);
+    capture.run(|| in_span("later", || ()));
     drop(subscriber);
     // The other has not started.
-    capture.assert_tree("stuck");
-    assert_eq!(capture.span("stuck").span_context.span_id(), stuck);
+    capture.assert_tree("stuck\nlater");
+    let (ended, later) = (capture.span("stuck"), capture.span("later"));
+    assert_eq!(ended.span_context.span_id(), stuck);
+    assert!(ended.end_time <= later.start_time, "it ends when it was last exited");
 }
