@@ -368,3 +368,6 @@ fn called_modifier(value: &Expr) -> Option<&'static str> {
     let name = simple_ident(&call.func)?;
     Modifier::from_name(&name.to_string()).map(Modifier::name)
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,20 @@ fn function(text: &str) -> ItemFn {
     ItemFn::parse(text.parse().unwrap()).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
+fn name(shape: &Shape) -> &'static str {
+    match shape {
+        Shape::Sync => "sync",
+        Shape::Async => "async",
+        Shape::InPlace => "in place",
+        Shape::Future(Wrapped::Impl) => "impl",
+        Shape::Future(Wrapped::Boxed) => "boxed",
+        Shape::Stream(Wrapped::Impl) => "impl stream",
+        Shape::Stream(Wrapped::Boxed) => "boxed stream",
+        Shape::AsyncStream => "async stream",
+        Shape::Spawn(_) => "job",
+    }
+}
+
 #[test]
 fn a_return_is_one_of_the_function_itself() {
     for (body, expected) in [
@@ -75,14 +89,6 @@ fn methods_of_async_trait_are_known_by_its_lifetime() {
 
 #[test]
 fn a_wrapper_is_opaque_or_a_pinned_box() {
-    let name = |shape: &Shape| match shape {
-        Shape::Sync => "sync",
-        Shape::Async => "async",
-        Shape::InPlace => "in place",
-        Shape::Future(Wrapped::Impl) => "impl",
-        Shape::Future(Wrapped::Boxed) => "boxed",
-        _ => "another",
-    };
     for (text, expected) in [
         ("fn f() {}", "sync"),
         ("async fn f() {}", "async"),
@@ -112,5 +118,27 @@ fn a_wrapper_is_opaque_or_a_pinned_box() {
         ("fn f() -> u8 { f() }", "in place"),
     ] {
         assert_eq!(name(&plain_shape(&function(text), None)), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_stream_is_told_by_its_type_where_there_is_no_option() {
+    for (text, expected) in [
+        ("fn f() -> impl Stream<Item = u8> {}", "impl stream"),
+        ("fn f() -> Pin<Box<impl Stream<Item = u8>>> {}", "boxed stream"),
+        ("fn f() -> Pin<Box<dyn Stream<Item = u8>>> {}", "boxed stream"),
+        ("fn f() -> BoxStream<'static, u8> {}", "boxed stream"),
+        ("async fn f() -> impl Stream<Item = u8> {}", "async stream"),
+        ("async fn f() -> BoxStream<'static, u8> {}", "async"),
+        ("fn f<T>() -> BoxStream<'static, T> {}", "sync"),
+        ("fn f() -> impl Stream {}", "sync"),
+        ("async fn f() -> impl Stream {}", "async"),
+        ("fn f() -> impl Stream<Item = u8> + Clone {}", "sync"),
+        ("fn f() -> impl Future<Output = u8> {}", "impl"),
+        ("fn f() -> Vec<u8> {}", "sync"),
+    ] {
+        let report = Report::default();
+        assert_eq!(name(&biz_tags(None, Vec::new(), function(text), &report).shape), expected, "{text}");
+        assert!(report.is_empty(), "{text}");
     }
 }

@@ -255,3 +255,6 @@ fn set_expr(
     set(slot, key, value, report);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
