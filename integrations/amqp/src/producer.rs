@@ -123,7 +123,7 @@ fn publishing(
     (span, inject_context(&context, properties))
 }
 
-fn confirmed(result: &lapin::Result<Confirmation>) -> Outcome {
+pub(crate) fn confirmed(result: &lapin::Result<Confirmation>) -> Outcome {
     match result {
         Ok(Confirmation::Ack(Some(returned)) | Confirmation::Nack(Some(returned))) => {
             let error_type = returned.error().map_or(Cow::Borrowed("returned"), |error| code(&error));
@@ -138,20 +138,19 @@ fn confirmed(result: &lapin::Result<Confirmation>) -> Outcome {
 fn failed(error: &lapin::Error) -> Outcome {
     let error_type = match error.kind() {
         ErrorKind::ProtocolError(error) => code(error),
-        ErrorKind::ChannelsLimitReached => "ChannelsLimitReached".into(),
-        ErrorKind::InvalidChannel(_) => "InvalidChannel".into(),
-        ErrorKind::InvalidChannelState(..) => "InvalidChannelState".into(),
-        ErrorKind::InvalidConnectionState(_) => "InvalidConnectionState".into(),
-        ErrorKind::IOError(_) => "IOError".into(),
-        ErrorKind::RuntimeShutdownError(_) => "RuntimeShutdownError".into(),
-        ErrorKind::SerialisationError(_) => "SerialisationError".into(),
-        ErrorKind::MissingHeartbeatError => "MissingHeartbeatError".into(),
-        _ => "lapin::Error".into(),
+        kind => name_of(kind).into(),
     };
     Outcome::exception(error_type, error)
 }
 
 /// The name of a reply code of AMQP.
+/// The name of the variant.
+fn name_of(kind: &ErrorKind) -> String {
+    let mut name = format!("{kind:?}");
+    name.truncate(name.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(name.len()));
+    name
+}
+
 fn code(error: &AMQPError) -> Cow<'static, str> {
     match error.kind() {
         AMQPErrorKind::Soft(error) => error.to_string().into(),

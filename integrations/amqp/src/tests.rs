@@ -1,13 +1,17 @@
 use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
 
+use lapin::protocol::{AMQPError, AMQPSoftError};
 use lapin::types::{AMQPValue, FieldArray, FieldTable, ShortString};
-use lapin::{BasicProperties, message};
+use lapin::{BasicProperties, ChannelState, Confirmation, ErrorKind, message};
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use throughline::testing::Capture;
 use throughline::{Context, Origin, traced};
 
 use crate::attributes::destination;
+use crate::producer::confirmed;
 use crate::{Delivery, inject, inject_context};
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -252,4 +256,29 @@ fn a_delivery_is_a_parent_and_a_link() {
         count orders [consumer] messaging.batch.message_count=1 ~> request
         ",
     );
+}
+
+#[test]
+fn a_message_that_is_not_published_has_the_kind_of_its_error() {
+    let closed = || io::ErrorKind::BrokenPipe.into();
+    let soft = AMQPError::new(AMQPSoftError::NOTFOUND.into(), "no exchange".into());
+    for (result, error_type) in [
+        (Ok(Confirmation::Ack(None)), None),
+        (Ok(Confirmation::NotRequested), None),
+        (Ok(Confirmation::Nack(None)), Some("nack")),
+        (Err(ErrorKind::ProtocolError(soft).into()), Some("NOT-FOUND")),
+        (Err(ErrorKind::ChannelsLimitReached.into()), Some("ChannelsLimitReached")),
+        (Err(ErrorKind::InvalidChannel(7).into()), Some("InvalidChannel")),
+        (Err(ErrorKind::InvalidChannelState(ChannelState::Closed, "publish").into()), Some("InvalidChannelState")),
+        (Err(ErrorKind::IOError(Arc::new(closed())).into()), Some("IOError")),
+        (Err(ErrorKind::RuntimeShutdownError(Arc::new(closed())).into()), Some("RuntimeShutdownError")),
+        (Err(ErrorKind::AuthProviderError("no token".into()).into()), Some("AuthProviderError")),
+        (Err(ErrorKind::MissingHeartbeatError.into()), Some("MissingHeartbeatError")),
+    ] {
+        let capture = Capture::new();
+        capture.run(|| throughline::span("publish").start()).end(|| confirmed(&result));
+        let span = capture.span("publish");
+        assert_eq!(span.is_error(), error_type.is_some());
+        assert_eq!(span.attribute("error.type"), error_type.map(Into::into).as_ref());
+    }
 }

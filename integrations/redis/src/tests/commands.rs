@@ -1,5 +1,7 @@
 //! The spans of commands, and their errors.
 
+use std::io;
+
 use opentelemetry_sdk::trace::Sampler;
 use redis::{AsyncCommands as _, ErrorKind};
 
@@ -51,14 +53,26 @@ fn a_blocking_connection_too() {
 
 #[test]
 fn errors_tell_their_code_and_no_arguments() {
-    let io = redis::RedisError::from(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
+    let io = |kind: io::ErrorKind| Err(redis::RedisError::from(io::Error::from(kind)));
+    let map = Value::Map(vec![(Value::Int(1), Value::Set(vec![error("NOPERM no")]))]);
+    let attribute = Value::Attribute { data: Box::new(error("NOPERM no")), attributes: Vec::new() };
     let cases = [
         (Ok(error("ERR unknown command 'X', with args beginning with: 'secret'")), "ERR", Some("ERR")),
         (Ok(error("WRONGTYPE Operation against a key")), "WRONGTYPE", Some("WRONGTYPE")),
         (Ok(error("user secret is unknown")), "_OTHER", None),
         (Ok(Value::Array(vec![Value::Int(1), error("NOPERM no")])), "NOPERM", Some("NOPERM")),
-        (Err(io), "connection_dropped", None),
+        (Ok(map), "NOPERM", Some("NOPERM")),
+        (Ok(attribute), "NOPERM", Some("NOPERM")),
+        (io(io::ErrorKind::ConnectionReset), "connection_dropped", None),
+        (io(io::ErrorKind::ConnectionRefused), "connection_refused", None),
+        (io(io::ErrorKind::TimedOut), "timeout", None),
+        (io(io::ErrorKind::PermissionDenied), "io", None),
         (Err((ErrorKind::Client, "said \"secret\"").into()), "client", None),
+        (Err((ErrorKind::InvalidClientConfig, "said \"secret\"").into()), "client", None),
+        (Err((ErrorKind::Parse, "no reply").into()), "parse", None),
+        (Err((ErrorKind::AuthenticationFailed, "no password").into()), "authentication_failed", None),
+        (Err((ErrorKind::UnexpectedReturnType, "no list").into()), "unexpected_return_type", None),
+        (Err((ErrorKind::ClusterConnectionNotFound, "no node").into()), "cluster_connection_not_found", None),
     ];
     for (reply, error_type, code) in cases {
         let capture = Capture::new();

@@ -1,6 +1,43 @@
 //! No value is shown, whatever the statement and the error.
 
+use std::io;
+
+use sqlx::Error;
+use throughline::testing::Capture;
+
 use super::*;
+use crate::failure::outcome;
+
+#[test]
+fn an_error_has_its_type_and_shows_no_value() {
+    let column = Error::ColumnDecode { index: "hunter2".into(), source: "hunter2".into() };
+    for (error, error_type) in [
+        (Error::Io(io::ErrorKind::TimedOut.into()), "timeout"),
+        (Error::Io(io::ErrorKind::BrokenPipe.into()), "Io"),
+        (Error::Tls("no certificate".into()), "Tls"),
+        (Error::Protocol("an unknown packet".into()), "Protocol"),
+        (Error::PoolTimedOut, "PoolTimedOut"),
+        (Error::PoolClosed, "PoolClosed"),
+        (Error::WorkerCrashed, "WorkerCrashed"),
+        (Error::BeginFailed, "BeginFailed"),
+        (Error::InvalidSavePointStatement, "InvalidSavePointStatement"),
+        (Error::Configuration("hunter2".into()), "Configuration"),
+        (Error::Encode("hunter2".into()), "Encode"),
+        (Error::Decode("hunter2".into()), "Decode"),
+        (column, "Decode"),
+        (Error::InvalidArgument("hunter2".into()), "_OTHER"),
+    ] {
+        let capture = Capture::new();
+        capture.run(|| throughline::span("query").start()).end(|| outcome(&error));
+        let span = capture.span("query");
+        assert!(span.is_error());
+        assert_eq!(span.attribute("error.type"), Some(&error_type.into()));
+        assert!(!format!("{span:?}").contains("hunter2"), "{span:?}");
+    }
+    let capture = Capture::new();
+    capture.run(|| throughline::span("query").start()).end(|| outcome(&Error::RowNotFound));
+    assert!(!capture.span("query").is_error());
+}
 
 #[tokio::test]
 async fn texts_of_errors_show_no_values() {
