@@ -25,3 +25,17 @@ fn dropped_headers_are_on_the_span_and_warned_about_once() {
     let lines = output.lines();
     assert!(matches!(&lines[..], [line] if line.contains(expected)), "{lines:?}");
 }
+
+#[test]
+fn a_producer_span_that_is_dropped_is_cancelled_unless_that_is_off() {
+    let capture = Capture::new();
+    capture.run(|| {
+        drop(Producer::new("mail", "orders.7").target("orders.{no}").start());
+        drop(Producer::new("mail", "bills").cancel_off().start());
+    });
+    let sent = capture.span("send orders.{no}");
+    assert!(sent.is_cancelled());
+    let destination = sent.attribute(semconv::MESSAGING_DESTINATION_NAME).map(ToString::to_string);
+    assert_eq!(destination.as_deref(), Some("orders.7"));
+    assert!(!capture.span("send bills").is_cancelled());
+}

@@ -67,3 +67,13 @@ fn what_is_written_replaces_what_told_of_another_context() {
     }
     assert!(!identity.replaces("content-type"));
 }
+
+#[test]
+fn at_most_256_trace_headers_are_kept_and_others_do_not_count() {
+    let is_found = |before: usize, name| {
+        let headers = std::iter::repeat_n((name, VALUES[2]), before).chain([("traceparent", VALUES[0])]);
+        extract(headers).span().span_context().is_valid()
+    };
+    assert!(is_found(255, "baggage") && !is_found(256, "baggage"));
+    assert!(is_found(1_000, "content-type"));
+}
