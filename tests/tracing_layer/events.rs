@@ -158,3 +158,18 @@ fn an_event_without_a_span_is_nobodys() {
     with_layer(&capture, || info!("alone"));
     assert!(capture.spans().is_empty());
 }
+
+#[test]
+fn an_event_is_not_added_where_telemetry_is_suppressed() {
+    let capture = Capture::new();
+    with_layer(&capture, || {
+        info_span!("work").in_scope(|| {
+            {
+                let _suppressed = opentelemetry::Context::enter_telemetry_suppressed_scope();
+                info!("suppressed");
+            }
+            info!("added");
+        });
+    });
+    assert_eq!(event_names(&capture.span("work")), ["added"]);
+}
