@@ -193,4 +193,45 @@ mod tests {
         // Each of them fits, but not together.
         assert_eq!(CodeAttributes::new(name, name, Location::caller()).count(), 0);
     }
+    fn text(len: usize) -> &'static str {
+        Box::leak("x".repeat(len).into_boxed_str())
+    }
+
+    #[test]
+    fn the_longest_function_is_encoded() {
+        for (len, count) in [(101, 3), (102, 0)] {
+            assert_eq!(CodeAttributes::new("", text(len), Location::caller()).count(), count, "{len}");
+        }
+        for (len, count) in [(127, 3), (128, 0)] {
+            assert_eq!(CodeAttributes::new(text(len), "", Location::caller()).count(), count, "{len}");
+        }
+    }
+
+    #[cfg(feature = "tracing")]
+    #[test]
+    fn the_longest_path_is_encoded_and_the_name_if_there_is_room() {
+        for (path, name, has_name) in [
+            (10, 0, true),
+            (10, 127, true),
+            (10, 128, false),
+            (77, 127, true),
+            (78, 127, false),
+            (78, 126, true),
+            (105, 99, true),
+            (105, 100, false),
+            (105, 1000, false),
+        ] {
+            for line in [1, 127, 128, 16_383, 16_384, u32::MAX] {
+                let (path, name) = (text(path), text(name));
+                let code = CodeAttributes::at(name, path, line);
+                let mut fields = Fields::new(Limits::default());
+                fields.set(semconv::CODE_FILE_PATH, &path.into());
+                fields.set(semconv::CODE_LINE_NUMBER, &i64::from(line).into());
+                assert_eq!((code.bytes(), code.count()), (fields.bytes(), 2));
+                let named = [&[0x2a, u8::try_from(name.len()).unwrap_or(0)], name.as_bytes(), fields.bytes()].concat();
+                assert_eq!(code.with_name(name), has_name.then_some(&named[..]), "{} {}", path.len(), name.len());
+            }
+        }
+        assert_eq!(CodeAttributes::at("", text(106), 1).count(), 0);
+    }
 }
