@@ -102,7 +102,7 @@ impl<T> Table<T> {
     /// Whether there may be a value for this number, without waiting for the lock of the bucket. Insertions that
     /// happened before the caller learned the number are visible.
     #[inline]
-    #[cfg(all(feature = "tokio", tokio_unstable))]
+    #[cfg(any(test, all(feature = "tokio", tokio_unstable)))]
     pub(crate) fn may_have(&self, number: u64) -> bool {
         let only = self.bucket(number).only.load(Ordering::Relaxed);
         only == number || only == MANY
@@ -216,7 +216,6 @@ mod tests {
             assert_eq!(insert(number, number), None);
         }
         assert_eq!(insert(7, 700), Some(7));
-        #[cfg(all(feature = "tokio", tokio_unstable))]
         assert!((0..100).all(|number| table.may_have(number)));
         let get = |number| table.hold(number).expect("it is free").get().copied();
         let remove = |number| table.hold(number).expect("it is free").remove();
@@ -230,6 +229,25 @@ mod tests {
         left.sort_unstable();
         assert_eq!(left.len(), 51);
         assert_eq!((left[0], left[50]), (1, 700));
+    }
+
+    #[test]
+    fn what_is_left_in_a_bucket_may_be_there_and_nothing_is_in_an_empty_one() {
+        let remove = |table: &Table<_>, number| table.hold(number).expect("it is free").remove();
+        // Of three numbers, two are in the same bucket.
+        for (left, removed) in [(1, [2, 3]), (2, [1, 3]), (2, [3, 1]), (3, [2, 1]), (3, [1, 2]), (1, [3, 2])] {
+            let table = Table::new(1, 0);
+            for number in 1..=3 {
+                assert_eq!(table.hold(number).expect("it is free").insert(number), None);
+                assert!((1..=number).all(|number| table.may_have(number)));
+            }
+            for number in removed {
+                assert_eq!(remove(&table, number), Some(number));
+                assert!(table.may_have(left), "{left} after {number}");
+            }
+            assert_eq!(remove(&table, left), Some(left));
+            assert!((1..=3).all(|number| !table.may_have(number)));
+        }
     }
 
     #[test]
