@@ -1,5 +1,8 @@
 //! Messages of protobuf, and how they are delimited.
 
+use opentelemetry_proto::tonic::common::v1::AnyValue;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+
 use super::*;
 
 #[test]
@@ -33,6 +36,11 @@ fn fields_that_are_not_known_are_passed_over() {
     message.extend([0x19, 1, 2, 3, 4, 5, 6, 7, 8]);
     message.extend([0x25, 1, 2, 3, 4]);
     message.extend([0x2a, 2, b'h', b'i']);
+    // The field of `ResourceSpans` with other types, and its content in another field.
+    message.extend([0x09, 1, 2, 3, 4, 5, 6, 7, 8]);
+    message.extend([0x0d, 1, 2, 3, 4]);
+    let spans = request(["other", "field"]).resource_spans[0].encode_length_delimited_to_vec();
+    message.extend([&[0x2a][..], &spans].concat());
     message.extend(request(["refund", "pay"]).encode_to_vec());
     assert_eq!(names(&*message), ["charge", "order", "pay", "refund"]);
 }
@@ -71,6 +79,16 @@ fn a_message_that_begins_like_text_is_protobuf() {
     let delimited = request.encode_length_delimited_to_vec();
     assert_eq!(delimited[..2], *b"{\n");
     assert_eq!(names(&*delimited).len(), 1);
+    // The length of the resource, too.
+    let spans = &mut request.resource_spans[0];
+    let resource = spans.resource.as_mut().expect("it has one");
+    resource.attributes[0].value = Some(AnyValue { value: Some(Value::StringValue("s".repeat(14))) });
+    spans.scope_spans[0].spans[0].name = String::new();
+    let missing = brace - spans.encoded_len() - 2;
+    spans.scope_spans[0].spans[0].name = "n".repeat(missing);
+    let message = request.encode_to_vec();
+    assert_eq!(message[..4], *b"\n{\n\"");
+    assert_eq!(names(&*message).len(), 1);
 }
 
 #[test]
