@@ -3,7 +3,7 @@
 use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 use quote::quote;
 use syn::parse::{ParseStream, Parser as _};
-use syn::{Attribute, Generics, ItemImpl as Header, Result, Token, Type, Visibility, token};
+use syn::{Attribute, ItemImpl as Header, Result, Token, Type, Visibility, token};
 
 use crate::item_fn::{peel, ungroup};
 use crate::item_kind::{is_fn, is_word};
@@ -14,8 +14,8 @@ pub(crate) struct ItemImpl {
     pub(crate) header: TokenStream,
     /// The name of the type, if it has one.
     pub(crate) self_type: Option<Ident>,
-    /// Its generics, if the header is understood.
-    pub(crate) generics: Option<Generics>,
+    /// The block without its members, if its header is understood.
+    pub(crate) parsed: Option<Header>,
     pub(crate) braces: Group,
     pub(crate) members: Vec<Member>,
 }
@@ -48,11 +48,10 @@ impl ItemImpl {
         let mut whole = header.clone();
         whole.extend([TokenTree::Group(Group::new(braces.delimiter(), TokenStream::new()))]);
         // Syntax that `syn` does not know costs the type's name, and nothing else.
-        let header_parsed = syn::parse2::<Header>(whole).ok();
-        let self_type = header_parsed.as_ref().and_then(|header| type_name(&header.self_ty));
-        let generics = header_parsed.map(|header| header.generics);
+        let parsed = syn::parse2::<Header>(whole).ok();
+        let self_type = parsed.as_ref().and_then(|header| type_name(&header.self_ty));
         let members = members.parse2(braces.stream().into_iter().flat_map(open_member).collect());
-        Some(members.map(|members| Self { header, self_type, generics, braces, members }))
+        Some(members.map(|members| Self { header, self_type, parsed, braces, members }))
     }
 }
 

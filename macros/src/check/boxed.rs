@@ -8,14 +8,13 @@
 use proc_macro2::Span;
 use syn::visit::{self, Visit};
 use syn::{
-    FnArg, GenericArgument, GenericParam, Generics, Ident, Lifetime, PathArguments, ReceiverKind, Type, TypeParamBound,
-    TypePath, TypeReference, WherePredicate,
+    FnArg, GenericArgument, GenericParam, Generics, Ident, ItemImpl, Lifetime, PathArguments, ReceiverKind, Type,
+    TypeParamBound, TypePath, TypeReference, WherePredicate,
 };
 
 use crate::item_fn::{ItemFn, peel, pinned, pinned_opaque};
 
-/// `of_impl` contains the type parameters of the surrounding `impl` block that may hold a borrow, if the block is
-/// known.
+/// `of_impl` contains what [may hold a borrow](may_borrow) in the surrounding `impl` block, if the block is known.
 pub(crate) fn can_be_boxed_again(item: &ItemFn, ty: &Type, of_impl: Option<&[Ident]>) -> bool {
     // An opaque type may name anything.
     if pinned_opaque(ty).is_some() {
@@ -29,13 +28,40 @@ pub(crate) fn can_be_boxed_again(item: &ItemFn, ty: &Type, of_impl: Option<&[Ide
     boxed.only_auto_traits && named.all_live
 }
 
-/// The type parameters of a block without a `'static` bound.
-pub(crate) fn may_borrow(generics: &Generics) -> Vec<Ident> {
+/// The type parameters of a block without a `'static` bound, and `Self` if its type has a lifetime.
+pub(crate) fn may_borrow(header: &ItemImpl) -> Vec<Ident> {
+    let generics = &header.generics;
     let types = generics.params.iter().filter_map(|param| match param {
         GenericParam::Type(param) => Some(&param.ident),
         _ => None,
     });
-    types.filter(|ident| !is_bound(generics, ident, "static")).cloned().collect()
+    let types = types.filter(|ident| !is_bound(generics, ident, "static")).cloned();
+    types.chain(has_lifetime(&header.self_ty).then(this)).collect()
+}
+
+/// `Self`, a keyword, which is parsed as no identifier.
+fn this() -> Ident {
+    Ident::new("Self", Span::call_site())
+}
+
+/// Whether a lifetime other than `'static` is written in the type.
+fn has_lifetime(ty: &Type) -> bool {
+    struct Finder(bool);
+
+    impl<'ast> Visit<'ast> for Finder {
+        fn visit_lifetime(&mut self, lifetime: &'ast Lifetime) {
+            self.0 |= lifetime.ident != "static";
+        }
+
+        fn visit_type_reference(&mut self, reference: &'ast TypeReference) {
+            self.0 |= reference.lifetime.is_none();
+            visit::visit_type_reference(self, reference);
+        }
+    }
+
+    let mut finder = Finder(false);
+    finder.visit_type(ty);
+    finder.0
 }
 
 struct Boxed<'a> {
@@ -91,7 +117,8 @@ struct Named<'a> {
 }
 
 impl Named<'_> {
-    fn type_lives(&self, ident: &Ident) -> bool {
+    /// `is_whole` says that the name is not the beginning of another one, as in `Self::Row`.
+    fn type_lives(&self, ident: &Ident, is_whole: bool) -> bool {
         let generics = &self.item.sig.generics;
         let own =
             generics.params.iter().any(|param| matches!(param, GenericParam::Type(param) if param.ident == *ident));
@@ -109,7 +136,11 @@ impl Named<'_> {
             return true;
         }
         let of_impl = match self.of_impl {
-            Some(known) => ident == "Self" && !known.is_empty() || known.contains(ident),
+            // What `Self` borrows need not live longer than a box that has a lifetime of the block.
+            Some(known) if ident == "Self" => {
+                known.iter().any(|known| known != "Self" || is_whole && self.lives == "static")
+            }
+            Some(known) => known.contains(ident),
             // A name of capitals only is that of a type parameter.
             None => ident == "Self" || !ident.to_string().contains(|c: char| c.is_lowercase()),
         };
@@ -121,10 +152,7 @@ impl Named<'_> {
         let Some(FnArg::Receiver(receiver)) = self.item.sig.inputs.first() else { return false };
         match &receiver.kind {
             ReceiverKind::Reference(_, lifetime, _) => is_lifetime(lifetime.as_ref(), self.lives),
-            ReceiverKind::Typed(_, ty) => {
-                // A keyword, which is parsed as no identifier.
-                borrows(ty, self.lives, &Ident::new("Self", Span::call_site()))
-            }
+            ReceiverKind::Typed(_, ty) => borrows(ty, self.lives, &this()),
             _ => false,
         }
     }
@@ -134,7 +162,7 @@ impl<'ast> Visit<'ast> for Named<'_> {
     fn visit_type_path(&mut self, path: &'ast TypePath) {
         if let (None, None, Some(first)) = (&path.qself, path.path.leading_colon, path.path.segments.first()) {
             let parameter = matches!(first.arguments, PathArguments::None);
-            if parameter && !self.type_lives(&first.ident) {
+            if parameter && !self.type_lives(&first.ident, path.path.segments.len() == 1) {
                 self.all_live = false;
             }
         }
@@ -221,152 +249,4 @@ fn is_lifetime(lifetime: Option<&Lifetime>, lives: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use quote::quote;
-
-    use super::*;
-    use crate::item_fn::Returns;
-
-    fn of(function: proc_macro2::TokenStream, of_impl: Option<&[&str]>) -> bool {
-        let item = ItemFn::parse(function).unwrap();
-        let Returns::Value(ty) = item.returns() else { panic!("it returns nothing") };
-        let of_impl: Option<Vec<Ident>> =
-            of_impl.map(|names| names.iter().map(|name| Ident::new(name, proc_macro2::Span::call_site())).collect());
-        can_be_boxed_again(&item, ty, of_impl.as_deref())
-    }
-
-    #[test]
-    fn what_lives_as_long_is_boxed_again() {
-        assert!(of(
-            quote!(
-                fn f() -> Pin<Box<dyn Future<Output = Result<Vec<u8>, Error>> + Send>> {}
-            ),
-            None
-        ));
-        assert!(of(
-            quote!(
-                fn f<T: 'static>() -> Pin<Box<dyn Future<Output = T>>> {}
-            ),
-            None
-        ));
-        assert!(of(
-            quote!(
-                fn f<'a, T>(t: &'a [T]) -> Pin<Box<dyn Future<Output = T> + 'a>> {}
-            ),
-            None
-        ));
-        assert!(of(
-            quote!(
-                fn f<'a, T>() -> BoxFuture<'a, T>
-                where
-                    T: 'a,
-                {
-                }
-            ),
-            None
-        ));
-        assert!(of(
-            quote!(
-                fn f(&self) -> BoxFuture<'_, T> {}
-            ),
-            None
-        ));
-        assert!(of(
-            quote!(
-                fn f<'a>(&'a mut self) -> BoxFuture<'a, Result<Self::Row, &'a str>> {}
-            ),
-            None
-        ));
-        assert!(of(
-            quote!(
-                fn f(self: &Arc<Self>) -> BoxFuture<'_, T> {}
-            ),
-            None
-        ));
-        assert!(of(
-            quote!(
-                fn f<'a>(self: Pin<&'a mut Self>) -> BoxFuture<'a, Self::Row> {}
-            ),
-            None
-        ));
-        assert!(of(
-            quote!(
-                fn f<'a, 'b: 'a>() -> BoxFuture<'a, &'b str> {}
-            ),
-            None
-        ));
-        assert!(of(
-            quote!(
-                fn f() -> BoxFuture<'static, Result<Self::Row, Req>> {}
-            ),
-            Some(&[])
-        ));
-    }
-
-    #[test]
-    fn what_may_live_shorter_is_not() {
-        assert!(!of(
-            quote!(
-                fn f<U>(b: Pin<Box<dyn Future<Output = U>>>) -> Pin<Box<dyn Future<Output = U>>> {}
-            ),
-            None
-        ));
-        assert!(!of(
-            quote!(
-                fn f(&self) -> Pin<Box<dyn Future<Output = Result<T, E>>>> {}
-            ),
-            None
-        ));
-        assert!(!of(
-            quote!(
-                fn f(self: Arc<Self>) -> BoxFuture<'static, T> {}
-            ),
-            None
-        ));
-        assert!(!of(
-            quote!(
-                fn f(&self) -> BoxFuture<'static, Self::Row> {}
-            ),
-            None
-        ));
-        assert!(!of(
-            quote!(
-                fn f(&self) -> BoxFuture<'static, <S as Service<R>>::Response> {}
-            ),
-            None
-        ));
-        assert!(!of(
-            quote!(
-                fn f(&self) -> BoxFuture<'static, Option<Req>> {}
-            ),
-            Some(&["Req"])
-        ));
-        assert!(!of(
-            quote!(
-                fn f<'a, 'b>() -> BoxFuture<'a, &'b str> {}
-            ),
-            None
-        ));
-        assert!(!of(
-            quote!(
-                fn f(text: &str) -> Pin<Box<dyn Future<Output = &str>>> {}
-            ),
-            None
-        ));
-        assert!(!of(
-            quote!(
-                fn f() -> Pin<Box<dyn Future<Output = u8> + UnwindSafe>> {}
-            ),
-            None
-        ));
-    }
-
-    #[test]
-    fn parameters_of_a_block_are_told_by_their_bounds() {
-        let block: syn::ItemImpl = syn::parse_quote!(
-            impl<'a, A, B: 'static, C: Copy, const N: usize> X for Y<A, B, C> where C: 'static {}
-        );
-        let names: Vec<_> = may_borrow(&block.generics).iter().map(ToString::to_string).collect();
-        assert_eq!(names, ["A"]);
-    }
-}
+mod tests;

@@ -190,8 +190,8 @@ fn traced_impl(block_options: &TokenStream, block: ItemImpl) -> TokenStream {
         }
     }
     let home = block.self_type.map(|ident| quote!(__home = #ident,));
-    let may_borrow = block.generics.map(|generics| {
-        let names = check::may_borrow(&generics);
+    let may_borrow = block.parsed.map(|header| {
+        let names = check::may_borrow(&header);
         quote!(__may_borrow(#(#names),*),)
     });
     let home = quote!(#home #may_borrow);

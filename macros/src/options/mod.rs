@@ -48,7 +48,7 @@ pub(crate) struct Options {
     pub(crate) on: Option<Spanned<Expr>>,
     /// The type of the annotated `impl` block around the method. Only generated code writes it.
     pub(crate) home: Option<Ident>,
-    /// The type parameters of that block which may hold a borrow.
+    /// What may hold a borrow: type parameters of that block, and `Self` if its type has a lifetime.
     pub(crate) may_borrow: Option<Vec<Ident>>,
     /// The options of that block.
     pub(crate) block: Option<Box<Options>>,

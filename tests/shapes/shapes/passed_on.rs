@@ -84,6 +84,28 @@ shape!(
     }
 );
 
+// The box lives longer than what `Self` borrows.
+shape!(
+    a_box_of_a_type_with_a_lifetime,
+    "├── Row::passed\n└── Row::shared",
+    {
+        struct Row<'q>(&'q str);
+        #[traced]
+        impl<'q> Row<'q> {
+            fn passed(future: BoxFuture<'static, Option<Self>>) -> BoxFuture<'static, Option<Self>> {
+                future
+            }
+            fn shared(self) -> BoxFuture<'q, Self> {
+                Box::pin(ready(self))
+            }
+        }
+    },
+    {
+        let row = Row::passed(Box::pin(ready(Some(Row("row"))))).now_or_never().flatten();
+        row.and_then(|row| row.shared().now_or_never()).map(|row| row.0)
+    }
+);
+
 // The box is traced to its end where everything in it lives as long.
 shape!(
     a_box_in_a_block_that_promises,
