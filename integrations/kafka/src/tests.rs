@@ -1,14 +1,18 @@
 use std::cell::Cell;
+use std::ffi::CString;
 
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use rdkafka::Timestamp;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, Headers, OwnedHeaders, OwnedMessage};
+use rdkafka::producer::FutureRecord;
+use rdkafka::types::RDKafkaErrorCode;
 use throughline::{Context, KeyValue, Origin, current_context, traced};
 
 use crate::attributes::text_of_key;
 use crate::headers::extract;
+use crate::limit::within_limit;
 use crate::producer::{error_type, producer, sending};
 use crate::{Delivery, inject_context};
 
@@ -201,6 +205,7 @@ fn error_types_are_names() {
     let code = rdkafka::types::RDKafkaErrorCode::MessageTimedOut;
     assert_eq!(error_type(&KafkaError::MessageProduction(code)), "MessageTimedOut");
     assert_eq!(error_type(&KafkaError::Canceled), "Canceled");
+    assert_eq!(error_type(&KafkaError::Nul(CString::new("a\0b").expect_err("a NUL"))), "Nul");
     assert_eq!(error_type(&KafkaError::Seek("at 1".into())), "KafkaError");
 }
 
@@ -221,4 +226,43 @@ fn a_message_is_a_parent_and_a_link() {
     // Without a provider there is no span, and the parent's context is current.
     assert_eq!(bill(&message).span().span_context(), message.origin().span().span_context());
     assert_eq!(count(&[message]), 1);
+}
+
+#[test]
+#[expect(clippy::result_large_err, reason = "the error of `rdkafka`")]
+fn a_record_that_is_too_large_loses_its_trace_headers_alone() {
+    let context = context(TraceFlags::SAMPLED).with_baggage([KeyValue::new("tenant_id", "acme")]);
+    let own = || headers([("own", Some(&b"1"[..]))]);
+    for (before, room, expected) in [
+        (own(), 3, Ok("own traceparent baggage")),
+        (own(), 2, Ok("own traceparent")),
+        (own(), 1, Ok("own")),
+        (own(), 0, Err("own")),
+        (OwnedHeaders::new(), 1, Ok("traceparent")),
+        (OwnedHeaders::new(), 0, Ok("no headers")),
+    ] {
+        let names = |record: &FutureRecord<'_, str, str>| match &record.headers {
+            Some(headers) => headers.iter().map(|header| header.key).collect::<Vec<_>>().join(" "),
+            None => "no headers".to_owned(),
+        };
+        let record = FutureRecord::to("orders").headers(inject_context(&context, before));
+        let sent = within_limit(
+            || context.clone(),
+            record,
+            |record| match record.headers.as_ref().map_or(0, Headers::count) {
+                count if count > room => {
+                    Err((KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge), record))
+                }
+                _ => Ok(names(&record)),
+            },
+        );
+        let sent = sent.map_err(|(_, record)| names(&record));
+        assert_eq!(sent, expected.map(str::to_owned).map_err(str::to_owned), "{room}");
+    }
+}
+
+#[test]
+fn records_are_messages() {
+    let message = message(None, None);
+    assert!(message.is_message() && Delivery::new(&message).is_message());
 }
