@@ -274,8 +274,8 @@ fn outgoing<M: MessageTrait>(producer: Option<&DefaultMQProducer>, message: &mut
 fn describe_producer(producer: Option<&DefaultMQProducer>, tags: &mut Tags) {
     let Some(producer) = producer else { return };
     let config = producer.client_config_snapshot();
-    let namespace = config.namespace.as_ref().or(config.namespace_v2.as_ref());
-    if let Some(namespace) = namespace.filter(|namespace| !namespace.is_empty()) {
+    let mut namespaces = [&config.namespace, &config.namespace_v2].into_iter().flatten();
+    if let Some(namespace) = namespaces.find(|namespace| !namespace.is_empty()) {
         tags.attribute(semconv::MESSAGING_ROCKETMQ_NAMESPACE, namespace.to_string());
     }
 }

@@ -388,6 +388,7 @@ fn messages_are_linked_with_what_they_tell() {
     let mut traced = received(&[("UNIQ_KEY", "ID")]);
     capture.run(|| in_span("request", || inject(&mut traced.message)));
     let messages = [traced, received(&[])];
+    assert!(order().is_message() && messages[0].is_message() && Delivery::new(&messages[0]).is_message());
     capture.run(|| {
         let deliveries = messages.iter().map(|message| Delivery::new(message).group("billing"));
         throughline::SpanBuilder::new("all").kind(SpanKind::Consumer).links(deliveries).run(|| ());

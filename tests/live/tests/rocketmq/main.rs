@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
-use rocketmq_client_rust::{DefaultMQProducer, SendResult};
+use rocketmq_client_rust::{ClientConfig, DefaultMQProducer, SendResult};
 use rocketmq_model::common::message::MessageTrait;
 use rocketmq_model::common::message::message_single::Message;
 use throughline::testing::Capture;
@@ -336,6 +336,28 @@ async fn a_context_that_is_not_sampled_is_passed_on() {
     assert!(!spans.iter().any(|span| span.trace_id == trace.to_string()));
     assert_eq!(processed(&spans, "loud").len(), 1);
     lab.close().await;
+}
+
+/// Without a broker: the producer has not started.
+#[tokio::test]
+async fn the_namespace_is_that_of_the_producer() {
+    let client = Client::new("127.0.0.1:9");
+    for (namespace, namespace_v2, expected) in
+        [(None, None, None), (Some("shop"), None, Some("shop")), (Some(""), Some("new"), Some("new"))]
+    {
+        let config = ClientConfig {
+            namespace: namespace.map(Into::into),
+            namespace_v2: namespace_v2.map(Into::into),
+            ..ClientConfig::default()
+        };
+        let producer = DefaultMQProducer::builder(client.runtime()).client_config(config).build();
+        let message = Message::builder().topic("orders").body_slice(b"x").build_unchecked();
+        let capture = Capture::new();
+        capture.run_async(producer.send_traced(message)).await.expect_err("nothing is sent");
+        let namespace = capture.span("send orders").attribute("messaging.rocketmq.namespace").map(ToString::to_string);
+        assert_eq!(namespace.as_deref(), expected);
+    }
+    client.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
