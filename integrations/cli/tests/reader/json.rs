@@ -71,6 +71,14 @@ fn names_as_in_the_definition_of_the_message_are_read() {
 }
 
 #[test]
+fn the_first_members_of_a_document_without_spans_are_named_once() {
+    let documents = br#"{"a":1,"b":2,"a":3} {"c":4} {"b":5,"d":6} {"e":7,"f":8}"#;
+    let expected = "JSON without spans: the documents have `a`, `b`, `c`, `d`, `e`; expected `resourceSpans`";
+    assert_eq!(error(documents), expected);
+    assert_eq!(error(b"{} {}"), "JSON without spans: the documents are empty; expected `resourceSpans`");
+}
+
+#[test]
 fn what_is_no_dump_is_told_with_its_place() {
     assert_eq!(error(b""), "the input is empty");
     assert!(error(b"<html>").starts_with("not OTLP: it begins with `<html>`; expected JSON"));
