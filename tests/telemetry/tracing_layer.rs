@@ -4,6 +4,8 @@
 use std::thread;
 use std::time::Duration;
 
+use opentelemetry_sdk::trace::Sampler;
+use throughline::testing::Capture;
 use throughline_load::Behaviour;
 use throughline_load::trace::Span;
 use tracing::{Level, info_span};
@@ -136,5 +138,23 @@ alone! {
         assert!(tally.traces > 0 && stats.traces_not_started > 0, "{tally:?} {stats:?}");
         assert_eq!(tally.traces + stats.traces_shed(), u64::from(THREADS * TRACES), "{tally:?} {stats:?}");
         assert_eq!((stats.exported, stats.spans_dropped), (tally.spans, 0), "{stats:?}");
+    }
+}
+
+// Several subscribers of a process would be consulted for each span in any case.
+alone! {
+    fn a_layer_that_is_alone_is_consulted_for_each_span_below_one_that_is_not_sampled() {
+        let layer = throughline::tracing_layer::Builder::new().without_unsampled().build();
+        tracing_subscriber::registry().with(layer).init();
+        let child = || {
+            let span = info_span!("child");
+            span.in_scope(|| span.is_disabled())
+        };
+        let unsampled = Capture::with_sampler(Sampler::AlwaysOff);
+        let disabled = unsampled.run(|| throughline::in_span("root", || [child(), child(), child()]));
+        assert_eq!(disabled, [false, true, true]);
+        let sampled = Capture::new();
+        assert_eq!(sampled.run(|| throughline::in_span("root", || [child(), child()])), [false, false]);
+        sampled.assert_tree("root\n├── child\n└── child");
     }
 }
