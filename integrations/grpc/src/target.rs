@@ -139,6 +139,7 @@ mod tests {
         };
         assert_eq!(of(b"3H"), Some(Duration::from_secs(3 * 3600)));
         assert_eq!(of(b"99999999M"), Some(Duration::from_secs(99_999_999 * 60)));
+        assert_eq!(of(b"2S"), Some(Duration::from_secs(2)));
         assert_eq!(of(b"20m"), Some(Duration::from_millis(20)));
         assert_eq!(of(b"5u"), Some(Duration::from_micros(5)));
         assert_eq!(of(b"7n"), Some(Duration::from_nanos(7)));

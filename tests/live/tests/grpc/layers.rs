@@ -1,9 +1,9 @@
 //! The layers, in this process alone: several of them, and responses that break the protocol.
 
 use bytes::Bytes;
-use futures::future;
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Body as _;
+use futures::{StreamExt as _, future, stream};
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Body as _, Frame};
 use throughline::in_span;
 use throughline::testing::{Capture, FinishedSpan};
 use throughline_grpc::{ClientLayer, ServerLayer};
@@ -103,7 +103,9 @@ async fn an_answer_that_is_not_grpc_fails_the_client() {
     ] {
         let capture = Capture::new();
         let client = ClientLayer::new().layer(service_fn(move |_: http::Request<Body>| {
-            let page = Full::new(Bytes::from_static(b"<html><body>Bad Gateway</body></html>"));
+            let start = Frame::data(Bytes::from_static(b"<html><body>Bad Gateway"));
+            let start = stream::iter([Ok::<_, std::convert::Infallible>(start)]);
+            let page = StreamBody::new(start.chain(stream::pending()));
             let page = http::Response::builder().status(http).header("content-type", kind).body(page).unwrap();
             future::ready(Ok::<_, std::convert::Infallible>(page))
         }));
