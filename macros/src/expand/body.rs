@@ -7,6 +7,7 @@ use syn::{Expr, FnArg, Lifetime, Type};
 use super::arguments::{self, Arguments, Peek};
 use super::returns::{annotation, hint};
 use super::tags::used;
+use super::tail;
 use crate::check::returns_early;
 use crate::item_fn::{ItemFn, Returns, is_owned_receiver, is_reference, mentions, names_of, owns_mutable_self};
 use crate::model::{Shape, TagSets};
@@ -24,7 +25,8 @@ pub(crate) struct Pieces {
 /// `origins` are user expressions that are evaluated before the body, like tags.
 pub(crate) fn take_apart(mut item: ItemFn, tags: &TagSets, origins: &[&Expr], shape: &Shape) -> Pieces {
     let unpacked = arguments::unpacked(&item);
-    let Arguments { rebind, mut peek } = if stays_in_place(shape, &item) {
+    let in_place = stays_in_place(shape, &item);
+    let Arguments { rebind, mut peek } = if in_place {
         // The body is not moved, so the arguments are available.
         Arguments::default()
     } else {
@@ -33,7 +35,10 @@ pub(crate) fn take_apart(mut item: ItemFn, tags: &TagSets, origins: &[&Expr], sh
         arguments::plan(&mut item.sig, &used(tags, origins), whole, linted)
     };
     peek.extend(unpacked);
-    let body = item.body.clone().unwrap_or_else(|| Group::new(Delimiter::Brace, TokenStream::new()));
+    let mut body = item.body.clone().unwrap_or_else(|| Group::new(Delimiter::Brace, TokenStream::new()));
+    if let (false, Returns::Value(ty)) = (in_place, item.returns()) {
+        body = tail::typed(&body, ty).unwrap_or(body);
+    }
     Pieces { item, peek, rebind, body }
 }
 

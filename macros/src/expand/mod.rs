@@ -18,6 +18,7 @@ mod sent;
 mod siblings;
 mod start;
 mod tags;
+mod tail;
 mod traced;
 mod traced_spawn;
 

@@ -135,6 +135,40 @@ both!(
     |made| made.map(|made| made("abc"))
 );
 
+shape!(
+    opaque_function_untyped_of_an_async_function,
+    "f",
+    {
+        #[traced]
+        async fn f<'a>(
+            name: &'a str,
+            end: Noisy,
+        ) -> impl FnOnce(&str, (u8, u8)) -> Result<String, Box<dyn std::error::Error>> + use<'a> {
+            let end = end;
+            move |text, (a, _)| {
+                drop(end);
+                if text.is_empty() {
+                    return Err("empty")?;
+                }
+                Ok(format!("{name}{text}{a}"))
+            }
+        }
+    },
+    block { f("a", Noisy("end")).await("abc", (1, 2)).map_err(|error| error.to_string()) }
+);
+
+shape!(
+    opaque_function_untyped_of_any_lifetime,
+    "f",
+    {
+        #[traced]
+        async fn f() -> (impl for<'x> Fn(&'x [u8]) -> usize, u8) {
+            (|bytes| bytes.len(), 1)
+        }
+    },
+    block { f().await.0(&[1, 2]) }
+);
+
 both!(
     boxed_trait_with_generics,
     "f",
