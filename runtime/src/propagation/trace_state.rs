@@ -20,8 +20,9 @@ pub(crate) struct ForeignTraceState {
 }
 
 impl ForeignTraceState {
-    /// The header for `span`. If a sampler has modified the trace state, the new members come first (section
-    /// "Mutating the tracestate Field"). Does not apply to spans of other traces.
+    /// The header for `span`. If a sampler has modified the trace state, members that it has added or modified come
+    /// first, and the others keep their order (section "Mutating the tracestate Field"). Does not apply to spans of other
+    /// traces.
     pub(crate) fn header(&self, span: &SpanContext) -> String {
         let of = span.trace_state();
         if span.trace_id() != self.trace {
@@ -30,15 +31,16 @@ impl ForeignTraceState {
         if *of == self.held {
             return self.header.clone();
         }
-        let mut header = of.header();
-        if !header.is_empty() {
-            header.push(',');
-        }
-        header.push_str(&self.missing);
-        // Members are dropped from the end, where the oldest are, as OpenTelemetry's type does.
-        if let Some((end, _)) = header.match_indices(',').nth(MAX_MEMBERS - 1) {
-            header.truncate(end);
-        }
-        header
+        let of = of.header();
+        let (received, current) = (members(&self.header), members(&of));
+        let is_kept = |member: &&str| current.contains(member) || members(&self.missing).contains(member);
+        let new = current.iter().filter(|member| !received.contains(member));
+        let kept = received.iter().filter(|member| is_kept(member));
+        // The right-most members are dropped (section "tracestate Header Field Values").
+        new.chain(kept).take(MAX_MEMBERS).copied().collect::<Vec<_>>().join(",")
     }
+}
+
+fn members(header: &str) -> Vec<&str> {
+    header.split(',').filter(|member| !member.is_empty()).collect()
 }

@@ -134,7 +134,10 @@ fn a_sampler_adds_in_front() {
     let longest = format!("t@{}=1", "v".repeat(14));
     for (state, sent) in [
         ("foo=1".to_owned(), "ours=1,foo=1".to_owned()),
-        (format!("{longest},foo=1"), format!("ours=1,foo=1,{longest}")),
+        (format!("{longest},foo=1"), format!("ours=1,{longest},foo=1")),
+        (format!("foo=1,{longest},bar=2"), format!("ours=1,foo=1,{longest},bar=2")),
+        // It replaces what it has added before.
+        (format!("foo=1,{longest},ours=0,bar=2"), format!("ours=1,foo=1,{longest},bar=2")),
     ] {
         let headers = [("traceparent", &parent), ("tracestate", &state)];
         let carrier = capture.run(|| throughline::span("server").parent(&headers).run(Carrier::capture));
@@ -146,11 +149,14 @@ fn a_sampler_adds_in_front() {
 fn what_a_sampler_adds_to_32_members_replaces_the_last_one() {
     let capture = Capture::with_sampler(Adds);
     let parent = format!("00-{TRACE}-{SPAN}-01");
-    let held: Vec<_> = (1..32).map(|at| format!("bar{at:02}={at}")).collect();
-    let state = format!("t@{}=1,{}", "v".repeat(14), held.join(","));
-    let headers = [("traceparent", &parent), ("tracestate", &state)];
-    let carrier = capture.run(|| throughline::span("server").parent(&headers).run(Carrier::capture));
-    assert_eq!(carrier.tracestate, Some(format!("ours=1,{}", held.join(","))));
+    for longest in [0, 15, 31] {
+        let mut members: Vec<_> = (0..32).map(|at| format!("bar{at:02}={at}")).collect();
+        members[longest] = format!("t@{}=1", "v".repeat(14));
+        let state = members.join(",");
+        let headers = [("traceparent", &parent), ("tracestate", &state)];
+        let carrier = capture.run(|| throughline::span("server").parent(&headers).run(Carrier::capture));
+        assert_eq!(carrier.tracestate, Some(format!("ours=1,{}", members[..31].join(","))));
+    }
 }
 
 #[test]
