@@ -109,6 +109,29 @@ alone! {
 }
 
 alone! {
+    fn what_is_shed_because_the_export_fails_is_told_with_the_reason() {
+        let log = Log::keep();
+        for (protocol, reason) in [(Protocol::Grpc, "Unavailable: not now"), (Protocol::HttpProtobuf, "status 503")] {
+            let kept = Kept::start();
+            kept.set(Behaviour::Unavailable);
+            let telemetry = start(&kept, protocol, 100);
+            (0..10).for_each(|_| trace(4));
+            until("a request has failed", || kept.collector.request_count() >= 2);
+            (0..20).for_each(|_| trace(4));
+            assert!(telemetry.export_stats().traces_shed() > 0);
+            until("it is logged", || {
+                log.text().lines().any(|line| {
+                    line.contains(&format!("({protocol}) fails, and the queue limit is 100 spans")) && line.contains(reason)
+                })
+            });
+            kept.set(Behaviour::Accept);
+            shut_down(telemetry);
+        }
+        assert_eq!(log.count("spans end faster"), 0, "{}", log.text());
+    }
+}
+
+alone! {
     fn what_it_refuses_for_now_is_sent_again() {
         for protocol in BOTH {
             let kept = Kept::start();

@@ -120,3 +120,42 @@ alone! {
         assert!(text.contains("refused 5 spans: ResourceExhausted: Error decompressing: size limit"), "{text}");
     }
 }
+
+/// As a proxy answers in place of the collector: over HTTP/2, but not gRPC.
+fn page(status: u16) -> Response {
+    let page = "<html><head><title>a page</title></head></html>";
+    (StatusCode::from_u16(status).expect("it is one"), [("content-type", "text/html")], page).into_response()
+}
+
+alone! {
+    /// gRPC, "HTTP to gRPC Status Code Mapping".
+    fn over_grpc_the_status_of_a_page_decides() {
+        let log = Log::keep();
+        for (status, exported) in [(429, 5), (502, 5), (503, 5), (504, 5), (413, 5), (400, 0), (403, 0), (500, 0)] {
+            let bodies = Bodies::default();
+            let router = Router::new().fallback(async move |State(bodies): State<Bodies>, body: Bytes| {
+                let mut bodies = bodies.lock().expect("not poisoned");
+                bodies.push(body);
+                if bodies.len() == 1 {
+                    return page(status);
+                }
+                ([("content-type", "application/grpc"), ("grpc-status", "0")], &[0; 5][..]).into_response()
+            });
+            run(async {
+                let address = start(router.with_state(Arc::clone(&bodies))).await;
+                let telemetry = throughline::telemetry::builder()
+                    .variables(|_| None)
+                    .collector(format!("http://{address}"), Protocol::Grpc)
+                    .init()
+                    .expect("it is valid");
+                trace(4);
+                let report = telemetry.shutdown(Duration::from_secs(30)).await;
+                assert_eq!((report.stats.exported, report.stats.refused), (exported, 5 - exported), "{status}");
+            });
+            let is_sent_again = bodies.lock().expect("not poisoned").len() > 1;
+            assert_eq!(is_sent_again, exported > 0, "{status}");
+            let is_named = log.text().contains(&format!("(HTTP status {status})"));
+            assert_eq!(is_named, exported == 0, "{}", log.text());
+        }
+    }
+}

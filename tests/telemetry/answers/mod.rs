@@ -11,10 +11,10 @@ use std::thread;
 use std::time::Duration;
 
 use throughline::telemetry::{ExportStats, Protocol, Telemetry};
-use throughline_load::partial_success;
+use throughline_load::{Behaviour, partial_success};
 
 use crate::process::{alone, until};
-use crate::support::{Log, run, trace};
+use crate::support::{Kept, Log, run, trace};
 
 /// An HTTP/1.1 server that sends these responses in turn, and then repeats the last one.
 struct Server {
@@ -245,6 +245,72 @@ alone! {
         assert_eq!((stats.exported, stats.refused), (3, 1));
         run(telemetry.shutdown(Duration::from_secs(30)));
         assert!(log.text().contains("refused 1 span: too old"), "{}", log.text());
+    }
+}
+
+alone! {
+    fn a_refusal_without_a_message_is_told_as_one() {
+        let log = Log::keep();
+        let server = Server::start(vec![plain("200 OK", &partial_success(3, ""))]);
+        let text = refusal(server.telemetry(), &log);
+        assert!(text.contains("refused 3 spans: partial success without a message\n"), "{text}");
+    }
+}
+
+alone! {
+    /// Also when it has accepted spans before, because a token may expire.
+    fn where_credentials_are_refused_the_variable_is_named() {
+        let log = Log::keep();
+        for head in ["401 Unauthorized", "403 Forbidden"] {
+            let server = Server::start(vec![plain("200 OK", b""), plain(head, b"")]);
+            let telemetry = server.telemetry();
+            trace(0);
+            assert_eq!(flush(&telemetry).exported, 1);
+            trace(0);
+            assert_eq!(flush(&telemetry).refused, 1);
+            run(telemetry.shutdown(Duration::from_secs(30)));
+            let expected =
+                format!("refused 1 span: status {head}; check the credentials, commonly in `OTEL_EXPORTER_OTLP_HEADERS`\n");
+            assert!(log.text().contains(&expected), "{}", log.text());
+        }
+    }
+}
+
+alone! {
+    fn a_timeout_that_no_socket_takes_is_no_warning() {
+        let log = Log::keep();
+        let server = Server::start(vec![plain("200 OK", b"")]);
+        let telemetry = throughline::telemetry::builder()
+            .variables(|name| (name == "OTEL_EXPORTER_OTLP_TIMEOUT").then(|| u64::MAX.to_string()))
+            .collector(format!("http://{}/v1/traces", server.address), Protocol::HttpProtobuf)
+            .init()
+            .expect("it is valid");
+        trace(0);
+        assert_eq!(flush(&telemetry).exported, 1);
+        run(telemetry.shutdown(Duration::from_secs(30)));
+        assert_eq!(log.text(), "");
+    }
+}
+
+alone! {
+    fn a_timeout_is_told_with_its_variable() {
+        let log = Log::keep();
+        for protocol in [Protocol::Grpc, Protocol::HttpProtobuf] {
+            let kept = Kept::start();
+            kept.set(Behaviour::HalfOpen);
+            let endpoint = kept.collector.endpoint();
+            let path = if protocol == Protocol::Grpc { "" } else { "/v1/traces" };
+            let telemetry = throughline::telemetry::builder()
+                .variables(|name| (name == "OTEL_EXPORTER_OTLP_TIMEOUT").then(|| "100".to_owned()))
+                .collector(format!("{endpoint}{path}"), protocol)
+                .init()
+                .expect("it is valid");
+            trace(0);
+            drop(telemetry.provider().map(|provider| provider.shutdown_with_timeout(Duration::from_secs(1))));
+            drop(telemetry);
+        }
+        let expected = "no response within 100 ms (`OTEL_EXPORTER_OTLP_TIMEOUT`)";
+        assert_eq!(log.count(expected), 2, "{}", log.text());
     }
 }
 

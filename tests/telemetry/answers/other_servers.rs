@@ -1,9 +1,6 @@
 //! Servers of another protocol, or of something else.
 
-use throughline_load::Behaviour;
-
 use super::*;
-use crate::support::Kept;
 
 alone! {
     /// As a server in Go answers, without a content type.

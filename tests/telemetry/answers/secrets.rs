@@ -52,6 +52,6 @@ alone! {
             .init()
             .expect("it is valid");
         let text = refusal(telemetry, &log);
-        assert!(text.contains("Unauthorized: who is …:…, … or …?\n"), "{text}");
+        assert!(text.contains("Unauthorized: who is …:…, … or …?; check the credentials"), "{text}");
     }
 }

@@ -106,7 +106,12 @@ impl OtlpConfig {
 
     /// The error for an endpoint that cannot be used.
     pub(crate) fn endpoint_error(&self, expected: &str) -> ConfigError {
-        ConfigError::new(self.endpoint.name, &redacted_url(&self.endpoint.value), expected)
+        let Setting { value, name } = &self.endpoint;
+        let (path, query) = value.split_at(value.find(['?', '#']).unwrap_or(value.len()));
+        // As the variable has it, without what was appended.
+        let is_appended = self.protocol.value == Protocol::HttpProtobuf && *name == ENDPOINT;
+        let path = path.strip_suffix(TRACES_PATH).filter(|_| is_appended).unwrap_or(path);
+        ConfigError::new(name, &redacted_url(&format!("{path}{query}")), expected)
     }
 
     /// The endpoint without user and password, which HTTP/2 does not allow in `:authority` (RFC 9113, section 8.3.1).

@@ -122,6 +122,10 @@ impl Control {
         self.lock().closed = true;
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
     /// Wakes all waiters for a flush, because the export thread has finished.
     pub(super) fn release_flushes(&self) {
         self.lock().flushes.clear();
@@ -129,7 +133,7 @@ impl Control {
 
     /// Waits until the export thread is done, for at most `timeout`; it may have been shut down elsewhere.
     pub(super) fn wait_closed(&self, timeout: Duration) {
-        poll_until(timeout, || self.lock().closed);
+        poll_until(timeout, || self.is_closed());
     }
 }
 

@@ -87,8 +87,8 @@ impl Monitor {
         }
     }
 
-    /// Called regularly.
-    pub(super) fn tick(&mut self) {
+    /// Called regularly. If a batch is in flight, `last_error` tells why its last attempt has failed.
+    pub(super) fn tick(&mut self, last_error: impl FnOnce() -> Option<String>) {
         clock::follow();
         if self.last_scan.is_none_or(|last| last.elapsed() >= SCAN_INTERVAL) {
             self.last_scan = Some(Instant::now());
@@ -99,7 +99,7 @@ impl Monitor {
         }
         self.record_metrics();
         if self.last_warning.is_none_or(|last| last.elapsed() >= WARNING_INTERVAL) {
-            self.warn_of_losses();
+            self.warn_of_losses(last_error);
         }
     }
 
@@ -151,8 +151,9 @@ impl Monitor {
     pub(super) fn finish(&mut self, last_error: Option<&str>) {
         diagnostics::write_deferred();
         self.record_metrics();
-        self.warn_of_losses();
         let left_behind = self.queue.stats().left_behind;
+        let last_error = last_error.filter(|_| left_behind > 0);
+        self.warn_of_losses(|| last_error.map(str::to_owned));
         if left_behind > 0 {
             let text = format!(
                 "{} not exported to {} before the shutdown timed out: {}",
@@ -182,7 +183,7 @@ impl Monitor {
     }
 
     /// Logs a warning about the losses recorded by metrics, so that both agree.
-    fn warn_of_losses(&mut self) {
+    fn warn_of_losses(&mut self, last_error: impl FnOnce() -> Option<String>) {
         let recent = self.recorded.since(&self.warned);
         let shed = recent.traces_shed();
         if shed == 0 && recent.spans_dropped == 0 && recent.refused == 0 {
@@ -192,11 +193,16 @@ impl Monitor {
         self.last_warning = Some(Instant::now());
         let (collector, limit) = (&self.collector, self.limit());
         if shed > 0 {
-            let text = format!(
-                "{} shed as a whole: spans end faster than {collector} accepts them, and the queue limit is {limit}; \
-                 raise it, or sample fewer traces",
-                count(shed, "trace"),
-            );
+            let shed = count(shed, "trace");
+            let text = match last_error() {
+                Some(error) => format!(
+                    "{shed} shed as a whole: export to {collector} fails, and the queue limit is {limit}: {error}",
+                ),
+                None => format!(
+                    "{shed} shed as a whole: spans end faster than {collector} accepts them, and the queue limit is \
+                     {limit}; raise it, or sample fewer traces",
+                ),
+            };
             diagnostics::warn(Warning::Shed, text);
         }
         if recent.spans_dropped > 0 {

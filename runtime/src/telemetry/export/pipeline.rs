@@ -18,7 +18,9 @@ use super::worker::{TICK, Worker};
 use crate::telemetry::InitError;
 use crate::telemetry::audit::LiveAudit;
 use crate::telemetry::config::BatchConfig;
+use crate::telemetry::diagnostics::{self, Warning};
 use crate::telemetry::open_spans::OpenSpanWatch;
+use crate::telemetry::text::count;
 use crate::tracer::encoded::{EncodedSpans, Scopes, SpanSink};
 use crate::tracer::{Shared, record_nothing};
 
@@ -38,6 +40,8 @@ pub(crate) struct BatchExport {
     batch: BatchConfig,
     source: Arc<Source>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// The ID of the process that has the thread.
+    process: u32,
 }
 
 /// The tracer provider whose spans are exported.
@@ -162,7 +166,10 @@ impl BatchExport {
         });
         let thread = thread.map_err(InitError::Thread)?;
         match is_started.recv() {
-            Ok(Ok(())) => Ok(Self { handle, batch, source, thread: Mutex::new(Some(thread)) }),
+            Ok(Ok(())) => {
+                let process = std::process::id();
+                Ok(Self { handle, batch, source, thread: Mutex::new(Some(thread)), process })
+            }
             Ok(Err(error)) => Err(error),
             Err(_) => Err(InitError::Thread(io::Error::other("it panicked before it was ready"))),
         }
@@ -170,6 +177,26 @@ impl BatchExport {
 
     pub(crate) fn handle(&self) -> ExportHandle {
         self.handle.clone()
+    }
+
+    /// Whether this is a fork of the process that has the export thread: threads do not survive a fork.
+    fn is_forked(&self) -> bool {
+        std::process::id() != self.process
+    }
+
+    /// Leaves everything behind, because there is nothing to wait for.
+    fn give_up(&self) -> OTelSdkError {
+        if self.handle.control.is_closed() {
+            return OTelSdkError::AlreadyShutdown;
+        }
+        self.handle.close();
+        let left_behind = count(self.handle.stats().left_behind, "span");
+        let text = format!(
+            "{left_behind} not exported: the process was forked after `throughline::init`, and has no export thread; \
+             call `init` in the child"
+        );
+        diagnostics::warn(Warning::LeftBehind, &text);
+        OTelSdkError::InternalFailure(text)
     }
 }
 
@@ -187,10 +214,16 @@ impl SpanSink for BatchExport {
     }
 
     fn force_flush(&self) -> OTelSdkResult {
+        if self.is_forked() {
+            return Err(self.give_up());
+        }
         self.handle.control.flush(self.batch.export_timeout)
     }
 
     fn shutdown(&self, timeout: Duration) -> OTelSdkResult {
+        if self.is_forked() {
+            return Err(self.give_up());
+        }
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(thread) = thread else { return Err(OTelSdkError::AlreadyShutdown) };
         self.handle.control.shut_down(timeout);
@@ -214,5 +247,48 @@ impl SpanSink for BatchExport {
 impl fmt::Debug for BatchExport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BatchExport").field("queue_len", &self.handle.queue.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::TraceId;
+
+    use super::super::exporter::Discard;
+    use super::super::queue::QueueLimits;
+    use super::*;
+    use crate::tracer::encoded::ScopeId;
+
+    /// Of one span, in a queue that is not exported by itself.
+    fn export() -> BatchExport {
+        let queue = Arc::new(Queue::new(QueueLimits { spans: 100, bytes: 1 << 20 }));
+        let batch = BatchConfig { schedule_delay: Duration::from_secs(3600), ..BatchConfig::default() };
+        let pipeline = Pipeline { queue, batch, collector: "the collector".to_owned(), open_spans: None, audit: None };
+        let export = BatchExport::start(pipeline, || Ok(Discard)).unwrap_or_else(|error| panic!("{error}"));
+        export.push(&EncodedSpans {
+            trace_id: TraceId::from(1_u128),
+            count: 1,
+            has_local_root: true,
+            bytes: vec![0; 9],
+            first_scope: ScopeId::OURS,
+            other_scopes: Vec::new(),
+        });
+        export
+    }
+
+    #[test]
+    fn a_fork_waits_for_no_thread() {
+        type End = fn(&BatchExport) -> OTelSdkResult;
+        let ends: [End; 2] = [|export| export.shutdown(Duration::MAX), |export| export.force_flush()];
+        for end in ends {
+            let mut export = export();
+            let process = std::mem::replace(&mut export.process, 0);
+            let error = end(&export).expect_err("nothing is exported").to_string();
+            assert!(error.contains("1 span not exported: the process was forked"), "{error}");
+            assert_eq!(export.handle().stats().left_behind, 1);
+            assert!(matches!(end(&export), Err(OTelSdkError::AlreadyShutdown)), "it is told once");
+            export.process = process;
+            let _ = export.shutdown(Duration::MAX);
+        }
     }
 }

@@ -72,7 +72,7 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
                 let is_woken = time::timeout(delay, self.control.woken()).await.is_ok();
                 early_wakes -= u32::from(is_early && !is_woken);
             }
-            safely(|| self.monitor.tick());
+            safely(|| self.monitor.tick(|| None));
             let (flushes, deadline) = self.control.take_requests();
             let everything = !flushes.is_empty() || deadline.is_some();
             if everything {
@@ -212,7 +212,7 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
                 queue.free_evicted();
                 source.hand_over_old();
             }
-            safely(|| monitor.tick());
+            safely(|| monitor.tick(|| exporter.last_error()));
             safely(|| monitor.pending(begun, || exporter.last_error()));
             if control.is_past_deadline() {
                 return false;

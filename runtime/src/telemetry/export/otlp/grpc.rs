@@ -18,7 +18,7 @@ use tonic::body::Body;
 use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::http::header::CONTENT_TYPE;
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::codegen::http::{HeaderMap, HeaderValue, Request, Response};
+use tonic::codegen::http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use tonic::codegen::{Bytes, Service};
 use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
@@ -28,7 +28,7 @@ use tonic_types::StatusExt as _;
 use super::hints::{Doubt, doubt};
 #[cfg(feature = "otlp-tls")]
 use super::tls::Tls;
-use super::{Attempt, AttemptError, Failure, TOO_LARGE, USER_AGENT, chain};
+use super::{Attempt, AttemptError, Failure, TOO_LARGE, USER_AGENT, chain, no_response};
 use crate::telemetry::config::{ConfigError, OtlpConfig};
 
 pub(super) const GRPC_STATUS: &str = "grpc-status";
@@ -144,7 +144,7 @@ impl Grpc {
             Ok(Err(status)) => status,
             Err(_) => {
                 self.reconnect();
-                return Err(Failure::retryable(format!("no response within {} ms", self.timeout.as_millis())).into());
+                return Err(Failure::retryable(no_response(self.timeout)).into());
             }
         };
         let Some(transport_error) = status.source() else { return Err(classify(&status, &observed)) };
@@ -196,7 +196,11 @@ pub(super) fn classify(status: &Status, observed: &Observed) -> AttemptError {
         _ => Failure::Permanent(reason),
     };
     let is_cut_off = is_unexpected && http == 200 && observed.is_cut_off.load(Ordering::Relaxed);
-    AttemptError { failure, doubt: is_unexpected.then_some(Doubt::Protocol), is_cut_off }
+    let doubt = match status.code() {
+        Code::Unauthenticated | Code::PermissionDenied => Some(Doubt::Credentials),
+        _ => is_unexpected.then_some(Doubt::Protocol),
+    };
+    AttemptError { failure, doubt, is_cut_off }
 }
 
 /// What the server has sent. If tonic cannot read a response, it creates a status itself.
@@ -249,6 +253,10 @@ impl Service<Request<Body>> for ObservedChannel {
             observed.look_for_status(response.headers());
             let kind = response.headers().get(CONTENT_TYPE);
             let is_grpc = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+            // The page of a proxy. tonic would report that it is no message, whatever the status of HTTP.
+            if response.status() != StatusCode::OK && !is_grpc {
+                return Ok(response.map(|_| Body::empty()));
+            }
             Ok(response.map(|body| Body::new(ObservedBody { body, is_grpc, observed })))
         })
     }

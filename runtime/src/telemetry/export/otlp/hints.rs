@@ -16,6 +16,15 @@ pub(super) enum Doubt {
     Connection,
     /// There is no agreement on TLS.
     Tls,
+    /// The collector does not accept the credentials.
+    Credentials,
+}
+
+impl Doubt {
+    /// Whether it remains when the server has accepted spans: credentials expire.
+    pub(super) fn is_of_a_collector(self) -> bool {
+        self == Self::Credentials
+    }
 }
 
 /// For each doubt, what to add to the message.
@@ -28,6 +37,8 @@ pub(super) struct Hints {
 
 const TLS: &str = "; check that the collector uses TLS (the endpoint starts with `https://`), and \
      `OTEL_EXPORTER_OTLP_CERTIFICATE`";
+
+const CREDENTIALS: &str = "; check the credentials, commonly in `OTEL_EXPORTER_OTLP_HEADERS`";
 
 impl Hints {
     pub(super) fn new(config: &OtlpConfig) -> Self {
@@ -53,6 +64,7 @@ impl Hints {
             Doubt::Path => &self.path,
             Doubt::Connection => &self.connection,
             Doubt::Tls => TLS,
+            Doubt::Credentials => CREDENTIALS,
         }
     }
 }

@@ -14,7 +14,7 @@ use super::grpc::GRPC_STATUS;
 use super::hints::{Doubt, doubt};
 #[cfg(feature = "otlp-tls")]
 use super::tls::{self, Tls};
-use super::{Attempt, AttemptError, Failure, TOO_LARGE, USER_AGENT, chain};
+use super::{Attempt, AttemptError, Failure, TOO_LARGE, USER_AGENT, chain, no_response};
 use crate::guard::panics::caught;
 use crate::telemetry::config::{ConfigError, OtlpConfig};
 use crate::telemetry::diagnostics::{self, Warning};
@@ -26,6 +26,10 @@ const MAX_RESPONSE_BYTES: usize = 4 << 20;
 
 /// How long the body of a response is read. The status, which is decisive, is already known.
 const BODY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The maximum of `TCP_USER_TIMEOUT`: the system refuses much larger ones, which would be logged for each connection.
+#[cfg(any(target_os = "android", target_os = "linux"))]
+const MAX_USER_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// What is expected if reqwest panics. It does so, even for a URL without TLS, if its feature `rustls-no-provider` is
 /// enabled, no feature that brings a provider is, and the process has none.
@@ -40,6 +44,7 @@ pub(super) struct Http {
     headers: HeaderMap,
     /// Whether the bodies are compressed.
     gzip: bool,
+    timeout: Duration,
     /// Whether a warning was logged that the server does not appear to be a collector.
     has_warned: Cell<bool>,
 }
@@ -61,7 +66,7 @@ impl Http {
             // because it first sends what it has.
             #[cfg(any(target_os = "android", target_os = "linux"))]
             {
-                client = client.tcp_user_timeout(timeout);
+                client = client.tcp_user_timeout(timeout.min(MAX_USER_TIMEOUT));
             }
         }
         #[cfg(feature = "otlp-tls")]
@@ -78,6 +83,7 @@ impl Http {
             label: config.label(),
             headers: config.headers.clone(),
             gzip: config.gzip,
+            timeout: config.timeout.unwrap_or(Duration::MAX),
             has_warned: Cell::default(),
         })
     }
@@ -96,6 +102,9 @@ impl Http {
         let response = match post.header(CONTENT_TYPE, PROTOBUF).body(body).send().await {
             Ok(response) => response,
             Err(error) => {
+                if error.is_timeout() && !error.is_connect() {
+                    return Err(Failure::retryable(no_response(self.timeout)).into());
+                }
                 let doubt = if error.is_timeout() { None } else { doubt(&error, !error.is_connect()) };
                 // The URL is already in the warning, and may contain a password.
                 return Err(AttemptError { doubt, ..Failure::retryable(chain(&error.without_url())).into() });
@@ -130,6 +139,7 @@ impl Http {
                 let message = error_message(response).await;
                 let reason = if message.is_empty() { reason } else { format!("{reason}: {message}") };
                 let doubt = match status {
+                    401 | 403 => Some(Doubt::Credentials),
                     404 | 405 => Some(Doubt::Path),
                     // A server of another version of HTTP, or of another format.
                     415 | 426 | 505 => Some(Doubt::Protocol),
@@ -156,6 +166,8 @@ impl Http {
 pub(super) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     match value.parse() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),
+        // More than any number that can be parsed.
+        Err(_) if !value.is_empty() && value.bytes().all(|digit| digit.is_ascii_digit()) => Some(Duration::MAX),
         // A date in the past asks for none.
         Err(_) => Some(httpdate::parse_http_date(value).ok()?.duration_since(now).unwrap_or_default()),
     }

@@ -42,6 +42,11 @@ const USER_AGENT: &str = concat!("throughline/", env!("CARGO_PKG_VERSION"), " (r
 /// Of a response. The limit is the one that the specification recommends.
 const TOO_LARGE: &str = "the response is larger than 4 MiB";
 
+/// Why an attempt failed that has reached the timeout of a request.
+fn no_response(timeout: Duration) -> String {
+    format!("no response within {} ms (`OTEL_EXPORTER_OTLP_TIMEOUT`)", timeout.as_millis())
+}
+
 /// The first backoff before a retry; each is twice as long as the one before.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
 
@@ -217,6 +222,7 @@ impl BatchExporter for OtlpExporter {
             match self.send_with_retries(&request).await {
                 Ok(partial) => {
                     self.is_collector.set(true);
+                    self.last_error.take();
                     self.hedge.disarm();
                     self.size_limit.set(self.size_limit.get().after_success(request.bytes));
                     backoff = INITIAL_BACKOFF;
@@ -282,7 +288,7 @@ impl OtlpExporter {
             }
             let reason = failure.reason_mut();
             *reason = self.loggable(reason);
-            if let Some(doubt) = doubt.filter(|_| !self.is_collector.get()) {
+            if let Some(doubt) = doubt.filter(|doubt| doubt.is_of_a_collector() || !self.is_collector.get()) {
                 reason.push_str(self.hints.of(doubt));
             }
             let Failure::Retryable { reason, retry_after, may_be_too_large } = failure else { return Err(failure) };
@@ -299,7 +305,11 @@ impl OtlpExporter {
     /// The outcome of the spans of a request that was accepted. Some collectors report that none were rejected.
     fn partial_success(&self, spans: u64, partial: &ExportTracePartialSuccess) -> Outcome {
         let refused = u64::try_from(partial.rejected_spans).unwrap_or_default().min(spans);
-        Outcome { exported: spans - refused, refused, reason: self.loggable(&partial.error_message) }
+        let message = match &*partial.error_message {
+            "" if refused > 0 => "partial success without a message",
+            message => message,
+        };
+        Outcome { exported: spans - refused, refused, reason: self.loggable(message) }
     }
 
     /// Removes the spans that are not much smaller than a span of `bytes`, which was too large, and returns their

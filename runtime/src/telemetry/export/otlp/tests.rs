@@ -40,7 +40,9 @@ fn which_status_is_tried_again() {
         ];
         let expected = if retryable.contains(&code) { "retryable" } else { "permanent" };
         let error = sent(&Status::new(code, "no"));
-        assert_eq!((is(&error.failure), error.doubt), ((expected, None), None), "{code:?}");
+        let is_denied = [Code::Unauthenticated, Code::PermissionDenied].contains(&code);
+        let doubt = is_denied.then_some(Doubt::Credentials);
+        assert_eq!((is(&error.failure), error.doubt), ((expected, None), doubt), "{code:?}");
     }
 }
 
@@ -190,12 +192,31 @@ fn encrypted_connections_need_a_feature() {
     }
 }
 
+#[cfg(not(feature = "otlp-tls"))]
+#[test]
+fn an_endpoint_that_cannot_be_used_is_shown_as_it_was_given() {
+    for (name, endpoint) in [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4318"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4318/base"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4317"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://collector:4318/v1/traces"),
+    ] {
+        let get = |variable: &str| (variable == name).then(|| endpoint.to_owned());
+        let config = Config::from_env(&Env::new(&get)).expect("it is a URL");
+        let otlp = config.exporter.otlp().expect("it is a URL");
+        let error = OtlpExporter::new(otlp, &Resource::builder_empty().build()).err().expect("there is no TLS");
+        let expected = format!("`{name}` is `{endpoint}`; expected an `http://` URL; ");
+        assert!(error.to_string().starts_with(&expected), "{error}");
+    }
+}
+
 #[test]
 fn a_collector_may_say_when_by_seconds_and_by_a_date() {
     let now = httpdate::parse_http_date("Fri, 20 Nov 2026 12:00:00 GMT").expect("a date");
     for (after, expected) in [
         ("0", Some(0)),
         ("7", Some(7)),
+        ("99999999999999999999", Some(u64::MAX)),
         ("Fri, 20 Nov 2026 12:00:07 GMT", Some(7)),
         ("Friday, 20-Nov-26 12:01:00 GMT", Some(60)),
         ("Fri, 20 Nov 2026 11:59:00 GMT", Some(0)),
@@ -203,7 +224,7 @@ fn a_collector_may_say_when_by_seconds_and_by_a_date() {
         ("-1", None),
         ("soon", None),
     ] {
-        assert_eq!(retry_after(after, now), expected.map(Duration::from_secs), "{after}");
+        assert_eq!(retry_after(after, now).map(|after| after.as_secs()), expected, "{after}");
     }
 }
 
