@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTracePartialSuccess, ExportTraceServiceResponse};
 use prost::Message as _;
+use reqwest::ClientBuilder;
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use tokio::time;
@@ -54,28 +55,16 @@ impl Http {
         config: &OtlpConfig,
         #[cfg(feature = "otlp-tls")] tls: Option<&Tls>,
     ) -> Result<Self, ConfigError> {
-        // Most redirects turn a POST into a GET, whose response is meaningless here, and headers with secrets are only
-        // for the configured collector.
-        let mut client = reqwest::Client::builder().user_agent(USER_AGENT).redirect(Policy::none());
-        // Where the application enables HTTP/2 in reqwest, requests that time out would leave a dead connection in use
-        // for the retries.
-        client = client.http1_only();
-        if let Some(timeout) = config.timeout {
-            client = client.timeout(timeout);
-            // Otherwise a connection with TLS that is given up would stay open for as long as the server reads nothing,
-            // because it first sends what it has.
-            #[cfg(any(target_os = "android", target_os = "linux"))]
-            {
-                client = client.tcp_user_timeout(timeout.min(MAX_USER_TIMEOUT));
-            }
-        }
+        let client = client(config);
         #[cfg(feature = "otlp-tls")]
-        {
-            client = match tls {
-                Some(tls) => tls.http(client).map_err(|error| config.endpoint_error(&chain(&error)))?,
-                None => tls::disabled(client),
-            };
-        }
+        let client = match tls {
+            Some(tls) => tls.http(client).map_err(|error| config.endpoint_error(&chain(&error)))?,
+            None => tls::disabled(client),
+        };
+        Self::over(client, config)
+    }
+
+    fn over(client: ClientBuilder, config: &OtlpConfig) -> Result<Self, ConfigError> {
         let client = built(|| client.build()).map_err(|reason| config.endpoint_error(&reason))?;
         Ok(Self {
             client,
@@ -162,6 +151,28 @@ impl Http {
     }
 }
 
+/// A client without TLS.
+fn client(config: &OtlpConfig) -> ClientBuilder {
+    // Most redirects turn a POST into a GET, whose response is meaningless here, and headers with secrets are only for
+    // the configured collector.
+    let mut client = reqwest::Client::builder().user_agent(USER_AGENT).redirect(Policy::none());
+    // Where the application enables HTTP/2 in reqwest, requests that time out would leave a dead connection in use for
+    // the retries.
+    client = client.http1_only();
+    if let Some(timeout) = config.timeout {
+        // It is divided among the addresses of a name. Otherwise one that does not respond would take all of the
+        // timeout, and the next one would never be tried.
+        client = client.timeout(timeout).connect_timeout(timeout);
+        // Otherwise a connection with TLS that is given up would stay open for as long as the server reads nothing,
+        // because it first sends what it has.
+        #[cfg(any(target_os = "android", target_os = "linux"))]
+        {
+            client = client.tcp_user_timeout(timeout.min(MAX_USER_TIMEOUT));
+        }
+    }
+    client
+}
+
 /// Returns the backoff requested by `Retry-After`, in seconds or as a date (RFC 9110, section 10.2.3).
 pub(super) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     match value.parse() {
@@ -238,4 +249,47 @@ async fn error_message(response: reqwest::Response) -> String {
         return tonic_types::pb::Status::decode(&*body).map(|status| status.message).unwrap_or_default();
     }
     String::from_utf8_lossy(&body).trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+    use super::*;
+    use crate::telemetry::config::{ExporterConfig, Protocol};
+
+    /// A host that is gone drops what it receives, and so does a listener whose queue is full.
+    #[tokio::test]
+    async fn the_next_address_of_a_name_is_tried() {
+        let gone = TcpSocket::new_v4().expect("a socket");
+        gone.bind(([127, 0, 0, 1], 0).into()).expect("there is a port");
+        let gone = gone.listen(0).expect("it is bound");
+        let first = gone.local_addr().expect("it is bound");
+        let _waiting = TcpStream::connect(first).await.expect("there is room for one");
+        let listener = TcpListener::bind(("127.0.0.2", first.port())).await.expect("the port is free there, too");
+        let second = listener.local_addr().expect("it is bound");
+
+        let mut config = ExporterConfig::default();
+        let endpoint = format!("http://collector.test:{}/v1/traces", first.port());
+        config.set_collector(endpoint, Protocol::HttpProtobuf).expect("a URL");
+        let mut config = config.otlp().expect("it is valid").clone();
+        config.timeout = Some(Duration::from_secs(6));
+        let client = client(&config).no_proxy().resolve_to_addrs("collector.test", &[first, second]);
+        let http = Http::over(client, &config).unwrap_or_else(|error| panic!("{error}"));
+        let serve = async {
+            let (mut stream, _) = listener.accept().await.expect("an attempt");
+            let _ = stream.read(&mut [0; 1 << 10]).await.expect("a request");
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.expect("it is read");
+            pending::<()>().await;
+        };
+        tokio::select! {
+            result = http.send(Bytes::from_static(b"spans")) => {
+                assert!(result.is_ok(), "{:?}", result.err().map(|error| error.failure));
+            }
+            () = serve => {}
+        }
+    }
 }
