@@ -15,7 +15,7 @@ pub(crate) const ROLE: &str = "THROUGHLINE_TEST_ROLE";
 /// Printed by a test that runs in a process of its own: otherwise a name that matches no test would pass.
 const BEGUN: &str = "alone at last";
 
-/// Runs `test` in a process of its own, with these variables and no other `OTEL_*` variable.
+/// Runs `test` in a process of its own, with these variables, no other `OTEL_*` variable, and no proxy.
 pub(crate) fn isolated(name: &str, variables: &[(&str, &str)], test: impl FnOnce()) {
     if is_child(name) {
         println!("{BEGUN}");
@@ -34,7 +34,8 @@ fn command(name: &str, variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env::current_exe().expect("this program has a path"));
     command.args(["--exact", name, "--nocapture", "--test-threads=1"]).env(ALONE, name);
     for (inherited, _) in env::vars_os() {
-        if inherited.to_str().is_some_and(|inherited| inherited.starts_with("OTEL_")) {
+        let name = inherited.to_string_lossy().to_ascii_uppercase();
+        if name.starts_with("OTEL_") || name.ends_with("_PROXY") {
             command.env_remove(inherited);
         }
     }

@@ -180,6 +180,18 @@ fn http_goes_through_a_proxy() {
     assert_eq!(kept.count(), 2);
 }
 
+/// Nothing else tells that the collector was not asked.
+#[test]
+fn a_proxy_that_refuses_is_named() {
+    let (kept, proxy) = (Kept::start(), Kept::start());
+    proxy.set(Behaviour::Reject);
+    let (endpoint, proxied) = (kept.collector.endpoint(), proxy.collector.endpoint());
+    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint), ("HTTP_PROXY", &proxied)];
+    let (_, err) = Program::start("refused", &variables).succeed();
+    assert_eq!((kept.collector.request_count(), proxy.collector.request_count()), (0, 2));
+    assert!(err.contains("status 400 Bad Request; check `HTTP_PROXY` and `NO_PROXY`"), "{err}");
+}
+
 /// A half-open connection: the request times out, and is retried over a new connection.
 #[test]
 fn timeout() {

@@ -1,9 +1,11 @@
 //! What to check when a server does not behave like a collector.
 
+use std::env;
 use std::error::Error;
+use std::ffi::OsString;
 use std::io;
 
-use crate::telemetry::config::OtlpConfig;
+use crate::telemetry::config::{OtlpConfig, Protocol};
 
 /// What may be wrong with the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +35,7 @@ pub(super) struct Hints {
     protocol: String,
     path: String,
     connection: String,
+    proxy: String,
 }
 
 const TLS: &str = "; check that the collector uses TLS (the endpoint starts with `https://`), and \
@@ -55,7 +58,17 @@ impl Hints {
             Some(unusual) => format!("; check the path: {unusual}"),
             None => protocol.clone(),
         };
-        Self { connection: format!("{protocol}, {connection}"), protocol, path }
+        let proxy = match proxy_variable(config, |name| env::var_os(name)) {
+            Some(name) => format!("; check `{name}` and `NO_PROXY`, which this process has"),
+            None => String::new(),
+        };
+        Self { connection: format!("{protocol}, {connection}"), protocol, path, proxy }
+    }
+
+    /// What to check of the environment, which may send requests to a proxy that no other setting names. Empty if there is
+    /// nothing.
+    pub(super) fn proxy(&self) -> &str {
+        &self.proxy
     }
 
     pub(super) fn of(&self, doubt: Doubt) -> &str {
@@ -67,6 +80,16 @@ impl Hints {
             Doubt::Credentials => CREDENTIALS,
         }
     }
+}
+
+/// The variable that the HTTP client takes a proxy from, unless `NO_PROXY` excludes the collector.
+fn proxy_variable(config: &OtlpConfig, get: impl Fn(&str) -> Option<OsString>) -> Option<&'static str> {
+    if config.protocol.value == Protocol::Grpc || get("REQUEST_METHOD").is_some() {
+        return None;
+    }
+    let of_scheme = if config.is_https() { ["HTTPS_PROXY", "https_proxy"] } else { ["HTTP_PROXY", "http_proxy"] };
+    let is_set = |name: &&str| get(name).is_some_and(|value| !value.is_empty());
+    of_scheme.into_iter().chain(["ALL_PROXY", "all_proxy"]).find(is_set)
 }
 
 /// The doubt after an error without a response. `is_connected` says whether there was a connection.
@@ -83,4 +106,31 @@ pub(super) fn doubt(error: &(dyn Error + 'static), is_connected: bool) -> Option
 fn is_tls(error: &io::Error) -> bool {
     let within = error.get_ref().and_then(|within| within.downcast_ref());
     error.kind() == io::ErrorKind::InvalidData || within.is_some_and(is_tls)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::config::ExporterConfig;
+
+    #[test]
+    fn the_variable_of_a_proxy_is_that_of_the_scheme() {
+        for (endpoint, protocol, set, expected) in [
+            ("http://c:4318", Protocol::HttpProtobuf, &["HTTP_PROXY"][..], Some("HTTP_PROXY")),
+            ("http://c:4318", Protocol::HttpProtobuf, &["http_proxy", "ALL_PROXY"], Some("http_proxy")),
+            ("http://c:4318", Protocol::HttpProtobuf, &["HTTPS_PROXY"], None),
+            ("https://c:4318", Protocol::HttpProtobuf, &["HTTP_PROXY", "https_proxy"], Some("https_proxy")),
+            ("https://c:4318", Protocol::HttpProtobuf, &["all_proxy"], Some("all_proxy")),
+            // Of a CGI program, it may come from a request.
+            ("http://c:4318", Protocol::HttpProtobuf, &["HTTP_PROXY", "REQUEST_METHOD"], None),
+            ("http://c:4317", Protocol::Grpc, &["HTTP_PROXY"], None),
+            ("http://c:4318", Protocol::HttpProtobuf, &[], None),
+        ] {
+            let mut config = ExporterConfig::default();
+            config.set_collector(endpoint.to_owned(), protocol).expect("a URL");
+            let get = |name: &str| set.contains(&name).then(|| "http://p:3128".into());
+            assert_eq!(proxy_variable(config.otlp().expect("it is valid"), get), expected, "{endpoint} {set:?}");
+            assert_eq!(proxy_variable(config.otlp().expect("it is valid"), |_| Some("".into())), None);
+        }
+    }
 }

@@ -291,6 +291,9 @@ impl OtlpExporter {
             if let Some(doubt) = doubt.filter(|doubt| doubt.is_of_a_collector() || !self.is_collector.get()) {
                 reason.push_str(self.hints.of(doubt));
             }
+            if !self.is_collector.get() {
+                reason.push_str(self.hints.proxy());
+            }
             let Failure::Retryable { reason, retry_after, may_be_too_large } = failure else { return Err(failure) };
             out_of_range = if may_be_too_large { out_of_range + 1 } else { 0 };
             if out_of_range == MAX_OUT_OF_RANGE && request.can_be_too_large() {
