@@ -186,10 +186,17 @@ async fn it_is_on_log_lines() {
         (&[("x-request-id", "7 trace_id=1")], " request_id=\"7 trace_id=1\""),
         (&[("x-request-id", UUID), ("traceparent", OTHER)], " request_id=0AF76519-16cd-43dd-8448-eb211c80319c"),
     ] {
+        let output = Output::default();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(output.writer());
+        let subscriber = subscriber.event_format(throughline::log::Text::new().without_time().with_target(false));
+        let _default = crate::subscriber::set_default(subscriber.finish());
         let handler = || async {
+            tracing::info!("asked");
             let current = throughline::log::current();
             let json = serde_json::to_value(&current).expect("JSON");
             assert_eq!(json.get("request_id").and_then(|id| id.as_str()), current.request_id());
+            let tagged = throughline::in_tags(&[("tenant_id", &"acme")], throughline::log::current);
+            assert_eq!(tagged.to_string(), format!("{current} tenant_id=acme"));
             current.to_string()
         };
         let capture = Capture::new();
@@ -198,6 +205,7 @@ async fn it_is_on_log_lines() {
         let span = &capture.spans()[0];
         let expected = format!("trace_id={} span_id={}{on_line}", span.trace_id(), span.span_id());
         assert_eq!(response.body().as_ref(), expected.as_bytes(), "{headers:?}");
+        assert_eq!(output.lines(), [format!(" INFO {expected} asked")]);
     }
 }
 

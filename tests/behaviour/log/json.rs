@@ -37,7 +37,7 @@ fn parsed(output: &Output) -> Vec<Value> {
 #[test]
 fn a_line_has_the_ids_and_the_tags_of_where_it_is() {
     #[traced]
-    #[biz_tags(tenant_id, order_no, express = true, sum = 1.5, items = ["a b", "c"], sizes = [1u8, 2])]
+    #[biz_tags(tenant_id, order_no, express = true, sum = 1.5, items = ["a b", "c"], sizes = [1u8, 2], flags = [true, false], shares = [0.5, 1.5])]
     fn place(tenant_id: &str, order_no: u64) {
         let _ = (tenant_id, order_no);
         info!(count = 2, "placed");
@@ -63,10 +63,10 @@ fn a_line_has_the_ids_and_the_tags_of_where_it_is() {
         [
             format!(r#"{{"fields":{{"message":"before"}},{before}"{HERE}","timestamp":"12:00:00"}}"#),
             format!(
-                r#"{{"fields":{{"count":2,"message":"placed"}},{before}"{HERE}","timestamp":"12:00:00",{place},"tags":{{"tenant_id":"acme","order_no":1001,"express":true,"sum":1.5,"items":["a b","c"],"sizes":[1,2]}}}}"#
+                r#"{{"fields":{{"count":2,"message":"placed"}},{before}"{HERE}","timestamp":"12:00:00",{place},"tags":{{"tenant_id":"acme","order_no":1001,"express":true,"sum":1.5,"items":["a b","c"],"sizes":[1,2],"flags":[true,false],"shares":[0.5,1.5]}}}}"#
             ),
             format!(
-                r#"{{"fields":{{"message":"paid"}},{before}"{HERE}","timestamp":"12:00:00",{pay},"tags":{{"express":false,"tenant_id":"acme","order_no":1001,"sum":1.5,"items":["a b","c"],"sizes":[1,2]}}}}"#
+                r#"{{"fields":{{"message":"paid"}},{before}"{HERE}","timestamp":"12:00:00",{pay},"tags":{{"express":false,"tenant_id":"acme","order_no":1001,"sum":1.5,"items":["a b","c"],"sizes":[1,2],"flags":[true,false],"shares":[0.5,1.5]}}}}"#
             ),
         ]
     );

@@ -71,7 +71,9 @@ async fn a_record_has_the_ids_and_the_tags_of_where_it_is() {
     info!("outside");
     let handle = capture.run(|| {
         let order = span("order").biz_tag("tenant_id", "acme").biz_tag("n", 7);
-        order.biz_tag("share", 0.5).biz_tag("names", ["a", "b"].as_slice()).run(|| {
+        let order = order.biz_tag("share", 0.5).biz_tag("express", true).biz_tag("names", ["a", "b"].as_slice());
+        let order = order.biz_tag("flags", [true, false].as_slice()).biz_tag("sizes", [1, 2].as_slice());
+        order.biz_tag("shares", [0.5, 1.5].as_slice()).run(|| {
             info!("inside");
             below();
             job()
@@ -90,7 +92,11 @@ async fn a_record_has_the_ids_and_the_tags_of_where_it_is() {
         assert_eq!(attributes(record, "tenant_id"), [&AnyValue::from("acme")]);
         assert_eq!(attributes(record, "n"), [&AnyValue::from(7)]);
         assert_eq!(attributes(record, "share"), [&AnyValue::from(0.5)]);
+        assert_eq!(attributes(record, "express"), [&AnyValue::from(true)]);
         assert_eq!(attributes(record, "names"), [&["a", "b"].into_iter().collect::<AnyValue>()]);
+        assert_eq!(attributes(record, "flags"), [&[true, false].into_iter().collect::<AnyValue>()]);
+        assert_eq!(attributes(record, "sizes"), [&[1, 2].into_iter().collect::<AnyValue>()]);
+        assert_eq!(attributes(record, "shares"), [&[0.5, 1.5].into_iter().collect::<AnyValue>()]);
     }
 }
 

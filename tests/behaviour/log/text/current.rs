@@ -55,4 +55,8 @@ fn current_tells_the_parts() {
     assert_eq!(seen.trace_flags(), Some(opentelemetry::TraceFlags::SAMPLED));
     assert_eq!(seen.tags(), [opentelemetry::KeyValue::new("n", 7)]);
     assert!(!seen.is_empty());
+    let without_tags = capture.run(|| throughline::in_span("payment", current));
+    assert!(!without_tags.is_empty() && without_tags.tags().is_empty());
+    let without_span = throughline::in_tags(&[("n", &7)], current);
+    assert!(!without_span.is_empty() && without_span.trace_id().is_none());
 }

@@ -64,8 +64,10 @@ fn outside_of_a_trace_nothing_is_added() {
         event();
         info!(number = 1.5, text = "x\ny", debugged = ?Some("z"), r#type = %"display", "a message");
         info!(only = true);
-        let cause = std::io::Error::other("cause");
+        info!(message = "a field");
+        let cause = std::io::Error::other(Wrapped(std::io::Error::other("cause")));
         error!(error = &Wrapped(cause) as &dyn Error, "with an error");
+        error!(error = &std::io::Error::other("alone") as &dyn Error, "without a source");
     }
     fn event() {
         tracing::trace!("finest");
@@ -87,7 +89,7 @@ fn outside_of_a_trace_nothing_is_added() {
         } else {
             assert_eq!(ours.text(), output.text());
         }
-        assert_eq!(ours.lines().len(), 7);
+        assert_eq!(ours.lines().len(), 9);
     }
 }
 
