@@ -106,6 +106,10 @@ fn a_scope_is_bounded() {
     assert_eq!(span.attribute("base0"), Some(&Value::I64(2)));
     assert_eq!((span.attribute("last"), span.attribute("surplus")), (Some(&Value::I64(3)), None));
     assert_eq!(dropped(&meters, &exporter), 72 + 1 + 1);
+    // A span that has no other tag has lost it as well.
+    capture.run(|| with_tags("whole", 128, || throughline::span("alone").biz_tag("surplus", 1).run(|| {})));
+    assert_eq!(dropped(&meters, &exporter), 72 + 1 + 1 + 1);
+    assert_eq!(capture.span("alone").dropped_attributes_count, 1 + 2);
     // Ten thousand of one call, for each of which there is no room.
     let kept = capture.run(|| with_tags("many", 10_000, current_tags));
     assert_eq!(kept.len(), 128);

@@ -26,11 +26,16 @@ fn the_place_in_the_code_may_be_said() {
     #[traced(root)]
     #[biz_tags(propagate("code.function.name" = "mine"))]
     fn with_rest() {}
+    // In a set of keys that may have false positives, these two are the same.
+    #[traced(tags("current.customer" = 1))]
+    #[biz_tags("code.line.number" = 7)]
+    fn similar() {}
     let capture = Capture::new();
     capture.run(|| {
         own();
         scoped();
         with_rest();
+        similar();
         throughline::span("built").tag("code.file.path", "mine.rs").run(|| {});
     });
     let own = capture.span("own");
@@ -46,6 +51,11 @@ fn the_place_in_the_code_may_be_said() {
     let function = of(&capture.span("child"), "code.function.name");
     assert!(function.len() == 1 && function != text("mine"), "{function:?}");
     assert_eq!(of(&capture.span("with_rest"), "code.function.name"), text("mine"));
+    let similar = capture.span("similar");
+    assert_eq!(
+        [of(&similar, "code.line.number"), of(&similar, "current.customer")],
+        [[Value::I64(7)], [Value::I64(1)]]
+    );
     assert_eq!(of(&capture.span("built"), "code.file.path"), text("mine.rs"));
 }
 

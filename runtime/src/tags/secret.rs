@@ -102,6 +102,9 @@ mod tests {
         assert_eq!(hidden(&phones, mask), Value::Array(Array::String(vec!["*******8000".into(), "****".into()])));
         let users = hidden(&Value::Array(Array::I64(vec![7; 1000])), hash);
         assert_eq!(users, Value::Array(Array::String(vec![hash("7").into(); MAX_LIST_LEN])));
+        for (list, element) in [(Array::F64(vec![0.5]), "0.5"), (Array::Bool(vec![true]), "true")] {
+            assert_eq!(hidden(&Value::Array(list), hash), Value::Array(Array::String(vec![hash(element).into()])));
+        }
     }
 
     #[test]
@@ -109,6 +112,8 @@ mod tests {
         assert_eq!(hash("u-1"), hash("u-1"));
         assert_ne!(hash("u-1"), hash("u-2"));
         assert_eq!(hash("u-1").len(), 32);
+        let (low, high) = KEY.get().expect("a tag was hashed").split_at(8);
+        assert!(low != [0; 8] && high != [0; 8] && low != high, "all of the key is random");
         assert_eq!(set_hash_key([0; 16]), Err([0; 16]), "the key is fixed once a tag was hashed");
     }
 }

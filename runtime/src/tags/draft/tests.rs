@@ -65,3 +65,20 @@ fn the_keys_of_encoded_tags_are_those_that_were_set() {
     assert_eq!(tags.keys(), own.keys());
     assert!(keys.into_iter().all(|key| tags.has(key)) && !tags.has("tenant"));
 }
+
+#[test]
+fn the_number_of_encoded_tags_is_that_of_their_keys() {
+    let fields = |keys: &[&'static str]| {
+        let mut fields = Fields::new(Limits::unlimited());
+        for key in keys {
+            fields.set_i64(key, 1);
+        }
+        fields
+    };
+    let inherited = EncodedTags::new(&fields(&["a", "b"]), None);
+    for (own, expected) in [(&["c"][..], 3), (&["a"], 2), (&["a", "c"], 3), (&["a", "b", "c", "d"], 4)] {
+        let tags = ScopedTags::Encoded(EncodedTags::new(&fields(own), Some(&inherited)));
+        assert_eq!((tags.len(), tags.list().len()), (expected, expected), "{own:?}");
+        assert!(["a", "b"].iter().chain(own).all(|key| tags.has(key)), "{own:?}");
+    }
+}
