@@ -85,6 +85,7 @@ mod tests {
     fn the_sources_of_a_type_are_recorded_once_it_is_added() {
         let declined = Declined(io::Error::other("no funds"));
         assert_eq!(of_any(&declined).as_deref(), Some("cannot charge"));
+        add_error_type::<fmt::Error>();
         for _ in 0..2 {
             add_error_type::<Declined>();
             assert_eq!(of_any(&declined).as_deref(), Some("cannot charge: no funds"));

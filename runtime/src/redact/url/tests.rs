@@ -47,6 +47,8 @@ fn what_commonly_is_secret_is_hidden() {
         "user[password]",
         "token[]",
         "user.password",
+        "token.id",
+        "password[0]",
         "code_verifier",
         "%74oken",
         "%2574oken",
@@ -93,6 +95,8 @@ fn all_else_is_shown_as_it_is() {
         "q={\"name\":\"x\"}",
         "sort=token:asc",
         "next=/a?token=",
+        "next=%2Fa%3Ftoken%3D%26b%3D1",
+        "next=%2Fa%3Ftoken%3D%3Bb%3D1",
     ] {
         assert!(matches!(UrlRules::DEFAULT.query(query), Cow::Borrowed(same) if same == query), "{query}");
     }
@@ -103,8 +107,10 @@ fn nothing_gets_around_it() {
     let shown = |query| UrlRules::DEFAULT.query(query).into_owned();
     assert_eq!(shown("sig=a=b&sig=c"), "sig=REDACTED&sig=REDACTED");
     assert_eq!(shown("token=hun;ter2&a=1"), "token=REDACTED;REDACTED&a=1");
+    assert_eq!(shown("token=hunter2;&a=1"), "token=REDACTED;&a=1");
     assert_eq!(shown("code=1&state=2"), "code=REDACTED&state=REDACTED");
     assert_eq!(shown("client_id=1&state=2"), "client_id=1&state=REDACTED");
+    assert_eq!(shown("client_id=1;state=2"), "client_id=1;state=REDACTED");
     // In a value, or in a name, there may be another query.
     for packed in [
         "next=/cb?token=hunter2",
@@ -113,7 +119,10 @@ fn nothing_gets_around_it() {
         "next=https%3A%2F%2Fada%3Ahunter2%40example.com",
         "a=1%26token=hunter2",
         "a=x#token=hunter2",
+        "next=%25252525252Fcb",
         "filter={\"password\":\"hunter2\"}",
+        "filter={\"password\" : \"hunter2\"}",
+        "filter={'password' : 'hunter2'}",
         "filter=%7B%22password%22%3A+%22hunter2%22%7D",
     ] {
         let shown = shown(packed);
@@ -158,6 +167,7 @@ fn credentials_are_taken_out_of_a_url() {
     assert_eq!(shown("redis://ada:/pa#s@h:6379/0"), "redis://REDACTED:REDACTED@h:6379/0");
     assert_eq!(shown("https://h/cb#access_token=x&expires_in=3"), "https://h/cb#access_token=REDACTED&expires_in=3");
     assert_eq!(shown("/cb?next=http://a:b@h/"), "/cb?next=REDACTED");
+    assert_eq!(shown("/cb#next=http://a:b@h/"), "/cb#next=REDACTED");
     assert_eq!(shown("https://h/#/cb?code=x&page=2"), "https://h/#/cb?code=REDACTED&page=2");
     assert_eq!(shown("//ada:secret@h/a?sig=x"), "//REDACTED:REDACTED@h/a?sig=REDACTED");
     assert_eq!(shown("//h/to/http://a:b@c/"), "//h/to/http://REDACTED:REDACTED@c/");
@@ -182,6 +192,7 @@ fn urls_are_found_in_a_text() {
     let json = r#"{"url":"http:\/\/ada:pw@h\/a?b=1\u0026sig\u003dx","path":"a\/b"}"#;
     let redacted = r#"{"url":"http://REDACTED:REDACTED@h/a?b=1&sig=REDACTED","path":"a\/b"}"#;
     assert_eq!(shown(json), redacted);
+    assert_eq!(shown(r#"{"url":"redis:\/\/:pw@h:6379"}"#), r#"{"url":"redis://REDACTED:REDACTED@h:6379"}"#);
     let packed = shown(&format!("cannot place the order: {json:?}"));
     assert!(!packed.contains("pw") && packed.contains(r"sig\=REDACTED"), "{packed}");
     for text in [r"no \d+ in http:\/\/h\/a\n", r"C:\orders\?"] {
