@@ -70,8 +70,17 @@ fn a_detached_job_without_a_parent() {
 fn a_root_of_a_kind_that_may_not_be_one() {
     let rules = || Rules::new().root_kinds([SpanKind::Server]);
     assert_unbroken(&audit(rules(), [server(1, 0), span(2, 1, "lost")]));
-    let detail = "a span of kind internal began a trace";
-    finds_in(rules(), [span(1, 0, "lost")], (BreakKind::UnparentedEntry, "lost", "", detail));
+    for (kind, name) in
+        [(SpanKind::Internal, "internal"), (SpanKind::Client, "client"), (SpanKind::Producer, "producer")]
+    {
+        let lost = Span { kind, ..span(1, 0, "lost") };
+        let detail = format!("a span of kind {name} began a trace");
+        finds_in(rules(), [lost], (BreakKind::UnparentedEntry, "lost", "", &detail));
+    }
+    let idle = Span { kind: SpanKind::Consumer, ..span(1, 0, "receive") };
+    let idle = idle.tag(semconv::MESSAGING_OPERATION_TYPE, "receive").tag(semconv::MESSAGING_BATCH_MESSAGE_COUNT, 0);
+    let detail = "a span of kind consumer began a trace";
+    finds_in(rules(), [idle], (BreakKind::UnparentedEntry, "receive", "", detail));
 }
 
 #[test]
@@ -264,6 +273,7 @@ fn clocks_that_differ() {
     finds_in(rules(), [client(), server(1_260)], (BreakKind::ClockSkew, "GET /stock", "", detail));
     // Within the bound, and of a call that nobody waits for.
     assert_unbroken(&audit(rules(), [client().kind(SpanKind::Producer), server(1_260)]));
+    assert_unbroken(&audit(rules(), [client(), server(1_260).kind(SpanKind::Consumer)]));
     assert_unbroken(&audit(rules(), [client(), server(1_250)]));
     assert_unbroken(&audit(rules(), [client(), server(800)]));
     // It did not wait.
@@ -288,7 +298,13 @@ fn too_many_names_and_keys() {
     assert_eq!((report.total.percent(), report.services[0].breaks), ("100.000 %".to_owned(), 1));
     // The rest is counted together.
     assert_eq!(report.services[0].entries.len(), 11);
-    assert_eq!(report.services[0].entry("(other)").map(|entry| entry.counts.traces), Some(990));
+    let entry = |name| report.services[0].entry(name).map(|entry| entry.counts.traces);
+    assert_eq!([entry("(other)"), entry("GET /orders/7"), entry("GET /orders/11")], [Some(990), Some(1), None]);
+    // Metrics count the service once.
+    let mut audit_of_many = Audit::new(rules());
+    named(1_000).for_each(|span| audit_of_many.push(span));
+    audit_of_many.judge_quiet(0, 0, None, |_| false);
+    assert_eq!(audit_of_many.tally.recent.breaks.get(&BreakKind::HighCardinality), Some(&1));
 
     let keys: Vec<String> = (0..11).map(|key| format!("order.{key}")).collect();
     let mut tagged = server(1, 0);

@@ -3,6 +3,8 @@
 #[cfg(feature = "otlp")]
 mod decode;
 mod kinds;
+#[cfg(feature = "otlp")]
+mod live;
 mod outputs;
 mod properties;
 mod window;

@@ -83,6 +83,10 @@ fn a_trace_that_lacks_a_parent_is_waited_for() {
     assert_eq!((audit.report().total.traces, audit.report().skipped.traces_pending), (0, 2));
     // The parent of the first one ends.
     trace(1, 1..=1).for_each(|span| audit.push_at(span, 120));
+    audit.judge_quiet(130, 119, None, |_| false);
+    assert_eq!(audit.report().skipped.traces_pending, 2);
+    audit.judge_quiet(130, 130, None, |_| false);
+    assert_eq!((audit.report().total.complete, audit.report().skipped.traces_pending), (1, 1));
     audit.judge_quiet(130, 130, Some(30), |_| false);
     let report = audit.report();
     assert_eq!((report.total.traces, report.total.complete, report.count(BreakKind::MissingParent)), (2, 1, 1));
@@ -231,6 +235,9 @@ fn examples_are_few_and_counts_are_not() {
     assert_eq!((report.breaks.len(), report.breaks[0].examples.len()), (1, 2));
     assert_eq!((report.traces.len(), report.traces[0].spans.len()), (2, 5));
     assert_eq!(report.traces[0].marks[0].span, 0);
+    let rules = Rules::new().max_examples(9).max_broken_traces(3);
+    let report = audit(rules, (1..=100).flat_map(broken));
+    assert_eq!((report.breaks[0].examples.len(), report.traces.len()), (9, 3));
 }
 
 /// Below the first spans of a trace that is shown in part.
@@ -282,6 +289,17 @@ fn a_large_trace_in_which_every_span_is_broken() {
     // All are in one service, each a second before its parent, without a place in the source anywhere.
     let early = (1..=SPANS).map(|id| chain(id).times((2 * SPANS - id) * 1_000, 3 * SPANS * 1_000));
     assert_eq!(audit(rules, early).count(BreakKind::ClockSkew), SPANS - 1);
+}
+
+#[test]
+fn of_judged_traces_the_oldest_is_forgotten() {
+    const REMEMBERED: u128 = 1 << 16;
+    let mut audit = Audit::new(Rules::new().max_spans(1));
+    (1..=REMEMBERED + 2).flat_map(|number| trace(number, 1..=1)).for_each(|span| audit.push(span));
+    // The last one is not judged yet, so that there is room for all others but the first.
+    [2, 1].into_iter().flat_map(|number| trace(number, 2..=2)).for_each(|span| audit.push(span));
+    let skipped = audit.report().skipped;
+    assert_eq!((skipped.spans_late, skipped.traces_late, skipped.traces_pending), (1, 1, 1));
 }
 
 #[test]
