@@ -61,6 +61,34 @@ fn a_trace_that_runs_for_long_is_handed_over_in_parts() {
     assert!(kept.take().last().expect("the rest").has_local_root);
 }
 
+/// The slot in which a trace is listed is free when it is complete, and after a flush.
+#[test]
+fn a_flush_finds_all_traces_that_have_begun_since_the_last_one() {
+    let (provider, kept) = provider(|builder| builder);
+    let tracer = provider.tracer("tests");
+    let open = provider.shared().open_buffers().expect("there is a sink");
+    let begin = || {
+        let root = Context::new().with_span(tracer.start("root"));
+        drop(tracer.start_with_context("child", &root));
+        root
+    };
+    for root in [begin(), begin()] {
+        root.span().end();
+    }
+    assert_eq!(kept.take().len(), 2);
+    open.hand_over_all();
+    assert!(kept.take().is_empty());
+    for _ in 0..2 {
+        let roots = [begin(), begin(), begin()];
+        open.hand_over_all();
+        assert_eq!(names(&kept, &provider), [["child"]; 3]);
+        for root in roots {
+            root.span().end();
+        }
+        assert_eq!(names(&kept, &provider), [["root"]; 3]);
+    }
+}
+
 #[test]
 fn spans_keep_their_scopes_in_every_part_of_a_trace() {
     let (provider, kept) = provider(|builder| builder);
