@@ -211,3 +211,20 @@ alone! {
         assert_eq!((report.stats.exported, report.stats.queued_bytes), (stats.finished, 0), "{report:?}");
     }
 }
+
+alone! {
+    fn what_is_shed_while_the_collector_is_down_is_told_at_once() {
+        let log = Log::keep();
+        let kept = Kept::start();
+        kept.set(Behaviour::Unavailable);
+        let telemetry = kept.builder().max_queue_size(100).init().expect("it is valid");
+        (0..6).for_each(|_| trace(4));
+        until("a request has arrived", || kept.collector.request_count() > 0);
+        assert_eq!(telemetry.export_stats().traces_shed(), 0);
+        (0..100).for_each(|_| trace(4));
+        until("there is a warning", || log.count("shed as a whole") == 1);
+        assert_eq!(kept.count(), 0);
+        kept.set(Behaviour::Accept);
+        run(telemetry.shutdown(LIMIT));
+    }
+}

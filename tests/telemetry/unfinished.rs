@@ -36,6 +36,20 @@ alone! {
 }
 
 alone! {
+    fn those_below_it_that_have_ended_do_not_wait_for_it() {
+        let kept = Kept::start();
+        let soon = |name: &str| (name == "OTEL_BSP_SCHEDULE_DELAY").then(|| "10".to_owned());
+        let telemetry = kept.builder().variables(soon).init().expect("it is valid");
+        throughline::in_span("outer", || {
+            throughline::in_span("inner", || {});
+            until("it has arrived", || kept.count() == 1);
+        });
+        assert!(run(telemetry.shutdown(LIMIT)).is_complete());
+        assert_eq!(kept.count(), 2);
+    }
+}
+
+alone! {
     fn one_that_is_not_sampled_is_none() {
         let telemetry = throughline::telemetry::builder()
             .variables(|name| (name == "OTEL_TRACES_SAMPLER").then(|| "parentbased_always_off".to_owned()))

@@ -98,6 +98,8 @@ mod tests {
             ("android", "linux"),
             ("windows", "windows"),
             ("macos", "darwin"),
+            ("ios", "darwin"),
+            ("illumos", "solaris"),
             ("freebsd", "freebsd"),
             ("dragonfly", "dragonflybsd"),
         ] {

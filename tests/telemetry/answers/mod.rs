@@ -173,6 +173,18 @@ alone! {
 }
 
 alone! {
+    /// As of a server of gRPC that has stored the spans.
+    fn a_status_of_grpc_that_is_ok_is_a_success() {
+        let server = Server::start(vec![plain("200 OK\r\ngrpc-status: 0", b"")]);
+        let telemetry = server.telemetry();
+        trace(2);
+        let stats = flush(&telemetry);
+        assert_eq!((stats.exported, stats.refused), (3, 0));
+        drop(telemetry);
+    }
+}
+
+alone! {
     fn an_answer_that_makes_no_sense_or_comes_in_part_is_an_answer() {
         let garbage = plain("200 OK", &[0xff; 100]);
         let part: Answer = Box::new(|stream| {
@@ -198,6 +210,27 @@ alone! {
             let stats = flush(&telemetry);
             assert_eq!((stats.exported, stats.refused, server.asked()), (0, 3, 1), "{head}");
             drop(telemetry);
+        }
+    }
+}
+
+alone! {
+    /// OTLP/HTTP, "Failures": the body is a `Status`. Servers that are no collectors send text, or a page.
+    fn the_reason_is_the_message_of_a_status_or_text() {
+        let log = Log::keep();
+        let status = b"\x08\x07\x12\x0eno such tenant";
+        for (kind, body, reason) in [
+            ("application/x-protobuf", &status[..], ": no such tenant"),
+            ("application/json; charset=utf-8", br#"{"message":"full"}"#, r#": {"message":"full"}"#),
+            ("text/html", b"<p>no such page", ""),
+        ] {
+            let server = Server::start(vec![plain(&format!("403 Forbidden\r\ncontent-type: {kind}"), body)]);
+            let telemetry = server.telemetry();
+            trace(2);
+            assert_eq!(flush(&telemetry).refused, 3);
+            run(telemetry.shutdown(Duration::from_secs(30)));
+            let expected = format!("refused 3 spans: status 403 Forbidden{reason}\n");
+            assert!(log.text().contains(&expected), "{}", log.text());
         }
     }
 }

@@ -88,6 +88,20 @@ alone! {
 }
 
 alone! {
+    fn a_server_of_another_format_or_version_of_http_names_the_protocol() {
+        let log = Log::keep();
+        for head in ["415 Unsupported Media Type", "426 Upgrade Required", "505 HTTP Version Not Supported"] {
+            let server = Server::start(vec![plain(head, b"")]);
+            let telemetry = sending(server.address, "/v1/traces", Protocol::HttpProtobuf);
+            trace(2);
+            assert_eq!(flush(&telemetry).refused, 3);
+            run(telemetry.shutdown(Duration::from_secs(30)));
+            assert!(log.text().contains(&format!("refused 3 spans: status {head}{HINT}\n")), "{}", log.text());
+        }
+    }
+}
+
+alone! {
     /// A server of gRPC answers with status 200, and with its own status in a header.
     fn over_http_a_server_of_grpc_accepts_nothing() {
         let log = Log::keep();

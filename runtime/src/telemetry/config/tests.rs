@@ -1,3 +1,4 @@
+mod defaults;
 mod unused;
 
 use std::time::Duration;
@@ -117,6 +118,8 @@ fn endpoint_and_protocol() {
         (vec![(TRACES, "http://c:4318/own")], "http://c:4318/own", Protocol::HttpProtobuf),
         (vec![(TRACES, "http://t:1/x"), (ALL, "http://c:4317")], "http://t:1/x", Protocol::HttpProtobuf),
         (vec![(ALL, "http://c:9/a/?key=/b/")], "http://c:9/a/v1/traces?key=/b/", Protocol::HttpProtobuf),
+        (vec![(ALL, "http://c:9/a/?key=?/b/")], "http://c:9/a/v1/traces?key=?/b/", Protocol::HttpProtobuf),
+        (vec![(ALL, "http://c:9/a/#/b/")], "http://c:9/a/v1/traces#/b/", Protocol::HttpProtobuf),
         (vec![(ALL, "HTTP://C:4318")], "http://C:4318/v1/traces", Protocol::HttpProtobuf),
         (vec![(TRACES, "Https://c/x")], "https://c/x", Protocol::HttpProtobuf),
         (vec![(ALL, "http://c:9"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")], "http://c:9", Protocol::Grpc),
@@ -142,11 +145,11 @@ fn headers_timeout_compression() {
     assert_eq!((headers(&plain), plain.timeout, plain.gzip), (vec![], Some(Duration::from_secs(10)), false));
     let full = otlp(&[
         endpoint,
-        ("OTEL_EXPORTER_OTLP_HEADERS", "Authorization=Bearer%20x, tenant=a"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "Authorization=Basic%20eDp5eg==, tenant=a"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "250"),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
     ]);
-    assert_eq!(headers(&full), [("authorization", "Bearer x"), ("tenant", "a")]);
+    assert_eq!(headers(&full), [("authorization", "Basic eDp5eg=="), ("tenant", "a")]);
     assert_eq!((full.timeout, full.gzip), (Some(Duration::from_millis(250)), true));
     for header in
         ["Content-Length=1", "transfer-encoding=x", "host=x", "te=trailers", "grpc-timeout=1S", "a=1,upgrade=h2c"]
@@ -270,6 +273,8 @@ fn wrong_values_name_the_variable_the_value_and_what_is_allowed() {
         ("OTEL_TRACES_EXPORTER", "zipkin", "one of `otlp`, `console`, `none`"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "c:4317", "a URL such as `http://localhost:4317`"),
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://", "a URL such as `http://localhost:4317`"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http:///v1/traces", "a URL such as `http://localhost:4317`"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://:4317", "a URL such as `http://localhost:4317`"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://#", "a URL such as `http://localhost:4317` (empty host)"),
         (
             "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
@@ -361,16 +366,4 @@ fn a_bad_otlp_variable_is_an_error_only_if_spans_may_be_exported_over_otlp() {
         let error = config.exporter.set_collector("http://c:4317".to_owned(), Protocol::Grpc).unwrap_err();
         assert_eq!(error.setting(), bad.0);
     }
-}
-
-#[test]
-fn the_byte_limit_depends_on_the_span_limit_unless_it_is_set() {
-    let mut batch = BatchConfig::default();
-    assert_eq!(batch.queue_bytes().value, 128 << 20);
-    for (spans, bytes) in [(1, 32 << 20), (1_000_000, 1_024_000_000), (usize::MAX, usize::MAX)] {
-        batch.set_max_queue_size(Setting { value: spans, name: "Builder::max_queue_size" });
-        assert_eq!(batch.queue_bytes(), Setting { value: bytes, name: "THROUGHLINE_MAX_QUEUE_BYTES" });
-    }
-    batch.max_queue_bytes = Some(Setting { value: 5, name: "Builder::max_queue_bytes" });
-    assert_eq!(batch.queue_bytes(), Setting { value: 5, name: "Builder::max_queue_bytes" });
 }

@@ -176,6 +176,8 @@ fn the_hint_names_an_unusual_path() {
     ] {
         assert_eq!(hint(&[(name, endpoint)]).as_deref(), expected, "{endpoint}");
     }
+    // Nothing is appended to that of any other setting.
+    assert_eq!(hint(&[(TRACES, "http://c:4318/v1/traces/v1/traces")]), None);
 }
 
 #[cfg(not(feature = "otlp-tls"))]

@@ -93,3 +93,16 @@ fn the_first_spans_of_a_part_are_without_its_root() {
         assert_eq!((first.count, first.has_local_root), expected);
     }
 }
+
+#[test]
+fn sums_of_what_was_lost() {
+    let stats = ExportStats {
+        queued: 1,
+        in_flight: 10,
+        left_behind: 100,
+        traces_not_started: 1_000,
+        traces_evicted: 10_000,
+        ..ExportStats::default()
+    };
+    assert_eq!((stats.spans_unsent(), stats.traces_shed()), (111, 11_000));
+}
