@@ -16,6 +16,7 @@ pub(super) fn borrowed(item: &ItemFn, report: &Report) {
     for input in &item.sig.inputs {
         match input {
             FnArg::Receiver(receiver) => match &receiver.kind {
+                ReceiverKind::Reference(_, Some(lifetime), _) if lifetime.ident == "static" => {}
                 ReceiverKind::Reference(_, _, mutability) => {
                     let shown = if mutability.is_some() { "&mut self" } else { "&self" };
                     let message = format!(

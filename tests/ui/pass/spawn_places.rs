@@ -60,6 +60,15 @@ impl Orders {
     }
 }
 
+static ORDERS: Orders = Orders(8);
+
+impl Orders {
+    #[traced_spawn(tags(no = self.0))]
+    async fn forever(&'static self) -> u64 {
+        self.0
+    }
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let handle: JoinHandle<Result<usize, _>> = task("acme");
@@ -73,5 +82,6 @@ async fn main() {
     LocalSet::new().run_until(async { assert_eq!(*local(Rc::new(5)).await.unwrap(), 5) }).await;
     endless().abort();
     assert_eq!(Arc::new(Orders(6)).shared().await.unwrap(), 6);
+    assert_eq!(ORDERS.forever().await.unwrap(), 8);
     assert_eq!(Orders(7).owned("more").await.unwrap(), (7, "more"));
 }
