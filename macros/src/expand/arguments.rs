@@ -22,7 +22,8 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens as _, format_ident, quote_spanned};
-use syn::{Attribute, FnArg, Member, Pat, Signature};
+use syn::spanned::Spanned as _;
+use syn::{Attribute, FnArg, Member, Meta, Pat, Signature};
 
 use crate::item_fn::{ItemFn, cfgs, is_binding, is_owned_receiver, is_reference, mentions, names_of};
 use crate::unpacked::{Unpacked, patterns};
@@ -76,6 +77,7 @@ pub(crate) fn plan(sig: &mut Signature, used: &TokenStream, whole: bool, linted:
                 let (mutability, ident) = (pat.mutability.take(), &pat.ident);
                 let looked_at = mentions(used, ident);
                 if cfgs.is_empty() && lints.is_empty() && !starts_with_underscore(ident) {
+                    group.make_room(ident, &mut rebind);
                     group.push(quote_spanned!(span=> #mutability #ident), ident.to_token_stream());
                     looks.look(looked_at, ident);
                 } else {
@@ -97,6 +99,7 @@ pub(crate) fn plan(sig: &mut Signature, used: &TokenStream, whole: bool, linted:
         {
             for name in names {
                 looks.look(mentions(used, &name), &name);
+                group.make_room(&name, &mut rebind);
                 group.push(name.to_token_stream(), name.to_token_stream());
             }
             continue;
@@ -162,13 +165,26 @@ fn peek(pat: Pat, argument: &Ident, cfgs: TokenStream, is_reference: bool) -> Pe
     Peek { names, cfgs, statement }
 }
 
-/// Removes lint levels from an argument, because the code that they apply to is moved into the block.
+/// The lint levels of an argument, which apply to the block that most of its code is moved into. Those that allow
+/// something also stay: the argument still has its name.
 fn take_lints(attrs: &mut Vec<Attribute>) -> TokenStream {
     let levels = ["allow", "expect", "warn", "deny", "forbid"];
-    let (lints, others): (Vec<_>, Vec<_>) =
-        attrs.drain(..).partition(|attr| levels.iter().any(|level| attr.path().is_ident(level)));
-    *attrs = others;
-    quote_spanned!(Span::mixed_site()=> #(#lints)*)
+    let mut lints = TokenStream::new();
+    attrs.retain_mut(|attr| {
+        if !levels.iter().any(|level| attr.path().is_ident(level)) {
+            return true;
+        }
+        attr.to_tokens(&mut lints);
+        match &mut attr.meta {
+            // What is expected is found in the block.
+            Meta::List(list) if list.path.is_ident("expect") => {
+                list.path = syn::parse_quote_spanned!(list.path.span()=> allow);
+                true
+            }
+            meta => meta.path().is_ident("allow"),
+        }
+    });
+    lints
 }
 
 fn first_span(pat: &Pat) -> Span {
@@ -212,6 +228,14 @@ impl Group {
     fn push(&mut self, pattern: TokenStream, value: TokenStream) {
         self.patterns.push(pattern);
         self.values.push(value);
+    }
+
+    /// Ends the group if it has an argument of this name. The compiler reports that, unless a macro has given the two
+    /// different names that look alike, and would report it once more for one `let`.
+    fn make_room(&mut self, name: &Ident, into: &mut TokenStream) {
+        if self.values.iter().any(|value| mentions(value, name)) {
+            self.flush(into);
+        }
     }
 
     /// Marks an argument as used if an expression outside of the body uses it.
