@@ -23,7 +23,11 @@ fn can_return_future(item: &ItemFn) -> bool {
     };
     // Other attributes may want an `async fn`, and `#[must_use]` would apply to the future instead of its output.
     let known = ["allow", "cfg", "cold", "deny", "deprecated", "doc", "expect", "forbid", "inline", "warn"];
-    let attributes = item.attrs.iter().all(|attr| known.iter().any(|known| attr.path().is_ident(known)));
+    let attributes = item.attrs.iter().all(|attr| {
+        known.iter().any(|known| attr.path().is_ident(known))
+            // What is expected has to be there.
+            && !mentions(&attr.meta.to_token_stream(), &Ident::new("async_fn_in_trait", Span::call_site()))
+    });
     // A future that is never polled drops a struct in the order of its fields, whatever the order in the pattern.
     let arguments = item.sig.inputs.iter().all(|input| match input {
         FnArg::Typed(typed) => cfgs(&typed.attrs).is_empty() && !has_struct(&typed.pat),
@@ -75,6 +79,7 @@ mod tests {
             ("async fn f(&self) -> Result<u8, Error> {}", true),
             ("#[inline] #[doc = \"\"] #[allow(unused)] async fn f() {}", true),
             ("#[must_use] async fn f() -> u8 {}", false),
+            ("#[expect(async_fn_in_trait)] async fn f() {}", false),
             ("#[other::attribute] async fn f() {}", false),
             ("async fn f() -> ! {}", false),
             ("async fn f() -> Vec<impl Send> {}", false),
