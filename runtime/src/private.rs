@@ -30,6 +30,11 @@ pub use std::thread::JoinHandle as ThreadHandle;
 #[cfg(feature = "tokio")]
 pub use tokio::{runtime::Handle, task::JoinHandle};
 
+/// The result of a job, which is a type argument in the signature, and has to be one wherever it is named: the compiler
+/// words an error differently then, and would report both.
+#[cfg(feature = "tokio")]
+pub type Returned<R> = R;
+
 /// The callsite of a function. `const`, so that generated code evaluates it at compile time.
 #[track_caller]
 pub const fn callsite(name: &'static str, function: &'static str) -> Callsite {
@@ -101,7 +106,7 @@ pub fn future<M: FnOnce() -> (Span, F), F: Future, O: Fn(&F::Output) -> Outcome>
 
 /// Returns the body of an `async fn`, whose output is known to be `R`.
 #[inline]
-pub fn with_output<R, F: Future<Output = R>>(body: F) -> F {
+pub fn with_output<R, F: Future<Output = R>>(_: impl FnOnce() -> R, body: F) -> F {
     body
 }
 

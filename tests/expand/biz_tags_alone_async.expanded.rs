@@ -14,21 +14,20 @@ fn place(
                         __tags.scope_value("tenant_id", &tenant_id);
                         __tags.scope_value("order_no", &order_no);
                     }),
-                ::throughline::__private::with_output::<
-                    Result<u64, String>,
-                    _,
-                >(async move {
-                    let (tenant_id, order_no) = (tenant_id, order_no);
-                    let (_, _) = (&tenant_id, &order_no);
-                    if false {
-                        return ::throughline::__private::returns::<
-                            Result<u64, String>,
-                        >();
-                    }
-                    match () {
-                        () => Ok(order_no + tenant_id.len() as u64),
-                    }
-                }),
+                ::throughline::__private::with_output(
+                    || -> Result<u64, String> { ::throughline::__private::returns() },
+                    async move {
+                        let (tenant_id, order_no) = (tenant_id, order_no);
+                        let (_, _) = (&tenant_id, &order_no);
+                        if false {
+                            let __returned: Result<u64, String> = ::throughline::__private::returns();
+                            return __returned;
+                        }
+                        match () {
+                            () => Ok(order_no + tenant_id.len() as u64),
+                        }
+                    },
+                ),
             )
         },
         move |__result| ::throughline::__private::inspect(__result).__display(),

@@ -61,20 +61,21 @@ fn charge(__arg0: (u64, String)) -> impl ::throughline::__private::Future<Output
                         __tags.scope_value("order_no", &order_no);
                     },
                 ),
-                ::throughline::__private::with_output::<
-                    u64,
-                    _,
-                >(async move {
-                    let __arg0 = __arg0;
-                    let (order_no, _) = __arg0;
-                    let _ = order_no;
-                    if false {
-                        return ::throughline::__private::returns::<u64>();
-                    }
-                    match () {
-                        () => order_no,
-                    }
-                }),
+                ::throughline::__private::with_output(
+                    || -> u64 { ::throughline::__private::returns() },
+                    async move {
+                        let __arg0 = __arg0;
+                        let (order_no, _) = __arg0;
+                        let _ = order_no;
+                        if false {
+                            let __returned: u64 = ::throughline::__private::returns();
+                            return __returned;
+                        }
+                        match () {
+                            () => order_no,
+                        }
+                    },
+                ),
             )
         },
         move |__result| ::throughline::__private::inspect(__result).__display(),

@@ -25,7 +25,7 @@ fn thumbnail(image: Vec<u8>) -> ::throughline::__private::JoinHandle<usize> {
         .detached()
         .start_with(|_| {})
         .spawn_blocking(
-            move || -> usize {
+            move || -> ::throughline::__private::Returned<usize> {
                 #[allow(
                     clippy::shadow_reuse,
                     clippy::shadow_same,
@@ -77,7 +77,7 @@ fn elsewhere(
                     &handle,
                 )
             },
-            move || -> usize {
+            move || -> ::throughline::__private::Returned<usize> {
                 #[allow(
                     clippy::shadow_reuse,
                     clippy::shadow_same,

@@ -22,7 +22,7 @@ fn watch(path: String) -> ::throughline::__private::ThreadHandle<usize> {
         .start_with(|_| {})
         .spawn_thread(
             "watch",
-            move || -> usize {
+            move || -> ::throughline::__private::Returned<usize> {
                 #[allow(
                     clippy::shadow_reuse,
                     clippy::shadow_same,

@@ -21,23 +21,24 @@ fn place(
                         )
                     },
                 ),
-                ::throughline::__private::with_output::<
-                    Result<u64, std::num::ParseIntError>,
-                    _,
-                >(async move {
-                    let (tenant_id, order_no) = (tenant_id, order_no);
-                    if false {
-                        return ::throughline::__private::returns::<
-                            Result<u64, std::num::ParseIntError>,
-                        >();
-                    }
-                    match () {
-                        () => {
-                            let shard: u64 = tenant_id.parse()?;
-                            Ok(shard + order_no)
+                ::throughline::__private::with_output(
+                    || -> Result<u64, std::num::ParseIntError> {
+                        ::throughline::__private::returns()
+                    },
+                    async move {
+                        let (tenant_id, order_no) = (tenant_id, order_no);
+                        if false {
+                            let __returned: Result<u64, std::num::ParseIntError> = ::throughline::__private::returns();
+                            return __returned;
                         }
-                    }
-                }),
+                        match () {
+                            () => {
+                                let shard: u64 = tenant_id.parse()?;
+                                Ok(shard + order_no)
+                            }
+                        }
+                    },
+                ),
             )
         },
         move |__result| ::throughline::__private::inspect(__result).__display(),
@@ -57,17 +58,14 @@ fn ping() -> impl ::throughline::__private::Future<Output = ()> {
                         )
                     },
                 ),
-                ::throughline::__private::with_output::<
-                    (),
-                    _,
-                >(async move {
+                async move {
                     if false {
                         return ::throughline::__private::returns::<()>();
                     }
                     match () {
                         () => {}
                     }
-                }),
+                },
             )
         },
         move |__result| ::throughline::__private::inspect(__result).__display(),

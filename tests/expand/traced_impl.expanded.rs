@@ -52,18 +52,19 @@ impl Orders {
                                 .kind(::throughline::__private::SpanKind::Client)
                         },
                     ),
-                    ::throughline::__private::with_output::<
-                        usize,
-                        _,
-                    >(async move {
-                        let _ = &self;
-                        if false {
-                            return ::throughline::__private::returns::<usize>();
-                        }
-                        match () {
-                            () => self.open.len(),
-                        }
-                    }),
+                    ::throughline::__private::with_output(
+                        || -> usize { ::throughline::__private::returns() },
+                        async move {
+                            let _ = &self;
+                            if false {
+                                let __returned: usize = ::throughline::__private::returns();
+                                return __returned;
+                            }
+                            match () {
+                                () => self.open.len(),
+                            }
+                        },
+                    ),
                 )
             },
             move |__result| ::throughline::__private::inspect(__result).__display(),
@@ -89,7 +90,7 @@ impl Orders {
             .detached()
             .start_with(|_| {})
             .spawn_blocking(
-                move || -> u64 {
+                move || -> ::throughline::__private::Returned<u64> {
                     #[allow(
                         clippy::shadow_reuse,
                         clippy::shadow_same,

@@ -72,17 +72,18 @@ fn every_hour(
                     .root()
                     .with(|__span| __span.link(&before))
                     .start_with(|_| {}),
-                ::throughline::__private::with_output::<
-                    Option<u64>,
-                    _,
-                >(async move {
-                    if false {
-                        return ::throughline::__private::returns::<Option<u64>>();
-                    }
-                    match () {
-                        () => before.get::<u64>().copied(),
-                    }
-                }),
+                ::throughline::__private::with_output(
+                    || -> Option<u64> { ::throughline::__private::returns() },
+                    async move {
+                        if false {
+                            let __returned: Option<u64> = ::throughline::__private::returns();
+                            return __returned;
+                        }
+                        match () {
+                            () => before.get::<u64>().copied(),
+                        }
+                    },
+                ),
             )
         },
         move |__result| {

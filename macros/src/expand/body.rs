@@ -2,10 +2,11 @@
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote_spanned};
+use syn::spanned::Spanned as _;
 use syn::{Expr, FnArg, Lifetime, Type};
 
 use super::arguments::{self, Arguments, Peek};
-use super::returns::{annotation, hint};
+use super::returns::{annotation, end_of, hint, inferred};
 use super::tags::used;
 use super::tail;
 use crate::check::returns_early;
@@ -68,12 +69,16 @@ pub(crate) fn closure(pieces: &Pieces) -> TokenStream {
 
 /// The body as the closure of a job, whose result is the type argument of a handle, which `!` cannot be.
 pub(crate) fn job_closure(pieces: &Pieces, runtime: &Runtime) -> TokenStream {
+    let at = at_name(&pieces.item);
     match pieces.item.returns() {
-        Returns::Never => {
-            let at = at_name(&pieces.item);
-            closure_that_returns(pieces, &quote_spanned!(at=> -> #runtime::Infallible))
+        Returns::Never => closure_that_returns(pieces, &quote_spanned!(at=> -> #runtime::Infallible)),
+        Returns::Value(ty) => {
+            // With the location of the type.
+            let (from, to) = (at.located_at(ty.span()), at.located_at(end_of(ty)));
+            let (runtime, ty, end) = (runtime.at(from), inferred(ty), quote_spanned!(to=> >));
+            closure_that_returns(pieces, &quote_spanned!(from=> -> #runtime::Returned<#ty #end))
         }
-        _ => closure(pieces),
+        Returns::Unit => closure(pieces),
     }
 }
 
@@ -89,7 +94,16 @@ fn closure_that_returns(pieces: &Pieces, annotation: &TokenStream) -> TokenStrea
 
 /// The body as an async block that has the function's return type.
 pub(crate) fn async_block(pieces: &Pieces, runtime: &Runtime) -> TokenStream {
-    let (rebind, hint) = (&pieces.rebind, hint(pieces.item.returns(), runtime));
+    async_block_of(pieces, false, runtime)
+}
+
+/// The same, for a job: the type is an argument of that of its handle.
+pub(crate) fn job_block(pieces: &Pieces, runtime: &Runtime) -> TokenStream {
+    async_block_of(pieces, true, runtime)
+}
+
+fn async_block_of(pieces: &Pieces, as_argument: bool, runtime: &Runtime) -> TokenStream {
+    let (rebind, hint) = (&pieces.rebind, hint(pieces.item.returns(), as_argument, runtime));
     let at = at_name(&pieces.item);
     let block = ending(&quote_spanned!(at=> #rebind #hint), pieces, at);
     if borrows_self(&pieces.item) {
@@ -122,7 +136,12 @@ pub(crate) fn beginning(pieces: &Pieces, span: &TokenStream, output: &TokenStrea
     }
     let mentions = (owned.len() > 1).then(|| quote_spanned!(at=> let _ = (#(&#owned),*);));
     let runtime = runtime.at(at);
-    quote_spanned!(at=> move || { #mentions (#span, #runtime::with_output::<#output, _>(#block)) })
+    // The type is no argument, for the reason given at `hint`.
+    let block = match pieces.item.returns() {
+        Returns::Value(_) => quote_spanned!(at=> #runtime::with_output(|| -> #output { #runtime::returns() }, #block)),
+        _ => block,
+    };
+    quote_spanned!(at=> move || { #mentions (#span, #block) })
 }
 
 fn borrows_self(item: &ItemFn) -> bool {

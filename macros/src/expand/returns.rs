@@ -1,7 +1,7 @@
 //! Gives a closure or an async block the return type of the function that it replaces.
 
-use proc_macro2::{Span, TokenStream};
-use quote::quote_spanned;
+use proc_macro2::{Span, TokenStream, TokenTree};
+use quote::{ToTokens as _, quote_spanned};
 use syn::spanned::Spanned as _;
 use syn::{GenericArgument, Path, PathArguments, Type, TypeParamBound};
 
@@ -22,8 +22,12 @@ pub(crate) fn annotation(returns: Returns<'_>, span: Span) -> TokenStream {
 
 /// A statement that determines the type of an async block, which has no syntax for a return type: a `return` that is
 /// never reached, but is the first one that type inference sees.
-pub(crate) fn hint(returns: Returns<'_>, runtime: &Runtime) -> TokenStream {
+///
+/// The compiler adds advice to an error in a type argument, and then it differs from the error in the signature and is
+/// reported as well. So the type is an argument only where it is one in the signature, too: `as_argument`.
+pub(crate) fn hint(returns: Returns<'_>, as_argument: bool, runtime: &Runtime) -> TokenStream {
     let mut span = Span::mixed_site();
+    let is_written = matches!(returns, Returns::Value(_));
     let ty = match returns {
         Returns::Unit => quote_spanned!(span=> ()),
         Returns::Never => quote_spanned!(span=> #runtime::Infallible),
@@ -37,7 +41,19 @@ pub(crate) fn hint(returns: Returns<'_>, runtime: &Runtime) -> TokenStream {
         }
     };
     let runtime = runtime.at(span);
-    quote_spanned!(span=> if false { return #runtime::returns::<#ty>(); })
+    if as_argument || !is_written {
+        return quote_spanned!(span=> if false { return #runtime::returns::<#ty>(); });
+    }
+    quote_spanned!(span=> if false { let __returned: #ty = #runtime::returns(); return __returned; })
+}
+
+/// The location of the last token of a type.
+pub(crate) fn end_of(ty: &Type) -> Span {
+    match ty.to_token_stream().into_iter().last() {
+        Some(TokenTree::Group(group)) => group.span_close(),
+        Some(token) => token.span(),
+        None => Span::mixed_site(),
+    }
 }
 
 /// The type with `_` instead of every `impl Trait`, which is only allowed in signatures.
@@ -86,7 +102,7 @@ fn infer_arguments(path: &mut Path) {
 #[cfg(test)]
 mod tests {
     use proc_macro2::{Delimiter, Group, TokenTree};
-    use quote::{ToTokens as _, quote};
+    use quote::quote;
     use syn::parse_quote;
 
     use super::*;

@@ -1,12 +1,13 @@
 //! The arguments and the result of a detached job have to be `Send`. The compiler would report this for the
 //! future as a whole; a separate bound on each type puts the error at that type.
 
-use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
-use quote::{ToTokens as _, quote_spanned};
+use proc_macro2::{Delimiter, Group, Span, TokenStream};
+use quote::quote_spanned;
 use syn::spanned::Spanned as _;
 use syn::visit::{self, Visit};
 use syn::{FnArg, GenericParam, Ident, Signature, Type};
 
+use super::returns::end_of;
 use crate::item_fn::{ItemFn, Returns, cfgs};
 use crate::runtime_path::Runtime;
 
@@ -31,13 +32,8 @@ pub(super) fn result(item: &ItemFn, runtime: &Runtime) -> Option<TokenStream> {
     let at = Span::mixed_site().located_at(ty.span());
     let runtime = runtime.at(at);
     // The call ends at the end of the type, so that the whole type is underlined.
-    let end = match ty.to_token_stream().into_iter().last() {
-        Some(TokenTree::Group(group)) => group.span_close(),
-        Some(token) => token.span(),
-        None => at,
-    };
     let mut call = Group::new(Delimiter::Parenthesis, TokenStream::new());
-    call.set_span(at.located_at(end));
+    call.set_span(at.located_at(end_of(ty)));
     is_known(ty, &item.sig).then(|| quote_spanned!(at=> #runtime::gives::<#ty> #call))
 }
 

@@ -11,9 +11,9 @@
 //!         move || {
 //!             (
 //!                 start_untagged(&const { callsite("place", "app::place").kind(Server) }),
-//!                 with_output::<Result<Id, Error>, _>(async move {
+//!                 with_output(|| -> Result<Id, Error> { returns() }, async move {
 //!                     let order = order;
-//!                     if false { return returns::<Result<Id, Error>>(); }
+//!                     if false { let returned: Result<Id, Error> = returns(); return returned; }
 //!                     match () { () => { BODY } }
 //!                 }),
 //!             )
@@ -26,7 +26,7 @@
 //! The closure is called when the future is first polled. Where the signature has to stay, as for an attribute below that
 //! wants an `async fn`, the function awaits a future that contains the same block.
 
-use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens as _, quote_spanned};
 use syn::{ReturnType, Signature};
 
@@ -34,7 +34,7 @@ use super::arguments;
 use super::as_written;
 use super::body::{Pieces, async_block, at_name, beginning, closure, stays_in_place, take_apart, with_body};
 use super::flat::is_flat;
-use super::returns::inferred;
+use super::returns::{self, inferred};
 use super::start::{Opening, opening, started};
 use super::tags::{has_names, used};
 use super::traced_spawn;
@@ -235,11 +235,7 @@ fn around(
 /// between the first and the last, or the attribute if one of them is generated.
 fn end_of(sig: &Signature) -> TokenStream {
     let end = match &sig.output {
-        ReturnType::Type(_, ty) => match ty.to_token_stream().into_iter().last() {
-            Some(TokenTree::Group(group)) => group.span_close(),
-            Some(token) => token.span(),
-            None => Span::mixed_site(),
-        },
+        ReturnType::Type(_, ty) => returns::end_of(ty),
         ReturnType::Default => sig.paren_token.span.close(),
     };
     quote_spanned!(end=> >)

@@ -20,7 +20,7 @@ use quote::{ToTokens as _, quote_spanned};
 use syn::Expr;
 use syn::ext::IdentExt as _;
 
-use super::body::{Pieces, async_block, at_name, job_closure, with_body};
+use super::body::{Pieces, at_name, job_block, job_closure, with_body};
 use super::sent;
 use super::tags::{peeks, place, reference};
 use crate::item_fn::{ItemFn, Returns};
@@ -37,7 +37,7 @@ pub(crate) fn print(
     let site = Span::mixed_site();
     // Unsatisfied bounds of the job (`Send`, `'static`) are reported at the function's name.
     let at = at_name(&pieces.item);
-    let task = |pieces: &Pieces| async_block(pieces, runtime);
+    let task = |pieces: &Pieces| job_block(pieces, runtime);
     // A job that stays on its thread needs no `Send` bounds.
     let (takes, gives) = match &job.place {
         Place::Local => (TokenStream::new(), None),
