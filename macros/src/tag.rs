@@ -350,6 +350,9 @@ fn without_name(value: &Expr) -> String {
             return format!("a modifier wraps the tag: `{}({of})`", modifier.name());
         }
     }
+    if let Expr::Field(syn::ExprField { member: syn::Member::Named(name), .. }) = value {
+        return format!("an expression needs a tag name: `{name} = {}`", shown(value));
+    }
     "an expression needs a tag name: `name = expression`".to_owned()
 }
 

@@ -17,6 +17,8 @@ pub(super) fn arguments(tags: &TagSets, item: &ItemFn, report: &Report) {
             continue;
         }
         let known = names.iter().map(String::as_str);
+        let value =
+            if item.sig.receiver().is_some() { format!("{wanted} = self.{wanted}") } else { format!("{wanted} = …") };
         let fix = match nearest(&wanted, known) {
             Some(near) => format!("did you mean `{near}`?"),
             None if Modifier::from_name(&wanted).is_some() => {
@@ -28,8 +30,8 @@ pub(super) fn arguments(tags: &TagSets, item: &ItemFn, report: &Report) {
                     "place this attribute above the one that generates the test, or give the tag a value: `{wanted} = …`"
                 )
             }
-            None if names.is_empty() => format!("give the tag a value: `{wanted} = …`"),
-            None => format!("use an existing argument, or give the tag a value: `{wanted} = …`"),
+            None if names.is_empty() => format!("give the tag a value: `{value}`"),
+            None => format!("use an existing argument, or give the tag a value: `{value}`"),
         };
         // The tag may be one of the whole `impl` block, so the function is named.
         report.error(ident, format_args!("`{}` has no argument `{wanted}`; {fix}", item.sig.ident));
