@@ -1,6 +1,6 @@
 //! A function: its header is parsed, its body stays raw tokens.
 
-use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
@@ -11,6 +11,7 @@ use syn::{
 };
 
 use crate::item_kind::{before_qualifiers, is_fn, not_a_function};
+use crate::resolved::resolved;
 
 /// A function with everything that precedes its body.
 #[derive(Clone)]
@@ -22,6 +23,8 @@ pub(crate) struct ItemFn {
     pub(crate) sig: Signature,
     /// The braces; `None` for a method of a trait that has only a semicolon.
     pub(crate) body: Option<Group>,
+    /// The location of that semicolon.
+    pub(crate) semi: Span,
     /// The whole item, unless attributes have been removed.
     pub(crate) written: Option<TokenStream>,
 }
@@ -38,11 +41,15 @@ impl ItemFn {
             }
             _ => None,
         };
-        let semi = matches!(tokens.last(), Some(TokenTree::Punct(punct)) if punct.as_char() == ';');
-        if semi {
+        let semi = match tokens.last() {
+            Some(TokenTree::Punct(punct)) if punct.as_char() == ';' => Some(punct.span()),
+            _ => None,
+        };
+        if semi.is_some() {
             tokens.pop();
         }
         let mut item = Self::parse_header.parse2(tokens.into_iter().collect())?;
+        item.semi = semi.unwrap_or(item.semi);
         item.body = body;
         item.written = Some(written);
         item.hoist_inner_attributes()?;
@@ -58,7 +65,7 @@ impl ItemFn {
         if !input.is_empty() {
             return Err(input.error("expected a function body"));
         }
-        Ok(Self { attrs, vis, defaultness, sig, body: None, written: None })
+        Ok(Self { attrs, vis, defaultness, sig, body: None, semi: Span::call_site(), written: None })
     }
 
     /// Moves `#![…]` from the start of the body to the function, so that the body can be put into
@@ -98,10 +105,10 @@ impl ItemFn {
     }
 
     /// Whether the function may return a `Result`, as far as its type tells: an alias may have any name but those of
-    /// the prelude.
+    /// the prelude. Of a future, it is what this resolves to.
     pub(crate) fn may_fail(&self) -> bool {
         let Returns::Value(ty) = self.returns() else { return false };
-        match peel(ty) {
+        match peel(resolved(ty).unwrap_or(ty)) {
             Type::Tuple(_) | Type::Array(_) | Type::Reference(_) | Type::Ptr(_) | Type::FnPtr(_) => false,
             Type::Path(TypePath { qself: None, path, .. }) => match path.segments.first() {
                 Some(name) if path.segments.len() == 1 => !WITHOUT_ERRORS.iter().any(|known| name.ident == known),
@@ -109,6 +116,14 @@ impl ItemFn {
             },
             _ => true,
         }
+    }
+
+    /// Whether an argument or the result has a type that exists only behind a pointer. The compiler reports it, and
+    /// generated code would repeat that in its own words.
+    pub(crate) fn has_unsized(&self) -> bool {
+        let argument = |input: &FnArg| matches!(input, FnArg::Typed(typed) if is_unsized(&typed.ty));
+        let result = matches!(&self.sig.output, ReturnType::Type(_, ty) if is_unsized(ty));
+        result || self.sig.inputs.iter().any(argument)
     }
 
     /// Whether the type of the result is `impl Fn(…)` or similar, or a tuple of it; or another trait, which may be one
@@ -257,6 +272,14 @@ pub(crate) fn owns_mutable_self(sig: &Signature) -> bool {
             ReceiverKind::Typed(_, ty) => matches!(peel(ty), Type::Path(path) if path.path.is_ident("Self")),
             _ => false,
         }
+}
+
+fn is_unsized(ty: &Type) -> bool {
+    match peel(ty) {
+        Type::TraitObject(_) | Type::Slice(_) => true,
+        Type::Path(path) => path.path.is_ident("str"),
+        _ => false,
+    }
 }
 
 /// The type without the invisible group of a macro variable, and without parentheses.

@@ -3,7 +3,7 @@
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
-use syn::{Attribute, Error, Result, Token, Visibility};
+use syn::{Attribute, Error, Expr, Result, Token, Visibility};
 
 pub(crate) fn is_word(input: ParseStream<'_>, word: &str) -> bool {
     input.fork().parse::<Ident>().is_ok_and(|ident| ident == word)
@@ -65,7 +65,6 @@ pub(crate) fn what(input: ParseStream<'_>) -> Option<&'static str> {
         ("macro_rules", "a macro"),
         ("auto", "a trait"),
         ("safe", "a function of an `extern` block"),
-        ("let", "a statement"),
     ];
     if ahead.peek(Token![extern]) && ahead.peek2(Token![crate]) {
         return Some("an `extern crate` declaration");
@@ -75,9 +74,90 @@ pub(crate) fn what(input: ParseStream<'_>) -> Option<&'static str> {
     known.or_else(|| ahead.peek(Token![!]).then_some("a macro"))
 }
 
+/// A part of a function, in place of an item.
+pub(crate) struct Part {
+    pub(crate) kind: PartKind,
+    /// The location of its first token.
+    pub(crate) span: Span,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PartKind {
+    Statement,
+    Closure,
+    Async,
+    Block,
+    Expression,
+}
+
+impl Part {
+    /// `None` if `item` may be an item.
+    pub(crate) fn of(item: &TokenStream) -> Option<Self> {
+        let mut tokens: Vec<_> = item.clone().into_iter().collect();
+        let span = tokens.first()?.span();
+        let ends = matches!(tokens.last(), Some(TokenTree::Punct(end)) if end.as_char() == ';');
+        if ends {
+            tokens.pop();
+        }
+        let is_let = matches!(&tokens[..], [TokenTree::Ident(word), ..] if word == "let");
+        let kind = match syn::parse2::<Expr>(tokens.into_iter().collect()) {
+            _ if is_let => PartKind::Statement,
+            // The call of a macro may be one for items.
+            Err(_) | Ok(Expr::Macro(_)) => return None,
+            Ok(_) if ends => PartKind::Statement,
+            Ok(Expr::Closure(_)) => PartKind::Closure,
+            Ok(Expr::Async(_)) => PartKind::Async,
+            Ok(Expr::Block(_) | Expr::Unsafe(_)) => PartKind::Block,
+            Ok(_) => PartKind::Expression,
+        };
+        Some(Self { kind, span })
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        match self.kind {
+            PartKind::Statement => "a statement",
+            PartKind::Closure => "a closure",
+            PartKind::Async => "an `async` block",
+            PartKind::Block => "a block",
+            PartKind::Expression => "an expression",
+        }
+    }
+}
+
 pub(crate) fn not_a_function(input: ParseStream<'_>) -> Error {
     let what = what(input).unwrap_or("something else");
     let all = input.parse::<TokenStream>().unwrap_or_default();
     let first = all.into_iter().next().map_or_else(Span::call_site, |token| token.span());
     Error::new(first, format!("found {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_functions_are_told_from_items() {
+        for (item, expected) in [
+            ("|a: u8| a", Some(PartKind::Closure)),
+            ("async move || 1", Some(PartKind::Closure)),
+            ("async move { 1 }", Some(PartKind::Async)),
+            ("{ 1 }", Some(PartKind::Block)),
+            ("unsafe { 1 }", Some(PartKind::Block)),
+            ("if a { 1 } else { 2 }", Some(PartKind::Expression)),
+            ("f()", Some(PartKind::Expression)),
+            ("f();", Some(PartKind::Statement)),
+            ("let a = 1;", Some(PartKind::Statement)),
+            ("let Some(a) = b else { return };", Some(PartKind::Statement)),
+            ("made!();", None),
+            ("made! {}", None),
+            ("struct A;", None),
+            ("unsafe extern \"C\" {}", None),
+            ("const A: u8 = 1;", None),
+            ("async fn f() {}", None),
+            ("", None),
+        ] {
+            let part = Part::of(&item.parse().unwrap());
+            assert_eq!(part.map(|part| part.kind), expected, "{item}");
+        }
+    }
 }

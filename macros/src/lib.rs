@@ -15,6 +15,7 @@ mod known;
 mod model;
 mod options;
 mod report;
+mod resolved;
 mod runtime_path;
 mod shown;
 mod tag;

@@ -24,8 +24,9 @@ use crate::item_fn::{
     ItemFn, Returns, Wrapped, associated, is_reference, mentions, peel, pinned_opaque, unwrapped, wrapped,
 };
 use crate::model::{Links, Mode, Name, Parent, Place, Shape, Spawn, TagSets, Tagged, Traced};
-use crate::options::{ErrMode, Options, Spanned};
+use crate::options::{ErrMode, Options, RetMode, Spanned};
 use crate::report::Report;
+use crate::resolved::{is_unit, resolved};
 use crate::runtime_path::Runtime;
 use crate::tag::Tag;
 
@@ -166,7 +167,7 @@ fn build(options: Options, biz: Vec<Tag>, item: ItemFn, shape: Shape, report: &R
             ));
         }
     }
-    if let Some(Spanned { key, .. }) = &options.ret {
+    if let Some(Spanned { key, value: mode }) = &options.ret {
         match item.returns() {
             Returns::Unit => report.error(key, "`ret` has nothing to record: the function returns `()`; remove `ret`"),
             Returns::Never => {
@@ -174,6 +175,9 @@ fn build(options: Options, biz: Vec<Tag>, item: ItemFn, shape: Shape, report: &R
             }
             Returns::Value(_) if matches!(shape, Shape::Stream(_) | Shape::AsyncStream) => {
                 report.error(key, "`ret` conflicts with `stream`: a stream has items, not a return value");
+            }
+            Returns::Value(ty) if matches!(mode, RetMode::Value) && is_unit(resolved(ty).unwrap_or(ty)) => {
+                report.error(key, "`ret` has nothing to record: the value is `()`; remove `ret`");
             }
             Returns::Value(_) => {}
         }

@@ -26,7 +26,7 @@ use self::biz_tags::BizTags;
 use crate::check;
 use crate::item_fn::{ItemFn, mentions, ungroup};
 use crate::item_impl::{ItemImpl, Member};
-use crate::item_kind::looks_like_fn;
+use crate::item_kind::{Part, PartKind, looks_like_fn};
 use crate::known::Attr;
 use crate::model::Shape;
 use crate::options::{self, Options};
@@ -59,7 +59,7 @@ pub(crate) fn biz_tags(tags: TokenStream, item: TokenStream) -> TokenStream {
     }
     let report = Report::default();
     let Some(mut function) = parse_function(&item, "#[biz_tags]", &report) else {
-        return fallback::with_item(report, item);
+        return fallback::instead_of_function(report, item);
     };
     if let Some(last) = siblings::last_unresolved(&function) {
         return siblings::give_way(function, last, "biz_tags", &tags);
@@ -96,6 +96,9 @@ fn is_name_value(attribute: &str) -> bool {
 }
 
 fn tags_alone(biz: BizTags, function: ItemFn, report: Report) -> TokenStream {
+    if function.has_unsized() {
+        return fallback::with_item(report, fallback::unchanged(function));
+    }
     let copy = function.clone();
     let tagged = check::biz_tags(biz.krate.as_ref(), biz.tags, function, &report);
     if report.is_empty() {
@@ -109,7 +112,7 @@ fn function(attr: Attr, options: TokenStream, item: TokenStream) -> TokenStream 
     let report = Report::default();
     let name = if attr == Attr::Traced { "traced" } else { "traced_spawn" };
     let Some(mut function) = parse_function(&item, &format!("#[{name}]"), &report) else {
-        return fallback::with_item(report, item);
+        return fallback::instead_of_function(report, item);
     };
     if let Some(last) = siblings::last_unresolved(&function) {
         return siblings::give_way(function, last, name, &options);
@@ -126,6 +129,9 @@ fn function(attr: Attr, options: TokenStream, item: TokenStream) -> TokenStream 
 }
 
 fn span(attr: Attr, mut options: Options, biz: BizTags, function: ItemFn, report: Report) -> TokenStream {
+    if function.has_unsized() {
+        return fallback::with_item(report, fallback::unchanged(function));
+    }
     options.adopt(biz.krate, &biz.tags, function.may_fail());
     let copy = function.clone();
     let model = match attr {
@@ -161,11 +167,27 @@ fn parse_function(item: &TokenStream, attribute: &str, report: &Report) -> Optio
         }
         Err(error) => {
             let places = if attribute == "#[traced]" { "a function or an `impl` block" } else { "a function" };
-            report
-                .push(syn::Error::new(error.span(), format!("`{attribute}` can only be applied to {places}, {error}")));
+            let (span, found) = match Part::of(item) {
+                Some(part) => (part.span, format!("found {}{}", part.name(), instead(attribute, &part))),
+                None => (error.span(), error.to_string()),
+            };
+            report.push(syn::Error::new(span, format!("`{attribute}` can only be applied to {places}, {found}")));
             None
         }
     }
+}
+
+/// What to write instead of the attribute on a part of a function.
+fn instead(attribute: &str, part: &Part) -> String {
+    let is_async = matches!(part.kind, PartKind::Async);
+    let call = match (attribute, is_async) {
+        ("#[traced]", false) => "in_span(\"name\", || …)",
+        ("#[traced]", true) => "in_span_async(\"name\", async { … })",
+        ("#[biz_tags]", false) => "in_tags(&[…], || …)",
+        ("#[biz_tags]", true) => "in_tags_async(&[…], async { … })",
+        _ => "spawn(async { … })",
+    };
+    format!("; for a part of a function, call `throughline::{call}`")
 }
 
 /// Every method gets its span; the options of the block are the defaults of all.

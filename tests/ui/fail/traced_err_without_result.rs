@@ -1,3 +1,5 @@
+use std::pin::Pin;
+
 use throughline::{traced, traced_spawn};
 
 #[traced(err = debug)]
@@ -29,8 +31,20 @@ fn borrowed(result: &Result<u32, String>) -> &Result<u32, String> {
     result
 }
 
+#[traced(err = debug)]
+fn future(no: u32) -> impl Future<Output = u32> {
+    async move { no }
+}
+
+#[traced(err = debug)]
+fn boxed(no: u32) -> Pin<Box<dyn Future<Output = Option<u32>> + Send>> {
+    Box::pin(async move { Some(no) })
+}
+
 fn main() {
     integer();
+    drop(future(1));
+    drop(boxed(1));
     drop(option(1));
     let _ = several();
     let _ = borrowed(&Ok(1));

@@ -1,0 +1,6 @@
+use throughline::traced;
+
+#[traced]
+fn declared(no: u64);
+
+fn main() {}
