@@ -101,6 +101,24 @@ alone! {
 }
 
 alone! {
+    fn those_that_are_not_tracked_are_told_of_once() {
+        let log = Log::keep();
+        let kept = Kept::start();
+        let builder = kept.builder().max_open_spans(1).open_span_warning(Duration::from_millis(1));
+        let telemetry = builder.init().expect("it is valid");
+        throughline::in_span("tracked", || {
+            let expected = "1 span not tracked, because too many are open";
+            throughline::in_span("not tracked", || until("it is logged", || log.count(expected) == 1));
+            throughline::in_span("neither", || {});
+        });
+        assert_eq!(missed(&telemetry), 2);
+        throughline::in_span("later", || until("it was scanned again", || log.count("the span `later`") == 1));
+        assert_eq!(log.count("not tracked"), 1, "{}", log.text());
+        run(telemetry.shutdown(LIMIT));
+    }
+}
+
+alone! {
     fn a_table_of_any_size_is_bounded() {
         let kept = Kept::start();
         let telemetry = kept.builder().max_open_spans(usize::MAX).init().expect("it is valid");

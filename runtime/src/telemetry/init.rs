@@ -137,7 +137,7 @@ fn live_audit(
 }
 
 fn open_span_watch(table: &'static Table, config: &Config) -> OpenSpanWatch {
-    OpenSpanWatch { table, warn_after: config.open_spans.warn_after }
+    OpenSpanWatch::new(table, config.open_spans.warn_after)
 }
 
 /// Without an export thread, open spans are watched on a thread of their own.

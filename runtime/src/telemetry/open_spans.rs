@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
 use std::panic::Location;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanId, Status, TraceContextExt as _, TraceId};
 
 use super::diagnostics;
-use super::text::bounded;
+use super::text::{bounded, count};
 use crate::semconv;
 use crate::span::registry::{Entry, Table};
 
@@ -76,15 +77,22 @@ fn oldest_first(mut spans: Vec<OpenSpan>) -> Vec<OpenSpan> {
 
 /// Warns about spans that stay open.
 pub(crate) struct OpenSpanWatch {
-    pub(super) table: &'static Table,
-    pub(super) warn_after: Duration,
+    table: &'static Table,
+    warn_after: Duration,
+    /// Whether a warning was logged that there are spans that are not tracked.
+    has_warned: AtomicBool,
 }
 
 impl OpenSpanWatch {
+    pub(super) fn new(table: &'static Table, warn_after: Duration) -> Self {
+        Self { table, warn_after, has_warned: AtomicBool::new(false) }
+    }
+
     /// Logs a warning for spans that have been open for too long: one for each, and only one for all that were started
     /// at the same place, because if one of them does not end, others will not either.
     pub(crate) fn scan(&self) {
         self.table.tick();
+        self.warn_of_untracked();
         let mut by_place = BTreeMap::new();
         for (span, age) in self.table.overdue(self.warn_after) {
             let (oldest, count) =
@@ -106,6 +114,21 @@ impl OpenSpanWatch {
                      give each unit of work its own span, or raise `Builder::open_span_warning`{more}",
                     bounded(&name),
                     age.as_secs(),
+                );
+            });
+        }
+    }
+
+    /// Logs a warning, once, if spans are not tracked.
+    fn warn_of_untracked(&self) {
+        let missed = self.table.missed();
+        if missed > 0 && !self.has_warned.swap(true, Ordering::Relaxed) {
+            let missed = count(missed, "span");
+            diagnostics::emit(|| {
+                tracing::warn!(
+                    target: diagnostics::TARGET,
+                    "{missed} not tracked, because too many are open: a shutdown does not end those that are not \
+                     tracked; raise `Builder::max_open_spans`, or end spans earlier",
                 );
             });
         }
