@@ -28,7 +28,7 @@ use tonic_types::StatusExt as _;
 use super::hints::{Doubt, doubt};
 #[cfg(feature = "otlp-tls")]
 use super::tls::Tls;
-use super::{Attempt, AttemptError, Failure, TOO_LARGE, USER_AGENT, chain, no_response};
+use super::{Attempt, AttemptError, Failure, TOO_LARGE, USER_AGENT, chain, connect_timeout, no_response};
 use crate::telemetry::config::{ConfigError, OtlpConfig};
 
 pub(super) const GRPC_STATUS: &str = "grpc-status";
@@ -106,7 +106,10 @@ impl Grpc {
             // Otherwise a connection that is given up would stay open for as long as the server reads nothing, because
             // it first sends what it has. A request that takes half of the timeout sends a ping.
             let limit = timeout.min(MAX_KEEP_ALIVE);
-            endpoint = endpoint.connect_timeout(timeout).http2_keep_alive_interval(limit / 2).keep_alive_timeout(limit);
+            endpoint = endpoint
+                .connect_timeout(connect_timeout(timeout))
+                .http2_keep_alive_interval(limit / 2)
+                .keep_alive_timeout(limit);
         }
         #[cfg(feature = "otlp-tls")]
         if let Some(tls) = tls {

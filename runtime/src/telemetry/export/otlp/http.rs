@@ -15,7 +15,7 @@ use super::grpc::GRPC_STATUS;
 use super::hints::{Doubt, doubt};
 #[cfg(feature = "otlp-tls")]
 use super::tls::{self, Tls};
-use super::{Attempt, AttemptError, Failure, TOO_LARGE, USER_AGENT, chain, no_response};
+use super::{Attempt, AttemptError, Failure, TOO_LARGE, USER_AGENT, chain, connect_timeout, no_response};
 use crate::guard::panics::caught;
 use crate::telemetry::config::{ConfigError, OtlpConfig};
 use crate::telemetry::diagnostics::{self, Warning};
@@ -160,9 +160,7 @@ fn client(config: &OtlpConfig) -> ClientBuilder {
     // the retries.
     client = client.http1_only();
     if let Some(timeout) = config.timeout {
-        // It is divided among the addresses of a name. Otherwise one that does not respond would take all of the
-        // timeout, and the next one would never be tried.
-        client = client.timeout(timeout).connect_timeout(timeout);
+        client = client.timeout(timeout).connect_timeout(connect_timeout(timeout));
         // Otherwise a connection with TLS that is given up would stay open for as long as the server reads nothing,
         // because it first sends what it has.
         #[cfg(any(target_os = "android", target_os = "linux"))]

@@ -47,6 +47,12 @@ fn no_response(timeout: Duration) -> String {
     format!("no response within {} ms (`OTEL_EXPORTER_OTLP_TIMEOUT`)", timeout.as_millis())
 }
 
+/// How long it may take to connect, of the timeout of a request. It is divided among the addresses of the collector's
+/// name: otherwise one that does not respond would take all of the timeout, and the next one would never be tried.
+fn connect_timeout(timeout: Duration) -> Duration {
+    timeout / 2
+}
+
 /// The first backoff before a retry; each is twice as long as the one before.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
 
