@@ -36,6 +36,7 @@ fn the_place_in_the_code_may_be_said() {
         scoped();
         with_rest();
         similar();
+        throughline::span("block").biz_tag("code.line.number", 7).run(|| {});
         throughline::span("built").tag("code.file.path", "mine.rs").run(|| {});
     });
     let own = capture.span("own");
@@ -56,6 +57,8 @@ fn the_place_in_the_code_may_be_said() {
         [of(&similar, "code.line.number"), of(&similar, "current.customer")],
         [[Value::I64(7)], [Value::I64(1)]]
     );
+    assert_eq!(of(&capture.span("block"), "code.line.number"), [Value::I64(7)]);
+    assert_eq!(of(&capture.span("block"), "code.file.path"), text(file!()));
     assert_eq!(of(&capture.span("built"), "code.file.path"), text("mine.rs"));
 }
 

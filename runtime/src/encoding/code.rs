@@ -22,6 +22,13 @@ pub(crate) struct CodeAttributes {
 }
 
 impl CodeAttributes {
+    /// The keys that there may be.
+    pub(crate) const KEYS: [&str; 3] =
+        [semconv::CODE_FUNCTION_NAME, semconv::CODE_FILE_PATH, semconv::CODE_LINE_NUMBER];
+
+    pub(crate) const KEY_SET: KeySet =
+        KeySet::of(Self::KEYS[0]).and(KeySet::of(Self::KEYS[1])).and(KeySet::of(Self::KEYS[2]));
+
     /// No attributes.
     pub(crate) const NONE: Self = Self { name: "", bytes: [0; CAPACITY], start: 0, len: 0, count: 0 };
 
@@ -81,10 +88,7 @@ impl CodeAttributes {
     /// Returns the keys of the attributes that are present.
     #[inline]
     pub(crate) fn keys(&self) -> KeySet {
-        const KEYS: KeySet = KeySet::of(semconv::CODE_FUNCTION_NAME)
-            .and(KeySet::of(semconv::CODE_FILE_PATH))
-            .and(KeySet::of(semconv::CODE_LINE_NUMBER));
-        if self.count > 0 { KEYS } else { KeySet::default() }
+        if self.count > 0 { Self::KEY_SET } else { KeySet::default() }
     }
 
     pub(crate) fn has(&self, wanted: &str) -> bool {

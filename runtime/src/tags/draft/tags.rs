@@ -5,6 +5,7 @@ use opentelemetry::{Context, Value};
 
 use super::Draft;
 use crate::context::data;
+use crate::encoding::code::CodeAttributes;
 use crate::encoding::fields::Fields;
 use crate::encoding::reader::{Reader, attribute};
 use crate::encoding::wire::ValueRef;
@@ -167,7 +168,7 @@ impl Draft {
             report_dropped(dropped, &first.into(), max_scoped());
             self.fields.count_dropped(dropped);
         }
-        if self.scoped.keys().overlaps(self.code.keys()) {
+        if self.scoped.keys().overlaps(CodeAttributes::KEY_SET) {
             self.describe_code();
         }
         let inherited = std::mem::take(&mut self.inherited).into_encoded(self.fields.limits.value_length);
@@ -200,9 +201,13 @@ impl Draft {
     /// A tag of the call may describe its code, in place of what is known. Those that are inherited do not.
     #[cold]
     fn describe_code(&mut self) {
+        // Those of a block, or of a function with a long name, are among the attributes of the span.
+        let are_apart = self.code.count() > 0;
         for tag in Reader::new(self.scoped.bytes()).map(|(_, field)| attribute(field.bytes)) {
-            if self.code.has(tag.key.as_str()) && !self.fields.has(tag.key.as_str()) {
-                self.fields.set(tag.key.as_str(), &tag.value);
+            let key = tag.key.as_str();
+            let is_known = if are_apart { self.code.has(key) } else { CodeAttributes::KEYS.contains(&key) };
+            if is_known && are_apart != self.fields.has(key) {
+                self.fields.set(key, &tag.value);
             }
         }
     }
