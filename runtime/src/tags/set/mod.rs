@@ -323,4 +323,25 @@ mod tests {
         let sets = ["order_no", "code.line.number", "tenant_id"].map(|key| tags.sets(&key.into()));
         assert_eq!(sets, [true, true, false]);
     }
+
+    /// Many are compared in another way.
+    #[test]
+    fn attributes_of_the_span_replace_tags_however_many_there_are() {
+        for count in [2, 60] {
+            let keys: Vec<&'static str> = (0..count).map(|n| &*format!("key{n}").leak()).collect();
+            let mut tags = Tags::default();
+            for key in &keys[..count / 2] {
+                tags.add(key, || Tag::new(Some("own".into())));
+            }
+            for key in &keys {
+                tags.scope(key, || Tag::new(Some("scoped".into())));
+            }
+            let inherited: Vec<_> = keys.iter().chain(&["other"]).map(|key| KeyValue::new(*key, "inherited")).collect();
+            tags.finish(&opentelemetry::Context::new(), &inherited);
+            let own = keys[..count / 2].iter().map(|key| KeyValue::new(*key, "own"));
+            let scoped = keys[count / 2..].iter().map(|key| KeyValue::new(*key, "scoped"));
+            let expected: Vec<_> = own.chain(scoped).chain([KeyValue::new("other", "inherited")]).collect();
+            assert_eq!(tags.own, expected, "{count}");
+        }
+    }
 }

@@ -181,6 +181,8 @@ fn each_part_can_be_shown_or_left_out() {
     assert_eq!(named(none().with_target(true)), format!("12:00:00 {HERE}: x\n"));
     assert_eq!(named(none().with_thread_names(true)), "12:00:00 worker x\n");
     assert!(named(none().with_thread_ids(true)).starts_with("12:00:00 ThreadId("));
+    let both = named(none().with_thread_names(true).with_thread_ids(true));
+    assert!(both.starts_with("12:00:00 worker ThreadId("), "{both}");
     assert_eq!(named(none().with_file(true)), format!("12:00:00 {}: x\n", file!()));
     let numbered = |line: &str, before: &str| {
         line.strip_prefix(before).is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
