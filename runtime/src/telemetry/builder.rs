@@ -339,6 +339,14 @@ mod tests {
     }
 
     #[test]
+    fn a_collector_is_not_looked_at_if_telemetry_is_disabled() {
+        let config =
+            |builder: Builder| builder.collector("ftp://c", Protocol::Grpc).config().map(|config| config.disabled);
+        assert_eq!(config(with(&[("OTEL_SDK_DISABLED", "true")])), Ok(true));
+        config(with(&[])).expect_err("it is not a URL of a collector");
+    }
+
+    #[test]
     fn a_batch_is_as_large_as_the_queue_in_code_allows() {
         let size = |spans| {
             let config = with(&[("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "200000")]).max_queue_size(spans).config();

@@ -260,6 +260,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_the_name_of_the_sdk_is_replaced() {
+        let resource = |name: &'static str| {
+            Resource::builder_empty().with_attributes([KeyValue::new(semconv::TELEMETRY_SDK_NAME, name)]).build()
+        };
+        let name = |resource: &Resource| {
+            resource.get(&Key::from_static_str(semconv::TELEMETRY_SDK_NAME)).map(|name| name.to_string())
+        };
+        assert_eq!(name(&not_of_the_sdk(resource("opentelemetry"))).as_deref(), Some("throughline"));
+        assert_eq!(name(&not_of_the_sdk(resource("mine"))).as_deref(), Some("mine"));
+        assert_eq!(not_of_the_sdk(Resource::builder_empty().build()), Resource::builder_empty().build());
+    }
+
+    #[test]
     fn the_schema_of_merged_resources_is_known_unless_they_contradict_each_other() {
         let resource = |url: Option<&'static str>| match url {
             Some(url) => Resource::builder_empty().with_schema_url([KeyValue::new("key", url)], url).build(),

@@ -199,6 +199,12 @@ impl Parts {
         spans.with(bytes).first(max_spans, max_bytes).map(Held::Own)
     }
 
+    /// How many parts there are.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.parts.iter().count()
+    }
+
     /// How many bytes are allocated, and how many are needed, of memory that is shared.
     #[cfg(test)]
     pub(super) fn shared_bytes(&self) -> (usize, usize) {

@@ -60,6 +60,19 @@ fn memory_that_nothing_needs_is_freed() {
     assert_eq!((shared_bytes(&queue), losses(&queue).0), ((0, 0), 60));
 }
 
+/// They are refused when they are collected, and freed later.
+#[test]
+fn nothing_is_kept_of_refused_spans() {
+    let queue = queue(40);
+    (1..=40).for_each(|n| add(&queue, span(n)));
+    for n in 0..5 {
+        assert!(queue.inbox.leave(&child(100 + n)).is_some());
+    }
+    queue.collect();
+    queue.free_evicted();
+    assert_eq!((losses(&queue), queue.lock().store.parts.len()), ((5, 5, 0), 40));
+}
+
 /// A trace that waits for its local root span may do so for long.
 #[test]
 fn only_complete_traces_share_memory() {
