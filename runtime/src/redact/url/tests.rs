@@ -111,6 +111,8 @@ fn nothing_gets_around_it() {
     assert_eq!(shown("code=1&state=2"), "code=REDACTED&state=REDACTED");
     assert_eq!(shown("client_id=1&state=2"), "client_id=1&state=REDACTED");
     assert_eq!(shown("client_id=1;state=2"), "client_id=1;state=REDACTED");
+    assert_eq!(shown("state=2&client_id=1"), "state=REDACTED&client_id=1");
+    assert_eq!(shown("state=2;client_id=1"), "state=REDACTED;client_id=1");
     // In a value, or in a name, there may be another query.
     for packed in [
         "next=/cb?token=hunter2",
