@@ -229,7 +229,7 @@ alone! {
             trace(2);
             assert_eq!(flush(&telemetry).refused, 3);
             run(telemetry.shutdown(Duration::from_secs(30)));
-            let expected = format!("refused 3 spans: status 403 Forbidden{reason}\n");
+            let expected = format!("refused 3 spans: status 403 Forbidden{reason}; check the credentials");
             assert!(log.text().contains(&expected), "{}", log.text());
         }
     }
