@@ -12,6 +12,25 @@ fn report() -> Report {
 }
 
 #[test]
+fn a_service_that_a_trace_enters_again_has_one_trace_of_it() {
+    let charge = |id| span(id, 1, "charge").of("payments");
+    let report = audit(Rules::new(), [span(1, 0, "order"), charge(2), charge(3), span(4, 2, "callback")]);
+    let counts = |service: &str| {
+        let service = report.service(service).expect("it is counted");
+        (service.counts.traces, service.counts.spans)
+    };
+    assert_eq!((counts("orders"), counts("payments")), ((1, 2), (1, 2)));
+    let charge = report.service("payments").and_then(|service| service.entry("charge")).expect("it is counted");
+    assert_eq!((charge.counts.traces, charge.counts.spans), (1, 2));
+}
+
+#[test]
+fn an_attribute_that_was_set_twice_has_the_last_value() {
+    let span = span(1, 0, "order").tag("order_no", 1).tag("order_no", 2);
+    assert_eq!(span.attribute("order_no"), Some(&Value::I64(2)));
+}
+
+#[test]
 fn a_break_below_an_entry_names_it() {
     let unended = Span { end: None, ..span(2, 1, "load") };
     let text = audit(Rules::new(), [span(1, 0, "POST /orders"), unended]).to_string();

@@ -19,6 +19,16 @@ fn what_is_in_flight_takes_up_room_until_it_is_settled() {
     assert_eq!((stats.exported, stats.refused, stats.queued, stats.in_flight), (1, 1, 1, 2));
 }
 
+/// Even if they are more than a batch may have.
+#[test]
+fn what_was_handed_over_together_is_taken_together() {
+    let queue = queue(100);
+    for (trace, count) in [(1, 10), (2, 2), (3, 1), (4, 2)] {
+        add(&queue, part(trace, count, 4, true));
+    }
+    assert_eq!([3, 3, 3].map(|count| traces(&queue.take(count))), [vec![1; 10], vec![2, 2, 3], vec![4, 4]]);
+}
+
 #[test]
 fn no_span_is_counted_twice_or_not_at_all() {
     let mut seed = 11u64;
