@@ -94,6 +94,7 @@ fn all_else_is_shown_as_it_is() {
         "q=%F0%9F%98%80",
         "q={\"name\":\"x\"}",
         "sort=token:asc",
+        "sort=token :asc",
         "next=/a?token=",
         "next=%2Fa%3Ftoken%3D%26b%3D1",
         "next=%2Fa%3Ftoken%3D%3Bb%3D1",

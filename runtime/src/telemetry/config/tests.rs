@@ -79,6 +79,7 @@ fn an_address_is_shown_without_a_password() {
         // Characters that should have been percent-encoded.
         ("http://me:se/cret@c:4317/v1", "http://…@c:4317/v1"),
         ("http://me:se?cret@c", "http://…@c"),
+        ("http://c/a?token=se?cret", "http://c/a?…"),
         ("http://me:#secret@c", "http://…@c"),
     ] {
         assert_eq!(redacted_url(address), shown);
