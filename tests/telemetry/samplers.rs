@@ -254,3 +254,19 @@ alone! {
         assert_eq!(kept.count(), 3 * 2 + 1);
     }
 }
+
+alone! {
+    /// As a formatter of the application's asks, before its first line.
+    fn in_a_trace_that_is_not_sampled_tags_are_evaluated_if_logs_show_them() {
+        let telemetry = throughline::telemetry::builder()
+            .variables(|name| (name == "OTEL_TRACES_SAMPLER").then(|| "parentbased_always_off".to_owned()))
+            .init()
+            .expect("it is valid");
+        let order = || throughline::span("order").biz_tag("tenant_id", "acme").run(|| current_tags().len());
+        let tags = || throughline::in_span("request", order);
+        assert_eq!(tags(), 0);
+        log::evaluate_unsampled_tags();
+        assert_eq!(tags(), 1);
+        drop(telemetry);
+    }
+}

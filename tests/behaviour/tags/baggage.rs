@@ -29,6 +29,20 @@ fn propagate_writes_baggage_also_when_nothing_is_sampled() {
     assert!(Context::current().baggage().is_empty());
 }
 
+/// Whatever else the call sets.
+#[test]
+fn only_the_member_that_a_tag_contradicts_is_removed() {
+    let call = || {
+        let members = ["region", "tier"].map(|key| KeyValue::new(key, "old"));
+        let _attached = Context::current().with_baggage(members).attach();
+        let inside = || ["region", "tier", "order_no"].map(sent);
+        throughline::span("order").biz_tag("order_no", 7).biz_tag("region", "new").run(inside)
+    };
+    for capture in [Capture::new(), Capture::with_sampler(Sampler::AlwaysOff)] {
+        assert_eq!(capture.run(|| in_span("request", call)), [None, Some("old".to_owned()), None]);
+    }
+}
+
 /// What a service below would read of `key` if it were called here.
 fn sent(key: &str) -> Option<String> {
     let mut headers = HashMap::<String, String>::new();

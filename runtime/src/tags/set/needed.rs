@@ -72,6 +72,7 @@ mod tests {
     fn of_a_call_that_is_not_recorded_only_tags_that_override_others_are_evaluated() {
         let mut above = Tags::default();
         above.scope("tenant_id", || Tag::new(Some("acme".into())));
+        above.scope("tier", || Tag::new(Some("gold".into())));
         let context = above.enrich(&Context::new()).expect("it has a tag");
         let region = [KeyValue::new("region", "eu")];
         assert!(has_any(&context) && !has_any(&Context::new()));
