@@ -168,9 +168,12 @@ fn a_span_takes_so_many_and_its_exception_has_room() {
         (0..lines).for_each(|n| info!(n, "line"));
         Err("out of patience".to_owned())
     }
-    for (lines, max, expected) in [(1000, 64, 64), (64, 64, 64), (5, 3, 3)] {
+    let layer = |max| SpanEvents::new().with_max_per_span(max);
+    for (layer, lines, max, expected) in
+        [(SpanEvents::new(), 1000, 64_u16, 64), (layer(64), 1000, 64, 64), (layer(64), 64, 64, 64), (layer(3), 5, 3, 3)]
+    {
         let capture = Capture::new();
-        with(SpanEvents::new().with_max_per_span(max), || capture.run(|| drop(busy(lines))));
+        with(layer, || capture.run(|| drop(busy(lines))));
         let busy = capture.span("busy");
         let names = names(&busy);
         assert_eq!(names.iter().filter(|name| **name == "line").count(), expected);
