@@ -28,6 +28,7 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens as _, quote_spanned};
+use syn::spanned::Spanned as _;
 use syn::{ReturnType, Signature};
 
 use super::arguments;
@@ -196,7 +197,10 @@ fn around(
             // These tokens have the edition of this crate, in which `impl Trait` captures every lifetime, as the
             // future of an `async fn` does in all editions.
             let end = end_of(&pieces.item.sig);
-            pieces.item.sig.output = syn::parse_quote_spanned!(at=> -> impl #runtime::Future<Output = #output #end);
+            let from = at.located_at(start_of(&pieces.item.sig));
+            let runtime_from = runtime.at(from);
+            pieces.item.sig.output =
+                syn::parse_quote_spanned!(from=> -> impl #runtime_from::Future<Output = #output #end);
             pieces.item.sig.asyncness = None;
             quote_spanned!(at=> #runtime::future(#begin, #outcome))
         }
@@ -229,6 +233,14 @@ fn around(
         }
     };
     with_body(pieces.item, body)
+}
+
+/// The location of the type of the result, or of what it is missing behind.
+fn start_of(sig: &Signature) -> Span {
+    match &sig.output {
+        ReturnType::Type(_, ty) => ty.span(),
+        ReturnType::Default => sig.paren_token.span.close(),
+    }
 }
 
 /// The last token of the signature, which has the location of the user's last one: the compiler underlines what is
