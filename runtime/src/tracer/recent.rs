@@ -237,4 +237,14 @@ mod tests {
             });
         });
     }
+
+    #[test]
+    fn below_a_span_none_is_recorded_where_telemetry_is_suppressed_or_after_a_shutdown() {
+        let (provider, tracer) = tracer();
+        let root = begin(&tracer, &Context::new());
+        let is_recorded = |parent: &Context| begin(&tracer, parent).span().is_recording();
+        assert!(is_recorded(&root) && !is_recorded(&root.with_telemetry_suppressed()));
+        provider.shutdown().expect("nothing stands in its way");
+        assert!(!is_recorded(&root) && !is_recorded(&Context::new()));
+    }
 }
