@@ -146,7 +146,7 @@ fn headers_timeout_compression() {
     assert_eq!((headers(&plain), plain.timeout, plain.gzip), (vec![], Some(Duration::from_secs(10)), false));
     let full = otlp(&[
         endpoint,
-        ("OTEL_EXPORTER_OTLP_HEADERS", "Authorization=Basic%20eDp5eg==, tenant=a"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "Authorization=Basic%20eDp5eg==, tenant = a"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "250"),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
     ]);

@@ -23,10 +23,11 @@ fn what_is_in_flight_takes_up_room_until_it_is_settled() {
 #[test]
 fn what_was_handed_over_together_is_taken_together() {
     let queue = queue(100);
-    for (trace, count) in [(1, 10), (2, 2), (3, 1), (4, 2)] {
+    for (trace, count) in [(1, 10), (2, 2), (3, 1), (4, 2), (5, 2)] {
         add(&queue, part(trace, count, 4, true));
     }
-    assert_eq!([3, 3, 3].map(|count| traces(&queue.take(count))), [vec![1; 10], vec![2, 2, 3], vec![4, 4]]);
+    let taken = [3, 3, 3, 3].map(|count| traces(&queue.take(count)));
+    assert_eq!(taken, [vec![1; 10], vec![2, 2, 3], vec![4, 4], vec![5, 5]]);
 }
 
 #[test]
