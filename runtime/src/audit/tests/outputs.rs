@@ -31,13 +31,6 @@ fn an_attribute_that_was_set_twice_has_the_last_value() {
 }
 
 #[test]
-fn a_break_below_an_entry_names_it() {
-    let unended = Span { end: None, ..span(2, 1, "load") };
-    let text = audit(Rules::new(), [span(1, 0, "POST /orders"), unended]).to_string();
-    assert!(text.contains("×1 `load`, in service `orders`, entered by `POST /orders`\n"), "{text}");
-}
-
-#[test]
 fn text() {
     let expected = "\
 completeness 50.000 %: 1 of 2 traces, 5 spans
