@@ -23,8 +23,9 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens as _, format_ident, quote_spanned};
 use syn::spanned::Spanned as _;
-use syn::{Attribute, FnArg, Member, Meta, Pat, Signature};
+use syn::{Attribute, FnArg, Member, Meta, Pat, Signature, Type};
 
+use super::returns::inferred;
 use crate::item_fn::{ItemFn, cfgs, is_binding, is_owned_receiver, is_reference, mentions, names_of};
 use crate::unpacked::{Unpacked, patterns};
 
@@ -56,6 +57,7 @@ pub(crate) fn plan(sig: &mut Signature, used: &TokenStream, whole: bool, linted:
     let mut peek = Vec::new();
     let mut group = Group { linted, ..Group::default() };
     let written = sig.inputs.to_token_stream();
+    let duplicates = duplicates(sig);
     for (at, input) in sig.inputs.iter_mut().enumerate() {
         let typed = match input {
             FnArg::Receiver(receiver) => {
@@ -124,7 +126,34 @@ pub(crate) fn plan(sig: &mut Signature, used: &TokenStream, whole: bool, linted:
     }
     group.flush(&mut rebind);
     looks.flush(&mut rebind);
+    // In the signature, the compiler sees them unless a pattern has been replaced.
+    if let (Some(mut checked), false) = (duplicates, peek.is_empty()) {
+        checked.extend(rebind);
+        rebind = checked;
+    }
     Arguments { rebind, peek }
+}
+
+/// A closure with the arguments, in which the compiler looks for duplicate names, if some look alike: a macro may have
+/// given different ones.
+fn duplicates(sig: &Signature) -> Option<TokenStream> {
+    let arguments = sig.inputs.iter().filter_map(|input| match input {
+        FnArg::Typed(typed) => Some(typed),
+        FnArg::Receiver(_) => None,
+    });
+    let names: Vec<_> = arguments.clone().flat_map(|typed| names_of(&typed.pat)).collect();
+    if !names.iter().enumerate().any(|(at, name)| names[..at].contains(name)) {
+        return None;
+    }
+    let span = Span::mixed_site();
+    let arguments = arguments.filter(|typed| !matches!(*typed.ty, Type::ImplTrait(_))).map(|typed| {
+        let (cfgs, pat, ty) = (cfgs(&typed.attrs), &typed.pat, inferred(&typed.ty));
+        quote_spanned!(span=> #cfgs #pat: #ty)
+    });
+    Some(quote_spanned! {span=>
+        #[allow(unused_variables, unused_mut, reason = "only the names are of interest")]
+        let _ = |#(#arguments),*| ();
+    })
 }
 
 /// A name for an argument, which is not that of another one.

@@ -135,6 +135,23 @@ shape!(
 );
 
 shape!(
+    with_a_pattern_that_looks_alike,
+    "f",
+    {
+        macro_rules! make {
+            ($n:ident) => {
+                #[traced]
+                fn f((n, _): (Noisy, Noisy), $n: Noisy) -> (usize, usize) {
+                    (n.0.len(), $n.0.len())
+                }
+            };
+        }
+        make!(n);
+    },
+    f((Noisy("first"), Noisy("beside n")), Noisy("2nd"))
+);
+
+shape!(
     with_self,
     "f",
     {

@@ -15,4 +15,9 @@ async fn job((no, no): (u64, u64)) -> u64 {
     no
 }
 
+#[traced]
+fn partial((no, _): (u64, u64), no: u64) -> u64 {
+    no
+}
+
 fn main() {}
