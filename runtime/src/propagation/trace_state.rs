@@ -33,11 +33,19 @@ impl ForeignTraceState {
         }
         let of = of.header();
         let (received, current) = (members(&self.header), members(&of));
-        let is_kept = |member: &&str| current.contains(member) || members(&self.missing).contains(member);
-        let new = current.iter().filter(|member| !received.contains(member));
-        let kept = received.iter().filter(|member| is_kept(member));
+        // The last ones, in the order in which they were received. A member that was modified comes before them.
+        let mut before = received.len();
+        let is_unmodified = |member: &&&str| {
+            let at = received[..before].iter().rposition(|received| received == *member);
+            before = at.unwrap_or(before);
+            at.is_some()
+        };
+        let unmodified = current.iter().rev().take_while(is_unmodified).count();
+        let (new, unmodified) = current.split_at(current.len() - unmodified);
+        let missing = members(&self.missing);
+        let kept = received.iter().filter(|member| unmodified.contains(member) || missing.contains(member));
         // The right-most members are dropped (section "tracestate Header Field Values").
-        new.chain(kept).take(MAX_MEMBERS).copied().collect::<Vec<_>>().join(",")
+        new.iter().chain(kept).take(MAX_MEMBERS).copied().collect::<Vec<_>>().join(",")
     }
 }
 

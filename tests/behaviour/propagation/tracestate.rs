@@ -138,6 +138,7 @@ fn a_sampler_adds_in_front() {
         (format!("foo=1,{longest},bar=2"), format!("ours=1,foo=1,{longest},bar=2")),
         // It replaces what it has added before.
         (format!("foo=1,{longest},ours=0,bar=2"), format!("ours=1,foo=1,{longest},bar=2")),
+        (format!("foo=1,{longest},ours=1,bar=2"), format!("ours=1,foo=1,{longest},bar=2")),
     ] {
         let headers = [("traceparent", &parent), ("tracestate", &state)];
         let carrier = capture.run(|| throughline::span("server").parent(&headers).run(Carrier::capture));
