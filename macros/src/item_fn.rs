@@ -4,14 +4,12 @@ use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
-use syn::punctuated::Punctuated;
 use syn::{
-    Attribute, Block, Expr, FnArg, GenericArgument, Pat, Path, PathArguments, ReceiverKind, Result, ReturnType,
-    Signature, Stmt, Token, Type, TypeParamBound, TypePath, Visibility,
+    Attribute, Block, Expr, FnArg, Pat, ReceiverKind, Result, ReturnType, Signature, Stmt, Type, TypePath, Visibility,
 };
 
 use crate::item_kind::{before_qualifiers, is_fn, not_a_function};
-use crate::resolved::resolved;
+use crate::types::{is_opaque_function, is_reference, is_unsized, peel, resolved};
 
 /// A function with everything that precedes its body.
 #[derive(Clone)]
@@ -171,98 +169,6 @@ pub(crate) enum Returns<'a> {
     Value(&'a Type),
 }
 
-/// A type that generated code has to wrap: a future or a stream, which may be boxed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wrapped {
-    /// `impl Future`.
-    Impl,
-    /// `Pin<Box<dyn Future>>` or `Pin<Box<impl Future>>`, including its aliases in the `futures` crate.
-    Boxed,
-}
-
-const UNWRAPPED: [&str; 4] = ["Clone", "Copy", "FusedFuture", "FusedStream"];
-
-/// Whether `ty` is `impl Trait`, `Pin<Box<dyn Trait>>` or one of the aliases.
-pub(crate) fn wrapped(ty: &Type, trait_name: &str, aliases: &[&str]) -> Option<Wrapped> {
-    match peel(ty) {
-        // What wraps it does not implement these: there is no copy of a span.
-        Type::ImplTrait(_) if unwrapped(ty).is_some() => None,
-        Type::ImplTrait(it) => names_trait(&it.bounds, trait_name).then_some(Wrapped::Impl),
-        Type::Path(path) => {
-            let last = path.path.segments.last()?;
-            if aliases.contains(&last.ident.to_string().as_str()) {
-                return Some(Wrapped::Boxed);
-            }
-            if let Some(opaque) = pinned_opaque(ty) {
-                return wrapped(opaque, trait_name, &[]).and(Some(Wrapped::Boxed));
-            }
-            names_trait(pinned(ty)?, trait_name).then_some(Wrapped::Boxed)
-        }
-        _ => None,
-    }
-}
-
-/// The first bound of an `impl Trait` that no wrapper satisfies.
-pub(crate) fn unwrapped(ty: &Type) -> Option<&'static str> {
-    let Type::ImplTrait(it) = peel(ty) else { return None };
-    UNWRAPPED.iter().copied().find(|other| names_trait(&it.bounds, other))
-}
-
-/// The bounds of `Trait` in `Pin<Box<dyn Trait>>`.
-pub(crate) fn pinned(ty: &Type) -> Option<&Punctuated<TypeParamBound, Token![+]>> {
-    let Type::TraitObject(object) = in_pinned_box(ty)? else { return None };
-    Some(&object.bounds)
-}
-
-/// The `impl Trait` in `Pin<Box<impl Trait>>`.
-pub(crate) fn pinned_opaque(ty: &Type) -> Option<&Type> {
-    in_pinned_box(ty).filter(|inner| matches!(inner, Type::ImplTrait(_)))
-}
-
-fn in_pinned_box(ty: &Type) -> Option<&Type> {
-    let Type::Path(path) = peel(ty) else { return None };
-    let Type::Path(inner) = peel(only_argument(&path.path, "Pin")?) else { return None };
-    only_argument(&inner.path, "Box").map(peel)
-}
-
-fn names_trait(bounds: &Punctuated<TypeParamBound, Token![+]>, name: &str) -> bool {
-    bounds.iter().any(|bound| match bound {
-        TypeParamBound::Trait(bound) => bound.path.segments.last().is_some_and(|last| last.ident == name),
-        _ => false,
-    })
-}
-
-/// `T` of `impl Future<Output = T>`, where `name` is `Output`.
-pub(crate) fn associated<'a>(ty: &'a Type, name: &str) -> Option<&'a Type> {
-    let Type::ImplTrait(it) = peel(ty) else { return None };
-    it.bounds.iter().find_map(|bound| {
-        let TypeParamBound::Trait(bound) = bound else { return None };
-        let PathArguments::AngleBracketed(arguments) = &bound.path.segments.last()?.arguments else { return None };
-        arguments.args.iter().find_map(|argument| match argument {
-            GenericArgument::AssocType(assoc) if assoc.ident == name => Some(&assoc.ty),
-            _ => None,
-        })
-    })
-}
-
-fn is_opaque_function(ty: &Type) -> bool {
-    let it = match peel(ty) {
-        Type::ImplTrait(it) => it,
-        Type::Tuple(tuple) => return tuple.elems.iter().any(is_opaque_function),
-        _ => return false,
-    };
-    ["Fn", "FnMut", "FnOnce", "AsyncFn", "AsyncFnMut", "AsyncFnOnce"].iter().any(|name| names_trait(&it.bounds, name))
-}
-
-fn only_argument<'a>(path: &'a Path, name: &str) -> Option<&'a Type> {
-    let last = path.segments.last().filter(|last| last.ident == name)?;
-    let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
-    match arguments.args.first()? {
-        GenericArgument::Type(ty) if arguments.args.len() == 1 => Some(ty),
-        _ => None,
-    }
-}
-
 /// Whether the receiver is `mut self`, a local that is only accessible as `self`.
 pub(crate) fn owns_mutable_self(sig: &Signature) -> bool {
     let Some(FnArg::Receiver(receiver)) = sig.inputs.first() else { return false };
@@ -272,27 +178,6 @@ pub(crate) fn owns_mutable_self(sig: &Signature) -> bool {
             ReceiverKind::Typed(_, ty) => matches!(peel(ty), Type::Path(path) if path.path.is_ident("Self")),
             _ => false,
         }
-}
-
-fn is_unsized(ty: &Type) -> bool {
-    match peel(ty) {
-        Type::TraitObject(_) | Type::Slice(_) => true,
-        Type::Path(path) => path.path.is_ident("str"),
-        _ => false,
-    }
-}
-
-/// The type without the invisible group of a macro variable, and without parentheses.
-pub(crate) fn peel(ty: &Type) -> &Type {
-    match ty {
-        Type::Group(group) => peel(&group.elem),
-        Type::Paren(paren) => peel(&paren.elem),
-        other => other,
-    }
-}
-
-pub(crate) fn is_reference(ty: &Type) -> bool {
-    matches!(peel(ty), Type::Reference(_))
 }
 
 /// Whether the receiver is owned: not `&self`.

@@ -5,8 +5,9 @@ use quote::quote;
 use syn::parse::{ParseStream, Parser as _};
 use syn::{Attribute, ItemImpl as Header, Result, Token, Type, Visibility, token};
 
-use crate::item_fn::{peel, ungroup};
+use crate::item_fn::ungroup;
 use crate::item_kind::{is_fn, is_word};
+use crate::types::peel;
 
 /// An `impl` block in pieces.
 pub(crate) struct ItemImpl {

@@ -15,10 +15,10 @@ mod known;
 mod model;
 mod options;
 mod report;
-mod resolved;
 mod runtime_path;
 mod shown;
 mod tag;
+mod types;
 mod unknown;
 mod unpacked;
 

@@ -2,10 +2,11 @@
 
 use syn::Expr;
 
-use crate::item_fn::{ItemFn, Wrapped};
+use crate::item_fn::ItemFn;
 use crate::options::{ErrMode, RetMode, Spanned};
 use crate::runtime_path::Runtime;
 use crate::tag::Tag;
+use crate::types::Wrapped;
 
 /// One function, with everything its attributes ask for.
 pub(crate) struct Traced {

@@ -7,9 +7,10 @@ use syn::{
     Type, TypeParamBound, TypeReference,
 };
 
-use crate::item_fn::{ItemFn, peel};
+use crate::item_fn::ItemFn;
 use crate::report::Report;
 use crate::shown::shown;
+use crate::types::peel;
 
 /// A detached job may outlive its caller, so its arguments must be owned.
 pub(super) fn borrowed(item: &ItemFn, report: &Report) {

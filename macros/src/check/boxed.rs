@@ -12,7 +12,8 @@ use syn::{
     TypeParamBound, TypePath, TypeReference, WherePredicate,
 };
 
-use crate::item_fn::{ItemFn, peel, pinned, pinned_opaque};
+use crate::item_fn::ItemFn;
+use crate::types::{peel, pinned, pinned_opaque};
 
 /// `of_impl` contains what [may hold a borrow](may_borrow) in the surrounding `impl` block, if the block is known.
 pub(crate) fn can_be_boxed_again(item: &ItemFn, ty: &Type, of_impl: Option<&[Ident]>) -> bool {

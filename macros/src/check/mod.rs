@@ -20,18 +20,15 @@ use self::entry::entry_point;
 pub(crate) use self::entry::is_entry_point;
 use self::leaving::{leaving, leaving_tags};
 pub(crate) use self::recursion::recurses;
-use crate::item_fn::{
-    ItemFn, Returns, Wrapped, associated, is_reference, mentions, peel, pinned_opaque, unwrapped, wrapped,
-};
+use crate::item_fn::{ItemFn, Returns, mentions};
 use crate::model::{Links, Mode, Name, Parent, Place, Shape, Spawn, TagSets, Tagged, Traced};
 use crate::options::{ErrMode, Options, RetMode, Spanned};
 use crate::report::Report;
-use crate::resolved::{is_unit, resolved};
 use crate::runtime_path::Runtime;
 use crate::tag::Tag;
-
-const FUTURES: &[&str] = &["BoxFuture", "LocalBoxFuture"];
-const STREAMS: &[&str] = &["BoxStream", "LocalBoxStream"];
+use crate::types::{
+    FUTURES, STREAMS, Wrapped, associated, is_reference, is_unit, peel, pinned_opaque, resolved, unwrapped, wrapped,
+};
 
 /// `#[traced]` on a function.
 pub(crate) fn traced(options: Options, biz: Vec<Tag>, item: ItemFn, report: &Report) -> Traced {

@@ -26,7 +26,8 @@ use syn::spanned::Spanned as _;
 use syn::{Attribute, FnArg, Member, Meta, Pat, Signature, Type};
 
 use super::returns::inferred;
-use crate::item_fn::{ItemFn, cfgs, is_binding, is_owned_receiver, is_reference, mentions, names_of};
+use crate::item_fn::{ItemFn, cfgs, is_binding, is_owned_receiver, mentions, names_of};
+use crate::types::is_reference;
 use crate::unpacked::{Unpacked, patterns};
 
 /// How the arguments are moved.

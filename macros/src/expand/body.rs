@@ -10,9 +10,10 @@ use super::returns::{annotation, end_of, hint, inferred};
 use super::tags::used;
 use super::tail;
 use crate::check::returns_early;
-use crate::item_fn::{ItemFn, Returns, is_owned_receiver, is_reference, mentions, names_of, owns_mutable_self};
+use crate::item_fn::{ItemFn, Returns, is_owned_receiver, mentions, names_of, owns_mutable_self};
 use crate::model::{Shape, TagSets};
 use crate::runtime_path::Runtime;
+use crate::types::is_reference;
 
 /// The parts of a function, from which the generated function is assembled.
 pub(crate) struct Pieces {

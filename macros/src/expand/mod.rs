@@ -96,12 +96,9 @@ fn is_name_value(attribute: &str) -> bool {
 }
 
 fn tags_alone(biz: BizTags, function: ItemFn, report: Report) -> TokenStream {
-    if function.has_unsized() {
-        return fallback::with_item(report, fallback::unchanged(function));
-    }
     let copy = function.clone();
     let tagged = check::biz_tags(biz.krate.as_ref(), biz.tags, function, &report);
-    if report.is_empty() {
+    if report.is_empty() && !copy.has_unsized() {
         traced::print_tagged(tagged)
     } else {
         fallback::with_item(report, fallback::unchanged(copy))
@@ -129,22 +126,23 @@ fn function(attr: Attr, options: TokenStream, item: TokenStream) -> TokenStream 
 }
 
 fn span(attr: Attr, mut options: Options, biz: BizTags, function: ItemFn, report: Report) -> TokenStream {
-    if function.has_unsized() {
-        return fallback::with_item(report, fallback::unchanged(function));
-    }
     options.adopt(biz.krate, &biz.tags, function.may_fail());
     let copy = function.clone();
     let model = match attr {
         Attr::Traced => check::traced(options, biz.tags, function, &report),
         Attr::TracedSpawn => check::traced_spawn(options, biz.tags, function, &report),
     };
-    if report.is_empty() {
+    let is_unsized = copy.has_unsized();
+    if report.is_empty() && !is_unsized {
         return traced::print(model);
     }
     let item = match &model.shape {
         // Not for a method of `#[async_trait]` or `main`, nor where the type of the value would have to be inferred.
         Shape::Spawn(spawn)
-            if !check::is_of_async_trait(&copy) && !check::is_entry_point(&copy) && !is_opaque(&copy) =>
+            if !check::is_of_async_trait(&copy)
+                && !check::is_entry_point(&copy)
+                && !is_opaque(&copy)
+                && !is_unsized =>
         {
             traced_spawn::stand_in(copy, &spawn.place, &model.runtime)
         }

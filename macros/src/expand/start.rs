@@ -7,10 +7,11 @@ use syn::{Expr, FnArg, Pat};
 use super::arguments::Peek;
 use super::body::at_name;
 use super::tags::{Closures, closures, peeks, place, reference};
-use crate::item_fn::{ItemFn, is_reference};
+use crate::item_fn::ItemFn;
 use crate::model::{Links, Mode, Name, Parent, Shape, TagSets, Traced};
 use crate::options::ErrMode;
 use crate::runtime_path::Runtime;
+use crate::types::is_reference;
 
 /// What is configured before the tags.
 pub(super) enum Opening {

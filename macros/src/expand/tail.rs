@@ -9,12 +9,12 @@ use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens as _;
 use syn::{Block, Expr, GenericParam, Pat, PatType, PathArguments, Stmt, Token, TraitBound, Type, TypeParamBound};
 
-use crate::item_fn::peel;
+use crate::types::{is_opaque_function, peel};
 
 /// The body with the parameters' types at each closure that stands where `returned` has an `impl Fn(…)`; `None` if
 /// there is no such closure.
 pub(crate) fn typed(body: &Group, returned: &Type) -> Option<Group> {
-    if !has_bars(body) {
+    if !is_opaque_function(returned) {
         return None;
     }
     let mut block: Block = syn::parse2(TokenTree::Group(body.clone()).into()).ok()?;
@@ -24,14 +24,6 @@ pub(crate) fn typed(body: &Group, returned: &Type) -> Option<Group> {
     let mut typed = Group::new(body.delimiter(), block.stmts.iter().map(Stmt::to_token_stream).collect());
     typed.set_span(body.span());
     Some(typed)
-}
-
-fn has_bars(body: &Group) -> bool {
-    body.stream().into_iter().any(|token| match token {
-        TokenTree::Punct(punct) => punct.as_char() == '|',
-        TokenTree::Group(group) => has_bars(&group),
-        _ => false,
-    })
 }
 
 /// Returns whether there was something to annotate.

@@ -40,10 +40,11 @@ use super::start::{Opening, opening, started};
 use super::tags::{has_names, used};
 use super::traced_spawn;
 use crate::check::recurses;
-use crate::item_fn::{ItemFn, Returns, Wrapped, associated, mentions, pinned_opaque};
+use crate::item_fn::{ItemFn, Returns, mentions};
 use crate::model::{Links, Name, Parent, Place, Shape, Spawn, Tagged, Traced};
 use crate::options::{ErrMode, RetMode, Spanned};
 use crate::runtime_path::Runtime;
+use crate::types::{Wrapped, associated, pinned_opaque};
 
 pub(crate) fn print(traced: Traced) -> TokenStream {
     let mut origins: Vec<_> = traced.links.iter().map(|(Links::One(expr) | Links::All(expr))| expr).collect();
