@@ -143,7 +143,6 @@ fn failed(error: &lapin::Error) -> Outcome {
     Outcome::exception(error_type, error)
 }
 
-/// The name of a reply code of AMQP.
 /// The name of the variant.
 fn name_of(kind: &ErrorKind) -> String {
     let mut name = format!("{kind:?}");
@@ -151,6 +150,7 @@ fn name_of(kind: &ErrorKind) -> String {
     name
 }
 
+/// The name of a reply code of AMQP.
 fn code(error: &AMQPError) -> Cow<'static, str> {
     match error.kind() {
         AMQPErrorKind::Soft(error) => error.to_string().into(),

@@ -197,6 +197,7 @@ mod tests {
         // Each of them fits, but not together.
         assert_eq!(CodeAttributes::new(name, name, Location::caller()).count(), 0);
     }
+
     fn text(len: usize) -> &'static str {
         Box::leak("x".repeat(len).into_boxed_str())
     }

@@ -201,12 +201,14 @@ impl Draft {
     /// A tag of the call may describe its code, in place of what is known. Those that are inherited do not.
     #[cold]
     fn describe_code(&mut self) {
-        // Those of a block, or of a function with a long name, are among the attributes of the span.
-        let are_apart = self.code.count() > 0;
+        let is_encoded = self.code.count() > 0;
         for tag in Reader::new(self.scoped.bytes()).map(|(_, field)| attribute(field.bytes)) {
             let key = tag.key.as_str();
-            let is_known = if are_apart { self.code.has(key) } else { CodeAttributes::KEYS.contains(&key) };
-            if is_known && are_apart != self.fields.has(key) {
+            let is_set = self.fields.has(key);
+            // What is known of a block, or of a function with a long name, is among the attributes of the span.
+            let replaces =
+                if is_encoded { self.code.has(key) && !is_set } else { is_set && CodeAttributes::KEYS.contains(&key) };
+            if replaces {
                 self.fields.set(key, &tag.value);
             }
         }
