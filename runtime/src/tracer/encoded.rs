@@ -39,6 +39,15 @@ impl<B> EncodedSpans<B> {
     }
 }
 
+#[cfg(all(test, feature = "otlp"))]
+impl<B> EncodedSpans<B> {
+    /// A whole trace in this process, of our own scope.
+    pub(crate) fn complete(trace: u128, count: u32, bytes: B) -> Self {
+        let (trace_id, first_scope, other_scopes) = (TraceId::from(trace), ScopeId::OURS, Vec::new());
+        Self { trace_id, count, has_local_root: true, bytes, first_scope, other_scopes }
+    }
+}
+
 #[cfg(feature = "otlp")]
 impl<B> EncodedSpans<B> {
     /// Converts the bytes.

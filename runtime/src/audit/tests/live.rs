@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::audit::LiveAudit;
 use crate::encoding::wire::{SPANS, put_bytes, span as field};
-use crate::tracer::encoded::{QueuedSpans, ScopeId};
+use crate::tracer::encoded::QueuedSpans;
 
 /// Longer than the test runs.
 const LONG: Duration = Duration::from_secs(3_600);
@@ -24,14 +24,7 @@ fn look(audit: &LiveAudit, trace: u128, parent: u8) {
     }
     let mut bytes = Vec::new();
     put_bytes(&mut bytes, SPANS, &message);
-    audit.look(&[QueuedSpans {
-        trace_id: TraceId::from(trace),
-        count: 1,
-        has_local_root: true,
-        bytes: bytes.into(),
-        first_scope: ScopeId::OURS,
-        other_scopes: Vec::new(),
-    }]);
+    audit.look(&[QueuedSpans::complete(trace, 1, bytes.into())]);
 }
 
 /// The traces that are judged, and those that are not.

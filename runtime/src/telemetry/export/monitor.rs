@@ -224,11 +224,9 @@ const NO_ANSWER: &str = "no response";
 
 #[cfg(test)]
 mod tests {
-    use opentelemetry::trace::TraceId;
-
     use super::super::queue::QueueLimits;
     use super::*;
-    use crate::tracer::encoded::{EncodedSpans, ScopeId};
+    use crate::tracer::encoded::EncodedSpans;
 
     fn monitor() -> Monitor {
         let queue = Queue::new(QueueLimits { spans: 100, bytes: 1 << 20 });
@@ -237,14 +235,7 @@ mod tests {
 
     /// A batch of one span is in flight.
     fn begin(monitor: &Monitor) {
-        monitor.queue.offer(&EncodedSpans {
-            trace_id: TraceId::from(1_u128),
-            count: 1,
-            has_local_root: true,
-            bytes: vec![0; 9],
-            first_scope: ScopeId::OURS,
-            other_scopes: Vec::new(),
-        });
+        monitor.queue.offer(&EncodedSpans::complete(1, 1, vec![0; 9]));
         assert_eq!(monitor.queue.take(1).len(), 1);
     }
 

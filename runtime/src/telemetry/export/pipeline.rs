@@ -252,12 +252,9 @@ impl fmt::Debug for BatchExport {
 
 #[cfg(test)]
 mod tests {
-    use opentelemetry::trace::TraceId;
-
     use super::super::exporter::Discard;
     use super::super::queue::QueueLimits;
     use super::*;
-    use crate::tracer::encoded::ScopeId;
 
     /// Of one span, in a queue that is not exported by itself.
     fn export() -> BatchExport {
@@ -265,14 +262,7 @@ mod tests {
         let batch = BatchConfig { schedule_delay: Duration::from_secs(3600), ..BatchConfig::default() };
         let pipeline = Pipeline { queue, batch, collector: "the collector".to_owned(), open_spans: None, audit: None };
         let export = BatchExport::start(pipeline, || Ok(Discard)).unwrap_or_else(|error| panic!("{error}"));
-        export.push(&EncodedSpans {
-            trace_id: TraceId::from(1_u128),
-            count: 1,
-            has_local_root: true,
-            bytes: vec![0; 9],
-            first_scope: ScopeId::OURS,
-            other_scopes: Vec::new(),
-        });
+        export.push(&EncodedSpans::complete(1, 1, vec![0; 9]));
         export
     }
 

@@ -22,7 +22,6 @@ pub(super) mod tests {
     use std::cell::{Cell, RefCell};
     use std::time::Duration;
 
-    use opentelemetry::trace::TraceId;
     use opentelemetry_sdk::Resource;
     use tokio::net::TcpListener;
 
@@ -30,7 +29,7 @@ pub(super) mod tests {
     use crate::encoding::wire::{SPANS, put_bytes};
     use crate::telemetry::config::{ExporterConfig, Protocol};
     use crate::telemetry::export::exporter::{Batch, BatchExporter as _};
-    use crate::tracer::encoded::{QueuedSpans, ScopeId, Scopes};
+    use crate::tracer::encoded::{QueuedSpans, Scopes};
 
     thread_local! {
         static COMPRESSED: Cell<usize> = const { Cell::new(0) };
@@ -44,14 +43,7 @@ pub(super) mod tests {
     pub(in super::super) fn batch(scopes: &Scopes) -> Batch<'_> {
         let mut bytes = Vec::new();
         put_bytes(&mut bytes, SPANS, &[0; 100]);
-        let spans = QueuedSpans {
-            trace_id: TraceId::INVALID,
-            count: 1,
-            has_local_root: true,
-            bytes: bytes.into(),
-            first_scope: ScopeId::OURS,
-            other_scopes: Vec::new(),
-        };
+        let spans = QueuedSpans::complete(0, 1, bytes.into());
         Batch { spans: vec![spans], scopes, max_spans: 10 }
     }
 

@@ -289,14 +289,8 @@ mod tests {
                 put_bytes(&mut message, span::NAME, format!("{:0length$}", scope * spans + at).as_bytes());
                 put_bytes(&mut bytes, SPANS, &message);
             }
-            QueuedSpans {
-                trace_id: TraceId::INVALID,
-                count: u32::try_from(spans).expect("few"),
-                has_local_root: true,
-                bytes: bytes.into(),
-                first_scope: id,
-                other_scopes: Vec::new(),
-            }
+            let count = u32::try_from(spans).expect("few");
+            QueuedSpans { first_scope: id, ..QueuedSpans::complete(0, count, bytes.into()) }
         });
         Request::new(envelope, batch.collect(), &known)
     }

@@ -1,6 +1,5 @@
 use std::sync::atomic::Ordering;
 
-use opentelemetry::trace::TraceId;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
@@ -9,7 +8,7 @@ use super::http::{built, retry_after};
 use super::*;
 use crate::encoding::wire::{SPANS, put_bytes};
 use crate::telemetry::config::{Config, Env, ExporterConfig};
-use crate::tracer::encoded::{QueuedSpans, ScopeId, Scopes};
+use crate::tracer::encoded::{QueuedSpans, Scopes};
 
 fn is(failure: &Failure) -> (&'static str, Option<u64>) {
     match failure {
@@ -96,14 +95,7 @@ fn spans(lengths: &[usize]) -> QueuedSpans {
     for length in lengths {
         put_bytes(&mut bytes, SPANS, &vec![0; *length]);
     }
-    QueuedSpans {
-        trace_id: TraceId::INVALID,
-        count: u32::try_from(lengths.len()).expect("few"),
-        has_local_root: true,
-        bytes: bytes.into(),
-        first_scope: ScopeId::OURS,
-        other_scopes: Vec::new(),
-    }
+    QueuedSpans::complete(0, u32::try_from(lengths.len()).expect("few"), bytes.into())
 }
 
 #[test]

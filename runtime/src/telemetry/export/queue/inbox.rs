@@ -252,23 +252,13 @@ impl Inbox {
 // 32 bits cannot hold such lengths.
 #[cfg(all(test, target_pointer_width = "64"))]
 mod tests {
-    use opentelemetry::trace::TraceId;
-
     use super::*;
-    use crate::encoding::ScopeId;
 
     #[test]
     fn the_largest_size_does_not_run_over() {
         let (spans, bytes) = (as_len(Size::MAX_SPANS), as_len(Size::MAX_BYTES));
         let inbox = Inbox::new(QueueLimits { spans: usize::MAX, bytes: usize::MAX });
-        let one = EncodedSpans {
-            trace_id: TraceId::from(1_u128),
-            count: 3,
-            has_local_root: true,
-            bytes: vec![0; 100],
-            first_scope: ScopeId::OURS,
-            other_scopes: Vec::new(),
-        };
+        let one = EncodedSpans::complete(1, 3, vec![0; 100]);
         for (spans, bytes) in [(spans - 1, 0), (0, bytes - 1), (spans - 1, bytes - 1)] {
             assert_eq!(inbox.size.add(spans, bytes), (0, 0));
             assert_eq!(inbox.leave(&one), Some(spans));

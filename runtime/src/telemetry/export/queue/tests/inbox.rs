@@ -93,7 +93,7 @@ fn what_was_left_in_the_inbox_is_as_it_was() {
         let mut expected = Vec::new();
         for n in 0..count {
             let mut spans = part((count << 20 | n) as u128 + 1, 1, 4 + n, n % 3 > 0);
-            spans.other_scopes.extend((n % 2 == 0).then_some((2, ScopeId(1))));
+            spans.other_scopes.extend((n % 2 == 0).then_some((2, crate::encoding::ScopeId(1))));
             offer(&queue, &spans);
             expected.push((spans.trace_id.to_bytes(), spans.bytes.to_vec(), spans.other_scopes.clone()));
         }

@@ -1,10 +1,7 @@
 use std::collections::HashMap;
 
-use opentelemetry::trace::TraceId;
-
 use super::*;
 use crate::encoding::wire::{SPANS, put_bytes};
-use crate::tracer::encoded::ScopeId;
 
 mod counts;
 mod inbox;
@@ -19,14 +16,7 @@ fn queue(spans: usize) -> Queue {
 fn part(trace: u128, count: u32, bytes: usize, has_local_root: bool) -> EncodedSpans {
     let mut encoded = Vec::new();
     (0..count).for_each(|_| put_bytes(&mut encoded, SPANS, &vec![0; bytes - 2]));
-    EncodedSpans {
-        trace_id: TraceId::from(trace),
-        count,
-        has_local_root,
-        bytes: encoded.into(),
-        first_scope: ScopeId::OURS,
-        other_scopes: Vec::new(),
-    }
+    EncodedSpans { has_local_root, ..EncodedSpans::complete(trace, count, encoded.into()) }
 }
 
 impl Queue {
