@@ -102,8 +102,8 @@ impl ItemFn {
         }
     }
 
-    /// Whether the function may return a `Result`, as far as its type tells: an alias may have any name but those of
-    /// the prelude. Of a future, it is what this resolves to.
+    /// Whether the function may return a `Result`, or a future of one, judging by how the type is written. An alias of
+    /// `Result` may have any name that is not in [`WITHOUT_ERRORS`].
     pub(crate) fn may_fail(&self) -> bool {
         let Returns::Value(ty) = self.returns() else { return false };
         match peel(resolved(ty).unwrap_or(ty)) {
@@ -116,16 +116,16 @@ impl ItemFn {
         }
     }
 
-    /// Whether an argument or the result has a type that exists only behind a pointer. The compiler reports it, and
-    /// generated code would repeat that in its own words.
+    /// Whether an argument or the result has an unsized type. The compiler reports that, and would report it again, in
+    /// other words, for generated code.
     pub(crate) fn has_unsized(&self) -> bool {
         let argument = |input: &FnArg| matches!(input, FnArg::Typed(typed) if is_unsized(&typed.ty));
         let result = matches!(&self.sig.output, ReturnType::Type(_, ty) if is_unsized(ty));
         result || self.sig.inputs.iter().any(argument)
     }
 
-    /// Whether the type of the result is `impl Fn(…)` or similar, or a tuple of it; or another trait, which may be one
-    /// of functions if a closure is returned.
+    /// Whether the return type is `impl Fn(…)` or similar, or a tuple with one; or another `impl Trait`, if the body
+    /// ends with a closure.
     pub(crate) fn returns_function(&self) -> bool {
         let Returns::Value(ty) = self.returns() else { return false };
         is_opaque_function(ty) || matches!(peel(ty), Type::ImplTrait(_)) && self.ends_with_closure()
@@ -146,7 +146,7 @@ impl ItemFn {
         for input in &self.sig.inputs {
             let FnArg::Typed(typed) = input else { continue };
             match &*typed.pat {
-                // A whole argument can be used by its name, whatever that looks like.
+                // The name of an argument without a pattern always binds, even if it looks like a constant.
                 Pat::Ident(pat) if pat.subpat.is_none() => names.push(pat.ident.clone()),
                 pat => bound_names(pat, &mut names),
             }
@@ -155,7 +155,7 @@ impl ItemFn {
     }
 }
 
-/// Types of the prelude that are no `Result`.
+/// Types that are always in scope and are not a `Result`.
 const WITHOUT_ERRORS: [&str; 20] = [
     "Option", "String", "Vec", "bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "isize", "str", "u8",
     "u16", "u32", "u64", "u128", "usize",

@@ -48,7 +48,7 @@ impl ItemImpl {
         let header: TokenStream = tokens.into_iter().collect();
         let mut whole = header.clone();
         whole.extend([TokenTree::Group(Group::new(braces.delimiter(), TokenStream::new()))]);
-        // Syntax that `syn` does not know costs the type's name, and nothing else.
+        // If `syn` does not know the syntax, the block is traced without the type's name and the bounds.
         let parsed = syn::parse2::<Header>(whole).ok();
         let self_type = parsed.as_ref().and_then(|header| type_name(&header.self_ty));
         let members = members.parse2(braces.stream().into_iter().flat_map(open_member).collect());
@@ -161,8 +161,8 @@ mod tests {
     }
 
     #[test]
-    fn members_that_a_macro_has_been_given_are_told_apart() {
-        // As of `$member:item`.
+    fn members_from_a_macro_are_separated() {
+        // As from `$member:item`.
         let given = |member: &str| TokenTree::Group(Group::new(Delimiter::None, member.parse().unwrap()));
         for member in
             ["const A: u8 = 1;", "type A = u8;", "pub fn a() { 1 }", "#[cold] fn a();", "default fn a() { 1 }"]
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_block_is_told_from_one() {
+    fn other_items_are_not_blocks() {
         for (item, expected) in [
             ("impl A {}", true),
             ("#[cold] unsafe impl A {}", true),

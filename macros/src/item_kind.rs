@@ -28,7 +28,7 @@ pub(crate) fn is_fn(input: ParseStream<'_>) -> bool {
     }
 }
 
-/// Whether this is a function, if maybe one that cannot be parsed.
+/// Whether this begins like a function, even if it cannot be parsed as one.
 pub(crate) fn looks_like_fn(item: TokenStream) -> bool {
     let parser = |input: ParseStream<'_>| {
         before_qualifiers(input)?;
@@ -102,7 +102,7 @@ impl Part {
         let is_let = matches!(&tokens[..], [TokenTree::Ident(word), ..] if word == "let");
         let kind = match syn::parse2::<Expr>(tokens.into_iter().collect()) {
             _ if is_let => PartKind::Statement,
-            // The call of a macro may be one for items.
+            // A macro call may expand to items.
             Err(_) | Ok(Expr::Macro(_)) => return None,
             Ok(_) if ends => PartKind::Statement,
             Ok(Expr::Closure(_)) => PartKind::Closure,
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_of_functions_are_told_from_items() {
+    fn parts_of_functions_are_not_items() {
         for (item, expected) in [
             ("|a: u8| a", Some(PartKind::Closure)),
             ("async move || 1", Some(PartKind::Closure)),

@@ -17,12 +17,12 @@ impl Runtime {
         Self { krate: krate.cloned(), at: Span::mixed_site() }
     }
 
-    /// Whether the user has named the path, and so may have an import for it alone.
+    /// Whether the user has named the path, which may be the only use of an import.
     pub(crate) fn is_named(&self) -> bool {
         self.krate.is_some()
     }
 
-    /// The same path. An error in what it leads to is reported at `at`.
+    /// The same path. Errors about the items behind it are reported at `at`.
     pub(crate) fn at(&self, at: Span) -> Self {
         self.written_at(Span::mixed_site().located_at(at))
     }
@@ -35,7 +35,7 @@ impl Runtime {
 
 impl ToTokens for Runtime {
     fn to_tokens(&self, tokens: &mut TokenStream) {
-        // What does not exist is wrong in one place, however often it is used, and the compiler reports it once.
+        // `__private` has the same location in every use, so that the compiler reports a wrong path only once.
         tokens.extend(if let Some(path) = &self.krate {
             let end = path.segments.last().map_or(self.at, |last| last.ident.span());
             let private = Ident::new("__private", Span::mixed_site().located_at(end));

@@ -6,7 +6,7 @@ use proc_macro2::token_stream::IntoIter;
 use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 use quote::ToTokens;
 
-/// Those that are one sign though they are several tokens. `>>` is not among them: it closes two lists.
+/// Operators that consist of several tokens. `>>` is not one of them: in types, it closes two lists.
 const SIGNS: &[&str] = &["..=", "::", "->", "=>", "==", "!=", "<=", ">=", "&&", "||", "..", "+=", "-=", "*="];
 
 /// Formats `tokens` in conventional style.
@@ -16,17 +16,17 @@ pub(crate) fn shown(tokens: impl ToTokens) -> String {
     printer.text
 }
 
-/// What the text ends with, which is what a space depends on.
+/// What the text ends with, which decides whether a space follows.
 #[derive(Clone, Copy, PartialEq)]
 enum Last {
     Start,
-    /// A name, a literal, or what closes something.
+    /// A name, a literal, or a closing delimiter.
     Word {
         is_type: bool,
     },
-    /// What clings to the next token.
+    /// An operator or delimiter without a space after it.
     Prefix,
-    /// What stands apart from it.
+    /// An operator with a space after it.
     Sign,
 }
 

@@ -295,7 +295,7 @@ impl Parse for Tag {
     }
 }
 
-/// Whether what follows the first identifier makes it a key, if only by mistake.
+/// Whether the first identifier is a key, judging by the next token, which may be a wrong separator.
 fn follows_key(input: ParseStream<'_>) -> bool {
     let is_assigned = input.peek2(Token![=]) && !input.peek2(Token![==]);
     is_assigned || input.peek2(Token![->]) || input.peek2(Token![:]) && !input.peek2(Token![::])

@@ -1,4 +1,4 @@
-//! Types in a signature, as far as they can be told by how they are written.
+//! Recognizes types in a signature by how they are written.
 
 use syn::punctuated::Punctuated;
 use syn::{GenericArgument, Path, PathArguments, PathSegment, Token, Type, TypeParamBound};
@@ -34,7 +34,7 @@ const UNWRAPPED: [&str; 4] = ["Clone", "Copy", "FusedFuture", "FusedStream"];
 /// Whether `ty` is `impl Trait`, `Pin<Box<dyn Trait>>` or one of the aliases.
 pub(crate) fn wrapped(ty: &Type, trait_name: &str, aliases: &[&str]) -> Option<Wrapped> {
     match peel(ty) {
-        // What wraps it does not implement these: there is no copy of a span.
+        // The wrapper does not implement these traits: a span cannot be cloned.
         Type::ImplTrait(_) if unwrapped(ty).is_some() => None,
         Type::ImplTrait(it) => names_trait(&it.bounds, trait_name).then_some(Wrapped::Impl),
         Type::Path(path) => {
@@ -87,7 +87,7 @@ pub(crate) fn associated<'a>(ty: &'a Type, name: &str) -> Option<&'a Type> {
     within(&it.bounds, name)
 }
 
-/// What a future resolves to, or a stream yields, as far as its type tells. That is what is recorded of it.
+/// The output of a future, or the item of a stream, if the type shows it. This is the value that is recorded.
 pub(crate) fn resolved(ty: &Type) -> Option<&Type> {
     let bounds = match peel(ty) {
         Type::ImplTrait(it) => &it.bounds,
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_result_of_nothing_is_nothing() {
+    fn a_result_of_unit_is_unit() {
         for (ty, expected) in [
             ("()", true),
             ("Result<(), Error>", true),

@@ -1,4 +1,4 @@
-//! The errors for what is not an option.
+//! Errors for unknown options.
 
 use proc_macro2::{Ident, Literal, TokenStream, TokenTree};
 use quote::quote;

@@ -38,8 +38,8 @@ pub(super) fn arguments(tags: &TagSets, item: &ItemFn, report: &Report) {
     }
 }
 
-/// Whether this may be one of the tests that `#[rstest]` or `#[test_case]` generates of a function with arguments. They
-/// have the attributes below that one, too.
+/// Whether this may be a test that `#[rstest]` or `#[test_case]` has generated from a function with arguments. The
+/// attributes below that one are repeated on each generated test.
 fn is_test(item: &ItemFn) -> bool {
     item.attrs.iter().any(|attr| attr.path().segments.last().is_some_and(|last| last.ident == "test"))
 }

@@ -40,7 +40,7 @@ pub(crate) fn may_borrow(header: &ItemImpl) -> Vec<Ident> {
     types.chain(has_lifetime(&header.self_ty).then(this)).collect()
 }
 
-/// `Self`, a keyword, which is parsed as no identifier.
+/// `Self`, which does not parse as an identifier, because it is a keyword.
 fn this() -> Ident {
     Ident::new("Self", Span::call_site())
 }
@@ -118,7 +118,7 @@ struct Named<'a> {
 }
 
 impl Named<'_> {
-    /// `is_whole` says that the name is not the beginning of another one, as in `Self::Row`.
+    /// `is_whole`: the name is the whole path, and not the first segment of one such as `Self::Row`.
     fn type_lives(&self, ident: &Ident, is_whole: bool) -> bool {
         let generics = &self.item.sig.generics;
         let own =
@@ -137,12 +137,12 @@ impl Named<'_> {
             return true;
         }
         let of_impl = match self.of_impl {
-            // What `Self` borrows need not live longer than a box that has a lifetime of the block.
+            // A box with one of the block's lifetimes does not outlive what `Self` borrows.
             Some(known) if ident == "Self" => {
                 known.iter().any(|known| known != "Self" || is_whole && self.lives == "static")
             }
             Some(known) => known.contains(ident),
-            // A name of capitals only is that of a type parameter.
+            // By convention, a name without lower-case letters is a type parameter.
             None => ident == "Self" || !ident.to_string().contains(|c: char| c.is_lowercase()),
         };
         !of_impl || self.borrows_self() || is_bound(generics, ident, self.lives) || is_bound(generics, ident, "static")

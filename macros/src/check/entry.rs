@@ -1,4 +1,4 @@
-//! Functions that a runtime or a test harness calls, which expects them to be as they were written.
+//! Functions that a runtime or a test harness calls. It expects the return type that is written.
 
 use quote::{ToTokens as _, quote};
 use syn::{Attribute, Error};

@@ -1,4 +1,4 @@
-//! Expressions of the attributes are evaluated apart from the function, so they cannot return from it.
+//! Expressions in an attribute are evaluated outside of the function's body, so they cannot return from the function.
 
 use proc_macro2::TokenStream;
 use quote::ToTokens as _;
@@ -9,7 +9,7 @@ use crate::model::TagSets;
 use crate::options::Options;
 use crate::report::Report;
 
-/// Reports `?` and `return` in them. The compiler would report the type of a closure that the user has not written.
+/// Reports `?` and `return` in options. The compiler's error would be about a closure that the user has not written.
 pub(super) fn leaving(options: &Options, report: &Report) {
     let given = [("parent", &options.parent), ("link", &options.link), ("links", &options.links), ("on", &options.on)];
     for (name, option) in given {
@@ -27,7 +27,7 @@ fn advice(name: &str) -> &'static str {
     }
 }
 
-/// The same, of tags.
+/// Reports `?` and `return` in tags.
 pub(super) fn leaving_tags(tags: &TagSets, report: &Report) {
     use crate::tag::Source;
 
@@ -45,7 +45,7 @@ pub(super) fn leaving_tags(tags: &TagSets, report: &Report) {
     }
 }
 
-/// The first token that leaves the function that the expression is in.
+/// The first `?` or `return` that would leave the function around the expression.
 fn exit_of(expr: &Expr) -> Option<TokenStream> {
     struct Finder(Option<TokenStream>);
 

@@ -82,7 +82,7 @@ pub(crate) fn traced_spawn(options: Options, biz: Vec<Tag>, item: ItemFn, report
         }
     }
     if entry_point(&item, report) || !one_place {
-        // It is unclear what the function should match.
+        // It is unclear which kind of function is meant.
     } else if item.sig.asyncness.is_some() {
         for (name, place) in &places[..2] {
             if let Some(place) = place {
@@ -131,7 +131,7 @@ pub(crate) fn biz_tags(krate: Option<&syn::Path>, biz: Vec<Tag>, item: ItemFn, r
     let tags = TagSets { own: Vec::new(), scoped: biz };
     arguments(&tags, &item, report);
     leaving_tags(&tags, report);
-    // Without the type of its items, `impl Stream` is of no use as a stream: another trait has that name.
+    // `impl Stream` without an item type is useless as a stream, so it is another trait of that name.
     let is_stream = |ty: &Type| {
         let ty = pinned_opaque(ty).unwrap_or(ty);
         !matches!(peel(ty), Type::ImplTrait(_)) || associated(ty, "Item").is_some()
@@ -179,7 +179,7 @@ fn build(options: Options, biz: Vec<Tag>, item: ItemFn, shape: Shape, report: &R
             Returns::Value(_) => {}
         }
     }
-    // `off` expects nothing of a value; without one, there is nothing that could be an error.
+    // `err = off` is allowed with any return value, but without one it has no effect.
     let is_quiet = |mode| matches!((mode, item.returns()), (ErrMode::Off, Returns::Value(_)));
     if let Some(Spanned { key, .. }) = options.err.as_ref().filter(|err| !item.may_fail() && !is_quiet(err.value)) {
         report.error(key, "`err` has no effect: the function does not return a `Result`; remove `err`");
@@ -262,7 +262,7 @@ fn origin_conflicts(options: &Options, report: &Report) {
     }
 }
 
-/// Reports if more than one of `all` is given, and returns whether it is.
+/// Reports an error if more than one of `all` is given, and returns whether this is so.
 fn conflict(all: &[(&str, &Option<Spanned<()>>)], why: &str, report: &Report) -> bool {
     let mut found = false;
     let mut given = all.iter().filter_map(|(name, option)| option.as_ref().map(|option| (name, option)));
@@ -282,12 +282,12 @@ fn plain_shape(item: &ItemFn, of_impl: Option<&[Ident]>) -> Shape {
     if let Returns::Value(ty) = item.returns() {
         match wrapped(ty, "Future", FUTURES) {
             Some(Wrapped::Boxed) if !can_be_boxed_again(item, ty, of_impl) => {}
-            // What the body returns early cannot be wrapped.
+            // The body stays in place, and an early `return` would bypass the wrapper.
             Some(_) if item.has_attribute("track_caller") && returns_early(item) => return Shape::InPlace,
             Some(wrapped) => return Shape::Future(wrapped),
             None => {}
         }
-        // Only a closure in the tail of the function itself is inferred from `impl Fn(&str)`.
+        // `impl Fn(&str)` determines the parameter types of a closure only in the function's own tail expression.
         if item.returns_function() {
             return Shape::InPlace;
         }
@@ -297,7 +297,7 @@ fn plain_shape(item: &ItemFn, of_impl: Option<&[Ident]>) -> Shape {
     if item.has_attribute("track_caller") || is_index(item) || recurses(item) { Shape::InPlace } else { Shape::Sync }
 }
 
-/// Whether `#[async_trait]` has made the function of an `async fn`.
+/// Whether `#[async_trait]` has generated the function from an `async fn`.
 pub(crate) fn is_of_async_trait(item: &ItemFn) -> bool {
     item.sig.asyncness.is_none() && item.sig.generics.lifetimes().any(|it| it.lifetime.ident == "async_trait")
 }

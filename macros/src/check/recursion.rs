@@ -1,8 +1,8 @@
 //! Detects functions that call themselves unconditionally.
 //!
-//! The compiler has a lint for this, which looks at the function's own body but not into closures. So the body of
-//! such a function is not moved. The detection is syntactic: a function with what only looks like a recursive call
-//! (`self.name()`, for an inherent method of the same name) is not moved either, at little cost.
+//! The compiler has a lint for this, which looks at the function's own body but not into closures. So the body of such
+//! a function is not moved. The detection is syntactic: a body with a call that only looks recursive (`self.name()`,
+//! which may be an inherent method of the same name) is not moved either, at little cost.
 
 use std::cell::Cell;
 
@@ -175,10 +175,12 @@ impl Function<'_> {
     fn is_self(&self, callee: &Expr) -> bool {
         let Expr::Path(callee) = callee else { return false };
         let segments = &callee.path.segments;
-        let Some(last) = segments.last().filter(|last| last.ident == *self.name) else { return false };
+        if segments.last().is_none_or(|last| last.ident != *self.name) {
+            return false;
+        }
         match segments.len() {
             1 => !self.method,
-            2 => segments[0].ident == "Self" && last.ident == *self.name,
+            2 => segments[0].ident == "Self",
             _ => false,
         }
     }

@@ -19,7 +19,7 @@ fn name(shape: &Shape) -> &'static str {
 }
 
 #[test]
-fn a_return_is_one_of_the_function_itself() {
+fn returns_of_closures_and_inner_functions_do_not_count() {
     for (body, expected) in [
         ("1", false),
         ("return 1;", true),
@@ -32,7 +32,7 @@ fn a_return_is_one_of_the_function_itself() {
         ("let a = || made!(return 1);", false),
         ("async { return 1 }", false),
         ("fn a() { return }", false),
-        // What is no Rust yet.
+        // Bodies that do not parse.
         ("a b return", true),
         ("a b", false),
     ] {
@@ -41,7 +41,7 @@ fn a_return_is_one_of_the_function_itself() {
 }
 
 #[test]
-fn methods_of_index_are_known_by_their_signature() {
+fn methods_of_index_are_recognized_by_their_signature() {
     for (text, expected) in [
         ("fn index(&self, at: usize) -> &u8 {}", true),
         ("fn index_mut(&mut self, at: usize) -> &mut u8 {}", true),
@@ -60,7 +60,7 @@ fn methods_of_index_are_known_by_their_signature() {
 }
 
 #[test]
-fn naked_functions_are_known_by_their_attribute() {
+fn naked_functions_are_recognized_by_their_attribute() {
     for (attribute, expected) in [
         ("#[naked]", true),
         ("#[unsafe(naked)]", true),
@@ -75,7 +75,7 @@ fn naked_functions_are_known_by_their_attribute() {
 }
 
 #[test]
-fn methods_of_async_trait_are_known_by_its_lifetime() {
+fn methods_of_async_trait_are_recognized_by_its_lifetime() {
     for (text, expected) in [
         ("fn f<'async_trait>() -> Pin<Box<dyn Future<Output = ()> + 'async_trait>> {}", true),
         ("fn f<'a, 'async_trait>() {}", true),
@@ -122,7 +122,7 @@ fn a_wrapper_is_opaque_or_a_pinned_box() {
 }
 
 #[test]
-fn a_stream_is_told_by_its_type_where_there_is_no_option() {
+fn without_an_option_a_stream_is_recognized_by_its_type() {
     for (text, expected) in [
         ("fn f() -> impl Stream<Item = u8> {}", "impl stream"),
         ("fn f() -> Pin<Box<impl Stream<Item = u8>>> {}", "boxed stream"),

@@ -49,8 +49,8 @@ pub(crate) struct Peek {
 /// Replaces patterns in `sig` where that is needed, and plans the rest.
 ///
 /// `used` contains the expressions that use the arguments before the body. An argument that is only used there
-/// does not count as unused. With `whole`, references are moved too: the enclosing block would only borrow them, or
-/// would seem not to use them.
+/// does not count as unused. With `whole`, references are moved, too: the enclosing block would only borrow them, or
+/// would appear not to use them.
 pub(crate) fn plan(sig: &mut Signature, used: &TokenStream, whole: bool, linted: bool) -> Arguments {
     let span = Span::mixed_site();
     let mut looks = Group::default();
@@ -107,10 +107,9 @@ pub(crate) fn plan(sig: &mut Signature, used: &TokenStream, whole: bool, linted:
             }
             continue;
         }
-        // One after the other, as the compiler does it, so that the bound and unbound parts are dropped in the
-        // same order.
+        // One by one, as the compiler does, so that the bound and unbound parts are dropped in the same order.
         group.flush(&mut rebind);
-        // With the user's span, for the same reason as for the values moved by a group.
+        // With the user's span, for the reason given in `Group::flush`.
         let argument = replacement(at, &written, if linted { span } else { first_span(&typed.pat) });
         let pat = std::mem::replace(&mut *typed.pat, syn::parse_quote!(#argument));
         let mutability = borrows_mutably(&pat).then(|| quote_spanned!(span=> mut));
@@ -127,7 +126,7 @@ pub(crate) fn plan(sig: &mut Signature, used: &TokenStream, whole: bool, linted:
     }
     group.flush(&mut rebind);
     looks.flush(&mut rebind);
-    // In the signature, the compiler sees them unless a pattern has been replaced.
+    // If no pattern has been replaced, the compiler finds duplicates in the signature.
     if let (Some(mut checked), false) = (duplicates, peek.is_empty()) {
         checked.extend(rebind);
         rebind = checked;
@@ -135,8 +134,8 @@ pub(crate) fn plan(sig: &mut Signature, used: &TokenStream, whole: bool, linted:
     Arguments { rebind, peek }
 }
 
-/// A closure with the arguments, in which the compiler looks for duplicate names, if some look alike: a macro may have
-/// given different ones.
+/// If names of arguments look alike, a closure with the same parameters, in which the compiler reports duplicates.
+/// Names from a macro may look alike and differ in hygiene.
 fn duplicates(sig: &Signature) -> Option<TokenStream> {
     let arguments = sig.inputs.iter().filter_map(|input| match input {
         FnArg::Typed(typed) => Some(typed),
@@ -157,7 +156,7 @@ fn duplicates(sig: &Signature) -> Option<TokenStream> {
     })
 }
 
-/// A name for an argument, which is not that of another one.
+/// A name for the argument that does not occur in the signature.
 fn replacement(at: usize, written: &TokenStream, span: Span) -> Ident {
     let mut name = format_ident!("__arg{at}", span = span);
     while mentions(written, &name) {
@@ -166,19 +165,19 @@ fn replacement(at: usize, written: &TokenStream, span: Span) -> Ident {
     name
 }
 
-/// Binds the names of patterns that have been moved into the body before.
+/// Binds the names of patterns that `#[async_trait]` has moved into the body.
 pub(crate) fn unpacked(item: &ItemFn) -> Vec<Peek> {
     let patterns = patterns(item).into_iter();
     patterns.map(|Unpacked { argument, cfgs, pat }| peek(pat, &argument, cfgs, false)).collect()
 }
 
-/// Binds the names of a pattern, which `argument` is matched against after that.
+/// Binds the names of a pattern before `argument` is matched against it, and without moving out of `argument`.
 fn peek(pat: Pat, argument: &Ident, cfgs: TokenStream, is_reference: bool) -> Peek {
     let span = Span::mixed_site();
     let names = names_of(&pat);
     let mut borrowed = pat;
     let statement = if is_reference {
-        // Below a `&`, nothing is borrowed implicitly.
+        // A `&` resets the binding mode: nothing below it is borrowed implicitly.
         if dereferences(&borrowed) {
             spell_out(&mut borrowed, false);
         } else {
@@ -195,8 +194,8 @@ fn peek(pat: Pat, argument: &Ident, cfgs: TokenStream, is_reference: bool) -> Pe
     Peek { names, cfgs, statement }
 }
 
-/// The lint levels of an argument, which apply to the block that most of its code is moved into. Those that allow
-/// something also stay: the argument still has its name.
+/// Takes the lint levels of an argument, for the statements that rebind it. Those that allow a lint also stay on the
+/// argument, which keeps its name.
 fn take_lints(attrs: &mut Vec<Attribute>) -> TokenStream {
     let levels = ["allow", "expect", "warn", "deny", "forbid"];
     let mut lints = TokenStream::new();
@@ -206,7 +205,7 @@ fn take_lints(attrs: &mut Vec<Attribute>) -> TokenStream {
         }
         attr.to_tokens(&mut lints);
         match &mut attr.meta {
-            // What is expected is found in the block.
+            // The rebinding fulfils the expectation.
             Meta::List(list) if list.path.is_ident("expect") => {
                 list.path = syn::parse_quote_spanned!(list.path.span()=> allow);
                 true
@@ -225,7 +224,7 @@ fn starts_with_underscore(name: &Ident) -> bool {
     name.to_string().starts_with('_')
 }
 
-/// Moving an argument shadows it on purpose, and does not count as using it, even if its name starts with an
+/// Allows what moving an argument does on purpose: it shadows the argument, and uses a name that may start with an
 /// underscore.
 fn moved(name: Option<&Ident>) -> TokenStream {
     let span = Span::mixed_site();
@@ -248,7 +247,7 @@ fn moved(name: Option<&Ident>) -> TokenStream {
 /// Arguments that are moved by one `let`.
 #[derive(Default)]
 struct Group {
-    /// Whether clippy sees it.
+    /// Whether clippy checks the generated code.
     linted: bool,
     patterns: Vec<TokenStream>,
     values: Vec<TokenStream>,
@@ -260,8 +259,8 @@ impl Group {
         self.values.push(value);
     }
 
-    /// Ends the group if it has an argument of this name. The compiler reports that, unless a macro has given the two
-    /// different names that look alike, and would report it once more for one `let`.
+    /// Ends the group if it has an argument that looks like this one. If the names are the same, the compiler reports
+    /// that in the signature, and would do so again for a single `let`; if they differ in hygiene, both are valid.
     fn make_room(&mut self, name: &Ident, into: &mut TokenStream) {
         if self.values.iter().any(|value| mentions(value, name)) {
             self.flush(into);
@@ -340,7 +339,7 @@ fn binds_everything(pat: &Pat, names: &mut Vec<Ident>) -> bool {
     }
 }
 
-/// Calls `each` with the patterns that the pattern consists of.
+/// Calls `each` for every direct sub-pattern.
 fn parts(pat: &mut Pat, mut each: impl FnMut(&mut Pat)) {
     match pat {
         Pat::Ident(pat) => pat.subpat.iter_mut().for_each(|(_, inner)| each(inner)),
@@ -365,7 +364,7 @@ fn strip(pat: &mut Pat) {
     parts(pat, strip);
 }
 
-/// Whether there is a `&` in the pattern. Below a reference that is matched implicitly, edition 2024 does not allow it.
+/// Whether the pattern contains a `&`. Edition 2024 does not allow it below an implicit dereference.
 fn dereferences(pat: &Pat) -> bool {
     let mut found = matches!(pat, Pat::Reference(_));
     parts(&mut pat.clone(), |part| found |= dereferences(part));
@@ -382,7 +381,7 @@ fn unlint(pat: &mut Pat) {
     }
 }
 
-/// Makes the pattern borrow explicitly what it binds. What it binds below a `&` stays: it is copied.
+/// Turns bindings into explicit `ref` bindings, except below a `&`, where they copy.
 fn spell_out(pat: &mut Pat, borrow: bool) {
     if let Pat::Ident(pat) = pat {
         pat.mutability = None;

@@ -14,15 +14,15 @@ use super::body::{at_name, with_body};
 use crate::item_fn::ItemFn;
 use crate::runtime_path::Runtime;
 
-/// The function for clippy. `span` is the expression that starts its span, if that has expressions of
-/// the user's in it. `for_docs` says that the other function has another signature, which is not the one to document.
+/// The function for clippy. `span` is the expression that starts the span, if it contains expressions of the user.
+/// `for_docs`: the generated function has another signature, so this one is documented.
 pub(super) fn print(mut item: ItemFn, span: Option<&TokenStream>, for_docs: bool, runtime: &Runtime) -> TokenStream {
     let for_clippy = if for_docs { quote!(#[cfg(any(clippy, doc))]) } else { quote!(#[cfg(clippy)]) };
     match (span, item.written.take(), item.body.take()) {
         (None, Some(written), _) => quote!(#for_clippy #written),
         (Some(span), _, Some(body)) => {
             let (at, users, (items, rest)) = (at_name(&item), body.clone(), items_first(body.stream()));
-            // Never called, and no condition: clippy counts those of a function.
+            // In a closure that is never called. An `if false` would count towards clippy's complexity limit.
             let looks = quote_spanned!(at=> #runtime::compiled(|| #span););
             item.body = Some(users);
             let item = with_body(item, quote_spanned!(at=> #items #looks #rest));
@@ -35,7 +35,7 @@ pub(super) fn print(mut item: ItemFn, span: Option<&TokenStream>, for_docs: bool
     }
 }
 
-/// Separates the items that a body begins with, such as its imports: clippy has a lint for items after statements.
+/// Splits off the items at the start of a body, such as imports: clippy has a lint for items after statements.
 fn items_first(body: TokenStream) -> (TokenStream, TokenStream) {
     let first = body.clone().into_iter().next();
     let may_be_item = match first {
@@ -81,7 +81,7 @@ const ITEMS: [&str; 15] = [
     "use",
 ];
 
-/// Whether it may be an item, and no call of a macro, which is a statement.
+/// Whether an item may start here. A macro call is a statement.
 fn is_item(input: ParseStream<'_>) -> bool {
     let ahead = input.fork();
     ahead.call(Attribute::parse_outer).is_ok()
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn items_are_those_that_a_body_begins_with() {
+    fn only_items_at_the_start_of_a_body_are_split_off() {
         for (items, rest) in [
             ("use a::b; #[cold] fn c() {}", "c(); fn d() {}"),
             ("#[derive(Debug)] struct A;", "b()"),

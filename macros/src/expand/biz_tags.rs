@@ -10,7 +10,7 @@ use crate::options;
 use crate::report::Report;
 use crate::tag::{self, Tag};
 
-/// What all `#[biz_tags]` of a function say together.
+/// The merged `#[biz_tags]` of a function.
 #[derive(Default)]
 pub(super) struct BizTags {
     pub(super) tags: Vec<Tag>,
@@ -18,8 +18,7 @@ pub(super) struct BizTags {
 }
 
 impl BizTags {
-    /// `attribute` is what to underline if there is nothing in it; the one that is being expanded, if
-    /// it has no tokens itself.
+    /// `attribute` is underlined if the list is empty. Without tokens, it is the attribute being expanded.
     pub(super) fn parse(&mut self, tokens: TokenStream, attribute: impl ToTokens, report: &Report) {
         let whole = if tokens.is_empty() { attribute.into_token_stream() } else { tokens.clone() };
         let parser = |input: ParseStream<'_>| {

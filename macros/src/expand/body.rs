@@ -61,14 +61,14 @@ pub(crate) fn at_name(item: &ItemFn) -> Span {
 
 /// The body as a closure that has the function's return type.
 ///
-/// For `mut self`, it contains a second closure that borrows `self`. The compiler treats what a closure owns as a
-/// variable, and warns about a value that is assigned to it and never read; for `self` in a function it does not. What is
-/// returned must not borrow through `self` then.
+/// For `mut self`, it contains a second closure that borrows `self`. The compiler warns about a value that is assigned
+/// to a captured variable and never read, but not if the variable is the `self` of a function. With this closure, the
+/// return value must not borrow through `self`.
 pub(crate) fn closure(pieces: &Pieces) -> TokenStream {
     closure_that_returns(pieces, &annotation(pieces.item.returns(), at_name(&pieces.item)))
 }
 
-/// The body as the closure of a job, whose result is the type argument of a handle, which `!` cannot be.
+/// The body as the closure of a job. Its return type is the type argument of a handle, which `!` cannot be.
 pub(crate) fn job_closure(pieces: &Pieces, runtime: &Runtime) -> TokenStream {
     let at = at_name(&pieces.item);
     match pieces.item.returns() {
@@ -98,7 +98,7 @@ pub(crate) fn async_block(pieces: &Pieces, runtime: &Runtime) -> TokenStream {
     async_block_of(pieces, false, runtime)
 }
 
-/// The same, for a job: the type is an argument of that of its handle.
+/// The same, for a job, whose return type is the type argument of a handle.
 pub(crate) fn job_block(pieces: &Pieces, runtime: &Runtime) -> TokenStream {
     async_block_of(pieces, true, runtime)
 }
@@ -137,7 +137,7 @@ pub(crate) fn beginning(pieces: &Pieces, span: &TokenStream, output: &TokenStrea
     }
     let mentions = (owned.len() > 1).then(|| quote_spanned!(at=> let _ = (#(&#owned),*);));
     let runtime = runtime.at(at);
-    // The type is no argument, for the reason given at `hint`.
+    // The type is not a type argument, for the reason given at `hint`.
     let block = match pieces.item.returns() {
         Returns::Value(_) => quote_spanned!(at=> #runtime::with_output(|| -> #output { #runtime::returns() }, #block)),
         _ => block,
@@ -149,8 +149,8 @@ fn borrows_self(item: &ItemFn) -> bool {
     owns_mutable_self(&item.sig) && !matches!(item.returns(), Returns::Value(ty) if may_borrow(&ty.to_token_stream()))
 }
 
-/// Whether there are statements that look as if they were never reached, such as those after a `panic!()`. The compiler warns
-/// about a closure that captures a reference and only uses it there.
+/// Whether there seem to be unreachable statements, such as those after a `panic!()`. The compiler warns about a
+/// closure that captures a reference and only uses it there.
 fn has_dead_end(body: &TokenStream) -> bool {
     let tokens: Vec<_> = body.clone().into_iter().collect();
     let is_end = |token: &TokenTree| match token {
@@ -178,8 +178,8 @@ fn has_dead_end(body: &TokenStream) -> bool {
     })
 }
 
-/// Whether the body owns a `mut self` that it may return a borrow through. For one that is returned as a whole, the lint is
-/// right.
+/// Whether the body owns a `mut self` that the return value may borrow through. If `self` itself is returned, the lint
+/// is right.
 fn lends_self(item: &ItemFn) -> bool {
     let whole = || matches!(item.returns(), Returns::Value(Type::Path(path)) if path.path.is_ident("Self"));
     owns_mutable_self(&item.sig) && !borrows_self(item) && !whole()
@@ -189,8 +189,8 @@ fn quiet(at: Span) -> TokenStream {
     quote_spanned!(at=> #[allow(unused_assignments, reason = "what is assigned to `self` counts as read without the attribute")])
 }
 
-/// Whether a type may have a lifetime: it has one, or a reference, or a part of which this cannot be told. By convention,
-/// type parameters have one letter.
+/// Whether a type may contain a lifetime: it names one, has a reference, or a part that may stand for anything. By
+/// convention, type parameters have one letter.
 fn may_borrow(ty: &TokenStream) -> bool {
     ty.clone().into_iter().any(|token| match token {
         TokenTree::Ident(ident) => {
@@ -215,9 +215,9 @@ fn ending(statements: &TokenStream, pieces: &Pieces, at: Span) -> Group {
     let is_inferred =
         matches!(pieces.item.returns(), Returns::Value(ty) if mentions(&ty.to_token_stream(), &Ident::new("impl", at)));
     let tail = if is_inferred {
-        // The type may be known from a `return` in the body, and then the body's last expression is coerced to it. That of an
-        // arm would be coerced after its temporaries have been dropped. The label has the location of the body, and so the
-        // edition of the user, on which the drop order depends.
+        // The type may be known from a `return` in the body, and then the body's last expression is coerced to it. In a
+        // `match` arm, this would happen after its temporaries have been dropped. The label has the location of the
+        // body, and so the edition of the user, on which the drop order depends.
         let label = label(body);
         quote_spanned!(at=> #label: #body)
     } else {

@@ -13,7 +13,7 @@ pub(crate) fn with_item(report: Report, item: impl ToTokens) -> TokenStream {
     quote!(#errors #item)
 }
 
-/// The same, for what is no function. An expression is replaced by the errors, because there is room for one only.
+/// The same, for an item that is not a function. Only one expression fits in the place of an expression: the errors.
 pub(crate) fn instead_of_function(report: Report, item: TokenStream) -> TokenStream {
     match Part::of(&item) {
         Some(part) if !matches!(part.kind, PartKind::Statement) => report.into_tokens(),

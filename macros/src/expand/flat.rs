@@ -7,8 +7,8 @@ use syn::{FnArg, Pat};
 use crate::item_fn::{ItemFn, Returns, cfgs, mentions};
 use crate::model::Shape;
 
-/// Whether the function becomes one that returns a future: `async fn` holds the future that it awaits beside its
-/// arguments, which the future needs as well, and both are types that the compiler has to look through.
+/// Whether the `async fn` becomes a `fn` that returns a future. An `async fn` would hold its arguments twice, in its
+/// own state and in the future that it awaits, and the compiler would have to process both future types.
 pub(super) fn is_flat(shape: &Shape, item: &ItemFn) -> bool {
     matches!(shape, Shape::Async) && can_return_future(item)
 }
@@ -25,7 +25,7 @@ fn can_return_future(item: &ItemFn) -> bool {
     let known = ["allow", "cfg", "cold", "deny", "deprecated", "doc", "expect", "forbid", "inline", "warn"];
     let attributes = item.attrs.iter().all(|attr| {
         known.iter().any(|known| attr.path().is_ident(known))
-            // What is expected has to be there.
+            // The expectation would be unfulfilled.
             && !mentions(&attr.meta.to_token_stream(), &Ident::new("async_fn_in_trait", Span::call_site()))
     });
     // A future that is never polled drops a struct in the order of its fields, whatever the order in the pattern.

@@ -87,7 +87,7 @@ fn is_name_value(attribute: &str) -> bool {
     }
     let parser = |input: ParseStream<'_>| {
         let path = input.call(Path::parse_mod_style)?;
-        // What another macro has generated may have the location of anything.
+        // Tokens from another macro may have any location.
         let found = input.peek(Token![=]) && path.segments.last().is_some_and(|last| last.ident == attribute);
         input.parse::<TokenStream>()?;
         Ok(found)
@@ -119,7 +119,7 @@ fn function(attr: Attr, options: TokenStream, item: TokenStream) -> TokenStream 
     let spans = siblings::take(&mut function, &mut biz, &report);
     match siblings::one_span(spans, Some((attr, options)), &report) {
         Some((attr, options)) => span(attr, options, biz, function, report),
-        // A method that its block excludes.
+        // A method that is excluded from its traced block.
         None if biz.tags.is_empty() => fallback::with_item(report, function),
         None => tags_alone(biz, function, report),
     }

@@ -117,7 +117,7 @@ impl<T: Parse> Parse for Many<T> {
     }
 }
 
-/// What may bear attributes.
+/// An item that may have attributes.
 trait Expand: Parse + ToTokens {
     fn attrs(&mut self) -> Option<&mut Vec<Attribute>>;
 

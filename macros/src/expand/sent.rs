@@ -11,7 +11,7 @@ use super::returns::end_of;
 use crate::item_fn::{ItemFn, Returns, cfgs};
 use crate::runtime_path::Runtime;
 
-/// A block that requires it of each argument.
+/// A block that requires `Send` of each argument.
 pub(super) fn arguments(item: &ItemFn, runtime: &Runtime) -> TokenStream {
     let mut statements = TokenStream::new();
     for input in &item.sig.inputs {

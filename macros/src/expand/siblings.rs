@@ -108,8 +108,9 @@ pub(super) fn one_span(
     found
 }
 
-/// Gives what is written on a method in a `cfg_attr` the defaults of the `impl` block, and removes what the block has added
-/// to the method, whose conditions it does not know. What is left is nothing if the method is excluded.
+/// Merges the attribute that an `impl` block adds to a method with those that the method has in a `cfg_attr`, whose
+/// condition the block cannot evaluate: they take the defaults of the block, and the added one is removed. Nothing is
+/// left if the method is excluded.
 fn below_block(mut spans: Vec<(Attr, Options, TokenStream)>) -> Vec<(Attr, Options, TokenStream)> {
     let is_added = |(_, options, _): &(Attr, Options, TokenStream)| options.block.is_some();
     let (1, true) = (spans.iter().filter(|span| is_added(span)).count(), spans.len() > 1) else { return spans };
@@ -175,7 +176,7 @@ pub(super) fn method(tokens: TokenStream, block: &TokenStream, home: &TokenStrea
         let defaults = if name == "traced" {
             Some(quote!(__block(#block),))
         } else {
-            // Of the defaults, a detached job takes the path alone: the others are those of calls.
+            // A detached job takes only the path from the defaults: the others are for calls.
             krate.as_ref().map(|krate| quote!(__block(crate = #krate),))
         };
         attr.meta = parse_quote!(#path(#home #defaults #written));

@@ -51,7 +51,7 @@ pub(super) fn started(
     quote_spanned!(at=> #opening #propagate .start_with(#fill))
 }
 
-/// What precedes the tags.
+/// The part of the expression before the tags.
 pub(super) fn opening(traced: &Traced, peek: &[Peek]) -> Opening {
     let Traced { runtime, item, name, function, kind, parent, links, err, cancel, shape, tags, .. } = traced;
     let span = Span::mixed_site();

@@ -45,7 +45,7 @@ fn statement(tag: &Tag, tags: &Ident, method: &str, item: &ItemFn, runtime: &Run
     };
     let is_plain = tag.modifiers.is_empty() && tag.fallback.is_none() && matches!(tag.through, Through::Value);
     if let (true, Source::Argument(_)) = (is_plain, &tag.source) {
-        // Naming an argument cannot panic, so it needs no closure, of which there would be a copy for each function.
+        // Naming an argument cannot panic, so it needs no closure, which would add code to every function.
         let at = Span::mixed_site().located_at(value.span());
         let method = Ident::new(if method == "add" { "add_value" } else { "scope_value" }, span);
         let value = quote_spanned!(at=> &#value);
@@ -66,7 +66,7 @@ fn statement(tag: &Tag, tags: &Ident, method: &str, item: &ItemFn, runtime: &Run
     };
     let value = convert(function, &value, runtime);
     let mut calls = TokenStream::new();
-    // First `required`, which concerns the original value, then the fallback, then what hides either.
+    // First `required`, which checks the original value, then the fallback, then the modifiers that hide either.
     if tag.modifiers.contains(&Modifier::Required) {
         calls.extend(quote_spanned!(span=> .required()));
     }

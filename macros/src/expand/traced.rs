@@ -165,8 +165,8 @@ fn around(
     let body = match shape {
         Shape::Sync | Shape::Spawn(_) => {
             let body = closure(&pieces);
-            // Not called `run`: a trait of the application's that all types implement may have a method of that name,
-            // and by value.
+            // Not called `run`: a trait of the application with a blanket implementation may have a method of that name
+            // that takes `self` by value.
             quote_spanned!(at=> #span.__run(#body, #outcome))
         }
         Shape::InPlace => {
@@ -236,7 +236,7 @@ fn around(
     with_body(pieces.item, body)
 }
 
-/// The location of the type of the result, or of what it is missing behind.
+/// The location of the return type, or of the closing parenthesis if there is none.
 fn start_of(sig: &Signature) -> Span {
     match &sig.output {
         ReturnType::Type(_, ty) => ty.span(),
@@ -254,7 +254,7 @@ fn end_of(sig: &Signature) -> TokenStream {
     quote_spanned!(end=> >)
 }
 
-/// Whether the return value has nothing to record, so that it does not have to be passed on.
+/// Whether there is nothing to record about the return value, so that it does not have to be inspected.
 fn unseen(item: &ItemFn) -> bool {
     matches!(item.returns(), Returns::Never) || item.returns_function()
 }

@@ -96,7 +96,7 @@ pub(crate) fn print(
 
 /// A clone of the handle, because the argument itself may be moved into the job.
 ///
-/// The type is named, so that another one is reported as such, and not as one without the method.
+/// The type is named, so that a wrong one is reported as a mismatch, and not as a missing method.
 fn own(handle: &Expr, pieces: &Pieces, runtime: &Runtime) -> TokenStream {
     let peeks = peeks(&[handle.to_token_stream()], &pieces.peek);
     let (at, handle) = (place(handle), reference(handle));

@@ -302,14 +302,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_ours_needs_no_advice() {
+    fn our_own_options_get_no_advice() {
         for option in ["skip", "ret", "err = debug", "parent = message", "name = \"x\"", "ret = debug", "root"] {
             assert_eq!(message(option), None, "{option}");
         }
     }
 
     #[test]
-    fn only_options_are_told_to_be_written_with_an_equals_sign() {
+    fn only_known_options_get_the_hint_about_the_equals_sign() {
         for option in ["kind: server", "kind => server", "kind == server", "kind := server", "kind(server)"] {
             let expected = "option values are written with `=`: `kind = server`";
             assert_eq!(advice_of(option, true).as_deref(), Some(expected), "{option}");

@@ -27,7 +27,7 @@ fn arguments_bind_the_names_in_their_patterns() {
 }
 
 #[test]
-fn a_result_is_told_by_its_type() {
+fn a_result_is_recognized_by_its_type() {
     for (ty, expected) in [
         ("Result<u8, Error>", true),
         ("io::Result<u8>", true),
@@ -71,7 +71,7 @@ fn inner_attributes_move_to_the_function() {
 }
 
 #[test]
-fn what_is_mentioned_is_found_in_groups_and_in_format_strings() {
+fn names_are_found_in_groups_and_in_format_strings() {
     for (tokens, expected) in [
         ("a", true),
         ("b(c[{ a }])", true),

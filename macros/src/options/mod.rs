@@ -35,7 +35,7 @@ pub(crate) struct Options {
     pub(crate) ret: Option<Spanned<RetMode>>,
     /// Whether cancellation is recorded.
     pub(crate) cancel: Option<Spanned<bool>>,
-    /// The same, of the `impl` block around a method, which need not be one that can be dropped.
+    /// The same option of the `impl` block around the method, which is allowed on a method that cannot be cancelled.
     pub(crate) cancel_of_block: Option<Spanned<bool>>,
     pub(crate) krate: Option<Spanned<Path>>,
     pub(crate) stream: Option<Spanned<()>>,
@@ -120,7 +120,7 @@ pub(crate) fn parse(attr: Attr, tokens: TokenStream, report: &Report) -> Options
     options
 }
 
-/// What only generated code writes, about the `impl` block around a method.
+/// Options that only generated code writes, about the `impl` block around a method.
 fn generated(name: &str, attr: Attr, input: ParseStream<'_>, options: &mut Options) -> Result<bool> {
     match name {
         "__home" => {

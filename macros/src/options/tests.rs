@@ -55,7 +55,7 @@ fn a_method_takes_what_it_does_not_set_from_its_block() {
 }
 
 #[test]
-fn the_path_of_a_sibling_is_the_last_one_to_be_used() {
+fn the_path_of_a_sibling_has_the_lowest_precedence() {
     let path: Path = syn::parse_quote!(sibling::throughline);
     for (options, expected) in [("", "sibling"), ("crate = own", "own"), ("__block(crate = block)", "block")] {
         let mut options = parse(Attr::Traced, options.parse().unwrap(), &Report::default());

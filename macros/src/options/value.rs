@@ -29,7 +29,7 @@ pub(crate) enum RetMode {
 /// `kind = server`, after the key.
 pub(super) fn kind(input: ParseStream<'_>, key: &Ident) -> Result<&'static str> {
     let first = word(input, key, "kind = server")?;
-    // `SpanKind::Server` is none, but says which is meant.
+    // `SpanKind::Server` is not accepted, but shows which kind is meant.
     let path = if input.peek(Token![::]) { rest(input)? } else { TokenStream::new() };
     let meant = path.clone().into_iter().last().map_or_else(|| first.to_string(), |last| last.to_string());
     let found = KINDS.iter().find(|(word, _)| first == word && path.is_empty());
@@ -106,7 +106,7 @@ pub(super) fn value(input: ParseStream<'_>, key: &Ident, example: &str) -> Resul
         let is_first = input.is_empty() || input.cursor() == start.cursor() || start.peek(Token![#]);
         if is_first { start.error(format!("expected an expression: `{example}`")) } else { error }
     })?;
-    // Without this, a mistake behind the value would be followed by errors about the value.
+    // Otherwise, a mistake after the value would also cause errors about the value.
     comma(input).map(|()| value)
 }
 

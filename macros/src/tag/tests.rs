@@ -10,7 +10,7 @@ fn tag(tokens: TokenStream) -> Tag {
 
 #[test]
 fn a_name_or_a_value_may_come_from_a_macro() {
-    // As of `$name:expr`.
+    // As from `$name:expr`.
     let given = |tokens: TokenStream| TokenTree::Group(Group::new(Delimiter::None, tokens));
     let name = given(quote!(order_no));
     let argument = tag(quote!(#name));

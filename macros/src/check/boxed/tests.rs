@@ -5,14 +5,14 @@ use crate::item_fn::Returns;
 
 fn of(function: proc_macro2::TokenStream, of_impl: Option<&[&str]>) -> bool {
     let item = ItemFn::parse(function).unwrap();
-    let Returns::Value(ty) = item.returns() else { panic!("it returns nothing") };
+    let Returns::Value(ty) = item.returns() else { panic!("the function returns nothing") };
     let of_impl: Option<Vec<Ident>> =
         of_impl.map(|names| names.iter().map(|name| Ident::new(name, proc_macro2::Span::call_site())).collect());
     can_be_boxed_again(&item, ty, of_impl.as_deref())
 }
 
 #[test]
-fn what_lives_as_long_is_boxed_again() {
+fn a_future_is_boxed_again_if_all_its_types_outlive_the_box() {
     assert!(of(
         quote!(
             fn f() -> Pin<Box<dyn Future<Output = Result<Vec<u8>, Error>> + Send>> {}
@@ -80,7 +80,7 @@ fn what_lives_as_long_is_boxed_again() {
 }
 
 #[test]
-fn what_may_live_shorter_is_not() {
+fn a_future_is_not_boxed_again_if_a_type_may_not_outlive_the_box() {
     assert!(!of(
         quote!(
             fn f<U>(b: Pin<Box<dyn Future<Output = U>>>) -> Pin<Box<dyn Future<Output = U>>> {}
@@ -138,7 +138,7 @@ fn what_may_live_shorter_is_not() {
 }
 
 #[test]
-fn parameters_of_a_block_are_told_by_their_bounds() {
+fn parameters_of_a_block_without_a_static_bound_may_borrow() {
     let block: syn::ItemImpl = syn::parse_quote!(
         impl<'a, A, B: 'static, C: Copy, const N: usize> X for Y<A, B, C> where C: 'static {}
     );
@@ -159,7 +159,7 @@ fn a_type_with_a_lifetime_may_borrow() {
         let names = may_borrow(&syn::parse_str(header).unwrap());
         assert_eq!(names.iter().any(|name| name == "Self"), expected, "{header}");
     }
-    // A box of what is built from nothing outlives the block's lifetime, and the value does not.
+    // Without an argument, the box is `'static`, but the `Self` in it borrows for the block's lifetime.
     for (function, expected) in [
         (
             quote!(

@@ -7,7 +7,7 @@ fn of(function: proc_macro2::TokenStream) -> bool {
 }
 
 #[test]
-fn every_way_through_calls_itself() {
+fn every_path_calls_the_function_itself() {
     assert!(of(quote!(
         fn f() {
             f()
