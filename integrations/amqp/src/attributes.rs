@@ -6,8 +6,8 @@ use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldArray};
 use throughline::{KeyValue, messaging, semconv};
 
-/// What the conventions call the destination: "only non-empty values should be used", and if there
-/// are none, the default exchange's other name.
+/// The name of the destination, by the conventions: exchange, routing key and queue, without empty ones; if all are
+/// empty, `amq.default`, for the default exchange.
 pub(crate) fn destination<'a>(exchange: &'a str, routing_key: &'a str, queue: Option<&'a str>) -> Cow<'a, str> {
     let queue = queue.unwrap_or_default();
     let routing_key = if routing_key == queue { "" } else { routing_key };
@@ -18,12 +18,12 @@ pub(crate) fn destination<'a>(exchange: &'a str, routing_key: &'a str, queue: Op
     if name.is_empty() { Cow::Borrowed("amq.default") } else { name }
 }
 
-/// Whether a queue was named by the broker: there are as many such names as there are clients.
+/// Whether the broker has generated the name of a queue. Such names have high cardinality: each client has its own.
 pub(crate) fn is_temporary(queue: &str) -> bool {
     ["amq.gen-", "amq.rabbitmq.reply-to"].iter().any(|prefix| queue.starts_with(prefix))
 }
 
-/// The attributes of a queue that was named by the broker.
+/// The attributes of a queue whose name the broker has generated.
 pub(crate) fn temporary_marks() -> [KeyValue; 2] {
     [semconv::MESSAGING_DESTINATION_TEMPORARY, semconv::MESSAGING_DESTINATION_ANONYMOUS]
         .map(|key| KeyValue::new(key, true))
@@ -40,8 +40,8 @@ pub(crate) fn content(
     routing_key.into_iter().chain(ids(properties)).chain([messaging::body_size(payload.len())])
 }
 
-/// How often a message was rejected, and returned through a dead-letter exchange. Such a message is a new one to the
-/// broker, which does not mark it as redelivered, and keeps count in its header.
+/// How often a message was rejected, and returned through a dead-letter exchange. To the broker, this is a new message,
+/// which it does not mark as redelivered; it only counts in the header `x-death`.
 pub(crate) fn rejections(properties: &BasicProperties) -> i64 {
     let deaths = properties.headers().as_ref().and_then(|headers| headers.inner().get("x-death")?.as_array());
     let count = |death: &AMQPValue| {

@@ -52,7 +52,7 @@ impl Origin<Amqp> for FieldTable {
     }
 }
 
-/// A value that is not text gives bytes that are not UTF-8, so that the header is invalid, and not absent.
+/// A value that is not text becomes bytes that are not UTF-8, so that the header is invalid, and not absent.
 fn bytes(value: &AMQPValue) -> &[u8] {
     match value {
         AMQPValue::LongString(text) => text.as_bytes(),

@@ -16,7 +16,7 @@ use crate::{Delivery, inject, inject_context};
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-/// The context that [`PARENT`] stands for, if it is sampled.
+/// The context of [`PARENT`], with these flags.
 fn context(flags: TraceFlags) -> Context {
     let (trace, span) = (TraceId::from(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c), SpanId::from(0xb7ad_6b71_6920_3331));
     Context::new().with_remote_span_context(SpanContext::new(trace, span, flags, false, TraceState::NONE))
@@ -31,7 +31,7 @@ fn described<M>(origin: &impl Origin<M>) -> Vec<(String, String)> {
     pairs
 }
 
-/// What is expected of it.
+/// The expected attributes, sorted like those of [`described`].
 fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
     let mut pairs: Vec<_> = expected.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
     pairs.sort();
@@ -125,9 +125,9 @@ fn only_text_is_valid() {
     ];
     for other in others {
         assert!(!is_valid(&table(&[("traceparent", other.clone())])), "{other:?}");
-        // Present and invalid, not absent: beside a valid one there are two.
+        // It counts as present: next to a valid one, there are two.
         assert!(!is_valid(&table(&[("traceparent", short.clone()), ("Traceparent", other.clone())])), "{other:?}");
-        // A trace state that cannot be read leaves the trace alone.
+        // An unreadable trace state does not invalidate the trace.
         let state = table(&[("traceparent", short.clone()), ("tracestate", other)]);
         assert!(is_valid(&state));
         assert_eq!(state.origin().span().span_context().trace_state().header(), "");
@@ -201,7 +201,7 @@ fn a_message_that_comes_back_through_a_dead_letter_exchange_is_a_redelivery() {
     let array = |deaths: Vec<AMQPValue>| AMQPValue::FieldArray(FieldArray::from(deaths));
     let retried = [death("expired", long(3)), death("rejected", long(2)), death("rejected", long(1))];
     assert_eq!(told(array(retried.into())), (Some("true".into()), Some("3".into())));
-    // Delayed in a queue from which nothing is delivered; or not what a broker writes.
+    // Delayed in a queue without consumers, or a header that no broker writes.
     let others = [
         array(vec![death("expired", long(1))]),
         array(vec![death("rejected", long(-1)), death("rejected", AMQPValue::Void), text("rejected")]),
@@ -228,7 +228,7 @@ fn a_delivery_from_an_unnamed_queue_is_marked() {
     let from = |queue| Delivery::new(&fanned_out).queue(queue);
     assert_eq!(marks(&|attributes| from("amq.gen-Xa2").describe(attributes)), [true, true]);
     assert_eq!(marks(&|attributes| from("billing").describe(attributes)), [false, false]);
-    // The routing key of another exchange names no queue.
+    // With another exchange, the routing key is not the name of a queue.
     let topic = delivery("prices", "amq.gen-Xa2", false);
     assert_eq!(marks(&|attributes| topic.describe(attributes)), [false, false]);
 }

@@ -1,4 +1,4 @@
-//! From OTLP's spans to those that an audit looks at.
+//! Converts the spans of OTLP to those of an audit.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,13 +11,13 @@ use throughline::audit::{Event, Link, Span};
 
 use crate::dump::Dump;
 
-/// Keeps each name once: names are few, and spans are many.
+/// Interns names, because there are few names and many spans.
 #[derive(Debug, Default)]
 pub(crate) struct Converter {
     names: HashSet<Arc<str>>,
 }
 
-/// How many names are kept. Where IDs are part of the names, all of them would not fit into the memory.
+/// How many names are interned. If names contain IDs, there may be too many for the memory.
 const MAX_NAMES: usize = 1 << 16;
 
 impl Converter {
@@ -43,13 +43,13 @@ impl Converter {
         let mut span = Span::new(trace_id(&from.trace_id)?, span_id(&from.span_id)?, self.name(&from.name));
         span.service = Arc::clone(service);
         span.scope = Arc::clone(scope);
-        // Without a parent it is empty, or zeros.
+        // Without a parent, the ID is empty or zero.
         if from.parent_span_id.iter().any(|byte| *byte != 0) {
             span.parent_id = Some(span_id(&from.parent_span_id)?);
         }
         let flag = |flag: SpanFlags| from.flags & flag as u32 != 0;
         span.parent_is_remote = flag(SpanFlags::ContextHasIsRemoteMask).then(|| flag(SpanFlags::ContextIsRemoteMask));
-        // Many tracers leave the flags of the trace out, also if they tell whether the parent is remote.
+        // Many tracers omit the trace flags, even if they set those that say whether the parent is remote.
         let trace_flags = from.flags & SpanFlags::TraceFlagsMask as u32;
         span.is_sampled = (trace_flags != 0).then_some(trace_flags & 1 != 0);
         span.kind = match from.kind() {
@@ -109,7 +109,7 @@ fn span_id(bytes: &[u8]) -> Option<SpanId> {
     (id != SpanId::INVALID).then_some(id)
 }
 
-/// Lists become lists of text, and what OpenTelemetry's API has no type for becomes text.
+/// Lists become lists of text, and values without a type in OpenTelemetry's API become text.
 fn value(from: any_value::Value) -> Value {
     match from {
         any_value::Value::StringValue(text) => text.into(),

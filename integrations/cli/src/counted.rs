@@ -1,4 +1,4 @@
-//! Inputs that know how far they were read.
+//! Inputs that count the bytes that were read.
 
 use std::cell::Cell;
 use std::io::{self, BufRead, Read};
@@ -36,7 +36,7 @@ impl BufRead for Counted<'_> {
     }
 }
 
-/// What is compressed with gzip. Where it ends too early, its content ends, too.
+/// Decompresses gzip. If the input is truncated, the content ends there.
 pub(crate) struct Decompressed<'a> {
     decoder: MultiGzDecoder<Counted<'a>>,
     progress: &'a Progress,
@@ -47,7 +47,7 @@ pub(crate) struct Decompressed<'a> {
 pub(crate) struct Progress {
     /// How many bytes of content there were.
     pub(crate) content: Cell<u64>,
-    /// At which byte it ends too early, if it does.
+    /// The offset at which the compressed data is truncated, if it is.
     pub(crate) cut_off: Cell<Option<u64>>,
 }
 

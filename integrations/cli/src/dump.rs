@@ -85,7 +85,7 @@ impl From<io::Error> for Stop {
     }
 }
 
-/// What is done with each `ResourceSpans`.
+/// Receives each `ResourceSpans`.
 pub(crate) type Each<'a> = dyn FnMut(ResourceSpans) + 'a;
 
 fn read(mut input: Box<dyn Read + '_>, may_be_compressed: bool, each: &mut Each<'_>) -> Result<(), Stop> {
@@ -111,7 +111,7 @@ fn read_compressed(input: Counted<'_>, each: &mut Each<'_>) -> Result<(), Stop> 
     let read = read(Box::new(Decompressed::new(input, &progress)), false, each);
     let Some(byte) = progress.cut_off.get() else { return read };
     match read {
-        // With its beginning alone, nothing is known of its format.
+        // Shorter than the head, the content does not show its format, so its error may be due to the truncation.
         Err(Stop::Failed(error)) if progress.content.get() >= HEAD as u64 => Err(Stop::Failed(error)),
         _ => Err(Stop::CutOff(ReadError::in_compressed(byte))),
     }

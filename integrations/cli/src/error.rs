@@ -1,4 +1,4 @@
-//! What is wrong with a dump.
+//! Errors in dumps.
 
 use std::{fmt, io};
 
@@ -19,7 +19,7 @@ enum Place {
         column: usize,
     },
     Byte(u64),
-    /// Before it is decompressed.
+    /// An offset in the compressed data.
     Compressed(u64),
 }
 
@@ -28,12 +28,12 @@ impl ReadError {
         Self { place: None, what: what.into(), source: None }
     }
 
-    /// A mistake in protobuf, at a byte from the start of what was decompressed.
+    /// An error in Protobuf, at an offset in the decompressed data.
     pub(crate) fn at(byte: u64, what: impl Into<String>) -> Self {
         Self { place: Some(Place::Byte(byte)), what: what.into(), source: None }
     }
 
-    /// The end of what is compressed, at a byte of the file.
+    /// The truncation of compressed data, at an offset in the file.
     pub(crate) fn in_compressed(byte: u64) -> Self {
         let what = "unexpected end of data; expected more gzip data".to_owned();
         Self { place: Some(Place::Compressed(byte)), what, source: None }
@@ -48,7 +48,7 @@ impl ReadError {
         Self::new("cannot be read").because(error)
     }
 
-    /// The end of JSON within a document, at a byte from the start of what was decompressed.
+    /// The truncation of JSON within a document, at an offset in the decompressed data.
     pub(crate) fn of_json_that_ends(byte: u64, error: &serde_json::Error) -> Self {
         let (line, column) = (error.line(), error.column());
         Self::at(byte, format!("unexpected end of data, on line {line}, column {column}: {}", message_of(error)))
@@ -63,7 +63,7 @@ impl ReadError {
     }
 }
 
-/// The message of an error without the place at its end, which is told first here.
+/// The message of an error without the place at its end, because [`ReadError`] begins with the place.
 fn message_of(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());

@@ -1,21 +1,21 @@
-//! Which encoding a dump has, told by how it begins.
+//! Detects the encoding of a dump by its first bytes.
 
 use crate::error::ReadError;
 
 /// How many bytes [`Format::of`] looks at.
 pub(crate) const HEAD: usize = 64;
 
-/// How the messages of a dump are encoded, and what is between them.
+/// How the messages of a dump are encoded and delimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     Gzip,
     /// One document, or any number of them, such as one for each line.
     Json,
-    /// One message. Messages in a row are one message, too.
+    /// One message. Concatenated messages are one message, too.
     Protobuf,
-    /// Messages after their lengths as varints, as `protoc` and prost write "delimited" ones.
+    /// Messages, each preceded by its length as a varint: "delimited" in the libraries of Protobuf.
     Delimited,
-    /// Messages after their lengths in four bytes, the highest first, as the collector's file exporter writes.
+    /// Messages, each preceded by its length in four bytes, big-endian, as written by the collector's file exporter.
     Framed,
 }
 
@@ -65,8 +65,8 @@ impl Format {
     }
 }
 
-/// Whether `head` is the beginning of an object or a list of JSON, and of nothing else: without control characters, of
-/// which every message has one near its beginning, such as the tag of the value of its first attribute.
+/// Whether `head` begins a JSON object or list, and no Protobuf message: those have a control character near the
+/// beginning, such as the tag of the first attribute's value, and JSON has none.
 fn is_json(head: &[u8]) -> bool {
     let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
     let has_control = text.iter().any(|byte| byte.is_ascii_control() && !matches!(byte, b'\t' | b'\n' | b'\r'));
@@ -87,7 +87,7 @@ fn is_message(bytes: &[u8]) -> bool {
         return true;
     }
     let Some((_, inner)) = inner.split_first().filter(|(field, _)| FIELDS.contains(field)) else { return false };
-    // The field ends within the message. Of lines that are blank, each would be longer than the one around it.
+    // The field ends within the message. Blank lines look like nested fields that are as long as what contains them.
     varint(inner).is_none_or(|(field, _)| field < length)
 }
 
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_otlp_is_told_by_its_beginning() {
+    fn input_that_is_not_otlp_is_described_by_its_first_bytes() {
         let error = |head: &[u8]| Format::of(head).unwrap_err().to_string();
         assert_eq!(error(b""), "the input is empty");
         assert_eq!(error(b" \n\t"), "the input is empty");
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn text_before_the_first_brace_does_not_count() {
+    fn whitespace_around_the_first_brace_does_not_count() {
         for text in [
             "\u{feff}{",
             "\n  [",

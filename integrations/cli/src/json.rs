@@ -1,5 +1,5 @@
 //! OTLP as JSON (specification of OTLP, section "JSON Protobuf Encoding"). The members of a document are read one by
-//! one, so that one that is larger than the memory can be read, too.
+//! one, so that a document may be larger than the memory.
 
 use std::fmt;
 use std::io::BufRead;
@@ -42,11 +42,11 @@ pub(crate) fn read(mut input: Counted<'_>, each: &mut Each<'_>) -> Result<(), St
     Err(ReadError::new(format!("JSON without spans: {instead}; expected `resourceSpans`")).into())
 }
 
-/// What the documents have.
+/// The members that were found in the documents.
 #[derive(Default)]
 struct Seen {
     has_spans: bool,
-    /// Other members, the first few.
+    /// The first few of the other members.
     others: Vec<String>,
 }
 

@@ -1,6 +1,6 @@
-//! What protobuf's mapping to JSON allows besides what OTLP's types read: `null` for the default of any field, doubles
-//! that JSON has no numbers for, as text, and the names of fields as in the definition of the message. One such value
-//! must not hide the other spans of a dump.
+//! Accepts what Protobuf's JSON mapping allows and the types of OTLP do not read: `null` for the default of any field,
+//! doubles as text, such as `NaN`, and field names as in the definition of the message. One such value must not hide
+//! the other spans of a dump.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,10 +9,10 @@ use serde::de::value::{MapDeserializer, SeqDeserializer};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
-/// Reads all that is within a value in this way.
+/// Reads a value and everything in it leniently.
 pub(crate) struct Lenient<T>(pub(crate) T);
 
-/// The type of a field, which tells its default.
+/// The type of a field, which determines its default.
 #[derive(Clone, Copy)]
 enum Field {
     Text,
@@ -189,7 +189,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Lenient<A> {
 /// The members of an object.
 struct Members<A> {
     members: A,
-    /// Whether the value that comes next is a double. Its type is not known when it is read.
+    /// Whether the next value is a double, which only its name shows.
     is_double: bool,
 }
 
@@ -210,7 +210,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Members<A> {
     }
 }
 
-/// The name of a member, in each of the three roles that it is read in.
+/// Wraps the seed, the deserializer and the visitor of a member's name.
 struct Name<'a, T> {
     inner: T,
     is_double: &'a mut bool,
@@ -251,8 +251,8 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Name<'_, V> {
     }
 }
 
-/// The name of a field in JSON: `parentSpanId`, also if it is written as in the definition of the message,
-/// `parent_span_id`. If that were ignored, as unknown fields are, each span would be a root.
+/// The JSON name of a field: `parentSpanId` also for `parent_span_id`, as in the definition of the message. If that
+/// were ignored like an unknown field, each span would be a root.
 fn in_camel_case(name: &str) -> Cow<'_, str> {
     if !name.contains('_') {
         return name.into();
@@ -267,7 +267,7 @@ fn in_camel_case(name: &str) -> Cow<'_, str> {
     joined.into()
 }
 
-/// A double, which may be text.
+/// Wraps the seed, the deserializer and the visitor of a double, which may be text.
 struct Double<T>(T);
 
 impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Double<S> {

@@ -9,17 +9,17 @@ use std::process::ExitCode;
 
 use self::options::Command;
 
-/// The figures are below the bound that was asked for.
-const BELOW: u8 = 1;
+/// A check failed.
+const CHECK_FAILED: u8 = 1;
 /// The options are wrong, or a file cannot be read or written.
 const FAILED: u8 = 2;
-/// The checks pass, but they do not cover everything: a file ends too early, or has spans that cannot be judged.
+/// The checks pass, but do not cover everything: a file is truncated, has no spans, or has spans with invalid IDs.
 const NOT_COVERED: u8 = 3;
 
-/// What was found.
+/// The result of an audit.
 enum Verdict {
     Passed,
-    Below,
+    CheckFailed,
     NotCovered,
 }
 
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
     };
     match run {
         Ok(Verdict::Passed) => ExitCode::SUCCESS,
-        Ok(Verdict::Below) => ExitCode::from(BELOW),
+        Ok(Verdict::CheckFailed) => ExitCode::from(CHECK_FAILED),
         Ok(Verdict::NotCovered) => ExitCode::from(NOT_COVERED),
         Err(error) => {
             let _ = writeln!(io::stderr(), "error: {error}");
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints to the standard output. That its reader went away, as `head` does, is no failure.
+/// Prints to standard output. It is not an error if the reader has closed the pipe, as `head` does.
 fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

@@ -26,7 +26,7 @@ pub(crate) struct Options {
     pub(crate) rules: Rules,
     pub(crate) json: bool,
     pub(crate) html: Option<PathBuf>,
-    /// The least share of complete traces, in percent.
+    /// The minimum share of complete traces, in percent.
     pub(crate) fail_below: Option<f64>,
     pub(crate) fail_on_breaks: bool,
 }
@@ -71,7 +71,7 @@ impl Command {
     }
 }
 
-/// Adds what one option expects of the traces.
+/// Adds the expectation of one option.
 fn with_rule(rules: Rules, rule: &str, args: &mut Parser) -> Result<Rules, lexopt::Error> {
     Ok(match rule {
         "partial" => rules.partial(),

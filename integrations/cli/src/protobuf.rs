@@ -10,12 +10,12 @@ use crate::counted::Counted;
 use crate::dump::{Each, Stop};
 use crate::error::ReadError;
 
-/// One message, up to the end.
+/// Reads one message, up to the end of the input.
 pub(crate) fn read_one(mut input: Counted<'_>, each: &mut Each<'_>) -> Result<(), Stop> {
     message(&mut input, u64::MAX, each)
 }
 
-/// Messages, each after its length as a varint.
+/// Reads messages, each preceded by its length as a varint.
 pub(crate) fn read_delimited(mut input: Counted<'_>, each: &mut Each<'_>) -> Result<(), Stop> {
     while !input.is_at_end()? {
         let at = input.at;
@@ -27,7 +27,7 @@ pub(crate) fn read_delimited(mut input: Counted<'_>, each: &mut Each<'_>) -> Res
     Ok(())
 }
 
-/// Messages, each after its length in four bytes.
+/// Reads messages, each preceded by its length in four bytes.
 pub(crate) fn read_framed(mut input: Counted<'_>, each: &mut Each<'_>) -> Result<(), Stop> {
     while !input.is_at_end()? {
         let mut length = [0; 4];
@@ -40,7 +40,7 @@ pub(crate) fn read_framed(mut input: Counted<'_>, each: &mut Each<'_>) -> Result
     Ok(())
 }
 
-/// The fields of a message that ends at byte `end`, or with the input if `end` is the highest number.
+/// Reads the fields of a message that ends at byte `end`, or with the input if `end` is `u64::MAX`.
 fn message(input: &mut Counted<'_>, end: u64, each: &mut Each<'_>) -> Result<(), Stop> {
     const RESOURCE_SPANS: u64 = 1;
     let mut content = Vec::new();
@@ -104,7 +104,7 @@ impl Counted<'_> {
         Err(ReadError::at(start, format!("a number has more than ten bytes; expected {expected}")).into())
     }
 
-    /// Reads `length` bytes. What is allocated is what comes, and not what a wrong length promises.
+    /// Reads `length` bytes. Allocates for the bytes that arrive, and not for a length that may be wrong.
     fn content(&mut self, length: u64, content: &mut Vec<u8>) -> Result<(), Stop> {
         content.clear();
         let got = self.take(length).read_to_end(content)? as u64;

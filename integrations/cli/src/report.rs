@@ -11,7 +11,7 @@ use throughline_cli::{ReadError, Reader};
 use crate::options::Options;
 use crate::{Verdict, print};
 
-/// Whether the traces are as good as the options ask for.
+/// Audits the dumps, writes the report, and returns the result of the checks.
 pub(crate) fn audit(options: &Options) -> Result<Verdict, String> {
     let (report, is_covered) = read(options)?;
     if let Some(path) = &options.html {
@@ -26,7 +26,7 @@ pub(crate) fn audit(options: &Options) -> Result<Verdict, String> {
     Ok(match failed {
         [None, None] if is_covered => Verdict::Passed,
         [None, None] => Verdict::NotCovered,
-        _ => Verdict::Below,
+        _ => Verdict::CheckFailed,
     })
 }
 
@@ -34,7 +34,7 @@ pub(crate) fn audit(options: &Options) -> Result<Verdict, String> {
 fn failed_share(options: &Options, report: &Report) -> Option<String> {
     let percent = percent_complete(report);
     let least = options.fail_below.filter(|least| percent < *least)?;
-    // Rounded down, like the share in the report: it is less than what is required.
+    // Rounded down, like the share in the report, so that it is less than the required share.
     let percent = (percent * 1e3).floor() / 1e3;
     Some(format!("`--fail-below {least}`: {percent:.3} % of the traces are known to be complete"))
 }
@@ -52,20 +52,20 @@ fn failed_breaks(options: &Options, report: &Report) -> Option<String> {
     ))
 }
 
-/// The share of complete traces in percent. Those that were given up lacked a parent, and of others, spans came after
-/// they had been judged. Both count as not complete: a check must not pass because there were too many.
+/// The share of complete traces in percent. Traces that were given up, and those with spans that arrived after they
+/// were judged, count as incomplete: a check must not pass because there were too many traces at once.
 fn percent_complete(report: &Report) -> f64 {
     let traces = report.total.traces + report.skipped.traces_given_up;
     if traces == 0 {
         return 100.0;
     }
-    // One rounding, like that of the bound: 57 of 100 are not less than 57 %.
+    // Rounded once, like the bound: 57 of 100 are not less than 57 %.
     #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
     let percent = (report.total.complete.saturating_sub(report.skipped.traces_late) * 100) as f64 / traces as f64;
     percent
 }
 
-/// The report, and whether it covers everything that the files have.
+/// The report, and whether it covers all files completely.
 fn read(options: &Options) -> Result<(Report, bool), String> {
     let mut audit = Audit::new(options.rules.clone());
     let mut reader = Reader::new();
@@ -101,7 +101,7 @@ fn read(options: &Options) -> Result<(Report, bool), String> {
         }
         spans += dump.spans;
     }
-    // Nothing is as incomplete as an empty file, and a check of it must not pass.
+    // A check must not pass because there are no spans.
     if spans == 0 {
         return Err("no spans to audit".to_owned());
     }

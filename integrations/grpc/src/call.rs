@@ -45,8 +45,8 @@ pub(crate) struct Call {
     report: Option<Report>,
 }
 
-/// The caller's timeout started before ours, by the time that the request took to arrive.
-const EARLIER: Duration = Duration::from_millis(5);
+/// An allowance for the time in transit, by which the caller's timeout started before ours.
+const TRANSIT: Duration = Duration::from_millis(5);
 
 impl Call {
     pub(crate) fn sent(timeout: Option<Duration>) -> Self {
@@ -132,9 +132,9 @@ impl Call {
     }
 }
 
-/// A deadline that cannot be represented does not exist.
+/// `None` without a timeout, or if the deadline is too late to be represented.
 fn deadline(timeout: Option<Duration>) -> Option<Instant> {
-    Instant::now().checked_add(timeout?.saturating_sub(EARLIER))
+    Instant::now().checked_add(timeout?.saturating_sub(TRANSIT))
 }
 
 impl Observer for ResponseObserver {

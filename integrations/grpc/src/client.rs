@@ -84,7 +84,7 @@ impl ClientLayer {
         let is_sent = |key: &str| limits.iter().flatten().all(|limit| limit.allows(key));
         let headers = request.headers_mut();
         if limits.iter().any(Option::is_some) {
-            // Even where nothing is written in its place.
+            // Even if no other baggage is written.
             headers.remove(BAGGAGE);
         }
         metadata::write(context, &is_sent, headers);
@@ -144,7 +144,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<tonic::body::Body>) -> Self::Future {
-        // Forwarded, even to a service in this process, it is another call there.
+        // If the request is forwarded, even to a service in this process, it is a new call there.
         request.extensions_mut().remove::<Entered>();
         request.extensions_mut().remove::<RequestId>();
         let span = self.layer.start(&request);

@@ -34,8 +34,8 @@ pub fn inject_context(context: &Context, into: &mut MetadataMap) {
     write(context, &|_| true, into.as_mut());
 }
 
-/// Writes `context` in place of what the headers say of another one: a request that is forwarded has the metadata that
-/// it was received with.
+/// Writes `context`, replacing another context in the headers: a request that is forwarded has the metadata that it was
+/// received with.
 pub(crate) fn write(context: &Context, is_sent: &dyn Fn(&str) -> bool, headers: &mut HeaderMap) {
     let propagator = propagation::get();
     if context.span().span_context().is_valid() {

@@ -138,7 +138,7 @@ fn is_in_http_span<B>(request: &Request<B>) -> bool {
     taken_in.is_some() && taken_in == RequestId::current().as_ref()
 }
 
-/// In the extensions of a request whose call has its span, for layers further in.
+/// Marks a request whose call has a span, in its extensions, for inner layers.
 #[derive(Clone)]
 pub(crate) struct Entered;
 

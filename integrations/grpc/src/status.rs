@@ -36,8 +36,8 @@ impl End {
         Self { code: Some(code), message, given_up: false, error_type: name(code) }
     }
 
-    /// The status in trailers, or in the headers of a response that consists of them. Not by
-    /// `Status::from_header_map`, which copies all headers, and panics at details that are not Base64.
+    /// The status in trailers, or in the headers of a response that consists of them. `Status::from_header_map` would
+    /// copy all headers, and panic on details that are not Base64.
     pub(crate) fn read(headers: &HeaderMap) -> Option<Self> {
         let code = Code::from_bytes(headers.get("grpc-status")?.as_bytes());
         let message = match headers.get("grpc-message") {
@@ -64,7 +64,7 @@ impl End {
         Self::new(code, format!("no grpc-status in the response, HTTP status {}", http.as_u16()))
     }
 
-    /// The error of a call or of a body, as its caller will see it. Returns the error.
+    /// The error of a call or of a body, as its caller will see it. Gives the error back.
     pub(crate) fn of_error<E: 'static>(error: E, side: Side) -> (Self, E) {
         let mut slot = Some(error);
         let any: &mut dyn Any = &mut slot;
@@ -155,7 +155,7 @@ fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
     None
 }
 
-/// An error that is lent to a function that takes it by value.
+/// A shared error, for a function that takes it by value.
 struct Shared<E> {
     error: Arc<E>,
     as_error: fn(&E) -> &(dyn Error + 'static),

@@ -53,7 +53,7 @@ async fn baggage_can_be_kept_from_one_channel_or_call() {
     assert_eq!(sent(ClientLayer::new().baggage(["order_no"]), request).await, "");
 }
 
-/// A gateway calls with the request that it has received: with its metadata and its extensions.
+/// A gateway forwards the request that it has received, with its metadata and extensions.
 #[tokio::test]
 async fn a_forwarded_request_is_another_call_with_one_context() {
     let (sender, received) = mpsc::channel();
@@ -89,7 +89,7 @@ async fn a_forwarded_request_is_another_call_with_one_context() {
     assert_eq!(headers["accept"], "*/*");
 }
 
-/// What metadata says of another context.
+/// The metadata of another context.
 const OLD: [(&str, &str); 4] = [
     ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
     ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"),
@@ -109,13 +109,13 @@ fn injection_leaves_nothing_of_another_context() {
     };
     let mut metadata = old();
     inject_context(&Context::new(), &mut metadata);
-    assert_eq!(metadata.len(), 5, "there is no other context");
+    assert_eq!(metadata.len(), 5, "without a context, nothing is removed");
     Capture::new().run(|| in_span("send", || inject(&mut metadata)));
     assert_eq!(metadata.get_all("traceparent").iter().count(), 1);
     assert_eq!(metadata.len(), 2, "{metadata:?}");
 }
 
-/// Nor is the baggage that a request has already.
+/// The restriction also applies to baggage that the request already has.
 #[tokio::test]
 async fn baggage_of_a_forwarded_request_is_kept_back_without_a_span() {
     for (layer, is_sent) in [(ClientLayer::new(), true), (ClientLayer::new().no_baggage(), false)] {

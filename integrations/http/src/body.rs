@@ -21,7 +21,7 @@ pub type ResponseBody<B> = Instrumented<B, BodyObserver>;
 #[derive(Debug, Default)]
 pub struct BodyObserver {
     failure: Option<Failure>,
-    /// How many bytes of data the client still waits for, if that is known.
+    /// How many bytes of data the client still expects, if known.
     left: Option<u64>,
 }
 

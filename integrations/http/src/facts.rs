@@ -19,7 +19,7 @@ const OTHER: &str = "_OTHER";
 static KNOWN_METHODS: LazyLock<Vec<Cow<'static, str>>> =
     LazyLock::new(|| known_methods(std::env::var("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS").ok().as_deref()));
 
-/// `named` replaces the methods of the conventions: a list that is separated by commas.
+/// `named` is a comma-separated list that replaces the methods of the conventions.
 fn known_methods(named: Option<&str>) -> Vec<Cow<'static, str>> {
     const USUAL: [&str; 10] = ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"];
     let named = named.unwrap_or_default().split(',').map(str::trim).filter(|method| !method.is_empty());
@@ -27,7 +27,7 @@ fn known_methods(named: Option<&str>) -> Vec<Cow<'static, str>> {
     if named.is_empty() { USUAL.map(Cow::Borrowed).to_vec() } else { named }
 }
 
-/// The method as an attribute: of a closed list, because callers choose it.
+/// The method as an attribute. Unknown ones are not recorded by name, because callers choose them.
 pub(crate) fn method(method: &Method) -> &'static str {
     KNOWN_METHODS.iter().find(|known| **known == method.as_str()).map_or(OTHER, |known| known)
 }

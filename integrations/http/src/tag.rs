@@ -188,11 +188,11 @@ impl RequestTag {
     /// Adds the tag to `tags`. Without a route, a required tag without a value is added to `missing` instead of being
     /// reported.
     pub(crate) fn resolve(&self, request: &Edge<'_>, missing: &mut Vec<&'static str>, tags: &mut Tags) {
-        let said = |by_caller: bool| {
+        let first = |by_caller: bool| {
             let mut sources = self.sources.iter().filter(move |source| source.is_of_caller() == by_caller);
             sources.find_map(|source| source.read(request, self.is))
         };
-        let named = said(self.caller_first).or_else(|| said(!self.caller_first));
+        let named = first(self.caller_first).or_else(|| first(!self.caller_first));
         let inherited = if named.is_none() { request.inherited(self.key) } else { None };
         let is_inherited = inherited.is_some();
         let value = named
@@ -301,8 +301,8 @@ impl TagHeaders {
         found
     }
 
-    /// Writes the tags of `context` for which `sent` holds to `headers`. A header that is present already stays, unless
-    /// the request `is_forwarded`: then its own caller has set it.
+    /// Writes the tags of `context` for which `sent` returns `true` to `headers`. An existing header is kept, unless
+    /// the request `is_forwarded`: then the header comes from its caller.
     pub(crate) fn write(
         &self,
         context: &Context,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-/// A parameter of a query, as forms encode it.
+/// A query parameter, decoded as `application/x-www-form-urlencoded`.
 pub(crate) fn query_parameter<'a>(query: &'a str, key: &str) -> Option<Cow<'a, str>> {
     let mut pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
     pairs.find(|(name, _)| form_decoded(name) == key).map(|(_, value)| form_decoded(value))
@@ -28,7 +28,7 @@ pub(crate) fn path_variable<'a>(template: &str, path: &'a str, name: &str) -> Op
     }
 }
 
-/// Like [`decoded`], and a plus is a blank.
+/// Like [`decoded`]; a plus is a space.
 fn form_decoded(text: &str) -> Cow<'_, str> {
     if text.contains('+') { Cow::Owned(decoded(&text.replace('+', " ")).into_owned()) } else { decoded(text) }
 }

@@ -24,7 +24,7 @@ pub(crate) fn content(
     partition.into_iter().chain(key).chain([payload])
 }
 
-/// The offset, if there is one: a broker that does not acknowledge gives none.
+/// The offset, if there is one: without an acknowledgement, there is none.
 pub(crate) fn known_offset(offset: i64) -> Option<KeyValue> {
     (offset >= 0).then(|| KeyValue::new(semconv::MESSAGING_KAFKA_OFFSET, offset))
 }

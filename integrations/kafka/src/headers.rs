@@ -32,7 +32,7 @@ pub fn inject_context(context: &Context, headers: OwnedHeaders) -> OwnedHeaders 
     let mut headers = match without_replaced(&headers, &outgoing) {
         Kept::All => headers,
         Kept::Some(kept) => kept,
-        // To copy the headers would lose those after the unreadable one.
+        // A copy would lose the unreadable header.
         Kept::Unreadable => return headers,
     };
     for (name, value) in outgoing {
@@ -63,7 +63,7 @@ fn without_replaced(headers: &OwnedHeaders, outgoing: &TraceHeaders) -> Kept {
     Kept::Some(kept)
 }
 
-/// Removes headers by their names, which are returned. If one cannot be read, all are kept.
+/// Removes headers and returns their names. If one cannot be read, all are kept.
 pub(crate) fn remove(headers: &mut Option<OwnedHeaders>, is_removed: impl Fn(&str) -> bool) -> Vec<String> {
     let mut removed = Vec::new();
     let Some(all) = headers.as_ref() else { return removed };
@@ -101,6 +101,6 @@ pub(crate) fn extract(headers: &impl Headers) -> Context {
 /// The headers in their order; `None` for one that cannot be read. `rdkafka` panics if the name of a header is not
 /// UTF-8, which other clients may have written.
 fn read<H: Headers>(headers: &H) -> impl Iterator<Item = Option<Header<'_, &[u8]>>> {
-    // The call that may panic changes nothing.
+    // Unwind safe: the call only reads.
     (0..headers.count()).map(|at| catch_unwind(AssertUnwindSafe(|| headers.try_get(at))).ok().flatten())
 }

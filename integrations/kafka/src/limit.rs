@@ -1,4 +1,4 @@
-//! Records that only their trace headers make too large.
+//! Records that are too large only because of their trace headers.
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{OwnedHeaders, ToBytes};
@@ -12,7 +12,7 @@ use crate::headers::remove;
 
 const TOO_LARGE: KafkaError = KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge);
 
-/// A record, as far as its headers are concerned.
+/// A record whose headers can be changed.
 pub(crate) trait HasHeaders {
     fn headers(&mut self) -> &mut Option<OwnedHeaders>;
 }

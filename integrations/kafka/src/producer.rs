@@ -87,7 +87,7 @@ where
         let sent = async move {
             match within_limit(current_context, record, |record| self.send_result(record)) {
                 Ok(delivery) => delivery.await.expect("the producer outlives this future"),
-                // `send` waits for room in the queue, and returns a message.
+                // `send` waits for room in the queue, and returns an owned message with its error.
                 Err((_, record)) => self.send(record, queue_timeout).await,
             }
         };
@@ -257,7 +257,7 @@ fn failed(error: &KafkaError) -> Outcome {
     Outcome::exception(error_type(error), error)
 }
 
-/// Of low cardinality: the name of the code.
+/// The name of the error code, which has low cardinality.
 pub(crate) fn error_type(error: &KafkaError) -> Cow<'static, str> {
     match (error.rdkafka_error_code(), error) {
         (Some(code), _) => format!("{code:?}").into(),

@@ -18,7 +18,7 @@ use crate::{Delivery, inject_context};
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-/// The context that [`PARENT`] stands for, if it is sampled.
+/// The context of [`PARENT`], with these flags.
 fn context(flags: TraceFlags) -> Context {
     let (trace, span) = (TraceId::from(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c), SpanId::from(0xb7ad_6b71_6920_3331));
     Context::new().with_remote_span_context(SpanContext::new(trace, span, flags, false, TraceState::NONE))
@@ -33,7 +33,7 @@ fn described<M>(origin: &impl Origin<M>) -> Vec<(String, String)> {
     pairs
 }
 
-/// What is expected of it.
+/// The expected attributes, sorted like those of [`described`].
 fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
     let mut pairs: Vec<_> = expected.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
     pairs.sort();
@@ -135,7 +135,7 @@ fn several_trace_states_are_one() {
     assert_eq!(all.origin().span().span_context().trace_state().header(), "a=1,b=2");
 }
 
-/// `rdkafka` panics on the name of such a header.
+/// Headers of which one has a name that is not UTF-8, on which `rdkafka` panics.
 #[derive(Default)]
 struct BadName(Cell<usize>);
 
@@ -152,7 +152,7 @@ impl Headers for BadName {
 }
 
 #[test]
-fn a_name_that_is_no_text_is_passed_over() {
+fn a_header_whose_name_is_not_text_is_skipped() {
     let headers = BadName::default();
     assert!(extract(&headers).span().span_context().is_valid());
     assert_eq!(headers.0.get(), 2);

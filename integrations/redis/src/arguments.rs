@@ -6,12 +6,12 @@ use std::sync::LazyLock;
 use self::Argument::{Count, Key, Procedure, Subcommand, Value};
 use self::Rest::{CountedKeys, Keys, KeysButLast, Pairs, Streams, Values};
 
-/// What an argument is.
+/// The role of an argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Argument {
     /// The second word of a command's name: `CREATE` in `XGROUP CREATE`.
     Subcommand,
-    /// The digest or the name of a script that the server has already.
+    /// The digest or the name of a script that is stored on the server.
     Procedure,
     /// A keyword that separates other arguments.
     Keyword,
@@ -23,13 +23,13 @@ pub(super) enum Argument {
     Value,
 }
 
-/// What the arguments after the first ones are.
+/// The roles of the arguments after the first ones.
 #[derive(Debug, Clone, Copy)]
 enum Rest {
     Values,
     Keys,
     KeysButLast,
-    /// A key and a value in turn.
+    /// Keys and values in turn.
     Pairs,
     /// As many keys as the [`Count`] before them says, then values.
     CountedKeys,
@@ -37,8 +37,8 @@ enum Rest {
     Streams,
 }
 
-/// The layout of the commands that are known: their first arguments, and the rest of them. Subcommands that
-/// differ from the others of their command are written as in the access control lists of Redis: `MEMORY|USAGE`.
+/// The layouts of the known commands: their first arguments, and the rest of them. Subcommands that differ from the
+/// others of their command are written as in the access control lists of Redis: `MEMORY|USAGE`.
 ///
 /// Arguments of other commands are values.
 const LAYOUTS: &[(&[Argument], Rest, &str)] = &[
@@ -96,7 +96,7 @@ const LAYOUTS: &[(&[Argument], Rest, &str)] = &[
     (&[Count], CountedKeys, "ZDIFF ZINTER ZINTERCARD ZMPOP ZUNION"),
     (&[Key, Count], CountedKeys, "ZDIFFSTORE ZINTERSTORE ZUNIONSTORE"),
     (&[Value, Count], CountedKeys, "BZMPOP"),
-    // Places and cardinalities.
+    // Geospatial indexes and HyperLogLogs.
     (
         &[Key],
         Values,
@@ -155,11 +155,11 @@ impl Layout {
         self.first.first() == Some(&Procedure)
     }
 
-    /// What the argument at `at` is; the name is at 0. There are `total` words, of which `words` are the first.
+    /// The role of the word at `at`, of which 0 is the name. `words` are the first of `total` words.
     pub(super) fn argument(self, at: usize, words: &[&[u8]], total: usize) -> Argument {
         let first = self.first.len();
         if at <= first {
-            // What is not made of letters is a mistake, which may well be a password.
+            // A subcommand consists of letters. Anything else is a mistake, and may be a password.
             let is_mistake = self.first[at - 1] == Subcommand && plain(words[at]).is_none();
             return if is_mistake { Value } else { self.first[at - 1] };
         }
@@ -215,7 +215,7 @@ mod tests {
         let mut seen = HashSet::new();
         for (first, rest, names) in LAYOUTS {
             for name in names.split(' ') {
-                assert!(seen.insert(name), "{name} is there twice");
+                assert!(seen.insert(name), "{name} is listed twice");
                 let plain = |c: char| c.is_ascii_uppercase() || matches!(c, '_' | '|');
                 assert!(!name.is_empty() && name.chars().all(plain), "{name}");
             }

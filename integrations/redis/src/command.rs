@@ -28,7 +28,7 @@ pub(super) struct Call {
     pub(super) text: String,
     /// The number of commands.
     pub(super) size: usize,
-    /// The digest or the name of a script that the server has already.
+    /// The digest or the name of a script that is stored on the server.
     pub(super) procedure: Option<String>,
 }
 
@@ -77,7 +77,7 @@ impl Call {
         })
     }
 
-    /// Reads a pipeline. What its commands have in common is recorded as if there were one.
+    /// Reads a pipeline. What all of its commands have in common is recorded as for a single command.
     fn of_all<'a>(mut commands: impl Iterator<Item = Words<'a>>, transaction: bool, keys: bool) -> Self {
         let Some(first) = commands.next() else { return Self::default() };
         let mut this = Self::of(&first, keys);
@@ -138,12 +138,12 @@ impl<'a> Words<'a> {
         if plain { std::str::from_utf8(name).ok() } else { None }
     }
 
-    /// The script or function that is called, if the server has it already.
+    /// The script or function that is called, if it is stored on the server.
     fn procedure(&self, layout: Layout) -> Option<&'a str> {
         if layout.has_procedure() { self.shown(1) } else { None }
     }
 
-    /// A word that can be read in the text of a command: UTF-8 without blanks and quotes, and not too long.
+    /// The word, if it can be part of the recorded text: UTF-8 without whitespace and quotes, and not too long.
     fn shown(&self, at: usize) -> Option<&'a str> {
         let word = std::str::from_utf8(self.words.get(at)?).ok()?;
         let plain = !word.is_empty()
@@ -175,7 +175,7 @@ impl<'a> Words<'a> {
     }
 }
 
-/// Commands in the format of the protocol: `*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`. Ends where it does not follow that.
+/// Commands in the format of the protocol: `*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`. Ends at the first deviation from it.
 struct Packed<'a>(&'a [u8]);
 
 impl<'a> Packed<'a> {

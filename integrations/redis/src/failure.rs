@@ -4,7 +4,7 @@ use redis::{ErrorKind, RedisError, RedisResult, ServerError, Value};
 use throughline::{Outcome, semconv};
 
 /// The code with which the server answers `EVALSHA` if it does not have the script. This is not a failure: the script is
-/// then loaded and called again, as by [`redis::Script`]. If it is not, the caller has the error.
+/// then loaded and called again, as by [`redis::Script`]. Otherwise, the caller gets the error.
 const NO_SCRIPT: &str = "NOSCRIPT";
 
 /// The outcome of a command.
@@ -67,7 +67,7 @@ fn of_error(error: &RedisError) -> Outcome {
     Outcome::exception(error_type, &without_quoted(&error.to_string()))
 }
 
-/// An error of the server. A script may put anything in place of the code.
+/// An error of the server. A script may return anything as its code.
 fn of_code(code: &str, detail: &str) -> Outcome {
     let is_code = (1..=32).contains(&code.len())
         && code.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
@@ -78,15 +78,15 @@ fn of_code(code: &str, detail: &str) -> Outcome {
     Outcome::exception(code.to_owned(), message.trim_end()).attribute(semconv::DB_RESPONSE_STATUS_CODE, code.to_owned())
 }
 
-/// Replaces the arguments in what the server has said of an unknown command, in a text that quotes its error. `None`
-/// if the text quotes none.
+/// Replaces the arguments that the server quotes in its error about an unknown command, in a text that includes this
+/// error. `None` if it does not include one.
 pub(super) fn redact(text: &str) -> Option<String> {
     const MARK: &str = "with args beginning with:";
     let end = text.find(MARK)? + MARK.len();
     Some(format!("{} '?'", &text[..end]))
 }
 
-/// A message without what it quotes, which may be the arguments of the command.
+/// A message without its quoted parts, which may be arguments of the command.
 fn without_quoted(message: &str) -> String {
     let quote = |c| matches!(c, '\'' | '"' | '`');
     match (message.find(quote), message.rfind(quote)) {

@@ -37,7 +37,7 @@ pub fn inject(xadd: &mut Cmd) {
 
 /// Injects `context` into an `XADD` command; otherwise like [`inject`].
 pub fn inject_context(context: &Context, xadd: &mut Cmd) {
-    // The server refuses an entry without fields, and would take one whose only fields are ours.
+    // The server refuses an entry without fields, but would accept one with only ours.
     if ends_with_id(xadd) {
         return;
     }
@@ -59,7 +59,7 @@ fn ends_with_id(xadd: &Cmd) -> bool {
     if words.next().as_deref() != Some(b"XADD") || words.next().is_none() {
         return false;
     }
-    // What follows an option, of which `=` and `~` can stand before a threshold.
+    // How many values of an option follow. A `=` or `~` may precede a threshold.
     let mut values = 0;
     while let Some(word) = words.next() {
         match &*word {

@@ -5,7 +5,7 @@ use rocketmq_model::common::message::{MessageConst, MessageTrait};
 use throughline::text::ellipsize;
 use throughline::{MAX_TEXT_BYTES, Value, messaging, semconv};
 
-/// More keys than this are not recorded.
+/// The maximum number of keys that are recorded.
 const MAX_KEYS: usize = 32;
 
 /// The attributes of the content of a message, sent or received.
@@ -37,7 +37,7 @@ pub(crate) fn describe_message(
     }
 }
 
-/// A property has up to 32 KiB, and a batch many messages.
+/// Truncates a property, which may have 32 KiB in each of the messages of a batch.
 pub(crate) fn bounded(text: &str) -> String {
     ellipsize(text, MAX_TEXT_BYTES).into_owned()
 }
@@ -62,8 +62,8 @@ fn kind(message: &dyn MessageTrait, transaction: bool) -> &'static str {
     }
 }
 
-/// Whether the broker puts the message into a queue of its topic at once. A delayed or transactional one is first in a
-/// topic of the broker's own, and the answer has its offset there.
+/// Whether the broker puts the message into a queue of its topic at once. A delayed or transactional message is first
+/// in an internal topic of the broker, and the response has its offset there.
 pub(crate) fn is_queued_at_once(message: &dyn MessageTrait, transaction: bool) -> bool {
     matches!(kind(message, transaction), "normal" | "fifo")
 }

@@ -113,7 +113,7 @@ impl Origin<RocketMq> for MessageExt {
         let sent_to = topic.starts_with(RETRY_GROUP_TOPIC_PREFIX).then(|| message.properties().retry_topic()).flatten();
         let mut received = Received::new(attributes, SYSTEM);
         received.destination(sent_to.unwrap_or(topic));
-        // The other id, the position in the broker's log, is unknown to the producer, and changes with a redelivery.
+        // The broker's own ID, a position in its log, is unknown to the producer, and changes with a redelivery.
         let id = message.property(MessageConst::PROPERTY_UNIQ_CLIENT_MESSAGE_ID_KEYIDX).unwrap_or(&self.msg_id);
         if !id.is_empty() {
             received.attribute(semconv::MESSAGING_MESSAGE_ID, bounded(id));

@@ -212,7 +212,7 @@ mod sealed {
         }
     }
 
-    /// The answer to a request.
+    /// The reply to a request.
     impl Sent for Box<dyn MessageTrait + Send> {}
 }
 
@@ -243,7 +243,7 @@ where
     F: Future<Output = ClientResult<R>>,
     R: Sent,
 {
-    // The client refuses a batch of several topics, and one of none.
+    // The client rejects a batch with several topics, and an empty one.
     let span = messages.first().map_or(Span::none(), |first| {
         Producer::new(SYSTEM, first.topic()).start_with(|tags| {
             tags.attribute(semconv::MESSAGING_BATCH_MESSAGE_COUNT, i64::try_from(messages.len()).unwrap_or(i64::MAX));
@@ -255,8 +255,8 @@ where
     span.run_async(on_the_heap(messages, send), batch).await
 }
 
-/// The client's futures have some 33 KiB, which is too much to be moved into ours. `send` is called at the first
-/// poll, in the span: the client's code may use the current context when it is called.
+/// Boxes the client's future, whose some 33 KiB are too much to be moved into ours. `send` is called at the first poll,
+/// in the span: the client may use the current context as soon as it is called.
 fn on_the_heap<M, F: Future>(message: M, send: impl FnOnce(M) -> F) -> Pin<Box<impl Future<Output = F::Output>>> {
     Box::pin(async move { send(message).await })
 }
@@ -284,7 +284,7 @@ fn failed(error: &ClientError) -> Outcome {
     Outcome::exception(error.descriptor().code().as_str(), error)
 }
 
-/// The broker's answer to one message. `has_offset`: whether its offset is one in the queue of its topic.
+/// The broker's response to one message. `has_offset`: whether its offset is in a queue of the message's topic.
 fn sent_one(result: Option<&SendResult>, has_offset: bool) -> Outcome {
     let outcome = sent(result);
     let Some(result) = result else { return outcome };
@@ -301,8 +301,8 @@ fn sent_one(result: Option<&SendResult>, has_offset: bool) -> Outcome {
     }
 }
 
-/// The outcome of a transactional message: only a committed one is delivered. That the application has rolled it back
-/// is not an error.
+/// The outcome of a transactional message, with the state of the local transaction. A rollback by the application is
+/// not an error.
 fn ended(outcome: Outcome, transaction: Option<LocalTransactionState>) -> Outcome {
     let state = match transaction {
         Some(LocalTransactionState::CommitMessage) => "commit",
@@ -313,7 +313,7 @@ fn ended(outcome: Outcome, transaction: Option<LocalTransactionState>) -> Outcom
     outcome.attribute(semconv::THROUGHLINE_ROCKETMQ_TRANSACTION_STATE, state)
 }
 
-/// The broker's answer to any number of messages.
+/// The broker's response to any number of messages.
 fn sent(result: Option<&SendResult>) -> Outcome {
     let mut outcome = Outcome::ok();
     let Some(result) = result else { return outcome };

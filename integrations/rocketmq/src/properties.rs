@@ -8,13 +8,13 @@ use throughline::{Context, current_context};
 
 use crate::SYSTEM;
 
-/// No format uses more values of one property than this.
+/// The maximum number of values read for one property; no format has a use for more.
 const MAX_VALUES: usize = 64;
 
 /// The limit on the properties of a message, in bytes, with names and separators. The broker rejects more.
 const MAX_BYTES: usize = 32_767;
 
-/// How many of these are left to the client and the broker, which set the id, the region and others.
+/// How many of these bytes are left to the client and the broker, which set the ID, the region and others.
 const RESERVED_BYTES: usize = 1_024;
 
 /// Injects the current context into the properties of a message, for code that starts its own spans. See
@@ -50,7 +50,7 @@ fn write<M: MessageTrait>(context: &Context, message: &mut M, dropped: &mut Vec<
     let used: usize = message.get_properties().iter().map(|(name, value)| size(name, value)).sum();
     let mut room = (MAX_BYTES - RESERVED_BYTES).saturating_sub(used);
     for (name, value) in trace {
-        // A message is sent without its context rather than refused because of it.
+        // Better to send a message without its context than to have it rejected.
         if let Some(rest) = room.checked_sub(size(&name, &value)) {
             room = rest;
             message.put_property(name.into(), value.into());
@@ -82,7 +82,7 @@ impl Extractor for Properties<'_> {
 }
 
 impl<'a> Properties<'a> {
-    /// The values whose names are the same without regard to case.
+    /// The values of the properties that have this name in any case.
     fn alike(&self, key: &str) -> impl Iterator<Item = &'a str> {
         let properties = self.0.properties().as_map().iter();
         properties.filter(move |(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, value)| value.as_str())

@@ -166,7 +166,7 @@ macro_rules! executors {
 
 executors!(&'c Database, &'c mut Transaction<'_>, &'c mut TransactionConnection<'_>);
 
-/// The outcome of a statement, which is that of `fine` if it succeeded.
+/// The outcome of a statement. `fine` returns that of a successful one.
 pub(super) fn ended<T>(fine: impl FnOnce(&T) -> Outcome) -> impl FnOnce(&Result<T>) -> Outcome {
     |result| match result {
         Ok(value) => fine(value),
@@ -185,7 +185,7 @@ fn affected(done: &MySqlQueryResult) -> i64 {
 /// What the server sends: a row, or the end of a result.
 type Step<R = MySqlRow> = Either<MySqlQueryResult, R>;
 
-/// The answer to a statement as a stream, of which `pick` selects the items. The span starts at the first poll.
+/// The response to a statement as a stream, whose items `pick` selects. The span starts at the first poll.
 fn steps<'c, 'e, X, T>(traced: TracedExecutor<X>, query: Query, pick: fn(Step) -> Option<T>) -> BoxStream<'e, Result<T>>
 where
     'c: 'e,

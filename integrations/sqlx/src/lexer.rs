@@ -1,6 +1,6 @@
 //! Tokens of a statement, according to the lexical rules of MySQL and MariaDB.
 //!
-//! The lexer stops at anything that it does not recognise, because that may contain a literal. It reads at most
+//! The lexer stops at anything that it does not recognize, because that may contain a literal. It reads at most
 //! [`MAX_READ`] bytes, without recursion or allocation.
 
 use throughline::text::truncate;

@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_left_out_of_what_mysql_says() {
+    fn values_are_left_out_of_messages_of_the_server() {
         for (said, shown) in [
             ("1062: Duplicate entry '1001' for key 'PRIMARY'", "1062: Duplicate entry '?' for key 'PRIMARY'"),
             ("1062: Duplicate entry 'ada' for key 'users.email'", "1062: Duplicate entry '?' for key 'users.email'"),
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn so_it_is_in_the_texts_of_errors() {
+    fn values_are_left_out_of_texts_that_include_an_error() {
         let shown = |text: &str| redact(text).unwrap_or_else(|| text.to_owned());
         assert_eq!(
             shown("cannot write: error returned from database: 1062 (23000): Duplicate entry '1001' for key 'PRIMARY'"),

@@ -1,6 +1,6 @@
 //! `db.query.summary`: the operations of a statement and the tables they apply to.
 //!
-//! Follows [Generating a summary of the query]. This is not a parser: it recognises where tables are named, and
+//! Follows [Generating a summary of the query]. This is not a parser: it recognizes where tables are named, and
 //! skips everything else.
 //!
 //! [Generating a summary of the query]: https://opentelemetry.io/docs/specs/semconv/db/database-spans/#generating-a-summary-of-the-query
@@ -21,7 +21,7 @@ const OPERATIONS: &str = "SELECT INSERT UPDATE DELETE REPLACE CREATE ALTER DROP 
     DESCRIBE DESC SHOW SET USE DO BEGIN START COMMIT ROLLBACK SAVEPOINT RELEASE LOCK UNLOCK GRANT REVOKE ANALYZE \
     CHECK OPTIMIZE REPAIR FLUSH KILL PREPARE EXECUTE DEALLOCATE HANDLER VALUES XA";
 
-/// What is created, altered and dropped.
+/// The kinds of objects that are created, altered and dropped.
 const OBJECTS: &str = "TABLE TABLES VIEW INDEX DATABASE SCHEMA USER ROLE PROCEDURE FUNCTION TRIGGER EVENT SERVER \
     TABLESPACE SEQUENCE PACKAGE";
 
@@ -165,7 +165,7 @@ impl<'a, T: Iterator<Item = Token<'a>>> Reader<'a, T> {
             "INDEX" if self.skip_to("ON").is_some() => self.table(position),
             _ => {
                 self.position = Position::Ignored;
-                // The semicolons of a body do not end the statement, and where that ends only a parser knows.
+                // Semicolons in a body do not end the statement, and only a parser knows where it ends.
                 if self.skip_to("BEGIN").is_some() {
                     while self.tokens.next().is_some() {}
                 }

@@ -130,7 +130,7 @@ async fn a_status_without_a_message_is_described_by_the_last_error() {
         assert!(event.contains(&format!(" error=\"{described}\" ")), "{event}");
         let call = capture.span("shop.Orders/Get");
         assert!(call.is_error() && format!("{:?}", call.status).contains(described), "{call:?}");
-        assert!(call.events.is_empty(), "an answer is no exception");
+        assert!(call.events.is_empty(), "a status is not an exception");
     }
 }
 
@@ -164,7 +164,7 @@ async fn what_is_not_traced_or_not_served_writes_no_event() {
     let twice = ServerLayer::new().methods([""]).layer(ServerLayer::new().layer(failing()));
     let (events, _) = events_of(twice, request(GET, true)).await;
     assert!(events.len() == 1 && events[0].contains("rpc.method=\"_OTHER\""), "{events:?}");
-    // A caller who goes away makes no fault of the server.
+    // A call that its caller drops is a fault of the server only after the deadline.
     let pending = service_fn(|_: Request<Body>| future::pending::<Result<Response<Body>, Infallible>>());
     let events = Events::default();
     let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(events.clone()));

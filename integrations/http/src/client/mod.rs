@@ -225,7 +225,7 @@ impl Config {
         let sent = |key: &str| self.baggage.as_ref().is_none_or(|only| only.allows(key)) && asked_for(key);
         propagator.inject_filtered(context, &sent, &mut HeadersMut(headers));
         self.tag_headers.write(context, &asked_for, request.received.is_some(), headers);
-        // The id that its caller has sent is not that of the request.
+        // An ID of the caller that was refused is replaced.
         let refused = context.extension::<RefusedId>();
         if headers.get(&X_REQUEST_ID).is_none_or(|id| refused.is_some_and(|refused| refused.0 == *id)) {
             if let Some(id) = RequestId::outgoing(context).and_then(|id| HeaderValue::from_str(id.as_ref()).ok()) {

@@ -47,7 +47,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
-        // Forwarded, even to a service in this process, it is another request there.
+        // If it is forwarded, even to a service in this process, it is a new request there.
         let received = parts.extensions.remove::<Entered>();
         parts.extensions.remove::<RequestId>();
         let span = self.layer.start_parts(&mut parts, received.as_ref());

@@ -28,7 +28,7 @@ pub(super) struct Exchange {
     found: Option<FoundRoute>,
     /// The last error below the request, if this layer has started its span.
     request: Option<Arc<LastError>>,
-    /// Required tags without a value, of a request that no route may match.
+    /// Required tags without a value, if the route is not known yet: no route may match.
     missing: Vec<&'static str>,
     layer: ServerLayer,
 }
@@ -75,7 +75,7 @@ impl Exchange {
         if span.is_recording() {
             span.record(semconv::HTTP_RESPONSE_STATUS_CODE, status.as_u16());
             span.record_all(self.layer.0.response_headers.read(response.headers()));
-            // A request that no route matches has no tags to miss.
+            // A request that no route matches has no required tags.
             if status != StatusCode::NOT_FOUND {
                 span.report_missing(&self.missing);
             }
@@ -141,7 +141,7 @@ impl<B: Body, E: Display + 'static> Observe<Result<Response<B>, E>> for ServerOb
 
     fn observe(&mut self, span: &mut Span, result: Result<Response<B>, E>) -> Self::Output {
         let Some(exchange) = self.0.take() else {
-            // Polled after completion, which the inner future handles as it likes.
+            // Polled after completion, which is up to the inner future.
             return result.map(|response| response.map(body::untraced));
         };
         match result {

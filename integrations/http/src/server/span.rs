@@ -26,16 +26,16 @@ pub(super) type FoundRoute = Arc<OnceLock<Box<str>>>;
 /// The span of the request, stored in its extensions for inner layers.
 #[derive(Debug, Clone)]
 pub(crate) struct Entered {
-    /// With the span.
+    /// The context with the span.
     context: Context,
-    /// The route, if only an inner layer knows it; `None` if this one does.
+    /// Where an inner layer stores the route; `None` if this layer knows it.
     found: Option<FoundRoute>,
     /// Whether its caller is not trusted.
     is_public: bool,
 }
 
-/// The `X-Request-ID` that a request came with, if that is not its own. In the context, because clients whose requests have
-/// no extensions forward headers, too.
+/// The `X-Request-ID` that a request was received with, if it was replaced. In the context, because clients whose
+/// requests have no extensions forward headers, too.
 #[derive(Debug)]
 pub(crate) struct RefusedId(pub(crate) HeaderValue);
 
@@ -125,14 +125,14 @@ impl Config {
         missing: &mut Vec<&'static str>,
     ) -> Span {
         let current = current_context();
-        // That of the request; a layer in between may have made another one the current one.
+        // The span of the request, which is not current if a layer in between has started another one.
         let span = entered.context.span();
         if let (Some(route), Some(found)) = (route, &entered.found) {
             let _ = found.set(route.into());
             span.update_name(facts::span_name(&parts.method, Some(route)));
             span.set_attribute(KeyValue::new(semconv::HTTP_ROUTE, route.to_owned()));
         }
-        // Claims of the caller, which do not replace what the outer layer knows.
+        // Tags that the caller claims, which do not replace those of the outer layer.
         let is_trusted = !self.public && !entered.is_public;
         let mut claimed = if is_trusted { self.tag_headers.read(&parts.headers) } else { Vec::new() };
         if !claimed.is_empty() {
@@ -219,8 +219,8 @@ fn recorded_id(id: &RequestId) -> Value {
 
 /// Logs once why the IDs differ.
 fn warn_of_generator(id: &RequestId) {
-    static SAID: AtomicBool = AtomicBool::new(false);
-    if !SAID.swap(true, Ordering::Relaxed) {
+    static WARNED: AtomicBool = AtomicBool::new(false);
+    if !WARNED.swap(true, Ordering::Relaxed) {
         tracing::warn!(
             target: "throughline",
             "the request ID `{id}` is not the trace ID: the tracer provider's ID generator has chosen another one; set \

@@ -65,11 +65,11 @@ fn every_kind_of_layout_has_its_keys() {
         ("BZPOPMIN a b 1", "BZPOPMIN a b ?"),
         ("BLPOP", "BLPOP"),
         ("BLPOP 0", "BLPOP ?"),
-        // In turn with values.
+        // Alternating with values.
         ("MSETNX a secret b", "MSETNX a ? b"),
         ("HMSET h f secret g secret", "HMSET h f ? g ?"),
         ("BITOP AND a b c", "BITOP ? a b c"),
-        // As many as another argument says.
+        // As many as an argument before them says.
         ("LMPOP 2 a b LEFT COUNT 1", "LMPOP ? a b ? ? ?"),
         ("BLMPOP 0 2 a b LEFT", "BLMPOP ? ? a b ?"),
         ("ZUNIONSTORE d 2 a b WEIGHTS 1 2", "ZUNIONSTORE d ? a b ? ? ?"),
@@ -81,7 +81,7 @@ fn every_kind_of_layout_has_its_keys() {
         ("FCALL f 0 secret", "FCALL f ? ?"),
         ("FCALL f", "FCALL f"),
         ("EVAL_RO secret 2 a b secret", "EVAL_RO ? ? a b ?"),
-        // Behind another one.
+        // After a keyword.
         ("XREADGROUP GROUP g c COUNT 1 NOACK streams a b > >", "XREADGROUP GROUP ? ? ? ? ? streams a b ? ?"),
         ("XREAD STREAMS a", "XREAD STREAMS ?"),
         ("XREAD STREAMS", "XREAD STREAMS"),
@@ -190,7 +190,7 @@ proptest! {
         prop_assert!(call.text.len() <= MAX_TEXT + 3);
     }
 
-    /// Of a command that is not known, and of the values of one that is.
+    /// Neither of an unknown command, nor in the values of a known one.
     #[test]
     fn no_value_survives(name in "[A-Z]{3,9}", values in prop::collection::vec("[ -~]{0,8}", 0..6)) {
         for name in ["SET", "LPUSH", "XADD", "PUBLISH", "ZADD", &format!("NO{name}")] {

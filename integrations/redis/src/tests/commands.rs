@@ -30,7 +30,7 @@ fn a_command_is_a_span() {
 }
 
 #[test]
-fn a_blocking_connection_too() {
+fn a_command_on_a_blocking_connection_is_a_span() {
     let capture = Capture::new();
     let replies = [Ok(Value::Okay), Ok(Value::Array(vec![Value::Int(1), error("WRONGTYPE no")]))];
     let mut connection = traced(Canned::new(replies)).hide_keys();
@@ -52,7 +52,7 @@ fn a_blocking_connection_too() {
 }
 
 #[test]
-fn errors_tell_their_code_and_no_arguments() {
+fn errors_have_their_code_and_no_arguments() {
     let io = |kind: io::ErrorKind| Err(redis::RedisError::from(io::Error::from(kind)));
     let map = Value::Map(vec![(Value::Int(1), Value::Set(vec![error("NOPERM no")]))]);
     let attribute = Value::Attribute { data: Box::new(error("NOPERM no")), attributes: Vec::new() };
@@ -153,7 +153,7 @@ fn a_script_that_the_server_does_not_have_is_not_an_error() {
         capture.assert_tree_with(keys, TREE);
     }
 
-    // Who passes it on has failed, and nobody loads the scripts of a pipeline.
+    // A caller that passes the error on has failed, and nothing loads the scripts of a pipeline.
     let missing = || [Ok(error("NOSCRIPT no"))];
     let capture = Capture::new();
     capture.run(|| {

@@ -1,4 +1,4 @@
-//! A connection that answers from a list, and tests of what has no file of its own.
+//! A connection with canned replies, and the tests that have no file of their own.
 
 mod commands;
 mod stream;
@@ -13,7 +13,7 @@ use throughline::testing::Capture;
 
 use super::*;
 
-/// Answers each command with the next reply, and never where there is none.
+/// Answers each command with the next reply. If there is none, an asynchronous command never completes.
 #[derive(Clone, Default)]
 struct Canned {
     replies: VecDeque<RedisResult<Value>>,
@@ -78,7 +78,7 @@ impl ConnectionLike for Canned {
     }
 }
 
-/// What redis makes of an error on the wire.
+/// An error on the wire, as parsed by `redis`.
 fn error(line: &str) -> Value {
     redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).expect("an error is a reply")
 }
@@ -86,7 +86,7 @@ fn error(line: &str) -> Value {
 fn now<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut TaskContext::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
-        Poll::Pending => panic!("a canned reply is there at once"),
+        Poll::Pending => panic!("a canned reply is ready at once"),
     }
 }
 
@@ -98,7 +98,7 @@ fn attributes(capture: &Capture, name: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_wrapper_is_as_the_connection_is() {
+fn the_wrapper_has_the_traits_of_the_connection() {
     fn usable<T: aio::ConnectionLike + Clone + Send + Sync + Unpin + std::fmt::Debug + 'static>() {}
     usable::<TracedConnection<aio::MultiplexedConnection>>();
     let client = Client::open("redis://db.example:6380/2").expect("an address");

@@ -1,4 +1,4 @@
-//! The entries of streams: the context that they carry, and what a delivery tells of itself.
+//! The entries of streams: the context that they carry, and the attributes of a delivery.
 
 use std::collections::HashMap;
 
@@ -78,7 +78,7 @@ fn an_entry_that_is_passed_on_has_one_context() {
     let before = ["XADD", "traceparent", "NOMKSTREAM", "MAXLEN", "~", "10", "no", "1", "note", "traceparent"];
     assert_eq!(sent, [&before[..], &["traceparent", &parent, ""]].concat());
 
-    // Nothing is taken away where nothing is put in its place.
+    // Nothing is removed if nothing replaces it.
     let mut plain = redis::cmd("XADD").arg("s").arg("*").arg(&fields[..]).set_no_response(true).take();
     let packed = plain.get_packed_command();
     inject(&mut plain);
@@ -96,7 +96,7 @@ fn an_entry_without_fields_stays_one() {
         Capture::new().run(|| throughline::in_span("request", || inject(&mut add)));
         add.args_iter().len() - before
     };
-    // The server refuses these, and still has to.
+    // The server refuses these, and must continue to.
     for line in [
         "XADD s *",
         "xadd s 5-1",
@@ -122,7 +122,7 @@ fn described<M>(origin: &impl Origin<M>) -> Vec<String> {
 }
 
 #[test]
-fn a_delivery_tells_of_itself() {
+fn a_delivery_describes_itself() {
     let plain = entry(&[]);
     let all = StreamKey { key: "orders".into(), ids: vec![plain.clone()] };
     let delivery = Delivery::all(&all).next().expect("there is one");
@@ -153,7 +153,7 @@ fn a_delivery_tells_of_itself() {
 }
 
 #[test]
-fn what_is_no_context_is_none() {
+fn an_invalid_context_is_ignored() {
     const PARENT: &[u8] = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let is_valid = |fields: &[(&str, &[u8])]| entry(fields).origin().span().span_context().is_valid();
     assert!(is_valid(&[("traceparent", PARENT)]));
@@ -161,14 +161,14 @@ fn what_is_no_context_is_none() {
     assert!(!is_valid(&[]));
     assert!(!is_valid(&[("traceparent", b"")]));
     assert!(!is_valid(&[("traceparent", b"\xff\xfe")]));
-    assert!(!is_valid(&[("traceparent", PARENT), ("Traceparent", PARENT)]), "which one?");
+    assert!(!is_valid(&[("traceparent", PARENT), ("Traceparent", PARENT)]), "it is ambiguous");
     let mut number = entry(&[]);
     number.map.insert("traceparent".into(), Value::Int(1));
     assert!(!number.origin().span().span_context().is_valid());
 }
 
 #[test]
-fn nothing_is_injected_where_there_is_nothing() {
+fn without_a_context_nothing_is_injected() {
     let mut add = redis::cmd("XADD");
     let before = add.get_packed_command();
     inject(&mut add);

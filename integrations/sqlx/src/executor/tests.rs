@@ -10,7 +10,7 @@ use throughline::{SpanBuilder, Value, in_span};
 use super::*;
 use crate::Server;
 
-/// A server that answers each statement with the end of a result, and fails the second time.
+/// A server that answers a statement with this many empty results, and then an error.
 #[derive(Debug)]
 struct Answers(usize);
 
@@ -107,7 +107,7 @@ fn without_a_summary_a_span_is_named_after_the_database_or_the_server() {
 }
 
 #[test]
-fn a_stream_without_an_answer_tells_of_no_affected_rows() {
+fn a_stream_without_a_result_records_no_affected_rows() {
     let capture = Capture::new();
     capture.run(|| {
         let failed = block_on(traced(Answers(0)).execute_many(sqlx::query("DELETE FROM orders")).next());
@@ -134,7 +134,7 @@ fn operation_and_table_are_in_the_summary_alone() {
     assert_eq!((span.attribute("db.operation.name"), span.attribute("db.collection.name")), (None, None));
 }
 
-/// Rows cannot be made without a server.
+/// A stream of `()` for rows, which cannot be created without a server.
 fn rows(capture: &Capture, rows: usize) -> Instrumented<impl futures::Stream<Item = Result<Step<()>>>, Rows> {
     let steps = std::iter::repeat_with(|| Ok(Either::Right(()))).take(rows);
     let end = std::iter::once_with(|| Ok(Either::Left(MySqlQueryResult::default())));

@@ -102,7 +102,7 @@ proptest! {
         prop_assert!(!said.contains("SECRET"), "{sql}\n{said}");
     }
 
-    /// Whatever the mode of the server, for a text of which it makes a difference.
+    /// Even if the SQL mode of the server makes a difference.
     #[test]
     fn no_literal_survives_without_escapes(words in prop::collection::vec(r#"[ab\\'", ]{0,5}"#, 1..6)) {
         // Read as the server does under `NO_BACKSLASH_ESCAPES`: what is in quotes is a literal.
@@ -120,9 +120,8 @@ proptest! {
         }
     }
 
-    /// What is written down has no literal any more: reading it again changes nothing.
     #[test]
-    fn a_text_stays_as_it_is(sql in r#"[a-zA-Z0-9_$'"`\\/*+#; \n.,()=?-]{0,60}"#) {
+    fn a_recorded_text_contains_no_literals(sql in r#"[a-zA-Z0-9_$'"`\\/*+#; \n.,()=?-]{0,60}"#) {
         if let Some(text) = Statement::of(&sql).text {
             let quotes = text.split('`').step_by(2).any(|outside| outside.contains(['\'', '"', '\\', '#']));
             prop_assert!(!quotes, "{sql}\n{text}");

@@ -65,7 +65,7 @@ fn comments_and_space_are_left_out() {
 }
 
 #[test]
-fn what_is_not_certain_is_left_out() {
+fn texts_with_uncertain_literals_are_left_out() {
     let cases = [
         "SELECT 'secret",
         "SELECT \"secret",
@@ -73,11 +73,11 @@ fn what_is_not_certain_is_left_out() {
         "SELECT a /* secret",
         r"SELECT 'secret\'",
         r"SELECT 'it\'s secret', 'x",
-        // Two strings with a word between, or one string with words around: who knows.
+        // Two strings with a word between, or one string with words around it, depending on the SQL mode.
         r"SELECT 'a\', 'secret', 'b\'",
         r#"SELECT "a\", "secret", "b\""#,
         r#"SELECT 'a\'b', "c\", "secret", "d\""#,
-        // Executed, or not, depending on the version.
+        // Executed or not, depending on the version.
         "/*!50000 SELECT '*/ secret ' */",
         "/*M!100000 SELECT '*/ secret ' */",
         "SELECT /*+ SET_VAR(a='*/ secret ') */ 1",
