@@ -70,7 +70,7 @@ fn gateway(stock: SocketAddr) -> Router {
         .public()
         .tag(RequestTag::new("tenant_id").path("tenant_id").required())
         .tag(RequestTag::new("region").header("x-region").default("eu"));
-    // Past any proxy: the service is on this machine.
+    // No proxy: the service is on this machine.
     let client = reqwest::Client::builder().no_proxy().build().unwrap_or_default();
     let state = Gateway { client, layer: ClientLayer::new().tag_header("tenant_id", "x-tenant-id"), stock };
     Router::new().route("/tenants/{tenant_id}/orders/{sku}", post(order)).layer(layer).with_state(Arc::new(state))

@@ -4,8 +4,8 @@
 //! cargo run --example logs --features log
 //! ```
 //!
-//! No function here opens a `tracing` span. The ids are those of the spans that `#[traced]` and
-//! `#[traced_spawn]` open, the tags those of `#[biz_tags]`.
+//! No function here opens a `tracing` span. The IDs are those of the spans that `#[traced]` and `#[traced_spawn]`
+//! start, and the tags those of `#[biz_tags]`.
 
 use std::error::Error;
 use std::io::{self, IsTerminal as _, Write as _};

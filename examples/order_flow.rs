@@ -254,7 +254,7 @@ async fn send_orders(address: SocketAddr) {
 }
 
 async fn send(url: &str, order: &NewOrder) -> reqwest::Result<(StatusCode, String)> {
-    // Past any proxy: the service is on this machine.
+    // No proxy: the service is on this machine.
     let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_millis(400)).build()?;
     let response = client.post(url).json(order).send().await?;
     Ok((response.status(), response.text().await?))

@@ -44,7 +44,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn call_back(Json(calls): Json<Vec<Call>>) -> Result<Json<Value>, (StatusCode, String)> {
-    // Past any proxy: the suite is on this machine.
+    // No proxy: the suite is on this machine.
     let client = reqwest::Client::builder().no_proxy().build().map_err(|error| failed(&error))?;
     for call in calls {
         client.post(call.url).json(&call.arguments).send_traced().await.map_err(|error| failed(&error))?;

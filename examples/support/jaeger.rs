@@ -1,4 +1,4 @@
-//! A collector in memory and Jaeger's own page, in this process.
+//! An in-memory collector and Jaeger's own page, in this process.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -9,8 +9,8 @@ use throughline::telemetry::{Protocol, Telemetry};
 use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;
 
-/// Where Jaeger usually serves its page.
-const USUAL_PORT: u16 = 16686;
+/// The port on which Jaeger serves its page by default.
+const DEFAULT_PORT: u16 = 16686;
 
 pub(crate) struct Jaeger {
     page: SocketAddr,
@@ -18,7 +18,7 @@ pub(crate) struct Jaeger {
 }
 
 impl Jaeger {
-    /// Starts both, and sends the spans of this process there, beside `console`.
+    /// Starts both, and exports the spans of this process to the collector and to `console`.
     pub(crate) async fn start(console: impl SpanProcessor + 'static) -> Result<Self, Box<dyn Error>> {
         let traces = State::new(Config { max_length: 1_000, max_memory_usage: 64 << 20 });
         let collector = TcpListener::bind("127.0.0.1:0").await?;
@@ -27,7 +27,7 @@ impl Jaeger {
         tokio::spawn(
             tonic::transport::Server::builder().add_service(service).serve_with_incoming(TcpIncoming::from(collector)),
         );
-        let listener = match TcpListener::bind(("127.0.0.1", USUAL_PORT)).await {
+        let listener = match TcpListener::bind(("127.0.0.1", DEFAULT_PORT)).await {
             Ok(listener) => listener,
             Err(_) => TcpListener::bind("127.0.0.1:0").await?,
         };
@@ -42,7 +42,7 @@ impl Jaeger {
         Ok(Self { page, telemetry })
     }
 
-    /// Says where the traces are to be seen, and keeps the page until Ctrl-C.
+    /// Prints the address of the page, and serves it until Ctrl-C.
     pub(crate) async fn show(self) -> Result<(), Box<dyn Error>> {
         if let Some(provider) = self.telemetry.provider().cloned() {
             tokio::task::spawn_blocking(move || provider.force_flush()).await??;

@@ -3,8 +3,8 @@
 //! A span is encoded to the message that the SDK's exporter sends for the same span, as read by the types that are
 //! generated from OTLP's definition.
 //!
-//! The input says what is done with the span. Where the two differ on purpose, it is not asked: a key that is set
-//! twice is compared by its last value, a key that is empty is left out, and the status is set once.
+//! The input determines what is done with the span. Intended differences are excluded: of a key that is set twice, only
+//! the last value is compared; empty keys are left out; and the status is set once.
 
 #[path = "../../runtime/src/tracer/recipe.rs"]
 mod recipe;
@@ -20,7 +20,7 @@ use prost::Message as _;
 
 use recipe::{Ids, Recipe, Step, normalized};
 
-/// Below each limit of the SDK (128 attributes, events and links), which counts what it drops in another way.
+/// Below each limit of the SDK (128 attributes, events and links), which counts dropped items differently.
 const MAX_STEPS: usize = 24;
 const MAX_LIST: usize = 6;
 
@@ -71,7 +71,7 @@ fn list<'a, T>(
 }
 
 fn text(input: &mut Unstructured<'_>) -> Result<String> {
-    // Some of them need a length of several bytes.
+    // Some texts are so long that their encoded length takes several bytes.
     let times = if input.ratio(1, 16)? { input.int_in_range(1..=300)? } else { 1 };
     Ok(input.arbitrary::<&str>()?.repeat(times))
 }
@@ -90,7 +90,7 @@ fn attributes(input: &mut Unstructured<'_>) -> Result<Vec<KeyValue>> {
     list(input, MAX_LIST, attribute)
 }
 
-/// Keys that are often the same.
+/// An attribute, often with the same key as another one.
 fn attribute(input: &mut Unstructured<'_>) -> Result<KeyValue> {
     let key = match input.int_in_range(0..=5)? {
         0 => text(input)?,

@@ -39,7 +39,7 @@ pub(crate) fn traceparent(header: &str) -> Option<Identity> {
     if !shape || *version == "ff" || (*version == "00" && !later.is_empty()) {
         return None;
     }
-    // Sampled, and random trace id: the others are not passed on.
+    // The flags for sampled and for a random trace ID. Other flags are not propagated.
     identity(trace_id, span_id, u8::from_str_radix(flags, 16).ok()? & 3)
 }
 
@@ -55,7 +55,7 @@ pub(crate) fn tracestate(headers: &[&str]) -> Option<Vec<(String, String)>> {
         if !is_tracestate_key(key) || !values {
             return None;
         }
-        // Of several the first.
+        // Of several members with the same key, the first one counts.
         if members.iter().all(|(other, _)| other != key) {
             members.push((key.to_owned(), value.to_owned()));
         }
@@ -126,8 +126,8 @@ pub(crate) fn jaeger(header: &str) -> Option<Identity> {
 }
 
 /// W3C Baggage, section "Header Content". A member that is not valid is left out; nothing is read past
-/// 8,192 bytes or 64 members that are taken.
-pub(crate) fn baggage(headers: &[&str], taken: fn(&str) -> bool) -> Members {
+/// 8,192 bytes or 64 accepted members.
+pub(crate) fn baggage(headers: &[&str], accepts: fn(&str) -> bool) -> Members {
     let mut members = Members::new();
     let mut read = 0;
     for member in headers.join(",").split(',') {
@@ -138,7 +138,7 @@ pub(crate) fn baggage(headers: &[&str], taken: fn(&str) -> bool) -> Members {
         let mut parts = member.split(';');
         let Some((key, value)) = parts.next().and_then(|pair| pair.split_once('=')) else { continue };
         let (key, value) = (key.trim_matches(OWS), value.trim_matches(OWS));
-        if is_token(key) && is_baggage_value(value) && taken(key) {
+        if is_token(key) && is_baggage_value(value) && accepts(key) {
             let value = String::from_utf8_lossy(&percent_decoded(value)).into_owned();
             let properties: Vec<_> = parts.filter_map(property).collect();
             members.insert(key.to_owned(), (value, properties.join(";")));
@@ -158,8 +158,8 @@ fn property(text: &str) -> Option<String> {
     }
 }
 
-/// Whether `header` is one that may be sent: every member and property valid, nothing between them,
-/// and everything within the limits.
+/// Whether `header` may be sent: every member and property is valid, there is no white space around them, and
+/// everything is within the limits.
 pub(crate) fn is_strict_baggage(header: &str) -> bool {
     header.len() <= 8192
         && header.split(',').count() <= 64
@@ -176,7 +176,7 @@ fn is_token(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|letter| letter.is_ascii_graphic() && !"(),/:;<=>?@[\\]{}\"".contains(letter))
 }
 
-/// A run of `baggage-octet`, perhaps none.
+/// Any number of `baggage-octet`, including none.
 fn is_baggage_value(text: &str) -> bool {
     text.chars().all(|letter| letter.is_ascii_graphic() && !"\",;\\".contains(letter))
 }

@@ -19,12 +19,12 @@ use throughline::propagation::{self, Format, Pairs, PairsMut, Propagator};
 
 const VALID: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-/// Values of one header that are looked at.
+/// How many values of one header are read.
 const MAX_VALUES: usize = 64;
 
 type Headers = Vec<(String, String)>;
 
-/// One `traceparent`; several, if there are several lines.
+/// `traceparent`, one header per line.
 pub fn traceparent(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let headers = named("traceparent", &text);
@@ -39,7 +39,7 @@ pub fn traceparent(data: &[u8]) {
     assert_eq!(value(&written, "tracestate"), None);
 }
 
-/// `tracestate` beside a valid `traceparent`, one header a line.
+/// `tracestate` next to a valid `traceparent`, one header per line.
 pub fn tracestate(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let mut headers = named("tracestate", &text);
@@ -48,21 +48,21 @@ pub fn tracestate(data: &[u8]) {
     headers.push(("traceparent", VALID));
     let propagator = Propagator::new([Format::TraceContext]);
     let context = propagator.extract(&Pairs(&headers));
-    // A bad state never costs the identity.
+    // An invalid state does not invalidate the identity.
     assert_eq!(identity(&context), grammar::traceparent(VALID));
     let sent = round_trip(&propagator, &context);
     let sent = value(&sent, "tracestate");
     assert_eq!(sent.is_some(), !expected.is_empty());
     assert_eq!(sent.map(|sent| grammar::tracestate(&[sent])), sent.map(|_| Some(expected.clone())));
-    // What OpenTelemetry's type holds of it is a part of it.
+    // OpenTelemetry's type holds a part of it.
     let span = context.span().span_context().clone();
     for member in span.trace_state().header().split(',').filter(|member| !member.is_empty()) {
         assert!(expected.iter().any(|(key, value)| format!("{key}={value}") == member), "{member}");
     }
 
-    // A sampler that adds a member finds it in front, and the others behind it as far as 32 go.
-    let Ok(more) = span.trace_state().insert("throughline", "1") else { panic!("a valid member is refused") };
-    // One that was there, alone and with that value, is no change that could be seen.
+    // A member that a sampler adds comes first, followed by the others, 32 in total.
+    let Ok(more) = span.trace_state().insert("throughline", "1") else { panic!("a valid member is rejected") };
+    // If the member was there, alone and with this value, nothing has changed.
     if more == *span.trace_state() {
         return;
     }
@@ -75,7 +75,7 @@ pub fn tracestate(data: &[u8]) {
     assert_eq!(sent.len(), others.min(31));
 }
 
-/// `baggage`, one header a line.
+/// `baggage`, one header per line.
 pub fn baggage(data: &[u8]) {
     const ALLOWED: [&str; 3] = ["tenant_id", "a", "order_no"];
     static NARROW: LazyLock<Propagator> =
@@ -89,7 +89,7 @@ pub fn baggage(data: &[u8]) {
     assert_eq!(members(&context), grammar::baggage(&values, |_| true));
     round_trip(&OPEN, &context);
 
-    // Of what is allowed nothing is lost, and nothing else comes in or goes out.
+    // No allowed member is lost, and no other one is accepted or sent.
     let accepted = NARROW.extract(&Pairs(&headers));
     assert_eq!(members(&accepted), grammar::baggage(&values, |key| ALLOWED.contains(&key)));
     let sent = written(&NARROW, &context);
@@ -105,7 +105,7 @@ pub fn b3(data: &[u8]) {
     round_trip(&propagator, &context);
 }
 
-/// Zipkin's four headers, a line each; a line with a dash stands for none.
+/// Zipkin's four headers, one per line; a dash stands for an absent header.
 pub fn b3multi(data: &[u8]) {
     const NAMES: [&str; 4] = ["x-b3-traceid", "x-b3-spanid", "x-b3-sampled", "x-b3-flags"];
     let text = String::from_utf8_lossy(data);
@@ -134,7 +134,7 @@ pub fn composite(data: &[u8]) {
     let propagator = Propagator::new(formats);
     let context = propagator.extract(&Pairs(&headers));
 
-    // The first valid one counts: no invalid one hides it.
+    // The first valid header counts, even after an invalid one.
     let w3c = match values(&headers, "traceparent").as_slice() {
         [one] => grammar::traceparent(one),
         _ => None,
@@ -149,7 +149,7 @@ pub fn composite(data: &[u8]) {
     let expected = w3c.or_else(b3).or_else(b3multi).or_else(jaeger);
     assert_eq!(identity(&context), expected);
 
-    // The parts do not meddle with each other.
+    // Identity and baggage do not affect each other.
     let baggage = Propagator::new([Format::Baggage]).extract(&Pairs(&headers));
     assert_eq!(members(&context), members(&baggage));
     let without = propagator.extract_identity(&Pairs(&headers));
@@ -160,14 +160,14 @@ pub fn composite(data: &[u8]) {
     if w3c.is_none() {
         assert_eq!(value(&written, "tracestate"), None);
     }
-    // Each format tells the same of the span, as far as it can.
+    // Each format has the same identity, with the flags that it knows.
     for format in formats.into_iter().filter(|format| *format != Format::Baggage) {
         let known = if format == Format::TraceContext { 3 } else { 1 };
         let alone = identity(&Propagator::new([format]).extract(&Pairs(&written)));
         assert_eq!(alone, expected.map(|span| Identity { flags: span.flags & known, ..span }), "{format:?}");
     }
 
-    // A carrier that knows one value for each name agrees with the list, if that has no more.
+    // A carrier with one value per name agrees with the list, if no name occurs twice there.
     let mut map = HashMap::new();
     let single = headers.iter().all(|(name, value)| map.insert(name.to_ascii_lowercase(), *value).is_none());
     let by_closure = propagation::extract_with(|name| map.get(name).copied());
@@ -241,7 +241,7 @@ fn members(context: &Context) -> Members {
     members
 }
 
-/// What is written of a context: legal headers, each once, none that is not announced.
+/// Injects a context. The headers are valid, occur once, and are among the announced fields.
 fn written(propagator: &Propagator, context: &Context) -> Headers {
     let mut headers = Vec::new();
     propagator.inject(context, &mut PairsMut(&mut headers));
@@ -250,7 +250,7 @@ fn written(propagator: &Propagator, context: &Context) -> Headers {
         assert!(headers[..at].iter().all(|(other, _)| other != name), "`{name}` is written twice");
         assert!(!value.is_empty(), "`{name}` is empty");
         assert!(value.bytes().all(|byte| matches!(byte, b' '..=b'~')), "`{name}` has illegal characters: {value:?}");
-        assert!(!value.starts_with(' ') && !value.ends_with(' '), "`{name}` has blanks around it: {value:?}");
+        assert!(!value.starts_with(' ') && !value.ends_with(' '), "`{name}` has spaces around it: {value:?}");
     }
     if let Some(state) = value(&headers, "tracestate") {
         let members = grammar::tracestate(&[state]);
@@ -262,8 +262,8 @@ fn written(propagator: &Propagator, context: &Context) -> Headers {
     headers
 }
 
-/// Writes a context, reads it back, and writes it again: nothing is lost but baggage that has grown
-/// over the limit by its encoding. Gives what was written.
+/// Injects a context, extracts it, and injects it again: nothing is lost except baggage that exceeds the limit only
+/// when it is encoded. Returns the headers.
 fn round_trip(propagator: &Propagator, context: &Context) -> Headers {
     let once = written(propagator, context);
     let back = propagator.extract(&Pairs(&once));
@@ -275,13 +275,13 @@ fn round_trip(propagator: &Propagator, context: &Context) -> Headers {
         assert_eq!(read, sent);
     } else {
         assert!(read.iter().all(|(key, member)| sent.get(key) == Some(member)));
-        assert!(encoded_length(&sent) > 8192, "members were left out without need");
+        assert!(encoded_length(&sent) > 8192, "members were left out without a reason");
     }
     assert_eq!(written(propagator, &back), once);
     once
 }
 
-/// How long a baggage can get at most when it is written.
+/// The maximum length of a baggage when it is encoded.
 fn encoded_length(members: &Members) -> usize {
     members.iter().map(|(key, (value, more))| key.len() + 3 * value.len() + more.len() + 3).sum()
 }
