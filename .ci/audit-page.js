@@ -1,4 +1,4 @@
-// Measures the page of an audit. `.ci/audit-page` appends it to a copy, and compares what it finds.
+// Measures the page of an audit. `.ci/audit-page` appends this script to a copy, and compares its findings.
 const lines = [];
 const say = line => lines.push(line);
 const all = (selector, below = document) => [...below.querySelectorAll(selector)];
@@ -12,8 +12,8 @@ const bar = row => box(row.querySelector("rect"));
 const lane = row => box(row.querySelector("svg.bar"));
 const percent = (at, row) => Math.round((at - lane(row).left) / lane(row).width * 100);
 
-// The tab key goes through the document in its order, unless an element says otherwise: none may. What is passed on the
-// way goes down the page, and shows where it is.
+// The tab order is that of the document: no element may have an order of its own. The stops go down the page, and each
+// shows that it has the focus.
 function keys() {
     const reachable = all("summary, a").every(element => element.tabIndex === 0 && element.matches("a[href], details > summary:first-child"));
     say(`keys: every summary and link can be reached: ${reachable}`);
@@ -42,7 +42,7 @@ function structure() {
     say(`tables without a caption: ${all("table").filter(table => !table.caption?.textContent).length}`);
 }
 
-// What is read needs 4.5 : 1 (WCAG 2.2, 1.4.3), and what is looked at 3 : 1 (1.4.11).
+// Text needs a contrast of 4.5 : 1 (WCAG 2.2, 1.4.3), and graphics 3 : 1 (1.4.11).
 function contrast() {
     const texts = all("body *").filter(element => element.localName !== "script" && [...element.childNodes].some(node => node.nodeType === Node.TEXT_NODE && node.data.trim()));
     low("texts", texts.map(element => [element, getComputedStyle(element).color]), 4.5);
@@ -77,12 +77,13 @@ const ratio = (one, other) => {
 };
 
 try {
-    // Without it, nothing in the page matches `:focus`. The browser gives it shortly before or after the page is loaded.
+    // Without the focus, nothing in the page matches `:focus`. The window gets it shortly before or after the page is
+    // loaded.
     if (!document.hasFocus()) say("not yet");
     const loaded = performance.getEntriesByType("resource").map(entry => entry.name);
     say(`loaded: ${loaded.join(" ") || "nothing"}`);
 
-    // As a reader does: from the kind to its example, and to the waterfall.
+    // Like a reader: from the kind to its example, and to the waterfall.
     const [ghost] = marked("missing-parent");
     const link = document.querySelector("#missing-parent a[href^='#trace-']");
     ghost.closest("details").open = false;
@@ -114,7 +115,7 @@ try {
     say(`a child is right of its parent's start: ${bar(row("charge")).left > bar(row("create_order")).left}`);
     say(`rows that are marked: ${all("tr.broken").length} of ${all(".waterfall tbody tr").length}`);
 
-    // From here on, everything is open, as after a reader has opened it.
+    // From here on, everything is open, as if opened by a reader.
     all("details").forEach(details => details.open = true);
     keys();
     structure();

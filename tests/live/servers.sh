@@ -1,24 +1,24 @@
-# What `up` and `down` share: the names of the servers, their folders, and processes by their ids.
+# Shared by `up` and `down`: the names of the servers, their folders, and their processes.
 # shellcheck shell=bash
 
 live=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd) || exit 1
 run=$live/run
 all=(rabbitmq redis mariadb kafka rocketmq rotel)
 
-# How long a server may take to end by itself.
+# How many seconds a server may take to stop by itself.
 STOP_LIMIT=20
 
 is_server() {
     [[ " ${all[*]} " == *" $1 "* ]]
 }
 
-# What tells this process from a later one with the same id; nothing if there is none, or a dead one
-# that has not been waited for.
+# Prints the start time of process $1, which distinguishes it from a later process with the same ID. Prints nothing if
+# there is no such process, or only a zombie.
 birth() {
     local stat
     if [ -d /proc/self ]; then
         { stat=$(<"/proc/$1/stat"); } 2>/dev/null || return 0
-        # Behind the name, which may hold anything: the state is the first word, the start the 20th.
+        # After the name, which may contain anything, the state is the first word, and the start time the 20th.
         read -ra stat <<<"${stat##*) }"
         case ${stat[0]} in Z | X) ;; *) echo "${stat[19]}" ;; esac
     else
@@ -26,19 +26,19 @@ birth() {
     fi
 }
 
-# Notes the process $2 of a server as $1, a file.
+# Notes the process $2 of a server in the file $1.
 note() {
     printf '%s\n%s\n' "$2" "$(birth "$2")" >"$1"
 }
 
-# Gives the id in a file of `note`, if that very process still lives.
+# Prints the ID in a file of `note`, if this process is still alive.
 noted() {
     local pid born
     { read -r pid && read -r born; } 2>/dev/null <"$1" || return 1
     [ -n "$born" ] && [ "$(birth "$pid")" = "$born" ] && echo "$pid"
 }
 
-# The ids of the processes of a server that live.
+# Prints the IDs of the processes of a server that are alive.
 processes() {
     local file
     for file in "$run/$1"/*.pid; do
@@ -46,7 +46,7 @@ processes() {
     done
 }
 
-# Whether each process of a server lives, and it has been ready.
+# Whether a server was ready, and all of its processes are alive.
 is_running() {
     local file
     [ -e "$run/$1/ready" ] || return 1
@@ -55,7 +55,7 @@ is_running() {
     done
 }
 
-# Ends a process that `note` knows: asks, waits, kills.
+# Stops a noted process: terminates it, waits, and kills it if it is still alive.
 stop_noted() {
     local pid signal
     for signal in TERM KILL; do
@@ -66,12 +66,12 @@ stop_noted() {
             sleep 0.1
         done
     done
-    echo "process $pid of $1 does not end" >&2
+    echo "process $pid of $1 does not stop" >&2
     return 1
 }
 
-# Ends a server and removes what it has written, its log too. In the order of names turned round:
-# what others need was started first.
+# Stops a server and removes its files, including its log. The processes are stopped in the reverse order of their
+# names, because those that others need were started first.
 stop() {
     local file files=() status=0
     for file in "$run/$1"/*.pid; do
@@ -81,7 +81,7 @@ stop() {
         stop_noted "$file" || status=1
     done
     [ $status -eq 0 ] || return
-    # A store may lie elsewhere.
+    # Its store may be in another folder.
     [ ! -s "$run/$1/elsewhere" ] || rm -rf "$(<"$run/$1/elsewhere")"
     rm -rf "${run:?}/$1"
 }
@@ -101,5 +101,5 @@ lock() {
     mkdir -p "$run" || exit 1
     command -v flock >/dev/null || return 0
     exec 9>"$run/lock"
-    flock -w 600 9 || { echo "another tests/live/up or down is at work" >&2; exit 1; }
+    flock -w 600 9 || { echo "another tests/live/up or down is running" >&2; exit 1; }
 }
