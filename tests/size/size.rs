@@ -1,4 +1,4 @@
-//! What `#[traced]` costs besides time: the stack, the size of futures, and the depth of their types.
+//! What `#[traced]` costs apart from time: stack, the size of futures, and the depth of their types.
 //!
 //! `cargo test --release -p throughline-size -- --nocapture` prints the figures of docs/performance.md. The sizes of
 //! futures are the same in every build; the frames are compared in optimized builds only.
@@ -11,15 +11,15 @@ use std::thread;
 
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 
-/// The address of a place in the frame of the caller.
-#[expect(clippy::inline_always, reason = "in a frame of its own, it would tell nothing")]
+/// An address in the stack frame of the caller.
+#[expect(clippy::inline_always, reason = "the address must be in the frame of the caller")]
 #[inline(always)]
 fn here() -> usize {
     let here = 0_u8;
     std::ptr::from_ref(black_box(&here)).addr()
 }
 
-/// Two functions that call themselves, one with `#[traced]`. They tell where their frames are.
+/// A function that calls itself, and pushes an address in each of its frames.
 macro_rules! recursion {
     ($name:ident $(, #[$attribute:meta])?) => {
         $(#[$attribute])?
@@ -66,7 +66,7 @@ fn a_traced_function_takes_little_stack() {
         assert!(frame <= 112, "{frame} bytes of stack where nothing is set up");
         assert!(unsampled <= 112, "{unsampled} bytes of stack where nothing is recorded");
         assert!(recorded <= 192, "{recorded} bytes of stack where spans are recorded");
-        // What plain code survives. Two mebibytes are what a thread has by default.
+        // As deep as plain code, on a thread with the default stack of two mebibytes.
         let deep = thread::Builder::new().stack_size(2 << 20).spawn(|| traced(10_000, &mut Vec::new()));
         assert_eq!(deep.expect("there is a thread").join().expect("it returns"), 10_000);
     }
@@ -77,7 +77,7 @@ async fn pause() {
     std::future::poll_fn(|_| if std::mem::replace(&mut paused, true) { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 
-/// Functions of which each awaits the next one.
+/// Functions, each of which awaits the next one.
 macro_rules! nested {
     ([$($attribute:tt)*] $argument:ty: $last:ident) => {
         $($attribute)*
@@ -96,7 +96,7 @@ macro_rules! nested {
     };
 }
 
-/// The same, of functions that do not need the argument afterwards.
+/// The same, but the functions do not need the argument after the call.
 macro_rules! passed_on {
     ([$($attribute:tt)*] $argument:ty: $last:ident) => {
         nested!([$($attribute)*] $argument: $last);

@@ -14,9 +14,9 @@ use crate::suite::{Results, cargo, output};
 
 type Answer<T> = Result<T, Box<dyn Error>>;
 
-/// Compares one crate after the other. Each is `NAME@VERSION` or a folder; `--features=a,b` holds for
-/// those behind it, `--no-tests` leaves their suites out, `--names` tells which spans stayed open, and
-/// `--attribute=` names another one than `#[::throughline::traced]`.
+/// Compares the crates one by one. Each is `NAME@VERSION` or a folder. For the crates that follow, `--features=a,b`
+/// enables features, `--no-tests` skips their tests, `--names` lists spans that stayed open, and `--attribute=` sets
+/// another attribute than `#[::throughline::traced]`.
 ///
 /// # Errors
 ///
@@ -44,10 +44,10 @@ struct Compared<'a> {
     attribute: &'a str,
 }
 
-/// What cargo said of one of the two copies.
+/// The output of cargo for one of the two copies.
 struct Said {
     diagnostics: Diagnostics,
-    /// What clippy says besides.
+    /// The diagnostics of clippy.
     clippy: Diagnostics,
     results: Results,
     /// Spans that were started and that ended.
@@ -104,24 +104,24 @@ impl Compared<'_> {
         let cargo = |arguments: &[&str]| {
             let mut cargo = cargo(folder);
             cargo.args(arguments).args(self.features).env("CARGO_TARGET_DIR", &target).env("CARGO_INCREMENTAL", "0");
-            // A crate that denies warnings is compared as a whole.
+            // So that a crate that denies warnings is compiled completely.
             cargo.env("RUSTC_WORKSPACE_WRAPPER", Path::new(env!("CARGO_MANIFEST_DIR")).join("capped"));
             cargo
         };
-        // What does not compile, for want of a dev-dependency, is compared by its errors.
+        // Targets that do not compile, for lack of a dev-dependency, are compared by their errors.
         let all = ["--lib", "--bins", "--tests", "--keep-going", "--message-format=json"];
         let text = |output: &[u8]| String::from_utf8_lossy(output).into_owned();
         let checked = output(cargo(&["check"]).args(all))?;
         let clippy = output(cargo(&["clippy"]).args(all).args([
             "--",
-            // Clippy takes the place of the wrapper.
+            // Clippy replaces the wrapper.
             "--cap-lints=warn",
             "-Wclippy::all",
             "-Wclippy::pedantic",
             "-Wclippy::nursery",
             "-Aclippy::cargo",
         ]))?;
-        // Of the crate's own files, and not of what it depends on.
+        // Only for files of the crate, not of its dependencies.
         let of_its_own = |output: &[u8]| Diagnostics::read_of(&text(output), |file| Path::new(file).is_relative());
         let diagnostics = of_its_own(&checked.stdout);
         if !checked.status.success() && diagnostics.count() == 0 {
@@ -168,13 +168,14 @@ fn source(which: &str) -> Answer<PathBuf> {
     fs::write(folder.join("Cargo.toml"), manifest)?;
     let metadata = output(cargo(&folder).args(["metadata", "--format-version=1"]))?;
     if !metadata.status.success() {
-        return Err(format!("{which} is not to be had: {}", String::from_utf8_lossy(&metadata.stderr)).into());
+        return Err(format!("{which} cannot be fetched: {}", String::from_utf8_lossy(&metadata.stderr)).into());
     }
     let metadata: Value = serde_json::from_slice(&metadata.stdout)?;
     let packages = metadata["packages"].as_array().map_or(&[][..], Vec::as_slice);
     let package = packages.iter().find(|package| package["name"] == name && package["version"] == version);
     let manifest = package.and_then(|package| package["manifest_path"].as_str());
-    let folder = manifest.and_then(|path| Path::new(path).parent()).ok_or("cargo does not tell where the crate is")?;
+    let folder =
+        manifest.and_then(|path| Path::new(path).parent()).ok_or("the metadata of cargo does not contain the crate")?;
     Ok(folder.to_owned())
 }
 
@@ -192,7 +193,7 @@ fn copy_folder(from: &Path, to: &Path) -> Answer<()> {
     Ok(())
 }
 
-/// No workspace around it, and the versions of this one, whose compiled crates it shares.
+/// Makes the copy a workspace of its own, with the versions of this one, so that they share compiled crates.
 fn stand_alone(folder: &Path) -> Answer<()> {
     let path = folder.join("Cargo.toml");
     let mut manifest = without_criterion(&fs::read_to_string(&path)?);
@@ -204,8 +205,8 @@ fn stand_alone(folder: &Path) -> Answer<()> {
     Ok(())
 }
 
-/// A manifest without Criterion, which is for benches, and these are not compiled. It brings two dozen crates, which the
-/// tests would wait for, because cargo compiles all dev-dependencies for them.
+/// A manifest without Criterion, which only benches need, and these are not compiled. For the tests, cargo would
+/// compile it, because it compiles all dev-dependencies, and its two dozen dependencies.
 fn without_criterion(manifest: &str) -> String {
     let mut kept = String::new();
     let mut section = "";
@@ -237,7 +238,7 @@ fn depend(folder: &Path) -> Answer<()> {
     Ok(())
 }
 
-/// Annotates all that is compiled with the crate; benches and examples stay as they are.
+/// Annotates the library, the programs and the tests; benches and examples are unchanged.
 fn annotate_folder(folder: &Path, attribute: &str) -> Answer<usize> {
     let mut functions = 0;
     for part in ["src", "tests"] {
@@ -256,7 +257,7 @@ fn annotate_files(folder: &Path, attribute: &str) -> Answer<usize> {
         if path.is_dir() {
             functions += annotate_files(&path, attribute)?;
         } else if path.extension().is_some_and(|is| is == "rs") {
-            // What is only included, or is to fail, may be no file of its own.
+            // Files that are only included, or meant to fail, may not parse.
             if let Ok((text, found)) = annotate(&fs::read_to_string(&path)?, attribute) {
                 fs::write(&path, text)?;
                 functions += found;

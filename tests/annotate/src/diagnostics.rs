@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-/// A diagnostic by its name and its place. The column is left out: it moves with the attribute.
+/// A diagnostic, identified by its code and its line. The column changes with the attribute.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Diagnostic {
     /// The lint or the error's code.
@@ -22,7 +22,7 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// Diagnostics, with how often each was given and how it reads.
+/// Diagnostics, each with its count and its text.
 #[derive(Debug, Default)]
 pub struct Diagnostics(BTreeMap<Diagnostic, (usize, String)>);
 
@@ -33,7 +33,7 @@ impl Diagnostics {
         Self::read_of(output, |_| true)
     }
 
-    /// The same, of some files.
+    /// Like [`read`](Self::read), for the files for which `of` returns `true`.
     #[must_use]
     pub fn read_of(output: &str, of: impl Fn(&str) -> bool) -> Self {
         let mut all = Self::default();
@@ -65,7 +65,7 @@ impl Diagnostics {
         self.0.values().map(|(times, _)| times).sum()
     }
 
-    /// Those that are in `self` more often than in `other`, with their texts.
+    /// The diagnostics that occur more often in `self` than in `other`, with their texts.
     pub fn beyond<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = (&'a Diagnostic, &'a str)> {
         self.0.iter().filter_map(|(diagnostic, (times, text))| {
             let there = other.0.get(diagnostic).map_or(0, |(times, _)| *times);
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_appears_and_what_goes_is_told() {
+    fn added_and_missing_diagnostics_are_found() {
         let plain = Diagnostics::read(&[message("a", 1), message("b", 2), message("b", 2)].join("\n"));
         let other = Diagnostics::read(&[message("b", 2), message("c", 3), "no json".into()].join("\n"));
         let names = |list: &Diagnostics, of: &Diagnostics| {

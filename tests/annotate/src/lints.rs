@@ -10,24 +10,28 @@ use crate::suite::{cargo, output};
 /// Where the lints may differ: the lint, a part of its line, and why.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("clippy::unwrap_used", "#[traced(parent = ", "it is the attribute's own expression"),
-    ("unused_variables", "fn f(n: u8, a: Noisy) -> u8 {", "the tags look at the arguments"),
-    ("unused_variables", "fn f((n, _): (u8, Noisy), [m, ..]", "the tags look at the arguments"),
-    ("unused_variables", "fn f(n: u8, (a, _): (Noisy, Noisy))", "the tags look at the arguments"),
-    ("clippy::collection_is_never_read", "fn f((n, _): (u8, Noisy), [m, ..]", "the tags look at the list"),
-    ("clippy::unused_self", "fn f(&self, m: u8, a: Noisy) -> u8 {", "the tags look at it"),
-    ("clippy::unused_self", "fn g(&self, m: u8)", "the tags look at it"),
-    ("dead_code", "struct S(u8);", "the tags look at the field"),
-    ("clippy::missing_const_for_fn", "fn f(&self, m: u8, a: Noisy) -> u8 {", "the tags are no constants"),
-    ("clippy::missing_const_for_fn", "fn g(&self, m: u8)", "the tags are no constants"),
-    ("unused_variables", "make! { async fn sum(", "the compiler names the caller's place, not the macro's"),
-    ("unused_variables", "$vis async fn $name(", "the compiler names the caller's place, not the macro's"),
-    ("unused_variables", "make!(n);", "the compiler names the caller's place, not the macro's"),
-    ("unused_variables", "fn f(n: Noisy, $n: Noisy)", "the compiler names the caller's place, not the macro's"),
-    ("clippy::missing_const_for_fn", "fn g(&self) -> u8 {", "the tags are no constants"),
-    ("clippy::missing_const_for_fn", "macro_rules! make { ($name:literal, $f:ident", "the tags are no constants"),
+    ("unused_variables", "fn f(n: u8, a: Noisy) -> u8 {", "the tags use the arguments"),
+    ("unused_variables", "fn f((n, _): (u8, Noisy), [m, ..]", "the tags use the arguments"),
+    ("unused_variables", "fn f(n: u8, (a, _): (Noisy, Noisy))", "the tags use the arguments"),
+    ("clippy::collection_is_never_read", "fn f((n, _): (u8, Noisy), [m, ..]", "the tags use the list"),
+    ("clippy::unused_self", "fn f(&self, m: u8, a: Noisy) -> u8 {", "the tags use it"),
+    ("clippy::unused_self", "fn g(&self, m: u8)", "the tags use it"),
+    ("dead_code", "struct S(u8);", "the tags use the field"),
+    ("clippy::missing_const_for_fn", "fn f(&self, m: u8, a: Noisy) -> u8 {", "the tags are not constants"),
+    ("clippy::missing_const_for_fn", "fn g(&self, m: u8)", "the tags are not constants"),
+    ("unused_variables", "make! { async fn sum(", "the compiler reports the location in the caller, not in the macro"),
+    ("unused_variables", "$vis async fn $name(", "the compiler reports the location in the caller, not in the macro"),
+    ("unused_variables", "make!(n);", "the compiler reports the location in the caller, not in the macro"),
+    (
+        "unused_variables",
+        "fn f(n: Noisy, $n: Noisy)",
+        "the compiler reports the location in the caller, not in the macro",
+    ),
+    ("clippy::missing_const_for_fn", "fn g(&self) -> u8 {", "the tags are not constants"),
+    ("clippy::missing_const_for_fn", "macro_rules! make { ($name:literal, $f:ident", "the tags are not constants"),
 ];
 
-/// Of clippy all groups but `cargo`, which is about manifests; of rustc what it allows unless asked.
+/// All groups of clippy except `cargo`, which is about manifests, and the lints of rustc that are allowed by default.
 const CLIPPY: &[&str] = &["clippy::all", "clippy::pedantic", "clippy::nursery", "clippy::restriction"];
 const RUSTC: &[&str] = &[
     "closure-returning-async-block",
@@ -62,11 +66,11 @@ const RUSTC: &[&str] = &[
     "variant-size-differences",
 ];
 
-/// Whether nothing differs but the exceptions.
+/// Compares the lints, and returns whether they are the same except for the exceptions.
 ///
 /// # Errors
 ///
-/// If cargo does not start, or a run tells nothing.
+/// If cargo does not start, or a run has too few diagnostics.
 pub fn compare() -> Result<bool, Box<dyn Error>> {
     let mut same = true;
     for (tool, command) in [("clippy", "clippy"), ("rustc", "rustc")] {
@@ -81,7 +85,7 @@ pub fn compare() -> Result<bool, Box<dyn Error>> {
         println!("{tool}: {} diagnostics without the attribute, {differences} differences with it", plain.count());
         same &= differences == 0;
         if plain.count() < 100 {
-            return Err(format!("{tool} says too little for a comparison").into());
+            return Err(format!("{tool} has too few diagnostics for a comparison").into());
         }
     }
     Ok(same)
@@ -104,7 +108,7 @@ fn lint(command: &str, attributes: &str) -> Result<Diagnostics, Box<dyn Error>> 
         return Err(format!("{cargo:?} fails: {}", String::from_utf8_lossy(&output.stderr)).into());
     }
     Ok(Diagnostics::read_of(&String::from_utf8_lossy(&output.stdout), |file| {
-        // The harness chooses the attributes, and so is not the same.
+        // The harness selects the attributes, and therefore differs.
         file.contains("shapes/shapes/") && !file.ends_with("harness.rs")
     }))
 }

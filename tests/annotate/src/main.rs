@@ -9,7 +9,7 @@ fn main() -> ExitCode {
     let same = match arguments.first().map(String::as_str) {
         Some("--lints") => lints::compare(),
         Some(_) => crates::compare_all(&arguments),
-        None => Err("name crates, as `semver@1.0.28` or by their folders, or write `--lints`".into()),
+        None => Err("no crates; name some, such as `semver@1.0.28` or a folder, or write `--lints`".into()),
     };
     match same {
         Ok(true) => ExitCode::SUCCESS,

@@ -11,16 +11,16 @@ use syn::{Attribute, Block, FnArg, ImplItemFn, ItemFn, Pat, PatIdent, Signature,
 /// The attribute that is added if no other is named.
 pub const ATTRIBUTE: &str = "#[::throughline::traced]";
 
-/// Attributes of functions that are none of the program's own.
+/// Attributes of functions that cannot be annotated.
 const NOT_OURS: &[&str] = &["naked", "panic_handler", "proc_macro", "proc_macro_attribute", "proc_macro_derive"];
 
-/// The file with `attribute` on its functions, and how many they are. Each stands behind the function's other ones, on
-/// the line where the function begins, so that all lines stay where they are. In it, `{arguments}` stands for a tag for
-/// each argument that has a name.
+/// Returns the file with `attribute` on its functions, and their number. The attribute comes after the function's other
+/// ones, on the line where the function begins, so that line numbers do not change. In it, `{arguments}` stands for a
+/// tag for each argument that has a name.
 ///
 /// # Errors
 ///
-/// If the file is no Rust.
+/// If the file cannot be parsed.
 pub fn annotate(text: &str, attribute: &str) -> syn::Result<(String, usize)> {
     let file = syn::parse_file(text)?;
     let mut places = Places(BTreeMap::new());
@@ -38,7 +38,7 @@ pub fn annotate(text: &str, attribute: &str) -> syn::Result<(String, usize)> {
     Ok((out, at.len()))
 }
 
-/// The byte where each function begins, and the tags of its arguments.
+/// The offset at which each function begins, and the tags of its arguments.
 struct Places(BTreeMap<usize, String>);
 
 impl Places {
@@ -56,7 +56,8 @@ impl Places {
     }
 }
 
-/// A tag for each argument that has a name, of any type. There has to be one.
+/// A tag for each argument that has a name, of any type, and one that is always there, because the list must not be
+/// empty.
 fn tags(sig: &Signature) -> String {
     let mut tags = "annotated = 1".to_owned();
     for input in &sig.inputs {

@@ -5,11 +5,11 @@ use std::error::Error;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-/// A cargo that warns where a crate denies, and keeps quiet otherwise.
+/// A cargo command for the package in `folder`, without colours.
 #[must_use]
 pub fn cargo(folder: &Path) -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // What the cargo that runs this has set for itself is not for those it starts.
+    // Variables that an outer cargo has set for this program must not be inherited.
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR")
     {
         cargo.env_remove(name);
@@ -18,7 +18,7 @@ pub fn cargo(folder: &Path) -> Command {
     cargo
 }
 
-/// What it prints, also if it fails.
+/// Runs the command, and returns its output, even if it fails.
 ///
 /// # Errors
 ///
@@ -50,13 +50,13 @@ impl Results {
         all
     }
 
-    /// How many there are.
+    /// The number of results.
     #[must_use]
     pub fn count(&self) -> usize {
         self.0.values().map(Vec::len).sum()
     }
 
-    /// A line for each test that ended otherwise in `other`.
+    /// One line for each test with other results in `other`.
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let names: std::collections::BTreeSet<_> = self.0.keys().chain(other.0.keys()).collect();

@@ -1,7 +1,7 @@
 //! How many allocations does a recorded span take on the calling thread?
 //!
 //! A span with two tags, one of them a text, below an open one, with the real pipeline behind it. The mean of a
-//! thousand, so that what grows now and then shows as a fraction.
+//! thousand spans, so that buffers that grow now and then show as a fraction.
 #![forbid(unsafe_code)]
 
 use allocation_counter::measure;

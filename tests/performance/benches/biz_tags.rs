@@ -1,6 +1,6 @@
-//! What do tags cost that descendants inherit?
+//! What do tags cost that child spans inherit?
 //!
-//! `own`: the same two tags by `#[biz_tags]`, against `tags(…)`. `below_N`: a span with two tags of its own below N
+//! `own`: the same two tags by `#[biz_tags]` and by `tags(…)`. `below_N`: a span with two tags of its own below N
 //! inherited ones.
 #![forbid(unsafe_code)]
 

@@ -1,6 +1,6 @@
 //! How does the cost of a span grow with the depth of a trace?
 //!
-//! So many nested spans with one tag, by processor time of the calling thread for each span.
+//! This many nested spans with one tag, in CPU time of the calling thread per span.
 #![forbid(unsafe_code)]
 
 use throughline_performance::calls::Mode;

@@ -1,10 +1,10 @@
-//! What does a span of `#[instrument]` cost with Throughline's layer, next to that of `tracing-opentelemetry`?
+//! What does a span of `#[instrument]` cost with Throughline's layer, compared with that of `tracing-opentelemetry`?
 //!
-//! One call of a function with two fields below an open span, by processor time, each with its own pipeline behind it.
+//! One call of a function with two fields below an open span, in CPU time, each with its own pipeline behind it.
 //! With `--unsampled`, nothing is sampled; with `--without-unsampled`, the layer leaves out such spans. The columns
-//! `registry` and `floor` have nothing behind them: a registry without a layer, and one with a layer that has a filter of
-//! its own and does nothing. No layer with a filter costs less. The column `traced` is the same work with `#[traced]`, which
-//! needs no registry.
+//! `registry` and `floor` have nothing behind them: a registry without a layer, and one with a layer that has its own
+//! filter and does nothing. No layer with a filter costs less. The column `traced` is the same work with `#[traced]`,
+//! which needs no registry.
 #![forbid(unsafe_code)]
 
 use throughline::tracing_layer::Builder;

@@ -1,6 +1,6 @@
-//! What does an annotation cost a program that has set nothing up?
+//! What does an annotation cost in a program that has not set up telemetry?
 //!
-//! One call of a function with two tags. `sdk` is the OpenTelemetry API by hand as its documentation has it, with
+//! One call of a function with two tags. `sdk` is the OpenTelemetry API by hand as in its documentation, with
 //! `global::tracer` for each call; `instrument` is without a subscriber, fastrace without a reporter.
 #![forbid(unsafe_code)]
 

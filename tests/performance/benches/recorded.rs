@@ -1,8 +1,9 @@
 //! What does one recorded span cost the calling thread, with the real pipeline behind it?
 //!
-//! One call of a function with two tags below an open span, by processor time, while the spans are exported over gRPC.
-//! `floor` is what OpenTelemetry's API, the allocator and the clock take of that: a span that records nothing. `encoded` is
-//! the floor and a span that is encoded, by hand, into the buffer of its trace; `listed` is in a table of open spans, too.
+//! One call of a function with two tags below an open span, in CPU time, while the spans are exported over gRPC.
+//! `floor` is the share of OpenTelemetry's API, the allocator and the clock: a span that records nothing. `encoded` is
+//! the floor plus a span that is encoded, by hand, into the buffer of its trace; `listed` is in a table of open spans,
+//! too.
 #![forbid(unsafe_code)]
 
 use throughline_performance::calls::{self, Mode};

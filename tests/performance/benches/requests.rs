@@ -1,6 +1,6 @@
 //! What does a span of a whole request cost the calling thread, with the real pipeline behind it?
 //!
-//! Requests of six nested spans, fifty at a time, by processor time for each span.
+//! Requests of six nested spans, fifty at a time, in CPU time per span.
 #![forbid(unsafe_code)]
 
 use throughline_performance::calls::{Mode, SPANS_PER_REQUEST};

@@ -1,6 +1,6 @@
 //! How does the cost of a span grow with the number of its tags?
 //!
-//! A span below an open one, with so many integers, by processor time of the calling thread.
+//! A span below an open one, with this many integers, in CPU time of the calling thread.
 #![forbid(unsafe_code)]
 
 use throughline_performance::calls::{Mode, TAGS};

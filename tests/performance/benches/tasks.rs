@@ -1,6 +1,6 @@
 //! How does the cost of a span grow with the number of live tasks?
 //!
-//! A recorded span, while so many futures wait with an open span each, by processor time of the calling thread.
+//! A recorded span, while this many futures wait with an open span each, in CPU time of the calling thread.
 #![forbid(unsafe_code)]
 
 use std::cell::RefCell;
@@ -16,10 +16,10 @@ use throughline_performance::stack::Setup;
 
 type Tasks = Rc<RefCell<Vec<Pin<Box<dyn Future<Output = ()>>>>>>;
 
-/// Makes the number of waiting tasks what it should be, each below a root of its own as a request is.
+/// Adds waiting tasks up to `count`, each below a root of its own, like a request.
 fn resize(tasks: &Tasks, mode: Mode, count: usize) {
     let mut tasks = tasks.borrow_mut();
-    // Whose spans end is no part of what is measured, and would flood the queue: these end with the process.
+    // Ending their spans is not measured, and would flood the queue: they stay open until the process ends.
     while tasks.len() < count {
         let mut task = mode.below_root(|| mode.waiting());
         mode.below_root(|| assert!(task.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending()));
@@ -31,7 +31,7 @@ fn resize(tasks: &Tasks, mode: Mode, count: usize) {
 }
 
 fn main() {
-    // They can only become more, and are still open when the process ends.
+    // Tasks are only added, and are still waiting when the process ends.
     let tasks: Vec<Tasks> = Mode::TRACED.map(|_| Tasks::default()).into();
     let bench = Bench::new("tasks", &Setup::default());
     bench.run_in_steps([1, 10, 100, 1_000, 10_000, 100_000], |count| {

@@ -1,7 +1,7 @@
-//! What does a span cost that is not sampled?
+//! What does an unsampled span cost?
 //!
-//! One call of a function with two tags below a local span that is not sampled. fastrace has no samplers.
-//! `floor` is a look at the span above, which is the least there is to do.
+//! One call of a function with two tags below a local span that is not sampled. fastrace has no samplers. `floor` is a
+//! look at the parent span, which is the minimum.
 #![forbid(unsafe_code)]
 
 use throughline_performance::calls::{self, Mode};

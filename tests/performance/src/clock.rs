@@ -1,16 +1,16 @@
-//! Processor time, memory and affinity, as the kernel counts them.
+//! CPU time, memory and CPU affinity, from the kernel.
 
 use std::time::Duration;
 
 use rustix::thread::{CpuSet, sched_setaffinity};
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
-/// The processor time that the calling thread has used.
+/// The CPU time that the calling thread has used.
 pub fn thread_cpu() -> Duration {
     duration(clock_gettime(ClockId::ThreadCPUTime))
 }
 
-/// The processor time that all threads of this process have used.
+/// The CPU time that all threads of this process have used.
 pub fn process_cpu() -> Duration {
     duration(clock_gettime(ClockId::ProcessCPUTime))
 }
@@ -23,7 +23,7 @@ fn duration(time: Timespec) -> Duration {
 ///
 /// # Panics
 ///
-/// Without a `/proc` as Linux has it.
+/// If there is no `/proc` like that of Linux.
 pub fn resident_memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("/proc/self/status is readable");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line with the resident memory");
@@ -31,7 +31,7 @@ pub fn resident_memory() -> u64 {
     kilobytes * 1024
 }
 
-/// Keeps the calling thread, and all that it spawns, on one core.
+/// Pins the calling thread, and all threads that it spawns, to one core.
 ///
 /// # Panics
 ///

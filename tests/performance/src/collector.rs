@@ -1,4 +1,4 @@
-//! The collector of the measurements, a process of its own.
+//! The collector of the measurements, in its own process.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ pub enum Behaviour {
     Hang,
 }
 
-/// What has arrived.
+/// What the collector has received.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Arrived {
     /// Spans of the workload, by their names.
@@ -26,7 +26,7 @@ pub struct Arrived {
     pub requests: u64,
 }
 
-/// A running collector. It ends with this value, or when this process ends in any other way.
+/// A running collector. It exits when this value is dropped, or when this process ends.
 #[derive(Debug)]
 pub struct Collector {
     child: Child,
@@ -36,7 +36,7 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// Starts a collector on a free port of the loopback interface, on `core` if that is given.
+    /// Starts a collector on a free port of the loopback interface, pinned to `core` if it is given.
     ///
     /// # Panics
     ///
@@ -58,12 +58,12 @@ impl Collector {
         Self { child, commands, answers, address: address.trim().to_owned() }
     }
 
-    /// Where it listens, as exporters want it.
+    /// The endpoint for exporters.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// What has arrived so far.
+    /// What the collector has received so far.
     ///
     /// # Panics
     ///
@@ -81,13 +81,13 @@ impl Collector {
 
 impl Drop for Collector {
     fn drop(&mut self) {
-        // It ends when its input does.
+        // It exits at the end of its input.
         drop(self.commands.take());
         _ = self.child.wait();
     }
 }
 
-/// A program of this package: beside this one, or in the folder above, for benches.
+/// The path of a program of this package: next to this one, or, for benches, in the folder above.
 ///
 /// # Panics
 ///

@@ -1,8 +1,8 @@
-//! What a span costs, from the call site to the wire, next to the other ways to get one.
+//! What a span costs, from the call site to the wire, compared with other ways to record one.
 //!
 //! `.ci/performance` runs everything and prints the table; docs/performance.md has the results. Each file of `benches`
 //! answers one question within one process. `measure-pipeline` and `measure-service` are whole programs, because
-//! instructions, the processor time of all threads and memory can only be told apart by process.
+//! instructions, the CPU time of all threads, and memory can only be measured per process.
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "peers")]

@@ -1,6 +1,6 @@
 //! Interleaved rounds in one process, and the median of each variant.
 //!
-//! What disturbs a machine for a while disturbs all variants, and the ratio of two medians hardly moves.
+//! A temporary load on the machine affects all variants, and hardly changes the ratio of two medians.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use crate::collector::{Behaviour, Collector};
 use crate::options::Options;
 use crate::stack::{Setup, Stack};
 
-/// How many calls come in one go; six spans each at most, so that no queue is ever full.
+/// The number of calls in a burst, with at most six spans each, so that no queue is ever full.
 const BURST: u32 = 300;
 
-/// The time for the exporters between two goes.
+/// The time for the exporters between two bursts.
 const PAUSE: Duration = Duration::from_millis(3);
 
-/// One of the things that are compared.
+/// One of the compared variants.
 pub struct Variant<'a> {
     row: String,
     column: String,
@@ -28,7 +28,8 @@ pub struct Variant<'a> {
 }
 
 impl<'a> Variant<'a> {
-    /// The given column of the given row of the table: `run` makes as many calls, and returns the time that they took.
+    /// Creates the entry of a table at this row and column. `run` makes the given number of calls, and returns the time
+    /// that they took.
     pub fn new(
         row: impl Into<String>,
         column: impl Into<String>,
@@ -38,7 +39,7 @@ impl<'a> Variant<'a> {
         Self { row: row.into(), column: column.into(), mode, calls: BURST, per_call: 1, run: Box::new(run) }
     }
 
-    /// Each call makes this many of what is counted. There are fewer calls then.
+    /// Sets how many units each call counts for, which reduces the number of calls.
     #[must_use]
     pub fn counting(mut self, per_call: u32) -> Self {
         self.per_call = per_call.max(1);
@@ -46,12 +47,12 @@ impl<'a> Variant<'a> {
         self
     }
 
-    /// Whether this is in that column.
+    /// Whether this is in the given column.
     pub fn is_of(&self, column: &str) -> bool {
         self.column == column
     }
 
-    /// So many times more calls, for what is too short to be timed and leaves nothing to export.
+    /// Multiplies the number of calls, for those that are too short to be timed and leave nothing to export.
     #[must_use]
     pub fn calling(mut self, times_more: u32) -> Self {
         self.calls *= times_more;
@@ -65,7 +66,7 @@ impl std::fmt::Debug for Variant<'_> {
     }
 }
 
-/// Makes the calls, and says how much of the processor's time they took.
+/// Makes the calls, and returns the CPU time that they took.
 pub fn time(calls: u32, mut call: impl FnMut()) -> Duration {
     let start = clock::thread_cpu();
     for _ in 0..calls {
@@ -91,13 +92,13 @@ impl Bench {
         Self { name, rounds: rounds(), telemetry: Some((stack, dispatch, collector)) }
     }
 
-    /// A bench in a process where nothing is set up.
+    /// A bench in a process without telemetry.
     pub fn without_telemetry(name: &'static str) -> Self {
         Self { name, rounds: rounds(), telemetry: None }
     }
 
     /// Runs all variants in each round, each time with another one first, and prints a line for each: the name of the
-    /// bench, row, column, and the median of nanoseconds, separated by tabs. Then exports what is left.
+    /// bench, row, column, and the median in nanoseconds, separated by tabs. Then exports the remaining spans.
     ///
     /// # Panics
     ///
@@ -107,8 +108,8 @@ impl Bench {
         self.finish();
     }
 
-    /// The same for several sets of variants, one after the other, and the end of the process: what is left then is not
-    /// exported.
+    /// Like [`run`](Self::run), for several sets of variants, one after the other. Then exits without exporting the
+    /// remaining spans.
     pub fn run_in_steps<'a, S>(
         self,
         steps: impl IntoIterator<Item = S>,
@@ -175,11 +176,11 @@ pub fn float(count: u64) -> f64 {
     count as f64
 }
 
-/// The median, which sorts them.
+/// The median. Sorts the numbers.
 ///
 /// # Panics
 ///
-/// If there is none.
+/// If there are no numbers.
 pub fn median(numbers: &mut [f64]) -> f64 {
     numbers.sort_by(f64::total_cmp);
     let middle = numbers.len() / 2;

@@ -1,4 +1,4 @@
-//! What is behind the spans, as programs have it: set up by the book, exporting over gRPC.
+//! The pipeline behind the spans, set up as documented, with export over gRPC.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -17,17 +17,17 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::calls::{self, Mode};
 
-/// How long the end may take.
+/// The time limit for shutdown.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// What differs from the defaults.
 #[derive(Debug, Clone, Default)]
 pub struct Setup {
-    /// How many spans the queue takes, if not as many as by default. fastrace has no such setting.
+    /// The queue limit, if it is not the default. fastrace has no such setting.
     pub queue: Option<usize>,
     /// Nothing is sampled. fastrace has no such setting.
     pub unsampled: bool,
-    /// Ours audits what is exported.
+    /// Ours audits the exported spans.
     pub audited: bool,
 }
 
@@ -41,8 +41,8 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Sets up what these modes need, exporting to `endpoint`. `#[instrument]` gets a global subscriber with nothing in
-    /// it but the layer of `tracing-opentelemetry` or ours.
+    /// Sets up what these modes need, with export to `endpoint`. `#[instrument]` gets a global subscriber with no other
+    /// layer than that of `tracing-opentelemetry` or ours.
     ///
     /// # Panics
     ///
@@ -65,7 +65,7 @@ impl Stack {
     ///
     /// As [`new`](Self::new).
     pub fn without_subscriber(modes: &[Mode], endpoint: &str, setup: &Setup) -> Self {
-        // The connections of the SDK's exporters live here. Ours has a thread of its own.
+        // For the connections of the SDK's exporters. Ours has its own thread.
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let mut stack =
             Self { runtime: runtime.expect("a runtime can be built"), ours: None, sdk: None, fastrace: false };
@@ -118,7 +118,7 @@ impl Stack {
             .build()
     }
 
-    /// What `#[instrument]` needs, over the SDK's provider.
+    /// The subscriber for `#[instrument]`, over the SDK's provider.
     fn subscriber(&self) -> impl tracing::Subscriber + Send + Sync + use<> {
         let tracer = self.sdk.as_ref().expect("set up for `#[instrument]`").tracer("instrument");
         tracing_subscriber::registry().with(tracing_opentelemetry::layer().with_tracer(tracer))
@@ -133,11 +133,11 @@ impl Stack {
         tracing::Dispatch::new(self.subscriber())
     }
 
-    /// Exports what is left.
+    /// Exports the remaining spans.
     ///
     /// # Panics
     ///
-    /// If it cannot be exported.
+    /// If they cannot be exported.
     pub fn finish(self) {
         if let Some(telemetry) = self.ours {
             let report = self.runtime.block_on(telemetry.shutdown(TIMEOUT));

@@ -1,13 +1,13 @@
 //! A recorded span allocates no more than the two objects that a context needs.
 //!
-//! `cargo bench -p throughline-performance --features peers --bench allocations` counts the same for every other way to
-//! get a span.
+//! `cargo bench -p throughline-performance --features peers --bench allocations` counts the same for all other ways to
+//! record a span.
 
 use allocation_counter::measure;
 use throughline::telemetry::Protocol;
 use throughline::traced;
 
-/// How many spans are counted: the mean shows as a fraction what grows now and then.
+/// How many spans are counted, so that buffers that grow now and then show as a fraction in the mean.
 const SPANS: u64 = 1000;
 
 #[traced(tags(tenant_id, order_no))]
@@ -17,7 +17,7 @@ fn leaf(tenant_id: &str, order_no: i64) -> usize {
 
 #[test]
 fn a_recorded_child_with_two_tags_allocates_no_more_than_it_did() {
-    // Nobody listens there; nothing is exported while this counts, and what the export thread does is not counted.
+    // Nothing listens there, and nothing is exported meanwhile. Only this thread's allocations are counted.
     let telemetry = throughline::telemetry::builder().collector("http://127.0.0.1:9", Protocol::Grpc);
     let telemetry = telemetry.init().expect("telemetry is set up");
     let counted = throughline::in_span("request", || {

@@ -1,4 +1,4 @@
-//! What the services have said so far: facts, and who waits for what.
+//! What the services have reported so far, and who waits for what.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,18 +9,18 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use crate::facts::{Batch, Fact, STEPS};
 use crate::kills::Death;
 
-/// Something that a service has to be answered.
+/// A message of a service that the storm has to respond to.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// It is ready, at an address if it listens at one.
+    /// It is ready, at this address if it listens.
     Ready(String),
     /// It wants to be killed.
     Kill,
-    /// It is done: processor time in milliseconds, spans that were exported, and lost.
+    /// It has ended.
     Report(Report),
 }
 
-/// The last words of a service.
+/// The final report of a service: CPU time in milliseconds, and how many spans were exported and lost.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Report {
     pub(crate) processor: u64,
@@ -41,13 +41,13 @@ impl Report {
 pub(crate) struct Board {
     facts: Mutex<Vec<Fact>>,
     batches: Mutex<Vec<Batch>>,
-    /// For each request, the steps that it still lacks, and what is released when it has all.
+    /// For each request, a bit set of its missing steps, and a permit that is released when none is missing.
     open: Mutex<HashMap<u64, (u32, OwnedSemaphorePermit)>>,
-    /// Callers that hang up once their request is held.
+    /// Callers that hang up as soon as the gateway holds their request.
     holds: Mutex<HashMap<u64, oneshot::Sender<()>>>,
-    /// The steps that were announced and have not ended.
+    /// The steps that have begun and not ended.
     begun: Mutex<HashMap<u64, Fact>>,
-    /// Callers that have hung up, and what they learn of their order: whether it was fulfilled, or lost with the gateway.
+    /// Callers that have hung up. They are told whether their order was fulfilled or lost with the gateway.
     fates: Mutex<HashMap<u64, oneshot::Sender<bool>>>,
     deaths: Mutex<Vec<Death>>,
     done: AtomicU64,
@@ -57,7 +57,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The bit of the batch that a request is counted in.
+/// The bit of the batch that contains the request's message.
 const COUNTED: u32 = 1 << STEPS.len();
 
 impl Board {
@@ -80,7 +80,7 @@ impl Board {
         receive
     }
 
-    /// Notes that a process was killed, after everything that it has said.
+    /// Notes that a process was killed, after all of its output has been noted.
     pub(crate) fn died(&self, death: Death) {
         let ids: Vec<u64> = locked(&self.begun).keys().copied().collect();
         for id in ids {
@@ -96,24 +96,24 @@ impl Board {
         locked(&self.deaths).push(death);
     }
 
-    /// Takes the kills out.
+    /// Takes all kills.
     pub(crate) fn take_deaths(&self) -> Vec<Death> {
         std::mem::take(&mut *locked(&self.deaths))
     }
 
     fn decide(&self, fact: &Fact, fulfilled: bool) {
         if fact.name == "gateway.fulfil" {
-            // Without kills, nobody waits for it.
+            // Without kills, no caller waits for it.
             let _ = locked(&self.fates).remove(&fact.request).map(|fate| fate.send(fulfilled));
         }
     }
 
-    /// How many requests have all of their steps.
+    /// The number of requests that have all of their steps.
     pub(crate) fn done(&self) -> u64 {
         self.done.load(Ordering::Relaxed)
     }
 
-    /// Takes the facts out.
+    /// Takes all facts and batches.
     pub(crate) fn take(&self) -> (Vec<Fact>, Vec<Batch>) {
         (std::mem::take(&mut *locked(&self.facts)), std::mem::take(&mut *locked(&self.batches)))
     }
@@ -138,7 +138,7 @@ impl Board {
         }
     }
 
-    /// Notes one line of a service.
+    /// Notes one line of a service's output.
     pub(crate) fn note(&self, line: &str, events: &mpsc::UnboundedSender<Event>) {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         match word {

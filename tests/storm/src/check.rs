@@ -23,7 +23,7 @@ pub(crate) enum Break {
     Twice,
     NoLink,
     Stray,
-    // Those below do not break a trace, and are counted apart.
+    // The following do not break a trace, and are counted separately.
     StepTags,
     HopTags,
     Outcome,
@@ -63,12 +63,12 @@ impl Break {
 pub(crate) struct Findings {
     /// The requests whose trace is whole.
     pub(crate) whole: u64,
-    /// For each kind: how often, in how many requests, and the first places.
+    /// What was found, by kind.
     pub(crate) breaks: BTreeMap<Break, Found>,
     pub(crate) killed: u64,
     pub(crate) batches: u64,
     pub(crate) steps: u64,
-    /// What is missing because a service was killed, which is no break.
+    /// What is missing because a service was killed, which is not a break.
     pub(crate) kills: Kills,
 }
 
@@ -76,7 +76,7 @@ pub(crate) struct Findings {
 pub(crate) struct Found {
     pub(crate) count: u64,
     pub(crate) requests: HashSet<u64>,
-    /// By the step or the span where it was.
+    /// How often, by step or span.
     pub(crate) places: BTreeMap<String, u64>,
     pub(crate) example: String,
 }
@@ -93,19 +93,19 @@ impl Findings {
     }
 }
 
-/// The spans, by what they are looked up by.
+/// The spans, indexed.
 struct Spans<'a> {
     received: &'a Received,
     by_step: HashMap<u64, &'a Row>,
-    /// Spans of a step that another one stands for, too.
+    /// Additional spans of steps that already have one.
     twice: Vec<&'a Row>,
     by_id: HashMap<u64, &'a Row>,
     by_trace: HashMap<u128, Vec<&'a Row>>,
-    /// Below each span, those that client libraries have started: of kind client or producer, without a step.
+    /// How many children of each span client libraries have started: of kind client or producer, without a step.
     calls: HashMap<u64, u32>,
 }
 
-/// More spans than there are between any two steps.
+/// More than there are spans between any two steps.
 const MAX_HOPS: usize = 16;
 
 impl<'a> Spans<'a> {
@@ -135,13 +135,13 @@ impl<'a> Spans<'a> {
         self.by_id.get(&row.parent).filter(|parent| parent.trace == row.trace).copied()
     }
 
-    /// The kinds of the spans between a step and the one above it, and that step, zero at the root; and the last span on
-    /// the way if its parent has not arrived.
+    /// Walks up from the span of a step to the step above it. Returns the kinds of the spans in between, the step above
+    /// (zero at the root), and the last span if its parent has not arrived.
     fn way_up(&self, row: &'a Row) -> (String, u64, Option<&'a Row>) {
         let mut kinds = Vec::new();
         let mut last = row;
         let mut above = self.parent(row);
-        // Spans may be each other's parents.
+        // Bounded, because spans may form a cycle.
         for _ in 0..MAX_HOPS {
             let Some(row) = above else { break };
             if row.step != 0 {
@@ -161,10 +161,10 @@ impl<'a> Spans<'a> {
     }
 }
 
-/// The steps, by their numbers.
+/// The steps, by ID.
 type Steps<'a> = HashMap<u64, &'a Fact>;
 
-/// Compares all of it.
+/// Compares the facts and batches with the spans.
 pub(crate) fn check(
     requests: u64,
     facts: &[Fact],
@@ -175,7 +175,7 @@ pub(crate) fn check(
     let spans = Spans::of(received);
     let mut findings = Findings { batches: batches.len() as u64, kills: Kills::new(deaths), ..Findings::default() };
     let known: Steps<'_> = facts.iter().map(|fact| (fact.id, fact)).collect();
-    // A caller whose gateway was killed makes its request again, in a trace of its own.
+    // A caller whose gateway was killed repeats its request, in a new trace.
     let mut attempts: HashMap<u64, BTreeMap<u64, Vec<&Fact>>> = HashMap::new();
     for fact in facts.iter().filter(|fact| fact.name != BATCH) {
         let first = std::iter::successors(Some(fact), |fact| known.get(&fact.cause).copied()).last();
@@ -222,7 +222,7 @@ pub(crate) fn check(
     findings
 }
 
-/// Whether these are spans of hops, from a call that a killed process made and that took no step.
+/// Whether these are the spans of a call by a killed process that led to no step.
 fn is_remnant(kills: &Kills, spans: &Spans<'_>, rows: &[&Row]) -> bool {
     let torn = rows.iter().any(|row| row.parent != 0 && spans.parent(row).is_none());
     torn && rows.iter().all(|row| row.step == 0 && kills.requests.contains(&row.order))
@@ -238,7 +238,7 @@ fn check_request(
 ) -> Option<u128> {
     let first = facts.iter().find(|fact| fact.cause == 0);
     let trace = first.and_then(|fact| spans.by_step.get(&fact.id)).map(|row| row.trace);
-    // Where the first step has no span, the trace is the one of any other.
+    // If the first step has no span, any other step determines the trace.
     let trace = trace.or_else(|| facts.iter().find_map(|fact| spans.by_step.get(&fact.id)).map(|row| row.trace));
     let mut torn = HashSet::new();
     for fact in facts {
@@ -261,7 +261,7 @@ fn check_request(
     let mut roots = 0;
     for row in rows {
         roots += u64::from(row.parent == 0);
-        // A call that has taken no step: its caller was killed meanwhile.
+        // A call without a step: its caller was killed in the meantime.
         let dropped = || row.step == 0 && anything_lost && rows.iter().all(|below| below.parent != row.id);
         let excused = || torn.contains(&row.id) || lost.contains(&row.process) || dropped();
         if row.parent != 0 && spans.parent(row).is_none() && !excused() {
@@ -283,7 +283,7 @@ fn is_lost(kills: &Kills, spans: &Spans<'_>, fact: &Fact) -> bool {
     kills.may_take(fact).is_some() && !spans.by_step.contains_key(&fact.id)
 }
 
-/// In place of a span's number: the root of the trace.
+/// Stands for the root of the trace, in place of a span ID.
 const ROOT: u64 = 0;
 
 /// Checks one step, and returns the span above it whose parent was lost by a kill, if there is one.
@@ -303,7 +303,7 @@ fn check_step(
     let (hops, above, torn) = spans.way_up(row);
     let torn = torn.filter(|torn| {
         let cause = known.get(&fact.cause).copied();
-        // The parent of these is in the process above; of all others it is in their own.
+        // These have their parent in the process above, and all others in their own.
         let remote = matches!(torn.kind, SpanKind::Server | SpanKind::Consumer) && fact.cause != 0;
         let process = if remote { cause.map(Fact::process) } else { Some(torn.process) };
         let there = [Some(fact), cause].into_iter().flatten().filter(|fact| Some(fact.process()) == process);
@@ -323,7 +323,7 @@ fn check_step(
         add(Break::OtherTrace, format!("{fact:?}, {row:?}"));
     }
     if torn.is_some() {
-        // What is below that span is as it should be, as far as it is there.
+        // The step above is unknown, so neither the parent nor the hops can be checked.
     } else if above != fact.cause {
         add(Break::WrongParent, format!("{fact:?}, but below step {above}"));
     } else if hops != fact.hops {
@@ -340,7 +340,7 @@ fn check_step(
     if !shown {
         add(Break::Outcome, format!("{fact:?}, {row:?}"));
     }
-    // It begins its work when the span above has ended.
+    // This job starts to work when the span above has ended.
     if fact.name == "orders.audit" && spans.parent(row).is_some_and(|parent| parent.end > row.end) {
         add(Break::LateEnd, format!("{fact:?}, {row:?}"));
     }
@@ -375,7 +375,7 @@ fn check_batches(
             .map(|above| above.step)
             .collect();
         for (request, cause) in batch.messages.iter().filter(|(_, cause)| !linked.contains(cause)) {
-            // The producer's span, or the one above it, was lost, which is counted where these are checked.
+            // The producer's span, or the one above it, was lost, which is counted in their own checks.
             let sent = |fact: &&Fact| {
                 spans.by_step.get(&fact.id).is_some_and(|row| spans.calls.get(&row.id) >= Some(&fact.calls))
             };

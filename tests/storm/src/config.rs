@@ -1,4 +1,4 @@
-//! What the storm tells each of its services.
+//! The configuration that the storm passes to its services.
 
 use std::path::Path;
 
@@ -28,7 +28,7 @@ impl Side {
     }
 }
 
-/// A server that may run or not.
+/// A server, which may be running or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum System {
     Kafka,
@@ -41,7 +41,7 @@ pub(crate) enum System {
 impl System {
     pub(crate) const ALL: [Self; 5] = [Self::Kafka, Self::Amqp, Self::RocketMq, Self::Redis, Self::MySql];
 
-    /// Its name for people, in the list of servers, and whether this program can talk to it.
+    /// Its display name, its name in the list of servers, and whether this program has a client for it.
     pub(crate) fn describe(self) -> (&'static str, &'static str, bool) {
         match self {
             Self::Kafka => ("Kafka", "kafka", cfg!(feature = "kafka")),
@@ -65,22 +65,22 @@ pub(crate) struct Config {
     pub(crate) side: Side,
     /// Where the spans go.
     pub(crate) collector: String,
-    /// The double of the servers that do not run.
+    /// The address of the double for servers that are not running.
     pub(crate) double: String,
     servers: [Option<String>; 5],
-    /// A prefix of the names of queues and tables, which no earlier run has used.
+    /// A prefix for the names of queues and tables, unique to this run.
     pub(crate) run: String,
     pub(crate) pricing: String,
     pub(crate) orders: String,
-    /// Whether any service may be killed at any moment: steps are announced when they begin, and calls that fail are
-    /// made again.
+    /// Whether any service may be killed at any moment: steps are also reported when they begin, and failed calls are
+    /// repeated.
     pub(crate) lethal: bool,
-    /// The address of the process that this one replaces: it listens there, and goes on where that one has stopped.
+    /// The address of the process that this one replaces. It listens there, and continues where that one stopped.
     pub(crate) replaces: Option<String>,
 }
 
 impl Config {
-    /// With the servers that run, or none if `doubles`.
+    /// With the servers that are running, or none if `doubles`.
     pub(crate) fn find(side: Side, run: String, doubles: bool) -> Self {
         let file = std::env::var_os("THROUGHLINE_LIVE_SERVERS")
             .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../live/run/servers"), Into::into);

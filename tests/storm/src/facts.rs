@@ -1,5 +1,5 @@
-//! The record of what was done, kept apart from tracing: a line of text on the standard output of the service, written
-//! at once. The number of the request and the step that caused the next one travel in the payload of messages.
+//! The record of what was done, independent of tracing: a line of text on the standard output of the service, flushed
+//! at once. The number of the request and the causing step are sent in the payload of messages.
 
 use std::io::Write as _;
 use std::sync::OnceLock;
@@ -8,14 +8,14 @@ use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
-/// What one service tells the next: the payload of every call and message.
+/// The payload of every call and message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Order {
     /// The number of the request.
     pub(crate) request: u64,
     /// The step that has sent this; zero at the beginning.
     pub(crate) cause: u64,
-    /// What is going to happen to it, see [`fault`].
+    /// The faults that are planned for it; see [`fault`].
     pub(crate) faults: u32,
     /// The number of the attempt, from 1.
     pub(crate) attempt: u32,
@@ -60,7 +60,7 @@ pub(crate) enum Outcome {
     Panicked,
     /// Dropped before it was done.
     Cancelled,
-    /// The process was killed while it was going on.
+    /// The process was killed before it was done.
     Killed,
 }
 
@@ -82,7 +82,7 @@ impl Outcome {
     }
 }
 
-/// One step of a request, while it is going on. Dropping it writes the fact.
+/// One step of a request, until it ends. Dropping it writes the fact.
 #[derive(Debug)]
 pub(crate) struct Step {
     pub(crate) id: u64,
@@ -94,11 +94,11 @@ pub(crate) struct Step {
     outcome: Option<Outcome>,
 }
 
-/// What tells the steps of this process from those of the others, and whether they are announced.
+/// The number of this process, and whether it reports steps when they begin.
 static PROCESS: OnceLock<(u64, bool)> = OnceLock::new();
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
-/// Sets the number of this process, which no other has, and whether it announces its steps when they begin.
+/// Sets the unique number of this process, and whether it reports its steps when they begin.
 pub(crate) fn set_process(number: u64, announces: bool) {
     PROCESS.get_or_init(|| (number, announces));
 }
@@ -108,7 +108,7 @@ pub(crate) fn now() -> u64 {
     UNIX_EPOCH.elapsed().map_or(0, |now| u64::try_from(now.as_nanos()).unwrap_or_default())
 }
 
-/// How far to the left the number of the process is in that of a step.
+/// The bits of a step's ID above these are the number of its process.
 const PROCESS_SHIFT: u32 = 40;
 
 impl Step {
@@ -133,19 +133,19 @@ impl Step {
         self.below_by(name, "")
     }
 
-    /// Begins a step within the same process, to which the tracing of this side leads by way of the spans in `hops`.
+    /// Begins a step within the same process, with the spans in `hops` in between.
     pub(crate) fn below_by(&self, name: &'static str, hops: &'static str) -> Self {
         let order = Order { request: self.request, cause: self.id, faults: 0, attempt: 1 };
         Self::begin(name, order, hops)
     }
 
-    /// Says that the step calls another process, for which a span of kind client or producer is due.
+    /// Notes that the step calls another process, for which a span of kind client or producer is expected.
     pub(crate) fn calls(&self) -> &Self {
         self.calls.fetch_add(1, Ordering::Relaxed);
         self
     }
 
-    /// What the span of the step has as `storm.step`.
+    /// The value of `storm.step` on the span of the step.
     pub(crate) fn tag(&self) -> i64 {
         i64::try_from(self.id).unwrap_or_default()
     }
@@ -173,11 +173,11 @@ impl Drop for Step {
     }
 }
 
-/// Writes one line, at once.
+/// Writes one line, and flushes it.
 pub(crate) fn say(line: &str) {
     let line = format!("{line}\n");
     let mut out = std::io::stdout().lock();
-    // The reader is gone only if the whole storm is.
+    // The reader is only gone if the whole storm is.
     let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
 }
 
@@ -255,8 +255,8 @@ impl Fact {
         self.id >> PROCESS_SHIFT
     }
 
-    /// Whether this step, which was killed, may have been the last chance of the step called `name`. If it is taken again
-    /// all the same, what follows from it is still awaited.
+    /// Whether the step called `name` may never happen because this step was killed. If this step is repeated
+    /// nevertheless, the steps that it causes are still awaited.
     pub(crate) fn was_due_to(&self, name: &str) -> bool {
         self.name == name || self.name == "pricing.rank" && ["pricing.weigh", "pricing.measure"].contains(&name)
     }

@@ -1,4 +1,4 @@
-//! Kills of any service at any moment, and what is lost by one: what was in the memory of the process.
+//! Kills of any service at any moment, each of which loses what was in the memory of the process.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -17,8 +17,8 @@ pub(crate) struct Death {
 /// `OTEL_BSP_SCHEDULE_DELAY`, by default.
 const SCHEDULE_DELAY: u64 = 5000;
 
-/// For how long a span that has ended can be in memory, in nanoseconds: its trace is held until its local root has ended,
-/// or for one schedule delay, and then exported after another one; and a second, for the export.
+/// How long an ended span can stay in memory, in nanoseconds: its trace is held until its local root has ended, or for
+/// one schedule delay, and is exported after another one; plus a second for the export.
 fn longest_in_memory() -> u64 {
     let delay = std::env::var("OTEL_BSP_SCHEDULE_DELAY").ok().and_then(|delay| delay.parse().ok());
     (2 * delay.unwrap_or(SCHEDULE_DELAY) + 1000) * 1_000_000
@@ -28,17 +28,17 @@ fn longest_in_memory() -> u64 {
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Toll {
     pub(crate) kills: u64,
-    /// Steps that were going on.
+    /// Steps that had not ended.
     pub(crate) open: u64,
-    /// Steps whose span had ended and was not exported.
+    /// Steps whose span had ended, but was not exported.
     pub(crate) ended: u64,
     /// Spans of calls, below steps whose own span has arrived.
     pub(crate) calls: u64,
-    /// How long before the kill the first of these had ended.
+    /// How long before the kill the first of the ended steps had ended.
     pub(crate) oldest: Duration,
 }
 
-/// The kills of a run, and what is known to be lost by them.
+/// The kills of a run, and what they are known to have lost.
 #[derive(Debug, Default)]
 pub(crate) struct Kills {
     by_process: HashMap<u64, Death>,
@@ -63,8 +63,8 @@ impl Kills {
         self.by_process.contains_key(&process)
     }
 
-    /// The kill by which the span of this step can be lost, with those of its hops and calls: the process was killed
-    /// while it was going on, or before the span had to be exported.
+    /// The kill that may have lost the span of this step, and those of its hops and calls: the process was killed
+    /// during the step, or before the span had to be exported.
     pub(crate) fn may_take(&self, fact: &Fact) -> Option<&Death> {
         let death = self.by_process.get(&fact.process())?;
         (fact.outcome == Outcome::Killed || fact.ended + self.in_memory >= death.at).then_some(death)
@@ -82,7 +82,7 @@ impl Kills {
         Some(toll)
     }
 
-    /// Counts a step whose span has not arrived, if that can be due to a kill.
+    /// Counts a step whose span has not arrived, if a kill may have lost it.
     pub(crate) fn take_step(&mut self, fact: &Fact) -> bool {
         let killed = fact.outcome == Outcome::Killed;
         let Some(toll) = self.toll(fact) else { return false };
@@ -90,7 +90,7 @@ impl Kills {
         true
     }
 
-    /// Counts spans of calls that have not arrived, below a step whose span has, if that can be due to a kill.
+    /// Counts missing spans of calls, below a step whose span has arrived, if a kill may have lost them.
     pub(crate) fn take_calls(&mut self, fact: &Fact, calls: u32) -> bool {
         self.toll(fact).map(|toll| toll.calls += u64::from(calls)).is_some()
     }

@@ -1,13 +1,13 @@
-//! Many services under load and faults, whose traces are compared with what was done, request by request.
+//! Many services under load and faults. Their traces are compared with what was done, request by request.
 //!
 //! ```text
 //! cargo run --release -p throughline-storm --all-features -- 100000
 //! ```
 //!
-//! Options: `--seed N`, `--kills N` of a consumer, `--service-kills N` of any service at any moment, `--no-outage` of the
-//! collector, `--doubles` to use no servers, `--only throughline,off,peer,peer-filtered` for some of the sides, and
-//! `--show N` to print the spans of a request. Exits with code 1 if a trace of Throughline's is not whole, but for what
-//! was lost by a kill of any service, or anything about it is not as it was done.
+//! Options: `--seed N`, `--kills N` of a consumer, `--service-kills N` of any service at any moment, `--no-outage` of
+//! the collector, `--doubles` to use no servers, `--only throughline,off,peer,peer-filtered` for some of the sides, and
+//! `--show N` to print the spans of a request. Exits with code 1 if a trace of Throughline is not whole or does not
+//! match what was done, except for what a kill of any service has lost.
 //!
 //! See `docs/completeness.md` for what is compared, and for results.
 
@@ -34,7 +34,7 @@ use std::process::ExitCode;
 use crate::config::{Config, Side};
 use crate::plan::Plan;
 
-/// What the command line asks for.
+/// The command-line options.
 struct Options {
     plan: Plan,
     sides: Vec<Side>,

@@ -7,10 +7,10 @@ pub(crate) struct Plan {
     pub(crate) requests: u64,
     /// How often the billing service is killed.
     pub(crate) kills: u64,
-    /// How often any service is killed, at any moment. There are no other kills then, and no outage: what is lost by a
-    /// kill is told apart from what is not.
+    /// How often any service is killed, at any moment. There are no other kills then, and no outage, so that the losses
+    /// of these kills can be told from breaks.
     pub(crate) service_kills: u64,
-    /// Whether the collector goes away, and comes back.
+    /// Whether the collector has an outage.
     pub(crate) outage: bool,
     /// A request whose spans are printed.
     pub(crate) show: Option<u64>,
@@ -36,7 +36,7 @@ pub(crate) mod fault {
     pub(crate) const JOB_FAILS: u32 = 1 << 7;
     /// Billing is killed while it has the message.
     pub(crate) const KILL: u32 = 1 << 8;
-    /// Stock fails the first time, and its consumer of Kafka goes back to the message: it and all that followed it are
+    /// Stock fails the first time, and its Kafka consumer seeks back to the message: it and all later ones are
     /// delivered again.
     pub(crate) const REWIND: u32 = 1 << 9;
     /// Shipping fails the first time, and RocketMQ delivers the message once more.
@@ -56,7 +56,7 @@ pub(crate) mod fault {
         (RECONSUME, 2),
     ];
 
-    /// Their names in the report.
+    /// Their descriptions in the report.
     pub(crate) const NAMES: [(u32, &str); 11] = [
         (RETRY, "failed calls that are retried"),
         (TIMEOUT, "calls that time out"),
@@ -92,8 +92,8 @@ impl Plan {
         distance > 0 && request > 0 && request % distance == 0 && request / distance <= self.kills
     }
 
-    /// When services are killed: the number of requests that are done by then, a time after that in milliseconds, and
-    /// which service, of `services`. Every one of them has its turn.
+    /// When services are killed: the number of requests that are done by then, a delay after that in milliseconds, and
+    /// the index of the service, of `services`. All services take turns.
     pub(crate) fn service_kills(self, services: u64) -> Vec<(u64, u64, usize)> {
         let distance = self.requests / (self.service_kills + 1);
         let one = |kill: u64| {

@@ -16,10 +16,10 @@ use crate::facts::now;
 use crate::kills::Death;
 use crate::service::CONFIG;
 
-/// No service takes longer to start, or to end.
+/// The maximum time for a service to start, or to end.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// One that runs.
+/// A running service.
 pub(crate) struct Process {
     role: &'static str,
     number: u64,
@@ -27,7 +27,7 @@ pub(crate) struct Process {
     child: Child,
     events: mpsc::UnboundedReceiver<Event>,
     reader: Option<JoinHandle<()>>,
-    /// Processor time of those that were killed in its role, in milliseconds.
+    /// CPU time of the killed processes that it replaces, in milliseconds.
     before: u64,
 }
 
@@ -42,7 +42,7 @@ impl Process {
             .env("OTEL_SDK_DISABLED", if config.side == Side::Off { "true" } else { "false" })
             .env("OTEL_SERVICE_NAME", role)
             .env("OTEL_RESOURCE_ATTRIBUTES", format!("storm.process={number}"))
-            // It ends with us: it sees the end of its input.
+            // The end of its input tells it that the storm has ended.
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -87,7 +87,7 @@ impl Process {
         self.child.wait().expect("a child can be waited for");
         let at = now();
         if let Some(reader) = self.reader.take() {
-            // What it has said before is noted.
+            // All of its output is noted.
             reader.join().expect("no panic");
         }
         board.died(Death { process: self.number, role: self.role, at });

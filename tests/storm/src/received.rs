@@ -1,4 +1,4 @@
-//! What the collector keeps of each span.
+//! The spans that the collector has received, reduced to what is checked.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,7 +18,7 @@ pub(crate) struct Row {
     pub(crate) trace: u128,
     pub(crate) id: u64,
     pub(crate) parent: u64,
-    /// The step that it stands for, or zero.
+    /// The step that it represents, or zero.
     pub(crate) step: u64,
     pub(crate) order: u64,
     pub(crate) tenant: u64,
@@ -28,7 +28,7 @@ pub(crate) struct Row {
     pub(crate) cancelled: bool,
     /// See [`Received::name`].
     pub(crate) name: u32,
-    /// The number of the process that it is from.
+    /// The number of its process.
     pub(crate) process: u64,
 }
 
@@ -36,14 +36,14 @@ pub(crate) struct Row {
 #[derive(Debug, Default)]
 pub(crate) struct Received {
     pub(crate) rows: Vec<Row>,
-    /// The links of spans that stand for a step and have some.
+    /// The links of spans that represent a step, by step.
     pub(crate) links: HashMap<u64, Vec<(u128, u64)>>,
     pub(crate) duplicates: u64,
     seen: HashSet<u64>,
     names: HashMap<String, u32>,
 }
 
-/// Where the collector puts spans.
+/// The destination of the collector's spans.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox(Mutex<Received>);
 
@@ -52,7 +52,7 @@ impl Inbox {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds those of one request.
+    /// Adds the spans of one export request.
     pub(crate) fn accept(&self, request: &Request) {
         let mut received = self.lock();
         for resource in &request.spans {
@@ -65,7 +65,7 @@ impl Inbox {
         }
     }
 
-    /// Takes everything out.
+    /// Takes everything.
     pub(crate) fn take(&self) -> Received {
         std::mem::take(&mut *self.lock())
     }
@@ -79,7 +79,7 @@ fn short(bytes: &[u8]) -> u64 {
     u64::try_from(id(bytes)).unwrap_or_default()
 }
 
-/// A number, as one or as text; the text may begin with a letter.
+/// An integer, or a number as text, with an optional `t` in front.
 fn number(value: Option<&Value>) -> Option<u64> {
     match value? {
         Value::IntValue(number) => u64::try_from(*number).ok(),
@@ -137,7 +137,7 @@ impl Received {
         self.rows.push(row);
     }
 
-    /// Every span of the traces in which the request has one, a line each.
+    /// The spans of all traces of a request, one line each.
     pub(crate) fn show(&self, request: u64) -> Vec<String> {
         let traces: HashSet<u128> =
             self.rows.iter().filter(|row| row.order == request && row.step != 0).map(|row| row.trace).collect();
@@ -151,7 +151,7 @@ impl Received {
         lines
     }
 
-    /// The names of spans, by the number in a row.
+    /// The name of a span.
     pub(crate) fn name(&self, row: &Row) -> &str {
         self.names.iter().find(|(_, name)| **name == row.name).map_or("", |(text, _)| text)
     }

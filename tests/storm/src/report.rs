@@ -1,10 +1,10 @@
-//! What a run is worth, as text.
+//! The results of runs, as text.
 
 use crate::config::{Config, Side, System};
 use crate::plan::{Plan, fault};
 use crate::storm::Run;
 
-/// Which servers are real.
+/// Prints which servers are real.
 pub(crate) fn print_servers(config: &Config) {
     for system in System::ALL {
         let (name, _, built) = system.describe();
@@ -18,7 +18,7 @@ pub(crate) fn print_servers(config: &Config) {
     println!("HTTP      axum and reqwest\ngRPC      tonic");
 }
 
-/// Which faults are planned.
+/// Prints which faults are planned.
 pub(crate) fn print_plan(plan: Plan) {
     println!("\n{} requests, seed {}, through 8 services in as many processes; among them", plan.requests, plan.seed);
     for (fault, name) in fault::NAMES {
@@ -34,7 +34,7 @@ fn per(count: u64, by: f64) -> f64 {
     count as f64 / by
 }
 
-/// What came of one run.
+/// Prints the result of one run.
 pub(crate) fn print_run(run: &Run) {
     let (findings, seconds) = (&run.findings, run.elapsed.as_secs_f64());
     let requests = per(run.plan.requests, 1.0);
@@ -90,13 +90,13 @@ pub(crate) fn print_run(run: &Run) {
     }
 }
 
-/// The share of the requests whose trace is whole, in percent, rounded down: 100 only if it is all of them.
+/// The share of requests with a whole trace, in percent. Rounded down, so that 100 means all of them.
 pub(crate) fn completeness(run: &Run) -> f64 {
     let thousandths = run.findings.whole * 100_000 / run.plan.requests.max(1);
     per(thousandths, 1000.0)
 }
 
-/// The runs side by side.
+/// Prints the runs side by side.
 pub(crate) fn print_comparison(runs: &[Run]) {
     let off = runs.iter().find(|run| run.side == Side::Off);
     println!(

@@ -1,4 +1,4 @@
-//! What every service does besides its work: it starts, says so, stops when it is told to, and reports.
+//! The common part of all services: start, signal readiness, stop on request, and report.
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -19,10 +19,10 @@ use crate::ours;
 use crate::peer;
 use crate::process::processor_time;
 
-/// The variable with the configuration, as JSON.
+/// The environment variable with the configuration, as JSON.
 pub(crate) const CONFIG: &str = "THROUGHLINE_STORM_CONFIG";
 
-/// How long the end may take.
+/// The time limit for shutdown.
 const SHUTDOWN: Duration = Duration::from_secs(60);
 
 /// How spans are recorded and exported.
@@ -55,7 +55,7 @@ impl Tracing {
         assert!(flushed.await.expect("no panic"), "the spans are exported");
     }
 
-    /// Ends everything, and says what became of the spans: exported, and lost as far as it is known.
+    /// Shuts telemetry down, and returns how many spans were exported, and how many are known to be lost.
     async fn shutdown(self) -> String {
         match self {
             Self::Ours(telemetry) => {
@@ -70,7 +70,7 @@ impl Tracing {
     }
 }
 
-/// What is passed to the work of a service.
+/// The context of a service's work.
 pub(crate) struct Service {
     pub(crate) config: Config,
     pub(crate) tracing: Tracing,
@@ -78,7 +78,7 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// Binds a port, and tells the storm the address.
+    /// Binds a port, and reports the address to the storm.
     pub(crate) async fn listen(&self) -> TcpListener {
         let address = self.config.replaces.as_deref().unwrap_or("127.0.0.1:0");
         let listener = TcpListener::bind(address).await.expect("loopback has a free port");
@@ -87,11 +87,11 @@ impl Service {
         listener
     }
 
-    /// Waits before a call is made again that has failed for the `attempt`-th time.
+    /// Waits before a call is repeated that has failed for the `attempt`-th time.
     ///
     /// # Panics
     ///
-    /// If there is no reason for so many failures.
+    /// If a call has failed too often.
     pub(crate) async fn back_off(config: &Config, attempt: u32, error: &impl std::fmt::Display) {
         let limit = if config.lethal { 1000 } else { 2 };
         assert!(attempt <= limit, "attempt {attempt} has failed: {error}");
@@ -100,7 +100,7 @@ impl Service {
         }
     }
 
-    /// Completes when the service is to stop.
+    /// Completes when the service should stop.
     pub(crate) fn stopped(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
         let mut stop = self.stop.clone();
         async move {
@@ -108,7 +108,7 @@ impl Service {
         }
     }
 
-    /// Receives until the service is to stop, and handles up to `workers` messages at once.
+    /// Receives messages until the service should stop, and handles as many at once as `quiesce` allows.
     pub(crate) async fn consume<F, Fut>(&self, mut consumer: Consumer, quiesce: Quiesce, handle: F)
     where
         F: Fn(Message) -> Fut,
@@ -124,7 +124,7 @@ impl Service {
             };
             let permit = Arc::clone(&quiesce.workers).acquire_owned().await.expect("nobody closes it");
             let work = handle(message);
-            // A bare task: what it handles has its own trace.
+            // Without a context: each message has its own trace.
             tokio::spawn(async move {
                 work.await;
                 drop(permit);
@@ -148,29 +148,29 @@ impl Quiesce {
         Self { workers: Arc::new(Semaphore::new(workers.into())), count: workers.into(), begun }
     }
 
-    /// Whether this is the first one who wants all others to be done.
+    /// Returns `true` for the first caller, which may wait until all others are done.
     pub(crate) fn begin(&self) -> bool {
         !self.begun.swap(true, Ordering::AcqRel)
     }
 
-    /// Waits until only `busy` are left, and lets nothing begin afterwards.
+    /// Waits until at most `busy` messages are being handled, and prevents new ones from being handled.
     pub(crate) async fn idle(&self, busy: u32) {
         self.workers.acquire_many(self.count - busy).await.expect("nobody closes it").forget();
     }
 }
 
-/// The messages that a service has dealt with, for a broker may deliver one again.
+/// The messages that a service has processed, because a broker may deliver a message again.
 #[derive(Default)]
 pub(crate) struct Seen(Mutex<HashSet<(u64, u64)>>);
 
 impl Seen {
-    /// Whether it is the first time that this message is dealt with.
+    /// Whether this message is processed for the first time.
     pub(crate) fn is_new(&self, order: Order) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((order.request, order.cause))
     }
 }
 
-/// Becomes true when the storm says `stop`. The end of the input means that the storm is gone.
+/// Becomes true when the storm writes `stop`. At the end of the input, the storm is gone, and the process exits.
 fn follow_input() -> watch::Receiver<bool> {
     let (send, receive) = watch::channel(false);
     std::thread::spawn(move || {
@@ -184,7 +184,7 @@ fn follow_input() -> watch::Receiver<bool> {
     receive
 }
 
-/// The message of the panics that are planned, which need no report.
+/// The message of planned panics, which are not printed.
 pub(crate) const PLANNED_PANIC: &str = "a planned panic";
 
 fn silence_planned_panics() {
@@ -198,7 +198,7 @@ fn silence_planned_panics() {
     }));
 }
 
-/// The main function of a service: `number` is that of this process, which no other has.
+/// The main function of a service. `number` is the unique number of this process.
 pub(crate) async fn run(role: &str, number: u64) {
     silence_planned_panics();
     let config = std::env::var(CONFIG).expect("the storm sets it");

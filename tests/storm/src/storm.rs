@@ -1,5 +1,5 @@
-//! One run: starts the services, sends the requests, causes the faults that are not the services' own, and collects
-//! what was done and what has arrived.
+//! One run: starts the services, sends the requests, causes the faults that come from outside of the services, and
+//! collects the facts and the spans.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,16 +18,16 @@ use crate::process::Process;
 use crate::received::Inbox;
 use crate::store;
 
-/// How many requests are under way at once.
+/// How many requests are in flight at once.
 const WINDOW: usize = 128;
 
-/// A run in which nothing is done for this long has failed.
+/// A run without progress for this long has failed.
 const STALLED: Duration = Duration::from_secs(90);
 
-/// The services, those at the end first: each is ready before the one in front of it starts.
+/// The services, downstream ones first: each is ready before those that call it start.
 const ROLES: [&str; 8] = ["archive", "analytics", "shipping", "billing", "stock", "pricing", "orders", "gateway"];
 
-/// What came of a run.
+/// The result of a run.
 pub(crate) struct Run {
     pub(crate) side: Side,
     pub(crate) findings: Findings,
@@ -48,7 +48,7 @@ impl Run {
     }
 }
 
-/// Runs it. Fails if the services do not do all of the work.
+/// Runs the plan on one side. Fails if the services do not complete all requests.
 pub(crate) async fn run(plan: Plan, side: Side, doubles: bool) -> Result<Run, String> {
     let board = Arc::new(Board::default());
     let inbox = Arc::new(Inbox::default());
@@ -71,7 +71,7 @@ pub(crate) async fn run(plan: Plan, side: Side, doubles: bool) -> Result<Run, St
     let finished = wait(plan, &board).await;
     let elapsed = start.elapsed();
     if finished.is_ok() {
-        // What was asked for again may be under way.
+        // Repeated requests may still be in flight.
         let _ = timeout(STALLED, &mut load).await;
     }
     load.abort();
@@ -79,7 +79,7 @@ pub(crate) async fn run(plan: Plan, side: Side, doubles: bool) -> Result<Run, St
     let outages = outage.await.map_err(|error| error.to_string())?;
     let (mut services, kills) = killing.await.map_err(|error| error.to_string())?;
     let mut report = Report::default();
-    // The first ones first: what they still send is received.
+    // Upstream services first, so that what they still send is received.
     for role in ROLES.iter().rev() {
         let at = services.iter().position(|service| service.role() == *role).expect("every role runs");
         let one = services.swap_remove(at).stop().await;
@@ -94,7 +94,7 @@ pub(crate) async fn run(plan: Plan, side: Side, doubles: bool) -> Result<Run, St
     let received = inbox.take();
     let ((facts, batches), mut deaths) = (board.take(), board.take_deaths());
     if !config.lethal {
-        // Before a kill that it asks for itself, a service exports everything, so nothing may be missing.
+        // A service exports everything before it asks to be killed, so nothing may be missing.
         deaths.clear();
     }
     let findings = match side {
@@ -143,17 +143,17 @@ async fn send_all(plan: Plan, gateway: String, board: Arc<Board>) {
     }
 }
 
-/// Makes one request, and makes it again if its gateway was killed.
+/// Sends one request, and repeats it if its gateway was killed.
 async fn order(plan: Plan, call: reqwest::RequestBuilder, request: u64, board: Arc<Board>) {
     let lethal = plan.service_kills > 0;
     let hangs_up = plan.faults(request) & fault::HANG_UP != 0;
-    // Longer than any service takes to come back.
+    // Longer than a service takes to restart.
     for _ in 0..1000 {
         let (held, fate) = (hangs_up.then(|| board.held(request)), lethal.then(|| board.fate(request)));
         let response = call.try_clone().expect("the body is text").send();
         let hung_up = async {
             let Some(held) = held else { std::future::pending().await };
-            // Without kills, its end is of no interest.
+            // Hangs up once the request is held. Without kills, the order is sure to be fulfilled.
             let _ = held.await;
             let Some(fate) = fate else { return true };
             fate.await.unwrap_or_default()
@@ -177,7 +177,7 @@ async fn order(plan: Plan, call: reqwest::RequestBuilder, request: u64, board: A
         }
         sleep(Duration::from_millis(20)).await;
     }
-    panic!("the gateway does not come back");
+    panic!("the gateway does not restart");
 }
 
 /// Waits until every request has all of its steps.
@@ -196,8 +196,8 @@ async fn wait(plan: Plan, board: &Board) -> Result<(), String> {
     Ok(())
 }
 
-/// Kills services until the run is over: any of them as planned, and billing whenever it has a message at which that is
-/// planned. Returns those that run then, and how often it did so.
+/// Kills services until the run is over: any of them as planned, and billing whenever it asks for it. Returns the
+/// running services, and the number of kills.
 async fn kill(
     plan: Plan,
     mut services: Vec<Process>,
@@ -208,7 +208,7 @@ async fn kill(
     let mut kills = 0;
     for (done, later, which) in plan.service_kills(ROLES.len() as u64) {
         tokio::select! {
-            // All are killed, even if the last requests are done meanwhile.
+            // All are killed, even if the last requests are done in the meantime.
             biased;
             () = reached(&board, done) => {}
             _ = over.wait_for(|over| *over) => return (services, kills),
@@ -228,15 +228,15 @@ async fn kill(
     }
 }
 
-/// Completes when as many requests are done.
+/// Completes when this many requests are done.
 async fn reached(board: &Board, done: u64) {
     while board.done() < done {
         sleep(Duration::from_millis(5)).await;
     }
 }
 
-/// Takes the collector away when a third of the requests is done, and brings it back after a twelfth more, or after ten
-/// seconds. Returns how often it did so.
+/// Stops the collector when a third of the requests is done, and restarts it after another twelfth, or after ten
+/// seconds. Returns the number of outages.
 async fn outage(plan: Plan, board: Arc<Board>, collector: Arc<Collector>, mut over: watch::Receiver<bool>) -> u64 {
     let (from, to) = (plan.requests / 3, plan.requests / 3 + plan.requests / 12);
     tokio::select! {

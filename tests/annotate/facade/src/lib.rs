@@ -1,7 +1,7 @@
-//! `throughline` as annotated crates see it. Their tests know nothing of it, so a provider is there before
-//! `main` begins, and the end of the process writes down what came of all spans, in the file that
-//! `THROUGHLINE_ANNOTATED` names: a line with how many were started and how many ended, and, with
-//! `THROUGHLINE_ANNOTATED_NAMES`, a line for each name of those that did not. For Linux.
+//! `throughline` as annotated crates see it. Their tests do not set it up, so a provider is installed before `main`,
+//! and at the end of the process, the numbers of started and ended spans are appended to the file that
+//! `THROUGHLINE_ANNOTATED` names. With `THROUGHLINE_ANNOTATED_NAMES`, the names of spans that have not ended follow,
+//! one per line. For Linux.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -18,11 +18,10 @@ pub use throughline::*;
 
 static STARTED: AtomicU64 = AtomicU64::new(0);
 static ENDED: AtomicU64 = AtomicU64::new(0);
-/// How many of each name are open; only kept for names that are asked for, because it is slow.
+/// The number of open spans by name; only kept with `THROUGHLINE_ANNOTATED_NAMES`, because it is slow.
 static OPEN: Mutex<BTreeMap<String, i64>> = Mutex::new(BTreeMap::new());
 
-// SAFETY: the section is the list of what a Linux program calls before `main`, and this is such a
-// function.
+// SAFETY: the section lists the functions that a Linux program calls before `main`, and this is such a function.
 #[used]
 #[unsafe(link_section = ".init_array")]
 static BEFORE_MAIN: extern "C" fn() = set_up;
@@ -30,7 +29,7 @@ static BEFORE_MAIN: extern "C" fn() = set_up;
 extern "C" fn set_up() {
     let names = std::env::var_os("THROUGHLINE_ANNOTATED_NAMES").is_some();
     throughline::install(&SdkTracerProvider::builder().with_span_processor(Counter { names }).build());
-    // SAFETY: the function takes nothing and does not unwind.
+    // SAFETY: the callback has the required signature, and does not unwind.
     unsafe { atexit(write_down) };
 }
 
@@ -45,7 +44,7 @@ extern "C" fn write_down() {
         let _ = writeln!(text, "  {name}: {open}");
     }
     if let Ok(mut file) = OpenOptions::new().create(true).append(true).open(path) {
-        // There is no way to report a full disk.
+        // An error, such as a full disk, cannot be reported.
         let _ = file.write_all(text.as_bytes());
     }
 }

@@ -1,8 +1,7 @@
 //! `measure-collector [--hang] [--core N]`: a collector that costs as little as possible.
 //!
-//! It prints its address, then a line of counts for each line that it reads, and ends at the end of its input. It looks
-//! no deeper into a request than the names of the spans: a collector that decoded all of it would be slower than what
-//! is measured.
+//! It prints its address, then a line of counts for each line that it reads, and exits at the end of its input. It only
+//! decodes the names of spans: a collector that decoded everything would be slower than what is measured.
 #![forbid(unsafe_code)]
 
 use std::convert::Infallible;
@@ -55,7 +54,7 @@ async fn main() {
     }
 }
 
-/// Answers each line with the counts, and ends the process with its input.
+/// Answers each line with the counts, and exits at the end of the input.
 fn answer(counts: &Counts) {
     for line in stdin().lock().lines() {
         if line.is_err() {
@@ -119,7 +118,7 @@ impl UnaryService<Bytes> for Export {
     }
 }
 
-/// A codec that hands out the bytes of a message, and answers with an empty one.
+/// A codec that returns the bytes of a request, and encodes an empty response.
 #[derive(Debug, Clone, Copy)]
 struct Raw;
 

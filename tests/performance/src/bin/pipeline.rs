@@ -1,19 +1,19 @@
-//! `measure-pipeline MODE REQUESTS`: the program that is measured from the outside.
+//! `measure-pipeline MODE REQUESTS`: the program that is measured from outside.
 //!
 //! Requests of six nested spans, fifty at a time and then a pause, exported over gRPC to a collector in another process.
-//! Prints one line of `name=value`, and fails if a span got lost.
+//! Prints one line of `name=value`, and fails if a span was lost.
 //!
 //! | option | |
 //! |---|---|
-//! | `--burst N` | so many requests at a time; 50 |
+//! | `--burst N` | this many requests at a time; 50 |
 //! | `--pause N` | microseconds between them; 3000 |
-//! | `--threads N` | so many threads, each with all requests; 1 |
-//! | `--queue N` | room for so many spans |
+//! | `--threads N` | this many threads, each with all requests; 1 |
+//! | `--queue N` | the queue has room for this many spans |
 //! | `--core N` | everything on this core, and the collector on the other |
 //! | `--hang` | the collector never answers, and nothing is flushed |
 //! | `--unsampled` | nothing is sampled |
 //! | `--audit` | what is exported is audited; ours alone |
-//! | `--leaf` | no requests, but spans below one that stays open; for `--unsampled` |
+//! | `--leaf` | single spans below one that stays open, in place of requests; for `--unsampled` |
 //! | `--async` | the spans of `--leaf` are of asynchronous functions |
 //! | `--yields` | these yield three times |
 //! | `--no-provider` | nothing is set up |
@@ -40,7 +40,7 @@ struct Work {
 }
 
 impl Work {
-    /// Makes all requests, and says how much of the thread's processor time they took without the pauses.
+    /// Makes all requests, and returns the CPU time of the thread without the pauses.
     fn run(&self) -> Duration {
         if self.leaf { self.mode.below_root(|| self.bursts()) } else { self.bursts() }
     }
@@ -102,7 +102,7 @@ fn main() {
         clock::pin(core);
     }
     let modes: &[Mode] = if options.flag("--no-provider") { &[] } else { &[mode] };
-    // Before the queue is there: some allocate all of it at once.
+    // Before the queue is created: some allocate it as a whole.
     let memory = clock::resident_memory();
     let stack = Stack::new(modes, &collector.endpoint(), &setup);
 
@@ -144,6 +144,6 @@ fn main() {
         std::process::exit(1);
     }
     drop(collector);
-    // What hangs is not waited for.
+    // Does not wait for threads that hang.
     std::process::exit(0);
 }

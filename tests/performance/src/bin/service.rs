@@ -1,7 +1,7 @@
 //! `measure-service MODE`: an axum service whose handler has five nested spans with two tags each.
 //!
 //! The service and its exporter have one core, the client and the collector the other, which has less to do. Prints one
-//! line of `name=value`, and fails if a span got lost. `--seconds N` (3) is how long is measured, after a warm-up.
+//! line of `name=value`, and fails if a span was lost. `--seconds N` (3) is how long is measured, after a warm-up.
 //! `--work N` makes the handler compute N thousand steps of a hash, each of which takes about a nanosecond; otherwise
 //! it does nothing but call the five functions. `--client ADDRESS` is the client, which this program starts.
 #![forbid(unsafe_code)]
@@ -24,7 +24,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 const CONNECTIONS: usize = 16;
 const SPANS_PER_REQUEST: u64 = 5;
-/// Room for all that the slowest exporter leaves behind while the service is busy, so that none is lost.
+/// Room for the backlog of the slowest exporter while the service is busy, so that no span is lost.
 const QUEUE: usize = 4_000_000;
 
 fn main() {
@@ -82,7 +82,7 @@ fn main() {
     std::process::exit(0);
 }
 
-/// What the handler of a service does besides: a chain of steps, each of which needs the result of the one before.
+/// The work of the handler: a chain of steps, each of which needs the result of the one before.
 fn compute(steps: u64) {
     let hash = (0..steps).fold(0xcbf2_9ce4_8422_2325_u64, |hash, step| (hash ^ step).wrapping_mul(0x0100_0000_01b3));
     black_box(hash);
@@ -116,7 +116,7 @@ async fn connection(address: String, begin: Instant, end: Instant) -> (u64, u64)
     let (mut measured, mut all) = (0, 0);
     loop {
         stream.write_all(REQUEST).await.expect("the service reads");
-        // The answer is small, and its body is one digit behind the head.
+        // The response is small, and its body is one digit after the head.
         let mut read = 0;
         loop {
             let more = stream.read(&mut buffer[read..]).await.expect("the service answers");

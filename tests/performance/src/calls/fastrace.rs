@@ -1,4 +1,4 @@
-//! `#[fastrace::trace]`. Its properties are texts, and the place in the code is among them.
+//! `#[fastrace::trace]`. Its properties are strings, and include the source location.
 
 use std::hint::black_box;
 
@@ -48,7 +48,7 @@ steps! {
         step_6 / step_6_async => plain, plain_async;
 }
 
-/// The outermost span of a request. A root has no attribute of its own in fastrace.
+/// The outermost span of a request. fastrace has no attribute for a root span.
 fn request_root(tenant_id: &str, order_no: i64) -> Span {
     Span::root("step_1", SpanContext::random()).with_properties(|| {
         [

@@ -1,5 +1,5 @@
-//! What OpenTelemetry's API asks of any span, and nothing else: the two objects of its context, making that current,
-//! ending it, two readings of the clock, and a random id. Nothing is recorded.
+//! What OpenTelemetry's API requires of any span, and nothing else: the two objects of its context, attaching it,
+//! ending the span, two readings of the clock, and a random ID. Nothing is recorded.
 
 use std::future::Future;
 use std::hint::black_box;

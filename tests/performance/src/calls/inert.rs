@@ -1,4 +1,4 @@
-//! A span that ends, and otherwise ignores what is done to it.
+//! A span that only ends, and ignores all other calls.
 
 use std::borrow::Cow;
 use std::time::SystemTime;
@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanContext, Status};
 
-/// What a span has to do nevertheless.
+/// The calls that the span does not ignore.
 pub(super) trait Ends {
     fn span_context(&self) -> &SpanContext;
 

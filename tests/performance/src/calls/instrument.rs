@@ -1,4 +1,4 @@
-//! `#[tracing::instrument]`. The place in the code comes from the layer.
+//! `#[tracing::instrument]`. The layer adds the source location.
 
 use std::hint::black_box;
 

@@ -1,5 +1,5 @@
-//! The floor, and besides it the least that keeps two promises, for one call site: the span is encoded when it ends, into the
-//! buffer of its trace, and, if `LISTED`, it is in a table of open spans, by which another thread can end it.
+//! The floor, plus the minimum that keeps two promises, for one callsite: the span is encoded into the buffer of its
+//! trace when it ends, and, if `LISTED`, it is in a table of open spans, through which another thread can end it.
 //!
 //! Nothing else is done: no sampler, no limits, no attribute that is set twice, no events, no status, no panics.
 
@@ -20,7 +20,7 @@ type Buffer = Mutex<Vec<u8>>;
 /// The buffer of the only trace.
 static TRACE: LazyLock<Arc<Buffer>> = LazyLock::new(Arc::default);
 
-/// What never changes at the call site: its name, and the place in the code.
+/// The constant part of the callsite: its name and source location.
 static CALL_SITE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut bytes = vec![0x2a, 6];
     bytes.extend_from_slice(b"step_6");
@@ -40,11 +40,11 @@ struct Open {
 }
 
 thread_local! {
-    /// The buffer of the trace that this thread has seen last.
+    /// The buffer of the trace that this thread has used last.
     static RECENT: RefCell<Weak<Buffer>> = RefCell::new(Arc::downgrade(&TRACE));
-    /// Buffers of attributes, to be used again.
+    /// Buffers of attributes, for reuse.
     static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
-    /// Places in the table.
+    /// Free slots of the table.
     static FREE: RefCell<Vec<usize>> = RefCell::new((0..OPEN.len()).collect());
     /// Spans on their way to the export thread.
     static HANDED_OVER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };

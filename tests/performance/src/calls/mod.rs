@@ -1,6 +1,6 @@
-//! The work that is traced: the same in every way there is to trace it.
+//! The work that is traced, the same for each way to trace it.
 //!
-//! - A *request* is six nested spans, each with two tags, a text and an integer, and the place in the code.
+//! - A *request* is six nested spans, each with two tags, a text and an integer, and the source location.
 //! - A *leaf* is one such span below an open one.
 
 mod by_hand;
@@ -20,7 +20,7 @@ use std::task::{Context, Poll, Waker};
 
 pub use self::by_hand::set_tracer;
 
-/// What the names of all spans of the workload begin with.
+/// The prefix of the names of all spans of the workload.
 pub const PREFIX: &str = "step_";
 
 /// How many spans a request has.
@@ -47,10 +47,10 @@ impl Mode {
     /// All of them.
     pub const ALL: [Self; 6] = [Self::Plain, Self::Ours, Self::ByHand, Self::Fastrace, Self::Instrument, Self::Layer];
 
-    /// Those that are compared within one process.
+    /// The modes that are compared within one process.
     pub const BENCHED: [Self; 5] = [Self::Plain, Self::Ours, Self::ByHand, Self::Fastrace, Self::Instrument];
 
-    /// Those of them that trace.
+    /// The modes in which calls are traced, of [`BENCHED`](Self::BENCHED).
     pub const TRACED: [Self; 4] = [Self::Ours, Self::ByHand, Self::Fastrace, Self::Instrument];
 
     /// Its name in arguments and results.
@@ -131,7 +131,7 @@ impl Mode {
         }
     }
 
-    /// As many nested spans, the innermost of which runs `work`.
+    /// `depth` nested spans, the innermost of which runs `work`.
     pub fn nested(self, depth: usize, work: &mut dyn FnMut()) {
         match self {
             Self::Plain => work(),
@@ -153,7 +153,7 @@ impl Mode {
         }
     }
 
-    /// One span below another with so many tags, which are integers: those of [`TAGS`].
+    /// One span below another with this many integer tags, one of [`TAGS`].
     ///
     /// # Panics
     ///
@@ -179,7 +179,7 @@ pub fn biz_tags_leaf_async(tenant_id: &str, order_no: i64) -> usize {
     ready(ours::biz_tags_leaf_async(tenant_id, order_no))
 }
 
-/// Runs `work` below so many tags of `#[biz_tags]`: those of [`TAGS`].
+/// Runs `work` below this many tags of `#[biz_tags]`, one of [`TAGS`].
 ///
 /// # Panics
 ///
@@ -188,7 +188,7 @@ pub fn below_biz_tags(tags: usize, value: i64, work: &mut dyn FnMut()) {
     ours::below_biz_tags(tags, value, work);
 }
 
-/// The leaf of the OpenTelemetry API as its documentation has it: with the global provider's tracer for each call.
+/// The leaf of the OpenTelemetry API as in its documentation: with the global provider's tracer for each call.
 pub fn global_leaf(tenant_id: &str, order_no: i64) -> usize {
     by_hand::global_leaf(tenant_id, order_no)
 }
@@ -198,7 +198,7 @@ pub fn global_leaf_async(tenant_id: &str, order_no: i64) -> usize {
     ready(by_hand::global_leaf_async(tenant_id, order_no))
 }
 
-/// What OpenTelemetry's API, the allocator and the clock take of any leaf: a span that records nothing.
+/// The share of OpenTelemetry's API, the allocator and the clock in any leaf: a span that records nothing.
 pub fn floor_leaf(tenant_id: &str, order_no: i64) -> usize {
     floor::leaf(tenant_id, order_no)
 }
@@ -208,17 +208,17 @@ pub fn floor_leaf_async(tenant_id: &str, order_no: i64) -> usize {
     ready(floor::leaf_async(tenant_id, order_no))
 }
 
-/// The floor, and a span that is encoded into the buffer of its trace when it ends.
+/// The floor, plus a span that is encoded into the buffer of its trace when it ends.
 pub fn encoded_leaf(tenant_id: &str, order_no: i64) -> usize {
     least::leaf::<false>(tenant_id, order_no)
 }
 
-/// The same, which is in a table of open spans.
+/// The same, plus an entry in a table of open spans.
 pub fn listed_leaf(tenant_id: &str, order_no: i64) -> usize {
     least::leaf::<true>(tenant_id, order_no)
 }
 
-/// What it takes to know that the span above is not sampled.
+/// The minimum for finding out that the parent span is not sampled.
 ///
 /// # Panics
 ///
@@ -236,7 +236,7 @@ pub fn floor_unsampled_async(tenant_id: &str, order_no: i64) -> usize {
     ready(floor::unsampled_leaf_async(tenant_id, order_no))
 }
 
-/// The numbers of tags that there are functions for.
+/// The numbers of tags for which there are functions.
 pub const TAGS: [usize; 7] = [0, 1, 2, 4, 8, 16, 32];
 
 /// Calls `$with!` with the name of a function and its tags, for each number of [`TAGS`] but 0.
@@ -293,7 +293,7 @@ fn plain_request(tenant_id: &str, order_no: i64) -> usize {
 }
 
 /// Runs a future that is ready at once: what is measured is the span, not a scheduler.
-#[expect(clippy::inline_always, reason = "otherwise some of what is compared is copied into a call, and some is not")]
+#[expect(clippy::inline_always, reason = "otherwise, only some of the compared calls would be inlined")]
 #[inline(always)]
 fn ready<F: Future>(future: F) -> F::Output {
     let mut cx = Context::from_waker(Waker::noop());

@@ -1,5 +1,5 @@
-//! A double of the servers that do not run: queues that deliver at least once, and a store, over lines of JSON on a
-//! connection to the storm's own process. What was delivered on a connection that breaks is delivered again.
+//! A test double for the servers that are not running: queues with at-least-once delivery, and a store, over lines of
+//! JSON on a connection to the storm's own process. If a connection breaks, its unsettled messages are delivered again.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc};
 
-/// What a client asks for. `call` stands for a command to Redis, or a statement.
+/// A request of a client. `Call` stands for a command to Redis, or a statement.
 #[derive(Debug, Serialize, Deserialize)]
 enum Ask {
     Publish { queue: String, message: Stored },
@@ -19,7 +19,7 @@ enum Ask {
     Call,
 }
 
-/// A message in a queue, and on its way to a consumer.
+/// A message in a queue, or in flight to a consumer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Stored {
     #[serde(default)]
@@ -47,7 +47,7 @@ impl Queue {
         self.filled.notify_one();
     }
 
-    /// Cancel safe: a message is taken only when it is returned.
+    /// Cancel safe: a message is only taken if it is returned.
     async fn pop(&self) -> Stored {
         loop {
             let filled = self.filled.notified();
@@ -92,7 +92,7 @@ async fn connection(stream: TcpStream, broker: Arc<Broker>) {
     let (read, mut write) = stream.into_split();
     let mut lines = BufReader::new(read).lines();
     while let Ok(Some(text)) = lines.next_line().await {
-        // A client that is killed leaves half a line.
+        // A client that was killed may leave half a line.
         let Ok(ask) = serde_json::from_str::<Ask>(&text) else { return };
         match ask {
             Ask::Publish { queue, message } => broker.queue(&queue).push(message, true),
@@ -134,7 +134,7 @@ async fn deliver(mut lines: Lines<BufReader<OwnedReadHalf>>, mut write: OwnedWri
     }
 }
 
-/// A connection for one request at a time.
+/// A connection with one request in flight at a time.
 struct Connection(tokio::sync::Mutex<(Lines<BufReader<OwnedReadHalf>>, OwnedWriteHalf)>);
 
 impl Connection {
@@ -168,7 +168,7 @@ impl Producer {
     }
 }
 
-/// The double of a store.
+/// The test double for a store.
 pub(crate) struct Store(Connection);
 
 impl Store {

@@ -43,25 +43,25 @@ struct Position {
     next: Mutex<Option<i64>>,
     /// The offset of the first message that was never delivered.
     fresh: AtomicI64,
-    /// Where a consumer that replaces this one is to begin: all before it have been dealt with.
-    dealt: Mutex<Dealt>,
-    /// One goes back at a time.
+    /// Where a consumer that replaces this one begins: all earlier messages are processed.
+    processed: Mutex<Processed>,
+    /// Held while the consumer seeks.
     turn: tokio::sync::Mutex<()>,
 }
 
-/// What has been dealt with, in whatever order.
+/// The processed messages: all before `from`, and those in `beyond`, which were processed out of order.
 #[derive(Default)]
-struct Dealt {
+struct Processed {
     from: Option<i64>,
     beyond: BTreeSet<i64>,
     committed: i64,
 }
 
-/// How many more messages are dealt with between two commits.
+/// How many messages are processed between two commits.
 const COMMIT_EVERY: i64 = 32;
 
-impl Dealt {
-    /// Returns the offset to commit, now and then.
+impl Processed {
+    /// Adds a message. Returns the offset to commit, if a commit is due.
     fn with(&mut self, offset: i64) -> Option<i64> {
         let mut from = self.from?;
         self.beyond.insert(offset);
@@ -69,7 +69,7 @@ impl Dealt {
             from += 1;
         }
         self.from = Some(from);
-        // Delivered once more after a rewind.
+        // Some were processed again after a rewind.
         self.beyond = self.beyond.split_off(&from);
         (from - self.committed >= COMMIT_EVERY).then(|| {
             self.committed = from;
@@ -86,7 +86,7 @@ pub(crate) struct Received {
 
 impl Received {
     pub(super) fn acknowledge(&self) {
-        let commit = self.from.position.dealt.lock().expect("no holder panics").with(self.message.offset());
+        let commit = self.from.position.processed.lock().expect("no holder panics").with(self.message.offset());
         if let Some(offset) = commit {
             let mut offsets = TopicPartitionList::new();
             let added = offsets.add_partition_offset(self.message.topic(), 0, Offset::Offset(offset));
@@ -95,14 +95,14 @@ impl Received {
         }
     }
 
-    /// Has the consumer continue from this message: it and all that followed it are delivered again.
+    /// Seeks back to this message: it and all later ones are delivered again.
     pub(super) async fn rewind(&self) {
         let (offset, position) = (self.message.offset(), &self.from.position);
         let _turn = position.turn.lock().await;
         {
             let mut next = position.next.lock().expect("no holder panics");
             if next.is_none_or(|next| next <= offset) {
-                // Another one, before it, has failed as well.
+                // An earlier message has failed, too.
                 return;
             }
             *next = Some(offset);
@@ -120,7 +120,7 @@ pub(crate) struct Consumer {
 }
 
 impl Consumer {
-    /// Begins at the start of the topic, or where the group has stopped if `again`.
+    /// Begins at the start of the topic, or at the committed offset of the group if `again`.
     pub(super) fn connect(address: &str, topic: &str, again: bool) -> Self {
         let mut config = config(address);
         config.set("group.id", super::GROUP).set("enable.auto.commit", "false").set("auto.offset.reset", "earliest");
@@ -133,7 +133,7 @@ impl Consumer {
         let position = Position {
             next: Mutex::new(None),
             fresh: AtomicI64::new(0),
-            dealt: Mutex::default(),
+            processed: Mutex::default(),
             turn: tokio::sync::Mutex::new(()),
         };
         Self { client: Arc::new(consumer), position: Arc::new(position) }
@@ -146,11 +146,11 @@ impl Consumer {
             {
                 let mut next = self.position.next.lock().expect("no holder panics");
                 if next.is_some_and(|next| next != offset) {
-                    // It was on its way when the consumer went back, and comes again.
+                    // It was in flight when the consumer sought back, and is delivered again.
                     continue;
                 }
                 *next = Some(offset + 1);
-                self.position.dealt.lock().expect("no holder panics").from.get_or_insert(offset);
+                self.position.processed.lock().expect("no holder panics").from.get_or_insert(offset);
             }
             let redelivered = self.position.fresh.fetch_max(offset + 1, Ordering::Relaxed) > offset;
             return Received { message, redelivered, from: self.clone() };

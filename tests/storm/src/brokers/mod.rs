@@ -1,5 +1,5 @@
-//! Queues: the same few operations over each broker, without any tracing. How a message is sent and a received one is
-//! continued is the business of [`ours`](crate::ours) and `peer`.
+//! Queues: the same few operations for each broker, without any tracing. [`ours`](crate::ours) and `peer` send messages
+//! with a context, and continue traces from received ones.
 
 pub(crate) mod amqp;
 pub(crate) mod double;
@@ -99,7 +99,7 @@ impl Message {
         }
     }
 
-    /// Says that it is dealt with.
+    /// Acknowledges it.
     pub(crate) async fn acknowledge(&self) {
         match self {
             Self::Amqp(message) => message.acknowledge().await,
@@ -112,7 +112,7 @@ impl Message {
         }
     }
 
-    /// Has it delivered again; whether its system can do that.
+    /// Requests redelivery. Returns `false` if its system does not support that.
     pub(crate) async fn requeue(&self) -> bool {
         match self {
             Self::Amqp(message) => message.requeue().await,
@@ -139,7 +139,7 @@ pub(crate) enum Consumer {
 }
 
 impl Consumer {
-    /// `prefetch` messages may be unacknowledged, where the system knows such a limit.
+    /// At most `prefetch` messages are unacknowledged, if the system has such a limit.
     pub(crate) async fn connect(config: &Config, queue: &str, prefetch: u16) -> Self {
         let (name, again) = (config.queue(queue), config.replaces.is_some());
         match (system_of(queue), config.server(system_of(queue))) {
@@ -171,7 +171,7 @@ impl Consumer {
     }
 }
 
-/// Creates what has to be there before the services start: topics, queues, and the table.
+/// Creates what the services need: topics, queues, and the table.
 pub(crate) async fn prepare(config: &Config) {
     for (queue, system) in QUEUES {
         let name = config.queue(queue);

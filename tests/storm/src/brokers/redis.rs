@@ -10,7 +10,7 @@ use super::GROUP;
 
 pub(crate) async fn connect(address: &str) -> MultiplexedConnection {
     let client = Client::open(format!("redis://{address}")).expect("an address");
-    // Waiting for an entry is no reason to give up.
+    // A blocking read must not time out.
     let patient = AsyncConnectionConfig::new().set_response_timeout(None);
     client.get_multiplexed_async_connection_with_config(&patient).await.expect("redis runs")
 }
@@ -49,7 +49,7 @@ pub(crate) struct Consumer {
     acknowledging: MultiplexedConnection,
     stream: String,
     read: VecDeque<StreamId>,
-    /// Until those are read that were delivered to an earlier process and not acknowledged: the last one read so far.
+    /// While the pending entries of an earlier process are read: the ID of the last one so far.
     pending: Option<String>,
 }
 

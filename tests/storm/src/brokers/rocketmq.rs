@@ -13,15 +13,15 @@ use rocketmq_model::common::message::message_ext::MessageExt;
 use rocketmq_runtime::{RuntimeConfig, RuntimeOwner};
 use tokio::sync::{Mutex, mpsc};
 
-/// What the client runs on.
+/// The runtime of a client.
 struct Client {
     runtime: Arc<ClientRuntime>,
     _owner: RuntimeOwner,
 }
 
 impl Client {
-    /// `listeners` may be called at once. By default it is two for each processor, and a message for which there is no
-    /// room is delivered again, ten seconds later.
+    /// `listeners` may be called concurrently. The default is two per processor, and a message in excess is delivered
+    /// again ten seconds later.
     fn new(listeners: usize) -> Self {
         let mut config =
             RuntimeConfig::default().with_max_blocking_threads(4 * listeners.max(8)).expect("a valid limit");
@@ -61,7 +61,7 @@ impl Producer {
 
 pub(crate) struct Received {
     pub(crate) message: Arc<MessageExt>,
-    /// Ends the call of the listener.
+    /// Completes the call of the listener.
     handled: SyncSender<()>,
     from: Arc<Mutex<DefaultMQPushConsumer>>,
 }
@@ -74,7 +74,7 @@ impl Received {
         let _ = self.handled.send(());
     }
 
-    /// What the client does for a listener that returns `ReconsumeLater`, whose delay would be ten seconds.
+    /// Like a listener that returns `ReconsumeLater`, which would delay the message by ten seconds.
     pub(super) async fn send_back(&self) {
         let mut consumer = self.from.lock().await;
         let message = MessageExt::clone(&self.message);

@@ -1,4 +1,4 @@
-//! Each kind of break is seen, and called by its name.
+//! Each kind of break is detected as such.
 
 use super::*;
 
@@ -33,7 +33,7 @@ fn row(id: u64, parent: u64, step: u64, kind: SpanKind) -> Row {
 }
 
 impl World {
-    /// In which all is well.
+    /// Without any breaks.
     fn new() -> Self {
         let facts = vec![
             fact(1, 0, "gateway.accept", "server", 1),
@@ -78,7 +78,7 @@ impl World {
         check(1, &self.facts, &self.batches, &self.received, deaths)
     }
 
-    /// Where the process that placed the order was killed, at this time, in nanoseconds after the end of its step.
+    /// Checks with a kill of the process that placed the order, so many nanoseconds after the end of its step.
     fn killed(mut self, after: u64) -> Findings {
         const PROCESS: u64 = 1 << 40;
         for fact in &mut self.facts {
@@ -101,7 +101,7 @@ impl World {
         self.check_with(&[Death { process: 1, role: "orders", at: 3 + after }])
     }
 
-    /// The kinds of what is wrong, and whether the request counts as whole.
+    /// The kinds of breaks, and how many requests are whole.
     fn breaks(&self) -> (Vec<Break>, u64) {
         let findings = self.check();
         (findings.breaks.into_keys().collect(), findings.whole)
@@ -114,7 +114,7 @@ fn a_whole_trace_is_whole() {
 }
 
 #[test]
-fn a_request_of_which_nothing_was_recorded_is_not_whole() {
+fn a_request_without_facts_is_not_whole() {
     let world = World::new();
     let findings = check(2, &world.facts, &world.batches, &world.received, &[]);
     assert_eq!((findings.breaks.into_keys().collect::<Vec<_>>(), findings.whole), (vec![Break::NoStep], 1));
@@ -170,7 +170,7 @@ fn a_step_with_two_spans_is_seen() {
 }
 
 #[test]
-fn a_ring_of_parents_is_seen() {
+fn a_cycle_of_parents_is_seen() {
     // The parent of 13 is 12.
     let world = World::with(12, |row| row.parent = 13);
     assert_eq!(world.breaks(), (vec![Break::WrongParent, Break::Calls], 0));
@@ -184,7 +184,7 @@ fn a_lost_link_is_seen() {
 }
 
 #[test]
-fn what_is_wrong_in_a_whole_trace_is_seen() {
+fn flaws_in_a_whole_trace_are_seen() {
     assert_eq!(World::with(14, |row| row.order = 1).breaks(), (vec![Break::StepTags], 1));
     assert_eq!(World::with(15, |row| row.tenant = NONE).breaks(), (vec![Break::HopTags], 1));
     assert_eq!(World::with(14, |row| row.error = true).breaks(), (vec![Break::Outcome], 1));
@@ -204,7 +204,7 @@ fn a_killed_attempt_is_counted_and_needs_no_span() {
 }
 
 #[test]
-fn what_a_kill_takes_is_no_break() {
+fn what_a_kill_loses_is_not_a_break() {
     let whole = World::new().killed(0);
     assert_eq!((whole.breaks.len(), whole.whole, whole.kills.requests.len()), (0, 1, 0));
     let lost = World::without(16).killed(0);
@@ -227,13 +227,17 @@ fn what_a_kill_takes_is_no_break() {
 }
 
 #[test]
-fn what_a_kill_does_not_take_is_a_break() {
+fn what_a_kill_does_not_lose_is_a_break() {
     let kinds = |findings: Findings| findings.breaks.into_keys().collect::<Vec<_>>();
-    assert_eq!(kinds(World::without(16).killed(12_000_000_000)), vec![Break::NoSpan], "it was due long before");
+    assert_eq!(
+        kinds(World::without(16).killed(12_000_000_000)),
+        vec![Break::NoSpan],
+        "it was due long before the kill"
+    );
     assert_eq!(
         kinds(World::without(11).killed(0)),
         vec![Break::NoSpan, Break::Orphan, Break::WrongParent],
-        "another's"
+        "a span of another process"
     );
     assert_eq!(kinds(World::with(16, |row| row.parent = 11).killed(0)), vec![Break::WrongParent], "another parent");
     assert_eq!(

@@ -22,7 +22,7 @@ struct Archive {
     timers: mpsc::UnboundedSender<Timer>,
 }
 
-/// What is kept of a trace until later.
+/// A reminder, with the trace that it continues.
 struct Timer {
     due: Instant,
     step: Step,

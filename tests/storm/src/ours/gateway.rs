@@ -1,4 +1,4 @@
-//! The gateway: takes an order over HTTP, and sees to it in a detached job that outlives the caller's patience.
+//! The gateway: accepts an order over HTTP, and fulfils it in a detached job, even if the caller hangs up.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::grpc;
 use crate::plan::fault;
 use crate::service::Service;
 
-/// How long a call may take, and how long one that is to time out.
+/// The timeout of a call, and of one that is planned to time out.
 const PATIENCE: Duration = Duration::from_secs(60);
 const NO_PATIENCE: Duration = Duration::from_millis(30);
 

@@ -53,7 +53,7 @@ pub(super) async fn send(producer: &Producer, step: &Step, order: Order) {
     }
 }
 
-/// Calls `$use` with the message as its integration knows it.
+/// Evaluates `$use` with the message as the `Delivery` of its integration, or `$other` for the double.
 macro_rules! with_delivery {
     ($message:expr, |$delivery:ident| $use:expr, |$double:ident| $other:expr) => {
         match $message {

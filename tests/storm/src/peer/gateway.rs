@@ -23,7 +23,7 @@ use crate::grpc;
 use crate::plan::{Plan, fault};
 use crate::service::Service;
 
-/// How long a call may take, and how long one that is to time out.
+/// The timeout of a call, and of one that is planned to time out.
 const PATIENCE: Duration = Duration::from_secs(60);
 const NO_PATIENCE: Duration = Duration::from_millis(30);
 

@@ -75,7 +75,7 @@ async fn publish(producer: &Producer, body: String, headers: HashMap<String, Str
     }
 }
 
-/// The context that a message has come with.
+/// The context in a message.
 pub(super) fn extract(message: &Message) -> Context {
     let mut headers = HashMap::new();
     match message {
@@ -121,7 +121,7 @@ macro_rules! consume {
             order_no = order.request,
             tenant_id = $crate::plan::Plan::tenant(order.request)
         );
-        // Before it is entered, or it has started without a parent.
+        // Before it is entered, because it would otherwise start without a parent.
         let _ =
             tracing_opentelemetry::OpenTelemetrySpanExt::set_parent(&span, $crate::peer::messages::extract($message));
         tracing::Instrument::instrument($work, span).await

@@ -2,8 +2,8 @@
 //! HTTP and gRPC, and everything else by hand, as the documentation of these crates shows.
 //!
 //! * HTTP servers have `axum-tracing-opentelemetry`, gRPC servers and clients `tonic-tracing-opentelemetry`. No release
-//!   of `reqwest-tracing` knows this version of OpenTelemetry, so the headers are injected by hand.
-//! * No client library of a broker or a database has middleware: spans are made by hand, contexts are injected into
+//!   of `reqwest-tracing` supports this version of OpenTelemetry, so the headers are injected by hand.
+//! * No client library of a broker or a database has middleware: spans are created by hand, contexts are injected into
 //!   headers, and extracted before the consumer's span is entered.
 //! * Tasks have `.instrument(Span::current())`, closures on other threads `span.in_scope`, messages to an actor the
 //!   span, and a timer a carrier.
@@ -68,7 +68,7 @@ impl Tracing {
         self.0.force_flush().is_ok()
     }
 
-    /// The SDK does not tell how many spans it has exported or dropped.
+    /// The SDK does not report how many spans it has exported or dropped.
     pub(crate) async fn shutdown(self) -> String {
         let ended = tokio::task::spawn_blocking(move || self.0.shutdown()).await.expect("no panic");
         if let Err(error) = ended {

@@ -15,7 +15,7 @@ use crate::facts::{Order, Step, say};
 use crate::plan::fault;
 use crate::service::{Quiesce, Seen, Service, Tracing};
 
-/// How many messages each handles at once, and how many it may have received.
+/// How many messages each service handles at once, which is also its prefetch limit.
 const WORKERS: u16 = 32;
 
 /// How large a batch may become.
@@ -45,7 +45,7 @@ async fn reserve(stock: &Stock, step: Step, message: &Message, order: Order) {
         error!("not the first time");
         return step.failed();
     }
-    // Those after one that has failed are delivered again with it.
+    // After a failed message, the later ones are delivered again, too.
     if stock.reserved.is_new(order) {
         return pass_on(&stock.bills, step, message).await;
     }
@@ -94,7 +94,7 @@ async fn bill(billing: &Billing, step: Step, message: &Message, order: Order) {
     pass_on(&billing.parcels, step, message).await;
 }
 
-/// Waits until this message is all that is going on, and asks to be killed.
+/// Waits until this is the only message in progress, and asks to be killed.
 async fn die(billing: &Billing, step: Step, order: Order) {
     billing.quiesce.idle(1).await;
     billing.tracing.flush().await;

@@ -1,12 +1,11 @@
-//! Compares results with `bounds.txt`, which says how.
+//! Compares results with `bounds.txt`, which describes its format.
 
 use std::fs;
 
 use crate::results::{Results, shown};
 
-/// Prints a table of what must be reached, and returns whether every limit is kept. A question that was not asked is left
-/// out. One that was asked has all the figures that the bounds name: otherwise a name has changed, and a limit would not be
-/// looked at ever again.
+/// Prints a table of goals and limits, and returns whether every limit is kept. Questions without results are skipped.
+/// A question with results must have all figures in the bounds: otherwise, a changed name would disable a limit.
 pub(crate) fn check(results: &Results, path: &str) -> bool {
     let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let mut passed = true;
@@ -36,14 +35,14 @@ pub(crate) fn check(results: &Results, path: &str) -> bool {
             shown(figure),
             other.map(|other| format!("{against}: {}", shown(other))).unwrap_or_default(),
             other.map(|_| format!("{value:.4}")).unwrap_or_default(),
-            said(goal_reached, "reached", "missed"),
-            said(within_limit, "kept", "EXCEEDED"),
+            word(goal_reached, "reached", "missed"),
+            word(within_limit, "kept", "EXCEEDED"),
         );
     }
     passed
 }
 
-fn said(is: Option<bool>, yes: &'static str, no: &'static str) -> &'static str {
+fn word(is: Option<bool>, yes: &'static str, no: &'static str) -> &'static str {
     is.map_or("", |is| if is { yes } else { no })
 }
 

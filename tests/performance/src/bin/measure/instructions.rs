@@ -1,5 +1,5 @@
-//! Instructions in user space, of all threads of a process, by callgrind: the difference of two run lengths, so that what
-//! a process needs once does not count.
+//! Instructions in user space, of all threads of a process, by callgrind: the difference between two run lengths, so
+//! that startup does not count.
 
 use std::collections::HashMap;
 use std::fs;
@@ -14,14 +14,14 @@ struct Question {
     row: &'static str,
     modes: &'static [Mode],
     arguments: &'static [&'static str],
-    /// Requests, and how many more of them in the longer run.
+    /// The requests of the shorter run, and how many more the longer one has.
     short: u32,
     more: u32,
     per_request: u32,
 }
 
 const QUESTIONS: [Question; 4] = [
-    // The queue has room for all of it, because everything takes longer than otherwise.
+    // The queue has room for all spans, because everything is slower under callgrind.
     Question {
         row: "wire",
         modes: &[Mode::Ours, Mode::ByHand, Mode::Fastrace, Mode::Instrument, Mode::Layer],
@@ -30,7 +30,7 @@ const QUESTIONS: [Question; 4] = [
         more: 2000,
         per_request: 6,
     },
-    // Right after it, because the difference of the two is what the audit costs.
+    // Right after it, because the difference between the two is the cost of the audit.
     Question {
         row: "audited",
         modes: &[Mode::Ours],
@@ -127,7 +127,7 @@ struct Threads {
 /// Runs `measure-pipeline` below callgrind, and counts its threads apart.
 fn by_thread(mode: Mode, requests: u32, arguments: &[&str]) -> Threads {
     let folder = PathBuf::from(format!("{}.threads", program("measure-pipeline").display()));
-    // What another run left.
+    // Left over from an earlier run.
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).expect("the folder of the program can be written");
     callgrind(mode, requests, arguments, &folder.join("profile"), true);
@@ -135,7 +135,7 @@ fn by_thread(mode: Mode, requests: u32, arguments: &[&str]) -> Threads {
     for entry in fs::read_dir(&folder).expect("it was created") {
         let path = entry.expect("it can be read").path();
         let profile = fs::read_to_string(&path).expect("callgrind writes its profile");
-        // One of them is empty: each thread has its own, whose name ends in its number.
+        // Each thread has its own, whose name ends with its number. The one of the process is empty.
         let total = profile.lines().find_map(|line| line.strip_prefix("totals: ")?.trim().parse::<u64>().ok());
         threads.all += total.unwrap_or(0);
         if path.to_string_lossy().ends_with("-01") {
@@ -151,11 +151,11 @@ fn callgrind(mode: Mode, requests: u32, arguments: &[&str], profile: &Path, by_t
     let mut command = Command::new("valgrind");
     command
         .args(["--tool=callgrind", "--fair-sched=try"])
-        // These spin for some milliseconds, once in a process, to calibrate fastrace's clock and ours, and take another
-        // number of instructions each time. A function that is named switches counting off and on again.
+        // These spin for some milliseconds, once in a process, to calibrate fastrace's clock and ours, and their number
+        // of instructions varies. Counting is switched off on entry to a function given here, and on again on exit.
         .arg("--toggle-collect=fastant::tsc_now::___init___ctor::___init___ctor")
         .arg("--toggle-collect=throughline::clock::counter::counter")
-        // After these, which set it to no.
+        // After the toggles, which set it to no.
         .arg("--collect-atstart=yes")
         .arg(format!("--separate-threads={}", if by_thread { "yes" } else { "no" }))
         .arg(format!("--callgrind-out-file={}", profile.display()))
@@ -169,7 +169,7 @@ fn callgrind(mode: Mode, requests: u32, arguments: &[&str], profile: &Path, by_t
     assert!(output.status.success(), "{command:?} has failed:\n{said}");
 }
 
-/// Where instructions go, by parts of the names of functions; the first that fits counts.
+/// Groups of functions by parts of their names; the first match counts.
 const GROUPS: [(&str, &[&str]); 9] = [
     (
         "allocation",
@@ -195,7 +195,7 @@ const GROUPS: [(&str, &[&str]); 9] = [
     ("connection", &["h2::", "hyper", "tonic", "tokio", "tower", "http::", "mio", "bytes", "futures"]),
 ];
 
-/// Prints instructions for each span of ours, by what they are for.
+/// Prints instructions for each span of ours, by purpose.
 pub(crate) fn break_down() {
     let Question { arguments, short, more, per_request, .. } = QUESTIONS[0];
     let profile = PathBuf::from(format!("{}.callgrind", program("measure-pipeline").display()));
@@ -251,7 +251,7 @@ fn by_function(profile: &str) -> HashMap<String, u64> {
     costs
 }
 
-/// The name behind `(number) name`, which stands there only the first time.
+/// The name in `(number) name`; only the first occurrence has it.
 fn name_of<'a>(names: &mut HashMap<&'a str, &'a str>, function: &'a str) -> &'a str {
     let (number, name) = function.split_once(' ').unwrap_or((function, ""));
     if name.is_empty() { names.get(number).copied().unwrap_or("") } else { names.entry(number).or_insert(name) }

@@ -7,12 +7,12 @@ use throughline_performance::calls::Mode;
 use throughline_performance::collector::program;
 use throughline_performance::rounds::median;
 
-/// What a program has printed: numbers by their names.
+/// The output of a program: numbers by name.
 #[derive(Debug, Clone)]
 pub(crate) struct Said(BTreeMap<String, f64>);
 
 impl Said {
-    /// The `name=value` of this text.
+    /// Reads each `name=value` of the output.
     pub(crate) fn parse(text: &str) -> Self {
         let pair = |word: &str| {
             let (name, value) = word.split_once('=')?;
@@ -34,7 +34,7 @@ fn run(name: &str, mode: Mode, arguments: &[&str]) -> Said {
     Said::parse(&String::from_utf8_lossy(&output.stdout))
 }
 
-/// Runs each of these programs in each round, and prints the medians of what they say.
+/// Runs each of these programs in each round, and returns the median of each row.
 fn rounds(
     question: &str,
     rounds: usize,
@@ -60,8 +60,8 @@ fn line(question: &str, row: &str, mode: Mode, number: f64) {
     println!("{question}\t{row}\t{mode}\t{number:.1}");
 }
 
-/// Processor time for each span: of the calling thread, and of all threads up to the end of the export. The queue is
-/// larger than the SDK's 2,048, because `#[instrument]` loses spans otherwise: the exporter's own fill it.
+/// CPU time per span: of the calling thread, and of all threads up to the end of the export. The queue is larger than
+/// the SDK's 2,048, because `#[instrument]` would lose spans: the exporter's own spans would fill it.
 pub(crate) fn pipeline(count: usize) {
     let programs = Mode::ALL.map(|mode| ("measure-pipeline", mode, &["20000", "--queue", "65536"] as &[&str]));
     for ((at, row), number) in rounds("pipeline", count, &programs, &["calling", "all", "bytes"]) {
@@ -74,7 +74,7 @@ pub(crate) fn pipeline(count: usize) {
     }
 }
 
-/// Processor time of the calling thread for each child span of `#[instrument]`, with the layer of `tracing-opentelemetry`
+/// CPU time of the calling thread for each child span of `#[instrument]`, with the layer of `tracing-opentelemetry`
 /// and with ours, each the global subscriber of its process; and for one of `#[traced]`.
 pub(crate) fn layer(count: usize) {
     const ROWS: [(&str, &[&str]); 4] = [
@@ -92,7 +92,7 @@ pub(crate) fn layer(count: usize) {
 }
 
 /// Spans a second, from the first call until the collector has the last of them, all on one core, without a pause.
-/// fastrace loses most of them then: its channel is bounded, and its bound cannot be set.
+/// fastrace would lose most of them: its channel is bounded, and the bound cannot be set.
 pub(crate) fn throughput(count: usize) {
     let arguments: &[&str] = &["30000", "--pause", "0", "--core", "0", "--queue", "1000000"];
     let programs = [Mode::Ours, Mode::ByHand, Mode::Instrument].map(|mode| ("measure-pipeline", mode, arguments));
@@ -101,9 +101,9 @@ pub(crate) fn throughput(count: usize) {
     }
 }
 
-/// Spans a second on one thread and on more, while the collector answers nothing: what the threads have in common is the
-/// queue, and the export thread has nothing to do. And the processor time that a span takes of its thread, which does not
-/// count that the export thread needs a core, too.
+/// Spans a second on one thread and on more, while the collector does not respond: the threads share the queue, and the
+/// export thread has nothing to do. And the CPU time of a span on its thread, which does not include that the export
+/// thread needs a core, too.
 pub(crate) fn threads(count: usize) {
     const THREADS: [&str; 3] = ["1", "2", "4"];
     let arguments =
@@ -127,8 +127,8 @@ pub(crate) fn threads(count: usize) {
     }
 }
 
-/// Resident memory for each span that waits, with a collector that answers nothing. Of a queue that has four thirds of
-/// the places, because ours takes no new traces from three quarters on.
+/// Resident memory for each queued span, with a collector that does not respond. The limit of the queue is four thirds
+/// of the number of spans, because ours accepts no new traces above three quarters.
 pub(crate) fn memory(count: usize) {
     let arguments: &[&str] = &["100000", "--pause", "0", "--hang", "--queue", "820000"];
     let programs = [Mode::Ours, Mode::ByHand, Mode::Instrument].map(|mode| ("measure-pipeline", mode, arguments));
@@ -137,7 +137,7 @@ pub(crate) fn memory(count: usize) {
     }
 }
 
-/// Requests a second of an axum service, and the processor time of each, export included: with a handler that does nothing
+/// Requests a second of an axum service, and the CPU time of each, including export: with a handler that does nothing
 /// else, and with one that works. Without fastrace, which loses spans at this rate: its channel is bounded.
 pub(crate) fn service(count: usize) {
     let handlers: [(&str, &[&str]); 2] =

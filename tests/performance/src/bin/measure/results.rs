@@ -36,7 +36,7 @@ const TITLES: [(&str, &str); 17] = [
 pub(crate) struct Results(Vec<Entry>);
 
 impl Results {
-    /// Reads lines of question, row, column and number; of two with the same names the last counts.
+    /// Reads lines of question, row, column and number. Of lines with the same names, the last one counts.
     pub(crate) fn read(path: &str) -> Self {
         let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
         let mut results = Self(Vec::new());
@@ -102,7 +102,7 @@ impl Results {
     }
 }
 
-/// A number with as many digits as say something, and commas between thousands.
+/// A number with three significant digits or all integer ones, and commas between thousands.
 pub(crate) fn shown(number: f64) -> String {
     if number.abs() < 10.0 {
         return format!("{number:.2}");
