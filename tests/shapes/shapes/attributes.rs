@@ -128,7 +128,7 @@ shape!(
     f(1)
 );
 
-// Where the caller is, and not where the attribute is.
+// `Location::caller` is that of the caller, not of the attribute.
 shape!(
     track_caller,
     "f",
@@ -254,7 +254,7 @@ shape!(track_caller_boxed_future, "f !error: 1", {
     }
 }, started f(1, "text"));
 
-// A future that is returned early cannot be wrapped.
+// An early return bypasses the wrapper of the future.
 shape!(track_caller_future_returned_early, "f", {
     #[traced]
     #[track_caller]

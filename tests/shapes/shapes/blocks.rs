@@ -30,7 +30,7 @@ shape!(children_async, "└── f\n    ├── g\n    │   └── h\n   
     #[traced] async fn h(n: u8) -> u8 { pause().await; n }
 }, future f(Noisy("a")));
 
-// What the body leaves current is put away with it.
+// A context that the body leaves attached is detached with the span.
 shape!(
     a_guard_of_the_body,
     "f",
@@ -58,7 +58,7 @@ shape!(
     |_inside| ()
 );
 
-// The destructors of the arguments run inside.
+// The destructors of the arguments run in the span.
 both!(
     spans_of_destructors,
     "└── f\n    ├── first\n    └── second",

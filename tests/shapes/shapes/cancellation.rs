@@ -1,4 +1,4 @@
-//! Futures that are dropped before they complete. The harness checks for every asynchronous shape that its values are
+//! Futures that are dropped before they complete. For every asynchronous shape, the harness checks that the values are
 //! then dropped in the right order.
 
 use std::pin::pin;
@@ -41,7 +41,7 @@ fn never_polled_there_is_no_span() {
 }
 
 #[test]
-fn dropped_half_way_it_is_cancelled_and_cleans_up_inside() {
+fn dropped_half_way_it_is_cancelled_and_cleans_up_in_the_span() {
     let capture = Capture::new();
     capture.run(|| in_span("outer", || poll_once(work(Cleanup))));
     assert_eq!(capture.tree(), "outer\n└── work !cancelled\n    ├── clean_up\n    └── clean_up");
@@ -49,7 +49,7 @@ fn dropped_half_way_it_is_cancelled_and_cleans_up_inside() {
 }
 
 #[test]
-fn dropped_elsewhere_it_cleans_up_inside_all_the_same() {
+fn dropped_elsewhere_it_still_cleans_up_in_the_span() {
     let capture = Capture::new();
     let mut future = Box::pin(work(Cleanup));
     capture.run(|| in_span("outer", || future.as_mut().now_or_never()));
@@ -81,7 +81,7 @@ fn a_finished_future_that_is_kept_has_ended() {
 }
 
 #[test]
-fn what_it_waits_for_is_cancelled_with_it() {
+fn a_future_that_it_awaits_is_cancelled_with_it() {
     #[traced]
     async fn above(a: Noisy) -> u8 {
         work(Cleanup).await

@@ -100,7 +100,7 @@ both!(
     f(Noisy("a"), Noisy("b"))
 );
 
-// The guard in the tail is dropped before the argument that it borrows from.
+// The guard in the tail expression is dropped before the argument that it borrows from.
 both!(
     borrowed_by_the_tail,
     "f",

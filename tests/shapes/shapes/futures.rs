@@ -25,7 +25,7 @@ shape!(opaque_that_owns_nothing_of_its_arguments, "f", {
     fn f<A>(text: &str, a: A) -> impl Future<Output = usize> + use<A> { let n = text.len(); async move { pause().await; n } }
 }, started { let text = String::from("text"); f(&text, 1) });
 
-// There is no copy of a span.
+// A span cannot be cloned.
 shape!(
     opaque_that_is_cloned,
     "f",
@@ -170,7 +170,7 @@ shape!(of_a_generic, "f", {
     fn f<G, F>(g: G) -> impl Future<Output = F::Output> where G: FnOnce() -> F, F: IntoFuture { g().into_future() }
 }, started f(|| async { pause().await; 5 }));
 
-// A named future is a value like any other: the span ends with the call.
+// A future of a named type is an ordinary value: the span ends with the call.
 shape!(named, "f", {
     #[traced]
     fn f(n: u8) -> Ready<u8> { ready(n) }

@@ -1,8 +1,8 @@
-//! Runs the same source twice, with a `#[traced]` that does nothing and with the real one, and compares.
+//! Runs the same source with a `#[traced]` that does nothing and with the real one, and compares.
 //!
 //! [`shape!`] takes items and a call; [`both!`] takes a function without `async`, and creates two shapes from it. Every
 //! shape runs four times: without the attribute, recorded, not sampled, and without a tracer provider. An asynchronous
-//! one also runs once for each of its polls, and is dropped after it.
+//! one is also dropped after each of its polls, in a run of its own.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -20,12 +20,12 @@ thread_local! {
     static LOG: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Writes a line that plain and traced code must write in the same order.
+/// Logs a line. Plain and traced code must log the same lines in the same order.
 pub(crate) fn log(line: impl Into<String>) {
     LOG.with_borrow_mut(|log| log.push(line.into()));
 }
 
-/// Logs its end.
+/// Logs when it is dropped.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Noisy(pub(crate) &'static str);
 
@@ -48,7 +48,7 @@ pub(crate) fn pause() -> impl Future<Output = ()> {
     })
 }
 
-/// What a caller sees of a run.
+/// The observable result of a run.
 #[derive(Debug, PartialEq)]
 struct Run {
     ended: Ended,
@@ -71,7 +71,7 @@ fn current_span() -> SpanId {
     Context::map_current(|current| current.span().span_context().span_id())
 }
 
-/// Runs `f`, and checks that it leaves nothing current.
+/// Runs `f`, and checks that the current span is the same afterwards.
 fn tidy<R>(f: impl FnOnce() -> R) -> R {
     let before = current_span();
     let value = f();
@@ -117,7 +117,7 @@ fn drive<F: Future<Output = String>>(make: fn() -> F, polls: usize) -> (Run, usi
     (Run { ended, log: LOG.take() }, polled)
 }
 
-/// Runs `f` below a span `outer`, and gives what was captured.
+/// Runs `f` below a span `outer`, and returns the captured spans.
 fn below_outer<R>(f: impl FnOnce() -> R) -> (R, Capture) {
     let capture = Capture::new();
     let value = capture.run(|| throughline::in_span("outer", f));
@@ -126,7 +126,7 @@ fn below_outer<R>(f: impl FnOnce() -> R) -> (R, Capture) {
     (value, capture)
 }
 
-/// The captured spans are `outer` and, below it, `tree`: one line, or several with their branches.
+/// Checks that the captured spans are `outer` and, below it, `tree`: one line, or several with their branches.
 fn assert_below_outer(capture: &Capture, tree: &str) {
     let expected = match tree {
         "" => "outer".to_owned(),
@@ -155,7 +155,7 @@ pub(crate) enum Starts {
     Polled,
     /// With the call, which returns a future.
     Called,
-    /// The future under test is a part of the one that is polled.
+    /// Unknown: the future under test is only a part of the polled one.
     Somewhere,
 }
 
@@ -176,8 +176,8 @@ where
 
     for polls in 0..polls {
         let (expected, _) = drive(plain, polls);
-        let (given_up, capture) = below_outer(|| drive(traced, polls).0);
-        assert_eq!(given_up, expected, "dropped after {polls} polls");
+        let (dropped, capture) = below_outer(|| drive(traced, polls).0);
+        assert_eq!(dropped, expected, "dropped after {polls} polls");
         let name = tree.trim_start_matches(['└', '├', '─', ' ']).split([' ', '\n']).next().unwrap_or_default();
         match starts {
             Starts::Polled if polls == 0 => assert!(capture.named(name).is_empty(), "{}", capture.tree()),
@@ -189,15 +189,15 @@ where
             }
             Starts::Somewhere => {}
         }
-        // Without a span the destructors run in the same order, too.
+        // Without a span, the destructors run in the same order, too.
         assert_eq!(unsampled.run(|| throughline::in_span("outer", || drive(traced, polls).0)), expected);
     }
 }
 
 /// One source, without the attribute in `plain` and with it in `traced`.
 ///
-/// `tests/lints/compare` lints it with `--cfg linted="plain"` and with `"traced"`: then there is one
-/// copy of it, with the attributes that the value names.
+/// `tests/lints/compare` lints it with `--cfg linted="plain"` and with `"traced"`: then there is one copy of it, with
+/// the attributes of this kind.
 macro_rules! twice {
     ($($source:tt)*) => {
         #[cfg(linted)]
@@ -228,9 +228,9 @@ macro_rules! twice {
 
 /// `shape!(name, tree, { items }, call)`: the items, and a call whose value is compared.
 ///
-/// Before the call stands how it is made: nothing for a value, `future` for a future whose span
-/// starts with its first poll, `started` for a future whose span starts with the call, `block` for
-/// an expression with `.await` in it. After it may stand what to make of the value: `|f| f(1)`.
+/// The keyword before the call is its kind: none for a value, `future` for a future whose span starts with its first
+/// poll, `started` for a future whose span starts with the call, `block` for an expression that contains `.await`. A
+/// closure after the call, such as `|f| f(1)`, is applied to the value.
 macro_rules! shape {
     ($name:ident, $tree:expr, { $($item:tt)* }, future $call:expr $(, |$value:ident| $then:expr)? $(,)?) => {
         $crate::shapes::harness::shape!(@async $name, $tree, Polled, { $($item)* }, {
@@ -291,10 +291,10 @@ macro_rules! shape {
     };
 }
 
-/// `both!(name, tree, { items }, { fn … }, call)`: a function as it is, and as an `async fn`.
+/// `both!(name, tree, { items }, { fn … }, call)`: a function, also as an `async fn`.
 ///
-/// In its body `pause!()` is nothing, or a point where the function waits. The call may hand the
-/// function values, and no borrows.
+/// In its body, `pause!()` is a point at which the `async fn` waits. The call may pass values to the function, but no
+/// borrows.
 macro_rules! both {
     ($name:ident, $tree:expr, { $($item:tt)* }, { $($function:tt)* }, $call:expr $(, |$value:ident| $then:expr)? $(,)?) => {
         mod $name {

@@ -1,4 +1,4 @@
-//! Functions that a lint applies to, or narrowly does not. They are only linted, by `tests/lints/compare`.
+//! Functions to which a lint applies, or just does not. They are only linted, by `tests/lints/compare`.
 
 #[cfg(not(linted = "plain"))]
 use throughline::traced;
@@ -14,7 +14,7 @@ use std::ops::{Add, Deref, Neg, Not};
 use std::path::PathBuf;
 use std::rc::Rc;
 
-// `ptr_arg`: told by what the body does with them.
+// `ptr_arg`: depends on how the body uses them.
 #[traced] pub fn capacities(text: &String, list: &Vec<u8>, path: &PathBuf) -> usize { text.capacity() + list.capacity() + path.capacity() }
 #[traced] pub fn lengths(text: &String, list: &Vec<u8>, path: &PathBuf) -> usize { text.len() + list.len() + path.as_os_str().len() }
 #[traced] pub fn pushed(text: &mut String, list: &mut Vec<u8>) { text.push('a'); list.push(1); }
@@ -23,7 +23,7 @@ use std::rc::Rc;
 #[traced] pub async fn later(text: &String, list: &Vec<u8>) -> usize { text.len() + list.len() }
 #[traced] pub async fn later_capacity(text: &String, list: &mut Vec<u8>) -> usize { list.push(1); text.capacity() }
 
-// Arguments that are only read, only borrowed, or not at all.
+// Arguments that are only read, only borrowed, or not used.
 #[traced] pub fn read_only(list: &mut Vec<u8>) -> usize { list.len() }
 #[traced] pub fn borrowed(list: Vec<u8>, text: String, shared: Rc<str>) -> usize { list.len() + text.len() + shared.len() }
 #[traced] pub fn boxed(value: Box<[u8; 4]>) -> u8 { value[0] }
@@ -39,7 +39,7 @@ use std::rc::Rc;
 #[traced] pub fn assigned_tuple((mut a, b): (u8, String)) -> String { a += 1; b }
 #[traced] pub async fn assigned_later(mut value: String) { value = String::new(); }
 
-// References that are used only in statements that are not reached.
+// References that are only used in unreachable statements.
 #[traced] pub fn unreached(list: &mut Vec<u8>) { todo!(); list.push(1); }
 #[traced] pub async fn unreached_later(list: &mut Vec<u8>, text: &str) { unimplemented!("later"); list.extend(text.bytes()); }
 #[traced] pub fn unreached_behind_a_loop(list: &mut Vec<u8>) { loop {} list.push(1); }
@@ -47,7 +47,7 @@ use std::rc::Rc;
 #[traced] pub fn unreached_behind_a_match(never: Infallible, list: &[u8]) -> usize { match never {} list.len() }
 #[traced] pub fn unused_and_unreached(list: &mut Vec<u8>, text: &str) { todo!(); list.push(1); }
 
-// What is returned.
+// Return values.
 #[traced] pub fn wrapped(value: u8) -> Option<u8> { Some(value) }
 #[traced] pub fn never_fails(value: u8) -> Result<u8, String> { Ok(value) }
 #[traced] pub fn returned(value: u8) -> u8 { return value; }
@@ -67,7 +67,7 @@ use std::rc::Rc;
 #[traced] pub fn from_shared(value: &u8) -> &mut u8 { Box::leak(Box::new(*value)) }
 #[traced] pub fn looped() -> u8 { loop {} }
 
-// What calls itself.
+// Recursion.
 #[traced] pub fn for_ever(value: u8) -> u8 { for_ever(value) }
 #[traced] pub fn either_way(value: u8) -> u8 { if value > 1 { 1 + either_way(value) } else { return either_way(1); } }
 #[traced] pub fn never_ends() -> ! { never_ends() }

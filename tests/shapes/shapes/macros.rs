@@ -116,7 +116,7 @@ shape!(
     f(1, 100)
 );
 
-// Both arguments look alike, and are two.
+// Both arguments look alike, but differ in hygiene.
 shape!(
     with_two_names_that_look_alike,
     "f",

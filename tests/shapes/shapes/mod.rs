@@ -1,4 +1,4 @@
-//! The shapes of functions: with `#[traced]`, each behaves as it does without, in one span that ends with the function.
+//! The shapes of functions: with `#[traced]`, each behaves as without it, in one span that ends with the function.
 
 #![cfg_attr(
     not(linted),

@@ -1,4 +1,4 @@
-//! What a function has from its caller or its declaration, and must preserve.
+//! Properties that a function gets from its caller or its declaration, and must preserve.
 
 use std::future::{Future, ready};
 use std::ops::{Index, IndexMut};
@@ -9,7 +9,7 @@ use futures::future::{BoxFuture, FutureExt, LocalBoxFuture};
 
 use super::harness::{Noisy, log, pause, shape};
 
-// A box from the caller with a type without any bounds.
+// A box from the caller, with an unbounded type parameter.
 shape!(
     a_box_of_any_output,
     "f",
@@ -84,7 +84,7 @@ shape!(
     }
 );
 
-// The box lives longer than what `Self` borrows.
+// The box outlives what `Self` borrows.
 shape!(
     a_box_of_a_type_with_a_lifetime,
     "├── Row::passed\n└── Row::shared",
@@ -106,7 +106,7 @@ shape!(
     }
 );
 
-// The box is traced to its end where everything in it lives as long.
+// The span covers the boxed future if everything in the box lives long enough.
 shape!(
     a_box_in_a_block_that_promises,
     "Held::wait",
@@ -173,7 +173,7 @@ shape!(
     Lines(vec![1, 2])["a"]
 );
 
-// The first argument is the function's own place: what it holds at the end is dropped last.
+// The first argument is a variable of the function: its final value is dropped last.
 shape!(
     mutable_self_is_dropped_last,
     "├── S::emptied\n├── S::taken_apart\n├── S::returned\n└── S::replaced",
@@ -232,7 +232,7 @@ shape!(mutable_self_later, "S::emptied", {
     }
 }, future S(Noisy("0"), 1).emptied(Noisy("a"), "text"));
 
-// What could be seen to call itself stays in place.
+// A body that visibly calls itself stays in place.
 shape!(
     named_like_what_it_calls,
     "├── load !error: a\n└── load !error: b",

@@ -230,7 +230,7 @@ both!(
     span(1)
 );
 
-// No room is left for the argument's destructor to run twice, or not at all.
+// A forgotten argument is not dropped by generated code either.
 both!(
     forgotten,
     "f",

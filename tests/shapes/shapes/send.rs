@@ -10,11 +10,11 @@ use futures::future::BoxFuture;
 
 use super::harness::{Noisy, pause, shape};
 
-/// Tells of a value whether its type implements some traits, where it is written.
+/// Whether the type of a value implements some traits, resolved where the macro is called.
 macro_rules! traits {
     ($value:expr) => {{
         struct Probe<T>(std::marker::PhantomData<T>);
-        #[allow(dead_code, reason = "a type that has both traits never comes to it")]
+        #[allow(dead_code, reason = "a type that implements the trait does not fall back to it")]
         trait Not {
             fn send(&self) -> bool {
                 false
@@ -265,7 +265,7 @@ shape!(
 
 shape!(boxed, "f", { #[traced] fn f(n: u8) -> BoxFuture<'static, u8> { Box::pin(async move { pause().await; n }) } }, started f(1));
 
-// `Send` is asked for where the types are still generic.
+// `Send` is required where the types are still generic.
 shape!(send_below_a_bound, "f", {
     #[traced]
     async fn f<T: Send>(t: T) -> T { pause().await; t }
@@ -289,7 +289,7 @@ shape!(
     }
 );
 
-// An option's expression lets go of what it holds before the body runs.
+// The temporaries of an option's expression are dropped before the body runs.
 shape!(lock_of_the_parent, "f", {
     #[traced(parent = m.lock().unwrap().clone())]
     async fn f(m: Arc<Mutex<throughline::Snapshot>>) -> bool { pause().await; m.try_lock().is_ok() }
@@ -308,7 +308,7 @@ shape!(
     f(&Mutex::new(throughline::Snapshot::capture()))
 );
 
-// What a tag looks at is not kept for the rest of the body.
+// A tag does not keep what it uses alive for the rest of the body.
 shape!(
     send_with_a_tag_of_a_pattern,
     "",

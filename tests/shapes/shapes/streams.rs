@@ -122,7 +122,7 @@ shape!(children, "└── f\n    ├── called\n    ├── item\n    └
     }
 }, block f().collect::<Vec<_>>().await);
 
-// Without the option a stream is a value: the span ends with the call.
+// Without the option, a stream is an ordinary value: the span ends with the call.
 shape!(without_the_option, "f", {
     #[traced]
     fn f(n: u8) -> impl Stream<Item = u8> { iter(0..n) }

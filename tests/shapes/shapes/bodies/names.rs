@@ -1,4 +1,4 @@
-//! What is bound, collected, generated or shadowed in the body.
+//! Names that the body binds, generates or shadows.
 
 use std::collections::BTreeMap;
 

@@ -131,7 +131,7 @@ both!(
     {},
     {
         fn f(a: Noisy) -> u8 {
-            // That these reach the body is what is tested: it would not be free of warnings.
+            // Tests that these reach the body, which would otherwise have warnings.
             #![allow(unused_parens, clippy::all, reason = "inner attributes are the shape")]
             #![allow(non_snake_case, reason = "and so is a second one")]
             let N = (1);

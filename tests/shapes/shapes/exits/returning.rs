@@ -1,4 +1,4 @@
-//! By `return` and `?`, and what is recorded of an error.
+//! By `return` and `?`, and what is recorded about an error.
 
 use std::num::ParseIntError;
 use std::ops::ControlFlow;

@@ -1,6 +1,6 @@
 //! Methods, by their receiver.
 
-/// A method whose object the call owns.
+/// A method that takes its receiver from a value of the call.
 macro_rules! method {
     ($name:ident, { $($function:tt)* }, |$this:ident| $call:expr) => {
         shape!($name, "f", {
@@ -14,7 +14,7 @@ macro_rules! method {
     };
 }
 
-/// An asynchronous method whose object the call owns.
+/// An asynchronous method that takes its receiver from a value of the call.
 macro_rules! async_method {
     ($name:ident, $how:ident, { $($function:tt)* }, |$this:ident| $call:expr) => {
         shape!($name, "f", {

@@ -81,7 +81,7 @@ method!(
     |this| this.f(Noisy("a"))
 );
 
-// What is returned borrows through `self`.
+// The return value borrows through `self`.
 shape!(
     by_mutable_value_that_borrows,
     "├── first\n└── skipped\n    └── rest",

@@ -1,4 +1,4 @@
-//! What borrows from an argument, and guards.
+//! Values that borrow from an argument, and guards.
 
 use std::cell::{Cell, Ref, RefCell};
 use std::sync::{Mutex, MutexGuard};

@@ -44,7 +44,7 @@ both!(
     |made| made("abc").to_owned()
 );
 
-// Only closures in the tail of the function itself are inferred from the signature.
+// The signature only determines the types of closures in the tail of the function itself.
 shape!(
     opaque_function_untyped,
     "f",
@@ -58,7 +58,7 @@ shape!(
     |made| made("abc")
 );
 
-// The trait may be one of functions, which the attribute cannot see.
+// The trait may be implemented by closures, which the attribute cannot know.
 shape!(
     opaque_subtrait_of_functions,
     "f",

@@ -1,4 +1,4 @@
-//! Values of a type that has a name.
+//! Values of a named type.
 
 use std::borrow::Cow;
 use std::error::Error;
