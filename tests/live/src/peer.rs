@@ -14,7 +14,7 @@ async fn main() {
     let role = std::env::args().nth(1).expect("the first argument names the role");
     let stop = follow_input();
     let capture = Capture::new();
-    // Servers serve in tasks of their own, below no context.
+    // For servers, which spawn tasks without a context.
     throughline::install(capture.provider());
     let work = capture.run_async(roles::play(&role, Arguments::of_process(), stop));
     tokio::time::timeout(LIMIT, work).await.expect("a role ends in time");
@@ -23,7 +23,7 @@ async fn main() {
     println!("spans {}", serde_json::to_string(&spans).expect("spans are JSON"));
 }
 
-/// Becomes true when the test says `stop`. The end of the input means that the test is gone.
+/// Becomes true when the test writes `stop`. If the input ends before that, the test is gone, and the process exits.
 fn follow_input() -> watch::Receiver<bool> {
     let (send, receive) = watch::channel(false);
     std::thread::spawn(move || {

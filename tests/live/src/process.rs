@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use crate::spans::SpanLine;
 
-/// No role takes longer, unless something is wrong.
+/// The time limit for each wait.
 const LIMIT: Duration = Duration::from_secs(90);
 
-/// What a role was asked to do: `name=value` pairs.
+/// The arguments of a role: `name=value` pairs.
 #[derive(Debug)]
 pub struct Arguments(HashMap<String, String>);
 
 impl Arguments {
-    /// Those of this process, behind the name of the role.
+    /// The arguments of this process, after the name of the role.
     pub fn of_process() -> Self {
         let pairs = std::env::args().skip(2);
         Self(pairs.filter_map(|pair| pair.split_once('=').map(|(name, value)| (name.into(), value.into()))).collect())
@@ -32,14 +32,14 @@ impl Arguments {
     }
 }
 
-/// Tells the test that the role is ready for it; `what` may be an address.
+/// Tells the test that the role is ready, with a text such as its address.
 pub fn ready(what: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "ready {what}");
     let _ = out.flush();
 }
 
-/// Another process, which plays a role of [`crate::roles`] and tells of its spans when it is done.
+/// A second process, which plays a role of [`crate::roles`] and reports its spans at the end.
 #[derive(Debug)]
 pub struct Peer {
     child: Child,
@@ -57,7 +57,7 @@ impl Peer {
         let mut child = Command::new(binary)
             .arg(role)
             .args(arguments.iter().map(|(name, value)| format!("{name}={value}")))
-            // It ends with us: it sees the end of its input.
+            // The end of its input tells it that this process has ended.
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -66,7 +66,7 @@ impl Peer {
         Self { child, role: role.to_owned(), lines: follow(output) }
     }
 
-    /// Waits until the role is ready, and gives what it said with that.
+    /// Waits until the role is ready, and returns the text that it has sent.
     ///
     /// # Panics
     ///
@@ -93,14 +93,14 @@ impl Peer {
         self.spans()
     }
 
-    /// Waits until the role has ended, and gives its spans in the order of their ends.
+    /// Waits until the role has ended, and returns its spans in the order in which they ended.
     ///
     /// # Panics
     ///
     /// If it fails or takes too long.
     pub fn spans(mut self) -> Vec<SpanLine> {
         let spans = self.next("spans ");
-        // `wait` closes the input, of which the peer would think that we are gone.
+        // `wait` would close the input, and the peer would exit as if the test were gone.
         let _input = self.child.stdin.take();
         let status = self.child.wait().expect("a child can be waited for");
         assert!(status.success(), "`{}` ended with {status}", self.role);

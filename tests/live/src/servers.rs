@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-/// The file that `tests/live/up` writes: `name=host:port`, a line each.
+/// The file that `tests/live/up` writes: lines of `name=host:port`.
 fn file() -> PathBuf {
     match std::env::var_os("THROUGHLINE_LIVE_SERVERS") {
         Some(path) => path.into(),
@@ -11,12 +11,11 @@ fn file() -> PathBuf {
     }
 }
 
-/// The address of a server, or `None` if it does not run; the test is then skipped, which is said
-/// on one line.
+/// The address of a server. `None` if it is not running: the test is then skipped, and a line printed.
 ///
 /// # Panics
 ///
-/// If it does not run and `THROUGHLINE_LIVE=1` is set.
+/// If it is not running and `THROUGHLINE_LIVE=1` is set.
 pub fn server(name: &str) -> Option<String> {
     let listed = std::fs::read_to_string(file()).unwrap_or_default();
     let address = listed.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).map(str::to_owned);
@@ -26,7 +25,7 @@ pub fn server(name: &str) -> Option<String> {
     address
 }
 
-/// Says that the test of this thread is skipped.
+/// Prints that the test of this thread is skipped.
 ///
 /// # Panics
 ///
@@ -34,6 +33,6 @@ pub fn server(name: &str) -> Option<String> {
 pub fn skip(why: &str) {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     assert!(std::env::var_os("THROUGHLINE_LIVE").is_none_or(|live| live != "1"), "{test}: {why}");
-    // Not `eprintln!`, which the test harness keeps to itself when the test passes.
+    // Not `eprintln!`, whose output the test harness captures, and discards if the test passes.
     let _ = writeln!(std::io::stderr(), "skipped {test}: {why}");
 }

@@ -16,9 +16,9 @@ pub struct SpanLine {
     pub kind: String,
     /// Its trace, 32 digits.
     pub trace_id: String,
-    /// Its own id, 16 digits.
+    /// Its own ID, 16 digits.
     pub span_id: String,
-    /// The id of its parent.
+    /// The ID of its parent.
     pub parent_id: Option<String>,
     /// Its attributes; lists and numbers as text.
     pub attributes: BTreeMap<String, String>,

@@ -120,7 +120,7 @@ async fn hyper_to_hyper() {
     }
 }
 
-/// On more than one thread, because the connection is closed by a task of the client's.
+/// On more than one thread, because a task of the client closes the connection.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_hangs_up_is_seen_on_the_other_side() {
     let (peer, address) = peer("http-axum");
@@ -129,7 +129,7 @@ async fn a_client_that_hangs_up_is_seen_on_the_other_side() {
     let call = client.get(format!("http://{address}/stream")).send_traced();
     let mut response = capture.run_async(call).await.expect("an answer");
     assert_eq!(response.chunk().await.expect("data").as_deref(), Some(&b"first"[..]));
-    // The stream is never at its end, so it is this that lets the server stop.
+    // The stream never ends, so the server can only stop after this.
     drop((response, client));
     let spans = peer.stop();
     let server = named(&spans, "GET /stream");

@@ -68,7 +68,7 @@ async fn every_command_is_a_span_below_the_current_one() {
 }
 
 #[tokio::test]
-async fn detached_jobs_too() {
+async fn a_command_of_a_detached_job_is_in_its_trace() {
     #[traced_spawn]
     async fn job(mut connection: TracedConnection<MultiplexedConnection>, key: String) {
         let _: i64 = connection.incr(&key, 1).await.expect("an answer");
@@ -134,7 +134,7 @@ async fn errors_have_their_code() {
 }
 
 #[tokio::test]
-async fn a_command_that_is_given_up_is_cancelled() {
+async fn a_dropped_command_is_cancelled() {
     let Some(address) = server("redis") else { return };
     let mut connection = connect(&address).await;
     let list = unique("empty");

@@ -52,7 +52,7 @@ fn text(span: &FinishedSpan, key: &str) -> Option<String> {
     span.attribute(key).map(ToString::to_string)
 }
 
-/// What `message` tells of itself, by key.
+/// The attributes of `message`, by key.
 fn told<M>(message: &impl Origin<M>, key: &str) -> Option<String> {
     let mut attributes = Vec::new();
     message.describe(&mut attributes);
@@ -77,7 +77,7 @@ fn what_does_not_fit_into_the_properties_is_left_out() {
         names
     };
     assert_eq!(written(100), ["baggage", "traceparent"]);
-    // Of another trace there is nothing left, whatever the room.
+    // Headers of another trace are removed in any case.
     assert_eq!(written(31_600), ["traceparent"]);
     assert!(written(31_735).is_empty());
     assert!(written(40_000).is_empty());
@@ -121,7 +121,7 @@ fn a_message_is_given_the_current_context() {
 }
 
 #[test]
-fn where_nothing_is_traced_a_message_keeps_what_it_has() {
+fn without_a_context_a_message_keeps_its_headers() {
     let mut message = with(&[("traceparent", PARENT), ("tracestate", "vendor=1")]);
     inject(&mut message);
     assert_eq!((message.property("traceparent"), message.property("tracestate")), (Some(PARENT), Some("vendor=1")));
@@ -131,7 +131,7 @@ fn where_nothing_is_traced_a_message_keeps_what_it_has() {
 }
 
 #[test]
-fn names_are_read_in_any_letters_and_must_be_clear() {
+fn names_are_read_in_any_case_and_must_be_unambiguous() {
     assert_eq!(parent_of(&order()), None);
     assert_eq!(parent_of(&with(&[("traceparent", PARENT)])).as_deref(), Some("b7ad6b7169203331"));
     assert_eq!(parent_of(&with(&[("Traceparent", PARENT)])).as_deref(), Some("b7ad6b7169203331"));
@@ -142,7 +142,7 @@ fn names_are_read_in_any_letters_and_must_be_clear() {
 }
 
 #[test]
-fn what_is_not_a_context_makes_an_entry_span() {
+fn an_invalid_context_starts_a_new_trace() {
     let long = "x".repeat(100_000);
     for header in ["", "00", "00--", "00-xyz", "\u{1}\u{2}", "ü", &long, "ff-0af7651916cd43dd8448eb211c80319c-1-01"] {
         let message = received(&[("traceparent", header), ("tracestate", header), ("baggage", header)]);
@@ -154,7 +154,7 @@ fn what_is_not_a_context_makes_an_entry_span() {
 }
 
 #[test]
-fn a_received_message_tells_of_itself() {
+fn a_received_message_describes_itself() {
     let message =
         received(&[("UNIQ_KEY", "ID"), ("TAGS", "new"), ("KEYS", " 1001  acme "), ("__SHARDINGKEY", "customer-7")]);
     let delivery = Delivery::new(&message).group("billing").namespace("shop");
@@ -186,7 +186,7 @@ fn a_received_message_tells_of_itself() {
 }
 
 #[test]
-fn what_a_message_tells_is_bounded() {
+fn the_attributes_of_a_message_are_bounded() {
     let long = "k".repeat(30_000);
     let keys = "k ".repeat(1_000);
     let message = received(&[("UNIQ_KEY", &long), ("TAGS", &long), ("KEYS", &long), ("__SHARDINGKEY", &long)]);
@@ -319,7 +319,7 @@ async fn what_the_broker_says_of_a_message_is_told() {
 }
 
 #[tokio::test]
-async fn the_result_of_a_transaction_is_told() {
+async fn the_result_of_a_transaction_is_recorded() {
     use LocalTransactionState::{CommitMessage, RollbackMessage, Unknown};
     let capture = Capture::new();
     let sending = async {
@@ -360,7 +360,7 @@ async fn an_error_is_recorded_and_a_send_that_is_dropped_is_cancelled() {
 }
 
 #[tokio::test]
-async fn where_nothing_is_recorded_the_context_is_passed_on() {
+async fn an_unrecorded_context_is_propagated() {
     let quiet = SpanContext::new(TraceId::from(7), SpanId::from(8), TraceFlags::default(), true, TraceState::NONE);
     let capture = Capture::with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)));
     let context = capture.context().with_remote_span_context(quiet);
@@ -383,7 +383,7 @@ async fn where_nothing_is_recorded_the_context_is_passed_on() {
 }
 
 #[test]
-fn messages_are_linked_with_what_they_tell() {
+fn messages_are_linked_with_their_attributes() {
     let capture = Capture::new();
     let mut traced = received(&[("UNIQ_KEY", "ID")]);
     capture.run(|| in_span("request", || inject(&mut traced.message)));

@@ -11,7 +11,7 @@ use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 use throughline::{Carrier, biz_tags, jobs, traced, traced_spawn};
 use throughline_live::server;
 
-/// Keeps what is sent.
+/// Keeps the exported spans.
 #[derive(Debug, Clone, Default)]
 struct Sent(Arc<Mutex<Vec<SpanData>>>);
 
@@ -90,7 +90,7 @@ async fn what_is_sent_is_what_arrives() {
                 });
                 assert!(is_whole, "{protocol}, {compression}: expected\n{block}\nin\n{arrived}");
             }
-            // The resource stands in front of its spans.
+            // The resource is printed before its spans.
             let before = arrived.split_once(&printed(&sent[0])).map_or("", |(before, _)| before);
             let resource = before.rsplit("ResourceSpans #").next().unwrap_or_default();
             for line in [
@@ -192,7 +192,7 @@ fn read_back(log: &str, sent: &[SpanData]) -> String {
         let text = std::fs::read_to_string(log).expect("the collector prints");
         let last = text.rfind("Span #").map_or("", |at| &text[at..]);
         let all = sent.iter().all(|span| text.contains(&format!(": {}\n", span.span_context.span_id())));
-        // The last one may be half-way.
+        // The last one may be incomplete.
         if all && sent.iter().any(|span| last.ends_with(&printed(span))) || Instant::now() > deadline {
             return text;
         }

@@ -18,7 +18,7 @@ fn url(address: &str, database: &str) -> String {
     format!("mysql://root@{address}/{database}")
 }
 
-/// A pool, and a table of this run and no other with three orders in it.
+/// A pool, and a table with three orders that is unique to this run.
 async fn orders(address: &str) -> (MySqlPool, String) {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let mut connection = MySqlConnection::connect(&url(address, "")).await.expect("the server runs");
@@ -83,7 +83,7 @@ async fn a_statement_is_a_span_below_the_current_one() {
     ] {
         assert_eq!(text(&span, key).as_deref(), Some(expected), "{key}");
     }
-    // The conventions want neither extracted from the text.
+    // By the conventions, neither is extracted from the text.
     assert_eq!((text(&span, "db.operation.name"), text(&span, "db.collection.name")), (None, None));
     assert_eq!(number(&span, RETURNED), Some(3));
     assert!(!format!("{span:?}").contains("secret"));
@@ -171,7 +171,7 @@ async fn errors_have_their_number_and_no_values() {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_given_up_is_cancelled_with_its_rows() {
+async fn a_dropped_stream_is_cancelled_with_its_rows() {
     let Some(address) = server("mariadb") else { return };
     let (pool, table) = orders(&address).await;
     let name = format!("SELECT {table}");
@@ -209,7 +209,7 @@ async fn a_transaction_has_spans_for_its_ends() {
     let capture = Capture::new();
     let work = async {
         let mut transaction = database.begin().await?;
-        // As sqlx's own transactions want it, and as one would like to have it.
+        // On `&mut *transaction`, as with sqlx's own transactions, and on `&mut transaction`.
         sqlx::query(update()).execute(&mut *transaction).await?;
         let mut savepoint = transaction.begin().await?;
         sqlx::query(update()).execute(&mut savepoint).await?;
@@ -262,7 +262,7 @@ async fn connections_and_transactions_of_sqlx_can_be_traced() {
 }
 
 #[tokio::test]
-async fn detached_jobs_and_other_processes_too() {
+async fn statements_of_detached_jobs_and_other_processes_are_in_their_traces() {
     #[traced_spawn]
     async fn job(database: Database) {
         sqlx::query("DO 1").execute(&database).await.expect("an answer");

@@ -68,7 +68,7 @@ fn acceptor(issuer: &Issuer, callers: Option<&Issuer>) -> TlsAcceptor {
     TlsAcceptor::from(Arc::new(config))
 }
 
-/// Takes TLS off for the server at `to`; callers need a certificate of `callers`, if that is given.
+/// Terminates TLS for the server at `to`; callers need a certificate of `callers`, if that is given.
 async fn front(to: SocketAddr, issuer: &Issuer, callers: Option<&Issuer>) -> SocketAddr {
     let acceptor = acceptor(issuer, callers);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -120,7 +120,7 @@ const CERTIFICATE: &str = "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE";
 const KEY: &str = "OTEL_EXPORTER_OTLP_CLIENT_KEY";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn spans_reach_a_collector_that_both_sides_vouch_for() {
+async fn spans_reach_a_collector_if_both_sides_have_certificates() {
     let _turn = TURN.lock().await;
     let arrived = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&arrived);
@@ -177,7 +177,7 @@ async fn files_that_are_wrong_are_named() {
     let (certificate, key) = certificate("orders", &issuer);
     let (certificate, key) = (file("named.pem", &certificate), file("named.key", &key));
     let (nothing, none) = (file("nothing.pem", "nothing"), file("none", "x") + ".missing");
-    // PEM, in which there is neither a certificate nor a key; and the key of another certificate.
+    // PEM without a valid certificate or key, and the key of another certificate.
     let empty = |what: &str| format!("-----BEGIN {what}-----\nAAAA\n-----END {what}-----\n");
     let (hollow, no_key) = (file("hollow.pem", &empty("CERTIFICATE")), file("hollow.key", &empty("PRIVATE KEY")));
     let other = file("other.key", &KeyPair::generate().expect("a key").serialize_pem());
@@ -197,15 +197,15 @@ async fn files_that_are_wrong_are_named() {
             let error = set_up(protocol, SocketAddr::from(([127, 0, 0, 1], 9)), files).expect_err("it is wrong");
             let InitError::Config(error) = error else { panic!("{error}") };
             assert_eq!(error.setting(), variable);
-            // A long path is cut.
+            // A long path is truncated.
             let shown: String = path.chars().take(80).collect();
             assert!(error.to_string().contains(&shown), "{error}");
         }
     }
 }
 
-/// Passes connections on to the server at `to`. Those that are open when `stalled` changes stay open, and pass on nothing
-/// more.
+/// Forwards connections to the server at `to`. Those that are open when `stalled` changes stay open, but forward
+/// nothing more.
 async fn relay(to: SocketAddr, stalled: watch::Receiver<()>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("it is bound");
@@ -225,7 +225,7 @@ async fn relay(to: SocketAddr, stalled: watch::Receiver<()>) -> SocketAddr {
     address
 }
 
-/// Also where another crate of the application has enabled HTTP/2 in the HTTP client.
+/// Even if another crate of the application has enabled HTTP/2 in the HTTP client.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_is_dead_without_being_closed_is_replaced() {
     let _turn = TURN.lock().await;
@@ -249,7 +249,7 @@ async fn a_connection_that_is_dead_without_being_closed_is_replaced() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_is_given_up_is_closed() {
+async fn an_abandoned_connection_is_closed() {
     const KEYS: [&str; 10] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
     let _turn = TURN.lock().await;
     let issuer = authority();
@@ -260,7 +260,7 @@ async fn a_connection_that_is_given_up_is_closed() {
     let accepted = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&accepted);
     tokio::spawn(async move {
-        // Nothing is read from them.
+        // Nothing is read from the connections.
         let mut held = Vec::new();
         while let Ok((socket, _)) = listener.accept().await {
             held.push(acceptor.accept(socket).await);
@@ -269,14 +269,14 @@ async fn a_connection_that_is_given_up_is_closed() {
     });
     let variables = [(AUTHORITIES, &*authorities), ("OTEL_EXPORTER_OTLP_TIMEOUT", "500")];
     let telemetry = set_up("http/protobuf", address, &variables).expect("it is valid");
-    // More than sockets hold.
+    // More than fits into socket buffers.
     for _ in 0..500 {
         let span = throughline::span("large").root();
         KEYS.iter().fold(span, |span, key| span.tag(key, "x".repeat(1000))).run(|| {});
     }
     let limit = std::time::Instant::now() + Duration::from_secs(60);
     while accepted.load(Ordering::SeqCst) < 5 || throughline_load::connections_to(address) > 1 {
-        assert!(std::time::Instant::now() < limit, "those that have failed leave nothing open");
+        assert!(std::time::Instant::now() < limit, "failed attempts leave connections open");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(telemetry.shutdown(Duration::ZERO).await.stats.left_behind, 500);
@@ -341,7 +341,7 @@ async fn a_mistake_in_the_scheme_or_the_certificates_is_named() {
             ("https", wrong, &strangers, tls),
         ] {
             let mut line = String::new();
-            // An attempt may take longer on a machine that is busy.
+            // An attempt may take longer on a busy machine.
             for limit in [300, 3_000, 30_000] {
                 let files = [(AUTHORITIES, authorities.as_str())];
                 let telemetry = set_up_at(scheme, protocol, address, &files).expect("it is valid");

@@ -42,7 +42,7 @@ mod way {
             })
         }
 
-        /// A topic, a queue, a topic, and a table, all of the name `name`.
+        /// Creates the Kafka topic, the queue, the RocketMQ topic, and the table, all named `name`.
         async fn prepare(&self, name: &str) {
             let admin: AdminClient<DefaultClientContext> =
                 ClientConfig::new().set("bootstrap.servers", &self.kafka).create().expect("a configuration");
@@ -87,7 +87,7 @@ mod way {
         let table = format!("`{name}`");
         let group = format!("{name}-shipping");
 
-        // Each is ready before the one in front of it starts.
+        // Each is ready before the one that calls it starts.
         let redis = [("redis", &*servers.redis), ("stream", &*name), ("mysql", &*mysql), ("table", &*table)];
         let redis = Peer::start(PEER, "way-redis", &redis);
         let rocketmq = [
@@ -125,7 +125,7 @@ mod way {
         assert_eq!(answer, "placed 1001");
 
         let mut spans: Vec<SpanLine> = capture.spans().iter().map(SpanLine::from).collect();
-        // Those at the end first: they are done when the order has passed.
+        // Downstream processes first: they end when the order has passed.
         for peer in [redis, rocketmq, amqp, kafka] {
             spans.extend(peer.spans());
         }
@@ -160,7 +160,7 @@ checkout
         assert!(spans.iter().all(|span| !span.status.starts_with("error")), "{spans:#?}");
     }
 
-    /// A line for the span and those below it; each of this trace has exactly one below.
+    /// Draws the span and those below it, one per line.
     fn draw(spans: &[SpanLine], span: &SpanLine, depth: usize, out: &mut String) {
         let kind = if span.kind == "internal" { String::new() } else { format!(" [{}]", span.kind) };
         write!(out, "{:1$}{2}{kind}", "", depth * 2, span.name).expect("a string takes it");

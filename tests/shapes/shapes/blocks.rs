@@ -30,7 +30,7 @@ shape!(children_async, "└── f\n    ├── g\n    │   └── h\n   
     #[traced] async fn h(n: u8) -> u8 { pause().await; n }
 }, future f(Noisy("a")));
 
-// A context that the body leaves attached is detached with the span.
+// A context that the body attaches is detached at the end of the body.
 shape!(
     a_guard_of_the_body,
     "f",

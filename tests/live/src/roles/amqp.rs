@@ -18,7 +18,7 @@ pub(super) async fn play(role: &str, arguments: Arguments, _stop: watch::Receive
     propagation::set(Propagator::default().baggage_as_tags(["tenant_id"]));
     let connection = Connection::connect(arguments.get("address"), ConnectionProperties::default());
     let connection = connection.await.expect("the broker answers");
-    // It outlives its use: a channel that is dropped closes at the same time as the connection.
+    // Kept until the end: a dropped channel would close concurrently with the connection.
     let channel = connection.create_channel().await.expect("a channel");
     match role {
         "consume" => consume(&channel, &arguments).await,
@@ -63,7 +63,7 @@ async fn bill(delivery: &Delivery, queue: &str) -> Result<(), String> {
     charge();
     match &*delivery.data {
         b"hang" => std::future::pending().await,
-        // The first time it goes back to the queue.
+        // The first delivery is requeued.
         b"retry" if !delivery.redelivered => {
             let again = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
             delivery.nack(again).await.map_err(|error| error.to_string())?;

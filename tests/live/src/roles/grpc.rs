@@ -31,7 +31,7 @@ pub(super) async fn play(role: &str, _arguments: Arguments, stop: watch::Receive
     ready(&listener.local_addr().expect("a bound listener has an address").to_string());
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        // Those that are asked for are no news.
+        // Requested panics are not printed.
         if panic.payload().downcast_ref::<&str>().is_none_or(|message| !message.starts_with("boom")) {
             report(panic);
         }
@@ -56,7 +56,7 @@ pub(super) async fn play(role: &str, _arguments: Arguments, stop: watch::Receive
         }
         _ => panic!("no role `grpc-{role}`"),
     }
-    // The connections are closed, but calls that were cut off may still be falling.
+    // The connections are closed, but interrupted calls may not have been dropped yet.
     let tasks = tokio::runtime::Handle::current().metrics();
     while tasks.num_alive_tasks() > 0 {
         tokio::task::yield_now().await;
@@ -136,7 +136,7 @@ async fn get(orders: Orders, request: Request<String>) -> Result<Response<String
     }
 }
 
-/// What it has loaded, and in which trace it did that.
+/// Returns the order, and the ID of the current trace.
 #[traced]
 async fn load(order: String) -> String {
     tokio::task::yield_now().await;
@@ -148,7 +148,7 @@ async fn get_without_layer(request: Request<String>) -> Result<Response<String>,
     Ok(Response::new(load(request.into_inner()).await))
 }
 
-/// Never ends, and says that it has begun.
+/// Never completes. Tells the test that it has started.
 async fn hang<T>() -> T {
     ready("hanging");
     std::future::pending().await

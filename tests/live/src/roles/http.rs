@@ -48,7 +48,7 @@ fn layer() -> ServerLayer {
         .tag(RequestTag::new("order_no").path("order_no").query("order_no"))
 }
 
-/// A router behind the layer; axum's tasks are given the capture of the process.
+/// A router behind the layer. Requests run in the capture of the process, which axum's tasks do not have.
 async fn serve_axum(stop: watch::Receiver<bool>) {
     let capture = Snapshot::capture();
     let (request_over, mut all_over) = mpsc::channel::<Infallible>(1);
@@ -59,12 +59,12 @@ async fn serve_axum(stop: watch::Receiver<bool>) {
         .layer(layer())
         .layer(from_fn(move |request: Request, next: Next| {
             let (over, answer) = (request_over.clone(), capture.run_async(next.run(request)));
-            // Let go after the body inside.
+            // Dropped after the inner body.
             async move { answer.await.map(|body| Body::new(body.map_frame(move |frame| (&over, frame).1))) }
         }));
     let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
     axum::serve(listen().await, service).with_graceful_shutdown(stopped(stop)).await.expect("it serves");
-    // A connection that was cut is let go of a moment later.
+    // A closed connection is dropped a moment later.
     assert!(all_over.recv().await.is_none());
 }
 
@@ -80,13 +80,13 @@ async fn store(biz_id: &str) {
     tokio::task::yield_now().await;
 }
 
-/// Says one thing, and then never anything again.
+/// Sends one frame, and then nothing.
 async fn stream() -> Response {
     let first = futures::stream::iter([Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"first")))]);
     Response::new(Body::new(StreamBody::new(first.chain(futures::stream::pending()))))
 }
 
-/// A service of hyper's alone, for both versions of HTTP.
+/// A service with only hyper, for both versions of HTTP.
 async fn serve_hyper(stop: watch::Receiver<bool>) {
     let capture = Snapshot::capture();
     let listener = listen().await;
@@ -108,7 +108,7 @@ async fn serve_hyper(stop: watch::Receiver<bool>) {
         });
         connections.spawn(async move {
             let server = auto::Builder::new(TokioExecutor::new());
-            // A client that hangs up is no failure of this role.
+            // It is not an error if the client disconnects.
             let _ = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).await;
         });
     }

@@ -16,8 +16,7 @@ use tokio::sync::watch;
 
 use crate::Arguments;
 
-/// Plays `role` to its end: the part before the first dash names the file, the rest the role. One
-/// that serves ends when `stop` becomes true.
+/// Plays `role`: the part before the first dash is the file, the rest the role. A server ends when `stop` becomes true.
 ///
 /// # Panics
 ///

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::Arguments;
 
-/// What the roles wait for an entry at most, in milliseconds.
+/// How long the roles wait for an entry, in milliseconds.
 const BLOCK: usize = 20_000;
 
 pub(super) async fn play(role: &str, arguments: Arguments, _stop: watch::Receiver<bool>) {
@@ -33,7 +33,7 @@ async fn read(connection: &mut MultiplexedConnection, stream: &str, count: usize
     connection.xread_options(&[stream], &[">"], &options).await.expect("an answer")
 }
 
-/// Each entry by itself, until one says that it is the last. Its handler leaves a job behind.
+/// Handles entries one by one, up to the one that is marked as the last. The handler starts a detached job.
 async fn consume(connection: &mut MultiplexedConnection, client: &Client, stream: &str) {
     for _ in 0..16 {
         let reply = read(connection, stream, 1).await;
@@ -63,7 +63,7 @@ async fn receipt(mut connection: TracedConnection<MultiplexedConnection>, stream
 }
 
 async fn batch(connection: &mut MultiplexedConnection, stream: &str, count: usize) {
-    // All of them are there before this role starts.
+    // All entries were added before this role started.
     let reply = read(connection, stream, count).await;
     let entries: Vec<_> = Delivery::all(&reply.keys[0]).map(|entry| entry.group("billing")).collect();
     handle_batch(&entries);

@@ -28,8 +28,8 @@ pub(super) async fn play(role: &str, arguments: Arguments, stop: watch::Receiver
     }
 }
 
-/// Processes messages one by one, as the client calls a listener, until there have been as many
-/// deliveries as the argument says. A message with the tag `retry` is refused the first time.
+/// Processes messages one by one in a listener, until there have been as many deliveries as the argument says. A
+/// message with the tag `retry` is rejected the first time.
 async fn listen(arguments: &Arguments) {
     let client = Client::new(arguments.get("namesrv"));
     let (group, snapshot) = (arguments.get("group").to_owned(), Snapshot::capture());
@@ -63,7 +63,7 @@ async fn listen(arguments: &Arguments) {
     client.stop().await;
 }
 
-/// Whether the message is to come again.
+/// Returns whether the message should be delivered again.
 #[traced("process", kind = consumer, parent = Delivery::new(message).group(group), tags(body = text(message)))]
 fn process(message: &MessageExt, group: &str) -> bool {
     let tenant = Context::current().baggage().get("tenant_id").map(ToString::to_string);
@@ -103,7 +103,7 @@ fn text(message: &MessageExt) -> String {
     String::from_utf8_lossy(message.message_inner().body_slice()).into_owned()
 }
 
-/// What the producers and consumers of a process share.
+/// The runtime that the producers and consumers of a process share.
 pub struct Client {
     owner: RuntimeOwner,
     runtime: Arc<ClientRuntime>,
@@ -117,7 +117,7 @@ impl std::fmt::Debug for Client {
 }
 
 impl Client {
-    /// Nothing is connected yet.
+    /// Creates a client, without connecting.
     ///
     /// # Panics
     ///
@@ -130,12 +130,12 @@ impl Client {
         Self { owner, runtime: runtime.expect("a valid configuration"), namesrv: namesrv.to_owned() }
     }
 
-    /// What builders of producers and consumers want.
+    /// Returns the runtime, for builders of producers and consumers.
     pub fn runtime(&self) -> Arc<ClientRuntime> {
         Arc::clone(&self.runtime)
     }
 
-    /// A producer of the group `group`, which has started.
+    /// Starts a producer of the group `group`.
     ///
     /// # Panics
     ///
@@ -153,12 +153,12 @@ impl Client {
     ///
     /// # Panics
     ///
-    /// If the broker refuses.
+    /// If the broker rejects it.
     pub async fn create_topic(producer: &mut DefaultMQProducer, topic: &str) {
         producer.create_topic("TBW102", topic, 1, HashMap::new()).await.expect("the topic is new");
     }
 
-    /// Ends what runs for the client. Its producers and consumers must have been shut down.
+    /// Stops the runtime. Its producers and consumers must have been shut down.
     pub async fn stop(self) {
         self.runtime.shutdown().await;
         self.owner.shutdown_tasks().await;

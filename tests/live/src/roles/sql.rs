@@ -15,7 +15,7 @@ pub(super) async fn play(role: &str, arguments: Arguments, _stop: watch::Receive
     }
 }
 
-/// Takes jobs out of a table, and does each in the trace it was put there in.
+/// Runs the jobs in a table, each in the trace in which it was added.
 async fn outbox(database: Database, table: &str) {
     let select = sqlx::AssertSqlSafe(format!("SELECT id, traceparent FROM {table}"));
     let jobs: Vec<(u64, Option<String>)> =

@@ -233,7 +233,7 @@ async fn rocketmq(arguments: &Arguments) {
 
 async fn redis_connection(arguments: &Arguments) -> MultiplexedConnection {
     let client = ::redis::Client::open(arguments.get("redis")).expect("an address");
-    // Waiting for an entry is no reason to give up.
+    // A blocking read must not time out.
     let patient = ::redis::AsyncConnectionConfig::new().set_response_timeout(None);
     client.get_multiplexed_async_connection_with_config(&patient).await.expect("redis runs")
 }
@@ -259,7 +259,7 @@ async fn redis(arguments: &Arguments) {
 #[traced(kind = consumer, parent = entry)]
 async fn archive(entry: throughline_redis::Delivery<'_>, database: Database, table: &str) {
     let order_no: String = entry.entry().get("order_no").expect("an order number");
-    // The entry is done with; the job is not.
+    // The entry is processed, but the job may not have ended.
     store(database, table.to_owned(), order_no);
 }
 

@@ -33,7 +33,7 @@ async fn a_retry_through_a_dead_letter_exchange_is_marked() {
         arguments.insert("x-dead-letter-routing-key".into(), text(&dead_letters));
         broker.channel.queue_declare(short(&name), QueueDeclareOptions::default(), arguments)
     };
-    // From each of the two queues, what is rejected goes to the other.
+    // Each of the two queues is the dead-letter queue of the other.
     let (orders, wait) = (unique("orders"), unique("wait"));
     declare(orders.clone(), wait.clone()).await.expect("a queue");
     declare(wait.clone(), orders.clone()).await.expect("a queue");
@@ -85,8 +85,7 @@ async fn a_batch_is_linked() {
         let batch = there.iter().find(|span| span.name == name).expect("the batch");
         assert!(batch.is_child_of(ambient));
         assert_eq!(batch.kind, "consumer");
-        // The third has no context, and is a message all the same.
-        // It went to another exchange, too.
+        // The third message counts, although it has no context. It was sent to another exchange, too.
         assert_eq!(
             attributes(&batch.attributes),
             expected(&[
@@ -116,7 +115,7 @@ async fn a_batch_is_linked() {
 }
 
 #[tokio::test]
-async fn not_sampled_goes_on() {
+async fn an_unsampled_context_is_propagated() {
     let Some(broker) = Broker::connect().await else { return };
     let off = Capture::with_sampler(Sampler::AlwaysOff);
     let sender = off
@@ -131,7 +130,7 @@ async fn not_sampled_goes_on() {
     let traceparent = header(&delivery, "traceparent").expect("a parent");
     assert!(traceparent.starts_with(&format!("00-{}-", sender.trace_id())), "{traceparent}");
     assert!(traceparent.ends_with("-00"), "{traceparent}");
-    // The decision holds there too, and is passed on from there.
+    // The sampling decision also applies to the consumer, which propagates it.
     let capture = Capture::new();
     let (there, tenant) = capture.run(|| receive(&delivery));
     assert!(capture.spans().is_empty());
@@ -226,9 +225,9 @@ async fn a_reply_continues_the_trace_of_its_request() {
     );
 }
 
-/// Without a broker: `lapin` can make up deliveries.
+/// Without a broker: `lapin` can mock deliveries.
 #[test]
-fn a_made_up_delivery_is_an_origin() {
+fn a_mock_delivery_is_an_origin() {
     let capture = Capture::new();
     let sent = capture.run(|| throughline::in_span("send", || amqp::inject(BasicProperties::default())));
     let mut delivery = Delivery::mock(1, "".into(), "q".into(), true, b"x".to_vec());

@@ -100,7 +100,7 @@ async fn next(consumer: &mut Consumer) -> Delivery {
     next.await.expect("a message in time").expect("the consumer goes on").expect("a message")
 }
 
-/// Every attribute but those of the source code.
+/// All attributes except those of the source code.
 fn attributes(all: &BTreeMap<String, String>) -> BTreeMap<&str, &str> {
     all.iter().map(|(key, value)| (key.as_str(), value.as_str())).filter(|(key, _)| !key.starts_with("code.")).collect()
 }
@@ -109,7 +109,7 @@ fn expected<'a>(pairs: &[(&'a str, &'a str)]) -> BTreeMap<&'a str, &'a str> {
     pairs.iter().copied().collect()
 }
 
-/// The spans of this name, none of which says anything twice.
+/// The spans of this name, none of which has an attribute twice.
 fn lines(capture: &Capture, name: &str) -> Vec<SpanLine> {
     let line = |span: &FinishedSpan| {
         let line = SpanLine::from(span);

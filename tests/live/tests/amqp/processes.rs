@@ -13,7 +13,7 @@ async fn produced_here_consumed_there() {
             broker.publish("hang", BasicProperties::default()).await;
         }))
         .await;
-    // Of a producer that is not traced.
+    // From a producer that is not traced.
     let (options, none) = (BasicPublishOptions::default(), BasicProperties::default());
     let plain = broker.channel.basic_publish("".into(), short(&broker.queue), options, b"plain", none);
     plain.await.expect("sent").await.expect("no confirm was asked for");
@@ -91,7 +91,7 @@ async fn produced_there_consumed_here() {
     assert_eq!(sent.len(), 2);
 
     let capture = Capture::new();
-    // One is got, one is delivered.
+    // One message is polled, and one is delivered.
     let got = broker.channel.basic_get(short(&broker.queue), BasicGetOptions { no_ack: true }).await;
     let got = got.expect("an answer").expect("a message");
     assert_eq!(got.origin().span().span_context().span_id().to_string(), sent[0].span_id);

@@ -1,9 +1,9 @@
-//! What becomes of a message that is published.
+//! Published messages, and their confirmations.
 
 use super::*;
 
 #[tokio::test]
-async fn confirms_come_as_before() {
+async fn confirmations_are_unchanged() {
     let Some(broker) = Broker::connect().await else { return };
     let channel = &broker.channel;
     channel.confirm_select(ConfirmSelectOptions::default()).await.expect("confirms");
@@ -13,7 +13,7 @@ async fn confirms_come_as_before() {
         channel.basic_publish_traced("".into(), short(key), mandatory, b"x", BasicProperties::default())
     };
     let confirm = capture.run_async(publish(&broker.queue)).await.expect("sent");
-    // The span has ended; what is left is lapin's own.
+    // The span has ended; the confirmation is lapin's own.
     assert_eq!(capture.open(), 0);
     assert_eq!(confirm.await.expect("an answer"), Confirmation::Ack(None));
     let confirm = capture.run_async(publish("nowhere")).await.expect("sent");
@@ -24,14 +24,14 @@ async fn confirms_come_as_before() {
         lines(&capture, "publish nowhere")[0].span_id,
         returned.origin().span().span_context().span_id().to_string()
     );
-    // One that is not awaited is not lost.
+    // A confirmation that is not awaited is not lost.
     drop(capture.run_async(publish("nowhere")).await.expect("sent"));
     assert_eq!(channel.wait_for_confirms().await.expect("an answer").len(), 1);
     assert!(capture.spans().iter().all(|span| !span.is_error() && !span.is_cancelled()));
 }
 
 #[tokio::test]
-async fn a_confirmed_publish_tells_what_became_of_it() {
+async fn a_confirmed_publish_records_the_confirmation() {
     let Some(broker) = Broker::connect().await else { return };
     let channel = &broker.channel;
     let capture = Capture::new();
@@ -86,17 +86,17 @@ async fn what_cannot_be_sent_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_publish_that_is_given_up_is_cancelled() {
+async fn a_dropped_publish_is_cancelled() {
     let Some(broker) = Broker::connect().await else { return };
     broker.channel.confirm_select(ConfirmSelectOptions::default()).await.expect("confirms");
     let capture = Capture::new();
     let (options, none) = (BasicPublishOptions::default(), BasicProperties::default());
     let publish = broker.channel.basic_publish_confirmed_traced("".into(), short(&broker.queue), options, b"x", none);
-    // The answer of the broker cannot be there yet.
+    // The broker cannot have answered yet.
     assert!(capture.run_async(publish).now_or_never().is_none());
     let span = capture.span(&format!("publish {}", broker.queue));
     assert!(span.is_cancelled());
-    // Given up is the result, and not the message.
+    // Only the result is lost, not the message.
     let delivery = next(&mut broker.consumer().await).await;
     assert_eq!(delivery.origin().span().span_context().span_id(), span.span_id());
 }

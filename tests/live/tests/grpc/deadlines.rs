@@ -13,7 +13,7 @@ use tower::{Layer as _, service_fn};
 use crate::{Orders, Shop, client_of, code, lines, one, send_raw};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deadline_that_passes_on_the_server_is_told_from_a_caller_who_goes_away() {
+async fn a_deadline_that_passes_on_the_server_differs_from_a_cancellation() {
     let shop = Shop::open("internal");
     let answer = send_raw(&shop, &[("x-order", "endless"), ("grpc-timeout", "30m")]).await;
     // `CANCELLED` is what `tonic` answers.
@@ -31,24 +31,24 @@ async fn a_deadline_that_passes_on_the_server_is_told_from_a_caller_who_goes_awa
 async fn a_deadline_that_passes_on_the_client_is_its_own_error() {
     let shop = Shop::open("internal");
     // With a deadline that is sent to the server, and with one that is not.
-    let mut told = Request::new("endless".to_owned());
-    told.set_timeout(Duration::from_millis(40));
-    let untold = client_of(&shop.endpoint().timeout(Duration::from_millis(40)));
+    let mut with_deadline = Request::new("endless".to_owned());
+    with_deadline.set_timeout(Duration::from_millis(40));
+    let local_deadline = client_of(&shop.endpoint().timeout(Duration::from_millis(40)));
     let capture = Capture::new();
     capture
         .run_async(async {
-            assert!(shop.client().unary("/shop.Orders/Get", told).await.is_err());
-            assert!(untold.get("endless").await.is_err());
+            assert!(shop.client().unary("/shop.Orders/Get", with_deadline).await.is_err());
+            assert!(local_deadline.get("endless").await.is_err());
         })
         .await;
-    drop(untold);
+    drop(local_deadline);
 
     let (here, there) = (lines(&capture), shop.peer.stop());
     for client in &here {
         assert_eq!((code(client), client.attribute("error.type")), ("DEADLINE_EXCEEDED", Some("DEADLINE_EXCEEDED")));
         assert!(client.status.starts_with("error: "));
     }
-    // How far the calls have come by then depends on the machine.
+    // How far the calls get depends on the machine.
     assert_eq!(here.len(), 2);
     for server in &there {
         assert!(here.iter().any(|client| server.is_child_of(client)), "{server:?}");

@@ -1,4 +1,4 @@
-//! Calls that are cancelled, and servers that die, panic or are not there.
+//! Calls that are cancelled, and servers that die, panic or are unreachable.
 
 use throughline::testing::{Capture, FinishedSpan};
 use throughline_grpc::ClientLayer;
@@ -22,11 +22,11 @@ async fn endless(shop: &Shop, capture: &Capture) -> Streaming<String> {
     updates
 }
 
-/// The status that a stream ends with, which is not a good one.
+/// The error status with which a stream ends.
 async fn failure_of(mut updates: Streaming<String>) -> Status {
     loop {
         match updates.message().await {
-            Ok(state) => assert!(state.is_some(), "the stream does not end well"),
+            Ok(state) => assert!(state.is_some(), "the stream ends without an error"),
             Err(status) => break status,
         }
     }
@@ -85,13 +85,13 @@ fn assert_same_code(span: &FinishedSpan, status: &Status) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_not_there_fails_the_client() {
-    // A port that is bound, so that nothing else gets it, and that nothing listens on.
+    // A bound port on which nothing listens, so that no other process can take it.
     let deaf = tokio::net::TcpSocket::new_v4().unwrap();
     deaf.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let endpoint = Endpoint::from_shared(format!("http://{}", deaf.local_addr().unwrap())).unwrap();
     let capture = Capture::new();
     let client = ServiceBuilder::new().layer(ClientLayer::new()).service(endpoint.connect_lazy());
-    // A channel that connects late is ready; the call fails.
+    // A lazily connected channel is ready; the call fails.
     let status = capture.run_async(Orders(client).get("order")).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     let span = capture.span("shop.Orders/Get");

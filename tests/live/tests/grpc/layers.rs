@@ -116,9 +116,9 @@ async fn an_answer_that_is_not_grpc_fails_the_client() {
     }
 }
 
-/// The codec is above the layer, which sees only that the response is not read to its end.
+/// The codec is outside of the layer, which only sees that the response is not read to its end.
 #[tokio::test]
-async fn an_answer_that_is_too_large_is_given_up() {
+async fn a_response_that_is_too_large_is_cancelled() {
     let capture = Capture::new();
     let client = ClientLayer::new().layer(service_fn(|_: http::Request<Body>| {
         let trailers = http::HeaderMap::from_iter([("grpc-status".parse().unwrap(), "0".parse().unwrap())]);
@@ -156,7 +156,7 @@ async fn only_known_methods_name_spans() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_response_without_a_status_has_the_one_its_caller_makes_up() {
+async fn a_response_without_a_status_has_the_one_that_its_caller_derives() {
     for (http, body, expected) in [
         (404, Body::empty(), "UNIMPLEMENTED"),
         (503, Body::empty(), "UNAVAILABLE"),

@@ -113,7 +113,7 @@ fn one<'a>(spans: &'a [SpanLine], name: &str) -> &'a SpanLine {
     named[0]
 }
 
-/// The one client span and the one server span of a call, which belong together.
+/// The only client span and the only server span of a call, which must be parent and child.
 #[track_caller]
 fn pair<'a>(client: &'a [SpanLine], server: &'a [SpanLine], name: &str) -> (&'a SpanLine, &'a SpanLine) {
     let (client, server) = (one(client, name), one(server, name));

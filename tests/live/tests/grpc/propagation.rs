@@ -13,13 +13,13 @@ use tonic::service::interceptor::InterceptedService;
 use crate::{Orders, Shop, all, checkout, lines, one, send_raw};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn at_a_public_edge_the_caller_is_linked_and_not_believed() {
+async fn at_a_public_edge_the_caller_is_linked_and_not_trusted() {
     let shop = Shop::open("public");
     let capture = Capture::new();
     let client = shop.client();
     capture.run_async(async { checkout("acme", 1001, client.get("order")).await }).await.unwrap();
     drop(client);
-    // A caller cannot turn off recording either.
+    // Nor can a caller turn off recording.
     let unsampled = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
     send_raw(&shop, &[("traceparent", unsampled), ("baggage", "tenant_id=evil")]).await;
 
@@ -47,8 +47,8 @@ async fn a_trace_that_is_not_sampled_goes_on_without_spans() {
             (client.get("order").await.unwrap(), trace)
         }))
         .await;
-    assert_eq!(answer, format!("order {trace}"), "the handler has seen the trace");
-    // Without a span around it, the client's would have been the first.
+    assert_eq!(answer, format!("order {trace}"), "the handler is in the trace");
+    // Without a current span, the client's span is the root.
     let alone = capture.run_async(client.get("order")).await.unwrap();
     assert_ne!(alone, "order 00000000000000000000000000000000");
     drop(client);
@@ -116,14 +116,14 @@ fn metadata_is_a_carrier_that_leaves_binary_values_alone() {
     capture.run(|| receive(&metadata));
     assert!(capture.span("receive").is_child_of(&capture.span("send")));
 
-    // Two are as good as none: either may be the right one.
+    // Two values are ambiguous, and count as none.
     capture.clear();
     let copy = metadata.get("traceparent").unwrap().clone();
     metadata.append("traceparent", copy);
     capture.run(|| receive(&metadata));
     assert_eq!(capture.span("receive").parent_id(), None);
 
-    // A value that is not text is no context.
+    // A value that is not text is not a context.
     capture.clear();
     let mut headers = http::HeaderMap::new();
     headers.insert("traceparent", http::HeaderValue::from_bytes(b"\xff\xfe").unwrap());

@@ -27,7 +27,7 @@ async fn what_cannot_be_delivered_is_an_error() {
     let event = span.event("exception").expect("an exception");
     assert!(event.attributes.iter().any(|it| it.key.as_str() == "exception.message"));
 
-    // What came back can be sent again, and then belongs to the second attempt.
+    // The returned message can be sent again, and then has the context of the second attempt.
     let again = FutureRecord::to("orders")
         .key(message.key().expect("a key"))
         .payload(message.payload().expect("a payload"))
@@ -39,7 +39,7 @@ async fn what_cannot_be_delivered_is_an_error() {
     let written = std::str::from_utf8(parents[0].value.expect("a value")).expect("text");
     assert!(written.contains(&second.span_id().to_string()), "{written}");
 
-    // The same of `send_result`, whose error comes with its future.
+    // The same with `send_result`, whose future returns the error.
     let record = FutureRecord::<str, str>::to("orders").payload("x");
     let delivery = capture.run(|| producer.send_result_traced(record)).map_err(|(error, _)| error).expect("queued");
     assert!(delivery.await.expect("the producer lives").is_err());
@@ -118,7 +118,7 @@ pub(crate) async fn what_only_the_trace_makes_too_large_is_sent_without_it(clust
         let headers = OwnedHeaders::new().insert(Header { key: "kept", value: Some("1") });
         FutureRecord::<str, str>::to(&cluster.topic).payload(&text[..length]).headers(headers)
     };
-    // The first size that does not fit, even without a trace.
+    // The smallest size that is too large even without trace headers.
     let elsewhere = nowhere(&[("message.max.bytes", &LIMIT.to_string())]);
     let refused = |length| elsewhere.send_result(record(length)).is_err();
     let too_large = (0..=LIMIT).find(|&length| refused(length)).expect("there is a limit");

@@ -37,7 +37,7 @@ use failures::{
     what_an_aborted_transaction_has_queued_is_an_error, what_only_the_trace_makes_too_large_is_sent_without_it,
 };
 use processes::{a_batch_is_linked, produced_here_consumed_there, produced_there_consumed_here};
-use producers::{headers_are_kept, not_sampled_goes_on, producers_without_a_future};
+use producers::{an_unsampled_context_is_propagated, headers_are_kept, producers_without_a_future};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -49,7 +49,7 @@ struct Cluster {
 }
 
 impl Cluster {
-    /// In this process.
+    /// A mock cluster in this process.
     fn mock() -> Self {
         let mock = MockCluster::new(1).expect("a cluster in this process");
         let topic = unique_topic();
@@ -57,7 +57,7 @@ impl Cluster {
         Self { brokers: mock.bootstrap_servers(), topic, _mock: Some(mock) }
     }
 
-    /// The one that runs.
+    /// The real broker, if it is running.
     async fn real() -> Option<Self> {
         let brokers = server("kafka")?;
         let topic = unique_topic();
@@ -129,19 +129,19 @@ on_both!(
     produced_here_consumed_there,
     produced_there_consumed_here,
     a_batch_is_linked,
-    not_sampled_goes_on,
+    an_unsampled_context_is_propagated,
     producers_without_a_future,
     headers_are_kept,
     what_an_aborted_transaction_has_queued_is_an_error,
     what_only_the_trace_makes_too_large_is_sent_without_it,
 );
 
-/// Every attribute but those of the source code.
+/// All attributes except those of the source code.
 fn attributes(all: &BTreeMap<String, String>) -> BTreeMap<&str, &str> {
     all.iter().map(|(key, value)| (key.as_str(), value.as_str())).filter(|(key, _)| !key.starts_with("code.")).collect()
 }
 
-/// The span, which says nothing twice.
+/// The span, which must not have an attribute twice.
 fn line(span: &FinishedSpan) -> SpanLine {
     let line = SpanLine::from(span);
     assert_eq!(line.attributes.len(), span.attributes.len(), "{:?}", span.attributes);
@@ -152,7 +152,7 @@ fn expected<'a>(pairs: &[(&'a str, &'a str)]) -> BTreeMap<&'a str, &'a str> {
     pairs.iter().copied().collect()
 }
 
-/// Those of a message that is sent or processed, with what else it has.
+/// The expected attributes of a message that is sent or processed, with additional ones.
 fn of_message<'a>(operation: &'a str, cluster: &'a Cluster, more: &[(&'a str, &'a str)]) -> BTreeMap<&'a str, &'a str> {
     let mut all = expected(&[
         ("messaging.system", "kafka"),

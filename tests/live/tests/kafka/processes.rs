@@ -15,7 +15,7 @@ pub(crate) async fn produced_here_consumed_there(cluster: Cluster) {
             producer.send_traced(tombstone, LONG).await.expect("delivered");
         }))
         .await;
-    // Of a producer that is not traced.
+    // From a producer that is not traced.
     producer.send(cluster.record("o-5", "plain"), LONG).await.expect("delivered");
 
     let request = line(&capture.span("request"));
@@ -147,7 +147,7 @@ pub(crate) async fn a_batch_is_linked(cluster: Cluster) {
         let batch = there.iter().find(|span| span.name == name).expect("the batch");
         assert!(batch.is_child_of(ambient));
         assert_eq!(batch.kind, "consumer");
-        // The third has no context, and is a message all the same.
+        // The third message counts, although it has no context.
         let mut common = of_message("process", &cluster, &[("messaging.batch.message_count", "3")]);
         common.extend(group.map(|group| ("messaging.consumer.group.name", group)));
         assert_eq!(attributes(&batch.attributes), common);

@@ -2,7 +2,7 @@
 
 use super::*;
 
-pub(crate) async fn not_sampled_goes_on(cluster: Cluster) {
+pub(crate) async fn an_unsampled_context_is_propagated(cluster: Cluster) {
     let producer: FutureProducer = cluster.producer();
     let off = Capture::with_sampler(Sampler::AlwaysOff);
     let sender = off
@@ -20,7 +20,7 @@ pub(crate) async fn not_sampled_goes_on(cluster: Cluster) {
     let traceparent = std::str::from_utf8(traceparent.expect("a parent")).expect("text");
     assert!(traceparent.starts_with(&format!("00-{}-", sender.trace_id())), "{traceparent}");
     assert!(traceparent.ends_with("-00"), "{traceparent}");
-    // The decision holds there too, and is passed on from there.
+    // The sampling decision also applies to the consumer, which propagates it.
     let capture = Capture::new();
     let (there, tenant) = capture.run(|| relay(&message));
     assert!(capture.spans().is_empty());
@@ -68,7 +68,7 @@ pub(crate) async fn producers_without_a_future(cluster: Cluster) {
         there.run(|| receive(&message));
         let received = there.span("receive");
         assert!(received.is_child_of(sent));
-        // Only of the third the result was waited for.
+        // Only the result of the third was awaited.
         let offset = (caller == "waited").then_some(Value::I64(2));
         assert_eq!(sent.attribute("messaging.kafka.offset"), offset.as_ref());
         let partition = (caller != "forgotten").then_some(Value::from("0"));
@@ -101,7 +101,7 @@ pub(crate) async fn headers_are_kept(cluster: Cluster) {
 }
 
 #[tokio::test]
-async fn a_send_that_is_given_up_is_cancelled() {
+async fn a_dropped_send_is_cancelled() {
     let cluster = Cluster::mock();
     let producer: FutureProducer = cluster.producer();
     let capture = Capture::new();
@@ -111,7 +111,7 @@ async fn a_send_that_is_given_up_is_cancelled() {
     assert!(capture.run_async(producer.send_traced(cluster.record("o-2", "x"), LONG)).now_or_never().is_none());
     let sent = capture.span(&format!("send {}", cluster.topic));
     assert!(sent.is_cancelled());
-    // Given up is the result, and not the message.
+    // Only the result is lost, not the message.
     producer.flush(LONG).expect("sent");
     let consumer = cluster.consumer();
     let message = next(&consumer);

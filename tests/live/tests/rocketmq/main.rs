@@ -48,12 +48,12 @@ impl Lab {
         Message::builder().topic(self.topic.as_str()).body_slice(body.as_bytes()).build_unchecked()
     }
 
-    /// Sends as a producer does that knows nothing of us.
+    /// Sends like a producer that is not traced.
     async fn send_untraced(&self, message: Message) {
         Box::pin(self.producer.send(message)).await.expect("sent");
     }
 
-    /// Lets another process consume what has been sent.
+    /// Starts another process that consumes the messages.
     fn consume(&self, role: &str, group: &str, deliveries: usize) -> Vec<SpanLine> {
         let deliveries = deliveries.to_string();
         let arguments =
@@ -87,7 +87,7 @@ async fn request(lab: &Lab, tenant_id: &str) -> SendResult {
     let mut order = lab.message("order");
     order.set_tags("new".into());
     order.set_keys("1001 acme".into());
-    // Left over from the message's earlier life, and not to be mixed with the new one.
+    // From an earlier trace of the message, and must not be mixed with the new one.
     order.put_property("traceparent".into(), "00-11111111111111111111111111111111-2222222222222222-01".into());
     order.put_property("tracestate".into(), "old=1".into());
     order.put_property("color".into(), "red".into());
@@ -99,7 +99,7 @@ async fn a_message_takes_its_trace_to_another_process() {
     let Some(lab) = Lab::open().await else { return };
     let capture = Capture::new();
     let sent = capture.run_async(request(&lab, "acme")).await;
-    // Nothing is current, and the message has no properties of ours.
+    // There is no current span, and the message has no trace headers.
     lab.send_untraced(lab.message("untraced")).await;
     let broken = {
         let mut message = lab.message("broken");
@@ -376,7 +376,7 @@ async fn an_error_of_the_client_is_handed_on_and_recorded() {
     assert_eq!(SpanLine::from(&span).status, format!("error: {error}"));
 
     let dropped = async {
-        // A client that never has an answer, or it might be there already.
+        // A client that never responds: a response might already have arrived.
         let sending =
             rocketmq::send(lab.message("given up"), |_| std::future::pending::<Result<Option<SendResult>, _>>());
         let mut sending = std::pin::pin!(sending);

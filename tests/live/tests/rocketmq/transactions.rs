@@ -67,7 +67,7 @@ impl TransactionListener for Rollback {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_transaction_that_is_rolled_back_is_told() {
+async fn a_transaction_that_is_rolled_back_is_recorded() {
     let Some(lab) = Lab::open().await else { return };
     let mut producer = TransactionMQProducer::builder(lab.client.runtime())
         .producer_group(unique("transactions"))
