@@ -59,7 +59,7 @@
 //! | `messaging.consumer.group.name` | | [`Delivery::group`] |
 //! | `messaging.rocketmq.namespace` | if the producer has one | [`Delivery::namespace`] |
 //! | `messaging.rocketmq.message.tag`, `.keys` | if set | if set |
-//! | `messaging.rocketmq.message.type` | `normal`, `fifo`, `delay`, `transaction` | the same, but never `delay`: the broker removes what tells |
+//! | `messaging.rocketmq.message.type` | `normal`, `fifo`, `delay`, `transaction` | the same, but never `delay`: the broker removes the properties that show it |
 //! | `messaging.rocketmq.message.group` | the sharding key | the sharding key |
 //! | `messaging.rocketmq.message.delay_time_level`, `.delivery_timestamp` | if set | removed by the broker |
 //! | `throughline.rocketmq.queue_offset` | once sent, unless it is delayed or transactional | always |
