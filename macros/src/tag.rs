@@ -251,7 +251,7 @@ impl Parse for Tag {
                 return Err(Error::new(token.span, "`else` needs a value: `tenant_id = tenant else \"unknown\"`"));
             }
             Some(token) if converts => {
-                return Err(Error::new(token.span, formatted(&written, &value, through)));
+                return Err(Error::new(token.span, formatted(named.then_some(written.as_str()), &value, through)));
             }
             Some(_) => Some(expr(input)?),
             None => None,
@@ -356,10 +356,11 @@ fn without_name(value: &Expr) -> String {
     "an expression needs a tag name: `name = expression`".to_owned()
 }
 
-/// The error for `else` behind a value that is formatted.
-fn formatted(key: &str, value: &Expr, through: Through) -> String {
+/// The error for `else` after a value that is formatted. `key` is `None` if the tag is named after its argument.
+fn formatted(key: Option<&str>, value: &Expr, through: Through) -> String {
     let (sign, function) = if matches!(through, Through::Display) { ('%', "display") } else { ('?', "debug") };
-    let key = simple_ident(value).filter(|_| key == "name").map_or_else(|| key.to_owned(), |ident| ident.to_string());
+    let argument = || simple_ident(value).map(|ident| ident.to_string());
+    let key = key.map(str::to_owned).or_else(argument).unwrap_or_else(|| "name".to_owned());
     format!(
         "`else` is a default for `None`, and `{sign}` makes text of any value; format inside of the `Option`: `{key} = {}.as_ref().map(throughline::{function}) else …`",
         shown(value)

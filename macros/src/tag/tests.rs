@@ -43,6 +43,19 @@ fn an_argument_is_converted_or_has_a_default() {
 }
 
 #[test]
+fn the_error_for_a_formatted_default_keeps_the_key() {
+    for (text, fix) in [
+        ("%user else 1", "`user = user.as_ref().map(throughline::display) else …`"),
+        ("a = ?user else 1", "`a = user.as_ref().map(throughline::debug) else …`"),
+        ("name = %user else 1", "`name = user.as_ref().map(throughline::display) else …`"),
+        ("%self.user else 1", "`name = self.user.as_ref().map(throughline::display) else …`"),
+    ] {
+        let Err(error) = Tag::parse.parse_str(text) else { panic!("{text}") };
+        assert!(error.to_string().ends_with(fix), "{text}: {error}");
+    }
+}
+
+#[test]
 fn modifiers_apply_to_the_tags_inside() {
     let report = Report::default();
     let parser = |input: ParseStream<'_>| Ok(list(input, &report));
