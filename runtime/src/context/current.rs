@@ -12,7 +12,7 @@ use opentelemetry::{Context, ContextGuard};
 
 use crate::guard::reentrance::Busy;
 
-/// Destroyed before OpenTelemetry's thread-local, because it is initialized after it.
+/// Destroyed before OpenTelemetry's thread-local, because it is initialized later.
 struct TeardownProbe;
 
 impl TeardownProbe {
@@ -113,7 +113,7 @@ impl Attached {
     pub(crate) fn detach(&mut self) {
         let guard = self.0.take();
         if is_gone() {
-            // The guard was stored in one of the application's thread-locals; the context it would restore is gone.
+            // The application stored the guard in a thread-local. The context that it would restore is gone.
             std::mem::forget(guard);
         }
     }

@@ -32,7 +32,7 @@ pub(crate) trait Source: Send + Sync {
 pub(crate) struct Data {
     /// Attributes of every span that starts below.
     pub(crate) tags: ScopedTags,
-    /// The span below which they were set. Those of any other span of our own tracer are newer.
+    /// The span in whose context `tags` were set. The tags of any other span of our own tracer are newer.
     pub(crate) tags_below: Option<SpanId>,
     /// A copy of the baggage that can be shared, because OpenTelemetry's type is not `Clone`.
     pub(crate) baggage: Option<Arc<[BaggageEntry]>>,
@@ -62,7 +62,7 @@ impl Data {
         context.with_value(Slot(this))
     }
 
-    /// Whether this holds nothing but tags, so that it may be kept alive for longer.
+    /// Whether this holds nothing but tags, so that it may be kept alive longer.
     #[cfg(all(feature = "tokio", tokio_unstable))]
     pub(crate) fn is_only_tags(&self) -> bool {
         #[cfg(feature = "integration")]
@@ -72,7 +72,7 @@ impl Data {
         self.baggage.is_none() && self.source.is_none()
     }
 
-    /// Sets the tags in scope in `context`, or in one made from it.
+    /// Sets the tags in scope in `context`, or in a context derived from it.
     pub(crate) fn set_tags(&mut self, tags: ScopedTags, context: &Context) {
         self.tags = tags;
         self.tags_below = Some(context.span().span_context().span_id());

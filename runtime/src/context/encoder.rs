@@ -7,16 +7,15 @@ use opentelemetry::Context;
 use crate::context::data::Data;
 use crate::tags::draft::Draft;
 
-/// Starts spans that are encoded while they are recorded.
+/// Starts spans that are encoded as they are recorded.
 pub(crate) trait Encoder {
-    /// Returns an empty draft of a child of `parent`, which has `data`; `None` if the sampler needs the attributes in
-    /// OpenTelemetry's types.
+    /// Returns an empty draft for a child of `parent`, whose data is `data`. Returns `None` if the sampler needs the
+    /// attributes in OpenTelemetry's types.
     fn draft(&self, parent: &Context, data: Option<&Arc<Data>>) -> Option<Box<Draft>>;
 
-    /// Whether [`start`](Self::start) calls no application code, which could change the current context.
+    /// Whether [`start`](Self::start) never calls application code, which could change the current context.
     fn is_plain(&self) -> bool;
 
-    /// Starts a span whose parent is the span of `parent`. Its context is not valid if telemetry is shut down or
-    /// suppressed.
+    /// Starts a child of the span of `parent`. The span context is invalid if telemetry is shut down or suppressed.
     fn start(&self, draft: Box<Draft>, parent: &Context) -> Context;
 }

@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn of_tags_with_one_key_the_last_counts() {
+    fn the_last_tag_of_a_key_wins() {
         let text = |context: &Context| {
             let mut tags: Vec<_> = context.tags().iter().map(|tag| format!("{}={}", tag.key, tag.value)).collect();
             tags.sort();

@@ -22,7 +22,7 @@ pub(crate) struct Inherited {
     pub(crate) buffer: Arc<dyn Any + Send + Sync>,
 }
 
-/// A query to a span, which the span completes with its answer.
+/// A query, which the span fills in with its answer.
 pub(crate) enum Question {
     /// All inherited data, written directly to the draft of a child.
     All(Box<Draft>),
@@ -35,7 +35,7 @@ enum Asked {
     #[default]
     Nothing,
     Question(Question),
-    /// A span is locked by this thread, so no span may be queried: it may be the same one.
+    /// This thread holds the lock of a span, so no span may be queried: it could be the same one.
     Forbidden,
 }
 
@@ -56,7 +56,7 @@ pub(crate) fn inherit(draft: Box<Draft>, context: &Context) -> Box<Draft> {
     }
 }
 
-/// Queries the span of `context`. Returns the query, completed or not.
+/// Queries the span of `context`. Returns the query, answered or not.
 fn ask(question: Question, context: &Context) -> Option<Question> {
     let mut question = Some(question);
     let answered = ASKED.try_with(|asked| {
@@ -106,7 +106,7 @@ pub(crate) fn answer(answer: impl FnOnce(&mut Question)) {
     });
 }
 
-/// Whether a span may be queried on this thread. If not, it may already be locked.
+/// Whether this thread may query a span. If not, it may already hold its lock.
 pub(crate) fn may_ask() -> bool {
     ASKED
         .try_with(|asked| {
@@ -118,7 +118,7 @@ pub(crate) fn may_ask() -> bool {
         .unwrap_or(false)
 }
 
-/// Prevents queries on this thread while it exists, because a span may be locked while other code is called.
+/// Prevents queries on this thread until dropped, because a span may be locked while other code is called.
 pub(crate) struct Locked(Asked);
 
 impl Locked {

@@ -1,14 +1,14 @@
-//! The span of our own tracer that this thread started last and that has not ended, or its parent: recognized by the
-//! address of its span context, without a query.
+//! The most recently started span of our own tracer on this thread that has not ended, or its parent. It is recognized
+//! by the address of its span context, without a query.
 
 use std::cell::Cell;
 
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanId, TraceContextExt as _};
 
-/// Identifies a span by the address of the span context that all contexts with this span share, and by the span ID,
-/// because the address may be reused for another span. A context that has only a copy of the span context, like that
-/// of a detached job, has it at another address, at least while the span itself exists: see [`forget`].
+/// Identifies a span by the address of its span context, which all contexts with this span share, and by its span ID,
+/// because the address may be reused for another span. A context with only a copy of the span context, such as that of
+/// a detached job, has it at a different address, as long as the span itself is alive: see [`forget`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) address: usize,
@@ -23,12 +23,12 @@ thread_local! {
 
 #[inline]
 pub(crate) fn get() -> Place {
-    PLACE.with(Cell::get)
+    PLACE.get()
 }
 
 #[inline]
 pub(crate) fn set(place: Place) {
-    PLACE.with(|known| known.set(place));
+    PLACE.set(place);
 }
 
 /// Returns the place of the span of `context`.
@@ -39,8 +39,8 @@ pub(crate) fn of(context: &Context) -> Place {
     Place { address: std::ptr::from_ref(identity).addr(), span_id: identity.span_id() }
 }
 
-/// Forgets the span if `context`, which has only a copy of a span context, has it at the address of that span: the span
-/// itself has been freed.
+/// Forgets the span if `context`, which has only a copy of its span context, has that at the same address: the span
+/// itself has been freed, and its address reused.
 #[inline]
 pub(crate) fn forget(context: &Context) {
     if of(context) == get() {

@@ -37,7 +37,7 @@ impl RequestId {
 
     /// Generates a random ID, for a request without a trace.
     pub fn generate() -> Self {
-        // Each `RandomState` is keyed from the operating system's random numbers.
+        // The keys of `RandomState` come from the operating system's random numbers, and no two instances share them.
         let random = || RandomState::new().build_hasher().finish();
         let id = u128::from(random()) << 64 | u128::from(random());
         Self::from(TraceId::from(id.max(1)))
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else_can() {
+    fn no_other_text_can_be_a_trace_id() {
         for text in [
             "0af7651916cd43dd8448eb211c80319",
             "0af7651916cd43dd8448eb211c80319cc",
@@ -139,13 +139,13 @@ mod tests {
             "00000000-0000-0000-0000-000000000000",
             "order-7",
         ] {
-            assert!(RequestId::parse(text.as_bytes()).is_some(), "{text} passes as an id");
+            assert!(RequestId::parse(text.as_bytes()).is_some(), "{text} is a valid request id");
             assert_eq!(trace_of(text), None, "{text}");
         }
     }
 
     #[test]
-    fn what_could_forge_a_log_line_is_no_id() {
+    fn text_that_could_forge_a_log_line_is_rejected() {
         let long = "x".repeat(MAX_BYTES + 1);
         for header in [&b""[..], b"  ", b"a\nb", b"a\tb", b"a\x7fb", b"\xff", "é".as_bytes(), long.as_bytes()] {
             assert_eq!(RequestId::parse(header), None, "{header:?}");
@@ -154,12 +154,12 @@ mod tests {
     }
 
     #[test]
-    fn minted_ids_are_trace_ids_and_differ() {
+    fn generated_ids_are_unique_trace_ids() {
         let (one, other) = (RequestId::generate(), RequestId::generate());
         assert_ne!(one, other);
         let text = one.to_string();
         assert_eq!(text.len(), 32);
-        assert!(!text.starts_with(&"0".repeat(16)) && !text.ends_with(&"0".repeat(16)), "all of it is random: {text}");
+        assert!(!text.starts_with(&"0".repeat(16)) && !text.ends_with(&"0".repeat(16)), "both halves random: {text}");
         assert!(text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)), "{text}");
         assert_eq!(RequestId::parse(text.as_bytes()).and_then(|id| id.as_trace_id()), one.as_trace_id());
     }

@@ -37,7 +37,7 @@ pub struct Snapshot {
     tags: ScopedTags,
     /// Baggage that is not in `data`, because it was set by other code.
     baggage: Option<Arc<[BaggageEntry]>>,
-    /// Whether telemetry is suppressed, as in the work of an exporter.
+    /// Whether telemetry is suppressed, as in an exporter's own work.
     suppressed: bool,
 }
 

@@ -1,4 +1,4 @@
-//! A span that is encoded while it is recorded, from before its start until its end.
+//! A span that is encoded as it is recorded, from before its start until its end.
 
 mod tags;
 #[cfg(test)]
@@ -23,8 +23,8 @@ use crate::tags::scoped::{self, EncodedTags, ScopedTags};
 #[cfg(feature = "tracing")]
 use crate::tags::value::{Scalar, TagValue};
 
-/// Everything that has been recorded of a span. Drafts and their buffers are recycled, so that a span does not allocate
-/// them.
+/// Everything that has been recorded of a span. Drafts are pooled together with their buffers, so that a span allocates
+/// neither.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub(crate) struct Draft {
@@ -32,25 +32,25 @@ pub(crate) struct Draft {
     pub(crate) fields: Fields,
     /// Attributes of this span and of every span below it.
     scoped: Fields,
-    /// The tags that are in scope without `scoped`.
+    /// The tags in scope, without `scoped`.
     inherited: ScopedTags,
-    /// What the span inherits from its parent besides tags, if that is a span of our own tracer.
+    /// The data inherited from the parent besides tags, if that is a span of our own tracer.
     pub(crate) above: Option<Inherited>,
     /// The address of the parent's span context; see [`Place`](crate::context::place::Place).
     pub(crate) above_at: usize,
-    /// The parent, if this thread has cached what children inherit from it.
+    /// The parent, if this thread has cached the data that its children inherit.
     pub(crate) recent: Option<SpanId>,
-    /// Before the tags are complete, those of the parent. Afterwards, all tags in scope, or those that the span
-    /// inherits if `defers_tags` is set.
+    /// Until the tags are complete, those of the parent. Afterwards, all tags in scope, or only the inherited ones if
+    /// `defers_tags` is set.
     pub(crate) tags: Option<EncodedTags>,
     /// Whether the tags in scope may differ from those of the parent.
     pub(crate) changes_tags: bool,
-    /// Whether the tags that this span sets for the spans below are only in `fields`, and not in `tags`.
+    /// Whether the tags that this span sets for spans below have not been merged into `tags`, and are only in `fields`.
     pub(crate) defers_tags: bool,
-    /// `tags` merged with those of this span, once a child has needed them.
+    /// `tags` merged with those of this span, once a child has needed the result.
     deferred: Option<EncodedTags>,
     pub(crate) links: Vec<Link>,
-    /// How many tags were dropped because there were too many, and the first one's key.
+    /// The number of tags that were dropped because there were too many, and the key of the first.
     dropped: Option<(usize, &'static str)>,
 
     pub(crate) name: Cow<'static, str>,
@@ -60,34 +60,34 @@ pub(crate) struct Draft {
     pub(crate) role: Role,
     pub(crate) parent: SpanId,
     pub(crate) is_parent_remote: bool,
-    /// When the span began, if that was before it started: nanoseconds since the epoch.
+    /// When the work of the span began, if that was before the span was started, in nanoseconds since the epoch.
     #[cfg(feature = "tracing")]
     pub(crate) begun: Option<u64>,
-    /// Nanoseconds since the epoch.
+    /// The start time, in nanoseconds since the epoch.
     pub(crate) start: u64,
-    /// Whether that is when the span was made, and not a time that was given.
+    /// Whether `start` was read from the clock, rather than given.
     pub(crate) starts_now: bool,
     /// The time of the latest event.
     pub(crate) latest: u64,
     pub(crate) status: Status,
-    /// Whether the tags in scope are written as attributes: there may be no room for all of them.
+    /// Whether the tags in scope are written as attributes. They are not if there is no room for all of them.
     pub(crate) has_tags: bool,
 }
 
 /// The maximum number of drafts in a thread's pool. In most programs, spans are not nested deeper.
-const MAX_KEPT: usize = 128;
+const MAX_POOLED: usize = 128;
 
 thread_local! {
-    #[expect(clippy::vec_box, reason = "the boxes are handed out, and a draft is large")]
+    #[expect(clippy::vec_box, reason = "drafts are large, and move in and out of the pool as boxes")]
     static DRAFTS: RefCell<Vec<Box<Draft>>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Draft {
-    /// An empty draft of a span with these limits.
+    /// Returns an empty draft with these limits.
     #[inline(always)]
     pub(crate) fn new(limits: Limits) -> Box<Self> {
-        let known = DRAFTS.try_with(|drafts| drafts.borrow_mut().pop()).ok().flatten();
-        let mut draft = known.unwrap_or_else(Self::allocate);
+        let pooled = DRAFTS.try_with(|drafts| drafts.borrow_mut().pop()).ok().flatten();
+        let mut draft = pooled.unwrap_or_else(Self::allocate);
         draft.fields.limits = limits;
         draft
     }
@@ -142,7 +142,7 @@ impl Draft {
         if self.defers_tags {
             (self.defers_tags, self.deferred) = (false, None);
         }
-        // A span that turned out not to be recorded still has them.
+        // Not yet taken if the span turned out not to be recorded.
         self.links.clear();
         self.dropped = None;
         self.name = Cow::Borrowed("");
@@ -155,14 +155,14 @@ impl Draft {
         }
         let _ = DRAFTS.try_with(|drafts| {
             let mut drafts = drafts.borrow_mut();
-            if drafts.len() < MAX_KEPT {
+            if drafts.len() < MAX_POOLED {
                 drafts.push(self);
             }
         });
     }
 
-    /// A draft of a span below `context`, which has `data`. `inherit` writes what the span of that passes on, and gives
-    /// whether it is known; if not, the span is asked.
+    /// Returns a draft for a span below `context`, whose data is `data`. `inherit` writes the data inherited from the
+    /// parent span to the draft, and returns `false` if it is not cached; the span is then queried.
     #[inline(always)]
     pub(crate) fn below(
         limits: Limits,
@@ -180,7 +180,7 @@ impl Draft {
         draft
     }
 
-    /// The same, which inherits from another span.
+    /// Makes the draft inherit from the span of `context` instead.
     #[cfg(feature = "tracing")]
     pub(crate) fn rebase(self: &mut Box<Self>, context: &Context) {
         let mut draft = std::mem::replace(self, Self::unlimited());
@@ -198,20 +198,20 @@ impl Draft {
         self.inherited = scoped::resolve(data, span_id.unwrap_or(SpanId::INVALID), tags);
     }
 
-    /// A draft that is not that of a span.
+    /// Returns a draft without limits, which is not used for a span.
     pub(crate) fn unlimited() -> Box<Self> {
         Self::new(Limits::unlimited())
     }
 
     /// Sets the name and the kind.
     #[inline]
-    #[expect(clippy::ptr_arg, reason = "a name that is static stays so")]
+    #[expect(clippy::ptr_arg, reason = "a static name is not copied")]
     pub(crate) fn describe(&mut self, name: &Cow<'static, str>, kind: &SpanKind) {
         self.name = copied(name);
         self.kind = kind.clone();
     }
 
-    /// Sets an attribute of this span that need not be copied first. Returns whether it is of that kind.
+    /// Sets an attribute of this span if its value can be encoded without a copy, and returns whether it can.
     #[cfg(feature = "tracing")]
     #[inline]
     pub(crate) fn set_scalar(&mut self, key: &'static str, value: &impl TagValue) -> bool {
@@ -222,7 +222,7 @@ impl Draft {
         self.fields.has(key) || self.scoped.has(key)
     }
 
-    /// Sets the attributes of the code one by one, so that the limits apply to each.
+    /// Sets the attributes that describe the code one by one, so that the limits apply to each.
     #[cold]
     pub(crate) fn spell_out_code(&mut self) {
         let code = std::mem::replace(&mut self.code, &CodeAttributes::NONE);
@@ -233,7 +233,7 @@ impl Draft {
         }
     }
 
-    /// Sets attributes of this span that are available in OpenTelemetry's type.
+    /// Sets attributes of this span that are in OpenTelemetry's type.
     pub(crate) fn set_all(&mut self, attributes: impl IntoIterator<Item = KeyValue>) {
         for attribute in attributes {
             self.fields.set(attribute.key.as_str(), &attribute.value);
@@ -241,9 +241,9 @@ impl Draft {
     }
 }
 
-/// A copy of a name: without a call, as most of them are static.
+/// Copies a name. Most are static, and are copied inline, without a call.
 #[inline]
-#[expect(clippy::ptr_arg, reason = "a name that is static stays so")]
+#[expect(clippy::ptr_arg, reason = "a static name is not copied")]
 pub(crate) fn copied(name: &Cow<'static, str>) -> Cow<'static, str> {
     match name {
         Cow::Borrowed(name) => Cow::Borrowed(*name),

@@ -37,13 +37,13 @@ pub(crate) enum ScopedTags {
 #[cfg(feature = "sdk")]
 #[derive(Debug, Clone)]
 pub(crate) struct EncodedTags {
-    /// The number of tags, the set of their keys, and the fields. One allocation, because every span below has a clone.
+    /// The number of tags, the set of their keys, and the fields: one allocation, because every span below clones it.
     encoded: Arc<[u8]>,
-    /// The tags in OpenTelemetry's type, decoded once for all log lines. `None` if there are no log lines with tags.
+    /// The tags in OpenTelemetry's type, decoded once for all log lines. `None` if log lines have no tags.
     decoded: Option<Arc<OnceLock<Arc<[KeyValue]>>>>,
 }
 
-/// The length of what precedes the fields.
+/// The length of the header, which precedes the fields.
 #[cfg(feature = "sdk")]
 const HEADER: usize = COUNT + KeySet::BYTES;
 #[cfg(feature = "sdk")]
@@ -51,10 +51,10 @@ const COUNT: usize = 4;
 
 #[cfg(feature = "sdk")]
 impl EncodedTags {
-    /// Merges `own` and those tags of `inherited` whose keys `own` does not have.
+    /// Merges `own` with the tags of `inherited` whose keys are not in `own`.
     pub(crate) fn new(own: &Fields, inherited: Option<&Self>) -> Self {
         let (mut keys, mut count) = (own.keys(), own.attributes.kept);
-        // Nested calls often set the same tags.
+        // Nested calls often set the same tags: share the allocation.
         if let Some(inherited) = inherited.filter(|inherited| inherited.bytes() == own.bytes()) {
             return inherited.clone();
         }
@@ -92,7 +92,7 @@ impl EncodedTags {
         self.encoded[COUNT..].first_chunk().map_or_else(KeySet::default, KeySet::from_bytes)
     }
 
-    /// Whether both share their memory, rather than just being equal.
+    /// Whether both share the same allocation, rather than just being equal.
     #[inline]
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.encoded, &other.encoded)
@@ -211,7 +211,7 @@ impl From<Vec<KeyValue>> for ScopedTags {
     }
 }
 
-/// The tags in scope in `context`: those of its span, if that is one of our own tracer's, or those of the context,
+/// The tags in scope in `context`: those of its span, if it is a span of our own tracer, or those of the context,
 /// whichever were set later.
 pub(crate) fn of(context: &Context) -> ScopedTags {
     let data = Data::of(context);
@@ -222,7 +222,7 @@ pub(crate) fn of(context: &Context) -> ScopedTags {
     data.map(|data| data.tags.clone()).unwrap_or_default()
 }
 
-/// The tags of the span of `context`, if it is one of our own tracer's and they are newer than those in `data`.
+/// The tags of the span of `context`, if it is a span of our own tracer and they are newer than those in `data`.
 pub(crate) fn of_span(context: &Context, data: Option<&Arc<Data>>) -> ScopedTags {
     #[cfg(feature = "sdk")]
     if let Some((span_id, tags)) = local::inherited(context) {
@@ -234,13 +234,13 @@ pub(crate) fn of_span(context: &Context, data: Option<&Arc<Data>>) -> ScopedTags
     ScopedTags::None
 }
 
-/// The tags below a span that passes these on, in a context with `data`.
+/// The tags in scope below a span that passes on `of_span`, in a context with `data`.
 #[cfg(feature = "sdk")]
 #[inline]
 pub(crate) fn resolve(data: Option<&Arc<Data>>, span_id: SpanId, of_span: Option<EncodedTags>) -> ScopedTags {
     let of_span = of_span.map_or(ScopedTags::None, ScopedTags::Encoded);
     match data {
-        // They were set in the context below the span.
+        // The tags of the context were set below the span, so they are newer.
         Some(data) if !data.tags.is_empty() && (of_span.is_empty() || data.tags_below == Some(span_id)) => {
             data.tags.clone()
         }

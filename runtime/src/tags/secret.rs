@@ -49,7 +49,7 @@ pub(crate) fn hidden(value: &Value, hide: fn(&str) -> String) -> Value {
 /// values can neither be recovered nor guessed by trial.
 pub(crate) fn hash(clear: &str) -> String {
     let key = KEY.get_or_init(|| {
-        // Each `RandomState` is keyed from the operating system's random numbers.
+        // The keys of `RandomState` come from the operating system's random numbers, and no two instances share them.
         let random = || u128::from(RandomState::new().build_hasher().finish());
         (random() << 64 | random()).to_le_bytes()
     });
@@ -112,8 +112,8 @@ mod tests {
         assert_eq!(hash("u-1"), hash("u-1"));
         assert_ne!(hash("u-1"), hash("u-2"));
         assert_eq!(hash("u-1").len(), 32);
-        let (low, high) = KEY.get().expect("a tag was hashed").split_at(8);
-        assert!(low != [0; 8] && high != [0; 8] && low != high, "all of the key is random");
-        assert_eq!(set_hash_key([0; 16]), Err([0; 16]), "the key is fixed once a tag was hashed");
+        let (low, high) = KEY.get().expect("a tag has been hashed").split_at(8);
+        assert!(low != [0; 8] && high != [0; 8] && low != high, "both halves of the key are random");
+        assert_eq!(set_hash_key([0; 16]), Err([0; 16]), "the key is fixed once a tag has been hashed");
     }
 }

@@ -14,7 +14,7 @@ use crate::tags::set::{Tags, changed, max_scoped, report_dropped};
 use crate::tags::value::{Scalar, TagValue};
 
 impl Tags {
-    /// Encodes the tags that were given so far, and those that follow.
+    /// Encodes the tags collected so far, and those that follow.
     pub(crate) fn encode(&mut self, mut draft: Box<Draft>) {
         draft.set_all(std::mem::take(&mut self.own));
         for tag in std::mem::take(&mut self.scoped) {
@@ -23,7 +23,7 @@ impl Tags {
         self.draft = Some(draft);
     }
 
-    /// The tags of a call that are encoded from the start.
+    /// Creates the tags of a call, encoded from the start.
     #[inline]
     pub(crate) fn encoded(draft: Box<Draft>) -> Self {
         let mut tags = Self::default();
@@ -31,11 +31,12 @@ impl Tags {
         tags
     }
 
-    /// Encodes a value, if the span is encoded and the value need not be copied first.
+    /// Encodes a value, if the span is encoded and the value can be read without a copy. Returns `false` if not.
     #[inline(always)]
     pub(in crate::tags) fn encode_scalar(&mut self, key: &'static str, value: &dyn TagValue, is_scoped: bool) -> bool {
         let Some(draft) = &mut self.draft else { return false };
-        // Each kind by itself: reading all of a value that has just been written in part is slow.
+        // One arm for each common type: reading a value as a whole right after its parts were written is slow, because
+        // it defeats store forwarding.
         match value.__scalar() {
             None => return false,
             Some(Scalar::Text(text)) => {
@@ -54,13 +55,14 @@ impl Tags {
         true
     }
 
-    /// Whether the context below the span has other tags than the span's own draft: those in scope, or none.
+    /// Whether any tags are in scope below the span: its own, or inherited ones.
     #[inline]
     pub(crate) fn scopes(&self) -> bool {
         self.draft.as_ref().is_some_and(|draft| draft.scoped.attributes.kept > 0 || !draft.inherited.is_empty())
     }
 
-    /// What was given, if it was encoded: the draft of the span, and the parent with other baggage.
+    /// Takes the completed draft of the span, if the tags were encoded, and the parent with the new baggage, if the
+    /// tags change that.
     #[inline(always)]
     pub(crate) fn take_draft(&mut self, parent: &Context) -> Option<(Box<Draft>, Option<Context>)> {
         let mut draft = self.draft.take()?;
@@ -78,7 +80,7 @@ impl Tags {
 }
 
 impl Draft {
-    /// Completes a span that adds no tags to those in scope.
+    /// Completes the tags of a span that adds none to those in scope.
     #[inline]
     pub(crate) fn inherit(&mut self) {
         if let ScopedTags::None = self.inherited {
@@ -94,7 +96,7 @@ impl Draft {
         }
     }
 
-    /// Where a tag belongs, if there is room for it.
+    /// The fields that a tag is written to, if there is room for it.
     #[inline]
     fn fields_for(&mut self, key: &'static str, is_scoped: bool) -> Option<&mut Fields> {
         if !is_scoped {
@@ -107,7 +109,7 @@ impl Draft {
         Some(self.scoped())
     }
 
-    /// The tags of the scope, with the limit of this span.
+    /// The scoped tags, with the value length limit of this span.
     #[inline]
     fn scoped(&mut self) -> &mut Fields {
         self.scoped.limits.value_length = self.fields.limits.value_length;
@@ -121,13 +123,13 @@ impl Draft {
         }
     }
 
-    /// Whether there is room for a tag of the scope, where there are that many with those that replace others: such tags
-    /// need no room. Otherwise it is counted as dropped.
+    /// Whether there is room for a scoped tag once the limit is reached by a count that includes tags that override
+    /// others. Those need no room of their own. A tag for which there is no room is counted as dropped.
     #[cold]
     fn has_room(&mut self, key: &'static str) -> bool {
         let replaces = |key: &str| self.inherited.has(key);
         let has_room = replaces(key) || self.scoped.has(key) || {
-            // Once there is none for one, there is none for others.
+            // Once a tag has been dropped, there is no room for any other.
             self.dropped.is_none() && self.scoped.count_keys(|key| !replaces(key)) + self.inherited.len() < max_scoped()
         };
         if !has_room {
@@ -136,7 +138,7 @@ impl Draft {
         has_room
     }
 
-    /// Whether nothing has to be reported.
+    /// Whether there are no dropped tags to report.
     #[inline]
     pub(in crate::tags) fn is_plain(&self) -> bool {
         self.dropped.is_none()
@@ -148,7 +150,8 @@ impl Draft {
         self.scoped.attributes.kept == 0 && self.dropped.is_none()
     }
 
-    /// Completes the tags of a span below `parent`, if they replace nothing and the baggage stays as it is: so do most.
+    /// The fast path of [`complete`](Self::complete), for tags that override nothing and leave the baggage as it is.
+    /// Returns `false` if it does not apply.
     #[inline]
     fn complete_apart(&mut self, parent: &Context) -> bool {
         let is_apart = !self.scoped.keys().overlaps(self.fields.keys().and(self.code.keys()));
@@ -160,8 +163,8 @@ impl Draft {
         true
     }
 
-    /// Completes the tags of a span below `parent`. Returns the parent with other baggage if they change that.
-    /// `propagated` are the members to add to it.
+    /// Completes the tags of a span below `parent`, and adds `propagated` to the baggage. Returns `parent` with the new
+    /// baggage, if it changes.
     #[inline(never)]
     fn complete(&mut self, parent: &Context, propagated: Vec<(&'static str, String)>) -> Option<Context> {
         if let Some((dropped, first)) = self.dropped.take() {
@@ -187,25 +190,25 @@ impl Draft {
         context
     }
 
-    /// The tags in scope below the span, once it is complete.
+    /// The tags in scope below the span, once its tags are complete.
     pub(crate) fn all_tags(&self) -> Option<EncodedTags> {
         if self.defers_tags { Some(EncodedTags::new(&self.scoped, self.tags.as_ref())) } else { self.tags.clone() }
     }
 
-    /// The tags that are deferred, and those that are inherited.
+    /// The deferred tags of this span, merged with the inherited ones.
     #[cold]
     pub(crate) fn deferred_tags(&mut self, inherited: Option<&EncodedTags>) -> EncodedTags {
         self.deferred.get_or_insert_with(|| EncodedTags::new(&self.scoped, inherited)).clone()
     }
 
-    /// A tag of the call may describe its code, in place of what is known. Those that are inherited do not.
+    /// Overrides the attributes that describe the code with scoped tags of this call. Inherited tags do not.
     #[cold]
     fn describe_code(&mut self) {
         let is_encoded = self.code.count() > 0;
         for tag in Reader::new(self.scoped.bytes()).map(|(_, field)| attribute(field.bytes)) {
             let key = tag.key.as_str();
             let is_set = self.fields.has(key);
-            // What is known of a block, or of a function with a long name, is among the attributes of the span.
+            // The code attributes of a block, or of a function with a long name, are ordinary attributes of the span.
             let replaces =
                 if is_encoded { self.code.has(key) && !is_set } else { is_set && CodeAttributes::KEYS.contains(&key) };
             if replaces {
@@ -214,8 +217,8 @@ impl Draft {
         }
     }
 
-    /// `context` with the propagated tags in its baggage, and without members that other tags contradict, if that
-    /// changes it.
+    /// Returns `context` with the propagated tags in its baggage, and without members that other tags contradict, or
+    /// `None` if the baggage is unchanged.
     #[cold]
     fn with_baggage(&self, context: &Context, propagated: Vec<(&'static str, String)>) -> Option<Context> {
         let tags: Vec<_> = Reader::new(self.scoped.bytes()).map(|(_, field)| attribute(field.bytes)).collect();

@@ -5,7 +5,7 @@ use opentelemetry::trace::SpanContext;
 use super::*;
 
 #[test]
-fn nothing_is_left_of_the_last_span() {
+fn a_recycled_draft_retains_nothing() {
     static CODE: CodeAttributes = CodeAttributes::new("place", "orders::place", Location::caller());
     let mut fields = Fields::new(Limits::unlimited());
     fields.set_text("tenant_id", "acme");
@@ -45,7 +45,7 @@ fn nothing_is_left_of_the_last_span() {
     used.recycle();
 
     let again = Draft::new(Limits::default());
-    assert!(std::ptr::eq(&raw const *again, before), "it is used again");
+    assert!(std::ptr::eq(&raw const *again, before), "the draft is reused");
     let mut fresh = Draft::allocate();
     // These are set for every span when it starts.
     (fresh.kind, fresh.scope, fresh.role) = (SpanKind::Server, ScopeId(1), Role::First);
@@ -55,7 +55,7 @@ fn nothing_is_left_of_the_last_span() {
 }
 
 #[test]
-fn the_keys_of_encoded_tags_are_those_that_were_set() {
+fn encoded_tags_have_the_keys_that_were_set() {
     let mut own = Fields::new(Limits::unlimited());
     let keys = ["a", "tenant_id", "order.id", "x".repeat(200).leak()];
     for key in keys {
@@ -67,7 +67,7 @@ fn the_keys_of_encoded_tags_are_those_that_were_set() {
 }
 
 #[test]
-fn the_number_of_encoded_tags_is_that_of_their_keys() {
+fn encoded_tags_are_counted_once_per_key() {
     let fields = |keys: &[&'static str]| {
         let mut fields = Fields::new(Limits::unlimited());
         for key in keys {

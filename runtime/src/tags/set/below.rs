@@ -1,4 +1,4 @@
-//! What a call passes on: to its span, and to everything below.
+//! The effects of a call's tags: on its span, and on the context of everything below.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ impl Tags {
     pub(crate) fn finish(&mut self, context: &Context, inherited: &[KeyValue]) -> Option<Context> {
         self.cap(inherited);
         for tags in [&self.scoped[..], inherited] {
-            // Compared with the keys that were set for the span only, not with each other.
+            // Each list is compared with the attributes set before it, not with itself.
             let set = self.own.len();
             if set * tags.len() <= FEW {
                 for tag in tags {
@@ -92,17 +92,18 @@ pub(in crate::tags) fn changed(
     if baggage.is_empty() && propagated.is_empty() {
         return None;
     }
-    // So is one that a propagated tag replaces: if the new value does not fit, the old one must not be sent either.
+    // A member that a propagated tag replaces is removed first: if the new value does not fit, the old one must not be
+    // sent either.
     let is_stale = |key: &Key, value: &StringValue| match propagated.iter().find(|(sent, _)| *sent == key.as_str()) {
         Some((_, sent)) => sent != value.as_str(),
         None => tags.iter().any(|tag| tag.key == *key && tag.value.as_str() != value.as_str()),
     };
-    let stays = data::entries(baggage).filter(|(key, (value, _))| !is_stale(key, value)).collect::<Vec<_>>();
+    let kept = data::entries(baggage).filter(|(key, (value, _))| !is_stale(key, value)).collect::<Vec<_>>();
     let is_known = |(key, value): &(&str, String)| baggage.get(key).is_some_and(|member| member.as_str() == value);
-    if stays.len() == baggage.len() && propagated.iter().all(is_known) {
+    if kept.len() == baggage.len() && propagated.iter().all(is_known) {
         return None;
     }
-    let mut changed: Baggage = stays.into_iter().collect();
+    let mut changed: Baggage = kept.into_iter().collect();
     for (key, value) in propagated {
         changed.insert(key, value);
         if changed.get(key).is_none() {

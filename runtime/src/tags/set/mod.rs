@@ -38,17 +38,17 @@ pub use self::tag::{Tag, optional, put, value};
 pub struct Tags {
     /// Attributes of this span alone.
     pub(crate) own: Vec<KeyValue>,
-    /// How many of them, counted from the first, describe the source code and are not tags.
+    /// The number of leading attributes in `own` that describe the source code and are not tags.
     described: usize,
-    /// Whether there may be a tag whose key describes source code.
-    says_code: bool,
+    /// Whether there may be a tag with a `code.*` key.
+    has_code_tag: bool,
     /// Attributes of this span and of every span below it.
     pub(crate) scoped: Vec<KeyValue>,
     /// Effects of tags besides being attributes. Boxed, because most calls have none.
     effects: Option<Box<TagEffects>>,
-    /// If nothing is recorded: which tags are needed nevertheless.
+    /// If the call is not recorded: the tags that are needed nevertheless.
     needed: Option<NeededTags>,
-    /// Where tags go, in place of the lists, if the span is one of our own tracer's.
+    /// Receives the tags instead of the lists, if the span is started by our own tracer.
     #[cfg(feature = "sdk")]
     pub(in crate::tags) draft: Option<Box<Draft>>,
 }
@@ -70,7 +70,7 @@ impl Tags {
         Self {
             described: described.len(),
             own: described,
-            says_code: false,
+            has_code_tag: false,
             scoped: Vec::new(),
             effects: None,
             needed: None,
@@ -114,7 +114,7 @@ impl Tags {
     #[inline]
     pub fn collect(&mut self, key: &'static str, scoped: bool, fill: impl FnOnce(&mut Self)) {
         let is_used = self.needed.as_ref().is_none_or(|needed| scoped && needed.needs(key));
-        self.says_code |= describes_code(key);
+        self.has_code_tag |= describes_code(key);
         if is_used && caught(|| fill(self)).is_none() {
             self.panicked(key);
         }
@@ -151,7 +151,7 @@ impl Tags {
         if tag.missing | tag.baggage {
             self.record_effects(key, &tag);
         }
-        // Where it is: moving what has just been written in part is slow.
+        // In place: moving a value right after its parts were written is slow, because it defeats store forwarding.
         #[cfg(feature = "sdk")]
         if let (Some(draft), Some(value)) = (&mut self.draft, &tag.value) {
             return if scoped { draft.scope(key, value) } else { draft.fields.set(key, value) };
@@ -203,7 +203,7 @@ impl Tags {
         self.own.push(attribute);
     }
 
-    /// Drops the tags. If they own nothing, as most do by then, without a call for each of the empty lists.
+    /// Drops the tags. Most own nothing by then, which saves a destructor call for each of the empty lists.
     #[cfg(feature = "sdk")]
     #[inline]
     pub(crate) fn discard(self) {
@@ -243,13 +243,13 @@ impl Tags {
     /// Removes attributes that describe the function if a tag overrides them.
     #[inline]
     pub(crate) fn prefer_explicit(&mut self) {
-        if self.says_code {
-            self.take_out();
+        if self.has_code_tag {
+            self.remove_overridden();
         }
     }
 
     #[cold]
-    fn take_out(&mut self) {
+    fn remove_overridden(&mut self) {
         let keys: Vec<_> = self.explicit().iter().chain(&self.scoped).map(|tag| tag.key.clone()).collect();
         let (mut at, described) = (0, self.described);
         self.own.retain(|attribute| {
@@ -261,7 +261,7 @@ impl Tags {
     }
 }
 
-/// What fills tags at most once, as a closure that can be called through a reference.
+/// Makes a closure that fills tags callable through a `&mut` reference. Calls after the first have no effect.
 #[inline]
 pub(crate) fn once(fill: impl FnOnce(&mut Tags)) -> impl FnMut(&mut Tags) {
     let mut fill = Some(fill);
@@ -272,7 +272,7 @@ pub(crate) fn once(fill: impl FnOnce(&mut Tags)) -> impl FnMut(&mut Tags) {
     }
 }
 
-/// Whether the key is one of those that describe source code. Evaluated at compile time for generated code.
+/// Whether the key may be one that describes source code. Evaluated at compile time for generated code.
 #[inline]
 fn describes_code(key: &'static str) -> bool {
     key.starts_with("code.")
@@ -307,7 +307,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tags_replace_what_describes_the_code() {
+    fn tags_override_attributes_that_describe_the_code() {
         let mut tags = Tags::of(vec![
             KeyValue::new("code.function.name", "place"),
             KeyValue::new("code.file.path", "src/orders.rs"),
@@ -324,9 +324,9 @@ mod tests {
         assert_eq!(sets, [true, true, false]);
     }
 
-    /// Many are compared in another way.
+    /// Long lists are compared by hashing.
     #[test]
-    fn attributes_of_the_span_replace_tags_however_many_there_are() {
+    fn attributes_of_the_span_override_tags_however_many_there_are() {
         for count in [2, 60] {
             let keys: Vec<&'static str> = (0..count).map(|n| &*format!("key{n}").leak()).collect();
             let mut tags = Tags::default();

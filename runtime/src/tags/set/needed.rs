@@ -1,4 +1,4 @@
-//! Calls that are not recorded, but whose tags are needed.
+//! Tags of calls that are not recorded, but which are needed nevertheless.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -7,7 +7,7 @@ use opentelemetry::baggage::BaggageExt as _;
 
 use crate::context::data::Data;
 
-/// Which tags are needed although nothing is recorded.
+/// The tags that are needed although the call is not recorded.
 #[derive(Debug)]
 pub(crate) enum NeededTags {
     /// All tags in scope, for log lines.
@@ -39,13 +39,14 @@ impl NeededTags {
     }
 }
 
-/// Whether the context has tags or baggage. A span of our own tracer, which could have tags too, would not be off.
+/// Whether the context has tags or baggage. A span of our own tracer could hold tags too, but calls below it are
+/// recorded.
 #[inline(never)]
 fn has_any(context: &Context) -> bool {
     Data::of(context).is_some_and(|data| !data.tags.is_empty()) || !context.baggage().is_empty()
 }
 
-/// Whether log lines include tags, in traces that are not sampled too.
+/// Whether log lines include tags, even in traces that are not sampled.
 static READ_BY_LOGS: AtomicBool = AtomicBool::new(false);
 
 #[inline]
@@ -69,11 +70,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_a_call_that_is_not_recorded_only_tags_that_override_others_are_evaluated() {
+    fn an_unrecorded_call_evaluates_only_tags_that_override_others() {
         let mut above = Tags::default();
         above.scope("tenant_id", || Tag::new(Some("acme".into())));
         above.scope("tier", || Tag::new(Some("gold".into())));
-        let context = above.enrich(&Context::new()).expect("it has a tag");
+        let context = above.enrich(&Context::new()).expect("there are tags");
         let region = [KeyValue::new("region", "eu")];
         assert!(has_any(&context) && !has_any(&Context::new()));
         assert!(has_any(&Context::new().with_baggage(region.clone())));
@@ -87,7 +88,7 @@ mod tests {
         };
         for key in ["tenant_id", "region", "order_no"] {
             tags.scope(key, || tag(key));
-            tags.add(key, || unreachable!("it is of the span alone"));
+            tags.add(key, || unreachable!("attributes of the span alone are not needed"));
         }
         assert_eq!(evaluated.take(), ["tenant_id", "region"]);
         assert!(tags.take_missing().is_empty(), "nothing has panicked");

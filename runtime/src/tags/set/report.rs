@@ -1,4 +1,4 @@
-//! Reports of tags that have no value, or no room.
+//! Reports of tags without a value, and of tags that exceed a limit.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,7 +16,7 @@ pub(crate) fn report_missing(keys: &[&'static str], context: &Context) {
     }
 }
 
-/// Reports tags that exceed the limit: a counter, and a warning for the first.
+/// Reports tags that exceed the limit: a counter, and a warning the first time.
 #[cold]
 pub(in crate::tags) fn report_dropped(dropped: usize, first: &Key, max: usize) {
     static WARNED: AtomicBool = AtomicBool::new(false);
@@ -29,7 +29,7 @@ pub(in crate::tags) fn report_dropped(dropped: usize, first: &Key, max: usize) {
     }
 }
 
-/// Reports a baggage member for which there is no room: a warning for the first.
+/// Reports a baggage member that exceeds a limit: a warning the first time.
 #[cold]
 pub(crate) fn report_unsent(key: &str) {
     static WARNED: AtomicBool = AtomicBool::new(false);

@@ -75,7 +75,7 @@ pub fn optional(of: &(impl Optional + ?Sized)) -> Option<Value> {
     of.tag_value()
 }
 
-/// Adds the value of a tag without modifiers, which is copied only if it has to be.
+/// Adds a tag without modifiers. The value is copied only if necessary.
 #[inline]
 pub fn put(tags: &mut Tags, key: &'static str, scoped: bool, value: &(impl TagValue + ?Sized)) {
     if scoped { tags.scope_value(key, &value) } else { tags.add_value(key, &value) }

@@ -68,7 +68,7 @@ pub(super) fn list_of_texts(texts: impl Iterator<Item: AsRef<str>>) -> Value {
     Value::Array(Array::String(texts.collect()))
 }
 
-/// Truncates the value if it exceeds the limits. For values that were not created by the conversions here.
+/// Truncates the value if it exceeds the limits. For values that were not created by the conversions in this module.
 #[inline]
 pub(crate) fn within_bounds(mut value: Value) -> Value {
     bound(&mut value);

@@ -1,4 +1,4 @@
-//! Types that have the value of what they contain: pointers, guards, options and collections.
+//! Types that are recorded as their contents: pointers, guards, options and collections.
 
 use std::borrow::Cow;
 use std::cell::{Ref, RefMut};

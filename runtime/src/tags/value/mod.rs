@@ -61,7 +61,7 @@ pub trait TagValue {
     /// Returns the attribute value, or `None` if there is nothing to record.
     fn tag_value(&self) -> Option<Value>;
 
-    /// The value, if it can be recorded without a copy.
+    /// Returns the value if it can be recorded without a copy.
     #[cfg(feature = "sdk")]
     #[doc(hidden)]
     fn __scalar(&self) -> Option<Scalar<'_>> {
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn none_is_left_out_at_any_depth() {
+    fn none_is_omitted_at_any_depth() {
         assert_eq!(of(&None::<u8>), None);
         assert_eq!(of(&Some(None::<&str>)), None);
         assert_eq!(of(&Some(&Arc::new(true))), Some(Value::Bool(true)));
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_cut_at_a_character() {
+    fn text_is_truncated_at_a_character_boundary() {
         let long = "é".repeat(MAX_TEXT_BYTES);
         for value in [of(long.as_str()), of(&Arc::<str>::from(long.as_str())), Some(display(&long))] {
             let Some(Value::String(text)) = value else { panic!("not text") };
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn values_of_other_types_are_cut_where_they_exceed_a_limit() {
+    fn attribute_values_that_exceed_a_limit_are_truncated() {
         let text = |length| StringValue::from("x".repeat(length));
         let longest = MAX_TEXT_BYTES + '…'.len_utf8();
         let cut = StringValue::from(format!("{}…", "x".repeat(MAX_TEXT_BYTES)));
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_formatter_gives_what_it_wrote() {
+    fn the_output_of_a_formatter_that_fails_is_kept() {
         struct Broken;
         impl fmt::Display for Broken {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
