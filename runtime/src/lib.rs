@@ -43,7 +43,7 @@ pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(feature = "sdk")]
-#[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "only what exports takes encoded spans"))]
+#[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "only the exporter reads encoded spans"))]
 mod tracer;
 #[cfg(feature = "tracing")]
 pub mod tracing_layer;
@@ -115,7 +115,7 @@ pub use throughline_macros::traced;
 #[doc = include_str!("../doc/traced_spawn.md")]
 pub use throughline_macros::traced_spawn;
 
-/// Says what is missing.
+/// Reports the features that are missing.
 #[cfg(not(all(feature = "audit", feature = "testing")))]
 #[doc(hidden)]
 #[macro_export]

@@ -2,8 +2,8 @@
 
 use opentelemetry::{KeyValue, global};
 
-/// Adds to the counter of this name, unit and description. It is created each time: a counter that is created before the
-/// meter provider is set never records anything.
+/// Adds to the counter with this name, unit and description. The counter is created on each call, because one that is
+/// created before the meter provider is set never records anything.
 pub(crate) fn add([name, unit, description]: [&'static str; 3], count: u64, attributes: &[KeyValue]) {
     let meter = global::meter("throughline");
     meter.u64_counter(name).with_unit(unit).with_description(description).build().add(count, attributes);

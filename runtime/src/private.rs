@@ -30,8 +30,8 @@ pub use std::thread::JoinHandle as ThreadHandle;
 #[cfg(feature = "tokio")]
 pub use tokio::{runtime::Handle, task::JoinHandle};
 
-/// The result of a job, which is a type argument in the signature, and has to be one wherever it is named: the compiler
-/// words an error differently then, and would report both.
+/// The result type of a job. The signature has it as a type argument, so the body refers to it through this alias, as a
+/// type argument too: otherwise, the compiler would word the same error in two ways, and report both.
 #[cfg(feature = "tokio")]
 pub type Returned<R> = R;
 
@@ -47,14 +47,14 @@ pub fn span(callsite: &'static Callsite) -> SpanBuilder {
     SpanBuilder::at(callsite)
 }
 
-/// Whether the span of a function is not recorded, and its tags are of no use. Only this is called then.
+/// Whether the span of a function is not recorded and nothing needs its tags. Such a call does nothing else.
 #[cfg(feature = "sdk")]
 #[inline(never)]
 fn is_unrecorded(callsite: &'static Callsite) -> bool {
     crate::span::unrecorded::is_unrecorded(callsite)
 }
 
-/// It is found out later.
+/// Without the feature `sdk`, this is determined when the span is started.
 #[cfg(not(feature = "sdk"))]
 fn is_unrecorded(_: &'static Callsite) -> bool {
     false
@@ -78,7 +78,8 @@ fn start_erased(callsite: &'static Callsite, fill: &mut dyn FnMut(&mut Tags)) ->
 }
 
 /// Like [`start`], for a synchronous function.
-// Each call returns into the place of the result: reading all of what was written in part just before is slow.
+// Each branch returns its call directly, so that the callee writes the result in place: copying a value right after its
+// parts were written is slow, because it defeats store forwarding.
 #[inline]
 pub fn enter(callsite: &'static Callsite, fill: impl FnOnce(&mut Tags)) -> Started {
     if is_unrecorded(callsite) { Started::new(Span::none()) } else { enter_erased(callsite, &mut once(fill)) }
@@ -104,7 +105,7 @@ pub fn future<M: FnOnce() -> (Span, F), F: Future, O: Fn(&F::Output) -> Outcome>
     TracedFuture::new(begin, outcome)
 }
 
-/// Returns the body of an `async fn`, whose output is known to be `R`.
+/// Returns the body of an `async fn`, and fixes its output type to `R`.
 #[inline]
 pub fn with_output<R, F: Future<Output = R>>(_: impl FnOnce() -> R, body: F) -> F {
     body

@@ -78,10 +78,10 @@ impl Builder {
     }
 }
 
-/// The filter with these directives, and those that it does not support.
+/// Parses `RUST_LOG`. Returns the filter, and the directives that are ignored.
 fn log_filter(directives: &str) -> (Targets, Vec<&str>) {
     let directives = directives.split(',').map(str::trim).filter(|directive| !directive.is_empty());
-    // `Targets` would take such a selection of spans for a part of the target.
+    // `Targets` would parse a span or field selector as part of the target.
     let is_valid = |directive: &&str| !directive.contains(['[', ']', '{', '}']) && directive.parse::<Targets>().is_ok();
     let (valid, ignored): (Vec<_>, Vec<_>) = directives.partition(is_valid);
     let filter = if valid.is_empty() { None } else { valid.join(",").parse().ok() };
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn directives_that_are_not_supported_do_not_affect_the_others() {
+    fn unsupported_directives_do_not_affect_the_others() {
         let (filter, ignored) = log_filter("warn, shop=debug,[request{order_no=7}]=trace,shop::db=loud,");
         assert_eq!(ignored, ["[request{order_no=7}]=trace", "shop::db=loud"]);
         assert!(filter.would_enable("shop", &Level::DEBUG) && !filter.would_enable("shop", &Level::TRACE));

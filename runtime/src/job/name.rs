@@ -1,4 +1,4 @@
-//! The name of a job: that of the function that created it.
+//! Names jobs after the functions that create them.
 
 use std::any::type_name;
 
@@ -7,7 +7,7 @@ pub(super) fn function_name<F>() -> &'static str {
     last_name(type_name::<F>())
 }
 
-/// Wrapper futures, whose first generic argument is or identifies the inner future.
+/// Prefixes of wrapper futures, whose first generic argument is or identifies the inner future.
 const WRAPPERS: [&str; 14] = [
     "throughline::span::function::TracedFuture<",
     "throughline::span::instrumented::Instrumented<",
@@ -25,7 +25,7 @@ const WRAPPERS: [&str; 14] = [
     "core::future::poll_fn::PollFn<",
 ];
 
-/// Modules of `futures_util` with such futures. Most are combinators such as `Map` and `AndThen`.
+/// Modules of `futures_util` with wrapper futures. Most are combinators such as `Map` and `AndThen`.
 const FUTURES: [&str; 5] =
     ["future::future::", "future::try_future::", "future::lazy::", "future::poll_fn::", "abortable::"];
 
@@ -47,7 +47,7 @@ fn last_name(path: &str) -> &str {
     for pointer in ["core::pin::Pin<", "alloc::boxed::Box<"] {
         path = path.strip_prefix(pointer).and_then(|path| path.strip_suffix('>')).unwrap_or(path);
     }
-    // The future of an annotated function has closures of that function as its arguments, and a future in a span has the
+    // The arguments of an annotated function's future are closures of that function; that of a future in a span is the
     // future itself.
     if let Some(arguments) = wrapped(path) {
         return last_name(first_argument(arguments));
@@ -74,7 +74,7 @@ fn last_name(path: &str) -> &str {
     named(&path[start..]).unwrap_or(name)
 }
 
-/// The first of generic arguments, which may have arguments of their own.
+/// The first of a list of generic arguments, which may have generic arguments of their own.
 fn first_argument(arguments: &str) -> &str {
     let (mut depth, mut before) = (0_usize, 0);
     let end = arguments.bytes().position(|byte| {
@@ -87,7 +87,7 @@ fn first_argument(arguments: &str) -> &str {
         before = byte;
         byte == b',' && depth == 0
     });
-    // The last one ends with the arguments.
+    // A single argument is followed by the closing bracket.
     let arguments = if end.is_none() { arguments.strip_suffix('>').unwrap_or(arguments) } else { arguments };
     &arguments[..end.unwrap_or(arguments.len())]
 }

@@ -1,4 +1,4 @@
-//! Whether the task that is being spawned is a detached job, which brings its own context.
+//! Marks the spawning of detached jobs, which carry their own context, so that automatic propagation ignores them.
 
 #[cfg(tokio_unstable)]
 use std::cell::Cell;
@@ -8,7 +8,7 @@ thread_local! {
     static IS_SPAWNING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// While it exists, the tasks that this thread spawns inherit nothing by automatic propagation.
+/// Until dropped, tasks that this thread spawns inherit nothing through automatic propagation.
 pub(super) struct OwnTask(());
 
 impl OwnTask {

@@ -202,7 +202,7 @@ where
     unnamed::<F>(Location::caller()).spawn_thread(function_name::<F>(), f, Outcome::from_job_result)
 }
 
-/// A job that is named after its code, with a span if it is started in one.
+/// A job named after the function that it originates from, with a span if one is current.
 pub(crate) fn unnamed<F>(place: &'static Location<'static>) -> Span {
     if is_busy() {
         return without_span(true);
@@ -214,7 +214,7 @@ pub(crate) fn unnamed<F>(place: &'static Location<'static>) -> Span {
     SpanBuilder::new(name).placed(place).detached().start()
 }
 
-/// A value that is not inspected counts as a success.
+/// The outcome of a value that is not inspected: success.
 pub(crate) fn plain<R>(_: &R) -> Outcome {
     Outcome::default()
 }

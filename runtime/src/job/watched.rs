@@ -1,4 +1,4 @@
-//! Observation of the jobs that are started in a context, by the capture of a test.
+//! Lets a test's capture observe the jobs that are started in its context.
 
 use std::sync::Arc;
 

@@ -6,7 +6,7 @@ const NAMES: [&str; 5] = ["traceparent", "tracestate", "baggage", "Traceparent",
 const VALUES: [&[u8]; 4] =
     [b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", b"a=1,b@c=2", b"k=v%20w;p=1,l=m", b"\xff\x00"];
 
-/// Numbers that are the same in every run (xorshift).
+/// A deterministic pseudorandom number generator (xorshift).
 struct Numbers(u64);
 
 impl Numbers {
@@ -19,7 +19,7 @@ impl Numbers {
 }
 
 #[test]
-fn headers_of_any_bytes_give_a_bounded_context() {
+fn arbitrary_headers_result_in_a_bounded_context() {
     let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
     let mut valid = 0;
     for _ in 0..20_000 {
@@ -50,12 +50,12 @@ fn headers_of_any_bytes_give_a_bounded_context() {
         assert!(context.baggage().len() <= 64);
         valid += usize::from(is_valid);
     }
-    // Enough of them got through to show that it was not all refused.
+    // Guards against a test in which every header is rejected.
     assert!(valid > 1_000, "{valid}");
 }
 
 #[test]
-fn what_is_written_replaces_what_told_of_another_context() {
+fn headers_of_a_previous_context_are_replaced() {
     let nothing = TraceHeaders::from_context(&Context::new());
     assert!(nothing.is_empty() && !nothing.replaces("traceparent"));
     let baggage = TraceHeaders::from_context(&Context::new().with_baggage([KeyValue::new("tenant_id", "acme")]));

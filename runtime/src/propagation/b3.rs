@@ -17,7 +17,7 @@ const TRACE_ID: &str = "x-b3-traceid";
 const SPAN_ID: &str = "x-b3-spanid";
 const SAMPLED: &str = "x-b3-sampled";
 const FLAGS: &str = "x-b3-flags";
-/// Never injected, but removed, so that it does not contradict what is.
+/// Never injected, but removed from the carrier, so that it does not contradict the injected headers.
 const PARENT: &str = "x-b3-parentspanid";
 pub(super) const FIELDS: [&str; 6] = [SINGLE, TRACE_ID, SPAN_ID, SAMPLED, FLAGS, PARENT];
 
@@ -60,7 +60,7 @@ fn is_debugged(context: &Context) -> bool {
 /// A span context, and whether it has the debug flag, which OpenTelemetry cannot represent.
 pub(super) type Found = (SpanContext, bool);
 
-/// The single header takes precedence.
+/// Extracts from either encoding; the single header takes precedence.
 pub(super) fn extract(from: &dyn Extractor) -> Option<Found> {
     extract_single(from).or_else(|| extract_multi(from))
 }

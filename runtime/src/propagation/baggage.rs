@@ -20,12 +20,11 @@ pub(super) const FIELDS: [&str; 1] = [HEADER];
 const MAX_MEMBERS: usize = 64;
 const MAX_BYTES: usize = 8192;
 
-/// Characters that a value must not contain (they are not in `baggage-octet`), and the percent sign.
+/// Characters that are percent-encoded in a value: those that are not in `baggage-octet`, and the percent sign.
 const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b',').add(b';').add(b'\\').add(b'%');
 
-/// Writes the members for which `sent` returns true. A member that exceeds a limit, which is possible because values grow
-/// when they are encoded, is omitted as a whole and reported; members are sorted by key, so that the result is
-/// deterministic.
+/// Writes the members for which `sent` returns true, sorted by key, so that the result is deterministic. A member that
+/// exceeds a limit, as encoding may make values longer, is omitted as a whole and reported.
 pub(super) fn inject(baggage: &Baggage, sent: &dyn Fn(&str) -> bool, into: &mut dyn Injector) {
     if baggage.is_empty() {
         return;
@@ -219,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_have_the_type_that_the_receiver_names() {
+    fn values_are_parsed_as_the_type_that_the_receiver_declares() {
         let text = |text: &str| Value::String(text.to_owned().into());
         for (is, given, expected) in [
             (TagType::Integer, "1001", Value::I64(1001)),

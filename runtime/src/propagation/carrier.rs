@@ -115,7 +115,7 @@ impl Origin for Carrier {
 impl Injector for Carrier {
     fn set(&mut self, key: &str, value: String) {
         match key {
-            // The trace state belongs to it.
+            // Trace state belongs to one `traceparent`, which is always written first.
             "traceparent" => (self.traceparent, self.tracestate) = (Some(value), None),
             "tracestate" => self.tracestate = Some(value),
             "baggage" => self.baggage = Some(value),

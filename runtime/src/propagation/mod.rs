@@ -266,8 +266,8 @@ impl Propagator {
         let mut data = Data::of(&context).map(|data| Data::clone(data));
         let held = scoped::of(&context);
         let mut tags: Vec<_> = members.iter().filter_map(|(key, (value, _))| self.as_tag(key, value)).collect();
-        // Otherwise they stay where they are.
-        let are_moved = !tags.is_empty() || (identity.is_some() && !held.is_empty());
+        // Tags are tied to the span below which they were set, so they are set again below a new one.
+        let sets_tags = !tags.is_empty() || (identity.is_some() && !held.is_empty());
         if let Some((span, foreign)) = identity {
             let debugged = formats.iter().any(|format| matches!(format, Format::B3 | Format::B3Multi))
                 && b3::asks_to_debug(from, &span);
@@ -280,7 +280,7 @@ impl Propagator {
             #[cfg(feature = "sdk")]
             place::forget(&context);
         }
-        if are_moved {
+        if sets_tags {
             tags.extend(without(&held.list(), &tags));
             data.get_or_insert_default().set_tags(tags.into(), &context);
         }
@@ -295,7 +295,7 @@ impl Propagator {
         }
     }
 
-    /// The member as a tag, if it is to become one.
+    /// Converts a member to a tag, if it is configured to become one.
     fn as_tag(&self, key: &Key, value: &StringValue) -> Option<KeyValue> {
         let tag = self.as_tags.iter().find(|tag| *tag.key == *key.as_str())?;
         Some(baggage::as_tag(key, value, tag.is))

@@ -47,7 +47,7 @@ pub fn inject_with(set: impl FnMut(&str, String)) {
 /// # assert!(context.span().span_context().is_sampled());
 /// ```
 pub fn extract_with<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Context {
-    super::extract(&Named(&|name| get(name).into_iter().collect()))
+    super::extract(&Lookup(&|name| get(name).into_iter().collect()))
 }
 
 /// A list of names and values as a carrier to extract from. Names are case-insensitive and may repeat.
@@ -125,38 +125,38 @@ impl<K: AsRef<str>, V: AsRef<str>> Origin for Vec<(K, V)> {
 
 impl<K: Borrow<str> + Eq + Hash, V: AsRef<str>, S: BuildHasher> Origin for HashMap<K, V, S> {
     fn origin(&self) -> Context {
-        super::extract(&Named(&|key| match self.get(key) {
+        super::extract(&Lookup(&|key| match self.get(key) {
             Some(value) => vec![value.as_ref()],
-            None => alike(self, key),
+            None => ignoring_case(self, key),
         }))
     }
 }
 
 impl<K: Borrow<str> + Ord, V: AsRef<str>> Origin for BTreeMap<K, V> {
     fn origin(&self) -> Context {
-        super::extract(&Named(&|key| match self.get(key) {
+        super::extract(&Lookup(&|key| match self.get(key) {
             Some(value) => vec![value.as_ref()],
-            None => alike(self, key),
+            None => ignoring_case(self, key),
         }))
     }
 }
 
-/// The values whose names are the same without regard to case. In their own order, because maps have none.
-fn alike<'a, K, V>(map: impl IntoIterator<Item = (&'a K, &'a V)>, key: &str) -> Vec<&'a str>
+/// The values whose names match without regard to case. Sorted, because the order of a map is not deterministic.
+fn ignoring_case<'a, K, V>(map: impl IntoIterator<Item = (&'a K, &'a V)>, key: &str) -> Vec<&'a str>
 where
     K: Borrow<str> + 'a,
     V: AsRef<str> + 'a,
 {
-    let alike = map.into_iter().filter(|(name, _)| (*name).borrow().eq_ignore_ascii_case(key));
-    let mut values: Vec<_> = alike.map(|(_, value)| value.as_ref()).take(MAX_VALUES).collect();
+    let matching = map.into_iter().filter(|(name, _)| (*name).borrow().eq_ignore_ascii_case(key));
+    let mut values: Vec<_> = matching.map(|(_, value)| value.as_ref()).take(MAX_VALUES).collect();
     values.sort_unstable();
     values
 }
 
 /// A lookup function as a carrier.
-struct Named<'f, 'a>(&'f dyn Fn(&str) -> Vec<&'a str>);
+struct Lookup<'f, 'a>(&'f dyn Fn(&str) -> Vec<&'a str>);
 
-impl Extractor for Named<'_, '_> {
+impl Extractor for Lookup<'_, '_> {
     fn get(&self, key: &str) -> Option<&str> {
         (self.0)(key).first().copied()
     }

@@ -33,7 +33,8 @@ impl ForeignTraceState {
         }
         let of = of.header();
         let (received, current) = (members(&self.header), members(&of));
-        // The last ones, in the order in which they were received. A member that was modified comes before them.
+        // The unmodified members are the longest suffix in the order in which they were received: a sampler puts those
+        // that it adds or modifies before them.
         let mut before = received.len();
         let is_unmodified = |member: &&&str| {
             let at = received[..before].iter().rposition(|received| received == *member);

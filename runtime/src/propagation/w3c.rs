@@ -13,13 +13,13 @@ const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
 pub(super) const FIELDS: [&str; 2] = [TRACEPARENT, TRACESTATE];
 
-/// Whether the header `old` has no meaning any more when `new` is written: `tracestate` belongs to one `traceparent`, which
-/// is always written first.
+/// Whether writing the header `new` invalidates the header `old`: `tracestate` belongs to one `traceparent`, which is
+/// always written first.
 pub(super) fn is_superseded(old: &str, new: &str) -> bool {
     new == TRACEPARENT && old.eq_ignore_ascii_case(TRACESTATE)
 }
 
-/// `00-` trace ID `-` parent ID `-` flags.
+/// The length of `00-` trace ID `-` parent ID `-` flags.
 const LENGTH: usize = 55;
 
 /// The defined flags: sampled (level 1) and random trace ID (level 2). Others are not propagated (section "Other

@@ -1,4 +1,4 @@
-//! Which parts of error text and URLs are recorded.
+//! The parts of error text and URLs that are recorded.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -74,11 +74,11 @@ static CHOSEN: RwLock<Option<ErrorText>> = RwLock::new(None);
 /// ```
 pub fn set_error_text(choice: ErrorText) {
     let previous = CHOSEN.write().unwrap_or_else(PoisonError::into_inner).replace(choice);
-    // Dropped without the lock, because dropping the application's closure may run arbitrary destructors.
+    // Dropped outside of the lock, because the application's closure may have arbitrary destructors.
     drop(previous);
 }
 
-/// Sets it, unless it was set before.
+/// Like [`set_error_text`], but has no effect if a choice was made before.
 #[cfg(feature = "otlp")]
 pub(crate) fn set_default(choice: ErrorText) {
     CHOSEN.write().unwrap_or_else(PoisonError::into_inner).get_or_insert(choice);
@@ -88,8 +88,8 @@ fn chosen() -> Kind {
     CHOSEN.read().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default().0
 }
 
-/// How much of a text is processed. More than is recorded, so that a secret at the end is not cut in half before it
-/// is recognized; limited, because formatters can produce any amount of text.
+/// The maximum number of bytes of a text that are processed. More than is recorded, so that a secret at the end is not
+/// cut in half before it is recognized; limited, because formatters can produce any amount of text.
 const SEEN: usize = 16 * 1024;
 
 /// Returns the part of an error text that may be recorded, or `None`. Never panics, even if the formatter does.
@@ -108,7 +108,7 @@ pub(crate) fn of(arguments: Arguments<'_>) -> Option<String> {
     Some(kept(redacted(&kind, shown)))
 }
 
-/// What may be recorded of a URL, or of its path or query.
+/// Returns a URL, or its path or query, as far as it may be recorded.
 #[cfg(feature = "integration")]
 pub(crate) fn of_url(url: String) -> String {
     kept(redacted(&chosen(), url))
@@ -134,7 +134,7 @@ pub(crate) struct Chain<'a>(pub(crate) &'a dyn Error);
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        /// Limits the number of sources, because a chain may be cyclic.
+        /// The maximum number of sources, because a chain may be cyclic.
         const MAX: usize = 16;
         let mut before = text_within(SEEN, format_args!("{}", self.0));
         f.write_str(&before)?;
@@ -172,11 +172,11 @@ mod tests {
     }
 
     #[test]
-    fn sources_are_named_once() {
+    fn sources_are_not_repeated() {
         let refused = || Some(Box::new(Layered("Connection refused", None)));
-        let said = Layered("tcp connect error: Connection refused", refused());
-        assert_eq!(Chain(&said).to_string(), "tcp connect error: Connection refused");
-        let silent = Layered("cannot charge", Some(Box::new(Layered("tcp connect error", refused()))));
-        assert_eq!(Chain(&silent).to_string(), "cannot charge: tcp connect error: Connection refused");
+        let repeated = Layered("tcp connect error: Connection refused", refused());
+        assert_eq!(Chain(&repeated).to_string(), "tcp connect error: Connection refused");
+        let distinct = Layered("cannot charge", Some(Box::new(Layered("tcp connect error", refused()))));
+        assert_eq!(Chain(&distinct).to_string(), "cannot charge: tcp connect error: Connection refused");
     }
 }

@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sources_of_a_type_are_recorded_once_it_is_added() {
+    fn the_sources_of_a_registered_type_are_recorded() {
         let declined = Declined(io::Error::other("no funds"));
         assert_eq!(of_any(&declined).as_deref(), Some("cannot charge"));
         add_error_type::<fmt::Error>();

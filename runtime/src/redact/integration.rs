@@ -1,4 +1,4 @@
-//! Redaction for integrations: what they add to that of error text, and the texts that they record.
+//! Redaction for integrations: redactors that they add, and text and URLs that they record.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -7,7 +7,7 @@ use std::sync::{PoisonError, RwLock};
 use crate::guard::panics::caught;
 use crate::redact::error_text;
 
-/// Removes values from error text.
+/// Removes values from error text; returns `None` to leave it unchanged.
 type Redactor = fn(&str) -> Option<String>;
 
 static REDACTORS: RwLock<Vec<Redactor>> = RwLock::new(Vec::new());
@@ -27,7 +27,7 @@ pub fn add_redactor(redact: fn(&str) -> Option<String>) {
     }
 }
 
-/// Applies what was added by [`add_redactor`].
+/// Applies the redactors added by [`add_redactor`].
 pub(super) fn redacted(text: String) -> String {
     let all = REDACTORS.read().unwrap_or_else(PoisonError::into_inner).clone();
     all.iter().fold(text, |text, redact| match caught(|| redact(&text)) {

@@ -1,4 +1,4 @@
-//! Redaction of URLs: credentials, and the values of parameters that are secrets.
+//! Redaction of URLs: credentials, and the values of secret parameters.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ const NAMES: [&str; 31] = [
     "pw", "samlart", "samlrequest", "samlresponse", "session", "sid", "sig", "subscriptionkey", "ticket", "xsrf",
 ];
 
-/// Suffixes of further names: `refresh_token`, `X-Amz-Signature`, `AWSAccessKeyId`.
+/// Suffixes of names of secret parameters, such as `refresh_token`, `X-Amz-Signature` and `AWSAccessKeyId`.
 #[rustfmt::skip]
 const ENDS: [&str; 23] = [
     "accesskey", "accesskeyid", "apikey", "appkey", "authkey", "clientassertion", "credential", "credentials", "jwt",
@@ -22,7 +22,7 @@ const ENDS: [&str; 23] = [
     "sessionkey", "sharedkey", "signature", "token",
 ];
 
-/// How many layers of percent-encoding are decoded when looking for secrets.
+/// The maximum number of layers of percent-encoding that are decoded to find secrets.
 const MAX_DECODED: usize = 4;
 
 /// Determines which parameters are secrets. Names are compared without regard to case, punctuation and
@@ -90,8 +90,8 @@ impl UrlRules {
         shown
     }
 
-    /// Redacts up to the user information, if there is an authority in `front`, which `url` starts with. Returns the
-    /// rest too, which begins with the host.
+    /// Redacts `url` up to its host, if there is an authority in `front`, a prefix of `url`. Also returns the rest of
+    /// `url`, which begins with the host.
     fn authority<'a>(&self, front: &str, url: &'a str) -> Option<(String, &'a str)> {
         let at = front.find("://")?;
         let (user, rest) = without_user(&url[at + 3..]);
@@ -118,7 +118,7 @@ impl UrlRules {
 
     fn pairs<'a>(&self, text: &'a str, separators: &[char]) -> Cow<'a, str> {
         let all = || text.split(separators);
-        // Once for all pairs: there may be thousands.
+        // Evaluated once for all pairs, because there may be thousands.
         let login = std::cell::OnceCell::new();
         let is_login = || *login.get_or_init(|| self.is_login(text));
         if all().all(|pair| matches!(self.judge(pair, &is_login), Verdict::Shown)) {
@@ -131,8 +131,8 @@ impl UrlRules {
             shown.extend(separator);
             let (name, value) = cut(pair, '=');
             // The rest of a secret that contains an unencoded semicolon.
-            let goes_on = hidden && separator == Some(';') && value.is_none() && !pair.is_empty();
-            let verdict = if goes_on { Verdict::Hidden } else { self.judge(pair, &is_login) };
+            let continues = hidden && separator == Some(';') && value.is_none() && !pair.is_empty();
+            let verdict = if continues { Verdict::Hidden } else { self.judge(pair, &is_login) };
             hidden = !matches!(verdict, Verdict::Shown);
             match verdict {
                 Verdict::Shown => shown.push_str(pair),
@@ -143,7 +143,7 @@ impl UrlRules {
         shown.into()
     }
 
-    /// Decides on a pair. `is_login` tells whether it is among those of a login.
+    /// Decides how to redact a pair. `is_login` returns whether the pairs are those of a login.
     fn judge(&self, pair: &str, is_login: &dyn Fn() -> bool) -> Verdict {
         match cut(pair, '=') {
             (_, Some("")) => Verdict::Shown,
@@ -163,8 +163,8 @@ impl UrlRules {
         })
     }
 
-    /// Whether a parameter with this name is a secret, including `user[password]` and `user.password`, and the first one
-    /// of another query, as in `#/callback?code=`.
+    /// Whether a parameter with this name is a secret, including `user[password]` and `user.password`, and the first
+    /// parameter of a nested query, as in `#/callback?code=`.
     fn is_secret(&self, name: &str) -> bool {
         let Some(name) = decoded(name) else { return true };
         let whole = bare(&name);
@@ -192,7 +192,7 @@ impl UrlRules {
         credentials
             || text.match_indices(['=', ':']).any(|(at, mark)| {
                 let (before, after) = (&text[..at], &text[at + 1..]);
-                // In JSON a name is quoted.
+                // Before a colon, as in JSON, only a quoted name counts.
                 let name = before.trim_end().trim_end_matches(['"', '\'']);
                 let is_name = mark == "=" || name.len() < before.trim_end().len();
                 let name = name.rsplit(|c: char| c.is_whitespace() || "&;?#/,{}()<>\"'=:".contains(c)).next();
@@ -204,22 +204,22 @@ impl UrlRules {
     }
 }
 
-/// A URL without the escapes that encoders of JSON write, on any level: `\/`, and `\u0026` for `&`.
+/// Removes the escapes of JSON encoders from a URL, at any level of nesting: `\/`, and `\u0026` for `&`.
 fn without_escapes(url: &str) -> String {
     let plain = url.replace("\\u0026", "&").replace("\\u003d", "=");
     plain.split('/').map(|part| part.trim_end_matches('\\')).collect::<Vec<_>>().join("/")
 }
 
-/// Splits off the user information of an authority: its redacted form, and the rest. `rest` starts with an authority.
+/// Splits `rest`, which starts with an authority, into its redacted user information and what follows.
 pub(crate) fn without_user(rest: &str) -> (&'static str, &str) {
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let authority = &rest[..end];
     // A port that is empty or invalid is the start of a password that should have been percent-encoded.
-    let odd = || {
+    let has_invalid_port = || {
         let port = authority.rsplit_once(':').filter(|(host, _)| !host.starts_with('['));
         port.is_some_and(|(_, port)| port.is_empty() || !port.bytes().all(|byte| byte.is_ascii_digit()))
     };
-    let user = authority.rfind('@').or_else(|| if odd() { rest.rfind('@') } else { None });
+    let user = authority.rfind('@').or_else(|| if has_invalid_port() { rest.rfind('@') } else { None });
     match user {
         None => ("", rest),
         Some(at) if rest[..at].contains(':') => ("REDACTED:REDACTED@", &rest[at + 1..]),
@@ -231,13 +231,13 @@ fn cut(text: &str, mark: char) -> (&str, Option<&str>) {
     text.split_once(mark).map_or((text, None), |(before, after)| (before, Some(after)))
 }
 
-/// A name in lowercase and without punctuation.
+/// Normalizes a name: lowercase, without punctuation.
 fn bare(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-/// Decodes percent-encoding, including nested encoding. `None` if it is nested too deeply, which suggests an attempt
-/// to hide something.
+/// Decodes percent-encoding, including nested encoding. Returns `None` if it is nested too deeply, which suggests an
+/// attempt to hide a secret.
 fn decoded(text: &str) -> Option<Cow<'_, str>> {
     let mut text = Cow::Borrowed(text);
     for _ in 0..MAX_DECODED {

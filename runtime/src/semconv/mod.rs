@@ -40,7 +40,7 @@ macro_rules! ours {
     };
 }
 
-// After the macros, which it uses.
+// Must come after the macros that it uses.
 #[cfg(feature = "integration")]
 mod integration;
 
@@ -92,24 +92,24 @@ mod tests {
     type Names = &'static [(&'static str, &'static str)];
 
     #[cfg(feature = "integration")]
-    const OF_INTEGRATIONS: (Names, Names) = (integration::CONVENTIONS, integration::OURS);
+    const INTEGRATION: (Names, Names) = (integration::CONVENTIONS, integration::OURS);
     #[cfg(not(feature = "integration"))]
-    const OF_INTEGRATIONS: (Names, Names) = (&[], &[]);
+    const INTEGRATION: (Names, Names) = (&[], &[]);
 
     fn all(core: Names, integrations: Names) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
         core.iter().chain(integrations)
     }
 
     #[test]
-    fn names_of_the_conventions_are_those_of_the_published_crate() {
-        for (name, published) in all(CONVENTIONS, OF_INTEGRATIONS.0) {
+    fn convention_names_match_the_published_crate() {
+        for (name, published) in all(CONVENTIONS, INTEGRATION.0) {
             assert_eq!(name, published);
         }
     }
 
     #[test]
-    fn names_of_our_own_are_in_our_namespace() {
-        for (constant, name) in all(OURS, OF_INTEGRATIONS.1) {
+    fn our_own_names_are_in_our_namespace() {
+        for (constant, name) in all(OURS, INTEGRATION.1) {
             assert!(name.starts_with("throughline."), "{name}");
             assert_eq!(*constant, name.to_uppercase().replace('.', "_"));
         }

@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_set_is_the_one_of_the_properties() {
+    fn the_set_matches_the_unicode_properties() {
         let properties = r"[[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}\p{Default_Ignorable_Code_Point}]--[\p{Join_Control}\p{Variation_Selector}]]";
         let parsed = regex_syntax::parse(properties).expect("a class");
         let HirKind::Class(Class::Unicode(class)) = parsed.into_kind() else { panic!("not a class") };
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_harmless_stays_as_it_is() {
+    fn harmless_text_is_unchanged() {
         for text in ["", "plain", r"C:\temp", "żółć 東京 🦀", "שלום", "می\u{200c}خواهم", "❤\u{fe0f}", "\"quoted\" = x"]
         {
             assert!(matches!(escape(text), Cow::Borrowed(same) if same == text), "{text}");
@@ -142,13 +142,13 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_a_line_is_escaped() {
+    fn line_breaks_are_escaped() {
         assert_eq!(escape("a\nb\r\nc\u{b}\u{c}\u{85}\u{2028}\u{2029}d"), r"a\nb\r\nc\u{b}\u{c}\u{85}\u{2028}\u{2029}d");
         assert_eq!(escape("\u{1c}\u{1d}\u{1e}"), r"\u{1c}\u{1d}\u{1e}");
     }
 
     #[test]
-    fn what_speaks_to_a_terminal_is_escaped() {
+    fn terminal_control_sequences_are_escaped() {
         assert_eq!(
             escape("\x1b[2K\x1b]0;title\x07\u{9b}31m\x08\x7f\0\t"),
             r"\u{1b}[2K\u{1b}]0;title\u{7}\u{9b}31m\u{8}\u{7f}\u{0}\t"
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_turns_the_order_of_reading_is_escaped() {
+    fn bidirectional_controls_are_escaped() {
         assert_eq!(
             escape("user\u{202e}nimda\u{202c} \u{2066}x\u{2069} \u{200e}\u{200f}\u{61c}"),
             r"user\u{202e}nimda\u{202c} \u{2066}x\u{2069} \u{200e}\u{200f}\u{61c}"
@@ -164,12 +164,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_seen_is_escaped() {
+    fn invisible_characters_are_escaped() {
         assert_eq!(escape("ac\u{200b}me\u{ad}\u{feff}\u{e0041}"), r"ac\u{200b}me\u{ad}\u{feff}\u{e0041}");
     }
 
     #[test]
-    fn nothing_is_forged() {
+    fn sanitized_text_cannot_forge_lines() {
         assert_eq!(
             sanitize("a\r\nb\u{1b}[2J\u{202e}c\u{2028}\u{200f}".into()),
             "a\u{fffd}\u{fffd}b\u{fffd}[2J\u{fffd}c\u{fffd}\u{fffd}"

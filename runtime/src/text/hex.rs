@@ -1,4 +1,4 @@
-//! Hexadecimal numbers without a sign, which the standard library's `from_str_radix` would accept.
+//! Hexadecimal numbers. Unlike the standard library's `from_str_radix`, this does not accept a sign.
 
 /// Parses up to 32 digits in either case.
 pub(crate) fn parse(digits: impl IntoIterator<Item = u8>) -> Option<u128> {
@@ -10,7 +10,7 @@ pub(crate) fn parse(digits: impl IntoIterator<Item = u8>) -> Option<u128> {
     (1..=32).contains(&length).then_some(number)
 }
 
-/// Parses lowercase digits, as in trace headers, and not more of them than fit into a `T`.
+/// Parses lowercase digits, as in trace headers: at most as many as fit into a `T`.
 #[cfg(feature = "propagation")]
 pub(crate) fn parse_lower<T: TryFrom<u128>>(digits: &[u8]) -> Option<T> {
     if digits.len() > 2 * size_of::<T>() || digits.iter().any(u8::is_ascii_uppercase) {
@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn digits_and_nothing_else() {
+    fn only_digits_are_accepted() {
         let parse = |digits: &[u8]| parse(digits.iter().copied());
         assert_eq!(parse(b"0aF"), Some(0xaf));
         assert_eq!(parse(&[b'f'; 32]), Some(u128::MAX));
@@ -35,7 +35,7 @@ mod tests {
 
     #[cfg(feature = "propagation")]
     #[test]
-    fn trace_headers_are_in_lower_case_and_of_one_length() {
+    fn lowercase_digits_that_fit_are_accepted() {
         assert_eq!(parse_lower(b"af"), Some(0xaf_u8));
         assert_eq!(parse_lower::<u8>(b"aF"), None);
         assert_eq!(parse_lower::<u8>(b"0af"), None);

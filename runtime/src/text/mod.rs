@@ -44,7 +44,7 @@ pub fn truncate(text: &str, max: usize) -> &str {
     if text.len() <= max {
         return text;
     }
-    // `str::floor_char_boundary` needs Rust 1.91. A character has four bytes at most.
+    // `str::floor_char_boundary` requires Rust 1.91. This takes at most four steps.
     let end = (0..=max).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
     &text[..end]
 }
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_cut_between_characters() {
+    fn text_is_truncated_between_characters() {
         for (max, kept) in [(0, ""), (1, ""), (2, "é"), (3, "é"), (4, "é"), (5, "é東"), (8, "é東"), (9, "é東🦀")]
         {
             assert_eq!(truncate("é東🦀", max), kept, "{max}");

@@ -1,4 +1,4 @@
-//! Tags as `key=value`, for readers and for programs that split lines at spaces.
+//! Formats tags as `key=value`, for humans and for programs that split lines at spaces.
 
 use std::fmt::{self, Display, Write};
 
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_is_quoted_when_it_is_not_one() {
+    fn ambiguous_text_is_quoted() {
         for plain in ["acme", "7", "a/b:c,d", "東京", "{}"] {
             assert_eq!(word(plain), plain);
         }
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_one_of_words() {
+    fn the_items_of_a_list_are_words() {
         let list = |array: Array| QuotedValue(&Value::Array(array)).to_string();
         assert_eq!(list(Array::String(vec!["a b".into(), "c".into()])), r#"["a b",c]"#);
         assert_eq!(list(Array::I64(vec![1, 2])), "[1,2]");

@@ -1,4 +1,4 @@
-//! What a task inherits from the code that spawns it.
+//! The context that a task inherits from the code that spawns it.
 
 use std::cell::{Cell, RefCell};
 use std::panic::Location;
@@ -15,7 +15,7 @@ use crate::span::builder::SpanBuilder;
 use crate::span::handle::Span;
 use crate::span::outcome::Outcome;
 
-/// The inheritance of a task.
+/// The inherited state of a task.
 #[derive(Debug)]
 pub(super) enum Inherited {
     Context(Context),
@@ -24,20 +24,20 @@ pub(super) enum Inherited {
 }
 
 impl Inherited {
-    /// Starts a span for the task that is being spawned at this place.
+    /// Starts a span for the task that is being spawned at `place`.
     pub(super) fn spanned(context: Context, place: &'static Location<'static>) -> Self {
         if !context.span().span_context().is_valid() {
             return Self::Context(context);
         }
-        // Samplers and span processors of the application's are called, whose panics must not reach the library.
+        // Calls the application's sampler and span processors, whose panics must not reach the library that spawns.
         match caught(|| SpanBuilder::new("task").placed(place).detached().start()) {
             Some(span) if !span.is_none() => Self::Spanned(Box::new(span)),
             _ => Self::Context(context),
         }
     }
 
-    /// Releases the inheritance of a task that has ended. Not called under a lock, and catches panics, because
-    /// extensions may have destructors.
+    /// Releases the inherited state of a task that has ended. Must not be called under a lock, and catches panics,
+    /// because extensions may have destructors.
     #[inline]
     pub(super) fn end(self) {
         let _ = caught(|| {
@@ -55,15 +55,16 @@ impl Inherited {
     }
 }
 
-/// Returns the context that a task inherits from `current`, which does not hold the span itself, and whether it is the
-/// one in [`LAST`]. `None` if there is nothing to inherit.
+/// Returns the context that a task inherits from `current`, without the span itself, and whether it is the cached one
+/// in [`LAST`]. Returns `None` if there is nothing to inherit.
 pub(super) fn inherited(current: &Context) -> Option<(Context, bool)> {
     let (span, data) = (current.span(), Data::of(current));
     let identity = span.span_context();
     if !identity.is_valid() && data.is_none() && !current.is_telemetry_suppressed() && current.baggage().is_empty() {
         return None;
     }
-    // What else there is belongs to the span, or is nothing. Data with a provider must not be held for longer.
+    // The cache is keyed by span context and data, so there must be nothing else to inherit. Data that holds more than
+    // tags, such as a provider, must not be kept alive by the cache.
     let may_be_shared = identity.is_valid()
         && !current.is_telemetry_suppressed()
         && current.baggage().is_empty()
@@ -71,26 +72,26 @@ pub(super) fn inherited(current: &Context) -> Option<(Context, bool)> {
     if !may_be_shared {
         return Snapshot::from_context(current).unless_empty().map(|snapshot| (snapshot.to_context(), false));
     }
-    let known = LAST.try_with(|last| last.borrow().as_ref().and_then(|last| last.of(identity, data))).ok().flatten();
-    if let Some(known) = known {
-        return Some((known, true));
+    let cached = LAST.try_with(|last| last.borrow().as_ref().and_then(|last| last.of(identity, data))).ok().flatten();
+    if let Some(context) = cached {
+        return Some((context, true));
     }
     let context = Snapshot::from_context(current).to_context();
     let last = Last { identity: identity.clone(), data: data.map(Arc::clone), context: context.clone() };
     LAST_TASK.set(0);
-    let before = LAST.try_with(|known| known.replace(Some(last)));
-    let is_last = before.is_ok();
-    drop(before);
+    let previous = LAST.try_with(|cached| cached.replace(Some(last)));
+    let is_last = previous.is_ok();
+    drop(previous);
     Some((context, is_last))
 }
 
-/// Remembers that the task `number` has inherited the context in [`LAST`].
+/// Records that the task `number` has inherited the context in [`LAST`].
 #[inline]
 pub(super) fn shared_with(number: u64) {
     LAST_TASK.set(number);
 }
 
-/// Returns the context of the task `number`, if it was the last one on this thread to inherit that in [`LAST`].
+/// Returns the context of the task `number`, if it is the last task on this thread that inherited the one in [`LAST`].
 #[inline]
 pub(super) fn shared_context(number: u64) -> Option<Context> {
     if LAST_TASK.get() != number {
@@ -99,7 +100,7 @@ pub(super) fn shared_context(number: u64) -> Option<Context> {
     LAST.try_with(|last| last.borrow().as_ref().map(|last| last.context.clone())).ok().flatten()
 }
 
-/// The inheritance of the task that was last spawned on this thread.
+/// The context that was last inherited on this thread, and what it was made from.
 struct Last {
     identity: SpanContext,
     data: Option<Arc<Data>>,
@@ -107,7 +108,7 @@ struct Last {
 }
 
 impl Last {
-    /// Returns the context, if it was made from the same span context and data.
+    /// Returns the context if it was made from the same span context and data.
     fn of(&self, identity: &SpanContext, data: Option<&Arc<Data>>) -> Option<Context> {
         let has_same_data = match (&self.data, data) {
             (Some(known), Some(data)) => Arc::ptr_eq(known, data),
@@ -119,9 +120,9 @@ impl Last {
 }
 
 thread_local! {
-    /// The last inheritance, so that the tasks that a span spawns share a context.
+    /// A cache of one context, so that all tasks that a span spawns share it.
     static LAST: RefCell<Option<Last>> = const { RefCell::new(None) };
 
-    /// The number of the last task that was spawned with it; zero if there is none.
+    /// The number of the last task that inherited the cached context; zero if there is none.
     static LAST_TASK: Cell<u64> = const { Cell::new(0) };
 }

@@ -18,9 +18,10 @@ use crate::table::{Held, Table};
 /// Limits the table to 64 KiB.
 const MAX_BITS: u32 = 10;
 
-/// From this limit on, the limit is divided among the buckets of the table, with a share of at least [`MIN_SHARE`]
-/// each.
+/// Limits of at least this size are divided among the buckets of the table.
 const MIN_DIVIDED: usize = 1 << 16;
+
+/// The minimum share of a bucket.
 const MIN_SHARE: usize = 1 << 10;
 
 thread_local! {
@@ -28,7 +29,7 @@ thread_local! {
     static LAST_ENDED: Cell<u64> = const { Cell::new(0) };
 }
 
-/// The number of a task, which is only accessible through its hash.
+/// The number of a task. Tokio's `Id` exposes it only through `Hash`.
 #[inline]
 fn number(id: Id) -> u64 {
     #[derive(Default)]
@@ -60,21 +61,21 @@ pub(super) struct Tasks {
     missed: AtomicU64,
 }
 
-/// The limit of tasks with a context.
+/// The limit on the number of tasks with a context.
 #[derive(Debug)]
 enum Limit {
-    Together { max: usize, count: AtomicUsize },
-    InEachBucket(usize),
+    Global { max: usize, count: AtomicUsize },
+    PerBucket(usize),
 }
 
 impl Tasks {
     pub(super) fn new(settings: Automatic) -> Self {
         let max = settings.max_tasks;
         let (bits, limit) = if max < MIN_DIVIDED {
-            (MAX_BITS, Limit::Together { max, count: AtomicUsize::new(0) })
+            (MAX_BITS, Limit::Global { max, count: AtomicUsize::new(0) })
         } else {
             let bits = (max / MIN_SHARE).ilog2().min(MAX_BITS);
-            (bits, Limit::InEachBucket(max >> bits))
+            (bits, Limit::PerBucket(max >> bits))
         };
         Self { settings, table: Table::new(bits, 0), limit, missed: AtomicU64::new(0) }
     }
@@ -84,7 +85,7 @@ impl Tasks {
         self.table.len()
     }
 
-    /// Returns the number of tasks for which there was no room.
+    /// Returns the number of tasks that inherited nothing because the limit was reached.
     pub(super) fn missed(&self) -> u64 {
         self.missed.load(Ordering::Relaxed)
     }
@@ -94,7 +95,7 @@ impl Tasks {
             return;
         }
         let number = number(task.id());
-        // On a runtime that is shut down, a task ends before this hook is called.
+        // On a runtime that is shutting down, a task terminates before this hook is called.
         if LAST_ENDED.get() == number {
             return;
         }
@@ -102,13 +103,13 @@ impl Tasks {
         if self.is_excepted(task.spawned_at()) {
             return;
         }
-        if !self.has_room() {
+        if !self.acquire() {
             self.missed.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        // Before a span is started, so that none is recorded in vain.
+        // Checked before the span is started, so that none is recorded for a task that inherits nothing.
         if self.settings.spans && self.hold(number).is_none() {
-            return self.misses();
+            return self.miss();
         }
         let inherited = if self.settings.spans {
             Inherited::spanned(context, task.spawned_at())
@@ -116,44 +117,44 @@ impl Tasks {
             Inherited::Context(context)
         };
         let Some(mut held) = self.hold(number) else {
-            self.misses();
+            self.miss();
             return inherited.end();
         };
         let previous = held.insert(inherited);
-        debug_assert!(previous.is_none(), "ids of tasks that have not ended are unique");
+        debug_assert!(previous.is_none(), "task ids are unique among running tasks");
         if is_last && !self.settings.spans {
             shared_with(number);
         }
     }
 
-    /// Counts a task, unless there are too many.
+    /// Acquires a slot of the global limit, if there is one. Returns `false` if it is used up.
     #[inline]
-    fn has_room(&self) -> bool {
-        let Limit::Together { max, count } = &self.limit else { return true };
-        let has_room = count.fetch_add(1, Ordering::Relaxed) < *max;
-        if !has_room {
-            self.leaves();
+    fn acquire(&self) -> bool {
+        let Limit::Global { max, count } = &self.limit else { return true };
+        let is_acquired = count.fetch_add(1, Ordering::Relaxed) < *max;
+        if !is_acquired {
+            self.release();
         }
-        has_room
+        is_acquired
     }
 
     /// Locks the bucket of a task, unless its share is used up.
     #[inline]
     fn hold(&self, number: u64) -> Option<Held<'_, Inherited>> {
-        let is_full = |held: &Held<'_, _>| matches!(self.limit, Limit::InEachBucket(max) if held.len() >= max);
+        let is_full = |held: &Held<'_, _>| matches!(self.limit, Limit::PerBucket(max) if held.len() >= max);
         self.table.hold(number).filter(|held| !is_full(held))
     }
 
-    /// Undoes the count of a task for which there is no room, and counts it as missed.
+    /// Releases the slot of a task whose bucket is full, and counts the task as missed.
     #[cold]
-    fn misses(&self) {
-        self.leaves();
+    fn miss(&self) {
+        self.release();
         self.missed.fetch_add(1, Ordering::Relaxed);
     }
 
     #[inline]
-    fn leaves(&self) {
-        if let Limit::Together { count, .. } = &self.limit {
+    fn release(&self) {
+        if let Limit::Global { count, .. } = &self.limit {
             count.fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -182,7 +183,7 @@ impl Tasks {
         }
         let ended = self.table.hold(number).and_then(|mut held| held.remove());
         if let Some(ended) = ended {
-            self.leaves();
+            self.release();
             ended.end();
         }
     }

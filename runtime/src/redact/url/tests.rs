@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn what_commonly_is_secret_is_hidden() {
+fn common_names_of_secrets_are_redacted() {
     for name in [
         "token",
         "access_token",
@@ -72,7 +72,7 @@ fn what_commonly_is_secret_is_hidden() {
 }
 
 #[test]
-fn all_else_is_shown_as_it_is() {
+fn other_parameters_are_unchanged() {
     for query in [
         "",
         "q=a&page=2",
@@ -104,7 +104,7 @@ fn all_else_is_shown_as_it_is() {
 }
 
 #[test]
-fn nothing_gets_around_it() {
+fn nested_and_encoded_secrets_are_redacted() {
     let shown = |query| UrlRules::DEFAULT.query(query).into_owned();
     assert_eq!(shown("sig=a=b&sig=c"), "sig=REDACTED&sig=REDACTED");
     assert_eq!(shown("token=hun;ter2&a=1"), "token=REDACTED;REDACTED&a=1");
@@ -114,7 +114,7 @@ fn nothing_gets_around_it() {
     assert_eq!(shown("client_id=1;state=2"), "client_id=1;state=REDACTED");
     assert_eq!(shown("state=2&client_id=1"), "state=REDACTED&client_id=1");
     assert_eq!(shown("state=2;client_id=1"), "state=REDACTED;client_id=1");
-    // In a value, or in a name, there may be another query.
+    // A value or a name may contain another query.
     for packed in [
         "next=/cb?token=hunter2",
         "next=%2Fcb%3Ftoken%3Dhunter2",
@@ -136,7 +136,7 @@ fn nothing_gets_around_it() {
 }
 
 #[test]
-fn paths_have_parameters_too() {
+fn path_parameters_are_redacted() {
     let shown = |path| UrlRules::DEFAULT.path(path).into_owned();
     assert_eq!(shown("/orders/1001"), "/orders/1001");
     assert_eq!(shown("/orders;jsessionid=1;a=2/1001;token=x"), "/orders;jsessionid=REDACTED;a=2/1001;token=REDACTED");
@@ -149,7 +149,7 @@ fn paths_have_parameters_too() {
 }
 
 #[test]
-fn credentials_are_taken_out_of_a_url() {
+fn credentials_in_a_url_are_redacted() {
     let shown = |url| UrlRules::DEFAULT.url(url);
     for url in [
         "https://example.com:8443/a?b=c#d",
@@ -177,7 +177,7 @@ fn credentials_are_taken_out_of_a_url() {
 }
 
 #[test]
-fn urls_are_found_in_a_text() {
+fn urls_in_a_text_are_redacted() {
     let shown = |text: &str| UrlRules::DEFAULT.text(text).into_owned();
     for text in ["out of stock", "why? because", "see https://example.com/a.", "a\n\u{1f600} b?"] {
         assert_eq!(shown(text), text);
@@ -191,7 +191,7 @@ fn urls_are_found_in_a_text() {
         "GET /login?token=REDACTED failed, \"http://h?sig=REDACTED\""
     );
     assert_eq!(shown("postgres://u:p@db/x"), "postgres://REDACTED:REDACTED@db/x");
-    // JSON may escape slashes and ampersands, and be in a string of JSON itself.
+    // JSON may escape slashes and ampersands, and may itself be in a JSON string.
     let json = r#"{"url":"http:\/\/ada:pw@h\/a?b=1\u0026sig\u003dx","path":"a\/b"}"#;
     let redacted = r#"{"url":"http://REDACTED:REDACTED@h/a?b=1&sig=REDACTED","path":"a\/b"}"#;
     assert_eq!(shown(json), redacted);
@@ -203,8 +203,8 @@ fn urls_are_found_in_a_text() {
     }
 }
 
-/// Whoever sends a request chooses its URL, as long as servers accept: each of these takes time in proportion to its
-/// length, and no more stack than a short one.
+/// Callers choose the URL, up to the length that the server accepts. Redaction takes time in proportion to its length,
+/// and constant stack space.
 #[test]
 fn a_long_url_takes_no_longer_than_many_short_ones() {
     const LENGTH: usize = 1 << 16;
