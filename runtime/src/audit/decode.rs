@@ -1,6 +1,6 @@
 //! Decodes the parts of a span that an audit needs.
 //!
-//! Names and source locations recur, so they are shared with earlier spans: decoding a span usually allocates nothing.
+//! Names and source locations recur, so they are interned: decoding a span usually does not allocate them.
 
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::Arc;
@@ -36,36 +36,37 @@ const CODE: [&str; 3] = [semconv::CODE_FILE_PATH, semconv::CODE_LINE_NUMBER, sem
 #[derive(Debug)]
 pub(super) struct Decoder {
     service: Arc<str>,
-    names: Shared,
+    names: Interned,
     /// Values of tags.
-    values: Shared,
+    values: Interned,
     places: Map<u64, Arc<Place>>,
     /// The keys of attributes that are kept.
     keys: Vec<Arc<str>>,
-    /// These keys, and those of places.
+    /// `keys`, and those of places.
     any: KeySet,
-    /// The hashes of all keys that were seen, until there are too many.
+    /// The hashes of all distinct keys, up to a limit.
     seen: Set<u64>,
     max_keys: usize,
 }
 
-/// Texts that were seen before.
+/// A bounded table of interned strings.
 #[derive(Debug, Default)]
-struct Shared(Map<Box<[u8]>, Arc<str>>);
+struct Interned(Map<Box<[u8]>, Arc<str>>);
 
-/// The maximum number of texts and source locations that are shared. They have low cardinality, or will be reported.
-const MAX_SHARED: usize = 1 << 12;
+/// The maximum number of interned strings and source locations. A service with more has a high cardinality, which is
+/// reported.
+const MAX_INTERNED: usize = 1 << 12;
 
-/// The maximum length, in bytes, of a text that is shared.
-const MAX_SHARED_BYTES: usize = 256;
+/// The maximum length of an interned string, in bytes.
+const MAX_INTERNED_BYTES: usize = 256;
 
-impl Shared {
+impl Interned {
     fn get(&mut self, bytes: &[u8]) -> Arc<str> {
         if let Some(known) = self.0.get(bytes) {
             return Arc::clone(known);
         }
         let new: Arc<str> = text(bytes).into();
-        if self.0.len() < MAX_SHARED && bytes.len() <= MAX_SHARED_BYTES {
+        if self.0.len() < MAX_INTERNED && bytes.len() <= MAX_INTERNED_BYTES {
             self.0.insert(bytes.into(), Arc::clone(&new));
         }
         new
@@ -88,8 +89,8 @@ impl Decoder {
         let any = any.fold(KeySet::default(), KeySet::and);
         Self {
             service,
-            names: Shared::default(),
-            values: Shared::default(),
+            names: Interned::default(),
+            values: Interned::default(),
             places: Map::default(),
             keys,
             any,
@@ -102,7 +103,7 @@ impl Decoder {
         &self.service
     }
 
-    /// Decodes a span. `see` is called with the key of each attribute that no earlier span had.
+    /// Decodes a span. `see` is called with each attribute key that no earlier span had.
     pub(super) fn span(&mut self, trace_id: TraceId, message: &[u8], mut see: impl FnMut(&str)) -> Span {
         let mut span = Span::new(trace_id, SpanId::INVALID, Arc::<str>::default());
         let (mut place, mut flags) = (EncodedPlace::default(), 0);
@@ -186,7 +187,7 @@ impl Decoder {
             return Some(Arc::clone(known));
         }
         let new = Arc::new(encoded.decode(&mut self.names));
-        if self.places.len() < MAX_SHARED {
+        if self.places.len() < MAX_INTERNED {
             self.places.insert(hash, Arc::clone(&new));
         }
         Some(new)
@@ -204,7 +205,7 @@ impl EncodedPlace<'_> {
             && place.function.as_deref().unwrap_or_default().as_bytes() == self.function
     }
 
-    fn decode(&self, names: &mut Shared) -> Place {
+    fn decode(&self, names: &mut Interned) -> Place {
         let function = (!self.function.is_empty()).then(|| names.get(self.function));
         Place::new(names.get(self.file), self.line(), function)
     }
@@ -214,12 +215,12 @@ fn id(bytes: &[u8]) -> SpanId {
     bytes.try_into().map_or(SpanId::INVALID, SpanId::from_bytes)
 }
 
-/// The text of a value.
+/// The text of a value; empty if it is not text.
 fn string(value: &[u8]) -> &[u8] {
     any(value).filter(|(field, _)| *field == any_value::STRING).map_or(&[], |(_, field)| field.bytes)
 }
 
-/// The number of a value.
+/// The number in a value; zero if it is not an integer.
 fn number(value: &[u8]) -> u64 {
     any(value).filter(|(field, _)| *field == any_value::INT).map_or(0, |(_, field)| field.value)
 }

@@ -96,7 +96,7 @@ fn span(span: &Span) -> Value {
         "kind": kind_name(&span.kind),
         "span_id": span.span_id.to_string(),
         "parent_id": span.parent_id.map(|id| id.to_string()),
-        // As text: a number in JSON has 53 bits in many programs.
+        // As text, because many programs read JSON numbers with only 53 bits of precision.
         "start_unix_nano": span.start.to_string(),
         "end_unix_nano": span.end.map(|end| end.to_string()),
         "is_error": span.is_error,

@@ -43,8 +43,8 @@ impl Found {
     }
 }
 
-/// The permitted time between the end of a parent and the start of a child, in nanoseconds: some tracers export times
-/// in microseconds.
+/// The tolerance, in nanoseconds, for the end of a parent and the start of a child: some tracers export times in
+/// microseconds.
 const PRECISION: u64 = 2_000;
 
 /// Returns all breaks of a trace.
@@ -52,7 +52,7 @@ pub(super) fn judge(tree: &Tree<'_>, rules: &Rules) -> Vec<Found> {
     let mut found = Vec::new();
     missing_parents(tree, &mut found);
     roots(tree, rules, &mut found);
-    rings(tree, &mut found);
+    cycles(tree, &mut found);
     for (at, span) in tree.spans.iter().enumerate() {
         never_ended(at, span, &mut found);
         missing_tags(at, span, &mut found);
@@ -106,10 +106,10 @@ fn roots(tree: &Tree<'_>, rules: &Rules, found: &mut Vec<Found>) {
     }
 }
 
-/// Returns the reason for which a root span should have a parent, if there is one.
+/// Returns why a root span should have a parent, or `None` if it need not have one.
 fn lacks_parent(span: &Span, rules: &Rules) -> Option<String> {
     let is_missing = span.attribute(semconv::THROUGHLINE_PARENT_MISSING) == Some(&Value::Bool(true));
-    // What is linked to its cause does not need it as a parent.
+    // A span with a link to its cause does not need a parent.
     if !span.links.is_empty() && !is_missing || rules.allowed_roots.contains(&span.name) {
         return None;
     }
@@ -145,12 +145,12 @@ pub(super) fn kind_name(kind: &SpanKind) -> &'static str {
     }
 }
 
-/// Whether it is the span of a detached job.
+/// Whether this is the span of a detached job.
 pub(super) fn is_job(span: &Span) -> bool {
     span.attribute(semconv::THROUGHLINE_JOB_QUEUE_TIME_US).is_some()
 }
 
-/// Whether it is a receive operation that returned no message.
+/// Whether this is a receive operation that returned no message.
 fn is_idle_receive(span: &Span) -> bool {
     let is = |key, wanted: &str| span.attribute(key).is_some_and(|value| value.as_str() == wanted);
     let count = span.attribute(semconv::MESSAGING_BATCH_MESSAGE_COUNT);
@@ -159,8 +159,8 @@ fn is_idle_receive(span: &Span) -> bool {
         && span.attribute(semconv::MESSAGING_MESSAGE_ID).is_none()
 }
 
-fn rings(tree: &Tree<'_>, found: &mut Vec<Found>) {
-    for &at in &tree.rings {
+fn cycles(tree: &Tree<'_>, found: &mut Vec<Found>) {
+    for &at in &tree.cycles {
         let mut others = Vec::new();
         let mut above = tree.parent(at);
         while let Some(next) = above.filter(|next| *next != at) {
@@ -173,7 +173,7 @@ fn rings(tree: &Tree<'_>, found: &mut Vec<Found>) {
         };
         found.push(Found::new(BreakKind::Cycle, at, detail).with(others));
     }
-    for &(first, second) in &tree.doubles {
+    for &(first, second) in &tree.duplicates {
         let detail = format!("it has the same ID as `{}`", tree.spans[first].name);
         found.push(Found::new(BreakKind::Cycle, second, detail).with([tree.spans[first].span_id]));
     }
@@ -269,7 +269,7 @@ fn required_tag(tree: &Tree<'_>, key: &Arc<str>, found: &mut Vec<Found>) {
 /// Checks that all spans with the tag have the same value.
 fn business_tag(tree: &Tree<'_>, key: &Arc<str>, found: &mut Vec<Found>) {
     let mut first: Option<(&Value, &Span)> = None;
-    // Values have no hash, and NaN does not equal itself: they are compared as text, and by type.
+    // Values are compared by type and text, because they do not implement `Hash`, and NaN does not equal itself.
     let mut seen: Set<(Discriminant<Value>, Cow<'_, str>)> = Set::default();
     for (at, span) in tree.spans.iter().enumerate() {
         let Some(value) = span.attribute(key) else { continue };

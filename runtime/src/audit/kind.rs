@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Declares the kinds, each with its name and the text that explains it.
+/// Declares the kinds, each with its name and the texts that explain it.
 macro_rules! kinds {
     ($($(#[doc = $doc:literal])* $kind:ident = $name:literal { title: $title:literal, cause: $cause:literal, remedy: $remedy:literal })*) => {
         /// A kind of defect that a trace can have.

@@ -23,7 +23,7 @@ use crate::tracer::encoded::{QueuedSpans, frames, message};
 /// The default maximum number of buffered spans.
 const MAX_SPANS: usize = 1 << 16;
 
-/// The factor by which a trace with a missing parent must have been quiet for longer.
+/// How many times longer a trace with a missing parent must be quiet before it is judged.
 const PATIENCE: u64 = 10;
 
 /// The audit of a running process, which examines the spans that it exports. Returned by
@@ -38,9 +38,9 @@ struct Inner {
     state: Mutex<State>,
     begun: Instant,
     open_spans: Option<&'static Table>,
-    /// Spans that have been open for longer than this are reported.
+    /// The age from which an open span is reported.
     max_age: Duration,
-    /// Traces that are sampled by the caller and were refused here.
+    /// The number of traces that were sampled by the caller, but not recorded here because of load shedding.
     refused: Arc<AtomicU64>,
 }
 
@@ -75,19 +75,19 @@ impl LiveAudit {
     }
 
     /// Adds spans that are about to be exported.
-    pub(crate) fn look(&self, batch: &[QueuedSpans]) {
+    pub(crate) fn observe(&self, batch: &[QueuedSpans]) {
         let now = self.now();
         let state = &mut *self.lock();
         for spans in batch {
             if state.audit.rules().wants(spans.trace_id) {
-                state.look(spans, now);
+                state.push(spans, now);
             }
         }
     }
 
     /// Judges traces that have been quiet for long enough or, on a flush, all traces without open spans. Traces with a
-    /// missing parent are given more time. A trace of which spans are queued, because of the schedule delay or of an
-    /// outage, is not quiet. At a shutdown, all traces are judged: what is queued then is lost.
+    /// missing parent are given more time. A trace with spans in the queue, because of the schedule delay or an outage,
+    /// is not quiet. At a shutdown, queued spans are lost, so all traces are judged.
     pub(crate) fn judge(&self, is_flush: bool, is_shutdown: bool, is_queued: impl Fn(TraceId) -> bool) {
         let now = self.now();
         let mut guard = self.lock();
@@ -99,7 +99,7 @@ impl LiveAudit {
         let patience = quiet.saturating_mul(PATIENCE);
         let patience_since = if is_shutdown { Some(now) } else { now.checked_sub(patience) };
         if let Some(quiet_since) = quiet_since {
-            // Only if there is something to judge.
+            // Collected only if there is a trace to judge.
             let mut open: Option<Ids> = None;
             let is_open =
                 |id| open.get_or_insert_with(|| self.open_traces()).contains(&id) || !is_shutdown && is_queued(id);
@@ -110,7 +110,7 @@ impl LiveAudit {
         metrics::record(&recent);
     }
 
-    /// The traces of which spans are open.
+    /// Returns the IDs of traces with open spans.
     fn open_traces(&self) -> Ids {
         let mut open = Ids::default();
         if let Some(table) = self.0.open_spans {
@@ -150,7 +150,7 @@ impl LiveAudit {
 }
 
 impl State {
-    fn look(&mut self, spans: &QueuedSpans, now: u64) {
+    fn push(&mut self, spans: &QueuedSpans, now: u64) {
         let Self { audit, decoder } = self;
         let service = Arc::clone(decoder.service());
         for frame in frames(&spans.bytes) {
@@ -159,7 +159,7 @@ impl State {
         }
     }
 
-    /// Counts injections in which no span was current.
+    /// Counts injections for which no span was current.
     fn note_injections(&mut self) {
         let service = Arc::clone(self.decoder.service());
         for (location, count) in without_span::take() {
@@ -169,7 +169,7 @@ impl State {
         }
     }
 
-    /// Counts traces that are sampled by the caller and were not recorded here because of load shedding.
+    /// Counts traces that were sampled by the caller, but not recorded here because of load shedding.
     fn note_refused(&mut self, count: u64) {
         if count > 0 {
             let detail = "the caller samples the trace, and the queue was too full to record it here".to_owned();
@@ -184,7 +184,7 @@ fn place(location: Option<&'static Location<'static>>) -> Option<Arc<Place>> {
     location.map(|location| Arc::new(Place::new(location.file(), Some(location.line()), None)))
 }
 
-/// A span that is still open.
+/// An example of a span that is still open.
 fn open(entry: &Entry, age: Duration) -> Example {
     let identity = entry.identity();
     let age = duration(u64::try_from(age.as_nanos()).unwrap_or(u64::MAX));

@@ -1,4 +1,4 @@
-//! Metrics of what was judged, through OpenTelemetry's global meter provider.
+//! Metrics of the live audit, through OpenTelemetry's global meter provider.
 
 use opentelemetry::KeyValue;
 
@@ -15,7 +15,7 @@ const COMPLETE: &str = "throughline.audit.complete";
 /// The kind of a break.
 const KIND: &str = "throughline.audit.break";
 
-/// Adds what was judged recently.
+/// Adds the counts since metrics were last recorded.
 pub(super) fn record(recent: &Recent) {
     add(TRACES, recent.complete, KeyValue::new(COMPLETE, true));
     add(TRACES, recent.broken, KeyValue::new(COMPLETE, false));

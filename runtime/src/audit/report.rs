@@ -123,8 +123,8 @@ pub struct Example {
 pub struct BrokenTrace {
     /// The trace ID.
     pub trace_id: TraceId,
-    /// The spans, in the order in which they started. At most [`max_spans_shown`](super::Rules::max_spans_shown),
-    /// always including those at which a break was found.
+    /// The spans, in the order in which they started. At most [`max_spans_shown`](super::Rules::max_spans_shown); those
+    /// at which a break was found are kept first.
     pub spans: Vec<Span>,
     /// The number of spans of the trace that were left out.
     pub spans_left_out: u64,
@@ -161,7 +161,7 @@ pub struct Skipped {
 }
 
 impl Skipped {
-    /// The nonzero counts of what was not judged, each with its unit and the reason.
+    /// Returns the nonzero counts, each with its unit and the reason.
     pub(crate) fn reasons(&self) -> impl Iterator<Item = (u64, &'static str, &'static str)> {
         let reasons = [
             (self.traces_pending, "trace", "that may still get spans"),

@@ -161,8 +161,8 @@ impl Rules {
         self
     }
 
-    /// Sets how many spans of a broken trace, and of one break, are kept; 500 by default. The span at which a break was
-    /// found is always kept.
+    /// Sets how many spans of a broken trace, and of one break, are kept; 500 by default. Spans at which a break was
+    /// found are kept in preference to others, and a break always keeps its own.
     pub fn max_spans_shown(mut self, spans: usize) -> Self {
         self.max_spans_shown = spans;
         self

@@ -1,4 +1,4 @@
-//! Counts of judged traces, and examples of breaks. Memory is bounded, however many spans there are.
+//! Counts of judged traces, and examples of breaks, in bounded memory.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher as _, Hash};
@@ -15,21 +15,22 @@ use super::rules::Rules;
 use super::tree::{self, Parent, Tree};
 use crate::tracer::decode::kind_number;
 
-/// The maximum number of services, and of different breaks, that are counted separately. Further services are counted
-/// together, and further breaks by kind and service.
+/// The maximum number of services that are counted separately. Further ones are counted together.
 const MAX_SERVICES: usize = 1_000;
+
+/// The maximum number of different breaks that are counted separately. Further ones are counted by kind and service.
 const MAX_BREAKS: usize = 1_000;
 
-/// The name under which further services are counted.
+/// The name under which services, entry points and spans beyond a limit are counted.
 const OTHERS: &str = "(other)";
 
-/// A map with a randomly seeded hash, because callers choose some of the names and values, and could otherwise cause
+/// A map with a randomly seeded hash, because callers choose some of the names and values, and could otherwise force
 /// collisions.
 pub(super) type Map<K, V> = HashMap<K, V, RandomState>;
 pub(super) type Set<T> = HashSet<T, RandomState>;
 
-/// Trace IDs are all chosen by callers, one for each request. They are hashed with `SipHash`, whose key cannot be found
-/// out by measuring either.
+/// Callers choose all trace IDs, one for each request, so these maps use `SipHash`, whose key cannot be inferred from
+/// timing either.
 pub(super) type Traces<T> = HashMap<TraceId, T>;
 #[cfg(any(feature = "otlp", test))]
 pub(super) type Ids = HashSet<TraceId>;
@@ -61,7 +62,7 @@ struct Service {
     entries: Map<EntryKey, Entry>,
     names: Distinct,
     keys: Distinct,
-    /// The last trace that was counted.
+    /// The number of the last trace that was counted.
     last: u64,
 }
 
@@ -79,7 +80,7 @@ struct Entry {
     last: u64,
 }
 
-/// The properties that breaks have in common if they are counted together.
+/// The properties by which similar breaks are merged.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     kind: BreakKind,
@@ -90,7 +91,7 @@ struct Key {
     place: Option<Arc<Place>>,
 }
 
-/// A set of texts, up to a limit.
+/// Counts distinct texts, up to a limit.
 #[derive(Debug, Clone, Default)]
 struct Distinct {
     hashes: Set<u64>,
@@ -101,8 +102,8 @@ struct Distinct {
 impl Distinct {
     const EXAMPLES: usize = 3;
 
-    /// Adds a text, and returns whether it is the first one above the limit. The texts just before and after the limit
-    /// are kept as examples.
+    /// Adds a text, and returns whether it is the first one above the limit. The last texts up to that one are kept as
+    /// examples.
     fn add(&mut self, text: &str, max: usize) -> bool {
         if self.is_over {
             return false;
@@ -146,7 +147,7 @@ impl Tally {
         is_complete
     }
 
-    /// Whether a trace lacks a parent that may still arrive.
+    /// Whether a trace has a missing parent, which may still arrive.
     pub(super) fn is_unfinished(&self, spans: &mut Vec<Span>) -> bool {
         tree::sort(spans);
         Tree::new(spans, self.rules.is_partial).parents.contains(&Parent::Missing)
@@ -161,7 +162,7 @@ impl Tally {
         self.recent.broken += u64::from(!is_complete);
         let (number, mut suspicious) = (self.total.traces, 0);
         let mut rest = tree.spans;
-        // Spans with the same entry are in the same service, and usually follow each other.
+        // Spans with the same entry are in the same service, and are usually adjacent.
         for entries in tree.entries.chunk_by(|a, b| a == b) {
             let (spans, left) = rest.split_at(entries.len());
             rest = left;
@@ -247,7 +248,7 @@ impl Tally {
         self.count_break(key, count, || example);
     }
 
-    /// Counts the key of an attribute that is not among those of a span.
+    /// Counts an attribute key that is not kept in the attributes of a span.
     #[cfg(feature = "otlp")]
     pub(super) fn key(&mut self, service: &Arc<str>, key: &str) {
         let max = self.rules.max_keys;
@@ -271,7 +272,7 @@ impl Tally {
 }
 
 impl Counts {
-    /// Counts spans, and their trace unless that was the last one.
+    /// Counts spans, and their trace unless it is the one that was counted last.
     fn add(&mut self, last: &mut u64, trace: u64, is_complete: bool, spans: usize) {
         self.spans += spans as u64;
         if *last != trace {
@@ -329,7 +330,7 @@ impl Key {
         Break { kind, service, entry, span, subject, place, count: 0, examples: Vec::new() }
     }
 
-    /// Returns the key under which a break is counted if there are too many different ones.
+    /// Returns the key under which breaks beyond the limit are counted.
     fn of_others(self) -> Self {
         let other = Arc::<str>::from(OTHERS);
         Self { entry: Arc::clone(&other), span: other, subject: None, place: None, ..self }
@@ -343,8 +344,8 @@ impl Break {
     }
 }
 
-/// Returns a trace as an example. If it has too many spans, the first ones are shown, and those at which a break was
-/// found.
+/// Returns a trace as an example. If it has too many spans, those at which a break was found are kept in preference to
+/// others, and otherwise the first ones.
 fn shown(trace_id: TraceId, mut spans: Vec<Span>, found: &[Found], max: usize) -> BrokenTrace {
     let count = spans.len();
     let mut marks: Vec<_> =

@@ -10,7 +10,7 @@ use super::report::{Break, BrokenTrace, Counts, Report};
 use crate::render::tree::{self, Node};
 use crate::text::escape;
 
-/// How many traces are drawn.
+/// The maximum number of traces that are drawn as trees.
 const MAX_TREES: usize = 10;
 
 /// `1 span`, `2 spans`.
@@ -18,7 +18,7 @@ pub(super) fn plural(number: u64, what: &str) -> String {
     format!("{number} {what}{}", plural_ending(number))
 }
 
-/// The ending of a regular noun: none of one thing, and an `s` of any other number of them.
+/// The ending of a regular noun: none for one thing, and `s` for any other number.
 pub(crate) fn plural_ending(number: u64) -> &'static str {
     if number == 1 { "" } else { "s" }
 }
@@ -29,7 +29,7 @@ pub(super) fn duration(nanos: u64) -> String {
     let of = |unit: u64| nanos as f64 / unit as f64;
     match nanos {
         0..1_000 => format!("{nanos} ns"),
-        // What would be rounded to 1000.0 has the next unit.
+        // A value that would be rounded to 1000.0 is in the next unit.
         1_000..999_950 => format!("{:.1} µs", of(1_000)),
         999_950..999_950_000 => format!("{:.1} ms", of(1_000_000)),
         _ => format!("{:.1} s", of(1_000_000_000)),

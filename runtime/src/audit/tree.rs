@@ -10,29 +10,29 @@ use super::model::Span;
 /// Where the parent of a span is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Parent {
-    /// It has none.
+    /// The span is a root.
     None,
     /// The index of the parent.
     At(usize),
     /// In another process, whose spans are not audited.
     Elsewhere,
-    /// It has not arrived.
+    /// Never received.
     Missing,
 }
 
 /// The spans of one trace, and how they are connected.
 #[derive(Debug)]
 pub(super) struct Tree<'a> {
-    /// By their start.
+    /// Sorted by start time.
     pub(super) spans: &'a [Span],
     pub(super) parents: Vec<Parent>,
     /// For each span, the topmost span above it in the same service.
     pub(super) entries: Vec<usize>,
-    /// Spans that have the ID of an earlier one.
-    pub(super) doubles: Vec<(usize, usize)>,
-    /// One span of each cycle of parents.
-    pub(super) rings: Vec<usize>,
-    /// The spans below each span in its service, computed when they are first needed.
+    /// Pairs of spans with the same ID, the earlier one first.
+    pub(super) duplicates: Vec<(usize, usize)>,
+    /// The first span of each cycle of parents.
+    pub(super) cycles: Vec<usize>,
+    /// The children of each span in its service, computed on first use.
     children: OnceCell<Vec<Siblings>>,
 }
 
@@ -46,7 +46,7 @@ struct Siblings {
 /// The maximum number of spans that are searched for a source location, upwards and downwards.
 const MAX_NEAR: usize = 64;
 
-/// Sorts the spans of a trace by their start, and removes those that were exported twice.
+/// Sorts the spans of a trace by start time, and removes copies of spans that were exported more than once.
 pub(super) fn sort(spans: &mut Vec<Span>) {
     spans.sort_by_key(|span| (span.start, number(span.span_id)));
     let is_same = |a: &Span, b: &Span| {
@@ -61,12 +61,13 @@ fn number(id: SpanId) -> u64 {
 }
 
 impl<'a> Tree<'a> {
-    /// The tree of spans that are [sorted](sort).
+    /// Builds the tree of [sorted](sort) spans.
     pub(super) fn new(spans: &'a [Span], is_partial: bool) -> Self {
         let mut ids: Vec<(u64, usize)> =
             spans.iter().enumerate().map(|(at, span)| (number(span.span_id), at)).collect();
         ids.sort_unstable();
-        let doubles = ids.windows(2).filter(|pair| pair[0].0 == pair[1].0).map(|pair| (pair[0].1, pair[1].1)).collect();
+        let duplicates =
+            ids.windows(2).filter(|pair| pair[0].0 == pair[1].0).map(|pair| (pair[0].1, pair[1].1)).collect();
         let find = |id: SpanId| {
             let at = ids.partition_point(|(other, _)| *other < number(id));
             ids.get(at).filter(|(found, _)| *found == number(id)).map(|(_, at)| *at)
@@ -83,8 +84,8 @@ impl<'a> Tree<'a> {
             spans,
             parents: parents.collect(),
             entries: Vec::new(),
-            doubles,
-            rings: Vec::new(),
+            duplicates,
+            cycles: Vec::new(),
             children: OnceCell::new(),
         };
         tree.find_entries();
@@ -99,7 +100,7 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// Whether the parent of a span is in another process, or another service.
+    /// Whether the parent of a span is in another process or another service.
     pub(super) fn is_remote(&self, child: usize, parent: usize) -> bool {
         self.spans[child].parent_is_remote == Some(true) || self.spans[child].service != self.spans[parent].service
     }
@@ -120,7 +121,7 @@ impl<'a> Tree<'a> {
             let entry = loop {
                 match entries[at] {
                     UNKNOWN => {}
-                    // A ring within one service.
+                    // A cycle within one service.
                     ON_PATH => break at,
                     entry => break entry,
                 }
@@ -136,10 +137,10 @@ impl<'a> Tree<'a> {
             }
         }
         self.entries = entries;
-        self.find_rings();
+        self.find_cycles();
     }
 
-    fn find_rings(&mut self) {
+    fn find_cycles(&mut self) {
         #[derive(Clone, Copy, PartialEq)]
         enum Seen {
             Not,
@@ -156,9 +157,8 @@ impl<'a> Tree<'a> {
                 at = self.parent(here);
             }
             if let Some(again) = at.filter(|at| seen[*at] == Seen::OnPath) {
-                let ring = path.iter().copied().skip_while(|at| *at != again);
-                // The one that started first.
-                self.rings.extend(ring.min());
+                let cycle = path.iter().copied().skip_while(|at| *at != again);
+                self.cycles.extend(cycle.min());
             }
             for at in path.drain(..) {
                 seen[at] = Seen::Done;
@@ -171,14 +171,14 @@ impl<'a> Tree<'a> {
         (0..self.spans.len()).filter(|at| self.parents[*at] == Parent::None)
     }
 
-    /// Whether some span has an entry point that is this span.
+    /// Whether this span is an entry point.
     pub(super) fn is_entry(&self, at: usize) -> bool {
         self.entries[at] == at
     }
 
-    /// Returns the span itself, its ancestors in the same service from the nearest one up, and then its children there:
-    /// the order in which they are searched for a source location. Bounded, because the ancestors may form a cycle, and
-    /// because the search may start at every span of a large trace.
+    /// Returns the spans to search for a source location: the span itself, its ancestors in the same service, nearest
+    /// first, and then its children there. Bounded, because the ancestors may form a cycle, and because the search may
+    /// start at every span of a large trace.
     pub(super) fn near(&self, at: usize) -> impl Iterator<Item = usize> {
         let upwards = iter::successors(Some(at), move |here| self.local_parent(*here)).take(MAX_NEAR);
         let first_child = iter::once_with(move || self.children()[at].first_child).flatten();
@@ -190,7 +190,7 @@ impl<'a> Tree<'a> {
     fn children(&self) -> &[Siblings] {
         self.children.get_or_init(|| {
             let mut children = vec![Siblings::default(); self.spans.len()];
-            // In reverse, so that the first child is the one that started first.
+            // In reverse, so that siblings are in the order in which they started.
             for child in (0..self.spans.len()).rev() {
                 if let Some(parent) = self.local_parent(child) {
                     children[child].next = children[parent].first_child.replace(child);
@@ -205,7 +205,7 @@ impl<'a> Tree<'a> {
 fn is_from_elsewhere(span: &Span) -> bool {
     match span.parent_is_remote {
         Some(is_remote) => is_remote,
-        // It is not known: a guess by what such spans do.
+        // Unknown. These kinds usually have a remote parent.
         None => matches!(span.kind, SpanKind::Server | SpanKind::Consumer),
     }
 }

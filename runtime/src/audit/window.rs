@@ -1,4 +1,4 @@
-//! Traces that have not been judged.
+//! The buffer of traces that have not been judged.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
@@ -23,14 +23,15 @@ use super::tally::{Tally, Traces};
 #[derive(Debug, Clone)]
 pub struct Audit {
     open: Traces<Trace>,
-    /// The order in which open traces are checked; waiting ones are in the second queue. A trace that received a span
-    /// since it was added is put back when its turn comes, so that adding a span does not modify the queue.
+    /// The order in which open traces are checked. A trace that has received a span since it was queued is put back
+    /// when its turn comes, so that adding a span does not modify the queue.
     turns: BTreeMap<Turn, TraceId>,
+    /// The queue of traces that wait for a missing parent.
     waiting: BTreeMap<Turn, TraceId>,
-    /// Spans in `open`, and how many there may be.
+    /// The number of spans in `open`.
     spans: usize,
     max_spans: usize,
-    /// How many spans were pushed.
+    /// The number of spans that were pushed.
     pushed: u64,
     judged: Judged,
     pub(super) tally: Tally,
@@ -39,28 +40,27 @@ pub struct Audit {
 #[derive(Debug, Clone)]
 struct Trace {
     spans: Vec<Span>,
-    /// The number of spans that were pushed when its first span arrived.
-    came: u64,
-    /// The time at which its last span arrived.
+    /// The value of [`Audit::pushed`] when the first span arrived.
+    first: u64,
+    /// When the last span arrived.
     touched: Turn,
-    /// Its place in the queue.
+    /// The key in the queue.
     turn: Turn,
     /// Whether a parent was missing when the trace was last checked.
     is_waiting: bool,
 }
 
-/// A time, and the number of pushed spans: if there are no times, as with a file, the number alone determines the
-/// order.
+/// A time, and the number of pushed spans, which alone determines the order if there are no times, as with a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Turn {
     time: u64,
     pushed: u64,
 }
 
-/// Traces that were judged before all spans had been pushed.
+/// Traces that were judged before the audit was finished, to recognize late spans.
 #[derive(Debug, Clone, Default)]
 struct Judged {
-    /// For each trace, whether it is complete, as far as no span has arrived since.
+    /// For each trace, whether it was judged to be complete and no span has arrived since.
     ids: Traces<bool>,
     order: VecDeque<TraceId>,
 }
@@ -124,7 +124,7 @@ impl Audit {
         let touched = Turn { time: now, pushed: self.pushed };
         let trace = self.open.entry(id).or_insert_with(|| {
             self.turns.insert(touched, id);
-            Trace { spans: Vec::new(), came: self.pushed, touched, turn: touched, is_waiting: false }
+            Trace { spans: Vec::new(), first: self.pushed, touched, turn: touched, is_waiting: false }
         });
         trace.spans.push(span);
         trace.touched = touched;
@@ -150,14 +150,14 @@ impl Audit {
     /// Judges all remaining traces, in the order of their first spans, and returns the report.
     pub fn finish(mut self) -> Report {
         let mut left: Vec<_> = mem::take(&mut self.open).into_iter().collect();
-        left.sort_unstable_by_key(|(_, trace)| trace.came);
+        left.sort_unstable_by_key(|(_, trace)| trace.first);
         for (id, trace) in left {
             self.tally.add(id, trace.spans);
         }
         self.report()
     }
 
-    /// How many traces are not judged yet.
+    /// The number of traces that have not been judged.
     pub(super) fn pending_traces(&self) -> u64 {
         self.open.len() as u64
     }
@@ -189,12 +189,11 @@ impl Audit {
         }
     }
 
-    /// Judges the traces that were not updated since `quiet_since`, except those with open spans according to
-    /// `is_open`: they are checked again when they have been quiet for the same time from `now` on. Traces with a
-    /// missing parent are judged if they were not updated since `patience_since`, because the parent may be an open
-    /// span of another library.
+    /// Judges the traces that have not been updated since `quiet_since`. Those with open spans, according to `is_open`,
+    /// are requeued as if updated `now`. Those with a missing parent are judged only if they have not been updated
+    /// since `patience_since`, because the parent may be an open span of another library.
     ///
-    /// Returns the number of checked traces, which does not depend on the number of traces whose turn has not come.
+    /// Returns the number of checked traces. Traces whose turn has not come are not checked.
     #[cfg(any(feature = "otlp", test))]
     pub(super) fn judge_quiet(
         &mut self,
@@ -203,9 +202,9 @@ impl Audit {
         patience_since: Option<u64>,
         mut is_open: impl FnMut(TraceId) -> bool,
     ) -> usize {
-        let (mut looked, mut later) = (0, Vec::new());
+        let (mut checked, mut later) = (0, Vec::new());
         while let Some(first) = self.turns.first_entry().filter(|first| first.key().time <= quiet_since) {
-            looked += 1;
+            checked += 1;
             let (turn, id) = first.remove_entry();
             let Some(trace) = self.open.get_mut(&id) else { continue };
             if trace.touched.pushed != turn.pushed {
@@ -226,7 +225,7 @@ impl Audit {
         }
         let is_due = |turn: Turn| patience_since.is_some_and(|since| turn.time <= since);
         while let Some(first) = self.waiting.first_entry().filter(|first| is_due(*first.key())) {
-            looked += 1;
+            checked += 1;
             let id = first.remove();
             if is_open(id) {
                 later.push(id);
@@ -240,7 +239,7 @@ impl Audit {
             let queue = if trace.is_waiting { &mut self.waiting } else { &mut self.turns };
             queue.insert(trace.turn, id);
         }
-        looked
+        checked
     }
 
     fn judge(&mut self, id: TraceId, is_forced: bool) {
@@ -260,8 +259,8 @@ impl Audit {
 }
 
 impl Rules {
-    /// Whether a trace belongs to the audited share. This does not depend on the bits of the ID that samplers use, or
-    /// all sampled traces would be selected, or none.
+    /// Whether a trace belongs to the audited share. The ID is mixed first: if the decision depended on the bits that
+    /// samplers use, either all sampled traces would be selected, or none.
     pub(super) fn wants(&self, id: TraceId) -> bool {
         if self.sample >= 1.0 {
             return true;
@@ -270,7 +269,7 @@ impl Rules {
         let (high, low) = bytes.split_at(8);
         let number = |half: &[u8]| half.try_into().map_or(0, u64::from_be_bytes);
         let mixed = (number(high) ^ number(low)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 11;
-        #[expect(clippy::cast_precision_loss, reason = "53 bits")]
+        #[expect(clippy::cast_precision_loss, reason = "the value has 53 bits")]
         let place = mixed as f64 / (1_u64 << 53) as f64;
         place < self.sample
     }

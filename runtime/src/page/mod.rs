@@ -40,7 +40,7 @@ impl Report {
     }
 }
 
-/// Nothing is loaded, and the style sheet below is all there is.
+/// Forbids everything except for the inline style sheet.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
 fn document(report: &Report) -> Markup {

@@ -1,11 +1,11 @@
-//! The figures, and those of each service and entry point.
+//! The totals, and the table of services and entry points.
 
 use maud::{Markup, html};
 
 use super::text::{count, counted, kind, name};
 use crate::audit::{Counts, Report};
 
-/// The figures of all traces.
+/// The totals of all traces.
 pub(super) fn figures(report: &Report) -> Markup {
     let breaks: u64 = report.breaks.iter().map(|found| found.count).sum();
     let skipped = report.skipped;

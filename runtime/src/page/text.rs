@@ -1,4 +1,4 @@
-//! Text of the page.
+//! Formats numbers, names and prose for the page.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::SpanKind;
 use crate::audit::plural_ending;
 use crate::text::escape;
 
-/// A count with a separator for thousands.
+/// A count with thousands separators.
 pub(super) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
@@ -21,18 +21,18 @@ pub(super) fn count(number: u64) -> String {
     out
 }
 
-/// A count, and of what.
+/// A count followed by its noun.
 pub(super) fn counted(number: u64, what: &str) -> String {
     format!("{} {what}{}", count(number), plural_ending(number))
 }
 
-/// A time in nanoseconds, with three digits.
+/// Formats a time in nanoseconds with three significant digits.
 pub(super) fn time(nanos: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
     let nanos = nanos as f64;
     let (value, unit) = match nanos {
         0.0..1e3 => return format!("{nanos} ns"),
-        // What would be rounded to 1000 has the next unit.
+        // A value that would be rounded to 1000 is in the next unit.
         1e3..999.5e3 => (nanos / 1e3, "µs"),
         999.5e3..999.5e6 => (nanos / 1e6, "ms"),
         _ => (nanos / 1e9, "s"),
@@ -44,7 +44,7 @@ pub(super) fn time(nanos: u64) -> String {
     }
 }
 
-/// The name of a service or an entry point, which may not be known.
+/// The name of a service, an entry point or a span, or a placeholder if it is empty.
 pub(super) fn name(name: &Arc<str>) -> Markup {
     html! {
         @if name.is_empty() { span.none { "(none)" } } @else { (escape(name)) }
@@ -62,7 +62,7 @@ pub(super) fn kind(kind: &SpanKind) -> &'static str {
     }
 }
 
-/// Text of ours with `code`.
+/// Formats our own text, with backticks around code.
 pub(super) fn prose(text: &str) -> Markup {
     html! {
         @for (at, part) in text.split('`').enumerate() {
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_have_few_digits_or_separators() {
+    fn numbers_are_rounded_or_have_separators() {
         assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([0, 1, 1000].map(|number| counted(number, "span")), ["0 spans", "1 span", "1,000 spans"]);
         assert_eq!([7, 1500, 30_500_000, 250_000_000].map(time), ["7 ns", "1.50 µs", "30.5 ms", "250 ms"]);

@@ -1,4 +1,4 @@
-//! The waterfall of each broken trace, with the breaks marked where they are.
+//! The waterfall of each broken trace, in which the breaks are marked.
 
 mod rows;
 
@@ -9,7 +9,7 @@ use super::text::{count, counted, kind, prose, time};
 use crate::audit::{BrokenTrace, Report};
 use crate::text::escape;
 
-/// Colours of the services, in the style sheet.
+/// The number of colours for services in the style sheet.
 const COLOURS: usize = 8;
 
 pub(super) fn section(report: &Report) -> Markup {
@@ -22,7 +22,7 @@ pub(super) fn section(report: &Report) -> Markup {
                     "Dashed rows are missing spans. A dashed end marks a span that never ended. "
                     "Times are those of the spans' own clocks."
                 }
-                // The first ones are open, so that there is something to see, and the page stays short.
+                // Only the first ones are open, to keep the page short.
                 @for (at, trace) in report.traces.iter().enumerate() { (waterfall(trace, &services, at < 3)) }
             }
         }
@@ -74,7 +74,7 @@ fn line(row: &Row<'_>, services: &[&str]) -> Markup {
             data-breaks=[row.breaks()]
         {
             th scope="row" {
-                // Indented by a picture and not by a style, which a policy may forbid.
+                // Indented by a graphic rather than a style, which a content security policy may forbid.
                 svg.indent width=(row.depth * 14) height="1" aria-hidden="true" {}
                 (escape(&row.label))
                 @if let Some(span) = row.span { @if !kind(&span.kind).is_empty() { " " span.kind { (kind(&span.kind)) } } }
@@ -100,7 +100,7 @@ fn line(row: &Row<'_>, services: &[&str]) -> Markup {
     }
 }
 
-/// The bar of a row. What places it are attributes; the style sheet only has its colours.
+/// The bar of a row. It is positioned by attributes; the style sheet only sets its colours.
 fn bar(row: &Row<'_>, colour: usize) -> Markup {
     let Bar { left, width, is_open } = row.bar;
     let percent = |share: f64| format!("{:.3}%", share * 100.0);

@@ -1,4 +1,4 @@
-//! The parts of a span that are shown.
+//! Extracts and formats the parts of a span that are displayed.
 
 use opentelemetry::trace::{SpanKind, Status};
 use opentelemetry::{Key, Value};
@@ -22,7 +22,7 @@ impl Ending<'_> {
     }
 }
 
-/// How `span` ended, read from what [`Outcome`](crate::Outcome) records.
+/// Returns how `span` ended, according to the status and attributes that [`Outcome`](crate::Outcome) records.
 pub(crate) fn ending(span: &SpanData) -> Ending<'_> {
     if let Status::Error { description } = &span.status {
         return match attribute(span, semconv::ERROR_TYPE) {
@@ -37,7 +37,7 @@ pub(crate) fn ending(span: &SpanData) -> Ending<'_> {
     }
 }
 
-/// The value of an attribute. The SDK keeps every value that was set for a key; the last one applies.
+/// The value of an attribute. The SDK keeps every value that was set for a key; the last one wins.
 pub(crate) fn attribute<'a>(span: &'a SpanData, key: &str) -> Option<&'a Value> {
     span.attributes.iter().rev().find(|attribute| attribute.key.as_str() == key).map(|attribute| &attribute.value)
 }
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_cannot_leave_its_line() {
+    fn values_are_escaped() {
         let tag = |value: &'static str| tag(&Key::new("k"), &value.into());
         assert_eq!(tag("acme"), "k=acme");
         assert_eq!(tag(""), "k=\"\"");

@@ -1,4 +1,4 @@
-//! The order of spans in a tree, and the tree as text.
+//! Arranges spans in a tree, and draws the tree as text.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use termtree::Tree;
 /// the stack when the tree is dropped.
 const MAX_DEPTH: usize = 64;
 
-/// What determines the position of a span in the tree.
+/// The properties that determine the position of a span in the tree.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Node {
     pub(crate) trace: TraceId,
@@ -27,18 +27,18 @@ pub(crate) struct Node {
 pub(crate) struct Row {
     /// The index of the node.
     pub(crate) index: usize,
-    /// The index of its parent, if that is among the nodes.
+    /// The index of the parent, if it is among the nodes.
     pub(crate) parent: Option<usize>,
     pub(crate) depth: usize,
 }
 
-/// Each node once, in depth-first order, siblings by their start.
+/// Returns each node once, in depth-first order, with siblings sorted by their start.
 pub(crate) fn layout(nodes: &[Node]) -> Vec<Row> {
     let by_id: HashMap<_, _> = nodes.iter().enumerate().map(|(index, node)| ((node.trace, node.span), index)).collect();
     let mut children = vec![Vec::new(); nodes.len()];
     let mut roots = Vec::new();
     let mut sorted: Vec<usize> = (0..nodes.len()).collect();
-    // In reverse, because the stack below is drawn from its top.
+    // In reverse, because the stack below pops from its top.
     sorted.sort_by_key(|&index| std::cmp::Reverse((nodes[index].start, nodes[index].order, index)));
     for &index in &sorted {
         let node = &nodes[index];
@@ -68,7 +68,7 @@ pub(crate) fn layout(nodes: &[Node]) -> Vec<Row> {
 /// Draws lines, each with its depth, as one tree per root.
 pub(crate) fn draw(lines: impl IntoIterator<Item = (usize, String)>) -> String {
     let mut out = String::new();
-    // The line drawn last and its ancestors.
+    // The last line and its ancestors.
     let mut path: Vec<Tree<String>> = Vec::new();
     for (depth, line) in lines {
         close(&mut path, depth, &mut out);
@@ -78,7 +78,7 @@ pub(crate) fn draw(lines: impl IntoIterator<Item = (usize, String)>) -> String {
     out
 }
 
-/// Attaches the open lines from `depth` on to their parents, and writes out a tree that is complete.
+/// Attaches the lines in `path` from `depth` on to their parents, and writes a tree once it is complete.
 fn close(path: &mut Vec<Tree<String>>, depth: usize, out: &mut String) {
     while path.len() > depth {
         let Some(complete) = path.pop() else { return };
@@ -115,25 +115,25 @@ mod tests {
     }
 
     #[test]
-    fn children_stand_below_their_parent_by_start() {
+    fn children_are_below_their_parent_in_order_of_start() {
         let nodes = [node(4, 2, 9), node(3, 1, 5), node(2, 1, 3), node(1, 0, 0)];
         assert_eq!(picture(&nodes), [(3, 0), (2, 1), (0, 2), (1, 1)]);
     }
 
     #[test]
-    fn equal_starts_are_told_apart_by_order() {
+    fn ties_are_broken_by_order() {
         assert_eq!(picture(&[node(3, 1, 0), node(1, 0, 0), node(2, 1, 0)]), [(1, 0), (2, 1), (0, 1)]);
     }
 
     #[test]
-    fn no_span_is_lost_in_a_ring_or_twice_under_one_id() {
+    fn spans_in_cycles_or_with_the_same_id_are_not_lost() {
         assert_eq!(picture(&[node(1, 1, 0)]), [(0, 0)]);
         assert_eq!(picture(&[node(1, 2, 0), node(2, 1, 1)]), [(0, 0), (1, 1)]);
         assert_eq!(picture(&[node(1, 0, 0), node(1, 0, 1), node(2, 1, 2)]).len(), 3);
     }
 
     #[test]
-    fn a_deep_chain_is_drawn_flat_at_its_end() {
+    fn a_chain_is_drawn_flat_beyond_the_maximum_depth() {
         let nodes: Vec<_> = (1..=20_000).map(|span| node(span, span - 1, span.into())).collect();
         let rows = layout(&nodes);
         assert_eq!(rows.len(), 20_000);

@@ -1,4 +1,4 @@
-//! What is decoded of our own encoding is what the SDK's type has.
+//! Spans decoded from our own encoding equal those converted from the SDK's type.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -14,7 +14,7 @@ use crate::tracer::decode;
 use crate::tracer::encoded::{frames, message};
 use crate::tracer::kept::Kept;
 
-/// The spans that `record` records: as the SDK's type has them, and as they are decoded, with the keys that are seen.
+/// The spans that `record` records: converted from the SDK's type, and decoded, with the new attribute keys.
 fn both(rules: &Rules, record: impl FnOnce(&crate::telemetry::Tracer)) -> Vec<(Span, Span, Vec<String>)> {
     let kept = Arc::new(Kept::default());
     let provider = crate::telemetry::TracerProvider::builder().with_sink(Arc::<Kept>::clone(&kept)).build();
@@ -34,7 +34,7 @@ fn both(rules: &Rules, record: impl FnOnce(&crate::telemetry::Tracer)) -> Vec<(S
 }
 
 #[test]
-fn what_rules_look_at_is_decoded() {
+fn everything_that_the_rules_need_is_decoded() {
     let rules = Rules::new().business_tag("tenant_id");
     let state = TraceState::NONE;
     let remote = SpanContext::new(TraceId::from(7), SpanId::from(9), TraceFlags::SAMPLED, true, state);
@@ -97,7 +97,7 @@ fn a_received_message_is_found() {
 }
 
 #[test]
-fn names_and_places_are_shared() {
+fn names_and_places_are_interned() {
     let all = both(&Rules::new(), |tracer| {
         for _ in 0..2 {
             let attributes =

@@ -1,4 +1,4 @@
-//! Each kind of break on purpose, and what looks like it and is none.
+//! Each kind of break, and similar traces that are not broken.
 
 use std::time::Duration;
 
@@ -37,11 +37,11 @@ fn a_consumer_without_a_parent() {
     finds([consume()], (BreakKind::UnparentedEntry, "process orders", "src/worker.rs:7", detail));
     assert_unbroken(&audit(Rules::new(), [consume().linked()]));
     assert_unbroken(&audit(Rules::new().allow_root("process orders"), [consume()]));
-    // The loop in which it runs is linked, and has not sent the message.
+    // The link is to the loop in which it runs, and not to the sender of the message.
     let missing = consume().linked().tag(semconv::THROUGHLINE_PARENT_MISSING, true);
     let detail = "a consumer began a trace, with neither a parent nor a link to its cause";
     finds([missing], (BreakKind::UnparentedEntry, "process orders", "src/worker.rs:7", detail));
-    // Nobody sent what was not there.
+    // A receive operation without a message has no sender.
     let receive = || consume().tag(semconv::MESSAGING_OPERATION_TYPE, "receive");
     assert_unbroken(&audit(Rules::new(), [receive()]));
     assert_unbroken(&audit(Rules::new(), [receive().tag(semconv::MESSAGING_BATCH_MESSAGE_COUNT, 0)]));
@@ -85,7 +85,7 @@ fn a_root_of_a_kind_that_may_not_be_one() {
 }
 
 #[test]
-fn a_parent_that_never_came() {
+fn a_parent_that_was_never_received() {
     let spans = [server(1, 0), span(3, 2, "charge card").at("src/pay.rs", 31), span(4, 2, "print"), span(5, 3, "bank")];
     let detail = "its parent 0000000000000002 was never received, and 1 more span has the same parent";
     let report = finds(spans, (BreakKind::MissingParent, "charge card", "src/pay.rs:31", detail));
@@ -94,9 +94,9 @@ fn a_parent_that_never_came() {
     assert_eq!(example.spans, [SpanId::from(3), SpanId::from(4)]);
 }
 
-/// The span of a process that runs for days has any number of children, and never comes.
+/// The span of a process that runs for days has any number of children, and is never received.
 #[test]
-fn a_parent_of_very_many_that_never_came() {
+fn a_missing_parent_of_many_children() {
     let spans = || (1..=1_000).map(|id| span(id, 5_000, "work").times(1_000 + id, 3_000));
     let example = |rules| audit(rules, spans()).breaks[0].examples[0].clone();
     let found = example(Rules::new());
@@ -115,7 +115,7 @@ fn the_place_of_a_break_is_the_nearest_one() {
     let late = || span(3, 2, "late").times(1_200, 1_300);
     let (top, above) = (|| span(1, 0, "top"), || span(2, 1, "above").times(1_002, 1_003));
     let below = |id| span(id, 3, "below").times(1_200 + id, 1_250);
-    // Its own, then those above it from the nearest up, then those below it by their start.
+    // The place of the span itself, of its ancestors, nearest first, and of its children, in the order of their start.
     let spans = [top().at("top", 1), above().at("above", 2), late().at("own", 3), below(4), below(5)];
     assert_eq!(place(spans).as_deref(), Some("own:3"));
     let spans = [top().at("top", 1), above().at("above", 2), late(), below(4).at("first", 4), below(5)];
@@ -131,9 +131,9 @@ fn the_place_of_a_break_is_the_nearest_one() {
 }
 
 #[test]
-fn a_parent_in_another_process_is_not_missing_where_only_some_services_are_audited() {
+fn a_parent_in_another_process_is_not_missing_in_a_partial_audit() {
     let mut remote = server(2, 1);
-    // Not known, but a server's.
+    // Whether the parent is remote is unknown, but likely for a server span.
     assert_unbroken(&audit(Rules::new().partial(), [remote.clone()]));
     remote.parent_is_remote = Some(true);
     assert_unbroken(&audit(Rules::new().partial(), [remote.clone(), span(3, 2, "load")]));
@@ -146,24 +146,24 @@ fn a_parent_in_another_process_is_not_missing_where_only_some_services_are_audit
 fn two_roots_in_a_trace() {
     let detail = "`POST /orders` is a root of the same trace";
     finds([server(1, 0), span(2, 0, "again")], (BreakKind::SecondRoot, "again", "", detail));
-    // Two calls from elsewhere.
+    // Two calls from another process.
     assert_unbroken(&audit(Rules::new().partial(), [server(2, 1), server(3, 1)]));
 }
 
 #[test]
-fn a_ring() {
+fn a_cycle_of_parents() {
     finds([span(1, 1, "self")], (BreakKind::Cycle, "self", "", "it is its own parent"));
-    let ring = [span(1, 3, "a"), span(2, 1, "b"), span(3, 2, "c"), span(4, 3, "below")];
-    finds(ring, (BreakKind::Cycle, "a", "", "it is its own ancestor, through 2 spans"));
+    let cycle = [span(1, 3, "a"), span(2, 1, "b"), span(3, 2, "c"), span(4, 3, "below")];
+    finds(cycle, (BreakKind::Cycle, "a", "", "it is its own ancestor, through 2 spans"));
 }
 
 #[test]
-fn an_id_that_two_spans_have() {
+fn two_spans_with_the_same_id() {
     finds(
         [server(1, 0), span(2, 1, "load"), span(2, 1, "store")],
         (BreakKind::Cycle, "store", "", "it has the same ID as `load`"),
     );
-    // In two services, it is not the same span, however much they have in common.
+    // Spans of two services are different, however much they have in common.
     let other = server(1, 0).of("archive");
     assert_eq!(audit(Rules::new(), [server(1, 0), other]).count(BreakKind::Cycle), 1);
     // The same span, exported twice.
@@ -197,7 +197,7 @@ fn a_span_that_began_after_its_parent_had_ended() {
     assert_unbroken(&audit(Rules::new(), [server(), job(2, 1).times(1_103, 1_104)]));
     assert_unbroken(&audit(Rules::new(), [server(), late().tag(semconv::THROUGHLINE_DETACHED, true)]));
     assert_unbroken(&audit(Rules::new(), [server().kind(SpanKind::Producer), late()]));
-    // It outlives its parent, which is a matter of course.
+    // A child may outlive its parent.
     assert_unbroken(&audit(Rules::new(), [server(), span(2, 1, "stream").times(1_050, 1_200)]));
     // A client that hung up.
     assert_unbroken(&audit(Rules::new(), [server(), late().of("stock").kind(SpanKind::Server)]));
@@ -236,7 +236,7 @@ fn two_values_of_a_business_tag() {
     assert_unbroken(&audit(Rules::new(), spans("globex")));
     let number = |id, value: f64| span(id, u64::from(id > 1), "rate").tag("tenant_id", value);
     assert_unbroken(&audit(rules(), [number(1, f64::NAN), number(2, f64::NAN)]));
-    // The text and the number.
+    // The same text, with different types.
     let mixed = [span(1, 0, "a").tag("tenant_id", 7), span(2, 1, "b").tag("tenant_id", "7")];
     assert_eq!(audit(rules(), mixed).count(BreakKind::ConflictingTag), 1);
     let detail = "`tenant_id` is `globex` here, and `acme` on `place`";
@@ -272,12 +272,12 @@ fn clocks_that_differ() {
     finds_in(rules(), [client(), server(750)], (BreakKind::ClockSkew, "GET /stock", "", detail));
     let detail = "it began 210.0 ms after its parent `GET` had ended, although that waited for the response";
     finds_in(rules(), [client(), server(1_260)], (BreakKind::ClockSkew, "GET /stock", "", detail));
-    // Within the bound, and of a call that nobody waits for.
+    // Messages, which the sender does not wait for, and a call within the bound.
     assert_unbroken(&audit(rules(), [client().kind(SpanKind::Producer), server(1_260)]));
     assert_unbroken(&audit(rules(), [client(), server(1_260).kind(SpanKind::Consumer)]));
     assert_unbroken(&audit(rules(), [client(), server(1_250)]));
     assert_unbroken(&audit(rules(), [client(), server(800)]));
-    // It did not wait.
+    // The client did not wait.
     let mut failed = client();
     failed.is_error = true;
     assert_unbroken(&audit(rules(), [failed, server(1_260)]));
@@ -297,7 +297,7 @@ fn too_many_names_and_keys() {
         "more than 10 span names, such as `GET /orders/8`, `GET /orders/9`, `GET /orders/10`, `GET /orders/11`";
     assert_eq!(found(&report), [(BreakKind::HighCardinality, "", String::new(), detail)]);
     assert_eq!((report.total.percent(), report.services[0].breaks), ("100.000 %".to_owned(), 1));
-    // The rest is counted together.
+    // Further entries are counted together.
     assert_eq!(report.services[0].entries.len(), 11);
     let entry = |name| report.services[0].entry(name).map(|entry| entry.counts.traces);
     assert_eq!([entry("(other)"), entry("GET /orders/7"), entry("GET /orders/11")], [Some(990), Some(1), None]);

@@ -15,8 +15,8 @@ fn audited(quiet: Duration) -> LiveAudit {
     LiveAudit::new(Rules::new().quiet(quiet), "orders", None, LONG, Arc::default())
 }
 
-/// A span of this trace, with a parent that is not there unless that is 0.
-fn look(audit: &LiveAudit, trace: u128, parent: u8) {
+/// Exports a span of this trace: a root if `parent` is 0, or else one whose parent is missing.
+fn export(audit: &LiveAudit, trace: u128, parent: u8) {
     let mut message = Vec::new();
     put_bytes(&mut message, field::SPAN_ID, &[1; 8]);
     if parent > 0 {
@@ -24,7 +24,7 @@ fn look(audit: &LiveAudit, trace: u128, parent: u8) {
     }
     let mut bytes = Vec::new();
     put_bytes(&mut bytes, SPANS, &message);
-    audit.look(&[QueuedSpans::complete(trace, 1, bytes.into())]);
+    audit.observe(&[QueuedSpans::complete(trace, 1, bytes.into())]);
 }
 
 /// The traces that are judged, and those that are not.
@@ -36,27 +36,27 @@ fn judged(audit: &LiveAudit) -> (u64, u64) {
 #[test]
 fn a_trace_is_judged_when_it_has_been_quiet_or_is_flushed() {
     let audit = audited(LONG);
-    look(&audit, 1, 0);
+    export(&audit, 1, 0);
     audit.judge(false, false, |_| false);
-    assert_eq!(judged(&audit), (0, 1), "it is not quiet yet");
+    assert_eq!(judged(&audit), (0, 1), "the trace is not quiet yet");
     audit.judge(true, false, |_| true);
-    assert_eq!(judged(&audit), (0, 1), "it has spans in the queue");
+    assert_eq!(judged(&audit), (0, 1), "the trace has queued spans");
     audit.judge(true, false, |_| false);
     assert_eq!(judged(&audit), (1, 0));
     let audit = audited(Duration::ZERO);
-    look(&audit, 1, 0);
+    export(&audit, 1, 0);
     audit.judge(false, false, |_| false);
     assert_eq!(judged(&audit), (1, 0));
 }
 
 #[test]
-fn a_shutdown_judges_traces_that_are_queued_or_lack_a_parent() {
+fn a_shutdown_judges_traces_with_queued_spans_or_a_missing_parent() {
     let audit = audited(LONG);
-    look(&audit, 1, 0);
-    look(&audit, 2, 2);
+    export(&audit, 1, 0);
+    export(&audit, 2, 2);
     audit.judge(true, false, |_| false);
-    assert_eq!(judged(&audit), (1, 1), "the parent may still come");
-    look(&audit, 3, 0);
+    assert_eq!(judged(&audit), (1, 1), "the parent may still arrive");
+    export(&audit, 3, 0);
     audit.judge(false, true, |_| true);
     assert_eq!(judged(&audit), (3, 0));
 }

@@ -1,4 +1,4 @@
-//! Each kind of break, found in spans that are made for it; and none where there is none.
+//! Each kind of break is found in spans that have it, and in no others.
 
 #[cfg(feature = "otlp")]
 mod decode;
@@ -17,7 +17,8 @@ use crate::semconv;
 
 const MS: u64 = 1_000_000;
 
-/// A span of trace 1, with a parent unless that is 0. It lasts from its ID to 100 ms, less its ID.
+/// A span of trace 1, which is a root if `parent` is 0. It starts at 1,000 ms plus its ID, and ends at 1,100 ms minus
+/// its ID, so that a child with a greater ID lies within its parent.
 fn span(id: u64, parent: u64, name: &str) -> Span {
     let mut span = Span::new(TraceId::from(1), SpanId::from(id), name);
     span.service = "orders".into();
@@ -52,7 +53,7 @@ impl Span {
         self
     }
 
-    /// From one time to another, in milliseconds.
+    /// Sets the start and end times, in milliseconds.
     fn times(mut self, start: u64, end: u64) -> Self {
         (self.start, self.end) = (start * MS, Some(end * MS));
         self
@@ -70,7 +71,7 @@ fn audit(rules: Rules, spans: impl IntoIterator<Item = Span>) -> Report {
     audit.finish()
 }
 
-/// The breaks: kind, span, place, and the detail of the first example.
+/// The breaks: kind, span, place and the detail of the first example.
 fn found(report: &Report) -> Vec<(BreakKind, &str, String, &str)> {
     let breaks = report.breaks.iter();
     breaks

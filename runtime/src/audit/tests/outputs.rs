@@ -1,4 +1,4 @@
-//! A report as text, and as JSON.
+//! Reports as text and as JSON.
 
 use super::*;
 
@@ -12,20 +12,20 @@ fn report() -> Report {
 }
 
 #[test]
-fn a_service_that_a_trace_enters_again_has_one_trace_of_it() {
+fn a_trace_that_enters_a_service_twice_is_counted_once() {
     let charge = |id| span(id, 1, "charge").of("payments");
     let report = audit(Rules::new(), [span(1, 0, "order"), charge(2), charge(3), span(4, 2, "callback")]);
     let counts = |service: &str| {
-        let service = report.service(service).expect("it is counted");
+        let service = report.service(service).expect("the service is counted");
         (service.counts.traces, service.counts.spans)
     };
     assert_eq!((counts("orders"), counts("payments")), ((1, 2), (1, 2)));
-    let charge = report.service("payments").and_then(|service| service.entry("charge")).expect("it is counted");
+    let charge = report.service("payments").and_then(|service| service.entry("charge")).expect("the entry is counted");
     assert_eq!((charge.counts.traces, charge.counts.spans), (1, 2));
 }
 
 #[test]
-fn an_attribute_that_was_set_twice_has_the_last_value() {
+fn the_last_value_of_an_attribute_wins() {
     let span = span(1, 0, "order").tag("order_no", 1).tag("order_no", 2);
     assert_eq!(span.attribute("order_no"), Some(&Value::I64(2)));
 }
@@ -58,7 +58,7 @@ charge card (payments) 92.0 ms  <-- missing-parent: its parent 0000000000000003 
 }
 
 #[test]
-fn a_break_below_an_entry_names_that_too() {
+fn a_break_below_an_entry_names_the_entry() {
     let report = audit(
         Rules::new(),
         [span(1, 0, "POST /orders").times(1_000, 1_100), span(2, 1, "clean up").times(1_200, 1_201)],
@@ -68,7 +68,7 @@ fn a_break_below_an_entry_names_that_too() {
 }
 
 #[test]
-fn one_of_a_thing_is_no_plural() {
+fn counts_are_singular_or_plural() {
     let report = audit(Rules::new(), [span(1, 0, "work")]);
     assert!(report.to_string().starts_with("completeness 100.000 %: 1 of 1 trace, 1 span\n"), "{report}");
     let mut report = audit(Rules::new(), []);
@@ -83,7 +83,7 @@ fn one_of_a_thing_is_no_plural() {
 }
 
 #[test]
-fn nothing_is_not_complete() {
+fn an_empty_report_has_no_completeness() {
     let report = audit(Rules::new(), []);
     assert_eq!(report.to_string(), "completeness n/a: no trace has been judged\n");
     assert_eq!(report.total.percent(), "n/a");
@@ -95,7 +95,7 @@ fn nothing_is_not_complete() {
 }
 
 #[test]
-fn of_many_broken_traces_the_first_ones_are_drawn() {
+fn only_the_first_broken_traces_are_drawn() {
     let broken = |number| span(2, 1, "work").in_trace(number);
     let text = |traces| audit(Rules::new().max_examples(100), (1..=traces).map(broken)).to_string();
     assert_eq!((text(10).matches("\ntrace ").count(), text(10).contains(" more broken")), (10, false));
@@ -104,7 +104,7 @@ fn of_many_broken_traces_the_first_ones_are_drawn() {
 }
 
 #[test]
-fn of_a_large_broken_trace_it_is_said_how_much_is_shown() {
+fn a_truncated_trace_says_how_many_spans_are_shown() {
     let report =
         |shown| audit(Rules::new().max_spans_shown(shown), [span(1, 0, "a"), span(2, 1, "b"), span(9, 8, "c")]);
     let few = report(2);
@@ -119,14 +119,14 @@ fn of_a_large_broken_trace_it_is_said_how_much_is_shown() {
 }
 
 #[test]
-fn text_of_strangers_cannot_leave_its_line() {
+fn untrusted_text_is_escaped() {
     let report = audit(Rules::new(), [span(2, 1, "a\nb\u{1b}[31m").of("c\nd").at("e\nf", 1)]);
     let text = report.to_string();
     assert!(!text.contains("a\nb") && !text.contains("c\nd") && !text.contains("e\nf") && !text.contains('\u{1b}'));
 }
 
 #[test]
-fn almost_all_is_not_all() {
+fn completeness_is_rounded_down() {
     let mut audit = Audit::new(Rules::new());
     for number in 2..=200_001 {
         audit.push(span(1, u64::from(number == 2), "work").in_trace(number));
@@ -179,7 +179,7 @@ fn attributes_keep_their_types_in_json() {
 }
 
 #[test]
-fn names_of_kinds_are_read_back() {
+fn names_of_kinds_round_trip() {
     for kind in BreakKind::ALL {
         assert_eq!(kind.name().parse(), Ok(*kind));
         for text in [kind.title(), kind.cause(), kind.remedy()] {
@@ -192,7 +192,7 @@ fn names_of_kinds_are_read_back() {
     );
 }
 
-/// Each kind has a section in the documentation, with the text that the code has, and no other section looks like one.
+/// `docs/audit.md` has exactly one section for each kind, with the texts from the code.
 #[test]
 fn the_page_explains_each_kind() {
     let page = include_str!("../../../../docs/audit.md");
@@ -203,13 +203,13 @@ fn the_page_explains_each_kind() {
     let page = words.join(" ");
     for kind in BreakKind::ALL {
         for text in [kind.title(), kind.cause(), kind.remedy()] {
-            assert!(page.contains(text), "docs/audit.md does not say of {kind}: {text}");
+            assert!(page.contains(text), "docs/audit.md lacks a text of {kind}: {text}");
         }
     }
 }
 
 #[test]
-fn a_duration_is_below_a_thousand_of_its_unit() {
+fn durations_are_below_a_thousand_of_their_unit() {
     let texts =
         [999, 1_000, 999_949, 999_950, 999_949_999, 999_950_000, 61_000_000_000].map(super::super::text::duration);
     assert_eq!(texts, ["999 ns", "1.0 µs", "999.9 µs", "1.0 ms", "999.9 ms", "1.0 s", "61.0 s"]);

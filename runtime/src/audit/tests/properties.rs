@@ -1,4 +1,4 @@
-//! Random traces of which random spans are lost.
+//! Random traces from which random spans are lost.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A tree of spans with the IDs 1, 2, …: the parent of each is one of those before it. Each span is in one of three
-/// services.
+/// A tree of spans with the IDs 1, 2, …, as the parent and the service of each span. A parent has a lower ID, and there
+/// are three services.
 fn trees() -> impl Strategy<Value = Vec<(usize, u8)>> {
     vec((any::<prop::sample::Index>(), 0..3_u8), 1..40).prop_map(|spans| {
         let parent = |(at, (index, service)): (usize, (prop::sample::Index, u8))| {
@@ -29,7 +29,7 @@ fn rules() -> Rules {
 
 proptest! {
     #[test]
-    fn what_is_whole_is_unbroken(tree in trees(), seed in any::<u64>()) {
+    fn a_whole_trace_is_unbroken(tree in trees(), seed in any::<u64>()) {
         let mut spans = spans(&tree);
         shuffle(&mut spans, seed);
         let report = audit(rules(), spans);
@@ -37,7 +37,7 @@ proptest! {
         prop_assert_eq!((report.total.traces, report.total.complete), (1, 1));
     }
 
-    /// A lost span is found if it had a child that is there, and nothing else is.
+    /// Exactly the lost spans with a remaining child are found.
     #[test]
     fn lost_parents_are_found(tree in trees(), lost in vec(any::<bool>(), 40), seed in any::<u64>()) {
         let is_lost = |id: usize| id > 0 && lost[id - 1];
@@ -71,7 +71,7 @@ proptest! {
         prop_assert_eq!((of_services, of_entries), (count, count));
     }
 
-    /// Whatever the IDs are, it ends, counts every span once, and can be written.
+    /// Whatever the IDs are, the audit terminates, counts every span once, and its report can be formatted.
     #[test]
     fn any_ids_will_do(ids in vec((1..12_u64, 0..12_u64, any::<Option<bool>>()), 0..40), is_partial in any::<bool>()) {
         let spans: Vec<_> = ids.iter().enumerate().map(|(at, (id, parent, is_remote))| {
@@ -92,10 +92,10 @@ proptest! {
 }
 
 fn number(id: SpanId) -> usize {
-    usize::try_from(u64::from_be_bytes(id.to_bytes())).expect("small")
+    usize::try_from(u64::from_be_bytes(id.to_bytes())).expect("it fits")
 }
 
-/// Any order will do.
+/// Reorders the spans, depending on `seed`.
 fn shuffle(spans: &mut [Span], seed: u64) {
     spans.sort_by_key(|span| u64::from_be_bytes(span.span_id.to_bytes()).wrapping_mul(seed | 1));
 }

@@ -1,4 +1,4 @@
-//! The rows of a waterfall: the spans of a trace, and those that are missing.
+//! The rows of a waterfall: the spans of a trace, and the missing ones.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -16,25 +16,25 @@ pub(super) struct Rows<'a> {
     pub(super) duration: u64,
 }
 
-/// A row: a span, or the position of a missing one.
+/// A row: a span, or a placeholder for a missing one.
 pub(super) struct Row<'a> {
-    /// `None` if it is missing.
+    /// `None` for a missing span.
     pub(super) span: Option<&'a Span>,
     pub(super) label: Cow<'a, str>,
     pub(super) depth: usize,
     /// The source location of the span, or of the child of a missing one.
     pub(super) place: Option<Arc<Place>>,
-    /// The breaks found here, each with its description.
+    /// The breaks marked in this row, each with its description.
     pub(super) marks: Vec<(BreakKind, &'a str)>,
     pub(super) bar: Bar,
 }
 
-/// Where a bar is drawn, as shares of the duration of the trace.
+/// The position of a bar, as shares of the duration of the trace.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Bar {
     pub(super) left: f64,
     pub(super) width: f64,
-    /// Whether it never ended.
+    /// Whether the span never ended.
     pub(super) is_open: bool,
 }
 
@@ -92,7 +92,7 @@ impl<'a> Rows<'a> {
 }
 
 impl Row<'_> {
-    /// The names of its breaks.
+    /// The names of the breaks, separated by spaces.
     pub(super) fn breaks(&self) -> Option<String> {
         let names: Vec<_> = self.marks.iter().map(|(kind, _)| kind.name()).collect();
         (!names.is_empty()).then(|| names.join(" "))
@@ -107,26 +107,27 @@ impl Row<'_> {
     }
 }
 
-/// Returns the breaks of a span. Those of a missing parent are marked at the row of that parent.
+/// Returns the breaks of a span, except for a missing parent, which is marked in the row of that parent.
 fn marks_at(trace: &BrokenTrace, index: usize) -> Vec<(BreakKind, &str)> {
-    let marks = trace.marks.iter().filter(|mark| mark.span == index && !is_of_parent(mark.kind));
+    let marks = trace.marks.iter().filter(|mark| mark.span == index && !concerns_parent(mark.kind));
     marks.map(|mark| (mark.kind, mark.detail.as_str())).collect()
 }
 
-fn is_of_parent(kind: BreakKind) -> bool {
+/// Whether a break is marked in the row of the missing parent.
+fn concerns_parent(kind: BreakKind) -> bool {
     matches!(kind, BreakKind::MissingParent | BreakKind::UnparentedEntry)
 }
 
-/// The parent of each span, and the parents that are missing. Children of one missing parent have it in common.
+/// Returns the parent of each span, and the missing spans. Children of the same missing parent share one.
 fn ghosts<'a>(trace: &'a BrokenTrace, clock: &Clock) -> (Vec<SpanId>, Vec<Ghost<'a>>) {
     let mut parents: Vec<_> = trace.spans.iter().map(|span| span.parent_id.unwrap_or(SpanId::INVALID)).collect();
     let mut ghosts: Vec<Ghost<'a>> = Vec::new();
-    for mark in trace.marks.iter().filter(|mark| is_of_parent(mark.kind)) {
+    for mark in trace.marks.iter().filter(|mark| concerns_parent(mark.kind)) {
         let Some(span) = trace.spans.get(mark.span) else { continue };
         let (id, label) = match span.parent_id {
             Some(parent) if ghosts.iter().any(|ghost| ghost.id == parent) => continue,
             Some(parent) => (parent, format!("missing parent {parent}")),
-            // An id that no span has: ids are random, and these count down from the highest.
+            // An ID that no span is likely to have: real ones are random.
             None => (SpanId::from(u64::MAX - ghosts.len() as u64), "missing caller".to_owned()),
         };
         parents[mark.span] = id;
@@ -142,7 +143,7 @@ fn time(nanos: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos)
 }
 
-/// The time that a trace takes.
+/// The time frame of a trace.
 struct Clock {
     start: u64,
     end: u64,
@@ -159,10 +160,10 @@ impl Clock {
         self.end - self.start
     }
 
-    /// A bar is wide enough to be seen, and stays within the trace.
+    /// Returns a bar that is wide enough to be visible and lies within the time frame.
     fn bar(&self, start: u64, end: Option<u64>) -> Bar {
         const MIN: f64 = 0.004;
-        #[expect(clippy::cast_precision_loss, reason = "a place on a screen")]
+        #[expect(clippy::cast_precision_loss, reason = "a position on a screen")]
         let share = |time: u64| (time.saturating_sub(self.start)) as f64 / self.duration().max(1) as f64;
         let left = share(start).min(1.0 - MIN);
         let right = share(end.unwrap_or(self.end).max(start)).min(1.0);

@@ -164,7 +164,7 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
     async fn export(&mut self, batch: Vec<QueuedSpans>) -> bool {
         let Self { queue, control, exporter, monitor, audit, source, delay, last_tick, is_shutting_down, .. } = self;
         if let Some(audit) = audit {
-            safely(|| audit.look(&batch));
+            safely(|| audit.observe(&batch));
         }
         let scopes = source.scopes();
         let batch = Batch { spans: batch, scopes: &scopes, max_spans: self.batch.largest_batch() };
