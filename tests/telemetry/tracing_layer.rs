@@ -25,7 +25,7 @@ fn with_layer() {
 /// Subscribers, by what is wrong with them.
 const MISTAKEN: &str = "a filter for all";
 const RIGHT: &str = "a filter for the log";
-const NARROW: &str = "a layer that is to have less";
+const NARROW: &str = "a layer that records less";
 const GONE: &str = "a subscriber that is gone";
 
 /// The roles of the second process.
@@ -60,7 +60,7 @@ pub(crate) fn play(role: &str) -> Option<()> {
 fn a_filter_for_the_whole_subscriber_is_warned_of_once() {
     let warnings = |role| {
         let (_, err) = Program::start(role, &[]).succeed();
-        err.lines().filter(|line| line.contains("spans of `tracing` are switched off")).count()
+        err.lines().filter(|line| line.contains("spans of `tracing` are disabled")).count()
     };
     assert_eq!(warnings(MISTAKEN), 1);
     assert_eq!((warnings(RIGHT), warnings(NARROW), warnings(GONE)), (0, 0, 0));
@@ -74,10 +74,11 @@ alone! {
         registry.with(EnvFilter::new("info")).init();
         let kept = Kept::start();
         let telemetry = kept.builder().init().expect("it is valid");
-        let warned = || log.count("is to have those up to debug, and a filter for the whole subscriber lets only those up to info pass");
+        let cause = "records those up to debug, but a filter for the whole subscriber lets only those up to info pass";
+        let warned = || log.count(cause);
         until("it is logged", || warned() == 1);
         run(telemetry.shutdown(LIMIT));
-        assert_eq!((warned(), log.count("switched off")), (1, 1), "{}", log.text());
+        assert_eq!((warned(), log.count("are disabled")), (1, 1), "{}", log.text());
     }
 }
 

@@ -1,4 +1,4 @@
-//! The traces in progress, and the decision when to print one.
+//! Buffers traces in progress, and decides when to print them.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant, SystemTime};
@@ -6,23 +6,23 @@ use std::time::{Duration, Instant, SystemTime};
 use opentelemetry::trace::{SpanId, TraceId};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents};
 
-/// How many traces are kept, including those that were printed and of which only the name remains.
+/// The maximum number of buffered traces, including those that were printed and of which only the name remains.
 pub(super) const MAX_TRACES: usize = 1024;
 
-/// How many spans of one trace are kept.
+/// The maximum number of buffered spans of one trace.
 pub(super) const MAX_SPANS: usize = 10_000;
 
-/// The minimum time that a trace waits for an open root before it is printed without its end.
+/// The minimum time that a trace waits for an open root before it is printed while the root is still running.
 const MIN_WAIT_FOR_ROOT: Duration = Duration::from_secs(5);
 
-/// How often that wait doubles: from five seconds to more than five minutes.
+/// How many times that wait doubles: from five seconds to more than five minutes.
 const MAX_DOUBLINGS: u32 = 6;
 
 /// The traces in progress.
 pub(super) struct TraceBuffer {
     pub(super) max_wait: Duration,
     traces: HashMap<TraceId, Trace>,
-    /// How many spans have started, of all traces.
+    /// The number of spans of all traces that have started.
     started: usize,
     /// The earliest time at which some trace is due.
     next_due: Option<Instant>,
@@ -35,19 +35,19 @@ struct Trace {
     /// The position of the trace in the order in which traces started.
     order: usize,
     start: SystemTime,
-    /// The name of its first span.
+    /// The name of the first span.
     name: String,
-    /// How many spans had started when it was last printed. Open spans before that have already been shown.
+    /// The value of [`TraceBuffer::started`] when the trace was last printed. Open spans before that have been shown.
     printed_at: Option<usize>,
-    /// Since when there has been an ended span to print.
+    /// When the first ended span that has not been printed ended.
     pending_since: Option<Instant>,
-    /// Spans that were not kept, because there were [`MAX_SPANS`] open ones.
+    /// The number of spans that were not buffered, because [`MAX_SPANS`] were open.
     omitted: usize,
-    /// How many of those have not ended.
+    /// How many of the omitted spans have not ended.
     omitted_open: usize,
-    /// How many open spans have no open ancestor.
+    /// The number of open spans whose parent was not open when they started.
     open_roots: usize,
-    /// How often it was printed while one of these was open.
+    /// How many times the trace was printed with an open root.
     partial_prints: u32,
 }
 
@@ -56,16 +56,16 @@ pub(super) struct BufferedSpan {
     pub(super) data: SpanData,
     pub(super) order: usize,
     pub(super) open: bool,
-    /// Whether it had no open ancestor when it started.
+    /// Whether its parent was not open when it started.
     is_root: bool,
 }
 
 /// The part of a trace that is printed at once.
 pub(super) struct Part {
     pub(super) trace: TraceId,
-    /// When the trace started.
+    /// The start of the trace.
     pub(super) start: SystemTime,
-    /// The name of its first span, if an earlier part was printed.
+    /// The name of the first span of the trace, if an earlier part was printed.
     pub(super) continues: Option<String>,
     pub(super) spans: Vec<BufferedSpan>,
     pub(super) omitted: usize,
@@ -78,14 +78,14 @@ impl Default for TraceBuffer {
 }
 
 impl TraceBuffer {
-    /// Records that a span has started. Returns what has to be printed to make room for it.
+    /// Records that a span has started. Returns the part that has to be printed to make room for it.
     pub(super) fn span_started(&mut self, mut data: SpanData) -> Option<Part> {
         let id = data.span_context.trace_id();
         let order = self.started;
         self.started += 1;
         let mut part = self.make_room(id);
         let trace = self.traces.entry(id).or_insert_with(|| Trace::new(&data, order));
-        // Once a span was omitted, all that are open have been printed: more room needs some that have ended.
+        // Once a span has been omitted, all open spans have been printed, and only ended ones can make room.
         if trace.len() >= MAX_SPANS && (trace.omitted == 0 || !trace.ended.is_empty()) {
             part = trace.take_part(id, order);
         }
@@ -101,13 +101,13 @@ impl TraceBuffer {
         part
     }
 
-    /// Records that a span has ended. Returns what is to be printed.
+    /// Records that a span has ended. Returns the parts to print.
     pub(super) fn span_ended(&mut self, mut data: SpanData, now: Instant) -> Vec<Part> {
         let id = data.span_context.trace_id();
         let order = self.started;
         let mut parts: Vec<_> = self.make_room(id).into_iter().collect();
         let trace = self.traces.entry(id).or_insert_with(|| Trace {
-            // It was evicted and printed; its name is no longer known.
+            // The trace was evicted and printed, so its name is lost.
             printed_at: Some(order),
             name: String::new(),
             ..Trace::new(&data, order)
@@ -142,7 +142,7 @@ impl TraceBuffer {
         traces.into_iter().filter_map(|(id, trace)| trace.take_part(*id, self.started)).collect()
     }
 
-    /// Removes the traces that have waited long enough for their root or their detached jobs.
+    /// Removes the parts of traces that have waited long enough for their root or their detached jobs.
     fn take_due(&mut self, now: Instant, parts: &mut Vec<Part>) {
         self.next_due = None;
         for (id, trace) in &mut self.traces {
@@ -156,8 +156,8 @@ impl TraceBuffer {
         }
     }
 
-    /// Evicts a trace if there is no room for the trace `id`: the oldest one that was printed, or else the oldest,
-    /// which is then printed in its current state.
+    /// Evicts a trace if there is no room for the trace `id`: the oldest one that was printed completely, or else the
+    /// oldest one, which is then printed as far as it is known.
     fn make_room(&mut self, id: TraceId) -> Option<Part> {
         if self.traces.len() < MAX_TRACES || self.traces.contains_key(&id) {
             return None;
@@ -173,7 +173,7 @@ fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
 }
 
 impl Trace {
-    /// A trace with `first` as its first known span.
+    /// Creates a trace with `first` as its first known span.
     fn new(first: &SpanData, order: usize) -> Self {
         Self {
             open: HashMap::new(),
@@ -190,8 +190,8 @@ impl Trace {
         }
     }
 
-    /// When it is to be printed even if some of its spans are open. While a root is open, the wait doubles each time,
-    /// so that a root that never ends, such as that of a loop, does not fill the terminal.
+    /// When the trace is printed even if some of its spans are open. While a root is open, the wait doubles each time,
+    /// so that a root that never ends, such as that of a loop, does not flood the terminal.
     fn due(&self, max_wait: Duration) -> Option<Instant> {
         let wait = match self.open_roots {
             0 => max_wait,
@@ -208,8 +208,8 @@ impl Trace {
         self.len() + self.omitted_open == 0
     }
 
-    /// Removes what is to be printed: the spans that have ended, and those open ones that are new or are ancestors of
-    /// the others.
+    /// Removes the spans to print: those that have ended, copies of open ones that are new, and of open ancestors of
+    /// either.
     fn take_part(&mut self, id: TraceId, started: usize) -> Option<Part> {
         let mut spans = std::mem::take(&mut self.ended);
         let printed_at = self.printed_at.unwrap_or(0);

@@ -1,4 +1,4 @@
-//! The text that is printed for a trace.
+//! Formats a trace as text.
 
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
@@ -28,7 +28,7 @@ const MAX_NAME: usize = 100;
 const MAX_VALUE: usize = 100;
 const MAX_MESSAGE: usize = 200;
 
-/// How many links of one span are shown.
+/// The maximum number of links that are shown of one span.
 const MAX_LINKS: usize = 3;
 
 /// A job that waited this long for its first poll shows the wait; in microseconds.
@@ -60,7 +60,7 @@ const HIDDEN: [&str; 21] = [
     "idle_ns",
 ];
 
-/// The exceptions.
+/// Exceptions from [`HIDDEN`].
 const SHOWN: [&str; 2] = [semconv::HTTP_RESPONSE_STATUS_CODE, semconv::MESSAGING_BATCH_MESSAGE_COUNT];
 
 /// Our own attributes that are shown under a short name.
@@ -70,7 +70,7 @@ const SHORT: [(&str, &str); 3] = [
     (semconv::THROUGHLINE_MESSAGING_REDELIVERED, "redelivered"),
 ];
 
-/// A line for the trace and the tree of its spans, with escape sequences for colour.
+/// Formats a line for the trace and the tree of its spans, with escape sequences for colour.
 pub(super) fn trace(part: &Part, now: SystemTime) -> String {
     let spans = &part.spans;
     let nodes: Vec<_> = spans.iter().map(node).collect();
@@ -177,8 +177,8 @@ fn outcome(span: &BufferedSpan) -> Option<String> {
     }
 }
 
-/// The start of a span that does not lie within its parent, and how long it was queued. The first span of a trace
-/// starts with the trace.
+/// The start of a span that does not lie within its parent, and how long it was queued. The start of the first span is
+/// not shown, because it is that of the trace.
 fn timing(span: &BufferedSpan, parent: Option<&BufferedSpan>, part: &Part, now: SystemTime) -> Option<String> {
     let queued = attribute(&span.data, semconv::THROUGHLINE_JOB_QUEUE_TIME_US);
     let outlives = parent.is_some_and(|parent| !parent.open && end(span, now) > parent.data.end_time);
@@ -265,7 +265,7 @@ fn short(duration: Duration) -> String {
     match duration.as_nanos() {
         nanos @ 0..1_000 => format!("{nanos} ns"),
         nanos @ 1_000..1_000_000 => format!("{} µs", nanos / 1_000),
-        // What would be rounded to 1000.0 or to 60.00 has the next unit.
+        // A value that would be rounded to 1000.0 or to 60.00 is in the next unit.
         1_000_000..999_950_000 => format!("{:.1} ms", duration.as_secs_f64() * 1e3),
         999_950_000..59_995_000_000 => format!("{:.2} s", duration.as_secs_f64()),
         59_995_000_000..60_000_000_000 => "1 m 00 s".to_owned(),
@@ -291,7 +291,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_duration_is_below_the_next_unit() {
+    fn durations_are_below_the_next_unit() {
         let nanos = [999, 1_000, 999_999, 1_000_000, 999_949_999, 999_950_000, 59_994_000_000, 59_995_000_000];
         assert_eq!(
             nanos.map(|nanos| short(Duration::from_nanos(nanos))),

@@ -126,7 +126,7 @@ impl Console {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes the queue, unless another thread is writing: that one checks the queue again when it is done.
+    /// Writes the queue, unless another thread is writing, which then checks the queue again when it is done.
     fn write<'a>(&'a self, mut shared: MutexGuard<'a, Shared>) -> MutexGuard<'a, Shared> {
         while !shared.queue.is_empty() {
             let Some(mut out) = shared.out.take() else { break };
@@ -134,7 +134,7 @@ impl Console {
             shared.queued_bytes = 0;
             let dropped = std::mem::take(&mut shared.dropped);
             drop(shared);
-            // If a pipe is closed, or the writer panics, the program continues without its trees.
+            // If a pipe is closed, or the writer panics, these trees are lost, and the program continues.
             let _ = caught(|| write_all(&mut out, trees, dropped));
             shared = self.lock();
             shared.out = Some(out);
@@ -198,7 +198,7 @@ impl Shared {
 }
 
 impl Console {
-    // A span that is recorded but not sampled is not exported either, and not shown.
+    // A span that is recorded but not sampled is not shown, as it would not be exported.
     fn span_started(&self, data: SpanData) {
         if data.span_context.is_sampled() {
             let mut shared = self.lock();

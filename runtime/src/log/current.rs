@@ -166,7 +166,7 @@ impl Display for Current {
 }
 
 impl Current {
-    /// Returns the IDs alone, as text.
+    /// Returns the `Display` form of the IDs alone.
     pub(super) fn identity(&self) -> Option<impl Display + use<>> {
         self.ids.map(Identity)
     }
@@ -216,7 +216,7 @@ impl Serialize for Member<'_> {
             Content::Tags(tags) => {
                 let mut map = serializer.serialize_map(None)?;
                 for (at, tag) in tags.iter().enumerate() {
-                    // Parsers disagree on duplicate keys. As with the attributes of a span, the last one counts.
+                    // Parsers disagree on duplicate keys. As with the attributes of a span, the last one wins.
                     if !has_key(&tags[at + 1..], &tag.key) {
                         map.serialize_entry(tag.key.as_str(), &TagJson(&tag.value))?;
                     }

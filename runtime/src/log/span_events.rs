@@ -1,4 +1,4 @@
-//! Events of `tracing` as span events.
+//! Records events of `tracing` as span events.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -104,12 +104,12 @@ impl Default for SpanEvents {
 
 impl<S: Subscriber> Layer<S> for SpanEvents {
     fn on_event(&self, event: &Event<'_>, _ctx: Context<'_, S>) {
-        // A more verbose level is the greater one.
+        // A more verbose level compares as greater.
         if *event.metadata().level() > self.min_level || is_from_sdk(event.metadata()) {
             return;
         }
         let within = current::with(|context| {
-            // Cloned, because the values are formatted by code that may use the current context.
+            // Cloned, because formatting the values may call code that uses the current context.
             (context.has_active_span() && !context.is_telemetry_suppressed()).then(|| context.clone())
         });
         let Some(context) = within else { return };
@@ -131,31 +131,31 @@ impl<S: Subscriber> Layer<S> for SpanEvents {
     }
 }
 
-/// The SDK logs about itself while it holds the lock of a span that ends.
+/// The SDK logs about itself while it holds the lock of a span that is ending.
 fn is_from_sdk(metadata: &Metadata<'_>) -> bool {
     metadata.target().starts_with("opentelemetry")
 }
 
-/// The event of a span that has had `max` of them.
+/// The name and attributes of the event that reports the limit of events per span.
 pub(crate) fn limit_reached(max: u16) -> (&'static str, Vec<KeyValue>) {
     ("throughline.log.limit_reached", vec![KeyValue::new(semconv::THROUGHLINE_LOG_LIMIT, i64::from(max))])
 }
 
-/// The parts of a span's event.
+/// Collects the name and attributes of a span event.
 pub(crate) struct Described {
     name: Option<Cow<'static, str>>,
     pub(crate) attributes: Vec<KeyValue>,
-    /// Whether the event is a record of the `log` crate, whose metadata are fields `log.*`.
+    /// Whether the event is a record of the `log` crate, whose metadata is in fields `log.*`.
     is_record: bool,
-    /// Whether the field `error` is an error of which it has not been decided how much may be recorded.
-    has_whole_error: bool,
+    /// Whether the field `error` is an error whose text has not been redacted.
+    has_raw_error: bool,
 }
 
 impl Described {
     pub(crate) fn of(event: &Event<'_>) -> Self {
         let record = event.normalized_metadata();
         let mut described =
-            Self { name: None, attributes: Vec::with_capacity(8), is_record: record.is_some(), has_whole_error: false };
+            Self { name: None, attributes: Vec::with_capacity(8), is_record: record.is_some(), has_raw_error: false };
         described.add("level", event.metadata().level().as_str());
         if let Some(record) = record {
             described.add("target", record.target().to_owned());
@@ -168,20 +168,20 @@ impl Described {
         described
     }
 
-    /// The name and the attributes.
+    /// Returns the name and the attributes.
     pub(crate) fn into_parts(mut self, event: &Event<'_>) -> (Cow<'static, str>, Vec<KeyValue>) {
-        if self.has_whole_error {
-            self.decide_on_error();
+        if self.has_raw_error {
+            self.redact_error();
         }
         (self.name.unwrap_or(Cow::Borrowed(event.metadata().name())), self.attributes)
     }
 
-    /// Takes out the field `error`, if the event says nothing else.
+    /// Removes and returns the field `error`, if the event has no message.
     #[cfg(feature = "tracing")]
     pub(crate) fn take_error(&mut self) -> Option<Value> {
         let at = self.attributes.iter().position(|attribute| attribute.key.as_str() == "error")?;
         self.name.is_none().then(|| {
-            self.has_whole_error = false;
+            self.has_raw_error = false;
             self.attributes.remove(at).value
         })
     }
@@ -192,7 +192,7 @@ impl Described {
     }
 
     #[cold]
-    fn decide_on_error(&mut self) {
+    fn redact_error(&mut self) {
         let at = self.attributes.iter().position(|attribute| attribute.key.as_str() == "error");
         let Some(at) = at else { return };
         match error_text::of(format_args!("{}", self.attributes[at].value)) {
@@ -220,7 +220,7 @@ impl Described {
             return;
         }
         let name = name.strip_prefix("r#").unwrap_or(name);
-        // An event has each attribute once.
+        // Attribute keys are unique.
         self.attributes.retain(|attribute| attribute.key.as_str() != name);
         self.add(name, value);
     }
@@ -264,8 +264,8 @@ impl Visit for Described {
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
         if field.name() == "error" {
-            // It may be the outcome of the span.
-            self.has_whole_error = true;
+            // Redacted later, because it may become the outcome of the span instead.
+            self.has_raw_error = true;
             self.text(field, format_args!("{value}"));
         } else if let Some(text) = error_text::of(format_args!("{value}")) {
             self.text(field, format_args!("{text}"));
@@ -276,21 +276,21 @@ impl Visit for Described {
     }
 }
 
-/// The texts of the sources of `error`, as far as they may be recorded, if there are any.
+/// Returns the texts of the sources of `error`, as far as they may be recorded, or `None` if there are none.
 pub(crate) fn source_texts(error: &(dyn Error + 'static)) -> Option<Value> {
     let texts = sources(error).filter_map(|source| error_text::of(format_args!("{source}")));
     let texts: Vec<_> = texts.map(StringValue::from).collect();
     (!texts.is_empty()).then_some(Value::Array(Array::String(texts)))
 }
 
-/// The number of events that each span has. Nothing is known of the end of a span, so the table has a fixed size, and
-/// a new span evicts the one that had its slot.
+/// Counts the events of each span. The end of a span is not observed, so the table has a fixed size, and a new span
+/// evicts the previous one from its slot.
 #[derive(Debug)]
 pub(crate) struct Counts(Box<[AtomicU64]>);
 
 pub(crate) enum Admitted {
     Yes,
-    /// No, and this is the first one above the limit.
+    /// This is the first event above the limit.
     NoMore,
     No,
 }
@@ -307,7 +307,7 @@ impl Counts {
 
     pub(crate) fn admit(&self, span: SpanId, max: u16) -> Admitted {
         let id = u64::from_be_bytes(span.to_bytes());
-        // Both ends of a span id are random: the slot comes from the lower one, the mark from the upper one.
+        // All bits of a span ID are random: the lower ones select the slot, the upper ones are the mark.
         let slot = usize::try_from(id % Self::SLOTS as u64).unwrap_or_default();
         let mark = id & !Self::COUNT;
         let next = |entry: u64| if entry & !Self::COUNT == mark { entry.saturating_add(1) } else { mark | 1 };

@@ -1,13 +1,13 @@
-//! Text that other code has coloured.
+//! Escapes text that contains the styles of field formatters.
 
 use std::fmt::{self, Write};
 
 use crate::text::Escaper;
 
-/// What field formatters colour with: plain, bold, dimmed, italic. None of these hides text or moves the cursor.
+/// The styles that field formatters use: plain, bold, dimmed, italic. None of these hides text or moves the cursor.
 const STYLES: [&str; 4] = ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[3m"];
 
-/// Writes `text` with escapes in place of every other sequence for the terminal, and of what else needs one.
+/// Writes `text`, escaping everything that needs it except for [`STYLES`].
 pub(super) fn write_styled(out: &mut dyn Write, text: &str) -> fmt::Result {
     let mut rest = text;
     while let Some(at) = rest.find('\x1b') {
@@ -30,7 +30,7 @@ mod tests {
 
     fn styled(text: &str) -> String {
         let mut out = String::new();
-        write_styled(&mut out, text).expect("a string takes everything");
+        write_styled(&mut out, text).expect("writing to a string cannot fail");
         out
     }
 

@@ -56,7 +56,7 @@ pub struct Text<T = SystemTime> {
 }
 
 #[derive(Debug, Clone, Copy)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 struct Parts {
     time: bool,
     level: bool,
@@ -223,7 +223,7 @@ impl<T> Text<T> {
     }
 }
 
-/// The line that is written. Everything but the styles goes through [`Escaper`].
+/// A line being written. Everything but the styles goes through [`Escaper`].
 struct Line<'w> {
     out: Writer<'w>,
     ansi: bool,
@@ -239,7 +239,8 @@ enum Style {
 }
 
 impl Line<'_> {
-    /// Writes text. The buffer cannot fail, so an error is that of a value's formatter, and what it wrote stays.
+    /// Writes text. Writing to the buffer cannot fail, so an error comes from a value's formatter. Its output so far is
+    /// kept.
     fn write(&mut self, text: Arguments<'_>) {
         let _ = Escaper(&mut self.out).write_fmt(text);
     }
@@ -273,7 +274,7 @@ impl Line<'_> {
         self.write(format_args!(" "));
     }
 
-    /// The IDs and the tags.
+    /// Writes the IDs and the tags.
     fn current(&mut self, current: &Current) {
         if let Some(identity) = current.identity() {
             self.styled(Style::Dimmed, format_args!("{identity}"));
@@ -294,7 +295,7 @@ impl Line<'_> {
         self.styled(Style::Dimmed, format_args!("="));
     }
 
-    /// The `tracing` spans around the event, from the outermost.
+    /// Writes the `tracing` spans around the event, outermost first.
     fn spans<S, N>(&mut self, ctx: &FmtContext<'_, S, N>)
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
@@ -305,7 +306,7 @@ impl Line<'_> {
             self.styled(Style::Bold, format_args!("{}", span.name()));
             if let Some(fields) = span.extensions().get::<FormattedFields<N>>().filter(|fields| !fields.is_empty()) {
                 self.styled(Style::Bold, format_args!("{{"));
-                // They were formatted when the span started, with colours if the layer has them.
+                // Formatted when the span was created, with colours if they are enabled.
                 let out = &mut self.out;
                 let _ = if self.ansi { write_styled(out, fields) } else { Escaper(out).write_str(fields) };
                 self.styled(Style::Bold, format_args!("}}"));
@@ -320,7 +321,7 @@ impl Line<'_> {
 struct Fields<'l, 'w> {
     line: &'l mut Line<'w>,
     is_first: bool,
-    /// Whether the event is a record of the `log` crate, whose metadata are fields `log.*`.
+    /// Whether the event is a record of the `log` crate, whose metadata is in fields `log.*`.
     is_record: bool,
 }
 

@@ -281,7 +281,8 @@ impl Capture {
     pub fn assert_tree_with(&self, keys: &[&str], expected: &str) {
         let actual = self.tree_with(keys);
         let expected = dedent(expected);
-        // A line of the tree may end in spaces, as an error's description does, and one of the source by mistake.
+        // A line of the tree may end in spaces, such as those of an error's description. In the source, they may be a
+        // mistake, so both forms are accepted.
         let trimmed = expected.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
         assert!(
             expected == actual || trimmed == actual,
@@ -305,7 +306,7 @@ impl Capture {
 /// `std::panic::catch_unwind`.
 impl UnwindSafe for Capture {}
 
-/// As [`UnwindSafe`].
+/// See [`UnwindSafe`].
 impl RefUnwindSafe for Capture {}
 
 impl Default for Capture {
@@ -320,7 +321,7 @@ impl fmt::Debug for Capture {
     }
 }
 
-/// `text` without surrounding blank lines and without the indentation that all of its lines share.
+/// Removes surrounding blank lines, and the indentation that all lines share.
 fn dedent(text: &str) -> String {
     let lines: Vec<_> = text.lines().map(|line| if line.trim().is_empty() { "" } else { line }).collect();
     let indentation = |line: &&str| line.len() - line.trim_start().len();

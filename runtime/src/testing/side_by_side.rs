@@ -1,4 +1,4 @@
-//! Two texts next to each other, with the lines that differ marked.
+//! Shows two texts side by side, and marks the lines that differ.
 
 use std::fmt::Write as _;
 use std::{env, io};
@@ -9,28 +9,28 @@ use terminal_size::{Width, terminal_size_of};
 /// The default width, for example in the log of a CI server.
 const DEFAULT_WIDTH: usize = 120;
 
-/// The available width for a message: `COLUMNS`, or the width of the terminal on standard error.
+/// The available width for a message: `COLUMNS`, or the width of the terminal on standard error, or the default.
 pub(super) fn available_width() -> usize {
     width(env::var("COLUMNS").ok().as_deref(), terminal_size_of(io::stderr()).map(|(Width(columns), _)| columns))
 }
 
-/// The first of the two that is a positive number.
+/// The first of the two that is a positive number, or the default.
 fn width(variable: Option<&str>, terminal: Option<u16>) -> usize {
     let variable = variable.and_then(|columns| columns.trim().parse().ok());
     let numbers = [variable, terminal.map(usize::from)];
     numbers.into_iter().flatten().find(|columns| *columns > 0).unwrap_or(DEFAULT_WIDTH)
 }
 
-/// The lines of `expected` on the left and those of `actual` on the right. Between them is `|` where a line differs,
-/// `<` where it is missing on the right, and `>` where it was not expected. Texts that do not fit into `width` columns
-/// next to each other are drawn as a diff.
+/// Shows the lines of `expected` on the left and those of `actual` on the right. Between them is `|` where a line
+/// differs, `<` where it is missing on the right, and `>` where it was not expected. Texts that do not fit into `width`
+/// columns are shown as a diff instead.
 ///
-/// There are no colours: a message of a panic is kept by the test harness, and does not know where it will be shown.
+/// There are no colours, because the test harness captures the panic message, and may not print it to a terminal.
 pub(super) fn side_by_side(expected: &str, actual: &str, width: usize) -> String {
     let widest = |text: &str, head: &str| text.lines().map(columns).max().unwrap_or_default().max(head.len());
     let (left, right) = (widest(expected, "expected"), widest(actual, "actual"));
     if left + " | ".len() + right > width {
-        return one_below_the_other(expected, actual);
+        return diff(expected, actual);
     }
     let mut out = String::new();
     line(&mut out, left, "expected", ' ', "actual");
@@ -41,7 +41,7 @@ pub(super) fn side_by_side(expected: &str, actual: &str, width: usize) -> String
     out
 }
 
-/// Lines of both texts, each with its mark: of lines that differ, the first ones belong together.
+/// The lines of both texts, aligned, with their marks. Within a replaced section, lines are paired from its start.
 fn rows<'a>(expected: &'a str, actual: &'a str) -> Vec<(&'a str, char, &'a str)> {
     let (old, new): (Vec<_>, Vec<_>) = (expected.lines().collect(), actual.lines().collect());
     let mut rows = Vec::new();
@@ -73,7 +73,7 @@ fn line(out: &mut String, width: usize, left: &str, mark: char, right: &str) {
     out.push('\n');
 }
 
-fn one_below_the_other(expected: &str, actual: &str) -> String {
+fn diff(expected: &str, actual: &str) -> String {
     let mut out = String::from("- expected\n+ actual\n\n");
     for (expected, mark, actual) in rows(expected, actual) {
         // Writing to a `String` does not fail.
@@ -87,7 +87,7 @@ fn one_below_the_other(expected: &str, actual: &str) -> String {
     out
 }
 
-/// How wide a line is, where every character takes one column: wide ones shift the rest of their line, no more.
+/// The width of a line in columns. Every character counts as one, so a wide one shifts the rest of its line.
 fn columns(line: &str) -> usize {
     line.chars().count()
 }
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_that_belong_together_stand_next_to_each_other() {
+    fn corresponding_lines_are_aligned() {
         let expected = "order\n├── load\n├── charge\n│   └── POST\n└── receipt";
         let actual = "order\n├── charge !error: declined\n│   ├── POST\n│   └── POST\n└── receipt\n    └── SMTP";
         assert_eq!(
@@ -116,25 +116,25 @@ order          order
     }
 
     #[test]
-    fn what_one_side_has_alone_is_marked() {
+    fn lines_on_one_side_only_are_marked() {
         assert_eq!(side_by_side("a\nb", "a", 80), "expected   actual\n─────────┼───────\na          a\nb        <\n");
         assert_eq!(side_by_side("", "a", 80), "expected   actual\n─────────┼───────\n         > a\n");
     }
 
     #[test]
-    fn texts_stand_next_to_each_other_exactly_where_they_fit() {
-        // Eight columns for the heading, three for the mark, ten for what differs.
+    fn texts_that_do_not_fit_are_shown_as_a_diff() {
+        // Eight columns for the heading, three for the mark, and ten for the longest line.
         let (expected, actual) = ("a\nb", "a\n0123456789");
         let fits = side_by_side(expected, actual, 21);
         assert_eq!(fits, "expected   actual\n─────────┼───────────\na          a\nb        | 0123456789\n");
         assert_eq!(fits.lines().map(columns).max(), Some(21));
         assert_eq!(side_by_side(expected, actual, 20), "- expected\n+ actual\n\n  a\n- b\n+ 0123456789\n");
-        // The headings count, too.
+        // The headings must fit, too.
         assert_eq!(side_by_side("", "a", 16), "- expected\n+ actual\n\n+ a\n");
     }
 
     #[test]
-    fn the_width_is_that_of_the_variable_or_of_the_terminal() {
+    fn the_width_is_taken_from_the_variable_or_the_terminal() {
         assert_eq!(width(Some("72"), Some(90)), 72);
         assert_eq!(width(Some(" 72\n"), None), 72);
         assert_eq!(width(None, Some(90)), 90);

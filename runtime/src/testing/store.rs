@@ -28,22 +28,22 @@ pub(super) struct Store {
 pub(super) struct Inner {
     pub(super) ended: Vec<FinishedSpan>,
     pub(super) open: HashMap<Id, OpenSpan>,
-    /// How many detached jobs are running.
+    /// The number of running detached jobs.
     pub(super) jobs: usize,
-    /// Every span that started here.
+    /// Every span that has started in the capture.
     known: HashSet<Id>,
 }
 
 #[derive(Debug)]
 pub(super) struct OpenSpan {
-    /// As it was when it started.
+    /// The data of the span when it started.
     pub(super) data: Arc<SpanData>,
     pub(super) order: usize,
 }
 
 impl Store {
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
-        // A test that panicked with the lock held has failed already.
+        // A test that panics while holding the lock has failed already.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -59,7 +59,7 @@ impl Inner {
         }
     }
 
-    /// Tells what to look for if no span has started here.
+    /// Returns a hint for the message if no span has started in the capture.
     pub(super) fn hint(&self) -> &'static str {
         if !self.known.is_empty() {
             return "";
@@ -68,7 +68,7 @@ impl Inner {
          thread leaves it"
     }
 
-    /// The spans that are open, in the order in which they started.
+    /// The open spans, in the order in which they started.
     pub(super) fn open_in_order(&self) -> Vec<&OpenSpan> {
         let mut open: Vec<_> = self.open.values().collect();
         open.sort_unstable_by_key(|open| open.order);
@@ -102,7 +102,7 @@ impl Inner {
     }
 }
 
-/// What fills the store of a capture.
+/// Records spans into the store of a capture.
 #[derive(Debug)]
 pub(super) struct Collector(Arc<Store>);
 
@@ -115,7 +115,7 @@ impl Collector {
 impl SpanObserver for Collector {
     fn started(&self, span: &SpanData, _parent: &Context) -> Additions {
         let context = &span.span_context;
-        // A span that is recorded but not sampled is not exported either.
+        // A span that is recorded but not sampled is not captured, as it would not be exported.
         if context.is_sampled() {
             let id = (context.trace_id(), context.span_id());
             let mut inner = self.0.lock();

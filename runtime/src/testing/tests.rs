@@ -20,7 +20,7 @@ pub(super) fn message(f: impl FnOnce()) -> String {
 }
 
 #[test]
-fn spans_of_the_api_nest_with_ours_and_get_the_tags() {
+fn spans_of_the_opentelemetry_api_nest_with_ours_and_have_the_tags() {
     let capture = Capture::new();
     let tracer = capture.tracer("library");
     capture.run(|| {
@@ -39,7 +39,7 @@ fn spans_of_the_api_nest_with_ours_and_get_the_tags() {
 }
 
 #[test]
-fn captures_do_not_see_each_other() {
+fn captures_are_isolated_from_each_other() {
     let (one, other) = (Capture::new(), Capture::new());
     std::thread::scope(|scope| {
         scope.spawn(|| one.run(|| in_span("one", || ())));
@@ -52,16 +52,16 @@ fn captures_do_not_see_each_other() {
     assert_eq!(other.named("inner").len(), 1);
 }
 
-/// Without `AssertUnwindSafe`.
+/// `AssertUnwindSafe` is not needed.
 #[test]
-fn a_panic_is_caught_around_a_capture() {
+fn a_capture_is_unwind_safe() {
     let capture = Capture::new();
     catch_unwind(|| capture.run(|| in_span("order", || panic!("no stock")))).unwrap_err();
     capture.assert_tree("order !panicked: no stock");
 }
 
 #[test]
-fn a_capture_that_saw_no_span_says_where_it_looks() {
+fn an_empty_capture_explains_which_spans_it_captures() {
     const HINT: &str = "; no sampled span has started in `run`, `run_async` or `context()` of this capture: a bare \
                         `tokio::spawn` or thread leaves it";
     let capture = Capture::new();
@@ -78,7 +78,7 @@ fn a_capture_that_saw_no_span_says_where_it_looks() {
 
 #[cfg(feature = "tokio")]
 #[tokio::test(flavor = "current_thread")]
-async fn a_detached_job_comes_here_too() {
+async fn detached_jobs_are_captured() {
     let capture = Capture::new();
     let job = capture.run(|| in_span("request", || span("job").spawn(in_span_async("step", async {}))));
     assert_eq!(capture.open(), 1);
@@ -120,7 +120,7 @@ fn lines_show_kind_outcome_and_links() {
 }
 
 #[test]
-fn a_parent_without_a_line_is_explained() {
+fn an_absent_parent_is_explained() {
     let capture = Capture::new();
     capture.run(|| {
         in_span("parent", || {
@@ -149,16 +149,16 @@ fn a_parent_without_a_line_is_explained() {
 }
 
 #[test]
-fn the_last_value_of_an_attribute_counts() {
+fn the_last_value_of_an_attribute_wins() {
     let capture = Capture::new();
     capture.run(|| span("twice").tag("n", 1).tag("n", 2).run(|| ()));
     assert_eq!(capture.span("twice").attribute("n"), Some(&Value::I64(2)));
     assert_eq!(capture.span("twice").attribute("m"), None);
 }
 
-/// What is to be pasted passes, indented as it is in a test.
+/// The tree from a failure message passes when pasted into a test, indented or not.
 #[test]
-fn a_tree_is_equal_to_itself_also_with_spaces_at_the_end_of_a_line() {
+fn a_tree_with_trailing_spaces_equals_itself() {
     let capture = Capture::new();
     capture.run(|| in_span("order", || span("pay").try_run(|| Err::<(), _>("declined: ")).unwrap_err()));
     let tree = capture.tree();
@@ -166,7 +166,7 @@ fn a_tree_is_equal_to_itself_also_with_spaces_at_the_end_of_a_line() {
     capture.assert_tree(&tree);
     capture.assert_tree(&format!("\n    {}\n    ", tree.replace('\n', "\n    ")));
     assert!(message(|| capture.assert_tree(tree.trim_end())).starts_with("the span trees differ"));
-    // Spaces that are only in the source do not count.
+    // Trailing spaces that are only in the source are ignored.
     capture.clear();
     capture.run(|| in_span("order", || ()));
     capture.assert_tree("  order  \n  ");
@@ -183,7 +183,7 @@ fn open_spans_are_listed_in_the_order_in_which_they_started() {
 }
 
 #[test]
-fn a_missing_span_is_answered_with_those_there_are() {
+fn the_message_for_a_missing_span_lists_the_others() {
     let capture = Capture::new();
     capture.run(|| {
         in_span("open", || {

@@ -104,7 +104,7 @@ mod tests {
     use crate::{SpanKind, in_span, span};
 
     #[test]
-    fn whole_traces_pass_with_what_comes_from_elsewhere() {
+    fn whole_traces_and_remote_parents_pass() {
         let capture = Capture::new();
         let remote = SpanContext::new(TraceId::from(7), SpanId::from(8), TraceFlags::SAMPLED, true, TraceState::NONE);
         capture.run(|| {
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_capture_without_spans_does_not_pass() {
+    fn a_capture_without_spans_fails() {
         let capture = Capture::new();
         in_span("elsewhere", || ());
         let nothing = message(|| assert_unbroken!(capture));
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_that_is_open_is_a_break() {
+    fn an_open_span_is_a_break() {
         let capture = Capture::new();
         let open = capture.run(|| {
             in_span("order", || {
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_judged_does_not_pass() {
+    fn traces_that_are_not_judged_fail() {
         let capture = Capture::new();
         capture.run(|| in_span("order", || ["price", "store"].map(|step| in_span(step, || ()))));
         assert_unbroken!(capture);
@@ -154,7 +154,7 @@ mod tests {
         }
     }
 
-    /// They are kept in no order, and reported in that in which they started.
+    /// They are stored in a hash map, and reported in the order in which they started.
     #[test]
     fn open_spans_are_reported_in_the_same_order_in_every_run() {
         let capture = Capture::new();
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parent_that_was_thrown_away_is_missing() {
+    fn a_discarded_parent_is_missing() {
         let capture = Capture::new();
         let request = capture.run(|| in_span("request", crate::Snapshot::capture));
         capture.clear();
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_that_is_required_and_missing_is_told() {
+    fn a_missing_required_tag_is_reported() {
         let capture = Capture::new();
         capture.run(|| in_span("order", || ()));
         let missing = message(|| assert_unbroken!(capture, Rules::new().require_tag("tenant_id")));

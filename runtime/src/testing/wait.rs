@@ -1,4 +1,4 @@
-//! Waiting for the spans and the jobs of a capture.
+//! Waits for the spans and jobs of a capture.
 
 use std::fmt;
 use std::sync::PoisonError;
@@ -78,7 +78,7 @@ impl Store {
     async fn is_quiet(&self) {
         loop {
             let mut notified = std::pin::pin!(self.notify.notified());
-            // Registered before the check, so that an end in between is not missed.
+            // Registered before the check, so that a notification in between is not missed.
             notified.as_mut().enable();
             if self.lock().is_quiet() {
                 return;
@@ -145,7 +145,7 @@ mod tests {
     const SOON: Duration = Duration::from_secs(30);
 
     #[test]
-    fn a_thread_is_waited_for_and_what_it_starts() {
+    fn threads_and_the_jobs_they_start_are_waited_for() {
         let capture = Capture::new();
         let (go, gone) = mpsc::channel::<()>();
         capture.run(|| {
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_without_a_span_counts_for_its_own_capture() {
+    fn a_job_without_a_span_is_counted_by_its_own_capture() {
         let (capture, other) = (Capture::new(), Capture::new());
         let (go, gone) = mpsc::channel::<()>();
         capture.run(|| spawn_thread(move || gone.recv().unwrap()));
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "current_thread")]
-    async fn a_job_that_is_aborted_is_not_waited_for() {
+    async fn an_aborted_job_is_not_waited_for() {
         let capture = Capture::new();
         let job = capture.run(|| spawn(std::future::pending::<()>()));
         assert_eq!(capture.wait_async(Duration::ZERO).await.unwrap_err().jobs, 1);
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_that_are_open_are_named_in_their_order() {
+    fn open_spans_are_named_in_the_order_in_which_they_started() {
         let capture = Capture::new();
         capture.run(|| {
             in_span("outer", || {

@@ -34,7 +34,7 @@ pub struct Builder {
     max_events: u16,
     error_outcomes: bool,
     error_levels: bool,
-    leaves_out_unsampled: bool,
+    skips_unsampled: bool,
 }
 
 impl Builder {
@@ -46,7 +46,7 @@ impl Builder {
             max_events: 64,
             error_outcomes: true,
             error_levels: false,
-            leaves_out_unsampled: false,
+            skips_unsampled: false,
         }
     }
 
@@ -103,7 +103,7 @@ impl Builder {
     /// that is used in both ways: until one of its enabled spans has been used in the second way, such a use goes
     /// undetected.
     pub fn without_unsampled(mut self) -> Self {
-        self.leaves_out_unsampled = true;
+        self.skips_unsampled = true;
         self
     }
 
@@ -115,8 +115,8 @@ impl Builder {
     {
         let wanted = Filter::<S>::max_level_hint(&self.spans).unwrap_or(LevelFilter::TRACE);
         let events = Events::new(self.max_events, self.error_outcomes, self.error_levels);
-        let layer = TracingLayer::new(events, wanted, self.leaves_out_unsampled);
-        layer.with_filter(SpanFilter::new(self.spans, self.events, self.leaves_out_unsampled))
+        let layer = TracingLayer::new(events, wanted, self.skips_unsampled);
+        layer.with_filter(SpanFilter::new(self.spans, self.events, self.skips_unsampled))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::span::unstarted::{Recording, Unstarted};
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) metadata: &'static Metadata<'static>,
-    /// The span that was current when it was created.
+    /// The ID of the parent that it was created with.
     pub(super) parent: SpanId,
     pub(super) state: State,
 }
@@ -30,7 +30,7 @@ pub(super) enum State {
         is_used: bool,
     },
     Unstarted(Unstarted),
-    /// Taken out of the table by a thread that starts the span or changes it before its start.
+    /// Taken out of the table by a thread that is starting the span, or changing it before its start.
     Taken,
     Started(Started),
     /// Lost, because a sampler or a span processor panicked.
@@ -42,7 +42,7 @@ pub(super) struct Started {
     pub(super) context: Context,
     /// Ends the span, if it is recorded.
     pub(super) recording: Option<Recording>,
-    /// The time at which it was last exited.
+    /// When the span was last exited.
     pub(super) exited: Option<SystemTime>,
 }
 
@@ -58,7 +58,7 @@ pub(super) fn span_id(context: &Context) -> SpanId {
 }
 
 impl Entry {
-    /// A span below `parent`, which `describe` completes if it may be recorded.
+    /// Creates a span below `parent`. `describe` is called if it may be recorded.
     #[inline]
     pub(super) fn below(
         parent: Context,
@@ -68,7 +68,7 @@ impl Entry {
         Self { metadata, parent: span_id(&parent), state: State::below(parent, metadata, describe) }
     }
 
-    /// Whether it is recorded.
+    /// Whether the span has started and is recorded.
     pub(super) fn has_started(&self) -> bool {
         matches!(self.state, State::Started(Started { recording: Some(_), .. }))
     }
@@ -103,7 +103,7 @@ impl State {
         Self::Unstarted(span)
     }
 
-    /// Takes a span that has not started.
+    /// Takes the span, if it has not started.
     #[inline]
     pub(super) fn take_unstarted(&mut self) -> Option<Unstarted> {
         if !matches!(self, Self::Unstarted(_)) {
@@ -111,7 +111,7 @@ impl State {
         }
         match mem::replace(self, Self::Taken) {
             Self::Unstarted(span) => Some(span),
-            // It is one.
+            // Checked above.
             _ => None,
         }
     }

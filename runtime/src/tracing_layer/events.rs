@@ -1,4 +1,4 @@
-//! Events as span events, and the outcome that some of them report.
+//! Records events as span events, and the outcomes that some of them report.
 
 use opentelemetry::trace::{Status, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue};
@@ -13,7 +13,7 @@ pub(super) struct Events {
     max_per_span: u16,
     /// Whether an event with the field `error` and without a message is the outcome of the span.
     error_outcomes: bool,
-    /// Whether every event of level ERROR marks its span.
+    /// Whether every event of level ERROR sets the status of its span to Error.
     error_levels: bool,
     counts: Counts,
 }
@@ -39,7 +39,7 @@ impl Events {
             let (name, attributes) = limit_reached(self.max_per_span);
             span.add_event(name, attributes);
         }
-        // The outcome is set even if there is no room for the event.
+        // The outcome is set even if the event exceeds the limit.
         if !may_fail && !is_error && !matches!(admitted, Admitted::Yes) {
             return;
         }

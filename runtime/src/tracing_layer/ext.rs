@@ -104,12 +104,12 @@ pub fn get_otel_context(span_id: &Id, dispatch: &Dispatch) -> Option<Context> {
     find(dispatch)?.context(span_id)
 }
 
-/// Calls `f` with the spans of the layer that has the span.
+/// Calls `f` with the spans of the layer that `span` belongs to.
 fn found<R>(span: &tracing::Span, f: impl FnOnce(&Spans, &Id) -> Option<R>) -> Option<R> {
     span.with_subscriber(|(id, dispatch)| f(&*find(dispatch)?, id)).flatten()
 }
 
-/// Calls `change` with the span, if it may be recorded.
+/// Calls `change` with the span, unless it is not recorded.
 fn change(span: &tracing::Span, change: impl FnOnce(On<'_>)) {
     found(span, |spans, id| {
         spans.change(id, change);

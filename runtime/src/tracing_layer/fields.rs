@@ -47,7 +47,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A value that is copied only into the encoded span.
+    /// Sets a value that need not be copied if the span is encoded.
     fn scalar(&mut self, field: &Field, value: &(impl TagValue + ?Sized)) {
         let key = key(field);
         match &mut self.on {
@@ -70,7 +70,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Whether the field is one that has a meaning of its own.
+    /// Handles the fields `otel.*`. Returns `false` for any other field.
     fn special(&mut self, field: &Field, value: &dyn Fn() -> String) -> bool {
         let Some(name) = field.name().strip_prefix("otel.") else { return false };
         match name {

@@ -10,9 +10,9 @@ use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Filter};
 
-/// Prefixes of module paths. The colons keep `tower` from excluding `tower_http`, and `hyper` every crate whose name
-/// begins like that.
-const CHATTER: [&str; 13] = [
+/// Prefixes of the module paths of excluded crates. The colons prevent `tower` from excluding `tower_http`, and `hyper`
+/// from excluding every crate whose name begins with it.
+const EXCLUDED: [&str; 13] = [
     "h2",
     "hyper::",
     "hyper_util::",
@@ -39,7 +39,7 @@ const CHATTER: [&str; 13] = [
 /// `hyper_util::`, `tonic::`, `tower::`, `reqwest::`, `rustls`, `rdkafka::`.
 pub fn default_spans() -> Targets {
     let targets = Targets::new().with_default(LevelFilter::DEBUG);
-    CHATTER.into_iter().fold(targets, |targets, target| targets.with_target(target, LevelFilter::OFF))
+    EXCLUDED.into_iter().fold(targets, |targets, target| targets.with_target(target, LevelFilter::OFF))
 }
 
 /// The filter of a [`TracingLayer`](super::TracingLayer). Created by [`Builder::build`](super::Builder::build).
@@ -47,7 +47,7 @@ pub fn default_spans() -> Targets {
 pub struct SpanFilter {
     spans: Targets,
     events: Option<Level>,
-    /// Whether the layer has to be consulted for each span.
+    /// Whether the layer's `enabled` must be called for each span.
     asks_layer: bool,
     decisions: Decisions,
 }
@@ -62,7 +62,7 @@ impl SpanFilter {
         if metadata.target().starts_with("opentelemetry") {
             return false;
         }
-        // A more verbose level is the greater one.
+        // A more verbose level compares as greater.
         if metadata.is_event() && self.events.is_none_or(|min_level| *metadata.level() > min_level) {
             return false;
         }
@@ -72,7 +72,7 @@ impl SpanFilter {
 
 impl<S: Subscriber> Filter<S> for SpanFilter {
     fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
-        // Called for each span if another layer's filter has to be.
+        // Called for each span if the filter of another layer is dynamic, so the decisions are cached.
         if metadata.is_span() { self.decisions.get(metadata, || self.wants(metadata)) } else { self.wants(metadata) }
     }
 
@@ -89,8 +89,8 @@ impl<S: Subscriber> Filter<S> for SpanFilter {
     }
 }
 
-/// A cache of decisions about the callsites of spans. An entry is the address of the metadata, with the decision in the
-/// lowest bit. A callsite whose slot is taken is decided on again each time.
+/// A direct-mapped cache of decisions about callsites of spans. An entry is the address of the metadata, with the
+/// decision in the lowest bit. Callsites that share a slot evict each other.
 ///
 /// Not used for events: the metadata of a record of the `log` crate is created for that record, so its address
 /// identifies nothing.

@@ -28,22 +28,22 @@ use crate::span::no_provider;
 pub struct TracingLayer {
     events: Events,
     spans: Arc<Spans>,
-    /// The level of the most verbose spans to record.
+    /// The most verbose level of spans to record.
     level: LevelFilter,
     /// Whether spans below an unsampled one are disabled. This applies to all layers: `tracing` has no cheaper way.
-    leaves_out_unsampled: bool,
+    skips_unsampled: bool,
 }
 
 impl TracingLayer {
-    pub(super) fn new(events: Events, level: LevelFilter, leaves_out_unsampled: bool) -> Self {
-        Self { events, spans: Arc::new(Spans::new()), level, leaves_out_unsampled }
+    pub(super) fn new(events: Events, level: LevelFilter, skips_unsampled: bool) -> Self {
+        Self { events, spans: Arc::new(Spans::new()), level, skips_unsampled }
     }
 
     /// Creates the entry of a new span. `None` if telemetry is suppressed, as during the export of spans.
     #[inline]
     fn entry(&self, attributes: &Attributes<'_>) -> Option<Entry> {
         let metadata = attributes.metadata();
-        if self.leaves_out_unsampled && !attributes.is_contextual() {
+        if self.skips_unsampled && !attributes.is_contextual() {
             place::note(metadata, Use::Elsewhere);
         }
         let (parent, linked) = if let Some(parent) = attributes.parent().and_then(|parent| self.spans.context(parent)) {
@@ -73,9 +73,9 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        let is_left_out =
-            self.leaves_out_unsampled && metadata.is_span() && current::with(is_off) && place::is_used_here(metadata);
-        !is_left_out
+        let is_skipped =
+            self.skips_unsampled && metadata.is_span() && current::with(is_off) && place::is_used_here(metadata);
+        !is_skipped
     }
 
     fn on_register_dispatch(&self, dispatch: &Dispatch) {
@@ -89,7 +89,7 @@ where
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
         let busy = Busy::begin();
-        // A span of code that telemetry calls, such as an instrumented sampler, would call it again.
+        // Code that telemetry calls, such as an instrumented sampler, must not start spans, which would call it again.
         if busy.is_nested() || current::is_gone() || no_provider::is_lost() {
             return;
         }
@@ -113,14 +113,14 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        // Events of code that telemetry calls; the span may be locked.
+        // In code that telemetry calls, the current span may be locked.
         if is_busy() {
             return;
         }
         let within = match event.parent() {
             Some(parent) => self.spans.context(parent),
             None if event.is_root() => None,
-            // A clone, because the values are formatted by code that may use the current context.
+            // Cloned, because formatting the values may call code that uses the current context.
             None => current::with(|current| current.has_active_span().then(|| current.clone())),
         };
         if let Some(within) = within {
@@ -129,7 +129,7 @@ where
     }
 
     fn on_enter(&self, id: &Id, _: Context<'_, S>) {
-        if self.leaves_out_unsampled {
+        if self.skips_unsampled {
             self.spans.note_use(id);
         }
         if let Some((context, is_recorded)) = self.spans.enter(id) {
@@ -171,7 +171,7 @@ fn known() -> MutexGuard<'static, Vec<Known>> {
     KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The spans of the layer of a subscriber, from outside of the layer.
+/// Finds the spans of the layer of a subscriber.
 pub(super) fn find(dispatch: &Dispatch) -> Option<Arc<Spans>> {
     if let Some(layer) = dispatch.downcast_ref::<TracingLayer>() {
         return Some(Arc::clone(&layer.spans));

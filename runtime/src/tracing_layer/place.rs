@@ -1,4 +1,4 @@
-//! Data about callsites: the source location, encoded once, and how the spans are used.
+//! A cache of data about callsites: the source location, encoded once, and how their spans are used.
 
 use std::ptr;
 use std::sync::OnceLock;
@@ -13,7 +13,7 @@ use crate::span::unstarted::Place;
 /// Data about a callsite.
 #[derive(Debug)]
 pub(super) struct Known {
-    /// The address of its metadata, which identifies a callsite.
+    /// The address of the metadata, which identifies the callsite.
     address: usize,
     #[cfg(feature = "sdk")]
     code: CodeAttributes,
@@ -31,7 +31,7 @@ pub(super) enum Use {
     Elsewhere = 2,
 }
 
-/// A table of fixed size: callsites that find no slot are encoded for each span.
+/// A hash table of fixed size. Callsites that find no free slot are not cached.
 static KNOWN: [OnceLock<Box<Known>>; 2048] = [const { OnceLock::new() }; 2048];
 
 /// The number of slots that are probed for a callsite.
@@ -64,7 +64,7 @@ impl Known {
     }
 
     pub(super) fn note(&self, used: Use) {
-        // Most spans are used as those before: a write would take the cache line from other threads.
+        // The bit is usually set already, and a write would take the cache line from other threads.
         if self.uses.load(Ordering::Relaxed) & used as u8 == 0 {
             self.uses.fetch_or(used as u8, Ordering::Relaxed);
         }
@@ -88,7 +88,7 @@ pub(super) fn note(metadata: &'static Metadata<'static>, used: Use) {
 /// Returns the source location of the spans of a callsite.
 pub(super) fn of(metadata: &'static Metadata<'static>) -> Place {
     Place {
-        // `None` if it is too long.
+        // Not encoded if it is too long.
         #[cfg(feature = "sdk")]
         encoded: known(metadata).map(|known| &known.code).filter(|code| code.count() > 0),
         file: metadata.file(),

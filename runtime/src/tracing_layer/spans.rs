@@ -3,8 +3,8 @@
 //! They are not stored in the extensions of the registry, which would cost a registry lookup, a lock and a box per
 //! span.
 //!
-//! No application code is called while a bucket of the table is locked, because a thread that holds a lock of the
-//! application may need the same bucket. A span is taken out of the table instead.
+//! No application code is called while a bucket of the table is locked, because a thread that holds one of the
+//! application's locks may need the same bucket. The span is taken out of the table instead.
 
 use std::fmt;
 use std::thread;
@@ -23,11 +23,11 @@ pub(super) struct Spans(Table<Entry>);
 
 const BITS: u32 = 9;
 
-/// The number of bits of a registry's ID that count the reuses of its slot. They are ignored, so that a thread reuses
+/// The number of bits of a registry's ID that are the generation of its slot. They are ignored, so that a thread reuses
 /// the same few buckets.
 const GENERATION: u32 = 13;
 
-/// Puts a span back that was taken, even if what was called in between panics.
+/// Puts a span back into the table when dropped, even during a panic of the code called in between.
 struct Taken<'a> {
     spans: &'a Spans,
     id: u64,
@@ -38,7 +38,7 @@ impl Drop for Taken<'_> {
     #[inline]
     fn drop(&mut self) {
         let state = std::mem::replace(&mut self.state, State::Lost);
-        // It stays in the table until it closes.
+        // The entry is in the table until the span closes.
         if let Some(mut held) = self.spans.0.hold(self.id) {
             if let Some(entry) = held.get() {
                 entry.state = state;
@@ -52,7 +52,7 @@ impl Spans {
         Self(Table::new(BITS, GENERATION))
     }
 
-    /// Identifies the layer.
+    /// Identifies the layer to [`stack`](super::stack).
     #[inline]
     pub(super) fn address(&self) -> usize {
         std::ptr::from_ref(self).addr()
@@ -63,20 +63,21 @@ impl Spans {
     pub(super) fn insert(&self, id: &Id, entry: Entry) {
         let id = id.into_u64();
         let previous = self.0.hold(id).and_then(|mut held| held.insert(entry));
-        // A registry whose ids are not unique.
+        // There is one only in a registry whose IDs are not unique.
         drop(previous);
     }
 
-    /// Calls `look` with the span, once no other thread has taken it. `None` if it is not one of this layer's, or if this
-    /// thread has taken it: samplers and span processors are called while a span starts, and may look at that very span.
+    /// Calls `f` with the span, once no other thread has taken it. Returns `None` if the layer does not have the span,
+    /// or if this thread may have taken it: samplers and span processors are called while a span starts, and may access
+    /// it.
     #[inline]
-    fn look<R>(&self, id: u64, mut look: impl FnMut(&mut Entry) -> Option<R>) -> Option<R> {
+    fn with_entry<R>(&self, id: u64, mut f: impl FnMut(&mut Entry) -> Option<R>) -> Option<R> {
         let busy = Busy::begin();
         loop {
             let mut held = self.0.hold(id)?;
             let entry = held.get()?;
             if !matches!(entry.state, State::Taken) {
-                return look(entry);
+                return f(entry);
             }
             drop(held);
             if busy.is_nested() {
@@ -86,8 +87,8 @@ impl Spans {
         }
     }
 
-    /// The context of a span, which starts now if it has not, and whether it is recorded. `None` if it is not one of this
-    /// layer's.
+    /// Starts the span if it has not started. Returns its context and whether it is recorded, or `None` if the layer
+    /// does not have the span.
     #[inline]
     pub(super) fn enter(&self, id: &Id) -> Option<(Context, bool)> {
         enum Found {
@@ -95,7 +96,7 @@ impl Spans {
             Unstarted(Unstarted),
         }
         let id = id.into_u64();
-        let found = self.look(id, |entry| match &mut entry.state {
+        let found = self.with_entry(id, |entry| match &mut entry.state {
             State::Off { context, is_used } => {
                 *is_used = true;
                 Some(Found::Context(context.clone(), false))
@@ -121,12 +122,12 @@ impl Spans {
         (context, is_recorded)
     }
 
-    /// The context of a span, which starts now if it has not. `None` if it is not one of this layer's.
+    /// Starts the span if it has not started. Returns its context, or `None` if the layer does not have the span.
     pub(super) fn context(&self, id: &Id) -> Option<Context> {
         self.enter(id).map(|(context, _)| context)
     }
 
-    /// Notes the time at which a span was exited.
+    /// Records the time at which a span was exited.
     #[inline]
     pub(super) fn exit(&self, id: &Id) {
         if let Some(mut held) = self.0.hold(id.into_u64()) {
@@ -136,7 +137,7 @@ impl Spans {
         }
     }
 
-    /// Notes where a span is about to be entered.
+    /// Records whether a span is about to be entered where its parent is current.
     pub(super) fn note_use(&self, id: &Id) {
         let id = id.into_u64();
         let found = self.0.hold(id).and_then(|mut held| held.get().map(|entry| (entry.metadata, entry.parent)));
@@ -146,14 +147,14 @@ impl Spans {
         }
     }
 
-    /// Calls `change` with the span, unless it has ended or is not recorded.
+    /// Calls `change` with the span, unless it has closed or is not recorded.
     pub(super) fn change(&self, id: &Id, change: impl FnOnce(On<'_>)) {
         enum Found {
             Context(Context),
             Unstarted(Unstarted),
         }
         let id = id.into_u64();
-        let found = self.look(id, |entry| match &mut entry.state {
+        let found = self.with_entry(id, |entry| match &mut entry.state {
             State::Started(started) if started.recording.is_some() => Some(Found::Context(started.context.clone())),
             state => state.take_unstarted().map(Found::Unstarted),
         });
@@ -169,11 +170,11 @@ impl Spans {
         }
     }
 
-    /// Replaces the parent of a span that has not started. Returns whether it was not too late; `None` if the span is
-    /// not one of this layer's.
+    /// Replaces the parent of a span. Returns `false` if the span has already started, and `None` if the layer does not
+    /// have the span.
     pub(super) fn set_parent(&self, id: &Id, parent: Context) -> Option<bool> {
         let id = id.into_u64();
-        let (metadata, before) = self.look(id, |entry| {
+        let (metadata, before) = self.with_entry(id, |entry| {
             let before = match &mut entry.state {
                 State::Off { is_used: true, .. } | State::Started(_) | State::Lost => None,
                 state => Some(std::mem::replace(state, State::Taken)),

@@ -1,9 +1,9 @@
-//! Which traces are kept, for how long, and when they are printed.
+//! Which traces are buffered, for how long, and when they are printed.
 
 use super::*;
 
 #[test]
-fn a_flush_shows_what_is_running_and_the_rest_continues() {
+fn a_flush_shows_open_spans_and_the_trace_continues_afterwards() {
     let console = Fixture::new(|console| console);
     let root = console.named(&Context::new(), 0, "request");
     let job = console.named(&root, 1, "job");
@@ -16,7 +16,7 @@ fn a_flush_shows_what_is_running_and_the_rest_continues() {
     assert!(lines[2].starts_with("├── job") && lines[2].ends_with("  … still running"), "{shown}");
     assert!(lines[3].starts_with("└── done") && lines[3].ends_with("1.0 ms"), "{shown}");
     console.provider.force_flush().unwrap();
-    assert_eq!(console.screen.take(), "", "nothing is new");
+    assert_eq!(console.screen.take(), "", "there are no new spans");
 
     end(&root, 10);
     end(&job, 20);
@@ -92,9 +92,9 @@ fn data(trace: u128, span: u64, parent: u64) -> SpanData {
     }
 }
 
-/// An accept loop in a span, with a connection every second: nobody must wait for its end.
+/// An accept loop in a span, with a connection every second, is printed before it ends.
 #[test]
-fn a_trace_whose_entry_stays_open_is_shown_so_far_ever_more_rarely() {
+fn a_trace_whose_root_stays_open_is_printed_at_increasing_intervals() {
     let mut traces = TraceBuffer::default();
     let begun = Instant::now();
     assert!(traces.span_started(data(1, 1, 0)).is_none());
@@ -109,16 +109,16 @@ fn a_trace_whose_entry_stays_open_is_shown_so_far_ever_more_rarely() {
             shown.push((second, part.spans.len() - 1));
         }
     }
-    // When, and how many connections: each once.
+    // The second, and the number of connections, each of which is printed once.
     assert_eq!(shown, [(6, 6), (17, 11), (38, 21), (79, 41), (160, 81), (321, 161), (642, 321), (963, 321)]);
     let last = traces.span_ended(data(1, 1, 0), begun + Duration::from_secs(1_001));
     assert_eq!(last.iter().map(|part| part.spans.len()).collect::<Vec<_>>(), [38]);
     assert!(last[0].spans.iter().all(|span| !span.open));
 }
 
-/// What begins a trace stands at its start; what it has waited is worth a word.
+/// It starts with the trace, so only its time in the queue is shown.
 #[test]
-fn the_first_span_of_a_trace_is_no_detached_one() {
+fn the_first_span_of_a_trace_is_not_shown_as_detached() {
     let console = Fixture::new(|console| console);
     let waited = |micros: i64| KeyValue::new("throughline.job.queue_time_us", micros);
     for (micros, line) in [(5, "job  9.0 ms\n"), (12_000, "job  9.0 ms  (queued 12.0 ms)\n")] {
@@ -156,7 +156,7 @@ fn the_wait_is_also_checked_when_other_traces_end() {
 }
 
 #[test]
-fn a_printed_trace_that_goes_on_says_so() {
+fn a_trace_that_continues_after_it_was_printed_says_so() {
     let console = Fixture::new(|console| console);
     let root = console.named(&Context::new(), 0, "request");
     end(&root, 1);
@@ -181,7 +181,7 @@ fn the_oldest_trace_makes_room() {
     let _one_more = console.named(&Context::new(), 0, "one more");
     let shown = console.screen.take();
     assert!(shown.contains("\nfirst ") && shown.contains("… still running"), "{shown}");
-    // The next to go are those that were printed: nothing is lost for room they do not need.
+    // Printed traces are evicted first, so no trace is printed early.
     for span in &rest {
         end(span, 1);
     }
@@ -194,7 +194,7 @@ fn the_oldest_trace_makes_room() {
 }
 
 #[test]
-fn a_large_trace_is_printed_in_parts_and_counts_what_it_leaves_out() {
+fn a_large_trace_is_printed_in_parts_and_counts_omitted_spans() {
     let console = Fixture::new(|console| console);
     let root = console.named(&Context::new(), 0, "root");
     for _ in 0..MAX_SPANS {
@@ -216,9 +216,9 @@ fn a_large_trace_is_printed_in_parts_and_counts_what_it_leaves_out() {
     assert_eq!(tree.matches("── open").count(), MAX_SPANS - 1);
 }
 
-/// Each of them would be a line without a tree.
+/// Otherwise, each of them would print a part without spans.
 #[test]
-fn open_spans_that_are_left_out_are_counted_on_one_line() {
+fn omitted_open_spans_are_counted_on_one_line() {
     const MORE: usize = 100;
     let console = Fixture::new(|console| console);
     let root = console.named(&Context::new(), 0, "root");

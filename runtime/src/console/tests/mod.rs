@@ -19,7 +19,7 @@ use super::buffer::{MAX_SPANS, MAX_TRACES, Part, TraceBuffer};
 mod kept;
 mod printed;
 
-/// What the terminal would show.
+/// A terminal that keeps its output.
 #[derive(Clone, Default)]
 struct Screen(Arc<Mutex<Vec<u8>>>);
 
@@ -40,7 +40,7 @@ impl Write for Screen {
     }
 }
 
-/// Traces and spans are numbered.
+/// Generates sequential trace and span IDs.
 #[derive(Debug, Default)]
 struct Numbered(AtomicU64, AtomicU64);
 
@@ -106,7 +106,7 @@ fn a_held_console_prints_on_flush() {
 }
 
 #[test]
-fn a_closed_terminal_is_no_failure() {
+fn a_closed_terminal_is_ignored() {
     struct Closed;
     impl Write for Closed {
         fn write(&mut self, _: &[u8]) -> io::Result<usize> {
@@ -121,13 +121,13 @@ fn a_closed_terminal_is_no_failure() {
     provider.shutdown().unwrap();
 }
 
-/// One thread waits for the output. Others go on, and what is too much is dropped and counted.
+/// One thread waits for the output. Others continue, and excess text is dropped and counted.
 #[test]
-fn a_slow_terminal_holds_up_one_thread_alone() {
+fn a_slow_terminal_blocks_only_one_thread() {
     struct Slow(Screen, mpsc::Sender<()>, mpsc::Receiver<()>);
     impl Write for Slow {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            // The first write waits; nobody is told of the others.
+            // The first write waits. For later ones, the receiver is gone.
             if self.1.send(()).is_ok() {
                 self.2.recv().unwrap();
             }
@@ -156,7 +156,7 @@ fn a_slow_terminal_holds_up_one_thread_alone() {
     provider.force_flush().unwrap();
     let shown = screen.take();
     let count = shown.matches("\nmore ").count();
-    // A megabyte with the escape sequences for colour, which are not written.
+    // The limit of a megabyte includes the escape sequences for colour, which are not written here.
     assert!((1 << 19..1 << 20).contains(&shown.len()) && count < TRACES, "{count} in {} bytes", shown.len());
     assert_eq!(shown.matches("\nfirst ").count(), 1);
     let last = shown.lines().last().unwrap();
@@ -164,7 +164,7 @@ fn a_slow_terminal_holds_up_one_thread_alone() {
 }
 
 #[test]
-fn what_is_not_sampled_is_not_shown() {
+fn unsampled_spans_are_not_shown() {
     #[derive(Debug, Clone)]
     struct RecordOnly;
     impl ShouldSample for RecordOnly {
@@ -193,7 +193,7 @@ fn what_is_not_sampled_is_not_shown() {
     assert_eq!(screen.take(), "");
 }
 
-/// Nor do others wait for what it was writing.
+/// Other threads do not wait for it either.
 #[test]
 fn a_writer_that_panics_does_not_stop_the_program() {
     struct Panics(Screen, bool);
@@ -222,7 +222,7 @@ fn a_writer_that_is_traced_does_not_stop_the_program() {
     struct Traced(Screen, Arc<Mutex<Option<SdkTracer>>>);
     impl Write for Traced {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            // Once, or it would go on for ever.
+            // Only once, or it would recurse forever.
             let tracer = self.1.lock().unwrap().take();
             tracer.inspect(|tracer| tracer.in_span("write", |_| ()));
             self.0.write(bytes)
@@ -240,7 +240,7 @@ fn a_writer_that_is_traced_does_not_stop_the_program() {
 }
 
 #[test]
-fn colours_are_only_in_the_codes() {
+fn text_is_coloured_by_escape_sequences() {
     let screen = Screen::default();
     let provider = SdkTracerProvider::builder().with_span_processor(Console::new(screen.clone())).build();
     provider.tracer("test").in_span("one", |_| ());

@@ -1,4 +1,4 @@
-//! What is printed of a trace.
+//! The printed form of a trace.
 
 use super::*;
 
@@ -31,7 +31,7 @@ fn a_trace_is_printed_when_its_last_span_has_ended() {
 }
 
 #[test]
-fn detached_jobs_hold_the_trace_and_stand_below_their_request() {
+fn a_trace_waits_for_detached_jobs_and_shows_them_below_their_request() {
     let console = Fixture::new(|console| console);
     let root = console.named(&Context::new(), 0, "request");
     let remote = Context::new().with_remote_span_context(root.span().span_context().clone());
@@ -57,7 +57,7 @@ fn detached_jobs_hold_the_trace_and_stand_below_their_request() {
 }
 
 #[test]
-fn one_long_name_does_not_move_all_durations_away() {
+fn a_long_name_does_not_shift_all_durations() {
     let console = Fixture::new(|console| console);
     let root = console.named(&Context::new(), 0, "root");
     let long = "n".repeat(80);
@@ -69,7 +69,7 @@ fn one_long_name_does_not_move_all_durations_away() {
 }
 
 #[test]
-fn attributes_of_our_namespace_are_shown_by_short_words() {
+fn attributes_in_our_namespace_have_short_names() {
     let console = Fixture::new(|console| console);
     let root = console.named(&Context::new(), 0, "root");
     let facts = [
