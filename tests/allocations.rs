@@ -1,4 +1,4 @@
-//! Code that must not allocate does not.
+//! Code paths that must not allocate.
 
 use allocation_counter::measure;
 use opentelemetry::Context;
@@ -43,12 +43,12 @@ fn a_span_that_is_not_sampled_allocates_nothing() {
             assert_eq!(counted.count_total, 0);
         });
     });
-    // The counter counts: the same calls where they are recorded.
+    // Guards against a counter that is always zero: the same calls allocate when they are recorded.
     let sampled = Capture::new();
     sampled.run(|| assert!(measure(|| assert_eq!(sync("acme", 1), 5)).count_total > 0));
 }
 
-/// A value is encoded where it is, whether an argument or an expression names it.
+/// A value is encoded in place, whether the tag names an argument or an expression.
 #[test]
 fn the_value_of_an_expression_is_not_copied() {
     struct Order {
@@ -71,7 +71,7 @@ fn the_value_of_an_expression_is_not_copied() {
     let counted = capture.run(|| {
         in_span("root", || {
             let count = |sell: &dyn Fn() -> usize| {
-                // The first call fills what is kept for the thread.
+                // The first call fills the thread's pools.
                 assert_eq!(sell(), 13);
                 measure(|| assert_eq!(sell(), 13)).count_total
             };
@@ -88,7 +88,7 @@ fn the_value_of_an_expression_is_not_copied() {
     }
 }
 
-/// The processor copies the attributes of a span to see which are set. Of ours it need not.
+/// The processor copies the attributes of a span to find out which tags are set. For our own spans, it need not.
 #[test]
 fn the_tag_processor_costs_our_own_spans_nothing() {
     use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -96,7 +96,7 @@ fn the_tag_processor_costs_our_own_spans_nothing() {
 
     let counted = |provider: &SdkTracerProvider| {
         throughline::install(provider);
-        // The first call fills what is kept for the thread.
+        // The first call fills the thread's pools.
         assert_eq!(sync("acme", 1), 5);
         measure(|| assert_eq!(sync("acme", 1), 5)).count_total
     };
@@ -129,7 +129,7 @@ fn a_snapshot_allocates_nothing() {
 
 #[test]
 fn outside_a_span_a_snapshot_allocates_nothing() {
-    // OpenTelemetry allocates its stack of contexts with a thread's first look at it.
+    // OpenTelemetry allocates its context stack on a thread's first access.
     assert!(!Context::current().has_active_span());
     assert_eq!(measure(|| drop(Snapshot::capture().clone())).count_total, 0);
 }

@@ -20,7 +20,7 @@ fn now<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// How many allocations a request takes, without making the request itself.
+/// The number of allocations of a call, without those for creating the request.
 fn allocations<S, R>(mut service: S) -> u64
 where
     S: Service<Request<()>, Response = Response<R>, Error = Infallible>,
@@ -29,7 +29,7 @@ where
         let request = Request::get("http://shop.example/orders/7").header("host", "shop.example");
         request.header("traceparent", NOT_SAMPLED).body(()).expect("a request")
     };
-    // The first one fills what is kept for the thread.
+    // The first request fills the thread's pools.
     drop(now(service.call(request())));
     let request = request();
     measure(|| drop(now(service.call(request)))).count_total
@@ -40,8 +40,8 @@ fn bare() -> impl Service<Request<()>, Response = Response<String>, Error = Infa
 }
 
 #[test]
-fn a_request_that_is_not_sampled_takes_few() {
-    assert_eq!(allocations(bare()), 0, "what is counted is the layer's");
+fn an_unsampled_request_takes_few() {
+    assert_eq!(allocations(bare()), 0, "the service itself does not allocate");
     let capture = Capture::with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOff)));
     let (server, client) =
         capture.run(|| (allocations(ServerLayer::new().layer(bare())), allocations(ClientLayer::new().layer(bare()))));
@@ -51,7 +51,7 @@ fn a_request_that_is_not_sampled_takes_few() {
 }
 
 #[test]
-fn without_an_sdk_too() {
+fn a_request_without_an_sdk_takes_few() {
     let server = allocations(ServerLayer::new().layer(bare()));
     let client = allocations(ClientLayer::new().layer(bare()));
     println!("server {server}, client {client}");

@@ -29,7 +29,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace")
 }
 
-/// The sources of the published crates, without those of their tests.
+/// The source files of the published crates, without their tests.
 fn sources() -> Vec<PathBuf> {
     let mut folders = vec![root().join("runtime/src")];
     if let Ok(integrations) = fs::read_dir(root().join("integrations")) {
@@ -37,7 +37,7 @@ fn sources() -> Vec<PathBuf> {
     }
     let mut files = Vec::new();
     while let Some(folder) = folders.pop() {
-        // An integration need not have sources yet.
+        // A folder need not have sources.
         for entry in fs::read_dir(&folder).into_iter().flatten() {
             let path = entry.expect("an entry").path();
             let is_tests = path.file_stem().is_some_and(|stem| stem == "tests");
@@ -52,8 +52,8 @@ fn sources() -> Vec<PathBuf> {
     files
 }
 
-/// The names that the code writes: in string literals, as fields of log events (`throughline.tags = tags`), and by
-/// the constants of `semconv`, which are not enough by themselves.
+/// The names that the code writes: those in string literals, those of fields of log events (`throughline.tags = tags`),
+/// and the constants of `semconv` that are used.
 fn written() -> BTreeSet<String> {
     let (mut names, mut constants, mut used) = (BTreeSet::new(), Vec::new(), BTreeSet::new());
     for path in sources() {
@@ -70,7 +70,7 @@ fn written() -> BTreeSet<String> {
                     names.insert(name.to_owned());
                 }
             }
-            // A line that declares a constant does not use it.
+            // The declaration of a constant is not a use.
             let words = line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
             used.extend(words.filter(|_| !line.ends_with("\";")).map(str::to_owned));
         }
@@ -84,15 +84,15 @@ fn constant(name: &str) -> String {
     name.to_uppercase().replace('.', "_")
 }
 
-/// The parts of `line` that can be names, and where they stand.
+/// The parts of `line` that may be names, with their positions.
 fn runs(line: &str) -> impl Iterator<Item = (usize, &str)> {
     line.split(|c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-')))
         .filter(|run| !run.is_empty())
         .map(move |run| (run.as_ptr() as usize - line.as_ptr() as usize, run))
 }
 
-/// The names in the first column of the page's tables, and ours wherever they stand. A name of which a part
-/// varies, such as `http.request.header.<name>`, stands for its prefix.
+/// The names in the first column of the page's tables, and our own names anywhere on the page. A name with a variable
+/// part, such as `http.request.header.<name>`, is replaced by its prefix.
 fn listed() -> BTreeSet<String> {
     let page = fs::read_to_string(root().join("docs/attributes.md")).expect("the page");
     let mut names = BTreeSet::new();
@@ -119,7 +119,7 @@ fn is_conventional(name: &str) -> bool {
 #[test]
 fn the_page_lists_what_the_code_writes() {
     let (written, listed) = (written(), listed());
-    // What ends in a dot is the start of names, which the console looks for.
+    // A name that ends in a dot is a prefix that the console looks for.
     let is_name = |name: &&String| (is_ours(name) || is_conventional(name)) && !name.ends_with('.');
     let is_listed = |name: &&String| listed.contains(*name) || listed.contains(&format!("{name}."));
     let missing: Vec<_> = written.iter().filter(is_name).filter(|name| !is_listed(name)).collect();

@@ -1,4 +1,4 @@
-//! The audit of what a service does all day: nothing is reported. And how much memory it takes.
+//! The audit of a service in normal operation reports nothing, and takes bounded memory.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use tower::{ServiceBuilder, ServiceExt as _};
 
 type Headers = HashMap<String, String>;
 
-/// What the audit finds in all that was captured.
+/// Audits the captured spans.
 fn audit(capture: &Capture, rules: Rules) -> Report {
     let mut audit = Audit::new(rules);
     for span in capture.spans() {
@@ -103,7 +103,7 @@ fn nightly_report() {
     throughline::in_span("sum up", || ());
 }
 
-/// Everything that one request leads to. Gives what outlives it.
+/// Everything that one request causes. Returns the work that outlives it.
 #[biz_tags(tenant_id)]
 #[traced]
 async fn place(tenant_id: String, order_no: i64) -> (Vec<tokio::task::JoinHandle<()>>, Vec<Headers>, Carried<u32>) {
@@ -114,7 +114,7 @@ async fn place(tenant_id: String, order_no: i64) -> (Vec<tokio::task::JoinHandle
         }
     }
     assert_eq!(rows().count().await, 3);
-    // Given up: by a time limit, by another branch, by dropping it half-way.
+    // Cancelled by a timeout, and by the other branch of `select!`.
     drop(tokio::time::timeout(Duration::ZERO, throughline::in_span_async("hang", std::future::pending::<()>())).await);
     tokio::select! {
         biased;
@@ -146,18 +146,18 @@ async fn place(tenant_id: String, order_no: i64) -> (Vec<tokio::task::JoinHandle
     (jobs, messages.collect(), Carried::new(7))
 }
 
-/// A service that calls another one, both below the layers of `throughline-http`, one of them twice.
+/// Calls a service twice, with the client and server layers of `throughline-http`.
 async fn call() -> StatusCode {
     let stock = Router::new().route("/stock", axum::routing::get(async || throughline::in_span("count", || "7")));
     let stock = stock.layer(ServerLayer::new());
     let client = ServiceBuilder::new().layer(ClientLayer::new()).service(stock);
     let request = || Request::get("http://stock.example/stock").body(Body::empty()).expect("a request");
     assert!(client.clone().oneshot(request()).await.is_ok());
-    client.oneshot(request()).await.expect("it answers").status()
+    client.oneshot(request()).await.expect("the service never fails").status()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_reported_of_what_a_service_does_all_day() {
+async fn a_service_in_normal_operation_is_unbroken() {
     const REQUESTS: i64 = 50;
     let capture = Capture::new();
     capture
@@ -170,7 +170,7 @@ async fn nothing_is_reported_of_what_a_service_does_all_day() {
                         place("acme".to_owned(), order_no).await
                     })
                     .await;
-                // In another service, and delivered twice.
+                // One of the messages is delivered twice.
                 messages.iter().for_each(consume);
                 consume(&messages[0]);
                 consume_batch(&messages);
@@ -182,18 +182,18 @@ async fn nothing_is_reported_of_what_a_service_does_all_day() {
             }
         })
         .await;
-    capture.wait_async(Duration::from_secs(30)).await.expect("everything ends");
+    capture.wait_async(Duration::from_secs(30)).await.expect("all jobs end");
     let report = audit(&capture, Rules::new().business_tag("tenant_id"));
     assert!(report.is_unbroken(), "{report}");
     assert_eq!(report.total.percent(), "100.000 %");
-    // The request, and what is linked to it: the batch, `reindex`; `warm_up` and `nightly_report` on their own.
+    // The request, the traces linked to it (the batch and `reindex`), `warm_up` and `nightly_report`.
     assert_eq!(report.total.traces, 5 * REQUESTS as u64);
     assert!(report.total.spans > 45 * REQUESTS as u64, "{report}");
 
-    // The same spans, of which one is lost.
+    // The same spans without one that is lost.
     let mut audit = Audit::new(Rules::new());
     let spans = capture.spans();
-    let lost = spans.iter().find(|span| span.name() == "place").expect("it is there").span_id();
+    let lost = spans.iter().find(|span| span.name() == "place").expect("it was captured").span_id();
     for span in spans.iter().filter(|span| span.span_id() != lost) {
         audit.push(Span::from_span_data(span, "orders"));
     }
@@ -202,7 +202,7 @@ async fn nothing_is_reported_of_what_a_service_does_all_day() {
     assert_eq!(report.total.traces - report.total.complete, 1);
 }
 
-/// A trace of ten spans, as a decoder makes them: names are shared, and there are no attributes.
+/// A trace of ten spans like those of a decoder, which shares their names, without attributes.
 fn trace(number: u128, names: &[std::sync::Arc<str>]) -> impl Iterator<Item = Span> {
     names.iter().zip(1_u64..).map(move |(name, id)| {
         let mut span = Span::new(number.into(), id.into(), std::sync::Arc::clone(name));
@@ -212,7 +212,7 @@ fn trace(number: u128, names: &[std::sync::Arc<str>]) -> impl Iterator<Item = Sp
     })
 }
 
-/// What it keeps is bounded by the window, however many traces there are: 65,536 spans, as in a running process.
+/// Memory is bounded by the buffer, of 65,536 spans as in a running process, however many traces there are.
 #[test]
 fn memory_is_bounded() {
     const WINDOW: usize = 1 << 16;

@@ -31,7 +31,7 @@ impl<S: Subscriber> Layer<S> for Log {
     }
 }
 
-/// Each is within the limits of a tag, and all of them within those of the baggage until they are encoded.
+/// Each tag is within the limit of its length, and all of them within those of the baggage until they are encoded.
 #[biz_tags(propagate(a = long, b = long, c = long))]
 fn send(long: &str) -> HashMap<String, String> {
     let mut headers = HashMap::new();
@@ -40,11 +40,11 @@ fn send(long: &str) -> HashMap<String, String> {
 }
 
 #[test]
-fn what_is_too_large_once_it_is_encoded_is_reported() {
+fn a_member_that_is_too_large_when_encoded_is_reported() {
     let log = Log::default();
     let _subscriber = tracing_subscriber::registry().with(log.clone()).set_default();
     for _ in 0..2 {
-        // 500 characters of two bytes, of which each becomes three.
+        // 500 characters of two bytes, each of which is encoded as three.
         let headers = send(&"é".repeat(500));
         let keys: Vec<_> = headers["baggage"].split(',').map(|member| &member[..2]).collect();
         assert_eq!(keys, ["a=", "b="]);

@@ -16,7 +16,7 @@ use tokio::task::{JoinHandle, JoinSet, yield_now};
 const REQUESTS: u64 = 10_000;
 const AT_ONCE: usize = 256;
 
-/// What each request has to look like, by name of the span: its parent's name.
+/// The expected parent of each span, by name.
 type Expected = HashMap<&'static str, &'static str>;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,7 +24,7 @@ enum Fate {
     Completes,
     Fails,
     Panics,
-    /// Dropped after so many polls.
+    /// Dropped after this number of polls.
     Cancelled(u32),
 }
 
@@ -32,12 +32,12 @@ fn fate(order_no: u64, random: u64) -> Fate {
     match random % 10 {
         0 => Fate::Panics,
         1 => Fate::Fails,
-        2 | 3 => Fate::Cancelled(1 + u32::try_from(order_no % 3).expect("small")),
+        2 | 3 => Fate::Cancelled(1 + u32::try_from(order_no % 3).expect("it fits")),
         _ => Fate::Completes,
     }
 }
 
-/// A generator that gives the same numbers in every run.
+/// A deterministic pseudorandom number generator (SplitMix64).
 fn random(seed: u64) -> u64 {
     let mut x = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -60,7 +60,7 @@ async fn request(tenant_id: String, order_no: u64, fate: Fate, jobs: Jobs) -> Re
     }
     let mut set = JoinSet::new();
     set.spawn_traced(in_set(order_no));
-    let c = set.join_next().await.expect("one").expect("no panic");
+    let c = set.join_next().await.expect("one job").expect("no panic");
     match fate {
         Fate::Panics => panic!("order {order_no} is lost"),
         Fate::Fails => Err(format!("order {order_no} of {tenant_id}")),
@@ -124,7 +124,7 @@ fn on_thread(n: u64) -> u64 {
     n
 }
 
-/// Polls `future` so many times at most.
+/// Polls `future` at most `polls` times.
 async fn up_to<F: Future>(polls: u32, future: F) -> Option<F::Output> {
     let mut future = Box::pin(future);
     let mut left = polls;
@@ -143,7 +143,7 @@ async fn up_to<F: Future>(polls: u32, future: F) -> Option<F::Output> {
 fn ten_thousand_requests() {
     let seed = std::env::var("THROUGHLINE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1u64);
     println!("THROUGHLINE_SEED={seed}");
-    // A thousand panics are part of the plan, and would bury what is not.
+    // Silences the thousand intended panics, so that an unintended one is visible.
     let loud = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         if !panic.payload().downcast_ref::<String>().is_some_and(|message| message.starts_with("order ")) {
@@ -166,23 +166,24 @@ fn ten_thousand_requests() {
                 let polls = if let Fate::Cancelled(polls) = fate { polls } else { u32::MAX };
                 let end = AssertUnwindSafe(up_to(polls, run)).catch_unwind().await;
                 drop(permit);
-                assert!(!Context::current().has_active_span(), "the ambient context of the task is not clean");
+                assert!(!Context::current().has_active_span(), "the task's current context has a span");
                 end.ok().map(|done| done.is_some())
             }));
         }
-        let ends = futures::future::join_all(requests).await.into_iter().map(|end| end.expect("caught")).collect();
+        let ends =
+            futures::future::join_all(requests).await.into_iter().map(|end| end.expect("panics are caught")).collect();
         let all = std::mem::take(&mut *jobs.0.lock().expect("no panic while it is locked"));
         for job in all {
             job.await.expect("no panic in a job");
         }
-        // Every worker has nothing current.
+        // No worker thread has a current span left.
         for _ in 0..64 {
             assert!(!tokio::spawn(async { Context::current().has_active_span() }).await.expect("no panic"));
         }
         ends
     });
     drop(runtime);
-    assert_eq!(capture.open(), 0, "spans are left open");
+    assert_eq!(capture.open(), 0, "spans are still open");
     check(&capture, &fates, &ends);
 }
 
@@ -213,7 +214,7 @@ fn check(capture: &Capture, fates: &[Fate], ends: &[Option<bool>]) {
         let order_no = u64::try_from(*order_no).expect("not negative");
         let tenant = span.attribute("tenant_id").map(ToString::to_string);
         assert_eq!(tenant, Some(format!("tenant-{}", order_no % 7)), "{}", span.name());
-        let role = part(span, &by_id);
+        let role = role(span, &by_id);
         if role == "request" {
             requests.insert(order_no, span);
         }
@@ -223,7 +224,7 @@ fn check(capture: &Capture, fates: &[Fate], ends: &[Option<bool>]) {
             Some(expected) => {
                 let parent =
                     span.parent_id().and_then(|id| by_id.get(&id)).unwrap_or_else(|| panic!("`{role}` is an orphan"));
-                assert_eq!(part(parent, &by_id), *expected);
+                assert_eq!(self::role(parent, &by_id), *expected);
                 assert_eq!(parent.trace_id(), span.trace_id());
                 assert_eq!(
                     parent.attribute("order_no"),
@@ -236,7 +237,7 @@ fn check(capture: &Capture, fates: &[Fate], ends: &[Option<bool>]) {
     assert_eq!(of_order.len(), fates.len());
 
     for (no, fate) in fates.iter().enumerate() {
-        let mut found = of_order.remove(&(no as u64)).expect("checked");
+        let mut found = of_order.remove(&(no as u64)).expect("every order was found");
         assert!(found.values().all(|count| *count == 1), "order {no}: {found:?}");
         let request = requests[&(no as u64)];
         let whole = ends[no] != Some(false);
@@ -253,8 +254,8 @@ fn check(capture: &Capture, fates: &[Fate], ends: &[Option<bool>]) {
 
 type ById<'a> = HashMap<SpanId, &'a FinishedSpan>;
 
-/// The part a span plays. The job of a `JoinSet` is named after the function it runs.
-fn part<'a>(span: &'a FinishedSpan, by_id: &ById<'_>) -> &'a str {
+/// The role of a span in [`Expected`]. The job of a `JoinSet` is named after the function that it runs.
+fn role<'a>(span: &'a FinishedSpan, by_id: &ById<'_>) -> &'a str {
     let parent = span.parent_id().and_then(|id| by_id.get(&id));
     match (span.name(), parent.map(|parent| parent.name())) {
         ("in_set (spawned)", Some("request")) => "in_set_job",

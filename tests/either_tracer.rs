@@ -1,6 +1,5 @@
-//! Random programs over Throughline's API and over that of `tracing`, with our provider and with the SDK's, which have the
-//! same ids: what is recorded does not depend on whose tracer it is. Providers are process-wide, so this is a single test
-//! in its own process.
+//! Random programs over the APIs of Throughline, OpenTelemetry and `tracing` record the same spans with our provider as
+//! with the SDK's. Both generate the same IDs. Providers are process-wide, so this is a single test in its own process.
 //!
 //! The cases are the same in every run. Set `PROPTEST_RNG_SEED` for different ones, and `PROPTEST_CASES` for more.
 
@@ -29,9 +28,9 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// Does what follows, until the end or `Return`, in a span.
+    /// Runs the following steps, until the end or `Return`, in a span.
     Span(Kind, Vec<Tag>, Option<String>),
-    /// The same with tags in scope.
+    /// Runs the following steps, until the end or `Return`, with a tag in scope.
     Tags(Tag),
     Return,
     Record(Tag),
@@ -40,7 +39,7 @@ enum Step {
     ErrorEvent(String),
 }
 
-/// A key, a value, and whether it is for the spans below, too.
+/// A key, a value, and whether spans below have the tag, too.
 type Tag = (&'static str, String, bool);
 
 #[derive(Debug, Clone)]
@@ -50,9 +49,9 @@ enum Kind {
     Detached,
     DetachedLink,
     DetachedRoot,
-    /// Below a span of another process; sampled or not.
+    /// Below a span of another process, which is sampled or not.
     Remote(bool),
-    /// Ids that are not valid.
+    /// Below a span context with invalid IDs.
     Nowhere(u128, u64),
     Linked,
     /// A span of `tracing`.
@@ -64,7 +63,7 @@ enum Kind {
 fn tag() -> impl Strategy<Value = Tag> {
     let keys = ["a", "b", "c", "tenant", "code.file.path", "code.line.number", "error.type"];
     let parts = (select(keys.to_vec()), prop_oneof![8 => "[x-z]{0,2}", 1 => Just("x".repeat(5_000))], any::<bool>());
-    // What describes the code is not for the spans below.
+    // Tags that describe the code are not scoped.
     parts.prop_map(|(key, value, is_scoped)| (key, value, is_scoped && !key.starts_with("code.")))
 }
 
@@ -84,7 +83,8 @@ fn kind() -> impl Strategy<Value = Kind> {
     ]
 }
 
-/// One text or none: of several, the SDK keeps the one that sorts last, and ours the latest.
+/// A single text or none, because the tracers differ for several: the SDK keeps the one that sorts last, and ours the
+/// latest.
 fn error() -> impl Strategy<Value = String> {
     prop_oneof![Just("declined".to_owned()), Just(String::new())]
 }
@@ -120,7 +120,7 @@ fn run(steps: &mut Steps<'_>) {
 }
 
 fn remote(trace: u128, span: u64, is_sampled: bool) -> Context {
-    let state: TraceState = "k=v".parse().expect("it is valid");
+    let state: TraceState = "k=v".parse().expect("valid trace state");
     let flags = TraceFlags::new(0x02).with_sampled(is_sampled);
     let ids = SpanContext::new(TraceId::from(trace), SpanId::from(span), flags, true, state);
     Context::new().with_remote_span_context(ids)
@@ -165,7 +165,7 @@ fn span(kind: &Kind, tags: &[Tag], error: Option<&str>, steps: &mut Steps<'_>) {
     });
 }
 
-/// Others in each case, because the layer counts the events of a span by its id.
+/// Generates different IDs in each case, because the layer counts the events of a span by its ID.
 #[derive(Debug)]
 struct Ids {
     case: u64,
@@ -212,16 +212,16 @@ impl SpanProcessor for Kept {
     }
 }
 
-/// What does not depend on the tracer: times do, as does the order of attributes.
+/// The parts of a span that do not depend on the tracer. Times do, and so does the order of attributes.
 fn shown(span: &SpanData) -> String {
     let map = |attributes: &[KeyValue]| -> BTreeMap<String, String> {
         let value = |it: &KeyValue| format!("{:?} {}", discriminant(&it.value), it.value);
-        // Ours alone, as docs/attributes.md says.
+        // Written only by our tracer, as docs/attributes.md says.
         let both = attributes.iter().filter(|it| it.key.as_str() != "throughline.detached");
         both.map(|it| (it.key.to_string(), value(it))).collect()
     };
     let events: Vec<_> = span.events.iter().map(|event| (event.name.clone(), map(&event.attributes))).collect();
-    // Without flags: the SDK's spans that are not sampled have none.
+    // Without flags, because unsampled spans of the SDK have none.
     let ids = |context: &SpanContext| {
         let state = context.trace_state().header();
         format!("{} {} {} {state}", context.trace_id(), context.span_id(), context.is_remote())
@@ -239,7 +239,7 @@ fn shown(span: &SpanData) -> String {
     )
 }
 
-/// A parent that is not valid is none, but the SDK asks samplers with one as a parent.
+/// Follows the specification, by which an invalid parent is none. The SDK passes it to samplers.
 #[derive(Debug, Clone)]
 struct Specified(Sampler);
 
@@ -265,7 +265,7 @@ fn compare(half: bool, steps: &[Step]) -> Result<(), TestCaseError> {
     let root = if half { Sampler::TraceIdRatioBased(0.5) } else { Sampler::AlwaysOn };
     let sampler = Sampler::ParentBased(Box::new(root));
     let provider = TracerProvider::builder().with_id_generator(Ids::new(case)).with_span_processor(ours.clone());
-    // Our default is not asked below a local parent, nor about attributes.
+    // By default, ours takes a fast path: no sampler is called below a local parent, or needs the attributes.
     let provider = if half { provider.with_sampler(sampler.clone()) } else { provider }.build();
     throughline::install(&provider);
     global::set_tracer_provider(provider);
@@ -295,11 +295,11 @@ fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
 }
 
 #[test]
-fn it_does_not_matter_whose_tracer_it_is() {
+fn our_tracer_records_the_same_as_the_sdk() {
     let seed = RngSeed::Fixed(variable("PROPTEST_RNG_SEED").unwrap_or(1));
     let cases = variable("PROPTEST_CASES").unwrap_or(256);
     let config = Config { cases, rng_seed: seed, failure_persistence: None, ..Config::default() };
-    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(tracing_layer())).expect("the first");
+    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(tracing_layer())).expect("none is set");
     let run = |(half, steps): (bool, Vec<Step>)| compare(half, &steps);
     TestRunner::new(config).run(&(any::<bool>(), steps()), run).unwrap_or_else(|error| panic!("{error}"));
 }

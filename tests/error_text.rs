@@ -1,4 +1,4 @@
-//! How much of error text is recorded is a process-wide setting, so this is a single test.
+//! How much error text is recorded is a process-wide setting, so this is a single test.
 
 use opentelemetry::trace::Status;
 use throughline::testing::{Capture, FinishedSpan};
@@ -29,7 +29,7 @@ fn streams() -> impl futures::Stream<Item = Result<(), String>> {
     futures::stream::iter([Err("user ada has no card".to_owned())])
 }
 
-/// The URLs that an HTTP call shows on either side.
+/// The URLs recorded by the client and the server of an HTTP call.
 fn urls() -> Vec<String> {
     use tower::{Layer as _, ServiceExt as _};
     type Answer = Result<http::Response<http_body_util::Empty<bytes::Bytes>>, std::convert::Infallible>;
@@ -48,7 +48,7 @@ fn urls() -> Vec<String> {
     urls
 }
 
-/// All that the spans of all kinds of failure show.
+/// The texts recorded by spans of all kinds of failures.
 fn shown() -> Vec<(String, String)> {
     let capture = Capture::new();
     capture.run(|| {
@@ -91,8 +91,8 @@ impl std::error::Error for Declined {
     }
 }
 
-/// How many texts name the user, of an error that is a field of a `tracing` span, and of two events in it: the second is
-/// its outcome.
+/// The number of recorded texts that contain the user, for an error in a field of a `tracing` span and in two events,
+/// the second of which is the outcome of the span: with the tracing layer, and with `SpanEvents`.
 fn logged() -> (usize, usize) {
     use tracing_subscriber::layer::SubscriberExt as _;
 
@@ -125,7 +125,7 @@ fn texts_name_status(span: &FinishedSpan) -> bool {
 }
 
 #[test]
-fn what_is_recorded_is_chosen_once_for_all() {
+fn the_setting_applies_to_all_error_text() {
     let init = |variable: &'static str| {
         let get = move |name: &str| match name {
             "THROUGHLINE_ERROR_TEXT" => Some(variable.to_owned()),
@@ -138,16 +138,16 @@ fn what_is_recorded_is_chosen_once_for_all() {
     assert_eq!(full.len(), 9, "{full:?}");
     let wrong = init("none").init().expect_err("no such choice");
     assert_eq!(wrong.to_string(), "`THROUGHLINE_ERROR_TEXT` is `none`; expected one of `full`, `type`");
-    drop(init("full").init().expect("a choice"));
+    drop(init("full").init().expect("valid configuration"));
     assert_eq!(shown(), full);
     // Code takes precedence over the variable.
-    drop(init("full").error_text(ErrorText::type_only()).init().expect("a choice"));
+    drop(init("full").error_text(ErrorText::type_only()).init().expect("valid configuration"));
     assert!(shown().iter().all(|(_, text)| text.is_empty()));
     set_error_text(ErrorText::full());
-    drop(init("type").init().expect("a choice"));
+    drop(init("type").init().expect("valid configuration"));
     assert_eq!(shown(), full);
     assert!(full.iter().all(|(_, text)| text.contains("ada")), "{full:?}");
-    // Each with its source: of the span, of the first event twice, and of the second; and the status.
+    // Each with its source: one of the span, two of the first event, and one of the second; and the status.
     assert_eq!(logged(), (9, 6));
 
     set_error_text(ErrorText::type_only());
@@ -166,7 +166,7 @@ fn what_is_recorded_is_chosen_once_for_all() {
 
     assert_eq!(urls(), ["/users/…", "http://localhost/users/…?name=…&token=REDACTED", "name=…&token=REDACTED"]);
 
-    // The whole text is looked at before it is cut, and a function that panics shows nothing.
+    // The whole text is redacted before it is truncated, and if the function panics, none of it is recorded.
     set_error_text(ErrorText::redacted(|text| {
         assert!(!text.contains("ada"), "a bug");
         text.len().to_string()

@@ -1,5 +1,5 @@
 //! Both files of every pair in `expand/` compile: the source and its expansion. `macros/src/expand/pairs.rs` tests that
-//! the attributes expand the one to the other.
+//! the attributes expand one to the other.
 
 use std::collections::BTreeSet;
 use std::fs;

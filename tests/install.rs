@@ -25,13 +25,13 @@ async fn nothing_then_the_global_provider_then_an_installed_one() {
     assert_eq!(job(2).await.expect("no panic"), 2);
     assert!(!Context::current().has_active_span());
 
-    // Nor is a new trace that of the caller.
+    // The caller's context is passed on, but not into a new trace.
     let caller = SpanContext::new(TraceId::from(1), SpanId::from(2), TraceFlags::SAMPLED, true, TraceState::NONE);
     let caller = Snapshot::from_context(&Context::new().with_remote_span_context(caller));
     assert!(caller.run(|| in_span("inside", Carrier::capture)).traceparent.is_some());
     assert!(caller.run(|| span("tick").root().run(Carrier::capture)).traceparent.is_none());
 
-    // A provider that is set after the first spans is found all the same.
+    // A global provider that is set after the first spans is used.
     let global = Capture::new();
     global::set_tracer_provider(global.provider().clone());
     assert_eq!(work(3), 3);
@@ -45,7 +45,7 @@ async fn nothing_then_the_global_provider_then_an_installed_one() {
         ";
     global.assert_tree(tree);
 
-    // An installed one goes before it, on every thread, and can be replaced.
+    // An installed provider takes precedence, on every thread, and can be replaced.
     for _ in 0..2 {
         let installed = Capture::new();
         throughline::install(installed.provider());
@@ -57,7 +57,7 @@ async fn nothing_then_the_global_provider_then_an_installed_one() {
     }
     assert_eq!(global.spans().len(), 5);
 
-    // After its shutdown the code runs on.
+    // After a shutdown, code still runs, and nothing is recorded.
     let last = Capture::new();
     throughline::install(last.provider());
     last.provider().shutdown_with_timeout(Duration::from_secs(5)).expect("nothing to flush");

@@ -92,14 +92,14 @@ fn a_panic_is_an_event_with_its_trace() {
     assert_eq!(event.of("thread.name"), Some("worker"));
     assert_eq!(event.of("trace_id").zip(event.of("span_id")).map(|(trace, span)| format!("{trace} {span}")), Some(ids));
     assert_eq!(event.of("throughline.tags"), Some("tenant_id=acme note=\"two words\""));
-    assert_eq!(CALLED.load(Ordering::Relaxed), 1, "the hook before it is called, once");
+    assert_eq!(CALLED.load(Ordering::Relaxed), 1, "the previous hook is called once");
 
-    // Not sampled: with the ids of the trace that is not there.
+    // In an unsampled trace, the event has the IDs, too.
     let ids = Capture::with_sampler(Sampler::AlwaysOff).run(|| fails("acme"));
     let event = events.take();
     assert_eq!(event.of("trace_id").zip(event.of("span_id")).map(|(trace, span)| format!("{trace} {span}")), Some(ids));
 
-    // Nothing is set up, and the payload is no text.
+    // Without a provider, and with a payload that is not text.
     panic::catch_unwind(|| panic::panic_any(7)).expect_err("it panics");
     let event = events.take();
     assert_eq!(event.of("error"), Some("the panic's payload is not text"));
@@ -113,7 +113,7 @@ fn a_panic_is_an_event_with_its_trace() {
     let event = events.take();
     assert_eq!((event.of("error"), event.of("error.type")), (None, Some("panic")));
 
-    // With one of our formatters, ids and tags are on the line, and not twice.
+    // With one of our formatters, which write IDs and tags on the line, the event does not repeat them.
     drop(throughline::log::current());
     Capture::new().run(|| fails("acme"));
     let event = events.take();

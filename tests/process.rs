@@ -29,7 +29,7 @@ async fn jobs_are_counted_and_waited_for() {
 
     let (ends, untils): (Vec<_>, Vec<_>) = (0..4).map(|_| oneshot::channel()).unzip();
     let mut untils = untils.into_iter();
-    let mut next = || untils.next().expect("four");
+    let mut next = || untils.next().expect("there are four");
     let _detached = task(next());
     let _blocking = block(next());
     let _thread = thread(next());
@@ -48,7 +48,7 @@ async fn jobs_are_counted_and_waited_for() {
     assert_eq!(jobs::wait(Duration::from_secs(60)).await, Ok(()));
     assert_eq!(jobs::running(), 0);
 
-    // Aborted and panicked jobs are over too.
+    // Aborted and panicked jobs have ended, too.
     let (_kept, until) = oneshot::channel();
     let aborted = task(until);
     aborted.abort();
@@ -66,12 +66,12 @@ fn the_key_of_hashes_is_set_once_and_makes_them_comparable() {
     fn pay(user_id: &str) {
         let _ = user_id;
     }
-    set_hash_key(*b"0123456789abcdef").expect("no tag was hashed before");
+    set_hash_key(*b"0123456789abcdef").expect("no tag has been hashed");
     set_hash_key([0; 16]).expect_err("the key is set");
     let capture = Capture::new();
     capture.run(|| pay("u-1"));
     let hash = capture.span("pay").attribute("user_id").map(ToString::to_string);
-    // SipHash-2-4-128 of `u-1` under that key: any service that has the key gets the same.
+    // SipHash-2-4-128 of `u-1` with this key: every service with the key computes the same.
     assert_eq!(hash.as_deref(), Some("140d926ab361937c1af65dbc9af5d99b"));
 }
 
@@ -140,9 +140,9 @@ fn a_propagator_applies_to_every_carrier() {
     propagation::set(Propagator::default());
 }
 
-/// Nothing in this process reads tags for a log: that would be a reason to evaluate them.
+/// No test in this process may use a log formatter with tags, which would enable their evaluation.
 #[test]
-fn a_tag_is_not_evaluated_in_a_trace_that_is_not_sampled() {
+fn tags_are_not_evaluated_in_an_unsampled_trace() {
     use opentelemetry_sdk::trace::Sampler;
     use throughline::testing::Capture;
     use throughline::{biz_tags, in_span, traced};
@@ -166,6 +166,6 @@ fn a_tag_is_not_evaluated_in_a_trace_that_is_not_sampled() {
     }
     let off = Capture::with_sampler(Sampler::AlwaysOff);
     assert_eq!(off.run(|| in_span("root", || place() + alone())), 7);
-    // Nor where there is baggage, if it is of other keys.
+    // Baggage with other keys makes no difference.
     assert_eq!(off.run(|| in_span("root", outer)), 7);
 }

@@ -13,10 +13,10 @@ use proptest::test_runner::{Config, RngSeed, TestRunner};
 
 // The library of the fuzz targets. It is in another workspace, so it is included.
 #[path = "../fuzz/src/lib.rs"]
-#[expect(clippy::missing_panics_doc, reason = "its head says it of all of them")]
+#[expect(clippy::missing_panics_doc, reason = "the module's documentation says that all of them panic")]
 pub mod invariants;
 
-/// Pieces of headers, valid and not.
+/// Valid and invalid pieces of headers.
 const PIECES: &[&str] = &[
     "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     "0af7651916cd43dd8448eb211c80319c",
@@ -93,7 +93,7 @@ fn pieces() -> impl Strategy<Value = Vec<u8>> {
     vec(piece, 0..24).prop_map(|pieces| pieces.concat())
 }
 
-/// One of the seeds of the fuzz target, with some bytes changed, put in or taken out.
+/// One of the seeds of the fuzz target, with some bytes modified, inserted or removed.
 fn mutated(seeds: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     let change = (any::<Index>(), any::<u8>(), 0..4_u8);
     (select(seeds), vec(change, 0..4)).prop_map(|(mut seed, changes)| {

@@ -1,4 +1,4 @@
-//! Code called by telemetry may do anything, and its spans are not recorded.
+//! Code that telemetry calls may use telemetry itself, and its spans are not recorded.
 
 use std::fmt;
 use std::future::Future as _;
@@ -16,7 +16,7 @@ use throughline::{TagValue, Value, biz_tags, in_span, traced, traced_spawn};
 
 static CALLED: AtomicUsize = AtomicUsize::new(0);
 
-/// What code does that telemetry calls.
+/// Code that is called by telemetry, and uses spans, tags and contexts.
 #[traced(root, tags(depth = inner(0)))]
 #[biz_tags(tag = inner(1))]
 fn inner(depth: u32) -> u32 {
@@ -106,7 +106,7 @@ fn tagged() {
     in_span("below tags", || ());
 }
 
-/// A method that is a tag of itself.
+/// The tag of the method is its own result, so evaluating it calls the method.
 struct Queue(Vec<u8>);
 
 #[traced(tags(length = self.len()))]
@@ -117,7 +117,7 @@ impl Queue {
 }
 
 #[tokio::test]
-async fn what_telemetry_calls_has_no_spans() {
+async fn code_called_by_telemetry_has_no_spans() {
     let names = Names::default();
     let provider = SdkTracerProvider::builder().with_sampler(Busy).with_span_processor(names.clone()).build();
     throughline::install(&provider);
@@ -139,11 +139,11 @@ async fn what_telemetry_calls_has_no_spans() {
         assert!(dropped.as_mut().poll(&mut cx).is_pending());
     }
     assert_eq!(take(), ["dropped"]);
-    // All that was spawned by telemetry runs, without spans.
-    throughline::jobs::wait(Duration::from_secs(60)).await.expect("they end");
+    // Jobs that were spawned by telemetry run without spans.
+    throughline::jobs::wait(Duration::from_secs(60)).await.expect("all jobs end");
     assert_eq!(take(), <[&str; 0]>::default());
     assert!(CALLED.load(Ordering::Relaxed) > 10);
-    assert!(!Context::current().has_active_span(), "what was current is so again");
+    assert!(!Context::current().has_active_span(), "the current context is restored");
     in_span("afterwards", || ());
     assert_eq!(take(), ["afterwards"]);
 }

@@ -1,4 +1,4 @@
-//! The limit for tags in scope is process-wide, and so are the counter and the warnings, so this is a single test.
+//! The limit of tags in scope is process-wide, and so are the counter and the warnings, so this is a single test.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -32,11 +32,11 @@ impl<S: Subscriber> Layer<S> for Log {
     }
 }
 
-/// A long value, of which the baggage has room for seven.
+/// Propagates more long values than the baggage has room for.
 #[biz_tags(propagate(a = long, b = long, c = long, d = long, e = long, f = long, g = long, h = long, i = long))]
 fn send_all(long: &str) {}
 
-/// Runs `inside` with `count` tags `<prefix>0`, `<prefix>1`, … in scope, all of one call.
+/// Runs `inside` with `count` tags `<prefix>0`, `<prefix>1`, … in scope, all of one span.
 fn with_tags<R>(prefix: &str, count: usize, inside: impl FnOnce() -> R) -> R {
     let tags = (0..count).map(|n| &*format!("{prefix}{n}").leak());
     tags.fold(throughline::span(prefix.to_owned()), |span, key| span.biz_tag(key, 1)).run(inside)
@@ -71,7 +71,7 @@ fn a_scope_is_bounded() {
         with_tags("first", 100, || {
             with_tags("second", 100, || {
                 assert_eq!(current_tags().len(), 128);
-                // One that replaces another needs no room.
+                // A tag that overrides another needs no room.
                 throughline::span("override").biz_tag("first0", 2).biz_tag("new", 3).run(|| {
                     assert_eq!(current_tags().len(), 128);
                     throughline::in_span("child", || {});
@@ -80,7 +80,7 @@ fn a_scope_is_bounded() {
         });
     });
     assert_eq!(dropped(&meters, &exporter), 72 + 1);
-    // Each is counted by the span that has lost it, as are two attributes where 128 tags leave no room for them.
+    // A span counts the tags that it has dropped, and two attributes for which 128 tags leave no room.
     let lost = |name| capture.span(name).dropped_attributes_count;
     assert_eq!([lost("first"), lost("second"), lost("override"), lost("child")], [0, 72 + 2, 1 + 2, 2]);
     for name in ["override", "child"] {
@@ -95,7 +95,7 @@ fn a_scope_is_bounded() {
         keys.dedup();
         assert_eq!(keys.len(), span.attributes.len(), "each key once");
     }
-    // Tags that replace others take no room from those after them.
+    // Tags that override others take no room from later ones.
     capture.run(|| {
         with_tags("base", 127, || {
             let replacing = throughline::span("replacing").biz_tag("base0", 2).biz_tag("base1", 2);
@@ -106,14 +106,14 @@ fn a_scope_is_bounded() {
     assert_eq!(span.attribute("base0"), Some(&Value::I64(2)));
     assert_eq!((span.attribute("last"), span.attribute("surplus")), (Some(&Value::I64(3)), None));
     assert_eq!(dropped(&meters, &exporter), 72 + 1 + 1);
-    // A span that has no other tag has lost it as well.
+    // A span whose only tag is dropped counts it, too.
     capture.run(|| with_tags("whole", 128, || throughline::span("alone").biz_tag("surplus", 1).run(|| {})));
     assert_eq!(dropped(&meters, &exporter), 72 + 1 + 1 + 1);
     assert_eq!(capture.span("alone").dropped_attributes_count, 1 + 2);
-    // Ten thousand of one call, for each of which there is no room.
+    // A span with ten thousand tags.
     let kept = capture.run(|| with_tags("many", 10_000, current_tags));
     assert_eq!(kept.len(), 128);
-    // One warning for all of them, and one for tags that have no room in the baggage.
+    // There is one warning for all dropped tags, and one for those that do not fit into the baggage.
     capture.run(|| send_all(&"x".repeat(1_000)));
     capture.run(|| send_all(&"y".repeat(1_000)));
     let events = std::mem::take(&mut *log.0.lock().expect("no panic"));
@@ -125,7 +125,7 @@ fn a_scope_is_bounded() {
         "{unsent}"
     );
 
-    // It is the same for tags without a span.
+    // The same applies to tags without a span.
     let keys = |prefix: &str, count| (0..count).map(|n| &*format!("{prefix}{n}").leak()).collect::<Vec<_>>();
     let in_scope = |keys: &[&'static str], inside: &dyn Fn()| {
         let tags: Vec<(_, &dyn TagValue)> = keys.iter().map(|key| (*key, &1 as _)).collect();
@@ -149,7 +149,7 @@ fn a_scope_is_bounded() {
         "OTEL_TRACES_EXPORTER" => Some("none".to_owned()),
         _ => None,
     };
-    let telemetry = throughline::telemetry::builder().variables(limit).init().expect("all is well");
+    let telemetry = throughline::telemetry::builder().variables(limit).init().expect("the configuration is valid");
     assert_eq!(capture.run(|| with_tags("few", 100, current_tags)).len(), 5);
     drop(telemetry);
 }

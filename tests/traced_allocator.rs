@@ -42,16 +42,16 @@ fn work() -> usize {
 
 #[test]
 fn an_allocator_may_be_traced() {
-    assert_eq!(work(), 10, "nothing is set up");
+    assert_eq!(work(), 10, "no provider is set up");
     let capture = Capture::new();
     assert_eq!(capture.run(work), 10);
     let spans = capture.spans();
     for name in ["Traced::alloc", "Traced::realloc", "grow", "free"] {
         assert!(spans.iter().any(|span| span.name == name), "{name}");
     }
-    let alloc = spans.iter().find(|span| span.name == "Traced::alloc").expect("as said");
+    let alloc = spans.iter().find(|span| span.name == "Traced::alloc").expect("checked above");
     assert!(alloc.attribute("size").is_some() && alloc.attribute("text").is_some());
-    // A thread begins and ends with allocations, before and after all that is kept for it.
+    // A thread allocates before its thread-locals are initialized, and after they are destroyed.
     let context = capture.context();
     std::thread::spawn(move || {
         let _attached = context.attach();

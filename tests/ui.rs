@@ -6,8 +6,8 @@ use std::process::Command;
 
 use trybuild::TestCases;
 
-/// The compiler that wrote `ui/fail/*.stderr`. Other versions word their errors differently, so they
-/// check `ui/pass` alone. To move on: change it, run this test with `TRYBUILD=overwrite`, read the diff.
+/// The compiler that produced `ui/fail/*.stderr`. Other versions word their errors differently, so they check `ui/pass`
+/// only. To upgrade, change this version, run the test with `TRYBUILD=overwrite`, and review the diff.
 const PINNED: &str = "rustc 1.95.";
 
 #[test]
@@ -16,14 +16,14 @@ fn mistakes_are_explained() {
     if version.starts_with(PINNED) {
         TestCases::new().compile_fail("ui/fail/*.rs");
     } else {
-        // Straight to the terminal: what a test prints is shown only if it fails.
+        // Written directly, because the test harness captures what `eprintln!` prints.
         let line = format!("\nskipped ui/fail: the messages are those of {PINNED}*, and this is {}\n", version.trim());
         std::io::stderr().write_all(line.as_bytes()).expect("standard error is open");
     }
 }
 
 #[test]
-fn what_is_right_compiles() {
+fn valid_code_compiles() {
     TestCases::new().pass("ui/pass/*.rs");
 }
 

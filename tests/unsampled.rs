@@ -1,5 +1,5 @@
-//! Below a span that is not sampled, in a process whose log formatters do not need tags: those of `throughline::log`
-//! change what is evaluated there, so no test of this program may use one.
+//! Calls below an unsampled span, in a process without log formatters that need tags. Those of `throughline::log`
+//! change which tags are evaluated there, so no test of this program may use one.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use opentelemetry_sdk::trace::{
 use throughline::testing::Capture;
 use throughline::{Carrier, Tag, TagValue as _, biz_tags, traced};
 
-/// Samples or records new traces by the name of their first span, and others like their parent.
+/// Samples or records new traces by the name of their root span, and follows the parent in others.
 #[derive(Debug, Clone)]
 struct ByName;
 
@@ -37,7 +37,7 @@ impl ShouldSample for ByName {
     }
 }
 
-/// Runs `f` below a span that is not sampled.
+/// Runs `f` below an unsampled span.
 fn below<R>(f: impl FnOnce() -> R) -> (Capture, R) {
     let capture = Capture::with_sampler(ByName);
     let result = capture.run(|| throughline::in_span("quiet", f));
@@ -45,7 +45,7 @@ fn below<R>(f: impl FnOnce() -> R) -> (Capture, R) {
 }
 
 #[test]
-fn another_parent_decides() {
+fn an_explicit_parent_decides() {
     #[traced("handle", parent = sent)]
     fn handle(sent: &Carrier) {
         throughline::in_span("below", || ());
@@ -58,7 +58,7 @@ fn another_parent_decides() {
 }
 
 #[test]
-fn a_new_trace_is_sampled_by_itself() {
+fn a_new_trace_has_its_own_sampling_decision() {
     #[traced("sampled function", root)]
     fn function() {}
     let (capture, ()) = below(|| {
@@ -70,7 +70,7 @@ fn a_new_trace_is_sampled_by_itself() {
 }
 
 #[test]
-fn what_is_propagated_leaves() {
+fn propagated_tags_are_sent() {
     #[traced]
     #[biz_tags(propagate(tenant_id), order_no = 7)]
     fn of_a_function(tenant_id: &str) -> Carrier {
@@ -93,9 +93,9 @@ fn what_is_propagated_leaves() {
     }
 }
 
-/// With the SDK's tracer, which drops the flags of such a parent.
+/// The SDK's tracer drops the flags of an unsampled parent.
 #[test]
-fn the_random_flag_of_the_caller_is_passed_on() {
+fn the_random_flag_of_the_caller_is_propagated() {
     let sampler = Sampler::ParentBased(Box::new(Sampler::AlwaysOff));
     throughline::install(&SdkTracerProvider::builder().with_sampler(sampler).build());
     let trace = "00-0af7651916cd43dd8448eb211c80319c-";
@@ -111,7 +111,7 @@ fn the_random_flag_of_the_caller_is_passed_on() {
     }
 }
 
-/// The name, the status and the attributes of each span that has ended, which a [`Capture`] has only if it is sampled.
+/// The name, the status and the attributes of each ended span. A [`Capture`] has only those that are sampled.
 #[derive(Debug, Clone, Default)]
 struct Ended(Arc<Mutex<Vec<String>>>);
 
@@ -134,7 +134,7 @@ impl SpanProcessor for Ended {
 }
 
 #[test]
-fn one_that_is_only_recorded_has_its_outcome() {
+fn a_span_that_is_recorded_but_not_sampled_has_an_outcome() {
     let ended = Ended::default();
     let capture = Capture::with_provider(|provider| provider.with_sampler(ByName).with_span_processor(ended.clone()));
     capture.run(|| {
