@@ -21,6 +21,19 @@ const FLAGS: &str = "x-b3-flags";
 const PARENT: &str = "x-b3-parentspanid";
 pub(super) const FIELDS: [&str; 6] = [SINGLE, TRACE_ID, SPAN_ID, SAMPLED, FLAGS, PARENT];
 
+/// Whether writing the header `new` invalidates the header `old`. A receiver would prefer the single header of a
+/// previous context, or combine its sampling state with the new trace. The single header is always written first, and
+/// the sampling state after the span ID.
+pub(super) fn is_superseded((old, old_value): (&str, &str), (new, new_value): (&str, &str)) -> bool {
+    let is_any = |names: &[&str]| names.iter().any(|name| old.eq_ignore_ascii_case(name));
+    match new {
+        SINGLE => is_any(&FIELDS),
+        TRACE_ID | SPAN_ID if is_any(&[SINGLE]) => !old_value.contains(new_value),
+        SPAN_ID => is_any(&[SAMPLED, FLAGS, PARENT]),
+        _ => false,
+    }
+}
+
 pub(super) fn inject_single(context: &Context, into: &mut dyn Injector) {
     let span = context.span();
     let span = span.span_context();

@@ -8,7 +8,7 @@ use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, Injector};
 
 use crate::context::origin::Origin;
-use crate::propagation::w3c;
+use crate::propagation::{b3, w3c};
 
 /// The maximum number of values read for one header; no format has a use for more.
 pub(crate) const MAX_VALUES: usize = 64;
@@ -86,7 +86,8 @@ impl<K: AsRef<str>, V: AsRef<str>> Extractor for Pairs<'_, K, V> {
 
 /// A list of names and values as a carrier to inject into.
 ///
-/// An existing header with the same name is replaced, and the `tracestate` of another `traceparent` is removed.
+/// An existing header with the same name is replaced. Other headers of a previous context in the same format are
+/// removed: the `tracestate` of another `traceparent`, and B3 headers in either encoding.
 ///
 /// ```
 /// use throughline::propagation::{self, PairsMut};
@@ -99,8 +100,12 @@ pub struct PairsMut<'a>(pub &'a mut Vec<(String, String)>);
 
 impl Injector for PairsMut<'_> {
     fn set(&mut self, key: &str, value: String) {
-        let is_stale = |name: &str| name.eq_ignore_ascii_case(key) || w3c::is_superseded(name, key);
-        self.0.retain(|(name, _)| !is_stale(name));
+        let is_stale = |(name, old): &(String, String)| {
+            name.eq_ignore_ascii_case(key)
+                || w3c::is_superseded(name, key)
+                || b3::is_superseded((name, old), (key, &value))
+        };
+        self.0.retain(|header| !is_stale(header));
         self.0.push((key.to_owned(), value));
     }
 }

@@ -4,7 +4,7 @@ use opentelemetry::Context;
 use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry::trace::SpanContext;
 use throughline::Snapshot;
-use throughline::propagation::{Format, Pairs, Propagator};
+use throughline::propagation::{Format, Pairs, PairsMut, Propagator};
 use throughline::testing::Capture;
 
 use super::{SPAN, TRACE, inject, remote, value, with};
@@ -137,6 +137,30 @@ fn the_debug_flag_goes_on_with_its_trace() {
         assert_eq!((sent(&below), sent(&in_job)), (debugged, debugged), "{headers:?}");
         assert!(!sent(&elsewhere), "another trace");
     }
+}
+
+/// A forwarded message has the headers of another context, which a receiver could prefer or combine with the new ones.
+#[test]
+fn headers_of_a_previous_context_are_removed() {
+    let other = "1".repeat(32);
+    let single = format!("{other}-{SPAN}-d");
+    let multi =
+        [("X-B3-TraceId", other.as_str()), ("X-B3-SpanId", SPAN), ("X-B3-Flags", "1"), ("X-B3-ParentSpanId", SPAN)];
+    for format in [Format::B3, Format::B3Multi] {
+        let propagator = Propagator::new([format]);
+        for stale in [&multi[..], &[("B3", &single)]] {
+            let mut headers: Vec<_> = stale.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+            let context = remote(0);
+            propagator.inject(&context, &mut PairsMut(&mut headers));
+            assert_eq!(headers, inject(&propagator, &context), "{format:?} over {stale:?}");
+        }
+    }
+    // Those of the same context are kept.
+    let both = Propagator::new([Format::B3, Format::B3Multi]);
+    let mut headers = inject(&both, &remote(1));
+    assert_eq!(headers.len(), 4);
+    both.inject(&remote(1), &mut PairsMut(&mut headers));
+    assert_eq!(headers, inject(&both, &remote(1)));
 }
 
 #[test]
