@@ -67,7 +67,9 @@ impl UrlRules {
     /// Redacts a path. Segments may have parameters (`/orders;jsessionid=1`), and the path may contain a URL.
     pub fn path<'a>(&self, path: &'a str) -> Cow<'a, str> {
         let (mut shown, mut rest) = (String::new(), path);
-        while let Some((front, after)) = self.authority(rest, rest) {
+        // User information precedes an `@`, so it is not searched for after the last one.
+        let tail = path.rfind('@').map_or(path.len(), |at| path.len() - at);
+        while let Some((front, after)) = self.authority(&rest[..rest.len().saturating_sub(tail)], rest) {
             (shown, rest) = (shown + &front, after);
         }
         let rest = self.pairs(rest, &['/', ';']);
@@ -185,10 +187,8 @@ impl UrlRules {
             return false;
         }
         let Some(text) = decoded(text) else { return true };
-        let credentials = text.match_indices("://").any(|(at, mark)| {
-            let (user, _) = without_user(&text[at + mark.len()..]);
-            !user.is_empty()
-        });
+        let front = &text[..text.rfind('@').unwrap_or(0)];
+        let credentials = front.match_indices("://").any(|(at, _)| !without_user(&text[at + 3..]).0.is_empty());
         credentials
             || text.match_indices(['=', ':']).any(|(at, mark)| {
                 let (before, after) = (&text[..at], &text[at + 1..]);

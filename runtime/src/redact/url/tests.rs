@@ -145,6 +145,11 @@ fn path_parameters_are_redacted() {
         shown("/to/http://ada:pw@example.com/x;sig=1"),
         "/to/http://REDACTED:REDACTED@example.com/x;sig=REDACTED"
     );
+    // There is no user information after the last `@`, but there may be parameters.
+    assert_eq!(
+        shown("/to/http://ada:pw@h/to/http://h;sig=1/@me/http://h;sig=2"),
+        "/to/http://REDACTED:REDACTED@h/to/http://h;sig=REDACTED/@me/http://h;sig=REDACTED"
+    );
     assert_eq!(shown("/key/code/token"), "/key/code/token");
 }
 
