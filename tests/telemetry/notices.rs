@@ -97,6 +97,17 @@ alone! {
 }
 
 alone! {
+    fn what_init_says_before_there_is_a_subscriber_is_kept_up_to_a_limit() {
+        let disabled = |name: &str| (name == "OTEL_SDK_DISABLED").then(|| "true".to_owned());
+        let init = |_| throughline::telemetry::builder().variables(disabled).init().expect("it is valid");
+        let telemetry: Vec<_> = (0..20).map(init).collect();
+        let log = Log::keep_from(Level::INFO);
+        drop(telemetry);
+        assert_eq!(log.count("disabled by `OTEL_SDK_DISABLED`"), 16, "{}", log.text());
+    }
+}
+
+alone! {
     fn the_first_span_that_goes_nowhere_is_told_of_once() {
         // Without a subscriber, nothing is logged.
         trace(1);

@@ -217,16 +217,21 @@ alone! {
 
 alone! {
     fn a_partial_success_counts_what_was_refused() {
+        let log = Log::keep();
         for protocol in BOTH {
-            let kept = Kept::start();
-            kept.set(Behaviour::PartialSuccess(2));
-            let telemetry = start(&kept, protocol, 10_000);
-            trace(4);
-            telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
-            let stats = telemetry.export_stats();
-            assert_eq!((stats.exported, stats.refused), (3, 2), "{protocol:?}");
-            shut_down(telemetry);
+            // Some may be more than were sent.
+            for (rejected, refused) in [(2, 2), (5, 5), (6, 5), (i64::MAX, 5)] {
+                let kept = Kept::start();
+                kept.set(Behaviour::PartialSuccess(rejected));
+                let telemetry = start(&kept, protocol, 10_000);
+                trace(4);
+                telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
+                let stats = telemetry.export_stats();
+                assert_eq!((stats.exported, stats.refused), (5 - refused, refused), "{protocol:?} {rejected}");
+                shut_down(telemetry);
+            }
         }
+        assert_eq!(log.count(" spans: not those"), 8, "{}", log.text());
     }
 }
 

@@ -11,12 +11,12 @@ use std::thread;
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
-use opentelemetry::trace::{SpanId, Status, TraceContextExt as _, TraceId};
+use opentelemetry::trace::{SpanContext, SpanId, Status, TraceContextExt as _, TraceId};
 
 use super::diagnostics;
 use super::text::{bounded, count};
 use crate::semconv;
-use crate::span::registry::{Entry, Table};
+use crate::span::registry::{Entry, Overdue, Table};
 
 /// How often open spans are scanned.
 pub(crate) const SCAN_INTERVAL: Duration = Duration::from_millis(500);
@@ -75,6 +75,22 @@ fn oldest_first(mut spans: Vec<OpenSpan>) -> Vec<OpenSpan> {
     spans
 }
 
+/// A name and a place.
+type Place = (Cow<'static, str>, Option<&'static Location<'static>>);
+
+/// For each place, the span that has been open for longest, and the number of all of them.
+fn by_place(spans: Vec<(Overdue, Duration)>) -> BTreeMap<Place, ((SpanContext, Duration), u64)> {
+    let mut by_place = BTreeMap::new();
+    for (Overdue { identity, name, place }, age) in spans {
+        let (oldest, count) = by_place.entry((name, place)).or_insert_with(|| ((identity.clone(), age), 0));
+        *count += 1;
+        if age > oldest.1 {
+            *oldest = (identity, age);
+        }
+    }
+    by_place
+}
+
 /// Warns about spans that stay open.
 pub(crate) struct OpenSpanWatch {
     table: &'static Table,
@@ -93,16 +109,7 @@ impl OpenSpanWatch {
     pub(crate) fn scan(&self) {
         self.table.tick();
         self.warn_of_untracked();
-        let mut by_place = BTreeMap::new();
-        for (span, age) in self.table.overdue(self.warn_after) {
-            let (oldest, count) =
-                by_place.entry((span.name.clone(), span.place)).or_insert_with(|| ((span.identity.clone(), age), 0));
-            *count += 1;
-            if age > oldest.1 {
-                *oldest = (span.identity, age);
-            }
-        }
-        for ((name, place), ((identity, age), count)) in by_place {
+        for ((name, place), ((identity, age), count)) in by_place(self.table.overdue(self.warn_after)) {
             let at = place.map_or_else(String::new, |place| format!(" started at {}:{}", place.file(), place.line()));
             let more = if count > 1 { format!("; {} more from the same place", count - 1) } else { String::new() };
             diagnostics::emit(|| {
@@ -145,5 +152,40 @@ impl OpenSpanWatch {
             }
         })?;
         Ok(guard)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::{TraceFlags, TraceState};
+
+    use super::*;
+
+    #[test]
+    fn the_oldest_span_of_a_place_is_named() {
+        let overdue = |id: u64, name: &'static str, place, seconds| {
+            let identity = SpanContext::new(1.into(), id.into(), TraceFlags::SAMPLED, false, TraceState::NONE);
+            (Overdue { identity, name: name.into(), place }, Duration::from_secs(seconds))
+        };
+        let here = Some(Location::caller());
+        let there = Some(Location::caller());
+        let spans = vec![
+            overdue(1, "a", here, 5),
+            overdue(2, "a", here, 9),
+            overdue(3, "a", here, 7),
+            overdue(4, "a", there, 1),
+            overdue(5, "b", here, 2),
+            overdue(6, "b", here, 2),
+            overdue(7, "a", None, 3),
+        ];
+        let mut named: Vec<_> = by_place(spans)
+            .into_iter()
+            .map(|((name, place), ((identity, age), count))| {
+                (u64::from_be_bytes(identity.span_id().to_bytes()), name, place, age.as_secs(), count)
+            })
+            .collect();
+        named.sort_unstable_by_key(|named| named.0);
+        let expected = [(2, "a", here, 9, 3), (4, "a", there, 1, 1), (5, "b", here, 2, 2), (7, "a", None, 3, 1)];
+        assert_eq!(named, expected.map(|(id, name, place, age, count)| (id, name.into(), place, age, count)));
     }
 }

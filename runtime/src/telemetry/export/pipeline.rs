@@ -252,18 +252,30 @@ impl fmt::Debug for BatchExport {
 
 #[cfg(test)]
 mod tests {
-    use super::super::exporter::Discard;
+    use std::future::pending;
+
+    use super::super::exporter::{Batch, Discard, Outcome};
     use super::super::queue::QueueLimits;
     use super::*;
 
-    /// Of one span, in a queue that is not exported by itself.
-    fn export() -> BatchExport {
+    /// Far longer than anything takes.
+    const TIMEOUT: Duration = Duration::from_secs(60);
+
+    /// Of one span.
+    fn started<E: BatchExporter>(
+        batch: BatchConfig,
+        build: impl FnOnce() -> Result<E, InitError> + Send + 'static,
+    ) -> BatchExport {
         let queue = Arc::new(Queue::new(QueueLimits { spans: 100, bytes: 1 << 20 }));
-        let batch = BatchConfig { schedule_delay: Duration::from_secs(3600), ..BatchConfig::default() };
         let pipeline = Pipeline { queue, batch, collector: "the collector".to_owned(), open_spans: None, audit: None };
-        let export = BatchExport::start(pipeline, || Ok(Discard)).unwrap_or_else(|error| panic!("{error}"));
+        let export = BatchExport::start(pipeline, build).unwrap_or_else(|error| panic!("{error}"));
         export.push(&EncodedSpans::complete(1, 1, vec![0; 9]));
         export
+    }
+
+    /// In a queue that is not exported by itself.
+    fn export() -> BatchExport {
+        started(BatchConfig { schedule_delay: Duration::from_secs(3600), ..BatchConfig::default() }, || Ok(Discard))
     }
 
     #[test]
@@ -280,5 +292,37 @@ mod tests {
             export.process = process;
             let _ = export.shutdown(Duration::MAX);
         }
+    }
+
+    /// Its export takes for ever, and the begin of a shutdown panics, which nothing catches.
+    struct Panics(mpsc::Sender<()>);
+
+    impl BatchExporter for Panics {
+        async fn export(&self, _: Batch<'_>, _: &dyn Fn(Outcome)) {
+            let _ = self.0.send(());
+            pending::<()>().await;
+        }
+
+        fn shutdown_begins(&self, _: Duration) {
+            panic!("of the export thread");
+        }
+    }
+
+    #[test]
+    fn a_flush_does_not_wait_for_a_thread_that_has_panicked() {
+        let (begin, has_begun) = mpsc::channel();
+        let batch = BatchConfig { max_export_batch_size: 1, export_timeout: TIMEOUT, ..BatchConfig::default() };
+        let export = started(batch, || Ok(Panics(begin)));
+        has_begun.recv().expect("a batch is in flight");
+        thread::scope(|scope| {
+            let flush = scope.spawn(|| export.force_flush());
+            // The thread does not take it before the batch is settled.
+            while !export.handle.control.has_request() {
+                thread::yield_now();
+            }
+            assert!(export.shutdown(TIMEOUT).is_err(), "a span is left behind");
+            assert!(flush.join().expect("no panic").is_ok(), "it has waited until its timeout");
+        });
+        assert_eq!(export.handle().stats().left_behind, 1);
     }
 }

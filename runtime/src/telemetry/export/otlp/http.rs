@@ -251,8 +251,9 @@ async fn error_message(response: reqwest::Response) -> String {
 
 // Elsewhere, the loopback interface has one address, and a full queue may refuse.
 #[cfg(all(test, target_os = "linux"))]
-mod tests {
+pub(super) mod tests {
     use std::future::pending;
+    use std::net::SocketAddr;
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -261,23 +262,52 @@ mod tests {
     use crate::telemetry::config::{ExporterConfig, Protocol};
 
     /// A host that is gone drops what it receives, and so does a listener whose queue is full.
-    #[tokio::test]
-    async fn the_next_address_of_a_name_is_tried() {
-        let gone = TcpSocket::new_v4().expect("a socket");
-        gone.bind(([127, 0, 0, 1], 0).into()).expect("there is a port");
-        let gone = gone.listen(0).expect("it is bound");
-        let first = gone.local_addr().expect("it is bound");
-        let _waiting = TcpStream::connect(first).await.expect("there is room for one");
-        let listener = TcpListener::bind(("127.0.0.2", first.port())).await.expect("the port is free there, too");
-        let second = listener.local_addr().expect("it is bound");
+    pub(in super::super) struct Gone {
+        pub(in super::super) address: SocketAddr,
+        _listener: TcpListener,
+        _waiting: TcpStream,
+    }
 
+    impl Gone {
+        pub(in super::super) async fn at(address: impl Into<SocketAddr>) -> Self {
+            let socket = TcpSocket::new_v4().expect("a socket");
+            socket.bind(address.into()).expect("the port is free");
+            let listener = socket.listen(0).expect("it is bound");
+            let address = listener.local_addr().expect("it is bound");
+            let waiting = TcpStream::connect(address).await.expect("there is room for one");
+            Self { address, _listener: listener, _waiting: waiting }
+        }
+    }
+
+    /// To a name with these addresses, within six seconds.
+    fn to(addresses: &[SocketAddr]) -> Http {
         let mut config = ExporterConfig::default();
-        let endpoint = format!("http://collector.test:{}/v1/traces", first.port());
+        let endpoint = format!("http://collector.test:{}/v1/traces", addresses[0].port());
         config.set_collector(endpoint, Protocol::HttpProtobuf).expect("a URL");
         let mut config = config.otlp().expect("it is valid").clone();
         config.timeout = Some(Duration::from_secs(6));
-        let client = client(&config).no_proxy().resolve_to_addrs("collector.test", &[first, second]);
-        let http = Http::over(client, &config).unwrap_or_else(|error| panic!("{error}"));
+        let client = client(&config).no_proxy().resolve_to_addrs("collector.test", addresses);
+        Http::over(client, &config).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// By a clock that only advances when there is nothing to do.
+    #[tokio::test(start_paused = true)]
+    async fn connecting_takes_half_of_the_timeout_for_all_addresses() {
+        let first = Gone::at(([127, 0, 0, 1], 0)).await;
+        let second = Gone::at(([127, 0, 0, 2], first.address.port())).await;
+        for addresses in [&[first.address][..], &[first.address, second.address]] {
+            let begun = time::Instant::now();
+            assert!(to(addresses).send(Bytes::from_static(b"spans")).await.is_err());
+            assert_eq!(begun.elapsed().as_secs(), 3, "{addresses:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_next_address_of_a_name_is_tried() {
+        let gone = Gone::at(([127, 0, 0, 1], 0)).await;
+        let port = gone.address.port();
+        let listener = TcpListener::bind(("127.0.0.2", port)).await.expect("the port is free there, too");
+        let http = to(&[gone.address, listener.local_addr().expect("it is bound")]);
         let serve = async {
             let (mut stream, _) = listener.accept().await.expect("an attempt");
             let _ = stream.read(&mut [0; 1 << 10]).await.expect("a request");
