@@ -46,6 +46,12 @@ enum Answer {
     },
     /// It is refused for good, with a message of this length.
     Refuse(usize),
+    /// It is refused for now, with this message and these details: in trailers after a message, or without one.
+    Unavailable {
+        message: &'static str,
+        details: &'static str,
+        after_message: bool,
+    },
     /// A proxy finds it too large.
     TooLarge,
     /// It is accepted, as the last one of the connection.
@@ -147,6 +153,21 @@ fn refused(stream: u32, length: usize) -> Vec<u8> {
     frames
 }
 
+/// A response that is only a status, or has an empty message before it.
+fn unavailable(stream: u32, message_of_status: &str, details: &str, after_message: bool) -> Vec<u8> {
+    let status = [
+        header("grpc-status", "14"),
+        header("grpc-message", message_of_status),
+        header("grpc-status-details-bin", details),
+    ]
+    .concat();
+    if after_message {
+        return [begun(stream), message(stream), frame(HEADERS, END_HEADERS | END_STREAM, stream, &status)].concat();
+    }
+    let headers = [&[0x88][..], &header("content-type", "application/grpc"), &status].concat();
+    frame(HEADERS, END_HEADERS | END_STREAM, stream, &headers)
+}
+
 /// `:status: 413`, whose name is in the static table.
 fn too_large(stream: u32) -> Vec<u8> {
     frame(HEADERS, END_HEADERS | END_STREAM, stream, &[&[8, 3][..], b"413"].concat())
@@ -187,6 +208,9 @@ fn serve(
                 socket.write_all(&cut_off(stream, code, with_message))?;
             }
             Answer::Refuse(length) if is_complete => socket.write_all(&refused(stream, length))?,
+            Answer::Unavailable { message, details, after_message } if is_complete => {
+                socket.write_all(&unavailable(stream, message, details, after_message))?;
+            }
             Answer::TooLarge if is_complete => socket.write_all(&too_large(stream))?,
             Answer::GoAway(code) if begins => {
                 socket.write_all(&go_away(0, code))?;
@@ -260,6 +284,18 @@ alone! {
     fn a_response_that_is_cut_off_is_none() {
         for answer in cut_offs() {
             arrive(vec![Answer::Accept, answer, Answer::Accept, answer], 4);
+        }
+    }
+}
+
+alone! {
+    /// gRPC over HTTP/2, "Responses": values that cannot be decoded are no error.
+    fn a_status_whose_message_or_details_cannot_be_read_is_one() {
+        for (message, details) in [("not%20now", "CA4"), ("not%20now", "not base64!"), ("caf%E9", "CA4"), ("%", "=")] {
+            for after_message in [true, false] {
+                let answer = Answer::Unavailable { message, details, after_message };
+                arrive(vec![answer, Answer::Accept, answer], 2);
+            }
         }
     }
 }

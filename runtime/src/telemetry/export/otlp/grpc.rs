@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use http_body::{Frame, SizeHint};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
 use prost::Message as _;
 use tokio::time;
 use tonic::body::Body;
@@ -23,7 +24,7 @@ use tonic::codegen::{Bytes, Service};
 use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, ConnectError, Status};
-use tonic_types::StatusExt as _;
+use tonic_types::{RetryInfo, pb};
 
 use super::hints::{Doubt, doubt};
 #[cfg(feature = "otlp-tls")]
@@ -32,6 +33,8 @@ use super::{Attempt, AttemptError, Failure, TOO_LARGE, USER_AGENT, chain, connec
 use crate::telemetry::config::{ConfigError, OtlpConfig};
 
 pub(super) const GRPC_STATUS: &str = "grpc-status";
+const GRPC_MESSAGE: &str = "grpc-message";
+const GRPC_DETAILS: &str = "grpc-status-details-bin";
 
 const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
@@ -175,7 +178,6 @@ pub(super) fn classify(status: &Status, observed: &Observed) -> AttemptError {
     if is_unexpected && http != 0 && http != 200 {
         reason = format!("{reason} (HTTP status {http})");
     }
-    let retry_info = || status.get_details_retry_info().map(|info| info.retry_delay);
     let failure = match status.code() {
         // A proxy in front of the collector has a limit.
         Code::Unknown if is_unexpected && http == 413 => Failure::TooLarge(reason),
@@ -183,8 +185,8 @@ pub(super) fn classify(status: &Status, observed: &Observed) -> AttemptError {
         Code::OutOfRange if is_unexpected => Failure::Permanent(format!("{TOO_LARGE}, or not valid gRPC")),
         // Not retryable without `RetryInfo`, according to the specification. Most servers also return it for a message
         // that is too large, among other things.
-        Code::ResourceExhausted => match retry_info() {
-            Some(retry_after) => Failure::Retryable { reason, retry_after, may_be_too_large: false },
+        Code::ResourceExhausted => match retry_info(status) {
+            Some(info) => Failure::Retryable { reason, retry_after: info.retry_delay, may_be_too_large: false },
             None => Failure::Permanent(reason),
         },
         Code::Cancelled
@@ -194,7 +196,8 @@ pub(super) fn classify(status: &Status, observed: &Observed) -> AttemptError {
         | Code::Unavailable
         | Code::DataLoss => {
             let may_be_too_large = status.code() == Code::OutOfRange;
-            Failure::Retryable { reason, retry_after: retry_info().flatten(), may_be_too_large }
+            let retry_after = retry_info(status).and_then(|info| info.retry_delay);
+            Failure::Retryable { reason, retry_after, may_be_too_large }
         }
         _ => Failure::Permanent(reason),
     };
@@ -204,6 +207,17 @@ pub(super) fn classify(status: &Status, observed: &Observed) -> AttemptError {
         _ => is_unexpected.then_some(Doubt::Protocol),
     };
     AttemptError { failure, doubt, is_cut_off }
+}
+
+/// What the collector says about a retry. tonic-types would decode it as well, but overflows if the delay is the least
+/// possible one.
+fn retry_info(status: &Status) -> Option<RetryInfo> {
+    let details = pb::Status::decode(status.details()).ok()?.details;
+    let mut infos = details.iter().filter(|detail| detail.type_url == RetryInfo::TYPE_URL);
+    let info = infos.find_map(|info| pb::RetryInfo::decode(&*info.value).ok())?;
+    // A negative one is none.
+    let delay = |seconds, nanos| Some(Duration::new(u64::try_from(seconds).ok()?, u32::try_from(nanos).ok()?));
+    Some(RetryInfo { retry_delay: info.retry_delay.map(|time| delay(time.seconds, time.nanos).unwrap_or_default()) })
 }
 
 /// What the server has sent. If tonic cannot read a response, it creates a status itself.
@@ -218,10 +232,28 @@ pub(super) struct Observed {
 }
 
 impl Observed {
-    fn look_for_status(&self, headers: &HeaderMap) {
+    fn look_for_status(&self, headers: &mut HeaderMap) {
         if headers.contains_key(GRPC_STATUS) {
             self.grpc_status.store(true, Ordering::Relaxed);
+            make_readable(headers);
         }
+    }
+}
+
+/// Makes the message and the details of a status such that tonic reads its code: it panics if the details are not valid
+/// base64, and takes the code for `UNKNOWN` if the message is not valid UTF-8 (gRPC over HTTP/2, "Responses": "When
+/// decoding invalid values, implementations MUST NOT error").
+fn make_readable(headers: &mut HeaderMap) {
+    if headers.contains_key(GRPC_DETAILS) {
+        let metadata = MetadataMap::from_headers(headers.clone());
+        if metadata.get_bin(GRPC_DETAILS).is_none_or(|details| details.to_bytes().is_err()) {
+            headers.remove(GRPC_DETAILS);
+        }
+    }
+    if let Some(message) = headers.get_mut(GRPC_MESSAGE) {
+        let text = percent_decode(message.as_bytes()).decode_utf8_lossy();
+        let readable = HeaderValue::try_from(utf8_percent_encode(&text, NON_ALPHANUMERIC).to_string());
+        *message = readable.unwrap_or(HeaderValue::from_static(""));
     }
 }
 
@@ -251,9 +283,9 @@ impl Service<Request<Body>> for ObservedChannel {
         }
         let (response, observed) = (self.channel.call(request), Arc::clone(&self.observed));
         Box::pin(async move {
-            let response = response.await?;
+            let mut response = response.await?;
             observed.http_status.store(response.status().as_u16(), Ordering::Relaxed);
-            observed.look_for_status(response.headers());
+            observed.look_for_status(response.headers_mut());
             let kind = response.headers().get(CONTENT_TYPE);
             let is_grpc = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
             // The page of a proxy. tonic would report that it is no message, whatever the status of HTTP.
@@ -311,8 +343,8 @@ impl http_body::Body for ObservedBody {
         mut self: Pin<&mut Self>,
         cx: &mut task::Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        if let Some(Ok(Some(trailers))) = frame.as_ref().map(|frame| frame.as_ref().map(Frame::trailers_ref)) {
+        let mut frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if let Some(Ok(Some(trailers))) = frame.as_mut().map(|frame| frame.as_mut().map(Frame::trailers_mut)) {
             self.observed.look_for_status(trailers);
         }
         if frame.is_none() && self.is_grpc {
@@ -327,5 +359,60 @@ impl http_body::Body for ObservedBody {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(status: &[(&'static str, &'static [u8])]) -> HeaderMap {
+        let value = |value| HeaderValue::from_bytes(value).expect("it can be sent");
+        status.iter().map(|(name, text)| (name.parse().expect("a name"), value(text))).collect()
+    }
+
+    /// Over an address that drops what it receives, and by a clock that only advances when there is nothing to do.
+    #[cfg(target_os = "linux")]
+    #[tokio::test(start_paused = true)]
+    async fn connecting_takes_half_of_the_timeout() {
+        use super::super::http::tests::Gone;
+        use crate::telemetry::config::{ExporterConfig, Protocol};
+
+        let gone = Gone::at(([127, 0, 0, 1], 0)).await;
+        let mut config = ExporterConfig::default();
+        config.set_collector(format!("http://{}", gone.address), Protocol::Grpc).expect("a URL");
+        let mut config = config.otlp().expect("it is valid").clone();
+        config.timeout = Some(Duration::from_secs(6));
+        let grpc = Grpc::new(
+            &config,
+            #[cfg(feature = "otlp-tls")]
+            None,
+        )
+        .unwrap_or_else(|error| panic!("{error}"));
+        let begun = time::Instant::now();
+        assert!(grpc.send(Bytes::from_static(b"spans")).await.is_err());
+        assert_eq!(begun.elapsed().as_secs(), 3);
+    }
+
+    #[test]
+    fn a_status_is_read_whatever_its_message_and_its_details_are() {
+        for (message, details, read) in [
+            (&b"not now"[..], &b"CA4"[..], "not now"),
+            (b"caf%C3%A9 100%", b"CA4=", "café 100%"),
+            (b"caf\xc3\xa9", b"CA4", "café"),
+            (b"caf%E9", b"CA4", "caf\u{fffd}"),
+            (b"\xff%0a%25", b"CA4", "\u{fffd}\n%"),
+            (b"not now", b"", "not now"),
+            (b"not now", b"not base64!", "not now"),
+            (b"not now", b"CA4,CA4", "not now"),
+            (b"caf%E9", b"\xff", "caf\u{fffd}"),
+        ] {
+            let mut headers = headers(&[(GRPC_STATUS, b"14"), (GRPC_MESSAGE, message), (GRPC_DETAILS, details)]);
+            Observed::default().look_for_status(&mut headers);
+            let status = Status::from_header_map(&headers).expect("there is one");
+            assert_eq!((status.code(), status.message()), (Code::Unavailable, read), "{message:?}");
+            let expected = if details.starts_with(b"CA4") && details.len() < 5 { &[8, 14][..] } else { &[] };
+            assert_eq!(status.details(), expected, "{details:?}");
+        }
     }
 }

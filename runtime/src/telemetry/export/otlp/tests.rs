@@ -1,5 +1,6 @@
 use std::sync::atomic::Ordering;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
@@ -59,6 +60,81 @@ fn a_collector_may_say_when() {
     }
     let garbage = Status::with_details(Code::ResourceExhausted, "no", vec![0xff; 9].into());
     assert_eq!(is(&sent(&garbage).failure), ("permanent", None));
+}
+
+/// A status with one detail, `RetryInfo`, encoded as `info`.
+fn asking(code: Code, info: &[u8]) -> Status {
+    // The tags of the fields 1 to 3, which are messages or text.
+    let [first, second, third] = [1, 2, 3].map(|field| field << 3 | 2);
+    let mut any = Vec::new();
+    put_bytes(&mut any, first, b"type.googleapis.com/google.rpc.RetryInfo");
+    put_bytes(&mut any, second, info);
+    let mut status = Vec::new();
+    put_bytes(&mut status, third, &any);
+    Status::with_details(code, "no", status.into())
+}
+
+/// OTLP/gRPC, "OTLP/gRPC Throttling".
+#[test]
+fn a_collector_may_say_when_in_any_way() {
+    // A duration whose seconds are the varint that follows.
+    const LONG: [u8; 3] = [10, 11, 8];
+    let seconds = |varint: &[u8; 10]| [&LONG[..], varint].concat();
+    let negative = seconds(&[255, 255, 255, 255, 255, 255, 255, 255, 255, 1]);
+    let least = seconds(&[128, 128, 128, 128, 128, 128, 128, 128, 128, 1]);
+    let greatest = seconds(&[255, 255, 255, 255, 255, 255, 255, 255, 255, 0]);
+    for (info, expected) in [
+        (&[10, 2, 8, 7][..], Some(Some(7))),
+        (&[10, 0], Some(Some(0))),
+        (&[], Some(None)),
+        (&negative, Some(Some(0))),
+        (&least, Some(Some(0))),
+        (&greatest, Some(Some(i64::MAX.unsigned_abs()))),
+        // Malformed.
+        (&[10, 9, 8], None),
+    ] {
+        let expect = |code, expected| assert_eq!(is(&sent(&asking(code, info)).failure), expected, "{code:?} {info:?}");
+        expect(Code::Unavailable, ("retryable", expected.flatten()));
+        expect(Code::ResourceExhausted, expected.map_or(("permanent", None), |after| ("retryable", after)));
+        expect(Code::Internal, ("permanent", None));
+        expect(Code::Unauthenticated, ("permanent", None));
+    }
+}
+
+/// By a clock that only advances when there is nothing to do.
+#[tokio::test(start_paused = true)]
+async fn the_backoff_doubles_up_to_a_limit_as_does_what_the_collector_asks_for() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("there is a port");
+    let mut config = ExporterConfig::default();
+    let endpoint = format!("http://{}", listener.local_addr().expect("it is bound"));
+    config.set_collector(endpoint, Protocol::HttpProtobuf).expect("a URL");
+    let mut config = config.otlp().expect("it is valid").clone();
+    config.timeout = None;
+    let exporter = OtlpExporter::new(&config, &Resource::builder_empty().build());
+    let exporter = exporter.unwrap_or_else(|error| panic!("{error}"));
+    let (scopes, waits) = (Scopes::default(), RefCell::new(Vec::new()));
+    let serve = async {
+        let mut answered = time::Instant::now();
+        for retry_after in [0, 0, 0, 0, 0, 0, 0, 0, 7, 99_999, 0] {
+            let (mut stream, _) = listener.accept().await.expect("an attempt");
+            waits.borrow_mut().push(answered.elapsed().as_millis());
+            let _ = stream.read(&mut [0; 1 << 10]).await.expect("a request");
+            let answer = format!(
+                "HTTP/1.1 503 Service Unavailable\r\nretry-after: {retry_after}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+            );
+            stream.write_all(answer.as_bytes()).await.expect("it is read");
+            answered = time::Instant::now();
+        }
+    };
+    tokio::select! {
+        () = exporter.export(gzip::tests::batch(&scopes), &|_| {}) => panic!("it was not accepted"),
+        () = serve => {}
+    }
+    let expected = [0, 100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000, 7_000, 30_000];
+    let waits = waits.take();
+    // Each with some jitter, in milliseconds that are rounded up.
+    let is_expected = |(wait, expected): (&u128, u128)| (expected..=expected + 101).contains(wait);
+    assert!(waits.len() == expected.len() && waits.iter().zip(expected).all(is_expected), "{waits:?}");
 }
 
 /// What a message says is for people.
