@@ -82,11 +82,14 @@ alone! {
     }
 }
 
-/// A response of gRPC, with a message that is compressed.
+/// A response with a message that is compressed, whether that was asked for or not.
 fn compressed(headers: &HeaderMap, message: &[u8]) -> Response {
+    let message = gzipped(message).expect("memory can be read");
+    if headers["content-type"] != "application/grpc" {
+        return ([("content-type", "application/x-protobuf"), ("content-encoding", "gzip")], message).into_response();
+    }
     let accepted = headers["grpc-accept-encoding"].to_str().expect("text");
     assert!(accepted.split(',').any(|encoding| encoding == "gzip"), "{accepted}");
-    let message = gzipped(message).expect("memory can be read");
     let length = u32::try_from(message.len()).expect("it is short").to_be_bytes();
     let status = HeaderMap::from_iter([(HeaderName::from_static("grpc-status"), HeaderValue::from_static("0"))]);
     let body = Full::new(Bytes::from([&[1][..], &length, &message].concat()));
@@ -97,27 +100,41 @@ fn compressed(headers: &HeaderMap, message: &[u8]) -> Response {
 alone! {
     fn a_compressed_response_is_read_up_to_a_limit() {
         let log = Log::keep();
-        for (message, exported, refused) in [
-            (partial_success(2, "too old"), 3, 2),
-            // It is some kilobytes before it is decompressed.
-            (partial_success(2, &"x".repeat(4 << 20)), 0, 5),
+        for (protocol, compression) in [
+            (Protocol::Grpc, "gzip"),
+            (Protocol::Grpc, "none"),
+            (Protocol::HttpProtobuf, "gzip"),
+            (Protocol::HttpProtobuf, "none"),
         ] {
-            run(async {
-                let router = Router::new().fallback(async move |headers: HeaderMap| compressed(&headers, &message));
-                let address = start(router).await;
-                let telemetry = throughline::telemetry::builder()
-                    .variables(|name| (name == "OTEL_EXPORTER_OTLP_COMPRESSION").then(|| "gzip".to_owned()))
-                    .collector(format!("http://{address}"), Protocol::Grpc)
-                    .init()
-                    .expect("it is valid");
-                trace(4);
-                let report = telemetry.shutdown(Duration::from_secs(30)).await;
-                assert_eq!((report.stats.exported, report.stats.refused), (exported, refused), "{}", log.text());
-            });
+            for (message, exported, refused) in [
+                (partial_success(2, "too old"), 3, 2),
+                // It is some kilobytes before it is decompressed.
+                (partial_success(2, &"x".repeat(4 << 20)), 0, 5),
+            ] {
+                run(async {
+                    let router = Router::new().fallback(async move |headers: HeaderMap| compressed(&headers, &message));
+                    let address = start(router).await;
+                    let path = if protocol == Protocol::Grpc { "" } else { "/v1/traces" };
+                    let telemetry = throughline::telemetry::builder()
+                        .variables(move |name| (name == "OTEL_EXPORTER_OTLP_COMPRESSION").then(|| compression.to_owned()))
+                        .collector(format!("http://{address}{path}"), protocol)
+                        .init()
+                        .expect("it is valid");
+                    trace(4);
+                    let stats = telemetry.shutdown(Duration::from_secs(30)).await.stats;
+                    let counts = (stats.exported, stats.refused);
+                    assert_eq!(counts, (exported, refused), "{protocol} {compression}: {}", log.text());
+                });
+            }
         }
         let text = log.text();
-        assert!(text.contains("refused 2 spans: too old"), "{text}");
-        assert!(text.contains("refused 5 spans: ResourceExhausted: Error decompressing: size limit"), "{text}");
+        assert_eq!(text.matches("refused 2 spans: too old").count(), 4, "{text}");
+        for expected in [
+            "refused 5 spans: ResourceExhausted: Error decompressing: size limit",
+            "refused 5 spans: status 200 OK, but the response is larger than 4 MiB",
+        ] {
+            assert_eq!(text.matches(expected).count(), 2, "{text}");
+        }
     }
 }
 

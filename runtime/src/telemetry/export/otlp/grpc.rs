@@ -135,10 +135,8 @@ impl Grpc {
             message: body,
             gzip: self.gzip,
         };
-        let mut client = tonic::client::Grpc::new(channel);
-        if self.gzip {
-            client = client.accept_compressed(CompressionEncoding::Gzip);
-        }
+        // Some servers compress without being asked.
+        let mut client = tonic::client::Grpc::new(channel).accept_compressed(CompressionEncoding::Gzip);
         let request = tonic::Request::from_parts(self.metadata.clone(), tonic::Extensions::new(), ());
         let export = async {
             client.ready().await.map_err(|error| Status::unknown(format!("Service was not ready: {error}")))?;

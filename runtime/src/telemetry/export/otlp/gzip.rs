@@ -1,8 +1,9 @@
-//! Compression of requests.
+//! Compression of requests, and decompression of responses.
 
-use std::io::Write as _;
+use std::io::{self, Read as _, Write as _};
 
 use flate2::Compression;
+use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use tonic::codegen::Bytes;
 
@@ -15,6 +16,13 @@ pub(super) fn compressed(message: &[u8]) -> Result<Bytes, Failure> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     let compressed = encoder.write_all(message).and_then(|()| encoder.finish());
     compressed.map(Bytes::from).map_err(|error| Failure::Permanent(error.to_string()))
+}
+
+/// Decompresses a message, but no more than `limit` bytes of it.
+pub(super) fn decompressed(message: &[u8], limit: usize) -> io::Result<Vec<u8>> {
+    let mut plain = Vec::new();
+    MultiGzDecoder::new(message).take(limit as u64).read_to_end(&mut plain)?;
+    Ok(plain)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use tokio::time;
 use tonic::codegen::Bytes;
 
 use super::grpc::GRPC_STATUS;
+use super::gzip;
 use super::hints::{Doubt, doubt};
 #[cfg(feature = "otlp-tls")]
 use super::tls::{self, Tls};
@@ -209,18 +210,29 @@ async fn bounded_body(mut response: reqwest::Response) -> Body {
     if response.content_length().is_some_and(|length| length > MAX_RESPONSE_BYTES as u64) {
         return Body::TooLarge;
     }
+    // No encoding was asked for, but a proxy may compress all the same.
+    let is_compressed = response.headers().get(CONTENT_ENCODING).is_some_and(|encoding| encoding == "gzip");
     let body = async {
         let mut body = Vec::new();
         loop {
             match response.chunk().await {
                 Ok(Some(chunk)) if body.len() + chunk.len() > MAX_RESPONSE_BYTES => return Body::TooLarge,
                 Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) if is_compressed => return decompressed(&body),
                 Ok(None) => return Body::Some(body),
                 Err(_) => return Body::CutOff,
             }
         }
     };
     time::timeout(BODY_TIMEOUT, body).await.unwrap_or(Body::CutOff)
+}
+
+fn decompressed(body: &[u8]) -> Body {
+    match gzip::decompressed(body, MAX_RESPONSE_BYTES + 1) {
+        Ok(body) if body.len() > MAX_RESPONSE_BYTES => Body::TooLarge,
+        Ok(body) => Body::Some(body),
+        Err(_) => Body::CutOff,
+    }
 }
 
 fn partial_success(body: &[u8]) -> Option<ExportTracePartialSuccess> {
