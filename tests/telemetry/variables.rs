@@ -190,6 +190,12 @@ fn a_proxy_that_refuses_is_named() {
     let (_, err) = Program::start("refused", &variables).succeed();
     assert_eq!((kept.collector.request_count(), proxy.collector.request_count()), (0, 2));
     assert!(err.contains("status 400 Bad Request; check `HTTP_PROXY` and `NO_PROXY`"), "{err}");
+    // It is the collector itself that refuses.
+    kept.set(Behaviour::Reject);
+    let excluded = [variables[0], variables[1], ("NO_PROXY", "example.org,127.0.0.0/8")];
+    let (_, err) = Program::start("refused", &excluded).succeed();
+    assert_eq!((kept.collector.request_count(), proxy.collector.request_count()), (2, 2));
+    assert!(err.contains("status 400 Bad Request") && !err.contains("HTTP_PROXY"), "{err}");
 }
 
 /// A half-open connection: the request times out, and is retried over a new connection.

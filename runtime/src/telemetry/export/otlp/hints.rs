@@ -5,6 +5,9 @@ use std::error::Error;
 use std::ffi::OsString;
 use std::io;
 
+use hyper_util::client::proxy::matcher::Matcher;
+use tonic::codegen::http::Uri;
+
 use crate::telemetry::config::{OtlpConfig, Protocol};
 
 /// What may be wrong with the configuration.
@@ -58,7 +61,7 @@ impl Hints {
             Some(unusual) => format!("; check the path: {unusual}"),
             None => protocol.clone(),
         };
-        let proxy = match proxy_variable(config, |name| env::var_os(name)) {
+        let proxy = match proxy_variable(config, &Matcher::from_system(), |name| env::var_os(name)) {
             Some(name) => format!("; check `{name}` and `NO_PROXY`, which this process has"),
             None => String::new(),
         };
@@ -82,11 +85,18 @@ impl Hints {
     }
 }
 
-/// The variable that the HTTP client takes a proxy from, unless `NO_PROXY` excludes the collector.
-fn proxy_variable(config: &OtlpConfig, get: impl Fn(&str) -> Option<OsString>) -> Option<&'static str> {
+/// The variable that the HTTP client takes a proxy from. `matcher` is what it decides with, by `NO_PROXY`, too.
+fn proxy_variable(
+    config: &OtlpConfig,
+    matcher: &Matcher,
+    get: impl Fn(&str) -> Option<OsString>,
+) -> Option<&'static str> {
     if config.protocol.value == Protocol::Grpc || get("REQUEST_METHOD").is_some() {
         return None;
     }
+    // As the client reads it.
+    let endpoint = config.endpoint.value.parse::<reqwest::Url>().ok()?;
+    matcher.intercept(&endpoint.as_str().parse::<Uri>().ok()?)?;
     let of_scheme = if config.is_https() { ["HTTPS_PROXY", "https_proxy"] } else { ["HTTP_PROXY", "http_proxy"] };
     let is_set = |name: &&str| get(name).is_some_and(|value| !value.is_empty());
     of_scheme.into_iter().chain(["ALL_PROXY", "all_proxy"]).find(is_set)
@@ -113,8 +123,15 @@ mod tests {
     use super::*;
     use crate::telemetry::config::ExporterConfig;
 
+    fn otlp(endpoint: &str, protocol: Protocol) -> OtlpConfig {
+        let mut config = ExporterConfig::default();
+        config.set_collector(endpoint.to_owned(), protocol).expect("a URL");
+        config.otlp().expect("it is valid").clone()
+    }
+
     #[test]
     fn the_variable_of_a_proxy_is_that_of_the_scheme() {
+        let matcher = Matcher::builder().all("http://p:3128").build();
         for (endpoint, protocol, set, expected) in [
             ("http://c:4318", Protocol::HttpProtobuf, &["HTTP_PROXY"][..], Some("HTTP_PROXY")),
             ("http://c:4318", Protocol::HttpProtobuf, &["http_proxy", "ALL_PROXY"], Some("http_proxy")),
@@ -126,11 +143,59 @@ mod tests {
             ("http://c:4317", Protocol::Grpc, &["HTTP_PROXY"], None),
             ("http://c:4318", Protocol::HttpProtobuf, &[], None),
         ] {
-            let mut config = ExporterConfig::default();
-            config.set_collector(endpoint.to_owned(), protocol).expect("a URL");
+            let config = otlp(endpoint, protocol);
             let get = |name: &str| set.contains(&name).then(|| "http://p:3128".into());
-            assert_eq!(proxy_variable(config.otlp().expect("it is valid"), get), expected, "{endpoint} {set:?}");
-            assert_eq!(proxy_variable(config.otlp().expect("it is valid"), |_| Some("".into())), None);
+            assert_eq!(proxy_variable(&config, &matcher, get), expected, "{endpoint} {set:?}");
+            assert_eq!(proxy_variable(&config, &matcher, |_| Some("".into())), None);
         }
+    }
+
+    #[test]
+    fn no_variable_is_named_if_the_collector_is_excluded() {
+        let get = |name: &str| (name == "HTTP_PROXY").then(|| "http://p:3128".into());
+        for (endpoint, excluded, expected) in [
+            ("http://c:4318", "", Some("HTTP_PROXY")),
+            ("http://c:4318", "d", Some("HTTP_PROXY")),
+            ("http://c:4318", "d, c", None),
+            ("http://c:4318", "*", None),
+            ("http://c.example.org:4318", ".example.org", None),
+            ("http://me:secret@c:4318", "c", None),
+            ("http://127.0.0.1:4318", "127.0.0.0/8", None),
+            ("http://[::1]:4318", "::1", None),
+        ] {
+            let matcher = Matcher::builder().http("http://p:3128").no(excluded).build();
+            let config = otlp(endpoint, Protocol::HttpProtobuf);
+            assert_eq!(proxy_variable(&config, &matcher, get), expected, "{endpoint} {excluded}");
+        }
+    }
+
+    #[derive(Debug)]
+    struct Connecting(io::Error);
+
+    impl std::fmt::Display for Connecting {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("connecting")
+        }
+    }
+
+    impl Error for Connecting {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    /// rustls reports invalid data, which a connector puts into another error.
+    #[test]
+    fn an_error_of_tls_is_told_from_those_of_the_system() {
+        let invalid = || io::Error::new(io::ErrorKind::InvalidData, "no certificate of this issuer");
+        let within = io::Error::other(invalid());
+        let of_the_system = [io::ErrorKind::ConnectionRefused.into(), io::Error::other("no route")];
+        let doubt = |error, is_connected| doubt(&Connecting(error), is_connected);
+        assert_eq!([invalid(), within].map(|error| doubt(error, false)), [Some(Doubt::Tls); 2]);
+        assert_eq!(of_the_system.map(|error| doubt(error, false)), [None; 2]);
+        assert_eq!(doubt(invalid(), true), Some(Doubt::Connection));
+        let hint = "; check that the collector uses TLS (the endpoint starts with `https://`), and \
+                    `OTEL_EXPORTER_OTLP_CERTIFICATE`";
+        assert_eq!(Hints::new(&otlp("https://c:4317", Protocol::Grpc)).of(Doubt::Tls), hint);
     }
 }
