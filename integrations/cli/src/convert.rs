@@ -15,10 +15,13 @@ use crate::dump::Dump;
 #[derive(Debug, Default)]
 pub(crate) struct Converter {
     names: HashSet<Arc<str>>,
+    /// The sum of their lengths.
+    bytes: usize,
 }
 
-/// How many names are interned. If names contain IDs, there may be too many for the memory.
+/// The limits on interned names. If names contain IDs or statements, they may not fit into the memory.
 const MAX_NAMES: usize = 1 << 16;
+const MAX_BYTES: usize = 16 << 20;
 
 impl Converter {
     pub(crate) fn convert(&mut self, spans: ResourceSpans, dump: &mut Dump, sink: &mut dyn FnMut(Span)) {
@@ -84,7 +87,8 @@ impl Converter {
             return Arc::clone(known);
         }
         let new: Arc<str> = name.into();
-        if self.names.len() < MAX_NAMES {
+        if self.names.len() < MAX_NAMES && self.bytes + new.len() <= MAX_BYTES {
+            self.bytes += new.len();
             self.names.insert(Arc::clone(&new));
         }
         new
@@ -122,5 +126,25 @@ fn value(from: any_value::Value) -> Value {
         }
         any_value::Value::BytesValue(bytes) => format!("{} bytes", bytes.len()).into(),
         other => format!("{other:?}").into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interned_names_are_bounded_in_number_and_length() {
+        let is_shared = |converter: &mut Converter, name: &str| {
+            let first = converter.name(name);
+            Arc::ptr_eq(&first, &converter.name(name))
+        };
+        let mut converter = Converter::default();
+        let long = ["a", "b", "c"].map(|letter| letter.repeat(MAX_BYTES / 2));
+        assert_eq!(long.map(|name| is_shared(&mut converter, &name)), [true, true, false]);
+
+        let mut converter = Converter::default();
+        let shared = (0..=MAX_NAMES).filter(|number| is_shared(&mut converter, &number.to_string())).count();
+        assert_eq!(shared, MAX_NAMES);
     }
 }
