@@ -64,7 +64,7 @@ impl End {
         Self::new(code, format!("no grpc-status in the response, HTTP status {}", http.as_u16()))
     }
 
-    /// The error of a call or of a body, as its caller will see it. Gives the error back.
+    /// The error of a call or of a body, as its caller will see it. Also returns the error.
     pub(crate) fn of_error<E: 'static>(error: E, side: Side) -> (Self, E) {
         let mut slot = Some(error);
         let any: &mut dyn Any = &mut slot;

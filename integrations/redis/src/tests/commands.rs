@@ -113,7 +113,7 @@ fn a_command_that_is_not_sampled_goes_through() {
     });
     assert!(capture.spans().is_empty());
     let sent = String::from_utf8_lossy(&connection.get_ref().sent[1]).into_owned();
-    let flags = sent.split("traceparent").nth(1).expect("the context is passed on");
+    let flags = sent.split("traceparent").nth(1).expect("the context is propagated");
     assert!(flags.contains("-00\r\n"), "{sent}");
 }
 

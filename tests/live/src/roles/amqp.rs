@@ -110,6 +110,6 @@ async fn produce(channel: &Channel, arguments: &Arguments, tenant_id: &str) {
         let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
         let queue = arguments.get("queue").into();
         let sent = channel.basic_publish_traced("".into(), queue, options, payload.as_bytes(), properties);
-        sent.await.expect("sent").await.expect("no confirm was asked for");
+        sent.await.expect("sent").await.expect("no confirmation was requested");
     }
 }

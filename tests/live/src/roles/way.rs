@@ -179,7 +179,7 @@ async fn reserve(message: &BorrowedMessage<'_>, channel: &Channel, queue: &str) 
     let order_no = message.payload().expect("an order number");
     let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
     let sent = channel.basic_publish_traced("".into(), queue.into(), options, order_no, properties);
-    sent.await.expect("sent").await.expect("no confirm was asked for");
+    sent.await.expect("sent").await.expect("no confirmation was requested");
 }
 
 /// Billing: from RabbitMQ to RocketMQ.

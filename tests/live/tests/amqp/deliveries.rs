@@ -188,7 +188,7 @@ async fn replies_to_unnamed_queues_have_one_name() {
 async fn a_reply_continues_the_trace_of_its_request() {
     #[traced(kind = consumer, parent = delivery)]
     async fn serve(delivery: &Delivery, channel: &Channel) {
-        let to = delivery.properties.reply_to().clone().expect("a reply is asked for");
+        let to = delivery.properties.reply_to().clone().expect("an address for the reply");
         let (options, properties) = (BasicPublishOptions::default(), delivery.properties.clone());
         channel.basic_publish_traced("".into(), to, options, b"taken", properties).await.expect("sent");
     }

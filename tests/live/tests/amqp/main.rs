@@ -71,7 +71,7 @@ impl Broker {
             payload.as_bytes(),
             properties,
         );
-        assert_eq!(sent.await.expect("sent").await.expect("no confirm was asked for"), Confirmation::NotRequested);
+        assert_eq!(sent.await.expect("sent").await.expect("no confirmation was requested"), Confirmation::NotRequested);
     }
 
     async fn consumer(&self) -> Consumer {

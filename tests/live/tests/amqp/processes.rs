@@ -16,7 +16,7 @@ async fn produced_here_consumed_there() {
     // From a producer that is not traced.
     let (options, none) = (BasicPublishOptions::default(), BasicProperties::default());
     let plain = broker.channel.basic_publish("".into(), short(&broker.queue), options, b"plain", none);
-    plain.await.expect("sent").await.expect("no confirm was asked for");
+    plain.await.expect("sent").await.expect("no confirmation was requested");
 
     let request = &lines(&capture, "request")[0];
     let destination = format!("{}:{KEY}", broker.exchange);

@@ -45,7 +45,7 @@ impl Received {
 
     pub(super) async fn requeue(&self) {
         let again = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
-        self.delivery.nack(again).await.expect("put back");
+        self.delivery.nack(again).await.expect("requeued");
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) async fn send(producer: &Producer, step: &Step, order: Order) {
             let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
             let queue = producer.queue.as_str().into();
             let sent = producer.channel.basic_publish_traced("".into(), queue, options, body.as_bytes(), properties);
-            sent.await.expect("sent").await.expect("no confirm was asked for");
+            sent.await.expect("sent").await.expect("no confirmation was requested");
         }
         Producer::Double(producer) => {
             let sending = async {

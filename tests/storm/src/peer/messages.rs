@@ -44,7 +44,7 @@ async fn publish(producer: &Producer, body: String, headers: HashMap<String, Str
             let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
             let (queue, properties) = (producer.queue.as_str().into(), properties.with_headers(table));
             let sent = producer.channel.basic_publish("".into(), queue, options, body.as_bytes(), properties);
-            sent.await.expect("sent").await.expect("no confirm was asked for");
+            sent.await.expect("sent").await.expect("no confirmation was requested");
         }
         Producer::Double(producer) => producer.send(headers, body).await,
         #[cfg(feature = "kafka")]
