@@ -41,13 +41,13 @@ impl Hasher for NumberHasher {
 
 /// The values whose numbers hash to the same bucket.
 struct Bucket<T> {
+    /// The number of `first`.
     number: u64,
-    /// The value of `number`.
     first: Option<T>,
     more: Option<Box<Map<T>>>,
 }
 
-/// Aligned, so that threads do not write to each other's cache lines.
+/// Aligned to avoid false sharing.
 #[repr(align(64))]
 struct Locked<T> {
     /// The number of the only value, [`NONE`] or [`MANY`]. Written while the bucket is held.
@@ -67,11 +67,12 @@ pub(crate) struct Table<T> {
 }
 
 thread_local! {
-    /// Whether this thread holds a bucket. A traced allocator may be called while a bucket grows.
+    /// Whether this thread holds a bucket. A traced allocator may be called while a bucket grows, and must not try to
+    /// lock it again.
     static HOLDS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A locked bucket, for a number.
+/// A locked bucket, for access to the value of `number`.
 pub(crate) struct Held<'a, T> {
     bucket: MutexGuard<'a, Bucket<T>>,
     only: &'a AtomicU64,
@@ -209,17 +210,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_found_whatever_else_is_in_their_bucket() {
+    fn values_are_found_among_others_in_their_bucket() {
         let mut table = Table::new(1, 0);
-        let insert = |number, value| table.hold(number).expect("it is free").insert(value);
+        let insert = |number, value| table.hold(number).expect("no other bucket is held").insert(value);
         for number in 0..100 {
             assert_eq!(insert(number, number), None);
         }
         assert_eq!(insert(7, 700), Some(7));
         assert!((0..100).all(|number| table.may_have(number)));
-        let get = |number| table.hold(number).expect("it is free").get().copied();
-        let remove = |number| table.hold(number).expect("it is free").remove();
-        // Some were the first in their bucket, and some were not.
+        let get = |number| table.hold(number).expect("no other bucket is held").get().copied();
+        let remove = |number| table.hold(number).expect("no other bucket is held").remove();
+        // Removes both inline values and others.
         for number in (0..100).step_by(2) {
             assert_eq!((remove(number), remove(number), get(number)), (Some(number), None, None));
         }
@@ -232,13 +233,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_in_a_bucket_may_be_there_and_nothing_is_in_an_empty_one() {
-        let remove = |table: &Table<_>, number| table.hold(number).expect("it is free").remove();
-        // Of three numbers, two are in the same bucket.
+    fn may_have_is_true_for_remaining_values_and_false_for_empty_buckets() {
+        let remove = |table: &Table<_>, number| table.hold(number).expect("no other bucket is held").remove();
+        // With two buckets, at least two of three numbers share one.
         for (left, removed) in [(1, [2, 3]), (2, [1, 3]), (2, [3, 1]), (3, [2, 1]), (3, [1, 2]), (1, [3, 2])] {
             let table = Table::new(1, 0);
             for number in 1..=3 {
-                assert_eq!(table.hold(number).expect("it is free").insert(number), None);
+                assert_eq!(table.hold(number).expect("no other bucket is held").insert(number), None);
                 assert!((1..=number).all(|number| table.may_have(number)));
             }
             for number in removed {
@@ -251,11 +252,11 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_holds_a_bucket_does_not_wait_for_itself() {
+    fn a_thread_that_holds_a_bucket_does_not_deadlock_with_itself() {
         let table = Table::new(1, 0);
-        let held = table.hold(1).expect("it is free");
+        let held = table.hold(1).expect("no other bucket is held");
         assert!(table.hold(1).is_none() && table.hold(2).is_none());
         drop(held);
-        assert_eq!(table.hold(1).expect("it is free").insert(()), None);
+        assert_eq!(table.hold(1).expect("no other bucket is held").insert(()), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The processor's time stamp counter, and its conversion to time, shared by all threads.
+//! Reads the time from the processor's time stamp counter, with a conversion shared by all threads.
 
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
@@ -10,15 +10,14 @@ use quanta::Clock;
 use super::discipline::{Discipline, Line, Sample};
 use super::nanos;
 
-/// `None` if it must not be used.
+/// `None` if the counter must not be used.
 static COUNTER: OnceLock<Option<Clock>> = OnceLock::new();
 
 static DISCIPLINE: Mutex<Discipline> = Mutex::new(Discipline::new());
 
 static PUBLISHED: Published = Published::new();
 
-/// A line behind a seqlock: one thread writes it, and all threads read it without a lock. A read that overlaps a write
-/// is discarded.
+/// A line behind a seqlock: one thread writes it, and all threads read it without a lock. A torn read is discarded.
 #[repr(align(64))]
 struct Published {
     /// Odd while it is being written.
@@ -52,7 +51,7 @@ impl Published {
         self.version.store(version + 2, Ordering::Release);
     }
 
-    /// Returns the time, unless it is unknown.
+    /// Returns the time at the current ticks, if the line is valid for them.
     #[inline]
     fn time(&self, ticks: impl Fn() -> u64) -> Option<u64> {
         const TRIES: usize = 16;
@@ -62,7 +61,7 @@ impl Published {
             if good_for == 0 {
                 return None;
             }
-            // Read after the version, or it might be older than the line.
+            // Read after the version, so that the ticks are not older than the line.
             let ticks = ticks();
             let line = Line {
                 ticks: self.ticks.load(Ordering::Relaxed),
@@ -89,7 +88,7 @@ pub(super) fn now() -> Option<u64> {
 
 #[cold]
 pub(super) fn follow() {
-    // A process that ends earlier does not need the counter, and may wait for the export thread.
+    // A process that ends before this age does not benefit from the counter, and would wait for the calibration.
     const MIN_AGE: Duration = Duration::from_millis(100);
     static BEGUN: OnceLock<Instant> = OnceLock::new();
     if COUNTER.get().is_none() && BEGUN.get_or_init(Instant::now).elapsed() < MIN_AGE {
@@ -107,7 +106,7 @@ pub(super) fn follow() {
     }
 }
 
-/// Whether the time is still to be computed from the counter.
+/// Whether the counter may be used, but there is no valid line.
 pub(super) fn is_settling() -> bool {
     COUNTER.get().is_none_or(Option::is_some) && PUBLISHED.good_for.load(Ordering::Relaxed) == 0
 }
@@ -120,7 +119,7 @@ fn counter() -> Option<Clock> {
     (source.trim() == "tsc").then(Clock::new)
 }
 
-/// Reads both clocks. `None` if this thread was interrupted each time.
+/// Reads both clocks. Returns `None` if this thread was interrupted at each attempt.
 fn sample(counter: &Clock) -> Option<Sample> {
     const TRIES: usize = 4;
     const MAX_NANOS: u64 = 5_000;
@@ -148,7 +147,7 @@ mod tests {
         while known < 1_000 {
             follow();
             if let Some(None) = COUNTER.get() {
-                return assert_eq!(now(), None, "without a counter, nothing is known");
+                return assert_eq!(now(), None, "no time without a counter");
             }
             let before = nanos(SystemTime::now());
             if let Some(time) = now() {
@@ -156,15 +155,15 @@ mod tests {
                 assert!(before < time + 1_000_000 && time < after + 1_000_000, "{before} {time} {after}");
                 known += 1;
             } else {
-                assert!(begun.elapsed() < Duration::from_secs(60), "there is no line");
+                assert!(begun.elapsed() < Duration::from_secs(60), "no line after a minute");
                 thread::sleep(Duration::from_millis(50));
             }
         }
     }
 
     #[test]
-    fn a_line_is_never_read_in_part() {
-        // On each of these lines, the time is that of the ticks.
+    fn there_are_no_torn_reads() {
+        // On each of these lines, the time equals the ticks.
         let line = |n: u64| Line { ticks: n, nanos: n, rate: 1 << 32, good_for: 1 << 40 };
         let (published, is_done) = (Published::new(), AtomicBool::new(false));
         assert_eq!(published.time(|| 1), None, "nothing was written");
@@ -188,13 +187,13 @@ mod tests {
             }
             is_done.store(true, Ordering::Relaxed);
             for reader in readers {
-                reader.join().expect("each time is that of its line");
+                reader.join().expect("no torn read");
             }
         });
     }
 
     #[test]
-    fn a_line_that_is_too_old_is_not_used() {
+    fn an_expired_line_is_not_used() {
         let published = Published::new();
         published.write(Line { ticks: 1_000, nanos: 5, rate: 1 << 32, good_for: 100 });
         assert_eq!(published.time(|| 1_000), Some(5));

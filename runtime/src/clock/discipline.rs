@@ -1,8 +1,8 @@
 //! Tracks the system clock with a counter.
 //!
 //! Between two samples, time advances at the rate of the last interval, slewed so that it meets the system clock at the
-//! next sample: it neither stands still nor jumps. If that is not possible, because the system clock was set or the
-//! counter is not steady, there is no line, and the system clock has to be read.
+//! next sample: it neither stands still nor jumps. If that is not possible, because the system clock was stepped or the
+//! rate of the counter has changed, there is no line, and the system clock has to be read.
 
 /// Both clocks, read at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,10 +36,10 @@ impl Line {
     }
 }
 
-/// The minimum time between two samples, which makes the error of reading them negligible.
+/// The minimum time between two samples, which makes the read error negligible.
 const MIN_NANOS: u64 = 200_000_000;
 
-/// The same as long as there is no line. The error of reading, of some ten nanoseconds, is then about a millionth.
+/// The same as long as there is no line. A read error of a few ten nanoseconds is about a millionth of it.
 pub(super) const FIRST_NANOS: u64 = 50_000_000;
 
 /// A line is valid for twice the time between the last two samples, within these bounds.
@@ -89,7 +89,7 @@ impl Discipline {
             return None;
         }
         let begin = self.line.at(now.ticks).filter(|begin| begin.abs_diff(now.nanos) <= MAX_SLEW_NANOS);
-        // Both lines are rounded down.
+        // Both lines are rounded down, so without this, time could go back by a nanosecond.
         let begin = begin.map_or(now.nanos, |begin| begin + 1);
         let behind = float(now.nanos.abs_diff(begin)) * if begin < now.nanos { 1.0 } else { -1.0 };
         let rate = rate * (1.0 + behind / float(nanos));
@@ -114,17 +114,17 @@ mod tests {
     const HOUR: u64 = 3_600 * SECOND;
     const MADE: u64 = 1_700_000_000 * SECOND;
 
-    /// A machine: what passes on its counter and on its system clock while real time passes.
+    /// A simulated machine with a counter and a system clock.
     struct Machine {
         ticks: f64,
-        /// Since the machine was made.
+        /// The system clock, since the machine was made.
         nanos: f64,
-        /// For each nanosecond.
+        /// Advance of the counter and of the system clock per nanosecond of real time.
         ticks_rate: f64,
         nanos_rate: f64,
         discipline: Discipline,
         line: Line,
-        /// The last time that was told, and whether the clocks were set since.
+        /// The last time that was returned; zero after the clocks were set.
         told: u64,
         random: u64,
     }
@@ -159,7 +159,7 @@ mod tests {
             Sample { ticks: self.ticks as u64, nanos: MADE.saturating_add_signed(self.nanos as i64) }
         }
 
-        /// A sample, whose counter was read up to 40 ns before the system clock.
+        /// Takes a sample whose counter was read up to 100 ticks before the system clock.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number")]
         fn follow(&mut self) {
             let error = (self.random() * 100.0) as u64;
@@ -170,37 +170,37 @@ mod tests {
             }
         }
 
-        /// How far this clock is from the system clock, if it tells the time. It must not go backwards.
+        /// The difference from the system clock, if there is a valid line. Checks that time does not go backwards.
         fn error(&mut self) -> Option<u64> {
             let now = self.read();
             let time = self.line.at(now.ticks)?;
-            assert!(time >= self.told, "it went backwards by {}", self.told - time);
+            assert!(time >= self.told, "time went backwards by {}", self.told - time);
             self.told = time;
             Some(time.abs_diff(now.nanos))
         }
 
-        /// Lets time pass as it does for the export thread, with a look now and then. Gives the greatest error, and the
-        /// share of looks at which the system clock had to be asked.
+        /// Lets time pass, with samples as from the export thread and readings in between. Returns the largest error,
+        /// and the share of readings that had to use the system clock.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number")]
         fn run(&mut self, nanos: u64) -> (u64, f64) {
-            let (mut worst, mut looks, mut asked) = (0, 0.0, 0.0);
+            let (mut worst, mut readings, mut fallbacks) = (0, 0.0, 0.0);
             let mut left = nanos;
             while left > 0 {
                 let step = SECOND / 2 + (self.random() * 5e7) as u64;
                 for _ in 0..4 {
                     self.pass(step / 4);
-                    looks += 1.0;
+                    readings += 1.0;
                     match self.error() {
                         Some(error) => worst = worst.max(error),
-                        None => asked += 1.0,
+                        None => fallbacks += 1.0,
                     }
                 }
                 self.follow();
-                // At the same moment as the last look: time must not have gone back from one line to the next.
+                // At the same instant as the last reading: time must not go back from one line to the next.
                 self.error();
                 left = left.saturating_sub(step);
             }
-            (worst, asked / looks)
+            (worst, fallbacks / readings)
         }
     }
 
@@ -208,22 +208,22 @@ mod tests {
     fn the_error_stays_below_a_microsecond_for_days() {
         let mut machine = Machine::new();
         machine.run(3 * SECOND);
-        let (worst, asked) = machine.run(3 * 24 * HOUR);
+        let (worst, fallbacks) = machine.run(3 * 24 * HOUR);
         assert!(worst < 1_000, "{worst} ns");
-        assert!(asked == 0.0, "{asked}");
+        assert!(fallbacks == 0.0, "{fallbacks}");
     }
 
     #[test]
-    fn it_follows_a_clock_that_drifts_and_is_slewed() {
+    fn it_follows_a_clock_that_drifts_or_is_slewed() {
         let mut machine = Machine::new();
         machine.run(3 * SECOND);
-        // The oscillator's temperature, and corrections by NTP of up to 500 in a million.
+        // Drift due to temperature, and NTP corrections of up to 500 ppm.
         for n in 0..2_000 {
             machine.ticks_rate *= 1.0 + (machine.random() - 0.5) * 2e-6;
             machine.nanos_rate = if n % 10 == 0 { 1.0 + (machine.random() - 0.5) * 1e-3 } else { 1.0 };
-            let (worst, asked) = machine.run(20 * SECOND);
+            let (worst, fallbacks) = machine.run(20 * SECOND);
             assert!(worst < 1_000_000, "{worst} ns");
-            assert!(asked == 0.0, "{asked}");
+            assert!(fallbacks == 0.0, "{fallbacks}");
         }
     }
 
@@ -236,16 +236,16 @@ mod tests {
             machine.pass(SECOND / 2);
             machine.follow();
             machine.told = 0;
-            let (worst, asked) = machine.run(10 * SECOND);
+            let (worst, fallbacks) = machine.run(10 * SECOND);
             assert!(worst < 1_000, "{worst} ns after {step}");
-            assert!(asked < 0.25, "{asked} of the looks after {step}");
+            assert!(fallbacks < 0.25, "{fallbacks} of the readings after {step}");
             assert!(machine.error().is_some());
         }
     }
 
     #[test]
     fn a_counter_that_changes_is_not_used_until_it_is_steady() {
-        // A virtual machine moves to another host, is suspended, or its counter is set to zero.
+        // A virtual machine is migrated or suspended, or its counter is reset.
         let changes: [fn(&mut Machine); 5] = [
             |machine| machine.ticks_rate = 3.3,
             |machine| machine.ticks_rate = 2.71,
@@ -259,16 +259,16 @@ mod tests {
             change(&mut machine);
             machine.pass(SECOND / 2);
             machine.follow();
-            assert!(machine.error().is_none(), "change {at} is seen at the next sample");
+            assert!(machine.error().is_none(), "change {at} is detected at the next sample");
             machine.told = 0;
-            let (worst, asked) = machine.run(10 * SECOND);
+            let (worst, fallbacks) = machine.run(10 * SECOND);
             assert!(worst < 1_000, "{worst} ns after change {at}");
-            assert!(asked > 0.0 && asked < 0.25, "{asked} of the looks after change {at}");
+            assert!(fallbacks > 0.0 && fallbacks < 0.25, "{fallbacks} of the readings after change {at}");
         }
     }
 
     #[test]
-    fn without_samples_the_system_clock_tells_the_time() {
+    fn without_samples_the_line_expires() {
         let mut machine = Machine::new();
         machine.run(10 * SECOND);
         machine.pass(SECOND / 2);
@@ -288,17 +288,17 @@ mod tests {
             machine.follow();
             machine.pass(FIRST_NANOS);
             machine.follow();
-            assert_eq!(machine.error(), None, "the rate may still change");
+            assert_eq!(machine.error(), None, "one interval does not show that the rate is steady");
             machine.pass(FIRST_NANOS);
             machine.follow();
             for _ in 0..12 {
-                assert!(machine.error().expect("there is a line") < 3_000, "with seed {seed}");
+                assert!(machine.error().expect("a valid line") < 3_000, "with seed {seed}");
                 machine.pass(FIRST_NANOS);
             }
             machine.follow();
             machine.error();
-            let (worst, asked) = machine.run(3 * SECOND);
-            assert!(worst < 3_000 && asked == 0.0, "{worst} ns, {asked}");
+            let (worst, fallbacks) = machine.run(3 * SECOND);
+            assert!(worst < 3_000 && fallbacks == 0.0, "{worst} ns, {fallbacks}");
         }
     }
 
@@ -308,10 +308,10 @@ mod tests {
         let sample = |nanos: u64| Sample { ticks: nanos * 3, nanos };
         assert_eq!(discipline.follow(sample(SECOND)), None);
         assert_eq!(discipline.follow(sample(SECOND + 1)), None);
-        assert_eq!(discipline.follow(sample(2 * SECOND)), Some(Line::default()), "its rate is known once");
-        let line = discipline.follow(sample(3 * SECOND)).expect("it is time");
+        assert_eq!(discipline.follow(sample(2 * SECOND)), Some(Line::default()), "the rate of one interval is known");
+        let line = discipline.follow(sample(3 * SECOND)).expect("a new line");
         assert_eq!(line.at(9 * SECOND), Some(3 * SECOND));
-        let half = line.at(9 * SECOND + 3 * SECOND / 2).expect("it is good for two seconds");
+        let half = line.at(9 * SECOND + 3 * SECOND / 2).expect("the line is valid for two seconds");
         assert!(half.abs_diff(3 * SECOND + SECOND / 2) <= 2, "{half}");
         assert_eq!(line.at(15 * SECOND), None);
         assert_eq!(discipline.follow(sample(3 * SECOND + 1)), None);

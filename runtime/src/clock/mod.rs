@@ -1,6 +1,6 @@
-//! The time of the spans of our own tracer.
+//! The clock of our own tracer.
 //!
-//! This is the time of the system clock, which OpenTelemetry's API also uses. While spans are exported, and if Linux
+//! It tells the time of the system clock, which OpenTelemetry's API also uses. While spans are exported, and if Linux
 //! uses the processor's time stamp counter as its clock source, the time is computed from the counter, which takes a
 //! third of the time of reading the system clock.
 
@@ -14,12 +14,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use opentelemetry::time;
 
-/// The maximum difference from the system clock, as long as that is not set. An event whose timestamp is before the
-/// start of its span by less than this happened after the start.
+/// The maximum difference from the system clock, unless that is stepped. A timestamp less than this before the start of
+/// its span is attributed to the difference between the clocks.
 const MAX_DIFFERENCE: u64 = 1_000_000;
 
-/// A sentinel that makes a span of our own tracer end now, with the time that it reads itself. It is thousands of years
-/// before the epoch, so no span ends at this time.
+/// A sentinel that makes a span of our own tracer end now, at the time that it reads itself. It is thousands of years
+/// before the epoch, so no real span ends at it.
 pub(crate) static NOW: LazyLock<SystemTime> = LazyLock::new(|| UNIX_EPOCH - Duration::from_secs(1 << 37));
 
 /// Returns the current time in nanoseconds since the Unix epoch.
@@ -32,7 +32,7 @@ pub(crate) fn now() -> u64 {
     nanos(time::now())
 }
 
-/// Returns the current time, for a span of our own tracer or of another one.
+/// Returns the current time, by the clock of our own tracer or of another one.
 #[cfg(feature = "tracing")]
 #[inline]
 pub(crate) fn time(is_own: bool) -> SystemTime {
@@ -44,13 +44,13 @@ pub(crate) fn time(is_own: bool) -> SystemTime {
     time::now()
 }
 
-/// How soon to call [`follow`] again as long as [`is_settling`] returns `true`.
+/// The interval at which to call [`follow`] while [`is_settling`] returns `true`.
 #[cfg(feature = "otlp")]
 pub(crate) const SETTLING_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Tracks the system clock. Called regularly while spans are exported. It takes a microsecond, up to five times a second;
-/// the calibration, after a tenth of a second, takes less than a millisecond, or up to a fifth of a second on a very busy
-/// machine.
+/// Tracks the system clock. Called regularly while spans are exported. A call takes a microsecond, up to five times a
+/// second. The calibration, after a tenth of a second, takes less than a millisecond, or up to a fifth of a second on a
+/// very busy machine.
 #[cfg(feature = "otlp")]
 pub(crate) fn follow() {
     #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
@@ -75,7 +75,7 @@ pub(crate) fn nanos(time: SystemTime) -> u64 {
     })
 }
 
-/// Adjusts a time of a span that started at `start`: a time from the system clock may be slightly earlier.
+/// Adjusts a timestamp of a span that started at `start`: by the system clock, it may be slightly earlier.
 #[inline]
 pub(crate) fn not_before(start: u64, time: u64) -> u64 {
     if time < start && start - time < MAX_DIFFERENCE { start } else { time }
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_just_before_the_start_is_the_start_and_others_are_kept() {
+    fn a_time_just_before_the_start_is_clamped_and_others_are_kept() {
         let start = 1_700_000_000_000_000_000;
         assert_eq!(not_before(start, start - 1), start);
         assert_eq!(not_before(start, start - MAX_DIFFERENCE), start - MAX_DIFFERENCE);

@@ -1,4 +1,4 @@
-//! The attributes that describe the source code of a function, encoded at compile time.
+//! The `code.*` attributes of a function, encoded at compile time.
 
 use std::panic::Location;
 
@@ -7,7 +7,7 @@ use super::reader::{Reader, key};
 use super::wire::{any_value, key_value, span};
 use crate::semconv;
 
-/// Longer names and paths are encoded for each span.
+/// If names and paths are longer, the attributes are encoded for each span.
 const CAPACITY: usize = 256;
 
 /// The name of a span and `code.*`, as fields of the message `Span`.
@@ -22,7 +22,7 @@ pub(crate) struct CodeAttributes {
 }
 
 impl CodeAttributes {
-    /// The keys that there may be.
+    /// All keys that may be present.
     pub(crate) const KEYS: [&str; 3] =
         [semconv::CODE_FUNCTION_NAME, semconv::CODE_FILE_PATH, semconv::CODE_LINE_NUMBER];
 
@@ -110,7 +110,7 @@ impl CodeAttributes {
 
     const fn put(&mut self, byte: usize) {
         assert!(byte < 0x100, "every length fits into a byte");
-        #[expect(clippy::cast_possible_truncation, reason = "just checked; there is no conversion in constants")]
+        #[expect(clippy::cast_possible_truncation, reason = "just checked; `try_from` is not `const`")]
         let byte = byte as u8;
         self.bytes[self.len] = byte;
         self.len += 1;
@@ -174,7 +174,7 @@ mod tests {
     use crate::encoding::fields::{Fields, Limits};
 
     #[test]
-    fn it_is_what_is_encoded_at_run_time() {
+    fn the_encoding_is_the_same_as_at_run_time() {
         const CODE: CodeAttributes = CodeAttributes::new("place", "orders::place", Location::caller());
         let limits = Limits::default();
         let mut fields = Fields::new(limits);
@@ -190,11 +190,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_is_not_encoded() {
+    fn attributes_that_are_too_long_are_not_encoded() {
         let name = "x".repeat(200);
         assert_eq!(CodeAttributes::new("", &name, Location::caller()).count(), 0);
         let name: &str = Box::leak("x".repeat(100).into_boxed_str());
-        // Each of them fits, but not together.
+        // Each fits, but not both.
         assert_eq!(CodeAttributes::new(name, name, Location::caller()).count(), 0);
     }
 

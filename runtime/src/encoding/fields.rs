@@ -13,7 +13,7 @@ use super::wire::{
 };
 use crate::text::truncate_chars;
 
-/// How much a span may hold.
+/// The limits of a span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits {
     pub(crate) attributes: u32,
@@ -21,11 +21,11 @@ pub(crate) struct Limits {
     pub(crate) links: u32,
     pub(crate) attributes_per_event: u32,
     pub(crate) attributes_per_link: u32,
-    /// The most characters of an attribute's text.
+    /// The maximum number of characters of a string value.
     pub(crate) value_length: Option<usize>,
 }
 
-/// What a span has recorded, encoded.
+/// The encoded attributes, events and links of a span.
 #[derive(Debug, Default)]
 pub(crate) struct Fields {
     bytes: Vec<u8>,
@@ -33,14 +33,14 @@ pub(crate) struct Fields {
     pub(crate) attributes: Count,
     pub(crate) events: Count,
     pub(crate) links: Count,
-    /// A set of the keys that have been set: those with the same bit may be among them.
+    /// A Bloom filter of the attribute keys that have been set.
     keys: KeySet,
 }
 
-/// How large a buffer is kept for another span.
+/// The maximum capacity of a buffer that is kept for another span.
 const MAX_KEPT_BYTES: usize = 1 << 12;
 
-/// How many there are, and how many were dropped because of a limit.
+/// The number of attributes, events or links, and of those that were dropped because of a limit.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Count {
     pub(crate) kept: u32,
@@ -48,7 +48,7 @@ pub(crate) struct Count {
 }
 
 impl Count {
-    /// Whether there is room for one more, which is counted.
+    /// Counts one more. Returns whether there is room for it.
     #[inline]
     fn admits(&mut self, limit: u32) -> bool {
         if self.kept < limit {
@@ -87,7 +87,7 @@ impl Fields {
         self.keys
     }
 
-    /// Sets an attribute. It replaces one with the same key.
+    /// Sets an attribute, replacing an earlier one with the same key.
     pub(crate) fn set(&mut self, key: &str, value: &Value) {
         match (value, self.limits.value_length) {
             (Value::String(text), _) => self.set_text(key, text.as_str()),
@@ -101,7 +101,7 @@ impl Fields {
         }
     }
 
-    /// Sets an attribute whose value is borrowed. A list is not truncated.
+    /// Sets an attribute whose value is borrowed. Arrays are not truncated.
     #[inline]
     pub(crate) fn set_ref(&mut self, key: &str, value: ValueRef<'_>) {
         match value {
@@ -110,7 +110,7 @@ impl Fields {
         }
     }
 
-    /// Sets an attribute that is a text.
+    /// Sets a string attribute.
     #[inline]
     pub(crate) fn set_text(&mut self, key: &str, text: &str) {
         let text = match self.limits.value_length {
@@ -122,7 +122,7 @@ impl Fields {
         }
     }
 
-    /// Sets an attribute that is an integer.
+    /// Sets an integer attribute.
     #[inline]
     pub(crate) fn set_i64(&mut self, key: &str, value: i64) {
         if self.admits(key) {
@@ -137,10 +137,10 @@ impl Fields {
         }
     }
 
-    /// Whether there is room for an attribute with this key, which is counted. It replaces an earlier one.
+    /// Counts an attribute with this key, and removes an earlier one. Returns whether the attribute may be written.
     #[inline]
     fn admits(&mut self, key: &str) -> bool {
-        // An attribute without a key is not valid (section "Attribute").
+        // Attributes with an empty key are invalid (specification, "Attribute").
         if key.is_empty() {
             return false;
         }
@@ -150,7 +150,8 @@ impl Fields {
         self.attributes.admits(self.limits.attributes)
     }
 
-    /// Adds the attributes of `other`, whose keys are not set here. Returns whether there is room for all of them.
+    /// Adds the attributes of `other`, none of whose keys are set here, unless there is not enough room for all of
+    /// them. Returns whether they were added.
     #[inline]
     pub(crate) fn append(&mut self, other: &Self) -> bool {
         let fits = self.reserve(other.attributes.kept);
@@ -167,7 +168,7 @@ impl Fields {
         self.matching(is_key).next().is_some()
     }
 
-    /// How many attributes have a key for which `is_key` is true.
+    /// The number of attributes with a key for which `is_key` is true.
     #[cold]
     pub(crate) fn count_keys(&self, is_key: impl Fn(&str) -> bool) -> usize {
         self.matching(is_key).count()
@@ -185,7 +186,7 @@ impl Fields {
         self.keys.overlaps(KeySet::of(key)) && self.find(key).is_some()
     }
 
-    /// Where the attribute with this key is.
+    /// The range of the attribute with this key.
     #[cold]
     fn find(&self, key: &str) -> Option<(usize, usize)> {
         let mut reader = Reader::new(&self.bytes);
@@ -208,8 +209,7 @@ impl Fields {
         }
     }
 
-    /// Reserves room for attributes that are encoded elsewhere, `keys` of which may be overridden here. Returns whether
-    /// there is room.
+    /// Reserves room for `count` attributes that are encoded elsewhere. Returns whether there is enough.
     #[inline]
     pub(crate) fn reserve(&mut self, count: u32) -> bool {
         let fits = self.attributes.kept + count <= self.limits.attributes;
@@ -240,7 +240,8 @@ impl Fields {
         put_count(&mut self.bytes, event::DROPPED_ATTRIBUTES, dropped);
     }
 
-    /// Adds a link. One that leads nowhere is recorded if it says something ("Link" in the specification of the API).
+    /// Adds a link. An invalid one is recorded only if it has attributes or a trace state (specification of the tracing
+    /// API, "Link").
     pub(crate) fn add_link(&mut self, to: &SpanContext, mut attributes: Vec<KeyValue>, dropped: u32) {
         let is_recorded = to.is_valid() || !attributes.is_empty() || *to.trace_state() != TraceState::NONE;
         if !is_recorded || !self.links.admits(self.limits.links) {
@@ -270,7 +271,7 @@ impl Fields {
     }
 }
 
-/// The trace state as a header; empty if there is none, which allocates nothing.
+/// The trace state as a header, or an empty string, which does not allocate.
 #[inline]
 pub(crate) fn state_of(context: &SpanContext) -> String {
     let state = context.trace_state();
@@ -281,7 +282,8 @@ fn attributes_len(attributes: &[KeyValue]) -> usize {
     attributes.iter().map(attribute_len).sum()
 }
 
-/// `SpanFlags`: the trace flags, and whether the parent or the linked span is remote, which is always known.
+/// `SpanFlags`: the trace flags, and whether the parent or the linked span is remote. The bit that says that this is
+/// known is always set.
 #[inline]
 pub(crate) const fn flags(trace_flags: u8, is_remote: bool) -> u32 {
     trace_flags as u32 | 0x100 | if is_remote { 0x200 } else { 0 }
@@ -313,8 +315,8 @@ impl Limits {
         }
     }
 
-    /// Makes keys unique (of two values the last counts), drops what exceeds `max`, and truncates text. Returns how
-    /// many were dropped.
+    /// Deduplicates the keys, drops attributes beyond `max`, and truncates strings. Returns the number dropped because
+    /// of `max`.
     fn apply(&self, attributes: &mut Vec<KeyValue>, max: u32) -> u32 {
         make_unique(attributes);
         let dropped = attributes.len().saturating_sub(max as usize);
@@ -328,9 +330,9 @@ impl Limits {
     }
 }
 
-/// Of two attributes with the same key the last counts, and one without a key does not.
+/// Keeps only the last attribute of each key, and none with an empty key.
 fn make_unique(attributes: &mut Vec<KeyValue>) {
-    /// More are not compared with each other one by one.
+    /// Up to this number, a quadratic search beats a hash set.
     const FEW: usize = 32;
 
     if attributes.len() > FEW {
@@ -353,7 +355,7 @@ fn make_unique(attributes: &mut Vec<KeyValue>) {
     }
 }
 
-/// `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT` counts characters, not bytes.
+/// Truncates strings to `limit` characters: `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT` does not count bytes.
 fn truncate(value: &mut Value, limit: usize) {
     let texts = match value {
         Value::String(text) => std::slice::from_mut(text),

@@ -1,6 +1,6 @@
 //! A Bloom filter of attribute keys.
 
-/// A Bloom filter with one hash function: a key whose bit is not set is not in the set; one whose bit is set may be.
+/// A Bloom filter with one hash function. False positives are possible, false negatives are not.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct KeySet([u64; 4]);
 
@@ -23,7 +23,7 @@ impl KeySet {
     const fn place(key: &str) -> (usize, u64) {
         let bytes = key.as_bytes();
         let (before_last, last) = (bytes[bytes.len().saturating_sub(2)], bytes[bytes.len() - 1]);
-        #[expect(clippy::cast_possible_truncation, reason = "of the length, the lowest bits count")]
+        #[expect(clippy::cast_possible_truncation, reason = "only the low bits of the length are hashed")]
         let sample = [bytes[0], before_last, last, bytes.len() as u8];
         let hash = u32::from_le_bytes(sample).wrapping_mul(0xa185_4ef3) >> 24;
         ((hash >> 6) as usize, 1 << (hash & 63))
@@ -83,13 +83,13 @@ mod tests {
     use crate::semconv;
 
     #[test]
-    fn keys_that_are_numbered_and_those_of_each_span_have_places_of_their_own() {
+    fn numbered_keys_and_the_keys_of_every_span_do_not_collide() {
         let code = [semconv::CODE_FUNCTION_NAME, semconv::CODE_FILE_PATH, semconv::CODE_LINE_NUMBER];
         for prefix in ["t", "tag_", "item."] {
             let mut keys = KeySet::default();
             let numbered = (0..32).map(|number| format!("{prefix}{number}"));
             for key in code.into_iter().map(str::to_owned).chain(numbered) {
-                assert!(keys.insert(&key), "`{key}` has the place of another key");
+                assert!(keys.insert(&key), "`{key}` collides with another key");
                 assert!(!keys.insert(&key) && keys.overlaps(KeySet::of(&key)));
             }
             assert_eq!(KeySet::from_bytes(&keys.to_bytes()), keys);

@@ -1,4 +1,4 @@
-//! Reads what [`wire`](super::wire) writes.
+//! Decodes the messages that [`wire`](super::wire) encodes.
 
 use opentelemetry::{Array, Key, KeyValue, StringValue, Value};
 
@@ -8,7 +8,7 @@ use super::wire::{any_value, key_value};
 #[derive(Debug, Clone)]
 pub(crate) struct Reader<'a>(&'a [u8]);
 
-/// A field: its contents, or the value of a number.
+/// A field: its bytes if it is length-delimited, and its value otherwise.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Field<'a> {
     pub(crate) number_and_type: u64,
@@ -68,7 +68,7 @@ impl<'a> Iterator for Reader<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let field = self.field()?;
-        // No field has a number above 15, except for the flags.
+        // Only the flags have a field number above 15, whose tag does not fit into a byte.
         Some((u8::try_from(field.number_and_type).unwrap_or(0), field))
     }
 }
@@ -78,7 +78,7 @@ pub(crate) fn key(attribute: &[u8]) -> &[u8] {
     Reader::new(attribute).find(|(field, _)| *field == key_value::KEY).map_or(&[], |(_, field)| field.bytes)
 }
 
-/// Text, which is valid UTF-8 if it was written here.
+/// Decodes a string. Encoded by this crate, it is always valid UTF-8.
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -96,7 +96,7 @@ pub(crate) fn attribute(message: &[u8]) -> KeyValue {
     KeyValue::new(key, value)
 }
 
-#[expect(clippy::cast_possible_wrap, reason = "protobuf's encoding of negative numbers")]
+#[expect(clippy::cast_possible_wrap, reason = "protobuf encodes negative numbers in two's complement")]
 fn any(message: &[u8]) -> Option<Value> {
     let (field, contents) = Reader::new(message).next()?;
     Some(match field {
@@ -109,7 +109,7 @@ fn any(message: &[u8]) -> Option<Value> {
     })
 }
 
-/// An empty array has no type, and becomes an array of strings.
+/// Decodes an array. An empty one has no element type, and becomes an array of strings.
 fn array(message: &[u8]) -> Array {
     let values = || Reader::new(message).filter_map(|(_, element)| any(element.bytes));
     match values().next() {

@@ -10,7 +10,7 @@ const MAX_RECYCLED_BYTES: usize = 1 << 15;
 const INITIAL_CAPACITY: usize = 512;
 
 thread_local! {
-    /// Byte buffers for spans that are open and for traces that are not complete, so that neither has to allocate.
+    /// Byte buffers for open spans and incomplete traces, so that neither has to allocate.
     static RECYCLED: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -21,6 +21,7 @@ pub(crate) fn recycled() -> Vec<u8> {
     known.unwrap_or_else(|| Vec::with_capacity(INITIAL_CAPACITY))
 }
 
+/// Returns a buffer to the pool.
 #[inline]
 pub(crate) fn recycle(mut buffer: Vec<u8>) {
     if buffer.capacity() == 0 || buffer.capacity() > MAX_RECYCLED_BYTES {

@@ -89,7 +89,7 @@ pub(crate) mod any_value {
     pub(crate) const ARRAY: u8 = field(5, BYTES);
 }
 
-/// The field of `ArrayValue`, of which each element is an `AnyValue`.
+/// The field of `ArrayValue` that holds an element, an `AnyValue`.
 pub(crate) const ARRAY_VALUES: u8 = field(1, BYTES);
 
 /// The field of `ScopeSpans` that holds a span.
@@ -112,7 +112,7 @@ pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-/// The length of a field with a length: its number, its length and its contents.
+/// The length of a length-delimited field: tag, length and contents.
 #[inline]
 pub(crate) const fn delimited_len(len: usize) -> usize {
     1 + varint_len(len as u64) + len
@@ -125,7 +125,7 @@ pub(crate) fn put_bytes(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-/// Omitted if it is zero, which is the default.
+/// Writes a count, which is omitted if it is zero, protobuf's default.
 #[inline]
 pub(crate) fn put_count(out: &mut Vec<u8>, field: u8, count: u32) {
     if count > 0 {
@@ -165,7 +165,7 @@ impl<'a> From<&'a Value> for ValueRef<'a> {
             Value::F64(value) => Self::F64(*value),
             Value::String(text) => Self::Text(text.as_str()),
             Value::Array(array) => Self::Array(array),
-            // The type is not exhaustive; what is not known is recorded as text.
+            // The type is not exhaustive.
             _ => Self::Text(""),
         }
     }
@@ -227,7 +227,7 @@ fn array_len(array: &Array) -> usize {
     len
 }
 
-/// Below this, a length takes one byte.
+/// Lengths below this take one byte.
 const SHORT: usize = 0x80;
 
 /// Writes a string attribute as the field `field` of the enclosing message.

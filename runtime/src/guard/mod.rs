@@ -1,4 +1,4 @@
-//! Protects telemetry from the application code it calls: from panics, and from recursion.
+//! Protects telemetry from application code that it calls: from panics and recursion.
 
 pub(crate) mod panics;
 pub(crate) mod reentrance;

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 #[inline]
 pub(crate) fn caught<R>(f: impl FnOnce() -> R) -> Option<R> {
     let (mut f, mut returned) = (Some(f), None);
-    // One landing pad for all callers, rather than one in each.
+    // Type-erased, so that there is one landing pad instead of one per caller.
     run(&mut || {
         if let Some(f) = f.take() {
             returned = Some(f());

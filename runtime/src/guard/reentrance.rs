@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 
 thread_local! {
-    /// Neither allocates nor has a destructor, so it is usable from the first allocation of the thread to the last.
+    /// Without lazy initialization or a destructor, so it is usable from the first allocation of a thread to its last.
     static BUSY: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -31,7 +31,7 @@ impl Busy {
         Self { nested: BUSY.replace(true), _of_this_thread: PhantomData }
     }
 
-    /// Whether telemetry was already active, so that the caller is called by it.
+    /// Whether telemetry was already active, so that it is calling the caller.
     #[inline]
     pub(crate) fn is_nested(&self) -> bool {
         self.nested
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_ends_with_the_outermost() {
+    fn the_outermost_guard_ends_it() {
         let outer = Busy::begin();
         let inner = Busy::begin();
         assert!(!outer.is_nested() && inner.is_nested());

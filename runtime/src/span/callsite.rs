@@ -81,7 +81,7 @@ impl Callsite {
         self
     }
 
-    /// Evaluates tags even if the span is not recorded, as far as anything below needs them.
+    /// Evaluates tags even if the span is not recorded, as far as callees need them.
     #[must_use]
     pub const fn with_scoped_tags(mut self) -> Self {
         self.has_scoped_tags = true;

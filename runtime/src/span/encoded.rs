@@ -1,4 +1,4 @@
-//! Spans of our own tracer, which are encoded from the start.
+//! The fast path for our own tracer, which encodes attributes while they are set.
 
 use std::mem::ManuallyDrop;
 use std::panic::Location;
@@ -18,7 +18,7 @@ use crate::tags::draft::Draft;
 use crate::tags::scoped::{EncodedTags, ScopedTags};
 use crate::tags::set::Tags;
 
-/// Encodes the tags of a span with this parent, if its tracer is our own. Otherwise adds what describes the code.
+/// Encodes the tags of a span with this parent, if its tracer is our own. Otherwise adds the `code.*` attributes.
 pub(super) fn prepare(
     tags: &mut Tags,
     parent: &Context,
@@ -67,7 +67,7 @@ fn describe(draft: &mut Draft, callsite: &'static Callsite, place: Option<&'stat
 pub(super) fn start(start: Start, draft: Box<Draft>, fill: &mut dyn FnMut(&mut Tags)) -> Span {
     let mut tags = Tags::encoded(draft);
     fill(&mut tags);
-    // Written in place: moving a context soon after it was created costs more than everything else here.
+    // Written in place: moving a context right after its construction would cost more than everything else here.
     let mut span = ManuallyDrop::new(Span(Scope::Off));
     let started = if tags.is_plain() {
         current::with(|current| start_plain(&start, &mut tags, current, &mut span))
@@ -93,12 +93,12 @@ fn start_other(start: Start, tags: Tags) -> Span {
     start::begin(start, tags, &current, false)
 }
 
-/// Starts a span below the current context without cloning the context, if that calls no application code. Returns
-/// whether there is a span.
+/// Starts a span below the current context without cloning the context. Returns `None` if that might call application
+/// code, and otherwise whether the span is valid.
 #[inline]
 fn start_plain(start: &Start, tags: &mut Tags, current: &Context, span: &mut ManuallyDrop<Span>) -> Option<bool> {
     let start_span = |encoder: &dyn Encoder| {
-        // A context that carries the tags would be needed if the span is not recorded after all.
+        // If the span turns out not to be recorded, a context has to carry the tags.
         let may_be_dropped = tags.scopes() && !current.span().span_context().is_sampled();
         if may_be_dropped || !encoder.is_plain() {
             return None;

@@ -1,5 +1,4 @@
-//! Reporting of failures in the log, for detached jobs and for functions with `err = log`: nobody may be looking at
-//! their spans.
+//! Logs the failures of detached jobs and of functions with `err = log`, whose spans may not be sampled or looked at.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -96,7 +95,7 @@ impl FailureReport {
 /// ```
 pub fn event_in(context: &Context, write: impl FnOnce(EventFields)) {
     let _ = caught(|| {
-        // Thread-locals that a subscriber needs may have been destroyed.
+        // During thread teardown, thread-locals that a subscriber needs may have been destroyed.
         if current::is_gone() {
             return;
         }

@@ -1,7 +1,7 @@
 //! Runs the body of a function or a future in a span.
 //!
-//! Every annotated function instantiates the generic code here. So that little of it is copied into the program, the
-//! generic code only moves values of the function's types; everything else is behind [`Step`] and compiled once.
+//! Every annotated function instantiates the generic code here. To keep it small, the generic code only moves values of
+//! the function's types; everything else is behind [`Step`] and compiled once.
 
 use std::fmt;
 use std::future::Future;
@@ -25,14 +25,14 @@ use crate::tags::set::Tags;
 
 /// The steps of a call that depend on the types of the function.
 trait Step {
-    /// Runs the body, and keeps its value.
+    /// Runs the body, and keeps its return value.
     fn run(&mut self);
 
-    /// The outcome of the value. Called at most once, after `run` has returned.
+    /// The outcome of the return value. Called at most once, after `run` has returned.
     fn outcome(&mut self) -> Outcome;
 }
 
-/// The body and its value share memory, to keep the stack frames of recursive functions small.
+/// The body and its return value share memory, to keep the stack frames of recursive functions small.
 enum Call<B, R, O> {
     Body(B, O),
     Running,
@@ -59,7 +59,7 @@ impl<B, R, O> Call<B, R, O> {
     fn value(self) -> R {
         match self {
             Self::Value(value, _) => value,
-            Self::Body(..) | Self::Running => unreachable!("a panic was resumed"),
+            Self::Body(..) | Self::Running => unreachable!("the panic of the body is resumed"),
         }
     }
 }
@@ -77,8 +77,8 @@ pub(crate) fn start(callsite: &'static Callsite, fill: &mut dyn FnMut(&mut Tags)
     begin_here(callsite, None, || Start::of(callsite), fill)
 }
 
-/// The span of a synchronous function, which generated code runs the body in at once: a value that is dropped before
-/// would leave its span open.
+/// The span of a synchronous function. Generated code runs the body in it immediately: dropping the value before that
+/// would leave the span open.
 #[derive(Debug)]
 pub struct Started(ManuallyDrop<Span>);
 
@@ -95,8 +95,7 @@ impl Started {
             return body();
         }
         let mut call = Call::Body(body, outcome);
-        // Called from here, so that of all this only `catch` has a frame while the body runs: stack frames of recursive
-        // functions count.
+        // Separate calls, so that only `catch` has a stack frame while the body runs: recursive functions multiply it.
         let mut attached = ManuallyDrop::new(self.0.0.attach_until_end());
         let result = catch(&mut call);
         self.0.leave(&mut attached, &mut call, result);
@@ -107,7 +106,7 @@ impl Started {
 /// Runs the call, and returns the payload of a panic.
 #[inline(never)]
 fn catch(call: &mut dyn Step) -> thread::Result<()> {
-    // Unwind safe: neither the body nor its captures are used again.
+    // Unwind safe: neither the body nor its captures are used after a panic.
     catch_unwind(AssertUnwindSafe(|| call.run()))
 }
 
@@ -130,7 +129,7 @@ impl Span {
     /// Ends the span of a call, and resumes its panic.
     #[inline(never)]
     fn leave(&mut self, attached: &mut Attached, call: &mut dyn Step, result: thread::Result<()>) {
-        // Moved out of the caller's handle, which is not dropped: `outcome` is the application's code, and may panic.
+        // Moved out of the caller's handle, which is never dropped: `outcome` is application code and may panic.
         let mut span = self.take();
         let busy = Busy::begin();
         attached.detach();
@@ -145,7 +144,7 @@ impl Span {
         }
     }
 
-    /// Runs a step of the work with the context of the span current. A panic ends the span and is then resumed.
+    /// Runs one step of the work with the span's context current. A panic ends the span and is then resumed.
     #[inline]
     pub fn in_scope<R>(&mut self, f: impl FnOnce() -> R) -> R {
         if self.is_none() {
@@ -165,7 +164,7 @@ impl Span {
 
     fn step_in_span(&mut self, f: &mut dyn FnMut()) {
         let attached = self.0.attach();
-        // Unwind safe: a panic ends the span, and the captured state is not used again.
+        // Unwind safe: a panic ends the span, and the captured state is not used after it.
         let result = catch_unwind(AssertUnwindSafe(f));
         drop(attached);
         if let Err(payload) = result {
@@ -180,9 +179,9 @@ impl Span {
         self.end(outcome);
     }
 
-    /// Like [`attach`](Self::attach), without a copy of the code in each caller.
+    /// Like [`attach`](Self::attach), but not inlined into each caller.
     #[inline(never)]
-    fn attach_again(&self) -> Attached {
+    fn attach_outlined(&self) -> Attached {
         self.attach()
     }
 }
@@ -191,12 +190,12 @@ pin_project! {
     /// The future of an annotated `async fn`.
     ///
     /// It holds the arguments until it is first polled, and from then on the span and the body, which owns the
-    /// arguments. As the two share their place, an argument takes no more room than in the function without a span.
+    /// arguments. The two states share memory, so an argument takes no more space than without a span.
     #[must_use = "futures do nothing unless polled"]
     pub struct TracedFuture<M, F, O> {
         #[pin]
         state: State<M, F>,
-        // Dropped below, without a call where there is none.
+        // Dropped in `PinnedDrop`, which makes no call if there is no span.
         span: ManuallyDrop<Span>,
         outcome: O,
     }
@@ -208,8 +207,8 @@ pin_project! {
                 return;
             }
             let span = this.span.take();
-            // The destructors of the body are traced.
-            let _attached = span.attach_again();
+            // Current while the body is dropped, so that its destructors are traced.
+            let _attached = span.attach_outlined();
             this.state.set(State::Gone);
         }
     }
@@ -219,7 +218,7 @@ pin_project! {
     #[project = StateProjected]
     #[project_replace = StateReplaced]
     enum State<M, F> {
-        /// Not polled so far.
+        /// Not polled yet.
         Unpolled { begin: M },
         Begun { #[pin] body: F },
         /// `begin` has panicked, or the future is being dropped.
@@ -234,14 +233,13 @@ impl<M: FnOnce() -> (Span, F), F: Future, O: Fn(&F::Output) -> Outcome> TracedFu
         Self { state: State::Unpolled { begin }, span: ManuallyDrop::new(Span::none()), outcome }
     }
 
-    /// Not inlined, because the body passes through the stack here, and must not take room in the frame of `poll`.
+    /// Not inlined, because the body is moved over the stack here, which must not enlarge the frame of `poll`.
     #[inline(never)]
     fn begin(self: Pin<&mut Self>) {
         let mut this = self.project();
         if let StateReplaced::Unpolled { begin } = this.state.as_mut().project_replace(State::Gone) {
             let begun = begin();
-            // Where there is no span, it is neither moved nor dropped: reading all of a value that has just been written in
-            // part is slow.
+            // An empty span is neither moved nor dropped: a wide load right after narrow stores stalls.
             if begun.0.is_none() {
                 std::mem::forget(begun.0);
             } else {
@@ -273,7 +271,7 @@ impl<M: FnOnce() -> (Span, F), F: Future, O: Fn(&F::Output) -> Outcome> Future f
     }
 }
 
-/// The message of an `async fn` without the attribute.
+/// Panics with the same message as an `async fn` without the attribute.
 #[cold]
 fn resumed_after_panicking() -> ! {
     panic!("`async fn` resumed after panicking")

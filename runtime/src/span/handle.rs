@@ -142,8 +142,8 @@ pub(crate) enum Scope {
     Off,
     /// A context without a span to end.
     Within(Context),
-    /// A context or a span, with a failure to be reported. Boxed, because most failures are not, and the stack frames
-    /// of recursive functions count.
+    /// A context or a span whose failure is reported. Boxed to keep the stack frames of recursive functions small: most
+    /// failures are not reported.
     Reported(Box<Reported>),
     /// The context of a span that has to be ended.
     Open(Open),
@@ -169,7 +169,7 @@ impl Scope {
         }
     }
 
-    /// What is reported if it fails.
+    /// The source under which a failure is reported, if it is.
     pub(crate) fn failure_source(&self) -> Option<&FailureSource> {
         let Self::Reported(reported) = self else { return None };
         reported.failure_source.as_ref()
@@ -179,10 +179,10 @@ impl Scope {
         self.context().cloned().map(current::attach)
     }
 
-    /// Makes the context current until the span ends. The context is moved instead of cloned if the table of open spans
-    /// has a clone.
+    /// Makes the context current until the span ends. If the registry of open spans has a clone, the context is moved
+    /// instead of cloned.
     ///
-    /// Not inlined, because stack frames of recursive functions count.
+    /// Not inlined, to keep the stack frames of recursive functions small.
     #[inline(never)]
     pub(super) fn attach_until_end(&mut self) -> Attached {
         #[cfg(feature = "otlp")]
@@ -226,7 +226,7 @@ impl Scope {
 #[derive(Debug)]
 pub(crate) struct Reported {
     pub(crate) scope: Scope,
-    /// What is reported; `None` once it has been.
+    /// `None` once the failure was reported.
     pub(crate) failure_source: Option<FailureSource>,
 }
 
@@ -267,7 +267,7 @@ pub(crate) struct Open {
 }
 
 impl Open {
-    /// The context of the span, and what ends the span instead of this.
+    /// Returns the context of the span, and transfers the duty to end it to a [`Recording`].
     #[cfg(feature = "tracing")]
     pub(super) fn hand_over(mut self) -> (Context, Recording) {
         self.done = true;
@@ -304,7 +304,7 @@ impl Open {
         self.done = true;
         #[cfg(feature = "otlp")]
         if let Some(ticket) = self.ticket.take() {
-            // The context here may have been moved to the guard that makes it current.
+            // Restores the context, which may have been moved to the guard that makes it current.
             ticket.give_back(&mut self.context);
         }
     }

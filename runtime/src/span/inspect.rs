@@ -19,11 +19,11 @@ use crate::span::outcome::Outcome;
 #[derive(Debug)]
 pub struct Inspect<'a, R>(InspectBoxed<'a, R>);
 
-/// A `Result` whose error dereferences to one: `Box<dyn Error + Send + Sync>`, `anyhow::Error`.
+/// A `Result` whose error dereferences to a `dyn Error`: `Box<dyn Error + Send + Sync>`, `anyhow::Error`.
 #[derive(Debug)]
 pub struct InspectBoxed<'a, R>(InspectLocal<'a, R>);
 
-/// A `Result` with a `Box<dyn Error>`.
+/// A `Result` whose error dereferences to a `dyn Error` that is not `Send`: `Box<dyn Error>`.
 #[derive(Debug)]
 pub struct InspectLocal<'a, R>(InspectDisplay<'a, R>);
 

@@ -1,4 +1,4 @@
-//! Calls in a process without a tracer provider, such as those of an annotated library whose user does not trace.
+//! Detects a process without a tracer provider, such as one that uses an annotated library but does not trace.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +22,7 @@ pub(crate) fn is_lost() -> bool {
     !tracer::is_installed() && current::with(is_plain) && is_lost_first()
 }
 
-/// The same, in a context that [is plain](is_plain).
+/// The same, for a context that [is plain](is_plain).
 #[inline]
 pub(super) fn is_lost_first() -> bool {
     if tracer::is_installed() || !is_global_a_noop() {
@@ -41,7 +41,7 @@ pub(super) fn is_plain(context: &Context) -> bool {
     !context.has_active_span() && Data::of(context).is_none_or(|data| data.source.is_none())
 }
 
-/// Whether OpenTelemetry's global provider is the no-op that it is before one is set.
+/// Whether OpenTelemetry's global provider is still the initial no-op.
 ///
 /// OpenTelemetry does not expose this, and a provider can be set at any time, so the global tracer is probed for each
 /// span: in a suppressed context with a remote span, the no-op tracer returns that span, and a tracer of the SDK

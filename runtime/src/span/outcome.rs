@@ -19,8 +19,8 @@ use crate::span::failure::{self, FailureReport, FailureSource};
 use crate::tags::scoped::EncodedTags;
 use crate::tags::value::within_bounds;
 
-/// Whether a span keeps its status when another one is set: `Ok` is final, and an error without a description says no more
-/// than one that has it.
+/// Whether a span keeps its status when another one is set: `Ok` is final, and an error without a description does not
+/// replace one with a description.
 #[cfg(any(feature = "sdk", feature = "tracing"))]
 pub(crate) fn keeps(status: &Status, set: &Status) -> bool {
     match (status, set) {
@@ -65,8 +65,8 @@ pub(super) struct Recorded {
     pub(super) attributes: Vec<KeyValue>,
 }
 
-/// Which outcome attributes were set explicitly as tags. They take precedence: the SDK would keep both of two values
-/// for one key.
+/// Which outcome attributes were set explicitly as tags. The explicit values take precedence, and the others are not
+/// set, because the SDK would keep both.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct ExplicitAttributes(u8);
 
@@ -85,14 +85,14 @@ impl ExplicitAttributes {
 
     /// Checks the attributes that the span starts with.
     pub(crate) fn among(attributes: &[KeyValue]) -> Self {
-        Self::that_are(|key| attributes.iter().any(|attribute| attribute.key.as_str() == key))
+        Self::collect(|key| attributes.iter().any(|attribute| attribute.key.as_str() == key))
     }
 
-    fn that_are(set: impl Fn(&str) -> bool) -> Self {
+    fn collect(set: impl Fn(&str) -> bool) -> Self {
         Self(Self::ALL.iter().fold(0, |explicit, (key, this)| if set(key) { explicit | this.0 } else { explicit }))
     }
 
-    /// Checks the attributes that the span starts with.
+    /// The same for attributes that are already encoded.
     #[cfg(feature = "sdk")]
     #[inline]
     pub(crate) fn given(fields: &Fields, scope: Option<&EncodedTags>) -> Self {
@@ -101,7 +101,7 @@ impl ExplicitAttributes {
         if !fields.keys().overlaps(KEYS) && !scope.is_some_and(|scope| scope.keys().overlaps(KEYS)) {
             return Self::default();
         }
-        Self::that_are(|key| fields.has(key) || scope.is_some_and(|scope| scope.has(key)))
+        Self::collect(|key| fields.has(key) || scope.is_some_and(|scope| scope.has(key)))
     }
 
     #[inline]
@@ -177,8 +177,8 @@ impl Outcome {
         Some(FailureReport { failure_source, error_type: failure.error_type.clone(), error })
     }
 
-    /// Records the return value as the attribute `throughline.return`. The conversion is the application's code, and may
-    /// panic.
+    /// Records the return value as the attribute `throughline.return`. The conversion is application code, whose panics
+    /// are caught.
     #[doc(hidden)]
     pub fn returned(mut self, value: impl FnOnce() -> Option<Value>) -> Self {
         if let Some(value) = caught(value).flatten() {
@@ -195,7 +195,7 @@ impl Outcome {
         Self::thrown("panic".into(), error_text::of(format_args!("{message}")))
     }
 
-    /// A panic that was observed while unwinding, but not caught.
+    /// Creates the outcome for a panic that was observed by a destructor during unwinding, without its payload.
     pub(crate) fn unwound() -> Self {
         Self::thrown("panic".into(), error_text::of(format_args!("panicked")))
     }
@@ -233,7 +233,7 @@ impl Recorded {
 }
 
 impl Failure {
-    /// Makes the error available to a response further up that has no description of its own.
+    /// Makes the error available to the span of a response further up, which may have no description of its own.
     #[cfg(feature = "integration")]
     fn note_last_error(&self, context: &Context) {
         if let (true, Some(message)) = (self.exception, &self.message) {

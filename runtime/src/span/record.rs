@@ -60,8 +60,8 @@ pub fn record_all(facts: &[(&'static str, &dyn TagValue)]) {
 
 /// Records a handled error as an `exception` event on the current span.
 ///
-/// The event follows OpenTelemetry's semantic conventions and has the type of the error, and its text followed by that
-/// of its sources.
+/// The event follows OpenTelemetry's semantic conventions, with the type of the error and its text, including that of
+/// its sources.
 ///
 /// The span's status and `error.type` are unchanged, because they describe the outcome of the work, and a handled
 /// error does not determine that. There is no need to call this for an error that a traced function returns. How much

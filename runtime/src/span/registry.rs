@@ -19,10 +19,11 @@ static TABLE: OnceLock<Table> = OnceLock::new();
 #[derive(Debug)]
 pub(crate) struct Table {
     slots: Box<[Mutex<Option<Entry>>]>,
-    /// The slots from this one on were never used.
+    /// The index of the first slot that was never used.
     unused: AtomicUsize,
-    /// Slots that were used, except for those that threads keep.
+    /// The free list: slots that were used, except for those that threads keep.
     free: Mutex<Vec<usize>>,
+    /// The number of spans that found no slot.
     missed: AtomicU64,
     begun: Instant,
     /// Milliseconds since `begun`, updated by [`tick`](Self::tick): reading the clock for every span would dominate
@@ -30,7 +31,7 @@ pub(crate) struct Table {
     now: AtomicU64,
 }
 
-/// Slots that a thread keeps for its next spans, so that threads do not contend for them.
+/// Free slots that a thread keeps for its next spans, so that threads do not contend for the free list.
 #[derive(Default)]
 struct Kept(Vec<usize>);
 
@@ -46,7 +47,7 @@ thread_local! {
     static KEPT: RefCell<Kept> = const { RefCell::new(Kept(Vec::new())) };
 }
 
-/// The number of slots that a thread takes at once, and the maximum that it keeps.
+/// The number of slots that a thread takes from the free list at once, and the maximum that it keeps.
 const TAKEN_AT_ONCE: usize = 16;
 const MAX_KEPT: usize = 8 * TAKEN_AT_ONCE;
 
@@ -117,7 +118,7 @@ impl Table {
         kept.or_else(|| self.take_shared_slots())
     }
 
-    /// Takes slots for this thread, and returns one of them.
+    /// Refills the slots of this thread, and returns one of them.
     #[cold]
     fn take_shared_slots(&self) -> Option<usize> {
         let wanted = if self.keeps() { TAKEN_AT_ONCE } else { 1 };
@@ -130,7 +131,7 @@ impl Table {
             let begin = self.unused.fetch_add(wanted, Ordering::Relaxed).min(self.slots.len());
             taken = (begin..self.slots.len().min(begin.saturating_add(wanted))).collect();
             if taken.is_empty() {
-                // Not too far beyond the end.
+                // Keeps the counter near the end, so that it cannot overflow.
                 self.unused.store(self.slots.len(), Ordering::Relaxed);
             }
         }
@@ -170,7 +171,7 @@ impl Table {
         self.slots[at].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The slots that have ever been used.
+    /// The range of slots that have been used.
     fn used(&self) -> std::ops::Range<usize> {
         0..self.unused.load(Ordering::Relaxed).min(self.slots.len())
     }
@@ -196,7 +197,7 @@ impl Table {
             let age = Duration::from_millis(now.saturating_sub(entry.since));
             if age >= limit {
                 entry.reported = true;
-                // Logged later, without the lock: logging may be slow, and must not keep the span from ending.
+                // Logged by the caller, without the lock: logging may be slow, and must not block the end of the span.
                 overdue
                     .push((Overdue { identity: entry.identity(), name: entry.name.clone(), place: entry.place }, age));
             }
@@ -224,7 +225,8 @@ impl Table {
     }
 }
 
-/// A span's slot in the table, counted from one. Small, because it is part of every frame and future with an open span.
+/// A span's slot in the table, counted from one. Small, because it is part of every stack frame and future with an open
+/// span.
 #[derive(Debug)]
 pub(crate) struct Ticket(NonZeroU32);
 
@@ -234,7 +236,7 @@ impl Ticket {
         NonZeroU32::new(u32::try_from(at + 1).ok()?).map(Self)
     }
 
-    /// Replaces the context of the span, which the slot returns when it is freed.
+    /// Replaces the context in the slot.
     pub(crate) fn replace(&self, context: &Context) {
         let Some(table) = TABLE.get() else { return };
         let mut place = table.at(self.0.get() as usize - 1);
@@ -244,8 +246,9 @@ impl Ticket {
         drop(previous);
     }
 
-    /// Frees the slot. Its context takes the place of `context`, which is a copy of it or empty, unless a shutdown has ended
-    /// the span: it is not dropped here, because that may run arbitrary destructors.
+    /// Frees the slot and moves its context to `context`, which was a clone of it or empty. If a shutdown has ended the
+    /// span, the slot is empty, and `context` is unchanged. The context is not dropped with the lock held, because that
+    /// may run arbitrary destructors.
     #[inline(always)]
     pub(crate) fn give_back(self, context: &mut Context) {
         let Some(table) = TABLE.get() else { return };
@@ -262,7 +265,7 @@ impl Ticket {
 
 /// Registers a span that has started, if this process registers open spans.
 #[inline(always)]
-#[expect(clippy::ptr_arg, reason = "a name that is static stays so")]
+#[expect(clippy::ptr_arg, reason = "keeps a borrowed name borrowed")]
 pub(crate) fn list(
     context: &Context,
     name: &Cow<'static, str>,

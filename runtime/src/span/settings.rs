@@ -66,7 +66,7 @@ pub(super) fn begin_here(
     start::begin(start(), tags, &current::get(), false)
 }
 
-/// What most spans do not have set.
+/// Settings that most spans do not have.
 #[derive(Debug, Default)]
 pub(super) struct More {
     pub(super) parent: Parent,
@@ -195,7 +195,7 @@ impl More {
                     self.described.push(KeyValue::new(crate::semconv::THROUGHLINE_PARENT_MISSING, true));
                 }
                 add_current_link(&mut self.links, &current, context.span().span_context());
-                // Sent to where the spans of the current context go, if that is anywhere.
+                // Keeps the provider of the current context, if it has one.
                 let context = data::with_source_of(&current, context);
                 let is_suppressed = current.is_telemetry_suppressed();
                 (if is_suppressed { context.with_telemetry_suppressed() } else { context }, true)
@@ -204,7 +204,7 @@ impl More {
         }
     }
 
-    /// Whether the only link will be that to the current span, which has not caused a message without a context.
+    /// Whether the message has no context, so that only the link to the current span would connect the span to a trace.
     #[cfg(feature = "integration")]
     fn is_parent_missing(&self, current: &Context, given: &Context) -> bool {
         self.links.is_empty() && current.has_active_span() && !given.span().span_context().is_valid()

@@ -27,7 +27,7 @@ pub(super) fn unrecorded(needed: Option<NeededTags>, fill: &mut dyn FnMut(&mut T
     let mut tags = Tags::default();
     tags.keep_only(needed);
     fill(&mut tags);
-    // Most functions have none, and then the context is not needed.
+    // Most functions have none. Then the context is unchanged.
     if tags.scoped.is_empty() {
         return Scope::Off;
     }

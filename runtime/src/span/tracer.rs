@@ -32,7 +32,7 @@ impl<T: Tracer<Span: Send + Sync + 'static> + Send + Sync + 'static> Source for 
         if !span.span_context().is_valid() {
             return None;
         }
-        // Neither in a closure nor in a block, which would copy the span, a large struct.
+        // Not in a closure or a block, either of which would copy the span, a large struct.
         Some(keep_random(context, context.with_span(span)))
     }
 
@@ -128,11 +128,11 @@ pub(crate) fn is_installed() -> bool {
     GENERATION.load(Ordering::Acquire) != 0
 }
 
-/// Whether a tracer provider is set up, as far as known.
+/// Whether a tracer provider is known to be set up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum SetUp {
-    /// Not set up so far.
+    /// Not set up yet.
     Never,
     /// Set up, or disabled on purpose.
     Done,
@@ -185,7 +185,7 @@ pub(crate) fn with_encoder<R>(data: Option<&Arc<Data>>, f: impl FnOnce(&dyn Enco
     with_encoder_mut(data, |encoder| f.take().map(|f| f(encoder))).flatten()
 }
 
-/// The same for a closure that could be called again, which is called where it is: what it has captured is not moved.
+/// The same for an `FnMut`, which is called in place, so that its captures are not moved.
 #[cfg(feature = "sdk")]
 #[inline(always)]
 pub(crate) fn with_encoder_mut<R>(data: Option<&Arc<Data>>, mut f: impl FnMut(&dyn Encoder) -> R) -> Option<R> {
@@ -212,8 +212,8 @@ fn with_installed<R>(generation: u64, mut f: impl FnMut(&dyn Source) -> R) -> Op
     }
 }
 
-/// Renews this thread's copy of the installed source. There is none if the thread is being torn down, and it stays as
-/// it is while it is in use further up.
+/// Returns the installed source, and renews this thread's copy, unless the thread is being torn down or the copy is
+/// borrowed further up the stack.
 #[cold]
 #[inline(never)]
 fn renewed(generation: u64) -> Option<Arc<dyn Source>> {

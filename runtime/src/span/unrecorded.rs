@@ -1,4 +1,4 @@
-//! Detects calls of annotated functions that are not recorded, before anything else is done for them.
+//! The fast path for calls of annotated functions that are not recorded.
 
 use crate::context::current::{self, is_off};
 use crate::guard::reentrance::{Busy, is_busy};
@@ -16,7 +16,7 @@ pub(crate) fn is_unrecorded(callsite: &'static Callsite) -> bool {
     if is_busy() {
         return true;
     }
-    // Whether nothing is recorded in any case, or that depends on the global provider alone.
+    // `Some(true)` if nothing is recorded, `Some(false)` if that depends only on the global provider.
     let known =
         |current: &_| if is_off(current) { Some(true) } else { no_provider::is_plain(current).then_some(false) };
     match current::peek(known).flatten() {

@@ -1,4 +1,4 @@
-//! Spans of other instrumentation: described step by step, and started later than they were created.
+//! Spans of other instrumentation, which are described step by step and start later than they were created.
 
 use std::borrow::Cow;
 use std::time::SystemTime;
@@ -50,7 +50,7 @@ enum Described {
     Plain(Box<Plain>),
 }
 
-/// In OpenTelemetry's types, for any tracer.
+/// A span in OpenTelemetry's types, for any tracer.
 #[derive(Debug)]
 struct Plain {
     name: Cow<'static, str>,
@@ -78,7 +78,7 @@ impl Place {
     }
 }
 
-/// A span that has started, and has to be ended. Its context is kept elsewhere.
+/// A started span that has to be ended. Its context is stored elsewhere.
 #[derive(Debug, Default)]
 #[must_use = "the span stays open"]
 pub(crate) struct Recording {
@@ -91,8 +91,8 @@ pub(crate) struct Recording {
 }
 
 impl Recording {
-    /// Now, for this span.
-    #[cfg_attr(not(feature = "sdk"), expect(clippy::unused_self, reason = "without it, there is one clock"))]
+    /// The current time, by the clock of this span.
+    #[cfg_attr(not(feature = "sdk"), expect(clippy::unused_self, reason = "without `sdk`, there is only one clock"))]
     #[inline]
     pub(crate) fn now(&self) -> SystemTime {
         #[cfg(feature = "sdk")]
@@ -112,7 +112,7 @@ impl Recording {
     }
 }
 
-/// A draft of a span, if the tracer below `parent` is our own and need not see the attributes first.
+/// A draft of a span, if the tracer for `parent` is our own and its sampler does not need the attributes.
 #[cfg(feature = "sdk")]
 fn draft(parent: &Context, name: &'static str, place: &Place) -> Option<Box<Draft>> {
     let data = Data::of(parent);
@@ -238,8 +238,8 @@ impl Unstarted {
         }
     }
 
-    /// Starts the span, at the time of its creation. Returns its context, or that of its parent if there is no span;
-    /// and what ends it, if it is recorded.
+    /// Starts the span, with its creation as the start time. Returns its context, or that of its parent if there is no
+    /// span, and a handle to end it if it is recorded.
     pub(crate) fn start(self) -> (Context, Option<Recording>) {
         let Self { parent, is_off, described } = self;
         match described {

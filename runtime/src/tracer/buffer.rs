@@ -1,4 +1,4 @@
-//! The finished spans of a trace in this process, which are handed to the exporter together.
+//! Collects the finished spans of a trace in this process, and hands them to the exporter together.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,13 +11,13 @@ use super::shared::Reference;
 use crate::encoding::recycled::{recycle, recycled};
 use crate::encoding::{Role, ScopeId};
 
-/// A buffer that has grown to this size is handed over before the trace is complete.
+/// The size at which a buffer is handed over before the trace is complete.
 const MAX_BYTES: usize = 1 << 14;
 
 /// Collects the spans that end below one local root span, or below a span that continues the trace in a detached job.
 ///
-/// It is handed over when that span ends. What ends later follows at once, span by span. A trace that runs for long is
-/// handed over in parts: see [`OpenBuffers::hand_over_old`].
+/// The spans are handed over when that span ends. Spans that end later are handed over immediately, one by one. A
+/// long-running trace is handed over in parts: see [`OpenBuffers::hand_over_old`].
 pub(crate) struct TraceBuffer {
     trace_id: TraceId,
     provider: Arc<Reference>,
@@ -32,9 +32,9 @@ struct Spans {
     last_scope: Option<ScopeId>,
     other_scopes: Vec<(usize, ScopeId)>,
     has_local_root: bool,
-    /// The span that began the buffer has ended.
+    /// Whether the span that began the buffer has ended.
     closed: bool,
-    /// Where the buffer is listed, while it has spans.
+    /// The slot in [`OpenBuffers`], while the buffer has spans.
     listed: Option<Slot>,
 }
 
@@ -55,7 +55,7 @@ impl TraceBuffer {
         self.spans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a span, which `write` encodes.
+    /// Adds a span that has ended; `write` encodes it.
     #[inline]
     pub(crate) fn add(self: &Arc<Self>, scope: ScopeId, role: Role, write: impl FnOnce(&mut Vec<u8>)) {
         let Some(open) = &self.provider.open else { return };
@@ -85,7 +85,7 @@ impl TraceBuffer {
         }
     }
 
-    /// Hands over what there is, for a trace that is not complete. The buffer is not listed any more.
+    /// Hands over the spans of an incomplete trace, whose buffer was removed from [`OpenBuffers`].
     fn hand_over(&self, sink: &dyn SpanSink) {
         let mut spans = self.lock();
         spans.listed = None;
@@ -98,7 +98,7 @@ impl TraceBuffer {
     }
 }
 
-/// Hands over spans whose buffer is used again.
+/// Hands over spans, and recycles their memory.
 fn hand_over(mut spans: EncodedSpans<Vec<u8>>, sink: &dyn SpanSink) {
     sink.push(&spans);
     recycle(std::mem::take(&mut spans.bytes));
@@ -128,22 +128,23 @@ impl Spans {
     }
 }
 
-/// The buffers of a provider that have spans and are not complete, so that a flush finds them.
+/// The buffers of a provider that have spans of incomplete traces, so that a flush finds them.
 pub(crate) struct OpenBuffers {
     pub(super) sink: Arc<dyn SpanSink>,
-    /// Several, so that threads do not wait for each other.
+    /// Sharded to reduce contention.
     shards: [Mutex<Shard>; SHARDS],
 }
 
 pub(crate) const SHARDS: usize = 16;
 
-/// Aligned, so that threads do not write to each other's cache lines.
+/// Aligned to avoid false sharing.
 #[derive(Default)]
 #[repr(align(128))]
 struct Shard {
+    /// The buffers, each with the tick at which it was listed.
     slots: Vec<Option<(Arc<TraceBuffer>, u32)>>,
     free: Vec<usize>,
-    /// The number of calls of `hand_over_old`.
+    /// The current tick: the number of calls of `hand_over_old`.
     now: u32,
 }
 
@@ -178,7 +179,7 @@ impl OpenBuffers {
 
     fn remove(&self, Slot { shard, at }: Slot, buffer: &Arc<TraceBuffer>) {
         let mut shard = self.shard(shard);
-        // A flush may have taken it out, and the slot may be another's by now.
+        // A flush may have emptied the slot, and another buffer may use it by now.
         let removed = shard.slots[at].take_if(|(listed, _)| Arc::ptr_eq(listed, buffer));
         if removed.is_some() {
             shard.free.push(at);
@@ -192,7 +193,7 @@ impl OpenBuffers {
         self.hand_over_older_than(None);
     }
 
-    /// Hands over the spans of buffers that have had some for at least `max_ticks` calls of this.
+    /// Hands over the spans of buffers that were listed more than `max_ticks` calls ago.
     pub(crate) fn hand_over_old(&self, max_ticks: u32) {
         self.hand_over_older_than(Some(max_ticks));
     }
@@ -215,7 +216,7 @@ impl OpenBuffers {
     }
 }
 
-/// One of [`SHARDS`], which few other threads have.
+/// The shard of this thread, one of [`SHARDS`], assigned round-robin.
 pub(crate) fn shard_of_thread() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {

@@ -185,7 +185,7 @@ impl TracerProviderBuilder {
     /// Builds the provider.
     pub fn build(mut self) -> TracerProvider {
         let scopes = Scopes::default();
-        // The first one, whose id is known.
+        // Registered first, which `ScopeId::OURS` relies on.
         let ours = scopes.id(&own_scope());
         debug_assert_eq!(ours, ScopeId::OURS);
         let resource = not_of_the_sdk(self.resource.unwrap_or_else(|| Resource::builder().build()));
@@ -212,7 +212,7 @@ impl TracerProviderBuilder {
     }
 }
 
-/// What records the spans, for their resource.
+/// The resource attributes that name Throughline as the SDK.
 pub(crate) fn telemetry_sdk() -> [KeyValue; 3] {
     [
         KeyValue::new(semconv::TELEMETRY_SDK_NAME, "throughline"),
@@ -221,8 +221,8 @@ pub(crate) fn telemetry_sdk() -> [KeyValue; 3] {
     ]
 }
 
-/// The SDK's builder of resources names the SDK, but the name `opentelemetry` is reserved for that ("Telemetry SDK" in
-/// the semantic conventions).
+/// Replaces `telemetry.sdk.*` if the SDK's resource builder has set it: the name `opentelemetry` is reserved for the
+/// SDK ("Telemetry SDK" in the semantic conventions).
 pub(crate) fn not_of_the_sdk(resource: Resource) -> Resource {
     let name = resource.get(&Key::from_static_str(semconv::TELEMETRY_SDK_NAME));
     if name.is_none_or(|name| name.as_str() != "opentelemetry") {
@@ -231,12 +231,12 @@ pub(crate) fn not_of_the_sdk(resource: Resource) -> Resource {
     merged(&resource, &Resource::builder_empty().with_attributes(telemetry_sdk()).build())
 }
 
-/// The section "Merge" of the specification of resources.
+/// Merges two resources, following the section "Merge" of the resource specification.
 fn merged(old: &Resource, updating: &Resource) -> Resource {
     let attributes = old.iter().chain(updating).map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
     let merged = Resource::builder_empty().with_attributes(attributes);
     let url = match (old.schema_url(), updating.schema_url()) {
-        // Which of them applies to an attribute is not known then.
+        // It would be unclear which of them applies to an attribute.
         (Some(old), Some(updating)) if old != updating => None,
         (old, updating) => updating.or(old),
     };

@@ -1,4 +1,4 @@
-//! A span is encoded to the message that the SDK's exporter sends for the same span.
+//! Compares the encoding of spans with the messages that the SDK's exporter sends for the same spans.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -24,7 +24,7 @@ fn text() -> impl Strategy<Value = String> {
     prop_oneof![8 => ".{0,20}", 1 => ".{100,400}"]
 }
 
-/// OTLP's times have no sign: what is before the epoch is sent as the epoch.
+/// Times in OTLP are unsigned: times before the epoch are sent as the epoch.
 fn time() -> impl Strategy<Value = SystemTime> {
     prop_oneof![
         8 => any::<u64>().prop_map(|nanos| SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos)),
@@ -51,7 +51,7 @@ fn value() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// Keys that are often the same.
+/// Attributes whose keys often collide.
 fn attribute() -> impl Strategy<Value = KeyValue> {
     (prop_oneof![4 => "[a-e]", 1 => ".{1,200}"], value()).prop_map(|(key, value)| KeyValue::new(key, value))
 }
@@ -69,11 +69,11 @@ fn context() -> impl Strategy<Value = SpanContext> {
     })
 }
 
-/// A link may be to a span that is not sampled, and to none if it says something.
+/// A linked span may be unsampled. It may even be invalid, if the link has a trace state.
 fn linked() -> impl Strategy<Value = SpanContext> {
     let as_it_is = (context(), any::<u8>(), any::<bool>()).prop_map(|(context, flags, has_span)| {
         let span_id = if has_span { context.span_id() } else { SpanId::INVALID };
-        let state = TraceState::from_key_value([("k", "v")]).expect("it is valid");
+        let state = TraceState::from_key_value([("k", "v")]).expect("a valid trace state");
         SpanContext::new(context.trace_id(), span_id, TraceFlags::new(flags), context.is_remote(), state)
     });
     prop_oneof![context(), as_it_is]
@@ -114,9 +114,9 @@ fn recipe() -> impl Strategy<Value = Recipe> {
         .prop_map(|(builder, parent, steps, status, end)| Recipe { builder, parent, steps, status, end })
 }
 
-/// What we send.
+/// The message that we send.
 fn encoded(recipe: Recipe) -> proto::Span {
-    proto::Span::decode(&*encoded_bytes(recipe)).expect("it is valid")
+    proto::Span::decode(&*encoded_bytes(recipe)).expect("a valid message")
 }
 
 fn encoded_bytes(recipe: Recipe) -> Vec<u8> {
@@ -130,19 +130,19 @@ fn encoded_bytes(recipe: Recipe) -> Vec<u8> {
     message(frames[0]).to_owned()
 }
 
-/// The fields of a message in the order of their numbers; encoders may choose another.
+/// The fields of a message, sorted by number: encoders may choose any order.
 fn fields(message: &[u8]) -> Vec<(u64, u64, &[u8])> {
     let mut reader = Reader::new(message);
     let mut fields: Vec<_> =
         std::iter::from_fn(|| reader.field()).map(|field| (field.number_and_type, field.value, field.bytes)).collect();
-    assert_eq!(reader.left(), 0, "it is valid");
+    assert_eq!(reader.left(), 0, "the message is valid");
     fields.sort_unstable();
     fields
 }
 
-/// Left out, it would mean the same, but some collectors show what is there.
+/// Omitting it would mean the same, but some collectors show only fields that are present.
 #[test]
-fn a_status_that_is_not_set_is_written_as_the_sdk_writes_it() {
+fn an_unset_status_is_written_as_by_the_sdk() {
     let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
     let builder = SpanBuilder { start_time: Some(start), ..SpanBuilder::from_name("bare") };
     let end = start + Duration::from_secs(1);
@@ -157,7 +157,7 @@ proptest! {
     #[test]
     fn a_span_is_encoded_as_the_sdk_encodes_it(recipe in recipe()) {
         let (ours, theirs) = (normalized(encoded(recipe.clone())), normalized(recipe.expected()));
-        // Field by field, because a message is long.
+        // Field by field first, for shorter failure messages.
         prop_assert_eq!(&ours.attributes, &theirs.attributes);
         prop_assert_eq!(&ours.events, &theirs.events);
         prop_assert_eq!(&ours.links, &theirs.links);

@@ -49,7 +49,7 @@ impl Identity<'_> {
 
     fn context(&self, is_remote: bool) -> SpanContext {
         let state = std::str::from_utf8(self.trace_state).ok().and_then(|state| state.parse().ok());
-        #[expect(clippy::cast_possible_truncation, reason = "the lowest byte has the trace flags")]
+        #[expect(clippy::cast_possible_truncation, reason = "the lowest byte holds the trace flags")]
         let flags = TraceFlags::new(self.flags as u8);
         SpanContext::new(self.trace_id, self.span_id, flags, is_remote, state.unwrap_or(TraceState::NONE))
     }
@@ -99,7 +99,7 @@ pub(crate) fn span(message: &[u8], scope: &InstrumentationScope) -> SpanData {
     data
 }
 
-/// The flags' number and wire type, which take two bytes.
+/// Field number and wire type of the flags, decoded from a tag of two bytes.
 pub(crate) const FLAGS: u64 = (wire::span::FLAGS[0] as u64 & 0x7f) | (wire::span::FLAGS[1] as u64) << 7;
 
 pub(crate) fn kind(value: u64) -> SpanKind {
@@ -112,7 +112,7 @@ pub(crate) fn kind(value: u64) -> SpanKind {
     }
 }
 
-/// The number of a kind in OTLP.
+/// The value of a span kind in OTLP.
 pub(crate) const fn kind_number(kind: &SpanKind) -> u8 {
     match kind {
         SpanKind::Internal => 1,

@@ -1,4 +1,4 @@
-//! Finished spans on their way to the exporter, as bytes.
+//! Encoded spans that have ended, and the sink that takes them to the exporter.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,8 +14,8 @@ pub(crate) use crate::encoding::ScopeId;
 use crate::encoding::reader::Reader;
 use crate::encoding::wire;
 
-/// Spans of one trace, encoded: each as the field `spans` of OTLP's `ScopeSpans`, which is a tag, a length and the
-/// message. A request is made by concatenating them.
+/// Encoded spans of one trace. Each is the field `spans` of OTLP's `ScopeSpans`: a tag, a length and the message. A
+/// request is built by concatenation.
 #[derive(Clone)]
 pub(crate) struct EncodedSpans<B = Box<[u8]>> {
     pub(crate) trace_id: TraceId,
@@ -26,7 +26,7 @@ pub(crate) struct EncodedSpans<B = Box<[u8]>> {
     pub(crate) bytes: B,
     /// The scope of the first spans.
     pub(crate) first_scope: ScopeId,
-    /// Where other scopes begin, if there are any, in `bytes`.
+    /// The offsets in `bytes` at which the scope changes, each with the new scope.
     pub(crate) other_scopes: Vec<(usize, ScopeId)>,
 }
 
@@ -41,7 +41,7 @@ impl<B> EncodedSpans<B> {
 
 #[cfg(all(test, feature = "otlp"))]
 impl<B> EncodedSpans<B> {
-    /// A whole trace in this process, of our own scope.
+    /// A complete trace, with our own scope.
     pub(crate) fn complete(trace: u128, count: u32, bytes: B) -> Self {
         let (trace_id, first_scope, other_scopes) = (TraceId::from(trace), ScopeId::OURS, Vec::new());
         Self { trace_id, count, has_local_root: true, bytes, first_scope, other_scopes }
@@ -57,7 +57,7 @@ impl<B> EncodedSpans<B> {
     }
 }
 
-/// Spans on their way through the queue. Complete traces that were handed over together share their memory.
+/// Spans in the queue. Complete traces that were handed over together share an allocation.
 #[cfg(feature = "otlp")]
 pub(crate) type QueuedSpans = EncodedSpans<bytes::Bytes>;
 
@@ -75,7 +75,7 @@ impl<B: AsRef<[u8]>> EncodedSpans<B> {
 
 #[cfg(feature = "otlp")]
 impl EncodedSpans<&[u8]> {
-    /// The first spans: at most `max_spans` of at most `max_bytes` together.
+    /// The longest prefix with at most `max_spans` spans and `max_bytes` bytes.
     #[cold]
     pub(crate) fn first(&self, max_spans: usize, max_bytes: usize) -> EncodedSpans {
         let (mut count, mut end) = (0, 0);
@@ -106,7 +106,7 @@ impl<B> fmt::Debug for EncodedSpans<B> {
     }
 }
 
-/// Splits a run of spans into single ones. Each slice is a whole field: its tag, its length and the message.
+/// Splits a run of spans. Each slice is a complete field: tag, length and message.
 pub(crate) fn frames(mut run: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let mut reader = Reader::new(run);
@@ -123,7 +123,7 @@ pub(crate) fn message(frame: &[u8]) -> &[u8] {
     field.filter(|field| field.number_and_type == u64::from(wire::SPANS)).map_or(&[], |field| field.bytes)
 }
 
-/// The instrumentation scopes that have tracers.
+/// The instrumentation scopes of the tracers of a provider.
 #[derive(Debug, Default)]
 pub(crate) struct Scopes(RwLock<Known>);
 
@@ -134,7 +134,7 @@ struct Known {
 }
 
 impl Scopes {
-    /// The ID of a scope, which is added if it is new.
+    /// Returns the ID of a scope, and adds the scope if it is new.
     pub(crate) fn id(&self, scope: &InstrumentationScope) -> ScopeId {
         if let Some(id) = self.0.read().unwrap_or_else(PoisonError::into_inner).ids.get(scope) {
             return *id;
@@ -154,7 +154,7 @@ impl Scopes {
 
 /// Receives finished spans.
 pub(crate) trait SpanSink: Send + Sync + 'static {
-    /// Called once, by the provider whose spans it takes.
+    /// Called once, by the provider whose spans the sink receives.
     fn attach(&self, provider: &Arc<Shared>) {
         let _ = provider;
     }
@@ -162,9 +162,9 @@ pub(crate) trait SpanSink: Send + Sync + 'static {
     /// Called on the thread that ends a span; must not block.
     fn push(&self, spans: &EncodedSpans<Vec<u8>>);
 
-    /// Exports what was pushed before.
+    /// Exports the spans that have been pushed.
     fn force_flush(&self) -> OTelSdkResult;
 
-    /// Exports what was pushed, within `timeout`, and accepts nothing more.
+    /// Exports the spans that have been pushed, within `timeout`, and rejects further ones.
     fn shutdown(&self, timeout: Duration) -> OTelSdkResult;
 }

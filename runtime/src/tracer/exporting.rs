@@ -8,14 +8,14 @@ thread_local! {
 
 /// Disables recording of the traces that start on this thread from now on.
 ///
-/// For the thread of the exporter, whose HTTP/2 connection has spans of `tracing` that are explicitly without a parent:
-/// a bridge to OpenTelemetry starts them in an empty context, in which telemetry is not suppressed.
+/// Called on the export thread. Its HTTP/2 connections open `tracing` spans that are explicit roots, and a bridge to
+/// OpenTelemetry starts those in an empty context, in which telemetry is not suppressed.
 #[cfg(feature = "otlp")]
 pub(crate) fn record_nothing() {
     let _ = EXPORTS.try_with(|exports| exports.set(true));
 }
 
-/// Whether the traces that start on this thread are not recorded.
+/// Whether recording is disabled for traces that start on this thread.
 pub(crate) fn records_nothing() -> bool {
     EXPORTS.try_with(Cell::get).unwrap_or(false)
 }

@@ -1,4 +1,4 @@
-//! What the fuzz target of the encoding needs, which is outside of this crate. Compiled with `--cfg fuzzing` alone.
+//! Support for the fuzz target of the encoding, which is outside of this crate. Only compiled with `--cfg fuzzing`.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::encoded::{frames, message};
 use super::kept::Kept;
 use super::{Tracer, TracerProvider};
 
-/// The spans that `record` has ended, each as a `Span` message of OTLP.
+/// Returns the spans that `record` has ended, each as a `Span` message of OTLP.
 #[must_use]
 pub fn encoded(ids: impl IdGenerator + 'static, record: impl FnOnce(&Tracer)) -> Vec<Vec<u8>> {
     let kept = Arc::new(Kept::default());
@@ -19,7 +19,7 @@ pub fn encoded(ids: impl IdGenerator + 'static, record: impl FnOnce(&Tracer)) ->
     for part in kept.take() {
         let before = spans.len();
         spans.extend(frames(&part.bytes).map(|frame| message(frame).to_owned()));
-        assert_eq!(spans.len() - before, part.count as usize, "each span is counted");
+        assert_eq!(spans.len() - before, part.count as usize, "`count` is the number of spans");
     }
     spans
 }

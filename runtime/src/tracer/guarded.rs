@@ -1,4 +1,4 @@
-//! Samplers of the application, whose panics must not reach the functions that are traced.
+//! Catches the panics of an application's sampler, so that they do not reach traced functions.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! A sink for tests and fuzz targets.
+//! An in-memory sink for tests and fuzz targets.
 
 use std::mem;
 use std::sync::{Mutex, PoisonError};
@@ -8,12 +8,12 @@ use opentelemetry_sdk::error::OTelSdkResult;
 
 use super::encoded::{EncodedSpans, SpanSink};
 
-/// Keeps the spans that it is given.
+/// Keeps the spans that are pushed.
 #[derive(Debug, Default)]
 pub(crate) struct Kept(Mutex<Vec<EncodedSpans>>);
 
 impl Kept {
-    /// What has come since the last time, one buffer for each time that spans were handed over.
+    /// Takes the spans that were pushed since the last call, one element per push.
     pub(crate) fn take(&self) -> Vec<EncodedSpans> {
         mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -1,4 +1,4 @@
-//! Who looks at single spans: span processors of the SDK's, the console, a test's capture.
+//! Observers of individual spans: the SDK's span processors, the console, the capture of a test.
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,17 +17,17 @@ use opentelemetry_sdk::trace::{
 
 use crate::guard::panics::caught;
 
-/// Looks at every span that is recorded. Building the SDK's `SpanData` for it is what it costs.
+/// Sees every span that is recorded. With an observer, the SDK's `SpanData` is built for each span, twice.
 pub(crate) trait SpanObserver: Send + Sync + 'static {
-    /// The provider is built, for the spans of this resource.
+    /// Called when the provider is built.
     fn set_resource(&mut self, resource: &Resource) {
         let _ = resource;
     }
 
-    /// A span has started. Gives what to add to it.
+    /// Called when a span has started. Returns what to add to it.
     fn started(&self, span: &SpanData, parent: &Context) -> Additions;
 
-    /// A span has ended.
+    /// Called when a span has ended.
     fn ended(&self, span: &SpanData);
 
     fn force_flush(&self) -> OTelSdkResult {
@@ -40,21 +40,21 @@ pub(crate) trait SpanObserver: Send + Sync + 'static {
     }
 }
 
-/// What is added to a span when it starts.
+/// What an observer adds to a span when it starts.
 #[derive(Debug, Default)]
 pub(crate) struct Additions {
     pub(super) attributes: Vec<KeyValue>,
     pub(super) events: Vec<Event>,
     pub(super) links: Vec<Link>,
     pub(super) status: Status,
-    /// Another name.
+    /// The new name, if it was changed.
     pub(super) name: Option<Cow<'static, str>>,
-    /// When the span has ended, if the observer has ended it.
+    /// The end time, if the observer has ended the span.
     pub(super) end: Option<SystemTime>,
 }
 
-/// A span processor of the SDK's. It wants to see a span of the SDK's type at the start, which only a tracer of the SDK
-/// can make: so one makes a copy, and what the processor adds to that is added to ours.
+/// A span processor of the SDK. Its `on_start` takes the SDK's span type, which only a tracer of the SDK can create. So
+/// it gets a copy from such a tracer, and what it adds to the copy is added to our span.
 pub(super) struct Processor<P>(pub(super) P);
 
 impl<P: SpanProcessor + 'static> SpanObserver for Processor<P> {
@@ -67,7 +67,7 @@ impl<P: SpanProcessor + 'static> SpanObserver for Processor<P> {
         let mut copy = copy(span, parent, last.clone());
         let _ = caught(|| self.0.on_start(&mut copy, parent));
         let has_ended = !copy.is_recording();
-        // Ends it, unless the processor has.
+        // Ends the copy, unless the processor has ended it.
         drop(copy);
         let Some(after) = last.take() else { return Additions::default() };
         Additions {
@@ -97,7 +97,7 @@ fn panicked() -> OTelSdkResult {
     Err(OTelSdkError::InternalFailure("a span processor panicked".to_owned()))
 }
 
-/// Keeps the copy of a span when it ends.
+/// Keeps the data of the copy when it ends.
 #[derive(Debug, Clone, Default)]
 struct Last(Arc<Mutex<Option<SpanData>>>);
 
@@ -123,7 +123,7 @@ impl SpanProcessor for Last {
     }
 }
 
-/// A span of the SDK's with the same IDs and attributes, which is left in `last` when it ends.
+/// Creates a span of the SDK with the same IDs and attributes, whose data is in `last` once it has ended.
 fn copy(span: &SpanData, parent: &Context, last: Last) -> opentelemetry_sdk::trace::Span {
     let limits = SpanLimits {
         max_attributes_per_span: u32::MAX,
@@ -151,7 +151,7 @@ fn copy(span: &SpanData, parent: &Context, last: Last) -> opentelemetry_sdk::tra
     provider.tracer_with_scope(span.instrumentation_scope.clone()).build_with_context(builder, parent)
 }
 
-/// Gives a span the context of another.
+/// An ID generator and sampler that give a span the span context of another.
 #[derive(Debug, Clone)]
 struct Same(SpanContext);
 

@@ -1,7 +1,7 @@
-//! Spans that exceed a limit, of which the log tells ("Span Limits" in the specification of the SDK).
+//! Warnings about spans that exceed a limit ("Span Limits" in the specification of the SDK).
 //!
-//! The thread that ends a span does not log, because it may hold the lock of the span, and a subscriber may need it. It
-//! leaves a message for the export thread: one for each limit, about the first span.
+//! The thread that ends a span does not log, because it may hold the lock of the span, which a subscriber may need. It
+//! leaves a message for the export thread: one for each limit, about the first such span.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::tags::draft::Draft;
 use crate::text::excerpt;
 
-/// The maximum number of characters of a name that are shown.
+/// The maximum number of characters of a span name in a message.
 const SHOWN: usize = 80;
 
 struct Message {
@@ -25,7 +25,7 @@ impl Message {
 
 static MESSAGES: [Message; 3] = [const { Message::new() }; 3];
 
-/// Looks for what a span has lost.
+/// Leaves a message for each limit that a span is the first to exceed.
 #[cold]
 pub(super) fn note(draft: &Draft) {
     let (fields, limits) = (&draft.fields, &draft.fields.limits);
@@ -36,7 +36,7 @@ pub(super) fn note(draft: &Draft) {
     ];
     for (message, (count, limit, what, name)) in MESSAGES.iter().zip(lost) {
         if count.dropped > 0 && message.text.get().is_none() {
-            // Not while the message is locked, because what is allocated here may be traced.
+            // Formatted outside of `get_or_init`: a traced allocator could get here again, and deadlock.
             let text = format!(
                 "span `{}` exceeds the limit of {limit} {what} (`OTEL_SPAN_{name}_COUNT_LIMIT`); dropped: {}; other spans \
                  are not reported, but have the number that they have lost",
@@ -48,7 +48,7 @@ pub(super) fn note(draft: &Draft) {
     }
 }
 
-/// The messages that were not logged, which they are now.
+/// Returns the messages that have not been logged, and marks them as logged.
 pub(crate) fn unlogged() -> impl Iterator<Item = &'static str> {
     MESSAGES.iter().filter_map(|message| {
         let text = message.text.get()?;

@@ -37,14 +37,14 @@ use crate::tags::draft::Draft;
 /// - The status `Ok` is final, and a later `Error` replaces an earlier one, unless it has no description. The SDK keeps
 ///   the one whose text sorts last.
 /// - A link that is not valid is ignored unless it has attributes or a trace state ("Link"); the SDK keeps it.
-/// - A sampler is asked about a span below a parent that is not valid as about one without a parent; the SDK's
-///   `ParentBased` follows such a parent, and its spans get the trace state of one.
-/// - A span that is not sampled keeps the other flags of its parent, such as that of a random trace ID; the SDK drops
+/// - To a sampler, a span whose parent is not valid is a root span; the SDK's `ParentBased` follows such a parent, and
+///   the span gets its trace state.
+/// - A span that is not sampled keeps the other flags of its parent, such as the random trace ID flag; the SDK drops
 ///   them.
-/// - Span processors see what is sent: times before 1970 and after 2554 are the first and the last that OTLP can encode,
-///   and an array without elements is one of texts, because OTLP has no type for it. In `on_start`, they do not see the
-///   status that an earlier processor has set, nor how much was dropped, and a span that one of them ends there ends
-///   after the last of them was called.
+/// - Span processors see what is exported: times before 1970 or after 2554 are clamped to the range of OTLP, and an
+///   empty array is an array of strings, because OTLP does not encode an element type. In `on_start`, a processor sees
+///   neither the status that an earlier processor has set nor the dropped counts, and a span that a processor ends
+///   there ends after all of them have been called.
 /// - `telemetry.sdk.*` of the resource names Throughline.
 ///
 /// Cloning is cheap; all clones refer to the same provider. It is shut down when the last clone and the last of its
@@ -158,8 +158,8 @@ impl Encoder for Tracer {
     }
 }
 
-/// The buffer of the span of `parent`, which was asked for it, or is now: other spans may have started on this thread while
-/// the attributes of this one were computed.
+/// The trace buffer of the span of `parent`. If the draft relied on the cache of [`recent`], the span has to be queried
+/// now: other spans may have started on this thread while the attributes of this one were computed.
 #[inline(never)]
 fn buffer_above(draft: &mut Box<Draft>, parent: &Context) -> Option<Arc<TraceBuffer>> {
     if draft.recent.is_some() {
@@ -173,15 +173,15 @@ fn buffer_above(draft: &mut Box<Draft>, parent: &Context) -> Option<Arc<TraceBuf
 #[inline(always)]
 fn begun(provider: &Shared, mut span: Span, parent: &Context) -> Context {
     provider.observe(&mut span, parent);
-    let is_known = span.is_starting();
+    let is_cached = span.cache_inherited();
     let context = parent.with_span(span);
-    if is_known {
+    if is_cached {
         recent::started(&context);
     }
     context
 }
 
-/// Nothing of a context that is not valid is inherited: neither the ID of a span nor flags.
+/// Stands for a parent that is not valid, from which neither a span ID nor flags are inherited.
 static NO_PARENT: SpanContext = SpanContext::NONE;
 
 /// The baggage, the tags and the extensions of a context.
@@ -194,12 +194,12 @@ fn without_span(context: &Context) -> Context {
 struct Identity {
     context: SpanContext,
     is_recording: bool,
-    /// What the sampler adds.
+    /// Attributes that the sampler adds.
     attributes: Vec<KeyValue>,
 }
 
 impl Provider {
-    /// Starts a span in the way of OpenTelemetry's API.
+    /// Starts a span for OpenTelemetry's API.
     fn start(&self, scope: ScopeId, mut builder: SpanBuilder, parent: &Context) -> Span {
         let kind = builder.span_kind.clone().unwrap_or(SpanKind::Internal);
         let attributes = builder.attributes.take().unwrap_or_default();
@@ -218,7 +218,7 @@ impl Provider {
             let dropped = event.dropped_attributes_count;
             draft.fields.add_event(&event.name, nanos(event.timestamp), event.attributes, dropped);
         }
-        // As the SDK does: what uses OpenTelemetry's API is not marked.
+        // Spans of OpenTelemetry's API are not marked as detached, as in the SDK.
         (draft.scope, draft.role) = (scope, Role::First);
         (draft.name, draft.kind) = (builder.name, kind);
         draft.links = links.unwrap_or_default();
@@ -228,7 +228,7 @@ impl Provider {
         span
     }
 
-    /// Starts a span that the sampler has to be asked about, or that may not be recorded at all.
+    /// Starts a span that needs a sampling decision, or that may not be recorded at all.
     #[inline(never)]
     fn start_undecided(&self, mut draft: Box<Draft>, parent: &Context) -> Context {
         let Some(identity) = self.identity(parent, &draft.name, &draft.kind, &[], &draft.links) else {
@@ -277,11 +277,11 @@ impl Provider {
                 draft.fields.add_link(&link.span_context, link.attributes, link.dropped_attributes_count);
             }
         }
-        // Those of the code come first, as far as there is room.
+        // `code.*` attributes take precedence over inherited tags if there is no room for both.
         if self.limits.value_length.is_some() || !draft.fields.reserve(draft.code.count()) {
             draft.spell_out_code();
         }
-        // Those that it defers are among its fields, and there is room for them.
+        // Deferred tags are already among the fields, so room is only needed for inherited ones.
         let tags = draft.tags.take();
         draft.has_tags = tags.as_ref().is_none_or(|tags| draft.fields.reserve(tags.count()));
         if let (false, Some(tags)) = (draft.has_tags, &tags) {
@@ -295,7 +295,7 @@ impl Provider {
         #[cfg(feature = "tracing")]
         let start_time = start_time.or_else(|| draft.begun.take());
         draft.start = start_time.unwrap_or_else(clock::now);
-        // Made where it is returned to, and not looked at: reading all of what was just written in part is slow.
+        // Constructed in the caller's return slot and not read back here: a wide load right after narrow stores stalls.
         Span::recording(context, buffer, tags, draft)
     }
 }
@@ -306,7 +306,7 @@ impl Shared {
         Draft::below(self.limits, data, parent, |draft| recent::inherit(draft, parent))
     }
 
-    /// Whether a span below `parent` is recorded if that is.
+    /// Whether a span below `parent` inherits the sampling decision of its parent.
     #[inline]
     fn follows(&self, parent: &Context) -> bool {
         let above = parent.span();
@@ -314,14 +314,14 @@ impl Shared {
         self.follows_local_parent && above.is_valid() && !above.is_remote()
     }
 
-    /// The IDs of a span below one that is recorded likewise.
+    /// The span context of a child that inherits the sampling decision of `above`.
     #[inline]
     fn context_below(&self, above: &SpanContext) -> SpanContext {
         let (span_id, state) = (self.ids.new_span_id(), above.trace_state().clone());
         SpanContext::new(above.trace_id(), span_id, above.trace_flags(), false, state)
     }
 
-    /// Decides on the IDs and on sampling. `None` if nothing may be recorded at all.
+    /// Assigns the IDs and makes the sampling decision. `None` if nothing may be recorded at all.
     #[inline]
     fn identity(
         &self,
@@ -346,7 +346,7 @@ impl Shared {
         }
         let trace_id = if has_parent { above.trace_id() } else { self.ids.new_trace_id() };
         let span_id = self.ids.new_span_id();
-        // Samplers ask whether there is a span, and for its trace state, not whether it is valid.
+        // Samplers check whether there is an active span, and read its trace state, but not whether it is valid.
         let without_span = (!has_parent && parent.has_active_span()).then(|| without_span(parent));
         let parent = without_span.as_ref().unwrap_or(parent);
         let result = self.sampler.should_sample(Some(parent), trace_id, name, kind, attributes, links);
@@ -388,7 +388,7 @@ impl Shared {
             }
             end = end.or(added.end);
         }
-        // Once all of them have seen it start.
+        // Only after all observers have seen the span start.
         if let Some(end) = end {
             span.end_with_timestamp(end);
         }

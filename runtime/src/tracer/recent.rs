@@ -1,8 +1,8 @@
-//! Caches what children inherit from the span of our own tracer that this thread started last, or from its parent: most
-//! spans that start are children of one of the two.
+//! A thread-local cache of what children inherit from the span that our own tracer started last on this thread, or from
+//! the parent of that span: most new spans are children of one of the two.
 //!
-//! What a span passes to its children never changes. The cache saves the query of [`local`](crate::context::local),
-//! which locks the span.
+//! What children inherit from a span never changes, so entries are never stale. A hit saves the query of
+//! [`local`](crate::context::local), which locks the span.
 
 use std::cell::RefCell;
 use std::sync::{Arc, Weak};
@@ -16,10 +16,10 @@ use crate::encoding::Role;
 use crate::tags::draft::Draft;
 use crate::tags::scoped::EncodedTags;
 
-/// What children inherit from the span.
+/// What children inherit from the cached span.
 #[derive(Debug)]
 struct Passed {
-    /// Weak, because a buffer keeps its provider.
+    /// Weak, because a buffer keeps its provider alive.
     buffer: Weak<TraceBuffer>,
     tags: Option<EncodedTags>,
 }
@@ -28,8 +28,8 @@ thread_local! {
     static PASSED: RefCell<Passed> = const { RefCell::new(Passed { buffer: Weak::new(), tags: None }) };
 }
 
-/// Writes what a child of the span of `context` inherits to `draft`, if it is cached: the tags, and that [`buffer`] may
-/// be called for the buffer.
+/// On a cache hit, copies the tags that a child of the span of `context` inherits to `draft`, and sets `draft.recent`,
+/// which permits the call of [`buffer`].
 #[inline]
 pub(super) fn inherit(draft: &mut Draft, context: &Context) -> bool {
     let above = place::of(context);
@@ -37,14 +37,14 @@ pub(super) fn inherit(draft: &mut Draft, context: &Context) -> bool {
     if above != get() {
         return false;
     }
-    let is_known = PASSED.try_with(|passed| {
+    let is_cached = PASSED.try_with(|passed| {
         let Ok(passed) = passed.try_borrow() else { return false };
         if passed.tags.is_some() {
             draft.tags.clone_from(&passed.tags);
         }
         true
     });
-    draft.recent = (is_known == Ok(true)).then_some(above.span_id);
+    draft.recent = (is_cached == Ok(true)).then_some(above.span_id);
     draft.recent.is_some()
 }
 
@@ -57,7 +57,7 @@ pub(super) fn buffer(context: &Context) -> Option<Arc<TraceBuffer>> {
     PASSED.try_with(|passed| passed.try_borrow().ok()?.buffer.upgrade()).ok().flatten()
 }
 
-/// Called before a span is created whose children inherit these.
+/// Caches what children of a span inherit, before the span is created. The entry is invalid until [`started`].
 #[inline]
 pub(super) fn starting(buffer: &Arc<TraceBuffer>, tags: Option<&EncodedTags>) {
     set(NOWHERE);
@@ -77,14 +77,14 @@ pub(super) fn starting(buffer: &Arc<TraceBuffer>, tags: Option<&EncodedTags>) {
     });
 }
 
-/// Called when the span has been created. It is that of `context`.
+/// Validates the entry: the span was created, and is that of `context`.
 #[inline]
 pub(super) fn started(context: &Context) {
     set(place::of(context));
 }
 
-/// Called when a span ends. If it is the cached one, its parent takes its place, provided that children of both inherit
-/// the same.
+/// Called when a span ends. If it is the cached one, the entry now stands for its parent, provided that children
+/// inherit the same from both.
 #[inline]
 pub(super) fn ended(draft: &Draft, span_id: SpanId) {
     if get().span_id == span_id {
@@ -117,44 +117,44 @@ mod tests {
     }
 
     fn begin(tracer: &Tracer, parent: &Context) -> Context {
-        let mut draft = tracer.draft(parent, Data::of(parent)).expect("it need not see attributes");
+        let mut draft = tracer.draft(parent, Data::of(parent)).expect("the sampler does not read attributes");
         draft.describe(&Cow::Borrowed("span"), &SpanKind::Internal);
         draft.inherit();
         tracer.start(draft, parent)
     }
 
-    fn is_known(context: &Context) -> bool {
+    fn is_cached(context: &Context) -> bool {
         get() == place::of(context)
     }
 
     #[test]
-    fn it_is_the_innermost_span_that_is_open() {
+    fn the_innermost_open_span_is_cached() {
         let (_provider, tracer) = tracer();
         let root = begin(&tracer, &Context::new());
-        assert!(is_known(&root));
+        assert!(is_cached(&root));
         let child = begin(&tracer, &root);
         let grandchild = begin(&tracer, &child);
-        assert!(is_known(&grandchild));
+        assert!(is_cached(&grandchild));
         grandchild.span().end();
-        assert!(is_known(&child));
+        assert!(is_cached(&child));
         let sibling = begin(&tracer, &child);
         sibling.span().end();
         child.span().end();
-        assert!(is_known(&root));
+        assert!(is_cached(&root));
         root.span().end();
         assert_eq!(get(), NOWHERE);
     }
 
     #[test]
-    fn spans_that_end_out_of_order_are_never_taken_for_others() {
+    fn spans_that_end_out_of_order_are_never_mistaken_for_others() {
         let (_provider, tracer) = tracer();
         let root = begin(&tracer, &Context::new());
         let (first, second) = (begin(&tracer, &root), begin(&tracer, &root));
         first.span().end();
-        assert!(is_known(&second));
+        assert!(is_cached(&second));
         root.span().end();
         second.span().end();
-        assert!(is_known(&root), "what it passes on is the same after its end");
+        assert!(is_cached(&root), "children inherit the same after its end");
         let other = begin(&tracer, &Context::new());
         let mut draft = Draft::unlimited();
         assert!(!inherit(&mut draft, &root) && draft.recent.is_none());
@@ -164,15 +164,15 @@ mod tests {
     }
 
     #[test]
-    fn a_span_that_starts_while_another_is_described_does_not_part_it_from_its_trace() {
+    fn a_draft_stays_in_its_trace_if_another_span_starts_meanwhile() {
         let (_provider, tracer) = tracer();
         let root = begin(&tracer, &Context::new());
-        let mut draft = tracer.draft(&root, None).expect("it need not see attributes");
+        let mut draft = tracer.draft(&root, None).expect("the sampler does not read attributes");
         assert!(draft.recent.is_some());
         let other = begin(&tracer, &Context::new());
         draft.inherit();
         let child = tracer.start(draft, &root);
-        let buffer = |context: &Context| local::above(context).expect("it is a span of ours").buffer;
+        let buffer = |context: &Context| local::above(context).expect("a span of our own tracer").buffer;
         assert!(Arc::ptr_eq(&buffer(&child), &buffer(&root)));
         assert!(!Arc::ptr_eq(&buffer(&child), &buffer(&other)));
         for context in [child, other, root] {
@@ -181,55 +181,55 @@ mod tests {
     }
 
     #[test]
-    fn the_ids_of_a_span_alone_are_not_the_span() {
+    fn a_copied_span_context_misses_the_cache() {
         let (_provider, tracer) = tracer();
         let root = begin(&tracer, &Context::new());
         let ids = Context::new().with_remote_span_context(root.span().span_context().clone());
         let mut draft = Draft::unlimited();
-        assert!(!inherit(&mut draft, &ids), "a job below these has a buffer of its own");
+        assert!(!inherit(&mut draft, &ids), "a detached job has its own buffer");
         draft.recycle();
         root.span().end();
     }
 
     #[test]
-    fn what_is_above_a_span_that_began_a_buffer_is_not_known() {
+    fn the_parent_of_a_local_root_is_not_cached() {
         let (_provider, tracer) = tracer();
         let ids = SpanContext::new(7.into(), 8.into(), TraceFlags::SAMPLED, true, TraceState::NONE);
         let caller = Context::new().with_remote_span_context(ids);
         let first = begin(&tracer, &caller);
         first.span().end();
-        assert!(!is_known(&caller), "another one below it begins a buffer of its own");
+        assert!(!is_cached(&caller), "another local root begins its own buffer");
     }
 
     #[test]
-    fn ids_that_are_kept_where_the_span_was_are_not_the_span() {
+    fn a_copied_span_context_at_a_reused_address_misses_the_cache() {
         let (_provider, tracer) = tracer();
         let root = begin(&tracer, &Context::new());
-        // It keeps the buffer.
+        // Keeps the buffer alive.
         let _open = begin(&tracer, &root);
         let child = begin(&tracer, &root);
         let snapshot = Snapshot::from_context(&root);
         root.span().end();
         child.span().end();
-        assert!(is_known(&root), "it is known after its end");
+        assert!(is_cached(&root), "still cached after its end");
         drop((child, root));
         let ids: Vec<_> = (0..1_000).map(|_| snapshot.to_context()).collect();
-        let is_taken_for_root = |ids| {
+        let is_hit = |ids| {
             let mut draft = Draft::unlimited();
-            let is_taken = inherit(&mut draft, ids);
+            let is_hit = inherit(&mut draft, ids);
             draft.recycle();
-            is_taken
+            is_hit
         };
-        assert!(!ids.iter().any(is_taken_for_root));
+        assert!(!ids.iter().any(is_hit));
     }
 
     #[test]
-    fn a_provider_is_not_kept_by_threads_that_had_its_spans() {
+    fn the_cache_does_not_keep_a_provider_alive() {
         let (provider, tracer) = tracer();
         let shared = Arc::downgrade(provider.shared());
         thread::scope(|scope| {
             scope.spawn(|| {
-                // It ends on another thread than the one that knows it.
+                // Ended on another thread, so that it stays cached on this one.
                 let root = begin(&tracer, &Context::new());
                 scope.spawn(move || root.span().end()).join().expect("no thread panics");
                 drop((provider, tracer));
@@ -239,12 +239,12 @@ mod tests {
     }
 
     #[test]
-    fn below_a_span_none_is_recorded_where_telemetry_is_suppressed_or_after_a_shutdown() {
+    fn children_are_not_recorded_if_telemetry_is_suppressed_or_shut_down() {
         let (provider, tracer) = tracer();
         let root = begin(&tracer, &Context::new());
         let is_recorded = |parent: &Context| begin(&tracer, parent).span().is_recording();
         assert!(is_recorded(&root) && !is_recorded(&root.with_telemetry_suppressed()));
-        provider.shutdown().expect("nothing stands in its way");
+        provider.shutdown().expect("the first shutdown succeeds");
         assert!(!is_recorded(&root) && !is_recorded(&Context::new()));
     }
 }

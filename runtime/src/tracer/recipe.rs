@@ -1,6 +1,6 @@
-//! A span that is made the same way with any tracer, and the message that the SDK's exporter sends for it.
+//! A span that can be recorded in the same way with any tracer, and the message that the SDK's exporter sends for it.
 //!
-//! Part of a test of this crate, and of the fuzz target `span`.
+//! Shared by a test of this crate and the fuzz target `span`.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,14 +23,14 @@ pub(super) enum Step {
     Name(String),
 }
 
-/// How a span is made.
+/// How to record a span.
 #[derive(Debug, Clone)]
 pub(super) struct Recipe {
-    /// Without attributes that were dropped before: the SDK forgets how many there were.
+    /// Without dropped counts, which the SDK discards.
     pub(super) builder: SpanBuilder,
     pub(super) parent: Option<SpanContext>,
     pub(super) steps: Vec<Step>,
-    /// Once, because the SDK orders statuses otherwise.
+    /// Set only once, because the SDK has another order of precedence.
     pub(super) status: Status,
     pub(super) end: SystemTime,
 }
@@ -51,17 +51,17 @@ impl Recipe {
         span.end_with_timestamp(self.end);
     }
 
-    /// What the SDK's exporter sends.
+    /// The message that the SDK's exporter sends.
     pub(super) fn expected(self) -> proto::Span {
         let last = Last::default();
         let provider = SdkTracerProvider::builder().with_id_generator(Ids).with_span_processor(last.clone()).build();
         self.make(&provider.tracer("test"));
         let mut last = last.0.lock().unwrap_or_else(PoisonError::into_inner);
-        last.take().expect("it has ended").into()
+        last.take().expect("the span has ended").into()
     }
 }
 
-/// The IDs of every span.
+/// Gives every span the same IDs.
 #[derive(Debug)]
 pub(super) struct Ids;
 
@@ -75,7 +75,7 @@ impl IdGenerator for Ids {
     }
 }
 
-/// The span that has ended last.
+/// Keeps the span that ended last.
 #[derive(Debug, Clone, Default)]
 struct Last(Arc<Mutex<Option<SpanData>>>);
 
@@ -95,8 +95,7 @@ impl SpanProcessor for Last {
     }
 }
 
-/// The span as the specification wants it: with the last value of each key, and none of an empty one. The SDK sends them
-/// all.
+/// The span as the specification requires it: only the last value of each key, and no empty keys. The SDK sends all.
 pub(super) fn normalized(mut span: proto::Span) -> proto::Span {
     unique(&mut span.attributes);
     span.events.iter_mut().for_each(|event| unique(&mut event.attributes));

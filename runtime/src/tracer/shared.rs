@@ -1,4 +1,4 @@
-//! What the tracers of a provider and its spans share, and how they refer to it.
+//! The state of a provider, shared by its tracers and spans, and their references to it.
 
 use std::array;
 use std::fmt;
@@ -16,7 +16,7 @@ use super::encoded::Scopes;
 use super::observer::SpanObserver;
 use crate::encoding::fields::Limits;
 
-/// What all tracers of a provider share.
+/// The state of a provider.
 pub(crate) struct Shared {
     pub(super) limits: Limits,
     pub(super) scopes: Arc<Scopes>,
@@ -24,11 +24,11 @@ pub(crate) struct Shared {
     /// `None` if nothing is exported.
     pub(super) open: Option<OpenBuffers>,
     pub(super) sampler: Box<dyn ShouldSample>,
-    /// Below a local parent, the sampler need not be asked.
+    /// Whether spans with a local parent inherit its sampling decision, without a call of the sampler.
     pub(super) follows_local_parent: bool,
-    /// The sampler looks at attributes and links.
+    /// Whether the sampler reads attributes and links.
     pub(super) samples_by_attributes: bool,
-    /// Neither the sampler nor the ID generator nor an observer is the application's.
+    /// Whether starting a span calls no application code: no sampler, ID generator or observer.
     pub(super) is_plain: bool,
     pub(super) ids: Box<dyn IdGenerator>,
     pub(super) resource: Resource,
@@ -41,12 +41,12 @@ impl Shared {
         self.is_shut_down.load(Ordering::Relaxed)
     }
 
-    /// The open buffers, for who exports them.
+    /// The buffers of open traces, for the exporter. `None` if nothing is exported.
     pub(crate) fn open_buffers(&self) -> Option<&OpenBuffers> {
         self.open.as_ref()
     }
 
-    /// The scopes of its tracers, which the spans that it hands over refer to.
+    /// The instrumentation scopes, to which encoded spans refer.
     pub(crate) fn scopes(&self) -> &Arc<Scopes> {
         &self.scopes
     }
@@ -60,7 +60,7 @@ impl Shared {
         self.observers.iter().map(|observer| observer.force_flush()).fold(result, Result::and)
     }
 
-    /// The exporter comes first: a processor of the application's may use up all the time there is.
+    /// Shuts the exporter down first: a span processor of the application might use up the timeout.
     pub(super) fn shut_down(&self, timeout: Duration) -> OTelSdkResult {
         if self.is_shut_down.swap(true, Ordering::Relaxed) {
             return Err(OTelSdkError::AlreadyShutdown);
@@ -86,14 +86,14 @@ impl fmt::Debug for Shared {
     }
 }
 
-/// A provider, for its tracers. Its traces refer to it, too, each by the reference of the thread that began it: the count of
-/// one that all share would be written by all threads.
+/// A provider as its tracers hold it. Each trace also keeps the provider alive, through one of several [`Reference`]s,
+/// chosen by thread: threads would contend for a single reference count.
 pub(crate) struct Provider {
     shared: Arc<Shared>,
     references: [Arc<Reference>; SHARDS],
 }
 
-/// Aligned, so that threads do not write to each other's cache lines.
+/// A reference to a provider, with a reference count of its own. Aligned to avoid false sharing.
 #[repr(align(128))]
 pub(crate) struct Reference(Arc<Shared>);
 
@@ -123,7 +123,7 @@ impl Deref for Provider {
 }
 
 impl Reference {
-    /// Whether this is one of the provider's.
+    /// Whether this refers to `provider`.
     #[inline]
     pub(super) fn is_of(&self, provider: &Provider) -> bool {
         Arc::ptr_eq(&self.0, &provider.shared)
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_trace_keeps_its_provider_without_a_count_that_all_threads_share() {
+    fn a_trace_keeps_its_provider_alive_without_a_shared_reference_count() {
         let provider = TracerProvider::builder().build();
         let tracer = provider.tracer("tests");
         let shared = Arc::downgrade(provider.shared());
@@ -162,7 +162,7 @@ mod tests {
         let spans = [tracer.start("root"), tracer.start("other root")];
         assert_eq!(shared.strong_count(), before);
         drop((provider, tracer));
-        assert_eq!(shared.strong_count(), 1, "that of this thread's reference");
+        assert_eq!(shared.strong_count(), 1, "this thread's `Reference`");
         drop(spans);
         assert_eq!(shared.strong_count(), 0);
     }

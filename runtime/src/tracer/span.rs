@@ -38,23 +38,23 @@ pub struct Span {
     tags: Option<EncodedTags>,
     /// `None` once the span has ended.
     draft: Option<Box<Draft>>,
-    /// The draft of a span that has ended, if it has what to pass on.
+    /// The draft of a span that has ended, kept if children inherit tags from it.
     ended: Option<Box<Draft>>,
     _padding: Padding,
 }
 
-/// Makes a span larger than the object in which a context shares it: allocators keep only some free blocks of each size
-/// at hand (glibc's seven), and nested spans would have two of the same.
+/// Moves a span into another size class of the allocator than the shared part of a context. Allocators cache only a few
+/// free blocks per size class (glibc seven), and nested spans would otherwise use two of the same class.
 #[derive(Default)]
-struct Padding(#[expect(dead_code, reason = "it only takes room")] [u8; 8]);
+struct Padding(#[expect(dead_code, reason = "only takes up space")] [u8; 8]);
 
-/// A context's object has 112 bytes.
+/// The shared part of a context has 112 bytes.
 #[cfg(target_pointer_width = "64")]
-const _: () = assert!(size_of::<Span>() > 120, "the next size of glibc's");
-/// What is larger is copied by a call.
-const _: () = assert!(size_of::<Span>() <= 128, "it is moved into its context");
+const _: () = assert!(size_of::<Span>() > 120, "must be in glibc's next size class");
+/// Anything larger is moved by a call of `memcpy`.
+const _: () = assert!(size_of::<Span>() <= 128, "must be cheap to move into its context");
 
-/// A span that may begin after its parent has ended, on purpose, says so. A job is known by the time it was queued.
+/// Marks a span that may begin after its parent has ended, on purpose. A job is recognized by its queue time.
 #[cold]
 fn mark_detached(draft: &mut Draft) {
     if !draft.fields.has(semconv::THROUGHLINE_JOB_QUEUE_TIME_US) {
@@ -62,14 +62,15 @@ fn mark_detached(draft: &mut Draft) {
     }
 }
 
-/// When something happens to a span. OpenTelemetry's API reads the system clock for that.
+/// The timestamp of an event or of the end, which OpenTelemetry's API takes from the system clock. If the span has read
+/// its own clock for the start, the timestamp is adjusted so that it is not before that.
 #[inline]
 fn time_within(draft: &Draft, time: SystemTime) -> u64 {
     let time = nanos(time);
     if draft.starts_now { clock::not_before(draft.start, time) } else { time }
 }
 
-/// The end of a span that ends now: after its events, which others may have stamped.
+/// The end of a span that ends now: not before its events, whose timestamps may be from another clock.
 #[inline]
 fn ends_now(draft: &Draft) -> u64 {
     clock::not_before(draft.latest, clock::now())
@@ -90,10 +91,10 @@ impl Span {
         Self { context, buffer: Some(buffer), tags, draft: Some(draft), ended: None, _padding: Padding::default() }
     }
 
-    /// Lets the spans below know what this one passes on, without asking it: unless that would have to be learned once
-    /// more for its siblings. Gives whether they know.
+    /// Caches what children of this span inherit, so that they need not query it. Not done for a span that changes the
+    /// tags, which would evict what its siblings inherit. Returns whether it was done.
     #[inline(always)]
-    pub(super) fn is_starting(&self) -> bool {
+    pub(super) fn cache_inherited(&self) -> bool {
         let (Some(buffer), Some(draft)) = (&self.buffer, &self.draft) else { return false };
         if !draft.changes_tags {
             recent::starting(buffer, self.tags.as_ref());
@@ -101,7 +102,7 @@ impl Span {
         !draft.changes_tags
     }
 
-    /// What has been recorded so far, in the SDK's type.
+    /// What has been recorded so far, as the SDK's type.
     #[cold]
     fn data(&self, end: u64) -> Option<SpanData> {
         let draft = self.draft.as_ref()?;
@@ -113,7 +114,7 @@ impl Span {
         Some(data)
     }
 
-    /// What the span has started with.
+    /// What the span was started with.
     pub(super) fn data_so_far(&self) -> Option<SpanData> {
         self.data(self.draft.as_ref()?.start)
     }
@@ -139,7 +140,7 @@ impl Span {
         }
     }
 
-    /// The tags in scope for the spans below. Most spans that set some have none below, and are not asked.
+    /// The tags that children inherit. Deferred ones are only encoded here: most spans that set tags have no children.
     #[inline]
     fn passed_on(&mut self) -> Option<EncodedTags> {
         match self.draft.as_mut().or(self.ended.as_mut()).filter(|draft| draft.defers_tags) {
@@ -186,7 +187,9 @@ impl opentelemetry::trace::Span for Span {
         }
     }
 
-    /// `Ok` is final, and a later error replaces an earlier one, unless it says less.
+    /// `Ok` is final, and a later error replaces an earlier one, unless only the earlier one has a description.
+    ///
+    /// `Unset` never changes the status, so it also carries the queries of [`local`].
     fn set_status(&mut self, status: Status) {
         if matches!(status, Status::Unset) {
             local::answer(|question| {

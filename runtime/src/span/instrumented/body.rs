@@ -30,7 +30,7 @@ where
         this.observer.polled(this.span);
         let frame = ready!(this.span.in_scope(|| inner.as_mut().poll_frame(cx)));
         let frame = frame.map(|frame| this.observer.observe(this.span, frame));
-        // Servers do not poll again after the last frame.
+        // Servers do not poll a body again after its last frame.
         let is_over = match &frame {
             Some(Ok(frame)) => frame.is_trailers() || inner.is_end_stream(),
             Some(Err(_)) | None => true,

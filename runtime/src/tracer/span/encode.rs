@@ -1,4 +1,4 @@
-//! Writing a span that has ended.
+//! Encodes a span that has ended.
 
 use opentelemetry::trace::{SpanContext, SpanId, Status, TraceState};
 
@@ -34,25 +34,25 @@ pub(super) fn encode(draft: &Draft, out: &mut Vec<u8>, context: &SpanContext, ta
     }
 }
 
-/// The same for a span that overrides what describes its code, or tags that it inherits.
+/// The slow path, for a span that overrides `code.*` attributes or inherited tags.
 #[cold]
 fn encode_overriding(draft: &Draft, out: &mut Vec<u8>, context: &SpanContext, tags: Option<&EncodedTags>, end: u64) {
     let mut inherited = recycled();
     draft.code.put_without(&mut inherited, |key| draft.fields.has(key));
-    // A tag that is inherited says nothing of this code.
+    // An inherited `code.*` tag does not describe this function.
     tags.map(|tags| tags.put_without(&mut inherited, |key| draft.fields.has(key) || draft.code.has(key)));
     put(draft, out, context, Head { name: Some(&draft.name), attributes: &inherited }, &[], end);
     recycle(inherited);
 }
 
-/// What comes before the attributes that were set: the name, unless it is among the bytes, and other attributes.
+/// What precedes the span's own attributes: the name, unless `attributes` contains it, and encoded attributes.
 #[derive(Clone, Copy)]
 struct Head<'a> {
     name: Option<&'a str>,
     attributes: &'a [u8],
 }
 
-/// Writes a span with these attributes besides its own.
+/// Writes a span with the attributes of `head` and these tags in addition to its own attributes.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "the length is split into bytes")]
 fn put(draft: &Draft, out: &mut Vec<u8>, context: &SpanContext, head: Head<'_>, tags: &[u8], end: u64) {
@@ -70,7 +70,7 @@ fn put(draft: &Draft, out: &mut Vec<u8>, context: &SpanContext, head: Head<'_>, 
 
     out.reserve(LENGTH_MAX + PARENT + len);
     if (0x80..0x4000).contains(&len) {
-        // Most spans: the length takes two bytes.
+        // Fast path for the length of most spans, a varint of two bytes.
         out.extend_from_slice(&(u16::from(wire::SPANS) | (len as u16 & 0x7f | 0x80) << 8).to_le_bytes());
         out.push((len >> 7) as u8);
     } else {
@@ -96,10 +96,11 @@ fn put(draft: &Draft, out: &mut Vec<u8>, context: &SpanContext, head: Head<'_>, 
     }
 }
 
-/// A status is written even if it is empty, as the SDK's exporter does: some collectors show what is there.
+/// An empty status is written nevertheless, as by the SDK's exporter: some collectors show only fields that are
+/// present.
 const EMPTY_STATUS: [u8; 2] = [span::STATUS, 0];
 
-/// Whether there is more than most spans have: a trace state, counts of what was dropped, or a status.
+/// Whether there are fields that most spans do not have: a trace state, dropped counts or a status.
 #[inline]
 fn has_rest(draft: &Draft, context: &SpanContext) -> bool {
     let fields = &draft.fields;
@@ -108,8 +109,8 @@ fn has_rest(draft: &Draft, context: &SpanContext) -> bool {
         || *context.trace_state() != TraceState::NONE
 }
 
-/// Writes what has the same length in every span, with the parent last. In place: an array that is read as a whole right
-/// after its parts were written waits for them.
+/// Writes the fields of fixed length, with the parent last. Written in place, because copying an array right after its
+/// parts were written stalls (store forwarding fails).
 #[inline]
 fn put_fixed(draft: &Draft, out: &mut Vec<u8>, context: &SpanContext, end: u64) {
     const LEN: usize = KIND_TIMES_FLAGS + IDS + PARENT;
@@ -135,7 +136,7 @@ fn put_fixed(draft: &Draft, out: &mut Vec<u8>, context: &SpanContext, end: u64) 
     fixed[56..].copy_from_slice(&draft.parent.to_bytes());
 }
 
-/// The length of the trace state, of the counts of what was dropped, and of the status.
+/// The length of the trace state, the dropped counts and the status.
 #[cold]
 fn rest_len(draft: &Draft, context: &SpanContext) -> usize {
     let state = state_of(context);
@@ -182,10 +183,10 @@ fn put_rest(draft: &Draft, out: &mut Vec<u8>, context: &SpanContext) {
     out.extend_from_slice(&[status::CODE, code]);
 }
 
-/// The lengths of what every span has: trace ID and span ID; the parent's; kind, times and flags.
+/// Encoded lengths of the fixed fields: trace ID and span ID; parent span ID; kind, times and flags.
 const IDS: usize = 18 + 10;
 const PARENT: usize = 10;
 const KIND_TIMES_FLAGS: usize = 2 + 9 + 9 + 6;
 
-/// The greatest length of its beginning.
+/// The maximum length of the tag and the length of the message.
 const LENGTH_MAX: usize = 11;

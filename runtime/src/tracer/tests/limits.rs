@@ -1,4 +1,4 @@
-//! The limits of attributes, events and links, and of the length of values.
+//! The limits for attributes, events, links and the length of values.
 
 use opentelemetry_sdk::trace::SpanLimits;
 
@@ -35,7 +35,7 @@ fn what_exceeds_a_limit_is_counted() {
     assert_eq!((data.links.links.len(), data.links.dropped_count), (0, 1));
 }
 
-/// A span of ours with what describes the code, below a context.
+/// Records a span with `code.*` attributes below `parent`.
 fn described(provider: &TracerProvider, parent: &Context) {
     use crate::context::data::Data;
     use crate::context::encoder::Encoder;
@@ -44,7 +44,7 @@ fn described(provider: &TracerProvider, parent: &Context) {
 
     static CODE: CodeAttributes = CodeAttributes::new("order", "shop::order", Location::caller());
     let tracer = provider.tracer("tests");
-    let mut draft = tracer.draft(parent, Data::of(parent)).expect("its own tracer");
+    let mut draft = tracer.draft(parent, Data::of(parent)).expect("our own tracer");
     draft.code = &CODE;
     draft.describe(&"order".into(), &SpanKind::Internal);
     draft.inherit();
@@ -52,7 +52,7 @@ fn described(provider: &TracerProvider, parent: &Context) {
 }
 
 #[test]
-fn every_text_is_truncated_wherever_it_comes_from() {
+fn attributes_of_every_source_are_truncated() {
     use crate::context::extensions::ContextExt as _;
 
     let (provider, kept) = provider(|builder| builder.with_value_length(Some(4)));
@@ -70,7 +70,7 @@ fn every_text_is_truncated_wherever_it_comes_from() {
 }
 
 #[test]
-fn what_describes_the_code_is_counted_if_there_is_no_room() {
+fn code_attributes_that_exceed_the_limit_are_counted() {
     for max in [0, 1, 2, 3, 4] {
         let (provider, kept) = provider(|builder| builder.with_max_attributes_per_span(max));
         described(&provider, &Context::new());
@@ -82,7 +82,7 @@ fn what_describes_the_code_is_counted_if_there_is_no_room() {
 }
 
 #[test]
-fn what_was_dropped_before_may_be_any_number() {
+fn the_dropped_count_of_a_link_does_not_overflow() {
     let (provider, kept) = provider(|builder| builder.with_max_attributes_per_link(0));
     let other = SpanContext::new(TraceId::from(1), SpanId::from(2), TraceFlags::SAMPLED, false, TraceState::NONE);
     let tracer = provider.tracer("tests");
@@ -92,7 +92,7 @@ fn what_was_dropped_before_may_be_any_number() {
 }
 
 #[test]
-fn many_attributes_of_an_event_are_unique_too() {
+fn many_attributes_of_an_event_are_deduplicated() {
     let (provider, kept) = provider(|builder| builder.with_max_attributes_per_event(50));
     let mut span = provider.tracer("tests").start("span");
     let key = |n: i64| if n % 1_000 == 7 { String::new() } else { format!("key {}", n % 100) };

@@ -1,4 +1,4 @@
-//! What the spans of our own tracer become.
+//! Spans of our own tracer, decoded after export.
 
 mod limits;
 mod times;
@@ -28,7 +28,7 @@ fn names(kept: &Kept, provider: &TracerProvider) -> Vec<Vec<String>> {
 fn decoded(provider: &TracerProvider, spans: &EncodedSpans) -> Vec<SpanData> {
     let mut all = Vec::new();
     spans.each_run(|scope, run| {
-        let scope = provider.shared().scopes.get(scope).expect("it has a tracer");
+        let scope = provider.shared().scopes.get(scope).expect("a known scope");
         all.extend(frames(run).map(|frame| decode::span(message(frame), &scope)));
     });
     assert_eq!(all.len(), spans.count as usize);
@@ -52,7 +52,7 @@ fn only(provider: &TracerProvider, kept: &Kept) -> SpanData {
 fn everything_is_encoded() {
     let (provider, kept) = provider(|builder| builder);
     let tracer = provider.tracer("tests");
-    let state: TraceState = "vendor=a,other=b".parse().expect("it is valid");
+    let state: TraceState = "vendor=a,other=b".parse().expect("a valid trace state");
     let remote = SpanContext::new(TraceId::from(7), SpanId::from(9), TraceFlags::SAMPLED, true, state.clone());
     let other = SpanContext::new(TraceId::from(1), SpanId::from(2), TraceFlags::NOT_SAMPLED, false, TraceState::NONE);
     let parent = Context::new().with_remote_span_context(remote.clone());
@@ -157,7 +157,7 @@ fn nothing_changes_after_the_end() {
 }
 
 #[test]
-fn no_span_is_asked_where_one_may_be_locked() {
+fn no_span_is_queried_while_one_may_be_locked() {
     let (provider, _kept) = provider(|builder| builder);
     let root = Context::new().with_span(provider.tracer("tests").start("root"));
     let locked = Locked::new();
@@ -183,14 +183,14 @@ fn a_span_of_another_provider_is_a_parent_like_any_other() {
     assert!(!child.parent_span_is_remote);
 }
 
-/// A draft is used again, and what a span that is not recorded was given is not that of the next one.
+/// Drafts are recycled.
 #[test]
-fn nothing_is_left_of_a_span_that_is_not_recorded() {
+fn the_draft_of_an_unrecorded_span_is_cleared() {
     use crate::context::encoder::Encoder;
 
     let (provider, _kept) = provider(|builder| builder.with_root_sampler(Sampler::AlwaysOff, false));
     let tracer = provider.tracer("test");
-    let mut draft = tracer.draft(&Context::new(), None).expect("its own tracer");
+    let mut draft = tracer.draft(&Context::new(), None).expect("our own tracer");
     draft.links.push(Link::with_context(SpanContext::new(
         TraceId::from(7_u128),
         SpanId::from(9_u64),
@@ -199,5 +199,5 @@ fn nothing_is_left_of_a_span_that_is_not_recorded() {
         TraceState::NONE,
     )));
     assert!(!Encoder::start(&tracer, draft, &Context::new()).span().span_context().is_sampled());
-    assert!(tracer.draft(&Context::new(), None).expect("its own tracer").links.is_empty());
+    assert!(tracer.draft(&Context::new(), None).expect("our own tracer").links.is_empty());
 }

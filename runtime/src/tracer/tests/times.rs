@@ -1,4 +1,4 @@
-//! The times of spans, which two clocks tell.
+//! The timestamps of spans, which come from two clocks.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,7 +9,7 @@ use super::{only, provider};
 use crate::clock;
 use crate::tracer::Span;
 
-/// The start, the events and the end of a span that `change` has ended.
+/// The times of the start, the events and the end of a span that `change` ends.
 fn times(start: Option<SystemTime>, change: impl FnOnce(&mut Span)) -> (SystemTime, Vec<SystemTime>, SystemTime) {
     let (provider, kept) = provider(|builder| builder);
     let tracer = provider.tracer("tests");
@@ -22,7 +22,7 @@ fn times(start: Option<SystemTime>, change: impl FnOnce(&mut Span)) -> (SystemTi
 }
 
 #[test]
-fn what_the_system_clock_has_stamped_is_within_the_span() {
+fn timestamps_of_the_system_clock_are_within_the_span() {
     let little = Duration::from_micros(900);
     let (start, events, end) = times(None, |span| {
         let start = span.data_so_far().expect("it is recorded").start_time;
@@ -43,7 +43,7 @@ fn what_the_system_clock_has_stamped_is_within_the_span() {
 }
 
 #[test]
-fn times_that_are_given_are_kept() {
+fn explicit_times_are_kept() {
     let (given, little) = (SystemTime::now(), Duration::from_micros(900));
     let (start, events, end) = times(Some(given), |span| {
         span.add_event_with_timestamp("before", given - little, Vec::new());

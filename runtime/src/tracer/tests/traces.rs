@@ -18,30 +18,30 @@ fn a_trace_is_handed_over_when_its_local_root_ends() {
     assert_eq!(names(&kept, &provider), [["grandchild", "child", "root"]]);
     drop(one.start_with_context("later", &late));
     late.span().end();
-    assert_eq!(names(&kept, &provider), [["later"], ["late"]], "what ends later follows at once");
+    assert_eq!(names(&kept, &provider), [["later"], ["late"]], "late spans are handed over immediately");
 }
 
 #[test]
-fn a_flush_finds_the_spans_of_traces_that_are_not_complete() {
+fn a_flush_finds_the_spans_of_incomplete_traces() {
     let (provider, kept) = provider(|builder| builder);
     let tracer = provider.tracer("tests");
     let roots: Vec<_> = (0..3).map(|_| Context::new().with_span(tracer.start("root"))).collect();
     for root in &roots {
         drop(tracer.start_with_context("child", root));
     }
-    provider.force_flush().expect("it succeeds");
+    provider.force_flush().expect("the flush succeeds");
     assert_eq!(names(&kept, &provider), [["child"], ["child"], ["child"]]);
     drop(tracer.start_with_context("another", &roots[1]));
     for root in &roots {
         root.span().end();
     }
     assert_eq!(names(&kept, &provider), [vec!["root"], vec!["another", "root"], vec!["root"]]);
-    provider.force_flush().expect("it succeeds");
+    provider.force_flush().expect("the flush succeeds");
     assert!(kept.take().is_empty());
 }
 
 #[test]
-fn a_trace_that_runs_for_long_is_handed_over_in_parts() {
+fn a_long_running_trace_is_handed_over_in_parts() {
     let (provider, kept) = provider(|builder| builder);
     let tracer = provider.tracer("tests");
     let root = Context::new().with_span(tracer.start("root"));
@@ -61,9 +61,9 @@ fn a_trace_that_runs_for_long_is_handed_over_in_parts() {
     assert!(kept.take().last().expect("the rest").has_local_root);
 }
 
-/// The slot in which a trace is listed is free when it is complete, and after a flush.
+/// The slot of a trace is free once the trace is complete, and after a flush.
 #[test]
-fn a_flush_finds_all_traces_that_have_begun_since_the_last_one() {
+fn a_flush_finds_all_traces_that_began_after_the_previous_flush() {
     let (provider, kept) = provider(|builder| builder);
     let tracer = provider.tracer("tests");
     let open = provider.shared().open_buffers().expect("there is a sink");
@@ -114,12 +114,12 @@ fn a_shutdown_hands_over_what_has_ended() {
     let tracer = provider.tracer("tests");
     let root = Context::new().with_span(tracer.start("root"));
     drop(tracer.start_with_context("child", &root));
-    provider.shutdown().expect("it is the first");
+    provider.shutdown().expect("the first shutdown succeeds");
     assert_eq!(names(&kept, &provider), [["child"]]);
 }
 
 #[test]
-fn a_span_goes_where_its_provider_sends_it() {
+fn a_span_is_exported_by_its_own_provider() {
     let ((above, kept_above), (below, kept)) = (provider(|builder| builder), provider(|builder| builder));
     let root = Context::new().with_span(above.tracer("tests").start("root"));
     let child = below.tracer("tests").start_with_context("child", &root);
@@ -146,15 +146,15 @@ fn spans_of_one_trace_may_end_on_any_thread() {
 }
 
 #[test]
-fn suppressed_and_after_the_shutdown_nothing_is_recorded() {
+fn nothing_is_recorded_if_suppressed_or_after_a_shutdown() {
     let (provider, kept) = provider(|builder| builder);
     let tracer = provider.tracer("tests");
     let suppressed = Context::new().with_telemetry_suppressed();
     assert!(!tracer.start_with_context("suppressed", &suppressed).span_context().is_valid());
     let before = tracer.start("before");
-    provider.shutdown().expect("it is the first");
+    provider.shutdown().expect("the first shutdown succeeds");
     assert!(provider.shutdown().is_err());
     assert!(!tracer.start("after").span_context().is_valid());
     drop(before);
-    assert_eq!(names(&kept, &provider), [["before"]], "whoever exports decides on it");
+    assert_eq!(names(&kept, &provider), [["before"]], "it is up to the sink to reject it");
 }
