@@ -60,7 +60,7 @@ pub fn init() -> Result<Telemetry, InitError> {
 /// ```
 pub fn builder() -> Builder {
     Builder {
-        // A variable that is not Unicode is set, but invalid.
+        // A variable that is not Unicode counts as set, so that it is reported as invalid.
         variables: Box::new(|name| Some(std::env::var_os(name)?.to_string_lossy().into_owned())),
         resource: Vec::new(),
         collector: None,
@@ -82,7 +82,7 @@ type Variables = Box<dyn Fn(&str) -> Option<String>>;
 /// Starts the export with a custom exporter.
 pub(super) type StartExporter = Box<dyn FnOnce(Pipeline, &Resource) -> Result<BatchExport, InitError>>;
 
-/// Adds to the provider.
+/// Extends the provider.
 pub(super) type ExtendProvider = Box<dyn FnOnce(TracerProviderBuilder) -> TracerProviderBuilder>;
 
 /// Configures telemetry, and initializes it with [`init`](Self::init). Created by [`builder`].
@@ -241,10 +241,10 @@ impl Builder {
         self
     }
 
-    /// Returns a variable, unless a setting in code overrides it: it then need not be valid.
+    /// Returns a variable, unless a setting in code overrides it. It then need not be valid.
     pub(crate) fn variable(&self, name: &str) -> Option<String> {
         let is_overridden = match name {
-            // For batches of any size, which shrink with the queue.
+            // Admits batches of any size, which later shrink to the queue size set in code.
             "OTEL_BSP_MAX_QUEUE_SIZE" if self.max_queue_size.is_some() => return Some(usize::MAX.to_string()),
             "THROUGHLINE_MAX_QUEUE_BYTES" => self.max_queue_bytes.is_some(),
             "THROUGHLINE_ERROR_TEXT" => self.error_text.is_some(),
@@ -330,24 +330,24 @@ mod tests {
             (&[("THROUGHLINE_MAX_QUEUE_BYTES", "0")], &|builder| builder.max_queue_bytes(10)),
             (&[("THROUGHLINE_ERROR_TEXT", "none")], &|builder| builder.error_text(ErrorText::full())),
         ] {
-            let error = with(variables).config().expect_err("it is not valid");
+            let error = with(variables).config().expect_err("an invalid variable");
             assert!(variables.iter().any(|(name, _)| *name == error.setting()), "{error}");
             set(with(variables)).config().unwrap_or_else(|error| panic!("{error}"));
         }
-        let error = collector(with(&[("OTEL_EXPORTER_OTLP_TIMEOUT", "soon")])).config().expect_err("it counts");
+        let error = collector(with(&[("OTEL_EXPORTER_OTLP_TIMEOUT", "soon")])).config().expect_err("not overridden");
         assert_eq!(error.setting(), "OTEL_EXPORTER_OTLP_TIMEOUT");
     }
 
     #[test]
-    fn a_collector_is_not_looked_at_if_telemetry_is_disabled() {
+    fn the_collector_is_not_validated_if_telemetry_is_disabled() {
         let config =
             |builder: Builder| builder.collector("ftp://c", Protocol::Grpc).config().map(|config| config.disabled);
         assert_eq!(config(with(&[("OTEL_SDK_DISABLED", "true")])), Ok(true));
-        config(with(&[])).expect_err("it is not a URL of a collector");
+        config(with(&[])).expect_err("not the URL of a collector");
     }
 
     #[test]
-    fn a_batch_is_as_large_as_the_queue_in_code_allows() {
+    fn the_batch_size_is_limited_by_the_queue_size_set_in_code() {
         let size = |spans| {
             let config = with(&[("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "200000")]).max_queue_size(spans).config();
             config.unwrap_or_else(|error| panic!("{error}")).batch.max_export_batch_size

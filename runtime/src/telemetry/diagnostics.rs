@@ -1,4 +1,4 @@
-//! Self-diagnostics: what this crate logs about itself.
+//! Self-diagnostics: messages of this crate about itself.
 //!
 //! Messages are `tracing` events. Without a subscriber, the first warning of each kind is written to standard error, so
 //! that failing exports do not go unnoticed.
@@ -35,13 +35,14 @@ pub(crate) enum Warning {
     LeftBehind,
     NotACollector,
     Shutdown,
-    /// The collector's own.
+    /// A warning of the collector.
     Collector,
     /// A span that exceeds a limit.
     OverLimit,
 }
 
-/// Messages that `init` logged before there was a subscriber, which is common if the subscriber needs the provider.
+/// Messages that `init` logged before there was a subscriber, which is common because a subscriber may need the
+/// provider.
 static DEFERRED: Mutex<Vec<(Level, String)>> = Mutex::new(Vec::new());
 
 /// The kinds of warnings that were written to standard error.
@@ -52,7 +53,7 @@ fn has_subscriber() -> bool {
     dispatcher::has_been_set() && dispatcher::get_default(|subscriber| !subscriber.is::<NoSubscriber>())
 }
 
-/// Logs now, or as soon as there is a subscriber.
+/// Logs a message now, or as soon as there is a subscriber.
 pub(crate) fn defer(level: Level, text: String) {
     let mut deferred = DEFERRED.lock().unwrap_or_else(PoisonError::into_inner);
     if deferred.len() < MAX_DEFERRED {
@@ -62,7 +63,7 @@ pub(crate) fn defer(level: Level, text: String) {
     log_deferred();
 }
 
-/// Logs the messages that were kept, and what has been found out since. Called regularly.
+/// Logs deferred messages, and warnings that other threads have left for this one. Called regularly.
 pub(crate) fn log_deferred() {
     #[cfg(feature = "tracing")]
     if let Some(text) = crate::tracing_layer::switched_off::warning() {
@@ -81,7 +82,7 @@ pub(crate) fn log_deferred() {
     }
 }
 
-/// Writes the warnings that were kept, because there will not be a subscriber any more.
+/// Writes deferred warnings to standard error, because there will be no subscriber anymore.
 pub(crate) fn write_deferred() {
     log_deferred();
     for (_, text) in take_deferred().into_iter().filter(|(level, _)| *level == Level::Warn) {
@@ -93,8 +94,8 @@ fn take_deferred() -> Vec<(Level, String)> {
     std::mem::take(&mut *DEFERRED.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// Calls `log`, which emits an event. On the export thread, telemetry is suppressed, so that requests are not traced:
-/// the SDK would discard the log records of these events, too.
+/// Calls `log`, which emits an event. On the export thread, telemetry is suppressed so that requests are not traced.
+/// This lifts the suppression, because the SDK would also discard the log record of the event.
 pub(crate) fn emit(log: impl FnOnce()) {
     let _not_suppressed = records_nothing().then(|| Context::new().attach());
     log();
@@ -114,8 +115,7 @@ pub(crate) fn warn(kind: Warning, text: impl fmt::Display) {
     }
 }
 
-/// Logs what makes the log itself or the traces useless: where the subscriber does not take it, it is written to
-/// standard error.
+/// Logs a warning that must not be missed: if the subscriber filters it out, it is written to standard error.
 #[cfg(feature = "tracing")]
 fn warn_in_any_case(text: impl fmt::Display) {
     if has_subscriber() && tracing::enabled!(target: TARGET, tracing::Level::WARN) {
@@ -126,6 +126,6 @@ fn warn_in_any_case(text: impl fmt::Display) {
 }
 
 fn write(text: impl fmt::Display) {
-    // Standard error may be closed, which must not cause a panic.
+    // Not `eprintln`, which panics if standard error is closed.
     let _ = writeln!(io::stderr(), "throughline: {text}");
 }

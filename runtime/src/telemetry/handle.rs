@@ -13,16 +13,16 @@ use super::{ExportStats, OpenSpan};
 use crate::span::registry::Table;
 use crate::tracer::TracerProvider;
 
-/// How many recording values of `init` exist.
+/// The number of [`Telemetry`] values that exist and are not disabled.
 pub(super) static ACTIVE: AtomicUsize = AtomicUsize::new(0);
 
 /// A handle to initialized telemetry.
 ///
 /// Keep it until the end of `main`, and [shut it down](Self::shutdown) there.
 ///
-/// Dropping it, for example because of a panic in `main`, ends and marks the spans that are still open and flushes the
-/// queue with a timeout of five seconds, during which it blocks the thread. It does not wait for detached jobs, because
-/// it would block the worker thread that they may need.
+/// Dropping it, for example because of a panic in `main`, ends and marks the spans that are still open, and flushes the
+/// queue with a timeout of five seconds, which blocks the thread. It does not wait for detached jobs, because that
+/// could block the worker thread that they need.
 #[must_use = "dropping it shuts telemetry down"]
 pub struct Telemetry {
     pub(super) provider: Option<TracerProvider>,
@@ -30,9 +30,9 @@ pub struct Telemetry {
     /// Whether there is an exporter; spans may also be handed over for the audit alone.
     pub(super) exports: bool,
     pub(super) open_spans: Option<&'static Table>,
-    #[cfg_attr(not(feature = "audit"), expect(dead_code, reason = "there is none"))]
+    #[cfg_attr(not(feature = "audit"), expect(dead_code, reason = "always `None` without `audit`"))]
     audit: Option<LiveAudit>,
-    /// Ends the thread that scans open spans if there is no export thread.
+    /// Dropping it ends the thread that watches open spans, which exists if there is no export thread.
     _watch: Option<mpsc::Sender<Infallible>>,
     pub(super) is_shut_down: bool,
     /// The thread that shuts the provider down.

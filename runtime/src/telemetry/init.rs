@@ -1,4 +1,4 @@
-//! The steps of initialization. Those that can fail come first, so that either everything is initialized or nothing.
+//! The steps of initialization. Fallible steps come first, so that either everything is initialized or nothing.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -61,7 +61,7 @@ impl Builder {
             sampler.as_ref().map_or_else(|| config.sampler.root.to_string(), |_| "`Builder::sampler`".to_owned());
         let introduction = introduction(&resource, &output, &sampler_name);
         let warnings = config.warnings();
-        // Those of the environment look at ids only.
+        // The samplers that the environment can name only use trace IDs.
         let by_attributes = sampler.is_some();
         let root = sampler.unwrap_or_else(|| root_sampler(config.sampler));
         let handle = export.as_ref().map(|export| export.sink.handle());
@@ -123,7 +123,7 @@ impl Export {
     }
 }
 
-/// The audit of this process, as the service that its resource names.
+/// Creates the audit of this process, for the service that the resource names.
 fn live_audit(
     rules: Rules,
     config: &Config,
@@ -140,7 +140,7 @@ fn open_span_watch(table: &'static Table, config: &Config) -> OpenSpanWatch {
     OpenSpanWatch::new(table, config.open_spans.warn_after)
 }
 
-/// Without an export thread, open spans are watched on a thread of their own.
+/// Watches open spans on a separate thread, if there is no export thread.
 fn watch_open_spans(
     is_needed: bool,
     config: &Config,
@@ -178,10 +178,10 @@ fn introduction(resource: &Resource, output: &Output, sampler: &str) -> String {
     format!("throughline {VERSION}: service `{}`, {output}, sampler {sampler}", service.unwrap_or_default())
 }
 
-/// Decides on root spans.
+/// The sampler for root spans.
 struct RootSampler {
     sampler: Box<dyn ShouldSample>,
-    /// Whether it may look at attributes.
+    /// Whether it may read attributes.
     by_attributes: bool,
 }
 
@@ -189,7 +189,7 @@ fn root_sampler(config: SamplerConfig) -> Box<dyn ShouldSample> {
     Box::new(config.root.sampler())
 }
 
-/// The tracer provider. Spans are sampled even if nothing is exported: services that are called follow the sampling
+/// Builds the tracer provider. Spans are sampled even if nothing is exported: called services follow the sampling
 /// decision of the root span, and the application's processors only receive sampled spans.
 fn provider(
     resource: Resource,
@@ -241,7 +241,7 @@ fn announce(introduction: String, warnings: Vec<String>) {
     diagnostics::defer(Level::Info, introduction);
 }
 
-/// Nothing is recorded, but contexts are still propagated.
+/// Sets up propagation only. Nothing is recorded.
 fn disabled(error_text: ErrorTextConfig, propagator: Propagator) -> Telemetry {
     error_text.apply();
     install_propagator(propagator);

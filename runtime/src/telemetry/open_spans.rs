@@ -1,4 +1,4 @@
-//! Open spans: they are listed, warned about, and ended by a shutdown.
+//! Lists open spans, warns about them, and ends them on shutdown.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ use super::text::{bounded, count};
 use crate::semconv;
 use crate::span::registry::{Entry, Overdue, Table};
 
-/// How often open spans are scanned.
+/// The interval at which open spans are scanned.
 pub(crate) const SCAN_INTERVAL: Duration = Duration::from_millis(500);
 
 /// An open span: it has started and has not ended.
@@ -95,7 +95,7 @@ fn by_place(spans: Vec<(Overdue, Duration)>) -> BTreeMap<Place, ((SpanContext, D
 pub(crate) struct OpenSpanWatch {
     table: &'static Table,
     warn_after: Duration,
-    /// Whether a warning was logged that there are spans that are not tracked.
+    /// Whether the warning about untracked spans was logged.
     has_warned: AtomicBool,
 }
 
@@ -104,8 +104,8 @@ impl OpenSpanWatch {
         Self { table, warn_after, has_warned: AtomicBool::new(false) }
     }
 
-    /// Logs a warning for spans that have been open for too long: one for each, and only one for all that were started
-    /// at the same place, because if one of them does not end, others will not either.
+    /// Logs a warning for spans that have been open for too long: a shared one for spans that were started at the same
+    /// place, because if one of them does not end, others probably will not either.
     pub(crate) fn scan(&self) {
         self.table.tick();
         self.warn_of_untracked();
@@ -126,7 +126,7 @@ impl OpenSpanWatch {
         }
     }
 
-    /// Logs a warning, once, if spans are not tracked.
+    /// Logs a warning, once, if there are untracked spans.
     fn warn_of_untracked(&self) {
         let missed = self.table.missed();
         if missed > 0 && !self.has_warned.swap(true, Ordering::Relaxed) {

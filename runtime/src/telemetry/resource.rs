@@ -1,4 +1,4 @@
-//! The resource: attributes of this process that can be detected.
+//! Detects the resource: the attributes of this process.
 
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
@@ -7,7 +7,7 @@ use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
 use crate::semconv;
 use crate::tracer::{not_of_the_sdk, telemetry_sdk};
 
-/// The version of the semantic conventions that the attributes follow. What detects some has to tell it ("Detecting
+/// The version of the semantic conventions that the attributes follow, which a resource detector has to set ("Detecting
 /// resource information from the environment").
 const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.42.0";
 
@@ -23,7 +23,7 @@ pub(super) fn detect(given: &[KeyValue]) -> Resource {
     if let Some(name) = gethostname::gethostname().to_str() {
         attributes.push(KeyValue::new(semconv::HOST_NAME, name.to_owned()));
     }
-    // An empty name, as of a variable that is not set where the list is composed, names no service.
+    // An empty `service.name` is ignored: it may come from a list with an unset variable in it.
     let names_nothing = |it: &KeyValue| it.key.as_str() == semconv::SERVICE_NAME && it.value.as_str().is_empty();
     for attribute in given.iter().filter(|attribute| !names_nothing(attribute)) {
         attributes.retain(|detected| detected.key != attribute.key);
@@ -83,7 +83,7 @@ mod tests {
         assert!(text(&resource, "host.name").is_some_and(|name| !name.is_empty()));
         let id = text(&resource, "service.instance.id").unwrap();
         assert_ne!(id, instance_id());
-        // It is random, so a single one may have the right digits by chance.
+        // A single random ID may have the right digits by chance.
         for id in std::iter::once(id).chain((0..100).map(|_| instance_id())) {
             let parts: Vec<_> = id.split('-').map(str::len).collect();
             assert_eq!(parts, [8, 4, 4, 4, 12], "{id}");
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn systems_have_the_names_of_the_conventions() {
+    fn operating_systems_have_the_names_of_the_conventions() {
         for (os, expected) in [
             ("linux", "linux"),
             ("android", "linux"),

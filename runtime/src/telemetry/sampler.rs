@@ -22,7 +22,7 @@ pub(super) struct WholeTraceSampler {
 pub(super) struct LoadShedder {
     queue: Arc<Queue>,
     is_shedding: AtomicBool,
-    /// Counts the traces among those refused that a caller samples, for the audit.
+    /// Counts the refused traces that a remote caller samples, for the audit.
     refused: Arc<AtomicU64>,
 }
 
@@ -31,9 +31,9 @@ impl LoadShedder {
         Self { queue, is_shedding: AtomicBool::new(false), refused }
     }
 
-    /// When three quarters of a limit of the queue are reached, no trace is started here until the queue is half empty
-    /// again. A trace that a caller has started is admitted up to seven eighths, because otherwise the caller's trace
-    /// has a gap.
+    /// Decides whether a trace is recorded. When three quarters of a limit of the queue are reached, no trace is
+    /// started here until the queue is half empty again. A trace that a caller has started is admitted up to seven
+    /// eighths, because refusing it leaves a gap in the caller's trace.
     fn admits(&self, is_started_by_caller: bool) -> bool {
         let (len, bytes, limits) = (self.queue.len(), self.queue.bytes(), self.queue.limits());
         let is_below = |part: fn(usize) -> usize| len < part(limits.spans) && bytes < part(limits.bytes);
@@ -103,14 +103,14 @@ mod tests {
     use super::super::export::QueueLimits;
     use super::*;
 
-    /// Of a queue for 80 spans of 800 bytes, with this content.
+    /// A shedder for a queue that has this content, and is limited to 80 spans and 800 bytes.
     fn shedder(spans: u32, bytes: usize, is_shedding: bool) -> LoadShedder {
         let queue = Queue::filled(QueueLimits { spans: 80, bytes: 800 }, spans, bytes);
         assert_eq!((queue.len(), queue.bytes()), (spans as usize, bytes));
         LoadShedder { is_shedding: AtomicBool::new(is_shedding), ..LoadShedder::new(Arc::new(queue), Arc::default()) }
     }
 
-    /// Whether a trace of a caller's is admitted, and one that would start here.
+    /// Whether a trace of a caller is admitted, and whether a trace that would start here is.
     fn admitted(spans: u32, bytes: usize, is_shedding: bool) -> (bool, bool) {
         let shedder = shedder(spans, bytes, is_shedding);
         let admitted = (shedder.admits(true), shedder.admits(false));
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn after_that_none_is_started_until_half_of_the_queue_is_empty() {
+    fn while_shedding_no_trace_is_started_until_the_queue_is_half_empty() {
         for (spans, expected) in [(41, false), (40, true)] {
             assert_eq!(admitted(spans, 80, true), (true, expected), "{spans} spans");
             assert_eq!(admitted(1, spans as usize * 10, true), (true, expected), "{spans}0 bytes");

@@ -24,10 +24,10 @@ use crate::span::tracer::{self, SetUp};
 /// The timeout for dropping a [`Telemetry`].
 const DROP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The time that the export thread may need after its timeout, to stop cleanly.
+/// The time that the export thread may take after its timeout, to stop cleanly.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// The reciprocal of the share of a shutdown's timeout that is reserved for the export.
+/// A quarter of a shutdown's timeout is reserved for the export.
 const RESERVED_FOR_EXPORT: u32 = 4;
 
 /// Options for [`Telemetry::shutdown_with`].
@@ -86,7 +86,7 @@ impl ShutdownReport {
     }
 
     fn log(&self) {
-        // The subscriber is the application's and may panic, and this may be called by a destructor.
+        // The subscriber is application code and may panic, and this may be called by a destructor.
         let _ = caught(|| {
             if self.is_complete() {
                 diagnostics::info(self);
@@ -222,7 +222,7 @@ impl Telemetry {
         });
         match spawned {
             Ok(thread) => self.shutdown_thread = Some(thread),
-            // No thread could be spawned: better to block than to lose spans.
+            // Without a thread, blocking is better than losing spans.
             Err(_) => drop(provider.shutdown_with_timeout(timeout)),
         }
     }
@@ -237,7 +237,7 @@ async fn completes_within(timeout: Duration, future: impl Future<Output = ()>) -
     }
     let (elapsed, mut is_elapsed) = oneshot::channel::<Infallible>();
     let (_waiting, is_over) = mpsc::channel::<Infallible>();
-    // If no thread can be spawned, the timeout elapses at once.
+    // If no thread can be spawned, `elapsed` is dropped, and so the timeout elapses immediately.
     let _ = thread::Builder::new().name("throughline-timeout".to_owned()).spawn(move || {
         let _elapsed = elapsed;
         let _ = is_over.recv_timeout(timeout);
@@ -261,7 +261,7 @@ impl Drop for Telemetry {
             self.shut_down_provider(DROP_TIMEOUT, oneshot::channel().0);
             unfinished
         });
-        // Even if a shutdown was cancelled.
+        // Also waits for the thread of a shutdown that was cancelled.
         if let Some(thread) = &self.shutdown_thread {
             wait_for_thread(thread, DROP_TIMEOUT + GRACE);
         }
@@ -269,7 +269,7 @@ impl Drop for Telemetry {
             let jobs = jobs::running();
             self.report(begun, (jobs, jobs), unfinished).log();
         }
-        // Otherwise, the export thread has.
+        // The export thread does this itself, if there is one.
         if self.export.is_none() {
             let _ = caught(diagnostics::write_deferred);
         }

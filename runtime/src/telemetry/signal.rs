@@ -1,4 +1,4 @@
-//! Signals that end the process.
+//! Signals that terminate the process.
 
 /// Waits for a request to terminate the process: SIGTERM or Ctrl-C (SIGINT); on Windows, Ctrl-C.
 ///

@@ -1,4 +1,4 @@
-//! Text in messages.
+//! Formatting of text in messages.
 
 use std::error::Error;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 use crate::redact::error_text::Chain;
 use crate::text::excerpt;
 
-/// The maximum number of characters of untrusted text in a message, so that it does not fill the log.
+/// The maximum number of characters of untrusted text in a message.
 const SHOWN: usize = 200;
 
 /// An error and its sources.

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use super::{ConfigError, Env, Setting};
 
-/// Some forty megabytes of spans with ten attributes.
+/// Roughly forty megabytes of spans with ten attributes.
 pub(crate) const DEFAULT_MAX_QUEUE_SIZE: usize = 1 << 17;
 
-/// The default byte limit for each span of the span limit, several times what a span usually takes: 128 MiB by default.
+/// The default byte limit per span of the span limit, several times the usual size of a span. With the default span
+/// limit, this is 128 MiB.
 const BYTES_PER_SPAN: usize = 1 << 10;
 
-/// The default byte limit is no lower: a short queue may be for few spans that are large.
+/// The minimum of the default byte limit: a short queue may be meant for a few large spans.
 const MIN_DEFAULT_BYTES: usize = 1 << 25;
 
 const MAX_QUEUE_SIZE: &str = "OTEL_BSP_MAX_QUEUE_SIZE";
@@ -22,7 +23,7 @@ const MAX_QUEUE_BYTES: &str = "THROUGHLINE_MAX_QUEUE_BYTES";
 pub(crate) struct BatchConfig {
     /// The maximum number of spans queued or in flight.
     pub(crate) max_queue_size: Setting<usize>,
-    /// The maximum size of their encoding in bytes. `None` for the default, which depends on the number of spans.
+    /// The maximum encoded size of these spans in bytes. `None` for the default, which depends on the span limit.
     pub(crate) max_queue_bytes: Option<Setting<usize>>,
     /// The maximum number of spans in one batch.
     pub(crate) max_export_batch_size: usize,
@@ -69,20 +70,20 @@ impl BatchConfig {
         self.max_queue_size = queue;
     }
 
-    /// The byte limit, and what sets it.
+    /// The byte limit, and the setting that determines it.
     pub(crate) fn queue_bytes(&self) -> Setting<usize> {
         let default = self.max_queue_size.value.saturating_mul(BYTES_PER_SPAN).max(MIN_DEFAULT_BYTES);
         self.max_queue_bytes.unwrap_or(Setting { value: default, name: MAX_QUEUE_BYTES })
     }
 
-    /// The number of ready spans that are exported without waiting for the schedule delay: a batch, but never so many
-    /// that they would nearly fill the queue.
+    /// The number of ready spans that are exported without waiting for the schedule delay: a batch, but at most a
+    /// quarter of the queue.
     pub(crate) fn export_threshold(&self) -> usize {
         self.max_export_batch_size.min(self.max_queue_size.value / 4).max(1)
     }
 
-    /// The maximum number of spans in one batch. Spans in flight count towards the queue limit, and half of the queue
-    /// is reserved for those that finish in the meantime.
+    /// The maximum number of spans in one batch. Spans in flight count towards the queue limit, so half of the queue is
+    /// reserved for spans that end in the meantime.
     pub(crate) fn largest_batch(&self) -> usize {
         self.max_export_batch_size.min(self.max_queue_size.value / 2).max(1)
     }

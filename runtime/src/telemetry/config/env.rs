@@ -35,7 +35,7 @@ impl<'a> Env<'a> {
         }
     }
 
-    /// A size.
+    /// A size, which must not be zero.
     pub(super) fn positive(&self, name: &'static str) -> Result<Option<usize>, ConfigError> {
         self.parse(name, "a positive integer", |&size: &usize| size > 0)
     }
@@ -55,7 +55,7 @@ impl<'a> Env<'a> {
         Ok(self.milliseconds(name)?.map(|time| if time.is_zero() { Duration::MAX } else { time }))
     }
 
-    /// One of a few words, in any case.
+    /// One of several words, case-insensitive.
     pub(super) fn choice<T: Copy>(
         &self,
         name: &'static str,
@@ -69,7 +69,7 @@ impl<'a> Env<'a> {
         })
     }
 
-    /// The first of `names` that is set, as one of a few words.
+    /// The first of `names` that is set, as one of several words.
     pub(super) fn first_choice<T: Copy>(
         &self,
         names: [&'static str; 2],

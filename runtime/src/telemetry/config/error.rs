@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::text::excerpt;
 
-/// The maximum number of characters of an invalid value that are shown, so that it does not fill the screen.
+/// The maximum number of characters of an invalid value in a message.
 const SHOWN: usize = 80;
 
 /// The error for an invalid setting.

@@ -3,14 +3,14 @@
 use super::{ConfigError, Env};
 use crate::redact::error_text::{self, ErrorText};
 
-/// The choice is process-wide, and code may have made one before `init`.
+/// The choice of error text. It is process-wide, and code may have made one before `init`.
 #[derive(Debug, Clone, Default)]
 pub(crate) enum ErrorTextConfig {
     #[default]
     Unset,
-    /// By the variable: yields to a choice made in code.
+    /// Made by the variable; yields to a choice made in code.
     Variable(ErrorText),
-    /// By the builder: the last choice in code wins.
+    /// Made by the builder; the last choice in code takes precedence.
     Builder(ErrorText),
 }
 

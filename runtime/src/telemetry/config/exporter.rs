@@ -9,7 +9,7 @@ pub(crate) enum Destination {
     Otlp,
     Console,
     Nowhere,
-    /// Nothing was chosen: the console if a developer looks at it, and nowhere otherwise.
+    /// Nothing was chosen: the console if a developer is probably watching, and nowhere otherwise.
     #[default]
     Auto,
 }
@@ -27,7 +27,7 @@ impl Destination {
 #[derive(Debug)]
 pub(crate) struct ExporterConfig {
     pub(crate) destination: Destination,
-    /// An error in it counts only if spans may be exported over OTLP.
+    /// An error here is only reported if spans may be exported over OTLP.
     otlp: Result<OtlpConfig, ConfigError>,
 }
 
@@ -51,7 +51,7 @@ impl ExporterConfig {
         Ok(Self { destination, otlp: Ok(otlp) })
     }
 
-    /// Exports over OTLP to the endpoint that `Builder::collector` was given, whatever the environment names.
+    /// Exports over OTLP to the endpoint of `Builder::collector`, whatever destination the environment names.
     pub(crate) fn set_collector(&mut self, endpoint: String, protocol: Protocol) -> Result<(), ConfigError> {
         let otlp = self.otlp.as_mut().map_err(|error| error.clone())?;
         otlp.set_collector(endpoint, protocol)?;

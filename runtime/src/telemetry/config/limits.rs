@@ -8,7 +8,7 @@ use super::{ConfigError, Env};
 pub(crate) struct Limits {
     /// The limits that the SDK enforces.
     pub(crate) span: SpanLimits,
-    /// The maximum number of characters of an attribute's text, which the SDK does not limit.
+    /// The maximum number of characters of a string value, for which the SDK has no limit.
     pub(crate) attribute_value_length: Option<usize>,
 }
 

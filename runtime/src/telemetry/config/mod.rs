@@ -53,7 +53,7 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) error_text: ErrorTextConfig,
     pub(crate) open_spans: OpenSpansConfig,
-    /// Whether there is a configuration file, which is not read.
+    /// Whether a configuration file is named; it is not read.
     has_file: bool,
 }
 
@@ -82,7 +82,7 @@ impl Config {
         })
     }
 
-    /// What is used otherwise than it suggests.
+    /// Warnings about settings that are ignored or changed.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let file = self.has_file.then(|| {
             format!("`{FILE}` is ignored: configuration files are not supported, and the other variables are used")

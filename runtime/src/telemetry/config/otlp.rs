@@ -57,7 +57,7 @@ pub(crate) struct OtlpConfig {
     pub(super) has_endpoint_variable: bool,
     pub(crate) protocol: Setting<Protocol>,
     pub(crate) headers: HeaderMap,
-    /// How long one request may take; `None` for no limit.
+    /// The timeout of a request; `None` for no limit.
     pub(crate) timeout: Option<Duration>,
     pub(crate) gzip: bool,
     #[cfg(feature = "otlp-tls")]
@@ -108,7 +108,7 @@ impl OtlpConfig {
     pub(crate) fn endpoint_error(&self, expected: &str) -> ConfigError {
         let Setting { value, name } = &self.endpoint;
         let (path, query) = value.split_at(value.find(['?', '#']).unwrap_or(value.len()));
-        // As the variable has it, without what was appended.
+        // The value as it was given, without the path that was appended.
         let is_appended = self.protocol.value == Protocol::HttpProtobuf && *name == ENDPOINT;
         let path = path.strip_suffix(TRACES_PATH).filter(|_| is_appended).unwrap_or(path);
         ConfigError::new(name, &redacted_url(&format!("{path}{query}")), expected)
@@ -122,13 +122,13 @@ impl OtlpConfig {
         format!("{scheme}://{}", &rest[host..])
     }
 
-    /// What is unusual about the path of the endpoint over HTTP, if anything is.
+    /// Describes what is unusual about the path of an HTTP endpoint, if anything is.
     pub(crate) fn unusual_path(&self) -> Option<String> {
         let (url, name) = (&self.endpoint.value, self.endpoint.name);
         let path = &url[..url.find(['?', '#']).unwrap_or(url.len())];
         match path.trim_end_matches('/').strip_suffix(TRACES_PATH) {
             _ if self.protocol.value == Protocol::Grpc => None,
-            // It was appended to that of the variable.
+            // The path was appended to a value that already had it.
             Some(base) if name == ENDPOINT && base.ends_with(TRACES_PATH) => {
                 Some(format!("`{TRACES_PATH}` is appended to that of `{name}`, and must not be part of it"))
             }
@@ -163,7 +163,7 @@ fn endpoint(env: &Env<'_>, protocol: Protocol) -> Result<Option<Setting<String>>
     let Some(mut endpoint) = env.first(&[TRACES_ENDPOINT, ENDPOINT]) else { return Ok(None) };
     endpoint.value = checked_url(&endpoint.value)
         .map_err(|expected| ConfigError::new(endpoint.name, &redacted_url(&endpoint.value), expected))?;
-    // "Endpoint URLs for OTLP/HTTP": only the general one is a base URL.
+    // Only the general endpoint is a base URL ("Endpoint URLs for OTLP/HTTP").
     if protocol == Protocol::HttpProtobuf && endpoint.name == ENDPOINT {
         let (base, query) = endpoint.value.split_at(endpoint.value.find(['?', '#']).unwrap_or(endpoint.value.len()));
         endpoint.value = format!("{}{TRACES_PATH}{query}", base.trim_end_matches('/'));
@@ -189,7 +189,7 @@ fn headers(env: &Env<'_>) -> Result<HeaderMap, ConfigError> {
     Ok(headers)
 }
 
-/// The name of a header, and its value if it can be sent; or what is expected.
+/// Parses a header. Returns its name, and its value if it can be sent, or an error that describes what is expected.
 fn header(pair: &str) -> Result<(HeaderName, Option<HeaderValue>), &'static str> {
     let (name, value) = pair.split_once('=').ok_or("comma-separated `name=value` pairs")?;
     let name =
@@ -200,8 +200,8 @@ fn header(pair: &str) -> Result<(HeaderName, Option<HeaderValue>), &'static str>
     Ok((name, value.filter(|value| !value.as_bytes().contains(&b'\t'))))
 }
 
-/// Headers that determine the framing, the content or the destination of a request. Overriding them would make requests
-/// invalid.
+/// Whether a header determines the framing, the content or the destination of a request. Overriding such a header would
+/// make requests invalid.
 fn is_set_by_exporter(header: &str) -> bool {
     const NAMES: [&str; 13] = [
         "connection",
@@ -273,7 +273,7 @@ impl TlsFiles {
     }
 }
 
-/// Returns `url`, with its scheme in lowercase, or describes what is expected, unless it can be the endpoint of a
+/// Returns `url` with its scheme in lowercase, or describes what is expected if it cannot be the endpoint of a
 /// collector.
 fn checked_url(url: &str) -> Result<String, String> {
     const EXPECTED: &str = "a URL such as `http://localhost:4317`";
@@ -289,9 +289,9 @@ fn checked_url(url: &str) -> Result<String, String> {
     }
 }
 
-/// A URL without user, password and query, which may contain a token.
+/// A URL without the user, the password and the query, which may contain a token.
 ///
-/// This works on text, because the value may not be a URL.
+/// Works on text, because the value may not be a valid URL.
 pub(crate) fn redacted_url(url: &str) -> String {
     let (scheme, rest) = url.split_at(url.find("://").map_or(0, |at| at + 3));
     let (user, rest) = without_user(rest);

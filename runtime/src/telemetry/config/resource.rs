@@ -20,7 +20,7 @@ pub(super) fn from_env(env: &Env<'_>) -> Result<Vec<KeyValue>, ConfigError> {
     Ok(attributes)
 }
 
-/// Both sides are percent-encoded.
+/// Parses an attribute, whose key and value are percent-encoded.
 fn attribute(pair: &str) -> Option<KeyValue> {
     let (key, value) = pair.split_once('=')?;
     let key = percent_decode_str(key.trim()).decode_utf8().ok().filter(|key| !key.is_empty())?;

@@ -18,9 +18,9 @@ pub(crate) enum RootSampler {
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct SamplerConfig {
     pub(crate) root: RootSampler,
-    /// The name of a sampler that is not parent-based, but is used as if it were.
+    /// The configured name, if it is not that of a parent-based sampler. It is used as if it were.
     pub(crate) not_parent_based: Option<&'static str>,
-    /// Whether there is an argument that it does not take.
+    /// Whether there is an argument although the sampler takes none.
     pub(crate) has_unused_argument: bool,
 }
 
@@ -55,7 +55,7 @@ impl SamplerConfig {
         Ok(Self { root, not_parent_based: parent_based.is_none().then_some(name), has_unused_argument })
     }
 
-    /// What is used otherwise than it suggests.
+    /// Warnings about settings that are ignored or changed.
     pub(super) fn warnings(&self) -> impl Iterator<Item = String> {
         let parent_based = self.not_parent_based.map(|name| {
             format!("`{NAME}` is `{name}`, which would produce partial traces; using `parentbased_{name}`")

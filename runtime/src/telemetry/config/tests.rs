@@ -52,13 +52,13 @@ fn disabled() {
     assert_eq!(
         (config.disabled, config.propagators),
         (true, Some(vec![Format::B3])),
-        "only what concerns propagation counts"
+        "only variables for propagation are read"
     );
 }
 
-/// As the specification has it for time limits.
+/// As the specification requires.
 #[test]
-fn a_time_limit_of_zero_is_none() {
+fn a_timeout_of_zero_means_no_limit() {
     let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4317");
     assert_eq!(otlp(&[endpoint, ("OTEL_EXPORTER_OTLP_TIMEOUT", "0")]).timeout, None);
     let both = [endpoint, ("OTEL_EXPORTER_OTLP_TIMEOUT", "5"), ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "0")];
@@ -68,7 +68,7 @@ fn a_time_limit_of_zero_is_none() {
 }
 
 #[test]
-fn an_address_is_shown_without_a_password() {
+fn an_endpoint_is_shown_without_credentials() {
     for (address, shown) in [
         ("http://c:4317", "http://c:4317"),
         ("http://me:secret@c:4317/v1/traces", "http://…@c:4317/v1/traces"),
@@ -96,7 +96,7 @@ fn resource() {
     ]);
     let expected = [("deployment.environment.name", "prod eu"), ("team", "x"), ("service.name", "orders")];
     assert_eq!(config.resource, expected.map(|(key, value)| KeyValue::new(key, value)));
-    // Of commas and equals signs nothing else is left, in keys as in values.
+    // Percent-encoded commas and equals signs are part of keys and values.
     let config = valid(&[("OTEL_RESOURCE_ATTRIBUTES", "a%2Cb%3Dc=1%2C2=3%")]);
     assert_eq!(config.resource, [KeyValue::new("a,b=c", "1,2=3%")]);
 }
@@ -177,7 +177,7 @@ fn headers_timeout_compression() {
 
 #[cfg(feature = "otlp-tls")]
 #[test]
-fn the_pem_files_of_traces_go_first() {
+fn pem_files_for_traces_take_precedence() {
     const GENERAL: [(&str, &str); 4] = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://c:4317"),
         ("OTEL_EXPORTER_OTLP_CERTIFICATE", "ca"),
@@ -186,8 +186,8 @@ fn the_pem_files_of_traces_go_first() {
     ];
     let files = |variables: &[(&str, &str)]| {
         let tls = otlp(variables).tls;
-        let (certificate, key) = tls.client_identity().expect("both are set").expect("they are set");
-        let authorities = tls.ca_certificates.as_ref().expect("it is set");
+        let (certificate, key) = tls.client_identity().expect("both files").expect("a client certificate");
+        let authorities = tls.ca_certificates.as_ref().expect("CA certificates");
         [authorities, certificate, key].map(|file| (file.name, file.value.clone()))
     };
     assert_eq!(files(&GENERAL), [1, 2, 3].map(|at| (GENERAL[at].0, GENERAL[at].1.to_owned())));
@@ -230,7 +230,7 @@ fn propagators() {
     assert_eq!(of("b3, b3multi, jaeger"), Some(vec![Format::B3, Format::B3Multi, Format::Jaeger]));
     assert_eq!(of("none"), Some(vec![]));
     assert_eq!(of("B3, None"), Some(vec![Format::B3]));
-    assert_eq!(of(" ,"), None, "nothing is named");
+    assert_eq!(of(" ,"), None, "an empty list");
 }
 
 #[test]
@@ -265,7 +265,7 @@ fn batching_and_limits() {
 }
 
 #[test]
-fn wrong_values_name_the_variable_the_value_and_what_is_allowed() {
+fn errors_name_the_variable_the_value_and_what_is_expected() {
     for (name, value, expected) in [
         ("OTEL_SDK_DISABLED", "yes", "one of `true`, `false`"),
         ("OTEL_RESOURCE_ATTRIBUTES", "a", "comma-separated `key=value` pairs"),
@@ -327,7 +327,7 @@ fn wrong_values_name_the_variable_the_value_and_what_is_allowed() {
 }
 
 #[test]
-fn the_builder_overrides_the_environment_and_is_named_instead() {
+fn the_builder_overrides_the_environment_and_is_named_in_errors() {
     let mut config = valid(&[
         ("OTEL_TRACES_EXPORTER", "none"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://env:4317"),
@@ -347,7 +347,7 @@ fn the_builder_overrides_the_environment_and_is_named_instead() {
 }
 
 #[test]
-fn an_authority_has_no_user() {
+fn the_grpc_endpoint_has_no_user() {
     for (endpoint, expected) in [
         ("http://c:4317", "http://c:4317"),
         ("HTTP://me:secret@c:4317/a@b", "http://c:4317/a@b"),
@@ -359,9 +359,9 @@ fn an_authority_has_no_user() {
 }
 
 #[test]
-fn a_bad_otlp_variable_is_an_error_only_if_spans_may_be_exported_over_otlp() {
+fn an_invalid_otlp_variable_is_an_error_only_if_spans_may_be_exported_over_otlp() {
     let bad = ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon");
-    read(&[bad]).expect_err("it may be");
+    read(&[bad]).expect_err("spans may be exported over OTLP");
     for exporter in ["console", "none"] {
         let mut config = valid(&[("OTEL_TRACES_EXPORTER", exporter), bad]);
         let error = config.exporter.set_collector("http://c:4317".to_owned(), Protocol::Grpc).unwrap_err();

@@ -16,7 +16,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(2);
 pub(super) struct Control {
     requests: Mutex<Requests>,
     wake: Notify,
-    /// A batch is being exported.
+    /// Whether a batch is being exported.
     is_exporting: AtomicBool,
 }
 
@@ -54,7 +54,8 @@ impl Control {
         }
     }
 
-    /// After passing `false`, the caller has to check whether a batch is full.
+    /// Marks the export thread as exporting, which suppresses [`batch_is_full`](Self::batch_is_full). So after clearing
+    /// the mark, the caller has to check whether a batch is full.
     pub(super) fn set_exporting(&self, is_exporting: bool) {
         self.is_exporting.store(is_exporting, Ordering::Relaxed);
         fence(Ordering::SeqCst);
@@ -81,7 +82,7 @@ impl Control {
         match flushed.recv_timeout(timeout) {
             Err(mpsc::RecvTimeoutError::Timeout) => {
                 let mut requests = self.lock();
-                // The last one stays, because the flush is still due.
+                // One request stays, so that the flush still happens.
                 if requests.flushes.len() > 1 {
                     requests.flushes.retain(|(other, _)| *other != number);
                 }
@@ -131,7 +132,7 @@ impl Control {
         self.lock().flushes.clear();
     }
 
-    /// Waits until the export thread is done, for at most `timeout`; it may have been shut down elsewhere.
+    /// Waits until the export thread is done, for at most `timeout`, without requesting a shutdown.
     pub(super) fn wait_closed(&self, timeout: Duration) {
         poll_until(timeout, || self.is_closed());
     }
@@ -151,7 +152,7 @@ fn poll_until(timeout: Duration, is_done: impl Fn() -> bool) -> bool {
     is_done()
 }
 
-/// A timeout may be any `Duration`, but an `Instant` cannot be arbitrarily late.
+/// The deadline for a timeout. Saturates at a year, because an `Instant` cannot be arbitrarily late.
 fn deadline_after(timeout: Duration) -> Instant {
     const YEAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
     let now = Instant::now();
@@ -162,9 +163,9 @@ fn deadline_after(timeout: Duration) -> Instant {
 mod tests {
     use super::*;
 
-    /// During an outage, the export thread takes none.
+    /// During an outage, the export thread does not take requests.
     #[test]
-    fn flushes_that_have_timed_out_do_not_pile_up() {
+    fn flushes_that_have_timed_out_do_not_accumulate() {
         let control = Control::default();
         for _ in 0..100 {
             assert!(matches!(control.flush(Duration::ZERO), Err(OTelSdkError::Timeout(_))));
@@ -174,14 +175,14 @@ mod tests {
     }
 
     #[test]
-    fn a_flush_that_has_timed_out_is_removed_and_no_other_one() {
+    fn only_the_flush_that_has_timed_out_is_removed() {
         let control = Control::default();
         let (other, is_answered) = mpsc::sync_channel(1);
         control.lock().flushes.push((0, other));
         assert!(matches!(control.flush(Duration::ZERO), Err(OTelSdkError::Timeout(_))));
         let (flushes, _) = control.take_requests();
         assert_eq!(flushes.len(), 1);
-        flushes[0].send(()).expect("it is awaited");
+        flushes[0].send(()).expect("the receiver is alive");
         assert_eq!(is_answered.try_recv(), Ok(()));
     }
 }

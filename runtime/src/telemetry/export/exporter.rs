@@ -14,9 +14,9 @@ use crate::tracer::encoded::{QueuedSpans, Scopes, frames, message};
 #[derive(Debug)]
 pub(crate) struct Batch<'a> {
     pub(super) spans: Vec<QueuedSpans>,
-    /// The scopes that they refer to.
+    /// The instrumentation scopes that the spans refer to.
     pub(super) scopes: &'a Scopes,
-    /// The maximum number of spans per request. The batch may have more, if they were handed over together.
+    /// The maximum number of spans per request. The batch may have more if they were handed over together.
     pub(super) max_spans: usize,
 }
 
@@ -31,11 +31,11 @@ pub(crate) trait BatchExporter {
         None
     }
 
-    /// The process is shutting down, and the export ends after the time that is left. A batch that is waiting to be
-    /// retried should be retried now.
+    /// Called when a shutdown begins that has to complete within the given time. A batch that is waiting for a retry
+    /// should be retried now.
     fn shutdown_begins(&self, _left: Duration) {}
 
-    /// Called when everything before a flush has been exported.
+    /// Called when everything queued before a flush has been exported.
     fn flush(&self) {}
 
     /// Called when the export ends.
@@ -47,7 +47,7 @@ pub(crate) trait BatchExporter {
 pub(crate) struct Outcome {
     pub(super) exported: u64,
     pub(super) refused: u64,
-    /// Why spans were refused; if none were, what the collector warns about.
+    /// Why spans were refused; if none were, a warning of the collector.
     pub(super) reason: String,
 }
 
@@ -73,7 +73,7 @@ fn decoded(batch: Batch<'_>) -> Vec<SpanData> {
     spans
 }
 
-/// An exporter that discards spans, for when they are only audited.
+/// An exporter that discards spans, for processes in which they are only audited.
 #[derive(Debug)]
 pub(crate) struct Discard;
 
@@ -101,7 +101,7 @@ impl<E: SpanExporter> BatchExporter for SdkExporter<E> {
         }
     }
 
-    /// "Force Flush" in the specification of span processors: an exporter may have a buffer of its own.
+    /// An exporter may have a buffer of its own (specification of the tracing SDK, "ForceFlush").
     fn flush(&self) {
         let _ = self.0.force_flush();
     }

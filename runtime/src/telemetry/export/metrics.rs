@@ -1,4 +1,4 @@
-//! Metrics of what was lost, through OpenTelemetry's global meter provider.
+//! Counters of losses, in OpenTelemetry's global meter provider.
 
 use opentelemetry::KeyValue;
 
@@ -12,7 +12,7 @@ const TRACES_SHED: [&str; 3] =
 const SPANS_LOST: [&str; 3] =
     ["throughline.spans.lost", "{span}", "Spans that were lost from traces that were exported"];
 
-/// Adds what was lost recently.
+/// Adds recent losses to the counters.
 pub(super) fn record(recent: &ExportStats) {
     for (count, counter, reason) in [
         (recent.traces_not_started, TRACES_SHED, "not_started"),

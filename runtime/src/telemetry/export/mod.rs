@@ -1,4 +1,4 @@
-//! The export of finished spans: a bounded queue, and a thread that exports its content.
+//! Exports finished spans: a bounded queue, and the thread that exports its content.
 
 mod control;
 mod exporter;

@@ -1,4 +1,4 @@
-//! Reports of the export thread: losses and outages, as metrics and warnings, and spans that stay open.
+//! Reports losses and outages of the export, as metrics and warnings, and spans that stay open.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,23 +27,23 @@ pub(super) struct Monitor {
     settings: [&'static str; 2],
     open_spans: Option<OpenSpanWatch>,
     last_scan: Option<Instant>,
-    /// The losses recorded by metrics.
+    /// The counts when losses were last recorded as metrics.
     recorded: ExportStats,
-    /// The losses that a warning was logged for.
+    /// The counts when a warning about losses was last logged.
     warned: ExportStats,
     last_warning: Option<Instant>,
-    /// Why spans were last refused.
+    /// The reason of the last refusal.
     refusal: String,
-    /// The last warning of the collector that was logged, and when.
+    /// The collector's last warning that was logged, and the time.
     collector_warning: Option<(String, Instant)>,
-    /// The stats of the last export that succeeded, and when it was noticed.
+    /// The counts after the last successful export, and the time at which it was noticed.
     last_success: (ExportStats, Option<Instant>),
-    /// An outage that a warning was logged for. It ends with the next export that succeeds.
+    /// The outage for which a warning was logged. It ends with the next successful export.
     outage: Option<Outage>,
 }
 
 struct Outage {
-    /// When the first batch that was not exported was attempted.
+    /// The time of the first attempt to export a batch that failed.
     since: Instant,
     last_warning: Instant,
 }
@@ -71,12 +71,12 @@ impl Monitor {
         }
     }
 
-    /// Stores the reason for which spans were refused.
+    /// Stores the reason of a refusal, for the next warning.
     pub(super) fn refused(&mut self, reason: String) {
         self.refusal = reason;
     }
 
-    /// The collector has accepted all spans, and warns about something (OTLP, section "Partial Success"). The same
+    /// Logs a warning with which the collector has accepted all spans (OTLP, section "Partial Success"). The same
     /// warning is not logged twice in a row.
     pub(super) fn warned_by_collector(&mut self, text: String) {
         let is_due =
@@ -87,7 +87,7 @@ impl Monitor {
         }
     }
 
-    /// Called regularly. If a batch is in flight, `last_error` tells why its last attempt has failed.
+    /// Called regularly. If a batch is in flight, `last_error` returns why its last attempt has failed.
     pub(super) fn tick(&mut self, last_error: impl FnOnce() -> Option<String>) {
         clock::follow();
         if self.last_scan.is_none_or(|last| last.elapsed() >= SCAN_INTERVAL) {
@@ -103,8 +103,8 @@ impl Monitor {
         }
     }
 
-    /// Reports an outage, if a batch has been in flight since `begun` for too long, and none of its parts was exported
-    /// in the meantime.
+    /// Reports an outage if a batch has been in flight for too long, since `begun`, and no part of it was exported in
+    /// the meantime.
     pub(super) fn pending(&mut self, begun: Instant, last_error: impl FnOnce() -> Option<String>) {
         self.settled();
         let since = match (&self.outage, self.last_success.1) {
@@ -165,7 +165,7 @@ impl Monitor {
         }
     }
 
-    /// Describes the limit that is reached first, and the setting that determines it.
+    /// Names the limit that is closer to being reached, and its setting.
     fn limit(&self) -> String {
         let (len, bytes, limits) = (self.queue.len() as u128, self.queue.bytes() as u128, self.queue.limits());
         let [spans_setting, bytes_setting] = self.settings;
@@ -182,7 +182,7 @@ impl Monitor {
         self.recorded = now;
     }
 
-    /// Logs a warning about the losses recorded by metrics, so that both agree.
+    /// Logs warnings about losses. Uses the counts that were recorded as metrics, so that both agree.
     fn warn_of_losses(&mut self, last_error: impl FnOnce() -> Option<String>) {
         let recent = self.recorded.since(&self.warned);
         let shed = recent.traces_shed();
@@ -233,15 +233,15 @@ mod tests {
         Monitor::new(Arc::new(queue), "the collector".to_owned(), &BatchConfig::default(), None)
     }
 
-    /// A batch of one span is in flight.
+    /// Puts a batch of one span in flight.
     fn begin(monitor: &Monitor) {
         monitor.queue.offer(&EncodedSpans::complete(1, 1, vec![0; 9]));
         assert_eq!(monitor.queue.take(1).len(), 1);
     }
 
-    /// A while ago that is long enough for a warning.
+    /// A time that is long enough ago for a warning.
     fn long_ago() -> Instant {
-        Instant::now().checked_sub(WARNING_INTERVAL * 2).expect("the clock began before")
+        Instant::now().checked_sub(WARNING_INTERVAL * 2).expect("the machine has been up for longer")
     }
 
     #[test]
@@ -256,14 +256,14 @@ mod tests {
         begin(&monitor);
         monitor.pending(Instant::now(), || None);
         let since = monitor.outage.as_ref().map(|outage| outage.since);
-        assert_eq!(since, Some(begun), "the collector has only refused spans");
+        assert_eq!(since, Some(begun), "a refusal does not end it");
         monitor.queue.settle(1, 0);
         monitor.settled();
         assert!(monitor.outage.is_none());
     }
 
     #[test]
-    fn an_outage_is_logged_again_after_a_while() {
+    fn the_warning_about_an_outage_is_repeated_after_the_interval() {
         let mut monitor = monitor();
         begin(&monitor);
         let begun = long_ago();
@@ -271,15 +271,15 @@ mod tests {
         monitor.outage = Some(Outage { since: begun, last_warning: just_now });
         monitor.pending(begun, || None);
         let logged = monitor.outage.as_ref().map(|outage| outage.last_warning);
-        assert_eq!(logged, Some(just_now), "it is too early for another warning");
-        let last_warning = Instant::now().checked_sub(OUTAGE_INTERVAL).expect("the clock began before");
+        assert_eq!(logged, Some(just_now), "too early for another warning");
+        let last_warning = Instant::now().checked_sub(OUTAGE_INTERVAL).expect("the machine has been up for longer");
         monitor.outage = Some(Outage { since: begun, last_warning });
         monitor.pending(begun, || None);
         assert!(monitor.outage.as_ref().is_some_and(|outage| outage.last_warning >= just_now));
     }
 
     #[test]
-    fn a_slow_batch_whose_parts_are_exported_is_no_outage() {
+    fn a_slow_batch_that_is_exported_in_parts_is_not_an_outage() {
         let mut monitor = monitor();
         begin(&monitor);
         begin(&monitor);
@@ -289,16 +289,16 @@ mod tests {
     }
 
     #[test]
-    fn a_warning_of_the_collector_is_logged_if_it_is_another_one_and_after_a_while() {
+    fn a_collector_warning_is_logged_if_it_is_new_and_the_interval_has_passed() {
         let mut monitor = monitor();
         let logged = |monitor: &Monitor| monitor.collector_warning.as_ref().map(|(text, _)| text.clone());
         monitor.warned_by_collector("a".to_owned());
         monitor.warned_by_collector("b".to_owned());
-        assert_eq!(logged(&monitor).as_deref(), Some("a"), "it is too early for another one");
+        assert_eq!(logged(&monitor).as_deref(), Some("a"), "too early for another one");
         let begun = long_ago();
         monitor.collector_warning = Some(("a".to_owned(), begun));
         monitor.warned_by_collector("a".to_owned());
-        assert!(monitor.collector_warning.as_ref().is_some_and(|(_, at)| *at == begun), "it is the same");
+        assert!(monitor.collector_warning.as_ref().is_some_and(|(_, at)| *at == begun), "the same warning");
         monitor.warned_by_collector("b".to_owned());
         assert_eq!(logged(&monitor).as_deref(), Some("b"));
     }

@@ -1,4 +1,4 @@
-//! The sink of the tracer, which hands finished spans over to the export thread.
+//! The sink of the tracer, which passes finished spans to the export thread.
 
 use std::fmt;
 use std::io;
@@ -24,7 +24,7 @@ use crate::telemetry::text::count;
 use crate::tracer::encoded::{EncodedSpans, Scopes, SpanSink};
 use crate::tracer::{Shared, record_nothing};
 
-/// The parts with which the export thread is started.
+/// What the export thread is started with.
 pub(crate) struct Pipeline {
     pub(crate) queue: Arc<Queue>,
     pub(crate) batch: BatchConfig,
@@ -40,7 +40,7 @@ pub(crate) struct BatchExport {
     batch: BatchConfig,
     source: Arc<Source>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    /// The ID of the process that has the thread.
+    /// The ID of the process that owns the thread.
     process: u32,
 }
 
@@ -74,13 +74,13 @@ impl Source {
         }
     }
 
-    /// The scopes of the provider: there are none before it is built, and no spans.
+    /// The scopes of the provider. Before it is built, there are none, and no spans.
     pub(super) fn scopes(&self) -> Arc<Scopes> {
         self.0.get().map(|(_, scopes)| Arc::clone(scopes)).unwrap_or_default()
     }
 }
 
-/// The handle of the application to the export.
+/// The application's handle to the export.
 #[derive(Clone)]
 pub(crate) struct ExportHandle {
     queue: Arc<Queue>,
@@ -108,8 +108,8 @@ impl ExportHandle {
     }
 }
 
-/// When the export thread ends, even because of a panic, spans that were not exported are left behind, and nothing
-/// waits for it any more.
+/// Runs when the export thread ends, even by a panic: counts spans that were not exported as left behind, and releases
+/// everyone who waits for the thread.
 struct Finish(ExportHandle);
 
 impl Drop for Finish {
@@ -136,13 +136,13 @@ impl BatchExport {
         let thread = thread::Builder::new().name("throughline-export".to_owned()).spawn({
             let source = Arc::clone(&source);
             move || {
-                // Requests of the exporter are not traced.
+                // The exporter's own requests are not traced.
                 let _suppressed = Context::enter_telemetry_suppressed_scope();
                 record_nothing();
                 let finish = finish;
                 // Built here, because a runtime must not be dropped within another one.
                 let runtime = match tokio::runtime::Builder::new_current_thread()
-                    // Also on those threads that look up addresses.
+                    // Covers the blocking threads, on which names are resolved.
                     .on_thread_start(record_nothing)
                     .enable_all()
                     .build()
@@ -160,7 +160,7 @@ impl BatchExport {
                         Worker::new(&queue, control, &batch, &source, exporter, monitor, audit).run().await;
                     }
                 });
-                // A connection that does not close must not block the thread.
+                // Does not wait for name lookups on blocking threads.
                 runtime.shutdown_background();
             }
         });
@@ -184,7 +184,7 @@ impl BatchExport {
         std::process::id() != self.process
     }
 
-    /// Leaves everything behind, because there is nothing to wait for.
+    /// Counts everything as left behind, because a fork has no export thread to wait for.
     fn give_up(&self) -> OTelSdkError {
         if self.handle.control.is_closed() {
             return OTelSdkError::AlreadyShutdown;
@@ -228,10 +228,10 @@ impl SpanSink for BatchExport {
         let Some(thread) = thread else { return Err(OTelSdkError::AlreadyShutdown) };
         self.handle.control.shut_down(timeout);
         if thread.thread().id() == thread::current().id() {
-            // The last handle of the provider was dropped here, and this thread cannot wait for itself.
+            // The last handle of the provider was dropped on the export thread, which cannot wait for itself.
             return Ok(());
         }
-        // The thread observes the timeout, unless a custom exporter blocks it.
+        // The thread observes the timeout itself, unless a custom exporter blocks it.
         if wait_for_thread(&thread, timeout.saturating_add(TICK)) {
             let _ = thread.join();
         } else {
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fork_waits_for_no_thread() {
+    fn a_fork_does_not_wait_for_the_thread() {
         type End = fn(&BatchExport) -> OTelSdkResult;
         let ends: [End; 2] = [|export| export.shutdown(Duration::MAX), |export| export.force_flush()];
         for end in ends {
@@ -288,7 +288,7 @@ mod tests {
             let error = end(&export).expect_err("nothing is exported").to_string();
             assert!(error.contains("1 span not exported: the process was forked"), "{error}");
             assert_eq!(export.handle().stats().left_behind, 1);
-            assert!(matches!(end(&export), Err(OTelSdkError::AlreadyShutdown)), "it is told once");
+            assert!(matches!(end(&export), Err(OTelSdkError::AlreadyShutdown)), "it is only reported once");
             export.process = process;
             let _ = export.shutdown(Duration::MAX);
         }

@@ -121,39 +121,39 @@ impl Queue {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether spans of a trace are queued, without those that were not [collected](Self::collect). Who asks about many
-    /// traces takes the lock for each: if it was held for all of them, threads that end spans would wait for that long.
+    /// Whether spans of a trace are queued, not counting those that have not been [collected](Self::collect). Takes the
+    /// lock for a single trace only: a scan of many traces under one lock would block threads that end spans.
     pub(super) fn has(&self, trace: TraceId) -> bool {
         matches!(self.lock().store.places.get(trace.into()), Some(Place::Queued(_)))
     }
 
-    /// How many spans are queued or in flight.
+    /// The number of spans that are queued or in flight.
     pub(crate) fn len(&self) -> usize {
         self.size().0
     }
 
-    /// How many bytes they have.
+    /// Their size in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.size().1
     }
 
-    /// Returns both.
+    /// Both the number of spans and their size in bytes.
     fn size(&self) -> (usize, usize) {
         let waiting = self.inbox.size();
         (self.len.load(Ordering::Relaxed) + waiting.0, self.bytes.load(Ordering::Relaxed) + waiting.1)
     }
 
-    /// How many of them are ready for export.
+    /// The number of spans that are ready for export.
     pub(super) fn ready(&self) -> usize {
         self.ready.load(Ordering::Relaxed)
     }
 
-    /// The maximum that may be queued or in flight.
+    /// The limits on what may be queued or in flight.
     pub(crate) fn limits(&self) -> QueueLimits {
         self.limits
     }
 
-    /// Counts a trace that the sampler has not started because of the load.
+    /// Counts a trace that the sampler has not started because of load.
     pub(crate) fn count_trace_not_started(&self) {
         self.traces_not_started.fetch_add(1, Ordering::Relaxed);
     }
@@ -164,24 +164,24 @@ impl Queue {
         ExportStats { traces_not_started: self.traces_not_started.load(Ordering::Relaxed), ..stats }
     }
 
-    /// Adds spans that have ended, without taking the lock if there is plenty of room. Spans in the inbox count as
-    /// ready.
+    /// Adds spans that have ended. The fast path, while there is plenty of room, leaves them in the inbox without
+    /// taking the lock. Spans in the inbox count as ready.
     pub(super) fn offer(&self, spans: &EncodedSpans<Vec<u8>>) -> Ready {
         let (count, bytes) = (spans.count as usize, spans.bytes.len());
         let (queued, queued_bytes) = self.size();
         let has_plenty = queued + count <= self.limits.spans / 2 && queued_bytes + bytes <= self.limits.bytes / 2;
-        // Whoever comes while much waits already helps. So there is room left in the inbox for those who find the lock
-        // taken, as by the export thread while it queues what waits.
-        let is_welcome = has_plenty && !self.inbox.is_filling();
-        if let Some(waiting) = is_welcome.then(|| self.inbox.leave(spans)).flatten() {
+        // While the inbox is filling up, pushing threads help to collect it. This keeps room in it for threads that
+        // find the lock taken, for example by the export thread while it collects.
+        let is_fast = has_plenty && !self.inbox.is_filling();
+        if let Some(waiting) = is_fast.then(|| self.inbox.leave(spans)).flatten() {
             let before = self.ready() + waiting;
             return Ready { before, after: before + count };
         }
         self.push(spans.with(spans.bytes.as_slice().into()))
     }
 
-    /// Adds spans that have ended. They are left in the inbox if another thread holds the lock, because that thread may
-    /// have been preempted.
+    /// The slow path. Spans are still left in the inbox if another thread holds the lock, because that thread may have
+    /// been preempted.
     fn push(&self, spans: EncodedSpans) -> Ready {
         let mut inner = match self.inner.try_lock() {
             Ok(inner) => inner,
@@ -194,7 +194,7 @@ impl Queue {
         let waiting = if self.inbox.is_filling() { self.inbox.take_any() } else { None };
         let unneeded = waiting.and_then(|(shard, chunk)| self.collect_chunk(&mut inner, shard, chunk));
         let ready = self.push_locked(inner, spans);
-        // Not under the lock.
+        // Freed without the lock.
         drop(unneeded);
         ready
     }
@@ -225,7 +225,7 @@ impl Queue {
         });
         let unneeded = memory.and_then(|(memory, _)| inner.store.parts.shared(memory));
         self.publish(inner);
-        // Now, so that they are counted all the time.
+        // Only now, so that the spans are counted here or there at any moment.
         self.inbox.collected(shard, chunk, size);
         unneeded
     }
@@ -240,13 +240,13 @@ impl Queue {
         let after = inner.ready_spans;
         self.publish(&inner);
         drop(inner);
-        // Not under the lock.
+        // Freed without the lock.
         drop((refused, freed));
         Ready { before, after }
     }
 
-    /// Takes the oldest spans that are ready: at most `count`, unless more were pushed together. They are in flight
-    /// until they are [settled](Self::settle).
+    /// Takes the oldest ready spans: at most `count`, unless more were pushed together. They are in flight until they
+    /// are [settled](Self::settle).
     pub(super) fn take(&self, count: usize) -> Vec<QueuedSpans> {
         self.collect();
         let (mut batch, mut spans) = (Vec::new(), 0);
@@ -281,7 +281,7 @@ impl Queue {
             let in_flight = inner.stats.in_flight;
             let spans = spans.min(in_flight);
             if spans > 0 {
-                // Which ones they are is not known.
+                // It is not known which spans they are, so their share of the bytes is estimated.
                 let share = u128::from(inner.in_flight_bytes) * u128::from(spans) / u128::from(in_flight);
                 let share = u64::try_from(share).unwrap_or(inner.in_flight_bytes);
                 inner.in_flight_bytes -= share;
@@ -310,7 +310,7 @@ impl Queue {
         let store = std::mem::take(&mut inner.store);
         self.publish(&inner);
         drop(inner);
-        // Not under the lock.
+        // Freed without the lock.
         drop(store);
         self.free_evicted();
         true
@@ -324,7 +324,7 @@ impl Queue {
     }
 
     /// Counts a tick, and makes traces ready that have been held for `max_ticks` ticks, or for a single tick if the
-    /// queue is filling up: such traces run for long and have to be exported eventually.
+    /// queue is filling up: long-running traces have to be exported eventually.
     pub(super) fn release_old(&self, max_ticks: u32) {
         self.collect();
         let mut inner = self.lock();
@@ -332,7 +332,7 @@ impl Queue {
         drop(inner);
         let is_filling = self.len() >= self.limits.spans / 4 || self.bytes() >= self.limits.bytes / 4;
         let max_ticks = if is_filling { 1 } else { u16::try_from(max_ticks).unwrap_or(MAX_TICKS).min(MAX_TICKS) };
-        // The first of the ticks may have been nearly over when the trace came.
+        // Not `>=`, because the first tick may have been nearly over when the trace arrived.
         self.release_while(|now, trace| now.wrapping_sub(trace.since) > max_ticks);
     }
 
@@ -373,7 +373,7 @@ impl Queue {
     }
 }
 
-/// Spans in memory, so there are no more than a `usize` can count.
+/// Converts a number of spans in memory, which fits into a `usize`.
 fn as_len(spans: u64) -> usize {
     usize::try_from(spans).unwrap_or(usize::MAX)
 }

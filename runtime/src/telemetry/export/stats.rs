@@ -4,13 +4,13 @@ use super::super::text::count;
 
 /// Counts of the spans of this process by outcome since [`init`](crate::telemetry::init): a consistent snapshot.
 ///
-/// Every sampled span that has ended and was handed over for export is counted once. As a rule the spans of a trace are
-/// handed over together, when its local root span ends; those of a trace that runs for longer follow within a second,
-/// and a flush or a shutdown hands over all that have ended.
+/// Every sampled span that has ended and was handed over for export is counted once. As a rule, the spans of a trace
+/// are handed over together when its local root span ends. Those of a long-running trace are handed over about a second
+/// after they ended, and a flush or a shutdown hands over all spans that have ended.
 ///
 /// `finished` = `queued` + `in_flight` + `exported` + `refused` + `spans_evicted` + `spans_dropped` + `left_behind`
 ///
-/// Traces that were not started because of the load have no spans to count; they are in `traces_not_started`.
+/// Traces that were not started because of load have no spans to count; they are in `traces_not_started`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExportStats {
@@ -85,13 +85,13 @@ impl ExportStats {
         self.traces_not_started + self.traces_evicted
     }
 
-    /// Returns the number of ended spans that were not exported so far, or not before a shutdown timed out: those
-    /// queued, in flight or left behind.
+    /// Returns the number of ended spans that have not been exported yet, or were not exported before a shutdown timed
+    /// out: those queued, in flight or left behind.
     pub fn spans_unsent(&self) -> u64 {
         self.queued + self.in_flight + self.left_behind
     }
 
-    /// A description of the losses; empty if there are none.
+    /// Describes the losses; empty if there are none.
     pub(super) fn losses(&self) -> String {
         let losses = [
             (self.traces_not_started, "trace", "not started"),

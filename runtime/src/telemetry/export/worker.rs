@@ -23,7 +23,7 @@ use crate::tracer::encoded::QueuedSpans;
 /// The interval at which the thread wakes up by itself.
 pub(super) const TICK: Duration = Duration::from_millis(500);
 
-/// How often the thread wakes up early at first, until the clock has settled. Not forever, because some never do.
+/// The maximum number of early wake-ups until the clock has settled. Bounded, because on some machines it never does.
 const MAX_EARLY_WAKES: u32 = 20;
 
 /// The minimum time between two checks of the queue, whatever the value of `OTEL_BSP_SCHEDULE_DELAY`.
@@ -40,7 +40,7 @@ pub(super) struct Worker<'a, E> {
     /// The interval at which long-running traces are checked.
     delay: Duration,
     last_tick: Instant,
-    /// Whether the exporter knows of the shutdown.
+    /// Whether the exporter was told about the shutdown.
     is_shutting_down: bool,
 }
 
@@ -105,7 +105,7 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
         }
     }
 
-    /// Does the periodic work of a tick, if one has passed. Returns whether it has.
+    /// Does the periodic work if a tick is due. Returns whether it was.
     fn tick(&mut self) -> bool {
         if self.last_tick.elapsed() < self.delay {
             return false;
@@ -117,7 +117,7 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
         true
     }
 
-    /// Audits the traces that are quiet.
+    /// Audits traces that have been quiet for long enough, or all traces on a flush or a shutdown.
     fn judge(&self, is_flush: bool, is_shutdown: bool) {
         if let Some(audit) = &self.audit {
             safely(|| audit.judge(is_flush, is_shutdown, |trace| self.queue.has(trace)));
@@ -132,7 +132,7 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
         self.exporter.shutdown(deadline.saturating_duration_since(Instant::now()));
     }
 
-    /// Exports ready spans: all of them, or as long as they fill a batch.
+    /// Exports ready spans: all that are ready now, or only as long as they fill a batch.
     async fn export_ready(&mut self, everything: bool) {
         self.control.set_exporting(true);
         self.export_batches(everything).await;
@@ -144,7 +144,7 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
     }
 
     async fn export_batches(&mut self, everything: bool) {
-        // Spans that become ready in the meantime are not included, or a flush might never end.
+        // Not including spans that become ready in the meantime, or a flush might never end.
         let mut left = self.queue.ready();
         while left > 0 {
             let batch = self.queue.take(self.batch.largest_batch().min(left));
@@ -223,8 +223,8 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
     }
 }
 
-/// Catches panics of the application's subscriber, for example because its output is closed, and of its meter provider,
-/// which must not end the export thread.
+/// Catches panics of application code, which must not end the export thread: of the subscriber, for example because its
+/// output is closed, and of the meter provider.
 fn safely(call: impl FnOnce()) {
     let _ = caught(call);
 }

@@ -23,7 +23,7 @@ fn error_text() {
 }
 
 #[test]
-fn a_batch_leaves_room_in_the_queue_and_has_a_span() {
+fn a_batch_leaves_room_in_the_queue_and_has_at_least_one_span() {
     let mut batch = BatchConfig::default();
     for (queue, expected) in [(1, (1, 1)), (7, (1, 3)), (8, (2, 4)), (1_000, (250, 500)), (100_000, (512, 512))] {
         batch.max_export_batch_size = 512;

@@ -1,4 +1,4 @@
-//! Variables that are empty, or are not used.
+//! Variables that are empty or ignored.
 
 use super::*;
 
@@ -49,13 +49,13 @@ fn empty_is_not_set() {
             assert_eq!(format!("{:?}", valid(&[(name, value)])), unset, "{name}");
         }
     }
-    // Of a variable for traces, so that the general one applies.
+    // An empty variable for traces does not hide the general one.
     let both = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4317"), ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "")];
     assert_eq!(otlp(&both).endpoint.value, "http://c:4317");
 }
 
 #[test]
-fn what_is_not_used_is_warned_about() {
+fn there_are_warnings_about_ignored_variables() {
     const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
     const ARGUMENT: (&str, &str) = ("OTEL_TRACES_SAMPLER_ARG", "0.1");
     let warnings = |variables: &[(&str, &str)]| valid(variables).warnings();

@@ -38,11 +38,11 @@ const GRPC_DETAILS: &str = "grpc-status-details-bin";
 
 const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
-/// The maximum size of the headers of a response, and of its trailers. A message of the status that is longer is a stream
-/// error, after which the request would be sent again and again; the default is 16 KiB.
+/// The maximum size of the headers and of the trailers of a response. With the default of 16 KiB, a longer status
+/// message would be a stream error, after which the request would be sent again and again.
 const MAX_HEADER_BYTES: u32 = 1 << 20;
 
-/// The maximum time for the answer to a ping, because no `Instant` is arbitrarily late.
+/// The maximum keep-alive timeout, because an `Instant` cannot be arbitrarily late.
 const MAX_KEEP_ALIVE: Duration = Duration::from_secs(3600);
 
 const GRPC_ENCODING: &str = "grpc-encoding";
@@ -81,7 +81,7 @@ impl Decoder for Encoded {
     type Error = Status;
 
     fn decode(&mut self, message: &mut DecodeBuf<'_>) -> Result<Option<Self::Item>, Status> {
-        // The status that tonic's own codec reports.
+        // The same status as from tonic's own codec.
         Self::Item::decode(message).map(Some).map_err(|error| Status::internal(error.to_string()))
     }
 }
@@ -106,8 +106,8 @@ impl Grpc {
             .map_err(wrong)?;
         endpoint = endpoint.http2_max_header_list_size(MAX_HEADER_BYTES);
         if let Some(timeout) = config.timeout {
-            // Otherwise a connection that is given up would stay open for as long as the server reads nothing, because
-            // it first sends what it has. A request that takes half of the timeout sends a ping.
+            // Otherwise, an abandoned connection would stay open for as long as the server does not read, because it
+            // first flushes what it has buffered. A ping is sent after half of the timeout.
             let limit = timeout.min(MAX_KEEP_ALIVE);
             endpoint = endpoint
                 .connect_timeout(connect_timeout(timeout))
@@ -142,7 +142,7 @@ impl Grpc {
             client.ready().await.map_err(|error| Status::unknown(format!("Service was not ready: {error}")))?;
             client.unary(request, PathAndQuery::from_static(EXPORT), Encoded).await
         };
-        // tonic's own timeout ends when the response begins.
+        // tonic's own timeout does not cover the body of the response.
         let status = match time::timeout(self.timeout, export).await {
             Ok(Ok(response)) => return Ok(response.into_inner().partial_success),
             Ok(Err(status)) => status,
@@ -159,7 +159,7 @@ impl Grpc {
         Err(AttemptError { doubt, ..Failure::retryable(chain(transport_error)).into() })
     }
 
-    /// Opens a new connection, because one that does not respond may be dead without having been closed.
+    /// Replaces the connection, because one that does not respond may be dead without having been closed.
     pub(super) fn reconnect(&self) {
         *self.channel.borrow_mut() = self.endpoint.connect_lazy();
     }
@@ -177,9 +177,9 @@ pub(super) fn classify(status: &Status, observed: &Observed) -> AttemptError {
         reason = format!("{reason} (HTTP status {http})");
     }
     let failure = match status.code() {
-        // A proxy in front of the collector has a limit.
+        // The limit of a proxy in front of the collector.
         Code::Unknown if is_unexpected && http == 413 => Failure::TooLarge(reason),
-        // Not the collector's status, but tonic's, for a response whose length is too large or impossible.
+        // tonic's own status, for a response with a length that is too large or invalid.
         Code::OutOfRange if is_unexpected => Failure::Permanent(format!("{TOO_LARGE}, or not valid gRPC")),
         // Not retryable without `RetryInfo`, according to the specification. Most servers also return it for a message
         // that is too large, among other things.
@@ -224,8 +224,8 @@ pub(super) struct Observed {
     pub(super) http_status: AtomicU16,
     /// Whether there was a `grpc-status`.
     pub(super) grpc_status: AtomicBool,
-    /// Whether it is a response of gRPC that has ended. If there was no `grpc-status`, a server or a proxy has given it
-    /// up: it has reset the stream with `NO_ERROR` or `CANCEL`, which hyper takes for the end.
+    /// Whether a gRPC response has ended. Without a `grpc-status`, the server or a proxy has aborted it: hyper treats a
+    /// stream reset with `NO_ERROR` or `CANCEL` as the end of the body.
     is_cut_off: AtomicBool,
 }
 
@@ -259,9 +259,9 @@ fn make_readable(headers: &mut HeaderMap) {
 struct ObservedChannel {
     channel: Channel,
     observed: Arc<Observed>,
-    /// The message to send unchanged. Tonic's encoder would copy it, and compress it again for each attempt.
+    /// The message, sent as it is. tonic's encoder would copy it, and compress it again for each attempt.
     message: Bytes,
-    /// Whether it is compressed.
+    /// Whether the message is compressed.
     gzip: bool,
 }
 
@@ -286,7 +286,7 @@ impl Service<Request<Body>> for ObservedChannel {
             observed.look_for_status(response.headers_mut());
             let kind = response.headers().get(CONTENT_TYPE);
             let is_grpc = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
-            // The page of a proxy. tonic would report that it is no message, whatever the status of HTTP.
+            // An error page of a proxy. tonic would report an invalid message instead of the HTTP status.
             if response.status() != StatusCode::OK && !is_grpc {
                 return Ok(response.map(|_| Body::empty()));
             }

@@ -47,7 +47,7 @@ pub(super) mod tests {
         COMPRESSED.set(COMPRESSED.get() + 1);
     }
 
-    /// One span, which takes some bytes.
+    /// A batch of one span.
     pub(in super::super) fn batch(scopes: &Scopes) -> Batch<'_> {
         let mut bytes = Vec::new();
         put_bytes(&mut bytes, SPANS, &[0; 100]);
@@ -61,11 +61,11 @@ pub(super) mod tests {
         for protocol in [Protocol::Grpc, Protocol::HttpProtobuf] {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
-                let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a port");
+                let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
                 let mut config = ExporterConfig::default();
-                let endpoint = format!("http://{}", listener.local_addr().expect("it is bound"));
+                let endpoint = format!("http://{}", listener.local_addr().expect("a bound socket"));
                 config.set_collector(endpoint, protocol).expect("a URL");
-                let mut config = config.otlp().expect("it is valid").clone();
+                let mut config = config.otlp().expect("a valid configuration").clone();
                 config.gzip = true;
                 let resource = Resource::builder_empty().build();
                 let exporter = OtlpExporter::new(&config, &resource).unwrap_or_else(|error| panic!("{error}"));

@@ -1,11 +1,12 @@
-//! Hedging during a shutdown: a request that stays without a response is sent again, over another connection.
+//! Hedging during a shutdown: a request without a response is sent again, over another connection.
 //!
-//! The connection may be dead without having been closed, as when the collector's host or a load balancer is gone. A
-//! shutdown may be over before the request times out, and the whole queue would be left behind although the collector
-//! accepts connections. The first request stays in flight: if the collector is only slow, its response still counts.
+//! The connection may be dead without having been closed, for example if the collector's host or a load balancer is
+//! gone. A shutdown may end before the request times out, and the whole queue would be left behind although the
+//! collector accepts connections. The first request stays in flight: if the collector is only slow, its response still
+//! counts.
 //!
-//! Whether the first request arrived cannot be known, so its spans may be stored twice. That is why only one request is
-//! hedged, and none once another was accepted.
+//! It cannot be known whether the first request has arrived, so its spans may be stored twice. That is why only one
+//! request is hedged, and none once a request was accepted.
 
 use std::cell::Cell;
 use std::future::{pending, poll_fn};
@@ -18,27 +19,28 @@ use tokio::time::{self, Instant};
 
 use super::{Attempt, AttemptError, Failure};
 
-/// The longest that a request may take during a shutdown before it is sent again: longer than a slow collector takes.
+/// The maximum time for which a request may be without a response during a shutdown before it is sent again. Longer
+/// than a slow collector takes.
 const MAX_PATIENCE: Duration = Duration::from_secs(5);
 
-/// The reciprocal of the share of the remaining time that it may take.
+/// A request may be without a response for half of the remaining time.
 const SHARE: u32 = 2;
 
 #[derive(Debug, Default)]
 pub(super) struct Hedge {
-    /// How long a request may stay without a response; `None` if it may do so until it times out.
+    /// How long a request may be without a response; `None` if until it times out.
     patience: Cell<Option<Duration>>,
     armed: Notify,
 }
 
 impl Hedge {
-    /// A shutdown has begun that has to complete within `left`.
+    /// Called when a shutdown begins that has to complete within `left`.
     pub(super) fn arm(&self, left: Duration) {
         self.patience.set(Some(MAX_PATIENCE.min(left / SHARE)));
         self.armed.notify_one();
     }
 
-    /// There was a response, so that the connection is not dead; or a request was hedged.
+    /// Called after a successful response, which shows that the connection is alive, and after a request was hedged.
     pub(super) fn disarm(&self) {
         self.patience.set(None);
     }
@@ -54,7 +56,7 @@ impl Hedge {
     }
 }
 
-/// A request that was sent again, and still is in flight.
+/// The request that was hedged, while it is still in flight.
 pub(super) struct Hedged<F>(Option<Pin<Box<F>>>);
 
 impl<F: Future<Output = Attempt<AttemptError>>> Hedged<F> {
@@ -62,14 +64,14 @@ impl<F: Future<Output = Attempt<AttemptError>>> Hedged<F> {
         Self(None)
     }
 
-    /// Makes an attempt. Returns `None` if it takes the place of the hedged one, and another has to be made.
+    /// Makes an attempt. Returns `None` if the attempt is now the hedged one, and another one has to be made.
     pub(super) async fn attempt(&mut self, attempt: F, hedge: &Hedge) -> Option<Attempt<AttemptError>> {
         let is_first = self.0.is_none();
         let mut attempt = Box::pin(attempt);
         let result = {
             let (mut earlier, mut due) = (pin!(self.answer()), pin!(hedge.due(Instant::now())));
             poll_fn(|cx| {
-                // The earlier one first: if there is a response to it, no further request is sent.
+                // The hedged request first: if it has a response, the other one need not be sent.
                 if let Poll::Ready(result) = earlier.as_mut().poll(cx) {
                     return Poll::Ready(Some(result));
                 }
@@ -87,7 +89,7 @@ impl<F: Future<Output = Attempt<AttemptError>>> Hedged<F> {
         result
     }
 
-    /// The collector's response, if there still is one.
+    /// Resolves to the response to the hedged request, if it is final.
     async fn answer(&mut self) -> Attempt<AttemptError> {
         if let Some(attempt) = &mut self.0 {
             let result = attempt.await;
@@ -127,8 +129,8 @@ mod tests {
     }
 
     #[test]
-    fn it_is_due_from_the_begin_of_a_shutdown_to_the_first_response() {
-        // Before the runtime begins, whose timer does not advance while a task runs.
+    fn a_request_is_hedged_between_the_begin_of_a_shutdown_and_the_first_response() {
+        // Taken before the runtime starts: its timer does not advance while a task runs.
         let sent = Instant::now();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
         let _entered = runtime.enter();
@@ -145,7 +147,7 @@ mod tests {
         }
     }
 
-    /// Reads a request, whose body is all that is not text.
+    /// Reads a request, which fits into a single read.
     async fn request(stream: &mut TcpStream) {
         let mut bytes = vec![0; 1 << 16];
         let length = stream.read(&mut bytes).await.expect("a request");
@@ -153,16 +155,16 @@ mod tests {
     }
 
     async fn accept(stream: &mut TcpStream) {
-        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.expect("it is read");
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.expect("the client reads");
     }
 
-    /// Exports two batches during a shutdown, to a server whose second connection is answered if `is_first` is false.
+    /// Exports two batches during a shutdown, to a server that responds over the first or the second connection.
     async fn export_two(is_first: bool) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a port");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let mut config = ExporterConfig::default();
-        let endpoint = format!("http://{}", listener.local_addr().expect("it is bound"));
+        let endpoint = format!("http://{}", listener.local_addr().expect("a bound socket"));
         config.set_collector(endpoint, Protocol::HttpProtobuf).expect("a URL");
-        let mut config = config.otlp().expect("it is valid").clone();
+        let mut config = config.otlp().expect("a valid configuration").clone();
         config.timeout = None;
         let resource = Resource::builder_empty().build();
         let exporter = OtlpExporter::new(&config, &resource).unwrap_or_else(|error| panic!("{error}"));
@@ -175,7 +177,7 @@ mod tests {
             let (mut second, _) = listener.accept().await.expect("another attempt");
             request(&mut second).await;
             accept(if is_first { &mut first } else { &mut second }).await;
-            // Of the next batch, over the connection that was answered.
+            // The next batch arrives over the connection that has had a response.
             request(if is_first { &mut first } else { &mut second }).await;
             assert!(!is_due(&exporter.hedge, Instant::now()));
             accept(if is_first { &mut first } else { &mut second }).await;
@@ -189,7 +191,7 @@ mod tests {
         tokio::select! {
             () = export => {}
             () = serve => {}
-            () = time::sleep(Duration::from_secs(60)) => panic!("it is not exported within a minute"),
+            () = time::sleep(Duration::from_secs(60)) => panic!("not exported within a minute"),
         }
         let outcomes: Vec<_> = outcomes.take().iter().map(|outcome| (outcome.exported, outcome.refused)).collect();
         assert_eq!(outcomes, [(1, 0), (1, 0)], "each batch counts once");

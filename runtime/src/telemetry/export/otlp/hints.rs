@@ -1,4 +1,4 @@
-//! What to check when a server does not behave like a collector.
+//! Hints in messages about what to check if a server does not behave like a collector.
 
 use std::env;
 use std::error::Error;
@@ -10,7 +10,7 @@ use tonic::codegen::http::Uri;
 
 use crate::telemetry::config::{OtlpConfig, Protocol};
 
-/// What may be wrong with the configuration.
+/// A suspicion about the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Doubt {
     /// The server has responded, but not as a collector for this protocol does.
@@ -19,20 +19,20 @@ pub(super) enum Doubt {
     Path,
     /// The connection has failed after it was established.
     Connection,
-    /// There is no agreement on TLS.
+    /// The TLS handshake has failed.
     Tls,
     /// The collector does not accept the credentials.
     Credentials,
 }
 
 impl Doubt {
-    /// Whether it remains when the server has accepted spans: credentials expire.
+    /// Whether the doubt is justified even after the server has accepted spans: credentials expire.
     pub(super) fn is_of_a_collector(self) -> bool {
         self == Self::Credentials
     }
 }
 
-/// For each doubt, what to add to the message.
+/// The texts that are appended to messages, for each doubt.
 #[derive(Debug)]
 pub(super) struct Hints {
     protocol: String,
@@ -68,8 +68,8 @@ impl Hints {
         Self { connection: format!("{protocol}, {connection}"), protocol, path, proxy }
     }
 
-    /// What to check of the environment, which may send requests to a proxy that no other setting names. Empty if there is
-    /// nothing.
+    /// The hint at a proxy, which is taken from the environment and appears in no other setting. Empty if there is
+    /// none.
     pub(super) fn proxy(&self) -> &str {
         &self.proxy
     }
@@ -102,7 +102,7 @@ fn proxy_variable(
     of_scheme.into_iter().chain(["ALL_PROXY", "all_proxy"]).find(is_set)
 }
 
-/// The doubt after an error without a response. `is_connected` says whether there was a connection.
+/// The doubt after an error without a response. `is_connected` tells whether there was a connection.
 pub(super) fn doubt(error: &(dyn Error + 'static), is_connected: bool) -> Option<Doubt> {
     if is_connected {
         return Some(Doubt::Connection);
@@ -111,8 +111,8 @@ pub(super) fn doubt(error: &(dyn Error + 'static), is_connected: bool) -> Option
     errors.any(|error| error.downcast_ref().is_some_and(is_tls)).then_some(Doubt::Tls)
 }
 
-/// Whether it is rustls that reports the error: what the system reports is of other kinds. One may contain another, which
-/// is not its source.
+/// Whether the error is from rustls: those of the operating system have other kinds. An error may wrap another one that
+/// is not its `source`.
 fn is_tls(error: &io::Error) -> bool {
     let within = error.get_ref().and_then(|within| within.downcast_ref());
     error.kind() == io::ErrorKind::InvalidData || within.is_some_and(is_tls)
@@ -138,7 +138,7 @@ mod tests {
             ("http://c:4318", Protocol::HttpProtobuf, &["HTTPS_PROXY"], None),
             ("https://c:4318", Protocol::HttpProtobuf, &["HTTP_PROXY", "https_proxy"], Some("https_proxy")),
             ("https://c:4318", Protocol::HttpProtobuf, &["all_proxy"], Some("all_proxy")),
-            // Of a CGI program, it may come from a request.
+            // In a CGI program, `HTTP_PROXY` may be a header of the request.
             ("http://c:4318", Protocol::HttpProtobuf, &["HTTP_PROXY", "REQUEST_METHOD"], None),
             ("http://c:4317", Protocol::Grpc, &["HTTP_PROXY"], None),
             ("http://c:4318", Protocol::HttpProtobuf, &[], None),

@@ -23,18 +23,18 @@ use crate::telemetry::diagnostics::{self, Warning};
 
 const PROTOBUF: &str = "application/x-protobuf";
 
-/// The maximum size of a response ("OTLP/HTTP Response"), which is tonic's for gRPC.
+/// The maximum size of a response ("OTLP/HTTP Response"), the same as tonic's for gRPC.
 const MAX_RESPONSE_BYTES: usize = 4 << 20;
 
-/// How long the body of a response is read. The status, which is decisive, is already known.
+/// The timeout for the body of a response. The status, which is decisive, is already known.
 const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The maximum of `TCP_USER_TIMEOUT`: the system refuses much larger ones, which would be logged for each connection.
+/// The maximum of `TCP_USER_TIMEOUT`: the system rejects much larger values, which would be logged for each connection.
 #[cfg(any(target_os = "android", target_os = "linux"))]
 const MAX_USER_TIMEOUT: Duration = Duration::from_secs(3600);
 
-/// What is expected if reqwest panics. It does so, even for a URL without TLS, if its feature `rustls-no-provider` is
-/// enabled, no feature that brings a provider is, and the process has none.
+/// The expectation in the error if reqwest panics. Even for a URL without TLS, it does so if its feature
+/// `rustls-no-provider` is enabled without a feature that adds a provider, and the process has installed none.
 const NO_PROVIDER: &str = "an HTTP client that can be built, but reqwest panicked; if a dependency enables its feature \
      `rustls-no-provider`, enable the feature `otlp-tls`, install a `CryptoProvider` of rustls first, or export over gRPC";
 
@@ -96,7 +96,7 @@ impl Http {
                     return Err(Failure::retryable(no_response(self.timeout)).into());
                 }
                 let doubt = if error.is_timeout() { None } else { doubt(&error, !error.is_connect()) };
-                // The URL is already in the warning, and may contain a password.
+                // Without the URL, which is already in the warning and may contain a password.
                 return Err(AttemptError { doubt, ..Failure::retryable(chain(&error.without_url())).into() });
             }
         };
@@ -112,7 +112,7 @@ impl Http {
                     let _ = caught(|| self.warn_of_html());
                 }
                 match bounded_body(response).await {
-                    // According to the status, the spans were accepted, whatever else the body is.
+                    // By the status, the spans were accepted, even if the body is not a valid response.
                     Body::Some(body) => Ok(partial_success(&body)),
                     Body::CutOff => Ok(None),
                     // "The client MUST treat the response as a non-retryable error".
@@ -131,7 +131,7 @@ impl Http {
                 let doubt = match status {
                     401 | 403 => Some(Doubt::Credentials),
                     404 | 405 => Some(Doubt::Path),
-                    // A server of another version of HTTP, or of another format.
+                    // The server expects another version of HTTP or another format.
                     415 | 426 | 505 => Some(Doubt::Protocol),
                     _ => None,
                 };
@@ -142,7 +142,7 @@ impl Http {
 }
 
 impl Http {
-    /// A proxy or a login page also returns 200, but discards the spans.
+    /// Warns about a response that may come from a proxy or a login page, which return 200 but discard the spans.
     fn warn_of_html(&self) {
         let text = format!(
             "{} accepts spans but responds with an HTML page (`text/html`), which no collector does; check the endpoint",
@@ -154,16 +154,16 @@ impl Http {
 
 /// A client without TLS.
 fn client(config: &OtlpConfig) -> ClientBuilder {
-    // Most redirects turn a POST into a GET, whose response is meaningless here, and headers with secrets are only for
-    // the configured collector.
+    // No redirects: most of them turn a POST into a GET, whose response is meaningless here, and headers with secrets
+    // are meant only for the configured collector.
     let mut client = reqwest::Client::builder().user_agent(USER_AGENT).redirect(Policy::none());
-    // Where the application enables HTTP/2 in reqwest, requests that time out would leave a dead connection in use for
-    // the retries.
+    // Not HTTP/2, even if the application enables it in reqwest: after a request has timed out, retries would use the
+    // same connection, which may be dead.
     client = client.http1_only();
     if let Some(timeout) = config.timeout {
         client = client.timeout(timeout).connect_timeout(connect_timeout(timeout));
-        // Otherwise a connection with TLS that is given up would stay open for as long as the server reads nothing,
-        // because it first sends what it has.
+        // Otherwise, an abandoned TLS connection would stay open for as long as the server does not read, because it
+        // first flushes what it has buffered.
         #[cfg(any(target_os = "android", target_os = "linux"))]
         {
             client = client.tcp_user_timeout(timeout.min(MAX_USER_TIMEOUT));
@@ -176,14 +176,14 @@ fn client(config: &OtlpConfig) -> ClientBuilder {
 pub(super) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     match value.parse() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),
-        // More than any number that can be parsed.
+        // A number that overflows.
         Err(_) if !value.is_empty() && value.bytes().all(|digit| digit.is_ascii_digit()) => Some(Duration::MAX),
-        // A date in the past asks for none.
+        // A date in the past requests no delay.
         Err(_) => Some(httpdate::parse_http_date(value).ok()?.duration_since(now).unwrap_or_default()),
     }
 }
 
-/// Returns the client, or why there is none.
+/// Builds the client. A panic of reqwest becomes an error.
 pub(super) fn built(build: impl FnOnce() -> reqwest::Result<reqwest::Client>) -> Result<reqwest::Client, String> {
     match caught(build) {
         Some(result) => result.map_err(|error| chain(&error)),
@@ -191,7 +191,7 @@ pub(super) fn built(build: impl FnOnce() -> reqwest::Result<reqwest::Client>) ->
     }
 }
 
-/// The error of a server of gRPC that does not know the path. Its HTTP status is that of a success.
+/// The status of a gRPC server that does not know the path, whose HTTP status indicates success.
 fn grpc_error(response: &reqwest::Response) -> Option<u32> {
     let status = response.headers().get(GRPC_STATUS).filter(|_| response.status().is_success())?;
     status.to_str().ok()?.parse().ok().filter(|status| *status != 0)
@@ -200,7 +200,7 @@ fn grpc_error(response: &reqwest::Response) -> Option<u32> {
 /// The body of a response.
 enum Body {
     Some(Vec<u8>),
-    /// It does not end in time, or the connection has failed.
+    /// The body has not ended in time, or the connection has failed.
     CutOff,
     TooLarge,
 }
@@ -245,8 +245,8 @@ fn content_type(response: &reqwest::Response) -> String {
     kind.map(str::to_ascii_lowercase).unwrap_or_default()
 }
 
-/// Returns the reason for which the collector refused the request, from a `Status` (OTLP/HTTP, section "Failures") or
-/// as text. Servers in Go tell without a type that they are of HTTPS.
+/// Returns why the collector refused the request, from a `Status` (OTLP/HTTP, section "Failures") or from text. HTTPS
+/// servers in Go respond to HTTP with text without a content type.
 async fn error_message(response: reqwest::Response) -> String {
     let kind = content_type(&response);
     let is_protobuf = kind.starts_with(PROTOBUF);
@@ -261,7 +261,7 @@ async fn error_message(response: reqwest::Response) -> String {
     String::from_utf8_lossy(&body).trim().to_owned()
 }
 
-// Elsewhere, the loopback interface has one address, and a full queue may refuse.
+// Elsewhere, the loopback interface has only one address, and a full backlog may reset connections.
 #[cfg(all(test, target_os = "linux"))]
 pub(super) mod tests {
     use std::future::pending;
@@ -296,7 +296,7 @@ pub(super) mod tests {
         let mut config = ExporterConfig::default();
         let endpoint = format!("http://collector.test:{}/v1/traces", addresses[0].port());
         config.set_collector(endpoint, Protocol::HttpProtobuf).expect("a URL");
-        let mut config = config.otlp().expect("it is valid").clone();
+        let mut config = config.otlp().expect("a valid configuration").clone();
         config.timeout = Some(Duration::from_secs(6));
         let client = client(&config).no_proxy().resolve_to_addrs("collector.test", addresses);
         Http::over(client, &config).unwrap_or_else(|error| panic!("{error}"))
@@ -323,7 +323,7 @@ pub(super) mod tests {
         let serve = async {
             let (mut stream, _) = listener.accept().await.expect("an attempt");
             let _ = stream.read(&mut [0; 1 << 10]).await.expect("a request");
-            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.expect("it is read");
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.expect("the client reads");
             pending::<()>().await;
         };
         tokio::select! {

@@ -1,8 +1,8 @@
 //! OTLP, with retries for as long as the process runs.
 //!
 //! The exporter of `opentelemetry-otlp` is not sufficient: it gives up on a batch when the connection breaks during a
-//! request, repeatedly resends one that is too large for the collector, and does not report how much of a batch was
-//! refused.
+//! request, resends one that is too large for the collector again and again, and does not report how much of a batch
+//! was refused.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -39,16 +39,16 @@ mod tls;
 
 const USER_AGENT: &str = concat!("throughline/", env!("CARGO_PKG_VERSION"), " (rust)");
 
-/// Of a response. The limit is the one that the specification recommends.
+/// The reason of a failure if a response exceeds the limit that the specification recommends.
 const TOO_LARGE: &str = "the response is larger than 4 MiB";
 
-/// Why an attempt failed that has reached the timeout of a request.
+/// The reason of a failure if a request has timed out.
 fn no_response(timeout: Duration) -> String {
     format!("no response within {} ms (`OTEL_EXPORTER_OTLP_TIMEOUT`)", timeout.as_millis())
 }
 
-/// How long it may take to connect, of the timeout of a request. It is divided among the addresses of the collector's
-/// name: otherwise one that does not respond would take all of the timeout, and the next one would never be tried.
+/// The connect timeout: half of the timeout of a request. It is divided among the addresses of the collector's name, so
+/// that one that does not respond does not use up the timeout before the next one is tried.
 fn connect_timeout(timeout: Duration) -> Duration {
     timeout / 2
 }
@@ -56,7 +56,7 @@ fn connect_timeout(timeout: Duration) -> Duration {
 /// The first backoff before a retry; each is twice as long as the one before.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
 
-/// The maximum backoff, so that export resumes soon after the collector is back.
+/// The maximum backoff. Short, so that export resumes soon after the collector is back.
 const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
 /// The maximum backoff between a request that was too large and a smaller one.
@@ -65,11 +65,11 @@ const MAX_SPLIT_BACKOFF: Duration = Duration::from_millis(500);
 /// The maximum backoff that a collector may request.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
 
-/// After this number of consecutive single spans that were too large, the spans of the batch that are not much smaller
-/// are refused with them.
+/// After this number of consecutive single spans that were too large, all spans of the batch that are not much smaller
+/// are refused as well.
 const MAX_SINGLE_SPANS: usize = 8;
 
-/// After this number of `OUT_OF_RANGE` responses to one request, the spans are sent in smaller ones.
+/// After this number of `OUT_OF_RANGE` responses to a request, it is split.
 const MAX_OUT_OF_RANGE: u32 = 3;
 
 /// Exports to one collector.
@@ -81,9 +81,9 @@ pub(crate) struct OtlpExporter {
     hints: Hints,
     last_error: RefCell<Option<String>>,
     size_limit: Cell<SizeLimit>,
-    /// Whether the server has accepted spans, and therefore is a collector.
+    /// Whether the server has accepted spans, which shows that it is a collector.
     is_collector: Cell<bool>,
-    /// Ends the backoff.
+    /// Cuts the backoff short.
     retry_now: Notify,
     hedge: Hedge,
 }
@@ -101,11 +101,11 @@ impl Transport {
         }
     }
 
-    /// Makes the next request use a new connection, while another one may be in flight.
+    /// Makes the next request use a new connection, even if another request is in flight.
     fn reconnect(&self) {
         match self {
             Self::Grpc(grpc) => grpc.reconnect(),
-            // One of HTTP/1.1 is for a single request at a time.
+            // A connection of HTTP/1.1 only has a single request in flight.
             Self::Http(_) => {}
         }
     }
@@ -114,7 +114,7 @@ impl Transport {
 /// Why an attempt has failed.
 #[derive(Debug)]
 enum Failure {
-    /// A retry may succeed; the collector may have said when.
+    /// A retry may succeed, possibly after a delay that the collector has requested.
     Retryable {
         reason: String,
         retry_after: Option<Duration>,
@@ -149,7 +149,7 @@ impl Failure {
 struct AttemptError {
     failure: Failure,
     doubt: Option<Doubt>,
-    /// Whether there was a response, but it has ended before the status.
+    /// Whether the response has ended without a status.
     is_cut_off: bool,
 }
 
@@ -164,7 +164,7 @@ type Attempt<E> = Result<Option<ExportTracePartialSuccess>, E>;
 impl OtlpExporter {
     /// Creates an exporter. Must be called within the runtime on which it will run.
     pub(crate) fn new(config: &OtlpConfig, resource: &Resource) -> Result<Self, ConfigError> {
-        // Otherwise it would be retried forever, or sent unencrypted.
+        // Otherwise, requests would be retried forever, or sent unencrypted.
         #[cfg(not(feature = "otlp-tls"))]
         if config.is_https() {
             let expected = "an `http://` URL; `https://` requires the feature `otlp-tls` of `throughline`";
@@ -211,7 +211,7 @@ impl BatchExporter for OtlpExporter {
         let Batch { spans, scopes, max_spans } = batch;
         let mut requests = VecDeque::from([Request::new(&self.envelope, spans, scopes)]);
         let mut backoff = INITIAL_BACKOFF;
-        // The sizes of single spans in a row that were too large.
+        // The sizes of consecutive single spans that were too large.
         let mut too_large = Vec::new();
         while let Some(request) = requests.pop_front() {
             let limit = self.size_limit.get().bytes;
@@ -258,7 +258,7 @@ impl BatchExporter for OtlpExporter {
     }
 
     fn shutdown_begins(&self, left: Duration) {
-        // Stored if there is no backoff now: then the next one is skipped.
+        // If there is no backoff now, the notification is stored, and the next one is skipped.
         self.retry_now.notify_one();
         self.hedge.arm(left);
     }
@@ -273,7 +273,7 @@ impl OtlpExporter {
     async fn send_with_retries(&self, request: &Request) -> Attempt<Failure> {
         let mut backoff = INITIAL_BACKOFF;
         let mut out_of_range = 0;
-        // Encoded and compressed once. Each attempt sends the same bytes.
+        // Encoded and compressed once for all attempts.
         let mut body = request.body(&self.envelope);
         if self.gzip {
             body = gzip::compressed(&body)?;
@@ -288,7 +288,8 @@ impl OtlpExporter {
                 Ok(partial) => return Ok(partial),
                 Err(error) => error,
             };
-            // Not the collector's word. A server that never sends a status may store the spans each time.
+            // The status is not from the collector, so a retry is safe, but only from a known collector: a server that
+            // never sends a status might store the spans each time.
             if is_cut_off && self.is_collector.get() {
                 failure = Failure::retryable(failure.into_reason());
             }
@@ -311,7 +312,7 @@ impl OtlpExporter {
         }
     }
 
-    /// The outcome of the spans of a request that was accepted. Some collectors report that none were rejected.
+    /// The outcome of a request that was accepted. Some collectors send a partial success even if no span was rejected.
     fn partial_success(&self, spans: u64, partial: &ExportTracePartialSuccess) -> Outcome {
         let refused = u64::try_from(partial.rejected_spans).unwrap_or_default().min(spans);
         let message = match &*partial.error_message {
@@ -322,7 +323,7 @@ impl OtlpExporter {
     }
 
     /// Removes the spans that are not much smaller than a span of `bytes`, which was too large, and returns their
-    /// number: one request for each of them would take too long.
+    /// number: trying each of them would take too long.
     fn refuse_similar(&self, requests: &mut VecDeque<Request>, bytes: usize) -> u64 {
         let limit = SizeLimit::below(bytes);
         let singles = requests.drain(..).flat_map(|request| request.split(&self.envelope, 1, 1));
@@ -341,7 +342,7 @@ impl OtlpExporter {
         bounded(&self.secrets.redact(text))
     }
 
-    /// Waits before a smaller request.
+    /// Waits before a smaller request, and doubles the backoff.
     async fn back_off(&self, backoff: &mut Duration) {
         self.wait(*backoff).await;
         *backoff = (*backoff * 2).min(MAX_SPLIT_BACKOFF);

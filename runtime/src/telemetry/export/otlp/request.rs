@@ -1,4 +1,4 @@
-//! Requests, and the limit of their size.
+//! Requests, and the limit on their size.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -15,25 +15,25 @@ use tonic::codegen::Bytes;
 use crate::encoding::wire::{delimited_len, put_varint};
 use crate::tracer::encoded::{QueuedSpans, ScopeId, Scopes, frames};
 
-/// The size limit, which only a request with a single span may exceed: by default gRPC servers in Go, Java and Rust
-/// refuse messages of more than 4 MiB.
+/// The size limit for requests, which only one with a single span may exceed: by default, gRPC servers in Go, Java and
+/// Rust refuse messages of more than 4 MiB.
 const MAX_BYTES: usize = (4 << 20) - (64 << 10);
 
-/// What a single span must not exceed either ("The client SHOULD limit the size of the request message"): the limit that
-/// the specification recommends for clients and servers.
+/// The size limit for a request with a single span ("The client SHOULD limit the size of the request message"), as the
+/// specification recommends for clients and servers.
 const MAX_SINGLE_BYTES: usize = 64 << 20;
 
-/// The tag and the length of a nested message, at most.
+/// The maximum length of the tag and the length prefix of a nested message.
 const FRAME: usize = 6;
 
-/// After this number of requests near the limit, a larger one is tried.
+/// After this number of successful requests near the limit, the limit is doubled.
 const REQUESTS_BEFORE_GROWING: u8 = 16;
 
 /// The size limit for requests, learned from responses: it is halved immediately and doubled slowly.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SizeLimit {
     pub(super) bytes: usize,
-    /// Requests near the limit that have succeeded.
+    /// The number of successful requests near the limit.
     successes: u8,
 }
 
@@ -69,7 +69,7 @@ const RESOURCE_SPANS: u8 = 1 << 3 | 2;
 /// The number and wire type of `ResourceSpans.scope_spans`.
 const SCOPE_SPANS: u8 = 2 << 3 | 2;
 
-/// The fields of a message around those that repeat, encoded.
+/// The encoded fields of a message before and after its repeated field.
 #[derive(Debug)]
 struct Shell {
     before: Vec<u8>,
@@ -120,7 +120,7 @@ impl Envelope {
 struct Group {
     scope: Rc<Shell>,
     id: ScopeId,
-    /// Each a run of spans as fields of `ScopeSpans`.
+    /// Runs of spans, as fields of `ScopeSpans`.
     runs: Vec<Bytes>,
 }
 
@@ -198,12 +198,13 @@ impl Request {
         body.into()
     }
 
-    /// Whether a response may mean that it is too large: it can be split, or is larger than most collectors accept.
+    /// Whether an ambiguous response may mean that the request is too large: it can be split, or is larger than most
+    /// collectors accept.
     pub(super) fn can_be_too_large(&self) -> bool {
         self.spans > 1 || self.bytes > MAX_BYTES
     }
 
-    /// Whether no collector needs to accept it.
+    /// Whether the request is larger than any collector has to accept.
     pub(super) fn must_not_be_sent(&self) -> bool {
         self.bytes > MAX_SINGLE_BYTES
     }
@@ -222,7 +223,7 @@ impl Request {
         (joined.spans > 0).then(|| joined.measured(envelope))
     }
 
-    /// Splits it into requests of at most `max_bytes` and `max_spans`, or of a single span, in the same order.
+    /// Splits the request into requests of at most `max_bytes` and `max_spans`, or of a single span, in the same order.
     pub(super) fn split(self, envelope: &Envelope, max_bytes: usize, max_spans: usize) -> Vec<Self> {
         let mut parts = Vec::new();
         let mut part = Part::default();
@@ -298,7 +299,7 @@ mod tests {
     fn message(request: &Request, envelope: &Envelope) -> ExportTraceServiceRequest {
         let body = request.body(envelope);
         assert_eq!(body.len(), request.bytes);
-        ExportTraceServiceRequest::decode(body).expect("it is valid")
+        ExportTraceServiceRequest::decode(body).expect("a valid message")
     }
 
     fn names(pieces: &[Request], envelope: &Envelope) -> Vec<String> {
@@ -334,16 +335,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_larger_than_allowed_comes_apart() {
+    fn a_request_above_the_limit_is_always_split() {
         let envelope = envelope();
         let whole = request(&envelope, 2, 1, 100);
         let limit = whole.bytes - 1;
-        assert_eq!(whole.split(&envelope, limit, 9).len(), 2, "or it would be split for ever");
+        assert_eq!(whole.split(&envelope, limit, 9).len(), 2, "otherwise, it would be split forever");
     }
 
-    /// Spans that were handed over together may have several scopes; those of one scope are joined.
+    /// Even if the spans of a scope are in several parts, or not next to each other.
     #[test]
-    fn each_scope_is_there_once() {
+    fn each_scope_occurs_once() {
         let envelope = envelope();
         let known = Scopes::default();
         let ids = ["a", "b"].map(|name| known.id(&InstrumentationScope::builder(name).build()));
@@ -368,7 +369,7 @@ mod tests {
             .iter()
             .map(|scope| {
                 let names: String = scope.spans.iter().map(|span| span.name.as_str()).collect();
-                (scope.scope.as_ref().expect("each has one").name.clone(), names)
+                (scope.scope.as_ref().expect("a scope").name.clone(), names)
             })
             .collect();
         assert_eq!(scopes, [("a".to_owned(), "1346".to_owned()), ("b".to_owned(), "25".to_owned())]);
@@ -376,13 +377,13 @@ mod tests {
     }
 
     #[test]
-    fn the_size_shrinks_at_once_and_grows_slowly() {
+    fn the_limit_shrinks_immediately_and_grows_slowly() {
         let mut limit = SizeLimit::below(10_000);
         assert_eq!(limit.bytes, 5_000);
         for _ in 0..100 {
             limit = limit.after_success(100);
         }
-        assert_eq!(limit.bytes, 5_000, "small requests say nothing");
+        assert_eq!(limit.bytes, 5_000, "small requests are no evidence");
         for _ in 0..=REQUESTS_BEFORE_GROWING {
             assert_eq!(limit.bytes, 5_000);
             limit = limit.after_success(4_000);

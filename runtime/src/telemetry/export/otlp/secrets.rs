@@ -1,19 +1,19 @@
-//! Credentials for the collector, which must not appear in the log even if a response repeats them.
+//! Redacts the credentials for the collector, which must not appear in the log even if a response echoes them.
 
 use percent_encoding::percent_decode_str;
 use reqwest::header::HeaderValue;
 
 use crate::telemetry::config::OtlpConfig;
 
-/// Anything shorter cannot be distinguished from an ordinary word.
-const SHORTEST: usize = 4;
+/// The minimum length of a secret. Anything shorter would match ordinary text.
+const MIN_LEN: usize = 4;
 
 #[derive(Default)]
 pub(super) struct Secrets(Vec<String>);
 
 impl Secrets {
-    /// The values of headers, and user, password and query of the endpoint. `authorization` is the header that is made of
-    /// user and password.
+    /// Collects the values of headers, and the user, the password and the query of the endpoint. `authorization` is the
+    /// header that is derived from user and password.
     pub(super) fn of(config: &OtlpConfig, authorization: Option<&HeaderValue>) -> Self {
         let mut secrets = Self::default();
         for value in config.headers.values().chain(authorization).filter_map(|value| value.to_str().ok()) {
@@ -34,7 +34,7 @@ impl Secrets {
     }
 
     fn add(&mut self, secret: &str) {
-        if secret.len() >= SHORTEST {
+        if secret.len() >= MIN_LEN {
             self.0.push(secret.to_owned());
         }
     }
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_hidden_wherever_they_stand() {
+    fn secrets_are_redacted_wherever_they_occur() {
         let mut secrets = Secrets::default();
         for secret in ["Bearer abcdef", "abcdef", "a"] {
             secrets.add(secret);

@@ -19,16 +19,16 @@ fn is(failure: &Failure) -> (&'static str, Option<u64>) {
     }
 }
 
-/// A status that the collector has sent.
+/// Classifies a status that the collector has sent.
 fn sent(status: &Status) -> AttemptError {
     let observed = Observed::default();
     observed.grpc_status.store(true, Ordering::Relaxed);
     classify(status, &observed)
 }
 
-/// The table of the OTLP specification, section "Failures" of OTLP/gRPC.
+/// The table in the section "Failures" of OTLP/gRPC.
 #[test]
-fn which_status_is_tried_again() {
+fn retryable_statuses_are_those_of_the_specification() {
     for code in (1..=16).map(Code::from_i32) {
         let retryable = [
             Code::Cancelled,
@@ -47,7 +47,7 @@ fn which_status_is_tried_again() {
 }
 
 #[test]
-fn a_collector_may_say_when() {
+fn a_collector_may_request_a_delay() {
     let details = |seconds| ErrorDetails::with_retry_info(Some(Duration::from_secs(seconds)));
     for (code, expected) in [
         (Code::Unavailable, ("retryable", Some(7))),
@@ -139,7 +139,7 @@ async fn the_backoff_doubles_up_to_a_limit_as_does_what_the_collector_asks_for()
 
 /// What a message says is for people.
 #[test]
-fn no_text_decides() {
+fn the_message_of_a_status_is_not_interpreted() {
     for message in ["grpc: received message larger than max (5000000 vs. 4194304)", "trying to send message too large"]
     {
         for (code, expected) in [(Code::ResourceExhausted, "permanent"), (Code::OutOfRange, "retryable")] {
@@ -151,8 +151,8 @@ fn no_text_decides() {
 }
 
 #[test]
-fn what_the_collector_has_not_said_is_not_taken_for_its_word() {
-    // As tonic says it of an answer with a broken length.
+fn a_status_that_tonic_has_made_up_is_not_attributed_to_the_collector() {
+    // What tonic reports for a response with an invalid length.
     let broken = Status::out_of_range("Error, decoded message length too large: found 1852139636 bytes");
     let error = classify(&broken, &Observed::default());
     assert_eq!((is(&error.failure).0, error.doubt), ("permanent", Some(Doubt::Protocol)));
@@ -175,7 +175,7 @@ fn spans(lengths: &[usize]) -> QueuedSpans {
 }
 
 #[test]
-fn only_what_can_be_smaller_is_made_smaller() {
+fn only_requests_that_are_large_or_can_be_split_can_be_too_large() {
     let envelope = Envelope::new(&Resource::builder_empty().build());
     let request = |lengths: &[usize]| Request::new(&envelope, vec![spans(lengths)], &Scopes::default());
     assert!(!request(&[9]).can_be_too_large());
@@ -186,18 +186,18 @@ fn only_what_can_be_smaller_is_made_smaller() {
 /// OTLP, "OTLP/HTTP Request": "the client MUST NOT make the request".
 #[tokio::test]
 async fn a_span_of_more_than_64_mebibytes_is_not_sent() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("there is a port");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let mut config = ExporterConfig::default();
-    let endpoint = format!("http://{}", listener.local_addr().expect("it is bound"));
+    let endpoint = format!("http://{}", listener.local_addr().expect("a bound socket"));
     config.set_collector(endpoint, Protocol::HttpProtobuf).expect("a URL");
-    let exporter = OtlpExporter::new(config.otlp().expect("it is valid"), &Resource::builder_empty().build());
+    let exporter = OtlpExporter::new(config.otlp().expect("a valid configuration"), &Resource::builder_empty().build());
     let exporter = exporter.unwrap_or_else(|error| panic!("{error}"));
     let (scopes, outcomes) = (Scopes::default(), RefCell::new(Vec::new()));
     let report = |outcome| outcomes.borrow_mut().push(outcome);
     let batch = Batch { spans: vec![spans(&[64 << 20])], scopes: &scopes, max_spans: 10 };
     tokio::select! {
         () = exporter.export(batch, &report) => {}
-        _ = listener.accept() => panic!("it is sent"),
+        _ = listener.accept() => panic!("the request was sent"),
     }
     let outcomes = outcomes.take();
     assert_eq!((outcomes.len(), outcomes[0].refused, &*outcomes[0].reason), (1, 1, "the span is larger than 64 MiB"));
@@ -206,7 +206,7 @@ async fn a_span_of_more_than_64_mebibytes_is_not_sent() {
 #[test]
 fn the_hint_names_the_setting_of_the_protocol() {
     let hint = |config: &ExporterConfig| {
-        let otlp = config.otlp().expect("it is valid");
+        let otlp = config.otlp().expect("a valid configuration");
         Hints::new(otlp).of(Doubt::Protocol).to_owned()
     };
     let mut config = ExporterConfig::default();
@@ -224,8 +224,8 @@ fn the_hint_names_an_unusual_path() {
 
     let hint = |variables: &[(&str, &str)]| {
         let get = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        let config = Config::from_env(&Env::new(&get)).expect("it is valid");
-        let hints = Hints::new(config.exporter.otlp().expect("it is valid"));
+        let config = Config::from_env(&Env::new(&get)).expect("a valid configuration");
+        let hints = Hints::new(config.exporter.otlp().expect("a valid configuration"));
         let (path, protocol) = (hints.of(Doubt::Path).to_owned(), hints.of(Doubt::Protocol));
         if path == protocol { None } else { path.strip_prefix("; check the path: ").map(str::to_owned) }
     };
@@ -244,13 +244,13 @@ fn the_hint_names_an_unusual_path() {
     ] {
         assert_eq!(hint(&[(name, endpoint)]).as_deref(), expected, "{endpoint}");
     }
-    // Nothing is appended to that of any other setting.
+    // The path is only appended to `OTEL_EXPORTER_OTLP_ENDPOINT`.
     assert_eq!(hint(&[(TRACES, "http://c:4318/v1/traces/v1/traces")]), None);
 }
 
 #[cfg(not(feature = "otlp-tls"))]
 #[test]
-fn encrypted_connections_need_a_feature() {
+fn encrypted_connections_require_a_feature() {
     for protocol in [Protocol::Grpc, Protocol::HttpProtobuf] {
         let mut config = ExporterConfig::default();
         config.set_collector("https://collector:4317".to_owned(), protocol).expect("a URL");
@@ -281,7 +281,7 @@ fn an_endpoint_that_cannot_be_used_is_shown_as_it_was_given() {
 }
 
 #[test]
-fn a_collector_may_say_when_by_seconds_and_by_a_date() {
+fn a_requested_delay_may_be_in_seconds_or_a_date() {
     let now = httpdate::parse_http_date("Fri, 20 Nov 2026 12:00:00 GMT").expect("a date");
     for (after, expected) in [
         ("0", Some(0)),
@@ -300,7 +300,7 @@ fn a_collector_may_say_when_by_seconds_and_by_a_date() {
 
 /// As reqwest does with its feature `rustls-no-provider`.
 #[test]
-fn an_http_client_that_panics_is_an_error_that_says_what_to_do() {
+fn a_panic_of_the_http_client_is_an_error_with_a_remedy() {
     let reason = built(|| panic!("No provider set")).expect_err("there is no client");
     assert!(reason.contains("`otlp-tls`") && reason.contains("gRPC"), "{reason}");
     assert!(built(|| reqwest::Client::builder().no_proxy().build()).is_ok());

@@ -84,9 +84,9 @@ fn read_authorities(file: &TlsFile) -> Result<Vec<u8>, ConfigError> {
     }
 }
 
-/// Checks that a client can use the content of the files, because valid PEM may be no valid certificate or key. Without
-/// this check, a gRPC channel would ignore a certificate that it cannot parse, and an HTTP client would report the
-/// error as that of the endpoint.
+/// Checks that a client can use the content of the files: valid PEM need not contain a valid certificate or key.
+/// Without this check, a gRPC channel would ignore a certificate that it cannot parse, and an HTTP client would
+/// attribute the error to the endpoint.
 fn check(set: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Result<(), String> {
     let built = set(reqwest::Client::builder().no_proxy()).build();
     built.map(drop).map_err(|error| error.source().map_or_else(|| chain(&error), chain))

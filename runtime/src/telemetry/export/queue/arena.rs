@@ -1,8 +1,8 @@
-//! Storage that grows in small steps, because it grows under a lock on an application thread.
+//! An arena that grows in chunks, because it grows under a lock on an application thread.
 
 use std::ops::{Index, IndexMut};
 
-/// The index of no slot.
+/// The sentinel for "no slot".
 pub(super) const NONE: u32 = u32::MAX;
 
 /// The exclusive upper bound of indices.
@@ -15,7 +15,7 @@ const CHUNK: usize = 1 << 10;
 #[derive(Debug)]
 pub(super) struct Arena<T> {
     chunks: Vec<Vec<Slot<T>>>,
-    /// The first free slot.
+    /// The head of the free list.
     free: u32,
 }
 
@@ -37,7 +37,7 @@ impl<T> Arena<T> {
     #[cfg(test)]
     pub(super) const SLOT_BYTES: usize = size_of::<Slot<T>>();
 
-    /// The value in a slot, if there is one.
+    /// The value in a slot, unless the slot is free.
     pub(super) fn get_mut(&mut self, at: u32) -> Option<&mut T> {
         match self.slot(at) {
             Slot::Used(value) => Some(value),
@@ -67,10 +67,10 @@ impl<T> Arena<T> {
             self.chunks.push(Vec::with_capacity(CHUNK));
         }
         let full = (self.chunks.len() - 1) * CHUNK;
-        let chunk = self.chunks.last_mut().expect("one was added if there was none");
+        let chunk = self.chunks.last_mut().expect("there is at least one chunk");
         chunk.push(Slot::Used(value));
         let at = u32::try_from(full + chunk.len() - 1).ok().filter(|at| *at < MAX_INDEX);
-        at.expect("there is no memory for so many spans")
+        at.expect("memory runs out before indices")
     }
 
     pub(super) fn remove(&mut self, at: u32) -> T {
@@ -81,7 +81,7 @@ impl<T> Arena<T> {
     }
 }
 
-const FREE: &str = "an index is used after its value was removed";
+const FREE: &str = "index used after its value was removed";
 
 impl<T> Index<u32> for Arena<T> {
     type Output = T;
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_stay_where_they_are_and_slots_are_used_again() {
+    fn indices_are_stable_and_slots_are_reused() {
         let mut arena = Arena::default();
         let indices: Vec<_> = (0..3 * CHUNK).map(|value| arena.insert(value)).collect();
         for (value, at) in indices.iter().enumerate().step_by(2) {

@@ -1,7 +1,7 @@
 //! The inbox, in which spans wait for the export thread to queue them.
 //!
-//! A thread that ends a span only copies bytes here, into reused memory that few other threads use. Looking up and
-//! linking traces in the queue is left to the export thread.
+//! A thread that ends a span only copies bytes to its shard of the inbox. Looking up and linking traces in the queue is
+//! left to the export thread.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,10 +14,10 @@ use super::{QueueLimits, STEPS, as_len};
 use crate::tracer::buffer::{SHARDS, shard_of_thread};
 use crate::tracer::encoded::EncodedSpans;
 
-/// The reciprocal of the share of the queue's limits that may wait in the inbox.
+/// A quarter of the queue's limits may wait in the inbox.
 const SHARE: usize = 4;
 
-/// The maximum number of bytes in a chunk. Larger groups of spans are not left in the inbox.
+/// The maximum number of bytes in a chunk. Larger groups of spans bypass the inbox.
 const CHUNK_BYTES: usize = u16::MAX as usize;
 
 /// The maximum number of empty chunks that a shard keeps for reuse.
@@ -33,16 +33,16 @@ pub(super) struct Inbox {
     limits: QueueLimits,
 }
 
-/// The number of waiting spans, and of their bytes, in a single atomic: all threads write to it, and each contended
-/// write is expensive.
+/// The number of waiting spans and of their bytes, packed into a single atomic: all threads write to it, and each
+/// contended write is expensive.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Size(AtomicU64);
 
 impl Size {
-    /// The number of lower bits, which hold the bytes.
+    /// The number of low bits that hold the number of bytes.
     const BYTES: u32 = 40;
-    /// At most half of what the counter can hold, because threads may add at the same time.
+    /// Half of what the counter can hold, because concurrent threads may overshoot the limits.
     const MAX_SPANS: u64 = 1 << (u64::BITS - Self::BYTES - 1);
     const MAX_BYTES: u64 = 1 << (Self::BYTES - 1);
 
@@ -58,7 +58,7 @@ impl Size {
         Self::unpacked(self.0.load(Ordering::Relaxed))
     }
 
-    /// Returns what it was before.
+    /// Returns the previous numbers.
     fn add(&self, spans: usize, bytes: usize) -> (usize, usize) {
         Self::unpacked(self.0.fetch_add(Self::packed(spans, bytes), Ordering::Relaxed))
     }
@@ -68,24 +68,24 @@ impl Size {
     }
 }
 
-/// Aligned, so that threads do not write to each other's cache lines.
+/// Aligned to avoid false sharing.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Shard {
     full: VecDeque<Chunk>,
     filling: Chunk,
-    /// Empty ones, to be used again.
+    /// Empty chunks for reuse.
     spare: Vec<Chunk>,
 }
 
 /// Parts of traces, with their bytes in one contiguous buffer.
 #[derive(Debug, Default)]
 pub(super) struct Chunk {
-    /// With the number of their bytes.
+    /// The parts, each with the number of its bytes.
     parts: Vec<EncodedSpans<usize>>,
     bytes: Vec<u8>,
-    /// Whether this chunk is given away instead of being reused, because so many chunks wait that it is no longer in
-    /// the processor's cache.
+    /// Whether the memory of this chunk may be given to the queue instead of being reused: so many chunks wait that it
+    /// is no longer in the processor's cache.
     is_given_away: bool,
 }
 
@@ -93,9 +93,9 @@ pub(super) struct Chunk {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) bytes: Bytes,
-    /// How many parts share it.
+    /// The number of parts that share it.
     pub(super) parts: usize,
-    /// Whether it is that of the chunk, with everything that is in the chunk.
+    /// Whether this is the memory of the chunk itself, including parts that do not share it.
     is_chunk: bool,
 }
 
@@ -135,7 +135,7 @@ impl Chunk {
         if count < 2 {
             return None;
         }
-        // Not if much of it is not needed.
+        // Only if at least half of it is needed.
         let is_chunk = *is_given_away && len >= bytes.capacity() / 2;
         let shared = if is_chunk {
             std::mem::take(bytes)
@@ -153,7 +153,7 @@ impl Chunk {
         Some(Shared { bytes: shared.into(), parts: count, is_chunk })
     }
 
-    /// Calls `f` with each part, in `shared` memory or as a copy. Returns the number of spans and bytes.
+    /// Calls `f` with each part, which is in `shared` memory or a copy. Returns the number of spans and bytes.
     pub(super) fn drain(&mut self, shared: Option<&(u32, Shared)>, mut f: impl FnMut(Incoming)) -> (usize, usize) {
         let Self { parts, bytes, .. } = self;
         let (mut spans, mut start, mut next) = (0, 0, 0);
@@ -163,7 +163,7 @@ impl Chunk {
                 Some((memory, Shared { is_chunk, .. })) if part.has_local_root => {
                     let at = if *is_chunk { start } else { next };
                     next += part.bytes;
-                    #[expect(clippy::cast_possible_truncation, reason = "a chunk is not longer")]
+                    #[expect(clippy::cast_possible_truncation, reason = "within `CHUNK_BYTES`")]
                     let (start, len) = (at as u16, part.bytes as u16);
                     Held::Shared { memory: *memory, start, len }
                 }
@@ -188,12 +188,12 @@ impl Inbox {
         Self { shards: Default::default(), size: Size::default(), limits }
     }
 
-    /// How many spans wait.
+    /// The number of waiting spans.
     pub(super) fn len(&self) -> usize {
         self.size().0
     }
 
-    /// The same, and how many bytes they have.
+    /// The number of waiting spans and of their bytes.
     pub(super) fn size(&self) -> (usize, usize) {
         self.size.get()
     }
@@ -202,14 +202,14 @@ impl Inbox {
         self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a copy of spans. Returns the number of spans before, or `None` if there are too many.
+    /// Adds a copy of the spans. Returns the number of spans that were waiting before, or `None` if there is no room.
     pub(super) fn leave(&self, spans: &EncodedSpans<impl AsRef<[u8]>>) -> Option<usize> {
         let bytes = spans.bytes.as_ref();
         let waiting = self.size();
         if waiting.0 >= self.limits.spans || waiting.1 >= self.limits.bytes || bytes.len() > CHUNK_BYTES {
             return None;
         }
-        // Before they can be collected.
+        // Counted before they can be collected.
         let before = self.size.add(spans.count as usize, bytes.len()).0;
         self.shard(shard_of_thread()).add(spans.with(bytes.len()), bytes);
         Some(before)
@@ -233,7 +233,7 @@ impl Inbox {
         (first..first + SHARDS).find_map(|at| Some((at % SHARDS, self.take(at % SHARDS)?)))
     }
 
-    /// Returns an empty chunk, after its spans were queued.
+    /// Recycles a chunk after its spans were queued, and subtracts their size.
     pub(super) fn collected(&self, shard: usize, chunk: Chunk, (spans, bytes): (usize, usize)) {
         self.size.subtract(spans, bytes);
         let mut shard = self.shard(shard);
@@ -242,20 +242,20 @@ impl Inbox {
         }
     }
 
-    /// Whether so many spans wait that any thread that takes the lock has to help.
+    /// Whether so many spans wait that threads that take the lock have to help to collect them.
     pub(super) fn is_filling(&self) -> bool {
         let waiting = self.size();
         waiting.0 > self.limits.spans / 16 || waiting.1 > self.limits.bytes / 16
     }
 }
 
-// 32 bits cannot hold such lengths.
+// Such lengths do not fit into 32 bits.
 #[cfg(all(test, target_pointer_width = "64"))]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_largest_size_does_not_run_over() {
+    fn the_largest_size_does_not_overflow() {
         let (spans, bytes) = (as_len(Size::MAX_SPANS), as_len(Size::MAX_BYTES));
         let inbox = Inbox::new(QueueLimits { spans: usize::MAX, bytes: usize::MAX });
         let one = EncodedSpans::complete(1, 3, vec![0; 100]);
@@ -263,8 +263,8 @@ mod tests {
             assert_eq!(inbox.size.add(spans, bytes), (0, 0));
             assert_eq!(inbox.leave(&one), Some(spans));
             assert_eq!(inbox.size(), (spans + 3, bytes + 100));
-            assert!(inbox.leave(&one).is_none(), "there is no room");
-            let (shard, mut chunk) = inbox.take_any().expect("it is there");
+            assert!(inbox.leave(&one).is_none(), "no room");
+            let (shard, mut chunk) = inbox.take_any().expect("a chunk");
             let size = chunk.drain(None, drop);
             inbox.collected(shard, chunk, size);
             inbox.size.subtract(spans, bytes);

@@ -30,7 +30,7 @@ impl Inner {
     }
 
     #[cfg(not(test))]
-    #[expect(clippy::unused_self, reason = "tests count the steps")]
+    #[expect(clippy::unused_self, reason = "steps are only counted in tests")]
     pub(super) fn step(&self) {}
 
     /// Returns how many more spans and bytes may be queued.
@@ -46,7 +46,7 @@ impl Inner {
         spans.count as usize <= room.spans && spans.bytes.len() <= room.bytes
     }
 
-    /// Queues spans if there is room for them or room can be made. Returns spans that have to be freed.
+    /// Queues spans if there is room or room can be made. Returns spans that have to be freed.
     pub(super) fn push(&mut self, spans: Incoming, limits: QueueLimits) -> Option<Incoming> {
         let (id, count) = (Id::from(spans.trace_id), spans.count as usize);
         if self.closed {
@@ -69,9 +69,9 @@ impl Inner {
             return None;
         }
         if has_to_follow {
-            return self.push_after_all(queued, spans, limits);
+            return self.push_evicting(queued, spans, limits);
         }
-        // The trace is the youngest of all, so it is the one to be evicted.
+        // This trace is the youngest of all, so it is the one to evict.
         self.stats.finish(count, State::Evicted);
         match queued {
             Some(at) => self.evict(at),
@@ -80,10 +80,10 @@ impl Inner {
         Some(spans)
     }
 
-    /// Queues spans of a trace that was exported in part. Other traces are evicted to make room; if there are none,
-    /// spans that do not fit are dropped.
+    /// Queues spans of a trace that was exported in part. Other traces are evicted to make room; if there are none
+    /// left, spans that do not fit are dropped.
     #[cold]
-    pub(super) fn push_after_all(
+    pub(super) fn push_evicting(
         &mut self,
         queued: Option<u32>,
         spans: Incoming,
@@ -96,7 +96,7 @@ impl Inner {
         }
         let mut room = self.room(limits);
         if self.can_evict() {
-            // A span that is larger than all that may be evicted at once: the next ones make room for it.
+            // The spans are larger than what may be evicted at once. Later pushes make up for the excess.
             room.bytes = usize::MAX;
         }
         let count = spans.count as usize;
@@ -187,7 +187,7 @@ impl Inner {
         } else if trace.stage == Stage::Ready {
             self.store.unlink(at);
             self.store.traces[at].stage = Stage::Leaving;
-            // It was the oldest that was ready, and so it is the oldest of these.
+            // It was the oldest ready trace, so it is older than all others here.
             let (leaving, traces) = self.store.list(Stage::Leaving);
             leaving.push_oldest(traces, at);
         }
@@ -231,7 +231,7 @@ impl Inner {
 
     /// Adds refused spans to the graveyard.
     pub(super) fn bury(&mut self, spans: Incoming) {
-        // The memory is freed with what else is in it.
+        // Shared memory is freed with its other parts.
         if let Held::Own(_) = spans.bytes {
             let Store { parts, graveyard, .. } = &mut self.store;
             let part = parts.insert(spans);
@@ -240,8 +240,8 @@ impl Inner {
         }
     }
 
-    /// Takes at most `parts` parts out of the graveyard, to be freed. Only a few of them may share memory, because half
-    /// as many bytes as are freed may have to be moved.
+    /// Takes at most `parts` parts out of the graveyard, to be freed. Also bounded by their bytes, because compacting
+    /// shared memory may move half as many bytes as it frees.
     pub(super) fn exhume(&mut self, parts: usize) -> impl Iterator<Item = Freed> {
         let mut bytes = 0;
         (0..parts).map_while(move |_| {

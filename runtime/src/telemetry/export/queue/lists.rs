@@ -1,4 +1,4 @@
-//! Linked lists in arenas: of parts, and of traces.
+//! Linked lists of parts and of traces, in arenas.
 
 use std::hash::{Hash, Hasher};
 
@@ -29,7 +29,7 @@ impl Id {
 impl From<TraceId> for Id {
     fn from(id: TraceId) -> Self {
         let id = u128::from_be_bytes(id.to_bytes());
-        #[expect(clippy::cast_possible_truncation, reason = "each is a quarter")]
+        #[expect(clippy::cast_possible_truncation, reason = "splits the ID into four quarters")]
         Self([96, 64, 32, 0].map(|shift| (id >> shift) as u32))
     }
 }
@@ -56,7 +56,7 @@ impl Default for Chain {
 
 impl Chain {
     pub(super) fn of(parts: &Parts, part: u32) -> Self {
-        #[expect(clippy::cast_possible_truncation, reason = "the count of a part is of this type")]
+        #[expect(clippy::cast_possible_truncation, reason = "a part stores its count as `u32`")]
         Self { first: part, last: part, spans: parts.count(part) as u32 }
     }
 
@@ -130,7 +130,7 @@ impl List {
     }
 }
 
-/// The most recent traces of one kind.
+/// A ring buffer of the most recent traces that were exported, or that were evicted.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
     ids: Vec<Id>,
@@ -138,10 +138,10 @@ pub(super) struct Recent {
 }
 
 impl Recent {
-    /// Returns the position of the ID, and the ID that it replaces.
+    /// Adds an ID. Returns its position, and the oldest ID if that was overwritten.
     pub(super) fn insert(&mut self, id: Id) -> (u32, Option<Id>) {
         if self.ids.capacity() == 0 {
-            // All at once: it must not be moved later.
+            // Allocated at full capacity, so that the lock is never held while entries are moved.
             self.ids.reserve_exact(MAX_REMEMBERED);
         }
         let at = self.next;
@@ -150,7 +150,7 @@ impl Recent {
         if forgotten.is_none() {
             self.ids.push(id);
         }
-        #[expect(clippy::cast_possible_truncation, reason = "there are fewer")]
+        #[expect(clippy::cast_possible_truncation, reason = "below `MAX_REMEMBERED`")]
         (at as u32, forgotten)
     }
 }

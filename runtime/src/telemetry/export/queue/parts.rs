@@ -1,8 +1,7 @@
 //! Queued spans, in parts: a part is a group of spans of one trace that were handed over together.
 //!
-//! Parts that arrive at about the same time share memory, because an allocation for each would take time and space.
-//! Shared memory is at most twice as large as the part of it that is still needed: when more than half has been
-//! evicted, the rest is moved.
+//! Parts that arrive at about the same time share an allocation, which saves time and space. Shared memory is at most
+//! twice as large as what is still needed of it: once more than half has been evicted, the rest is moved.
 
 use std::ops::Range;
 
@@ -31,13 +30,13 @@ impl Held {
     }
 }
 
-/// The positions in a part at which other scopes begin. There are rarely any, so this is a thin pointer.
+/// The positions in a part at which other scopes begin. Boxed, because there are rarely any.
 type OtherScopes = Option<Box<Vec<(usize, ScopeId)>>>;
 
 /// Memory to be freed without the lock.
 pub(super) type Freed = (Option<Bytes>, OtherScopes);
 
-/// A part. It takes 32 bytes besides its spans, because there may be as many parts as spans.
+/// A part. Kept to 32 bytes besides its spans, because there may be as many parts as spans.
 #[derive(Debug)]
 struct Part {
     memory: u32,
@@ -52,7 +51,7 @@ struct Part {
     has_local_root: bool,
 }
 
-/// The bytes of one or several parts. Small, because there may be as many of these as parts.
+/// The bytes of one or more parts. Kept small, because there may be as many of these as parts.
 #[derive(Debug)]
 enum Memory {
     Own(Box<[u8]>),
@@ -77,18 +76,18 @@ impl Shared {
         start..start + usize::from(len)
     }
 
-    /// Moves the remaining parts, which are few and small, to new memory if most of this memory is not needed. Returns
-    /// the old memory.
+    /// Moves the remaining parts, which are few and small, to new memory if less than half of this memory is still
+    /// needed. Returns the old memory.
     fn compact(&mut self, parts: &mut Arena<Part>, this: u32) -> Option<Bytes> {
         if self.needed * 2 >= self.bytes.len() {
             return None;
         }
         let mut moved = Vec::with_capacity(self.needed);
         self.sharers.retain(|sharer| {
-            // Its slot may be another's by now.
+            // The part may have been removed, and another may use its slot.
             let Some(part) = parts.get_mut(*sharer).filter(|part| part.memory == this) else { return false };
             let bytes = &self.bytes[Self::range(part.start, part.len)];
-            #[expect(clippy::cast_possible_truncation, reason = "it is no more than before")]
+            #[expect(clippy::cast_possible_truncation, reason = "not greater than the old offset")]
             let start = moved.len() as u16;
             part.start = start;
             moved.extend_from_slice(bytes);
@@ -128,7 +127,7 @@ impl Parts {
         self.memory.insert(Memory::Shared(Box::new(shared)))
     }
 
-    /// Called when all parts that share this memory have been inserted or refused. Returns memory that is not needed.
+    /// Called when all parts that share this memory have been inserted or refused. Returns the memory if none needs it.
     pub(super) fn shared(&mut self, memory: u32) -> Option<Bytes> {
         self.release(memory, 0)
     }
@@ -172,7 +171,7 @@ impl Parts {
         (self.release(memory, len), other_scopes)
     }
 
-    /// How many spans a part has.
+    /// The number of spans in a part.
     pub(super) fn count(&self, at: u32) -> usize {
         self.parts[at].count as usize
     }
@@ -185,8 +184,7 @@ impl Parts {
         self.parts[at].next = next;
     }
 
-    /// Returns the first of the spans, which are not queued: at most `max_spans` spans of at most `max_bytes` bytes in
-    /// total.
+    /// Returns the longest prefix of incoming spans with at most `max_spans` spans and `max_bytes` bytes.
     #[cold]
     pub(super) fn first(&self, spans: &Incoming, max_spans: usize, max_bytes: usize) -> Incoming {
         let bytes = match &spans.bytes {
@@ -199,13 +197,13 @@ impl Parts {
         spans.with(bytes).first(max_spans, max_bytes).map(Held::Own)
     }
 
-    /// How many parts there are.
+    /// The number of parts.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.parts.iter().count()
     }
 
-    /// How many bytes are allocated, and how many are needed, of memory that is shared.
+    /// The number of bytes of shared memory that are allocated, and that are needed.
     #[cfg(test)]
     pub(super) fn shared_bytes(&self) -> (usize, usize) {
         self.memory.iter().fold((0, 0), |(all, needed), memory| match memory {
@@ -215,14 +213,14 @@ impl Parts {
     }
 }
 
-// With 32 bits, they are smaller.
+// Smaller on 32-bit targets.
 #[cfg(all(test, target_pointer_width = "64"))]
 mod tests {
     use super::super::Trace;
     use super::*;
 
     #[test]
-    fn what_there_is_for_each_part_and_trace_is_small() {
+    fn slots_are_small() {
         assert_eq!([Arena::<Part>::SLOT_BYTES, Arena::<Memory>::SLOT_BYTES, Arena::<Trace>::SLOT_BYTES], [32, 24, 56]);
     }
 }

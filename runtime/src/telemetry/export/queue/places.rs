@@ -8,17 +8,17 @@ use foldhash::quality::RandomState;
 use super::arena::MAX_INDEX;
 use super::lists::Id;
 
-/// The number of maps. A map that grows moves only its own entries.
+/// The number of maps. When one grows, only its own entries are moved.
 const SHARDS: usize = 1 << 8;
 
-/// The state of a trace.
+/// The location of a trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// Queued, with the index in the arena of traces.
+    /// Queued, with its index in the arena of traces.
     Queued(u32),
-    /// Exported at least in part, and not queued. The position in the list of remembered traces.
+    /// Exported at least in part, and not queued, with its position among the remembered traces.
     Exported(u32),
-    /// Evicted. The position in the list of remembered traces.
+    /// Evicted, with its position among the remembered traces.
     Evicted(u32),
 }
 
@@ -47,7 +47,7 @@ impl From<Packed> for Place {
     }
 }
 
-/// A map with a random key, because a trace ID may be chosen by a caller.
+/// A map with a randomly keyed hash, because callers may choose trace IDs (HashDoS).
 #[derive(Debug)]
 pub(super) struct Places {
     random: RandomState,

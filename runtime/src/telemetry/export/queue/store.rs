@@ -15,15 +15,15 @@ pub(super) struct Store {
     pub(super) held: List,
     /// Ready traces of which nothing was exported.
     pub(super) ready: List,
-    /// Traces that were exported in part, so that the remaining spans have to be exported, too.
+    /// Traces that were exported in part, and whose other spans must therefore not be evicted.
     pub(super) leaving: List,
     exported: Recent,
     evicted: Recent,
-    /// Evicted spans, to be freed without the lock.
+    /// Evicted parts, to be freed without the lock.
     pub(super) graveyard: Chain,
 }
 
-/// A trace with queued spans. It takes 56 bytes besides its parts.
+/// A trace with queued spans. Kept to 56 bytes besides its parts.
 #[derive(Debug)]
 pub(super) struct Trace {
     pub(super) id: Id,
@@ -38,7 +38,7 @@ pub(super) struct Trace {
     pub(super) stage: Stage,
 }
 
-/// The list in which a trace is.
+/// The list that a trace is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
     Held,
@@ -78,7 +78,7 @@ impl Store {
         }
     }
 
-    /// How many spans the first part of a trace has.
+    /// The number of spans in the first part of a trace.
     pub(super) fn first_part(&self, at: u32) -> usize {
         self.parts.count(self.traces[at].parts.first)
     }
@@ -87,7 +87,7 @@ impl Store {
         let recent = if is_evicted { &mut self.evicted } else { &mut self.exported };
         let (at, forgotten) = recent.insert(id);
         let place = if is_evicted { Place::Evicted(at) } else { Place::Exported(at) };
-        // It may have been queued again since, or be remembered elsewhere.
+        // The forgotten trace may have been queued again since, or be remembered at another position.
         if let Some(forgotten) = forgotten.filter(|forgotten| self.places.get(*forgotten) == Some(place)) {
             self.places.remove(forgotten);
         }

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn what_is_in_flight_takes_up_room_until_it_is_settled() {
+fn spans_in_flight_count_towards_the_limit_until_they_are_settled() {
     let queue = queue(4);
     for trace in 1..=4 {
         queue.push(span(trace));
@@ -11,7 +11,7 @@ fn what_is_in_flight_takes_up_room_until_it_is_settled() {
     assert_eq!(traces(&queue.take(4)).len(), 4);
     assert_eq!((queue.len(), queue.in_flight()), (4, 4));
     queue.push(span(5));
-    assert_eq!((queue.len(), losses(&queue)), (4, (1, 1, 0)), "there is no room");
+    assert_eq!((queue.len(), losses(&queue)), (4, (1, 1, 0)), "no room");
     queue.settle(1, 1);
     queue.push(span(6));
     assert_eq!((queue.len(), queue.in_flight()), (3, 2));
@@ -19,9 +19,9 @@ fn what_is_in_flight_takes_up_room_until_it_is_settled() {
     assert_eq!((stats.exported, stats.refused, stats.queued, stats.in_flight), (1, 1, 1, 2));
 }
 
-/// Even if they are more than a batch may have.
+/// Even if they exceed the size of a batch.
 #[test]
-fn what_was_handed_over_together_is_taken_together() {
+fn spans_that_were_handed_over_together_are_taken_together() {
     let queue = queue(100);
     for (trace, count) in [(1, 10), (2, 2), (3, 1), (4, 2), (5, 2)] {
         add(&queue, part(trace, count, 4, true));
@@ -31,7 +31,7 @@ fn what_was_handed_over_together_is_taken_together() {
 }
 
 #[test]
-fn no_span_is_counted_twice_or_not_at_all() {
+fn every_span_is_counted_once() {
     let mut seed = 11u64;
     let mut random = |below: u64| {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -71,13 +71,13 @@ fn no_span_is_counted_twice_or_not_at_all() {
 }
 
 #[test]
-fn what_was_evicted_is_not_ready_any_more() {
+fn evicted_spans_are_no_longer_ready() {
     let queue = queue(2);
     add(&queue, span(1));
     leave(&queue, 1);
     add(&queue, span(2));
     add(&queue, span(3));
-    // It has to follow the first, and so the youngest of the others makes room.
+    // It has to follow the exported span of its trace, so the youngest other trace is evicted.
     add(&queue, child(1));
     assert_eq!((losses(&queue).0, queue.ready()), (1, 2));
     assert_eq!(traces(&leave(&queue, 3)), [2, 1]);
@@ -85,11 +85,11 @@ fn what_was_evicted_is_not_ready_any_more() {
 }
 
 #[test]
-fn a_trace_is_as_old_as_the_time_since_which_it_is_ready() {
+fn ready_traces_are_ordered_by_the_time_at_which_they_became_ready() {
     let queue = queue(10);
     add(&queue, span(1));
     leave(&queue, 1);
-    // Held, until it is released below.
+    // Held until it is released below.
     add(&queue, child(2));
     add(&queue, child(1));
     queue.release_all();
@@ -97,7 +97,7 @@ fn a_trace_is_as_old_as_the_time_since_which_it_is_ready() {
 }
 
 #[test]
-fn the_first_spans_of_a_part_are_without_its_root() {
+fn a_prefix_of_a_part_does_not_have_its_root() {
     let all = part(1, 3, 10, true);
     for (max, expected) in [(2, (2, false)), (3, (3, true))] {
         let first = all.with(&*all.bytes).first(max, usize::MAX);
@@ -106,7 +106,7 @@ fn the_first_spans_of_a_part_are_without_its_root() {
 }
 
 #[test]
-fn sums_of_what_was_lost() {
+fn sums_of_losses() {
     let stats = ExportStats {
         queued: 1,
         in_flight: 10,

@@ -1,4 +1,4 @@
-//! What waits for the export thread to queue it.
+//! Spans in the inbox.
 
 use super::*;
 
@@ -7,7 +7,7 @@ fn a_push_does_not_wait_for_the_lock() {
     let queue = queue(64);
     queue.push(child(1));
     let locked = queue.lock();
-    // On this thread: if it waited for the lock, it would wait for ever.
+    // On the same thread: waiting for the lock would deadlock.
     assert_eq!(queue.push(part(1, 3, 10, true)), Ready { before: 0, after: 0 });
     queue.push(child(2));
     assert_eq!((queue.len(), queue.bytes(), locked.stats.finished), (5, 38, 1));
@@ -15,7 +15,7 @@ fn a_push_does_not_wait_for_the_lock() {
     let stats = queue.stats();
     assert_eq!((stats.finished, stats.queued, stats.queued_bytes, queue.len()), (5, 5, 38, 5));
     assert_eq!(traces(&leave(&queue, 8)), [1, 1, 1, 1]);
-    // What comes when the queue is closed is left behind.
+    // Spans that are collected after the queue was closed are left behind.
     let locked = queue.lock();
     queue.push(child(2));
     drop(locked);
@@ -23,9 +23,9 @@ fn a_push_does_not_wait_for_the_lock() {
     assert_eq!((queue.stats().left_behind, queue.len(), queue.bytes()), (2, 0, 0));
 }
 
-/// Whoever gets the lock helps to collect what waits.
+/// Threads that get the lock help to collect the inbox.
 #[test]
-fn few_spans_wait_for_the_lock() {
+fn the_inbox_is_bounded_while_the_lock_is_taken() {
     let queue = queue(1_000);
     let locked = queue.lock();
     (0..250).for_each(|n| add(&queue, span(1 + n)));
@@ -40,7 +40,7 @@ fn few_spans_wait_for_the_lock() {
 }
 
 #[test]
-fn every_span_is_counted_once_whichever_thread_pushes_it() {
+fn spans_pushed_by_many_threads_are_counted_once() {
     let queue = queue(1_000);
     std::thread::scope(|scope| {
         for thread in 0..4 {
@@ -68,7 +68,7 @@ fn offer(queue: &Queue, spans: &EncodedSpans) -> Ready {
 #[test]
 fn while_there_is_plenty_of_room_spans_wait_in_the_inbox() {
     let queue = queue(1_000);
-    // On this thread: if it waited for the lock, it would wait for ever.
+    // On the same thread: waiting for the lock would deadlock.
     let locked = queue.lock();
     assert_eq!(offer(&queue, &part(1, 2, 10, false)), Ready { before: 0, after: 2 });
     assert_eq!(offer(&queue, &part(1, 3, 10, true)), Ready { before: 2, after: 5 });
@@ -78,7 +78,7 @@ fn while_there_is_plenty_of_room_spans_wait_in_the_inbox() {
     assert_eq!((queue.inbox.size(), queue.len(), queue.ready()), ((0, 0), 5, 5));
     assert_eq!(offer(&queue, &span(2)), Ready { before: 5, after: 6 });
     assert_eq!(traces(&leave(&queue, 8)), [1, 1, 1, 1, 1, 2]);
-    // One that is larger than a chunk.
+    // Spans that are larger than a chunk bypass the inbox.
     let large = part(3, 2, 1 << 17, true);
     offer(&queue, &large);
     assert_eq!((queue.inbox.len(), queue.len(), queue.bytes()), (0, 2, large.bytes.len()));
@@ -86,9 +86,9 @@ fn while_there_is_plenty_of_room_spans_wait_in_the_inbox() {
 }
 
 #[test]
-fn what_was_left_in_the_inbox_is_as_it_was() {
+fn spans_leave_the_inbox_unchanged() {
     let queue = queue(1 << 20);
-    // Fewer chunks than are used again, and then so many that traces share their memory.
+    // Fewer chunks than are reused, and then so many that traces share the memory of their chunks.
     for count in [200_usize, 900, 100] {
         let mut expected = Vec::new();
         for n in 0..count {
@@ -109,23 +109,22 @@ fn what_was_left_in_the_inbox_is_as_it_was() {
 }
 
 #[test]
-fn a_queue_that_is_half_full_is_told_at_once() {
+fn a_queue_that_is_half_full_bypasses_the_inbox() {
     let queue = queue(16);
     (0..16).for_each(|n| _ = offer(&queue, &span(1 + n)));
-    // A quarter may wait, and then all.
     assert_eq!((queue.inbox.len(), queue.len()), (0, 16));
     offer(&queue, &span(20));
     assert_eq!((queue.len(), losses(&queue)), (16, (1, 1, 0)));
 }
 
 #[test]
-fn whoever_comes_while_much_waits_helps() {
+fn pushes_help_to_collect_while_the_inbox_is_filling_up() {
     let queue = queue(640);
     (0..11).for_each(|n| _ = offer(&queue, &span(1 + n)));
     assert_eq!((queue.inbox.len(), queue.ready()), (11, 0));
     offer(&queue, &span(12));
     assert_eq!((queue.inbox.len(), queue.ready()), (0, 12));
-    // Unless the lock is taken: then there is room for more.
+    // Unless the lock is taken: then the inbox has room for more.
     (0..11).for_each(|n| _ = offer(&queue, &span(13 + n)));
     let locked = queue.lock();
     (0..50).for_each(|n| _ = offer(&queue, &span(24 + n)));

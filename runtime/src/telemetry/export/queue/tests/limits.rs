@@ -1,9 +1,9 @@
-//! How much there may be, and how long it takes at most.
+//! Bounds on the size of the queue and on the time of its operations.
 
 use super::*;
 
 #[test]
-fn a_full_queue_of_traces_that_have_begun_is_searched_once() {
+fn a_queue_full_of_partly_exported_traces_drops_spans_in_constant_time() {
     let queue = queue(4);
     queue.push(span(1));
     leave(&queue, 1);
@@ -15,7 +15,7 @@ fn a_full_queue_of_traces_that_have_begun_is_searched_once() {
     queue.push(span(2));
     assert_eq!(losses(&queue), (1, 2, 3));
     leave(&queue, 2);
-    // There is room again, and then something to evict.
+    // There is room again, and then a trace to evict.
     queue.push(span(3));
     queue.push(span(4));
     queue.push(span(1));
@@ -23,11 +23,11 @@ fn a_full_queue_of_traces_that_have_begun_is_searched_once() {
     assert_eq!(losses(&queue), (2, 3, 3));
 }
 
-/// Whatever the queue is full of, and however large it is.
+/// Regardless of the content and the size of the queue.
 #[test]
 fn a_push_into_a_full_queue_takes_few_steps() {
     for limit in [2_000, 20_000] {
-        // Traces that are held, traces that are ready, and one trace in many parts.
+        // Held traces, ready traces, and one trace in many parts.
         type Fill = fn(u128) -> EncodedSpans;
         let fills: [Fill; 4] = [child, span, |_| child(7), |_| span(7)];
         for fill in fills {
@@ -38,13 +38,13 @@ fn a_push_into_a_full_queue_takes_few_steps() {
                 assert!(steps(&queue, || add(&queue, fill(n as u128))) <= 2);
             }
             assert_eq!(queue.len(), limit);
-            // One more trace, one more span of a trace that is queued, and the rest of one that was exported: for its
-            // three hundred spans as many traces have to go, if each has one.
+            // Another trace; another three hundred spans of a trace that was exported, for which as many traces of one
+            // span are evicted; and another span of a queued trace.
             let worst = |spans: EncodedSpans| steps(&queue, || add(&queue, spans));
             assert!(worst(span(1 << 80)) <= 1 + FREED_BY_PUSH);
             assert!(worst(part(1 << 90, 300, 4, false)) <= 301 + FREED_BY_PUSH);
             assert!(worst(child(7)) <= 2 + FREED_BY_PUSH);
-            // What was evicted is freed a few at a time.
+            // Evicted parts are freed a few at a time.
             for n in 0..1_000 {
                 assert!(worst(span(1 << 81 | n)) <= 2 + FREED_BY_PUSH);
             }
@@ -55,9 +55,9 @@ fn a_push_into_a_full_queue_takes_few_steps() {
     }
 }
 
-/// Trace IDs may be chosen by a caller.
+/// Callers may choose trace IDs.
 #[test]
-fn chosen_trace_ids_are_spread_like_any() {
+fn chosen_trace_ids_are_evenly_distributed() {
     const TRACES: u128 = 100_000;
     let patterns: [fn(u128) -> u128; 4] =
         [|n| n + 1, |n| (n + 1) << 64, |n| (n + 1) << 100, |n| ((n + 1) << 64).wrapping_mul(0x9e37_79b9_7f4a_7c15)];
@@ -72,14 +72,14 @@ fn chosen_trace_ids_are_spread_like_any() {
 }
 
 #[test]
-fn bytes_are_bounded_as_spans_are() {
+fn bytes_are_bounded_like_spans() {
     let queue = Queue::new(QueueLimits { spans: 1_000, bytes: 1_000 });
-    // Four of 240 bytes fit, and then one of 40.
+    // Four traces of 240 bytes fit, and then one of 40.
     (1..=6).for_each(|trace| add(&queue, part(trace, 2, 120, true)));
     assert_eq!((queue.len(), queue.bytes(), losses(&queue)), (8, 960, (2, 4, 0)));
     queue.push(part(7, 1, 40, true));
     assert_eq!(queue.bytes(), 1_000);
-    // What is in flight counts until it is settled.
+    // Spans in flight count until they are settled.
     assert_eq!(traces(&queue.take(4)), [1, 1, 2, 2]);
     queue.push(part(8, 1, 120, true));
     assert_eq!((queue.bytes(), losses(&queue)), (1_000, (3, 5, 0)));
@@ -87,7 +87,7 @@ fn bytes_are_bounded_as_spans_are() {
     assert_eq!(queue.bytes(), 640);
     queue.settle(1, 0);
     assert_eq!((queue.bytes(), queue.stats().queued_bytes), (520, 520));
-    // What has to follow takes the place of others, and if there are none, of its own.
+    // Spans of a partly exported trace replace other traces. If there are none left, some are dropped.
     queue.push(part(1, 8, 100, false));
     assert_eq!((queue.bytes(), losses(&queue)), (800, (6, 10, 0)));
     queue.push(part(1, 3, 80, false));
@@ -96,9 +96,9 @@ fn bytes_are_bounded_as_spans_are() {
     assert_eq!((queue.bytes(), queue.len()), (0, 0));
 }
 
-/// Spans that are larger than what may be evicted at once.
+/// A span that is larger than what may be evicted at once.
 #[test]
-fn a_large_span_has_room_made_for_it_in_steps() {
+fn room_for_a_large_span_is_made_in_steps() {
     let queue = Queue::new(QueueLimits { spans: 10_000, bytes: 100_000 });
     queue.push(span(1));
     leave(&queue, 1);
@@ -111,30 +111,30 @@ fn a_large_span_has_room_made_for_it_in_steps() {
 }
 
 #[test]
-fn as_many_traces_are_remembered_as_there_is_room_for() {
+fn the_number_of_remembered_traces_is_bounded() {
     let queue = queue(1);
     queue.push(span(1));
-    // Evicted, one after the other.
+    // Evicted one after the other.
     let many = 2 * MAX_REMEMBERED as u128;
     (0..many).for_each(|n| add(&queue, child(2 + n)));
     assert_eq!(queue.lock().store.places.len(), 1 + MAX_REMEMBERED);
     leave(&queue, 1);
-    // The last is remembered, and the first is not.
+    // The last one is remembered, the first one is not.
     queue.push(child(1 + many));
     assert_eq!(queue.len(), 0);
     queue.push(child(2));
     assert_eq!(queue.len(), 1);
-    assert_eq!(traces(&queue.take(1)), [] as [u128; 0], "it is held");
+    assert_eq!(traces(&queue.take(1)), [] as [u128; 0], "the trace is held");
 }
 
 #[test]
-fn a_trace_that_was_exported_again_is_not_forgotten_before_others() {
+fn a_trace_that_was_exported_twice_is_remembered_from_the_second_time() {
     let queue = queue(10);
     for n in [1, 1].into_iter().chain(2..=MAX_REMEMBERED as u128) {
         add(&queue, span(n));
         leave(&queue, 1);
     }
-    // The first of the two times that the trace was remembered has been forgotten.
+    // The first of the two entries has been overwritten.
     add(&queue, child(1));
-    assert_eq!(traces(&leave(&queue, 1)), [1], "it follows, and is not held");
+    assert_eq!(traces(&leave(&queue, 1)), [1], "the span follows its trace, and is not held");
 }

@@ -1,9 +1,9 @@
-//! What the spans that wait take.
+//! The memory of queued spans.
 
 use super::super::places::Place;
 use super::*;
 
-/// Leaves so many complete traces, and collects them. Each has bytes of its own.
+/// Leaves complete traces in the inbox, and collects them. The bytes of each are different.
 fn collect(queue: &Queue, traces: std::ops::Range<u8>) {
     for n in traces {
         let mut spans = part(u128::from(n) + 1, 1, 40 + usize::from(n % 7), true);
@@ -18,14 +18,14 @@ fn shared_bytes(queue: &Queue) -> (usize, usize) {
 }
 
 #[test]
-fn what_is_shared_is_at_most_twice_what_is_needed() {
+fn shared_memory_is_at_most_twice_what_is_needed() {
     let queue = queue(240);
     collect(&queue, 0..60);
     let (all, needed) = shared_bytes(&queue);
-    assert_eq!((all, needed), (queue.bytes(), queue.bytes()), "nothing but what is needed");
+    assert_eq!((all, needed), (queue.bytes(), queue.bytes()), "nothing is wasted");
     (0..180).for_each(|n| add(&queue, span(1_000 + n)));
     let mut expected: Vec<u8> = (0..60).collect();
-    // A trace that does not fit is evicted as a whole, wherever it is.
+    // A trace that does not fit is evicted as a whole, wherever it is in the shared memory.
     for n in [0, 59, 30, 31, 32, 7, 8, 58, 1].into_iter().chain((10..57).filter(|n| n % 4 > 0 && !(30..33).contains(n)))
     {
         queue.push(child(u128::from(n) + 1));
@@ -33,10 +33,10 @@ fn what_is_shared_is_at_most_twice_what_is_needed() {
         queue.free_evicted();
         let (all, needed) = shared_bytes(&queue);
         assert!(all <= 2 * needed, "{all} for {needed}");
-        // There is no room again.
+        // Fills the queue again.
         add(&queue, span(2_000 + u128::from(n)));
     }
-    assert!(shared_bytes(&queue).0 < all / 2, "it was moved");
+    assert!(shared_bytes(&queue).0 < all / 2, "the memory was compacted");
     let taken = leave(&queue, expected.len());
     assert_eq!(traces(&taken), expected.iter().map(|n| u128::from(*n) + 1).collect::<Vec<_>>());
     for (spans, n) in taken.iter().zip(expected) {
@@ -46,9 +46,9 @@ fn what_is_shared_is_at_most_twice_what_is_needed() {
     assert_eq!(shared_bytes(&queue), (0, 0));
 }
 
-/// As above, but all that is shared is evicted before it is freed.
+/// As above, but everything in shared memory is evicted before anything is freed.
 #[test]
-fn memory_that_nothing_needs_is_freed() {
+fn memory_that_is_no_longer_needed_is_freed() {
     let queue = queue(240);
     collect(&queue, 0..60);
     (0..180).for_each(|n| add(&queue, span(1_000 + n)));
@@ -60,9 +60,9 @@ fn memory_that_nothing_needs_is_freed() {
     assert_eq!((shared_bytes(&queue), losses(&queue).0), ((0, 0), 60));
 }
 
-/// They are refused when they are collected, and freed later.
+/// Spans may be refused when they are collected. They are freed later.
 #[test]
-fn nothing_is_kept_of_refused_spans() {
+fn refused_spans_do_not_leak() {
     let queue = queue(40);
     (1..=40).for_each(|n| add(&queue, span(n)));
     for n in 0..5 {
@@ -73,7 +73,7 @@ fn nothing_is_kept_of_refused_spans() {
     assert_eq!((losses(&queue), queue.lock().store.parts.len()), ((5, 5, 0), 40));
 }
 
-/// A trace that waits for its local root span may do so for long.
+/// An incomplete trace may wait for its local root span for a long time.
 #[test]
 fn only_complete_traces_share_memory() {
     let queue = queue(240);
@@ -84,9 +84,9 @@ fn only_complete_traces_share_memory() {
     assert_eq!((shared_bytes(&queue), queue.bytes()), ((1_000, 1_000), 2_000));
 }
 
-/// Of a chunk that is given away because many wait, but which has little of use in it.
+/// Of a chunk that could be given away because many wait, but of which little is needed.
 #[test]
-fn a_chunk_is_not_kept_for_little() {
+fn a_chunk_is_not_kept_alive_for_a_few_bytes() {
     let queue = queue(1 << 20);
     let mut complete = 0;
     for n in 0..1_000 {
@@ -98,18 +98,20 @@ fn a_chunk_is_not_kept_for_little() {
     assert_eq!(shared_bytes(&queue), (complete, complete));
 }
 
-/// However many chunks have to be moved, the lock is released in between.
+/// However many chunks are compacted, the lock is released in between.
 #[test]
-fn little_is_moved_at_a_time() {
+fn few_bytes_are_moved_at_a_time() {
     const TRACES: u128 = 960;
     let queue = queue(4_000);
     (0..TRACES).for_each(|n| assert!(queue.inbox.leave(&part(1 + n, 1, 2_000, true)).is_some()));
     queue.collect();
     let mut inner = queue.lock();
-    // Half of each chunk, which has 32 traces, and then one more of each.
+    // Half of each chunk, which has 32 traces, and then one more trace of each.
     let half = (0..TRACES).filter(|n| n % 32 < 16);
     for n in half.chain((0..TRACES).filter(|n| n % 32 == 16)) {
-        let Some(Place::Queued(at)) = inner.store.places.get(TraceId::from(1 + n).into()) else { panic!("it waits") };
+        let Some(Place::Queued(at)) = inner.store.places.get(TraceId::from(1 + n).into()) else {
+            panic!("trace {n} is not queued")
+        };
         inner.evict(at);
     }
     let mut freed = Vec::new();

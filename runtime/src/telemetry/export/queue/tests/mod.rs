@@ -12,7 +12,7 @@ fn queue(spans: usize) -> Queue {
     Queue::new(QueueLimits { spans, bytes: usize::MAX })
 }
 
-/// Spans that are handed over together, of `bytes` bytes each.
+/// `count` spans of `bytes` bytes each, handed over together.
 fn part(trace: u128, count: u32, bytes: usize, has_local_root: bool) -> EncodedSpans {
     let mut encoded = Vec::new();
     (0..count).for_each(|_| put_bytes(&mut encoded, SPANS, &vec![0; bytes - 2]));
@@ -20,7 +20,7 @@ fn part(trace: u128, count: u32, bytes: usize, has_local_root: bool) -> EncodedS
 }
 
 impl Queue {
-    /// A queue with one trace, whose spans have `bytes` bytes together.
+    /// A queue with one trace, whose spans have `bytes` bytes in total.
     pub(in crate::telemetry) fn filled(limits: QueueLimits, spans: u32, bytes: usize) -> Self {
         let queue = Self::new(limits);
         add(&queue, EncodedSpans { bytes: vec![0; bytes].into(), ..part(1, spans, 2, true) });
@@ -55,7 +55,7 @@ fn leave(queue: &Queue, count: usize) -> Vec<QueuedSpans> {
     batch
 }
 
-/// Traces evicted, their spans, and spans dropped from others.
+/// The number of evicted traces, of their spans, and of dropped spans.
 fn losses(queue: &Queue) -> (u64, u64, u64) {
     let stats = queue.stats();
     (stats.traces_evicted, stats.spans_evicted, stats.spans_dropped)
@@ -72,7 +72,7 @@ fn settled(stats: &ExportStats) -> u64 {
         + stats.left_behind
 }
 
-/// How many steps under the lock something takes.
+/// The number of steps that `f` takes under the lock.
 fn steps(queue: &Queue, f: impl FnOnce()) -> usize {
     let before = queue.lock().steps;
     f();
@@ -86,22 +86,22 @@ fn first_in_first_out() {
         queue.push(span(trace));
     }
     assert_eq!(queue.len(), 3);
-    // What comes later of a trace that waits goes with it.
+    // A later span of a waiting trace is exported with it.
     assert_eq!(traces(&leave(&queue, 2)), [1, 1]);
     assert_eq!(traces(&leave(&queue, 2)), [2]);
     assert_eq!((queue.len(), losses(&queue)), (0, (0, 0, 0)));
 }
 
 #[test]
-fn the_trace_that_does_not_fit_goes_as_a_whole() {
+fn a_trace_that_does_not_fit_is_evicted_as_a_whole() {
     let queue = queue(4);
     for trace in [1, 1, 2, 3] {
         queue.push(span(trace));
     }
-    // No room for a fourth: nothing of it is queued, now or later.
+    // There is no room for a fourth trace: none of its spans are queued, now or later.
     queue.push(span(4));
     queue.push(span(4));
-    assert_eq!(traces(&leave(&queue, 8)), [1, 1, 2, 3], "it is the youngest itself");
+    assert_eq!(traces(&leave(&queue, 8)), [1, 1, 2, 3], "the fourth is the youngest");
     assert_eq!(losses(&queue), (1, 2, 0));
     queue.push(span(4));
     assert_eq!(queue.len(), 0);
@@ -109,7 +109,7 @@ fn the_trace_that_does_not_fit_goes_as_a_whole() {
 }
 
 #[test]
-fn what_has_begun_to_leave_follows() {
+fn spans_of_a_partly_exported_trace_are_not_evicted() {
     let queue = queue(4);
     queue.push(span(1));
     leave(&queue, 1);
@@ -122,7 +122,7 @@ fn what_has_begun_to_leave_follows() {
 }
 
 #[test]
-fn a_trace_larger_than_the_queue_is_torn_and_says_so() {
+fn dropped_spans_of_a_trace_larger_than_the_queue_are_counted() {
     let queue = queue(2);
     queue.push(span(1));
     leave(&queue, 1);
@@ -134,26 +134,26 @@ fn a_trace_larger_than_the_queue_is_torn_and_says_so() {
 }
 
 #[test]
-fn a_trace_begins_to_leave_when_the_span_that_began_it_has_ended() {
+fn a_trace_is_ready_when_its_local_root_has_ended() {
     let queue = queue(64);
     assert_eq!(queue.push(child(1)), Ready { before: 0, after: 0 });
     queue.push(child(2));
     queue.push(child(1));
     assert_eq!((queue.len(), queue.ready(), leave(&queue, 8).len()), (3, 0, 0));
     assert_eq!(queue.push(span(1)), Ready { before: 0, after: 3 });
-    // Its jobs outlive it.
+    // A job that outlives the local root.
     queue.push(child(1));
     assert_eq!((queue.len(), queue.ready()), (5, 4));
     assert_eq!(traces(&leave(&queue, 8)), [1, 1, 1, 1]);
     queue.push(child(1));
     assert_eq!(traces(&leave(&queue, 8)), [1]);
-    // The spans of a trace may come in parts.
+    // A local root after its trace was exported in part.
     queue.push(span(2));
     assert_eq!(traces(&leave(&queue, 8)), [2, 2]);
 }
 
 #[test]
-fn one_that_takes_its_time_leaves_all_the_same() {
+fn a_long_running_trace_becomes_ready_after_some_ticks() {
     let queue = queue(64);
     queue.push(child(1));
     queue.release_old(2);
@@ -164,7 +164,7 @@ fn one_that_takes_its_time_leaves_all_the_same() {
     assert_eq!(traces(&leave(&queue, 8)), [1]);
     queue.release_old(2);
     assert_eq!(traces(&leave(&queue, 8)), [2]);
-    // Sooner when the queue is filling up.
+    // Sooner if the queue is filling up.
     (0..16).for_each(|_| assert_eq!(queue.push(child(3)).after, 0));
     queue.release_old(9);
     assert_eq!(queue.ready(), 0);
@@ -176,12 +176,12 @@ fn one_that_takes_its_time_leaves_all_the_same() {
 }
 
 #[test]
-fn what_is_under_way_goes_before_what_is_over() {
+fn held_traces_are_evicted_before_ready_ones() {
     let queue = queue(4);
     for span in [child(1), span(2), child(3), span(4)] {
         queue.push(span);
     }
-    // A trace that is complete gets further spans after its first ones were exported.
+    // A complete trace gets more spans after its first ones were exported.
     assert_eq!(traces(&leave(&queue, 1)), [2]);
     queue.push(child(2));
     queue.push(child(2));
@@ -192,13 +192,13 @@ fn what_is_under_way_goes_before_what_is_over() {
     assert_eq!(traces(&leave(&queue, 8)), [1, 1]);
 }
 
-/// Far more traces are active than there is room for.
+/// Even if far more traces are active than there is room for.
 #[test]
-fn nothing_is_torn_however_much_is_under_way() {
+fn no_trace_is_exported_in_part() {
     let queue = queue(64);
     let (mut sent, mut whole) = (0, 0);
     for round in 0..200u128 {
-        // Fifty traces of eleven spans, in turn.
+        // Fifty traces of eleven spans, interleaved.
         for _ in 0..10 {
             for trace in 0..50 {
                 queue.push(child(1 + round * 50 + trace));
@@ -223,7 +223,7 @@ fn nothing_is_torn_however_much_is_under_way() {
     assert!(whole > 200, "{whole}");
 }
 
-/// In whatever order spans arrive: a trace is exported as a whole or not at all, unless spans are counted as dropped.
+/// In whatever order spans arrive, a trace is exported as a whole or not at all, unless spans are counted as dropped.
 #[test]
 fn all_or_nothing() {
     let mut state = 7u64;
@@ -251,7 +251,7 @@ fn all_or_nothing() {
     }
     let (evicted, spans, dropped) = losses(&queue);
     assert!(evicted > 100, "{evicted}");
-    assert_eq!(dropped, 0, "so few traces at a time leave room");
+    assert_eq!(dropped, 0, "a few traces at a time fit into the queue");
     let total: usize = sent.values().sum();
     assert_eq!(left.values().sum::<usize>() as u64 + spans, total as u64);
     for (trace, count) in left {
