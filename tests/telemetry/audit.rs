@@ -1,4 +1,4 @@
-//! The audit of a running process: what is whole is not reported, and each kind of break is, with its place.
+//! The audit of a running process: each kind of break is reported with its place, and complete traces are not.
 
 mod export;
 
@@ -17,14 +17,14 @@ use crate::support::{Kept, run};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Telemetry that audits, as the service `orders`.
+/// Telemetry with an audit, for the service `orders`.
 fn audited(kept: &Kept, rules: Rules) -> (Telemetry, LiveAudit) {
-    let telemetry = kept.builder().service_name("orders").audit(rules).init().expect("it is valid");
-    let audit = telemetry.audit().expect("it was asked for");
+    let telemetry = kept.builder().service_name("orders").audit(rules).init().expect("a valid configuration");
+    let audit = telemetry.audit().expect("the audit is enabled");
     (telemetry, audit)
 }
 
-/// What is found in what `work` does.
+/// The report of the audit on the spans of `work`.
 fn found_in(rules: Rules, work: impl Future<Output = ()>) -> Report {
     let kept = Kept::start();
     let (telemetry, audit) = audited(&kept, rules);
@@ -33,11 +33,11 @@ fn found_in(rules: Rules, work: impl Future<Output = ()>) -> Report {
         telemetry.shutdown(LIMIT).await.stats.exported
     });
     let report = audit.report();
-    assert_eq!(report.total.spans, exported, "every span is looked at once");
+    assert_eq!(report.total.spans, exported, "every span is audited once");
     report
 }
 
-/// The one break is of this kind, at this span, and at this line of this file.
+/// Asserts that there is a single break, of this kind, at this span and this line of this file.
 #[track_caller]
 fn assert_found(report: &Report, kind: BreakKind, span: &str, line: u32) {
     let [found] = &report.breaks[..] else { panic!("{report}") };
@@ -79,7 +79,7 @@ fn consume(message: &HashMap<String, String>) {
 }
 
 alone! {
-    fn traces_that_are_whole_are_not_reported() {
+    fn complete_traces_are_not_reported() {
         let report = found_in(Rules::new().require_tag("tenant_id").business_tag("tenant_id"), async {
             for _ in 0..500 {
                 let message = place(&caller(true), "acme").await;
@@ -88,7 +88,7 @@ alone! {
         });
         assert!(report.is_unbroken(), "{report}");
         assert_eq!(report.total.percent(), "100.000 %");
-        // All have the same caller.
+        // All requests have the same caller.
         assert_eq!((report.total.traces, report.total.spans), (1, 500 * 6));
         let service = report.service("orders").expect("it is there");
         assert_eq!(service.entry("place").map(|entry| entry.counts.spans), Some(500 * 6));
@@ -110,7 +110,7 @@ alone! {
 }
 
 alone! {
-    fn a_consumer_without_a_message_of_ours() {
+    fn a_consumer_of_a_message_without_a_context() {
         let report = found_in(Rules::new(), async { consume(&HashMap::new()) });
         assert_found(&report, BreakKind::UnparentedEntry, "consume", CONSUME);
         let function = report.breaks[0].place.as_ref().and_then(|place| place.function.clone());
@@ -119,8 +119,8 @@ alone! {
 }
 
 alone! {
-    /// The span of the loop is linked, and is not the cause.
-    fn a_consumer_without_a_message_of_ours_in_a_loop_with_a_span() {
+    /// The span of the loop is linked, but is not the cause.
+    fn a_consumer_of_a_message_without_a_context_in_a_loop_with_a_span() {
         let report = found_in(Rules::new(), async { throughline::in_span("poll", || consume(&HashMap::new())) });
         assert_found(&report, BreakKind::UnparentedEntry, "consume", CONSUME);
     }
@@ -129,7 +129,7 @@ alone! {
 alone! {
     fn a_job_that_lost_its_parent() {
         let report = found_in(Rules::new(), async {
-            // What a bare `tokio::spawn` does to what runs in it.
+            // A bare `tokio::spawn` loses the context.
             let lost = tokio::spawn(async { send_receipt().await });
             lost.await.expect("no panic").expect("no panic");
         });
@@ -145,10 +145,10 @@ fn found_in_again(rules: Rules) -> Report {
 }
 
 alone! {
-    fn a_parent_that_never_came() {
+    fn a_parent_that_never_arrives() {
         let mut line = 0;
         let report = found_in(Rules::new(), async {
-            // A span of this process, it says, which nobody has recorded.
+            // The IDs of a local span that was never recorded.
             line = line!() + 1;
             throughline::span("store").parent(&caller(false)).run(|| ());
         });
@@ -179,18 +179,18 @@ alone! {
     fn a_span_that_has_been_open_for_too_long() {
         let kept = Kept::start();
         let builder = kept.builder().service_name("orders").open_span_warning(Duration::from_millis(600));
-        let telemetry = builder.audit(Rules::new()).init().expect("it is valid");
-        let audit = telemetry.audit().expect("it was asked for");
+        let telemetry = builder.audit(Rules::new()).init().expect("a valid configuration");
+        let audit = telemetry.audit().expect("the audit is enabled");
         let line = line!() + 1;
         throughline::in_span("slow", || {
-            until("it is old", || telemetry.open_spans()[0].age >= Duration::from_millis(600));
+            until("the span is old enough", || telemetry.open_spans()[0].age >= Duration::from_millis(600));
             let report = audit.report();
             assert_eq!((report.total.traces, report.count(BreakKind::NeverEnded)), (0, 1), "{report}");
             let place = report.breaks[0].place.as_ref().and_then(|place| place.line);
             assert_eq!((&*report.breaks[0].span, place), ("slow", Some(line)), "{report}");
         });
-        telemetry.provider().expect("it is set").force_flush().expect("it is accepted");
-        // It did end.
+        telemetry.provider().expect("telemetry is enabled").force_flush().expect("the collector accepts the spans");
+        // By now, the span has ended.
         let report = audit.report();
         assert!(report.is_unbroken(), "{report}");
         assert_eq!(report.total.complete, 1);
@@ -204,8 +204,8 @@ alone! {
             let (context, snapshot) =
                 throughline::in_span("request", || (Context::current(), Snapshot::capture()));
             let ended = SystemTime::now();
-            until("it has ended for a while", || SystemTime::now() > ended + Duration::from_micros(100));
-            // Meant to outlive the request.
+            until("some time has passed", || SystemTime::now() > ended + Duration::from_micros(100));
+            // A snapshot is meant to outlive the request.
             snapshot.run(|| throughline::in_span("notify", || ()));
             let _attached = context.attach();
             line = line!() + 1;
@@ -264,16 +264,16 @@ alone! {
 }
 
 alone! {
-    fn a_sampled_trace_that_is_refused_because_of_the_load() {
+    fn a_sampled_trace_that_is_refused_because_of_load() {
         let kept = Kept::start();
         kept.set(Behaviour::Unavailable);
         let builder = kept.builder().service_name("orders").max_queue_size(8).audit(Rules::new());
-        let telemetry = builder.init().expect("it is valid");
-        let audit = telemetry.audit().expect("it was asked for");
+        let telemetry = builder.init().expect("a valid configuration");
+        let audit = telemetry.audit().expect("the audit is enabled");
         for _ in 0..8 {
             throughline::span("fill").parent(&caller(true)).run(|| ());
         }
-        until("it is refused", || {
+        until("a trace is refused", || {
             throughline::span("refused").parent(&caller(true)).run(|| ());
             audit.report().count(BreakKind::SamplingFlipped) > 0
         });

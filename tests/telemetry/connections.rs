@@ -1,4 +1,4 @@
-//! Connections whose other end reads nothing more.
+//! Connections whose peer does not read.
 #![cfg(target_os = "linux")]
 
 use std::io::Write as _;
@@ -14,13 +14,13 @@ use throughline_load::connections_to;
 use crate::process::{alone, until};
 use crate::support::run;
 
-/// HTTP/2: a frame of settings with the largest window for each stream, and one that enlarges that of the connection.
+/// HTTP/2: a SETTINGS frame with the largest stream window, and a WINDOW_UPDATE frame for the connection.
 const LARGEST_WINDOWS: [u8; 28] = [
     0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0x7f, 0xff, 0xff, 0xff, //
     0, 0, 4, 8, 0, 0, 0, 0, 0, 0x7f, 0xff, 0, 0,
 ];
 
-/// Spans that take more than sockets hold.
+/// Spans that are larger than the buffers of sockets.
 fn large() {
     const KEYS: [&str; 10] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
     for _ in 0..500 {
@@ -30,16 +30,16 @@ fn large() {
 }
 
 alone! {
-    fn a_connection_that_is_given_up_is_closed() {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
-        let address = listener.local_addr().expect("it is bound");
+    fn an_abandoned_connection_is_closed() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("a bound socket");
         let accepted = Arc::<AtomicUsize>::default();
         let count = Arc::clone(&accepted);
         thread::spawn(move || {
             let mut held = Vec::new();
             for stream in listener.incoming() {
-                let mut stream = stream.expect("somebody has connected");
-                stream.write_all(&LARGEST_WINDOWS).expect("it is short");
+                let mut stream = stream.expect("a connection");
+                stream.write_all(&LARGEST_WINDOWS).expect("short");
                 held.push(stream);
                 count.fetch_add(1, Ordering::SeqCst);
             }
@@ -48,10 +48,10 @@ alone! {
             .variables(|name| (name == "OTEL_EXPORTER_OTLP_TIMEOUT").then(|| "300".to_owned()))
             .collector(format!("http://{address}"), Protocol::Grpc)
             .init()
-            .expect("it is valid");
+            .expect("a valid configuration");
         large();
-        until("there are attempts", || accepted.load(Ordering::SeqCst) >= 5);
-        until("those that have failed leave nothing open", || connections_to(address) <= 1);
+        until("there are several attempts", || accepted.load(Ordering::SeqCst) >= 5);
+        until("connections of failed attempts are closed", || connections_to(address) <= 1);
         let report = run(telemetry.shutdown(Duration::ZERO));
         assert_eq!(report.stats.left_behind, 500, "{report:?}");
     }

@@ -1,4 +1,4 @@
-//! The context of a span that is registered as open, or not recorded.
+//! The contexts of spans that are registered as open, and of unrecorded calls.
 
 use std::sync::Arc;
 
@@ -9,9 +9,9 @@ use crate::process::alone;
 use crate::support::Kept;
 
 alone! {
-    fn a_changed_one_is_that_of_the_failure_too() {
+    fn a_failure_is_recorded_in_a_changed_context() {
         let kept = Kept::start();
-        let telemetry = kept.builder().init().expect("it is valid");
+        let telemetry = kept.builder().init().expect("a valid configuration");
         for name in ["at the end", "in a closure"] {
             let mut span = throughline::span(name).start();
             let mut last_error = None;
@@ -20,7 +20,7 @@ alone! {
                 last_error = changed.extension();
                 changed
             });
-            let last_error: Arc<LastError> = last_error.expect("it was set");
+            let last_error: Arc<LastError> = last_error.expect("the extension is set");
             let failed = || Outcome::exception("io", name);
             if name == "at the end" {
                 span.end(failed);
@@ -34,7 +34,7 @@ alone! {
 }
 
 alone! {
-    fn that_of_a_call_that_is_not_sampled_has_its_tags() {
+    fn the_context_of_an_unsampled_call_has_its_tags() {
         #[traced]
         #[biz_tags(tenant_id)]
         fn handle(tenant_id: &str, check: impl FnOnce()) {
@@ -46,7 +46,7 @@ alone! {
             check();
         }
         let kept = Kept::start();
-        let telemetry = kept.builder().init().expect("it is valid");
+        let telemetry = kept.builder().init().expect("a valid configuration");
         let caller = SpanContext::new(7.into(), 9.into(), TraceFlags::default(), true, TraceState::NONE);
         let caller = Snapshot::from_context(&Context::new().with_remote_span_context(caller));
         let none_is_open = || assert!(telemetry.open_spans().is_empty());

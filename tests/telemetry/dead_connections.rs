@@ -1,4 +1,4 @@
-//! A shutdown while a connection is dead that was not closed.
+//! A shutdown with a connection that is dead but was not closed.
 
 use std::time::Duration;
 
@@ -11,24 +11,24 @@ use crate::support::{Kept, run, trace};
 const BOTH: [Protocol; 2] = [Protocol::Grpc, Protocol::HttpProtobuf];
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Without a request timeout, as if it was longer than the shutdown.
+/// Without a request timeout, as if it were longer than the shutdown.
 fn start(kept: &Kept, protocol: Protocol) -> Telemetry {
     let builder = kept.over(protocol).variables(|name| match name {
         "OTEL_EXPORTER_OTLP_TIMEOUT" => Some("0".to_owned()),
         "OTEL_BSP_SCHEDULE_DELAY" => Some("10".to_owned()),
         _ => None,
     });
-    builder.init().expect("it is valid")
+    builder.init().expect("a valid configuration")
 }
 
 alone! {
-    fn the_queue_is_exported_over_another_one() {
+    fn the_queue_is_exported_over_another_connection() {
         for protocol in BOTH {
             let kept = Kept::start();
             kept.set(Behaviour::HalfOpen);
             let telemetry = start(&kept, protocol);
             trace(4);
-            until("it has connected", || kept.collector.connection_count() == 1);
+            until("the exporter has connected", || kept.collector.connection_count() == 1);
             kept.set(Behaviour::Accept);
             for _ in 0..200 {
                 trace(4);
@@ -42,13 +42,13 @@ alone! {
 }
 
 alone! {
-    /// A request that had arrived is sent twice, and no other is.
+    /// Only a request that has already arrived is sent twice.
     fn at_most_one_request_is_sent_twice() {
         for protocol in BOTH {
             let kept = Kept::start();
             let telemetry = start(&kept, protocol);
             trace(4);
-            until("it was accepted", || telemetry.export_stats().exported == 5);
+            until("the spans are accepted", || telemetry.export_stats().exported == 5);
             kept.set(Behaviour::Slow(Duration::from_secs(3600)));
             trace(4);
             until("the next one has arrived", || kept.collector.request_count() == 2);
@@ -65,14 +65,13 @@ alone! {
 }
 
 alone! {
-    /// Nor is the shutdown held up.
-    fn a_collector_that_is_dead_gets_nothing() {
+    fn a_shutdown_with_a_half_open_collector_observes_its_timeout() {
         for protocol in BOTH {
             let kept = Kept::start();
             kept.set(Behaviour::HalfOpen);
             let telemetry = start(&kept, protocol);
             trace(4);
-            until("it has connected", || kept.collector.connection_count() == 1);
+            until("the exporter has connected", || kept.collector.connection_count() == 1);
             let report = run(telemetry.shutdown(Duration::from_millis(400)));
             assert_eq!((report.stats.left_behind, report.stats.exported), (5, 0), "{report:?}");
             assert_eq!(kept.collector.connection_count(), 2, "{protocol:?}");

@@ -1,4 +1,5 @@
-//! A collector of OTLP/gRPC that treats HTTP/2 as a proxy does which restarts, or has too many streams (RFC 9113).
+//! An OTLP/gRPC collector that resets streams and closes connections, like a proxy that restarts or is overloaded (RFC
+//! 9113).
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -30,7 +31,7 @@ const REFUSED_STREAM: u8 = 7;
 const CANCEL: u8 = 8;
 const ENHANCE_YOUR_CALM: u8 = 11;
 
-/// What happens to a request.
+/// The response to a request.
 #[derive(Debug, Clone, Copy)]
 enum Answer {
     Accept,
@@ -44,19 +45,19 @@ enum Answer {
         code: u8,
         with_message: bool,
     },
-    /// It is refused for good, with a message of this length.
+    /// A permanent failure, with a message of this length.
     Refuse(usize),
-    /// It is refused for now, with this message and these details: in trailers after a message, or without one.
+    /// A retryable failure, with this message and these details: in trailers after a message, or without one.
     Unavailable {
         message: &'static str,
         details: &'static str,
         after_message: bool,
     },
-    /// A proxy finds it too large.
+    /// The request is too large for a proxy.
     TooLarge,
-    /// It is accepted, as the last one of the connection.
+    /// Accepted, as the last request of the connection.
     Last,
-    /// No stream was accepted, says the server, and reads no more.
+    /// A GOAWAY frame without an accepted stream, after which the server does not read.
     GoAway(u8),
 }
 
@@ -67,17 +68,17 @@ struct Server {
 }
 
 impl Server {
-    /// Treats requests in turn like this, and accepts what comes after.
+    /// Responds to requests with `answers` in turn, and accepts all later ones.
     fn start(answers: Vec<Answer>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
-        let address = listener.local_addr().expect("it is bound");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("a bound socket");
         let (accepted, asked) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
         let counts = (Arc::clone(&accepted), Arc::clone(&asked));
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let (answers, counts) = (answers.clone(), counts.clone());
-                // A client that is gone ends it.
-                thread::spawn(move || serve(&mut stream.expect("somebody has connected"), &answers, &counts));
+                // Ends with the connection.
+                thread::spawn(move || serve(&mut stream.expect("a connection"), &answers, &counts));
             }
         });
         Self { address, accepted, asked }
@@ -88,7 +89,7 @@ impl Server {
             .variables(|_| None)
             .collector(format!("http://{}", self.address), Protocol::Grpc)
             .init()
-            .expect("it is valid")
+            .expect("a valid configuration")
     }
 }
 
@@ -97,12 +98,12 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// A header that is not in a table (RFC 7541, section 6.2.2).
+/// A literal header field without indexing (RFC 7541, section 6.2.2).
 fn header(name: &str, value: &str) -> Vec<u8> {
     [&[0][..], &length(name), name.as_bytes(), &length(value), value.as_bytes()].concat()
 }
 
-/// The length of a text (RFC 7541, section 5.1).
+/// The length of a string (RFC 7541, section 5.1).
 fn length(text: &str) -> Vec<u8> {
     const PREFIX: usize = 127;
     let Some(mut rest) = text.len().checked_sub(PREFIX) else {
@@ -117,7 +118,7 @@ fn length(text: &str) -> Vec<u8> {
     length
 }
 
-/// The begin of a response.
+/// The headers of a response.
 fn begun(stream: u32) -> Vec<u8> {
     // `:status: 200` is in the static table.
     let headers = [&[0x88][..], &header("content-type", "application/grpc")].concat();
@@ -129,7 +130,7 @@ fn message(stream: u32) -> Vec<u8> {
     frame(DATA, 0, stream, &[0; 5])
 }
 
-/// An empty response, and its status.
+/// An empty response with status OK.
 fn accepted(stream: u32) -> Vec<u8> {
     let trailers = header("grpc-status", "0");
     [begun(stream), message(stream), frame(HEADERS, END_HEADERS | END_STREAM, stream, &trailers)].concat()
@@ -140,7 +141,7 @@ fn cut_off(stream: u32, code: u8, with_message: bool) -> Vec<u8> {
     [begun(stream), message, frame(RST_STREAM, 0, stream, &[0, 0, 0, code])].concat()
 }
 
-/// A response that is only a status.
+/// A response that consists of a status.
 fn refused(stream: u32, length: usize) -> Vec<u8> {
     let message = header("grpc-message", &"x".repeat(length));
     let headers =
@@ -230,12 +231,13 @@ fn serve(
     }
 }
 
-/// Until the client closes the connection: it would not read the last frames of one that is reset.
+/// Reads until the client closes the connection. Closing it here could reset it before the client reads the last
+/// frames.
 fn drain(socket: &mut TcpStream) -> io::Result<()> {
     io::copy(socket, &mut io::sink()).map(drop)
 }
 
-/// Sends `batches` batches of three spans each, all of which must arrive.
+/// Exports `batches` batches of three spans each, all of which must arrive.
 fn arrive(answers: Vec<Answer>, batches: usize) {
     let shown = format!("{answers:?}");
     let failures = answers.iter().filter(|answer| !matches!(answer, Answer::Accept | Answer::Last)).count();
@@ -243,7 +245,7 @@ fn arrive(answers: Vec<Answer>, batches: usize) {
     let telemetry = server.telemetry();
     for _ in 0..batches {
         trace(2);
-        telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
+        telemetry.provider().expect("telemetry is enabled").force_flush().expect("the collector responds");
     }
     let stats = telemetry.export_stats();
     let count = u64::try_from(3 * batches).expect("few");
@@ -254,7 +256,7 @@ fn arrive(answers: Vec<Answer>, batches: usize) {
 }
 
 alone! {
-    fn a_stream_that_is_reset_is_sent_again() {
+    fn a_request_is_retried_after_a_stream_reset() {
         for code in [NO_ERROR, INTERNAL_ERROR, REFUSED_STREAM, ENHANCE_YOUR_CALM] {
             for at_once in [true, false] {
                 let reset = Answer::Reset { code, at_once };
@@ -273,7 +275,7 @@ alone! {
     }
 }
 
-/// Every way to do that.
+/// Every way to cut off a response.
 fn cut_offs() -> impl Iterator<Item = Answer> {
     [NO_ERROR, INTERNAL_ERROR, CANCEL]
         .into_iter()
@@ -281,7 +283,7 @@ fn cut_offs() -> impl Iterator<Item = Answer> {
 }
 
 alone! {
-    fn a_response_that_is_cut_off_is_none() {
+    fn a_request_is_retried_after_a_response_without_a_status() {
         for answer in cut_offs() {
             arrive(vec![Answer::Accept, answer, Answer::Accept, answer], 4);
         }
@@ -290,7 +292,7 @@ alone! {
 
 alone! {
     /// gRPC over HTTP/2, "Responses": values that cannot be decoded are no error.
-    fn a_status_whose_message_or_details_cannot_be_read_is_one() {
+    fn a_status_with_an_invalid_message_or_details_is_valid() {
         for (message, details) in [("not%20now", "CA4"), ("not%20now", "not base64!"), ("caf%E9", "CA4"), ("%", "=")] {
             for after_message in [true, false] {
                 let answer = Answer::Unavailable { message, details, after_message };
@@ -301,7 +303,7 @@ alone! {
 }
 
 alone! {
-    /// It may store them each time.
+    /// The server may store the spans each time.
     fn a_server_that_never_sends_a_status_gets_the_spans_once() {
         let server = Server::start(vec![Answer::CutOff { code: NO_ERROR, with_message: true }; 9]);
         let telemetry = server.telemetry();
@@ -313,7 +315,7 @@ alone! {
 }
 
 alone! {
-    fn what_a_proxy_finds_too_large_is_sent_in_parts() {
+    fn a_request_that_is_too_large_for_a_proxy_is_split() {
         let server = Server::start(vec![Answer::TooLarge]);
         let telemetry = server.telemetry();
         trace(2);
@@ -324,13 +326,13 @@ alone! {
 }
 
 alone! {
-    /// Otherwise it would be sent again and again, and nothing behind it.
-    fn a_refusal_with_a_long_message_is_one() {
+    /// Otherwise, it would be retried forever, and block the queue.
+    fn a_refusal_with_a_long_message_is_not_retried() {
         for length in [10, 20_000, 100_000] {
             let server = Server::start(vec![Answer::Refuse(length)]);
             let telemetry = server.telemetry();
             trace(2);
-            telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
+            telemetry.provider().expect("telemetry is enabled").force_flush().expect("the collector responds");
             trace(2);
             let report = run(telemetry.shutdown(Duration::from_secs(30)));
             assert_eq!((report.stats.refused, report.stats.exported), (3, 3), "{length}: {report:?}");

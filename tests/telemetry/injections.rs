@@ -1,4 +1,4 @@
-//! Injections without a span, as the audit counts them.
+//! Injections without a span, which the audit counts.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use crate::process::alone;
 use crate::support::{Kept, run};
 
 alone! {
-    fn they_are_counted_for_each_call_site() {
+    fn injections_without_a_span_are_counted_per_call_site() {
         let kept = Kept::start();
-        let telemetry = kept.builder().audit(Rules::new()).init().expect("it is valid");
-        let audit = telemetry.audit().expect("it was asked for");
+        let telemetry = kept.builder().audit(Rules::new()).init().expect("a valid configuration");
+        let audit = telemetry.audit().expect("the audit is enabled");
         let mut headers = HashMap::new();
         let none = Context::new();
         Propagator::new([Format::Baggage]).inject(&none, &mut headers);
@@ -23,7 +23,7 @@ alone! {
         for _ in 0..3 {
             propagation::inject(&mut headers);
         }
-        // Where telemetry is suppressed, there should be no span.
+        // Not counted where telemetry is suppressed, because there should be no span.
         Snapshot::from_context(&none.with_telemetry_suppressed()).run(|| propagation::inject(&mut headers));
         assert!(run(telemetry.shutdown(Duration::from_secs(30))).is_complete());
         let report = audit.report();

@@ -1,4 +1,4 @@
-//! `throughline::init`: exported spans arrive, excess load is shed as whole traces, and shutdown loses nothing.
+//! `throughline::init`: exported spans arrive, excess load is shed as whole traces, and a shutdown loses nothing.
 //!
 //! Telemetry is process-wide, so each test runs in its own process; see `process`.
 

@@ -15,12 +15,12 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// The roles of the second process.
 pub(crate) fn play(role: &str) -> Option<()> {
     match role {
-        // Two batches that are refused, without a subscriber.
+        // Exports two batches that are refused, without a subscriber.
         "refused" => {
             let telemetry = throughline::init().expect("the variables are valid");
             for spans in 0..2 {
                 trace(spans);
-                telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
+                telemetry.provider().expect("telemetry is enabled").force_flush().expect("the collector responds");
             }
             let report = run(telemetry.shutdown(LIMIT));
             assert_eq!(report.stats.refused, 3, "{report:?}");
@@ -53,11 +53,11 @@ fn nothing_exported() -> throughline::telemetry::Builder {
 }
 
 alone! {
-    fn init_says_what_it_has_set_up() {
+    fn init_logs_its_configuration() {
         let log = Log::keep_from(Level::INFO);
         let version = env!("CARGO_PKG_VERSION");
         let kept = Kept::start();
-        drop(kept.builder().service_name("orders").init().expect("it is valid"));
+        drop(kept.builder().service_name("orders").init().expect("a valid configuration"));
         let expected = format!(
             "throughline {version}: service `orders`, exporting to `{}` (grpc), sampler `parentbased_always_on`\n",
             kept.collector.endpoint()
@@ -71,7 +71,7 @@ alone! {
             "OTEL_SERVICE_NAME" => Some("stock".to_owned()),
             _ => None,
         };
-        drop(throughline::telemetry::builder().variables(sampled).init().expect("it is valid"));
+        drop(throughline::telemetry::builder().variables(sampled).init().expect("a valid configuration"));
         let expected =
             format!("{version}: service `stock`, exporting nothing, sampler `parentbased_traceidratio` (0.25)\n");
         assert!(log.text().contains(&expected), "{}", log.text());
@@ -80,7 +80,7 @@ alone! {
         assert_eq!(log.count(expected), 1, "{}", log.text());
 
         let disabled = |name: &str| (name == "OTEL_SDK_DISABLED").then(|| "true".to_owned());
-        drop(throughline::telemetry::builder().variables(disabled).init().expect("it is valid"));
+        drop(throughline::telemetry::builder().variables(disabled).init().expect("a valid configuration"));
         assert_eq!(log.count(&format!("throughline {version}: disabled by `OTEL_SDK_DISABLED`")), 1, "{}", log.text());
         trace(0);
         assert_eq!(log.count("span discarded"), 0, "{}", log.text());
@@ -88,18 +88,18 @@ alone! {
 }
 
 alone! {
-    fn a_subscriber_that_comes_later_hears_what_init_has_said() {
-        let telemetry = nothing_exported().init().expect("it is valid");
+    fn messages_of_init_are_deferred_until_there_is_a_subscriber() {
+        let telemetry = nothing_exported().init().expect("a valid configuration");
         let log = Log::keep_from(Level::INFO);
-        until("it is logged", || log.count("exporting nothing") == 1);
+        until("the message is logged", || log.count("exporting nothing") == 1);
         drop(telemetry);
     }
 }
 
 alone! {
-    fn what_init_says_before_there_is_a_subscriber_is_kept_up_to_a_limit() {
+    fn the_number_of_deferred_messages_is_bounded() {
         let disabled = |name: &str| (name == "OTEL_SDK_DISABLED").then(|| "true".to_owned());
-        let init = |_| throughline::telemetry::builder().variables(disabled).init().expect("it is valid");
+        let init = |_| throughline::telemetry::builder().variables(disabled).init().expect("a valid configuration");
         let telemetry: Vec<_> = (0..20).map(init).collect();
         let log = Log::keep_from(Level::INFO);
         drop(telemetry);
@@ -108,7 +108,7 @@ alone! {
 }
 
 alone! {
-    fn the_first_span_that_goes_nowhere_is_told_of_once() {
+    fn there_is_one_warning_about_discarded_spans() {
         // Without a subscriber, nothing is logged.
         trace(1);
         let log = Log::keep();
@@ -116,7 +116,7 @@ alone! {
         let quiet = opentelemetry::Context::enter_telemetry_suppressed_scope();
         trace(1);
         drop(quiet);
-        assert_eq!(log.text(), "", "suppressed is not forgotten");
+        assert_eq!(log.text(), "", "no warning where telemetry is suppressed");
         trace(1);
         trace(1);
         let expected = "telemetry is not set up; call `throughline::init()`, or `throughline::install`";
@@ -125,10 +125,10 @@ alone! {
 }
 
 alone! {
-    fn a_value_of_init_that_was_dropped_at_once_is_told_of() {
+    fn there_is_a_warning_if_the_value_of_init_was_dropped() {
         let log = Log::keep();
-        let _ = nothing_exported().init().expect("it is valid");
-        assert_eq!(log.text(), "", "a program that ends without a span has made no mistake");
+        let _ = nothing_exported().init().expect("a valid configuration");
+        assert_eq!(log.text(), "", "harmless in a program without spans");
         trace(1);
         trace(1);
         let expected = "the value returned by `throughline::init()` was dropped; keep it until the end of `main`";
@@ -137,11 +137,11 @@ alone! {
 }
 
 alone! {
-    fn spans_after_a_shutdown_or_with_another_provider_are_no_mistake() {
+    fn there_is_no_warning_after_a_shutdown_or_with_another_provider() {
         let log = Log::keep();
-        run(nothing_exported().init().expect("it is valid").shutdown(LIMIT));
+        run(nothing_exported().init().expect("a valid configuration").shutdown(LIMIT));
         trace(1);
-        let _ = nothing_exported().init().expect("it is valid");
+        let _ = nothing_exported().init().expect("a valid configuration");
         throughline::install(&opentelemetry::trace::noop::NoopTracerProvider::new());
         trace(1);
         assert_eq!(log.text(), "");
@@ -149,12 +149,12 @@ alone! {
 }
 
 alone! {
-    fn a_global_provider_that_has_ended_is_no_mistake() {
+    fn there_is_no_warning_after_a_global_provider_was_shut_down() {
         let log = Log::keep();
         let provider = opentelemetry_sdk::trace::SdkTracerProvider::builder().build();
         opentelemetry::global::set_tracer_provider(provider.clone());
         trace(1);
-        provider.shutdown().expect("there is nothing to do");
+        provider.shutdown().expect("nothing to export");
         trace(1);
         assert_eq!(log.text(), "");
     }
@@ -162,7 +162,7 @@ alone! {
 
 /// Each kind of warning is written once, and the report of the shutdown.
 #[test]
-fn without_a_subscriber_the_first_warnings_are_on_standard_error() {
+fn without_a_subscriber_the_first_warnings_are_written_to_standard_error() {
     let kept = Kept::start();
     kept.set(Behaviour::Reject);
     let (_, err) = Program::start("refused", &[("OTEL_EXPORTER_OTLP_ENDPOINT", &kept.collector.endpoint())]).succeed();
@@ -181,13 +181,13 @@ fn without_a_subscriber_the_first_warnings_are_on_standard_error() {
 }
 
 fn stuck(kept: &Kept) -> Telemetry {
-    let telemetry = kept.builder().init().expect("it is valid");
+    let telemetry = kept.builder().init().expect("a valid configuration");
     trace(1);
     telemetry
 }
 
 alone! {
-    fn shutdown_tells_what_it_found() {
+    fn a_shutdown_logs_its_report() {
         let log = Log::keep_from(Level::INFO);
         let kept = Kept::start();
         let report = run(stuck(&kept).shutdown(LIMIT));
@@ -196,7 +196,7 @@ alone! {
 
         kept.set(Behaviour::Unavailable);
         let reason = "before the shutdown timed out: Unavailable: not now";
-        // On a machine that is busy, the answer may take longer.
+        // On a busy machine, the response may take longer.
         for (limit, reports) in [200, 2_000, 20_000].into_iter().zip(1..) {
             let telemetry = stuck(&kept);
             let report = run(async {
@@ -219,7 +219,7 @@ alone! {
     }
 }
 
-/// Printed and audited spans are not exported, and their number is not that of exported ones.
+/// Printed and audited spans do not count as exported.
 #[test]
 fn without_an_exporter_a_shutdown_counts_no_spans() {
     let (out, err) = Program::start("printed", &[("OTEL_TRACES_EXPORTER", "console")]).succeed();
@@ -231,7 +231,7 @@ fn without_an_exporter_a_shutdown_counts_no_spans() {
 }
 
 alone! {
-    fn dropping_tells_it_too() {
+    fn dropping_logs_the_report() {
         let log = Log::keep_from(Level::INFO);
         let kept = Kept::start();
         kept.set(Behaviour::Reject);
@@ -243,7 +243,7 @@ alone! {
 }
 
 alone! {
-    fn an_address_in_code_is_named_by_its_call() {
+    fn an_invalid_endpoint_in_code_is_named_by_its_method() {
         for (address, expected) in [
             ("http://#", "`Builder::collector` is `http://#`; expected a URL such as `http://localhost:4317` (empty host)"),
             (
@@ -254,7 +254,7 @@ alone! {
         ] {
             for protocol in [Protocol::Grpc, Protocol::HttpProtobuf] {
                 let builder = throughline::telemetry::builder().variables(|_| None).collector(address, protocol);
-                assert_eq!(builder.init().expect_err("it is no address").to_string(), expected);
+                assert_eq!(builder.init().expect_err("an invalid endpoint").to_string(), expected);
             }
         }
     }
@@ -262,14 +262,14 @@ alone! {
 
 alone! {
     /// "Span Limits": "There SHOULD be a message printed in the SDK's log".
-    fn spans_that_exceed_a_limit_are_told_of_once() {
+    fn there_is_one_warning_about_spans_that_exceed_a_limit() {
         let log = Log::keep();
         let limits = |name: &str| match name {
             "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT" | "OTEL_SPAN_EVENT_COUNT_LIMIT" => Some("5".to_owned()),
             _ => None,
         };
         let kept = Kept::start();
-        let telemetry = kept.builder().variables(limits).init().expect("it is valid");
+        let telemetry = kept.builder().variables(limits).init().expect("a valid configuration");
         for name in ["few", "first", "second"] {
             throughline::span(name).run(|| {
                 let count = if name == "few" { 1 } else { 7 };
@@ -279,8 +279,8 @@ alone! {
         let tagged = ["a", "b", "c", "d", "e", "f"].into_iter().fold(throughline::span("tagged"), |span, key| span.tag(key, 1));
         tagged.run(|| {});
         run(telemetry.shutdown(Duration::from_secs(30)));
-        // The next one looks for messages again.
-        let next = kept.builder().variables(limits).init().expect("it is valid");
+        // The next shutdown checks for messages again.
+        let next = kept.builder().variables(limits).init().expect("a valid configuration");
         run(next.shutdown(Duration::from_secs(30)));
         let (text, expected) = (log.text(), [
             "span `first` exceeds the limit of 5 events (`OTEL_SPAN_EVENT_COUNT_LIMIT`); dropped: 2; other spans",

@@ -14,7 +14,7 @@ const BOTH: [Protocol; 2] = [Protocol::Grpc, Protocol::HttpProtobuf];
 const LIMIT: Duration = Duration::from_secs(30);
 
 fn start(kept: &Kept, protocol: Protocol, queue: usize) -> Telemetry {
-    kept.over(protocol).max_queue_size(queue).init().expect("it is valid")
+    kept.over(protocol).max_queue_size(queue).init().expect("a valid configuration")
 }
 
 fn shut_down(telemetry: Telemetry) -> throughline::telemetry::ShutdownReport {
@@ -63,7 +63,7 @@ alone! {
 }
 
 alone! {
-    fn stopped_while_it_works_on_a_request() {
+    fn a_collector_that_is_stopped_during_a_request_loses_nothing() {
         for protocol in BOTH {
             let kept = Kept::start();
             kept.set(Behaviour::Slow(Duration::from_secs(3600)));
@@ -86,7 +86,7 @@ alone! {
 }
 
 alone! {
-    fn after_that_whole_traces_go() {
+    fn whole_traces_are_shed_when_the_queue_is_full() {
         for protocol in BOTH {
             let kept = Kept::start();
             kept.collector.stop();
@@ -111,7 +111,7 @@ alone! {
 }
 
 alone! {
-    fn what_is_shed_because_the_export_fails_is_told_with_the_reason() {
+    fn shedding_because_of_failing_exports_is_logged_with_the_reason() {
         let log = Log::keep();
         for (protocol, reason) in [(Protocol::Grpc, "Unavailable: not now"), (Protocol::HttpProtobuf, "status 503")] {
             let kept = Kept::start();
@@ -121,7 +121,7 @@ alone! {
             until("a request has failed", || kept.collector.request_count() >= 2);
             (0..20).for_each(|_| trace(4));
             assert!(telemetry.export_stats().traces_shed() > 0);
-            until("it is logged", || {
+            until("the message is logged", || {
                 log.text().lines().any(|line| {
                     line.contains(&format!("({protocol}) fails, and the queue limit is 100 spans")) && line.contains(reason)
                 })
@@ -134,7 +134,7 @@ alone! {
 }
 
 alone! {
-    fn what_it_refuses_for_now_is_sent_again() {
+    fn retryable_failures_are_retried() {
         for protocol in BOTH {
             let kept = Kept::start();
             kept.set(Behaviour::Unavailable);
@@ -154,7 +154,7 @@ alone! {
 }
 
 alone! {
-    fn what_it_refuses_for_good_is_counted_and_holds_nothing_up() {
+    fn refused_spans_are_counted_and_do_not_block_the_queue() {
         let log = Log::keep();
         for protocol in BOTH {
             let kept = Kept::start();
@@ -166,7 +166,7 @@ alone! {
             until("a batch is refused", || telemetry.export_stats().refused >= 512);
             kept.set(Behaviour::Accept);
             trace(4);
-            telemetry.provider().expect("it is enabled").force_flush().expect("it takes them");
+            telemetry.provider().expect("telemetry is enabled").force_flush().expect("the collector accepts the spans");
             let stats = telemetry.export_stats();
             assert_eq!(stats.exported + stats.refused, 1_005, "{stats:?}");
             assert!(stats.exported >= 5 && kept.count() as u64 == stats.exported, "{stats:?}");
@@ -183,7 +183,7 @@ alone! {
 
 alone! {
     /// However fast the collector responds.
-    fn a_request_is_sent_again_after_a_time_that_doubles() {
+    fn the_backoff_doubles() {
         let kept = Kept::start();
         kept.set(Behaviour::Unavailable);
         let telemetry = start(&kept, Protocol::HttpProtobuf, 10_000);
@@ -191,8 +191,8 @@ alone! {
         for _ in 0..200 {
             trace(4);
         }
-        until("it was sent three times again", || kept.collector.request_count() >= 4);
-        // 100 ms, 200 ms and 400 ms, at least.
+        until("there were three retries", || kept.collector.request_count() >= 4);
+        // At least 100 ms, 200 ms and 400 ms.
         assert!(begun.elapsed() >= Duration::from_millis(700), "{:?}", begun.elapsed());
         kept.set(Behaviour::Accept);
         assert!(shut_down(telemetry).is_complete());
@@ -200,13 +200,14 @@ alone! {
 }
 
 alone! {
-    /// Over gRPC no status reliably indicates this: retryable errors are retried, and no span is lost.
-    fn what_is_out_of_range_is_tried_again_until_it_is_taken() {
+    /// Over gRPC, no status reliably indicates a request that is too large, so the error is retried, and no span is
+    /// lost.
+    fn out_of_range_is_retried_until_the_request_is_accepted() {
         let kept = Kept::start();
         kept.set(Behaviour::MaxSpans(0));
         let telemetry = start(&kept, Protocol::Grpc, 10_000);
         trace(2);
-        until("it was sent in parts, and again", || kept.collector.request_count() >= 7);
+        until("the request is split and retried", || kept.collector.request_count() >= 7);
         assert_eq!((telemetry.export_stats().refused, telemetry.queue_len()), (0, 3));
         kept.set(Behaviour::Accept);
         let report = shut_down(telemetry);
@@ -216,16 +217,16 @@ alone! {
 }
 
 alone! {
-    fn a_partial_success_counts_what_was_refused() {
+    fn rejected_spans_of_a_partial_success_are_counted() {
         let log = Log::keep();
         for protocol in BOTH {
-            // Some may be more than were sent.
+            // A collector may claim to reject more spans than were sent.
             for (rejected, refused) in [(2, 2), (5, 5), (6, 5), (i64::MAX, 5)] {
                 let kept = Kept::start();
                 kept.set(Behaviour::PartialSuccess(rejected));
                 let telemetry = start(&kept, protocol, 10_000);
                 trace(4);
-                telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
+                telemetry.provider().expect("telemetry is enabled").force_flush().expect("the collector responds");
                 let stats = telemetry.export_stats();
                 assert_eq!((stats.exported, stats.refused), (5 - refused, refused), "{protocol:?} {rejected}");
                 shut_down(telemetry);
@@ -236,7 +237,7 @@ alone! {
 }
 
 alone! {
-    fn the_application_is_not_held_up() {
+    fn the_application_does_not_wait_for_the_collector() {
         for protocol in BOTH {
             for behaviour in [Behaviour::Slow(Duration::from_secs(3600)), Behaviour::Unavailable, Behaviour::HalfOpen] {
                 let kept = Kept::start();
@@ -261,7 +262,7 @@ alone! {
                 let stats = telemetry.export_stats();
                 assert_eq!(stats.exported, 0);
                 assert!(stats.traces_not_started > 4_000, "{stats:?}");
-                // Nor is the shutdown held up beyond its timeout, and its report is right.
+                // The shutdown observes its timeout, and its report is correct.
                 let report = run(telemetry.shutdown(Duration::from_millis(300)));
                 assert!(!report.is_complete());
                 assert_eq!(report.stats.spans_unsent(), waiting as u64, "{behaviour:?}: {report:?}");
@@ -272,7 +273,7 @@ alone! {
 }
 
 alone! {
-    fn it_says_that_the_collector_does_not_answer() {
+    fn an_outage_and_its_end_are_logged() {
         let log = Log::keep_from(tracing::Level::INFO);
         let kept = Kept::start();
         kept.collector.stop();
@@ -280,7 +281,7 @@ alone! {
         for _ in 0..200 {
             trace(4);
         }
-        until("there is a warning", || log.count("no successful export to") == 1);
+        until("a warning is logged", || log.count("no successful export to") == 1);
         let text = log.text();
         let expected = format!(
             "no successful export to `{}` (grpc) for 10 s; {} spans queued (limit 1000): transport error: tcp connect \
@@ -291,7 +292,7 @@ alone! {
         assert!(text.contains(&expected), "{text}");
         let shed = telemetry.export_stats().traces_not_started;
         kept.collector.listen().expect("the port is reserved");
-        until("it is logged", || log.count("succeeds again after ") == 1);
+        until("the message is logged", || log.count("succeeds again after ") == 1);
         let expected = format!("lost in the meantime: {shed} traces not started");
         assert!(shed > 0 && log.text().contains(&expected), "{}", log.text());
         let report = shut_down(telemetry);
@@ -300,7 +301,7 @@ alone! {
 }
 
 alone! {
-    fn a_log_that_panics_is_not_the_end() {
+    fn a_subscriber_that_panics_does_not_end_the_export() {
         use tracing_subscriber::layer::{Context, SubscriberExt as _};
 
         struct Panics;
@@ -314,13 +315,13 @@ alone! {
         kept.set(Behaviour::Reject);
         let telemetry = start(&kept, Protocol::Grpc, 1_000);
         trace(4);
-        telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
+        telemetry.provider().expect("telemetry is enabled").force_flush().expect("the collector responds");
         assert_eq!(telemetry.export_stats().refused, 5);
         kept.set(Behaviour::Accept);
-        // Not before the warning about them was attempted.
-        until("it goes on", || {
+        // Several flushes, so that the warning about the refusal was attempted.
+        until("the export continues", || {
             trace(0);
-            telemetry.provider().expect("it is enabled").force_flush().is_ok() && kept.count() >= 3
+            telemetry.provider().expect("telemetry is enabled").force_flush().is_ok() && kept.count() >= 3
         });
         assert_eq!(shut_down(telemetry).stats.refused, 5);
     }

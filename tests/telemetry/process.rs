@@ -12,10 +12,10 @@ const ALONE: &str = "THROUGHLINE_TEST_ALONE";
 /// The role of a second process.
 pub(crate) const ROLE: &str = "THROUGHLINE_TEST_ROLE";
 
-/// Printed by a test that runs in a process of its own: otherwise a name that matches no test would pass.
+/// Printed by a test that runs in its own process. Without this check, a name that matches no test would pass.
 const BEGUN: &str = "alone at last";
 
-/// Runs `test` in a process of its own, with these variables, no other `OTEL_*` variable, and no proxy.
+/// Runs `test` in its own process, with these variables, without other `OTEL_*` variables, and without a proxy.
 pub(crate) fn isolated(name: &str, variables: &[(&str, &str)], test: impl FnOnce()) {
     if is_child(name) {
         println!("{BEGUN}");
@@ -44,7 +44,7 @@ fn command(name: &str, variables: &[(&str, &str)]) -> Command {
     command
 }
 
-/// A test in a process of its own.
+/// Defines a test that runs in its own process.
 macro_rules! alone {
     ($(#[$meta:meta])* fn $name:ident() $body:block) => {
         alone! { $(#[$meta])* with [] fn $name() $body }
@@ -70,19 +70,19 @@ pub(crate) use {alone, name};
 /// A second process, which plays a role of `program`.
 pub(crate) struct Program {
     child: Child,
-    /// Its output, line by line.
+    /// The output, line by line.
     out: mpsc::Receiver<String>,
     err: mpsc::Receiver<String>,
 }
 
-/// Far longer than anything takes.
+/// Far longer than any role takes.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn lines(stream: impl Read + Send + 'static) -> mpsc::Receiver<String> {
     let (tell, told) = mpsc::channel();
     thread::spawn(move || {
         for line in BufReader::new(stream).lines() {
-            if tell.send(line.expect("it prints text")).is_err() {
+            if tell.send(line.expect("the output is text")).is_err() {
                 return;
             }
         }
@@ -91,7 +91,7 @@ fn lines(stream: impl Read + Send + 'static) -> mpsc::Receiver<String> {
 }
 
 impl Program {
-    /// Starts it.
+    /// Starts the process.
     pub(crate) fn start(role: &str, variables: &[(&str, &str)]) -> Self {
         let mut command = command(crate::program::NAME, variables);
         command.env(ROLE, role);
@@ -101,8 +101,8 @@ impl Program {
     fn spawn(mut command: Command) -> Self {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the test's own program starts");
-        let out = lines(child.stdout.take().expect("it is piped"));
-        let err = lines(child.stderr.take().expect("it is piped"));
+        let out = lines(child.stdout.take().expect("a pipe"));
+        let err = lines(child.stderr.take().expect("a pipe"));
         Self { child, out, err }
     }
 
@@ -110,35 +110,36 @@ impl Program {
         self.child.id()
     }
 
-    /// The next line of its output; `None` if it has exited.
+    /// The next line of the output; `None` if the process has exited.
     #[track_caller]
     fn line(&self) -> Option<String> {
         match self.out.recv_timeout(PATIENCE) {
             Ok(line) => Some(line),
             Err(mpsc::RecvTimeoutError::Disconnected) => None,
-            Err(mpsc::RecvTimeoutError::Timeout) => panic!("it prints nothing more: {:?}", self.err.try_iter().last()),
+            Err(mpsc::RecvTimeoutError::Timeout) => panic!("no more output: {:?}", self.err.try_iter().last()),
         }
     }
 
-    /// Waits until it prints this. The line may begin with the name of the test, which the test harness prints.
+    /// Waits for a line that ends with `what`: it may begin with the name of the test, which the test harness prints.
     #[track_caller]
     pub(crate) fn wait_for(&self, what: &str) {
-        while !self.line().expect("it is running").ends_with(what) {}
+        while !self.line().expect("the process is running").ends_with(what) {}
     }
 
-    /// Waits until it exits. Returns its status, the rest of its output, and what it wrote to standard error.
+    /// Waits until the process exits. Returns its status, the rest of its output, and its standard error.
     #[track_caller]
     pub(crate) fn end(mut self) -> (ExitStatus, String, String) {
         let mut out = String::new();
         while let Some(line) = self.line() {
             out = out + &line + "\n";
         }
-        let status = self.child.wait().expect("it ends");
+        let status = self.child.wait().expect("an exit status");
         let err: Vec<_> = self.err.iter().collect();
         (status, out, err.join("\n"))
     }
 
-    /// Waits until it exits, and asserts that both the process and the role succeeded. Returns what it wrote.
+    /// Waits until the process exits, and asserts that both the process and the role succeeded. Returns its output and
+    /// its standard error.
     #[track_caller]
     pub(crate) fn succeed(self) -> (String, String) {
         let (status, out, err) = self.end();
@@ -146,7 +147,7 @@ impl Program {
         (out, err)
     }
 
-    /// Sends it a signal.
+    /// Sends a signal.
     pub(crate) fn signal(&self, signal: &str) {
         let sent = Command::new("kill").args([signal, &self.id().to_string()]).status().expect("there is a `kill`");
         assert!(sent.success());
@@ -155,13 +156,13 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // A failed test must leave no process behind.
+        // A failed test must not leave a process behind.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Waits until `condition` holds; a minute is far more than it takes.
+/// Waits until `condition` holds, for at most a minute, which is far longer than it takes.
 #[track_caller]
 pub(crate) fn until(what: &str, condition: impl Fn() -> bool) {
     for _ in 0..60_000 {

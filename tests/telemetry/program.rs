@@ -10,7 +10,7 @@ pub(crate) const NAME: &str = "program::program";
 /// The last line that a role prints.
 pub(crate) const OVER: &str = "the role is over";
 
-/// Not a test by itself: it plays the role that it is given.
+/// Not a test by itself: plays the role that the environment names.
 #[test]
 fn program() {
     assert_eq!(name!(program), NAME);

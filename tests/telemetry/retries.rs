@@ -1,4 +1,4 @@
-//! What a retry sends, and the compression of responses.
+//! The bytes that a retry sends, and compressed responses.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -36,13 +36,13 @@ async fn answer(State(bodies): State<Bodies>, headers: HeaderMap, body: Bytes) -
 }
 
 async fn start(router: Router) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a port");
-    let address = listener.local_addr().expect("it is bound");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("a bound socket");
     tokio::spawn(async { axum::serve(listener, router).await });
     address
 }
 
-/// The bodies that one batch takes to arrive.
+/// The bodies of the requests for one batch, including retries.
 fn bodies(protocol: Protocol, compression: &'static str) -> Vec<Bytes> {
     let bodies = Bodies::default();
     run(async {
@@ -52,7 +52,7 @@ fn bodies(protocol: Protocol, compression: &'static str) -> Vec<Bytes> {
             .variables(|name| (name == "OTEL_EXPORTER_OTLP_COMPRESSION").then(|| compression.to_owned()))
             .collector(format!("http://{address}{path}"), protocol)
             .init()
-            .expect("it is valid");
+            .expect("a valid configuration");
         trace(20);
         let report = telemetry.shutdown(Duration::from_secs(30)).await;
         assert!(report.is_complete() && report.stats.exported == 21, "{report:?}");
@@ -74,7 +74,7 @@ alone! {
             if protocol == Protocol::Grpc {
                 // The flag, and the length of the message.
                 for (body, flag) in [(plain, 0), (compressed, 1)] {
-                    let length = u32::try_from(body.len() - 5).expect("it is short").to_be_bytes();
+                    let length = u32::try_from(body.len() - 5).expect("short").to_be_bytes();
                     assert_eq!((body[0], &body[1..5]), (flag, &length[..]));
                 }
             }
@@ -82,7 +82,7 @@ alone! {
     }
 }
 
-/// A response with a message that is compressed, whether that was asked for or not.
+/// A response with a compressed message, whether or not the request accepts it.
 fn compressed(headers: &HeaderMap, message: &[u8]) -> Response {
     let message = gzipped(message).expect("memory can be read");
     if headers["content-type"] != "application/grpc" {
@@ -90,7 +90,7 @@ fn compressed(headers: &HeaderMap, message: &[u8]) -> Response {
     }
     let accepted = headers["grpc-accept-encoding"].to_str().expect("text");
     assert!(accepted.split(',').any(|encoding| encoding == "gzip"), "{accepted}");
-    let length = u32::try_from(message.len()).expect("it is short").to_be_bytes();
+    let length = u32::try_from(message.len()).expect("short").to_be_bytes();
     let status = HeaderMap::from_iter([(HeaderName::from_static("grpc-status"), HeaderValue::from_static("0"))]);
     let body = Full::new(Bytes::from([&[1][..], &length, &message].concat()));
     let body = Body::new(body.with_trailers(async { Some(Ok(status)) }));
@@ -108,7 +108,7 @@ alone! {
         ] {
             for (message, exported, refused) in [
                 (partial_success(2, "too old"), 3, 2),
-                // It is some kilobytes before it is decompressed.
+                // A few kilobytes before decompression.
                 (partial_success(2, &"x".repeat(4 << 20)), 0, 5),
             ] {
                 run(async {
@@ -119,7 +119,7 @@ alone! {
                         .variables(move |name| (name == "OTEL_EXPORTER_OTLP_COMPRESSION").then(|| compression.to_owned()))
                         .collector(format!("http://{address}{path}"), protocol)
                         .init()
-                        .expect("it is valid");
+                        .expect("a valid configuration");
                     trace(4);
                     let stats = telemetry.shutdown(Duration::from_secs(30)).await.stats;
                     let counts = (stats.exported, stats.refused);
@@ -138,15 +138,15 @@ alone! {
     }
 }
 
-/// As a proxy answers in place of the collector: over HTTP/2, but not gRPC.
+/// The response of a proxy in front of the collector: over HTTP/2, but not gRPC.
 fn page(status: u16) -> Response {
     let page = "<html><head><title>a page</title></head></html>";
-    (StatusCode::from_u16(status).expect("it is one"), [("content-type", "text/html")], page).into_response()
+    (StatusCode::from_u16(status).expect("a status code"), [("content-type", "text/html")], page).into_response()
 }
 
 alone! {
     /// gRPC, "HTTP to gRPC Status Code Mapping".
-    fn over_grpc_the_status_of_a_page_decides() {
+    fn over_grpc_the_http_status_of_a_page_is_decisive() {
         let log = Log::keep();
         for (status, exported) in [(429, 5), (502, 5), (503, 5), (504, 5), (413, 5), (400, 0), (403, 0), (500, 0)] {
             let bodies = Bodies::default();
@@ -164,7 +164,7 @@ alone! {
                     .variables(|_| None)
                     .collector(format!("http://{address}"), Protocol::Grpc)
                     .init()
-                    .expect("it is valid");
+                    .expect("a valid configuration");
                 trace(4);
                 let report = telemetry.shutdown(Duration::from_secs(30)).await;
                 assert_eq!((report.stats.exported, report.stats.refused), (exported, 5 - exported), "{status}");

@@ -11,7 +11,7 @@ use throughline::{biz_tags, current_tags, log, traced};
 use crate::process::{alone, until};
 use crate::support::{Kept, Log};
 
-/// Decides by the number of the call, so anything but parent-based.
+/// Decides by the number of the call, regardless of the parent.
 #[derive(Debug, Clone, Default)]
 struct Alternating(std::sync::Arc<std::sync::atomic::AtomicU64>);
 
@@ -51,7 +51,7 @@ fn nested(depth: u32) -> u64 {
     };
     let mut sampled = 0;
     sampled += throughline::in_span("ours", || agrees(&current()) + nested(depth - 1));
-    // Through OpenTelemetry's API, as a child and as a parent of ours.
+    // Spans of OpenTelemetry's API, as children and as parents of ours.
     let tracer = opentelemetry::global::tracer("other");
     sampled += tracer.in_span("theirs", |context| agrees(context.span().span_context()) + nested(depth - 1));
     sampled += std::thread::scope(|scope| {
@@ -79,14 +79,15 @@ fn every_kind(variables: &'static [(&'static str, &'static str)], local: std::op
         .builder()
         .variables(move |name| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
         .init()
-        .expect("it is valid");
-    let flush = || telemetry.provider().expect("it is enabled").force_flush().expect("it takes them");
+        .expect("a valid configuration");
+    let flush =
+        || telemetry.provider().expect("telemetry is enabled").force_flush().expect("the collector accepts the spans");
     let sampled: u64 = (0..50).map(|_| nested(3)).sum();
     assert!(local.contains(&sampled), "{variables:?}: {sampled} of {}", 50 * 39);
     flush();
-    assert_eq!(kept.count() as u64, sampled, "what is sampled arrives, and nothing else");
+    assert_eq!(kept.count() as u64, sampled, "exactly the sampled spans arrive");
 
-    // The caller has decided already.
+    // The caller has already made the decision.
     for (n, decided) in [(1, true), (2, false)] {
         let before = kept.count();
         let context = throughline::span("entry").parent(&caller(n, decided)).run(|| {
@@ -126,7 +127,7 @@ alone! {
         let _text = log::Text::new();
         let kept = Kept::start();
         let variables = |name: &str| (name == "OTEL_TRACES_SAMPLER").then(|| "always_off".to_owned());
-        let telemetry = kept.builder().variables(variables).init().expect("it is valid");
+        let telemetry = kept.builder().variables(variables).init().expect("a valid configuration");
         assert_eq!(serve("acme"), 1);
         drop(telemetry);
         assert_eq!(kept.count(), 0);
@@ -159,24 +160,24 @@ alone! {
 }
 
 alone! {
-    fn a_sampler_of_ones_own() {
+    fn a_custom_sampler() {
         let kept = Kept::start();
-        let telemetry = kept.builder().sampler(Alternating::default()).init().expect("it is valid");
+        let telemetry = kept.builder().sampler(Alternating::default()).init().expect("a valid configuration");
         let sampled: u64 = (0..60).map(|_| nested(3)).sum();
-        telemetry.provider().expect("it is enabled").force_flush().expect("it takes them");
-        // Three roots in each round; one root in three is sampled, with the thirteen spans of its trace.
+        telemetry.provider().expect("telemetry is enabled").force_flush().expect("the collector accepts the spans");
+        // Three roots in each round, one of which is sampled, with the thirteen spans of its trace.
         assert_eq!((sampled, kept.count()), (60 * 13, 60 * 13));
     }
 }
 
 alone! {
-    fn one_that_is_not_parent_based_is_warned_about() {
+    fn there_is_a_warning_about_a_sampler_that_is_not_parent_based() {
         let log = Log::keep();
         for (name, warnings) in [("parentbased_always_on", 0), ("always_on", 1), ("traceidratio", 2)] {
             let telemetry = throughline::telemetry::builder()
                 .variables(move |variable| (variable == "OTEL_TRACES_SAMPLER").then(|| name.to_owned()))
                 .init()
-                .expect("it is valid");
+                .expect("a valid configuration");
             drop(telemetry);
             assert_eq!(log.count("would produce partial traces"), warnings, "{}", log.text());
         }
@@ -185,12 +186,12 @@ alone! {
 }
 
 alone! {
-    fn the_warning_waits_for_a_log() {
-        // The usual order, because the subscriber needs the provider.
+    fn the_warning_is_deferred_until_there_is_a_subscriber() {
+        // The usual order, because a subscriber may need the provider.
         let sampler = |variable: &str| (variable == "OTEL_TRACES_SAMPLER").then(|| "always_on".to_owned());
         let kept = Kept::start();
-        let one = throughline::telemetry::builder().variables(sampler).init().expect("it is valid");
-        let other = kept.builder().init().expect("it is valid");
+        let one = throughline::telemetry::builder().variables(sampler).init().expect("a valid configuration");
+        let other = kept.builder().init().expect("a valid configuration");
         let log = Log::keep();
         until("both are logged", || log.count("would produce partial traces") + log.count("already initialized") == 2);
         drop((one, other));
@@ -199,17 +200,17 @@ alone! {
 }
 
 alone! {
-    fn spans_of_the_application_s_own_tracer_follow_too() {
+    fn spans_of_other_tracers_of_the_provider_follow_their_parent() {
         let kept = Kept::start();
-        let telemetry = kept.builder().sampler(Alternating::default()).init().expect("it is valid");
-        let tracer = telemetry.provider().expect("it is enabled").tracer("own");
+        let telemetry = kept.builder().sampler(Alternating::default()).init().expect("a valid configuration");
+        let tracer = telemetry.provider().expect("telemetry is enabled").tracer("own");
         for _ in 0..30 {
             let root = tracer.start("root");
             let identity = root.span_context().clone();
             let context = Context::new().with_span(root);
             let child = tracer.start_with_context("child", &context);
             assert_eq!(child.span_context().is_sampled(), identity.is_sampled());
-            assert!(identity.is_sampled() || !child.is_recording(), "nothing of half a trace is recorded");
+            assert!(identity.is_sampled() || !child.is_recording(), "no partial trace is recorded");
         }
     }
 }
@@ -239,9 +240,9 @@ impl ShouldSample for Panicking {
 }
 
 alone! {
-    fn a_sampler_that_panics_harms_nobody() {
+    fn a_sampler_that_panics_is_harmless() {
         let kept = Kept::start();
-        let telemetry = kept.builder().sampler(Panicking::default()).init().expect("it is valid");
+        let telemetry = kept.builder().sampler(Panicking::default()).init().expect("a valid configuration");
         for n in 0..6 {
             let result = throughline::in_span("ours", || throughline::in_span("below", || n));
             assert_eq!(result, n);
@@ -256,12 +257,12 @@ alone! {
 }
 
 alone! {
-    /// As a formatter of the application's asks, before its first line.
-    fn in_a_trace_that_is_not_sampled_tags_are_evaluated_if_logs_show_them() {
+    /// For a formatter of the application, which requests it before its first line.
+    fn tags_of_unsampled_traces_are_evaluated_on_request() {
         let telemetry = throughline::telemetry::builder()
             .variables(|name| (name == "OTEL_TRACES_SAMPLER").then(|| "parentbased_always_off".to_owned()))
             .init()
-            .expect("it is valid");
+            .expect("a valid configuration");
         let order = || throughline::span("order").biz_tag("tenant_id", "acme").run(|| current_tags().len());
         let tags = || throughline::in_span("request", order);
         assert_eq!(tags(), 0);

@@ -1,4 +1,4 @@
-//! What `init` sets up, and what it coexists with.
+//! What `init` sets up, and how it coexists with other setups.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -24,9 +24,9 @@ fn order(order_no: u32) {
 }
 
 alone! {
-    fn spans_of_ours_and_of_others_are_one_trace() {
+    fn our_spans_and_those_of_other_libraries_form_one_trace() {
         let kept = Kept::start();
-        let telemetry = kept.builder().service_name("orders").resource_attribute("team", "a").init().expect("it is valid");
+        let telemetry = kept.builder().service_name("orders").resource_attribute("team", "a").init().expect("a valid configuration");
         order(7);
         assert!(run(telemetry.shutdown(LIMIT)).is_complete());
         let [order, theirs, below] = ["order", "theirs", "ours below"].map(|name| kept.span(name));
@@ -53,7 +53,7 @@ alone! {
             });
         }
         let kept = Kept::start();
-        let telemetry = kept.builder().init().expect("it is valid");
+        let telemetry = kept.builder().init().expect("a valid configuration");
         corrected(7);
         assert!(run(telemetry.shutdown(LIMIT)).is_complete());
         // `attributes` asserts that keys are unique.
@@ -64,14 +64,14 @@ alone! {
 }
 
 alone! {
-    fn beside_an_sdk_of_the_application_s_own() {
+    fn beside_the_application_s_sdk() {
         let own = Capture::new();
         throughline::install(own.provider());
         trace(2);
         own.assert_tree("root\n├── child\n└── child");
-        // A later `init` takes over, for OpenTelemetry's global API, too.
+        // A later `init` takes over, including OpenTelemetry's global API.
         let kept = Kept::start();
-        let telemetry = kept.builder().init().expect("it is valid");
+        let telemetry = kept.builder().init().expect("a valid configuration");
         trace(2);
         global::tracer("other").in_span("theirs", |_| {});
         assert!(run(telemetry.shutdown(LIMIT)).is_complete());
@@ -94,10 +94,10 @@ alone! {
 }
 
 alone! {
-    fn once_more_after_it_has_ended() {
+    fn again_after_a_shutdown() {
         for _ in 0..2 {
             let kept = Kept::start();
-            let telemetry = kept.builder().init().expect("it is valid");
+            let telemetry = kept.builder().init().expect("a valid configuration");
             trace(4);
             assert!(run(telemetry.shutdown(LIMIT)).is_complete());
             assert_eq!(kept.tally().complete, 1);
@@ -106,13 +106,13 @@ alone! {
 }
 
 alone! {
-    fn a_second_one_beside_the_first_takes_over_and_says_so() {
+    fn a_second_init_takes_over_with_a_warning() {
         let log = Log::keep();
         let [first, second] = [Kept::start(), Kept::start()];
-        let one = first.builder().init().expect("it is valid");
+        let one = first.builder().init().expect("a valid configuration");
         trace(1);
         assert_eq!(log.count("already initialized"), 0, "{}", log.text());
-        let other = second.builder().init().expect("it is valid");
+        let other = second.builder().init().expect("a valid configuration");
         assert_eq!(log.count("already initialized"), 1, "{}", log.text());
         trace(2);
         // Shutting down the first does not affect the second.
@@ -144,10 +144,10 @@ impl SpanProcessor for Names {
 }
 
 alone! {
-    fn a_processor_of_ones_own_with_and_without_a_collector() {
+    fn a_custom_processor_with_and_without_a_collector() {
         let names = Names::default();
         let kept = Kept::start();
-        let telemetry = kept.builder().processor(names.clone()).init().expect("it is valid");
+        let telemetry = kept.builder().processor(names.clone()).init().expect("a valid configuration");
         trace(1);
         assert!(run(telemetry.shutdown(LIMIT)).is_complete());
         assert_eq!(kept.count(), 2);
@@ -156,7 +156,7 @@ alone! {
             .variables(|name| (name == "OTEL_TRACES_EXPORTER").then(|| "none".to_owned()))
             .processor(names.clone())
             .init()
-            .expect("it is valid");
+            .expect("a valid configuration");
         trace(1);
         drop(telemetry);
         assert_eq!(*names.0.lock().expect("not poisoned"), ["child", "root", "child", "root"]);
@@ -164,30 +164,30 @@ alone! {
 }
 
 alone! {
-    fn an_address_that_is_none_is_an_error_and_one_that_is_dead_is_not() {
+    fn an_invalid_endpoint_is_an_error_and_an_unreachable_one_is_not() {
         for address in ["http://[", "localhost"] {
             for protocol in [throughline::telemetry::Protocol::Grpc, throughline::telemetry::Protocol::HttpProtobuf] {
                 let error = throughline::telemetry::builder()
                     .variables(|_| None)
                     .collector(address, protocol)
                     .init()
-                    .expect_err("it is no address to send to");
+                    .expect_err("an invalid endpoint");
                 let text = error.to_string();
                 assert!(text.contains(address), "{text}");
             }
         }
         let kept = Kept::start();
         kept.collector.stop();
-        drop(kept.builder().init().expect("it may come later"));
+        drop(kept.builder().init().expect("the collector may start later"));
     }
 }
 
 alone! {
-    fn what_is_sampled_here_is_sampled_below_also_without_a_collector() {
+    fn the_sampling_decision_is_propagated_without_a_collector() {
         let telemetry = throughline::telemetry::builder()
             .variables(|name| (name == "OTEL_TRACES_EXPORTER").then(|| "none".to_owned()))
             .init()
-            .expect("it is valid");
+            .expect("a valid configuration");
         let (context, carrier) = throughline::in_span("call", || {
             (Context::current().span().span_context().clone(), throughline::Carrier::capture())
         });
@@ -199,9 +199,9 @@ alone! {
 }
 
 alone! {
-    /// In the usual stack, each export creates spans of the HTTP/2 connection, which are exported in turn. Here all spans
-    /// of all libraries are enabled, but for those of the collector, which runs in the same process.
-    fn the_export_makes_no_spans_of_its_own() {
+    /// In the usual stack, each export creates spans of its HTTP/2 connection, which are exported in turn. Here, the
+    /// spans of all libraries are enabled, except for those of the collector, which runs in the same process.
+    fn the_export_is_not_traced() {
         use std::sync::atomic::{AtomicUsize, Ordering};
         use std::thread;
         use throughline::telemetry::Protocol;
@@ -209,10 +209,10 @@ alone! {
         use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 
         let kept = Kept::start();
-        // By a name, which is looked up on another thread.
+        // By a host name, which is resolved on another thread.
         let endpoint = kept.collector.endpoint().replace("127.0.0.1", "localhost");
         let [grpc, http] = [(Protocol::Grpc, ""), (Protocol::HttpProtobuf, "/v1/traces")].map(|(protocol, path)| {
-            kept.builder().collector(format!("{endpoint}{path}"), protocol).init().expect("it is valid")
+            kept.builder().collector(format!("{endpoint}{path}"), protocol).init().expect("a valid configuration")
         });
         let (test, of_export) = (thread::current().id(), Arc::<AtomicUsize>::default());
         let counted = Arc::clone(&of_export);
@@ -225,16 +225,16 @@ alone! {
         tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer)).expect("the first");
         for _ in 0..20 {
             for telemetry in [&grpc, &http] {
-                let provider = telemetry.provider().expect("it is enabled");
+                let provider = telemetry.provider().expect("telemetry is enabled");
                 throughline::install(provider);
                 throughline::in_span("ours", || tracing::info_span!("theirs").in_scope(|| ()));
-                http.provider().expect("it is enabled").force_flush().expect("it is accepted");
-                provider.force_flush().expect("it is accepted");
+                http.provider().expect("telemetry is enabled").force_flush().expect("the collector accepts the spans");
+                provider.force_flush().expect("the collector accepts the spans");
             }
         }
         assert!(run(grpc.shutdown(LIMIT)).is_complete());
         assert!(run(http.shutdown(LIMIT)).is_complete());
-        assert!(of_export.load(Ordering::Relaxed) > 1_000, "or this would test nothing");
+        assert!(of_export.load(Ordering::Relaxed) > 1_000, "otherwise, this tests nothing");
         let mut names: Vec<_> = kept.spans().into_iter().map(|span| span.name).collect();
         names.sort_unstable();
         assert_eq!(names, [vec!["ours"; 40], vec!["theirs"; 40]].concat());

@@ -1,4 +1,4 @@
-//! Metrics and logs of the SDK, in a process whose traces are exported by `init`.
+//! Metrics and logs of the SDK, in a process that exports its traces with `init`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::support::{Kept, run, trace};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Log records in memory, for everything that this process logs.
+/// Keeps the log records of this process in memory.
 struct Records(InMemoryLogExporter, SdkLoggerProvider);
 
 impl Records {
@@ -33,7 +33,7 @@ impl Records {
 
     /// The number of records with this text.
     fn count(&self, text: &str) -> usize {
-        self.1.force_flush().expect("it is in memory");
+        self.1.force_flush().expect("an in-memory exporter");
         let records = self.0.get_emitted_logs().expect("the exporter is open");
         let has_text = |body: &AnyValue| matches!(body, AnyValue::String(body) if body.as_str().contains(text));
         records.iter().filter(|log| log.record.body().is_some_and(has_text)).count()
@@ -41,15 +41,15 @@ impl Records {
 }
 
 alone! {
-    /// The export thread suppresses telemetry, so that requests are not traced. What it has to say is no part of that.
+    /// The export thread suppresses telemetry so that requests are not traced, but not for its own messages.
     fn log_records_of_the_sdk_include_what_the_export_thread_logs() {
         let records = Records::keep();
         let kept = Kept::start();
         kept.set(Behaviour::Reject);
-        let telemetry = kept.builder().open_span_warning(Duration::ZERO).init().expect("it is valid");
+        let telemetry = kept.builder().open_span_warning(Duration::ZERO).init().expect("a valid configuration");
         let open = throughline::span("open").root().start();
         trace(0);
-        telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
+        telemetry.provider().expect("telemetry is enabled").force_flush().expect("the collector responds");
         until("the refusal is logged", || records.count("refused 1 span") == 1);
         until("the open span is logged", || records.count("the span `open`") == 1);
         drop(open);
@@ -61,28 +61,28 @@ alone! {
 alone! {
     fn metrics_of_the_sdk_share_the_resource_and_include_the_last_losses() {
         let kept = Kept::start();
-        let telemetry = kept.builder().service_name("orders").init().expect("it is valid");
-        let traces = telemetry.provider().expect("it is enabled");
+        let telemetry = kept.builder().service_name("orders").init().expect("a valid configuration");
+        let traces = telemetry.provider().expect("telemetry is enabled");
         let attributes = traces.resource().iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
         let resource = Resource::builder().with_attributes(attributes);
         let resource = resource.with_detector(Box::new(TelemetryResourceDetector)).build();
         let exporter = InMemoryMetricExporter::default();
         let reader = PeriodicReader::builder(exporter.clone()).build();
         let meters = SdkMeterProvider::builder().with_resource(resource).with_reader(reader).build();
-        // After `init`: the resource is known only then.
+        // After `init`, because only then is the resource known.
         global::set_meter_provider(meters.clone());
         trace(0);
-        telemetry.provider().expect("it is enabled").force_flush().expect("it is accepted");
+        telemetry.provider().expect("telemetry is enabled").force_flush().expect("the collector accepts the spans");
         kept.set(Behaviour::Unavailable);
         trace(0);
         assert_eq!(run(telemetry.shutdown(Duration::from_millis(200))).stats.left_behind, 1);
-        meters.shutdown().expect("it is in memory");
+        meters.shutdown().expect("an in-memory exporter");
 
         let exports = exporter.get_finished_metrics().expect("the exporter is open");
         let metrics = exports.last().expect("there is a loss");
         let known = |(key, value): (&opentelemetry::Key, &opentelemetry::Value)| (key.to_string(), value.to_string());
         let mut expected = kept.resource();
-        let version = TelemetryResourceDetector.detect().get(&"telemetry.sdk.version".into()).expect("it is known");
+        let version = TelemetryResourceDetector.detect().get(&"telemetry.sdk.version".into()).expect("a version");
         for (key, own, sdk) in [
             ("telemetry.sdk.name", "throughline", "opentelemetry".to_owned()),
             ("telemetry.sdk.version", env!("CARGO_PKG_VERSION"), version.to_string()),

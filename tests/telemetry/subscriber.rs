@@ -1,4 +1,4 @@
-//! `init_with_subscriber` sets up the log and the spans of `tracing`, too.
+//! `init_with_subscriber` also sets up logging, and exports the spans of `tracing`.
 
 use std::env;
 use std::time::Duration;
@@ -43,7 +43,8 @@ fn has_span() -> bool {
 fn request(directives: Option<&str>) -> (Vec<String>, Vec<String>) {
     let variables: Vec<_> = directives.map(|directives| ("RUST_LOG", directives)).into_iter().collect();
     let (out, _) = Program::start(REQUEST, &variables).succeed();
-    let trace_id = out.lines().find_map(|line| Some(line.rsplit_once("the trace is ")?.1)).expect("it is printed");
+    let trace_id =
+        out.lines().find_map(|line| Some(line.rsplit_once("the trace is ")?.1)).expect("the line is printed");
     let in_trace = format!("trace_id={trace_id} ");
     let after = |line: &str, target: &str| line.split_once(target).map(|(_, message)| message.to_owned());
     let logged = out.lines().filter(|line| line.contains(&in_trace));
@@ -53,7 +54,7 @@ fn request(directives: Option<&str>) -> (Vec<String>, Vec<String>) {
 }
 
 #[test]
-fn lines_have_the_trace_id_and_the_filter_of_the_log_does_not_affect_spans() {
+fn log_lines_have_the_trace_id_and_the_log_filter_does_not_affect_spans() {
     assert_eq!(request(None), (vec!["charged".into(), "out of stock".into(), "a record".into()], vec![]));
     assert_eq!(request(Some("error")).0, ["out of stock", "a record"]);
     assert_eq!(request(Some("warn,shop=debug")).0, ["charged", "the details", "out of stock", "a record"]);
@@ -69,7 +70,7 @@ fn a_directive_that_is_not_supported_is_ignored_with_a_warning() {
 }
 
 alone! {
-    fn a_second_subscriber_is_an_error_that_says_what_to_do() {
+    fn a_second_subscriber_is_an_error_with_a_remedy() {
         tracing_subscriber::fmt().with_max_level(Level::ERROR).with_writer(std::io::sink).init();
         let error = builder().init_with_subscriber().expect_err("one is set");
         assert!(matches!(error, InitError::Subscriber(_)), "{error:?}");
@@ -84,7 +85,7 @@ alone! {
 alone! {
     with ["OTEL_TRACES_SAMPLER" = "sometimes"]
     fn an_invalid_variable_sets_no_subscriber() {
-        let error = builder().init_with_subscriber().expect_err("it is no sampler");
+        let error = builder().init_with_subscriber().expect_err("an invalid variable");
         assert!(matches!(error, InitError::Config(_)), "{error:?}");
         assert!(!tracing::dispatcher::has_been_set());
     }

@@ -11,7 +11,7 @@ use throughline_load::trace::{ResourceSpans, Span};
 use throughline_load::{Behaviour, Collector, Line, Request, Tally, Traces};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// A collector that stores what it accepts.
+/// A collector that stores the requests that it accepts.
 pub(crate) struct Kept {
     pub(crate) collector: Collector,
     requests: Arc<Mutex<Vec<Request>>>,
@@ -22,7 +22,7 @@ impl Kept {
         let requests = Arc::<Mutex<Vec<Request>>>::default();
         let keep = Arc::clone(&requests);
         let collector = Collector::start(move |request| keep.lock().expect("not poisoned").push(request));
-        Self { collector: collector.expect("there is a port"), requests }
+        Self { collector: collector.expect("a free port"), requests }
     }
 
     pub(crate) fn set(&self, behaviour: Behaviour) {

@@ -1,5 +1,4 @@
-//! The spans of `tracing` have the guarantees of all spans: shutdown, shedding, and a warning where they are switched
-//! off.
+//! The guarantees also hold for spans of `tracing`: shutdown, shedding, and a warning if they are switched off.
 
 use std::thread;
 use std::time::Duration;
@@ -22,7 +21,7 @@ fn with_layer() {
     tracing_subscriber::registry().with(throughline::tracing_layer()).init();
 }
 
-/// Subscribers, by what is wrong with them.
+/// The roles, named after their subscriber.
 const MISTAKEN: &str = "a filter for all";
 const RIGHT: &str = "a filter for the log";
 const NARROW: &str = "a layer that records less";
@@ -48,7 +47,7 @@ pub(crate) fn play(role: &str) -> Option<()> {
         _ => return None,
     }
     let kept = Kept::start();
-    let telemetry = kept.builder().init().expect("it is valid");
+    let telemetry = kept.builder().init().expect("a valid configuration");
     run(async {
         throughline::in_span("one", || ());
         telemetry.shutdown(LIMIT).await;
@@ -73,10 +72,10 @@ alone! {
         let registry = tracing_subscriber::registry().with(layer).with(throughline::tracing_layer());
         registry.with(EnvFilter::new("info")).init();
         let kept = Kept::start();
-        let telemetry = kept.builder().init().expect("it is valid");
+        let telemetry = kept.builder().init().expect("a valid configuration");
         let cause = "records those up to debug, but a filter for the whole subscriber lets only those up to info pass";
         let warned = || log.count(cause);
-        until("it is logged", || warned() == 1);
+        until("the message is logged", || warned() == 1);
         run(telemetry.shutdown(LIMIT));
         assert_eq!((warned(), log.count("are disabled")), (1, 1), "{}", log.text());
     }
@@ -86,13 +85,13 @@ alone! {
     fn a_span_that_is_open_at_the_shutdown_is_ended() {
         with_layer();
         let kept = Kept::start();
-        let telemetry = kept.builder().init().expect("it is valid");
+        let telemetry = kept.builder().init().expect("a valid configuration");
         let request = info_span!("request", order_no = 7);
         let entered = request.enter();
         let stuck = info_span!("stuck").entered();
         throughline::in_span("done", || ());
         let report = run(telemetry.shutdown(LIMIT));
-        // Both are as old as the other, as far as the clock of open spans can tell.
+        // The clock of open spans is too coarse to order them.
         let mut names: Vec<_> = report.unfinished.iter().map(|span| &*span.name).collect();
         names.sort_unstable();
         assert_eq!(names, ["request", "stuck"]);
@@ -125,14 +124,14 @@ alone! {
         with_layer();
         let kept = Kept::start();
         kept.set(Behaviour::Slow(Duration::from_millis(5)));
-        let telemetry = kept.builder().max_queue_size(500).init().expect("it is valid");
+        let telemetry = kept.builder().max_queue_size(500).init().expect("a valid configuration");
         thread::scope(|scope| {
             for thread in 0..THREADS {
                 scope.spawn(move || (0..TRACES).for_each(|n| trace((n + thread) % 12)));
             }
         });
         kept.set(Behaviour::Accept);
-        until("all is exported", || telemetry.queue_len() == 0);
+        until("everything is exported", || telemetry.queue_len() == 0);
         let stats = run(telemetry.shutdown(LIMIT)).stats;
         let tally = kept.tally();
         assert_eq!((tally.complete, tally.duplicates), (tally.traces, 0), "{tally:?} {stats:?}");

@@ -1,4 +1,4 @@
-//! Spans that do not end are reported.
+//! Reports of spans that stay open.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -9,19 +9,19 @@ use crate::support::{Kept, Log, run};
 const LIMIT: Duration = Duration::from_secs(30);
 
 alone! {
-    fn they_are_listed_with_name_age_and_place() {
+    fn open_spans_are_listed_with_name_age_and_place() {
         let kept = Kept::start();
-        let telemetry = kept.builder().init().expect("it is valid");
+        let telemetry = kept.builder().init().expect("a valid configuration");
         assert!(telemetry.open_spans().is_empty());
         let line = line!() + 1;
         throughline::in_span("outer", || {
-            until("it has an age", || telemetry.open_spans()[0].age >= Duration::from_millis(600));
+            until("the span is old enough", || telemetry.open_spans()[0].age >= Duration::from_millis(600));
             throughline::in_span("inner", || {
                 let open = telemetry.open_spans();
                 let names: Vec<_> = open.iter().map(|span| &*span.name).collect();
                 assert_eq!(names, ["outer", "inner"], "oldest first");
                 assert_eq!(open[0].trace_id, open[1].trace_id);
-                let place = open[0].place.expect("it is known");
+                let place = open[0].place.expect("a source location");
                 assert!(place.file().ends_with("unfinished.rs") && place.line() == line, "{place}");
                 assert!(open[0].age > open[1].age);
             });
@@ -36,13 +36,13 @@ alone! {
 }
 
 alone! {
-    fn those_below_it_that_have_ended_do_not_wait_for_it() {
+    fn spans_that_have_ended_do_not_wait_for_an_open_parent() {
         let kept = Kept::start();
         let soon = |name: &str| (name == "OTEL_BSP_SCHEDULE_DELAY").then(|| "10".to_owned());
-        let telemetry = kept.builder().variables(soon).init().expect("it is valid");
+        let telemetry = kept.builder().variables(soon).init().expect("a valid configuration");
         throughline::in_span("outer", || {
             throughline::in_span("inner", || {});
-            until("it has arrived", || kept.count() == 1);
+            until("the inner span has arrived", || kept.count() == 1);
         });
         assert!(run(telemetry.shutdown(LIMIT)).is_complete());
         assert_eq!(kept.count(), 2);
@@ -50,28 +50,28 @@ alone! {
 }
 
 alone! {
-    fn one_that_is_not_sampled_is_none() {
+    fn unsampled_spans_are_not_listed() {
         let telemetry = throughline::telemetry::builder()
             .variables(|name| (name == "OTEL_TRACES_SAMPLER").then(|| "parentbased_always_off".to_owned()))
             .init()
-            .expect("it is valid");
+            .expect("a valid configuration");
         throughline::in_span("outer", || assert!(telemetry.open_spans().is_empty()));
     }
 }
 
 alone! {
-    fn a_warning_once() {
+    fn there_is_one_warning_about_each_span() {
         let log = Log::keep();
         let kept = Kept::start();
-        let telemetry = kept.builder().open_span_warning(Duration::from_millis(1)).init().expect("it is valid");
+        let telemetry = kept.builder().open_span_warning(Duration::from_millis(1)).init().expect("a valid configuration");
         let warned = |name: &str| log.count(&format!("the span `{name}`"));
         throughline::in_span("slow", || {
-            until("it is logged", || warned("slow") == 1);
-            // A name may come from anywhere.
-            throughline::in_span("a\nERROR b", || until("it is logged", || warned("a\\nERROR b") == 1));
-            // When a later one is logged, the first was scanned again.
-            throughline::in_span("slower", || until("it is logged", || warned("slower") == 1));
-            throughline::in_span("slowest", || until("it is logged", || warned("slowest") == 1));
+            until("the message is logged", || warned("slow") == 1);
+            // Names are untrusted.
+            throughline::in_span("a\nERROR b", || until("the message is logged", || warned("a\\nERROR b") == 1));
+            // By the time a later span is logged, the first one was scanned again.
+            throughline::in_span("slower", || until("the message is logged", || warned("slower") == 1));
+            throughline::in_span("slowest", || until("the message is logged", || warned("slowest") == 1));
         });
         assert_eq!((warned("slow"), warned("slower"), warned("slowest")), (1, 1, 1), "{}", log.text());
         assert!(log.text().contains("unfinished.rs:") && log.text().contains("may never end"), "{}", log.text());
@@ -82,17 +82,17 @@ alone! {
 }
 
 alone! {
-    fn a_full_table_is_counted_and_forgets_none_that_it_has() {
+    fn spans_beyond_the_limit_are_counted_and_the_others_are_still_tracked() {
         let kept = Kept::start();
-        let telemetry = kept.builder().max_open_spans(10).init().expect("it is valid");
+        let telemetry = kept.builder().max_open_spans(10).init().expect("a valid configuration");
         let (report, missed) = run(async move {
             for _ in 0..25 {
                 drop(throughline::span("stuck").spawn(std::future::pending::<()>()));
             }
-            until("they are open", || telemetry.open_spans().len() + missed(&telemetry) == 25);
+            until("all spans are open", || telemetry.open_spans().len() + missed(&telemetry) == 25);
             assert_eq!(telemetry.open_spans().len(), 10);
             let missed = telemetry.untracked_open_spans();
-            // A quarter of it is reserved for the export.
+            // A quarter of the timeout is reserved for the export.
             (telemetry.shutdown(Duration::from_secs(4)).await, missed)
         });
         assert_eq!((report.jobs_left, report.unfinished.len(), missed), (25, 10, 15));
@@ -101,27 +101,27 @@ alone! {
 }
 
 alone! {
-    fn those_that_are_not_tracked_are_told_of_once() {
+    fn there_is_one_warning_about_untracked_spans() {
         let log = Log::keep();
         let kept = Kept::start();
         let builder = kept.builder().max_open_spans(1).open_span_warning(Duration::from_millis(1));
-        let telemetry = builder.init().expect("it is valid");
+        let telemetry = builder.init().expect("a valid configuration");
         throughline::in_span("tracked", || {
             let expected = "1 span not tracked, because too many are open";
-            throughline::in_span("not tracked", || until("it is logged", || log.count(expected) == 1));
+            throughline::in_span("not tracked", || until("the message is logged", || log.count(expected) == 1));
             throughline::in_span("neither", || {});
         });
         assert_eq!(missed(&telemetry), 2);
-        throughline::in_span("later", || until("it was scanned again", || log.count("the span `later`") == 1));
+        throughline::in_span("later", || until("the spans were scanned again", || log.count("the span `later`") == 1));
         assert_eq!(log.count("not tracked"), 1, "{}", log.text());
         run(telemetry.shutdown(LIMIT));
     }
 }
 
 alone! {
-    fn a_table_of_any_size_is_bounded() {
+    fn the_size_of_the_registry_is_bounded() {
         let kept = Kept::start();
-        let telemetry = kept.builder().max_open_spans(usize::MAX).init().expect("it is valid");
+        let telemetry = kept.builder().max_open_spans(usize::MAX).init().expect("a valid configuration");
         throughline::in_span("open", || assert_eq!(telemetry.open_spans().len(), 1));
     }
 }
@@ -131,9 +131,9 @@ fn missed(telemetry: &throughline::telemetry::Telemetry) -> usize {
 }
 
 alone! {
-    fn places_are_used_again() {
+    fn slots_are_reused() {
         let kept = Kept::start();
-        let telemetry = kept.builder().max_open_spans(4).init().expect("it is valid");
+        let telemetry = kept.builder().max_open_spans(4).init().expect("a valid configuration");
         let (tell, told) = mpsc::channel();
         throughline::in_span("outer", || {
             for _ in 0..10_000 {
@@ -147,23 +147,23 @@ alone! {
 }
 
 alone! {
-    fn they_are_told_of_without_a_collector_too() {
+    fn there_is_a_warning_without_a_collector_too() {
         let log = Log::keep();
         let telemetry = throughline::telemetry::builder()
             .variables(|name| (name == "OTEL_TRACES_EXPORTER").then(|| "none".to_owned()))
             .open_span_warning(Duration::from_millis(1))
             .init()
-            .expect("it is valid");
-        throughline::in_span("slow", || until("it is logged", || log.count("the span `slow`") == 1));
+            .expect("a valid configuration");
+        throughline::in_span("slow", || until("the message is logged", || log.count("the span `slow`") == 1));
         drop(telemetry);
     }
 }
 
 alone! {
-    fn those_of_one_place_are_told_of_together() {
+    fn spans_of_one_place_share_a_warning() {
         let log = Log::keep();
         let kept = Kept::start();
-        let telemetry = kept.builder().open_span_warning(Duration::from_millis(1)).init().expect("it is valid");
+        let telemetry = kept.builder().open_span_warning(Duration::from_millis(1)).init().expect("a valid configuration");
         let told = || {
             let more = |line: &str| line.rsplit_once("; ").map_or(0, |(_, more)| number(more));
             let text = log.text();
@@ -174,7 +174,7 @@ alone! {
                 drop(throughline::span("stuck").spawn(std::future::pending::<()>()));
             }
             until("all are logged", || told() == 500);
-            // Two warnings, if a scan came in between.
+            // There are several warnings if there was a scan in between.
             assert!(log.count("the span `stuck`") < 250, "{}", log.text());
         });
         drop(telemetry);

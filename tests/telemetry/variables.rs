@@ -50,7 +50,7 @@ pub(crate) fn play(role: &str) -> Option<()> {
             println!("not started {}", telemetry.export_stats().traces_not_started);
             let mut line = String::new();
             std::io::stdin().read_line(&mut line).expect("it is closed");
-            println!("flushed {}", telemetry.provider().expect("it is enabled").force_flush().is_ok());
+            println!("flushed {}", telemetry.provider().expect("telemetry is enabled").force_flush().is_ok());
             drop(run(telemetry.shutdown(Duration::from_millis(500))));
         }
         // A span that is exported without a flush.
@@ -77,7 +77,7 @@ fn traces(kept: &Kept, variables: &[(&str, &str)]) -> String {
     both(kept, variables).0
 }
 
-/// Likewise, its standard output and its standard error.
+/// The same, with its standard error.
 fn both(kept: &Kept, variables: &[(&str, &str)]) -> (String, String) {
     let endpoint = kept.collector.endpoint();
     let mut all = vec![("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint)];
@@ -101,7 +101,7 @@ fn exporter() {
     let kept = Kept::start();
     let (out, err) = both(&kept, &[("OTEL_TRACES_EXPORTER", "none")]);
     assert!(!out.contains("1 span") && !err.contains("1 span"), "{out}\n{err}");
-    // Where it does not interleave with the application's output.
+    // On standard error, so that it does not interleave with the application's output.
     let (out, err) = both(&kept, &[("OTEL_TRACES_EXPORTER", "console")]);
     assert!(err.contains("1 span") && err.lines().any(|line| line.starts_with("call ")), "{err}");
     assert!(!out.contains("1 span"), "{out}");
@@ -129,7 +129,7 @@ fn endpoint_and_protocol() {
         assert_eq!(kept.requests().last().map(|request| request.over_http), Some(over_http), "{variables:?}");
     }
     assert_eq!(kept.count(), 4);
-    // The endpoint for traces takes precedence, and is used as it is.
+    // The endpoint for traces takes precedence, and is used unchanged.
     let other = Kept::start();
     let endpoint = format!("{}/v1/traces", other.collector.endpoint());
     traces(&kept, &[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &endpoint)]);
@@ -137,7 +137,7 @@ fn endpoint_and_protocol() {
 }
 
 #[test]
-fn headers_and_compression_of_traces_go_first() {
+fn headers_and_compression_for_traces_take_precedence() {
     for protocol in ["grpc", "http/protobuf"] {
         let kept = Kept::start();
         traces(
@@ -180,7 +180,7 @@ fn http_goes_through_a_proxy() {
     assert_eq!(kept.count(), 2);
 }
 
-/// Nothing else tells that the collector was not asked.
+/// Nothing else shows that the request did not reach the collector.
 #[test]
 fn a_proxy_that_refuses_is_named() {
     let (kept, proxy) = (Kept::start(), Kept::start());
@@ -214,7 +214,7 @@ fn timeout() {
                 ("OTEL_BSP_SCHEDULE_DELAY", "10"),
             ],
         );
-        crate::process::until("it has connected twice", || kept.collector.connection_count() >= 2);
+        crate::process::until("the exporter has connected twice", || kept.collector.connection_count() >= 2);
         kept.set(Behaviour::Accept);
         program.succeed();
         assert_eq!(kept.count(), 1, "{protocol}");
@@ -253,7 +253,7 @@ fn propagators() {
         ("none", "headers"),
     ] {
         let out = traces(&kept, &[("OTEL_PROPAGATORS", list)]);
-        let line = out.lines().find(|line| line.starts_with("headers")).expect("it is printed");
+        let line = out.lines().find(|line| line.starts_with("headers")).expect("the line is printed");
         assert_eq!(line.trim_end().to_ascii_lowercase(), headers, "{list}");
     }
 }
@@ -289,7 +289,7 @@ fn sizes_of_queue_and_batch() {
         |name: &str| out.split_once(name).and_then(|(_, rest)| rest.lines().next()?.trim().parse::<u32>().ok());
     assert!(number("queued").is_some_and(|queued| queued <= 75), "{out}");
     assert!(number("not started").is_some_and(|shed| (1_000 - 75 - 100..=1_000 - 75).contains(&shed)), "{out}");
-    assert!(out.contains("flushed false"), "a flush takes no longer than it may: {out}");
+    assert!(out.contains("flushed false"), "a flush observes its timeout: {out}");
 }
 
 #[test]
@@ -331,7 +331,7 @@ fn limits() {
 }
 
 #[test]
-fn wrong_values_are_errors() {
+fn invalid_values_are_errors() {
     for (name, value) in [
         ("OTEL_SDK_DISABLED", "maybe"),
         ("OTEL_RESOURCE_ATTRIBUTES", "novalue"),
@@ -358,8 +358,8 @@ fn wrong_values_are_errors() {
 }
 
 #[test]
-fn a_variable_that_is_not_used_is_warned_about_without_a_subscriber_too() {
-    // With an export thread, with another one, and with none.
+fn there_is_a_warning_about_an_ignored_variable_even_without_a_subscriber() {
+    // With an export thread, with a thread that watches open spans, and with neither.
     for more in
         [("OTEL_TRACES_EXPORTER", "otlp"), ("OTEL_TRACES_EXPORTER", "console"), ("OTEL_TRACES_EXPORTER", "none")]
     {

@@ -1,4 +1,4 @@
-//! Every exported span arrives.
+//! Exported spans arrive with everything that was recorded.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -44,10 +44,10 @@ fn order(order_no: u32) {
     assert!(failed.is_err());
 }
 
-/// Spans with everything that they can have.
+/// Records spans with everything that they can have.
 fn work(provider: &throughline::telemetry::TracerProvider) {
     throughline::span("receive").kind(throughline::SpanKind::Server).parent(&caller()).run(|| order(7));
-    // A span of another library, with what Throughline does not record.
+    // A span of another library, with data that Throughline does not record itself.
     let tracer = provider.tracer("other");
     let mut span = tracer
         .span_builder("by hand")
@@ -74,7 +74,7 @@ fn without_code(span: &Span) -> BTreeMap<String, String> {
     attributes
 }
 
-/// Runs the program, and compares everything that arrives.
+/// Runs the second process, and checks everything that arrives.
 fn arrives(protocol: &str, compression: &str) {
     const RESOURCE: &str = "deployment.environment.name=test,team=a%20b,service.name=overruled";
     let kept = Kept::start();
@@ -103,7 +103,7 @@ fn arrives(protocol: &str, compression: &str) {
     assert_eq!(receive.kind(), span::SpanKind::Server);
     assert_eq!(without_code(&receive), map(&[("order_no", "7")]));
     assert_eq!(receive.status.clone().unwrap_or_default().code(), StatusCode::Unset);
-    // Sampled; whether the parent is remote is known, and it is.
+    // Sampled, with a remote parent.
     assert_eq!(receive.flags, 0x301);
     assert!(receive.links.is_empty() && receive.events.is_empty());
 
@@ -178,10 +178,10 @@ fn arrives(protocol: &str, compression: &str) {
     }
 }
 
-/// The program.
+/// The role of the second process.
 pub(crate) fn send() {
     let telemetry = throughline::init().expect("the variables are valid");
-    work(telemetry.provider().expect("it is enabled"));
+    work(telemetry.provider().expect("telemetry is enabled"));
     let report = run(telemetry.shutdown(LIMIT));
     assert!(report.is_complete(), "{report:?}");
 }

@@ -1,5 +1,5 @@
-//! What OpenTelemetry's specification says of tracers and spans ("Tracing API", "Tracing SDK"), asked of our own tracer
-//! and of the SDK's, side by side. Where the SDK does something else, the test says what.
+//! Tests of OpenTelemetry's specification of tracers and spans ("Tracing API", "Tracing SDK"), run with our own tracer
+//! and with that of the SDK. Where the SDK deviates, the test says how.
 
 /// Runs each test with a builder of our tracer and with one of the SDK's.
 macro_rules! on_both {
@@ -51,7 +51,7 @@ use opentelemetry_sdk::trace::{
 };
 use throughline::telemetry::TracerProvider;
 
-/// Keeps what has ended, and what has started.
+/// Keeps the spans that have ended, and the names of those that have started.
 #[derive(Debug, Clone, Default)]
 struct Kept {
     ended: Arc<Mutex<Vec<SpanData>>>,
@@ -77,7 +77,7 @@ impl Kept {
 impl SpanProcessor for Kept {
     fn on_start(&self, span: &mut Span, _parent: &Context) {
         span.set_attribute(KeyValue::new("set.on_start", true));
-        let name = span.exported_data().expect("it is recorded").name.into_owned();
+        let name = span.exported_data().expect("the span is recorded").name.into_owned();
         self.started.lock().expect("no panic").push(name);
     }
 
@@ -99,13 +99,13 @@ impl SpanProcessor for Kept {
     }
 }
 
-/// The attributes but for the processor's.
+/// The attributes, without that of the processor.
 fn attributes(span: &SpanData) -> Vec<KeyValue> {
     span.attributes.iter().filter(|it| it.key.as_str() != "set.on_start").cloned().collect()
 }
 
 fn context(trace_id: u128, span_id: u64, flags: TraceFlags, is_remote: bool, state: &str) -> SpanContext {
-    let state = if state.is_empty() { TraceState::NONE } else { state.parse().expect("it is valid") };
+    let state = if state.is_empty() { TraceState::NONE } else { state.parse().expect("a valid trace state") };
     SpanContext::new(TraceId::from(trace_id), SpanId::from(span_id), flags, is_remote, state)
 }
 
@@ -113,7 +113,7 @@ fn below(span: SpanContext) -> Context {
     Context::new().with_remote_span_context(span)
 }
 
-/// A sampler that answers always the same, and records what it was asked.
+/// A sampler that always makes the same decision, and records its arguments.
 #[derive(Debug, Clone)]
 struct Asked {
     answer: SamplingDecision,
@@ -143,7 +143,7 @@ impl ShouldSample for Asked {
         SamplingResult {
             decision: self.answer.clone(),
             attributes: vec![KeyValue::new("sampler", "asked")],
-            trace_state: "sampler=said".parse().expect("it is valid"),
+            trace_state: "sampler=said".parse().expect("a valid trace state"),
         }
     }
 }
@@ -171,7 +171,7 @@ impl Counting {
 
 type Action = Box<dyn FnOnce() + Send>;
 
-/// Does something when a span ends, while that is current.
+/// Runs an action when a span ends, in the call of `on_end`.
 #[derive(Clone, Default)]
 struct OnEnd(Arc<Mutex<Option<Action>>>);
 
@@ -228,13 +228,13 @@ impl SpanProcessor for Ending {
     }
 }
 
-/// Changes spans that start, and keeps the context of the last.
+/// Changes spans that start, and keeps the span context of the last one.
 #[derive(Debug, Clone, Default)]
 struct Changing(Arc<Mutex<Option<SpanContext>>>);
 
 impl SpanProcessor for Changing {
     fn on_start(&self, span: &mut Span, _parent: &Context) {
-        let name = span.exported_data().expect("it is recorded").name;
+        let name = span.exported_data().expect("the span is recorded").name;
         span.add_event(name.clone(), Vec::new());
         span.add_link(context(3, 4, TraceFlags::SAMPLED, true, ""), Vec::new());
         span.set_status(Status::Ok);

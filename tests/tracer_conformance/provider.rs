@@ -1,4 +1,4 @@
-//! Providers: limits, ids, processors, exporters, resources, scopes, shutdown.
+//! Providers: limits, IDs, processors, exporters, resources, scopes, shutdown.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use super::*;
 
 on_both! {
     /// "Span Limits".
-    fn what_exceeds_a_limit_is_dropped_and_counted(builder, kept, ours) {
+    fn attributes_events_and_links_beyond_a_limit_are_dropped_and_counted(builder, kept, ours) {
         let limits = SpanLimits {
             max_attributes_per_span: 2,
             max_events_per_span: 2,
@@ -16,7 +16,7 @@ on_both! {
         };
         let mut span = builder.with_span_limits(limits).build().tracer("t").start("s");
         let many = || vec![KeyValue::new("a", 1), KeyValue::new("b", 2), KeyValue::new("c", 3)];
-        // One has been set at the start.
+        // The processor has set one.
         span.set_attributes(many());
         for _ in 0..4 {
             span.add_event("e", many());
@@ -44,7 +44,7 @@ on_both! {
         assert!(spans.iter().all(|span| u128::from_be_bytes(span.span_context.trace_id().to_bytes()) > 1_000));
     }
 
-    /// "Span processor": called for each span that is recorded; what it sets at the start is on the span.
+    /// "Span processor": called for each recorded span. The attributes that it sets in `on_start` are on the span.
     fn processors_see_the_start_and_the_end(builder, kept, ours) {
         let second = Kept::default();
         let tracer = builder.with_span_processor(second.clone()).build().tracer("t");
@@ -56,8 +56,8 @@ on_both! {
     }
 
     /// "`OnStart`": "It should be possible to keep a reference to this span object and updates to the span SHOULD be
-    /// reflected in it". It has the context of the span, too.
-    fn a_processor_may_change_the_span_that_starts(builder, kept, ours) {
+    /// reflected in it". It also has the same span context.
+    fn a_processor_may_change_a_span_in_on_start(builder, kept, ours) {
         let (changing, seen) = (Changing::default(), Changing::default());
         let builder = builder.with_sampler(Asked::answering(SamplingDecision::RecordOnly));
         let tracer = builder.with_span_processor(changing.clone()).with_span_processor(seen.clone()).build().tracer("t");
@@ -73,8 +73,8 @@ on_both! {
         }
     }
 
-    /// What it has set before stays.
-    fn a_processor_may_end_the_span_that_starts(builder, kept, ours) {
+    /// What the processor has set before is kept.
+    fn a_processor_may_end_a_span_in_on_start(builder, kept, ours) {
         let tracer = builder.with_span_processor(Ending).build().tracer("t");
         let mut span = tracer.start("s");
         assert!(!span.is_recording());
@@ -84,8 +84,8 @@ on_both! {
         assert_eq!((attributes(&span), span.end_time), (vec![KeyValue::new("ended", true)], Ending::time()));
     }
 
-    /// "`OnEnd`": the span that ends is locked by then, and a span that starts below it must not wait for it.
-    fn a_processor_may_start_spans_below_the_one_that_ends(builder, kept, ours) {
+    /// "`OnEnd`": the span is locked meanwhile, and starting a child must not deadlock.
+    fn a_processor_may_start_a_child_of_the_span_that_ends(builder, kept, ours) {
         let (on_end, sampler) = (OnEnd::default(), Asked::answering(SamplingDecision::RecordOnly));
         let tracer = builder.with_span_processor(on_end.clone()).with_sampler(sampler).build().tracer("t");
         let parent = Context::new().with_span(tracer.start("parent"));
@@ -93,7 +93,7 @@ on_both! {
         *on_end.0.lock().expect("no panic") = Some(Box::new(move || drop(nested.start_with_context("nested", &below))));
         parent.span().end();
         let spans = kept.take();
-        let nested = spans.iter().find(|span| span.name == "nested").expect("it was recorded");
+        let nested = spans.iter().find(|span| span.name == "nested").expect("the span is recorded");
         assert_eq!(nested.parent_span_id, parent.span().span_context().span_id());
     }
 
@@ -117,14 +117,14 @@ on_both! {
     fn after_the_shutdown_nothing_is_recorded(builder, kept, ours) {
         let provider = builder.build();
         let tracer = provider.tracer("t");
-        provider.shutdown().expect("it is the first");
+        provider.shutdown().expect("the first shutdown succeeds");
         assert!(provider.shutdown().is_err());
         assert!(!tracer.start("s").is_recording() && !provider.tracer("u").start("s").is_recording());
         assert_eq!(*kept.shut_down.lock().expect("no panic"), 1);
         assert!(kept.take().is_empty());
     }
 
-    /// Dropping the provider and all that it has made shuts it down.
+    /// Dropping the provider and all of its tracers and spans shuts it down.
     fn a_provider_that_is_dropped_is_shut_down(builder, kept, ours) {
         let provider = builder.build();
         let span = provider.tracer("t").start("s");
@@ -134,7 +134,7 @@ on_both! {
         assert_eq!(*kept.shut_down.lock().expect("no panic"), 1);
     }
 
-    /// Likewise, with the method for each limit.
+    /// "Span Limits", with a method for each limit.
     fn limits_may_be_set_one_by_one(builder, kept, ours) {
         let builder = builder.with_max_attributes_per_span(3).with_max_events_per_span(2).with_max_links_per_span(1);
         let builder = builder.with_max_attributes_per_event(1).with_max_attributes_per_link(0);
@@ -154,7 +154,7 @@ on_both! {
     }
 
     /// "Simple processor": exported when the span ends.
-    fn a_simple_exporter_has_a_span_at_its_end(builder, kept, ours) {
+    fn a_simple_exporter_exports_a_span_when_it_ends(builder, kept, ours) {
         let exporter = InMemorySpanExporter::default();
         let provider = builder.with_simple_exporter(exporter.clone()).build();
         let span = provider.tracer("t").start("s");
@@ -166,27 +166,27 @@ on_both! {
     }
 
     /// "Batching processor": exported by `ForceFlush` at the latest.
-    fn a_batch_exporter_has_all_spans_after_a_flush(builder, kept, ours) {
+    fn a_batch_exporter_has_exported_all_spans_after_a_flush(builder, kept, ours) {
         let exporter = InMemorySpanExporter::default();
         let provider = builder.with_batch_exporter(exporter.clone()).build();
         for name in ["a", "b"] {
             drop(provider.tracer("t").start(name));
         }
-        provider.force_flush().expect("it exports to memory");
+        provider.force_flush().expect("an in-memory exporter");
         let spans = exporter.get_finished_spans().expect("no panic");
         assert_eq!(spans.iter().map(|span| span.name.as_ref()).collect::<Vec<_>>(), ["a", "b"]);
-        provider.shutdown().expect("it is the first");
+        provider.shutdown().expect("the first shutdown succeeds");
         assert_eq!(kept.take().len(), 2);
     }
 
-    /// "Resource Creation": processors are told the resource of the provider; later ones are merged into it.
-    fn processors_have_the_resource(builder, kept, ours) {
+    /// "Resource Creation": processors get the resource of the provider, into which later ones are merged.
+    fn processors_get_the_resource(builder, kept, ours) {
         let resource = |key: &'static str, value: &'static str| {
             let both = [KeyValue::new("service.name", value), KeyValue::new(key, value)];
             Resource::builder_empty().with_attributes(both).build()
         };
         let provider = builder.with_resource(resource("a", "first")).with_resource(resource("b", "second")).build();
-        let known = kept.resource.lock().expect("no panic").clone().expect("it was told");
+        let known = kept.resource.lock().expect("no panic").clone().expect("a resource");
         let text = |key: &'static str| known.get(&key.into()).map(|value| value.to_string());
         assert_eq!(text("service.name").as_deref(), Some("second"));
         assert_eq!((text("a").as_deref(), text("b").as_deref()), (Some("first"), Some("second")));
@@ -196,21 +196,21 @@ on_both! {
     /// "Resource Creation": without one, there is the default resource.
     fn there_is_a_default_resource(builder, kept, ours) {
         let provider = builder.build();
-        let known = kept.resource.lock().expect("no panic").clone().expect("it was told");
+        let known = kept.resource.lock().expect("no panic").clone().expect("a resource");
         assert_is_like(&known, &Resource::builder().build(), ours);
         assert!(known.get(&"service.name".into()).is_some());
         drop(provider);
     }
 
-    fn a_resource_that_is_given_names_what_records_the_spans(builder, kept, ours) {
+    fn a_given_resource_names_the_sdk_that_records_the_spans(builder, kept, ours) {
         let orders = Resource::builder().with_service_name("orders").build();
         let provider = builder.with_resource(orders.clone()).build();
-        let known = kept.resource.lock().expect("no panic").clone().expect("it was told");
+        let known = kept.resource.lock().expect("no panic").clone().expect("a resource");
         assert_is_like(&known, &orders, ours);
         drop(provider);
     }
 
-    /// What is no name of the SDK is left as it is.
+    /// Only the name of the SDK is replaced.
     fn a_resource_may_name_another_sdk(builder, kept, ours) {
         let other = Resource::builder().with_attribute(KeyValue::new("telemetry.sdk.name", "orders-agent")).build();
         let provider = builder.with_resource(other.clone()).build();
@@ -219,8 +219,8 @@ on_both! {
     }
 }
 
-/// Expects a resource of the SDK, which in one of our tracer has another name ("Telemetry SDK" in the semantic
-/// conventions: "The identifier `opentelemetry` is reserved").
+/// Asserts that the resource is that of the SDK, except that `telemetry.sdk.*` names us if the tracer is ours
+/// ("Telemetry SDK" in the semantic conventions: "The identifier `opentelemetry` is reserved").
 fn assert_is_like(actual: &Resource, sdk: &Resource, ours: bool) {
     let attributes = |resource: &Resource| -> BTreeMap<_, _> {
         resource.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()

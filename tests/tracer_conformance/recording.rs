@@ -1,10 +1,10 @@
-//! What is recorded on a span, and its end.
+//! Recording on a span, and its end.
 
 use super::*;
 
 on_both! {
     /// "Set Attributes": "Setting an attribute with the same key as an existing attribute SHOULD overwrite".
-    fn an_attribute_that_is_set_again_is_overwritten(builder, kept, ours) {
+    fn setting_an_attribute_again_overwrites_it(builder, kept, ours) {
         let mut span = builder.build().tracer("t").start("s");
         for value in [1, 2, 3] {
             span.set_attribute(KeyValue::new("a", value));
@@ -18,7 +18,7 @@ on_both! {
         assert_eq!(found.last().map(|it| &it.value), Some(&Value::from("four")));
     }
 
-    /// "Add Events": in the order in which they were added, with the time that was given.
+    /// "Add Events": in the order in which they were added, with the given timestamp.
     fn events_keep_their_order_and_time(builder, kept, ours) {
         let mut span = builder.build().tracer("t").start("s");
         let early = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
@@ -30,8 +30,8 @@ on_both! {
         assert_eq!((events[1].timestamp, &events[1].attributes), (early, &vec![KeyValue::new("a", 1)]));
     }
 
-    /// The API's times go further than the nanoseconds of OTLP.
-    fn a_time_that_cannot_be_encoded_is_the_last_that_can(builder, kept, ours) {
+    /// The range of times is larger in the API than in OTLP.
+    fn a_time_that_cannot_be_encoded_is_clamped(builder, kept, ours) {
         let mut span = builder.build().tracer("t").start("s");
         let far = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40);
         span.add_event_with_timestamp("far", far, vec![]);
@@ -61,9 +61,9 @@ on_both! {
         assert_eq!((link.span_context, link.attributes), (to, vec![KeyValue::new("a", 1)]));
     }
 
-    /// "Link": one without ids is recorded if it has attributes or a trace state. The SDK records all, and the API's builder
-    /// none.
-    fn a_link_that_leads_nowhere_is_kept_if_it_says_something(builder, kept, ours) {
+    /// "Link": one with an invalid span context is recorded if it has attributes or a trace state. The SDK records all
+    /// of them.
+    fn an_invalid_link_is_recorded_if_it_has_attributes_or_a_trace_state(builder, kept, ours) {
         let mut span = builder.build().tracer("t").start("s");
         let nowhere = |state| context(0, 7, TraceFlags::SAMPLED, true, state);
         span.add_link(nowhere(""), vec![KeyValue::new("why", "cache")]);
@@ -77,7 +77,7 @@ on_both! {
         assert_eq!(links[0].attributes, [KeyValue::new("why", "cache")]);
     }
 
-    /// "Set Status": `Ok` is final, `Unset` is ignored, the last error with a description counts.
+    /// "Set Status": `Ok` is final, `Unset` is ignored, and the last error with a description is kept.
     fn the_status_follows_its_rules(builder, kept, ours) {
         let tracer = builder.build().tracer("t");
         for (set, expected) in [
@@ -113,7 +113,7 @@ on_both! {
         assert_eq!(*kept.started.lock().expect("no panic"), ["before"]);
     }
 
-    /// "End": with a time that is given; later calls have no effect; the span records no more.
+    /// "End": with a given timestamp. Later calls have no effect, and the span no longer records.
     fn a_span_ends_once(builder, kept, ours) {
         let mut span = builder.build().tracer("t").start("s");
         let end = SystemTime::now() + Duration::from_secs(100);

@@ -3,7 +3,8 @@
 use super::*;
 
 on_both! {
-    /// "Built-in samplers": `ParentBased` follows the parent. "SHOULD preserve the parent's flags" is of W3C's level 2.
+    /// "Built-in samplers": `ParentBased` follows the parent. That other flags are kept is from W3C Trace Context,
+    /// level 2.
     fn a_parent_that_is_not_sampled_is_followed(builder, kept, ours) {
         let provider = builder.with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOn))).build();
         let parent = below(context(7, 8, TraceFlags::new(0x02), true, "a=1"));
@@ -17,8 +18,8 @@ on_both! {
         assert!(kept.take().is_empty());
     }
 
-    /// "`ParentBased`" asks its root sampler where there is no parent. The SDK's sees one that is not valid as a parent.
-    fn ids_that_are_not_valid_are_no_parent(builder, kept, ours) {
+    /// "`ParentBased`" consults its root sampler if there is no parent. That of the SDK follows even an invalid parent.
+    fn an_invalid_span_context_is_not_a_parent(builder, kept, ours) {
         let provider = builder.with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOn))).build();
         for (trace_id, span_id) in [(0, 8), (7, 0), (0, 0)] {
             let parent = below(context(trace_id, span_id, TraceFlags::NOT_SAMPLED, false, "a=1"));
@@ -28,8 +29,8 @@ on_both! {
         }
     }
 
-    /// "Sampler": what it is told, and what it decides on: attributes and trace state.
-    fn the_sampler_is_asked(builder, kept, ours) {
+    /// "Sampler": its arguments, and the attributes and the trace state of its result.
+    fn the_sampler_is_consulted(builder, kept, ours) {
         let sampler = Asked::answering(SamplingDecision::RecordAndSample);
         let tracer = builder.with_sampler(sampler.clone()).build().tracer("t");
         let link = Link::with_context(context(1, 2, TraceFlags::SAMPLED, false, ""));
@@ -50,8 +51,8 @@ on_both! {
         }
     }
 
-    /// "Sampling": `RECORD_ONLY` records, and is not sampled; `DROP` does neither.
-    fn decisions_have_their_meaning(builder, kept, ours) {
+    /// "Sampling": with `RECORD_ONLY`, a span is recorded but not sampled.
+    fn a_record_only_span_is_recorded_but_not_sampled(builder, kept, ours) {
         let provider = builder.with_sampler(Asked::answering(SamplingDecision::RecordOnly)).build();
         let span = provider.tracer("t").start("s");
         assert!(span.is_recording() && !span.span_context().is_sampled());
@@ -59,8 +60,8 @@ on_both! {
         assert_eq!(kept.one().span_context.trace_flags(), TraceFlags::NOT_SAMPLED);
     }
 
-    /// Likewise.
-    fn a_dropped_span_has_ids_all_the_same(builder, kept, ours) {
+    /// "Sampling": with `DROP`, a span is neither recorded nor sampled.
+    fn a_dropped_span_has_a_valid_span_context(builder, kept, ours) {
         let provider = builder.with_sampler(Sampler::AlwaysOff).build();
         let mut span = provider.tracer("t").start("s");
         assert!(!span.is_recording() && !span.span_context().is_sampled() && span.span_context().is_valid());
@@ -69,7 +70,7 @@ on_both! {
         assert!(kept.take().is_empty() && kept.started.lock().expect("no panic").is_empty());
     }
 
-    /// A sampler that is chosen when the program runs.
+    /// For a sampler that is chosen at run time.
     fn a_sampler_may_be_boxed(builder, kept, ours) {
         let sampler: Box<dyn ShouldSample> = Box::new(Asked::answering(SamplingDecision::RecordAndSample));
         drop(builder.with_sampler(sampler).build().tracer("t").start("s"));

@@ -1,10 +1,10 @@
-//! Spans as they start: their identity, and what they are given.
+//! The start of a span: its span context, and what it starts with.
 
 use super::*;
 
 on_both! {
     /// "`SpanContext` Creation", "Determining the Parent Span from a Context".
-    fn a_root_span_has_a_trace_of_its_own(builder, kept, ours) {
+    fn a_root_span_has_a_new_trace_id(builder, kept, ours) {
         let tracer = builder.with_sampler(Sampler::AlwaysOn).build().tracer("t");
         let invalid = Context::new().with_remote_span_context(SpanContext::NONE);
         drop((tracer.start_with_context("a", &Context::new()), tracer.start_with_context("b", &invalid)));
@@ -16,8 +16,8 @@ on_both! {
         assert_ne!(spans[0].span_context.trace_id(), spans[1].span_context.trace_id());
     }
 
-    /// "IsValid": both ids are there. Nothing is inherited from a context of which that is not true.
-    fn nothing_is_inherited_from_ids_that_are_not_valid(builder, kept, ours) {
+    /// "IsValid": both IDs are non-zero. Nothing is inherited from an invalid span context.
+    fn nothing_is_inherited_from_an_invalid_span_context(builder, kept, ours) {
         let tracer = builder.with_sampler(Sampler::AlwaysOn).build().tracer("t");
         for (trace_id, span_id) in [(0, 8), (7, 0), (0, 0)] {
             let parent = below(context(trace_id, span_id, TraceFlags::new(0x03), true, "a=1"));
@@ -29,7 +29,7 @@ on_both! {
         }
     }
 
-    /// A child has the trace id, the trace state and the flags of its parent, whose id it keeps.
+    /// A child has the trace ID, the trace state and the flags of its parent, and records its span ID.
     fn a_child_continues_its_parents_trace(builder, kept, ours) {
         let tracer = builder.build().tracer("t");
         let flags = TraceFlags::new(0x03);
@@ -44,7 +44,7 @@ on_both! {
     }
 
     /// "Span Creation": name, kind, attributes, links, start timestamp.
-    fn what_a_span_starts_with_is_kept(builder, kept, ours) {
+    fn a_span_has_everything_that_it_was_built_with(builder, kept, ours) {
         let tracer = builder.build().tracer("t");
         let start = SystemTime::UNIX_EPOCH + Duration::from_millis(1_234);
         let link = Link::new(context(1, 2, TraceFlags::SAMPLED, false, ""), vec![KeyValue::new("l", 1)], 0);
@@ -66,7 +66,7 @@ on_both! {
         assert_eq!(span.events.events[0].attributes, [KeyValue::new("c", 3)]);
     }
 
-    /// "SpanKind": the default is internal; an unset status; no dropped counts.
+    /// "SpanKind": the default is internal. The status is unset, and nothing is dropped.
     fn a_bare_span_has_the_defaults(builder, kept, ours) {
         let before = SystemTime::now();
         drop(builder.build().tracer("t").start("bare"));
@@ -76,7 +76,7 @@ on_both! {
         assert!(before <= span.start_time && span.start_time <= span.end_time && span.end_time <= SystemTime::now());
     }
 
-    /// "End": does not end children, and works for a span that is not current any more.
+    /// "End": does not end children, which may even start later.
     fn children_outlive_their_parent(builder, kept, ours) {
         let tracer = builder.build().tracer("t");
         let parent = Context::new().with_span(tracer.start("parent"));

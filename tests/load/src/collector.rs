@@ -30,7 +30,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 
-/// What the collector does with a request.
+/// How the collector treats a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Behaviour {
     /// Accepts it.
@@ -41,7 +41,7 @@ pub enum Behaviour {
     Reject,
     /// Accepts it, and responds after this time.
     Slow(Duration),
-    /// Accepts it, and never responds. New connections are accepted, and nothing is read from them.
+    /// Accepts it, and never responds. New connections are accepted, but not read from.
     HalfOpen,
     /// Fails if there are more spans than this, as a limit on the message size does: `OUT_OF_RANGE`, 413.
     MaxSpans(usize),
@@ -51,9 +51,9 @@ pub enum Behaviour {
     HangUp,
     /// Accepts all but this many spans: a partial success.
     PartialSuccess(i64),
-    /// Responds with a gRPC message whose length cannot be right.
+    /// Responds with a gRPC message with an impossible length.
     Garbage,
-    /// Responds with 404, as another kind of server.
+    /// Responds with 404, like a server that is not a collector.
     NotFound,
 }
 
@@ -97,12 +97,12 @@ struct Shared {
     hang_up: Notify,
 }
 
-/// A collector on a thread of its own. Stops when it is dropped.
+/// A collector on its own thread. Stops when it is dropped.
 pub struct Collector {
     address: SocketAddr,
     shared: Arc<Shared>,
     serving: Mutex<Option<JoinHandle<()>>>,
-    /// Bound, but not listening: no other process gets the port while the collector is stopped.
+    /// Bound, but not listening, so that no other process gets the port while the collector is stopped.
     _reserved: TcpSocket,
     runtime: Option<Runtime>,
 }
@@ -111,7 +111,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A port that no other process gets: it is bound, but nothing listens.
+/// A reserved port: bound, but not listening.
 pub(crate) struct Reserved {
     pub(crate) address: SocketAddr,
     _socket: TcpSocket,
@@ -136,7 +136,7 @@ fn bound(address: SocketAddr) -> io::Result<TcpSocket> {
 }
 
 impl Collector {
-    /// Starts one, which passes requests that it accepts to `on_accept` before it responds.
+    /// Starts a collector that passes accepted requests to `on_accept` before it responds.
     ///
     /// # Errors
     ///
@@ -145,7 +145,7 @@ impl Collector {
         Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), on_accept)
     }
 
-    /// Starts one at `address`.
+    /// Starts a collector at `address`.
     ///
     /// # Errors
     ///
@@ -181,7 +181,7 @@ impl Collector {
         self.runtime.as_ref().expect("only `drop` takes it")
     }
 
-    /// The address it listens on.
+    /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -191,7 +191,7 @@ impl Collector {
         format!("http://{}", self.address)
     }
 
-    /// Sets what it does with requests from now on.
+    /// Sets the behaviour from now on.
     pub fn set(&self, behaviour: Behaviour) {
         *locked(&self.shared.behaviour) = behaviour;
     }
@@ -206,11 +206,11 @@ impl Collector {
         *locked(&self.shared.connections)
     }
 
-    /// Closes its port and every connection, whatever it is doing.
+    /// Closes its port and all connections immediately.
     pub fn stop(&self) {
         let Some(serving) = locked(&self.serving).take() else { return };
         serving.abort();
-        // Completes when all its connections are dropped.
+        // Completes when all connections are dropped.
         let _ = self.runtime().block_on(serving);
     }
 
@@ -250,7 +250,8 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((stream, _)) = accepted else { continue };
-                // Before it is counted: who has waited for that may set another behaviour.
+                // Read before the connection is counted, because a test that waits for the count may set another
+                // behaviour.
                 let is_half_open = *locked(&shared.behaviour) == Behaviour::HalfOpen;
                 *locked(&shared.connections) += 1;
                 let _ = stream.set_nodelay(true);
@@ -273,7 +274,7 @@ async fn connection(stream: TcpStream, is_half_open: bool, router: Router, share
     }
 }
 
-/// Responses of servers that are no collectors.
+/// Responds like servers that are not collectors.
 async fn unexpected(State(shared): State<Arc<Shared>>, request: axum::extract::Request, next: Next) -> Response {
     let behaviour = *locked(&shared.behaviour);
     if !matches!(behaviour, Behaviour::Garbage | Behaviour::NotFound) {

@@ -14,7 +14,7 @@
 //! cargo run --release -p throughline-load -- dump 1000000 >dump.pb
 //! ```
 //!
-//! An optional size makes a scenario smaller: `memory 1000000`.
+//! An optional size changes the load: `memory 1000000`.
 
 use std::process::ExitCode;
 

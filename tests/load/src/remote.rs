@@ -15,8 +15,8 @@ use crate::{Behaviour, Collector, Line, Tally, Traces};
 /// The argument that makes the program a collector.
 pub const COLLECTOR: &str = "collector";
 
-/// A collector in a process of its own. It writes what it accepts to a file before it responds, so that the file is
-/// right even if it is killed.
+/// A collector in a separate process. It writes accepted spans to a file before it responds, so that the file is
+/// correct even if the process is killed.
 pub struct Remote {
     program: PathBuf,
     stored: PathBuf,
@@ -35,7 +35,7 @@ impl Remote {
         Self::start_with(program, true)
     }
 
-    /// Starts one that stores nothing.
+    /// Starts a collector that does not store spans.
     ///
     /// # Errors
     ///
@@ -62,7 +62,7 @@ impl Remote {
         Ok(remote)
     }
 
-    /// Starts it again, on the same address.
+    /// Starts the collector again, on the same address.
     ///
     /// # Errors
     ///
@@ -84,7 +84,7 @@ impl Remote {
         Ok(())
     }
 
-    /// Kills it, whatever it is doing.
+    /// Kills the process.
     pub fn kill(&mut self) {
         if let Some((mut child, _)) = self.running.take() {
             let _ = child.kill();
@@ -97,7 +97,7 @@ impl Remote {
         format!("http://{}", self.address)
     }
 
-    /// Sets what it does with requests from now on.
+    /// Sets the behaviour from now on.
     ///
     /// # Errors
     ///
@@ -107,7 +107,7 @@ impl Remote {
         writeln!(input, "{}", to_command(behaviour))
     }
 
-    /// What it has accepted.
+    /// Counts the traces and spans that were accepted.
     ///
     /// # Errors
     ///
@@ -125,7 +125,7 @@ impl Remote {
         }
     }
 
-    /// The number of spans it has accepted, duplicates included.
+    /// The number of accepted spans, including duplicates.
     pub fn spans(&self) -> u64 {
         fs::metadata(&self.stored).map_or(0, |file| file.len() / Line::BYTES as u64)
     }
@@ -161,7 +161,7 @@ fn from_command(line: &str) -> Option<Behaviour> {
     })
 }
 
-/// The program: listens, prints its address, and follows the commands on standard input until that ends.
+/// The program of the collector: listens, prints its address, and reads commands from standard input until that ends.
 pub fn serve(address: Option<String>, stored: Option<String>) -> ExitCode {
     match try_serve(address, stored) {
         Ok(()) => ExitCode::SUCCESS,
@@ -178,8 +178,8 @@ fn try_serve(address: Option<String>, stored: Option<String>) -> io::Result<()> 
     let file = Mutex::new(OpenOptions::new().append(true).open(stored.ok_or_else(wrong)?)?);
     let collector = Collector::start_at(address, move |request| {
         let lines: Vec<u8> = Line::all(&request.spans).flat_map(Line::to_bytes).collect();
-        // In one call, so that they are stored as a whole or not at all if the process is killed.
-        file.lock().expect("no writer panics").write_all(&lines).expect("there is room on the disk");
+        // In a single call, so that a request is stored as a whole or not at all if the process is killed.
+        file.lock().expect("no writer panics").write_all(&lines).expect("enough disk space");
     })?;
     println!("{}", collector.address());
     for line in io::stdin().lines() {

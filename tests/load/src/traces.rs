@@ -1,4 +1,4 @@
-//! Which spans of which traces have arrived.
+//! Counts the traces and spans that have arrived, and those that are complete.
 
 use std::collections::{HashMap, HashSet};
 
@@ -20,34 +20,34 @@ struct Arrived {
     duplicates: u64,
 }
 
-/// What has arrived, in numbers.
+/// The numbers of traces and spans that have arrived.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Traces of which something has arrived.
+    /// Traces with at least one span.
     pub traces: u64,
-    /// Traces of which every span has arrived, and the parent of each but the root.
+    /// Traces with all spans, and with the parent of each span except the root.
     pub complete: u64,
     /// Distinct spans.
     pub spans: u64,
-    /// Spans that arrived again.
+    /// Spans that arrived more than once.
     pub duplicates: u64,
 }
 
-/// One span, as it is stored.
+/// A span as it is stored in a file.
 #[derive(Debug, Clone, Copy)]
 pub struct Line {
-    /// Its trace.
+    /// The trace ID.
     pub trace: u128,
-    /// Its own id.
+    /// The span ID.
     pub span: u64,
-    /// The id of its parent; zero if it has none.
+    /// The span ID of the parent; zero if there is none.
     pub parent: u64,
-    /// How many spans its trace has.
+    /// The number of spans of the trace.
     pub expected: u32,
 }
 
 impl Line {
-    /// The length in a file.
+    /// The length of the encoded form.
     pub const BYTES: usize = 36;
 
     fn of(span: &Span) -> Self {
@@ -61,12 +61,12 @@ impl Line {
         Self { trace: id(&span.trace_id), span: short(&span.span_id), parent: short(&span.parent_span_id), expected }
     }
 
-    /// All of `spans`.
+    /// Converts all spans.
     pub fn all(spans: &[ResourceSpans]) -> impl Iterator<Item = Self> {
         spans.iter().flat_map(|resource| &resource.scope_spans).flat_map(|scope| &scope.spans).map(Self::of)
     }
 
-    /// Its form in a file.
+    /// Encodes the span.
     pub fn to_bytes(self) -> [u8; Self::BYTES] {
         let mut bytes = [0; Self::BYTES];
         bytes[..16].copy_from_slice(&self.trace.to_le_bytes());
@@ -76,7 +76,7 @@ impl Line {
         bytes
     }
 
-    /// Reads it from a file.
+    /// Decodes a span.
     pub fn from_bytes(bytes: &[u8; Self::BYTES]) -> Self {
         fn part<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
             let mut part = [0; N];
@@ -93,7 +93,7 @@ impl Line {
 }
 
 impl Traces {
-    /// Adds what has arrived.
+    /// Adds spans that have arrived.
     pub fn add(&mut self, lines: impl IntoIterator<Item = Line>) {
         for line in lines {
             let trace = self.0.entry(line.trace).or_default();
@@ -113,7 +113,7 @@ impl Traces {
             tally.traces += 1;
             tally.spans += trace.spans.len() as u64;
             tally.duplicates += trace.duplicates;
-            // The root's parent is none; every other must be there.
+            // Every parent has to be there, except for that of the root, which is zero.
             let orphans = trace.parents.iter().filter(|parent| **parent != 0 && !trace.spans.contains(parent)).count();
             let rooted = trace.parents.contains(&0);
             tally.complete += u64::from(trace.spans.len() == trace.expected && orphans == 0 && rooted);

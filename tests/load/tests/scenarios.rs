@@ -1,10 +1,10 @@
-//! The load scenarios, small.
+//! The load scenarios, with a small load.
 
 use std::process::Command;
 
 fn holds(scenario: &str, size: u64) {
     let program = env!("CARGO_BIN_EXE_throughline-load");
-    let output = Command::new(program).args([scenario, &size.to_string()]).output().expect("it starts");
+    let output = Command::new(program).args([scenario, &size.to_string()]).output().expect("the program starts");
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
     assert!(text.contains("holds:"), "{text}");
@@ -41,9 +41,10 @@ fn latency() {
 }
 
 #[test]
-fn what_is_no_scenario_is_an_error() {
+fn invalid_arguments_are_errors() {
     for arguments in [&[][..], &["nothing"], &["shed", "many"]] {
-        let output = Command::new(env!("CARGO_BIN_EXE_throughline-load")).args(arguments).output().expect("it starts");
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_throughline-load")).args(arguments).output().expect("the program starts");
         assert!(!output.status.success());
         assert!(String::from_utf8_lossy(&output.stderr).contains("expected one of"));
     }

@@ -16,7 +16,7 @@ use throughline_load::{Behaviour, partial_success};
 use crate::process::{alone, until};
 use crate::support::{Kept, Log, run, trace};
 
-/// An HTTP/1.1 server that sends these responses in turn, and then repeats the last one.
+/// An HTTP/1.1 server that sends the given responses in turn, and then repeats the last one.
 struct Server {
     address: SocketAddr,
     asked: Arc<AtomicUsize>,
@@ -26,13 +26,13 @@ type Answer = Box<dyn Fn(&mut TcpStream) + Send>;
 
 impl Server {
     fn start(answers: Vec<Answer>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
-        let address = listener.local_addr().expect("it is bound");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("a bound socket");
         let asked = Arc::<AtomicUsize>::default();
         let counted = Arc::clone(&asked);
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let mut stream = stream.expect("somebody has connected");
+                let mut stream = stream.expect("a connection");
                 read_request(&stream);
                 let at = counted.fetch_add(1, Ordering::Relaxed);
                 answers[at.min(answers.len() - 1)](&mut stream);
@@ -49,7 +49,7 @@ impl Server {
         self.sending_after("")
     }
 
-    /// Without a request timeout.
+    /// With this schedule delay, and without a request timeout.
     fn sending_after(&self, delay: &'static str) -> Telemetry {
         throughline::telemetry::builder()
             .variables(|name| match name {
@@ -59,7 +59,7 @@ impl Server {
             })
             .collector(format!("http://{}/v1/traces", self.address), Protocol::HttpProtobuf)
             .init()
-            .expect("it is valid")
+            .expect("a valid configuration")
     }
 }
 
@@ -85,19 +85,19 @@ fn read_request(stream: &TcpStream) {
 fn plain(head: &str, body: &[u8]) -> Answer {
     let head = format!("HTTP/1.1 {head}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
     let answer = [head.as_bytes(), body].concat();
-    Box::new(move |stream| stream.write_all(&answer).expect("it is read"))
+    Box::new(move |stream| stream.write_all(&answer).expect("the client reads"))
 }
 
 fn flush(telemetry: &Telemetry) -> ExportStats {
-    telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
+    telemetry.provider().expect("telemetry is enabled").force_flush().expect("the collector responds");
     telemetry.export_stats()
 }
 
 alone! {
-    fn a_redirection_is_not_followed_and_is_no_success() {
+    fn a_redirect_is_not_followed_and_is_not_a_success() {
         let log = Log::keep();
         for head in ["301 Moved Permanently", "302 Found", "307 Temporary Redirect"] {
-            // If it was followed, the login page would be requested.
+            // If the redirect was followed, the login page would be requested.
             let server = Server::start(vec![
                 plain(&format!("{head}\r\nlocation: /login"), b""),
                 plain("200 OK", b"please log in"),
@@ -114,11 +114,11 @@ alone! {
 
 alone! {
     /// OTLP, "OTLP/HTTP Response": a response of more than 4 MiB is an error that is not retryable.
-    fn an_answer_without_an_end_is_not_read_to_its_end() {
+    fn an_endless_response_is_not_read_to_its_end() {
         let log = Log::keep();
         let (tell, told) = mpsc::channel();
         let server = Server::start(vec![Box::new(move |stream: &mut TcpStream| {
-            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").expect("it is read");
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").expect("the client reads");
             // Until the client stops reading.
             while stream.write_all(&[b' '; 1 << 16]).is_ok() {}
             let _ = tell.send(());
@@ -136,14 +136,14 @@ alone! {
 
 alone! {
     /// The largest responses that are read.
-    fn a_large_answer_is_read() {
+    fn a_response_is_read_up_to_the_limit() {
         let partial = |padding: usize| partial_success(1, &"x".repeat(padding));
         let largest = partial((4 << 20) - (partial(4 << 20).len() - (4 << 20)));
         assert_eq!(largest.len(), 4 << 20);
         let too_large = partial(4 << 20);
         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", too_large.len());
         let not_read: Answer = Box::new(move |stream| {
-            stream.write_all(head.as_bytes()).expect("it is read");
+            stream.write_all(head.as_bytes()).expect("the client reads");
             let _ = stream.write_all(&too_large);
         });
         let server = Server::start(vec![plain("200 OK", &largest), not_read]);
@@ -158,8 +158,8 @@ alone! {
 }
 
 alone! {
-    /// As from a proxy, which has stored nothing.
-    fn a_page_is_an_answer_that_is_warned_about_once() {
+    /// As from a proxy, which does not store the spans.
+    fn an_html_page_is_a_success_with_one_warning() {
         let log = Log::keep();
         let server = Server::start(vec![plain("200 OK\r\ncontent-type: text/html; charset=utf-8", b"<p>welcome")]);
         let telemetry = server.telemetry();
@@ -173,8 +173,8 @@ alone! {
 }
 
 alone! {
-    /// As of a server of gRPC that has stored the spans.
-    fn a_status_of_grpc_that_is_ok_is_a_success() {
+    /// As from a gRPC server that has stored the spans.
+    fn the_grpc_status_ok_is_a_success() {
         let server = Server::start(vec![plain("200 OK\r\ngrpc-status: 0", b"")]);
         let telemetry = server.telemetry();
         trace(2);
@@ -185,10 +185,10 @@ alone! {
 }
 
 alone! {
-    fn an_answer_that_makes_no_sense_or_comes_in_part_is_an_answer() {
+    fn an_invalid_or_truncated_body_does_not_change_a_success() {
         let garbage = plain("200 OK", &[0xff; 100]);
         let part: Answer = Box::new(|stream| {
-            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf").expect("it is read");
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf").expect("the client reads");
         });
         let server = Server::start(vec![garbage, part]);
         let telemetry = server.telemetry();
@@ -202,7 +202,7 @@ alone! {
 }
 
 alone! {
-    fn what_was_refused_for_good_by_each_status() {
+    fn permanent_failures_by_status() {
         for head in ["400 Bad Request", "401 Unauthorized", "403 Forbidden", "404 Not Found", "500 Internal Server Error"] {
             let server = Server::start(vec![plain(head, b"no")]);
             let telemetry = server.telemetry();
@@ -215,8 +215,8 @@ alone! {
 }
 
 alone! {
-    /// OTLP/HTTP, "Failures": the body is a `Status`. Servers that are no collectors send text, or a page.
-    fn the_reason_is_the_message_of_a_status_or_text() {
+    /// OTLP/HTTP, "Failures": the body is a `Status`. Other servers send text, or a page.
+    fn the_reason_of_a_refusal_is_the_message_of_a_status_or_text() {
         let log = Log::keep();
         let status = b"\x08\x07\x12\x0eno such tenant";
         for (kind, body, reason) in [
@@ -236,14 +236,14 @@ alone! {
 }
 
 alone! {
-    fn what_is_tried_again_by_each_status() {
+    fn retryable_failures_by_status() {
         let server = Server::start(vec![
             plain("429 Too Many Requests\r\nretry-after: 0", b""),
             plain("502 Bad Gateway\r\nretry-after: soon", b""),
             plain("503 Service Unavailable\r\nretry-after: -99999999999999999999", b""),
             plain("504 Gateway Timeout", b""),
             Box::new(|_| {}),
-            Box::new(|stream| stream.write_all(b"not HTTP at all\r\n\r\n").expect("it is read")),
+            Box::new(|stream| stream.write_all(b"not HTTP at all\r\n\r\n").expect("the client reads")),
             plain("200 OK", b""),
         ]);
         let telemetry = server.telemetry();
@@ -255,7 +255,7 @@ alone! {
 }
 
 alone! {
-    fn the_end_does_not_wait_for_a_better_moment() {
+    fn a_shutdown_cuts_the_backoff_short() {
         let server = Server::start(vec![plain("503 Service Unavailable\r\nretry-after: 30", b""), plain("200 OK", b"")]);
         let telemetry = server.sending_after("10");
         trace(0);
@@ -268,7 +268,7 @@ alone! {
 alone! {
     /// A batch is split. The first part is refused, and the second is accepted with a partial success that rejects
     /// none, as the collector in Go sends it.
-    fn the_reason_is_that_of_what_was_refused() {
+    fn the_reason_is_that_of_the_part_that_was_refused() {
         let log = Log::keep();
         let partial = |rejected, message: &str| plain("200 OK", &partial_success(rejected, message));
         let server = Server::start(vec![plain("413 Too Large", b""), partial(1, "too old"), partial(0, "")]);
@@ -282,7 +282,7 @@ alone! {
 }
 
 alone! {
-    fn a_refusal_without_a_message_is_told_as_one() {
+    fn a_refusal_without_a_message_is_logged_as_such() {
         let log = Log::keep();
         let server = Server::start(vec![plain("200 OK", &partial_success(3, ""))]);
         let text = refusal(server.telemetry(), &log);
@@ -291,8 +291,8 @@ alone! {
 }
 
 alone! {
-    /// Also when it has accepted spans before, because a token may expire.
-    fn where_credentials_are_refused_the_variable_is_named() {
+    /// Even if the collector has accepted spans before, because a token may expire.
+    fn refused_credentials_are_logged_with_the_variable() {
         let log = Log::keep();
         for head in ["401 Unauthorized", "403 Forbidden"] {
             let server = Server::start(vec![plain("200 OK", b""), plain(head, b"")]);
@@ -310,14 +310,14 @@ alone! {
 }
 
 alone! {
-    fn a_timeout_that_no_socket_takes_is_no_warning() {
+    fn a_timeout_that_is_too_long_for_a_socket_logs_no_warning() {
         let log = Log::keep();
         let server = Server::start(vec![plain("200 OK", b"")]);
         let telemetry = throughline::telemetry::builder()
             .variables(|name| (name == "OTEL_EXPORTER_OTLP_TIMEOUT").then(|| u64::MAX.to_string()))
             .collector(format!("http://{}/v1/traces", server.address), Protocol::HttpProtobuf)
             .init()
-            .expect("it is valid");
+            .expect("a valid configuration");
         trace(0);
         assert_eq!(flush(&telemetry).exported, 1);
         run(telemetry.shutdown(Duration::from_secs(30)));
@@ -326,7 +326,7 @@ alone! {
 }
 
 alone! {
-    fn a_timeout_is_told_with_its_variable() {
+    fn a_timeout_is_logged_with_its_variable() {
         let log = Log::keep();
         for protocol in [Protocol::Grpc, Protocol::HttpProtobuf] {
             let kept = Kept::start();
@@ -337,7 +337,7 @@ alone! {
                 .variables(|name| (name == "OTEL_EXPORTER_OTLP_TIMEOUT").then(|| "100".to_owned()))
                 .collector(format!("{endpoint}{path}"), protocol)
                 .init()
-                .expect("it is valid");
+                .expect("a valid configuration");
             trace(0);
             drop(telemetry.provider().map(|provider| provider.shutdown_with_timeout(Duration::from_secs(1))));
             drop(telemetry);
@@ -364,16 +364,16 @@ alone! {
 }
 
 alone! {
-    /// The status decides, and a batch does not wait for the body.
-    fn an_answer_that_does_not_go_on_is_an_answer() {
+    /// The status is decisive, and a batch does not wait for the body.
+    fn a_response_whose_body_stalls_is_a_success() {
         let (go, goes) = mpsc::channel::<()>();
         let server = Server::start(vec![Box::new(move |stream: &mut TcpStream| {
-            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf").expect("it is read");
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf").expect("the client reads");
             let _ = goes.recv();
         })]);
         let telemetry = server.telemetry();
         trace(2);
-        assert_eq!(flush(&telemetry).exported, 3, "there is no limit of time for the request");
+        assert_eq!(flush(&telemetry).exported, 3, "although the request has no timeout");
         drop((go, telemetry));
     }
 }
@@ -382,7 +382,7 @@ alone! {
 fn refusal(telemetry: Telemetry, log: &Log) -> String {
     trace(2);
     flush(&telemetry);
-    until("it is logged", || log.count("refused 3 spans") == 1);
+    until("the message is logged", || log.count("refused 3 spans") == 1);
     drop(telemetry);
     log.text()
 }

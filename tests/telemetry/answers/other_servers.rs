@@ -1,23 +1,23 @@
-//! Servers of another protocol, or of something else.
+//! Servers that are not collectors, or not for this protocol.
 
 use super::*;
 
 alone! {
-    /// As a server in Go answers, without a content type.
-    fn a_server_of_https_says_so() {
+    /// The response of a server in Go, which has no content type.
+    fn the_error_of_an_https_server_is_logged() {
         let log = Log::keep();
         let text = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
-        let server = Server::start(vec![Box::new(|stream| stream.write_all(text).expect("it is read"))]);
+        let server = Server::start(vec![Box::new(|stream| stream.write_all(text).expect("the client reads"))]);
         let text = refusal(server.telemetry(), &log);
         let expected = "status 400 Bad Request: Client sent an HTTP request to an HTTPS server.\n";
         assert!(text.contains(expected), "{text}");
     }
 }
 
-/// Names the setting of the protocol.
+/// The hint at the setting for the protocol.
 const HINT: &str = "; check `Builder::collector` and the port, commonly 4317 for `grpc` and 4318 for `http/protobuf`";
 
-/// A server of HTTPS answers likewise.
+/// The hint at TLS: HTTPS servers respond in the same way.
 const OR_TLS: &str = ", and whether the collector requires `https://`";
 
 fn sending(address: SocketAddr, path: &str, protocol: Protocol) -> Telemetry {
@@ -25,30 +25,30 @@ fn sending(address: SocketAddr, path: &str, protocol: Protocol) -> Telemetry {
         .variables(|_| None)
         .collector(format!("http://{address}{path}"), protocol)
         .init()
-        .expect("it is valid")
+        .expect("a valid configuration")
 }
 
 alone! {
-    fn grpc_to_a_server_of_http_1_names_the_protocol() {
+    fn grpc_to_an_http_1_server_hints_at_the_protocol() {
         let log = Log::keep();
         let server = Server::start(vec![plain("400 Bad Request", b"what is this")]);
         let telemetry = sending(server.address, "", Protocol::Grpc);
         trace(2);
-        until("there is a warning", || log.count("no successful export") == 1);
+        until("a warning is logged", || log.count("no successful export") == 1);
         assert!(log.text().trim_end().ends_with(&format!("{HINT}{OR_TLS}")), "{}", log.text());
         run(telemetry.shutdown(Duration::from_millis(100)));
     }
 }
 
 alone! {
-    fn http_to_a_server_of_grpc_names_the_protocol() {
+    fn http_to_a_grpc_server_hints_at_the_protocol() {
         let log = Log::keep();
         // An HTTP/2 SETTINGS frame.
         let settings: Answer = Box::new(|stream| drop(stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0])));
         let server = Server::start(vec![settings]);
         let telemetry = sending(server.address, "/v1/traces", Protocol::HttpProtobuf);
         trace(2);
-        until("there is a warning", || log.count("no successful export") == 1);
+        until("a warning is logged", || log.count("no successful export") == 1);
         assert!(log.text().contains("invalid HTTP version parsed"), "{}", log.text());
         assert!(log.text().trim_end().ends_with(&format!("{HINT}{OR_TLS}")), "{}", log.text());
         run(telemetry.shutdown(Duration::from_millis(100)));
@@ -56,7 +56,7 @@ alone! {
 }
 
 alone! {
-    fn a_server_of_something_else_is_told_from_a_collector() {
+    fn there_is_a_hint_until_the_server_has_accepted_spans() {
         let log = Log::keep();
         let kept = Kept::start();
         for (protocol, expected) in [
@@ -64,7 +64,7 @@ alone! {
             (Protocol::HttpProtobuf, "status 404 Not Found: no such page"),
         ] {
             kept.set(Behaviour::NotFound);
-            let telemetry = kept.over(protocol).init().expect("it is valid");
+            let telemetry = kept.over(protocol).init().expect("a valid configuration");
             trace(2);
             assert_eq!(flush(&telemetry).refused, 3);
             run(telemetry.shutdown(Duration::from_secs(30)));
@@ -75,7 +75,7 @@ alone! {
             assert!(told(3, &format!("{expected}{HINT}")), "{}", log.text());
             // A server that has accepted spans is a collector.
             kept.set(Behaviour::Accept);
-            let telemetry = kept.over(protocol).init().expect("it is valid");
+            let telemetry = kept.over(protocol).init().expect("a valid configuration");
             trace(2);
             assert_eq!(flush(&telemetry).exported, 3);
             kept.set(Behaviour::NotFound);
@@ -88,7 +88,7 @@ alone! {
 }
 
 alone! {
-    fn a_server_of_another_format_or_version_of_http_names_the_protocol() {
+    fn a_server_for_another_format_or_http_version_hints_at_the_protocol() {
         let log = Log::keep();
         for head in ["415 Unsupported Media Type", "426 Upgrade Required", "505 HTTP Version Not Supported"] {
             let server = Server::start(vec![plain(head, b"")]);
@@ -102,15 +102,15 @@ alone! {
 }
 
 alone! {
-    /// A server of gRPC answers with status 200, and with its own status in a header.
-    fn over_http_a_server_of_grpc_accepts_nothing() {
+    /// A gRPC server responds with HTTP status 200, and with its own status in a header.
+    fn over_http_a_grpc_error_is_a_refusal() {
         let log = Log::keep();
         let kept = Kept::start();
         let endpoint = format!("{}/v1/traces", kept.collector.endpoint());
         let telemetry = throughline::telemetry::builder()
             .variables(move |name| (name == "OTEL_EXPORTER_OTLP_ENDPOINT").then(|| endpoint.clone()))
             .init()
-            .expect("it is valid");
+            .expect("a valid configuration");
         trace(2);
         let stats = flush(&telemetry);
         assert_eq!((stats.exported, stats.refused, kept.count()), (0, 3, 0));
@@ -123,11 +123,11 @@ alone! {
 }
 
 alone! {
-    /// tonic reports it as `OUT_OF_RANGE`, which the collector has not sent.
-    fn a_broken_length_of_grpc_is_not_taken_for_a_size() {
+    /// tonic reports `OUT_OF_RANGE`, which the collector has not sent.
+    fn an_invalid_length_of_a_grpc_message_is_a_permanent_failure() {
         let kept = Kept::start();
         kept.set(Behaviour::Garbage);
-        let telemetry = kept.builder().init().expect("it is valid");
+        let telemetry = kept.builder().init().expect("a valid configuration");
         trace(2);
         let stats = flush(&telemetry);
         assert_eq!((stats.exported, stats.refused, kept.collector.request_count()), (0, 3, 1));

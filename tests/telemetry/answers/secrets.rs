@@ -1,4 +1,4 @@
-//! What a response repeats of our URL and headers is not logged.
+//! Credentials are not logged, even if a response echoes them.
 
 use super::*;
 
@@ -10,14 +10,14 @@ alone! {
             .variables(|_| None)
             .collector(format!("http://me:secret@{}/v1/traces", server.address), Protocol::HttpProtobuf)
             .init()
-            .expect("it is valid");
+            .expect("a valid configuration");
         let text = refusal(telemetry, &log);
         assert!(text.contains("…@127.0.0.1") && !text.contains("secret"), "{text}");
     }
 }
 
 alone! {
-    fn a_refusal_is_told_in_the_collector_s_words_without_our_secrets() {
+    fn secrets_in_the_reason_of_a_refusal_are_redacted() {
         let log = Log::keep();
         let refused = "400 Bad Request\r\ncontent-type: text/plain; charset=utf-8";
         let server = Server::start(vec![plain(refused, b"no such token\n`abc-def-123`, of tenant t-9 at me:pass-word")]);
@@ -28,7 +28,7 @@ alone! {
             })
             .collector(format!("http://me:pass-word@{}/v1/traces?key=query-key", server.address), Protocol::HttpProtobuf)
             .init()
-            .expect("it is valid");
+            .expect("a valid configuration");
         let text = refusal(telemetry, &log);
         let expected = format!(
             "`http://…@{}/v1/traces?…` (http/protobuf) refused 3 spans: status 400 Bad Request: no such \
@@ -40,7 +40,7 @@ alone! {
 }
 
 alone! {
-    /// A password may be percent-encoded in a URL, and is sent in yet another encoding.
+    /// A password may be percent-encoded in a URL, and is sent in Base64.
     fn a_password_is_not_shown_in_any_encoding() {
         let log = Log::keep();
         let refused = "401 Unauthorized\r\ncontent-type: text/plain";
@@ -50,7 +50,7 @@ alone! {
             .variables(|_| None)
             .collector(endpoint, Protocol::HttpProtobuf)
             .init()
-            .expect("it is valid");
+            .expect("a valid configuration");
         let text = refusal(telemetry, &log);
         assert!(text.contains("Unauthorized: who is …:…, … or …?; check the credentials"), "{text}");
     }

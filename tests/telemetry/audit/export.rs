@@ -1,4 +1,4 @@
-//! The audit on the export thread: when a trace is judged, and what metrics tell.
+//! The audit on the export thread: when a trace is judged, and metrics.
 
 use opentelemetry::metrics::{Meter, MeterProvider};
 use opentelemetry::{InstrumentationScope, global};
@@ -9,11 +9,11 @@ use tokio::sync::oneshot;
 use super::*;
 
 alone! {
-    fn without_an_exporter_spans_are_audited_all_the_same() {
+    fn spans_are_audited_without_an_exporter() {
         let variables = |name: &str| (name == "OTEL_TRACES_EXPORTER").then(|| "none".to_owned());
         let builder = throughline::telemetry::builder().variables(variables).service_name("orders");
-        let telemetry = builder.audit(Rules::new()).init().expect("it is valid");
-        let audit = telemetry.audit().expect("it was asked for");
+        let telemetry = builder.audit(Rules::new()).init().expect("a valid configuration");
+        let audit = telemetry.audit().expect("the audit is enabled");
         throughline::in_span("request", || ());
         run(telemetry.shutdown(LIMIT));
         assert_eq!((audit.report().total.traces, audit.report().is_unbroken()), (1, true));
@@ -21,19 +21,19 @@ alone! {
 }
 
 alone! {
-    /// They are in the queue, because of the delay here, or because the collector was away.
+    /// Here, spans stay in the queue because of the schedule delay. In an outage, the effect is the same.
     fn a_trace_is_not_judged_before_its_spans_have_left_the_queue() {
         let kept = Kept::start();
         let variables = |name: &str| (name == "OTEL_BSP_SCHEDULE_DELAY").then(|| "3600000".to_owned());
         let rules = Rules::new().quiet(Duration::from_millis(50));
-        let telemetry = kept.builder().variables(variables).audit(rules).init().expect("it is valid");
-        let audit = telemetry.audit().expect("it was asked for");
+        let telemetry = kept.builder().variables(variables).audit(rules).init().expect("a valid configuration");
+        let audit = telemetry.audit().expect("the audit is enabled");
         throughline::in_span("request", || {
             throughline::in_span("step", || ());
             throughline::span("orphan").parent(&caller(false)).run(|| ());
-            telemetry.provider().expect("it is enabled").force_flush().expect("the collector accepts it");
+            telemetry.provider().expect("telemetry is enabled").force_flush().expect("the collector accepts the spans");
         });
-        // `orphan` has had its time, and `step` has been there for as long. Its parent is queued.
+        // `step` has been quiet for as long as `orphan`, but its parent is queued.
         until("a trace is judged", || audit.report().total.traces > 0);
         let report = audit.report();
         assert_eq!((report.total.traces, report.skipped.traces_pending), (1, 1), "{report}");
@@ -45,7 +45,7 @@ alone! {
 }
 
 alone! {
-    /// A job may be at work when the request that began it is over.
+    /// A job may still be running when the request that spawned it is over.
     fn a_trace_is_not_judged_before_its_jobs_have_ended() {
         let kept = Kept::start();
         let (telemetry, audit) = audited(&kept, Rules::new());
@@ -53,15 +53,15 @@ alone! {
             let (begin, has_begun) = oneshot::channel();
             let (end, has_to_end) = oneshot::channel::<()>();
             let work = async {
-                begin.send(()).expect("it is awaited");
+                begin.send(()).expect("the receiver is alive");
                 has_to_end.await
             };
             let job = throughline::in_span("request", || throughline::span("job").spawn(work));
             has_begun.await.expect("the job runs");
-            telemetry.provider().expect("it is enabled").force_flush().expect("the collector accepts it");
+            telemetry.provider().expect("telemetry is enabled").force_flush().expect("the collector accepts the spans");
             let report = audit.report();
             assert_eq!((report.total.traces, report.skipped.traces_pending), (0, 1), "{report}");
-            end.send(()).expect("it is awaited");
+            end.send(()).expect("the receiver is alive");
             job.await.expect("no panic").expect("it was told to end");
             telemetry.shutdown(LIMIT).await
         });
@@ -70,7 +70,7 @@ alone! {
     }
 }
 
-/// A meter provider with a mistake.
+/// A meter provider that panics.
 struct Broken;
 
 impl MeterProvider for Broken {
@@ -84,10 +84,10 @@ alone! {
         global::set_meter_provider(Broken);
         let kept = Kept::start();
         let (telemetry, audit) = audited(&kept, Rules::new());
-        let provider = telemetry.provider().expect("it is enabled");
+        let provider = telemetry.provider().expect("telemetry is enabled");
         for exported in 1..=3 {
             throughline::in_span("request", || ());
-            provider.force_flush().expect("there is an answer");
+            provider.force_flush().expect("the collector responds");
             assert_eq!(telemetry.export_stats().exported, exported);
         }
         assert_eq!(run(telemetry.shutdown(LIMIT)).stats.exported, 3);
@@ -96,7 +96,7 @@ alone! {
 }
 
 alone! {
-    fn it_is_counted_by_metrics() {
+    fn breaks_and_traces_are_counted_by_metrics() {
         let metrics = InMemoryMetricExporter::default();
         let reader = PeriodicReader::builder(metrics.clone()).build();
         let meters = SdkMeterProvider::builder().with_reader(reader).build();
@@ -106,9 +106,9 @@ alone! {
             consume(&HashMap::new());
             consume(&HashMap::new());
         });
-        meters.force_flush().expect("it is kept");
+        meters.force_flush().expect("an in-memory exporter");
         let mut counts = Vec::new();
-        for resource in metrics.get_finished_metrics().expect("it is kept") {
+        for resource in metrics.get_finished_metrics().expect("an in-memory exporter") {
             for metric in resource.scope_metrics().flat_map(ScopeMetrics::metrics) {
                 let AggregatedMetrics::U64(MetricData::Sum(sum)) = metric.data() else { continue };
                 counts.extend(sum.data_points().map(|point| {

@@ -1,4 +1,4 @@
-//! A shutdown that happens twice, beside another one or a flush, or is cancelled; and spans that end after it.
+//! Repeated, concurrent and cancelled shutdowns, and spans that end after a shutdown.
 
 use std::pin::pin;
 use std::thread;
@@ -14,15 +14,15 @@ use crate::process::{alone, until};
 use crate::support::{Kept, attributes, run, trace};
 
 alone! {
-    fn twice_and_a_flush_afterwards() {
+    fn a_second_shutdown_and_a_flush_fail_immediately() {
         let kept = Kept::start();
-        let telemetry = kept.builder().init().expect("it is valid");
+        let telemetry = kept.builder().init().expect("a valid configuration");
         trace(4);
-        let provider = telemetry.provider().expect("it is enabled").clone();
-        provider.shutdown_with_timeout(LIMIT).expect("it takes them");
+        let provider = telemetry.provider().expect("telemetry is enabled").clone();
+        provider.shutdown_with_timeout(LIMIT).expect("the collector accepts the spans");
         assert!(matches!(provider.shutdown_with_timeout(LIMIT), Err(OTelSdkError::AlreadyShutdown)));
-        // Immediately, without waiting half a minute for a thread that has finished.
-        provider.force_flush().expect_err("it is shut down");
+        // Without waiting half a minute for a thread that has finished.
+        provider.force_flush().expect_err("shut down");
         let report = run(telemetry.shutdown(LIMIT));
         assert!(report.is_complete() && report.elapsed < Duration::from_secs(20), "{report:?}");
         assert_eq!(kept.tally().complete, 1);
@@ -34,13 +34,13 @@ alone! {
 }
 
 alone! {
-    fn while_somebody_else_shuts_down_it_waits_and_tells_the_truth() {
+    fn a_concurrent_shutdown_waits_and_reports_the_result() {
         let kept = Kept::start();
         kept.set(Behaviour::Unavailable);
         for limit in [Duration::from_millis(100), LIMIT] {
-            let telemetry = kept.builder().init().expect("it is valid");
+            let telemetry = kept.builder().init().expect("a valid configuration");
             trace(4);
-            let provider = telemetry.provider().expect("it is enabled").clone();
+            let provider = telemetry.provider().expect("telemetry is enabled").clone();
             let (waiting, asked) = (kept.count(), kept.collector.request_count());
             thread::scope(|scope| {
                 let other = scope.spawn(move || provider.shutdown_with_timeout(LIMIT));
@@ -56,7 +56,7 @@ alone! {
                 let left = if limit == LIMIT { 0 } else { 5 };
                 assert_eq!((report.stats.spans_unsent(), report.is_complete()), (left, left == 0), "{report:?}");
                 kept.set(Behaviour::Accept);
-                other.join().expect("no panic").expect("all is taken");
+                other.join().expect("no panic").expect("the collector accepts the spans");
             });
             assert_eq!(kept.count() - waiting, 5);
             kept.set(Behaviour::Unavailable);
@@ -65,21 +65,21 @@ alone! {
 }
 
 alone! {
-    fn what_an_early_shutdown_has_left_is_reported() {
+    fn spans_left_behind_by_an_earlier_shutdown_are_reported() {
         let kept = Kept::start();
         kept.collector.stop();
-        let telemetry = kept.builder().init().expect("it is valid");
+        let telemetry = kept.builder().init().expect("a valid configuration");
         trace(4);
-        let _ = telemetry.provider().expect("it is enabled").shutdown_with_timeout(Duration::from_millis(10));
+        let _ = telemetry.provider().expect("telemetry is enabled").shutdown_with_timeout(Duration::from_millis(10));
         let report = run(telemetry.shutdown(LIMIT));
         assert_eq!(report.stats.spans_unsent(), 5, "{report:?}");
     }
 }
 
 alone! {
-    fn cancelling_it_is_dropping_it() {
+    fn cancelling_a_shutdown_that_waits_for_jobs_still_flushes() {
         let kept = Kept::start();
-        let telemetry = kept.builder().init().expect("it is valid");
+        let telemetry = kept.builder().init().expect("a valid configuration");
         trace(4);
         run(async move {
             drop(throughline::span("stuck").spawn(std::future::pending::<()>()));
@@ -92,10 +92,10 @@ alone! {
 }
 
 alone! {
-    fn cancelling_it_while_it_sends_is_dropping_it_too() {
+    fn cancelling_a_shutdown_that_exports_still_flushes() {
         let kept = Kept::start();
         kept.set(Behaviour::Unavailable);
-        let telemetry = kept.builder().init().expect("it is valid");
+        let telemetry = kept.builder().init().expect("a valid configuration");
         trace(4);
         run(async {
             let mut ending = Box::pin(telemetry.shutdown(LIMIT));
@@ -109,28 +109,28 @@ alone! {
 }
 
 alone! {
-    fn a_flush_while_a_batch_is_on_its_way() {
+    fn a_flush_while_a_batch_is_in_flight() {
         let kept = Kept::start();
         kept.set(Behaviour::Unavailable);
-        let telemetry = kept.builder().init().expect("it is valid");
+        let telemetry = kept.builder().init().expect("a valid configuration");
         (0..200).for_each(|_| trace(4));
         until("a request has arrived", || kept.collector.request_count() > 0);
-        let provider = telemetry.provider().expect("it is enabled").clone();
+        let provider = telemetry.provider().expect("telemetry is enabled").clone();
         thread::scope(|scope| {
             let flush = scope.spawn(move || provider.force_flush());
-            until("it was retried", || kept.collector.request_count() > 2);
+            until("the request is retried", || kept.collector.request_count() > 2);
             kept.set(Behaviour::Accept);
-            flush.join().expect("no panic").expect("all is taken");
+            flush.join().expect("no panic").expect("the collector accepts the spans");
         });
         assert_eq!(kept.tally().complete, 200);
     }
 }
 
 alone! {
-    fn spans_that_end_after_it_are_no_harm() {
+    fn spans_that_end_after_a_shutdown_are_harmless() {
         for protocol in [Protocol::Grpc, Protocol::HttpProtobuf] {
             let kept = Kept::start();
-            let telemetry = kept.over(protocol).max_open_spans(0).init().expect("it is valid");
+            let telemetry = kept.over(protocol).max_open_spans(0).init().expect("a valid configuration");
             throughline::in_span("open", || {
                 let report = run(telemetry.shutdown(LIMIT));
                 assert!(report.is_complete(), "{report:?}");

@@ -15,7 +15,7 @@ use super::{LIMIT, SHORT};
 use crate::process::{alone, until};
 use crate::support::{Kept, Log, run, trace};
 
-/// A processor of the application's whose shutdown never returns.
+/// A processor whose shutdown never returns.
 #[derive(Debug)]
 struct Endless;
 
@@ -36,22 +36,22 @@ impl SpanProcessor for Endless {
 }
 
 alone! {
-    fn a_processor_that_does_not_end_does_not_hold_it_up() {
+    fn a_processor_that_blocks_does_not_delay_the_shutdown() {
         let kept = Kept::start();
-        let telemetry = kept.builder().processor(Endless).init().expect("it is valid");
+        let telemetry = kept.builder().processor(Endless).init().expect("a valid configuration");
         trace(4);
         let report = run(telemetry.shutdown(SHORT));
         assert!(report.is_complete(), "{report:?}");
         assert_eq!(kept.count(), 5);
         let kept = Kept::start();
-        let telemetry = kept.builder().processor(Endless).init().expect("it is valid");
+        let telemetry = kept.builder().processor(Endless).init().expect("a valid configuration");
         trace(4);
         drop(telemetry);
         assert_eq!(kept.count(), 5);
     }
 }
 
-/// A processor of the application's that panics whenever it is called.
+/// A processor that always panics.
 #[derive(Debug)]
 struct Panicking;
 
@@ -74,14 +74,14 @@ impl SpanProcessor for Panicking {
 }
 
 alone! {
-    fn a_processor_that_panics_harms_nobody() {
+    fn a_processor_that_panics_is_harmless() {
         let kept = Kept::start();
-        let telemetry = kept.builder().processor(Panicking).init().expect("it is valid");
+        let telemetry = kept.builder().processor(Panicking).init().expect("a valid configuration");
         trace(4);
         assert_eq!(throughline::in_span("result", || 7), 7);
         let theirs = global::tracer("theirs").in_span("theirs", |_| throughline::in_span("ours below", || 8));
         assert_eq!(theirs, 8);
-        telemetry.provider().expect("it is enabled").force_flush().expect_err("the processor has panicked");
+        telemetry.provider().expect("telemetry is enabled").force_flush().expect_err("the processor has panicked");
         assert_eq!(kept.count(), 8);
         trace(0);
         assert!(run(telemetry.shutdown(LIMIT)).is_complete());
@@ -89,7 +89,7 @@ alone! {
     }
 }
 
-/// An exporter of the application's that misbehaves.
+/// An exporter that panics, fails and then succeeds, or blocks.
 #[derive(Debug, Default)]
 struct Own {
     calls: Arc<AtomicU32>,
@@ -117,7 +117,7 @@ impl SpanExporter for Own {
 }
 
 fn with(own: Own) -> Telemetry {
-    throughline::telemetry::builder().variables(|_| None).exporter(own).init().expect("it is valid")
+    throughline::telemetry::builder().variables(|_| None).exporter(own).init().expect("a valid configuration")
 }
 
 /// An exporter with a buffer.
@@ -149,10 +149,10 @@ alone! {
     fn a_flush_and_a_shutdown_reach_the_exporter() {
         let own = Buffered::default();
         let builder = throughline::telemetry::builder().variables(|_| None).exporter(own.clone());
-        let telemetry = builder.init().expect("it is valid");
+        let telemetry = builder.init().expect("a valid configuration");
         for written in [5, 10] {
             trace(4);
-            telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
+            telemetry.provider().expect("telemetry is enabled").force_flush().expect("the collector responds");
             assert_eq!(own.written.load(Ordering::Relaxed), written);
         }
         assert_eq!(own.shutdowns.load(Ordering::Relaxed), 0);
@@ -162,15 +162,15 @@ alone! {
 }
 
 alone! {
-    fn an_exporter_that_panics_is_not_the_end() {
+    fn an_exporter_that_panics_does_not_end_the_export() {
         let log = Log::keep();
         let own = Own::default();
         let spans = Arc::clone(&own.spans);
         let telemetry = with(own);
-        let provider = telemetry.provider().expect("it is enabled").clone();
+        let provider = telemetry.provider().expect("telemetry is enabled").clone();
         for _ in 0..3 {
             trace(4);
-            provider.force_flush().expect("there is an answer");
+            provider.force_flush().expect("the collector responds");
         }
         let stats = telemetry.export_stats();
         assert_eq!((stats.exported, stats.refused, spans.load(Ordering::Relaxed)), (5, 10, 5));
@@ -181,12 +181,12 @@ alone! {
 }
 
 alone! {
-    fn an_exporter_that_blocks_is_waited_for_up_to_the_limit() {
+    fn a_shutdown_with_an_exporter_that_blocks_observes_its_timeout() {
         let own = Own { blocks: true, ..Own::default() };
         let calls = Arc::clone(&own.calls);
         let telemetry = with(own);
         (0..200).for_each(|_| trace(4));
-        until("it is called", || calls.load(Ordering::Relaxed) == 1);
+        until("the exporter is called", || calls.load(Ordering::Relaxed) == 1);
         let report = run(telemetry.shutdown(Duration::from_millis(200)));
         assert_eq!(report.stats.spans_unsent(), 1_000, "{report:?}");
         assert!(report.elapsed < Duration::from_secs(20), "{report:?}");

@@ -1,4 +1,4 @@
-//! Detached jobs at shutdown: waited for, ended, or refused.
+//! Detached jobs at shutdown: those that end in time, those that do not, and new ones.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,9 +13,9 @@ use crate::process::{alone, until};
 use crate::support::{Kept, attributes, run};
 
 alone! {
-    fn it_waits_for_jobs_and_for_those_that_they_start() {
+    fn a_shutdown_waits_for_jobs_and_for_jobs_that_they_spawn() {
         let kept = Kept::start();
-        let telemetry = kept.builder().init().expect("it is valid");
+        let telemetry = kept.builder().init().expect("a valid configuration");
         let report = run(async move {
             let (go, goes) = oneshot::channel::<()>();
             drop(throughline::span("first").spawn(async {
@@ -26,7 +26,7 @@ alone! {
                 }));
             }));
             let mut ending = Box::pin(telemetry.shutdown(LIMIT));
-            // It is waiting when more jobs are spawned.
+            // The shutdown is waiting when more jobs are spawned.
             assert!(futures::poll!(ending.as_mut()).is_pending());
             go.send(()).expect("the job waits");
             ending.await
@@ -39,17 +39,17 @@ alone! {
 }
 
 alone! {
-    fn what_does_not_end_is_ended_and_marked() {
+    fn open_spans_of_jobs_are_ended_and_marked() {
         let kept = Kept::start();
-        let telemetry = kept.builder().init().expect("it is valid");
+        let telemetry = kept.builder().init().expect("a valid configuration");
         let (report, late) = run(async move {
             let stuck = throughline::span("stuck").spawn(throughline::in_span_async(
                 "within",
                 std::future::pending::<()>(),
             ));
-            until("it runs", || telemetry.open_spans().len() == 2);
+            until("the job is running", || telemetry.open_spans().len() == 2);
             let report = telemetry.shutdown(SHORT).await;
-            // Its span has ended, and does not change any more.
+            // The span has ended, and no longer changes.
             stuck.abort();
             (report, stuck.await)
         });
@@ -72,9 +72,9 @@ alone! {
 }
 
 alone! {
-    fn new_jobs_are_refused_if_asked() {
+    fn new_jobs_are_refused_on_request() {
         let kept = Kept::start();
-        let telemetry = kept.builder().init().expect("it is valid");
+        let telemetry = kept.builder().init().expect("a valid configuration");
         let report = run(async move {
             let ran = Arc::new(AtomicBool::new(false));
             let (go, goes) = oneshot::channel::<()>();
@@ -90,13 +90,13 @@ alone! {
                     }
                     let mut set = tokio::task::JoinSet::new();
                     set.spawn_traced(async move { ran.store(true, Ordering::Relaxed) });
-                    let late = set.join_next().await.expect("it is in the set");
+                    let late = set.join_next().await.expect("a task in the set");
                     assert!(late.is_err_and(|error| error.is_cancelled()));
                 }
             }));
             let how = Shutdown::new(LIMIT).refuse_new_jobs();
             let ending = tokio::spawn(telemetry.shutdown_with(how));
-            until("it has begun", throughline::jobs::is_closed);
+            until("the shutdown has begun", throughline::jobs::is_closed);
             go.send(()).expect("the job waits");
             let report = ending.await.expect("no panic");
             assert!(!ran.load(Ordering::Relaxed));

@@ -1,4 +1,4 @@
-//! The limit of a shutdown, with and without a runtime that keeps it.
+//! The timeout of a shutdown, with and without a runtime.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use crate::support::{Kept, attributes, run, trace};
 fn dead(limit: Duration) -> ShutdownReport {
     let kept = Kept::start();
     kept.collector.stop();
-    let telemetry = kept.builder().init().expect("it is valid");
+    let telemetry = kept.builder().init().expect("a valid configuration");
     (0..100).for_each(|_| trace(4));
     run(telemetry.shutdown(limit))
 }
 
 alone! {
-    fn a_dead_collector_holds_it_up_to_the_limit() {
+    fn a_shutdown_with_a_dead_collector_observes_its_timeout() {
         for limit in [Duration::ZERO, Duration::from_millis(50), Duration::from_millis(700)] {
             let report = dead(limit);
             assert_eq!(report.stats.spans_unsent(), 500, "{report:?}");
@@ -30,9 +30,9 @@ alone! {
 }
 
 alone! {
-    fn a_limit_that_no_clock_can_hold() {
+    fn a_timeout_that_overflows_the_clock() {
         let kept = Kept::start();
-        let telemetry = kept.builder().init().expect("it is valid");
+        let telemetry = kept.builder().init().expect("a valid configuration");
         trace(4);
         let report = run(async move {
             drop(throughline::spawn(async {}));
@@ -44,9 +44,9 @@ alone! {
 }
 
 alone! {
-    fn a_full_pool_for_blocking_work_does_not_hold_it_up() {
+    fn a_full_blocking_thread_pool_does_not_delay_the_shutdown() {
         let kept = Kept::start();
-        let telemetry = kept.builder().init().expect("it is valid");
+        let telemetry = kept.builder().init().expect("a valid configuration");
         trace(4);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -68,7 +68,7 @@ alone! {
 alone! {
     fn without_a_tokio_runtime() {
         let kept = Kept::start();
-        let telemetry = kept.builder().init().expect("it is valid");
+        let telemetry = kept.builder().init().expect("a valid configuration");
         trace(4);
         let report = futures::executor::block_on(telemetry.shutdown(LIMIT));
         assert!(report.is_complete(), "{report:?}");
@@ -77,9 +77,9 @@ alone! {
 }
 
 alone! {
-    fn in_a_runtime_without_a_timer_and_from_outside_of_it() {
+    fn in_a_runtime_without_a_timer_and_outside_of_it() {
         let kept = Kept::start();
-        let telemetry = kept.builder().init().expect("it is valid");
+        let telemetry = kept.builder().init().expect("a valid configuration");
         let (end, ends) = oneshot::channel::<()>();
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let report = runtime.block_on(async {
@@ -93,7 +93,7 @@ alone! {
         assert!(!attributes(&kept.span("job").attributes).contains_key("throughline.unfinished"));
 
         let kept = Kept::start();
-        let telemetry = kept.builder().init().expect("it is valid");
+        let telemetry = kept.builder().init().expect("a valid configuration");
         drop(throughline::span("stuck").spawn_on(runtime.handle(), std::future::pending::<()>()));
         let report = futures::executor::block_on(telemetry.shutdown(SHORT));
         assert_eq!((report.jobs_left, report.unfinished.len(), report.stats.spans_unsent()), (1, 1, 0), "{report:?}");

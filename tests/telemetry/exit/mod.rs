@@ -16,10 +16,10 @@ use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// A timeout that is reached; a quarter of it is enough to export a few spans.
+/// A timeout that is reached. A quarter of it is enough to export a few spans.
 const SHORT: Duration = Duration::from_secs(4);
 
-/// Polls once, so that no signal is missed, and a shutdown has begun.
+/// Polls once: a shutdown has then begun, and no later signal is missed.
 async fn begin(mut future: Pin<&mut impl Future>) {
     assert!(poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_pending())).await);
 }

@@ -10,7 +10,7 @@ fn start(role: &str, kept: &Kept) -> Program {
 }
 
 #[test]
-fn dropping_sends_what_waits_whatever_the_runtime() {
+fn dropping_flushes_the_queue_in_any_runtime() {
     for role in [
         "drop without a runtime",
         "drop in a current-thread runtime",
@@ -25,7 +25,7 @@ fn dropping_sends_what_waits_whatever_the_runtime() {
 }
 
 #[test]
-fn a_panic_in_main_still_delivers() {
+fn spans_are_exported_after_a_panic_in_main() {
     let kept = Kept::start();
     let (status, _, err) = start("panic", &kept).end();
     assert!(!status.success() && err.contains("lost the thread"), "{err}");
@@ -37,7 +37,7 @@ fn a_panic_in_main_still_delivers() {
 }
 
 #[test]
-fn signals_end_it_in_order() {
+fn a_signal_leads_to_an_orderly_shutdown() {
     for signal in ["-TERM", "-INT"] {
         let kept = Kept::start();
         let program = start("signal", &kept);
@@ -57,7 +57,7 @@ fn signals_end_it_in_order() {
 }
 
 #[test]
-fn a_second_signal_cuts_nothing_short() {
+fn a_second_signal_does_not_interrupt_the_shutdown() {
     let kept = Kept::start();
     let program = start("two signals", &kept);
     for moment in ["ready", "ending"] {

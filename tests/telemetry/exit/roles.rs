@@ -12,19 +12,19 @@ pub(crate) fn play(role: &str) -> Option<()> {
     let current_thread = || tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     match role {
         "drop without a runtime" => {
-            let _telemetry = throughline::init().expect("it is valid");
+            let _telemetry = throughline::init().expect("a valid configuration");
             (0..100).for_each(|_| trace(4));
         }
         "drop in a current-thread runtime" => current_thread().block_on(async {
-            let _telemetry = throughline::init().expect("it is valid");
+            let _telemetry = throughline::init().expect("a valid configuration");
             (0..100).for_each(|_| trace(4));
         }),
         "drop in a multi-thread runtime" => run(async {
-            let _telemetry = throughline::init().expect("it is valid");
+            let _telemetry = throughline::init().expect("a valid configuration");
             (0..100).for_each(|_| trace(4));
         }),
         "drop in a task" => run(async {
-            let telemetry = throughline::init().expect("it is valid");
+            let telemetry = throughline::init().expect("a valid configuration");
             tokio::spawn(async move {
                 (0..100).for_each(|_| trace(4));
                 drop(telemetry);
@@ -33,14 +33,14 @@ pub(crate) fn play(role: &str) -> Option<()> {
             .expect("no panic");
         }),
         "panic" => current_thread().block_on(async {
-            let _telemetry = throughline::init().expect("it is valid");
+            let _telemetry = throughline::init().expect("a valid configuration");
             (0..100).for_each(|_| trace(4));
-            // A job that is not waited for.
+            // A job that nobody waits for.
             drop(throughline::span("job").spawn(std::future::pending::<()>()));
             throughline::in_span("main", || panic!("lost the thread"));
         }),
         "signal" => run(async {
-            let telemetry = throughline::init().expect("it is valid");
+            let telemetry = throughline::init().expect("a valid configuration");
             (0..100).for_each(|_| trace(4));
             let (end, ends) = oneshot::channel::<()>();
             drop(throughline::span("job").spawn(async {
@@ -58,7 +58,7 @@ pub(crate) fn play(role: &str) -> Option<()> {
             println!("jobs {}", report.jobs);
         }),
         "two signals" => run(async {
-            let telemetry = throughline::init().expect("it is valid");
+            let telemetry = throughline::init().expect("a valid configuration");
             let (end, ends) = oneshot::channel::<()>();
             drop(throughline::span("job").spawn(ends));
             let mut told = pin!(throughline::telemetry::signal());
@@ -76,7 +76,7 @@ pub(crate) fn play(role: &str) -> Option<()> {
             assert!(report.is_complete(), "{report:?}");
         }),
         "shutdown on signal" => run(async {
-            let telemetry = throughline::init().expect("it is valid");
+            let telemetry = throughline::init().expect("a valid configuration");
             (0..100).for_each(|_| trace(4));
             let mut ending = pin!(telemetry.shutdown_on_signal(LIMIT));
             begin(ending.as_mut()).await;

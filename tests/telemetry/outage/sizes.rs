@@ -1,9 +1,9 @@
-//! Requests and spans that are larger than the collector takes.
+//! Requests and spans that are too large for the collector.
 
 use super::*;
 
 alone! {
-    fn a_batch_that_is_too_large_is_halved() {
+    fn a_batch_that_is_too_large_is_split() {
         for protocol in BOTH {
             let kept = Kept::start();
             kept.set(Behaviour::MaxSpans(100));
@@ -20,23 +20,23 @@ alone! {
 }
 
 alone! {
-    /// Over HTTP a status says that a request is too large. All the same a batch is not sent span by span.
+    /// Over HTTP, a status indicates that a request is too large. Even so, a batch is not sent span by span.
     fn spans_that_are_each_too_large_are_refused_after_a_bounded_number_of_requests() {
         let log = Log::keep();
         let kept = Kept::start();
         kept.set(Behaviour::MaxSpans(0));
         let telemetry = start(&kept, Protocol::HttpProtobuf, 10_000);
         trace(2);
-        telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
+        telemetry.provider().expect("telemetry is enabled").force_flush().expect("the collector responds");
         assert_eq!(telemetry.export_stats().refused, 3);
         let asked = kept.collector.request_count();
         assert!(asked <= 5, "{asked}");
         (0..510).for_each(|_| trace(0));
-        telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
+        telemetry.provider().expect("telemetry is enabled").force_flush().expect("the collector responds");
         assert_eq!(telemetry.export_stats().refused, 513);
         let more = kept.collector.request_count() - asked;
         assert!(more <= 20, "{more} requests for one batch");
-        // What fits again is exported.
+        // Spans that fit are exported.
         kept.set(Behaviour::Accept);
         (0..300).for_each(|_| trace(0));
         let report = shut_down(telemetry);
@@ -46,7 +46,7 @@ alone! {
 }
 
 alone! {
-    fn spans_that_are_too_large_do_not_take_smaller_ones_with_them() {
+    fn smaller_spans_are_not_refused_with_those_that_are_too_large() {
         let kept = Kept::start();
         kept.set(Behaviour::MaxBytes(5_000));
         let telemetry = start(&kept, Protocol::HttpProtobuf, 10_000);
@@ -58,7 +58,7 @@ alone! {
             }
             span.run(|| {});
         }
-        telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
+        telemetry.provider().expect("telemetry is enabled").force_flush().expect("the collector responds");
         let stats = telemetry.export_stats();
         assert_eq!((stats.exported, stats.refused, kept.count()), (430, 20, 430), "{stats:?}");
         assert!(kept.collector.request_count() < 120, "{}", kept.collector.request_count());
@@ -67,7 +67,7 @@ alone! {
 }
 
 alone! {
-    fn a_few_spans_that_are_too_large_do_not_take_those_of_nearly_that_size_with_them() {
+    fn slightly_smaller_spans_are_not_refused_with_a_few_that_are_too_large() {
         let kept = Kept::start();
         kept.set(Behaviour::MaxBytes(5_000));
         let telemetry = start(&kept, Protocol::HttpProtobuf, 10_000);
@@ -76,7 +76,7 @@ alone! {
             let keys = ["a", "b", "c", "d", "e", "f"].into_iter().take(if at < 3 { 6 } else { 4 });
             keys.fold(throughline::span("span").root(), |span, key| span.tag(key, long.as_str())).run(|| {});
         }
-        telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
+        telemetry.provider().expect("telemetry is enabled").force_flush().expect("the collector responds");
         let stats = telemetry.export_stats();
         assert_eq!((stats.exported, stats.refused, kept.count()), (5, 3, 5), "{stats:?}");
         shut_down(telemetry);

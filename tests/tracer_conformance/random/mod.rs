@@ -1,9 +1,9 @@
-//! Random programs over OpenTelemetry's API, run with our provider and with the SDK's, which have the same ids and are
-//! told the same times. What they record is compared field by field, as are the contexts of all spans, what samplers are
-//! asked, and what span processors see.
+//! Random programs over OpenTelemetry's API, run with our provider and with that of the SDK, with the same IDs and
+//! times. The recorded spans are compared field by field, as are the span contexts of all spans, the arguments of
+//! samplers, and the spans that processors see.
 //!
-//! The SDK's spans are without limits; [`specified`] applies the limits, and what the specification says where the SDK
-//! does something else.
+//! The spans of the SDK have no limits; [`specified`] applies the limits, and corrects what deviates from the
+//! specification.
 //!
 //! The cases are the same in every run. Set `PROPTEST_RNG_SEED` for different ones, and `PROPTEST_CASES` for more.
 
@@ -23,7 +23,7 @@ fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// What the SDK has recorded, as the specification wants it.
+/// What the SDK has recorded, corrected to what the specification requires.
 fn expected(mut theirs: Ran, limits: &SpanLimits) -> Ran {
     for span in &mut theirs.ended {
         specified::apply(span, limits);

@@ -1,4 +1,4 @@
-//! The programs.
+//! Generates the programs.
 
 use opentelemetry::trace::SpanBuilder;
 use opentelemetry::{Array, StringValue};
@@ -8,23 +8,23 @@ use proptest::sample::{Index, select};
 
 use super::*;
 
-/// One step of a program. Indices are of the spans that have started.
+/// One step of a program. Indices refer to spans that have started.
 #[derive(Debug, Clone)]
 pub(super) enum Step {
     Start(Parent, SpanBuilder),
     Change(Index, Change),
     End(Index, SystemTime),
-    /// Gives up the last reference to a span, which ends it if it has not ended.
+    /// Drops the last reference to a span, which ends it if it has not ended.
     Drop(Index),
     Flush,
     ShutDown,
 }
 
-/// Where a span starts.
+/// The context in which a span starts.
 #[derive(Debug, Clone)]
 pub(super) enum Parent {
     None,
-    /// A context with the ids of a span, as it comes from a carrier; they need not be valid.
+    /// A context with only a span context, as from a carrier, which need not be valid.
     Ids(SpanContext),
     Span(Index),
     /// Below a span that is current.
@@ -61,7 +61,7 @@ fn text() -> impl Strategy<Value = String> {
     prop_oneof![8 => ".{0,12}", 1 => ".{100,400}"]
 }
 
-/// Before the epoch, and after the last time that can be encoded, too.
+/// Times, including some before the epoch, and some after the last time that can be encoded.
 pub(super) fn time() -> impl Strategy<Value = SystemTime> {
     prop_oneof![
         6 => any::<u64>().prop_map(|nanos| SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos)),
@@ -84,16 +84,16 @@ fn value() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// Keys that are often the same, and empty ones.
+/// Attributes whose keys often collide, or are empty.
 fn attributes() -> impl Strategy<Value = Vec<KeyValue>> {
     let key = prop_oneof![8 => "[a-e]", 1 => Just(String::new()), 1 => ".{1,200}"];
     vec((key, value()).prop_map(|(key, value)| KeyValue::new(key, value)), 0..6)
 }
 
-/// Ids that are not valid, either of them, with flags that nobody knows.
+/// Span contexts, either ID of which may be invalid, and with unknown flags.
 fn ids() -> impl Strategy<Value = SpanContext> {
     let state = vec(("[a-z]{1,5}", "[!-+.-<>-~][ -+.-<>-~]{0,8}[!-+.-<>-~]"), 0..3)
-        .prop_map(|pairs| TraceState::from_key_value(pairs).expect("it is valid"));
+        .prop_map(|pairs| TraceState::from_key_value(pairs).expect("a valid trace state"));
     let (trace, span) = (prop_oneof![1 => Just(0), 6 => any::<u128>()], prop_oneof![1 => Just(0), 6 => any::<u64>()]);
     (trace, span, any::<u8>(), any::<bool>(), state).prop_map(|(trace, span, flags, is_remote, state)| {
         SpanContext::new(TraceId::from(trace), SpanId::from(span), TraceFlags::new(flags), is_remote, state)
@@ -151,7 +151,7 @@ fn parent() -> impl Strategy<Value = Parent> {
     ]
 }
 
-/// Each with whether it is done on another thread.
+/// The steps, each with whether it runs on another thread.
 pub(super) fn steps() -> impl Strategy<Value = Vec<(bool, Step)>> {
     let step = prop_oneof![
         60 => (parent(), builder()).prop_map(|(parent, builder)| Step::Start(parent, builder)),
@@ -194,7 +194,8 @@ fn sampler() -> impl Strategy<Value = AnySampler> {
     ]
 }
 
-/// A processor sets one status at most: which of several the SDK's copy of the span keeps is another matter.
+/// The changes of a processor. It sets at most one status, because the SDK's copy of the span might keep another one of
+/// several.
 fn on_start() -> impl Strategy<Value = Vec<Change>> {
     vec(change(), 0..4).prop_map(|mut changes| {
         let mut has_status = false;

@@ -10,14 +10,14 @@ use super::programs::{AnySampler, Change, Parent};
 use super::specified::Specified;
 use super::*;
 
-/// What is seen of a program.
+/// The observable results of a program.
 #[derive(Debug, Default)]
 pub(super) struct Ran {
-    /// In the order in which they ended, as the last processor sees them.
+    /// The spans that the last processor sees at the end, in that order.
     pub(super) ended: Vec<SpanData>,
-    /// As each processor sees them.
+    /// The spans that each processor sees at the start.
     pub(super) started: Vec<SpanData>,
-    /// The context of each span when it has started, and whether it is recorded.
+    /// The span context of each span after its start, and whether it is recorded.
     pub(super) contexts: Vec<(SpanContext, bool)>,
     pub(super) asked: Vec<String>,
     pub(super) statuses: Statuses,
@@ -28,7 +28,8 @@ pub(super) struct Ran {
 pub(super) struct Statuses(HashMap<SpanId, Vec<Status>>);
 
 impl Statuses {
-    /// "Set Status": `Ok` is final, `Unset` is ignored, and a description is not lost.
+    /// "Set Status": `Ok` is final, `Unset` is ignored, and an error without a description does not replace one with
+    /// it.
     pub(super) fn of(&self, span: SpanId) -> Status {
         let set = self.0.get(&span).into_iter().flatten();
         set.fold(Status::Unset, |status, next| match (&status, next) {
@@ -41,7 +42,7 @@ impl Statuses {
 
 type Log = Arc<Mutex<Ran>>;
 
-/// Changes spans as they start, and sees them before and at the end.
+/// Changes spans in `on_start`, and records what it sees in `on_start` and `on_end`.
 #[derive(Debug)]
 struct Processor {
     changes: Vec<Change>,
@@ -52,8 +53,8 @@ struct Processor {
 impl SpanProcessor for Processor {
     fn on_start(&self, span: &mut Span, _parent: &Context) {
         let mut log = self.log.lock().expect("no panic");
-        let mut data = span.exported_data().expect("it is recorded");
-        // Not known to our copy of the span.
+        let mut data = span.exported_data().expect("the span is recorded");
+        // The copy of our span does not have the status.
         data.status = Status::Unset;
         log.started.push(data);
         for change in &self.changes {
@@ -98,7 +99,7 @@ impl ShouldSample for OwnSampler {
         attributes: &[KeyValue],
         links: &[Link],
     ) -> SamplingResult {
-        let parent = parent.expect("it is told").span().span_context().clone();
+        let parent = parent.expect("a context").span().span_context().clone();
         let question = format!("{parent:?} {trace_id} {name} {kind:?} {attributes:?} {links:?}");
         // Our spans keep flags that the SDK's do not.
         let question = question.replace(&format!("{:?}", parent.trace_flags()), "flags");
@@ -107,12 +108,12 @@ impl ShouldSample for OwnSampler {
         SamplingResult {
             decision: decisions[name.len() % 3].clone(),
             attributes: self.0.clone(),
-            trace_state: parent.trace_state().insert("own", format!("{}", name.len())).expect("it is valid"),
+            trace_state: parent.trace_state().insert("own", format!("{}", name.len())).expect("a valid trace state"),
         }
     }
 }
 
-/// Ids that do not depend on which of them is asked for first.
+/// Generates IDs that do not depend on whether the trace ID or the span ID is generated first.
 #[derive(Debug, Default)]
 struct Ids {
     traces: Mutex<u128>,
@@ -164,7 +165,7 @@ macro_rules! built {
 pub(super) fn ours(setup: &Setup, steps: &[(bool, Step)]) -> Ran {
     let log = Log::default();
     let provider = built!(TracerProvider::builder(), setup, setup.limits, log, false);
-    let flush = || provider.force_flush().expect("it succeeds");
+    let flush = || provider.force_flush().expect("the flush succeeds");
     Running::new(&provider, &log).run(steps, &flush, &|| drop(provider.shutdown()), true)
 }
 
@@ -177,7 +178,7 @@ pub(super) fn theirs(setup: &Setup, steps: &[(bool, Step)]) -> Ran {
         max_attributes_per_event: u32::MAX,
         max_attributes_per_link: u32::MAX,
     };
-    // Without a sampler, it would read the variables of the environment.
+    // Without a sampler, the SDK would read environment variables.
     let mut setup = setup.clone();
     setup.sampler.get_or_insert(AnySampler::BuiltIn(Sampler::ParentBased(Box::new(Sampler::AlwaysOn))));
     let provider = built!(SdkTracerProvider::builder(), setup, unlimited, log, true);
@@ -188,9 +189,9 @@ pub(super) fn theirs(setup: &Setup, steps: &[(bool, Step)]) -> Ran {
 struct Running<'a, T> {
     tracer: T,
     log: &'a Log,
-    /// Each span, and the flags that it has by the specification.
+    /// Each span, and the flags that the specification requires.
     spans: Vec<(Context, TraceFlags)>,
-    /// Those that were given up before they were ended, at a time of their own.
+    /// The spans that were dropped before they were ended, so that their end times differ.
     dropped: Vec<SpanId>,
 }
 
@@ -306,7 +307,7 @@ fn apply(span: &mut impl ApiSpan, change: Change) {
     }
 }
 
-/// The same through the context of the span, as other code reaches it.
+/// The same through the context of the span, as in other code.
 fn apply_through(span: &SpanRef<'_>, change: Change) {
     match change {
         Change::Attributes(attributes) => span.set_attributes(attributes),

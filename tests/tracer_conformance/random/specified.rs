@@ -1,10 +1,10 @@
-//! What the specification says of a span, where the SDK does something else.
+//! Corrects the spans of the SDK where they deviate from the specification.
 
 use opentelemetry::Array;
 
 use super::*;
 
-/// Asks a sampler as the specification says: a parent that is not valid is none. The SDK asks it with one as a parent.
+/// Calls a sampler as the specification requires: without a parent if the parent is invalid. The SDK passes it on.
 #[derive(Debug, Clone)]
 pub(super) struct Specified<S> {
     pub(super) sampler: S,
@@ -31,7 +31,8 @@ impl<S: ShouldSample + Clone + 'static> ShouldSample for Specified<S> {
     }
 }
 
-/// Applies the limits, and removes what the SDK keeps. The SDK's span has no limits, so that all is there.
+/// Applies the limits to a span of the SDK, which was recorded without limits, and removes what the SDK should not
+/// keep.
 pub(super) fn apply(span: &mut SpanData, limits: &SpanLimits) {
     span.dropped_attributes_count = set_all(&mut span.attributes, limits.max_attributes_per_span);
     span.start_time = encodable(span.start_time);
@@ -45,7 +46,7 @@ pub(super) fn apply(span: &mut SpanData, limits: &SpanLimits) {
     }
 
     let links = &mut span.links.links;
-    // "Link": one without ids is recorded if it has attributes or a trace state.
+    // "Link": an invalid one is recorded if it has attributes or a trace state.
     links.retain(|link| {
         let context = &link.span_context;
         context.is_valid() || !link.attributes.is_empty() || !context.trace_state().header().is_empty()
@@ -62,15 +63,15 @@ fn keep<T>(all: &mut Vec<T>, max: u32) -> u32 {
     u32::try_from(dropped).expect("few")
 }
 
-/// A processor sees our span as it starts in a copy, which the SDK makes without these.
+/// Removes the dropped counts, which the copy of our span that a processor sees in `on_start` does not have.
 pub(super) fn forget_counts(span: &mut SpanData) {
     (span.dropped_attributes_count, span.events.dropped_count, span.links.dropped_count) = (0, 0, 0);
     span.events.events.iter_mut().for_each(|event| event.dropped_attributes_count = 0);
     span.links.links.iter_mut().for_each(|link| link.dropped_attributes_count = 0);
 }
 
-/// "Set Attributes", one after the other: an attribute that is set again replaces the first, one without a key is not
-/// valid, and what finds no room is counted.
+/// "Set Attributes", one by one: an attribute replaces an earlier one with the same key, an empty key is invalid, and
+/// attributes beyond the limit are counted.
 fn set_all(attributes: &mut Vec<KeyValue>, max: u32) -> u32 {
     let mut dropped = 0;
     for attribute in std::mem::take(attributes) {
@@ -87,13 +88,13 @@ fn set_all(attributes: &mut Vec<KeyValue>, max: u32) -> u32 {
     dropped
 }
 
-/// The attributes of an event or a link, which are known at once: of two with the same key, the last counts.
+/// Deduplicates the attributes of an event or a link, which are set at once: the last value of a key applies.
 fn unique(attributes: &mut Vec<KeyValue>, max: u32) -> u32 {
     set_all(attributes, u32::MAX);
     keep(attributes, max)
 }
 
-/// OTLP has no type for an array without elements; it becomes one of texts.
+/// In OTLP, an empty array has no element type, and becomes an array of strings.
 fn with_type(mut attribute: KeyValue) -> KeyValue {
     if let Value::Array(Array::Bool(_) | Array::I64(_) | Array::F64(_)) = &attribute.value {
         if attribute.value.as_str() == "[]" {
@@ -103,13 +104,13 @@ fn with_type(mut attribute: KeyValue) -> KeyValue {
     attribute
 }
 
-/// OTLP's times are nanoseconds since the epoch, without a sign.
+/// Times in OTLP are unsigned nanoseconds since the epoch.
 fn encodable(time: SystemTime) -> SystemTime {
     let last = SystemTime::UNIX_EPOCH + Duration::from_nanos(u64::MAX);
     time.clamp(SystemTime::UNIX_EPOCH, last)
 }
 
-/// Compares two spans field by field, as text because a number may be none.
+/// Compares two spans field by field. Values are compared as text, because a number may be NaN.
 pub(super) fn compare(ours: &SpanData, theirs: &SpanData) -> Result<(), TestCaseError> {
     let (span, parent) = (&ours.span_context, ours.parent_span_id);
     prop_assert_eq!(span.span_id(), theirs.span_context.span_id());

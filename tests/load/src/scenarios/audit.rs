@@ -10,10 +10,10 @@ use throughline::{SpanKind, propagation};
 use super::memory::resident;
 use super::{Checks, LIMIT, row};
 
-/// Spans of a trace.
+/// The number of spans of a trace.
 const SPANS: u64 = 6;
 
-/// How many spans may wait for the audit before the load pauses.
+/// The number of spans in the queue at which the load pauses.
 const MAX_QUEUED: usize = 20_000;
 
 /// A request that sends a message, whose consumer is in the same process, and leaves a detached job.
@@ -36,13 +36,13 @@ async fn request() {
     }
 }
 
-/// Traces that are whole, and of which this share is audited while they run; nothing is exported.
+/// Runs complete traces, of which the given share is audited. Nothing is exported.
 fn run(traces: u64, share: f64) -> Report {
     let rules = Rules::new().sample(share).require_tag("tenant_id").business_tag("tenant_id");
     let variables = |name: &str| (name == "OTEL_TRACES_EXPORTER").then(|| "none".to_owned());
     let builder = throughline::telemetry::builder().variables(variables).service_name("orders");
-    let telemetry = builder.audit(rules).init().expect("it is valid");
-    let audit = telemetry.audit().expect("it was asked for");
+    let telemetry = builder.audit(rules).init().expect("a valid configuration");
+    let audit = telemetry.audit().expect("the audit is enabled");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         for _ in 0..traces {
@@ -57,7 +57,7 @@ fn run(traces: u64, share: f64) -> Report {
     audit.report()
 }
 
-/// Many traces that are whole: no break is reported.
+/// Many complete traces, for which no break is reported.
 ///
 /// # Panics
 ///
@@ -79,7 +79,7 @@ pub fn audit(traces: u64, checks: &mut Checks) {
     }
 }
 
-/// The same load, of which no trace is audited: what the audit costs is the difference.
+/// The same load without the audit. The difference is the cost of the audit.
 ///
 /// # Panics
 ///

@@ -19,7 +19,7 @@ pub fn counts(spans: u64, checks: &mut Checks) {
     const BEHAVIOURS: [Behaviour; 4] =
         [Behaviour::Accept, Behaviour::Reject, Behaviour::Slow(Duration::from_millis(20)), Behaviour::Unavailable];
     let mut collector = collector();
-    let telemetry = builder(&collector).max_queue_size(1_024).init().expect("it is valid");
+    let telemetry = builder(&collector).max_queue_size(1_024).init().expect("a valid configuration");
     let runtime = runtime();
     let traces = spans / SPANS_PER_TRACE / ROUNDS;
     let settled = |stats: &ExportStats| {
@@ -29,11 +29,11 @@ pub fn counts(spans: u64, checks: &mut Checks) {
     let (mut samples, mut wrong, mut most) = (0, 0, 0);
     for round in 0..ROUNDS {
         let behaviour = BEHAVIOURS[usize::try_from(round).unwrap_or_default() % BEHAVIOURS.len()];
-        collector.set(behaviour).expect("it runs");
+        collector.set(behaviour).expect("the collector is running");
         let load = runtime.spawn(async move {
             for trace in 0..traces {
                 request(i64::try_from(SPANS_PER_TRACE).expect("small")).await;
-                // Not so fast that there is room for nothing.
+                // Slow enough that the queue has room for some.
                 if trace % 20 == 0 {
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
@@ -41,7 +41,7 @@ pub fn counts(spans: u64, checks: &mut Checks) {
         });
         let (begun, refused) = (Instant::now(), telemetry.export_stats().refused);
         loop {
-            // However slow this machine is, something is to be refused.
+            // Waits until something is refused, however slow this machine is.
             let waits = behaviour == Behaviour::Reject && telemetry.export_stats().refused == refused;
             if load.is_finished() && (!waits || begun.elapsed() > LIMIT) {
                 break;
@@ -54,13 +54,13 @@ pub fn counts(spans: u64, checks: &mut Checks) {
         }
         runtime.block_on(load).expect("no panic");
     }
-    collector.set(Behaviour::Accept).expect("it runs");
-    telemetry.provider().expect("it is enabled").force_flush().expect("it succeeds within its timeout");
+    collector.set(Behaviour::Accept).expect("the collector is running");
+    telemetry.provider().expect("telemetry is enabled").force_flush().expect("the flush succeeds within its timeout");
     let stats = telemetry.export_stats();
     let asked_for = traces * ROUNDS * SPANS_PER_TRACE;
     let waiting = telemetry.queue_len();
     let report = shut_down(&runtime, telemetry);
-    let tally = collector.tally().expect("its file is there");
+    let tally = collector.tally().expect("the file of the collector");
     println!("counts: a collector with changing behaviour, and a queue limit of 1,024\n");
     row("spans requested", asked_for);
     row("spans exported", stats.exported);

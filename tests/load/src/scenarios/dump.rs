@@ -1,4 +1,4 @@
-//! A dump of OTLP for `throughline audit`, to measure that.
+//! An OTLP dump, to measure `throughline audit`.
 
 use std::io::{self, BufWriter, Write as _};
 
@@ -10,13 +10,13 @@ use crate::common::{AnyValue, KeyValue, any_value::Value};
 use crate::resource::Resource;
 use crate::trace::{ResourceSpans, ScopeSpans, Span};
 
-/// The spans of a trace.
+/// The number of spans of a trace.
 const TREE: u64 = 6;
 
-/// The spans of a request, about as many as an exporter sends.
+/// The number of spans of a request, about as many as an exporter sends.
 const BATCH: u64 = 85 * TREE;
 
-/// Writes `spans` spans to the standard output, in traces of six of two services, as messages after their lengths.
+/// Writes `spans` spans to standard output, in traces of six spans of two services, as length-delimited messages.
 pub fn dump(spans: u64, checks: &mut Checks) {
     checks.violated += u32::from(write(spans).is_err());
 }
@@ -46,12 +46,13 @@ fn attribute(key: &str, value: Value) -> KeyValue {
     KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
 }
 
-/// The ids are spread like random ones.
+/// An ID. IDs are spread like random ones.
 fn id(number: u64) -> u64 {
     (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
-/// Span number `n`: below the first of its trace, and the last below the one before it.
+/// Span number `n`. The first three below the root are its children, and each of the last two is a child of the
+/// previous span.
 fn span(n: u64) -> Span {
     const NAMES: [&str; 6] = ["POST /orders", "load", "price", "GET /stock", "GET /stock", "query"];
     // The numbers in OTLP: internal, server, client.

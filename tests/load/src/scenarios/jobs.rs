@@ -1,4 +1,4 @@
-//! Detached jobs at the shutdown.
+//! Detached jobs at shutdown.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -18,7 +18,7 @@ pub fn jobs(count: u64, checks: &mut Checks) {
     const JOBS_PER_REQUEST: u64 = 100;
     let requests = count / JOBS_PER_REQUEST;
     let collector = collector();
-    let telemetry = builder(&collector).init().expect("it is valid");
+    let telemetry = builder(&collector).init().expect("a valid configuration");
     let runtime = runtime();
     let (report, took) = runtime.block_on(async {
         let (go, goes) = watch::channel(false);
@@ -35,12 +35,12 @@ pub fn jobs(count: u64, checks: &mut Checks) {
         }
         let begun = Instant::now();
         let mut ending = pin!(telemetry.shutdown(LIMIT));
-        // It has begun when it is polled.
+        // The shutdown begins when it is polled.
         assert!(poll_fn(|cx| Poll::Ready(ending.as_mut().poll(cx).is_pending())).await, "the jobs run");
         go.send(true).expect("the jobs wait");
         (ending.await, begun.elapsed())
     });
-    let tally = collector.tally().expect("its file is there");
+    let tally = collector.tally().expect("the file of the collector");
     println!("jobs: {} running when the shutdown begins\n", requests * JOBS_PER_REQUEST);
     row("jobs waited for", report.jobs);
     row("jobs still running", report.jobs_left);

@@ -1,11 +1,11 @@
-//! What requests wait for.
+//! The latency of requests does not depend on the collector.
 
 use std::time::{Duration, Instant};
 
 use super::{Checks, builder, program, request, runtime};
 use crate::{Behaviour, Remote};
 
-/// The duration of a request, by the behaviour of the collector.
+/// Measures the duration of a request, by the behaviour of the collector.
 ///
 /// # Panics
 ///
@@ -25,8 +25,8 @@ pub fn latency(requests: u64, checks: &mut Checks) {
     for _ in 0..ROUNDS {
         for ((_, behaviour, queue), times) in KINDS.iter().zip(&mut times) {
             let mut collector = Remote::start_without_storage(&program()).expect("this program starts as a collector");
-            collector.set(*behaviour).expect("it runs");
-            let telemetry = builder(&collector).max_queue_size(*queue).init().expect("it is valid");
+            collector.set(*behaviour).expect("the collector is running");
+            let telemetry = builder(&collector).max_queue_size(*queue).init().expect("a valid configuration");
             // The first requests spawn threads and open connections.
             runtime.block_on(async {
                 for _ in 0..200 {
@@ -55,8 +55,8 @@ pub fn latency(requests: u64, checks: &mut Checks) {
     }
     println!();
     for ((name, ..), row) in KINDS.iter().zip(&table) {
-        // The durations are not compared, because other processes influence them: a request takes microseconds, and
-        // one that waited for such a collector would take a second or more.
+        // The durations are not compared, because other processes influence them. A request takes microseconds, and
+        // would take a second or more if it waited for such a collector.
         let holds = row[1] < 100_000.0;
         checks.check(&format!("{name}: requests do not wait for it"), holds);
     }

@@ -1,4 +1,4 @@
-//! The memory that many spans take.
+//! Memory usage with many spans.
 
 use std::fs;
 use std::thread;
@@ -14,7 +14,7 @@ pub(super) fn resident() -> f64 {
     pages * 4_096.0 / 1e6
 }
 
-/// Many spans, without memory growing.
+/// Many spans, with bounded memory.
 pub fn memory(spans: u64, checks: &mut Checks) {
     println!("memory: {spans} spans\n\nthe collector keeps up: all spans are exported");
     memory_under(spans, false, checks);
@@ -26,11 +26,11 @@ fn memory_under(spans: u64, overload: bool, checks: &mut Checks) {
     const STEPS: u64 = 10;
     let mut collector = Remote::start_without_storage(&program()).expect("this program starts as a collector");
     if overload {
-        collector.set(Behaviour::Slow(Duration::from_millis(200))).expect("it runs");
+        collector.set(Behaviour::Slow(Duration::from_millis(200))).expect("the collector is running");
     }
-    // Of the default size, unless there are too few spans to fill it.
+    // The default size, unless there are too few spans to fill it.
     let queue = usize::try_from(spans / 50).unwrap_or(usize::MAX).min(131_072);
-    let telemetry = builder(&collector).max_queue_size(queue).init().expect("it is valid");
+    let telemetry = builder(&collector).max_queue_size(queue).init().expect("a valid configuration");
     let runtime = runtime();
     println!("{:>12} {:>12} {:>12} {:>14}", "spans", "exported", "queued", "resident MB");
     let (mut all, mut sizes) = (0, Vec::new());

@@ -1,4 +1,4 @@
-//! The scenarios. Each prints what it counts, and checks the guarantees.
+//! The scenarios. Each prints its counts, and checks guarantees.
 
 mod audit;
 mod counts;
@@ -32,10 +32,10 @@ pub use self::outage::outage;
 pub use self::shed::shed;
 pub use self::worst::worst;
 
-/// The timeout of a shutdown that has many spans to export.
+/// The timeout of a shutdown with many spans to export.
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// The guarantees, and whether they hold.
+/// Checks guarantees, and counts those that are violated.
 #[derive(Debug, Default)]
 pub struct Checks {
     violated: u32,
@@ -47,7 +47,7 @@ impl Checks {
         self.violated += u32::from(!holds);
     }
 
-    /// Whether all hold.
+    /// Whether all guarantees hold.
     pub fn hold(&self) -> bool {
         self.violated == 0
     }
@@ -77,7 +77,7 @@ fn span(name: &'static str, expected: i64) -> throughline::SpanBuilder {
     throughline::span(name).tag(EXPECTED, expected)
 }
 
-/// A trace of `spans` spans, three levels deep, that yields to others in between.
+/// A trace of `spans` spans, up to three levels deep, that yields to other tasks.
 async fn request(spans: i64) {
     let work = async move {
         for n in 1..spans {
@@ -93,8 +93,8 @@ async fn request(spans: i64) {
     span("request", spans).root().run_async(work).await;
 }
 
-/// Requests of one to twenty spans, 64 concurrently, with a pause after each, until there were `spans` spans. Returns
-/// the number of traces and spans.
+/// Runs requests of one to twenty spans, 64 concurrently, with a pause after each, until there are `spans` spans.
+/// Returns the number of traces and spans.
 fn load(runtime: &Runtime, spans: u64, pause: Duration) -> (u64, u64) {
     const CONCURRENCY: u64 = 64;
     let begun = Arc::new(AtomicU64::new(0));

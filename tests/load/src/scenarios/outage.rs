@@ -18,7 +18,7 @@ pub fn outage(seconds: u64, checks: &mut Checks) {
 
 fn one_outage(queue: usize, down: Duration, enough: bool, checks: &mut Checks) {
     let mut collector = collector();
-    let telemetry = builder(&collector).max_queue_size(queue).init().expect("it is valid");
+    let telemetry = builder(&collector).max_queue_size(queue).init().expect("a valid configuration");
     let runtime = runtime();
     let mut traces = 0;
     let around = (down / 6).max(Duration::from_millis(500));
@@ -34,7 +34,7 @@ fn one_outage(queue: usize, down: Duration, enough: bool, checks: &mut Checks) {
     steady(&runtime, around, &mut traces);
     let stats = telemetry.export_stats();
     let report = shut_down(&runtime, telemetry);
-    let tally = collector.tally().expect("its file is there");
+    let tally = collector.tally().expect("the file of the collector");
     row("traces requested", traces);
     row("traces not started", stats.traces_not_started);
     row("traces evicted", stats.traces_evicted);
@@ -53,7 +53,7 @@ fn one_outage(queue: usize, down: Duration, enough: bool, checks: &mut Checks) {
     }
 }
 
-/// A thousand traces per second.
+/// Runs a thousand traces per second.
 fn steady(runtime: &Runtime, time: Duration, traces: &mut u64) {
     runtime.block_on(async {
         let begun = Instant::now();

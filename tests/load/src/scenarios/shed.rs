@@ -8,8 +8,8 @@ use crate::Behaviour;
 /// Spans through a queue that is too small: every trace that arrives is complete.
 pub fn shed(spans: u64, checks: &mut Checks) {
     println!("shed: a queue that is too small, 64 concurrent traces of 1 to 20 spans");
-    // In the first run the quarter that is reserved for traces that have started is enough. In the others it is not,
-    // and traces are evicted; in the last there is hardly room for any.
+    // In the first run, the quarter of the queue that is reserved for traces that have started is enough. In the others
+    // it is not, and traces are evicted. In the last one, there is hardly room for any.
     let pause = Duration::from_millis(1);
     shed_by(4_096, spans, pause, checks);
     shed_by(256, spans, pause, checks);
@@ -18,18 +18,18 @@ pub fn shed(spans: u64, checks: &mut Checks) {
 
 fn shed_by(queue: usize, spans: u64, pause: Duration, checks: &mut Checks) {
     let mut collector = collector();
-    // Otherwise the exporter may keep up.
-    collector.set(Behaviour::Slow(Duration::from_millis(5))).expect("it runs");
-    let telemetry = builder(&collector).max_queue_size(queue).init().expect("it is valid");
+    // So that the exporter cannot keep up.
+    collector.set(Behaviour::Slow(Duration::from_millis(5))).expect("the collector is running");
+    let telemetry = builder(&collector).max_queue_size(queue).init().expect("a valid configuration");
     let runtime = runtime();
     let begun = Instant::now();
     let (traces, spans) = load(&runtime, spans, pause);
     let took = begun.elapsed();
-    let provider = telemetry.provider().expect("it is enabled").clone();
-    provider.force_flush().expect("it succeeds within its timeout");
+    let provider = telemetry.provider().expect("telemetry is enabled").clone();
+    provider.force_flush().expect("the flush succeeds within its timeout");
     let stats = telemetry.export_stats();
     let report = shut_down(&runtime, telemetry);
-    let tally = collector.tally().expect("its file is there");
+    let tally = collector.tally().expect("the file of the collector");
 
     let pause = if pause.is_zero() { "no pause" } else { "a pause of 1 ms" };
     println!("\nqueue limit {queue}, {pause} between requests: {spans} spans in {:.1} s", took.as_secs_f64());

@@ -1,4 +1,4 @@
-//! How long something takes, and what the thread did meanwhile.
+//! Measures durations, without the time in which the thread had no processor.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -7,21 +7,21 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::row;
 
-/// What takes longer is slow.
+/// Durations from this on are slow.
 const SLOW: Duration = Duration::from_millis(1);
 
-/// Durations, and what of the longest was spent waiting for a processor: another process may have had it.
+/// Durations. The time in which a thread was ready to run but had no processor is subtracted from slow ones.
 pub(super) struct Times {
-    /// By whole tenths of a microsecond, up to a millisecond.
+    /// In buckets of a tenth of a microsecond, up to a millisecond.
     histogram: Vec<u64>,
     count: u64,
     worst: Duration,
     worst_running: Duration,
-    /// How many were slow, without the time in which the thread waited for a processor.
+    /// The number of slow ones, without the time in which the thread waited for a processor.
     pub(super) slow: u64,
-    /// How many of these may have waited for something else.
+    /// The number of slow ones in which the thread may have been blocked.
     pub(super) blocked: u64,
-    /// Of the few since the clocks were read.
+    /// The durations since the clocks were last read.
     recent: Vec<Duration>,
     since: Clocks,
 }
@@ -29,7 +29,7 @@ pub(super) struct Times {
 impl Times {
     const RECENT: usize = 64;
 
-    /// For what this thread does from now on.
+    /// Starts to measure on this thread.
     pub(super) fn begin() -> Self {
         let zero = Duration::ZERO;
         Self {
@@ -55,7 +55,8 @@ impl Times {
         }
     }
 
-    /// Which of the few recent ones waited is not known, so it is taken from each: that matters only if one is long.
+    /// Accounts for the recent durations. It is not known in which of them the thread waited for a processor, so the
+    /// time is subtracted from each. That only matters for slow ones.
     pub(super) fn finish(&mut self) {
         let now = Clocks::read();
         let before = std::mem::replace(&mut self.since, now);
@@ -87,17 +88,18 @@ impl Times {
             left = left.saturating_sub(*count);
             is_there
         });
-        #[expect(clippy::cast_precision_loss, reason = "there are ten thousand")]
+        #[expect(clippy::cast_precision_loss, reason = "there are ten thousand buckets")]
         let tenths = at.unwrap_or_default() as f64;
         tenths / 10.0
     }
 }
 
-/// What this thread has done so far.
+/// The clocks of a thread.
 struct Clocks {
     now: Instant,
     running: Duration,
-    /// Ready to run, and without a processor (`/proc`, file `schedstat`). Zero where that is not known.
+    /// The time in which the thread was ready to run, but had no processor (`/proc`, file `schedstat`). Zero if
+    /// unknown.
     waiting: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! The longest that a span takes to end.
+//! The worst-case duration of the end of a span.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,8 +16,9 @@ use super::times::Times;
 use super::{Checks, builder, program, row, runtime};
 use crate::Remote;
 
-/// How long the end of a span takes when the collector is away and the queue is full, and a loop of arithmetic besides: not
-/// every system tells that it had taken the processor away, as where a virtual machine has to wait for one.
+/// Measures the end of a span while the collector is away and the queue is full, and for comparison a loop of
+/// arithmetic: not every system reports that it had taken the processor away, for example if a virtual machine has to
+/// wait for one.
 ///
 /// # Panics
 ///
@@ -33,7 +34,7 @@ pub fn worst(ends: u64, checks: &mut Checks) {
     control(ends).print();
 }
 
-/// What the system does to a thread that neither allocates nor locks anything.
+/// The control: a thread that neither allocates nor locks anything.
 fn control(calls: u64) -> Times {
     let is_done = AtomicBool::new(false);
     let compute = |steps: u64| (0..steps).fold(1_u64, |x, _| black_box(x.wrapping_mul(3) + 1));
@@ -58,24 +59,24 @@ fn control(calls: u64) -> Times {
 fn run(queue: usize, ends: u64, checks: &mut Checks) -> Times {
     const EXPORTED: u64 = 512;
     let mut collector = Remote::start_without_storage(&program()).expect("this program starts as a collector");
-    // Spans are small, and the limit in bytes is not to be reached.
-    let telemetry = builder(&collector).max_queue_size(queue).init().expect("it is valid");
-    let provider = telemetry.provider().expect("it is enabled").clone();
+    // Spans are so small that the byte limit is not reached.
+    let telemetry = builder(&collector).max_queue_size(queue).init().expect("a valid configuration");
+    let provider = telemetry.provider().expect("telemetry is enabled").clone();
     let tracer = provider.tracer("load");
-    // Every trace id is chosen by the caller. These traces are exported in part, so that the rest has to follow.
+    // The caller chooses all trace IDs. These traces are exported in part, so that their other spans have to follow.
     for n in 0..EXPORTED {
         end(&tracer, u128::from(n) + 1);
     }
-    provider.force_flush().expect("it succeeds within its timeout");
+    provider.force_flush().expect("the flush succeeds within its timeout");
     collector.kill();
 
     let mut times = Times::begin();
-    // Until the queue is full, no trace is evicted. Then each of its spans evicts something: itself, or, if it has to
-    // follow, one that was held. In the end all that is queued has to follow, and spans are dropped.
+    // Until the queue is full, no trace is evicted. Then each span evicts a trace: its own or, if it has to follow, a
+    // held one. In the end, everything in the queue has to follow, and spans are dropped.
     for n in 0..ends {
         let has_to_follow = n % 8 == 0 && n > ends / 4;
         let trace = if has_to_follow { 1 + n / 8 % EXPORTED } else { EXPORTED + 1 + n };
-        // Ids that differ in their highest bits only.
+        // IDs that differ only in their high bits.
         let trace = if has_to_follow { u128::from(trace) } else { u128::from(trace) << 64 };
         times.add(end(&tracer, trace));
     }
@@ -93,8 +94,8 @@ fn run(queue: usize, ends: u64, checks: &mut Checks) -> Times {
     times
 }
 
-/// Ends a span with five attributes below a local span of another trace, which no sampler is asked about. Returns how
-/// long the end took.
+/// Ends a span with five attributes below a local parent, so that the sampler is not consulted. Returns the duration of
+/// the end.
 fn end(tracer: &Tracer, trace: u128) -> Duration {
     let parent = SpanContext::new(TraceId::from(trace), SpanId::from(1), TraceFlags::SAMPLED, false, TraceState::NONE);
     let mut span = tracer.build_with_context(

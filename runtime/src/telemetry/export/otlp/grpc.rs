@@ -181,8 +181,8 @@ pub(super) fn classify(status: &Status, observed: &Observed) -> AttemptError {
         Code::Unknown if is_unexpected && http == 413 => Failure::TooLarge(reason),
         // tonic's own status, for a response with a length that is too large or invalid.
         Code::OutOfRange if is_unexpected => Failure::Permanent(format!("{TOO_LARGE}, or not valid gRPC")),
-        // Not retryable without `RetryInfo`, according to the specification. Most servers also return it for a message
-        // that is too large, among other things.
+        // Not retryable without `RetryInfo`, according to the specification. Not a sign of a message that is too large
+        // either: servers also return it for other reasons.
         Code::ResourceExhausted => match retry_info(status) {
             Some(info) => Failure::Retryable { reason, retry_after: info.retry_delay, may_be_too_large: false },
             None => Failure::Permanent(reason),
@@ -207,18 +207,17 @@ pub(super) fn classify(status: &Status, observed: &Observed) -> AttemptError {
     AttemptError { failure, doubt, is_cut_off }
 }
 
-/// What the collector says about a retry. tonic-types would decode it as well, but overflows if the delay is the least
-/// possible one.
+/// The `RetryInfo` of a status. Not decoded by tonic-types, which overflows if the delay is the smallest possible one.
 fn retry_info(status: &Status) -> Option<RetryInfo> {
     let details = pb::Status::decode(status.details()).ok()?.details;
     let mut infos = details.iter().filter(|detail| detail.type_url == RetryInfo::TYPE_URL);
     let info = infos.find_map(|info| pb::RetryInfo::decode(&*info.value).ok())?;
-    // A negative one is none.
+    // A negative delay counts as zero.
     let delay = |seconds, nanos| Some(Duration::new(u64::try_from(seconds).ok()?, u32::try_from(nanos).ok()?));
     Some(RetryInfo { retry_delay: info.retry_delay.map(|time| delay(time.seconds, time.nanos).unwrap_or_default()) })
 }
 
-/// What the server has sent. If tonic cannot read a response, it creates a status itself.
+/// What the server has actually sent: if tonic cannot read a response, it makes up a status.
 #[derive(Debug, Default)]
 pub(super) struct Observed {
     pub(super) http_status: AtomicU16,
@@ -379,7 +378,7 @@ mod tests {
         let gone = Gone::at(([127, 0, 0, 1], 0)).await;
         let mut config = ExporterConfig::default();
         config.set_collector(format!("http://{}", gone.address), Protocol::Grpc).expect("a URL");
-        let mut config = config.otlp().expect("it is valid").clone();
+        let mut config = config.otlp().expect("a valid configuration").clone();
         config.timeout = Some(Duration::from_secs(6));
         let grpc = Grpc::new(
             &config,

@@ -85,7 +85,7 @@ impl Hints {
     }
 }
 
-/// The variable that the HTTP client takes a proxy from. `matcher` is what it decides with, by `NO_PROXY`, too.
+/// The variable from which the HTTP client takes a proxy. `matcher` is how the client chooses it, considering `NO_PROXY`.
 fn proxy_variable(
     config: &OtlpConfig,
     matcher: &Matcher,
@@ -126,11 +126,11 @@ mod tests {
     fn otlp(endpoint: &str, protocol: Protocol) -> OtlpConfig {
         let mut config = ExporterConfig::default();
         config.set_collector(endpoint.to_owned(), protocol).expect("a URL");
-        config.otlp().expect("it is valid").clone()
+        config.otlp().expect("a valid configuration").clone()
     }
 
     #[test]
-    fn the_variable_of_a_proxy_is_that_of_the_scheme() {
+    fn the_proxy_variable_depends_on_the_scheme() {
         let matcher = Matcher::builder().all("http://p:3128").build();
         for (endpoint, protocol, set, expected) in [
             ("http://c:4318", Protocol::HttpProtobuf, &["HTTP_PROXY"][..], Some("HTTP_PROXY")),

@@ -284,8 +284,8 @@ pub(super) mod tests {
         pub(in super::super) async fn at(address: impl Into<SocketAddr>) -> Self {
             let socket = TcpSocket::new_v4().expect("a socket");
             socket.bind(address.into()).expect("the port is free");
-            let listener = socket.listen(0).expect("it is bound");
-            let address = listener.local_addr().expect("it is bound");
+            let listener = socket.listen(0).expect("a bound socket");
+            let address = listener.local_addr().expect("a bound socket");
             let waiting = TcpStream::connect(address).await.expect("there is room for one");
             Self { address, _listener: listener, _waiting: waiting }
         }
@@ -319,7 +319,7 @@ pub(super) mod tests {
         let gone = Gone::at(([127, 0, 0, 1], 0)).await;
         let port = gone.address.port();
         let listener = TcpListener::bind(("127.0.0.2", port)).await.expect("the port is free there, too");
-        let http = to(&[gone.address, listener.local_addr().expect("it is bound")]);
+        let http = to(&[gone.address, listener.local_addr().expect("a bound socket")]);
         let serve = async {
             let (mut stream, _) = listener.accept().await.expect("an attempt");
             let _ = stream.read(&mut [0; 1 << 10]).await.expect("a request");

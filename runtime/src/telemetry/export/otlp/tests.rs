@@ -104,11 +104,11 @@ fn a_collector_may_say_when_in_any_way() {
 /// By a clock that only advances when there is nothing to do.
 #[tokio::test(start_paused = true)]
 async fn the_backoff_doubles_up_to_a_limit_as_does_what_the_collector_asks_for() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("there is a port");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let mut config = ExporterConfig::default();
-    let endpoint = format!("http://{}", listener.local_addr().expect("it is bound"));
+    let endpoint = format!("http://{}", listener.local_addr().expect("a bound socket"));
     config.set_collector(endpoint, Protocol::HttpProtobuf).expect("a URL");
-    let mut config = config.otlp().expect("it is valid").clone();
+    let mut config = config.otlp().expect("a valid configuration").clone();
     config.timeout = None;
     let exporter = OtlpExporter::new(&config, &Resource::builder_empty().build());
     let exporter = exporter.unwrap_or_else(|error| panic!("{error}"));
@@ -122,7 +122,7 @@ async fn the_backoff_doubles_up_to_a_limit_as_does_what_the_collector_asks_for()
             let answer = format!(
                 "HTTP/1.1 503 Service Unavailable\r\nretry-after: {retry_after}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
             );
-            stream.write_all(answer.as_bytes()).await.expect("it is read");
+            stream.write_all(answer.as_bytes()).await.expect("the client reads");
             answered = time::Instant::now();
         }
     };
