@@ -5,6 +5,7 @@
 
 use proc_macro::TokenStream;
 
+mod boxed_block;
 mod check;
 mod expand;
 mod foreign;

@@ -67,6 +67,8 @@ pub(crate) enum Shape {
     InPlace,
     Async,
     Future(Wrapped),
+    /// The body ends with a box of an async block, which is wrapped inside of the box.
+    FutureInBox,
     Stream(Wrapped),
     /// An `async fn` that returns a stream.
     AsyncStream,

@@ -51,6 +51,13 @@ pub(crate) fn wrapped(ty: &Type, trait_name: &str, aliases: &[&str]) -> Option<W
     }
 }
 
+/// Whether this is the name of a future, such as `Self::Future` of a `tower::Service`.
+pub(crate) fn is_named_future(ty: &Type) -> bool {
+    let Type::Path(path) = peel(ty) else { return false };
+    let name = path.path.segments.last().map(|last| last.ident.to_string()).unwrap_or_default();
+    name.ends_with("Future") || name.ends_with("Fut")
+}
+
 /// The first bound of an `impl Trait` that no wrapper satisfies.
 pub(crate) fn unwrapped(ty: &Type) -> Option<&'static str> {
     let Type::ImplTrait(it) = peel(ty) else { return None };

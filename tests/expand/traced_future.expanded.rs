@@ -41,3 +41,34 @@ fn boxed<'a>(text: &'a str) -> Pin<Box<dyn Future<Output = usize> + Send + 'a>> 
             ),
     )
 }
+struct Orders<T>(T);
+impl<T: Send + 'static> Orders<T> {
+    fn first(self) -> Pin<Box<dyn Future<Output = Option<T>> + Send>> {
+        Box::pin(
+            ::throughline::__private::start_untagged(
+                    &const {
+                        ::throughline::__private::callsite(
+                            "first",
+                            ::throughline::__private::concat!(
+                                ::throughline::__private::module_path!(), "::first"
+                            ),
+                        )
+                    },
+                )
+                .run_async_with(
+                    move || {
+                        let _ = &self;
+                        match () {
+                            () => {
+                                let first = self.0;
+                                async move { Some(first) }
+                            }
+                        }
+                    },
+                    move |__result: &Option<T>| {
+                        ::throughline::__private::inspect(__result).__display()
+                    },
+                ),
+        )
+    }
+}

@@ -12,3 +12,14 @@ fn later(no: u64) -> impl Future<Output = u64> {
 fn boxed<'a>(text: &'a str) -> Pin<Box<dyn Future<Output = usize> + Send + 'a>> {
     Box::pin(async move { text.len() })
 }
+
+struct Orders<T>(T);
+
+impl<T: Send + 'static> Orders<T> {
+    // The bounds of `T` are not seen here.
+    #[traced]
+    fn first(self) -> Pin<Box<dyn Future<Output = Option<T>> + Send>> {
+        let first = self.0;
+        Box::pin(async move { Some(first) })
+    }
+}

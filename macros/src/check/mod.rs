@@ -20,6 +20,7 @@ use self::entry::entry_point;
 pub(crate) use self::entry::is_entry_point;
 use self::leaving::{leaving, leaving_tags};
 pub(crate) use self::recursion::recurses;
+use crate::boxed_block::BoxedBlock;
 use crate::item_fn::{ItemFn, Returns, mentions};
 use crate::model::{Links, Mode, Name, Parent, Place, Shape, Spawn, TagSets, Tagged, Traced};
 use crate::options::{ErrMode, Options, RetMode, Spanned};
@@ -27,7 +28,8 @@ use crate::report::Report;
 use crate::runtime_path::Runtime;
 use crate::tag::Tag;
 use crate::types::{
-    FUTURES, STREAMS, Wrapped, associated, is_reference, is_unit, peel, pinned_opaque, resolved, unwrapped, wrapped,
+    FUTURES, STREAMS, Wrapped, associated, is_named_future, is_reference, is_unit, peel, pinned_opaque, resolved,
+    unwrapped, wrapped,
 };
 
 /// `#[traced]` on a function.
@@ -280,8 +282,14 @@ fn plain_shape(item: &ItemFn, of_impl: Option<&[Ident]>) -> Shape {
         return Shape::Async;
     }
     if let Returns::Value(ty) = item.returns() {
+        let is_in_box = || !item.has_attribute("track_caller") && BoxedBlock::of(item).is_some();
         match wrapped(ty, "Future", FUTURES) {
-            Some(Wrapped::Boxed) if !can_be_boxed_again(item, ty, of_impl) => {}
+            Some(Wrapped::Boxed) if !can_be_boxed_again(item, ty, of_impl) => {
+                if is_in_box() {
+                    return Shape::FutureInBox;
+                }
+            }
+            None if is_named_future(ty) && is_in_box() => return Shape::FutureInBox,
             // The body stays in place, and an early `return` would bypass the wrapper.
             Some(_) if item.has_attribute("track_caller") && returns_early(item) => return Shape::InPlace,
             Some(wrapped) => return Shape::Future(wrapped),

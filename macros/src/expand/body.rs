@@ -83,6 +83,14 @@ pub(crate) fn job_closure(pieces: &Pieces, runtime: &Runtime) -> TokenStream {
     }
 }
 
+/// The body without the box that it ends with, as a closure. Only the box has a type that can be named.
+pub(crate) fn unboxing_closure(pieces: &mut Pieces, unboxed: TokenStream) -> TokenStream {
+    let mut braces = Group::new(Delimiter::Brace, unboxed);
+    braces.set_span(pieces.body.span());
+    pieces.body = braces;
+    closure_that_returns(pieces, &TokenStream::new())
+}
+
 fn closure_that_returns(pieces: &Pieces, annotation: &TokenStream) -> TokenStream {
     let (rebind, body) = (&pieces.rebind, &pieces.body);
     let at = at_name(&pieces.item);

@@ -33,18 +33,21 @@ use syn::{ReturnType, Signature};
 
 use super::arguments;
 use super::as_written;
-use super::body::{Pieces, async_block, at_name, beginning, closure, stays_in_place, take_apart, with_body};
+use super::body::{
+    Pieces, async_block, at_name, beginning, closure, stays_in_place, take_apart, unboxing_closure, with_body,
+};
 use super::flat::is_flat;
 use super::returns::{self, inferred};
 use super::start::{Opening, opening, started};
 use super::tags::{has_names, used};
 use super::traced_spawn;
+use crate::boxed_block::BoxedBlock;
 use crate::check::recurses;
 use crate::item_fn::{ItemFn, Returns, mentions};
 use crate::model::{Links, Name, Parent, Place, Shape, Spawn, Tagged, Traced};
 use crate::options::{ErrMode, RetMode, Spanned};
 use crate::runtime_path::Runtime;
-use crate::types::{Wrapped, associated, pinned_opaque};
+use crate::types::{Wrapped, associated, pinned_opaque, resolved};
 
 pub(crate) fn print(traced: Traced) -> TokenStream {
     let mut origins: Vec<_> = traced.links.iter().map(|(Links::One(expr) | Links::All(expr))| expr).collect();
@@ -71,7 +74,7 @@ pub(crate) fn print(traced: Traced) -> TokenStream {
         _ => false,
     };
     let is_logged = is_logged && matches!(pieces.item.returns(), Returns::Value(_));
-    let outcome = outcome(err, is_logged, ret, &parameter(&pieces.item, &shape), &runtime);
+    let outcome = outcome(err, is_logged, ret, &parameter(&pieces.item, &shape, &runtime), &runtime);
     match shape {
         Shape::Spawn(job) => traced_spawn::print(pieces, &span, &outcome, &job, &runtime),
         shape => {
@@ -92,7 +95,7 @@ pub(crate) fn print_tagged(tagged: Tagged) -> TokenStream {
     let runtime_at = runtime.at(at);
     let opening = Opening::Tags(quote_spanned!(at=> #runtime_at::tags()));
     let span = started(&opening, &pieces.item, &pieces.peek, &tags, &runtime);
-    let outcome = outcome(ErrMode::Display, false, None, &parameter(&pieces.item, &shape), &runtime);
+    let outcome = outcome(ErrMode::Display, false, None, &parameter(&pieces.item, &shape, &runtime), &runtime);
     let looks = has_names(&used(&tags, &[])) || runtime.is_named();
     let looks = looks.then(|| started(&opening, &item, &arguments::unpacked(&item), &tags, &runtime));
     let for_docs = is_flat(&shape, &item);
@@ -137,16 +140,24 @@ fn outcome(
     quote_spanned!(span=> move |__result #parameter| #runtime::inspect(__result).#mode() #chain #returned)
 }
 
-/// The type of that closure's argument, where it cannot be inferred in time: the output of an `impl Future` is
-/// determined by the body, which may leave it open.
-fn parameter(item: &ItemFn, shape: &Shape) -> TokenStream {
-    let name = match shape {
-        Shape::Future(_) => "Output",
-        Shape::Stream(_) | Shape::AsyncStream => "Item",
-        _ => return TokenStream::new(),
-    };
+/// The type of that closure's argument, where it cannot be inferred in time: the output of an `impl Future`, and of a
+/// block that is boxed, is determined by the body, which may leave it open.
+fn parameter(item: &ItemFn, shape: &Shape, runtime: &Runtime) -> TokenStream {
     let Returns::Value(ty) = item.returns() else { return TokenStream::new() };
-    associated(pinned_opaque(ty).unwrap_or(ty), name).map_or_else(TokenStream::new, |ty| {
+    let known = match shape {
+        Shape::Future(_) => associated(pinned_opaque(ty).unwrap_or(ty), "Output"),
+        Shape::FutureInBox => match resolved(ty) {
+            Some(of) => Some(of),
+            // A name of such a box.
+            None => {
+                let runtime = runtime.at(Span::mixed_site().located_at(ty.span()));
+                return quote_spanned!(Span::mixed_site()=> : &<#ty as #runtime::Future>::Output);
+            }
+        },
+        Shape::Stream(_) | Shape::AsyncStream => associated(pinned_opaque(ty).unwrap_or(ty), "Item"),
+        _ => None,
+    };
+    known.map_or_else(TokenStream::new, |ty| {
         let ty = inferred(ty);
         quote_spanned!(Span::mixed_site()=> : &#ty)
     })
@@ -223,6 +234,12 @@ fn around(
         Shape::Future(wrapped) => {
             let body = closure(&pieces);
             boxed(*wrapped, quote_spanned!(at=> #span.run_async_with(#body, #outcome)), runtime)
+        }
+        Shape::FutureInBox => {
+            // The check has found it.
+            let BoxedBlock { unboxed, pin, boxed } = BoxedBlock::of(&pieces.item).unwrap_or_default();
+            let body = unboxing_closure(&mut pieces, unboxed);
+            quote_spanned!(at=> #pin(#span.run_async_with(#body, #outcome))#boxed)
         }
         Shape::Stream(wrapped) => {
             let body = closure(&pieces);

@@ -113,3 +113,65 @@ shape!(generic, "f", {
         async fn f<B>(&self, a: A, b: B) -> (A, B) where B: Send + 'static { pause().await; (a, b) }
     }
 }, block S.f(1, "b").await);
+
+// A macro cannot tell whether `T` outlives the box.
+shape!(generic_result, "└── f\n    └── inside", {
+    #[async_trait]
+    trait T<A> { async fn f(&self, at: usize, a: Noisy) -> Option<A>; }
+    struct S<A>(Vec<A>);
+    #[async_trait]
+    impl<A: Clone + Send + Sync> T<A> for S<A> {
+        #[traced]
+        async fn f(&self, at: usize, a: Noisy) -> Option<A> {
+            pause().await;
+            throughline::in_span("inside", || ());
+            self.0.get(at).cloned()
+        }
+    }
+}, block S(vec![1]).f(0, Noisy("a")).await);
+
+shape!(generic_result_of_a_block, "└── S::f !error: bad\n    └── inside", {
+    #[async_trait]
+    trait T<A> { async fn f(self, a: Noisy) -> Result<A, String>; }
+    struct S<A>(A);
+    #[traced]
+    #[async_trait]
+    impl<A: Send> T<A> for S<A> {
+        async fn f(self, a: Noisy) -> Result<A, String> {
+            throughline::in_span("inside", || ());
+            pause().await;
+            Err("bad")?;
+            Ok(self.0)
+        }
+    }
+}, block S(1).f(Noisy("a")).await);
+
+shape!(generic_result_of_a_default_body, "└── twice\n    └── inside", {
+    #[async_trait]
+    trait T<A: Send>: Sync {
+        async fn once(&self) -> A;
+        #[traced]
+        async fn twice(&self, a: Noisy) -> (A, A) {
+            throughline::in_span("inside", || ());
+            (self.once().await, self.once().await)
+        }
+    }
+    struct S;
+    #[async_trait]
+    impl T<u8> for S { async fn once(&self) -> u8 { pause().await; 1 } }
+}, block S.twice(Noisy("a")).await);
+
+shape!(borrowed_result, "└── f\n    └── inside", {
+    #[async_trait]
+    trait T { async fn f(&self, key: &str) -> Option<&str>; }
+    struct S(String);
+    #[async_trait]
+    impl T for S {
+        #[traced(tags(key))]
+        async fn f(&self, key: &str) -> Option<&str> {
+            pause().await;
+            throughline::in_span("inside", || ());
+            self.0.strip_prefix(key)
+        }
+    }
+}, block S("text".into()).f("t").await.map(str::to_owned));

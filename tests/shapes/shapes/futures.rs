@@ -1,6 +1,7 @@
 //! Functions that return a future instead of being `async`.
 
 use std::future::{Future, IntoFuture, Ready, ready};
+use std::marker::PhantomData;
 use std::pin::Pin;
 
 use futures::future::{BoxFuture, FutureExt as _, LocalBoxFuture};
@@ -188,3 +189,96 @@ shape!(asynchronous_that_gives_a_future, "f", {
     #[traced]
     async fn f(n: u8) -> impl Future<Output = u8> { pause().await; async move { n } }
 }, block f(1).await.await);
+
+// The attribute does not see that `T` outlives the box, so the block is wrapped inside of it.
+shape!(boxed_generic, "└── f !error: bad\n    └── inside", {
+    struct S<T>(PhantomData<T>);
+    impl<T: Send + 'static> S<T> {
+        #[traced]
+        fn f(a: Noisy, t: T, (b, _): (Noisy, Noisy), mut c: Noisy) -> BoxFuture<'static, Result<(T, usize), String>> {
+            let d = Noisy("d");
+            if d.0.is_empty() { log("empty"); }
+            Box::pin(async move {
+                pause().await;
+                throughline::in_span("inside", || ());
+                let e = Noisy("e");
+                c = Noisy("another c");
+                if b.0.len() + d.0.len() == 2 { Err("bad")?; }
+                Ok((t, e.0.len()))
+            })
+        }
+    }
+}, started S::f(Noisy("a"), 1, (Noisy("b"), Noisy("beside b")), Noisy("c")));
+
+shape!(boxed_generic_by_a_method, "└── f\n    └── inside", {
+    struct S<T>(PhantomData<T>);
+    impl<T: 'static> S<T> {
+        #[traced]
+        fn f(t: T, a: Noisy, b: Noisy) -> LocalBoxFuture<'static, Option<T>> {
+            let length = b.0.len();
+            async move { pause().await; throughline::in_span("inside", || ()); if a.0.len() > length { None?; } Some(t) }.boxed_local()
+        }
+    }
+}, started S::f(std::rc::Rc::new(1), Noisy("a"), Noisy("b")));
+
+shape!(boxed_generic_with_a_panic, "f !panicked: ouch", {
+    struct S<T>(PhantomData<T>);
+    impl<T: Send + 'static> S<T> {
+        #[traced]
+        fn f(t: Option<T>, a: Noisy) -> BoxFuture<'static, T> {
+            Box::pin(async move { pause().await; let b = a; t.expect("ouch") })
+        }
+    }
+}, started S::f(None::<u8>, Noisy("a")));
+
+shape!(boxed_generic_with_a_panic_before, "f !panicked: ouch", {
+    struct S<T>(PhantomData<T>);
+    impl<T: Send + 'static> S<T> {
+        #[traced]
+        fn f(t: Option<T>, a: Noisy) -> BoxFuture<'static, T> {
+            let t = t.expect("ouch");
+            Box::pin(async move { t })
+        }
+    }
+}, block S::f(None::<u8>, Noisy("a")).await);
+
+shape!(boxed_by_a_name, "└── call !error: bad\n    └── inside", {
+    trait Service<R> {
+        type Future;
+        fn call(&mut self, request: R) -> Self::Future;
+    }
+    #[derive(Clone)]
+    struct S<I>(I, u8);
+    impl<I: Fn(R) -> R + Clone + 'static, R: 'static> Service<R> for S<I> {
+        type Future = Pin<Box<dyn Future<Output = Result<R, Box<dyn std::error::Error>>>>>;
+        #[traced(tags(n = self.1))]
+        fn call(&mut self, request: R) -> Self::Future {
+            let ready = std::mem::replace(self, self.clone());
+            Box::pin(async move {
+                pause().await;
+                throughline::in_span("inside", || ());
+                if ready.1 == 1 { Err("bad")?; }
+                Ok((ready.0)(request))
+            })
+        }
+    }
+}, block S(|n: u8| n + 1, 1).call(1).await.map_err(|error| error.to_string()));
+
+shape!(boxed_by_an_alias, "f", {
+    type ItemFut<'a, T> = Pin<Box<dyn Future<Output = Option<&'a T>> + 'a>>;
+    struct S<T>(Vec<T>);
+    impl<T> S<T> {
+        #[traced]
+        fn f(&self, at: usize, a: Noisy) -> ItemFut<'_, T> { Box::pin(async move { pause().await; self.0.get(at) }) }
+    }
+}, block S(vec![1]).f(0, Noisy("a")).await.copied());
+
+shape!(boxed_generic_tags_alone, "", {
+    struct S<T>(PhantomData<T>);
+    impl<T: Send + 'static> S<T> {
+        #[biz_tags(n)]
+        fn f(n: u8, t: T, a: Noisy) -> BoxFuture<'static, Result<T, String>> {
+            Box::pin(async move { pause().await; if n > 1 { Err("bad")?; } Ok(t) })
+        }
+    }
+}, block S::f(1, 2, Noisy("a")).await);
