@@ -44,13 +44,15 @@ pub(crate) fn text_within(max: usize, arguments: fmt::Arguments<'_>) -> String {
 
     impl fmt::Write for Bounded {
         fn write_str(&mut self, piece: &str) -> fmt::Result {
-            let left = self.max.saturating_sub(self.text.len());
+            let Some(left) = self.max.checked_sub(self.text.len()) else { return Err(fmt::Error) };
             if piece.len() <= left {
                 self.text.push_str(piece);
                 return Ok(());
             }
             self.text.push_str(truncate(piece, left));
             self.text.push('…');
+            // A formatter may ignore the error and continue.
+            self.max = 0;
             Err(fmt::Error)
         }
     }

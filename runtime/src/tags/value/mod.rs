@@ -189,6 +189,22 @@ mod tests {
     }
 
     #[test]
+    fn a_formatter_that_ignores_errors_is_limited() {
+        struct Careless;
+        impl fmt::Display for Careless {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let _ = f.write_str("x");
+                for _ in 0..10_000 {
+                    let _ = f.write_str("🦀");
+                }
+                Ok(())
+            }
+        }
+        let kept = format!("x{}…", "🦀".repeat((MAX_TEXT_BYTES - 1) / 4));
+        assert_eq!(display(&Careless), Value::String(kept.into()));
+    }
+
+    #[test]
     fn the_output_of_a_formatter_that_fails_is_kept() {
         struct Broken;
         impl fmt::Display for Broken {
