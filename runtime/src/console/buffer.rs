@@ -137,19 +137,18 @@ impl TraceBuffer {
 
     /// Removes everything that has not been printed, complete or not, oldest trace first.
     pub(super) fn flush(&mut self) -> Vec<Part> {
-        let mut traces: Vec<_> = self.traces.iter_mut().collect();
-        traces.sort_by_key(|(_, trace)| trace.order);
-        traces.into_iter().filter_map(|(id, trace)| trace.take_part(*id, self.started)).collect()
+        in_order(&mut self.traces).filter_map(|(id, trace)| trace.take_part(id, self.started)).collect()
     }
 
-    /// Removes the parts of traces that have waited long enough for their root or their detached jobs.
+    /// Removes the parts of traces that have waited long enough for their root or their detached jobs, oldest trace
+    /// first.
     fn take_due(&mut self, now: Instant, parts: &mut Vec<Part>) {
         self.next_due = None;
-        for (id, trace) in &mut self.traces {
+        for (id, trace) in in_order(&mut self.traces) {
             let Some(due) = trace.due(self.max_wait) else { continue };
             if due <= now {
                 trace.partial_prints += u32::from(trace.open_roots > 0);
-                parts.extend(trace.take_part(*id, self.started));
+                parts.extend(trace.take_part(id, self.started));
             } else {
                 self.next_due = earlier(self.next_due, Some(due));
             }
@@ -166,6 +165,13 @@ impl TraceBuffer {
         let oldest = *oldest.0;
         self.traces.remove(&oldest)?.take_part(oldest, self.started)
     }
+}
+
+/// The traces in the order in which they started.
+fn in_order(traces: &mut HashMap<TraceId, Trace>) -> impl Iterator<Item = (TraceId, &mut Trace)> {
+    let mut traces: Vec<_> = traces.iter_mut().map(|(id, trace)| (*id, trace)).collect();
+    traces.sort_unstable_by_key(|(_, trace)| trace.order);
+    traces.into_iter()
 }
 
 fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {

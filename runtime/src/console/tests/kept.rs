@@ -156,6 +156,23 @@ fn the_wait_is_also_checked_when_other_traces_end() {
 }
 
 #[test]
+fn traces_that_are_due_at_once_are_printed_in_the_order_in_which_they_started() {
+    let mut traces = TraceBuffer::default();
+    let ended = Instant::now();
+    for trace in 1..=50 {
+        for span in [data(trace, 1, 0), data(trace, 2, 1)] {
+            assert!(traces.span_started(span).is_none());
+        }
+        assert!(traces.span_ended(data(trace, 1, 0), ended).is_empty());
+    }
+    let another = data(51, 1, 0);
+    assert!(traces.span_started(another.clone()).is_none());
+    let parts = traces.span_ended(another, ended + Duration::from_secs(5));
+    let printed: Vec<_> = parts.iter().skip(1).map(|part| part.trace).collect();
+    assert_eq!(printed, (1..=50_u128).map(TraceId::from).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_trace_that_continues_after_it_was_printed_says_so() {
     let console = Fixture::new(|console| console);
     let root = console.named(&Context::new(), 0, "request");
