@@ -37,7 +37,7 @@ fn fate(order_no: u64, random: u64) -> Fate {
     }
 }
 
-/// A deterministic pseudorandom number generator (SplitMix64).
+/// A deterministic pseudorandom number generator (`SplitMix64`).
 fn random(seed: u64) -> u64 {
     let mut x = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
