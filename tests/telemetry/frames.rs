@@ -9,8 +9,12 @@ use std::thread;
 use std::time::Duration;
 
 use throughline::telemetry::{Protocol, Telemetry};
+#[cfg(target_os = "linux")]
+use throughline_load::connections_to;
 
 use crate::process::alone;
+#[cfg(target_os = "linux")]
+use crate::process::until;
 use crate::support::{run, trace};
 
 const PREFACE: usize = 24;
@@ -20,8 +24,10 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
+const MAX_CONCURRENT_STREAMS: u8 = 3;
 const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -57,6 +63,8 @@ enum Answer {
     TooLarge,
     /// Accepted, as the last request of the connection.
     Last,
+    /// Accepted, after which the server allows no further stream.
+    NoMore,
     /// A GOAWAY frame without an accepted stream, after which the server does not read.
     GoAway(u8),
 }
@@ -85,8 +93,12 @@ impl Server {
     }
 
     fn telemetry(&self) -> Telemetry {
+        self.telemetry_with(|_| None)
+    }
+
+    fn telemetry_with(&self, variables: fn(&str) -> Option<String>) -> Telemetry {
         throughline::telemetry::builder()
-            .variables(|_| None)
+            .variables(variables)
             .collector(format!("http://{}", self.address), Protocol::Grpc)
             .init()
             .expect("a valid configuration")
@@ -196,6 +208,9 @@ fn serve(
         if kind == SETTINGS && flags & ACK == 0 {
             socket.write_all(&frame(SETTINGS, ACK, 0, &[]))?;
         }
+        if kind == PING && flags & ACK == 0 {
+            socket.write_all(&frame(PING, ACK, 0, &payload))?;
+        }
         let begins = kind == HEADERS;
         if begins {
             answer = answers.get(asked.fetch_add(1, Ordering::SeqCst)).copied().unwrap_or(Answer::Accept);
@@ -217,8 +232,11 @@ fn serve(
                 socket.write_all(&go_away(0, code))?;
                 return drain(socket);
             }
-            Answer::Accept | Answer::Last if is_complete => {
+            Answer::Accept | Answer::Last | Answer::NoMore if is_complete => {
                 ok.fetch_add(1, Ordering::SeqCst);
+                if matches!(answer, Answer::NoMore) {
+                    socket.write_all(&frame(SETTINGS, 0, 0, &[0, MAX_CONCURRENT_STREAMS, 0, 0, 0, 0]))?;
+                }
                 if matches!(answer, Answer::Last) {
                     socket.write_all(&go_away(stream, NO_ERROR))?;
                     socket.write_all(&accepted(stream))?;
@@ -272,6 +290,22 @@ alone! {
             arrive(vec![Answer::GoAway(code), Answer::Accept, Answer::GoAway(code)], 3);
         }
         arrive(vec![Answer::Last, Answer::Last, Answer::Accept], 4);
+    }
+}
+
+alone! {
+    /// hyper would keep it open, with the request that waits for a stream.
+    #[cfg(target_os = "linux")]
+    fn an_abandoned_connection_that_allows_no_more_streams_is_closed() {
+        let server = Server::start(vec![Answer::NoMore; 5]);
+        let telemetry = server.telemetry_with(|name| (name == "OTEL_EXPORTER_OTLP_TIMEOUT").then(|| "300".to_owned()));
+        for _ in 0..5 {
+            trace(2);
+            telemetry.provider().expect("it is enabled").force_flush().expect("there is an answer");
+        }
+        assert_eq!(telemetry.export_stats().exported, 15);
+        until("abandoned connections are closed", || connections_to(server.address) <= 1);
+        assert!(run(telemetry.shutdown(Duration::from_secs(30))).is_complete());
     }
 }
 

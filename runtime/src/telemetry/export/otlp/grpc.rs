@@ -5,15 +5,17 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::iter::successors;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{self, Poll, ready};
 use std::time::Duration;
 
 use http_body::{Frame, SizeHint};
+use hyper::rt::Executor;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
 use prost::Message as _;
+use tokio::task::JoinSet;
 use tokio::time;
 use tonic::body::Body;
 use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
@@ -86,9 +88,41 @@ impl Decoder for Encoded {
     }
 }
 
+/// A channel, and the tasks that drive its connection.
+#[derive(Clone)]
+struct Connection {
+    channel: Channel,
+    /// They end when nothing uses the connection any more. By themselves, they would keep it open, and a request that was
+    /// given up, for as long as the server allows no stream (`SETTINGS_MAX_CONCURRENT_STREAMS`).
+    _tasks: Arc<Tasks>,
+}
+
+type Tasks = Mutex<JoinSet<()>>;
+
+impl Connection {
+    fn lazy(endpoint: &Endpoint) -> Self {
+        let tasks = Arc::<Tasks>::default();
+        let channel = endpoint.clone().executor(Spawner(Arc::downgrade(&tasks))).connect_lazy();
+        Self { channel, _tasks: tasks }
+    }
+}
+
+/// Is part of the tasks, and therefore does not keep them.
+struct Spawner(Weak<Tasks>);
+
+impl Executor<Pin<Box<dyn Future<Output = ()> + Send>>> for Spawner {
+    fn execute(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>) {
+        let Some(tasks) = self.0.upgrade() else { return };
+        let mut tasks = tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that have ended.
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(task);
+    }
+}
+
 pub(super) struct Grpc {
     endpoint: Endpoint,
-    channel: RefCell<Channel>,
+    connection: RefCell<Connection>,
     metadata: MetadataMap,
     /// Whether the messages are compressed.
     gzip: bool,
@@ -119,7 +153,7 @@ impl Grpc {
             endpoint = tls.grpc(endpoint).map_err(wrong)?;
         }
         Ok(Self {
-            channel: RefCell::new(endpoint.connect_lazy()),
+            connection: RefCell::new(Connection::lazy(&endpoint)),
             endpoint,
             metadata: MetadataMap::from_headers(config.headers.clone()),
             gzip: config.gzip,
@@ -130,7 +164,7 @@ impl Grpc {
     pub(super) async fn send(&self, body: Bytes) -> Attempt<AttemptError> {
         let observed = Arc::<Observed>::default();
         let channel = ObservedChannel {
-            channel: self.channel.borrow().clone(),
+            connection: self.connection.borrow().clone(),
             observed: Arc::clone(&observed),
             message: body,
             gzip: self.gzip,
@@ -161,7 +195,7 @@ impl Grpc {
 
     /// Replaces the connection, because one that does not respond may be dead without having been closed.
     pub(super) fn reconnect(&self) {
-        *self.channel.borrow_mut() = self.endpoint.connect_lazy();
+        *self.connection.borrow_mut() = Connection::lazy(&self.endpoint);
     }
 }
 
@@ -256,7 +290,7 @@ fn make_readable(headers: &mut HeaderMap) {
 
 #[derive(Clone)]
 struct ObservedChannel {
-    channel: Channel,
+    connection: Connection,
     observed: Arc<Observed>,
     /// The message, sent as it is. tonic's encoder would copy it, and compress it again for each attempt.
     message: Bytes,
@@ -270,7 +304,7 @@ impl Service<Request<Body>> for ObservedChannel {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.channel.poll_ready(cx)
+        self.connection.channel.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
@@ -278,7 +312,7 @@ impl Service<Request<Body>> for ObservedChannel {
         if self.gzip {
             request.headers_mut().insert(GRPC_ENCODING, HeaderValue::from_static("gzip"));
         }
-        let (response, observed) = (self.channel.call(request), Arc::clone(&self.observed));
+        let (response, observed) = (self.connection.channel.call(request), Arc::clone(&self.observed));
         Box::pin(async move {
             let mut response = response.await?;
             observed.http_status.store(response.status().as_u16(), Ordering::Relaxed);
