@@ -34,7 +34,7 @@ mod absent {
             match rules {}
         }
 
-        pub(crate) fn look(&self, _batch: &[QueuedSpans]) {
+        pub(crate) fn observe(&self, _batch: &[QueuedSpans]) {
             match *self {}
         }
 
