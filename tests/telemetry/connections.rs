@@ -14,7 +14,7 @@ use throughline_load::connections_to;
 use crate::process::{alone, until};
 use crate::support::run;
 
-/// HTTP/2: a SETTINGS frame with the largest stream window, and a WINDOW_UPDATE frame for the connection.
+/// HTTP/2: a SETTINGS frame with the largest stream window, and a `WINDOW_UPDATE` frame for the connection.
 const LARGEST_WINDOWS: [u8; 28] = [
     0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0x7f, 0xff, 0xff, 0xff, //
     0, 0, 4, 8, 0, 0, 0, 0, 0, 0x7f, 0xff, 0, 0,

@@ -101,7 +101,7 @@ impl<E: SpanExporter> BatchExporter for SdkExporter<E> {
         }
     }
 
-    /// An exporter may have a buffer of its own (specification of the tracing SDK, "ForceFlush").
+    /// An exporter may have a buffer of its own (specification of the tracing SDK, "`ForceFlush`").
     fn flush(&self) {
         let _ = self.0.force_flush();
     }

@@ -47,7 +47,7 @@ impl From<Packed> for Place {
     }
 }
 
-/// A map with a randomly keyed hash, because callers may choose trace IDs (HashDoS).
+/// A map with a randomly keyed hash, because callers may choose trace IDs (`HashDoS`).
 #[derive(Debug)]
 pub(super) struct Places {
     random: RandomState,
