@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_function_logs_its_errors_if_it_is_asked_to() {
+fn a_function_with_err_log_logs_its_errors() {
     #[traced("place order", err = log)]
     fn place() -> Result<u8, Failure> {
         Err(refused())
@@ -79,7 +79,7 @@ fn a_function_logs_its_errors_if_it_is_asked_to() {
     }
 }
 
-/// Of an error that does not implement `Error`, the alternate form may tell the sources.
+/// For an error that does not implement `Error`, the alternate form may include the sources.
 #[test]
 fn the_sources_of_any_error_are_logged() {
     #[derive(Debug)]

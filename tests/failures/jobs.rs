@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_job_that_fails_says_so_sampled_or_not() {
+fn a_failed_job_is_logged_whether_or_not_it_is_sampled() {
     #[traced_spawn]
     #[biz_tags(propagate(tenant_id = "acme", note = "two words"))]
     async fn publish() -> Result<(), Failure> {
@@ -32,11 +32,11 @@ fn a_job_that_fails_says_so_sampled_or_not() {
 }
 
 #[test]
-fn every_kind_of_job_says_so() {
-    // Those on a pool have no log in this test; they are in the metric, see below.
+fn every_kind_of_job_logs_failures() {
+    // Jobs on a thread pool are not logged in this test, but counted in the one below.
     #[traced_spawn(thread)]
     fn thread(dispatch: tracing::Dispatch) -> Result<(), Failure> {
-        // The subscriber of this test is that of its thread.
+        // The subscriber of this test is only set on its thread.
         std::mem::forget(tracing::dispatcher::set_default(&dispatch));
         Err(refused())
     }
@@ -95,7 +95,7 @@ fn every_kind_of_job_says_so() {
         };
         let own = |name: &str, error: &str| (name.to_owned(), error.to_owned());
         let debugged_text = "Failure(\"a\", None)";
-        let test = "every_kind_of_job_says_so (spawned)";
+        let test = "every_kind_of_job_logs_failures (spawned)";
         let expected = [
             own("thread", CHAIN),
             own("local", CHAIN),
@@ -117,7 +117,7 @@ fn every_kind_of_job_says_so() {
 }
 
 #[test]
-fn what_succeeds_or_is_cancelled_says_nothing() {
+fn successful_and_cancelled_jobs_are_not_logged() {
     #[traced_spawn]
     async fn fine() -> Result<u8, Failure> {
         Ok(1)
@@ -215,7 +215,7 @@ fn failed_jobs_are_counted() {
             of.sort_unstable();
             (of, point.value())
         })
-        // Those of the other tests in this process.
+        // Ignores failures of other tests in this process.
         .filter(|(of, _)| of.iter().any(|attribute| attribute.contains("job.name=counted")))
         .collect();
     counted.sort_unstable();
@@ -227,11 +227,11 @@ fn failed_jobs_are_counted() {
 type Call = Box<dyn FnOnce() + std::panic::UnwindSafe>;
 
 thread_local! {
-    /// Where this thread has panicked.
+    /// The location of the last panic on this thread.
     static PLACE: RefCell<Option<(String, u32)>> = const { RefCell::new(None) };
 }
 
-/// The mistake is the caller's.
+/// The location is that of the caller, whose mistake it is.
 #[test]
 fn outside_a_runtime_the_panic_is_at_the_call() {
     struct Mailer;

@@ -20,7 +20,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 /// The fields of an event.
 type Fields = BTreeMap<String, String>;
 
-/// A subscriber that keeps events and knows nothing of traces.
+/// A subscriber that keeps events, without support for traces.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<Fields>>>);
 
@@ -71,7 +71,7 @@ impl Subscriber for Log {
     fn exit(&self, _: &Id) {}
 }
 
-/// Runs `future` on a runtime of its own, with a log.
+/// Runs `future` on its own runtime. Returns its value, and the log.
 fn logged<R>(capture: &Capture, future: impl Future<Output = R>) -> (R, Log) {
     let log = Log::default();
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
@@ -94,7 +94,7 @@ impl Error for Failure {
     }
 }
 
-/// Of four, the second says what the third says.
+/// A chain of four errors, of which the second includes the text of the third.
 fn refused() -> Failure {
     let os = Failure("Connection refused (os error 111)", None);
     let tcp = Failure("tcp connect error", Some(Box::new(os)));

@@ -3,7 +3,7 @@
 
 use throughline::testing::Capture;
 
-/// All shapes, in the scope of the items that `$items` makes of the names.
+/// All shapes, in the scope of the items that `$items` declares with the names.
 macro_rules! in_scope_of {
     ($($module:ident: $items:ident,)*) => {$(
         mod $module {
@@ -134,7 +134,7 @@ macro_rules! in_scope_of {
     )*
 
         #[tokio::test]
-        async fn items_are_not_in_the_way() {
+        async fn items_do_not_interfere() {
             use futures::StreamExt as _;
 
             $({
@@ -203,7 +203,7 @@ macro_rules! modules {
 }
 macro_rules! methods {
     ($($name:ident)*) => {
-        /// Methods that every value has, a reference included.
+        /// Methods of every value, including references.
         trait Every: Sized {
             $(fn $name(self) -> u8 { 0 })*
             fn add(self) -> u8 { 0 }

@@ -55,7 +55,7 @@ fn variables_in_place(span: u64, value: u64) -> u64 {
 #[traced(name = NAME)]
 fn named() {}
 
-/// A function with the name of the attribute above it, and one with the name of what it calls.
+/// A function with the name of its attribute, and one with the name of the function that it calls.
 mod functions {
     use throughline::{biz_tags, traced};
 
@@ -71,7 +71,7 @@ mod functions {
     }
 }
 
-/// Attributes by other names.
+/// Renamed attributes.
 mod renamed {
     use throughline::{biz_tags as facts, traced as in_a_span};
 
@@ -87,7 +87,7 @@ mod renamed {
     }
 }
 
-/// A macro whose own names and the caller's are the same words.
+/// A macro that uses the same names as its caller.
 macro_rules! around {
     ($span:ident, $body:expr) => {
         #[traced(tags($span, other = span))]
@@ -101,7 +101,7 @@ macro_rules! around {
 around!(span, span * 10);
 
 #[test]
-fn names_stay_the_users() {
+fn names_refer_to_the_users_items() {
     let capture = Capture::new();
     capture.run(|| {
         assert_eq!(variables(1, 2, 3, 4, 5, 6, "outcome"), 1132);
@@ -126,7 +126,7 @@ fn names_stay_the_users() {
 }
 
 #[tokio::test]
-async fn names_stay_the_users_in_async_code() {
+async fn names_refer_to_the_users_items_in_async_code() {
     let capture = Capture::new();
     capture
         .run_async(async {

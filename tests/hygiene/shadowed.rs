@@ -80,7 +80,7 @@ macro_rules! stringify {
     };
 }
 
-// The crate's own name, too: generated paths start at the root of the crates.
+// The crate's own name, too: generated paths are absolute.
 mod throughline {}
 
 type Number = ::core::primitive::u64;
@@ -206,7 +206,7 @@ impl Block {
 }
 
 #[test]
-fn everything_is_found() {
+fn all_generated_paths_resolve() {
     let capture = Capture::new();
     let runtime = ::tokio::runtime::Builder::new_current_thread().build().unwrap();
     let set = ::tokio::task::LocalSet::new();
@@ -241,7 +241,7 @@ fn everything_is_found() {
 }
 
 #[test]
-fn what_never_returns_panics() {
+fn a_function_that_never_returns_panics() {
     let capture = Capture::new();
     let caught = |f: &dyn ::core::ops::Fn()| ::std::panic::catch_unwind(::std::panic::AssertUnwindSafe(f)).is_err();
     ::std::assert!(caught(&|| capture.run(|| never(1))));

@@ -1,4 +1,4 @@
-//! Events are on the span that they belong to, and some say how it ended.
+//! Events are added to their span, and some report its outcome.
 
 use opentelemetry::trace::Status;
 use throughline::testing::Capture;
@@ -50,7 +50,7 @@ fn an_event_is_on_the_innermost_span_of_either_kind() {
 }
 
 #[test]
-fn levels_and_targets_are_chosen() {
+fn events_are_filtered_by_level_and_target() {
     let log = || {
         info_span!("work").in_scope(|| {
             debug!("debug");
@@ -84,7 +84,7 @@ fn a_span_has_a_limited_number_of_events() {
 }
 
 #[test]
-fn an_error_of_an_instrumented_function_is_the_outcome() {
+fn the_error_of_an_instrumented_function_is_the_outcome() {
     #[instrument(err)]
     fn charge() -> Result<(), &'static str> {
         Err("declined")
@@ -112,7 +112,7 @@ fn an_error_of_an_instrumented_function_is_the_outcome() {
 }
 
 #[test]
-fn the_outcome_is_recorded_when_there_is_no_room_for_events() {
+fn the_outcome_is_recorded_beyond_the_event_limit() {
     #[instrument(err)]
     fn charge() -> Result<(), &'static str> {
         (0..10).for_each(|_| info!("retry"));
@@ -124,7 +124,7 @@ fn the_outcome_is_recorded_when_there_is_no_room_for_events() {
 }
 
 #[test]
-fn an_error_that_is_logged_marks_the_span_only_where_asked() {
+fn a_logged_error_sets_the_status_only_if_enabled() {
     let log = || {
         info_span!("work").in_scope(|| error!(error = "timeout", "trying again"));
         info_span!("plain").in_scope(|| error!("failed"));
@@ -139,9 +139,9 @@ fn an_error_that_is_logged_marks_the_span_only_where_asked() {
     assert!(capture.span("work").is_error() && capture.span("plain").is_error());
 }
 
-/// What a log line reports next says less than the outcome.
+/// A later log line is less specific than the outcome.
 #[test]
-fn an_error_that_is_logged_later_keeps_the_description() {
+fn a_later_logged_error_keeps_the_description() {
     let capture = Capture::new();
     with_built(&capture, Builder::new().error_levels(true), || {
         info_span!("work").in_scope(|| {
@@ -153,14 +153,14 @@ fn an_error_that_is_logged_later_keeps_the_description() {
 }
 
 #[test]
-fn an_event_without_a_span_is_nobodys() {
+fn an_event_without_a_span_is_ignored() {
     let capture = Capture::new();
     with_layer(&capture, || info!("alone"));
     assert!(capture.spans().is_empty());
 }
 
 #[test]
-fn an_event_is_not_added_where_telemetry_is_suppressed() {
+fn events_are_not_added_while_telemetry_is_suppressed() {
     let capture = Capture::new();
     with_layer(&capture, || {
         info_span!("work").in_scope(|| {

@@ -1,4 +1,4 @@
-//! What `OpenTelemetrySpanExt` does.
+//! The methods of `OpenTelemetrySpanExt`.
 
 use std::time::{Duration, SystemTime};
 
@@ -28,7 +28,7 @@ fn the_status_is_set_before_and_after_the_start() {
         info_span!("early").set_status(Status::error("too early"));
         info_span!("late").entered().set_status(Status::error("too late"));
         info_span!("fine").entered().set_status(Status::Ok);
-        // `Ok` is final, before the start and after it, and `Unset` changes nothing.
+        // `Ok` is final, whether set before or after the start, and `Unset` is ignored.
         for span in [info_span!("final early"), info_span!("final late").entered().exit()] {
             span.set_status(Status::Ok);
             span.set_status(Status::error("too late"));
@@ -78,7 +78,7 @@ fn links_are_added_before_and_after_the_start() {
 }
 
 #[test]
-fn events_are_added_with_their_time() {
+fn events_are_added_with_their_timestamp() {
     let capture = Capture::new();
     let earlier = SystemTime::now() - Duration::from_secs(10);
     with_layer(&capture, || {
@@ -92,7 +92,7 @@ fn events_are_added_with_their_time() {
 }
 
 #[test]
-fn without_the_layer_nothing_is_set_and_the_trace_continues() {
+fn without_the_layer_setters_have_no_effect_and_the_trace_continues() {
     let capture = Capture::new();
     subscriber::with_default(tracing_subscriber::registry(), || {
         capture.run(|| {
@@ -111,7 +111,7 @@ fn without_the_layer_nothing_is_set_and_the_trace_continues() {
 }
 
 #[test]
-fn the_context_of_a_span_that_is_left_out_is_the_current_one() {
+fn the_context_of_an_excluded_span_is_the_current_one() {
     let capture = Capture::new();
     with_layer(&capture, || {
         in_span("annotated", || {
@@ -121,7 +121,7 @@ fn the_context_of_a_span_that_is_left_out_is_the_current_one() {
     });
 }
 
-/// A layer of an application's own finds the context of a span.
+/// An application's own layer finds the context of a span.
 #[test]
 fn another_layer_finds_the_context() {
     struct Reader(std::sync::mpsc::Sender<SpanContext>);
@@ -140,9 +140,9 @@ fn another_layer_finds_the_context() {
     assert_eq!(receiver.recv().expect("one").span_id(), capture.span("order").span_id());
 }
 
-/// Nothing in a `reload::Layer` can be found through the subscriber.
+/// A layer in a `reload::Layer` cannot be found through the subscriber.
 #[test]
-fn a_span_of_a_layer_that_can_be_reloaded_is_found() {
+fn a_span_of_a_reloadable_layer_is_found() {
     let capture = Capture::new();
     let (layer, _handle) = tracing_subscriber::reload::Layer::new(throughline::tracing_layer());
     subscriber::with_default(tracing_subscriber::registry().with(layer), || {
@@ -156,7 +156,7 @@ fn a_span_of_a_layer_that_can_be_reloaded_is_found() {
 }
 
 #[test]
-fn a_span_of_a_layer_that_can_be_reloaded_is_found_after_another_subscriber_was_set_up() {
+fn a_span_of_a_reloadable_layer_is_found_after_another_subscriber_was_set_up() {
     let reloadable = || tracing_subscriber::reload::Layer::new(throughline::tracing_layer()).0;
     let capture = Capture::new();
     let first = dispatch(tracing_subscriber::registry().with(reloadable()));

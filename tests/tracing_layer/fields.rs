@@ -1,4 +1,4 @@
-//! Fields become attributes, and some have a meaning of their own.
+//! Fields become attributes, and some have a special meaning.
 
 use std::error::Error;
 use std::fmt;
@@ -59,7 +59,7 @@ fn fields_have_their_types() {
 }
 
 #[test]
-fn long_text_is_cut() {
+fn long_text_is_truncated() {
     let capture = Capture::new();
     with_layer(&capture, || {
         let long = "x".repeat(10 * MAX_TEXT_BYTES);
@@ -88,7 +88,7 @@ fn a_field_is_recorded_before_and_after_the_span_has_started() {
     assert_eq!((text(&span, "before"), text(&span, "after")), (Some("second"), Some("second")));
     assert_eq!(span.attribute("number"), Some(&Value::I64(3)));
     assert_eq!(span.attribute("never"), None);
-    // Each once: the last value counts.
+    // Keys are unique, and the last value wins.
     let mut keys: Vec<_> = span.attributes.iter().map(|attribute| attribute.key.as_str()).collect();
     keys.sort_unstable();
     keys.dedup();
@@ -159,7 +159,7 @@ fn the_status_is_a_field() {
 }
 
 #[test]
-fn the_place_in_the_code_is_an_attribute_unless_a_field_says_otherwise() {
+fn the_source_location_is_recorded_unless_a_field_overrides_it() {
     let capture = Capture::new();
     let line = with_layer(&capture, || {
         info_span!("here");
@@ -175,7 +175,7 @@ fn the_place_in_the_code_is_an_attribute_unless_a_field_says_otherwise() {
 }
 
 #[test]
-fn a_panic_in_a_formatter_harms_nobody() {
+fn a_panic_in_a_formatter_is_caught() {
     struct Broken;
     impl fmt::Debug for Broken {
         fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -188,7 +188,7 @@ fn a_panic_in_a_formatter_harms_nobody() {
     assert_eq!(capture.span("order").attribute("fine"), Some(&Value::I64(1)));
 }
 
-/// A formatter may look at the spans of the subscriber, as `tracing_error::SpanTrace` does, and log.
+/// A formatter may access the spans of the subscriber, as `tracing_error::SpanTrace` does, and log.
 #[test]
 fn a_formatter_may_use_the_subscriber() {
     use tracing_subscriber::registry::LookupSpan as _;

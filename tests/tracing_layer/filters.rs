@@ -1,4 +1,4 @@
-//! The layer has its own filter, and works in any stack of layers.
+//! The layer has its own filter, and works in any combination of layers.
 
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::trace::{InMemorySpanExporter, Sampler, SdkTracer, SdkTracerProvider};
@@ -19,7 +19,7 @@ fn work() {
 
 const TREE: &str = "info\n└── debug\n    └── annotated";
 
-/// A layer that writes a log, with a filter that lets few lines pass.
+/// A log layer with a restrictive filter.
 fn log<S: Subscriber + for<'a> LookupSpan<'a>>() -> impl Layer<S> + Send + Sync {
     tracing_subscriber::fmt::layer().with_writer(std::io::sink).with_filter(EnvFilter::new("error"))
 }
@@ -31,7 +31,7 @@ fn check(subscriber: impl Subscriber + Send + Sync + 'static) {
 }
 
 #[test]
-fn filters_of_other_layers_do_not_matter() {
+fn filters_of_other_layers_have_no_effect() {
     check(tracing_subscriber::registry().with(tracing_layer()).with(log()));
     check(tracing_subscriber::registry().with(log()).with(tracing_layer()));
     check(tracing_subscriber::registry().with(log()).with(tracing_layer()).with(log()));
@@ -46,7 +46,7 @@ fn filters_of_other_layers_do_not_matter() {
 }
 
 #[test]
-fn a_filter_that_is_changed_later_does_not_matter() {
+fn reloading_the_filter_of_another_layer_has_no_effect() {
     let capture = Capture::new();
     let log = tracing_subscriber::fmt::layer().with_writer(std::io::sink);
     let (filter, handle) = reload::Layer::new(EnvFilter::new("trace"));
@@ -61,7 +61,7 @@ fn a_filter_that_is_changed_later_does_not_matter() {
 }
 
 #[test]
-fn the_chatter_of_transports_is_left_out() {
+fn spans_of_transports_are_excluded() {
     let capture = Capture::new();
     with_layer(&capture, || {
         chatter();
@@ -70,7 +70,7 @@ fn the_chatter_of_transports_is_left_out() {
     capture.assert_tree("request");
 }
 
-/// Crates of applications whose names begin like those of transports.
+/// Crates whose names begin with those of transports.
 #[test]
 fn crates_with_similar_names_are_recorded() {
     let capture = Capture::new();
@@ -85,7 +85,7 @@ fn crates_with_similar_names_are_recorded() {
 
 /// With `console-subscriber`, these spans exist for each task and resource.
 #[test]
-fn spans_of_the_runtime_are_left_out() {
+fn spans_of_the_runtime_are_excluded() {
     let capture = Capture::new();
     let everything = default_spans().with_default(LevelFilter::TRACE);
     with_built(&capture, Builder::new().spans(everything), || {
@@ -114,7 +114,7 @@ fn chatter() {
 }
 
 #[test]
-fn the_filter_can_be_chosen() {
+fn the_filter_can_be_configured() {
     let capture = Capture::new();
     let spans = default_spans().with_target("h2", Level::INFO).with_default(Level::INFO);
     with_built(&capture, Builder::new().spans(spans), || {
@@ -148,8 +148,8 @@ fn a_filter_that_was_added_can_be_reloaded() {
     });
 }
 
-/// `reload::Layer` around a layer with a filter is used as it was built. Another such layer cannot take its place:
-/// `tracing_subscriber` gives it no id.
+/// A `reload::Layer` around a layer with a filter works, but the layer cannot be replaced by another one with a filter,
+/// which `tracing_subscriber` does not assign an ID.
 #[test]
 fn the_layer_may_be_in_a_reload_layer() {
     let (reloaded, handle) = reload::Layer::new(tracing_layer());
@@ -158,7 +158,7 @@ fn the_layer_may_be_in_a_reload_layer() {
 }
 
 #[test]
-fn nothing_is_recorded_where_telemetry_is_suppressed() {
+fn nothing_is_recorded_while_telemetry_is_suppressed() {
     let capture = Capture::new();
     with_layer(&capture, || {
         let _suppressed = opentelemetry::Context::enter_telemetry_suppressed_scope();
@@ -168,7 +168,7 @@ fn nothing_is_recorded_where_telemetry_is_suppressed() {
 }
 
 #[test]
-fn a_trace_that_is_not_sampled_has_no_spans_and_one_decision() {
+fn an_unsampled_trace_has_no_spans_and_one_sampling_decision() {
     let capture = Capture::with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOff)));
     with_layer(&capture, || {
         info_span!("root", big = "text").in_scope(|| {
@@ -189,9 +189,9 @@ fn other<S: Subscriber + for<'a> LookupSpan<'a>>(tracer: SdkTracer) -> impl Laye
     tracing_opentelemetry::layer().with_tracer(tracer).with_context_activation(false)
 }
 
-/// Each of the two layers has a whole trace of its own, in its own provider.
+/// Each of the two layers records a whole trace in its own provider.
 #[test]
-fn it_works_beside_the_layer_of_tracing_opentelemetry() {
+fn it_works_next_to_the_layer_of_tracing_opentelemetry() {
     let exporter = InMemorySpanExporter::default();
     let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
     let tracer = provider.tracer("other");
@@ -200,14 +200,14 @@ fn it_works_beside_the_layer_of_tracing_opentelemetry() {
     let spans = exporter.get_finished_spans().expect("spans");
     assert_eq!(spans.len(), 4);
     for pair in spans.chunks(2) {
-        // The inner one ends first.
+        // The inner span ends first.
         assert_eq!(pair[0].parent_span_id, pair[1].span_context.span_id());
     }
 }
 
-/// With another layer whose filter is asked about each span, this one is too.
+/// If the filter of another layer is called for each span, so is this one.
 #[test]
-fn the_filter_is_asked_again_and_decides_the_same() {
+fn the_filter_decides_the_same_when_called_for_each_span() {
     let capture = Capture::new();
     let log = tracing_subscriber::fmt::layer().with_writer(std::io::sink);
     let log = log.with_filter(tracing_subscriber::filter::dynamic_filter_fn(|_, _| true));

@@ -28,7 +28,7 @@ fn a_span_ends_when_it_is_exited_for_the_last_time() {
     with_layer(&capture, || {
         let request = info_span!("request");
         request.in_scope(|| ());
-        // A job that holds the span, as one with a child of it does.
+        // A job that holds the span, as a child of it would.
         drop(info_span!("later"));
         drop(request);
     });
@@ -37,7 +37,7 @@ fn a_span_ends_when_it_is_exited_for_the_last_time() {
 }
 
 #[test]
-fn a_span_that_is_held_by_its_child_ends_with_its_own_work() {
+fn a_span_that_is_held_by_its_child_ends_when_it_is_last_exited() {
     let capture = Capture::new();
     with_layer(&capture, || {
         let parent = info_span!("parent");
@@ -52,7 +52,7 @@ fn a_span_that_is_held_by_its_child_ends_with_its_own_work() {
 }
 
 #[test]
-fn a_span_is_entered_again_and_twice_at_once() {
+fn a_span_can_be_reentered() {
     let capture = Capture::new();
     with_layer(&capture, || {
         let span = info_span!("again");
@@ -67,7 +67,7 @@ fn a_span_is_entered_again_and_twice_at_once() {
 }
 
 #[test]
-fn spans_are_exited_in_any_order() {
+fn spans_can_be_exited_in_any_order() {
     let capture = Capture::new();
     with_layer(&capture, || {
         let (outer, inner) = (info_span!("outer"), info_span!("inner"));
@@ -82,9 +82,9 @@ fn spans_are_exited_in_any_order() {
     capture.assert_tree("outer\ninner\n└── below inner\noutside");
 }
 
-/// Registries number their spans alike.
+/// Span IDs are only unique within a registry.
 #[test]
-fn spans_of_two_subscribers_are_exited_in_any_order() {
+fn spans_of_two_subscribers_can_be_exited_in_any_order() {
     let capture = Capture::new();
     let [first, second] = [(); 2].map(|()| dispatch(tracing_subscriber::registry().with(tracing_layer())));
     capture.run(|| {
@@ -129,10 +129,9 @@ fn a_panic_ends_the_span() {
     capture.assert_tree("fails\n└── before\nafter");
 }
 
-/// What is called while a span starts and ends may use that span and log; while it starts, it may have spans of its own.
-///
-/// Not while it ends: the registry does not remove spans that are closed while it closes another one, so their parents
-/// would stay open.
+/// Code that is called while a span starts or ends may use that span and log. While the span starts, it may also create
+/// spans, but not while it ends: the registry does not remove spans that are closed while it closes another one, so
+/// their parents would stay open.
 #[test]
 fn span_processors_may_use_tracing() {
     #[derive(Debug)]
@@ -187,9 +186,9 @@ fn a_span_that_is_never_closed_ends_with_its_subscriber() {
     assert_eq!(capture.spans().len(), 0);
     capture.run(|| in_span("later", || ()));
     drop(subscriber);
-    // The other has not started.
+    // The other span has not started.
     capture.assert_tree("stuck\nlater");
     let (ended, later) = (capture.span("stuck"), capture.span("later"));
     assert_eq!(ended.span_context.span_id(), stuck);
-    assert!(ended.end_time <= later.start_time, "it ends when it was last exited");
+    assert!(ended.end_time <= later.start_time, "its end is the last exit");
 }

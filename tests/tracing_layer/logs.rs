@@ -1,4 +1,4 @@
-//! The lines of a log, its spans, and those of the layer agree on what identifies them.
+//! Log lines have the IDs of the spans that the layer records.
 
 use axum::Router;
 use axum::body::Body;
@@ -32,7 +32,7 @@ fn place(order_no: u64) {
     info_span!("pay").in_scope(|| info!("paid"));
 }
 
-/// The spans in which the lines were written, in this order.
+/// The spans in which the lines are written, in order.
 const WRITTEN_IN: [&str; 3] = ["place", "price", "pay"];
 
 #[test]
@@ -70,9 +70,9 @@ fn ids_of(line: &str) -> (String, String) {
     (id("trace_id"), id("span_id"))
 }
 
-/// What is not recorded still has ids, which are those that are propagated.
+/// A span that is not recorded still has the IDs that are propagated.
 #[test]
-fn lines_in_a_trace_that_is_not_sampled_have_its_id() {
+fn lines_in_an_unsampled_trace_have_its_id() {
     let capture = Capture::with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOff)));
     let output = Output::default();
     subscriber::with_default(json_subscriber(&output), || capture.run(|| place(1001)));
@@ -80,8 +80,8 @@ fn lines_in_a_trace_that_is_not_sampled_have_its_id() {
     assert!(lines[0].0.len() == 32 && lines.iter().all(|line| line.0 == lines[0].0), "{lines:?}");
 }
 
-/// The request id of the HTTP layer is that of the spans of `tracing` below it: it is the id of their trace, and where it
-/// cannot be, it is on the lines that are written in them.
+/// The request ID of the HTTP layer is the trace ID of the `tracing` spans below it. If it cannot be a trace ID, it is
+/// on the lines written in them.
 #[tokio::test]
 async fn a_request_id_reaches_the_spans_below() {
     const UUID: &str = "0af76519-16cd-43dd-8448-eb211c80319c";

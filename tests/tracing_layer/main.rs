@@ -1,6 +1,6 @@
-//! The layer that makes `tracing` spans spans of OpenTelemetry.
+//! The layer that records `tracing` spans as OpenTelemetry spans.
 //!
-//! `fields`, `parents`, `events`, `ext` and `threads` rebuild the cases of the tests of `tracing-opentelemetry`;
+//! `fields`, `parents`, `events`, `ext` and `threads` cover the cases of the tests of `tracing-opentelemetry`;
 //! docs/tracing-layer.md compares the two, case by case.
 
 mod events;
@@ -26,19 +26,19 @@ use tracing::subscriber::NoSubscriber;
 use tracing::{Dispatch, Subscriber};
 use tracing_subscriber::layer::SubscriberExt as _;
 
-/// Runs `f` with the layer alone, and its spans captured.
+/// Runs `f` with only the layer, and captures its spans.
 fn with_layer<R>(capture: &Capture, f: impl FnOnce() -> R) -> R {
     subscriber::with_default(tracing_subscriber::registry().with(tracing_layer()), || capture.run(f))
 }
 
-/// Runs `f` with a layer that is configured.
+/// Runs `f` with a configured layer, and captures its spans.
 fn with_built<R>(capture: &Capture, builder: Builder, f: impl FnOnce() -> R) -> R {
     subscriber::with_default(tracing_subscriber::registry().with(builder.build()), || capture.run(f))
 }
 
 /// A subscriber for several threads.
 fn dispatch(subscriber: impl Subscriber + Send + Sync + 'static) -> Dispatch {
-    // Sets up what keeps parallel tests apart.
+    // Initializes scoped subscribers, which keep parallel tests apart.
     drop(subscriber::set_default(NoSubscriber::default()));
     Dispatch::new(subscriber)
 }

@@ -48,7 +48,7 @@ fn every_three() -> impl Iterator<Item = [Kind; 3]> {
 const TREE: &str = "span\n└── span\n    └── span";
 
 #[test]
-fn any_alternation_three_deep() {
+fn both_kinds_nest_in_any_order() {
     for kinds in every_three() {
         let capture = Capture::new();
         with_layer(&capture, || nested(&kinds));
@@ -57,7 +57,7 @@ fn any_alternation_three_deep() {
 }
 
 #[tokio::test]
-async fn any_alternation_across_awaits() {
+async fn both_kinds_nest_in_any_order_across_awaits() {
     let _default =
         tracing::dispatcher::set_default(&dispatch(tracing_subscriber::registry().with(throughline::tracing_layer())));
     for kinds in every_three() {
@@ -90,7 +90,7 @@ fn business_tags_are_on_every_span() {
 }
 
 #[test]
-fn a_detached_job_is_below_the_span_and_does_not_hold_it() {
+fn a_detached_job_is_a_child_and_does_not_keep_the_span_open() {
     let capture = Capture::new();
     let (started, done) = (std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
     let job = with_layer(&capture, || {

@@ -1,4 +1,4 @@
-//! Who is whose parent, and what is inherited.
+//! The parent of a span, and what it inherits.
 
 use opentelemetry::Context;
 use opentelemetry::baggage::BaggageExt as _;
@@ -28,7 +28,7 @@ fn a_child_is_below_the_entered_span() {
 }
 
 #[test]
-fn a_parent_that_is_named_is_the_parent() {
+fn an_explicit_parent_is_the_parent() {
     let capture = Capture::new();
     with_layer(&capture, || {
         let root = info_span!("root");
@@ -41,7 +41,7 @@ fn a_parent_that_is_named_is_the_parent() {
 }
 
 #[test]
-fn without_a_parent_it_is_a_new_trace_that_is_linked_and_has_the_tags() {
+fn a_root_span_starts_a_linked_trace_with_the_tags() {
     let capture = Capture::new();
     with_layer(&capture, || {
         throughline::span("request").biz_tag("tenant_id", "acme").run(|| {
@@ -54,7 +54,7 @@ fn without_a_parent_it_is_a_new_trace_that_is_linked_and_has_the_tags() {
 }
 
 #[test]
-fn a_context_of_other_code_is_the_parent() {
+fn a_context_attached_by_other_code_is_the_parent() {
     let capture = Capture::new();
     let tracer = capture.tracer("by hand");
     with_layer(&capture, || {
@@ -102,7 +102,7 @@ fn the_tags_and_the_baggage_of_the_new_parent_are_inherited() {
 }
 
 #[test]
-fn an_invalid_parent_means_a_new_trace() {
+fn an_invalid_parent_starts_a_new_trace() {
     let capture = Capture::new();
     with_layer(&capture, || {
         let root = info_span!("root");
@@ -134,7 +134,7 @@ fn the_sampling_decision_follows_the_new_parent() {
 }
 
 #[test]
-fn the_context_of_a_span_is_what_is_sent() {
+fn the_context_of_a_span_is_injected() {
     let capture = Capture::new();
     let mut headers = std::collections::HashMap::<String, String>::new();
     with_layer(&capture, || {
@@ -164,9 +164,9 @@ fn a_parent_set_to_a_span_that_was_never_entered() {
     capture.assert_tree("root\n├── first\n│   └── below the first\n└── second");
 }
 
-/// The parent that is excluded is not a hole: the span above it takes its place.
+/// The span above an excluded parent takes its place.
 #[test]
-fn a_span_that_is_excluded_is_passed_over() {
+fn an_excluded_parent_is_skipped() {
     let capture = Capture::new();
     with_layer(&capture, || {
         let _request = info_span!("request").entered();
@@ -179,7 +179,7 @@ fn a_span_that_is_excluded_is_passed_over() {
 }
 
 #[test]
-fn values_in_the_context_go_with_it() {
+fn values_in_the_context_are_inherited() {
     #[derive(Debug, PartialEq)]
     struct Outer;
     #[derive(Debug, PartialEq)]

@@ -1,4 +1,4 @@
-//! Spans on several threads and in several tasks.
+//! Spans on multiple threads and in multiple tasks.
 
 use std::fmt::{self, Debug, Formatter};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -66,7 +66,7 @@ fn a_span_starts_once() {
 }
 
 #[test]
-fn a_job_of_tokio_has_the_span_it_was_given() {
+fn a_tokio_task_runs_in_the_span_it_was_given() {
     let capture = Capture::new();
     let dispatch = dispatch(tracing_subscriber::registry().with(tracing_layer()));
     let threads_dispatch = dispatch.clone();
@@ -145,7 +145,7 @@ fn a_span_links_to_what_it_follows() {
 }
 
 #[test]
-fn following_a_closed_span_is_no_mistake() {
+fn following_a_closed_span_is_ignored() {
     let capture = Capture::new();
     with_layer(&capture, || {
         let closed = info_span!("closed");
@@ -156,9 +156,9 @@ fn following_a_closed_span_is_no_mistake() {
     assert_eq!(capture.spans().len(), 2);
 }
 
-/// A span is followed while it closes: the layer has let go of it, and another one has not.
+/// The span is followed after this layer has released it, and before another layer has.
 #[test]
-fn following_a_span_that_closes_is_no_mistake() {
+fn following_a_span_that_is_closing_is_ignored() {
     struct SlowToClose(Arc<Barrier>);
     impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for SlowToClose {
         fn on_close(&self, _: tracing::Id, _: tracing_subscriber::layer::Context<'_, S>) {
@@ -186,7 +186,7 @@ fn following_a_span_that_closes_is_no_mistake() {
     assert_eq!(capture.spans().len(), 2);
 }
 
-/// A value is formatted by code that may wait for others, who may use any other span: none may be locked meanwhile.
+/// Formatting a value may wait for another thread, which may use any other span, so no bucket may be locked meanwhile.
 #[test]
 fn other_threads_use_spans_while_a_value_is_formatted() {
     struct Waits(Sender<()>, Receiver<()>);
@@ -205,7 +205,7 @@ fn other_threads_use_spans_while_a_value_is_formatted() {
         threads.spawn(move || {
             dispatcher::with_default(&others, || {
                 for () in asked {
-                    // More than the layer has locks.
+                    // More spans than the layer has locks.
                     let spans: Vec<_> = (0..2000).map(|_| info_span!("other")).collect();
                     for span in &spans {
                         span.in_scope(|| ());

@@ -1,4 +1,4 @@
-//! What becomes of spans below one that is not sampled, if the layer leaves them out.
+//! Spans below an unsampled one, with a layer that disables them.
 
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
@@ -13,7 +13,7 @@ use tracing::{Dispatch, Event, Metadata, Span, Subscriber, dispatcher, info, inf
 use tracing_subscriber::layer::{self, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::{LookupSpan, Scope};
 
-/// Runs `f` where nothing is sampled but what continues a sampled trace.
+/// Runs `f` with a sampler that only samples spans whose parent is sampled.
 fn unsampled(f: impl FnOnce()) -> Capture {
     let capture = Capture::with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOff)));
     let layer = Builder::new().without_unsampled().build();
@@ -51,7 +51,7 @@ fn elsewhere<R: Send>(span: &Span, f: impl FnOnce() -> R + Send) -> R {
 }
 
 #[test]
-fn a_span_is_left_out_and_the_trace_goes_on() {
+fn a_span_is_disabled_and_the_trace_continues() {
     #[instrument]
     fn leaf() -> (Option<&'static str>, TraceId) {
         (name(), trace_id())
@@ -60,7 +60,7 @@ fn a_span_is_left_out_and_the_trace_goes_on() {
         info_span!("root").in_scope(|| {
             let trace_id = trace_id();
             assert_ne!(trace_id, TraceId::INVALID);
-            // The first one shows how its spans are used.
+            // The first span determines how those of its callsite are used.
             assert_eq!(leaf(), (Some("leaf"), trace_id));
             assert_eq!(leaf(), (Some("root"), trace_id));
             assert_eq!(leaf(), (Some("root"), trace_id));
@@ -90,7 +90,7 @@ fn a_span_that_is_entered_elsewhere_takes_its_context_there() {
 }
 
 #[test]
-fn a_callsite_is_left_out_no_more_once_a_recorded_span_of_it_was_entered_elsewhere() {
+fn a_callsite_is_not_disabled_after_a_recorded_span_was_entered_elsewhere() {
     fn either() -> Span {
         info_span!("either")
     }
@@ -108,7 +108,7 @@ fn a_callsite_is_left_out_no_more_once_a_recorded_span_of_it_was_entered_elsewhe
 }
 
 #[test]
-fn a_span_that_is_given_a_parent_is_not_left_out() {
+fn a_span_that_is_given_a_parent_is_not_disabled() {
     let capture = unsampled(|| {
         info_span!("poll").in_scope(|| {
             for _ in 0..2 {
@@ -123,7 +123,7 @@ fn a_span_that_is_given_a_parent_is_not_left_out() {
 }
 
 #[test]
-fn a_callsite_is_left_out_no_more_once_a_span_of_it_was_given_a_parent() {
+fn a_callsite_is_not_disabled_after_a_span_was_given_a_parent() {
     fn handle() -> Span {
         info_span!("handle")
     }
@@ -139,10 +139,10 @@ fn a_callsite_is_left_out_no_more_once_a_span_of_it_was_given_a_parent() {
     assert_eq!(capture.named("handle").len(), 2);
 }
 
-/// Why spans are not left out by default: a callsite whose spans were used where they were created may have the next one
-/// entered elsewhere, which cannot be known when that is created. It has no context, and the work is in no trace.
+/// The reason why this is not the default: the next span of a callsite whose spans were used where they were created
+/// may be entered elsewhere, which cannot be known when it is created. It has no context, and the work is in no trace.
 #[test]
-fn a_span_that_is_left_out_takes_nothing_elsewhere() {
+fn a_disabled_span_has_no_context_elsewhere() {
     fn job() -> Span {
         info_span!("job")
     }
@@ -163,9 +163,9 @@ fn a_span_that_is_left_out_takes_nothing_elsewhere() {
     }
 }
 
-/// The registry cannot leave out a span for one layer only; a log has the event still.
+/// The registry cannot skip a span for one layer only. A log still has the events.
 #[test]
-fn a_span_is_left_out_for_all_layers_and_its_events_are_not() {
+fn a_span_is_disabled_for_all_layers_but_its_events_are_not() {
     struct Log(Sender<Vec<&'static str>>);
     impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Log {
         fn on_event(&self, event: &Event<'_>, context: layer::Context<'_, S>) {
@@ -175,7 +175,7 @@ fn a_span_is_left_out_for_all_layers_and_its_events_are_not() {
     }
     let capture = Capture::with_sampler(Sampler::AlwaysOff);
     let (sender, receiver) = channel();
-    // A filter of its own does not help.
+    // A filter of that layer makes no difference.
     let log = Log(sender).with_filter(LevelFilter::INFO);
     let registry = tracing_subscriber::registry().with(log).with(Builder::new().without_unsampled().build());
     let dispatch = crate::dispatch(registry);

@@ -1,4 +1,4 @@
-//! B3, in one header and in several.
+//! B3 in both encodings: a single header, and multiple headers.
 
 use opentelemetry::Context;
 use opentelemetry::propagation::TextMapPropagator as _;
@@ -20,7 +20,7 @@ fn single_header() {
         (format!("{TRACE}-{SPAN}-d"), true),
         (format!("{TRACE}-{SPAN}-0"), false),
         (format!("{TRACE}-{SPAN}-1-00000000000000cd"), true),
-        // The decision is left to us.
+        // The sampling decision is deferred to the receiver.
         (format!("{TRACE}-{SPAN}"), true),
     ] {
         let span = single(&header);
@@ -86,7 +86,7 @@ fn multiple_headers() {
     assert!(!with([Format::B3Multi], &[("X-B3-Sampled", "0")]).is_valid());
 }
 
-/// Both encodings are read, whichever is written: the calling service may use the other one.
+/// Both encodings are extracted, whichever is injected, because the caller may use the other one.
 #[test]
 fn both_encodings_are_read() {
     let other = "1".repeat(32);
@@ -94,7 +94,7 @@ fn both_encodings_are_read() {
     for format in [Format::B3, Format::B3Multi] {
         let of = |more: &[(&str, &str)]| with([format], &[&multi[..], more].concat()).trace_id().to_string();
         assert_eq!(of(&[]), TRACE, "{format:?}");
-        assert_eq!(of(&[("b3", &format!("{other}-{SPAN}-1"))]), other, "the one header counts before the others");
+        assert_eq!(of(&[("b3", &format!("{other}-{SPAN}-1"))]), other, "the single header takes precedence");
         assert_eq!(of(&[("b3", "nonsense")]), TRACE);
         let single = format!("{other}-{SPAN}-1");
         assert_eq!(with([format], &[("b3", &single)]).trace_id().to_string(), other);
@@ -121,7 +121,7 @@ fn the_debug_flag_goes_on_with_its_trace() {
             let sent = inject(&propagator, context);
             let single = value(&sent, "b3").unwrap().ends_with("-d");
             assert_eq!(value(&sent, "x-b3-flags"), single.then_some("1"));
-            // Debugging implies sampling, which is then not said besides.
+            // Debug implies sampled, so the sampling state is not injected.
             assert_eq!(value(&sent, "x-b3-sampled").is_none(), single);
             single
         };
@@ -135,7 +135,7 @@ fn the_debug_flag_goes_on_with_its_trace() {
             })
         });
         assert_eq!((sent(&below), sent(&in_job)), (debugged, debugged), "{headers:?}");
-        assert!(!sent(&elsewhere), "another trace");
+        assert!(!sent(&elsewhere), "the flag belongs to one trace");
     }
 }
 
@@ -174,5 +174,5 @@ fn written() {
     assert!(inject(&both, &Context::new()).is_empty());
     let all: Vec<_> = both.fields().collect();
     let names = ["b3", "x-b3-traceid", "x-b3-spanid", "x-b3-sampled", "x-b3-flags", "x-b3-parentspanid"];
-    assert_eq!(all, names, "each once, also what is only cleared");
+    assert_eq!(all, names, "each field is listed once, including those that are only removed");
 }

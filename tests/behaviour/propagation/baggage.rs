@@ -1,4 +1,4 @@
-//! W3C Baggage, and tags as its members.
+//! W3C Baggage, and tags that are propagated in it.
 
 use std::collections::BTreeMap;
 
@@ -25,10 +25,10 @@ fn map<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn is_read() {
+fn members_are_extracted() {
     assert_eq!(read(&["a=1,b=2"]), map([("a", "1"), ("b", "2")]));
     assert_eq!(read(&["a=1", " b = 2 ;p=3;q"]), map([("a", "1"), ("b", "2")]));
-    assert_eq!(read(&["name=Amélie%20%22A%2CB%22"]), map([]), "only ASCII may stand there as it is");
+    assert_eq!(read(&["name=Amélie%20%22A%2CB%22"]), map([]), "other characters must be encoded");
     assert_eq!(read(&["name=Am%C3%A9lie%20%22A%2CB%22"]), map([("name", "Amélie \"A,B\"")]));
     assert_eq!(read(&["a=%ff"]), map([("a", "\u{fffd}")]));
     assert_eq!(read(&["a=x=y"]), map([("a", "x=y")]));
@@ -37,7 +37,7 @@ fn is_read() {
 }
 
 #[test]
-fn invalid_members_are_left_out_alone() {
+fn invalid_members_are_ignored_individually() {
     for bad in ["", ",", "x", "=1", "x y=1", "x=1 2", "x=\"1\"", "x=a\\b", "é=1", "x(=1"] {
         assert_eq!(read(&[&format!("a=1,{bad},b=2")]), map([("a", "1"), ("b", "2")]), "{bad}");
     }
@@ -50,7 +50,7 @@ fn properties_are_kept() {
 }
 
 #[test]
-fn comes_back_as_it_was() {
+fn values_round_trip() {
     let odd = "a b,c;d=e\"f\\g%h\u{e9}\n\u{1f600}";
     let context = Context::new().with_baggage([opentelemetry::KeyValue::new("odd", odd)]);
     let headers = inject(&Propagator::default(), &context);
@@ -60,7 +60,7 @@ fn comes_back_as_it_was() {
 }
 
 #[test]
-fn at_most_64_members_and_8192_bytes_come_in() {
+fn at_most_64_members_and_8192_bytes_are_extracted() {
     let many: Vec<_> = (0..100).map(|at| format!("k{at}=v")).collect();
     assert_eq!(read(&[&many.join(",")]).len(), 64);
     let halves: Vec<_> = many.chunks(50).map(|half| half.join(",")).collect();
@@ -71,9 +71,9 @@ fn at_most_64_members_and_8192_bytes_come_in() {
     assert_eq!(read(&[&format!("first=1,{fits}")]), map([("first", "1")]));
 }
 
-/// The same on the way out, where a value grows when it is encoded.
+/// The limits apply to the encoded values, which may be longer.
 #[test]
-fn whole_members_are_left_out_when_they_do_not_fit() {
+fn members_that_do_not_fit_are_omitted_as_a_whole() {
     let blanks = " ".repeat(2700);
     let context = Context::new().with_baggage([
         opentelemetry::KeyValue::new("a", blanks.clone()),
@@ -87,7 +87,7 @@ fn whole_members_are_left_out_when_they_do_not_fit() {
 }
 
 #[test]
-fn up_to_64_members_and_8192_bytes_go_out() {
+fn up_to_64_members_and_8192_bytes_are_injected() {
     let sent = |members: &[(String, String)]| {
         let members = members.iter().map(|(key, value)| opentelemetry::KeyValue::new(key.clone(), value.clone()));
         let headers = inject(&Propagator::default(), &Context::new().with_baggage(members));
@@ -97,13 +97,13 @@ fn up_to_64_members_and_8192_bytes_go_out() {
     assert_eq!(sent(&[large(8192)]).len(), 8192);
     let mut many: Vec<_> = (0..64).map(|at| (format!("k{at:02}"), "v".to_owned())).collect();
     assert_eq!(sent(&many).split(',').count(), 64);
-    // One that does not fit takes no one's place.
+    // A member that does not fit takes no room from others.
     many[0].1 = " ".repeat(2800);
     assert_eq!(sent(&many).split(',').count(), 63);
 }
 
 #[test]
-fn only_what_is_allowed_leaves_and_enters() {
+fn only_allowed_members_are_sent_and_accepted() {
     let strict = Propagator::default().send_baggage(["a"]).accept_baggage(["b"]);
     let all = Propagator::default().extract(&Pairs(&[("baggage", "a=1,b=2")]));
     assert_eq!(inject(&strict, &all), [("baggage".into(), "a=1".into())]);
@@ -115,7 +115,7 @@ fn only_what_is_allowed_leaves_and_enters() {
 }
 
 #[test]
-fn becomes_tags_where_asked_for() {
+fn members_become_tags_if_configured() {
     let capture = Capture::new();
     let propagator = Propagator::default().baggage_as_tags(["tenant_id"]);
     let context = propagator.extract(&Pairs(&[("baggage", "tenant_id=acme,other=1")]));
@@ -127,7 +127,7 @@ fn becomes_tags_where_asked_for() {
 
 /// OpenTelemetry's own API extracts into the current context.
 #[test]
-fn tags_that_are_in_scope_stay_there() {
+fn tags_in_scope_are_kept() {
     fn receive(headers: &[(&str, &str)]) -> String {
         let propagator = Propagator::default().baggage_as_tags(["tenant_id", "region"]);
         let context = propagator.extract_with_context(&Context::current(), &Pairs(headers));
@@ -160,7 +160,7 @@ fn tags_that_are_in_scope_stay_there() {
 }
 
 #[test]
-fn tags_have_the_type_that_is_named() {
+fn tags_have_the_configured_type() {
     use opentelemetry::Value;
     use throughline::propagation::TagType;
     #[biz_tags(propagate(order_no, total, gift, tenant_id))]
@@ -185,11 +185,11 @@ fn tags_have_the_type_that_is_named() {
     };
     let expected = [Value::I64(1001), Value::F64(0.5), Value::Bool(true), "7".into()];
     assert_eq!(of(typed(), baggage), expected.map(Some));
-    // What is not of its type stays text.
+    // A value that is not of the type remains text.
     let text = ["A-1001", "1,5", "yes", "7"];
     let written = "order_no=A-1001,total=1%2C5,gift=yes,tenant_id=7";
     assert_eq!(of(typed(), written), text.map(|text| Some(text.into())));
-    // Types are named by the receiver, or there are none.
+    // Without a configured type, tags are text.
     let text = ["1001", "0.5", "true", "7"];
     let untyped = Propagator::default().baggage_as_tags(["order_no", "total", "gift", "tenant_id"]);
     assert_eq!(of(untyped, baggage), text.map(|text| Some(text.into())));
@@ -206,7 +206,7 @@ fn propagated_tags_arrive() {
     let carrier = send("acme & co", 7);
     assert_eq!(carrier.baggage.as_deref(), Some("tenant_id=acme%20&%20co"));
     assert_eq!(members(&carrier.to_context()), map([("tenant_id", "acme & co")]));
-    // And on: through a snapshot that was taken there.
+    // They are sent further, through a snapshot taken there.
     let sent = carrier.run(|| Snapshot::capture().run(Carrier::capture));
     assert_eq!(sent.baggage, carrier.baggage);
 }

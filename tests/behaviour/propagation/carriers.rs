@@ -1,4 +1,4 @@
-//! The types that a context is injected into and extracted from.
+//! The carriers that a context is injected into and extracted from.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -19,7 +19,7 @@ fn parent_of(capture: &Capture) -> (String, String) {
 }
 
 #[test]
-fn are_parents() {
+fn carriers_are_parents() {
     macro_rules! check {
         ($($headers:expr),* $(,)?) => {$({
             #[traced(parent = headers)]
@@ -48,7 +48,7 @@ fn are_parents() {
 }
 
 #[test]
-fn are_links() {
+fn carriers_are_links() {
     #[traced(links = batch)]
     fn settle(batch: &[Carrier]) {}
     let capture = Capture::new();
@@ -60,7 +60,7 @@ fn are_links() {
 }
 
 #[test]
-fn without_a_context_are_entries() {
+fn carriers_without_a_context_start_a_trace() {
     #[traced(parent = headers)]
     fn receive(headers: HashMap<String, String>) {}
     let capture = Capture::new();
@@ -72,7 +72,7 @@ fn without_a_context_are_entries() {
 }
 
 #[test]
-fn are_written() {
+fn contexts_are_injected() {
     let capture = Capture::new();
     let mut map = HashMap::new();
     let mut pairs = vec![("TraceParent".to_owned(), "old".to_owned()), ("other".to_owned(), "1".to_owned())];
@@ -91,9 +91,9 @@ fn are_written() {
     assert_eq!(lines, [("traceparent".to_owned(), line)]);
 }
 
-/// A message that is forwarded has the state of another trace, which the new one does not replace.
+/// A forwarded message has the trace state of another trace, which the new headers need not replace.
 #[test]
-fn the_state_of_another_trace_goes_with_it() {
+fn the_state_of_another_trace_is_removed() {
     let propagator = Propagator::default();
     let mut pairs = vec![("TraceState".to_owned(), "old=1".to_owned()), ("other".to_owned(), "1".to_owned())];
     propagator.inject(&remote(1), &mut PairsMut(&mut pairs));
@@ -104,7 +104,7 @@ fn the_state_of_another_trace_goes_with_it() {
     propagator.inject(&remote(1), &mut carrier);
     assert_eq!(carrier, Carrier { traceparent: Some(line), ..Carrier::default() });
 
-    // Nothing is lost of the trace itself.
+    // The state of the trace itself is kept.
     let incoming = [("traceparent", format!("00-{TRACE}-{SPAN}-01")), ("tracestate", "a=1".to_owned())];
     let context = propagator.extract(&propagation::Pairs(&incoming));
     propagator.inject(&context, &mut PairsMut(&mut pairs));
@@ -114,7 +114,7 @@ fn the_state_of_another_trace_goes_with_it() {
     assert_eq!(Carrier::from_context(&context).tracestate.as_deref(), Some("a=1"));
 }
 
-/// Which of them comes first is chance.
+/// The order of the names in a map is arbitrary.
 #[test]
 fn names_that_differ_in_case_are_one_header_of_a_map() {
     let parents = ["Traceparent", "TRACEPARENT"].map(|name| (name.to_owned(), format!("00-{TRACE}-{SPAN}-01")));
@@ -128,7 +128,7 @@ fn names_that_differ_in_case_are_one_header_of_a_map() {
 }
 
 #[test]
-fn a_trace_that_is_not_sampled_says_so() {
+fn an_unsampled_trace_is_injected_as_such() {
     let capture = Capture::with_sampler(Sampler::AlwaysOff);
     let carrier = capture.run(|| throughline::in_span("quiet", Carrier::capture));
     assert!(carrier.traceparent.as_deref().is_some_and(|line| line.ends_with("-00")), "{carrier:?}");
@@ -137,7 +137,7 @@ fn a_trace_that_is_not_sampled_says_so() {
     assert!(recorder.spans().is_empty(), "the caller's decision holds");
 }
 
-/// As other propagators see it.
+/// Other propagators use it through `Injector` and `Extractor`.
 #[test]
 fn a_carrier_has_the_headers_that_are_set() {
     let parent = format!("00-{TRACE}-{SPAN}-01");
@@ -162,7 +162,7 @@ fn a_carrier_can_be_stored() {
 }
 
 #[test]
-fn a_carrier_keeps_its_places_in_a_format_without_names() {
+fn a_positional_format_has_all_fields_of_a_carrier() {
     let text = |text: &str| Some(text.to_owned());
     let full = Carrier { traceparent: text("p"), tracestate: text("s"), baggage: text("b") };
     let holes = [
@@ -173,7 +173,7 @@ fn a_carrier_keeps_its_places_in_a_format_without_names() {
         Carrier::default(),
     ];
     for carrier in holes {
-        // Followed by another value, as in the payload of a job.
+        // Another value follows, as in the payload of a job.
         let list = rmp_serde::to_vec(&(&carrier, 7_u8)).unwrap();
         assert_eq!(rmp_serde::from_slice::<(Carrier, u8)>(&list).unwrap(), (carrier.clone(), 7));
         let map = rmp_serde::to_vec_named(&carrier).unwrap();
@@ -194,7 +194,7 @@ async fn a_carrier_gives_its_context_to_a_future() {
 }
 
 #[test]
-fn as_a_text_map_propagator_of_opentelemetry() {
+fn a_propagator_is_a_text_map_propagator_of_opentelemetry() {
     let propagator = Propagator::default();
     let mut map = HashMap::new();
     propagator.inject_context(&remote(1), &mut map);

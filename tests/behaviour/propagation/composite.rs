@@ -9,7 +9,7 @@ use super::{SPAN, TRACE, inject, remote, with};
 
 const ALL: [Format; 5] = [Format::Jaeger, Format::Baggage, Format::B3Multi, Format::B3, Format::TraceContext];
 
-/// The headers of each format, each with a trace ID of its own.
+/// The headers of each format, each with a different trace ID.
 fn headers() -> Vec<(&'static str, String)> {
     let id = |digit: &str| digit.repeat(32);
     vec![
@@ -22,9 +22,9 @@ fn headers() -> Vec<(&'static str, String)> {
 }
 
 #[test]
-fn the_first_valid_one_counts_whatever_the_order_of_naming() {
+fn the_first_valid_format_wins_in_any_order_of_configuration() {
     for (broken, digit) in ["1", "2", "3", "4"].into_iter().enumerate() {
-        // The formats before it are there, and not valid.
+        // The headers of the preceding formats are invalid.
         let headers: Vec<_> = headers()
             .into_iter()
             .map(|(name, value)| (name, if order(name) < broken { format!("x{value}") } else { value }))
@@ -41,7 +41,7 @@ fn order(header: &str) -> usize {
 }
 
 #[test]
-fn all_are_written() {
+fn all_formats_are_injected() {
     let context = remote(1).with_baggage([opentelemetry::KeyValue::new("k", "v")]);
     let propagator = Propagator::new(ALL);
     let written = inject(&propagator, &context);
@@ -52,7 +52,7 @@ fn all_are_written() {
 }
 
 #[test]
-fn only_the_named_ones_are_read() {
+fn only_configured_formats_are_extracted() {
     assert!(!with([Format::B3], &[("traceparent", &format!("00-{TRACE}-{SPAN}-01"))]).is_valid());
     assert!(!with([], &[("traceparent", &format!("00-{TRACE}-{SPAN}-01"))]).is_valid());
     assert!(inject(&Propagator::new([]), &remote(1)).is_empty());

@@ -17,7 +17,7 @@ fn valid() {
         (format!("{TRACE}:{SPAN}:0:3"), true),
         (format!("{TRACE}:{SPAN}:0:02"), false),
         (format!("{TRACE}%3A{SPAN}%3a0%3A1"), true),
-        // As long as it may be.
+        // The maximum length.
         (format!("{TRACE}%3A{SPAN}%3A{SPAN}%3A01"), true),
     ] {
         let span = of(&header);
@@ -49,7 +49,7 @@ fn invalid() {
         &format!("0{TRACE}:{SPAN}:0:1"),
         &format!("{TRACE}:0{SPAN}:0:1"),
         &"1".repeat(10_000),
-        // Longer than any that has only its colons encoded.
+        // Longer than any header in which only the colons are encoded.
         &format!("{}1:{SPAN}:0:1", "%30".repeat(31)),
     ] {
         assert!(!of(header).is_valid(), "{header}");

@@ -14,10 +14,10 @@ fn valid() {
         (format!("00-{TRACE}-{SPAN}-01"), 1),
         (format!("00-{TRACE}-{SPAN}-02"), 2),
         (format!("00-{TRACE}-{SPAN}-03"), 3),
-        // Flags that have no meaning yet are dropped.
+        // Undefined flags are dropped.
         (format!("00-{TRACE}-{SPAN}-ff"), 3),
         (format!(" \t00-{TRACE}-{SPAN}-01\t "), 1),
-        // Versions to come.
+        // Future versions.
         (format!("cc-{TRACE}-{SPAN}-01"), 1),
         (format!("cc-{TRACE}-{SPAN}-01-"), 1),
         (format!("fe-{TRACE}-{SPAN}-01-what-the-future-brings"), 1),
@@ -72,14 +72,14 @@ fn invalid() {
 }
 
 #[test]
-fn twice_is_none() {
+fn duplicates_are_invalid() {
     let header = format!("00-{TRACE}-{SPAN}-01");
     assert!(!extract(&[("traceparent", &header), ("traceparent", &header)]).is_valid());
     assert!(!extract(&[("traceparent", &header), ("TraceParent", "nonsense")]).is_valid());
 }
 
 #[test]
-fn the_name_in_any_case_and_no_other() {
+fn the_name_is_case_insensitive() {
     let header = format!("00-{TRACE}-{SPAN}-01");
     for name in ["TRACEPARENT", "TrAcEpArEnT"] {
         assert!(extract(&[(name, &header)]).is_valid());
@@ -90,7 +90,7 @@ fn the_name_in_any_case_and_no_other() {
 }
 
 #[test]
-fn is_written_with_the_known_flags() {
+fn only_known_flags_are_injected() {
     for (flags, written) in [(0u8, "00"), (1, "01"), (2, "02"), (3, "03"), (0xff, "03")] {
         let headers = inject(&Propagator::default(), &remote(flags));
         assert_eq!(headers, [("traceparent".to_owned(), format!("00-{TRACE}-{SPAN}-{written}"))]);

@@ -20,7 +20,7 @@ fn of(states: &[&str]) -> String {
 }
 
 #[test]
-fn valid_ones_are_passed_on_in_their_order() {
+fn valid_members_are_propagated_in_order() {
     let all: String = (' '..='~').filter(|c| !matches!(c, ',' | '=')).collect();
     let value = "v".repeat(256);
     for (states, sent) in [
@@ -69,15 +69,15 @@ fn one_invalid_member_discards_all() {
 }
 
 #[test]
-fn thirty_two_members_at_most() {
+fn at_most_32_members_are_propagated() {
     let members: Vec<_> = (0..33).map(|at| format!("bar{at:02}={at}")).collect();
     assert_eq!(of(&[&members[..20].join(","), &members[20..32].join(",")]), members[..32].join(","));
     assert_eq!(of(&[&members.join(",")]), "");
 }
 
-/// OpenTelemetry's `TraceState` refuses these, which level 2 of W3C Trace Context allows.
+/// Level 2 of W3C Trace Context allows these keys, but OpenTelemetry's `TraceState` rejects them.
 #[test]
-fn keys_with_an_at_sign_are_passed_on() {
+fn keys_with_an_at_sign_are_propagated() {
     let longest = format!("{}@{}", "t".repeat(241), "v".repeat(14));
     let tenant = format!("{}@v", "t".repeat(254));
     let system = format!("t@{}", "v".repeat(254));
@@ -89,9 +89,9 @@ fn keys_with_an_at_sign_are_passed_on() {
     }
 }
 
-/// One vendor's mistake does not cost the state of the others.
+/// One vendor's mistake does not discard the state of the others.
 #[test]
-fn of_members_with_one_key_the_first_is_kept() {
+fn the_first_member_of_a_key_is_kept() {
     for (states, sent) in [
         (&["foo=1,foo=1"][..], "foo=1"),
         (&["foo=1,foo=2"], "foo=1"),
@@ -128,7 +128,7 @@ impl ShouldSample for Adds {
 }
 
 #[test]
-fn a_sampler_adds_in_front() {
+fn members_added_by_a_sampler_come_first() {
     let capture = Capture::with_sampler(Adds);
     let parent = format!("00-{TRACE}-{SPAN}-01");
     let longest = format!("t@{}=1", "v".repeat(14));
@@ -136,7 +136,7 @@ fn a_sampler_adds_in_front() {
         ("foo=1".to_owned(), "ours=1,foo=1".to_owned()),
         (format!("{longest},foo=1"), format!("ours=1,{longest},foo=1")),
         (format!("foo=1,{longest},bar=2"), format!("ours=1,foo=1,{longest},bar=2")),
-        // It replaces what it has added before.
+        // It replaces the member that it added before.
         (format!("foo=1,{longest},ours=0,bar=2"), format!("ours=1,foo=1,{longest},bar=2")),
         (format!("foo=1,{longest},ours=1,bar=2"), format!("ours=1,foo=1,{longest},bar=2")),
     ] {
@@ -147,7 +147,7 @@ fn a_sampler_adds_in_front() {
 }
 
 #[test]
-fn what_a_sampler_adds_to_32_members_replaces_the_last_one() {
+fn a_member_added_to_32_replaces_the_last_one() {
     let capture = Capture::with_sampler(Adds);
     let parent = format!("00-{TRACE}-{SPAN}-01");
     for longest in [0, 15, 31] {
@@ -161,7 +161,7 @@ fn what_a_sampler_adds_to_32_members_replaces_the_last_one() {
 }
 
 #[test]
-fn goes_through_snapshots_and_jobs() {
+fn snapshots_and_jobs_keep_the_state() {
     let capture = Capture::new();
     let parent = format!("00-{TRACE}-{SPAN}-01");
     let longest = format!("foo=1,t@{}=1", "v".repeat(14));
@@ -174,7 +174,7 @@ fn goes_through_snapshots_and_jobs() {
 }
 
 #[test]
-fn stays_in_its_trace() {
+fn the_state_does_not_apply_to_other_traces() {
     let capture = Capture::new();
     let parent = format!("00-{TRACE}-{SPAN}-01");
     let longest = format!("foo=1,t@{}=1", "v".repeat(14));
@@ -189,6 +189,6 @@ fn stays_in_its_trace() {
 }
 
 #[test]
-fn is_nothing_without_traceparent() {
+fn the_state_is_ignored_without_traceparent() {
     assert_eq!(extract(&[("tracestate", "foo=1")]), SpanContext::NONE);
 }

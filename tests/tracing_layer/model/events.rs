@@ -1,8 +1,8 @@
-//! What the programs log.
+//! The events that the programs emit.
 
 use tracing::info;
 
-/// Says when it is dropped.
+/// Reports its drop.
 pub(super) struct Loud(pub(super) String);
 
 impl Drop for Loud {
@@ -11,7 +11,7 @@ impl Drop for Loud {
     }
 }
 
-/// With as many fields as `tracing` allows, one of which is the message.
+/// Emits an event with as many fields as `tracing` allows, one of which is the message.
 pub(super) fn wide(text: &str) {
     info!(
         a = 0,

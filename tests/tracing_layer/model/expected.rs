@@ -1,10 +1,10 @@
-//! What must be recorded.
+//! The model: the expected spans, and the current context of each thread.
 
 use std::collections::HashSet;
 
 use proptest::sample::Index;
 
-/// A span, as far as the program decides on it.
+/// A span, as far as it is determined by the program.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Expected {
     pub(super) parent: Option<usize>,
@@ -13,17 +13,17 @@ pub(super) struct Expected {
     pub(super) tag: Option<i64>,
     /// The field `value`.
     pub(super) value: Option<i64>,
-    /// The description of the status, which is an error then.
+    /// The description of the status, if that is an error.
     pub(super) failed: Option<String>,
-    /// A span of ours has ended; others last as long as they can be reached.
+    /// Whether a span of ours has ended. Those of `tracing` last as long as they are referenced.
     pub(super) has_ended: bool,
 }
 
-/// What is current.
+/// The current context.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Current {
     pub(super) span: Option<usize>,
-    /// Whether the span itself is, and not only its ids.
+    /// Whether the context holds the span itself, and not only its span context.
     pub(super) is_span: bool,
     pub(super) tag: Option<i64>,
 }
@@ -31,13 +31,13 @@ pub(super) struct Current {
 /// What made a span current.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Entry {
-    /// `tracing` knows the span only, so that an exit ends the latest entry.
+    /// `tracing` identifies an entry by its span, so an exit ends the latest entry.
     Entered(usize),
     /// A guard, by its number.
     Attached(usize, Current),
 }
 
-/// What is current on each thread, and what each span must have.
+/// The current contexts of each thread, and the expected spans.
 #[derive(Default)]
 pub(super) struct Model {
     /// In the order in which they became current.
@@ -78,7 +78,7 @@ impl Model {
         self.started.insert(span);
     }
 
-    /// Returns whether it was not too late.
+    /// Returns `false` if the span has already started.
     pub(super) fn set_parent(&mut self, span: usize, parent: usize) -> bool {
         self.start(parent);
         let in_time = !self.started.contains(&span);
@@ -103,7 +103,7 @@ impl Model {
         self.guards[thread].push(entry);
     }
 
-    /// Drops a guard, and returns which.
+    /// Drops a guard, and returns its index.
     pub(super) fn exit(&mut self, thread: usize, at: Index) -> Option<usize> {
         let guards = &mut self.guards[thread];
         let at = (!guards.is_empty()).then(|| at.index(guards.len()))?;
@@ -113,7 +113,7 @@ impl Model {
         Some(at)
     }
 
-    /// Whether a context that has the span is current somewhere without being an entry into it.
+    /// Whether a context with the span is attached on some thread, other than by entering the span.
     pub(super) fn is_attached(&self, span: usize) -> bool {
         let is_it = |entry: &Entry| matches!(entry, Entry::Attached(_, current) if current.is_span && current.span == Some(span));
         self.current.iter().flatten().any(is_it)

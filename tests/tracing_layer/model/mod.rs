@@ -1,4 +1,4 @@
-//! Random programs on two threads and with two subscribers, against a model of what must be recorded.
+//! Random programs on two threads and with two subscribers are compared with a model.
 //!
 //! The cases are the same in every run. Set `PROPTEST_RNG_SEED` for different ones, and `PROPTEST_CASES` for more.
 
@@ -35,11 +35,11 @@ enum Step {
     Enter(Index),
     /// Ends one of the entries of the thread, in any order.
     Exit(Index),
-    /// Makes current on this thread what is current on the other.
+    /// Attaches the current context of the other thread.
     Carry,
-    /// Tags what starts from now on.
+    /// Sets a tag for spans that start from now on.
     Tag,
-    /// Gives up a span, which ends once nobody has entered it.
+    /// Drops the handle of a span, which ends once it has no entries.
     Drop(Index),
     /// Replaces the parent of a span, which must not have started.
     SetParent(Index, Index),
@@ -47,7 +47,7 @@ enum Step {
     Follow(Index, Index),
     /// Records a field that is declared, and one that is not.
     Record(Index),
-    /// Adds an event to the current span, with as many fields as there may be.
+    /// Adds an event with the maximum number of fields to the current span.
     Event,
     /// Adds an event to a span.
     EventOf(Index),
@@ -94,7 +94,7 @@ fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
 }
 
 #[test]
-fn what_is_recorded_is_that_of_the_model() {
+fn programs_record_what_the_model_expects() {
     let seed = RngSeed::Fixed(variable("PROPTEST_RNG_SEED").unwrap_or(1));
     let cases = variable("PROPTEST_CASES").unwrap_or(128);
     let config = Config { cases, rng_seed: seed, failure_persistence: None, ..Config::default() };

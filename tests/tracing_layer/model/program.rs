@@ -1,4 +1,4 @@
-//! Runs a program, and compares what it has recorded.
+//! Runs a program, and compares the recorded spans with the model.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
@@ -24,7 +24,7 @@ use throughline::tracing_layer::OpenTelemetrySpanExt as _;
 
 pub(super) struct Subscribers {
     pub(super) all: [Dispatch; 2],
-    /// That of the second one's layer.
+    /// The filter of the second subscriber's layer.
     pub(super) filter: Handle<LevelFilter, Registry>,
 }
 
@@ -84,7 +84,7 @@ impl Program<'_> {
         }
     }
 
-    /// Does something on a thread, with one of the subscribers.
+    /// Runs code on a thread, with one of the subscribers as the default.
     fn by<R: Send + 'static>(&self, thread: usize, by: usize, f: impl FnOnce(&mut Local) -> R + Send + 'static) -> R {
         let dispatch = self.subscribers.all[by].clone();
         self.threads[thread].run(move |local| with_default(&dispatch, || f(local)))
@@ -99,7 +99,7 @@ impl Program<'_> {
                 let create = move |_: &mut _| info_span!("span", otel.name = name(number), value = Empty);
                 let span = self.by(thread, by, create);
                 if *second && !self.lets_pass {
-                    // The registry has it, and the layer does not.
+                    // The span is in the registry, but not recorded by the layer.
                     self.forget(thread, span, by);
                 } else {
                     self.add(number, current, Slot::Instrumented(span, by));
@@ -144,7 +144,7 @@ impl Program<'_> {
         self.slots.push((number, slot));
     }
 
-    /// One of the `tracing` spans that are left, of the same subscriber as another.
+    /// One of the remaining `tracing` spans, of this subscriber if one is given.
     fn instrumented(&self, at: Index, subscriber: Option<usize>) -> Option<Known> {
         let instrumented = |(number, slot): &(usize, Slot)| match slot {
             Slot::Instrumented(span, by) if subscriber.is_none_or(|wanted| wanted == *by) => {
@@ -156,7 +156,7 @@ impl Program<'_> {
         (!all.is_empty()).then(|| all.swap_remove(at.index(all.len())))
     }
 
-    /// Gives up a handle where its subscriber is the default.
+    /// Drops a handle where its subscriber is the default.
     fn forget(&self, thread: usize, span: Span, by: usize) {
         self.by(thread, by, move |_| drop(span));
     }
@@ -182,11 +182,11 @@ impl Program<'_> {
 
     fn tag(&mut self, thread: usize) {
         let current = self.model.current(thread);
-        // The context does not keep a span open that nothing else does.
+        // The context alone does not keep a span open.
         if current.is_span && self.slots.iter().all(|(number, _)| Some(*number) != current.span) {
             return;
         }
-        let tag = i64::try_from(self.model.spans.len()).expect("few");
+        let tag = i64::try_from(self.model.spans.len()).expect("it fits");
         self.threads[thread].run(move |local| {
             let context = Context::current().with_tags([KeyValue::new("tenant", tag)]);
             local.guards.push(Guard::Attached(throughline::Span::within(context).attach()));
@@ -200,7 +200,7 @@ impl Program<'_> {
         }
         let at = at.index(self.slots.len());
         match self.slots[at].1 {
-            // A context does not keep it.
+            // A context does not keep the span open.
             Slot::Instrumented(..) if self.model.is_attached(self.slots[at].0) => return,
             Slot::Instrumented(..) => {}
             Slot::Annotated(_) => self.model.spans[self.slots[at].0].has_ended = true,
@@ -237,7 +237,7 @@ impl Program<'_> {
             }
             Step::SetParent(at, to) | Step::Follow(at, to) => {
                 let Some(Known { number, span, subscriber }) = self.instrumented(*at, None) else { return };
-                let other = self.instrumented(*to, Some(subscriber)).expect("there is itself");
+                let other = self.instrumented(*to, Some(subscriber)).expect("there is at least the span itself");
                 let to = other.span.clone();
                 if matches!(step, Step::Follow(..)) {
                     self.by(thread, subscriber, move |_| {
@@ -265,7 +265,7 @@ impl Program<'_> {
         let said = text.clone();
         match step {
             Step::Record(_) => {
-                let value = i64::try_from(self.model.spans.len()).expect("few");
+                let value = i64::try_from(self.model.spans.len()).expect("it fits");
                 self.by(thread, subscriber, move |_| {
                     span.record("value", value).record("undeclared", value);
                 });
@@ -307,7 +307,7 @@ impl Program<'_> {
         self.model.spans[number].events.extend([text].into_iter().chain(dropped));
     }
 
-    /// Ends everything, and compares.
+    /// Ends all spans, and compares them with the model.
     fn finish(mut self) -> Result<(), TestCaseError> {
         for thread in &self.threads {
             thread.run(|local| {

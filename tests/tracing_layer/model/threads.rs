@@ -1,4 +1,4 @@
-//! Threads that do what they are told, one thing after the other.
+//! Threads that run closures one after the other.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -7,9 +7,9 @@ use tracing::Dispatch;
 use tracing::dispatcher::with_default;
 use tracing::span::EnteredSpan;
 
-/// What keeps a span current.
+/// A guard that keeps a span current.
 pub(super) enum Guard {
-    /// With the subscriber of the span, which the registry wants to be the default where the span closes.
+    /// With the subscriber of the span, which must be the default where the registry closes the span.
     Entered(EnteredSpan, Dispatch),
     Attached(#[expect(dead_code, reason = "held until it is dropped")] Attached),
 }
@@ -23,7 +23,7 @@ impl Guard {
     }
 }
 
-/// What a thread has; guards cannot leave it.
+/// The state of a thread, whose guards are not `Send`.
 #[derive(Default)]
 pub(super) struct Local {
     pub(super) guards: Vec<Guard>,
@@ -31,7 +31,7 @@ pub(super) struct Local {
 
 pub(super) type Work = Box<dyn FnOnce(&mut Local) + Send>;
 
-/// A thread, and what it is told.
+/// A thread that runs the closures it receives.
 pub(super) struct Thread(Sender<Work>);
 
 impl Thread {
