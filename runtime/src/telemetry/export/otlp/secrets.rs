@@ -26,6 +26,8 @@ impl Secrets {
                 secrets.add(encoded);
                 secrets.add(&percent_decode_str(encoded).decode_utf8_lossy());
             }
+            let encoded = endpoint.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+            encoded.for_each(|(_, value)| secrets.add(value));
             endpoint.query_pairs().for_each(|(_, value)| secrets.add(&value));
         }
         // Longest first, because a secret may be part of another.
@@ -48,6 +50,7 @@ impl Secrets {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::config::{ExporterConfig, Protocol};
 
     #[test]
     fn secrets_are_redacted_wherever_they_occur() {
@@ -56,5 +59,19 @@ mod tests {
             secrets.add(secret);
         }
         assert_eq!(secrets.redact("`Bearer abcdef`: no such token abcdef; a Bearer"), "`…`: no such token …; a Bearer");
+    }
+
+    /// A response may repeat the URL of the request.
+    #[test]
+    fn secrets_in_a_query_are_redacted_encoded_and_decoded() {
+        let mut config = ExporterConfig::default();
+        let endpoint = "http://c:4318/v1/traces?user=%C3%A4nne&key=ab%2Bcd+ef";
+        config.set_collector(endpoint.to_owned(), Protocol::HttpProtobuf).expect("a URL");
+        let secrets = Secrets::of(config.otlp().expect("a valid configuration"), None);
+        let expected = "no such path: /v1/traces?user=…&key=…; no such key: …";
+        assert_eq!(
+            secrets.redact("no such path: /v1/traces?user=%C3%A4nne&key=ab%2Bcd+ef; no such key: ab+cd ef"),
+            expected
+        );
     }
 }
