@@ -131,6 +131,8 @@ impl Spans {
 /// The buffers of a provider that have spans of incomplete traces, so that a flush finds them.
 pub(crate) struct OpenBuffers {
     pub(super) sink: Arc<dyn SpanSink>,
+    /// Held while spans are handed over, so that a flush waits for spans that another thread is handing over.
+    handing_over: Mutex<()>,
     /// Sharded to reduce contention.
     shards: [Mutex<Shard>; SHARDS],
 }
@@ -156,7 +158,7 @@ struct Slot {
 
 impl OpenBuffers {
     pub(crate) fn new(sink: Arc<dyn SpanSink>) -> Self {
-        Self { sink, shards: Default::default() }
+        Self { sink, handing_over: Mutex::default(), shards: Default::default() }
     }
 
     fn shard(&self, at: usize) -> MutexGuard<'_, Shard> {
@@ -199,6 +201,7 @@ impl OpenBuffers {
     }
 
     fn hand_over_older_than(&self, max_ticks: Option<u32>) {
+        let _handing_over = self.handing_over.lock().unwrap_or_else(PoisonError::into_inner);
         for index in 0..SHARDS {
             let mut shard = self.shard(index);
             shard.now = shard.now.wrapping_add(u32::from(max_ticks.is_some()));

@@ -1,8 +1,13 @@
 //! When the spans of a trace are handed over, and which of them together.
 
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
+use opentelemetry_sdk::error::OTelSdkResult;
+
 use super::*;
+use crate::tracer::encoded::SpanSink;
 
 #[test]
 fn a_trace_is_handed_over_when_its_local_root_ends() {
@@ -157,4 +162,49 @@ fn nothing_is_recorded_if_suppressed_or_after_a_shutdown() {
     assert!(!tracer.start("after").span_context().is_valid());
     drop(before);
     assert_eq!(names(&kept, &provider), [["before"]], "it is up to the sink to reject it");
+}
+
+/// A sink that is slow to take the first spans, unless `go_on` is sent.
+struct Slow {
+    kept: Kept,
+    pushing: SyncSender<()>,
+    go_on: Mutex<Option<Receiver<()>>>,
+}
+
+impl SpanSink for Slow {
+    fn push(&self, spans: &EncodedSpans<Vec<u8>>) {
+        if let Some(go_on) = self.go_on.lock().expect("no panic").take() {
+            self.pushing.send(()).expect("the receiver is alive");
+            let _ = go_on.recv_timeout(Duration::from_millis(200));
+        }
+        self.kept.push(spans);
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.kept.force_flush()
+    }
+
+    fn shutdown(&self, timeout: Duration) -> OTelSdkResult {
+        self.kept.shutdown(timeout)
+    }
+}
+
+#[test]
+fn a_flush_waits_for_spans_that_another_flush_is_handing_over() {
+    let ((pushing, is_pushing), (go_on, goes_on)) = (sync_channel(1), sync_channel(1));
+    let sink = Arc::new(Slow { kept: Kept::default(), pushing, go_on: Mutex::new(Some(goes_on)) });
+    let provider = TracerProvider::builder().with_sink(Arc::<Slow>::clone(&sink)).build();
+    let tracer = provider.tracer("tests");
+    let roots: Vec<_> = (0..2).map(|_| Context::new().with_span(tracer.start("root"))).collect();
+    for root in &roots {
+        drop(tracer.start_with_context("child", root));
+    }
+    thread::scope(|scope| {
+        scope.spawn(|| provider.force_flush().expect("the flush succeeds"));
+        is_pushing.recv().expect("the first flush pushes");
+        provider.force_flush().expect("the flush succeeds");
+        let flushed = sink.kept.take().len();
+        let _ = go_on.send(());
+        assert_eq!(flushed, 2, "both spans had ended before the flush");
+    });
 }
