@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, TraceContextExt as _};
 
+use crate::guard::reentrance::Busy;
 use crate::tags::draft::copied;
 
 static TABLE: OnceLock<Table> = OnceLock::new();
@@ -37,6 +38,8 @@ struct Kept(Vec<usize>);
 
 impl Drop for Kept {
     fn drop(&mut self) {
+        // A traced allocator would start spans here, and lock the free list again.
+        let _busy = Busy::begin();
         if let Some(table) = TABLE.get() {
             table.free().append(&mut self.0);
         }

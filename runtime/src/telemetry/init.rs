@@ -21,6 +21,7 @@ use super::sampler::{LoadShedder, WholeTraceSampler};
 use super::text::bounded;
 use super::{InitError, RequestIdGenerator, Telemetry};
 use crate::console::Console;
+use crate::guard::reentrance::Busy;
 use crate::propagation::{self, Propagator};
 use crate::semconv;
 use crate::span::registry::{self, Table};
@@ -224,6 +225,8 @@ fn install_propagator(propagator: Propagator) {
 }
 
 fn install_provider(provider: &TracerProvider) {
+    // OpenTelemetry allocates while the global provider is locked. A traced allocator would read it.
+    let _busy = Busy::begin();
     global::set_tracer_provider(provider.clone());
     tracer::install(provider);
 }

@@ -10,6 +10,7 @@ use super::encoded::{EncodedSpans, SpanSink};
 use super::shared::Reference;
 use crate::encoding::recycled::{recycle, recycled};
 use crate::encoding::{Role, ScopeId};
+use crate::guard::reentrance::Busy;
 
 /// The size at which a buffer is handed over before the trace is complete.
 const MAX_BYTES: usize = 1 << 14;
@@ -201,6 +202,8 @@ impl OpenBuffers {
     }
 
     fn hand_over_older_than(&self, max_ticks: Option<u32>) {
+        // A traced allocator would record spans here, and lock the same shard.
+        let _busy = Busy::begin();
         let _handing_over = self.handing_over.lock().unwrap_or_else(PoisonError::into_inner);
         for index in 0..SHARDS {
             let mut shard = self.shard(index);

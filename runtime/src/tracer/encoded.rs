@@ -13,6 +13,7 @@ use super::shared::Shared;
 pub(crate) use crate::encoding::ScopeId;
 use crate::encoding::reader::Reader;
 use crate::encoding::wire;
+use crate::guard::reentrance::Busy;
 
 /// Encoded spans of one trace. Each is the field `spans` of OTLP's `ScopeSpans`: a tag, a length and the message. A
 /// request is built by concatenation.
@@ -139,6 +140,8 @@ impl Scopes {
         if let Some(id) = self.0.read().unwrap_or_else(PoisonError::into_inner).ids.get(scope) {
             return *id;
         }
+        // A traced allocator would record spans here, and observers would read the locked scopes.
+        let _busy = Busy::begin();
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let Known { ids, scopes } = &mut *known;
         *ids.entry(scope.clone()).or_insert_with(|| {

@@ -15,6 +15,7 @@ use super::monitor::Monitor;
 use super::queue::Queue;
 use super::stats::ExportStats;
 use super::worker::{TICK, Worker};
+use crate::guard::reentrance::Busy;
 use crate::telemetry::InitError;
 use crate::telemetry::audit::LiveAudit;
 use crate::telemetry::config::BatchConfig;
@@ -89,6 +90,8 @@ pub(crate) struct ExportHandle {
 
 impl ExportHandle {
     pub(crate) fn stats(&self) -> ExportStats {
+        // A traced allocator would record spans here, and push to the queue while it is locked.
+        let _busy = Busy::begin();
         self.queue.stats()
     }
 
