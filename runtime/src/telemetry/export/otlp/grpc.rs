@@ -425,6 +425,26 @@ mod tests {
         assert_eq!(begun.elapsed().as_secs(), 3);
     }
 
+    #[tokio::test]
+    async fn the_tasks_of_a_connection_are_dropped_when_they_have_ended_and_with_it() {
+        let tasks = Arc::<Tasks>::default();
+        let spawner = Spawner(Arc::downgrade(&tasks));
+        for _ in 0..100 {
+            spawner.execute(Box::pin(async {}));
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(tasks.lock().expect("not poisoned").len(), 1, "the last one, at most");
+        let (held, is_dropped) = tokio::sync::oneshot::channel::<Infallible>();
+        spawner.execute(Box::pin(async move {
+            let _held = held;
+            std::future::pending::<()>().await;
+        }));
+        tokio::task::yield_now().await;
+        drop(tasks);
+        assert!(is_dropped.await.is_err());
+        spawner.execute(Box::pin(async { unreachable!("there is no connection") }));
+    }
+
     #[test]
     fn a_status_is_read_whatever_its_message_and_its_details_are() {
         for (message, details, read) in [
