@@ -1,9 +1,10 @@
 //! Expressions in an attribute are evaluated outside of the function's body, so they cannot return from the function.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens as _;
-use syn::Expr;
+use syn::parse::{ParseStream, Parser as _};
 use syn::visit::{self, Visit};
+use syn::{Expr, Macro, Token};
 
 use crate::model::TagSets;
 use crate::options::Options;
@@ -59,6 +60,10 @@ fn exit_of(expr: &Expr) -> Option<TokenStream> {
             self.0.get_or_insert_with(|| it.question_token.to_token_stream());
         }
 
+        fn visit_macro(&mut self, mac: &'ast Macro) {
+            self.0 = self.0.take().or_else(|| exit_of_macro(mac));
+        }
+
         fn visit_expr_closure(&mut self, _: &'ast syn::ExprClosure) {}
         fn visit_expr_async(&mut self, _: &'ast syn::ExprAsync) {}
         fn visit_expr_try_block(&mut self, _: &'ast syn::ExprTryBlock) {}
@@ -68,4 +73,47 @@ fn exit_of(expr: &Expr) -> Option<TokenStream> {
     let mut finder = Finder(None);
     finder.visit_expr(expr);
     finder.0
+}
+
+/// The same, of the arguments of a macro. What other macros make of theirs is not known.
+fn exit_of_macro(mac: &Macro) -> Option<TokenStream> {
+    let known = ["dbg", "format", "format_args", "matches", "vec"];
+    if !known.iter().any(|name| mac.path.is_ident(name)) {
+        return None;
+    }
+    let arguments = |input: ParseStream<'_>| {
+        let mut exit = None;
+        while let (None, Ok(argument)) = (&exit, input.parse::<Expr>()) {
+            exit = exit_of(&argument);
+            if input.peek(Token![,]) || input.peek(Token![;]) {
+                input.parse::<TokenTree>()?;
+            }
+        }
+        input.parse::<TokenStream>()?;
+        Ok(exit)
+    };
+    arguments.parse2(mac.tokens.clone()).ok()?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exits_are_found_in_the_arguments_of_macros() {
+        for (expr, expected) in [
+            ("format!(\"{}\", a?)", Some("?")),
+            ("format!(\"{b}\", b = { return 1 }).len()", Some("return")),
+            ("vec![a?; 2]", Some("?")),
+            ("vec![1, format!(\"{}\", a?)]", Some("?")),
+            ("matches!(a?, Some(b) if b > 1)", Some("?")),
+            ("matches!(a, Some(b) if b > 1)", None),
+            ("format!(\"{a:?} {}\", (|| Some(b?))())", None),
+            ("made!(a?)", None),
+            ("vec![]", None),
+        ] {
+            let exit = exit_of(&syn::parse_str(expr).unwrap()).map(|token| token.to_string());
+            assert_eq!(exit.as_deref(), expected, "{expr}");
+        }
+    }
 }

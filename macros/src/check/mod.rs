@@ -60,7 +60,7 @@ pub(crate) fn traced(options: Options, biz: Vec<Tag>, item: ItemFn, report: &Rep
 /// `#[traced_spawn]` on a function.
 pub(crate) fn traced_spawn(options: Options, biz: Vec<Tag>, item: ItemFn, report: &Report) -> Traced {
     // A mistyped option may be the one that is reported as missing below.
-    let understood = report.is_empty();
+    let understood = report.is_empty() && item.body.is_some();
     let is_of_async_trait = is_of_async_trait(&item);
     body(&item, "#[traced_spawn]", options.home.is_some(), report);
     origin_conflicts(&options, report);
@@ -102,7 +102,7 @@ pub(crate) fn traced_spawn(options: Options, biz: Vec<Tag>, item: ItemFn, report
         };
         report.error(item.sig.fn_token, message);
     }
-    if !is_of_async_trait {
+    if !is_of_async_trait && item.body.is_some() {
         borrowed(&item, report);
     }
 
@@ -226,6 +226,15 @@ fn build(options: Options, biz: Vec<Tag>, item: ItemFn, shape: Shape, report: &R
 }
 
 fn body(item: &ItemFn, attribute: &str, in_impl: bool, report: &Report) {
+    if item.body.is_none() {
+        let place = if item.sig.receiver().is_some() {
+            "put it on the method of the `impl`, or give the method a default"
+        } else {
+            "put it on the function of the `impl`, or give the function a default; for a foreign function, put it on one that calls it"
+        };
+        report.error(&item.sig.ident, format_args!("`{attribute}` needs a body; {place}"));
+        return;
+    }
     if let Some(constness) = &item.sig.constness {
         let way_out = if in_impl {
             "remove `const`, or exclude the method with `#[traced(skip)]`"
@@ -241,11 +250,6 @@ fn body(item: &ItemFn, attribute: &str, in_impl: bool, report: &Report) {
     }
     if let Some(variadic) = &item.sig.variadic {
         report.error(variadic, format_args!("`{attribute}` does not support variadic functions"));
-    }
-    if item.body.is_none() {
-        let message =
-            format!("`{attribute}` needs a body; put it on the method of the `impl`, or give the method a default");
-        report.error(&item.sig.ident, message);
     }
 }
 

@@ -16,6 +16,11 @@ fn returning(text: &str) -> u64 {
     1
 }
 
+#[traced(tags(no = format!("no. {}", text.parse::<u64>()?)))]
+fn in_a_macro(text: &str) -> Result<(), std::num::ParseIntError> {
+    Ok(())
+}
+
 #[traced(parent = context?, link = context?, links = [context?])]
 fn origins(context: Option<Snapshot>) -> Option<()> {
     None
@@ -28,5 +33,5 @@ async fn job(handle: Option<Handle>) {}
 fn in_a_closure(text: Option<&str>) {}
 
 fn main() {
-    let _ = (question_mark(""), fallback(""), returning(""), origins(None), job(None), in_a_closure(None));
+    let _ = (question_mark(""), fallback(""), returning(""), in_a_macro(""), origins(None), job(None), in_a_closure(None));
 }
