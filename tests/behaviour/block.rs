@@ -36,7 +36,7 @@ async fn blocks_nest_and_record_how_they_end() {
 }
 
 #[test]
-fn a_block_says_more_about_its_span() {
+fn a_block_configures_its_span() {
     let capture = Capture::new();
     capture.run(|| {
         let message = in_span("sender", || Carried::new(()));
@@ -60,11 +60,11 @@ fn a_block_says_more_about_its_span() {
 }
 
 #[test]
-fn of_two_values_for_a_key_the_last_one_counts() {
+fn the_last_value_of_a_key_wins() {
     let capture = Capture::new();
     capture.run(|| {
         let block = span("order").tag("no", 1).tag("no", 2).biz_tag("tenant", "a").biz_tag("tenant", "b");
-        // The span's own value goes before the one for all below.
+        // The span's own value takes precedence over the one for spans below.
         block.biz_tag("no", 3).run(|| in_span("line", || {}));
     });
     for (name, no) in [("order", 2), ("line", 3)] {
@@ -104,7 +104,7 @@ async fn a_block_is_async_a_stream_or_a_job() {
 }
 
 #[tokio::test]
-async fn a_block_that_is_dropped_half_way_is_cancelled() {
+async fn a_block_that_is_dropped_before_completion_is_cancelled() {
     let capture = Capture::new();
     let mut waits = Box::pin(capture.run_async(in_span_async("waits", std::future::pending::<()>())));
     assert!(futures::poll!(&mut waits).is_pending());
@@ -123,7 +123,7 @@ async fn the_span_of_an_async_block_starts_with_its_first_poll() {
     let block = in_span_async("never", async {});
     drop(block);
     assert_eq!(capture.open() + capture.spans().len(), 0);
-    // Its parent is the span that is current then, not the one where it was made.
+    // Its parent is the span that is current at the first poll, not the one where the future was created.
     let block = capture.run(|| in_span("maker", || in_span_async("block", async {})));
     capture.run_async(in_span_async("runner", block)).await;
     assert!(capture.span("block").is_child_of(&capture.span("runner")));

@@ -13,7 +13,7 @@ fn handle(message: Carried<u8>) -> u8 {
     message.into_inner()
 }
 
-/// Sends one message through each channel and handles it under no span at all.
+/// Sends one message through each channel, and handles it where no span is current.
 fn through(send: impl FnOnce(Carried<u8>), receive: impl FnOnce() -> Carried<u8>) {
     let capture = Capture::new();
     capture.run(|| {
@@ -24,7 +24,7 @@ fn through(send: impl FnOnce(Carried<u8>), receive: impl FnOnce() -> Carried<u8>
         }
         produce(send);
     });
-    // The receiver knows nothing but the message.
+    // The receiver has nothing but the message.
     let received = receive();
     assert_eq!(handle(received), 7);
     capture.assert_tree_with(
@@ -116,7 +116,7 @@ async fn a_snapshot_carries_closures_futures_and_streams() {
 }
 
 #[test]
-fn neither_a_snapshot_nor_a_message_holds_the_span_of_other_code() {
+fn neither_a_snapshot_nor_a_message_keeps_the_span_of_other_code_open() {
     use opentelemetry::trace::Tracer as _;
     let capture = Capture::new();
     let (snapshot, message) = capture.run(|| {
@@ -147,7 +147,7 @@ fn a_snapshot_drops_a_future_inside() {
 }
 
 #[tokio::test]
-async fn a_snapshot_drops_what_has_ended_inside() {
+async fn a_snapshot_drops_a_completed_future_inside() {
     struct Noisy;
     impl Drop for Noisy {
         fn drop(&mut self) {
@@ -179,7 +179,7 @@ fn a_snapshot_keeps_flags_trace_state_and_baggage_of_other_code() {
 }
 
 #[test]
-fn a_message_tells_its_context() {
+fn a_message_exposes_its_context() {
     let capture = Capture::new();
     let message = capture.run(|| in_span("send", || Carried::new(7_u8)));
     let sent = capture.span("send");

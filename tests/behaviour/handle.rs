@@ -1,4 +1,4 @@
-//! The handle of a span, and what is instrumented with it.
+//! The handle of a span, and futures and streams that are instrumented with it.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -15,7 +15,7 @@ fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
 }
 
 #[test]
-fn tells_whether_attributes_are_worth_their_computation() {
+fn a_handle_tells_whether_attributes_are_recorded() {
     let capture = Capture::new();
     capture.run(|| {
         let mut span = SpanBuilder::new("recorded").start();
@@ -34,16 +34,16 @@ fn tells_whether_attributes_are_worth_their_computation() {
 }
 
 #[test]
-fn ends_with_a_future_that_nobody_observes() {
+fn the_span_ends_with_a_future_without_an_observer() {
     let capture = Capture::new();
     let mut future = capture.run(|| Box::pin(SpanBuilder::new("future").start().instrument(async { 7 }, NoObserver)));
     assert_eq!(poll(future.as_mut()), Poll::Ready(7));
     assert!(!capture.span("future").is_cancelled(), "it is over before it is dropped");
 }
 
-/// An observer may leave out what it does not need.
+/// An observer need not implement every method.
 #[test]
-fn ends_with_a_stream_by_default() {
+fn the_span_ends_with_a_stream_by_default() {
     struct Passes;
     impl Observer for Passes {}
     impl<T> Observe<T> for Passes {
@@ -65,7 +65,7 @@ fn ends_with_a_stream_by_default() {
 
 #[test]
 fn the_context_of_a_snapshot_lasts_until_the_future_is_dropped() {
-    /// Completes at once, and has a span in its destructor.
+    /// Completes immediately, and starts a span in its destructor.
     struct Cleanup;
     impl Future for Cleanup {
         type Output = ();
@@ -88,7 +88,7 @@ fn the_context_of_a_snapshot_lasts_until_the_future_is_dropped() {
 
 /// A requested trace ID is for that span only.
 #[test]
-fn a_trace_id_that_is_not_needed_is_not_given_to_another_trace() {
+fn an_unused_trace_id_is_not_used_for_another_trace() {
     let capture = Capture::new();
     let id = TraceId::from(7_u128);
     capture.run(|| {

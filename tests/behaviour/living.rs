@@ -152,7 +152,7 @@ fn tags_reach_the_spans_of_tracing() {
 }
 
 #[tokio::test]
-async fn a_detached_job_under_a_span_of_tracing_is_its_child_and_does_not_hold_it() {
+async fn a_detached_job_below_a_span_of_tracing_is_its_child_and_does_not_keep_it_open() {
     #[traced_spawn]
     async fn job(until: tokio::sync::oneshot::Receiver<()>) {
         until.await.expect("the test sends");
@@ -180,12 +180,12 @@ async fn a_detached_job_under_a_span_of_tracing_is_its_child_and_does_not_hold_i
 fn a_log_filter_changes_nothing() {
     let capture = Capture::new();
     with_tracing(&capture, "off", || capture.run(|| go(&['t', 'i', 't'])));
-    // The filter has taken the span of `tracing`, and only that.
+    // The filter has disabled the span of `tracing` only.
     capture.assert_tree("t\n└── t");
 }
 
 #[test]
-fn a_log_filter_changes_nothing_in_what_leaves_the_process() {
+fn a_log_filter_does_not_affect_what_is_sent() {
     use opentelemetry::propagation::TextMapPropagator as _;
     use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 
@@ -207,7 +207,7 @@ fn a_log_filter_changes_nothing_in_what_leaves_the_process() {
 }
 
 #[test]
-fn not_sampled_is_not_sampled_for_both() {
+fn both_libraries_follow_the_sampling_decision() {
     for (sampler, spans) in [(Sampler::AlwaysOn, 3), (Sampler::AlwaysOff, 0)] {
         let capture = Capture::with_sampler(Sampler::ParentBased(Box::new(sampler)));
         with_tracing(&capture, "trace", || capture.run(|| go(&['t', 'i', 't'])));

@@ -1,4 +1,4 @@
-//! What messaging integrations report.
+//! Reports of messaging integrations.
 
 use throughline::messaging::{self, Producer};
 use throughline::testing::Capture;

@@ -76,7 +76,7 @@ fn code_attributes() {
     fn root() {}
     let root_line = line!() - 1;
     let line = root_line - 2;
-    // Attributes are encoded at compile time, unless a sampler needs to see them.
+    // Attributes are encoded at compile time, unless a sampler needs them.
     for capture in [Capture::new(), Capture::with_sampler(Sampler::AlwaysOn)] {
         capture.run(|| {
             here();
@@ -231,7 +231,7 @@ fn an_option_holds_its_expression_no_longer_than_it_needs() {
 }
 
 #[test]
-fn an_option_sees_names_out_of_a_pattern_that_is_replaced() {
+fn an_option_can_use_names_of_a_replaced_pattern() {
     #[traced(parent = message, links = others)]
     fn handle((message, _): (Carried<u8>, String), [mut others, ..]: [Vec<Carried<u8>>; 2]) -> usize {
         others.push(message);
@@ -246,7 +246,7 @@ fn an_option_sees_names_out_of_a_pattern_that_is_replaced() {
     capture.assert_tree("sender\n└── handle ~> other\nother");
 }
 
-/// An expression that is a macro variable is in a group.
+/// A macro variable that is an expression is an invisible group.
 #[test]
 fn links_in_a_macro() {
     macro_rules! batch {

@@ -36,7 +36,7 @@ impl Origin for Message {
     }
 }
 
-/// What is known of a message whose headers are all that is left.
+/// A message of which only the headers are left.
 struct Described(HashMap<String, String>);
 
 impl Origin for Described {
@@ -56,12 +56,12 @@ fn sent(subject: &'static str, number: i64) -> Message {
     Message { subject, number, headers }
 }
 
-/// Of a producer that is not traced.
+/// A message from a producer that is not traced.
 fn bare(subject: &'static str, number: i64) -> Message {
     Message { subject, number, headers: HashMap::new() }
 }
 
-/// What a span has of messages, sorted.
+/// The messaging attributes of a span, sorted.
 fn told(span: &FinishedSpan) -> Vec<String> {
     told_by(&span.attributes)
 }
@@ -114,7 +114,7 @@ fn a_batch_has_what_its_messages_have_in_common() {
 
     let capture = Capture::new();
     capture.run(|| {
-        // A message without a context is a message all the same.
+        // A message without a context is counted, too.
         let messages = [sent("orders", 7), bare("orders", 8), sent("orders", 9)];
         handle(&messages);
         span("block").kind(SpanKind::Consumer).links(&messages).run(|| {});
@@ -142,7 +142,7 @@ fn a_batch_has_what_its_messages_have_in_common() {
         assert!(batch.is_linked_to(&capture.span("send 7")) && batch.is_linked_to(&capture.span("send 9")));
         assert_eq!(told_by(&batch.links.links[0].attributes), ONE);
     }
-    // What the user says goes before what the messages say.
+    // The user's attributes take precedence over those of the messages.
     let settled = ["messaging.destination.name=orders", "messaging.operation.name=settle"];
     assert_eq!(told(&capture.span("settle")), common(3, &settled));
     assert_eq!(told(&capture.span("mixed")), common(2, &["messaging.operation.name=process"]));
@@ -151,7 +151,7 @@ fn a_batch_has_what_its_messages_have_in_common() {
 }
 
 #[test]
-fn a_destination_that_is_not_known_is_left_out() {
+fn an_unknown_destination_is_omitted() {
     let capture = Capture::new();
     capture.run(|| {
         Producer::new("nats", "").start().end(Outcome::ok);
@@ -166,7 +166,7 @@ fn a_destination_that_is_not_known_is_left_out() {
 }
 
 #[test]
-fn only_those_who_say_so_are_messages() {
+fn only_origins_that_are_messages_are_counted() {
     let capture = Capture::new();
     capture.run(|| {
         let described = [7, 8].map(|number| Described(sent("orders", number).headers));
@@ -182,7 +182,7 @@ fn only_those_who_say_so_are_messages() {
     }
 }
 
-/// Looking for the context may be work that is traced itself.
+/// Extracting the context may be traced itself.
 struct Stored(HashMap<String, String>);
 
 impl Origin for Stored {
@@ -222,7 +222,7 @@ fn an_origin_may_open_spans() {
 async fn a_block_takes_its_parent_wherever_it_is_run() {
     let capture = Capture::new();
     let message = capture.run(|| sent("orders", 7));
-    // Made where spans go elsewhere.
+    // Created where spans go to another provider.
     let (here, job) = (span("here").parent(&message), span("job").parent(&message));
     capture.run(|| here.run(|| {}));
     capture.run(|| job.spawn(async {})).await.expect("no panic");

@@ -1,9 +1,9 @@
-//! A log that is kept, for subscribers of a test.
+//! A log in memory, for the subscriber of a test.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
-/// What was written, as text.
+/// The written text.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Output(Arc<Mutex<Vec<u8>>>);
 
@@ -16,7 +16,7 @@ impl Output {
         self.text().lines().map(ToOwned::to_owned).collect()
     }
 
-    /// For a subscriber: something that gives a writer for each event.
+    /// Returns a `MakeWriter` for a subscriber.
     pub(crate) fn writer(&self) -> impl Fn() -> Self + Send + Sync + use<> {
         let output = self.clone();
         move || output.clone()

@@ -86,7 +86,7 @@ async fn a_fact_is_an_attribute_of_the_current_span() {
 }
 
 #[test]
-fn nothing_happens_where_nothing_is_recorded() {
+fn values_are_not_converted_where_nothing_is_recorded() {
     let all = || {
         record("order.total", Unseen);
         record_all(&[("order.total", &Unseen)]);
@@ -102,7 +102,7 @@ fn nothing_happens_where_nothing_is_recorded() {
 }
 
 #[test]
-fn a_conversion_that_panics_is_left_out() {
+fn a_conversion_that_panics_is_ignored() {
     let capture = Capture::new();
     capture.run(|| {
         in_span("work", || {
@@ -114,7 +114,7 @@ fn a_conversion_that_panics_is_left_out() {
     assert_eq!(capture.span("work").attribute("kept"), Some(&Value::I64(1)));
 }
 
-/// `value` may look at the current context, and even record.
+/// `value` may use the current context, and even record.
 #[test]
 fn a_conversion_may_use_the_current_context() {
     struct Busy;
@@ -133,7 +133,7 @@ fn a_conversion_may_use_the_current_context() {
 }
 
 #[test]
-fn a_span_of_tracing_takes_facts_too() {
+fn attributes_are_recorded_on_a_span_of_tracing() {
     use opentelemetry::trace::TracerProvider as _;
     use tracing_subscriber::layer::SubscriberExt as _;
 
@@ -154,7 +154,7 @@ fn a_span_of_tracing_takes_facts_too() {
 }
 
 #[test]
-fn a_handled_error_is_an_event_and_no_failure() {
+fn a_handled_error_is_an_event_and_not_a_failure() {
     #[traced]
     fn pays() {
         record_error(&declined());
@@ -179,7 +179,7 @@ fn a_handled_error_is_an_event_and_no_failure() {
 }
 
 #[test]
-fn a_huge_fact_is_cut() {
+fn a_huge_value_is_truncated() {
     let capture = Capture::new();
     capture.run(|| in_span("work", || record("text", Value::String("x".repeat(100_000).into()))));
     let cut = capture.span("work").attribute("text").map(|value| value.as_str().len());

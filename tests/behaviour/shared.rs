@@ -1,4 +1,4 @@
-//! A future that several requests wait for.
+//! A future that several requests await.
 
 use futures::FutureExt as _;
 use futures::channel::oneshot;
@@ -18,7 +18,7 @@ async fn request(tenant_id: &str, value: impl Future<Output = u64>) -> u64 {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn it_belongs_to_the_one_who_polls_it_first() {
+async fn it_belongs_to_the_request_that_polls_it_first() {
     let capture = Capture::new();
     let (sender, row) = oneshot::channel();
     let value = load(row).shared();
@@ -39,7 +39,7 @@ async fn it_belongs_to_the_one_who_polls_it_first() {
     );
 }
 
-/// The request that polled first is gone before the future is ready.
+/// The request that polled it first is dropped before the future completes.
 #[tokio::test(flavor = "current_thread")]
 async fn another_one_completes_it_in_the_same_place() {
     let capture = Capture::new();

@@ -1,8 +1,8 @@
 //! Subscribers for one test, beside other tests in the same process.
 //!
-//! `tracing` remembers for each callsite whether any subscriber is interested, and asks anew when one comes or goes. A
-//! callsite that is reached for the first time while another thread's subscriber goes may be remembered as of interest
-//! to nobody. One subscriber that stays, and that may always be interested, prevents that.
+//! `tracing` caches for each callsite whether any subscriber is interested, and rebuilds the cache when a subscriber is
+//! added or dropped. A callsite that is reached for the first time while the subscriber of another thread is dropped
+//! may be cached as of interest to none. A permanent subscriber whose interest is never fixed prevents that.
 
 use std::sync::LazyLock;
 
@@ -12,7 +12,7 @@ use tracing::{Dispatch, Event, Metadata, Subscriber};
 
 static UNDECIDED: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(Undecided));
 
-/// Interested in nothing, and never says so for all times.
+/// Interested in nothing, without letting `tracing` cache that.
 struct Undecided;
 
 impl Subscriber for Undecided {

@@ -84,7 +84,7 @@ fn a_tag_on_the_current_span_may_panic() {
 }
 
 #[test]
-fn a_formatter_that_panics_leaves_a_note() {
+fn a_formatter_that_panics_leaves_a_placeholder() {
     #[traced]
     #[biz_tags(shown = %Broken, debugged = ?Broken)]
     fn function() {}
@@ -103,7 +103,7 @@ fn a_formatter_that_panics_leaves_a_note() {
     }
 }
 
-/// Not while a value is converted, but by what the conversion gives back.
+/// The value panics when it is formatted, not when it is converted.
 #[test]
 fn a_builder_takes_a_value_that_panics() {
     let capture = Capture::new();

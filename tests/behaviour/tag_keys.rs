@@ -13,7 +13,7 @@ fn text(value: &str) -> Vec<Value> {
 }
 
 #[test]
-fn the_place_in_the_code_may_be_said() {
+fn tags_override_the_source_location() {
     #[traced(tags("code.function.name" = "mine", "code.line.number" = 7))]
     fn own() {}
     #[traced]
@@ -48,7 +48,7 @@ fn the_place_in_the_code_may_be_said() {
     assert_eq!(of(&scoped, "code.file.path"), text("mine.rs"));
     assert_eq!(of(&scoped, "code.column.number"), [Value::I64(3)]);
     assert_eq!(of(&scoped, "code.line.number").len(), 1);
-    // What is inherited says nothing of the child's own place.
+    // An inherited tag does not override the child's own location.
     let function = of(&capture.span("child"), "code.function.name");
     assert!(function.len() == 1 && function != text("mine"), "{function:?}");
     assert_eq!(of(&capture.span("with_rest"), "code.function.name"), text("mine"));
@@ -63,7 +63,7 @@ fn the_place_in_the_code_may_be_said() {
 }
 
 #[tokio::test]
-async fn how_it_ended_may_be_said() {
+async fn tags_override_the_outcome() {
     #[traced(tags("error.type" = "declined"))]
     fn fails() -> Result<(), String> {
         Err("no".to_owned())

@@ -66,7 +66,7 @@ fn the_elements_of_a_list_are_hashed() {
 }
 
 #[test]
-fn a_mask_shows_the_end_of_what_is_long() {
+fn a_mask_shows_the_end_of_a_long_value() {
     #[traced]
     #[biz_tags(mask(phone, pin = 12_345, huge = %huge, list = vec![phone, "12345"], debugged = ?phone))]
     fn masked(phone: &str, huge: String) {
@@ -83,9 +83,9 @@ fn a_mask_shows_the_end_of_what_is_long() {
     assert_eq!(huge, format!("{}9876", "*".repeat(MAX_TEXT_BYTES - 4)));
 }
 
-/// Only the conversion of the hidden tag is not bounded.
+/// Only the conversion of a hashed or masked tag is unbounded.
 #[test]
-fn what_is_not_hidden_is_cut() {
+fn other_tags_are_truncated() {
     #[traced]
     #[biz_tags(hash(before = text), between = text, mask(after = text), last = text)]
     fn cut(text: &str) {}

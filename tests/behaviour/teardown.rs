@@ -29,7 +29,7 @@ fn clean_up_badly() -> Result<(), String> {
 }
 
 #[test]
-fn success_in_a_destructor_is_success_while_the_thread_unwinds() {
+fn a_span_in_a_destructor_can_succeed_while_the_thread_unwinds() {
     struct Guard;
     impl Drop for Guard {
         fn drop(&mut self) {
@@ -55,7 +55,7 @@ fn success_in_a_destructor_is_success_while_the_thread_unwinds() {
     assert!(capture.span("panics").is_panicked());
 }
 
-/// Runs its content when its thread is destroyed.
+/// Runs its closure when its thread is destroyed.
 struct AtExit(Option<(Sender<&'static str>, Vec<throughline::Attached>)>);
 
 impl Drop for AtExit {
@@ -88,7 +88,7 @@ fn a_context_may_be_attached_while_the_thread_is_torn_down() {
     let (done, said) = channel();
     let context = Capture::new().context();
     let thread = std::thread::spawn(move || {
-        // The first is destroyed after OpenTelemetry's own thread-local, the last before it.
+        // The first is destroyed after OpenTelemetry's thread-local, and the last before it.
         BEFORE.with_borrow_mut(|it| it.0 = Some((done.clone(), Vec::new())));
         let _attached = context.attach();
         throughline::in_span("work", || {});

@@ -10,7 +10,7 @@ use throughline::testing::Capture;
 use throughline::text::{needs_escape, sanitize};
 use tracing::info;
 
-/// One of each kind: ends of lines, commands for terminals, marks that reorder text, what is not seen.
+/// One of each kind: line breaks, terminal control characters, bidirectional controls, invisible characters.
 const ESCAPED: [char; 16] = [
     '\n',
     '\r',
@@ -30,7 +30,7 @@ const ESCAPED: [char; 16] = [
     '\u{e0041}',
 ];
 
-/// `a`, the character, `b`; and that once more as it is shown.
+/// `a`, the character, `b`; and the same escaped.
 fn text(c: char) -> (String, String) {
     (format!("a{c}b"), format!("a{}b", c.escape_default()))
 }

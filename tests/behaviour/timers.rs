@@ -12,14 +12,14 @@ use tokio::sync::mpsc;
 use tokio::time::{interval, sleep, timeout};
 use tokio_cron_scheduler::{Job, JobScheduler};
 
-/// Nothing here waits for real time, so this is for what has gone wrong.
+/// No test waits for real time, so this is only reached on a failure.
 const LIMIT: Duration = Duration::from_secs(30);
 
 // ---------------------------------------------------------------------------------------------
 // `tokio::time::interval`
 
 #[tokio::test(start_paused = true)]
-async fn every_tick_of_an_interval_is_a_trace_of_its_own() {
+async fn every_tick_of_an_interval_has_its_own_trace() {
     #[traced(root)]
     async fn refresh() {
         sleep(Duration::from_millis(5)).await;
@@ -77,9 +77,9 @@ async fn ticks_that_belong_to_a_request_are_its_children() {
     );
 }
 
-/// A loop that never ends must not keep its starter open, nor be the parent of all its ticks.
+/// An endless loop must neither keep the span that started it open, nor be the parent of all of its ticks.
 #[tokio::test(start_paused = true)]
-async fn a_loop_in_the_background_lets_its_starter_go() {
+async fn a_background_loop_does_not_keep_its_starter_open() {
     #[traced(root)]
     async fn tick(done: &mpsc::Sender<()>) {
         done.send(()).await.expect("the test waits");
@@ -120,7 +120,7 @@ async fn a_loop_in_the_background_lets_its_starter_go() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tick_that_is_given_up_is_cancelled() {
+async fn a_tick_that_is_dropped_is_cancelled() {
     #[traced(root)]
     async fn slow() {
         std::future::pending::<()>().await;
@@ -135,7 +135,7 @@ async fn a_tick_that_is_given_up_is_cancelled() {
 // ---------------------------------------------------------------------------------------------
 // `tokio-cron-scheduler`
 
-/// A scheduler whose jobs are run by the test. Its own clock is not started.
+/// A scheduler whose jobs are run by the test, and whose clock is not started.
 async fn scheduler_with(job: Job) -> (JobScheduler, impl Fn()) {
     let scheduler = JobScheduler::new().await.expect("a scheduler");
     let id = scheduler.add(job).await.expect("added");
@@ -145,7 +145,7 @@ async fn scheduler_with(job: Job) -> (JobScheduler, impl Fn()) {
     })
 }
 
-/// A schedule for tests, which is never reached.
+/// A schedule that is never due.
 const NEW_YEAR: &str = "0 0 0 1 1 *";
 
 type JobLocked = Job;
@@ -158,7 +158,7 @@ where
 }
 
 #[tokio::test]
-async fn a_cron_job_is_a_trace_of_its_own_each_time_linked_to_where_it_was_scheduled() {
+async fn each_run_of_a_cron_job_has_its_own_trace_linked_to_where_it_was_scheduled() {
     #[traced(root, "nightly cleanup")]
     async fn cleanup(done: mpsc::Sender<()>) -> Result<u32, &'static str> {
         in_span("delete rows", || {});
@@ -195,10 +195,10 @@ async fn a_cron_job_is_a_trace_of_its_own_each_time_linked_to_where_it_was_sched
     );
 }
 
-/// Without a snapshot nothing is current where the scheduler runs its jobs, so each is an entry span
-/// anyway; a link is one option away.
+/// Without a snapshot, nothing is current where the scheduler runs its jobs, so each job is an entry span. An option
+/// adds a link.
 #[tokio::test]
-async fn a_cron_job_may_name_its_link_itself() {
+async fn a_cron_job_can_set_its_link() {
     #[traced(link = scheduled)]
     fn by_attribute(scheduled: &Snapshot) {}
     let capture = Capture::new();
@@ -232,7 +232,7 @@ async fn a_cron_job_may_name_its_link_itself() {
     );
 }
 
-/// A job has told that it ran before its spans have ended.
+/// A job reports that it has run before its spans have ended.
 async fn ended(capture: &Capture) {
     let all = async {
         while capture.open() > 0 {
@@ -293,7 +293,7 @@ async fn a_delayed_job_continues_the_trace_it_was_stored_in() {
 async fn a_retry_much_later_is_linked() {
     #[traced("attempt", parent = trace, tags(attempt = 1))]
     async fn first(trace: &Carrier) -> Result<String, &'static str> {
-        // What is tried again continues from here.
+        // The retry continues from here.
         let _ = trace;
         Err("the bank is closed")
     }
@@ -319,7 +319,7 @@ async fn a_retry_much_later_is_linked() {
 }
 
 #[test]
-fn a_row_from_before_there_were_traces_makes_an_entry_span() {
+fn a_row_without_a_context_starts_an_entry_span() {
     #[traced(kind = consumer, parent = trace)]
     fn run(trace: &Carrier) {}
     let capture = Capture::new();
@@ -331,7 +331,7 @@ fn a_row_from_before_there_were_traces_makes_an_entry_span() {
 }
 
 #[test]
-fn a_job_that_is_not_sampled_stays_so() {
+fn an_unsampled_job_stays_unsampled() {
     use opentelemetry_sdk::trace::Sampler;
 
     #[traced(parent = trace)]

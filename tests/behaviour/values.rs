@@ -69,7 +69,7 @@ fn paths_are_text() {
 }
 
 #[test]
-fn what_holds_a_value_is_that_value() {
+fn containers_are_recorded_as_their_contents() {
     assert_eq!(shown(&Arc::<str>::from("a")), "a");
     assert_eq!(shown(&Rc::<str>::from("a")), "a");
     assert_eq!(shown(&Box::<str>::from("a")), "a");
@@ -114,9 +114,9 @@ fn a_value_of_opentelemetry_is_bounded() {
     assert_eq!(of(&Value::String("a".into())), Value::String("a".into()));
 }
 
-/// A type of the application's may make its value itself, past every conversion.
+/// A type of the application may create its value itself, bypassing every conversion.
 #[test]
-fn a_value_that_no_conversion_has_made_is_bounded() {
+fn a_value_that_bypasses_conversions_is_bounded() {
     struct Huge;
     impl TagValue for Huge {
         fn tag_value(&self) -> Option<Value> {

@@ -16,7 +16,7 @@ use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use super::{assert_no_doubles, assert_number, assert_text};
 
-/// What a body does at one poll.
+/// The result of one poll of a body.
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Data(&'static str),
@@ -109,7 +109,7 @@ async fn the_body_is_polled_and_dropped_in_the_span() {
 }
 
 #[tokio::test]
-async fn trailers_end_it() {
+async fn trailers_end_the_span() {
     let capture = Capture::new();
     let mut body = body(&capture, &[Step::Data("a"), Step::Trailers]).await;
     body.frame().await.expect("a frame").expect("data");
@@ -141,7 +141,7 @@ async fn a_panic_is_recorded() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_wait_is_cancelled() {
+async fn a_body_that_is_dropped_early_is_cancelled() {
     let capture = Capture::new();
     let mut body = body(&capture, &[Step::Data("a"), Step::Waits]).await;
     body.frame().await.expect("a frame").expect("data");
@@ -153,7 +153,7 @@ async fn a_client_that_does_not_wait_is_cancelled() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_dropped_before_its_answer_is_cancelled() {
+async fn a_request_that_is_dropped_before_its_response_is_cancelled() {
     let capture = Capture::new();
     let service = service_fn(|_: Request<()>| std::future::pending::<Result<Response<String>, Infallible>>());
     let mut answer = Box::pin(capture.run_async(ServerLayer::new().layer(service).oneshot(Request::new(()))));
@@ -163,7 +163,7 @@ async fn a_request_that_is_dropped_before_its_answer_is_cancelled() {
 }
 
 #[tokio::test]
-async fn what_has_no_body_ends_at_once() {
+async fn a_response_without_a_body_ends_the_span_immediately() {
     for (method, status) in [
         (Method::HEAD, StatusCode::OK),
         (Method::GET, StatusCode::NO_CONTENT),
@@ -189,9 +189,9 @@ async fn what_has_no_body_ends_at_once() {
     assert!(!capture.span("GET").is_cancelled(), "an empty body");
 }
 
-/// Servers stop at the announced length, and do not ask for the end.
+/// Servers stop polling at the announced length.
 #[tokio::test]
-async fn all_that_was_announced_is_all() {
+async fn the_span_ends_at_the_announced_length() {
     for (hint, header) in [(Some(2), None), (None, Some("2")), (Some(2), Some("2"))] {
         let capture = Capture::new();
         let response = move || {
@@ -212,7 +212,7 @@ async fn all_that_was_announced_is_all() {
 }
 
 #[tokio::test]
-async fn a_failure_is_recorded_with_the_body_whole_or_not() {
+async fn a_failure_is_recorded_whether_or_not_the_body_is_complete() {
     let response = || {
         let mut response = Response::new(Steps { steps: [Step::Data("a")].into(), hint: None });
         *response.status_mut() = StatusCode::BAD_GATEWAY;
@@ -248,7 +248,7 @@ async fn sizes_are_those_of_the_body() {
 }
 
 #[tokio::test]
-async fn not_sampled_bodies_have_the_context_too() {
+async fn unsampled_bodies_have_the_context_too() {
     let capture = Capture::with_sampler(opentelemetry_sdk::trace::Sampler::AlwaysOff);
     let service = service_fn(|_: Request<()>| async {
         let frames = futures::stream::poll_fn(|_| {

@@ -15,7 +15,7 @@ use tower::{Layer as _, Service, ServiceBuilder, ServiceExt as _, service_fn};
 
 use super::{NOT_SAMPLED, SAMPLED, assert_no_doubles, assert_number, assert_text, list};
 
-/// A server that answers with the headers it was sent.
+/// A server that responds with the headers of the request.
 fn echo(status: u16) -> impl Service<Request<()>, Response = Response<HeaderMap>, Error = Infallible> + Clone {
     service_fn(move |request: Request<()>| async move {
         let mut response = Response::new(request.headers().clone());
@@ -68,7 +68,7 @@ async fn what_is_recorded_of_a_request() {
 }
 
 #[tokio::test]
-async fn a_path_alone_is_no_url() {
+async fn a_path_is_not_recorded_as_a_url() {
     let request = Request::get("/orders/7?sig=a").header("host", "shop.example:81").body(()).expect("a request");
     let (span, _) = one(ClientLayer::new(), request, 200).await;
     assert_text(&span, "url.full", None);
@@ -100,7 +100,7 @@ async fn a_template_is_in_the_name() {
 }
 
 #[tokio::test]
-async fn failures_of_both_sides_are_errors_of_the_client() {
+async fn client_and_server_errors_are_errors_of_the_client() {
     for (status, failed) in [(200, false), (302, false), (400, true), (404, true), (500, true), (503, true)] {
         let (span, _) = one(ClientLayer::new(), get("http://shop.example/"), status).await;
         assert_eq!(span.status, if failed { Status::error("") } else { Status::Unset }, "{status}");
@@ -132,7 +132,7 @@ async fn a_request_that_is_given_up_is_cancelled() {
     drop(answer);
     let span = capture.span("GET");
     assert!(span.is_cancelled());
-    // By the conventions, this is not a failure.
+    // According to the conventions, this is not a failure.
     assert_eq!(span.status, Status::Unset);
     assert_text(&span, "error.type", None);
 }
@@ -150,7 +150,7 @@ async fn a_panic_is_recorded() {
 }
 
 #[tokio::test]
-async fn the_context_is_sent_along() {
+async fn the_context_is_sent() {
     let capture = Capture::new();
     let response = capture
         .run_async(throughline::in_span_async("order", async {
@@ -164,9 +164,9 @@ async fn the_context_is_sent_along() {
     assert_eq!(response.body()["traceparent"], expected.as_str());
 }
 
-/// A proxy hands on the headers it was sent; what they said of traces is over.
+/// A proxy forwards the headers it has received, of which those of the trace are outdated.
 #[tokio::test]
-async fn headers_of_an_older_hop_are_replaced() {
+async fn headers_of_an_earlier_hop_are_replaced() {
     let request = Request::get("http://shop.example/")
         .header("traceparent", SAMPLED)
         .header("traceparent", SAMPLED)
@@ -183,7 +183,7 @@ async fn headers_of_an_older_hop_are_replaced() {
 }
 
 #[tokio::test]
-async fn without_an_identity_headers_are_left_alone() {
+async fn without_a_span_context_headers_are_unchanged() {
     let request = Request::get("/").header("traceparent", SAMPLED).body(()).expect("a request");
     let response = ClientLayer::new().layer(echo(200)).oneshot(request).await.expect("an answer");
     assert_eq!(response.body()["traceparent"], SAMPLED);
@@ -202,7 +202,7 @@ async fn not_sampled_is_passed_on() {
     assert!(capture.spans().is_empty());
 }
 
-/// Tries three times.
+/// Makes three attempts.
 #[derive(Debug, Clone)]
 struct Thrice(u8);
 
@@ -265,9 +265,9 @@ async fn readiness_is_that_of_the_client() {
     assert!(service.call(get("/")).await.is_ok());
 }
 
-/// A gateway that hands the request itself to a service in the same process.
+/// A gateway that forwards the request itself to a service in the same process.
 #[tokio::test]
-async fn a_request_that_is_handed_on_is_another_one_there() {
+async fn a_forwarded_request_has_its_own_span() {
     let capture = Capture::new();
     let behind = ServerLayer::new()
         .layer(service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(String::new())) }));
@@ -278,7 +278,7 @@ async fn a_request_that_is_handed_on_is_another_one_there() {
     capture.assert_tree("GET [server]\n└── GET [client]\n    └── GET [server]");
 }
 
-/// Calls a partner with baggage of our own and of the caller, and says what was sent.
+/// Calls a partner with our own baggage and that of the caller, and returns the headers that were sent.
 async fn sent_to_partner(layer: ClientLayer, extend: impl FnOnce(&mut Request<()>)) -> String {
     #[biz_tags(propagate(tenant_id, order_no))]
     async fn tagged(tenant_id: &str, order_no: u64, layer: ClientLayer, request: Request<()>) -> String {
@@ -303,7 +303,7 @@ async fn sent_to_partner(layer: ClientLayer, extend: impl FnOnce(&mut Request<()
 }
 
 #[tokio::test]
-async fn baggage_can_be_kept_from_one_client() {
+async fn baggage_can_be_restricted_for_one_client() {
     let plain = |_: &mut Request<()>| {};
     let only = |keys: &'static [&'static str]| {
         move |request: &mut Request<()>| {
@@ -315,17 +315,17 @@ async fn baggage_can_be_kept_from_one_client() {
     assert_eq!(sent_to_partner(layer().baggage(["order_no"]), plain).await, "order_no=7 acme");
     assert_eq!(sent_to_partner(layer().baggage(["ORDER_NO", "none"]), plain).await, "- acme");
     assert_eq!(sent_to_partner(layer().no_baggage(), plain).await, "- acme");
-    // One request only, which keeps back tags in headers of their own too.
+    // For a single request, which also withholds tags in their own headers.
     assert_eq!(sent_to_partner(layer(), only(&["order_no"])).await, "order_no=7 -");
     assert_eq!(sent_to_partner(layer(), only(&["tenant_id"])).await, "tenant_id=acme acme");
     assert_eq!(sent_to_partner(layer(), only(&[])).await, "- -");
-    // It cannot ask for more than the layer allows.
+    // A request cannot send more than the layer allows.
     assert_eq!(sent_to_partner(layer().baggage(["order_no"]), only(&["order_no", "secret"])).await, "order_no=7 -");
 }
 
-/// Without an SDK nothing is removed from a request, except what was asked for.
+/// Without an SDK, only restricted headers are removed from a request.
 #[tokio::test]
-async fn baggage_that_is_passed_on_is_kept_back_too() {
+async fn forwarded_baggage_is_restricted_too() {
     let echo = || {
         tower::service_fn(|request: Request<()>| async move {
             let baggage = request.headers().get("baggage").is_some();
@@ -349,7 +349,7 @@ async fn secrets_in_a_url_are_not_recorded() {
     let shown =
         "http://shop.example/a;jsessionid=REDACTED/b?token=REDACTED&page=3&Client-Secret=REDACTED&mine=REDACTED&code=6";
     assert_text(&span, "url.full", Some(shown));
-    // A client that is given a path alone.
+    // A request with only a path.
     let (span, _) = one(layer(), get("/a;jsessionid=1/b?token=2&page=3"), 200).await;
     assert_text(&span, "url.path", Some("/a;jsessionid=REDACTED/b"));
     assert_text(&span, "url.query", Some("token=REDACTED&page=3"));

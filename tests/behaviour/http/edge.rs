@@ -1,4 +1,4 @@
-//! Tags from requests: their sources, and the precedence of these.
+//! Tags from requests: their sources and precedence.
 
 use axum::Router;
 use axum::body::Body;
@@ -56,7 +56,7 @@ async fn sources() {
     }
 }
 
-/// Each row takes away what won in the row before.
+/// Each row removes the source that won in the row before.
 #[tokio::test]
 async fn priority() {
     let all =
@@ -74,7 +74,7 @@ async fn priority() {
         (all(), "/none", &[travel, baggage], "from-travel"),
         (all(), "/none", &[baggage], "from-baggage"),
         (all(), "/none", &[], "from-default"),
-        // What the layer looks at goes by the order in which it was named; the rest does not.
+        // Sources of the layer apply in the order of configuration; the others have a fixed precedence.
         (reversed(), PATH, &[header, travel, baggage], "from-path"),
         (reversed(), no_route, &[header, travel, baggage], "from-query"),
         (reversed(), "/none", &[header, travel, baggage], "from-header"),
@@ -85,7 +85,7 @@ async fn priority() {
         (tag().query("tenant").env("CARGO_PKG_NAME"), PATH, &[], "throughline-tests"),
         (tag().path("tenant").constant("fixed"), PATH, &[], "from-path"),
         (tag().constant("fixed").path("tenant"), PATH, &[], "fixed"),
-        // Unless it was asked for.
+        // Unless it is configured.
         (all().caller_first(), PATH, &[header, travel, baggage], "from-header"),
         (reversed().caller_first(), PATH, &[header, travel, baggage], "from query"),
         (all().caller_first(), "/tenants/from-path/files/a", &[travel, baggage], "from-path"),
@@ -96,7 +96,7 @@ async fn priority() {
     }
 }
 
-/// What is sent to other services: the baggage that a handler would send, and a header.
+/// The baggage and the header that a handler would send to other services.
 async fn told(tag: RequestTag, headers: &[(&str, &str)]) -> String {
     #[biz_tags(tenant_id)]
     async fn handle(tenant_id: String, request: Request<Body>) -> String {
@@ -127,7 +127,7 @@ async fn told(tag: RequestTag, headers: &[(&str, &str)]) -> String {
 }
 
 #[tokio::test]
-async fn a_caller_cannot_make_the_services_below_believe_another_tenant() {
+async fn a_caller_cannot_set_the_tenant_for_downstream_services() {
     let sampled = ("traceparent", SAMPLED);
     let not_sampled = ("traceparent", super::NOT_SAMPLED);
     for evil in [
@@ -145,14 +145,14 @@ async fn a_caller_cannot_make_the_services_below_believe_another_tenant() {
         ] {
             assert_eq!(told(tag.clone(), evil).await, "tenant_id=acme|acme", "{tag:?} {evil:?}");
         }
-        // What does not leave the process is at least not contradicted.
+        // A tag that is not sent must at least not be contradicted.
         let told = told(tag().path("tenant_id"), evil).await;
         assert!(!told.contains("evil"), "{told} {evil:?}");
     }
 }
 
 #[tokio::test]
-async fn text_from_outside_has_the_type_that_is_named() {
+async fn text_from_outside_has_the_configured_type() {
     use throughline::propagation::TagType;
     let order = |headers: &'static [(&'static str, &'static str)], tag: RequestTag| async move {
         let (span, _) = one(ServerLayer::new().tag(tag), get("/orders/7?no=1002", headers)).await;
@@ -166,9 +166,9 @@ async fn text_from_outside_has_the_type_that_is_named() {
     assert_eq!(order(&[("x-no", "A-7")], tag().header("x-no")).await, Some("A-7".into()));
 }
 
-/// The SDK would keep both of two attributes with one key.
+/// The SDK keeps both of two attributes with the same key.
 #[tokio::test]
-async fn a_key_is_there_once() {
+async fn keys_are_unique() {
     let headers = [("x-a", "a"), ("x-b", "b")];
     let twice = ServerLayer::new().tag(tag().header("x-a")).tag(tag().header("x-b"));
     let (span, _) = one(twice.clone(), get("/orders/7", &headers)).await;
@@ -186,7 +186,7 @@ async fn a_key_is_there_once() {
 }
 
 #[tokio::test]
-async fn an_explicit_argument_wins_from_there_on() {
+async fn an_explicit_argument_takes_precedence_from_there_on() {
     #[traced]
     async fn below() {}
 
@@ -217,7 +217,7 @@ async fn an_explicit_argument_wins_from_there_on() {
 }
 
 #[tokio::test]
-async fn a_missing_tag_is_reported_and_the_request_goes_on() {
+async fn a_missing_tag_is_reported_and_the_request_continues() {
     let (span, response) =
         one(ServerLayer::new().tag(tag().header("x-tenant-id").required()), get("/orders/7", &[])).await;
     assert_eq!(response.status(), 200);
@@ -235,16 +235,16 @@ async fn a_missing_tag_is_reported_and_the_request_goes_on() {
 }
 
 #[tokio::test]
-async fn a_request_for_nothing_that_exists_lacks_nothing() {
+async fn a_request_without_a_route_has_no_missing_tags() {
     let layer = || ServerLayer::new().tag(tag().header("x-tenant-id").required());
     let (span, response) = one(layer(), get("/wp-login.php", &[])).await;
     assert_eq!(response.status(), 404);
     assert!(span.event("throughline.tag.missing").is_none());
-    // A route that says 404 exists.
+    // A route that responds with 404 exists.
     let (span, _) = one(layer(), get("/status/404", &[])).await;
     assert!(span.event("throughline.tag.missing").is_some());
 
-    // Around a service that has no routes, or keeps them to itself.
+    // Around a service without routes, or with routes that are not visible to the layer.
     for (status, reported) in [(200, true), (404, false), (500, true)] {
         let capture = Capture::new();
         let service = layer().layer(service_fn(move |_: Request<()>| async move {
@@ -280,7 +280,7 @@ async fn secrets_are_hashed_or_masked() {
     let (hashed, _) = tag_of(tag().header("x-tenant-id").hash(), PATH, &[("x-tenant-id", "ada")]).await;
     let hashed = hashed.expect("a value");
     assert_eq!(hashed.len(), 32);
-    // What came as a tag was hashed where it became one.
+    // A value that was received as a tag was hashed by the sender.
     let (travelled, _) = tag_of(tag().header("x-tenant-id").hash(), PATH, &[("x-travel-tenant", &hashed)]).await;
     assert_eq!(travelled, Some(hashed));
     let (travelled, _) = tag_of(tag().header("x-tenant-id").mask(), PATH, &[("x-travel-tenant", "**ada-1234")]).await;
@@ -288,7 +288,7 @@ async fn secrets_are_hashed_or_masked() {
 }
 
 #[tokio::test]
-async fn values_are_bounded_and_harmless() {
+async fn values_are_bounded_and_sanitized() {
     let (long, _) = tag_of(tag().header("x-tenant-id"), PATH, &[("x-tenant-id", &"x".repeat(50_000))]).await;
     assert_eq!(long.map(|value| value.chars().count()), Some(throughline::MAX_TEXT_BYTES + 1));
     let forged = "/tenants/a%0d%0aINFO%20all%20is%20well%1b%5b2J/files/x";
@@ -302,7 +302,7 @@ async fn values_are_bounded_and_harmless() {
 }
 
 #[tokio::test]
-async fn a_tag_can_leave_as_baggage() {
+async fn a_tag_can_be_sent_as_baggage() {
     for headers in [
         &[("x-tenant-id", "acme")][..],
         &[("x-travel-tenant", "acme")],
@@ -318,7 +318,7 @@ async fn a_tag_can_leave_as_baggage() {
     }
 }
 
-/// Gives back a header as the client layer sends it.
+/// Returns a header as the client layer sends it.
 async fn sent(layer: ClientLayer, request: Request<()>) -> String {
     let echo = service_fn(|request: Request<()>| async move {
         let header = request.headers().get("x-biz-id").map_or(&b""[..], |value| value.as_bytes()).to_vec();
@@ -333,7 +333,7 @@ fn client() -> ClientLayer {
 }
 
 #[tokio::test]
-async fn tags_travel_in_headers_of_their_own() {
+async fn tags_are_sent_in_their_own_headers() {
     #[biz_tags(biz_id)]
     async fn tagged(biz_id: &str) -> String {
         sent(client(), Request::new(())).await
@@ -346,7 +346,7 @@ async fn tags_travel_in_headers_of_their_own() {
 }
 
 #[tokio::test]
-async fn a_header_that_the_caller_has_set_stays() {
+async fn a_header_that_the_caller_has_set_is_kept() {
     #[biz_tags(biz_id)]
     async fn tagged(biz_id: &str) -> String {
         let request = Request::get("/").header("x-biz-id", "mine").body(()).expect("a request");
@@ -357,7 +357,7 @@ async fn a_header_that_the_caller_has_set_stays() {
 
 /// A gateway forwards the request itself, with the header of its caller.
 #[tokio::test]
-async fn a_header_of_the_caller_does_not_stand_in_for_the_tag() {
+async fn a_received_header_does_not_replace_the_tag() {
     let everything = || SendBaggage::only(["biz_id"]);
     for (tag, may_leave, expected) in
         [("order", everything(), "order"), ("two\nlines", everything(), ""), ("order", SendBaggage::none(), "")]
@@ -375,7 +375,7 @@ async fn a_header_of_the_caller_does_not_stand_in_for_the_tag() {
 }
 
 #[tokio::test]
-async fn tags_travel_through_a_service_also_when_not_sampled() {
+async fn tags_pass_through_a_service_even_if_not_sampled() {
     for traceparent in [SAMPLED, super::NOT_SAMPLED] {
         let capture = Capture::new();
         let router = Router::new()

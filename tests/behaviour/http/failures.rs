@@ -52,7 +52,7 @@ const REFUSED: &str = "cannot connect: connection refused";
 #[derive(Clone, Default)]
 struct Events {
     lines: Arc<Mutex<Vec<String>>>,
-    /// Whether nothing in this process writes ids and tags on each line.
+    /// Whether no formatter of this process writes IDs and tags on each line.
     bare: bool,
 }
 
@@ -88,11 +88,11 @@ impl Events {
     }
 }
 
-/// The events of one request to `router`, and its spans.
+/// Sends a request to `router`, and returns its events and spans.
 async fn events_of(router: Router, request: Request<axum::body::Body>) -> (Vec<String>, Capture) {
     let (events, capture) = (Events::default(), Capture::new());
     let _default = crate::subscriber::set_default(tracing_subscriber::registry().with(events.clone()));
-    // Says that this process has such a formatter.
+    // Marks this process as one with such a formatter.
     let _ = throughline::log::current();
     send(&capture, router, request).await;
     (events.taken(), capture)
@@ -129,7 +129,7 @@ async fn a_failure_of_the_server_writes_one_event() {
     }
 }
 
-/// In a process of its own, where no formatter of this crate writes ids and tags.
+/// Runs in its own process, where no formatter of this crate writes IDs and tags.
 #[tokio::test]
 async fn other_subscribers_get_ids_and_tags_as_fields() {
     const ALONE: &str = "THROUGHLINE_TEST_ALONE";
@@ -149,7 +149,7 @@ async fn other_subscribers_get_ids_and_tags_as_fields() {
     assert!(lines[0].ends_with(" throughline.tags=\"tenant_id=acme region=eu\""), "{lines:?}");
 }
 
-/// A subscriber is other code.
+/// A subscriber is application code.
 #[tokio::test]
 async fn a_subscriber_that_panics_does_not_fail_the_request() {
     struct Panics;
@@ -180,7 +180,7 @@ async fn the_event_has_the_route_that_only_the_inner_layer_knows() {
 }
 
 #[tokio::test]
-async fn an_error_of_the_service_writes_one_too() {
+async fn an_error_of_the_service_writes_one_event() {
     let (events, capture) = (Events::default(), Capture::new());
     let _default = crate::subscriber::set_default(tracing_subscriber::registry().with(events.clone()));
     let service = service_fn(|_: Request<()>| async { Err::<Response<String>, _>(tower::BoxError::from(refused())) });
@@ -194,7 +194,7 @@ async fn an_error_of_the_service_writes_one_too() {
 }
 
 #[tokio::test]
-async fn a_handler_names_the_cause() {
+async fn a_handler_can_record_the_cause() {
     let with_parts = || async { (StatusCode::BAD_GATEWAY, Cause::from_error(&refused()), "sorry").into_response() };
     let with_extension = || async {
         let mut response = StatusCode::BAD_GATEWAY.into_response();
@@ -216,7 +216,7 @@ async fn a_handler_names_the_cause() {
         let event = span.event("exception").expect("an event");
         assert_eq!(event.attributes, [opentelemetry::KeyValue::new("exception.message", REFUSED)]);
         assert!(events[0].contains(&format!(" error=\"{REFUSED}\"")), "{events:?}");
-        // In a trace that is not sampled the log is all there is.
+        // In an unsampled trace, there is only the log.
         let (events, _) = events_of(router.clone(), get(uri, &[("traceparent", NOT_SAMPLED)])).await;
         assert!(events[0].contains(&format!(" error=\"{REFUSED}\"")), "{events:?}");
     }
@@ -225,9 +225,9 @@ async fn a_handler_names_the_cause() {
     assert_eq!(capture.span("GET /fine").status, Status::Unset);
 }
 
-/// What a proxy does, without a word about traces.
+/// A proxy without any code for traces.
 #[tokio::test]
-async fn the_error_of_a_call_is_the_cause_of_the_502() {
+async fn the_error_of_a_call_is_the_cause_of_a_502() {
     let url = nowhere().await;
     let with_reqwest = {
         let url = url.clone();
@@ -270,7 +270,7 @@ async fn the_error_of_a_call_is_the_cause_of_the_502() {
 }
 
 #[tokio::test]
-async fn so_is_the_error_of_a_function() {
+async fn the_error_of_a_function_is_the_cause_of_a_502() {
     #[traced]
     async fn charge() -> Result<(), io::Error> {
         Err(io::Error::other("the card has expired"))
@@ -316,14 +316,14 @@ async fn errors_of_a_client_have_their_causes() {
     // An unregistered type has its own text.
     assert_eq!(describe(plain(), refused).await, "cannot connect");
     assert_eq!(describe(plain().causes_of::<Wrapped>(), refused).await, REFUSED);
-    // What an error says of its cause is not said twice.
+    // A cause that is part of the error text is not repeated.
     let told = || Wrapped("no way: connection refused", refused().1);
     assert_eq!(describe(plain().causes_of::<Wrapped>(), told).await, "no way: connection refused");
 }
 
-/// A chain that has no end.
+/// An error that is its own source.
 #[tokio::test]
-async fn a_circle_of_causes_ends() {
+async fn a_cyclic_chain_of_causes_is_limited() {
     #[derive(Debug)]
     struct Circle;
     impl fmt::Display for Circle {
@@ -339,7 +339,7 @@ async fn a_circle_of_causes_ends() {
     assert_eq!(Cause::from_error(&Circle).to_string(), "again");
 }
 
-/// An answer that fails twice has one `error.type`: an exporter would see both.
+/// A response that fails twice has one `error.type`, because an exporter would receive both.
 #[tokio::test]
 async fn a_failure_whose_body_fails_too_is_recorded_once() {
     let handler = || async {

@@ -64,7 +64,7 @@ fn a_header_map_is_an_extractor() {
 }
 
 #[test]
-fn a_header_that_occurs_twice_is_seen_twice() {
+fn all_values_of_a_repeated_header_are_extracted() {
     let mut headers = map(&[("traceparent", SAMPLED), ("tracestate", "a=1")]);
     headers.append("tracestate", "b=2".parse().expect("a value"));
     assert_eq!(Headers(&headers).get_all("tracestate"), Some(vec!["a=1", "b=2"]));
@@ -75,7 +75,7 @@ fn a_header_that_occurs_twice_is_seen_twice() {
 }
 
 #[test]
-fn what_is_no_text_is_not_as_if_it_were_absent() {
+fn a_header_that_is_not_text_is_invalid_rather_than_absent() {
     let mut headers = map(&[("traceparent", SAMPLED), ("tracestate", "a=1")]);
     headers.append("tracestate", HeaderValue::from_bytes(b"b=\xff").expect("a value"));
     assert_eq!(Headers(&headers).get_all("tracestate").map(|all| all.len()), Some(2));

@@ -23,7 +23,7 @@ const NAMES: [&str; 12] = [
     "x-recorded",
 ];
 
-/// Bytes that a header may hold: some at random, some that almost mean something.
+/// Header values: some random, some almost valid.
 fn value() -> impl Strategy<Value = HeaderValue> {
     let shaped = prop_oneof![
         "[0-9a-f]{2}-[0-9a-f]{31,33}-[0-9a-f]{15,17}-[0-9a-f]{1,3}",
@@ -32,7 +32,7 @@ fn value() -> impl Strategy<Value = HeaderValue> {
         "(for=\"?\\[?[0-9a-f:.]{0,20}\\]?\"?[;,]?){0,5}",
         "[a-z0-9.:\\[\\]@]{0,30}",
     ];
-    // All bytes but those that no header can hold.
+    // All bytes that are allowed in a header.
     let byte = prop_oneof![Just(b'\t'), b' '..=b'~', 0x80..=u8::MAX];
     prop_oneof![proptest::collection::vec(byte, 0..300), shaped.prop_map(String::into_bytes)]
         .prop_map(|bytes| HeaderValue::from_bytes(&bytes).expect("a header value"))

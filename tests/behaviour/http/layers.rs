@@ -1,4 +1,4 @@
-//! What the order of layers changes.
+//! The effects of the order of layers.
 
 use std::convert::Infallible;
 
@@ -28,7 +28,7 @@ async fn two_layers_make_one_span() {
     let capture = Capture::new();
     let inner = ServerLayer::new().tag(RequestTag::new("order_no").path("order_no"));
     let router = Router::new().route("/orders/{order_no}", axum::routing::get(handle)).layer(inner);
-    // Around the whole router no route is known yet.
+    // Around the whole router, the route is not known yet.
     let service = ServerLayer::new().tag(RequestTag::new("tenant_id").header("x-tenant-id")).layer(router);
     let request = get("/orders/7", &[("x-tenant-id", "acme")]);
     let response = capture.run_async(service.oneshot(request)).await.expect("an answer");
@@ -62,7 +62,7 @@ async fn traced_middleware_belongs_inside_of_the_layer() {
     assert_eq!(request.links.links[0].span_context.span_id(), around.span_context.span_id());
 }
 
-/// What a layer between two of ours does in a span of its own.
+/// A layer between two of ours starts its own span.
 #[tokio::test]
 async fn the_inner_of_two_layers_knows_the_span_of_the_request() {
     let capture = Capture::new();
@@ -80,7 +80,8 @@ async fn the_inner_of_two_layers_knows_the_span_of_the_request() {
     );
 }
 
-/// A tag header is read by whichever of two layers names it, unless the outer one is public or knows better.
+/// A tag header is read by either of two layers that is configured for it, unless the outer one is public or has set
+/// the tag.
 #[tokio::test]
 async fn the_inner_of_two_layers_reads_tag_headers_too() {
     let internal = ServerLayer::new;
@@ -107,7 +108,7 @@ async fn the_inner_of_two_layers_reads_tag_headers_too() {
 }
 
 #[tokio::test]
-async fn a_route_that_is_known_outside_stays() {
+async fn a_route_known_to_the_outer_layer_is_kept() {
     let capture = Capture::new();
     let router = router(ServerLayer::new());
     let service = ServerLayer::new().route(|_| Some("/outside".into())).layer(router);
@@ -118,7 +119,7 @@ async fn a_route_that_is_known_outside_stays() {
     assert_no_doubles(&span);
 }
 
-/// A buffer calls the service inside of it in a task of its own, which knows nothing of the caller.
+/// A buffer calls its inner service in a task of its own, where the context of the caller is not current.
 #[tokio::test]
 async fn a_client_layer_belongs_outside_of_a_buffer() {
     async fn far(request: Request<()>) -> Result<Response<Option<http::HeaderValue>>, Infallible> {
@@ -132,7 +133,7 @@ async fn a_client_layer_belongs_outside_of_a_buffer() {
     let sent = sent.to_str().expect("text");
     assert!(sent.contains(&capture.span("GET").span_id().to_string()), "{sent}");
 
-    // Inside, the request knows nothing of the trace.
+    // Inside, the request is not part of the trace.
     let capture = Capture::new();
     let inside = ServiceBuilder::new().layer(BufferLayer::new(1)).layer(ClientLayer::new()).service(service_fn(far));
     let call = throughline::in_span_async("call", inside.oneshot(Request::default()));

@@ -41,7 +41,7 @@ pub(crate) fn get(uri: &str, headers: &[(&str, &str)]) -> Request<Body> {
     request.body(Body::empty()).expect("a request")
 }
 
-/// Answers with the status that the path asks for.
+/// Responds with the status in the path.
 async fn status(axum::extract::Path(code): axum::extract::Path<u16>) -> impl IntoResponse {
     (StatusCode::from_u16(code).expect("a status"), "body")
 }
@@ -55,7 +55,7 @@ pub(crate) fn router(layer: ServerLayer) -> Router {
         .layer(layer)
 }
 
-/// Sends one request to `router`, below the capture's context, and reads the answer to its end.
+/// Sends one request to `router`, below the capture's context, and reads the whole response.
 pub(crate) async fn send(capture: &Capture, router: Router, request: Request<Body>) -> Response<Bytes> {
     capture
         .run_async(async move {
@@ -94,7 +94,7 @@ pub(crate) fn list(values: &[&'static str]) -> Value {
     Value::Array(Array::String(values.iter().map(|&value| StringValue::from(value)).collect()))
 }
 
-/// No key may occur twice on a span: the SDK keeps both.
+/// Asserts that keys are unique, because the SDK keeps duplicates.
 #[track_caller]
 pub(crate) fn assert_no_doubles(span: &FinishedSpan) {
     let mut keys: Vec<_> = span.attributes.iter().map(|attribute| attribute.key.as_str()).collect();

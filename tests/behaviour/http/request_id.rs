@@ -17,11 +17,11 @@ use crate::output::Output;
 use super::{SAMPLED, TRACE, assert_no_doubles, get, one, router, send};
 
 const RECORDED: &str = "http.request.header.x-request-id";
-/// A caller of another trace than the one that `UUID` could be.
+/// A caller in another trace than that of `UUID`.
 const OTHER: &str = "00-11111111111111111111111111111111-b7ad6b7169203331-01";
 const UUID: &str = "0AF76519-16cd-43dd-8448-eb211c80319c";
 
-/// What became of one request.
+/// The result of one request.
 struct Ids {
     trace: String,
     answered: String,
@@ -42,7 +42,7 @@ async fn ids(layer: ServerLayer, headers: &[(&str, &str)]) -> Ids {
 }
 
 #[tokio::test]
-async fn an_id_is_minted_at_first_entry() {
+async fn an_id_is_generated_at_the_first_entry() {
     let ids = ids(ServerLayer::new(), &[]).await;
     assert_eq!(ids.answered, ids.trace);
     assert_eq!(ids.answered.len(), 32);
@@ -51,7 +51,7 @@ async fn an_id_is_minted_at_first_entry() {
 }
 
 #[tokio::test]
-async fn an_id_that_can_be_one_becomes_the_trace_id() {
+async fn a_suitable_id_becomes_the_trace_id() {
     for given in [TRACE, UUID, "0af76519-16cd-43dd-8448-eb211c80319c", "0AF7651916CD43DD8448EB211C80319C"] {
         for traceparent in [None, Some("00-00000000000000000000000000000000-b7ad6b7169203331-01"), Some("nonsense")] {
             let headers: Vec<_> = [Some(("x-request-id", given)), traceparent.map(|value| ("traceparent", value))]
@@ -93,7 +93,7 @@ async fn a_valid_traceparent_names_the_trace() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_passed_on_is_replaced() {
+async fn an_invalid_id_is_replaced() {
     let long = "x".repeat(257);
     for given in ["", "   ", "é", &long] {
         let ids = ids(ServerLayer::new(), &[("x-request-id", given)]).await;
@@ -131,12 +131,12 @@ async fn with_another_id_generator_the_request_keeps_its_id() {
 }
 
 #[tokio::test]
-async fn one_wish_names_one_trace() {
+async fn a_requested_id_is_used_for_one_trace() {
     let generator = throughline::telemetry::RequestIdGenerator::new();
     assert_ne!(generator.new_trace_id(), generator.new_trace_id());
     let capture = Capture::new();
     let handler = || async {
-        // A second trace below the first must not have its id.
+        // A second trace below the first must not have its ID.
         throughline::span("job").root().run(|| ());
         "ok"
     };
@@ -175,8 +175,8 @@ async fn the_id_is_there_for_logs_handlers_and_jobs() {
     assert_eq!(RequestId::current(), None);
 }
 
-/// The trace id is on every line; where the caller has named another, that is there too, and cannot
-/// forge anything.
+/// The trace ID is on every line. If the caller has sent another ID, that is on the line, too, and cannot forge
+/// anything.
 #[tokio::test]
 async fn it_is_on_log_lines() {
     for (headers, on_line) in [
@@ -209,7 +209,7 @@ async fn it_is_on_log_lines() {
     }
 }
 
-/// A client that gives back the headers it would have sent.
+/// A client that returns the headers it would have sent.
 async fn sent(request: Request<()>) -> HeaderMap {
     let echo = service_fn(|request: Request<()>| async move {
         Ok::<_, std::convert::Infallible>(Response::new(request.headers().clone()))
@@ -218,7 +218,7 @@ async fn sent(request: Request<()>) -> HeaderMap {
 }
 
 #[tokio::test]
-async fn clients_pass_it_on() {
+async fn clients_propagate_it() {
     let handler = || async {
         let headers = sent(Request::new(())).await;
         headers["x-request-id"].to_str().expect("text").to_owned()
@@ -233,7 +233,7 @@ async fn clients_pass_it_on() {
 
 /// A gateway forwards the request itself, with the header of its caller.
 #[tokio::test]
-async fn an_id_that_was_refused_is_not_passed_on() {
+async fn a_rejected_id_is_not_propagated() {
     let long = "x".repeat(257);
     for (layer, given, is_kept) in [
         (ServerLayer::new(), "order-7", true),
@@ -262,9 +262,9 @@ async fn an_id_that_was_refused_is_not_passed_on() {
     }
 }
 
-/// As with `reqwest`, whose requests have no extensions.
+/// Requests of `reqwest`, for example, have no extensions.
 #[tokio::test]
-async fn nor_by_a_client_that_is_not_a_tower_service() {
+async fn a_rejected_id_is_not_propagated_by_other_clients() {
     let gateway = service_fn(|request: Request<()>| async move {
         let mut headers = request.headers().clone();
         let target = Target { path: "/", ..Target::default() };
@@ -291,7 +291,7 @@ async fn a_client_outside_of_a_request_sends_the_trace_id() {
 }
 
 #[tokio::test]
-async fn without_an_sdk_there_is_one_id_all_the_same() {
+async fn without_an_sdk_there_is_one_id_too() {
     let handler = || async {
         let headers = sent(Request::new(())).await;
         assert!(!headers.contains_key("traceparent"), "there is no span to name");
@@ -318,7 +318,7 @@ async fn without_an_sdk_there_is_one_id_all_the_same() {
 }
 
 #[tokio::test]
-async fn an_id_that_the_handler_has_set_stays() {
+async fn an_id_set_by_the_handler_is_kept() {
     let capture = Capture::new();
     let handler = || async { ([("x-request-id", "from-upstream")], "ok") };
     let router = Router::new().route("/", on_get(handler)).layer(ServerLayer::new());

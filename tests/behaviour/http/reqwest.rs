@@ -13,7 +13,7 @@ use throughline_reqwest::{ClientExt as _, RequestBuilderExt as _};
 use super::sockets::{Server, serve};
 use super::{assert_no_doubles, assert_number, assert_text};
 
-/// A server that is not traced, and says what it was sent.
+/// A server without tracing that returns the headers of the request.
 async fn plain() -> Server {
     let say = |headers: http::HeaderMap| async move {
         let names = ["traceparent", "x-request-id", "x-biz-id"];
@@ -84,7 +84,7 @@ async fn each_send_is_a_span() {
     assert_text(&capture.named("GET")[0], "error.type", Some("502"));
 }
 
-/// Its requests have no extensions, so the layer says it.
+/// Requests have no extensions, so the layer is configured.
 #[tokio::test]
 async fn attempts_are_counted_and_templates_named_by_the_layer() {
     let server = plain().await;
@@ -106,7 +106,7 @@ async fn attempts_are_counted_and_templates_named_by_the_layer() {
 }
 
 #[tokio::test]
-async fn redirects_are_inside() {
+async fn redirects_are_part_of_the_span() {
     let server = plain().await;
     let capture = Capture::new();
     let call = client().get(format!("http://{}/moved", server.address)).send_traced();

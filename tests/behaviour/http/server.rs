@@ -61,7 +61,7 @@ async fn a_method_nobody_knows_is_no_name() {
     assert_text(&span, "http.request.method_original", Some("BREW"));
 }
 
-/// In a process of its own, because the list is read once.
+/// Runs in its own process, because the list is read once.
 #[tokio::test]
 async fn the_environment_names_the_methods() {
     const LIST: &str = "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS";
@@ -98,7 +98,7 @@ async fn a_failure_of_the_server_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_failure_of_the_client_is_none_of_the_server() {
+async fn a_client_error_is_not_an_error_of_the_server() {
     for code in [200, 302, 400, 404, 429, 499] {
         let (span, _) = one(ServerLayer::new(), get(&format!("/status/{code}"), &[])).await;
         assert_eq!(span.status, Status::Unset, "{code}");
@@ -117,7 +117,7 @@ async fn the_other_end_is_known_from_the_connection() {
     ] {
         let capture = Capture::new();
         let peer: SocketAddr = "192.0.2.7:4711".parse().expect("an address");
-        // As axum's own service with connect info does it.
+        // This is what axum's service with connect info does.
         let router = router(layer).layer(Extension(ConnectInfo(peer)));
         send(&capture, router, get("/orders/7", headers)).await;
         let span = capture.span("GET /orders/{order_no}");
@@ -128,7 +128,7 @@ async fn the_other_end_is_known_from_the_connection() {
 }
 
 #[tokio::test]
-async fn forwarded_headers_are_believed_as_far_as_proxies_go() {
+async fn forwarded_headers_are_trusted_up_to_the_number_of_proxies() {
     let forged_and_real = [("x-forwarded-for", "10.0.0.1, 203.0.113.9"), ("x-forwarded-proto", "https")];
     let rfc = [
         ("forwarded", "for=10.0.0.1;host=evil.example, for=\"[2001:db8::1]:4711\";proto=https;host=shop.example"),
@@ -170,7 +170,7 @@ async fn ports_follow_the_scheme() {
         assert_text(&span, "server.address", Some("shop.example"));
         assert_number(&span, "server.port", port);
     }
-    // That of the URI, which HTTP/2 has, comes before that of the layer.
+    // The scheme of the URI, as in HTTP/2, takes precedence over that of the layer.
     for (layer, scheme, port) in [(ServerLayer::new().scheme("https"), "http", 80), (ServerLayer::new(), "https", 443)]
     {
         let (span, _) = one(layer, get(&format!("{scheme}://shop.example/orders/7"), &[])).await;
@@ -213,7 +213,7 @@ async fn headers_are_recorded_on_demand() {
 }
 
 #[tokio::test]
-async fn more_parameters_can_be_taken_out() {
+async fn more_parameters_can_be_redacted() {
     let (span, _) = one(ServerLayer::new().redact(["token"]), get("/orders/7?token=t&page=1", &[])).await;
     assert_text(&span, "url.query", Some("token=REDACTED&page=1"));
 }
@@ -231,7 +231,7 @@ async fn a_nested_router_is_seen_as_a_whole() {
 }
 
 #[tokio::test]
-async fn outside_of_the_routing_a_closure_tells_the_route() {
+async fn a_closure_can_provide_the_route_outside_of_the_router() {
     let capture = Capture::new();
     let route = |parts: &http::request::Parts| match parts.uri.path() {
         "/empty" => Some("".into()),
@@ -286,7 +286,7 @@ async fn a_panic_is_recorded_and_goes_on() {
 }
 
 #[tokio::test]
-async fn what_is_not_sampled_is_not_recorded_but_answered_and_passed_on() {
+async fn an_unsampled_request_is_handled_and_propagated_but_not_recorded() {
     let capture = Capture::new();
     let router = Router::new()
         .route("/", axum::routing::get(|| async { throughline::Carrier::capture().traceparent.unwrap_or_default() }))

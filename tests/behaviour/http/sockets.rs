@@ -34,7 +34,7 @@ use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use super::{assert_number, assert_text};
 
-/// A server on a port of its own, until dropped.
+/// A server on its own port, which runs until dropped.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     task: JoinHandle<()>,
@@ -48,7 +48,7 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// Waits until a request is over, span and all, and not only answered.
+    /// Waits until a request is complete, including its span.
     async fn ended(&mut self) {
         let ended = tokio::time::timeout(Duration::from_secs(20), self.ended.recv()).await;
         ended.expect("a request ends in time").expect("the server runs");
@@ -59,7 +59,7 @@ impl Server {
     }
 }
 
-/// Tells that a request is over, when it is let go.
+/// Reports that a request is complete when dropped.
 struct Over(mpsc::UnboundedSender<()>);
 
 impl Drop for Over {
@@ -68,7 +68,7 @@ impl Drop for Over {
     }
 }
 
-/// A body that is let go before the word that it is over.
+/// A body that is dropped before the request is reported as complete.
 struct Watched(Body, #[expect(dead_code, reason = "its drop matters")] Over);
 
 impl http_body::Body for Watched {
@@ -92,7 +92,7 @@ pub(crate) async fn serve(router: Router) -> Server {
     start(router, None).await
 }
 
-/// A server whose requests are in the capture: axum's tasks know nothing of ours.
+/// A server whose requests are captured, although axum's tasks do not inherit our context.
 async fn serve_in(capture: &Capture, router: Router) -> Server {
     start(router, Some(capture.clone())).await
 }
@@ -161,7 +161,7 @@ async fn from_service_to_service() {
 }
 
 #[tokio::test]
-async fn a_streamed_answer_ends_with_its_stream() {
+async fn a_streamed_response_ends_with_its_stream() {
     for http2 in [false, true] {
         let capture = Capture::new();
         let stream = || async {
@@ -225,7 +225,7 @@ async fn a_client_that_does_not_read_on_cancels_the_stream() {
 
 /// An upgrade, as for web sockets. Such a connection may last for days.
 #[tokio::test]
-async fn an_upgraded_connection_lives_on_without_the_span() {
+async fn an_upgraded_connection_outlives_the_span() {
     #[traced]
     async fn session(mut connection: TokioIo<hyper::upgrade::Upgraded>) {
         let mut said = [0; 5];
@@ -263,7 +263,7 @@ async fn an_upgraded_connection_lives_on_without_the_span() {
 }
 
 #[tokio::test]
-async fn requests_on_one_connection_are_traces_of_their_own() {
+async fn requests_on_one_connection_have_their_own_traces() {
     let capture = Capture::new();
     let mut server =
         serve_in(&capture, Router::new().route("/", get(|| async { "ok" })).layer(ServerLayer::new())).await;
@@ -281,7 +281,7 @@ async fn requests_on_one_connection_are_traces_of_their_own() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn requests_at_the_same_time_do_not_mix() {
+async fn concurrent_requests_do_not_mix() {
     #[traced]
     async fn load() {
         tokio::task::yield_now().await;

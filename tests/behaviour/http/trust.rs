@@ -26,12 +26,12 @@ async fn an_internal_service_continues() {
 }
 
 #[tokio::test]
-async fn a_public_service_starts_anew_and_links() {
+async fn a_public_service_starts_a_linked_trace() {
     for traceparent in [SAMPLED, NOT_SAMPLED] {
         let capture = Capture::new();
         let headers = [("traceparent", traceparent), ("tracestate", "a=1"), ("baggage", "tenant=acme")];
         let response = send(&capture, router(ServerLayer::new().public()), get("/", &headers)).await;
-        // Recorded also where the caller says that it is not sampled.
+        // Recorded even if the caller is not sampled.
         let span = capture.span("GET /");
         assert_ne!(span.trace_id().to_string(), TRACE);
         assert_eq!(span.parent_id(), None);
@@ -79,14 +79,14 @@ async fn fresh_ids_are_for_first_entries() {
 }
 
 #[tokio::test]
-async fn travelling_headers_are_read_from_services_only() {
+async fn tag_headers_are_read_from_internal_callers_only() {
     for (layer, expected) in [(ServerLayer::new(), Some("acme")), (ServerLayer::new().public(), None)] {
         let capture = Capture::new();
         let headers = [("x-tenant-id", "acme")];
         send(&capture, router(layer.tag_header("tenant_id", "x-tenant-id")), get("/", &headers)).await;
         assert_text(&capture.span("GET /"), "tenant_id", expected);
     }
-    // Who names the header for a tag wants it, whoever calls.
+    // A header that is configured as the source of a tag is read from any caller.
     let capture = Capture::new();
     let layer = ServerLayer::new().public().tag(RequestTag::new("tenant_id").header("x-tenant-id"));
     send(&capture, router(layer), get("/", &[("x-tenant-id", "acme")])).await;
@@ -94,7 +94,7 @@ async fn travelling_headers_are_read_from_services_only() {
 }
 
 #[tokio::test]
-async fn nothing_of_one_request_is_in_the_next() {
+async fn requests_do_not_affect_each_other() {
     let capture = Capture::new();
     let router = router(ServerLayer::new().tag_header("tenant_id", "x-tenant-id"));
     let headers = [("traceparent", SAMPLED), ("baggage", "a=1"), ("x-tenant-id", "acme"), ("x-request-id", "order-7")];

@@ -25,7 +25,7 @@ async fn job() {}
 #[traced_spawn(root)]
 async fn root_job() {}
 
-/// Does all that can begin a trace, and says what a service below would be sent.
+/// Runs everything that can start a trace, and returns the headers that a downstream service would receive.
 async fn busy(request: Request<Body>) -> String {
     throughline::in_span("below", || {});
     root();
@@ -53,7 +53,7 @@ fn router(layer: ServerLayer) -> Router {
 }
 
 #[tokio::test]
-async fn nothing_is_recorded_of_them() {
+async fn untraced_requests_are_not_recorded() {
     let probe = |parts: &http::request::Parts| parts.headers.contains_key("x-probe");
     for (layer, uri, headers) in [
         (ServerLayer::new().untraced(["/metrics", "/healthz"]), "/healthz", &[][..]),
@@ -73,7 +73,7 @@ async fn nothing_is_recorded_of_them() {
 }
 
 #[tokio::test]
-async fn all_others_are_traced() {
+async fn other_requests_are_traced() {
     let probe = |parts: &http::request::Parts| parts.headers.contains_key("x-probe");
     let layer = ServerLayer::new().untraced(["/healthz", "/internal/*", "/hea*"]).untraced_if(probe);
     for uri in ["/healthz/deep", "/healthz/", "/internal", "/HEALTHZ"] {
@@ -83,9 +83,9 @@ async fn all_others_are_traced() {
     }
 }
 
-/// The body is part of the request too.
+/// The body is part of the request, too.
 #[tokio::test]
-async fn nor_of_their_bodies() {
+async fn untraced_bodies_are_not_recorded() {
     let capture = Capture::new();
     let stream = || async {
         let chunks =
@@ -101,7 +101,7 @@ async fn nor_of_their_bodies() {
 
 /// Of two layers the outer one decides.
 #[tokio::test]
-async fn an_inner_layer_keeps_out_of_it() {
+async fn an_inner_layer_does_not_trace_them() {
     let inner = || ServerLayer::new().public();
     let capture = Capture::new();
     let outer = ServerLayer::new().untraced(["/healthz"]);

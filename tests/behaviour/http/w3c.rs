@@ -9,8 +9,8 @@ use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use super::{PARENT, TRACE, send};
 
-/// What a service that was sent `headers` sends on: the trace id, the parent id, the flags, and the
-/// trace state.
+/// The headers that a service with these request headers sends: the trace ID, the parent ID, the flags and the trace
+/// state.
 async fn through(headers: &[(&str, &[u8])]) -> (String, String, String, Vec<String>) {
     async fn call_on() -> (HeaderMap, &'static str) {
         let echo = service_fn(|request: Request<()>| async move {
@@ -145,7 +145,7 @@ async fn state(headers: &[&[u8]]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn states_that_are_passed_on() {
+async fn states_that_are_propagated() {
     let members = |count: usize| (0..count).map(|at| format!("k{at}=v")).collect::<Vec<_>>().join(",");
     let (long_key, long_tenant) = ("k".repeat(256), "t".repeat(241));
     for (headers, expected) in [

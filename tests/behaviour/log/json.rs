@@ -25,7 +25,7 @@ fn written(f: impl FnOnce()) -> Output {
     output
 }
 
-/// The members of a line that stand for the trace, in the order in which they are written.
+/// The members of a line that identify the trace, in the order in which they are written.
 fn ids(span: &FinishedSpan) -> String {
     format!(r#""trace_id":"{}","span_id":"{}","trace_flags":"01""#, span.trace_id(), span.span_id())
 }
@@ -35,7 +35,7 @@ fn parsed(output: &Output) -> Vec<Value> {
 }
 
 #[test]
-fn a_line_has_the_ids_and_the_tags_of_where_it_is() {
+fn a_line_has_the_ids_and_tags_of_the_current_span() {
     #[traced]
     #[biz_tags(tenant_id, order_no, express = true, sum = 1.5, items = ["a b", "c"], sizes = [1u8, 2], flags = [true, false], shares = [0.5, 1.5])]
     fn place(tenant_id: &str, order_no: u64) {
@@ -73,7 +73,7 @@ fn a_line_has_the_ids_and_the_tags_of_where_it_is() {
 }
 
 #[tokio::test]
-async fn a_detached_job_has_ids_of_its_own_and_the_tags_of_its_caller() {
+async fn a_detached_job_has_its_own_ids_and_the_tags_of_its_caller() {
     #[traced_spawn]
     async fn job() {
         info!("started");
@@ -97,7 +97,7 @@ async fn a_detached_job_has_ids_of_its_own_and_the_tags_of_its_caller() {
 }
 
 #[test]
-fn the_spans_of_tracing_are_there_too() {
+fn a_line_has_the_spans_of_tracing_too() {
     #[instrument]
     fn below(n: u8) {
         info!("x");
@@ -140,9 +140,9 @@ fn values_cannot_forge_lines() {
     assert_eq!(line["fields"]["shown"], HOSTILE);
 }
 
-/// A tag cannot stand in for another member, and a key stands there once.
+/// A tag cannot be mistaken for another member, and keys are unique.
 #[test]
-fn tags_are_an_object_of_their_own() {
+fn tags_are_a_nested_object() {
     let capture = Capture::new();
     let output = written(|| {
         capture.run(|| {
@@ -158,7 +158,7 @@ fn tags_are_an_object_of_their_own() {
 }
 
 #[test]
-fn a_layer_of_the_user_has_them_as_well() {
+fn a_layer_of_the_user_can_write_them() {
     let output = Output::default();
     let mut layer = json_subscriber::JsonLayer::new(output.writer());
     layer.with_level("severity");
@@ -173,7 +173,7 @@ fn a_layer_of_the_user_has_them_as_well() {
 }
 
 #[test]
-fn current_is_a_part_of_a_line_of_the_users() {
+fn current_can_be_part_of_a_custom_line() {
     #[derive(Serialize)]
     struct Line {
         message: &'static str,
@@ -188,7 +188,7 @@ fn current_is_a_part_of_a_line_of_the_users() {
 }
 
 #[test]
-fn the_ids_and_tags_cost_no_allocation() {
+fn the_ids_and_tags_are_written_without_allocating() {
     fn counted() -> u64 {
         let line = || info!(count = 2, "placed");
         line();

@@ -18,7 +18,7 @@ use tracing_subscriber::fmt::time::FormatTime;
 
 use crate::output::Output;
 
-/// A clock that stands still.
+/// A clock that always returns the same time.
 #[derive(Debug, Clone, Copy)]
 struct Noon;
 
@@ -28,7 +28,7 @@ impl FormatTime for Noon {
     }
 }
 
-/// Runs `f` in a span that is not sampled. Returns what identifies it.
+/// Runs `f` in an unsampled span. Returns its IDs.
 fn in_unsampled_span(f: impl FnOnce()) -> SpanContext {
     let capture = Capture::with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOff)));
     capture.run(|| {
@@ -39,16 +39,15 @@ fn in_unsampled_span(f: impl FnOnce()) -> SpanContext {
     })
 }
 
-/// The ids of a span, as they stand on a line.
+/// The IDs of a span, as they are written on a line.
 fn ids(span: &FinishedSpan) -> String {
     format!("trace_id={} span_id={}", span.trace_id(), span.span_id())
 }
 
-/// Line feeds, escape sequences, other controls, separators, overrides, and what a parser splits at.
+/// Line feeds, escape sequences, other controls, separators, overrides, and characters at which a parser splits.
 const HOSTILE: &str = "x\r\n12:00:00 ERROR forged\u{1b}[2K\u{1b}]0;t\u{7}\u{9b}1A\u{85}\u{2028}\u{202e}\u{200f}\u{200b}\t\0\u{7f}\" trace_id=0 }";
 
-/// Where the characters of a text would do harm. The line feeds that end the lines are not among
-/// them.
+/// The positions of harmful characters in a text, other than the line feeds that end its lines.
 fn harm(text: &str) -> Vec<char> {
     text.strip_suffix('\n').unwrap_or(text).chars().filter(|c| needs_escape(*c)).collect()
 }

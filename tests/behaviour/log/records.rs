@@ -1,4 +1,4 @@
-//! Tags on log records of OpenTelemetry.
+//! Tags on OpenTelemetry log records.
 
 use opentelemetry::logs::AnyValue;
 use opentelemetry::trace::TraceContextExt as _;
@@ -54,7 +54,7 @@ fn attributes<'r>(record: &'r SdkLogRecord, key: &str) -> Vec<&'r AnyValue> {
 }
 
 #[tokio::test]
-async fn a_record_has_the_ids_and_the_tags_of_where_it_is() {
+async fn a_record_has_the_ids_and_tags_of_the_current_span() {
     #[traced_spawn]
     async fn job() {
         tokio::task::yield_now().await;
@@ -101,7 +101,7 @@ async fn a_record_has_the_ids_and_the_tags_of_where_it_is() {
 }
 
 #[test]
-fn what_the_event_says_itself_wins() {
+fn attributes_of_the_event_take_precedence() {
     let records = Records::new();
     records.while_logging(|| {
         Capture::new().run(|| span("order").biz_tag("tenant_id", "acme").run(|| info!(tenant_id = "other", "x")));

@@ -33,7 +33,7 @@ fn attribute<'e>(event: &'e Event, key: &str) -> Option<&'e Value> {
 }
 
 #[test]
-fn an_event_is_on_the_span_with_all_it_says() {
+fn an_event_is_added_with_all_of_its_fields() {
     #[derive(Debug)]
     struct Refused(std::io::Error);
     impl fmt::Display for Refused {
@@ -82,7 +82,7 @@ fn an_event_is_on_the_span_with_all_it_says() {
 }
 
 #[test]
-fn each_attribute_is_there_once() {
+fn attribute_keys_are_unique() {
     let capture = Capture::new();
     with(SpanEvents::new(), || {
         capture.run(|| in_span("game", || info!(level = 3, "next")));
@@ -162,7 +162,7 @@ async fn an_event_is_on_the_innermost_span() {
 }
 
 #[test]
-fn a_span_takes_so_many_and_its_exception_has_room() {
+fn the_limit_of_events_leaves_room_for_the_exception() {
     #[traced]
     fn busy(lines: u32) -> Result<(), String> {
         (0..lines).for_each(|n| info!(n, "line"));
@@ -186,9 +186,9 @@ fn a_span_takes_so_many_and_its_exception_has_room() {
     }
 }
 
-/// The next span begins to count anew.
+/// The count of the next span starts at zero.
 #[test]
-fn each_span_counts_for_itself() {
+fn each_span_has_its_own_count() {
     let capture = Capture::new();
     with(SpanEvents::new().with_max_per_span(2), || {
         capture.run(|| (0..100).for_each(|_| in_span("each", || (0..2).for_each(|_| info!("line")))));
@@ -197,7 +197,7 @@ fn each_span_counts_for_itself() {
 }
 
 #[test]
-fn with_tracing_opentelemetry_each_event_is_there_once() {
+fn with_tracing_opentelemetry_each_event_is_added_once() {
     #[instrument]
     fn above() {
         info!("1");
@@ -225,7 +225,7 @@ fn with_tracing_opentelemetry_each_event_is_there_once() {
 }
 
 #[test]
-fn nothing_is_added_where_nothing_is_recorded() {
+fn events_are_not_added_where_nothing_is_recorded() {
     struct Costly;
     impl fmt::Display for Costly {
         fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -250,7 +250,7 @@ fn nothing_is_added_where_nothing_is_recorded() {
 }
 
 #[test]
-fn a_log_filter_comes_first() {
+fn a_log_filter_applies_first() {
     let capture = Capture::new();
     let subscriber = tracing_subscriber::registry().with(SpanEvents::new().with_filter(EnvFilter::new("warn")));
     crate::subscriber::with_default(subscriber, || {
@@ -265,7 +265,7 @@ fn a_log_filter_comes_first() {
 }
 
 #[test]
-fn a_record_of_the_log_crate_shows_its_own_place() {
+fn a_record_of_the_log_crate_has_its_own_location() {
     let capture = Capture::new();
     with(SpanEvents::new(), || {
         capture.run(|| {
@@ -288,9 +288,9 @@ fn a_record_of_the_log_crate_shows_its_own_place() {
     assert_eq!(events(&order)[0].attributes, expected);
 }
 
-/// A span processor runs with the span locked.
+/// A span processor is called with the span locked.
 #[test]
-fn a_processor_that_logs_does_not_wait_for_itself() {
+fn a_processor_that_logs_does_not_deadlock() {
     #[derive(Debug)]
     struct Talkative;
     impl SpanProcessor for Talkative {

@@ -1,9 +1,9 @@
-//! Spans that do not end with a value: panics, cancellation, destructors.
+//! Spans that end without a value: panics, cancellation, destructors.
 
 use super::*;
 
 #[test]
-fn a_panic_is_written_down_and_goes_on() {
+fn a_panic_is_recorded_and_continues() {
     #[traced]
     fn panics(what: &str) {
         panic!("lost {what}")
@@ -16,7 +16,7 @@ fn a_panic_is_written_down_and_goes_on() {
 }
 
 #[test]
-fn a_panic_with_another_payload_is_written_down() {
+fn a_panic_with_another_payload_is_recorded() {
     #[traced]
     fn panics() {
         std::panic::panic_any(7u8)
@@ -43,7 +43,7 @@ fn the_span_ends_with_the_function_whatever_still_holds_its_context() {
 }
 
 #[tokio::test]
-async fn an_async_error_and_panic_are_seen() {
+async fn an_async_error_and_panic_are_recorded() {
     #[traced]
     async fn fails() -> Result<(), Shown> {
         tokio::task::yield_now().await;
@@ -64,7 +64,7 @@ async fn an_async_error_and_panic_are_seen() {
 }
 
 #[tokio::test]
-async fn a_future_dropped_half_way_is_cancelled_and_its_drop_code_is_inside() {
+async fn a_dropped_future_is_cancelled_and_its_destructors_run_in_the_span() {
     struct Cleanup;
     impl Drop for Cleanup {
         fn drop(&mut self) {
@@ -88,7 +88,7 @@ async fn a_future_dropped_half_way_is_cancelled_and_its_drop_code_is_inside() {
 }
 
 #[tokio::test]
-async fn with_cancel_off_a_drop_half_way_is_a_normal_end() {
+async fn with_cancel_off_a_dropped_future_is_not_cancelled() {
     struct Feed;
 
     #[traced(cancel = off)]
@@ -102,7 +102,7 @@ async fn with_cancel_off_a_drop_half_way_is_a_normal_end() {
             std::future::pending::<()>().await;
         }
 
-        /// A plain method has nothing to cancel, and takes no offence at the block's option.
+        /// The block's option has no effect on a synchronous method.
         fn len(&self) -> usize {
             0
         }
@@ -158,7 +158,7 @@ async fn a_future_that_is_never_polled_has_no_span() {
     assert_eq!(capture.open() + capture.spans().len(), 0);
 }
 
-/// A thread-local of the user's that outlives OpenTelemetry's, and one that does not.
+/// One thread-local of the user is destroyed after OpenTelemetry's, and one before.
 #[test]
 fn the_destructor_of_a_thread_local_may_be_traced() {
     use std::sync::mpsc::{Sender, channel};
@@ -199,7 +199,7 @@ fn the_destructor_of_a_thread_local_may_be_traced() {
 }
 
 #[test]
-fn suppressed_telemetry_stays_suppressed_in_what_it_starts() {
+fn jobs_inherit_the_suppression_of_telemetry() {
     let capture = Capture::new();
     capture.run(|| {
         let _suppressed = opentelemetry::Context::enter_telemetry_suppressed_scope();

@@ -1,4 +1,4 @@
-//! What a function returns: errors, and values that are recorded.
+//! Returned errors and values.
 
 use super::*;
 
@@ -24,7 +24,7 @@ fn an_error_is_described_by_display() {
 }
 
 #[test]
-fn an_error_by_a_question_mark_is_seen() {
+fn an_error_returned_by_a_question_mark_is_recorded() {
     #[traced]
     fn parse(text: &str) -> Result<u32, Box<dyn std::error::Error>> {
         let number: u32 = text.parse()?;
@@ -35,7 +35,7 @@ fn an_error_by_a_question_mark_is_seen() {
 }
 
 #[test]
-fn an_error_without_the_error_trait_is_seen() {
+fn an_error_without_the_error_trait_is_recorded() {
     #[traced]
     fn fails() -> anyhow::Result<()> {
         anyhow::bail!("no route")
@@ -44,7 +44,7 @@ fn an_error_without_the_error_trait_is_seen() {
 }
 
 #[test]
-fn debug_does_not_stand_in_for_display() {
+fn debug_is_not_used_in_place_of_display() {
     #[traced]
     fn fails() -> Result<(), OnlyDebug> {
         Err(OnlyDebug(7))
@@ -57,9 +57,9 @@ fn debug_does_not_stand_in_for_display() {
     assert_failed(&one(|| drop(asks_for_it())), "OnlyDebug(7)", "behaviour::outcome::OnlyDebug");
 }
 
-/// What is returned is the caller's, whatever its formatters do.
+/// The value is returned, whatever its formatters do.
 #[test]
-fn a_formatter_that_panics_is_not_the_callers_problem() {
+fn a_formatter_that_panics_does_not_affect_the_caller() {
     #[derive(PartialEq)]
     struct Broken;
     impl fmt::Display for Broken {
@@ -85,7 +85,7 @@ fn a_formatter_that_panics_is_not_the_callers_problem() {
     fn returned() -> Broken {
         Broken
     }
-    let broken = "behaviour::outcome::results::a_formatter_that_panics_is_not_the_callers_problem::Broken";
+    let broken = "behaviour::outcome::results::a_formatter_that_panics_does_not_affect_the_caller::Broken";
     assert_failed(&one(|| assert!(shown() == Err(Broken))), "half <panicked while formatting>", broken);
     assert_failed(&one(|| assert!(debugged() == Err(Broken))), "<panicked while formatting>", broken);
     let span = one(|| assert!(returned() == Broken));
@@ -96,7 +96,7 @@ fn a_formatter_that_panics_is_not_the_callers_problem() {
 }
 
 #[test]
-fn a_conversion_that_panics_is_not_the_callers_problem() {
+fn a_conversion_that_panics_does_not_affect_the_caller() {
     #[derive(Debug, PartialEq)]
     struct Broken;
     impl throughline::TagValue for Broken {
@@ -139,7 +139,7 @@ fn the_urls_in_an_error_are_redacted() {
 }
 
 #[test]
-fn an_error_that_cannot_be_shown_is_an_error() {
+fn an_error_that_cannot_be_formatted_is_an_error() {
     #[traced]
     fn fails() -> Result<(), Neither> {
         Err(Neither)
@@ -148,7 +148,7 @@ fn an_error_that_cannot_be_shown_is_an_error() {
 }
 
 #[test]
-fn a_generic_error_is_described_as_far_as_its_bounds_tell() {
+fn a_generic_error_is_described_as_far_as_its_bounds_allow() {
     #[traced]
     fn displayed<E: fmt::Display>(error: E) -> Result<(), E> {
         Err(error)
@@ -176,7 +176,7 @@ fn err_debug() {
 }
 
 #[test]
-fn err_off_tells_the_type_alone() {
+fn err_off_records_only_the_type() {
     #[traced(err = off)]
     fn fails() -> Result<(), Shown> {
         Err(Shown)
@@ -185,7 +185,7 @@ fn err_off_tells_the_type_alone() {
 }
 
 #[test]
-fn a_long_error_is_cut() {
+fn a_long_error_is_truncated() {
     #[traced]
     fn fails() -> Result<(), String> {
         Err("x".repeat(100_000))

@@ -169,7 +169,7 @@ async fn a_method_by_arc() {
 }
 
 #[test]
-fn outside_a_runtime_the_message_says_what_to_do() {
+fn the_panic_outside_a_runtime_names_a_remedy() {
     #[traced_spawn]
     async fn job() {}
     let capture = Capture::new();

@@ -63,9 +63,9 @@ async fn the_job_of_a_future_in_a_span_is_named_after_its_function() {
     capture.assert_tree(tree);
 }
 
-/// As it is where `tokio::spawn` was replaced.
+/// This is common where `tokio::spawn` has been replaced.
 #[tokio::test]
-async fn a_future_that_is_wrapped_gives_its_name() {
+async fn a_job_of_a_wrapped_future_is_named_after_the_inner_one() {
     use opentelemetry::trace::FutureExt as _;
     use tracing::Instrument as _;
     use tracing::instrument::WithSubscriber as _;
@@ -180,7 +180,7 @@ fn rayon_has_the_context() {
     assert!(capture.span("left").is_child_of(&request) && capture.span("right").is_child_of(&request));
 }
 
-/// They can record on it, and it is not an identity alone.
+/// They have the span itself, on which they can record, and not only its span context.
 #[test]
 fn both_sides_of_a_join_are_in_the_span() {
     let capture = Capture::new();

@@ -9,7 +9,7 @@ use throughline::{JoinSetExt as _, biz_tags, in_span, in_span_async, traced_spaw
 use tokio::sync::oneshot;
 use tokio::task::{JoinSet, LocalSet};
 
-/// What a job inherits: the value of a tag and that of a baggage member.
+/// The inherited values of a tag and of a baggage member.
 fn travelled() -> (Option<String>, Option<String>) {
     let tag =
         throughline::current_tags().iter().find(|tag| tag.key.as_str() == "tenant_id").map(|tag| tag.value.to_string());
@@ -18,7 +18,7 @@ fn travelled() -> (Option<String>, Option<String>) {
 
 /// Replacing every `tokio::spawn` must not put the whole process below one span.
 #[tokio::test]
-async fn outside_of_a_span_a_plain_job_has_none_and_takes_the_context_along() {
+async fn outside_of_a_span_a_plain_job_has_none_and_inherits_the_context() {
     #[biz_tags(propagate(tenant_id = "acme"))]
     async fn all() {
         let expected = (Some("acme".to_owned()), Some("acme".to_owned()));
@@ -73,7 +73,7 @@ async fn below_a_remote_span_a_plain_job_has_a_span() {
 }
 
 #[tokio::test]
-async fn not_sampled_stays_not_sampled_and_keeps_its_identity() {
+async fn an_unsampled_job_keeps_its_span_context() {
     #[traced_spawn]
     async fn job() -> (bool, bool) {
         let current = Context::current();
@@ -135,7 +135,7 @@ async fn root_and_parent_of_a_block_hold_for_its_job() {
 }
 
 #[tokio::test]
-async fn root_where_nothing_is_sampled_begins_a_trace_of_its_own() {
+async fn root_in_an_unsampled_trace_starts_a_new_trace() {
     let off = Capture::with_sampler(Sampler::AlwaysOff);
     let ids = || Context::current().span().span_context().trace_id();
     let run =

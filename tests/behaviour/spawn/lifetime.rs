@@ -1,4 +1,4 @@
-//! A job and its span live on after their caller, and end however the job ends.
+//! A job and its span outlive their caller, and the span ends however the job ends.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ async fn outlives(until: oneshot::Receiver<()>) -> Result<u8, oneshot::error::Re
 }
 
 #[tokio::test]
-async fn the_request_is_exported_when_it_returns_and_the_job_lives_on() {
+async fn the_request_is_exported_when_it_returns_while_the_job_runs() {
     #[traced(kind = server)]
     async fn request(until: oneshot::Receiver<()>) -> JoinHandle<Result<u8, oneshot::error::RecvError>> {
         outlives(until)
@@ -43,7 +43,7 @@ async fn the_request_is_exported_when_it_returns_and_the_job_lives_on() {
 }
 
 #[tokio::test]
-async fn a_job_that_never_ends_holds_up_nothing() {
+async fn an_endless_job_delays_nothing() {
     #[traced_spawn]
     async fn forever() -> ! {
         loop {
@@ -65,7 +65,7 @@ async fn a_job_that_never_ends_holds_up_nothing() {
 
 /// A span of another library ends when its last context is dropped, so a job must not hold one.
 #[tokio::test]
-async fn a_job_does_not_hold_the_span_of_other_code() {
+async fn a_job_does_not_keep_the_span_of_other_code_open() {
     use opentelemetry::trace::Tracer as _;
     let capture = Capture::new();
     let (done, until) = oneshot::channel();
@@ -83,7 +83,7 @@ async fn a_job_does_not_hold_the_span_of_other_code() {
 
 /// A job inherits the span context, baggage and tags. Other values in the caller's context are not kept alive.
 #[tokio::test]
-async fn a_job_takes_along_nothing_else() {
+async fn a_job_inherits_nothing_else() {
     #[derive(Debug)]
     struct Connection;
 
@@ -143,9 +143,9 @@ async fn the_time_until_the_first_poll_is_recorded() {
     }
 }
 
-/// The runtime has one thread, which is kept from the job.
+/// The only thread of the runtime is busy.
 #[tokio::test]
-async fn a_job_that_has_to_wait_says_for_how_long() {
+async fn the_queue_time_of_a_waiting_job_is_recorded() {
     let capture = Capture::new();
     let job = capture.run(|| throughline::span("task").spawn(async {}));
     let spawned = std::time::Instant::now();
@@ -157,7 +157,7 @@ async fn a_job_that_has_to_wait_says_for_how_long() {
 }
 
 #[tokio::test]
-async fn a_job_may_be_meant_to_be_aborted() {
+async fn an_intended_abort_is_not_a_cancellation() {
     #[traced_spawn(cancel = off)]
     async fn watch() {
         std::future::pending::<()>().await;
@@ -180,7 +180,7 @@ async fn a_job_may_be_meant_to_be_aborted() {
 }
 
 #[tokio::test]
-async fn a_job_that_is_never_polled_is_a_cancelled_span() {
+async fn the_span_of_a_job_that_is_never_polled_is_cancelled() {
     #[traced_spawn(on = handle)]
     async fn unlucky(handle: tokio::runtime::Handle) {
         drop(handle);

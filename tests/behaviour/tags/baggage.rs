@@ -1,4 +1,4 @@
-//! Tags and the baggage that other services receive.
+//! Propagated tags, and the baggage that other services receive.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use throughline::testing::Capture;
 use throughline::{KeyValue, Value, biz_tags, in_span, in_span_async, traced, traced_spawn};
 
 #[test]
-fn propagate_writes_baggage_also_when_nothing_is_sampled() {
+fn propagate_writes_baggage_even_if_nothing_is_sampled() {
     #[traced]
     #[biz_tags(propagate(tenant_id, required(order_no = 7)), local = 1)]
     fn place(tenant_id: &str) -> (Option<String>, Option<String>, Option<String>) {
@@ -29,7 +29,7 @@ fn propagate_writes_baggage_also_when_nothing_is_sampled() {
     assert!(Context::current().baggage().is_empty());
 }
 
-/// Whatever else the call sets.
+/// Other tags of the call make no difference.
 #[test]
 fn only_the_member_that_a_tag_contradicts_is_removed() {
     let call = || {
@@ -43,7 +43,7 @@ fn only_the_member_that_a_tag_contradicts_is_removed() {
     }
 }
 
-/// What a service below would read of `key` if it were called here.
+/// The value of `key` that a downstream service would receive if it were called here.
 fn sent(key: &str) -> Option<String> {
     let mut headers = HashMap::<String, String>::new();
     throughline::propagation::inject(&mut headers);
@@ -51,7 +51,7 @@ fn sent(key: &str) -> Option<String> {
     read.baggage().get(key).map(ToString::to_string)
 }
 
-/// The value that `key` has in the tags here.
+/// The value of `key` in the current tags.
 fn tagged(key: &str) -> Option<String> {
     throughline::current_tags().iter().find(|tag| tag.key.as_str() == key).map(|tag| tag.value.to_string())
 }
@@ -68,9 +68,9 @@ enum Inner {
     Job,
 }
 
-/// A trace never says two things of one key: not in the spans here and in the baggage below.
+/// The spans here and the baggage sent downstream never have different values for a key.
 #[tokio::test]
-async fn a_tag_that_replaces_a_propagated_one_replaces_it_in_the_baggage() {
+async fn a_tag_that_overrides_a_propagated_one_replaces_it_in_the_baggage() {
     type Seen = (Option<String>, Option<String>);
     fn seen() -> Seen {
         (sent("tenant_id"), tagged("tenant_id"))
@@ -142,7 +142,7 @@ async fn a_tag_that_replaces_a_propagated_one_replaces_it_in_the_baggage() {
         };
         for inner in [Inner::Plain, Inner::Alone, Inner::Builder, Inner::Job] {
             assert_eq!(run(inner, Some("globex")).await, (None, is("globex")), "{inner:?}");
-            // What says the same takes nothing away: it was to be sent.
+            // A tag with the same value does not remove the member, which is propagated.
             assert_eq!(run(inner, Some("acme")).await, (is("acme"), is("acme")), "{inner:?}");
             assert_eq!(run(inner, None).await, (is("acme"), is("acme")), "{inner:?}: no value is no other value");
         }
@@ -156,9 +156,9 @@ async fn a_tag_that_replaces_a_propagated_one_replaces_it_in_the_baggage() {
     }
 }
 
-/// A member that a caller has sent is no different from one that was propagated here.
+/// A member that was received is treated like one that was propagated here.
 #[test]
-fn a_tag_replaces_a_member_that_a_caller_has_sent_also_when_nothing_is_sampled() {
+fn a_tag_replaces_a_received_member_even_if_nothing_is_sampled() {
     #[traced]
     #[biz_tags(tenant_id)]
     fn serve(tenant_id: &str) -> Option<String> {
@@ -177,9 +177,9 @@ fn a_tag_replaces_a_member_that_a_caller_has_sent_also_when_nothing_is_sampled()
     }
 }
 
-/// The old value must not be sent for one that does not fit into the baggage.
+/// If a value does not fit into the baggage, the old one must not be sent instead.
 #[test]
-fn a_value_without_room_is_not_sent_and_neither_is_the_one_it_replaces() {
+fn neither_a_value_that_does_not_fit_nor_the_one_it_replaces_is_sent() {
     #[biz_tags(propagate(tenant_id))]
     fn alone(tenant_id: &str) -> Option<String> {
         Context::current().baggage().get("tenant_id").map(ToString::to_string)

@@ -1,4 +1,4 @@
-//! What is written in an attribute: expressions, fallbacks, modifiers.
+//! The syntax of tags: expressions, defaults, modifiers.
 
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::{Array, Context, KeyValue};
@@ -78,7 +78,7 @@ fn self_is_an_argument() {
 }
 
 #[test]
-fn tags_of_patterns_that_leave_something_behind() {
+fn tags_of_patterns_that_bind_a_part_only() {
     #[traced]
     #[biz_tags(kept, both = kept + other)]
     fn pick((kept, _): (u8, String), mut other: u8) -> u8 {
@@ -154,7 +154,7 @@ fn modifiers_nest() {
     assert_eq!(capture.span("place").events.events.len(), 1);
 }
 
-/// In edition 2024, a `&` below a reference that is matched implicitly is an error.
+/// In edition 2024, a `&` pattern below an implicitly dereferenced reference is an error.
 #[tokio::test]
 async fn parts_of_a_pattern_with_references() {
     #[traced(tags(a, b, next = a + 1))]
@@ -180,7 +180,7 @@ async fn parts_of_a_pattern_with_references() {
 }
 
 #[test]
-fn arguments_that_only_a_format_string_names() {
+fn arguments_that_are_only_in_a_format_string() {
     #[traced(tags(typed = format!("{type}"), padded = format!("{:>width$.1}", 1.25)))]
     fn format((r#type, width, _): (&str, usize, u8)) {}
     let capture = Capture::new();

@@ -32,7 +32,7 @@ fn spans_of_the_opentelemetry_api_have_the_tags() {
             └── below tenant_id=acme
         ",
     );
-    // Once each: ours have them at their start, the others from the processor.
+    // Each span has them once: ours from their start, the others from the processor.
     for span in capture.spans() {
         let count = span.attributes.iter().filter(|attribute| attribute.key.as_str() == "tenant_id").count();
         assert_eq!(count, 1, "{}", span.name());

@@ -1,4 +1,4 @@
-//! Which spans have a tag.
+//! The spans that have a tag.
 
 use throughline::testing::Capture;
 use throughline::{Context, SpanBuilder, Value, biz_tags, in_span, traced};
@@ -37,9 +37,9 @@ fn tags_reach_every_span_below_and_inner_ones_win() {
     );
 }
 
-/// As where one thread works on several requests in turn.
+/// One thread may work on several requests in turn.
 #[test]
-fn spans_of_calls_that_take_turns_have_their_own_tags() {
+fn interleaved_calls_have_their_own_tags() {
     #[traced]
     #[biz_tags(tenant_id)]
     fn serve(tenant_id: &str) -> Context {
@@ -124,7 +124,7 @@ async fn alone_it_tags_the_current_span_and_all_below() {
 }
 
 #[test]
-fn alone_it_does_not_repeat_what_the_span_has() {
+fn alone_it_does_not_repeat_tags_of_the_span() {
     #[traced]
     #[biz_tags(tenant_id)]
     fn request(tenant_id: &str) {
@@ -189,10 +189,9 @@ fn a_block_has_tags_too() {
     );
 }
 
-/// Below a span that has ended, and where the span itself was given another value: what was set for the spans below
-/// stays.
+/// Also below a span that has ended, and after the span itself was given another value.
 #[test]
-fn tags_are_passed_on_whenever_the_span_is_asked() {
+fn tags_are_inherited_at_any_time() {
     #[traced]
     #[biz_tags(tenant_id, order_no)]
     fn outer(tenant_id: &str, order_no: u64) -> throughline::Context {

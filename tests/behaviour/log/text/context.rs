@@ -15,7 +15,7 @@ use crate::log::{Noon, Output, ids, in_unsampled_span};
 const HERE: &str = module_path!();
 
 #[tokio::test]
-async fn a_detached_job_has_ids_of_its_own_and_the_tags_of_its_caller() {
+async fn a_detached_job_has_its_own_ids_and_the_tags_of_its_caller() {
     #[traced]
     #[biz_tags(tenant_id)]
     async fn request(tenant_id: &str) -> tokio::task::JoinHandle<()> {

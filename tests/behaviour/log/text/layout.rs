@@ -16,7 +16,7 @@ use crate::log::{Noon, Output, ids};
 const HERE: &str = module_path!();
 
 #[test]
-fn a_line_has_the_ids_and_the_tags_of_where_it_is() {
+fn a_line_has_the_ids_and_tags_of_the_current_span() {
     #[traced]
     #[biz_tags(tenant_id, order_no, express = true, sum = 1.5, items = ["a b", "c"], sizes = [1u8, 2])]
     fn place(tenant_id: &str, order_no: u64) {
@@ -220,7 +220,7 @@ fn a_log_filter_takes_lines_and_no_ids() {
 }
 
 #[test]
-fn a_record_of_the_log_crate_shows_its_own_place() {
+fn a_record_of_the_log_crate_has_its_own_location() {
     let capture = Capture::new();
     let output = written_with(Text::new().with_timer(Noon).with_file(true).with_line_number(true), false, || {
         capture.run(|| {
