@@ -62,7 +62,7 @@ alone! {
             let report = audit.report();
             assert_eq!((report.total.traces, report.skipped.traces_pending), (0, 1), "{report}");
             end.send(()).expect("the receiver is alive");
-            job.await.expect("no panic").expect("it was told to end");
+            job.await.expect("no panic").expect("the sender is alive");
             telemetry.shutdown(LIMIT).await
         });
         let report = audit.report();

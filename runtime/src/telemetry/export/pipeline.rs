@@ -264,7 +264,7 @@ mod tests {
     /// Far longer than anything takes.
     const TIMEOUT: Duration = Duration::from_secs(60);
 
-    /// Of one span.
+    /// Starts an export, and pushes one span.
     fn started<E: BatchExporter>(
         batch: BatchConfig,
         build: impl FnOnce() -> Result<E, InitError> + Send + 'static,
@@ -276,7 +276,7 @@ mod tests {
         export
     }
 
-    /// In a queue that is not exported by itself.
+    /// An export with a delay so long that the span stays queued.
     fn export() -> BatchExport {
         started(BatchConfig { schedule_delay: Duration::from_secs(3600), ..BatchConfig::default() }, || Ok(Discard))
     }
@@ -297,7 +297,7 @@ mod tests {
         }
     }
 
-    /// Its export takes for ever, and the begin of a shutdown panics, which nothing catches.
+    /// An exporter whose export never completes, and which panics when a shutdown begins. Nothing catches that panic.
     struct Panics(mpsc::Sender<()>);
 
     impl BatchExporter for Panics {

@@ -86,7 +86,7 @@ struct Inner {
     in_flight_bytes: u64,
     /// All counts except for traces that were not started.
     stats: ExportStats,
-    /// Nothing will be exported any more.
+    /// Whether the queue was closed, after which nothing is exported.
     closed: bool,
     /// The number of ticks.
     now: u16,

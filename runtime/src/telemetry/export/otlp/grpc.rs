@@ -92,8 +92,8 @@ impl Decoder for Encoded {
 #[derive(Clone)]
 struct Connection {
     channel: Channel,
-    /// They end when nothing uses the connection any more. By themselves, they would keep it open, and a request that was
-    /// given up, for as long as the server allows no stream (`SETTINGS_MAX_CONCURRENT_STREAMS`).
+    /// The tasks are aborted when nothing uses the connection anymore. By themselves, they would keep it open, with any
+    /// abandoned request, for as long as the server does not allow a stream (`SETTINGS_MAX_CONCURRENT_STREAMS`).
     _tasks: Arc<Tasks>,
 }
 
@@ -107,14 +107,14 @@ impl Connection {
     }
 }
 
-/// Is part of the tasks, and therefore does not keep them.
+/// Spawns the tasks of a connection. Weak, because the tasks themselves hold it.
 struct Spawner(Weak<Tasks>);
 
 impl Executor<Pin<Box<dyn Future<Output = ()> + Send>>> for Spawner {
     fn execute(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>) {
         let Some(tasks) = self.0.upgrade() else { return };
         let mut tasks = tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        // Those that have ended.
+        // Removes tasks that have ended.
         while tasks.try_join_next().is_some() {}
         tasks.spawn(task);
     }
@@ -271,9 +271,9 @@ impl Observed {
     }
 }
 
-/// Makes the message and the details of a status such that tonic reads its code: it panics if the details are not valid
-/// base64, and takes the code for `UNKNOWN` if the message is not valid UTF-8 (gRPC over HTTP/2, "Responses": "When
-/// decoding invalid values, implementations MUST NOT error").
+/// Repairs the message and the details of a status, so that tonic reads its code. tonic panics if the details are not
+/// valid base64, and reports `UNKNOWN` if the message is not valid UTF-8 (gRPC over HTTP/2, "Responses": "When decoding
+/// invalid values, implementations MUST NOT error").
 fn make_readable(headers: &mut HeaderMap) {
     if headers.contains_key(GRPC_DETAILS) {
         let metadata = MetadataMap::from_headers(headers.clone());
@@ -402,10 +402,10 @@ mod tests {
         status.iter().map(|(name, text)| (name.parse().expect("a name"), value(text))).collect()
     }
 
-    /// Over an address that drops what it receives, and by a clock that only advances when there is nothing to do.
+    /// To a host that does not respond. The paused clock only advances when there is nothing to do.
     #[cfg(target_os = "linux")]
     #[tokio::test(start_paused = true)]
-    async fn connecting_takes_half_of_the_timeout() {
+    async fn the_connect_timeout_is_half_of_the_timeout() {
         use super::super::http::tests::Gone;
         use crate::telemetry::config::{ExporterConfig, Protocol};
 
@@ -426,7 +426,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_tasks_of_a_connection_are_dropped_when_they_have_ended_and_with_it() {
+    async fn tasks_are_removed_when_they_have_ended_and_aborted_with_their_connection() {
         let tasks = Arc::<Tasks>::default();
         let spawner = Spawner(Arc::downgrade(&tasks));
         for _ in 0..100 {
@@ -446,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_is_read_whatever_its_message_and_its_details_are() {
+    fn a_status_with_an_invalid_message_or_details_is_read() {
         for (message, details, read) in [
             (&b"not now"[..], &b"CA4"[..], "not now"),
             (b"caf%C3%A9 100%", b"CA4=", "café 100%"),
@@ -460,7 +460,7 @@ mod tests {
         ] {
             let mut headers = headers(&[(GRPC_STATUS, b"14"), (GRPC_MESSAGE, message), (GRPC_DETAILS, details)]);
             Observed::default().look_for_status(&mut headers);
-            let status = Status::from_header_map(&headers).expect("there is one");
+            let status = Status::from_header_map(&headers).expect("a status");
             assert_eq!((status.code(), status.message()), (Code::Unavailable, read), "{message:?}");
             let expected = if details.starts_with(b"CA4") && details.len() < 5 { &[8, 14][..] } else { &[] };
             assert_eq!(status.details(), expected, "{details:?}");

@@ -184,9 +184,9 @@ mod tests {
         }
     }
 
-    /// rustls reports invalid data, which a connector puts into another error.
+    /// rustls reports invalid data, which a connector may wrap in another error.
     #[test]
-    fn an_error_of_tls_is_told_from_those_of_the_system() {
+    fn tls_errors_are_distinguished_from_those_of_the_operating_system() {
         let invalid = || io::Error::new(io::ErrorKind::InvalidData, "no certificate of this issuer");
         let within = io::Error::other(invalid());
         let of_the_system = [io::ErrorKind::ConnectionRefused.into(), io::Error::other("no route")];

@@ -210,7 +210,7 @@ async fn bounded_body(mut response: reqwest::Response) -> Body {
     if response.content_length().is_some_and(|length| length > MAX_RESPONSE_BYTES as u64) {
         return Body::TooLarge;
     }
-    // No encoding was asked for, but a proxy may compress all the same.
+    // The request accepts no encoding, but a proxy may compress the response nevertheless.
     let is_compressed = response.headers().get(CONTENT_ENCODING).is_some_and(|encoding| encoding == "gzip");
     let body = async {
         let mut body = Vec::new();
@@ -273,7 +273,7 @@ pub(super) mod tests {
     use super::*;
     use crate::telemetry::config::{ExporterConfig, Protocol};
 
-    /// A host that is gone drops what it receives, and so does a listener whose queue is full.
+    /// The address of a host that is gone: a listener with a full backlog does not respond either.
     pub(in super::super) struct Gone {
         pub(in super::super) address: SocketAddr,
         _listener: TcpListener,
@@ -286,12 +286,12 @@ pub(super) mod tests {
             socket.bind(address.into()).expect("the port is free");
             let listener = socket.listen(0).expect("a bound socket");
             let address = listener.local_addr().expect("a bound socket");
-            let waiting = TcpStream::connect(address).await.expect("there is room for one");
+            let waiting = TcpStream::connect(address).await.expect("the backlog has room for one");
             Self { address, _listener: listener, _waiting: waiting }
         }
     }
 
-    /// To a name with these addresses, within six seconds.
+    /// An exporter to a host name with these addresses, with a request timeout of six seconds.
     fn to(addresses: &[SocketAddr]) -> Http {
         let mut config = ExporterConfig::default();
         let endpoint = format!("http://collector.test:{}/v1/traces", addresses[0].port());
@@ -302,9 +302,9 @@ pub(super) mod tests {
         Http::over(client, &config).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// By a clock that only advances when there is nothing to do.
+    /// The paused clock only advances when there is nothing to do.
     #[tokio::test(start_paused = true)]
-    async fn connecting_takes_half_of_the_timeout_for_all_addresses() {
+    async fn the_connect_timeout_is_half_of_the_timeout_for_all_addresses() {
         let first = Gone::at(([127, 0, 0, 1], 0)).await;
         let second = Gone::at(([127, 0, 0, 2], first.address.port())).await;
         for addresses in [&[first.address][..], &[first.address, second.address]] {
@@ -318,7 +318,7 @@ pub(super) mod tests {
     async fn the_next_address_of_a_name_is_tried() {
         let gone = Gone::at(([127, 0, 0, 1], 0)).await;
         let port = gone.address.port();
-        let listener = TcpListener::bind(("127.0.0.2", port)).await.expect("the port is free there, too");
+        let listener = TcpListener::bind(("127.0.0.2", port)).await.expect("the port is also free there");
         let http = to(&[gone.address, listener.local_addr().expect("a bound socket")]);
         let serve = async {
             let (mut stream, _) = listener.accept().await.expect("an attempt");

@@ -101,9 +101,9 @@ fn a_collector_may_say_when_in_any_way() {
     }
 }
 
-/// By a clock that only advances when there is nothing to do.
+/// The paused clock only advances when there is nothing to do.
 #[tokio::test(start_paused = true)]
-async fn the_backoff_doubles_up_to_a_limit_as_does_what_the_collector_asks_for() {
+async fn the_backoff_doubles_and_both_it_and_a_requested_delay_are_bounded() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let mut config = ExporterConfig::default();
     let endpoint = format!("http://{}", listener.local_addr().expect("a bound socket"));
@@ -132,12 +132,12 @@ async fn the_backoff_doubles_up_to_a_limit_as_does_what_the_collector_asks_for()
     }
     let expected = [0, 100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000, 7_000, 30_000];
     let waits = waits.take();
-    // Each with some jitter, in milliseconds that are rounded up.
+    // Each with jitter, in milliseconds, rounded up.
     let is_expected = |(wait, expected): (&u128, u128)| (expected..=expected + 101).contains(wait);
     assert!(waits.len() == expected.len() && waits.iter().zip(expected).all(is_expected), "{waits:?}");
 }
 
-/// What a message says is for people.
+/// Messages are for humans.
 #[test]
 fn the_message_of_a_status_is_not_interpreted() {
     for message in ["grpc: received message larger than max (5000000 vs. 4194304)", "trying to send message too large"]
