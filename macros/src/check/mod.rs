@@ -286,14 +286,16 @@ fn plain_shape(item: &ItemFn, of_impl: Option<&[Ident]>) -> Shape {
         return Shape::Async;
     }
     if let Returns::Value(ty) = item.returns() {
-        let is_in_box = || !item.has_attribute("track_caller") && BoxedBlock::of(item).is_some();
-        match wrapped(ty, "Future", FUTURES) {
-            Some(Wrapped::Boxed) if !can_be_boxed_again(item, ty, of_impl) => {
-                if is_in_box() {
-                    return Shape::FutureInBox;
-                }
-            }
-            None if is_named_future(ty) && is_in_box() => return Shape::FutureInBox,
+        let wrapped = wrapped(ty, "Future", FUTURES);
+        let stays_in_box = match wrapped {
+            Some(Wrapped::Boxed) => !can_be_boxed_again(item, ty, of_impl),
+            Some(_) => false,
+            None => is_named_future(ty),
+        };
+        let is_block = || !item.has_attribute("track_caller") && BoxedBlock::of(item).is_some();
+        match wrapped {
+            _ if stays_in_box && is_block() => return Shape::FutureInBox,
+            Some(_) if stays_in_box => {}
             // The body stays in place, and an early `return` would bypass the wrapper.
             Some(_) if item.has_attribute("track_caller") && returns_early(item) => return Shape::InPlace,
             Some(wrapped) => return Shape::Future(wrapped),

@@ -146,14 +146,14 @@ fn parameter(item: &ItemFn, shape: &Shape, runtime: &Runtime) -> TokenStream {
     let Returns::Value(ty) = item.returns() else { return TokenStream::new() };
     let known = match shape {
         Shape::Future(_) => associated(pinned_opaque(ty).unwrap_or(ty), "Output"),
-        Shape::FutureInBox => match resolved(ty) {
-            Some(of) => Some(of),
-            // A name of such a box.
-            None => {
+        Shape::FutureInBox => {
+            let Some(of) = resolved(ty) else {
+                // A name of such a box.
                 let runtime = runtime.at(Span::mixed_site().located_at(ty.span()));
                 return quote_spanned!(Span::mixed_site()=> : &<#ty as #runtime::Future>::Output);
-            }
-        },
+            };
+            Some(of)
+        }
         Shape::Stream(_) | Shape::AsyncStream => associated(pinned_opaque(ty).unwrap_or(ty), "Item"),
         _ => None,
     };
