@@ -188,9 +188,8 @@ impl opentelemetry::trace::Span for Span {
     }
 
     /// `Ok` is final, and a later error replaces an earlier one, unless only the earlier one has a description.
-    ///
-    /// `Unset` never changes the status, so it also carries the queries of [`local`].
     fn set_status(&mut self, status: Status) {
+        // `Unset` never changes the status, so it also carries the queries of `local`.
         if matches!(status, Status::Unset) {
             local::answer(|question| {
                 let Some(buffer) = &self.buffer else { return };
