@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::LazyLock;
 
-use http::header::{self, HeaderName};
+use http::header::{self, HeaderName, HeaderValue};
 use http::uri::Authority;
 use http::{Method, Uri, Version, request};
 use throughline::redact::UrlRules;
@@ -159,34 +159,60 @@ impl Forwarded {
         if proxies == 0 {
             return Self::default();
         }
-        let mut forwarded = Self::default();
-        // RFC 7239; the older headers fill in what it does not contain.
-        if let Some(element) = nth_from_last(parts, &header::FORWARDED, proxies) {
-            for pair in element.split(';') {
-                let Some((key, value)) = pair.split_once('=') else { continue };
-                let value = value.trim().trim_matches('"');
-                match key.trim().to_ascii_lowercase().as_str() {
-                    "for" => forwarded.client = address(value),
-                    "proto" => forwarded.proto = scheme(value),
-                    "host" => forwarded.host = value.parse().ok(),
-                    _ => {}
-                }
-            }
+        // RFC 7239; the older headers fill in what it does not contain. What it contains takes precedence even if it
+        // cannot be used, such as `for=unknown`: the older headers may be those of the caller.
+        let element = nth_from_last(parts, &header::FORWARDED, proxies).unwrap_or_default();
+        let pairs: Vec<_> = from_last(element, b';', true).into_iter().filter_map(pair).collect();
+        let value = |key: &str, older| {
+            let given = pairs.iter().find(|(name, _)| name.eq_ignore_ascii_case(key));
+            let older = || nth_from_last(parts, &HeaderName::from_static(older), proxies).map(text);
+            given.map(|(_, value)| *value).or_else(older)
+        };
+        Self {
+            client: value("for", "x-forwarded-for").and_then(address),
+            proto: value("proto", "x-forwarded-proto").and_then(scheme),
+            host: value("host", "x-forwarded-host").and_then(|host| host.parse().ok()),
         }
-        let older = |name| nth_from_last(parts, &HeaderName::from_static(name), proxies);
-        forwarded.client = forwarded.client.or_else(|| address(older("x-forwarded-for")?));
-        forwarded.proto = forwarded.proto.or_else(|| scheme(older("x-forwarded-proto")?));
-        forwarded.host = forwarded.host.or_else(|| older("x-forwarded-host")?.parse().ok());
-        forwarded
     }
 }
 
 /// The element written by the outermost of `proxies`. Each appends one; a header with fewer elements was only written
 /// by the inner ones.
-fn nth_from_last<'a>(parts: &'a request::Parts, name: &HeaderName, proxies: usize) -> Option<&'a str> {
-    let values = parts.headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    let elements: Vec<_> = values.flat_map(|value| value.split(',')).map(str::trim).collect();
-    elements.get(elements.len().saturating_sub(proxies)).copied()
+fn nth_from_last<'a>(parts: &'a request::Parts, name: &HeaderName, proxies: usize) -> Option<&'a [u8]> {
+    let values: Vec<_> = parts.headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+    let is_rfc = name == header::FORWARDED;
+    let elements: Vec<_> = values.into_iter().rev().flat_map(|value| from_last(value, b',', is_rfc)).collect();
+    elements.get(proxies - 1).or(elements.last()).copied()
+}
+
+/// Splits `text` at a separator, from its end to its start. `quotes`: a separator in a quoted string does not count.
+///
+/// The end is what trusted proxies have written. What the caller has written before must not change how it is read,
+/// whether by a quote that is not closed or by bytes that are not UTF-8.
+fn from_last(text: &[u8], separator: u8, quotes: bool) -> Vec<&[u8]> {
+    let (mut found, mut end, mut is_quoted) = (Vec::new(), text.len(), false);
+    for (at, &byte) in text.iter().enumerate().rev() {
+        let is_escaped = || text[..at].iter().rev().take_while(|before| **before == b'\\').count() % 2 == 1;
+        if quotes && byte == b'"' && !(is_quoted && is_escaped()) {
+            is_quoted = !is_quoted;
+        } else if byte == separator && !is_quoted {
+            found.push(&text[at + 1..end]);
+            end = at;
+        }
+    }
+    found.push(&text[..end]);
+    found
+}
+
+/// The name and the value of a parameter of `Forwarded`.
+fn pair(parameter: &[u8]) -> Option<(&str, &str)> {
+    let at = parameter.iter().position(|byte| *byte == b'=')?;
+    Some((text(&parameter[..at]), text(&parameter[at + 1..]).trim_matches('"')))
+}
+
+/// Empty if it is not UTF-8.
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default().trim()
 }
 
 fn scheme(text: &str) -> Option<&'static str> {

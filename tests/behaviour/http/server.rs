@@ -159,6 +159,37 @@ async fn forwarded_headers_are_trusted_up_to_the_number_of_proxies() {
     }
 }
 
+/// What the caller sends, or makes a proxy quote, does not change how the last element is read.
+#[tokio::test]
+async fn a_caller_cannot_forge_what_a_proxy_has_written() {
+    let real = Some("203.0.113.9");
+    let forged = ("x-forwarded-for", &b"10.0.0.1"[..]);
+    for (headers, client, host) in [
+        // In a quoted string, as a host that the proxy has received.
+        (vec![("forwarded", &b"for=203.0.113.9;host=\"a,for=10.0.0.1\""[..])], real, Some("a,for=10.0.0.1")),
+        (vec![("forwarded", b"for=203.0.113.9;host=\"a;for=10.0.0.1;b\"")], real, Some("a;for=10.0.0.1;b")),
+        (vec![("forwarded", b"host=\"a\\\",for=10.0.0.1\";for=203.0.113.9")], real, None),
+        // A quote that is not closed.
+        (vec![("forwarded", b"for=10.0.0.1;host=\", for=203.0.113.9;host=shop.example")], real, Some("shop.example")),
+        (vec![("forwarded", b"for=10.0.0.1;x=\"\\\", for=203.0.113.9")], real, None),
+        // Bytes that are not text.
+        (vec![forged, ("x-forwarded-for", b"\xff, 203.0.113.9")], real, None),
+        (vec![("forwarded", b"for=10.0.0.1"), ("forwarded", b"x=\xff, for=203.0.113.9;host=\xff")], real, None),
+        // The proxy does not say who the client is, and has not written the other header.
+        (vec![forged, ("forwarded", b"for=unknown")], None, None),
+        (vec![forged, ("forwarded", b"for=_hidden;host=shop.example")], None, Some("shop.example")),
+        (vec![forged, ("forwarded", b"proto=https")], Some("10.0.0.1"), None),
+    ] {
+        let mut request = get("/orders/7", &[]);
+        for (name, value) in &headers {
+            request.headers_mut().append(*name, http::HeaderValue::from_bytes(value).expect("a header value"));
+        }
+        let (span, _) = one(ServerLayer::new().proxies(1), request).await;
+        assert_text(&span, "client.address", client);
+        assert_text(&span, "server.address", host);
+    }
+}
+
 #[tokio::test]
 async fn ports_follow_the_scheme() {
     for (layer, host, port) in [
