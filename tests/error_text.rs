@@ -120,6 +120,45 @@ fn logged() -> (usize, usize) {
     (of_span, texts.filter(|text| text.contains("ada")).count())
 }
 
+/// The texts in the events on the spans of two failed requests, one of which has called a server that does not answer.
+fn failed_requests() -> Vec<(String, String)> {
+    use tower::{Layer as _, ServiceExt as _};
+    use tracing_subscriber::layer::SubscriberExt as _;
+    type Answer = http::Response<http_body_util::Empty<bytes::Bytes>>;
+
+    let layer = throughline_http::ServerLayer::new();
+    let request = || http::Request::new(());
+    let named = layer.layer(tower::service_fn(|_: http::Request<()>| {
+        let mut answer = Answer::default();
+        *answer.status_mut() = http::StatusCode::BAD_GATEWAY;
+        answer.extensions_mut().insert(throughline_http::Cause::new("user ada is gone"));
+        std::future::ready(Ok::<_, std::convert::Infallible>(answer))
+    }));
+    let failing = tower::service_fn(|_: http::Request<()>| {
+        std::future::ready(Err::<Answer, _>(std::io::Error::other("user ada is gone")))
+    });
+    let calling = layer.layer(tower::service_fn(move |request: http::Request<()>| async move {
+        let called = throughline_http::ClientLayer::new().layer(failing).oneshot(request).await;
+        let mut answer = called.unwrap_or_default();
+        *answer.status_mut() = http::StatusCode::BAD_GATEWAY;
+        Ok::<_, std::convert::Infallible>(answer)
+    }));
+    let capture = Capture::new();
+    let subscriber = tracing_subscriber::registry().with(throughline::log::SpanEvents::new());
+    tracing::subscriber::with_default(subscriber, || {
+        futures::executor::block_on(capture.run_async(named.oneshot(request()))).expect("an answer");
+        futures::executor::block_on(capture.run_async(calling.oneshot(request()))).expect("an answer");
+        let failed = futures::executor::block_on(capture.run_async(layer.layer(failing).oneshot(request())));
+        assert!(failed.is_err());
+    });
+    let spans = capture.spans();
+    let attributes = spans.iter().flat_map(|span| &span.events.events).flat_map(|event| &event.attributes);
+    attributes
+        .map(|it| (it.key.to_string(), it.value.to_string()))
+        .filter(|(key, _)| matches!(&**key, "exception.message" | "error"))
+        .collect()
+}
+
 fn texts_name_status(span: &FinishedSpan) -> bool {
     matches!(&span.status, Status::Error { description } if description.contains("ada"))
 }
@@ -149,12 +188,17 @@ fn the_setting_applies_to_all_error_text() {
     assert!(full.iter().all(|(_, text)| text.contains("ada")), "{full:?}");
     // Each with its source: one of the span, two of the first event, and one of the second; and the status.
     assert_eq!(logged(), (9, 6));
+    let full_requests = failed_requests();
+    let of = |key: &str| full_requests.iter().filter(|(it, _)| it == key).count();
+    assert_eq!((of("exception.message"), of("error")), (3, 3), "{full_requests:?}");
+    assert!(full_requests.iter().all(|(_, text)| text.contains("ada")), "{full_requests:?}");
 
     set_error_text(ErrorText::type_only());
     let types = shown();
     assert_eq!(types.len(), 4, "a status has no text, and an event no message: {types:?}");
     assert!(types.iter().all(|(_, text)| text.is_empty()), "{types:?}");
     assert_eq!(logged(), (0, 0));
+    assert_eq!(failed_requests(), [], "neither a message nor an empty one");
 
     set_error_text(ErrorText::redacted(|text| text.replace("ada", "…")));
     let redacted = shown();

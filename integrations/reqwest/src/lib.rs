@@ -120,7 +120,10 @@ async fn execute(client: &Client, mut request: Request, layer: &ClientLayer) -> 
     let result = sent.await;
     if let Err(error) = &result {
         // Also where no span is recorded.
-        LastError::note(&current_context(), &causes(error));
+        let text = causes(error);
+        if !text.is_empty() {
+            LastError::note(&current_context(), &text);
+        }
     }
     result
 }

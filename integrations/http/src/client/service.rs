@@ -101,7 +101,9 @@ impl<B, E: Display + 'static> Observe<Result<Response<B>, E>> for ClientObserver
             Err(error) => {
                 let text = layer.0.causes.describe(error);
                 // Even if no span is recorded.
-                LastError::note(&span.context(), &text);
+                if !text.is_empty() {
+                    LastError::note(&span.context(), &text);
+                }
                 span.end(|| Outcome::exception(type_name::<E>(), &text));
             }
         }

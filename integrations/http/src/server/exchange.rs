@@ -92,12 +92,14 @@ impl Exchange {
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
             || (self.method == Method::CONNECT && status.is_success());
         let failure = status.is_server_error().then(|| {
-            let named = response.extensions().get::<Cause>();
-            if let (Some(named), true) = (named, span.is_recording()) {
-                span.event("exception", vec![KeyValue::new(semconv::EXCEPTION_MESSAGE, named.text().to_owned())]);
+            let named = response.extensions().get::<Cause>().map(Cause::text);
+            // Empty where no error text is recorded.
+            let shown = named.filter(|text| !text.is_empty());
+            if let (Some(text), true) = (shown, span.is_recording()) {
+                span.event("exception", vec![KeyValue::new(semconv::EXCEPTION_MESSAGE, text.to_owned())]);
             }
             let noted = || self.request.as_ref()?.take();
-            let cause = named.map(|cause| cause.text().to_owned()).or_else(noted);
+            let cause = if named.is_some() { shown.map(str::to_owned) } else { noted() };
             self.report(&span, Some(status), cause.as_deref());
             Failure { status, cause }
         });
@@ -148,7 +150,7 @@ impl<B: Body, E: Display + 'static> Observe<Result<Response<B>, E>> for ServerOb
             Ok(response) => Ok(exchange.respond(span.take(), response)),
             Err(error) => {
                 let text = Causes::default().describe(&error);
-                exchange.report(span, None, Some(&text));
+                exchange.report(span, None, Some(&*text).filter(|text| !text.is_empty()));
                 span.end(|| Outcome::exception(type_name::<E>(), &text));
                 Err(error)
             }
