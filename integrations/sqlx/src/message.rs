@@ -3,11 +3,20 @@
 /// The prefixes of the server's message in the `Display` and `Debug` output of sqlx's error.
 const MARKS: [&str; 2] = ["error returned from database: ", "MySqlDatabaseError {"];
 
+/// What precedes the value in the one message with a value that is not quoted, number 1526.
+const UNQUOTED: &str = "for value ";
+
 /// Replaces the values in a server message, in a text that includes an error of sqlx. `None` if it does not include
 /// one.
 pub(super) fn redact(text: &str) -> Option<String> {
-    let from = MARKS.iter().filter_map(|mark| text.find(mark).map(|at| at + mark.len())).min()?;
-    Some(format!("{}{}", &text[..from], without_values(&text[from..])))
+    let starts = || MARKS.iter().flat_map(|mark| text.match_indices(mark).map(|(at, _)| at + mark.len()));
+    let (before, said) = text.split_at(starts().min()?);
+    if starts().count() == 1 {
+        return Some(format!("{before}{}", without_values(said)));
+    }
+    // The number of the first error says nothing about the messages of the others, and a value may contain such a mark.
+    let first = quotes(said).map(|(first, _)| first).into_iter().chain(said.find(UNQUOTED)).min();
+    Some(first.map_or_else(|| text.to_owned(), |first| format!("{before}{}'?'", &said[..first])))
 }
 
 /// Replaces the values in a message of MySQL or MariaDB, which may start with its number. Values are in single
@@ -20,17 +29,10 @@ pub(super) fn without_values(message: &str) -> String {
         1007 | 1008 | 1046 | 1048
             ..=1054 | 1060 | 1061 | 1072 | 1091 | 1109 | 1146 | 1176 | 1264 | 1265 | 1305 | 1364 | 1406
     );
-    // The one message with a value that is not quoted.
-    if let (1526, Some(at)) = (number, message.find("for value ")) {
-        return format!("{}for value '?'", &message[..at]);
+    if let (1526, Some(at)) = (number, message.find(UNQUOTED)) {
+        return format!("{}{UNQUOTED}'?'", &message[..at]);
     }
-    // An apostrophe, as in `doesn't`, is neither the start of a value nor its end.
-    let opens = |at: &usize| !message[..*at].ends_with(char::is_alphanumeric);
-    let first = message.match_indices('\'').map(|(at, _)| at).find(opens);
-    let (Some(first), Some(last)) = (first, message.rfind('\'')) else { return message.to_owned() };
-    if names_only {
-        return message.to_owned();
-    }
+    let Some((first, last)) = quotes(message).filter(|_| !names_only) else { return message.to_owned() };
     // The text before the first quote is the server's own.
     let before = &message[..first];
     let is_name = ["column ", "constraint ", "key ", "table "].iter().any(|what| before.ends_with(what));
@@ -49,6 +51,14 @@ pub(super) fn without_values(message: &str) -> String {
     };
     let rest = if rest.starts_with(char::is_alphanumeric) { "" } else { rest };
     format!("{before}'?'{rest}")
+}
+
+/// The first quote of a message and the last one. An apostrophe, as in `doesn't`, is neither the start of a value nor
+/// its end.
+fn quotes(message: &str) -> Option<(usize, usize)> {
+    let opens = |at: &usize| !message[..*at].ends_with(char::is_alphanumeric);
+    let first = message.match_indices('\'').map(|(at, _)| at).find(opens)?;
+    Some((first, message.rfind('\'')?))
 }
 
 /// Whether `text` is the name of a column, a key or a table, and nothing else.
@@ -104,5 +114,24 @@ mod tests {
         let debug = "Database(MySqlDatabaseError { code: Some(\"23000\"), number: 1062, message: \"Duplicate entry '1001' for key 'PRIMARY'\" })";
         assert_eq!(shown(debug), debug.replace("1001", "?"));
         assert_eq!(shown("the key 'a' is unknown"), "the key 'a' is unknown");
+
+        // The first of two errors has a number whose message has only names, or a value that is not quoted.
+        let missing = "error returned from database: 1146 (42S02): Table 'shop.audit' doesn't exist";
+        let duplicate = "error returned from database: 1062 (23000): Duplicate entry 'ada' for key 'email'";
+        let both = shown(&format!("cannot log: {missing}; cannot store: {duplicate}"));
+        assert!(both.starts_with("cannot log: error returned from database: 1146 (42S02): Table "), "{both}");
+        assert!(!both.contains("ada"), "{both}");
+        let debug = format!(
+            "[Database(MySqlDatabaseError {{ number: 1146, message: \"Table 'a' doesn't exist\" }}), {duplicate}]"
+        );
+        assert!(!shown(&debug).contains("ada"), "{}", shown(&debug));
+        let unquoted = "error returned from database: 1526 (HY000): Table has no partition for value 1001";
+        assert!(!shown(&format!("{missing}; {unquoted}")).contains("1001"));
+        assert!(!shown(&format!("{unquoted}; {missing}")).contains("1001"));
+        let locked = "error returned from database: 1205 (HY000): Lock wait timeout exceeded";
+        assert_eq!(shown(&format!("{locked}; {locked}")), format!("{locked}; {locked}"));
+        // A value that contains the beginning of an error.
+        let packed = duplicate.replace("ada", &format!("ada {missing} ada"));
+        assert!(!shown(&packed).contains("ada"), "{}", shown(&packed));
     }
 }
