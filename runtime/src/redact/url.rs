@@ -170,14 +170,12 @@ impl UrlRules {
     fn is_secret(&self, name: &str) -> bool {
         let Some(name) = decoded(name) else { return true };
         let whole = bare(&name);
-        if self.hidden.contains(&whole) {
-            return true;
-        }
-        !self.shown.contains(&whole)
-            && name.split(['[', ']', '.', '?', '#', '/', '&', ';']).any(|part| {
-                let part = bare(part);
-                let part = part.trim_end_matches(|c: char| c.is_ascii_digit());
-                NAMES.contains(&part) || ENDS.iter().any(|end| part.ends_with(end))
+        let shown = self.shown.contains(&whole);
+        self.hidden.contains(&whole)
+            || name.split(['[', ']', '.', '?', '#', '/', '&', ';']).map(bare).any(|part| {
+                let stem = part.trim_end_matches(|c: char| c.is_ascii_digit());
+                let is_common = || NAMES.contains(&stem) || ENDS.iter().any(|end| stem.ends_with(end));
+                self.hidden.contains(&part) || (!shown && is_common())
             })
     }
 

@@ -103,6 +103,22 @@ fn other_parameters_are_unchanged() {
     }
 }
 
+#[cfg(feature = "integration")]
+#[test]
+fn added_names_are_recognized_wherever_common_ones_are() {
+    let mut rules = UrlRules::DEFAULT;
+    rules.hide("tax-id");
+    for name in ["tax-id", "TaxID", "user[tax_id]", "tax_id[]", "user.taxId", "#/cb?tax_id", "%74ax_id"] {
+        assert_eq!(rules.query(&format!("a=1&{name}=7")), format!("a=1&{name}=REDACTED"));
+    }
+    assert_eq!(rules.url("https://h/#/cb?tax_id=7"), "https://h/#/cb?tax_id=REDACTED");
+    assert_eq!(rules.query("tax_ids=7&tax=1&id=2"), "tax_ids=7&tax=1&id=2");
+    // What is hidden takes precedence over what is shown.
+    rules.show("user[tax_id]");
+    rules.show("user[password]");
+    assert_eq!(rules.query("user[tax_id]=7&user[password]=x"), "user[tax_id]=REDACTED&user[password]=x");
+}
+
 #[test]
 fn nested_and_encoded_secrets_are_redacted() {
     let shown = |query| UrlRules::DEFAULT.query(query).into_owned();
