@@ -212,10 +212,10 @@ fn without_escapes(url: &str) -> String {
 pub(crate) fn without_user(rest: &str) -> (&'static str, &str) {
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let authority = &rest[..end];
-    // A port that is empty or invalid is the start of a password that should have been percent-encoded.
+    // A port that is empty, invalid or without a host is the start of a password that should have been percent-encoded.
     let has_invalid_port = || {
         let port = authority.rsplit_once(':').filter(|(host, _)| !host.starts_with('['));
-        port.is_some_and(|(_, port)| port.is_empty() || !port.bytes().all(|byte| byte.is_ascii_digit()))
+        port.is_some_and(|(host, port)| host.is_empty() || port.starts_with('+') || port.parse::<u16>().is_err())
     };
     let user = authority.rfind('@').or_else(|| if has_invalid_port() { rest.rfind('@') } else { None });
     match user {

@@ -189,6 +189,10 @@ fn credentials_in_a_url_are_redacted() {
     assert_eq!(shown("https://a:b@c@example.com/?sig=1"), "https://REDACTED:REDACTED@example.com/?sig=REDACTED");
     assert_eq!(shown("redis://:pa#s/s?@h:6379/0"), "redis://REDACTED:REDACTED@h:6379/0");
     assert_eq!(shown("redis://ada:/pa#s@h:6379/0"), "redis://REDACTED:REDACTED@h:6379/0");
+    // Digits before the character that should have been percent-encoded are no port.
+    assert_eq!(shown("redis://:12#34@h:6379/0"), "redis://REDACTED:REDACTED@h:6379/0");
+    assert_eq!(shown("postgres://ada:123456/7@h/db"), "postgres://REDACTED:REDACTED@h/db");
+    assert_eq!(shown("postgres://ada:+1/7@h/db"), "postgres://REDACTED:REDACTED@h/db");
     assert_eq!(shown("https://h/cb#access_token=x&expires_in=3"), "https://h/cb#access_token=REDACTED&expires_in=3");
     assert_eq!(shown("/cb?next=http://a:b@h/"), "/cb?next=REDACTED");
     assert_eq!(shown("/cb#next=http://a:b@h/"), "/cb#next=REDACTED");
