@@ -14,6 +14,7 @@ use super::tally::Set;
 use super::text::{duration, plural};
 use super::tree::{Parent, Tree};
 use crate::semconv;
+use crate::text::ellipsize;
 
 /// A break of a trace.
 #[derive(Debug, Clone)]
@@ -46,6 +47,15 @@ impl Found {
 /// The tolerance, in nanoseconds, for the end of a parent and the start of a child: some tracers export times in
 /// microseconds.
 const PRECISION: u64 = 2_000;
+
+/// The maximum length of a name or a value in the description of a break, in bytes. Each break has a description, so
+/// a long name of a parent would otherwise be copied for each of its children.
+const MAX_SHOWN: usize = 256;
+
+/// A name or a value for the description of a break.
+fn shown(text: &str) -> Cow<'_, str> {
+    ellipsize(text, MAX_SHOWN)
+}
 
 /// Returns all breaks of a trace.
 pub(super) fn judge(tree: &Tree<'_>, rules: &Rules) -> Vec<Found> {
@@ -98,7 +108,7 @@ fn roots(tree: &Tree<'_>, rules: &Rules, found: &mut Vec<Found>) {
         }
         if let Some(first) = first {
             let root = &tree.spans[first];
-            let detail = format!("`{}` is a root of the same trace", root.name);
+            let detail = format!("`{}` is a root of the same trace", shown(&root.name));
             found.push(Found::new(BreakKind::SecondRoot, at, detail).with([root.span_id]));
         } else {
             first = Some(at);
@@ -124,7 +134,7 @@ fn lacks_parent(span: &Span, rules: &Rules) -> Option<String> {
         return Some(format!("a consumer began a trace, with neither a parent nor {link}"));
     }
     if span.kind == SpanKind::Server && !rules.edges.is_empty() && !rules.edges.contains(&span.service) {
-        return Some(format!("a server began a trace, and `{}` is not called from outside", span.service));
+        return Some(format!("a server began a trace, and `{}` is not called from outside", shown(&span.service)));
     }
     match &rules.root_kinds {
         Some(kinds) if !kinds.contains(&span.kind) => {
@@ -174,7 +184,7 @@ fn cycles(tree: &Tree<'_>, found: &mut Vec<Found>) {
         found.push(Found::new(BreakKind::Cycle, at, detail).with(others));
     }
     for &(first, second) in &tree.duplicates {
-        let detail = format!("it has the same ID as `{}`", tree.spans[first].name);
+        let detail = format!("it has the same ID as `{}`", shown(&tree.spans[first].name));
         found.push(Found::new(BreakKind::Cycle, second, detail).with([tree.spans[first].span_id]));
     }
 }
@@ -196,7 +206,7 @@ fn missing_tags(at: usize, span: &Span, found: &mut Vec<Found>) {
     for event in span.events.iter().filter(|event| &*event.name == TAG_MISSING) {
         let key = event.attributes.iter().find(|attribute| attribute.key.as_str() == semconv::THROUGHLINE_TAG_KEY);
         let key: Arc<str> = key.map_or_else(Arc::default, |key| key.value.as_str().into());
-        let detail = format!("the required tag `{key}` had no value");
+        let detail = format!("the required tag `{}` had no value", shown(&key));
         found.push(Found::new(BreakKind::MissingTag, at, detail).about(&key));
     }
 }
@@ -204,24 +214,25 @@ fn missing_tags(at: usize, span: &Span, found: &mut Vec<Found>) {
 /// Checks a child whose parent is present.
 fn child(tree: &Tree<'_>, rules: &Rules, at: usize, parent_at: usize, found: &mut Vec<Found>) {
     let (span, parent) = (&tree.spans[at], &tree.spans[parent_at]);
+    let name = shown(&parent.name);
     if let (Some(above), Some(here)) = (parent.is_sampled, span.is_sampled) {
         if above != here {
             let word = |is_sampled| if is_sampled { "sampled" } else { "not sampled" };
-            let detail = format!("it is {}, and its parent `{}` is {}", word(here), parent.name, word(above));
+            let detail = format!("it is {}, and its parent `{name}` is {}", word(here), word(above));
             found.push(Found::new(BreakKind::SamplingFlipped, at, detail).with([parent.span_id]));
         }
     }
     let bound = u64::try_from(rules.clock_bound.as_nanos()).unwrap_or(u64::MAX);
     let early = parent.start.saturating_sub(span.start);
     if early > bound {
-        let detail = format!("it began {} before its parent `{}`", duration(early), parent.name);
+        let detail = format!("it began {} before its parent `{name}`", duration(early));
         found.push(Found::new(BreakKind::ClockSkew, at, detail).with([parent.span_id]));
     }
     let late = parent.end.map_or(0, |end| span.start.saturating_sub(end));
     if late == 0 {
         return;
     }
-    let how_late = || format!("it began {} after its parent `{}` had ended", duration(late), parent.name);
+    let how_late = || format!("it began {} after its parent `{name}` had ended", duration(late));
     if tree.is_remote(at, parent_at) {
         let is_answered = parent.kind == SpanKind::Client && span.kind == SpanKind::Server && !is_given_up(parent);
         if is_answered && late > bound {
@@ -278,7 +289,9 @@ fn business_tag(tree: &Tree<'_>, key: &Arc<str>, found: &mut Vec<Found>) {
         }
         let (known, first) = *first.get_or_insert((value, span));
         if seen.len() > 1 {
-            let detail = format!("`{key}` is `{}` here, and `{}` on `{}`", value.as_str(), known.as_str(), first.name);
+            let (here, known) = (value.as_str(), known.as_str());
+            let [here, known, name] = [&here, &known, &*first.name].map(shown);
+            let detail = format!("`{key}` is `{here}` here, and `{known}` on `{name}`");
             found.push(Found::new(BreakKind::ConflictingTag, at, detail).with([first.span_id]).about(key));
         }
     }

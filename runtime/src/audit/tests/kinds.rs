@@ -314,3 +314,28 @@ fn too_many_names_and_keys() {
     let detail = "more than 10 attribute keys, such as `order.7`, `order.8`, `order.9`, `order.10`";
     assert_eq!(found(&report), [(BreakKind::HighCardinality, "", String::new(), detail)]);
 }
+
+/// One name or value is in the descriptions of any number of breaks.
+#[test]
+fn the_descriptions_of_breaks_are_bounded() {
+    let long = "é".repeat(50_000);
+    let rules = || Rules::new().business_tag("order").edge("gateway");
+    let first = || server(1, 0).tag("order", format!("1{long}"));
+    let named = |span: Span| Span { name: long.as_str().into(), ..span };
+    let sampled = |is_sampled, span: Span| Span { is_sampled: Some(is_sampled), ..span };
+    for (kind, spans) in [
+        (BreakKind::UnparentedEntry, vec![first().of(&long)]),
+        (BreakKind::SecondRoot, vec![named(span(1, 0, "")), span(2, 0, "again")]),
+        (BreakKind::Cycle, vec![named(span(1, 0, "")), span(1, 0, "again")]),
+        (BreakKind::EndedBeforeChild, vec![named(span(1, 0, "")), span(2, 1, "late").times(1_500, 1_600)]),
+        (BreakKind::ClockSkew, vec![named(span(1, 0, "")), span(2, 1, "early").times(500, 600)]),
+        (BreakKind::SamplingFlipped, vec![named(sampled(true, span(1, 0, ""))), sampled(false, span(2, 1, "load"))]),
+        (BreakKind::ConflictingTag, vec![named(first()), span(2, 1, "charge").tag("order", format!("2{long}"))]),
+    ] {
+        let report = audit(rules(), spans);
+        let found = report.breaks.iter().find(|found| found.kind == kind).unwrap_or_else(|| panic!("{kind}"));
+        let detail = &found.examples[0].detail;
+        assert!(detail.len() < 1_000 && detail.contains("éé…`"), "{kind}: {} bytes", detail.len());
+        assert!(report.traces[0].marks.iter().all(|mark| mark.detail.len() < 1_000));
+    }
+}
