@@ -49,12 +49,16 @@ enum Kept {
 
 /// The headers that are kept. `rdkafka` has no way to remove one.
 fn without_replaced(headers: &OwnedHeaders, outgoing: &TraceHeaders) -> Kept {
-    let all = || read(headers);
-    if !all().flatten().any(|header| outgoing.replaces(header.key)) {
+    let all: Vec<_> = read(headers).collect();
+    // Among those that were not read, there may be one that is replaced.
+    if all.iter().filter(|header| header.is_none()).count() >= MAX_PANICS {
+        return Kept::Unreadable;
+    }
+    if !all.iter().flatten().any(|header| outgoing.replaces(header.key)) {
         return Kept::All;
     }
     let mut kept = OwnedHeaders::new_with_capacity(headers.count() + 3);
-    for header in all() {
+    for header in all {
         let Some(header) = header else { return Kept::Unreadable };
         if !outgoing.replaces(header.key) {
             kept = kept.insert(header);
@@ -98,9 +102,22 @@ pub(crate) fn extract(headers: &impl Headers) -> Context {
     messaging::extract(read(headers).flatten().map(|header| (header.key, header.value.unwrap_or_default())))
 }
 
-/// The headers in their order; `None` for one that cannot be read. `rdkafka` panics if the name of a header is not
-/// UTF-8, which other clients may have written.
+/// The maximum number of panics that are caught while the headers of a message are read. A message may have hundreds of
+/// thousands of headers, and each panic runs the panic hook, which prints and may log it.
+const MAX_PANICS: usize = 16;
+
+/// The headers in their order; `None` for one that cannot be read, and for all that come after [`MAX_PANICS`] such
+/// headers. `rdkafka` panics if the name of a header is not UTF-8, which other clients may have written.
 fn read<H: Headers>(headers: &H) -> impl Iterator<Item = Option<Header<'_, &[u8]>>> {
-    // Unwind safe: the call only reads.
-    (0..headers.count()).map(|at| catch_unwind(AssertUnwindSafe(|| headers.try_get(at))).ok().flatten())
+    let mut panics = 0;
+    (0..headers.count()).map(move |at| {
+        if panics == MAX_PANICS {
+            return None;
+        }
+        // Unwind safe: the call only reads.
+        catch_unwind(AssertUnwindSafe(|| headers.try_get(at))).unwrap_or_else(|_| {
+            panics += 1;
+            None
+        })
+    })
 }

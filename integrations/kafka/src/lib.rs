@@ -73,6 +73,7 @@
 //! In a received message, `traceparent` is invalid if it occurs more than once, has no value or is not UTF-8: the
 //! consumer's span is then the root of a new trace. No content of a message causes an error. A header whose *name* is
 //! not UTF-8 is skipped; `rdkafka` panics on it, and this crate catches the panic, which requires `panic = "unwind"`.
+//! After 16 such headers, the others are not read.
 //!
 //! Headers count towards the producer's `message.max.bytes`: a `traceparent` takes some 70 bytes, and baggage up to 8 KiB
 //! more. A record that exceeds the limit only because of them is sent without its baggage, or without all of them if

@@ -135,27 +135,45 @@ fn several_trace_states_are_one() {
     assert_eq!(all.origin().span().span_context().trace_state().header(), "a=1,b=2");
 }
 
-/// Headers of which one has a name that is not UTF-8, on which `rdkafka` panics.
-#[derive(Default)]
-struct BadName(Cell<usize>);
+/// Headers of which all but the last one have a name that is not UTF-8, on which `rdkafka` panics.
+struct BadNames {
+    count: usize,
+    calls: Cell<usize>,
+}
 
-impl Headers for BadName {
+impl BadNames {
+    fn new(count: usize) -> Self {
+        Self { count, calls: Cell::new(0) }
+    }
+}
+
+impl Headers for BadNames {
     fn count(&self) -> usize {
-        2
+        self.count + 1
     }
 
     fn try_get(&self, at: usize) -> Option<Header<'_, &[u8]>> {
-        self.0.set(self.0.get() + 1);
-        assert_eq!(at, 1, "the name is not UTF-8");
+        self.calls.set(self.calls.get() + 1);
+        assert_eq!(at, self.count, "the name is not UTF-8");
         Some(Header { key: "traceparent", value: Some(PARENT.as_bytes()) })
     }
 }
 
 #[test]
 fn a_header_whose_name_is_not_text_is_skipped() {
-    let headers = BadName::default();
+    let headers = BadNames::new(1);
     assert!(extract(&headers).span().span_context().is_valid());
-    assert_eq!(headers.0.get(), 2);
+    assert_eq!(headers.calls.get(), 2);
+}
+
+/// A message of one megabyte may have 300,000 headers, and each panic runs the panic hook.
+#[test]
+fn the_panics_on_names_that_are_not_text_are_bounded() {
+    let headers = BadNames::new(10_000);
+    assert!(!extract(&headers).span().span_context().is_valid());
+    assert_eq!(headers.calls.get(), 16);
+    let headers = BadNames::new(15);
+    assert!(extract(&headers).span().span_context().is_valid());
 }
 
 #[test]
