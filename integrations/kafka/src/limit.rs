@@ -46,7 +46,8 @@ pub(crate) fn within_limit<R: HasHeaders, T>(
         result = if removed.is_empty() { Err((TOO_LARGE, record)) } else { send(record) };
         dropped.extend(removed);
     }
-    if result.is_ok() {
+    // A record for which there is no room in the queue is now small enough, and is queued later.
+    if !matches!(result, Err((TOO_LARGE, _))) {
         messaging::report_dropped(&context(), SYSTEM, dropped);
     }
     result

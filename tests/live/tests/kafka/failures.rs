@@ -107,6 +107,25 @@ async fn what_cannot_be_queued_is_an_error() {
     assert_eq!(capture.spans()[3].attribute("error.type"), Some(&"Nul".into()));
 }
 
+#[tokio::test]
+async fn what_loses_its_baggage_and_then_waits_for_the_queue_is_reported() {
+    // The first message fills the queue until it times out.
+    let producer = nowhere(&[("message.max.bytes", "1000"), ("queue.buffering.max.messages", "1")]);
+    let first = producer.send_result(FutureRecord::<str, str>::to("orders").payload("x")).map_err(|(error, _)| error);
+    let first = first.expect("there is room");
+    let capture = Capture::new();
+    let context = capture.context().with_baggage([opentelemetry::KeyValue::new("note", "x".repeat(2_000))]);
+    let record = FutureRecord::<str, str>::to("orders").payload("x");
+    let sending = throughline::Snapshot::from_context(&context).run_async(producer.send_traced(record, LONG));
+    let (error, message) = sending.await.expect_err("there is no broker");
+    assert_eq!(error, KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut), "it was queued");
+    assert!(first.await.expect("the producer lives").is_err());
+    let names: Vec<_> = message.headers().expect("headers").iter().map(|header| header.key).collect();
+    assert_eq!(names, ["traceparent"]);
+    let dropped = capture.span("send orders").attribute("throughline.messaging.dropped_headers").cloned();
+    assert_eq!(dropped.map(|names| names.to_string()).as_deref(), Some("[\"baggage\"]"));
+}
+
 pub(crate) async fn what_only_the_trace_makes_too_large_is_sent_without_it(cluster: Cluster) {
     const LIMIT: usize = 1000;
     let mut config = config(&cluster.brokers);
