@@ -163,6 +163,34 @@ fn texts_name_status(span: &FinishedSpan) -> bool {
     matches!(&span.status, Status::Error { description } if description.contains("ada"))
 }
 
+/// The texts recorded for errors in events whose text is too long to be recorded as a whole: two that are outcomes of a
+/// `tracing` span, and two that are not, with the tracing layer and with `SpanEvents`.
+fn long() -> Vec<String> {
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    // The credentials are where the text is truncated.
+    let text = format!("{} postgres://ada:{}@db/orders", "x".repeat(990), "hunter2".repeat(10));
+    let error = std::io::Error::other(text);
+    let error: &(dyn std::error::Error + 'static) = &error;
+    let log = || {
+        tracing::info_span!("display").in_scope(|| tracing::error!(%error));
+        tracing::info_span!("error").in_scope(|| tracing::error!(error));
+        tracing::info_span!("handled").in_scope(|| tracing::error!(error, "it goes on"));
+        throughline::in_span("handled too", || tracing::error!(error, "it goes on"));
+    };
+    let mut long = Vec::new();
+    let layer = tracing_subscriber::registry().with(throughline::tracing_layer());
+    let events = tracing_subscriber::registry().with(throughline::log::SpanEvents::new());
+    for subscriber in [tracing::Dispatch::new(layer), tracing::Dispatch::new(events)] {
+        let capture = Capture::new();
+        tracing::dispatcher::with_default(&subscriber, || capture.run(log));
+        for span in capture.spans() {
+            long.extend(texts(&span).into_iter().map(|(_, text)| text).filter(|text| text.len() > 900));
+        }
+    }
+    long
+}
+
 #[test]
 fn the_setting_applies_to_all_error_text() {
     let init = |variable: &'static str| {
@@ -192,6 +220,14 @@ fn the_setting_applies_to_all_error_text() {
     let of = |key: &str| full_requests.iter().filter(|(it, _)| it == key).count();
     assert_eq!((of("exception.message"), of("error")), (3, 3), "{full_requests:?}");
     assert!(full_requests.iter().all(|(_, text)| text.contains("ada")), "{full_requests:?}");
+
+    // A secret is recognized although the text is truncated in the middle of it.
+    let long_texts = long();
+    assert_eq!(long_texts.len(), 7, "{long_texts:?}");
+    for text in &long_texts {
+        assert!(text.contains("postgres://REDACTED:") && !text.contains("hunter2"), "{}", &text[980..]);
+        assert!(text.len() <= throughline::MAX_TEXT_BYTES + '…'.len_utf8());
+    }
 
     set_error_text(ErrorText::type_only());
     let types = shown();

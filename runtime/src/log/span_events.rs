@@ -17,7 +17,7 @@ use super::sources;
 use crate::context::current;
 use crate::redact::error_text;
 use crate::semconv;
-use crate::tags::value::text;
+use crate::tags::value::{TagValue as _, text, text_within};
 
 /// A layer that adds each event to the current OpenTelemetry span, so that it appears in the trace.
 ///
@@ -147,6 +147,8 @@ pub(crate) struct Described {
     pub(crate) attributes: Vec<KeyValue>,
     /// Whether the event is a record of the `log` crate, whose metadata is in fields `log.*`.
     is_record: bool,
+    /// Whether the field `error` is text that has not been truncated.
+    has_long_error: bool,
     /// Whether the field `error` is an error whose text has not been redacted.
     has_raw_error: bool,
 }
@@ -154,8 +156,13 @@ pub(crate) struct Described {
 impl Described {
     pub(crate) fn of(event: &Event<'_>) -> Self {
         let record = event.normalized_metadata();
-        let mut described =
-            Self { name: None, attributes: Vec::with_capacity(8), is_record: record.is_some(), has_raw_error: false };
+        let mut described = Self {
+            name: None,
+            attributes: Vec::with_capacity(8),
+            is_record: record.is_some(),
+            has_long_error: false,
+            has_raw_error: false,
+        };
         described.add("level", event.metadata().level().as_str());
         if let Some(record) = record {
             described.add("target", record.target().to_owned());
@@ -170,8 +177,8 @@ impl Described {
 
     /// Returns the name and the attributes.
     pub(crate) fn into_parts(mut self, event: &Event<'_>) -> (Cow<'static, str>, Vec<KeyValue>) {
-        if self.has_raw_error {
-            self.redact_error();
+        if self.has_long_error {
+            self.shorten_error();
         }
         (self.name.unwrap_or(Cow::Borrowed(event.metadata().name())), self.attributes)
     }
@@ -180,10 +187,7 @@ impl Described {
     #[cfg(feature = "tracing")]
     pub(crate) fn take_error(&mut self) -> Option<Value> {
         let at = self.attributes.iter().position(|attribute| attribute.key.as_str() == "error")?;
-        self.name.is_none().then(|| {
-            self.has_raw_error = false;
-            self.attributes.remove(at).value
-        })
+        self.name.is_none().then(|| self.attributes.remove(at).value)
     }
 
     #[cfg(feature = "tracing")]
@@ -191,12 +195,16 @@ impl Described {
         self.name = Some(Cow::Borrowed(name));
     }
 
+    /// Redacts the field `error`, if it is an error, and truncates it.
     #[cold]
-    fn redact_error(&mut self) {
+    fn shorten_error(&mut self) {
         let at = self.attributes.iter().position(|attribute| attribute.key.as_str() == "error");
         let Some(at) = at else { return };
-        match error_text::of(format_args!("{}", self.attributes[at].value)) {
-            Some(text) => self.attributes[at].value = Value::from(text),
+        let long = &self.attributes[at].value;
+        let short =
+            if self.has_raw_error { error_text::of(format_args!("{long}")).map(Value::from) } else { long.tag_value() };
+        match short {
+            Some(short) => self.attributes[at].value = short,
             None => drop(self.attributes.remove(at)),
         }
     }
@@ -226,10 +234,14 @@ impl Described {
     }
 
     fn text(&mut self, field: &Field, value: Arguments<'_>) {
-        if field.name() == "message" {
-            self.name = Some(Cow::Owned(text(value)));
-        } else {
-            self.field(field, text(value));
+        match field.name() {
+            "message" => self.name = Some(Cow::Owned(text(value))),
+            // Truncated after it was redacted: half of a secret would not be recognized.
+            "error" => {
+                self.has_long_error = true;
+                self.field(field, text_within(error_text::SEEN, value));
+            }
+            _ => self.field(field, text(value)),
         }
     }
 }

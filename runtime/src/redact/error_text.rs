@@ -90,7 +90,7 @@ fn chosen() -> Kind {
 
 /// The maximum number of bytes of a text that are processed. More than is recorded, so that a secret at the end is not
 /// cut in half before it is recognized; limited, because formatters can produce any amount of text.
-const SEEN: usize = 16 * 1024;
+pub(crate) const SEEN: usize = 16 * 1024;
 
 /// Returns the part of an error text that may be recorded, or `None`. Never panics, even if the formatter does.
 pub(crate) fn of(arguments: Arguments<'_>) -> Option<String> {
