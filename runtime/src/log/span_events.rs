@@ -318,8 +318,9 @@ impl Counts {
     }
 
     pub(crate) fn admit(&self, span: SpanId, max: u16) -> Admitted {
-        let id = u64::from_be_bytes(span.to_bytes());
-        // All bits of a span ID are random: the lower ones select the slot, the upper ones are the mark.
+        // The lower bits select the slot, the upper ones are the mark. Multiplied, because an ID generator may count, so
+        // that only the lower bits differ.
+        let id = u64::from_be_bytes(span.to_bytes()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let slot = usize::try_from(id % Self::SLOTS as u64).unwrap_or_default();
         let mark = id & !Self::COUNT;
         let next = |entry: u64| if entry & !Self::COUNT == mark { entry.saturating_add(1) } else { mark | 1 };
@@ -352,6 +353,15 @@ mod tests {
             for _ in 0..3 {
                 assert!(matches!(counts.admit(span, max), Admitted::No), "{max}");
             }
+        }
+    }
+
+    #[test]
+    fn spans_with_consecutive_ids_are_counted_separately() {
+        let counts = Counts::new();
+        for span in 1..=100_000_u64 {
+            let admitted = counts.admit(SpanId::from(span), 1);
+            assert!(matches!(admitted, Admitted::Yes), "the first event of span {span}");
         }
     }
 }
