@@ -47,7 +47,9 @@ impl ErrorText {
     ///
     /// `redact` receives up to about 16 KiB of text, after URLs have been redacted and before the text is truncated.
     /// It runs on the thread on which the error is recorded, so it should not block. If it panics, a placeholder is
-    /// recorded instead of the text. Spans that it starts are not recorded.
+    /// recorded instead of the text. Spans that it starts are not recorded. The error of a call or a request may be
+    /// passed through it again, before it is recorded on another span or logged, so it should leave a text that it has
+    /// returned unchanged.
     pub fn redacted(redact: impl Fn(String) -> String + Send + Sync + 'static) -> Self {
         Self(Kind::Redacted(Arc::new(redact)))
     }
