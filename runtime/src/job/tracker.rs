@@ -104,7 +104,12 @@ pub async fn wait(limit: Duration) -> Result<(), StillRunning> {
     if running() == 0 {
         return Ok(());
     }
-    tokio::time::timeout(limit, idle()).await.map_err(|_| StillRunning { jobs: running() })
+    let is_idle = tokio::time::timeout(limit, idle()).await.is_ok();
+    match running() {
+        // The last job may have ended while the limit was reached.
+        jobs if !is_idle && jobs > 0 => Err(StillRunning { jobs }),
+        _ => Ok(()),
+    }
 }
 
 /// Waits until no job is running.
