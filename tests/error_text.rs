@@ -172,7 +172,7 @@ fn long() -> Vec<String> {
     let text = format!("{} postgres://ada:{}@db/orders", "x".repeat(990), "hunter2".repeat(10));
     let error = std::io::Error::other(text);
     let error: &(dyn std::error::Error + 'static) = &error;
-    let log = || {
+    let log_errors = || {
         tracing::info_span!("display").in_scope(|| tracing::error!(%error));
         tracing::info_span!("error").in_scope(|| tracing::error!(error));
         tracing::info_span!("handled").in_scope(|| tracing::error!(error, "it goes on"));
@@ -183,7 +183,7 @@ fn long() -> Vec<String> {
     let events = tracing_subscriber::registry().with(throughline::log::SpanEvents::new());
     for subscriber in [tracing::Dispatch::new(layer), tracing::Dispatch::new(events)] {
         let capture = Capture::new();
-        tracing::dispatcher::with_default(&subscriber, || capture.run(log));
+        tracing::dispatcher::with_default(&subscriber, || capture.run(log_errors));
         for span in capture.spans() {
             long.extend(texts(&span).into_iter().map(|(_, text)| text).filter(|text| text.len() > 900));
         }
