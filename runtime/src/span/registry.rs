@@ -34,20 +34,25 @@ pub(crate) struct Table {
 
 /// Free slots that a thread keeps for its next spans, so that threads do not contend for the free list.
 #[derive(Default)]
-struct Kept(Vec<usize>);
+struct Kept {
+    slots: Vec<usize>,
+    /// The number of slots that the thread has taken from the free list, up to [`MAX_KEPT`]. It keeps no more: threads
+    /// that only end spans, such as those of a blocking pool, would otherwise end up with the whole table.
+    max: usize,
+}
 
 impl Drop for Kept {
     fn drop(&mut self) {
         // A traced allocator would start spans here, and lock the free list again.
         let _busy = Busy::begin();
         if let Some(table) = TABLE.get() {
-            table.free().append(&mut self.0);
+            table.free().append(&mut self.slots);
         }
     }
 }
 
 thread_local! {
-    static KEPT: RefCell<Kept> = const { RefCell::new(Kept(Vec::new())) };
+    static KEPT: RefCell<Kept> = const { RefCell::new(Kept { slots: Vec::new(), max: 0 }) };
 }
 
 /// The number of slots that a thread takes from the free list at once, and the maximum that it keeps.
@@ -117,7 +122,7 @@ impl Table {
 
     #[inline]
     fn take_slot(&self) -> Option<usize> {
-        let kept = KEPT.try_with(|kept| kept.borrow_mut().0.pop()).ok().flatten();
+        let kept = KEPT.try_with(|kept| kept.borrow_mut().slots.pop()).ok().flatten();
         kept.or_else(|| self.take_shared_slots())
     }
 
@@ -139,7 +144,12 @@ impl Table {
             }
         }
         let slot = taken.pop()?;
-        if !taken.is_empty() && KEPT.try_with(|kept| kept.borrow_mut().0.extend_from_slice(&taken)).is_err() {
+        let is_kept = KEPT.try_with(|kept| {
+            let mut kept = kept.borrow_mut();
+            kept.max = MAX_KEPT.min(kept.max + taken.len() + 1);
+            kept.slots.extend_from_slice(&taken);
+        });
+        if is_kept.is_err() {
             self.free().append(&mut taken);
         }
         Some(slot)
@@ -149,10 +159,10 @@ impl Table {
     fn return_slot(&self, at: usize) {
         let is_kept = self.keeps()
             && KEPT.try_with(|kept| {
-                let kept = &mut kept.borrow_mut().0;
-                let has_room = kept.len() < MAX_KEPT;
+                let mut kept = kept.borrow_mut();
+                let has_room = kept.slots.len() < kept.max;
                 if has_room {
-                    kept.push(at);
+                    kept.slots.push(at);
                 }
                 has_room
             }) == Ok(true);
@@ -280,4 +290,46 @@ pub(crate) fn list(
 /// The table of this process; the first call determines its size.
 pub(crate) fn table(size: usize) -> &'static Table {
     TABLE.get_or_init(|| Table::new(size))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    /// Removes the slots that this thread keeps: they are not those of the table of this process.
+    fn forget_kept() -> usize {
+        KEPT.with(|kept| std::mem::take(&mut kept.borrow_mut().slots).len())
+    }
+
+    #[test]
+    fn threads_that_only_end_spans_do_not_keep_their_slots() {
+        let table = Table::new(MIN_SIZE_TO_KEEP);
+        // More spans than there are slots, but never more than 128 at a time. The threads might all be alive.
+        for _ in 0..40 {
+            let slots: Vec<_> = (0..MAX_KEPT).map(|_| table.take_slot().expect("a free slot")).collect();
+            let end = || {
+                for slot in &slots {
+                    table.return_slot(*slot);
+                }
+                forget_kept()
+            };
+            assert_eq!(thread::scope(|scope| scope.spawn(end).join().expect("no panic")), 0);
+        }
+        forget_kept();
+    }
+
+    #[test]
+    fn a_thread_keeps_as_many_slots_as_it_has_needed() {
+        let table = Table::new(MIN_SIZE_TO_KEEP);
+        for (nested, kept) in [(1, TAKEN_AT_ONCE), (20, 2 * TAKEN_AT_ONCE), (200, MAX_KEPT)] {
+            let slots: Vec<_> = (0..nested).map(|_| table.take_slot().expect("a free slot")).collect();
+            for slot in slots {
+                table.return_slot(slot);
+            }
+            assert_eq!(KEPT.with(|kept| kept.borrow().slots.len()), kept);
+        }
+        forget_kept();
+    }
 }
