@@ -1,3 +1,4 @@
+use super::shape::is_index;
 use super::*;
 
 fn function(text: &str) -> ItemFn {
