@@ -1,42 +1,41 @@
 //! OTLP/gRPC.
 
+mod connection;
+mod observed;
+
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::error::Error;
 use std::iter::successors;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::task::{self, Poll, ready};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{self, Poll};
 use std::time::Duration;
 
-use http_body::{Frame, SizeHint};
-use hyper::rt::Executor;
+use http_body::Frame;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
-use percent_encoding::{NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
 use prost::Message as _;
-use tokio::task::JoinSet;
 use tokio::time;
 use tonic::body::Body;
 use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::http::header::CONTENT_TYPE;
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::codegen::http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use tonic::codegen::http::{HeaderValue, Request, Response, StatusCode};
 use tonic::codegen::{Bytes, Service};
 use tonic::metadata::MetadataMap;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 use tonic::{Code, ConnectError, Status};
 use tonic_types::{RetryInfo, pb};
 
+use self::connection::Connection;
+use self::observed::ObservedBody;
+pub(super) use self::observed::{GRPC_STATUS, Observed};
 use super::hints::{Doubt, doubt};
 #[cfg(feature = "otlp-tls")]
 use super::tls::Tls;
 use super::{Attempt, AttemptError, Failure, TOO_LARGE, USER_AGENT, chain, connect_timeout, no_response};
 use crate::telemetry::config::{ConfigError, OtlpConfig};
-
-pub(super) const GRPC_STATUS: &str = "grpc-status";
-const GRPC_MESSAGE: &str = "grpc-message";
-const GRPC_DETAILS: &str = "grpc-status-details-bin";
 
 const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
@@ -85,38 +84,6 @@ impl Decoder for Encoded {
     fn decode(&mut self, message: &mut DecodeBuf<'_>) -> Result<Option<Self::Item>, Status> {
         // The same status as from tonic's own codec.
         Self::Item::decode(message).map(Some).map_err(|error| Status::internal(error.to_string()))
-    }
-}
-
-/// A channel, and the tasks that drive its connection.
-#[derive(Clone)]
-struct Connection {
-    channel: Channel,
-    /// The tasks are aborted when nothing uses the connection anymore. By themselves, they would keep it open, with any
-    /// abandoned request, for as long as the server does not allow a stream (`SETTINGS_MAX_CONCURRENT_STREAMS`).
-    _tasks: Arc<Tasks>,
-}
-
-type Tasks = Mutex<JoinSet<()>>;
-
-impl Connection {
-    fn lazy(endpoint: &Endpoint) -> Self {
-        let tasks = Arc::<Tasks>::default();
-        let channel = endpoint.clone().executor(Spawner(Arc::downgrade(&tasks))).connect_lazy();
-        Self { channel, _tasks: tasks }
-    }
-}
-
-/// Spawns the tasks of a connection. Weak, because the tasks themselves hold it.
-struct Spawner(Weak<Tasks>);
-
-impl Executor<Pin<Box<dyn Future<Output = ()> + Send>>> for Spawner {
-    fn execute(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>) {
-        let Some(tasks) = self.0.upgrade() else { return };
-        let mut tasks = tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        // Removes tasks that have ended.
-        while tasks.try_join_next().is_some() {}
-        tasks.spawn(task);
     }
 }
 
@@ -251,43 +218,6 @@ fn retry_info(status: &Status) -> Option<RetryInfo> {
     Some(RetryInfo { retry_delay: info.retry_delay.map(|time| delay(time.seconds, time.nanos).unwrap_or_default()) })
 }
 
-/// What the server has actually sent: if tonic cannot read a response, it makes up a status.
-#[derive(Debug, Default)]
-pub(super) struct Observed {
-    pub(super) http_status: AtomicU16,
-    /// Whether there was a `grpc-status`.
-    pub(super) grpc_status: AtomicBool,
-    /// Whether a gRPC response has ended. Without a `grpc-status`, the server or a proxy has aborted it: hyper treats a
-    /// stream reset with `NO_ERROR` or `CANCEL` as the end of the body.
-    is_cut_off: AtomicBool,
-}
-
-impl Observed {
-    fn look_for_status(&self, headers: &mut HeaderMap) {
-        if headers.contains_key(GRPC_STATUS) {
-            self.grpc_status.store(true, Ordering::Relaxed);
-            make_readable(headers);
-        }
-    }
-}
-
-/// Repairs the message and the details of a status, so that tonic reads its code. tonic panics if the details are not
-/// valid base64, and reports `UNKNOWN` if the message is not valid UTF-8 (gRPC over HTTP/2, "Responses": "When decoding
-/// invalid values, implementations MUST NOT error").
-fn make_readable(headers: &mut HeaderMap) {
-    if headers.contains_key(GRPC_DETAILS) {
-        let metadata = MetadataMap::from_headers(headers.clone());
-        if metadata.get_bin(GRPC_DETAILS).is_none_or(|details| details.to_bytes().is_err()) {
-            headers.remove(GRPC_DETAILS);
-        }
-    }
-    if let Some(message) = headers.get_mut(GRPC_MESSAGE) {
-        let text = percent_decode(message.as_bytes()).decode_utf8_lossy();
-        let readable = HeaderValue::try_from(utf8_percent_encode(&text, NON_ALPHANUMERIC).to_string());
-        *message = readable.unwrap_or(HeaderValue::from_static(""));
-    }
-}
-
 #[derive(Clone)]
 struct ObservedChannel {
     connection: Connection,
@@ -360,47 +290,9 @@ impl http_body::Body for Framed {
     }
 }
 
-struct ObservedBody {
-    body: Body,
-    is_grpc: bool,
-    observed: Arc<Observed>,
-}
-
-impl http_body::Body for ObservedBody {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut task::Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        let mut frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        if let Some(Ok(Some(trailers))) = frame.as_mut().map(|frame| frame.as_mut().map(Frame::trailers_mut)) {
-            self.observed.look_for_status(trailers);
-        }
-        if frame.is_none() && self.is_grpc {
-            self.observed.is_cut_off.store(true, Ordering::Relaxed);
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn headers(status: &[(&'static str, &'static [u8])]) -> HeaderMap {
-        let value = |value| HeaderValue::from_bytes(value).expect("it can be sent");
-        status.iter().map(|(name, text)| (name.parse().expect("a name"), value(text))).collect()
-    }
 
     /// To a host that does not respond. The paused clock only advances when there is nothing to do.
     #[cfg(target_os = "linux")]
@@ -423,47 +315,5 @@ mod tests {
         let begun = time::Instant::now();
         assert!(grpc.send(Bytes::from_static(b"spans")).await.is_err());
         assert_eq!(begun.elapsed().as_secs(), 3);
-    }
-
-    #[tokio::test]
-    async fn tasks_are_removed_when_they_have_ended_and_aborted_with_their_connection() {
-        let tasks = Arc::<Tasks>::default();
-        let spawner = Spawner(Arc::downgrade(&tasks));
-        for _ in 0..100 {
-            spawner.execute(Box::pin(async {}));
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(tasks.lock().expect("not poisoned").len(), 1, "the last one, at most");
-        let (held, is_dropped) = tokio::sync::oneshot::channel::<Infallible>();
-        spawner.execute(Box::pin(async move {
-            let _held = held;
-            std::future::pending::<()>().await;
-        }));
-        tokio::task::yield_now().await;
-        drop(tasks);
-        assert!(is_dropped.await.is_err());
-        spawner.execute(Box::pin(async { unreachable!("there is no connection") }));
-    }
-
-    #[test]
-    fn a_status_with_an_invalid_message_or_details_is_read() {
-        for (message, details, read) in [
-            (&b"not now"[..], &b"CA4"[..], "not now"),
-            (b"caf%C3%A9 100%", b"CA4=", "café 100%"),
-            (b"caf\xc3\xa9", b"CA4", "café"),
-            (b"caf%E9", b"CA4", "caf\u{fffd}"),
-            (b"\xff%0a%25", b"CA4", "\u{fffd}\n%"),
-            (b"not now", b"", "not now"),
-            (b"not now", b"not base64!", "not now"),
-            (b"not now", b"CA4,CA4", "not now"),
-            (b"caf%E9", b"\xff", "caf\u{fffd}"),
-        ] {
-            let mut headers = headers(&[(GRPC_STATUS, b"14"), (GRPC_MESSAGE, message), (GRPC_DETAILS, details)]);
-            Observed::default().look_for_status(&mut headers);
-            let status = Status::from_header_map(&headers).expect("a status");
-            assert_eq!((status.code(), status.message()), (Code::Unavailable, read), "{message:?}");
-            let expected = if details.starts_with(b"CA4") && details.len() < 5 { &[8, 14][..] } else { &[] };
-            assert_eq!(status.details(), expected, "{details:?}");
-        }
     }
 }
