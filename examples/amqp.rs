@@ -106,7 +106,10 @@ async fn main() -> ExitCode {
     propagation::set(Propagator::default().accept_baggage(["tenant_id"]).baggage_as_tags(["tenant_id"]));
 
     let address = std::env::var("AMQP_ADDR").unwrap_or_else(|_| "amqp://127.0.0.1:5672".to_owned());
-    let connection = match Connection::connect(&address, ConnectionProperties::default()).await {
+    // lapin 4.12 connects on a thread of its own. If that thread fails before the caller has begun to wait, the future
+    // never resolves, which happened to eight of 25,000 refused connections.
+    let connected = timeout(PATIENCE, Connection::connect(&address, ConnectionProperties::default())).await;
+    let connection = match connected.map_err(Box::<dyn Error>::from).and_then(|connection| Ok(connection?)) {
         Ok(connection) => connection,
         Err(error) => {
             eprintln!("no RabbitMQ at {address} ({error}); start one there, or name another in AMQP_ADDR");
