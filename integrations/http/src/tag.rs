@@ -98,8 +98,9 @@ impl RequestTag {
         self
     }
 
-    /// Adds a parameter of the route template, `{name}` or `{*name}`, as a source. The value is percent-decoded. This
-    /// requires a known route: axum's (feature `axum`) or that of [`ServerLayer::route`](crate::ServerLayer::route).
+    /// Adds a parameter of the route template, `{name}`, `{*name}` or, as a part of a segment, `order-{name}`, as a
+    /// source. The value is percent-decoded. This requires a known route: axum's (feature `axum`) or that of
+    /// [`ServerLayer::route`](crate::ServerLayer::route).
     pub fn path(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.sources.push(Source::Path(name.into()));
         self

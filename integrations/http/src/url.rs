@@ -16,15 +16,38 @@ pub(crate) fn path_variable<'a>(template: &str, path: &'a str, name: &str) -> Op
     let mut rest = path.strip_prefix('/').unwrap_or(path);
     let mut segments = template.strip_prefix('/').unwrap_or(template).split('/');
     loop {
-        let variable = segments.next()?.strip_prefix('{').and_then(|segment| segment.strip_suffix('}'));
-        if variable.and_then(|variable| variable.strip_prefix('*')) == Some(name) {
-            return Some(decoded(rest));
-        }
+        let variable = segments.next().map(Variable::of)?;
         let (segment, more) = rest.split_once('/').unwrap_or((rest, ""));
-        if variable == Some(name) {
-            return Some(decoded(segment));
+        match variable {
+            Some(variable) if variable.name.strip_prefix('*') == Some(name) => return variable.value(rest),
+            Some(variable) if variable.name == name => return variable.value(segment),
+            _ => rest = more,
         }
-        rest = more;
+    }
+}
+
+/// The variable of a segment, and the text around it: `order-{no}`.
+struct Variable<'a> {
+    before: &'a str,
+    name: &'a str,
+    after: &'a str,
+}
+
+impl<'a> Variable<'a> {
+    fn of(segment: &'a str) -> Option<Self> {
+        // A doubled brace is text.
+        let mut start = segment.find('{')?;
+        while segment[start + 1..].starts_with('{') {
+            start += 2 + segment[start + 2..].find('{')?;
+        }
+        let (name, after) = segment[start + 1..].split_once('}')?;
+        Some(Self { before: &segment[..start], name, after })
+    }
+
+    fn value<'p>(&self, path: &'p str) -> Option<Cow<'p, str>> {
+        let unescaped = |text: &str| text.replace("{{", "{").replace("}}", "}");
+        let value = path.strip_prefix(&*unescaped(self.before))?;
+        value.strip_suffix(&*unescaped(self.after)).map(decoded)
     }
 }
 
@@ -53,6 +76,14 @@ mod tests {
         assert_eq!(of(orders, "/tenants", "no").as_deref(), Some(""));
         assert_eq!(of("/files/{*rest}", "/files/a/b%20c", "rest").as_deref(), Some("a/b c"));
         assert_eq!(of("", "", "x"), None);
+
+        let prefixed = "/v{version}/order-{no}/{{x}}-{{{name}.json";
+        assert_eq!(of(prefixed, "/v2/order-a%20b/{x}-{7.json", "version").as_deref(), Some("2"));
+        assert_eq!(of(prefixed, "/v2/order-a%20b/{x}-{7.json", "no").as_deref(), Some("a b"));
+        assert_eq!(of(prefixed, "/v2/order-a%20b/{x}-{7.json", "name").as_deref(), Some("7"));
+        assert_eq!(of(prefixed, "/v2/order-a%20b/{x}-{7.json", "x"), None);
+        assert_eq!(of(prefixed, "/v2/7", "no"), None);
+        assert_eq!(of("/order-{no", "/order-7", "no"), None);
     }
 
     #[test]

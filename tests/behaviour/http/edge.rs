@@ -56,6 +56,18 @@ async fn sources() {
     }
 }
 
+/// axum permits text in front of a parameter. If it hid the parameter, the caller's header would be used.
+#[tokio::test]
+async fn a_parameter_may_be_a_part_of_a_segment() {
+    let capture = Capture::new();
+    let layer = ServerLayer::new().tag(tag().path("tenant").header("x-tenant-id"));
+    let handler = |Path(tenant): Path<String>| async move { tenant };
+    let router = Router::new().route("/orders/of-{tenant}", axum::routing::get(handler)).layer(layer);
+    let response = send(&capture, router, get("/orders/of-a%20b", &[("x-tenant-id", "evil")])).await;
+    assert_eq!(response.body(), "a b", "what the handler gets");
+    assert_text(&capture.span("GET /orders/of-{tenant}"), "tenant_id", Some("a b"));
+}
+
 /// Each row removes the source that won in the row before.
 #[tokio::test]
 async fn priority() {
