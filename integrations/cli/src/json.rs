@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use throughline::text;
 
 use crate::counted::Counted;
 use crate::dump::{Each, Stop};
@@ -41,6 +42,9 @@ pub(crate) fn read(mut input: Counted<'_>, each: &mut Each<'_>) -> Result<(), St
     };
     Err(ReadError::new(format!("JSON without spans: {instead}; expected `resourceSpans`")).into())
 }
+
+/// How much of the name of a member is shown, in bytes.
+const MAX_SHOWN: usize = 64;
 
 /// The members that were found in the documents.
 #[derive(Default)]
@@ -81,8 +85,10 @@ impl<'de> Visitor<'de> for Document<'_, '_> {
                 continue;
             }
             members.next_value::<IgnoredAny>()?;
-            if self.seen.others.len() < 5 && !self.seen.others.contains(&member) {
-                self.seen.others.push(member);
+            // Printed in an error, on a terminal.
+            let member = text::sanitize(text::ellipsize(&member, MAX_SHOWN));
+            if self.seen.others.len() < 5 && !self.seen.others.iter().any(|other| *other == member) {
+                self.seen.others.push(member.into_owned());
             }
         }
         Ok(())

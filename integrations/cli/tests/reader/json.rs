@@ -78,6 +78,16 @@ fn the_first_members_of_a_document_without_spans_are_named_once() {
     assert_eq!(error(b"{} {}"), "JSON without spans: the documents are empty; expected `resourceSpans`");
 }
 
+/// The message is printed to a terminal.
+#[test]
+fn the_members_of_a_document_without_spans_are_named_in_one_short_line() {
+    let document = format!("{{\"\\u001b[31m\\r\\u202e\": 1, \"{}\": 2}}", "é".repeat(100_000));
+    let message = error(document.as_bytes());
+    let start = "JSON without spans: the documents have `\u{fffd}[31m\u{fffd}\u{fffd}`, `éé";
+    assert!(message.starts_with(start) && message.ends_with("é…`; expected `resourceSpans`"), "{message}");
+    assert!(message.len() < 250, "{}", message.len());
+}
+
 #[test]
 fn what_is_no_dump_is_told_with_its_place() {
     assert_eq!(error(b""), "the input is empty");
