@@ -48,12 +48,12 @@ impl Found {
 /// microseconds.
 const PRECISION: u64 = 2_000;
 
-/// The maximum length of a name or a value in the description of a break, in bytes. Each break has a description, so
-/// a long name of a parent would otherwise be copied for each of its children.
+/// The maximum length of a name or a value in a text for people, in bytes. Some tracers use whole statements as names.
+/// Each break has a description, so a long name of a parent would otherwise be copied for each of its children.
 const MAX_SHOWN: usize = 256;
 
-/// A name or a value for the description of a break.
-fn shown(text: &str) -> Cow<'_, str> {
+/// A name or a value for a text for people, truncated and not escaped.
+pub(super) fn shown(text: &str) -> Cow<'_, str> {
     ellipsize(text, MAX_SHOWN)
 }
 

@@ -52,5 +52,5 @@ pub use self::model::{Event, Link, Place, Span};
 pub use self::report::{Break, BrokenTrace, Counts, EntryReport, Example, Mark, Report, ServiceReport, Skipped};
 pub use self::rules::Rules;
 #[cfg(feature = "audit-page")]
-pub(crate) use self::text::plural_ending;
+pub(crate) use self::text::{displayed, plural_ending};
 pub use self::window::Audit;

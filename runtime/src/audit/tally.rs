@@ -7,7 +7,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use opentelemetry::trace::{SpanKind, TraceId};
 
-use super::judge::{Found, judge};
+use super::judge::{Found, judge, shown as truncated};
 use super::kind::BreakKind;
 use super::model::{Place, Span};
 use super::report::{Break, BrokenTrace, Counts, EntryReport, Example, Mark, Report, ServiceReport, Skipped};
@@ -310,7 +310,8 @@ impl Service {
 impl Distinct {
     fn suspicious(&self, service: &Arc<str>, what: &str, max: usize) -> Option<Break> {
         let last = self.examples.last().filter(|_| self.is_over)?;
-        let detail = format!("more than {max} {what}, such as `{}`", self.examples.join("`, `"));
+        let examples: Vec<_> = self.examples.iter().map(|example| truncated(example)).collect();
+        let detail = format!("more than {max} {what}, such as `{}`", examples.join("`, `"));
         let key = Key {
             kind: BreakKind::HighCardinality,
             service: Arc::clone(service),

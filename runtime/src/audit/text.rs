@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use opentelemetry::trace::{SpanId, SpanKind};
 
-use super::judge::kind_name;
+use super::judge::{kind_name, shown};
 use super::report::{Break, BrokenTrace, Counts, Report};
 use crate::render::tree::{self, Node};
 use crate::text::escape;
@@ -21,6 +21,12 @@ pub(super) fn plural(number: u64, what: &str) -> String {
 /// The ending of a regular noun: none for one thing, and `s` for any other number.
 pub(crate) fn plural_ending(number: u64) -> &'static str {
     if number == 1 { "" } else { "s" }
+}
+
+/// A name as it is shown: truncated and escaped. A table is as wide as its longest name, and a width is limited to what
+/// fits into 16 bits.
+pub(crate) fn displayed(name: &str) -> String {
+    escape(&shown(name)).into_owned()
 }
 
 /// `950 ns`, `1.2 ms`, `3.0 s`.
@@ -51,7 +57,7 @@ impl Counts {
 impl fmt::Display for Report {
     /// Formats the report for a terminal: the completeness of all traces, of each service and of each entry point; the
     /// breaks, each with its source location, cause and remedy; and some of the broken traces as trees in which the
-    /// breaks are marked.
+    /// breaks are marked. Names are truncated to 256 bytes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Counts { traces, spans, complete } = self.total;
         write!(f, "completeness {}: ", self.total.percent())?;
@@ -105,10 +111,10 @@ impl Report {
             [name, traces, spans, counts.percent(), breaks.to_string()]
         };
         for service in &self.services {
-            let name = if service.name.is_empty() { "(no name)".into() } else { escape(&service.name) };
-            rows.push(row(name.into_owned(), &service.counts, service.breaks));
+            let name = if service.name.is_empty() { "(no name)".to_owned() } else { displayed(&service.name) };
+            rows.push(row(name, &service.counts, service.breaks));
             for entry in &service.entries {
-                let name = format!("  {}{}", escape(&entry.name), in_brackets(&entry.kind));
+                let name = format!("  {}{}", displayed(&entry.name), in_brackets(&entry.kind));
                 rows.push(row(name, &entry.counts, entry.breaks));
             }
         }
@@ -136,18 +142,18 @@ impl Break {
         write!(f, "  \u{d7}{}", self.count)?;
         let mut separator = " ";
         if !self.span.is_empty() {
-            write!(f, " `{}`", escape(&self.span))?;
+            write!(f, " `{}`", displayed(&self.span))?;
             separator = ", ";
         }
         if let Some(place) = &self.place {
             write!(f, " at {place}")?;
         }
         if !self.service.is_empty() {
-            write!(f, "{separator}in service `{}`", escape(&self.service))?;
+            write!(f, "{separator}in service `{}`", displayed(&self.service))?;
             separator = ", ";
         }
         if !self.entry.is_empty() && self.entry != self.span {
-            write!(f, "{separator}entered by `{}`", escape(&self.entry))?;
+            write!(f, "{separator}entered by `{}`", displayed(&self.entry))?;
         }
         writeln!(f)?;
         if let Some(example) = self.examples.first() {
@@ -179,10 +185,10 @@ impl BrokenTrace {
 
     fn line(&self, at: usize) -> String {
         let span = &self.spans[at];
-        let mut line = format!("{}{}", escape(&span.name), in_brackets(&span.kind));
+        let mut line = format!("{}{}", displayed(&span.name), in_brackets(&span.kind));
         if !span.service.is_empty() {
             // Writing to a `String` does not fail.
-            let _ = write!(line, " ({})", escape(&span.service));
+            let _ = write!(line, " ({})", displayed(&span.service));
         }
         let took = span.duration().map_or_else(|| "open".to_owned(), duration);
         let _ = write!(line, " {took}");

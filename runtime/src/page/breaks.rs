@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use opentelemetry::trace::TraceId;
 
 use super::text::{count, name, prose};
-use crate::audit::{Break, BreakKind, Report};
+use crate::audit::{Break, BreakKind, Report, displayed};
 use crate::text::escape;
 
 pub(super) fn section(report: &Report) -> Markup {
@@ -53,7 +53,7 @@ fn of_kind(kind: BreakKind, found: &[&Break], shown: &HashSet<TraceId>) -> Marku
                                 td { (name(&found.entry)) }
                                 td {
                                     (name(&found.span))
-                                    @if let Some(subject) = &found.subject { " " code { (escape(subject)) } }
+                                    @if let Some(subject) = &found.subject { " " code { (displayed(subject)) } }
                                 }
                                 td { @if let Some(place) = &found.place { code { (place) } } }
                                 td.number { (count(found.count)) }

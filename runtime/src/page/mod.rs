@@ -20,7 +20,8 @@ impl Report {
     /// breaks are marked.
     ///
     /// The page contains no scripts and loads no resources, so it works from a file and without a network connection.
-    /// All text that comes from spans is escaped. The size is about 500 bytes for each span shown.
+    /// All text that comes from spans is escaped, and names are truncated to 256 bytes. The size is about 500 bytes for
+    /// each span shown.
     ///
     /// It is accessible by keyboard and screen reader: every control is a link or a `summary` element, tables have
     /// captions and headers, and the contrast conforms to WCAG 2.2, level AA, in the light and the dark colour scheme.

@@ -98,6 +98,16 @@ fn text_from_spans_is_escaped() {
 }
 
 #[test]
+fn long_names_are_truncated() {
+    let mut orphan = span(2, 7, &"n".repeat(70_000));
+    orphan.service = "s".repeat(70_000).into();
+    let page = report([orphan, span(3, 2, "child")]).to_html();
+    let shown = |letter: &str| format!(">{}…<", letter.repeat(256));
+    assert!(page.contains(&shown("n")) && page.contains(&shown("s")));
+    assert!(page.lines().all(|line| line.len() < 30_000) && page.len() < 30_000, "{}", page.len());
+}
+
+#[test]
 fn the_page_loads_nothing_and_runs_nothing() {
     let page = report([span(2, 7, "orphan")]).to_html();
     assert!(

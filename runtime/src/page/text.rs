@@ -5,8 +5,7 @@ use std::sync::Arc;
 use maud::{Markup, html};
 
 use crate::SpanKind;
-use crate::audit::plural_ending;
-use crate::text::escape;
+use crate::audit::{displayed, plural_ending};
 
 /// A count with thousands separators.
 pub(super) fn count(number: u64) -> String {
@@ -47,7 +46,7 @@ pub(super) fn time(nanos: u64) -> String {
 /// The name of a service, an entry point or a span, or a placeholder if it is empty.
 pub(super) fn name(name: &Arc<str>) -> Markup {
     html! {
-        @if name.is_empty() { span.none { "(none)" } } @else { (escape(name)) }
+        @if name.is_empty() { span.none { "(none)" } } @else { (displayed(name)) }
     }
 }
 

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use self::rows::{Bar, Row, Rows};
 use super::text::{count, counted, kind, prose, time};
-use crate::audit::{BrokenTrace, Report};
+use crate::audit::{BrokenTrace, Report, displayed};
 use crate::text::escape;
 
 /// The number of colours for services in the style sheet.
@@ -40,7 +40,7 @@ fn waterfall(trace: &BrokenTrace, services: &[&str], is_open: bool) -> Markup {
         details.trace open[is_open] id={ "trace-" (trace.trace_id) } {
             summary {
                 h3 {
-                    @if let Some(root) = root { strong { (escape(&root.name)) } " " }
+                    @if let Some(root) = root { strong { (displayed(&root.name)) } " " }
                     code { (trace.trace_id) }
                 }
                 " · "
@@ -76,7 +76,7 @@ fn line(row: &Row<'_>, services: &[&str]) -> Markup {
             th scope="row" {
                 // Indented by a graphic rather than a style, which a content security policy may forbid.
                 svg.indent width=(row.depth * 14) height="1" aria-hidden="true" {}
-                (escape(&row.label))
+                (displayed(&row.label))
                 @if let Some(span) = row.span { @if !kind(&span.kind).is_empty() { " " span.kind { (kind(&span.kind)) } } }
                 @for (kind, detail) in &row.marks {
                     div.mark {
@@ -87,7 +87,7 @@ fn line(row: &Row<'_>, services: &[&str]) -> Markup {
                     }
                 }
             }
-            td { (escape(service)) }
+            td { (displayed(service)) }
             td.number {
                 @match row.span.map(crate::audit::Span::duration) {
                     None => {}

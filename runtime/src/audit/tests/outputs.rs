@@ -118,6 +118,20 @@ fn a_truncated_trace_says_how_many_spans_are_shown() {
     assert_eq!(all.traces[0].spans_left_out, 0);
 }
 
+/// Some tracers use whole statements as names. The formatter panics if a column is wider than 65,535 characters.
+#[test]
+fn long_names_are_truncated() {
+    let long = |letter: &str| letter.repeat(70_000);
+    // More names than the limit, so that some are in a description, too.
+    let spans = (1..).zip(["a", "b", "d"]).map(|(trace, name)| span(2, 1, &long(name)).of(&long("s")).in_trace(trace));
+    let report = audit(Rules::new().max_names(2), spans.chain([span(3, 0, "c").in_trace(4)]));
+    let text = report.to_string();
+    let cell = format!("\n  {}…", "a".repeat(256));
+    assert!(text.contains(&cell) && text.contains("more than 2 span names, such as `"), "{text}");
+    assert!(text.lines().all(|line| line.len() < 2_500), "{}", text.lines().map(str::len).max().unwrap_or_default());
+    assert_eq!(report.to_json()["services"][1]["name"], long("s"), "data is exact");
+}
+
 #[test]
 fn untrusted_text_is_escaped() {
     let report = audit(Rules::new(), [span(2, 1, "a\nb\u{1b}[31m").of("c\nd").at("e\nf", 1)]);
