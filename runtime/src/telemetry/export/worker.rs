@@ -75,10 +75,12 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
             safely(|| self.monitor.tick(|| None));
             let (flushes, deadline) = self.control.take_requests();
             let everything = !flushes.is_empty() || deadline.is_some();
+            // Also if there are requests: an application may flush more often than the thread wakes up by itself.
+            let is_tick = self.tick();
             if everything {
                 self.source.hand_over_all();
                 self.queue.release_all();
-            } else if self.tick() {
+            } else if is_tick {
                 self.queue.release_old(max_ticks);
             }
             self.queue.collect();
@@ -227,4 +229,61 @@ impl<'a, E: BatchExporter> Worker<'a, E> {
 /// output is closed, and of the meter provider.
 fn safely(call: impl FnOnce()) {
     let _ = caught(call);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::queue::QueueLimits;
+    use super::*;
+    use crate::tracer::encoded::EncodedSpans;
+
+    /// Far longer than anything takes.
+    const TIMEOUT: Duration = Duration::from_secs(60);
+
+    /// Evicts a trace in the first flush, and requests the next flush in each, until the trace is freed.
+    struct Flushes<'a> {
+        queue: &'a Queue,
+        control: &'a Control,
+        begun: Instant,
+    }
+
+    impl BatchExporter for Flushes<'_> {
+        async fn export(&self, batch: Batch<'_>, report: &dyn Fn(Outcome)) {
+            report(Outcome::exported(batch.spans.iter().map(|spans| u64::from(spans.count)).sum()));
+        }
+
+        fn flush(&self) {
+            if self.queue.stats().traces_evicted == 0 {
+                let child = EncodedSpans { has_local_root: false, ..EncodedSpans::complete(1, 1, vec![0; 9]) };
+                for _ in 0..=self.queue.limits().spans {
+                    self.queue.offer(&child);
+                }
+                self.queue.collect();
+                assert!(self.queue.unfreed() > 0, "the pushes have freed everything");
+            }
+            if self.queue.unfreed() > 0 && self.begun.elapsed() < TIMEOUT {
+                let _ = self.control.flush(Duration::ZERO);
+            } else {
+                self.control.shut_down(Duration::ZERO);
+            }
+        }
+
+        fn shutdown(&self, _: Duration) {
+            assert!(self.begun.elapsed() < TIMEOUT, "evicted spans are not freed");
+        }
+    }
+
+    #[test]
+    fn evicted_spans_are_freed_between_flushes() {
+        let (queue, control) = (Arc::new(Queue::new(QueueLimits { spans: 100, bytes: 1 << 20 })), Control::default());
+        let (batch, source) = (BatchConfig::default(), Source::default());
+        let exporter = Flushes { queue: &queue, control: &control, begun: Instant::now() };
+        let monitor = Monitor::new(Arc::clone(&queue), "the collector".to_owned(), &batch, None);
+        let _ = control.flush(Duration::ZERO);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(Worker::new(&queue, &control, &batch, &source, exporter, monitor, None).run());
+        assert_eq!(queue.unfreed(), 0);
+    }
 }

@@ -26,6 +26,11 @@ impl Queue {
         add(&queue, EncodedSpans { bytes: vec![0; bytes].into(), ..part(1, spans, 2, true) });
         queue
     }
+
+    /// The number of evicted spans that have not been freed.
+    pub(in crate::telemetry) fn unfreed(&self) -> usize {
+        self.lock().store.graveyard.spans as usize
+    }
 }
 
 /// A local root span.
