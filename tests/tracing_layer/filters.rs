@@ -79,8 +79,10 @@ fn crates_with_similar_names_are_recorded() {
         info_span!(target: "hyper_shop", "hyper_shop").in_scope(|| ());
         info_span!(target: "tonic_shop::orders", "tonic_shop").in_scope(|| ());
         info_span!(target: "tokio_shop", "tokio_shop").in_scope(|| ());
+        info_span!(target: "h2_gateway::routes", "h2_gateway").in_scope(|| ());
+        info_span!(target: "rustls_shop", "rustls_shop").in_scope(|| ());
     });
-    capture.assert_tree("hyperspace\nhyper_shop\ntonic_shop\ntokio_shop");
+    capture.assert_tree("hyperspace\nhyper_shop\ntonic_shop\ntokio_shop\nh2_gateway\nrustls_shop");
 }
 
 /// With `console-subscriber`, these spans exist for each task and resource.
@@ -116,7 +118,7 @@ fn chatter() {
 #[test]
 fn the_filter_can_be_configured() {
     let capture = Capture::new();
-    let spans = default_spans().with_target("h2", Level::INFO).with_default(Level::INFO);
+    let spans = default_spans().with_target("h2::", Level::INFO).with_default(Level::INFO);
     with_built(&capture, Builder::new().spans(spans), || {
         info_span!(target: "h2::codec", "frame").in_scope(|| debug_span!("debug"));
     });

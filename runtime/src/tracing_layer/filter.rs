@@ -13,7 +13,7 @@ use tracing_subscriber::layer::{Context, Filter};
 /// Prefixes of the module paths of excluded crates. The colons prevent `tower` from excluding `tower_http`, and `hyper`
 /// from excluding every crate whose name begins with it.
 const EXCLUDED: [&str; 13] = [
-    "h2",
+    "h2::",
     "hyper::",
     "hyper_util::",
     "hyper_rustls::",
@@ -22,7 +22,7 @@ const EXCLUDED: [&str; 13] = [
     "tonic::",
     "tower::",
     "reqwest::",
-    "rustls",
+    "rustls::",
     "rdkafka::",
     "opentelemetry",
     "tokio::",
@@ -35,8 +35,8 @@ const EXCLUDED: [&str; 13] = [
 /// These crates have a span for each frame, buffer, connection or task, and their spans would include the export of
 /// spans. `tower-http` is not excluded, because its span represents the request.
 ///
-/// To include the spans of one of them, give its target another level, with the same colons: `h2`, `hyper::`,
-/// `hyper_util::`, `tonic::`, `tower::`, `reqwest::`, `rustls`, `rdkafka::`.
+/// To include the spans of one of them, give its target another level, with the same colons: `h2::`, `hyper::`,
+/// `hyper_util::`, `tonic::`, `tower::`, `reqwest::`, `rustls::`, `rdkafka::`.
 pub fn default_spans() -> Targets {
     let targets = Targets::new().with_default(LevelFilter::DEBUG);
     EXCLUDED.into_iter().fold(targets, |targets, target| targets.with_target(target, LevelFilter::OFF))
