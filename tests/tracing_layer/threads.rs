@@ -4,6 +4,7 @@ use std::fmt::{self, Debug, Formatter};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Barrier};
 use std::thread;
+use std::time::Duration;
 
 use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt as _;
@@ -225,4 +226,37 @@ fn other_threads_use_spans_while_a_value_is_formatted() {
     });
     let span = capture.span("work");
     assert_eq!((text(&span, "early"), text(&span, "late")), (Some("waited"), Some("waited")));
+}
+
+/// Formatting a value, or a sampler, may also wait for a thread that uses the same span, which must not wait forever.
+#[test]
+fn a_thread_that_others_wait_for_does_not_wait_for_their_span() {
+    struct Waits {
+        begun: Sender<()>,
+        ended: Receiver<()>,
+    }
+    impl Debug for Waits {
+        fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+            self.begun.send(()).expect("the other thread runs");
+            f.write_str(if self.ended.recv_timeout(Duration::from_secs(30)).is_ok() { "waited" } else { "given up" })
+        }
+    }
+    let capture = Capture::new();
+    let dispatch = dispatch(tracing_subscriber::registry().with(tracing_layer()));
+    let ((begun, has_begun), (end, ended)) = (channel(), channel());
+    let span = dispatcher::with_default(&dispatch, || capture.run(|| info_span!("work", value = Empty)));
+    thread::scope(|threads| {
+        let (span, dispatch, capture) = (&span, &dispatch, &capture);
+        threads.spawn(move || {
+            dispatcher::with_default(dispatch, || {
+                has_begun.recv().expect("the value is formatted");
+                capture.run(|| span.in_scope(|| in_span("inside", || ())));
+                end.send(()).expect("the other thread waits");
+            });
+        });
+        dispatcher::with_default(dispatch, || span.record("value", debug(&Waits { begun, ended })));
+    });
+    drop(span);
+    assert_eq!(text(&capture.span("work"), "value"), Some("waited"));
+    assert!(capture.span("inside").parent_id().is_none(), "the span had not started");
 }

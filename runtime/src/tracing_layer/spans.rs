@@ -8,6 +8,7 @@
 
 use std::fmt;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use opentelemetry::Context;
 use tracing::span::Id;
@@ -26,6 +27,13 @@ const BITS: u32 = 9;
 /// The number of bits of a registry's ID that are the generation of its slot. They are ignored, so that a thread reuses
 /// the same few buckets.
 const GENERATION: u32 = 13;
+
+/// How long a thread waits for a span that another thread has taken. Bounded, because the code that the other thread
+/// calls may wait for a lock that this one holds.
+const MAX_WAIT: Duration = Duration::from_secs(1);
+
+/// How long it only yields. Most spans are put back sooner.
+const MAX_YIELDING: Duration = Duration::from_millis(1);
 
 /// Puts a span back into the table when dropped, even during a panic of the code called in between.
 struct Taken<'a> {
@@ -68,11 +76,12 @@ impl Spans {
     }
 
     /// Calls `f` with the span, once no other thread has taken it. Returns `None` if the layer does not have the span,
-    /// or if this thread may have taken it: samplers and span processors are called while a span starts, and may access
-    /// it.
+    /// if this thread may have taken it, because samplers and span processors are called while a span starts, and may
+    /// access it, or if another thread has taken it for longer than [`MAX_WAIT`].
     #[inline]
     fn with_entry<R>(&self, id: u64, mut f: impl FnMut(&mut Entry) -> Option<R>) -> Option<R> {
         let busy = Busy::begin();
+        let mut since = None;
         loop {
             let mut held = self.0.hold(id)?;
             let entry = held.get()?;
@@ -80,10 +89,9 @@ impl Spans {
                 return f(entry);
             }
             drop(held);
-            if busy.is_nested() {
+            if busy.is_nested() || !wait(&mut since) {
                 return None;
             }
-            thread::yield_now();
         }
     }
 
@@ -202,6 +210,21 @@ impl Spans {
         let id = id.into_u64();
         self.0.hold(id)?.remove()
     }
+}
+
+/// Waits a little. Returns `false` after [`MAX_WAIT`].
+#[cold]
+fn wait(since: &mut Option<Instant>) -> bool {
+    let waited = since.get_or_insert_with(Instant::now).elapsed();
+    if waited >= MAX_WAIT {
+        return false;
+    }
+    if waited < MAX_YIELDING {
+        thread::yield_now();
+    } else {
+        thread::sleep(MAX_YIELDING);
+    }
+    true
 }
 
 impl Drop for Spans {
