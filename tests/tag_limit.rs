@@ -1,12 +1,13 @@
 //! The limit of tags in scope is process-wide, and so are the counter and the warnings, so this is a single test.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics, SumDataPoint};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
 use throughline::testing::Capture;
-use throughline::{TagValue, Value, biz_tags, current_tags, in_tags};
+use throughline::{ContextExt as _, KeyValue, TagValue, Value, biz_tags, current_tags, in_tags};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
@@ -143,6 +144,14 @@ fn a_scope_is_bounded() {
     });
     in_scope(&keys("alone", 130), &|| assert_eq!(current_tags().len(), 128));
     assert_eq!(dropped(&meters, &exporter), before + 1 + 2);
+    // And to those of a context.
+    let some = |range: Range<i64>| range.map(|n| KeyValue::new(format!("tag{n}"), n));
+    let context = opentelemetry::Context::new().with_tags(some(0..127));
+    let context = context.with_tags(some(0..2).chain(some(200..203)));
+    let tags = context.tags();
+    let has = |key: &str| tags.iter().any(|tag| tag.key.as_str() == key);
+    assert_eq!((tags.len(), has("tag0"), has("tag126"), has("tag200"), has("tag201")), (128, true, true, true, false));
+    assert_eq!(dropped(&meters, &exporter), before + 1 + 2 + 2);
 
     let limit = |name: &str| match name {
         "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT" => Some("5".to_owned()),

@@ -8,7 +8,8 @@ use opentelemetry::{Context, KeyValue};
 
 use crate::context::data::{Data, edit};
 use crate::tags::scoped;
-use crate::tags::set::{shared, without};
+use crate::tags::set::{Tags, shared, without};
+use crate::tags::value::within_bounds;
 
 type Extension = (TypeId, Arc<dyn Any + Send + Sync>);
 
@@ -97,6 +98,9 @@ pub trait ContextExt: sealed::Sealed {
     fn tags(&self) -> Arc<[KeyValue]>;
 
     /// Returns a context with these tags added. A tag replaces one with the same key.
+    ///
+    /// The limits are those of `#[biz_tags]`: long values are truncated, and tags beyond the maximum number in scope are
+    /// dropped, counted, and reported once.
     #[must_use]
     fn with_tags(&self, tags: impl IntoIterator<Item = KeyValue>) -> Context;
 
@@ -123,12 +127,18 @@ impl ContextExt for Context {
         let mut added: Vec<KeyValue> = Vec::new();
         for tag in tags {
             added.retain(|earlier| earlier.key != tag.key);
-            added.push(KeyValue::new(tag.key, shared(tag.value)));
+            added.push(KeyValue::new(tag.key, shared(within_bounds(tag.value))));
         }
         if added.is_empty() {
             return self.clone();
         }
-        let kept = without(&scoped::of(self).list(), &added);
+        let inherited = scoped::of(self);
+        let inherited = inherited.list();
+        let mut tags = Tags::default();
+        tags.scoped = added;
+        tags.cap(&inherited);
+        let mut added = tags.scoped;
+        let kept = without(&inherited, &added);
         added.extend(kept);
         edit(self, |data| data.set_tags(added.into(), self))
     }
@@ -152,6 +162,7 @@ mod sealed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tags::value::MAX_TEXT_BYTES;
 
     #[test]
     fn a_context_has_one_value_of_each_type() {
@@ -173,5 +184,11 @@ mod tests {
         let context = Context::new().with_tags([KeyValue::new("a", 1), KeyValue::new("b", 2)]);
         let context = context.with_tags([KeyValue::new("a", 3), KeyValue::new("a", 4), KeyValue::new("c", 5)]);
         assert_eq!(text(&context), "a=4 b=2 c=5");
+    }
+
+    #[test]
+    fn long_tags_are_truncated() {
+        let context = Context::new().with_tags([KeyValue::new("note", "x".repeat(2 * MAX_TEXT_BYTES))]);
+        assert_eq!(context.tags()[0].value.as_str(), "x".repeat(MAX_TEXT_BYTES) + "…");
     }
 }

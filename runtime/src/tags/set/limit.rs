@@ -11,7 +11,7 @@ use super::report::report_dropped;
 impl Tags {
     /// Drops tags that exceed the limit. A tag that overrides another one is always kept.
     #[inline]
-    pub(super) fn cap(&mut self, inherited: &[KeyValue]) {
+    pub(crate) fn cap(&mut self, inherited: &[KeyValue]) {
         let max = max_scoped();
         if self.scoped.len() + inherited.len() > max && !self.scoped.is_empty() {
             self.capped(inherited, max);
