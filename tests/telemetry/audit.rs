@@ -198,6 +198,21 @@ alone! {
 }
 
 alone! {
+    /// Like its spans that have ended.
+    fn an_open_span_of_a_trace_that_is_not_in_the_sample() {
+        let kept = Kept::start();
+        let builder = kept.builder().open_span_warning(Duration::from_millis(1)).audit(Rules::new().sample(0.0));
+        let telemetry = builder.init().expect("a valid configuration");
+        let audit = telemetry.audit().expect("the audit is enabled");
+        throughline::in_span("slow", || {
+            until("the span is old enough", || telemetry.open_spans()[0].age >= Duration::from_millis(1));
+            let report = audit.report();
+            assert!(report.is_unbroken(), "{report}");
+        });
+    }
+}
+
+alone! {
     fn a_span_that_began_after_its_parent_had_ended() {
         let mut line = 0;
         let report = found_in(Rules::new(), async {

@@ -129,16 +129,17 @@ impl LiveAudit {
     ///
     /// This locks the audit, as the export thread does, and copies the result.
     pub fn report(&self) -> Report {
-        let (mut tally, service, pending) = {
+        let (mut tally, service, pending, rules) = {
             let state = &mut *self.lock();
             state.note_injections();
             state.note_refused(self.0.refused.swap(0, Ordering::Relaxed));
             let pending = state.audit.pending_traces();
-            (state.audit.tally.clone(), Arc::clone(state.decoder.service()), pending)
+            let service = Arc::clone(state.decoder.service());
+            (state.audit.tally.clone(), service, pending, state.audit.rules().clone())
         };
         if let Some(table) = self.0.open_spans {
             table.each(|entry, age| {
-                if age >= self.0.max_age {
+                if age >= self.0.max_age && rules.wants(entry.identity().trace_id()) {
                     tally.note(BreakKind::NeverEnded, &service, &entry.name, place(entry.place), 1, open(entry, age));
                 }
             });
