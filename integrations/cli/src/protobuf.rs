@@ -69,12 +69,14 @@ fn message(input: &mut Counted<'_>, end: u64, each: &mut Each<'_>) -> Result<(),
             let what = format!("a field of {length} bytes is longer than its message; expected `ResourceSpans`");
             return Err(ReadError::at(at, what).into());
         }
-        input.content(length, &mut content)?;
         if tag >> 3 == RESOURCE_SPANS && tag & 7 == 2 {
+            input.content(length, &mut content)?;
             let decoded = ResourceSpans::decode(&*content);
             each(decoded.map_err(|error| {
                 ReadError::at(at, format!("{length} bytes are not a valid `ResourceSpans`")).because(error)
             })?);
+        } else {
+            input.skip(length)?;
         }
     }
     Ok(())
@@ -108,6 +110,17 @@ impl Counted<'_> {
     fn content(&mut self, length: u64, content: &mut Vec<u8>) -> Result<(), Stop> {
         content.clear();
         let got = self.take(length).read_to_end(content)? as u64;
+        self.complete(length, got)
+    }
+
+    /// Reads `length` bytes of an unknown field, without holding them in memory.
+    fn skip(&mut self, length: u64) -> Result<(), Stop> {
+        let got = io::copy(&mut self.take(length), &mut io::sink())?;
+        self.complete(length, got)
+    }
+
+    /// Whether all bytes of a field could be read.
+    fn complete(&self, length: u64, got: u64) -> Result<(), Stop> {
         if got < length {
             return Err(self.cut_off(&format!("{} more bytes of a field of {length}", length - got)));
         }

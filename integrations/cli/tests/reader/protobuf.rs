@@ -45,6 +45,26 @@ fn fields_that_are_not_known_are_passed_over() {
     assert_eq!(names(&*message), ["charge", "order", "pay", "refund"]);
 }
 
+/// Reads are as large as the buffer that is filled.
+#[test]
+fn a_field_that_is_not_known_is_not_kept_in_memory() {
+    const LENGTH: u64 = 1 << 24;
+    struct Observed<R>(R, usize);
+    impl<R: Read> Read for Observed<R> {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            self.1 = self.1.max(buffer.len());
+            self.0.read(buffer)
+        }
+    }
+    let mut message = request(["order", "charge"]).encode_to_vec();
+    message.push(0x2a);
+    prost::encoding::encode_varint(LENGTH, &mut message);
+    let end = request(["refund", "pay"]).encode_to_vec();
+    let mut input = Observed(message.chain(std::io::repeat(b'x').take(LENGTH)).chain(&*end), 0);
+    assert_eq!(names(&mut input), ["charge", "order", "pay", "refund"]);
+    assert!(input.1 <= 1 << 16, "{}", input.1);
+}
+
 #[test]
 fn a_length_beyond_the_last_byte_is_an_error() {
     let message = request(["a", "b"]).encode_length_delimited_to_vec();
