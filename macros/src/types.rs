@@ -95,19 +95,15 @@ pub(crate) fn associated<'a>(ty: &'a Type, name: &str) -> Option<&'a Type> {
 }
 
 /// The output of a future, or the item of a stream, if the type shows it. This is the value that is recorded.
+///
+/// An alias does not show it: an application's own `BoxFuture<T>` may resolve to a `Result<T, Error>`.
 pub(crate) fn resolved(ty: &Type) -> Option<&Type> {
     let bounds = match peel(ty) {
         Type::ImplTrait(it) => &it.bounds,
-        Type::Path(path) => {
-            let last = path.path.segments.last()?;
-            if FUTURES.iter().chain(STREAMS).any(|alias| last.ident == alias) {
-                return types_of(last).next();
-            }
-            match pinned_opaque(ty) {
-                Some(opaque) => return resolved(opaque),
-                None => pinned(ty)?,
-            }
-        }
+        Type::Path(_) => match pinned_opaque(ty) {
+            Some(opaque) => return resolved(opaque),
+            None => pinned(ty)?,
+        },
         _ => return None,
     };
     let name = if names_trait(bounds, "Future") {
@@ -193,8 +189,9 @@ mod tests {
             ("impl Send + futures::Stream<Item = u8>", Some("u8")),
             ("Pin<Box<dyn Future<Output = u8> + Send + 'a>>", Some("u8")),
             ("Pin<Box<impl Future<Output = u8>>>", Some("u8")),
-            ("(BoxFuture<'a, u8>)", Some("u8")),
-            ("futures::stream::LocalBoxStream<'static, u8>", Some("u8")),
+            ("(Pin<Box<(dyn Stream<Item = u8>)>>)", Some("u8")),
+            ("BoxFuture<'a, u8>", None),
+            ("futures::stream::LocalBoxStream<'static, u8>", None),
             ("impl Iterator<Item = u8>", None),
             ("impl Future<Output: Send>", None),
             ("Box<dyn Future<Output = u8>>", None),

@@ -149,7 +149,7 @@ fn parameter(item: &ItemFn, shape: &Shape, runtime: &Runtime) -> TokenStream {
         Shape::FutureInBox => {
             let Some(of) = resolved(ty) else {
                 // A name of such a box.
-                let runtime = runtime.at(Span::mixed_site().located_at(ty.span()));
+                let (runtime, ty) = (runtime.at(Span::mixed_site().located_at(ty.span())), inferred(ty));
                 return quote_spanned!(Span::mixed_site()=> : &<#ty as #runtime::Future>::Output);
             };
             Some(of)

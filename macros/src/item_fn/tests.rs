@@ -35,6 +35,7 @@ fn a_result_is_recognized_by_its_type() {
         ("impl Future<Output = Result<u8, Error>>", true),
         ("(Result<u8, Error>)", true),
         ("BoxFuture<'a, io::Result<u8>>", true),
+        ("BoxFuture<'a, u8>", true),
         ("impl Future<Output = u8>", false),
         ("impl Stream<Item = Option<u8>>", false),
         ("Pin<Box<dyn Future<Output = ()> + Send>>", false),

@@ -273,6 +273,27 @@ shape!(boxed_by_an_alias, "f", {
     }
 }, block S(vec![1]).f(0, Noisy("a")).await.copied());
 
+// An alias of the application with the name of one in `futures`.
+shape!(boxed_by_an_alias_with_an_error, "f !error: Bad", {
+    #[derive(Debug)] struct Bad;
+    type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Bad>> + Send + 'a>>;
+    struct S<T>(T);
+    impl<T: Send + 'static> S<T> {
+        #[traced(err = debug)]
+        fn f(self, fail: bool, a: Noisy) -> BoxFuture<'static, T> {
+            Box::pin(async move { pause().await; if fail { return Err(Bad); } Ok(self.0) })
+        }
+    }
+}, block S(1).f(true, Noisy("a")).await);
+
+shape!(boxed_by_an_alias_of_an_opaque_output, "f", {
+    type BytesFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+    #[traced]
+    fn f(upto: u8, a: &Noisy) -> BytesFuture<'_, impl Iterator<Item = u8>> {
+        Box::pin(async move { pause().await; 0..upto })
+    }
+}, block f(2, &Noisy("a")).await.sum::<u8>());
+
 shape!(boxed_generic_tags_alone, "", {
     struct S<T>(PhantomData<T>);
     impl<T: Send + 'static> S<T> {
