@@ -74,13 +74,11 @@ impl TraceBuffer {
             spans.has_local_root |= role == Role::LocalRoot;
         }
         if spans.closed || spans.bytes.len() >= MAX_BYTES {
-            let listed = spans.listed.take();
-            let complete = spans.take(self.trace_id);
-            drop(spans);
-            if let Some(slot) = listed {
+            // Locked and listed until then, so that a flush waits for the spans that have ended before it.
+            hand_over(spans.take(self.trace_id), &*open.sink);
+            if let Some(slot) = spans.listed.take() {
                 open.remove(slot, self);
             }
-            hand_over(complete, &*open.sink);
         } else if spans.listed.is_none() {
             spans.listed = Some(open.add(self));
         }
@@ -132,7 +130,8 @@ impl Spans {
 /// The buffers of a provider that have spans of incomplete traces, so that a flush finds them.
 pub(crate) struct OpenBuffers {
     pub(super) sink: Arc<dyn SpanSink>,
-    /// Held while spans are handed over, so that a flush waits for spans that another thread is handing over.
+    /// Held while the spans of incomplete traces are handed over, so that a flush waits for those that another thread has
+    /// removed from the list.
     handing_over: Mutex<()>,
     /// Sharded to reduce contention.
     shards: [Mutex<Shard>; SHARDS],

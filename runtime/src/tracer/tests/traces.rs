@@ -189,8 +189,9 @@ impl SpanSink for Slow {
     }
 }
 
-#[test]
-fn a_flush_waits_for_spans_that_another_flush_is_handing_over() {
+/// Ends two spans, and lets `hand_over` pass one or both of them to a slow sink. Returns how many are in the sink after a
+/// flush in the meantime.
+fn flushed_meanwhile(hand_over: impl FnOnce(&TracerProvider, &[Context]) + Send) -> usize {
     let ((pushing, is_pushing), (go_on, goes_on)) = (sync_channel(1), sync_channel(1));
     let sink = Arc::new(Slow { kept: Kept::default(), pushing, go_on: Mutex::new(Some(goes_on)) });
     let provider = TracerProvider::builder().with_sink(Arc::<Slow>::clone(&sink)).build();
@@ -200,11 +201,19 @@ fn a_flush_waits_for_spans_that_another_flush_is_handing_over() {
         drop(tracer.start_with_context("child", root));
     }
     thread::scope(|scope| {
-        scope.spawn(|| provider.force_flush().expect("the flush succeeds"));
-        is_pushing.recv().expect("the first flush pushes");
+        scope.spawn(|| hand_over(&provider, &roots));
+        is_pushing.recv().expect("the other thread pushes");
         provider.force_flush().expect("the flush succeeds");
         let flushed = sink.kept.take().len();
         let _ = go_on.send(());
-        assert_eq!(flushed, 2, "both spans had ended before the flush");
-    });
+        flushed
+    })
+}
+
+#[test]
+fn a_flush_waits_for_spans_that_another_thread_is_handing_over() {
+    let flushed = flushed_meanwhile(|provider, _| provider.force_flush().expect("the flush succeeds"));
+    assert_eq!(flushed, 2, "both spans had ended before the flush");
+    let flushed = flushed_meanwhile(|_, roots| roots[0].span().end());
+    assert_eq!(flushed, 2, "a trace that is complete contains spans that had ended before the flush");
 }
