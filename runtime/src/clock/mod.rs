@@ -19,8 +19,8 @@ use opentelemetry::time;
 const MAX_DIFFERENCE: u64 = 1_000_000;
 
 /// A sentinel that makes a span of our own tracer end now, at the time that it reads itself. It is thousands of years
-/// before the epoch, so no real span ends at it.
-pub(crate) static NOW: LazyLock<SystemTime> = LazyLock::new(|| UNIX_EPOCH - Duration::from_secs(1 << 37));
+/// after the epoch, so no real span ends at it. It is not before the epoch, because Windows has no time before 1601.
+pub(crate) static NOW: LazyLock<SystemTime> = LazyLock::new(|| UNIX_EPOCH + Duration::from_secs(1 << 37));
 
 /// Returns the current time in nanoseconds since the Unix epoch.
 #[inline]
@@ -92,6 +92,14 @@ mod tests {
         assert_eq!(not_before(start, start - MAX_DIFFERENCE), start - MAX_DIFFERENCE);
         assert_eq!(not_before(start, start + 1), start + 1);
         assert_eq!(not_before(0, 0), 0);
+    }
+
+    /// The standard library panics at a time that the platform cannot represent.
+    #[test]
+    fn the_sentinel_can_be_represented_everywhere_and_exported_nowhere() {
+        let since = NOW.duration_since(UNIX_EPOCH).expect("the earliest time is 1601 on Windows");
+        assert!(since.as_secs() < 900_000_000_000, "the latest time is in about the year 30,800 on Windows");
+        assert_eq!(nanos(*NOW), u64::MAX);
     }
 
     #[test]
