@@ -71,6 +71,15 @@ fn fails(tenant_id: &str) -> String {
     format!("{} {}", span.trace_id(), span.span_id())
 }
 
+/// A hook cannot be set from a panicking thread. A later call from another one must install it nevertheless.
+struct InstallsWhilePanicking;
+
+impl Drop for InstallsWhilePanicking {
+    fn drop(&mut self) {
+        panic::catch_unwind(throughline::log::panics).expect_err("the thread is panicking");
+    }
+}
+
 #[test]
 fn a_panic_is_an_event_with_its_trace() {
     let events = Events::default();
@@ -79,6 +88,12 @@ fn a_panic_is_an_event_with_its_trace() {
         eprintln!("{info}");
         CALLED.fetch_add(1, Ordering::Relaxed);
     }));
+    panic::catch_unwind(|| {
+        let _installs = InstallsWhilePanicking;
+        panic!("expected");
+    })
+    .expect_err("it panics");
+    assert_eq!(CALLED.swap(0, Ordering::Relaxed), 2, "this one, and that of `set_hook`");
     throughline::log::panics();
     throughline::log::panics();
 

@@ -37,7 +37,8 @@ use crate::span::failure::EventFields;
 /// ```
 pub fn panics() {
     static INSTALLED: Once = Once::new();
-    INSTALLED.call_once(|| {
+    // A call from a panicking thread panics, and must not make later ones panic, too.
+    INSTALLED.call_once_force(|_| {
         let previous = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             write(info);
