@@ -30,7 +30,8 @@ use crate::tags::value::{Scalar, TagValue};
 pub(crate) struct Draft {
     /// Attributes of this span alone, events and links.
     pub(crate) fields: Fields,
-    /// Attributes of this span and of every span below it.
+    /// Attributes of this span and of every span below it. Values are not truncated to the limits of the span, which do
+    /// not apply to log lines, nor to the baggage that tags are compared with.
     scoped: Fields,
     /// The tags in scope, without `scoped`.
     inherited: ScopedTags,
@@ -70,7 +71,8 @@ pub(crate) struct Draft {
     /// The time of the latest event.
     pub(crate) latest: u64,
     pub(crate) status: Status,
-    /// Whether the tags in scope are written as attributes. They are not if there is no room for all of them.
+    /// Whether the tags in scope are written as attributes. They are not if there is no room for all of them, or if
+    /// their values have to be truncated: then they are among `fields`.
     pub(crate) has_tags: bool,
 }
 

@@ -189,15 +189,15 @@ impl ScopedTags {
         }
     }
 
-    /// The tags in OTLP's encoding, if there are any. Text is truncated to this many characters.
+    /// The tags in OTLP's encoding, if there are any.
     #[cfg(feature = "sdk")]
     #[inline]
-    pub(crate) fn into_encoded(self, value_length: Option<usize>) -> Option<EncodedTags> {
+    pub(crate) fn into_encoded(self) -> Option<EncodedTags> {
         match self {
             Self::Encoded(tags) => Some(tags),
             _ if self.is_empty() => None,
             _ => {
-                let mut fields = Fields::new(Limits { value_length, ..Limits::unlimited() });
+                let mut fields = Fields::new(Limits::unlimited());
                 self.list().iter().for_each(|tag| fields.set(tag.key.as_str(), &tag.value));
                 Some(EncodedTags::new(&fields, None))
             }

@@ -278,12 +278,13 @@ impl Provider {
             }
         }
         // `code.*` attributes take precedence over inherited tags if there is no room for both.
-        if self.limits.value_length.is_some() || !draft.fields.reserve(draft.code.count()) {
+        let is_truncated = self.limits.value_length.is_some();
+        if is_truncated || !draft.fields.reserve(draft.code.count()) {
             draft.spell_out_code();
         }
         // Deferred tags are already among the fields, so room is only needed for inherited ones.
         let tags = draft.tags.take();
-        draft.has_tags = tags.as_ref().is_none_or(|tags| draft.fields.reserve(tags.count()));
+        draft.has_tags = tags.as_ref().is_none_or(|tags| !is_truncated && draft.fields.reserve(tags.count()));
         if let (false, Some(tags)) = (draft.has_tags, &tags) {
             tags.add_to(&mut draft.fields);
         }

@@ -18,7 +18,7 @@ impl Tags {
     pub(crate) fn encode(&mut self, mut draft: Box<Draft>) {
         draft.set_all(std::mem::take(&mut self.own));
         for tag in std::mem::take(&mut self.scoped) {
-            draft.scoped().set(tag.key.as_str(), &tag.value);
+            draft.scoped.set(tag.key.as_str(), &tag.value);
         }
         self.draft = Some(draft);
     }
@@ -86,7 +86,7 @@ impl Draft {
         if let ScopedTags::None = self.inherited {
             return;
         }
-        self.tags = std::mem::take(&mut self.inherited).into_encoded(self.fields.limits.value_length);
+        self.tags = std::mem::take(&mut self.inherited).into_encoded();
     }
 
     /// Sets a tag for this span and those below it.
@@ -106,14 +106,14 @@ impl Draft {
         if count >= max_scoped() && !self.has_room(key) {
             return None;
         }
-        Some(self.scoped())
+        Some(&mut self.scoped)
     }
 
-    /// The scoped tags, with the value length limit of this span.
+    /// Adds the scoped tags to the attributes of the span, if they can be copied as they are encoded: none of their keys
+    /// is set, there is room for all of them, and no value has to be truncated. Returns whether they were added.
     #[inline]
-    fn scoped(&mut self) -> &mut Fields {
-        self.scoped.limits.value_length = self.fields.limits.value_length;
-        &mut self.scoped
+    fn append_scoped(&mut self, is_apart: bool) -> bool {
+        is_apart && self.fields.limits.value_length.is_none() && self.fields.append(&self.scoped)
     }
 
     #[inline(never)]
@@ -155,7 +155,7 @@ impl Draft {
     #[inline]
     fn complete_apart(&mut self, parent: &Context) -> bool {
         let is_apart = !self.scoped.keys().overlaps(self.fields.keys().and(self.code.keys()));
-        if self.dropped.is_some() || !is_apart || !parent.baggage().is_empty() || !self.fields.append(&self.scoped) {
+        if self.dropped.is_some() || !parent.baggage().is_empty() || !self.append_scoped(is_apart) {
             return false;
         }
         self.inherit();
@@ -174,7 +174,7 @@ impl Draft {
         if self.scoped.keys().overlaps(CodeAttributes::KEY_SET) {
             self.describe_code();
         }
-        let inherited = std::mem::take(&mut self.inherited).into_encoded(self.fields.limits.value_length);
+        let inherited = std::mem::take(&mut self.inherited).into_encoded();
         let has_baggage = !propagated.is_empty() || !parent.baggage().is_empty();
         let context = if has_baggage { self.with_baggage(parent, propagated) } else { None };
         self.tags = inherited;
@@ -182,7 +182,7 @@ impl Draft {
             self.changes_tags = true;
             self.defers_tags = true;
             let is_apart = !self.scoped.keys().overlaps(self.fields.keys());
-            if !(is_apart && self.fields.append(&self.scoped)) {
+            if !self.append_scoped(is_apart) {
                 self.tags = self.all_tags();
                 self.defers_tags = false;
             }

@@ -69,6 +69,43 @@ fn attributes_of_every_source_are_truncated() {
     assert_eq!((spans[0].attributes.len(), spans[0].dropped_attributes_count), (4, 0));
 }
 
+/// The limit applies to attributes. A log line shows the same tag whether or not its trace is sampled, and a tag that is
+/// set again does not contradict the baggage.
+#[test]
+fn tags_in_scope_are_only_truncated_on_spans() {
+    use crate::context::data;
+    use crate::span::tracer::of;
+    use opentelemetry::baggage::BaggageExt as _;
+
+    const TENANT: &str = "acme corporation";
+    let (provider, kept) = provider(|builder| builder.with_value_length(Some(4)));
+    let context = data::edit(&Context::new(), |data| data.source = Some(of(&provider)));
+    let _attached = context.with_baggage([KeyValue::new("tenant", TENANT)]).attach();
+    let list = Value::Array(Array::String(vec!["first".into(), "second".into()]));
+    let seen = || {
+        let tags = crate::current_tags();
+        assert_eq!(*tags, [KeyValue::new("tenant", TENANT), KeyValue::new("list", list.clone())]);
+        let sent = Context::map_current(|context| context.baggage().get("tenant").map(ToString::to_string));
+        assert_eq!(sent.as_deref(), Some(TENANT));
+    };
+    crate::span("outer").biz_tag("tenant", TENANT).biz_tag("list", &list).run(|| {
+        seen();
+        crate::span("plain").run(seen);
+        crate::span("again").biz_tag("tenant", TENANT).tag("list", "own").run(seen);
+        let theirs = provider.tracer("tests").start_with_context("theirs", &Context::current());
+        crate::in_span("below", || drop(theirs));
+    });
+    let spans: Vec<_> = kept.take().iter().flat_map(|spans| decoded(&provider, spans)).collect();
+    assert_eq!(spans.len(), 5);
+    let truncated = KeyValue::new("list", Value::Array(Array::String(vec!["firs".into(), "seco".into()])));
+    for span in spans {
+        let attribute = |key: &str| span.attributes.iter().filter(|it| it.key.as_str() == key).collect::<Vec<_>>();
+        assert_eq!(attribute("tenant"), [&KeyValue::new("tenant", "acme")], "{}", span.name);
+        let expected = if span.name == "again" { &KeyValue::new("list", "own") } else { &truncated };
+        assert_eq!(attribute("list"), [expected], "{}", span.name);
+    }
+}
+
 #[test]
 fn code_attributes_that_exceed_the_limit_are_counted() {
     for max in [0, 1, 2, 3, 4] {
