@@ -116,3 +116,19 @@ async fn tags_override_the_outcome() {
     assert_eq!(of(&job, "cancelled"), text("by hand"), "an ordinary tag");
     assert!(!job.is_cancelled(), "the user has said so");
 }
+
+#[test]
+fn a_tag_overrides_the_mark_of_a_detached_span() {
+    #[traced(tags("throughline.detached" = false))]
+    fn own() {}
+    #[traced]
+    fn marked() {}
+    let capture = Capture::new();
+    let snapshot = capture.run(|| throughline::in_span("request", throughline::Snapshot::capture));
+    snapshot.run(|| {
+        own();
+        marked();
+    });
+    assert_eq!(of(&capture.span("own"), "throughline.detached"), [Value::Bool(false)]);
+    assert_eq!(of(&capture.span("marked"), "throughline.detached"), [Value::Bool(true)]);
+}

@@ -54,10 +54,12 @@ const _: () = assert!(size_of::<Span>() > 120, "must be in glibc's next size cla
 /// Anything larger is moved by a call of `memcpy`.
 const _: () = assert!(size_of::<Span>() <= 128, "must be cheap to move into its context");
 
-/// Marks a span that may begin after its parent has ended, on purpose. A job is recognized by its queue time.
+/// Marks a span that may begin after its parent has ended, on purpose. A job is recognized by its queue time. A value that
+/// the application has set is kept.
 #[cold]
 fn mark_detached(draft: &mut Draft) {
-    if !draft.fields.has(semconv::THROUGHLINE_JOB_QUEUE_TIME_US) {
+    let is_marked = |key| draft.fields.has(key);
+    if ![semconv::THROUGHLINE_JOB_QUEUE_TIME_US, semconv::THROUGHLINE_DETACHED].into_iter().any(is_marked) {
         draft.fields.set_ref(semconv::THROUGHLINE_DETACHED, ValueRef::Bool(true));
     }
 }
