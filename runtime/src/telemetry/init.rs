@@ -27,7 +27,7 @@ use crate::semconv;
 use crate::span::registry::{self, Table};
 use crate::span::tracer::{self, SetUp};
 use crate::tags::set as tags;
-use crate::tracer::TracerProvider;
+use crate::tracer::{ProcessIdGenerator, TracerProvider};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -205,7 +205,7 @@ fn provider(
         .with_resource(resource)
         .with_span_limits(config.limits.span)
         .with_value_length(config.limits.attribute_value_length)
-        .with_id_generator(RequestIdGenerator::new())
+        .with_id_generator(RequestIdGenerator::wrap(ProcessIdGenerator::new()))
         .with_root_sampler(WholeTraceSampler::new(root.sampler, load), root.by_attributes);
     if let Some(Export { sink, .. }) = export {
         provider = provider.with_sink(Arc::new(sink));

@@ -2,10 +2,10 @@
 
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
+use opentelemetry_sdk::trace::IdGenerator as _;
 
 use crate::semconv;
-use crate::tracer::{not_of_the_sdk, telemetry_sdk};
+use crate::tracer::{ProcessIdGenerator, not_of_the_sdk, telemetry_sdk};
 
 /// The version of the semantic conventions that the attributes follow, which a resource detector has to set ("Detecting
 /// resource information from the environment").
@@ -44,7 +44,7 @@ fn unknown_service() -> String {
 
 /// A random UUID, as the semantic conventions recommend.
 fn instance_id() -> String {
-    let mut bytes = RandomIdGenerator::default().new_trace_id().to_bytes();
+    let mut bytes = ProcessIdGenerator::new().new_trace_id().to_bytes();
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let hex = format!("{:032x}", u128::from_be_bytes(bytes));

@@ -8,14 +8,14 @@ use std::sync::atomic::AtomicBool;
 use opentelemetry::{Key, KeyValue};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{
-    BatchSpanProcessor, IdGenerator, RandomIdGenerator, Sampler, ShouldSample, SimpleSpanProcessor, SpanExporter,
-    SpanLimits, SpanProcessor,
+    BatchSpanProcessor, IdGenerator, Sampler, ShouldSample, SimpleSpanProcessor, SpanExporter, SpanLimits,
+    SpanProcessor,
 };
 
 use super::buffer::OpenBuffers;
 use super::encoded::{Scopes, SpanSink};
 use super::guarded::Guarded;
-use super::id_generator::RequestIdGenerator;
+use super::id_generator::{ProcessIdGenerator, RequestIdGenerator};
 use super::observer::{Processor, SpanObserver};
 use super::provider::TracerProvider;
 use super::shared::{Provider, Shared};
@@ -61,7 +61,7 @@ impl Default for TracerProviderBuilder {
             follows_local_parent: true,
             samples_by_attributes: false,
             has_own_ids: true,
-            ids: Box::new(RandomIdGenerator::default()),
+            ids: Box::new(ProcessIdGenerator::new()),
             resource: None,
         }
     }
@@ -119,7 +119,8 @@ impl TracerProviderBuilder {
 
     /// Sets the ID generator. By default, IDs are random.
     pub fn with_id_generator(mut self, ids: impl IdGenerator + 'static) -> Self {
-        self.has_own_ids = (&ids as &dyn Any).is::<RequestIdGenerator>();
+        let known = &ids as &dyn Any;
+        self.has_own_ids = known.is::<RequestIdGenerator>() || known.is::<RequestIdGenerator<ProcessIdGenerator>>();
         self.ids = Box::new(ids);
         self
     }

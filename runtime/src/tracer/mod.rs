@@ -33,6 +33,8 @@ pub(crate) use self::builder::{not_of_the_sdk, telemetry_sdk};
 pub(crate) use self::exporting::{record_nothing, records_nothing};
 #[cfg(feature = "otlp")]
 pub(crate) use self::guarded::Guarded;
+#[cfg(feature = "otlp")]
+pub(crate) use self::id_generator::ProcessIdGenerator;
 pub use self::id_generator::RequestIdGenerator;
 #[cfg(any(feature = "console", feature = "testing"))]
 pub(crate) use self::observer::{Additions, SpanObserver};
