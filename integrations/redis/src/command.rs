@@ -90,11 +90,13 @@ impl Call {
             if command.procedure(layout) != this.procedure.as_deref() {
                 this.procedure = None;
             }
-            if texts.len() < MAX_TEXT {
+            if same_text || texts.len() < MAX_TEXT {
                 let text = command.text(layout, keys);
                 same_text &= text == this.text;
-                texts.push_str("; ");
-                texts.push_str(&text);
+                if texts.len() < MAX_TEXT {
+                    texts.push_str("; ");
+                    texts.push_str(&text);
+                }
             }
         }
         if !same_text {

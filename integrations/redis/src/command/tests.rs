@@ -179,6 +179,16 @@ fn pipelines_are_named_by_what_they_have_in_common() {
     let (operation, size, text) = call(&long);
     assert_eq!((operation.as_str(), size), ("PIPELINE GET", 10_000));
     assert!(text.len() <= MAX_TEXT + '…'.len_utf8());
+
+    // The last command differs, although the text is truncated before it.
+    let mut same = redis::pipe();
+    for _ in 0..1_000 {
+        same.get("a");
+    }
+    assert_eq!(call(&same), of("PIPELINE GET", 1_000, "GET a"));
+    same.set("c", "secret");
+    let (operation, _, text) = call(&same);
+    assert!(operation == "PIPELINE" && text.starts_with("GET a; GET a; ") && text.ends_with('…'), "{text}");
 }
 
 proptest! {
