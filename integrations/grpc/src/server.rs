@@ -80,7 +80,8 @@ impl ServerLayer {
     /// ```
     #[must_use]
     pub fn untraced<M: Into<String>>(mut self, methods: impl IntoIterator<Item = M>) -> Self {
-        self.untraced = methods.into_iter().map(|method| method.into().into_boxed_str()).collect();
+        let more = methods.into_iter().map(|method| method.into().into_boxed_str());
+        self.untraced = self.untraced.iter().cloned().chain(more).collect();
         self
     }
 
