@@ -26,6 +26,7 @@ mod format;
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant, SystemTime};
 
 use opentelemetry::Context;
@@ -69,6 +70,8 @@ struct Shared {
     /// `None` while a thread is writing. It does so without the lock, so that a slow terminal only blocks that thread,
     /// and a writer that starts spans itself does not deadlock.
     out: Option<Box<dyn Write + Send>>,
+    /// The thread that is writing.
+    writer: Option<ThreadId>,
 }
 
 impl Console {
@@ -96,6 +99,7 @@ impl Console {
             queued_bytes: 0,
             dropped: 0,
             out: Some(Box::new(out)),
+            writer: None,
         };
         Self { shared: Mutex::new(shared), written: Condvar::new(), hold: false }
     }
@@ -126,10 +130,17 @@ impl Console {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Like `lock`, but returns `None` if the caller is called by the writer. Its spans are not printed, because that
+    /// would cause further ones, and it cannot wait for itself.
+    fn enter(&self) -> Option<MutexGuard<'_, Shared>> {
+        Some(self.lock()).filter(|shared| shared.writer.is_none_or(|writer| writer != thread::current().id()))
+    }
+
     /// Writes the queue, unless another thread is writing, which then checks the queue again when it is done.
     fn write<'a>(&'a self, mut shared: MutexGuard<'a, Shared>) -> MutexGuard<'a, Shared> {
         while !shared.queue.is_empty() {
             let Some(mut out) = shared.out.take() else { break };
+            shared.writer = Some(thread::current().id());
             let trees = std::mem::take(&mut shared.queue);
             shared.queued_bytes = 0;
             let dropped = std::mem::take(&mut shared.dropped);
@@ -137,7 +148,7 @@ impl Console {
             // If a pipe is closed, or the writer panics, these trees are lost, and the program continues.
             let _ = caught(|| write_all(&mut out, trees, dropped));
             shared = self.lock();
-            shared.out = Some(out);
+            (shared.out, shared.writer) = (Some(out), None);
             self.written.notify_all();
         }
         shared
@@ -158,7 +169,7 @@ impl Console {
     }
 
     fn flush(&self, timeout: Duration) -> OTelSdkResult {
-        let mut shared = self.lock();
+        let Some(mut shared) = self.enter() else { return Ok(()) };
         let parts = shared.traces.flush();
         let shared = self.write(self.print(shared, parts));
         let (shared, _) = self
@@ -200,16 +211,20 @@ impl Shared {
 impl Console {
     // A span that is recorded but not sampled is not shown, as it would not be exported.
     fn span_started(&self, data: SpanData) {
-        if data.span_context.is_sampled() {
-            let mut shared = self.lock();
+        if !data.span_context.is_sampled() {
+            return;
+        }
+        if let Some(mut shared) = self.enter() {
             let part = shared.traces.span_started(data);
             drop(self.print(shared, part));
         }
     }
 
     fn span_ended(&self, data: SpanData) {
-        if data.span_context.is_sampled() {
-            let mut shared = self.lock();
+        if !data.span_context.is_sampled() {
+            return;
+        }
+        if let Some(mut shared) = self.enter() {
             let parts = shared.traces.span_ended(data, Instant::now());
             drop(self.print(shared, parts));
         }

@@ -216,27 +216,35 @@ fn a_writer_that_panics_does_not_stop_the_program() {
     assert!(shown.contains("\ntwo ") && !shown.contains("\none "), "{shown}");
 }
 
+/// Neither by printing its own spans, which would cause further ones, nor by waiting for itself.
 #[test]
 fn a_writer_that_is_traced_does_not_stop_the_program() {
+    /// Is traced as often as it has providers.
     #[derive(Clone, Default)]
-    struct Traced(Screen, Arc<Mutex<Option<SdkTracer>>>);
+    struct Traced(Screen, Arc<Mutex<Vec<SdkTracerProvider>>>);
     impl Write for Traced {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            // Only once, or it would recurse forever.
-            let tracer = self.1.lock().unwrap().take();
-            tracer.inspect(|tracer| tracer.in_span("write", |_| ()));
             self.0.write(bytes)
         }
         fn flush(&mut self) -> io::Result<()> {
+            let provider = self.1.lock().unwrap().pop();
+            if let Some(provider) = provider {
+                provider.tracer("test").in_span("write", |_| ());
+                provider.force_flush().unwrap();
+            }
             Ok(())
         }
     }
     let writer = Traced::default();
     let provider = SdkTracerProvider::builder().with_span_processor(Console::with_writer(writer.clone())).build();
-    *writer.1.lock().unwrap() = Some(provider.tracer("test"));
+    *writer.1.lock().unwrap() = vec![provider.clone(); 4];
     provider.tracer("test").in_span("one", |_| ());
+    provider.tracer("test").in_span("two", |_| ());
+    assert_eq!(writer.1.lock().unwrap().len(), 2, "each trace is written once, and nothing else");
     let shown = writer.0.take();
-    assert!(shown.contains("\none ") && shown.contains("\nwrite "), "{shown}");
+    assert!(shown.contains("\none ") && shown.contains("\ntwo ") && !shown.contains("\nwrite "), "{shown}");
+    // The writer keeps the provider alive, and the provider the writer.
+    writer.1.lock().unwrap().clear();
 }
 
 #[test]
